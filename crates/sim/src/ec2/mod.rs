@@ -1,0 +1,1 @@
+//! EC2 in process: the network-interface actions.
