@@ -1,0 +1,91 @@
+//! Clients of the API server: no hidden retries, explicit timeouts, writes behind the fence.
+
+use crate::lead::Fence;
+use futures::future::{Either, Ready, ready};
+use http::{Method, Request, Response};
+use kube::client::{Body, ClientBuilder};
+use kube::{Client, Config};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tower::{BoxError, Layer, Service};
+
+/// Timeout of one write.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The configuration by the usual order (KUBECONFIG, then in-cluster), with our timeouts and without kube's retries.
+///
+/// # Errors
+/// If neither is there, or the kubeconfig cannot be read.
+pub async fn config() -> Result<Config, kube::config::InferConfigError> {
+    let mut config = Config::infer().await?;
+    // kube's retry layer repeats writes too, with back-off up to 1,000 s: a Lease renewal could outlive its Lease.
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    // A watch is quiet for a long time; single requests have their own, shorter timeouts.
+    config.read_timeout = Some(Duration::from_secs(330));
+    config.write_timeout = Some(WRITE_TIMEOUT);
+    Ok(config)
+}
+
+/// A client without the fence, for reads and for the Lease itself.
+///
+/// # Errors
+/// If TLS or credentials of the configuration cannot be set up.
+pub fn plain(config: &Config) -> kube::Result<Client> {
+    Ok(ClientBuilder::try_from(config.clone())?.build())
+}
+
+/// A client whose writes are refused when the Lease could end before they do.
+///
+/// # Errors
+/// If TLS or credentials of the configuration cannot be set up.
+pub fn fenced(config: &Config, fence: Fence) -> kube::Result<Client> {
+    Ok(ClientBuilder::try_from(config.clone())?.with_layer(&FenceLayer(fence)).build())
+}
+
+/// The fence as a layer, for any service under a client.
+#[derive(Clone)]
+pub struct FenceLayer(pub Fence);
+
+impl<S> Layer<S> for FenceLayer {
+    type Service = Fenced<S>;
+    fn layer(&self, inner: S) -> Fenced<S> {
+        Fenced { inner, fence: self.0.clone() }
+    }
+}
+
+/// A service that refuses writes behind a closed fence.
+#[derive(Clone)]
+pub struct Fenced<S> {
+    inner: S,
+    fence: Fence,
+}
+
+/// A write that was not sent, for want of the Lease.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("not sent: this replica may not be the leader any more")]
+pub struct NotLeader;
+
+impl<S, B> Service<Request<Body>> for Fenced<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = Either<futures::future::MapErr<S::Future, fn(S::Error) -> BoxError>, Ready<Result<Response<B>, BoxError>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        use futures::TryFutureExt;
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        if reads || self.fence.may_send(WRITE_TIMEOUT) {
+            Either::Left(self.inner.call(request).map_err(Into::into as fn(S::Error) -> BoxError))
+        } else {
+            Either::Right(ready(Err(NotLeader.into())))
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a Lease means for one candidate: pure.
+
+use k8s_openapi::api::coordination::v1::LeaseSpec;
+use std::time::Duration;
+
+/// What the candidate saw last of the Lease, and when on its own steady clock it first saw it so.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observed {
+    /// Holder, renew time and transitions as last read; None: no Lease object.
+    pub record: Option<LeaseSpec>,
+    /// When this record was first seen.
+    pub since: Duration,
+}
+
+impl Observed {
+    /// Takes a new reading: the time moves only if the record did.
+    ///
+    /// The remote renewTime is never compared with the local clock: only that it changed counts.
+    pub fn update(&mut self, record: Option<LeaseSpec>, now: Duration) {
+        if self.record != record || self.since == Duration::ZERO {
+            *self = Self { record, since: now };
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is none: create it.
+    Create,
+    /// Take it: free, given up, or not renewed for its whole duration.
+    Take,
+    /// Ours: renew it.
+    Renew,
+    /// Somebody's: look again after this.
+    Wait(Duration),
+}
+
+/// Decides.
+pub fn evaluate(observed: &Observed, me: &str, now: Duration, fallback: Duration) -> Verdict {
+    let Some(record) = &observed.record else { return Verdict::Create };
+    let holder = record.holder_identity.as_deref().unwrap_or_default();
+    if holder == me {
+        return Verdict::Renew;
+    }
+    if holder.is_empty() {
+        return Verdict::Take;
+    }
+    let duration = record.lease_duration_seconds.and_then(|s| u64::try_from(s).ok()).map_or(fallback, Duration::from_secs);
+    let over = observed.since.saturating_add(duration);
+    if now >= over { Verdict::Take } else { Verdict::Wait(over.saturating_sub(now)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(15);
+
+    fn held_by(holder: &str) -> LeaseSpec {
+        LeaseSpec { holder_identity: Some(holder.into()), lease_duration_seconds: Some(15), ..Default::default() }
+    }
+
+    #[test]
+    fn a_lease_is_taken_only_after_its_whole_duration_without_a_change() {
+        let mut seen = Observed::default();
+        let at = Duration::from_secs;
+        assert_eq!(evaluate(&seen, "me", at(1), LEASE), Verdict::Create);
+        seen.update(Some(held_by("other")), at(10));
+        assert_eq!(evaluate(&seen, "me", at(10), LEASE), Verdict::Wait(at(15)));
+        seen.update(Some(held_by("other")), at(24));
+        assert_eq!(evaluate(&seen, "me", at(24), LEASE), Verdict::Wait(at(1)), "the same record does not restart the wait");
+        assert_eq!(evaluate(&seen, "me", at(25), LEASE), Verdict::Take);
+        let mut renewed = held_by("other");
+        renewed.lease_transitions = Some(1);
+        seen.update(Some(renewed), at(25));
+        assert_eq!(evaluate(&seen, "me", at(25), LEASE), Verdict::Wait(at(15)));
+        seen.update(Some(held_by("")), at(26));
+        assert_eq!(evaluate(&seen, "me", at(26), LEASE), Verdict::Take);
+        seen.update(Some(held_by("me")), at(27));
+        assert_eq!(evaluate(&seen, "me", at(27), LEASE), Verdict::Renew);
+    }
+}

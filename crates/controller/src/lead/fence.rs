@@ -1,0 +1,77 @@
+//! The fence: nothing is sent whose own timeout could end after the Lease does.
+
+use crate::clock::Steady;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Shared by everything that sends. Cheap to ask.
+#[derive(Clone)]
+pub struct Fence {
+    steady: Steady,
+    until: Arc<Mutex<Until>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// No election: always allowed.
+    Always,
+    /// Not the leader.
+    Never,
+    /// The leader, until then on the steady clock.
+    Deadline(Duration),
+}
+
+impl Fence {
+    /// A fence that is open for ever: one replica, no election.
+    pub fn open(steady: Steady) -> Self {
+        Self { steady, until: Arc::new(Mutex::new(Until::Always)) }
+    }
+
+    /// A fence that is closed until a Lease is held.
+    pub fn closed(steady: Steady) -> Self {
+        Self { steady, until: Arc::new(Mutex::new(Until::Never)) }
+    }
+
+    /// Whether a request sent now and given up after `timeout` is over before the Lease can be another's.
+    pub fn may_send(&self, timeout: Duration) -> bool {
+        match *self.lock() {
+            Until::Always => true,
+            Until::Never => false,
+            Until::Deadline(deadline) => (self.steady)().saturating_add(timeout) < deadline,
+        }
+    }
+
+    /// Now, on the fence's clock.
+    pub fn now(&self) -> Duration {
+        (self.steady)()
+    }
+
+    pub(super) fn extend_to(&self, deadline: Duration) {
+        *self.lock() = Until::Deadline(deadline);
+    }
+
+    pub(super) fn close(&self) {
+        *self.lock() = Until::Never;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Until> {
+        self.until.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_allowed_only_if_its_timeout_ends_before_the_deadline() {
+        let fence = Fence::closed(Arc::new(|| Duration::from_secs(100)));
+        assert!(!fence.may_send(Duration::ZERO));
+        fence.extend_to(Duration::from_secs(110));
+        assert!(fence.may_send(Duration::from_secs(9)));
+        assert!(!fence.may_send(Duration::from_secs(10)));
+        fence.close();
+        assert!(!fence.may_send(Duration::ZERO));
+        assert!(Fence::open(Arc::new(|| Duration::from_secs(100))).may_send(Duration::MAX));
+    }
+}

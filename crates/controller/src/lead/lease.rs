@@ -1,0 +1,169 @@
+//! The loop around [`evaluate`](super::evaluate): acquire, renew, release.
+
+use super::evaluate::{Observed, Verdict, evaluate};
+use super::fence::Fence;
+use crate::clock::Wall;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client};
+use std::time::Duration;
+
+/// Name of the Lease.
+pub const LEASE_NAME: &str = "multi-eni-controller";
+
+/// Times of the election.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// How long a Lease lasts after its renewal was sent.
+    pub duration: Duration,
+    /// How often it is renewed.
+    pub renew_every: Duration,
+    /// Timeout of one request.
+    pub timeout: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { duration: Duration::from_secs(15), renew_every: Duration::from_secs(2), timeout: Duration::from_secs(3) }
+    }
+}
+
+/// One candidate for one Lease.
+pub struct Candidate {
+    api: Api<Lease>,
+    identity: String,
+    times: Times,
+    wall: Wall,
+    fence: Fence,
+    observed: Observed,
+    /// The object as last read or written: its resourceVersion makes every write safe.
+    object: Option<Lease>,
+}
+
+/// Leadership until it is lost.
+pub struct Term<'a>(&'a mut Candidate);
+
+impl Candidate {
+    /// A candidate that will hold the Lease as `identity` in `namespace`. `client` must not be behind the fence.
+    pub fn new(client: Client, namespace: &str, identity: String, times: Times, wall: Wall, fence: Fence) -> Self {
+        let api = Api::namespaced(client, namespace);
+        Self { api, identity, times, wall, fence, observed: Observed::default(), object: None }
+    }
+
+    /// Waits until the Lease is ours.
+    pub async fn acquire(&mut self) -> Term<'_> {
+        loop {
+            match self.try_once().await {
+                Ok(true) => {
+                    tracing::info!(identity = %self.identity, "leading");
+                    return Term(self);
+                }
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "the Lease cannot be read or written"),
+            }
+            tokio::time::sleep(self.times.renew_every).await;
+        }
+    }
+
+    /// One look and, if it may be ours, one write. True: it is ours, and the fence is open until its deadline.
+    async fn try_once(&mut self) -> Result<bool, Box<kube::Error>> {
+        let read = self.api.get_opt(LEASE_NAME);
+        let read = self.within(read).await?;
+        let now = self.fence.now();
+        self.observed.update(read.as_ref().map(|lease| lease.spec.clone().unwrap_or_default()), now);
+        self.object = read;
+        match evaluate(&self.observed, &self.identity, now, self.times.duration) {
+            Verdict::Wait(_) => Ok(false),
+            Verdict::Create | Verdict::Take => self.write(true).await,
+            Verdict::Renew => self.write(false).await,
+        }
+    }
+
+    async fn write(&mut self, take: bool) -> Result<bool, Box<kube::Error>> {
+        let sent = self.fence.now();
+        let now = (self.wall)();
+        let old = self.object.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
+        let transitions = old.lease_transitions.unwrap_or(0);
+        let spec = LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: i32::try_from(self.times.duration.as_secs()).ok(),
+            renew_time: Some(MicroTime(now)),
+            acquire_time: if take { Some(MicroTime(now)) } else { old.acquire_time.clone() },
+            lease_transitions: Some(if take && self.object.is_some() { transitions.saturating_add(1) } else { transitions }),
+            ..old
+        };
+        let written = match self.object.clone() {
+            None => {
+                let metadata = ObjectMeta { name: Some(LEASE_NAME.to_owned()), ..ObjectMeta::default() };
+                let lease = Lease { metadata, spec: Some(spec) };
+                self.within(self.api.create(&PostParams::default(), &lease)).await
+            }
+            Some(mut lease) => {
+                lease.spec = Some(spec);
+                self.within(self.api.replace(LEASE_NAME, &PostParams::default(), &lease)).await
+            }
+        };
+        match written {
+            Ok(lease) => {
+                self.observed.update(lease.spec.clone(), sent);
+                self.object = Some(lease);
+                // Counted from when it was sent: the API server may have stored it at any moment after.
+                self.fence.extend_to(sent.saturating_add(self.times.duration));
+                Ok(true)
+            }
+            Err(error) if is_conflict(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn within<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, Box<kube::Error>> {
+        match tokio::time::timeout(self.times.timeout, call).await {
+            Ok(result) => result.map_err(Box::new),
+            Err(elapsed) => Err(Box::new(kube::Error::Service(elapsed.into()))),
+        }
+    }
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
+impl Term<'_> {
+    /// Renews until the Lease is lost: another holds it, or its deadline is too near to do anything in.
+    pub async fn hold(&mut self) {
+        loop {
+            tokio::time::sleep(self.0.times.renew_every).await;
+            match self.0.try_once().await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::error!("another replica holds the Lease");
+                    break;
+                }
+                Err(error) if self.0.fence.may_send(self.0.times.timeout) => {
+                    tracing::warn!(%error, "the Lease could not be renewed, tried again");
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the Lease could not be renewed in time");
+                    break;
+                }
+            }
+        }
+        self.0.fence.close();
+    }
+
+    /// Gives the Lease up, so that another replica need not wait for its end. Best effort.
+    pub async fn release(&mut self) {
+        self.0.fence.close();
+        let Some(mut lease) = self.0.object.clone() else { return };
+        if let Some(spec) = &mut lease.spec {
+            spec.holder_identity = None;
+            spec.lease_duration_seconds = Some(1);
+            spec.renew_time = Some(MicroTime((self.0.wall)()));
+        }
+        match self.0.within(self.0.api.replace(LEASE_NAME, &PostParams::default(), &lease)).await {
+            Ok(_) => tracing::info!("the Lease is released"),
+            Err(error) => tracing::warn!(%error, "the Lease could not be released: it ends by itself"),
+        }
+    }
+}

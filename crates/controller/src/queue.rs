@@ -1,0 +1,122 @@
+//! What is to be looked at: each key once, now or at a time, and never while a call for it is on its way.
+
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a reconciliation is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// A Node by name: `assign`.
+    Node(String),
+    /// An ENIAttachment by name: `step`.
+    Attachment(String),
+    /// A NodeENI by name: rollout, finalizer, `fold`.
+    NodeEni(String),
+    /// The ENIs that no ENIAttachment knows.
+    Orphans,
+}
+
+/// Ordered sets, so that the same history gives the same order.
+#[derive(Debug, Default)]
+pub struct Queue {
+    ready: BTreeSet<Key>,
+    due: BTreeSet<(Timestamp, Key)>,
+    due_of: BTreeMap<Key, Timestamp>,
+    busy: BTreeSet<Key>,
+    again: BTreeSet<Key>,
+}
+
+impl Queue {
+    /// Look at it as soon as possible.
+    pub fn now(&mut self, key: Key) {
+        if self.busy.contains(&key) {
+            self.again.insert(key);
+        } else {
+            self.ready.insert(key);
+        }
+    }
+
+    /// Look at it at a time, unless an earlier one is set.
+    pub fn at(&mut self, key: Key, time: Timestamp) {
+        if let Some(set) = self.due_of.get(&key).copied() {
+            if set <= time {
+                return;
+            }
+            self.due.remove(&(set, key.clone()));
+        }
+        self.due_of.insert(key.clone(), time);
+        self.due.insert((time, key));
+    }
+
+    /// The next key to look at.
+    pub fn next(&mut self, now: Timestamp) -> Option<Key> {
+        while let Some((time, key)) = self.due.first().cloned() {
+            if time > now {
+                break;
+            }
+            self.due.remove(&(time, key.clone()));
+            self.due_of.remove(&key);
+            self.now(key);
+        }
+        self.ready.pop_first()
+    }
+
+    /// When the next key comes due.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(time, _)| *time)
+    }
+
+    /// A call for it is on its way: it is not looked at until the call has ended.
+    pub fn busy(&mut self, key: Key) {
+        self.busy.insert(key);
+    }
+
+    /// Its call has ended: look again.
+    pub fn done(&mut self, key: &Key) {
+        self.busy.remove(key);
+        self.again.remove(key);
+        self.ready.insert(key.clone());
+    }
+
+    /// Forgets a key whose object is gone.
+    pub fn forget(&mut self, key: &Key) {
+        if let Some(time) = self.due_of.remove(key) {
+            self.due.remove(&(time, key.clone()));
+        }
+    }
+
+    /// Keys waiting to be looked at or with a call on its way.
+    pub fn len(&self) -> usize {
+        self.ready.len() + self.busy.len()
+    }
+
+    /// Nothing to look at now and nothing on its way.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_key_waits_and_an_earlier_time_wins() {
+        let mut queue = Queue::default();
+        let key = Key::Node("n".into());
+        let at = |s: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(s);
+        queue.now(key.clone());
+        queue.now(key.clone());
+        assert_eq!(queue.next(at(0)), Some(key.clone()));
+        queue.busy(key.clone());
+        queue.now(key.clone());
+        assert_eq!(queue.next(at(0)), None);
+        queue.done(&key);
+        assert_eq!(queue.next(at(0)), Some(key.clone()));
+        queue.at(key.clone(), at(10));
+        queue.at(key.clone(), at(5));
+        queue.at(key.clone(), at(7));
+        assert_eq!((queue.next(at(4)), queue.next_due()), (None, Some(at(5))));
+        assert_eq!((queue.next(at(5)), queue.next_due()), (Some(key), None));
+    }
+}
