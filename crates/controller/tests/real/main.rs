@@ -134,3 +134,51 @@ fn a_controller_process_can_be_started_and_killed() -> Result<(), Failure> {
     plane.passed();
     Ok(())
 }
+
+/// What a person runs, and what the notes then tell them.
+#[test]
+fn helm_installs_and_uninstalls_the_chart() -> Result<(), Failure> {
+    let plane = ControlPlane::start()?;
+    let role = "serviceAccount.annotations.eks\\.amazonaws\\.com/role-arn=arn:aws:iam::111122223333:role/multi-eni";
+    let notes = plane.helm_install("multi-eni", "eni", &["--set", role])?;
+    assert!(
+        notes.contains("no image of multi-eni is published yet"),
+        "{notes}"
+    );
+    assert!(
+        notes.contains("IRSA, with arn:aws:iam::111122223333:role/multi-eni"),
+        "{notes}"
+    );
+    plane
+        .kubectl(&[
+            "-n",
+            "eni",
+            "get",
+            "deployment/multi-eni",
+            "poddisruptionbudget/multi-eni",
+        ])?
+        .success()?;
+    let refusal = plane
+        .helm(&[
+            "upgrade",
+            "multi-eni",
+            &harness::chart(),
+            "-n",
+            "eni",
+            "--set",
+            "replica=1",
+        ])?
+        .refusal()?;
+    assert!(
+        refusal.contains("additional properties 'replica' not allowed"),
+        "{refusal}"
+    );
+    plane
+        .helm(&["uninstall", "multi-eni", "--namespace", "eni"])?
+        .success()?;
+    plane
+        .kubectl(&["get", "clusterrole", "multi-eni"])?
+        .refusal()?;
+    plane.passed();
+    Ok(())
+}

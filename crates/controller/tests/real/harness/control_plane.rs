@@ -186,18 +186,45 @@ impl ControlPlane {
         namespace: &str,
         args: &[&str],
     ) -> Result<String, String> {
+        let fixed = [
+            "template",
+            release,
+            &chart(),
+            "--namespace",
+            namespace,
+            "--include-crds",
+        ];
+        self.helm(&[&fixed, args].concat())?.success()
+    }
+
+    /// `helm install` of `charts/multi-eni`, its namespace made if need be: its notes. It waits for no pod.
+    pub fn helm_install(
+        &self,
+        release: &str,
+        namespace: &str,
+        args: &[&str],
+    ) -> Result<String, String> {
+        let fixed = [
+            "install",
+            release,
+            &chart(),
+            "--namespace",
+            namespace,
+            "--create-namespace",
+        ];
+        self.helm(&[&fixed, args].concat())?.success()
+    }
+
+    /// helm as admin, with nothing of this person's own helm settings.
+    pub fn helm(&self, args: &[&str]) -> Result<Output, String> {
         let mut command = Command::new(binaries::helm()?);
         command
-            .arg("template")
-            .arg(release)
-            .arg(binaries::repository().join("charts/multi-eni"));
-        command
-            .args(["--namespace", namespace, "--include-crds"])
-            .args(args);
-        command
-            .env("HELM_CACHE_HOME", self.dir.join("helm"))
+            .args(args)
             .env("KUBECONFIG", self.admin_kubeconfig());
-        run(command, "")?.success()
+        for home in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            command.env(home, self.dir.join("helm"));
+        }
+        run(command, "")
     }
 
     /// SIGKILL to the API server, and a new one at the same address over the same data: watches break, objects stay.
@@ -375,6 +402,14 @@ fn kubectl(
         .env("KUBECACHEDIR", dir.join("kubectl-cache"))
         .env("KUBERC", "off");
     run(command, stdin)
+}
+
+/// Where the chart is.
+pub fn chart() -> String {
+    binaries::repository()
+        .join("charts/multi-eni")
+        .display()
+        .to_string()
 }
 
 fn run(mut command: Command, stdin: &str) -> Result<Output, String> {

@@ -16,7 +16,7 @@ mod control_plane;
 mod controller;
 mod process;
 
-pub use control_plane::{ControlPlane, Output};
+pub use control_plane::{ControlPlane, Output, chart};
 pub use controller::ControllerProcess;
 
 /// Why a test failed. A test's error is shown by Debug, which would print a log as one line full of `\n`.
