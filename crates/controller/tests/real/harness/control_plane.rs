@@ -49,23 +49,12 @@ pub struct Output {
 impl Output {
     /// Its stdout, or an error that shows the command and all it printed.
     pub fn success(self) -> Result<String, String> {
-        if self.ok {
-            Ok(self.stdout)
-        } else {
-            Err(format!(
-                "{}: failed\n{}{}",
-                self.command, self.stdout, self.stderr
-            ))
-        }
+        if self.ok { Ok(self.stdout) } else { Err(format!("{}: failed\n{}{}", self.command, self.stdout, self.stderr)) }
     }
 
     /// Its stderr if it was refused as it should have been; an error if it went through.
     pub fn refusal(self) -> Result<String, String> {
-        if self.ok {
-            Err(format!("{}: not refused\n{}", self.command, self.stdout))
-        } else {
-            Ok(self.stderr)
-        }
+        if self.ok { Err(format!("{}: not refused\n{}", self.command, self.stdout)) } else { Ok(self.stderr) }
     }
 }
 
@@ -86,14 +75,7 @@ impl ControlPlane {
                 Err(reason) => return Err(format!("{reason}{}", etcd.tail())),
             }
         };
-        Ok(Self {
-            apiserver,
-            etcd,
-            binaries,
-            dir,
-            address,
-            passed: false,
-        })
+        Ok(Self { apiserver, etcd, binaries, dir, address, passed: false })
     }
 
     /// The test is over and all was well: the directory and its logs go.
@@ -122,32 +104,14 @@ impl ControlPlane {
     }
 
     /// kubectl as whom `kubeconfig` says, with `stdin`.
-    pub fn kubectl_as(
-        &self,
-        kubeconfig: &Path,
-        args: &[&str],
-        stdin: &str,
-    ) -> Result<Output, String> {
+    pub fn kubectl_as(&self, kubeconfig: &Path, args: &[&str], stdin: &str) -> Result<Output, String> {
         kubectl(&self.binaries, &self.dir, kubeconfig, args, stdin)
     }
 
     /// A kubeconfig with a token of this ServiceAccount (TokenRequest), which RBAC holds to its rights.
-    pub fn kubeconfig_for_service_account(
-        &self,
-        namespace: &str,
-        name: &str,
-    ) -> Result<PathBuf, String> {
-        let token = self
-            .kubectl(&[
-                "create",
-                "token",
-                name,
-                "--namespace",
-                namespace,
-                "--duration",
-                "1h",
-            ])?
-            .success()?;
+    pub fn kubeconfig_for_service_account(&self, namespace: &str, name: &str) -> Result<PathBuf, String> {
+        let token =
+            self.kubectl(&["create", "token", name, "--namespace", namespace, "--duration", "1h"])?.success()?;
         let path = self.dir.join(format!("{namespace}.{name}.kubeconfig"));
         write_kubeconfig(&path, &self.dir, self.address, token.trim(), namespace)?;
         Ok(path)
@@ -155,72 +119,32 @@ impl ControlPlane {
 
     /// Whether RBAC lets this kubeconfig's owner do it; `attributes` is a SelfSubjectAccessReview's `resourceAttributes`.
     /// (`kubectl auth can-i` needs the resource's CRD to be there.)
-    pub fn allowed(
-        &self,
-        kubeconfig: &Path,
-        attributes: &serde_json::Value,
-    ) -> Result<bool, String> {
+    pub fn allowed(&self, kubeconfig: &Path, attributes: &serde_json::Value) -> Result<bool, String> {
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
             "spec": { "resourceAttributes": attributes },
         });
-        let args = [
-            "create",
-            "--validate=false",
-            "-f",
-            "-",
-            "-o",
-            "jsonpath={.status.allowed}",
-        ];
-        Ok(self
-            .kubectl_as(kubeconfig, &args, &review.to_string())?
-            .success()?
-            == "true")
+        let args = ["create", "--validate=false", "-f", "-", "-o", "jsonpath={.status.allowed}"];
+        Ok(self.kubectl_as(kubeconfig, &args, &review.to_string())?.success()? == "true")
     }
 
     /// `helm template` of `charts/multi-eni`, CRDs included; `args` as `--set` and `--values`.
-    pub fn helm_template(
-        &self,
-        release: &str,
-        namespace: &str,
-        args: &[&str],
-    ) -> Result<String, String> {
-        let fixed = [
-            "template",
-            release,
-            &chart(),
-            "--namespace",
-            namespace,
-            "--include-crds",
-        ];
+    pub fn helm_template(&self, release: &str, namespace: &str, args: &[&str]) -> Result<String, String> {
+        let fixed = ["template", release, &chart(), "--namespace", namespace, "--include-crds"];
         self.helm(&[&fixed, args].concat())?.success()
     }
 
     /// `helm install` of `charts/multi-eni`, its namespace made if need be: its notes. It waits for no pod.
-    pub fn helm_install(
-        &self,
-        release: &str,
-        namespace: &str,
-        args: &[&str],
-    ) -> Result<String, String> {
-        let fixed = [
-            "install",
-            release,
-            &chart(),
-            "--namespace",
-            namespace,
-            "--create-namespace",
-        ];
+    pub fn helm_install(&self, release: &str, namespace: &str, args: &[&str]) -> Result<String, String> {
+        let fixed = ["install", release, &chart(), "--namespace", namespace, "--create-namespace"];
         self.helm(&[&fixed, args].concat())?.success()
     }
 
     /// helm as admin, with nothing of this person's own helm settings.
     pub fn helm(&self, args: &[&str]) -> Result<Output, String> {
         let mut command = Command::new(binaries::helm()?);
-        command
-            .args(args)
-            .env("KUBECONFIG", self.admin_kubeconfig());
+        command.args(args).env("KUBECONFIG", self.admin_kubeconfig());
         for home in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             command.env(home, self.dir.join("helm"));
         }
@@ -243,30 +167,19 @@ impl Drop for ControlPlane {
             // What stays behind in the temporary directory is no reason to fail a test that passed.
             let _ = fs::remove_dir_all(&self.dir);
         } else {
-            eprintln!(
-                "{}{}all logs: {}",
-                self.apiserver.tail(),
-                self.etcd.tail(),
-                self.dir.display()
-            );
+            eprintln!("{}{}all logs: {}", self.apiserver.tail(), self.etcd.tail(), self.dir.display());
         }
     }
 }
 
 /// A loopback address that nobody listens on now.
 pub fn free_address() -> Result<SocketAddr, String> {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .map_err(|e| format!("no free port: {e}"))
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| format!("no free port: {e}"))
 }
 
 fn new_dir() -> Result<PathBuf, String> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let name = format!(
-        "multi-eni-real-{}-{}",
-        id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    );
+    let name = format!("multi-eni-real-{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let dir = std::env::temp_dir().join(name);
     // Of an earlier process with the same pid.
     let _ = fs::remove_dir_all(&dir);
@@ -284,39 +197,26 @@ fn write_secrets(dir: &Path) -> Result<(), String> {
     let failed = |e| format!("service-account key: {e}");
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
     let private = Pem::new("PRIVATE KEY", key.to_pkcs8v1().map_err(failed)?.as_ref());
-    let public = Pem::new(
-        "PUBLIC KEY",
-        key.public_key().as_der().map_err(failed)?.as_ref(),
-    );
+    let public = Pem::new("PUBLIC KEY", key.public_key().as_der().map_err(failed)?.as_ref());
     write(&dir.join("service-accounts.key"), &pem::encode(&private))?;
     write(&dir.join("service-accounts.pub"), &pem::encode(&public))?;
-    write(
-        &dir.join("tokens.csv"),
-        &format!("{ADMIN_TOKEN},admin,1,system:masters\n"),
-    )
+    write(&dir.join("tokens.csv"), &format!("{ADMIN_TOKEN},admin,1,system:masters\n"))
 }
 
 /// etcd on sockets in `dir`: no port to collide with another test's.
 fn start_etcd(binaries: &Path, dir: &Path) -> Result<Process, String> {
-    let mut etcd = Process::start(
-        "etcd",
-        &binaries.join("etcd"),
-        &dir.join("etcd.log"),
-        |command| {
-            command.current_dir(dir).args([
-                "--data-dir=etcd",
-                "--unsafe-no-fsync",
-                "--log-level=warn",
-                &format!("--listen-client-urls={}", etcd_url(dir)),
-                // For other members, of which there are none; and a socket is refused here.
-                "--advertise-client-urls=http://localhost:2379",
-                &format!("--listen-peer-urls=unix://{}/peer.sock", dir.display()),
-            ]);
-        },
-    )?;
-    etcd.wait_until(READY_WITHIN, || {
-        UnixStream::connect(dir.join("etcd.sock")).is_ok()
+    let mut etcd = Process::start("etcd", &binaries.join("etcd"), &dir.join("etcd.log"), |command| {
+        command.current_dir(dir).args([
+            "--data-dir=etcd",
+            "--unsafe-no-fsync",
+            "--log-level=warn",
+            &format!("--listen-client-urls={}", etcd_url(dir)),
+            // For other members, of which there are none; and a socket is refused here.
+            "--advertise-client-urls=http://localhost:2379",
+            &format!("--listen-peer-urls=unix://{}/peer.sock", dir.display()),
+        ]);
     })?;
+    etcd.wait_until(READY_WITHIN, || UnixStream::connect(dir.join("etcd.sock")).is_ok())?;
     Ok(etcd)
 }
 
@@ -326,54 +226,40 @@ fn etcd_url(dir: &Path) -> String {
 
 fn start_apiserver(binaries: &Path, dir: &Path, address: SocketAddr) -> Result<Process, String> {
     let log = dir.join("kube-apiserver.log");
-    let mut apiserver = Process::start(
-        "kube-apiserver",
-        &binaries.join("kube-apiserver"),
-        &log,
-        |command| {
-            command.current_dir(dir).args([
-                &format!("--etcd-servers={}", etcd_url(dir)),
-                "--bind-address=127.0.0.1",
-                &format!("--secure-port={}", address.port()),
-                // A self-signed certificate of its own making.
-                "--cert-dir=certs",
-                "--authorization-mode=RBAC",
-                "--token-auth-file=tokens.csv",
-                &format!("--service-account-issuer={ISSUER}"),
-                "--service-account-signing-key-file=service-accounts.key",
-                "--service-account-key-file=service-accounts.pub",
-                // Pods would wait for a ServiceAccount that the absent controller-manager makes.
-                "--disable-admission-plugins=ServiceAccount",
-                "--service-cluster-ip-range=10.0.0.0/24",
-                // Nothing is to be reached through the Service kubernetes, and loopback is refused as its endpoint.
-                "--endpoint-reconciler-type=none",
-                "--profiling=false",
-            ]);
-        },
-    )?;
+    let mut apiserver = Process::start("kube-apiserver", &binaries.join("kube-apiserver"), &log, |command| {
+        command.current_dir(dir).args([
+            &format!("--etcd-servers={}", etcd_url(dir)),
+            "--bind-address=127.0.0.1",
+            &format!("--secure-port={}", address.port()),
+            // A self-signed certificate of its own making.
+            "--cert-dir=certs",
+            "--authorization-mode=RBAC",
+            "--token-auth-file=tokens.csv",
+            &format!("--service-account-issuer={ISSUER}"),
+            "--service-account-signing-key-file=service-accounts.key",
+            "--service-account-key-file=service-accounts.pub",
+            // Pods would wait for a ServiceAccount that the absent controller-manager makes.
+            "--disable-admission-plugins=ServiceAccount",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            // Nothing is to be reached through the Service kubernetes, and loopback is refused as its endpoint.
+            "--endpoint-reconciler-type=none",
+            "--profiling=false",
+        ]);
+    })?;
     let kubeconfig = dir.join("admin.kubeconfig");
     write_kubeconfig(&kubeconfig, dir, address, ADMIN_TOKEN, "default")?;
-    let answers =
-        |args: &[&str]| kubectl(binaries, dir, &kubeconfig, args, "").is_ok_and(|output| output.ok);
+    let answers = |args: &[&str]| kubectl(binaries, dir, &kubeconfig, args, "").is_ok_and(|output| output.ok);
     apiserver.wait_until(READY_WITHIN, || {
         // Listening is cheap to ask; a kubectl costs a tenth of a second of a core.
         TcpStream::connect(address).is_ok() && answers(&["get", "--raw", "/readyz"])
     })?;
     // Made in the background, a little after /readyz. The UID of kube-system is the cluster's identity.
-    apiserver.wait_until(READY_WITHIN, || {
-        answers(&["get", "namespace", "default", "kube-system"])
-    })?;
+    apiserver.wait_until(READY_WITHIN, || answers(&["get", "namespace", "default", "kube-system"]))?;
     Ok(apiserver)
 }
 
 /// JSON is YAML: no serialiser needed beyond what is here.
-fn write_kubeconfig(
-    path: &Path,
-    dir: &Path,
-    address: SocketAddr,
-    token: &str,
-    namespace: &str,
-) -> Result<(), String> {
+fn write_kubeconfig(path: &Path, dir: &Path, address: SocketAddr, token: &str, namespace: &str) -> Result<(), String> {
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",
@@ -388,44 +274,27 @@ fn write_kubeconfig(
     write(path, &config.to_string())
 }
 
-fn kubectl(
-    binaries: &Path,
-    dir: &Path,
-    kubeconfig: &Path,
-    args: &[&str],
-    stdin: &str,
-) -> Result<Output, String> {
+fn kubectl(binaries: &Path, dir: &Path, kubeconfig: &Path, args: &[&str], stdin: &str) -> Result<Output, String> {
     let mut command = Command::new(binaries.join("kubectl"));
     command.args(args).env("KUBECONFIG", kubeconfig);
     // Ports come back, with other API servers behind them: no discovery cache may outlive this test.
-    command
-        .env("KUBECACHEDIR", dir.join("kubectl-cache"))
-        .env("KUBERC", "off");
+    command.env("KUBECACHEDIR", dir.join("kubectl-cache")).env("KUBERC", "off");
     run(command, stdin)
 }
 
 /// Where the chart is.
 pub fn chart() -> String {
-    binaries::repository()
-        .join("charts/multi-eni")
-        .display()
-        .to_string()
+    binaries::repository().join("charts/multi-eni").display().to_string()
 }
 
 fn run(mut command: Command, stdin: &str) -> Result<Output, String> {
     let shown = format!("{command:?}");
     let failed = |e: std::io::Error| format!("{shown}: {e}");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
     // Manifests are read whole before anything is printed, so this cannot fill both pipes. One that does not read its
     // input has said why by its exit.
-    let _ = child
-        .stdin
-        .take()
-        .map(|mut pipe| pipe.write_all(stdin.as_bytes()));
+    let _ = child.stdin.take().map(|mut pipe| pipe.write_all(stdin.as_bytes()));
     let output = child.wait_with_output().map_err(failed)?;
     Ok(Output {
         ok: output.status.success(),

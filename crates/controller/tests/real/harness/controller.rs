@@ -33,39 +33,20 @@ impl ControllerProcess {
         let program = Path::new(env!("CARGO_BIN_EXE_multi-eni"));
         let process = Process::start(name, program, &dir.join(format!("{name}.log")), |command| {
             command.args(["controller", "--leader-elect"]);
-            command.args([
-                "--health-addr",
-                &health.to_string(),
-                "--metrics-addr",
-                &metrics.to_string(),
-            ]);
-            command
-                .env_clear()
-                .env("PATH", "/usr/bin:/bin")
-                .env("RUST_BACKTRACE", "1");
-            command
-                .env("KUBECONFIG", kubeconfig)
-                .env("POD_NAME", name)
-                .env("POD_NAMESPACE", namespace);
-            command
-                .env("AWS_ACCESS_KEY_ID", "test")
-                .env("AWS_SECRET_ACCESS_KEY", "test");
+            command.args(["--health-addr", &health.to_string(), "--metrics-addr", &metrics.to_string()]);
+            command.env_clear().env("PATH", "/usr/bin:/bin").env("RUST_BACKTRACE", "1");
+            command.env("KUBECONFIG", kubeconfig).env("POD_NAME", name).env("POD_NAMESPACE", namespace);
+            command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
             command.env("AWS_EC2_METADATA_DISABLED", "true");
             command.envs(env.iter().copied());
         })?;
-        Ok(Self {
-            process,
-            health,
-            metrics,
-        })
+        Ok(Self { process, health, metrics })
     }
 
     /// Waits until `/readyz` answers 200.
     pub fn wait_ready(&mut self, timeout: Duration) -> Result<(), String> {
         let health = self.health;
-        self.process.wait_until(timeout, || {
-            get(health, "/readyz").is_ok_and(|(status, _)| status == 200)
-        })
+        self.process.wait_until(timeout, || get(health, "/readyz").is_ok_and(|(status, _)| status == 200))
     }
 
     /// SIGKILL: what a crash between any two calls is.
@@ -109,12 +90,6 @@ fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(failed)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head
-        .split_whitespace()
-        .nth(1)
-        .and_then(|status| status.parse().ok());
-    Ok((
-        status.ok_or_else(|| format!("GET {address}{path}: not HTTP: {head}"))?,
-        body.to_owned(),
-    ))
+    let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+    Ok((status.ok_or_else(|| format!("GET {address}{path}: not HTTP: {head}"))?, body.to_owned()))
 }

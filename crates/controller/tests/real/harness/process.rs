@@ -21,28 +21,15 @@ pub struct Process {
 
 impl Process {
     /// Starts `program`, both its outputs appended to `log`. `set` gives arguments and environment.
-    pub fn start(
-        name: &str,
-        program: &Path,
-        log: &Path,
-        set: impl FnOnce(&mut Command),
-    ) -> Result<Self, String> {
+    pub fn start(name: &str, program: &Path, log: &Path, set: impl FnOnce(&mut Command)) -> Result<Self, String> {
         let failed = |e: io::Error| format!("{name} ({}) does not start: {e}", program.display());
-        let out = File::options()
-            .create(true)
-            .append(true)
-            .open(log)
-            .map_err(failed)?;
+        let out = File::options().create(true).append(true).open(log).map_err(failed)?;
         let err = out.try_clone().map_err(failed)?;
         let mut command = dying_with_us(program);
         set(&mut command);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let child = spawn(command).map_err(failed)?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log: log.to_owned(),
-        })
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
     }
 
     pub fn pid(&self) -> u32 {
@@ -58,9 +45,7 @@ impl Process {
 
     /// Sends SIGTERM and returns at once.
     pub fn terminate(&self) -> Result<(), String> {
-        let sent = Command::new("kill")
-            .args(["-TERM", &self.pid().to_string()])
-            .status();
+        let sent = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
         match sent {
             Ok(status) if status.success() => Ok(()),
             other => Err(format!("SIGTERM to {}: {other:?}", self.name)),
@@ -69,9 +54,7 @@ impl Process {
 
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, String> {
-        self.child
-            .try_wait()
-            .map_err(|e| format!("{}: {e}", self.name))
+        self.child.try_wait().map_err(|e| format!("{}: {e}", self.name))
     }
 
     /// Waits for its own end.
@@ -82,33 +65,21 @@ impl Process {
                 return Ok(status);
             }
             if begun.elapsed() > timeout {
-                return Err(format!(
-                    "{} still runs after {timeout:?}\n{}",
-                    self.name,
-                    self.tail()
-                ));
+                return Err(format!("{} still runs after {timeout:?}\n{}", self.name, self.tail()));
             }
             thread::sleep(Duration::from_millis(20));
         }
     }
 
     /// Polls `ready` until it is true; an error says what the log ended with.
-    pub fn wait_until(
-        &mut self,
-        timeout: Duration,
-        mut ready: impl FnMut() -> bool,
-    ) -> Result<(), String> {
+    pub fn wait_until(&mut self, timeout: Duration, mut ready: impl FnMut() -> bool) -> Result<(), String> {
         let begun = Instant::now();
         while !ready() {
             if let Some(status) = self.ended()? {
                 return Err(format!("{} ended: {status}\n{}", self.name, self.tail()));
             }
             if begun.elapsed() > timeout {
-                return Err(format!(
-                    "{} is not ready after {timeout:?}\n{}",
-                    self.name,
-                    self.tail()
-                ));
+                return Err(format!("{} is not ready after {timeout:?}\n{}", self.name, self.tail()));
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -117,10 +88,7 @@ impl Process {
 
     /// All it has written so far.
     pub fn log(&self) -> String {
-        fs::read(&self.log).map_or_else(
-            |e| format!("({e})"),
-            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
-        )
+        fs::read(&self.log).map_or_else(|e| format!("({e})"), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// The last 40 lines of its log, under a heading.
@@ -128,12 +96,7 @@ impl Process {
         let log = self.log();
         let lines: Vec<_> = log.lines().collect();
         let from = lines.len().saturating_sub(40);
-        format!(
-            "--- {} ({}), last lines:\n{}\n",
-            self.name,
-            self.log.display(),
-            lines[from..].join("\n")
-        )
+        format!("--- {} ({}), last lines:\n{}\n", self.name, self.log.display(), lines[from..].join("\n"))
     }
 }
 
