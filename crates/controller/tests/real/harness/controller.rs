@@ -1,0 +1,95 @@
+//! The built `multi-eni controller` as a process: started, killed, stopped, asked.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use super::control_plane::free_address;
+use super::process::Process;
+
+/// One replica.
+#[derive(Debug)]
+pub struct ControllerProcess {
+    process: Process,
+    health: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl ControllerProcess {
+    /// Starts `multi-eni controller --leader-elect` as the pod `name` in `namespace`, its log in `dir/name.log`.
+    ///
+    /// It gets `env` and nothing of this process's environment: no AWS credential or kubeconfig of the person who runs
+    /// the tests can reach it.
+    pub fn start(
+        name: &str,
+        namespace: &str,
+        dir: &Path,
+        kubeconfig: &Path,
+        env: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let (health, metrics) = (free_address()?, free_address()?);
+        let program = Path::new(env!("CARGO_BIN_EXE_multi-eni"));
+        let process = Process::start(name, program, &dir.join(format!("{name}.log")), |command| {
+            command.args(["controller", "--leader-elect"]);
+            command.args(["--health-addr", &health.to_string(), "--metrics-addr", &metrics.to_string()]);
+            command.env_clear().env("PATH", "/usr/bin:/bin").env("RUST_BACKTRACE", "1");
+            command.env("KUBECONFIG", kubeconfig).env("POD_NAME", name).env("POD_NAMESPACE", namespace);
+            command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+            command.env("AWS_EC2_METADATA_DISABLED", "true");
+            command.envs(env.iter().copied());
+        })?;
+        Ok(Self { process, health, metrics })
+    }
+
+    /// Waits until `/readyz` answers 200.
+    pub fn wait_ready(&mut self, timeout: Duration) -> Result<(), String> {
+        let health = self.health;
+        self.process.wait_until(timeout, || get(health, "/readyz").is_ok_and(|(status, _)| status == 200))
+    }
+
+    /// SIGKILL: what a crash between any two calls is.
+    pub fn kill9(&mut self) {
+        self.process.kill();
+    }
+
+    /// SIGTERM, and waits for its end.
+    pub fn sigterm(&mut self, timeout: Duration) -> Result<ExitStatus, String> {
+        self.process.terminate()?;
+        self.process.wait_end(timeout)
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, String> {
+        self.process.ended()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// What `/metrics` says.
+    pub fn metrics(&self) -> Result<String, String> {
+        get(self.metrics, "/metrics").map(|(_, body)| body)
+    }
+
+    /// All it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+/// One GET by hand: three fixed paths of our own server need no HTTP client.
+fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
+    let failed = |e: std::io::Error| format!("GET {address}{path}: {e}");
+    let limit = Duration::from_secs(2);
+    let mut stream = TcpStream::connect_timeout(&address, limit).map_err(failed)?;
+    stream.set_read_timeout(Some(limit)).map_err(failed)?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").map_err(failed)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(failed)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+    Ok((status.ok_or_else(|| format!("GET {address}{path}: not HTTP: {head}"))?, body.to_owned()))
+}

@@ -1,0 +1,35 @@
+//! The real tier's harness: etcd and kube-apiserver as processes, with TLS, RBAC and service-account tokens; kubectl and
+//! helm against them; and the `multi-eni controller` process.
+//!
+//! Nothing here is skipped when a part is missing: [`ControlPlane::start`] says why and the test fails.
+//!
+//! There is no kube-controller-manager. So namespaces never finish deleting, owner references are not collected, no
+//! ServiceAccount `default` appears, and a Deployment makes no pods: a story starts the controller itself, with
+//! [`ControllerProcess`], as the ServiceAccount that the chart made.
+//!
+//! Everything blocks the calling thread: in an async test use `#[tokio::test(flavor = "multi_thread")]`.
+
+use std::fmt;
+
+mod binaries;
+mod control_plane;
+mod controller;
+mod process;
+
+pub use control_plane::{ControlPlane, Output, chart};
+pub use controller::ControllerProcess;
+
+/// Why a test failed. A test's error is shown by Debug, which would print a log as one line full of `\n`.
+pub struct Failure(String);
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<S: Into<String>> From<S> for Failure {
+    fn from(reason: S) -> Self {
+        Self(reason.into())
+    }
+}

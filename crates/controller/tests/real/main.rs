@@ -1,0 +1,89 @@
+//! The real tier: the product against a real API server.
+
+#[allow(dead_code, unused_imports, reason = "a kit for the stories: not every part has its user yet")]
+mod harness;
+
+use harness::{ControlPlane, ControllerProcess, Failure};
+use serde_json::json;
+
+/// The harness itself: what the stories rely on is there, and RBAC holds the chart's ServiceAccount to the chart's rights.
+#[test]
+fn the_control_plane_holds_the_charts_account_to_its_rights() -> Result<(), Failure> {
+    let mut plane = ControlPlane::start()?;
+    let rendered = plane.helm_template("multi-eni", "multi-eni", &["--set", "aws.region=eu-central-1"])?;
+    plane.kubectl(&["create", "namespace", "multi-eni"])?.success()?;
+    plane.apply(&rendered)?.success()?;
+    let account = plane.kubeconfig_for_service_account("multi-eni", "multi-eni")?;
+
+    plane.kubectl_as(&account, &["get", "nodes"], "")?.success()?;
+    let uid = ["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"];
+    assert_ne!(plane.kubectl_as(&account, &uid, "")?.success()?, "");
+    let refusal = plane.kubectl_as(&account, &["get", "secrets"], "")?.refusal()?;
+    assert!(refusal.contains("system:serviceaccount:multi-eni:multi-eni"), "{refusal}");
+
+    let (ours, leases, crds) = ("networking.k8s.aws", "coordination.k8s.io", "apiextensions.k8s.io");
+    // What the controller does, and what it must not be able to do: verb, group, resource, name, namespace.
+    for (expected, verb, group, resource, name, namespace) in [
+        (true, "update", ours, "nodeenis", "", ""),
+        (true, "patch", ours, "nodeenis/status", "", ""),
+        (true, "create", ours, "eniattachments", "", ""),
+        (true, "delete", ours, "eniattachments", "", ""),
+        (true, "patch", ours, "eniattachments/status", "", ""),
+        (true, "create", leases, "leases", "", "multi-eni"),
+        (true, "update", leases, "leases", "multi-eni-controller", "multi-eni"),
+        (true, "create", "events.k8s.io", "events", "", "default"),
+        (true, "watch", crds, "customresourcedefinitions", "nodeenis.networking.k8s.aws", ""),
+        (false, "create", ours, "nodeenis", "", ""),
+        (false, "delete", ours, "nodeenis", "", ""),
+        (false, "patch", "", "nodes", "", ""),
+        (false, "get", "", "namespaces", "default", ""),
+        (false, "update", leases, "leases", "another", "multi-eni"),
+        (false, "update", leases, "leases", "multi-eni-controller", "default"),
+        (false, "create", "events.k8s.io", "events", "", "multi-eni"),
+        (false, "update", crds, "customresourcedefinitions", "nodeenis.networking.k8s.aws", ""),
+    ] {
+        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        let attributes = json!({ "verb": verb, "group": group, "resource": resource, "subresource": subresource,
+            "name": name, "namespace": namespace });
+        assert_eq!(plane.allowed(&account, &attributes)?, expected, "{attributes}");
+    }
+
+    plane.restart_apiserver()?;
+    plane.kubectl_as(&account, &["get", "nodes"], "")?.success()?;
+    plane.passed();
+    Ok(())
+}
+
+/// A replica is killed by its own pid, what it printed can be read, and it does not outlive its handle.
+#[test]
+fn a_controller_process_can_be_started_and_killed() -> Result<(), Failure> {
+    let plane = ControlPlane::start()?;
+    let kubeconfig = plane.admin_kubeconfig();
+    let env = [("AWS_REGION", "eu-central-1")];
+    let mut replica = ControllerProcess::start("replica-1", "default", plane.dir(), &kubeconfig, &env)?;
+    let pid = replica.pid();
+    assert!(pid > 0);
+    replica.kill9();
+    assert!(replica.ended()?.is_some(), "{}", replica.log());
+    assert!(!std::path::Path::new("/proc").join(pid.to_string()).exists(), "pid {pid} is still there");
+    plane.passed();
+    Ok(())
+}
+
+/// What a person runs, and what the notes then tell them.
+#[test]
+fn helm_installs_and_uninstalls_the_chart() -> Result<(), Failure> {
+    let plane = ControlPlane::start()?;
+    let role = "serviceAccount.annotations.eks\\.amazonaws\\.com/role-arn=arn:aws:iam::111122223333:role/multi-eni";
+    let notes = plane.helm_install("multi-eni", "eni", &["--set", role])?;
+    assert!(notes.contains("no image of multi-eni is published yet"), "{notes}");
+    assert!(notes.contains("IRSA, with arn:aws:iam::111122223333:role/multi-eni"), "{notes}");
+    plane.kubectl(&["-n", "eni", "get", "deployment/multi-eni", "poddisruptionbudget/multi-eni"])?.success()?;
+    let refusal =
+        plane.helm(&["upgrade", "multi-eni", &harness::chart(), "-n", "eni", "--set", "replica=1"])?.refusal()?;
+    assert!(refusal.contains("additional properties 'replica' not allowed"), "{refusal}");
+    plane.helm(&["uninstall", "multi-eni", "--namespace", "eni"])?.success()?;
+    plane.kubectl(&["get", "clusterrole", "multi-eni"])?.refusal()?;
+    plane.passed();
+    Ok(())
+}
