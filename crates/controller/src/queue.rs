@@ -78,6 +78,12 @@ impl Queue {
         self.ready.insert(key.clone());
     }
 
+    /// Not before that time: what is ready is moved there.
+    pub fn put_off(&mut self, key: &Key, time: Timestamp) {
+        self.ready.remove(key);
+        self.at(key.clone(), time);
+    }
+
     /// Forgets a key whose object is gone.
     pub fn forget(&mut self, key: &Key) {
         if let Some(time) = self.due_of.remove(key) {

@@ -3,7 +3,7 @@
 use crate::assign::Refusal;
 use crate::held::Held;
 use crate::intent::Intent;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{self, Wanted, types};
@@ -63,6 +63,12 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
         conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
     }
     status
+}
+
+/// When the next status may be written after one at `last`: a second later, five where the list is long.
+pub fn next_write(last: Timestamp, status: &NodeEniStatus) -> Timestamp {
+    let pause = if status.attachments.len() > 50 { 5 } else { 1 };
+    last.saturating_add(SignedDuration::from_secs(pause)).unwrap_or(Timestamp::MAX)
 }
 
 fn count(n: usize) -> i32 {

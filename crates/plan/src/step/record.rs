@@ -110,7 +110,11 @@ impl Report {
             if blocked { reason(failure) } else { passing },
             advice(failure),
         );
-        report.error = Some(recorded(failure));
+        // What passes by itself within seconds is no news: it costs no write.
+        report.error = match failure.class {
+            Class::Throttled | Class::Wait | Class::AlreadySo => None,
+            _ => Some(recorded(failure)),
+        };
         report
     }
 
@@ -133,10 +137,14 @@ fn recorded(failure: &Failure) -> LastError {
         code: failure.code.clone(),
         message: failure.message.clone(),
         // Whole seconds, as the API server keeps them: else every write would differ from what is read back.
-        at: Some(Time(failure.at.round(jiff::Unit::Second).unwrap_or(failure.at))),
+        at: Some(whole_second(failure.at)),
         // Counts move for ever while retrying; the status keeps the beginning so that retries cost no writes.
         count: failure.count.min(3),
     }
+}
+
+fn whole_second(at: Timestamp) -> Time {
+    Time(at.round(jiff::Unit::Second).unwrap_or(at))
 }
 
 /// Whether somebody must act before it can work.
@@ -203,12 +211,11 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
     let Report { phase, reason, message, attached, error, until } = report;
     status.phase = phase;
     status.last_error = error.map(|mut error| {
-        // Our own words get the time of their first writing.
-        if error.at.is_none() {
-            error.at = match &input.held.status.last_error {
-                Some(previous) if previous.code == error.code => previous.at.clone(),
-                _ => Some(Time(input.now.round(jiff::Unit::Second).unwrap_or(input.now))),
-            };
+        // The time of its beginning stands: an error that only repeats itself costs no write.
+        match &input.held.status.last_error {
+            Some(previous) if previous.code == error.code && previous.action == error.action => error.at = previous.at.clone(),
+            _ if error.at.is_none() => error.at = Some(whole_second(input.now)),
+            _ => {}
         }
         error
     });
@@ -237,7 +244,7 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
     if action == Action::NextAttempt {
         // Stored before the call is made, so that no two processes ever use one token for two meanings.
         status.attempt = status.attempt.saturating_add(1);
-        status.attempt_started_at = Some(Time(input.now));
+        status.attempt_started_at = Some(whole_second(input.now));
     }
     Step { action, status, recheck: until }
 }

@@ -1,0 +1,188 @@
+//! One ENIAttachment: `step`, and its one action.
+
+use super::{Outcome, Reconciler};
+use crate::events::{About, Announcement};
+use crate::queue::Key;
+use crate::world::AttachmentEntry;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use jiff::SignedDuration;
+use multi_eni_api::conditions::{is_true, types};
+use multi_eni_plan::errors::{Call, CallError};
+use multi_eni_plan::facts::Sight;
+use multi_eni_plan::step::{self, Action, Change, Memory, Step};
+
+impl Reconciler {
+    pub(super) fn attachment(&mut self, key: &Key, name: &str) {
+        let Some(entry) = self.world.attachment(name).cloned() else { return };
+        let step = self.step(&entry);
+        if let Some(at) = step.recheck {
+            self.queue.at(key.clone(), at);
+        }
+        let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
+        if self.writes_status(&entry, &step) {
+            self.announce(&entry, &step, &mut work);
+            let (writer, entry, status) = (self.means.writer.clone(), entry.clone(), step.status.clone());
+            work.push(async move { Outcome::Wrote(writer.attachment_status(entry, status).await) }.boxed());
+        }
+        self.act(key, &entry, step.action, &mut work);
+        if !work.is_empty() {
+            self.call(key, join_all(work));
+        }
+    }
+
+    fn step(&self, entry: &AttachmentEntry) -> Step {
+        let held = &entry.held;
+        let sight = self.sight(entry);
+        let node = self.world.node(&held.node);
+        let memory = self.memories.get(&held.uid).cloned().unwrap_or_else(|| Memory::begin(self.acting_since, held));
+        step::step(step::Input {
+            cluster: &self.means.cluster,
+            held,
+            sight: &sight,
+            ask: self.world.nodeeni_by_uid(&held.nodeeni_uid).and_then(|entry| entry.intent.ask.as_ref().ok()),
+            node_leaving: node.is_none_or(|node| node.deleting || node.instance.as_ref().ok() != held.instance.as_ref()),
+            instance: held.instance.as_ref().and_then(|instance| self.means.ec2.instance_look(instance)),
+            memory: &memory,
+            settings: &self.means.settings,
+            now: self.now(),
+        })
+    }
+
+    fn sight(&self, entry: &AttachmentEntry) -> Sight {
+        self.means.ec2.sight(&entry.held.uid, entry.held.eni().as_ref())
+    }
+
+    pub(super) fn is_ready(&self, entry: &AttachmentEntry) -> bool {
+        is_true(&entry.held.status.conditions, types::READY)
+    }
+
+    pub(super) fn is_absent(&self, entry: &AttachmentEntry) -> bool {
+        matches!(self.sight(entry), Sight::Absent { .. })
+    }
+
+    /// A call that comes right after leaves the writing to its answer: three writes are enough for the way in.
+    fn writes_status(&self, entry: &AttachmentEntry, step: &Step) -> bool {
+        let waits = match step.action {
+            Action::Create { .. } | Action::Attach { .. } | Action::Delete { .. } | Action::Release => false,
+            Action::Detach { .. } | Action::Modify { .. } | Action::NextAttempt | Action::LookByTag | Action::LookById(_) => true,
+            Action::LookAtState(_) | Action::LookAtInstance(_) | Action::Wait | Action::Settled => true,
+        };
+        waits && step.status != entry.held.status
+    }
+
+    fn act(&mut self, key: &Key, entry: &AttachmentEntry, action: Action, work: &mut Vec<BoxFuture<'static, Outcome>>) {
+        let ec2 = self.means.ec2.clone();
+        let (uid, request) = (entry.held.uid.clone(), entry.held.request.clone());
+        let (call, future): (Call, BoxFuture<'static, Result<(), CallError>>) = match action {
+            Action::Wait | Action::Settled | Action::NextAttempt => return,
+            Action::LookByTag => return self.look(key, || ec2.look_by_tag(&uid)),
+            Action::LookById(eni) => return self.look(key, || ec2.look_by_id(&eni)),
+            Action::LookAtState(instance) => return self.look(key, || ec2.look_at_state(&instance)),
+            Action::LookAtInstance(instance) => return self.look(key, || ec2.look_at_instance(&instance)),
+            Action::Release => {
+                let (writer, entry) = (self.means.writer.clone(), entry.clone());
+                self.announce_removed(&entry, work);
+                work.push(async move { Outcome::Wrote(writer.release(entry).await) }.boxed());
+                return;
+            }
+            Action::Create { token, tags } => {
+                (Call::Create, async move { ec2.create(&token, &request, &tags).await.map(drop) }.boxed())
+            }
+            Action::Attach { eni, instance, card, index } => {
+                (Call::Attach, async move { ec2.attach(&eni, &instance, card, index).await.map(drop) }.boxed())
+            }
+            Action::Detach { eni, attachment, force } => {
+                if force {
+                    self.announce_forced(entry, work);
+                }
+                (Call::Detach, async move { ec2.detach(&eni, &attachment, force).await }.boxed())
+            }
+            Action::Delete { eni } => (Call::Delete, async move { ec2.delete(&eni).await }.boxed()),
+            Action::Modify { eni, change } => match change {
+                Change::DeleteOnTermination { attachment, value } => {
+                    (Call::Modify, async move { ec2.set_delete_on_termination(&eni, &attachment, value).await }.boxed())
+                }
+                Change::Groups(groups) => (Call::Modify, async move { ec2.set_groups(&eni, &groups).await }.boxed()),
+                Change::Description(text) => (Call::Modify, async move { ec2.set_description(&eni, &text).await }.boxed()),
+                Change::SourceDestCheck(value) => {
+                    (Call::Modify, async move { ec2.set_source_dest_check(&eni, value).await }.boxed())
+                }
+                Change::Tags(tags) => (Call::Tag, async move { ec2.tag(&eni, &tags).await }.boxed()),
+            },
+        };
+        let (wall, uid) = (self.means.wall.clone(), entry.held.uid.clone());
+        work.push(
+            async move {
+                let sent = wall();
+                Outcome::Called { uid, call, sent, result: future.await }
+            }
+            .boxed(),
+        );
+    }
+
+    /// A look is answered by a change of the view; if none comes, it is asked again.
+    fn look(&mut self, key: &Key, ask: impl FnOnce()) {
+        ask();
+        self.queue.at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
+    }
+
+    /// One event when it becomes ready.
+    fn announce(&self, entry: &AttachmentEntry, step: &Step, work: &mut Vec<BoxFuture<'static, Outcome>>) {
+        if is_true(&step.status.conditions, types::READY) && !self.is_ready(entry) {
+            let held = &entry.held;
+            let note = format!(
+                "{} of NodeENI {} is attached at device index {}",
+                step.status.eni_id.as_deref().unwrap_or_default(),
+                held.nodeeni,
+                held.request.device_index
+            );
+            self.publish(&held.node, false, "ENIAttached", "Attach", note, work);
+        }
+    }
+
+    fn announce_removed(&self, entry: &AttachmentEntry, work: &mut Vec<BoxFuture<'static, Outcome>>) {
+        let held = &entry.held;
+        if let Some(eni) = &held.status.eni_id {
+            let note = format!("{eni} of NodeENI {} is detached and deleted", held.nodeeni);
+            self.publish(&held.node, false, "ENIDeleted", "Delete", note, work);
+        }
+    }
+
+    fn announce_forced(&self, entry: &AttachmentEntry, work: &mut Vec<BoxFuture<'static, Outcome>>) {
+        let held = &entry.held;
+        let note = format!(
+            "{} of NodeENI {} is detached by force: device index {} may be unusable until the instance is stopped",
+            held.status.eni_id.as_deref().unwrap_or_default(),
+            held.nodeeni,
+            held.request.device_index
+        );
+        self.publish(&held.node, true, "ForcedDetach", "Detach", note, work);
+    }
+
+    fn publish(
+        &self,
+        node: &str,
+        warning: bool,
+        reason: &'static str,
+        action: &'static str,
+        note: String,
+        work: &mut Vec<BoxFuture<'static, Outcome>>,
+    ) {
+        let announcement = Announcement { about: About::Node { name: node.to_owned() }, warning, reason, action, note };
+        let (publisher, now) = (self.means.publisher.clone(), self.now());
+        work.push(publisher_call(publisher, announcement, now));
+    }
+}
+
+pub(super) fn publisher_call(
+    publisher: crate::events::Publisher,
+    announcement: Announcement,
+    now: jiff::Timestamp,
+) -> BoxFuture<'static, Outcome> {
+    async move {
+        publisher.publish(announcement, now).await;
+        Outcome::Nothing
+    }
+    .boxed()
+}

@@ -1,0 +1,251 @@
+//! The loop: what changed → what depends on it → one pure decision each → calls, side by side → what they changed.
+//!
+//! All decisions run here, on one task and over one consistent picture; only calls wait. No task per object, no lock.
+
+mod attachment;
+mod node;
+mod nodeeni;
+mod orphans;
+mod outcome;
+
+pub use outcome::{Finished, Outcome};
+
+use crate::clock::Wall;
+use crate::events::Publisher;
+use crate::queue::{Key, Queue};
+use crate::serve::Gauges;
+use crate::watch::Change;
+use crate::world::{Touched, World};
+use crate::write::Writer;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, FuturesUnordered};
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::EniId;
+use multi_eni_ec2::{Changed, Ec2};
+use multi_eni_plan::assign::Assignment;
+use multi_eni_plan::facts::Cluster;
+use multi_eni_plan::rollout::Permits;
+use multi_eni_plan::settings::Settings;
+use multi_eni_plan::step::Memory;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// Everything that a leader acts with.
+pub struct Means {
+    /// Who we are on EC2.
+    pub cluster: Cluster,
+    /// EC2.
+    pub ec2: Ec2,
+    /// The API server, behind the fence.
+    pub writer: Writer,
+    /// Events.
+    pub publisher: Publisher,
+    /// Graces.
+    pub settings: Settings,
+    /// Wall clock.
+    pub wall: Wall,
+    /// What is shown to Prometheus.
+    pub gauges: Arc<Gauges>,
+}
+
+/// One term of leadership.
+pub struct Reconciler {
+    means: Means,
+    acting_since: Timestamp,
+    world: World,
+    queue: Queue,
+    calls: FuturesUnordered<BoxFuture<'static, Finished>>,
+    /// By UID of the ENIAttachment.
+    memories: BTreeMap<String, Memory>,
+    /// The last answer of `assign`, by Node.
+    assignments: BTreeMap<String, Assignment>,
+    permits: Permits,
+    /// When the status of a NodeENI (by UID) was written last.
+    status_written: BTreeMap<String, Timestamp>,
+    suspects: BTreeMap<EniId, Timestamp>,
+    warned: BTreeSet<String>,
+    started: bool,
+}
+
+impl Reconciler {
+    /// A reconciler that acts from now on.
+    pub fn new(means: Means) -> Self {
+        let acting_since = (means.wall)();
+        Self {
+            means,
+            acting_since,
+            world: World::default(),
+            queue: Queue::default(),
+            calls: FuturesUnordered::new(),
+            memories: BTreeMap::new(),
+            assignments: BTreeMap::new(),
+            permits: Permits::new(),
+            status_written: BTreeMap::new(),
+            suspects: BTreeMap::new(),
+            warned: BTreeSet::new(),
+            started: false,
+        }
+    }
+
+    /// Runs until `stop`; calls on their way then get `patience` to end.
+    pub async fn run(
+        mut self,
+        mut changes: BoxStream<'static, Change>,
+        mut seen: UnboundedReceiver<Changed>,
+        stop: impl Future<Output = ()>,
+        patience: Duration,
+    ) {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            self.decide_all();
+            self.gauge();
+            let pause = self.pause();
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(finished) = self.calls.next() => self.finish(finished),
+                change = changes.next() => match change {
+                    Some(change) => self.watched(change),
+                    None => break,
+                },
+                Some(changed) = seen.recv() => self.seen(changed),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        let drained = async { while self.calls.next().await.is_some() {} };
+        if tokio::time::timeout(patience, drained).await.is_err() {
+            tracing::warn!("calls on their way are abandoned: the next leader finds them by token and tag");
+        }
+    }
+
+    /// Every key that is ready gets its decision; calls are begun, never waited for.
+    fn decide_all(&mut self) {
+        if !self.world.is_warm() {
+            return;
+        }
+        if !self.started {
+            self.started = true;
+            self.look_at_everything();
+        }
+        while let Some(key) = self.queue.next(self.now()) {
+            match &key {
+                Key::Node(name) => self.node(&key, name),
+                Key::Attachment(name) => self.attachment(&key, name),
+                Key::NodeEni(name) => self.nodeeni(&key, name),
+                Key::Orphans => self.orphans(&key),
+            }
+        }
+    }
+
+    /// A new leader knows nothing of what happened before.
+    fn look_at_everything(&mut self) {
+        let nodes: BTreeSet<String> =
+            self.world.nodes().map(|node| node.name.clone()).chain(self.world.nodes_with_attachments().cloned()).collect();
+        let nodeenis: Vec<String> = self.world.nodeenis().map(|entry| entry.intent.name.clone()).collect();
+        let attachments: Vec<String> = self.world.attachments().map(|entry| entry.held.name.clone()).collect();
+        let keys = nodes.into_iter().map(Key::Node);
+        let keys = keys.chain(nodeenis.into_iter().map(Key::NodeEni)).chain(attachments.into_iter().map(Key::Attachment));
+        keys.for_each(|key| self.queue.now(key));
+    }
+
+    /// A change on the API server.
+    fn watched(&mut self, change: Change) {
+        for touched in self.world.take(change) {
+            self.wake(touched);
+        }
+    }
+
+    /// Who depends on it.
+    fn wake(&mut self, touched: Touched) {
+        match touched {
+            Touched::Node(name) => {
+                let attachments: Vec<String> = self.world.attachments_on(&name).map(|entry| entry.held.name.clone()).collect();
+                attachments.into_iter().for_each(|name| self.queue.now(Key::Attachment(name)));
+                self.queue.now(Key::Node(name));
+            }
+            Touched::NodeEni { name, uid, intent } => {
+                self.queue.now(Key::NodeEni(name.clone()));
+                if intent {
+                    self.wake_nodes_of(&name, &uid);
+                }
+            }
+            Touched::Attachment { name, node, nodeeni_uid } => {
+                self.queue.now(Key::Attachment(name));
+                self.queue.now(Key::Node(node));
+                if let Some(entry) = self.world.nodeeni_by_uid(&nodeeni_uid) {
+                    self.queue.now(Key::NodeEni(entry.intent.name.clone()));
+                }
+            }
+        }
+    }
+
+    /// Nodes that a NodeENI matches now, matched before, or has ENIs on; and those ENIs.
+    fn wake_nodes_of(&mut self, name: &str, uid: &str) {
+        let ask = self.world.nodeeni(name).and_then(|entry| entry.intent.ask.as_ref().ok());
+        let matching = self.world.nodes().filter(|node| ask.is_some_and(|ask| ask.matches(&node.labels))).map(|node| node.name.clone());
+        let before = self.assignments.iter().filter(|(_, old)| old.matched.contains(uid)).map(|(node, _)| node.clone());
+        let holding = self.world.attachments_of(uid).map(|entry| entry.held.node.clone());
+        let nodes: BTreeSet<String> = matching.chain(before).chain(holding).collect();
+        let attachments: Vec<String> = self.world.attachments_of(uid).map(|entry| entry.held.name.clone()).collect();
+        nodes.into_iter().for_each(|node| self.queue.now(Key::Node(node)));
+        attachments.into_iter().for_each(|name| self.queue.now(Key::Attachment(name)));
+    }
+
+    /// A change on EC2.
+    fn seen(&mut self, changed: Changed) {
+        match changed {
+            Changed::Eni { attachment_uid } => match self.world.attachment_by_uid(&attachment_uid) {
+                Some(name) => self.queue.now(Key::Attachment(name.clone())),
+                None => self.queue.now(Key::Orphans),
+            },
+            Changed::Instance(instance) => {
+                let held = self.world.attachments().filter(|entry| entry.held.instance.as_ref() == Some(&instance));
+                let keys: Vec<Key> = held
+                    .flat_map(|entry| [Key::Node(entry.held.node.clone()), Key::Attachment(entry.held.name.clone())])
+                    .chain(self.world.node_on(&instance).cloned().map(Key::Node))
+                    .collect();
+                keys.into_iter().for_each(|key| self.queue.now(key));
+            }
+            Changed::Network => {
+                let waiting = self.assignments.iter().filter(|(_, last)| !last.needs.is_empty());
+                let keys: Vec<Key> = waiting.map(|(node, _)| Key::Node(node.clone())).collect();
+                keys.into_iter().for_each(|key| self.queue.now(key));
+            }
+            Changed::Swept => {
+                self.queue.now(Key::Orphans);
+                // What was blind until the first sweep sees now; absence is told by no other change.
+                let unseen = self.world.attachments().filter(|entry| {
+                    entry.held.deleting.is_some() || !self.is_ready(entry) || self.is_absent(entry)
+                });
+                let keys: Vec<Key> = unseen.map(|entry| Key::Attachment(entry.held.name.clone())).collect();
+                keys.into_iter().for_each(|key| self.queue.now(key));
+            }
+        }
+    }
+
+    /// How long nothing can happen by itself.
+    fn pause(&self) -> Duration {
+        const LONG: Duration = Duration::from_secs(3600);
+        let Some(due) = self.queue.next_due().filter(|_| self.world.is_warm()) else { return LONG };
+        Duration::try_from(due.duration_since(self.now()).max(SignedDuration::from_millis(1))).unwrap_or(LONG).min(LONG)
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.means.wall)()
+    }
+
+    /// Begins calls for a key: it is not looked at again before they have ended.
+    fn call(&mut self, key: &Key, call: impl Future<Output = Vec<Outcome>> + Send + 'static) {
+        self.queue.busy(key.clone());
+        let key = key.clone();
+        self.calls.push(Box::pin(async move { Finished { key, outcomes: call.await } }));
+    }
+
+    fn gauge(&self) {
+        self.means.gauges.waiting.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
+        self.means.gauges.ready.store(self.world.is_warm(), std::sync::atomic::Ordering::Relaxed);
+    }
+}

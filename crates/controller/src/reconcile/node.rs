@@ -1,0 +1,121 @@
+//! One Node: `assign`, and its writes.
+
+use super::{Outcome, Reconciler};
+use crate::queue::Key;
+use futures::future::join_all;
+use jiff::SignedDuration;
+use multi_eni_plan::assign::{self, Assignment, Need};
+use multi_eni_plan::facts::{InstanceSight, NodeFacts};
+use multi_eni_plan::held::Held;
+use multi_eni_plan::intent::{Intent, SubnetRef};
+use std::collections::BTreeSet;
+
+impl Reconciler {
+    pub(super) fn node(&mut self, key: &Key, name: &str) {
+        let assignment = self.assign(name);
+        self.find_out(&assignment.needs);
+        if let Some(at) = assignment.recheck {
+            self.queue.at(key.clone(), at);
+        }
+        if assignment.refused.iter().any(|refusal| refusal.why.reason() == "Looking") {
+            self.queue.at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
+        }
+        self.write_assignment(key, &assignment);
+        self.keep_assignment(name, assignment);
+    }
+
+    fn assign(&self, name: &str) -> Assignment {
+        let node: Option<&NodeFacts> = self.world.node(name);
+        let intents: Vec<Intent> = self.world.nodeenis().map(|entry| entry.intent.clone()).collect();
+        let held: Vec<Held> = self.world.attachments_on(name).map(|entry| entry.held.clone()).collect();
+        let network = self.means.ec2.network();
+        let instance = node.and_then(|node| node.instance.as_ref().ok());
+        let sight: Option<InstanceSight> = instance.and_then(|instance| self.means.ec2.instance_sight(instance));
+        assign::assign(assign::Input {
+            cluster: &self.means.cluster,
+            node,
+            intents: &intents,
+            held: &held,
+            network: &network,
+            instance: sight.as_ref(),
+            states: &|instance| self.means.ec2.instance_look(instance),
+            permits: &self.permits,
+            settings: &self.means.settings,
+            now: self.now(),
+        })
+    }
+
+    fn find_out(&self, needs: &BTreeSet<Need>) {
+        let (mut ids, mut names, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+        for need in needs {
+            match need {
+                Need::LookAtInstance(instance) => self.means.ec2.look_at_instance(instance),
+                Need::InstanceState(instance) => self.means.ec2.look_at_state(instance),
+                Need::Subnet(SubnetRef::Id(id)) => ids.push(id.clone()),
+                Need::Subnet(SubnetRef::Name(name)) => names.push(name.clone()),
+                Need::Group(name) => groups.push(name.clone()),
+            }
+        }
+        if !ids.is_empty() || !names.is_empty() {
+            self.means.ec2.want_subnets(&ids, &names);
+        }
+        if !groups.is_empty() {
+            self.means.ec2.want_groups(&groups);
+        }
+    }
+
+    fn write_assignment(&mut self, key: &Key, assignment: &Assignment) {
+        if assignment.is_settled() {
+            return;
+        }
+        let (now, writer) = (self.now(), self.means.writer.clone());
+        let marks: Vec<_> = assignment
+            .deselect
+            .iter()
+            .map(|name| (name, Some(now)))
+            .chain(assignment.reselect.iter().map(|name| (name, None)))
+            .filter_map(|(name, since)| Some((self.world.attachment(name)?.clone(), since)))
+            .collect();
+        let (create, delete) = (assignment.create.clone(), assignment.delete.clone());
+        for new in &create {
+            tracing::info!(node = %new.spec.node_name, nodeeni = %new.spec.node_eni_name, index = new.spec.request.device_index, "wants an ENI");
+        }
+        for removal in &delete {
+            tracing::info!(attachment = %removal.name, why = ?removal.why, "gives an ENI up");
+        }
+        self.call(key, async move {
+            let creates = join_all(create.into_iter().map(|new| writer.create(new)));
+            let deletes = join_all(delete.into_iter().map(|removal| writer.delete(removal)));
+            let marks = join_all(marks.into_iter().map(|(entry, since)| writer.deselect(entry, since)));
+            let (creates, deletes, marks) = futures::join!(creates, deletes, marks);
+            creates.into_iter().chain(deletes).chain(marks).map(Outcome::Wrote).collect()
+        });
+    }
+
+    /// Keeps the answer for `fold` and `rollout`, and wakes the NodeENIs for which it changed.
+    fn keep_assignment(&mut self, name: &str, assignment: Assignment) {
+        let old = self.assignments.get(name).cloned().unwrap_or_default();
+        let uids: BTreeSet<&String> = old.matched.union(&assignment.matched).collect();
+        for uid in uids {
+            let differs = old.matched.contains(uid) != assignment.matched.contains(uid)
+                || old.outdated.contains(uid) != assignment.outdated.contains(uid)
+                || of(&old, uid) != of(&assignment, uid);
+            if let Some(entry) = self.world.nodeeni_by_uid(uid).filter(|_| differs) {
+                self.queue.now(Key::NodeEni(entry.intent.name.clone()));
+            }
+        }
+        if self.world.node(name).is_none() && self.world.attachments_on(name).next().is_none() {
+            self.assignments.remove(name);
+        } else {
+            self.assignments.insert(name.to_owned(), assignment);
+        }
+    }
+}
+
+type Share<'a> = (Vec<&'a assign::Refusal>, Vec<&'a (String, usize)>);
+
+/// What an assignment says of one NodeENI.
+fn of<'a>(assignment: &'a Assignment, uid: &str) -> Share<'a> {
+    let refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid).collect();
+    (refused, assignment.desired.iter().filter(|(of, _)| of == uid).collect())
+}

@@ -1,0 +1,108 @@
+//! One NodeENI: its finalizer, the rollout's permits, and `fold`.
+
+use super::attachment::publisher_call;
+use super::{Outcome, Reconciler};
+use crate::events::{About, Announcement};
+use crate::queue::Key;
+use crate::world::NodeEniEntry;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use jiff::Timestamp;
+use multi_eni_api::NodeEniStatus;
+use multi_eni_api::conditions::types;
+use multi_eni_plan::assign::Refusal;
+use multi_eni_plan::held::Held;
+use multi_eni_plan::{fold, rollout};
+use std::collections::BTreeSet;
+
+impl Reconciler {
+    pub(super) fn nodeeni(&mut self, key: &Key, name: &str) {
+        let Some(entry) = self.world.nodeeni(name).cloned() else { return };
+        self.permit(&entry);
+        let writer = self.means.writer.clone();
+        let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
+        if !entry.intent.deleting && !entry.intent.guarded {
+            let entry = entry.clone();
+            work.push(async move { Outcome::Wrote(writer.guard(entry, true).await) }.boxed());
+        } else if entry.intent.deleting && entry.intent.guarded && self.world.attachments_of(&entry.intent.uid).next().is_none() {
+            // EC2 is clean: every ENIAttachment was let go only after EC2 had confirmed.
+            let entry = entry.clone();
+            work.push(async move { Outcome::Wrote(writer.guard(entry, false).await) }.boxed());
+        } else {
+            self.report(key, entry, &mut work);
+        }
+        if !work.is_empty() {
+            self.call(key, join_all(work));
+        }
+    }
+
+    /// Where replacement may go on; nodes whose permit changed are looked at.
+    fn permit(&mut self, entry: &NodeEniEntry) {
+        let uid = &entry.intent.uid;
+        let Ok(ask) = &entry.intent.ask else { return };
+        let outdated: BTreeSet<String> =
+            self.assignments.iter().filter(|(_, last)| last.outdated.contains(uid)).map(|(node, _)| node.clone()).collect();
+        let permits = if outdated.is_empty() {
+            BTreeSet::new()
+        } else {
+            let held: Vec<&Held> = self.world.attachments_of(uid).map(|entry| &entry.held).collect();
+            rollout::permits(&held, &outdated, ask.max_unavailable)
+        };
+        let old = self.permits.insert(uid.clone(), permits.clone()).unwrap_or_default();
+        permits.symmetric_difference(&old).for_each(|node| self.queue.now(Key::Node(node.clone())));
+    }
+
+    fn fold(&self, entry: &NodeEniEntry) -> NodeEniStatus {
+        let uid = &entry.intent.uid;
+        let held: Vec<&Held> = self.world.attachments_of(uid).map(|entry| &entry.held).collect();
+        let refused: Vec<&Refusal> =
+            self.assignments.values().flat_map(|last| &last.refused).filter(|refusal| refusal.nodeeni_uid == *uid).collect();
+        let wants = self.assignments.values().flat_map(|last| &last.desired).filter(|(of, _)| of == uid);
+        fold::fold(fold::Input {
+            intent: &entry.intent,
+            previous: &entry.status,
+            held: &held,
+            matched: self.assignments.values().filter(|last| last.matched.contains(uid)).count(),
+            desired: wants.map(|(_, n)| n).sum(),
+            refused: &refused,
+            mtu: entry.intent.ask.as_ref().ok().and_then(|ask| ask.mtu),
+            now: self.now(),
+        })
+    }
+
+    /// Writes the status if it says something new, and not more often than agreed.
+    fn report(&mut self, key: &Key, entry: NodeEniEntry, work: &mut Vec<BoxFuture<'static, Outcome>>) {
+        let status = self.fold(&entry);
+        if status == entry.status {
+            return;
+        }
+        let (now, uid) = (self.now(), entry.intent.uid.clone());
+        let earliest = self.status_written.get(&uid).map_or(Timestamp::MIN, |last| fold::next_write(*last, &status));
+        if now < earliest {
+            self.queue.at(key.clone(), earliest);
+            return;
+        }
+        self.status_written.insert(uid.clone(), now);
+        if let Some(announcement) = transition(&entry, &status) {
+            work.push(publisher_call(self.means.publisher.clone(), announcement, now));
+        }
+        let writer = self.means.writer.clone();
+        work.push(async move { Outcome::Wrote(writer.nodeeni_status(entry, status).await) }.boxed());
+    }
+}
+
+/// An event when trouble begins, changes or ends, and when all is ready.
+fn transition(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<Announcement> {
+    let find = |status: &NodeEniStatus, kind: &str| {
+        status.conditions.iter().find(|c| c.type_ == kind).map(|c| (c.status == "True", c.reason.clone(), c.message.clone()))
+    };
+    let about = About::NodeEni { name: entry.intent.name.clone(), uid: entry.intent.uid.clone() };
+    let (degraded, reason, message) = find(status, types::DEGRADED)?;
+    let before = find(&entry.status, types::DEGRADED);
+    if degraded && before.as_ref().is_none_or(|(was, old, _)| !was || *old != reason) {
+        return Some(Announcement { about, warning: true, reason: "Degraded", action: "Reconcile", note: format!("{reason}: {message}") });
+    }
+    let (ready, _, message) = find(status, types::READY)?;
+    let was = find(&entry.status, types::READY).is_some_and(|(was, ..)| was);
+    (ready && !was).then_some(Announcement { about, warning: false, reason: "Ready", action: "Reconcile", note: message })
+}

@@ -1,0 +1,54 @@
+//! ENIs of this cluster that no ENIAttachment knows: judged after each whole sweep.
+
+use super::{Outcome, Reconciler};
+use crate::queue::Key;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use multi_eni_plan::errors::{Call, CallError};
+use multi_eni_plan::orphans;
+
+impl Reconciler {
+    pub(super) fn orphans(&mut self, key: &Key) {
+        let Some(sweep) = self.means.ec2.last_sweep() else { return };
+        let owned = self.means.ec2.owned();
+        let verdict =
+            orphans::judge(sweep, &owned, &self.world.attachment_uids(), &self.world.instances(), &self.suspects);
+        self.suspects = verdict.suspects;
+        if let Some(refused) = verdict.refused {
+            self.warn_once(refused);
+        }
+        for eni in verdict.foreign {
+            self.warn_once(format!("{eni} is of this cluster and attached to an instance that has no Node here: not touched"));
+        }
+        let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
+        for (eni, attachment) in verdict.detach {
+            tracing::warn!(%eni, "no ENIAttachment knows it, in two whole sweeps: it is detached");
+            let ec2 = self.means.ec2.clone();
+            let detach = async move { ec2.detach(&eni, &attachment, false).await };
+            work.push(self.orphan_call(Call::Detach, detach));
+        }
+        for eni in verdict.delete {
+            tracing::warn!(%eni, "no ENIAttachment knows it, in two whole sweeps: it is deleted");
+            let ec2 = self.means.ec2.clone();
+            work.push(self.orphan_call(Call::Delete, async move { ec2.delete(&eni).await }));
+        }
+        if !work.is_empty() {
+            self.call(key, join_all(work));
+        }
+    }
+
+    fn orphan_call(
+        &self,
+        call: Call,
+        future: impl Future<Output = Result<(), CallError>> + Send + 'static,
+    ) -> BoxFuture<'static, Outcome> {
+        let sent = self.now();
+        async move { Outcome::Called { uid: String::new(), call, sent, result: future.await } }.boxed()
+    }
+
+    fn warn_once(&mut self, warning: String) {
+        if self.warned.insert(warning.clone()) {
+            tracing::warn!("{warning}");
+        }
+    }
+}

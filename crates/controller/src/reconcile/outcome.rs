@@ -1,0 +1,106 @@
+//! What calls left behind, taken into the picture.
+
+use super::Reconciler;
+use crate::queue::Key;
+use crate::world::Touched;
+use crate::write::{WriteError, Written};
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_plan::errors::{Call, CallError};
+use multi_eni_plan::step::Memory;
+
+/// Calls for one key that have ended.
+pub struct Finished {
+    /// The key.
+    pub key: Key,
+    /// What each call left behind.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What one call left behind.
+pub enum Outcome {
+    /// EC2 answered, or did not.
+    Called {
+        /// UID of the ENIAttachment.
+        uid: String,
+        /// Which call.
+        call: Call,
+        /// When it was begun.
+        sent: Timestamp,
+        /// Its answer.
+        result: Result<(), CallError>,
+    },
+    /// The API server answered, or did not.
+    Wrote(Result<Written, WriteError>),
+    /// Nothing of interest: an event.
+    Nothing,
+}
+
+impl Reconciler {
+    /// Takes ended calls into the picture and looks at their key again.
+    pub(super) fn finish(&mut self, finished: Finished) {
+        let now = self.now();
+        let mut pause = None;
+        for outcome in finished.outcomes {
+            match outcome {
+                Outcome::Called { uid, call, sent, result } => self.remember(&uid, call, sent, &result),
+                Outcome::Wrote(Ok(written)) => self.wrote(written),
+                Outcome::Wrote(Err(error)) => {
+                    pause = pause.max(Some(pause_after(&error)));
+                    match error {
+                        WriteError::Conflict | WriteError::Exists => tracing::debug!(key = ?finished.key, %error, "write"),
+                        error => tracing::warn!(key = ?finished.key, %error, "write"),
+                    }
+                }
+                Outcome::Nothing => {}
+            }
+        }
+        self.queue.done(&finished.key);
+        if let Some(pause) = pause {
+            // The watch brings what we did not know; until then the same write would fail the same way.
+            self.queue.put_off(&finished.key, now.saturating_add(pause).unwrap_or(now));
+        }
+    }
+
+    fn remember(&mut self, uid: &str, call: Call, sent: Timestamp, result: &Result<(), CallError>) {
+        let now = self.now();
+        let acting_since = self.acting_since;
+        if let Err(error) = result {
+            tracing::info!(attachment = uid, action = call.action(), code = error.code(), %error, "EC2 call failed");
+        }
+        // Without an ENIAttachment (an orphan) there is nothing to remember it by: the next sweep tells.
+        let Some(name) = self.world.attachment_by_uid(uid) else { return };
+        let Some(entry) = self.world.attachment(name) else { return };
+        let memory = self.memories.entry(uid.to_owned()).or_insert_with(|| Memory::begin(acting_since, &entry.held));
+        match result {
+            Ok(()) => memory.succeeded(call),
+            Err(error) => memory.failed(call, error, sent, now),
+        }
+    }
+
+    fn wrote(&mut self, written: Written) {
+        let touched: Option<Touched> = match written {
+            Written::Attachment(entry) => self.world.set_attachment(entry.held.name.clone(), Some(*entry)),
+            Written::AttachmentGone(name) => {
+                if let Some(entry) = self.world.attachment(&name) {
+                    self.memories.remove(&entry.held.uid);
+                }
+                self.queue.forget(&Key::Attachment(name.clone()));
+                self.world.set_attachment(name, None)
+            }
+            Written::NodeEni(entry) => self.world.set_nodeeni(entry.intent.name.clone(), Some(*entry)),
+            Written::NodeEniGone(name) => self.world.set_nodeeni(name, None),
+        };
+        if let Some(touched) = touched {
+            self.wake(touched);
+        }
+    }
+}
+
+fn pause_after(error: &WriteError) -> SignedDuration {
+    match error {
+        WriteError::Conflict | WriteError::Exists => SignedDuration::from_millis(200),
+        WriteError::NotLeader(_) => SignedDuration::from_secs(1),
+        WriteError::Unreachable(_) => SignedDuration::from_secs(2),
+        WriteError::Forbidden(_) | WriteError::Invalid(_) => SignedDuration::from_secs(15),
+    }
+}
