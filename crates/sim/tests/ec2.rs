@@ -6,12 +6,16 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
 use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::ec2::{
     AttachmentStatus, Buckets, Ec2, Fault, FaultRule, Loss, LostAnswer, Outcome, Settings, Stuck,
     form_request,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SUBNET: &str = "subnet-0000000000000000a";
 const OTHER_ZONE: &str = "subnet-0000000000000000b";
@@ -629,6 +633,8 @@ async fn describe_filters() {
         ("tag:cluster", "c-*", 2),
         ("tag:cluster", "?-2", 1),
         ("tag:cluster", "C-1", 0),
+        ("tag:cluster", "c?", 0),
+        ("tag:cluster", "c-", 0),
         ("tag-key", "cluster", 2),
         ("tag-key", "a\\*b", 1),
         ("tag-key", "*b", 1),
@@ -1058,6 +1064,57 @@ async fn the_same_seed_gives_the_same_run() {
     let first = run(3).await;
     assert_eq!(first, run(3).await);
     assert_ne!(first, run(4).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sdk_seam_answers_times_out_and_breaks() {
+    let ec2 = world(steady());
+    let settings = HttpConnectorSettings::builder()
+        .read_timeout(Duration::from_secs(3))
+        .build();
+    let connector = ec2.connector(settings);
+    let call = async || {
+        let (parts, body) = form_request("DescribeSubnets", &BTreeMap::new()).into_parts();
+        let mut request = http::Request::from_parts(parts, SdkBody::from(body));
+        *request.uri_mut() = "https://ec2.eu-west-1.amazonaws.com/".parse().unwrap();
+        connector
+            .call(HttpRequest::try_from(request).unwrap())
+            .await
+    };
+    let answer = call().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    assert!(answer.body().bytes().unwrap().starts_with(b"<?xml"));
+    ec2.inject(FaultRule::on_every_call(Fault::SlowAnswer(Duration::from_secs(4))).once());
+    assert!(call().await.unwrap_err().is_timeout());
+    ec2.inject(FaultRule::on_every_call(Fault::Unreachable).once());
+    assert!(call().await.unwrap_err().is_io());
+}
+
+#[tokio::test]
+async fn a_lost_answer_closes_the_tcp_connection() {
+    let ec2 = world(Settings::instant());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = ec2.clone();
+    tokio::spawn(async move { server.serve(listener, std::future::pending()).await });
+    ec2.inject(FaultRule::on(
+        "CreateNetworkInterface",
+        Fault::LoseAnswer(Loss::Broken),
+    ));
+    let form = format!("Action=CreateNetworkInterface&Version=2016-11-15&SubnetId={SUBNET}");
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: x\r\nContent-Length: {}\r\n\r\n",
+        form.len()
+    );
+    stream
+        .write_all(format!("{head}{form}").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(ec2.snapshot().enis.len(), 3, "the effect stays");
 }
 
 /// boto3's parsers come from AWS's own service model: they read every answer, over TCP.

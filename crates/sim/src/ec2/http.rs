@@ -75,6 +75,14 @@ impl Ec2 {
         SharedHttpClient::new(self.clone())
     }
 
+    /// The connector that [`Self::http_client`] hands to an SDK; it keeps the read timeout that the settings ask for.
+    pub fn connector(&self, settings: HttpConnectorSettings) -> SharedHttpConnector {
+        SharedHttpConnector::new(InProcess {
+            ec2: self.clone(),
+            settings,
+        })
+    }
+
     /// Serves HTTP/1.1, for AWS_ENDPOINT_URL, until `shutdown`; open connections are then closed.
     pub async fn serve(
         &self,
@@ -127,10 +135,7 @@ impl HttpClient for Ec2 {
         settings: &HttpConnectorSettings,
         _: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        SharedHttpConnector::new(InProcess {
-            ec2: self.clone(),
-            settings: settings.clone(),
-        })
+        self.connector(settings.clone())
     }
 }
 
@@ -150,7 +155,7 @@ impl HttpConnector for InProcess {
             let (parts, body) = request.into_parts();
             let body = BodyExt::collect(body)
                 .await
-                .map_err(|error| ConnectorError::user(error))?
+                .map_err(ConnectorError::user)?
                 .to_bytes();
             let sent = ec2.send(http::Request::from_parts(parts, body));
             let answered = match limit {

@@ -68,14 +68,17 @@ impl Done {
     }
 }
 
+/// What an action does.
+type Run = fn(&mut State, &Call) -> Result<Done, Refusal>;
+
 /// An action: the roots of its parameters and what it does.
 pub(super) struct Action {
     pub parameters: &'static [&'static str],
-    pub run: fn(&mut State, &Call) -> Result<Done, Refusal>,
+    pub run: Run,
 }
 
 pub(super) fn find(name: &str) -> Result<Action, Refusal> {
-    let (parameters, run): (&[&str], fn(&mut State, &Call) -> Result<Done, Refusal>) = match name {
+    let (parameters, run): (&[&str], Run) = match name {
         "CreateNetworkInterface" => (create::PARAMETERS, |state, call| {
             create(state, call, super::model::Creator::Call)
         }),
