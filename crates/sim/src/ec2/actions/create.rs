@@ -1,0 +1,371 @@
+//! CreateNetworkInterface.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use jiff::SignedDuration;
+
+use super::describe_enis;
+use super::tags::{check_tags, read_tags};
+use super::{Call, Done};
+use crate::ec2::ids::Kind;
+use crate::ec2::model::{Creator, Eni};
+use crate::ec2::params::Params;
+use crate::ec2::refusal::Refusal;
+use crate::ec2::state::State;
+use crate::ec2::xml::Element;
+
+pub(super) const PARAMETERS: &[&str] = &[
+    "ClientToken",
+    "ConnectionTrackingSpecification",
+    "Description",
+    "EnablePrimaryIpv6",
+    "InterfaceType",
+    "Ipv4Prefix",
+    "Ipv4PrefixCount",
+    "Ipv6AddressCount",
+    "Ipv6Addresses",
+    "Ipv6Prefix",
+    "Ipv6PrefixCount",
+    "Operator",
+    "PrivateIpAddress",
+    "PrivateIpAddresses",
+    "SecondaryPrivateIpAddressCount",
+    "SecurityGroupId",
+    "SubnetId",
+    "TagSpecification",
+];
+
+/// EC2's longest description and token, and its default interface types for Create.
+const LONGEST_DESCRIPTION: usize = 255;
+const LONGEST_TOKEN: usize = 64;
+const INTERFACE_TYPES: [&str; 4] = ["interface", "efa", "efa-only", "trunk"];
+
+pub(in crate::ec2) fn create(state: &mut State, call: &Call, by: Creator) -> Result<Done, Refusal> {
+    let params = &call.params;
+    let request = read(params)?;
+    if state.settings.quota_before_token {
+        check_quota(state)?;
+    }
+    let token = params.get("ClientToken").filter(|token| !token.is_empty());
+    if let Some(token) = token {
+        let memory =
+            SignedDuration::try_from(state.settings.token_memory).unwrap_or(SignedDuration::MAX);
+        let now = state.now;
+        if let Some(original) = state
+            .tokens
+            .answered(token, &params.identity(), memory, now)?
+        {
+            let answered = state.eni(&original.id).cloned().unwrap_or(original);
+            return Ok(answer(state, &answered, token));
+        }
+    }
+    check_quota(state)?;
+    let groups = resolve_groups(state, &request)?;
+    let eni = allocate(state, request, groups, by, token)?;
+    if let Some(token) = token {
+        state
+            .tokens
+            .remember(token, params.identity(), eni.clone(), state.now);
+    }
+    state.put(eni.clone());
+    Ok(answer(state, &eni, token.unwrap_or_default()))
+}
+
+struct Request {
+    subnet: String,
+    description: String,
+    groups: Vec<String>,
+    interface_type: String,
+    tags: BTreeMap<String, String>,
+    addresses: Vec<Ipv4Addr>,
+    secondary_count: u32,
+    prefix_count: u32,
+    ipv6_count: u32,
+}
+
+/// Checks all that can be checked without looking at the account.
+fn read(params: &Params) -> Result<Request, Refusal> {
+    let subnet = params.required("SubnetId")?.to_owned();
+    Kind::Subnet.check(&subnet)?;
+    let groups = params.list("SecurityGroupId");
+    groups
+        .iter()
+        .try_for_each(|group| Kind::Group.check(group))?;
+    let description = params.get("Description").unwrap_or_default().to_owned();
+    if description.chars().count() > LONGEST_DESCRIPTION {
+        return Err(Refusal::value(format!(
+            "Invalid value for parameter description. Character sequence must be at most {LONGEST_DESCRIPTION}"
+        )));
+    }
+    if params
+        .get("ClientToken")
+        .is_some_and(|token| !token.is_ascii() || token.len() > LONGEST_TOKEN)
+    {
+        return Err(Refusal::value(format!(
+            "The client token must be at most {LONGEST_TOKEN} ASCII characters"
+        )));
+    }
+    let interface_type = params
+        .get("InterfaceType")
+        .unwrap_or("interface")
+        .to_owned();
+    if !INTERFACE_TYPES.contains(&interface_type.as_str()) {
+        return Err(Refusal::value(format!(
+            "Invalid value '{interface_type}' for InterfaceType"
+        )));
+    }
+    for refused in [
+        "Ipv4Prefix",
+        "Ipv6Prefix",
+        "Ipv6PrefixCount",
+        "Ipv6Addresses",
+    ] {
+        if params.mentions(refused) {
+            return Err(Refusal::new(
+                "UnsupportedOperation",
+                format!("{refused} is not simulated"),
+            ));
+        }
+    }
+    let secondary_count = params.count("SecondaryPrivateIpAddressCount")?.unwrap_or(0);
+    let prefix_count = params.count("Ipv4PrefixCount")?.unwrap_or(0);
+    let addresses = read_addresses(params)?;
+    if prefix_count > 0 && (secondary_count > 0 || params.mentions("PrivateIpAddresses")) {
+        return Err(Refusal::combination(
+            "You cannot specify both IPv4 prefixes and secondary private IP addresses",
+        ));
+    }
+    if secondary_count > 0 && params.mentions("PrivateIpAddresses") {
+        return Err(Refusal::combination(
+            "You cannot specify both addresses and a count of secondary addresses",
+        ));
+    }
+    let ipv6_count = params.count("Ipv6AddressCount")?.unwrap_or(0);
+    let tags = read_tag_specifications(params)?;
+    Ok(Request {
+        subnet,
+        description,
+        groups,
+        interface_type,
+        tags,
+        addresses,
+        secondary_count,
+        prefix_count,
+        ipv6_count,
+    })
+}
+
+fn read_addresses(params: &Params) -> Result<Vec<Ipv4Addr>, Refusal> {
+    let parse = |text: &str| {
+        text.parse::<Ipv4Addr>()
+            .map_err(|_| Refusal::value(format!("invalid value for parameter address: {text}")))
+    };
+    let single = params.get("PrivateIpAddress").map(parse).transpose()?;
+    let mut primary = Vec::new();
+    let mut secondary = Vec::new();
+    for entry in params.structs("PrivateIpAddresses") {
+        let ip = parse(entry.required("PrivateIpAddress")?)?;
+        if entry.flag("Primary")? == Some(true) {
+            primary.push(ip)
+        } else {
+            secondary.push(ip)
+        }
+    }
+    if primary.len() > 1 || (single.is_some() && !primary.is_empty()) {
+        return Err(Refusal::combination(
+            "Only one primary private IP address may be given",
+        ));
+    }
+    let mut all: Vec<Ipv4Addr> = single.into_iter().chain(primary).collect();
+    if all.is_empty() && !secondary.is_empty() {
+        return Err(Refusal::combination(
+            "One of the private IP addresses must be the primary one",
+        ));
+    }
+    all.extend(secondary);
+    if all.iter().collect::<BTreeSet<_>>().len() != all.len() {
+        return Err(Refusal::value("An address is given twice"));
+    }
+    Ok(all)
+}
+
+fn read_tag_specifications(params: &Params) -> Result<BTreeMap<String, String>, Refusal> {
+    let mut tags = BTreeMap::new();
+    for specification in params.structs("TagSpecification") {
+        let kind = specification.required("ResourceType")?;
+        if kind != "network-interface" {
+            return Err(Refusal::value(format!(
+                "'{kind}' is not a valid taggable resource type for this operation."
+            )));
+        }
+        for (key, value) in read_tags(&specification)? {
+            if tags
+                .insert(key.clone(), value.unwrap_or_default())
+                .is_some()
+            {
+                return Err(Refusal::value(format!(
+                    "Duplicate tag key '{key}' specified."
+                )));
+            }
+        }
+    }
+    check_tags(&tags)?;
+    Ok(tags)
+}
+
+fn check_quota(state: &State) -> Result<(), Refusal> {
+    match state.settings.eni_quota {
+        Some(quota) if state.eni_count() >= usize::try_from(quota).unwrap_or(usize::MAX) => {
+            Err(Refusal::new(
+                "NetworkInterfaceLimitExceeded",
+                format!("You have reached the limit of {quota} network interfaces"),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The groups asked for, or the VPC's default one.
+fn resolve_groups(state: &State, request: &Request) -> Result<Vec<String>, Refusal> {
+    let subnet = state
+        .subnets
+        .get(&request.subnet)
+        .ok_or_else(|| Refusal::no_subnet(&request.subnet))?;
+    let vpc = &subnet.about.vpc_id;
+    if request.groups.is_empty() {
+        return Ok(state.vpcs.get(vpc).cloned().into_iter().collect());
+    }
+    check_groups(state, &request.groups, vpc)?;
+    Ok(request.groups.clone())
+}
+
+/// That the groups exist, are in the VPC, and are not too many.
+pub(super) fn check_groups(state: &State, groups: &[String], vpc: &str) -> Result<(), Refusal> {
+    for id in groups {
+        let group = state.groups.get(id).ok_or_else(|| Refusal::no_group(id))?;
+        if group.vpc_id != vpc {
+            let message = format!("The security group '{id}' does not exist in VPC '{vpc}'");
+            return Err(Refusal::new("InvalidGroup.NotFound", message));
+        }
+    }
+    let most = state.settings.groups_per_interface;
+    if groups.len() > most {
+        return Err(Refusal::new(
+            "SecurityGroupsPerInterfaceLimitExceeded",
+            format!("The maximum number of security groups per interface is {most}"),
+        ));
+    }
+    Ok(())
+}
+
+fn allocate(
+    state: &mut State,
+    request: Request,
+    groups: Vec<String>,
+    by: Creator,
+    token: Option<&str>,
+) -> Result<Eni, Refusal> {
+    let Request {
+        subnet,
+        description,
+        interface_type,
+        tags,
+        addresses,
+        ..
+    } = request;
+    let entry = state
+        .subnets
+        .get_mut(&subnet)
+        .ok_or_else(|| Refusal::no_subnet(&subnet))?;
+    let full = || {
+        Refusal::new(
+            "InsufficientFreeAddressesInSubnet",
+            format!(
+                "The specified subnet does not have enough free addresses to satisfy the request ({subnet})."
+            ),
+        )
+    };
+    let mut taking = BTreeSet::new();
+    for ip in &addresses {
+        if !entry.pool.contains(*ip) {
+            return Err(Refusal::value(format!(
+                "Address {ip} does not fall within the subnet's address range"
+            )));
+        }
+        if !entry.pool.is_free(*ip) {
+            return Err(Refusal::new(
+                "InvalidIPAddress.InUse",
+                format!("Address {ip} is in use."),
+            ));
+        }
+        taking.insert(*ip);
+    }
+    let mut private_ips = addresses;
+    let wanted =
+        private_ips.len().max(1) + usize::try_from(request.secondary_count).unwrap_or(usize::MAX);
+    while private_ips.len() < wanted {
+        let ip = entry.pool.next_free(&taking).ok_or_else(full)?;
+        taking.insert(ip);
+        private_ips.push(ip);
+    }
+    let mut ipv4_prefixes = Vec::new();
+    for _ in 0..request.prefix_count {
+        let block = entry.pool.next_block(&taking).ok_or_else(|| {
+            Refusal::new(
+                "InsufficientCidrBlocks",
+                "There are not enough free cidr blocks in the specified subnet",
+            )
+        })?;
+        taking.extend((0..16).map(|offset| Ipv4Addr::from(u32::from(block) + offset)));
+        ipv4_prefixes.push(block);
+    }
+    let mut ipv6_addresses = Vec::new();
+    for _ in 0..request.ipv6_count {
+        let ip = entry.pool.next_ipv6().ok_or_else(|| {
+            Refusal::value(format!(
+                "The subnet '{subnet}' does not have an associated IPv6 CIDR block"
+            ))
+        })?;
+        ipv6_addresses.push(ip);
+    }
+    let (vpc_id, zone) = (entry.about.vpc_id.clone(), entry.about.zone.clone());
+    Ok(Eni {
+        id: state.ids.next("eni"),
+        subnet_id: subnet,
+        vpc_id,
+        zone,
+        description,
+        groups,
+        tags,
+        interface_type,
+        mac_address: state.ids.mac(),
+        private_ips,
+        ipv4_prefixes,
+        ipv6_addresses,
+        source_dest_check: true,
+        requester_managed: false,
+        created: state.now,
+        created_by: by,
+        client_token: token.map(str::to_owned),
+        attachment: None,
+    })
+}
+
+/// Create answers `pending`, though the interface can be attached at once.
+fn answer(state: &State, eni: &Eni, token: &str) -> Done {
+    let status = if eni.attachment.is_some() {
+        "in-use"
+    } else {
+        "pending"
+    };
+    let body = vec![
+        describe_enis::element("networkInterface", eni, status, &state.groups),
+        Element::leaf("clientToken", token),
+    ];
+    Done {
+        body,
+        eni_id: Some(eni.id.clone()),
+        items: None,
+    }
+}

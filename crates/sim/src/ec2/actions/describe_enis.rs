@@ -1,0 +1,188 @@
+//! DescribeNetworkInterfaces, and how an interface is written.
+
+use std::collections::BTreeMap;
+
+use super::{Call, Done};
+use crate::ec2::faults::Fault;
+use crate::ec2::filters::Filters;
+use crate::ec2::ids::Kind;
+use crate::ec2::model::{Attachment, Eni, SecurityGroup};
+use crate::ec2::pages::Page;
+use crate::ec2::refusal::Refusal;
+use crate::ec2::state::State;
+use crate::ec2::xml::Element;
+
+pub(super) const PARAMETERS: &[&str] = &[
+    "Filter",
+    "IncludeManagedResources",
+    "MaxResults",
+    "NetworkInterfaceId",
+    "NextToken",
+];
+
+const FILTERS: &[&str] = &[
+    "attachment.attachment-id",
+    "attachment.delete-on-termination",
+    "attachment.device-index",
+    "attachment.instance-id",
+    "attachment.status",
+    "availability-zone",
+    "description",
+    "group-id",
+    "group-name",
+    "interface-type",
+    "mac-address",
+    "network-interface-id",
+    "private-ip-address",
+    "requester-managed",
+    "source-dest-check",
+    "status",
+    "subnet-id",
+    "tag-key",
+    "vpc-id",
+];
+
+pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    let params = &call.params;
+    let filters = Filters::read(params, FILTERS)?;
+    let ids = params.list("NetworkInterfaceId");
+    ids.iter().try_for_each(|id| Kind::Eni.check(id))?;
+    let page = Page::read(params, &ids, (5, 1000), &state.settings, state.now)?;
+    if super::is_unfiltered("DescribeNetworkInterfaces", params)
+        && state.eni_count() > state.settings.unpaginated_limit
+    {
+        let message = "This account has too many network interfaces to list them unpaginated.";
+        return Err(Refusal::new("OperationNotPermitted", message));
+    }
+    let stale = match call.fault {
+        Some(Fault::StaleRead(ago)) => Some(ago),
+        _ => None,
+    };
+    let lagging = state.lagging(stale);
+    let mut shown = state.shown_enis(&lagging);
+    if !ids.is_empty() {
+        if let Some(unknown) = ids.iter().find(|id| !shown.contains_key(id.as_str())) {
+            return Err(Refusal::no_eni(unknown));
+        }
+        shown.retain(|id, _| ids.iter().any(|wanted| wanted == id));
+    }
+    let (items, next) = page.cut(shown.into_iter(), |eni| {
+        filters.is_empty() || filters.pass(&eni.tags, |name| values(eni, name, &state.groups))
+    });
+    let items = items
+        .into_iter()
+        .map(|eni| element("item", eni, eni.status(), &state.groups))
+        .collect();
+    Ok(Done::list("networkInterfaceSet", items, next))
+}
+
+/// What an interface has for a filter.
+fn values(eni: &Eni, name: &str, groups: &BTreeMap<String, SecurityGroup>) -> Vec<String> {
+    let attached = |value: fn(&Attachment) -> String| eni.attachment.iter().map(value).collect();
+    match name {
+        "attachment.attachment-id" => attached(|attachment| attachment.id.clone()),
+        "attachment.delete-on-termination" => {
+            attached(|attachment| attachment.delete_on_termination.to_string())
+        }
+        "attachment.device-index" => attached(|attachment| attachment.device_index.to_string()),
+        "attachment.instance-id" => attached(|attachment| attachment.instance_id.clone()),
+        "attachment.status" => attached(|attachment| attachment.status.as_str().to_owned()),
+        "availability-zone" => vec![eni.zone.clone()],
+        "description" => vec![eni.description.clone()],
+        "group-id" => eni.groups.clone(),
+        "group-name" => eni
+            .groups
+            .iter()
+            .filter_map(|id| Some(groups.get(id)?.name.clone()))
+            .collect(),
+        "interface-type" => vec![eni.interface_type.clone()],
+        "mac-address" => vec![eni.mac_address.clone()],
+        "network-interface-id" => vec![eni.id.clone()],
+        "private-ip-address" => eni
+            .private_ips
+            .first()
+            .map(ToString::to_string)
+            .into_iter()
+            .collect(),
+        "requester-managed" => vec![eni.requester_managed.to_string()],
+        "source-dest-check" => vec![eni.source_dest_check.to_string()],
+        "status" => vec![eni.status().to_owned()],
+        "subnet-id" => vec![eni.subnet_id.clone()],
+        "vpc-id" => vec![eni.vpc_id.clone()],
+        _ => Vec::new(),
+    }
+}
+
+/// An interface as Create and Describe write it.
+pub(super) fn element(
+    name: &'static str,
+    eni: &Eni,
+    status: &str,
+    groups: &BTreeMap<String, SecurityGroup>,
+) -> Element {
+    let primary = eni.private_ips.first();
+    let addresses = eni.private_ips.iter().map(|ip| {
+        Element::new("item")
+            .with("privateIpAddress", ip)
+            .with("primary", Some(ip) == primary)
+    });
+    let group_items = eni.groups.iter().map(|id| {
+        let name = groups
+            .get(id)
+            .map(|group| group.name.as_str())
+            .unwrap_or_default();
+        Element::new("item")
+            .with("groupId", id)
+            .with("groupName", name)
+    });
+    let prefixes = eni
+        .ipv4_prefixes
+        .iter()
+        .map(|ip| Element::new("item").with("ipv4Prefix", format_args!("{ip}/28")));
+    let ipv6 = eni
+        .ipv6_addresses
+        .iter()
+        .map(|ip| Element::new("item").with("ipv6Address", ip));
+    Element::new(name)
+        .with("networkInterfaceId", &eni.id)
+        .with("subnetId", &eni.subnet_id)
+        .with("vpcId", &eni.vpc_id)
+        .with("availabilityZone", &eni.zone)
+        .with("description", &eni.description)
+        .with("ownerId", "123456789012")
+        .with("requesterManaged", eni.requester_managed)
+        .with("status", status)
+        .with("macAddress", &eni.mac_address)
+        .with_some("privateIpAddress", primary)
+        .with("sourceDestCheck", eni.source_dest_check)
+        .child(Element::set("groupSet", group_items))
+        .child_some(eni.attachment.as_ref().map(attachment))
+        .child(tag_set(&eni.tags))
+        .child(Element::set("privateIpAddressesSet", addresses))
+        .child(Element::set("ipv6AddressesSet", ipv6))
+        .child(Element::set("ipv4PrefixSet", prefixes))
+        .with("interfaceType", &eni.interface_type)
+}
+
+fn attachment(attachment: &Attachment) -> Element {
+    Element::new("attachment")
+        .with("attachmentId", &attachment.id)
+        .with("instanceId", &attachment.instance_id)
+        .with("instanceOwnerId", "123456789012")
+        .with("deviceIndex", attachment.device_index)
+        .with("networkCardIndex", attachment.network_card_index)
+        .with("status", attachment.status.as_str())
+        .with(
+            "attachTime",
+            attachment.attach_time.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        )
+        .with("deleteOnTermination", attachment.delete_on_termination)
+}
+
+pub(super) fn tag_set(tags: &BTreeMap<String, String>) -> Element {
+    Element::set(
+        "tagSet",
+        tags.iter()
+            .map(|(key, value)| Element::new("item").with("key", key).with("value", value)),
+    )
+}

@@ -1,0 +1,63 @@
+//! DetachNetworkInterface.
+
+use super::{Call, Done};
+use crate::ec2::faults::Fault;
+use crate::ec2::ids::well_formed;
+use crate::ec2::model::{AttachmentStatus, Stuck};
+use crate::ec2::refusal::Refusal;
+use crate::ec2::state::{Due, State};
+
+pub(super) const PARAMETERS: &[&str] = &["AttachmentId", "Force"];
+
+pub(in crate::ec2) fn detach(state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    let id = call.params.required("AttachmentId")?;
+    if !id.strip_prefix("eni-attach-").is_some_and(well_formed) {
+        return Err(Refusal::value(format!(
+            "Value ({id}) for parameter attachmentId is invalid"
+        )));
+    }
+    let force = call.params.flag("Force")?.unwrap_or(false);
+    let mut eni = state
+        .eni_of_attachment(id)
+        .cloned()
+        .ok_or_else(|| Refusal::no_attachment(id))?;
+    let Some(attachment) = &mut eni.attachment else {
+        return Err(Refusal::no_attachment(id));
+    };
+    let slot = (attachment.network_card_index, attachment.device_index);
+    if slot == (0, 0) {
+        return Err(Refusal::new(
+            "OperationNotPermitted",
+            "The network interface at device index 0 and networkCard index 0 cannot be detached.",
+        ));
+    }
+    if eni.requester_managed {
+        let message =
+            "You are not allowed to manage network interfaces that belong to another AWS service.";
+        return Err(Refusal::new("OperationNotPermitted", message));
+    }
+    if attachment.status == AttachmentStatus::Detaching && !force {
+        let message = format!("The attachment '{id}' is already being detached");
+        return Err(Refusal::new("IncorrectState", message));
+    }
+    if force {
+        if state.settings.force_spoils_slot
+            && let Some(instance) = state.instances.get_mut(&attachment.instance_id)
+        {
+            instance.unusable_slots.insert(slot);
+        }
+        state.finish_detach(id);
+        return Ok(Done::plainly());
+    }
+    attachment.status = AttachmentStatus::Detaching;
+    let never = attachment.stuck == Some(Stuck::UntilForced);
+    state.put(eni);
+    if !never {
+        let delay = match call.fault {
+            Some(Fault::SlowTransition(delay)) => delay,
+            _ => state.draw(&state.settings.detach_delay.clone()),
+        };
+        state.schedule(delay, Due::Detached(id.to_owned()));
+    }
+    Ok(Done::plainly())
+}

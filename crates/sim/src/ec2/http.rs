@@ -1,0 +1,174 @@
+//! The two ways in: smithy's connector, in process, and HTTP/1.1 over TCP.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::faults::Loss;
+use super::request::Reply;
+use super::{Ec2, LostAnswer};
+
+/// A DescribeNetworkInterfaces with 200 values a filter stays far below this.
+const LONGEST_REQUEST: usize = 1 << 20;
+
+impl Ec2 {
+    /// Sends one request in process: what the connector and the server do for each.
+    pub async fn send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, LostAnswer> {
+        let accepted = self
+            .with(|state| state.accept(&request))
+            .ok_or(LostAnswer::Unreachable)?;
+        let mut receiver = accepted.reply;
+        let reply: Reply = loop {
+            self.sleep_until(accepted.lands_at).await;
+            self.with(|_| ());
+            match receiver.try_recv() {
+                Ok(reply) => break reply,
+                Err(tokio::sync::oneshot::error::TryRecvError::Closed) => {
+                    return Err(LostAnswer::Broken);
+                }
+                // The clock's millisecond: not quite there yet.
+                Err(tokio::sync::oneshot::error::TryRecvError::Empty) => {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                }
+            }
+        };
+        if !reply.after.is_zero() {
+            tokio::time::sleep(reply.after).await;
+        }
+        match reply.lost {
+            Some(Loss::Broken) => return Err(LostAnswer::Broken),
+            Some(Loss::Hang(time)) => {
+                tokio::time::sleep(time).await;
+                return Err(LostAnswer::Broken);
+            }
+            None => {}
+        }
+        http::Response::builder()
+            .status(reply.status)
+            .header(http::header::CONTENT_TYPE, "text/xml;charset=UTF-8")
+            .body(reply.body)
+            .map_err(|_| LostAnswer::Broken)
+    }
+
+    /// An HTTP client for an AWS SDK configuration: its requests come here, in process.
+    pub fn http_client(&self) -> SharedHttpClient {
+        SharedHttpClient::new(self.clone())
+    }
+
+    /// The connector that [`Self::http_client`] hands to an SDK; it keeps the read timeout that the settings ask for.
+    pub fn connector(&self, settings: HttpConnectorSettings) -> SharedHttpConnector {
+        SharedHttpConnector::new(InProcess {
+            ec2: self.clone(),
+            settings,
+        })
+    }
+
+    /// Serves HTTP/1.1, for AWS_ENDPOINT_URL, until `shutdown`; open connections are then closed.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let mut shutdown = pin!(shutdown);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return Ok(()),
+                Some(_) = connections.join_next() => {}
+                accepted = listener.accept() => {
+                    let (stream, _) = accepted?;
+                    let ec2 = self.clone();
+                    connections.spawn(async move {
+                        let service = service_fn(move |request| answer(ec2.clone(), request));
+                        let serving =
+                            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                        if let Err(error) = serving.await {
+                            tracing::debug!(%error, "EC2 connection ended");
+                        }
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// A lost answer is an error here, upon which hyper closes the connection without an answer.
+async fn answer(
+    ec2: Ec2,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<Full<Bytes>>, LostAnswer> {
+    let (parts, body) = request.into_parts();
+    let body = http_body_util::Limited::new(body, LONGEST_REQUEST)
+        .collect()
+        .await
+        .map_err(|_| LostAnswer::Broken)?;
+    Ok(ec2
+        .send(http::Request::from_parts(parts, body.to_bytes()))
+        .await?
+        .map(Full::new))
+}
+
+impl HttpClient for Ec2 {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        self.connector(settings.clone())
+    }
+}
+
+#[derive(Debug)]
+struct InProcess {
+    ec2: Ec2,
+    settings: HttpConnectorSettings,
+}
+
+impl HttpConnector for InProcess {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (ec2, limit) = (self.ec2.clone(), self.settings.read_timeout());
+        HttpConnectorFuture::new(async move {
+            let request = request
+                .try_into_http1x()
+                .map_err(|error| ConnectorError::user(error.into()))?;
+            let (parts, body) = request.into_parts();
+            let body = BodyExt::collect(body)
+                .await
+                .map_err(ConnectorError::user)?
+                .to_bytes();
+            let sent = ec2.send(http::Request::from_parts(parts, body));
+            let answered = match limit {
+                Some(limit) => timeout(limit, sent)
+                    .await
+                    .map_err(|late| ConnectorError::timeout(late.into()))?,
+                None => sent.await,
+            };
+            let response = answered
+                .map_err(|lost| ConnectorError::io(lost.into()))?
+                .map(SdkBody::from);
+            HttpResponse::try_from(response)
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
