@@ -63,14 +63,6 @@ pub struct FieldSet {
 }
 
 impl FieldSet {
-    /// The set of this path alone.
-    pub fn leaf() -> Self {
-        Self {
-            owned: true,
-            children: BTreeMap::new(),
-        }
-    }
-
     /// Whether nothing is in the set.
     pub fn is_empty(&self) -> bool {
         !self.owned && self.children.values().all(Self::is_empty)
