@@ -1,1 +1,13 @@
-//! (skeleton)
+//! The API group `networking.k8s.aws/v1alpha1`: [`NodeENI`], [`ENIAttachment`], their conditions, names and EC2 tags,
+//! and the CRDs generated from them. No client and no decision lives here.
+
+pub mod conditions;
+pub mod crds;
+pub mod eniattachment;
+pub mod ids;
+pub mod names;
+pub mod nodeeni;
+mod schema;
+
+pub use eniattachment::{ENIAttachment, EniAttachmentSpec, EniAttachmentStatus, EniRequest};
+pub use nodeeni::{NodeENI, NodeEniSpec, NodeEniStatus};

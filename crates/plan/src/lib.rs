@@ -1,1 +1,22 @@
-//! (skeleton)
+//! Every decision of Multi-ENI, as pure functions over plain data: no clock, no I/O, no async.
+//!
+//! - [`assign`]: NodeENIs × one Node × subnets × what holds its slots → ENIAttachments to create and delete, and a
+//!   reason for every pair that gets none.
+//! - [`step`]: one ENIAttachment, what EC2 shows of it and the clock → the one next action, or what it waits for.
+//! - [`fold`]: the ENIAttachments of a NodeENI → its status.
+//! - [`rollout`]: which nodes may have their ENIs replaced now.
+//! - [`orphans`]: ENIs of this cluster that no ENIAttachment knows.
+//! - [`check`]: invariants over a world, for tests and the sandbox's summary.
+//! - [`errors`]: EC2's error codes and what they mean here.
+
+pub mod assign;
+pub mod check;
+pub mod errors;
+pub mod facts;
+pub mod fold;
+pub mod held;
+pub mod intent;
+pub mod orphans;
+pub mod rollout;
+pub mod settings;
+pub mod step;

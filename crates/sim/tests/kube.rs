@@ -15,8 +15,8 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client, ResourceExt,
     api::{
-        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
-        PostParams, Preconditions, VersionMatch, WatchEvent, WatchParams,
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+        Preconditions, VersionMatch, WatchEvent, WatchParams,
     },
     runtime::{
         events::{EventType, Recorder, Reporter},
@@ -29,8 +29,10 @@ use multi_eni_sim::{
 };
 use serde_json::{Value, json};
 
+/// The test's own CRD.
 pub const CRD: &str = include_str!("kube/nodeeni.yaml");
 
+/// A server with the CRD.
 pub fn server() -> ApiServer {
     let server = ApiServer::new(SimClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()));
     server.install_crds(CRD).unwrap();
@@ -46,6 +48,7 @@ fn enis(client: &Client) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&gvk, "nodeenis"))
 }
 
+/// A NodeENI that is valid.
 pub fn eni(name: &str) -> Value {
     json!({
         "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "NodeENI", "metadata": { "name": name },
@@ -121,30 +124,51 @@ async fn schema_is_enforced() {
     let server = server();
     let api = enis(&client(&server));
     let cases = [
-        (json!({ "subnetID": "a" }), "spec.subnetID: Invalid value: \"a\": spec.subnetID in body should match '^subnet-[0-9a-f]{8,17}$'"),
-        (json!({ "deviceIndex": 0 }), "spec.deviceIndex: Invalid value: 0: spec.deviceIndex in body should be greater than or equal to 1"),
-        (json!({ "deviceIndex": 16 }), "spec.deviceIndex: Invalid value: 16: spec.deviceIndex in body should be less than or equal to 15"),
-        (json!({ "driver": "x" }), "spec.driver: Unsupported value: \"x\": supported values: \"vfio-pci\", \"igb_uio\""),
-        (json!({ "nodeSelector": {} }), "spec.nodeSelector: Invalid value: 0: spec.nodeSelector in body should have at least 1 properties"),
-        (json!({ "securityGroupIDs": ["a", "b", "c"] }), "spec.securityGroupIDs: Too many: 3: must have at most 2 items"),
+        (
+            json!({ "subnetID": "a" }),
+            "spec.subnetID: Invalid value: \"a\": spec.subnetID in body should match '^subnet-[0-9a-f]{8,17}$'",
+        ),
+        (
+            json!({ "deviceIndex": 0 }),
+            "spec.deviceIndex: Invalid value: 0: spec.deviceIndex in body should be greater than or equal to 1",
+        ),
+        (
+            json!({ "deviceIndex": 16 }),
+            "spec.deviceIndex: Invalid value: 16: spec.deviceIndex in body should be less than or equal to 15",
+        ),
+        (
+            json!({ "driver": "x" }),
+            "spec.driver: Unsupported value: \"x\": supported values: \"vfio-pci\", \"igb_uio\"",
+        ),
+        (
+            json!({ "nodeSelector": {} }),
+            "spec.nodeSelector: Invalid value: 0: spec.nodeSelector in body should have at least 1 properties",
+        ),
+        (
+            json!({ "securityGroupIDs": ["a", "b", "c"] }),
+            "spec.securityGroupIDs: Too many: 3: must have at most 2 items",
+        ),
         (json!({ "subnetName": "longer" }), "spec.subnetName: Too long: may not be more than 5 bytes"),
-        (json!({ "deviceIndex": "1" }), "spec.deviceIndex: Invalid value: \"string\": spec.deviceIndex in body must be of type integer: \"string\""),
+        (
+            json!({ "deviceIndex": "1" }),
+            "spec.deviceIndex: Invalid value: \"string\": spec.deviceIndex in body must be of type integer: \"string\"",
+        ),
         (json!({ "nodeSelector": null }), "spec.nodeSelector: Required value"),
         (json!({ "subnetID": null }), "spec: Invalid value: \"object\": one of subnetID and subnetName is needed"),
     ];
     for (change, expected) in cases {
         let mut body = eni("a");
-        json_patch::merge(&mut body["spec"], &change);
+        for (field, value) in change.as_object().unwrap() {
+            body["spec"][field] = value.clone();
+        }
         let message = refused(create(&api, body).await, 422, "Invalid");
-        let start = format!("NodeENI.networking.k8s.aws \"a\" is invalid: ");
-        assert!(message.starts_with(&start) && message.contains(expected), "{message}\n  wanted {expected}");
+        let start = "NodeENI.networking.k8s.aws \"a\" is invalid: ";
+        assert!(message.starts_with(start) && message.contains(expected), "{message}\n  wanted {expected}");
     }
     let mut body = eni("a");
     body["spec"]["unknown"] = json!(1);
     let made = create(&api, body.clone()).await.unwrap();
     assert_eq!(made.data["spec"].get("unknown"), None, "pruned");
-    let strict = PostParams { field_manager: None, ..PostParams::default() };
-    drop(strict);
     refused(create(&api, eni("Not_A_Name")).await, 422, "Invalid");
 }
 
@@ -208,8 +232,8 @@ async fn finalizers_hold_an_object() {
     let mut body = eni("a");
     body["metadata"]["finalizers"] = json!(["x.io/a", "x.io/b"]);
     let made = create(&api, body).await.unwrap();
-    let wrong = DeleteParams::default()
-        .preconditions(Preconditions { uid: Some("other".into()), resource_version: None });
+    let wrong =
+        DeleteParams::default().preconditions(Preconditions { uid: Some("other".into()), resource_version: None });
     refused(api.delete("a", &wrong).await, 409, "Conflict");
     let held = api.delete("a", &DeleteParams::default()).await.unwrap().left().expect("still there");
     assert!(held.metadata.deletion_timestamp.is_some());
@@ -456,7 +480,8 @@ async fn events_are_one_thing_under_two_names() {
     recorder.publish(&event, &about).await.unwrap();
     recorder.publish(&event, &about).await.unwrap();
     let core: Api<Event> = Api::default_namespaced(client.clone());
-    let of = |name: &str| ListParams::default().fields(&format!("involvedObject.kind=NodeENI,involvedObject.name={name}"));
+    let of =
+        |name: &str| ListParams::default().fields(&format!("involvedObject.kind=NodeENI,involvedObject.name={name}"));
     let listed = core.list(&of("a")).await.unwrap().items;
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].message.as_deref(), Some("it does not move"));
@@ -464,7 +489,10 @@ async fn events_are_one_thing_under_two_names() {
     assert_eq!(listed[0].series.as_ref().unwrap().count, Some(2));
     assert!(core.list(&of("b")).await.unwrap().items.is_empty());
     let new: Api<k8s_openapi::api::events::v1::Event> = Api::all(client);
-    assert_eq!(new.list(&ListParams::default()).await.unwrap().items[0].regarding.as_ref().unwrap().name.as_deref(), Some("a"));
+    assert_eq!(
+        new.list(&ListParams::default()).await.unwrap().items[0].regarding.as_ref().unwrap().name.as_deref(),
+        Some("a")
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -71,11 +71,7 @@ pub fn admit(
 }
 
 /// Drops unknown fields, and says or refuses so.
-pub fn known_fields(
-    res: &Resource,
-    object: &mut Value,
-    options: &WriteOptions,
-) -> Result<Vec<String>, StatusError> {
+pub fn known_fields(res: &Resource, object: &mut Value, options: &WriteOptions) -> Result<Vec<String>, StatusError> {
     let mut unknown = metadata::normalise(object);
     if res.custom {
         unknown.extend(prune::prune(&res.schema, object));
@@ -97,16 +93,9 @@ pub fn known_fields(
 /// `apiVersion` and `kind` must be those of the path, where they are given.
 pub fn check_type(res: &Resource, object: &Value) -> Result<(), StatusError> {
     if !object.is_object() {
-        return Err(StatusError::bad_request(
-            "the body of the request is no object",
-        ));
+        return Err(StatusError::bad_request("the body of the request is no object"));
     }
-    let given = |field: &str| {
-        object
-            .get(field)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let given = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (given("apiVersion"), given("kind"));
     let wanted = res.api_version();
     if !version.is_empty() && version != wanted {
@@ -131,15 +120,7 @@ pub fn place(res: &Resource, namespace: &str, object: &mut Value) -> Result<(), 
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
-    metadata::set(
-        object,
-        "namespace",
-        if res.namespaced {
-            json!(namespace)
-        } else {
-            Value::Null
-        },
-    );
+    metadata::set(object, "namespace", if res.namespaced { json!(namespace) } else { Value::Null });
     Ok(())
 }
 
@@ -155,17 +136,10 @@ pub fn same_name(object: &Value, name: &str) -> Result<(), StatusError> {
 }
 
 /// A UID or version in the written object must be the stored one.
-pub fn check_versions(
-    res: &Resource,
-    new: &Value,
-    old: &Value,
-    name: &str,
-) -> Result<(), StatusError> {
+pub fn check_versions(res: &Resource, new: &Value, old: &Value, name: &str) -> Result<(), StatusError> {
     let (uid, stored) = (metadata::text(new, "uid"), metadata::text(old, "uid"));
     if !uid.is_empty() && uid != stored {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}"
-        );
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}");
         return Err(StatusError::conflict(res, name, &why));
     }
     let version = metadata::text(new, "resourceVersion");
@@ -182,20 +156,13 @@ pub fn check_preconditions(
     name: &str,
     wanted: &Preconditions,
 ) -> Result<(), StatusError> {
-    let Preconditions {
-        uid,
-        resource_version,
-    } = wanted;
-    let checks = [
-        ("UID", uid, "uid"),
-        ("ResourceVersion", resource_version, "resourceVersion"),
-    ];
+    let Preconditions { uid, resource_version } = wanted;
+    let checks = [("UID", uid, "uid"), ("ResourceVersion", resource_version, "resourceVersion")];
     for (shown, wanted, field) in checks {
         let stored = metadata::text(object, field);
         if let Some(wanted) = wanted.as_deref().filter(|w| !w.is_empty() && *w != stored) {
-            let why = format!(
-                "Precondition failed: {shown} in precondition: {wanted}, {shown} in object meta: {stored}"
-            );
+            let why =
+                format!("Precondition failed: {shown} in precondition: {wanted}, {shown} in object meta: {stored}");
             return Err(StatusError::conflict(res, name, &why));
         }
     }
@@ -241,9 +208,7 @@ pub fn spec_changed(res: &Resource, old: &Value, new: &Value) -> bool {
     let counted = |object: &Value| -> Vec<(String, Value)> {
         let map = object.as_object().into_iter().flatten();
         let counts = |name: &str| name != "metadata" && !(name == "status" && res.status);
-        map.filter(|(k, _)| counts(k))
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect()
+        map.filter(|(k, _)| counts(k)).map(|(k, v)| (k.clone(), v.clone())).collect()
     };
     counted(old) != counted(new)
 }
@@ -265,17 +230,11 @@ pub fn apply_conflict(conflicts: &[Conflict]) -> StatusError {
         };
         let message = format!("conflict with {:?}{subresource}{using}", owner.name);
         lines.push(format!("{message}: {}", conflict.path));
-        causes.push(
-            json!({ "reason": "FieldManagerConflict", "message": message, "field": conflict.path }),
-        );
+        causes.push(json!({ "reason": "FieldManagerConflict", "message": message, "field": conflict.path }));
     }
     let count = lines.len();
     let plural = if count == 1 { "" } else { "s" };
-    let shown = if count == 1 {
-        lines.join("")
-    } else {
-        format!("conflicts:\n- {}", lines.join("\n- "))
-    };
+    let shown = if count == 1 { lines.join("") } else { format!("conflicts:\n- {}", lines.join("\n- ")) };
     let message = if count == 1 {
         format!("Apply failed with 1 conflict{plural}: {shown}")
     } else {

@@ -37,12 +37,7 @@ pub fn resources() -> Vec<Resource> {
     new_event.conversion = Conversion::Events;
     new_event.selectable = ["kind", "namespace", "name", "uid"]
         .iter()
-        .filter_map(|f| {
-            Some((
-                format!("regarding.{f}"),
-                JsonPath::parse(&format!(".involvedObject.{f}"))?,
-            ))
-        })
+        .filter_map(|f| Some((format!("regarding.{f}"), JsonPath::parse(&format!(".involvedObject.{f}"))?)))
         .chain(fields(&["reason", "type"]))
         .collect();
     new_event.columns = printers::columns("events");
@@ -81,20 +76,12 @@ pub fn resources() -> Vec<Resource> {
     let mut lease = named("coordination.k8s.io", "v1", "leases", "Lease", true);
     lease.create_on_update = true;
 
-    let mut crd = named(
-        "apiextensions.k8s.io",
-        "v1",
-        "customresourcedefinitions",
-        "CustomResourceDefinition",
-        false,
-    );
+    let mut crd = named("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false);
     crd.short_names = vec!["crd".into(), "crds".into()];
     crd.categories = vec!["api-extensions".into()];
     crd.status = true;
     crd.generation = true;
-    vec![
-        event, new_event, node, namespace, pod, secret, configmap, account, lease, crd,
-    ]
+    vec![event, new_event, node, namespace, pod, secret, configmap, account, lease, crd]
 }
 
 fn named(group: &str, version: &str, plural: &str, kind: &str, namespaced: bool) -> Resource {
@@ -124,10 +111,7 @@ fn named(group: &str, version: &str, plural: &str, kind: &str, namespaced: bool)
 }
 
 fn fields(names: &[&str]) -> Vec<(String, JsonPath)> {
-    names
-        .iter()
-        .filter_map(|n| Some(((*n).to_owned(), JsonPath::parse(&format!(".{n}"))?)))
-        .collect()
+    names.iter().filter_map(|n| Some(((*n).to_owned(), JsonPath::parse(&format!(".{n}"))?))).collect()
 }
 
 /// `metadata` as every kind has it: the lists in it that merge.
@@ -140,8 +124,7 @@ pub fn metadata_schema() -> Value {
 
 /// Only the lists that merge, and how; everything else is kept as it comes.
 fn lists(kind: &str) -> Value {
-    let by =
-        |key: &str| json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key] });
+    let by = |key: &str| json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key] });
     let (spec, status) = match kind {
         "Node" => (
             json!({ "properties": {
@@ -157,14 +140,8 @@ fn lists(kind: &str) -> Value {
             } }),
             json!({ "properties": { "conditions": by("type"), "podIPs": by("ip"), "hostIPs": {} } }),
         ),
-        "CustomResourceDefinition" => (
-            json!({}),
-            json!({ "properties": { "conditions": by("type") } }),
-        ),
-        _ => (
-            json!({}),
-            json!({ "properties": { "conditions": by("type") } }),
-        ),
+        "CustomResourceDefinition" => (json!({}), json!({ "properties": { "conditions": by("type") } })),
+        _ => (json!({}), json!({ "properties": { "conditions": by("type") } })),
     };
     json!({ "properties": { "metadata": metadata_schema(), "spec": spec, "status": status } })
 }
@@ -185,10 +162,7 @@ pub fn default(res: &Resource, object: &mut Value) {
             fill("spec", json!({ "finalizers": ["kubernetes"] }));
             fill("status", json!({ "phase": "Active" }));
             if let Some(metadata) = metadata::of(object)
-                && let Some(labels) = metadata
-                    .entry("labels")
-                    .or_insert_with(|| json!({}))
-                    .as_object_mut()
+                && let Some(labels) = metadata.entry("labels").or_insert_with(|| json!({})).as_object_mut()
             {
                 labels.insert("kubernetes.io/metadata.name".into(), json!(name));
             }
@@ -210,27 +184,15 @@ pub fn validate(res: &Resource, object: &Value, old: Option<&Value>) -> Vec<Caus
         "Lease" => {
             let seconds = object.pointer("/spec/leaseDurationSeconds");
             if let Some(value) = seconds.filter(|v| v.as_i64().is_some_and(|n| n <= 0)) {
-                causes.push(Cause::invalid(
-                    "spec.leaseDurationSeconds",
-                    value,
-                    "must be greater than 0",
-                ));
+                causes.push(Cause::invalid("spec.leaseDurationSeconds", value, "must be greater than 0"));
             }
             let transitions = object.pointer("/spec/leaseTransitions");
             if let Some(value) = transitions.filter(|v| v.as_i64().is_some_and(|n| n < 0)) {
-                causes.push(Cause::invalid(
-                    "spec.leaseTransitions",
-                    value,
-                    "must be greater than or equal to 0",
-                ));
+                causes.push(Cause::invalid("spec.leaseTransitions", value, "must be greater than or equal to 0"));
             }
         }
         "Node" => {
-            let id = |node: &Value| {
-                node.pointer("/spec/providerID")
-                    .and_then(Value::as_str)
-                    .map(str::to_owned)
-            };
+            let id = |node: &Value| node.pointer("/spec/providerID").and_then(Value::as_str).map(str::to_owned);
             let before = old.and_then(id).filter(|id| !id.is_empty());
             if before.is_some() && before != id(object) {
                 let why = "node updates may only change labels, taints, or capacity (or configSource, if the \

@@ -23,19 +23,8 @@ impl CelRules {
     /// Compiles every rule of the schema; what does not compile is the CRD's fault, and is said.
     pub fn compile(schema: &Value) -> Result<Self, String> {
         let compiled = compile_schema(schema);
-        let errors: Vec<String> = compiled
-            .compilation_errors()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        if errors.is_empty() {
-            Ok(Self {
-                compiled,
-                types: schema.clone(),
-            })
-        } else {
-            Err(errors.join("; "))
-        }
+        let errors: Vec<String> = compiled.compilation_errors().iter().map(ToString::to_string).collect();
+        if errors.is_empty() { Ok(Self { compiled, types: schema.clone() }) } else { Err(errors.join("; ")) }
     }
 
     /// The rules that `object` breaks. A rule broken at a value that did not change is tolerated.
@@ -62,16 +51,8 @@ impl CelRules {
                     }
                     _ => format!("{word}: {kind:?}: {}", e.message),
                 };
-                let field = if e.field_path.is_empty() {
-                    "<nil>".to_owned()
-                } else {
-                    e.field_path
-                };
-                Cause {
-                    reason,
-                    field,
-                    message,
-                }
+                let field = if e.field_path.is_empty() { "<nil>".to_owned() } else { e.field_path };
+                Cause { reason, field, message }
             })
             .collect()
     }
@@ -82,25 +63,16 @@ impl CelRules {
         for step in steps(path) {
             schema = schema.and_then(|s| match step.parse::<usize>() {
                 Ok(_) if s.get("items").is_some() => s.get("items"),
-                _ => s
-                    .get("properties")
-                    .and_then(|p| p.get(&step))
-                    .or_else(|| s.get("additionalProperties")),
+                _ => s.get("properties").and_then(|p| p.get(&step)).or_else(|| s.get("additionalProperties")),
             });
         }
-        schema
-            .and_then(|s| s.get("type"))
-            .and_then(Value::as_str)
-            .unwrap_or("object")
-            .to_owned()
+        schema.and_then(|s| s.get("type")).and_then(Value::as_str).unwrap_or("object").to_owned()
     }
 }
 
 fn steps(path: &str) -> Vec<String> {
     let split = path.split(['.', '[', ']']).filter(|s| !s.is_empty());
-    split
-        .map(|s| s.trim_matches('"').trim_matches('\'').to_owned())
-        .collect()
+    split.map(|s| s.trim_matches('"').trim_matches('\'').to_owned()).collect()
 }
 
 fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {

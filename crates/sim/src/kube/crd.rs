@@ -25,10 +25,7 @@ fn storage() -> GroupResource {
 }
 
 fn at<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Names, conversion and the finalizer that cleans up.
@@ -37,26 +34,15 @@ pub fn default(res: &Resource, object: &mut Value) {
         return;
     }
     let kind = at(object, "/spec/names/kind").to_owned();
-    if let Some(names) = object
-        .pointer_mut("/spec/names")
-        .and_then(Value::as_object_mut)
-    {
-        names
-            .entry("listKind")
-            .or_insert_with(|| json!(format!("{kind}List")));
-        names
-            .entry("singular")
-            .or_insert_with(|| json!(kind.to_lowercase()));
+    if let Some(names) = object.pointer_mut("/spec/names").and_then(Value::as_object_mut) {
+        names.entry("listKind").or_insert_with(|| json!(format!("{kind}List")));
+        names.entry("singular").or_insert_with(|| json!(kind.to_lowercase()));
     }
     if let Some(spec) = object.pointer_mut("/spec").and_then(Value::as_object_mut) {
-        spec.entry("conversion")
-            .or_insert_with(|| json!({ "strategy": "None" }));
+        spec.entry("conversion").or_insert_with(|| json!({ "strategy": "None" }));
     }
     if !metadata::is_terminating(object) && !metadata::finalizers(object).contains(&FINALIZER) {
-        let mut finalizers: Vec<String> = metadata::finalizers(object)
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let mut finalizers: Vec<String> = metadata::finalizers(object).into_iter().map(str::to_owned).collect();
         finalizers.push(FINALIZER.into());
         metadata::set(object, "finalizers", json!(finalizers));
     }
@@ -68,18 +54,10 @@ pub fn validate(res: &Resource, object: &Value) -> Vec<Cause> {
         return Vec::new();
     }
     let mut causes = Vec::new();
-    let expected = format!(
-        "{}.{}",
-        at(object, "/spec/names/plural"),
-        at(object, "/spec/group")
-    );
+    let expected = format!("{}.{}", at(object, "/spec/names/plural"), at(object, "/spec/group"));
     if metadata::text(object, "name") != expected {
         let why = format!("must be spec.names.plural+\".\"+spec.group: {expected}");
-        causes.push(Cause::invalid(
-            "metadata.name",
-            &json!(metadata::text(object, "name")),
-            &why,
-        ));
+        causes.push(Cause::invalid("metadata.name", &json!(metadata::text(object, "name")), &why));
     }
     if let Err(cause) = resources(object) {
         causes.push(cause);
@@ -100,14 +78,8 @@ fn resources(crd: &Value) -> Result<Vec<Resource>, Cause> {
 fn resource(crd: &Value, version: &Value, path: &str) -> Result<Resource, Cause> {
     let names = |field: &str| at(crd, &format!("/spec/names/{field}")).to_owned();
     let list = |field: &str| -> Vec<String> {
-        let list = crd
-            .pointer(&format!("/spec/names/{field}"))
-            .and_then(Value::as_array);
-        list.into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
+        let list = crd.pointer(&format!("/spec/names/{field}")).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let at_schema = format!("{path}.schema.openAPIV3Schema");
     let json = version
@@ -116,8 +88,7 @@ fn resource(crd: &Value, version: &Value, path: &str) -> Result<Resource, Cause>
     let unusable = |why: &str| Cause::invalid(&at_schema, &json!(""), why);
     let mut schema = Schema::parse(json).map_err(|e| unusable(&e.to_string()))?;
     // Whatever the CRD says of it, metadata is ObjectMeta: its lists merge.
-    let metadata =
-        Schema::parse(&builtin::metadata_schema()).map_err(|e| unusable(&e.to_string()))?;
+    let metadata = Schema::parse(&builtin::metadata_schema()).map_err(|e| unusable(&e.to_string()))?;
     schema.properties.insert("metadata".into(), metadata);
     let cel = CelRules::compile(json).map_err(|e| unusable(&e))?;
     let (group, plural) = (at(crd, "/spec/group").to_owned(), names("plural"));
@@ -147,32 +118,19 @@ fn resource(crd: &Value, version: &Value, path: &str) -> Result<Resource, Cause>
 }
 
 fn selectable(version: &Value, path: &str) -> Result<Vec<(String, JsonPath)>, Cause> {
-    let fields = version
-        .pointer("/selectableFields")
-        .and_then(Value::as_array);
+    let fields = version.pointer("/selectableFields").and_then(Value::as_array);
     let parse = |(i, field): (usize, &Value)| {
         let text = at(field, "/jsonPath");
         let parsed = JsonPath::parse(text).ok_or_else(|| {
-            Cause::invalid(
-                format!("{path}.selectableFields[{i}].jsonPath"),
-                &json!(text),
-                "is an invalid path",
-            )
+            Cause::invalid(format!("{path}.selectableFields[{i}].jsonPath"), &json!(text), "is an invalid path")
         })?;
         Ok((text.trim_start_matches('.').to_owned(), parsed))
     };
-    fields
-        .into_iter()
-        .flatten()
-        .enumerate()
-        .map(parse)
-        .collect()
+    fields.into_iter().flatten().enumerate().map(parse).collect()
 }
 
 fn columns(version: &Value, path: &str) -> Result<Vec<Column>, Cause> {
-    let written = version
-        .pointer("/additionalPrinterColumns")
-        .and_then(Value::as_array);
+    let written = version.pointer("/additionalPrinterColumns").and_then(Value::as_array);
     let parse = |(i, column): (usize, &Value)| {
         let text = at(column, "/jsonPath");
         let cell = JsonPath::parse(text).ok_or_else(|| {
@@ -211,10 +169,7 @@ fn columns(version: &Value, path: &str) -> Result<Vec<Column>, Cause> {
 /// Whether the CRD of a custom resource is on its way out.
 pub fn is_terminating(state: &State, res: &Resource) -> bool {
     let key = (String::new(), res.storage.to_string());
-    state
-        .storage
-        .get(&storage(), &key)
-        .is_some_and(|crd| metadata::is_terminating(&crd.object))
+    state.storage.get(&storage(), &key).is_some_and(|crd| metadata::is_terminating(&crd.object))
 }
 
 /// After a create or update: a CRD is established and served; a custom resource may have been the last one.
@@ -223,11 +178,7 @@ pub fn after_write(state: &mut State, res: &Resource, name: &str) {
         return after_delete(state, res, name);
     }
     let key = (String::new(), name.to_owned());
-    let Some(crd) = state
-        .storage
-        .get(&storage(), &key)
-        .map(|s| s.object.clone())
-    else {
+    let Some(crd) = state.storage.get(&storage(), &key).map(|s| s.object.clone()) else {
         return unserve(state, name);
     };
     if metadata::is_terminating(&crd) {
@@ -239,23 +190,16 @@ pub fn after_write(state: &mut State, res: &Resource, name: &str) {
     let group = at(&crd, "/spec/group");
     state.unregister(&GroupResource::new(group, at(&crd, "/spec/names/plural")));
     resources.into_iter().for_each(|r| state.register(r));
-    if crd.pointer("/status/conditions").is_some()
-        && crd.pointer("/status/acceptedNames") == crd.pointer("/spec/names")
+    if crd.pointer("/status/conditions").is_some() && crd.pointer("/status/acceptedNames") == crd.pointer("/spec/names")
     {
         return;
     }
     let now = state.now();
     let condition = |kind: &str, reason: &str, message: &str| json!({ "type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": now });
     let mut object = Value::clone(&crd);
-    let stored = crd
-        .pointer("/spec/versions")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let stored: Vec<&str> = stored
-        .filter(|v| v.get("storage").and_then(Value::as_bool) == Some(true))
-        .map(|v| at(v, "/name"))
-        .collect();
+    let stored = crd.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
+    let stored: Vec<&str> =
+        stored.filter(|v| v.get("storage").and_then(Value::as_bool) == Some(true)).map(|v| at(v, "/name")).collect();
     if let Some(map) = object.as_object_mut() {
         let status = json!({
             "conditions": [
@@ -267,10 +211,7 @@ pub fn after_write(state: &mut State, res: &Resource, name: &str) {
         });
         map.insert("status".into(), status);
     }
-    let options = WriteOptions {
-        status: true,
-        ..WriteOptions::new("kube-apiserver")
-    };
+    let options = WriteOptions { status: true, ..WriteOptions::new("kube-apiserver") };
     // The CRD was just stored; its status has no rule to break.
     let _ = write::update(state, res, "", name, Edit::Replace(object), &options);
 }
@@ -285,11 +226,7 @@ pub fn after_delete(state: &mut State, res: &Resource, name: &str) {
         return;
     };
     let key = (String::new(), crd_name.clone());
-    let Some(crd) = state
-        .storage
-        .get(&storage(), &key)
-        .map(|s| s.object.clone())
-    else {
+    let Some(crd) = state.storage.get(&storage(), &key).map(|s| s.object.clone()) else {
         return;
     };
     if !metadata::is_terminating(&crd) || !metadata::finalizers(&crd).contains(&FINALIZER) {
@@ -299,49 +236,24 @@ pub fn after_delete(state: &mut State, res: &Resource, name: &str) {
     if is_crd(res)
         && let Some(served) = state.any_version(&custom)
     {
-        let keys: Vec<_> = state
-            .storage
-            .objects(&custom)
-            .map(|(key, _)| key.clone())
-            .collect();
+        let keys: Vec<_> = state.storage.objects(&custom).map(|(key, _)| key.clone()).collect();
         for (namespace, name) in keys {
-            let _ = write::delete(
-                state,
-                &served,
-                &namespace,
-                &name,
-                &Preconditions::default(),
-                false,
-            );
+            let _ = write::delete(state, &served, &namespace, &name, &Preconditions::default(), false);
         }
     }
     if state.storage.objects(&custom).next().is_some() {
         return;
     }
     // The last object's own clean-up may have been here already.
-    let Some(crd) = state
-        .storage
-        .get(&storage(), &key)
-        .map(|s| s.object.clone())
-    else {
+    let Some(crd) = state.storage.get(&storage(), &key).map(|s| s.object.clone()) else {
         return;
     };
     let mut object = Value::clone(&crd);
-    let rest: Vec<&str> = metadata::finalizers(&crd)
-        .into_iter()
-        .filter(|f| *f != FINALIZER)
-        .collect();
+    let rest: Vec<&str> = metadata::finalizers(&crd).into_iter().filter(|f| *f != FINALIZER).collect();
     metadata::set(&mut object, "finalizers", json!(rest));
     if let Some(definitions) = state.any_version(&storage()) {
         let options = WriteOptions::new("kube-apiserver");
-        let _ = write::update(
-            state,
-            &definitions,
-            "",
-            &crd_name,
-            Edit::Replace(object),
-            &options,
-        );
+        let _ = write::update(state, &definitions, "", &crd_name, Edit::Replace(object), &options);
     }
 }
 

@@ -10,16 +10,7 @@ use super::{
     state::State,
 };
 
-const VERBS: [&str; 8] = [
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
+const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 /// `/version`.
@@ -34,15 +25,8 @@ pub fn version() -> Value {
 /// Whether the client takes aggregated discovery, and its content type.
 pub fn aggregated_type(info: &RequestInfo) -> Option<&'static str> {
     let wants = |range: &str| range.contains("as=APIGroupDiscoveryList") && range.contains("v=v2;");
-    let ranges: Vec<String> = info
-        .accept
-        .split(',')
-        .map(|r| format!("{};", r.trim().replace(' ', "")))
-        .collect();
-    ranges
-        .iter()
-        .any(|r| wants(r))
-        .then_some("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+    let ranges: Vec<String> = info.accept.split(',').map(|r| format!("{};", r.trim().replace(' ', ""))).collect();
+    ranges.iter().any(|r| wants(r)).then_some("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
 }
 
 /// `/api` or `/apis` in one document.
@@ -81,8 +65,7 @@ fn aggregated_resource(res: &Resource) -> Value {
             map.insert("categories".into(), json!(res.categories));
         }
         if res.status {
-            let status =
-                json!([{ "subresource": "status", "responseKind": kind, "verbs": STATUS_VERBS }]);
+            let status = json!([{ "subresource": "status", "responseKind": kind, "verbs": STATUS_VERBS }]);
             map.insert("subresources".into(), status);
         }
     }
@@ -96,11 +79,7 @@ pub fn core_versions() -> Value {
 
 /// `/apis`.
 pub fn group_list(state: &State) -> Value {
-    let groups: Vec<Value> = groups(state)
-        .keys()
-        .filter(|g| !g.is_empty())
-        .filter_map(|g| group(state, g))
-        .collect();
+    let groups: Vec<Value> = groups(state).keys().filter(|g| !g.is_empty()).filter_map(|g| group(state, g)).collect();
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
 }
 
@@ -108,10 +87,8 @@ pub fn group_list(state: &State) -> Value {
 pub fn group(state: &State, name: &str) -> Option<Value> {
     let groups = groups(state);
     let versions = groups.get(name)?;
-    let entries: Vec<Value> = versions
-        .keys()
-        .map(|v| json!({ "groupVersion": format!("{name}/{v}"), "version": v }))
-        .collect();
+    let entries: Vec<Value> =
+        versions.keys().map(|v| json!({ "groupVersion": format!("{name}/{v}"), "version": v })).collect();
     Some(json!({
         "kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": entries,
         "preferredVersion": entries.first(),
@@ -144,11 +121,7 @@ pub fn resource_list(state: &State, group: &str, version: &str) -> Option<Value>
             }));
         }
     }
-    let group_version = if group.is_empty() {
-        version.to_owned()
-    } else {
-        format!("{group}/{version}")
-    };
+    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     Some(json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources,
     }))
@@ -161,10 +134,7 @@ pub fn groups(state: &State) -> Groups {
     let mut groups = Groups::new();
     for res in state.resources() {
         let versions = groups.entry(res.group.clone()).or_default();
-        versions
-            .entry(res.version.clone())
-            .or_default()
-            .push(res.clone());
+        versions.entry(res.version.clone()).or_default().push(res.clone());
     }
     groups
 }

@@ -15,32 +15,20 @@ const NAMES: [(&str, &str); 7] = [
 
 /// events.k8s.io/v1 → core/v1.
 pub fn to_core(event: Value) -> Value {
-    rename(event, "v1", |name| {
-        NAMES
-            .iter()
-            .find(|(_, new)| *new == name)
-            .map(|(core, _)| *core)
-    })
+    rename(event, "v1", |name| NAMES.iter().find(|(_, new)| *new == name).map(|(core, _)| *core))
 }
 
 /// core/v1 → events.k8s.io/v1.
 pub fn from_core(event: &Value) -> Value {
-    rename(event.clone(), "events.k8s.io/v1", |name| {
-        NAMES
-            .iter()
-            .find(|(core, _)| *core == name)
-            .map(|(_, new)| *new)
-    })
+    rename(event.clone(), "events.k8s.io/v1", |name| NAMES.iter().find(|(core, _)| *core == name).map(|(_, new)| *new))
 }
 
 fn rename(event: Value, api_version: &str, other: impl Fn(&str) -> Option<&'static str>) -> Value {
     let Value::Object(map) = event else {
         return event;
     };
-    let mut renamed: Map<String, Value> = map
-        .into_iter()
-        .map(|(name, value)| (other(&name).map_or(name, str::to_owned), value))
-        .collect();
+    let mut renamed: Map<String, Value> =
+        map.into_iter().map(|(name, value)| (other(&name).map_or(name, str::to_owned), value)).collect();
     renamed.insert("apiVersion".into(), json!(api_version));
     Value::Object(renamed)
 }

@@ -37,11 +37,7 @@ pub(crate) struct Seam(pub(crate) Option<Interceptor>);
 
 impl fmt::Debug for Seam {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "Seam(set)"
-        } else {
-            "Seam(empty)"
-        })
+        f.write_str(if self.0.is_some() { "Seam(set)" } else { "Seam(empty)" })
     }
 }
 

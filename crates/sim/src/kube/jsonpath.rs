@@ -11,22 +11,14 @@ enum Step {
     Field(String),
     Index(i64),
     All,
-    Filter {
-        path: Vec<String>,
-        equal: bool,
-        value: Value,
-    },
+    Filter { path: Vec<String>, equal: bool, value: Value },
 }
 
 impl JsonPath {
     /// Parses a path; `None` for what the API server would refuse, or this one does not know.
     pub fn parse(text: &str) -> Option<Self> {
         let mut steps = Vec::new();
-        let mut rest = text
-            .trim()
-            .trim_start_matches('{')
-            .trim_end_matches('}')
-            .trim_start_matches('$');
+        let mut rest = text.trim().trim_start_matches('{').trim_end_matches('}').trim_start_matches('$');
         while !rest.is_empty() {
             if let Some(inside) = rest.strip_prefix('[') {
                 let end = closing(inside)?;
@@ -59,16 +51,7 @@ impl JsonPath {
 
     /// The field names, where the path is nothing but fields.
     pub fn fields(&self) -> Vec<&str> {
-        self.0
-            .iter()
-            .filter_map(|s| {
-                if let Step::Field(name) = s {
-                    Some(name.as_str())
-                } else {
-                    None
-                }
-            })
-            .collect()
+        self.0.iter().filter_map(|s| if let Step::Field(name) = s { Some(name.as_str()) } else { None }).collect()
     }
 }
 
@@ -77,27 +60,12 @@ impl Step {
         match (self, value) {
             (Step::Field(name), Value::Object(map)) => map.get(name).into_iter().collect(),
             (Step::Index(i), Value::Array(list)) => {
-                let at = if *i < 0 {
-                    i + i64::try_from(list.len()).unwrap_or(0)
-                } else {
-                    *i
-                };
-                usize::try_from(at)
-                    .ok()
-                    .and_then(|at| list.get(at))
-                    .into_iter()
-                    .collect()
+                let at = if *i < 0 { i + i64::try_from(list.len()).unwrap_or(0) } else { *i };
+                usize::try_from(at).ok().and_then(|at| list.get(at)).into_iter().collect()
             }
             (Step::All, Value::Array(list)) => list.iter().collect(),
             (Step::All, Value::Object(map)) => map.values().collect(),
-            (
-                Step::Filter {
-                    path,
-                    equal,
-                    value: wanted,
-                },
-                Value::Array(list),
-            ) => list
+            (Step::Filter { path, equal, value: wanted }, Value::Array(list)) => list
                 .iter()
                 .filter(|item| {
                     let mut at = Some(*item);
@@ -157,13 +125,7 @@ fn bracket(text: &str) -> Option<Step> {
             (None, Some((l, r))) => (l, false, r),
             (None, None) => return None,
         };
-        let path = left
-            .trim()
-            .strip_prefix('@')?
-            .split('.')
-            .filter(|s| !s.is_empty())
-            .map(str::to_owned)
-            .collect();
+        let path = left.trim().strip_prefix('@')?.split('.').filter(|s| !s.is_empty()).map(str::to_owned).collect();
         let right = right.trim();
         let value = match quoted(right) {
             Some(text) => Value::String(text.to_owned()),

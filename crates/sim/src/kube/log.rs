@@ -33,11 +33,7 @@ pub struct RequestLog {
 
 impl Default for RequestLog {
     fn default() -> Self {
-        Self {
-            records: VecDeque::new(),
-            cap: 10_000,
-            counts: BTreeMap::new(),
-        }
+        Self { records: VecDeque::new(), cap: 10_000, counts: BTreeMap::new() }
     }
 }
 
@@ -45,10 +41,7 @@ impl RequestLog {
     /// Notes a request.
     pub fn note(&mut self, time: Timestamp, info: &RequestInfo, status: u16) {
         let target = info.target();
-        *self
-            .counts
-            .entry((info.verb.clone(), target.clone()))
-            .or_default() += 1;
+        *self.counts.entry((info.verb.clone(), target.clone())).or_default() += 1;
         if self.records.len() >= self.cap {
             self.records.pop_front();
         }
@@ -84,10 +77,7 @@ impl RequestLog {
     pub fn writes(&self) -> BTreeMap<String, u64> {
         let mut writes = BTreeMap::new();
         for ((verb, target), count) in &self.counts {
-            if matches!(
-                verb.as_str(),
-                "create" | "update" | "patch" | "delete" | "deletecollection"
-            ) {
+            if matches!(verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection") {
                 *writes.entry(target.clone()).or_default() += count;
             }
         }

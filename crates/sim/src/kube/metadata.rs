@@ -37,20 +37,12 @@ const KEPT: [&str; 8] = [
 
 /// A string in `metadata`, or empty.
 pub fn text<'a>(object: &'a Value, field: &str) -> &'a str {
-    object
-        .get("metadata")
-        .and_then(|m| m.get(field))
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    object.get("metadata").and_then(|m| m.get(field)).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// `metadata` to write into; an object that has none gets one.
 pub fn of(object: &mut Value) -> Option<&mut Map<String, Value>> {
-    object
-        .as_object_mut()?
-        .entry("metadata")
-        .or_insert_with(|| json!({}))
-        .as_object_mut()
+    object.as_object_mut()?.entry("metadata").or_insert_with(|| json!({})).as_object_mut()
 }
 
 /// Sets or, with null, removes a field of `metadata`.
@@ -71,13 +63,8 @@ pub fn is_terminating(object: &Value) -> bool {
 
 /// The finalizers, in order.
 pub fn finalizers(object: &Value) -> Vec<&str> {
-    let list = object
-        .pointer("/metadata/finalizers")
-        .and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect()
+    let list = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// Drops nulls, empty maps and lists, and what ObjectMeta does not have; answers the unknown fields.
@@ -85,11 +72,8 @@ pub fn normalise(object: &mut Value) -> Vec<String> {
     let Some(metadata) = of(object) else {
         return Vec::new();
     };
-    let unknown: Vec<String> = metadata
-        .keys()
-        .filter(|k| !KNOWN.contains(&k.as_str()))
-        .map(|k| format!("metadata.{k}"))
-        .collect();
+    let unknown: Vec<String> =
+        metadata.keys().filter(|k| !KNOWN.contains(&k.as_str())).map(|k| format!("metadata.{k}")).collect();
     metadata.retain(|name, value| {
         let void = match &value {
             Value::Null => true,
@@ -106,11 +90,7 @@ pub fn normalise(object: &mut Value) -> Vec<String> {
 /// Takes over from `old` what only the server sets.
 pub fn keep_system_fields(new: &mut Value, old: &Value) {
     for field in KEPT {
-        let value = old
-            .get("metadata")
-            .and_then(|m| m.get(field))
-            .cloned()
-            .unwrap_or(Value::Null);
+        let value = old.get("metadata").and_then(|m| m.get(field)).cloned().unwrap_or(Value::Null);
         set(new, field, value);
     }
 }
@@ -127,10 +107,7 @@ pub fn validate(res: &Resource, object: &Value, old: Option<&Value>) -> Vec<Caus
     }
     for field in ["labels", "annotations"] {
         let path = format!("metadata.{field}");
-        let map = object
-            .get("metadata")
-            .and_then(|m| m.get(field))
-            .and_then(Value::as_object);
+        let map = object.get("metadata").and_then(|m| m.get(field)).and_then(Value::as_object);
         for (key, value) in map.into_iter().flatten() {
             if !qualified_name(key) {
                 let why = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end \
@@ -149,19 +126,12 @@ pub fn validate(res: &Resource, object: &Value, old: Option<&Value>) -> Vec<Caus
     }
     for finalizer in finalizers(object) {
         if !qualified_name(finalizer) {
-            causes.push(Cause::invalid(
-                "metadata.finalizers",
-                &json!(finalizer),
-                "name is not a qualified name",
-            ));
+            causes.push(Cause::invalid("metadata.finalizers", &json!(finalizer), "name is not a qualified name"));
         }
     }
     if let Some(old) = old.filter(|old| is_terminating(old)) {
         let had = finalizers(old);
-        let added: Vec<&str> = finalizers(object)
-            .into_iter()
-            .filter(|f| !had.contains(f))
-            .collect();
+        let added: Vec<&str> = finalizers(object).into_iter().filter(|f| !had.contains(f)).collect();
         if !added.is_empty() {
             let quoted: Vec<String> = added.iter().map(|f| format!("{f:?}")).collect();
             let why = format!(
@@ -179,9 +149,7 @@ fn valid_name(res: &Resource, name: &str) -> bool {
         return !name.is_empty();
     }
     let label = |part: &str| {
-        let inner = part
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let inner = part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         inner && !part.is_empty() && !part.starts_with('-') && !part.ends_with('-')
     };
     name.len() <= 253 && name.split('.').all(label)
@@ -189,9 +157,7 @@ fn valid_name(res: &Resource, name: &str) -> bool {
 
 fn qualified_name(name: &str) -> bool {
     match name.split_once('/') {
-        Some((prefix, name)) => {
-            !prefix.is_empty() && prefix.len() <= 253 && label_value(name) && !name.is_empty()
-        }
+        Some((prefix, name)) => !prefix.is_empty() && prefix.len() <= 253 && label_value(name) && !name.is_empty(),
         None => !name.is_empty() && label_value(name),
     }
 }
@@ -199,9 +165,7 @@ fn qualified_name(name: &str) -> bool {
 fn label_value(value: &str) -> bool {
     let edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
     value.len() <= 63
-        && value
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
         && edge(value.chars().next())
         && edge(value.chars().last())
 }

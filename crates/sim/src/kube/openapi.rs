@@ -9,11 +9,7 @@ pub fn index(state: &State) -> Value {
     let mut paths = Map::new();
     for (group, versions) in discovery::groups(state) {
         for version in versions.keys() {
-            let path = if group.is_empty() {
-                format!("api/{version}")
-            } else {
-                format!("apis/{group}/{version}")
-            };
+            let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
             let url = format!("/openapi/v3/{path}?hash={}", state.storage.version());
             paths.insert(path, json!({ "serverRelativeURL": url }));
         }
@@ -39,10 +35,7 @@ pub fn document(state: &State, group: &str, version: &str) -> Option<Value> {
         paths.insert(format!("{base}/{{name}}"), one);
         schemas.insert(name, schema(res));
     }
-    schemas.insert(
-        "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta".into(),
-        object_meta(),
-    );
+    schemas.insert("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta".into(), object_meta());
     Some(json!({
         "openapi": "3.0.0", "info": { "title": "Kubernetes", "version": "v1.34.3" },
         "paths": paths, "components": { "schemas": schemas },
@@ -53,29 +46,14 @@ fn schema_name(res: &Resource) -> String {
     let domain: Vec<&str> = if res.custom {
         res.group.split('.').rev().collect()
     } else {
-        vec![
-            "io.k8s.api",
-            res.group
-                .split('.')
-                .next()
-                .filter(|g| !g.is_empty())
-                .unwrap_or("core"),
-        ]
+        vec!["io.k8s.api", res.group.split('.').next().filter(|g| !g.is_empty()).unwrap_or("core")]
     };
     format!("{}.{}.{}", domain.join("."), res.version, res.kind)
 }
 
 fn base_path(res: &Resource) -> String {
-    let root = if res.group.is_empty() {
-        "/api".to_owned()
-    } else {
-        format!("/apis/{}", res.group)
-    };
-    let scope = if res.namespaced {
-        "/namespaces/{namespace}"
-    } else {
-        ""
-    };
+    let root = if res.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", res.group) };
+    let scope = if res.namespaced { "/namespaces/{namespace}" } else { "" };
     format!("{root}/{}{scope}/{}", res.version, res.plural)
 }
 
@@ -110,14 +88,8 @@ fn schema(res: &Resource) -> Value {
     let properties = map.entry("properties").or_insert_with(|| json!({}));
     if let Some(properties) = properties.as_object_mut() {
         let text = |description: &str| json!({ "type": "string", "description": description });
-        properties.insert(
-            "apiVersion".into(),
-            text("The versioned schema of this representation of an object."),
-        );
-        properties.insert(
-            "kind".into(),
-            text("The REST resource this object represents."),
-        );
+        properties.insert("apiVersion".into(), text("The versioned schema of this representation of an object."));
+        properties.insert("kind".into(), text("The REST resource this object represents."));
         let meta = json!({ "$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta" });
         properties.insert(
             "metadata".into(),

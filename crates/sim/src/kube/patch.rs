@@ -40,9 +40,7 @@ impl Patch {
         if object.is_object() {
             Ok(object)
         } else {
-            Err(StatusError::bad_request(
-                "the patch does not leave an object",
-            ))
+            Err(StatusError::bad_request("the patch does not leave an object"))
         }
     }
 }
@@ -65,8 +63,7 @@ fn strategic(live: &mut Value, patch: &Value, schema: &Schema) {
             continue;
         }
         if let Some(field) = name.strip_prefix("$deleteFromPrimitiveList/") {
-            if let (Some(Value::Array(items)), Some(gone)) = (map.get_mut(field), value.as_array())
-            {
+            if let (Some(Value::Array(items)), Some(gone)) = (map.get_mut(field), value.as_array()) {
                 items.retain(|item| !gone.contains(item));
             }
             continue;
@@ -76,12 +73,8 @@ fn strategic(live: &mut Value, patch: &Value, schema: &Schema) {
             Value::Null => {
                 map.remove(name);
             }
-            Value::Object(_) => {
-                strategic(map.entry(name.clone()).or_insert(Value::Null), value, child)
-            }
-            Value::Array(items) => {
-                strategic_list(map.entry(name.clone()).or_insert(Value::Null), items, child)
-            }
+            Value::Object(_) => strategic(map.entry(name.clone()).or_insert(Value::Null), value, child),
+            Value::Array(items) => strategic_list(map.entry(name.clone()).or_insert(Value::Null), items, child),
             other => {
                 map.insert(name.clone(), other.clone());
             }
@@ -94,9 +87,7 @@ fn strategic_list(live: &mut Value, patch: &[Value], schema: &Schema) {
         *live = Value::Array(Vec::new());
     }
     let Value::Array(items) = live else { return };
-    let replaces = patch
-        .iter()
-        .any(|p| p.get("$patch").and_then(Value::as_str) == Some("replace"));
+    let replaces = patch.iter().any(|p| p.get("$patch").and_then(Value::as_str) == Some("replace"));
     if replaces {
         items.clear();
     }
@@ -104,9 +95,7 @@ fn strategic_list(live: &mut Value, patch: &[Value], schema: &Schema) {
         Some(keys) => {
             for entry in patch {
                 let directive = entry.get("$patch").and_then(Value::as_str);
-                let place = items
-                    .iter()
-                    .position(|item| keys.iter().all(|k| item.get(k) == entry.get(k)));
+                let place = items.iter().position(|item| keys.iter().all(|k| item.get(k) == entry.get(k)));
                 match (directive, place) {
                     (Some("delete"), Some(at)) => {
                         items.remove(at);
@@ -142,8 +131,5 @@ fn merge_keys(schema: &Schema) -> Option<Vec<String>> {
 }
 
 fn without_directives(map: &Map<String, Value>) -> Value {
-    map.iter()
-        .filter(|(k, _)| !k.starts_with('$'))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect()
+    map.iter().filter(|(k, _)| !k.starts_with('$')).map(|(k, v)| (k.clone(), v.clone())).collect()
 }

@@ -19,19 +19,10 @@ fn walk(schema: &Schema, value: &mut Value, path: &str, root: bool, unknown: &mu
                 if root && matches!(name.as_str(), "apiVersion" | "kind" | "metadata") {
                     continue;
                 }
-                let child_path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
-                let child_schema = schema
-                    .properties
-                    .get(&name)
-                    .or(schema.additional.as_deref());
+                let child_path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let child_schema = schema.properties.get(&name).or(schema.additional.as_deref());
                 match (child_schema, map.get_mut(&name)) {
-                    (Some(child_schema), Some(child)) => {
-                        walk(child_schema, child, &child_path, false, unknown)
-                    }
+                    (Some(child_schema), Some(child)) => walk(child_schema, child, &child_path, false, unknown),
                     (None, _) if schema.preserve_unknown || schema.any_additional => {}
                     _ => {
                         map.remove(&name);
@@ -61,10 +52,7 @@ pub fn default(schema: &Schema, value: &mut Value) {
                 {
                     map.insert(name.clone(), default.clone());
                 }
-                if map.get(name).is_some_and(Value::is_null)
-                    && !child.nullable
-                    && !child.kind.is_empty()
-                {
+                if map.get(name).is_some_and(Value::is_null) && !child.nullable && !child.kind.is_empty() {
                     map.remove(name);
                 }
             }

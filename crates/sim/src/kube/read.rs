@@ -29,26 +29,15 @@ pub struct Page {
 }
 
 /// One object.
-pub fn get(
-    state: &State,
-    res: &Resource,
-    namespace: &str,
-    name: &str,
-) -> Result<Arc<Value>, StatusError> {
+pub fn get(state: &State, res: &Resource, namespace: &str, name: &str) -> Result<Arc<Value>, StatusError> {
     let key: Key = (namespace.to_owned(), name.to_owned());
     let found = state.storage.get(&res.storage, &key);
-    found
-        .map(|s| s.object.clone())
-        .ok_or_else(|| StatusError::not_found(res, name))
+    found.map(|s| s.object.clone()).ok_or_else(|| StatusError::not_found(res, name))
 }
 
 /// The selectors of a request; a name in the path selects too.
 pub fn selector(info: &RequestInfo, res: &Resource) -> Result<Selector, StatusError> {
-    Selector::parse(
-        info.param("labelSelector"),
-        info.param("fieldSelector"),
-        res,
-    )
+    Selector::parse(info.param("labelSelector"), info.param("fieldSelector"), res)
 }
 
 /// A list or one page of it.
@@ -71,9 +60,7 @@ pub fn list(state: &State, res: &Resource, info: &RequestInfo) -> Result<Page, S
     let mut items: Vec<(Key, Arc<Value>)> = if version == current {
         let all = state.storage.objects(&res.storage);
         let chosen = all.filter(|(key, stored)| selected(key, &stored.object));
-        chosen
-            .map(|(key, stored)| (key.clone(), stored.object.clone()))
-            .collect()
+        chosen.map(|(key, stored)| (key.clone(), stored.object.clone())).collect()
     } else {
         let all = state.storage.objects_at(&res.storage, version).map_err(|TooOld { oldest }| {
             if after.is_some() {
@@ -85,9 +72,7 @@ pub fn list(state: &State, res: &Resource, info: &RequestInfo) -> Result<Page, S
                 StatusError::expired(format!("too old resource version: {version} ({oldest})"))
             }
         })?;
-        all.into_iter()
-            .filter(|(key, object)| selected(key, object))
-            .collect()
+        all.into_iter().filter(|(key, object)| selected(key, object)).collect()
     };
     let (mut next, mut remaining) = (None, None);
     if limit > 0 && items.len() > limit {
@@ -95,22 +80,14 @@ pub fn list(state: &State, res: &Resource, info: &RequestInfo) -> Result<Page, S
         items.truncate(limit);
         next = items.last().map(|(key, _)| token(version, key));
     }
-    Ok(Page {
-        items: items.into_iter().map(|(_, object)| object).collect(),
-        version,
-        next,
-        remaining,
-    })
+    Ok(Page { items: items.into_iter().map(|(_, object)| object).collect(), version, next, remaining })
 }
 
 /// Which version a list without a continue token reads.
 fn version_to_read(info: &RequestInfo, current: u64) -> Result<u64, StatusError> {
     let wanted = info.number("resourceVersion")?;
     let rule = info.param("resourceVersionMatch");
-    if !rule.is_empty()
-        && info.param("resourceVersion").is_empty()
-        && !info.flag("sendInitialEvents")
-    {
+    if !rule.is_empty() && info.param("resourceVersion").is_empty() && !info.flag("sendInitialEvents") {
         return Err(StatusError::new(
             422,
             "Invalid",
@@ -127,10 +104,7 @@ fn version_to_read(info: &RequestInfo, current: u64) -> Result<u64, StatusError>
              \"exact\" is forbidden for resourceVersion \"0\"",
         )),
         // A limit with a version and no rule means exactly that version.
-        Some(wanted)
-            if rule == "Exact"
-                || (rule.is_empty() && wanted > 0 && info.number("limit")?.is_some()) =>
-        {
+        Some(wanted) if rule == "Exact" || (rule.is_empty() && wanted > 0 && info.number("limit")?.is_some()) => {
             Ok(wanted)
         }
         Some(_) | None => Ok(current),
@@ -161,12 +135,8 @@ pub fn render(res: &Resource, page: &Page, form: Form, now: jiff::Timestamp) -> 
     let objects = page.items.iter().map(AsRef::as_ref);
     let list = match form {
         Form::Full if res.conversion == Conversion::Same => {
-            let items: Vec<Item<'_>> = objects
-                .filter_map(Value::as_object)
-                .map(|map| Item(map, res.custom))
-                .collect();
-            let head =
-                json!({ "kind": res.list_kind, "apiVersion": res.api_version(), "metadata": meta });
+            let items: Vec<Item<'_>> = objects.filter_map(Value::as_object).map(|map| Item(map, res.custom)).collect();
+            let head = json!({ "kind": res.list_kind, "apiVersion": res.api_version(), "metadata": meta });
             return with_items(&head, &items);
         }
         Form::Full => json!({
@@ -199,10 +169,7 @@ fn with_items(head: &Value, items: &[Item<'_>]) -> Vec<u8> {
 
 /// An opaque token: version and last key, in hex.
 fn token(version: u64, (namespace, name): &Key) -> String {
-    format!("{version}/{namespace}/{name}")
-        .bytes()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    format!("{version}/{namespace}/{name}").bytes().map(|b| format!("{b:02x}")).collect()
 }
 
 fn parse_token(token: &str) -> Result<(u64, Key), StatusError> {
@@ -214,21 +181,13 @@ fn parse_token(token: &str) -> Result<(u64, Key), StatusError> {
     }
     let text = String::from_utf8(bytes).map_err(|_| bad())?;
     let mut parts = text.splitn(3, '/');
-    let (Some(version), Some(namespace), Some(name)) = (parts.next(), parts.next(), parts.next())
-    else {
+    let (Some(version), Some(namespace), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(bad());
     };
-    Ok((
-        version.parse().map_err(|_| bad())?,
-        (namespace.to_owned(), name.to_owned()),
-    ))
+    Ok((version.parse().map_err(|_| bad())?, (namespace.to_owned(), name.to_owned())))
 }
 
 /// Objects that a driver asks for.
 pub fn all(state: &State, res: &Resource) -> Vec<Value> {
-    state
-        .storage
-        .objects(&res.storage)
-        .map(|(_, s)| Value::clone(&s.object))
-        .collect()
+    state.storage.objects(&res.storage).map(|(_, s)| Value::clone(&s.object)).collect()
 }

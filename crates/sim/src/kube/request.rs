@@ -42,9 +42,7 @@ impl RequestInfo {
         let query = parts.uri.query().unwrap_or_default();
         let mut info = Self {
             path: parts.uri.path().to_owned(),
-            query: form_urlencoded::parse(query.as_bytes())
-                .into_owned()
-                .collect(),
+            query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             user_agent: text(&parts.headers, header::USER_AGENT),
             content_type: text(&parts.headers, header::CONTENT_TYPE),
             accept: text(&parts.headers, header::ACCEPT),
@@ -60,11 +58,7 @@ impl RequestInfo {
 
     fn locate(&mut self) {
         let path = self.path.clone();
-        let decoded: Vec<String> = path
-            .split('/')
-            .filter(|s| !s.is_empty())
-            .map(decode)
-            .collect();
+        let decoded: Vec<String> = path.split('/').filter(|s| !s.is_empty()).map(decode).collect();
         let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
         let rest = match segments.as_slice() {
             ["api", version, rest @ ..] => {
@@ -79,9 +73,7 @@ impl RequestInfo {
             _ => return,
         };
         let rest = match rest {
-            ["namespaces", namespace, resource, rest @ ..]
-                if !matches!(*resource, "status" | "finalize") =>
-            {
+            ["namespaces", namespace, resource, rest @ ..] if !matches!(*resource, "status" | "finalize") => {
                 self.namespace = (*namespace).to_owned();
                 self.resource = (*resource).to_owned();
                 rest
@@ -126,8 +118,7 @@ impl RequestInfo {
         match self.param(name) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
-                let message =
-                    format!("{name}: Invalid value: {text:?}: strconv.ParseUint: invalid syntax");
+                let message = format!("{name}: Invalid value: {text:?}: strconv.ParseUint: invalid syntax");
                 StatusError::bad_request(message)
             }),
         }
@@ -135,11 +126,7 @@ impl RequestInfo {
 
     /// The media type alone.
     pub fn media_type(&self) -> &str {
-        self.content_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
+        self.content_type.split(';').next().unwrap_or_default().trim()
     }
 
     /// `nodes`, `nodeenis.networking.k8s.aws/status`: what counters are kept by.
@@ -151,20 +138,12 @@ impl RequestInfo {
         if !self.group.is_empty() {
             target = format!("{target}.{}", self.group);
         }
-        if self.subresource.is_empty() {
-            target
-        } else {
-            format!("{target}/{}", self.subresource)
-        }
+        if self.subresource.is_empty() { target } else { format!("{target}/{}", self.subresource) }
     }
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
-    headers
-        .get(name)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default()
-        .to_owned()
+    headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
 }
 
 /// Percent-decoding of one path segment.
@@ -173,7 +152,5 @@ fn decode(segment: &str) -> String {
         return segment.to_owned();
     }
     let plus = segment.replace('+', "%2B");
-    form_urlencoded::parse(plus.as_bytes())
-        .next()
-        .map_or_else(String::new, |(name, _)| name.into_owned())
+    form_urlencoded::parse(plus.as_bytes()).next().map_or_else(String::new, |(name, _)| name.into_owned())
 }

@@ -18,21 +18,14 @@ pub struct GroupResource {
 impl GroupResource {
     /// `GroupResource::new("networking.k8s.aws", "nodeenis")`; the core group is `""`.
     pub fn new(group: &str, resource: &str) -> Self {
-        Self {
-            group: group.into(),
-            resource: resource.into(),
-        }
+        Self { group: group.into(), resource: resource.into() }
     }
 }
 
 impl fmt::Display for GroupResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.resource)?;
-        if self.group.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ".{}", self.group)
-        }
+        if self.group.is_empty() { Ok(()) } else { write!(f, ".{}", self.group) }
     }
 }
 
@@ -124,11 +117,7 @@ pub type ResourceRef = Arc<Resource>;
 impl Resource {
     /// `networking.k8s.aws/v1alpha1`, or `v1`.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.clone()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
     /// `nodeenis.networking.k8s.aws`, or `nodes`: how errors name it.

@@ -30,11 +30,7 @@ type Answer = Result<Response<ApiBody>, StatusError>;
 
 /// Serves one request.
 pub fn route(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Response<ApiBody> {
-    let answer = if info.resource.is_empty() {
-        meta(shared, info)
-    } else {
-        resource(shared, info, body)
-    };
+    let answer = if info.resource.is_empty() { meta(shared, info) } else { resource(shared, info, body) };
     answer.unwrap_or_else(|error| answer::error(&error))
 }
 
@@ -50,15 +46,10 @@ fn meta(shared: &Shared, info: &RequestInfo) -> Answer {
         ["api" | "apis"] => {
             let core = segments == ["api"];
             if let Some(content_type) = discovery::aggregated_type(info) {
-                let document =
-                    serde_json::to_vec(&discovery::aggregated(&state, core)).unwrap_or_default();
+                let document = serde_json::to_vec(&discovery::aggregated(&state, core)).unwrap_or_default();
                 return Ok(answer::bytes(200, content_type, document));
             }
-            Some(if core {
-                discovery::core_versions()
-            } else {
-                discovery::group_list(&state)
-            })
+            Some(if core { discovery::core_versions() } else { discovery::group_list(&state) })
         }
         ["api", version] => discovery::resource_list(&state, "", version),
         ["apis", group] => discovery::group(&state, group),
@@ -68,9 +59,7 @@ fn meta(shared: &Shared, info: &RequestInfo) -> Answer {
         ["openapi", "v3", "apis", group, version] => openapi::document(&state, group, version),
         _ => None,
     };
-    found
-        .map(|value| answer::json(200, &value))
-        .ok_or_else(StatusError::no_such_path)
+    found.map(|value| answer::json(200, &value)).ok_or_else(StatusError::no_such_path)
 }
 
 fn resource(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Answer {
@@ -105,11 +94,7 @@ fn resource(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Answer {
             let bytes = read::render(&res, &page, Form::accepted(info), state.clock.now());
             Ok(answer::bytes(200, "application/json", bytes))
         }
-        "create"
-            if !status
-                && info.name.is_empty()
-                && (!res.namespaced || !info.namespace.is_empty()) =>
-        {
+        "create" if !status && info.name.is_empty() && (!res.namespaced || !info.namespace.is_empty()) => {
             let options = write_options(info, false)?;
             let body = parse_body(info, body, &res)?;
             let written = write::create(&mut state, &res, &info.namespace, body, &options)?;
@@ -118,27 +103,13 @@ fn resource(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Answer {
         "update" => {
             let options = write_options(info, status)?;
             let edit = Edit::Replace(parse_body(info, body, &res)?);
-            let written = write::update(
-                &mut state,
-                &res,
-                &info.namespace,
-                &info.name,
-                edit,
-                &options,
-            )?;
+            let written = write::update(&mut state, &res, &info.namespace, &info.name, edit, &options)?;
             Ok(written_answer(&state, &res, info, &written))
         }
         "patch" if !info.name.is_empty() => {
             let options = write_options(info, status)?;
             let edit = parse_patch(info, body, &res)?;
-            let written = write::update(
-                &mut state,
-                &res,
-                &info.namespace,
-                &info.name,
-                edit,
-                &options,
-            )?;
+            let written = write::update(&mut state, &res, &info.namespace, &info.name, edit, &options)?;
             Ok(written_answer(&state, &res, info, &written))
         }
         "delete" if !status => delete(&mut state, &res, info, body),
@@ -163,31 +134,15 @@ fn open_watch(shared: &Shared, res: ResourceRef, info: &RequestInfo) -> Answer {
         Form::Table(_) => "application/json;as=Table;g=meta.k8s.io;v=v1",
         Form::Full | Form::Partial => "application/json",
     };
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     Ok(response)
 }
 
-fn object_answer(
-    state: &State,
-    res: &Resource,
-    info: &RequestInfo,
-    code: u16,
-    object: &Value,
-) -> Response<ApiBody> {
-    answer::json(
-        code,
-        &Form::accepted(info).object(res, object, state.clock.now()),
-    )
+fn object_answer(state: &State, res: &Resource, info: &RequestInfo, code: u16, object: &Value) -> Response<ApiBody> {
+    answer::json(code, &Form::accepted(info).object(res, object, state.clock.now()))
 }
 
-fn written_answer(
-    state: &State,
-    res: &Resource,
-    info: &RequestInfo,
-    written: &Written,
-) -> Response<ApiBody> {
+fn written_answer(state: &State, res: &Resource, info: &RequestInfo, written: &Written) -> Response<ApiBody> {
     let code = if written.created { 201 } else { 200 };
     let mut response = object_answer(state, res, info, code, &written.object);
     answer::warn(&mut response, &written.warnings);
@@ -196,20 +151,11 @@ fn written_answer(
 
 fn delete(state: &mut State, res: &Resource, info: &RequestInfo, body: &Bytes) -> Answer {
     let (preconditions, dry_run) = delete_options(info, body)?;
-    let deleted = write::delete(
-        state,
-        res,
-        &info.namespace,
-        &info.name,
-        &preconditions,
-        dry_run,
-    )?;
+    let deleted = write::delete(state, res, &info.namespace, &info.name, &preconditions, dry_run)?;
     match deleted {
         Deleted::Terminating(object) => Ok(object_answer(state, res, info, 200, &object)),
         // Pods and a few more answer with themselves.
-        Deleted::Gone(object)
-            if matches!(res.plural.as_str(), "pods" | "serviceaccounts") && !res.custom =>
-        {
+        Deleted::Gone(object) if matches!(res.plural.as_str(), "pods" | "serviceaccounts") && !res.custom => {
             Ok(object_answer(state, res, info, 200, &object))
         }
         Deleted::Gone(object) => {
@@ -227,19 +173,11 @@ fn delete(state: &mut State, res: &Resource, info: &RequestInfo, body: &Bytes) -
     }
 }
 
-fn delete_collection(
-    state: &mut State,
-    res: &Resource,
-    info: &RequestInfo,
-    body: &Bytes,
-) -> Answer {
+fn delete_collection(state: &mut State, res: &Resource, info: &RequestInfo, body: &Bytes) -> Answer {
     let (preconditions, dry_run) = delete_options(info, body)?;
     let page = read::list(state, res, info)?;
     for object in &page.items {
-        let (namespace, name) = (
-            metadata::text(object, "namespace"),
-            metadata::text(object, "name"),
-        );
+        let (namespace, name) = (metadata::text(object, "namespace"), metadata::text(object, "name"));
         write::delete(state, res, namespace, name, &preconditions, dry_run)?;
     }
     let bytes = read::render(res, &page, Form::accepted(info), state.clock.now());
@@ -247,36 +185,17 @@ fn delete_collection(
 }
 
 fn delete_options(info: &RequestInfo, body: &Bytes) -> Result<(Preconditions, bool), StatusError> {
-    let options: Value = if body.is_empty() {
-        json!({})
-    } else {
-        parse(info, body)?
-    };
-    let text = |pointer: &str| {
-        options
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-    let preconditions = Preconditions {
-        uid: text("/preconditions/uid"),
-        resource_version: text("/preconditions/resourceVersion"),
-    };
-    let dry_run = options
-        .get("dryRun")
-        .and_then(Value::as_array)
-        .is_some_and(|d| !d.is_empty());
+    let options: Value = if body.is_empty() { json!({}) } else { parse(info, body)? };
+    let text = |pointer: &str| options.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let preconditions =
+        Preconditions { uid: text("/preconditions/uid"), resource_version: text("/preconditions/resourceVersion") };
+    let dry_run = options.get("dryRun").and_then(Value::as_array).is_some_and(|d| !d.is_empty());
     Ok((preconditions, dry_run || !info.param("dryRun").is_empty()))
 }
 
 fn write_options(info: &RequestInfo, status: bool) -> Result<WriteOptions, StatusError> {
     let named = info.param("fieldManager");
-    let agent = info
-        .user_agent
-        .split('/')
-        .next()
-        .filter(|a| !a.is_empty())
-        .unwrap_or("unknown");
+    let agent = info.user_agent.split('/').next().filter(|a| !a.is_empty()).unwrap_or("unknown");
     let apply = info.verb == "patch" && info.media_type() == "application/apply-patch+yaml";
     if apply && named.is_empty() {
         return Err(StatusError::new(
@@ -306,18 +225,11 @@ fn write_options(info: &RequestInfo, status: bool) -> Result<WriteOptions, Statu
 }
 
 fn parse(info: &RequestInfo, body: &Bytes) -> Result<Value, StatusError> {
-    let bad = |e: String| {
-        StatusError::bad_request(format!("error decoding the body of the request: {e}"))
-    };
+    let bad = |e: String| StatusError::bad_request(format!("error decoding the body of the request: {e}"));
     match info.media_type() {
-        "application/json" | "" | "*/*" => {
-            serde_json::from_slice(body).map_err(|e| bad(e.to_string()))
-        }
+        "application/json" | "" | "*/*" => serde_json::from_slice(body).map_err(|e| bad(e.to_string())),
         "application/yaml" => serde_yaml::from_slice(body).map_err(|e| bad(e.to_string())),
-        other => Err(StatusError::unsupported_media_type(
-            other,
-            "application/json, application/yaml",
-        )),
+        other => Err(StatusError::unsupported_media_type(other, "application/json, application/yaml")),
     }
 }
 
@@ -353,24 +265,14 @@ fn parse_patch(info: &RequestInfo, body: &Bytes, res: &Resource) -> Result<Edit,
         }
         "application/apply-patch+yaml" => {
             let config: Value = serde_yaml::from_slice(body).map_err(|e| bad(e.to_string()))?;
-            if config
-                .pointer("/metadata/managedFields")
-                .is_some_and(|m| !m.is_null())
-            {
-                return Err(StatusError::bad_request(
-                    "metadata.managedFields must be nil",
-                ));
+            if config.pointer("/metadata/managedFields").is_some_and(|m| !m.is_null()) {
+                return Err(StatusError::bad_request("metadata.managedFields must be nil"));
             }
             if config.get("apiVersion").is_none() || config.get("kind").is_none() {
-                return Err(StatusError::bad_request(
-                    "apiVersion and kind must be set in an apply patch",
-                ));
+                return Err(StatusError::bad_request("apiVersion and kind must be set in an apply patch"));
             }
             Ok(Edit::Apply(stored_form(res, config)))
         }
-        other => Err(StatusError::unsupported_media_type(
-            other,
-            patch::MEDIA_TYPES,
-        )),
+        other => Err(StatusError::unsupported_media_type(other, patch::MEDIA_TYPES)),
     }
 }

@@ -85,10 +85,7 @@ pub struct Schema {
 #[error("{0}")]
 pub struct SchemaError(String);
 
-static UNKNOWN: LazyLock<Schema> = LazyLock::new(|| Schema {
-    preserve_unknown: true,
-    ..Schema::default()
-});
+static UNKNOWN: LazyLock<Schema> = LazyLock::new(|| Schema { preserve_unknown: true, ..Schema::default() });
 
 impl Schema {
     /// The schema of what no schema describes: maps merge, lists are atomic, everything is kept.
@@ -98,33 +95,21 @@ impl Schema {
 
     /// Parses an `openAPIV3Schema` or a part of one.
     pub fn parse(json: &Value) -> Result<Self, SchemaError> {
-        let map = json
-            .as_object()
-            .ok_or_else(|| SchemaError("a schema must be an object".into()))?;
+        let map = json.as_object().ok_or_else(|| SchemaError("a schema must be an object".into()))?;
         let number = |key: &str| map.get(key).and_then(Value::as_u64);
         let bound = |key: &str, exclusive: &str| {
-            map.get(key)
-                .and_then(Value::as_f64)
-                .map(|n| (n, map.get(exclusive).and_then(Value::as_bool) == Some(true)))
+            map.get(key).and_then(Value::as_f64).map(|n| (n, map.get(exclusive).and_then(Value::as_bool) == Some(true)))
         };
         let additional = map.get("additionalProperties");
         Ok(Self {
             kind: text(map, "type"),
             format: text(map, "format"),
             properties: children(map.get("properties"))?,
-            additional: additional
-                .filter(|v| v.is_object())
-                .map(Self::parse)
-                .transpose()?
-                .map(Box::new),
+            additional: additional.filter(|v| v.is_object()).map(Self::parse).transpose()?.map(Box::new),
             any_additional: additional.and_then(Value::as_bool) == Some(true),
             items: boxed(map.get("items"))?,
             required: strings(map.get("required")),
-            allowed: map
-                .get("enum")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default(),
+            allowed: map.get("enum").and_then(Value::as_array).cloned().unwrap_or_default(),
             pattern: pattern(map)?,
             minimum: bound("minimum", "exclusiveMinimum"),
             maximum: bound("maximum", "exclusiveMaximum"),
@@ -144,10 +129,7 @@ impl Schema {
                 "map" => ListType::Map(strings(map.get("x-kubernetes-list-map-keys"))),
                 _ => ListType::Atomic,
             },
-            patch_merge_key: map
-                .get("x-kubernetes-patch-merge-key")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            patch_merge_key: map.get("x-kubernetes-patch-merge-key").and_then(Value::as_str).map(str::to_owned),
             atomic_map: text(map, "x-kubernetes-map-type") == "atomic",
             all_of: several(map.get("allOf"))?,
             any_of: several(map.get("anyOf"))?,
@@ -158,10 +140,7 @@ impl Schema {
 
     /// The schema of a field, or the unknown one.
     pub fn field(&self, name: &str) -> &Schema {
-        self.properties
-            .get(name)
-            .or(self.additional.as_deref())
-            .unwrap_or(&UNKNOWN)
+        self.properties.get(name).or(self.additional.as_deref()).unwrap_or(&UNKNOWN)
     }
 
     /// The schema of a list's items, or the unknown one.
@@ -171,10 +150,7 @@ impl Schema {
 }
 
 fn text(map: &Map<String, Value>, key: &str) -> String {
-    map.get(key)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    map.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn flag(map: &Map<String, Value>, key: &str) -> bool {
@@ -183,19 +159,12 @@ fn flag(map: &Map<String, Value>, key: &str) -> bool {
 
 fn strings(value: Option<&Value>) -> Vec<String> {
     let list = value.and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn children(value: Option<&Value>) -> Result<BTreeMap<String, Schema>, SchemaError> {
     let map = value.and_then(Value::as_object);
-    map.into_iter()
-        .flatten()
-        .map(|(k, v)| Ok((k.clone(), Schema::parse(v)?)))
-        .collect()
+    map.into_iter().flatten().map(|(k, v)| Ok((k.clone(), Schema::parse(v)?))).collect()
 }
 
 fn boxed(value: Option<&Value>) -> Result<Option<Box<Schema>>, SchemaError> {
@@ -203,19 +172,13 @@ fn boxed(value: Option<&Value>) -> Result<Option<Box<Schema>>, SchemaError> {
 }
 
 fn several(value: Option<&Value>) -> Result<Vec<Schema>, SchemaError> {
-    value
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .map(Schema::parse)
-        .collect()
+    value.and_then(Value::as_array).into_iter().flatten().map(Schema::parse).collect()
 }
 
 fn pattern(map: &Map<String, Value>) -> Result<Option<(String, Regex)>, SchemaError> {
     let Some(written) = map.get("pattern").and_then(Value::as_str) else {
         return Ok(None);
     };
-    let compiled =
-        Regex::new(written).map_err(|e| SchemaError(format!("pattern {written:?}: {e}")))?;
+    let compiled = Regex::new(written).map_err(|e| SchemaError(format!("pattern {written:?}: {e}")))?;
     Ok(Some((written.to_owned(), compiled)))
 }

@@ -29,10 +29,7 @@ struct FieldRequirement {
 impl Selector {
     /// Parses both selectors; a field the resource does not offer is refused, as the API server does.
     pub fn parse(labels: &str, fields: &str, res: &Resource) -> Result<Self, StatusError> {
-        Ok(Self {
-            labels: parse_labels(labels)?,
-            fields: parse_fields(fields, res)?,
-        })
+        Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(fields, res)? })
     }
 
     /// Whether everything matches.
@@ -45,18 +42,11 @@ impl Selector {
         let labels = object.pointer("/metadata/labels");
         let label = |key: &str| labels.and_then(|l| l.get(key)).and_then(Value::as_str);
         self.labels.iter().all(|r| match r {
-            LabelRequirement::In(key, values) => {
-                label(key).is_some_and(|v| values.iter().any(|w| w == v))
-            }
-            LabelRequirement::NotIn(key, values) => {
-                !label(key).is_some_and(|v| values.iter().any(|w| w == v))
-            }
+            LabelRequirement::In(key, values) => label(key).is_some_and(|v| values.iter().any(|w| w == v)),
+            LabelRequirement::NotIn(key, values) => !label(key).is_some_and(|v| values.iter().any(|w| w == v)),
             LabelRequirement::Exists(key) => label(key).is_some(),
             LabelRequirement::Absent(key) => label(key).is_none(),
-        }) && self
-            .fields
-            .iter()
-            .all(|r| (shown(&r.path, object) == r.value) == r.equal)
+        }) && self.fields.iter().all(|r| (shown(&r.path, object) == r.value) == r.equal)
     }
 }
 
@@ -81,62 +71,37 @@ fn parse_fields(text: &str, res: &Resource) -> Result<Vec<FieldRequirement>, Sta
         };
         let path = match name {
             "metadata.name" => JsonPath::parse(".metadata.name"),
-            "metadata.namespace" if res.namespaced || !res.custom => {
-                JsonPath::parse(".metadata.namespace")
-            }
-            other => res
-                .selectable
-                .iter()
-                .find(|(n, _)| n == other)
-                .map(|(_, path)| path.clone()),
+            "metadata.namespace" if res.namespaced || !res.custom => JsonPath::parse(".metadata.namespace"),
+            other => res.selectable.iter().find(|(n, _)| n == other).map(|(_, path)| path.clone()),
         };
         let path = path.ok_or_else(|| {
             let message = format!("field label not supported: {name}");
             StatusError::bad_request(message)
         })?;
-        requirements.push(FieldRequirement {
-            path,
-            equal,
-            value: value.to_owned(),
-        });
+        requirements.push(FieldRequirement { path, equal, value: value.to_owned() });
     }
     Ok(requirements)
 }
 
 fn parse_labels(text: &str) -> Result<Vec<LabelRequirement>, StatusError> {
     let bad = |term: &str| {
-        StatusError::bad_request(format!(
-            "unable to parse requirement: found '{term}' in selector '{text}'"
-        ))
+        StatusError::bad_request(format!("unable to parse requirement: found '{term}' in selector '{text}'"))
     };
     let mut requirements = Vec::new();
     for term in terms(text) {
         let term = term.trim();
         if let Some((head, list)) = term.split_once('(') {
-            let values: Vec<String> = list
-                .trim_end_matches(')')
-                .split(',')
-                .map(|v| v.trim().to_owned())
-                .collect();
-            let (key, operator) = head
-                .trim()
-                .split_once(char::is_whitespace)
-                .ok_or_else(|| bad(term))?;
+            let values: Vec<String> = list.trim_end_matches(')').split(',').map(|v| v.trim().to_owned()).collect();
+            let (key, operator) = head.trim().split_once(char::is_whitespace).ok_or_else(|| bad(term))?;
             requirements.push(match operator.trim() {
                 "in" => LabelRequirement::In(key.to_owned(), values),
                 "notin" => LabelRequirement::NotIn(key.to_owned(), values),
                 _ => return Err(bad(term)),
             });
         } else if let Some((key, value)) = term.split_once("!=") {
-            requirements.push(LabelRequirement::NotIn(
-                key.trim().to_owned(),
-                vec![value.trim().to_owned()],
-            ));
+            requirements.push(LabelRequirement::NotIn(key.trim().to_owned(), vec![value.trim().to_owned()]));
         } else if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
-            requirements.push(LabelRequirement::In(
-                key.trim().to_owned(),
-                vec![value.trim().to_owned()],
-            ));
+            requirements.push(LabelRequirement::In(key.trim().to_owned(), vec![value.trim().to_owned()]));
         } else if let Some(key) = term.strip_prefix('!') {
             requirements.push(LabelRequirement::Absent(key.trim().to_owned()));
         } else if term.contains(char::is_whitespace) || term.is_empty() {
@@ -177,22 +142,9 @@ mod tests {
     #[test]
     fn label_selectors() {
         let object = json!({ "metadata": { "labels": { "a": "1", "b": "2" } } });
-        let selected = |text: &str| {
-            Selector {
-                labels: parse_labels(text).unwrap(),
-                fields: Vec::new(),
-            }
-            .matches(&object)
-        };
-        for yes in [
-            "",
-            "a=1",
-            "a==1,b",
-            "a in (1,2),b notin (3)",
-            "!c",
-            "c!=1",
-            "c notin (1, 2)",
-        ] {
+        let selected =
+            |text: &str| Selector { labels: parse_labels(text).unwrap(), fields: Vec::new() }.matches(&object);
+        for yes in ["", "a=1", "a==1,b", "a in (1,2),b notin (3)", "!c", "c!=1", "c notin (1, 2)"] {
             assert!(selected(yes), "{yes}");
         }
         for no in ["a=2", "!a", "a notin (1)", "c", "a,b in (1,3)"] {

@@ -12,11 +12,7 @@ use super::server::ApiServer;
 
 impl ApiServer {
     /// Serves HTTP/1.1 until `shutdown`; then open connections, watches included, are dropped.
-    pub async fn serve(
-        &self,
-        listener: TcpListener,
-        shutdown: impl Future<Output = ()>,
-    ) -> io::Result<()> {
+    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);
         loop {
@@ -33,11 +29,8 @@ impl ApiServer {
             };
             let service = self.service();
             connections.spawn(async move {
-                let answer =
-                    service_fn(move |request: Request<Incoming>| service.clone().call(request));
-                let served = http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), answer)
-                    .await;
+                let answer = service_fn(move |request: Request<Incoming>| service.clone().call(request));
+                let served = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
                 if let Err(error) = served {
                     tracing::debug!(%error, "connection to the simulated API server ended");
                 }
@@ -60,8 +53,6 @@ impl ApiServer {
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     )
 }

@@ -51,10 +51,7 @@ impl ApiServer {
 
     /// A server whose UIDs and generated names derive from `seed`.
     pub fn with_seed(clock: SimClock, seed: u64) -> Self {
-        Self {
-            state: Arc::new(Mutex::new(State::new(clock, seed))),
-            seam: Arc::default(),
-        }
+        Self { state: Arc::new(Mutex::new(State::new(clock, seed))), seam: Arc::default() }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -74,11 +71,7 @@ impl ApiServer {
                 continue;
             }
             let crds = GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions");
-            let name = crd
-                .pointer("/metadata/name")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned();
+            let name = crd.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
             if self.get(&crds, "", &name).is_some() {
                 self.patch(&crds, "", &name, crd)?;
             } else {
@@ -89,17 +82,13 @@ impl ApiServer {
     }
 
     fn resource(&self, resource: &GroupResource) -> Result<ResourceRef, StatusError> {
-        self.lock()
-            .any_version(resource)
-            .ok_or_else(StatusError::no_such_path)
+        self.lock().any_version(resource).ok_or_else(StatusError::no_such_path)
     }
 
     /// One object; the namespace is empty for cluster-scoped ones.
     pub fn get(&self, resource: &GroupResource, namespace: &str, name: &str) -> Option<Value> {
         let res = self.resource(resource).ok()?;
-        read::get(&self.lock(), &res, namespace, name)
-            .ok()
-            .map(|object| Value::clone(&object))
+        read::get(&self.lock(), &res, namespace, name).ok().map(|object| Value::clone(&object))
     }
 
     /// Every object, by namespace and name.
@@ -111,35 +100,15 @@ impl ApiServer {
     }
 
     /// Creates, as POST does. A `status` in the body of a custom resource is dropped, as POST drops it.
-    pub fn create(
-        &self,
-        resource: &GroupResource,
-        namespace: &str,
-        object: Value,
-    ) -> Result<Value, StatusError> {
+    pub fn create(&self, resource: &GroupResource, namespace: &str, object: Value) -> Result<Value, StatusError> {
         let res = self.resource(resource)?;
-        let written = write::create(
-            &mut self.lock(),
-            &res,
-            namespace,
-            object,
-            &WriteOptions::new(DRIVER),
-        )?;
+        let written = write::create(&mut self.lock(), &res, namespace, object, &WriteOptions::new(DRIVER))?;
         Ok(Value::clone(&written.object))
     }
 
     /// Replaces, as PUT does.
-    pub fn replace(
-        &self,
-        resource: &GroupResource,
-        namespace: &str,
-        object: Value,
-    ) -> Result<Value, StatusError> {
-        let name = object
-            .pointer("/metadata/name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
+    pub fn replace(&self, resource: &GroupResource, namespace: &str, object: Value) -> Result<Value, StatusError> {
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
         self.edit(resource, namespace, &name, Edit::Replace(object), false)
     }
 
@@ -151,13 +120,7 @@ impl ApiServer {
         name: &str,
         patch: Value,
     ) -> Result<Value, StatusError> {
-        self.edit(
-            resource,
-            namespace,
-            name,
-            Edit::Patch(Patch::Merge(patch)),
-            false,
-        )
+        self.edit(resource, namespace, name, Edit::Patch(Patch::Merge(patch)), false)
     }
 
     /// Patches `/status`, with a JSON merge patch.
@@ -168,13 +131,7 @@ impl ApiServer {
         name: &str,
         patch: Value,
     ) -> Result<Value, StatusError> {
-        self.edit(
-            resource,
-            namespace,
-            name,
-            Edit::Patch(Patch::Merge(patch)),
-            true,
-        )
+        self.edit(resource, namespace, name, Edit::Patch(Patch::Merge(patch)), true)
     }
 
     fn edit(
@@ -186,31 +143,15 @@ impl ApiServer {
         status: bool,
     ) -> Result<Value, StatusError> {
         let res = self.resource(resource)?;
-        let options = WriteOptions {
-            status,
-            ..WriteOptions::new(DRIVER)
-        };
+        let options = WriteOptions { status, ..WriteOptions::new(DRIVER) };
         let written = write::update(&mut self.lock(), &res, namespace, name, edit, &options)?;
         Ok(Value::clone(&written.object))
     }
 
     /// Deletes, as DELETE does: finalizers hold it.
-    pub fn delete(
-        &self,
-        resource: &GroupResource,
-        namespace: &str,
-        name: &str,
-    ) -> Result<(), StatusError> {
+    pub fn delete(&self, resource: &GroupResource, namespace: &str, name: &str) -> Result<(), StatusError> {
         let res = self.resource(resource)?;
-        write::delete(
-            &mut self.lock(),
-            &res,
-            namespace,
-            name,
-            &Preconditions::default(),
-            false,
-        )
-        .map(drop)
+        write::delete(&mut self.lock(), &res, namespace, name, &Preconditions::default(), false).map(drop)
     }
 
     /// The version of the last write.

@@ -44,19 +44,13 @@ where
             let Ok(body) = body.collect().await else {
                 return Err(Disconnected);
             };
-            server
-                .answer(RequestInfo::parse(&parts), body.to_bytes())
-                .await
+            server.answer(RequestInfo::parse(&parts), body.to_bytes()).await
         })
     }
 }
 
 impl ApiServer {
-    async fn answer(
-        &self,
-        info: RequestInfo,
-        body: Bytes,
-    ) -> Result<Response<ApiBody>, Disconnected> {
+    async fn answer(&self, info: RequestInfo, body: Bytes) -> Result<Response<ApiBody>, Disconnected> {
         let verdict = self.verdict(&info);
         let mut late = None;
         match verdict {
@@ -81,11 +75,7 @@ impl ApiServer {
         seam.0.as_mut().map_or(Verdict::Pass, |decide| decide(info))
     }
 
-    fn fail(
-        &self,
-        info: &RequestInfo,
-        failure: Failure,
-    ) -> Result<Response<ApiBody>, Disconnected> {
+    fn fail(&self, info: &RequestInfo, failure: Failure) -> Result<Response<ApiBody>, Disconnected> {
         match failure {
             Failure::Status(code) => {
                 self.note(info, code);

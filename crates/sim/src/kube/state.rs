@@ -50,20 +50,12 @@ impl State {
             seed,
             drawn: 0,
         };
-        builtin::resources()
-            .into_iter()
-            .for_each(|r| state.register(r));
+        builtin::resources().into_iter().for_each(|r| state.register(r));
         for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             let body = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
             if let Some(res) = state.resource("", "v1", "namespaces") {
                 // Nothing is stored yet, so nothing can be in the way.
-                let _ = write::create(
-                    &mut state,
-                    &res,
-                    "",
-                    body,
-                    &WriteOptions::new("kube-apiserver"),
-                );
+                let _ = write::create(&mut state, &res, "", body, &WriteOptions::new("kube-apiserver"));
             }
         }
         state
@@ -71,32 +63,23 @@ impl State {
 
     /// Serves a resource from now on.
     pub fn register(&mut self, resource: Resource) {
-        let key = (
-            resource.group.clone(),
-            resource.version.clone(),
-            resource.plural.clone(),
-        );
+        let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());
         self.resources.insert(key, Arc::new(resource));
     }
 
     /// Serves these of a group's resource and no others.
     pub fn unregister(&mut self, storage: &GroupResource) {
-        self.resources
-            .retain(|_, r| !(r.custom && r.storage == *storage));
+        self.resources.retain(|_, r| !(r.custom && r.storage == *storage));
     }
 
     /// The resource at a path.
     pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<ResourceRef> {
-        self.resources
-            .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
-            .cloned()
+        self.resources.get(&(group.to_owned(), version.to_owned(), plural.to_owned())).cloned()
     }
 
     /// A resource in whichever version is stored.
     pub fn any_version(&self, resource: &GroupResource) -> Option<ResourceRef> {
-        self.resources()
-            .find(|r| r.group == resource.group && r.plural == resource.resource)
-            .cloned()
+        self.resources().find(|r| r.group == resource.group && r.plural == resource.resource).cloned()
     }
 
     /// Everything served, by group, version and name.
@@ -116,24 +99,13 @@ impl State {
         bytes[6] = (bytes[6] & 0x0f) | 0x40;
         bytes[8] = (bytes[8] & 0x3f) | 0x80;
         let hex: String = bytes.iter().take(16).map(|b| format!("{b:02x}")).collect();
-        format!(
-            "{}-{}-{}-{}-{}",
-            &hex[..8],
-            &hex[8..12],
-            &hex[12..16],
-            &hex[16..20],
-            &hex[20..]
-        )
+        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
     }
 
     /// The five characters after a `generateName`.
     pub fn name_suffix(&mut self) -> String {
         const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-        self.draw("name")
-            .iter()
-            .take(5)
-            .map(|b| char::from(ALPHABET[usize::from(*b) % 27]))
-            .collect()
+        self.draw("name").iter().take(5).map(|b| char::from(ALPHABET[usize::from(*b) % 27])).collect()
     }
 
     fn draw(&mut self, purpose: &str) -> [u8; 32] {
@@ -148,9 +120,7 @@ impl State {
     /// Whether a namespace is there.
     pub fn has_namespace(&self, name: &str) -> bool {
         let key = (String::new(), name.to_owned());
-        let found = self
-            .storage
-            .get(&GroupResource::new("", "namespaces"), &key);
+        let found = self.storage.get(&GroupResource::new("", "namespaces"), &key);
         found.is_some_and(|n| !metadata::text(&n.object, "uid").is_empty())
     }
 }

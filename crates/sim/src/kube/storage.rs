@@ -84,11 +84,7 @@ pub struct Storage {
 impl Storage {
     /// Empty, keeping this many changes per resource.
     pub fn new(retained: usize) -> Self {
-        Self {
-            version: 1,
-            collections: BTreeMap::new(),
-            retained,
-        }
+        Self { version: 1, collections: BTreeMap::new(), retained }
     }
 
     /// The last version.
@@ -118,9 +114,7 @@ impl Storage {
 
     /// Ends every watch.
     pub fn break_watches(&mut self) {
-        self.collections
-            .values()
-            .for_each(|c| c.pulse.send_modify(|p| p.broken += 1));
+        self.collections.values().for_each(|c| c.pulse.send_modify(|p| p.broken += 1));
     }
 
     /// Ends the watches of one resource and drops it.
@@ -132,11 +126,7 @@ impl Storage {
 
     /// Wakes on every change of a resource.
     pub fn pulse(&mut self, resource: &GroupResource) -> watch::Receiver<Pulse> {
-        self.collections
-            .entry(resource.clone())
-            .or_default()
-            .pulse
-            .subscribe()
+        self.collections.entry(resource.clone()).or_default().pulse.subscribe()
     }
 
     /// One object.
@@ -146,37 +136,20 @@ impl Storage {
 
     /// All objects of a resource, by namespace and name.
     pub fn objects(&self, resource: &GroupResource) -> impl Iterator<Item = (&Key, &Stored)> {
-        self.collections
-            .get(resource)
-            .into_iter()
-            .flat_map(|c| c.objects.iter())
+        self.collections.get(resource).into_iter().flat_map(|c| c.objects.iter())
     }
 
     /// All objects of a resource as they were at `version`.
-    pub fn objects_at(
-        &self,
-        resource: &GroupResource,
-        version: u64,
-    ) -> Result<BTreeMap<Key, Arc<Value>>, TooOld> {
+    pub fn objects_at(&self, resource: &GroupResource, version: u64) -> Result<BTreeMap<Key, Arc<Value>>, TooOld> {
         let Some(collection) = self.collections.get(resource) else {
             return Ok(BTreeMap::new());
         };
         if version < collection.compacted {
-            return Err(TooOld {
-                oldest: collection.compacted,
-            });
+            return Err(TooOld { oldest: collection.compacted });
         }
-        let mut objects: BTreeMap<Key, Arc<Value>> = collection
-            .objects
-            .iter()
-            .map(|(k, s)| (k.clone(), s.object.clone()))
-            .collect();
-        for change in collection
-            .history
-            .iter()
-            .rev()
-            .take_while(|c| c.version > version)
-        {
+        let mut objects: BTreeMap<Key, Arc<Value>> =
+            collection.objects.iter().map(|(k, s)| (k.clone(), s.object.clone())).collect();
+        for change in collection.history.iter().rev().take_while(|c| c.version > version) {
             match &change.previous {
                 Some(stored) => objects.insert(change.key.clone(), stored.object.clone()),
                 None => objects.remove(&change.key),
@@ -191,9 +164,7 @@ impl Storage {
             return Ok(Vec::new());
         };
         if version < collection.compacted {
-            return Err(TooOld {
-                oldest: collection.compacted,
-            });
+            return Err(TooOld { oldest: collection.compacted });
         }
         let from = collection.history.partition_point(|c| c.version <= version);
         Ok(collection.history.iter().skip(from).cloned().collect())
@@ -205,16 +176,7 @@ impl Storage {
         let collection = self.collections.entry(resource.clone()).or_default();
         let previous = collection.objects.insert(key.clone(), stored);
         let old = previous.as_ref().map(|p| p.object.clone());
-        self.record(
-            resource,
-            Change {
-                version: 0,
-                key,
-                old,
-                new: Some(new),
-                previous,
-            },
-        );
+        self.record(resource, Change { version: 0, key, old, new: Some(new), previous });
     }
 
     /// Removes an object; `last` is its last state, with [`Storage::next_version`].
@@ -225,13 +187,7 @@ impl Storage {
         let Some(previous) = collection.objects.remove(key) else {
             return;
         };
-        let change = Change {
-            version: 0,
-            key: key.clone(),
-            old: Some(last),
-            new: None,
-            previous: Some(previous),
-        };
+        let change = Change { version: 0, key: key.clone(), old: Some(last), new: None, previous: Some(previous) };
         self.record(resource, change);
     }
 

@@ -17,14 +17,8 @@ pub fn table<'a>(
     with_columns: bool,
     now: Timestamp,
 ) -> Value {
-    let rows: Vec<Value> = objects
-        .map(|object| row(res, object, include, now))
-        .collect();
-    let columns = if with_columns {
-        definitions(res)
-    } else {
-        Value::Null
-    };
+    let rows: Vec<Value> = objects.map(|object| row(res, object, include, now)).collect();
+    let columns = if with_columns { definitions(res) } else { Value::Null };
     json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {},
         "columnDefinitions": columns, "rows": rows,
@@ -34,23 +28,9 @@ pub fn table<'a>(
 fn definitions(res: &Resource) -> Value {
     let mut definitions = Vec::new();
     if res.custom {
-        definitions.push(definition(
-            "Name",
-            "string",
-            "name",
-            0,
-            "Name must be unique within a namespace.",
-        ));
+        definitions.push(definition("Name", "string", "name", 0, "Name must be unique within a namespace."));
     }
-    for Column {
-        name,
-        kind,
-        format,
-        priority,
-        description,
-        cell: _,
-    } in &res.columns
-    {
+    for Column { name, kind, format, priority, description, cell: _ } in &res.columns {
         definitions.push(definition(name, kind, format, *priority, description));
     }
     Value::Array(definitions)
@@ -63,12 +43,7 @@ fn definition(name: &str, kind: &str, format: &str, priority: i64, description: 
 fn row(res: &Resource, object: &Value, include: RowObject, now: Timestamp) -> Value {
     let mut cells = Vec::new();
     if res.custom {
-        cells.push(
-            object
-                .pointer("/metadata/name")
-                .cloned()
-                .unwrap_or_default(),
-        );
+        cells.push(object.pointer("/metadata/name").cloned().unwrap_or_default());
     }
     cells.extend(res.columns.iter().map(|column| cell(column, object, now)));
     match include {
@@ -85,11 +60,7 @@ fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
     };
     let found = path.find(object);
     let Some(first) = found.first().filter(|v| !v.is_null()) else {
-        return if column.kind == "string" && !column.format.is_empty() {
-            json!("")
-        } else {
-            Value::Null
-        };
+        return if column.kind == "string" && !column.format.is_empty() { json!("") } else { Value::Null };
     };
     match column.kind.as_str() {
         "integer" | "number" | "boolean" => (*first).clone(),

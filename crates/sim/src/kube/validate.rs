@@ -23,17 +23,11 @@ fn check(schema: &Schema, value: &Value, old: Option<&Value>, path: &str, causes
     }
     if !of_type(schema, value) {
         let given = type_name(value);
-        let wanted = if schema.int_or_string {
-            "integer,string"
-        } else {
-            &schema.kind
-        };
+        let wanted = if schema.int_or_string { "integer,string" } else { &schema.kind };
         causes.push(Cause {
             reason: "FieldValueTypeInvalid",
             field: path.to_owned(),
-            message: format!(
-                "Invalid value: {given:?}: {path} in body must be of type {wanted}: {given:?}"
-            ),
+            message: format!("Invalid value: {given:?}: {path} in body must be of type {wanted}: {given:?}"),
         });
         return;
     }
@@ -42,17 +36,12 @@ fn check(schema: &Schema, value: &Value, old: Option<&Value>, path: &str, causes
         causes.push(Cause {
             reason: "FieldValueNotSupported",
             field: path.to_owned(),
-            message: format!(
-                "Unsupported value: {value}: supported values: {}",
-                list.join(", ")
-            ),
+            message: format!("Unsupported value: {value}: supported values: {}", list.join(", ")),
         });
     }
     match value {
         Value::String(text) => check_string(schema, text, value, path, causes),
-        Value::Number(number) => {
-            check_number(schema, number.as_f64().unwrap_or(0.0), value, path, causes)
-        }
+        Value::Number(number) => check_number(schema, number.as_f64().unwrap_or(0.0), value, path, causes),
         Value::Array(items) => check_list(schema, items, old, path, causes),
         Value::Object(_) => check_object(schema, value, old, path, causes),
         Value::Null | Value::Bool(_) => {}
@@ -70,20 +59,12 @@ fn check_string(schema: &Schema, text: &str, value: &Value, path: &str, causes: 
         });
     }
     if let Some(min) = schema.min_length.filter(|min| length < *min) {
-        causes.push(Cause::invalid(
-            path,
-            value,
-            &format!("{path} in body should be at least {min} chars long"),
-        ));
+        causes.push(Cause::invalid(path, value, &format!("{path} in body should be at least {min} chars long")));
     }
     if let Some((written, compiled)) = &schema.pattern
         && !compiled.is_match(text)
     {
-        causes.push(Cause::invalid(
-            path,
-            value,
-            &format!("{path} in body should match '{written}'"),
-        ));
+        causes.push(Cause::invalid(path, value, &format!("{path} in body should match '{written}'")));
     }
     let wrong = match schema.format.as_str() {
         "date-time" => text.parse::<jiff::Timestamp>().is_err(),
@@ -101,66 +82,32 @@ fn check_number(schema: &Schema, number: f64, value: &Value, path: &str, causes:
     if let Some((min, exclusive)) = schema.minimum
         && (number < min || exclusive && number <= min)
     {
-        let word = if exclusive {
-            "greater than"
-        } else {
-            "greater than or equal to"
-        };
-        causes.push(Cause::invalid(
-            path,
-            value,
-            &format!("{path} in body should be {word} {min}"),
-        ));
+        let word = if exclusive { "greater than" } else { "greater than or equal to" };
+        causes.push(Cause::invalid(path, value, &format!("{path} in body should be {word} {min}")));
     }
     if let Some((max, exclusive)) = schema.maximum
         && (number > max || exclusive && number >= max)
     {
-        let word = if exclusive {
-            "less than"
-        } else {
-            "less than or equal to"
-        };
-        causes.push(Cause::invalid(
-            path,
-            value,
-            &format!("{path} in body should be {word} {max}"),
-        ));
+        let word = if exclusive { "less than" } else { "less than or equal to" };
+        causes.push(Cause::invalid(path, value, &format!("{path} in body should be {word} {max}")));
     }
     if let Some(of) = schema.multiple_of
         && (number % of).abs() > f64::EPSILON
     {
-        causes.push(Cause::invalid(
-            path,
-            value,
-            &format!("{path} in body should be a multiple of {of}"),
-        ));
+        causes.push(Cause::invalid(path, value, &format!("{path} in body should be a multiple of {of}")));
     }
 }
 
-fn check_list(
-    schema: &Schema,
-    items: &[Value],
-    old: Option<&Value>,
-    path: &str,
-    causes: &mut Vec<Cause>,
-) {
+fn check_list(schema: &Schema, items: &[Value], old: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
     let count = items.len() as u64;
-    check_count(
-        schema.min_items,
-        schema.max_items,
-        count,
-        "items",
-        path,
-        causes,
-    );
+    check_count(schema.min_items, schema.max_items, count, "items", path, causes);
     let old_items = old.and_then(Value::as_array);
     for (at, item) in items.iter().enumerate() {
         let item_path = format!("{path}[{at}]");
         let counterpart = match &schema.list_type {
-            ListType::Map(keys) => old_items.and_then(|old| {
-                old.iter()
-                    .find(|o| keys.iter().all(|k| o.get(k) == item.get(k)))
-            }),
+            ListType::Map(keys) => {
+                old_items.and_then(|old| old.iter().find(|o| keys.iter().all(|k| o.get(k) == item.get(k))))
+            }
             ListType::Set | ListType::Atomic => None,
         };
         check(schema.item(), item, counterpart, &item_path, causes);
@@ -171,10 +118,9 @@ fn check_list(
         };
         if items[..at].iter().any(same) {
             let shown = match &schema.list_type {
-                ListType::Map(keys) => keys
-                    .iter()
-                    .filter_map(|k| Some((k.clone(), item.get(k)?.clone())))
-                    .collect::<Value>(),
+                ListType::Map(keys) => {
+                    keys.iter().filter_map(|k| Some((k.clone(), item.get(k)?.clone()))).collect::<Value>()
+                }
                 ListType::Set | ListType::Atomic => item.clone(),
             };
             causes.push(Cause {
@@ -186,22 +132,9 @@ fn check_list(
     }
 }
 
-fn check_object(
-    schema: &Schema,
-    value: &Value,
-    old: Option<&Value>,
-    path: &str,
-    causes: &mut Vec<Cause>,
-) {
+fn check_object(schema: &Schema, value: &Value, old: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
     let Some(map) = value.as_object() else { return };
-    check_count(
-        schema.min_properties,
-        schema.max_properties,
-        map.len() as u64,
-        "properties",
-        path,
-        causes,
-    );
+    check_count(schema.min_properties, schema.max_properties, map.len() as u64, "properties", path, causes);
     for name in &schema.required {
         if !map.contains_key(name) {
             causes.push(Cause::required(join(path, name), ""));
@@ -221,14 +154,7 @@ fn check_object(
     }
 }
 
-fn check_count(
-    min: Option<u64>,
-    max: Option<u64>,
-    count: u64,
-    what: &str,
-    path: &str,
-    causes: &mut Vec<Cause>,
-) {
+fn check_count(min: Option<u64>, max: Option<u64>, count: u64, what: &str, path: &str, causes: &mut Vec<Cause>) {
     if let Some(max) = max.filter(|max| count > *max) {
         causes.push(Cause {
             reason: "FieldValueTooMany",
@@ -251,11 +177,7 @@ fn check_combinations(schema: &Schema, value: &Value, path: &str, causes: &mut V
     for each in &schema.all_of {
         check(each, value, None, path, causes);
     }
-    let shown = if value.is_object() || value.is_array() {
-        Value::from(type_name(value))
-    } else {
-        value.clone()
-    };
+    let shown = if value.is_object() || value.is_array() { Value::from(type_name(value)) } else { value.clone() };
     if !schema.any_of.is_empty() && !schema.any_of.iter().any(holds) {
         let why = format!("{path} in body must validate at least one schema (anyOf)");
         causes.push(Cause::invalid(path, &shown, &why));
@@ -265,11 +187,7 @@ fn check_combinations(schema: &Schema, value: &Value, path: &str, causes: &mut V
         causes.push(Cause::invalid(path, &shown, &why));
     }
     if schema.not.as_deref().is_some_and(holds) {
-        causes.push(Cause::invalid(
-            path,
-            &shown,
-            &format!("{path} in body must not validate the schema (not)"),
-        ));
+        causes.push(Cause::invalid(path, &shown, &format!("{path} in body must not validate the schema (not)")));
     }
 }
 
@@ -283,9 +201,7 @@ fn of_type(schema: &Schema, value: &Value) -> bool {
         "string" => value.is_string(),
         "boolean" => value.is_boolean(),
         "number" => value.is_number(),
-        "integer" => {
-            value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0)
-        }
+        "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0),
         _ => true,
     }
 }
@@ -303,9 +219,5 @@ fn type_name(value: &Value) -> &'static str {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

@@ -51,10 +51,7 @@ pub fn open(
 ) -> Result<impl Stream<Item = Bytes> + Send + use<>, StatusError> {
     let selector = read::selector(info, &res)?;
     let wanted = info.number("resourceVersion")?;
-    let timeout = info
-        .number("timeoutSeconds")?
-        .filter(|s| *s > 0)
-        .map(Duration::from_secs);
+    let timeout = info.number("timeoutSeconds")?.filter(|s| *s > 0).map(Duration::from_secs);
     let initial_events = info.flag("sendInitialEvents");
     check_options(info, initial_events)?;
 
@@ -74,27 +71,20 @@ pub fn open(
         pulse,
         pending: VecDeque::new(),
         headings_sent: false,
-        next_bookmark: info
-            .flag("allowWatchBookmarks")
-            .then(|| opened + bookmark_interval),
+        next_bookmark: info.flag("allowWatchBookmarks").then(|| opened + bookmark_interval),
         bookmark_interval,
         deadline: opened + timeout.unwrap_or(state.watch_timeout),
         ended: false,
         res,
     };
     if initial_events || wanted.is_none_or(|v| v == 0) {
-        open.send_current(
-            &state,
-            initial_events || info.param("sendInitialEvents").is_empty(),
-        );
+        open.send_current(&state, initial_events || info.param("sendInitialEvents").is_empty());
         if initial_events && open.next_bookmark.is_some() {
             open.bookmark(&state, true);
         }
     }
     drop(state);
-    Ok(stream::unfold(open, |mut open| async move {
-        open.next().await.map(|line| (line, open))
-    }))
+    Ok(stream::unfold(open, |mut open| async move { open.next().await.map(|line| (line, open)) }))
 }
 
 fn check_options(info: &RequestInfo, initial_events: bool) -> Result<(), StatusError> {
@@ -139,9 +129,7 @@ impl Watch {
             if !self.pending.is_empty() {
                 continue;
             }
-            let wake = self
-                .next_bookmark
-                .map_or(self.deadline, |at| at.min(self.deadline));
+            let wake = self.next_bookmark.map_or(self.deadline, |at| at.min(self.deadline));
             tokio::select! {
                 biased;
                 changed = self.pulse.changed() => {
@@ -192,10 +180,7 @@ impl Watch {
                 self.cursor = self.cursor.max(state.storage.version());
             }
             Err(TooOld { oldest }) => {
-                let error = StatusError::expired(format!(
-                    "too old resource version: {} ({oldest})",
-                    self.cursor
-                ));
+                let error = StatusError::expired(format!("too old resource version: {} ({oldest})", self.cursor));
                 self.line("ERROR", &error.to_value());
                 self.ended = true;
             }
@@ -204,23 +189,15 @@ impl Watch {
 
     fn send_change(&mut self, change: &Change, state: &State) {
         let (namespace, name) = &change.key;
-        let matched = |object: &Option<Arc<Value>>| {
-            object
-                .as_ref()
-                .filter(|o| self.wanted(namespace, name, o))
-                .cloned()
-        };
+        let matched =
+            |object: &Option<Arc<Value>>| object.as_ref().filter(|o| self.wanted(namespace, name, o)).cloned();
         match (matched(&change.old), matched(&change.new)) {
             (Some(_), Some(new)) => self.send("MODIFIED", &new, state),
             (None, Some(new)) => self.send("ADDED", &new, state),
             // A deletion shows the last state that matched, with the version of the change.
             (Some(old), None) => {
                 let mut last = Value::clone(&old);
-                super::metadata::set(
-                    &mut last,
-                    "resourceVersion",
-                    json!(change.version.to_string()),
-                );
+                super::metadata::set(&mut last, "resourceVersion", json!(change.version.to_string()));
                 self.send("DELETED", &last, state);
             }
             (None, None) => {}
@@ -238,13 +215,7 @@ impl Watch {
 
     fn table(&mut self, object: &Value, include: RowObject, state: &State) -> Value {
         let now = state.clock.now();
-        let mut table = table::table(
-            &self.res,
-            [object].into_iter(),
-            include,
-            !self.headings_sent,
-            now,
-        );
+        let mut table = table::table(&self.res, [object].into_iter(), include, !self.headings_sent, now);
         self.headings_sent = true;
         if let Some(map) = table.as_object_mut() {
             let version = super::metadata::text(object, "resourceVersion");
@@ -254,13 +225,9 @@ impl Watch {
     }
 
     fn bookmark(&mut self, state: &State, initial_events_end: bool) {
-        let mut meta =
-            json!({ "resourceVersion": self.cursor.to_string(), "creationTimestamp": null });
+        let mut meta = json!({ "resourceVersion": self.cursor.to_string(), "creationTimestamp": null });
         if let (true, Some(map)) = (initial_events_end, meta.as_object_mut()) {
-            map.insert(
-                "annotations".into(),
-                json!({ "k8s.io/initial-events-end": "true" }),
-            );
+            map.insert("annotations".into(), json!({ "k8s.io/initial-events-end": "true" }));
         }
         let object = json!({ "kind": self.res.kind, "apiVersion": self.res.api_version(), "metadata": meta });
         match self.form {
@@ -274,8 +241,7 @@ impl Watch {
     }
 
     fn line(&mut self, kind: &str, object: &Value) {
-        let mut line =
-            serde_json::to_vec(&json!({ "type": kind, "object": object })).unwrap_or_default();
+        let mut line = serde_json::to_vec(&json!({ "type": kind, "object": object })).unwrap_or_default();
         line.push(b'\n');
         self.pending.push_back(Bytes::from(line));
     }

@@ -112,9 +112,7 @@ fn insert(
         });
     }
     if operation == Operation::Update && !metadata::text(&object, "resourceVersion").is_empty() {
-        return Err(StatusError::bad_request(
-            "resourceVersion should not be set on objects to be created",
-        ));
+        return Err(StatusError::bad_request("resourceVersion should not be set on objects to be created"));
     }
     admit::place(res, namespace, &mut object)?;
     let generated = metadata::text(&object, "generateName").to_owned();
@@ -127,35 +125,20 @@ fn insert(
         metadata::set(&mut object, "name", json!(format!("{generated}{suffix}")));
     }
     let name = metadata::text(&object, "name").to_owned();
-    for field in [
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "managedFields",
-        "resourceVersion",
-        "selfLink",
-    ] {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "resourceVersion", "selfLink"] {
         metadata::set(&mut object, field, Value::Null);
     }
     let (uid, now) = (state.new_uid(), state.now());
     metadata::set(&mut object, "uid", json!(uid));
     metadata::set(&mut object, "creationTimestamp", json!(now));
-    metadata::set(
-        &mut object,
-        "generation",
-        if res.generation {
-            json!(1)
-        } else {
-            Value::Null
-        },
-    );
+    metadata::set(&mut object, "generation", if res.generation { json!(1) } else { Value::Null });
     if res.custom
         && res.status
         && let Some(map) = object.as_object_mut()
     {
         map.remove("status");
     }
-    let Admitted { object, warnings } =
-        admit::admit(state, res, with_type(object, res), None, options)?;
+    let Admitted { object, warnings } = admit::admit(state, res, with_type(object, res), None, options)?;
     let key: Key = (namespace.to_owned(), name.clone());
     if state.storage.get(&res.storage, &key).is_some() {
         return Err(StatusError::already_exists(res, &name));
@@ -174,31 +157,17 @@ fn insert(
         ),
         Operation::Apply => {
             let unwritten = admit::unwritten(res, false);
-            ownership::apply(
-                &empty,
-                &Managers::default(),
-                &object,
-                &res.schema,
-                unwritten,
-                &applier,
-            )
-            .map(|applied| applied.managers)
-            .unwrap_or_default()
+            ownership::apply(&empty, &Managers::default(), &object, &res.schema, unwritten, &applier)
+                .map(|applied| applied.managers)
+                .unwrap_or_default()
         }
     };
     let object = commit(state, res, &key, object, managers, options.dry_run);
     if !options.dry_run {
         crd::after_write(state, res, &name);
     }
-    let object = state
-        .storage
-        .get(&res.storage, &key)
-        .map_or(object, |s| s.object.clone());
-    Ok(Written {
-        object,
-        created: true,
-        warnings,
-    })
+    let object = state.storage.get(&res.storage, &key).map_or(object, |s| s.object.clone());
+    Ok(Written { object, created: true, warnings })
 }
 
 /// PUT, PATCH and apply.
@@ -220,17 +189,11 @@ pub fn update(
             Edit::Apply(object) if !options.status => {
                 admit::same_name(&object, name)?;
                 if !metadata::text(&object, "resourceVersion").is_empty() {
-                    return Err(StatusError::conflict(
-                        res,
-                        name,
-                        "resourceVersion must not be set on a new object",
-                    ));
+                    return Err(StatusError::conflict(res, name, "resourceVersion must not be set on a new object"));
                 }
                 insert(state, res, namespace, object, options, Operation::Apply)
             }
-            Edit::Replace(_) | Edit::Apply(_) | Edit::Patch(_) => {
-                Err(StatusError::not_found(res, name))
-            }
+            Edit::Replace(_) | Edit::Apply(_) | Edit::Patch(_) => Err(StatusError::not_found(res, name)),
         };
     };
     let old = live.object.clone();
@@ -243,11 +206,7 @@ pub fn update(
             admit::check_type(res, &object)?;
             admit::same_name(&object, name)?;
             if metadata::text(&object, "resourceVersion").is_empty() && !res.unconditional_update {
-                let cause = Cause::invalid(
-                    "metadata.resourceVersion",
-                    &json!(0),
-                    "must be specified for an update",
-                );
+                let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
                 return Err(StatusError::invalid(&res.kind, &res.group, name, &[cause]));
             }
             object
@@ -266,15 +225,8 @@ pub fn update(
             metadata::set(&mut config, "uid", Value::Null);
             let warnings = admit::known_fields(res, &mut config, options)?;
             let applier = applier(&api_version, &now, options, Operation::Apply);
-            let outcome = ownership::apply(
-                &old,
-                &live.managers,
-                &config,
-                &res.schema,
-                unwritten,
-                &applier,
-            )
-            .map_err(|conflicts| admit::apply_conflict(&conflicts))?;
+            let outcome = ownership::apply(&old, &live.managers, &config, &res.schema, unwritten, &applier)
+                .map_err(|conflicts| admit::apply_conflict(&conflicts))?;
             applied = Some((outcome.managers, warnings));
             outcome.object
         }
@@ -283,25 +235,10 @@ pub fn update(
     admit::check_versions(res, &new, &old, name)?;
     admit::keep_unwritten(res, &mut new, &old, options.status);
     metadata::keep_system_fields(&mut new, &old);
-    metadata::set(
-        &mut new,
-        "resourceVersion",
-        json!(metadata::text(&old, "resourceVersion")),
-    );
+    metadata::set(&mut new, "resourceVersion", json!(metadata::text(&old, "resourceVersion")));
     metadata::set(&mut new, "name", json!(name));
-    metadata::set(
-        &mut new,
-        "namespace",
-        if namespace.is_empty() {
-            Value::Null
-        } else {
-            json!(namespace)
-        },
-    );
-    let Admitted {
-        object: mut new,
-        mut warnings,
-    } = admit::admit(state, res, new, Some(&old), options)?;
+    metadata::set(&mut new, "namespace", if namespace.is_empty() { Value::Null } else { json!(namespace) });
+    let Admitted { object: mut new, mut warnings } = admit::admit(state, res, new, Some(&old), options)?;
 
     let managers = match applied {
         Some((managers, more)) => {
@@ -314,11 +251,7 @@ pub fn update(
         }
     };
     if new == *old && managers == *live.managers {
-        return Ok(Written {
-            object: old,
-            created: false,
-            warnings,
-        });
+        return Ok(Written { object: old, created: false, warnings });
     }
     if res.generation && admit::spec_changed(res, &old, &new) {
         bump_generation(&mut new);
@@ -332,15 +265,8 @@ pub fn update(
     if !options.dry_run {
         crd::after_write(state, res, name);
     }
-    let object = state
-        .storage
-        .get(&res.storage, &key)
-        .map_or(object, |s| s.object.clone());
-    Ok(Written {
-        object,
-        created: false,
-        warnings,
-    })
+    let object = state.storage.get(&res.storage, &key).map_or(object, |s| s.object.clone());
+    Ok(Written { object, created: false, warnings })
 }
 
 /// What a DELETE came to.
@@ -392,31 +318,14 @@ pub fn delete(
 }
 
 fn bump_generation(object: &mut Value) {
-    let generation = object
-        .pointer("/metadata/generation")
-        .and_then(Value::as_u64)
-        .unwrap_or(0);
+    let generation = object.pointer("/metadata/generation").and_then(Value::as_u64).unwrap_or(0);
     metadata::set(object, "generation", json!(generation + 1));
 }
 
-fn applier<'a>(
-    api_version: &'a str,
-    now: &'a str,
-    options: &WriteOptions,
-    operation: Operation,
-) -> Applier<'a> {
+fn applier<'a>(api_version: &'a str, now: &'a str, options: &WriteOptions, operation: Operation) -> Applier<'a> {
     let subresource = if options.status { "status" } else { "" };
-    let key = ManagerKey {
-        name: options.field_manager.clone(),
-        operation,
-        subresource: subresource.to_owned(),
-    };
-    Applier {
-        key,
-        api_version,
-        now,
-        force: options.force,
-    }
+    let key = ManagerKey { name: options.field_manager.clone(), operation, subresource: subresource.to_owned() };
+    Applier { key, api_version, now, force: options.force }
 }
 
 fn commit(
@@ -429,48 +338,23 @@ fn commit(
 ) -> Arc<Value> {
     if state.managed_fields {
         let shown = managers.to_value();
-        metadata::set(
-            &mut object,
-            "managedFields",
-            if managers.0.is_empty() {
-                Value::Null
-            } else {
-                shown
-            },
-        );
+        metadata::set(&mut object, "managedFields", if managers.0.is_empty() { Value::Null } else { shown });
     }
     if dry_run {
         return Arc::new(object);
     }
-    metadata::set(
-        &mut object,
-        "resourceVersion",
-        json!(state.storage.next_version().to_string()),
-    );
+    metadata::set(&mut object, "resourceVersion", json!(state.storage.next_version().to_string()));
     let object = Arc::new(object);
-    let stored = Stored {
-        object: object.clone(),
-        managers: Arc::new(managers),
-    };
+    let stored = Stored { object: object.clone(), managers: Arc::new(managers) };
     state.storage.put(&res.storage, key.clone(), stored);
     object
 }
 
-fn remove(
-    state: &mut State,
-    res: &Resource,
-    key: &Key,
-    mut last: Value,
-    dry_run: bool,
-) -> Arc<Value> {
+fn remove(state: &mut State, res: &Resource, key: &Key, mut last: Value, dry_run: bool) -> Arc<Value> {
     if dry_run {
         return Arc::new(last);
     }
-    metadata::set(
-        &mut last,
-        "resourceVersion",
-        json!(state.storage.next_version().to_string()),
-    );
+    metadata::set(&mut last, "resourceVersion", json!(state.storage.next_version().to_string()));
     let last = Arc::new(last);
     state.storage.remove(&res.storage, key, last.clone());
     last

@@ -75,9 +75,7 @@ async fn kubectl_works() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn({
         let server = server.clone();
-        async move {
-            server.serve(listener, async { drop(stopped.await) }).await
-        }
+        async move { server.serve(listener, async { drop(stopped.await) }).await }
     });
     let kubectl = Kubectl { program: program(), home: home.clone() };
     tokio::task::spawn_blocking(move || {

@@ -83,11 +83,7 @@ pub fn apply(
     }
     managers.take(&applier.key, &changed);
 
-    let mut dropped = managers
-        .0
-        .get(&applier.key)
-        .map(|m| m.fields.clone())
-        .unwrap_or_default();
+    let mut dropped = managers.0.get(&applier.key).map(|m| m.fields.clone()).unwrap_or_default();
     dropped.subtract(&set);
     let mut kept = managers.others(&applier.key);
     kept.union(&set);
@@ -115,11 +111,7 @@ pub fn record_update(
     }
     managers.take(&applier.key, &difference.changed);
     managers.take(&applier.key, &difference.removed);
-    let mut mine = managers
-        .0
-        .get(&applier.key)
-        .map(|m| m.fields.clone())
-        .unwrap_or_default();
+    let mut mine = managers.0.get(&applier.key).map(|m| m.fields.clone()).unwrap_or_default();
     mine.union(&difference.changed);
     mine.subtract(&difference.removed);
     managers.set(applier.key.clone(), mine, applier.api_version, applier.now);
@@ -144,11 +136,7 @@ fn conflicts(managers: &Managers, me: &ManagerKey, changed: &FieldSet) -> Vec<Co
     let others = managers.0.iter().filter(|(key, _)| *key != me);
     let of = others.flat_map(|(key, manager)| {
         let paths = manager.fields.intersection(changed).paths();
-        paths.into_iter().map(|path| Conflict {
-            owner: key.clone(),
-            api_version: manager.api_version.clone(),
-            path,
-        })
+        paths.into_iter().map(|path| Conflict { owner: key.clone(), api_version: manager.api_version.clone(), path })
     });
     of.collect()
 }
@@ -166,14 +154,9 @@ fn merge(live: &mut Value, config: &Value, schema: &Schema) {
             }
         }
         (Value::Array(live), Value::Array(config)) if schema.list_type != ListType::Atomic => {
-            let present: Vec<Element> =
-                elements(live, schema).into_iter().map(|(e, _)| e).collect();
+            let present: Vec<Element> = elements(live, schema).into_iter().map(|(e, _)| e).collect();
             for (element, item) in elements(config, schema) {
-                match present
-                    .iter()
-                    .position(|e| *e == element)
-                    .and_then(|at| live.get_mut(at))
-                {
+                match present.iter().position(|e| *e == element).and_then(|at| live.get_mut(at)) {
                     Some(existing) => merge(existing, item, schema.item()),
                     None => live.push(item.clone()),
                 }
@@ -208,10 +191,7 @@ fn remove(value: &mut Value, dropped: &FieldSet, kept: &FieldSet, schema: &Schem
             *map = rest;
         }
         Value::Array(items) if schema.list_type != ListType::Atomic => {
-            let named: Vec<Element> = elements(items, schema)
-                .into_iter()
-                .map(|(e, _)| e)
-                .collect();
+            let named: Vec<Element> = elements(items, schema).into_iter().map(|(e, _)| e).collect();
             let old = std::mem::take(items);
             for (element, mut item) in named.into_iter().zip(old) {
                 if let Some(drop) = dropped.children.get(&element) {

@@ -24,32 +24,17 @@ pub fn compare(old: &Value, new: &Value, schema: &Schema) -> Comparison {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) if !schema.atomic_map => {
             let field = |name: &String| Element::Field(name.clone());
-            let olds = old
-                .iter()
-                .map(|(k, v)| (field(k), (v, schema.field(k))))
-                .collect();
-            let news = new
-                .iter()
-                .map(|(k, v)| (field(k), (v, schema.field(k))))
-                .collect();
+            let olds = old.iter().map(|(k, v)| (field(k), (v, schema.field(k)))).collect();
+            let news = new.iter().map(|(k, v)| (field(k), (v, schema.field(k)))).collect();
             children(&olds, &news)
         }
         (Value::Array(old), Value::Array(new)) if schema.list_type != ListType::Atomic => {
             let item = schema.item();
-            let olds = elements(old, schema)
-                .into_iter()
-                .map(|(e, v)| (e, (v, item)))
-                .collect();
-            let news = elements(new, schema)
-                .into_iter()
-                .map(|(e, v)| (e, (v, item)))
-                .collect();
+            let olds = elements(old, schema).into_iter().map(|(e, v)| (e, (v, item))).collect();
+            let news = elements(new, schema).into_iter().map(|(e, v)| (e, (v, item))).collect();
             children(&olds, &news)
         }
-        _ => Comparison {
-            changed: FieldSet::of(new, schema, true),
-            removed: FieldSet::default(),
-        },
+        _ => Comparison { changed: FieldSet::of(new, schema, true), removed: FieldSet::default() },
     }
 }
 
@@ -63,23 +48,14 @@ fn children(olds: &Children<'_>, news: &Children<'_>) -> Comparison {
             None => {
                 let mut changed = FieldSet::of(new, schema, true);
                 changed.owned = true;
-                Comparison {
-                    changed,
-                    removed: FieldSet::default(),
-                }
+                Comparison { changed, removed: FieldSet::default() }
             }
         };
         if !inner.changed.is_empty() {
-            result
-                .changed
-                .children
-                .insert(element.clone(), inner.changed);
+            result.changed.children.insert(element.clone(), inner.changed);
         }
         if !inner.removed.is_empty() {
-            result
-                .removed
-                .children
-                .insert(element.clone(), inner.removed);
+            result.removed.children.insert(element.clone(), inner.removed);
         }
     }
     for (element, (old, schema)) in olds {

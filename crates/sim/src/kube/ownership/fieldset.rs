@@ -21,10 +21,7 @@ impl Element {
     /// The key of `item` in a list with these keys.
     pub fn of_item(keys: &[String], item: &Value, schema: &Schema) -> Self {
         let of = |key: &String| {
-            item.get(key)
-                .cloned()
-                .or_else(|| schema.item().field(key).default.clone())
-                .unwrap_or(Value::Null)
+            item.get(key).cloned().or_else(|| schema.item().field(key).default.clone()).unwrap_or(Value::Null)
         };
         let map: BTreeMap<&String, Value> = keys.iter().map(|k| (k, of(k))).collect();
         Self::Key(serde_json::to_string(&map).unwrap_or_default())
@@ -75,10 +72,7 @@ impl FieldSet {
             Value::Object(map) if !schema.atomic_map && !map.is_empty() => {
                 set.owned = containers;
                 for (name, child) in map {
-                    set.children.insert(
-                        Element::Field(name.clone()),
-                        Self::of(child, schema.field(name), containers),
-                    );
+                    set.children.insert(Element::Field(name.clone()), Self::of(child, schema.field(name), containers));
                 }
             }
             Value::Array(items) if !items.is_empty() && schema.list_type != ListType::Atomic => {
@@ -101,10 +95,7 @@ impl FieldSet {
     pub fn union(&mut self, other: &Self) {
         self.owned |= other.owned;
         for (element, child) in &other.children {
-            self.children
-                .entry(element.clone())
-                .or_default()
-                .union(child);
+            self.children.entry(element.clone()).or_default().union(child);
         }
     }
 
@@ -125,10 +116,7 @@ impl FieldSet {
             let both = child.intersection(other.children.get(element)?);
             (!both.is_empty()).then(|| (element.clone(), both))
         });
-        Self {
-            owned: self.owned && other.owned,
-            children: children.collect(),
-        }
+        Self { owned: self.owned && other.owned, children: children.collect() }
     }
 
     /// Removes a whole subtree.

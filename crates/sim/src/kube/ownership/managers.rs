@@ -45,10 +45,7 @@ impl Managers {
     /// Everything that anybody but `key` owns.
     pub fn others(&self, key: &ManagerKey) -> FieldSet {
         let mut all = FieldSet::default();
-        self.0
-            .iter()
-            .filter(|(k, _)| *k != key)
-            .for_each(|(_, m)| all.union(&m.fields));
+        self.0.iter().filter(|(k, _)| *k != key).for_each(|(_, m)| all.union(&m.fields));
         all
     }
 
@@ -69,14 +66,7 @@ impl Managers {
         if self.0.get(&key).is_some_and(|m| m.fields == fields) {
             return;
         }
-        self.0.insert(
-            key,
-            Manager {
-                api_version: api_version.into(),
-                time: now.into(),
-                fields,
-            },
-        );
+        self.0.insert(key, Manager { api_version: api_version.into(), time: now.into(), fields });
     }
 
     /// As `metadata.managedFields`.

@@ -1,0 +1,36 @@
+//! The CRDs, generated from the Rust types.
+
+use crate::{ENIAttachment, NodeENI};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+/// Both CRDs, in the order in which they are shipped.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    vec![NodeENI::crd(), ENIAttachment::crd()]
+}
+
+/// All CRDs as one YAML stream: what `multi-eni crds` prints and the chart ships.
+///
+/// # Errors
+/// If a CRD cannot be written as YAML, which would be a defect of this crate.
+pub fn yaml() -> Result<String, serde_yaml::Error> {
+    let mut out = String::new();
+    for crd in all() {
+        out.push_str("---\n");
+        out.push_str(&serde_yaml::to_string(&crd)?);
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn both_crds_are_structural_enough_to_print() {
+        let yaml = super::yaml().unwrap();
+        assert!(
+            yaml.contains("name: nodeenis.networking.k8s.aws")
+                && yaml.contains("name: eniattachments.networking.k8s.aws")
+        );
+        assert!(yaml.contains("x-kubernetes-list-type: map"));
+    }
+}

@@ -1,0 +1,88 @@
+//! Names on the API server and on EC2: finalizers, field managers, tags, and how an ENIAttachment gets its name.
+
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+
+/// The API group of both kinds.
+pub const GROUP: &str = "networking.k8s.aws";
+/// The one served version.
+pub const VERSION: &str = "v1alpha1";
+
+/// Keeps a NodeENI until its last ENI is gone. Upstream's name, so that its objects are taken over as they are.
+pub const NODEENI_FINALIZER: &str = "nodeeni.networking.k8s.aws/finalizer";
+/// Keeps an ENIAttachment until EC2 confirms that its ENI is gone.
+pub const ENIATTACHMENT_FINALIZER: &str = "networking.k8s.aws/eni";
+
+/// Field manager of everything the controller applies.
+pub const FIELD_MANAGER: &str = "multi-eni-controller";
+
+/// Label on an ENIAttachment: the UID of its NodeENI.
+pub const LABEL_NODEENI_UID: &str = "networking.k8s.aws/nodeeni-uid";
+
+/// EC2 tag: UID of the namespace kube-system. With [`TAG_ATTACHMENT_UID`] it alone decides ownership.
+pub const TAG_CLUSTER: &str = "multi-eni.networking.k8s.aws/cluster";
+/// EC2 tag: the cluster's name as people know it. Never decides anything.
+pub const TAG_CLUSTER_NAME: &str = "multi-eni.networking.k8s.aws/cluster-name";
+/// EC2 tag: name of the NodeENI.
+pub const TAG_NODEENI: &str = "multi-eni.networking.k8s.aws/nodeeni";
+/// EC2 tag: UID of the NodeENI.
+pub const TAG_NODEENI_UID: &str = "multi-eni.networking.k8s.aws/nodeeni-uid";
+/// EC2 tag: name of the Node.
+pub const TAG_NODE: &str = "multi-eni.networking.k8s.aws/node";
+/// EC2 tag: UID of the ENIAttachment.
+pub const TAG_ATTACHMENT_UID: &str = "multi-eni.networking.k8s.aws/eniattachment-uid";
+/// EC2 tag that makes the VPC CNI leave an ENI alone (value `true`).
+pub const TAG_NO_MANAGE: &str = "node.k8s.amazonaws.com/no_manage";
+
+/// Most tags an ENI may have on EC2; ours are eight of them.
+pub const EC2_TAG_LIMIT: usize = 50;
+
+/// The name of the ENIAttachment for one slot: readable first, unique by a digest of the NodeENI's UID.
+///
+/// A NodeENI deleted and created again has a new UID and so other names; the same slot of the same NodeENI always has
+/// the same name, so that `AlreadyExists` guards against doubles.
+pub fn attachment_name(nodeeni: &str, nodeeni_uid: &str, instance: &str, card: i32, index: i32) -> String {
+    let readable: String = nodeeni.chars().take(100).collect();
+    let readable = readable.trim_end_matches(['.', '-']);
+    format!("{readable}-{}-{instance}-{card}-{index}", short_digest(nodeeni_uid))
+}
+
+/// The ClientToken of the `attempt`th Create for an ENIAttachment: at most 64 characters, as EC2 allows.
+pub fn client_token(attachment_uid: &str, attempt: i32) -> String {
+    let token = format!("{attachment_uid}-{attempt}");
+    if token.len() <= 64 { token } else { format!("{}-{attempt}", hex(&Sha256::digest(attachment_uid)[..16])) }
+}
+
+/// Eight hex digits of SHA-256.
+pub fn short_digest(text: &str) -> String {
+    hex(&Sha256::digest(text)[..4])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_stable_readable_and_differ_by_uid_and_slot() {
+        let name = attachment_name("nodeeni-subnet-a", "uid-1", "i-0123456789abcdef0", 0, 1);
+        assert_eq!(name, attachment_name("nodeeni-subnet-a", "uid-1", "i-0123456789abcdef0", 0, 1));
+        assert!(name.starts_with("nodeeni-subnet-a-") && name.ends_with("-i-0123456789abcdef0-0-1"), "{name}");
+        assert_ne!(name, attachment_name("nodeeni-subnet-a", "uid-2", "i-0123456789abcdef0", 0, 1));
+        assert_ne!(name, attachment_name("nodeeni-subnet-a", "uid-1", "i-0123456789abcdef0", 0, 2));
+        assert!(attachment_name(&"x".repeat(253), "uid-1", "i-0123456789abcdef0", 0, 1).len() <= 253);
+    }
+
+    #[test]
+    fn a_token_fits_ec2s_64_characters() {
+        assert_eq!(client_token("5f0c6a9e-0d5e-4b0e-9a53-0f4b7f1f2a11", 3), "5f0c6a9e-0d5e-4b0e-9a53-0f4b7f1f2a11-3");
+        assert!(client_token(&"u".repeat(80), i32::MAX).len() <= 64);
+    }
+}

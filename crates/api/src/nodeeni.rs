@@ -1,0 +1,285 @@
+//! `NodeENI`: which nodes get an ENI, in which subnet, at which device index.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a platform team asks for. Field names are upstream's.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[kube(
+    group = "networking.k8s.aws",
+    version = "v1alpha1",
+    kind = "NodeENI",
+    plural = "nodeenis",
+    shortname = "neni",
+    status = "NodeEniStatus",
+    derive = "PartialEq",
+    doc = "NodeENI attaches an AWS Elastic Network Interface to every node that its selector matches.",
+    printcolumn(
+        name = "Index",
+        type_ = "integer",
+        json_path = ".spec.deviceIndex",
+        description = "Device index of the first ENI on a node"
+    ),
+    printcolumn(
+        name = "Desired",
+        type_ = "integer",
+        json_path = ".status.desired",
+        description = "ENIs that should be attached"
+    ),
+    printcolumn(
+        name = "Attached",
+        type_ = "integer",
+        json_path = ".status.attached",
+        description = "ENIs that EC2 shows attached"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.matchedNodes", priority = 1),
+    printcolumn(name = "Failed", type_ = "integer", json_path = ".status.failed", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new(
+        "has(self.subnetID) || has(self.subnetName) || (has(self.subnetIDs) && size(self.subnetIDs) > 0) || (has(self.subnetNames) && size(self.subnetNames) > 0)"
+    ).message("a NodeENI needs a subnet: set subnetID, subnetIDs, subnetName or subnetNames"),
+    validation = Rule::new(
+        "!(has(self.ipv4PrefixCount) && self.ipv4PrefixCount > 0 && has(self.privateIPCount) && self.privateIPCount > 1)"
+    ).message("ipv4PrefixCount and privateIPCount exclude each other on EC2: set one of them")
+)]
+pub struct NodeEniSpec {
+    /// Labels that a node must have, all of them, to get the ENI.
+    #[x_kube(validation = Rule::new("size(self) > 0").message("nodeSelector must name at least one label: an empty one would match every node"))]
+    #[schemars(extend("maxProperties" = 64))]
+    pub node_selector: BTreeMap<String, String>,
+
+    /// The subnet by ID. Given together with subnetIDs or names, they are united.
+    #[serde(rename = "subnetID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^subnet-[0-9a-f]{8,17}$')").message("subnetID must be a subnet ID such as subnet-0f59b4f14737be9ad: 'subnet-' and 8 to 17 hex digits"))]
+    pub subnet_id: Option<String>,
+
+    /// Several subnets by ID: those in the node's Availability Zone count, in this order, one ENI each.
+    #[serde(rename = "subnetIDs", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(max = 64)))]
+    #[x_kube(validation = Rule::new("self.all(s, s.matches('^subnet-[0-9a-f]{8,17}$'))").message("every entry of subnetIDs must be a subnet ID such as subnet-0f59b4f14737be9ad: 'subnet-' and 8 to 17 hex digits"))]
+    pub subnet_ids: Option<Vec<String>>,
+
+    /// The subnet by its tag Name, looked up in the node's VPC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    #[x_kube(validation = Rule::new("size(self) > 0").message("subnetName must not be empty"))]
+    pub subnet_name: Option<String>,
+
+    /// Several subnets by their tag Name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(max = 255)))]
+    #[x_kube(validation = Rule::new("self.all(s, size(s) > 0)").message("subnetNames must not have empty entries"))]
+    pub subnet_names: Option<Vec<String>>,
+
+    /// Security groups by ID. With no group at all the VPC's default group applies.
+    #[serde(rename = "securityGroupIDs", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), inner(length(max = 64)))]
+    #[x_kube(validation = Rule::new("self.all(s, s.matches('^sg-[0-9a-f]{8,17}$'))").message("every entry of securityGroupIDs must be a security group ID such as sg-05da196f3314d4af8: 'sg-' and 8 to 17 hex digits"))]
+    pub security_group_ids: Option<Vec<String>>,
+
+    /// Security groups by name, looked up in the node's VPC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), inner(length(max = 255)))]
+    #[x_kube(validation = Rule::new("self.all(s, size(s) > 0)").message("securityGroupNames must not have empty entries"))]
+    pub security_group_names: Option<Vec<String>>,
+
+    /// Device index of the first ENI; further subnets of the zone take the next ones. Exactly as asked, never bumped.
+    #[serde(default = "one")]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 63").message("deviceIndex must be from 1 to 63: index 0 is the node's primary network interface"))]
+    pub device_index: i32,
+
+    /// Whether EC2 deletes the ENI when its instance is terminated. False is no promise to keep it: when the node is
+    /// gone for good, the controller deletes it.
+    #[serde(default = "yes")]
+    pub delete_on_termination: bool,
+
+    /// Description of the ENI on EC2: at most 255 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 1024))]
+    #[x_kube(validation = Rule::new("size(self) <= 255").message("description must have at most 255 characters: EC2 allows no more"))]
+    pub description: Option<String>,
+
+    /// MTU of the interface on the node: 576 to 9001. 0 means the node's own, as upstream writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == 0 || (self >= 576 && self <= 9001)").message("mtu must be from 576 to 9001 bytes"))]
+    pub mtu: Option<i32>,
+
+    /// Bind the interface to a DPDK driver on the node.
+    #[serde(rename = "enableDPDK", default, skip_serializing_if = "Option::is_none")]
+    pub enable_dpdk: Option<bool>,
+
+    /// DPDK driver to bind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub dpdk_driver: Option<String>,
+
+    /// Resource name under which a device plugin offers the interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub dpdk_resource_name: Option<String>,
+
+    /// PCI address of the device to bind, if it must be a particular one.
+    #[serde(rename = "dpdkPCIAddress", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self == '' || self.matches('^[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}[.][0-7]$')").message("dpdkPCIAddress must be a PCI address such as 0000:00:06.0"))]
+    pub dpdk_pci_address: Option<String>,
+
+    /// Further tags for the ENI on EC2: at most 40.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 40, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    #[x_kube(validation = Rule::new("self.all(k, size(k) <= 128 && !k.startsWith('aws:') && !k.startsWith('multi-eni.networking.k8s.aws/') && k != 'node.k8s.amazonaws.com/no_manage')").message("tags must not use keys over 128 characters, of aws:, of multi-eni.networking.k8s.aws/, or node.k8s.amazonaws.com/no_manage"))]
+    pub tags: Option<BTreeMap<String, String>>,
+
+    /// EC2's source/destination check; off for appliances that forward packets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_dest_check: Option<bool>,
+
+    /// Network card of the instance type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 31").message("networkCardIndex must be from 0 to 31"))]
+    pub network_card_index: Option<i32>,
+
+    /// Type of the interface. Only `interface` can be attached to a running instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self == 'interface'").message("interfaceType must be 'interface': EFA and trunk interfaces cannot be attached to a running instance"))]
+    pub interface_type: Option<String>,
+
+    /// IPv4 prefixes (/28) to delegate to the ENI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 49").message("ipv4PrefixCount must be from 0 to 49"))]
+    pub ipv4_prefix_count: Option<i32>,
+
+    /// IPv6 addresses to assign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 50").message("ipv6AddressCount must be from 0 to 50"))]
+    pub ipv6_address_count: Option<i32>,
+
+    /// Private IPv4 addresses in all, the primary one included.
+    #[serde(rename = "privateIPCount", default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 50").message("privateIPCount must be from 1 to 50: the primary address counts"))]
+    pub private_ip_count: Option<i32>,
+
+    /// How a change that needs new ENIs goes over the nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+
+    /// Settings for the node's half, handed on to the agent as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
+    pub node_config: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+/// Pace of replacement.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// Nodes whose ENIs may be away at the same time. Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 1").message("rollout.maxUnavailable must be at least 1"))]
+    pub max_unavailable: Option<i32>,
+}
+
+fn one() -> i32 {
+    1
+}
+fn yes() -> bool {
+    true
+}
+
+/// What the controller reports.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeEniStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Nodes that the selector matches.
+    #[serde(default)]
+    pub matched_nodes: i32,
+    /// ENIs that should be attached.
+    #[serde(default)]
+    pub desired: i32,
+    /// ENIs that EC2 shows attached.
+    #[serde(default)]
+    pub attached: i32,
+    /// ENIs that are ready for use.
+    #[serde(default)]
+    pub ready: i32,
+    /// ENIs that cannot be had without a change by somebody.
+    #[serde(default)]
+    pub failed: i32,
+    /// Ready, Progressing, Degraded.
+    #[serde(default)]
+    #[schemars(schema_with = "crate::schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// The attachments, those that are not ready first once there are more than 500.
+    #[serde(default)]
+    pub attachments: Vec<AttachmentEntry>,
+    /// Attachments left out of the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachments_omitted: Option<i32>,
+}
+
+/// One attachment in the status, with upstream's field names.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachmentEntry {
+    /// Name of the Node.
+    #[serde(rename = "nodeID")]
+    pub node_id: String,
+    /// The EC2 instance.
+    #[serde(rename = "instanceID")]
+    pub instance_id: String,
+    /// The ENI; empty until it exists.
+    #[serde(rename = "eniID", default)]
+    pub eni_id: String,
+    /// EC2's attachment ID; empty until attached.
+    #[serde(rename = "attachmentID", default)]
+    pub attachment_id: String,
+    /// The subnet of the ENI.
+    #[serde(rename = "subnetID", default, skip_serializing_if = "Option::is_none")]
+    pub subnet_id: Option<String>,
+    /// IPv4 CIDR of the subnet.
+    #[serde(rename = "subnetCIDR", default, skip_serializing_if = "Option::is_none")]
+    pub subnet_cidr: Option<String>,
+    /// MTU asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<i32>,
+    /// Device index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_index: Option<i32>,
+    /// `attached`, or what it is on its way to.
+    #[serde(default)]
+    pub status: String,
+    /// When this entry last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_updated: Option<Time>,
+    /// Bound to DPDK (agent).
+    #[serde(rename = "dpdkBound", default, skip_serializing_if = "Option::is_none")]
+    pub dpdk_bound: Option<bool>,
+    /// DPDK driver.
+    #[serde(rename = "dpdkDriver", default, skip_serializing_if = "Option::is_none")]
+    pub dpdk_driver: Option<String>,
+    /// DPDK resource name.
+    #[serde(rename = "dpdkResourceName", default, skip_serializing_if = "Option::is_none")]
+    pub dpdk_resource_name: Option<String>,
+    /// DPDK PCI address.
+    #[serde(rename = "dpdkPCIAddress", default, skip_serializing_if = "Option::is_none")]
+    pub dpdk_pci_address: Option<String>,
+}

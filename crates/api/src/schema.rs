@@ -1,0 +1,16 @@
+//! Schema pieces that schemars cannot derive: `listType=map` for conditions.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// Conditions as server-side apply merges them: keyed by their type.
+pub fn conditions(generator: &mut SchemaGenerator) -> Schema {
+    let mut condition = generator.subschema_for::<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>();
+    condition.remove("description");
+    json_schema!({
+        "type": "array",
+        "description": "What is going on, and why not.",
+        "items": condition,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+    })
+}

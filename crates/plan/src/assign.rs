@@ -1,0 +1,221 @@
+//! `assign`: what one Node should have, against what it has.
+//!
+//! Keyed by Node, since device indexes and limits belong to an instance. Pure and deterministic: the same input gives
+//! the same answer, and applying the answer and asking again gives nothing more to do.
+
+mod refusal;
+mod slots;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use refusal::{Refusal, Refused};
+
+use crate::facts::{Cluster, InstanceLook, InstanceSight, Network, NodeFacts};
+use crate::held::Held;
+use crate::intent::{Intent, SubnetRef};
+use crate::rollout::Permits;
+use crate::settings::Settings;
+use jiff::Timestamp;
+use multi_eni_api::EniAttachmentSpec;
+use multi_eni_api::ids::{InstanceId, SubnetId};
+use std::collections::BTreeSet;
+
+/// Everything that the decision for one Node depends on.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// Who we are.
+    pub cluster: &'a Cluster,
+    /// The Node; None once it is gone.
+    pub node: Option<&'a NodeFacts>,
+    /// All NodeENIs, in any order.
+    pub intents: &'a [Intent],
+    /// All ENIAttachments of this node's name.
+    pub held: &'a [Held],
+    /// Subnets and groups.
+    pub network: &'a Network,
+    /// What is on the instance now, if it was looked at.
+    pub instance: Option<&'a InstanceSight>,
+    /// States of instances that were looked at: of Nodes that are gone.
+    pub states: &'a dyn Fn(&InstanceId) -> Option<InstanceLook>,
+    /// Where replacement may go on.
+    pub permits: &'a Permits,
+    /// Graces.
+    pub settings: &'a Settings,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// An ENIAttachment to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewAttachment {
+    /// Its name.
+    pub name: String,
+    /// Its spec.
+    pub spec: EniAttachmentSpec,
+}
+
+/// An ENIAttachment to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// Its name.
+    pub name: String,
+    /// Its UID: the precondition of the deletion.
+    pub uid: String,
+    /// Why.
+    pub why: RemovalReason,
+}
+
+/// Why an ENIAttachment goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RemovalReason {
+    /// The NodeENI is being deleted, or is gone.
+    NodeEniDeleted,
+    /// The node's labels no longer match, for longer than the grace.
+    Deselected,
+    /// The Node is gone and its instance too, or the grace is over.
+    NodeGone,
+    /// The spec asks for something else in its place.
+    Replaced,
+    /// Its slot is somebody else's for too long.
+    Unattachable,
+    /// Its ENI vanished from EC2: it is made anew.
+    Recycled,
+}
+
+/// Something that must be known before more can be decided.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// What is on the instance.
+    LookAtInstance(InstanceId),
+    /// The state of an instance whose Node is gone.
+    InstanceState(InstanceId),
+    /// A subnet.
+    Subnet(SubnetRef),
+    /// A security group by name.
+    Group(String),
+}
+
+/// What to do for one Node, and why nothing for the rest.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Assignment {
+    /// To create.
+    pub create: Vec<NewAttachment>,
+    /// To delete.
+    pub delete: Vec<Removal>,
+    /// To mark as no longer asked for, now.
+    pub deselect: Vec<String>,
+    /// To unmark: asked for again.
+    pub reselect: Vec<String>,
+    /// Pairs that get nothing, and why.
+    pub refused: Vec<Refusal>,
+    /// NodeENIs (by UID) with an outdated attachment here.
+    pub outdated: BTreeSet<String>,
+    /// NodeENIs (by UID) whose selector matches this node.
+    pub matched: BTreeSet<String>,
+    /// ENIs that each NodeENI wants here: (UID, number).
+    pub desired: Vec<(String, usize)>,
+    /// To be found out first.
+    pub needs: BTreeSet<Need>,
+    /// When to ask again, if nothing changes before.
+    pub recheck: Option<Timestamp>,
+}
+
+impl Assignment {
+    /// Nothing to write: what is, is what should be (or waits for something).
+    pub fn is_settled(&self) -> bool {
+        self.create.is_empty() && self.delete.is_empty() && self.deselect.is_empty() && self.reselect.is_empty()
+    }
+
+    fn recheck_at(&mut self, at: Timestamp) {
+        self.recheck = Some(self.recheck.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+/// Decides for one Node.
+pub fn assign(input: Input<'_>) -> Assignment {
+    let mut out = Assignment::default();
+    let intents = by_age(input.intents);
+    match input.node {
+        None => node_gone(&input, input.held.iter(), &mut out),
+        Some(node) => {
+            let (here, elsewhere): (Vec<&Held>, Vec<&Held>) = input
+                .held
+                .iter()
+                .partition(|held| held.instance.is_some() && held.instance.as_ref() == node.instance.as_ref().ok());
+            // The same name on another instance is another node: what the old instance had goes as if its Node were gone.
+            node_gone(&input, elsewhere.into_iter(), &mut out);
+            slots::node_there(&input, node, &intents, &here, &mut out);
+        }
+    }
+    remove_of_deleted_intents(&input, &mut out);
+    out
+}
+
+/// Age decides, then name.
+fn by_age(intents: &[Intent]) -> Vec<&Intent> {
+    let mut sorted: Vec<&Intent> = intents.iter().collect();
+    sorted.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+    sorted
+}
+
+/// Whatever the Node does: no NodeENI, no ENI.
+fn remove_of_deleted_intents(input: &Input<'_>, out: &mut Assignment) {
+    for held in input.held.iter().filter(|held| held.deleting.is_none()) {
+        let wanted = input.intents.iter().any(|intent| intent.uid == held.nodeeni_uid && !intent.deleting);
+        if !wanted {
+            remove(held, RemovalReason::NodeEniDeleted, out);
+        }
+    }
+}
+
+fn remove(held: &Held, why: RemovalReason, out: &mut Assignment) {
+    if held.deleting.is_none() && !out.delete.iter().any(|removal| removal.name == held.name) {
+        out.delete.push(Removal { name: held.name.clone(), uid: held.uid.clone(), why });
+    }
+}
+
+/// Attachments whose Node (this instance under this name) is gone: at once if the instance is gone too, after the grace
+/// if it still runs.
+fn node_gone<'a>(input: &Input<'_>, held: impl Iterator<Item = &'a Held>, out: &mut Assignment) {
+    for held in held.filter(|held| held.deleting.is_none()) {
+        let Some(since) = held.deselected_since else {
+            out.deselect.push(held.name.clone());
+            continue;
+        };
+        let Some(instance) = &held.instance else {
+            remove(held, RemovalReason::NodeGone, out);
+            continue;
+        };
+        let over = since.saturating_add(input.settings.node_gone_grace).unwrap_or(Timestamp::MAX);
+        // A look from before the Node went says nothing of the instance now.
+        match (input.states)(instance).filter(|look| look.as_of >= since) {
+            Some(look) if look.state.is_gone() => remove(held, RemovalReason::NodeGone, out),
+            Some(look) if look.as_of >= over => remove(held, RemovalReason::NodeGone, out),
+            Some(_) if input.now < over => out.recheck_at(over),
+            Some(_) | None => {
+                out.needs.insert(Need::InstanceState(instance.clone()));
+            }
+        }
+    }
+}
+
+/// The subnets that one subnet reference stands for, in one VPC.
+#[derive(Debug, PartialEq, Eq)]
+enum Resolved {
+    Subnets(Vec<SubnetId>),
+    NotYet,
+    Missing,
+}
+
+fn resolve(network: &Network, reference: &SubnetRef) -> Resolved {
+    match reference {
+        SubnetRef::Id(id) if network.subnets.contains_key(id) => Resolved::Subnets(vec![id.clone()]),
+        SubnetRef::Id(id) if network.missing_subnets.contains_key(id) => Resolved::Missing,
+        SubnetRef::Id(_) => Resolved::NotYet,
+        SubnetRef::Name(name) => match network.subnets_named.get(name) {
+            None => Resolved::NotYet,
+            Some(ids) if ids.is_empty() => Resolved::Missing,
+            Some(ids) => Resolved::Subnets(ids.iter().cloned().collect()),
+        },
+    }
+}

@@ -1,0 +1,156 @@
+//! Why a pair of NodeENI and Node gets no ENI, as data; the sentence is made from it.
+
+use crate::facts::NotOnEc2;
+use crate::intent::SubnetRef;
+use multi_eni_api::ids::EniId;
+use std::fmt;
+
+/// A pair that gets nothing (or not all) now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// UID of the NodeENI.
+    pub nodeeni_uid: String,
+    /// The Node.
+    pub node: String,
+    /// Why.
+    pub why: Refused,
+}
+
+/// Why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refused {
+    /// The Node has no EC2 instance.
+    NotOnEc2(String),
+    /// The Node is being deleted.
+    NodeDeleting,
+    /// The Node says no Availability Zone.
+    NoZone,
+    /// EC2 does not know the subnet.
+    SubnetMissing(SubnetRef),
+    /// No listed subnet is in the node's zone.
+    NoSubnetInZone {
+        /// The node's zone.
+        zone: String,
+        /// The zones of the listed subnets.
+        zones: Vec<String>,
+    },
+    /// A name stands for several subnets of the VPC and zone.
+    SubnetAmbiguous(String),
+    /// No group, or several, of that name in the VPC.
+    GroupUnresolved(String, usize),
+    /// Another ENIAttachment holds the slot.
+    SlotHeld {
+        /// Network card and device index.
+        slot: (i32, i32),
+        /// NodeENI that holds it.
+        holder: String,
+        /// The holder is on its way out.
+        leaving: bool,
+    },
+    /// On EC2, somebody else's ENI is in the slot.
+    SlotTaken {
+        /// Network card and device index.
+        slot: (i32, i32),
+        /// The occupant.
+        eni: EniId,
+        /// Its description.
+        description: String,
+    },
+    /// A look at EC2 must end first.
+    Looking(&'static str),
+    /// The look at EC2 failed.
+    LookFailed(String),
+    /// The old ENI must go first.
+    Replacing,
+    /// Other nodes are replaced first.
+    AwaitingRollout,
+}
+
+impl Refused {
+    /// CamelCase reason for a condition.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotOnEc2(_) => "NodeNotOnEC2",
+            Self::NodeDeleting => "NodeDeleting",
+            Self::NoZone => "NodeHasNoZone",
+            Self::SubnetMissing(_) => "SubnetNotFound",
+            Self::NoSubnetInZone { .. } => "NoSubnetInZone",
+            Self::SubnetAmbiguous(_) => "SubnetNameAmbiguous",
+            Self::GroupUnresolved(..) => "SecurityGroupNotResolved",
+            Self::SlotHeld { .. } => "DeviceIndexConflict",
+            Self::SlotTaken { .. } => "DeviceIndexTaken",
+            Self::Looking(_) => "Looking",
+            Self::LookFailed(_) => "EC2Unreachable",
+            Self::Replacing => "Replacing",
+            Self::AwaitingRollout => "AwaitingRollout",
+        }
+    }
+
+    /// It ends by itself: no person needs to act.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::NodeDeleting | Self::Looking(_) | Self::Replacing | Self::AwaitingRollout => true,
+            Self::SlotHeld { leaving, .. } => *leaving,
+            Self::NotOnEc2(_) | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
+            Self::SubnetAmbiguous(_) | Self::GroupUnresolved(..) | Self::SlotTaken { .. } | Self::LookFailed(_) => {
+                false
+            }
+        }
+    }
+}
+
+impl From<&NotOnEc2> for Refused {
+    fn from(why: &NotOnEc2) -> Self {
+        Self::NotOnEc2(why.to_string())
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOnEc2(why) => f.write_str(why),
+            Self::NodeDeleting => f.write_str("the Node is being deleted: it gets nothing new"),
+            Self::NoZone => f.write_str(
+                "the Node has no label topology.kubernetes.io/zone and no zone in its providerID, so no subnet can be chosen",
+            ),
+            Self::SubnetMissing(SubnetRef::Id(id)) => {
+                write!(f, "EC2 knows no subnet {id} in this account and Region: correct the NodeENI or create the subnet")
+            }
+            Self::SubnetMissing(SubnetRef::Name(name)) => {
+                write!(f, "EC2 knows no subnet with the tag Name={name} in the node's VPC: correct the NodeENI or tag a subnet")
+            }
+            Self::NoSubnetInZone { zone, zones } => write!(
+                f,
+                "none of its subnets is in the node's zone {zone} (they are in {}): add a subnet of that zone",
+                zones.join(", ")
+            ),
+            Self::SubnetAmbiguous(name) => {
+                write!(f, "several subnets of the node's VPC and zone have the tag Name={name}: use subnetID to say which")
+            }
+            Self::GroupUnresolved(name, 0) => {
+                write!(f, "the node's VPC has no security group named {name}: correct the NodeENI or create the group")
+            }
+            Self::GroupUnresolved(name, n) => {
+                write!(f, "the node's VPC has {n} security groups named {name}: use securityGroupIDs to say which")
+            }
+            Self::SlotHeld { slot: (card, index), holder, leaving: false } => write!(
+                f,
+                "device index {index} on network card {card} is held by NodeENI {holder}: give one of them another deviceIndex"
+            ),
+            Self::SlotHeld { slot: (card, index), holder, leaving: true } => {
+                write!(f, "waits until the ENI of NodeENI {holder} has left device index {index} on network card {card}")
+            }
+            Self::SlotTaken { slot: (card, index), eni, description } => write!(
+                f,
+                "device index {index} on network card {card} is taken on EC2 by {eni} ({description:?}), which is not ours and is not touched: \
+                 use another deviceIndex"
+            ),
+            Self::Looking(what) => write!(f, "waits for a look at {what} on EC2"),
+            Self::LookFailed(why) => write!(f, "EC2 could not be asked: {why}"),
+            Self::Replacing => f.write_str("the spec changed: waits until the old ENI is gone"),
+            Self::AwaitingRollout => {
+                f.write_str("the spec changed: waits for its turn (rollout.maxUnavailable) while other nodes are replaced")
+            }
+        }
+    }
+}

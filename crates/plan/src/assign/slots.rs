@@ -1,0 +1,334 @@
+//! A Node that is there: which slots should hold what, and what of it may be done now.
+
+use super::{Assignment, Input, Need, NewAttachment, Refusal, Refused, RemovalReason, Resolved, remove, resolve};
+use crate::errors::{Call, CallError, Class, classify};
+use crate::facts::{EniSeen, InstanceSight, NodeFacts, SubnetFacts};
+use crate::held::Held;
+use crate::intent::{Ask, Intent, SubnetRef};
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::{InstanceId, SecurityGroupId};
+use multi_eni_api::names::{TAG_NODEENI, attachment_name};
+use multi_eni_api::{EniAttachmentSpec, EniRequest};
+use std::collections::BTreeMap;
+
+type Slot = (i32, i32);
+
+/// Decides for a Node that exists.
+pub(super) fn node_there(
+    input: &Input<'_>,
+    node: &NodeFacts,
+    intents: &[&Intent],
+    here: &[&Held],
+    out: &mut Assignment,
+) {
+    // Who holds a slot keeps it until it is gone; age decides only among those that hold nothing there.
+    let holders: BTreeMap<Slot, &Held> = here.iter().map(|held| (held.slot(), *held)).collect();
+    let mut claimed: BTreeMap<Slot, String> = BTreeMap::new();
+
+    for intent in intents {
+        let mine: Vec<&Held> = here.iter().copied().filter(|held| held.nodeeni_uid == intent.uid).collect();
+        let Some(ask) = intent.wants(&node.labels) else {
+            if intent.ask.is_ok() && !intent.deleting && !node.deleting {
+                deselected(input, &mine, out);
+            }
+            continue;
+        };
+        out.matched.insert(intent.uid.clone());
+        for held in &mine {
+            if held.deselected_since.is_some() && held.deleting.is_none() {
+                out.reselect.push(held.name.clone());
+            }
+        }
+        let refuse = |out: &mut Assignment, why: Refused| {
+            out.refused.push(Refusal { nodeeni_uid: intent.uid.clone(), node: node.name.clone(), why });
+        };
+        let wanted = match wanted(input, node, intent, ask, out) {
+            Ok(wanted) => wanted,
+            Err(why) => {
+                // Nothing is taken away for what cannot be known now.
+                out.desired.push((intent.uid.clone(), mine.len().max(1)));
+                refuse(out, why);
+                continue;
+            }
+        };
+        out.desired.push((intent.uid.clone(), wanted.len()));
+        let permitted = input.permits.get(&intent.uid).is_some_and(|nodes| nodes.contains(&node.name));
+        outdated(input, intent, &mine, &wanted, permitted, out);
+
+        let mut present = mine.len();
+        for new in wanted {
+            let slot = (new.spec.request.network_card_index, new.spec.request.device_index);
+            let why = match holders.get(&slot) {
+                Some(held) if held.name == new.name && held.deleting.is_some() => Some(Refused::Replacing),
+                Some(held)
+                    if held.name == new.name
+                        && out.outdated.contains(&intent.uid)
+                        && !same(&held.request, &new.spec.request) =>
+                {
+                    Some(if permitted { Refused::Replacing } else { Refused::AwaitingRollout })
+                }
+                Some(held) if held.name == new.name => continue,
+                Some(held) => {
+                    let leaving = held.deleting.is_some() || out.delete.iter().any(|removal| removal.name == held.name);
+                    Some(Refused::SlotHeld { slot, holder: held.nodeeni.clone(), leaving })
+                }
+                None => claimed
+                    .get(&slot)
+                    .map(|holder| Refused::SlotHeld { slot, holder: holder.clone(), leaving: false })
+                    .or_else(|| (present >= desired_of(out, intent)).then_some(Refused::Replacing)),
+            };
+            if let Some(why) = why {
+                refuse(out, why);
+                continue;
+            }
+            claimed.insert(slot, intent.name.clone());
+            if node.deleting {
+                refuse(out, Refused::NodeDeleting);
+                continue;
+            }
+            match free_on_ec2(input, node, slot, out) {
+                Err(why) => refuse(out, why),
+                Ok(()) if !intent.guarded => refuse(out, Refused::Looking("its own finalizer, which is being written")),
+                Ok(()) => {
+                    present += 1;
+                    out.create.push(new);
+                }
+            }
+        }
+    }
+}
+
+fn desired_of(out: &Assignment, intent: &Intent) -> usize {
+    out.desired.iter().rev().find(|(uid, _)| *uid == intent.uid).map_or(0, |(_, n)| *n)
+}
+
+/// The label went: marked first, removed after the grace, so that a flap costs no EC2 call.
+fn deselected(input: &Input<'_>, mine: &[&Held], out: &mut Assignment) {
+    for held in mine.iter().filter(|held| held.deleting.is_none()) {
+        let Some(since) = held.deselected_since else {
+            out.deselect.push(held.name.clone());
+            continue;
+        };
+        let over = since.saturating_add(input.settings.label_grace).unwrap_or(Timestamp::MAX);
+        if input.now >= over { remove(held, RemovalReason::Deselected, out) } else { out.recheck_at(over) }
+    }
+}
+
+/// What this NodeENI holds here and no longer describes.
+fn outdated(
+    input: &Input<'_>,
+    intent: &Intent,
+    mine: &[&Held],
+    wanted: &[NewAttachment],
+    permitted: bool,
+    out: &mut Assignment,
+) {
+    for held in mine.iter().filter(|held| held.deleting.is_none()) {
+        let described = wanted.iter().find(|new| new.name == held.name);
+        let fits = described.is_some_and(|new| same(&held.request, &new.spec.request));
+        let untouched = held.never_created() && described.is_some_and(|new| held.request != new.spec.request);
+        if untouched {
+            // Nothing exists of it, so replacing it takes nothing from anybody.
+            remove(held, RemovalReason::Replaced, out);
+        } else if !fits {
+            out.outdated.insert(intent.uid.clone());
+            if permitted {
+                remove(held, RemovalReason::Replaced, out);
+            }
+        } else if unattachable(input, held) {
+            // Kept a while in case the slot becomes free; made again only when it is seen free.
+            remove(held, RemovalReason::Unattachable, out);
+        } else if held.lost() {
+            out.outdated.insert(intent.uid.clone());
+            if permitted {
+                remove(held, RemovalReason::Recycled, out);
+            }
+        }
+    }
+}
+
+/// Created, and its slot is somebody else's for longer than it is kept.
+fn unattachable(input: &Input<'_>, held: &Held) -> bool {
+    let taken = held.status.attachment_id.is_none()
+        && held.status.last_error.as_ref().is_some_and(|error| {
+            let answer = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
+            held.failed_call() == Some(Call::Attach) && classify(Call::Attach, &answer) == Class::SlotTaken
+        });
+    taken && held.created.saturating_add(input.settings.unattachable_kept).is_ok_and(|end| end <= input.now)
+}
+
+/// Whether two requests mean the same ENI; the rest is changed in place.
+fn same(a: &EniRequest, b: &EniRequest) -> bool {
+    a.subnet_id == b.subnet_id
+        && a.device_index == b.device_index
+        && a.network_card_index == b.network_card_index
+        && a.ipv4_prefix_count == b.ipv4_prefix_count
+        && a.ipv6_address_count == b.ipv6_address_count
+        && a.private_ip_count == b.private_ip_count
+}
+
+/// The attachments that a NodeENI wants on this Node, in slot order.
+fn wanted(
+    input: &Input<'_>,
+    node: &NodeFacts,
+    intent: &Intent,
+    ask: &Ask,
+    out: &mut Assignment,
+) -> Result<Vec<NewAttachment>, Refused> {
+    let instance = node.instance.as_ref().map_err(Refused::from)?;
+    let zone = node.zone.as_deref().ok_or(Refused::NoZone)?;
+    let subnets = subnets_in_zone(input, instance, zone, ask, out)?;
+    let groups = groups(input, &subnets, ask, out)?;
+    Ok(subnets
+        .into_iter()
+        .zip(ask.index..)
+        .map(|(subnet, index)| NewAttachment {
+            name: attachment_name(&intent.name, &intent.uid, instance.as_str(), ask.card, index),
+            spec: EniAttachmentSpec {
+                node_name: node.name.clone(),
+                node_uid: node.uid.clone(),
+                instance_id: instance.to_string(),
+                node_eni_name: intent.name.clone(),
+                node_eni_uid: intent.uid.clone(),
+                request: EniRequest {
+                    subnet_id: subnet.id.to_string(),
+                    subnet_cidr: Some(subnet.cidr.clone()),
+                    security_group_ids: groups.iter().map(ToString::to_string).collect(),
+                    device_index: index,
+                    network_card_index: ask.card,
+                    description: ask.description.clone(),
+                    tags: ask.tags.clone(),
+                    ipv4_prefix_count: ask.ipv4_prefix_count,
+                    ipv6_address_count: ask.ipv6_address_count,
+                    private_ip_count: ask.private_ip_count,
+                },
+                mtu: ask.mtu,
+                deselected_since: None,
+            },
+        })
+        .collect())
+}
+
+/// Those of the listed subnets that are in the node's zone, in their order.
+fn subnets_in_zone<'a>(
+    input: &Input<'a>,
+    instance: &InstanceId,
+    zone: &str,
+    ask: &Ask,
+    out: &mut Assignment,
+) -> Result<Vec<&'a SubnetFacts>, Refused> {
+    let network = input.network;
+    let unresolved: Vec<&SubnetRef> = ask.subnets.iter().filter(|r| resolve(network, r) == Resolved::NotYet).collect();
+    if !unresolved.is_empty() {
+        out.needs.extend(unresolved.into_iter().cloned().map(Need::Subnet));
+        return Err(match &network.failure {
+            Some(why) => Refused::LookFailed(why.clone()),
+            None => Refused::Looking("its subnets"),
+        });
+    }
+    let mut chosen: Vec<&SubnetFacts> = Vec::new();
+    let mut zones: Vec<String> = Vec::new();
+    for reference in &ask.subnets {
+        let ids = match resolve(network, reference) {
+            Resolved::Subnets(ids) => ids,
+            Resolved::NotYet | Resolved::Missing => {
+                // Asked again when the knowledge is old: somebody may create it.
+                out.needs.insert(Need::Subnet(reference.clone()));
+                out.recheck_at(input.now.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX));
+                return Err(Refused::SubnetMissing(reference.clone()));
+            }
+        };
+        let mut candidates: Vec<&SubnetFacts> = ids.iter().filter_map(|id| network.subnets.get(id)).collect();
+        if let SubnetRef::Name(name) = reference {
+            // A name counts in the node's VPC only, which a look at the instance tells.
+            let Some(vpc) = input.instance.and_then(|sight| sight.vpc.as_deref()) else {
+                out.needs.insert(Need::LookAtInstance(instance.clone()));
+                return Err(Refused::Looking("the node's VPC"));
+            };
+            candidates.retain(|subnet| subnet.vpc == vpc);
+            if candidates.is_empty() {
+                return Err(Refused::SubnetMissing(reference.clone()));
+            }
+            if candidates.iter().filter(|subnet| subnet.zone == zone).count() > 1 {
+                return Err(Refused::SubnetAmbiguous(name.clone()));
+            }
+        }
+        for subnet in candidates {
+            if subnet.zone != zone {
+                zones.push(subnet.zone.clone());
+            } else if !chosen.iter().any(|other| other.id == subnet.id) {
+                chosen.push(subnet);
+            }
+        }
+    }
+    if chosen.is_empty() {
+        zones.sort();
+        zones.dedup();
+        return Err(Refused::NoSubnetInZone { zone: zone.to_owned(), zones });
+    }
+    Ok(chosen)
+}
+
+/// The security groups, names resolved in the VPC of the subnets.
+fn groups(
+    input: &Input<'_>,
+    subnets: &[&SubnetFacts],
+    ask: &Ask,
+    out: &mut Assignment,
+) -> Result<Vec<SecurityGroupId>, Refused> {
+    let mut groups = ask.groups.clone();
+    let vpc = subnets.first().map_or("", |subnet| subnet.vpc.as_str());
+    for name in &ask.group_names {
+        let Some(found) = input.network.groups_named.get(name) else {
+            out.needs.insert(Need::Group(name.clone()));
+            return Err(Refused::Looking("its security groups"));
+        };
+        let in_vpc: Vec<&SecurityGroupId> = found.iter().filter(|(v, _)| v == vpc).map(|(_, id)| id).collect();
+        match in_vpc.as_slice() {
+            [id] if groups.contains(id) => {}
+            [id] => groups.push((*id).clone()),
+            several => {
+                out.needs.insert(Need::Group(name.clone()));
+                out.recheck_at(input.now.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX));
+                return Err(Refused::GroupUnresolved(name.clone(), several.len()));
+            }
+        }
+    }
+    Ok(groups)
+}
+
+/// Whether the slot is free on EC2, by a look at the instance that is fresh enough.
+fn free_on_ec2(input: &Input<'_>, node: &NodeFacts, slot: Slot, out: &mut Assignment) -> Result<(), Refused> {
+    let Ok(instance) = &node.instance else { return Err(Refused::NoZone) };
+    let Some(sight) = input.instance else {
+        out.needs.insert(Need::LookAtInstance(instance.clone()));
+        return Err(Refused::Looking("the node's interfaces"));
+    };
+    let (valid, refusal) = match occupant(sight, slot) {
+        None if age(sight, input) <= input.settings.instance_look_valid => return Ok(()),
+        None => (SignedDuration::ZERO, Refused::Looking("the node's interfaces")),
+        // Ours on its way out: soon gone.
+        Some(eni) if eni.is_of(input.cluster) => (
+            SignedDuration::from_secs(3),
+            Refused::SlotHeld { slot, holder: eni.tags.get(TAG_NODEENI).cloned().unwrap_or_default(), leaving: true },
+        ),
+        // Somebody else's: nothing tells us when it goes, so it is looked at again, slowly.
+        Some(eni) => (
+            input.settings.blocked_recheck,
+            Refused::SlotTaken { slot, eni: eni.id.clone(), description: eni.description.clone() },
+        ),
+    };
+    if age(sight, input) >= valid {
+        out.needs.insert(Need::LookAtInstance(instance.clone()));
+    }
+    out.recheck_at(input.now.saturating_add(valid).unwrap_or(Timestamp::MAX));
+    Err(refusal)
+}
+
+fn age(sight: &InstanceSight, input: &Input<'_>) -> SignedDuration {
+    input.now.duration_since(sight.as_of)
+}
+
+fn occupant(sight: &InstanceSight, slot: Slot) -> Option<&EniSeen> {
+    sight.enis.iter().find(|eni| eni.attachment.as_ref().is_some_and(|at| (at.card, at.index) == slot))
+}

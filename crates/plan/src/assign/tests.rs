@@ -1,0 +1,313 @@
+use super::*;
+use crate::facts::{Cluster, InstanceState, SubnetFacts};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use multi_eni_api::conditions::{Wanted, set, types};
+use multi_eni_api::{EniAttachmentStatus, NodeENI, NodeEniSpec};
+use std::collections::BTreeMap;
+
+const SUBNET_A: &str = "subnet-0f59b4f14737be9ad";
+const SUBNET_B: &str = "subnet-abcdef1234567890";
+const INSTANCE: &str = "i-0123456789abcdef0";
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_800_000_000 + seconds)
+}
+
+pub(crate) fn held(node: &str, index: i32, ready: bool) -> Held {
+    let mut status = EniAttachmentStatus::default();
+    set(&mut status.conditions, Wanted::new(types::READY, ready, "Test", ""), None, at(0));
+    Held {
+        name: format!("{node}-{index}"),
+        uid: format!("uid-{node}-{index}"),
+        created: at(0),
+        deleting: None,
+        guarded: true,
+        node: node.to_owned(),
+        instance: InstanceId::parse(INSTANCE).ok(),
+        nodeeni: "a".to_owned(),
+        nodeeni_uid: "uid-a".to_owned(),
+        request: multi_eni_api::EniRequest { subnet_id: SUBNET_A.into(), device_index: index, ..Default::default() },
+        mtu: None,
+        deselected_since: None,
+        status,
+    }
+}
+
+fn intent(name: &str, index: i32, subnets: &[&str]) -> Intent {
+    let spec = NodeEniSpec {
+        node_selector: BTreeMap::from([("ng".to_owned(), "multi-eni".to_owned())]),
+        subnet_ids: Some(subnets.iter().map(ToString::to_string).collect()),
+        device_index: index,
+        ..Default::default()
+    };
+    let mut object = NodeENI::new(name, spec);
+    object.metadata.uid = Some(format!("uid-{name}"));
+    object.metadata.creation_timestamp = Some(Time(at(0)));
+    object.metadata.finalizers = Some(vec![multi_eni_api::names::NODEENI_FINALIZER.to_owned()]);
+    Intent::read(&object)
+}
+
+struct World {
+    cluster: Cluster,
+    node: Option<NodeFacts>,
+    intents: Vec<Intent>,
+    held: Vec<Held>,
+    network: Network,
+    sight: Option<InstanceSight>,
+    state: Option<InstanceLook>,
+    permits: Permits,
+    settings: Settings,
+    now: Timestamp,
+}
+
+impl World {
+    fn new(intents: Vec<Intent>) -> Self {
+        let subnet = |id: &str, zone: &str| {
+            let id = SubnetId::parse(id).unwrap();
+            let facts = SubnetFacts {
+                id: id.clone(),
+                zone: zone.into(),
+                vpc: "vpc-1".into(),
+                cidr: "10.0.0.0/24".into(),
+                name: None,
+                free_addresses: 100,
+                as_of: at(0),
+            };
+            (id, facts)
+        };
+        Self {
+            cluster: Cluster { uid: "cluster".into(), name: "cluster".into() },
+            node: Some(NodeFacts {
+                name: "n0".into(),
+                uid: "uid-n0".into(),
+                labels: BTreeMap::from([("ng".to_owned(), "multi-eni".to_owned())]),
+                instance: Ok(InstanceId::parse(INSTANCE).unwrap()),
+                zone: Some("z1".into()),
+                deleting: false,
+                created: at(0),
+            }),
+            intents,
+            held: Vec::new(),
+            network: Network {
+                subnets: BTreeMap::from([
+                    subnet(SUBNET_A, "z1"),
+                    subnet(SUBNET_B, "z1"),
+                    subnet("subnet-00000003", "z2"),
+                ]),
+                ..Default::default()
+            },
+            sight: Some(InstanceSight { as_of: at(100), vpc: Some("vpc-1".into()), enis: vec![] }),
+            state: None,
+            permits: Permits::new(),
+            settings: Settings::default(),
+            now: at(100),
+        }
+    }
+
+    fn assign(&self) -> Assignment {
+        assign(Input {
+            cluster: &self.cluster,
+            node: self.node.as_ref(),
+            intents: &self.intents,
+            held: &self.held,
+            network: &self.network,
+            instance: self.sight.as_ref(),
+            states: &|_| self.state,
+            permits: &self.permits,
+            settings: &self.settings,
+            now: self.now,
+        })
+    }
+
+    /// Applies an assignment as the shell would, EC2 doing its part at once.
+    fn apply(&mut self, assignment: &Assignment) {
+        for removal in &assignment.delete {
+            self.held.retain(|held| held.name != removal.name);
+        }
+        for held in &mut self.held {
+            if assignment.deselect.contains(&held.name) {
+                held.deselected_since = Some(self.now);
+            }
+            if assignment.reselect.contains(&held.name) {
+                held.deselected_since = None;
+            }
+        }
+        for new in &assignment.create {
+            let mut made = held("n0", new.spec.request.device_index, true);
+            made.name = new.name.clone();
+            made.nodeeni = new.spec.node_eni_name.clone();
+            made.nodeeni_uid = new.spec.node_eni_uid.clone();
+            made.request = new.spec.request.clone();
+            made.created = self.now;
+            self.held.push(made);
+        }
+    }
+
+    fn settle(&mut self) {
+        let assignment = self.assign();
+        self.apply(&assignment);
+        assert!(self.assign().is_settled(), "planning again: {:?}", self.assign());
+    }
+
+    fn indexes(&self) -> Vec<(String, i32)> {
+        let mut all: Vec<_> = self.held.iter().map(|h| (h.request.subnet_id.clone(), h.request.device_index)).collect();
+        all.sort();
+        all
+    }
+}
+
+#[test]
+fn two_nodeenis_give_two_enis_at_their_indexes_and_planning_again_gives_nothing() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A]), intent("b", 2, &[SUBNET_B])]);
+    world.settle();
+    assert_eq!(world.indexes(), [(SUBNET_A.to_owned(), 1), (SUBNET_B.to_owned(), 2)]);
+}
+
+#[test]
+fn subnets_of_the_zone_count_in_their_order() {
+    let mut world = World::new(vec![intent("a", 3, &[SUBNET_B, "subnet-00000003", SUBNET_A])]);
+    world.settle();
+    assert_eq!(world.indexes(), [(SUBNET_A.to_owned(), 4), (SUBNET_B.to_owned(), 3)]);
+}
+
+#[test]
+fn no_subnet_in_the_zone_is_a_reason_and_no_attachment() {
+    let world = World::new(vec![intent("a", 1, &["subnet-00000003"])]);
+    let assignment = world.assign();
+    assert!(assignment.create.is_empty());
+    assert_eq!(assignment.refused[0].why, Refused::NoSubnetInZone { zone: "z1".into(), zones: vec!["z2".into()] });
+}
+
+#[test]
+fn an_unlabelled_node_keeps_its_enis_for_the_grace_and_a_flap_costs_nothing() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.settle();
+    world.node.as_mut().unwrap().labels.clear();
+    let first = world.assign();
+    assert_eq!((first.deselect.len(), first.delete.len()), (1, 0));
+    world.apply(&first);
+    world.now = at(105);
+    assert!(world.assign().is_settled() && world.assign().recheck == Some(at(110)));
+
+    let mut back = World { held: world.held.clone(), ..World::new(world.intents.clone()) };
+    back.now = at(106);
+    assert_eq!(back.assign().reselect.len(), 1);
+    assert!(back.assign().delete.is_empty() && back.assign().create.is_empty());
+
+    world.now = at(110);
+    assert_eq!(world.assign().delete[0].why, RemovalReason::Deselected);
+}
+
+#[test]
+fn a_node_that_is_going_loses_nothing_and_gets_nothing() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.node.as_mut().unwrap().deleting = true;
+    assert!(world.assign().create.is_empty());
+    world.node.as_mut().unwrap().deleting = false;
+    world.settle();
+    let node = world.node.as_mut().unwrap();
+    node.deleting = true;
+    node.labels.clear();
+    assert!(world.assign().is_settled());
+}
+
+#[test]
+fn a_gone_node_is_cleaned_up_at_once_if_its_instance_is_gone_and_after_the_grace_if_it_runs() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.settle();
+    world.node = None;
+    world.settle();
+    assert!(world.assign().needs.contains(&Need::InstanceState(InstanceId::parse(INSTANCE).unwrap())));
+    let look = |state, seconds| Some(InstanceLook { state, as_of: at(seconds) });
+    world.state = look(InstanceState::Terminated, 101);
+    world.now = at(102);
+    assert_eq!(world.assign().delete[0].why, RemovalReason::NodeGone);
+    world.state = look(InstanceState::Running, 101);
+    assert!(world.assign().delete.is_empty());
+    assert_eq!(world.assign().recheck, Some(at(400)));
+    world.now = at(401);
+    assert_eq!(world.assign().needs.len(), 1, "one more look before the ENI goes");
+    world.state = look(InstanceState::Running, 401);
+    assert_eq!(world.assign().delete[0].why, RemovalReason::NodeGone);
+}
+
+#[test]
+fn the_same_name_on_another_instance_is_another_node() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.settle();
+    let old = world.held[0].name.clone();
+    world.node.as_mut().unwrap().instance = Ok(InstanceId::parse("i-0fedcba9876543210").unwrap());
+    let assignment = world.assign();
+    assert_eq!(assignment.deselect, [old]);
+    assert_eq!(assignment.create.len(), 1, "the new instance does not wait for the old one");
+}
+
+#[test]
+fn an_older_nodeeni_wins_a_free_slot_and_a_holder_keeps_its_own() {
+    let mut younger = intent("y", 1, &[SUBNET_B]);
+    younger.created = at(5);
+    let mut world = World::new(vec![younger.clone(), intent("a", 1, &[SUBNET_A])]);
+    let assignment = world.assign();
+    assert_eq!(assignment.create[0].spec.node_eni_name, "a");
+    assert_eq!(assignment.refused[0].why, Refused::SlotHeld { slot: (0, 1), holder: "a".into(), leaving: false });
+
+    world.intents = vec![younger];
+    world.settle();
+    world.intents.push(intent("a", 1, &[SUBNET_A]));
+    let assignment = world.assign();
+    assert!(assignment.is_settled(), "age takes no slot from one who holds it");
+}
+
+#[test]
+fn a_changed_subnet_replaces_only_with_a_permit_and_only_old_one_out_first() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.settle();
+    world.intents = vec![intent("a", 1, &[SUBNET_B])];
+    assert!(world.assign().is_settled());
+    assert_eq!(world.assign().refused[0].why, Refused::AwaitingRollout);
+    world.permits = Permits::from([("uid-a".to_owned(), ["n0".to_owned()].into())]);
+    let assignment = world.assign();
+    assert_eq!(assignment.delete[0].why, RemovalReason::Replaced);
+    assert!(assignment.create.is_empty());
+    world.held[0].deleting = Some(at(100));
+    assert!(world.assign().create.is_empty(), "the old one is still there");
+    world.held.clear();
+    world.settle();
+    assert_eq!(world.indexes(), [(SUBNET_B.to_owned(), 1)]);
+}
+
+#[test]
+fn a_deleted_or_vanished_nodeeni_takes_its_enis_with_it_and_an_unreadable_one_does_not() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.settle();
+    world.intents[0].deleting = true;
+    assert_eq!(world.assign().delete[0].why, RemovalReason::NodeEniDeleted);
+    world.intents[0].deleting = false;
+    world.intents[0].ask = Err(crate::intent::Unreadable::NoSubnet);
+    assert!(world.assign().is_settled());
+    world.intents.clear();
+    assert_eq!(world.assign().delete[0].why, RemovalReason::NodeEniDeleted);
+}
+
+#[test]
+fn a_slot_taken_on_ec2_by_somebody_else_is_a_reason_and_nothing_is_created() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut eni = crate::step::tests::eni(1);
+    eni.tags.clear();
+    eni.attachment = Some(crate::step::tests::attachment(crate::facts::AttachmentState::Attached));
+    world.sight.as_mut().unwrap().enis.push(eni);
+    let assignment = world.assign();
+    assert!(assignment.create.is_empty());
+    assert!(matches!(assignment.refused[0].why, Refused::SlotTaken { slot: (0, 1), .. }), "{assignment:?}");
+}
+
+#[test]
+fn nothing_is_created_before_the_look_and_before_the_finalizer() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.sight = None;
+    assert!(world.assign().create.is_empty() && world.assign().needs.len() == 1);
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.intents[0].guarded = false;
+    assert!(world.assign().create.is_empty());
+}

@@ -1,0 +1,69 @@
+//! Invariants over a world, for tests, for the simulator, and for the sandbox's checked summary.
+
+use crate::facts::{Cluster, EniSeen};
+use crate::held::Held;
+use multi_eni_api::conditions::{self, types};
+use multi_eni_api::ids::InstanceId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All that one look shows at one moment.
+#[derive(Debug, Clone)]
+pub struct World<'a> {
+    /// Who we are.
+    pub cluster: &'a Cluster,
+    /// All ENIs of the account.
+    pub enis: &'a [EniSeen],
+    /// All ENIAttachments.
+    pub held: &'a [Held],
+}
+
+/// Breaches that hold at any moment, as sentences; empty when all is well.
+pub fn always(world: &World<'_>) -> Vec<String> {
+    let mut breaches = Vec::new();
+    let known: BTreeSet<&str> = world.held.iter().map(|held| held.uid.as_str()).collect();
+    let mut slots: BTreeMap<(&InstanceId, i32, i32), &EniSeen> = BTreeMap::new();
+    let mut by_uid: BTreeMap<&str, &EniSeen> = BTreeMap::new();
+    for eni in world.enis {
+        if let Some(at) = &eni.attachment {
+            if let Some(instance) = &at.instance {
+                if let Some(other) = slots.insert((instance, at.card, at.index), eni) {
+                    breaches.push(format!(
+                        "{} and {} are both at {instance} card {} index {}",
+                        other.id, eni.id, at.card, at.index
+                    ));
+                }
+            }
+        }
+        if !eni.is_of(world.cluster) {
+            continue;
+        }
+        match eni.attachment_uid() {
+            Some(uid) if known.contains(uid) => {
+                if let Some(other) = by_uid.insert(uid, eni) {
+                    breaches.push(format!("{} and {} are both of ENIAttachment {uid}", other.id, eni.id));
+                }
+            }
+            _ => breaches.push(format!("{} is ours and no ENIAttachment knows it: leaked", eni.id)),
+        }
+    }
+    breaches
+}
+
+/// Breaches of rest: when nothing moves any more, every attachment is where it says.
+pub fn at_rest(world: &World<'_>) -> Vec<String> {
+    let mut breaches = always(world);
+    for held in world.held {
+        let seen =
+            world.enis.iter().find(|eni| eni.is_of(world.cluster) && eni.attachment_uid() == Some(held.uid.as_str()));
+        let attached = seen.and_then(|eni| eni.attachment.as_ref()).is_some_and(|at| {
+            at.instance == held.instance
+                && (at.card, at.index) == held.slot()
+                && at.state == crate::facts::AttachmentState::Attached
+        });
+        let says = conditions::is_true(&held.status.conditions, types::READY);
+        if says != attached {
+            breaches.push(format!("{} says Ready={says}, and EC2 shows attached={attached}", held.name));
+        }
+    }
+    breaches
+}

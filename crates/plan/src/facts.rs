@@ -1,0 +1,216 @@
+//! What is known of the world, as plain data: Nodes, subnets, groups, and ENIs as EC2 shows them.
+
+use jiff::Timestamp;
+use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
+use multi_eni_api::names;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who we are on EC2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// UID of the namespace kube-system: the ownership tag.
+    pub uid: String,
+    /// Readable name, for people only.
+    pub name: String,
+}
+
+/// Why a Node can have no ENI.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotOnEc2 {
+    /// The cloud provider has not written it yet, or never will.
+    #[error("the Node has no providerID yet: the cloud provider sets it, as aws:///ZONE/INSTANCE")]
+    NoProviderId,
+    /// Fargate, hybrid nodes, other clouds.
+    #[error("the Node's providerID {0:?} is not an EC2 instance's: ENIs can only be attached to EC2 instances")]
+    OtherProvider(String),
+}
+
+/// A Node, only the fields that matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The instance, from the providerID.
+    pub instance: Result<InstanceId, NotOnEc2>,
+    /// Availability Zone, from the well-known label or the providerID.
+    pub zone: Option<String>,
+    /// It has a deletionTimestamp.
+    pub deleting: bool,
+    /// When it was created.
+    pub created: Timestamp,
+}
+
+/// A subnet as EC2 describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubnetFacts {
+    /// Its ID.
+    pub id: SubnetId,
+    /// Availability Zone, such as `eu-west-1a`.
+    pub zone: String,
+    /// Its VPC.
+    pub vpc: String,
+    /// IPv4 CIDR.
+    pub cidr: String,
+    /// Tag Name.
+    pub name: Option<String>,
+    /// Free IPv4 addresses when it was described.
+    pub free_addresses: i32,
+    /// When the Describe began.
+    pub as_of: Timestamp,
+}
+
+/// What is known of subnets and groups. Asked for and not found is knowledge, too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Subnets by ID.
+    pub subnets: BTreeMap<SubnetId, SubnetFacts>,
+    /// IDs that EC2 does not know, and since when we know that.
+    pub missing_subnets: BTreeMap<SubnetId, Timestamp>,
+    /// Name tags that were looked up: all subnets of that name, in every VPC.
+    pub subnets_named: BTreeMap<String, BTreeSet<SubnetId>>,
+    /// Group names that were looked up: (VPC, group ID) of every group of that name.
+    pub groups_named: BTreeMap<String, BTreeSet<(String, SecurityGroupId)>>,
+    /// Why the last look failed, as a sentence; None when it succeeded.
+    pub failure: Option<String>,
+}
+
+/// Status of an ENI's attachment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AttachmentState {
+    /// On its way in.
+    Attaching,
+    /// In its slot. The kernel may not show the link yet.
+    Attached,
+    /// On its way out.
+    Detaching,
+}
+
+/// Where an ENI is attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenAttachment {
+    /// EC2's attachment ID.
+    pub id: String,
+    /// The instance; None where EC2 does not tell (another account's).
+    pub instance: Option<InstanceId>,
+    /// Network card.
+    pub card: i32,
+    /// Device index.
+    pub index: i32,
+    /// Its state.
+    pub state: AttachmentState,
+    /// Since when this process has seen it in this state (EC2's own attach time for `attaching`, where known).
+    pub since: Timestamp,
+    /// deleteOnTermination.
+    pub delete_on_termination: bool,
+}
+
+/// An ENI as EC2 showed it last, with our own answered calls written through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EniSeen {
+    /// Its ID.
+    pub id: EniId,
+    /// Its subnet.
+    pub subnet: SubnetId,
+    /// Its VPC.
+    pub vpc: String,
+    /// Availability Zone.
+    pub zone: String,
+    /// MAC address.
+    pub mac: String,
+    /// Private IPv4 addresses, the primary one first.
+    pub private_ips: Vec<String>,
+    /// Security groups, sorted.
+    pub groups: Vec<SecurityGroupId>,
+    /// Description.
+    pub description: String,
+    /// Source/destination check.
+    pub source_dest_check: bool,
+    /// All its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Where it is attached, if it is.
+    pub attachment: Option<SeenAttachment>,
+    /// When what is shown here was read: the start of the Describe, or the answer of our call.
+    pub as_of: Timestamp,
+    /// Our last answered call that changed it, if this process made one.
+    pub last_call: Option<Timestamp>,
+}
+
+impl EniSeen {
+    /// Whether its tags say that it belongs to this cluster.
+    pub fn is_of(&self, cluster: &Cluster) -> bool {
+        self.tags.get(names::TAG_CLUSTER) == Some(&cluster.uid)
+    }
+
+    /// The UID of the ENIAttachment that its tags name.
+    pub fn attachment_uid(&self) -> Option<&str> {
+        self.tags.get(names::TAG_ATTACHMENT_UID).map(String::as_str)
+    }
+}
+
+/// What the shared view of EC2 shows for one ENIAttachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// No sweep has ended yet: nothing is known.
+    Blind,
+    /// It is there.
+    Seen(Box<EniSeen>),
+    /// It is not there.
+    Absent {
+        /// Start of the latest whole sweep or look by tag that did not show it.
+        by_tag: Timestamp,
+        /// Start of the latest look by ID filter that did not show it, if there was one.
+        by_id: Option<Timestamp>,
+        /// When EC2 answered our own DeleteNetworkInterface, if it did.
+        deleted: Option<Timestamp>,
+    },
+}
+
+/// All ENIs on one instance, whoever owns them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceSight {
+    /// Start of the Describe.
+    pub as_of: Timestamp,
+    /// The VPC of the instance, where any ENI was seen.
+    pub vpc: Option<String>,
+    /// Its ENIs.
+    pub enis: Vec<EniSeen>,
+}
+
+/// State of an EC2 instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InstanceState {
+    /// pending
+    Pending,
+    /// running
+    Running,
+    /// stopping or stopped
+    Stopped,
+    /// shutting-down
+    ShuttingDown,
+    /// terminated, or no longer described
+    Terminated,
+}
+
+impl InstanceState {
+    /// It will not come back.
+    pub fn is_gone(self) -> bool {
+        match self {
+            Self::ShuttingDown | Self::Terminated => true,
+            Self::Pending | Self::Running | Self::Stopped => false,
+        }
+    }
+}
+
+/// A look at an instance's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InstanceLook {
+    /// What was seen.
+    pub state: InstanceState,
+    /// Start of the Describe.
+    pub as_of: Timestamp,
+}

@@ -1,0 +1,223 @@
+//! `fold`: the ENIAttachments of a NodeENI, and the reasons where there are none → its status.
+
+use crate::assign::Refusal;
+use crate::held::Held;
+use crate::intent::Intent;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use multi_eni_api::NodeEniStatus;
+use multi_eni_api::conditions::{self, Wanted, types};
+use multi_eni_api::eniattachment::Phase;
+use multi_eni_api::nodeeni::AttachmentEntry;
+use std::collections::BTreeMap;
+
+/// Most entries in `status.attachments`.
+pub const MAX_ENTRIES: usize = 500;
+
+/// What the status of one NodeENI depends on.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// The NodeENI.
+    pub intent: &'a Intent,
+    /// Its last status.
+    pub previous: &'a NodeEniStatus,
+    /// Its ENIAttachments, sorted by name.
+    pub held: &'a [&'a Held],
+    /// Nodes that its selector matches.
+    pub matched: usize,
+    /// ENIs that it wants.
+    pub desired: usize,
+    /// Pairs that get nothing now, and why.
+    pub refused: &'a [&'a Refusal],
+    /// MTU asked for.
+    pub mtu: Option<i32>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Makes the status.
+pub fn fold(input: Input<'_>) -> NodeEniStatus {
+    let Input { intent, previous, held, matched, desired, refused, mtu, now } = input;
+    let live = || held.iter().filter(|held| held.deleting.is_none());
+    let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
+    let ready = live().filter(|h| conditions::is_true(&h.status.conditions, types::READY)).count();
+    let blocked: Vec<&&Held> = held.iter().filter(|h| h.status.phase == Phase::Blocked).collect();
+    let standing: Vec<&&Refusal> = refused.iter().filter(|refusal| !refusal.why.is_passing()).collect();
+    let leaving = held.iter().filter(|held| held.deleting.is_some()).count();
+    let failed = blocked.len() + standing.len();
+
+    let (entries, omitted) = entries(previous, held, mtu, now);
+    let mut status = NodeEniStatus {
+        observed_generation: Some(intent.generation),
+        matched_nodes: count(matched),
+        desired: count(desired),
+        attached: count(attached),
+        ready: count(ready),
+        failed: count(failed),
+        conditions: previous.conditions.clone(),
+        attachments: entries,
+        attachments_omitted: (omitted > 0).then_some(count(omitted)),
+    };
+    let trouble = trouble(intent, &blocked, &standing);
+    for wanted in conditions_of(intent, matched, desired, ready, leaving, refused, trouble) {
+        conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
+    }
+    status
+}
+
+fn count(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+/// What a person must act on: the commonest reason, where, how many, and what else.
+fn trouble(intent: &Intent, blocked: &[&&Held], standing: &[&&Refusal]) -> Option<(String, String)> {
+    if let Err(why) = &intent.ask {
+        return Some(("Unreadable".to_owned(), format!("nothing is done for this NodeENI: {why}")));
+    }
+    // reason → (message, nodes)
+    let mut by_reason: BTreeMap<String, (String, Vec<&str>)> = BTreeMap::new();
+    for held in blocked {
+        let ready = held.status.conditions.iter().find(|c| c.type_ == types::READY);
+        let (reason, message) = ready.map_or(("Blocked", ""), |c| (c.reason.as_str(), c.message.as_str()));
+        by_reason.entry(reason.to_owned()).or_insert_with(|| (message.to_owned(), Vec::new())).1.push(&held.node);
+    }
+    for refusal in standing {
+        let entry = by_reason.entry(refusal.why.reason().to_owned());
+        entry.or_insert_with(|| (refusal.why.to_string(), Vec::new())).1.push(&refusal.node);
+    }
+    let kinds = by_reason.len();
+    let (reason, (message, mut nodes)) =
+        by_reason.into_iter().max_by(|(ra, (_, a)), (rb, (_, b))| a.len().cmp(&b.len()).then(rb.cmp(ra)))?;
+    nodes.sort_unstable();
+    nodes.dedup();
+    let place = match nodes.as_slice() {
+        [one] => format!("node {one}"),
+        [first, ..] => format!("{} nodes, {first} among them", nodes.len()),
+        [] => String::new(),
+    };
+    let more = if kinds > 1 {
+        format!(" (and {} other kinds of trouble: see the ENIAttachments and events)", kinds - 1)
+    } else {
+        String::new()
+    };
+    Some((reason, format!("{place}: {message}{more}")))
+}
+
+fn conditions_of(
+    intent: &Intent,
+    matched: usize,
+    desired: usize,
+    ready: usize,
+    leaving: usize,
+    refused: &[&Refusal],
+    trouble: Option<(String, String)>,
+) -> [Wanted; 3] {
+    let degraded = match &trouble {
+        Some((reason, message)) => Wanted::new(types::DEGRADED, true, reason.clone(), message.clone()),
+        None => Wanted::new(types::DEGRADED, false, "AsExpected", "nothing needs a person"),
+    };
+    if intent.deleting {
+        let message = format!("{leaving} ENIs are still being detached and deleted");
+        return [
+            Wanted::new(types::READY, false, "Deleting", message.clone()),
+            Wanted::new(types::PROGRESSING, true, "Deleting", message),
+            degraded,
+        ];
+    }
+    let all = ready >= desired && trouble.is_none() && !(matched > 0 && desired == 0);
+    let missing = desired.saturating_sub(ready);
+    let progress = if missing > 0 || leaving > 0 {
+        let waits =
+            refused.iter().find(|refusal| refusal.why.is_passing()).map(|r| format!(" ({}: {})", r.node, r.why));
+        Some(format!(
+            "{missing} of {desired} ENIs are not ready yet, {leaving} are on their way out{}",
+            waits.unwrap_or_default()
+        ))
+    } else {
+        None
+    };
+    let ready_now = match (&trouble, all, matched) {
+        (_, true, 0) => {
+            Wanted::new(types::READY, true, "NoNodeMatches", "no node has the labels of nodeSelector: nothing to do")
+        }
+        (_, true, _) => Wanted::new(
+            types::READY,
+            true,
+            "AllReady",
+            format!("{ready} of {desired} ENIs are ready on {matched} nodes"),
+        ),
+        (Some((reason, message)), ..) => {
+            Wanted::new(types::READY, false, reason.clone(), format!("{ready} of {desired} ENIs are ready; {message}"))
+        }
+        (None, ..) => Wanted::new(
+            types::READY,
+            false,
+            "Progressing",
+            format!("{ready} of {desired} ENIs are ready on {matched} nodes"),
+        ),
+    };
+    let progressing = match progress {
+        Some(message) => Wanted::new(types::PROGRESSING, true, "Working", message),
+        None => Wanted::new(types::PROGRESSING, false, "Settled", "nothing is under way"),
+    };
+    [ready_now, progressing, degraded]
+}
+
+/// The bounded list: past [`MAX_ENTRIES`] those that are not ready come first.
+fn entries(
+    previous: &NodeEniStatus,
+    held: &[&Held],
+    mtu: Option<i32>,
+    now: Timestamp,
+) -> (Vec<AttachmentEntry>, usize) {
+    let mut chosen: Vec<&&Held> = held.iter().collect();
+    chosen.sort_by(|a, b| (&a.node, a.slot(), &a.name).cmp(&(&b.node, b.slot(), &b.name)));
+    if chosen.len() > MAX_ENTRIES {
+        chosen.sort_by_key(|held| conditions::is_true(&held.status.conditions, types::READY));
+    }
+    let omitted = chosen.len().saturating_sub(MAX_ENTRIES);
+    chosen.truncate(MAX_ENTRIES);
+    let before: BTreeMap<(&str, Option<i32>, Option<&str>), &AttachmentEntry> = previous
+        .attachments
+        .iter()
+        .map(|entry| ((entry.instance_id.as_str(), entry.device_index, entry.subnet_id.as_deref()), entry))
+        .collect();
+    let list = chosen.into_iter().map(|held| {
+        let mut entry = entry(held, mtu);
+        let key = (entry.instance_id.as_str(), entry.device_index, entry.subnet_id.as_deref());
+        entry.last_updated = match before.get(&key) {
+            Some(old) if AttachmentEntry { last_updated: None, ..(*old).clone() } == entry => old.last_updated.clone(),
+            _ => Some(Time(now.round(jiff::Unit::Second).unwrap_or(now))),
+        };
+        entry
+    });
+    (list.collect(), omitted)
+}
+
+fn entry(held: &Held, mtu: Option<i32>) -> AttachmentEntry {
+    AttachmentEntry {
+        node_id: held.node.clone(),
+        instance_id: held.instance.as_ref().map(ToString::to_string).unwrap_or_default(),
+        eni_id: held.status.eni_id.clone().unwrap_or_default(),
+        attachment_id: held.status.attachment_id.clone().unwrap_or_default(),
+        subnet_id: Some(held.request.subnet_id.clone()),
+        subnet_cidr: held.request.subnet_cidr.clone(),
+        mtu,
+        device_index: Some(held.request.device_index),
+        status: match held.status.phase {
+            Phase::Pending => "pending",
+            Phase::Attaching => "attaching",
+            Phase::Attached if held.deleting.is_some() => "detaching",
+            Phase::Attached => "attached",
+            Phase::Blocked => "blocked",
+            Phase::Detaching => "detaching",
+            Phase::Deleting => "deleting",
+        }
+        .to_owned(),
+        last_updated: None,
+        dpdk_bound: None,
+        dpdk_driver: None,
+        dpdk_resource_name: None,
+        dpdk_pci_address: None,
+    }
+}

@@ -1,0 +1,88 @@
+//! An ENIAttachment, parsed once.
+
+use crate::errors::Call;
+use jiff::Timestamp;
+use multi_eni_api::ids::{EniId, InstanceId};
+use multi_eni_api::names::ENIATTACHMENT_FINALIZER;
+use multi_eni_api::{ENIAttachment, EniAttachmentStatus, EniRequest};
+
+/// An ENIAttachment as the decisions see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Since when it is being deleted.
+    pub deleting: Option<Timestamp>,
+    /// It carries our finalizer.
+    pub guarded: bool,
+    /// The Node's name.
+    pub node: String,
+    /// The instance: None if the stored text is not an instance ID, which only another writer can bring about.
+    pub instance: Option<InstanceId>,
+    /// The NodeENI's name.
+    pub nodeeni: String,
+    /// The NodeENI's UID.
+    pub nodeeni_uid: String,
+    /// The frozen request.
+    pub request: EniRequest,
+    /// MTU for the node's half.
+    pub mtu: Option<i32>,
+    /// Since when its node no longer asks for it.
+    pub deselected_since: Option<Timestamp>,
+    /// What was last reported.
+    pub status: EniAttachmentStatus,
+}
+
+impl Held {
+    /// Reads an ENIAttachment.
+    pub fn read(object: &ENIAttachment) -> Self {
+        let (meta, spec) = (&object.metadata, &object.spec);
+        Self {
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
+            deleting: meta.deletion_timestamp.as_ref().map(|t| t.0),
+            guarded: meta.finalizers.iter().flatten().any(|f| f == ENIATTACHMENT_FINALIZER),
+            node: spec.node_name.clone(),
+            instance: InstanceId::parse(&spec.instance_id).ok(),
+            nodeeni: spec.node_eni_name.clone(),
+            nodeeni_uid: spec.node_eni_uid.clone(),
+            request: spec.request.clone(),
+            mtu: spec.mtu,
+            deselected_since: spec.deselected_since.as_ref().map(|t| t.0),
+            status: object.status.clone().unwrap_or_default(),
+        }
+    }
+
+    /// The ENI that the status names.
+    pub fn eni(&self) -> Option<EniId> {
+        self.status.eni_id.as_deref().and_then(|id| EniId::parse(id).ok())
+    }
+
+    /// Its slot: (network card, device index).
+    pub fn slot(&self) -> (i32, i32) {
+        (self.request.network_card_index, self.request.device_index)
+    }
+
+    /// The action of the last recorded error, if one stands.
+    pub fn failed_call(&self) -> Option<Call> {
+        self.status.last_error.as_ref().and_then(|error| Call::named(&error.action))
+    }
+
+    /// Nothing of it was ever made, and the reason stands in the status.
+    pub fn never_created(&self) -> bool {
+        self.status.eni_id.is_none() && self.failed_call() == Some(Call::Create)
+    }
+
+    /// The status says that its ENI vanished from EC2.
+    pub fn lost(&self) -> bool {
+        self.status.last_error.as_ref().is_some_and(|error| error.code == ENI_LOST)
+    }
+}
+
+/// Code of ours in `lastError`: EC2 no longer knows the ENI, though nobody here deleted it.
+pub const ENI_LOST: &str = "ENILost";

@@ -1,0 +1,173 @@
+//! `step`: one ENIAttachment, what EC2 shows of it, and the clock → the one next action, or what it waits for.
+//!
+//! The way in: Create → Attach → (settled; deleteOnTermination and other attributes repaired off the path).
+//! The way out: Detach → Delete → finalizer away. Every case says why, as data.
+
+mod arriving;
+mod leaving;
+mod record;
+mod retry;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use record::Report;
+pub use retry::{Failure, Memory};
+
+use crate::facts::{Cluster, EniSeen, InstanceLook, Sight};
+use crate::held::Held;
+use crate::intent::Ask;
+use crate::settings::Settings;
+use jiff::Timestamp;
+use multi_eni_api::EniAttachmentStatus;
+use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId};
+use std::collections::BTreeMap;
+
+/// Everything that one step depends on.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// Who we are.
+    pub cluster: &'a Cluster,
+    /// The attachment.
+    pub held: &'a Held,
+    /// What EC2 shows of it.
+    pub sight: &'a Sight,
+    /// What its NodeENI asks for now: what can be changed in place. None if that cannot be known: nothing is changed.
+    pub ask: Option<&'a Ask>,
+    /// Its Node has a deletionTimestamp or is gone.
+    pub node_leaving: bool,
+    /// The instance's state, if it was looked at.
+    pub instance: Option<InstanceLook>,
+    /// What this process remembers of its own calls.
+    pub memory: &'a Memory,
+    /// Graces.
+    pub settings: &'a Settings,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// The one next thing to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// CreateNetworkInterface, with this token and all tags.
+    Create {
+        /// ClientToken.
+        token: String,
+        /// All tags, the user's and ours.
+        tags: BTreeMap<String, String>,
+    },
+    /// AttachNetworkInterface.
+    Attach {
+        /// The ENI.
+        eni: EniId,
+        /// The instance.
+        instance: InstanceId,
+        /// Network card.
+        card: i32,
+        /// Device index.
+        index: i32,
+    },
+    /// ModifyNetworkInterfaceAttribute or CreateTags: repair in place.
+    Modify {
+        /// The ENI.
+        eni: EniId,
+        /// What.
+        change: Change,
+    },
+    /// DetachNetworkInterface.
+    Detach {
+        /// The ENI.
+        eni: EniId,
+        /// EC2's attachment ID.
+        attachment: String,
+        /// By force: a last resort.
+        force: bool,
+    },
+    /// DeleteNetworkInterface.
+    Delete {
+        /// The ENI.
+        eni: EniId,
+    },
+    /// Begin the next Create attempt: its number is stored before it is made.
+    NextAttempt,
+    /// EC2 is clean: remove the finalizer.
+    Release,
+    /// Look on EC2 by the ENIAttachment's UID tag.
+    LookByTag,
+    /// Look on EC2 by the ENI's ID.
+    LookById(EniId),
+    /// Look at the instance's state.
+    LookAtState(InstanceId),
+    /// Look at what is on the instance: its slot was said to be taken.
+    LookAtInstance(InstanceId),
+    /// Nothing now.
+    Wait,
+    /// Nothing at all: it is as it should be.
+    Settled,
+}
+
+/// One change in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The attachment's deleteOnTermination.
+    DeleteOnTermination {
+        /// EC2's attachment ID.
+        attachment: String,
+        /// To this.
+        value: bool,
+    },
+    /// Security groups.
+    Groups(Vec<SecurityGroupId>),
+    /// Description.
+    Description(String),
+    /// Source/destination check.
+    SourceDestCheck(bool),
+    /// Tags to set.
+    Tags(BTreeMap<String, String>),
+}
+
+/// The decision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The next thing to do.
+    pub action: Action,
+    /// The status as it should read now.
+    pub status: EniAttachmentStatus,
+    /// When to step again, if nothing changes before.
+    pub recheck: Option<Timestamp>,
+}
+
+/// Decides the next step.
+pub fn step(input: Input<'_>) -> Step {
+    let (action, report) = match input.held.deleting {
+        None => arriving::next(&input),
+        Some(_) if !input.held.guarded => {
+            (Action::Wait, Report::leaving("waits for the API server to remove the object"))
+        }
+        Some(since) => leaving::next(&input, since),
+    };
+    record::complete(&input, action, report)
+}
+
+/// All tags of an ENI: the user's, and ours, which win.
+pub fn tags(cluster: &Cluster, held: &Held) -> BTreeMap<String, String> {
+    use multi_eni_api::names as n;
+    let mut tags = held.request.tags.clone();
+    let ours = [
+        (n::TAG_CLUSTER, cluster.uid.as_str()),
+        (n::TAG_CLUSTER_NAME, cluster.name.as_str()),
+        (n::TAG_NODEENI, held.nodeeni.as_str()),
+        (n::TAG_NODEENI_UID, held.nodeeni_uid.as_str()),
+        (n::TAG_NODE, held.node.as_str()),
+        (n::TAG_ATTACHMENT_UID, held.uid.as_str()),
+        (n::TAG_NO_MANAGE, "true"),
+    ];
+    tags.entry("Name".to_owned()).or_insert_with(|| format!("{}-{}", held.nodeeni, held.node));
+    // EC2 allows 256 characters in a value; Kubernetes' names have at most 253.
+    tags.extend(ours.map(|(key, value)| (key.to_owned(), value.chars().take(256).collect())));
+    tags
+}
+
+/// Whether the tags say that this ENI is this attachment's: only then is it ever changed.
+fn is_ours(input: &Input<'_>, eni: &EniSeen) -> bool {
+    eni.is_of(input.cluster) && eni.attachment_uid() == Some(input.held.uid.as_str())
+}

@@ -1,0 +1,206 @@
+//! The way in: an attachment that is wanted.
+
+use super::retry::{not_before, past_lag};
+use super::{Action, Change, Input, Report, is_ours, tags};
+use crate::errors::{Call, Class};
+use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::SecurityGroupId;
+use multi_eni_api::names::client_token;
+
+pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
+    if !input.held.guarded {
+        return (Action::Wait, Report::pending("has no finalizer: somebody removed it, so nothing is made for it"));
+    }
+    match input.sight {
+        Sight::Blind => (Action::Wait, Report::pending("waits for the first look at EC2")),
+        Sight::Absent { by_tag, by_id, .. } => match input.held.eni() {
+            Some(eni) => lost(input, eni, *by_id),
+            None => create(input, *by_tag),
+        },
+        Sight::Seen(eni) if !is_ours(input, eni) => {
+            let message = format!(
+                "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or delete the ENI by hand",
+                eni.id
+            );
+            (Action::Wait, Report::blocked(eni, "TagsRemoved", message))
+        }
+        Sight::Seen(eni) => match &eni.attachment {
+            None => attach(input, eni),
+            Some(at) => attached(input, eni, at),
+        },
+    }
+}
+
+/// Create, within the time in which its token is safe; after that only once it is sure that nothing exists.
+fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
+    let report = match &input.memory.failure {
+        Some(failure) if failure.call == Call::Create => Report::create_failed(failure),
+        _ => Report::pending("the ENI is being created"),
+    };
+    if input.node_leaving {
+        return (Action::Wait, Report::pending("the Node is going: nothing new is created for it"));
+    }
+    if let Some(at) = not_before(input, Call::Create) {
+        return (Action::Wait, report.until(at));
+    }
+    let status = &input.held.status;
+    let mismatch =
+        input.memory.failure.as_ref().is_some_and(|f| f.call == Call::Create && f.class == Class::TokenMismatch);
+    let began = match (&status.attempt_started_at, status.attempt) {
+        (Some(at), 1..) => at.0,
+        _ => input.held.created,
+    };
+    let token_safe = began.saturating_add(input.settings.token_lifetime).is_ok_and(|end| input.now < end);
+    if !token_safe || mismatch || input.memory.create_unknown.is_some_and(|_| limit_stands(input)) {
+        // The token can no longer tell; EC2's own view must.
+        if let Some(since) = input.memory.may_exist_since(input.held) {
+            if !past_lag(input, by_tag, since) {
+                let at = since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
+                let report = report.or_message("looks on EC2 for an ENI that an earlier attempt may have made");
+                return if input.now >= at { (Action::LookByTag, report) } else { (Action::Wait, report.until(at)) };
+            }
+        }
+        if !token_safe || mismatch {
+            return (Action::NextAttempt, report);
+        }
+    }
+    let token = client_token(&input.held.uid, status.attempt);
+    (Action::Create { token, tags: tags(input.cluster, input.held) }, report)
+}
+
+fn limit_stands(input: &Input<'_>) -> bool {
+    input.memory.failure.as_ref().is_some_and(|f| f.call == Call::Create && f.class == Class::Limit)
+}
+
+/// The status names an ENI that is not seen: gone only if a look by its ID says so, since its tags may have been removed.
+fn lost(input: &Input<'_>, eni: multi_eni_api::ids::EniId, by_id: Option<Timestamp>) -> (Action, Report) {
+    // This process knows its own calls; a call by an earlier one ended when it stopped acting.
+    let credible = by_id.is_some_and(|look| past_lag(input, look, input.memory.acting_since));
+    if credible {
+        return (Action::Wait, Report::lost(&eni));
+    }
+    let report = Report::looking(format!("{eni} is not to be seen on EC2: looks for it by its ID"));
+    let sure_from = input.memory.acting_since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
+    if input.now < sure_from { (Action::Wait, report.until(sure_from)) } else { (Action::LookById(eni), report) }
+}
+
+/// Available: attach it.
+fn attach(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
+    let Some(instance) = input.held.instance.clone() else {
+        return (
+            Action::Wait,
+            Report::blocked(eni, "BadInstanceID", "spec.instanceID is not an instance ID".to_owned()),
+        );
+    };
+    let (card, index) = input.held.slot();
+    if input.node_leaving {
+        return (Action::Wait, Report::attaching(eni, "the Node is going: nothing new is attached to it".to_owned()));
+    }
+    let attach = Action::Attach { eni: eni.id.clone(), instance, card, index };
+    if let Some(failure) = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Attach) {
+        let report = Report::attach_failed(eni, failure, index);
+        // "In use", "slot taken", "not found", or no answer: what the ENI shows after the error decides first.
+        let ask_ec2 = match failure.class {
+            Class::SlotTaken | Class::AlreadySo | Class::EniNotFound | Class::Unknown => eni.as_of <= failure.at,
+            _ => false,
+        };
+        return match not_before(input, Call::Attach) {
+            _ if ask_ec2
+                && input.now >= failure.at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX) =>
+            {
+                (Action::LookById(eni.id.clone()), report)
+            }
+            Some(at) if ask_ec2 => (
+                Action::Wait,
+                report.until(at.min(failure.at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(at))),
+            ),
+            Some(at) => (Action::Wait, report.until(at)),
+            None => (attach, report),
+        };
+    }
+    let report = Report::attaching(eni, format!("{} is being attached at device index {index}", eni.id));
+    (attach, report)
+}
+
+fn attached(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, Report) {
+    let (card, index) = input.held.slot();
+    if at.instance != input.held.instance || (at.card, at.index) != (card, index) {
+        let place = at.instance.as_ref().map_or_else(|| "another account's instance".to_owned(), ToString::to_string);
+        let message = format!(
+            "somebody attached {} to {place} at device index {}; it is not taken back: detach it there, and it is attached here again",
+            eni.id, at.index
+        );
+        return (Action::Wait, Report::blocked(eni, "AttachedElsewhere", message));
+    }
+    match at.state {
+        AttachmentState::Attaching => attaching(input, eni, at),
+        AttachmentState::Detaching => (
+            Action::Wait,
+            Report::attaching(eni, format!("{} is being detached by somebody: waits for the end", eni.id)),
+        ),
+        AttachmentState::Attached => match repair(input, eni, at) {
+            None => (Action::Settled, Report::ready(eni, at, None)),
+            Some(change) => {
+                let call = if matches!(change, Change::Tags(_)) { Call::Tag } else { Call::Modify };
+                let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call);
+                let report = Report::ready(eni, at, failure);
+                match not_before(input, call) {
+                    Some(at) => (Action::Wait, report.until(at)),
+                    None => (Action::Modify { eni: eni.id.clone(), change }, report),
+                }
+            }
+        },
+    }
+}
+
+/// EC2 does not say how long attaching may take: commonly seconds, rarely minutes, sometimes for ever.
+fn attaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, Report) {
+    let settings = input.settings;
+    let end = |wait| at.since.saturating_add(wait).unwrap_or(Timestamp::MAX);
+    let usual = Report::attaching(eni, format!("EC2 is attaching {} at device index {}", eni.id, at.index));
+    let stuck = Report::stuck(
+        eni,
+        format!("EC2 has been attaching {} since {}: it is detached and tried again if this lasts", eni.id, at.since),
+    );
+    if input.now < end(settings.attaching_warn) {
+        return (Action::Wait, usual.until(end(settings.attaching_warn)));
+    }
+    if input.now < end(settings.attaching_detach) {
+        return (Action::Wait, stuck.until(end(settings.attaching_detach)));
+    }
+    let force = input.now >= end(settings.force_detach);
+    match not_before(input, Call::Detach) {
+        Some(at) if !force => (Action::Wait, stuck.until(at)),
+        _ => (Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force }, stuck),
+    }
+}
+
+/// What differs from what its NodeENI asks for and can be changed in place: one at a time.
+fn repair(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> Option<Change> {
+    let ask = input.ask?;
+    if at.delete_on_termination != ask.delete_on_termination {
+        return Some(Change::DeleteOnTermination { attachment: at.id.clone(), value: ask.delete_on_termination });
+    }
+    // Names were resolved when the object was made; IDs can be compared as they are.
+    if ask.group_names.is_empty() && !ask.groups.is_empty() {
+        let mut groups: Vec<SecurityGroupId> = ask.groups.clone();
+        groups.sort();
+        if eni.groups != groups {
+            return Some(Change::Groups(groups));
+        }
+    }
+    if !ask.description.is_empty() && eni.description != ask.description {
+        return Some(Change::Description(ask.description.clone()));
+    }
+    if eni.source_dest_check != ask.source_dest_check {
+        return Some(Change::SourceDestCheck(ask.source_dest_check));
+    }
+    let wanted = tags(input.cluster, input.held).into_iter().chain(ask.tags.clone());
+    let missing: std::collections::BTreeMap<_, _> =
+        wanted.filter(|(key, value)| eni.tags.get(key) != Some(value)).collect();
+    // What the user's own tags say now wins over what was frozen.
+    let missing: std::collections::BTreeMap<_, _> =
+        missing.into_iter().filter(|(key, value)| ask.tags.get(key).is_none_or(|now| now == value)).collect();
+    (!missing.is_empty()).then_some(Change::Tags(missing))
+}

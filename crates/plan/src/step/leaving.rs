@@ -1,0 +1,102 @@
+//! The way out: an attachment that is being deleted. The finalizer stays until EC2 confirms that the ENI is gone.
+
+use super::retry::{not_before, past_lag};
+use super::{Action, Input, Report, is_ours};
+use crate::errors::Call;
+use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
+use jiff::Timestamp;
+
+pub(super) fn next(input: &Input<'_>, since: Timestamp) -> (Action, Report) {
+    match input.sight {
+        Sight::Blind => (Action::Wait, Report::leaving("waits for the first look at EC2")),
+        Sight::Absent { deleted: Some(_), .. } => (Action::Release, Report::leaving("the ENI is deleted")),
+        Sight::Absent { by_tag, by_id, deleted: None } => absent(input, *by_tag, *by_id),
+        Sight::Seen(eni) if !is_ours(input, eni) => {
+            let message = format!(
+                "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or detach and delete the ENI by hand",
+                eni.id
+            );
+            (Action::Wait, Report::blocked(eni, "TagsRemoved", message))
+        }
+        Sight::Seen(eni) => match &eni.attachment {
+            None => delete(input, eni),
+            Some(at) => detach(input, eni, at, since),
+        },
+    }
+}
+
+/// Not seen. With an ENI in the status a look by its ID decides; without one, a look by tag that began long enough
+/// after the last Create that anybody can have sent.
+fn absent(input: &Input<'_>, by_tag: Timestamp, by_id: Option<Timestamp>) -> (Action, Report) {
+    let held = input.held;
+    let unseen_since = input.memory.may_exist_since(held);
+    let sure = |look: Timestamp| unseen_since.is_none_or(|since| past_lag(input, look, since));
+    let (is_sure, look) = match held.eni() {
+        Some(eni) => (by_id.is_some_and(sure), Action::LookById(eni)),
+        None => (sure(by_tag), Action::LookByTag),
+    };
+    if is_sure {
+        return (Action::Release, Report::leaving("EC2 shows no ENI of it"));
+    }
+    let from =
+        unseen_since.map_or(input.now, |since| since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX));
+    let report = Report::leaving("makes sure that no ENI of it is left on EC2");
+    if input.now >= from { (look, report) } else { (Action::Wait, report.until(from)) }
+}
+
+fn delete(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
+    let report = Report::deleting(eni, input.memory.failure.as_ref().filter(|f| f.call == Call::Delete));
+    match not_before(input, Call::Delete) {
+        Some(at) => (Action::Wait, report.until(at)),
+        None => (Action::Delete { eni: eni.id.clone() }, report),
+    }
+}
+
+fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestamp) -> (Action, Report) {
+    if at.instance != input.held.instance {
+        let place = at.instance.as_ref().map_or_else(|| "another account's instance".to_owned(), ToString::to_string);
+        let message = format!(
+            "somebody attached {} to {place}: it is not detached there; detach it by hand, and it is deleted",
+            eni.id
+        );
+        return (Action::Wait, Report::blocked(eni, "AttachedElsewhere", message));
+    }
+    if input.instance.is_some_and(|look| look.state.is_gone()) {
+        // EC2 detaches by itself; what survives is seen as available and deleted.
+        return (
+            Action::Wait,
+            Report::detaching(eni, "the instance is terminated: waits for EC2 to let go of the ENI".to_owned()),
+        );
+    }
+    let settings = input.settings;
+    let failure = input.memory.failure.as_ref().filter(|f| f.call == Call::Detach);
+    let begun = if at.state == AttachmentState::Detaching { at.since } else { since };
+    let force_at = begun.saturating_add(settings.force_detach).unwrap_or(Timestamp::MAX);
+    let force = input.now >= force_at;
+    let call = |force| Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force };
+    let report = match failure {
+        Some(failure) => Report::detach_failed(eni, failure),
+        None => Report::detaching(eni, format!("EC2 is detaching {}", eni.id)),
+    };
+    if force {
+        return match not_before(input, Call::Detach) {
+            Some(again) => (Action::Wait, report.until(again)),
+            None => (call(true), report),
+        };
+    }
+    match at.state {
+        AttachmentState::Detaching => (Action::Wait, report.until(force_at)),
+        AttachmentState::Attaching => {
+            // A young attachment is let arrive first: EC2 refuses to detach it, and forcing it may cost the index.
+            let patience = at.since.saturating_add(settings.attaching_detach).unwrap_or(Timestamp::MAX);
+            if input.now < patience {
+                let message = format!("{} is still being attached: it is detached as soon as it has arrived", eni.id);
+                return (Action::Wait, Report::detaching(eni, message).until(patience));
+            }
+            not_before(input, Call::Detach)
+                .map_or((call(false), report.clone()), |again| (Action::Wait, report.until(again)))
+        }
+        AttachmentState::Attached => not_before(input, Call::Detach)
+            .map_or((call(false), report.clone()), |again| (Action::Wait, report.until(again))),
+    }
+}

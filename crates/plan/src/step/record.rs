@@ -1,0 +1,251 @@
+//! What a step reports: phase and conditions, in words that a person can act on.
+
+use super::retry::Failure;
+use super::{Action, Input, Step};
+use crate::errors::{Call, Class};
+use crate::facts::{EniSeen, SeenAttachment, Sight};
+use crate::held::ENI_LOST;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use multi_eni_api::conditions::{self, Wanted, types};
+use multi_eni_api::eniattachment::{LastError, Phase};
+use multi_eni_api::ids::EniId;
+
+/// A step's account of the attachment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    phase: Phase,
+    reason: String,
+    message: String,
+    attached: bool,
+    error: Option<LastError>,
+    until: Option<Timestamp>,
+}
+
+impl Report {
+    fn new(phase: Phase, reason: &str, message: impl Into<String>) -> Self {
+        Self { phase, reason: reason.to_owned(), message: message.into(), attached: false, error: None, until: None }
+    }
+
+    pub(super) fn pending(message: &str) -> Self {
+        Self::new(Phase::Pending, "Creating", message)
+    }
+
+    pub(super) fn looking(message: String) -> Self {
+        Self::new(Phase::Pending, "Looking", message)
+    }
+
+    pub(super) fn attaching(_eni: &EniSeen, message: String) -> Self {
+        Self::new(Phase::Attaching, "Attaching", message)
+    }
+
+    pub(super) fn stuck(_eni: &EniSeen, message: String) -> Self {
+        Self::new(Phase::Attaching, "StuckAttaching", message)
+    }
+
+    pub(super) fn leaving(message: &str) -> Self {
+        Self::new(Phase::Deleting, "Deleting", message)
+    }
+
+    pub(super) fn detaching(_eni: &EniSeen, message: String) -> Self {
+        Self::new(Phase::Detaching, "Detaching", message)
+    }
+
+    pub(super) fn blocked(_eni: &EniSeen, reason: &str, message: String) -> Self {
+        Self::new(Phase::Blocked, reason, message)
+    }
+
+    pub(super) fn ready(eni: &EniSeen, at: &SeenAttachment, failure: Option<&Failure>) -> Self {
+        let message = format!("{} is attached at device index {} on network card {}", eni.id, at.index, at.card);
+        let mut report = Self::new(Phase::Attached, "Attached", message);
+        report.attached = true;
+        if let Some(failure) = failure {
+            report.message = format!("{}; {}", report.message, advice(failure));
+            report.error = Some(recorded(failure));
+        }
+        report
+    }
+
+    pub(super) fn lost(eni: &EniId) -> Self {
+        let mut report = Self::new(
+            Phase::Blocked,
+            ENI_LOST,
+            format!("{eni} was deleted on EC2 by somebody else: a new one is made in its place"),
+        );
+        let message = report.message.clone();
+        report.error = Some(LastError {
+            action: Call::Describe.action().to_owned(),
+            code: ENI_LOST.to_owned(),
+            message,
+            at: None,
+            count: 1,
+        });
+        report
+    }
+
+    pub(super) fn create_failed(failure: &Failure) -> Self {
+        Self::failed(Phase::Pending, "Creating", failure)
+    }
+
+    pub(super) fn attach_failed(_eni: &EniSeen, failure: &Failure, _index: i32) -> Self {
+        Self::failed(Phase::Attaching, "Attaching", failure)
+    }
+
+    pub(super) fn detach_failed(_eni: &EniSeen, failure: &Failure) -> Self {
+        Self::failed(Phase::Detaching, "Detaching", failure)
+    }
+
+    pub(super) fn deleting(eni: &EniSeen, failure: Option<&Failure>) -> Self {
+        match failure {
+            Some(failure) => Self::failed(Phase::Deleting, "Deleting", failure),
+            None => Self::new(Phase::Deleting, "Deleting", format!("{} is detached and being deleted", eni.id)),
+        }
+    }
+
+    /// A failure that ends by itself keeps the phase; one that needs a person is Blocked.
+    fn failed(phase: Phase, passing: &str, failure: &Failure) -> Self {
+        let blocked = needs_a_person(failure);
+        let mut report = Self::new(
+            if blocked { Phase::Blocked } else { phase },
+            if blocked { reason(failure) } else { passing },
+            advice(failure),
+        );
+        report.error = Some(recorded(failure));
+        report
+    }
+
+    pub(super) fn until(mut self, at: Timestamp) -> Self {
+        self.until = Some(self.until.map_or(at, |earlier| earlier.min(at)));
+        self
+    }
+
+    pub(super) fn or_message(mut self, message: &str) -> Self {
+        if self.error.is_none() {
+            self.message = message.to_owned();
+        }
+        self
+    }
+}
+
+fn recorded(failure: &Failure) -> LastError {
+    LastError {
+        action: failure.call.action().to_owned(),
+        code: failure.code.clone(),
+        message: failure.message.clone(),
+        // Whole seconds, as the API server keeps them: else every write would differ from what is read back.
+        at: Some(Time(failure.at.round(jiff::Unit::Second).unwrap_or(failure.at))),
+        // Counts move for ever while retrying; the status keeps the beginning so that retries cost no writes.
+        count: failure.count.min(3),
+    }
+}
+
+/// Whether somebody must act before it can work.
+pub(crate) fn needs_a_person(failure: &Failure) -> bool {
+    match failure.class {
+        Class::Retry | Class::Throttled | Class::Unknown | Class::AlreadySo | Class::Wait | Class::EniNotFound => false,
+        Class::TokenMismatch | Class::InstanceState => false,
+        Class::InstanceNotFound | Class::ReferenceNotFound => failure.count > 3,
+        Class::SlotTaken | Class::Limit | Class::SubnetFull | Class::Credentials | Class::Unauthorized => true,
+        Class::Blocked | Class::Permanent => true,
+    }
+}
+
+fn reason(failure: &Failure) -> &'static str {
+    match failure.class {
+        Class::SlotTaken => "DeviceIndexTaken",
+        Class::Limit => "LimitExceeded",
+        Class::SubnetFull => "SubnetFull",
+        Class::Credentials => "Credentials",
+        Class::Unauthorized => "Unauthorized",
+        Class::ReferenceNotFound => "ReferenceNotFound",
+        Class::InstanceNotFound => "InstanceNotFound",
+        Class::Permanent => "Refused",
+        Class::Retry | Class::Throttled | Class::Unknown | Class::AlreadySo | Class::Wait => "Retrying",
+        Class::EniNotFound | Class::InstanceState | Class::TokenMismatch => "Retrying",
+        Class::Blocked => "Blocked",
+    }
+}
+
+/// What happened, and what to do.
+fn advice(failure: &Failure) -> String {
+    let Failure { call, class, code, message, .. } = failure;
+    let action = call.action();
+    let said = format!("{action} answered {code}: {}", message.trim_end_matches('.'));
+    match class {
+        Class::Unauthorized => format!("{said}. Allow the controller's IAM role ec2:{action}"),
+        Class::Credentials if code == "NotSent" => {
+            format!("{action} was {message}. Check the controller's AWS credentials, Region and network")
+        }
+        Class::Credentials => format!("{said}. Check the controller's AWS credentials"),
+        Class::SubnetFull => format!("{said}. Free addresses in the subnet or add another subnet of the zone"),
+        Class::Limit => format!("{said}. Raise the quota of network interfaces of the Region, or delete unused ones"),
+        Class::ReferenceNotFound => format!("{said}. Correct the NodeENI, or create what it names"),
+        Class::SlotTaken => format!("{said}. Use another deviceIndex, or free this one"),
+        Class::Permanent => format!("{said}. Correct the NodeENI"),
+        Class::InstanceNotFound => format!("{said}. The Node's providerID names an instance that EC2 does not know"),
+        Class::Unknown => format!("{action} got no answer ({message}): looks what became of it"),
+        Class::Throttled => format!("{action} is throttled by EC2: tried again when its budget allows"),
+        Class::Blocked => format!("{said}. Tried again slowly"),
+        Class::Retry
+        | Class::AlreadySo
+        | Class::Wait
+        | Class::EniNotFound
+        | Class::InstanceState
+        | Class::TokenMismatch => {
+            format!("{said}. Tried again")
+        }
+    }
+}
+
+/// Makes the status that should stand with this step.
+pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Step {
+    let mut status = input.held.status.clone();
+    let Report { phase, reason, message, attached, error, until } = report;
+    status.phase = phase;
+    status.last_error = error.map(|mut error| {
+        // Our own words get the time of their first writing.
+        if error.at.is_none() {
+            error.at = match &input.held.status.last_error {
+                Some(previous) if previous.code == error.code => previous.at.clone(),
+                _ => Some(Time(input.now.round(jiff::Unit::Second).unwrap_or(input.now))),
+            };
+        }
+        error
+    });
+    if let Sight::Seen(eni) = input.sight {
+        status.eni_id = Some(eni.id.to_string());
+        status.mac_address = Some(eni.mac.clone()).filter(|mac| !mac.is_empty());
+        status.private_ips = eni.private_ips.clone();
+        status.attachment_id = eni.attachment.as_ref().map(|at| at.id.clone());
+    }
+    let created = status.eni_id.is_some() && phase_has_eni(input);
+    let word = if created { "Created" } else { reason.as_str() };
+    let created = Wanted::new(
+        types::CREATED,
+        created,
+        word,
+        if created { "the ENI exists on EC2".to_owned() } else { message.clone() },
+    );
+    let ready = attached && input.held.deleting.is_none();
+    for wanted in [
+        created,
+        Wanted::new(types::ATTACHED, attached, reason.clone(), message.clone()),
+        Wanted::new(types::READY, ready, if ready { "Ready".to_owned() } else { reason }, message),
+    ] {
+        conditions::set(&mut status.conditions, wanted, None, input.now);
+    }
+    if action == Action::NextAttempt {
+        // Stored before the call is made, so that no two processes ever use one token for two meanings.
+        status.attempt = status.attempt.saturating_add(1);
+        status.attempt_started_at = Some(Time(input.now));
+    }
+    Step { action, status, recheck: until }
+}
+
+fn phase_has_eni(input: &Input<'_>) -> bool {
+    match input.sight {
+        Sight::Seen(_) => true,
+        Sight::Blind => input.held.status.eni_id.is_some(),
+        Sight::Absent { .. } => false,
+    }
+}

@@ -1,0 +1,265 @@
+use super::*;
+use crate::assign::tests::{at, held as new_held};
+use crate::errors::{Call, CallError};
+use crate::facts::{AttachmentState, SeenAttachment};
+use crate::intent::Intent;
+use multi_eni_api::conditions::{is_true, types};
+use multi_eni_api::eniattachment::Phase;
+use multi_eni_api::ids::SubnetId;
+use multi_eni_api::{NodeENI, NodeEniSpec, names};
+
+pub(crate) fn attachment(state: AttachmentState) -> SeenAttachment {
+    SeenAttachment {
+        id: "eni-attach-1".into(),
+        instance: InstanceId::parse("i-0123456789abcdef0").ok(),
+        card: 0,
+        index: 1,
+        state,
+        since: at(0),
+        delete_on_termination: true,
+    }
+}
+
+pub(crate) fn eni(n: u32) -> EniSeen {
+    EniSeen {
+        id: EniId::parse(&format!("eni-{n:017x}")).unwrap(),
+        subnet: SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap(),
+        vpc: "vpc-1".into(),
+        zone: "z1".into(),
+        mac: "02:00:00:00:00:01".into(),
+        private_ips: vec!["10.0.0.5".into()],
+        groups: vec![],
+        description: String::new(),
+        source_dest_check: true,
+        tags: tags(&cluster(), &new_held("n0", 1, false)),
+        attachment: None,
+        as_of: at(0),
+        last_call: None,
+    }
+}
+
+fn cluster() -> Cluster {
+    Cluster { uid: "cluster".into(), name: "cluster".into() }
+}
+
+struct World {
+    held: Held,
+    sight: Sight,
+    ask: Ask,
+    memory: Memory,
+    instance: Option<InstanceLook>,
+    node_leaving: bool,
+    now: Timestamp,
+}
+
+impl World {
+    /// A leader since 10 s; the attachment made at 20 s, so all its calls are this process's.
+    fn new(sight: Sight) -> Self {
+        let spec = NodeEniSpec {
+            node_selector: [("a".to_owned(), "b".to_owned())].into(),
+            subnet_id: Some("subnet-0f59b4f14737be9ad".into()),
+            device_index: 1,
+            delete_on_termination: true,
+            ..Default::default()
+        };
+        let mut held = new_held("n0", 1, false);
+        held.created = at(20);
+        Self {
+            memory: Memory::begin(at(10), &held),
+            held,
+            sight,
+            ask: Intent::read(&NodeENI::new("a", spec)).ask.unwrap(),
+            instance: None,
+            node_leaving: false,
+            now: at(30),
+        }
+    }
+
+    fn step(&self) -> Step {
+        step(Input {
+            cluster: &cluster(),
+            held: &self.held,
+            sight: &self.sight,
+            ask: Some(&self.ask),
+            node_leaving: self.node_leaving,
+            instance: self.instance,
+            memory: &self.memory,
+            settings: &crate::settings::Settings::default(),
+            now: self.now,
+        })
+    }
+
+    fn fail(&mut self, call: Call, code: &str, message: &str) {
+        let error = CallError::Answered { code: code.into(), message: message.into() };
+        self.memory.failed(call, &error, self.now, self.now);
+    }
+}
+
+fn absent(by_tag: i64) -> Sight {
+    Sight::Absent { by_tag: at(by_tag), by_id: None, deleted: None }
+}
+
+fn seen(state: Option<AttachmentState>) -> Sight {
+    let mut eni = eni(1);
+    eni.attachment = state.map(attachment);
+    Sight::Seen(Box::new(eni))
+}
+
+#[test]
+fn the_way_in_is_create_attach_settled_and_ready_is_said_only_then() {
+    let mut world = World::new(absent(25));
+    let Action::Create { token, tags } = world.step().action else { panic!("{:?}", world.step()) };
+    assert_eq!(token, "uid-n0-1-0");
+    assert_eq!(tags[names::TAG_CLUSTER], "cluster");
+    assert_eq!(tags[names::TAG_ATTACHMENT_UID], "uid-n0-1");
+    world.sight = seen(None);
+    assert!(matches!(world.step().action, Action::Attach { index: 1, card: 0, .. }));
+    world.sight = seen(Some(AttachmentState::Attaching));
+    assert_eq!(world.step().action, Action::Wait);
+    assert!(!is_true(&world.step().status.conditions, types::READY));
+    world.sight = seen(Some(AttachmentState::Attached));
+    let step = world.step();
+    assert_eq!(step.action, Action::Settled);
+    assert!(is_true(&step.status.conditions, types::READY) && step.status.phase == Phase::Attached);
+    world.held.status = step.status.clone();
+    assert_eq!(world.step().status, step.status, "a second look writes nothing");
+}
+
+#[test]
+fn delete_on_termination_is_repaired_after_ready() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.ask.delete_on_termination = false;
+    let step = world.step();
+    assert!(
+        matches!(step.action, Action::Modify { change: Change::DeleteOnTermination { value: false, .. }, .. }),
+        "{step:?}"
+    );
+    assert!(is_true(&step.status.conditions, types::READY), "off the path to Ready");
+}
+
+#[test]
+fn blind_does_nothing_and_an_eni_without_our_tags_is_never_touched() {
+    assert_eq!(World::new(Sight::Blind).step().action, Action::Wait);
+    let mut theirs = eni(1);
+    theirs.tags.remove(names::TAG_CLUSTER);
+    let mut world = World::new(Sight::Seen(Box::new(theirs)));
+    assert_eq!(world.step().action, Action::Wait);
+    assert_eq!(world.step().status.phase, Phase::Blocked);
+    world.held.deleting = Some(at(25));
+    assert_eq!(world.step().action, Action::Wait);
+}
+
+#[test]
+fn a_lost_answer_repeats_the_token_within_the_hour_and_looks_twice_after_it() {
+    let mut world = World::new(absent(25));
+    world.memory.failed(Call::Create, &CallError::Unknown("timeout".into()), at(30), at(40));
+    world.now = at(45);
+    assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-0"));
+    world.now = at(4000);
+    assert_eq!(world.step().action, Action::LookByTag, "the token is too old to tell");
+    world.sight = absent(4000);
+    assert_eq!(world.step().action, Action::NextAttempt);
+    assert_eq!(world.step().status.attempt, 1);
+    world.held.status = world.step().status;
+    world.memory.create_unknown = None;
+    assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-1"));
+}
+
+#[test]
+fn what_cannot_work_is_not_tried_again_while_its_condition_stands() {
+    let mut world = World::new(absent(25));
+    world.fail(Call::Create, "InvalidParameterValue", "no");
+    world.now = at(300);
+    let step = world.step();
+    assert_eq!((step.action, step.status.phase), (Action::Wait, Phase::Blocked));
+    assert_eq!(step.status.last_error.unwrap().code, "InvalidParameterValue");
+    assert!(step.recheck.is_some_and(|at_| at_ > at(600)));
+    world.fail(Call::Create, "UnauthorizedOperation", "You are not authorized");
+    assert!(world.step().status.conditions.iter().any(|c| c.message.contains("ec2:CreateNetworkInterface")));
+}
+
+#[test]
+fn the_way_out_is_detach_delete_release() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.held.deleting = Some(at(25));
+    assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
+    world.sight = seen(Some(AttachmentState::Detaching));
+    assert_eq!(world.step().action, Action::Wait);
+    world.sight = seen(None);
+    assert!(matches!(world.step().action, Action::Delete { .. }));
+    world.sight = Sight::Absent { by_tag: at(0), by_id: None, deleted: Some(at(29)) };
+    assert_eq!(world.step().action, Action::Release);
+}
+
+#[test]
+fn a_young_attachment_is_not_detached_while_it_arrives_and_never_by_force() {
+    let mut world = World::new(seen(Some(AttachmentState::Attaching)));
+    world.held.deleting = Some(at(25));
+    for seconds in [30, 89, 299] {
+        world.now = at(seconds);
+        assert_eq!(world.step().action, Action::Wait, "{seconds}");
+    }
+    world.now = at(301);
+    assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
+    world.now = at(1000);
+    assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
+}
+
+#[test]
+fn stuck_attaching_is_said_at_90_s_detached_at_5_min_forced_at_15() {
+    let mut world = World::new(seen(Some(AttachmentState::Attaching)));
+    let reason =
+        |world: &World| world.step().status.conditions.iter().find(|c| c.type_ == types::READY).unwrap().reason.clone();
+    world.now = at(89);
+    assert_eq!((world.step().action, reason(&world).as_str()), (Action::Wait, "Attaching"));
+    world.now = at(90);
+    assert_eq!((world.step().action, reason(&world).as_str()), (Action::Wait, "StuckAttaching"));
+    world.now = at(300);
+    assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
+    world.now = at(900);
+    assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
+}
+
+#[test]
+fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
+    // Made before this process led: an earlier one may have sent its Create at the last moment.
+    let mut world = World::new(absent(25));
+    world.held.created = at(5);
+    world.held.deleting = Some(at(26));
+    assert_eq!(world.step().action, Action::Wait);
+    world.now = at(71);
+    assert_eq!(world.step().action, Action::LookByTag);
+    world.sight = absent(71);
+    assert_eq!(world.step().action, Action::Release);
+    // Made by this process, no Create sent: nothing can exist.
+    let mut own = World::new(absent(25));
+    own.held.deleting = Some(at(26));
+    assert_eq!(own.step().action, Action::Release);
+    own.memory.failed(Call::Create, &CallError::Unknown("timeout".into()), at(28), at(30));
+    assert_eq!(own.step().action, Action::Wait, "a Create of ours got no answer");
+}
+
+#[test]
+fn an_eni_attached_elsewhere_is_never_stolen_back() {
+    let mut moved = eni(1);
+    let mut at_ = attachment(AttachmentState::Attached);
+    at_.instance = InstanceId::parse("i-0fedcba9876543210").ok();
+    moved.attachment = Some(at_);
+    let mut world = World::new(Sight::Seen(Box::new(moved)));
+    assert_eq!((world.step().action, world.step().status.phase), (Action::Wait, Phase::Blocked));
+    world.held.deleting = Some(at(25));
+    assert_eq!(world.step().action, Action::Wait);
+}
+
+#[test]
+fn deleted_by_hand_is_believed_only_after_a_look_by_id() {
+    let mut world = World::new(absent(80));
+    world.held.status.eni_id = Some(eni(1).id.to_string());
+    world.now = at(100);
+    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    world.sight = Sight::Absent { by_tag: at(80), by_id: Some(at(100)), deleted: None };
+    let step = world.step();
+    assert_eq!(step.action, Action::Wait);
+    world.held.status = step.status;
+    assert!(world.held.lost());
+}
