@@ -1,0 +1,246 @@
+//! What stands between a request's object and the storage: types, preconditions, unknown fields, defaults, validation.
+
+use serde_json::{Value, json};
+
+use super::{
+    builtin, crd, metadata,
+    ownership::{Conflict, Operation},
+    prune,
+    resource::Resource,
+    state::State,
+    status::{Cause, StatusError},
+    validate,
+    write::{FieldValidation, Preconditions, WriteOptions},
+};
+
+/// An object that may be stored.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Pruned, defaulted, validated.
+    pub object: Value,
+    /// What the client should be told.
+    pub warnings: Vec<String>,
+}
+
+/// Prunes, defaults and validates.
+pub fn admit(
+    state: &State,
+    res: &Resource,
+    mut object: Value,
+    old: Option<&Value>,
+    options: &WriteOptions,
+) -> Result<Admitted, StatusError> {
+    let warnings = known_fields(res, &mut object, options)?;
+    if res.custom {
+        prune::default(&res.schema, &mut object);
+    }
+    builtin::default(res, &mut object);
+    crd::default(res, &mut object);
+
+    let mut causes = metadata::validate(res, &object, old);
+    causes.extend(builtin::validate(res, &object, old));
+    causes.extend(crd::validate(res, &object));
+    if res.custom {
+        if old.is_none() && crd::is_terminating(state, res) {
+            let message = "create not allowed while custom resource definition is terminating";
+            return Err(StatusError::new(405, "MethodNotAllowed", message));
+        }
+        let structural = validate::validate(&res.schema, &object, old);
+        let blocking = structural.iter().any(|c| c.reason != "FieldValueInvalid");
+        causes.extend(structural);
+        if let Some(rules) = &res.cel {
+            if blocking {
+                causes.push(Cause {
+                    reason: "FieldValueInvalid",
+                    field: "<nil>".into(),
+                    message: "Invalid value: null: some validation rules were not checked because the object was \
+                              invalid; correct the existing errors to complete validation"
+                        .into(),
+                });
+            } else {
+                causes.extend(rules.check(&object, old));
+            }
+        }
+    }
+    if causes.is_empty() {
+        Ok(Admitted { object, warnings })
+    } else {
+        let name = metadata::text(&object, "name");
+        Err(StatusError::invalid(&res.kind, &res.group, name, &causes))
+    }
+}
+
+/// Drops unknown fields, and says or refuses so.
+pub fn known_fields(res: &Resource, object: &mut Value, options: &WriteOptions) -> Result<Vec<String>, StatusError> {
+    let mut unknown = metadata::normalise(object);
+    if res.custom {
+        unknown.extend(prune::prune(&res.schema, object));
+    }
+    let lines = unknown.iter().map(|path| format!("unknown field {path:?}"));
+    match options.field_validation {
+        FieldValidation::Strict if !unknown.is_empty() => {
+            let list = lines.collect::<Vec<_>>().join(", ");
+            let (kind, version) = (&res.kind, &res.version);
+            Err(StatusError::bad_request(format!(
+                "{kind} in version {version:?} cannot be handled as a {kind}: strict decoding error: {list}"
+            )))
+        }
+        FieldValidation::Warn => Ok(lines.collect()),
+        FieldValidation::Ignore | FieldValidation::Strict => Ok(Vec::new()),
+    }
+}
+
+/// `apiVersion` and `kind` must be those of the path, where they are given.
+pub fn check_type(res: &Resource, object: &Value) -> Result<(), StatusError> {
+    if !object.is_object() {
+        return Err(StatusError::bad_request("the body of the request is no object"));
+    }
+    let given = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (version, kind) = (given("apiVersion"), given("kind"));
+    let wanted = res.api_version();
+    if !version.is_empty() && version != wanted {
+        return Err(StatusError::bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version ({wanted})"
+        )));
+    }
+    if !kind.is_empty() && kind != res.kind {
+        return Err(StatusError::bad_request(format!(
+            "{kind} in version {:?} cannot be handled as a {}: converting ({kind}) to ({}): unknown conversion",
+            res.version, res.kind, res.kind
+        )));
+    }
+    Ok(())
+}
+
+/// The namespace of a new object is that of the path.
+pub fn place(res: &Resource, namespace: &str, object: &mut Value) -> Result<(), StatusError> {
+    let given = metadata::text(object, "namespace");
+    if res.namespaced && !given.is_empty() && given != namespace {
+        return Err(StatusError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    metadata::set(object, "namespace", if res.namespaced { json!(namespace) } else { Value::Null });
+    Ok(())
+}
+
+/// The name in the object is that of the path.
+pub fn same_name(object: &Value, name: &str) -> Result<(), StatusError> {
+    let given = metadata::text(object, "name");
+    if given.is_empty() || given == name {
+        return Ok(());
+    }
+    Err(StatusError::bad_request(format!(
+        "the name of the object ({given}) does not match the name on the URL ({name})"
+    )))
+}
+
+/// A UID or version in the written object must be the stored one.
+pub fn check_versions(res: &Resource, new: &Value, old: &Value, name: &str) -> Result<(), StatusError> {
+    let (uid, stored) = (metadata::text(new, "uid"), metadata::text(old, "uid"));
+    if !uid.is_empty() && uid != stored {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}");
+        return Err(StatusError::conflict(res, name, &why));
+    }
+    let version = metadata::text(new, "resourceVersion");
+    if !version.is_empty() && version != "0" && version != metadata::text(old, "resourceVersion") {
+        return Err(StatusError::modified(res, name));
+    }
+    Ok(())
+}
+
+/// The preconditions of a delete.
+pub fn check_preconditions(
+    res: &Resource,
+    object: &Value,
+    name: &str,
+    wanted: &Preconditions,
+) -> Result<(), StatusError> {
+    let Preconditions { uid, resource_version } = wanted;
+    let checks = [("UID", uid, "uid"), ("ResourceVersion", resource_version, "resourceVersion")];
+    for (shown, wanted, field) in checks {
+        let stored = metadata::text(object, field);
+        if let Some(wanted) = wanted.as_deref().filter(|w| !w.is_empty() && *w != stored) {
+            let why =
+                format!("Precondition failed: {shown} in precondition: {wanted}, {shown} in object meta: {stored}");
+            return Err(StatusError::conflict(res, name, &why));
+        }
+    }
+    Ok(())
+}
+
+/// The paths that this endpoint does not write.
+pub fn unwritten(res: &Resource, status: bool) -> &'static [&'static [&'static str]] {
+    match (status, res.status, res.custom) {
+        (true, _, true) => &[&["spec"], &["metadata"]],
+        (true, _, false) => &[&["spec"]],
+        (false, true, _) => &[&["status"]],
+        (false, false, _) => &[],
+    }
+}
+
+/// Takes over from `old` what this endpoint does not write.
+pub fn keep_unwritten(res: &Resource, new: &mut Value, old: &Value, status: bool) {
+    let field = |object: &Value, name: &str| object.get(name).cloned();
+    if status && res.custom {
+        let written = field(new, "status");
+        *new = old.clone();
+        put(new, "status", written);
+    } else if status {
+        put(new, "spec", field(old, "spec"));
+    } else if res.status {
+        put(new, "status", field(old, "status"));
+    }
+}
+
+fn put(object: &mut Value, field: &str, value: Option<Value>) {
+    let Some(map) = object.as_object_mut() else {
+        return;
+    };
+    match value {
+        Some(value) => map.insert(field.to_owned(), value),
+        None => map.remove(field),
+    };
+}
+
+/// Whether anything but metadata (and, with the subresource, status) changed.
+pub fn spec_changed(res: &Resource, old: &Value, new: &Value) -> bool {
+    let counted = |object: &Value| -> Vec<(String, Value)> {
+        let map = object.as_object().into_iter().flatten();
+        let counts = |name: &str| name != "metadata" && !(name == "status" && res.status);
+        map.filter(|(k, _)| counts(k)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    };
+    counted(old) != counted(new)
+}
+
+/// 409 with one cause per field that somebody else owns.
+pub fn apply_conflict(conflicts: &[Conflict]) -> StatusError {
+    let mut lines = Vec::new();
+    let mut causes = Vec::new();
+    for conflict in conflicts {
+        let owner = &conflict.owner;
+        let subresource = if owner.subresource.is_empty() {
+            String::new()
+        } else {
+            format!(" with subresource {:?}", owner.subresource)
+        };
+        let using = match owner.operation {
+            Operation::Update => format!(" using {}", conflict.api_version),
+            Operation::Apply => String::new(),
+        };
+        let message = format!("conflict with {:?}{subresource}{using}", owner.name);
+        lines.push(format!("{message}: {}", conflict.path));
+        causes.push(json!({ "reason": "FieldManagerConflict", "message": message, "field": conflict.path }));
+    }
+    let count = lines.len();
+    let plural = if count == 1 { "" } else { "s" };
+    let shown = if count == 1 { lines.join("") } else { format!("conflicts:\n- {}", lines.join("\n- ")) };
+    let message = if count == 1 {
+        format!("Apply failed with 1 conflict{plural}: {shown}")
+    } else {
+        format!("Apply failed with {count} {shown}")
+    };
+    let mut error = StatusError::new(409, "Conflict", message);
+    error.details = Some(json!({ "causes": causes }));
+    error
+}

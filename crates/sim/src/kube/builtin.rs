@@ -1,0 +1,206 @@
+//! The built-in resources, with the rules of theirs that matter here.
+
+use serde_json::{Value, json};
+
+use super::{
+    jsonpath::JsonPath,
+    metadata, printers,
+    resource::{Conversion, GroupResource, Resource},
+    schema::Schema,
+    status::Cause,
+};
+
+/// Every built-in resource.
+pub fn resources() -> Vec<Resource> {
+    let mut event = named("", "v1", "events", "Event", true);
+    event.short_names = vec!["ev".into()];
+    event.create_on_update = true;
+    event.unconditional_update = true;
+    event.selectable = fields(&[
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
+    ]);
+    let mut new_event = named("events.k8s.io", "v1", "events", "Event", true);
+    new_event.short_names = vec!["ev".into()];
+    new_event.create_on_update = true;
+    new_event.unconditional_update = true;
+    new_event.storage = GroupResource::new("", "events");
+    new_event.conversion = Conversion::Events;
+    new_event.selectable = ["kind", "namespace", "name", "uid"]
+        .iter()
+        .filter_map(|f| Some((format!("regarding.{f}"), JsonPath::parse(&format!(".involvedObject.{f}"))?)))
+        .chain(fields(&["reason", "type"]))
+        .collect();
+    new_event.columns = printers::columns("events");
+
+    let mut node = named("", "v1", "nodes", "Node", false);
+    node.short_names = vec!["no".into()];
+    node.status = true;
+    node.unconditional_update = true;
+    node.selectable = fields(&["spec.unschedulable"]);
+
+    let mut namespace = named("", "v1", "namespaces", "Namespace", false);
+    namespace.short_names = vec!["ns".into()];
+    namespace.status = true;
+    namespace.unconditional_update = true;
+    namespace.selectable = fields(&["status.phase"]);
+
+    let mut pod = named("", "v1", "pods", "Pod", true);
+    pod.short_names = vec!["po".into()];
+    pod.categories = vec!["all".into()];
+    pod.status = true;
+    pod.unconditional_update = true;
+    pod.selectable = fields(&["spec.nodeName", "spec.serviceAccountName", "status.phase"]);
+
+    let mut secret = named("", "v1", "secrets", "Secret", true);
+    secret.unconditional_update = true;
+    secret.selectable = fields(&["type"]);
+
+    let mut configmap = named("", "v1", "configmaps", "ConfigMap", true);
+    configmap.short_names = vec!["cm".into()];
+    configmap.unconditional_update = true;
+
+    let mut account = named("", "v1", "serviceaccounts", "ServiceAccount", true);
+    account.short_names = vec!["sa".into()];
+    account.unconditional_update = true;
+
+    let mut lease = named("coordination.k8s.io", "v1", "leases", "Lease", true);
+    lease.create_on_update = true;
+
+    let mut crd = named("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false);
+    crd.short_names = vec!["crd".into(), "crds".into()];
+    crd.categories = vec!["api-extensions".into()];
+    crd.status = true;
+    crd.generation = true;
+    vec![event, new_event, node, namespace, pod, secret, configmap, account, lease, crd]
+}
+
+fn named(group: &str, version: &str, plural: &str, kind: &str, namespaced: bool) -> Resource {
+    Resource {
+        group: group.into(),
+        version: version.into(),
+        kind: kind.into(),
+        list_kind: format!("{kind}List"),
+        plural: plural.into(),
+        singular: kind.to_lowercase(),
+        short_names: Vec::new(),
+        categories: Vec::new(),
+        namespaced,
+        status: false,
+        storage: GroupResource::new(group, plural),
+        custom: false,
+        generation: false,
+        unconditional_update: false,
+        create_on_update: false,
+        selectable: Vec::new(),
+        columns: printers::columns(plural),
+        schema: Schema::parse(&lists(kind)).unwrap_or_default(),
+        schema_json: None,
+        cel: None,
+        conversion: Conversion::Same,
+    }
+}
+
+fn fields(names: &[&str]) -> Vec<(String, JsonPath)> {
+    names.iter().filter_map(|n| Some(((*n).to_owned(), JsonPath::parse(&format!(".{n}"))?))).collect()
+}
+
+/// `metadata` as every kind has it: the lists in it that merge.
+pub fn metadata_schema() -> Value {
+    json!({ "properties": {
+        "finalizers": { "x-kubernetes-list-type": "set" },
+        "ownerReferences": { "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["uid"] },
+    } })
+}
+
+/// Only the lists that merge, and how; everything else is kept as it comes.
+fn lists(kind: &str) -> Value {
+    let by = |key: &str| json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key] });
+    let (spec, status) = match kind {
+        "Node" => (
+            json!({ "properties": {
+                "taints": { "x-kubernetes-patch-merge-key": "key" },
+                "podCIDRs": { "x-kubernetes-list-type": "set" },
+            } }),
+            json!({ "properties": { "conditions": by("type"), "addresses": by("type") } }),
+        ),
+        "Pod" => (
+            json!({ "properties": {
+                "containers": by("name"), "initContainers": by("name"), "volumes": by("name"),
+                "imagePullSecrets": by("name"), "tolerations": {}, "schedulingGates": by("name"),
+            } }),
+            json!({ "properties": { "conditions": by("type"), "podIPs": by("ip"), "hostIPs": {} } }),
+        ),
+        "CustomResourceDefinition" => (json!({}), json!({ "properties": { "conditions": by("type") } })),
+        _ => (json!({}), json!({ "properties": { "conditions": by("type") } })),
+    };
+    json!({ "properties": { "metadata": metadata_schema(), "spec": spec, "status": status } })
+}
+
+/// What the server fills in.
+pub fn default(res: &Resource, object: &mut Value) {
+    if res.custom {
+        return;
+    }
+    let name = metadata::text(object, "name").to_owned();
+    let mut fill = |field: &str, value: Value| {
+        if let Some(map) = object.as_object_mut() {
+            map.entry(field).or_insert(value);
+        }
+    };
+    match res.kind.as_str() {
+        "Namespace" => {
+            fill("spec", json!({ "finalizers": ["kubernetes"] }));
+            fill("status", json!({ "phase": "Active" }));
+            if let Some(metadata) = metadata::of(object)
+                && let Some(labels) = metadata.entry("labels").or_insert_with(|| json!({})).as_object_mut()
+            {
+                labels.insert("kubernetes.io/metadata.name".into(), json!(name));
+            }
+        }
+        "Node" => {
+            fill("spec", json!({}));
+            fill("status", json!({}));
+        }
+        "Pod" => fill("status", json!({ "phase": "Pending" })),
+        "Secret" => fill("type", json!("Opaque")),
+        _ => {}
+    }
+}
+
+/// What is wrong with a built-in object.
+pub fn validate(res: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    match res.kind.as_str() {
+        "Lease" => {
+            let seconds = object.pointer("/spec/leaseDurationSeconds");
+            if let Some(value) = seconds.filter(|v| v.as_i64().is_some_and(|n| n <= 0)) {
+                causes.push(Cause::invalid("spec.leaseDurationSeconds", value, "must be greater than 0"));
+            }
+            let transitions = object.pointer("/spec/leaseTransitions");
+            if let Some(value) = transitions.filter(|v| v.as_i64().is_some_and(|n| n < 0)) {
+                causes.push(Cause::invalid("spec.leaseTransitions", value, "must be greater than or equal to 0"));
+            }
+        }
+        "Node" => {
+            let id = |node: &Value| node.pointer("/spec/providerID").and_then(Value::as_str).map(str::to_owned);
+            let before = old.and_then(id).filter(|id| !id.is_empty());
+            if before.is_some() && before != id(object) {
+                let why = "node updates may only change labels, taints, or capacity (or configSource, if the \
+                           DynamicKubeletConfig feature gate is enabled)";
+                causes.push(Cause::forbidden("spec.providerID", why));
+            }
+        }
+        _ => {}
+    }
+    causes
+}

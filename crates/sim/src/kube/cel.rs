@@ -1,0 +1,87 @@
+//! CEL rules of a CRD's schema (`x-kubernetes-validations`), compiled once and run on every write.
+
+use std::fmt;
+
+use kube_cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
+use serde_json::Value;
+
+use super::status::Cause;
+
+/// The compiled rules of one schema.
+pub struct CelRules {
+    compiled: CompiledSchema,
+    types: Value,
+}
+
+impl fmt::Debug for CelRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CelRules")
+    }
+}
+
+impl CelRules {
+    /// Compiles every rule of the schema; what does not compile is the CRD's fault, and is said.
+    pub fn compile(schema: &Value) -> Result<Self, String> {
+        let compiled = compile_schema(schema);
+        let errors: Vec<String> = compiled.compilation_errors().iter().map(ToString::to_string).collect();
+        if errors.is_empty() { Ok(Self { compiled, types: schema.clone() }) } else { Err(errors.join("; ")) }
+    }
+
+    /// The rules that `object` breaks. A rule broken at a value that did not change is tolerated.
+    pub fn check(&self, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+        let Err(errors) = Validator::new().validate_compiled(&self.compiled, object, old) else {
+            return Vec::new();
+        };
+        let broken = errors.into_iter().filter(|e| {
+            let unchanged = old.and_then(|old| at(old, &e.field_path)) == at(object, &e.field_path);
+            !(unchanged && old.is_some() && e.kind == ErrorKind::ValidationFailure)
+        });
+        broken
+            .map(|e| {
+                let (reason, word) = match e.reason.as_deref() {
+                    Some("FieldValueForbidden") => ("FieldValueForbidden", "Forbidden"),
+                    Some("FieldValueRequired") => ("FieldValueRequired", "Required value"),
+                    Some("FieldValueDuplicate") => ("FieldValueDuplicate", "Duplicate value"),
+                    _ => ("FieldValueInvalid", "Invalid value"),
+                };
+                let kind = self.type_at(&e.field_path);
+                let message = match reason {
+                    "FieldValueForbidden" | "FieldValueRequired" => {
+                        format!("{word}: {}", e.message)
+                    }
+                    _ => format!("{word}: {kind:?}: {}", e.message),
+                };
+                let field = if e.field_path.is_empty() { "<nil>".to_owned() } else { e.field_path };
+                Cause { reason, field, message }
+            })
+            .collect()
+    }
+
+    /// The schema's type where a rule stands: what the real server shows instead of the value.
+    fn type_at(&self, path: &str) -> String {
+        let mut schema = Some(&self.types);
+        for step in steps(path) {
+            schema = schema.and_then(|s| match step.parse::<usize>() {
+                Ok(_) if s.get("items").is_some() => s.get("items"),
+                _ => s.get("properties").and_then(|p| p.get(&step)).or_else(|| s.get("additionalProperties")),
+            });
+        }
+        schema.and_then(|s| s.get("type")).and_then(Value::as_str).unwrap_or("object").to_owned()
+    }
+}
+
+fn steps(path: &str) -> Vec<String> {
+    let split = path.split(['.', '[', ']']).filter(|s| !s.is_empty());
+    split.map(|s| s.trim_matches('"').trim_matches('\'').to_owned()).collect()
+}
+
+fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    let mut found = value;
+    for step in steps(path) {
+        found = match found {
+            Value::Array(list) => list.get(step.parse::<usize>().ok()?)?,
+            other => other.get(&step)?,
+        };
+    }
+    Some(found)
+}

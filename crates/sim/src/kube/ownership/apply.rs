@@ -1,0 +1,213 @@
+//! Server-side apply: merge a configuration, take over or refuse, remove what is no longer applied.
+
+use serde_json::{Map, Value};
+
+use super::{
+    compare::compare,
+    fieldset::{Element, FieldSet, elements},
+    managers::{ManagerKey, Managers},
+};
+use crate::kube::schema::{ListType, Schema};
+
+/// Fields that belong to the server: nobody owns them.
+const SERVERS: [&[&str]; 12] = [
+    &["apiVersion"],
+    &["kind"],
+    &["metadata", "name"],
+    &["metadata", "generateName"],
+    &["metadata", "namespace"],
+    &["metadata", "creationTimestamp"],
+    &["metadata", "deletionTimestamp"],
+    &["metadata", "deletionGracePeriodSeconds"],
+    &["metadata", "uid"],
+    &["metadata", "generation"],
+    &["metadata", "managedFields"],
+    &["metadata", "resourceVersion"],
+];
+
+/// The outcome of an apply.
+#[derive(Debug)]
+pub struct Applied {
+    /// The merged object.
+    pub object: Value,
+    /// Who owns what now.
+    pub managers: Managers,
+}
+
+/// A field that somebody else owns and this apply would change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The owner.
+    pub owner: ManagerKey,
+    /// The version the owner wrote in.
+    pub api_version: String,
+    /// The field.
+    pub path: String,
+}
+
+/// Who applies, and when.
+#[derive(Clone, Debug)]
+pub struct Applier<'a> {
+    /// The manager.
+    pub key: ManagerKey,
+    /// The version of the configuration.
+    pub api_version: &'a str,
+    /// The time to record.
+    pub now: &'a str,
+    /// Take fields over instead of refusing.
+    pub force: bool,
+}
+
+/// Applies `config` to `live`. `ignored` are the paths that this endpoint does not write.
+pub fn apply(
+    live: &Value,
+    managers: &Managers,
+    config: &Value,
+    schema: &Schema,
+    ignored: &[&[&str]],
+    applier: &Applier<'_>,
+) -> Result<Applied, Vec<Conflict>> {
+    let mut set = FieldSet::of(config, schema, false);
+    strip(&mut set, ignored);
+    let mut object = live.clone();
+    merge(&mut object, config, schema);
+    let mut changed = compare(live, &object, schema).changed;
+    strip(&mut changed, ignored);
+
+    let mut managers = managers.clone();
+    if !applier.force {
+        let conflicts = conflicts(&managers, &applier.key, &changed);
+        if !conflicts.is_empty() {
+            return Err(conflicts);
+        }
+    }
+    managers.take(&applier.key, &changed);
+
+    let mut dropped = managers.0.get(&applier.key).map(|m| m.fields.clone()).unwrap_or_default();
+    dropped.subtract(&set);
+    let mut kept = managers.others(&applier.key);
+    kept.union(&set);
+    remove(&mut object, &dropped, &kept, schema);
+
+    managers.set(applier.key.clone(), set, applier.api_version, applier.now);
+    Ok(Applied { object, managers })
+}
+
+/// Records an update that is no apply: the writer owns what it changed, nobody owns what it removed.
+pub fn record_update(
+    old: &Value,
+    new: &Value,
+    managers: &Managers,
+    schema: &Schema,
+    ignored: &[&[&str]],
+    applier: &Applier<'_>,
+) -> Managers {
+    let mut difference = compare(old, new, schema);
+    strip(&mut difference.changed, ignored);
+    strip(&mut difference.removed, &[]);
+    let mut managers = managers.clone();
+    if difference.changed.is_empty() && difference.removed.is_empty() {
+        return managers;
+    }
+    managers.take(&applier.key, &difference.changed);
+    managers.take(&applier.key, &difference.removed);
+    let mut mine = managers.0.get(&applier.key).map(|m| m.fields.clone()).unwrap_or_default();
+    mine.union(&difference.changed);
+    mine.subtract(&difference.removed);
+    managers.set(applier.key.clone(), mine, applier.api_version, applier.now);
+    managers
+}
+
+fn strip(set: &mut FieldSet, ignored: &[&[&str]]) {
+    for path in SERVERS.iter().chain(ignored) {
+        set.remove_below(path);
+    }
+    // The root and metadata themselves are nobody's.
+    set.owned = false;
+    if let Some(metadata) = set.children.get_mut(&Element::Field("metadata".into())) {
+        metadata.owned = false;
+        if metadata.is_empty() {
+            set.children.remove(&Element::Field("metadata".into()));
+        }
+    }
+}
+
+fn conflicts(managers: &Managers, me: &ManagerKey, changed: &FieldSet) -> Vec<Conflict> {
+    let others = managers.0.iter().filter(|(key, _)| *key != me);
+    let of = others.flat_map(|(key, manager)| {
+        let paths = manager.fields.intersection(changed).paths();
+        paths.into_iter().map(|path| Conflict { owner: key.clone(), api_version: manager.api_version.clone(), path })
+    });
+    of.collect()
+}
+
+fn merge(live: &mut Value, config: &Value, schema: &Schema) {
+    match (live, config) {
+        (Value::Object(live), Value::Object(config)) if !schema.atomic_map => {
+            for (name, value) in config {
+                match live.get_mut(name) {
+                    Some(existing) => merge(existing, value, schema.field(name)),
+                    None => {
+                        live.insert(name.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        (Value::Array(live), Value::Array(config)) if schema.list_type != ListType::Atomic => {
+            let present: Vec<Element> = elements(live, schema).into_iter().map(|(e, _)| e).collect();
+            for (element, item) in elements(config, schema) {
+                match present.iter().position(|e| *e == element).and_then(|at| live.get_mut(at)) {
+                    Some(existing) => merge(existing, item, schema.item()),
+                    None => live.push(item.clone()),
+                }
+            }
+        }
+        (live, config) => *live = config.clone(),
+    }
+}
+
+/// Removes the paths of `dropped` that nothing in `kept` needs.
+fn remove(value: &mut Value, dropped: &FieldSet, kept: &FieldSet, schema: &Schema) {
+    let nothing = FieldSet::default();
+    let keep = |element: &Element| kept.children.get(element).unwrap_or(&nothing);
+    match value {
+        Value::Object(map) => {
+            let mut rest = Map::new();
+            for (name, mut child) in std::mem::take(map) {
+                let element = Element::Field(name.clone());
+                if let Some(drop) = dropped.children.get(&element) {
+                    let keep = keep(&element);
+                    if drop.owned && keep.is_empty() {
+                        continue;
+                    }
+                    let before = is_void(&child);
+                    remove(&mut child, drop, keep, schema.field(&name));
+                    if !before && is_void(&child) && !keep.owned {
+                        continue;
+                    }
+                }
+                rest.insert(name, child);
+            }
+            *map = rest;
+        }
+        Value::Array(items) if schema.list_type != ListType::Atomic => {
+            let named: Vec<Element> = elements(items, schema).into_iter().map(|(e, _)| e).collect();
+            let old = std::mem::take(items);
+            for (element, mut item) in named.into_iter().zip(old) {
+                if let Some(drop) = dropped.children.get(&element) {
+                    let keep = keep(&element);
+                    if drop.owned && keep.is_empty() {
+                        continue;
+                    }
+                    remove(&mut item, drop, keep, schema.item());
+                }
+                items.push(item);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_void(value: &Value) -> bool {
+    value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+}

@@ -1,0 +1,90 @@
+//! The managers of one object and what each owns.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::fieldset::FieldSet;
+
+/// How a manager writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// Server-side apply.
+    Apply,
+    /// Everything else.
+    Update,
+}
+
+/// Who: one entry of `managedFields`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ManagerKey {
+    /// The field manager's name.
+    pub name: String,
+    /// How it writes.
+    pub operation: Operation,
+    /// `status`, or empty.
+    pub subresource: String,
+}
+
+/// What a manager owns, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manager {
+    /// The version it wrote in.
+    pub api_version: String,
+    /// When its set changed last.
+    pub time: String,
+    /// Its fields.
+    pub fields: FieldSet,
+}
+
+/// Everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Managers(pub BTreeMap<ManagerKey, Manager>);
+
+impl Managers {
+    /// Everything that anybody but `key` owns.
+    pub fn others(&self, key: &ManagerKey) -> FieldSet {
+        let mut all = FieldSet::default();
+        self.0.iter().filter(|(k, _)| *k != key).for_each(|(_, m)| all.union(&m.fields));
+        all
+    }
+
+    /// Takes these paths from everybody but `key`.
+    pub fn take(&mut self, key: &ManagerKey, paths: &FieldSet) {
+        for (_, manager) in self.0.iter_mut().filter(|(k, _)| *k != key) {
+            manager.fields.subtract(paths);
+        }
+        self.0.retain(|_, m| !m.fields.is_empty());
+    }
+
+    /// Gives `key` exactly this set; its time changes only if the set does.
+    pub fn set(&mut self, key: ManagerKey, fields: FieldSet, api_version: &str, now: &str) {
+        if fields.is_empty() {
+            self.0.remove(&key);
+            return;
+        }
+        if self.0.get(&key).is_some_and(|m| m.fields == fields) {
+            return;
+        }
+        self.0.insert(key, Manager { api_version: api_version.into(), time: now.into(), fields });
+    }
+
+    /// As `metadata.managedFields`.
+    pub fn to_value(&self) -> Value {
+        let entries = self.0.iter().map(|(key, manager)| {
+            let mut entry = json!({
+                "manager": key.name,
+                "operation": match key.operation { Operation::Apply => "Apply", Operation::Update => "Update" },
+                "apiVersion": manager.api_version,
+                "time": manager.time,
+                "fieldsType": "FieldsV1",
+                "fieldsV1": manager.fields.to_v1(),
+            });
+            if let (Some(map), false) = (entry.as_object_mut(), key.subresource.is_empty()) {
+                map.insert("subresource".into(), json!(key.subresource));
+            }
+            entry
+        });
+        entries.collect()
+    }
+}

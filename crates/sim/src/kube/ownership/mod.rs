@@ -1,0 +1,12 @@
+//! Who owns which field: the part of structured merge and diff that server-side apply needs.
+//!
+//! A [`FieldSet`] is a tree of paths. [`compare`] says what changed between two objects, [`apply`] merges a manager's
+//! configuration into an object, and [`Managers`] is what `metadata.managedFields` shows.
+
+mod apply;
+mod compare;
+mod fieldset;
+mod managers;
+
+pub use apply::{Applier, Conflict, apply, record_update};
+pub use managers::{ManagerKey, Managers, Operation};

@@ -1,0 +1,72 @@
+//! Pruning of unknown fields and defaulting, as the schema says.
+
+use serde_json::Value;
+
+use super::schema::Schema;
+
+/// Removes what the schema does not know; answers the removed paths.
+pub fn prune(schema: &Schema, value: &mut Value) -> Vec<String> {
+    let mut unknown = Vec::new();
+    walk(schema, value, "", true, &mut unknown);
+    unknown
+}
+
+fn walk(schema: &Schema, value: &mut Value, path: &str, root: bool, unknown: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            let names: Vec<String> = map.keys().cloned().collect();
+            for name in names {
+                if root && matches!(name.as_str(), "apiVersion" | "kind" | "metadata") {
+                    continue;
+                }
+                let child_path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let child_schema = schema.properties.get(&name).or(schema.additional.as_deref());
+                match (child_schema, map.get_mut(&name)) {
+                    (Some(child_schema), Some(child)) => walk(child_schema, child, &child_path, false, unknown),
+                    (None, _) if schema.preserve_unknown || schema.any_additional => {}
+                    _ => {
+                        map.remove(&name);
+                        unknown.push(child_path);
+                    }
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (at, item) in items.iter_mut().enumerate() {
+                if let Some(schema) = &schema.items {
+                    walk(schema, item, &format!("{path}[{at}]"), false, unknown);
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Fills in defaults; a null where the schema has a default and allows no null counts as absent.
+pub fn default(schema: &Schema, value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (name, child) in &schema.properties {
+                if let Some(default) = &child.default
+                    && map.get(name).is_none_or(|v| v.is_null() && !child.nullable)
+                {
+                    map.insert(name.clone(), default.clone());
+                }
+                if map.get(name).is_some_and(Value::is_null) && !child.nullable && !child.kind.is_empty() {
+                    map.remove(name);
+                }
+            }
+            for (name, child) in map.iter_mut() {
+                if let Some(schema) = schema.properties.get(name).or(schema.additional.as_deref()) {
+                    default(schema, child);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = &schema.items {
+                items.iter_mut().for_each(|item| default(schema, item));
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

@@ -1,0 +1,96 @@
+//! The server as a `tower::Service`: in process for `kube::Client`, and behind hyper.
+
+use std::{
+    sync::PoisonError,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+
+use super::{
+    answer::{self, ApiBody},
+    faults::{Disconnected, Failure, Verdict},
+    request::RequestInfo,
+    routes,
+    server::ApiServer,
+    status::StatusError,
+};
+
+/// The API server as a service: `kube::Client::new(server.service(), "default")`.
+#[derive(Clone, Debug)]
+pub struct ApiService(pub(crate) ApiServer);
+
+impl<B> tower::Service<Request<B>> for ApiService
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+{
+    type Response = Response<ApiBody>;
+    type Error = Disconnected;
+    type Future = BoxFuture<'static, Result<Response<ApiBody>, Disconnected>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Disconnected>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let server = self.0.clone();
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let Ok(body) = body.collect().await else {
+                return Err(Disconnected);
+            };
+            server.answer(RequestInfo::parse(&parts), body.to_bytes()).await
+        })
+    }
+}
+
+impl ApiServer {
+    async fn answer(&self, info: RequestInfo, body: Bytes) -> Result<Response<ApiBody>, Disconnected> {
+        let verdict = self.verdict(&info);
+        let mut late = None;
+        match verdict {
+            Verdict::Pass | Verdict::FailAfter(_) => {}
+            Verdict::FailBefore(failure) => return self.fail(&info, failure),
+            Verdict::Delay(wait) => tokio::time::sleep(wait).await,
+            Verdict::DelayAnswer(wait) => late = Some(wait),
+        }
+        let response = routes::route(&self.state, &info, &body);
+        if let Verdict::FailAfter(failure) = verdict {
+            return self.fail(&info, failure);
+        }
+        self.note(&info, response.status().as_u16());
+        if let Some(wait) = late {
+            tokio::time::sleep(wait).await;
+        }
+        Ok(response)
+    }
+
+    fn verdict(&self, info: &RequestInfo) -> Verdict {
+        let mut seam = self.seam.lock().unwrap_or_else(PoisonError::into_inner);
+        seam.0.as_mut().map_or(Verdict::Pass, |decide| decide(info))
+    }
+
+    fn fail(&self, info: &RequestInfo, failure: Failure) -> Result<Response<ApiBody>, Disconnected> {
+        match failure {
+            Failure::Status(code) => {
+                self.note(info, code);
+                Ok(answer::error(&StatusError::injected(code)))
+            }
+            Failure::Disconnect => {
+                self.note(info, 0);
+                Err(Disconnected)
+            }
+        }
+    }
+
+    fn note(&self, info: &RequestInfo, status: u16) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = state.clock.now();
+        state.log.note(now, info, status);
+    }
+}

@@ -1,0 +1,168 @@
+//! Errors as the API server answers them: `Status` objects with a code, a reason and details.
+
+use serde_json::{Value, json};
+
+use super::resource::Resource;
+
+/// One entry of `details.causes`: what is wrong with which field.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cause {
+    /// `FieldValueInvalid`, `FieldValueRequired`, …
+    pub reason: &'static str,
+    /// The path of the field, `spec.subnetID`.
+    pub field: String,
+    /// The message without the path: `Invalid value: "a": …`.
+    pub message: String,
+}
+
+/// A refused request.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{code} {reason}: {message}")]
+pub struct StatusError {
+    /// The HTTP status code.
+    pub code: u16,
+    /// The machine-readable reason.
+    pub reason: &'static str,
+    /// What a person reads.
+    pub message: String,
+    /// `details`, where there are any.
+    pub details: Option<Value>,
+}
+
+impl StatusError {
+    /// An error without details.
+    pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: None }
+    }
+
+    /// The `Status` object.
+    pub fn to_value(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "reason": self.reason, "code": self.code,
+        });
+        if let (Some(map), Some(details)) = (status.as_object_mut(), &self.details) {
+            map.insert("details".into(), details.clone());
+        }
+        status
+    }
+
+    fn about(code: u16, reason: &'static str, res: &Resource, name: &str, message: String) -> Self {
+        let details = json!({ "name": name, "group": res.group, "kind": res.plural });
+        let details = if res.group.is_empty() { json!({ "name": name, "kind": res.plural }) } else { details };
+        Self { code, reason, message, details: Some(details) }
+    }
+
+    /// 404 for an object.
+    pub fn not_found(res: &Resource, name: &str) -> Self {
+        Self::about(404, "NotFound", res, name, format!("{} {name:?} not found", res.qualified()))
+    }
+
+    /// 404 for a path that serves nothing.
+    pub fn no_such_path() -> Self {
+        let mut error = Self::new(404, "NotFound", "the server could not find the requested resource");
+        error.details = Some(json!({}));
+        error
+    }
+
+    /// 409 for a name already in use.
+    pub fn already_exists(res: &Resource, name: &str) -> Self {
+        Self::about(409, "AlreadyExists", res, name, format!("{} {name:?} already exists", res.qualified()))
+    }
+
+    /// 409 for a lost race or a precondition that does not hold.
+    pub fn conflict(res: &Resource, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", res.qualified());
+        Self::about(409, "Conflict", res, name, message)
+    }
+
+    /// 409 for a `resourceVersion` that is not the stored one.
+    pub fn modified(res: &Resource, name: &str) -> Self {
+        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        Self::conflict(res, name, why)
+    }
+
+    /// 400.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    /// 405.
+    pub fn method_not_allowed() -> Self {
+        let mut error =
+            Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+        error.details = Some(json!({}));
+        error
+    }
+
+    /// 410 for a version that the history no longer holds.
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self::new(410, "Expired", message)
+    }
+
+    /// 415.
+    pub fn unsupported_media_type(given: &str, supported: &str) -> Self {
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {supported} (given: {given:?})"
+        );
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    /// 422 with one cause per field.
+    pub fn invalid(kind: &str, group: &str, name: &str, causes: &[Cause]) -> Self {
+        let lines: Vec<String> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        let list = match lines.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let causes: Vec<Value> =
+            causes.iter().map(|c| json!({ "reason": c.reason, "message": c.message, "field": c.field })).collect();
+        let mut details = json!({ "name": name, "kind": kind, "causes": causes });
+        if let (Some(map), false) = (details.as_object_mut(), group.is_empty()) {
+            map.insert("group".into(), json!(group));
+        }
+        Self {
+            code: 422,
+            reason: "Invalid",
+            message: format!("{qualified} {name:?} is invalid: {list}"),
+            details: Some(details),
+        }
+    }
+
+    /// A failure that a fault injects: the status as the server would word it.
+    pub fn injected(code: u16) -> Self {
+        let (reason, message) = match code {
+            401 => ("Unauthorized", "Unauthorized"),
+            403 => ("Forbidden", "forbidden by fault injection"),
+            409 => ("Conflict", "the object has been modified; please apply your changes to the latest version"),
+            429 => ("TooManyRequests", "the server has received too many requests and has asked us to try again later"),
+            503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
+            504 => ("Timeout", "the server was unable to return a response in the time allotted"),
+            _ => ("InternalError", "Internal error occurred: etcdserver: request timed out"),
+        };
+        let mut error = Self::new(code, reason, message);
+        if matches!(code, 429 | 503 | 504) {
+            error.details = Some(json!({ "retryAfterSeconds": 1 }));
+        }
+        error
+    }
+}
+
+impl Cause {
+    /// A field whose value cannot stand.
+    pub fn invalid(field: impl Into<String>, value: &Value, why: &str) -> Self {
+        Self { reason: "FieldValueInvalid", field: field.into(), message: format!("Invalid value: {value}: {why}") }
+    }
+
+    /// A field that must be there.
+    pub fn required(field: impl Into<String>, why: &str) -> Self {
+        let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
+        Self { reason: "FieldValueRequired", field: field.into(), message }
+    }
+
+    /// A change that is not allowed.
+    pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
+        Self { reason: "FieldValueForbidden", field: field.into(), message: format!("Forbidden: {why}") }
+    }
+}

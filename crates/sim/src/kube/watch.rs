@@ -1,0 +1,248 @@
+//! Watches: a stream of lines, from the history and then from whatever happens.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use serde_json::{Value, json};
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    form::{Form, RowObject, partial, served},
+    read,
+    request::RequestInfo,
+    resource::ResourceRef,
+    selectors::Selector,
+    state::State,
+    status::StatusError,
+    storage::{Change, Pulse, TooOld},
+    table,
+};
+
+/// An open watch.
+struct Watch {
+    state: Arc<Mutex<State>>,
+    res: ResourceRef,
+    namespace: String,
+    name: String,
+    selector: Selector,
+    form: Form,
+    /// Everything up to this version was sent or did not match.
+    cursor: u64,
+    pulse: watch::Receiver<Pulse>,
+    broken: u64,
+    pending: VecDeque<Bytes>,
+    headings_sent: bool,
+    next_bookmark: Option<Instant>,
+    bookmark_interval: Duration,
+    deadline: Instant,
+    ended: bool,
+}
+
+/// Opens a watch; the stream ends when its time is over, when watches are broken, or after an ERROR.
+pub fn open(
+    shared: &Arc<Mutex<State>>,
+    res: ResourceRef,
+    info: &RequestInfo,
+) -> Result<impl Stream<Item = Bytes> + Send + use<>, StatusError> {
+    let selector = read::selector(info, &res)?;
+    let wanted = info.number("resourceVersion")?;
+    let timeout = info.number("timeoutSeconds")?.filter(|s| *s > 0).map(Duration::from_secs);
+    let initial_events = info.flag("sendInitialEvents");
+    check_options(info, initial_events)?;
+
+    let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let pulse = state.storage.pulse(&res.storage);
+    let broken = pulse.borrow().broken;
+    let opened = Instant::now();
+    let bookmark_interval = state.bookmark_interval;
+    let mut open = Watch {
+        state: shared.clone(),
+        namespace: info.namespace.clone(),
+        name: info.name.clone(),
+        selector,
+        form: Form::accepted(info),
+        cursor: wanted.unwrap_or(0),
+        broken,
+        pulse,
+        pending: VecDeque::new(),
+        headings_sent: false,
+        next_bookmark: info.flag("allowWatchBookmarks").then(|| opened + bookmark_interval),
+        bookmark_interval,
+        deadline: opened + timeout.unwrap_or(state.watch_timeout),
+        ended: false,
+        res,
+    };
+    if initial_events || wanted.is_none_or(|v| v == 0) {
+        open.send_current(&state, initial_events || info.param("sendInitialEvents").is_empty());
+        if initial_events && open.next_bookmark.is_some() {
+            open.bookmark(&state, true);
+        }
+    }
+    drop(state);
+    Ok(stream::unfold(open, |mut open| async move { open.next().await.map(|line| (line, open)) }))
+}
+
+fn check_options(info: &RequestInfo, initial_events: bool) -> Result<(), StatusError> {
+    let rule = info.param("resourceVersionMatch");
+    let invalid = |why: &str| {
+        let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {why}");
+        Err(StatusError::new(422, "Invalid", message))
+    };
+    if info.query.contains_key("sendInitialEvents") && rule != "NotOlderThan" {
+        return invalid(
+            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        );
+    }
+    if !info.query.contains_key("sendInitialEvents") && !rule.is_empty() {
+        return invalid(
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents \
+             is provided",
+        );
+    }
+    if initial_events && !info.flag("allowWatchBookmarks") {
+        return invalid(
+            "allowWatchBookmarks: Forbidden: sendInitialEvents requires setting allowWatchBookmarks to true",
+        );
+    }
+    Ok(())
+}
+
+impl Watch {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(first) = self.pending.pop_front() {
+                return Some(first);
+            }
+            if self.ended || Instant::now() >= self.deadline {
+                return None;
+            }
+            let pulse = *self.pulse.borrow_and_update();
+            if pulse.broken != self.broken {
+                return None;
+            }
+            self.catch_up();
+            if !self.pending.is_empty() {
+                continue;
+            }
+            let wake = self.next_bookmark.map_or(self.deadline, |at| at.min(self.deadline));
+            tokio::select! {
+                biased;
+                changed = self.pulse.changed() => {
+                    if changed.is_err() {
+                        return None;
+                    }
+                }
+                () = tokio::time::sleep_until(wake) => {
+                    if let Some(at) = self.next_bookmark.filter(|at| *at <= Instant::now()) {
+                        self.next_bookmark = Some(at + self.bookmark_interval);
+                        let shared = self.state.clone();
+                        self.catch_up();
+                        let state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                        self.bookmark(&state, false);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wanted(&self, namespace: &str, name: &str, object: &Value) -> bool {
+        (self.namespace.is_empty() || self.namespace == namespace)
+            && (self.name.is_empty() || self.name == name)
+            && self.selector.matches(object)
+    }
+
+    /// The present state as ADDED events.
+    fn send_current(&mut self, state: &State, send: bool) {
+        let shared = state.storage.objects(&self.res.storage);
+        let current: Vec<Arc<Value>> = shared
+            .filter(|(key, stored)| send && self.wanted(&key.0, &key.1, &stored.object))
+            .map(|(_, stored)| stored.object.clone())
+            .collect();
+        for object in current {
+            self.send("ADDED", &object, state);
+        }
+        self.cursor = state.storage.version();
+    }
+
+    fn catch_up(&mut self) {
+        let shared = self.state.clone();
+        let state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.storage.since(&self.res.storage, self.cursor) {
+            Ok(changes) => {
+                for change in changes {
+                    self.send_change(&change, &state);
+                }
+                self.cursor = self.cursor.max(state.storage.version());
+            }
+            Err(TooOld { oldest }) => {
+                let error = StatusError::expired(format!("too old resource version: {} ({oldest})", self.cursor));
+                self.line("ERROR", &error.to_value());
+                self.ended = true;
+            }
+        }
+    }
+
+    fn send_change(&mut self, change: &Change, state: &State) {
+        let (namespace, name) = &change.key;
+        let matched =
+            |object: &Option<Arc<Value>>| object.as_ref().filter(|o| self.wanted(namespace, name, o)).cloned();
+        match (matched(&change.old), matched(&change.new)) {
+            (Some(_), Some(new)) => self.send("MODIFIED", &new, state),
+            (None, Some(new)) => self.send("ADDED", &new, state),
+            // A deletion shows the last state that matched, with the version of the change.
+            (Some(old), None) => {
+                let mut last = Value::clone(&old);
+                super::metadata::set(&mut last, "resourceVersion", json!(change.version.to_string()));
+                self.send("DELETED", &last, state);
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn send(&mut self, kind: &str, object: &Value, state: &State) {
+        let shown = match self.form {
+            Form::Full => served(&self.res, object),
+            Form::Partial => partial(object),
+            Form::Table(include) => self.table(object, include, state),
+        };
+        self.line(kind, &shown);
+    }
+
+    fn table(&mut self, object: &Value, include: RowObject, state: &State) -> Value {
+        let now = state.clock.now();
+        let mut table = table::table(&self.res, [object].into_iter(), include, !self.headings_sent, now);
+        self.headings_sent = true;
+        if let Some(map) = table.as_object_mut() {
+            let version = super::metadata::text(object, "resourceVersion");
+            map.insert("metadata".into(), json!({ "resourceVersion": version }));
+        }
+        table
+    }
+
+    fn bookmark(&mut self, state: &State, initial_events_end: bool) {
+        let mut meta = json!({ "resourceVersion": self.cursor.to_string(), "creationTimestamp": null });
+        if let (true, Some(map)) = (initial_events_end, meta.as_object_mut()) {
+            map.insert("annotations".into(), json!({ "k8s.io/initial-events-end": "true" }));
+        }
+        let object = json!({ "kind": self.res.kind, "apiVersion": self.res.api_version(), "metadata": meta });
+        match self.form {
+            Form::Table(RowObject::Object | RowObject::Metadata | RowObject::None) => {
+                let shown = self.table(&object, RowObject::Object, state);
+                self.line("BOOKMARK", &shown);
+            }
+            Form::Partial => self.line("BOOKMARK", &partial(&object)),
+            Form::Full => self.line("BOOKMARK", &object),
+        }
+    }
+
+    fn line(&mut self, kind: &str, object: &Value) {
+        let mut line = serde_json::to_vec(&json!({ "type": kind, "object": object })).unwrap_or_default();
+        line.push(b'\n');
+        self.pending.push_back(Bytes::from(line));
+    }
+}
