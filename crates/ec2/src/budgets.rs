@@ -1,0 +1,110 @@
+//! One bucket an EC2 action, and the queue before it.
+
+use crate::budget::{Bucket, Limit};
+use crate::lock::lock;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use tokio::time::Instant;
+
+/// The EC2 actions that this crate calls; each has its own bucket at EC2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Action {
+    Create,
+    Attach,
+    Modify,
+    Tag,
+    Detach,
+    Delete,
+    DescribeEnis,
+    DescribeInstances,
+    DescribeSubnets,
+    DescribeGroups,
+}
+
+impl Action {
+    const ALL: [Self; 10] = [
+        Self::Create,
+        Self::Attach,
+        Self::Modify,
+        Self::Tag,
+        Self::Detach,
+        Self::Delete,
+        Self::DescribeEnis,
+        Self::DescribeInstances,
+        Self::DescribeSubnets,
+        Self::DescribeGroups,
+    ];
+
+    /// EC2's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CreateNetworkInterface",
+            Self::Attach => "AttachNetworkInterface",
+            Self::Modify => "ModifyNetworkInterfaceAttribute",
+            Self::Tag => "CreateTags",
+            Self::Detach => "DetachNetworkInterface",
+            Self::Delete => "DeleteNetworkInterface",
+            Self::DescribeEnis => "DescribeNetworkInterfaces",
+            Self::DescribeInstances => "DescribeInstances",
+            Self::DescribeSubnets => "DescribeSubnets",
+            Self::DescribeGroups => "DescribeSecurityGroups",
+        }
+    }
+
+    /// EC2's default bucket, per account and Region; every Describe of ours is filtered and paginated.
+    fn default_limit(self) -> Limit {
+        let (capacity, refill) = match self {
+            Self::Create | Self::Delete | Self::Modify => (100.0, 5.0),
+            Self::Attach | Self::Detach => (50.0, 5.0),
+            Self::Tag => (100.0, 10.0),
+            Self::DescribeEnis | Self::DescribeInstances | Self::DescribeSubnets | Self::DescribeGroups => {
+                (100.0, 20.0)
+            }
+        };
+        Limit { capacity, refill }
+    }
+}
+
+/// A bucket and its queue: tokio's mutex is fair, so waiters are served in the order in which they came.
+#[derive(Debug)]
+struct Counter {
+    queue: tokio::sync::Mutex<()>,
+    bucket: Mutex<Bucket>,
+}
+
+/// All buckets.
+#[derive(Debug)]
+pub(crate) struct Budgets(BTreeMap<Action, Counter>);
+
+impl Budgets {
+    /// EC2's defaults, the refill rates cut to `share`.
+    pub fn new(share: f64) -> Self {
+        let now = Instant::now();
+        let counter = |action: Action| {
+            let Limit { capacity, refill } = action.default_limit();
+            let bucket = Bucket::new(Limit { capacity, refill: refill * share.clamp(0.01, 1.0) }, now);
+            (action, Counter { queue: tokio::sync::Mutex::default(), bucket: Mutex::new(bucket) })
+        };
+        Self(Action::ALL.into_iter().map(counter).collect())
+    }
+
+    /// Waits for the right to make one call.
+    pub async fn wait(&self, action: Action) {
+        let Some(counter) = self.0.get(&action) else { return };
+        let _turn = counter.queue.lock().await;
+        loop {
+            let taken = lock(&counter.bucket).take(Instant::now());
+            match taken {
+                Ok(()) => return,
+                Err(wait) => tokio::time::sleep(wait).await,
+            }
+        }
+    }
+
+    /// EC2 throttled a call of this action.
+    pub fn throttled(&self, action: Action) {
+        if let Some(counter) = self.0.get(&action) {
+            lock(&counter.bucket).throttled(Instant::now());
+        }
+    }
+}

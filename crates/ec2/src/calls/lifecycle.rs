@@ -1,0 +1,154 @@
+//! Create, Attach, Detach, Delete.
+
+use crate::budgets::Action;
+use crate::convert;
+use crate::ec2::Ec2;
+use crate::view::state::{Uids, ViewState};
+use aws_sdk_ec2::types::{ResourceType, TagSpecification};
+use jiff::Timestamp;
+use multi_eni_api::eniattachment::EniRequest;
+use multi_eni_api::ids::{EniId, InstanceId};
+use multi_eni_plan::errors::CallError;
+use multi_eni_plan::facts::{AttachmentState, EniSeen, SeenAttachment};
+use std::collections::BTreeMap;
+
+impl Ec2 {
+    /// CreateNetworkInterface, with all `tags` in the call and `token` (at most 64 characters) as its ClientToken.
+    ///
+    /// # Errors
+    /// [`CallError`]; after `Unknown` the ENI may exist.
+    pub async fn create(
+        &self,
+        token: &str,
+        request: &EniRequest,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<EniSeen, CallError> {
+        let specification = (!tags.is_empty()).then(|| {
+            TagSpecification::builder()
+                .resource_type(ResourceType::NetworkInterface)
+                .set_tags(Some(convert::tags_to_ec2(tags)))
+                .build()
+        });
+        let groups = (!request.security_group_ids.is_empty()).then(|| request.security_group_ids.clone());
+        let call = self
+            .inner
+            .client
+            .create_network_interface()
+            .client_token(token)
+            .subnet_id(&request.subnet_id)
+            .set_groups(groups)
+            .set_description((!request.description.is_empty()).then(|| request.description.clone()))
+            .set_tag_specifications(specification.map(|specification| vec![specification]))
+            .set_ipv4_prefix_count(request.ipv4_prefix_count)
+            .set_ipv6_address_count(request.ipv6_address_count)
+            .set_secondary_private_ip_address_count(request.private_ip_count.map(|n| n - 1).filter(|n| *n > 0));
+        let answer =
+            self.mutate(Action::Create, None, |sent| call.customize().interceptor(sent).send()).await?;
+        let at = self.now();
+        let created = answer
+            .network_interface()
+            .ok_or_else(|| CallError::Unknown("EC2's answer names no network interface".to_owned()))?;
+        let seen = convert::eni(created, at)?;
+        Ok(self.change(|view| {
+            let seen = view.apply_created(seen, tags, at);
+            let uids = seen.attachment_uid().map(str::to_owned).into_iter().collect();
+            (seen, uids)
+        }))
+    }
+
+    /// AttachNetworkInterface. Answers EC2's attachment ID; the view shows `attaching` from then on.
+    ///
+    /// # Errors
+    /// [`CallError`]; after `Unknown` it may be attaching.
+    pub async fn attach(
+        &self,
+        eni: &EniId,
+        instance: &InstanceId,
+        card: i32,
+        index: i32,
+    ) -> Result<String, CallError> {
+        let call = self
+            .inner
+            .client
+            .attach_network_interface()
+            .network_interface_id(eni.as_str())
+            .instance_id(instance.as_str())
+            .network_card_index(card)
+            .device_index(index);
+        let answer =
+            self.mutate(Action::Attach, Some(eni), |sent| call.customize().interceptor(sent).send()).await?;
+        let id = answer
+            .attachment_id()
+            .ok_or_else(|| CallError::Unknown("EC2's answer names no attachment".to_owned()))?
+            .to_owned();
+        self.written(eni, |view, at| {
+            let attachment = SeenAttachment {
+                id: id.clone(),
+                instance: Some(instance.clone()),
+                card,
+                index,
+                state: AttachmentState::Attaching,
+                since: at,
+                delete_on_termination: false,
+            };
+            view.apply_attached(eni, attachment, at)
+        });
+        Ok(id)
+    }
+
+    /// DetachNetworkInterface; `force` is the last resort. The view shows `detaching` from then on.
+    ///
+    /// # Errors
+    /// [`CallError`]; after `Unknown` it may be detaching.
+    pub async fn detach(&self, eni: &EniId, attachment_id: &str, force: bool) -> Result<(), CallError> {
+        let call = self
+            .inner
+            .client
+            .detach_network_interface()
+            .attachment_id(attachment_id)
+            .set_force(force.then_some(true));
+        self.mutate(Action::Detach, Some(eni), |sent| call.customize().interceptor(sent).send()).await?;
+        self.written(eni, |view, at| view.apply_detached(eni, attachment_id, at));
+        Ok(())
+    }
+
+    /// DeleteNetworkInterface. The view remembers it as deleted; so it does when EC2 answers that it does not know the
+    /// ENI, unless we created it less than `lag` ago.
+    ///
+    /// # Errors
+    /// [`CallError`], NotFound included; after `Unknown` it may be gone.
+    pub async fn delete(&self, eni: &EniId) -> Result<(), CallError> {
+        let call = self.inner.client.delete_network_interface().network_interface_id(eni.as_str());
+        let answer = self.mutate(Action::Delete, Some(eni), |sent| call.customize().interceptor(sent).send()).await;
+        match answer {
+            Ok(_) => {
+                self.written(eni, |view, at| {
+                    view.apply_deleted(eni, at);
+                    true
+                });
+                Ok(())
+            }
+            Err(error) => {
+                if error.code() == "InvalidNetworkInterfaceID.NotFound" {
+                    self.written(eni, |view, at| {
+                        view.apply_delete_not_found(eni, at);
+                        true
+                    });
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes an answer through to the view. An ENI that the view does not know is looked for.
+    pub(super) fn written(&self, eni: &EniId, apply: impl FnOnce(&mut ViewState, Timestamp) -> bool) {
+        let at = self.now();
+        let known = self.change(|view| {
+            let known = apply(view, at);
+            (known, view.uid_of(eni).into_iter().collect::<Uids>())
+        });
+        if !known {
+            self.look_by_id(eni);
+        }
+    }
+}

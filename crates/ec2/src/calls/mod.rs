@@ -1,0 +1,6 @@
+//! EC2's calls: one attempt each.
+
+mod describe;
+mod lifecycle;
+mod modify;
+mod send;

@@ -1,0 +1,87 @@
+//! What is changed in place: ModifyNetworkInterfaceAttribute, one attribute a call, and CreateTags.
+
+use crate::budgets::Action;
+use crate::convert;
+use crate::ec2::Ec2;
+use aws_sdk_ec2::operation::modify_network_interface_attribute::builders::ModifyNetworkInterfaceAttributeFluentBuilder;
+use aws_sdk_ec2::types::{AttributeBooleanValue, AttributeValue, NetworkInterfaceAttachmentChanges};
+use multi_eni_api::ids::{EniId, SecurityGroupId};
+use multi_eni_plan::errors::CallError;
+use std::collections::BTreeMap;
+
+impl Ec2 {
+    /// Sets deleteOnTermination of an attachment.
+    ///
+    /// # Errors
+    /// [`CallError`]; repeating it is harmless.
+    pub async fn set_delete_on_termination(
+        &self,
+        eni: &EniId,
+        attachment_id: &str,
+        value: bool,
+    ) -> Result<(), CallError> {
+        let changes = NetworkInterfaceAttachmentChanges::builder()
+            .attachment_id(attachment_id)
+            .delete_on_termination(value)
+            .build();
+        self.modify(eni, |call| call.attachment(changes)).await?;
+        self.written(eni, |view, at| view.apply_delete_on_termination(eni, attachment_id, value, at));
+        Ok(())
+    }
+
+    /// Replaces the security groups. EC2 wants at least one.
+    ///
+    /// # Errors
+    /// [`CallError`]; repeating it is harmless.
+    pub async fn set_groups(&self, eni: &EniId, groups: &[SecurityGroupId]) -> Result<(), CallError> {
+        let ids = groups.iter().map(|group| group.as_str().to_owned()).collect();
+        self.modify(eni, |call| call.set_groups(Some(ids))).await?;
+        self.written(eni, |view, at| view.apply_groups(eni, groups.to_vec(), at));
+        Ok(())
+    }
+
+    /// Sets the description, at most 255 characters.
+    ///
+    /// # Errors
+    /// [`CallError`]; repeating it is harmless.
+    pub async fn set_description(&self, eni: &EniId, description: &str) -> Result<(), CallError> {
+        let value = AttributeValue::builder().value(description).build();
+        self.modify(eni, |call| call.description(value)).await?;
+        self.written(eni, |view, at| view.apply_description(eni, description, at));
+        Ok(())
+    }
+
+    /// Sets the source/destination check.
+    ///
+    /// # Errors
+    /// [`CallError`]; repeating it is harmless.
+    pub async fn set_source_dest_check(&self, eni: &EniId, value: bool) -> Result<(), CallError> {
+        let attribute = AttributeBooleanValue::builder().value(value).build();
+        self.modify(eni, |call| call.source_dest_check(attribute)).await?;
+        self.written(eni, |view, at| view.apply_source_dest_check(eni, value, at));
+        Ok(())
+    }
+
+    /// Adds tags, or changes their values. No tag is removed.
+    ///
+    /// # Errors
+    /// [`CallError`]; repeating it is harmless.
+    pub async fn tag(&self, eni: &EniId, tags: &BTreeMap<String, String>) -> Result<(), CallError> {
+        let call =
+            self.inner.client.create_tags().resources(eni.as_str()).set_tags(Some(convert::tags_to_ec2(tags)));
+        self.mutate(Action::Tag, Some(eni), |sent| call.customize().interceptor(sent).send()).await?;
+        self.written(eni, |view, at| view.apply_tagged(eni, tags, at));
+        Ok(())
+    }
+
+    async fn modify(
+        &self,
+        eni: &EniId,
+        attribute: impl FnOnce(ModifyNetworkInterfaceAttributeFluentBuilder) -> ModifyNetworkInterfaceAttributeFluentBuilder,
+    ) -> Result<(), CallError> {
+        let call =
+            attribute(self.inner.client.modify_network_interface_attribute().network_interface_id(eni.as_str()));
+        self.mutate(Action::Modify, Some(eni), |sent| call.customize().interceptor(sent).send()).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! One attempt of one call: budget, fence, send, learn.
+
+use crate::budgets::Action;
+use crate::ec2::Ec2;
+use crate::errors::{Transmission, call_error};
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use multi_eni_api::ids::EniId;
+use multi_eni_plan::errors::{Call, CallError, Class, classify};
+use std::error::Error;
+use std::future::Future;
+use tokio::time::Instant;
+
+impl Ec2 {
+    /// A mutation: refused if its timeout would outlast the Lease.
+    pub(super) async fn mutate<T, E, F>(
+        &self,
+        action: Action,
+        eni: Option<&EniId>,
+        send: impl FnOnce(Transmission) -> F,
+    ) -> Result<T, CallError>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        self.inner.budgets.wait(action).await;
+        if !(self.inner.fence)(self.inner.options.call_timeout) {
+            tracing::debug!(action = action.name(), eni = eni.map(EniId::as_str), code = "NotLeader", "EC2 call");
+            return Err(CallError::NotLeader);
+        }
+        self.send(action, eni, send).await
+    }
+
+    /// Anything that only reads. `before` runs when the budget allows the call, immediately before it is sent.
+    pub(super) async fn read<T, E, F, S>(
+        &self,
+        action: Action,
+        before: impl FnOnce() -> S,
+        send: impl FnOnce(Transmission) -> F,
+    ) -> Result<(S, T), CallError>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        self.inner.budgets.wait(action).await;
+        let started = before();
+        let answer = self.send(action, None, send).await?;
+        Ok((started, answer))
+    }
+
+    async fn send<T, E, F>(
+        &self,
+        action: Action,
+        eni: Option<&EniId>,
+        send: impl FnOnce(Transmission) -> F,
+    ) -> Result<T, CallError>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        let transmission = Transmission::default();
+        let started = Instant::now();
+        self.inner.counts.sent(action.name());
+        // The client has its own timeouts; this one holds whatever client was given.
+        let timeout = self.inner.options.call_timeout;
+        let result = match tokio::time::timeout(timeout, send(transmission.clone())).await {
+            Ok(answer) => answer.map_err(|error| call_error(error, transmission.begun())),
+            Err(_) if transmission.begun() => Err(CallError::Unknown(format!("nothing within {timeout:?}"))),
+            Err(_) => Err(CallError::NotSent(format!("no credentials within {timeout:?}"))),
+        };
+        let code = result.as_ref().err().map_or("ok", CallError::code);
+        let elapsed_ms = started.elapsed().as_millis();
+        tracing::debug!(action = action.name(), eni = eni.map(EniId::as_str), code, elapsed_ms, "EC2 call");
+        if let Err(error) = &result
+            && classify(Call::Describe, error) == Class::Throttled
+        {
+            self.inner.counts.throttled();
+            self.inner.budgets.throttled(action);
+        }
+        result
+    }
+}

@@ -1,0 +1,87 @@
+//! The SDK's client: retries off, timeouts explicit.
+
+use crate::options::Clock;
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::config::retry::RetryConfig;
+use aws_sdk_ec2::config::timeout::TimeoutConfig;
+use aws_sdk_ec2::config::{
+    BehaviorVersion, Credentials, IdentityCache, Region, SharedHttpClient, StalledStreamProtectionConfig,
+};
+use aws_smithy_async::time::TimeSource;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+/// Why there is no client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// Neither the environment, nor a profile, nor instance metadata names a Region.
+    #[error("no AWS Region is known: set AWS_REGION, for example AWS_REGION=eu-west-1")]
+    NoRegion,
+}
+
+/// A client by the standard chain: environment, IRSA, Pod Identity, instance metadata; `AWS_REGION` and
+/// `AWS_ENDPOINT_URL` are honoured. `call_timeout` bounds one call, credentials included.
+///
+/// Credentials are resolved at the first call, not here; a call without them is `CallError::NotSent`.
+///
+/// # Errors
+/// [`ConnectError::NoRegion`] if no Region is known.
+pub async fn client(call_timeout: Duration) -> Result<Client, ConnectError> {
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts(call_timeout))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .load()
+        .await;
+    if config.region().is_none() {
+        return Err(ConnectError::NoRegion);
+    }
+    Ok(Client::new(&config))
+}
+
+/// A client over any HTTP client, in process, for the simulator: static credentials, the time from `clock`.
+pub fn client_over(
+    http: SharedHttpClient,
+    clock: Clock,
+    region: &str,
+    endpoint: &str,
+    call_timeout: Duration,
+) -> Client {
+    let config = aws_sdk_ec2::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .endpoint_url(endpoint)
+        .credentials_provider(Credentials::new("simulated", "simulated", None, None, "simulator"))
+        .identity_cache(IdentityCache::no_cache())
+        .http_client(http)
+        .time_source(ClockTime(clock))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts(call_timeout))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build();
+    Client::from_conf(config)
+}
+
+fn timeouts(call_timeout: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_timeout(call_timeout)
+        .operation_attempt_timeout(call_timeout)
+        .connect_timeout(call_timeout.min(Duration::from_secs(3)))
+        .read_timeout(call_timeout)
+        .build()
+}
+
+/// The SDK's time source over ours: request signatures carry simulated time.
+struct ClockTime(Clock);
+
+impl fmt::Debug for ClockTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClockTime")
+    }
+}
+
+impl TimeSource for ClockTime {
+    fn now(&self) -> SystemTime {
+        SystemTime::from((self.0)())
+    }
+}

@@ -1,0 +1,174 @@
+//! EC2's answers as our facts. An answer that lacks what identifies a thing is refused whole, so that it never counts as
+//! absence.
+
+use aws_sdk_ec2::types::{
+    AttachmentStatus, Filter, InstanceStateName, NetworkInterface, NetworkInterfaceAttachment, SecurityGroup, Subnet,
+    Tag,
+};
+use jiff::Timestamp;
+use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
+use multi_eni_plan::errors::CallError;
+use multi_eni_plan::facts::{AttachmentState, EniSeen, InstanceState, SeenAttachment, SubnetFacts};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+fn unreadable(error: impl Display) -> CallError {
+    CallError::Unknown(format!("EC2's answer cannot be read: {error}"))
+}
+
+/// A filter; values are matched literally.
+pub(crate) fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
+    Filter::builder().name(name).set_values(Some(values.into_iter().map(literal).collect())).build()
+}
+
+/// EC2 reads `*`, `?` and `\` in filter values as wildcards and escapes.
+fn literal(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for c in value.chars() {
+        if matches!(c, '*' | '?' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// Tags as EC2 takes them.
+pub(crate) fn tags_to_ec2(tags: &BTreeMap<String, String>) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
+    tags.iter()
+        .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
+        .collect()
+}
+
+/// An ENI of a Describe or a Create. `as_of`: the start of the Describe, or the answer of the Create.
+pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<EniSeen, CallError> {
+    let mut groups = eni
+        .groups()
+        .iter()
+        .map(|group| SecurityGroupId::parse(group.group_id().unwrap_or_default()).map_err(unreadable))
+        .collect::<Result<Vec<_>, _>>()?;
+    groups.sort();
+    Ok(EniSeen {
+        id: EniId::parse(eni.network_interface_id().unwrap_or_default()).map_err(unreadable)?,
+        subnet: SubnetId::parse(eni.subnet_id().unwrap_or_default()).map_err(unreadable)?,
+        vpc: eni.vpc_id().unwrap_or_default().to_owned(),
+        zone: eni.availability_zone().unwrap_or_default().to_owned(),
+        mac: eni.mac_address().unwrap_or_default().to_owned(),
+        private_ips: private_ips(eni),
+        groups,
+        description: eni.description().unwrap_or_default().to_owned(),
+        source_dest_check: eni.source_dest_check().unwrap_or(true),
+        tags: tags(eni.tag_set()),
+        attachment: eni.attachment().and_then(|attached| attachment(attached, as_of)),
+        as_of,
+        last_call: None,
+    })
+}
+
+fn private_ips(eni: &NetworkInterface) -> Vec<String> {
+    let all = eni.private_ip_addresses();
+    let (mut first, rest): (Vec<_>, Vec<_>) = all.iter().partition(|ip| ip.primary() == Some(true));
+    first.extend(rest);
+    let mut ips: Vec<String> = first.into_iter().filter_map(|ip| ip.private_ip_address()).map(str::to_owned).collect();
+    if ips.is_empty() {
+        ips.extend(eni.private_ip_address().map(str::to_owned));
+    }
+    ips
+}
+
+fn attachment(seen: &NetworkInterfaceAttachment, as_of: Timestamp) -> Option<SeenAttachment> {
+    let state = match seen.status() {
+        Some(AttachmentStatus::Attaching) => AttachmentState::Attaching,
+        Some(AttachmentStatus::Detaching) => AttachmentState::Detaching,
+        Some(AttachmentStatus::Detached) => return None,
+        // `attached`; and whatever EC2 may call it one day, the slot is taken.
+        _ => AttachmentState::Attached,
+    };
+    let attach_time = seen.attach_time().and_then(|time| {
+        Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).unwrap_or_default()).ok()
+    });
+    let since = match state {
+        AttachmentState::Attaching => attach_time.unwrap_or(as_of),
+        AttachmentState::Attached | AttachmentState::Detaching => as_of,
+    };
+    Some(SeenAttachment {
+        id: seen.attachment_id().unwrap_or_default().to_owned(),
+        instance: seen.instance_id().and_then(|id| InstanceId::parse(id).ok()),
+        card: seen.network_card_index().unwrap_or_default(),
+        index: seen.device_index().unwrap_or_default(),
+        state,
+        since,
+        delete_on_termination: seen.delete_on_termination().unwrap_or_default(),
+    })
+}
+
+/// A subnet of a Describe that began at `as_of`.
+pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Result<SubnetFacts, CallError> {
+    Ok(SubnetFacts {
+        id: SubnetId::parse(subnet.subnet_id().unwrap_or_default()).map_err(unreadable)?,
+        zone: subnet.availability_zone().unwrap_or_default().to_owned(),
+        vpc: subnet.vpc_id().unwrap_or_default().to_owned(),
+        cidr: subnet.cidr_block().unwrap_or_default().to_owned(),
+        name: tags(subnet.tags()).remove("Name"),
+        free_addresses: subnet.available_ip_address_count().unwrap_or_default(),
+        as_of,
+    })
+}
+
+/// Name, VPC and ID of a security group.
+pub(crate) fn group(group: &SecurityGroup) -> Result<(String, String, SecurityGroupId), CallError> {
+    let id = SecurityGroupId::parse(group.group_id().unwrap_or_default()).map_err(unreadable)?;
+    Ok((group.group_name().unwrap_or_default().to_owned(), group.vpc_id().unwrap_or_default().to_owned(), id))
+}
+
+/// ID and state of an instance; None for a state that EC2 does not have today.
+pub(crate) fn instance(
+    instance: &aws_sdk_ec2::types::Instance,
+) -> Result<(InstanceId, Option<InstanceState>), CallError> {
+    let id = InstanceId::parse(instance.instance_id().unwrap_or_default()).map_err(unreadable)?;
+    let state = match instance.state().and_then(|state| state.name()) {
+        Some(InstanceStateName::Pending) => Some(InstanceState::Pending),
+        Some(InstanceStateName::Running) => Some(InstanceState::Running),
+        Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => Some(InstanceState::Stopped),
+        Some(InstanceStateName::ShuttingDown) => Some(InstanceState::ShuttingDown),
+        Some(InstanceStateName::Terminated) => Some(InstanceState::Terminated),
+        _ => None,
+    };
+    Ok((id, state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filter_values_are_literal() {
+        assert_eq!(literal(r"a*b?c\d"), r"a\*b\?c\\d");
+        assert_eq!(literal("eth0-pool"), "eth0-pool");
+    }
+
+    #[test]
+    fn an_eni_without_an_id_is_refused() {
+        let nameless = NetworkInterface::builder().subnet_id("subnet-12345678").build();
+        assert!(matches!(eni(&nameless, Timestamp::UNIX_EPOCH), Err(CallError::Unknown(_))));
+    }
+
+    #[test]
+    fn the_primary_address_comes_first() {
+        let ip = |address: &str, primary| {
+            aws_sdk_ec2::types::NetworkInterfacePrivateIpAddress::builder()
+                .private_ip_address(address)
+                .primary(primary)
+                .build()
+        };
+        let eni = NetworkInterface::builder()
+            .private_ip_addresses(ip("10.0.0.9", false))
+            .private_ip_addresses(ip("10.0.0.4", true))
+            .build();
+        assert_eq!(private_ips(&eni), ["10.0.0.4", "10.0.0.9"]);
+    }
+}

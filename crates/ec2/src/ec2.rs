@@ -1,0 +1,265 @@
+//! The handle that the controller holds.
+
+use crate::budgets::Budgets;
+use crate::counts::Counts;
+use crate::lock::lock;
+use crate::network::{NetworkQuestion, NetworkState};
+use crate::options::{Clock, Fence, Options};
+use crate::questions::Questions;
+use crate::view::state::{Uids, ViewState};
+use jiff::Timestamp;
+use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
+use multi_eni_plan::facts::{Cluster, EniSeen, InstanceLook, InstanceSight, Network, Sight};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What changed in the view, or was answered.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Changed {
+    /// Something about the ENI of this ENIAttachment.
+    Eni {
+        /// The UID of the ENIAttachment.
+        attachment_uid: String,
+    },
+    /// An instance was looked at.
+    Instance(InstanceId),
+    /// Subnets or groups.
+    Network,
+    /// A whole sweep has ended.
+    Swept,
+}
+
+/// EC2: calls, the view, questions. Clones share everything.
+#[derive(Clone)]
+pub struct Ec2 {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Ec2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ec2").field("cluster", &self.inner.cluster).finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct Inner {
+    pub client: aws_sdk_ec2::Client,
+    pub cluster: Cluster,
+    pub options: Options,
+    pub clock: Clock,
+    pub fence: Fence,
+    pub budgets: Budgets,
+    pub counts: Counts,
+    pub view: Mutex<ViewState>,
+    pub failure: Mutex<Option<String>>,
+    pub changed: UnboundedSender<Changed>,
+    pub motion: Notify,
+    pub sweep_wanted: AtomicBool,
+    pub sweep_wake: Notify,
+    pub uids: Questions<String>,
+    pub enis: Questions<EniId>,
+    pub instances: Questions<InstanceId>,
+    pub states: Questions<InstanceId>,
+    pub network: Mutex<NetworkState>,
+    pub subnet_ids: Questions<SubnetId>,
+    pub subnet_names: Questions<String>,
+    pub group_names: Questions<String>,
+}
+
+impl Ec2 {
+    /// The handle, and where it tells what changed. Must be called inside a tokio runtime. Nothing is sent to EC2 before
+    /// [`run`](Self::run) or a mutation is called.
+    pub fn new(
+        client: aws_sdk_ec2::Client,
+        cluster: Cluster,
+        options: Options,
+        clock: Clock,
+        fence: Fence,
+    ) -> (Self, UnboundedReceiver<Changed>) {
+        let (changed, changes) = unbounded_channel();
+        let inner = Inner {
+            client,
+            budgets: Budgets::new(options.budget_share),
+            counts: Counts::default(),
+            view: Mutex::new(ViewState::new(cluster.clone(), options.lag)),
+            failure: Mutex::new(None),
+            changed,
+            motion: Notify::new(),
+            sweep_wanted: AtomicBool::new(false),
+            sweep_wake: Notify::new(),
+            uids: Questions::new(),
+            enis: Questions::new(),
+            instances: Questions::new(),
+            states: Questions::new(),
+            network: Mutex::new(NetworkState::default()),
+            subnet_ids: Questions::new(),
+            subnet_names: Questions::new(),
+            group_names: Questions::new(),
+            cluster,
+            options,
+            clock,
+            fence,
+        };
+        (Self { inner: Arc::new(inner) }, changes)
+    }
+
+    /// Sweeps, polls and answers questions until `stop`. What is under way then is abandoned; it only reads.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) {
+        self.inner.uids.restart();
+        self.inner.enis.restart();
+        self.inner.instances.restart();
+        self.inner.states.restart();
+        self.inner.subnet_ids.restart();
+        self.inner.subnet_names.restart();
+        self.inner.group_names.restart();
+        tokio::select! {
+            biased;
+            () = stop => {}
+            () = self.keep_sweeping() => {}
+            () = self.keep_polling() => {}
+            () = self.answer(&self.inner.uids, |uids| self.look_at_uids(uids)) => {}
+            () = self.answer(&self.inner.enis, |ids| self.look_at_enis(ids)) => {}
+            () = self.answer(&self.inner.instances, |ids| self.look_at_instances(ids)) => {}
+            () = self.answer(&self.inner.states, |ids| self.look_at_states(ids)) => {}
+            () = self.answer(&self.inner.subnet_ids, |ids| self.look_at_subnets(ids)) => {}
+            () = self.answer(&self.inner.subnet_names, |names| self.look_at_subnet_names(names)) => {}
+            () = self.answer(&self.inner.group_names, |names| self.look_at_groups(names)) => {}
+        }
+    }
+
+    // ---- What decisions read ---------------------------------------------------------------------------------------
+
+    /// What the view shows for one ENIAttachment: by its UID tag, and by the ENI ID that its status has.
+    pub fn sight(&self, attachment_uid: &str, eni: Option<&EniId>) -> Sight {
+        lock(&self.inner.view).sight(attachment_uid, eni)
+    }
+
+    /// All ENIs that carry this cluster's tag, sorted by ID.
+    pub fn owned(&self) -> Vec<EniSeen> {
+        lock(&self.inner.view).owned()
+    }
+
+    /// Start of the last whole sweep.
+    pub fn last_sweep(&self) -> Option<Timestamp> {
+        lock(&self.inner.view).last_sweep()
+    }
+
+    /// All ENIs on an instance, if it was looked at within about an hour.
+    pub fn instance_sight(&self, instance: &InstanceId) -> Option<InstanceSight> {
+        lock(&self.inner.view).instance_sight(instance)
+    }
+
+    /// The state of an instance, if it was looked at within about an hour.
+    pub fn instance_look(&self, instance: &InstanceId) -> Option<InstanceLook> {
+        lock(&self.inner.view).instance_look(instance)
+    }
+
+    /// What is known of subnets and groups.
+    pub fn network(&self) -> Arc<Network> {
+        lock(&self.inner.network).facts()
+    }
+
+    /// Why the last Describe of ENIs or instances failed, as a sentence; None when it succeeded.
+    pub fn failure(&self) -> Option<String> {
+        lock(&self.inner.failure).clone()
+    }
+
+    /// EC2 calls sent, by EC2's name of the action; throttling answers of all actions under `throttled`.
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.inner.counts.all()
+    }
+
+    // ---- Questions -------------------------------------------------------------------------------------------------
+
+    /// Asks for the ENIs whose tag names this ENIAttachment.
+    pub fn look_by_tag(&self, attachment_uid: &str) {
+        self.inner.uids.ask(attachment_uid.to_owned());
+    }
+
+    /// Asks for an ENI by ID, whatever its tags. `Changed::Eni` goes to whom its tags name, and to those who asked
+    /// [`sight`](Self::sight) for it.
+    pub fn look_by_id(&self, eni: &EniId) {
+        self.inner.enis.ask(eni.clone());
+    }
+
+    /// Asks for all ENIs on an instance.
+    pub fn look_at_instance(&self, instance: &InstanceId) {
+        self.inner.instances.ask(instance.clone());
+    }
+
+    /// Asks for the state of an instance.
+    pub fn look_at_state(&self, instance: &InstanceId) {
+        self.inner.states.ask(instance.clone());
+    }
+
+    /// Asks for subnets by ID and by tag Name. What was answered less than `network_valid` ago is not asked again.
+    pub fn want_subnets(&self, ids: &[SubnetId], names: &[String]) {
+        let now = self.now();
+        let network = lock(&self.inner.network);
+        let stale = |question: &NetworkQuestion| network.is_stale(question, now, self.inner.options.network_valid);
+        for id in ids {
+            if stale(&NetworkQuestion::Subnet(id.clone())) {
+                self.inner.subnet_ids.ask(id.clone());
+            }
+        }
+        for name in names {
+            if stale(&NetworkQuestion::SubnetName(name.clone())) {
+                self.inner.subnet_names.ask(name.clone());
+            }
+        }
+    }
+
+    /// Asks for security groups by name, in every VPC. What was answered less than `network_valid` ago is not asked
+    /// again.
+    pub fn want_groups(&self, names: &[String]) {
+        let now = self.now();
+        let network = lock(&self.inner.network);
+        for name in names {
+            let question = NetworkQuestion::GroupName(name.clone());
+            if network.is_stale(&question, now, self.inner.options.network_valid) {
+                self.inner.group_names.ask(name.clone());
+            }
+        }
+    }
+
+    /// Asks for a sweep now; nothing if one is under way.
+    pub fn sweep_now(&self) {
+        self.inner.sweep_wanted.store(true, Ordering::Release);
+        self.inner.sweep_wake.notify_one();
+    }
+
+    // ---- For the rest of the crate ---------------------------------------------------------------------------------
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.inner.clock)()
+    }
+
+    /// Changes the view, tells who is concerned, and wakes the poll if something moves.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut ViewState) -> (T, Uids)) -> T {
+        let (value, uids, moves) = {
+            let mut view = lock(&self.inner.view);
+            let (value, uids) = change(&mut view);
+            (value, uids, view.is_moving())
+        };
+        if moves {
+            self.inner.motion.notify_one();
+        }
+        for attachment_uid in uids {
+            self.tell(Changed::Eni { attachment_uid });
+        }
+        value
+    }
+
+    pub(crate) fn tell(&self, changed: Changed) {
+        // Nobody listens any more: the process is on its way out.
+        let _ = self.inner.changed.send(changed);
+    }
+
+    pub(crate) fn note_failure(&self, failure: Option<String>) {
+        *lock(&self.inner.failure) = failure;
+    }
+}

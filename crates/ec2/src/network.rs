@@ -1,0 +1,225 @@
+//! Subnets and security groups: asked for by ID or name, remembered, refreshed when asked for again.
+
+use crate::convert;
+use crate::ec2::{Changed, Ec2};
+use crate::lock::lock;
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::{SecurityGroupId, SubnetId};
+use multi_eni_plan::errors::CallError;
+use multi_eni_plan::facts::{Network, SubnetFacts};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What may be asked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum NetworkQuestion {
+    Subnet(SubnetId),
+    SubnetName(String),
+    GroupName(String),
+}
+
+/// What is known, and since when.
+#[derive(Debug, Default)]
+pub(crate) struct NetworkState {
+    facts: Arc<Network>,
+    answered: BTreeMap<NetworkQuestion, Timestamp>,
+    failures: BTreeMap<&'static str, String>,
+}
+
+impl NetworkState {
+    /// The facts as they are now.
+    pub fn facts(&self) -> Arc<Network> {
+        self.facts.clone()
+    }
+
+    /// Whether this was never answered, or at least `valid` ago.
+    pub fn is_stale(&self, question: &NetworkQuestion, now: Timestamp, valid: SignedDuration) -> bool {
+        self.answered.get(question).is_none_or(|at| now.duration_since(*at) >= valid)
+    }
+
+    /// Subnets asked for by ID.
+    pub fn apply_subnets(&mut self, at: Timestamp, asked: &BTreeSet<SubnetId>, found: Vec<SubnetFacts>) -> bool {
+        self.apply(|facts, answered| {
+            add_subnets(facts, found);
+            for id in asked {
+                answered.insert(NetworkQuestion::Subnet(id.clone()), at);
+                if facts.subnets.get(id).is_none_or(|subnet| subnet.as_of < at) {
+                    facts.subnets.remove(id);
+                    facts.missing_subnets.entry(id.clone()).or_insert(at);
+                }
+            }
+        })
+    }
+
+    /// Subnets asked for by tag Name.
+    pub fn apply_subnet_names(&mut self, at: Timestamp, asked: &BTreeSet<String>, found: Vec<SubnetFacts>) -> bool {
+        self.apply(|facts, answered| {
+            for name in asked {
+                let ids = found.iter().filter(|subnet| subnet.name.as_ref() == Some(name)).map(|s| s.id.clone());
+                facts.subnets_named.insert(name.clone(), ids.collect());
+                answered.insert(NetworkQuestion::SubnetName(name.clone()), at);
+            }
+            add_subnets(facts, found);
+        })
+    }
+
+    /// Groups asked for by name: (name, VPC, ID).
+    pub fn apply_groups(
+        &mut self,
+        at: Timestamp,
+        asked: &BTreeSet<String>,
+        found: Vec<(String, String, SecurityGroupId)>,
+    ) -> bool {
+        self.apply(|facts, answered| {
+            for name in asked {
+                let groups = found.iter().filter(|(n, _, _)| n == name).map(|(_, vpc, id)| (vpc.clone(), id.clone()));
+                facts.groups_named.insert(name.clone(), groups.collect());
+                answered.insert(NetworkQuestion::GroupName(name.clone()), at);
+            }
+        })
+    }
+
+    /// Notes how a look of this action ended. True if that is news.
+    pub fn apply_outcome(&mut self, action: &'static str, failure: Option<String>) -> bool {
+        match failure {
+            Some(failure) => self.failures.insert(action, failure),
+            None => self.failures.remove(action),
+        };
+        let failures = self.failures.iter().next().map(|(action, failure)| format!("{action} failed: {failure}"));
+        self.apply(|facts, _| facts.failure = failures)
+    }
+
+    /// True if anything but the time of the look has changed.
+    fn apply(&mut self, change: impl FnOnce(&mut Network, &mut BTreeMap<NetworkQuestion, Timestamp>)) -> bool {
+        let before = self.facts.clone();
+        change(Arc::make_mut(&mut self.facts), &mut self.answered);
+        timeless(&before) != timeless(&self.facts)
+    }
+}
+
+fn add_subnets(facts: &mut Network, found: Vec<SubnetFacts>) {
+    for subnet in found {
+        facts.missing_subnets.remove(&subnet.id);
+        facts.subnets.insert(subnet.id.clone(), subnet);
+    }
+}
+
+fn timeless(network: &Network) -> Network {
+    let mut network = network.clone();
+    for subnet in network.subnets.values_mut() {
+        subnet.as_of = Timestamp::UNIX_EPOCH;
+    }
+    network
+}
+
+impl Ec2 {
+    pub(crate) async fn look_at_subnets(&self, ids: BTreeSet<SubnetId>) -> Result<(), CallError> {
+        let answer = self.subnets("subnet-id", ids.iter().map(SubnetId::as_str)).await;
+        self.inner.subnet_ids.answered(&ids);
+        self.learn("DescribeSubnets by ID", answer, |state, (at, found)| state.apply_subnets(at, &ids, found))
+    }
+
+    pub(crate) async fn look_at_subnet_names(&self, names: BTreeSet<String>) -> Result<(), CallError> {
+        let answer = self.subnets("tag:Name", names.iter().map(String::as_str)).await;
+        self.inner.subnet_names.answered(&names);
+        self.learn("DescribeSubnets by name", answer, |state, (at, found)| state.apply_subnet_names(at, &names, found))
+    }
+
+    pub(crate) async fn look_at_groups(&self, names: BTreeSet<String>) -> Result<(), CallError> {
+        let filter = convert::filter("group-name", names.iter().map(String::as_str));
+        let answer = self.all_groups(filter).await.and_then(|(at, groups)| {
+            Ok((at, groups.iter().map(convert::group).collect::<Result<Vec<_>, _>>()?))
+        });
+        self.inner.group_names.answered(&names);
+        self.learn("DescribeSecurityGroups", answer, |state, (at, found)| state.apply_groups(at, &names, found))
+    }
+
+    async fn subnets<'a>(
+        &self,
+        filter: &str,
+        values: impl Iterator<Item = &'a str>,
+    ) -> Result<(Timestamp, Vec<SubnetFacts>), CallError> {
+        let (at, subnets) = self.all_subnets(convert::filter(filter, values)).await?;
+        let subnets = subnets.iter().map(|subnet| convert::subnet(subnet, at)).collect::<Result<_, _>>()?;
+        Ok((at, subnets))
+    }
+
+    fn learn<T>(
+        &self,
+        action: &'static str,
+        answer: Result<T, CallError>,
+        apply: impl FnOnce(&mut NetworkState, T) -> bool,
+    ) -> Result<(), CallError> {
+        let (news, result) = {
+            let mut state = lock(&self.inner.network);
+            match answer {
+                Ok(found) => {
+                    let recovered = state.apply_outcome(action, None);
+                    (apply(&mut state, found) || recovered, Ok(()))
+                }
+                Err(error) => (state.apply_outcome(action, Some(error.to_string())), Err(error)),
+            }
+        };
+        if news {
+            self.tell(Changed::Network);
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
+    }
+
+    fn subnet(id: &SubnetId, name: &str, as_of: Timestamp) -> SubnetFacts {
+        SubnetFacts {
+            id: id.clone(),
+            zone: "eu-west-1a".into(),
+            vpc: "vpc-1".into(),
+            cidr: "10.0.0.0/24".into(),
+            name: Some(name.into()),
+            free_addresses: 200,
+            as_of,
+        }
+    }
+
+    #[test]
+    fn missing_is_knowledge_and_may_turn_up_later() {
+        let (here, gone) = (SubnetId::parse("subnet-00000001").unwrap(), SubnetId::parse("subnet-00000002").unwrap());
+        let mut state = NetworkState::default();
+        let asked = BTreeSet::from([here.clone(), gone.clone()]);
+        assert!(state.apply_subnets(at(0), &asked, vec![subnet(&here, "a", at(0))]));
+        assert_eq!(state.facts().missing_subnets, BTreeMap::from([(gone.clone(), at(0))]));
+        // The same again is no news, and missing keeps its first time.
+        assert!(!state.apply_subnets(at(120), &asked, vec![subnet(&here, "a", at(120))]));
+        assert_eq!(state.facts().missing_subnets.get(&gone), Some(&at(0)));
+        assert!(state.apply_subnets(at(240), &asked, vec![subnet(&gone, "b", at(240))]));
+        let facts = state.facts();
+        assert!(facts.subnets.contains_key(&gone) && facts.missing_subnets.contains_key(&here));
+    }
+
+    #[test]
+    fn answers_are_valid_for_a_while() {
+        let mut state = NetworkState::default();
+        let (question, valid) = (NetworkQuestion::GroupName("web".into()), SignedDuration::from_secs(120));
+        assert!(state.is_stale(&question, at(0), valid));
+        state.apply_groups(at(0), &BTreeSet::from(["web".to_owned()]), vec![]);
+        assert!(!state.is_stale(&question, at(119), valid));
+        assert!(state.is_stale(&question, at(120), valid));
+        assert_eq!(state.facts().groups_named.get("web"), Some(&BTreeSet::new()));
+    }
+
+    #[test]
+    fn a_failure_is_news_once_and_ends() {
+        let mut state = NetworkState::default();
+        assert!(state.apply_outcome("DescribeSubnets", Some("no".into())));
+        assert!(!state.apply_outcome("DescribeSubnets", Some("no".into())));
+        assert_eq!(state.facts().failure.as_deref(), Some("DescribeSubnets failed: no"));
+        assert!(state.apply_outcome("DescribeSubnets", None));
+        assert_eq!(state.facts().failure, None);
+    }
+}

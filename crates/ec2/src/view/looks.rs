@@ -1,0 +1,88 @@
+//! Questions answered in batches: by tag, by ID, by instance.
+
+use crate::convert;
+use crate::ec2::{Changed, Ec2};
+use crate::lock::lock;
+use crate::questions::Questions;
+use multi_eni_api::ids::{EniId, InstanceId};
+use multi_eni_api::names;
+use multi_eni_plan::errors::CallError;
+use multi_eni_plan::facts::{InstanceLook, InstanceState};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+
+impl Ec2 {
+    /// Answers questions of one kind for ever; after a failure again with growing waits.
+    pub(crate) async fn answer<K, F>(&self, questions: &Questions<K>, look: impl Fn(BTreeSet<K>) -> F)
+    where
+        K: Ord + Clone,
+        F: Future<Output = Result<(), CallError>>,
+    {
+        let options = &self.inner.options;
+        let mut retry = options.retry_after;
+        loop {
+            let batch = questions.next(options.gather).await;
+            match look(batch.clone()).await {
+                Ok(()) => {
+                    retry = options.retry_after;
+                    questions.answered(&batch);
+                }
+                Err(error) => {
+                    tracing::warn!(code = error.code(), %error, "look failed; again in {retry:?}");
+                    questions.unanswered(batch);
+                    tokio::time::sleep(retry).await;
+                    retry = (retry * 2).min(options.sweep_every);
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn look_at_uids(&self, uids: BTreeSet<String>) -> Result<(), CallError> {
+        let name = format!("tag:{}", names::TAG_ATTACHMENT_UID);
+        let (began, shown) = self.all_enis(convert::filter(&name, uids.iter().map(String::as_str))).await?;
+        self.inner.uids.answered(&uids);
+        self.change(|view| ((), view.finish_look_by_tag(began, &uids, shown)));
+        Ok(())
+    }
+
+    pub(crate) async fn look_at_enis(&self, ids: BTreeSet<EniId>) -> Result<(), CallError> {
+        let filter = convert::filter("network-interface-id", ids.iter().map(EniId::as_str));
+        let (began, shown) = self.all_enis(filter).await?;
+        self.inner.enis.answered(&ids);
+        self.change(|view| ((), view.finish_look_by_id(began, &ids, shown)));
+        Ok(())
+    }
+
+    pub(crate) async fn look_at_instances(&self, ids: BTreeSet<InstanceId>) -> Result<(), CallError> {
+        let filter = convert::filter("attachment.instance-id", ids.iter().map(InstanceId::as_str));
+        let (began, shown) = self.all_enis(filter).await?;
+        self.inner.instances.answered(&ids);
+        self.change(|view| ((), view.finish_instances(began, &ids, shown)));
+        for id in ids {
+            self.tell(Changed::Instance(id));
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn look_at_states(&self, ids: BTreeSet<InstanceId>) -> Result<(), CallError> {
+        let filter = convert::filter("instance-id", ids.iter().map(InstanceId::as_str));
+        let (as_of, instances) = self.all_instances(filter).await?;
+        let mut described = BTreeMap::new();
+        for instance in &instances {
+            let (id, state) = convert::instance(instance)?;
+            described.insert(id, state);
+        }
+        let look = |id: &InstanceId| {
+            // Not described is terminated; a state without a name of ours says nothing.
+            let state = described.get(id).copied().unwrap_or(Some(InstanceState::Terminated))?;
+            Some((id.clone(), InstanceLook { state, as_of }))
+        };
+        let looks = ids.iter().filter_map(look).collect();
+        self.inner.states.answered(&ids);
+        lock(&self.inner.view).finish_states(looks);
+        for id in ids {
+            self.tell(Changed::Instance(id));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! The shared view of EC2: what Describes showed, with our own answered calls written through.
+//!
+//! - [`state`]: the data and its rules. Synchronous, no I/O.
+//! - [`told`]: what our calls were told, and how long that outweighs a Describe.
+//! - [`sight`]: what decisions read.
+//! - [`sweep`], [`poll`], [`looks`]: the loops that feed it.
+
+pub(crate) mod looks;
+pub(crate) mod poll;
+pub(crate) mod sight;
+pub(crate) mod state;
+pub(crate) mod sweep;
+pub(crate) mod told;
+
+#[cfg(test)]
+mod tests;

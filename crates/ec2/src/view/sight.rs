@@ -1,0 +1,81 @@
+//! What decisions read of the view.
+
+use super::state::ViewState;
+use jiff::Timestamp;
+use multi_eni_api::ids::{EniId, InstanceId};
+use multi_eni_plan::facts::{EniSeen, InstanceLook, InstanceSight, Sight};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+impl ViewState {
+    /// What is there for an ENIAttachment: by tag, and by the ID that its status has. Of several, one that carries the tag
+    /// goes before one that does not, then one that is attached, then the given ID, then the lowest.
+    pub fn sight(&mut self, uid: &str, eni: Option<&EniId>) -> Sight {
+        let tagged = self.by_uid.get(uid);
+        if let Some(eni) = eni
+            && !tagged.is_some_and(|ids| ids.contains(eni))
+        {
+            self.askers.entry(eni.clone()).or_default().insert(uid.to_owned());
+        }
+        let best = tagged
+            .into_iter()
+            .flatten()
+            .chain(eni)
+            .filter_map(|id| self.entries.get(id).map(|entry| &entry.seen))
+            .min_by_key(|seen| {
+                let carries = seen.attachment_uid() == Some(uid);
+                (Reverse(carries), Reverse(seen.attachment.is_some()), Reverse(Some(&seen.id) == eni), &seen.id)
+            });
+        if let Some(seen) = best {
+            return Sight::Seen(Box::new(seen.clone()));
+        }
+        let looked = self.absent_by_tag.get(uid).copied().max(self.last_sweep);
+        let Some(looked) = looked else { return Sight::Blind };
+        // A sweep whose page still showed it says nothing about its absence.
+        let shown = self.shown.get(uid).is_some_and(|shown| *shown >= looked);
+        let gone = eni.or_else(|| self.gone_by_uid.get(uid)).and_then(|id| self.gone.get(id));
+        Sight::Absent {
+            by_tag: if shown { Timestamp::UNIX_EPOCH } else { looked },
+            by_id: gone.and_then(|gone| gone.by_id),
+            deleted: gone.and_then(|gone| gone.deleted),
+        }
+    }
+
+    /// All ENIs that carry this cluster's tag, by ID.
+    pub fn owned(&self) -> Vec<EniSeen> {
+        self.entries.values().map(|entry| &entry.seen).filter(|seen| seen.is_of(&self.cluster)).cloned().collect()
+    }
+
+    /// Start of the last whole sweep.
+    pub fn last_sweep(&self) -> Option<Timestamp> {
+        self.last_sweep
+    }
+
+    /// The ENIs on an instance when it was looked at, with what is known of ours since.
+    pub fn instance_sight(&self, instance: &InstanceId) -> Option<InstanceSight> {
+        let looked = self.instances.get(instance)?;
+        let here = self.by_instance.get(instance);
+        let foreign = looked.enis.iter().filter(|seen| {
+            !self.entries.contains_key(&seen.id) && !self.gone.get(&seen.id).is_some_and(|gone| gone.uid.is_some())
+        });
+        let ours = here.into_iter().flatten().filter_map(|id| self.entries.get(id)).map(|entry| &entry.seen);
+        let mut enis: Vec<EniSeen> = foreign.chain(ours).cloned().collect();
+        enis.sort_by(|a, b| a.id.cmp(&b.id));
+        Some(InstanceSight { as_of: looked.as_of, vpc: looked.vpc.clone(), enis })
+    }
+
+    /// The last look at an instance's state.
+    pub fn instance_look(&self, instance: &InstanceId) -> Option<InstanceLook> {
+        self.looks.get(instance).copied()
+    }
+
+    /// Whether any ENI is on its way in or out.
+    pub fn is_moving(&self) -> bool {
+        !self.moving.is_empty()
+    }
+
+    /// ENIs on their way in or out.
+    pub fn moving(&self) -> BTreeSet<EniId> {
+        self.moving.clone()
+    }
+}

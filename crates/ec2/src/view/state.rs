@@ -1,0 +1,438 @@
+//! The view's data and the rules by which Describes and our own calls change it.
+//!
+//! Every `apply_*` returns the UIDs of the ENIAttachments for which something really changed, or for which an answer was
+//! awaited.
+
+use super::told::{Told, within};
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId};
+use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, InstanceLook, InstanceSight, SeenAttachment};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// UIDs of ENIAttachments.
+pub(crate) type Uids = BTreeSet<String>;
+
+/// How long what is no longer asked for is remembered.
+const REMEMBERED: SignedDuration = SignedDuration::from_secs(3600);
+
+/// An ENI that EC2 showed last time.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub seen: EniSeen,
+    pub told: Told,
+}
+
+/// An ENI that is not there, as far as we know.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gone {
+    /// The UID that its tags named, if it was ever seen.
+    pub uid: Option<String>,
+    /// Start of the latest look by ID that did not show it.
+    pub by_id: Option<Timestamp>,
+    /// When EC2 answered our Delete.
+    pub deleted: Option<Timestamp>,
+    /// When this was last added to.
+    pub noted: Timestamp,
+}
+
+/// The view.
+#[derive(Debug)]
+pub(crate) struct ViewState {
+    pub(super) cluster: Cluster,
+    pub(super) lag: SignedDuration,
+    pub(super) entries: BTreeMap<EniId, Entry>,
+    pub(super) by_uid: BTreeMap<String, BTreeSet<EniId>>,
+    pub(super) by_instance: BTreeMap<InstanceId, BTreeSet<EniId>>,
+    pub(super) moving: BTreeSet<EniId>,
+    pub(super) gone: BTreeMap<EniId, Gone>,
+    /// The ENI of that UID which went last.
+    pub(super) gone_by_uid: BTreeMap<String, EniId>,
+    /// Start of the latest look by tag that did not show an ENI of that UID.
+    pub(super) absent_by_tag: BTreeMap<String, Timestamp>,
+    /// Start of the latest Describe that showed an ENI of that UID, believed or not.
+    pub(super) shown: BTreeMap<String, Timestamp>,
+    pub(super) last_sweep: Option<Timestamp>,
+    /// Who asked for an ENI whose tags do not name them: since the last sweep, and in the one before.
+    pub(super) askers: BTreeMap<EniId, Uids>,
+    pub(super) earlier_askers: BTreeMap<EniId, Uids>,
+    pub(super) instances: BTreeMap<InstanceId, InstanceSight>,
+    pub(super) looks: BTreeMap<InstanceId, InstanceLook>,
+}
+
+impl ViewState {
+    /// Knows nothing yet.
+    pub fn new(cluster: Cluster, lag: SignedDuration) -> Self {
+        Self {
+            cluster,
+            lag,
+            entries: BTreeMap::new(),
+            by_uid: BTreeMap::new(),
+            by_instance: BTreeMap::new(),
+            moving: BTreeSet::new(),
+            gone: BTreeMap::new(),
+            gone_by_uid: BTreeMap::new(),
+            absent_by_tag: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            last_sweep: None,
+            askers: BTreeMap::new(),
+            earlier_askers: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            looks: BTreeMap::new(),
+        }
+    }
+
+    // ---- Describes -------------------------------------------------------------------------------------------------
+
+    /// ENIs that a Describe showed; their `as_of` is its start. Says nothing about others.
+    pub fn apply_shown(&mut self, page: Vec<EniSeen>) -> Uids {
+        page.into_iter().filter_map(|seen| self.apply_one(seen)).collect()
+    }
+
+    fn apply_one(&mut self, shown: EniSeen) -> Option<String> {
+        if let Some(uid) = shown.attachment_uid() {
+            let last = self.shown.entry(uid.to_owned()).or_insert(shown.as_of);
+            *last = (*last).max(shown.as_of);
+        }
+        let (seen, told, changed) = match self.entries.get(&shown.id) {
+            Some(entry) if shown.as_of < entry.seen.as_of => return None,
+            Some(entry) => {
+                let seen = entry.told.correct(&entry.seen, shown, self.lag);
+                let changed = !same(&entry.seen, &seen);
+                (seen, entry.told.clone(), changed)
+            }
+            None => {
+                let deleted = self.gone.get(&shown.id).and_then(|gone| gone.deleted);
+                if deleted.is_some_and(|at| within(self.lag, at, shown.as_of)) {
+                    return None;
+                }
+                (shown, Told::default(), true)
+            }
+        };
+        let uid = seen.attachment_uid().map(str::to_owned);
+        self.put(Entry { seen, told });
+        uid.filter(|_| changed)
+    }
+
+    /// A whole sweep that began at `began` has ended, and showed exactly the ENIs in `shown`.
+    pub fn finish_sweep(&mut self, began: Timestamp, shown: &BTreeSet<EniId>) -> Uids {
+        let missing: Vec<EniId> = self
+            .entries
+            .values()
+            .filter(|entry| entry.seen.is_of(&self.cluster) && !shown.contains(&entry.seen.id))
+            .filter(|entry| self.counts_as_absence(entry, began))
+            .map(|entry| entry.seen.id.clone())
+            .collect();
+        let mut uids = Uids::new();
+        for id in missing {
+            uids.extend(self.remove(&id, began).uid.clone());
+        }
+        self.last_sweep = Some(self.last_sweep.map_or(began, |last| last.max(began)));
+        self.forget(began);
+        uids
+    }
+
+    /// A whole look by tag that began at `began` for `asked` showed `shown`.
+    pub fn finish_look_by_tag(&mut self, began: Timestamp, asked: &Uids, shown: Vec<EniSeen>) -> Uids {
+        let ids: BTreeSet<EniId> = shown.iter().map(|seen| seen.id.clone()).collect();
+        let found: Uids = shown.iter().filter_map(EniSeen::attachment_uid).map(str::to_owned).collect();
+        self.apply_shown(shown);
+        for uid in asked {
+            for id in self.by_uid.get(uid).cloned().unwrap_or_default() {
+                let absent = !ids.contains(&id)
+                    && self.entries.get(&id).is_some_and(|entry| self.counts_as_absence(entry, began));
+                if absent {
+                    self.remove(&id, began);
+                }
+            }
+            if !found.contains(uid) {
+                self.absent_by_tag.insert(uid.clone(), began);
+            }
+        }
+        asked.clone()
+    }
+
+    /// A whole look by ID filter that began at `began` for `asked` showed `shown`. Those who asked are always told.
+    pub fn finish_look_by_id(&mut self, began: Timestamp, asked: &BTreeSet<EniId>, shown: Vec<EniSeen>) -> Uids {
+        let mut uids = self.finish_poll(began, asked, shown);
+        for id in asked {
+            uids.extend(self.askers.remove(id).unwrap_or_default());
+            uids.extend(self.earlier_askers.remove(id).unwrap_or_default());
+            let tagged = self.entries.get(id).and_then(|entry| entry.seen.attachment_uid());
+            let was = self.gone.get(id).and_then(|gone| gone.uid.as_deref());
+            uids.extend(tagged.or(was).map(str::to_owned));
+        }
+        uids
+    }
+
+    /// The same for a poll: only those are told for whom something changed.
+    pub fn finish_poll(&mut self, began: Timestamp, asked: &BTreeSet<EniId>, shown: Vec<EniSeen>) -> Uids {
+        let ids: BTreeSet<EniId> = shown.iter().map(|seen| seen.id.clone()).collect();
+        let mut uids = self.apply_shown(shown);
+        for id in asked.difference(&ids) {
+            match self.entries.get(id) {
+                Some(entry) if !self.counts_as_absence(entry, began) => {}
+                Some(_) => {
+                    let gone = self.remove(id, began);
+                    gone.by_id = Some(began);
+                    uids.extend(gone.uid.clone());
+                }
+                None => {
+                    let gone = self.gone.entry(id.clone()).or_default();
+                    gone.by_id = Some(gone.by_id.map_or(began, |last| last.max(began)));
+                    gone.noted = gone.noted.max(began);
+                }
+            }
+        }
+        uids
+    }
+
+    /// A whole look at the ENIs of `asked` that began at `began`.
+    pub fn finish_instances(&mut self, began: Timestamp, asked: &BTreeSet<InstanceId>, shown: Vec<EniSeen>) -> Uids {
+        for instance in asked {
+            let on = |seen: &&EniSeen| seen.attachment.as_ref().and_then(|a| a.instance.as_ref()) == Some(instance);
+            let mut enis: Vec<EniSeen> = shown.iter().filter(on).cloned().collect();
+            enis.sort_by(|a, b| a.id.cmp(&b.id));
+            let vpc = enis.first().map(|seen| seen.vpc.clone());
+            self.instances.insert(instance.clone(), InstanceSight { as_of: began, vpc, enis });
+        }
+        // Only ours, and those that somebody looked for by ID, have entries.
+        let known = shown
+            .into_iter()
+            .filter(|seen| seen.is_of(&self.cluster) || self.entries.contains_key(&seen.id))
+            .collect();
+        self.apply_shown(known)
+    }
+
+    /// A whole look at the states of instances.
+    pub fn finish_states(&mut self, looks: BTreeMap<InstanceId, InstanceLook>) {
+        self.looks.extend(looks);
+    }
+
+    /// An entry's absence from a Describe means something only if that began long enough after our last call, and after
+    /// the entry was last seen.
+    fn counts_as_absence(&self, entry: &Entry, began: Timestamp) -> bool {
+        began >= entry.seen.as_of && entry.seen.last_call.is_none_or(|call| !within(self.lag, call, began))
+    }
+
+    // ---- Our own calls ---------------------------------------------------------------------------------------------
+
+    /// Create was answered at `at` with this ENI; `tags` were sent along.
+    pub fn apply_created(&mut self, mut seen: EniSeen, tags: &BTreeMap<String, String>, at: Timestamp) -> EniSeen {
+        // A repeated Create answers an ENI that the view may know better by now.
+        let known = self.entries.get(&seen.id).cloned();
+        let mut told = known.as_ref().map(|entry| entry.told.clone()).unwrap_or_default();
+        if let Some(entry) = known {
+            seen = told.correct(&entry.seen, seen, self.lag);
+        }
+        told.created = Some(at);
+        for (key, value) in tags {
+            told.tags.insert(key.clone(), (at, value.clone()));
+            seen.tags.insert(key.clone(), value.clone());
+        }
+        seen.as_of = at;
+        seen.last_call = Some(at);
+        self.put(Entry { seen: seen.clone(), told });
+        seen
+    }
+
+    /// Attach was answered at `at`. False if the view does not know the ENI.
+    pub fn apply_attached(&mut self, eni: &EniId, attachment: SeenAttachment, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            told.attached = Some((at, attachment.id.clone()));
+            told.delete_on_termination = None;
+            seen.attachment = Some(attachment);
+        })
+    }
+
+    /// Detach was answered at `at`.
+    pub fn apply_detached(&mut self, eni: &EniId, attachment_id: &str, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            told.detached = Some((at, attachment_id.to_owned()));
+            if let Some(attachment) = seen.attachment.as_mut().filter(|known| known.id == attachment_id)
+                && attachment.state != AttachmentState::Detaching
+            {
+                attachment.state = AttachmentState::Detaching;
+                attachment.since = at;
+            }
+        })
+    }
+
+    /// Modify of deleteOnTermination was answered at `at`.
+    pub fn apply_delete_on_termination(&mut self, eni: &EniId, attachment_id: &str, value: bool, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            if let Some(attachment) = seen.attachment.as_mut().filter(|known| known.id == attachment_id) {
+                told.delete_on_termination = Some((at, value));
+                attachment.delete_on_termination = value;
+            }
+        })
+    }
+
+    /// Modify of the groups was answered at `at`.
+    pub fn apply_groups(&mut self, eni: &EniId, mut groups: Vec<SecurityGroupId>, at: Timestamp) -> bool {
+        groups.sort();
+        self.apply_call(eni, at, |seen, told| {
+            told.groups = Some((at, groups.clone()));
+            seen.groups = groups;
+        })
+    }
+
+    /// Modify of the description was answered at `at`.
+    pub fn apply_description(&mut self, eni: &EniId, description: &str, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            told.description = Some((at, description.to_owned()));
+            seen.description = description.to_owned();
+        })
+    }
+
+    /// Modify of the source/destination check was answered at `at`.
+    pub fn apply_source_dest_check(&mut self, eni: &EniId, value: bool, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            told.source_dest_check = Some((at, value));
+            seen.source_dest_check = value;
+        })
+    }
+
+    /// CreateTags was answered at `at`.
+    pub fn apply_tagged(&mut self, eni: &EniId, tags: &BTreeMap<String, String>, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            for (key, value) in tags {
+                told.tags.insert(key.clone(), (at, value.clone()));
+                seen.tags.insert(key.clone(), value.clone());
+            }
+        })
+    }
+
+    /// Delete was answered at `at`.
+    pub fn apply_deleted(&mut self, eni: &EniId, at: Timestamp) {
+        let gone = self.remove(eni, at);
+        gone.deleted = Some(at);
+    }
+
+    /// Delete was answered at `at` with NotFound. That is believed unless our Create is so young that EC2 may only be
+    /// late to know the ENI.
+    pub fn apply_delete_not_found(&mut self, eni: &EniId, at: Timestamp) {
+        let created = self.entries.get(eni).and_then(|entry| entry.told.created);
+        if created.is_none_or(|created| !within(self.lag, created, at)) {
+            self.apply_deleted(eni, at);
+        }
+    }
+
+    fn apply_call(&mut self, eni: &EniId, at: Timestamp, change: impl FnOnce(&mut EniSeen, &mut Told)) -> bool {
+        let Some(mut entry) = self.entries.get(eni).cloned() else { return false };
+        change(&mut entry.seen, &mut entry.told);
+        entry.seen.as_of = at;
+        entry.seen.last_call = Some(at);
+        self.put(entry);
+        true
+    }
+
+    // ---- Entries and their indexes ---------------------------------------------------------------------------------
+
+    /// The UID to tell when something happened to this ENI.
+    pub fn uid_of(&self, eni: &EniId) -> Option<String> {
+        let tagged = self.entries.get(eni).and_then(|entry| entry.seen.attachment_uid()).map(str::to_owned);
+        tagged.or_else(|| self.gone.get(eni).and_then(|gone| gone.uid.clone()))
+    }
+
+    fn put(&mut self, entry: Entry) {
+        let id = entry.seen.id.clone();
+        if let Some(old) = self.entries.remove(&id) {
+            self.unindex(&old.seen);
+        }
+        self.gone.remove(&id);
+        if let Some(uid) = entry.seen.attachment_uid() {
+            self.by_uid.entry(uid.to_owned()).or_default().insert(id.clone());
+        }
+        if let Some(attachment) = &entry.seen.attachment {
+            if let Some(instance) = &attachment.instance {
+                self.by_instance.entry(instance.clone()).or_default().insert(id.clone());
+            }
+            if attachment.state != AttachmentState::Attached {
+                self.moving.insert(id.clone());
+            }
+        }
+        self.entries.insert(id, entry);
+    }
+
+    fn remove(&mut self, id: &EniId, at: Timestamp) -> &mut Gone {
+        let uid = self.entries.remove(id).and_then(|old| {
+            self.unindex(&old.seen);
+            old.seen.attachment_uid().map(str::to_owned)
+        });
+        if let Some(uid) = &uid {
+            self.gone_by_uid.insert(uid.clone(), id.clone());
+        }
+        let gone = self.gone.entry(id.clone()).or_default();
+        gone.uid = uid.or(gone.uid.take());
+        gone.noted = gone.noted.max(at);
+        gone
+    }
+
+    fn unindex(&mut self, seen: &EniSeen) {
+        if let Some(uid) = seen.attachment_uid() {
+            drop_from(&mut self.by_uid, uid, &seen.id);
+        }
+        if let Some(instance) = seen.attachment.as_ref().and_then(|attachment| attachment.instance.as_ref()) {
+            drop_from(&mut self.by_instance, instance, &seen.id);
+        }
+        self.moving.remove(&seen.id);
+    }
+
+    /// Drops what a whole sweep has made superfluous, and what nobody has asked for in a long time.
+    fn forget(&mut self, began: Timestamp) {
+        self.absent_by_tag.retain(|_, at| *at > began);
+        self.shown.retain(|_, at| *at >= began);
+        let old = |at: Timestamp| began.duration_since(at) > REMEMBERED;
+        self.gone.retain(|_, gone| !old(gone.noted));
+        let gone = &self.gone;
+        self.gone_by_uid.retain(|_, id| gone.contains_key(id));
+        self.instances.retain(|_, sight| !old(sight.as_of));
+        self.looks.retain(|_, look| !old(look.as_of));
+        self.earlier_askers = std::mem::take(&mut self.askers);
+    }
+}
+
+fn drop_from<K: Ord + Clone, Q: Ord + ?Sized>(index: &mut BTreeMap<K, BTreeSet<EniId>>, key: &Q, id: &EniId)
+where
+    K: std::borrow::Borrow<Q>,
+{
+    if let Some(ids) = index.get_mut(key) {
+        ids.remove(id);
+        if ids.is_empty() {
+            index.remove(key);
+        }
+    }
+}
+
+/// Whether two sights of an ENI show the same, whenever they were taken.
+fn same(a: &EniSeen, b: &EniSeen) -> bool {
+    let EniSeen {
+        id,
+        subnet,
+        vpc,
+        zone,
+        mac,
+        private_ips,
+        groups,
+        description,
+        source_dest_check,
+        tags,
+        attachment,
+        as_of: _,
+        last_call: _,
+    } = a;
+    let slot = |attachment: &Option<SeenAttachment>| {
+        attachment.as_ref().map(|a| (a.id.clone(), a.instance.clone(), a.card, a.index, a.state, a.delete_on_termination))
+    };
+    *id == b.id
+        && *subnet == b.subnet
+        && *vpc == b.vpc
+        && *zone == b.zone
+        && *mac == b.mac
+        && *private_ips == b.private_ips
+        && *groups == b.groups
+        && *description == b.description
+        && *source_dest_check == b.source_dest_check
+        && *tags == b.tags
+        && slot(attachment) == slot(&b.attachment)
+}

@@ -1,0 +1,69 @@
+//! The sweep: one filtered, paginated Describe of all ENIs of this cluster, at start and then at its interval.
+
+use crate::convert;
+use crate::ec2::{Changed, Ec2};
+use multi_eni_api::names;
+use multi_eni_plan::errors::CallError;
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use tokio::time::Instant;
+
+impl Ec2 {
+    /// Sweeps for ever; after a failure again with growing waits.
+    pub(crate) async fn keep_sweeping(&self) {
+        let options = &self.inner.options;
+        let mut retry = options.retry_after;
+        loop {
+            let began = Instant::now();
+            let swept = self.sweep().await;
+            self.inner.sweep_wanted.store(false, Ordering::Release);
+            match swept {
+                Ok(()) => {
+                    retry = options.retry_after;
+                    self.note_failure(None);
+                    self.await_next_sweep(began).await;
+                }
+                Err(error) => {
+                    tracing::warn!(code = error.code(), %error, "sweep not whole: it does not count; again in {retry:?}");
+                    self.note_failure(Some(format!("DescribeNetworkInterfaces failed: {error}")));
+                    tokio::time::sleep(retry).await;
+                    retry = (retry * 2).min(options.sweep_every);
+                }
+            }
+        }
+    }
+
+    async fn await_next_sweep(&self, began: Instant) {
+        let due = tokio::time::sleep_until(began + self.inner.options.sweep_every);
+        tokio::pin!(due);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.inner.sweep_wake.notified() => {
+                    if self.inner.sweep_wanted.load(Ordering::Acquire) {
+                        return;
+                    }
+                }
+                () = &mut due => return,
+            }
+        }
+    }
+
+    /// One sweep. Pages are believed as they come; absence only when the last one is in.
+    async fn sweep(&self) -> Result<(), CallError> {
+        let filter = convert::filter(&format!("tag:{}", names::TAG_CLUSTER), [self.inner.cluster.uid.as_str()]);
+        let (mut began, mut shown, mut token) = (None, BTreeSet::new(), None);
+        loop {
+            let page = self.eni_page(filter.clone(), self.inner.options.page_size, token.take()).await?;
+            let began = *began.get_or_insert(page.started);
+            shown.extend(page.enis.iter().map(|seen| seen.id.clone()));
+            self.change(|view| ((), view.apply_shown(page.enis)));
+            token = page.next;
+            if token.is_none() {
+                self.change(|view| ((), view.finish_sweep(began, &shown)));
+                self.tell(Changed::Swept);
+                return Ok(());
+            }
+        }
+    }
+}

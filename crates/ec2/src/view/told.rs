@@ -1,0 +1,107 @@
+//! What EC2 told us in answer to our calls on one ENI. Within the lag after an answer, a Describe that shows something
+//! older does not undo it; what moves forward is taken at once.
+
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::SecurityGroupId;
+use multi_eni_plan::facts::{AttachmentState, EniSeen, SeenAttachment};
+use std::collections::BTreeMap;
+
+/// A value and when EC2 accepted it.
+type At<T> = Option<(Timestamp, T)>;
+
+/// Everything our calls changed on one ENI, each with the time of its answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    /// Answer of Create.
+    pub created: Option<Timestamp>,
+    /// Attach: the attachment's ID.
+    pub attached: At<String>,
+    /// Detach: the attachment's ID.
+    pub detached: At<String>,
+    /// Modify of deleteOnTermination.
+    pub delete_on_termination: At<bool>,
+    /// Modify of the groups, sorted.
+    pub groups: At<Vec<SecurityGroupId>>,
+    /// Modify of the description.
+    pub description: At<String>,
+    /// Modify of the source/destination check.
+    pub source_dest_check: At<bool>,
+    /// Tags set by Create and CreateTags, each with its own time.
+    pub tags: BTreeMap<String, (Timestamp, String)>,
+}
+
+impl Told {
+    /// `shown` by a Describe that began at `shown.as_of`, corrected by what is younger. `known` is what the view had.
+    pub fn correct(&self, known: &EniSeen, mut shown: EniSeen, lag: SignedDuration) -> EniSeen {
+        let as_of = shown.as_of;
+        let holds = |at: Timestamp| within(lag, at, as_of);
+        shown.last_call = known.last_call;
+        shown.attachment = self.attachment(known.attachment.as_ref(), shown.attachment, holds);
+        if let (Some((at, value)), Some(attachment)) = (&self.delete_on_termination, &mut shown.attachment)
+            && holds(*at)
+        {
+            attachment.delete_on_termination = *value;
+        }
+        if let Some((at, groups)) = &self.groups
+            && holds(*at)
+        {
+            shown.groups.clone_from(groups);
+        }
+        if let Some((at, description)) = &self.description
+            && holds(*at)
+        {
+            shown.description.clone_from(description);
+        }
+        if let Some((at, value)) = self.source_dest_check
+            && holds(at)
+        {
+            shown.source_dest_check = value;
+        }
+        for (key, (at, value)) in &self.tags {
+            if holds(*at) {
+                shown.tags.insert(key.clone(), value.clone());
+            }
+        }
+        shown
+    }
+
+    fn attachment(
+        &self,
+        known: Option<&SeenAttachment>,
+        shown: Option<SeenAttachment>,
+        holds: impl Fn(Timestamp) -> bool,
+    ) -> Option<SeenAttachment> {
+        let attached = self.attached.as_ref().filter(|(at, _)| holds(*at)).map(|(_, id)| id.as_str());
+        let detached = self.detached.as_ref().filter(|(at, _)| holds(*at)).map(|(_, id)| id.as_str());
+        let Some(shown) = shown else {
+            // Not attached: older than Attach's answer, unless Detach was answered since.
+            return match (attached, known) {
+                (Some(id), Some(known)) if known.id == id && detached != Some(id) => Some(known.clone()),
+                _ => None,
+            };
+        };
+        match known {
+            Some(known) if known.id == shown.id => {
+                let ours = attached == Some(shown.id.as_str()) || detached == Some(shown.id.as_str());
+                if ours && shown.state < known.state {
+                    return Some(known.clone());
+                }
+                // The earlier of the two: EC2's attach time may be older than our first sight of it.
+                let since = if known.state == shown.state { known.since.min(shown.since) } else { shown.since };
+                Some(SeenAttachment { since, ..shown })
+            }
+            // It was seen to be gone after our Detach: no older look brings it back.
+            None if detached == Some(shown.id.as_str()) => None,
+            // An attachment on its way out that Attach's answer has replaced.
+            Some(known) if attached == Some(known.id.as_str()) && shown.state == AttachmentState::Detaching => {
+                Some(known.clone())
+            }
+            _ => Some(shown),
+        }
+    }
+}
+
+/// Whether a Describe that began at `began` may still show what was so before `call`.
+pub(crate) fn within(lag: SignedDuration, call: Timestamp, began: Timestamp) -> bool {
+    began.duration_since(call) < lag
+}
