@@ -73,7 +73,8 @@ where
 {
     type Response = Response<B>;
     type Error = BoxError;
-    type Future = Either<futures::future::MapErr<S::Future, fn(S::Error) -> BoxError>, Ready<Result<Response<B>, BoxError>>>;
+    type Future =
+        Either<futures::future::MapErr<S::Future, fn(S::Error) -> BoxError>, Ready<Result<Response<B>, BoxError>>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(context).map_err(Into::into)

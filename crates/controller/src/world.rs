@@ -132,7 +132,8 @@ impl<T> Cache<T> {
             Watched::End => {
                 let seeds = self.seeds.take().unwrap_or_default();
                 self.warm = true;
-                let gone: Vec<_> = self.items.keys().filter(|key| !seeds.contains_key(*key)).map(|key| (key.clone(), None)).collect();
+                let gone: Vec<_> =
+                    self.items.keys().filter(|key| !seeds.contains_key(*key)).map(|key| (key.clone(), None)).collect();
                 gone.into_iter().chain(seeds.into_iter().map(|(key, item)| (key, Some(item)))).collect()
             }
             Watched::Apply(item) => vec![(name(&item), Some(item))],
@@ -212,11 +213,8 @@ impl World {
             }
         }
         let held = entry.as_ref().or(old).map(|entry| &entry.held)?;
-        let touched = Touched::Attachment {
-            name: name.clone(),
-            node: held.node.clone(),
-            nodeeni_uid: held.nodeeni_uid.clone(),
-        };
+        let touched =
+            Touched::Attachment { name: name.clone(), node: held.node.clone(), nodeeni_uid: held.nodeeni_uid.clone() };
         if let Some(old) = self.attachments.items.remove(&name) {
             forget(&mut self.by_node, &old.held.node, &name);
             forget(&mut self.by_nodeeni, &old.held.nodeeni_uid, &name);

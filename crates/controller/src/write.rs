@@ -5,7 +5,9 @@ use crate::world::{AttachmentEntry, NodeEniEntry};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
-use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER, VERSION};
+use multi_eni_api::names::{
+    ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER, VERSION,
+};
 use multi_eni_api::{ENIAttachment, EniAttachmentStatus, NodeENI, NodeEniStatus};
 use multi_eni_plan::assign::{NewAttachment, Removal};
 use serde_json::json;
@@ -98,7 +100,11 @@ impl Writer {
     }
 
     /// Marks since when a node no longer asks for its ENI, or unmarks it.
-    pub async fn deselect(&self, entry: AttachmentEntry, since: Option<jiff::Timestamp>) -> Result<Written, WriteError> {
+    pub async fn deselect(
+        &self,
+        entry: AttachmentEntry,
+        since: Option<jiff::Timestamp>,
+    ) -> Result<Written, WriteError> {
         let patch = json!({
             "metadata": precondition(&entry.held.uid, &entry.version),
             "spec": { "deselectedSince": since.map(whole_seconds) },
@@ -109,7 +115,11 @@ impl Writer {
     }
 
     /// Writes the status of one ENIAttachment.
-    pub async fn attachment_status(&self, entry: AttachmentEntry, status: EniAttachmentStatus) -> Result<Written, WriteError> {
+    pub async fn attachment_status(
+        &self,
+        entry: AttachmentEntry,
+        status: EniAttachmentStatus,
+    ) -> Result<Written, WriteError> {
         let name = entry.held.name;
         let patch = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),

@@ -13,10 +13,7 @@ pub struct SimClock {
 impl SimClock {
     /// A clock that shows `epoch` now. Must be called inside a tokio runtime for paused time to apply.
     pub fn starting_at(epoch: Timestamp) -> Self {
-        Self {
-            epoch,
-            started: Instant::now(),
-        }
+        Self { epoch, started: Instant::now() }
     }
 
     /// The simulated wall-clock time.

@@ -46,7 +46,8 @@ pub fn evaluate(observed: &Observed, me: &str, now: Duration, fallback: Duration
     if holder.is_empty() {
         return Verdict::Take;
     }
-    let duration = record.lease_duration_seconds.and_then(|s| u64::try_from(s).ok()).map_or(fallback, Duration::from_secs);
+    let duration =
+        record.lease_duration_seconds.and_then(|s| u64::try_from(s).ok()).map_or(fallback, Duration::from_secs);
     let over = observed.since.saturating_add(duration);
     if now >= over { Verdict::Take } else { Verdict::Wait(over.saturating_sub(now)) }
 }
@@ -69,7 +70,11 @@ mod tests {
         seen.update(Some(held_by("other")), at(10));
         assert_eq!(evaluate(&seen, "me", at(10), LEASE), Verdict::Wait(at(15)));
         seen.update(Some(held_by("other")), at(24));
-        assert_eq!(evaluate(&seen, "me", at(24), LEASE), Verdict::Wait(at(1)), "the same record does not restart the wait");
+        assert_eq!(
+            evaluate(&seen, "me", at(24), LEASE),
+            Verdict::Wait(at(1)),
+            "the same record does not restart the wait"
+        );
         assert_eq!(evaluate(&seen, "me", at(25), LEASE), Verdict::Take);
         let mut renewed = held_by("other");
         renewed.lease_transitions = Some(1);

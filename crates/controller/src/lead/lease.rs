@@ -90,7 +90,11 @@ impl Candidate {
             lease_duration_seconds: i32::try_from(self.times.duration.as_secs()).ok(),
             renew_time: Some(MicroTime(now)),
             acquire_time: if take { Some(MicroTime(now)) } else { old.acquire_time.clone() },
-            lease_transitions: Some(if take && self.object.is_some() { transitions.saturating_add(1) } else { transitions }),
+            lease_transitions: Some(if take && self.object.is_some() {
+                transitions.saturating_add(1)
+            } else {
+                transitions
+            }),
             ..old
         };
         let written = match self.object.clone() {

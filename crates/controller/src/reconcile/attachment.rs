@@ -41,7 +41,8 @@ impl Reconciler {
             held,
             sight: &sight,
             ask: self.world.nodeeni_by_uid(&held.nodeeni_uid).and_then(|entry| entry.intent.ask.as_ref().ok()),
-            node_leaving: node.is_none_or(|node| node.deleting || node.instance.as_ref().ok() != held.instance.as_ref()),
+            node_leaving: node
+                .is_none_or(|node| node.deleting || node.instance.as_ref().ok() != held.instance.as_ref()),
             instance: held.instance.as_ref().and_then(|instance| self.means.ec2.instance_look(instance)),
             memory: &memory,
             settings: &self.means.settings,
@@ -65,7 +66,11 @@ impl Reconciler {
     fn writes_status(&self, entry: &AttachmentEntry, step: &Step) -> bool {
         let waits = match step.action {
             Action::Create { .. } | Action::Attach { .. } | Action::Delete { .. } | Action::Release => false,
-            Action::Detach { .. } | Action::Modify { .. } | Action::NextAttempt | Action::LookByTag | Action::LookById(_) => true,
+            Action::Detach { .. }
+            | Action::Modify { .. }
+            | Action::NextAttempt
+            | Action::LookByTag
+            | Action::LookById(_) => true,
             Action::LookAtState(_) | Action::LookAtInstance(_) | Action::Wait | Action::Settled => true,
         };
         waits && step.status != entry.held.status
@@ -104,7 +109,9 @@ impl Reconciler {
                     (Call::Modify, async move { ec2.set_delete_on_termination(&eni, &attachment, value).await }.boxed())
                 }
                 Change::Groups(groups) => (Call::Modify, async move { ec2.set_groups(&eni, &groups).await }.boxed()),
-                Change::Description(text) => (Call::Modify, async move { ec2.set_description(&eni, &text).await }.boxed()),
+                Change::Description(text) => {
+                    (Call::Modify, async move { ec2.set_description(&eni, &text).await }.boxed())
+                }
                 Change::SourceDestCheck(value) => {
                     (Call::Modify, async move { ec2.set_source_dest_check(&eni, value).await }.boxed())
                 }

@@ -142,12 +142,17 @@ impl Reconciler {
 
     /// A new leader knows nothing of what happened before.
     fn look_at_everything(&mut self) {
-        let nodes: BTreeSet<String> =
-            self.world.nodes().map(|node| node.name.clone()).chain(self.world.nodes_with_attachments().cloned()).collect();
+        let nodes: BTreeSet<String> = self
+            .world
+            .nodes()
+            .map(|node| node.name.clone())
+            .chain(self.world.nodes_with_attachments().cloned())
+            .collect();
         let nodeenis: Vec<String> = self.world.nodeenis().map(|entry| entry.intent.name.clone()).collect();
         let attachments: Vec<String> = self.world.attachments().map(|entry| entry.held.name.clone()).collect();
         let keys = nodes.into_iter().map(Key::Node);
-        let keys = keys.chain(nodeenis.into_iter().map(Key::NodeEni)).chain(attachments.into_iter().map(Key::Attachment));
+        let keys =
+            keys.chain(nodeenis.into_iter().map(Key::NodeEni)).chain(attachments.into_iter().map(Key::Attachment));
         keys.for_each(|key| self.queue.now(key));
     }
 
@@ -162,7 +167,8 @@ impl Reconciler {
     fn wake(&mut self, touched: Touched) {
         match touched {
             Touched::Node(name) => {
-                let attachments: Vec<String> = self.world.attachments_on(&name).map(|entry| entry.held.name.clone()).collect();
+                let attachments: Vec<String> =
+                    self.world.attachments_on(&name).map(|entry| entry.held.name.clone()).collect();
                 attachments.into_iter().for_each(|name| self.queue.now(Key::Attachment(name)));
                 self.queue.now(Key::Node(name));
             }
@@ -185,7 +191,11 @@ impl Reconciler {
     /// Nodes that a NodeENI matches now, matched before, or has ENIs on; and those ENIs.
     fn wake_nodes_of(&mut self, name: &str, uid: &str) {
         let ask = self.world.nodeeni(name).and_then(|entry| entry.intent.ask.as_ref().ok());
-        let matching = self.world.nodes().filter(|node| ask.is_some_and(|ask| ask.matches(&node.labels))).map(|node| node.name.clone());
+        let matching = self
+            .world
+            .nodes()
+            .filter(|node| ask.is_some_and(|ask| ask.matches(&node.labels)))
+            .map(|node| node.name.clone());
         let before = self.assignments.iter().filter(|(_, old)| old.matched.contains(uid)).map(|(node, _)| node.clone());
         let holding = self.world.attachments_of(uid).map(|entry| entry.held.node.clone());
         let nodes: BTreeSet<String> = matching.chain(before).chain(holding).collect();
@@ -217,9 +227,10 @@ impl Reconciler {
             Changed::Swept => {
                 self.queue.now(Key::Orphans);
                 // What was blind until the first sweep sees now; absence is told by no other change.
-                let unseen = self.world.attachments().filter(|entry| {
-                    entry.held.deleting.is_some() || !self.is_ready(entry) || self.is_absent(entry)
-                });
+                let unseen = self
+                    .world
+                    .attachments()
+                    .filter(|entry| entry.held.deleting.is_some() || !self.is_ready(entry) || self.is_absent(entry));
                 let keys: Vec<Key> = unseen.map(|entry| Key::Attachment(entry.held.name.clone())).collect();
                 keys.into_iter().for_each(|key| self.queue.now(key));
             }

@@ -24,7 +24,10 @@ impl Reconciler {
         if !entry.intent.deleting && !entry.intent.guarded {
             let entry = entry.clone();
             work.push(async move { Outcome::Wrote(writer.guard(entry, true).await) }.boxed());
-        } else if entry.intent.deleting && entry.intent.guarded && self.world.attachments_of(&entry.intent.uid).next().is_none() {
+        } else if entry.intent.deleting
+            && entry.intent.guarded
+            && self.world.attachments_of(&entry.intent.uid).next().is_none()
+        {
             // EC2 is clean: every ENIAttachment was let go only after EC2 had confirmed.
             let entry = entry.clone();
             work.push(async move { Outcome::Wrote(writer.guard(entry, false).await) }.boxed());
@@ -40,8 +43,12 @@ impl Reconciler {
     fn permit(&mut self, entry: &NodeEniEntry) {
         let uid = &entry.intent.uid;
         let Ok(ask) = &entry.intent.ask else { return };
-        let outdated: BTreeSet<String> =
-            self.assignments.iter().filter(|(_, last)| last.outdated.contains(uid)).map(|(node, _)| node.clone()).collect();
+        let outdated: BTreeSet<String> = self
+            .assignments
+            .iter()
+            .filter(|(_, last)| last.outdated.contains(uid))
+            .map(|(node, _)| node.clone())
+            .collect();
         let permits = if outdated.is_empty() {
             BTreeSet::new()
         } else {
@@ -55,8 +62,12 @@ impl Reconciler {
     fn fold(&self, entry: &NodeEniEntry) -> NodeEniStatus {
         let uid = &entry.intent.uid;
         let held: Vec<&Held> = self.world.attachments_of(uid).map(|entry| &entry.held).collect();
-        let refused: Vec<&Refusal> =
-            self.assignments.values().flat_map(|last| &last.refused).filter(|refusal| refusal.nodeeni_uid == *uid).collect();
+        let refused: Vec<&Refusal> = self
+            .assignments
+            .values()
+            .flat_map(|last| &last.refused)
+            .filter(|refusal| refusal.nodeeni_uid == *uid)
+            .collect();
         let wants = self.assignments.values().flat_map(|last| &last.desired).filter(|(of, _)| of == uid);
         fold::fold(fold::Input {
             intent: &entry.intent,
@@ -94,15 +105,31 @@ impl Reconciler {
 /// An event when trouble begins, changes or ends, and when all is ready.
 fn transition(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<Announcement> {
     let find = |status: &NodeEniStatus, kind: &str| {
-        status.conditions.iter().find(|c| c.type_ == kind).map(|c| (c.status == "True", c.reason.clone(), c.message.clone()))
+        status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == kind)
+            .map(|c| (c.status == "True", c.reason.clone(), c.message.clone()))
     };
     let about = About::NodeEni { name: entry.intent.name.clone(), uid: entry.intent.uid.clone() };
     let (degraded, reason, message) = find(status, types::DEGRADED)?;
     let before = find(&entry.status, types::DEGRADED);
     if degraded && before.as_ref().is_none_or(|(was, old, _)| !was || *old != reason) {
-        return Some(Announcement { about, warning: true, reason: "Degraded", action: "Reconcile", note: format!("{reason}: {message}") });
+        return Some(Announcement {
+            about,
+            warning: true,
+            reason: "Degraded",
+            action: "Reconcile",
+            note: format!("{reason}: {message}"),
+        });
     }
     let (ready, _, message) = find(status, types::READY)?;
     let was = find(&entry.status, types::READY).is_some_and(|(was, ..)| was);
-    (ready && !was).then_some(Announcement { about, warning: false, reason: "Ready", action: "Reconcile", note: message })
+    (ready && !was).then_some(Announcement {
+        about,
+        warning: false,
+        reason: "Ready",
+        action: "Reconcile",
+        note: message,
+    })
 }

@@ -18,7 +18,9 @@ impl Reconciler {
             self.warn_once(refused);
         }
         for eni in verdict.foreign {
-            self.warn_once(format!("{eni} is of this cluster and attached to an instance that has no Node here: not touched"));
+            self.warn_once(format!(
+                "{eni} is of this cluster and attached to an instance that has no Node here: not touched"
+            ));
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         for (eni, attachment) in verdict.detach {

@@ -47,7 +47,9 @@ impl Reconciler {
                 Outcome::Wrote(Err(error)) => {
                     pause = pause.max(Some(pause_after(&error)));
                     match error {
-                        WriteError::Conflict | WriteError::Exists => tracing::debug!(key = ?finished.key, %error, "write"),
+                        WriteError::Conflict | WriteError::Exists => {
+                            tracing::debug!(key = ?finished.key, %error, "write")
+                        }
                         error => tracing::warn!(key = ?finished.key, %error, "write"),
                     }
                 }

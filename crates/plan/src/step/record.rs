@@ -213,7 +213,9 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
     status.last_error = error.map(|mut error| {
         // The time of its beginning stands: an error that only repeats itself costs no write.
         match &input.held.status.last_error {
-            Some(previous) if previous.code == error.code && previous.action == error.action => error.at = previous.at.clone(),
+            Some(previous) if previous.code == error.code && previous.action == error.action => {
+                error.at = previous.at.clone()
+            }
             _ if error.at.is_none() => error.at = Some(whole_second(input.now)),
             _ => {}
         }

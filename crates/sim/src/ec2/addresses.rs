@@ -22,20 +22,10 @@ impl Pool {
     /// From `a.b.c.d/n` with n from 16 to 28, as EC2 allows.
     pub fn parse(cidr: &str) -> Option<Self> {
         let (base, prefix) = cidr.split_once('/')?;
-        let prefix: u32 = prefix
-            .parse()
-            .ok()
-            .filter(|prefix| (16..=28).contains(prefix))?;
+        let prefix: u32 = prefix.parse().ok().filter(|prefix| (16..=28).contains(prefix))?;
         let size = 1u32 << (32 - prefix);
         let base = u32::from(base.parse::<Ipv4Addr>().ok()?) & !(size - 1);
-        Some(Self {
-            base,
-            size,
-            taken: BTreeSet::new(),
-            blocks: BTreeSet::new(),
-            cursor: 4,
-            ipv6: None,
-        })
+        Some(Self { base, size, taken: BTreeSet::new(), blocks: BTreeSet::new(), cursor: 4, ipv6: None })
     }
 
     pub fn set_ipv6(&mut self, cidr: &str) -> Option<()> {
@@ -50,9 +40,7 @@ impl Pool {
     }
 
     pub fn contains(&self, ip: Ipv4Addr) -> bool {
-        u32::from(ip)
-            .checked_sub(self.base)
-            .is_some_and(|offset| offset < self.size)
+        u32::from(ip).checked_sub(self.base).is_some_and(|offset| offset < self.size)
     }
 
     /// Whether an address may be handed out: inside, not reserved, not taken.
@@ -75,16 +63,14 @@ impl Pool {
 
     /// A free, aligned /28.
     pub fn next_block(&self, besides: &BTreeSet<Ipv4Addr>) -> Option<Ipv4Addr> {
-        (0..self.size)
-            .step_by(BLOCK as usize)
-            .map(|offset| (offset, Ipv4Addr::from(self.base + offset)))
-            .find_map(|(offset, ip)| {
+        (0..self.size).step_by(BLOCK as usize).map(|offset| (offset, Ipv4Addr::from(self.base + offset))).find_map(
+            |(offset, ip)| {
                 let free = (offset..offset + BLOCK).all(|offset| {
-                    self.offset_is_free(offset)
-                        && !besides.contains(&Ipv4Addr::from(self.base + offset))
+                    self.offset_is_free(offset) && !besides.contains(&Ipv4Addr::from(self.base + offset))
                 });
                 (free && !besides.contains(&ip)).then_some(ip)
-            })
+            },
+        )
     }
 
     pub fn next_ipv6(&mut self) -> Option<Ipv6Addr> {
@@ -95,16 +81,8 @@ impl Pool {
 
     /// Books what an interface holds.
     pub fn take(&mut self, eni: &Eni) {
-        self.taken.extend(
-            eni.private_ips
-                .iter()
-                .map(|ip| u32::from(*ip).wrapping_sub(self.base)),
-        );
-        self.blocks.extend(
-            eni.ipv4_prefixes
-                .iter()
-                .map(|ip| u32::from(*ip).wrapping_sub(self.base)),
-        );
+        self.taken.extend(eni.private_ips.iter().map(|ip| u32::from(*ip).wrapping_sub(self.base)));
+        self.blocks.extend(eni.ipv4_prefixes.iter().map(|ip| u32::from(*ip).wrapping_sub(self.base)));
     }
 
     /// Frees what an interface held.

@@ -20,18 +20,8 @@ impl InstanceType {
     }
 }
 
-const fn of(
-    name: &'static str,
-    cards: &'static [u32],
-    ipv4_per_interface: u32,
-    efa: bool,
-) -> InstanceType {
-    InstanceType {
-        name,
-        cards,
-        ipv4_per_interface,
-        efa,
-    }
+const fn of(name: &'static str, cards: &'static [u32], ipv4_per_interface: u32, efa: bool) -> InstanceType {
+    InstanceType { name, cards, ipv4_per_interface, efa }
 }
 
 /// A few of each size, from AWS's "IP addresses per network interface per instance type", sorted by name.

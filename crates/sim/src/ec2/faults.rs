@@ -78,28 +78,17 @@ pub struct FaultRule {
 impl FaultRule {
     /// Every call of this action.
     pub fn on(action: &str, fault: Fault) -> Self {
-        Self {
-            action: Some(action.to_owned()),
-            ..Self::on_every_call(fault)
-        }
+        Self { action: Some(action.to_owned()), ..Self::on_every_call(fault) }
     }
 
     /// Every call.
     pub fn on_every_call(fault: Fault) -> Self {
-        Self {
-            action: None,
-            parameters: BTreeMap::new(),
-            user_agent: None,
-            skip: 0,
-            times: None,
-            fault,
-        }
+        Self { action: None, parameters: BTreeMap::new(), user_agent: None, skip: 0, times: None, fault }
     }
 
     /// Only calls with this parameter, `NetworkInterfaceId` for example.
     pub fn with(mut self, parameter: &str, value: &str) -> Self {
-        self.parameters
-            .insert(parameter.to_owned(), value.to_owned());
+        self.parameters.insert(parameter.to_owned(), value.to_owned());
         self
     }
 
@@ -127,18 +116,9 @@ impl FaultRule {
     }
 
     fn applies(&mut self, call: &Incoming) -> bool {
-        let fits = self
-            .action
-            .as_ref()
-            .is_none_or(|action| *action == call.action)
-            && self
-                .parameters
-                .iter()
-                .all(|(name, value)| call.parameters.get(name) == Some(value))
-            && self
-                .user_agent
-                .as_ref()
-                .is_none_or(|part| call.user_agent.contains(part.as_str()));
+        let fits = self.action.as_ref().is_none_or(|action| *action == call.action)
+            && self.parameters.iter().all(|(name, value)| call.parameters.get(name) == Some(value))
+            && self.user_agent.as_ref().is_none_or(|part| call.user_agent.contains(part.as_str()));
         if !fits || self.times == Some(0) {
             return false;
         }
@@ -163,19 +143,13 @@ pub(super) struct Faults {
 
 impl Faults {
     pub fn choose(&mut self, call: &Incoming) -> Option<Fault> {
-        let ruled = self
-            .rules
-            .iter_mut()
-            .find_map(|rule| rule.applies(call).then(|| rule.fault.clone()));
+        let ruled = self.rules.iter_mut().find_map(|rule| rule.applies(call).then(|| rule.fault.clone()));
         ruled.or_else(|| self.source.as_mut().and_then(|source| source(call)))
     }
 }
 
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Faults")
-            .field("rules", &self.rules)
-            .field("source", &self.source.is_some())
-            .finish()
+        f.debug_struct("Faults").field("rules", &self.rules).field("source", &self.source.is_some()).finish()
     }
 }

@@ -25,16 +25,12 @@ impl Filters {
     pub fn read(params: &Params, known: &[&str]) -> Result<Self, Refusal> {
         let given = params.structs("Filter");
         if given.len() > MOST_FILTERS {
-            return Err(limit(format!(
-                "The maximum number of filters on a single call is {MOST_FILTERS}"
-            )));
+            return Err(limit(format!("The maximum number of filters on a single call is {MOST_FILTERS}")));
         }
         let mut filters = Vec::with_capacity(given.len());
         for filter in given {
             let name = filter.required("Name")?.to_owned();
-            if !known.contains(&name.as_str())
-                && name.strip_prefix("tag:").is_none_or(str::is_empty)
-            {
+            if !known.contains(&name.as_str()) && name.strip_prefix("tag:").is_none_or(str::is_empty) {
                 return Err(Refusal::value(format!("The filter '{name}' is invalid")));
             }
             let values = filter.list("Value");
@@ -46,13 +42,8 @@ impl Filters {
                     "The maximum number of filter values specified on a single call is {MOST_VALUES}"
                 )));
             }
-            if values
-                .iter()
-                .any(|value| value.chars().count() > LONGEST_VALUE)
-            {
-                return Err(limit(format!(
-                    "The maximum length for a filter value is {LONGEST_VALUE} characters"
-                )));
+            if values.iter().any(|value| value.chars().count() > LONGEST_VALUE) {
+                return Err(limit(format!("The maximum length for a filter value is {LONGEST_VALUE} characters")));
             }
             filters.push(Filter { name, values });
         }
@@ -64,14 +55,9 @@ impl Filters {
     }
 
     /// Whether a resource passes, given its tags and what it has for each other filter name.
-    pub fn pass(
-        &self,
-        tags: &BTreeMap<String, String>,
-        values: impl Fn(&str) -> Vec<String>,
-    ) -> bool {
+    pub fn pass(&self, tags: &BTreeMap<String, String>, values: impl Fn(&str) -> Vec<String>) -> bool {
         self.0.iter().all(|filter| {
-            let has =
-                |candidate: &str| filter.values.iter().any(|pattern| fits(pattern, candidate));
+            let has = |candidate: &str| filter.values.iter().any(|pattern| fits(pattern, candidate));
             if let Some(key) = filter.name.strip_prefix("tag:") {
                 tags.get(key).is_some_and(|value| has(value))
             } else if filter.name == "tag-key" {

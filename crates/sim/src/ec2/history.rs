@@ -36,14 +36,8 @@ impl History {
     /// Notes a change; it becomes visible no sooner than the changes before it.
     pub fn note(&mut self, id: &str, before: Option<Eni>, at: Timestamp, visible_at: Timestamp) {
         let changes = self.changes.entry(id.to_owned()).or_default();
-        let visible_at = changes
-            .last()
-            .map_or(visible_at, |last| visible_at.max(last.visible_at));
-        changes.push(Change {
-            at,
-            visible_at,
-            before,
-        });
+        let visible_at = changes.last().map_or(visible_at, |last| visible_at.max(last.visible_at));
+        changes.push(Change { at, visible_at, before });
     }
 
     /// What a read shows of this interface, whose true state is `truth`.
@@ -66,16 +60,12 @@ impl History {
 
     /// Forgets what no read can show any more.
     pub fn prune(&mut self, now: Timestamp) {
-        if self
-            .pruned
-            .is_some_and(|last| now.duration_since(last) < KEPT)
-        {
+        if self.pruned.is_some_and(|last| now.duration_since(last) < KEPT) {
             return;
         }
         self.pruned = Some(now);
         self.changes.retain(|_, changes| {
-            changes
-                .retain(|change| change.visible_at > now || now.duration_since(change.at) <= KEPT);
+            changes.retain(|change| change.visible_at > now || now.duration_since(change.at) <= KEPT);
             !changes.is_empty()
         });
     }

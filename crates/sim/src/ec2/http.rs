@@ -5,8 +5,7 @@ use std::io;
 use std::pin::pin;
 
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -30,13 +29,8 @@ const LONGEST_REQUEST: usize = 1 << 20;
 
 impl Ec2 {
     /// Sends one request in process: what the connector and the server do for each.
-    pub async fn send(
-        &self,
-        request: http::Request<Bytes>,
-    ) -> Result<http::Response<Bytes>, LostAnswer> {
-        let accepted = self
-            .with(|state| state.accept(&request))
-            .ok_or(LostAnswer::Unreachable)?;
+    pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, LostAnswer> {
+        let accepted = self.with(|state| state.accept(&request)).ok_or(LostAnswer::Unreachable)?;
         let mut receiver = accepted.reply;
         let reply: Reply = loop {
             self.sleep_until(accepted.lands_at).await;
@@ -77,18 +71,11 @@ impl Ec2 {
 
     /// The connector that [`Self::http_client`] hands to an SDK; it keeps the read timeout that the settings ask for.
     pub fn connector(&self, settings: HttpConnectorSettings) -> SharedHttpConnector {
-        SharedHttpConnector::new(InProcess {
-            ec2: self.clone(),
-            settings,
-        })
+        SharedHttpConnector::new(InProcess { ec2: self.clone(), settings })
     }
 
     /// Serves HTTP/1.1, for AWS_ENDPOINT_URL, until `shutdown`; open connections are then closed.
-    pub async fn serve(
-        &self,
-        listener: TcpListener,
-        shutdown: impl Future<Output = ()>,
-    ) -> io::Result<()> {
+    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let mut shutdown = pin!(shutdown);
         let mut connections = JoinSet::new();
         loop {
@@ -114,27 +101,14 @@ impl Ec2 {
 }
 
 /// A lost answer is an error here, upon which hyper closes the connection without an answer.
-async fn answer(
-    ec2: Ec2,
-    request: http::Request<Incoming>,
-) -> Result<http::Response<Full<Bytes>>, LostAnswer> {
+async fn answer(ec2: Ec2, request: http::Request<Incoming>) -> Result<http::Response<Full<Bytes>>, LostAnswer> {
     let (parts, body) = request.into_parts();
-    let body = http_body_util::Limited::new(body, LONGEST_REQUEST)
-        .collect()
-        .await
-        .map_err(|_| LostAnswer::Broken)?;
-    Ok(ec2
-        .send(http::Request::from_parts(parts, body.to_bytes()))
-        .await?
-        .map(Full::new))
+    let body = http_body_util::Limited::new(body, LONGEST_REQUEST).collect().await.map_err(|_| LostAnswer::Broken)?;
+    Ok(ec2.send(http::Request::from_parts(parts, body.to_bytes())).await?.map(Full::new))
 }
 
 impl HttpClient for Ec2 {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        _: &RuntimeComponents,
-    ) -> SharedHttpConnector {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         self.connector(settings.clone())
     }
 }
@@ -149,26 +123,16 @@ impl HttpConnector for InProcess {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (ec2, limit) = (self.ec2.clone(), self.settings.read_timeout());
         HttpConnectorFuture::new(async move {
-            let request = request
-                .try_into_http1x()
-                .map_err(|error| ConnectorError::user(error.into()))?;
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             let (parts, body) = request.into_parts();
-            let body = BodyExt::collect(body)
-                .await
-                .map_err(ConnectorError::user)?
-                .to_bytes();
+            let body = BodyExt::collect(body).await.map_err(ConnectorError::user)?.to_bytes();
             let sent = ec2.send(http::Request::from_parts(parts, body));
             let answered = match limit {
-                Some(limit) => timeout(limit, sent)
-                    .await
-                    .map_err(|late| ConnectorError::timeout(late.into()))?,
+                Some(limit) => timeout(limit, sent).await.map_err(|late| ConnectorError::timeout(late.into()))?,
                 None => sent.await,
             };
-            let response = answered
-                .map_err(|lost| ConnectorError::io(lost.into()))?
-                .map(SdkBody::from);
-            HttpResponse::try_from(response)
-                .map_err(|error| ConnectorError::other(error.into(), None))
+            let response = answered.map_err(|lost| ConnectorError::io(lost.into()))?.map(SdkBody::from);
+            HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
 }

@@ -41,10 +41,7 @@ pub(super) struct Ids {
 
 impl Ids {
     pub fn new(seed: u64) -> Self {
-        Self {
-            seed: mix(seed),
-            handed_out: 0,
-        }
+        Self { seed: mix(seed), handed_out: 0 }
     }
 
     /// `prefix-0…` with 17 hex digits.
@@ -55,12 +52,7 @@ impl Ids {
     pub fn request_id(&mut self) -> String {
         let (a, b) = (self.number(), self.number());
         let (low, mid) = (a & 0xffff, (a >> 16) & 0xffff);
-        format!(
-            "{:08x}-{mid:04x}-{low:04x}-{:04x}-{:012x}",
-            a >> 32,
-            b >> 48,
-            b & 0xffff_ffff_ffff
-        )
+        format!("{:08x}-{mid:04x}-{low:04x}-{:04x}-{:012x}", a >> 32, b >> 48, b & 0xffff_ffff_ffff)
     }
 
     /// Locally administered and unicast. An odd factor is a bijection on 40 bits, so it is unique.
@@ -101,17 +93,11 @@ impl Kind {
         let (prefix, code) = self.rules();
         match id.strip_prefix(prefix) {
             Some(rest) if well_formed(rest) => Ok(()),
-            _ => Err(Refusal::new(
-                code,
-                format!("Invalid id: \"{id}\" (expecting \"{prefix}...\")"),
-            )),
+            _ => Err(Refusal::new(code, format!("Invalid id: \"{id}\" (expecting \"{prefix}...\")"))),
         }
     }
 }
 
 pub(super) fn well_formed(hex: &str) -> bool {
-    (8..=17).contains(&hex.len())
-        && hex
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    (8..=17).contains(&hex.len()) && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }

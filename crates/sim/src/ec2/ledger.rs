@@ -77,14 +77,7 @@ impl Ledger {
     pub fn new(keep: usize) -> Self {
         let (landed, _) = broadcast::channel(4096);
         let (changed, _) = watch::channel(0);
-        Self {
-            records: VecDeque::new(),
-            keep,
-            counts: BTreeMap::new(),
-            arrivals: 0,
-            landed,
-            changed,
-        }
+        Self { records: VecDeque::new(), keep, counts: BTreeMap::new(), arrivals: 0, landed, changed }
     }
 
     pub fn note(&mut self, record: CallRecord) {
@@ -121,22 +114,14 @@ impl Ledger {
 /// The record of a request, before its outcome is known.
 pub(super) fn begin(call: &Incoming, fault: Option<Fault>) -> CallRecord {
     let parameter = |name: &str| call.parameters.get(name).cloned();
-    let number = |name: &str| {
-        call.parameters
-            .get(name)
-            .and_then(|value| value.parse::<u32>().ok())
-    };
+    let number = |name: &str| call.parameters.get(name).and_then(|value| value.parse::<u32>().ok());
     let mut filters = BTreeMap::new();
     for (name, value) in &call.parameters {
         if name.starts_with("Filter.")
             && let Some(prefix) = name.strip_suffix(".Name")
         {
             let values = format!("{prefix}.Value.");
-            let count = call
-                .parameters
-                .keys()
-                .filter(|name| name.starts_with(&values))
-                .count();
+            let count = call.parameters.keys().filter(|name| name.starts_with(&values)).count();
             filters.insert(value.clone(), count);
         }
     }

@@ -41,8 +41,7 @@ use crate::clock::SimClock;
 pub use self::faults::{Fault, FaultRule, FaultSource, Incoming, Loss};
 pub use self::ledger::{CallRecord, Outcome};
 pub use self::model::{
-    Attachment, AttachmentStatus, Creator, Eni, Instance, InstanceState, SecurityGroup, Snapshot,
-    Stuck, Subnet,
+    Attachment, AttachmentStatus, Creator, Eni, Instance, InstanceState, SecurityGroup, Snapshot, Stuck, Subnet,
 };
 pub use self::request::form_request;
 pub use self::settings::{Buckets, Settings};
@@ -69,10 +68,7 @@ pub enum LostAnswer {
 impl Ec2 {
     /// An empty account.
     pub fn new(clock: SimClock, settings: Settings) -> Self {
-        Self {
-            state: Arc::new(Mutex::new(State::new(clock, settings))),
-            clock,
-        }
+        Self { state: Arc::new(Mutex::new(State::new(clock, settings))), clock }
     }
 
     /// Everything there is, as it truly is.
@@ -141,10 +137,7 @@ impl Ec2 {
     }
 
     /// Lets a closure choose faults for the calls that no rule befalls.
-    pub fn set_fault_source(
-        &self,
-        source: impl FnMut(&Incoming) -> Option<Fault> + Send + 'static,
-    ) {
+    pub fn set_fault_source(&self, source: impl FnMut(&Incoming) -> Option<Fault> + Send + 'static) {
         self.with(|state| state.faults.source = Some(Box::new(source)));
     }
 

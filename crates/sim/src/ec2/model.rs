@@ -27,20 +27,13 @@ impl Snapshot {
             .values()
             .filter_map(|eni| eni.attachment.as_ref().map(|attachment| (eni, attachment)))
             .filter(|(_, attachment)| attachment.instance_id == instance)
-            .map(|(eni, attachment)| {
-                (
-                    (attachment.network_card_index, attachment.device_index),
-                    eni,
-                )
-            })
+            .map(|(eni, attachment)| ((attachment.network_card_index, attachment.device_index), eni))
             .collect()
     }
 
     /// The interfaces that carry this tag.
     pub fn tagged<'a>(&'a self, key: &'a str, value: &'a str) -> impl Iterator<Item = &'a Eni> {
-        self.enis
-            .values()
-            .filter(move |eni| eni.tags.get(key).is_some_and(|found| found == value))
+        self.enis.values().filter(move |eni| eni.tags.get(key).is_some_and(|found| found == value))
     }
 }
 
@@ -88,11 +81,7 @@ pub struct Eni {
 impl Eni {
     /// `in-use` as long as there is an attachment, in whatever state; else `available`.
     pub fn status(&self) -> &'static str {
-        if self.attachment.is_some() {
-            "in-use"
-        } else {
-            "available"
-        }
+        if self.attachment.is_some() { "in-use" } else { "available" }
     }
 }
 

@@ -27,9 +27,7 @@ impl Page {
     ) -> Result<Self, Refusal> {
         let max = params.count("MaxResults")?;
         if max.is_some() && !ids.is_empty() {
-            return Err(Refusal::combination(
-                "The parameter MaxResults cannot be used with IDs in the same request",
-            ));
+            return Err(Refusal::combination("The parameter MaxResults cannot be used with IDs in the same request"));
         }
         if let Some(max) = max
             && !(least..=most).contains(&max)
@@ -45,13 +43,7 @@ impl Page {
             .map(|token| continue_from(token, query, settings, now))
             .transpose()?;
         let size = usize::try_from(max.unwrap_or(most)).unwrap_or(usize::MAX);
-        Ok(Self {
-            after,
-            size,
-            query,
-            issued: now,
-            short: settings.short_pages,
-        })
+        Ok(Self { after, size, query, issued: now, short: settings.short_pages })
     }
 
     /// Cuts the page out of all items, in order of their IDs.
@@ -68,11 +60,7 @@ impl Page {
                 continue;
             }
             let passes = pass(&item);
-            let full = if self.short {
-                looked_at == self.size
-            } else {
-                items.len() == self.size
-            };
+            let full = if self.short { looked_at == self.size } else { items.len() == self.size };
             if full && (passes || self.short) {
                 return (items, Some(self.token(last)));
             }
@@ -92,18 +80,8 @@ impl Page {
     }
 }
 
-fn continue_from(
-    token: &str,
-    query: u64,
-    settings: &Settings,
-    now: Timestamp,
-) -> Result<String, Refusal> {
-    let unreadable = || {
-        Refusal::new(
-            "InvalidNextToken",
-            format!("The token '{token}' is invalid"),
-        )
-    };
+fn continue_from(token: &str, query: u64, settings: &Settings, now: Timestamp) -> Result<String, Refusal> {
+    let unreadable = || Refusal::new("InvalidNextToken", format!("The token '{token}' is invalid"));
     let mut parts = token.splitn(3, '.');
     let mut part = || parts.next().ok_or_else(unreadable);
     let issued = i128::from_str_radix(part()?, 16).map_err(|_| unreadable())?;
@@ -113,10 +91,7 @@ fn continue_from(
     }
     let expiry = SignedDuration::try_from(settings.page_expiry).unwrap_or(SignedDuration::MAX);
     if now.duration_since(issued) > expiry {
-        return Err(Refusal::new(
-            "InvalidPaginationToken",
-            "The pagination token has expired",
-        ));
+        return Err(Refusal::new("InvalidPaginationToken", "The pagination token has expired"));
     }
     Ok(part()?.to_owned())
 }
@@ -126,12 +101,7 @@ fn digest(params: &Params) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for (name, value) in params.identity() {
         if name != "NextToken" && name != "MaxResults" {
-            for byte in name
-                .bytes()
-                .chain([b'='])
-                .chain(value.bytes())
-                .chain([b'&'])
-            {
+            for byte in name.bytes().chain([b'=']).chain(value.bytes()).chain([b'&']) {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
             }
         }

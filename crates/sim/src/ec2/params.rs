@@ -14,10 +14,7 @@ impl Params {
         let mut found = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(form) {
             if found.insert(name.to_string(), value.into_owned()).is_some() {
-                return Err(Refusal::new(
-                    "MalformedQueryString",
-                    format!("The parameter {name} is given twice"),
-                ));
+                return Err(Refusal::new("MalformedQueryString", format!("The parameter {name} is given twice")));
             }
         }
         Ok(Self(found))
@@ -25,12 +22,7 @@ impl Params {
 
     /// From pairs, for what is done by hand.
     pub fn of<const N: usize>(pairs: [(&str, &str); N]) -> Self {
-        Self(
-            pairs
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
-        )
+        Self(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
     pub fn set(&mut self, name: String, value: String) {
@@ -46,18 +38,14 @@ impl Params {
     }
 
     pub fn required(&self, name: &str) -> Result<&str, Refusal> {
-        self.get(name)
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| Refusal::missing(name))
+        self.get(name).filter(|value| !value.is_empty()).ok_or_else(|| Refusal::missing(name))
     }
 
     pub fn count(&self, name: &str) -> Result<Option<u32>, Refusal> {
         self.get(name)
             .map(|value| {
                 value.parse().map_err(|_| {
-                    Refusal::value(format!(
-                        "Invalid value '{value}' for {name}. It must be a non-negative integer"
-                    ))
+                    Refusal::value(format!("Invalid value '{value}' for {name}. It must be a non-negative integer"))
                 })
             })
             .transpose()
@@ -68,19 +56,15 @@ impl Params {
             .map(|value| match value {
                 "true" | "True" => Ok(true),
                 "false" | "False" => Ok(false),
-                _ => Err(Refusal::value(format!(
-                    "Invalid value '{value}' for {name}. It must be true or false"
-                ))),
+                _ => Err(Refusal::value(format!("Invalid value '{value}' for {name}. It must be true or false"))),
             })
             .transpose()
     }
 
     /// `prefix.1`, `prefix.2`, … in numeric order.
     pub fn list(&self, prefix: &str) -> Vec<String> {
-        let mut found: Vec<(u32, &String)> = self
-            .below(prefix)
-            .filter_map(|(rest, value)| Some((rest.parse().ok()?, value)))
-            .collect();
+        let mut found: Vec<(u32, &String)> =
+            self.below(prefix).filter_map(|(rest, value)| Some((rest.parse().ok()?, value))).collect();
         found.sort_unstable();
         found.into_iter().map(|(_, value)| value.clone()).collect()
     }
@@ -92,10 +76,7 @@ impl Params {
             if let Some((number, field)) = rest.split_once('.')
                 && let Ok(number) = number.parse()
             {
-                found
-                    .entry(number)
-                    .or_default()
-                    .set(field.to_owned(), value.clone());
+                found.entry(number).or_default().set(field.to_owned(), value.clone());
             }
         }
         found.into_values().collect()
@@ -117,16 +98,10 @@ impl Params {
     /// What makes two requests "the same" for a client token.
     pub fn identity(&self) -> BTreeMap<String, String> {
         let apart = ["Action", "Version", "DryRun", "ClientToken"];
-        self.0
-            .iter()
-            .filter(|(name, _)| !apart.contains(&name.as_str()))
-            .map(|(n, v)| (n.clone(), v.clone()))
-            .collect()
+        self.0.iter().filter(|(name, _)| !apart.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect()
     }
 
     fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a String)> {
-        self.0.iter().filter_map(move |(name, value)| {
-            Some((name.strip_prefix(prefix)?.strip_prefix('.')?, value))
-        })
+        self.0.iter().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?.strip_prefix('.')?, value)))
     }
 }

@@ -15,18 +15,11 @@ impl Refusal {
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         let code = code.into();
         let status = usual_status(&code);
-        Self {
-            code,
-            status,
-            message: message.into(),
-        }
+        Self { code, status, message: message.into() }
     }
 
     pub fn missing(parameter: &str) -> Self {
-        Self::new(
-            "MissingParameter",
-            format!("The request must contain the parameter {parameter}"),
-        )
+        Self::new("MissingParameter", format!("The request must contain the parameter {parameter}"))
     }
 
     pub fn value(message: impl Into<String>) -> Self {
@@ -53,38 +46,23 @@ impl Refusal {
     }
 
     pub fn no_eni(id: &str) -> Self {
-        Self::new(
-            "InvalidNetworkInterfaceID.NotFound",
-            format!("The networkInterface ID '{id}' does not exist"),
-        )
+        Self::new("InvalidNetworkInterfaceID.NotFound", format!("The networkInterface ID '{id}' does not exist"))
     }
 
     pub fn no_subnet(id: &str) -> Self {
-        Self::new(
-            "InvalidSubnetID.NotFound",
-            format!("The subnet ID '{id}' does not exist"),
-        )
+        Self::new("InvalidSubnetID.NotFound", format!("The subnet ID '{id}' does not exist"))
     }
 
     pub fn no_group(id: &str) -> Self {
-        Self::new(
-            "InvalidGroup.NotFound",
-            format!("The security group '{id}' does not exist"),
-        )
+        Self::new("InvalidGroup.NotFound", format!("The security group '{id}' does not exist"))
     }
 
     pub fn no_instance(id: &str) -> Self {
-        Self::new(
-            "InvalidInstanceID.NotFound",
-            format!("The instance ID '{id}' does not exist"),
-        )
+        Self::new("InvalidInstanceID.NotFound", format!("The instance ID '{id}' does not exist"))
     }
 
     pub fn no_attachment(id: &str) -> Self {
-        Self::new(
-            "InvalidAttachmentID.NotFound",
-            format!("The attachment ID '{id}' does not exist"),
-        )
+        Self::new("InvalidAttachmentID.NotFound", format!("The attachment ID '{id}' does not exist"))
     }
 }
 

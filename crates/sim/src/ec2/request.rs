@@ -42,12 +42,7 @@ pub(super) struct Accepted {
 impl State {
     /// Takes a request in; `None`: it never arrived.
     pub fn accept(&mut self, request: &http::Request<Bytes>) -> Option<Accepted> {
-        let header = |name| {
-            request
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
         let user_agent = header(USER_AGENT).unwrap_or_default().to_owned();
         let parsed = read(request, header(AUTHORIZATION).is_some());
         let mut parameters = parsed.as_ref().map(Params::identity).unwrap_or_default();
@@ -56,20 +51,9 @@ impl State {
                 parameters.insert(apart.to_owned(), value.to_owned());
             }
         }
-        let action = parsed
-            .as_ref()
-            .ok()
-            .and_then(|params| params.get("Action"))
-            .unwrap_or("?")
-            .to_owned();
+        let action = parsed.as_ref().ok().and_then(|params| params.get("Action")).unwrap_or("?").to_owned();
         self.ledger.arrivals += 1;
-        let call = Incoming {
-            number: self.ledger.arrivals,
-            at: self.now,
-            action,
-            parameters,
-            user_agent,
-        };
+        let call = Incoming { number: self.ledger.arrivals, at: self.now, action, parameters, user_agent };
         let fault = self.faults.choose(&call);
         let record = ledger::begin(&call, fault.clone());
         if fault == Some(Fault::Unreachable) {
@@ -85,27 +69,14 @@ impl State {
             _ => {}
         }
         let (reply, receiver) = oneshot::channel();
-        let in_flight = InFlight {
-            record,
-            request: parsed,
-            answer_after,
-            reply,
-        };
+        let in_flight = InFlight { record, request: parsed, answer_after, reply };
         let lands_at = self.schedule(lands_after, Due::Lands(Box::new(in_flight)));
-        Some(Accepted {
-            lands_at,
-            reply: receiver,
-        })
+        Some(Accepted { lands_at, reply: receiver })
     }
 
     /// The request takes effect, or is refused.
     pub fn land(&mut self, in_flight: InFlight) {
-        let InFlight {
-            mut record,
-            request,
-            answer_after,
-            reply,
-        } = in_flight;
+        let InFlight { mut record, request, answer_after, reply } = in_flight;
         let result = request.and_then(|params| self.execute(&record, params));
         record.landed = self.now;
         let request_id = self.ids.request_id();
@@ -133,12 +104,7 @@ impl State {
         };
         self.ledger.note(record);
         // A caller that has gone away is no failure.
-        let _ = reply.send(Reply {
-            status,
-            body: body.into(),
-            after: answer_after,
-            lost,
-        });
+        let _ = reply.send(Reply { status, body: body.into(), after: answer_after, lost });
     }
 
     fn execute(&mut self, record: &CallRecord, params: Params) -> Result<Done, Refusal> {
@@ -146,11 +112,7 @@ impl State {
             Some(Fault::Fail { code, status }) => {
                 let status = status.unwrap_or_else(|| usual_status(code));
                 let message = format!("{code}, as the simulation was told to answer");
-                return Err(Refusal {
-                    code: code.clone().into(),
-                    status,
-                    message,
-                });
+                return Err(Refusal { code: code.clone().into(), status, message });
             }
             Some(Fault::Throttle) => return Err(Refusal::throttled()),
             _ => {}
@@ -158,43 +120,24 @@ impl State {
         let action = actions::find(&record.action)?;
         if let Some(rules) = &self.settings.buckets {
             let unfiltered = actions::is_unfiltered(&record.action, &params);
-            if !self
-                .levels
-                .take(rules, &record.action, unfiltered, 1, self.now)
-            {
+            if !self.levels.take(rules, &record.action, unfiltered, 1, self.now) {
                 return Err(Refusal::throttled());
             }
         }
-        let tags_too =
-            record.action == "CreateNetworkInterface" && params.mentions("TagSpecification");
-        for needed in [
-            Some(record.action.as_str()),
-            tags_too.then_some("CreateTags"),
-        ]
-        .into_iter()
-        .flatten()
-        {
+        let tags_too = record.action == "CreateNetworkInterface" && params.mentions("TagSpecification");
+        for needed in [Some(record.action.as_str()), tags_too.then_some("CreateTags")].into_iter().flatten() {
             if self.denied.contains(needed) {
                 return Err(Refusal::unauthorized(needed));
             }
         }
         if let Some(unknown) = params.unknown(action.parameters) {
-            return Err(Refusal::new(
-                "UnknownParameter",
-                format!("The parameter {unknown} is not recognized"),
-            ));
+            return Err(Refusal::new("UnknownParameter", format!("The parameter {unknown} is not recognized")));
         }
         if params.flag("DryRun")? == Some(true) {
             let message = "Request would have succeeded, but DryRun flag is set.";
             return Err(Refusal::new("DryRunOperation", message));
         }
-        (action.run)(
-            self,
-            &Call {
-                params,
-                fault: record.fault.clone(),
-            },
-        )
+        (action.run)(self, &Call { params, fault: record.fault.clone() })
     }
 }
 
@@ -207,19 +150,14 @@ fn read(request: &http::Request<Bytes>, authorized: bool) -> Result<Params, Refu
     };
     let params = Params::parse(form)?;
     if !authorized && !params.has("X-Amz-Signature") {
-        return Err(Refusal::new(
-            "MissingAuthenticationToken",
-            "Request is missing Authentication Token",
-        ));
+        return Err(Refusal::new("MissingAuthenticationToken", "Request is missing Authentication Token"));
     }
     let action = params.required("Action")?;
     match params.get("Version") {
         Some(VERSION) => Ok(params),
         _ => Err(Refusal::new(
             "InvalidAction",
-            format!(
-                "The action {action} is not valid for this web service: only Version {VERSION} is."
-            ),
+            format!("The action {action} is not valid for this web service: only Version {VERSION} is."),
         )),
     }
 }
@@ -227,16 +165,12 @@ fn read(request: &http::Request<Bytes>, authorized: bool) -> Result<Params, Refu
 /// A request built from parts, for tests and tools that speak to EC2 without an SDK.
 pub fn form_request(action: &str, parameters: &BTreeMap<String, String>) -> http::Request<Bytes> {
     let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("Action", action)
-        .append_pair("Version", VERSION);
+    form.append_pair("Action", action).append_pair("Version", VERSION);
     form.extend_pairs(parameters);
     let mut request = http::Request::new(Bytes::from(form.finish()));
     *request.method_mut() = http::Method::POST;
     let headers = request.headers_mut();
-    headers.insert(
-        AUTHORIZATION,
-        http::HeaderValue::from_static("AWS4-HMAC-SHA256 simulated"),
-    );
+    headers.insert(AUTHORIZATION, http::HeaderValue::from_static("AWS4-HMAC-SHA256 simulated"));
     headers.insert(USER_AGENT, http::HeaderValue::from_static("form"));
     request
 }

@@ -73,12 +73,7 @@ impl Settings {
     /// No delays, no lag, no throttling: for tests about something else.
     pub fn instant() -> Self {
         let zero = || Duration::ZERO..=Duration::ZERO;
-        Self {
-            attach_delay: zero(),
-            detach_delay: zero(),
-            call_latency: zero(),
-            ..Self::default()
-        }
+        Self { attach_delay: zero(), detach_delay: zero(), call_latency: zero(), ..Self::default() }
     }
 }
 
@@ -107,10 +102,6 @@ impl Default for Buckets {
             ("CreateTags", (100, 10)),
             ("DeleteTags", (100, 10)),
         ];
-        Self {
-            actions: actions.into_iter().collect(),
-            filtered: (100, 20),
-            unfiltered: (50, 10),
-        }
+        Self { actions: actions.into_iter().collect(), filtered: (100, 20), unfiltered: (50, 10) }
     }
 }

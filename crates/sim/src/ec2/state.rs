@@ -15,9 +15,7 @@ use super::faults::Faults;
 use super::history::{History, View};
 use super::ids::{Chance, Ids};
 use super::ledger::Ledger;
-use super::model::{
-    AttachmentStatus, Eni, Instance, InstanceState, SecurityGroup, Snapshot, Subnet,
-};
+use super::model::{AttachmentStatus, Eni, Instance, InstanceState, SecurityGroup, Snapshot, Subnet};
 use super::refusal::Refusal;
 use super::request::InFlight;
 use super::settings::Settings;
@@ -127,10 +125,7 @@ impl State {
     /// A duration out of a range, by the seed.
     pub fn draw(&mut self, range: &RangeInclusive<Duration>) -> Duration {
         let nanos = |d: &Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(
-            self.chance
-                .between(nanos(range.start()), nanos(range.end())),
-        )
+        Duration::from_nanos(self.chance.between(nanos(range.start()), nanos(range.end())))
     }
 
     fn happen(&mut self, due: Due) {
@@ -168,17 +163,8 @@ impl State {
 
     /// deleteOnTermination decides whether an interface goes with its instance or becomes `available`.
     pub fn finish_termination(&mut self, id: &str) {
-        for mut eni in self
-            .enis_of_instance(id)
-            .into_iter()
-            .cloned()
-            .collect::<Vec<_>>()
-        {
-            if eni
-                .attachment
-                .as_ref()
-                .is_some_and(|attachment| attachment.delete_on_termination)
-            {
+        for mut eni in self.enis_of_instance(id).into_iter().cloned().collect::<Vec<_>>() {
+            if eni.attachment.as_ref().is_some_and(|attachment| attachment.delete_on_termination) {
                 self.remove(&eni.id);
             } else {
                 eni.attachment = None;
@@ -187,10 +173,7 @@ impl State {
         }
         if let Some(instance) = self.instances.get_mut(id) {
             instance.state = InstanceState::Terminated;
-            self.schedule(
-                TERMINATED_SHOWN.unsigned_abs(),
-                Due::Forgotten(id.to_owned()),
-            );
+            self.schedule(TERMINATED_SHOWN.unsigned_abs(), Due::Forgotten(id.to_owned()));
         }
         self.ledger.touch();
     }
@@ -208,25 +191,14 @@ impl State {
     }
 
     pub fn enis_of_instance(&self, instance: &str) -> Vec<&Eni> {
-        self.by_instance
-            .get(instance)
-            .into_iter()
-            .flatten()
-            .filter_map(|id| self.enis.get(id))
-            .collect()
+        self.by_instance.get(instance).into_iter().flatten().filter_map(|id| self.enis.get(id)).collect()
     }
 
     /// The interface, unless it was created so recently that this call goes to a replica that does not know it yet.
     pub fn eni_known(&self, id: &str) -> Result<Eni, Refusal> {
         let truth = self.enis.get(id);
-        let known = self
-            .history
-            .shown(id, truth, View::Settled(self.now))
-            .is_some();
-        truth
-            .filter(|_| known)
-            .cloned()
-            .ok_or_else(|| Refusal::no_eni(id))
+        let known = self.history.shown(id, truth, View::Settled(self.now)).is_some();
+        truth.filter(|_| known).cloned().ok_or_else(|| Refusal::no_eni(id))
     }
 
     /// Stores a new state of an interface.
@@ -238,12 +210,8 @@ impl State {
             entry.pool.take(&eni);
         }
         if let Some(attachment) = &eni.attachment {
-            self.by_attachment
-                .insert(attachment.id.clone(), eni.id.clone());
-            self.by_instance
-                .entry(attachment.instance_id.clone())
-                .or_default()
-                .insert(eni.id.clone());
+            self.by_attachment.insert(attachment.id.clone(), eni.id.clone());
+            self.by_instance.entry(attachment.instance_id.clone()).or_default().insert(eni.id.clone());
         }
         self.enis.insert(eni.id.clone(), eni);
         self.ledger.touch();
@@ -272,8 +240,7 @@ impl State {
 
     fn note_change(&mut self, id: &str, before: Option<Eni>) {
         let lag = self.draw(&(Duration::ZERO..=self.settings.lag));
-        self.history
-            .note(id, before, self.now, later(self.now, lag));
+        self.history.note(id, before, self.now, later(self.now, lag));
     }
 
     /// Where a Describe shows something else than the truth: late by the settings' lag, or as of `stale` ago.
@@ -299,15 +266,8 @@ impl State {
     }
 
     /// Interfaces as a Describe shows them, given [`Self::lagging`], by ID.
-    pub fn shown_enis<'a>(
-        &'a self,
-        lagging: &'a BTreeMap<String, Option<Eni>>,
-    ) -> BTreeMap<&'a str, &'a Eni> {
-        let mut shown: BTreeMap<&str, &Eni> = self
-            .enis
-            .iter()
-            .map(|(id, eni)| (id.as_str(), eni))
-            .collect();
+    pub fn shown_enis<'a>(&'a self, lagging: &'a BTreeMap<String, Option<Eni>>) -> BTreeMap<&'a str, &'a Eni> {
+        let mut shown: BTreeMap<&str, &Eni> = self.enis.iter().map(|(id, eni)| (id.as_str(), eni)).collect();
         for (id, eni) in lagging {
             match eni {
                 Some(eni) => shown.insert(id, eni),
@@ -322,11 +282,7 @@ impl State {
             at: self.now,
             enis: self.enis.clone(),
             instances: self.instances.clone(),
-            subnets: self
-                .subnets
-                .iter()
-                .map(|(id, entry)| (id.clone(), entry.shown()))
-                .collect(),
+            subnets: self.subnets.iter().map(|(id, entry)| (id.clone(), entry.shown())).collect(),
             groups: self.groups.clone(),
         }
     }
@@ -334,10 +290,7 @@ impl State {
 
 impl SubnetEntry {
     pub fn shown(&self) -> Subnet {
-        Subnet {
-            available_addresses: self.pool.available(),
-            ..self.about.clone()
-        }
+        Subnet { available_addresses: self.pool.available(), ..self.about.clone() }
     }
 }
 

@@ -31,13 +31,10 @@ impl Tokens {
         memory: SignedDuration,
         now: Timestamp,
     ) -> Result<Option<Eni>, Refusal> {
-        self.0
-            .retain(|_, remembered| now.duration_since(remembered.at) < memory);
+        self.0.retain(|_, remembered| now.duration_since(remembered.at) < memory);
         match self.0.get(token) {
             None => Ok(None),
-            Some(remembered) if remembered.identity == *identity => {
-                Ok(Some(remembered.answer.clone()))
-            }
+            Some(remembered) if remembered.identity == *identity => Ok(Some(remembered.answer.clone())),
             Some(_) => Err(Refusal::new(
                 "IdempotentParameterMismatch",
                 format!("The client token '{token}' was used before with different parameters"),
@@ -45,20 +42,7 @@ impl Tokens {
         }
     }
 
-    pub fn remember(
-        &mut self,
-        token: &str,
-        identity: BTreeMap<String, String>,
-        answer: Eni,
-        at: Timestamp,
-    ) {
-        self.0.insert(
-            token.to_owned(),
-            Remembered {
-                identity,
-                answer,
-                at,
-            },
-        );
+    pub fn remember(&mut self, token: &str, identity: BTreeMap<String, String>, answer: Eni, at: Timestamp) {
+        self.0.insert(token.to_owned(), Remembered { identity, answer, at });
     }
 }

@@ -6,9 +6,7 @@ use super::Ec2;
 use super::actions::{self, Call};
 use super::addresses::Pool;
 use super::catalog;
-use super::model::{
-    Attachment, AttachmentStatus, Creator, Eni, Instance, InstanceState, SecurityGroup, Subnet,
-};
+use super::model::{Attachment, AttachmentStatus, Creator, Eni, Instance, InstanceState, SecurityGroup, Subnet};
 use super::params::Params;
 use super::refusal::Refusal;
 use super::state::{Due, State, SubnetEntry};
@@ -25,10 +23,7 @@ pub struct WorldError {
 
 impl From<Refusal> for WorldError {
     fn from(refusal: Refusal) -> Self {
-        Self {
-            code: refusal.code.into_owned(),
-            message: refusal.message,
-        }
+        Self { code: refusal.code.into_owned(), message: refusal.message }
     }
 }
 
@@ -46,16 +41,8 @@ impl Ec2 {
     }
 
     /// Adds a subnet; `name` becomes its tag Name. The VPC is added if it is new.
-    pub fn add_subnet(
-        &self,
-        id: &str,
-        vpc: &str,
-        zone: &str,
-        cidr: &str,
-        name: Option<&str>,
-    ) -> Result<()> {
-        let pool = Pool::parse(cidr)
-            .ok_or_else(|| Refusal::value(format!("not an IPv4 /16 to /28: {cidr}")))?;
+    pub fn add_subnet(&self, id: &str, vpc: &str, zone: &str, cidr: &str, name: Option<&str>) -> Result<()> {
+        let pool = Pool::parse(cidr).ok_or_else(|| Refusal::value(format!("not an IPv4 /16 to /28: {cidr}")))?;
         if self.with(|state| !state.vpcs.contains_key(vpc)) {
             self.add_vpc(vpc);
         }
@@ -65,31 +52,18 @@ impl Ec2 {
             zone: zone.to_owned(),
             cidr: cidr.to_owned(),
             ipv6_cidr: None,
-            tags: name
-                .map(|name| ("Name".to_owned(), name.to_owned()))
-                .into_iter()
-                .collect(),
+            tags: name.map(|name| ("Name".to_owned(), name.to_owned())).into_iter().collect(),
             available_addresses: pool.available(),
         };
-        self.with(|state| {
-            state
-                .subnets
-                .insert(id.to_owned(), SubnetEntry { about, pool })
-        });
+        self.with(|state| state.subnets.insert(id.to_owned(), SubnetEntry { about, pool }));
         Ok(())
     }
 
     /// Gives a subnet an IPv6 /64.
     pub fn set_ipv6_cidr(&self, subnet: &str, cidr: &str) -> Result<()> {
         self.with(|state| {
-            let entry = state
-                .subnets
-                .get_mut(subnet)
-                .ok_or_else(|| Refusal::no_subnet(subnet))?;
-            entry
-                .pool
-                .set_ipv6(cidr)
-                .ok_or_else(|| Refusal::value(format!("not an IPv6 block: {cidr}")))?;
+            let entry = state.subnets.get_mut(subnet).ok_or_else(|| Refusal::no_subnet(subnet))?;
+            entry.pool.set_ipv6(cidr).ok_or_else(|| Refusal::value(format!("not an IPv6 block: {cidr}")))?;
             entry.about.ipv6_cidr = Some(cidr.to_owned());
             Ok(())
         })
@@ -111,18 +85,9 @@ impl Ec2 {
     /// Starts an instance, running at once, with a primary interface at card 0 index 0 that goes when it terminates.
     pub fn run_instance(&self, id: &str, instance_type: &str, subnet: &str) -> Result<()> {
         self.with(|state| {
-            catalog::instance_type(instance_type).ok_or_else(|| {
-                Refusal::new(
-                    "InvalidInstanceType",
-                    format!("not in the catalog: {instance_type}"),
-                )
-            })?;
-            let place = state
-                .subnets
-                .get(subnet)
-                .ok_or_else(|| Refusal::no_subnet(subnet))?
-                .about
-                .clone();
+            catalog::instance_type(instance_type)
+                .ok_or_else(|| Refusal::new("InvalidInstanceType", format!("not in the catalog: {instance_type}")))?;
+            let place = state.subnets.get(subnet).ok_or_else(|| Refusal::no_subnet(subnet))?.about.clone();
             let instance = Instance {
                 id: id.to_owned(),
                 instance_type: instance_type.to_owned(),
@@ -135,10 +100,7 @@ impl Ec2 {
                 unusable_slots: BTreeSet::new(),
             };
             state.instances.insert(id.to_owned(), instance);
-            let call = Call::by_hand(Params::of([
-                ("SubnetId", subnet),
-                ("Description", "primary"),
-            ]));
+            let call = Call::by_hand(Params::of([("SubnetId", subnet), ("Description", "primary")]));
             let primary = created(state, &call, Creator::Instance)?;
             attach_at_once(state, primary, id, 0, 0, true);
             Ok(())
@@ -158,10 +120,7 @@ impl Ec2 {
     /// Puts an instance into a state, `pending` for example, without what leads there.
     pub fn set_instance_state(&self, id: &str, to: InstanceState) -> Result<()> {
         self.with(|state| {
-            let instance = state
-                .instances
-                .get_mut(id)
-                .ok_or_else(|| Refusal::no_instance(id))?;
+            let instance = state.instances.get_mut(id).ok_or_else(|| Refusal::no_instance(id))?;
             instance.state = to;
             if to == InstanceState::Stopped {
                 instance.unusable_slots.clear();
@@ -175,10 +134,7 @@ impl Ec2 {
     /// deleteOnTermination.
     pub fn terminate_instance(&self, id: &str) -> Result<()> {
         self.with(|state| {
-            let instance = state
-                .instances
-                .get_mut(id)
-                .ok_or_else(|| Refusal::no_instance(id))?;
+            let instance = state.instances.get_mut(id).ok_or_else(|| Refusal::no_instance(id))?;
             instance.state = InstanceState::ShuttingDown;
             let delay = state.settings.shutdown_delay;
             if delay.is_zero() {
@@ -195,18 +151,9 @@ impl Ec2 {
         self.with(|state| {
             let mut params = Params::of([("SubnetId", subnet), ("Description", "by hand")]);
             for (number, (key, value)) in (1..).zip(tags) {
-                params.set(
-                    "TagSpecification.1.ResourceType".to_owned(),
-                    "network-interface".to_owned(),
-                );
-                params.set(
-                    format!("TagSpecification.1.Tag.{number}.Key"),
-                    (*key).to_owned(),
-                );
-                params.set(
-                    format!("TagSpecification.1.Tag.{number}.Value"),
-                    (*value).to_owned(),
-                );
+                params.set("TagSpecification.1.ResourceType".to_owned(), "network-interface".to_owned());
+                params.set(format!("TagSpecification.1.Tag.{number}.Key"), (*key).to_owned());
+                params.set(format!("TagSpecification.1.Tag.{number}.Value"), (*value).to_owned());
             }
             Ok(created(state, &Call::by_hand(params), Creator::Hand)?.id)
         })
@@ -215,25 +162,15 @@ impl Ec2 {
     /// Somebody (the VPC CNI, say) attaches an interface: attached at once, at any free slot.
     pub fn hand_attach(&self, eni: &str, instance: &str, card: u32, index: u32) -> Result<()> {
         self.with(|state| {
-            let found = state
-                .eni(eni)
-                .cloned()
-                .ok_or_else(|| Refusal::no_eni(eni))?;
+            let found = state.eni(eni).cloned().ok_or_else(|| Refusal::no_eni(eni))?;
             if found.attachment.is_some() {
                 return Err(Refusal::new("InvalidNetworkInterface.InUse", eni).into());
             }
             if !state.instances.contains_key(instance) {
                 return Err(Refusal::no_instance(instance).into());
             }
-            if state
-                .snapshot()
-                .attached_to(instance)
-                .contains_key(&(card, index))
-            {
-                return Err(Refusal::value(format!(
-                    "'{instance}' already has an interface at {card}/{index}"
-                ))
-                .into());
+            if state.snapshot().attached_to(instance).contains_key(&(card, index)) {
+                return Err(Refusal::value(format!("'{instance}' already has an interface at {card}/{index}")).into());
             }
             attach_at_once(state, found, instance, card, index, false);
             Ok(())
@@ -244,16 +181,8 @@ impl Ec2 {
     pub fn hand_detach(&self, eni: &str, force: bool) -> Result<()> {
         self.with(|state| {
             let found = state.eni(eni).ok_or_else(|| Refusal::no_eni(eni))?;
-            let attachment = found
-                .attachment
-                .as_ref()
-                .ok_or_else(|| Refusal::no_attachment(eni))?
-                .id
-                .clone();
-            let params = Params::of([
-                ("AttachmentId", &attachment),
-                ("Force", if force { "true" } else { "false" }),
-            ]);
+            let attachment = found.attachment.as_ref().ok_or_else(|| Refusal::no_attachment(eni))?.id.clone();
+            let params = Params::of([("AttachmentId", &attachment), ("Force", if force { "true" } else { "false" })]);
             actions::detach(state, &Call::by_hand(params))?;
             Ok(())
         })
@@ -262,10 +191,7 @@ impl Ec2 {
     /// Somebody deletes an interface.
     pub fn hand_delete(&self, eni: &str) -> Result<()> {
         self.with(|state| {
-            actions::delete(
-                state,
-                &Call::by_hand(Params::of([("NetworkInterfaceId", eni)])),
-            )?;
+            actions::delete(state, &Call::by_hand(Params::of([("NetworkInterfaceId", eni)])))?;
             Ok(())
         })
     }
@@ -273,10 +199,7 @@ impl Ec2 {
     /// Somebody changes an interface in any way: retags it, makes another service its requester.
     pub fn hand_change(&self, eni: &str, change: impl FnOnce(&mut Eni)) -> Result<()> {
         self.with(|state| {
-            let mut found = state
-                .eni(eni)
-                .cloned()
-                .ok_or_else(|| Refusal::no_eni(eni))?;
+            let mut found = state.eni(eni).cloned().ok_or_else(|| Refusal::no_eni(eni))?;
             change(&mut found);
             state.put(found);
             Ok(())
@@ -285,31 +208,17 @@ impl Ec2 {
 }
 
 fn insert_group(state: &mut State, id: &str, vpc: &str, name: &str) {
-    let group = SecurityGroup {
-        id: id.to_owned(),
-        name: name.to_owned(),
-        vpc_id: vpc.to_owned(),
-        tags: BTreeMap::new(),
-    };
+    let group =
+        SecurityGroup { id: id.to_owned(), name: name.to_owned(), vpc_id: vpc.to_owned(), tags: BTreeMap::new() };
     state.groups.insert(id.to_owned(), group);
 }
 
 fn created(state: &mut State, call: &Call, by: Creator) -> Result<Eni> {
     let id = actions::create(state, call, by)?.eni_id.unwrap_or_default();
-    Ok(state
-        .eni(&id)
-        .cloned()
-        .ok_or_else(|| Refusal::no_eni(&id))?)
+    Ok(state.eni(&id).cloned().ok_or_else(|| Refusal::no_eni(&id))?)
 }
 
-fn attach_at_once(
-    state: &mut State,
-    mut eni: Eni,
-    instance: &str,
-    card: u32,
-    index: u32,
-    with_instance: bool,
-) {
+fn attach_at_once(state: &mut State, mut eni: Eni, instance: &str, card: u32, index: u32, with_instance: bool) {
     eni.attachment = Some(Attachment {
         id: state.ids.next("eni-attach"),
         instance_id: instance.to_owned(),

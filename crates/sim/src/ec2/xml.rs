@@ -19,28 +19,16 @@ pub(super) struct Element {
 
 impl Element {
     pub fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            text: None,
-            children: Vec::new(),
-        }
+        Self { name, text: None, children: Vec::new() }
     }
 
     pub fn leaf(name: &'static str, text: impl ToString) -> Self {
-        Self {
-            name,
-            text: Some(text.to_string()),
-            children: Vec::new(),
-        }
+        Self { name, text: Some(text.to_string()), children: Vec::new() }
     }
 
     /// A set: one `<item>` for each.
     pub fn set(name: &'static str, items: impl IntoIterator<Item = Element>) -> Self {
-        Self {
-            name,
-            text: None,
-            children: items.into_iter().collect(),
-        }
+        Self { name, text: None, children: items.into_iter().collect() }
     }
 
     pub fn with(mut self, name: &'static str, text: impl ToString) -> Self {
@@ -97,20 +85,13 @@ pub(super) fn answer(action: &str, request_id: &str, body: &[Element]) -> io::Re
 /// `<Response><Errors><Error>…`
 pub(super) fn refusal(refusal: &Refusal, request_id: &str) -> io::Result<Vec<u8>> {
     let mut writer = declared()?;
-    let error = Element::new("Error")
-        .with("Code", &refusal.code)
-        .with("Message", &refusal.message);
-    Element::new("Response")
-        .child(Element::set("Errors", [error]))
-        .with("RequestID", request_id)
-        .write(&mut writer)?;
+    let error = Element::new("Error").with("Code", &refusal.code).with("Message", &refusal.message);
+    Element::new("Response").child(Element::set("Errors", [error])).with("RequestID", request_id).write(&mut writer)?;
     Ok(writer.into_inner())
 }
 
 fn declared() -> io::Result<Writer<Vec<u8>>> {
     let mut writer = Writer::new(Vec::with_capacity(1024));
-    writer
-        .get_mut()
-        .extend_from_slice(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    writer.get_mut().extend_from_slice(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     Ok(writer)
 }

@@ -9,38 +9,21 @@ use crate::ec2::refusal::Refusal;
 use crate::ec2::state::{Due, State};
 use crate::ec2::xml::Element;
 
-pub(super) const PARAMETERS: &[&str] = &[
-    "DeviceIndex",
-    "EnaQueueCount",
-    "EnaSrdSpecification",
-    "InstanceId",
-    "NetworkCardIndex",
-    "NetworkInterfaceId",
-];
+pub(super) const PARAMETERS: &[&str] =
+    &["DeviceIndex", "EnaQueueCount", "EnaSrdSpecification", "InstanceId", "NetworkCardIndex", "NetworkInterfaceId"];
 
 pub(in crate::ec2) fn attach(state: &mut State, call: &Call) -> Result<Done, Refusal> {
     let params = &call.params;
-    let (eni_id, instance_id) = (
-        params.required("NetworkInterfaceId")?,
-        params.required("InstanceId")?,
-    );
+    let (eni_id, instance_id) = (params.required("NetworkInterfaceId")?, params.required("InstanceId")?);
     Kind::Eni.check(eni_id)?;
     Kind::Instance.check(instance_id)?;
-    let index = params
-        .count("DeviceIndex")?
-        .ok_or_else(|| Refusal::missing("DeviceIndex"))?;
+    let index = params.count("DeviceIndex")?.ok_or_else(|| Refusal::missing("DeviceIndex"))?;
     let card = params.count("NetworkCardIndex")?.unwrap_or(0);
 
     let mut eni = state.eni_known(eni_id)?;
-    let instance = state
-        .instances
-        .get(instance_id)
-        .ok_or_else(|| Refusal::no_instance(instance_id))?;
+    let instance = state.instances.get(instance_id).ok_or_else(|| Refusal::no_instance(instance_id))?;
     if eni.attachment.is_some() {
-        return Err(Refusal::new(
-            "InvalidNetworkInterface.InUse",
-            format!("Interface: [{eni_id}] in use."),
-        ));
+        return Err(Refusal::new("InvalidNetworkInterface.InUse", format!("Interface: [{eni_id}] in use.")));
     }
     check_instance(instance)?;
     check_place(&eni, instance)?;
@@ -71,10 +54,7 @@ pub(in crate::ec2) fn attach(state: &mut State, call: &Call) -> Result<Done, Ref
     };
     state.schedule(delay, Due::Attached(id.clone()));
     Ok(Done {
-        body: vec![
-            Element::leaf("attachmentId", id),
-            Element::leaf("networkCardIndex", card),
-        ],
+        body: vec![Element::leaf("attachmentId", id), Element::leaf("networkCardIndex", card)],
         ..Done::default()
     })
 }
@@ -83,16 +63,11 @@ pub(in crate::ec2) fn attach(state: &mut State, call: &Call) -> Result<Done, Ref
 fn check_instance(instance: &Instance) -> Result<(), Refusal> {
     match instance.state {
         InstanceState::Running | InstanceState::Stopped => Ok(()),
-        InstanceState::Pending
-        | InstanceState::Stopping
-        | InstanceState::ShuttingDown
-        | InstanceState::Terminated => {
+        InstanceState::Pending | InstanceState::Stopping | InstanceState::ShuttingDown | InstanceState::Terminated => {
             let (id, state) = (&instance.id, instance.state.as_str());
             Err(Refusal::new(
                 "IncorrectState",
-                format!(
-                    "Instance '{id}' is not in a valid state for this operation: it is '{state}'."
-                ),
+                format!("Instance '{id}' is not in a valid state for this operation: it is '{state}'."),
             ))
         }
     }
@@ -114,18 +89,11 @@ fn check_place(eni: &Eni, instance: &Instance) -> Result<(), Refusal> {
 }
 
 /// A device index is unique per network card. The primary interface, which cannot move, has index 0 of card 0.
-fn check_slot(
-    attached: &[&Eni],
-    instance: &Instance,
-    card: u32,
-    index: u32,
-) -> Result<(), Refusal> {
+fn check_slot(attached: &[&Eni], instance: &Instance, card: u32, index: u32) -> Result<(), Refusal> {
     let taken = attached
         .iter()
         .filter_map(|eni| eni.attachment.as_ref())
-        .any(|attachment| {
-            (attachment.network_card_index, attachment.device_index) == (card, index)
-        });
+        .any(|attachment| (attachment.network_card_index, attachment.device_index) == (card, index));
     if taken {
         return Err(Refusal::value(format!(
             "Instance '{}' already has an interface attached at device index '{index}'.",
@@ -135,61 +103,31 @@ fn check_slot(
     Ok(())
 }
 
-fn check_limits(
-    attached: &[&Eni],
-    eni: &Eni,
-    instance: &Instance,
-    card: u32,
-) -> Result<(), Refusal> {
+fn check_limits(attached: &[&Eni], eni: &Eni, instance: &Instance, card: u32) -> Result<(), Refusal> {
     let name = &instance.instance_type;
-    let limits = catalog::instance_type(name).ok_or_else(|| {
-        Refusal::new(
-            "InternalError",
-            format!("The simulator does not know {name}"),
-        )
-    })?;
+    let limits = catalog::instance_type(name)
+        .ok_or_else(|| Refusal::new("InternalError", format!("The simulator does not know {name}")))?;
     let on_card = attached
         .iter()
-        .filter(|eni| {
-            eni.attachment
-                .as_ref()
-                .is_some_and(|attachment| attachment.network_card_index == card)
-        })
+        .filter(|eni| eni.attachment.as_ref().is_some_and(|attachment| attachment.network_card_index == card))
         .count();
-    let Some(most) = usize::try_from(card)
-        .ok()
-        .and_then(|card| limits.cards.get(card))
-    else {
-        return Err(Refusal::value(format!(
-            "Network card index {card} does not exist on {name}"
-        )));
+    let Some(most) = usize::try_from(card).ok().and_then(|card| limits.cards.get(card)) else {
+        return Err(Refusal::value(format!("Network card index {card} does not exist on {name}")));
     };
     if on_card >= usize::try_from(*most).unwrap_or(usize::MAX) {
-        let count = if limits.cards.len() > 1 {
-            on_card
-        } else {
-            attached.len()
-        } + 1;
+        let count = if limits.cards.len() > 1 { on_card } else { attached.len() } + 1;
         return Err(Refusal::new(
             "AttachmentLimitExceeded",
             format!("Interface count {count} exceeds the limit for {name}"),
         ));
     }
     // A prefix takes the place of one address.
-    if eni.private_ips.len() + eni.ipv4_prefixes.len()
-        > usize::try_from(limits.ipv4_per_interface).unwrap_or(0)
-    {
-        return Err(Refusal::new(
-            "PrivateIpAddressLimitExceeded",
-            "Number of private addresses will exceed limit.",
-        ));
+    if eni.private_ips.len() + eni.ipv4_prefixes.len() > usize::try_from(limits.ipv4_per_interface).unwrap_or(0) {
+        return Err(Refusal::new("PrivateIpAddressLimitExceeded", "Number of private addresses will exceed limit."));
     }
     // "You can't attach an EFA to a running instance" (EC2 user guide); the code is not documented.
     if eni.interface_type.starts_with("efa") && instance.state == InstanceState::Running {
-        return Err(Refusal::new(
-            "UnsupportedOperation",
-            "EFA interfaces may not be attached to a running instance",
-        ));
+        return Err(Refusal::new("UnsupportedOperation", "EFA interfaces may not be attached to a running instance"));
     }
     Ok(())
 }

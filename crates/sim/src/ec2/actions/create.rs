@@ -49,13 +49,9 @@ pub(in crate::ec2) fn create(state: &mut State, call: &Call, by: Creator) -> Res
     }
     let token = params.get("ClientToken").filter(|token| !token.is_empty());
     if let Some(token) = token {
-        let memory =
-            SignedDuration::try_from(state.settings.token_memory).unwrap_or(SignedDuration::MAX);
+        let memory = SignedDuration::try_from(state.settings.token_memory).unwrap_or(SignedDuration::MAX);
         let now = state.now;
-        if let Some(original) = state
-            .tokens
-            .answered(token, &params.identity(), memory, now)?
-        {
+        if let Some(original) = state.tokens.answered(token, &params.identity(), memory, now)? {
             let answered = state.eni(&original.id).cloned().unwrap_or(original);
             return Ok(answer(state, &answered, token));
         }
@@ -64,9 +60,7 @@ pub(in crate::ec2) fn create(state: &mut State, call: &Call, by: Creator) -> Res
     let groups = resolve_groups(state, &request)?;
     let eni = allocate(state, request, groups, by, token)?;
     if let Some(token) = token {
-        state
-            .tokens
-            .remember(token, params.identity(), eni.clone(), state.now);
+        state.tokens.remember(token, params.identity(), eni.clone(), state.now);
     }
     state.put(eni.clone());
     Ok(answer(state, &eni, token.unwrap_or_default()))
@@ -89,57 +83,33 @@ fn read(params: &Params) -> Result<Request, Refusal> {
     let subnet = params.required("SubnetId")?.to_owned();
     Kind::Subnet.check(&subnet)?;
     let groups = params.list("SecurityGroupId");
-    groups
-        .iter()
-        .try_for_each(|group| Kind::Group.check(group))?;
+    groups.iter().try_for_each(|group| Kind::Group.check(group))?;
     let description = params.get("Description").unwrap_or_default().to_owned();
     if description.chars().count() > LONGEST_DESCRIPTION {
         return Err(Refusal::value(format!(
             "Invalid value for parameter description. Character sequence must be at most {LONGEST_DESCRIPTION}"
         )));
     }
-    if params
-        .get("ClientToken")
-        .is_some_and(|token| !token.is_ascii() || token.len() > LONGEST_TOKEN)
-    {
-        return Err(Refusal::value(format!(
-            "The client token must be at most {LONGEST_TOKEN} ASCII characters"
-        )));
+    if params.get("ClientToken").is_some_and(|token| !token.is_ascii() || token.len() > LONGEST_TOKEN) {
+        return Err(Refusal::value(format!("The client token must be at most {LONGEST_TOKEN} ASCII characters")));
     }
-    let interface_type = params
-        .get("InterfaceType")
-        .unwrap_or("interface")
-        .to_owned();
+    let interface_type = params.get("InterfaceType").unwrap_or("interface").to_owned();
     if !INTERFACE_TYPES.contains(&interface_type.as_str()) {
-        return Err(Refusal::value(format!(
-            "Invalid value '{interface_type}' for InterfaceType"
-        )));
+        return Err(Refusal::value(format!("Invalid value '{interface_type}' for InterfaceType")));
     }
-    for refused in [
-        "Ipv4Prefix",
-        "Ipv6Prefix",
-        "Ipv6PrefixCount",
-        "Ipv6Addresses",
-    ] {
+    for refused in ["Ipv4Prefix", "Ipv6Prefix", "Ipv6PrefixCount", "Ipv6Addresses"] {
         if params.mentions(refused) {
-            return Err(Refusal::new(
-                "UnsupportedOperation",
-                format!("{refused} is not simulated"),
-            ));
+            return Err(Refusal::new("UnsupportedOperation", format!("{refused} is not simulated")));
         }
     }
     let secondary_count = params.count("SecondaryPrivateIpAddressCount")?.unwrap_or(0);
     let prefix_count = params.count("Ipv4PrefixCount")?.unwrap_or(0);
     let addresses = read_addresses(params)?;
     if prefix_count > 0 && (secondary_count > 0 || params.mentions("PrivateIpAddresses")) {
-        return Err(Refusal::combination(
-            "You cannot specify both IPv4 prefixes and secondary private IP addresses",
-        ));
+        return Err(Refusal::combination("You cannot specify both IPv4 prefixes and secondary private IP addresses"));
     }
     if secondary_count > 0 && params.mentions("PrivateIpAddresses") {
-        return Err(Refusal::combination(
-            "You cannot specify both addresses and a count of secondary addresses",
-        ));
+        return Err(Refusal::combination("You cannot specify both addresses and a count of secondary addresses"));
     }
     let ipv6_count = params.count("Ipv6AddressCount")?.unwrap_or(0);
     let tags = read_tag_specifications(params)?;
@@ -158,30 +128,21 @@ fn read(params: &Params) -> Result<Request, Refusal> {
 
 fn read_addresses(params: &Params) -> Result<Vec<Ipv4Addr>, Refusal> {
     let parse = |text: &str| {
-        text.parse::<Ipv4Addr>()
-            .map_err(|_| Refusal::value(format!("invalid value for parameter address: {text}")))
+        text.parse::<Ipv4Addr>().map_err(|_| Refusal::value(format!("invalid value for parameter address: {text}")))
     };
     let single = params.get("PrivateIpAddress").map(parse).transpose()?;
     let mut primary = Vec::new();
     let mut secondary = Vec::new();
     for entry in params.structs("PrivateIpAddresses") {
         let ip = parse(entry.required("PrivateIpAddress")?)?;
-        if entry.flag("Primary")? == Some(true) {
-            primary.push(ip)
-        } else {
-            secondary.push(ip)
-        }
+        if entry.flag("Primary")? == Some(true) { primary.push(ip) } else { secondary.push(ip) }
     }
     if primary.len() > 1 || (single.is_some() && !primary.is_empty()) {
-        return Err(Refusal::combination(
-            "Only one primary private IP address may be given",
-        ));
+        return Err(Refusal::combination("Only one primary private IP address may be given"));
     }
     let mut all: Vec<Ipv4Addr> = single.into_iter().chain(primary).collect();
     if all.is_empty() && !secondary.is_empty() {
-        return Err(Refusal::combination(
-            "One of the private IP addresses must be the primary one",
-        ));
+        return Err(Refusal::combination("One of the private IP addresses must be the primary one"));
     }
     all.extend(secondary);
     if all.iter().collect::<BTreeSet<_>>().len() != all.len() {
@@ -195,18 +156,11 @@ fn read_tag_specifications(params: &Params) -> Result<BTreeMap<String, String>, 
     for specification in params.structs("TagSpecification") {
         let kind = specification.required("ResourceType")?;
         if kind != "network-interface" {
-            return Err(Refusal::value(format!(
-                "'{kind}' is not a valid taggable resource type for this operation."
-            )));
+            return Err(Refusal::value(format!("'{kind}' is not a valid taggable resource type for this operation.")));
         }
         for (key, value) in read_tags(&specification)? {
-            if tags
-                .insert(key.clone(), value.unwrap_or_default())
-                .is_some()
-            {
-                return Err(Refusal::value(format!(
-                    "Duplicate tag key '{key}' specified."
-                )));
+            if tags.insert(key.clone(), value.unwrap_or_default()).is_some() {
+                return Err(Refusal::value(format!("Duplicate tag key '{key}' specified.")));
             }
         }
     }
@@ -216,22 +170,17 @@ fn read_tag_specifications(params: &Params) -> Result<BTreeMap<String, String>, 
 
 fn check_quota(state: &State) -> Result<(), Refusal> {
     match state.settings.eni_quota {
-        Some(quota) if state.eni_count() >= usize::try_from(quota).unwrap_or(usize::MAX) => {
-            Err(Refusal::new(
-                "NetworkInterfaceLimitExceeded",
-                format!("You have reached the limit of {quota} network interfaces"),
-            ))
-        }
+        Some(quota) if state.eni_count() >= usize::try_from(quota).unwrap_or(usize::MAX) => Err(Refusal::new(
+            "NetworkInterfaceLimitExceeded",
+            format!("You have reached the limit of {quota} network interfaces"),
+        )),
         _ => Ok(()),
     }
 }
 
 /// The groups asked for, or the VPC's default one.
 fn resolve_groups(state: &State, request: &Request) -> Result<Vec<String>, Refusal> {
-    let subnet = state
-        .subnets
-        .get(&request.subnet)
-        .ok_or_else(|| Refusal::no_subnet(&request.subnet))?;
+    let subnet = state.subnets.get(&request.subnet).ok_or_else(|| Refusal::no_subnet(&request.subnet))?;
     let vpc = &subnet.about.vpc_id;
     if request.groups.is_empty() {
         return Ok(state.vpcs.get(vpc).cloned().into_iter().collect());
@@ -266,44 +215,26 @@ fn allocate(
     by: Creator,
     token: Option<&str>,
 ) -> Result<Eni, Refusal> {
-    let Request {
-        subnet,
-        description,
-        interface_type,
-        tags,
-        addresses,
-        ..
-    } = request;
-    let entry = state
-        .subnets
-        .get_mut(&subnet)
-        .ok_or_else(|| Refusal::no_subnet(&subnet))?;
+    let Request { subnet, description, interface_type, tags, addresses, .. } = request;
+    let entry = state.subnets.get_mut(&subnet).ok_or_else(|| Refusal::no_subnet(&subnet))?;
     let full = || {
         Refusal::new(
             "InsufficientFreeAddressesInSubnet",
-            format!(
-                "The specified subnet does not have enough free addresses to satisfy the request ({subnet})."
-            ),
+            format!("The specified subnet does not have enough free addresses to satisfy the request ({subnet})."),
         )
     };
     let mut taking = BTreeSet::new();
     for ip in &addresses {
         if !entry.pool.contains(*ip) {
-            return Err(Refusal::value(format!(
-                "Address {ip} does not fall within the subnet's address range"
-            )));
+            return Err(Refusal::value(format!("Address {ip} does not fall within the subnet's address range")));
         }
         if !entry.pool.is_free(*ip) {
-            return Err(Refusal::new(
-                "InvalidIPAddress.InUse",
-                format!("Address {ip} is in use."),
-            ));
+            return Err(Refusal::new("InvalidIPAddress.InUse", format!("Address {ip} is in use.")));
         }
         taking.insert(*ip);
     }
     let mut private_ips = addresses;
-    let wanted =
-        private_ips.len().max(1) + usize::try_from(request.secondary_count).unwrap_or(usize::MAX);
+    let wanted = private_ips.len().max(1) + usize::try_from(request.secondary_count).unwrap_or(usize::MAX);
     while private_ips.len() < wanted {
         let ip = entry.pool.next_free(&taking).ok_or_else(full)?;
         taking.insert(ip);
@@ -312,10 +243,7 @@ fn allocate(
     let mut ipv4_prefixes = Vec::new();
     for _ in 0..request.prefix_count {
         let block = entry.pool.next_block(&taking).ok_or_else(|| {
-            Refusal::new(
-                "InsufficientCidrBlocks",
-                "There are not enough free cidr blocks in the specified subnet",
-            )
+            Refusal::new("InsufficientCidrBlocks", "There are not enough free cidr blocks in the specified subnet")
         })?;
         taking.extend((0..16).map(|offset| Ipv4Addr::from(u32::from(block) + offset)));
         ipv4_prefixes.push(block);
@@ -323,9 +251,7 @@ fn allocate(
     let mut ipv6_addresses = Vec::new();
     for _ in 0..request.ipv6_count {
         let ip = entry.pool.next_ipv6().ok_or_else(|| {
-            Refusal::value(format!(
-                "The subnet '{subnet}' does not have an associated IPv6 CIDR block"
-            ))
+            Refusal::value(format!("The subnet '{subnet}' does not have an associated IPv6 CIDR block"))
         })?;
         ipv6_addresses.push(ip);
     }
@@ -354,18 +280,10 @@ fn allocate(
 
 /// Create answers `pending`, though the interface can be attached at once.
 fn answer(state: &State, eni: &Eni, token: &str) -> Done {
-    let status = if eni.attachment.is_some() {
-        "in-use"
-    } else {
-        "pending"
-    };
+    let status = if eni.attachment.is_some() { "in-use" } else { "pending" };
     let body = vec![
         describe_enis::element("networkInterface", eni, status, &state.groups),
         Element::leaf("clientToken", token),
     ];
-    Done {
-        body,
-        eni_id: Some(eni.id.clone()),
-        items: None,
-    }
+    Done { body, eni_id: Some(eni.id.clone()), items: None }
 }

@@ -12,13 +12,8 @@ use crate::ec2::refusal::Refusal;
 use crate::ec2::state::State;
 use crate::ec2::xml::Element;
 
-pub(super) const PARAMETERS: &[&str] = &[
-    "Filter",
-    "IncludeManagedResources",
-    "MaxResults",
-    "NetworkInterfaceId",
-    "NextToken",
-];
+pub(super) const PARAMETERS: &[&str] =
+    &["Filter", "IncludeManagedResources", "MaxResults", "NetworkInterfaceId", "NextToken"];
 
 const FILTERS: &[&str] = &[
     "attachment.attachment-id",
@@ -48,8 +43,7 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> 
     let ids = params.list("NetworkInterfaceId");
     ids.iter().try_for_each(|id| Kind::Eni.check(id))?;
     let page = Page::read(params, &ids, (5, 1000), &state.settings, state.now)?;
-    if super::is_unfiltered("DescribeNetworkInterfaces", params)
-        && state.eni_count() > state.settings.unpaginated_limit
+    if super::is_unfiltered("DescribeNetworkInterfaces", params) && state.eni_count() > state.settings.unpaginated_limit
     {
         let message = "This account has too many network interfaces to list them unpaginated.";
         return Err(Refusal::new("OperationNotPermitted", message));
@@ -69,10 +63,7 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> 
     let (items, next) = page.cut(shown.into_iter(), |eni| {
         filters.is_empty() || filters.pass(&eni.tags, |name| values(eni, name, &state.groups))
     });
-    let items = items
-        .into_iter()
-        .map(|eni| element("item", eni, eni.status(), &state.groups))
-        .collect();
+    let items = items.into_iter().map(|eni| element("item", eni, eni.status(), &state.groups)).collect();
     Ok(Done::list("networkInterfaceSet", items, next))
 }
 
@@ -81,29 +72,18 @@ fn values(eni: &Eni, name: &str, groups: &BTreeMap<String, SecurityGroup>) -> Ve
     let attached = |value: fn(&Attachment) -> String| eni.attachment.iter().map(value).collect();
     match name {
         "attachment.attachment-id" => attached(|attachment| attachment.id.clone()),
-        "attachment.delete-on-termination" => {
-            attached(|attachment| attachment.delete_on_termination.to_string())
-        }
+        "attachment.delete-on-termination" => attached(|attachment| attachment.delete_on_termination.to_string()),
         "attachment.device-index" => attached(|attachment| attachment.device_index.to_string()),
         "attachment.instance-id" => attached(|attachment| attachment.instance_id.clone()),
         "attachment.status" => attached(|attachment| attachment.status.as_str().to_owned()),
         "availability-zone" => vec![eni.zone.clone()],
         "description" => vec![eni.description.clone()],
         "group-id" => eni.groups.clone(),
-        "group-name" => eni
-            .groups
-            .iter()
-            .filter_map(|id| Some(groups.get(id)?.name.clone()))
-            .collect(),
+        "group-name" => eni.groups.iter().filter_map(|id| Some(groups.get(id)?.name.clone())).collect(),
         "interface-type" => vec![eni.interface_type.clone()],
         "mac-address" => vec![eni.mac_address.clone()],
         "network-interface-id" => vec![eni.id.clone()],
-        "private-ip-address" => eni
-            .private_ips
-            .first()
-            .map(ToString::to_string)
-            .into_iter()
-            .collect(),
+        "private-ip-address" => eni.private_ips.first().map(ToString::to_string).into_iter().collect(),
         "requester-managed" => vec![eni.requester_managed.to_string()],
         "source-dest-check" => vec![eni.source_dest_check.to_string()],
         "status" => vec![eni.status().to_owned()],
@@ -121,28 +101,16 @@ pub(super) fn element(
     groups: &BTreeMap<String, SecurityGroup>,
 ) -> Element {
     let primary = eni.private_ips.first();
-    let addresses = eni.private_ips.iter().map(|ip| {
-        Element::new("item")
-            .with("privateIpAddress", ip)
-            .with("primary", Some(ip) == primary)
-    });
+    let addresses = eni
+        .private_ips
+        .iter()
+        .map(|ip| Element::new("item").with("privateIpAddress", ip).with("primary", Some(ip) == primary));
     let group_items = eni.groups.iter().map(|id| {
-        let name = groups
-            .get(id)
-            .map(|group| group.name.as_str())
-            .unwrap_or_default();
-        Element::new("item")
-            .with("groupId", id)
-            .with("groupName", name)
+        let name = groups.get(id).map(|group| group.name.as_str()).unwrap_or_default();
+        Element::new("item").with("groupId", id).with("groupName", name)
     });
-    let prefixes = eni
-        .ipv4_prefixes
-        .iter()
-        .map(|ip| Element::new("item").with("ipv4Prefix", format_args!("{ip}/28")));
-    let ipv6 = eni
-        .ipv6_addresses
-        .iter()
-        .map(|ip| Element::new("item").with("ipv6Address", ip));
+    let prefixes = eni.ipv4_prefixes.iter().map(|ip| Element::new("item").with("ipv4Prefix", format_args!("{ip}/28")));
+    let ipv6 = eni.ipv6_addresses.iter().map(|ip| Element::new("item").with("ipv6Address", ip));
     Element::new(name)
         .with("networkInterfaceId", &eni.id)
         .with("subnetId", &eni.subnet_id)
@@ -172,17 +140,10 @@ fn attachment(attachment: &Attachment) -> Element {
         .with("deviceIndex", attachment.device_index)
         .with("networkCardIndex", attachment.network_card_index)
         .with("status", attachment.status.as_str())
-        .with(
-            "attachTime",
-            attachment.attach_time.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-        )
+        .with("attachTime", attachment.attach_time.strftime("%Y-%m-%dT%H:%M:%S.000Z"))
         .with("deleteOnTermination", attachment.delete_on_termination)
 }
 
 pub(super) fn tag_set(tags: &BTreeMap<String, String>) -> Element {
-    Element::set(
-        "tagSet",
-        tags.iter()
-            .map(|(key, value)| Element::new("item").with("key", key).with("value", value)),
-    )
+    Element::set("tagSet", tags.iter().map(|(key, value)| Element::new("item").with("key", key).with("value", value)))
 }

@@ -8,13 +8,8 @@ use crate::ec2::refusal::Refusal;
 use crate::ec2::state::State;
 use crate::ec2::xml::Element;
 
-pub(super) const PARAMETERS: &[&str] = &[
-    "Filter",
-    "IncludeUnsupportedInRegion",
-    "InstanceType",
-    "MaxResults",
-    "NextToken",
-];
+pub(super) const PARAMETERS: &[&str] =
+    &["Filter", "IncludeUnsupportedInRegion", "InstanceType", "MaxResults", "NextToken"];
 
 /// At most 100 types a request, and 5 to 100 a page.
 const MOST: usize = 100;
@@ -23,44 +18,27 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> 
     let filters = Filters::read(&call.params, &["instance-type"])?;
     let names = call.params.list("InstanceType");
     if names.len() > MOST {
-        return Err(Refusal::value(format!(
-            "At most {MOST} instance types may be described at once"
-        )));
+        return Err(Refusal::value(format!("At most {MOST} instance types may be described at once")));
     }
     let page = Page::read(&call.params, &names, (5, 100), &state.settings, state.now)?;
-    let unknown: Vec<&str> = names
-        .iter()
-        .map(String::as_str)
-        .filter(|name| instance_type(name).is_none())
-        .collect();
+    let unknown: Vec<&str> = names.iter().map(String::as_str).filter(|name| instance_type(name).is_none()).collect();
     if !unknown.is_empty() {
         return Err(Refusal::new(
             "InvalidInstanceType",
-            format!(
-                "The following supplied instance types do not exist: [{}]",
-                unknown.join(", ")
-            ),
+            format!("The following supplied instance types do not exist: [{}]", unknown.join(", ")),
         ));
     }
     let all = TYPES.iter().map(|found| (found.name, found));
     let (items, next) = page.cut(all, |found: &&InstanceType| {
         (names.is_empty() || names.iter().any(|name| name == found.name))
-            && filters.pass(&std::collections::BTreeMap::new(), |_| {
-                vec![found.name.to_owned()]
-            })
+            && filters.pass(&std::collections::BTreeMap::new(), |_| vec![found.name.to_owned()])
     });
-    Ok(Done::list(
-        "instanceTypeSet",
-        items.into_iter().map(element).collect(),
-        next,
-    ))
+    Ok(Done::list("instanceTypeSet", items.into_iter().map(element).collect(), next))
 }
 
 fn element(found: &InstanceType) -> Element {
     let cards = found.cards.iter().enumerate().map(|(index, most)| {
-        Element::new("item")
-            .with("networkCardIndex", index)
-            .with("maximumNetworkInterfaces", most)
+        Element::new("item").with("networkCardIndex", index).with("maximumNetworkInterfaces", most)
     });
     let network = Element::new("networkInfo")
         .with("maximumNetworkInterfaces", found.interfaces())
@@ -72,8 +50,5 @@ fn element(found: &InstanceType) -> Element {
         .with("ipv6Supported", true)
         .with("enaSupport", "required")
         .with("efaSupported", found.efa);
-    Element::new("item")
-        .with("instanceType", found.name)
-        .with("currentGeneration", true)
-        .child(network)
+    Element::new("item").with("instanceType", found.name).with("currentGeneration", true).child(network)
 }

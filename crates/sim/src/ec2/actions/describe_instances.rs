@@ -10,23 +10,10 @@ use crate::ec2::refusal::Refusal;
 use crate::ec2::state::State;
 use crate::ec2::xml::Element;
 
-pub(super) const PARAMETERS: &[&str] = &[
-    "Filter",
-    "IncludeManagedResources",
-    "InstanceId",
-    "MaxResults",
-    "NextToken",
-];
+pub(super) const PARAMETERS: &[&str] = &["Filter", "IncludeManagedResources", "InstanceId", "MaxResults", "NextToken"];
 
-const FILTERS: &[&str] = &[
-    "availability-zone",
-    "instance-id",
-    "instance-state-name",
-    "instance-type",
-    "subnet-id",
-    "tag-key",
-    "vpc-id",
-];
+const FILTERS: &[&str] =
+    &["availability-zone", "instance-id", "instance-state-name", "instance-type", "subnet-id", "tag-key", "vpc-id"];
 
 pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> {
     let filters = Filters::read(&call.params, FILTERS)?;
@@ -36,10 +23,7 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> 
     if let Some(unknown) = ids.iter().find(|id| !state.instances.contains_key(*id)) {
         return Err(Refusal::no_instance(unknown));
     }
-    let all = state
-        .instances
-        .iter()
-        .map(|(id, instance)| (id.as_str(), instance));
+    let all = state.instances.iter().map(|(id, instance)| (id.as_str(), instance));
     let (items, next) = page.cut(all, |instance: &&Instance| {
         (ids.is_empty() || ids.contains(&instance.id))
             && filters.pass(&instance.tags, |name| match name {
@@ -65,15 +49,8 @@ fn element(instance: &Instance) -> Element {
     Element::new("item")
         .with("instanceId", &instance.id)
         .with("instanceType", &instance.instance_type)
-        .child(
-            Element::new("instanceState")
-                .with("code", instance.state.code())
-                .with("name", instance.state.as_str()),
-        )
-        .with(
-            "launchTime",
-            instance.launched.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-        )
+        .child(Element::new("instanceState").with("code", instance.state.code()).with("name", instance.state.as_str()))
+        .with("launchTime", instance.launched.strftime("%Y-%m-%dT%H:%M:%S.000Z"))
         .child(Element::new("placement").with("availabilityZone", &instance.zone))
         .with("subnetId", &instance.subnet_id)
         .with("vpcId", &instance.vpc_id)

@@ -11,18 +11,10 @@ use crate::ec2::state::State;
 use crate::ec2::xml::Element;
 
 pub(super) const SUBNET_PARAMETERS: &[&str] = &["Filter", "MaxResults", "NextToken", "SubnetId"];
-pub(super) const GROUP_PARAMETERS: &[&str] =
-    &["Filter", "GroupId", "GroupName", "MaxResults", "NextToken"];
+pub(super) const GROUP_PARAMETERS: &[&str] = &["Filter", "GroupId", "GroupName", "MaxResults", "NextToken"];
 
-const SUBNET_FILTERS: &[&str] = &[
-    "availability-zone",
-    "availabilityZone",
-    "cidr-block",
-    "state",
-    "subnet-id",
-    "tag-key",
-    "vpc-id",
-];
+const SUBNET_FILTERS: &[&str] =
+    &["availability-zone", "availabilityZone", "cidr-block", "state", "subnet-id", "tag-key", "vpc-id"];
 const GROUP_FILTERS: &[&str] = &["description", "group-id", "group-name", "tag-key", "vpc-id"];
 
 pub(super) fn subnets(state: &mut State, call: &Call) -> Result<Done, Refusal> {
@@ -33,10 +25,7 @@ pub(super) fn subnets(state: &mut State, call: &Call) -> Result<Done, Refusal> {
     if let Some(unknown) = ids.iter().find(|id| !state.subnets.contains_key(*id)) {
         return Err(Refusal::no_subnet(unknown));
     }
-    let all = state
-        .subnets
-        .iter()
-        .map(|(id, entry)| (id.as_str(), entry.shown()));
+    let all = state.subnets.iter().map(|(id, entry)| (id.as_str(), entry.shown()));
     let (items, next) = page.cut(all, |subnet: &Subnet| {
         (ids.is_empty() || ids.contains(&subnet.id))
             && filters.pass(&subnet.tags, |name| match name {
@@ -48,11 +37,7 @@ pub(super) fn subnets(state: &mut State, call: &Call) -> Result<Done, Refusal> {
                 _ => Vec::new(),
             })
     });
-    Ok(Done::list(
-        "subnetSet",
-        items.iter().map(subnet_element).collect(),
-        next,
-    ))
+    Ok(Done::list("subnetSet", items.iter().map(subnet_element).collect(), next))
 }
 
 fn subnet_element(subnet: &Subnet) -> Element {
@@ -78,10 +63,7 @@ pub(super) fn groups(state: &mut State, call: &Call) -> Result<Done, Refusal> {
     let ids = call.params.list("GroupId");
     if call.params.mentions("GroupName") {
         // "GroupNames: default VPC only"; the simulated account has none.
-        return Err(Refusal::new(
-            "VPCIdNotSpecified",
-            "No default VPC for this user",
-        ));
+        return Err(Refusal::new("VPCIdNotSpecified", "No default VPC for this user"));
     }
     ids.iter().try_for_each(|id| Kind::Group.check(id))?;
     let page = Page::read(&call.params, &ids, (5, 1000), &state.settings, state.now)?;

@@ -12,15 +12,10 @@ pub(super) const PARAMETERS: &[&str] = &["AttachmentId", "Force"];
 pub(in crate::ec2) fn detach(state: &mut State, call: &Call) -> Result<Done, Refusal> {
     let id = call.params.required("AttachmentId")?;
     if !id.strip_prefix("eni-attach-").is_some_and(well_formed) {
-        return Err(Refusal::value(format!(
-            "Value ({id}) for parameter attachmentId is invalid"
-        )));
+        return Err(Refusal::value(format!("Value ({id}) for parameter attachmentId is invalid")));
     }
     let force = call.params.flag("Force")?.unwrap_or(false);
-    let mut eni = state
-        .eni_of_attachment(id)
-        .cloned()
-        .ok_or_else(|| Refusal::no_attachment(id))?;
+    let mut eni = state.eni_of_attachment(id).cloned().ok_or_else(|| Refusal::no_attachment(id))?;
     let Some(attachment) = &mut eni.attachment else {
         return Err(Refusal::no_attachment(id));
     };
@@ -32,8 +27,7 @@ pub(in crate::ec2) fn detach(state: &mut State, call: &Call) -> Result<Done, Ref
         ));
     }
     if eni.requester_managed {
-        let message =
-            "You are not allowed to manage network interfaces that belong to another AWS service.";
+        let message = "You are not allowed to manage network interfaces that belong to another AWS service.";
         return Err(Refusal::new("OperationNotPermitted", message));
     }
     if attachment.status == AttachmentStatus::Detaching && !force {

@@ -32,10 +32,7 @@ pub(super) struct Call {
 impl Call {
     /// As somebody at a console would make it.
     pub fn by_hand(params: Params) -> Self {
-        Self {
-            params,
-            fault: None,
-        }
+        Self { params, fault: None }
     }
 }
 
@@ -50,21 +47,14 @@ pub(super) struct Done {
 impl Done {
     /// What calls without an answer of their own say.
     fn plainly() -> Self {
-        Self {
-            body: vec![Element::leaf("return", true)],
-            ..Self::default()
-        }
+        Self { body: vec![Element::leaf("return", true)], ..Self::default() }
     }
 
     fn list(set: &'static str, items: Vec<Element>, next_token: Option<String>) -> Self {
         let count = items.len();
         let mut body = vec![Element::set(set, items)];
         body.extend(next_token.map(|token| Element::leaf("nextToken", token)));
-        Self {
-            body,
-            eni_id: None,
-            items: Some(count),
-        }
+        Self { body, eni_id: None, items: Some(count) }
     }
 }
 
@@ -79,9 +69,9 @@ pub(super) struct Action {
 
 pub(super) fn find(name: &str) -> Result<Action, Refusal> {
     let (parameters, run): (&[&str], Run) = match name {
-        "CreateNetworkInterface" => (create::PARAMETERS, |state, call| {
-            create(state, call, super::model::Creator::Call)
-        }),
+        "CreateNetworkInterface" => {
+            (create::PARAMETERS, |state, call| create(state, call, super::model::Creator::Call))
+        }
         "AttachNetworkInterface" => (attach::PARAMETERS, attach),
         "DetachNetworkInterface" => (detach::PARAMETERS, detach),
         "DeleteNetworkInterface" => (delete::PARAMETERS, delete),
@@ -92,10 +82,7 @@ pub(super) fn find(name: &str) -> Result<Action, Refusal> {
         "DescribeSubnets" => (describe_places::SUBNET_PARAMETERS, describe_places::subnets),
         "DescribeSecurityGroups" => (describe_places::GROUP_PARAMETERS, describe_places::groups),
         "DescribeInstances" => (describe_instances::PARAMETERS, describe_instances::describe),
-        "DescribeInstanceTypes" => (
-            describe_instance_types::PARAMETERS,
-            describe_instance_types::describe,
-        ),
+        "DescribeInstanceTypes" => (describe_instance_types::PARAMETERS, describe_instance_types::describe),
         _ => {
             let message = format!("The action {name} is not valid for this web service.");
             return Err(Refusal::new("InvalidAction", message));
@@ -106,13 +93,7 @@ pub(super) fn find(name: &str) -> Result<Action, Refusal> {
 
 /// Calls that EC2 gives a smaller bucket: everything, in one answer.
 pub(super) fn is_unfiltered(action: &str, params: &Params) -> bool {
-    let narrowing = [
-        "Filter",
-        "MaxResults",
-        "NextToken",
-        "NetworkInterfaceId",
-        "InstanceId",
-    ];
+    let narrowing = ["Filter", "MaxResults", "NextToken", "NetworkInterfaceId", "InstanceId"];
     ["DescribeNetworkInterfaces", "DescribeInstances"].contains(&action)
         && !narrowing.iter().any(|name| params.mentions(name))
 }

@@ -8,57 +8,35 @@ use crate::ec2::params::Params;
 use crate::ec2::refusal::Refusal;
 use crate::ec2::state::State;
 
-pub(super) const PARAMETERS: &[&str] = &[
-    "Attachment",
-    "Description",
-    "NetworkInterfaceId",
-    "SecurityGroupId",
-    "SourceDestCheck",
-];
+pub(super) const PARAMETERS: &[&str] =
+    &["Attachment", "Description", "NetworkInterfaceId", "SecurityGroupId", "SourceDestCheck"];
 
 pub(in crate::ec2) fn modify(state: &mut State, call: &Call) -> Result<Done, Refusal> {
     let params = &call.params;
     let id = params.required("NetworkInterfaceId")?;
     Kind::Eni.check(id)?;
-    let attributes = [
-        "Attachment",
-        "Description",
-        "SecurityGroupId",
-        "SourceDestCheck",
-    ];
-    let given: Vec<&str> = attributes
-        .into_iter()
-        .filter(|name| params.mentions(name))
-        .collect();
+    let attributes = ["Attachment", "Description", "SecurityGroupId", "SourceDestCheck"];
+    let given: Vec<&str> = attributes.into_iter().filter(|name| params.mentions(name)).collect();
     let [attribute] = given[..] else {
-        return Err(Refusal::combination(format!(
-            "Exactly one attribute may be modified at a time, not {given:?}"
-        )));
+        return Err(Refusal::combination(format!("Exactly one attribute may be modified at a time, not {given:?}")));
     };
     let mut eni = state.eni_known(id)?;
     match attribute {
         "Attachment" => set_delete_on_termination(&mut eni, params)?,
         "Description" => {
-            let description = params
-                .get("Description.Value")
-                .ok_or_else(|| Refusal::missing("Description.Value"))?;
+            let description = params.get("Description.Value").ok_or_else(|| Refusal::missing("Description.Value"))?;
             if description.chars().count() > 255 {
-                return Err(Refusal::value(
-                    "Invalid value for parameter description: at most 255 characters",
-                ));
+                return Err(Refusal::value("Invalid value for parameter description: at most 255 characters"));
             }
             description.clone_into(&mut eni.description);
         }
         "SourceDestCheck" => {
-            eni.source_dest_check = params
-                .flag("SourceDestCheck.Value")?
-                .ok_or_else(|| Refusal::missing("SourceDestCheck.Value"))?;
+            eni.source_dest_check =
+                params.flag("SourceDestCheck.Value")?.ok_or_else(|| Refusal::missing("SourceDestCheck.Value"))?;
         }
         _ => {
             let groups = params.list("SecurityGroupId");
-            groups
-                .iter()
-                .try_for_each(|group| Kind::Group.check(group))?;
+            groups.iter().try_for_each(|group| Kind::Group.check(group))?;
             check_groups(state, &groups, &eni.vpc_id)?;
             eni.groups = groups;
         }
@@ -72,16 +50,10 @@ fn set_delete_on_termination(eni: &mut Eni, params: &Params) -> Result<(), Refus
     let wanted = params
         .flag("Attachment.DeleteOnTermination")?
         .ok_or_else(|| Refusal::missing("Attachment.DeleteOnTermination"))?;
-    let attachment = eni
-        .attachment
-        .as_mut()
-        .filter(|attachment| attachment.id == id);
+    let attachment = eni.attachment.as_mut().filter(|attachment| attachment.id == id);
     let attachment = attachment.ok_or_else(|| Refusal::no_attachment(id))?;
     if attachment.status == AttachmentStatus::Detaching {
-        return Err(Refusal::new(
-            "IncorrectState",
-            format!("The attachment '{id}' is being detached"),
-        ));
+        return Err(Refusal::new("IncorrectState", format!("The attachment '{id}' is being detached")));
     }
     attachment.delete_on_termination = wanted;
     Ok(())

@@ -25,16 +25,11 @@ pub(in crate::ec2) fn create_tags(state: &mut State, call: &Call) -> Result<Done
     let mut all = Vec::new();
     for id in &resources {
         let mut tags = tags_of(state, id)?;
-        tags.extend(
-            given
-                .iter()
-                .map(|(key, value)| (key.clone(), value.clone().unwrap_or_default())),
-        );
+        tags.extend(given.iter().map(|(key, value)| (key.clone(), value.clone().unwrap_or_default())));
         check_tags(&tags)?;
         all.push((id, tags));
     }
-    all.into_iter()
-        .for_each(|(id, tags)| set_tags(state, id, tags));
+    all.into_iter().for_each(|(id, tags)| set_tags(state, id, tags));
     Ok(Done::plainly())
 }
 
@@ -46,15 +41,12 @@ pub(in crate::ec2) fn delete_tags(state: &mut State, call: &Call) -> Result<Done
     for id in &resources {
         let mut tags = tags_of(state, id)?;
         tags.retain(|key, value| {
-            let named = given
-                .iter()
-                .any(|(k, v)| k == key && v.as_ref().is_none_or(|v| v == value));
+            let named = given.iter().any(|(k, v)| k == key && v.as_ref().is_none_or(|v| v == value));
             !(given.is_empty() || named)
         });
         all.push((id, tags));
     }
-    all.into_iter()
-        .for_each(|(id, tags)| set_tags(state, id, tags));
+    all.into_iter().for_each(|(id, tags)| set_tags(state, id, tags));
     Ok(Done::plainly())
 }
 
@@ -62,9 +54,9 @@ fn resources(params: &Params) -> Result<Vec<String>, Refusal> {
     let resources = params.list("ResourceId");
     match resources.len() {
         0 => Err(Refusal::missing("ResourceId")),
-        count if count > MOST_RESOURCES => Err(Refusal::value(format!(
-            "At most {MOST_RESOURCES} resources may be tagged at once"
-        ))),
+        count if count > MOST_RESOURCES => {
+            Err(Refusal::value(format!("At most {MOST_RESOURCES} resources may be tagged at once")))
+        }
         _ => Ok(resources),
     }
 }
@@ -75,29 +67,10 @@ fn tags_of(state: &State, id: &str) -> Result<BTreeMap<String, String>, Refusal>
             Kind::Eni.check(id)?;
             Ok(state.eni_known(id)?.tags)
         }
-        Some("subnet") => Ok(state
-            .subnets
-            .get(id)
-            .ok_or_else(|| Refusal::no_subnet(id))?
-            .about
-            .tags
-            .clone()),
-        Some("sg") => Ok(state
-            .groups
-            .get(id)
-            .ok_or_else(|| Refusal::no_group(id))?
-            .tags
-            .clone()),
-        Some("i") => Ok(state
-            .instances
-            .get(id)
-            .ok_or_else(|| Refusal::no_instance(id))?
-            .tags
-            .clone()),
-        _ => Err(Refusal::new(
-            "InvalidID",
-            format!("The ID '{id}' is not valid"),
-        )),
+        Some("subnet") => Ok(state.subnets.get(id).ok_or_else(|| Refusal::no_subnet(id))?.about.tags.clone()),
+        Some("sg") => Ok(state.groups.get(id).ok_or_else(|| Refusal::no_group(id))?.tags.clone()),
+        Some("i") => Ok(state.instances.get(id).ok_or_else(|| Refusal::no_instance(id))?.tags.clone()),
+        _ => Err(Refusal::new("InvalidID", format!("The ID '{id}' is not valid"))),
     }
 }
 
@@ -120,9 +93,7 @@ pub(super) fn read_tags(params: &Params) -> Result<Vec<(String, Option<String>)>
     for tag in params.structs("Tag") {
         let key = tag.required("Key")?;
         if tags.iter().any(|(earlier, _)| earlier == key) {
-            return Err(Refusal::value(format!(
-                "Duplicate tag key '{key}' specified."
-            )));
+            return Err(Refusal::value(format!("Duplicate tag key '{key}' specified.")));
         }
         if key.starts_with("aws:") {
             let message = "Tag keys starting with 'aws:' are reserved for internal use";
@@ -137,19 +108,14 @@ pub(super) fn read_tags(params: &Params) -> Result<Vec<(String, Option<String>)>
 pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
     for (key, value) in tags {
         if key.chars().count() > LONGEST_KEY {
-            return Err(Refusal::value(format!(
-                "Tag key exceeds the maximum length of {LONGEST_KEY} characters"
-            )));
+            return Err(Refusal::value(format!("Tag key exceeds the maximum length of {LONGEST_KEY} characters")));
         }
         if value.chars().count() > LONGEST_VALUE {
-            return Err(Refusal::value(format!(
-                "Tag value exceeds the maximum length of {LONGEST_VALUE} characters"
-            )));
+            return Err(Refusal::value(format!("Tag value exceeds the maximum length of {LONGEST_VALUE} characters")));
         }
     }
     if tags.keys().filter(|key| !key.starts_with("aws:")).count() > MOST_TAGS {
-        let message =
-            format!("The maximum number of Tags for a resource has been reached ({MOST_TAGS}).");
+        let message = format!("The maximum number of Tags for a resource has been reached ({MOST_TAGS}).");
         return Err(Refusal::new("TagLimitExceeded", message));
     }
     Ok(())

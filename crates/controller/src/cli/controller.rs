@@ -1,0 +1,135 @@
+//! `multi-eni controller`.
+
+use super::{interrupted, runtime};
+use crate::lead::lease::Times;
+use crate::logs::{self, Format};
+use crate::run::{Election, Parts, run as run_controller};
+use crate::serve::{self, Gauges};
+use crate::{client, clock};
+use clap::Args;
+use jiff::SignedDuration;
+use miette::{IntoDiagnostic, WrapErr, miette};
+use multi_eni_plan::settings::Settings;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Kubernetes by in-cluster configuration or KUBECONFIG; AWS by the standard chain and variables, AWS_REGION and
+/// AWS_ENDPOINT_URL included.
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    /// Address of /metrics
+    #[arg(long, env = "MULTI_ENI_METRICS_ADDR", default_value = "0.0.0.0:8080")]
+    metrics_addr: SocketAddr,
+
+    /// Address of /healthz and /readyz
+    #[arg(long, env = "MULTI_ENI_HEALTH_ADDR", default_value = "0.0.0.0:8081")]
+    health_addr: SocketAddr,
+
+    /// Hold a Lease (in POD_NAMESPACE, as POD_NAME), so that several replicas can run
+    #[arg(long, env = "MULTI_ENI_LEADER_ELECT", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    leader_elect: bool,
+
+    /// Readable name of the cluster, as a tag on the ENIs. Ownership is always told by the UID of the namespace kube-system
+    /// [default: that UID]
+    #[arg(long, env = "MULTI_ENI_CLUSTER_NAME")]
+    cluster_name: Option<String>,
+
+    /// How long a node may lose its label before its ENIs go
+    #[arg(long, env = "MULTI_ENI_LABEL_GRACE", default_value = "10s", value_parser = seconds)]
+    label_grace: SignedDuration,
+
+    /// How long a Node may be away while its instance runs before its ENIs go
+    #[arg(long, env = "MULTI_ENI_NODE_GONE_GRACE", default_value = "5m", value_parser = seconds)]
+    node_gone_grace: SignedDuration,
+
+    /// After how long a detach that does not end is forced
+    #[arg(long, env = "MULTI_ENI_FORCE_DETACH_AFTER", default_value = "15m", value_parser = seconds)]
+    force_detach_after: SignedDuration,
+
+    /// Share of the account's EC2 request rates that may be used, above 0 and at most 1
+    #[arg(long, env = "MULTI_ENI_BUDGET_SHARE", default_value_t = 0.8, value_parser = share)]
+    budget_share: f64,
+
+    /// Form of the log
+    #[arg(long, env = "MULTI_ENI_LOG_FORMAT", value_enum, default_value_t = Format::Auto)]
+    log_format: Format,
+
+    /// What to log, such as info or multi_eni_controller=debug
+    #[arg(long, env = "MULTI_ENI_LOG", default_value = "info")]
+    log: String,
+}
+
+/// `10s`, `5m`, `1h30m`.
+fn seconds(text: &str) -> Result<SignedDuration, String> {
+    let parsed: SignedDuration =
+        text.parse().map_err(|_| format!("{text:?} is not a duration such as 10s, 5m or 1h30m"))?;
+    if parsed.is_negative() { Err("a grace cannot be negative".to_owned()) } else { Ok(parsed) }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err(format!("{text:?} is not a number above 0 and at most 1")),
+    }
+}
+
+pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
+    logs::init(flags.log_format, &flags.log);
+    runtime()?.block_on(start(flags))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start(flags: Flags) -> miette::Result<()> {
+    let gauges = Arc::new(Gauges::default());
+    serve::start(flags.metrics_addr, flags.health_addr, gauges.clone()).await.map_err(|error| miette!("{error}"))?;
+    let config = client::config()
+        .await
+        .into_diagnostic()
+        .wrap_err("no API server: set KUBECONFIG, or run in a cluster with a ServiceAccount")?;
+    let ec2_options = multi_eni_ec2::Options {
+        budget_share: flags.budget_share,
+        call_timeout: Duration::from_secs(8),
+        ..multi_eni_ec2::Options::default()
+    };
+    let aws = multi_eni_ec2::client(ec2_options.call_timeout).await.into_diagnostic()?;
+    let (wall, steady) = clock::system();
+    let fence = Parts::fence(flags.leader_elect, steady);
+    let election = flags.leader_elect.then(|| Election {
+        namespace: std::env::var("POD_NAMESPACE").unwrap_or_else(|_| config.default_namespace.clone()),
+        times: Times::default(),
+    });
+    let parts = Parts {
+        kube: client::plain(&config).into_diagnostic()?,
+        fenced: client::fenced(&config, fence.clone()).into_diagnostic()?,
+        fence,
+        aws,
+        ec2_options,
+        cluster_name: flags.cluster_name.filter(|name| !name.is_empty()),
+        election,
+        identity: identity(),
+        settings: Settings {
+            label_grace: flags.label_grace,
+            node_gone_grace: flags.node_gone_grace,
+            force_detach: flags.force_detach_after,
+            ..Settings::default()
+        },
+        wall,
+        gauges,
+    };
+    run_controller(parts, interrupted()).await;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// POD_NAME, or the host's name and a number that differs between processes.
+fn identity() -> String {
+    std::env::var("POD_NAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| {
+        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        let started = jiff::Timestamp::now().as_nanosecond();
+        let suffix = multi_eni_api::names::short_digest(&format!("{}/{started}", std::process::id()));
+        format!("{}_{suffix}", host.unwrap_or_else(|| "multi-eni".to_owned()))
+    })
+}

@@ -1,0 +1,60 @@
+//! The commands of `multi-eni`.
+
+mod controller;
+mod crds;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Attaches AWS Elastic Network Interfaces to Kubernetes nodes by label, and cleans up after itself.
+#[derive(Debug, Parser)]
+#[command(name = "multi-eni", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the controller, in a cluster or out of it
+    Controller(controller::Flags),
+    /// Print the CRDs as YAML, for kubectl apply -f -
+    Crds,
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        Command::Controller(flags) => controller::run(flags),
+        Command::Crds => crds::run(),
+    };
+    match ended {
+        Ok(code) => code,
+        Err(report) => {
+            eprintln!("Error: {report:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A runtime for one command.
+fn runtime() -> miette::Result<tokio::runtime::Runtime> {
+    use miette::IntoDiagnostic;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().into_diagnostic()
+}
+
+/// SIGINT or SIGTERM.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
