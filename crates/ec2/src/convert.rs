@@ -39,9 +39,7 @@ pub(crate) fn tags_to_ec2(tags: &BTreeMap<String, String>) -> Vec<Tag> {
 }
 
 fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
-    tags.iter()
-        .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
-        .collect()
+    tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))).collect()
 }
 
 /// An ENI of a Describe or a Create. `as_of`: the start of the Describe, or the answer of the Create.
@@ -88,9 +86,9 @@ fn attachment(seen: &NetworkInterfaceAttachment, as_of: Timestamp) -> Option<See
         // `attached`; and whatever EC2 may call it one day, the slot is taken.
         _ => AttachmentState::Attached,
     };
-    let attach_time = seen.attach_time().and_then(|time| {
-        Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).unwrap_or_default()).ok()
-    });
+    let attach_time = seen
+        .attach_time()
+        .and_then(|time| Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).unwrap_or_default()).ok());
     let since = match state {
         AttachmentState::Attaching => attach_time.unwrap_or(as_of),
         AttachmentState::Attached | AttachmentState::Detaching => as_of,

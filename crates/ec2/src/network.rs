@@ -127,9 +127,10 @@ impl Ec2 {
 
     pub(crate) async fn look_at_groups(&self, names: BTreeSet<String>) -> Result<(), CallError> {
         let filter = convert::filter("group-name", names.iter().map(String::as_str));
-        let answer = self.all_groups(filter).await.and_then(|(at, groups)| {
-            Ok((at, groups.iter().map(convert::group).collect::<Result<Vec<_>, _>>()?))
-        });
+        let answer = self
+            .all_groups(filter)
+            .await
+            .and_then(|(at, groups)| Ok((at, groups.iter().map(convert::group).collect::<Result<Vec<_>, _>>()?)));
         self.inner.group_names.answered(&names);
         self.learn("DescribeSecurityGroups", answer, |state, (at, found)| state.apply_groups(at, &names, found))
     }

@@ -40,14 +40,10 @@ impl Ec2 {
             .filters(filter)
             .max_results(size.clamp(5, PAGE))
             .set_next_token(token);
-        let (started, answer) = self
-            .read(Action::DescribeEnis, || self.now(), |sent| call.customize().interceptor(sent).send())
-            .await?;
-        let enis = answer
-            .network_interfaces()
-            .iter()
-            .map(|eni| convert::eni(eni, started))
-            .collect::<Result<Vec<_>, _>>()?;
+        let (started, answer) =
+            self.read(Action::DescribeEnis, || self.now(), |sent| call.customize().interceptor(sent).send()).await?;
+        let enis =
+            answer.network_interfaces().iter().map(|eni| convert::eni(eni, started)).collect::<Result<Vec<_>, _>>()?;
         Ok(EniPage { started, enis, next: following(answer.next_token()) })
     }
 

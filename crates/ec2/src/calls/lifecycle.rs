@@ -42,8 +42,7 @@ impl Ec2 {
             .set_ipv4_prefix_count(request.ipv4_prefix_count)
             .set_ipv6_address_count(request.ipv6_address_count)
             .set_secondary_private_ip_address_count(request.private_ip_count.map(|n| n - 1).filter(|n| *n > 0));
-        let answer =
-            self.mutate(Action::Create, None, |sent| call.customize().interceptor(sent).send()).await?;
+        let answer = self.mutate(Action::Create, None, |sent| call.customize().interceptor(sent).send()).await?;
         let at = self.now();
         let created = answer
             .network_interface()
@@ -60,13 +59,7 @@ impl Ec2 {
     ///
     /// # Errors
     /// [`CallError`]; after `Unknown` it may be attaching.
-    pub async fn attach(
-        &self,
-        eni: &EniId,
-        instance: &InstanceId,
-        card: i32,
-        index: i32,
-    ) -> Result<String, CallError> {
+    pub async fn attach(&self, eni: &EniId, instance: &InstanceId, card: i32, index: i32) -> Result<String, CallError> {
         let call = self
             .inner
             .client
@@ -75,8 +68,7 @@ impl Ec2 {
             .instance_id(instance.as_str())
             .network_card_index(card)
             .device_index(index);
-        let answer =
-            self.mutate(Action::Attach, Some(eni), |sent| call.customize().interceptor(sent).send()).await?;
+        let answer = self.mutate(Action::Attach, Some(eni), |sent| call.customize().interceptor(sent).send()).await?;
         let id = answer
             .attachment_id()
             .ok_or_else(|| CallError::Unknown("EC2's answer names no attachment".to_owned()))?
@@ -101,12 +93,8 @@ impl Ec2 {
     /// # Errors
     /// [`CallError`]; after `Unknown` it may be detaching.
     pub async fn detach(&self, eni: &EniId, attachment_id: &str, force: bool) -> Result<(), CallError> {
-        let call = self
-            .inner
-            .client
-            .detach_network_interface()
-            .attachment_id(attachment_id)
-            .set_force(force.then_some(true));
+        let call =
+            self.inner.client.detach_network_interface().attachment_id(attachment_id).set_force(force.then_some(true));
         self.mutate(Action::Detach, Some(eni), |sent| call.customize().interceptor(sent).send()).await?;
         self.written(eni, |view, at| view.apply_detached(eni, attachment_id, at));
         Ok(())

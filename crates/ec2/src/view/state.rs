@@ -196,10 +196,8 @@ impl ViewState {
             self.instances.insert(instance.clone(), InstanceSight { as_of: began, vpc, enis });
         }
         // Only ours, and those that somebody looked for by ID, have entries.
-        let known = shown
-            .into_iter()
-            .filter(|seen| seen.is_of(&self.cluster) || self.entries.contains_key(&seen.id))
-            .collect();
+        let known =
+            shown.into_iter().filter(|seen| seen.is_of(&self.cluster) || self.entries.contains_key(&seen.id)).collect();
         self.apply_shown(known)
     }
 
@@ -258,7 +256,13 @@ impl ViewState {
     }
 
     /// Modify of deleteOnTermination was answered at `at`.
-    pub fn apply_delete_on_termination(&mut self, eni: &EniId, attachment_id: &str, value: bool, at: Timestamp) -> bool {
+    pub fn apply_delete_on_termination(
+        &mut self,
+        eni: &EniId,
+        attachment_id: &str,
+        value: bool,
+        at: Timestamp,
+    ) -> bool {
         self.apply_call(eni, at, |seen, told| {
             if let Some(attachment) = seen.attachment.as_mut().filter(|known| known.id == attachment_id) {
                 told.delete_on_termination = Some((at, value));
@@ -422,7 +426,9 @@ fn same(a: &EniSeen, b: &EniSeen) -> bool {
         last_call: _,
     } = a;
     let slot = |attachment: &Option<SeenAttachment>| {
-        attachment.as_ref().map(|a| (a.id.clone(), a.instance.clone(), a.card, a.index, a.state, a.delete_on_termination))
+        attachment
+            .as_ref()
+            .map(|a| (a.id.clone(), a.instance.clone(), a.card, a.index, a.state, a.delete_on_termination))
     };
     *id == b.id
         && *subnet == b.subnet
