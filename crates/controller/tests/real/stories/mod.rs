@@ -1,0 +1,3 @@
+//! What a person does with the product, on real parts.
+
+mod page;
