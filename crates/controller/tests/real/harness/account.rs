@@ -113,7 +113,10 @@ impl Account {
     /// The distinct ENIs that Create calls have made.
     pub fn created(&self) -> BTreeSet<String> {
         let calls = self.mutations().into_iter();
-        calls.filter(|call| call.action == "CreateNetworkInterface" && call.mutated()).filter_map(|c| c.eni_id).collect()
+        calls
+            .filter(|call| call.action == "CreateNetworkInterface" && call.mutated())
+            .filter_map(|c| c.eni_id)
+            .collect()
     }
 
     /// The last calls, one a line, for a failure's report.

@@ -111,7 +111,12 @@ impl Stage {
     }
 
     /// Polls until `look` answers Ok; its last Err is the reason of the failure.
-    pub fn until<T>(&self, what: &str, within: Duration, mut look: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    pub fn until<T>(
+        &self,
+        what: &str,
+        within: Duration,
+        mut look: impl FnMut() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let begun = Instant::now();
         loop {
             match look() {
@@ -125,7 +130,13 @@ impl Stage {
     }
 
     /// Polls until the condition of a NodeENI has this status: its reason and message.
-    pub fn condition(&self, nodeeni: &str, kind: &str, status: &str, within: Duration) -> Result<(String, String), Failure> {
+    pub fn condition(
+        &self,
+        nodeeni: &str,
+        kind: &str,
+        status: &str,
+        within: Duration,
+    ) -> Result<(String, String), Failure> {
         self.until(&format!("NodeENI {nodeeni} {kind}={status}"), within, || {
             let object = self.get(&["nodeeni", nodeeni])?;
             let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
@@ -143,7 +154,8 @@ impl Stage {
     pub fn attached(&self, instance: &str, indexes: &[u32], within: Duration) -> Result<(), Failure> {
         self.until(&format!("ENIs of ours on {instance} at {indexes:?} and nowhere else"), within, || {
             let there = self.account.ours_on(instance);
-            let done = there.values().all(|eni| eni.attachment.as_ref().is_some_and(|at| at.status.as_str() == "attached"));
+            let done =
+                there.values().all(|eni| eni.attachment.as_ref().is_some_and(|at| at.status.as_str() == "attached"));
             let found: Vec<u32> = there.keys().copied().collect();
             if done && found == indexes { Ok(()) } else { Err(format!("{there:#?}").into()) }
         })
