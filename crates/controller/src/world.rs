@@ -190,10 +190,10 @@ impl World {
     /// Also takes what our own writes answered.
     pub fn set_nodeeni(&mut self, name: String, entry: Option<NodeEniEntry>) -> Option<Touched> {
         let old = self.nodeenis.items.get(&name);
-        if let (Some(old), Some(new)) = (old, &entry) {
-            if old == new || (old.intent.uid == new.intent.uid && is_older(&new.version, &old.version)) {
-                return None;
-            }
+        if let (Some(old), Some(new)) = (old, &entry)
+            && (old == new || (old.intent.uid == new.intent.uid && is_older(&new.version, &old.version)))
+        {
+            return None;
         }
         let uid = entry.as_ref().or(old).map(|entry| entry.intent.uid.clone())?;
         let intent = old.map(|old| &old.intent) != entry.as_ref().map(|new| &new.intent);
@@ -207,10 +207,10 @@ impl World {
     /// Also takes what our own writes answered.
     pub fn set_attachment(&mut self, name: String, entry: Option<AttachmentEntry>) -> Option<Touched> {
         let old = self.attachments.items.get(&name);
-        if let (Some(old), Some(new)) = (old, &entry) {
-            if old == new || (old.held.uid == new.held.uid && is_older(&new.version, &old.version)) {
-                return None;
-            }
+        if let (Some(old), Some(new)) = (old, &entry)
+            && (old == new || (old.held.uid == new.held.uid && is_older(&new.version, &old.version)))
+        {
+            return None;
         }
         let held = entry.as_ref().or(old).map(|entry| &entry.held)?;
         let touched =

@@ -61,12 +61,10 @@ impl Account {
         if call.action.starts_with("Describe") && refused.is_none() {
             return;
         }
-        let place = match (&call.eni_id, &call.instance_id) {
-            (Some(eni), Some(instance)) => format!("{eni} → {instance}"),
-            (Some(one), None) | (None, Some(one)) => one.clone(),
-            (None, None) => String::new(),
-        };
-        self.event("EC2", &format!("{} {place} {}", call.action, refused.unwrap_or_default()));
+        let ids = [&call.eni_id, &call.attachment_id, &call.instance_id];
+        let ids: Vec<&str> = ids.into_iter().flatten().map(String::as_str).collect();
+        let line = format!("{:<32} {} {}", call.action, ids.join(" → "), refused.unwrap_or_default());
+        self.event("EC2", line.trim_end());
     }
 
     /// Ends the story before it began.

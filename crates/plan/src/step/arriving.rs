@@ -54,12 +54,12 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     let token_safe = began.saturating_add(input.settings.token_lifetime).is_ok_and(|end| input.now < end);
     if !token_safe || mismatch || input.memory.create_unknown.is_some_and(|_| limit_stands(input)) {
         // The token can no longer tell; EC2's own view must.
-        if let Some(since) = input.memory.may_exist_since(input.held) {
-            if !past_lag(input, by_tag, since) {
-                let at = since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
-                let report = report.or_message("looks on EC2 for an ENI that an earlier attempt may have made");
-                return if input.now >= at { (Action::LookByTag, report) } else { (Action::Wait, report.until(at)) };
-            }
+        if let Some(since) = input.memory.may_exist_since(input.held)
+            && !past_lag(input, by_tag, since)
+        {
+            let at = since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
+            let report = report.or_message("looks on EC2 for an ENI that an earlier attempt may have made");
+            return if input.now >= at { (Action::LookByTag, report) } else { (Action::Wait, report.until(at)) };
         }
         if !token_safe || mismatch {
             return (Action::NextAttempt, report);

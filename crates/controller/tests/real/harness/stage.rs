@@ -219,9 +219,7 @@ impl Stage {
     /// Asserts equality with a report of everything if it does not hold.
     #[track_caller]
     pub fn assert_eq<T: PartialEq + std::fmt::Debug>(&self, what: &str, found: T, wanted: T) {
-        if found != wanted {
-            panic!("{:?}", self.failed(&format!("{what}:\n found {found:#?}\nwanted {wanted:#?}")));
-        }
+        assert!(found == wanted, "{:?}", self.failed(&format!("{what}:\n found {found:#?}\nwanted {wanted:#?}")));
     }
 
     /// The story is over and all was well.
