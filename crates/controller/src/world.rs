@@ -100,6 +100,7 @@ pub struct World {
     by_nodeeni: BTreeMap<String, BTreeSet<String>>,
     by_uid: BTreeMap<String, String>,
     by_instance: BTreeMap<InstanceId, String>,
+    terminating_crds: BTreeSet<&'static str>,
 }
 
 #[derive(Debug)]
@@ -158,6 +159,14 @@ impl World {
             Change::NodeEni(change) => {
                 let items = self.nodeenis.take(*change, |entry| entry.intent.name.clone());
                 items.into_iter().filter_map(|(name, entry)| self.set_nodeeni(name, entry)).collect()
+            }
+            Change::Crd { name, terminating } => {
+                if terminating {
+                    self.terminating_crds.insert(name)
+                } else {
+                    self.terminating_crds.remove(name)
+                };
+                Vec::new()
             }
             Change::Attachment(change) => {
                 let items = self.attachments.take(*change, |entry| entry.held.name.clone());
@@ -227,6 +236,11 @@ impl World {
             self.attachments.items.insert(name, entry);
         }
         Some(touched)
+    }
+
+    /// One of our CRDs is being deleted, and every object of it with it: nobody asked for the ENIs to go.
+    pub fn terminating_crd(&self) -> Option<&'static str> {
+        self.terminating_crds.first().copied()
     }
 
     /// The Node of that name.
