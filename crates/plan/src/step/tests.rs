@@ -290,3 +290,16 @@ fn a_full_subnet_is_described_again_and_not_created_in_until_it_has_room() {
     world.subnet = Some(facts(1, 200));
     assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-0"));
 }
+
+#[test]
+fn a_terminated_instance_gets_no_detach_but_looks_until_ec2_lets_go() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.held.deleting = Some(at(25));
+    world.instance = Some(InstanceLook { state: crate::facts::InstanceState::Terminated, as_of: at(26) });
+    world.now = at(3);
+    assert_eq!(world.step().action, Action::Wait);
+    world.now = at(30);
+    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    world.sight = seen(None);
+    assert!(matches!(world.step().action, Action::Delete { .. }));
+}

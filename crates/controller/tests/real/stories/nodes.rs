@@ -42,7 +42,7 @@ fn a_terminated_instance_costs_no_detach_and_its_surviving_eni_is_deleted() -> R
     let stage = set(false)?;
     stage.account.ec2.terminate_instance(FIRST).map_err(|e| e.to_string())?;
     stage.kubectl(&["delete", "node", "node1"])?;
-    // EC2 lets go of the ENI by itself, which the next sweep shows.
+    // EC2 lets go of the ENI by itself; that is believed once it cannot be a read older than our own last call (60 s).
     stage.clean(SOON * 4)?;
     let tally = stage.account.tally();
     stage.assert_eq("detaches", tally.get("DetachNetworkInterface"), None);

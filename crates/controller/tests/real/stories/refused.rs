@@ -37,10 +37,10 @@ const TABLE: &[(&str, &str, &str)] = &[
         "subnetID: subnet-12345678, nodeSelector: {a: b}, interfaceType: efa",
         "cannot be attached to a running instance",
     ),
-    ("an aws: tag", "subnetID: subnet-12345678, nodeSelector: {a: b}, tags: {'aws:x': y}", "tags must not use keys"),
+    ("an aws: tag", "subnetID: subnet-12345678, nodeSelector: {a: b}, tags: {'aws:x': z}", "tags must not use keys"),
     (
         "a tag of ours",
-        "subnetID: subnet-12345678, nodeSelector: {a: b}, tags: {multi-eni.networking.k8s.aws/cluster: y}",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, tags: {multi-eni.networking.k8s.aws/cluster: z}",
         "tags must not use keys",
     ),
     (
