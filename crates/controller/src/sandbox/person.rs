@@ -28,7 +28,11 @@ impl Person {
             "spec": { "providerID": format!("aws:///{zone}/{instance}") },
         }))
         .map_err(|error| error.to_string())?;
-        self.nodes.create(&PostParams::default(), &node).await.map(drop).map_err(said)
+        self.nodes.create(&PostParams::default(), &node).await.map_err(said)?;
+        let ready = json!({ "status": { "conditions": [
+            { "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status" },
+        ] } });
+        self.nodes.patch_status(name, &PatchParams::default(), &Patch::Merge(ready)).await.map(drop).map_err(said)
     }
 
     /// `kubectl apply` of a NodeENI; the API server's own words if it is refused.
