@@ -14,6 +14,7 @@ pub mod logs;
 pub mod queue;
 pub mod reconcile;
 pub mod run;
+pub mod sandbox;
 pub mod serve;
 pub mod watch;
 pub mod world;

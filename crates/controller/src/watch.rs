@@ -1,10 +1,11 @@
-//! The three watches, as one stream of changes in plain data.
+//! The watches, as one stream of changes in plain data.
 
 use crate::facts;
 use crate::world::{AttachmentEntry, NodeEniEntry};
 use futures::stream::{self, BoxStream, StreamExt};
 use k8s_openapi::api::core::v1::Node;
-use kube::core::DeserializeGuard;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -36,7 +37,16 @@ pub enum Change {
     NodeEni(Box<Watched<NodeEniEntry>>),
     /// Of an ENIAttachment.
     Attachment(Box<Watched<AttachmentEntry>>),
+    /// Of one of our CRDs: its name, and whether it is being deleted.
+    Crd {
+        /// Its name.
+        name: &'static str,
+        /// It has a deletionTimestamp.
+        terminating: bool,
+    },
 }
+
+const CRDS: [&str; 2] = ["nodeenis.networking.k8s.aws", "eniattachments.networking.k8s.aws"];
 
 /// All changes from now on, lists first. Broken watches are resumed with back-off, and said in the log.
 pub fn changes(client: &Client) -> BoxStream<'static, Change> {
@@ -46,7 +56,31 @@ pub fn changes(client: &Client) -> BoxStream<'static, Change> {
         .map(|change| Change::NodeEni(Box::new(change)));
     let attachments = watch(Api::<ENIAttachment>::all(client.clone()), AttachmentEntry::read)
         .map(|change| Change::Attachment(Box::new(change)));
-    stream::select(nodes, stream::select(nodeenis, attachments)).boxed()
+    let crds = stream::select_all(CRDS.map(|name| watch_crd(client, name)));
+    // The CRDs come first: their deletion takes every object of theirs with it.
+    stream::select(crds, stream::select(nodes, stream::select(nodeenis, attachments))).boxed()
+}
+
+fn watch_crd(client: &Client, name: &'static str) -> BoxStream<'static, Change> {
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    watcher::watcher(Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone()), config)
+        .default_backoff()
+        .filter_map(move |event| {
+            let change = match event {
+                Ok(Event::InitApply(crd) | Event::Apply(crd)) => {
+                    Some(Change::Crd { name, terminating: crd.metadata.deletion_timestamp.is_some() })
+                }
+                // Gone, with every object: the other watches tell.
+                Ok(Event::Delete(_)) => Some(Change::Crd { name, terminating: false }),
+                Ok(Event::Init | Event::InitDone) => None,
+                Err(error) => {
+                    tracing::warn!(crd = name, %error, "watch broken, resumed with back-off");
+                    None
+                }
+            };
+            futures::future::ready(change)
+        })
+        .boxed()
 }
 
 fn watch<K, T>(api: Api<K>, read: impl Fn(&K) -> T + Send + 'static) -> BoxStream<'static, Watched<T>>

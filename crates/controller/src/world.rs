@@ -100,6 +100,7 @@ pub struct World {
     by_nodeeni: BTreeMap<String, BTreeSet<String>>,
     by_uid: BTreeMap<String, String>,
     by_instance: BTreeMap<InstanceId, String>,
+    terminating_crds: BTreeSet<&'static str>,
 }
 
 #[derive(Debug)]
@@ -159,6 +160,14 @@ impl World {
                 let items = self.nodeenis.take(*change, |entry| entry.intent.name.clone());
                 items.into_iter().filter_map(|(name, entry)| self.set_nodeeni(name, entry)).collect()
             }
+            Change::Crd { name, terminating } => {
+                if terminating {
+                    self.terminating_crds.insert(name)
+                } else {
+                    self.terminating_crds.remove(name)
+                };
+                Vec::new()
+            }
             Change::Attachment(change) => {
                 let items = self.attachments.take(*change, |entry| entry.held.name.clone());
                 items.into_iter().filter_map(|(name, entry)| self.set_attachment(name, entry)).collect()
@@ -190,10 +199,10 @@ impl World {
     /// Also takes what our own writes answered.
     pub fn set_nodeeni(&mut self, name: String, entry: Option<NodeEniEntry>) -> Option<Touched> {
         let old = self.nodeenis.items.get(&name);
-        if let (Some(old), Some(new)) = (old, &entry) {
-            if old == new || (old.intent.uid == new.intent.uid && is_older(&new.version, &old.version)) {
-                return None;
-            }
+        if let (Some(old), Some(new)) = (old, &entry)
+            && (old == new || (old.intent.uid == new.intent.uid && is_older(&new.version, &old.version)))
+        {
+            return None;
         }
         let uid = entry.as_ref().or(old).map(|entry| entry.intent.uid.clone())?;
         let intent = old.map(|old| &old.intent) != entry.as_ref().map(|new| &new.intent);
@@ -207,10 +216,10 @@ impl World {
     /// Also takes what our own writes answered.
     pub fn set_attachment(&mut self, name: String, entry: Option<AttachmentEntry>) -> Option<Touched> {
         let old = self.attachments.items.get(&name);
-        if let (Some(old), Some(new)) = (old, &entry) {
-            if old == new || (old.held.uid == new.held.uid && is_older(&new.version, &old.version)) {
-                return None;
-            }
+        if let (Some(old), Some(new)) = (old, &entry)
+            && (old == new || (old.held.uid == new.held.uid && is_older(&new.version, &old.version)))
+        {
+            return None;
         }
         let held = entry.as_ref().or(old).map(|entry| &entry.held)?;
         let touched =
@@ -227,6 +236,11 @@ impl World {
             self.attachments.items.insert(name, entry);
         }
         Some(touched)
+    }
+
+    /// One of our CRDs is being deleted, and every object of it with it: nobody asked for the ENIs to go.
+    pub fn terminating_crd(&self) -> Option<&'static str> {
+        self.terminating_crds.first().copied()
     }
 
     /// The Node of that name.

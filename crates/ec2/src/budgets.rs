@@ -108,3 +108,36 @@ impl Budgets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[test]
+    fn waiters_are_served_in_order_at_the_configured_share() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let budgets = Arc::new(Budgets::new(1.0));
+            for _ in 0..50 {
+                budgets.wait(Action::Attach).await;
+            }
+            let started = Instant::now();
+            let order = Arc::new(Mutex::new(Vec::new()));
+            let waiters = (0..3).map(|n| {
+                let (budgets, order) = (budgets.clone(), order.clone());
+                async move {
+                    budgets.wait(Action::Attach).await;
+                    lock(&order).push(n);
+                }
+            });
+            futures::future::join_all(waiters).await;
+            assert_eq!(*lock(&order), [0, 1, 2]);
+            // 5 a second; the first tokens may have come in while the burst was taken.
+            assert!(started.elapsed() >= Duration::from_millis(350), "{:?}", started.elapsed());
+            // Another action has its own.
+            tokio::time::timeout(Duration::from_millis(50), budgets.wait(Action::Detach)).await.unwrap();
+        });
+    }
+}

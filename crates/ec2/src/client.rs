@@ -47,19 +47,25 @@ pub fn client_over(
     endpoint: &str,
     call_timeout: Duration,
 ) -> Client {
-    let config = aws_sdk_ec2::Config::builder()
+    Client::from_conf(simulated(clock, region, endpoint, call_timeout).http_client(http).build())
+}
+
+/// A client over TCP for a simulator at `endpoint`: static credentials, the time from `clock`.
+pub fn client_at(endpoint: &str, clock: Clock, region: &str, call_timeout: Duration) -> Client {
+    Client::from_conf(simulated(clock, region, endpoint, call_timeout).build())
+}
+
+fn simulated(clock: Clock, region: &str, endpoint: &str, call_timeout: Duration) -> aws_sdk_ec2::config::Builder {
+    aws_sdk_ec2::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .endpoint_url(endpoint)
         .credentials_provider(Credentials::new("simulated", "simulated", None, None, "simulator"))
         .identity_cache(IdentityCache::no_cache())
-        .http_client(http)
         .time_source(ClockTime(clock))
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts(call_timeout))
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .build();
-    Client::from_conf(config)
 }
 
 fn timeouts(call_timeout: Duration) -> TimeoutConfig {

@@ -263,3 +263,24 @@ impl Ec2 {
         *lock(&self.inner.failure) = failure;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `run` and every mutation can be spawned on a runtime with several threads.
+    #[test]
+    fn futures_are_send() {
+        fn send<T: Send>(_: T) {}
+        fn all(ec2: Ec2, eni: &EniId, instance: &InstanceId) {
+            send(ec2.create("token", &Default::default(), &BTreeMap::new()));
+            send(ec2.attach(eni, instance, 0, 1));
+            send(ec2.set_groups(eni, &[]));
+            send(ec2.tag(eni, &BTreeMap::new()));
+            send(ec2.detach(eni, "", false));
+            send(ec2.delete(eni));
+            send(ec2.run(std::future::pending()));
+        }
+        let _ = all;
+    }
+}

@@ -2,7 +2,7 @@
 
 use aws_sdk_ec2::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_ec2::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::dns::ResolveDnsError;
 use multi_eni_plan::errors::CallError;
 use std::error::Error;
@@ -49,7 +49,7 @@ where
         let message = context.err().message().unwrap_or_default().to_owned();
         return CallError::Answered { code: code.to_owned(), message };
     }
-    let words = DisplayErrorContext(&error).to_string();
+    let words = causes(&error);
     if !begun || matches!(error, SdkError::ConstructionFailure(_)) {
         return CallError::NotSent(words);
     }
@@ -57,6 +57,20 @@ where
         SdkError::DispatchFailure(_) if never_connected(&error) => CallError::NotSent(words),
         _ => CallError::Unknown(words),
     }
+}
+
+/// The error and its causes in words. Only what they display: their debug forms hold whole requests and responses.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !words.iter().any(|before| before.contains(&said)) {
+            words.push(said);
+        }
+        next = cause.source();
+    }
+    words.join(": ")
 }
 
 /// Whether the causes say that no connection came about: refused, or the name not resolved.

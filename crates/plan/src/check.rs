@@ -24,15 +24,14 @@ pub fn always(world: &World<'_>) -> Vec<String> {
     let mut slots: BTreeMap<(&InstanceId, i32, i32), &EniSeen> = BTreeMap::new();
     let mut by_uid: BTreeMap<&str, &EniSeen> = BTreeMap::new();
     for eni in world.enis {
-        if let Some(at) = &eni.attachment {
-            if let Some(instance) = &at.instance {
-                if let Some(other) = slots.insert((instance, at.card, at.index), eni) {
-                    breaches.push(format!(
-                        "{} and {} are both at {instance} card {} index {}",
-                        other.id, eni.id, at.card, at.index
-                    ));
-                }
-            }
+        if let Some(at) = &eni.attachment
+            && let Some(instance) = &at.instance
+            && let Some(other) = slots.insert((instance, at.card, at.index), eni)
+        {
+            breaches.push(format!(
+                "{} and {} are both at {instance} card {} index {}",
+                other.id, eni.id, at.card, at.index
+            ));
         }
         if !eni.is_of(world.cluster) {
             continue;

@@ -13,13 +13,13 @@ pub(crate) mod tests;
 pub use record::Report;
 pub use retry::{Failure, Memory};
 
-use crate::facts::{Cluster, EniSeen, InstanceLook, Sight};
+use crate::facts::{Cluster, EniSeen, InstanceLook, Sight, SubnetFacts};
 use crate::held::Held;
 use crate::intent::Ask;
 use crate::settings::Settings;
 use jiff::Timestamp;
 use multi_eni_api::EniAttachmentStatus;
-use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId};
+use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use std::collections::BTreeMap;
 
 /// Everything that one step depends on.
@@ -37,6 +37,8 @@ pub struct Input<'a> {
     pub node_leaving: bool,
     /// The instance's state, if it was looked at.
     pub instance: Option<InstanceLook>,
+    /// Its subnet, as last described.
+    pub subnet: Option<&'a SubnetFacts>,
     /// What this process remembers of its own calls.
     pub memory: &'a Memory,
     /// Graces.
@@ -95,10 +97,8 @@ pub enum Action {
     LookByTag,
     /// Look on EC2 by the ENI's ID.
     LookById(EniId),
-    /// Look at the instance's state.
-    LookAtState(InstanceId),
-    /// Look at what is on the instance: its slot was said to be taken.
-    LookAtInstance(InstanceId),
+    /// Describe its subnet: it was full.
+    LookAtSubnet(SubnetId),
     /// Nothing now.
     Wait,
     /// Nothing at all: it is as it should be.

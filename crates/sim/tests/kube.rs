@@ -193,7 +193,10 @@ async fn optimistic_concurrency() {
     refused(api.replace("a", &PostParams::default(), &first).await, 409, "Conflict");
     let stale = json!({ "metadata": { "resourceVersion": first.resource_version() } });
     refused(merge(&api, "a", stale).await, 409, "Conflict");
-    refused(merge(&api, "a", json!({ "metadata": { "uid": "other" } })).await, 409, "Conflict");
+    refused(merge(&api, "a", json!({ "metadata": { "uid": "other" } })).await, 422, "Invalid");
+    let mut other = api.get("a").await.unwrap();
+    other.metadata.uid = Some("other".into());
+    refused(api.replace("a", &PostParams::default(), &other).await, 409, "Conflict");
     let mut blind = first.clone();
     blind.metadata.resource_version = None;
     let message = refused(api.replace("a", &PostParams::default(), &blind).await, 422, "Invalid");
@@ -310,8 +313,12 @@ async fn patches_of_nodes() {
         "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
     let made = nodes.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
     assert!(made.status.unwrap().conditions.is_some(), "a kubelet registers with a status");
-    let drop_a = json!({ "spec": { "taints": [{ "$patch": "delete", "key": "a" }] } });
-    let left = nodes.patch("n", &PatchParams::default(), &Patch::Strategic(drop_a)).await.unwrap();
+    let directive = json!({ "spec": { "taints": [{ "$patch": "delete", "key": "a" }] } });
+    let directive = nodes.patch("n", &PatchParams::default(), &Patch::Strategic(directive)).await;
+    let message = refused(directive, 422, "Invalid");
+    assert!(message.contains("taints[0].effect: Required value"), "taints do not merge: {message}");
+    let only_b = json!({ "spec": { "taints": [{ "key": "b", "effect": "NoSchedule" }] } });
+    let left = nodes.patch("n", &PatchParams::default(), &Patch::Strategic(only_b)).await.unwrap();
     assert_eq!(left.spec.unwrap().taints.unwrap().len(), 1);
     let steps: json_patch::Patch =
         serde_json::from_value(json!([{ "op": "add", "path": "/metadata/labels", "value": { "l": "1" } }])).unwrap();
@@ -354,7 +361,7 @@ async fn selectors_and_paging() {
     api.delete("e2", &DeleteParams::default()).await.unwrap();
     create(&api, eni("e9")).await.unwrap();
     let page = by(ListParams::default().limit(9).continue_token(&token)).await.unwrap();
-    assert_eq!(page.metadata.continue_, None);
+    assert_eq!(page.metadata.continue_.as_deref(), Some(""), "as for every custom resource");
     assert_eq!(names(page), ["e2", "e3", "e4"], "pages are of one version");
     server.compact();
     refused(by(ListParams::default().limit(2).continue_token(&token)).await, 410, "Expired");
@@ -391,7 +398,7 @@ async fn watch_selects_bookmarks_and_ends() {
     api.delete("a", &DeleteParams::default()).await.unwrap();
     let began = tokio::time::Instant::now();
     let all: Vec<String> = events.try_collect().await.unwrap();
-    assert_eq!(all, ["+a", "~a", "-a", "+a", "-a", "bookmark"]);
+    assert_eq!(all, ["+a", "~a", "-a", "+a", "-a", "bookmark", "bookmark"]);
     assert_eq!(began.elapsed().as_secs(), 100, "the server ends the watch");
 }
 
@@ -405,7 +412,7 @@ async fn watch_of_a_forgotten_version_is_gone() {
     let first = |version: String| {
         let api = api.clone();
         async move {
-            let stream = api.watch(&WatchParams::default().timeout(5), &version).await.unwrap();
+            let stream = api.watch(&WatchParams::default().timeout(2), &version).await.unwrap();
             let events: Vec<_> = stream.map_ok(|e| shown(&e)).try_collect().await.unwrap();
             events
         }
@@ -487,6 +494,7 @@ async fn events_are_one_thing_under_two_names() {
     assert_eq!(listed[0].message.as_deref(), Some("it does not move"));
     assert_eq!(listed[0].reporting_component.as_deref(), Some("multi-eni"));
     assert_eq!(listed[0].series.as_ref().unwrap().count, Some(2));
+    assert_eq!(server.list(&GroupResource::new("", "events"))[0]["apiVersion"], "v1");
     assert!(core.list(&of("b")).await.unwrap().items.is_empty());
     let new: Api<k8s_openapi::api::events::v1::Event> = Api::all(client);
     assert_eq!(
@@ -534,7 +542,10 @@ async fn a_terminating_crd_waits_for_its_objects() {
     refused(create(&api, eni("c")).await, 405, "MethodNotAllowed");
     merge(&api, "a", json!({ "metadata": { "finalizers": null } })).await.unwrap();
     assert_eq!(server.get(&crds, "", name), None);
-    refused(api.list(&ListParams::default()).await, 404, "NotFound");
+    match api.list(&ListParams::default()).await {
+        Err(kube::Error::Api(status)) => assert_eq!((status.code, status.message.trim()), (404, "404 page not found")),
+        other => panic!("{other:?}"),
+    }
     server.install_crds(CRD).unwrap();
     create(&api, eni("c")).await.unwrap();
 }
@@ -558,6 +569,20 @@ async fn faults_and_the_log() {
     let verbs: Vec<(String, u16)> = server.requests().into_iter().map(|r| (r.verb, r.status)).collect();
     assert_eq!(verbs, [("create".into(), 0), ("list".into(), 503), ("get".into(), 200)]);
     assert_eq!(server.writes(), BTreeMap::from([("nodeenis.networking.k8s.aws".to_owned(), 1)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn apply_refuses_fields_that_the_schema_does_not_have() {
+    let server = server();
+    let api = enis(&client(&server));
+    let mut config = eni("a");
+    config["spec"]["bogus"] = json!(1);
+    let message = refused(api.patch("a", &PatchParams::apply("me"), &Patch::Apply(&config)).await, 500, "");
+    assert_eq!(
+        message,
+        "failed to create typed patch object (/a; networking.k8s.aws/v1alpha1, Kind=NodeENI): .spec.bogus: field not \
+         declared in schema"
+    );
 }
 
 #[tokio::test(start_paused = true)]

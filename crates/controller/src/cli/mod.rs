@@ -2,6 +2,7 @@
 
 mod controller;
 mod crds;
+mod sandbox;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -18,6 +19,9 @@ struct Cli {
 enum Command {
     /// Run the controller, in a cluster or out of it
     Controller(controller::Flags),
+    /// Show the whole story on this machine, with no cluster and no AWS account: nodes are labelled, ENIs created,
+    /// attached, reported and cleaned up. Exit 0 only if all of it happened and nothing leaked
+    Sandbox(crate::sandbox::Flags),
     /// Print the CRDs as YAML, for kubectl apply -f -
     Crds,
 }
@@ -27,6 +31,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
         Command::Controller(flags) => controller::run(flags),
+        Command::Sandbox(flags) => sandbox::run(flags),
         Command::Crds => crds::run(),
     };
     match ended {

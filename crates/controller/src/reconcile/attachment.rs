@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use jiff::SignedDuration;
 use multi_eni_api::conditions::{is_true, types};
+use multi_eni_api::ids::SubnetId;
 use multi_eni_plan::errors::{Call, CallError};
 use multi_eni_plan::facts::Sight;
 use multi_eni_plan::step::{self, Action, Change, Memory, Step};
@@ -35,6 +36,8 @@ impl Reconciler {
         let held = &entry.held;
         let sight = self.sight(entry);
         let node = self.world.node(&held.node);
+        let network = self.means.ec2.network();
+        let subnet = SubnetId::parse(&held.request.subnet_id).ok();
         let memory = self.memories.get(&held.uid).cloned().unwrap_or_else(|| Memory::begin(self.acting_since, held));
         step::step(step::Input {
             cluster: &self.means.cluster,
@@ -44,6 +47,7 @@ impl Reconciler {
             node_leaving: node
                 .is_none_or(|node| node.deleting || node.instance.as_ref().ok() != held.instance.as_ref()),
             instance: held.instance.as_ref().and_then(|instance| self.means.ec2.instance_look(instance)),
+            subnet: subnet.and_then(|id| network.subnets.get(&id)),
             memory: &memory,
             settings: &self.means.settings,
             now: self.now(),
@@ -71,7 +75,7 @@ impl Reconciler {
             | Action::NextAttempt
             | Action::LookByTag
             | Action::LookById(_) => true,
-            Action::LookAtState(_) | Action::LookAtInstance(_) | Action::Wait | Action::Settled => true,
+            Action::LookAtSubnet(_) | Action::Wait | Action::Settled => true,
         };
         waits && step.status != entry.held.status
     }
@@ -83,8 +87,7 @@ impl Reconciler {
             Action::Wait | Action::Settled | Action::NextAttempt => return,
             Action::LookByTag => return self.look(key, || ec2.look_by_tag(&uid)),
             Action::LookById(eni) => return self.look(key, || ec2.look_by_id(&eni)),
-            Action::LookAtState(instance) => return self.look(key, || ec2.look_at_state(&instance)),
-            Action::LookAtInstance(instance) => return self.look(key, || ec2.look_at_instance(&instance)),
+            Action::LookAtSubnet(subnet) => return self.look(key, || ec2.want_subnets(&[subnet], &[])),
             Action::Release => {
                 let (writer, entry) = (self.means.writer.clone(), entry.clone());
                 self.announce_removed(&entry, work);

@@ -126,6 +126,10 @@ impl Reconciler {
         if !self.world.is_warm() {
             return;
         }
+        if let Some(crd) = self.world.terminating_crd() {
+            self.hold(crd);
+            return;
+        }
         if !self.started {
             self.started = true;
             self.look_at_everything();
@@ -138,6 +142,14 @@ impl Reconciler {
                 Key::Orphans => self.orphans(&key),
             }
         }
+    }
+
+    /// Deleting a CRD deletes all its objects; that is no word about ENIs that carry traffic.
+    fn hold(&mut self, crd: &str) {
+        self.warn_once(format!(
+            "the CRD {crd} is being deleted: nothing is attached, detached or deleted any more. \
+             To remove the ENIs, delete the NodeENIs before the CRD"
+        ));
     }
 
     /// A new leader knows nothing of what happened before.

@@ -48,7 +48,7 @@ impl Reconciler {
         async move { Outcome::Called { uid: String::new(), call, sent, result: future.await } }.boxed()
     }
 
-    fn warn_once(&mut self, warning: String) {
+    pub(super) fn warn_once(&mut self, warning: String) {
         if self.warned.insert(warning.clone()) {
             tracing::warn!("{warning}");
         }

@@ -2,6 +2,7 @@
 
 #[allow(dead_code, unused_imports, reason = "a kit for the stories: not every part has its user yet")]
 mod harness;
+mod stories;
 
 use harness::{ControlPlane, ControllerProcess, Failure};
 use serde_json::json;

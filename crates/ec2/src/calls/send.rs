@@ -59,7 +59,6 @@ impl Ec2 {
     {
         let transmission = Transmission::default();
         let started = Instant::now();
-        self.inner.counts.sent(action.name());
         // The client has its own timeouts; this one holds whatever client was given.
         let timeout = self.inner.options.call_timeout;
         let result = match tokio::time::timeout(timeout, send(transmission.clone())).await {
@@ -67,6 +66,9 @@ impl Ec2 {
             Err(_) if transmission.begun() => Err(CallError::Unknown(format!("nothing within {timeout:?}"))),
             Err(_) => Err(CallError::NotSent(format!("no credentials within {timeout:?}"))),
         };
+        if transmission.begun() {
+            self.inner.counts.sent(action.name());
+        }
         let code = result.as_ref().err().map_or("ok", CallError::code);
         let elapsed_ms = started.elapsed().as_millis();
         tracing::debug!(action = action.name(), eni = eni.map(EniId::as_str), code, elapsed_ms, "EC2 call");

@@ -56,7 +56,7 @@ impl ViewState {
         let looked = self.instances.get(instance)?;
         let here = self.by_instance.get(instance);
         let foreign = looked.enis.iter().filter(|seen| {
-            !self.entries.contains_key(&seen.id) && !self.gone.get(&seen.id).is_some_and(|gone| gone.uid.is_some())
+            !self.entries.contains_key(&seen.id) && self.gone.get(&seen.id).is_none_or(|gone| gone.uid.is_none())
         });
         let ours = here.into_iter().flatten().filter_map(|id| self.entries.get(id)).map(|entry| &entry.seen);
         let mut enis: Vec<EniSeen> = foreign.chain(ours).cloned().collect();

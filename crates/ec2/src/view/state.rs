@@ -396,9 +396,10 @@ impl ViewState {
     }
 }
 
-fn drop_from<K: Ord + Clone, Q: Ord + ?Sized>(index: &mut BTreeMap<K, BTreeSet<EniId>>, key: &Q, id: &EniId)
+fn drop_from<K, Q>(index: &mut BTreeMap<K, BTreeSet<EniId>>, key: &Q, id: &EniId)
 where
-    K: std::borrow::Borrow<Q>,
+    K: Ord + std::borrow::Borrow<Q>,
+    Q: Ord + ?Sized,
 {
     if let Some(ids) = index.get_mut(key) {
         ids.remove(id);

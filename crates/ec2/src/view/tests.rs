@@ -1,1 +1,308 @@
-//! Tests.
+//! The view's rules, without I/O. Times are seconds after the epoch; the lag is 60 s.
+
+use super::state::{Uids, ViewState};
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
+use multi_eni_api::names;
+use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, SeenAttachment, Sight};
+use std::collections::{BTreeMap, BTreeSet};
+
+use AttachmentState::{Attached, Attaching, Detaching};
+
+fn at(second: i64) -> Timestamp {
+    // Far from the epoch, which means "never" in `by_tag`.
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000 + second)
+}
+
+fn view() -> ViewState {
+    let cluster = Cluster { uid: "cluster".into(), name: "test".into() };
+    ViewState::new(cluster, SignedDuration::from_secs(60))
+}
+
+fn id(n: u32) -> EniId {
+    EniId::parse(&format!("eni-{n:08x}")).unwrap()
+}
+
+fn instance() -> InstanceId {
+    InstanceId::parse("i-00000001").unwrap()
+}
+
+fn tags() -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (names::TAG_CLUSTER.to_owned(), "cluster".to_owned()),
+        (names::TAG_ATTACHMENT_UID.to_owned(), "uid".to_owned()),
+    ])
+}
+
+/// ENI `n` of ENIAttachment `uid` as a Describe that began at `second` shows it.
+fn eni(n: u32, second: i64) -> EniSeen {
+    EniSeen {
+        id: id(n),
+        subnet: SubnetId::parse("subnet-00000001").unwrap(),
+        vpc: "vpc-1".into(),
+        zone: "eu-west-1a".into(),
+        mac: "02:00:00:00:00:01".into(),
+        private_ips: vec!["10.0.0.4".into()],
+        groups: vec![],
+        description: String::new(),
+        source_dest_check: true,
+        tags: tags(),
+        attachment: None,
+        as_of: at(second),
+        last_call: None,
+    }
+}
+
+fn attachment(state: AttachmentState, second: i64) -> SeenAttachment {
+    SeenAttachment {
+        id: "attach-1".into(),
+        instance: Some(instance()),
+        card: 0,
+        index: 1,
+        state,
+        since: at(second),
+        delete_on_termination: false,
+    }
+}
+
+fn on(n: u32, state: AttachmentState, second: i64) -> EniSeen {
+    EniSeen { attachment: Some(attachment(state, second)), ..eni(n, second) }
+}
+
+fn sweep(view: &mut ViewState, second: i64, shown: Vec<EniSeen>) -> Uids {
+    let ids = shown.iter().map(|seen| seen.id.clone()).collect();
+    let mut uids = view.apply_shown(shown);
+    uids.extend(view.finish_sweep(at(second), &ids));
+    uids
+}
+
+fn seen(view: &mut ViewState) -> EniSeen {
+    match view.sight("uid", None) {
+        Sight::Seen(seen) => *seen,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn state(view: &mut ViewState) -> Option<AttachmentState> {
+    seen(view).attachment.map(|attachment| attachment.state)
+}
+
+#[test]
+fn blind_until_a_whole_sweep_or_a_look_by_tag() {
+    let mut view = view();
+    assert_eq!(view.sight("uid", None), Sight::Blind);
+    // Pages of a sweep that never ends say what is there, and nothing of what is not.
+    view.apply_shown(vec![eni(1, 0)]);
+    assert!(matches!(view.sight("uid", None), Sight::Seen(_)));
+    assert_eq!(view.sight("other", None), Sight::Blind);
+    let asked = Uids::from(["other".to_owned()]);
+    assert_eq!(view.finish_look_by_tag(at(1), &asked, vec![]), asked);
+    assert_eq!(view.sight("other", None), Sight::Absent { by_tag: at(1), by_id: None, deleted: None });
+    assert_eq!(view.sight("third", None), Sight::Blind);
+    view.finish_sweep(at(0), &BTreeSet::from([id(1)]));
+    assert_eq!(view.sight("third", None), Sight::Absent { by_tag: at(0), by_id: None, deleted: None });
+    assert_eq!(view.last_sweep(), Some(at(0)));
+}
+
+#[test]
+fn only_real_changes_are_told() {
+    let mut view = view();
+    assert_eq!(sweep(&mut view, 0, vec![on(1, Attached, 0)]).len(), 1);
+    assert_eq!(sweep(&mut view, 60, vec![on(1, Attached, 60)]).len(), 0);
+    let seen = seen(&mut view);
+    assert_eq!((seen.as_of, seen.attachment.map(|a| a.since)), (at(60), Some(at(0))));
+    assert_eq!(sweep(&mut view, 120, vec![EniSeen { mac: "x".into(), ..on(1, Attached, 120) }]).len(), 1);
+}
+
+#[test]
+fn an_attach_is_not_undone_by_an_older_read_and_moves_forward_at_once() {
+    let mut view = view();
+    sweep(&mut view, 0, vec![eni(1, 0)]);
+    assert!(view.apply_attached(&id(1), attachment(Attaching, 10), at(10)));
+    assert!(view.is_moving());
+    // Began before the answer.
+    view.apply_shown(vec![eni(1, 9)]);
+    assert_eq!(state(&mut view), Some(Attaching));
+    // Began after it, and is late.
+    view.apply_shown(vec![eni(1, 12)]);
+    assert_eq!(state(&mut view), Some(Attaching));
+    assert_eq!(view.apply_shown(vec![on(1, Attached, 13)]).len(), 1);
+    assert_eq!(state(&mut view), Some(Attached));
+    assert!(!view.is_moving());
+    // Backwards within the lag: late again.
+    view.apply_shown(vec![on(1, Attaching, 14)]);
+    assert_eq!(state(&mut view), Some(Attached));
+    view.apply_shown(vec![eni(1, 69)]);
+    assert_eq!(state(&mut view), Some(Attached));
+    // After it: somebody detached it.
+    assert_eq!(view.apply_shown(vec![eni(1, 70)]).len(), 1);
+    assert_eq!(state(&mut view), None);
+}
+
+#[test]
+fn a_detach_is_not_undone_and_its_end_is_taken_at_once() {
+    let mut view = view();
+    sweep(&mut view, 0, vec![on(1, Attached, 0)]);
+    assert!(view.apply_detached(&id(1), "attach-1", at(10)));
+    view.apply_shown(vec![on(1, Attached, 11)]);
+    assert_eq!(state(&mut view), Some(Detaching));
+    assert_eq!(seen(&mut view).attachment.map(|a| a.since), Some(at(10)));
+    view.apply_shown(vec![eni(1, 12)]);
+    assert_eq!(state(&mut view), None);
+    // A late replica does not bring it back.
+    view.apply_shown(vec![on(1, Detaching, 13)]);
+    assert_eq!(state(&mut view), None);
+    view.apply_shown(vec![on(1, Attached, 70)]);
+    assert_eq!(state(&mut view), Some(Attached));
+}
+
+#[test]
+fn attach_then_detach_within_the_lag() {
+    let mut view = view();
+    sweep(&mut view, 0, vec![eni(1, 0)]);
+    view.apply_attached(&id(1), attachment(Attaching, 1), at(1));
+    view.apply_shown(vec![on(1, Attached, 3)]);
+    view.apply_detached(&id(1), "attach-1", at(5));
+    view.apply_shown(vec![on(1, Attaching, 6)]);
+    assert_eq!(state(&mut view), Some(Detaching));
+    view.apply_shown(vec![eni(1, 7)]);
+    assert_eq!(state(&mut view), None);
+}
+
+#[test]
+fn modifications_hold_for_the_lag() {
+    let mut view = view();
+    sweep(&mut view, 0, vec![on(1, Attached, 0)]);
+    view.apply_delete_on_termination(&id(1), "attach-1", true, at(10));
+    view.apply_description(&id(1), "new", at(10));
+    view.apply_source_dest_check(&id(1), false, at(10));
+    view.apply_tagged(&id(1), &BTreeMap::from([("team".to_owned(), "a".to_owned())]), at(10));
+    view.apply_shown(vec![on(1, Attached, 20)]);
+    let held = seen(&mut view);
+    assert!(held.attachment.is_some_and(|a| a.delete_on_termination));
+    assert_eq!((held.description.as_str(), held.source_dest_check), ("new", false));
+    assert_eq!(held.tags.get("team").map(String::as_str), Some("a"));
+    view.apply_shown(vec![on(1, Attached, 70)]);
+    let truth = seen(&mut view);
+    assert!(truth.attachment.is_some_and(|a| !a.delete_on_termination));
+    assert_eq!((truth.description.as_str(), truth.source_dest_check, truth.tags.len()), ("", true, 2));
+}
+
+#[test]
+fn absence_within_the_lag_of_a_call_means_nothing() {
+    let mut view = view();
+    sweep(&mut view, 0, vec![]);
+    view.apply_created(eni(1, 10), &tags(), at(10));
+    sweep(&mut view, 5, vec![]);
+    sweep(&mut view, 69, vec![]);
+    assert_eq!(view.finish_poll(at(69), &BTreeSet::from([id(1)]), vec![]).len(), 0);
+    assert!(matches!(view.sight("uid", None), Sight::Seen(_)));
+    assert_eq!(sweep(&mut view, 70, vec![]).len(), 1);
+    assert_eq!(view.sight("uid", Some(&id(1))), Sight::Absent { by_tag: at(70), by_id: None, deleted: None });
+    assert_eq!(view.finish_look_by_id(at(71), &BTreeSet::from([id(1)]), vec![]), Uids::from(["uid".to_owned()]));
+    assert_eq!(view.sight("uid", Some(&id(1))), Sight::Absent { by_tag: at(70), by_id: Some(at(71)), deleted: None });
+}
+
+#[test]
+fn what_was_seen_after_a_sweep_began_is_not_missing_from_it() {
+    let mut view = view();
+    view.apply_shown(vec![eni(1, 5)]);
+    view.finish_sweep(at(0), &BTreeSet::new());
+    assert!(matches!(view.sight("uid", None), Sight::Seen(_)));
+}
+
+#[test]
+fn created_tags_are_shown_before_ec2_shows_them() {
+    let mut view = view();
+    let bare = EniSeen { tags: BTreeMap::new(), ..eni(1, 10) };
+    let created = view.apply_created(bare.clone(), &tags(), at(10));
+    assert_eq!((created.tags.clone(), created.last_call), (tags(), Some(at(10))));
+    view.apply_shown(vec![EniSeen { as_of: at(11), ..bare }]);
+    assert_eq!(seen(&mut view).tags, tags());
+}
+
+#[test]
+fn a_deleted_eni_stays_deleted_through_late_reads() {
+    let mut view = view();
+    sweep(&mut view, 0, vec![eni(1, 0)]);
+    view.apply_deleted(&id(1), at(10));
+    let deleted = Some(at(10));
+    // The last sweep showed it: no look by tag has missed it yet.
+    let never = Timestamp::UNIX_EPOCH;
+    assert_eq!(view.sight("uid", Some(&id(1))), Sight::Absent { by_tag: never, by_id: None, deleted });
+    sweep(&mut view, 60, vec![eni(1, 60)]);
+    assert_eq!(view.sight("uid", None), Sight::Absent { by_tag: never, by_id: None, deleted });
+    sweep(&mut view, 120, vec![]);
+    assert_eq!(view.sight("uid", None), Sight::Absent { by_tag: at(120), by_id: None, deleted });
+    // Long after: EC2 is right.
+    sweep(&mut view, 180, vec![eni(1, 180)]);
+    assert!(matches!(view.sight("uid", None), Sight::Seen(_)));
+}
+
+#[test]
+fn delete_not_found_is_not_believed_of_a_young_create() {
+    let mut view = view();
+    sweep(&mut view, 0, vec![]);
+    view.apply_created(eni(1, 10), &tags(), at(10));
+    view.apply_delete_not_found(&id(1), at(20));
+    assert!(matches!(view.sight("uid", None), Sight::Seen(_)));
+    view.apply_delete_not_found(&id(1), at(70));
+    assert!(matches!(view.sight("uid", None), Sight::Absent { deleted: Some(_), .. }));
+}
+
+#[test]
+fn an_eni_whose_tags_were_removed_is_found_by_id_and_tells_who_asked() {
+    let mut view = view();
+    sweep(&mut view, 0, vec![eni(1, 0)]);
+    sweep(&mut view, 60, vec![]);
+    assert!(matches!(view.sight("uid", Some(&id(1))), Sight::Absent { by_id: None, .. }));
+    let bare = EniSeen { tags: BTreeMap::new(), ..eni(1, 61) };
+    let told = view.finish_look_by_id(at(61), &BTreeSet::from([id(1)]), vec![bare]);
+    assert_eq!(told, Uids::from(["uid".to_owned()]));
+    assert!(matches!(view.sight("uid", Some(&id(1))), Sight::Seen(seen) if seen.attachment_uid().is_none()));
+    assert!(view.owned().is_empty());
+    // A sweep by tag says nothing about an ENI without the tag.
+    sweep(&mut view, 120, vec![]);
+    assert!(matches!(view.sight("uid", Some(&id(1))), Sight::Seen(_)));
+}
+
+#[test]
+fn of_several_the_attached_one_then_the_given_then_the_lowest() {
+    let mut view = view();
+    sweep(&mut view, 0, vec![eni(1, 0), eni(2, 0), eni(3, 0)]);
+    assert_eq!(seen(&mut view).id, id(1));
+    assert!(matches!(view.sight("uid", Some(&id(2))), Sight::Seen(seen) if seen.id == id(2)));
+    view.apply_shown(vec![on(3, Attached, 1)]);
+    assert!(matches!(view.sight("uid", Some(&id(2))), Sight::Seen(seen) if seen.id == id(3)));
+    // An ID in a status never wins over the tag.
+    let foreign = EniSeen { tags: BTreeMap::new(), ..on(9, Attached, 2) };
+    view.apply_shown(vec![foreign]);
+    assert!(matches!(view.sight("uid", Some(&id(9))), Sight::Seen(seen) if seen.id == id(3)));
+}
+
+#[test]
+fn an_instance_shows_foreign_enis_as_looked_at_and_ours_as_known() {
+    let mut view = view();
+    let foreign = EniSeen { tags: BTreeMap::new(), ..on(9, Attached, 0) };
+    let asked = BTreeSet::from([instance()]);
+    view.finish_instances(at(0), &asked, vec![foreign, on(1, Attached, 0)]);
+    assert_eq!(view.owned().len(), 1);
+    view.apply_detached(&id(1), "attach-1", at(5));
+    view.apply_shown(vec![eni(1, 6), on(2, Attached, 6)]);
+    let ids: Vec<EniId> = view.instance_sight(&instance()).unwrap().enis.into_iter().map(|seen| seen.id).collect();
+    assert_eq!(ids, [id(2), id(9)]);
+    view.finish_instances(at(10), &asked, vec![]);
+    assert_eq!(view.instance_sight(&instance()).map(|sight| (sight.as_of, sight.vpc)), Some((at(10), None)));
+}
+
+#[test]
+fn ec2s_attach_time_is_kept_and_a_missing_one_does_not_restart_the_wait() {
+    let mut view = view();
+    sweep(&mut view, 0, vec![eni(1, 0)]);
+    view.apply_attached(&id(1), attachment(Attaching, 10), at(10));
+    let shown = EniSeen { attachment: Some(attachment(Attaching, 9)), ..eni(1, 12) };
+    assert_eq!(view.apply_shown(vec![shown]).len(), 0);
+    assert_eq!(seen(&mut view).attachment.map(|a| a.since), Some(at(9)));
+    view.apply_shown(vec![on(1, Attaching, 90)]);
+    assert_eq!(seen(&mut view).attachment.map(|a| a.since), Some(at(9)));
+}

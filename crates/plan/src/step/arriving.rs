@@ -1,11 +1,11 @@
 //! The way in: an attachment that is wanted.
 
 use super::retry::{not_before, past_lag};
-use super::{Action, Change, Input, Report, is_ours, tags};
+use super::{Action, Change, Failure, Input, Report, is_ours, tags};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
 use jiff::{SignedDuration, Timestamp};
-use multi_eni_api::ids::SecurityGroupId;
+use multi_eni_api::ids::{SecurityGroupId, SubnetId};
 use multi_eni_api::names::client_token;
 
 pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
@@ -44,6 +44,10 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     if let Some(at) = not_before(input, Call::Create) {
         return (Action::Wait, report.until(at));
     }
+    if let Some(full) = input.memory.failure.as_ref().filter(|f| f.call == Call::Create && f.class == Class::SubnetFull)
+    {
+        return full_subnet(input, full, report);
+    }
     let status = &input.held.status;
     let mismatch =
         input.memory.failure.as_ref().is_some_and(|f| f.call == Call::Create && f.class == Class::TokenMismatch);
@@ -54,12 +58,12 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     let token_safe = began.saturating_add(input.settings.token_lifetime).is_ok_and(|end| input.now < end);
     if !token_safe || mismatch || input.memory.create_unknown.is_some_and(|_| limit_stands(input)) {
         // The token can no longer tell; EC2's own view must.
-        if let Some(since) = input.memory.may_exist_since(input.held) {
-            if !past_lag(input, by_tag, since) {
-                let at = since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
-                let report = report.or_message("looks on EC2 for an ENI that an earlier attempt may have made");
-                return if input.now >= at { (Action::LookByTag, report) } else { (Action::Wait, report.until(at)) };
-            }
+        if let Some(since) = input.memory.may_exist_since(input.held)
+            && !past_lag(input, by_tag, since)
+        {
+            let at = since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
+            let report = report.or_message("looks on EC2 for an ENI that an earlier attempt may have made");
+            return if input.now >= at { (Action::LookByTag, report) } else { (Action::Wait, report.until(at)) };
         }
         if !token_safe || mismatch {
             return (Action::NextAttempt, report);
@@ -67,6 +71,26 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     }
     let token = client_token(&input.held.uid, status.attempt);
     (Action::Create { token, tags: tags(input.cluster, input.held) }, report)
+}
+
+/// A full subnet is described again, not tried again: nothing that cannot work is created.
+fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Report) {
+    let Ok(subnet) = SubnetId::parse(&input.held.request.subnet_id) else { return (Action::Wait, report) };
+    match input.subnet.filter(|facts| facts.as_of > full.at) {
+        Some(facts) if facts.free_addresses > 0 => {
+            let token = client_token(&input.held.uid, input.held.status.attempt);
+            (Action::Create { token, tags: tags(input.cluster, input.held) }, report)
+        }
+        Some(facts) => {
+            let again = facts.as_of.saturating_add(input.settings.subnet_cooldown).unwrap_or(Timestamp::MAX);
+            if input.now >= again {
+                (Action::LookAtSubnet(subnet), report)
+            } else {
+                (Action::Wait, report.until(again))
+            }
+        }
+        None => (Action::LookAtSubnet(subnet), report),
+    }
 }
 
 fn limit_stands(input: &Input<'_>) -> bool {

@@ -4,7 +4,10 @@ use super::retry::{not_before, past_lag};
 use super::{Action, Input, Report, is_ours};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// How often an ENI of a terminated instance is looked at until EC2 lets go of it.
+const GONE_LOOK_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) fn next(input: &Input<'_>, since: Timestamp) -> (Action, Report) {
     match input.sight {
@@ -62,11 +65,15 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
         return (Action::Wait, Report::blocked(eni, "AttachedElsewhere", message));
     }
     if input.instance.is_some_and(|look| look.state.is_gone()) {
-        // EC2 detaches by itself; what survives is seen as available and deleted.
-        return (
-            Action::Wait,
-            Report::detaching(eni, "the instance is terminated: waits for EC2 to let go of the ENI".to_owned()),
-        );
+        // EC2 detaches by itself; what survives is seen as available and deleted. No sweep is waited for.
+        let report =
+            Report::detaching(eni, "the instance is terminated: waits for EC2 to let go of the ENI".to_owned());
+        let again = eni.as_of.saturating_add(GONE_LOOK_EVERY).unwrap_or(Timestamp::MAX);
+        return if input.now >= again {
+            (Action::LookById(eni.id.clone()), report)
+        } else {
+            (Action::Wait, report.until(again))
+        };
     }
     let settings = input.settings;
     let failure = input.memory.failure.as_ref().filter(|f| f.call == Call::Detach);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::assign::tests::{at, held as new_held};
 use crate::errors::{Call, CallError};
-use crate::facts::{AttachmentState, SeenAttachment};
+use crate::facts::{AttachmentState, SeenAttachment, SubnetFacts};
 use crate::intent::Intent;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::eniattachment::Phase;
@@ -49,6 +49,7 @@ struct World {
     memory: Memory,
     instance: Option<InstanceLook>,
     node_leaving: bool,
+    subnet: Option<SubnetFacts>,
     now: Timestamp,
 }
 
@@ -71,6 +72,7 @@ impl World {
             ask: Intent::read(&NodeENI::new("a", spec)).ask.unwrap(),
             instance: None,
             node_leaving: false,
+            subnet: None,
             now: at(30),
         }
     }
@@ -83,6 +85,7 @@ impl World {
             ask: Some(&self.ask),
             node_leaving: self.node_leaving,
             instance: self.instance,
+            subnet: self.subnet.as_ref(),
             memory: &self.memory,
             settings: &crate::settings::Settings::default(),
             now: self.now,
@@ -262,4 +265,41 @@ fn deleted_by_hand_is_believed_only_after_a_look_by_id() {
     assert_eq!(step.action, Action::Wait);
     world.held.status = step.status;
     assert!(world.held.lost());
+}
+
+#[test]
+fn a_full_subnet_is_described_again_and_not_created_in_until_it_has_room() {
+    let mut world = World::new(absent(25));
+    world.fail(Call::Create, "InsufficientFreeAddressesInSubnet", "full");
+    world.now = at(100);
+    assert_eq!(world.step().action, Action::Wait);
+    world.now = at(200);
+    let subnet = SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap();
+    assert_eq!(world.step().action, Action::LookAtSubnet(subnet.clone()));
+    let facts = |free, seconds| SubnetFacts {
+        id: subnet.clone(),
+        zone: "z1".into(),
+        vpc: "vpc-1".into(),
+        cidr: "10.0.0.0/24".into(),
+        name: None,
+        free_addresses: free,
+        as_of: at(seconds),
+    };
+    world.subnet = Some(facts(0, 200));
+    assert_eq!(world.step().action, Action::Wait);
+    world.subnet = Some(facts(1, 200));
+    assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-0"));
+}
+
+#[test]
+fn a_terminated_instance_gets_no_detach_but_looks_until_ec2_lets_go() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.held.deleting = Some(at(25));
+    world.instance = Some(InstanceLook { state: crate::facts::InstanceState::Terminated, as_of: at(26) });
+    world.now = at(3);
+    assert_eq!(world.step().action, Action::Wait);
+    world.now = at(30);
+    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    world.sight = seen(None);
+    assert!(matches!(world.step().action, Action::Delete { .. }));
 }

@@ -1,5 +1,7 @@
 //! What stands between a request's object and the storage: types, preconditions, unknown fields, defaults, validation.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -97,13 +99,17 @@ pub fn check_type(res: &Resource, object: &Value) -> Result<(), StatusError> {
     }
     let given = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (given("apiVersion"), given("kind"));
-    let wanted = res.api_version();
+    let wanted = res.stored_version();
     if !version.is_empty() && version != wanted {
         return Err(StatusError::bad_request(format!(
             "the API version in the data ({version}) does not match the expected API version ({wanted})"
         )));
     }
     if !kind.is_empty() && kind != res.kind {
+        if res.custom {
+            let cause = Cause::invalid("kind", &json!(kind), &format!("must be {}", res.kind));
+            return Err(StatusError::invalid(kind, &res.group, metadata::text(object, "name"), &[cause]));
+        }
         return Err(StatusError::bad_request(format!(
             "{kind} in version {:?} cannot be handled as a {}: converting ({kind}) to ({}): unknown conversion",
             res.version, res.kind, res.kind
@@ -135,12 +141,17 @@ pub fn same_name(object: &Value, name: &str) -> Result<(), StatusError> {
     )))
 }
 
-/// A UID or version in the written object must be the stored one.
-pub fn check_versions(res: &Resource, new: &Value, old: &Value, name: &str) -> Result<(), StatusError> {
+/// A UID or version in the written object must be the stored one. In a PUT the UID is a precondition, in a patch a
+/// change of what cannot change.
+pub fn check_versions(res: &Resource, new: &Value, old: &Value, name: &str, put: bool) -> Result<(), StatusError> {
     let (uid, stored) = (metadata::text(new, "uid"), metadata::text(old, "uid"));
     if !uid.is_empty() && uid != stored {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}");
-        return Err(StatusError::conflict(res, name, &why));
+        if put {
+            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}");
+            return Err(StatusError::conflict(res, name, &why));
+        }
+        let cause = Cause::invalid("metadata.uid", &json!(uid), "field is immutable");
+        return Err(StatusError::invalid(&res.kind, &res.group, name, &[cause]));
     }
     let version = metadata::text(new, "resourceVersion");
     if !version.is_empty() && version != "0" && version != metadata::text(old, "resourceVersion") {
@@ -157,16 +168,38 @@ pub fn check_preconditions(
     wanted: &Preconditions,
 ) -> Result<(), StatusError> {
     let Preconditions { uid, resource_version } = wanted;
-    let checks = [("UID", uid, "uid"), ("ResourceVersion", resource_version, "resourceVersion")];
-    for (shown, wanted, field) in checks {
+    let checks = [
+        ("UID", uid, "uid", "The object might have been deleted and then recreated"),
+        ("ResourceVersion", resource_version, "resourceVersion", "The object might have been modified"),
+    ];
+    for (shown, wanted, field, perhaps) in checks {
         let stored = metadata::text(object, field);
         if let Some(wanted) = wanted.as_deref().filter(|w| !w.is_empty() && *w != stored) {
-            let why =
-                format!("Precondition failed: {shown} in precondition: {wanted}, {shown} in object meta: {stored}");
-            return Err(StatusError::conflict(res, name, &why));
+            let why = format!(
+                "the {shown} in the precondition ({wanted}) does not match the {shown} in record ({stored}). {perhaps}"
+            );
+            return Err(StatusError::conflict_of_kind(res, name, &why));
         }
     }
     Ok(())
+}
+
+/// Server-side apply takes no field that the schema does not declare, whatever `fieldValidation` says.
+pub fn declared_fields(res: &Resource, config: &mut Value) -> Result<(), StatusError> {
+    let (namespace, name) = (metadata::text(config, "namespace").to_owned(), metadata::text(config, "name").to_owned());
+    let mut unknown = metadata::normalise(config);
+    if res.custom {
+        unknown.extend(prune::prune(&res.schema, config));
+    }
+    let lines: Vec<String> = unknown.iter().map(|path| format!(".{path}: field not declared in schema")).collect();
+    let list = match lines.as_slice() {
+        [] => return Ok(()),
+        [one] => one.clone(),
+        many => format!("errors:\n  {}", many.join("\n  ")),
+    };
+    let (version, kind) = (res.api_version(), &res.kind);
+    let message = format!("failed to create typed patch object ({namespace}/{name}; {version}, Kind={kind}): {list}");
+    Err(StatusError::new(500, "", message))
 }
 
 /// The paths that this endpoint does not write.
@@ -215,32 +248,37 @@ pub fn spec_changed(res: &Resource, old: &Value, new: &Value) -> bool {
 
 /// 409 with one cause per field that somebody else owns.
 pub fn apply_conflict(conflicts: &[Conflict]) -> StatusError {
-    let mut lines = Vec::new();
     let mut causes = Vec::new();
+    let mut by_owner: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for conflict in conflicts {
-        let owner = &conflict.owner;
-        let subresource = if owner.subresource.is_empty() {
-            String::new()
-        } else {
-            format!(" with subresource {:?}", owner.subresource)
-        };
-        let using = match owner.operation {
-            Operation::Update => format!(" using {}", conflict.api_version),
-            Operation::Apply => String::new(),
-        };
-        let message = format!("conflict with {:?}{subresource}{using}", owner.name);
-        lines.push(format!("{message}: {}", conflict.path));
+        let owner = shown_owner(conflict);
+        let message = format!("conflict with {owner}");
         causes.push(json!({ "reason": "FieldManagerConflict", "message": message, "field": conflict.path }));
+        by_owner.entry(owner).or_default().push(&conflict.path);
     }
-    let count = lines.len();
-    let plural = if count == 1 { "" } else { "s" };
-    let shown = if count == 1 { lines.join("") } else { format!("conflicts:\n- {}", lines.join("\n- ")) };
-    let message = if count == 1 {
-        format!("Apply failed with 1 conflict{plural}: {shown}")
-    } else {
-        format!("Apply failed with {count} {shown}")
+    let list = match conflicts {
+        [one] => format!("conflict with {}: {}", shown_owner(one), one.path),
+        _ => {
+            let of =
+                |(owner, paths): (&String, &Vec<&str>)| format!("conflicts with {owner}:\n- {}", paths.join("\n- "));
+            by_owner.iter().map(of).collect::<Vec<_>>().join("\n")
+        }
     };
+    let (count, plural) = (conflicts.len(), if conflicts.len() == 1 { "" } else { "s" });
+    let message = format!("Apply failed with {count} conflict{plural}: {list}");
     let mut error = StatusError::new(409, "Conflict", message);
     error.details = Some(json!({ "causes": causes }));
     error
+}
+
+fn shown_owner(conflict: &Conflict) -> String {
+    let owner = &conflict.owner;
+    let mut shown = format!("{:?}", owner.name);
+    if !owner.subresource.is_empty() {
+        shown.push_str(&format!(" with subresource {:?}", owner.subresource));
+    }
+    if owner.operation == Operation::Update {
+        shown.push_str(&format!(" using {}", conflict.api_version));
+    }
+    shown
 }

@@ -30,6 +30,9 @@ pub fn json(code: u16, value: &Value) -> Response<ApiBody> {
 
 /// A refusal.
 pub fn error(error: &StatusError) -> Response<ApiBody> {
+    if error.code == 404 && error.reason.is_empty() {
+        return bytes(404, "text/plain; charset=utf-8", format!("{}\n", error.message));
+    }
     let mut response = json(error.code, &error.to_value());
     let retry = error.details.as_ref().and_then(|d| d.get("retryAfterSeconds")).and_then(Value::as_u64);
     if let Some(seconds) = retry {

@@ -128,7 +128,6 @@ fn lists(kind: &str) -> Value {
     let (spec, status) = match kind {
         "Node" => (
             json!({ "properties": {
-                "taints": { "x-kubernetes-patch-merge-key": "key" },
                 "podCIDRs": { "x-kubernetes-list-type": "set" },
             } }),
             json!({ "properties": { "conditions": by("type"), "addresses": by("type") } }),
@@ -195,12 +194,34 @@ pub fn validate(res: &Resource, object: &Value, old: Option<&Value>) -> Vec<Caus
             let id = |node: &Value| node.pointer("/spec/providerID").and_then(Value::as_str).map(str::to_owned);
             let before = old.and_then(id).filter(|id| !id.is_empty());
             if before.is_some() && before != id(object) {
-                let why = "node updates may only change labels, taints, or capacity (or configSource, if the \
-                           DynamicKubeletConfig feature gate is enabled)";
+                let why = "node updates may not change providerID except from \"\" to valid";
                 causes.push(Cause::forbidden("spec.providerID", why));
+            }
+            let taints = object.pointer("/spec/taints").and_then(Value::as_array);
+            for (i, taint) in taints.into_iter().flatten().enumerate() {
+                causes.extend(taint_cause(i, taint));
             }
         }
         _ => {}
     }
     causes
+}
+
+fn taint_cause(i: usize, taint: &Value) -> Option<Cause> {
+    let field = |name: &str| taint.get(name).and_then(Value::as_str).unwrap_or_default();
+    let path = format!("metadata.taints[{i}].effect");
+    match field("effect") {
+        "NoSchedule" | "PreferNoSchedule" | "NoExecute" if !field("key").is_empty() => None,
+        "" => Some(Cause::required(path, "")),
+        "NoSchedule" | "PreferNoSchedule" | "NoExecute" => {
+            Some(Cause::invalid(format!("metadata.taints[{i}].key"), &json!(""), "name part must be non-empty"))
+        }
+        other => Some(Cause {
+            reason: "FieldValueNotSupported",
+            field: path,
+            message: format!(
+                "Unsupported value: {other:?}: supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\""
+            ),
+        }),
+    }
 }

@@ -28,7 +28,7 @@ fn at<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Names, conversion and the finalizer that cleans up.
+/// Names and conversion.
 pub fn default(res: &Resource, object: &mut Value) {
     if !is_crd(res) {
         return;
@@ -41,7 +41,11 @@ pub fn default(res: &Resource, object: &mut Value) {
     if let Some(spec) = object.pointer_mut("/spec").and_then(Value::as_object_mut) {
         spec.entry("conversion").or_insert_with(|| json!({ "strategy": "None" }));
     }
-    if !metadata::is_terminating(object) && !metadata::finalizers(object).contains(&FINALIZER) {
+}
+
+/// What a DELETE adds to a CRD: the finalizer that waits for its objects.
+pub fn before_delete(res: &Resource, object: &mut Value) {
+    if is_crd(res) && !metadata::is_terminating(object) && !metadata::finalizers(object).contains(&FINALIZER) {
         let mut finalizers: Vec<String> = metadata::finalizers(object).into_iter().map(str::to_owned).collect();
         finalizers.push(FINALIZER.into());
         metadata::set(object, "finalizers", json!(finalizers));

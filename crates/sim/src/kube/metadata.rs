@@ -24,14 +24,13 @@ const KNOWN: [&str; 15] = [
 ];
 
 /// Set by the server alone: an update keeps what is stored.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 7] = [
     "uid",
     "creationTimestamp",
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
     "generation",
     "managedFields",
-    "generateName",
     "selfLink",
 ];
 

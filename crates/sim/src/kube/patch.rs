@@ -3,13 +3,20 @@
 use serde_json::{Map, Value};
 
 use super::{
+    resource::Resource,
     schema::{ListType, Schema},
     status::StatusError,
 };
 
-/// The patch types by media type.
-pub const MEDIA_TYPES: &str = "application/json-patch+json, application/merge-patch+json, \
-                               application/strategic-merge-patch+json, application/apply-patch+yaml";
+/// The patch types that a resource takes, by media type.
+pub fn media_types(res: &Resource) -> &'static str {
+    if res.custom {
+        "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+    } else {
+        "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, \
+         application/apply-patch+yaml"
+    }
+}
 
 /// A parsed patch body.
 #[derive(Clone, Debug)]
@@ -28,12 +35,10 @@ impl Patch {
         let mut object = live.clone();
         match self {
             Patch::Merge(patch) => json_patch::merge(&mut object, patch),
-            Patch::Json(patch) => json_patch::patch(&mut object, patch).map_err(|e| {
-                StatusError::new(
-                    422,
-                    "Invalid",
-                    format!("the server rejected our request due to an error in our request: {e}"),
-                )
+            Patch::Json(patch) => json_patch::patch(&mut object, patch).map_err(|_| {
+                let message = "the server rejected our request due to an error in our request";
+                let details = Some(Value::Object(Map::new()));
+                StatusError { details, ..StatusError::new(422, "Invalid", message) }
             })?,
             Patch::Strategic(patch) => strategic(&mut object, patch, schema),
         }
@@ -91,8 +96,8 @@ fn strategic_list(live: &mut Value, patch: &[Value], schema: &Schema) {
     if replaces {
         items.clear();
     }
-    match merge_keys(schema) {
-        Some(keys) => {
+    match &schema.list_type {
+        ListType::Map(keys) => {
             for entry in patch {
                 let directive = entry.get("$patch").and_then(Value::as_str);
                 let place = items.iter().position(|item| keys.iter().all(|k| item.get(k) == entry.get(k)));
@@ -110,23 +115,17 @@ fn strategic_list(live: &mut Value, patch: &[Value], schema: &Schema) {
                 }
             }
         }
-        None if schema.list_type == ListType::Set => {
+        ListType::Set => {
             for entry in patch {
                 if !items.contains(entry) {
                     items.push(entry.clone());
                 }
             }
         }
-        None => *items = patch.to_vec(),
-    }
-}
-
-/// `x-kubernetes-patch-merge-key` where it differs from the list's keys: taints are atomic to apply, but merge by key here.
-fn merge_keys(schema: &Schema) -> Option<Vec<String>> {
-    match &schema.list_type {
-        ListType::Map(keys) => Some(keys.clone()),
-        ListType::Set => None,
-        ListType::Atomic => schema.patch_merge_key.clone().map(|key| vec![key]),
+        // A list that does not merge is replaced, and knows no directives: a node's taints, for one.
+        ListType::Atomic => {
+            *items = patch.iter().map(|p| p.as_object().map_or_else(|| p.clone(), without_directives)).collect();
+        }
     }
 }
 

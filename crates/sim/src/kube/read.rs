@@ -10,7 +10,7 @@ use super::{
     resource::{Conversion, Resource},
     selectors::Selector,
     state::State,
-    status::StatusError,
+    status::{Cause, StatusError},
     storage::{Key, TooOld},
     table,
 };
@@ -88,20 +88,22 @@ fn version_to_read(info: &RequestInfo, current: u64) -> Result<u64, StatusError>
     let wanted = info.number("resourceVersion")?;
     let rule = info.param("resourceVersionMatch");
     if !rule.is_empty() && info.param("resourceVersion").is_empty() && !info.flag("sendInitialEvents") {
-        return Err(StatusError::new(
-            422,
-            "Invalid",
-            "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is \
-             forbidden unless resourceVersion is provided",
+        return Err(StatusError::invalid_options(
+            "ListOptions",
+            Cause::forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            ),
         ));
     }
     match wanted {
         Some(wanted) if wanted > current => Err(too_large(wanted, current)),
-        Some(0) if rule == "Exact" => Err(StatusError::new(
-            422,
-            "Invalid",
-            "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch \
-             \"exact\" is forbidden for resourceVersion \"0\"",
+        Some(0) if rule == "Exact" => Err(StatusError::invalid_options(
+            "ListOptions",
+            Cause::forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+            ),
         )),
         // A limit with a version and no rule means exactly that version.
         Some(wanted) if rule == "Exact" || (rule.is_empty() && wanted > 0 && info.number("limit")?.is_some()) => {
@@ -112,7 +114,7 @@ fn version_to_read(info: &RequestInfo, current: u64) -> Result<u64, StatusError>
 }
 
 fn too_large(wanted: u64, current: u64) -> StatusError {
-    let message = format!("Too large resource version: {wanted}, current: {current}");
+    let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
     let mut error = StatusError::new(504, "Timeout", message);
     error.details = Some(json!({
         "causes": [{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }],
@@ -125,8 +127,11 @@ fn too_large(wanted: u64, current: u64) -> StatusError {
 pub fn render(res: &Resource, page: &Page, form: Form, now: jiff::Timestamp) -> Vec<u8> {
     let mut meta = json!({ "resourceVersion": page.version.to_string() });
     if let Some(map) = meta.as_object_mut() {
-        if let Some(next) = &page.next {
-            map.insert("continue".into(), json!(next));
+        match &page.next {
+            Some(next) => drop(map.insert("continue".into(), json!(next))),
+            // Lists of custom resources always have it.
+            None if res.custom && form == Form::Full => drop(map.insert("continue".into(), json!(""))),
+            None => {}
         }
         if let Some(remaining) = page.remaining {
             map.insert("remainingItemCount".into(), json!(remaining));

@@ -118,8 +118,13 @@ impl RequestInfo {
         match self.param(name) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
-                let message = format!("{name}: Invalid value: {text:?}: strconv.ParseUint: invalid syntax");
-                StatusError::bad_request(message)
+                StatusError::bad_request(match name {
+                    "resourceVersion" => format!(
+                        "invalid resource version: resourceVersion: Invalid value: {text:?}: strconv.ParseUint: \
+                         parsing {text:?}: invalid syntax"
+                    ),
+                    _ => format!("strconv.ParseInt: parsing {text:?}: invalid syntax"),
+                })
             }),
         }
     }

@@ -120,6 +120,14 @@ impl Resource {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
+    /// The `apiVersion` that objects are stored with.
+    pub fn stored_version(&self) -> String {
+        match self.conversion {
+            Conversion::Same => self.api_version(),
+            Conversion::Events => "v1".to_owned(),
+        }
+    }
+
     /// `nodeenis.networking.k8s.aws`, or `nodes`: how errors name it.
     pub fn qualified(&self) -> String {
         GroupResource::new(&self.group, &self.plural).to_string()

@@ -20,7 +20,7 @@ use super::{
     request::RequestInfo,
     resource::{Conversion, Resource, ResourceRef},
     state::State,
-    status::StatusError,
+    status::{Cause, StatusError},
     watch,
     write::{self, Deleted, Edit, FieldValidation, Preconditions, WriteOptions, Written},
 };
@@ -74,6 +74,7 @@ fn resource(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Answer {
     let status = match info.subresource.as_str() {
         "" => false,
         "status" if res.status => true,
+        _ if res.custom => return Err(StatusError::not_found(&res, &info.name)),
         _ => return Err(StatusError::no_such_path()),
     };
     // `namespaces` is its own resource, not a scope.
@@ -100,6 +101,7 @@ fn resource(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Answer {
             let written = write::create(&mut state, &res, &info.namespace, body, &options)?;
             Ok(written_answer(&state, &res, info, &written))
         }
+        "update" if info.name.is_empty() => Err(StatusError::bad_request("name must be provided")),
         "update" => {
             let options = write_options(info, status)?;
             let edit = Edit::Replace(parse_body(info, body, &res)?);
@@ -198,17 +200,15 @@ fn write_options(info: &RequestInfo, status: bool) -> Result<WriteOptions, Statu
     let agent = info.user_agent.split('/').next().filter(|a| !a.is_empty()).unwrap_or("unknown");
     let apply = info.verb == "patch" && info.media_type() == "application/apply-patch+yaml";
     if apply && named.is_empty() {
-        return Err(StatusError::new(
-            422,
-            "Invalid",
-            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+        return Err(StatusError::invalid_options(
+            "PatchOptions",
+            Cause::required("fieldManager", "is required for apply patch"),
         ));
     }
     if !apply && info.flag("force") && info.verb == "patch" {
-        return Err(StatusError::new(
-            422,
-            "Invalid",
-            "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch",
+        return Err(StatusError::invalid_options(
+            "PatchOptions",
+            Cause::forbidden("force", "may not be specified for non-apply patch"),
         ));
     }
     Ok(WriteOptions {
@@ -229,7 +229,7 @@ fn parse(info: &RequestInfo, body: &Bytes) -> Result<Value, StatusError> {
     match info.media_type() {
         "application/json" | "" | "*/*" => serde_json::from_slice(body).map_err(|e| bad(e.to_string())),
         "application/yaml" => serde_yaml::from_slice(body).map_err(|e| bad(e.to_string())),
-        other => Err(StatusError::unsupported_media_type(other, "application/json, application/yaml")),
+        _ => Err(StatusError::unsupported_media_type("application/json, application/yaml")),
     }
 }
 
@@ -273,6 +273,6 @@ fn parse_patch(info: &RequestInfo, body: &Bytes, res: &Resource) -> Result<Edit,
             }
             Ok(Edit::Apply(stored_form(res, config)))
         }
-        other => Err(StatusError::unsupported_media_type(other, patch::MEDIA_TYPES)),
+        _ => Err(StatusError::unsupported_media_type(patch::media_types(res))),
     }
 }

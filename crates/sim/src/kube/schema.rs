@@ -66,8 +66,6 @@ pub struct Schema {
     pub int_or_string: bool,
     /// `x-kubernetes-list-type` with its keys.
     pub list_type: ListType,
-    /// `x-kubernetes-patch-merge-key`: how a strategic merge patch merges the list.
-    pub patch_merge_key: Option<String>,
     /// `x-kubernetes-map-type: atomic`.
     pub atomic_map: bool,
     /// `allOf`.
@@ -129,7 +127,6 @@ impl Schema {
                 "map" => ListType::Map(strings(map.get("x-kubernetes-list-map-keys"))),
                 _ => ListType::Atomic,
             },
-            patch_merge_key: map.get("x-kubernetes-patch-merge-key").and_then(Value::as_str).map(str::to_owned),
             atomic_map: text(map, "x-kubernetes-map-type") == "atomic",
             all_of: several(map.get("allOf"))?,
             any_of: several(map.get("anyOf"))?,

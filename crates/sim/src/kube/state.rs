@@ -130,10 +130,10 @@ pub fn timestamp(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Kind and version first in mind: fills in what a stored object may lack.
+/// With the `apiVersion` and `kind` that it is stored with.
 pub fn with_type(mut object: Value, res: &Resource) -> Value {
     if let Some(map) = object.as_object_mut() {
-        map.insert("apiVersion".into(), json!(res.api_version()));
+        map.insert("apiVersion".into(), json!(res.stored_version()));
         map.insert("kind".into(), json!(res.kind));
     }
     object

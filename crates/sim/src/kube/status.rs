@@ -39,8 +39,11 @@ impl StatusError {
     pub fn to_value(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
         });
+        if let (Some(map), false) = (status.as_object_mut(), self.reason.is_empty()) {
+            map.insert("reason".into(), json!(self.reason));
+        }
         if let (Some(map), Some(details)) = (status.as_object_mut(), &self.details) {
             map.insert("details".into(), details.clone());
         }
@@ -58,11 +61,9 @@ impl StatusError {
         Self::about(404, "NotFound", res, name, format!("{} {name:?} not found", res.qualified()))
     }
 
-    /// 404 for a path that serves nothing.
+    /// 404 for a path that serves nothing: the one answer that is text and no `Status`.
     pub fn no_such_path() -> Self {
-        let mut error = Self::new(404, "NotFound", "the server could not find the requested resource");
-        error.details = Some(json!({}));
-        error
+        Self::new(404, "", "404 page not found")
     }
 
     /// 409 for a name already in use.
@@ -74,6 +75,17 @@ impl StatusError {
     pub fn conflict(res: &Resource, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", res.qualified());
         Self::about(409, "Conflict", res, name, message)
+    }
+
+    /// 409 that names the kind, as the preconditions of a delete do.
+    pub fn conflict_of_kind(res: &Resource, name: &str, why: &str) -> Self {
+        let mut error = Self::conflict(res, name, why);
+        let qualified = if res.group.is_empty() { res.kind.clone() } else { format!("{}.{}", res.kind, res.group) };
+        error.message = format!("Operation cannot be fulfilled on {qualified} {name:?}: {why}");
+        if let Some(details) = error.details.as_mut().and_then(Value::as_object_mut) {
+            details.insert("kind".into(), json!(res.kind));
+        }
+        error
     }
 
     /// 409 for a `resourceVersion` that is not the stored one.
@@ -101,10 +113,9 @@ impl StatusError {
     }
 
     /// 415.
-    pub fn unsupported_media_type(given: &str, supported: &str) -> Self {
-        let message = format!(
-            "the body of the request was in an unknown format - accepted media types include: {supported} (given: {given:?})"
-        );
+    pub fn unsupported_media_type(supported: &str) -> Self {
+        let message =
+            format!("the body of the request was in an unknown format - accepted media types include: {supported}");
         Self::new(415, "UnsupportedMediaType", message)
     }
 
@@ -118,9 +129,10 @@ impl StatusError {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
         let causes: Vec<Value> =
             causes.iter().map(|c| json!({ "reason": c.reason, "message": c.message, "field": c.field })).collect();
-        let mut details = json!({ "name": name, "kind": kind, "causes": causes });
-        if let (Some(map), false) = (details.as_object_mut(), group.is_empty()) {
-            map.insert("group".into(), json!(group));
+        let mut details = json!({ "causes": causes });
+        if let Some(map) = details.as_object_mut() {
+            let named = [("name", name), ("kind", kind), ("group", group)];
+            named.iter().filter(|(_, v)| !v.is_empty()).for_each(|(k, v)| drop(map.insert((*k).into(), json!(v))));
         }
         Self {
             code: 422,
@@ -128,6 +140,11 @@ impl StatusError {
             message: format!("{qualified} {name:?} is invalid: {list}"),
             details: Some(details),
         }
+    }
+
+    /// 422 for a query that cannot be: `ListOptions`, `PatchOptions`.
+    pub fn invalid_options(kind: &str, cause: Cause) -> Self {
+        Self::invalid(kind, "meta.k8s.io", "", &[cause])
     }
 
     /// A failure that a fault injects: the status as the server would word it.

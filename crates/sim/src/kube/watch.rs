@@ -18,7 +18,7 @@ use super::{
     resource::ResourceRef,
     selectors::Selector,
     state::State,
-    status::StatusError,
+    status::{Cause, StatusError},
     storage::{Change, Pulse, TooOld},
     table,
 };
@@ -60,6 +60,7 @@ pub fn open(
     let broken = pulse.borrow().broken;
     let opened = Instant::now();
     let bookmark_interval = state.bookmark_interval;
+    let deadline = opened + timeout.unwrap_or(state.watch_timeout);
     let mut open = Watch {
         state: shared.clone(),
         namespace: info.namespace.clone(),
@@ -71,9 +72,9 @@ pub fn open(
         pulse,
         pending: VecDeque::new(),
         headings_sent: false,
-        next_bookmark: info.flag("allowWatchBookmarks").then(|| opened + bookmark_interval),
+        next_bookmark: info.flag("allowWatchBookmarks").then(|| bookmark_after(opened, bookmark_interval, deadline)),
         bookmark_interval,
-        deadline: opened + timeout.unwrap_or(state.watch_timeout),
+        deadline,
         ended: false,
         res,
     };
@@ -87,27 +88,31 @@ pub fn open(
     Ok(stream::unfold(open, |mut open| async move { open.next().await.map(|line| (line, open)) }))
 }
 
+/// Every interval, and once shortly before the watch ends.
+fn bookmark_after(now: Instant, interval: Duration, deadline: Instant) -> Instant {
+    let regular = now + interval;
+    let last = deadline.checked_sub(Duration::from_secs(2)).filter(|last| *last > now);
+    last.map_or(regular, |last| regular.min(last))
+}
+
 fn check_options(info: &RequestInfo, initial_events: bool) -> Result<(), StatusError> {
     let rule = info.param("resourceVersionMatch");
-    let invalid = |why: &str| {
-        let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {why}");
-        Err(StatusError::new(422, "Invalid", message))
-    };
+    let forbidden =
+        |field: &str, why: &str| Err(StatusError::invalid_options("ListOptions", Cause::forbidden(field, why)));
     if info.query.contains_key("sendInitialEvents") && rule != "NotOlderThan" {
-        return invalid(
-            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        return forbidden(
+            "resourceVersionMatch",
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
         );
     }
     if !info.query.contains_key("sendInitialEvents") && !rule.is_empty() {
-        return invalid(
-            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents \
-             is provided",
+        return forbidden(
+            "resourceVersionMatch",
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         );
     }
     if initial_events && !info.flag("allowWatchBookmarks") {
-        return invalid(
-            "allowWatchBookmarks: Forbidden: sendInitialEvents requires setting allowWatchBookmarks to true",
-        );
+        return forbidden("allowWatchBookmarks", "sendInitialEvents requires setting allowWatchBookmarks to true");
     }
     Ok(())
 }
@@ -139,7 +144,7 @@ impl Watch {
                 }
                 () = tokio::time::sleep_until(wake) => {
                     if let Some(at) = self.next_bookmark.filter(|at| *at <= Instant::now()) {
-                        self.next_bookmark = Some(at + self.bookmark_interval);
+                        self.next_bookmark = Some(bookmark_after(at, self.bookmark_interval, self.deadline));
                         let shared = self.state.clone();
                         self.catch_up();
                         let state = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -225,7 +230,7 @@ impl Watch {
     }
 
     fn bookmark(&mut self, state: &State, initial_events_end: bool) {
-        let mut meta = json!({ "resourceVersion": self.cursor.to_string(), "creationTimestamp": null });
+        let mut meta = json!({ "resourceVersion": self.cursor.to_string() });
         if let (true, Some(map)) = (initial_events_end, meta.as_object_mut()) {
             map.insert("annotations".into(), json!({ "k8s.io/initial-events-end": "true" }));
         }

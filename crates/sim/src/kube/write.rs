@@ -138,6 +138,11 @@ fn insert(
     {
         map.remove("status");
     }
+    if operation == Operation::Apply {
+        admit::declared_fields(res, &mut object)?;
+    }
+    // Who applies owns what it wrote, not what was defaulted.
+    let config = (operation == Operation::Apply).then(|| object.clone());
     let Admitted { object, warnings } = admit::admit(state, res, with_type(object, res), None, options)?;
     let key: Key = (namespace.to_owned(), name.clone());
     if state.storage.get(&res.storage, &key).is_some() {
@@ -157,7 +162,8 @@ fn insert(
         ),
         Operation::Apply => {
             let unwritten = admit::unwritten(res, false);
-            ownership::apply(&empty, &Managers::default(), &object, &res.schema, unwritten, &applier)
+            let config = config.as_ref().unwrap_or(&object);
+            ownership::apply(&empty, &Managers::default(), config, &res.schema, unwritten, &applier)
                 .map(|applied| applied.managers)
                 .unwrap_or_default()
         }
@@ -201,14 +207,16 @@ pub fn update(
     let api_version = res.api_version();
     let unwritten = admit::unwritten(res, options.status);
     let mut applied = None;
+    let mut put = false;
     let new = match edit {
         Edit::Replace(object) => {
             admit::check_type(res, &object)?;
             admit::same_name(&object, name)?;
             if metadata::text(&object, "resourceVersion").is_empty() && !res.unconditional_update {
                 let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
-                return Err(StatusError::invalid(&res.kind, &res.group, name, &[cause]));
+                return Err(StatusError::invalid(&res.plural, &res.group, name, &[cause]));
             }
+            put = true;
             object
         }
         Edit::Patch(patch) => {
@@ -220,31 +228,28 @@ pub fn update(
         Edit::Apply(mut config) => {
             admit::check_type(res, &config)?;
             admit::same_name(&config, name)?;
-            admit::check_versions(res, &config, &old, name)?;
+            admit::check_versions(res, &config, &old, name, false)?;
             metadata::set(&mut config, "resourceVersion", Value::Null);
             metadata::set(&mut config, "uid", Value::Null);
-            let warnings = admit::known_fields(res, &mut config, options)?;
+            admit::declared_fields(res, &mut config)?;
             let applier = applier(&api_version, &now, options, Operation::Apply);
             let outcome = ownership::apply(&old, &live.managers, &config, &res.schema, unwritten, &applier)
                 .map_err(|conflicts| admit::apply_conflict(&conflicts))?;
-            applied = Some((outcome.managers, warnings));
+            applied = Some(outcome.managers);
             outcome.object
         }
     };
     let mut new = with_type(new, res);
-    admit::check_versions(res, &new, &old, name)?;
+    admit::check_versions(res, &new, &old, name, put)?;
     admit::keep_unwritten(res, &mut new, &old, options.status);
     metadata::keep_system_fields(&mut new, &old);
     metadata::set(&mut new, "resourceVersion", json!(metadata::text(&old, "resourceVersion")));
     metadata::set(&mut new, "name", json!(name));
     metadata::set(&mut new, "namespace", if namespace.is_empty() { Value::Null } else { json!(namespace) });
-    let Admitted { object: mut new, mut warnings } = admit::admit(state, res, new, Some(&old), options)?;
+    let Admitted { object: mut new, warnings } = admit::admit(state, res, new, Some(&old), options)?;
 
     let managers = match applied {
-        Some((managers, more)) => {
-            warnings.extend(more);
-            managers
-        }
+        Some(managers) => managers,
         None => {
             let applier = applier(&api_version, &now, options, Operation::Update);
             ownership::record_update(&old, &new, &live.managers, &res.schema, unwritten, &applier)
@@ -292,17 +297,18 @@ pub fn delete(
         return Err(StatusError::not_found(res, name));
     };
     admit::check_preconditions(res, &live.object, name, preconditions)?;
-    if metadata::finalizers(&live.object).is_empty() {
-        let last = remove(state, res, &key, Value::clone(&live.object), dry_run);
+    let mut object = Value::clone(&live.object);
+    crd::before_delete(res, &mut object);
+    if metadata::finalizers(&object).is_empty() {
+        let last = remove(state, res, &key, object, dry_run);
         if !dry_run {
             crd::after_delete(state, res, name);
         }
         return Ok(Deleted::Gone(last));
     }
-    if metadata::is_terminating(&live.object) {
+    if metadata::is_terminating(&object) {
         return Ok(Deleted::Terminating(live.object));
     }
-    let mut object = Value::clone(&live.object);
     let now = state.now();
     metadata::set(&mut object, "deletionTimestamp", json!(now));
     metadata::set(&mut object, "deletionGracePeriodSeconds", json!(0));

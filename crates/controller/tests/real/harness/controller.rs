@@ -74,6 +74,11 @@ impl ControllerProcess {
         get(self.metrics, "/metrics").map(|(_, body)| body)
     }
 
+    /// The last lines of its log, under a heading.
+    pub fn tail(&self) -> String {
+        self.process.tail()
+    }
+
     /// All it has logged so far.
     pub fn log(&self) -> String {
         self.process.log()

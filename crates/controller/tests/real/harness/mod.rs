@@ -11,13 +11,16 @@
 
 use std::fmt;
 
+pub mod account;
 mod binaries;
 mod control_plane;
 mod controller;
 mod process;
+mod stage;
 
 pub use control_plane::{ControlPlane, Output, chart};
 pub use controller::ControllerProcess;
+pub use stage::{SOON, Stage};
 
 /// Why a test failed. A test's error is shown by Debug, which would print a log as one line full of `\n`.
 pub struct Failure(String);

@@ -10,11 +10,10 @@ use super::{
 use crate::kube::schema::{ListType, Schema};
 
 /// Fields that belong to the server: nobody owns them.
-const SERVERS: [&[&str]; 12] = [
+const SERVERS: [&[&str]; 11] = [
     &["apiVersion"],
     &["kind"],
     &["metadata", "name"],
-    &["metadata", "generateName"],
     &["metadata", "namespace"],
     &["metadata", "creationTimestamp"],
     &["metadata", "deletionTimestamp"],

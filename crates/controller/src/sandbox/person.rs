@@ -1,0 +1,80 @@
+//! What a person does on the API server, by kube's client: apply, label, delete, look.
+
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use multi_eni_api::{ENIAttachment, NodeENI};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A person with a kubeconfig.
+#[derive(Clone)]
+pub struct Person {
+    nodes: Api<Node>,
+    nodeenis: Api<NodeENI>,
+    attachments: Api<ENIAttachment>,
+}
+
+impl Person {
+    /// Acts through this client.
+    pub fn new(client: Client) -> Self {
+        Self { nodes: Api::all(client.clone()), nodeenis: Api::all(client.clone()), attachments: Api::all(client) }
+    }
+
+    /// Registers a Node, as the kubelet and the cloud provider do.
+    pub async fn register(&self, name: &str, instance: &str, zone: &str) -> Result<(), String> {
+        let node: Node = serde_json::from_value(json!({
+            "metadata": { "name": name, "labels": { "topology.kubernetes.io/zone": zone, "kubernetes.io/hostname": name } },
+            "spec": { "providerID": format!("aws:///{zone}/{instance}") },
+        }))
+        .map_err(|error| error.to_string())?;
+        self.nodes.create(&PostParams::default(), &node).await.map_err(said)?;
+        let ready = json!({ "status": { "conditions": [
+            { "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status" },
+        ] } });
+        self.nodes.patch_status(name, &PatchParams::default(), &Patch::Merge(ready)).await.map(drop).map_err(said)
+    }
+
+    /// `kubectl apply` of a NodeENI; the API server's own words if it is refused.
+    pub async fn apply(&self, object: &Value) -> Result<(), String> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let params = PatchParams {
+            field_validation: Some(kube::api::ValidationDirective::Strict),
+            ..PatchParams::apply("sandbox")
+        };
+        self.nodeenis.patch(name, &params, &Patch::Apply(object)).await.map(drop).map_err(said)
+    }
+
+    /// Sets (Some) or takes away (None) labels.
+    pub async fn label(&self, node: &str, labels: &BTreeMap<String, Option<String>>) -> Result<(), String> {
+        let patch = json!({ "metadata": { "labels": labels } });
+        self.nodes.patch(node, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop).map_err(said)
+    }
+
+    /// Deletes a NodeENI.
+    pub async fn delete(&self, name: &str) -> Result<(), String> {
+        match self.nodeenis.delete(name, &DeleteParams::default()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(said(error)),
+        }
+    }
+
+    /// All NodeENIs, by name.
+    pub async fn nodeenis(&self) -> Result<BTreeMap<String, NodeENI>, String> {
+        let list = self.nodeenis.list(&ListParams::default()).await.map_err(said)?;
+        Ok(list.into_iter().map(|object| (object.name_any(), object)).collect())
+    }
+
+    /// All ENIAttachments.
+    pub async fn attachments(&self) -> Result<Vec<ENIAttachment>, String> {
+        Ok(self.attachments.list(&ListParams::default()).await.map_err(said)?.items)
+    }
+}
+
+fn said(error: kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}

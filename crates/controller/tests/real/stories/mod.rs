@@ -1,0 +1,23 @@
+//! The stories: what a user does, and what must come of it.
+
+mod by_label;
+mod crash;
+mod crd;
+mod failover;
+mod nodes;
+mod page;
+mod refused;
+mod trouble;
+
+use std::fmt::Write as _;
+
+/// A NodeENI as YAML: selector `ng: multi-eni`, with these lines of spec.
+fn nodeeni(name: &str, spec: &[&str]) -> String {
+    let mut text = format!(
+        "apiVersion: networking.k8s.aws/v1alpha1\nkind: NodeENI\nmetadata:\n  name: {name}\nspec:\n  nodeSelector: {{ng: multi-eni}}\n"
+    );
+    for line in spec {
+        let _ = writeln!(text, "  {line}");
+    }
+    text
+}

@@ -1,0 +1,93 @@
+//! What can never work is refused by `kubectl apply`, with a sentence that a person understands.
+
+use crate::harness::{Failure, Stage};
+
+/// What is wrong, the spec, and words of the refusal.
+const TABLE: &[(&str, &str, &str)] = &[
+    ("index 0", "subnetID: subnet-12345678, deviceIndex: 0, nodeSelector: {a: b}", "index 0 is the node's primary"),
+    (
+        "index -1",
+        "subnetID: subnet-12345678, deviceIndex: -1, nodeSelector: {a: b}",
+        "deviceIndex must be from 1 to 63",
+    ),
+    (
+        "index 64",
+        "subnetID: subnet-12345678, deviceIndex: 64, nodeSelector: {a: b}",
+        "deviceIndex must be from 1 to 63",
+    ),
+    ("index a word", "subnetID: subnet-12345678, deviceIndex: one, nodeSelector: {a: b}", "must be of type integer"),
+    ("subnet a", "subnetID: a, nodeSelector: {a: b}", "subnetID must be a subnet ID such as"),
+    ("subnet nonsense", "subnetID: nonsense, nodeSelector: {a: b}", "subnetID must be a subnet ID such as"),
+    ("subnet empty", "subnetID: '', nodeSelector: {a: b}", "subnetID must be a subnet ID such as"),
+    ("a bad subnet of a list", "subnetIDs: [subnet-12345678, x], nodeSelector: {a: b}", "every entry of subnetIDs"),
+    ("no subnet", "nodeSelector: {a: b}", "a NodeENI needs a subnet"),
+    ("an empty subnet list", "subnetIDs: [], nodeSelector: {a: b}", "a NodeENI needs a subnet"),
+    ("subnetName empty", "subnetName: '', nodeSelector: {a: b}", "subnetName must not be empty"),
+    ("no selector", "subnetID: subnet-12345678", "nodeSelector: Required value"),
+    ("an empty selector", "subnetID: subnet-12345678, nodeSelector: {}", "nodeSelector must name at least one label"),
+    (
+        "a bad group",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupIDs: [web]",
+        "every entry of securityGroupIDs",
+    ),
+    ("MTU 575", "subnetID: subnet-12345678, nodeSelector: {a: b}, mtu: 575", "mtu must be from 576 to 9001"),
+    ("MTU 9002", "subnetID: subnet-12345678, nodeSelector: {a: b}, mtu: 9002", "mtu must be from 576 to 9001"),
+    (
+        "EFA",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, interfaceType: efa",
+        "cannot be attached to a running instance",
+    ),
+    ("an aws: tag", "subnetID: subnet-12345678, nodeSelector: {a: b}, tags: {'aws:x': z}", "tags must not use keys"),
+    (
+        "a tag of ours",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, tags: {multi-eni.networking.k8s.aws/cluster: z}",
+        "tags must not use keys",
+    ),
+    (
+        "prefixes and addresses",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, ipv4PrefixCount: 1, privateIPCount: 2",
+        "exclude each other",
+    ),
+    (
+        "maxUnavailable 0",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: 0}",
+        "rollout.maxUnavailable must be at least 1",
+    ),
+    (
+        "card -1",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, networkCardIndex: -1",
+        "networkCardIndex must be from 0",
+    ),
+    (
+        "a bad PCI address",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkPCIAddress: x",
+        "must be a PCI address",
+    ),
+    ("an unknown field", "subnetID: subnet-12345678, nodeSelector: {a: b}, subnetId: x", "unknown field"),
+];
+
+fn manifest(spec: &str) -> String {
+    format!("apiVersion: networking.k8s.aws/v1alpha1\nkind: NodeENI\nmetadata: {{name: bad}}\nspec: {{{spec}}}\n")
+}
+
+#[test]
+fn each_with_its_sentence() -> Result<(), Failure> {
+    let stage = Stage::set()?;
+    let long = format!("subnetID: subnet-12345678, nodeSelector: {{a: b}}, description: {}", "x".repeat(256));
+    let rows = TABLE.iter().copied().chain([("a long description", long.as_str(), "at most 255 characters")]);
+    for (what, spec, words) in rows {
+        let refusal = stage.plane.apply(&manifest(spec))?.refusal().map_err(|e| format!("{what} was accepted: {e}"))?;
+        assert!(refusal.contains(words), "{what}: {refusal}");
+    }
+    stage.assert_eq("accepted", stage.names("nodeenis")?.len(), 0);
+    // The bounds themselves are good.
+    for (name, spec) in [
+        ("low", "subnetID: subnet-12345678, nodeSelector: {a: b}, deviceIndex: 1, mtu: 576"),
+        ("high", "subnetID: subnet-0123456789abcdef0, nodeSelector: {a: b}, deviceIndex: 63, mtu: 9001"),
+        ("named", "subnetName: private, nodeSelector: {a: b}, securityGroupNames: [web], tags: {team: net}"),
+    ] {
+        stage.apply(&manifest(spec).replace("bad", name))?;
+    }
+    stage.passed();
+    Ok(())
+}
