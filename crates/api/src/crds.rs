@@ -25,6 +25,12 @@ pub fn yaml() -> Result<String, serde_yaml::Error> {
 #[cfg(test)]
 mod tests {
     #[test]
+    fn the_chart_ships_these() {
+        let shipped = include_str!("../../../charts/multi-eni/crds/networking.k8s.aws.yaml");
+        assert!(shipped == super::yaml().unwrap(), "the chart's CRDs are not those of the code: tools/update-crds");
+    }
+
+    #[test]
     fn both_crds_are_structural_enough_to_print() {
         let yaml = super::yaml().unwrap();
         assert!(

@@ -63,6 +63,8 @@ pub struct Reconciler {
     /// The last answer of `assign`, by Node.
     assignments: BTreeMap<String, Assignment>,
     permits: Permits,
+    /// NodeENIs (by UID) for which a Node's writes on their way make ENIAttachments.
+    creating: BTreeMap<Key, BTreeSet<String>>,
     /// When the status of a NodeENI (by UID) was written last.
     status_written: BTreeMap<String, Timestamp>,
     suspects: BTreeMap<EniId, Timestamp>,
@@ -83,6 +85,7 @@ impl Reconciler {
             memories: BTreeMap::new(),
             assignments: BTreeMap::new(),
             permits: Permits::new(),
+            creating: BTreeMap::new(),
             status_written: BTreeMap::new(),
             suspects: BTreeMap::new(),
             warned: BTreeSet::new(),
@@ -238,6 +241,7 @@ impl Reconciler {
             }
             Changed::Swept => {
                 self.queue.now(Key::Orphans);
+                self.forget_the_gone();
                 // What was blind until the first sweep sees now; absence is told by no other change.
                 let unseen = self
                     .world
@@ -247,6 +251,14 @@ impl Reconciler {
                 keys.into_iter().for_each(|key| self.queue.now(key));
             }
         }
+    }
+
+    /// What is remembered of objects that are gone.
+    fn forget_the_gone(&mut self) {
+        let world = &self.world;
+        self.memories.retain(|uid, _| world.attachment_by_uid(uid).is_some());
+        self.permits.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());
+        self.status_written.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());
     }
 
     /// How long nothing can happen by itself.

@@ -83,6 +83,10 @@ impl Reconciler {
         for removal in &delete {
             tracing::info!(attachment = %removal.name, why = ?removal.why, "gives an ENI up");
         }
+        if !create.is_empty() {
+            let uids = create.iter().map(|new| new.spec.node_eni_uid.clone()).collect();
+            self.creating.insert(key.clone(), uids);
+        }
         self.call(key, async move {
             let creates = join_all(create.into_iter().map(|new| writer.create(new)));
             let deletes = join_all(delete.into_iter().map(|removal| writer.delete(removal)));

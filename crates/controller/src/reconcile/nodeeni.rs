@@ -24,10 +24,7 @@ impl Reconciler {
         if !entry.intent.deleting && !entry.intent.guarded {
             let entry = entry.clone();
             work.push(async move { Outcome::Wrote(writer.guard(entry, true).await) }.boxed());
-        } else if entry.intent.deleting
-            && entry.intent.guarded
-            && self.world.attachments_of(&entry.intent.uid).next().is_none()
-        {
+        } else if entry.intent.deleting && entry.intent.guarded && self.holds_nothing(&entry.intent.uid) {
             // EC2 is clean: every ENIAttachment was let go only after EC2 had confirmed.
             let entry = entry.clone();
             work.push(async move { Outcome::Wrote(writer.guard(entry, false).await) }.boxed());
@@ -37,6 +34,11 @@ impl Reconciler {
         if !work.is_empty() {
             self.call(key, join_all(work));
         }
+    }
+
+    /// No ENIAttachment of it is there, and none is on its way to the API server.
+    fn holds_nothing(&self, uid: &str) -> bool {
+        self.world.attachments_of(uid).next().is_none() && !self.creating.values().any(|uids| uids.contains(uid))
     }
 
     /// Where replacement may go on; nodes whose permit changed are looked at.

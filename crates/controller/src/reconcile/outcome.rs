@@ -56,6 +56,11 @@ impl Reconciler {
                 Outcome::Nothing => {}
             }
         }
+        for uid in self.creating.remove(&finished.key).into_iter().flatten() {
+            if let Some(entry) = self.world.nodeeni_by_uid(&uid) {
+                self.queue.now(Key::NodeEni(entry.intent.name.clone()));
+            }
+        }
         self.queue.done(&finished.key);
         if let Some(pause) = pause {
             // The watch brings what we did not know; until then the same write would fail the same way.

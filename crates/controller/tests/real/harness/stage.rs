@@ -205,6 +205,13 @@ impl Stage {
         Ok(writes)
     }
 
+    /// How many requests have written to a resource so far, by the API server's own count.
+    pub fn writes_to(&self, resource: &str) -> Result<u64, Failure> {
+        let wanted = format!("resource=\"{resource}\"");
+        let lines = self.writes()?.into_iter().filter(|line| line.contains(&wanted));
+        Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+    }
+
     /// A failure with all that helps to understand it.
     pub fn failed(&self, what: &str) -> Failure {
         let mut report = format!("{what}\n{}", self.account.tail());

@@ -38,6 +38,7 @@ fn each_node_gets_an_eni_of_the_subnet_that_its_label_names() -> Result<(), Fail
     stage.idle()?;
     stage.kubectl(&["delete", "nodeeni", "--all", "--timeout=30s"])?;
     stage.clean(SOON)?;
+    stage.idle()?;
     stage.passed();
     Ok(())
 }

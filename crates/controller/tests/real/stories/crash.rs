@@ -63,6 +63,7 @@ fn finished(stage: Stage) -> Result<(), Failure> {
     stage.assert_eq("ENIs ever made", stage.account.created().len(), 1);
     stage.kubectl(&["delete", "nodeeni", "one", "--timeout=60s"])?;
     stage.clean(SOON)?;
+    stage.idle()?;
     stage.passed();
     Ok(())
 }
@@ -76,6 +77,7 @@ fn during_detach() -> Result<(), Failure> {
     stage.clean(SOON + LEASE)?;
     stage.assert_eq("ENIs ever made", stage.account.created().len(), 1);
     stage.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
+    stage.idle()?;
     stage.passed();
     Ok(())
 }

@@ -49,6 +49,7 @@ fn a_killed_leader_is_followed_and_a_leaving_one_hands_over() -> Result<(), Fail
     assert!(told.elapsed() < Duration::from_secs(15), "{:?}: a Lease's length, not a handover", told.elapsed());
     stage.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
     stage.clean(SOON)?;
+    stage.idle()?;
     stage.passed();
     Ok(())
 }

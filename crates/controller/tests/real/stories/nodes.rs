@@ -47,6 +47,7 @@ fn a_terminated_instance_costs_no_detach_and_its_surviving_eni_is_deleted() -> R
     let tally = stage.account.tally();
     stage.assert_eq("detaches", tally.get("DetachNetworkInterface"), None);
     stage.assert_eq("deletes", tally.get("DeleteNetworkInterface"), Some(&1));
+    stage.idle()?;
     stage.passed();
     Ok(())
 }

@@ -48,6 +48,7 @@ fn both_enis_come_with_the_label_and_go_with_it() -> Result<(), Failure> {
     as_asked(&stage, "nodeeni-subnet-a", 1, SUBNET_A, "10.0.1.0/24", "ENI for subnet A")?;
     as_asked(&stage, "nodeeni-subnet-b", 2, SUBNET_B, "10.0.2.0/24", "ENI for subnet B")?;
     stage.idle()?;
+    stage.assert_eq("writes to two ENIAttachments", stage.writes_to("eniattachments")?, 6);
     let three_each =
         [("CreateNetworkInterface", 2), ("AttachNetworkInterface", 2), ("ModifyNetworkInterfaceAttribute", 2)];
     stage.assert_eq("mutations for two ENIs", account.tally(), counts(three_each));

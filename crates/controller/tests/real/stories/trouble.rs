@@ -41,6 +41,7 @@ fn wrong_ones_beside_a_good_one() -> Result<(), Failure> {
     stage.assert_eq("Creates", stage.account.tally().get("CreateNetworkInterface"), Some(&1));
     stage.kubectl(&["delete", "nodeeni", "--all", "--timeout=30s"])?;
     stage.clean(SOON)?;
+    stage.idle()?;
     stage.passed();
     Ok(())
 }
@@ -61,6 +62,7 @@ fn a_missing_permission_is_named_and_not_tried_over_and_over() -> Result<(), Fai
     // Never created: nothing to wait for.
     stage.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
     stage.clean(SOON)?;
+    stage.idle()?;
     stage.passed();
     Ok(())
 }
