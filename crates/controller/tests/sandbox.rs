@@ -20,7 +20,7 @@ fn the_pages_story_ends_well() {
     let output = sandbox(&["--nodes", "2"]).output().unwrap();
     let text = text(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
-    assert!(text.contains("All 13 checks hold"), "{text}");
+    assert!(text.contains("All 15 checks hold"), "{text}");
     // Two ENIs on each of two nodes, then one on each: six creates and as many deletes.
     assert_eq!(text.matches("CreateNetworkInterface").count(), 6, "{text}");
     assert_eq!(text.matches("DeleteNetworkInterface").count(), 6, "{text}");

@@ -94,6 +94,7 @@ async fn arrive(
         ),
         ready.clone().map(drop),
     );
+    verdict.check("no slot is held twice, no ENI is unknown, every Ready is so", verdict::invariants_hold(stage).await);
     verdict.check("nothing foreign was touched", verdict::foreign_untouched(stage));
     ready.map(drop)
 }

@@ -1,6 +1,6 @@
 //! The way in: an attachment that is wanted.
 
-use super::retry::{not_before, past_lag};
+use super::retry::{not_before, observe_first, past_lag};
 use super::{Action, Change, Failure, Input, Report, is_ours, tags};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
@@ -171,7 +171,10 @@ fn attached(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, R
                 let report = Report::ready(eni, at, failure);
                 match not_before(input, call) {
                     Some(at) => (Action::Wait, report.until(at)),
-                    None => (Action::Modify { eni: eni.id.clone(), change }, report),
+                    None => {
+                        let modify = Action::Modify { eni: eni.id.clone(), change };
+                        (observe_first(input, call, eni).unwrap_or(modify), report)
+                    }
                 }
             }
         },

@@ -1,6 +1,6 @@
 //! The way out: an attachment that is being deleted. The finalizer stays until EC2 confirms that the ENI is gone.
 
-use super::retry::{not_before, past_lag};
+use super::retry::{not_before, observe_first, past_lag};
 use super::{Action, Input, Report, is_ours};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
@@ -51,7 +51,9 @@ fn delete(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
     let report = Report::deleting(eni, input.memory.failure.as_ref().filter(|f| f.call == Call::Delete));
     match not_before(input, Call::Delete) {
         Some(at) => (Action::Wait, report.until(at)),
-        None => (Action::Delete { eni: eni.id.clone() }, report),
+        None => {
+            (observe_first(input, Call::Delete, eni).unwrap_or_else(|| Action::Delete { eni: eni.id.clone() }), report)
+        }
     }
 }
 
@@ -80,7 +82,13 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
     let begun = if at.state == AttachmentState::Detaching { at.since } else { since };
     let force_at = begun.saturating_add(settings.force_detach).unwrap_or(Timestamp::MAX);
     let force = input.now >= force_at;
-    let call = |force| Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force };
+    let call = |force| {
+        observe_first(input, Call::Detach, eni).unwrap_or_else(|| Action::Detach {
+            eni: eni.id.clone(),
+            attachment: at.id.clone(),
+            force,
+        })
+    };
     let report = match failure {
         Some(failure) => Report::detach_failed(eni, failure),
         None => Report::detaching(eni, format!("EC2 is detaching {}", eni.id)),

@@ -1,7 +1,8 @@
 //! What a process remembers of its own calls for one attachment, and when it may try again.
 
-use super::Input;
+use super::{Action, Input};
 use crate::errors::{Call, CallError, Class, classify};
+use crate::facts::EniSeen;
 use crate::held::Held;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::names::short_digest;
@@ -113,6 +114,12 @@ pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
     };
     let at = failure.at.saturating_add(spread(wait, &input.held.uid, failure.count)).unwrap_or(Timestamp::MAX);
     (at > input.now).then_some(at)
+}
+
+/// A call without a token got no answer: what the ENI shows after that comes before any repetition.
+pub(super) fn observe_first(input: &Input<'_>, call: Call, eni: &EniSeen) -> Option<Action> {
+    let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call)?;
+    (failure.class == Class::Unknown && eni.as_of <= failure.at).then(|| Action::LookById(eni.id.clone()))
 }
 
 fn backoff(failure: &Failure, first: i64, most: i64) -> SignedDuration {

@@ -303,3 +303,18 @@ fn a_terminated_instance_gets_no_detach_but_looks_until_ec2_lets_go() {
     world.sight = seen(None);
     assert!(matches!(world.step().action, Action::Delete { .. }));
 }
+
+#[test]
+fn a_call_without_a_token_that_got_no_answer_is_looked_after_before_it_is_repeated() {
+    for (call, sight) in [(Call::Detach, seen(Some(AttachmentState::Attached))), (Call::Delete, seen(None))] {
+        let mut world = World::new(sight);
+        world.held.deleting = Some(at(25));
+        world.memory.failed(call, &CallError::Unknown("timeout".into()), at(30), at(40));
+        world.now = at(45);
+        assert_eq!(world.step().action, Action::LookById(eni(1).id), "{call:?}");
+        let Sight::Seen(seen) = &mut world.sight else { unreachable!() };
+        seen.as_of = at(46);
+        world.now = at(47);
+        assert!(matches!(world.step().action, Action::Detach { .. } | Action::Delete { .. }), "{call:?}");
+    }
+}
