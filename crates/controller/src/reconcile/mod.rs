@@ -137,7 +137,10 @@ impl Reconciler {
             self.started = true;
             self.look_at_everything();
         }
-        while let Some(key) = self.queue.next(self.now()) {
+        // One moment for the whole round: what a decision puts off, if only to this moment, waits for the next round, in which
+        // answers, changes and the Lease get their turn first.
+        let now = self.now();
+        while let Some(key) = self.queue.next(now) {
             match &key {
                 Key::Node(name) => self.node(&key, name),
                 Key::Attachment(name) => self.attachment(&key, name),

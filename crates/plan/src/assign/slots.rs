@@ -86,7 +86,7 @@ pub(super) fn node_there(
                 refuse(out, Refused::NodeDeleting);
                 continue;
             }
-            match free_on_ec2(input, node, slot, out) {
+            match free_on_ec2(input, node, intent, slot, out) {
                 Err(why) => refuse(out, why),
                 Ok(()) if !intent.guarded => refuse(out, Refused::Looking("its own finalizer, which is being written")),
                 Ok(()) => {
@@ -298,30 +298,42 @@ fn groups(
 }
 
 /// Whether the slot is free on EC2, by a look at the instance that is fresh enough.
-fn free_on_ec2(input: &Input<'_>, node: &NodeFacts, slot: Slot, out: &mut Assignment) -> Result<(), Refused> {
+fn free_on_ec2(
+    input: &Input<'_>,
+    node: &NodeFacts,
+    intent: &Intent,
+    slot: Slot,
+    out: &mut Assignment,
+) -> Result<(), Refused> {
     let Ok(instance) = &node.instance else { return Err(Refused::NoZone) };
     let Some(sight) = input.instance else {
         out.needs.insert(Need::LookAtInstance(instance.clone()));
         return Err(Refused::Looking("the node's interfaces"));
     };
+    let looking = Refused::Looking("the node's interfaces");
     let (valid, refusal) = match occupant(sight, slot) {
         None if age(sight, input) <= input.settings.instance_look_valid => return Ok(()),
-        None => (SignedDuration::ZERO, Refused::Looking("the node's interfaces")),
+        None => (None, looking),
         // Ours on its way out: soon gone.
         Some(eni) if eni.is_of(input.cluster) => (
-            SignedDuration::from_secs(3),
+            Some(SignedDuration::from_secs(3)),
             Refused::SlotHeld { slot, holder: eni.tags.get(TAG_NODEENI).cloned().unwrap_or_default(), leaving: true },
         ),
+        // Seen before anybody asked for this: who asks now may have freed it since.
+        Some(_) if sight.as_of < intent.created => (None, looking),
         // Somebody else's: nothing tells us when it goes, so it is looked at again, slowly.
         Some(eni) => (
-            input.settings.blocked_recheck,
+            Some(input.settings.blocked_recheck),
             Refused::SlotTaken { slot, eni: eni.id.clone(), description: eni.description.clone() },
         ),
     };
-    if age(sight, input) >= valid {
+    if valid.is_none_or(|valid| age(sight, input) >= valid) {
         out.needs.insert(Need::LookAtInstance(instance.clone()));
     }
-    out.recheck_at(input.now.saturating_add(valid).unwrap_or(Timestamp::MAX));
+    // A look that is needed now is answered by a change of the view: asking again before could only ask for it again.
+    if let Some(valid) = valid {
+        out.recheck_at(input.now.saturating_add(valid).unwrap_or(Timestamp::MAX));
+    }
     Err(refusal)
 }
 

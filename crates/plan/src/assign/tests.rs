@@ -300,6 +300,25 @@ fn a_slot_taken_on_ec2_by_somebody_else_is_a_reason_and_nothing_is_created() {
     let assignment = world.assign();
     assert!(assignment.create.is_empty());
     assert!(matches!(assignment.refused[0].why, Refused::SlotTaken { slot: (0, 1), .. }), "{assignment:?}");
+    // Whoever asks after that look may have freed the slot first.
+    world.intents[0].created = at(110);
+    world.now = at(111);
+    let assignment = world.assign();
+    assert!(matches!(assignment.refused[0].why, Refused::Looking(_)), "{assignment:?}");
+    assert_eq!((assignment.needs.len(), assignment.recheck), (1, None));
+}
+
+/// A recheck that is due at once would be asked for ever, before any look could be answered.
+#[test]
+fn an_old_look_is_repeated_and_its_answer_waited_for() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.now = at(100 + 61);
+    let assignment = world.assign();
+    assert!(assignment.create.is_empty());
+    assert!(matches!(assignment.refused[0].why, Refused::Looking(_)), "{assignment:?}");
+    assert_eq!((assignment.needs.len(), assignment.recheck), (1, None));
+    world.sight.as_mut().unwrap().as_of = world.now;
+    assert_eq!(world.assign().create.len(), 1);
 }
 
 #[test]
