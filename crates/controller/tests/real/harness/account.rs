@@ -1,11 +1,12 @@
 //! The simulated AWS account of a story: the page's own IDs, served over TCP.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use multi_eni_api::names::TAG_CLUSTER;
 use multi_eni_sim::clock::SimClock;
-use multi_eni_sim::ec2::{CallRecord, Ec2, Eni, Outcome, Settings};
+use multi_eni_sim::ec2::{CallRecord, Ec2, Eni, Fault, Outcome, Settings};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
@@ -117,6 +118,21 @@ impl Account {
             .filter(|call| call.action == "CreateNetworkInterface" && call.mutated())
             .filter_map(|c| c.eni_id)
             .collect()
+    }
+
+    /// The next call of this action meets this fault; the receiver is told when that call has arrived.
+    pub fn ambush(&self, action: &'static str, fault: Fault) -> Receiver<()> {
+        let (told, arrived) = channel();
+        let mut left = Some(fault);
+        self.ec2.set_fault_source(move |call| {
+            let fault = if call.action == action { left.take() } else { None };
+            if fault.is_some() {
+                // A story that waits no longer has failed already.
+                let _ = told.send(());
+            }
+            fault
+        });
+        arrived
     }
 
     /// The last calls, one a line, for a failure's report.

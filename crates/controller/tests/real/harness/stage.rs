@@ -47,7 +47,23 @@ impl Stage {
     /// One more replica, ready: its place in [`Self::replicas`]. Graces are short unless `env` says otherwise.
     pub fn start_replica(&mut self, env: &[(&str, &str)]) -> Result<usize, Failure> {
         self.started += 1;
+        let replica = self.start_pod(&format!("multi-eni-{}", self.started), env)?;
+        self.replicas.push(replica);
+        Ok(self.replicas.len() - 1)
+    }
+
+    /// SIGKILL to the only replica, and a new process in the same pod, ready, as the kubelet makes it.
+    pub fn crash(&mut self) -> Result<(), Failure> {
         let name = format!("multi-eni-{}", self.started);
+        for mut replica in self.replicas.drain(..) {
+            replica.kill9();
+        }
+        let replica = self.start_pod(&name, &[])?;
+        self.replicas.push(replica);
+        Ok(())
+    }
+
+    fn start_pod(&self, name: &str, env: &[(&str, &str)]) -> Result<ControllerProcess, Failure> {
         let fixed = [
             ("AWS_REGION", "eu-central-1"),
             ("AWS_ENDPOINT_URL", self.account.endpoint.as_str()),
@@ -55,10 +71,9 @@ impl Stage {
             ("MULTI_ENI_NODE_GONE_GRACE", "2s"),
         ];
         let env = [&fixed, env].concat();
-        let mut replica = ControllerProcess::start(&name, NAMESPACE, self.plane.dir(), &self.kubeconfig, &env)?;
+        let mut replica = ControllerProcess::start(name, NAMESPACE, self.plane.dir(), &self.kubeconfig, &env)?;
         replica.wait_ready(SOON)?;
-        self.replicas.push(replica);
-        Ok(self.replicas.len() - 1)
+        Ok(replica)
     }
 
     /// An instance in the account and its Node.

@@ -1,12 +1,16 @@
 //! The stories: what a user does, and what must come of it.
 
+mod again;
 mod by_label;
 mod crash;
+mod crash_late;
 mod crd;
 mod failover;
 mod nodes;
+mod occupied;
 mod page;
 mod refused;
+mod takeover;
 mod trouble;
 
 use std::fmt::Write as _;

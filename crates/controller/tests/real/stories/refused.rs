@@ -63,6 +63,31 @@ const TABLE: &[(&str, &str, &str)] = &[
         "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkPCIAddress: x",
         "must be a PCI address",
     ),
+    ("index 1.5", "subnetID: subnet-12345678, deviceIndex: 1.5, nodeSelector: {a: b}", "spec.deviceIndex"),
+    ("a group as subnet", "subnetID: sg-12345678, nodeSelector: {a: b}", "subnetID must be a subnet ID such as"),
+    ("capitals", "subnetID: subnet-0F59B4F14737BE9AD, nodeSelector: {a: b}", "subnetID must be a subnet ID such as"),
+    ("a blank", "subnetID: 'subnet-12345678 ', nodeSelector: {a: b}", "subnetID must be a subnet ID such as"),
+    ("an empty name of a list", "subnetNames: [x, ''], nodeSelector: {a: b}", "subnetNames must not have empty"),
+    ("an empty list of names", "subnetNames: [], nodeSelector: {a: b}", "a NodeENI needs a subnet"),
+    (
+        "an empty group name",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupNames: ['']",
+        "securityGroupNames must not have empty",
+    ),
+    ("MTU -1", "subnetID: subnet-12345678, nodeSelector: {a: b}, mtu: -1", "mtu must be from 576 to 9001"),
+    (
+        "trunk",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, interfaceType: trunk",
+        "cannot be attached to a running instance",
+    ),
+    (
+        "the CNI's tag",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, tags: {node.k8s.amazonaws.com/no_manage: 'false'}",
+        "tags must not use keys",
+    ),
+    ("prefixes -1", "subnetID: subnet-12345678, nodeSelector: {a: b}, ipv4PrefixCount: -1", "must be from 0 to 49"),
+    ("IPv6 -1", "subnetID: subnet-12345678, nodeSelector: {a: b}, ipv6AddressCount: -1", "must be from 0 to 50"),
+    ("addresses 0", "subnetID: subnet-12345678, nodeSelector: {a: b}, privateIPCount: 0", "must be from 1 to 50"),
     ("an unknown field", "subnetID: subnet-12345678, nodeSelector: {a: b}, subnetId: x", "unknown field"),
 ];
 
@@ -88,6 +113,9 @@ fn each_with_its_sentence() -> Result<(), Failure> {
     ] {
         stage.apply(&manifest(spec).replace("bad", name))?;
     }
+    // And the page's own.
+    stage.apply(include_str!("../../../manifests/multiple-nodeenis.yaml"))?;
+    stage.apply(include_str!("../../../manifests/subnet-by-label.yaml"))?;
     stage.passed();
     Ok(())
 }

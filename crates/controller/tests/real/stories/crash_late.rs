@@ -1,0 +1,67 @@
+//! kill -9 with a call on its way that takes effect only when the next process is already at work; and in the calls that come
+//! off the path: Modify and Delete.
+
+use super::nodeeni;
+use crate::harness::account::{GROUP, SUBNET_A};
+use crate::harness::{Failure, SOON, Stage};
+use multi_eni_sim::ec2::Fault;
+use std::thread;
+use std::time::Duration;
+
+const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
+/// Longer than a process takes to start and to act.
+const LATE: Duration = Duration::from_secs(3);
+
+/// Kills the process when the call has arrived at EC2, and starts another in its pod.
+fn killed_in(stage: &mut Stage, action: &'static str, fault: Fault, label: &str) -> Result<(), Failure> {
+    let arrived = stage.account.ambush(action, fault);
+    stage.kubectl(&["label", "node", "node1", label])?;
+    arrived.recv_timeout(SOON).map_err(|e| stage.failed(&format!("{action} never came: {e}")))?;
+    stage.crash()
+}
+
+/// Ready, with one ENI and nothing of the late call left to come.
+fn whole(stage: &Stage, what: &str, made: usize) -> Result<(), Failure> {
+    stage.until(&format!("ready, {what}"), SOON, || {
+        let status = &stage.get(&["nodeeni", "one"])?["status"];
+        if status["ready"] == 1 { Ok(()) } else { Err(format!("{status:#}").into()) }
+    })?;
+    // Not a wait for the product: the call that must do no harm has landed after this.
+    thread::sleep(LATE);
+    stage.attached(INSTANCE, &[1], SOON)?;
+    stage.until(&format!("deleteOnTermination, {what}"), SOON, || {
+        let at = stage.account.ours_on(INSTANCE).remove(&1).and_then(|eni| eni.attachment);
+        if at.as_ref().is_some_and(|at| at.delete_on_termination) { Ok(()) } else { Err(format!("{at:?}").into()) }
+    })?;
+    stage.assert_eq(&format!("ENIs, {what}"), stage.account.ours().len(), 1);
+    stage.assert_eq(&format!("ENIs ever made, {what}"), stage.account.created().len(), made);
+    Ok(())
+}
+
+#[test]
+fn a_call_that_lands_after_the_crash_does_no_harm() -> Result<(), Failure> {
+    let mut stage = Stage::with_a_controller()?;
+    stage.node("node1", INSTANCE)?;
+    let spec = [format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]")];
+    stage.apply(&nodeeni("one", &spec.each_ref().map(String::as_str)))?;
+    let rounds = [
+        ("CreateNetworkInterface", Fault::Delay(LATE), "DetachNetworkInterface", Fault::Delay(LATE)),
+        ("AttachNetworkInterface", Fault::Delay(LATE), "DeleteNetworkInterface", Fault::Delay(LATE)),
+        ("ModifyNetworkInterfaceAttribute", Fault::Delay(LATE), "DeleteNetworkInterface", Fault::SlowAnswer(LATE)),
+        ("ModifyNetworkInterfaceAttribute", Fault::SlowAnswer(LATE), "DetachNetworkInterface", Fault::SlowAnswer(LATE)),
+    ];
+    for (round, (way_in, fault_in, way_out, fault_out)) in (1..).zip(rounds) {
+        let what = format!("killed in {way_in} ({fault_in:?})");
+        killed_in(&mut stage, way_in, fault_in, "ng=multi-eni")?;
+        whole(&stage, &what, round)?;
+        killed_in(&mut stage, way_out, fault_out, "ng-")?;
+        // A Delete that had landed: not seen is believed gone once it cannot be lag of an earlier process's call (60 s).
+        stage.clean(SOON * 4)?;
+    }
+    stage.account.ec2.clear_faults();
+    thread::sleep(LATE);
+    stage.clean(SOON)?;
+    stage.idle()?;
+    stage.passed();
+    Ok(())
+}
