@@ -1,4 +1,4 @@
-//! What is away for less than its grace costs no EC2 call; what EC2 cleans up by itself costs none either.
+//! What is away for less than its grace costs no EC2 call.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
@@ -55,20 +55,6 @@ fn a_label_and_a_node_that_come_back_in_time_cost_nothing() -> Result<(), Failur
     stage.assert_eq("mutations", stage.account.mutations().len(), 0);
     stage.assert_eq("ENIs", stage.account.ours(), before);
     stage.condition("one", "Ready", "True", SOON)?;
-    stage.passed();
-    Ok(())
-}
-
-#[test]
-fn an_eni_that_goes_with_its_instance_costs_no_call() -> Result<(), Failure> {
-    let stage = set()?;
-    stage.account.ec2.terminate_instance(INSTANCE).map_err(|e| e.to_string())?;
-    stage.assert_eq("ENIs of ours, by EC2's own doing", stage.account.ours().len(), 0);
-    stage.kubectl(&["delete", "node", "node1"])?;
-    // "Gone" is believed once it cannot be a read older than our own last call (60 s).
-    stage.clean(SOON * 4)?;
-    stage.idle()?;
-    stage.assert_eq("mutations", stage.account.mutations().len(), 0);
     stage.passed();
     Ok(())
 }

@@ -1,5 +1,7 @@
-//! kill -9 with a call on its way that takes effect only when the next process is already at work; and in the calls that come
-//! off the path: Modify and Delete.
+//! kill -9 with a call on its way that takes effect only when the next process is already at work; and in Modify,
+//! which comes off the path.
+//!
+//! A Delete whose answer is lost is not here: the next process believes the ENI gone only after 60 s, which `plan` tests.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
@@ -47,7 +49,6 @@ fn a_call_that_lands_after_the_crash_does_no_harm() -> Result<(), Failure> {
     let rounds = [
         ("CreateNetworkInterface", Fault::Delay(LATE), "DetachNetworkInterface", Fault::Delay(LATE)),
         ("AttachNetworkInterface", Fault::Delay(LATE), "DeleteNetworkInterface", Fault::Delay(LATE)),
-        ("ModifyNetworkInterfaceAttribute", Fault::Delay(LATE), "DeleteNetworkInterface", Fault::SlowAnswer(LATE)),
         ("ModifyNetworkInterfaceAttribute", Fault::SlowAnswer(LATE), "DetachNetworkInterface", Fault::SlowAnswer(LATE)),
     ];
     for (round, (way_in, fault_in, way_out, fault_out)) in (1..).zip(rounds) {
@@ -55,8 +56,7 @@ fn a_call_that_lands_after_the_crash_does_no_harm() -> Result<(), Failure> {
         killed_in(&mut stage, way_in, fault_in, "ng=multi-eni")?;
         whole(&stage, &what, round)?;
         killed_in(&mut stage, way_out, fault_out, "ng-")?;
-        // A Delete that had landed: not seen is believed gone once it cannot be lag of an earlier process's call (60 s).
-        stage.clean(SOON * 4)?;
+        stage.clean(SOON)?;
     }
     stage.account.ec2.clear_faults();
     thread::sleep(LATE);

@@ -40,7 +40,14 @@ fn a_deleted_node_whose_instance_runs_on_is_cleaned_up_after_the_grace() -> Resu
 #[test]
 fn a_terminated_instance_costs_no_detach_and_its_surviving_eni_is_deleted() -> Result<(), Failure> {
     let stage = set(false)?;
+    // Beside it one that EC2 deletes with the instance: that costs no call at all.
+    let spec = [format!("subnetID: {SUBNET_A}"), "deviceIndex: 2".to_owned()];
+    stage.apply(&nodeeni("goes", &spec.each_ref().map(String::as_str)))?;
+    stage.attached(FIRST, &[1, 2], SOON)?;
+    stage.idle()?;
+    stage.account.ec2.clear_calls();
     stage.account.ec2.terminate_instance(FIRST).map_err(|e| e.to_string())?;
+    stage.assert_eq("ENIs that survive the instance", stage.account.ours().len(), 1);
     stage.kubectl(&["delete", "node", "node1"])?;
     // EC2 lets go of the ENI by itself; that is believed once it cannot be a read older than our own last call (60 s).
     stage.clean(SOON * 4)?;
