@@ -242,6 +242,20 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     assert_eq!(own.step().action, Action::Wait, "a Create of ours got no answer");
 }
 
+/// As after a crash in a Delete that had landed.
+#[test]
+fn an_eni_deleted_by_an_earlier_process_is_let_go_after_a_look_by_id_that_cannot_be_lag() {
+    let mut world = World::new(absent(25));
+    world.held.created = at(5);
+    world.held.deleting = Some(at(8));
+    world.held.status.eni_id = Some(eni(1).id.to_string());
+    assert_eq!(world.step().action, Action::Wait);
+    world.now = at(71);
+    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    world.sight = Sight::Absent { by_tag: at(25), by_id: Some(at(71)), deleted: None };
+    assert_eq!(world.step().action, Action::Release);
+}
+
 #[test]
 fn an_eni_attached_elsewhere_is_never_stolen_back() {
     let mut moved = eni(1);
