@@ -77,12 +77,13 @@ struct Counter {
 pub(crate) struct Budgets(BTreeMap<Action, Counter>);
 
 impl Budgets {
-    /// EC2's defaults, the refill rates cut to `share`.
-    pub fn new(share: f64) -> Self {
+    /// EC2's defaults, the refill rates cut to `share` and the sizes to `burst`.
+    pub fn new(share: f64, burst: f64) -> Self {
         let now = Instant::now();
         let counter = |action: Action| {
             let Limit { capacity, refill } = action.default_limit();
-            let bucket = Bucket::new(Limit { capacity, refill: refill * share.clamp(0.01, 1.0) }, now);
+            let limit = Limit { capacity: capacity * burst.clamp(0.01, 1.0), refill: refill * share.clamp(0.01, 1.0) };
+            let bucket = Bucket::new(limit, now);
             (action, Counter { queue: tokio::sync::Mutex::default(), bucket: Mutex::new(bucket) })
         };
         Self(Action::ALL.into_iter().map(counter).collect())
@@ -119,7 +120,7 @@ mod tests {
     fn waiters_are_served_in_order_at_the_configured_share() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let budgets = Arc::new(Budgets::new(1.0));
+            let budgets = Arc::new(Budgets::new(1.0, 1.0));
             for _ in 0..50 {
                 budgets.wait(Action::Attach).await;
             }

@@ -83,7 +83,7 @@ impl Ec2 {
         let (changed, changes) = unbounded_channel();
         let inner = Inner {
             client,
-            budgets: Budgets::new(options.budget_share),
+            budgets: Budgets::new(options.budget_share, options.burst_share),
             counts: Counts::default(),
             view: Mutex::new(ViewState::new(cluster.clone(), options.lag)),
             failure: Mutex::new(None),

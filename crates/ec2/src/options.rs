@@ -21,6 +21,8 @@ pub struct Options {
     pub poll_every: Duration,
     /// Share of EC2's refill rates that we use in the long run, above 0 and at most 1. Default 0.8.
     pub budget_share: f64,
+    /// Share of EC2's bucket sizes that we use at once after a rest, above 0 and at most 1. Default 1.
+    pub burst_share: f64,
     /// How long EC2 may show something older than our last call (eventual consistency). Default 60 s.
     pub lag: SignedDuration,
     /// How long a question waits for others to share its call. Default 5 ms.
@@ -40,6 +42,7 @@ impl Default for Options {
             sweep_every: Duration::from_secs(60),
             poll_every: Duration::from_secs(1),
             budget_share: 0.8,
+            burst_share: 1.0,
             lag: SignedDuration::from_secs(60),
             gather: Duration::from_millis(5),
             retry_after: Duration::from_secs(1),

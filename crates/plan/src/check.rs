@@ -12,9 +12,9 @@ pub struct World<'a> {
     /// Who we are.
     pub cluster: &'a Cluster,
     /// All ENIs of the account.
-    pub enis: &'a [EniSeen],
+    pub enis: &'a [&'a EniSeen],
     /// All ENIAttachments.
-    pub held: &'a [Held],
+    pub held: &'a [&'a Held],
 }
 
 /// Breaches that hold at any moment, as sentences; empty when all is well.
@@ -23,7 +23,7 @@ pub fn always(world: &World<'_>) -> Vec<String> {
     let known: BTreeSet<&str> = world.held.iter().map(|held| held.uid.as_str()).collect();
     let mut slots: BTreeMap<(&InstanceId, i32, i32), &EniSeen> = BTreeMap::new();
     let mut by_uid: BTreeMap<&str, &EniSeen> = BTreeMap::new();
-    for eni in world.enis {
+    for eni in world.enis.iter().copied() {
         if let Some(at) = &eni.attachment
             && let Some(instance) = &at.instance
             && let Some(other) = slots.insert((instance, at.card, at.index), eni)

@@ -5,6 +5,7 @@
 //! - [`stage`]: the API server and EC2, over HTTP, and the real controller between them.
 //! - [`person`]: what a person does on the API server, by kube's client.
 //! - [`account`]: the running account in the terminal.
+//! - [`truth`]: the account in the decisions' own terms.
 //! - [`verdict`]: the checks; nothing in the summary is said that was not looked at.
 
 mod account;
@@ -12,6 +13,7 @@ mod chapter;
 mod manifests;
 mod person;
 mod stage;
+pub mod truth;
 mod verdict;
 
 use account::Account;

@@ -2,11 +2,11 @@
 
 use super::account::Account;
 use super::stage::Stage;
+use super::truth::seen;
 use multi_eni_api::conditions::{is_true, types};
-use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_api::names::TAG_CLUSTER;
 use multi_eni_plan::check;
-use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, SeenAttachment};
+use multi_eni_plan::facts::{Cluster, EniSeen};
 use multi_eni_plan::held::Held;
 use multi_eni_sim::ec2::{AttachmentStatus, Eni};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,44 +103,11 @@ pub async fn status_is_the_truth(stage: &Stage) -> Result<usize, String> {
 /// The invariants of `plan`: no slot twice, no ENI that no ENIAttachment knows, and every Ready is so on EC2.
 pub async fn invariants_hold(stage: &Stage) -> Result<(), String> {
     let held: Vec<Held> = stage.person.attachments().await?.iter().map(Held::read).collect();
-    let enis: Vec<EniSeen> = stage.ec2.snapshot().enis.into_values().filter_map(seen).collect();
+    let enis: Vec<EniSeen> = stage.ec2.snapshot().enis.values().filter_map(seen).collect();
+    let (held, enis): (Vec<&Held>, Vec<&EniSeen>) = (held.iter().collect(), enis.iter().collect());
     let cluster = Cluster { uid: stage.cluster.clone(), name: String::new() };
     let breaches = check::at_rest(&check::World { cluster: &cluster, enis: &enis, held: &held });
     if breaches.is_empty() { Ok(()) } else { Err(breaches.join("; ")) }
-}
-
-/// The account's truth in the decisions' own terms.
-fn seen(eni: Eni) -> Option<EniSeen> {
-    let attachment = eni.attachment.and_then(|at| {
-        Some(SeenAttachment {
-            id: at.id,
-            instance: InstanceId::parse(&at.instance_id).ok(),
-            card: i32::try_from(at.network_card_index).ok()?,
-            index: i32::try_from(at.device_index).ok()?,
-            state: match at.status {
-                AttachmentStatus::Attaching => AttachmentState::Attaching,
-                AttachmentStatus::Attached => AttachmentState::Attached,
-                AttachmentStatus::Detaching => AttachmentState::Detaching,
-            },
-            since: at.attach_time,
-            delete_on_termination: at.delete_on_termination,
-        })
-    });
-    Some(EniSeen {
-        id: EniId::parse(&eni.id).ok()?,
-        subnet: SubnetId::parse(&eni.subnet_id).ok()?,
-        vpc: eni.vpc_id,
-        zone: eni.zone,
-        mac: eni.mac_address,
-        private_ips: eni.private_ips.iter().map(ToString::to_string).collect(),
-        groups: eni.groups.iter().filter_map(|id| SecurityGroupId::parse(id).ok()).collect(),
-        description: eni.description,
-        source_dest_check: eni.source_dest_check,
-        tags: eni.tags,
-        attachment,
-        as_of: eni.created,
-        last_call: None,
-    })
 }
 
 /// Nothing but what was there before: no ENI more, none fewer, none changed.

@@ -32,6 +32,8 @@ pub struct CallRecord {
     pub client_token: Option<String>,
     /// (network card, device index) of an Attach.
     pub slot: Option<(u32, u32)>,
+    /// Whether a Detach was forced.
+    pub force: bool,
     /// Filters by name, with the number of their values.
     pub filters: BTreeMap<String, usize>,
     /// Whether it was a dry run.
@@ -137,6 +139,7 @@ pub(super) fn begin(call: &Incoming, fault: Option<Fault>) -> CallRecord {
         subnet_id: parameter("SubnetId"),
         client_token: parameter("ClientToken"),
         slot: number("DeviceIndex").map(|index| (number("NetworkCardIndex").unwrap_or(0), index)),
+        force: parameter("Force").is_some_and(|value| value == "true"),
         filters,
         dry_run: parameter("DryRun").is_some_and(|value| value == "true"),
         items: None,

@@ -17,6 +17,7 @@ mod http;
 mod ids;
 mod ledger;
 mod model;
+mod observer;
 mod pages;
 mod params;
 mod refusal;
@@ -43,6 +44,7 @@ pub use self::ledger::{CallRecord, Outcome};
 pub use self::model::{
     Attachment, AttachmentStatus, Creator, Eni, Instance, InstanceState, SecurityGroup, Snapshot, Stuck, Subnet,
 };
+pub use self::observer::{By, Happening, Observer};
 pub use self::request::form_request;
 pub use self::settings::{Buckets, Settings};
 pub use self::world::WorldError;
@@ -139,6 +141,11 @@ impl Ec2 {
     /// Lets a closure choose faults for the calls that no rule befalls.
     pub fn set_fault_source(&self, source: impl FnMut(&Incoming) -> Option<Fault> + Send + 'static) {
         self.with(|state| state.faults.source = Some(Box::new(source)));
+    }
+
+    /// Tells every change and every call from now on.
+    pub fn observe(&self, observer: Observer) {
+        self.with(|state| state.observer = Some(observer));
     }
 
     /// Removes all rules and the source. What is stuck stays stuck.

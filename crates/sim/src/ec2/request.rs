@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::actions::{self, Call, Done};
 use super::faults::{Fault, Incoming, Loss};
 use super::ledger::{self, CallRecord, Outcome};
+use super::observer::By;
 use super::params::Params;
 use super::refusal::{Refusal, usual_status};
 use super::state::{Due, State};
@@ -57,7 +58,7 @@ impl State {
         let fault = self.faults.choose(&call);
         let record = ledger::begin(&call, fault.clone());
         if fault == Some(Fault::Unreachable) {
-            self.ledger.note(record);
+            self.tell_call(record);
             return None;
         }
         let latency = self.draw(&self.settings.call_latency.clone());
@@ -77,7 +78,9 @@ impl State {
     /// The request takes effect, or is refused.
     pub fn land(&mut self, in_flight: InFlight) {
         let InFlight { mut record, request, answer_after, reply } = in_flight;
+        self.by = By::Call(Box::new(record.clone()));
         let result = request.and_then(|params| self.execute(&record, params));
+        self.by = By::Time;
         record.landed = self.now;
         let request_id = self.ids.request_id();
         let (status, written) = match &result {
@@ -102,7 +105,7 @@ impl State {
             }
             _ => None,
         };
-        self.ledger.note(record);
+        self.tell_call(record);
         // A caller that has gone away is no failure.
         let _ = reply.send(Reply { status, body: body.into(), after: answer_after, lost });
     }

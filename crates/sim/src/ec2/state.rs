@@ -14,8 +14,9 @@ use super::buckets::Levels;
 use super::faults::Faults;
 use super::history::{History, View};
 use super::ids::{Chance, Ids};
-use super::ledger::Ledger;
+use super::ledger::{CallRecord, Ledger};
 use super::model::{AttachmentStatus, Eni, Instance, InstanceState, SecurityGroup, Snapshot, Subnet};
+use super::observer::{By, Happening, Observer};
 use super::refusal::Refusal;
 use super::request::InFlight;
 use super::settings::Settings;
@@ -42,6 +43,9 @@ pub(super) struct State {
     pub faults: Faults,
     pub denied: BTreeSet<String>,
     pub ledger: Ledger,
+    pub observer: Option<Observer>,
+    /// Who makes what happens now.
+    pub by: By,
     enis: BTreeMap<String, Eni>,
     by_attachment: BTreeMap<String, String>,
     by_instance: BTreeMap<String, BTreeSet<String>>,
@@ -86,6 +90,8 @@ impl State {
             levels: Levels::default(),
             faults: Faults::default(),
             denied: BTreeSet::new(),
+            observer: None,
+            by: By::Hand,
             enis: BTreeMap::new(),
             by_attachment: BTreeMap::new(),
             by_instance: BTreeMap::new(),
@@ -104,8 +110,10 @@ impl State {
             }
             let ((at, _), due) = entry.remove_entry();
             self.now = self.now.max(at);
+            self.by = By::Time;
             self.happen(due);
         }
+        self.by = By::Hand;
         self.now = self.now.max(until);
         self.history.prune(self.now);
     }
@@ -205,6 +213,7 @@ impl State {
     pub fn put(&mut self, eni: Eni) {
         let before = self.enis.get(&eni.id).cloned();
         self.unbook(before.as_ref());
+        self.tell_change(&eni.id, before.as_ref(), Some(&eni));
         self.note_change(&eni.id, before);
         if let Some(entry) = self.subnets.get_mut(&eni.subnet_id) {
             entry.pool.take(&eni);
@@ -220,6 +229,7 @@ impl State {
     pub fn remove(&mut self, id: &str) {
         if let Some(before) = self.enis.remove(id) {
             self.unbook(Some(&before));
+            self.tell_change(id, Some(&before), None);
             self.note_change(id, Some(before));
             self.ledger.touch();
         }
@@ -236,6 +246,22 @@ impl State {
                 enis.remove(&before.id);
             }
         }
+    }
+
+    fn tell_change(&mut self, id: &str, before: Option<&Eni>, after: Option<&Eni>) {
+        if let Some(observer) = &mut self.observer
+            && before != after
+        {
+            observer(self.now, &Happening::Changed { id, before, after, by: &self.by });
+        }
+    }
+
+    /// Records a call and tells it.
+    pub fn tell_call(&mut self, record: CallRecord) {
+        if let Some(observer) = &mut self.observer {
+            observer(self.now, &Happening::Landed(&record));
+        }
+        self.ledger.note(record);
     }
 
     fn note_change(&mut self, id: &str, before: Option<Eni>) {

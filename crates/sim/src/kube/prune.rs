@@ -7,8 +7,30 @@ use super::schema::Schema;
 /// Removes what the schema does not know; answers the removed paths.
 pub fn prune(schema: &Schema, value: &mut Value) -> Vec<String> {
     let mut unknown = Vec::new();
-    walk(schema, value, "", true, &mut unknown);
+    if !knows_all(schema, value, true) {
+        walk(schema, value, "", true, &mut unknown);
+    }
     unknown
+}
+
+fn is_meta(name: &str) -> bool {
+    matches!(name, "apiVersion" | "kind" | "metadata")
+}
+
+/// The usual case, in which nothing has to be removed and no path to be made.
+fn knows_all(schema: &Schema, value: &Value, root: bool) -> bool {
+    match value {
+        Value::Object(map) => {
+            map.iter().filter(|(name, _)| !(root && is_meta(name))).all(|(name, child)| {
+                match schema.properties.get(name).or(schema.additional.as_deref()) {
+                    Some(schema) => knows_all(schema, child, false),
+                    None => schema.preserve_unknown || schema.any_additional,
+                }
+            })
+        }
+        Value::Array(items) => schema.items.as_deref().is_none_or(|s| items.iter().all(|i| knows_all(s, i, false))),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
 }
 
 fn walk(schema: &Schema, value: &mut Value, path: &str, root: bool, unknown: &mut Vec<String>) {
@@ -16,7 +38,7 @@ fn walk(schema: &Schema, value: &mut Value, path: &str, root: bool, unknown: &mu
         Value::Object(map) => {
             let names: Vec<String> = map.keys().cloned().collect();
             for name in names {
-                if root && matches!(name.as_str(), "apiVersion" | "kind" | "metadata") {
+                if root && is_meta(&name) {
                     continue;
                 }
                 let child_path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };

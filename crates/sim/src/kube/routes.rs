@@ -264,7 +264,9 @@ fn parse_patch(info: &RequestInfo, body: &Bytes, res: &Resource) -> Result<Edit,
             Ok(Edit::Patch(Patch::Strategic(stored_form(res, value()?))))
         }
         "application/apply-patch+yaml" => {
-            let config: Value = serde_yaml::from_slice(body).map_err(|e| bad(e.to_string()))?;
+            // JSON is YAML, and much cheaper to read as what it is.
+            let json = serde_json::from_slice(body);
+            let config: Value = json.or_else(|_| serde_yaml::from_slice(body).map_err(|e| bad(e.to_string())))?;
             if config.pointer("/metadata/managedFields").is_some_and(|m| !m.is_null()) {
                 return Err(StatusError::bad_request("metadata.managedFields must be nil"));
             }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{
     faults::{Interceptor, Seam},
     log::RequestRecord,
+    observer::Observer,
     patch::Patch,
     read,
     resource::{GroupResource, ResourceRef},
@@ -192,6 +193,11 @@ impl ApiServer {
     /// Lets every request pass again.
     pub fn stop_intercepting(&self) {
         self.seam.lock().unwrap_or_else(PoisonError::into_inner).0 = None;
+    }
+
+    /// Tells every change of an object from now on.
+    pub fn observe(&self, observer: Observer) {
+        self.lock().storage.eyes.observer = Some(observer);
     }
 
     /// Forgets the history: watches from, and pages of, older versions get 410.

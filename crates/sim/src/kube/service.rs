@@ -59,7 +59,9 @@ impl ApiServer {
             Verdict::Delay(wait) => tokio::time::sleep(wait).await,
             Verdict::DelayAnswer(wait) => late = Some(wait),
         }
+        self.lock().storage.eyes.actor.clone_from(&info.user_agent);
         let response = routes::route(&self.state, &info, &body);
+        self.lock().storage.eyes.actor.clear();
         if let Verdict::FailAfter(failure) = verdict {
             return self.fail(&info, failure);
         }

@@ -8,7 +8,11 @@ use std::{
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{ownership::Managers, resource::GroupResource};
+use super::{
+    observer::{Eyes, ObjectChange},
+    ownership::Managers,
+    resource::GroupResource,
+};
 
 /// Namespace and name; the namespace is empty for cluster-scoped objects.
 pub type Key = (String, String);
@@ -79,12 +83,14 @@ pub struct Storage {
     version: u64,
     collections: BTreeMap<GroupResource, Collection>,
     retained: usize,
+    /// Who sees every change.
+    pub(crate) eyes: Eyes,
 }
 
 impl Storage {
     /// Empty, keeping this many changes per resource.
     pub fn new(retained: usize) -> Self {
-        Self { version: 1, collections: BTreeMap::new(), retained }
+        Self { version: 1, collections: BTreeMap::new(), retained, eyes: Eyes::default() }
     }
 
     /// The last version.
@@ -194,6 +200,16 @@ impl Storage {
     fn record(&mut self, resource: &GroupResource, mut change: Change) {
         self.version += 1;
         change.version = self.version;
+        if let Some(observer) = &mut self.eyes.observer {
+            observer(&ObjectChange {
+                actor: &self.eyes.actor,
+                resource,
+                namespace: &change.key.0,
+                name: &change.key.1,
+                before: change.previous.as_ref().map(|stored| stored.object.as_ref()),
+                after: change.new.as_deref(),
+            });
+        }
         if let Some(collection) = self.collections.get_mut(resource) {
             collection.history.push_back(change);
             collection.trim(self.retained);

@@ -1,0 +1,39 @@
+//! The simulated account's truth in the decisions' own terms, for `plan`'s invariants.
+
+use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
+use multi_eni_plan::facts::{AttachmentState, EniSeen, SeenAttachment};
+use multi_eni_sim::ec2::{AttachmentStatus, Eni};
+
+/// An interface as it truly is; None if its ID is not of EC2's form.
+pub fn seen(eni: &Eni) -> Option<EniSeen> {
+    let attachment = eni.attachment.as_ref().and_then(|at| {
+        Some(SeenAttachment {
+            id: at.id.clone(),
+            instance: InstanceId::parse(&at.instance_id).ok(),
+            card: i32::try_from(at.network_card_index).ok()?,
+            index: i32::try_from(at.device_index).ok()?,
+            state: match at.status {
+                AttachmentStatus::Attaching => AttachmentState::Attaching,
+                AttachmentStatus::Attached => AttachmentState::Attached,
+                AttachmentStatus::Detaching => AttachmentState::Detaching,
+            },
+            since: at.attach_time,
+            delete_on_termination: at.delete_on_termination,
+        })
+    });
+    Some(EniSeen {
+        id: EniId::parse(&eni.id).ok()?,
+        subnet: SubnetId::parse(&eni.subnet_id).ok()?,
+        vpc: eni.vpc_id.clone(),
+        zone: eni.zone.clone(),
+        mac: eni.mac_address.clone(),
+        private_ips: eni.private_ips.iter().map(ToString::to_string).collect(),
+        groups: eni.groups.iter().filter_map(|id| SecurityGroupId::parse(id).ok()).collect(),
+        description: eni.description.clone(),
+        source_dest_check: eni.source_dest_check,
+        tags: eni.tags.clone(),
+        attachment,
+        as_of: eni.created,
+        last_call: None,
+    })
+}

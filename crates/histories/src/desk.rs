@@ -1,0 +1,165 @@
+//! The desk over which every request of a replica passes: it decides what befalls it, and tells the witness.
+
+use crate::chance;
+use crate::oracle::Oracle;
+use crate::replica::{Life, Passage, Replicas};
+use crate::script::{Befallen, Fault, Millis, Script, Seam, Setting};
+use crate::stage::{People, Stage};
+use crate::witness::Witness;
+use multi_eni_sim::ec2::{Fault as Ec2Fault, Incoming, Loss, Stuck};
+use multi_eni_sim::kube::{GroupResource, RequestInfo};
+use serde_json::json;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What all requests pass.
+pub struct Desk {
+    /// EC2, the API server and the clock.
+    pub stage: Stage,
+    /// Who sees everything.
+    pub witness: Witness,
+    seed: u64,
+    kube_latency: [Millis; 2],
+    replicas: OnceLock<Replicas>,
+    state: Mutex<State>,
+}
+
+struct State {
+    oracle: Oracle,
+    requests: u64,
+    api_away_until: Option<Instant>,
+    forbidden_until: Option<Instant>,
+}
+
+impl Desk {
+    /// The desk of one history. EC2 asks it from now on what befalls its calls.
+    pub fn open(stage: Stage, witness: Witness, script: &Script) -> Arc<Self> {
+        let Setting { kube_latency, .. } = script.setting;
+        let oracle = Oracle::new(script.seed, script.trouble.clone());
+        let state = State { oracle, requests: 0, api_away_until: None, forbidden_until: None };
+        let desk = Arc::new(Self {
+            stage,
+            witness,
+            seed: script.seed,
+            kube_latency,
+            replicas: OnceLock::new(),
+            state: Mutex::new(state),
+        });
+        let asked = Arc::downgrade(&desk);
+        desk.stage.ec2.set_fault_source(move |call| asked.upgrade()?.ec2(call));
+        desk
+    }
+
+    /// Whose requests pass from now on.
+    pub fn seat(&self, replicas: &Replicas) {
+        // Seated once, by the history.
+        let _ = self.replicas.set(replicas.clone());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on nothing goes wrong.
+    pub fn calm(&self) {
+        let mut state = self.state();
+        state.oracle.end();
+        (state.api_away_until, state.forbidden_until) = (None, None);
+    }
+
+    /// The faults that befell requests.
+    pub fn befallen(&self) -> Vec<Befallen> {
+        self.state().oracle.befallen().to_vec()
+    }
+
+    /// The API server is away for a while; its watches end.
+    pub fn restart_api(&self, lasts: Millis) {
+        self.state().api_away_until = Some(Instant::now() + Duration::from_millis(lasts));
+        self.stage.api.break_watches();
+    }
+
+    /// RBAC refuses all writes of the replicas for a while.
+    pub fn forbid(&self, lasts: Millis) {
+        self.state().forbidden_until = Some(Instant::now() + Duration::from_millis(lasts));
+    }
+
+    /// How a request to the API server passes.
+    pub fn kube(&self, life: &Life, info: &RequestInfo) -> Passage {
+        let call = format!("{} {}", info.verb, info.target());
+        let now = Instant::now();
+        let (befallen, number, away, forbidden) = {
+            let mut state = self.state();
+            state.requests += 1;
+            let over = |until: Option<Instant>| until.is_none_or(|until| now >= until);
+            let (away, forbidden) = (!over(state.api_away_until), !over(state.forbidden_until));
+            (state.oracle.ask(Seam::Kube, &call), state.requests, away, forbidden)
+        };
+        self.witness.sends_kube(life, info, befallen.as_ref());
+        self.crash(life, befallen.as_ref());
+        let [from, to] = self.kube_latency;
+        let latency = |way: &str| {
+            Duration::from_millis(
+                from + chance::below(to.saturating_sub(from) + 1, self.seed, ("latency", way, number)),
+            )
+        };
+        let writes = !matches!(info.verb.as_str(), "get" | "list" | "watch");
+        Passage {
+            there: latency("there"),
+            back: latency("back"),
+            reachable: life.machine.reaches_kube() && !away,
+            refused: (forbidden && writes).then_some(403),
+            befallen,
+        }
+    }
+
+    /// Somebody else writes to the object that a request is about.
+    pub async fn interfere(&self, info: &RequestInfo) {
+        let resource = GroupResource::new(&info.group, &info.resource);
+        let note = json!({ "metadata": { "annotations": { "example.com/seen": self.stage.clock.now().to_string() } } });
+        // Where there is no such object, nobody can write to it.
+        let _ = People::at(&self.stage.api).patch(&resource, &info.name, &note).await;
+    }
+
+    /// What befalls a call to EC2.
+    fn ec2(&self, call: &Incoming) -> Option<Ec2Fault> {
+        let life = self.replicas.get()?.by_name(&call.user_agent)?;
+        let befallen = self.state().oracle.ask(Seam::Ec2, &oracle_name(call));
+        self.witness.sends_ec2(&life, call, befallen.as_ref());
+        self.crash(&life, befallen.as_ref());
+        let Befallen { fault, lasts, .. } = befallen?;
+        let lasts = Duration::from_millis(lasts);
+        let fail = |code: &str| Ec2Fault::Fail { code: code.to_owned(), status: None };
+        match fault {
+            Fault::CrashBefore | Fault::Unreachable => Some(Ec2Fault::Unreachable),
+            Fault::CrashInside => None,
+            Fault::Throttle => Some(Ec2Fault::Throttle),
+            Fault::ServerError => Some(fail("InternalError")),
+            Fault::Unavailable => Some(fail("Unavailable")),
+            Fault::LoseAnswer => Some(Ec2Fault::LoseAnswer(Loss::Broken)),
+            Fault::Hang => Some(Ec2Fault::LoseAnswer(Loss::Hang(lasts))),
+            Fault::Garble => Some(Ec2Fault::GarbleAnswer),
+            Fault::Late => Some(Ec2Fault::Delay(lasts)),
+            Fault::SlowAnswer => Some(Ec2Fault::SlowAnswer(lasts)),
+            Fault::StuckUntilDetached => Some(Ec2Fault::StuckAttaching(Stuck::UntilDetached)),
+            Fault::StuckUntilForced => Some(Ec2Fault::StuckAttaching(Stuck::UntilForced)),
+            Fault::SlowTransition => Some(Ec2Fault::SlowTransition(lasts)),
+            Fault::StaleRead => Some(Ec2Fault::StaleRead(lasts)),
+            Fault::ExpiredPage => Some(fail("InvalidNextToken")),
+            Fault::ExpiredCredentials => Some(fail("ExpiredToken")),
+            Fault::Interfere | Fault::Gone => None,
+        }
+    }
+
+    fn crash(&self, life: &Life, befallen: Option<&Befallen>) {
+        if let Some(Befallen { fault: Fault::CrashBefore | Fault::CrashInside, lasts, .. }) = befallen {
+            life.kill(*lasts);
+        }
+    }
+}
+
+/// Further pages are calls of their own, since faults of their own befall them.
+fn oracle_name(call: &Incoming) -> String {
+    let next = if call.parameters.contains_key("NextToken") { " next page" } else { "" };
+    format!("{}{next}", call.action)
+}

@@ -1,0 +1,293 @@
+//! What happens, in this history's own mixture.
+
+use super::cast::{Cast, join, labels};
+use super::setting::{pick, subnets};
+use super::specs;
+use crate::script::{Act, HandChange, Millis, Target};
+use fastrand::Rng;
+
+/// Kinds of acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Join,
+    Leave,
+    Return,
+    Replace,
+    Terminate,
+    Power,
+    Relabel,
+    Flap,
+    Drain,
+    Heartbeats,
+    Apply,
+    Edit,
+    Remove,
+    Recreate,
+    ByKubectl,
+    Strip,
+    Annotate,
+    HandDetach,
+    HandDelete,
+    HandMove,
+    HandChange,
+    Untag,
+    Cni,
+    Quota,
+    Crowd,
+    Deny,
+    Kill,
+    Stop,
+    Pause,
+    ClockStep,
+    Partition,
+    StaleWatch,
+    BreakWatches,
+    Compact,
+    RestartApi,
+    Forbid,
+}
+
+/// Every kind and its weight.
+const KINDS: [(Kind, u32); 36] = [
+    (Kind::Join, 6),
+    (Kind::Leave, 6),
+    (Kind::Return, 5),
+    (Kind::Replace, 4),
+    (Kind::Terminate, 4),
+    (Kind::Power, 2),
+    (Kind::Relabel, 10),
+    (Kind::Flap, 4),
+    (Kind::Drain, 3),
+    (Kind::Heartbeats, 2),
+    (Kind::Apply, 3),
+    (Kind::Edit, 10),
+    (Kind::Remove, 4),
+    (Kind::Recreate, 4),
+    (Kind::ByKubectl, 3),
+    (Kind::Strip, 2),
+    (Kind::Annotate, 2),
+    (Kind::HandDetach, 3),
+    (Kind::HandDelete, 3),
+    (Kind::HandMove, 2),
+    (Kind::HandChange, 3),
+    (Kind::Untag, 2),
+    (Kind::Cni, 5),
+    (Kind::Quota, 2),
+    (Kind::Crowd, 2),
+    (Kind::Deny, 2),
+    (Kind::Kill, 5),
+    (Kind::Stop, 3),
+    (Kind::Pause, 4),
+    (Kind::ClockStep, 1),
+    (Kind::Partition, 3),
+    (Kind::StaleWatch, 3),
+    (Kind::BreakWatches, 2),
+    (Kind::Compact, 2),
+    (Kind::RestartApi, 2),
+    (Kind::Forbid, 2),
+];
+
+/// The kinds of acts that one history has.
+#[derive(Debug)]
+pub(super) struct Palette(Vec<(Kind, u32)>);
+
+impl Palette {
+    pub fn draw(rng: &mut Rng) -> Self {
+        let always = |kind: Kind| matches!(kind, Kind::Relabel | Kind::Edit | Kind::Join);
+        Self(KINDS.into_iter().filter(|(kind, _)| always(*kind) || rng.bool()).collect())
+    }
+
+    fn kind(&self, rng: &mut Rng) -> Kind {
+        let mut left = rng.u32(0..self.0.iter().map(|(_, weight)| weight).sum());
+        for (kind, weight) in &self.0 {
+            if left < *weight {
+                return *kind;
+            }
+            left -= weight;
+        }
+        Kind::Relabel
+    }
+
+    /// The next acts, each with how long after the first it comes; None if there is nobody for it.
+    pub fn act(&self, rng: &mut Rng, cast: &mut Cast) -> Option<Vec<(Millis, Act)>> {
+        let at_once = |act: Act| Some(vec![(0, act)]);
+        match self.kind(rng) {
+            Kind::Join => {
+                let name = format!("n{}", cast.nodes.len() + cast.left.len() + 1);
+                let node = cast.new_node(rng);
+                let act = join(&name, &node);
+                cast.left.remove(&name);
+                cast.nodes.insert(name, node);
+                at_once(act)
+            }
+            Kind::Leave => {
+                let name = cast.node(rng, |node| !node.draining)?;
+                let mut node = cast.nodes.remove(&name)?;
+                let terminate = rng.bool();
+                node.runs &= !terminate;
+                cast.left.insert(name.clone(), node);
+                at_once(Act::Leave { node: name, terminate })
+            }
+            Kind::Return => {
+                let names: Vec<String> =
+                    cast.left.iter().filter(|(_, node)| node.runs).map(|(n, _)| n.clone()).collect();
+                let name = names.get(rng.usize(0..names.len().max(1)))?.clone();
+                let node = cast.left.remove(&name)?;
+                let act = join(&name, &node);
+                cast.nodes.insert(name, node);
+                at_once(act)
+            }
+            Kind::Replace => {
+                let name = cast.node(rng, |node| !node.draining)?;
+                let next = cast.new_node(rng);
+                let acts = vec![
+                    (0, Act::Leave { node: name.clone(), terminate: rng.bool() }),
+                    (rng.u64(0..30_000), join(&name, &next)),
+                ];
+                cast.nodes.insert(name, next);
+                Some(acts)
+            }
+            Kind::Terminate => {
+                let name = cast.node(rng, |node| node.runs && !node.draining)?;
+                let mut node = cast.nodes.remove(&name)?;
+                node.runs = false;
+                cast.left.insert(name.clone(), node);
+                let leave = Act::Leave { node: name.clone(), terminate: false };
+                Some(vec![(0, Act::Terminate { node: name }), (rng.u64(0..90_000), leave)])
+            }
+            Kind::Power => {
+                let name = cast.node(rng, |node| node.runs && !node.draining)?;
+                let node = cast.nodes.get_mut(&name)?;
+                node.halted = !node.halted;
+                at_once(if node.halted { Act::Halt { node: name } } else { Act::Boot { node: name } })
+            }
+            Kind::Relabel => {
+                let name = cast.node(rng, |_| true)?;
+                let node = cast.nodes.get_mut(&name)?;
+                let next = labels(rng);
+                let keys = ["ng", "tier"].map(str::to_owned);
+                let set = keys.map(|key| (key.clone(), next.get(&key).cloned())).into();
+                node.labels = next;
+                at_once(Act::Label { node: name, set })
+            }
+            Kind::Flap => {
+                let name = cast.node(rng, |node| node.labels.contains_key("ng"))?;
+                let group = cast.nodes.get(&name)?.labels.get("ng").cloned();
+                let off = Act::Label { node: name.clone(), set: [("ng".to_owned(), None)].into() };
+                let on = Act::Label { node: name, set: [("ng".to_owned(), group)].into() };
+                Some(vec![(0, off), (rng.u64(10..15_000), on)])
+            }
+            Kind::Drain => {
+                let name = cast.node(rng, |node| !node.draining)?;
+                let mut node = cast.nodes.remove(&name)?;
+                (node.draining, node.runs) = (true, false);
+                cast.left.insert(name.clone(), node);
+                let lasts = rng.u64(1_000..120_000);
+                Some(vec![(0, Act::Drain { node: name.clone() }), (lasts, Act::Drained { node: name })])
+            }
+            Kind::Heartbeats => {
+                let names: Vec<String> = cast.nodes.keys().cloned().collect();
+                Some(names.into_iter().map(|node| (rng.u64(0..5_000), Act::Heartbeat { node })).collect())
+            }
+            Kind::Apply => {
+                let name = format!("e{}", cast.nodeenis.len() + cast.removed.len() + 1);
+                let spec = specs::draw(rng);
+                cast.nodeenis.insert(name.clone(), spec.clone());
+                at_once(Act::Apply { name, spec })
+            }
+            Kind::Edit => {
+                let name = cast.nodeeni(rng)?;
+                let spec = specs::edit(rng, cast.nodeenis.get(&name)?);
+                cast.nodeenis.insert(name.clone(), spec.clone());
+                at_once(Act::Apply { name, spec })
+            }
+            Kind::Remove => {
+                let name = cast.nodeeni(rng)?;
+                cast.nodeenis.remove(&name);
+                cast.removed.insert(name.clone());
+                at_once(Act::Remove { name })
+            }
+            Kind::Recreate => {
+                let name = cast.nodeeni(rng)?;
+                let spec = if rng.bool() { cast.nodeenis.get(&name)?.clone() } else { specs::draw(rng) };
+                cast.nodeenis.insert(name.clone(), spec.clone());
+                // While the old one is still there, this changes an object that is being deleted: it is tried again.
+                let again = Act::Apply { name: name.clone(), spec };
+                let (first, second) = (rng.u64(10..20_000), rng.u64(20_000..120_000));
+                Some(vec![(0, Act::Remove { name }), (first, again.clone()), (second, again)])
+            }
+            Kind::ByKubectl => at_once(Act::DeleteAttachment(target(rng))),
+            Kind::Strip => at_once(Act::StripAttachment(target(rng))),
+            Kind::Annotate => at_once(Act::Annotate(target(rng))),
+            Kind::HandDetach => at_once(Act::HandDetach(target(rng))),
+            Kind::HandDelete => at_once(Act::HandDelete(target(rng))),
+            Kind::HandMove => {
+                let node = cast.node(rng, |node| node.runs)?;
+                at_once(Act::HandMove { nth: rng.usize(0..100), node, index: rng.u32(1..8) })
+            }
+            Kind::HandChange => {
+                let changes = [
+                    HandChange::Rename,
+                    HandChange::Describe,
+                    HandChange::Groups,
+                    HandChange::SourceDestCheck,
+                    HandChange::DeleteOnTermination,
+                ];
+                at_once(Act::HandChange { nth: rng.usize(0..100), change: *pick(rng, &changes) })
+            }
+            Kind::Untag => {
+                let changes = [HandChange::Untag, HandChange::UntagCluster, HandChange::UntagAttachment];
+                at_once(Act::HandChange { nth: rng.usize(0..100), change: *pick(rng, &changes) })
+            }
+            Kind::Cni => {
+                let node = cast.node(rng, |node| node.runs)?;
+                at_once(if rng.u32(0..3) == 0 { Act::CniRelease { node } } else { Act::CniAttach { node } })
+            }
+            Kind::Quota => {
+                cast.quota = !cast.quota;
+                at_once(Act::Quota { room: cast.quota.then(|| rng.u32(0..4)) })
+            }
+            Kind::Crowd => {
+                let tiny: Vec<String> = subnets().into_iter().filter(|s| s.tiny).map(|s| s.id).collect();
+                let subnet = pick(rng, &tiny).clone();
+                at_once(if cast.crowded.remove(&subnet) {
+                    Act::Uncrowd { subnet }
+                } else {
+                    cast.crowded.insert(subnet.clone());
+                    Act::Crowd { subnet, leave: rng.u64(0..2) }
+                })
+            }
+            Kind::Deny => {
+                let action = *pick(rng, &crate::stage::ACTIONS);
+                let action_name = action.to_owned();
+                at_once(if cast.denied.remove(action) {
+                    Act::Allow { action: action_name }
+                } else {
+                    cast.denied.insert(action);
+                    Act::Deny { action: action_name }
+                })
+            }
+            Kind::Kill => at_once(Act::Kill { replica: replica(rng, cast), restart: rng.u64(500..60_000) }),
+            Kind::Stop => at_once(Act::Stop { replica: replica(rng, cast), restart: rng.u64(500..60_000) }),
+            Kind::Pause => at_once(Act::Pause { replica: replica(rng, cast), lasts: rng.u64(1_000..90_000) }),
+            Kind::ClockStep => at_once(Act::ClockStep { replica: replica(rng, cast), by: rng.i64(-120_000..120_000) }),
+            Kind::Partition => {
+                let lasts = rng.u64(1_000..90_000);
+                at_once(Act::Partition { replica: replica(rng, cast), kube: rng.bool(), lasts })
+            }
+            Kind::StaleWatch => at_once(Act::StaleWatch { replica: replica(rng, cast), lasts: rng.u64(1_000..60_000) }),
+            Kind::BreakWatches => at_once(Act::BreakWatches {}),
+            Kind::Compact => Some(vec![(0, Act::Compact {}), (rng.u64(0..2_000), Act::BreakWatches {})]),
+            Kind::RestartApi => at_once(Act::RestartApi { lasts: rng.u64(500..40_000) }),
+            Kind::Forbid => at_once(Act::Forbid { lasts: rng.u64(1_000..60_000) }),
+        }
+    }
+}
+
+fn target(rng: &mut Rng) -> Target {
+    Target { nth: rng.usize(0..100) }
+}
+
+fn replica(rng: &mut Rng, cast: &Cast) -> usize {
+    rng.usize(0..cast.replicas)
+}

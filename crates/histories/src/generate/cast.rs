@@ -1,0 +1,111 @@
+//! Who is there: the nodes and NodeENIs as the script so far has left them, so that acts make sense.
+
+use super::setting::pick;
+use super::specs;
+use crate::script::{Act, Event};
+use fastrand::Rng;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A node.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub instance: String,
+    pub zone: String,
+    pub labels: BTreeMap<String, String>,
+    /// Its instance runs.
+    pub runs: bool,
+    /// Its instance is stopped.
+    pub halted: bool,
+    /// It has a deletionTimestamp.
+    pub draining: bool,
+}
+
+/// Everybody.
+#[derive(Debug)]
+pub(super) struct Cast {
+    pub nodes: BTreeMap<String, Node>,
+    /// Names of Nodes that left, with what they were: they may come back on the same instance or on another.
+    pub left: BTreeMap<String, Node>,
+    pub nodeenis: BTreeMap<String, Value>,
+    /// Names of NodeENIs that were deleted.
+    pub removed: BTreeSet<String>,
+    pub denied: BTreeSet<&'static str>,
+    pub crowded: BTreeSet<String>,
+    pub quota: bool,
+    pub replicas: usize,
+    instances: u64,
+}
+
+impl Cast {
+    pub fn new(replicas: usize) -> Self {
+        Self {
+            nodes: BTreeMap::new(),
+            left: BTreeMap::new(),
+            nodeenis: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            denied: BTreeSet::new(),
+            crowded: BTreeSet::new(),
+            quota: false,
+            replicas,
+            instances: 0,
+        }
+    }
+
+    /// At least 10 nodes and 2 NodeENIs, some before the controller is up, some after.
+    pub fn enter(&mut self, rng: &mut Rng) -> Vec<Event> {
+        let mut events = Vec::new();
+        for number in 1..=rng.usize(10..13) {
+            let (name, act) = (format!("n{number}"), format!("n{number}"));
+            let node = self.new_node(rng);
+            events.push(Event { at: rng.u64(0..6_000), act: join(&act, &node) });
+            self.nodes.insert(name, node);
+        }
+        for number in 1..=rng.usize(2..5) {
+            let (name, spec) = (format!("e{number}"), specs::draw(rng));
+            events.push(Event { at: rng.u64(0..15_000), act: Act::Apply { name: name.clone(), spec: spec.clone() } });
+            self.nodeenis.insert(name, spec);
+        }
+        events
+    }
+
+    pub fn new_node(&mut self, rng: &mut Rng) -> Node {
+        self.instances += 1;
+        let zone = pick(rng, &["a", "a", "b"]).to_string();
+        let instance = format!("i-{:017x}", self.instances);
+        Node { instance, zone, labels: labels(rng), runs: true, halted: false, draining: false }
+    }
+
+    /// A Node of which this is so.
+    pub fn node(&self, rng: &mut Rng, fits: impl Fn(&Node) -> bool) -> Option<String> {
+        let names: Vec<&String> = self.nodes.iter().filter(|(_, node)| fits(node)).map(|(name, _)| name).collect();
+        (!names.is_empty()).then(|| pick(rng, &names).to_string())
+    }
+
+    /// A NodeENI.
+    pub fn nodeeni(&self, rng: &mut Rng) -> Option<String> {
+        let names: Vec<&String> = self.nodeenis.keys().collect();
+        (!names.is_empty()).then(|| pick(rng, &names).to_string())
+    }
+}
+
+pub(super) fn join(name: &str, node: &Node) -> Act {
+    Act::Join {
+        node: name.to_owned(),
+        instance: node.instance.clone(),
+        zone: node.zone.clone(),
+        labels: node.labels.clone(),
+    }
+}
+
+/// Labels that the selectors of [`specs`] ask for, or not.
+pub(super) fn labels(rng: &mut Rng) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    if let Some(group) = pick(rng, &[Some("x"), Some("x"), Some("y"), None]) {
+        labels.insert("ng".to_owned(), (*group).to_owned());
+    }
+    if rng.u32(0..3) == 0 {
+        labels.insert("tier".to_owned(), "db".to_owned());
+    }
+    labels
+}

@@ -1,0 +1,58 @@
+//! A seed into a script: who is there, what happens, and what goes wrong.
+//!
+//! Each history has only some of all kinds of acts and faults, in its own mixture: a history with everything at once
+//! rarely gets far enough into any one of them.
+
+mod acts;
+mod cast;
+mod setting;
+mod specs;
+mod trouble;
+
+use crate::script::{Act, Event, Millis, Script};
+use cast::Cast;
+use fastrand::Rng;
+
+/// The fewest disturbances of a history.
+pub const LEAST_ACTS: usize = 20;
+
+/// The script of a seed: always the same.
+pub fn script(seed: u64) -> Script {
+    let mut rng = Rng::with_seed(seed);
+    let mut setting = setting::draw(&mut rng);
+    setting.subnets = setting::subnets();
+    let mut cast = Cast::new(setting.replicas);
+    let mut events = cast.enter(&mut rng);
+    let palette = acts::Palette::draw(&mut rng);
+    let mut at: Millis = 20_000;
+    let mut disturbances = 0;
+    let wanted = rng.usize(LEAST_ACTS..LEAST_ACTS * 2);
+    // An act for which nobody is there is drawn again; should nobody be there for any, the history is a short one.
+    let mut tries = 0;
+    while disturbances < wanted && tries < wanted * 20 {
+        tries += 1;
+        let Some(drawn) = palette.act(&mut rng, &mut cast) else { continue };
+        at += pause(&mut rng);
+        for (after, act) in drawn {
+            if !matches!(act, Act::Heartbeat { .. }) {
+                disturbances += 1;
+            }
+            events.push(Event { at: at + after, act });
+        }
+    }
+    events.sort_by_key(|event| event.at);
+    let calm_at = events.last().map_or(0, |event| event.at) + rng.u64(5_000..60_000);
+    let trouble = trouble::draw(&mut rng);
+    // One in twenty is watched for an idle hour.
+    Script { about: String::new(), seed, setting, events, trouble, calm_at, idle_hour: seed % 20 == 0 }
+}
+
+/// Between two acts: often moments, sometimes a while.
+fn pause(rng: &mut Rng) -> Millis {
+    match rng.u32(0..10) {
+        0..3 => rng.u64(0..1_000),
+        3..7 => rng.u64(1_000..15_000),
+        7..9 => rng.u64(15_000..60_000),
+        _ => rng.u64(60_000..180_000),
+    }
+}

@@ -1,0 +1,56 @@
+//! How the world is made.
+
+use crate::script::{Graces, Setting, SubnetPlace};
+use fastrand::Rng;
+
+/// Two zones with four subnets each: one tiny, one by name; one name stands for a subnet in each zone.
+pub(super) fn subnets() -> Vec<SubnetPlace> {
+    let mut subnets = Vec::new();
+    for (zone, base) in [("a", 0xa0_u64), ("b", 0xb0)] {
+        for number in 1..=4 {
+            let name = match number {
+                2 => Some(format!("only-{zone}")),
+                3 => Some("storage".to_owned()),
+                _ => None,
+            };
+            let id = format!("subnet-{:017x}", base + number);
+            subnets.push(SubnetPlace { id, zone: zone.to_owned(), name, tiny: number == 4 });
+        }
+    }
+    subnets
+}
+
+pub(super) fn draw(rng: &mut Rng) -> Setting {
+    let mut chance = |per_cent: u32| rng.u32(0..100) < per_cent;
+    let replicas = if chance(60) { 2 } else { 1 };
+    let (flapping_reads, short_pages) = (chance(30), chance(20));
+    let (force_spoils_slot, quota_before_token) = (chance(20), chance(70));
+    let small_pages = chance(30);
+    let (skewed, hurried) = (chance(30), chance(20));
+    let lag = *pick(rng, &[0, 0, 2_000, 10_000, 30_000]);
+    let slow = *pick(rng, &[[40, 120], [10, 30], [200, 900]]);
+    let transition = *pick(rng, &[[1_000, 4_000], [200, 1_000], [2_000, 20_000]]);
+    let buckets_percent = *pick(rng, &[100, 100, 30, 10]);
+    let shutdown = *pick(rng, &[0, 5_000, 40_000]);
+    Setting {
+        replicas,
+        lag,
+        flapping_reads,
+        ec2_latency: slow,
+        transition,
+        shutdown,
+        force_spoils_slot,
+        short_pages,
+        quota_before_token,
+        page_size: if small_pages { 5 } else { 1000 },
+        buckets_percent,
+        clock_skew: if skewed { (0..replicas).map(|_| rng.i64(-120_000..120_000)).collect() } else { Vec::new() },
+        graces: if hurried { Graces { label: 2, node_gone: 60, force_detach: 200 } } else { Graces::default() },
+        ..Setting::default()
+    }
+}
+
+/// One of several.
+pub(super) fn pick<'a, T>(rng: &mut Rng, of: &'a [T]) -> &'a T {
+    &of[rng.usize(0..of.len())]
+}

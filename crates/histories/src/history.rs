@@ -1,0 +1,219 @@
+//! One history, from its script to its verdict.
+
+use crate::desk::Desk;
+use crate::entropy;
+use crate::replica::Replicas;
+use crate::rest;
+use crate::script::{Act, Befallen, Millis, Script};
+use crate::stage::Stage;
+use crate::witness::{Activity, Breach, Detail, Promise, Witness};
+use std::panic::AssertUnwindSafe;
+
+/// How long after the calm the world may take to become as the specs ask. What may take longest is written down in
+/// `docs/reliability.md`.
+pub const CONVERGES_WITHIN: Millis = 3_600_000;
+/// How long a world at rest is watched in every history: more than a sweep.
+const WATCHED: Millis = 130_000;
+
+/// What became of a history.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// The first promise that was broken.
+    pub breach: Option<Breach>,
+    /// The trace, as detailed as was asked for.
+    pub trace: Vec<String>,
+    /// The faults that befell requests.
+    pub befallen: Vec<Befallen>,
+    /// How long after the calm the world was as the specs ask.
+    pub converged_after: Option<Millis>,
+    /// How long it was.
+    pub ended: Millis,
+    /// How many acts took effect, and how many were refused or found nothing to act on.
+    pub acts: (u64, u64),
+}
+
+/// Runs a history on a thread of its own, so that nothing of another one is left in it.
+pub fn run(script: &Script, detail: Detail) -> Verdict {
+    let script = script.clone();
+    let name = format!("seed {}", script.seed);
+    let thread = std::thread::Builder::new().name(name).stack_size(8 << 20).spawn(move || {
+        // A panic is a finding like any other: the seed must not be lost with the thread.
+        std::panic::catch_unwind(AssertUnwindSafe(|| on_this_thread(&script, detail)))
+    });
+    let told = match thread.map(std::thread::JoinHandle::join) {
+        Ok(Ok(Ok(verdict))) => return verdict,
+        Ok(Ok(Err(panic)) | Err(panic)) => {
+            let words = panic.downcast_ref::<String>().map(String::as_str);
+            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
+            format!("panic: {words}")
+        }
+        Err(error) => format!("no thread for it: {error}"),
+    };
+    Verdict { breach: Some(Breach { at: 0, promise: Promise::Told, how: told }), ..Verdict::default() }
+}
+
+fn on_this_thread(script: &Script, detail: Detail) -> Verdict {
+    entropy::begin(script.seed);
+    match tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build() {
+        Ok(runtime) => runtime.block_on(History::play(script, detail)),
+        Err(error) => {
+            let breach = Breach { at: 0, promise: Promise::Told, how: format!("no runtime: {error}") };
+            Verdict { breach: Some(breach), ..Verdict::default() }
+        }
+    }
+}
+
+struct History<'a> {
+    script: &'a Script,
+    stage: Stage,
+    witness: Witness,
+    desk: std::sync::Arc<Desk>,
+    replicas: Replicas,
+    acts: (u64, u64),
+}
+
+impl<'a> History<'a> {
+    async fn play(script: &'a Script, detail: Detail) -> Verdict {
+        let stage = match Stage::set(&script.setting, script.seed) {
+            Ok(stage) => stage,
+            Err(how) => {
+                let breach = Breach { at: 0, promise: Promise::Told, how };
+                return Verdict { breach: Some(breach), ..Verdict::default() };
+            }
+        };
+        let witness = Witness::watch(&stage, &script.setting, detail);
+        let desk = Desk::open(stage.clone(), witness.clone(), script);
+        let replicas = Replicas::start(&desk, &script.setting);
+        desk.seat(&replicas);
+        let mut history = Self { script, stage, witness, desk, replicas, acts: (0, 0) };
+        let converged_after = history.tell().await;
+        let (breach, trace) = {
+            let mut scene = history.witness.scene();
+            (scene.breach.take(), scene.trace.take())
+        };
+        Verdict {
+            breach,
+            trace,
+            befallen: history.desk.befallen(),
+            converged_after,
+            ended: history.stage.now(),
+            acts: history.acts,
+        }
+    }
+
+    /// The disturbed time, the calm, and the rest. Ends at the first promise that is broken.
+    async fn tell(&mut self) -> Option<Millis> {
+        for event in &self.script.events {
+            self.until(event.at).await?;
+            self.perform(&event.act).await;
+        }
+        self.until(self.script.calm_at).await?;
+        self.calm().await?;
+        let converged = self.converge().await?;
+        self.stay(WATCHED).await?;
+        if self.script.idle_hour {
+            self.stay(3_600_000).await?;
+        }
+        Some(converged)
+    }
+
+    /// Waits, in steps, so that a broken promise ends the history soon. None: one was broken.
+    async fn until(&self, at: Millis) -> Option<()> {
+        loop {
+            if self.is_broken() {
+                return None;
+            }
+            let now = self.stage.now();
+            if now >= at {
+                return Some(());
+            }
+            self.stage.until(at.min(now + 10_000)).await;
+        }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.witness.scene().breach.is_some()
+    }
+
+    async fn perform(&mut self, act: &Act) {
+        match act {
+            Act::RestartApi { lasts } => self.desk.restart_api(*lasts),
+            Act::Forbid { lasts } => self.desk.forbid(*lasts),
+            _ => {}
+        }
+        let came = match self.replicas.play(act) {
+            Some(came) => Ok(came),
+            None => self.stage.play(act).await,
+        };
+        match &came {
+            Ok(_) => self.acts.0 += 1,
+            Err(_) => self.acts.1 += 1,
+        }
+        let words = || match &came {
+            Ok(words) if words.is_empty() => format!("{act:?}"),
+            Ok(words) => words.clone(),
+            Err(why) => format!("{act:?} comes to nothing: {why}"),
+        };
+        let detail = if matches!(act, Act::Heartbeat { .. }) { Detail::Everything } else { Detail::Story };
+        self.witness.says(detail, "*", words);
+    }
+
+    async fn calm(&self) -> Option<()> {
+        self.desk.calm();
+        self.replicas.mend();
+        self.witness.says(Detail::Story, "*", || "the calm begins".to_owned());
+        let subnets: Vec<String> = self.script.setting.subnets.iter().map(|subnet| subnet.id.clone()).collect();
+        if let Err(how) = self.stage.mend(&self.witness, &subnets).await {
+            self.broke(Promise::Told, format!("the calm cannot begin: {how}"));
+            return None;
+        }
+        Some(())
+    }
+
+    fn broke(&self, promise: Promise, how: String) {
+        let at = self.stage.now();
+        self.witness.scene().broke(at, promise, how);
+    }
+
+    /// Waits until the world is at rest as it should be. None: a promise was broken, this one perhaps.
+    async fn converge(&self) -> Option<Millis> {
+        let from = self.stage.now();
+        loop {
+            self.until(self.stage.now() + 1_000).await?;
+            let now = self.stage.now();
+            if now < self.witness.scene().moved + 3_000 {
+                continue;
+            }
+            let problems = rest::problems(&self.witness.scene());
+            match problems.into_iter().next() {
+                None => {
+                    self.witness.says(Detail::Story, "*", || "all is as it should be".to_owned());
+                    return Some(now - from);
+                }
+                Some((promise, how)) if now > from + CONVERGES_WITHIN => {
+                    self.broke(promise, format!("{} s after the calm: {how}", (now - from) / 1000));
+                    return None;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Watches a world at rest: nothing is done, and it stays as it should be.
+    async fn stay(&self, lasts: Millis) -> Option<()> {
+        self.witness.scene().since_mark = Activity::default();
+        self.until(self.stage.now() + lasts).await?;
+        let (idle, problems) = {
+            let scene = self.witness.scene();
+            let enis = scene.mirror.ours().len();
+            (rest::idle::problem(&scene.since_mark, lasts / 60_000, enis), rest::problems(&scene))
+        };
+        if let Some(how) = idle {
+            self.broke(Promise::Quiet, how);
+        }
+        if let Some((promise, how)) = problems.into_iter().next() {
+            self.broke(promise, format!("at rest no more: {how}"));
+        }
+        (!self.is_broken()).then_some(())
+    }
+}

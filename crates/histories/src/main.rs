@@ -1,0 +1,8 @@
+//! `multi-eni-sim`: see [`multi_eni_histories::cli`].
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    multi_eni_histories::cli::main()
+}

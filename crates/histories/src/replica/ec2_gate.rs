@@ -1,0 +1,46 @@
+//! Where a replica's calls leave for EC2: they carry the process's name, and a dead process sends nothing.
+
+use super::life::Life;
+use crate::desk::Desk;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use multi_eni_sim::ec2::Ec2;
+use std::sync::Arc;
+
+/// The HTTP client of one process.
+pub fn client(desk: &Arc<Desk>, life: &Arc<Life>) -> SharedHttpClient {
+    SharedHttpClient::new(Gate { ec2: desk.stage.ec2.clone(), life: life.clone() })
+}
+
+#[derive(Debug)]
+struct Gate {
+    ec2: Ec2,
+    life: Arc<Life>,
+}
+
+impl HttpClient for Gate {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        let through = self.ec2.connector(settings.clone());
+        SharedHttpConnector::new(Connector { through, life: self.life.clone() })
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    through: SharedHttpConnector,
+    life: Arc<Life>,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        if self.life.is_dead() || !self.life.machine.reaches_ec2() {
+            // Packets that nobody answers: the SDK's own timeout ends it.
+            return HttpConnectorFuture::new(std::future::pending());
+        }
+        request.headers_mut().insert("user-agent", self.life.name());
+        self.through.call(request)
+    }
+}

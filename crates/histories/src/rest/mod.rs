@@ -1,0 +1,46 @@
+//! What must hold when faults have stopped and nothing moves any more.
+//!
+//! - [`specs`]: the account is as the specs ask. - [`status`]: what is reported is so. - [`idle`]: nothing is done.
+
+pub mod idle;
+mod specs;
+mod status;
+
+use crate::wants::{self, Asked, asked};
+use crate::witness::{Promise, Scene};
+use std::collections::BTreeSet;
+
+/// What does not hold; empty when all is as it should be.
+pub fn problems(scene: &Scene) -> Vec<(Promise, String)> {
+    let mut problems = specs::problems(scene);
+    if problems.is_empty() {
+        problems = status::problems(scene);
+    }
+    problems
+}
+
+/// What of a NodeENI is truly missing, on which node, in words.
+fn missing(scene: &Scene, name: &str) -> BTreeSet<String> {
+    let mirror = &scene.mirror;
+    let Some(nodeeni) = mirror.nodeenis.get(name) else { return BTreeSet::new() };
+    let mut missing = BTreeSet::new();
+    for (node, truth) in &mirror.nodes {
+        match asked(nodeeni, truth, &scene.subnets) {
+            Asked::Nothing => {}
+            Asked::Unknown => drop(missing.insert(format!("{node}: what it asks for cannot be known"))),
+            Asked::These(places) if places.is_empty() => {
+                missing.insert(format!("{node}: no subnet of its zone"));
+            }
+            Asked::These(places) => {
+                for place in places {
+                    let slot: wants::Slot = (truth.instance.clone(), place.card, place.index);
+                    let mine = specs::occupant(scene, &slot).is_some_and(|eni| specs::is_of(scene, eni, &nodeeni.uid));
+                    if !mine {
+                        missing.insert(format!("{node}: nothing of it at {}/{}", place.card, place.index));
+                    }
+                }
+            }
+        }
+    }
+    missing
+}

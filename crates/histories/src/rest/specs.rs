@@ -1,0 +1,140 @@
+//! The account is as the specs ask: every slot that anybody wants is held by one who wants it, and nothing else is ours.
+
+use crate::wants::{self, Asked, Slot, asked};
+use crate::witness::mirror::EniTruth;
+use crate::witness::{Promise, Scene};
+use multi_eni_api::NodeEniSpec;
+use multi_eni_plan::facts::AttachmentState;
+
+type Problem = (Promise, String);
+
+pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut say = |how: String| problems.push((Promise::Converges, how));
+    let mirror = &scene.mirror;
+    for (slot, contenders) in wants::slots(mirror, &scene.subnets) {
+        let (instance, card, index) = &slot;
+        let Some(eni) = occupant(scene, &slot) else {
+            say(format!("nothing is attached to {instance} at {card}/{index}, which {} wants", names(&contenders)));
+            continue;
+        };
+        let Some(uid) = &eni.made_for else { continue };
+        let held = mirror.uids.get(uid).and_then(|name| mirror.held.get(name)).map(|held| &held.held);
+        let Some(held) = held else {
+            say(format!("{} at {instance} {card}/{index} has no ENIAttachment", eni.seen.id));
+            continue;
+        };
+        let holder = contenders.iter().find(|(name, subnet)| {
+            mirror.nodeenis.get(name).is_some_and(|nodeeni| nodeeni.uid == held.nodeeni_uid)
+                && eni.seen.subnet.as_str() == subnet
+        });
+        let Some((name, _)) = holder else {
+            say(format!(
+                "{} of {} is at {instance} {card}/{index}, which {} wants",
+                eni.seen.id,
+                held.nodeeni,
+                names(&contenders)
+            ));
+            continue;
+        };
+        let spec = mirror.nodeenis.get(name).and_then(|nodeeni| nodeeni.spec.as_ref());
+        if let Some(how) = spec.and_then(|spec| differs(eni, spec)) {
+            say(format!("{} of {name}: {how}", eni.seen.id));
+        }
+    }
+    for eni in mirror.enis.values().filter(|eni| eni.made_for.is_some()) {
+        if let Some(how) = superfluous(scene, eni) {
+            say(format!("{} {how}", eni.seen.id));
+        }
+    }
+    for held in mirror.held.values().filter(|held| held.held.deleting.is_some()) {
+        say(format!("{} is still on its way out", held.held.name));
+    }
+    for (name, _) in mirror.nodeenis.iter().filter(|(_, nodeeni)| nodeeni.deleting) {
+        say(format!("NodeENI {name} is still on its way out"));
+    }
+    problems
+}
+
+fn names(contenders: &[(String, String)]) -> String {
+    contenders.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" or ")
+}
+
+/// What is attached, whole, in a slot.
+pub(super) fn occupant<'a>(scene: &'a Scene, slot: &Slot) -> Option<&'a EniTruth> {
+    scene.mirror.enis.values().find(|eni| {
+        eni.seen.attachment.as_ref().is_some_and(|at| {
+            at.instance.as_ref().is_some_and(|instance| instance.as_str() == slot.0)
+                && (at.card, at.index) == (slot.1, slot.2)
+                && at.state == AttachmentState::Attached
+        })
+    })
+}
+
+/// Whether an ENI was made for an ENIAttachment of that NodeENI.
+pub(super) fn is_of(scene: &Scene, eni: &EniTruth, nodeeni_uid: &str) -> bool {
+    let name = eni.made_for.as_ref().and_then(|uid| scene.mirror.uids.get(uid));
+    name.and_then(|name| scene.mirror.held.get(name)).is_some_and(|held| held.held.nodeeni_uid == nodeeni_uid)
+}
+
+/// What of an attached ENI is not as its NodeENI says and can be changed in place.
+fn differs(eni: &EniTruth, spec: &NodeEniSpec) -> Option<String> {
+    let seen = &eni.seen;
+    if let Some(ids) = spec.security_group_ids.as_ref().filter(|ids| !ids.is_empty())
+        && spec.security_group_names.as_ref().is_none_or(Vec::is_empty)
+    {
+        let mut wanted = ids.clone();
+        wanted.sort();
+        wanted.dedup();
+        let groups: Vec<String> = seen.groups.iter().map(ToString::to_string).collect();
+        let mut groups = groups;
+        groups.sort();
+        if groups != wanted {
+            return Some(format!("its groups are {groups:?}, not {wanted:?}"));
+        }
+    }
+    if let Some(description) = spec.description.as_ref().filter(|text| !text.is_empty() && **text != seen.description) {
+        return Some(format!("its description is {:?}, not {description:?}", seen.description));
+    }
+    if spec.source_dest_check.unwrap_or(true) != seen.source_dest_check {
+        return Some(format!("its source/destination check is {}", seen.source_dest_check));
+    }
+    if seen.attachment.as_ref().is_some_and(|at| at.delete_on_termination != spec.delete_on_termination) {
+        return Some(format!("its deleteOnTermination is {}", !spec.delete_on_termination));
+    }
+    let tags = spec.tags.iter().flatten();
+    tags.into_iter()
+        .find(|(key, value)| seen.tags.get(*key) != Some(value))
+        .map(|(key, value)| format!("its tag {key} is {:?}, not {value:?}", seen.tags.get(key)))
+}
+
+/// Why an ENI of ours should not be there; None if it should, or may.
+fn superfluous(scene: &Scene, eni: &EniTruth) -> Option<String> {
+    if eni.untagged.is_some() {
+        return Some("does not carry the tags of its ENIAttachment".to_owned());
+    }
+    let mirror = &scene.mirror;
+    let name = eni.made_for.as_ref().and_then(|uid| mirror.uids.get(uid));
+    let Some(held) = name.and_then(|name| mirror.held.get(name)).map(|held| &held.held) else {
+        return Some("has no ENIAttachment".to_owned());
+    };
+    let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();
+    let node = mirror.nodes.get(&held.node).filter(|node| node.instance == instance);
+    let Some(node) = node else { return Some(format!("is there for {}, which is not on {instance}", held.node)) };
+    let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid);
+    let Some(nodeeni) = nodeeni else { return Some(format!("is there for NodeENI {}, which is gone", held.nodeeni)) };
+    let wanted = match asked(nodeeni, node, &scene.subnets) {
+        Asked::Unknown => true,
+        Asked::Nothing => false,
+        Asked::These(places) => places
+            .iter()
+            .any(|place| (place.card, place.index) == held.slot() && place.subnet == eni.seen.subnet.as_str()),
+    };
+    if !wanted {
+        return Some(format!("is there for {} on {}, which does not ask for it", held.nodeeni, held.node));
+    }
+    if mirror.in_place(held).is_none() {
+        return Some(format!("is not attached in the slot of {}", held.name));
+    }
+    None
+}

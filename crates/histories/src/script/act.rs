@@ -1,0 +1,242 @@
+//! What happens: what people, nodes, other software and the machines of the replicas do.
+
+use super::Millis;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// One act.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Act {
+    // ---- Nodes and instances -------------------------------------------------------------------------------------
+    /// An instance starts, or runs already, and registers as a Node.
+    Join {
+        /// The Node's name.
+        node: String,
+        /// The instance.
+        instance: String,
+        /// `a` or `b`.
+        zone: String,
+        /// Its labels.
+        #[serde(default)]
+        labels: BTreeMap<String, String>,
+    },
+    /// The Node is deleted; its instance goes with it, or runs on.
+    Leave {
+        /// The Node.
+        node: String,
+        /// Whether the instance is terminated first.
+        terminate: bool,
+    },
+    /// The instance under a Node is terminated; the Node stays for now.
+    Terminate {
+        /// The Node.
+        node: String,
+    },
+    /// The instance is stopped.
+    Halt {
+        /// The Node.
+        node: String,
+    },
+    /// The instance is started again.
+    Boot {
+        /// The Node.
+        node: String,
+    },
+    /// Labels are set, or taken away with null.
+    Label {
+        /// The Node.
+        node: String,
+        /// Key to value.
+        set: BTreeMap<String, Option<String>>,
+    },
+    /// The Node gets a deletionTimestamp, and a finalizer holds it.
+    Drain {
+        /// The Node.
+        node: String,
+    },
+    /// A drained Node is let go; its instance is terminated.
+    Drained {
+        /// The Node.
+        node: String,
+    },
+    /// The kubelet reports that it lives.
+    Heartbeat {
+        /// The Node.
+        node: String,
+    },
+
+    // ---- NodeENIs and ENIAttachments -----------------------------------------------------------------------------
+    /// A NodeENI is created, or its spec replaced.
+    Apply {
+        /// Its name.
+        name: String,
+        /// Its spec.
+        spec: Value,
+    },
+    /// A NodeENI is deleted.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Somebody deletes an ENIAttachment with kubectl.
+    DeleteAttachment(Target),
+    /// Somebody strips an ENIAttachment of its finalizer and deletes it.
+    StripAttachment(Target),
+    /// Somebody annotates an ENIAttachment: its resourceVersion moves.
+    Annotate(Target),
+
+    // ---- Hands on EC2 --------------------------------------------------------------------------------------------
+    /// Somebody detaches an ENI of ours.
+    HandDetach(Target),
+    /// Somebody detaches an ENI of ours by force and deletes it.
+    HandDelete(Target),
+    /// Somebody detaches an ENI of ours by force and attaches it to another Node's instance.
+    HandMove {
+        /// Which ENI.
+        nth: usize,
+        /// To whose instance.
+        node: String,
+        /// At which device index of card 0.
+        index: u32,
+    },
+    /// Somebody changes an ENI of ours.
+    HandChange {
+        /// Which ENI.
+        nth: usize,
+        /// What.
+        change: HandChange,
+    },
+    /// The VPC CNI attaches an ENI at the lowest free index.
+    CniAttach {
+        /// The Node.
+        node: String,
+    },
+    /// The VPC CNI gives its last ENI back.
+    CniRelease {
+        /// The Node.
+        node: String,
+    },
+
+    // ---- Circumstances on EC2 ------------------------------------------------------------------------------------
+    /// The account's quota allows this many ENIs more; null: AWS's default.
+    Quota {
+        /// How many more.
+        room: Option<u32>,
+    },
+    /// Others take a subnet's addresses until this many are free.
+    Crowd {
+        /// The subnet.
+        subnet: String,
+        /// How many stay free.
+        leave: u64,
+    },
+    /// Others give a subnet's addresses back.
+    Uncrowd {
+        /// The subnet.
+        subnet: String,
+    },
+    /// IAM no longer allows an action.
+    Deny {
+        /// EC2's name of it.
+        action: String,
+    },
+    /// IAM allows an action again.
+    Allow {
+        /// EC2's name of it.
+        action: String,
+    },
+
+    // ---- Replicas and their machines -----------------------------------------------------------------------------
+    /// The process is killed and starts again after a while.
+    Kill {
+        /// The replica, from 0.
+        replica: usize,
+        /// How long it stays away.
+        restart: Millis,
+    },
+    /// The process is told to stop (SIGTERM) and starts again after a while.
+    Stop {
+        /// The replica, from 0.
+        replica: usize,
+        /// How long it stays away.
+        restart: Millis,
+    },
+    /// The process is frozen for a while; its clocks go on.
+    Pause {
+        /// The replica, from 0.
+        replica: usize,
+        /// How long.
+        lasts: Millis,
+    },
+    /// The replica's wall clock is set forward or back.
+    ClockStep {
+        /// The replica, from 0.
+        replica: usize,
+        /// By how many milliseconds.
+        by: i64,
+    },
+    /// The replica cannot reach one side for a while.
+    Partition {
+        /// The replica, from 0.
+        replica: usize,
+        /// From the API server; else from EC2.
+        kube: bool,
+        /// How long.
+        lasts: Millis,
+    },
+    /// What the replica watches reaches it late for a while: a stale cache.
+    StaleWatch {
+        /// The replica, from 0.
+        replica: usize,
+        /// How long that lasts.
+        lasts: Millis,
+    },
+
+    // ---- The API server ------------------------------------------------------------------------------------------
+    /// All watches end.
+    BreakWatches {},
+    /// The history of the store is compacted: who resumes a watch from before gets 410.
+    Compact {},
+    /// The API server restarts: it is away for a while, and all watches end.
+    RestartApi {
+        /// How long it is away.
+        lasts: Millis,
+    },
+    /// RBAC refuses the controller's writes for a while.
+    Forbid {
+        /// How long.
+        lasts: Millis,
+    },
+}
+
+/// One of the ENIs or ENIAttachments of this cluster, in the order of their names, counted round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Which.
+    pub nth: usize,
+}
+
+/// What somebody changes on an ENI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HandChange {
+    /// All its tags go.
+    Untag,
+    /// The tag that names the cluster goes.
+    UntagCluster,
+    /// The tag that names the ENIAttachment goes.
+    UntagAttachment,
+    /// Its tag Name is changed.
+    Rename,
+    /// Its description is changed.
+    Describe,
+    /// Its security groups are changed.
+    Groups,
+    /// The source/destination check is switched.
+    SourceDestCheck,
+    /// deleteOnTermination is switched.
+    DeleteOnTermination,
+}

@@ -1,0 +1,74 @@
+//! The AWS account: one VPC over two zones.
+
+use crate::script::Setting;
+use multi_eni_sim::clock::SimClock;
+use multi_eni_sim::ec2::{Buckets, Ec2, Settings};
+use std::time::Duration;
+
+/// The one VPC.
+pub const VPC: &str = "vpc-0a1b2c3d4e5f60718";
+/// Where instances and the VPC CNI have their interfaces, in zone a and zone b.
+pub const NODE_SUBNETS: [&str; 2] = ["subnet-00000000000000aaa", "subnet-00000000000000bbb"];
+/// The tag by which the VPC CNI knows its interfaces.
+pub const CNI_TAG: &str = "node.k8s.amazonaws.com/instance_id";
+
+/// The full name of zone `a` or `b`.
+pub fn zone(letter: &str) -> String {
+    format!("eu-west-1{letter}")
+}
+
+pub(super) fn open(setting: &Setting, seed: u64, clock: SimClock) -> Result<Ec2, String> {
+    let span = |[from, to]: [u64; 2]| Duration::from_millis(from)..=Duration::from_millis(to.max(from));
+    let ec2 = Ec2::new(
+        clock,
+        Settings {
+            attach_delay: span(setting.transition),
+            detach_delay: span(setting.transition),
+            call_latency: span(setting.ec2_latency),
+            shutdown_delay: Duration::from_millis(setting.shutdown),
+            buckets: Some(buckets(setting.buckets_percent)),
+            lag: Duration::from_millis(setting.lag),
+            flapping_reads: setting.flapping_reads,
+            quota_before_token: setting.quota_before_token,
+            short_pages: setting.short_pages,
+            force_spoils_slot: setting.force_spoils_slot,
+            records: 0,
+            seed,
+            ..Settings::default()
+        },
+    );
+    ec2.add_vpc(VPC);
+    let add = |id: &str, zone_letter: &str, cidr: &str, name: Option<&str>| {
+        ec2.add_subnet(id, VPC, &zone(zone_letter), cidr, name).map_err(|error| format!("subnet {id}: {error}"))
+    };
+    for (number, id) in NODE_SUBNETS.into_iter().enumerate() {
+        add(id, ["a", "b"][number], &format!("10.{number}.0.0/20"), None)?;
+    }
+    for (number, place) in setting.subnets.iter().enumerate() {
+        let cidr = format!("10.100.{number}.0/{}", if place.tiny { 28 } else { 24 });
+        add(&place.id, &place.zone, &cidr, place.name.as_deref())?;
+    }
+    for number in 1..=GROUPS {
+        ec2.add_security_group(&group(number), VPC, &format!("group{number}"));
+    }
+    Ok(ec2)
+}
+
+/// How many security groups there are besides the VPC's default one.
+pub const GROUPS: u64 = 3;
+
+/// The ID of the nth security group, from 1.
+pub fn group(number: u64) -> String {
+    format!("sg-{number:017x}")
+}
+
+/// EC2's default buckets, cut or not.
+fn buckets(percent: u32) -> Buckets {
+    let cut = |(capacity, refill): (u32, u32)| ((capacity * percent / 100).max(1), refill);
+    let whole = Buckets::default();
+    Buckets {
+        actions: whole.actions.into_iter().map(|(action, rate)| (action, cut(rate))).collect(),
+        filtered: cut(whole.filtered),
+        unfiltered: cut(whole.unfiltered),
+    }
+}

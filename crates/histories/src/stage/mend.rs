@@ -1,0 +1,82 @@
+//! The calm: circumstances pass, and people put right what they have done by hand, as the conditions advise.
+
+use super::Stage;
+use super::cluster::{People, nodes};
+use crate::witness::Witness;
+use crate::witness::mirror::EniTruth;
+use multi_eni_sim::ec2::InstanceState;
+use serde_json::Value;
+
+/// EC2's names of what the controller may be denied.
+pub const ACTIONS: [&str; 9] = [
+    "CreateNetworkInterface",
+    "AttachNetworkInterface",
+    "ModifyNetworkInterfaceAttribute",
+    "CreateTags",
+    "DetachNetworkInterface",
+    "DeleteNetworkInterface",
+    "DescribeNetworkInterfaces",
+    "DescribeInstances",
+    "DescribeSubnets",
+];
+
+impl Stage {
+    /// Mends everything that acts have left behind.
+    ///
+    /// # Errors
+    /// If the simulators refuse it.
+    pub async fn mend(&self, witness: &Witness, subnets: &[String]) -> Result<(), String> {
+        ACTIONS.into_iter().for_each(|action| self.ec2.allow(action));
+        self.ec2.configure(|settings| settings.eni_quota = Some(5000));
+        for subnet in subnets {
+            self.uncrowd(subnet)?;
+        }
+        let people = People::at(&self.api);
+        let instances = self.ec2.snapshot().instances;
+        for node in self.api.list(&nodes()) {
+            let text = |pointer: &str| node.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let (name, draining) = (text("/metadata/name"), node.pointer("/metadata/deletionTimestamp").is_some());
+            let instance = text("/spec/providerID").rsplit('/').next().unwrap_or_default();
+            let state = instances.get(instance).map(|instance| instance.state);
+            let gone = matches!(state, None | Some(InstanceState::ShuttingDown | InstanceState::Terminated));
+            if draining {
+                self.play(&crate::script::Act::Drained { node: name.to_owned() }).await?;
+            } else if gone {
+                // What the cloud controller does.
+                people.delete(&nodes(), name).await?;
+            }
+        }
+        let ours: Vec<(EniTruth, bool, bool)> = {
+            let scene = witness.scene();
+            let mirror = &scene.mirror;
+            let ours = mirror.enis.values().filter(|eni| eni.made_for.is_some());
+            ours.map(|eni| {
+                let held =
+                    eni.made_for.as_ref().and_then(|uid| mirror.uids.get(uid)).and_then(|name| mirror.held.get(name));
+                let elsewhere = eni.seen.attachment.as_ref().is_some_and(|at| {
+                    held.is_some_and(|held| {
+                        at.instance != held.held.instance || (at.card, at.index) != held.held.slot()
+                    })
+                });
+                (eni.clone(), held.is_some(), elsewhere)
+            })
+            .collect()
+        };
+        for (eni, known, elsewhere) in ours {
+            let id = eni.seen.id.as_str();
+            if elsewhere {
+                self.ec2.hand_detach(id, false).map_err(|error| error.to_string())?;
+            }
+            if eni.untagged.is_some() && known {
+                let tags = eni.made_with.clone();
+                self.ec2.hand_change(id, |eni| eni.tags = tags).map_err(|error| error.to_string())?;
+            } else if eni.untagged.is_some() {
+                if eni.seen.attachment.is_some() {
+                    self.ec2.hand_detach(id, true).map_err(|error| error.to_string())?;
+                }
+                self.ec2.hand_delete(id).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! What must never happen, and what must have happened in the end.
+
+use crate::script::Millis;
+use std::fmt;
+
+/// A promise. Its name is what reports, scenario files and `docs/reliability.md` call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Promise {
+    /// Every ENI of ours has an ENIAttachment that knows it, or whose token finds it.
+    NoLeak,
+    /// An ENIAttachment never has two ENIs, and a slot never holds two.
+    NoDouble,
+    /// No ENI that is not ours is ever changed, and none whose tags were taken away.
+    NothingForeign,
+    /// Nothing that changes anything is sent that could end after the Lease; nor while another replica holds it.
+    OnlyTheLeader,
+    /// A finalizer goes only when EC2 is clean.
+    FinalizersHold,
+    /// What is wanted and well is not taken away: no decision from a partial or outdated view.
+    NothingUnasked,
+    /// An ENI without an ENIAttachment is let be until two whole sweeps, minutes apart, can have shown it so.
+    OrphansWait,
+    /// Nothing is detached by force before its grace is over.
+    ForceWaits,
+    /// No process calls EC2 faster than its budget.
+    Budget,
+    /// Once faults stop, the world becomes as the specs ask within a bounded time.
+    Converges,
+    /// In the end the status tells the truth.
+    StatusTrue,
+    /// At rest nothing is created, attached, detached, deleted or written.
+    Quiet,
+    /// The history itself could be told: no panic, no script that cannot be played.
+    Told,
+}
+
+impl Promise {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::NoLeak,
+        Self::NoDouble,
+        Self::NothingForeign,
+        Self::OnlyTheLeader,
+        Self::FinalizersHold,
+        Self::NothingUnasked,
+        Self::OrphansWait,
+        Self::ForceWaits,
+        Self::Budget,
+        Self::Converges,
+        Self::StatusTrue,
+        Self::Quiet,
+        Self::Told,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoLeak => "no-leak",
+            Self::NoDouble => "no-double",
+            Self::NothingForeign => "nothing-foreign",
+            Self::OnlyTheLeader => "only-the-leader",
+            Self::FinalizersHold => "finalizers-hold",
+            Self::NothingUnasked => "nothing-unasked",
+            Self::OrphansWait => "orphans-wait",
+            Self::ForceWaits => "force-waits",
+            Self::Budget => "budget",
+            Self::Converges => "converges",
+            Self::StatusTrue => "status-true",
+            Self::Quiet => "quiet",
+            Self::Told => "told",
+        }
+    }
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// When.
+    pub at: Millis,
+    /// Which.
+    pub promise: Promise,
+    /// How.
+    pub how: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {:.3} s: {}", self.promise, seconds(self.at), self.how)
+    }
+}
+
+/// Milliseconds as seconds, for people.
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+pub fn seconds(at: Millis) -> f64 {
+    at as f64 / 1000.0
+}

@@ -1,0 +1,35 @@
+//! `budget`: no process calls an EC2 action faster than its share of EC2's bucket.
+
+use crate::script::Millis;
+use multi_eni_sim::ec2::Buckets;
+use std::collections::BTreeMap;
+
+/// The share of EC2's rates that the controller may use.
+const SHARE: f64 = 0.8;
+
+/// A bucket for each process and action.
+#[derive(Debug)]
+pub struct Budgets {
+    burst: f64,
+    rules: Buckets,
+    left: BTreeMap<(String, String), (f64, Millis)>,
+}
+
+impl Budgets {
+    /// EC2's default buckets, their sizes cut to `percent`.
+    pub fn new(percent: u32) -> Self {
+        Self { burst: f64::from(percent) / 100.0, rules: Buckets::default(), left: BTreeMap::new() }
+    }
+
+    /// A call is sent. False: faster than the budget allows.
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds of a history")]
+    pub fn spends(&mut self, life: &str, action: &str, at: Millis) -> bool {
+        let (capacity, refill) = self.rules.actions.get(action).copied().unwrap_or(self.rules.filtered);
+        let full = (f64::from(capacity) * self.burst).max(1.0);
+        let bucket = self.left.entry((life.to_owned(), action.to_owned())).or_insert((full, at));
+        let gained = at.saturating_sub(bucket.1) as f64 / 1000.0 * f64::from(refill) * SHARE;
+        *bucket = ((bucket.0 + gained).min(full) - 1.0, at);
+        // One call of slack: the controller's clock and this one tick differently.
+        bucket.0 >= -1.0
+    }
+}

@@ -1,0 +1,165 @@
+//! Whether what a replica does to an ENI or to an object was its to do, by the truth and not by what it may have seen.
+//!
+//! A replica's picture may be outdated. So what somebody else has just changed is no measure: a deed is judged only if
+//! everything that could excuse it has stood unchanged for [`PICTURE`].
+
+use super::breach::Promise;
+use super::scene::Scene;
+use crate::script::Millis;
+use crate::wants::{Asked, Place, asked};
+use multi_eni_api::ENIAttachment;
+use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, NODEENI_FINALIZER};
+use multi_eni_plan::held::Held;
+use multi_eni_plan::orphans::APART;
+use multi_eni_sim::ec2::{AttachmentStatus, CallRecord, Eni};
+use multi_eni_sim::kube::ObjectChange;
+use serde_json::Value;
+
+/// How old a replica's picture may be: a watch that brings nothing for 60 s, a sweep a minute, a minute of lag.
+pub const PICTURE: Millis = 200_000;
+
+/// A call has changed an interface.
+pub fn call(scene: &mut Scene, at: Millis, record: &CallRecord, before: Option<&Eni>, after: Option<&Eni>) {
+    let Some(before) = before else { return };
+    let Some(truth) = scene.mirror.enis.get(&before.id).cloned() else { return };
+    let (action, who) = (&record.action, &record.user_agent);
+    let foreign = match (&truth.made_for, truth.untagged) {
+        (None, _) => true,
+        (Some(_), Some(since)) => at > since + PICTURE,
+        (Some(_), None) => false,
+    };
+    if foreign {
+        return scene.broke(
+            at,
+            Promise::NothingForeign,
+            format!("{who} changes {} by {action}, and it is not ours", before.id),
+        );
+    }
+    let takes_away = match action.as_str() {
+        "DetachNetworkInterface" => before.attachment.as_ref().is_some_and(|a| a.status == AttachmentStatus::Attached),
+        "DeleteNetworkInterface" => after.is_none(),
+        _ => false,
+    };
+    if action == "DetachNetworkInterface" && record.force {
+        forced(scene, at, record, before);
+    }
+    if !takes_away {
+        return;
+    }
+    let uid = truth.made_for.unwrap_or_default();
+    let held = scene.mirror.uids.get(&uid).and_then(|name| scene.mirror.held.get(name)).cloned();
+    match held {
+        None => {
+            let apart = u64::try_from(APART.as_millis()).unwrap_or(0);
+            let since = truth.orphaned.unwrap_or(at);
+            if !truth.left_leaving && at < since + apart {
+                let how =
+                    format!("{who}: {action} of {}, which has had no ENIAttachment since {since} ms only", before.id);
+                scene.broke(at, Promise::OrphansWait, how);
+            }
+        }
+        Some(held) if held.held.deleting.is_none() && is_well(scene, at, &held.held) => {
+            let how = format!("{who}: {action} of {}, which is wanted and well", before.id);
+            scene.broke(at, Promise::NothingUnasked, how);
+        }
+        Some(_) => {}
+    }
+}
+
+/// A forced detach, of whatever age.
+fn forced(scene: &mut Scene, at: Millis, record: &CallRecord, before: &Eni) {
+    let Some(truth) = scene.mirror.enis.get(&before.id) else { return };
+    let uid = truth.made_for.clone().unwrap_or_default();
+    let held = scene.mirror.uids.get(&uid).and_then(|name| scene.mirror.held.get(name));
+    let leaving = held.and_then(|held| held.deleting_since);
+    let since = leaving.map_or(truth.state_since, |leaving| leaving.min(truth.state_since));
+    if at < since + scene.force_after {
+        let how =
+            format!("{} detaches {} by force, {} s after it began", record.user_agent, before.id, (at - since) / 1000);
+        scene.broke(at, Promise::ForceWaits, how);
+    }
+}
+
+/// Whether an ENIAttachment is wanted as it is and its ENI in place, and all that has been so for long.
+fn is_well(scene: &Scene, at: Millis, held: &Held) -> bool {
+    let mirror = &scene.mirror;
+    let Some(eni) = mirror.in_place(held) else { return false };
+    let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();
+    let last_disturbed = [
+        eni.disturbed,
+        eni.state_since,
+        mirror.held.get(&held.name).map_or(at, |held| held.disturbed),
+        mirror.nodes_changed.get(&held.node).copied().unwrap_or(0),
+        mirror.nodeenis_changed.get(&held.nodeeni_uid).copied().unwrap_or(0),
+        mirror.instances_changed.get(&instance).copied().unwrap_or(0),
+    ];
+    let disturbed = last_disturbed.into_iter().max().unwrap_or(at);
+    if at < disturbed + PICTURE {
+        return false;
+    }
+    let Some(node) = mirror.nodes.get(&held.node).filter(|node| node.instance == instance) else { return false };
+    let Some(nodeeni) = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid) else { return false };
+    let (card, index) = held.slot();
+    let place = Place { card, index, subnet: held.request.subnet_id.clone() };
+    let fits = match asked(nodeeni, node, &scene.subnets) {
+        Asked::Nothing => false,
+        Asked::Unknown => true,
+        Asked::These(places) => places.contains(&place),
+    };
+    fits && nodeeni.spec.as_ref().is_none_or(|spec| {
+        let positive = |count: Option<i32>, least: i32| count.filter(|n| *n >= least);
+        held.request.ipv4_prefix_count == positive(spec.ipv4_prefix_count, 1)
+            && held.request.ipv6_address_count == positive(spec.ipv6_address_count, 1)
+            && held.request.private_ip_count == positive(spec.private_ip_count, 2)
+    })
+}
+
+/// A NodeENI has changed.
+pub fn nodeeni(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>, by_replica: bool) {
+    if !by_replica || !loses(change, NODEENI_FINALIZER) {
+        return;
+    }
+    let uid = uid(change.before);
+    if let Some(held) = scene.mirror.held.values().find(|held| held.held.nodeeni_uid == uid) {
+        let how = format!(
+            "{} lets NodeENI {} go, and its ENIAttachment {} is there",
+            change.actor, change.name, held.held.name
+        );
+        scene.broke(at, Promise::FinalizersHold, how);
+    }
+}
+
+/// An ENIAttachment has changed.
+pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>, by_replica: bool) {
+    if !by_replica {
+        return;
+    }
+    let uid = uid(change.before);
+    let left = scene.mirror.made_for(&uid).find(|eni| eni.untagged.is_none()).map(|eni| eni.seen.id.clone());
+    if let Some(eni) = left.filter(|_| loses(change, ENIATTACHMENT_FINALIZER)) {
+        let how = format!("{} lets {} go, and its {eni} is still there", change.actor, change.name);
+        return scene.broke(at, Promise::FinalizersHold, how);
+    }
+    let deleting = |object: Option<&Value>| object.is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
+    let begins = change.before.is_some() && !deleting(change.before) && deleting(change.after);
+    let object = change.before.filter(|_| begins).and_then(|o| serde_json::from_value::<ENIAttachment>(o.clone()).ok());
+    if let Some(object) = object
+        && is_well(scene, at, &Held::read(&object))
+    {
+        let how = format!("{} deletes {}, whose ENI is wanted and well", change.actor, change.name);
+        scene.broke(at, Promise::NothingUnasked, how);
+    }
+}
+
+fn uid(object: Option<&Value>) -> String {
+    object.and_then(|o| o.pointer("/metadata/uid")).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Whether a finalizer was there and is not any more.
+fn loses(change: &ObjectChange<'_>, finalizer: &str) -> bool {
+    let has = |object: Option<&Value>| {
+        let list = object.and_then(|o| o.pointer("/metadata/finalizers")).and_then(Value::as_array);
+        list.into_iter().flatten().any(|f| f.as_str() == Some(finalizer))
+    };
+    has(change.before) && !has(change.after)
+}

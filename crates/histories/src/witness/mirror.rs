@@ -1,0 +1,247 @@
+//! The truth, followed change by change: what EC2 and the API server really hold, and since when.
+
+use crate::script::Millis;
+use multi_eni_api::ids::EniId;
+use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER};
+use multi_eni_api::{ENIAttachment, NodeEniSpec};
+use multi_eni_controller::sandbox::truth;
+use multi_eni_plan::facts::{AttachmentState, EniSeen};
+use multi_eni_plan::held::Held;
+use multi_eni_sim::ec2::Eni;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An interface.
+#[derive(Debug, Clone)]
+pub struct EniTruth {
+    /// As it is.
+    pub seen: EniSeen,
+    /// The ENIAttachment whose token made it, if a replica made it; whatever its tags say since.
+    pub made_for: Option<String>,
+    /// The tags with which it was made.
+    pub made_with: BTreeMap<String, String>,
+    /// The token that made it.
+    pub token: Option<String>,
+    /// When somebody last changed it who is not a replica: by hand, or an instance that went.
+    pub disturbed: Millis,
+    /// Since when its tags no longer say that it is ours.
+    pub untagged: Option<Millis>,
+    /// Since when no ENIAttachment knows it.
+    pub orphaned: Option<Millis>,
+    /// Its ENIAttachment was on its way out already when it went.
+    pub left_leaving: bool,
+    /// Since when it is in the state of attachment in which it is.
+    pub state_since: Millis,
+}
+
+/// A Node.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NodeTruth {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its instance.
+    pub instance: String,
+    /// Its zone.
+    pub zone: String,
+    /// It has a deletionTimestamp.
+    pub deleting: bool,
+}
+
+/// A NodeENI.
+#[derive(Debug, Clone)]
+pub struct NodeEniTruth {
+    /// Its UID.
+    pub uid: String,
+    /// Its spec; None if it cannot be read.
+    pub spec: Option<NodeEniSpec>,
+    /// When it was created, and by which name it is ordered.
+    pub created: String,
+    /// It has a deletionTimestamp.
+    pub deleting: bool,
+    /// The whole object.
+    pub object: Value,
+}
+
+/// An ENIAttachment.
+#[derive(Debug, Clone)]
+pub struct HeldTruth {
+    /// As it is.
+    pub held: Held,
+    /// When somebody last changed it who is not a replica.
+    pub disturbed: Millis,
+    /// Since when it is being deleted.
+    pub deleting_since: Option<Millis>,
+}
+
+/// The truth.
+#[derive(Debug, Default)]
+pub struct Mirror {
+    /// Interfaces by ID.
+    pub enis: BTreeMap<String, EniTruth>,
+    /// Nodes by name.
+    pub nodes: BTreeMap<String, NodeTruth>,
+    /// When a Node's name last stood for something else.
+    pub nodes_changed: BTreeMap<String, Millis>,
+    /// NodeENIs by name.
+    pub nodeenis: BTreeMap<String, NodeEniTruth>,
+    /// When a NodeENI's spec (by UID) last changed.
+    pub nodeenis_changed: BTreeMap<String, Millis>,
+    /// ENIAttachments by name.
+    pub held: BTreeMap<String, HeldTruth>,
+    /// UIDs of all ENIAttachments, to their names.
+    pub uids: BTreeMap<String, String>,
+    /// When an instance's slots or state were last changed by others.
+    pub instances_changed: BTreeMap<String, Millis>,
+}
+
+impl Mirror {
+    /// Follows an interface. `by_replica`: a replica's call made the change.
+    pub fn eni(&mut self, at: Millis, cluster: &str, id: &str, after: Option<&Eni>, by_replica: bool, by_hand: bool) {
+        let before = self.enis.remove(id);
+        let instance = |eni: &EniSeen| eni.attachment.as_ref().and_then(|a| a.instance.clone()).map(|i| i.to_string());
+        let Some(seen) = after.and_then(truth::seen) else {
+            if let Some(instance) = before.as_ref().and_then(|eni| instance(&eni.seen)).filter(|_| by_hand) {
+                self.instances_changed.insert(instance, at);
+            }
+            return;
+        };
+        let Some(after) = after else { return };
+        if by_hand {
+            for place in [instance(&seen), before.as_ref().and_then(|eni| instance(&eni.seen))].into_iter().flatten() {
+                self.instances_changed.insert(place, at);
+            }
+        }
+        let ours =
+            seen.tags.get(TAG_CLUSTER).is_some_and(|tag| tag == cluster) && seen.tags.contains_key(TAG_ATTACHMENT_UID);
+        let state = |eni: &EniSeen| eni.attachment.as_ref().map(|a| (a.id.clone(), a.state));
+        let made_for = match &before {
+            Some(before) => before.made_for.clone(),
+            None if by_replica => seen.tags.get(TAG_ATTACHMENT_UID).cloned(),
+            None => None,
+        };
+        let orphaned = match (&made_for, &before) {
+            (Some(uid), _) if self.uids.contains_key(uid) => None,
+            (Some(_), Some(before)) => before.orphaned.or(Some(at)),
+            (Some(_), None) => Some(at),
+            (None, _) => None,
+        };
+        let state_since = match &before {
+            Some(before) if state(&before.seen) == state(&seen) => before.state_since,
+            _ => at,
+        };
+        let next = EniTruth {
+            made_for,
+            made_with: before.as_ref().map_or_else(|| seen.tags.clone(), |before| before.made_with.clone()),
+            token: after.client_token.clone(),
+            disturbed: if by_hand { at } else { before.as_ref().map_or(0, |before| before.disturbed) },
+            untagged: if ours { None } else { before.as_ref().and_then(|before| before.untagged).or(Some(at)) },
+            orphaned,
+            left_leaving: before.as_ref().is_some_and(|before| before.left_leaving),
+            state_since,
+            seen,
+        };
+        self.enis.insert(id.to_owned(), next);
+    }
+
+    /// Follows a Node.
+    pub fn node(&mut self, at: Millis, name: &str, after: Option<&Value>) {
+        let truth = after.map(|object| NodeTruth {
+            labels: read(object, "/metadata/labels").unwrap_or_default(),
+            instance: text(object, "/spec/providerID").rsplit('/').next().unwrap_or_default().to_owned(),
+            zone: text(object, "/metadata/labels/topology.kubernetes.io~1zone").to_owned(),
+            deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+        });
+        if self.nodes.get(name) == truth.as_ref() {
+            return;
+        }
+        self.nodes_changed.insert(name.to_owned(), at);
+        match truth {
+            Some(truth) => drop(self.nodes.insert(name.to_owned(), truth)),
+            None => drop(self.nodes.remove(name)),
+        }
+    }
+
+    /// Follows a NodeENI.
+    pub fn nodeeni(&mut self, at: Millis, name: &str, before: Option<&Value>, after: Option<&Value>) {
+        let asks = |object: &Value| {
+            (object.pointer("/spec").cloned(), object.pointer("/metadata/deletionTimestamp").is_some())
+        };
+        if before.map(asks) != after.map(asks) {
+            for object in before.into_iter().chain(after) {
+                self.nodeenis_changed.insert(text(object, "/metadata/uid").to_owned(), at);
+            }
+        }
+        let Some(object) = after else {
+            self.nodeenis.remove(name);
+            return;
+        };
+        let truth = NodeEniTruth {
+            uid: text(object, "/metadata/uid").to_owned(),
+            spec: read(object, "/spec"),
+            created: text(object, "/metadata/creationTimestamp").to_owned(),
+            deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+            object: object.clone(),
+        };
+        self.nodeenis.insert(name.to_owned(), truth);
+    }
+
+    /// Follows an ENIAttachment.
+    pub fn attachment(&mut self, at: Millis, name: &str, after: Option<&Value>, by_replica: bool) {
+        let before = self.held.remove(name);
+        if let Some(before) = &before {
+            self.uids.remove(&before.held.uid);
+        }
+        let object = after.and_then(|object| serde_json::from_value::<ENIAttachment>(object.clone()).ok());
+        match object {
+            Some(object) => {
+                let held = Held::read(&object);
+                let same = before.as_ref().filter(|before| before.held.uid == held.uid);
+                let disturbed = if by_replica { same.map_or(0, |before| before.disturbed) } else { at };
+                self.uids.insert(held.uid.clone(), name.to_owned());
+                let deleting_since = held.deleting.map(|_| same.and_then(|before| before.deleting_since).unwrap_or(at));
+                self.held.insert(name.to_owned(), HeldTruth { held, disturbed, deleting_since });
+            }
+            None => {
+                let Some(before) = before else { return };
+                for eni in self.enis.values_mut().filter(|eni| eni.made_for.as_ref() == Some(&before.held.uid)) {
+                    eni.orphaned = Some(at);
+                    eni.left_leaving = before.held.deleting.is_some();
+                }
+            }
+        }
+    }
+
+    /// An instance was stopped, started or terminated.
+    pub fn instance(&mut self, at: Millis, instance: &str) {
+        self.instances_changed.insert(instance.to_owned(), at);
+    }
+
+    /// The ENIs that were made for an ENIAttachment, by its UID.
+    pub fn made_for<'a>(&'a self, uid: &'a str) -> impl Iterator<Item = &'a EniTruth> {
+        self.enis.values().filter(move |eni| eni.made_for.as_deref() == Some(uid))
+    }
+
+    /// The ENI of an ENIAttachment, if it is attached in its slot.
+    pub fn in_place<'a>(&'a self, held: &'a Held) -> Option<&'a EniTruth> {
+        self.made_for(&held.uid).find(|eni| {
+            eni.seen.attachment.as_ref().is_some_and(|at| {
+                at.instance == held.instance
+                    && (at.card, at.index) == held.slot()
+                    && at.state == AttachmentState::Attached
+            })
+        })
+    }
+
+    /// IDs of all interfaces of ours: made by replicas and still there.
+    pub fn ours(&self) -> BTreeSet<EniId> {
+        self.enis.values().filter(|eni| eni.made_for.is_some()).map(|eni| eni.seen.id.clone()).collect()
+    }
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn read<T: serde::de::DeserializeOwned>(object: &Value, pointer: &str) -> Option<T> {
+    serde_json::from_value(object.pointer(pointer)?.clone()).ok()
+}

@@ -1,0 +1,108 @@
+//! Who sees everything that happens, checks it at once, and can tell it.
+//!
+//! - [`scene`]: what it knows, and what it does with each thing that happens.
+//! - [`mirror`]: the truth, followed change by change.
+//! - [`justice`]: whether a replica's deed was its to do. [`lease`], [`budget`]: whether it might send at all.
+//! - [`breach`]: the promises. [`trace`], [`told`]: the words.
+
+pub mod breach;
+mod budget;
+mod justice;
+mod lease;
+pub mod mirror;
+pub mod scene;
+mod told;
+pub mod trace;
+
+pub use breach::{Breach, Promise};
+pub use scene::{Activity, Scene};
+pub use trace::Detail;
+
+use crate::replica::Life;
+use crate::script::{Befallen, Millis, Setting};
+use crate::stage::Stage;
+use multi_eni_sim::ec2::Incoming;
+use multi_eni_sim::kube::RequestInfo;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The witness. Clones are the same.
+#[derive(Clone)]
+pub struct Witness {
+    scene: Arc<Mutex<Scene>>,
+    stage: Stage,
+}
+
+impl Witness {
+    /// Watches that stage from now on.
+    pub fn watch(stage: &Stage, setting: &Setting, detail: Detail) -> Self {
+        let scene = Arc::new(Mutex::new(Scene::new(&stage.cluster, setting, detail)));
+        let witness = Self { scene, stage: stage.clone() };
+        let seen = witness.scene.clone();
+        let epoch = stage.clock.now().as_millisecond();
+        stage.ec2.observe(Box::new(move |at, happening| {
+            let at = Millis::try_from(at.as_millisecond() - epoch).unwrap_or(0);
+            lock(&seen).ec2(at, happening);
+        }));
+        let (seen, clock) = (witness.scene.clone(), stage.timer());
+        stage.api.observe(Box::new(move |change| lock(&seen).object(clock(), change)));
+        witness
+    }
+
+    /// What it knows.
+    pub fn scene(&self) -> MutexGuard<'_, Scene> {
+        lock(&self.scene)
+    }
+
+    /// Something is said by somebody.
+    pub fn says(&self, detail: Detail, who: &str, what: impl FnOnce() -> String) {
+        let at = self.stage.now();
+        self.scene().trace.line(detail, at, who, what);
+    }
+
+    /// A process begins.
+    pub fn begins(&self, life: &Life) {
+        self.says(Detail::Story, &life.name(), || "starts".to_owned());
+    }
+
+    /// A process has ended.
+    pub fn ends(&self, life: &Life) {
+        self.says(Detail::Story, &life.name(), || format!("{}", if life.is_dead() { "is dead" } else { "has ended" }));
+    }
+
+    /// A request leaves for the API server.
+    pub fn sends_kube(&self, life: &Life, info: &RequestInfo, befallen: Option<&Befallen>) {
+        let (at, name, mut scene) = (self.stage.now(), life.name(), self.scene());
+        if let Some(befallen) = befallen {
+            scene.trace.line(Detail::Story, at, &name, || {
+                format!("{} {} {}: {}", info.verb, info.target(), info.name, befallen.words())
+            });
+        }
+        scene.sends_kube(at, &name, info);
+    }
+
+    /// A request was answered, and its process heard the answer.
+    pub fn answered(&self, life: &Life, info: &RequestInfo, status: Option<u16>) {
+        let at = self.stage.now();
+        let mut scene = self.scene();
+        if info.resource == "leases" && !matches!(info.verb.as_str(), "get" | "list" | "watch") {
+            scene.leases.answered(&life.name(), status.is_some_and(|status| (200..300).contains(&status)));
+        }
+        scene.trace.line(Detail::Everything, at, &life.name(), || {
+            let status = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+            format!("hears {status} to {} {} {}", info.verb, info.target(), info.name)
+        });
+    }
+
+    /// A call leaves for EC2.
+    pub fn sends_ec2(&self, life: &Life, call: &Incoming, befallen: Option<&Befallen>) {
+        let (at, name, mut scene) = (self.stage.now(), life.name(), self.scene());
+        if let Some(befallen) = befallen {
+            scene.trace.line(Detail::Story, at, &name, || format!("{}: {}", call.action, befallen.words()));
+        }
+        scene.sends_ec2(at, &name, &call.action);
+    }
+}
+
+fn lock(scene: &Mutex<Scene>) -> MutexGuard<'_, Scene> {
+    scene.lock().unwrap_or_else(PoisonError::into_inner)
+}

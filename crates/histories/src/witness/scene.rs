@@ -1,0 +1,231 @@
+//! What the witness knows, and what it does with each thing that happens: tell it, check it, follow it.
+
+use super::breach::{Breach, Promise};
+use super::budget::Budgets;
+use super::lease::Leases;
+use super::mirror::Mirror;
+use super::trace::{Detail, Trace};
+use super::{justice, told};
+use crate::replica::EC2_TIMEOUT;
+use crate::script::{Millis, Setting, SubnetPlace};
+use multi_eni_api::names::{GROUP, client_token};
+use multi_eni_controller::client::WRITE_TIMEOUT;
+use multi_eni_plan::check;
+use multi_eni_plan::facts::Cluster;
+use multi_eni_plan::held::Held;
+use multi_eni_sim::ec2::{By, Eni, Happening};
+use multi_eni_sim::kube::{ObjectChange, RequestInfo};
+use serde_json::Value;
+
+/// Everything the witness knows.
+#[derive(Debug)]
+pub struct Scene {
+    /// Who we are on EC2.
+    pub cluster: Cluster,
+    /// Subnets that there are.
+    pub subnets: Vec<SubnetPlace>,
+    /// Whether there is an election.
+    pub elects: bool,
+    /// The grace before a detach is forced, less what clocks may differ.
+    pub force_after: Millis,
+    /// The truth.
+    pub mirror: Mirror,
+    /// The trace.
+    pub trace: Trace,
+    /// The Lease.
+    pub leases: Leases,
+    /// The first promise that was broken.
+    pub breach: Option<Breach>,
+    /// When something last changed that matters at rest: an ENI, or an object that is no Lease.
+    pub moved: Millis,
+    /// Calls and writes since the last mark.
+    pub since_mark: Activity,
+    budgets: Budgets,
+}
+
+/// What was done in a span of time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// EC2 calls that only read.
+    pub reads: u64,
+    /// EC2 calls that change something, as sentences.
+    pub mutations: Vec<String>,
+    /// Writes of the replicas to the API server, but for the Lease, as sentences.
+    pub writes: Vec<String>,
+}
+
+impl Scene {
+    /// Nothing has happened yet.
+    pub fn new(cluster: &str, setting: &Setting, detail: Detail) -> Self {
+        let steps = setting.clock_skew.iter().map(|skew| skew.unsigned_abs()).max().unwrap_or(0);
+        let force = u64::try_from(setting.graces.force_detach).unwrap_or(0) * 1000;
+        Self {
+            cluster: Cluster { uid: cluster.to_owned(), name: String::new() },
+            subnets: setting.subnets.clone(),
+            elects: setting.replicas > 1,
+            force_after: force.saturating_sub(2000 + steps),
+            mirror: Mirror::default(),
+            trace: Trace::new(detail),
+            leases: Leases::default(),
+            breach: None,
+            moved: 0,
+            since_mark: Activity::default(),
+            budgets: Budgets::new(setting.buckets_percent),
+        }
+    }
+
+    /// Notes a broken promise; only the first counts.
+    pub fn broke(&mut self, at: Millis, promise: Promise, how: String) {
+        if self.breach.is_none() {
+            self.trace.line(Detail::Story, at, "!", || format!("{promise}: {how}"));
+            self.breach = Some(Breach { at, promise, how });
+        }
+    }
+
+    /// Something happened on EC2.
+    pub fn ec2(&mut self, at: Millis, happening: &Happening<'_>) {
+        match happening {
+            Happening::Landed(record) => told::landed(&mut self.trace, at, record),
+            Happening::Changed { id, before, after, by } => {
+                let call = match by {
+                    By::Call(record) => Some(record.as_ref()),
+                    By::Hand | By::Time => None,
+                };
+                told::changed(&mut self.trace, at, id, *before, *after, by);
+                if let Some(record) = call {
+                    justice::call(self, at, record, *before, *after);
+                }
+                let by_hand = match by {
+                    By::Call(_) => false,
+                    By::Hand => true,
+                    By::Time => let_go_by_its_instance(*before, *after),
+                };
+                let cluster = self.cluster.uid.clone();
+                self.mirror.eni(at, &cluster, id, *after, call.is_some(), by_hand);
+                self.moved = at;
+                if call.is_some_and(|record| record.action == "CreateNetworkInterface") {
+                    self.created(at, id);
+                }
+                self.check(at);
+            }
+        }
+    }
+
+    /// A new ENI must be one that its ENIAttachment's token finds.
+    fn created(&mut self, at: Millis, id: &str) {
+        let Some(eni) = self.mirror.enis.get(id) else { return };
+        let uid = eni.made_for.clone().unwrap_or_default();
+        let held = self.mirror.uids.get(&uid).and_then(|name| self.mirror.held.get(name)).map(|held| &held.held);
+        let found = held.is_some_and(|held| {
+            (0..=held.status.attempt).any(|attempt| eni.token.as_deref() == Some(client_token(&uid, attempt).as_str()))
+        });
+        if !found {
+            self.broke(
+                at,
+                Promise::NoLeak,
+                format!("{id} was created for ENIAttachment {uid}, which is not there or whose token is another"),
+            );
+        }
+    }
+
+    /// Something happened on the API server.
+    pub fn object(&mut self, at: Millis, change: &ObjectChange<'_>) {
+        let by_replica = is_process(change.actor);
+        told::object(&mut self.trace, at, change);
+        match (change.resource.group.as_str(), change.resource.resource.as_str()) {
+            ("", "nodes") => self.mirror.node(at, change.name, change.after),
+            ("coordination.k8s.io", "leases") => {
+                let holder =
+                    change.after.and_then(|lease| lease.pointer("/spec/holderIdentity")).and_then(Value::as_str);
+                holder.unwrap_or_default().clone_into(&mut self.leases.holder);
+                return;
+            }
+            (GROUP, "nodeenis") => {
+                justice::nodeeni(self, at, change, by_replica);
+                self.mirror.nodeeni(at, change.name, change.before, change.after);
+            }
+            (GROUP, "eniattachments") => {
+                justice::attachment(self, at, change, by_replica);
+                self.mirror.attachment(at, change.name, change.after, by_replica);
+                self.check(at);
+            }
+            ("", "events") => {}
+            _ => return,
+        }
+        if by_replica {
+            self.moved = at;
+        }
+    }
+
+    /// `plan`'s own invariants. ENIs that somebody made orphans by hand are on their way to be cleaned up.
+    fn check(&mut self, at: Millis) {
+        let enis: Vec<_> = self
+            .mirror
+            .enis
+            .values()
+            .filter(|eni| eni.orphaned.is_none() && eni.untagged.is_none())
+            .map(|eni| &eni.seen)
+            .collect();
+        let held: Vec<&Held> = self.mirror.held.values().map(|held| &held.held).collect();
+        let breaches = check::always(&check::World { cluster: &self.cluster, enis: &enis, held: &held });
+        if let Some(how) = breaches.into_iter().next() {
+            let promise = if how.ends_with("leaked") { Promise::NoLeak } else { Promise::NoDouble };
+            self.broke(at, promise, how);
+        }
+    }
+
+    /// A process sends a request to the API server.
+    pub fn sends_kube(&mut self, at: Millis, life: &str, info: &RequestInfo) {
+        self.trace
+            .line(Detail::Everything, at, life, || format!("sends {} {} {}", info.verb, info.target(), info.name));
+        if matches!(info.verb.as_str(), "get" | "list" | "watch") {
+            return;
+        }
+        if info.resource == "leases" {
+            self.leases.sends(life, at);
+            return;
+        }
+        let what = format!("{} {} {}", info.verb, info.target(), info.name);
+        self.must_lead(at, life, WRITE_TIMEOUT.as_millis(), &what);
+        self.since_mark.writes.push(what);
+    }
+
+    /// A process sends a call to EC2.
+    pub fn sends_ec2(&mut self, at: Millis, life: &str, action: &str) {
+        self.trace.line(Detail::Everything, at, life, || format!("sends {action}"));
+        if !self.budgets.spends(life, action, at) {
+            self.broke(at, Promise::Budget, format!("{life} calls {action} faster than its budget"));
+        }
+        if action.starts_with("Describe") {
+            self.since_mark.reads += 1;
+            return;
+        }
+        self.must_lead(at, life, EC2_TIMEOUT.as_millis(), action);
+        self.since_mark.mutations.push(action.to_owned());
+    }
+
+    fn must_lead(&mut self, at: Millis, life: &str, timeout: u128, what: &str) {
+        if !self.elects {
+            return;
+        }
+        let timeout = Millis::try_from(timeout).unwrap_or(Millis::MAX);
+        if let Some(why) = self.leases.forbids(life, at, timeout) {
+            self.broke(at, Promise::OnlyTheLeader, format!("{life} sends {what}, and {why}"));
+        }
+    }
+}
+
+/// Whether it is a replica's process that signs so: a letter and a number.
+pub fn is_process(actor: &str) -> bool {
+    let mut letters = actor.chars();
+    letters.next().is_some_and(|first| first.is_ascii_lowercase())
+        && !letters.as_str().is_empty()
+        && letters.as_str().chars().all(|c| c.is_ascii_digit())
+}
+
+/// An attachment that ends without having been detached ends with its instance.
+fn let_go_by_its_instance(before: Option<&Eni>, after: Option<&Eni>) -> bool {
+    use multi_eni_sim::ec2::AttachmentStatus::Detaching;
+    let was = before.and_then(|eni| eni.attachment.as_ref()).is_some_and(|at| at.status != Detaching);
+    was && after.is_none_or(|eni| eni.attachment.is_none())
+}
