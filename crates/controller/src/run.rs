@@ -1,7 +1,7 @@
 //! A controller's life: stand by, lead, release.
 
 use crate::client::FenceLayer;
-use crate::clock::{Steady, Wall};
+use crate::clock::{self, Steady, Wall};
 use crate::events::Publisher;
 use crate::lead::{Candidate, Fence, lease};
 use crate::reconcile::{Means, Reconciler};
@@ -136,12 +136,13 @@ async fn cluster(parts: &Parts) -> Cluster {
 /// One term of leadership: a fresh picture, and everything that acts on it.
 async fn term(parts: &Parts, cluster: Cluster, over: impl Future<Output = ()>) {
     parts.gauges.leading.set(1);
-    let fence = parts.fence.clone();
+    let (fence, steady) = (parts.fence.clone(), parts.fence.clone());
+    let wall = clock::anchored(&parts.wall, move || steady.now());
     let (ec2, seen) = Ec2::new(
         parts.aws.clone(),
         cluster.clone(),
         parts.ec2_options.clone(),
-        parts.wall.clone(),
+        wall.clone(),
         Arc::new(move |timeout| fence.may_send(timeout)),
     );
     parts.gauges.watch_ec2(ec2.clone());
@@ -151,7 +152,7 @@ async fn term(parts: &Parts, cluster: Cluster, over: impl Future<Output = ()>) {
         writer: Writer::new(parts.fenced.clone()),
         publisher: Publisher::new(parts.fenced.clone(), parts.identity.clone()),
         settings: parts.settings.clone(),
-        wall: parts.wall.clone(),
+        wall,
         gauges: parts.gauges.clone(),
     });
     let reconciling = reconciler.run(watch::changes(&parts.kube), seen, over, PATIENCE);

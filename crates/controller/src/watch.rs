@@ -24,8 +24,13 @@ pub enum Watched<T> {
     End,
     /// Created or changed.
     Apply(T),
-    /// Gone, by name.
-    Gone(String),
+    /// Gone.
+    Gone {
+        /// Its name.
+        name: String,
+        /// Its UID: another object may have its name by now.
+        uid: String,
+    },
 }
 
 /// A change of any kind.
@@ -99,7 +104,9 @@ where
                 Ok(Event::InitApply(object)) => Some(Watched::Seed(read(&object))),
                 Ok(Event::InitDone) => Some(Watched::End),
                 Ok(Event::Apply(object)) => Some(Watched::Apply(read(&object))),
-                Ok(Event::Delete(object)) => Some(Watched::Gone(object.name_any())),
+                Ok(Event::Delete(object)) => {
+                    Some(Watched::Gone { name: object.name_any(), uid: object.uid().unwrap_or_default() })
+                }
                 Err(error) => {
                     tracing::warn!(%kind, %error, "watch broken, resumed with back-off");
                     None

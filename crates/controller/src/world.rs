@@ -103,43 +103,120 @@ pub struct World {
     terminating_crds: BTreeSet<&'static str>,
 }
 
+/// What a cache keeps.
+trait Cached {
+    fn name(&self) -> &str;
+    fn uid(&self) -> &str;
+    /// Its resourceVersion; empty where we never write.
+    fn version(&self) -> &str;
+}
+
+impl Cached for NodeFacts {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn uid(&self) -> &str {
+        &self.uid
+    }
+    fn version(&self) -> &str {
+        ""
+    }
+}
+
+impl Cached for NodeEniEntry {
+    fn name(&self) -> &str {
+        &self.intent.name
+    }
+    fn uid(&self) -> &str {
+        &self.intent.uid
+    }
+    fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+impl Cached for AttachmentEntry {
+    fn name(&self) -> &str {
+        &self.held.name
+    }
+    fn uid(&self) -> &str {
+        &self.held.uid
+    }
+    fn version(&self) -> &str {
+        &self.version
+    }
+}
+
 #[derive(Debug)]
 struct Cache<T> {
     items: BTreeMap<String, T>,
     seeds: Option<BTreeMap<String, T>>,
+    /// What our own writes answered while a list was on its way: the list may be older.
+    written: BTreeSet<String>,
     warm: bool,
 }
 
 impl<T> Default for Cache<T> {
     fn default() -> Self {
-        Self { items: BTreeMap::new(), seeds: None, warm: false }
+        Self { items: BTreeMap::new(), seeds: None, written: BTreeSet::new(), warm: false }
     }
 }
 
-impl<T> Cache<T> {
-    /// Turns a watched change into single replacements.
-    fn take(&mut self, change: Watched<T>, name: impl Fn(&T) -> String) -> Vec<(String, Option<T>)> {
+/// A single change of a cache.
+enum Single<T> {
+    Is(T),
+    Gone { name: String, uid: String },
+}
+
+impl<T: Cached> Cache<T> {
+    /// Turns a watched change into single ones.
+    fn take(&mut self, change: Watched<T>) -> Vec<Single<T>> {
         match change {
             Watched::Begin => {
                 self.seeds = Some(BTreeMap::new());
+                self.written.clear();
                 Vec::new()
             }
             Watched::Seed(item) => {
                 if let Some(seeds) = &mut self.seeds {
-                    seeds.insert(name(&item), item);
+                    seeds.insert(item.name().to_owned(), item);
                 }
                 Vec::new()
             }
             Watched::End => {
                 let seeds = self.seeds.take().unwrap_or_default();
+                let written = std::mem::take(&mut self.written);
                 self.warm = true;
+                let gone = self.items.values().filter(|item| {
+                    !seeds.contains_key(item.name()) && !written.contains(item.name())
+                });
                 let gone: Vec<_> =
-                    self.items.keys().filter(|key| !seeds.contains_key(*key)).map(|key| (key.clone(), None)).collect();
-                gone.into_iter().chain(seeds.into_iter().map(|(key, item)| (key, Some(item)))).collect()
+                    gone.map(|item| Single::Gone { name: item.name().to_owned(), uid: item.uid().to_owned() }).collect();
+                gone.into_iter().chain(seeds.into_values().map(Single::Is)).collect()
             }
-            Watched::Apply(item) => vec![(name(&item), Some(item))],
-            Watched::Gone(name) => vec![(name, None)],
+            Watched::Apply(item) => vec![Single::Is(item)],
+            Watched::Gone { name, uid } => vec![Single::Gone { name, uid }],
         }
+    }
+
+    /// Our own write answered this.
+    fn note_written(&mut self, name: &str) {
+        if self.seeds.is_some() {
+            self.written.insert(name.to_owned());
+        }
+    }
+
+    /// Whether this says something newer than what is known: a watch lags behind the answers of our own writes.
+    fn is_news(&self, item: &T) -> bool
+    where
+        T: PartialEq,
+    {
+        self.items.get(item.name()).is_none_or(|old| old != item && !is_older(item.version(), old.version()))
+    }
+
+    /// Whether this object, and no other of its name, is known.
+    fn has(&self, name: &str, uid: &str) -> bool {
+        self.items.get(name).is_some_and(|item| item.uid() == uid)
     }
 }
 
@@ -153,12 +230,18 @@ impl World {
     pub fn take(&mut self, change: Change) -> Vec<Touched> {
         match change {
             Change::Node(change) => {
-                let items = self.nodes.take(change, |node| node.name.clone());
-                items.into_iter().filter_map(|(name, node)| self.set_node(name, node)).collect()
+                let singles = self.nodes.take(change);
+                singles.into_iter().filter_map(|single| self.set_node(single)).collect()
             }
             Change::NodeEni(change) => {
-                let items = self.nodeenis.take(*change, |entry| entry.intent.name.clone());
-                items.into_iter().filter_map(|(name, entry)| self.set_nodeeni(name, entry)).collect()
+                let singles = self.nodeenis.take(*change);
+                singles
+                    .into_iter()
+                    .filter_map(|single| match single {
+                        Single::Is(entry) => self.put_nodeeni(entry),
+                        Single::Gone { name, uid } => self.drop_nodeeni(&name, &uid),
+                    })
+                    .collect()
             }
             Change::Crd { name, terminating } => {
                 if terminating {
@@ -169,73 +252,96 @@ impl World {
                 Vec::new()
             }
             Change::Attachment(change) => {
-                let items = self.attachments.take(*change, |entry| entry.held.name.clone());
-                items.into_iter().filter_map(|(name, entry)| self.set_attachment(name, entry)).collect()
+                let singles = self.attachments.take(*change);
+                singles
+                    .into_iter()
+                    .filter_map(|single| match single {
+                        Single::Is(entry) => self.put_attachment(entry),
+                        Single::Gone { name, uid } => self.drop_attachment(&name, &uid),
+                    })
+                    .collect()
             }
         }
     }
 
-    fn set_node(&mut self, name: String, node: Option<NodeFacts>) -> Option<Touched> {
-        if self.nodes.items.get(&name) == node.as_ref() {
-            return None;
+    fn set_node(&mut self, single: Single<NodeFacts>) -> Option<Touched> {
+        let name = match &single {
+            Single::Is(node) => self.nodes.is_news(node).then(|| node.name.clone())?,
+            Single::Gone { name, uid } => self.nodes.has(name, uid).then(|| name.clone())?,
+        };
+        if let Some(Ok(instance)) = self.nodes.items.remove(&name).map(|old| old.instance)
+            && self.by_instance.get(&instance) == Some(&name)
+        {
+            self.by_instance.remove(&instance);
         }
-        if let Some(Ok(instance)) = self.nodes.items.get(&name).map(|old| &old.instance) {
-            self.by_instance.remove(instance);
-        }
-        match node {
-            Some(node) => {
-                if let Ok(instance) = &node.instance {
-                    self.by_instance.insert(instance.clone(), name.clone());
-                }
-                self.nodes.items.insert(name.clone(), node);
+        if let Single::Is(node) = single {
+            if let Ok(instance) = &node.instance {
+                self.by_instance.insert(instance.clone(), name.clone());
             }
-            None => {
-                self.nodes.items.remove(&name);
-            }
+            self.nodes.items.insert(name.clone(), node);
         }
         Some(Touched::Node(name))
     }
 
-    /// Also takes what our own writes answered.
-    pub fn set_nodeeni(&mut self, name: String, entry: Option<NodeEniEntry>) -> Option<Touched> {
-        let old = self.nodeenis.items.get(&name);
-        if let (Some(old), Some(new)) = (old, &entry)
-            && (old == new || (old.intent.uid == new.intent.uid && is_older(&new.version, &old.version)))
-        {
+    /// What our own write answered.
+    pub fn wrote_nodeeni(&mut self, entry: NodeEniEntry) -> Option<Touched> {
+        self.nodeenis.note_written(&entry.intent.name);
+        self.put_nodeeni(entry)
+    }
+
+    fn put_nodeeni(&mut self, entry: NodeEniEntry) -> Option<Touched> {
+        if !self.nodeenis.is_news(&entry) {
             return None;
         }
-        let uid = entry.as_ref().or(old).map(|entry| entry.intent.uid.clone())?;
-        let intent = old.map(|old| &old.intent) != entry.as_ref().map(|new| &new.intent);
-        match entry {
-            Some(entry) => self.nodeenis.items.insert(name.clone(), entry),
-            None => self.nodeenis.items.remove(&name),
-        };
+        let (name, uid) = (entry.intent.name.clone(), entry.intent.uid.clone());
+        let intent = self.nodeenis.items.get(&name).map(|old| &old.intent) != Some(&entry.intent);
+        self.nodeenis.items.insert(name.clone(), entry);
         Some(Touched::NodeEni { name, uid, intent })
     }
 
-    /// Also takes what our own writes answered.
-    pub fn set_attachment(&mut self, name: String, entry: Option<AttachmentEntry>) -> Option<Touched> {
-        let old = self.attachments.items.get(&name);
-        if let (Some(old), Some(new)) = (old, &entry)
-            && (old == new || (old.held.uid == new.held.uid && is_older(&new.version, &old.version)))
-        {
+    /// That NodeENI is gone; another one of its name is not.
+    pub fn drop_nodeeni(&mut self, name: &str, uid: &str) -> Option<Touched> {
+        if !self.nodeenis.has(name, uid) {
             return None;
         }
-        let held = entry.as_ref().or(old).map(|entry| &entry.held)?;
-        let touched =
-            Touched::Attachment { name: name.clone(), node: held.node.clone(), nodeeni_uid: held.nodeeni_uid.clone() };
-        if let Some(old) = self.attachments.items.remove(&name) {
-            forget(&mut self.by_node, &old.held.node, &name);
-            forget(&mut self.by_nodeeni, &old.held.nodeeni_uid, &name);
-            self.by_uid.remove(&old.held.uid);
+        self.nodeenis.items.remove(name);
+        Some(Touched::NodeEni { name: name.to_owned(), uid: uid.to_owned(), intent: true })
+    }
+
+    /// What our own write answered.
+    pub fn wrote_attachment(&mut self, entry: AttachmentEntry) -> Option<Touched> {
+        self.attachments.note_written(&entry.held.name);
+        self.put_attachment(entry)
+    }
+
+    fn put_attachment(&mut self, entry: AttachmentEntry) -> Option<Touched> {
+        if !self.attachments.is_news(&entry) {
+            return None;
         }
-        if let Some(entry) = entry {
-            self.by_node.entry(entry.held.node.clone()).or_default().insert(name.clone());
-            self.by_nodeeni.entry(entry.held.nodeeni_uid.clone()).or_default().insert(name.clone());
-            self.by_uid.insert(entry.held.uid.clone(), name.clone());
-            self.attachments.items.insert(name, entry);
-        }
+        self.forget_attachment(&entry.held.name);
+        let held = &entry.held;
+        self.by_node.entry(held.node.clone()).or_default().insert(held.name.clone());
+        self.by_nodeeni.entry(held.nodeeni_uid.clone()).or_default().insert(held.name.clone());
+        self.by_uid.insert(held.uid.clone(), held.name.clone());
+        let touched = touched(held);
+        self.attachments.items.insert(held.name.clone(), entry);
         Some(touched)
+    }
+
+    /// That ENIAttachment is gone; another one of its name is not.
+    pub fn drop_attachment(&mut self, name: &str, uid: &str) -> Option<Touched> {
+        if !self.attachments.has(name, uid) {
+            return None;
+        }
+        self.forget_attachment(name).map(|old| touched(&old.held))
+    }
+
+    fn forget_attachment(&mut self, name: &str) -> Option<AttachmentEntry> {
+        let old = self.attachments.items.remove(name)?;
+        forget(&mut self.by_node, &old.held.node, name);
+        forget(&mut self.by_nodeeni, &old.held.nodeeni_uid, name);
+        self.by_uid.remove(&old.held.uid);
+        Some(old)
     }
 
     /// One of our CRDs is being deleted, and every object of it with it: nobody asked for the ENIs to go.
@@ -314,6 +420,10 @@ impl World {
     }
 }
 
+fn touched(held: &Held) -> Touched {
+    Touched::Attachment { name: held.name.clone(), node: held.node.clone(), nodeeni_uid: held.nodeeni_uid.clone() }
+}
+
 fn forget(index: &mut BTreeMap<String, BTreeSet<String>>, key: &str, name: &str) {
     if let Some(names) = index.get_mut(key) {
         names.remove(name);
@@ -323,7 +433,7 @@ fn forget(index: &mut BTreeMap<String, BTreeSet<String>>, key: &str, name: &str)
     }
 }
 
-/// A watch can bring something older than the answer of our own write. Versions of one resource are comparable numbers.
+/// Versions of one resource are comparable numbers, whatever object they are of.
 fn is_older(version: &str, than: &str) -> bool {
     match (version.parse::<u64>(), than.parse::<u64>()) {
         (Ok(version), Ok(than)) => version < than,

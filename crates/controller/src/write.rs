@@ -4,7 +4,7 @@ use crate::client::{NotLeader, WRITE_TIMEOUT};
 use crate::world::{AttachmentEntry, NodeEniEntry};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use multi_eni_api::names::{
     ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER, VERSION,
 };
@@ -19,22 +19,29 @@ pub enum Written {
     /// An ENIAttachment, as it is now.
     Attachment(Box<AttachmentEntry>),
     /// That ENIAttachment is gone.
-    AttachmentGone(String),
+    AttachmentGone {
+        /// Its name.
+        name: String,
+        /// Its UID.
+        uid: String,
+    },
     /// A NodeENI, as it is now.
     NodeEni(Box<NodeEniEntry>),
     /// That NodeENI is gone.
-    NodeEniGone(String),
+    NodeEniGone {
+        /// Its name.
+        name: String,
+        /// Its UID.
+        uid: String,
+    },
 }
 
 /// Why a write did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Somebody else wrote first; the watch brings what.
+    /// Somebody else wrote first, and what there is now could not be read.
     #[error("the object changed meanwhile")]
     Conflict,
-    /// It is there already; the watch brings it.
-    #[error("the object exists already")]
-    Exists,
     /// Not allowed.
     #[error("the API server refuses it: {0}. Check the RBAC rules of the controller's ServiceAccount")]
     Forbidden(String),
@@ -80,22 +87,25 @@ impl Writer {
             ..ObjectMeta::default()
         };
         let object = ENIAttachment { metadata, spec: new.spec, status: None };
-        let made = within(self.attachments.create(&post(), &object)).await?;
-        Ok(Written::Attachment(Box::new(AttachmentEntry::read(&made))))
+        match within(self.attachments.create(&post(), &object)).await {
+            Ok(made) => Ok(Written::Attachment(Box::new(AttachmentEntry::read(&made)))),
+            Err(missed) => self.attachment_after(object.name_any(), "", "", missed).await,
+        }
     }
 
     /// Deletes one ENIAttachment: its finalizer keeps it until EC2 is clean.
     pub async fn delete(&self, removal: Removal) -> Result<Written, WriteError> {
         let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(removal.uid), resource_version: None }),
+            preconditions: Some(Preconditions { uid: Some(removal.uid.clone()), resource_version: None }),
             ..DeleteParams::default()
         };
-        match within(self.attachments.delete(&removal.name, &params)).await {
-            Ok(answer) => Ok(answer.left().map_or(Written::AttachmentGone(removal.name), |object| {
-                Written::Attachment(Box::new(AttachmentEntry::read(&object)))
-            })),
-            Err(Missed::NotFound) => Ok(Written::AttachmentGone(removal.name)),
-            Err(Missed::Other(error)) => Err(error),
+        let Removal { name, uid, .. } = removal;
+        match within(self.attachments.delete(&name, &params)).await {
+            Ok(answer) => Ok(match answer.left() {
+                Some(object) => Written::Attachment(Box::new(AttachmentEntry::read(&object))),
+                None => Written::AttachmentGone { name, uid },
+            }),
+            Err(missed) => self.attachment_after(name, &uid, "", missed).await,
         }
     }
 
@@ -109,9 +119,9 @@ impl Writer {
             "metadata": precondition(&entry.held.uid, &entry.version),
             "spec": { "deselectedSince": since.map(whole_seconds) },
         });
-        let name = entry.held.name;
-        let patched = within(self.attachments.patch(&name, &PatchParams::default(), &Patch::Merge(patch))).await;
-        attachment(name, patched)
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        let patched = within(self.attachments.patch(&entry.held.name, &params, &patch)).await;
+        self.attachment(entry, patched).await
     }
 
     /// Writes the status of one ENIAttachment.
@@ -120,15 +130,14 @@ impl Writer {
         entry: AttachmentEntry,
         status: EniAttachmentStatus,
     ) -> Result<Written, WriteError> {
-        let name = entry.held.name;
         let patch = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": "ENIAttachment",
             "metadata": precondition(&entry.held.uid, &entry.version),
             "status": status,
         });
-        let patched = within(self.attachments.patch_status(&name, &apply(), &Patch::Apply(patch))).await;
-        attachment(name, patched)
+        let patched = within(self.attachments.patch_status(&entry.held.name, &apply(), &Patch::Apply(patch))).await;
+        self.attachment(entry, patched).await
     }
 
     /// Lets one ENIAttachment go: EC2 is clean.
@@ -137,30 +146,31 @@ impl Writer {
         let mut metadata = precondition(&entry.held.uid, &entry.version);
         metadata["finalizers"] = json!(rest);
         let empty = rest.is_empty();
-        let name = entry.held.name;
         let patch = Patch::Merge(json!({ "metadata": metadata }));
-        let patched = within(self.attachments.patch(&name, &PatchParams::default(), &patch)).await;
-        if empty && patched.is_ok() { Ok(Written::AttachmentGone(name)) } else { attachment(name, patched) }
+        let patched = within(self.attachments.patch(&entry.held.name, &PatchParams::default(), &patch)).await;
+        if empty && patched.is_ok() {
+            return Ok(Written::AttachmentGone { name: entry.held.name, uid: entry.held.uid });
+        }
+        self.attachment(entry, patched).await
     }
 
     /// Guards a NodeENI, or lets it go.
     pub async fn guard(&self, entry: NodeEniEntry, guarded: bool) -> Result<Written, WriteError> {
-        let mut finalizers: Vec<String> = entry.finalizers.into_iter().filter(|f| f != NODEENI_FINALIZER).collect();
-        if guarded {
-            finalizers.push(NODEENI_FINALIZER.to_owned());
-        }
+        let rest = entry.finalizers.iter().filter(|f| *f != NODEENI_FINALIZER).cloned();
+        let finalizers: Vec<String> = rest.chain(guarded.then(|| NODEENI_FINALIZER.to_owned())).collect();
         let mut metadata = precondition(&entry.intent.uid, &entry.version);
         let empty = finalizers.is_empty();
         metadata["finalizers"] = json!(finalizers);
-        let name = entry.intent.name;
         let patch = Patch::Merge(json!({ "metadata": metadata }));
-        let patched = within(self.nodeenis.patch(&name, &PatchParams::default(), &patch)).await;
-        if empty && patched.is_ok() { Ok(Written::NodeEniGone(name)) } else { nodeeni(name, patched) }
+        let patched = within(self.nodeenis.patch(&entry.intent.name, &PatchParams::default(), &patch)).await;
+        if empty && patched.is_ok() {
+            return Ok(Written::NodeEniGone { name: entry.intent.name, uid: entry.intent.uid });
+        }
+        self.nodeeni(entry, patched).await
     }
 
     /// Writes the status of one NodeENI.
     pub async fn nodeeni_status(&self, entry: NodeEniEntry, status: NodeEniStatus) -> Result<Written, WriteError> {
-        let name = entry.intent.name;
         let patch = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": "NodeENI",
@@ -168,8 +178,56 @@ impl Writer {
             "metadata": { "uid": entry.intent.uid },
             "status": status,
         });
-        let patched = within(self.nodeenis.patch_status(&name, &apply(), &Patch::Apply(patch))).await;
-        nodeeni(name, patched)
+        let patched = within(self.nodeenis.patch_status(&entry.intent.name, &apply(), &Patch::Apply(patch))).await;
+        self.nodeeni(entry, patched).await
+    }
+
+    async fn attachment(
+        &self,
+        entry: AttachmentEntry,
+        patched: Result<ENIAttachment, Missed>,
+    ) -> Result<Written, WriteError> {
+        match patched {
+            Ok(object) => Ok(Written::Attachment(Box::new(AttachmentEntry::read(&object)))),
+            Err(missed) => self.attachment_after(entry.held.name, &entry.held.uid, &entry.version, missed).await,
+        }
+    }
+
+    /// A write that was refused for what the cache did not know: what there is now is read, since the watch may be long in
+    /// bringing it.
+    async fn attachment_after(
+        &self,
+        name: String,
+        uid: &str,
+        version: &str,
+        missed: Missed,
+    ) -> Result<Written, WriteError> {
+        let gone = |name: String| Ok(Written::AttachmentGone { name, uid: uid.to_owned() });
+        let error = match missed {
+            Missed::NotFound => return gone(name),
+            Missed::Other(error) => return Err(error),
+            Missed::Stale(error) => error,
+        };
+        match within(self.attachments.get(&name)).await.map(|object| AttachmentEntry::read(&object)) {
+            Ok(now) if now.held.uid != uid || now.version != version => Ok(Written::Attachment(Box::new(now))),
+            Err(Missed::NotFound) => gone(name),
+            Ok(_) | Err(Missed::Stale(_) | Missed::Other(_)) => Err(error),
+        }
+    }
+
+    async fn nodeeni(&self, entry: NodeEniEntry, patched: Result<NodeENI, Missed>) -> Result<Written, WriteError> {
+        let (name, uid) = (entry.intent.name, entry.intent.uid);
+        let error = match patched {
+            Ok(object) => return Ok(Written::NodeEni(Box::new(NodeEniEntry::read(&Ok(object))))),
+            Err(Missed::NotFound) => return Ok(Written::NodeEniGone { name, uid }),
+            Err(Missed::Other(error)) => return Err(error),
+            Err(Missed::Stale(error)) => error,
+        };
+        match within(self.nodeenis.get(&name)).await.map(|object| NodeEniEntry::read(&Ok(object))) {
+            Ok(now) if now.intent.uid != uid || now.version != entry.version => Ok(Written::NodeEni(Box::new(now))),
+            Err(Missed::NotFound) => Ok(Written::NodeEniGone { name, uid }),
+            Ok(_) | Err(Missed::Stale(_) | Missed::Other(_)) => Err(error),
+        }
     }
 }
 
@@ -190,34 +248,14 @@ fn apply() -> PatchParams {
     PatchParams::apply(FIELD_MANAGER).force()
 }
 
+/// A write that was not done.
 enum Missed {
+    /// There is no such object.
     NotFound,
+    /// What the write rested on is not so, or not any more.
+    Stale(WriteError),
+    /// Anything else: the object may be as it was known.
     Other(WriteError),
-}
-
-impl From<Missed> for WriteError {
-    fn from(missed: Missed) -> Self {
-        match missed {
-            Missed::NotFound => Self::Conflict,
-            Missed::Other(error) => error,
-        }
-    }
-}
-
-fn attachment(name: String, patched: Result<ENIAttachment, Missed>) -> Result<Written, WriteError> {
-    match patched {
-        Ok(object) => Ok(Written::Attachment(Box::new(AttachmentEntry::read(&object)))),
-        Err(Missed::NotFound) => Ok(Written::AttachmentGone(name)),
-        Err(Missed::Other(error)) => Err(error),
-    }
-}
-
-fn nodeeni(name: String, patched: Result<NodeENI, Missed>) -> Result<Written, WriteError> {
-    match patched {
-        Ok(object) => Ok(Written::NodeEni(Box::new(NodeEniEntry::read(&Ok(object))))),
-        Err(Missed::NotFound) => Ok(Written::NodeEniGone(name)),
-        Err(Missed::Other(error)) => Err(error),
-    }
 }
 
 async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Missed> {
@@ -228,10 +266,10 @@ async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Mis
     answer.map_err(|error| match error {
         kube::Error::Api(status) => match (status.code, status.reason.as_str()) {
             (404, _) => Missed::NotFound,
-            (409, "AlreadyExists") => Missed::Other(WriteError::Exists),
-            (409, _) => Missed::Other(WriteError::Conflict),
+            (409, _) => Missed::Stale(WriteError::Conflict),
             (401 | 403, _) => Missed::Other(WriteError::Forbidden(status.message.clone())),
-            (400 | 422, _) => Missed::Other(WriteError::Invalid(status.message.clone())),
+            // A UID that is another's by now is refused so, too.
+            (400 | 422, _) => Missed::Stale(WriteError::Invalid(status.message.clone())),
             _ => Missed::Other(WriteError::Unreachable(status.message.clone())),
         },
         kube::Error::Service(error) if error.is::<NotLeader>() => Missed::Other(WriteError::NotLeader(NotLeader)),

@@ -113,6 +113,7 @@ pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Result<SubnetFacts, C
         cidr: subnet.cidr_block().unwrap_or_default().to_owned(),
         name: tags(subnet.tags()).remove("Name"),
         free_addresses: subnet.available_ip_address_count().unwrap_or_default(),
+        grown: None,
         as_of,
     })
 }

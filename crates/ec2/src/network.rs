@@ -98,7 +98,10 @@ impl NetworkState {
 }
 
 fn add_subnets(facts: &mut Network, found: Vec<SubnetFacts>) {
-    for subnet in found {
+    for mut subnet in found {
+        let known = facts.subnets.get(&subnet.id);
+        let more = known.is_some_and(|known| known.free_addresses < subnet.free_addresses);
+        subnet.grown = if more { Some(subnet.as_of) } else { known.and_then(|known| known.grown) };
         facts.missing_subnets.remove(&subnet.id);
         facts.subnets.insert(subnet.id.clone(), subnet);
     }
@@ -184,6 +187,7 @@ mod tests {
             cidr: "10.0.0.0/24".into(),
             name: Some(name.into()),
             free_addresses: 200,
+            grown: None,
             as_of,
         }
     }

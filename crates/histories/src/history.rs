@@ -81,7 +81,7 @@ impl<'a> History<'a> {
                 return Verdict { breach: Some(breach), ..Verdict::default() };
             }
         };
-        let witness = Witness::watch(&stage, &script.setting, detail);
+        let witness = Witness::watch(&stage, script, detail);
         let desk = Desk::open(stage.clone(), witness.clone(), script);
         let replicas = Replicas::start(&desk, &script.setting);
         desk.seat(&replicas);
@@ -181,6 +181,9 @@ impl<'a> History<'a> {
         loop {
             self.until(self.stage.now() + 1_000).await?;
             let now = self.stage.now();
+            if (now - from) / 1_000 % 600 == 0 {
+                self.stage.cycle_spoilt();
+            }
             if now < self.witness.scene().moved + 3_000 {
                 continue;
             }
@@ -205,8 +208,12 @@ impl<'a> History<'a> {
         self.until(self.stage.now() + lasts).await?;
         let (idle, problems) = {
             let scene = self.witness.scene();
-            let enis = scene.mirror.ours().len();
-            (rest::idle::problem(&scene.since_mark, lasts / 60_000, enis), rest::problems(&scene))
+            let setting = &self.script.setting;
+            // Short pages count what was looked at.
+            let counted = if setting.short_pages { scene.mirror.enis.len() } else { scene.mirror.ours().len() };
+            let page = usize::try_from(setting.page_size).unwrap_or(1).max(1);
+            let sweep = u64::try_from(counted.div_ceil(page).max(1)).unwrap_or(u64::MAX);
+            (rest::idle::problem(&scene.since_mark, lasts / 60_000, sweep), rest::problems(&scene))
         };
         if let Some(how) = idle {
             self.broke(Promise::Quiet, how);

@@ -60,6 +60,8 @@ pub struct SubnetFacts {
     pub name: Option<String>,
     /// Free IPv4 addresses when it was described.
     pub free_addresses: i32,
+    /// Start of the latest Describe that showed more free addresses than the one before it.
+    pub grown: Option<Timestamp>,
     /// When the Describe began.
     pub as_of: Timestamp,
 }

@@ -1,6 +1,7 @@
 //! ENIs that carry this cluster's tag and that no ENIAttachment knows: finalizer stripped by hand, etcd restored.
 
 use crate::facts::{AttachmentState, EniSeen};
+use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,13 +9,24 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How far apart the two whole sweeps must be that both show an orphan.
 pub const APART: SignedDuration = SignedDuration::from_mins(3);
 
+/// An orphan to be detached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detachment {
+    /// The ENI.
+    pub eni: EniId,
+    /// EC2's attachment ID.
+    pub attachment: String,
+    /// By force: it has been on its way out for too long.
+    pub force: bool,
+}
+
 /// What to do with orphans now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Orphans seen now, each with the start of the first whole sweep that showed it so: the memory for next time.
     pub suspects: BTreeMap<EniId, Timestamp>,
-    /// To detach (attachment ID), then to delete.
-    pub detach: Vec<(EniId, String)>,
+    /// To detach, then to delete.
+    pub detach: Vec<Detachment>,
     /// To delete.
     pub delete: Vec<EniId>,
     /// Attached to an instance that is no Node of this cluster: reported, never touched.
@@ -25,17 +37,22 @@ pub struct Verdict {
 
 /// Judges after one whole sweep, with warm watch caches only.
 ///
-/// `known` are UIDs of all ENIAttachments, `instances` those of all Nodes.
+/// `known` are UIDs of all ENIAttachments, `named` the ENIs that their statuses name, `instances` those of all Nodes. An ENI
+/// without the tag of an ENIAttachment is not ours to judge: somebody took the tag away.
 pub fn judge(
     sweep: Timestamp,
     owned: &[EniSeen],
     known: &BTreeSet<String>,
+    named: &BTreeSet<EniId>,
     instances: &BTreeSet<InstanceId>,
     before: &BTreeMap<EniId, Timestamp>,
+    settings: &Settings,
 ) -> Verdict {
     let mut out = Verdict::default();
-    let orphans: Vec<&EniSeen> =
-        owned.iter().filter(|eni| !eni.attachment_uid().is_some_and(|uid| known.contains(uid))).collect();
+    let is_orphan = |eni: &&EniSeen| {
+        eni.attachment_uid().is_some_and(|uid| !known.contains(uid)) && !named.contains(&eni.id)
+    };
+    let orphans: Vec<&EniSeen> = owned.iter().filter(is_orphan).collect();
     for eni in &orphans {
         out.suspects.insert(eni.id.clone(), before.get(&eni.id).copied().unwrap_or(sweep));
     }
@@ -62,10 +79,19 @@ pub fn judge(
             Some(at) if !at.instance.as_ref().is_some_and(|instance| instances.contains(instance)) => {
                 out.foreign.push(eni.id.clone())
             }
-            Some(at) => match at.state {
-                AttachmentState::Attached => out.detach.push((eni.id.clone(), at.id.clone())),
-                AttachmentState::Attaching | AttachmentState::Detaching => {}
-            },
+            Some(at) => {
+                let lasts = sweep.duration_since(at.since);
+                let detach = match at.state {
+                    AttachmentState::Attached => Some(false),
+                    AttachmentState::Attaching => (lasts >= settings.attaching_detach).then_some(false),
+                    AttachmentState::Detaching => (lasts >= settings.force_detach).then_some(true),
+                };
+                out.detach.extend(detach.map(|force| Detachment {
+                    eni: eni.id.clone(),
+                    attachment: at.id.clone(),
+                    force,
+                }));
+            }
         }
     }
     out

@@ -138,6 +138,10 @@ pub struct Step {
 
 /// Decides the next step.
 pub fn step(input: Input<'_>) -> Step {
+    if *input.sight == Sight::Blind && !input.held.status.conditions.is_empty() {
+        // A new process knows nothing yet. What an earlier one has reported stands until there is something to be seen.
+        return Step { action: Action::Wait, status: input.held.status.clone(), recheck: None };
+    }
     let (action, report) = match input.held.deleting {
         None => arriving::next(&input),
         Some(_) if !input.held.guarded => {

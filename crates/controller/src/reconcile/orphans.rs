@@ -5,14 +5,16 @@ use crate::queue::Key;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use multi_eni_plan::errors::{Call, CallError};
-use multi_eni_plan::orphans;
+use multi_eni_plan::orphans::{self, Detachment};
 
 impl Reconciler {
     pub(super) fn orphans(&mut self, key: &Key) {
         let Some(sweep) = self.means.ec2.last_sweep() else { return };
         let owned = self.means.ec2.owned();
-        let verdict =
-            orphans::judge(sweep, &owned, &self.world.attachment_uids(), &self.world.instances(), &self.suspects);
+        let (known, instances) = (self.world.attachment_uids(), self.world.instances());
+        let named = self.world.attachments().filter_map(|entry| entry.held.eni()).collect();
+        let (before, settings) = (&self.suspects, &self.means.settings);
+        let verdict = orphans::judge(sweep, &owned, &known, &named, &instances, before, settings);
         self.suspects = verdict.suspects;
         if let Some(refused) = verdict.refused {
             self.warn_once(refused);
@@ -23,10 +25,10 @@ impl Reconciler {
             ));
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
-        for (eni, attachment) in verdict.detach {
-            tracing::warn!(%eni, "no ENIAttachment knows it, in two whole sweeps: it is detached");
+        for Detachment { eni, attachment, force } in verdict.detach {
+            tracing::warn!(%eni, force, "no ENIAttachment knows it, in two whole sweeps: it is detached");
             let ec2 = self.means.ec2.clone();
-            let detach = async move { ec2.detach(&eni, &attachment, false).await };
+            let detach = async move { ec2.detach(&eni, &attachment, force).await };
             work.push(self.orphan_call(Call::Detach, detach));
         }
         for eni in verdict.delete {

@@ -47,9 +47,7 @@ impl Reconciler {
                 Outcome::Wrote(Err(error)) => {
                     pause = pause.max(Some(pause_after(&error)));
                     match error {
-                        WriteError::Conflict | WriteError::Exists => {
-                            tracing::debug!(key = ?finished.key, %error, "write")
-                        }
+                        WriteError::Conflict => tracing::debug!(key = ?finished.key, %error, "write"),
                         error => tracing::warn!(key = ?finished.key, %error, "write"),
                     }
                 }
@@ -86,16 +84,17 @@ impl Reconciler {
 
     fn wrote(&mut self, written: Written) {
         let touched: Option<Touched> = match written {
-            Written::Attachment(entry) => self.world.set_attachment(entry.held.name.clone(), Some(*entry)),
-            Written::AttachmentGone(name) => {
-                if let Some(entry) = self.world.attachment(&name) {
-                    self.memories.remove(&entry.held.uid);
+            Written::Attachment(entry) => self.world.wrote_attachment(*entry),
+            Written::AttachmentGone { name, uid } => {
+                self.memories.remove(&uid);
+                let touched = self.world.drop_attachment(&name, &uid);
+                if touched.is_some() {
+                    self.queue.forget(&Key::Attachment(name));
                 }
-                self.queue.forget(&Key::Attachment(name.clone()));
-                self.world.set_attachment(name, None)
+                touched
             }
-            Written::NodeEni(entry) => self.world.set_nodeeni(entry.intent.name.clone(), Some(*entry)),
-            Written::NodeEniGone(name) => self.world.set_nodeeni(name, None),
+            Written::NodeEni(entry) => self.world.wrote_nodeeni(*entry),
+            Written::NodeEniGone { name, uid } => self.world.drop_nodeeni(&name, &uid),
         };
         if let Some(touched) = touched {
             self.wake(touched);
@@ -105,7 +104,7 @@ impl Reconciler {
 
 fn pause_after(error: &WriteError) -> SignedDuration {
     match error {
-        WriteError::Conflict | WriteError::Exists => SignedDuration::from_millis(200),
+        WriteError::Conflict => SignedDuration::from_millis(200),
         WriteError::NotLeader(_) => SignedDuration::from_secs(1),
         WriteError::Unreachable(_) => SignedDuration::from_secs(2),
         WriteError::Forbidden(_) | WriteError::Invalid(_) => SignedDuration::from_secs(15),

@@ -131,8 +131,9 @@ async fn land(desk: &Desk, request: Request<Full<Bytes>>, info: &RequestInfo, pa
         Some(Fault::Garble) => {
             let (parts, body) = answer.into_parts();
             let bytes = body.collect().await?.to_bytes();
-            let half = bytes.slice(..bytes.len() / 2);
-            answer = Response::from_parts(parts, Full::new(half).map_err(|never| match never {}).boxed_unsync());
+            let half = Frame::data(bytes.slice(..bytes.len() / 2));
+            let cut = StreamBody::new(stream::iter([Ok(half), Err(Disconnected)])).boxed_unsync();
+            answer = Response::from_parts(parts, cut);
         }
         _ => {}
     }

@@ -15,6 +15,13 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
     for (slot, contenders) in wants::slots(mirror, &scene.subnets) {
         let (instance, card, index) = &slot;
         let Some(eni) = occupant(scene, &slot) else {
+            // Who holds the slot keeps it, though its subnet has no room: that no controller can mend.
+            let holder = mirror.held.values().map(|held| &held.held).find(|held| {
+                held.slot() == (slot.1, slot.2) && held.instance.as_ref().is_some_and(|i| i.as_str() == slot.0)
+            });
+            if holder.is_some_and(|held| is_full(scene, &held.nodeeni, &held.request.subnet_id)) {
+                continue;
+            }
             say(format!("nothing is attached to {instance} at {card}/{index}, which {} wants", names(&contenders)));
             continue;
         };
@@ -29,6 +36,10 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
                 && eni.seen.subnet.as_str() == subnet
         });
         let Some((name, _)) = holder else {
+            if superfluous(scene, eni).is_none() {
+                // It holds the slot rightly, for somebody whose wishes cannot be known now.
+                continue;
+            }
             say(format!(
                 "{} of {} is at {instance} {card}/{index}, which {} wants",
                 eni.seen.id,
@@ -54,6 +65,21 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
         say(format!("NodeENI {name} is still on its way out"));
     }
     problems
+}
+
+/// Whether a subnet has no room for what a NodeENI asks for.
+fn is_full(scene: &Scene, nodeeni: &str, subnet: &str) -> bool {
+    /// Addresses of a /28 less the five that EC2 keeps.
+    const TINY: usize = 11;
+    if !scene.subnets.iter().any(|place| place.id == subnet && place.tiny) {
+        return false;
+    }
+    let spec = scene.mirror.nodeenis.get(nodeeni).and_then(|nodeeni| nodeeni.spec.as_ref());
+    let Some(spec) = spec else { return false };
+    let in_subnet = scene.mirror.enis.values().filter(|eni| eni.seen.subnet.as_str() == subnet);
+    let taken: usize = in_subnet.map(|eni| eni.seen.private_ips.len()).sum();
+    let wanted = usize::try_from(spec.private_ip_count.unwrap_or(1).max(1)).unwrap_or(1);
+    spec.ipv4_prefix_count.is_some_and(|count| count > 0) || taken + wanted > TINY
 }
 
 fn names(contenders: &[(String, String)]) -> String {

@@ -78,7 +78,7 @@ pub enum Fault {
     LoseAnswer,
     /// It takes effect, and nothing comes until the caller gives up.
     Hang,
-    /// It takes effect, and its answer is cut off in the middle.
+    /// It takes effect, and the connection breaks in the middle of its answer.
     Garble,
     /// It takes effect late, perhaps after the caller has given up.
     Late,

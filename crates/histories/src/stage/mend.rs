@@ -46,7 +46,8 @@ impl Stage {
                 people.delete(&nodes(), name).await?;
             }
         }
-        let ours: Vec<(EniTruth, bool, bool)> = {
+        // Owner, whether it is elsewhere, and whether it is an orphan on an instance that has no Node, which is reported only.
+        let ours: Vec<(EniTruth, bool, bool, bool)> = {
             let scene = witness.scene();
             let mirror = &scene.mirror;
             let ours = mirror.enis.values().filter(|eni| eni.made_for.is_some());
@@ -58,11 +59,14 @@ impl Stage {
                         at.instance != held.held.instance || (at.card, at.index) != held.held.slot()
                     })
                 });
-                (eni.clone(), held.is_some(), elsewhere)
+                let instance = eni.seen.attachment.as_ref().and_then(|at| at.instance.as_ref());
+                let abandoned = held.is_none()
+                    && instance.is_some_and(|i| !mirror.nodes.values().any(|node| node.instance == i.as_str()));
+                (eni.clone(), held.is_some(), elsewhere, abandoned)
             })
             .collect()
         };
-        for (eni, known, elsewhere) in ours {
+        for (eni, known, elsewhere, abandoned) in ours {
             let id = eni.seen.id.as_str();
             if elsewhere {
                 self.ec2.hand_detach(id, false).map_err(|error| error.to_string())?;
@@ -70,7 +74,7 @@ impl Stage {
             if eni.untagged.is_some() && known {
                 let tags = eni.made_with.clone();
                 self.ec2.hand_change(id, |eni| eni.tags = tags).map_err(|error| error.to_string())?;
-            } else if eni.untagged.is_some() {
+            } else if eni.untagged.is_some() || abandoned {
                 if eni.seen.attachment.is_some() {
                     self.ec2.hand_detach(id, true).map_err(|error| error.to_string())?;
                 }
@@ -78,5 +82,19 @@ impl Stage {
             }
         }
         Ok(())
+    }
+
+    /// Stops and starts instances on which a forced detach has left a slot unusable, as its event advises.
+    pub fn cycle_spoilt(&self) {
+        for (id, instance) in self.ec2.snapshot().instances {
+            if instance.unusable_slots.is_empty() {
+                continue;
+            }
+            // Both can only fail on an instance that is not there.
+            let _ = self.ec2.stop_instance(&id);
+            if instance.state == InstanceState::Running {
+                let _ = self.ec2.start_instance(&id);
+            }
+        }
     }
 }

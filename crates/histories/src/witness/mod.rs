@@ -19,7 +19,7 @@ pub use scene::{Activity, Scene};
 pub use trace::Detail;
 
 use crate::replica::Life;
-use crate::script::{Befallen, Millis, Setting};
+use crate::script::{Befallen, Millis, Script};
 use crate::stage::Stage;
 use multi_eni_sim::ec2::Incoming;
 use multi_eni_sim::kube::RequestInfo;
@@ -34,8 +34,8 @@ pub struct Witness {
 
 impl Witness {
     /// Watches that stage from now on.
-    pub fn watch(stage: &Stage, setting: &Setting, detail: Detail) -> Self {
-        let scene = Arc::new(Mutex::new(Scene::new(&stage.cluster, setting, detail)));
+    pub fn watch(stage: &Stage, script: &Script, detail: Detail) -> Self {
+        let scene = Arc::new(Mutex::new(Scene::new(&stage.cluster, script, detail)));
         let witness = Self { scene, stage: stage.clone() };
         let seen = witness.scene.clone();
         let epoch = stage.clock.now().as_millisecond();

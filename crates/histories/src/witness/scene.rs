@@ -7,7 +7,7 @@ use super::mirror::Mirror;
 use super::trace::{Detail, Trace};
 use super::{justice, told};
 use crate::replica::EC2_TIMEOUT;
-use crate::script::{Millis, Setting, SubnetPlace};
+use crate::script::{Act, Millis, Script, SubnetPlace};
 use multi_eni_api::names::{GROUP, client_token};
 use multi_eni_controller::client::WRITE_TIMEOUT;
 use multi_eni_plan::check;
@@ -56,8 +56,14 @@ pub struct Activity {
 
 impl Scene {
     /// Nothing has happened yet.
-    pub fn new(cluster: &str, setting: &Setting, detail: Detail) -> Self {
-        let steps = setting.clock_skew.iter().map(|skew| skew.unsigned_abs()).max().unwrap_or(0);
+    pub fn new(cluster: &str, script: &Script, detail: Detail) -> Self {
+        let setting = &script.setting;
+        let skew = setting.clock_skew.iter().map(|skew| skew.unsigned_abs()).max().unwrap_or(0);
+        let steps = script.events.iter().map(|event| match event.act {
+            Act::ClockStep { by, .. } => by.unsigned_abs(),
+            _ => 0,
+        });
+        let steps: Millis = skew + steps.sum::<u64>();
         let force = u64::try_from(setting.graces.force_detach).unwrap_or(0) * 1000;
         Self {
             cluster: Cluster { uid: cluster.to_owned(), name: String::new() },

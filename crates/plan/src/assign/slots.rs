@@ -45,14 +45,20 @@ pub(super) fn node_there(
         let wanted = match wanted(input, node, intent, ask, out) {
             Ok(wanted) => wanted,
             Err(why) => {
-                // Nothing is taken away for what cannot be known now.
-                out.desired.push((intent.uid.clone(), mine.len().max(1)));
+                if matches!(why, Refused::NoSubnetInZone { .. }) {
+                    // That is known: what the node has is of a subnet that was taken off the list.
+                    out.desired.push((intent.uid.clone(), 1));
+                    outdated(input, intent, &mine, &[], is_permitted(input, node, intent), out);
+                } else {
+                    // Nothing is taken away for what cannot be known now.
+                    out.desired.push((intent.uid.clone(), mine.len().max(1)));
+                }
                 refuse(out, why);
                 continue;
             }
         };
         out.desired.push((intent.uid.clone(), wanted.len()));
-        let permitted = input.permits.get(&intent.uid).is_some_and(|nodes| nodes.contains(&node.name));
+        let permitted = is_permitted(input, node, intent);
         outdated(input, intent, &mine, &wanted, permitted, out);
 
         let mut present = mine.len();
@@ -96,6 +102,11 @@ pub(super) fn node_there(
             }
         }
     }
+}
+
+/// Whether the rollout lets this NodeENI's outdated ENIs go on this Node now.
+fn is_permitted(input: &Input<'_>, node: &NodeFacts, intent: &Intent) -> bool {
+    input.permits.get(&intent.uid).is_some_and(|nodes| nodes.contains(&node.name))
 }
 
 fn desired_of(out: &Assignment, intent: &Intent) -> usize {

@@ -72,6 +72,7 @@ impl World {
                 cidr: "10.0.0.0/24".into(),
                 name: None,
                 free_addresses: 100,
+                grown: None,
                 as_of: at(0),
             };
             (id, facts)

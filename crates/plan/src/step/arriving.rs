@@ -1,10 +1,11 @@
 //! The way in: an attachment that is wanted.
 
-use super::retry::{not_before, observe_first, past_lag};
+use super::retry::{look_again, not_before, observe_first, past_lag};
 use super::{Action, Change, Failure, Input, Report, is_ours, tags};
 use crate::errors::{Call, Class};
-use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
+use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
 use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{SecurityGroupId, SubnetId};
 use multi_eni_api::names::client_token;
 
@@ -23,7 +24,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
                 "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or delete the ENI by hand",
                 eni.id
             );
-            (Action::Wait, Report::blocked(eni, "TagsRemoved", message))
+            look_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
         }
         Sight::Seen(eni) => match &eni.attachment {
             None => attach(input, eni),
@@ -77,7 +78,7 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
 fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Report) {
     let Ok(subnet) = SubnetId::parse(&input.held.request.subnet_id) else { return (Action::Wait, report) };
     match input.subnet.filter(|facts| facts.as_of > full.at) {
-        Some(facts) if facts.free_addresses > 0 => {
+        Some(facts) if has_room(&input.held.request, facts, full) => {
             let token = client_token(&input.held.uid, input.held.status.attempt);
             (Action::Create { token, tags: tags(input.cluster, input.held) }, report)
         }
@@ -91,6 +92,14 @@ fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Re
         }
         None => (Action::LookAtSubnet(subnet), report),
     }
+}
+
+/// Whether a subnet that was full looks as if there were room now. How its free addresses lie EC2 does not show: for a
+/// block that it could not give there must be more of them than there were.
+fn has_room(request: &EniRequest, facts: &SubnetFacts, full: &Failure) -> bool {
+    let blocks = request.ipv4_prefix_count.unwrap_or(0);
+    let needed = request.private_ip_count.unwrap_or(1).max(1).saturating_add(blocks.saturating_mul(16));
+    facts.free_addresses >= needed && (blocks == 0 || facts.grown.is_some_and(|at| at > full.at))
 }
 
 fn limit_stands(input: &Input<'_>) -> bool {
@@ -155,14 +164,11 @@ fn attached(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, R
             "somebody attached {} to {place} at device index {}; it is not taken back: detach it there, and it is attached here again",
             eni.id, at.index
         );
-        return (Action::Wait, Report::blocked(eni, "AttachedElsewhere", message));
+        return look_again(input, eni, Report::blocked(eni, "AttachedElsewhere", message));
     }
     match at.state {
         AttachmentState::Attaching => attaching(input, eni, at),
-        AttachmentState::Detaching => (
-            Action::Wait,
-            Report::attaching(eni, format!("{} is being detached by somebody: waits for the end", eni.id)),
-        ),
+        AttachmentState::Detaching => detaching(input, eni, at),
         AttachmentState::Attached => match repair(input, eni, at) {
             None => (Action::Settled, Report::ready(eni, at, None)),
             Some(change) => {
@@ -181,6 +187,22 @@ fn attached(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, R
     }
 }
 
+/// On its way out, by somebody's hand or by ours because it was stuck: it is attached again when it has left.
+fn detaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, Report) {
+    let report = Report::attaching(eni, format!("EC2 is detaching {}: it is attached again when that has ended", eni.id));
+    let force_at = at.since.saturating_add(input.settings.force_detach).unwrap_or(Timestamp::MAX);
+    if input.now < force_at {
+        return (Action::Wait, report.until(force_at));
+    }
+    match not_before(input, Call::Detach) {
+        Some(again) => (Action::Wait, report.until(again)),
+        None => {
+            let detach = Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force: true };
+            (observe_first(input, Call::Detach, eni).unwrap_or(detach), report)
+        }
+    }
+}
+
 /// EC2 does not say how long attaching may take: commonly seconds, rarely minutes, sometimes for ever.
 fn attaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, Report) {
     let settings = input.settings;
@@ -196,7 +218,8 @@ fn attaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, 
     if input.now < end(settings.attaching_detach) {
         return (Action::Wait, stuck.until(end(settings.attaching_detach)));
     }
-    let force = input.now >= end(settings.force_detach);
+    // A plain one comes first, whatever the graces: it leaves the slot usable.
+    let force = input.now >= end(settings.force_detach.max(settings.attaching_detach + settings.attaching_warn));
     match not_before(input, Call::Detach) {
         Some(at) if !force => (Action::Wait, stuck.until(at)),
         _ => (Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force }, stuck),

@@ -1,6 +1,6 @@
 //! The way out: an attachment that is being deleted. The finalizer stays until EC2 confirms that the ENI is gone.
 
-use super::retry::{not_before, observe_first, past_lag};
+use super::retry::{look_again, not_before, observe_first, past_lag};
 use super::{Action, Input, Report, is_ours};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
@@ -19,7 +19,7 @@ pub(super) fn next(input: &Input<'_>, since: Timestamp) -> (Action, Report) {
                 "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or detach and delete the ENI by hand",
                 eni.id
             );
-            (Action::Wait, Report::blocked(eni, "TagsRemoved", message))
+            look_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
         }
         Sight::Seen(eni) => match &eni.attachment {
             None => delete(input, eni),
@@ -64,7 +64,7 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
             "somebody attached {} to {place}: it is not detached there; detach it by hand, and it is deleted",
             eni.id
         );
-        return (Action::Wait, Report::blocked(eni, "AttachedElsewhere", message));
+        return look_again(input, eni, Report::blocked(eni, "AttachedElsewhere", message));
     }
     if input.instance.is_some_and(|look| look.state.is_gone()) {
         // EC2 detaches by itself; what survives is seen as available and deleted. No sweep is waited for.

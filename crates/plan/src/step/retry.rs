@@ -1,6 +1,6 @@
 //! What a process remembers of its own calls for one attachment, and when it may try again.
 
-use super::{Action, Input};
+use super::{Action, Input, Report};
 use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::EniSeen;
 use crate::held::Held;
@@ -120,6 +120,13 @@ pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
 pub(super) fn observe_first(input: &Input<'_>, call: Call, eni: &EniSeen) -> Option<Action> {
     let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call)?;
     (failure.class == Class::Unknown && eni.as_of <= failure.at).then(|| Action::LookById(eni.id.clone()))
+}
+
+/// What somebody did by hand to an ENI, and has to undo, no sweep need show: it may not carry our tag any more. So it is
+/// looked at by its ID, slowly.
+pub(super) fn look_again(input: &Input<'_>, eni: &EniSeen, report: Report) -> (Action, Report) {
+    let again = eni.as_of.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX);
+    if input.now >= again { (Action::LookById(eni.id.clone()), report) } else { (Action::Wait, report.until(again)) }
 }
 
 fn backoff(failure: &Failure, first: i64, most: i64) -> SignedDuration {

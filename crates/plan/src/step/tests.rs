@@ -297,6 +297,7 @@ fn a_full_subnet_is_described_again_and_not_created_in_until_it_has_room() {
         cidr: "10.0.0.0/24".into(),
         name: None,
         free_addresses: free,
+        grown: None,
         as_of: at(seconds),
     };
     world.subnet = Some(facts(0, 200));

@@ -24,7 +24,7 @@ pub enum Fault {
     Unreachable,
     /// The call takes effect and its answer is lost.
     LoseAnswer(Loss),
-    /// The call takes effect and its answer is cut off in the middle.
+    /// The call takes effect, and the connection breaks in the middle of its answer.
     GarbleAnswer,
     /// The call takes effect only after this long: also when the caller has given up by then.
     Delay(Duration),

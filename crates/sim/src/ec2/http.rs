@@ -12,7 +12,10 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use futures::stream;
+use http_body::Frame;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -57,11 +60,15 @@ impl Ec2 {
             }
             None => {}
         }
-        http::Response::builder()
+        let mut response = http::Response::builder()
             .status(reply.status)
             .header(http::header::CONTENT_TYPE, "text/xml;charset=UTF-8")
             .body(reply.body)
-            .map_err(|_| LostAnswer::Broken)
+            .map_err(|_| LostAnswer::Broken)?;
+        if reply.cut {
+            response.extensions_mut().insert(CutOff);
+        }
+        Ok(response)
     }
 
     /// An HTTP client for an AWS SDK configuration: its requests come here, in process.
@@ -100,11 +107,30 @@ impl Ec2 {
     }
 }
 
+/// Marks an answer in the middle of which the connection breaks.
+#[derive(Clone, Copy, Debug)]
+struct CutOff;
+
+/// The body as it comes: whole, or its first half and then an error.
+fn body_of(response: http::Response<Bytes>) -> http::Response<BoxBody<Bytes, LostAnswer>> {
+    let cut = response.extensions().get::<CutOff>().is_some();
+    response.map(|bytes| {
+        if !cut {
+            return Full::new(bytes).map_err(|never| match never {}).boxed();
+        }
+        let half = Frame::data(bytes.slice(..bytes.len() / 2));
+        BodyExt::boxed(StreamBody::new(stream::iter([Ok(half), Err(LostAnswer::Broken)])))
+    })
+}
+
 /// A lost answer is an error here, upon which hyper closes the connection without an answer.
-async fn answer(ec2: Ec2, request: http::Request<Incoming>) -> Result<http::Response<Full<Bytes>>, LostAnswer> {
+async fn answer(
+    ec2: Ec2,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<BoxBody<Bytes, LostAnswer>>, LostAnswer> {
     let (parts, body) = request.into_parts();
     let body = http_body_util::Limited::new(body, LONGEST_REQUEST).collect().await.map_err(|_| LostAnswer::Broken)?;
-    Ok(ec2.send(http::Request::from_parts(parts, body.to_bytes())).await?.map(Full::new))
+    Ok(body_of(ec2.send(http::Request::from_parts(parts, body.to_bytes())).await?))
 }
 
 impl HttpClient for Ec2 {
@@ -131,7 +157,8 @@ impl HttpConnector for InProcess {
                 Some(limit) => timeout(limit, sent).await.map_err(|late| ConnectorError::timeout(late.into()))?,
                 None => sent.await,
             };
-            let response = answered.map_err(|lost| ConnectorError::io(lost.into()))?.map(SdkBody::from);
+            let response = answered.map_err(|lost| ConnectorError::io(lost.into()))?;
+            let response = body_of(response).map(SdkBody::from_body_1_x);
             HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
         })
     }

@@ -32,6 +32,8 @@ pub(super) struct Reply {
     pub body: Bytes,
     pub after: Duration,
     pub lost: Option<Loss>,
+    /// Only the body's first half comes before the connection breaks.
+    pub cut: bool,
 }
 
 /// A request that was accepted: when it lands and where its reply comes.
@@ -96,18 +98,15 @@ impl State {
             }
         };
         // Writing to memory fails only on names that are not XML, and those are our own.
-        let (status, mut body) = written.map_or((500, Vec::new()), |body| (status, body));
+        let (status, body) = written.map_or((500, Vec::new()), |body| (status, body));
         let lost = match record.fault {
             Some(Fault::LoseAnswer(loss)) => Some(loss),
-            Some(Fault::GarbleAnswer) => {
-                body.truncate(body.len() / 2);
-                None
-            }
             _ => None,
         };
+        let cut = record.fault == Some(Fault::GarbleAnswer);
         self.tell_call(record);
         // A caller that has gone away is no failure.
-        let _ = reply.send(Reply { status, body: body.into(), after: answer_after, lost });
+        let _ = reply.send(Reply { status, body: body.into(), after: answer_after, lost, cut });
     }
 
     fn execute(&mut self, record: &CallRecord, params: Params) -> Result<Done, Refusal> {
