@@ -153,12 +153,14 @@ struct Cache<T> {
     seeds: Option<BTreeMap<String, T>>,
     /// What our own writes answered while a list was on its way: the list may be older.
     written: BTreeSet<String>,
+    /// UIDs of what our own writes removed and the watch does not yet show removed.
+    buried: BTreeSet<String>,
     warm: bool,
 }
 
 impl<T> Default for Cache<T> {
     fn default() -> Self {
-        Self { items: BTreeMap::new(), seeds: None, written: BTreeSet::new(), warm: false }
+        Self { items: BTreeMap::new(), seeds: None, written: BTreeSet::new(), buried: BTreeSet::new(), warm: false }
     }
 }
 
@@ -187,6 +189,7 @@ impl<T: Cached> Cache<T> {
                 let seeds = self.seeds.take().unwrap_or_default();
                 let written = std::mem::take(&mut self.written);
                 self.warm = true;
+                self.buried.retain(|uid| seeds.values().any(|seed| seed.uid() == uid));
                 let gone = self.items.values().filter(|item| {
                     !seeds.contains_key(item.name()) && !written.contains(item.name())
                 });
@@ -195,7 +198,10 @@ impl<T: Cached> Cache<T> {
                 gone.into_iter().chain(seeds.into_values().map(Single::Is)).collect()
             }
             Watched::Apply(item) => vec![Single::Is(item)],
-            Watched::Gone { name, uid } => vec![Single::Gone { name, uid }],
+            Watched::Gone { name, uid } => {
+                self.buried.remove(&uid);
+                vec![Single::Gone { name, uid }]
+            }
         }
     }
 
@@ -206,12 +212,18 @@ impl<T: Cached> Cache<T> {
         }
     }
 
+    /// Our own write removed this: what the watch still brings of it is old.
+    fn bury(&mut self, uid: &str) {
+        self.buried.insert(uid.to_owned());
+    }
+
     /// Whether this says something newer than what is known: a watch lags behind the answers of our own writes.
     fn is_news(&self, item: &T) -> bool
     where
         T: PartialEq,
     {
-        self.items.get(item.name()).is_none_or(|old| old != item && !is_older(item.version(), old.version()))
+        !self.buried.contains(item.uid())
+            && self.items.get(item.name()).is_none_or(|old| old != item && !is_older(item.version(), old.version()))
     }
 
     /// Whether this object, and no other of its name, is known.
@@ -299,8 +311,14 @@ impl World {
         Some(Touched::NodeEni { name, uid, intent })
     }
 
+    /// Our own write found that NodeENI gone, or removed it.
+    pub fn buried_nodeeni(&mut self, name: &str, uid: &str) -> Option<Touched> {
+        self.nodeenis.bury(uid);
+        self.drop_nodeeni(name, uid)
+    }
+
     /// That NodeENI is gone; another one of its name is not.
-    pub fn drop_nodeeni(&mut self, name: &str, uid: &str) -> Option<Touched> {
+    fn drop_nodeeni(&mut self, name: &str, uid: &str) -> Option<Touched> {
         if !self.nodeenis.has(name, uid) {
             return None;
         }
@@ -328,8 +346,14 @@ impl World {
         Some(touched)
     }
 
+    /// Our own write found that ENIAttachment gone, or removed it.
+    pub fn buried_attachment(&mut self, name: &str, uid: &str) -> Option<Touched> {
+        self.attachments.bury(uid);
+        self.drop_attachment(name, uid)
+    }
+
     /// That ENIAttachment is gone; another one of its name is not.
-    pub fn drop_attachment(&mut self, name: &str, uid: &str) -> Option<Touched> {
+    fn drop_attachment(&mut self, name: &str, uid: &str) -> Option<Touched> {
         if !self.attachments.has(name, uid) {
             return None;
         }

@@ -12,8 +12,10 @@ use std::panic::AssertUnwindSafe;
 /// How long after the calm the world may take to become as the specs ask. What may take longest is written down in
 /// `docs/reliability.md`.
 pub const CONVERGES_WITHIN: Millis = 3_600_000;
-/// How long a world at rest is watched in every history: more than a sweep.
-const WATCHED: Millis = 130_000;
+/// How long the world must be at rest: more than two sweeps.
+const IDLE: Millis = 130_000;
+/// The same before an idle hour: more than the slowest re-check.
+const IDLE_BEFORE_HOUR: Millis = 800_000;
 
 /// What became of a history.
 #[derive(Debug, Clone, Default)]
@@ -110,7 +112,6 @@ impl<'a> History<'a> {
         self.until(self.script.calm_at).await?;
         self.calm().await?;
         let converged = self.converge().await?;
-        self.stay(WATCHED).await?;
         if self.script.idle_hour {
             self.stay(3_600_000).await?;
         }
@@ -175,8 +176,11 @@ impl<'a> History<'a> {
         self.witness.scene().broke(at, promise, how);
     }
 
-    /// Waits until the world is at rest as it should be. None: a promise was broken, this one perhaps.
+    /// Waits until the world is as it should be, and has been at rest for a while. None: a promise was broken, this one
+    /// perhaps.
     async fn converge(&self) -> Option<Millis> {
+        // Before an idle hour also what is re-checked slowly must have had its turn.
+        let rest = if self.script.idle_hour { IDLE_BEFORE_HOUR } else { IDLE };
         let from = self.stage.now();
         loop {
             self.until(self.stage.now() + 1_000).await?;
@@ -184,20 +188,25 @@ impl<'a> History<'a> {
             if (now - from) / 1_000 % 600 == 0 {
                 self.stage.cycle_spoilt();
             }
-            if now < self.witness.scene().moved + 3_000 {
+            let moved = self.witness.scene().moved.max(from);
+            if now < moved + rest {
                 continue;
             }
             let problems = rest::problems(&self.witness.scene());
             match problems.into_iter().next() {
                 None => {
                     self.witness.says(Detail::Story, "*", || "all is as it should be".to_owned());
-                    return Some(now - from);
+                    return Some(moved - from);
                 }
                 Some((promise, how)) if now > from + CONVERGES_WITHIN => {
                     self.broke(promise, format!("{} s after the calm: {how}", (now - from) / 1000));
                     return None;
                 }
                 Some(_) => {}
+            }
+            if now > from + 2 * CONVERGES_WITHIN {
+                self.broke(Promise::Quiet, format!("{} s after the calm it is not at rest", (now - from) / 1000));
+                return None;
             }
         }
     }

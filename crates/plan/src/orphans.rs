@@ -23,7 +23,7 @@ pub struct Detachment {
 /// What to do with orphans now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Orphans seen now, each with the start of the first whole sweep that showed it so: the memory for next time.
+    /// Orphans seen now, each with the time at which it was first seen to be one: the memory for next time.
     pub suspects: BTreeMap<EniId, Timestamp>,
     /// To detach, then to delete.
     pub detach: Vec<Detachment>,
@@ -35,11 +35,13 @@ pub struct Verdict {
     pub refused: Option<String>,
 }
 
-/// Judges after one whole sweep, with warm watch caches only.
+/// Judges by the last whole sweep, which began at `sweep`, with warm watch caches only. A suspect must be shown by a whole
+/// sweep that began [`APART`] after it was first suspected.
 ///
 /// `known` are UIDs of all ENIAttachments, `named` the ENIs that their statuses name, `instances` those of all Nodes. An ENI
 /// without the tag of an ENIAttachment is not ours to judge: somebody took the tag away.
 pub fn judge(
+    now: Timestamp,
     sweep: Timestamp,
     owned: &[EniSeen],
     known: &BTreeSet<String>,
@@ -54,7 +56,7 @@ pub fn judge(
     };
     let orphans: Vec<&EniSeen> = owned.iter().filter(is_orphan).collect();
     for eni in &orphans {
-        out.suspects.insert(eni.id.clone(), before.get(&eni.id).copied().unwrap_or(sweep));
+        out.suspects.insert(eni.id.clone(), before.get(&eni.id).copied().unwrap_or(now));
     }
     let proven: Vec<&&EniSeen> = orphans
         .iter()

@@ -11,6 +11,8 @@ pub struct Settings {
     pub node_gone_grace: SignedDuration,
     /// How long EC2 may show something older than our last call (eventual consistency).
     pub lag: SignedDuration,
+    /// How old the last sight of an ENI may be when it is changed: more than two sweeps.
+    pub view_valid: SignedDuration,
     /// How long a Create may be repeated with its token.
     pub token_lifetime: SignedDuration,
     /// An attachment in `attaching` for longer gets a condition.
@@ -36,6 +38,7 @@ impl Default for Settings {
             label_grace: s(10),
             node_gone_grace: s(300),
             lag: s(60),
+            view_valid: s(150),
             token_lifetime: s(3600),
             attaching_warn: s(90),
             attaching_detach: s(300),

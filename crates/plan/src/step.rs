@@ -149,7 +149,24 @@ pub fn step(input: Input<'_>) -> Step {
         }
         Some(since) => leaving::next(&input, since),
     };
-    record::complete(&input, action, report)
+    record::complete(&input, up_to_date(&input, action), report)
+}
+
+/// Nothing is done to an ENI on the strength of an old sight of it: somebody may have taken its tags away since, or the
+/// ENI itself. Sweeps keep the view young; where they fail, a look comes first.
+fn up_to_date(input: &Input<'_>, action: Action) -> Action {
+    let Sight::Seen(seen) = input.sight else { return action };
+    let valid_until = seen.as_of.saturating_add(input.settings.view_valid).unwrap_or(Timestamp::MAX);
+    match &action {
+        Action::Attach { .. } | Action::Modify { .. } | Action::Detach { .. } | Action::Delete { .. }
+            if input.now > valid_until =>
+        {
+            Action::LookById(seen.id.clone())
+        }
+        Action::Attach { .. } | Action::Modify { .. } | Action::Detach { .. } | Action::Delete { .. } => action,
+        Action::Create { .. } | Action::NextAttempt | Action::Release | Action::Wait | Action::Settled => action,
+        Action::LookByTag | Action::LookById(_) | Action::LookAtSubnet(_) => action,
+    }
 }
 
 /// All tags of an ENI: the user's, and ours, which win.

@@ -14,7 +14,7 @@ impl Reconciler {
         let (known, instances) = (self.world.attachment_uids(), self.world.instances());
         let named = self.world.attachments().filter_map(|entry| entry.held.eni()).collect();
         let (before, settings) = (&self.suspects, &self.means.settings);
-        let verdict = orphans::judge(sweep, &owned, &known, &named, &instances, before, settings);
+        let verdict = orphans::judge(self.now(), sweep, &owned, &known, &named, &instances, before, settings);
         self.suspects = verdict.suspects;
         if let Some(refused) = verdict.refused {
             self.warn_once(refused);

@@ -87,14 +87,14 @@ impl Reconciler {
             Written::Attachment(entry) => self.world.wrote_attachment(*entry),
             Written::AttachmentGone { name, uid } => {
                 self.memories.remove(&uid);
-                let touched = self.world.drop_attachment(&name, &uid);
+                let touched = self.world.buried_attachment(&name, &uid);
                 if touched.is_some() {
                     self.queue.forget(&Key::Attachment(name));
                 }
                 touched
             }
             Written::NodeEni(entry) => self.world.wrote_nodeeni(*entry),
-            Written::NodeEniGone { name, uid } => self.world.drop_nodeeni(&name, &uid),
+            Written::NodeEniGone { name, uid } => self.world.buried_nodeeni(&name, &uid),
         };
         if let Some(touched) = touched {
             self.wake(touched);

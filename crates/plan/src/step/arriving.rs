@@ -194,6 +194,10 @@ fn detaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, 
     if input.now < force_at {
         return (Action::Wait, report.until(force_at));
     }
+    if eni.as_of < force_at {
+        // An older look cannot tell that it is still so.
+        return (Action::LookById(eni.id.clone()), report);
+    }
     match not_before(input, Call::Detach) {
         Some(again) => (Action::Wait, report.until(again)),
         None => {
@@ -219,7 +223,12 @@ fn attaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, 
         return (Action::Wait, stuck.until(end(settings.attaching_detach)));
     }
     // A plain one comes first, whatever the graces: it leaves the slot usable.
-    let force = input.now >= end(settings.force_detach.max(settings.attaching_detach + settings.attaching_warn));
+    let force_at = end(settings.force_detach.max(settings.attaching_detach + settings.attaching_warn));
+    let force = input.now >= force_at;
+    if eni.as_of < if force { force_at } else { end(settings.attaching_detach) } {
+        // An older look cannot tell that it is still so.
+        return (Action::LookById(eni.id.clone()), stuck);
+    }
     match not_before(input, Call::Detach) {
         Some(at) if !force => (Action::Wait, stuck.until(at)),
         _ => (Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force }, stuck),

@@ -93,6 +93,10 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
         Some(failure) => Report::detach_failed(eni, failure),
         None => Report::detaching(eni, format!("EC2 is detaching {}", eni.id)),
     };
+    if force && eni.as_of < force_at {
+        // An older look cannot tell that it is still there.
+        return (Action::LookById(eni.id.clone()), report);
+    }
     if force {
         return match not_before(input, Call::Detach) {
             Some(again) => (Action::Wait, report.until(again)),
@@ -107,6 +111,9 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
             if input.now < patience {
                 let message = format!("{} is still being attached: it is detached as soon as it has arrived", eni.id);
                 return (Action::Wait, Report::detaching(eni, message).until(patience));
+            }
+            if eni.as_of < patience {
+                return (Action::LookById(eni.id.clone()), report);
             }
             not_before(input, Call::Detach)
                 .map_or((call(false), report.clone()), |again| (Action::Wait, report.until(again)))
