@@ -5,6 +5,7 @@ use crate::witness::mirror::EniTruth;
 use crate::witness::{Promise, Scene};
 use multi_eni_api::NodeEniSpec;
 use multi_eni_plan::facts::AttachmentState;
+use std::collections::BTreeSet;
 
 type Problem = (Promise, String);
 
@@ -20,6 +21,10 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
                 held.slot() == (slot.1, slot.2) && held.instance.as_ref().is_some_and(|i| i.as_str() == slot.0)
             });
             if holder.is_some_and(|held| is_full(scene, &held.nodeeni, &held.request.subnet_id)) {
+                continue;
+            }
+            let uid = |name: &String| mirror.nodeenis.get(name).map(|nodeeni| nodeeni.uid.clone());
+            if contenders.iter().filter_map(|(name, _)| uid(name)).any(|uid| is_stalled(scene, &uid)) {
                 continue;
             }
             say(format!("nothing is attached to {instance} at {card}/{index}, which {} wants", names(&contenders)));
@@ -134,6 +139,21 @@ fn differs(eni: &EniTruth, spec: &NodeEniSpec) -> Option<String> {
         .map(|(key, value)| format!("its tag {key} is {:?}, not {value:?}", seen.tags.get(key)))
 }
 
+/// Whether a NodeENI's rollout waits for nodes whose ENIs no controller can bring: what is outdated stays, and what is to
+/// come in its place waits.
+fn is_stalled(scene: &Scene, uid: &str) -> bool {
+    let mirror = &scene.mirror;
+    let spec = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == uid).and_then(|nodeeni| nodeeni.spec.as_ref());
+    let most = spec.and_then(|spec| spec.rollout.as_ref()).and_then(|rollout| rollout.max_unavailable).unwrap_or(1);
+    let mine = mirror.held.values().map(|held| &held.held).filter(|held| held.nodeeni_uid == uid);
+    let stuck = mine.filter(|held| mirror.in_place(held).is_none());
+    let nodes: BTreeSet<&str> = stuck
+        .filter(|held| is_full(scene, &held.nodeeni, &held.request.subnet_id))
+        .map(|held| held.node.as_str())
+        .collect();
+    nodes.len() >= usize::try_from(most).unwrap_or(1)
+}
+
 /// Why an ENI of ours should not be there; None if it should, or may.
 fn superfluous(scene: &Scene, eni: &EniTruth) -> Option<String> {
     if eni.untagged.is_some() {
@@ -150,6 +170,7 @@ fn superfluous(scene: &Scene, eni: &EniTruth) -> Option<String> {
     let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid);
     let Some(nodeeni) = nodeeni else { return Some(format!("is there for NodeENI {}, which is gone", held.nodeeni)) };
     let wanted = match asked(nodeeni, node, &scene.subnets) {
+        Asked::These(places) if !places.is_empty() && is_stalled(scene, &nodeeni.uid) => true,
         Asked::Unknown => true,
         Asked::Nothing => false,
         Asked::These(places) => places

@@ -48,7 +48,7 @@ pub(super) fn node_there(
                 if matches!(why, Refused::NoSubnetInZone { .. }) {
                     // That is known: what the node has is of a subnet that was taken off the list.
                     out.desired.push((intent.uid.clone(), 1));
-                    outdated(input, intent, &mine, &[], is_permitted(input, node, intent), out);
+                    outdated(input, intent, &mine, &[], false, out);
                 } else {
                     // Nothing is taken away for what cannot be known now.
                     out.desired.push((intent.uid.clone(), mine.len().max(1)));
@@ -134,7 +134,16 @@ fn outdated(
     permitted: bool,
     out: &mut Assignment,
 ) {
-    for held in mine.iter().filter(|held| held.deleting.is_none()) {
+    let live = || mine.iter().copied().filter(|held| held.deleting.is_none());
+    let undescribed: Vec<&Held> = live().filter(|held| !wanted.iter().any(|new| new.name == held.name)).collect();
+    let unfilled = wanted.iter().filter(|new| !live().any(|held| held.name == new.name)).count();
+    // Those in whose place nothing comes wait for no rollout: they are not replaced, they go.
+    let surplus: Vec<&str> = undescribed.iter().skip(unfilled).map(|held| held.name.as_str()).collect();
+    for held in live() {
+        if surplus.contains(&held.name.as_str()) {
+            remove(held, RemovalReason::Replaced, out);
+            continue;
+        }
         let described = wanted.iter().find(|new| new.name == held.name);
         let fits = described.is_some_and(|new| same(&held.request, &new.spec.request));
         let untouched = held.never_created() && described.is_some_and(|new| held.request != new.spec.request);

@@ -110,7 +110,8 @@ fn limit_stands(input: &Input<'_>) -> bool {
 fn lost(input: &Input<'_>, eni: multi_eni_api::ids::EniId, by_id: Option<Timestamp>) -> (Action, Report) {
     // This process knows its own calls; a call by an earlier one ended when it stopped acting.
     let credible = by_id.is_some_and(|look| past_lag(input, look, input.memory.acting_since));
-    if credible {
+    // What was proven once and is in the status need not be proven again when the look is forgotten.
+    if credible || input.held.lost() {
         return (Action::Wait, Report::lost(&eni));
     }
     let report = Report::looking(format!("{eni} is not to be seen on EC2: looks for it by its ID"));
