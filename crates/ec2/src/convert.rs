@@ -90,7 +90,7 @@ fn attachment(seen: &NetworkInterfaceAttachment, as_of: Timestamp) -> Option<See
         .attach_time()
         .and_then(|time| Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).unwrap_or_default()).ok());
     let since = match state {
-        AttachmentState::Attaching => attach_time.unwrap_or(as_of),
+        AttachmentState::Attaching => attach_time.map_or(as_of, |at| at.min(as_of)),
         AttachmentState::Attached | AttachmentState::Detaching => as_of,
     };
     Some(SeenAttachment {

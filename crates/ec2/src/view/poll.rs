@@ -1,13 +1,27 @@
-//! The poll: while anything is attaching or detaching, one look a tick at just those ENIs.
+//! The poll: while anything is attaching or detaching, looks at just those ENIs: every tick at first, and less and less
+//! often at those that take long. What is stuck for minutes is not worth a call a second.
 
 use crate::convert;
 use crate::ec2::Ec2;
 use crate::lock::lock;
 use crate::questions::VALUES_A_FILTER;
+use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 use multi_eni_plan::errors::CallError;
 use std::collections::BTreeSet;
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// Longest time between two looks at an ENI in motion.
+const LONGEST: SignedDuration = SignedDuration::from_secs(15);
+/// The time between two looks is this part of how long the ENI has been in motion.
+const PART: i32 = 10;
+
+/// When an ENI that has been in motion since `since` and was seen last at `seen` is looked at again.
+fn due(every: SignedDuration, since: Timestamp, seen: Timestamp) -> Timestamp {
+    let pause = (seen.duration_since(since) / PART).clamp(every, LONGEST.max(every));
+    seen.saturating_add(pause).unwrap_or(Timestamp::MAX)
+}
 
 impl Ec2 {
     /// Polls for ever; sleeps while nothing moves.
@@ -39,14 +53,37 @@ impl Ec2 {
         }
     }
 
+    /// Looks at those that are due.
     async fn poll(&self) -> Result<(), CallError> {
-        let moving: Vec<EniId> = lock(&self.inner.view).moving().into_iter().collect();
-        for chunk in moving.chunks(VALUES_A_FILTER) {
+        let (now, every) = (self.now(), tick(self.inner.options.poll_every));
+        let moving = lock(&self.inner.view).moving();
+        // A tick's fraction early is not too early: calls do not begin on the dot.
+        let soon = now.saturating_add(every / 2).unwrap_or(now);
+        let due: Vec<EniId> =
+            moving.into_iter().filter(|(_, since, seen)| due(every, *since, *seen) <= soon).map(|(id, ..)| id).collect();
+        for chunk in due.chunks(VALUES_A_FILTER) {
             let filter = convert::filter("network-interface-id", chunk.iter().map(EniId::as_str));
             let (began, shown) = self.all_enis(filter).await?;
             let asked: BTreeSet<EniId> = chunk.iter().cloned().collect();
             self.change(|view| ((), view.finish_poll(began, &asked, shown)));
         }
         Ok(())
+    }
+}
+
+fn tick(every: Duration) -> SignedDuration {
+    SignedDuration::try_from(every).unwrap_or(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_become_rarer_with_the_length_of_the_motion() {
+        let s = |seconds: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        let every = SignedDuration::from_secs(1);
+        let pause = |age: i64| due(every, s(0), s(age)).duration_since(s(age)).as_secs();
+        assert_eq!([0, 4, 10, 50, 150, 900].map(pause), [1, 1, 1, 5, 15, 15]);
     }
 }

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::facts::{EniSeen, InstanceLook, InstanceSight, Sight};
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 impl ViewState {
     /// What is there for an ENIAttachment: by tag, and by the ID that its status has. Of several, one that carries the tag
@@ -74,8 +73,11 @@ impl ViewState {
         !self.moving.is_empty()
     }
 
-    /// ENIs on their way in or out.
-    pub fn moving(&self) -> BTreeSet<EniId> {
-        self.moving.clone()
+    /// ENIs on their way in or out: since when, and when each was seen last.
+    pub fn moving(&self) -> Vec<(EniId, Timestamp, Timestamp)> {
+        let moving = self.moving.iter().filter_map(|id| self.entries.get(id)).map(|entry| &entry.seen);
+        moving
+            .filter_map(|seen| Some((seen.id.clone(), seen.attachment.as_ref()?.since, seen.as_of)))
+            .collect()
     }
 }

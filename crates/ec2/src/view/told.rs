@@ -86,8 +86,8 @@ impl Told {
                 if ours && shown.state < known.state {
                     return Some(known.clone());
                 }
-                // The earlier of the two: EC2's attach time may be older than our first sight of it.
-                let since = if known.state == shown.state { known.since.min(shown.since) } else { shown.since };
+                // Our own clock's word stands: EC2's attach time is another clock's.
+                let since = if known.state == shown.state { known.since } else { shown.since };
                 Some(SeenAttachment { since, ..shown })
             }
             // It was seen to be gone after our Detach: no older look brings it back.
