@@ -80,6 +80,14 @@ impl Candidate {
         }
     }
 
+    /// One write on what was read or written last; a look as well only if that is not so any more.
+    async fn renew(&mut self) -> Result<bool, Box<kube::Error>> {
+        if self.object.is_some() && self.write(false).await? {
+            return Ok(true);
+        }
+        self.try_once().await
+    }
+
     async fn write(&mut self, take: bool) -> Result<bool, Box<kube::Error>> {
         let sent = self.fence.now();
         let now = (self.wall)();
@@ -138,7 +146,7 @@ impl Term<'_> {
     pub async fn hold(&mut self) {
         loop {
             tokio::time::sleep(self.0.times.renew_every).await;
-            match self.0.try_once().await {
+            match self.0.renew().await {
                 Ok(true) => {}
                 Ok(false) => {
                     tracing::error!("another replica holds the Lease");

@@ -98,6 +98,8 @@ pub struct Life {
     pub replica: usize,
     /// Its how manieth process, from 1.
     pub number: u32,
+    /// Its name in the election.
+    pub identity: String,
     /// Its machine.
     pub machine: Arc<Machine>,
     /// SIGTERM.
@@ -115,9 +117,10 @@ struct LifeState {
 
 impl Life {
     /// A process that runs.
-    pub fn new(replica: usize, number: u32, machine: Arc<Machine>) -> Self {
+    pub fn new(replica: usize, number: u32, machine: Arc<Machine>, same_identity: bool) -> Self {
         let (waker, state) = (AtomicWaker::new(), Mutex::default());
-        Self { replica, number, machine, stop: Notify::new(), waker, state }
+        let identity = if same_identity { name(replica, 0) } else { name(replica, number) };
+        Self { replica, number, identity, machine, stop: Notify::new(), waker, state }
     }
 
     fn state(&self) -> MutexGuard<'_, LifeState> {

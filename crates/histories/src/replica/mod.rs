@@ -41,7 +41,10 @@ impl Replicas {
             let skew = setting.clock_skew.get(n).copied().unwrap_or_default();
             Arc::new(Machine::new(desk.stage.clock, skew))
         });
-        let lives = machines.enumerate().map(|(n, machine)| Arc::new(Life::new(n, 1, machine))).collect();
+        let lives = machines
+            .enumerate()
+            .map(|(n, machine)| Arc::new(Life::new(n, 1, machine, setting.same_identity)))
+            .collect();
         let replicas = Self { lives: Arc::new(Mutex::new(lives)) };
         for n in 0..setting.replicas {
             tokio::spawn(replicas.clone().supervise(n, desk.clone(), setting.clone()));
@@ -74,7 +77,7 @@ impl Replicas {
             life.live(process(desk.clone(), life.clone(), setting.clone())).await;
             desk.witness.ends(&life);
             tokio::time::sleep(Duration::from_millis(life.restart())).await;
-            let next = Arc::new(Life::new(n, life.number + 1, life.machine.clone()));
+            let next = Arc::new(Life::new(n, life.number + 1, life.machine.clone(), setting.same_identity));
             if let Some(slot) = self.lives.lock().unwrap_or_else(PoisonError::into_inner).get_mut(n) {
                 *slot = next;
             }
@@ -157,7 +160,7 @@ async fn process(desk: Arc<Desk>, life: Arc<Life>, setting: Setting) {
         ec2_options: options,
         cluster_name: Some("histories".to_owned()),
         election: elect.then(|| Election { namespace: NAMESPACE.to_owned(), times: lease_times() }),
-        identity: life.name(),
+        identity: life.identity.clone(),
         settings: settings(setting.graces),
         wall,
         gauges: Arc::new(Gauges::default()),

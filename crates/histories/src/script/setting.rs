@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Setting {
     /// Controller replicas: with one there is no election.
     pub replicas: usize,
+    /// A process that starts again has its former name in the election, as a container in its pod has.
+    pub same_identity: bool,
     /// Instance type of all nodes.
     pub instance_type: String,
     /// Subnets that NodeENIs may name.
@@ -79,6 +81,7 @@ impl Default for Setting {
     fn default() -> Self {
         Self {
             replicas: 1,
+            same_identity: false,
             instance_type: "m5.24xlarge".to_owned(),
             subnets: Vec::new(),
             lag: 0,

@@ -1,5 +1,7 @@
 //! The cluster: an API server with our CRDs, and the people and kubelets who write to it.
 
+use super::epoch;
+use crate::entropy;
 use bytes::Bytes;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
@@ -7,6 +9,7 @@ use multi_eni_api::names::{GROUP, VERSION};
 use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::kube::{ApiServer, GroupResource};
 use serde_json::Value;
+use std::sync::OnceLock;
 use tower::Service;
 
 /// Nodes.
@@ -25,15 +28,35 @@ pub fn eniattachments() -> GroupResource {
 }
 
 pub(super) fn open(seed: u64, clock: SimClock) -> Result<(ApiServer, String), String> {
-    let api = ApiServer::with_seed(clock, seed);
-    // Ownership is kept all the same; not to show it makes every object a third shorter.
-    api.show_managed_fields(false);
-    let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
-    api.install_crds(&crds).map_err(|error| format!("the CRDs are refused: {error}"))?;
+    let api = template()?.fork(clock, seed);
     let system = api.get(&GroupResource::new("", "namespaces"), "", "kube-system");
     let uid = system.as_ref().and_then(|namespace| namespace.pointer("/metadata/uid")).and_then(Value::as_str);
     let uid = uid.unwrap_or_default().to_owned();
     Ok((api, uid))
+}
+
+/// An API server with our CRDs, made once a process: compiling them takes as long as a good part of a history.
+fn template() -> Result<&'static ApiServer, String> {
+    static TEMPLATE: OnceLock<Result<ApiServer, String>> = OnceLock::new();
+    let made = TEMPLATE.get_or_init(|| {
+        // On a thread of its own, whose chance is always the same, so that no history's is used up by being the first.
+        let made = std::thread::spawn(|| {
+            entropy::begin(0);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+            runtime.map_err(|error| error.to_string())?.block_on(async { make_template() })
+        });
+        made.join().unwrap_or_else(|_| Err("the template of the API server panicked".to_owned()))
+    });
+    made.as_ref().map_err(String::clone)
+}
+
+fn make_template() -> Result<ApiServer, String> {
+    let api = ApiServer::new(epoch());
+    // Ownership is kept all the same; not to show it makes every object a third shorter.
+    api.show_managed_fields(false);
+    let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
+    api.install_crds(&crds).map_err(|error| format!("the CRDs are refused: {error}"))?;
+    Ok(api)
 }
 
 /// Everybody who writes to the API server and is not the controller.

@@ -21,6 +21,11 @@ use tokio::time::Instant;
 /// When every history begins: the first second of 2026.
 const EPOCH: i64 = 1_767_225_600;
 
+/// A clock that shows the beginning of a history now.
+fn epoch() -> SimClock {
+    SimClock::starting_at(Timestamp::from_second(EPOCH).unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
 /// EC2, the API server and the clock.
 #[derive(Clone)]
 pub struct Stage {
@@ -42,7 +47,7 @@ impl Stage {
     /// # Errors
     /// If the setting or the CRDs are no good; the message says what.
     pub fn set(setting: &Setting, seed: u64) -> Result<Self, String> {
-        let clock = SimClock::starting_at(Timestamp::from_second(EPOCH).unwrap_or(Timestamp::UNIX_EPOCH));
+        let clock = epoch();
         let ec2 = account::open(setting, seed, clock)?;
         let (api, cluster) = cluster::open(seed, clock)?;
         let instance_type = setting.instance_type.clone();

@@ -23,18 +23,18 @@ impl Leases {
 
     /// It was answered: if the write was taken and the Lease is its own, it leads until the Lease's end, counted from the
     /// sending.
-    pub fn answered(&mut self, life: &str, taken: bool) {
+    pub fn answered(&mut self, life: &str, identity: &str, taken: bool) {
         let Some(sent) = self.sent.remove(life) else { return };
-        if taken && self.holder == life {
+        if taken && self.holder == identity {
             let duration = u64::try_from(lease_times().duration.as_millis()).unwrap_or(u64::MAX);
             self.until.insert(life.to_owned(), sent + duration);
         }
     }
 
     /// Why this process must not send, at `at`, what is given up after `timeout`; None if it may.
-    pub fn forbids(&self, life: &str, at: Millis, timeout: Millis) -> Option<String> {
+    pub fn forbids(&self, life: &str, identity: &str, at: Millis, timeout: Millis) -> Option<String> {
         let until = self.until.get(life).copied().unwrap_or(0);
-        if self.holder != life {
+        if self.holder != identity {
             return Some(format!("{} holds the Lease", if self.holder.is_empty() { "nobody" } else { &self.holder }));
         }
         (at + timeout >= until).then(|| format!("its Lease ends at {until} ms, before the request's own end"))

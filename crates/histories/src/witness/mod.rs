@@ -77,7 +77,7 @@ impl Witness {
                 format!("{} {} {}: {}", info.verb, info.target(), info.name, befallen.words())
             });
         }
-        scene.sends_kube(at, &name, info);
+        scene.sends_kube(at, life, info);
     }
 
     /// A request was answered, and its process heard the answer.
@@ -85,7 +85,7 @@ impl Witness {
         let at = self.stage.now();
         let mut scene = self.scene();
         if info.resource == "leases" && !matches!(info.verb.as_str(), "get" | "list" | "watch") {
-            scene.leases.answered(&life.name(), status.is_some_and(|status| (200..300).contains(&status)));
+            scene.leases.answered(&life.name(), &life.identity, status.is_some_and(|status| (200..300).contains(&status)));
         }
         scene.trace.line(Detail::Everything, at, &life.name(), || {
             let status = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
@@ -99,7 +99,7 @@ impl Witness {
         if let Some(befallen) = befallen {
             scene.trace.line(Detail::Story, at, &name, || format!("{}: {}", call.action, befallen.words()));
         }
-        scene.sends_ec2(at, &name, &call.action);
+        scene.sends_ec2(at, life, &call.action);
     }
 }
 

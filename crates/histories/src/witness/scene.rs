@@ -6,7 +6,7 @@ use super::lease::Leases;
 use super::mirror::Mirror;
 use super::trace::{Detail, Trace};
 use super::{justice, told};
-use crate::replica::EC2_TIMEOUT;
+use crate::replica::{EC2_TIMEOUT, Life};
 use crate::script::{Act, Millis, Script, SubnetPlace};
 use multi_eni_api::names::{GROUP, client_token};
 use multi_eni_controller::client::WRITE_TIMEOUT;
@@ -181,14 +181,15 @@ impl Scene {
     }
 
     /// A process sends a request to the API server.
-    pub fn sends_kube(&mut self, at: Millis, life: &str, info: &RequestInfo) {
+    pub fn sends_kube(&mut self, at: Millis, life: &Life, info: &RequestInfo) {
+        let name = life.name();
         self.trace
-            .line(Detail::Everything, at, life, || format!("sends {} {} {}", info.verb, info.target(), info.name));
+            .line(Detail::Everything, at, &name, || format!("sends {} {} {}", info.verb, info.target(), info.name));
         if matches!(info.verb.as_str(), "get" | "list" | "watch") {
             return;
         }
         if info.resource == "leases" {
-            self.leases.sends(life, at);
+            self.leases.sends(&name, at);
             return;
         }
         let what = format!("{} {} {}", info.verb, info.target(), info.name);
@@ -197,10 +198,11 @@ impl Scene {
     }
 
     /// A process sends a call to EC2.
-    pub fn sends_ec2(&mut self, at: Millis, life: &str, action: &str) {
-        self.trace.line(Detail::Everything, at, life, || format!("sends {action}"));
-        if !self.budgets.spends(life, action, at) {
-            self.broke(at, Promise::Budget, format!("{life} calls {action} faster than its budget"));
+    pub fn sends_ec2(&mut self, at: Millis, life: &Life, action: &str) {
+        let name = life.name();
+        self.trace.line(Detail::Everything, at, &name, || format!("sends {action}"));
+        if !self.budgets.spends(&name, action, at) {
+            self.broke(at, Promise::Budget, format!("{name} calls {action} faster than its budget"));
         }
         if action.starts_with("Describe") {
             self.since_mark.reads += 1;
@@ -210,13 +212,13 @@ impl Scene {
         self.since_mark.mutations.push(action.to_owned());
     }
 
-    fn must_lead(&mut self, at: Millis, life: &str, timeout: u128, what: &str) {
+    fn must_lead(&mut self, at: Millis, life: &Life, timeout: u128, what: &str) {
         if !self.elects {
             return;
         }
         let timeout = Millis::try_from(timeout).unwrap_or(Millis::MAX);
-        if let Some(why) = self.leases.forbids(life, at, timeout) {
-            self.broke(at, Promise::OnlyTheLeader, format!("{life} sends {what}, and {why}"));
+        if let Some(why) = self.leases.forbids(&life.name(), &life.identity, at, timeout) {
+            self.broke(at, Promise::OnlyTheLeader, format!("{} sends {what}, and {why}", life.name()));
         }
     }
 }

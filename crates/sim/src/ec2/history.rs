@@ -42,15 +42,17 @@ impl History {
 
     /// What a read shows of this interface, whose true state is `truth`.
     pub fn shown<'a>(&'a self, id: &str, truth: Option<&'a Eni>, view: View) -> Option<&'a Eni> {
+        self.outdated(id, view).unwrap_or(truth)
+    }
+
+    /// What a read shows of this interface where that is not the truth.
+    pub fn outdated(&self, id: &str, view: View) -> Option<Option<&Eni>> {
         let changes = self.changes.get(id).map_or(&[][..], Vec::as_slice);
         let hidden = changes.iter().find(|change| match view {
             View::Settled(now) => change.visible_at > now,
             View::AsOf(then) => change.at > then,
         });
-        match hidden {
-            Some(change) => change.before.as_ref(),
-            None => truth,
-        }
+        hidden.map(|change| change.before.as_ref())
     }
 
     /// Interfaces with recent changes, deleted ones among them.

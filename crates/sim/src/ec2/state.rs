@@ -285,8 +285,9 @@ impl State {
                 }
                 None => View::Settled(self.now),
             };
-            let shown = self.history.shown(&id, self.enis.get(&id), view).cloned();
-            lagging.insert(id, shown);
+            if let Some(shown) = self.history.outdated(&id, view).map(|shown| shown.cloned()) {
+                lagging.insert(id, shown);
+            }
         }
         lagging
     }

@@ -55,6 +55,13 @@ impl ApiServer {
         Self { state: Arc::new(Mutex::new(State::new(clock, seed))), seam: Arc::default() }
     }
 
+    /// A server of its own with the objects and resources of this one: cheap, since CRDs are not compiled again. Its UIDs
+    /// derive from `seed` from now on.
+    pub fn fork(&self, clock: SimClock, seed: u64) -> Self {
+        let state = self.lock().fork(clock, seed);
+        Self { state: Arc::new(Mutex::new(state)), seam: Arc::default() }
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -61,6 +61,21 @@ impl State {
         state
     }
 
+    /// The same objects and resources in a state of its own.
+    pub fn fork(&self, clock: SimClock, seed: u64) -> Self {
+        Self {
+            clock,
+            storage: self.storage.fork(),
+            log: RequestLog::default(),
+            bookmark_interval: self.bookmark_interval,
+            watch_timeout: self.watch_timeout,
+            managed_fields: self.managed_fields,
+            resources: self.resources.clone(),
+            seed,
+            drawn: self.drawn,
+        }
+    }
+
     /// Serves a resource from now on.
     pub fn register(&mut self, resource: Resource) {
         let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());

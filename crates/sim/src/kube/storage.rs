@@ -93,6 +93,18 @@ impl Storage {
         Self { version: 1, collections: BTreeMap::new(), retained, eyes: Eyes::default() }
     }
 
+    /// The same objects in a store of its own, with no history and nobody watching.
+    pub fn fork(&self) -> Self {
+        let mut fork = Self::new(self.retained);
+        fork.version = self.version;
+        for (resource, collection) in &self.collections {
+            let objects = collection.objects.clone();
+            let copy = Collection { objects, compacted: self.version, ..Collection::default() };
+            fork.collections.insert(resource.clone(), copy);
+        }
+        fork
+    }
+
     /// The last version.
     pub fn version(&self) -> u64 {
         self.version
