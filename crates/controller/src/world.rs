@@ -190,11 +190,13 @@ impl<T: Cached> Cache<T> {
                 let written = std::mem::take(&mut self.written);
                 self.warm = true;
                 self.buried.retain(|uid| seeds.values().any(|seed| seed.uid() == uid));
-                let gone = self.items.values().filter(|item| {
-                    !seeds.contains_key(item.name()) && !written.contains(item.name())
-                });
-                let gone: Vec<_> =
-                    gone.map(|item| Single::Gone { name: item.name().to_owned(), uid: item.uid().to_owned() }).collect();
+                let gone = self
+                    .items
+                    .values()
+                    .filter(|item| !seeds.contains_key(item.name()) && !written.contains(item.name()));
+                let gone: Vec<_> = gone
+                    .map(|item| Single::Gone { name: item.name().to_owned(), uid: item.uid().to_owned() })
+                    .collect();
                 gone.into_iter().chain(seeds.into_values().map(Single::Is)).collect()
             }
             Watched::Apply(item) => vec![Single::Is(item)],

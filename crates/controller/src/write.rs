@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 /// What a write left behind.
 #[derive(Debug)]
 pub enum Written {
+    /// An ENIAttachment that this write made.
+    Made(Box<AttachmentEntry>),
     /// An ENIAttachment, as it is now.
     Attachment(Box<AttachmentEntry>),
     /// That ENIAttachment is gone.
@@ -88,7 +90,7 @@ impl Writer {
         };
         let object = ENIAttachment { metadata, spec: new.spec, status: None };
         match within(self.attachments.create(&post(), &object)).await {
-            Ok(made) => Ok(Written::Attachment(Box::new(AttachmentEntry::read(&made)))),
+            Ok(made) => Ok(Written::Made(Box::new(AttachmentEntry::read(&made)))),
             Err(missed) => self.attachment_after(object.name_any(), "", "", missed).await,
         }
     }

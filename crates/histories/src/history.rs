@@ -12,8 +12,8 @@ use std::panic::AssertUnwindSafe;
 /// How long after the calm the world may take to become as the specs ask. What may take longest is written down in
 /// `docs/reliability.md`.
 pub const CONVERGES_WITHIN: Millis = 3_600_000;
-/// How long the world must be at rest: more than two sweeps.
-const IDLE: Millis = 130_000;
+/// How long the world must be at rest: more than a sweep.
+const IDLE: Millis = 75_000;
 /// The same before an idle hour: more than the slowest re-check.
 const IDLE_BEFORE_HOUR: Millis = 800_000;
 
@@ -182,18 +182,26 @@ impl<'a> History<'a> {
         // Before an idle hour also what is re-checked slowly must have had its turn.
         let rest = if self.script.idle_hour { IDLE_BEFORE_HOUR } else { IDLE };
         let from = self.stage.now();
+        // What does not hold is looked for only when something has changed.
+        let (mut problems, mut looked) = (Vec::new(), None);
         loop {
             self.until(self.stage.now() + 1_000).await?;
             let now = self.stage.now();
             if (now - from) / 1_000 % 600 == 0 {
                 self.stage.cycle_spoilt();
             }
-            let moved = self.witness.scene().moved.max(from);
+            let (moved, changes) = {
+                let scene = self.witness.scene();
+                (scene.moved.max(from), scene.changes)
+            };
             if now < moved + rest {
                 continue;
             }
-            let problems = rest::problems(&self.witness.scene());
-            match problems.into_iter().next() {
+            if looked != Some(changes) {
+                problems = rest::problems(&self.witness.scene());
+                looked = Some(changes);
+            }
+            match problems.first().cloned() {
                 None => {
                     self.witness.says(Detail::Story, "*", || "all is as it should be".to_owned());
                     return Some(moved - from);

@@ -15,10 +15,13 @@ use crate::held::Held;
 use crate::intent::{Intent, SubnetRef};
 use crate::rollout::Permits;
 use crate::settings::Settings;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniAttachmentSpec;
 use multi_eni_api::ids::{InstanceId, SubnetId};
 use std::collections::BTreeSet;
+
+/// Looks are not asked for more often than this where clocks disagree.
+const JUST_NOW: SignedDuration = SignedDuration::from_secs(5);
 
 /// Everything that the decision for one Node depends on.
 #[derive(Clone, Copy)]
@@ -28,9 +31,9 @@ pub struct Input<'a> {
     /// The Node; None once it is gone.
     pub node: Option<&'a NodeFacts>,
     /// All NodeENIs, in any order.
-    pub intents: &'a [Intent],
+    pub intents: &'a [&'a Intent],
     /// All ENIAttachments of this node's name.
-    pub held: &'a [Held],
+    pub held: &'a [&'a Held],
     /// Subnets and groups.
     pub network: &'a Network,
     /// What is on the instance now, if it was looked at.
@@ -136,11 +139,12 @@ pub fn assign(input: Input<'_>) -> Assignment {
     let mut out = Assignment::default();
     let intents = by_age(input.intents);
     match input.node {
-        None => node_gone(&input, input.held.iter(), &mut out),
+        None => node_gone(&input, input.held.iter().copied(), &mut out),
         Some(node) => {
             let (here, elsewhere): (Vec<&Held>, Vec<&Held>) = input
                 .held
                 .iter()
+                .copied()
                 .partition(|held| held.instance.is_some() && held.instance.as_ref() == node.instance.as_ref().ok());
             // The same name on another instance is another node: what the old instance had goes as if its Node were gone.
             node_gone(&input, elsewhere.into_iter(), &mut out);
@@ -152,8 +156,8 @@ pub fn assign(input: Input<'_>) -> Assignment {
 }
 
 /// Age decides, then name.
-fn by_age(intents: &[Intent]) -> Vec<&Intent> {
-    let mut sorted: Vec<&Intent> = intents.iter().collect();
+fn by_age<'a>(intents: &[&'a Intent]) -> Vec<&'a Intent> {
+    let mut sorted: Vec<&Intent> = intents.to_vec();
     sorted.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
     sorted
 }
@@ -187,8 +191,10 @@ fn node_gone<'a>(input: &Input<'_>, held: impl Iterator<Item = &'a Held>, out: &
             continue;
         };
         let over = since.saturating_add(input.settings.node_gone_grace).unwrap_or(Timestamp::MAX);
-        // A look from before the Node went says nothing of the instance now.
-        match (input.states)(instance).filter(|look| look.as_of >= since) {
+        // A look from before the Node went says nothing of the instance now. One of just now does, whatever the clock says of
+        // the replica that noted when it went.
+        let late_enough = |look: &InstanceLook| look.as_of >= since || input.now.duration_since(look.as_of) <= JUST_NOW;
+        match (input.states)(instance).filter(late_enough) {
             Some(look) if look.state.is_gone() => remove(held, RemovalReason::NodeGone, out),
             Some(look) if look.as_of >= over => remove(held, RemovalReason::NodeGone, out),
             Some(_) if input.now < over => out.recheck_at(over),

@@ -51,9 +51,8 @@ pub fn judge(
     settings: &Settings,
 ) -> Verdict {
     let mut out = Verdict::default();
-    let is_orphan = |eni: &&EniSeen| {
-        eni.attachment_uid().is_some_and(|uid| !known.contains(uid)) && !named.contains(&eni.id)
-    };
+    let is_orphan =
+        |eni: &&EniSeen| eni.attachment_uid().is_some_and(|uid| !known.contains(uid)) && !named.contains(&eni.id);
     let orphans: Vec<&EniSeen> = owned.iter().filter(is_orphan).collect();
     for eni in &orphans {
         out.suspects.insert(eni.id.clone(), before.get(&eni.id).copied().unwrap_or(now));

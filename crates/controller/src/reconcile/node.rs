@@ -26,8 +26,8 @@ impl Reconciler {
 
     fn assign(&self, name: &str) -> Assignment {
         let node: Option<&NodeFacts> = self.world.node(name);
-        let intents: Vec<Intent> = self.world.nodeenis().map(|entry| entry.intent.clone()).collect();
-        let held: Vec<Held> = self.world.attachments_on(name).map(|entry| entry.held.clone()).collect();
+        let intents: Vec<&Intent> = self.world.nodeenis().map(|entry| &entry.intent).collect();
+        let held: Vec<&Held> = self.world.attachments_on(name).map(|entry| &entry.held).collect();
         let network = self.means.ec2.network();
         let instance = node.and_then(|node| node.instance.as_ref().ok());
         let sight: Option<InstanceSight> = instance.and_then(|instance| self.means.ec2.instance_sight(instance));

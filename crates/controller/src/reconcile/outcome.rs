@@ -84,6 +84,10 @@ impl Reconciler {
 
     fn wrote(&mut self, written: Written) {
         let touched: Option<Touched> = match written {
+            Written::Made(entry) => {
+                self.memories.insert(entry.held.uid.clone(), Memory::made(self.acting_since));
+                self.world.wrote_attachment(*entry)
+            }
             Written::Attachment(entry) => self.world.wrote_attachment(*entry),
             Written::AttachmentGone { name, uid } => {
                 self.memories.remove(&uid);

@@ -13,9 +13,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Longest time between two looks at an ENI in motion.
-const LONGEST: SignedDuration = SignedDuration::from_secs(15);
+const LONGEST: SignedDuration = SignedDuration::from_secs(30);
 /// The time between two looks is this part of how long the ENI has been in motion.
-const PART: i32 = 10;
+const PART: i32 = 5;
 
 /// When an ENI that has been in motion since `since` and was seen last at `seen` is looked at again.
 fn due(every: SignedDuration, since: Timestamp, seen: Timestamp) -> Timestamp {
@@ -59,8 +59,11 @@ impl Ec2 {
         let moving = lock(&self.inner.view).moving();
         // A tick's fraction early is not too early: calls do not begin on the dot.
         let soon = now.saturating_add(every / 2).unwrap_or(now);
-        let due: Vec<EniId> =
-            moving.into_iter().filter(|(_, since, seen)| due(every, *since, *seen) <= soon).map(|(id, ..)| id).collect();
+        let due: Vec<EniId> = moving
+            .into_iter()
+            .filter(|(_, since, seen)| due(every, *since, *seen) <= soon)
+            .map(|(id, ..)| id)
+            .collect();
         for chunk in due.chunks(VALUES_A_FILTER) {
             let filter = convert::filter("network-interface-id", chunk.iter().map(EniId::as_str));
             let (began, shown) = self.all_enis(filter).await?;
@@ -84,6 +87,6 @@ mod tests {
         let s = |seconds: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
         let every = SignedDuration::from_secs(1);
         let pause = |age: i64| due(every, s(0), s(age)).duration_since(s(age)).as_secs();
-        assert_eq!([0, 4, 10, 50, 150, 900].map(pause), [1, 1, 1, 5, 15, 15]);
+        assert_eq!([0, 4, 10, 50, 150, 900].map(pause), [1, 1, 2, 10, 30, 30]);
     }
 }

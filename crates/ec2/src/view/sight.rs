@@ -76,8 +76,6 @@ impl ViewState {
     /// ENIs on their way in or out: since when, and when each was seen last.
     pub fn moving(&self) -> Vec<(EniId, Timestamp, Timestamp)> {
         let moving = self.moving.iter().filter_map(|id| self.entries.get(id)).map(|entry| &entry.seen);
-        moving
-            .filter_map(|seen| Some((seen.id.clone(), seen.attachment.as_ref()?.since, seen.as_of)))
-            .collect()
+        moving.filter_map(|seen| Some((seen.id.clone(), seen.attachment.as_ref()?.since, seen.as_of))).collect()
     }
 }

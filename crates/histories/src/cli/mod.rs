@@ -1,51 +1,86 @@
-//! The commands of `multi-eni-sim`.
+//! The commands of `multi-eni-sim`: run seeds, replay one, shrink one, check the kept ones.
+
+mod keep;
+mod replay;
+mod run;
+mod shrink;
+
 use crate::generate;
-use crate::history;
-use crate::witness::Detail;
+use crate::script::Script;
+use clap::{Parser, Subcommand};
+use std::ops::Range;
+use std::path::Path;
 use std::process::ExitCode;
+
+/// Simulated histories of the controller: one seed, one history, with a simulated API server, EC2 and clock
+#[derive(Debug, Parser)]
+#[command(name = "multi-eni-sim", version, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the histories of many seeds and report every promise that was broken
+    Run(run::Flags),
+    /// Tell one history, as it happens: a seed, or a script's file
+    Replay(replay::Flags),
+    /// Find the smallest script that still breaks the same promise
+    Shrink(shrink::Flags),
+    /// Print the script of a seed
+    Script {
+        /// The seed
+        seed: u64,
+    },
+    /// Play the kept scenarios and compare their traces with the golden ones
+    Scenarios(keep::Flags),
+}
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().collect();
-    let num = |n: usize| args.get(n).and_then(|a| a.parse::<u64>().ok()).unwrap_or(0);
-    match args.get(1).map(String::as_str) {
-        Some("script") => print!("{}", generate::script(num(2)).text()),
-        Some("replay") => {
-            let detail = if args.get(3).is_some() { Detail::Everything } else { Detail::Story };
-            let verdict = history::run(&generate::script(num(2)), detail);
-            verdict.trace.iter().for_each(|line| println!("{line}"));
-            println!(
-                "{:?} converged {:?} ended {} acts {:?}",
-                verdict.breach.map(|b| b.to_string()),
-                verdict.converged_after,
-                verdict.ended,
-                verdict.acts
-            );
+    let done = match Cli::parse().command {
+        Command::Run(flags) => run::run(&flags),
+        Command::Replay(flags) => replay::run(&flags),
+        Command::Shrink(flags) => shrink::run(&flags),
+        Command::Script { seed } => {
+            print!("{}", generate::script(seed).text());
+            Ok(ExitCode::SUCCESS)
         }
-        _ => {
-            let began = std::time::Instant::now();
-            let (mut bad, mut slowest, mut len, mut faults) = (0, 0, 0, 0);
-            let mut kinds = std::collections::BTreeMap::<String, u64>::new();
-            for seed in num(2)..num(3) {
-                let verdict = history::run(&generate::script(seed), Detail::None);
-                len += verdict.ended;
-                faults += verdict.befallen.len();
-                slowest = slowest.max(verdict.converged_after.unwrap_or(0));
-                if let Some(breach) = verdict.breach {
-                    bad += 1;
-                    *kinds.entry(breach.promise.to_string()).or_default() += 1;
-                    println!("seed {seed}: {breach}");
-                }
-            }
-            let n = num(3) - num(2);
-            println!(
-                "{bad} of {n} bad; {:?} each; slowest convergence {} s; mean length {} s; {} faults; {kinds:?}",
-                began.elapsed() / u32::try_from(n).unwrap_or(1),
-                slowest / 1000,
-                len / n / 1000,
-                faults as u64 / n
-            );
-        }
+        Command::Scenarios(flags) => keep::run(&flags),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("multi-eni-sim: {error}");
+        ExitCode::from(2)
+    })
+}
+
+/// The script of a seed, or of a file.
+fn script(named: &str) -> Result<Script, String> {
+    if let Ok(seed) = named.parse::<u64>() {
+        return Ok(generate::script(seed));
     }
-    ExitCode::SUCCESS
+    read(Path::new(named))
+}
+
+/// A script's file.
+fn read(path: &Path) -> Result<Script, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("{} is neither a seed nor a file that can be read: {error}", path.display()))?;
+    Script::parse(&text).map_err(|error| format!("{} is no script: {error}", path.display()))
+}
+
+/// `A..B`: from A to before B.
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let parsed = text.split_once("..").and_then(|(from, to)| Some(from.parse::<u64>().ok()?..to.parse::<u64>().ok()?));
+    match parsed {
+        Some(range) if range.start < range.end => Ok(range),
+        Some(_) => Err(format!("{text} has no seeds: the first must be smaller than the second")),
+        None => Err(format!("{text} is no range of seeds such as 0..1000")),
+    }
+}
+
+/// As many as this machine has cores.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -55,13 +55,13 @@ impl Cast {
     /// At least 10 nodes and 2 NodeENIs, some before the controller is up, some after.
     pub fn enter(&mut self, rng: &mut Rng) -> Vec<Event> {
         let mut events = Vec::new();
-        for number in 1..=rng.usize(10..13) {
+        for number in 1..=rng.usize(10..12) {
             let (name, act) = (format!("n{number}"), format!("n{number}"));
             let node = self.new_node(rng);
             events.push(Event { at: rng.u64(0..6_000), act: join(&act, &node) });
             self.nodes.insert(name, node);
         }
-        for number in 1..=rng.usize(2..5) {
+        for number in 1..=rng.usize(2..4) {
             let (name, spec) = (format!("e{number}"), specs::draw(rng));
             events.push(Event { at: rng.u64(0..15_000), act: Act::Apply { name: name.clone(), spec: spec.clone() } });
             self.nodeenis.insert(name, spec);
@@ -101,10 +101,10 @@ pub(super) fn join(name: &str, node: &Node) -> Act {
 /// Labels that the selectors of [`specs`] ask for, or not.
 pub(super) fn labels(rng: &mut Rng) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
-    if let Some(group) = pick(rng, &[Some("x"), Some("x"), Some("y"), None]) {
+    if let Some(group) = pick(rng, &[Some("x"), Some("x"), Some("y"), None, None]) {
         labels.insert("ng".to_owned(), (*group).to_owned());
     }
-    if rng.u32(0..3) == 0 {
+    if rng.u32(0..4) == 0 {
         labels.insert("tier".to_owned(), "db".to_owned());
     }
     labels

@@ -26,7 +26,7 @@ pub fn script(seed: u64) -> Script {
     let palette = acts::Palette::draw(&mut rng);
     let mut at: Millis = 20_000;
     let mut disturbances = 0;
-    let wanted = rng.usize(LEAST_ACTS..LEAST_ACTS + 15);
+    let wanted = rng.usize(LEAST_ACTS..LEAST_ACTS + 5);
     // An act for which nobody is there is drawn again; should nobody be there for any, the history is a short one.
     let mut tries = 0;
     while disturbances < wanted && tries < wanted * 20 {

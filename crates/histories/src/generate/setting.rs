@@ -25,16 +25,18 @@ pub(super) fn draw(rng: &mut Rng) -> Setting {
     let replicas = if chance(60) { 2 } else { 1 };
     let (flapping_reads, short_pages) = (chance(30), chance(20));
     let (force_spoils_slot, quota_before_token) = (chance(20), chance(70));
-    let (small_pages, same_identity) = (chance(30), chance(50));
+    let (small_pages, same_identity) = (chance(20), chance(50));
     let (skewed, hurried) = (chance(30), chance(20));
     let lag = *pick(rng, &[0, 0, 2_000, 10_000, 30_000]);
     let slow = *pick(rng, &[[40, 120], [10, 30], [200, 900]]);
-    let transition = *pick(rng, &[[1_000, 4_000], [200, 1_000], [2_000, 9_000]]);
+    let transition = *pick(rng, &[[200, 1_000], [200, 1_000], [200, 1_000], [1_000, 4_000], [1_000, 4_000], [2_000, 9_000]]);
+    let renew_every = *pick(rng, &[2_000, 5_000, 5_000]);
     let buckets_percent = *pick(rng, &[100, 100, 30, 10]);
     let shutdown = *pick(rng, &[0, 5_000, 40_000]);
     Setting {
         replicas,
         same_identity,
+        renew_every,
         lag,
         flapping_reads,
         ec2_latency: slow,

@@ -29,9 +29,9 @@ const FAULTS: [Fault; 19] = [
 pub(super) fn draw(rng: &mut Rng) -> Trouble {
     let mut trouble = Trouble::default();
     for fault in FAULTS {
-        if rng.u32(0..100) < 35 {
+        if rng.u32(0..100) < 30 {
             let rates: &[u32] = match fault {
-                Fault::CrashBefore | Fault::CrashInside => &[1, 3, 10],
+                Fault::CrashBefore | Fault::CrashInside => &[1, 3, 6],
                 Fault::StuckUntilDetached | Fault::StuckUntilForced | Fault::SlowTransition => &[20, 60, 150],
                 Fault::ExpiredPage => &[50, 200],
                 _ => &[3, 12, 50],

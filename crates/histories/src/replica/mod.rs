@@ -21,9 +21,9 @@ use tower::Layer;
 
 /// Timeout of one EC2 call, as `multi-eni controller` sets it.
 pub const EC2_TIMEOUT: Duration = Duration::from_secs(8);
-/// The Lease's times: the product's.
-pub fn lease_times() -> Times {
-    Times::default()
+/// The Lease's times: the product's, but for how often it is renewed.
+pub fn lease_times(setting: &Setting) -> Times {
+    Times { renew_every: Duration::from_millis(setting.renew_every), ..Times::default() }
 }
 /// Where the Lease is.
 pub const NAMESPACE: &str = "kube-system";
@@ -159,7 +159,7 @@ async fn process(desk: Arc<Desk>, life: Arc<Life>, setting: Setting) {
         aws: multi_eni_ec2::client_over(http, wall.clone(), "eu-west-1", "http://ec2.simulated", EC2_TIMEOUT),
         ec2_options: options,
         cluster_name: Some("histories".to_owned()),
-        election: elect.then(|| Election { namespace: NAMESPACE.to_owned(), times: lease_times() }),
+        election: elect.then(|| Election { namespace: NAMESPACE.to_owned(), times: lease_times(&setting) }),
         identity: life.identity.clone(),
         settings: settings(setting.graces),
         wall,

@@ -11,6 +11,8 @@ pub struct Setting {
     pub replicas: usize,
     /// A process that starts again has its former name in the election, as a container in its pod has.
     pub same_identity: bool,
+    /// How often the leader renews the Lease and the others look at it.
+    pub renew_every: Millis,
     /// Instance type of all nodes.
     pub instance_type: String,
     /// Subnets that NodeENIs may name.
@@ -82,6 +84,7 @@ impl Default for Setting {
         Self {
             replicas: 1,
             same_identity: false,
+            renew_every: 2_000,
             instance_type: "m5.24xlarge".to_owned(),
             subnets: Vec::new(),
             lag: 0,

@@ -1,7 +1,7 @@
 //! `only-the-leader`: until when a process may send what changes something, by what the API server has told it.
 
-use crate::replica::lease_times;
 use crate::script::Millis;
+use multi_eni_controller::lead::lease::Times;
 use std::collections::BTreeMap;
 
 /// The Lease as the processes know it, and as it is.
@@ -26,7 +26,7 @@ impl Leases {
     pub fn answered(&mut self, life: &str, identity: &str, taken: bool) {
         let Some(sent) = self.sent.remove(life) else { return };
         if taken && self.holder == identity {
-            let duration = u64::try_from(lease_times().duration.as_millis()).unwrap_or(u64::MAX);
+            let duration = u64::try_from(Times::default().duration.as_millis()).unwrap_or(u64::MAX);
             self.until.insert(life.to_owned(), sent + duration);
         }
     }

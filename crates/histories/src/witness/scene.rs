@@ -38,6 +38,8 @@ pub struct Scene {
     pub breach: Option<Breach>,
     /// When something last changed that matters at rest: an ENI, or an object that is no Lease.
     pub moved: Millis,
+    /// How many changes there were, of whatever kind.
+    pub changes: u64,
     /// Calls and writes since the last mark.
     pub since_mark: Activity,
     budgets: Budgets,
@@ -75,6 +77,7 @@ impl Scene {
             leases: Leases::default(),
             breach: None,
             moved: 0,
+            changes: 0,
             since_mark: Activity::default(),
             budgets: Budgets::new(setting.buckets_percent),
         }
@@ -109,6 +112,7 @@ impl Scene {
                 let cluster = self.cluster.uid.clone();
                 self.mirror.eni(at, &cluster, id, *after, call.is_some(), by_hand);
                 self.moved = at;
+                self.changes += 1;
                 if call.is_some_and(|record| record.action == "CreateNetworkInterface") {
                     self.created(at, id);
                 }
@@ -158,6 +162,7 @@ impl Scene {
             ("", "events") => {}
             _ => return,
         }
+        self.changes += 1;
         if by_replica {
             self.moved = at;
         }

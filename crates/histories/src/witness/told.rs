@@ -19,6 +19,9 @@ pub fn landed(trace: &mut Trace, at: Millis, record: &CallRecord) {
         if let Some((card, index)) = record.slot {
             what += &format!(" {card}/{index}");
         }
+        for (filter, values) in &record.filters {
+            what += &format!(" {filter}={values}");
+        }
         if record.force {
             what += " by force";
         }

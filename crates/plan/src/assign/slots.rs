@@ -1,6 +1,8 @@
 //! A Node that is there: which slots should hold what, and what of it may be done now.
 
-use super::{Assignment, Input, Need, NewAttachment, Refusal, Refused, RemovalReason, Resolved, remove, resolve};
+use super::{
+    Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, Resolved, remove, resolve,
+};
 use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::{EniSeen, InstanceSight, NodeFacts, SubnetFacts};
 use crate::held::Held;
@@ -339,8 +341,9 @@ fn free_on_ec2(
             Some(SignedDuration::from_secs(3)),
             Refused::SlotHeld { slot, holder: eni.tags.get(TAG_NODEENI).cloned().unwrap_or_default(), leaving: true },
         ),
-        // Seen before anybody asked for this: who asks now may have freed it since.
-        Some(_) if sight.as_of < intent.created => (None, looking),
+        // Seen before anybody asked for this: who asks now may have freed it since. A look of just now is late enough,
+        // whatever the API server's clock says.
+        Some(_) if sight.as_of < intent.created && age(sight, input) > JUST_NOW => (None, looking),
         // Somebody else's: nothing tells us when it goes, so it is looked at again, slowly.
         Some(eni) => (
             Some(input.settings.blocked_recheck),

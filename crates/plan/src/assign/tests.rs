@@ -110,8 +110,8 @@ impl World {
         assign(Input {
             cluster: &self.cluster,
             node: self.node.as_ref(),
-            intents: &self.intents,
-            held: &self.held,
+            intents: &self.intents.iter().collect::<Vec<_>>(),
+            held: &self.held.iter().collect::<Vec<_>>(),
             network: &self.network,
             instance: self.sight.as_ref(),
             states: &|_| self.state,

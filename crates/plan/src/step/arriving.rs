@@ -59,7 +59,7 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     let token_safe = began.saturating_add(input.settings.token_lifetime).is_ok_and(|end| input.now < end);
     if !token_safe || mismatch || input.memory.create_unknown.is_some_and(|_| limit_stands(input)) {
         // The token can no longer tell; EC2's own view must.
-        if let Some(since) = input.memory.may_exist_since(input.held)
+        if let Some(since) = input.memory.may_exist_since()
             && !past_lag(input, by_tag, since)
         {
             let at = since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
@@ -190,7 +190,8 @@ fn attached(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, R
 
 /// On its way out, by somebody's hand or by ours because it was stuck: it is attached again when it has left.
 fn detaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, Report) {
-    let report = Report::attaching(eni, format!("EC2 is detaching {}: it is attached again when that has ended", eni.id));
+    let report =
+        Report::attaching(eni, format!("EC2 is detaching {}: it is attached again when that has ended", eni.id));
     let force_at = at.since.saturating_add(input.settings.force_detach).unwrap_or(Timestamp::MAX);
     if input.now < force_at {
         return (Action::Wait, report.until(force_at));

@@ -32,7 +32,7 @@ pub(super) fn next(input: &Input<'_>, since: Timestamp) -> (Action, Report) {
 /// after the last Create that anybody can have sent.
 fn absent(input: &Input<'_>, by_tag: Timestamp, by_id: Option<Timestamp>) -> (Action, Report) {
     let held = input.held;
-    let unseen_since = input.memory.may_exist_since(held);
+    let unseen_since = input.memory.may_exist_since();
     let sure = |look: Timestamp| unseen_since.is_none_or(|since| past_lag(input, look, since));
     let (is_sure, look) = match held.eni() {
         Some(eni) => (by_id.is_some_and(sure), Action::LookById(eni)),

@@ -29,6 +29,9 @@ pub struct Failure {
 pub struct Memory {
     /// Since when this process is the leader and knows all calls that are made.
     pub acting_since: Timestamp,
+    /// This process made the object, so nobody called for it before. Times on the API server tell that only if its clock
+    /// and ours agree.
+    pub made_here: bool,
     /// When the last Create whose outcome is not known was sent.
     pub create_unknown: Option<Timestamp>,
     /// The last Create attempt's outcome was: nothing was made.
@@ -36,7 +39,12 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Memory of a process that begins to act now, with the error that an earlier one recorded.
+    /// Memory of an object that this process has just made.
+    pub fn made(acting_since: Timestamp) -> Self {
+        Self { acting_since, made_here: true, create_unknown: None, failure: None }
+    }
+
+    /// Memory of an object that was there when this process met it, with the error that an earlier one recorded.
     pub fn begin(acting_since: Timestamp, held: &Held) -> Self {
         let failure = held.status.last_error.as_ref().and_then(|error| {
             let call = Call::named(&error.action)?;
@@ -50,7 +58,7 @@ impl Memory {
                 count: error.count,
             })
         });
-        Self { acting_since, create_unknown: None, failure }
+        Self { acting_since, made_here: false, create_unknown: None, failure }
     }
 
     /// A call succeeded.
@@ -86,10 +94,8 @@ impl Memory {
 
     /// Since when a Create by somebody (an earlier process, or one of ours that got no answer) may have made an ENI that
     /// nobody has shown us yet. None: nothing can exist unseen.
-    pub fn may_exist_since(&self, held: &Held) -> Option<Timestamp> {
-        // Timestamps on the API server are whole seconds.
-        let before_us = held.created <= self.acting_since;
-        self.create_unknown.max(before_us.then_some(self.acting_since))
+    pub fn may_exist_since(&self) -> Option<Timestamp> {
+        self.create_unknown.max((!self.made_here).then_some(self.acting_since))
     }
 }
 

@@ -66,7 +66,7 @@ impl World {
         let mut held = new_held("n0", 1, false);
         held.created = at(20);
         Self {
-            memory: Memory::begin(at(10), &held),
+            memory: Memory::made(at(10)),
             held,
             sight,
             ask: Intent::read(&NodeENI::new("a", spec)).ask.unwrap(),

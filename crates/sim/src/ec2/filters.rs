@@ -75,6 +75,9 @@ fn limit(message: String) -> Refusal {
 
 /// `*` stands for any characters, `?` for one; `\` takes the next one literally. Case counts.
 fn fits(pattern: &str, text: &str) -> bool {
+    if !pattern.contains(['*', '?', '\\']) {
+        return pattern == text;
+    }
     let mut parts: Vec<Part> = Vec::new();
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {

@@ -85,7 +85,7 @@ impl State {
         self.by = By::Time;
         record.landed = self.now;
         let request_id = self.ids.request_id();
-        let (status, written) = match &result {
+        let (status, body) = match &result {
             Ok(done) => {
                 record.outcome = Outcome::Done;
                 record.items = done.items;
@@ -97,8 +97,6 @@ impl State {
                 (refusal.status, xml::refusal(refusal, &request_id))
             }
         };
-        // Writing to memory fails only on names that are not XML, and those are our own.
-        let (status, body) = written.map_or((500, Vec::new()), |body| (status, body));
         let lost = match record.fault {
             Some(Fault::LoseAnswer(loss)) => Some(loss),
             _ => None,

@@ -1,9 +1,6 @@
-//! XML answers: a small tree, written by quick-xml.
+//! XML answers: a small tree, escaped by quick-xml.
 
-use std::io;
-
-use quick_xml::Writer;
-use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
+use quick_xml::escape::escape;
 
 use super::refusal::Refusal;
 
@@ -55,43 +52,40 @@ impl Element {
         }
     }
 
-    fn write(&self, writer: &mut Writer<Vec<u8>>) -> io::Result<()> {
-        writer.write_event(Event::Start(BytesStart::new(self.name)))?;
+    fn write(&self, out: &mut String) {
+        out.extend(["<", self.name, ">"]);
         if let Some(text) = &self.text {
-            writer.write_event(Event::Text(BytesText::new(text)))?;
+            out.push_str(&escape(text.as_str()));
         }
         for child in &self.children {
-            child.write(writer)?;
+            child.write(out);
         }
-        writer.write_event(Event::End(BytesEnd::new(self.name)))
+        out.extend(["</", self.name, ">"]);
     }
 }
 
-/// `<{action}Response xmlns=…><requestId>…</requestId>…`
-pub(super) fn answer(action: &str, request_id: &str, body: &[Element]) -> io::Result<Vec<u8>> {
-    let name = format!("{action}Response");
-    let mut writer = declared()?;
-    let mut start = BytesStart::new(name.as_str());
-    start.push_attribute(("xmlns", NAMESPACE));
-    writer.write_event(Event::Start(start))?;
-    Element::leaf("requestId", request_id).write(&mut writer)?;
+/// `<{action}Response xmlns=…><requestId>…</requestId>…`. The action is one of ours: a name.
+pub(super) fn answer(action: &str, request_id: &str, body: &[Element]) -> Vec<u8> {
+    let mut out = declared();
+    out.extend(["<", action, "Response xmlns=\"", NAMESPACE, "\">"]);
+    Element::leaf("requestId", request_id).write(&mut out);
     for element in body {
-        element.write(&mut writer)?;
+        element.write(&mut out);
     }
-    writer.write_event(Event::End(BytesEnd::new(name.as_str())))?;
-    Ok(writer.into_inner())
+    out.extend(["</", action, "Response>"]);
+    out.into_bytes()
 }
 
 /// `<Response><Errors><Error>…`
-pub(super) fn refusal(refusal: &Refusal, request_id: &str) -> io::Result<Vec<u8>> {
-    let mut writer = declared()?;
+pub(super) fn refusal(refusal: &Refusal, request_id: &str) -> Vec<u8> {
+    let mut out = declared();
     let error = Element::new("Error").with("Code", &refusal.code).with("Message", &refusal.message);
-    Element::new("Response").child(Element::set("Errors", [error])).with("RequestID", request_id).write(&mut writer)?;
-    Ok(writer.into_inner())
+    Element::new("Response").child(Element::set("Errors", [error])).with("RequestID", request_id).write(&mut out);
+    out.into_bytes()
 }
 
-fn declared() -> io::Result<Writer<Vec<u8>>> {
-    let mut writer = Writer::new(Vec::with_capacity(1024));
-    writer.get_mut().extend_from_slice(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    Ok(writer)
+fn declared() -> String {
+    let mut out = String::with_capacity(2048);
+    out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    out
 }

@@ -13,6 +13,8 @@ pub struct CelRules {
     types: Value,
     /// Below which fields of the object there are rules; None: there is one for the object itself.
     ruled: Option<Vec<String>>,
+    /// All rules are about changes: a new object breaks none.
+    only_changes: bool,
 }
 
 impl fmt::Debug for CelRules {
@@ -27,7 +29,7 @@ impl CelRules {
         let compiled = compile_schema(schema);
         let errors: Vec<String> = compiled.compilation_errors().iter().map(ToString::to_string).collect();
         if errors.is_empty() {
-            Ok(Self { compiled, types: schema.clone(), ruled: ruled(schema) })
+            Ok(Self { compiled, types: schema.clone(), ruled: ruled(schema), only_changes: only_changes(schema) })
         } else {
             Err(errors.join("; "))
         }
@@ -35,6 +37,9 @@ impl CelRules {
 
     /// The rules that `object` breaks. A rule broken at a value that did not change is tolerated.
     pub fn check(&self, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+        if old.is_none() && self.only_changes {
+            return Vec::new();
+        }
         if let (Some(fields), Some(old)) = (&self.ruled, old)
             && fields.iter().all(|field| object.get(field) == old.get(field))
         {
@@ -81,8 +86,24 @@ impl CelRules {
     }
 }
 
+const RULES: &str = "x-kubernetes-validations";
+
+/// Whether every rule speaks of `oldSelf`: the real server then evaluates it only for a change, too.
+fn only_changes(schema: &Value) -> bool {
+    match schema {
+        Value::Object(map) => map.iter().all(|(name, value)| match value.as_array().filter(|_| name == RULES) {
+            Some(rules) => rules.iter().all(|rule| {
+                rule.get("rule").and_then(Value::as_str).is_some_and(|text| text.contains("oldSelf"))
+                    && rule.get("optionalOldSelf").and_then(Value::as_bool) != Some(true)
+            }),
+            None => only_changes(value),
+        }),
+        Value::Array(list) => list.iter().all(only_changes),
+        _ => true,
+    }
+}
+
 fn ruled(schema: &Value) -> Option<Vec<String>> {
-    const RULES: &str = "x-kubernetes-validations";
     fn has_rule(schema: &Value) -> bool {
         match schema {
             Value::Object(map) => map.contains_key(RULES) || map.values().any(has_rule),

@@ -1,5 +1,7 @@
 //! The form of an answer: whole objects, metadata alone, or a table.
 
+use std::borrow::Cow;
+
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
@@ -62,27 +64,27 @@ impl Form {
     }
 
     /// One object.
-    pub fn object(self, res: &Resource, object: &Value, now: jiff::Timestamp) -> Value {
+    pub fn object<'a>(self, res: &Resource, object: &'a Value, now: jiff::Timestamp) -> Cow<'a, Value> {
         match self {
             Self::Full => served(res, object),
-            Self::Partial => partial(object),
+            Self::Partial => Cow::Owned(partial(object)),
             Self::Table(include) => {
                 let mut table = table::table(res, [object].into_iter(), include, true, now);
                 let version = metadata::text(object, "resourceVersion");
                 if let Some(map) = table.as_object_mut() {
                     map.insert("metadata".into(), json!({ "resourceVersion": version }));
                 }
-                table
+                Cow::Owned(table)
             }
         }
     }
 }
 
 /// The object in the version of this resource.
-pub fn served(res: &Resource, object: &Value) -> Value {
+pub fn served<'a>(res: &Resource, object: &'a Value) -> Cow<'a, Value> {
     match res.conversion {
-        Conversion::Same => object.clone(),
-        Conversion::Events => events::from_core(object),
+        Conversion::Same => Cow::Borrowed(object),
+        Conversion::Events => Cow::Owned(events::from_core(object)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Watches: a stream of lines, from the history and then from whatever happens.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -212,8 +213,8 @@ impl Watch {
     fn send(&mut self, kind: &str, object: &Value, state: &State) {
         let shown = match self.form {
             Form::Full => served(&self.res, object),
-            Form::Partial => partial(object),
-            Form::Table(include) => self.table(object, include, state),
+            Form::Partial => Cow::Owned(partial(object)),
+            Form::Table(include) => Cow::Owned(self.table(object, include, state)),
         };
         self.line(kind, &shown);
     }
@@ -246,7 +247,12 @@ impl Watch {
     }
 
     fn line(&mut self, kind: &str, object: &Value) {
-        let mut line = serde_json::to_vec(&json!({ "type": kind, "object": object })).unwrap_or_default();
+        #[derive(serde::Serialize)]
+        struct Line<'a> {
+            object: &'a Value,
+            r#type: &'a str,
+        }
+        let mut line = serde_json::to_vec(&Line { object, r#type: kind }).unwrap_or_default();
         line.push(b'\n');
         self.pending.push_back(Bytes::from(line));
     }

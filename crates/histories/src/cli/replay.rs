@@ -1,0 +1,37 @@
+//! `replay`: one history, told.
+
+use super::script;
+use crate::history;
+use crate::witness::Detail;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Flags {
+    /// A seed, or the file of a script
+    history: String,
+
+    /// Tell every request, every answer and every object as it is stored
+    #[arg(long)]
+    everything: bool,
+}
+
+pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
+    let detail = if flags.everything { Detail::Everything } else { Detail::Story };
+    let verdict = history::run(&script(&flags.history)?, detail);
+    let mut text = verdict.trace.join("\n");
+    text.push('\n');
+    // A reader that has seen enough is no failure.
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
+    let (taken, in_vain) = verdict.acts;
+    eprintln!("{taken} acts took effect and {in_vain} came to nothing; {} faults", verdict.befallen.len());
+    match (&verdict.breach, verdict.converged_after) {
+        (Some(breach), _) => {
+            eprintln!("broken: {breach}");
+            Ok(ExitCode::FAILURE)
+        }
+        (None, converged) => {
+            eprintln!("all promises held; converged {} s after the calm", converged.unwrap_or(0) / 1000);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `run`: many seeds, side by side, with their progress.
+
+use super::{cores, seeds};
+use crate::history::{self, Verdict};
+use crate::witness::{Detail, Promise};
+use crate::{digest, generate};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::ops::Range;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Flags {
+    /// The seeds, as FROM..TO: TO is not among them
+    #[arg(long, value_parser = seeds)]
+    seeds: Range<u64>,
+
+    /// Histories at a time; by default one a core
+    #[arg(long)]
+    jobs: Option<usize>,
+
+    /// Stop after so many histories that broke a promise
+    #[arg(long, default_value_t = 20)]
+    failures: u64,
+
+    /// Print a digest of each history's whole trace, to compare runs
+    #[arg(long)]
+    digests: bool,
+}
+
+/// What all histories of a run came to.
+#[derive(Debug, Default)]
+struct Tally {
+    done: u64,
+    broken: BTreeMap<Promise, u64>,
+    faults: u64,
+    acts: u64,
+    virtual_ms: u64,
+    slowest: u64,
+}
+
+impl Tally {
+    fn add(&mut self, verdict: &Verdict) {
+        self.done += 1;
+        self.faults += u64::try_from(verdict.befallen.len()).unwrap_or(0);
+        self.acts += verdict.acts.0;
+        self.virtual_ms += verdict.ended;
+        self.slowest = self.slowest.max(verdict.converged_after.unwrap_or(0));
+        if let Some(breach) = &verdict.breach {
+            *self.broken.entry(breach.promise).or_default() += 1;
+        }
+    }
+
+    fn failures(&self) -> u64 {
+        self.broken.values().sum()
+    }
+}
+
+pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
+    let jobs = flags.jobs.unwrap_or_else(cores).max(1);
+    let detail = if flags.digests { Detail::Everything } else { Detail::None };
+    let (next, stop) = (AtomicU64::new(flags.seeds.start), AtomicBool::new(false));
+    let began = Instant::now();
+    let mut tally = Tally::default();
+    std::thread::scope(|scope| {
+        let (results, arriving) = mpsc::sync_channel::<(u64, Verdict)>(jobs * 2);
+        for _ in 0..jobs {
+            let (results, next, stop) = (results.clone(), &next, &stop);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= flags.seeds.end {
+                        return;
+                    }
+                    let verdict = history::run(&generate::script(seed), detail);
+                    // Nobody takes it any more: the run has ended.
+                    if results.send((seed, verdict)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(results);
+        let progress = Progress::new(flags.seeds.end - flags.seeds.start, jobs, began);
+        for (seed, verdict) in arriving {
+            tally.add(&verdict);
+            progress.show(&tally);
+            if flags.digests {
+                progress.line(&format!("{seed} {}", digest::of(&verdict.trace)));
+            }
+            if let Some(breach) = &verdict.breach {
+                progress.line(&format!(
+                    "seed {seed}: {breach}\n    multi-eni-sim replay {seed}    multi-eni-sim shrink {seed}"
+                ));
+                if tally.failures() >= flags.failures {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+    });
+    summary(&tally, jobs, began.elapsed());
+    Ok(if tally.failures() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A bar on a terminal; elsewhere a line now and then.
+struct Progress {
+    bar: Option<ProgressBar>,
+    total: u64,
+    jobs: usize,
+    began: Instant,
+    said: std::cell::Cell<Instant>,
+}
+
+impl Progress {
+    fn new(total: u64, jobs: usize, began: Instant) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len}, {msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { bar, total, jobs, began, said: std::cell::Cell::new(began) }
+    }
+
+    fn show(&self, tally: &Tally) {
+        let rate = rate(tally.done, self.jobs, self.began.elapsed());
+        let message = format!("{rate:.1} histories a second a core, {} broke a promise", tally.failures());
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(tally.done);
+                bar.set_message(message);
+            }
+            None if self.said.get().elapsed() >= Duration::from_secs(30) => {
+                self.said.set(Instant::now());
+                eprintln!("{} of {}, {message}", tally.done, self.total);
+            }
+            None => {}
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| println!("{text}")),
+            None => println!("{text}"),
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+fn rate(done: u64, jobs: usize, elapsed: Duration) -> f64 {
+    done as f64 / elapsed.as_secs_f64().max(0.001) / jobs.min(cores()).max(1) as f64
+}
+
+fn summary(tally: &Tally, jobs: usize, elapsed: Duration) {
+    let each = |sum: u64| sum.checked_div(tally.done).unwrap_or(0);
+    println!(
+        "{} histories in {:.0} s, {:.1} a second a core; {} broke a promise",
+        tally.done,
+        elapsed.as_secs_f64(),
+        rate(tally.done, jobs, elapsed),
+        tally.failures(),
+    );
+    println!(
+        "a history on average: {} acts, {} faults, {} s of virtual time; slowest to converge: {} s after the calm",
+        each(tally.acts),
+        each(tally.faults),
+        each(tally.virtual_ms) / 1000,
+        tally.slowest / 1000,
+    );
+    for (promise, count) in &tally.broken {
+        println!("{promise}: {count}");
+    }
+}

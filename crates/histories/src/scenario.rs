@@ -1,0 +1,88 @@
+//! Scenarios: scripts that are kept as files, each with the golden trace of its story.
+
+use crate::history;
+use crate::script::Script;
+use crate::witness::{Breach, Detail};
+use std::path::{Path, PathBuf};
+
+/// What became of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its trace is the golden one.
+    AsKept,
+    /// Its trace was written.
+    Written,
+    /// A promise was broken.
+    Broke(Breach),
+    /// Its trace is another.
+    Differs {
+        /// The first line that differs, from 1.
+        line: usize,
+        /// As it was kept.
+        kept: String,
+        /// As it is now.
+        now: String,
+    },
+}
+
+/// The scripts in a directory, by name.
+///
+/// # Errors
+/// If it cannot be read, or has none.
+pub fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let unreadable = |error: std::io::Error| format!("{}: {error}", directory.display());
+    let entries = std::fs::read_dir(directory).map_err(unreadable)?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(unreadable));
+    let mut files: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    if files.is_empty() { Err(format!("{} has no scenarios", directory.display())) } else { Ok(files) }
+}
+
+/// Plays a scenario and compares its trace with the golden one beside its script, or writes that.
+///
+/// # Errors
+/// If the golden trace cannot be read or written.
+pub fn play(path: &Path, script: &Script, update: bool) -> Result<Outcome, String> {
+    let verdict = history::run(script, Detail::Story);
+    if let Some(breach) = verdict.breach {
+        return Ok(Outcome::Broke(breach));
+    }
+    let golden = path.with_extension("trace");
+    let now = verdict.trace.join("\n") + "\n";
+    if update {
+        std::fs::write(&golden, now).map_err(|error| format!("cannot write {}: {error}", golden.display()))?;
+        return Ok(Outcome::Written);
+    }
+    let kept = std::fs::read_to_string(&golden)
+        .map_err(|error| format!("{}: {error}; multi-eni-sim scenarios --update writes it", golden.display()))?;
+    Ok(difference(&kept, &now))
+}
+
+fn difference(kept: &str, now: &str) -> Outcome {
+    if kept == now {
+        return Outcome::AsKept;
+    }
+    let (mut kept, mut now, mut line) = (kept.lines(), now.lines(), 1);
+    loop {
+        let (was, is) = (kept.next(), now.next());
+        if was != is || was.is_none() {
+            let text = |line: Option<&str>| line.unwrap_or("(the end)").to_owned();
+            return Outcome::Differs { line, kept: text(was), now: text(is) };
+        }
+        line += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_that_differs_is_named() {
+        assert_eq!(difference("a\nb\n", "a\nb\n"), Outcome::AsKept);
+        let differs = |line, kept: &str, now: &str| Outcome::Differs { line, kept: kept.into(), now: now.into() };
+        assert_eq!(difference("a\nb\n", "a\nc\n"), differs(2, "b", "c"));
+        assert_eq!(difference("a\n", "a\nc\n"), differs(2, "(the end)", "c"));
+    }
+}
