@@ -1,6 +1,9 @@
 //! What the API server shows, in plain data, indexed as the decisions need it.
 
-use crate::watch::{Change, Watched};
+mod cache;
+
+use crate::watch::Change;
+use cache::{Cache, Cached, Single};
 use kube::core::error_boundary::InvalidObject;
 use multi_eni_api::ids::InstanceId;
 use multi_eni_api::{ENIAttachment, NodeENI, NodeEniStatus};
@@ -103,14 +106,6 @@ pub struct World {
     terminating_crds: BTreeSet<&'static str>,
 }
 
-/// What a cache keeps.
-trait Cached {
-    fn name(&self) -> &str;
-    fn uid(&self) -> &str;
-    /// Its resourceVersion; empty where we never write.
-    fn version(&self) -> &str;
-}
-
 impl Cached for NodeFacts {
     fn name(&self) -> &str {
         &self.name
@@ -144,93 +139,6 @@ impl Cached for AttachmentEntry {
     }
     fn version(&self) -> &str {
         &self.version
-    }
-}
-
-#[derive(Debug)]
-struct Cache<T> {
-    items: BTreeMap<String, T>,
-    seeds: Option<BTreeMap<String, T>>,
-    /// What our own writes answered while a list was on its way: the list may be older.
-    written: BTreeSet<String>,
-    /// UIDs of what our own writes removed and the watch does not yet show removed.
-    buried: BTreeSet<String>,
-    warm: bool,
-}
-
-impl<T> Default for Cache<T> {
-    fn default() -> Self {
-        Self { items: BTreeMap::new(), seeds: None, written: BTreeSet::new(), buried: BTreeSet::new(), warm: false }
-    }
-}
-
-/// A single change of a cache.
-enum Single<T> {
-    Is(T),
-    Gone { name: String, uid: String },
-}
-
-impl<T: Cached> Cache<T> {
-    /// Turns a watched change into single ones.
-    fn take(&mut self, change: Watched<T>) -> Vec<Single<T>> {
-        match change {
-            Watched::Begin => {
-                self.seeds = Some(BTreeMap::new());
-                self.written.clear();
-                Vec::new()
-            }
-            Watched::Seed(item) => {
-                if let Some(seeds) = &mut self.seeds {
-                    seeds.insert(item.name().to_owned(), item);
-                }
-                Vec::new()
-            }
-            Watched::End => {
-                let seeds = self.seeds.take().unwrap_or_default();
-                let written = std::mem::take(&mut self.written);
-                self.warm = true;
-                self.buried.retain(|uid| seeds.values().any(|seed| seed.uid() == uid));
-                let gone = self
-                    .items
-                    .values()
-                    .filter(|item| !seeds.contains_key(item.name()) && !written.contains(item.name()));
-                let gone: Vec<_> = gone
-                    .map(|item| Single::Gone { name: item.name().to_owned(), uid: item.uid().to_owned() })
-                    .collect();
-                gone.into_iter().chain(seeds.into_values().map(Single::Is)).collect()
-            }
-            Watched::Apply(item) => vec![Single::Is(item)],
-            Watched::Gone { name, uid } => {
-                self.buried.remove(&uid);
-                vec![Single::Gone { name, uid }]
-            }
-        }
-    }
-
-    /// Our own write answered this.
-    fn note_written(&mut self, name: &str) {
-        if self.seeds.is_some() {
-            self.written.insert(name.to_owned());
-        }
-    }
-
-    /// Our own write removed this: what the watch still brings of it is old.
-    fn bury(&mut self, uid: &str) {
-        self.buried.insert(uid.to_owned());
-    }
-
-    /// Whether this says something newer than what is known: a watch lags behind the answers of our own writes.
-    fn is_news(&self, item: &T) -> bool
-    where
-        T: PartialEq,
-    {
-        !self.buried.contains(item.uid())
-            && self.items.get(item.name()).is_none_or(|old| old != item && !is_older(item.version(), old.version()))
-    }
-
-    /// Whether this object, and no other of its name, is known.
-    fn has(&self, name: &str, uid: &str) -> bool {
-        self.items.get(name).is_some_and(|item| item.uid() == uid)
     }
 }
 
@@ -456,13 +364,5 @@ fn forget(index: &mut BTreeMap<String, BTreeSet<String>>, key: &str, name: &str)
         if names.is_empty() {
             index.remove(key);
         }
-    }
-}
-
-/// Versions of one resource are comparable numbers, whatever object they are of.
-fn is_older(version: &str, than: &str) -> bool {
-    match (version.parse::<u64>(), than.parse::<u64>()) {
-        (Ok(version), Ok(than)) => version < than,
-        _ => false,
     }
 }

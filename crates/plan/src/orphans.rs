@@ -1,5 +1,8 @@
 //! ENIs that carry this cluster's tag and that no ENIAttachment knows: finalizer stripped by hand, etcd restored.
 
+#[cfg(test)]
+mod tests;
+
 use crate::facts::{AttachmentState, EniSeen};
 use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
@@ -35,21 +38,31 @@ pub struct Verdict {
     pub refused: Option<String>,
 }
 
-/// Judges by the last whole sweep, which began at `sweep`, with warm watch caches only. A suspect must be shown by a whole
-/// sweep that began [`APART`] after it was first suspected.
-///
-/// `known` are UIDs of all ENIAttachments, `named` the ENIs that their statuses name, `instances` those of all Nodes. An ENI
-/// without the tag of an ENIAttachment is not ours to judge: somebody took the tag away.
-pub fn judge(
-    now: Timestamp,
-    sweep: Timestamp,
-    owned: &[EniSeen],
-    known: &BTreeSet<String>,
-    named: &BTreeSet<EniId>,
-    instances: &BTreeSet<InstanceId>,
-    before: &BTreeMap<EniId, Timestamp>,
-    settings: &Settings,
-) -> Verdict {
+/// What orphans are judged by.
+#[derive(Debug)]
+pub struct Input<'a> {
+    /// The present time.
+    pub now: Timestamp,
+    /// When the last whole sweep began.
+    pub sweep: Timestamp,
+    /// All ENIs of this cluster that the view shows.
+    pub owned: &'a [EniSeen],
+    /// UIDs of all ENIAttachments, from warm watch caches only.
+    pub known: &'a BTreeSet<String>,
+    /// ENIs that the statuses of ENIAttachments name.
+    pub named: &'a BTreeSet<EniId>,
+    /// Instances of all Nodes.
+    pub instances: &'a BTreeSet<InstanceId>,
+    /// [`Verdict::suspects`] of the last time.
+    pub before: &'a BTreeMap<EniId, Timestamp>,
+    /// The waits.
+    pub settings: &'a Settings,
+}
+
+/// Judges by the last whole sweep. A suspect must be shown by a whole sweep that began [`APART`] after it was first
+/// suspected. An ENI without the tag of an ENIAttachment is not ours to judge: somebody took the tag away.
+pub fn judge(input: Input<'_>) -> Verdict {
+    let Input { now, sweep, owned, known, named, instances, before, settings } = input;
     let mut out = Verdict::default();
     let is_orphan =
         |eni: &&EniSeen| eni.attachment_uid().is_some_and(|uid| !known.contains(uid)) && !named.contains(&eni.id);

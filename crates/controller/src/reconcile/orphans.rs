@@ -13,8 +13,16 @@ impl Reconciler {
         let owned = self.means.ec2.owned();
         let (known, instances) = (self.world.attachment_uids(), self.world.instances());
         let named = self.world.attachments().filter_map(|entry| entry.held.eni()).collect();
-        let (before, settings) = (&self.suspects, &self.means.settings);
-        let verdict = orphans::judge(self.now(), sweep, &owned, &known, &named, &instances, before, settings);
+        let verdict = orphans::judge(orphans::Input {
+            now: self.now(),
+            sweep,
+            owned: &owned,
+            known: &known,
+            named: &named,
+            instances: &instances,
+            before: &self.suspects,
+            settings: &self.means.settings,
+        });
         self.suspects = verdict.suspects;
         if let Some(refused) = verdict.refused {
             self.warn_once(refused);

@@ -231,8 +231,10 @@ fn attaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, 
         // An older look cannot tell that it is still so.
         return (Action::LookById(eni.id.clone()), stuck);
     }
+    // That a plain one failed before is no reason to wait with a forced one.
+    let failed_so = |f: &Failure| f.call == Call::Detach && (!force || f.at >= force_at);
     match not_before(input, Call::Detach) {
-        Some(at) if !force => (Action::Wait, stuck.until(at)),
+        Some(at) if input.memory.failure.as_ref().is_some_and(failed_so) => (Action::Wait, stuck.until(at)),
         _ => (Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force }, stuck),
     }
 }

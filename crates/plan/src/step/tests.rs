@@ -92,6 +92,11 @@ impl World {
         })
     }
 
+    fn looked(&mut self, seconds: i64) {
+        let Sight::Seen(eni) = &mut self.sight else { panic!("nothing is seen") };
+        eni.as_of = at(seconds);
+    }
+
     fn fail(&mut self, call: Call, code: &str, message: &str) {
         let error = CallError::Answered { code: code.into(), message: message.into() };
         self.memory.failed(call, &error, self.now, self.now);
@@ -203,9 +208,37 @@ fn a_young_attachment_is_not_detached_while_it_arrives_and_never_by_force() {
         assert_eq!(world.step().action, Action::Wait, "{seconds}");
     }
     world.now = at(301);
+    assert_eq!(world.step().action, Action::LookById(eni(1).id), "an old look cannot tell that it is stuck");
+    world.looked(301);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
     world.now = at(1000);
+    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    world.looked(1000);
     assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
+}
+
+/// Whether by somebody's hand or by ours because its attaching was stuck.
+#[test]
+fn stuck_detaching_on_the_way_in_is_forced_after_a_look() {
+    let mut world = World::new(seen(Some(AttachmentState::Detaching)));
+    world.now = at(899);
+    assert_eq!(world.step().action, Action::Wait);
+    world.now = at(900);
+    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    world.looked(900);
+    assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
+}
+
+/// Tags come back, hands detach: only a look shows it, since no sweep by tag does.
+#[test]
+fn what_is_not_ours_any_more_is_looked_at_again_by_its_id() {
+    let mut theirs = eni(1);
+    theirs.tags.remove(names::TAG_CLUSTER);
+    let mut world = World::new(Sight::Seen(Box::new(theirs)));
+    world.now = at(599);
+    assert_eq!(world.step().action, Action::Wait);
+    world.now = at(601);
+    assert_eq!(world.step().action, Action::LookById(eni(1).id));
 }
 
 #[test]
@@ -218,16 +251,23 @@ fn stuck_attaching_is_said_at_90_s_detached_at_5_min_forced_at_15() {
     world.now = at(90);
     assert_eq!((world.step().action, reason(&world).as_str()), (Action::Wait, "StuckAttaching"));
     world.now = at(300);
+    assert_eq!(world.step().action, Action::LookById(eni(1).id), "an old look cannot tell that it is stuck");
+    world.looked(300);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
+    world.now = at(899);
+    world.fail(Call::Detach, "IncorrectState", "not now");
     world.now = at(900);
-    assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
+    world.looked(900);
+    assert!(matches!(world.step().action, Action::Detach { force: true, .. }), "whatever became of a plain one");
+    world.fail(Call::Detach, "RequestLimitExceeded", "slower");
+    assert_eq!(world.step().action, Action::Wait, "a forced one that failed is not repeated at once");
 }
 
 #[test]
 fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     // Made before this process led: an earlier one may have sent its Create at the last moment.
     let mut world = World::new(absent(25));
-    world.held.created = at(5);
+    world.memory.made_here = false;
     world.held.deleting = Some(at(26));
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(71);
@@ -246,7 +286,7 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
 #[test]
 fn an_eni_deleted_by_an_earlier_process_is_let_go_after_a_look_by_id_that_cannot_be_lag() {
     let mut world = World::new(absent(25));
-    world.held.created = at(5);
+    world.memory.made_here = false;
     world.held.deleting = Some(at(8));
     world.held.status.eni_id = Some(eni(1).id.to_string());
     assert_eq!(world.step().action, Action::Wait);

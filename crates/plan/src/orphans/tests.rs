@@ -1,0 +1,93 @@
+use super::*;
+use crate::assign::tests::at;
+use crate::step::tests::{attachment, eni};
+
+struct World {
+    owned: Vec<EniSeen>,
+    known: BTreeSet<String>,
+    named: BTreeSet<EniId>,
+    instances: BTreeSet<InstanceId>,
+    before: BTreeMap<EniId, Timestamp>,
+}
+
+impl World {
+    /// One ENI that nothing knows, suspected at 10 s and shown by a sweep at `sweep`.
+    fn new(state: Option<AttachmentState>, sweep: i64) -> Self {
+        let mut orphan = eni(1);
+        orphan.attachment = state.map(attachment);
+        orphan.as_of = at(sweep);
+        let instances = attachment(AttachmentState::Attached).instance.into_iter().collect();
+        let before = [(orphan.id.clone(), at(10))].into();
+        Self { owned: vec![orphan], known: BTreeSet::new(), named: BTreeSet::new(), instances, before }
+    }
+
+    fn judge(&self, sweep: i64) -> Verdict {
+        judge(Input {
+            now: at(sweep + 1),
+            sweep: at(sweep),
+            owned: &self.owned,
+            known: &self.known,
+            named: &self.named,
+            instances: &self.instances,
+            before: &self.before,
+            settings: &Settings::default(),
+        })
+    }
+}
+
+#[test]
+fn two_whole_sweeps_apart_from_each_other_must_show_it() {
+    let id = eni(1).id;
+    let mut world = World::new(None, 189);
+    assert_eq!(world.judge(189).delete, [], "the second sweep began too early");
+    world.owned[0].as_of = at(190);
+    assert_eq!(world.judge(190).delete, std::slice::from_ref(&id));
+    world.owned[0].as_of = at(100);
+    assert_eq!(world.judge(190).delete, [], "this sweep did not show it");
+    world.before.clear();
+    world.owned[0].as_of = at(190);
+    let verdict = world.judge(190);
+    assert_eq!((verdict.delete.as_slice(), verdict.suspects.get(&id)), (&[][..], Some(&at(191))), "from now on");
+}
+
+#[test]
+fn what_is_known_named_or_without_the_tag_of_an_attachment_is_no_orphan() {
+    let mut world = World::new(None, 500);
+    world.named.insert(eni(1).id);
+    assert_eq!(world.judge(500), Verdict::default());
+    world.named.clear();
+    world.known.extend(world.owned[0].attachment_uid().map(str::to_owned));
+    assert_eq!(world.judge(500), Verdict::default());
+    world.known.clear();
+    world.owned[0].tags.remove(multi_eni_api::names::TAG_ATTACHMENT_UID);
+    assert_eq!(world.judge(500), Verdict::default());
+}
+
+#[test]
+fn an_orphan_that_hangs_is_freed_and_a_young_one_is_let_arrive() {
+    let force = |state, sweep| World::new(Some(state), sweep).judge(sweep).detach.first().map(|d| d.force);
+    assert_eq!(force(AttachmentState::Attached, 250), Some(false));
+    assert_eq!(force(AttachmentState::Attaching, 250), None);
+    assert_eq!(force(AttachmentState::Attaching, 300), Some(false));
+    assert_eq!(force(AttachmentState::Detaching, 899), None);
+    assert_eq!(force(AttachmentState::Detaching, 900), Some(true));
+}
+
+#[test]
+fn one_on_an_instance_without_a_node_is_only_reported_and_too_many_are_for_a_person() {
+    let mut world = World::new(Some(AttachmentState::Attached), 500);
+    world.instances.clear();
+    let verdict = world.judge(500);
+    assert_eq!((verdict.foreign, verdict.detach), (vec![eni(1).id], vec![]));
+    let mut many = World::new(None, 500);
+    many.owned = (1..=11)
+        .map(|n| {
+            let mut orphan = eni(n);
+            orphan.as_of = at(500);
+            orphan
+        })
+        .collect();
+    many.before = many.owned.iter().map(|orphan| (orphan.id.clone(), at(10))).collect();
+    let verdict = many.judge(500);
+    assert!(verdict.delete.is_empty() && verdict.refused.is_some_and(|why| why.contains("11 of 11")));
+}
