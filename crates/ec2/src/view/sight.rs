@@ -57,8 +57,10 @@ impl ViewState {
         let foreign = looked.enis.iter().filter(|seen| {
             !self.entries.contains_key(&seen.id) && self.gone.get(&seen.id).is_none_or(|gone| gone.uid.is_none())
         });
-        let ours = here.into_iter().flatten().filter_map(|id| self.entries.get(id)).map(|entry| &entry.seen);
-        let mut enis: Vec<EniSeen> = foreign.chain(ours).cloned().collect();
+        let known = here.into_iter().flatten().filter_map(|id| self.entries.get(id)).map(|entry| &entry.seen);
+        // What lost our tags no sweep follows: a look that did not show it here is news.
+        let still = known.filter(|seen| seen.is_of(&self.cluster) || seen.as_of >= looked.as_of);
+        let mut enis: Vec<EniSeen> = foreign.chain(still).cloned().collect();
         enis.sort_by(|a, b| a.id.cmp(&b.id));
         Some(InstanceSight { as_of: looked.as_of, vpc: looked.vpc.clone(), enis })
     }

@@ -265,6 +265,12 @@ impl ViewState {
         self.absent_by_tag.retain(|_, at| *at > began);
         self.shown.retain(|_, at| *at >= began);
         let old = |at: Timestamp| began.duration_since(at) > REMEMBERED;
+        let lapsed = |entry: &&Entry| !entry.seen.is_of(&self.cluster) && old(entry.seen.as_of);
+        let lapsed: Vec<EniSeen> = self.entries.values().filter(lapsed).map(|entry| entry.seen.clone()).collect();
+        for seen in lapsed {
+            self.unindex(&seen);
+            self.entries.remove(&seen.id);
+        }
         self.gone.retain(|_, gone| !old(gone.noted));
         let gone = &self.gone;
         self.gone_by_uid.retain(|_, id| gone.contains_key(id));

@@ -306,3 +306,22 @@ fn ec2s_attach_time_is_kept_and_a_missing_one_does_not_restart_the_wait() {
     view.apply_shown(vec![on(1, Attaching, 90)]);
     assert_eq!(seen(&mut view).attachment.map(|a| a.since), Some(at(9)));
 }
+
+/// Nothing else tells of it: no sweep follows an ENI that has lost the cluster's tag.
+#[test]
+fn an_eni_without_our_tags_holds_its_slot_only_as_long_as_looks_at_the_instance_show_it() {
+    let mut view = view();
+    let untagged = |second| EniSeen { tags: BTreeMap::new(), ..on(1, Attached, second) };
+    view.sight("uid", Some(&id(1)));
+    view.finish_look_by_id(at(0), &BTreeSet::from([id(1)]), vec![untagged(0)]);
+    let asked = BTreeSet::from([instance()]);
+    view.finish_instances(at(10), &asked, vec![untagged(10)]);
+    let shown = |view: &ViewState| view.instance_sight(&instance()).unwrap().enis.len();
+    assert_eq!(shown(&view), 1);
+    view.finish_instances(at(20), &asked, vec![]);
+    assert_eq!(shown(&view), 0);
+    view.finish_look_by_id(at(30), &BTreeSet::from([id(1)]), vec![untagged(30)]);
+    assert_eq!(shown(&view), 1, "seen there since");
+    sweep(&mut view, 4_000, vec![]);
+    assert_eq!(view.sight("uid", Some(&id(1))), Sight::Absent { by_tag: at(4_000), by_id: None, deleted: None });
+}
