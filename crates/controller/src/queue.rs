@@ -48,8 +48,8 @@ impl Queue {
         self.due.insert((time, key));
     }
 
-    /// The next key to look at.
-    pub fn next(&mut self, now: Timestamp) -> Option<Key> {
+    /// What has come due by now is ready.
+    pub fn fall_due(&mut self, now: Timestamp) {
         while let Some((time, key)) = self.due.first().cloned() {
             if time > now {
                 break;
@@ -58,6 +58,10 @@ impl Queue {
             self.due_of.remove(&key);
             self.now(key);
         }
+    }
+
+    /// The next key that is ready.
+    pub fn next(&mut self) -> Option<Key> {
         self.ready.pop_first()
     }
 
@@ -106,6 +110,11 @@ impl Queue {
 mod tests {
     use super::*;
 
+    fn next(queue: &mut Queue, now: Timestamp) -> Option<Key> {
+        queue.fall_due(now);
+        queue.next()
+    }
+
     #[test]
     fn a_busy_key_waits_and_an_earlier_time_wins() {
         let mut queue = Queue::default();
@@ -113,16 +122,16 @@ mod tests {
         let at = |s: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(s);
         queue.now(key.clone());
         queue.now(key.clone());
-        assert_eq!(queue.next(at(0)), Some(key.clone()));
+        assert_eq!(next(&mut queue, at(0)), Some(key.clone()));
         queue.busy(key.clone());
         queue.now(key.clone());
-        assert_eq!(queue.next(at(0)), None);
+        assert_eq!(next(&mut queue, at(0)), None);
         queue.done(&key);
-        assert_eq!(queue.next(at(0)), Some(key.clone()));
+        assert_eq!(next(&mut queue, at(0)), Some(key.clone()));
         queue.at(key.clone(), at(10));
         queue.at(key.clone(), at(5));
         queue.at(key.clone(), at(7));
-        assert_eq!((queue.next(at(4)), queue.next_due()), (None, Some(at(5))));
-        assert_eq!((queue.next(at(5)), queue.next_due()), (Some(key), None));
+        assert_eq!((next(&mut queue, at(4)), queue.next_due()), (None, Some(at(5))));
+        assert_eq!((next(&mut queue, at(5)), queue.next_due()), (Some(key), None));
     }
 }

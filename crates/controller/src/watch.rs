@@ -30,6 +30,8 @@ pub enum Watched<T> {
         name: String,
         /// Its UID: another object may have its name by now.
         uid: String,
+        /// The resourceVersion of its end.
+        version: String,
     },
 }
 
@@ -105,7 +107,8 @@ where
                 Ok(Event::InitDone) => Some(Watched::End),
                 Ok(Event::Apply(object)) => Some(Watched::Apply(read(&object))),
                 Ok(Event::Delete(object)) => {
-                    Some(Watched::Gone { name: object.name_any(), uid: object.uid().unwrap_or_default() })
+                    let version = object.resource_version().unwrap_or_default();
+                    Some(Watched::Gone { name: object.name_any(), uid: object.uid().unwrap_or_default(), version })
                 }
                 Err(error) => {
                     tracing::warn!(%kind, %error, "watch broken, resumed with back-off");

@@ -207,6 +207,9 @@ impl World {
 
     /// What our own write answered.
     pub fn wrote_nodeeni(&mut self, entry: NodeEniEntry) -> Option<Touched> {
+        if self.nodeenis.is_late(&entry) {
+            return None;
+        }
         self.nodeenis.note_written(&entry.intent.name);
         self.put_nodeeni(entry)
     }
@@ -238,6 +241,9 @@ impl World {
 
     /// What our own write answered.
     pub fn wrote_attachment(&mut self, entry: AttachmentEntry) -> Option<Touched> {
+        if self.attachments.is_late(&entry) {
+            return None;
+        }
         self.attachments.note_written(&entry.held.name);
         self.put_attachment(entry)
     }

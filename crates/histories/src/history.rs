@@ -137,6 +137,7 @@ impl<'a> History<'a> {
     }
 
     async fn perform(&mut self, act: &Act) {
+        self.stage.ec2.catch_up();
         match act {
             Act::RestartApi { lasts } => self.desk.restart_api(*lasts),
             Act::Forbid { lasts } => self.desk.forbid(*lasts),

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "ec2/boto3.rs"]
+mod boto3;
+
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings};
@@ -589,7 +591,8 @@ async fn the_sdk_seam_answers_times_out_and_breaks() {
     };
     let answer = call().await.unwrap();
     assert_eq!(answer.status().as_u16(), 200);
-    assert!(answer.body().bytes().unwrap().starts_with(b"<?xml"));
+    let body = aws_smithy_types::byte_stream::ByteStream::new(answer.into_body()).collect().await.unwrap();
+    assert!(body.into_bytes().starts_with(b"<?xml"));
     ec2.inject(FaultRule::on_every_call(Fault::SlowAnswer(Duration::from_secs(4))).once());
     assert!(call().await.unwrap_err().is_timeout());
     ec2.inject(FaultRule::on_every_call(Fault::Unreachable).once());
@@ -612,36 +615,4 @@ async fn a_lost_answer_closes_the_tcp_connection() {
     stream.read_to_end(&mut answer).await.unwrap();
     assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
     assert_eq!(ec2.snapshot().enis.len(), 3, "the effect stays");
-}
-
-/// boto3's parsers come from AWS's own service model: they read every answer, over TCP.
-#[tokio::test(flavor = "multi_thread")]
-async fn boto3_reads_every_answer() {
-    let ec2 = world(Settings::instant());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = tokio::spawn({
-        let ec2 = ec2.clone();
-        async move { ec2.serve(listener, async { drop(stopped.await) }).await }
-    });
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    let python = std::env::var("MULTI_ENI_PYTHON").unwrap_or_else(|_| {
-        let made = Command::new(format!("{root}/tools/python-venv")).output().expect("tools/python-venv runs");
-        assert!(made.status.success(), "no Python with boto3: {}", String::from_utf8_lossy(&made.stderr));
-        String::from_utf8(made.stdout).unwrap().trim().to_owned()
-    });
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boto3/drive.py");
-    let driven = tokio::task::spawn_blocking(move || {
-        Command::new(&python)
-            .args([script, &endpoint, SUBNET, GROUP, NODE])
-            .output()
-            .unwrap_or_else(|error| panic!("cannot run {python}: {error}"))
-    })
-    .await
-    .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&driven.stdout), String::from_utf8_lossy(&driven.stderr));
-    assert!(driven.status.success(), "{said}");
-    drop(stop);
-    server.await.unwrap().unwrap();
 }

@@ -22,7 +22,7 @@ impl Reconciler {
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         if self.writes_status(&entry, &step) {
-            self.announce(&entry, &step, &mut work);
+            self.announce(&entry, &step);
             let (writer, entry, status) = (self.means.writer.clone(), entry.clone(), step.status.clone());
             work.push(async move { Outcome::Wrote(writer.attachment_status(entry, status).await) }.boxed());
         }
@@ -90,7 +90,7 @@ impl Reconciler {
             Action::LookAtSubnet(subnet) => return self.look(key, || ec2.want_subnets(&[subnet], &[])),
             Action::Release => {
                 let (writer, entry) = (self.means.writer.clone(), entry.clone());
-                self.announce_removed(&entry, work);
+                self.announce_removed(&entry);
                 work.push(async move { Outcome::Wrote(writer.release(entry).await) }.boxed());
                 return;
             }
@@ -102,7 +102,7 @@ impl Reconciler {
             }
             Action::Detach { eni, attachment, force } => {
                 if force {
-                    self.announce_forced(entry, work);
+                    self.announce_forced(entry);
                 }
                 (Call::Detach, async move { ec2.detach(&eni, &attachment, force).await }.boxed())
             }
@@ -138,7 +138,7 @@ impl Reconciler {
     }
 
     /// One event when it becomes ready.
-    fn announce(&self, entry: &AttachmentEntry, step: &Step, work: &mut Vec<BoxFuture<'static, Outcome>>) {
+    fn announce(&mut self, entry: &AttachmentEntry, step: &Step) {
         if is_true(&step.status.conditions, types::READY) && !self.is_ready(entry) {
             let held = &entry.held;
             let note = format!(
@@ -147,19 +147,19 @@ impl Reconciler {
                 held.nodeeni,
                 held.request.device_index
             );
-            self.publish(&held.node, false, "ENIAttached", "Attach", note, work);
+            self.publish(&held.node, false, "ENIAttached", "Attach", note);
         }
     }
 
-    fn announce_removed(&self, entry: &AttachmentEntry, work: &mut Vec<BoxFuture<'static, Outcome>>) {
+    fn announce_removed(&mut self, entry: &AttachmentEntry) {
         let held = &entry.held;
         if let Some(eni) = &held.status.eni_id {
             let note = format!("{eni} of NodeENI {} is detached and deleted", held.nodeeni);
-            self.publish(&held.node, false, "ENIDeleted", "Delete", note, work);
+            self.publish(&held.node, false, "ENIDeleted", "Delete", note);
         }
     }
 
-    fn announce_forced(&self, entry: &AttachmentEntry, work: &mut Vec<BoxFuture<'static, Outcome>>) {
+    fn announce_forced(&mut self, entry: &AttachmentEntry) {
         let held = &entry.held;
         let note = format!(
             "{} of NodeENI {} is detached by force: device index {} may be unusable until the instance is stopped",
@@ -167,32 +167,11 @@ impl Reconciler {
             held.nodeeni,
             held.request.device_index
         );
-        self.publish(&held.node, true, "ForcedDetach", "Detach", note, work);
+        self.publish(&held.node, true, "ForcedDetach", "Detach", note);
     }
 
-    fn publish(
-        &self,
-        node: &str,
-        warning: bool,
-        reason: &'static str,
-        action: &'static str,
-        note: String,
-        work: &mut Vec<BoxFuture<'static, Outcome>>,
-    ) {
-        let announcement = Announcement { about: About::Node { name: node.to_owned() }, warning, reason, action, note };
-        let (publisher, now) = (self.means.publisher.clone(), self.now());
-        work.push(publisher_call(publisher, announcement, now));
+    fn publish(&mut self, node: &str, warning: bool, reason: &'static str, action: &'static str, note: String) {
+        let about = About::Node { name: node.to_owned() };
+        self.tell(Announcement { about, warning, reason, action, note });
     }
-}
-
-pub(super) fn publisher_call(
-    publisher: crate::events::Publisher,
-    announcement: Announcement,
-    now: jiff::Timestamp,
-) -> BoxFuture<'static, Outcome> {
-    async move {
-        publisher.publish(announcement, now).await;
-        Outcome::Nothing
-    }
-    .boxed()
 }

@@ -11,7 +11,7 @@ mod outcome;
 pub use outcome::{Finished, Outcome};
 
 use crate::clock::Wall;
-use crate::events::Publisher;
+use crate::events::{Announcement, Publisher};
 use crate::queue::{Key, Queue};
 use crate::serve::Gauges;
 use crate::watch::Change;
@@ -58,6 +58,8 @@ pub struct Reconciler {
     world: World,
     queue: Queue,
     calls: FuturesUnordered<BoxFuture<'static, Finished>>,
+    /// Events on their way: nothing waits for them.
+    telling: FuturesUnordered<BoxFuture<'static, ()>>,
     /// By UID of the ENIAttachment.
     memories: BTreeMap<String, Memory>,
     /// The last answer of `assign`, by Node.
@@ -82,6 +84,7 @@ impl Reconciler {
             world: World::default(),
             queue: Queue::default(),
             calls: FuturesUnordered::new(),
+            telling: FuturesUnordered::new(),
             memories: BTreeMap::new(),
             assignments: BTreeMap::new(),
             permits: Permits::new(),
@@ -110,6 +113,7 @@ impl Reconciler {
                 biased;
                 () = &mut stop => break,
                 Some(finished) = self.calls.next() => self.finish(finished),
+                Some(()) = self.telling.next() => {}
                 change = changes.next() => match change {
                     Some(change) => self.watched(change),
                     None => break,
@@ -118,7 +122,10 @@ impl Reconciler {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        let drained = async { while self.calls.next().await.is_some() {} };
+        let drained = async {
+            while self.calls.next().await.is_some() {}
+            while self.telling.next().await.is_some() {}
+        };
         if tokio::time::timeout(patience, drained).await.is_err() {
             tracing::warn!("calls on their way are abandoned: the next leader finds them by token and tag");
         }
@@ -137,10 +144,10 @@ impl Reconciler {
             self.started = true;
             self.look_at_everything();
         }
-        // One moment for the whole round: what a decision puts off, if only to this moment, waits for the next round, in which
-        // answers, changes and the Lease get their turn first.
-        let now = self.now();
-        while let Some(key) = self.queue.next(now) {
+        // What a decision puts off, if only to this moment, waits for the next round, in which answers, changes and the Lease
+        // get their turn first.
+        self.queue.fall_due(self.now());
+        while let Some(key) = self.queue.next() {
             match &key {
                 Key::Node(name) => self.node(&key, name),
                 Key::Attachment(name) => self.attachment(&key, name),
@@ -280,6 +287,12 @@ impl Reconciler {
         self.queue.busy(key.clone());
         let key = key.clone();
         self.calls.push(Box::pin(async move { Finished { key, outcomes: call.await } }));
+    }
+
+    /// Publishes an event, beside all else: an API server that is slow to take it holds up no ENI.
+    fn tell(&mut self, announcement: Announcement) {
+        let (publisher, now) = (self.means.publisher.clone(), self.now());
+        self.telling.push(Box::pin(async move { publisher.publish(announcement, now).await }));
     }
 
     fn gauge(&self) {

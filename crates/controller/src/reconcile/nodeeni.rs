@@ -1,6 +1,5 @@
 //! One NodeENI: its finalizer, the rollout's permits, and `fold`.
 
-use super::attachment::publisher_call;
 use super::{Outcome, Reconciler};
 use crate::events::{About, Announcement};
 use crate::queue::Key;
@@ -97,7 +96,7 @@ impl Reconciler {
         }
         self.status_written.insert(uid.clone(), now);
         if let Some(announcement) = transition(&entry, &status) {
-            work.push(publisher_call(self.means.publisher.clone(), announcement, now));
+            self.tell(announcement);
         }
         let writer = self.means.writer.clone();
         work.push(async move { Outcome::Wrote(writer.nodeeni_status(entry, status).await) }.boxed());

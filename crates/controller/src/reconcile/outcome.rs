@@ -31,8 +31,6 @@ pub enum Outcome {
     },
     /// The API server answered, or did not.
     Wrote(Result<Written, WriteError>),
-    /// Nothing of interest: an event.
-    Nothing,
 }
 
 impl Reconciler {
@@ -51,7 +49,6 @@ impl Reconciler {
                         error => tracing::warn!(key = ?finished.key, %error, "write"),
                     }
                 }
-                Outcome::Nothing => {}
             }
         }
         for uid in self.creating.remove(&finished.key).into_iter().flatten() {

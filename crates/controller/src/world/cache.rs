@@ -20,12 +20,21 @@ pub(super) struct Cache<T> {
     written: BTreeSet<String>,
     /// UIDs of what our own writes removed and the watch does not yet show removed.
     buried: BTreeSet<String>,
+    /// The newest version that the watch has shown.
+    passed: String,
     pub warm: bool,
 }
 
 impl<T> Default for Cache<T> {
     fn default() -> Self {
-        Self { items: BTreeMap::new(), seeds: None, written: BTreeSet::new(), buried: BTreeSet::new(), warm: false }
+        Self {
+            items: BTreeMap::new(),
+            seeds: None,
+            written: BTreeSet::new(),
+            buried: BTreeSet::new(),
+            passed: String::new(),
+            warm: false,
+        }
     }
 }
 
@@ -54,6 +63,7 @@ impl<T: Cached> Cache<T> {
                 let seeds = self.seeds.take().unwrap_or_default();
                 let written = std::mem::take(&mut self.written);
                 self.warm = true;
+                seeds.values().for_each(|seed| pass(&mut self.passed, seed.version()));
                 self.buried.retain(|uid| seeds.values().any(|seed| seed.uid() == uid));
                 let gone = self
                     .items
@@ -64,8 +74,12 @@ impl<T: Cached> Cache<T> {
                     .collect();
                 gone.into_iter().chain(seeds.into_values().map(Single::Is)).collect()
             }
-            Watched::Apply(item) => vec![Single::Is(item)],
-            Watched::Gone { name, uid } => {
+            Watched::Apply(item) => {
+                pass(&mut self.passed, item.version());
+                vec![Single::Is(item)]
+            }
+            Watched::Gone { name, uid, version } => {
+                pass(&mut self.passed, &version);
                 self.buried.remove(&uid);
                 vec![Single::Gone { name, uid }]
             }
@@ -93,9 +107,20 @@ impl<T: Cached> Cache<T> {
             && self.items.get(item.name()).is_none_or(|old| old != item && !is_older(item.version(), old.version()))
     }
 
+    /// Whether the answer of our own write comes so late that the watch has shown since that its object is gone.
+    pub fn is_late(&self, item: &T) -> bool {
+        !self.items.contains_key(item.name()) && is_older(item.version(), &self.passed)
+    }
+
     /// Whether this object, and no other of its name, is known.
     pub fn has(&self, name: &str, uid: &str) -> bool {
         self.items.get(name).is_some_and(|item| item.uid() == uid)
+    }
+}
+
+fn pass(passed: &mut String, version: &str) {
+    if passed.is_empty() || is_older(passed, version) {
+        version.clone_into(passed);
     }
 }
 

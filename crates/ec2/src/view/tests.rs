@@ -296,15 +296,15 @@ fn an_instance_shows_foreign_enis_as_looked_at_and_ours_as_known() {
 }
 
 #[test]
-fn ec2s_attach_time_is_kept_and_a_missing_one_does_not_restart_the_wait() {
+fn the_wait_is_counted_by_our_own_clock_and_no_describe_restarts_it() {
     let mut view = view();
     sweep(&mut view, 0, vec![eni(1, 0)]);
     view.apply_attached(&id(1), attachment(Attaching, 10), at(10));
     let shown = EniSeen { attachment: Some(attachment(Attaching, 9)), ..eni(1, 12) };
     assert_eq!(view.apply_shown(vec![shown]).len(), 0);
-    assert_eq!(seen(&mut view).attachment.map(|a| a.since), Some(at(9)));
+    assert_eq!(seen(&mut view).attachment.map(|a| a.since), Some(at(10)), "EC2's clock may be another");
     view.apply_shown(vec![on(1, Attaching, 90)]);
-    assert_eq!(seen(&mut view).attachment.map(|a| a.since), Some(at(9)));
+    assert_eq!(seen(&mut view).attachment.map(|a| a.since), Some(at(10)));
 }
 
 /// Nothing else tells of it: no sweep follows an ENI that has lost the cluster's tag.

@@ -120,6 +120,8 @@ async fn land(desk: &Desk, request: Request<Full<Bytes>>, info: &RequestInfo, pa
         Some(Fault::Interfere) => desk.interfere(info).await,
         _ => {}
     }
+    // What a dead process sent to EC2 has landed by now, though nobody waits for it.
+    desk.stage.ec2.catch_up();
     let mut answer = desk.stage.api.service().call(request).await?;
     match fault {
         Some(Fault::LoseAnswer | Fault::CrashInside) => return Err(Disconnected),

@@ -90,6 +90,8 @@ pub struct Mirror {
     pub held: BTreeMap<String, HeldTruth>,
     /// UIDs of all ENIAttachments, to their names.
     pub uids: BTreeMap<String, String>,
+    /// UIDs of the ENIAttachments that somebody else than a replica removed, and when: their Creates may be on the wire.
+    pub torn: BTreeMap<String, Millis>,
     /// When an instance's slots or state were last changed by others.
     pub instances_changed: BTreeMap<String, Millis>,
 }
@@ -203,6 +205,9 @@ impl Mirror {
             }
             None => {
                 let Some(before) = before else { return };
+                if !by_replica {
+                    self.torn.insert(before.held.uid.clone(), at);
+                }
                 for eni in self.enis.values_mut().filter(|eni| eni.made_for.as_ref() == Some(&before.held.uid)) {
                     eni.orphaned = Some(at);
                     eni.left_leaving = before.held.deleting.is_some();

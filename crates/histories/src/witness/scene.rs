@@ -126,6 +126,13 @@ impl Scene {
         let Some(eni) = self.mirror.enis.get(id) else { return };
         let uid = eni.made_for.clone().unwrap_or_default();
         let held = self.mirror.uids.get(&uid).and_then(|name| self.mirror.held.get(name)).map(|held| &held.held);
+        if self.mirror.torn.get(&uid).is_some_and(|torn| at <= torn + justice::PICTURE) {
+            // Somebody tore its ENIAttachment away, and who sent this did not know yet: an orphan, which sweeps find.
+            if let Some(eni) = self.mirror.enis.get_mut(id) {
+                eni.orphaned = Some(at);
+            }
+            return;
+        }
         let found = held.is_some_and(|held| {
             (0..=held.status.attempt).any(|attempt| eni.token.as_deref() == Some(client_token(&uid, attempt).as_str()))
         });

@@ -176,6 +176,11 @@ impl Ec2 {
         })
     }
 
+    /// Lets happen all that is due, for observers who must learn of it before something else happens elsewhere.
+    pub fn catch_up(&self) {
+        self.with(|_| ());
+    }
+
     /// Looks at the state as of now: all that was due has happened. The lock is never held across an await.
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -99,7 +99,8 @@ fn continue_from(token: &str, query: u64, settings: &Settings, now: Timestamp) -
 /// A token is good only for the query that it came from. FNV-1a.
 fn digest(params: &Params) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for (name, value) in params.identity() {
+    let action = params.get("Action").unwrap_or_default().to_owned();
+    for (name, value) in params.identity().into_iter().chain([("Action".to_owned(), action)]) {
         if name != "NextToken" && name != "MaxResults" {
             for byte in name.bytes().chain([b'=']).chain(value.bytes()).chain([b'&']) {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

@@ -2,6 +2,58 @@
 
 use std::borrow::Cow;
 
+use super::Ec2;
+
+/// Every code that the simulator answers with of its own accord; a fault may answer any other.
+const CODES: &[&str] = &[
+    "AttachmentLimitExceeded",
+    "DryRunOperation",
+    "FilterLimitExceeded",
+    "IdempotentParameterMismatch",
+    "IncorrectState",
+    "InsufficientCidrBlocks",
+    "InsufficientFreeAddressesInSubnet",
+    "InternalError",
+    "InvalidAction",
+    "InvalidAttachmentID.NotFound",
+    "InvalidGroup.NotFound",
+    "InvalidGroupId.Malformed",
+    "InvalidID",
+    "InvalidIPAddress.InUse",
+    "InvalidInstanceID.Malformed",
+    "InvalidInstanceID.NotFound",
+    "InvalidInstanceType",
+    "InvalidNetworkInterface.InUse",
+    "InvalidNetworkInterfaceID.Malformed",
+    "InvalidNetworkInterfaceID.NotFound",
+    "InvalidNextToken",
+    "InvalidPaginationToken",
+    "InvalidParameterCombination",
+    "InvalidParameterValue",
+    "InvalidSubnetID.Malformed",
+    "InvalidSubnetID.NotFound",
+    "MalformedQueryString",
+    "MissingAuthenticationToken",
+    "MissingParameter",
+    "NetworkInterfaceLimitExceeded",
+    "OperationNotPermitted",
+    "PrivateIpAddressLimitExceeded",
+    "RequestLimitExceeded",
+    "SecurityGroupsPerInterfaceLimitExceeded",
+    "TagLimitExceeded",
+    "UnauthorizedOperation",
+    "UnknownParameter",
+    "UnsupportedOperation",
+    "VPCIdNotSpecified",
+];
+
+impl Ec2 {
+    /// Every error code that this EC2 answers with of its own accord, sorted.
+    pub fn codes() -> &'static [&'static str] {
+        CODES
+    }
+}
+
 /// An error answer: code, HTTP status and message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -14,6 +66,7 @@ impl Refusal {
     /// The code with the HTTP status EC2 sends it with.
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         let code = code.into();
+        debug_assert!(CODES.contains(&code.as_ref()), "{code} is not in the list of codes");
         let status = usual_status(&code);
         Self { code, status, message: message.into() }
     }
