@@ -12,7 +12,7 @@ from botocore.model import ListShape, StructureShape
 
 World = namedtuple("World", "endpoint places")
 NAMESPACE = "{http://ec2.amazonaws.com/doc/2016-11-15/}"
-# The API reference's example of CreateNetworkInterface answers `pending`, which the service model's enum lacks.
+# The example that botocore ships with the model (examples-1.json) answers `pending`, which the model's enum lacks.
 UNMODELLED = {("CreateNetworkInterface.networkInterface.status", "pending")}
 GHOST_ENI, GHOST_ATTACHMENT = "eni-0000000000000dead", "eni-attach-0000000000000dead"
 GHOST_SUBNET, GHOST_GROUP, GHOST_INSTANCE = "subnet-0000000000000dead", "sg-0000000000000dead", "i-0000000000000dead"
