@@ -73,7 +73,8 @@ def as_modelled(http_response, model, **_):
     """botocore skips what it does not know. Here, every element must be one of the model's, and read as its type."""
     root = ElementTree.fromstring(http_response.content)
     if http_response.status_code >= 300:
-        assert [element.tag for element in root.iter()] == ["Response", "Errors", "Error", "Code", "Message", "RequestID"]
+        tags = [element.tag for element in root.iter()]
+        assert tags == ["Response", "Errors", "Error", "Code", "Message", "RequestID"], tags
         return
     assert root.tag == f"{NAMESPACE}{model.name}Response", root.tag
     names = [child.tag for child in root]

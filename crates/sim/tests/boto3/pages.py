@@ -26,7 +26,8 @@ def check_paginators(world, short):
         whole = [identity(item) for item in getattr(ec2, name)(MaxResults=LARGEST[name])[key]]
         assert len(whole) > 10 and len(set(whole)) == len(whole), (name, whole)
         paginator = ec2.get_paginator(name)
-        pages = [[identity(item) for item in page[key]] for page in paginator.paginate(PaginationConfig={"PageSize": 5})]
+        turned = paginator.paginate(PaginationConfig={"PageSize": 5})
+        pages = [[identity(item) for item in page[key]] for page in turned]
         assert sum(pages, []) == whole, (name, pages, whole)
         assert len(pages) == -(-len(whole) // 5) and all(len(page) <= 5 for page in pages), (name, pages)
         # Stopped in the middle, then continued from where boto3 says.

@@ -1,6 +1,7 @@
 """What each action of the simulated EC2 refuses."""
 
-from client import GHOST_ATTACHMENT, GHOST_ENI, GHOST_GROUP, GHOST_INSTANCE, GHOST_SUBNET, client, refused, tampered, worlds
+from client import GHOST_ATTACHMENT, GHOST_ENI, GHOST_GROUP, GHOST_INSTANCE, GHOST_SUBNET
+from client import client, refused, tampered, worlds
 
 WORLDS = worlds()
 main = WORLDS["main"]
