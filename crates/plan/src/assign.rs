@@ -20,7 +20,7 @@ use multi_eni_api::EniAttachmentSpec;
 use multi_eni_api::ids::{InstanceId, SubnetId};
 use std::collections::BTreeSet;
 
-/// Looks are not asked for more often than this where clocks disagree.
+/// Looks are not asked for more often than this where clocks disagree or EC2 shows nothing.
 const JUST_NOW: SignedDuration = SignedDuration::from_secs(5);
 
 /// Everything that the decision for one Node depends on.

@@ -5,6 +5,7 @@ use crate::witness::mirror::EniTruth;
 use crate::witness::{Promise, Scene};
 use multi_eni_api::NodeEniSpec;
 use multi_eni_plan::facts::AttachmentState;
+use multi_eni_plan::held::Held;
 use std::collections::BTreeSet;
 
 type Problem = (Promise, String);
@@ -20,7 +21,10 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
             let holder = mirror.held.values().map(|held| &held.held).find(|held| {
                 held.slot() == (slot.1, slot.2) && held.instance.as_ref().is_some_and(|i| i.as_str() == slot.0)
             });
-            if holder.is_some_and(|held| is_full(scene, &held.nodeeni, &held.request.subnet_id)) {
+            // Or what its NodeENI asks for cannot be known: nothing is taken away for that.
+            if holder
+                .is_some_and(|held| is_unknown(scene, held) || is_full(scene, &held.nodeeni, &held.request.subnet_id))
+            {
                 continue;
             }
             let uid = |name: &String| mirror.nodeenis.get(name).map(|nodeeni| nodeeni.uid.clone());
@@ -70,6 +74,12 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
         say(format!("NodeENI {name} is still on its way out"));
     }
     problems
+}
+
+/// Whether what the NodeENI of this one asks for on its Node cannot be known.
+fn is_unknown(scene: &Scene, held: &Held) -> bool {
+    let (nodeeni, node) = (scene.mirror.nodeenis.get(&held.nodeeni), scene.mirror.nodes.get(&held.node));
+    nodeeni.zip(node).is_some_and(|(nodeeni, node)| wants::asked(nodeeni, node, &scene.subnets) == Asked::Unknown)
 }
 
 /// Whether a subnet has no room for what a NodeENI asks for.

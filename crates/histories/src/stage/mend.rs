@@ -4,6 +4,7 @@ use super::Stage;
 use super::cluster::{People, nodes};
 use crate::witness::Witness;
 use crate::witness::mirror::EniTruth;
+use multi_eni_plan::facts::AttachmentState;
 use multi_eni_sim::ec2::InstanceState;
 use serde_json::Value;
 
@@ -68,7 +69,8 @@ impl Stage {
         };
         for (eni, known, elsewhere, abandoned) in ours {
             let id = eni.seen.id.as_str();
-            if elsewhere {
+            let leaving = eni.seen.attachment.as_ref().is_some_and(|at| at.state == AttachmentState::Detaching);
+            if elsewhere && !leaving {
                 self.ec2.hand_detach(id, false).map_err(|error| error.to_string())?;
             }
             if eni.untagged.is_some() && known {

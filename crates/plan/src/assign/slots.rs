@@ -264,7 +264,13 @@ fn subnets_in_zone<'a>(
         if let SubnetRef::Name(name) = reference {
             // A name counts in the node's VPC only, which a look at the instance tells.
             let Some(vpc) = input.instance.and_then(|sight| sight.vpc.as_deref()) else {
-                out.needs.insert(Need::LookAtInstance(instance.clone()));
+                // EC2 may be late to show a young instance's interfaces: asked again, but not in a loop.
+                match input.instance.map(|sight| sight.as_of.saturating_add(JUST_NOW).unwrap_or(Timestamp::MAX)) {
+                    Some(again) if input.now < again => out.recheck_at(again),
+                    _ => {
+                        out.needs.insert(Need::LookAtInstance(instance.clone()));
+                    }
+                }
                 return Err(Refused::Looking("the node's VPC"));
             };
             candidates.retain(|subnet| subnet.vpc == vpc);

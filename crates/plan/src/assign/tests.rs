@@ -331,3 +331,20 @@ fn nothing_is_created_before_the_look_and_before_the_finalizer() {
     world.intents[0].guarded = false;
     assert!(world.assign().create.is_empty());
 }
+
+/// EC2 may show nothing yet of an instance that has just begun: it is asked again, after a while.
+#[test]
+fn a_vpc_that_a_look_did_not_show_is_looked_for_again_but_not_in_a_loop() {
+    let mut named = intent("a", 1, &[SUBNET_A]);
+    if let Ok(ask) = &mut named.ask {
+        ask.subnets = vec![crate::intent::SubnetRef::Name("storage".into())];
+    }
+    let mut world = World::new(vec![named]);
+    let subnet = SubnetId::parse(SUBNET_A).unwrap();
+    world.network.subnets_named.insert("storage".into(), [subnet].into());
+    world.sight = Some(InstanceSight { as_of: at(99), vpc: None, enis: vec![] });
+    let soon = world.assign();
+    assert!(soon.needs.is_empty() && soon.recheck == Some(at(104)), "{soon:?}");
+    world.now = at(104);
+    assert_eq!(world.assign().needs.len(), 1);
+}

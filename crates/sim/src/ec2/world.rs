@@ -101,7 +101,13 @@ impl Ec2 {
             };
             state.instances.insert(id.to_owned(), instance);
             let call = Call::by_hand(Params::of([("SubnetId", subnet), ("Description", "primary")]));
-            let primary = created(state, &call, Creator::Instance)?;
+            let primary = match created(state, &call, Creator::Instance) {
+                Ok(primary) => primary,
+                Err(refusal) => {
+                    state.instances.remove(id);
+                    return Err(refusal);
+                }
+            };
             attach_at_once(state, primary, id, 0, 0, true);
             Ok(())
         })
