@@ -61,7 +61,7 @@ impl Queue {
     }
 
     /// The next key that is ready.
-    pub fn next(&mut self) -> Option<Key> {
+    pub fn pop(&mut self) -> Option<Key> {
         self.ready.pop_first()
     }
 
@@ -112,7 +112,7 @@ mod tests {
 
     fn next(queue: &mut Queue, now: Timestamp) -> Option<Key> {
         queue.fall_due(now);
-        queue.next()
+        queue.pop()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::view::state::{Uids, ViewState};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_plan::facts::{Cluster, EniSeen, InstanceLook, InstanceSight, Network, Sight};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -148,9 +148,14 @@ impl Ec2 {
         lock(&self.inner.view).last_sweep()
     }
 
-    /// All ENIs on an instance, if it was looked at within about an hour.
+    /// All ENIs on an instance, if it was looked at since its Node is there.
     pub fn instance_sight(&self, instance: &InstanceId) -> Option<InstanceSight> {
         lock(&self.inner.view).instance_sight(instance)
+    }
+
+    /// Forgets what was seen on other instances than these.
+    pub fn keep_instances(&self, instances: &BTreeSet<InstanceId>) {
+        lock(&self.inner.view).keep_instances(instances);
     }
 
     /// The state of an instance, if it was looked at within about an hour.

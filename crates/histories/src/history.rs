@@ -188,7 +188,7 @@ impl<'a> History<'a> {
         loop {
             self.until(self.stage.now() + 1_000).await?;
             let now = self.stage.now();
-            if (now - from) / 1_000 % 600 == 0 {
+            if ((now - from) / 1_000).is_multiple_of(600) {
                 self.stage.cycle_spoilt();
             }
             let (moved, changes) = {

@@ -147,7 +147,7 @@ impl Reconciler {
         // What a decision puts off, if only to this moment, waits for the next round, in which answers, changes and the Lease
         // get their turn first.
         self.queue.fall_due(self.now());
-        while let Some(key) = self.queue.next() {
+        while let Some(key) = self.queue.pop() {
             match &key {
                 Key::Node(name) => self.node(&key, name),
                 Key::Attachment(name) => self.attachment(&key, name),
@@ -266,6 +266,7 @@ impl Reconciler {
     /// What is remembered of objects that are gone.
     fn forget_the_gone(&mut self) {
         let world = &self.world;
+        self.means.ec2.keep_instances(&world.instances());
         self.memories.retain(|uid, _| world.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());
         self.status_written.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());

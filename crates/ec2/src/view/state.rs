@@ -260,6 +260,12 @@ impl ViewState {
         self.moving.remove(&seen.id);
     }
 
+    /// Only these instances are asked about any more. An instance never changes its VPC, so however old a look is, it is kept:
+    /// to forget and to look again would make statuses say so.
+    pub fn keep_instances(&mut self, instances: &BTreeSet<InstanceId>) {
+        self.instances.retain(|instance, _| instances.contains(instance));
+    }
+
     /// Drops what a whole sweep has made superfluous, and what nobody has asked for in a long time.
     fn forget(&mut self, began: Timestamp) {
         self.absent_by_tag.retain(|_, at| *at > began);
@@ -274,7 +280,6 @@ impl ViewState {
         self.gone.retain(|_, gone| !old(gone.noted));
         let gone = &self.gone;
         self.gone_by_uid.retain(|_, id| gone.contains_key(id));
-        self.instances.retain(|_, sight| !old(sight.as_of));
         self.looks.retain(|_, look| !old(look.as_of));
         self.earlier_askers = std::mem::take(&mut self.askers);
     }

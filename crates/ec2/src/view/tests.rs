@@ -325,3 +325,16 @@ fn an_eni_without_our_tags_holds_its_slot_only_as_long_as_looks_at_the_instance_
     sweep(&mut view, 4_000, vec![]);
     assert_eq!(view.sight("uid", Some(&id(1))), Sight::Absent { by_tag: at(4_000), by_id: None, deleted: None });
 }
+
+/// A subnet's name counts in the instance's VPC: no hour may make that unknown again.
+#[test]
+fn a_look_at_an_instance_is_kept_as_long_as_its_node_is_there() {
+    let mut view = view();
+    let asked = BTreeSet::from([instance()]);
+    view.finish_instances(at(0), &asked, vec![on(1, Attached, 0)]);
+    sweep(&mut view, 10_000, vec![on(1, Attached, 10_000)]);
+    view.keep_instances(&asked);
+    assert_eq!(view.instance_sight(&instance()).and_then(|sight| sight.vpc).as_deref(), Some("vpc-1"));
+    view.keep_instances(&BTreeSet::new());
+    assert_eq!(view.instance_sight(&instance()), None);
+}

@@ -44,7 +44,7 @@ pub fn script(seed: u64) -> Script {
     let calm_at = events.last().map_or(0, |event| event.at) + rng.u64(5_000..60_000);
     let trouble = trouble::draw(&mut rng);
     // One in twenty is watched for an idle hour.
-    Script { about: String::new(), seed, setting, events, trouble, calm_at, idle_hour: seed % 20 == 0 }
+    Script { about: String::new(), seed, setting, events, trouble, calm_at, idle_hour: seed.is_multiple_of(20) }
 }
 
 /// Between two acts: often moments, sometimes a while.

@@ -66,7 +66,7 @@ impl Witness {
 
     /// A process has ended.
     pub fn ends(&self, life: &Life) {
-        self.says(Detail::Story, &life.name(), || format!("{}", if life.is_dead() { "is dead" } else { "has ended" }));
+        self.says(Detail::Story, &life.name(), || (if life.is_dead() { "is dead" } else { "has ended" }).to_string());
     }
 
     /// A request leaves for the API server.
