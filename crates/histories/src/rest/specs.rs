@@ -22,9 +22,9 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
                 held.slot() == (slot.1, slot.2) && held.instance.as_ref().is_some_and(|i| i.as_str() == slot.0)
             });
             // Or what its NodeENI asks for cannot be known: nothing is taken away for that.
-            if holder
-                .is_some_and(|held| is_unknown(scene, held) || is_full(scene, &held.nodeeni, &held.request.subnet_id))
-            {
+            if holder.is_some_and(|held| {
+                is_unknown(scene, held) || has_no_block(held) || is_full(scene, &held.nodeeni, &held.request.subnet_id)
+            }) {
                 continue;
             }
             let uid = |name: &String| mirror.nodeenis.get(name).map(|nodeeni| nodeeni.uid.clone());
@@ -80,6 +80,12 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
 fn is_unknown(scene: &Scene, held: &Held) -> bool {
     let (nodeeni, node) = (scene.mirror.nodeenis.get(&held.nodeeni), scene.mirror.nodes.get(&held.node));
     nodeeni.zip(node).is_some_and(|(nodeeni, node)| wants::asked(nodeeni, node, &scene.subnets) == Asked::Unknown)
+}
+
+/// Whether EC2 answered last that its subnet has no whole block left: how addresses lie in a subnet nobody sees from outside.
+fn has_no_block(held: &Held) -> bool {
+    let code = held.status.last_error.as_ref().map(|error| error.code.as_str());
+    held.request.ipv4_prefix_count.is_some_and(|count| count > 0) && code == Some("InsufficientCidrBlocks")
 }
 
 /// Whether a subnet has no room for what a NodeENI asks for.
@@ -158,7 +164,7 @@ fn is_stalled(scene: &Scene, uid: &str) -> bool {
     let mine = mirror.held.values().map(|held| &held.held).filter(|held| held.nodeeni_uid == uid);
     let stuck = mine.filter(|held| mirror.in_place(held).is_none());
     let nodes: BTreeSet<&str> = stuck
-        .filter(|held| is_full(scene, &held.nodeeni, &held.request.subnet_id))
+        .filter(|held| has_no_block(held) || is_full(scene, &held.nodeeni, &held.request.subnet_id))
         .map(|held| held.node.as_str())
         .collect();
     nodes.len() >= usize::try_from(most).unwrap_or(1)

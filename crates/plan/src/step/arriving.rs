@@ -95,11 +95,12 @@ fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Re
 }
 
 /// Whether a subnet that was full looks as if there were room now. How its free addresses lie EC2 does not show: for a
-/// block that it could not give there must be more of them than there were.
+/// block that it could not give there must be more of them than there were; or it is among the first failures, for what was
+/// freed between a failure and the first look after it shows as no growth.
 fn has_room(request: &EniRequest, facts: &SubnetFacts, full: &Failure) -> bool {
     let blocks = request.ipv4_prefix_count.unwrap_or(0);
     let needed = request.private_ip_count.unwrap_or(1).max(1).saturating_add(blocks.saturating_mul(16));
-    facts.free_addresses >= needed && (blocks == 0 || facts.grown.is_some_and(|at| at > full.at))
+    facts.free_addresses >= needed && (blocks == 0 || full.count <= 3 || facts.grown.is_some_and(|at| at > full.at))
 }
 
 fn limit_stands(input: &Input<'_>) -> bool {

@@ -373,3 +373,29 @@ fn a_call_without_a_token_that_got_no_answer_is_looked_after_before_it_is_repeat
         assert!(matches!(world.step().action, Action::Detach { .. } | Action::Delete { .. }), "{call:?}");
     }
 }
+
+/// EC2 says how many addresses are free, not how they lie.
+#[test]
+fn a_block_is_tried_a_few_times_and_then_only_when_the_subnet_has_grown() {
+    let mut world = World::new(absent(25));
+    world.held.request.ipv4_prefix_count = Some(1);
+    let facts = |grown: Option<i64>, seconds| SubnetFacts {
+        id: SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap(),
+        zone: "z1".into(),
+        vpc: "vpc-1".into(),
+        cidr: "10.0.0.0/24".into(),
+        name: None,
+        free_addresses: 100,
+        grown: grown.map(at),
+        as_of: at(seconds),
+    };
+    for n in 1..=4 {
+        world.now = at(200 * n);
+        world.fail(Call::Create, "InsufficientCidrBlocks", "no block");
+        world.subnet = Some(facts(None, 200 * n + 151));
+        world.now = at(200 * n + 152);
+        assert_eq!(matches!(world.step().action, Action::Create { .. }), n <= 3, "{n}: {:?}", world.step());
+    }
+    world.subnet = Some(facts(Some(951), 951));
+    assert!(matches!(world.step().action, Action::Create { .. }));
+}
