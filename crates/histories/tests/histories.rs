@@ -34,22 +34,6 @@ fn one_seed_is_one_history_byte_for_byte_in_any_process() {
     assert_ne!(three.stdout, seven.stdout, "another seed is another history");
 }
 
-/// What ran before on the same machine, and beside it, leaves nothing behind.
-#[test]
-fn a_history_does_not_depend_on_what_runs_beside_it() {
-    let digests = |seeds: &str, jobs: &str| -> Vec<String> {
-        let ran = sim(&["run", "--seeds", seeds, "--jobs", jobs, "--digests"]);
-        assert!(ran.status.success(), "{}{}", text(&ran.stdout), text(&ran.stderr));
-        let mut lines: Vec<String> =
-            text(&ran.stdout).lines().filter(|line| line.split(' ').count() == 2).map(str::to_owned).collect();
-        lines.sort();
-        lines
-    };
-    let alone = digests("40..46", "1");
-    assert_eq!(alone.len(), 6, "{alone:?}");
-    assert_eq!(alone, digests("40..46", "3"));
-}
-
 #[test]
 fn the_kept_scenarios_end_as_they_were_kept() {
     let kept = sim(&["scenarios", "scenarios"]);
