@@ -2,6 +2,7 @@
 //! and what cannot be done is said.
 #![allow(clippy::expect_used, reason = "a test says what it needs")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -32,6 +33,20 @@ fn one_seed_is_one_history_byte_for_byte_in_any_process() {
     }
     let (three, seven) = (sim(&["replay", "3"]), sim(&["replay", "7"]));
     assert_ne!(three.stdout, seven.stdout, "another seed is another history");
+}
+
+/// What ran before in the same process, and beside it, leaves nothing behind.
+#[test]
+fn a_history_does_not_depend_on_what_runs_before_or_beside_it() {
+    let digests = |seeds: &str, jobs: &str| -> BTreeSet<String> {
+        let ran = sim(&["run", "--seeds", seeds, "--jobs", jobs, "--digests"]);
+        assert!(ran.status.success(), "{}{}", text(&ran.stdout), text(&ran.stderr));
+        text(&ran.stdout).lines().filter(|line| line.split(' ').count() == 2).map(str::to_owned).collect()
+    };
+    let (all, later) = (digests("44..50", "1"), digests("47..50", "1"));
+    assert_eq!((all.len(), later.len()), (6, 3), "{all:?}");
+    assert_eq!(all, digests("44..50", "3"), "beside others");
+    assert!(later.is_subset(&all), "after others: {all:?}, {later:?}");
 }
 
 #[test]

@@ -1,3 +1,6 @@
+mod leaving;
+mod subnets;
+
 use super::*;
 use crate::assign::tests::{at, held as new_held};
 use crate::errors::{Call, CallError};
@@ -186,37 +189,6 @@ fn what_cannot_work_is_not_tried_again_while_its_condition_stands() {
     assert!(world.step().status.conditions.iter().any(|c| c.message.contains("ec2:CreateNetworkInterface")));
 }
 
-#[test]
-fn the_way_out_is_detach_delete_release() {
-    let mut world = World::new(seen(Some(AttachmentState::Attached)));
-    world.held.deleting = Some(at(25));
-    assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
-    world.sight = seen(Some(AttachmentState::Detaching));
-    assert_eq!(world.step().action, Action::Wait);
-    world.sight = seen(None);
-    assert!(matches!(world.step().action, Action::Delete { .. }));
-    world.sight = Sight::Absent { by_tag: at(0), by_id: None, deleted: Some(at(29)) };
-    assert_eq!(world.step().action, Action::Release);
-}
-
-#[test]
-fn a_young_attachment_is_not_detached_while_it_arrives_and_never_by_force() {
-    let mut world = World::new(seen(Some(AttachmentState::Attaching)));
-    world.held.deleting = Some(at(25));
-    for seconds in [30, 89, 299] {
-        world.now = at(seconds);
-        assert_eq!(world.step().action, Action::Wait, "{seconds}");
-    }
-    world.now = at(301);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id), "an old look cannot tell that it is stuck");
-    world.looked(301);
-    assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
-    world.now = at(1000);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
-    world.looked(1000);
-    assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
-}
-
 /// Whether by somebody's hand or by ours because its attaching was stuck.
 #[test]
 fn stuck_detaching_on_the_way_in_is_forced_after_a_look() {
@@ -264,39 +236,6 @@ fn stuck_attaching_is_said_at_90_s_detached_at_5_min_forced_at_15() {
 }
 
 #[test]
-fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
-    // Made before this process led: an earlier one may have sent its Create at the last moment.
-    let mut world = World::new(absent(25));
-    world.memory.made_here = false;
-    world.held.deleting = Some(at(26));
-    assert_eq!(world.step().action, Action::Wait);
-    world.now = at(71);
-    assert_eq!(world.step().action, Action::LookByTag);
-    world.sight = absent(71);
-    assert_eq!(world.step().action, Action::Release);
-    // Made by this process, no Create sent: nothing can exist.
-    let mut own = World::new(absent(25));
-    own.held.deleting = Some(at(26));
-    assert_eq!(own.step().action, Action::Release);
-    own.memory.failed(Call::Create, &CallError::Unknown("timeout".into()), at(28), at(30));
-    assert_eq!(own.step().action, Action::Wait, "a Create of ours got no answer");
-}
-
-/// As after a crash in a Delete that had landed.
-#[test]
-fn an_eni_deleted_by_an_earlier_process_is_let_go_after_a_look_by_id_that_cannot_be_lag() {
-    let mut world = World::new(absent(25));
-    world.memory.made_here = false;
-    world.held.deleting = Some(at(8));
-    world.held.status.eni_id = Some(eni(1).id.to_string());
-    assert_eq!(world.step().action, Action::Wait);
-    world.now = at(71);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
-    world.sight = Sight::Absent { by_tag: at(25), by_id: Some(at(71)), deleted: None };
-    assert_eq!(world.step().action, Action::Release);
-}
-
-#[test]
 fn an_eni_attached_elsewhere_is_never_stolen_back() {
     let mut moved = eni(1);
     let mut at_ = attachment(AttachmentState::Attached);
@@ -321,81 +260,14 @@ fn deleted_by_hand_is_believed_only_after_a_look_by_id() {
     assert!(world.held.lost());
 }
 
+/// Sweeps keep the view young. Where Describes fail, nothing is done on the strength of what was seen long ago.
 #[test]
-fn a_full_subnet_is_described_again_and_not_created_in_until_it_has_room() {
-    let mut world = World::new(absent(25));
-    world.fail(Call::Create, "InsufficientFreeAddressesInSubnet", "full");
-    world.now = at(100);
-    assert_eq!(world.step().action, Action::Wait);
-    world.now = at(200);
-    let subnet = SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap();
-    assert_eq!(world.step().action, Action::LookAtSubnet(subnet.clone()));
-    let facts = |free, seconds| SubnetFacts {
-        id: subnet.clone(),
-        zone: "z1".into(),
-        vpc: "vpc-1".into(),
-        cidr: "10.0.0.0/24".into(),
-        name: None,
-        free_addresses: free,
-        grown: None,
-        as_of: at(seconds),
-    };
-    world.subnet = Some(facts(0, 200));
-    assert_eq!(world.step().action, Action::Wait);
-    world.subnet = Some(facts(1, 200));
-    assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-0"));
-}
-
-#[test]
-fn a_terminated_instance_gets_no_detach_but_looks_until_ec2_lets_go() {
-    let mut world = World::new(seen(Some(AttachmentState::Attached)));
-    world.held.deleting = Some(at(25));
-    world.instance = Some(InstanceLook { state: crate::facts::InstanceState::Terminated, as_of: at(26) });
-    world.now = at(3);
-    assert_eq!(world.step().action, Action::Wait);
-    world.now = at(30);
+fn an_old_sight_is_renewed_before_anything_is_done_on_its_strength() {
+    let mut world = World::new(seen(None));
+    world.now = at(150);
+    assert!(matches!(world.step().action, Action::Attach { .. }));
+    world.now = at(151);
     assert_eq!(world.step().action, Action::LookById(eni(1).id));
-    world.sight = seen(None);
-    assert!(matches!(world.step().action, Action::Delete { .. }));
-}
-
-#[test]
-fn a_call_without_a_token_that_got_no_answer_is_looked_after_before_it_is_repeated() {
-    for (call, sight) in [(Call::Detach, seen(Some(AttachmentState::Attached))), (Call::Delete, seen(None))] {
-        let mut world = World::new(sight);
-        world.held.deleting = Some(at(25));
-        world.memory.failed(call, &CallError::Unknown("timeout".into()), at(30), at(40));
-        world.now = at(45);
-        assert_eq!(world.step().action, Action::LookById(eni(1).id), "{call:?}");
-        let Sight::Seen(seen) = &mut world.sight else { unreachable!() };
-        seen.as_of = at(46);
-        world.now = at(47);
-        assert!(matches!(world.step().action, Action::Detach { .. } | Action::Delete { .. }), "{call:?}");
-    }
-}
-
-/// EC2 says how many addresses are free, not how they lie.
-#[test]
-fn a_block_is_tried_a_few_times_and_then_only_when_the_subnet_has_grown() {
-    let mut world = World::new(absent(25));
-    world.held.request.ipv4_prefix_count = Some(1);
-    let facts = |grown: Option<i64>, seconds| SubnetFacts {
-        id: SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap(),
-        zone: "z1".into(),
-        vpc: "vpc-1".into(),
-        cidr: "10.0.0.0/24".into(),
-        name: None,
-        free_addresses: 100,
-        grown: grown.map(at),
-        as_of: at(seconds),
-    };
-    for n in 1..=4 {
-        world.now = at(200 * n);
-        world.fail(Call::Create, "InsufficientCidrBlocks", "no block");
-        world.subnet = Some(facts(None, 200 * n + 151));
-        world.now = at(200 * n + 152);
-        assert_eq!(matches!(world.step().action, Action::Create { .. }), n <= 3, "{n}: {:?}", world.step());
-    }
-    world.subnet = Some(facts(Some(951), 951));
-    assert!(matches!(world.step().action, Action::Create { .. }));
+    world.looked(151);
+    assert!(matches!(world.step().action, Action::Attach { .. }));
 }

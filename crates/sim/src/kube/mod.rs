@@ -30,6 +30,7 @@ mod ownership;
 mod patch;
 mod printers;
 mod prune;
+mod pulse;
 mod read;
 mod request;
 mod resource;

@@ -6,11 +6,11 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::sync::watch;
 
 use super::{
     observer::{Eyes, ObjectChange},
     ownership::Managers,
+    pulse::{Beats, Felt},
     resource::GroupResource,
 };
 
@@ -41,33 +41,13 @@ pub struct Change {
     previous: Option<Stored>,
 }
 
-/// What watches are woken by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pulse {
-    /// The last version.
-    pub version: u64,
-    /// Raised when all watches are to end.
-    pub broken: u64,
-}
-
 /// The objects of one resource.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub struct Collection {
     objects: BTreeMap<Key, Stored>,
     history: VecDeque<Change>,
     compacted: u64,
-    pulse: watch::Sender<Pulse>,
-}
-
-impl Default for Collection {
-    fn default() -> Self {
-        Self {
-            objects: BTreeMap::new(),
-            history: VecDeque::new(),
-            compacted: 0,
-            pulse: watch::Sender::new(Pulse::default()),
-        }
-    }
+    pulse: Beats,
 }
 
 /// A version that the history no longer holds.
@@ -132,19 +112,19 @@ impl Storage {
 
     /// Ends every watch.
     pub fn break_watches(&mut self) {
-        self.collections.values().for_each(|c| c.pulse.send_modify(|p| p.broken += 1));
+        self.collections.values().for_each(|c| c.pulse.beat(|p| p.broken += 1));
     }
 
     /// Ends the watches of one resource and drops it.
     pub fn drop_collection(&mut self, resource: &GroupResource) {
         if let Some(collection) = self.collections.remove(resource) {
-            collection.pulse.send_modify(|p| p.broken += 1);
+            collection.pulse.beat(|p| p.broken += 1);
         }
     }
 
     /// Wakes on every change of a resource.
-    pub fn pulse(&mut self, resource: &GroupResource) -> watch::Receiver<Pulse> {
-        self.collections.entry(resource.clone()).or_default().pulse.subscribe()
+    pub fn pulse(&mut self, resource: &GroupResource) -> Felt {
+        self.collections.entry(resource.clone()).or_default().pulse.feel()
     }
 
     /// One object.
@@ -226,7 +206,7 @@ impl Storage {
             collection.history.push_back(change);
             collection.trim(self.retained);
             let version = self.version;
-            collection.pulse.send_modify(|p| p.version = version);
+            collection.pulse.beat(|p| p.version = version);
         }
     }
 }

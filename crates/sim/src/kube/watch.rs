@@ -10,17 +10,18 @@ use std::{
 use bytes::Bytes;
 use futures::{Stream, stream};
 use serde_json::{Value, json};
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     form::{Form, RowObject, partial, served},
+    pulse::Felt,
     read,
     request::RequestInfo,
     resource::ResourceRef,
     selectors::Selector,
     state::State,
     status::{Cause, StatusError},
-    storage::{Change, Pulse, TooOld},
+    storage::{Change, TooOld},
     table,
 };
 
@@ -34,7 +35,7 @@ struct Watch {
     form: Form,
     /// Everything up to this version was sent or did not match.
     cursor: u64,
-    pulse: watch::Receiver<Pulse>,
+    pulse: Felt,
     broken: u64,
     pending: VecDeque<Bytes>,
     headings_sent: bool,
@@ -57,8 +58,8 @@ pub fn open(
     check_options(info, initial_events)?;
 
     let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    let pulse = state.storage.pulse(&res.storage);
-    let broken = pulse.borrow().broken;
+    let mut pulse = state.storage.pulse(&res.storage);
+    let broken = pulse.look().broken;
     let opened = Instant::now();
     let bookmark_interval = state.bookmark_interval;
     let deadline = opened + timeout.unwrap_or(state.watch_timeout);
@@ -127,7 +128,7 @@ impl Watch {
             if self.ended || Instant::now() >= self.deadline {
                 return None;
             }
-            let pulse = *self.pulse.borrow_and_update();
+            let pulse = self.pulse.look();
             if pulse.broken != self.broken {
                 return None;
             }
@@ -138,11 +139,7 @@ impl Watch {
             let wake = self.next_bookmark.map_or(self.deadline, |at| at.min(self.deadline));
             tokio::select! {
                 biased;
-                changed = self.pulse.changed() => {
-                    if changed.is_err() {
-                        return None;
-                    }
-                }
+                () = self.pulse.changed() => {}
                 () = tokio::time::sleep_until(wake) => {
                     if let Some(at) = self.next_bookmark.filter(|at| *at <= Instant::now()) {
                         self.next_bookmark = Some(bookmark_after(at, self.bookmark_interval, self.deadline));

@@ -1,0 +1,48 @@
+//! Subnets without room.
+
+use super::*;
+use crate::facts::SubnetFacts;
+use multi_eni_api::ids::SubnetId;
+
+fn facts(free: i32, grown: Option<i64>, seconds: i64) -> SubnetFacts {
+    SubnetFacts {
+        id: SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap(),
+        zone: "z1".into(),
+        vpc: "vpc-1".into(),
+        cidr: "10.0.0.0/24".into(),
+        name: None,
+        free_addresses: free,
+        grown: grown.map(at),
+        as_of: at(seconds),
+    }
+}
+
+#[test]
+fn a_full_subnet_is_described_again_and_not_created_in_until_it_has_room() {
+    let mut world = World::new(absent(25));
+    world.fail(Call::Create, "InsufficientFreeAddressesInSubnet", "full");
+    world.now = at(100);
+    assert_eq!(world.step().action, Action::Wait);
+    world.now = at(200);
+    assert_eq!(world.step().action, Action::LookAtSubnet(facts(0, None, 0).id));
+    world.subnet = Some(facts(0, None, 200));
+    assert_eq!(world.step().action, Action::Wait);
+    world.subnet = Some(facts(1, None, 200));
+    assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-0"));
+}
+
+/// EC2 says how many addresses are free, not how they lie.
+#[test]
+fn a_block_is_tried_a_few_times_and_then_only_when_the_subnet_has_grown() {
+    let mut world = World::new(absent(25));
+    world.held.request.ipv4_prefix_count = Some(1);
+    for n in 1..=4 {
+        world.now = at(200 * n);
+        world.fail(Call::Create, "InsufficientCidrBlocks", "no block");
+        world.subnet = Some(facts(100, None, 200 * n + 151));
+        world.now = at(200 * n + 152);
+        assert_eq!(matches!(world.step().action, Action::Create { .. }), n <= 3, "{n}: {:?}", world.step());
+    }
+    world.subnet = Some(facts(100, Some(951), 951));
+    assert!(matches!(world.step().action, Action::Create { .. }));
+}
