@@ -63,9 +63,9 @@ pub fn changes(client: &Client) -> BoxStream<'static, Change> {
         .map(|change| Change::NodeEni(Box::new(change)));
     let attachments = watch(Api::<ENIAttachment>::all(client.clone()), AttachmentEntry::read)
         .map(|change| Change::Attachment(Box::new(change)));
-    let crds = stream::select_all(CRDS.map(|name| watch_crd(client, name)));
-    // The CRDs come first: their deletion takes every object of theirs with it.
-    stream::select(crds, stream::select(nodes, stream::select(nodeenis, attachments))).boxed()
+    // The CRDs come first: their deletion takes every object of theirs with it. Who has nothing new is not polled.
+    let crds = CRDS.map(|name| watch_crd(client, name)).into_iter();
+    stream::select_all(crds.chain([nodes.boxed(), nodeenis.boxed(), attachments.boxed()])).boxed()
 }
 
 fn watch_crd(client: &Client, name: &'static str) -> BoxStream<'static, Change> {

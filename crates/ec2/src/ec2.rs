@@ -7,6 +7,8 @@ use crate::network::{NetworkQuestion, NetworkState};
 use crate::options::{Clock, Fence, Options};
 use crate::questions::Questions;
 use crate::view::state::{Uids, ViewState};
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_plan::facts::{Cluster, EniSeen, InstanceLook, InstanceSight, Network, Sight};
@@ -116,18 +118,22 @@ impl Ec2 {
         self.inner.subnet_ids.restart();
         self.inner.subnet_names.restart();
         self.inner.group_names.restart();
+        let inner = &self.inner;
+        // Side by side, and each is polled only when it has something to do.
+        let mut loops: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
+        loops.push(self.keep_sweeping().boxed());
+        loops.push(self.keep_polling().boxed());
+        loops.push(self.answer(&inner.uids, |uids| self.look_at_uids(uids)).boxed());
+        loops.push(self.answer(&inner.enis, |ids| self.look_at_enis(ids)).boxed());
+        loops.push(self.answer(&inner.instances, |ids| self.look_at_instances(ids)).boxed());
+        loops.push(self.answer(&inner.states, |ids| self.look_at_states(ids)).boxed());
+        loops.push(self.answer(&inner.subnet_ids, |ids| self.look_at_subnets(ids)).boxed());
+        loops.push(self.answer(&inner.subnet_names, |names| self.look_at_subnet_names(names)).boxed());
+        loops.push(self.answer(&inner.group_names, |names| self.look_at_groups(names)).boxed());
         tokio::select! {
             biased;
             () = stop => {}
-            () = self.keep_sweeping() => {}
-            () = self.keep_polling() => {}
-            () = self.answer(&self.inner.uids, |uids| self.look_at_uids(uids)) => {}
-            () = self.answer(&self.inner.enis, |ids| self.look_at_enis(ids)) => {}
-            () = self.answer(&self.inner.instances, |ids| self.look_at_instances(ids)) => {}
-            () = self.answer(&self.inner.states, |ids| self.look_at_states(ids)) => {}
-            () = self.answer(&self.inner.subnet_ids, |ids| self.look_at_subnets(ids)) => {}
-            () = self.answer(&self.inner.subnet_names, |names| self.look_at_subnet_names(names)) => {}
-            () = self.answer(&self.inner.group_names, |names| self.look_at_groups(names)) => {}
+            _ = loops.next() => {}
         }
     }
 

@@ -9,7 +9,8 @@ use crate::script::{Act, Befallen, Millis, Script};
 use crate::stage::Stage;
 use crate::witness::{Activity, Breach, Detail, Promise, Witness};
 use std::panic::AssertUnwindSafe;
-use std::sync::Once;
+use std::sync::{Once, mpsc};
+use std::time::Duration;
 
 /// How long after the calm the world may take to become as the specs ask. What may take longest is written down in
 /// `docs/reliability.md`.
@@ -18,6 +19,9 @@ pub const CONVERGES_WITHIN: Millis = 3_600_000;
 const IDLE: Millis = 75_000;
 /// The same before an idle hour: more than the slowest re-check.
 const IDLE_BEFORE_HOUR: Millis = 800_000;
+
+/// After how much real time a history is given up; they take less than a second, and some ten in a debug build.
+const GIVEN_UP: Duration = Duration::from_secs(300);
 
 /// What became of a history.
 #[derive(Debug, Clone, Default)]
@@ -47,18 +51,23 @@ pub fn run(script: &Script, detail: Detail) -> Verdict {
 fn on_a_thread(script: &Script, detail: Detail) -> Verdict {
     let script = script.clone();
     let name = format!("seed {}", script.seed);
+    let (tell, verdict) = mpsc::channel();
     let thread = std::thread::Builder::new().name(name).stack_size(8 << 20).spawn(move || {
         // A panic is a finding like any other: the seed must not be lost with the thread.
-        std::panic::catch_unwind(AssertUnwindSafe(|| on_this_thread(&script, detail)))
+        let came = std::panic::catch_unwind(AssertUnwindSafe(|| on_this_thread(&script, detail)));
+        // Nobody waits for it any more: it was given up.
+        let _ = tell.send(came);
     });
-    let told = match thread.map(std::thread::JoinHandle::join) {
-        Ok(Ok(Ok(verdict))) => return verdict,
-        Ok(Ok(Err(panic)) | Err(panic)) => {
+    let told = match (thread, verdict.recv_timeout(GIVEN_UP)) {
+        (Ok(_), Ok(Ok(verdict))) => return verdict,
+        (Ok(_), Ok(Err(panic))) => {
             let words = panic.downcast_ref::<String>().map(String::as_str);
             let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
             format!("panic: {words}")
         }
-        Err(error) => format!("no thread for it: {error}"),
+        // Its thread is left alone: nothing can end it but the end of the process.
+        (Ok(_), Err(_)) => format!("not over after {} s of real time: it spins at one moment", GIVEN_UP.as_secs()),
+        (Err(error), _) => format!("no thread for it: {error}"),
     };
     Verdict { breach: Some(Breach { at: 0, promise: Promise::Told, how: told }), ..Verdict::default() }
 }

@@ -82,10 +82,9 @@ impl Reconciler {
 
     fn act(&mut self, key: &Key, entry: &AttachmentEntry, action: Action, work: &mut Vec<BoxFuture<'static, Outcome>>) {
         let ec2 = self.means.ec2.clone();
-        let (uid, request) = (entry.held.uid.clone(), entry.held.request.clone());
         let (call, future): (Call, BoxFuture<'static, Result<(), CallError>>) = match action {
             Action::Wait | Action::Settled | Action::NextAttempt => return,
-            Action::LookByTag => return self.look(key, || ec2.look_by_tag(&uid)),
+            Action::LookByTag => return self.look(key, || ec2.look_by_tag(&entry.held.uid)),
             Action::LookById(eni) => return self.look(key, || ec2.look_by_id(&eni)),
             Action::LookAtSubnet(subnet) => return self.look(key, || ec2.want_subnets(&[subnet], &[])),
             Action::Release => {
@@ -95,6 +94,7 @@ impl Reconciler {
                 return;
             }
             Action::Create { token, tags } => {
+                let request = entry.held.request.clone();
                 (Call::Create, async move { ec2.create(&token, &request, &tags).await.map(drop) }.boxed())
             }
             Action::Attach { eni, instance, card, index } => {

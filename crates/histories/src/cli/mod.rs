@@ -37,8 +37,16 @@ enum Command {
     Scenarios(keep::Flags),
 }
 
+/// A reader that has seen enough (`| head`) ends the program, as it ends other tools; Rust ignores that by itself.
+#[allow(unsafe_code, reason = "there is no safe way to set a signal's default")]
+fn end_with_the_reader() {
+    // SAFETY: before any thread is started, and SIG_DFL is no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    end_with_the_reader();
     let done = match Cli::parse().command {
         Command::Run(flags) => run::run(&flags),
         Command::Replay(flags) => replay::run(&flags),

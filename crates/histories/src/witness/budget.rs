@@ -1,24 +1,42 @@
 //! `budget`: no process calls an EC2 action faster than its share of EC2's bucket.
 
 use crate::script::Millis;
-use multi_eni_sim::ec2::Buckets;
-use std::collections::BTreeMap;
+use multi_eni_sim::ec2::{Buckets, Incoming};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The share of EC2's rates that the controller may use.
 const SHARE: f64 = 0.8;
 
-/// A bucket for each process and action.
+/// How often a process may ask EC2 the very same within a second: the poll and a look may both be due twice.
+const SAME_A_SECOND: usize = 4;
+
+/// A bucket for each process and action, and what was asked of late.
 #[derive(Debug)]
 pub struct Budgets {
     burst: f64,
     rules: Buckets,
     left: BTreeMap<(String, String), (f64, Millis)>,
+    asked: VecDeque<Asked>,
+}
+
+/// A question, whose it was, and when.
+#[derive(Debug)]
+struct Asked {
+    at: Millis,
+    life: String,
+    action: String,
+    parameters: BTreeMap<String, String>,
 }
 
 impl Budgets {
     /// EC2's default buckets, their sizes cut to `percent`.
     pub fn new(percent: u32) -> Self {
-        Self { burst: f64::from(percent) / 100.0, rules: Buckets::default(), left: BTreeMap::new() }
+        Self {
+            burst: f64::from(percent) / 100.0,
+            rules: Buckets::default(),
+            left: BTreeMap::new(),
+            asked: VecDeque::new(),
+        }
     }
 
     /// A call is sent. False: faster than the budget allows.
@@ -31,5 +49,17 @@ impl Budgets {
         *bucket = ((bucket.0 + gained).min(full) - 1.0, at);
         // One call of slack: the controller's clock and this one tick differently.
         bucket.0 >= -1.0
+    }
+
+    /// A process asks EC2 something. False: it has just asked it too often.
+    pub fn may_ask(&mut self, life: &str, call: &Incoming, at: Millis) -> bool {
+        while self.asked.front().is_some_and(|asked| asked.at + 1_000 <= at) {
+            self.asked.pop_front();
+        }
+        let (action, parameters) = (call.action.clone(), call.parameters.clone());
+        self.asked.push_back(Asked { at, life: life.to_owned(), action, parameters });
+        let same =
+            |asked: &&Asked| asked.life == life && asked.action == call.action && asked.parameters == call.parameters;
+        self.asked.iter().filter(same).count() <= SAME_A_SECOND
     }
 }

@@ -10,13 +10,15 @@ use crate::wants::{Asked, Place, asked};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, NODEENI_FINALIZER};
 use multi_eni_plan::held::Held;
-use multi_eni_plan::orphans::APART;
 use multi_eni_sim::ec2::{AttachmentStatus, CallRecord, Eni};
 use multi_eni_sim::kube::ObjectChange;
 use serde_json::Value;
 
 /// How old a replica's picture may be: a watch that brings nothing for 60 s, a sweep a minute, a minute of lag.
 pub const PICTURE: Millis = 200_000;
+
+/// How long an orphan is let be. The witness's own number, so that another one in the controller shows.
+const ORPHANS_WAIT: Millis = 180_000;
 
 /// A call has changed an interface.
 pub fn call(scene: &mut Scene, at: Millis, record: &CallRecord, before: Option<&Eni>, after: Option<&Eni>) {
@@ -50,10 +52,9 @@ pub fn call(scene: &mut Scene, at: Millis, record: &CallRecord, before: Option<&
     let held = scene.mirror.uids.get(&uid).and_then(|name| scene.mirror.held.get(name)).cloned();
     match held {
         None => {
-            let apart = u64::try_from(APART.as_millis()).unwrap_or(0);
             let since = truth.orphaned.unwrap_or(at);
             // The first of the two sweeps may have begun a moment before.
-            if !truth.left_leaving && at + 10_000 < since + apart {
+            if !truth.left_leaving && at + 10_000 < since + ORPHANS_WAIT {
                 let how =
                     format!("{who}: {action} of {}, which has had no ENIAttachment since {since} ms only", before.id);
                 scene.broke(at, Promise::OrphansWait, how);

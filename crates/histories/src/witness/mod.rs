@@ -103,7 +103,7 @@ impl Witness {
         if let Some(befallen) = befallen {
             scene.trace.line(Detail::Story, at, &name, || format!("{}: {}", call.action, befallen.words()));
         }
-        scene.sends_ec2(at, life, &call.action);
+        scene.sends_ec2(at, life, call);
     }
 }
 

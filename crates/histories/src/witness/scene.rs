@@ -9,13 +9,15 @@ use super::{justice, told};
 use crate::replica::{EC2_TIMEOUT, Life};
 use crate::script::{Act, Millis, Script, SubnetPlace};
 use multi_eni_api::names::{GROUP, client_token};
-use multi_eni_controller::client::WRITE_TIMEOUT;
 use multi_eni_plan::check;
 use multi_eni_plan::facts::Cluster;
 use multi_eni_plan::held::Held;
-use multi_eni_sim::ec2::{By, Eni, Happening};
+use multi_eni_sim::ec2::{By, Eni, Happening, Incoming};
 use multi_eni_sim::kube::{ObjectChange, RequestInfo};
 use serde_json::Value;
+
+/// When a write to the API server is given up: the witness's own number, so that another one in the controller shows.
+const WRITE_LASTS: Millis = 8_000;
 
 /// Everything the witness knows.
 #[derive(Debug)]
@@ -205,30 +207,33 @@ impl Scene {
             return;
         }
         let what = format!("{} {} {}", info.verb, info.target(), info.name);
-        self.must_lead(at, life, WRITE_TIMEOUT.as_millis(), &what);
+        self.must_lead(at, life, WRITE_LASTS, &what);
         self.since_mark.writes.push(what);
     }
 
     /// A process sends a call to EC2.
-    pub fn sends_ec2(&mut self, at: Millis, life: &Life, action: &str) {
-        let name = life.name();
+    pub fn sends_ec2(&mut self, at: Millis, life: &Life, call: &Incoming) {
+        let (name, action) = (life.name(), call.action.as_str());
         self.trace.line(Detail::Everything, at, &name, || format!("sends {action}"));
         if !self.budgets.spends(&name, action, at) {
             self.broke(at, Promise::Budget, format!("{name} calls {action} faster than its budget"));
         }
         if action.starts_with("Describe") {
             self.since_mark.reads += 1;
+            if !self.budgets.may_ask(&name, call, at) {
+                self.broke(at, Promise::Budget, format!("{name} asks {action} over and over: {:?}", call.parameters));
+            }
             return;
         }
-        self.must_lead(at, life, EC2_TIMEOUT.as_millis(), action);
+        let lasts = Millis::try_from(EC2_TIMEOUT.as_millis()).unwrap_or(Millis::MAX);
+        self.must_lead(at, life, lasts, action);
         self.since_mark.mutations.push(action.to_owned());
     }
 
-    fn must_lead(&mut self, at: Millis, life: &Life, timeout: u128, what: &str) {
+    fn must_lead(&mut self, at: Millis, life: &Life, timeout: Millis, what: &str) {
         if !self.elects {
             return;
         }
-        let timeout = Millis::try_from(timeout).unwrap_or(Millis::MAX);
         if let Some(why) = self.leases.forbids(&life.name(), &life.identity, at, timeout) {
             self.broke(at, Promise::OnlyTheLeader, format!("{} sends {what}, and {why}", life.name()));
         }

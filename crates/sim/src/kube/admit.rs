@@ -238,12 +238,11 @@ fn put(object: &mut Value, field: &str, value: Option<Value>) {
 
 /// Whether anything but metadata (and, with the subresource, status) changed.
 pub fn spec_changed(res: &Resource, old: &Value, new: &Value) -> bool {
-    let counted = |object: &Value| -> Vec<(String, Value)> {
-        let map = object.as_object().into_iter().flatten();
-        let counts = |name: &str| name != "metadata" && !(name == "status" && res.status);
-        map.filter(|(k, _)| counts(k)).map(|(k, v)| (k.clone(), v.clone())).collect()
-    };
-    counted(old) != counted(new)
+    fn fields(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+        object.as_object().into_iter().flatten().filter(|(name, _)| *name != "metadata")
+    }
+    let counts = |(name, _): &(&String, &Value)| !(*name == "status" && res.status);
+    !fields(old).filter(counts).eq(fields(new).filter(counts))
 }
 
 /// 409 with one cause per field that somebody else owns.

@@ -151,19 +151,15 @@ fn insert(
     let empty = json!({});
     let api_version = res.api_version();
     let applier = applier(&api_version, &now, options, operation);
+    let nobody = Arc::new(Managers::default());
     let managers = match operation {
-        Operation::Update => ownership::record_update(
-            &empty,
-            &object,
-            &Managers::default(),
-            &res.schema,
-            admit::unwritten(res, false),
-            &applier,
-        ),
+        Operation::Update => {
+            ownership::record_update(&empty, &object, &nobody, &res.schema, admit::unwritten(res, false), &applier)
+        }
         Operation::Apply => {
             let unwritten = admit::unwritten(res, false);
             let config = config.as_ref().unwrap_or(&object);
-            ownership::apply(&empty, &Managers::default(), config, &res.schema, unwritten, &applier)
+            ownership::apply(&empty, &nobody, config, &res.schema, unwritten, &applier)
                 .map(|applied| applied.managers)
                 .unwrap_or_default()
         }
@@ -255,7 +251,7 @@ pub fn update(
             ownership::record_update(&old, &new, &live.managers, &res.schema, unwritten, &applier)
         }
     };
-    if new == *old && managers == *live.managers {
+    if new == *old && (Arc::ptr_eq(&managers, &live.managers) || managers == live.managers) {
         return Ok(Written { object: old, created: false, warnings });
     }
     if res.generation && admit::spec_changed(res, &old, &new) {
@@ -315,8 +311,7 @@ pub fn delete(
     if res.generation {
         bump_generation(&mut object);
     }
-    let managers = Managers::clone(&live.managers);
-    let object = commit(state, res, &key, object, managers, dry_run);
+    let object = commit(state, res, &key, object, live.managers.clone(), dry_run);
     if !dry_run {
         crd::after_delete(state, res, name);
     }
@@ -339,7 +334,7 @@ fn commit(
     res: &Resource,
     key: &Key,
     mut object: Value,
-    managers: Managers,
+    managers: Arc<Managers>,
     dry_run: bool,
 ) -> Arc<Value> {
     if state.managed_fields {
@@ -351,7 +346,7 @@ fn commit(
     }
     metadata::set(&mut object, "resourceVersion", json!(state.storage.next_version().to_string()));
     let object = Arc::new(object);
-    let stored = Stored { object: object.clone(), managers: Arc::new(managers) };
+    let stored = Stored { object: object.clone(), managers };
     state.storage.put(&res.storage, key.clone(), stored);
     object
 }

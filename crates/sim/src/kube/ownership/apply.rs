@@ -1,11 +1,13 @@
 //! Server-side apply: merge a configuration, take over or refuse, remove what is no longer applied.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{
     compare::compare,
     fieldset::{Element, FieldSet, elements},
-    managers::{ManagerKey, Managers},
+    managers::{Manager, ManagerKey, Managers},
 };
 use crate::kube::schema::{ListType, Schema};
 
@@ -30,7 +32,7 @@ pub struct Applied {
     /// The merged object.
     pub object: Value,
     /// Who owns what now.
-    pub managers: Managers,
+    pub managers: Arc<Managers>,
 }
 
 /// A field that somebody else owns and this apply would change.
@@ -60,7 +62,7 @@ pub struct Applier<'a> {
 /// Applies `config` to `live`. `ignored` are the paths that this endpoint does not write.
 pub fn apply(
     live: &Value,
-    managers: &Managers,
+    managers: &Arc<Managers>,
     config: &Value,
     schema: &Schema,
     ignored: &[&[&str]],
@@ -73,7 +75,12 @@ pub fn apply(
     let mut changed = compare(live, &object, schema).changed;
     strip(&mut changed, ignored);
 
-    let mut managers = managers.clone();
+    // The usual case: who applies has applied the same fields before, and nobody else owns what it changes.
+    if managers.0.get(&applier.key).is_some_and(|mine| mine.fields == set) && managers.are_alone(&applier.key, &changed)
+    {
+        return Ok(Applied { object, managers: managers.clone() });
+    }
+    let mut managers = Managers::clone(managers);
     if !applier.force {
         let conflicts = conflicts(&managers, &applier.key, &changed);
         if !conflicts.is_empty() {
@@ -89,32 +96,41 @@ pub fn apply(
     remove(&mut object, &dropped, &kept, schema);
 
     managers.set(applier.key.clone(), set, applier.api_version, applier.now);
-    Ok(Applied { object, managers })
+    Ok(Applied { object, managers: Arc::new(managers) })
 }
 
 /// Records an update that is no apply: the writer owns what it changed, nobody owns what it removed.
 pub fn record_update(
     old: &Value,
     new: &Value,
-    managers: &Managers,
+    managers: &Arc<Managers>,
     schema: &Schema,
     ignored: &[&[&str]],
     applier: &Applier<'_>,
-) -> Managers {
+) -> Arc<Managers> {
     let mut difference = compare(old, new, schema);
     strip(&mut difference.changed, ignored);
     strip(&mut difference.removed, &[]);
-    let mut managers = managers.clone();
-    if difference.changed.is_empty() && difference.removed.is_empty() {
-        return managers;
+    let none_removed = difference.removed.is_empty();
+    if none_removed && difference.changed.is_empty() {
+        return managers.clone();
     }
+    // The usual case: somebody changes again what is its own.
+    let is_its_own = |mine: &Manager| mine.fields.contains(&difference.changed);
+    if none_removed
+        && managers.0.get(&applier.key).is_some_and(is_its_own)
+        && managers.are_alone(&applier.key, &difference.changed)
+    {
+        return managers.clone();
+    }
+    let mut managers = Managers::clone(managers);
     managers.take(&applier.key, &difference.changed);
     managers.take(&applier.key, &difference.removed);
     let mut mine = managers.0.get(&applier.key).map(|m| m.fields.clone()).unwrap_or_default();
     mine.union(&difference.changed);
     mine.subtract(&difference.removed);
     managers.set(applier.key.clone(), mine, applier.api_version, applier.now);
-    managers
+    Arc::new(managers)
 }
 
 fn strip(set: &mut FieldSet, ignored: &[&[&str]]) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fieldset::{Element, FieldSet, elements};
 use crate::kube::schema::{ListType, Schema};
@@ -22,12 +22,7 @@ pub fn compare(old: &Value, new: &Value, schema: &Schema) -> Comparison {
         return Comparison::default();
     }
     match (old, new) {
-        (Value::Object(old), Value::Object(new)) if !schema.atomic_map => {
-            let field = |name: &String| Element::Field(name.clone());
-            let olds = old.iter().map(|(k, v)| (field(k), (v, schema.field(k)))).collect();
-            let news = new.iter().map(|(k, v)| (field(k), (v, schema.field(k)))).collect();
-            children(&olds, &news)
-        }
+        (Value::Object(old), Value::Object(new)) if !schema.atomic_map => fields(old, new, schema),
         (Value::Array(old), Value::Array(new)) if schema.list_type != ListType::Atomic => {
             let item = schema.item();
             let olds = elements(old, schema).into_iter().map(|(e, v)| (e, (v, item))).collect();
@@ -38,6 +33,40 @@ pub fn compare(old: &Value, new: &Value, schema: &Schema) -> Comparison {
     }
 }
 
+/// The fields of two objects; most are the same, and cost nothing.
+fn fields(old: &Map<String, Value>, new: &Map<String, Value>, schema: &Schema) -> Comparison {
+    let mut result = Comparison::default();
+    for (name, value) in new {
+        let inner = match old.get(name) {
+            Some(before) if before == value => continue,
+            Some(before) => compare(before, value, schema.field(name)),
+            None => Comparison { changed: whole(value, schema.field(name)), removed: FieldSet::default() },
+        };
+        result.add(Element::Field(name.clone()), inner);
+    }
+    for (name, value) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
+        result.removed.children.insert(Element::Field(name.clone()), whole(value, schema.field(name)));
+    }
+    result
+}
+
+fn whole(value: &Value, schema: &Schema) -> FieldSet {
+    let mut set = FieldSet::of(value, schema, true);
+    set.owned = true;
+    set
+}
+
+impl Comparison {
+    fn add(&mut self, element: Element, inner: Self) {
+        if !inner.changed.is_empty() {
+            self.changed.children.insert(element.clone(), inner.changed);
+        }
+        if !inner.removed.is_empty() {
+            self.removed.children.insert(element, inner.removed);
+        }
+    }
+}
+
 type Children<'a> = BTreeMap<Element, (&'a Value, &'a Schema)>;
 
 fn children(olds: &Children<'_>, news: &Children<'_>) -> Comparison {
@@ -45,24 +74,13 @@ fn children(olds: &Children<'_>, news: &Children<'_>) -> Comparison {
     for (element, (new, schema)) in news {
         let inner = match olds.get(element) {
             Some((old, _)) => compare(old, new, schema),
-            None => {
-                let mut changed = FieldSet::of(new, schema, true);
-                changed.owned = true;
-                Comparison { changed, removed: FieldSet::default() }
-            }
+            None => Comparison { changed: whole(new, schema), removed: FieldSet::default() },
         };
-        if !inner.changed.is_empty() {
-            result.changed.children.insert(element.clone(), inner.changed);
-        }
-        if !inner.removed.is_empty() {
-            result.removed.children.insert(element.clone(), inner.removed);
-        }
+        result.add(element.clone(), inner);
     }
     for (element, (old, schema)) in olds {
         if !news.contains_key(element) {
-            let mut removed = FieldSet::of(old, schema, true);
-            removed.owned = true;
-            result.removed.children.insert(element.clone(), removed);
+            result.removed.children.insert(element.clone(), whole(old, schema));
         }
     }
     result

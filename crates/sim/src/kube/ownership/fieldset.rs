@@ -110,6 +110,22 @@ impl FieldSet {
         self.children.retain(|_, child| !child.is_empty());
     }
 
+    /// Whether everything in `other` is in it.
+    pub fn contains(&self, other: &Self) -> bool {
+        let below = |element: &Element, child: &Self| match self.children.get(element) {
+            Some(mine) => mine.contains(child),
+            None => child.is_empty(),
+        };
+        (self.owned || !other.owned) && other.children.iter().all(|(element, child)| below(element, child))
+    }
+
+    /// Whether anything is in both.
+    pub fn meets(&self, other: &Self) -> bool {
+        let below =
+            |(element, child): (&Element, &Self)| self.children.get(element).is_some_and(|mine| mine.meets(child));
+        self.owned && other.owned || other.children.iter().any(below)
+    }
+
     /// What is in both.
     pub fn intersection(&self, other: &Self) -> Self {
         let children = self.children.iter().filter_map(|(element, child)| {

@@ -49,6 +49,11 @@ impl Managers {
         all
     }
 
+    /// Whether nobody but `key` owns any of these paths.
+    pub fn are_alone(&self, key: &ManagerKey, paths: &FieldSet) -> bool {
+        self.0.iter().all(|(k, manager)| k == key || !manager.fields.meets(paths))
+    }
+
     /// Takes these paths from everybody but `key`.
     pub fn take(&mut self, key: &ManagerKey, paths: &FieldSet) {
         for (_, manager) in self.0.iter_mut().filter(|(k, _)| *k != key) {
