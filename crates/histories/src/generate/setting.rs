@@ -31,7 +31,7 @@ pub(super) fn draw(rng: &mut Rng) -> Setting {
     let slow = *pick(rng, &[[40, 120], [10, 30], [200, 900]]);
     let transition =
         *pick(rng, &[[200, 1_000], [200, 1_000], [200, 1_000], [1_000, 4_000], [1_000, 4_000], [2_000, 9_000]]);
-    let renew_every = *pick(rng, &[2_000, 5_000, 5_000]);
+    let renew_every = *pick(rng, &[2_000, 5_000, 5_000, 5_000, 5_000, 5_000]);
     let buckets_percent = *pick(rng, &[100, 100, 30, 10]);
     let shutdown = *pick(rng, &[0, 5_000, 40_000]);
     Setting {

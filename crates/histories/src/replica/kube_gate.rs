@@ -62,8 +62,9 @@ impl KubeGate {
         if self.life.is_dead() {
             return std::future::pending().await;
         }
-        let (parts, bytes) = request.into_parts();
-        let info = RequestInfo::parse(&parts);
+        let (mut parts, bytes) = request.into_parts();
+        let info = Arc::new(RequestInfo::parse(&parts));
+        parts.extensions.insert(info.clone());
         let request = Request::from_parts(parts, Full::new(bytes));
         let passage = self.desk.kube(&self.life, &info);
         if passage.befallen.as_ref().is_some_and(|befallen| befallen.fault == Fault::CrashBefore) {

@@ -8,6 +8,7 @@ use multi_eni_controller::sandbox::truth;
 use multi_eni_plan::facts::{AttachmentState, EniSeen};
 use multi_eni_plan::held::Held;
 use multi_eni_sim::ec2::Eni;
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -165,9 +166,9 @@ impl Mirror {
 
     /// Follows a NodeENI.
     pub fn nodeeni(&mut self, at: Millis, name: &str, before: Option<&Value>, after: Option<&Value>) {
-        let asks = |object: &Value| {
-            (object.pointer("/spec").cloned(), object.pointer("/metadata/deletionTimestamp").is_some())
-        };
+        fn asks(object: &Value) -> (Option<&Value>, bool) {
+            (object.get("spec"), object.pointer("/metadata/deletionTimestamp").is_some())
+        }
         if before.map(asks) != after.map(asks) {
             for object in before.into_iter().chain(after) {
                 self.nodeenis_changed.insert(text(object, "/metadata/uid").to_owned(), at);
@@ -193,7 +194,7 @@ impl Mirror {
         if let Some(before) = &before {
             self.uids.remove(&before.held.uid);
         }
-        let object = after.and_then(|object| serde_json::from_value::<ENIAttachment>(object.clone()).ok());
+        let object = after.and_then(|object| ENIAttachment::deserialize(object).ok());
         match object {
             Some(object) => {
                 let held = Held::read(&object);
@@ -248,5 +249,5 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 }
 
 fn read<T: serde::de::DeserializeOwned>(object: &Value, pointer: &str) -> Option<T> {
-    serde_json::from_value(object.pointer(pointer)?.clone()).ok()
+    T::deserialize(object.pointer(pointer)?).ok()
 }

@@ -1,4 +1,4 @@
-//! XML answers: a small tree, escaped by quick-xml.
+//! XML answers, escaped by quick-xml.
 
 use quick_xml::escape::escape;
 
@@ -6,30 +6,32 @@ use super::refusal::Refusal;
 
 const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 
-/// An element with either text or children.
+/// An element, written as it is made: what is in it is text or elements.
 #[derive(Clone, Debug)]
 pub(super) struct Element {
     name: &'static str,
-    text: Option<String>,
-    children: Vec<Element>,
+    inside: String,
 }
 
 impl Element {
     pub fn new(name: &'static str) -> Self {
-        Self { name, text: None, children: Vec::new() }
+        Self { name, inside: String::new() }
     }
 
     pub fn leaf(name: &'static str, text: impl ToString) -> Self {
-        Self { name, text: Some(text.to_string()), children: Vec::new() }
+        Self { name, inside: escape(text.to_string().as_str()).into_owned() }
     }
 
     /// A set: one `<item>` for each.
     pub fn set(name: &'static str, items: impl IntoIterator<Item = Element>) -> Self {
-        Self { name, text: None, children: items.into_iter().collect() }
+        items.into_iter().fold(Self::new(name), Self::child)
     }
 
     pub fn with(mut self, name: &'static str, text: impl ToString) -> Self {
-        self.children.push(Self::leaf(name, text));
+        let out = &mut self.inside;
+        out.extend(["<", name, ">"]);
+        out.push_str(&escape(text.to_string().as_str()));
+        out.extend(["</", name, ">"]);
         self
     }
 
@@ -41,7 +43,7 @@ impl Element {
     }
 
     pub fn child(mut self, child: Element) -> Self {
-        self.children.push(child);
+        child.write(&mut self.inside);
         self
     }
 
@@ -53,14 +55,7 @@ impl Element {
     }
 
     fn write(&self, out: &mut String) {
-        out.extend(["<", self.name, ">"]);
-        if let Some(text) = &self.text {
-            out.push_str(&escape(text.as_str()));
-        }
-        for child in &self.children {
-            child.write(out);
-        }
-        out.extend(["</", self.name, ">"]);
+        out.extend(["<", self.name, ">", self.inside.as_str(), "</", self.name, ">"]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The server as a `tower::Service`: in process for `kube::Client`, and behind hyper.
 
 use std::{
-    sync::PoisonError,
+    sync::{Arc, PoisonError},
     task::{Context, Poll},
 };
 
@@ -40,32 +40,35 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let server = self.0.clone();
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
+            // Who let the request through may have read it already.
+            let read = parts.extensions.remove::<Arc<RequestInfo>>();
+            let info = read.unwrap_or_else(|| Arc::new(RequestInfo::parse(&parts)));
             let Ok(body) = body.collect().await else {
                 return Err(Disconnected);
             };
-            server.answer(RequestInfo::parse(&parts), body.to_bytes()).await
+            server.answer(&info, body.to_bytes()).await
         })
     }
 }
 
 impl ApiServer {
-    async fn answer(&self, info: RequestInfo, body: Bytes) -> Result<Response<ApiBody>, Disconnected> {
-        let verdict = self.verdict(&info);
+    async fn answer(&self, info: &RequestInfo, body: Bytes) -> Result<Response<ApiBody>, Disconnected> {
+        let verdict = self.verdict(info);
         let mut late = None;
         match verdict {
             Verdict::Pass | Verdict::FailAfter(_) => {}
-            Verdict::FailBefore(failure) => return self.fail(&info, failure),
+            Verdict::FailBefore(failure) => return self.fail(info, failure),
             Verdict::Delay(wait) => tokio::time::sleep(wait).await,
             Verdict::DelayAnswer(wait) => late = Some(wait),
         }
         self.lock().storage.eyes.actor.clone_from(&info.user_agent);
-        let response = routes::route(&self.state, &info, &body);
+        let response = routes::route(&self.state, info, &body);
         self.lock().storage.eyes.actor.clear();
         if let Verdict::FailAfter(failure) = verdict {
-            return self.fail(&info, failure);
+            return self.fail(info, failure);
         }
-        self.note(&info, response.status().as_u16());
+        self.note(info, response.status().as_u16());
         if let Some(wait) = late {
             tokio::time::sleep(wait).await;
         }
