@@ -55,6 +55,8 @@ pub struct Input<'a> {
     pub instances: &'a BTreeSet<InstanceId>,
     /// [`Verdict::suspects`] of the last time.
     pub before: &'a BTreeMap<EniId, Timestamp>,
+    /// The sweep after which calls were made last. What failed then is tried again after the next one.
+    pub called: Option<Timestamp>,
     /// The waits.
     pub settings: &'a Settings,
 }
@@ -62,13 +64,16 @@ pub struct Input<'a> {
 /// Judges by the last whole sweep. A suspect must be shown by a whole sweep that began [`APART`] after it was first
 /// suspected. An ENI without the tag of an ENIAttachment is not ours to judge: somebody took the tag away.
 pub fn judge(input: Input<'_>) -> Verdict {
-    let Input { now, sweep, owned, known, named, instances, before, settings } = input;
+    let Input { now, sweep, owned, known, named, instances, before, called, settings } = input;
     let mut out = Verdict::default();
     let is_orphan =
         |eni: &&EniSeen| eni.attachment_uid().is_some_and(|uid| !known.contains(uid)) && !named.contains(&eni.id);
     let orphans: Vec<&EniSeen> = owned.iter().filter(is_orphan).collect();
     for eni in &orphans {
         out.suspects.insert(eni.id.clone(), before.get(&eni.id).copied().unwrap_or(now));
+    }
+    if called.is_some_and(|called| called >= sweep) {
+        return out;
     }
     let proven: Vec<&&EniSeen> = orphans
         .iter()

@@ -70,6 +70,8 @@ pub struct Reconciler {
     /// When the status of a NodeENI (by UID) was written last.
     status_written: BTreeMap<String, Timestamp>,
     suspects: BTreeMap<EniId, Timestamp>,
+    /// The sweep after which calls for orphans were made last.
+    orphans_called: Option<Timestamp>,
     warned: BTreeSet<String>,
     started: bool,
 }
@@ -91,6 +93,7 @@ impl Reconciler {
             creating: BTreeMap::new(),
             status_written: BTreeMap::new(),
             suspects: BTreeMap::new(),
+            orphans_called: None,
             warned: BTreeSet::new(),
             started: false,
         }

@@ -21,6 +21,7 @@ impl Reconciler {
             named: &named,
             instances: &instances,
             before: &self.suspects,
+            called: self.orphans_called,
             settings: &self.means.settings,
         });
         self.suspects = verdict.suspects;
@@ -45,6 +46,7 @@ impl Reconciler {
             work.push(self.orphan_call(Call::Delete, async move { ec2.delete(&eni).await }));
         }
         if !work.is_empty() {
+            self.orphans_called = Some(sweep);
             self.call(key, join_all(work));
         }
     }

@@ -1,4 +1,4 @@
-//! `budget`: no process calls an EC2 action faster than its share of EC2's bucket.
+//! `budget`: no process calls an EC2 action faster than its share of EC2's bucket, nor sends the very same over and over.
 
 use crate::script::Millis;
 use multi_eni_sim::ec2::{Buckets, Incoming};
@@ -7,21 +7,21 @@ use std::collections::{BTreeMap, VecDeque};
 /// The share of EC2's rates that the controller may use.
 const SHARE: f64 = 0.8;
 
-/// How often a process may ask EC2 the very same within a second: the poll and a look may both be due twice.
+/// How often a process may send EC2 the very same within a second: the poll and a look may both be due twice.
 const SAME_A_SECOND: usize = 4;
 
-/// A bucket for each process and action, and what was asked of late.
+/// A bucket for each process and action, and what was sent of late.
 #[derive(Debug)]
 pub struct Budgets {
     burst: f64,
     rules: Buckets,
     left: BTreeMap<(String, String), (f64, Millis)>,
-    asked: VecDeque<Asked>,
+    sent: VecDeque<Sent>,
 }
 
-/// A question, whose it was, and when.
+/// A call, whose it was, and when.
 #[derive(Debug)]
-struct Asked {
+struct Sent {
     at: Millis,
     life: String,
     action: String,
@@ -35,7 +35,7 @@ impl Budgets {
             burst: f64::from(percent) / 100.0,
             rules: Buckets::default(),
             left: BTreeMap::new(),
-            asked: VecDeque::new(),
+            sent: VecDeque::new(),
         }
     }
 
@@ -51,15 +51,14 @@ impl Budgets {
         bucket.0 >= -1.0
     }
 
-    /// A process asks EC2 something. False: it has just asked it too often.
-    pub fn may_ask(&mut self, life: &str, call: &Incoming, at: Millis) -> bool {
-        while self.asked.front().is_some_and(|asked| asked.at + 1_000 <= at) {
-            self.asked.pop_front();
+    /// A process sends a call. False: it has just sent the very same too often.
+    pub fn may_repeat(&mut self, life: &str, call: &Incoming, at: Millis) -> bool {
+        while self.sent.front().is_some_and(|sent| sent.at + 1_000 <= at) {
+            self.sent.pop_front();
         }
         let (action, parameters) = (call.action.clone(), call.parameters.clone());
-        self.asked.push_back(Asked { at, life: life.to_owned(), action, parameters });
-        let same =
-            |asked: &&Asked| asked.life == life && asked.action == call.action && asked.parameters == call.parameters;
-        self.asked.iter().filter(same).count() <= SAME_A_SECOND
+        self.sent.push_back(Sent { at, life: life.to_owned(), action, parameters });
+        let same = |sent: &&Sent| sent.life == life && sent.action == call.action && sent.parameters == call.parameters;
+        self.sent.iter().filter(same).count() <= SAME_A_SECOND
     }
 }

@@ -218,11 +218,11 @@ impl Scene {
         if !self.budgets.spends(&name, action, at) {
             self.broke(at, Promise::Budget, format!("{name} calls {action} faster than its budget"));
         }
+        if !self.budgets.may_repeat(&name, call, at) {
+            self.broke(at, Promise::Budget, format!("{name} calls {action} over and over: {:?}", call.parameters));
+        }
         if action.starts_with("Describe") {
             self.since_mark.reads += 1;
-            if !self.budgets.may_ask(&name, call, at) {
-                self.broke(at, Promise::Budget, format!("{name} asks {action} over and over: {:?}", call.parameters));
-            }
             return;
         }
         let lasts = Millis::try_from(EC2_TIMEOUT.as_millis()).unwrap_or(Millis::MAX);

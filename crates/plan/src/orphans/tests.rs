@@ -8,6 +8,7 @@ struct World {
     named: BTreeSet<EniId>,
     instances: BTreeSet<InstanceId>,
     before: BTreeMap<EniId, Timestamp>,
+    called: Option<Timestamp>,
 }
 
 impl World {
@@ -18,7 +19,7 @@ impl World {
         orphan.as_of = at(sweep);
         let instances = attachment(AttachmentState::Attached).instance.into_iter().collect();
         let before = [(orphan.id.clone(), at(10))].into();
-        Self { owned: vec![orphan], known: BTreeSet::new(), named: BTreeSet::new(), instances, before }
+        Self { owned: vec![orphan], known: BTreeSet::new(), named: BTreeSet::new(), instances, before, called: None }
     }
 
     fn judge(&self, sweep: i64) -> Verdict {
@@ -30,6 +31,7 @@ impl World {
             named: &self.named,
             instances: &self.instances,
             before: &self.before,
+            called: self.called,
             settings: &Settings::default(),
         })
     }
@@ -48,6 +50,17 @@ fn two_whole_sweeps_apart_from_each_other_must_show_it() {
     world.owned[0].as_of = at(190);
     let verdict = world.judge(190);
     assert_eq!((verdict.delete.as_slice(), verdict.suspects.get(&id)), (&[][..], Some(&at(191))), "from now on");
+}
+
+#[test]
+fn a_call_that_failed_is_sent_again_after_the_next_sweep() {
+    let id = eni(1).id;
+    let mut world = World::new(None, 300);
+    world.called = Some(at(300));
+    let verdict = world.judge(300);
+    assert_eq!((verdict.delete.as_slice(), verdict.suspects.get(&id)), (&[][..], Some(&at(10))), "it stays suspected");
+    world.owned[0].as_of = at(360);
+    assert_eq!(world.judge(360).delete, [id]);
 }
 
 #[test]
