@@ -22,7 +22,7 @@ pub enum Promise {
     OrphansWait,
     /// Nothing is detached by force before its grace is over.
     ForceWaits,
-    /// No process calls EC2 faster than its budget.
+    /// No process calls EC2 faster than its budget, or sends anybody the very same over and over.
     Budget,
     /// Once faults stop, the world becomes as the specs ask within a bounded time.
     Converges,

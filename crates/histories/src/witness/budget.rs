@@ -1,13 +1,13 @@
-//! `budget`: no process calls an EC2 action faster than its share of EC2's bucket, nor sends the very same over and over.
+//! `budget`: no process calls an EC2 action faster than its share of EC2's bucket, nor sends anybody the very same over and over.
 
 use crate::script::Millis;
-use multi_eni_sim::ec2::{Buckets, Incoming};
+use multi_eni_sim::ec2::Buckets;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The share of EC2's rates that the controller may use.
 const SHARE: f64 = 0.8;
 
-/// How often a process may send EC2 the very same within a second: the poll and a look may both be due twice.
+/// How often a process may send the very same within a second: the poll and a look may both be due twice.
 const SAME_A_SECOND: usize = 4;
 
 /// A bucket for each process and action, and what was sent of late.
@@ -19,13 +19,12 @@ pub struct Budgets {
     sent: VecDeque<Sent>,
 }
 
-/// A call, whose it was, and when.
+/// A request, whose it was, and when.
 #[derive(Debug)]
 struct Sent {
     at: Millis,
     life: String,
-    action: String,
-    parameters: BTreeMap<String, String>,
+    what: String,
 }
 
 impl Budgets {
@@ -51,14 +50,13 @@ impl Budgets {
         bucket.0 >= -1.0
     }
 
-    /// A process sends a call. False: it has just sent the very same too often.
-    pub fn may_repeat(&mut self, life: &str, call: &Incoming, at: Millis) -> bool {
+    /// A process sends a request. False: it has just sent the very same too often.
+    pub fn may_repeat(&mut self, life: &str, what: String, at: Millis) -> bool {
         while self.sent.front().is_some_and(|sent| sent.at + 1_000 <= at) {
             self.sent.pop_front();
         }
-        let (action, parameters) = (call.action.clone(), call.parameters.clone());
-        self.sent.push_back(Sent { at, life: life.to_owned(), action, parameters });
-        let same = |sent: &&Sent| sent.life == life && sent.action == call.action && sent.parameters == call.parameters;
-        self.sent.iter().filter(same).count() <= SAME_A_SECOND
+        let before = self.sent.iter().filter(|sent| sent.life == life && sent.what == what).count();
+        self.sent.push_back(Sent { at, life: life.to_owned(), what });
+        before < SAME_A_SECOND
     }
 }

@@ -208,6 +208,9 @@ impl Scene {
         }
         let what = format!("{} {} {}", info.verb, info.target(), info.name);
         self.must_lead(at, life, WRITE_LASTS, &what);
+        if !info.name.is_empty() {
+            self.repeats(at, &name, what.clone());
+        }
         self.since_mark.writes.push(what);
     }
 
@@ -218,9 +221,7 @@ impl Scene {
         if !self.budgets.spends(&name, action, at) {
             self.broke(at, Promise::Budget, format!("{name} calls {action} faster than its budget"));
         }
-        if !self.budgets.may_repeat(&name, call, at) {
-            self.broke(at, Promise::Budget, format!("{name} calls {action} over and over: {:?}", call.parameters));
-        }
+        self.repeats(at, &name, format!("{action} {:?}", call.parameters));
         if action.starts_with("Describe") {
             self.since_mark.reads += 1;
             return;
@@ -228,6 +229,12 @@ impl Scene {
         let lasts = Millis::try_from(EC2_TIMEOUT.as_millis()).unwrap_or(Millis::MAX);
         self.must_lead(at, life, lasts, action);
         self.since_mark.mutations.push(action.to_owned());
+    }
+
+    fn repeats(&mut self, at: Millis, name: &str, what: String) {
+        if !self.budgets.may_repeat(name, what.clone(), at) {
+            self.broke(at, Promise::Budget, format!("{name} sends over and over: {what}"));
+        }
     }
 
     fn must_lead(&mut self, at: Millis, life: &Life, timeout: Millis, what: &str) {
