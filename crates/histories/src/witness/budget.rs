@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 /// The share of EC2's rates that the controller may use.
 const SHARE: f64 = 0.8;
 
-/// How often a process may send the very same within a second: the poll and a look may both be due twice.
-const SAME_A_SECOND: usize = 4;
+/// How often a process may send EC2 the very same within a second: the poll and a look may both be due twice.
+pub const SAME_CALLS_A_SECOND: usize = 4;
+/// How often a process may write one object within a second: on the way in it says something new each time.
+pub const WRITES_A_SECOND: usize = 8;
 
 /// A bucket for each process and action, and what was sent of late.
 #[derive(Debug)]
@@ -51,12 +53,12 @@ impl Budgets {
     }
 
     /// A process sends a request. False: it has just sent the very same too often.
-    pub fn may_repeat(&mut self, life: &str, what: String, at: Millis) -> bool {
+    pub fn may_repeat(&mut self, life: &str, what: String, at: Millis, most: usize) -> bool {
         while self.sent.front().is_some_and(|sent| sent.at + 1_000 <= at) {
             self.sent.pop_front();
         }
         let before = self.sent.iter().filter(|sent| sent.life == life && sent.what == what).count();
         self.sent.push_back(Sent { at, life: life.to_owned(), what });
-        before < SAME_A_SECOND
+        before < most
     }
 }

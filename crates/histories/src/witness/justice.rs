@@ -83,7 +83,7 @@ fn forced(scene: &mut Scene, at: Millis, record: &CallRecord, before: &Eni) {
 }
 
 /// Whether an ENIAttachment is wanted as it is and its ENI in place, and all that has been so for long.
-fn is_well(scene: &Scene, at: Millis, held: &Held) -> bool {
+pub(super) fn is_well(scene: &Scene, at: Millis, held: &Held) -> bool {
     let mirror = &scene.mirror;
     let Some(eni) = mirror.in_place(held) else { return false };
     let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();

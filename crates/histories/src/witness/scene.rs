@@ -1,11 +1,11 @@
 //! What the witness knows, and what it does with each thing that happens: tell it, check it, follow it.
 
 use super::breach::{Breach, Promise};
-use super::budget::Budgets;
+use super::budget::{Budgets, SAME_CALLS_A_SECOND, WRITES_A_SECOND};
 use super::lease::Leases;
 use super::mirror::Mirror;
 use super::trace::{Detail, Trace};
-use super::{justice, told};
+use super::{honesty, justice, told};
 use crate::replica::{EC2_TIMEOUT, Life};
 use crate::script::{Act, Millis, Script, SubnetPlace};
 use multi_eni_api::names::{GROUP, client_token};
@@ -161,10 +161,16 @@ impl Scene {
             }
             (GROUP, "nodeenis") => {
                 justice::nodeeni(self, at, change, by_replica);
+                if by_replica {
+                    honesty::nodeeni(self, at, change);
+                }
                 self.mirror.nodeeni(at, change.name, change.before, change.after);
             }
             (GROUP, "eniattachments") => {
                 justice::attachment(self, at, change, by_replica);
+                if by_replica {
+                    honesty::attachment(self, at, change);
+                }
                 self.mirror.attachment(at, change.name, change.after, by_replica);
                 self.check(at);
             }
@@ -209,7 +215,7 @@ impl Scene {
         let what = format!("{} {} {}", info.verb, info.target(), info.name);
         self.must_lead(at, life, WRITE_LASTS, &what);
         if !info.name.is_empty() {
-            self.repeats(at, &name, what.clone());
+            self.repeats(at, &name, what.clone(), WRITES_A_SECOND);
         }
         self.since_mark.writes.push(what);
     }
@@ -221,7 +227,7 @@ impl Scene {
         if !self.budgets.spends(&name, action, at) {
             self.broke(at, Promise::Budget, format!("{name} calls {action} faster than its budget"));
         }
-        self.repeats(at, &name, format!("{action} {:?}", call.parameters));
+        self.repeats(at, &name, format!("{action} {:?}", call.parameters), SAME_CALLS_A_SECOND);
         if action.starts_with("Describe") {
             self.since_mark.reads += 1;
             return;
@@ -231,8 +237,8 @@ impl Scene {
         self.since_mark.mutations.push(action.to_owned());
     }
 
-    fn repeats(&mut self, at: Millis, name: &str, what: String) {
-        if !self.budgets.may_repeat(name, what.clone(), at) {
+    fn repeats(&mut self, at: Millis, name: &str, what: String, most: usize) {
+        if !self.budgets.may_repeat(name, what.clone(), at, most) {
             self.broke(at, Promise::Budget, format!("{name} sends over and over: {what}"));
         }
     }

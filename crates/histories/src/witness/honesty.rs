@@ -1,0 +1,57 @@
+//! `status-true`, at the moment of writing: what a replica's status says must not have been untrue for long.
+
+use super::breach::Promise;
+use super::justice::{PICTURE, is_well};
+use super::scene::Scene;
+use crate::script::Millis;
+use multi_eni_api::ENIAttachment;
+use multi_eni_plan::held::Held;
+use multi_eni_sim::kube::ObjectChange;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A NodeENI's status has changed: Ready means that everything that it wants is ready, by its own count.
+pub fn nodeeni(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
+    let Some(status) = change.after.and_then(|object| object.get("status")) else { return };
+    let count = |name: &str| status.get(name).and_then(Value::as_i64).unwrap_or(0);
+    if is_ready(change.after) == Some(true) && count("ready") < count("desired") {
+        let how = format!(
+            "{} says that NodeENI {} is Ready, with {} of {} ENIs",
+            change.actor,
+            change.name,
+            count("ready"),
+            count("desired")
+        );
+        scene.broke(at, Promise::StatusTrue, how);
+    }
+}
+
+/// An ENIAttachment's status has changed.
+pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
+    let (before, after) = (is_ready(change.before), is_ready(change.after));
+    if before == after {
+        return;
+    }
+    let object = change.after.and_then(|object| ENIAttachment::deserialize(object).ok());
+    let Some(held) = object.as_ref().map(Held::read) else { return };
+    let verdict = match after {
+        Some(true) => {
+            let elsewhere = scene.mirror.made_for(&held.uid).next().filter(|_| scene.mirror.in_place(&held).is_none());
+            elsewhere
+                .filter(|eni| at > eni.state_since + PICTURE)
+                .map(|_| "is Ready, and its ENI has long been elsewhere")
+        }
+        Some(false) | None => (before == Some(true) && is_well(scene, at, &held))
+            .then_some("is not Ready, and its ENI is wanted and well"),
+    };
+    if let Some(verdict) = verdict {
+        scene.broke(at, Promise::StatusTrue, format!("{} says that {} {verdict}", change.actor, change.name));
+    }
+}
+
+/// What the condition Ready says, if it is there.
+fn is_ready(object: Option<&Value>) -> Option<bool> {
+    let conditions = object?.pointer("/status/conditions")?.as_array()?;
+    let ready = conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some("Ready"))?;
+    Some(ready.get("status").and_then(Value::as_str) == Some("True"))
+}
