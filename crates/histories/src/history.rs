@@ -3,6 +3,7 @@
 use crate::desk::Desk;
 use crate::entropy;
 use crate::generate;
+use crate::recording::{self, Recording};
 use crate::replica::Replicas;
 use crate::rest;
 use crate::script::{Act, Befallen, Millis, Script};
@@ -38,23 +39,35 @@ pub struct Verdict {
     pub ended: Millis,
     /// How many acts took effect, and how many were refused or found nothing to act on.
     pub acts: (u64, u64),
+    /// What was written to the API server, if that was asked for.
+    pub recording: Option<Recording>,
 }
 
 /// Runs a history on a thread of its own, so that nothing of another one is left in it.
 pub fn run(script: &Script, detail: Detail) -> Verdict {
-    static WARM: Once = Once::new();
-    // What libraries make once a process draws from the entropy of whoever is first: that must be no history that counts.
-    WARM.call_once(|| drop(on_a_thread(&generate::script(0), Detail::None)));
-    on_a_thread(script, detail)
+    warm();
+    on_a_thread(script, detail, false)
 }
 
-fn on_a_thread(script: &Script, detail: Detail) -> Verdict {
+/// Runs a history and records all that is written to its API server. The same history, told with the same words.
+pub fn record(script: &Script, detail: Detail) -> Verdict {
+    warm();
+    on_a_thread(script, detail, true)
+}
+
+/// What libraries make once a process draws from the entropy of whoever is first: that must be no history that counts.
+fn warm() {
+    static WARM: Once = Once::new();
+    WARM.call_once(|| drop(on_a_thread(&generate::script(0), Detail::None, false)));
+}
+
+fn on_a_thread(script: &Script, detail: Detail, recorded: bool) -> Verdict {
     let script = script.clone();
     let name = format!("seed {}", script.seed);
     let (tell, verdict) = mpsc::channel();
     let thread = std::thread::Builder::new().name(name).stack_size(8 << 20).spawn(move || {
         // A panic is a finding like any other: the seed must not be lost with the thread.
-        let came = std::panic::catch_unwind(AssertUnwindSafe(|| on_this_thread(&script, detail)));
+        let came = std::panic::catch_unwind(AssertUnwindSafe(|| on_this_thread(&script, detail, recorded)));
         // Nobody waits for it any more: it was given up.
         let _ = tell.send(came);
     });
@@ -72,10 +85,10 @@ fn on_a_thread(script: &Script, detail: Detail) -> Verdict {
     Verdict { breach: Some(Breach { at: 0, promise: Promise::Told, how: told }), ..Verdict::default() }
 }
 
-fn on_this_thread(script: &Script, detail: Detail) -> Verdict {
+fn on_this_thread(script: &Script, detail: Detail, recorded: bool) -> Verdict {
     entropy::begin(script.seed);
     match tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build() {
-        Ok(runtime) => runtime.block_on(History::play(script, detail)),
+        Ok(runtime) => runtime.block_on(History::play(script, detail, recorded)),
         Err(error) => {
             let breach = Breach { at: 0, promise: Promise::Told, how: format!("no runtime: {error}") };
             Verdict { breach: Some(breach), ..Verdict::default() }
@@ -93,7 +106,7 @@ struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    async fn play(script: &'a Script, detail: Detail) -> Verdict {
+    async fn play(script: &'a Script, detail: Detail, recorded: bool) -> Verdict {
         let stage = match Stage::set(&script.setting, script.seed) {
             Ok(stage) => stage,
             Err(how) => {
@@ -101,6 +114,7 @@ impl<'a> History<'a> {
                 return Verdict { breach: Some(breach), ..Verdict::default() };
             }
         };
+        let tape = recorded.then(|| recording::begin(&stage.api));
         let witness = Witness::watch(&stage, script, detail);
         let desk = Desk::open(stage.clone(), witness.clone(), script);
         let replicas = Replicas::start(&desk, &script.setting);
@@ -111,6 +125,10 @@ impl<'a> History<'a> {
             let mut scene = history.witness.scene();
             (scene.breach.take(), scene.trace.take())
         };
+        let recording = match &tape {
+            Some(tape) => Some(recording::end(&history.stage.api, tape).await),
+            None => None,
+        };
         Verdict {
             breach,
             trace,
@@ -118,6 +136,7 @@ impl<'a> History<'a> {
             converged_after,
             ended: history.stage.now(),
             acts: history.acts,
+            recording,
         }
     }
 

@@ -6,7 +6,8 @@
 //!   [`desk`] where the [`oracle`] says what befalls each request. [`entropy`] and [`chance`]: nothing but the seed decides.
 //! - [`witness`] sees everything and checks the promises at each event; [`rest`] checks those of the end, by [`wants`], its
 //!   own reading of the specs.
-//! - [`shrink`] makes a failing history small; [`scenario`] keeps those worth keeping. [`cli`]: the commands.
+//! - [`shrink`] makes a failing history small; [`scenario`] keeps those worth keeping; [`recording`] is for playing one's
+//!   writes to a real API server. [`cli`]: the commands.
 
 pub mod chance;
 pub mod cli;
@@ -16,6 +17,7 @@ pub mod entropy;
 pub mod generate;
 pub mod history;
 pub mod oracle;
+pub mod recording;
 pub mod replica;
 pub mod rest;
 pub mod scenario;

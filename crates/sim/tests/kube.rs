@@ -246,10 +246,18 @@ async fn finalizers_hold_an_object() {
     let more = json!({ "metadata": { "finalizers": ["x.io/a", "x.io/b", "x.io/c"] } });
     let message = refused(merge(&api, "a", more).await, 422, "Invalid");
     assert!(message.contains("no new finalizers can be added if the object is being deleted"), "{message}");
-    merge(&api, "a", json!({ "metadata": { "finalizers": ["x.io/b"] } })).await.unwrap();
-    refused(create(&api, eni("a")).await, 409, "AlreadyExists");
-    merge(&api, "a", json!({ "metadata": { "finalizers": null } })).await.unwrap();
+    let stored = merge(&api, "a", json!({ "metadata": { "finalizers": ["x.io/b"] } })).await.unwrap();
+    let message = refused(create(&api, eni("a")).await, 409, "AlreadyExists");
+    assert!(message.starts_with("object is being deleted: "), "{message}");
+    let mut watch = api.watch(&WatchParams::default(), &version(&stored).to_string()).await.unwrap().boxed();
+    let last = json!({ "metadata": { "finalizers": null, "labels": { "last": "word" } } });
+    let answer = merge(&api, "a", last).await.unwrap();
     refused(api.get("a").await, 404, "NotFound");
+    // As the real one does: the answer has what was written and the version that was; watches hear what was stored last.
+    assert_eq!((version(&answer), answer.finalizers().len(), answer.labels().len()), (version(&stored), 0, 1));
+    let Some(Ok(WatchEvent::Deleted(told))) = watch.next().await else { panic!("no word of the deletion") };
+    assert_eq!((told.finalizers(), told.labels().len()), (stored.finalizers(), 0));
+    assert!(version(&told) > version(&stored));
     let second = create(&api, eni("a")).await.unwrap();
     assert_ne!(second.uid(), made.uid());
     let status = api.delete("a", &DeleteParams::default()).await.unwrap().right().expect("gone at once");
@@ -594,4 +602,9 @@ async fn dry_run_changes_nothing() {
     assert!(api.create(&dry, &object(eni("a"))).await.unwrap().uid().is_some());
     assert_eq!(server.resource_version(), before);
     refused(api.get("a").await, 404, "NotFound");
+    create(&api, eni("a")).await.unwrap();
+    let dry = PatchParams { dry_run: true, ..PatchParams::default() };
+    let labelled = json!({ "metadata": { "labels": { "a": "b" } } });
+    assert_eq!(api.patch("a", &dry, &Patch::Merge(&labelled)).await.unwrap().labels().len(), 1);
+    assert!(api.get("a").await.unwrap().labels().is_empty());
 }

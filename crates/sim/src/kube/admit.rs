@@ -141,6 +141,26 @@ pub fn same_name(object: &Value, name: &str) -> Result<(), StatusError> {
     )))
 }
 
+/// The same where the object must have one: in a PUT, and in an apply that creates.
+pub fn named(object: &Value, name: &str) -> Result<(), StatusError> {
+    if metadata::text(object, "name").is_empty() {
+        let why = "was undeterminable: name must be provided";
+        return Err(StatusError::bad_request(format!("the name of the object ({name} based on URL) {why}")));
+    }
+    same_name(object, name)
+}
+
+/// What an apply creates has no UID yet. A version is overlooked.
+pub fn not_of_another(res: &Resource, object: &Value, name: &str) -> Result<(), StatusError> {
+    let uid = metadata::text(object, "uid");
+    if !uid.is_empty() {
+        let why = "and no existing object was found";
+        let why = format!("uid mismatch: the provided object specified uid {uid}, {why}");
+        return Err(StatusError::conflict(res, name, &why));
+    }
+    Ok(())
+}
+
 /// A UID or version in the written object must be the stored one. In a PUT the UID is a precondition, in a patch a
 /// change of what cannot change.
 pub fn check_versions(res: &Resource, new: &Value, old: &Value, name: &str, put: bool) -> Result<(), StatusError> {

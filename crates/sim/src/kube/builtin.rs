@@ -1,12 +1,15 @@
 //! The built-in resources, with the rules of theirs that matter here.
 
-use serde_json::{Value, json};
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
 
 use super::{
     jsonpath::JsonPath,
     metadata, printers,
     resource::{Conversion, GroupResource, Resource},
     schema::Schema,
+    state::timestamp,
     status::Cause,
 };
 
@@ -118,7 +121,10 @@ fn fields(names: &[&str]) -> Vec<(String, JsonPath)> {
 pub fn metadata_schema() -> Value {
     json!({ "properties": {
         "finalizers": { "x-kubernetes-list-type": "set" },
-        "ownerReferences": { "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["uid"] },
+        "ownerReferences": {
+            "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["uid"],
+            "items": { "x-kubernetes-map-type": "atomic" },
+        },
     } })
 }
 
@@ -142,7 +148,48 @@ fn lists(kind: &str) -> Value {
         "CustomResourceDefinition" => (json!({}), json!({ "properties": { "conditions": by("type") } })),
         _ => (json!({}), json!({ "properties": { "conditions": by("type") } })),
     };
-    json!({ "properties": { "metadata": metadata_schema(), "spec": spec, "status": status } })
+    let mut properties = json!({ "metadata": metadata_schema(), "spec": spec, "status": status });
+    if kind == "Event" {
+        // References to objects are owned as a whole.
+        for field in ["involvedObject", "related"] {
+            properties[field] = json!({ "x-kubernetes-map-type": "atomic" });
+        }
+    }
+    json!({ "properties": properties })
+}
+
+/// What a kind shows though nobody has said it: fields that its Go type does not leave out. Nobody owns them.
+pub fn zero(res: &Resource) -> &'static Value {
+    static NOTHING: LazyLock<Value> = LazyLock::new(|| json!({}));
+    static NODE: LazyLock<Value> = LazyLock::new(|| {
+        json!({ "spec": {}, "status": {
+            "daemonEndpoints": { "kubeletEndpoint": { "Port": 0 } },
+            "nodeInfo": {
+                "architecture": "", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "", "kubeProxyVersion": "",
+                "kubeletVersion": "", "machineID": "", "operatingSystem": "", "osImage": "", "systemUUID": "",
+            },
+        } })
+    });
+    static EVENT: LazyLock<Value> =
+        LazyLock::new(|| json!({ "source": {}, "firstTimestamp": null, "lastTimestamp": null }));
+    static LEASE: LazyLock<Value> = LazyLock::new(|| json!({ "spec": {} }));
+    match res.kind.as_str() {
+        "Lease" if !res.custom => &LEASE,
+        "Node" if !res.custom => &NODE,
+        "Event" if !res.custom => &EVENT,
+        _ => &NOTHING,
+    }
+}
+
+/// Adds what is missing.
+fn fill_in(object: &mut Value, missing: &Value) {
+    let (Some(map), Some(missing)) = (object.as_object_mut(), missing.as_object()) else { return };
+    for (name, value) in missing {
+        match map.get_mut(name) {
+            Some(there) => fill_in(there, value),
+            None => drop(map.insert(name.clone(), value.clone())),
+        }
+    }
 }
 
 /// What the server fills in.
@@ -150,6 +197,7 @@ pub fn default(res: &Resource, object: &mut Value) {
     if res.custom {
         return;
     }
+    fill_in(object, zero(res));
     let name = metadata::text(object, "name").to_owned();
     let mut fill = |field: &str, value: Value| {
         if let Some(map) = object.as_object_mut() {
@@ -167,12 +215,23 @@ pub fn default(res: &Resource, object: &mut Value) {
             }
         }
         "Node" => {
-            fill("spec", json!({}));
-            fill("status", json!({}));
+            let conditions = object.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
+            conditions.into_iter().flatten().filter_map(Value::as_object_mut).for_each(condition_times);
         }
         "Pod" => fill("status", json!({ "phase": "Pending" })),
         "Secret" => fill("type", json!("Opaque")),
         _ => {}
+    }
+}
+
+/// A Node's conditions always show both their times, in whole seconds.
+fn condition_times(condition: &mut Map<String, Value>) {
+    for field in ["lastHeartbeatTime", "lastTransitionTime"] {
+        let time = condition.entry(field).or_insert(Value::Null);
+        let finer = time.as_str().filter(|text| text.contains('.')).and_then(|text| text.parse().ok());
+        if let Some(finer) = finer {
+            *time = json!(timestamp(finer));
+        }
     }
 }
 

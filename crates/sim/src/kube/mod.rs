@@ -4,7 +4,8 @@
 //! needs, over a `tower::Service` ([`ApiServer::service`]) or over TCP ([`ApiServer::serve`]). Same requests at the same
 //! virtual time give the same bytes: nothing here reads the wall clock or draws a random number.
 //!
-//! - A request comes in: [`service`], [`faults`], [`request`], [`routes`], [`log`], [`serve`].
+//! - A request comes in: [`service`], [`faults`], [`request`], [`routes`], [`log`], [`tape`],
+//!   [`serve`].
 //! - It reads: [`read`], [`watch`], [`selectors`], and shows: [`form`], [`table`], [`printers`], [`answer`].
 //! - It writes: [`write`], [`patch`], [`ownership`] (server-side apply), and is judged: [`admit`], [`metadata`],
 //!   [`prune`], [`validate`], [`cel`], [`status`].
@@ -44,6 +45,7 @@ mod state;
 mod status;
 mod storage;
 mod table;
+mod tape;
 mod validate;
 mod watch;
 mod write;
@@ -57,3 +59,4 @@ pub use resource::GroupResource;
 pub use server::{ApiServer, InstallError};
 pub use service::ApiService;
 pub use status::{Cause, StatusError};
+pub use tape::{Entry, Tape};

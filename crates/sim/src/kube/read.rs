@@ -144,10 +144,13 @@ pub fn render(res: &Resource, page: &Page, form: Form, now: jiff::Timestamp) -> 
             let head = json!({ "kind": res.list_kind, "apiVersion": res.api_version(), "metadata": meta });
             return with_items(&head, &items);
         }
-        Form::Full => json!({
-            "kind": res.list_kind, "apiVersion": res.api_version(), "metadata": meta,
-            "items": objects.map(|o| served(res, o)).collect::<Vec<_>>(),
-        }),
+        Form::Full => {
+            let objects: Vec<_> = objects.map(|object| served(res, object)).collect();
+            let maps = objects.iter().filter_map(|object| object.as_object());
+            let items: Vec<Item<'_>> = maps.map(|map| Item(map, res.custom)).collect();
+            let head = json!({ "kind": res.list_kind, "apiVersion": res.api_version(), "metadata": meta });
+            return with_items(&head, &items);
+        }
         Form::Partial => json!({
             "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta,
             "items": objects.map(super::form::partial).collect::<Vec<_>>(),

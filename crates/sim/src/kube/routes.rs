@@ -116,6 +116,7 @@ fn resource(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Answer {
         }
         "delete" if !status => delete(&mut state, &res, info, body),
         "deletecollection" => delete_collection(&mut state, &res, info, body),
+        "create" if status && res.custom => Err(StatusError::not_supported(&res, "create")),
         _ => Err(StatusError::method_not_allowed()),
     }
 }
@@ -270,11 +271,19 @@ fn parse_patch(info: &RequestInfo, body: &Bytes, res: &Resource) -> Result<Edit,
             if config.pointer("/metadata/managedFields").is_some_and(|m| !m.is_null()) {
                 return Err(StatusError::bad_request("metadata.managedFields must be nil"));
             }
-            if config.get("apiVersion").is_none() || config.get("kind").is_none() {
-                return Err(StatusError::bad_request("apiVersion and kind must be set in an apply patch"));
+            let given = |field: &str| config.get(field).and_then(Value::as_str).unwrap_or_default();
+            let (version, kind) = (given("apiVersion"), given("kind"));
+            if version.is_empty() || kind.is_empty() {
+                let version = if version.is_empty() { "/" } else { version };
+                return Err(StatusError::bad_request(format!("invalid object type: {version}, Kind={kind}")));
             }
             Ok(Edit::Apply(stored_form(res, config)))
         }
-        _ => Err(StatusError::unsupported_media_type(patch::media_types(res))),
+        _ if res.custom => Err(StatusError::unsupported_media_type(patch::media_types(res))),
+        _ => {
+            let mut error = StatusError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+            error.details = Some(json!({}));
+            Err(error)
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use super::{
     service::ApiService,
     state::State,
     status::StatusError,
+    tape::Tape,
     write::{self, Edit, Preconditions, WriteOptions},
 };
 use crate::clock::SimClock;
@@ -28,6 +29,7 @@ use crate::clock::SimClock;
 pub struct ApiServer {
     pub(crate) state: Arc<Mutex<State>>,
     pub(crate) seam: Arc<Mutex<Seam>>,
+    pub(crate) tape: Arc<OnceLock<Tape>>,
 }
 
 /// CRDs that cannot be installed.
@@ -52,14 +54,14 @@ impl ApiServer {
 
     /// A server whose UIDs and generated names derive from `seed`.
     pub fn with_seed(clock: SimClock, seed: u64) -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(clock, seed))), seam: Arc::default() }
+        Self { state: Arc::new(Mutex::new(State::new(clock, seed))), seam: Arc::default(), tape: Arc::default() }
     }
 
     /// A server of its own with the objects and resources of this one: cheap, since CRDs are not compiled again. Its UIDs
     /// derive from `seed` from now on.
     pub fn fork(&self, clock: SimClock, seed: u64) -> Self {
         let state = self.lock().fork(clock, seed);
-        Self { state: Arc::new(Mutex::new(state)), seam: Arc::default() }
+        Self { state: Arc::new(Mutex::new(state)), seam: Arc::default(), tape: Arc::default() }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -205,6 +207,11 @@ impl ApiServer {
     /// Tells every change of an object from now on.
     pub fn observe(&self, observer: Observer) {
         self.lock().storage.eyes.observer = Some(observer);
+    }
+
+    /// Writes down every request that writes, from the first call of this on.
+    pub fn record(&self) -> Tape {
+        self.tape.get_or_init(Tape::default).clone()
     }
 
     /// Forgets the history: watches from, and pages of, older versions get 410.

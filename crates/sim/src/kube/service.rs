@@ -63,7 +63,11 @@ impl ApiServer {
             Verdict::DelayAnswer(wait) => late = Some(wait),
         }
         self.lock().storage.eyes.actor.clone_from(&info.user_agent);
-        let response = routes::route(&self.state, info, &body);
+        let serve = || routes::route(&self.state, info, &body);
+        let response = match self.tape.get() {
+            None => serve(),
+            Some(tape) => tape.record(info, &body, serve),
+        };
         self.lock().storage.eyes.actor.clear();
         if let Verdict::FailAfter(failure) = verdict {
             return self.fail(info, failure);

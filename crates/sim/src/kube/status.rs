@@ -107,6 +107,16 @@ impl StatusError {
         error
     }
 
+    /// 405 of a custom resource, which names the verb.
+    pub fn not_supported(res: &Resource, verb: &str) -> Self {
+        let message = format!("{verb} is not supported on resources of kind {:?}", res.qualified());
+        let mut error = Self::about(405, "MethodNotAllowed", res, "", message);
+        if let Some(details) = error.details.as_mut().and_then(Value::as_object_mut) {
+            details.remove("name");
+        }
+        error
+    }
+
     /// 410 for a version that the history no longer holds.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message)

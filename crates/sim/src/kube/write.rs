@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     admit::{self, Admitted},
-    crd, metadata,
+    builtin, crd, events, metadata,
     ownership::{self, Applier, ManagerKey, Managers, Operation},
     patch::Patch,
     resource::Resource,
@@ -111,9 +111,7 @@ fn insert(
             None => StatusError::no_such_path(),
         });
     }
-    if operation == Operation::Update && !metadata::text(&object, "resourceVersion").is_empty() {
-        return Err(StatusError::bad_request("resourceVersion should not be set on objects to be created"));
-    }
+    let versioned = operation == Operation::Update && !metadata::text(&object, "resourceVersion").is_empty();
     admit::place(res, namespace, &mut object)?;
     let generated = metadata::text(&object, "generateName").to_owned();
     if metadata::text(&object, "name").is_empty() {
@@ -144,22 +142,29 @@ fn insert(
     // Who applies owns what it wrote, not what was defaulted.
     let config = (operation == Operation::Apply).then(|| object.clone());
     let Admitted { object, warnings } = admit::admit(state, res, with_type(object, res), None, options)?;
-    let key: Key = (namespace.to_owned(), name.clone());
-    if state.storage.get(&res.storage, &key).is_some() {
-        return Err(StatusError::already_exists(res, &name));
+    if versioned {
+        return Err(StatusError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
-    let empty = json!({});
+    let key: Key = (namespace.to_owned(), name.clone());
+    if let Some(there) = state.storage.get(&res.storage, &key) {
+        let mut error = StatusError::already_exists(res, &name);
+        if metadata::is_terminating(&there.object) {
+            error.message = format!("object is being deleted: {}", error.message);
+        }
+        return Err(error);
+    }
+    let empty = builtin::zero(res);
     let api_version = res.api_version();
     let applier = applier(&api_version, &now, options, operation);
     let nobody = Arc::new(Managers::default());
     let managers = match operation {
         Operation::Update => {
-            ownership::record_update(&empty, &object, &nobody, &res.schema, admit::unwritten(res, false), &applier)
+            ownership::record_update(empty, &object, &nobody, &res.schema, admit::unwritten(res, false), &applier)
         }
         Operation::Apply => {
             let unwritten = admit::unwritten(res, false);
             let config = config.as_ref().unwrap_or(&object);
-            ownership::apply(&empty, &nobody, config, &res.schema, unwritten, &applier)
+            ownership::apply(empty, &nobody, config, &res.schema, unwritten, &applier)
                 .map(|applied| applied.managers)
                 .unwrap_or_default()
         }
@@ -185,14 +190,12 @@ pub fn update(
     let Some(live) = state.storage.get(&res.storage, &key).cloned() else {
         return match edit {
             Edit::Replace(object) if res.create_on_update && !options.status => {
-                admit::same_name(&object, name)?;
+                admit::named(&object, name)?;
                 create(state, res, namespace, object, options)
             }
             Edit::Apply(object) if !options.status => {
-                admit::same_name(&object, name)?;
-                if !metadata::text(&object, "resourceVersion").is_empty() {
-                    return Err(StatusError::conflict(res, name, "resourceVersion must not be set on a new object"));
-                }
+                admit::named(&object, name)?;
+                admit::not_of_another(res, &object, name)?;
                 insert(state, res, namespace, object, options, Operation::Apply)
             }
             Edit::Replace(_) | Edit::Apply(_) | Edit::Patch(_) => Err(StatusError::not_found(res, name)),
@@ -207,7 +210,7 @@ pub fn update(
     let new = match edit {
         Edit::Replace(object) => {
             admit::check_type(res, &object)?;
-            admit::same_name(&object, name)?;
+            admit::named(&object, name)?;
             if metadata::text(&object, "resourceVersion").is_empty() && !res.unconditional_update {
                 let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
                 return Err(StatusError::invalid(&res.plural, &res.group, name, &[cause]));
@@ -259,13 +262,17 @@ pub fn update(
     }
     let gone = metadata::is_terminating(&new) && metadata::finalizers(&new).is_empty();
     let object = if gone && !metadata::finalizers(&old).is_empty() {
-        remove(state, res, &key, new, options.dry_run)
+        // What is answered was never stored: it has the version of what was, and that is what watches are told.
+        show_managers(state, res, &mut new, &managers);
+        remove(state, res, &key, Value::clone(&old), options.dry_run);
+        Arc::new(new)
     } else {
         commit(state, res, &key, new, managers, options.dry_run)
     };
-    if !options.dry_run {
-        crd::after_write(state, res, name);
+    if options.dry_run {
+        return Ok(Written { object, created: false, warnings });
     }
+    crd::after_write(state, res, name);
     let object = state.storage.get(&res.storage, &key).map_or(object, |s| s.object.clone());
     Ok(Written { object, created: false, warnings })
 }
@@ -337,10 +344,7 @@ fn commit(
     managers: Arc<Managers>,
     dry_run: bool,
 ) -> Arc<Value> {
-    if state.managed_fields {
-        let shown = managers.to_value();
-        metadata::set(&mut object, "managedFields", if managers.0.is_empty() { Value::Null } else { shown });
-    }
+    show_managers(state, res, &mut object, &managers);
     if dry_run {
         return Arc::new(object);
     }
@@ -349,6 +353,17 @@ fn commit(
     let stored = Stored { object: object.clone(), managers };
     state.storage.put(&res.storage, key.clone(), stored);
     object
+}
+
+fn show_managers(state: &State, res: &Resource, object: &mut Value, managers: &Managers) {
+    if !state.managed_fields {
+        return;
+    }
+    let mut shown = if managers.0.is_empty() { Value::Null } else { managers.to_value() };
+    if res.storage.resource == "events" && !res.custom {
+        events::name_owned(&mut shown);
+    }
+    metadata::set(object, "managedFields", shown);
 }
 
 fn remove(state: &mut State, res: &Resource, key: &Key, mut last: Value, dry_run: bool) -> Arc<Value> {

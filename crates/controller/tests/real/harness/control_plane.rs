@@ -34,6 +34,7 @@ pub struct ControlPlane {
     binaries: PathBuf,
     dir: PathBuf,
     address: SocketAddr,
+    without: String,
     passed: bool,
 }
 
@@ -61,6 +62,13 @@ impl Output {
 impl ControlPlane {
     /// Starts both and waits until the API server is ready.
     pub fn start() -> Result<Self, String> {
+        Self::start_without(&[])
+    }
+
+    /// The same with these admission plugins off.
+    pub fn start_without(plugins: &[&str]) -> Result<Self, String> {
+        // Pods would wait for a ServiceAccount that the absent controller-manager makes.
+        let without = [&["ServiceAccount"], plugins].concat().join(",");
         let binaries = binaries::control_plane()?;
         let dir = new_dir()?;
         write_secrets(&dir)?;
@@ -69,13 +77,13 @@ impl ControlPlane {
         let mut tries = 3;
         let (apiserver, address) = loop {
             let address = free_address()?;
-            match start_apiserver(&binaries, &dir, address) {
+            match start_apiserver(&binaries, &dir, address, &without) {
                 Ok(apiserver) => break (apiserver, address),
                 Err(reason) if tries > 1 && reason.contains("address already in use") => tries -= 1,
                 Err(reason) => return Err(format!("{reason}{}", etcd.tail())),
             }
         };
-        Ok(Self { apiserver, etcd, binaries, dir, address, passed: false })
+        Ok(Self { apiserver, etcd, binaries, dir, address, without, passed: false })
     }
 
     /// The test is over and all was well: the directory and its logs go.
@@ -154,7 +162,7 @@ impl ControlPlane {
     /// SIGKILL to the API server, and a new one at the same address over the same data: watches break, objects stay.
     pub fn restart_apiserver(&mut self) -> Result<(), String> {
         self.apiserver.kill();
-        self.apiserver = start_apiserver(&self.binaries, &self.dir, self.address)?;
+        self.apiserver = start_apiserver(&self.binaries, &self.dir, self.address, &self.without)?;
         Ok(())
     }
 }
@@ -224,7 +232,7 @@ fn etcd_url(dir: &Path) -> String {
     format!("unix://{}/etcd.sock", dir.display())
 }
 
-fn start_apiserver(binaries: &Path, dir: &Path, address: SocketAddr) -> Result<Process, String> {
+fn start_apiserver(binaries: &Path, dir: &Path, address: SocketAddr, without: &str) -> Result<Process, String> {
     let log = dir.join("kube-apiserver.log");
     let mut apiserver = Process::start("kube-apiserver", &binaries.join("kube-apiserver"), &log, |command| {
         command.current_dir(dir).args([
@@ -238,8 +246,7 @@ fn start_apiserver(binaries: &Path, dir: &Path, address: SocketAddr) -> Result<P
             &format!("--service-account-issuer={ISSUER}"),
             "--service-account-signing-key-file=service-accounts.key",
             "--service-account-key-file=service-accounts.pub",
-            // Pods would wait for a ServiceAccount that the absent controller-manager makes.
-            "--disable-admission-plugins=ServiceAccount",
+            &format!("--disable-admission-plugins={without}"),
             "--service-cluster-ip-range=10.0.0.0/24",
             // Nothing is to be reached through the Service kubernetes, and loopback is refused as its endpoint.
             "--endpoint-reconciler-type=none",

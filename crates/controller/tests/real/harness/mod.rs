@@ -9,30 +9,15 @@
 //!
 //! Everything blocks the calling thread: in an async test use `#[tokio::test(flavor = "multi_thread")]`.
 
-use std::fmt;
-
 pub mod account;
 mod binaries;
 mod control_plane;
 mod controller;
+mod failure;
 mod process;
 mod stage;
 
 pub use control_plane::{ControlPlane, Output, chart};
 pub use controller::ControllerProcess;
+pub use failure::Failure;
 pub use stage::{SOON, Stage};
-
-/// Why a test failed. A test's error is shown by Debug, which would print a log as one line full of `\n`.
-pub struct Failure(String);
-
-impl fmt::Debug for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<S: Into<String>> From<S> for Failure {
-    fn from(reason: S) -> Self {
-        Self(reason.into())
-    }
-}

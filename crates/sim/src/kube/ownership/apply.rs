@@ -76,9 +76,15 @@ pub fn apply(
     strip(&mut changed, ignored);
 
     // The usual case: who applies has applied the same fields before, and nobody else owns what it changes.
-    if managers.0.get(&applier.key).is_some_and(|mine| mine.fields == set) && managers.are_alone(&applier.key, &changed)
+    if managers.0.get(&applier.key).is_some_and(|mine| *mine.fields == set)
+        && managers.are_alone(&applier.key, &changed)
     {
-        return Ok(Applied { object, managers: managers.clone() });
+        let managers = if object == *live {
+            managers.clone()
+        } else {
+            Arc::new(Managers::clone(managers).dated(&applier.key, applier.now))
+        };
+        return Ok(Applied { object, managers });
     }
     let mut managers = Managers::clone(managers);
     if !applier.force {
@@ -89,13 +95,15 @@ pub fn apply(
     }
     managers.take(&applier.key, &changed);
 
-    let mut dropped = managers.0.get(&applier.key).map(|m| m.fields.clone()).unwrap_or_default();
+    let mut dropped = managers.0.get(&applier.key).map(|m| FieldSet::clone(&m.fields)).unwrap_or_default();
     dropped.subtract(&set);
     let mut kept = managers.others(&applier.key);
     kept.union(&set);
     remove(&mut object, &dropped, &kept, schema);
 
-    managers.set(applier.key.clone(), set, applier.api_version, applier.now);
+    // An apply that changes nothing is not dated.
+    let now = if object == *live { "" } else { applier.now };
+    managers.set(applier.key.clone(), set, applier.api_version, now);
     Ok(Applied { object, managers: Arc::new(managers) })
 }
 
@@ -121,12 +129,12 @@ pub fn record_update(
         && managers.0.get(&applier.key).is_some_and(is_its_own)
         && managers.are_alone(&applier.key, &difference.changed)
     {
-        return managers.clone();
+        return Arc::new(Managers::clone(managers).dated(&applier.key, applier.now));
     }
     let mut managers = Managers::clone(managers);
     managers.take(&applier.key, &difference.changed);
     managers.take(&applier.key, &difference.removed);
-    let mut mine = managers.0.get(&applier.key).map(|m| m.fields.clone()).unwrap_or_default();
+    let mut mine = managers.0.get(&applier.key).map(|m| FieldSet::clone(&m.fields)).unwrap_or_default();
     mine.union(&difference.changed);
     mine.subtract(&difference.removed);
     managers.set(applier.key.clone(), mine, applier.api_version, applier.now);

@@ -1,6 +1,7 @@
 //! The managers of one object and what each owns.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ pub struct Manager {
     /// When its set changed last.
     pub time: String,
     /// Its fields.
-    pub fields: FieldSet,
+    pub fields: Arc<FieldSet>,
 }
 
 /// Everybody.
@@ -57,21 +58,33 @@ impl Managers {
     /// Takes these paths from everybody but `key`.
     pub fn take(&mut self, key: &ManagerKey, paths: &FieldSet) {
         for (_, manager) in self.0.iter_mut().filter(|(k, _)| *k != key) {
-            manager.fields.subtract(paths);
+            if manager.fields.meets(paths) {
+                Arc::make_mut(&mut manager.fields).subtract(paths);
+            }
         }
         self.0.retain(|_, m| !m.fields.is_empty());
     }
 
-    /// Gives `key` exactly this set; its time changes only if the set does.
+    /// Gives `key` exactly this set; its time changes if `now` is not empty.
     pub fn set(&mut self, key: ManagerKey, fields: FieldSet, api_version: &str, now: &str) {
         if fields.is_empty() {
             self.0.remove(&key);
             return;
         }
-        if self.0.get(&key).is_some_and(|m| m.fields == fields) {
+        let before = self.0.get(&key);
+        if now.is_empty() && before.is_some_and(|m| *m.fields == fields) {
             return;
         }
-        self.0.insert(key, Manager { api_version: api_version.into(), time: now.into(), fields });
+        let time = before.map(|m| m.time.clone()).filter(|_| now.is_empty()).unwrap_or_else(|| now.into());
+        self.0.insert(key, Manager { api_version: api_version.into(), time, fields: Arc::new(fields) });
+    }
+
+    /// The same, with the time of `key`'s last change.
+    pub fn dated(mut self, key: &ManagerKey, now: &str) -> Self {
+        if let Some(manager) = self.0.get_mut(key) {
+            now.clone_into(&mut manager.time);
+        }
+        self
     }
 
     /// As `metadata.managedFields`.
@@ -81,12 +94,13 @@ impl Managers {
                 "manager": key.name,
                 "operation": match key.operation { Operation::Apply => "Apply", Operation::Update => "Update" },
                 "apiVersion": manager.api_version,
-                "time": manager.time,
                 "fieldsType": "FieldsV1",
                 "fieldsV1": manager.fields.to_v1(),
             });
-            if let (Some(map), false) = (entry.as_object_mut(), key.subresource.is_empty()) {
-                map.insert("subresource".into(), json!(key.subresource));
+            for (name, text) in [("subresource", &key.subresource), ("time", &manager.time)] {
+                if let (Some(map), false) = (entry.as_object_mut(), text.is_empty()) {
+                    map.insert(name.into(), json!(text));
+                }
             }
             entry
         });

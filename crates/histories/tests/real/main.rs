@@ -1,0 +1,98 @@
+//! The simulated API server beside a real one: the same writes come to the same objects and refusals in both.
+
+mod by_hand;
+mod compare;
+#[allow(dead_code, reason = "the controller's kit, of which this test uses a part")]
+mod harness;
+mod replay;
+mod server;
+mod twins;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use harness::{ControlPlane, Failure};
+use multi_eni_histories::recording::Recording;
+use multi_eni_histories::script::Script;
+use multi_eni_histories::witness::Detail;
+use multi_eni_histories::{generate, history, scenario};
+use server::Server;
+
+/// Histories played besides the kept ones: they write to what is being deleted, lose races, and have heartbeats.
+const SEEDS: [u64; 3] = [205, 1021, 1041];
+
+/// Plays every kept scenario in process, and then writes what was written there to the real server. Before that, the
+/// requests of `requests.yaml`.
+/// `MULTI_ENI_SEEDS=0..100` plays these seeds instead.
+#[test]
+fn what_histories_write_comes_to_the_same_on_a_real_api_server() -> Result<(), Failure> {
+    let histories = histories()?;
+    // It taints new Nodes until somebody says that they are ready. The simulator has no admission plugins.
+    let plane = ControlPlane::start_without(&["TaintNodesByCondition"])?;
+    let crds = multi_eni_api::crds::yaml().map_err(|e| e.to_string())?;
+    plane.apply(&crds)?.success()?;
+    plane.kubectl(&["wait", "--for=condition=established", "crd", "--all"])?.success()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let server = runtime.block_on(Server::at(&plane.admin_kubeconfig()))?;
+    let mut differ = Vec::new();
+    let by_hand = runtime.block_on(by_hand::record())?;
+    if let Err(told) = runtime.block_on(replay::replay(&server, "by hand", &by_hand)) {
+        differ.push(told);
+    }
+    for History { name, script, golden } in histories {
+        let verdict = history::record(&script, Detail::Story);
+        if golden.is_some_and(|golden| golden != verdict.trace.join("\n") + "\n") {
+            differ.push(format!("{name}: recorded, it is not the history that was kept"));
+        }
+        let recording = verdict.recording.ok_or_else(|| format!("{name}: no recording: {:?}", verdict.breach))?;
+        eprintln!("{name}: {}", told(&recording));
+        if let Err(told) = runtime.block_on(replay::replay(&server, &name, &recording)) {
+            differ.push(told);
+        }
+    }
+    if differ.is_empty() {
+        plane.passed();
+        return Ok(());
+    }
+    Err(differ.join("\n\n\n").into())
+}
+
+/// A history to be played.
+struct History {
+    name: String,
+    script: Script,
+    /// The trace that it must have.
+    golden: Option<String>,
+}
+
+fn histories() -> Result<Vec<History>, Failure> {
+    if let Ok(seeds) = std::env::var("MULTI_ENI_SEEDS") {
+        let range = seeds.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+        let range: Range<u64> = range.ok_or_else(|| format!("MULTI_ENI_SEEDS is no range: {seeds}"))?;
+        return Ok(range.map(of_seed).collect());
+    }
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let kept: Result<Vec<History>, Failure> = scenario::files(&directory)?.iter().map(|file| kept(file)).collect();
+    Ok(kept?.into_iter().chain(SEEDS.map(of_seed)).collect())
+}
+
+fn kept(file: &Path) -> Result<History, Failure> {
+    let read = |file: &Path| std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()));
+    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let script = Script::parse(&read(file)?).map_err(|e| format!("{name}: {e}"))?;
+    Ok(History { name, script, golden: Some(read(&file.with_extension("trace"))?) })
+}
+
+fn of_seed(seed: u64) -> History {
+    History { name: format!("seed {seed}"), script: generate::script(seed), golden: None }
+}
+
+/// How many writes there were, and how many of them were refused, by status.
+fn told(recording: &Recording) -> String {
+    let mut refused = BTreeMap::new();
+    for entry in recording.writes.iter().filter(|entry| entry.status >= 300) {
+        *refused.entry(entry.status).or_insert(0) += 1;
+    }
+    format!("{} writes; refused, by status: {refused:?}", recording.writes.len())
+}

@@ -1,0 +1,118 @@
+//! Which real UIDs, versions and times stand for which simulated ones: learned from pairs of answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+/// The pairs, by the simulated one.
+#[derive(Default)]
+pub struct Twins {
+    uids: BTreeMap<String, String>,
+    versions: BTreeMap<String, String>,
+    real_versions: BTreeSet<String>,
+    /// By the simulated UID, the field and its simulated value.
+    times: BTreeMap<(String, &'static str, String), String>,
+}
+
+/// The times that a server sets.
+const TIMES: [&str; 2] = ["creationTimestamp", "deletionTimestamp"];
+
+impl Twins {
+    /// Two UIDs are of the same object.
+    pub fn pair_uids(&mut self, simulated: &str, real: &str) {
+        self.uids.entry(simulated.to_owned()).or_insert_with(|| real.to_owned());
+    }
+
+    /// Learns from two answers about the same object. Complains if one server stored and the other did not.
+    pub fn learn(&mut self, simulated: &Value, real: &Value) -> Option<String> {
+        let text = |object: &Value, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let both = |field: &str| {
+            Some((text(simulated, field), text(real, field))).filter(|(s, r)| !s.is_empty() && !r.is_empty())
+        };
+        if let Some((simulated, real)) = both("uid") {
+            self.pair_uids(&simulated, &real);
+        }
+        let uid = text(simulated, "uid");
+        for field in TIMES {
+            if let Some((simulated, real)) = both(field) {
+                self.times.entry((uid.clone(), field, simulated)).or_insert(real);
+            }
+        }
+        let (simulated, real) = both("resourceVersion")?;
+        if self.versions.contains_key(&simulated) {
+            // If the real one is another, the comparison shows it.
+            return None;
+        }
+        self.versions.insert(simulated.clone(), real.clone());
+        let new = self.real_versions.insert(real.clone());
+        (!new).then(|| format!("the simulator stored it as version {simulated}, the real server left it at {real}"))
+    }
+
+    /// The same with the real UIDs, versions and times.
+    pub fn translate(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::from(self.text(text)),
+            Value::Array(items) => items.iter().map(|item| self.translate(item)).collect(),
+            Value::Object(map) => self.object(map),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
+    }
+
+    fn object(&self, map: &Map<String, Value>) -> Value {
+        // A JSON patch names the field beside its value.
+        let patched = map.get("path").and_then(Value::as_str).is_some_and(|path| path.ends_with("/resourceVersion"));
+        let translated = map.iter().map(|(name, value)| {
+            let version = name == "resourceVersion" || (patched && name == "value");
+            let twin = value.as_str().filter(|_| version).and_then(|version| self.versions.get(version));
+            (self.text(name), twin.map_or_else(|| self.translate(value), |twin| Value::from(twin.clone())))
+        });
+        let mut translated: Map<String, Value> = translated.collect();
+        for field in TIMES {
+            let text = |name: &str| map.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            if let Some(time) = self.times.get(&(text("uid"), field, text(field))) {
+                translated.insert(field.to_owned(), Value::from(time.clone()));
+            }
+        }
+        Value::Object(translated)
+    }
+
+    /// A text with the real UIDs.
+    pub fn text(&self, text: &str) -> String {
+        let (mut translated, mut done, mut at) = (String::new(), 0, 0);
+        while at + UID <= text.len() {
+            let twin = text.get(at..at + UID).filter(|part| has_shape(part)).and_then(|part| self.uids.get(part));
+            if let Some(twin) = twin {
+                translated.push_str(text.get(done..at).unwrap_or_default());
+                translated.push_str(twin);
+                at += UID;
+                done = at;
+            } else {
+                at += 1;
+            }
+        }
+        translated.push_str(text.get(done..).unwrap_or_default());
+        translated
+    }
+}
+
+/// How long a UID is.
+const UID: usize = 36;
+
+fn has_shape(text: &str) -> bool {
+    [8, 13, 18, 23].iter().all(|at| text.as_bytes().get(*at) == Some(&b'-'))
+}
+
+#[test]
+fn uids_are_found_wherever_they_are() {
+    let (one, other) = ("11111111-2222-4333-8444-555555555555", "99999999-8888-4777-8666-000000000000");
+    let mut twins = Twins::default();
+    twins.pair_uids(one, other);
+    assert_eq!(twins.text(&format!("é {one}/{one}x")), format!("é {other}/{other}x"));
+    let known = serde_json::json!({ "metadata": { "resourceVersion": "7" } });
+    assert_eq!(twins.learn(&known, &serde_json::json!({ "metadata": { "resourceVersion": "70" } })), None);
+    let patch =
+        serde_json::json!([{ "path": "/metadata/resourceVersion", "value": "7" }, { "path": "/spec", "value": "7" }]);
+    let there =
+        serde_json::json!([{ "path": "/metadata/resourceVersion", "value": "70" }, { "path": "/spec", "value": "7" }]);
+    assert_eq!(twins.translate(&patch), there);
+}
