@@ -57,7 +57,7 @@ async fn write(server: &Server, twins: &mut Twins, entry: &Entry) -> Result<Opti
         Vec::new()
     } else {
         let body: Value = serde_json::from_slice(&entry.body).map_err(|e| format!("{method} {uri}: no JSON: {e}"))?;
-        twins.translate(&body).to_string().into_bytes()
+        twins.body(&body).to_string().into_bytes()
     };
     let sent = String::from_utf8_lossy(&body).into_owned();
     let (status, mut real) = server.send(method, &uri, &entry.request, body).await?;

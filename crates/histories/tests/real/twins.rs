@@ -12,6 +12,8 @@ pub struct Twins {
     real_versions: BTreeSet<String>,
     /// By the simulated UID, the field and its simulated value.
     times: BTreeMap<(String, &'static str, String), String>,
+    /// Who owned what, and since when, in the real object; by the simulated version.
+    owners: BTreeMap<String, Value>,
 }
 
 /// The times that a server sets.
@@ -38,14 +40,27 @@ impl Twins {
                 self.times.entry((uid.clone(), field, simulated)).or_insert(real);
             }
         }
+        let owners = real["metadata"]["managedFields"].clone();
         let (simulated, real) = both("resourceVersion")?;
         if self.versions.contains_key(&simulated) {
             // If the real one is another, the comparison shows it.
             return None;
         }
         self.versions.insert(simulated.clone(), real.clone());
+        self.owners.insert(simulated.clone(), owners);
         let new = self.real_versions.insert(real.clone());
         (!new).then(|| format!("the simulator stored it as version {simulated}, the real server left it at {real}"))
+    }
+
+    /// A body as it would be sent to the real server. Where an object goes back as it was read, it has the times of owning
+    /// that were read there: the real server takes other times, or another order, for a change.
+    pub fn body(&self, body: &Value) -> Value {
+        let mut translated = self.translate(body);
+        let (owners, version) = (&body["metadata"]["managedFields"], body["metadata"]["resourceVersion"].as_str());
+        if let Some(there) = version.and_then(|version| self.owners.get(version)).filter(|_| owners.is_array()) {
+            translated["metadata"]["managedFields"] = there.clone();
+        }
+        translated
     }
 
     /// The same with the real UIDs, versions and times.
