@@ -41,8 +41,12 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
                 .filter(|eni| at > eni.state_since + PICTURE)
                 .map(|_| "is Ready, and its ENI has long been elsewhere")
         }
-        Some(false) | None => (before == Some(true) && is_well(scene, at, &held))
-            .then_some("is not Ready, and its ENI is wanted and well"),
+        Some(false) | None => {
+            // One whose tags somebody changed, even if back again meanwhile, is in place but not ours to call ready.
+            let retagged = reason(change.after) == "TagsRemoved";
+            let well = before == Some(true) && held.deleting.is_none() && !retagged && is_well(scene, at, &held);
+            well.then_some("is not Ready, and its ENI is wanted and well")
+        }
     };
     if let Some(verdict) = verdict {
         scene.broke(at, Promise::StatusTrue, format!("{} says that {} {verdict}", change.actor, change.name));
@@ -51,7 +55,14 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
 
 /// What the condition Ready says, if it is there.
 fn is_ready(object: Option<&Value>) -> Option<bool> {
+    Some(ready(object)?.get("status").and_then(Value::as_str) == Some("True"))
+}
+
+fn reason(object: Option<&Value>) -> &str {
+    ready(object).and_then(|ready| ready.get("reason")).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn ready(object: Option<&Value>) -> Option<&Value> {
     let conditions = object?.pointer("/status/conditions")?.as_array()?;
-    let ready = conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some("Ready"))?;
-    Some(ready.get("status").and_then(Value::as_str) == Some("True"))
+    conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some("Ready"))
 }
