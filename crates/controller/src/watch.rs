@@ -63,7 +63,7 @@ pub fn changes(client: &Client) -> BoxStream<'static, Change> {
         .map(|change| Change::NodeEni(Box::new(change)));
     let attachments = watch(Api::<ENIAttachment>::all(client.clone()), AttachmentEntry::read)
         .map(|change| Change::Attachment(Box::new(change)));
-    // The CRDs come first: their deletion takes every object of theirs with it. Who has nothing new is not polled.
+    // In the order of their arrival. Only what has news is polled.
     let crds = CRDS.map(|name| watch_crd(client, name)).into_iter();
     stream::select_all(crds.chain([nodes.boxed(), nodeenis.boxed(), attachments.boxed()])).boxed()
 }

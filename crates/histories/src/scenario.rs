@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 pub enum Outcome {
     /// Its trace is the golden one.
     AsKept,
+    /// It has no golden trace yet.
+    New,
     /// Its trace was written.
     Written,
     /// A promise was broken.
@@ -54,9 +56,11 @@ pub fn play(path: &Path, script: &Script, update: bool) -> Result<Outcome, Strin
         std::fs::write(&golden, now).map_err(|error| format!("cannot write {}: {error}", golden.display()))?;
         return Ok(Outcome::Written);
     }
-    let kept = std::fs::read_to_string(&golden)
-        .map_err(|error| format!("{}: {error}; multi-eni-sim scenarios --update writes it", golden.display()))?;
-    Ok(difference(&kept, &now))
+    match std::fs::read_to_string(&golden) {
+        Ok(kept) => Ok(difference(&kept, &now)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::New),
+        Err(error) => Err(format!("cannot read {}: {error}", golden.display())),
+    }
 }
 
 fn difference(kept: &str, now: &str) -> Outcome {

@@ -1,8 +1,8 @@
 //! `scenarios`: the histories worth keeping, and their golden traces.
 
-use super::read;
+use super::{read, say};
 use crate::scenario::{self, Outcome};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -19,22 +19,34 @@ pub(super) struct Flags {
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
     let mut failed = 0;
     let files = scenario::files(&flags.directory)?;
+    let update = format!("multi-eni-sim scenarios {} --update", flags.directory.display());
     for path in &files {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        match scenario::play(path, &read(path)?, flags.update)? {
-            Outcome::AsKept => println!("ok       {name}"),
-            Outcome::Written => println!("written  {name}"),
-            Outcome::Broke(breach) => {
-                failed += 1;
-                println!("BROKEN   {name}: {breach}\n    multi-eni-sim replay {}", path.display());
+        let (is_well, line) = match play(path, flags.update) {
+            Ok(Outcome::AsKept) => (true, format!("ok       {name}")),
+            Ok(Outcome::Written) => (true, format!("written  {name}")),
+            Ok(Outcome::New) => (false, format!("NEW      {name}: it has no golden trace\n    to write it: {update}")),
+            Ok(Outcome::Broke(breach)) => {
+                (false, format!("BROKEN   {name}: {breach}\n    multi-eni-sim replay {}", path.display()))
             }
-            Outcome::Differs { line, kept, now } => {
-                failed += 1;
-                println!("DIFFERS  {name} at line {line}\n  - {kept}\n  + {now}");
-                println!("    if that is as it should be: multi-eni-sim scenarios --update");
+            Ok(Outcome::Differs { line, kept, now }) => {
+                let differs = format!("DIFFERS  {name} at line {line}\n  - {kept}\n  + {now}");
+                (false, format!("{differs}\n    if that is as it should be: {update}"))
             }
-        }
+            // One bad file never stops the others.
+            Err(error) => (false, format!("UNREAD   {name}: {error}")),
+        };
+        failed += usize::from(!is_well);
+        say(&line)?;
     }
-    println!("{} scenarios, {failed} failed", files.len());
+    say(&format!("{} scenarios, {failed} failed", files.len()))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn play(path: &Path, update: bool) -> Result<Outcome, String> {
+    let script = read(path)?;
+    if script.about.is_empty() {
+        return Err("its `about` must say in a sentence why it is kept".to_owned());
+    }
+    scenario::play(path, &script, update)
 }

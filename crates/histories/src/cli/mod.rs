@@ -1,5 +1,6 @@
 //! The commands of `multi-eni-sim`: run seeds, replay one, shrink one, check the kept ones.
 
+mod interrupt;
 mod keep;
 mod replay;
 mod run;
@@ -8,6 +9,7 @@ mod shrink;
 use crate::generate;
 use crate::script::Script;
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
@@ -51,16 +53,18 @@ pub fn main() -> ExitCode {
         Command::Run(flags) => run::run(&flags),
         Command::Replay(flags) => replay::run(&flags),
         Command::Shrink(flags) => shrink::run(&flags),
-        Command::Script { seed } => {
-            print!("{}", generate::script(seed).text());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Script { seed } => say(generate::script(seed).text().trim_end()).map(|()| ExitCode::SUCCESS),
         Command::Scenarios(flags) => keep::run(&flags),
     };
     done.unwrap_or_else(|error| {
         eprintln!("multi-eni-sim: {error}");
         ExitCode::from(2)
     })
+}
+
+/// A line, or several, to standard output: a disk that is full is an error, not a panic.
+fn say(lines: &str) -> Result<(), String> {
+    writeln!(std::io::stdout(), "{lines}").map_err(|error| format!("cannot write to standard output: {error}"))
 }
 
 /// The script of a seed, or of a file.
@@ -75,7 +79,11 @@ fn script(named: &str) -> Result<Script, String> {
 fn read(path: &Path) -> Result<Script, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("{} is neither a seed nor a file that can be read: {error}", path.display()))?;
-    Script::parse(&text).map_err(|error| format!("{} is no script: {error}", path.display()))
+    let script = Script::parse(&text).map_err(|error| format!("{} is no script: {error}", path.display()))?;
+    match script.senseless() {
+        Some(why) => Err(format!("{} cannot be played: {why}", path.display())),
+        None => Ok(script),
+    }
 }
 
 /// `A..B`: from A to before B.

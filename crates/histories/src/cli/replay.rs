@@ -1,6 +1,6 @@
 //! `replay`: one history, told.
 
-use super::script;
+use super::{say, script};
 use crate::history;
 use crate::witness::Detail;
 use std::process::ExitCode;
@@ -18,10 +18,7 @@ pub(super) struct Flags {
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
     let detail = if flags.everything { Detail::Everything } else { Detail::Story };
     let verdict = history::run(&script(&flags.history)?, detail);
-    let mut text = verdict.trace.join("\n");
-    text.push('\n');
-    // A reader that has seen enough is no failure.
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
+    say(&verdict.trace.join("\n"))?;
     let (taken, in_vain) = verdict.acts;
     eprintln!("{taken} acts took effect and {in_vain} came to nothing; {} faults", verdict.befallen.len());
     match (&verdict.breach, verdict.converged_after) {

@@ -1,16 +1,17 @@
 //! `run`: many seeds, side by side, with their progress.
 
-use super::{cores, seeds};
+use super::{cores, interrupt, say, seeds};
 use crate::history::{self, Verdict};
 use crate::witness::{Detail, Promise};
 use crate::{digest, generate};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
@@ -21,11 +22,11 @@ pub(super) struct Flags {
 
     /// Histories at a time; by default one a core
     #[arg(long)]
-    jobs: Option<usize>,
+    jobs: Option<NonZeroUsize>,
 
     /// Stop after so many histories that broke a promise
-    #[arg(long, default_value_t = 20)]
-    failures: u64,
+    #[arg(long, default_value = "20")]
+    failures: NonZeroU64,
 
     /// Print a digest of each history's whole trace, to compare runs
     #[arg(long)]
@@ -61,21 +62,22 @@ impl Tally {
 }
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
-    let jobs = flags.jobs.unwrap_or_else(cores).max(1);
+    let jobs = flags.jobs.map_or_else(cores, NonZeroUsize::get);
+    let total = flags.seeds.end - flags.seeds.start;
     let detail = if flags.digests { Detail::Everything } else { Detail::None };
-    let (next, stop) = (AtomicU64::new(flags.seeds.start), AtomicBool::new(false));
+    let stop = Arc::new(AtomicBool::new(false));
+    interrupt::stops(&stop)?;
+    let next = AtomicU64::new(flags.seeds.start);
     let began = Instant::now();
     let mut tally = Tally::default();
-    std::thread::scope(|scope| {
+    let said = std::thread::scope(|scope| {
         let (results, arriving) = mpsc::sync_channel::<(u64, Verdict)>(jobs * 2);
         for _ in 0..jobs {
             let (results, next, stop) = (results.clone(), &next, &stop);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= flags.seeds.end {
-                        return;
-                    }
+                    let following = |seed| (seed < flags.seeds.end).then(|| seed + 1);
+                    let Ok(seed) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, following) else { return };
                     let verdict = history::run(&generate::script(seed), detail);
                     // Nobody takes it any more: the run has ended.
                     if results.send((seed, verdict)).is_err() {
@@ -85,25 +87,50 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
             });
         }
         drop(results);
-        let progress = Progress::new(flags.seeds.end - flags.seeds.start, jobs, began);
+        let progress = Progress::new(total, jobs, began);
+        let mut digests = Digests { next: flags.seeds.start, waiting: BTreeMap::new() };
         for (seed, verdict) in arriving {
             tally.add(&verdict);
             progress.show(&tally);
             if flags.digests {
-                progress.line(&format!("{seed} {}", digest::of(&verdict.trace)));
+                digests.take(seed, &verdict, &progress)?;
             }
             if let Some(breach) = &verdict.breach {
                 progress.line(&format!(
                     "seed {seed}: {breach}\n    multi-eni-sim replay {seed}    multi-eni-sim shrink {seed}"
-                ));
-                if tally.failures() >= flags.failures {
+                ))?;
+                if tally.failures() >= flags.failures.get() {
                     stop.store(true, Ordering::Relaxed);
                 }
             }
         }
+        Ok(())
     });
-    summary(&tally, jobs, began.elapsed());
-    Ok(if tally.failures() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    // First the error: without its output a run shows nothing.
+    said.and_then(|()| summary(&tally, total, jobs, began.elapsed()))?;
+    Ok(match (tally.failures(), tally.done == total) {
+        (0, true) => ExitCode::SUCCESS,
+        // Ended early by a person: what was not run has not held.
+        (0, false) => ExitCode::from(interrupt::INTERRUPTED),
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// Digests in the order of their seeds, whichever history ends first.
+struct Digests {
+    next: u64,
+    waiting: BTreeMap<u64, String>,
+}
+
+impl Digests {
+    fn take(&mut self, seed: u64, verdict: &Verdict, progress: &Progress) -> Result<(), String> {
+        self.waiting.insert(seed, digest::of(&verdict.trace));
+        while let Some(digest) = self.waiting.remove(&self.next) {
+            progress.line(&format!("{} {digest}", self.next))?;
+            self.next += 1;
+        }
+        Ok(())
+    }
 }
 
 /// A bar on a terminal; elsewhere a line now and then.
@@ -143,10 +170,10 @@ impl Progress {
         }
     }
 
-    fn line(&self, text: &str) {
+    fn line(&self, text: &str) -> Result<(), String> {
         match &self.bar {
-            Some(bar) => bar.suspend(|| println!("{text}")),
-            None => println!("{text}"),
+            Some(bar) => bar.suspend(|| say(text)),
+            None => say(text),
         }
     }
 }
@@ -156,23 +183,27 @@ fn rate(done: u64, jobs: usize, elapsed: Duration) -> f64 {
     done as f64 / elapsed.as_secs_f64().max(0.001) / jobs.min(cores()).max(1) as f64
 }
 
-fn summary(tally: &Tally, jobs: usize, elapsed: Duration) {
+fn summary(tally: &Tally, total: u64, jobs: usize, elapsed: Duration) -> Result<(), String> {
     let each = |sum: u64| sum.checked_div(tally.done).unwrap_or(0);
-    println!(
+    say(&format!(
         "{} histories in {:.0} s, {:.1} a second a core; {} broke a promise",
         tally.done,
         elapsed.as_secs_f64(),
         rate(tally.done, jobs, elapsed),
         tally.failures(),
-    );
-    println!(
+    ))?;
+    say(&format!(
         "a history on average: {} acts, {} faults, {} s of virtual time; slowest to converge: {} s after the calm",
         each(tally.acts),
         each(tally.faults),
         each(tally.virtual_ms) / 1000,
         tally.slowest / 1000,
-    );
+    ))?;
     for (promise, count) in &tally.broken {
-        println!("{promise}: {count}");
+        say(&format!("{promise}: {count}"))?;
     }
+    if tally.done < total {
+        say(&format!("ended early: {} of {total} were not run", total - tally.done))?;
+    }
+    Ok(())
 }

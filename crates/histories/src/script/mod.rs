@@ -3,6 +3,7 @@
 //! A script is YAML. [`Script::text`] writes an event and a fault a line, so that people can read, cut and edit it.
 
 mod act;
+mod sense;
 mod setting;
 mod trouble;
 

@@ -26,7 +26,7 @@ pub enum Promise {
     Budget,
     /// Once faults stop, the world becomes as the specs ask within a bounded time.
     Converges,
-    /// In the end the status tells the truth.
+    /// In the end the status tells the truth; and whenever Ready changes it says nothing that has long been untrue.
     StatusTrue,
     /// At rest nothing is created, attached, detached, deleted or written.
     Quiet,

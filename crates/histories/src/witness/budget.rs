@@ -1,4 +1,5 @@
-//! `budget`: no process calls an EC2 action faster than its share of EC2's bucket, nor sends anybody the very same over and over.
+//! `budget`: no process calls an EC2 action faster than its share of EC2's bucket, nor sends anybody the very same over and
+//! over.
 
 use crate::script::Millis;
 use multi_eni_sim::ec2::Buckets;

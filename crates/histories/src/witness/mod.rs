@@ -2,7 +2,8 @@
 //!
 //! - [`scene`]: what it knows, and what it does with each thing that happens.
 //! - [`mirror`]: the truth, followed change by change.
-//! - [`justice`]: whether a replica's deed was its to do; [`honesty`]: whether its status was true. [`lease`], [`budget`]: whether it might send at all.
+//! - [`justice`]: whether a replica's deed was its to do; [`honesty`]: whether its status was true. [`lease`], [`budget`]:
+//!   whether it might send at all.
 //! - [`breach`]: the promises. [`trace`], [`told`]: the words.
 
 pub mod breach;

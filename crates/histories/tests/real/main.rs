@@ -70,6 +70,9 @@ fn histories() -> Result<Vec<History>, Failure> {
     if let Ok(seeds) = std::env::var("MULTI_ENI_SEEDS") {
         let range = seeds.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
         let range: Range<u64> = range.ok_or_else(|| format!("MULTI_ENI_SEEDS is no range: {seeds}"))?;
+        if range.is_empty() {
+            return Err(format!("MULTI_ENI_SEEDS has no seeds: {seeds}").into());
+        }
         return Ok(range.map(of_seed).collect());
     }
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     compare::compare,
     fieldset::{Element, FieldSet, elements},
-    managers::{Manager, ManagerKey, Managers},
+    managers::{ManagerKey, Managers},
 };
 use crate::kube::schema::{ListType, Schema};
 
@@ -75,17 +75,6 @@ pub fn apply(
     let mut changed = compare(live, &object, schema).changed;
     strip(&mut changed, ignored);
 
-    // The usual case: who applies has applied the same fields before, and nobody else owns what it changes.
-    if managers.0.get(&applier.key).is_some_and(|mine| *mine.fields == set)
-        && managers.are_alone(&applier.key, &changed)
-    {
-        let managers = if object == *live {
-            managers.clone()
-        } else {
-            Arc::new(Managers::clone(managers).dated(&applier.key, applier.now))
-        };
-        return Ok(Applied { object, managers });
-    }
     let mut managers = Managers::clone(managers);
     if !applier.force {
         let conflicts = conflicts(&managers, &applier.key, &changed);
@@ -119,17 +108,8 @@ pub fn record_update(
     let mut difference = compare(old, new, schema);
     strip(&mut difference.changed, ignored);
     strip(&mut difference.removed, &[]);
-    let none_removed = difference.removed.is_empty();
-    if none_removed && difference.changed.is_empty() {
+    if difference.removed.is_empty() && difference.changed.is_empty() {
         return managers.clone();
-    }
-    // The usual case: somebody changes again what is its own.
-    let is_its_own = |mine: &Manager| mine.fields.contains(&difference.changed);
-    if none_removed
-        && managers.0.get(&applier.key).is_some_and(is_its_own)
-        && managers.are_alone(&applier.key, &difference.changed)
-    {
-        return Arc::new(Managers::clone(managers).dated(&applier.key, applier.now));
     }
     let mut managers = Managers::clone(managers);
     managers.take(&applier.key, &difference.changed);

@@ -22,30 +22,38 @@ pub fn compare(old: &Value, new: &Value, schema: &Schema) -> Comparison {
         return Comparison::default();
     }
     match (old, new) {
-        (Value::Object(old), Value::Object(new)) if !schema.atomic_map => fields(old, new, schema),
+        (Value::Object(old), Value::Object(new)) if !schema.atomic_map => {
+            let of = |map| Map::iter(map).map(|(name, value)| (name, (value, schema.field(name)))).collect();
+            children(&of(old), &of(new), |name: &&String| Element::Field((*name).clone()))
+        }
         (Value::Array(old), Value::Array(new)) if schema.list_type != ListType::Atomic => {
-            let item = schema.item();
-            let olds = elements(old, schema).into_iter().map(|(e, v)| (e, (v, item))).collect();
-            let news = elements(new, schema).into_iter().map(|(e, v)| (e, (v, item))).collect();
-            children(&olds, &news)
+            let of = |items| elements(items, schema).into_iter().map(|(e, item)| (e, (item, schema.item()))).collect();
+            children(&of(old), &of(new), Element::clone)
         }
         _ => Comparison { changed: FieldSet::of(new, schema, true), removed: FieldSet::default() },
     }
 }
 
-/// The fields of two objects; most are the same, and cost nothing.
-fn fields(old: &Map<String, Value>, new: &Map<String, Value>, schema: &Schema) -> Comparison {
+type Children<'a, K> = BTreeMap<K, (&'a Value, &'a Schema)>;
+
+/// Most children are the same: their path is not even made.
+fn children<K: Ord>(olds: &Children<'_, K>, news: &Children<'_, K>, path: impl Fn(&K) -> Element) -> Comparison {
     let mut result = Comparison::default();
-    for (name, value) in new {
-        let inner = match old.get(name) {
-            Some(before) if before == value => continue,
-            Some(before) => compare(before, value, schema.field(name)),
-            None => Comparison { changed: whole(value, schema.field(name)), removed: FieldSet::default() },
+    for (key, (new, schema)) in news {
+        let inner = match olds.get(key) {
+            Some((old, _)) if old == new => continue,
+            Some((old, _)) => compare(old, new, schema),
+            None => Comparison { changed: whole(new, schema), removed: FieldSet::default() },
         };
-        result.add(Element::Field(name.clone()), inner);
+        if !inner.changed.is_empty() {
+            result.changed.children.insert(path(key), inner.changed);
+        }
+        if !inner.removed.is_empty() {
+            result.removed.children.insert(path(key), inner.removed);
+        }
     }
-    for (name, value) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
-        result.removed.children.insert(Element::Field(name.clone()), whole(value, schema.field(name)));
+    for (key, (old, schema)) in olds.iter().filter(|(key, _)| !news.contains_key(*key)) {
+        result.removed.children.insert(path(key), whole(old, schema));
     }
     result
 }
@@ -54,34 +62,4 @@ fn whole(value: &Value, schema: &Schema) -> FieldSet {
     let mut set = FieldSet::of(value, schema, true);
     set.owned = true;
     set
-}
-
-impl Comparison {
-    fn add(&mut self, element: Element, inner: Self) {
-        if !inner.changed.is_empty() {
-            self.changed.children.insert(element.clone(), inner.changed);
-        }
-        if !inner.removed.is_empty() {
-            self.removed.children.insert(element, inner.removed);
-        }
-    }
-}
-
-type Children<'a> = BTreeMap<Element, (&'a Value, &'a Schema)>;
-
-fn children(olds: &Children<'_>, news: &Children<'_>) -> Comparison {
-    let mut result = Comparison::default();
-    for (element, (new, schema)) in news {
-        let inner = match olds.get(element) {
-            Some((old, _)) => compare(old, new, schema),
-            None => Comparison { changed: whole(new, schema), removed: FieldSet::default() },
-        };
-        result.add(element.clone(), inner);
-    }
-    for (element, (old, schema)) in olds {
-        if !news.contains_key(element) {
-            result.removed.children.insert(element.clone(), whole(old, schema));
-        }
-    }
-    result
 }

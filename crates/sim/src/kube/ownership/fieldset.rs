@@ -110,15 +110,6 @@ impl FieldSet {
         self.children.retain(|_, child| !child.is_empty());
     }
 
-    /// Whether everything in `other` is in it.
-    pub fn contains(&self, other: &Self) -> bool {
-        let below = |element: &Element, child: &Self| match self.children.get(element) {
-            Some(mine) => mine.contains(child),
-            None => child.is_empty(),
-        };
-        (self.owned || !other.owned) && other.children.iter().all(|(element, child)| below(element, child))
-    }
-
     /// Whether anything is in both.
     pub fn meets(&self, other: &Self) -> bool {
         let below =

@@ -50,11 +50,6 @@ impl Managers {
         all
     }
 
-    /// Whether nobody but `key` owns any of these paths.
-    pub fn are_alone(&self, key: &ManagerKey, paths: &FieldSet) -> bool {
-        self.0.iter().all(|(k, manager)| k == key || !manager.fields.meets(paths))
-    }
-
     /// Takes these paths from everybody but `key`.
     pub fn take(&mut self, key: &ManagerKey, paths: &FieldSet) {
         for (_, manager) in self.0.iter_mut().filter(|(k, _)| *k != key) {
@@ -77,14 +72,6 @@ impl Managers {
         }
         let time = before.map(|m| m.time.clone()).filter(|_| now.is_empty()).unwrap_or_else(|| now.into());
         self.0.insert(key, Manager { api_version: api_version.into(), time, fields: Arc::new(fields) });
-    }
-
-    /// The same, with the time of `key`'s last change.
-    pub fn dated(mut self, key: &ManagerKey, now: &str) -> Self {
-        if let Some(manager) = self.0.get_mut(key) {
-            now.clone_into(&mut manager.time);
-        }
-        self
     }
 
     /// As `metadata.managedFields`.

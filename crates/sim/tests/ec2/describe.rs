@@ -1,0 +1,112 @@
+//! The Describes: filters, pages, places.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn describe_filters() {
+    let ec2 = world(steady());
+    let eni = ec2.hand_create(SUBNET, &[("cluster", "c-1"), ("a*b", "x")]).unwrap();
+    attach(&ec2, &eni, NODE, "1").await;
+    ec2.hand_create(OTHER_ZONE, &[("cluster", "c-2")]).unwrap();
+    let found = async |name: &str, value: &str| {
+        let pairs = [("Filter.1.Name", name), ("Filter.1.Value.1", value)];
+        let body = ok(&ec2, "DescribeNetworkInterfaces", &pairs).await;
+        all(&body, "networkInterfaceId").len()
+    };
+    let filters = [
+        ("tag:cluster", "c-1", 1),
+        ("tag:cluster", "c-*", 2),
+        ("tag:cluster", "?-2", 1),
+        ("tag:cluster", "C-1", 0),
+        ("tag:cluster", "c?", 0),
+        ("tag:cluster", "c-", 0),
+        ("tag-key", "cluster", 2),
+        ("tag-key", "a\\*b", 1),
+        ("tag-key", "*b", 1),
+        ("vpc-id", "vpc-0000000a", 4),
+        ("subnet-id", SUBNET, 3),
+        ("network-interface-id", &eni, 1),
+        ("attachment.instance-id", NODE, 2),
+        ("attachment.device-index", "1", 1),
+        ("attachment.status", "attaching", 1),
+        ("status", "available", 1),
+        ("availability-zone", "eu-west-1b", 1),
+        ("description", "by hand", 2),
+    ];
+    for (name, value, expected) in filters {
+        assert_eq!(found(name, value).await, expected, "{name}={value}");
+    }
+    let name = "DescribeNetworkInterfaces";
+    let unknown = [("Filter.1.Name", "colour"), ("Filter.1.Value.1", "x")];
+    assert_eq!(code(&ec2, name, &unknown).await, "InvalidParameterValue");
+    let numbered: Vec<String> = (1..=201).map(|n| format!("Filter.1.Value.{n}")).collect();
+    let mut pairs = vec![("Filter.1.Name", "vpc-id")];
+    pairs.extend(numbered.iter().map(|name| (name.as_str(), "v")));
+    assert_eq!(code(&ec2, name, &pairs).await, "FilterLimitExceeded");
+    pairs.pop();
+    ok(&ec2, name, &pairs).await;
+    let ids = [("NetworkInterfaceId.1", eni.as_str()), ("NetworkInterfaceId.2", GHOST)];
+    assert_eq!(code(&ec2, name, &ids).await, "InvalidNetworkInterfaceID.NotFound");
+    let both = [("NetworkInterfaceId.1", eni.as_str()), ("MaxResults", "5")];
+    assert_eq!(code(&ec2, name, &both).await, "InvalidParameterCombination");
+    for outside in ["4", "1001"] {
+        assert_eq!(code(&ec2, name, &[("MaxResults", outside)]).await, "InvalidParameterValue");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_cover_everything_and_expire() {
+    for short_pages in [false, true] {
+        let ec2 = world(Settings { short_pages, ..steady() });
+        let mut wanted: Vec<String> =
+            (0..23).map(|n| ec2.hand_create(SUBNET, &[("k", if n % 2 == 0 { "v" } else { "w" })]).unwrap()).collect();
+        wanted.retain(|id| ec2.snapshot().enis[id].tags["k"] == "v");
+        wanted.sort();
+        let query = [("Filter.1.Name", "tag:k"), ("Filter.1.Value.1", "v"), ("MaxResults", "5")];
+        let mut seen = Vec::new();
+        let mut token = String::new();
+        let mut pages = 0;
+        loop {
+            let pairs: Vec<_> = query.into_iter().chain([("NextToken", token.as_str())]).collect();
+            let body = ok(&ec2, "DescribeNetworkInterfaces", &pairs).await;
+            seen.extend(all(&body, "networkInterfaceId"));
+            pages += 1;
+            match all(&body, "nextToken").pop() {
+                Some(next) => token = next,
+                None => break,
+            }
+        }
+        assert_eq!(seen, wanted);
+        assert_eq!(pages, if short_pages { 5 } else { 3 });
+        let other = [("MaxResults", "5"), ("NextToken", token.as_str())];
+        assert_eq!(code(&ec2, "DescribeNetworkInterfaces", &other).await, "InvalidNextToken");
+        let same: Vec<_> = query.into_iter().chain([("NextToken", token.as_str())]).collect();
+        pass(601).await;
+        assert_eq!(code(&ec2, "DescribeNetworkInterfaces", &same).await, "InvalidPaginationToken");
+        ec2.configure(|settings| settings.unpaginated_limit = 10);
+        assert_eq!(code(&ec2, "DescribeNetworkInterfaces", &[]).await, "OperationNotPermitted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_instances_and_types_are_described() {
+    let ec2 = world(steady());
+    let named = [("Filter.1.Name", "tag:Name"), ("Filter.1.Value.1", "storage")];
+    let body = ok(&ec2, "DescribeSubnets", &named).await;
+    assert_eq!(all(&body, "subnetId"), [SUBNET]);
+    assert_eq!(text(&body, "cidrBlock"), "10.0.0.0/24");
+    let ghost = [("SubnetId.1", "subnet-00000000000000fff")];
+    assert_eq!(code(&ec2, "DescribeSubnets", &ghost).await, "InvalidSubnetID.NotFound");
+    let groups = [
+        ("Filter.1.Name", "group-name"),
+        ("Filter.1.Value.1", "nodes"),
+        ("Filter.2.Name", "vpc-id"),
+        ("Filter.2.Value.1", "vpc-0000000a"),
+    ];
+    assert_eq!(all(&ok(&ec2, "DescribeSecurityGroups", &groups).await, "groupId"), [GROUP]);
+    let running = [("Filter.1.Name", "instance-state-name"), ("Filter.1.Value.1", "running")];
+    assert_eq!(all(&ok(&ec2, "DescribeInstances", &running).await, "instanceId").len(), 2);
+    let body = ok(&ec2, "DescribeInstanceTypes", &[("InstanceType.1", "c6in.32xlarge")]).await;
+    assert_eq!(all(&body, "maximumNetworkInterfaces"), ["16", "8", "8"]);
+    assert_eq!(code(&ec2, "DescribeInstanceTypes", &[("InstanceType.1", "x9.mini")]).await, "InvalidInstanceType");
+}
