@@ -3,7 +3,7 @@
 use crate::client::{NotLeader, WRITE_TIMEOUT};
 use crate::world::{AttachmentEntry, NodeEniEntry};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
-use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
 use multi_eni_api::names::{
     ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER, VERSION,
@@ -154,6 +154,21 @@ impl Writer {
             return Ok(Written::AttachmentGone { name: entry.held.name, uid: entry.held.uid });
         }
         self.attachment(entry, patched).await
+    }
+
+    /// Lets a NodeENI go, unless an ENIAttachment of it is there that no watch has brought yet: a Create may have taken
+    /// effect after its answer was given up. That one is answered instead.
+    pub async fn let_go(&self, entry: NodeEniEntry) -> Result<Written, WriteError> {
+        let of_it = ListParams::default().labels(&format!("{LABEL_NODEENI_UID}={}", entry.intent.uid)).limit(1);
+        match within(self.attachments.list(&of_it)).await {
+            Ok(left) => match left.items.first() {
+                Some(left) => Ok(Written::Attachment(Box::new(AttachmentEntry::read(left)))),
+                None => self.guard(entry, false).await,
+            },
+            // Not even the CRD is there.
+            Err(Missed::NotFound) => self.guard(entry, false).await,
+            Err(Missed::Stale(error) | Missed::Other(error)) => Err(error),
+        }
     }
 
     /// Guards a NodeENI, or lets it go.

@@ -63,6 +63,7 @@ pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<EniSeen, C
         tags: tags(eni.tag_set()),
         attachment: eni.attachment().and_then(|attached| attachment(attached, as_of)),
         as_of,
+        shown: as_of,
         last_call: None,
     })
 }

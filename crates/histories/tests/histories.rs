@@ -2,9 +2,9 @@
 //! and what cannot be done is said.
 #![allow(clippy::expect_used, reason = "a test says what it needs")]
 
-use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn sim(arguments: &[&str]) -> Output {
     in_directory(arguments, Path::new(env!("CARGO_MANIFEST_DIR")))
@@ -38,7 +38,7 @@ fn one_seed_is_one_history_byte_for_byte_in_any_process() {
 /// What ran before in the same process, and beside it, leaves nothing behind.
 #[test]
 fn a_history_does_not_depend_on_what_runs_before_or_beside_it() {
-    let digests = |seeds: &str, jobs: &str| -> BTreeSet<String> {
+    let digests = |seeds: &str, jobs: &str| -> Vec<String> {
         let ran = sim(&["run", "--seeds", seeds, "--jobs", jobs, "--digests"]);
         assert!(ran.status.success(), "{}{}", text(&ran.stdout), text(&ran.stderr));
         text(&ran.stdout).lines().filter(|line| line.split(' ').count() == 2).map(str::to_owned).collect()
@@ -46,7 +46,7 @@ fn a_history_does_not_depend_on_what_runs_before_or_beside_it() {
     let (all, later) = (digests("44..50", "1"), digests("47..50", "1"));
     assert_eq!((all.len(), later.len()), (6, 3), "{all:?}");
     assert_eq!(all, digests("44..50", "3"), "beside others");
-    assert!(later.is_subset(&all), "after others: {all:?}, {later:?}");
+    assert_eq!(all[3..], later, "after others");
 }
 
 #[test]
@@ -61,10 +61,13 @@ fn a_golden_trace_that_is_another_is_shown_where_it_differs() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden");
     let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir_all(&directory).expect("a directory");
-    let script = sim(&["script", "3"]);
-    std::fs::write(directory.join("three.yaml"), &script.stdout).expect("the script");
+    let script = text(&sim(&["script", "3"]).stdout);
+    std::fs::write(directory.join("three.yaml"), format!("about: as drawn\n{script}")).expect("the script");
     let path = directory.to_str().expect("a path");
-    assert!(!sim(&["scenarios", path]).status.success(), "there is no golden trace yet");
+    let new = sim(&["scenarios", path]);
+    assert_eq!(new.status.code(), Some(1));
+    let how = format!("multi-eni-sim scenarios {path} --update");
+    assert!(text(&new.stdout).contains(&how), "{}", text(&new.stdout));
     assert!(sim(&["scenarios", path, "--update"]).status.success());
     assert!(sim(&["scenarios", path]).status.success());
     let golden = directory.join("three.trace");
@@ -73,6 +76,14 @@ fn a_golden_trace_that_is_another_is_shown_where_it_differs() {
     let differs = sim(&["scenarios", path]);
     assert_eq!(differs.status.code(), Some(1));
     assert!(text(&differs.stdout).contains("DIFFERS  three at line"), "{}", text(&differs.stdout));
+
+    // One bad file, first by name, stops no other.
+    std::fs::write(directory.join("one.yaml"), "seed: three").expect("a script");
+    std::fs::write(directory.join("two.yaml"), &script).expect("a script");
+    let bad = text(&sim(&["scenarios", path]).stdout);
+    for line in ["UNREAD   one: ", "DIFFERS  three", "UNREAD   two: its `about` must say", "3 scenarios, 3 failed"] {
+        assert!(bad.contains(line), "no {line}: {bad}");
+    }
 }
 
 #[test]
@@ -88,6 +99,50 @@ fn what_cannot_be_done_is_said() {
         assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
         assert!(text(&refused.stderr).contains(said), "{arguments:?}: {}", text(&refused.stderr));
     }
-    let sound = sim(&["shrink", "3"]);
-    assert!(sound.status.success() && text(&sound.stderr).contains("nothing to shrink"), "{}", text(&sound.stderr));
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let senseless = text(&sim(&["script", "3"]).stdout).replacen("m5.24xlarge", "m5.huge", 1);
+    let (script, shrunk) = (directory.join("senseless.yaml"), directory.join("shrunk.yaml"));
+    std::fs::write(&script, senseless).expect("the script");
+    let _ = std::fs::remove_file(&shrunk);
+    for (arguments, said) in [
+        (&["run", "--seeds", "0..1", "--jobs", "0"][..], "--jobs"),
+        (&["run", "--seeds", "0..1", "--failures", "0"][..], "--failures"),
+        (&["replay", script.to_str().expect("a path")][..], "the simulator does not know m5.huge"),
+        (&["shrink", "3", "--out", shrunk.to_str().expect("a path")][..], "nothing to shrink"),
+        (&["shrink", "3", "--out", "no/such/directory.yaml"][..], "cannot write no/such/directory.yaml"),
+    ] {
+        let refused = sim(arguments);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&refused.stderr).contains(said), "{arguments:?}: {}", text(&refused.stderr));
+    }
+    assert!(!shrunk.exists(), "an empty file is left behind");
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    for arguments in [&["replay", "3"][..], &["run", "--seeds", "3..4", "--digests"][..], &["script", "3"][..]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_multi-eni-sim"));
+        let ended = command.args(arguments).stdout(full).output().expect("multi-eni-sim does not start");
+        assert_eq!(ended.status.code(), Some(2), "{arguments:?}: {}", text(&ended.stderr));
+        assert!(text(&ended.stderr).contains("cannot write to standard output"), "{arguments:?}");
+    }
+}
+
+/// What was run is said, and that it was not all.
+#[test]
+fn an_interrupted_run_ends_in_order() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_multi-eni-sim"));
+    // One history's digest on the pipe: it runs, and listens for signals.
+    command.args(["run", "--seeds", "0..1000000", "--jobs", "1", "--digests"]);
+    let mut running =
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("multi-eni-sim does not start");
+    let mut lines = BufReader::new(running.stdout.take().expect("its output")).lines();
+    assert!(lines.next().is_some());
+    let interrupted =
+        Command::new("kill").args(["-INT", &running.id().to_string()]).status().expect("kill does not start");
+    assert!(interrupted.success());
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(running.wait().expect("it ends").code(), Some(130));
+    assert!(rest.last().is_some_and(|last| last.starts_with("ended early")), "{rest:?}");
 }

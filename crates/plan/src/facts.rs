@@ -138,6 +138,9 @@ pub struct EniSeen {
     pub attachment: Option<SeenAttachment>,
     /// When what is shown here was read: the start of the Describe, or the answer of our call.
     pub as_of: Timestamp,
+    /// When EC2 last showed it whole, its tags included: the start of the Describe, or the answer of its Create. The answers
+    /// of other calls say nothing of whose it is.
+    pub shown: Timestamp,
     /// Our last answered call that changed it, if this process made one.
     pub last_call: Option<Timestamp>,
 }

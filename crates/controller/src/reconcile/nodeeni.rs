@@ -26,7 +26,7 @@ impl Reconciler {
         } else if entry.intent.deleting && entry.intent.guarded && self.holds_nothing(&entry.intent.uid) {
             // EC2 is clean: every ENIAttachment was let go only after EC2 had confirmed.
             let entry = entry.clone();
-            work.push(async move { Outcome::Wrote(writer.guard(entry, false).await) }.boxed());
+            work.push(async move { Outcome::Wrote(writer.let_go(entry).await) }.boxed());
         } else {
             self.report(key, entry, &mut work);
         }

@@ -34,6 +34,7 @@ pub fn seen(eni: &Eni) -> Option<EniSeen> {
         tags: eni.tags.clone(),
         attachment,
         as_of: eni.created,
+        shown: eni.created,
         last_call: None,
     })
 }

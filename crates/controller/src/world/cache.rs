@@ -131,3 +131,98 @@ fn is_older(version: &str, than: &str) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq)]
+    struct Thing {
+        uid: &'static str,
+        version: &'static str,
+    }
+
+    impl Cached for Thing {
+        fn name(&self) -> &'static str {
+            "thing"
+        }
+        fn uid(&self) -> &str {
+            self.uid
+        }
+        fn version(&self) -> &str {
+            self.version
+        }
+    }
+
+    fn thing(uid: &'static str, version: &'static str) -> Thing {
+        Thing { uid, version }
+    }
+
+    fn gone(uid: &str, version: &str) -> Watched<Thing> {
+        Watched::Gone { name: "thing".to_owned(), uid: uid.to_owned(), version: version.to_owned() }
+    }
+
+    /// Takes a change in as the world does.
+    fn watched(cache: &mut Cache<Thing>, change: Watched<Thing>) -> Option<Thing> {
+        for single in cache.take(change) {
+            match single {
+                Single::Is(item) if cache.is_news(&item) => drop(cache.items.insert("thing".to_owned(), item)),
+                Single::Gone { name, uid } if cache.has(&name, &uid) => drop(cache.items.remove(&name)),
+                Single::Is(_) | Single::Gone { .. } => {}
+            }
+        }
+        cache.items.get("thing").cloned()
+    }
+
+    /// The same for an answer of our own write.
+    fn wrote(cache: &mut Cache<Thing>, item: Thing) -> Option<Thing> {
+        if !cache.is_late(&item) {
+            cache.note_written("thing");
+            if cache.is_news(&item) {
+                cache.items.insert("thing".to_owned(), item);
+            }
+        }
+        cache.items.get("thing").cloned()
+    }
+
+    #[test]
+    fn a_watch_that_lags_undoes_no_write_of_ours() {
+        let mut cache = Cache::default();
+        assert_eq!(watched(&mut cache, Watched::Apply(thing("a", "3"))), Some(thing("a", "3")));
+        assert_eq!(wrote(&mut cache, thing("a", "10")), Some(thing("a", "10")));
+        assert_eq!(watched(&mut cache, Watched::Apply(thing("a", "9"))), Some(thing("a", "10")), "not as text: 9 < 10");
+        assert_eq!(watched(&mut cache, Watched::Apply(thing("a", "11"))), Some(thing("a", "11")));
+    }
+
+    #[test]
+    fn what_our_own_write_removed_is_not_brought_back_and_its_namesake_is_another() {
+        let mut cache = Cache::default();
+        watched(&mut cache, Watched::Apply(thing("a", "3")));
+        cache.bury("a");
+        cache.items.remove("thing");
+        assert_eq!(watched(&mut cache, Watched::Apply(thing("a", "4"))), None);
+        assert_eq!(wrote(&mut cache, thing("b", "6")), Some(thing("b", "6")));
+        assert_eq!(watched(&mut cache, gone("a", "5")), Some(thing("b", "6")), "it was the former one");
+        assert_eq!(watched(&mut cache, gone("b", "7")), None);
+    }
+
+    #[test]
+    fn a_late_answer_does_not_bring_back_what_the_watch_has_shown_gone() {
+        let mut cache = Cache::default();
+        watched(&mut cache, Watched::Apply(thing("a", "3")));
+        watched(&mut cache, gone("a", "12"));
+        assert_eq!(wrote(&mut cache, thing("a", "9")), None);
+        assert_eq!(wrote(&mut cache, thing("b", "13")), Some(thing("b", "13")));
+    }
+
+    #[test]
+    fn a_list_removes_what_it_lacks_but_not_what_was_written_meanwhile() {
+        let mut cache = Cache::default();
+        watched(&mut cache, Watched::Apply(thing("a", "3")));
+        assert_eq!(watched(&mut cache, Watched::Begin), Some(thing("a", "3")), "an unfinished list says nothing");
+        assert_eq!(watched(&mut cache, Watched::End), None);
+        watched(&mut cache, Watched::Begin);
+        wrote(&mut cache, thing("b", "5"));
+        assert_eq!(watched(&mut cache, Watched::End), Some(thing("b", "5")));
+    }
+}

@@ -13,6 +13,7 @@ impl ViewState {
         // A repeated Create answers an ENI that the view may know better by now.
         let known = self.entries.get(&seen.id).cloned();
         let mut told = known.as_ref().map(|entry| entry.told.clone()).unwrap_or_default();
+        let shown = known.as_ref().map_or(at, |entry| entry.seen.shown);
         if let Some(entry) = known {
             seen = told.correct(&entry.seen, seen, self.lag);
         }
@@ -22,6 +23,7 @@ impl ViewState {
             seen.tags.insert(key.clone(), value.clone());
         }
         seen.as_of = at;
+        seen.shown = shown;
         seen.last_call = Some(at);
         self.put(Entry { seen: seen.clone(), told });
         seen

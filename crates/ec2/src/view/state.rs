@@ -313,6 +313,7 @@ fn same(a: &EniSeen, b: &EniSeen) -> bool {
         tags,
         attachment,
         as_of: _,
+        shown: _,
         last_call: _,
     } = a;
     let slot = |attachment: &Option<SeenAttachment>| {

@@ -49,6 +49,7 @@ fn eni(n: u32, second: i64) -> EniSeen {
         tags: tags(),
         attachment: None,
         as_of: at(second),
+        shown: at(second),
         last_call: None,
     }
 }
@@ -177,6 +178,7 @@ fn modifications_hold_for_the_lag() {
     view.apply_description(&id(1), "new", at(10));
     view.apply_source_dest_check(&id(1), false, at(10));
     view.apply_tagged(&id(1), &BTreeMap::from([("team".to_owned(), "a".to_owned())]), at(10));
+    assert_eq!(seen(&mut view).shown, at(0), "answers of calls show nothing");
     view.apply_shown(vec![on(1, Attached, 20)]);
     let held = seen(&mut view);
     assert!(held.attachment.is_some_and(|a| a.delete_on_termination));
