@@ -62,8 +62,7 @@ pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<EniSeen, C
         source_dest_check: eni.source_dest_check().unwrap_or(true),
         tags: tags(eni.tag_set()),
         attachment: eni.attachment().and_then(|attached| attachment(attached, as_of)),
-        as_of,
-        shown: as_of,
+        shown_at: as_of,
         last_call: None,
     })
 }

@@ -136,16 +136,19 @@ pub struct EniSeen {
     pub tags: BTreeMap<String, String>,
     /// Where it is attached, if it is.
     pub attachment: Option<SeenAttachment>,
-    /// When what is shown here was read: the start of the Describe, or the answer of our call.
-    pub as_of: Timestamp,
     /// When EC2 last showed it whole, its tags included: the start of the Describe, or the answer of its Create. The answers
     /// of other calls say nothing of whose it is.
-    pub shown: Timestamp,
+    pub shown_at: Timestamp,
     /// Our last answered call that changed it, if this process made one.
     pub last_call: Option<Timestamp>,
 }
 
 impl EniSeen {
+    /// When what is known here was learned: by the last showing, or by the answer of our own call since.
+    pub fn as_of(&self) -> Timestamp {
+        self.last_call.map_or(self.shown_at, |call| call.max(self.shown_at))
+    }
+
     /// Whether its tags say that it belongs to this cluster.
     pub fn is_of(&self, cluster: &Cluster) -> bool {
         self.tags.get(names::TAG_CLUSTER) == Some(&cluster.uid)

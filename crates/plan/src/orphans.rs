@@ -80,7 +80,7 @@ pub fn judge(input: Input<'_>) -> Verdict {
         .filter(|eni| {
             let old_enough = before.get(&eni.id).is_some_and(|first| sweep.duration_since(*first) >= APART);
             // Shown by this very sweep, and not touched by us since the first.
-            old_enough && eni.as_of >= sweep && eni.last_call.is_none_or(|call| sweep.duration_since(call) >= APART)
+            old_enough && eni.as_of() >= sweep && eni.last_call.is_none_or(|call| sweep.duration_since(call) >= APART)
         })
         .collect();
     let limit = (owned.len() / 10).max(10);

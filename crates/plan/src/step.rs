@@ -156,7 +156,7 @@ pub fn step(input: Input<'_>) -> Step {
 /// ENI itself. Sweeps keep the view young; where they fail, a look comes first.
 fn up_to_date(input: &Input<'_>, action: Action) -> Action {
     let Sight::Seen(seen) = input.sight else { return action };
-    let valid_until = seen.shown.saturating_add(input.settings.view_valid).unwrap_or(Timestamp::MAX);
+    let valid_until = seen.shown_at.saturating_add(input.settings.view_valid).unwrap_or(Timestamp::MAX);
     match &action {
         Action::Attach { .. } | Action::Modify { .. } | Action::Detach { .. } | Action::Delete { .. }
             if input.now > valid_until =>

@@ -33,8 +33,7 @@ pub fn seen(eni: &Eni) -> Option<EniSeen> {
         source_dest_check: eni.source_dest_check,
         tags: eni.tags.clone(),
         attachment,
-        as_of: eni.created,
-        shown: eni.created,
+        shown_at: eni.created,
         last_call: None,
     })
 }

@@ -15,7 +15,7 @@ const PAGE: i32 = 1000;
 pub(crate) struct EniPage {
     /// When it was asked for.
     pub started: Timestamp,
-    /// The ENIs; their `as_of` is `started`.
+    /// The ENIs; their `shown_at` is `started`.
     pub enis: Vec<EniSeen>,
     /// What to ask the next page with, if there is one.
     pub next: Option<String>,

@@ -13,7 +13,7 @@ impl ViewState {
         // A repeated Create answers an ENI that the view may know better by now.
         let known = self.entries.get(&seen.id).cloned();
         let mut told = known.as_ref().map(|entry| entry.told.clone()).unwrap_or_default();
-        let shown = known.as_ref().map_or(at, |entry| entry.seen.shown);
+        let shown_at = known.as_ref().map_or(at, |entry| entry.seen.shown_at);
         if let Some(entry) = known {
             seen = told.correct(&entry.seen, seen, self.lag);
         }
@@ -22,8 +22,7 @@ impl ViewState {
             told.tags.insert(key.clone(), (at, value.clone()));
             seen.tags.insert(key.clone(), value.clone());
         }
-        seen.as_of = at;
-        seen.shown = shown;
+        seen.shown_at = shown_at;
         seen.last_call = Some(at);
         self.put(Entry { seen: seen.clone(), told });
         seen
@@ -120,7 +119,6 @@ impl ViewState {
     fn apply_call(&mut self, eni: &EniId, at: Timestamp, change: impl FnOnce(&mut EniSeen, &mut Told)) -> bool {
         let Some(mut entry) = self.entries.get(eni).cloned() else { return false };
         change(&mut entry.seen, &mut entry.told);
-        entry.seen.as_of = at;
         entry.seen.last_call = Some(at);
         self.put(entry);
         true

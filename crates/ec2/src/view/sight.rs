@@ -59,7 +59,7 @@ impl ViewState {
         });
         let known = here.into_iter().flatten().filter_map(|id| self.entries.get(id)).map(|entry| &entry.seen);
         // What lost our tags no sweep follows: a look that did not show it here is news.
-        let still = known.filter(|seen| seen.is_of(&self.cluster) || seen.as_of >= looked.as_of);
+        let still = known.filter(|seen| seen.is_of(&self.cluster) || seen.as_of() >= looked.as_of);
         let mut enis: Vec<EniSeen> = foreign.chain(still).cloned().collect();
         enis.sort_by(|a, b| a.id.cmp(&b.id));
         Some(InstanceSight { as_of: looked.as_of, vpc: looked.vpc.clone(), enis })
@@ -78,6 +78,6 @@ impl ViewState {
     /// ENIs on their way in or out: since when, and when each was seen last.
     pub fn moving(&self) -> Vec<(EniId, Timestamp, Timestamp)> {
         let moving = self.moving.iter().filter_map(|id| self.entries.get(id)).map(|entry| &entry.seen);
-        moving.filter_map(|seen| Some((seen.id.clone(), seen.attachment.as_ref()?.since, seen.as_of))).collect()
+        moving.filter_map(|seen| Some((seen.id.clone(), seen.attachment.as_ref()?.since, seen.as_of()))).collect()
     }
 }

@@ -81,18 +81,18 @@ impl ViewState {
         }
     }
 
-    /// ENIs that a Describe showed; their `as_of` is its start. Says nothing about others.
+    /// ENIs that a Describe showed; their `shown_at` is its start. Says nothing about others.
     pub fn apply_shown(&mut self, page: Vec<EniSeen>) -> Uids {
         page.into_iter().filter_map(|seen| self.apply_one(seen)).collect()
     }
 
     fn apply_one(&mut self, shown: EniSeen) -> Option<String> {
         if let Some(uid) = shown.attachment_uid() {
-            let last = self.shown.entry(uid.to_owned()).or_insert(shown.as_of);
-            *last = (*last).max(shown.as_of);
+            let last = self.shown.entry(uid.to_owned()).or_insert(shown.shown_at);
+            *last = (*last).max(shown.shown_at);
         }
         let (seen, told, changed) = match self.entries.get(&shown.id) {
-            Some(entry) if shown.as_of < entry.seen.as_of => return None,
+            Some(entry) if shown.shown_at < entry.seen.as_of() => return None,
             Some(entry) => {
                 let seen = entry.told.correct(&entry.seen, shown, self.lag);
                 let changed = !same(&entry.seen, &seen);
@@ -100,7 +100,7 @@ impl ViewState {
             }
             None => {
                 let deleted = self.gone.get(&shown.id).and_then(|gone| gone.deleted);
-                if deleted.is_some_and(|at| within(self.lag, at, shown.as_of)) {
+                if deleted.is_some_and(|at| within(self.lag, at, shown.shown_at)) {
                     return None;
                 }
                 (shown, Told::default(), true)
@@ -207,7 +207,7 @@ impl ViewState {
     /// An entry's absence from a Describe means something only if that began long enough after our last call, and after
     /// the entry was last seen.
     fn counts_as_absence(&self, entry: &Entry, began: Timestamp) -> bool {
-        began >= entry.seen.as_of && entry.seen.last_call.is_none_or(|call| !within(self.lag, call, began))
+        began >= entry.seen.as_of() && entry.seen.last_call.is_none_or(|call| !within(self.lag, call, began))
     }
 
     /// The UID to tell when something happened to this ENI.
@@ -271,7 +271,7 @@ impl ViewState {
         self.absent_by_tag.retain(|_, at| *at > began);
         self.shown.retain(|_, at| *at >= began);
         let old = |at: Timestamp| began.duration_since(at) > REMEMBERED;
-        let lapsed = |entry: &&Entry| !entry.seen.is_of(&self.cluster) && old(entry.seen.as_of);
+        let lapsed = |entry: &&Entry| !entry.seen.is_of(&self.cluster) && old(entry.seen.as_of());
         let lapsed: Vec<EniSeen> = self.entries.values().filter(lapsed).map(|entry| entry.seen.clone()).collect();
         for seen in lapsed {
             self.unindex(&seen);
@@ -312,8 +312,7 @@ fn same(a: &EniSeen, b: &EniSeen) -> bool {
         source_dest_check,
         tags,
         attachment,
-        as_of: _,
-        shown: _,
+        shown_at: _,
         last_call: _,
     } = a;
     let slot = |attachment: &Option<SeenAttachment>| {

@@ -48,8 +48,7 @@ fn eni(n: u32, second: i64) -> EniSeen {
         source_dest_check: true,
         tags: tags(),
         attachment: None,
-        as_of: at(second),
-        shown: at(second),
+        shown_at: at(second),
         last_call: None,
     }
 }
@@ -111,7 +110,7 @@ fn only_real_changes_are_told() {
     assert_eq!(sweep(&mut view, 0, vec![on(1, Attached, 0)]).len(), 1);
     assert_eq!(sweep(&mut view, 60, vec![on(1, Attached, 60)]).len(), 0);
     let seen = seen(&mut view);
-    assert_eq!((seen.as_of, seen.attachment.map(|a| a.since)), (at(60), Some(at(0))));
+    assert_eq!((seen.as_of(), seen.attachment.map(|a| a.since)), (at(60), Some(at(0))));
     assert_eq!(sweep(&mut view, 120, vec![EniSeen { mac: "x".into(), ..on(1, Attached, 120) }]).len(), 1);
 }
 
@@ -178,7 +177,7 @@ fn modifications_hold_for_the_lag() {
     view.apply_description(&id(1), "new", at(10));
     view.apply_source_dest_check(&id(1), false, at(10));
     view.apply_tagged(&id(1), &BTreeMap::from([("team".to_owned(), "a".to_owned())]), at(10));
-    assert_eq!(seen(&mut view).shown, at(0), "answers of calls show nothing");
+    assert_eq!(seen(&mut view).shown_at, at(0), "answers of calls show nothing");
     view.apply_shown(vec![on(1, Attached, 20)]);
     let held = seen(&mut view);
     assert!(held.attachment.is_some_and(|a| a.delete_on_termination));
@@ -219,7 +218,7 @@ fn created_tags_are_shown_before_ec2_shows_them() {
     let bare = EniSeen { tags: BTreeMap::new(), ..eni(1, 10) };
     let created = view.apply_created(bare.clone(), &tags(), at(10));
     assert_eq!((created.tags.clone(), created.last_call), (tags(), Some(at(10))));
-    view.apply_shown(vec![EniSeen { as_of: at(11), ..bare }]);
+    view.apply_shown(vec![EniSeen { shown_at: at(11), ..bare }]);
     assert_eq!(seen(&mut view).tags, tags());
 }
 

@@ -31,10 +31,10 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// `shown` by a Describe that began at `shown.as_of`, corrected by what is younger. `known` is what the view had.
+    /// `shown` by a Describe that began at `shown.shown_at`, corrected by what is younger. `known` is what the view had.
     pub fn correct(&self, known: &EniSeen, mut shown: EniSeen, lag: SignedDuration) -> EniSeen {
-        let as_of = shown.as_of;
-        let holds = |at: Timestamp| within(lag, at, as_of);
+        let began = shown.shown_at;
+        let holds = |at: Timestamp| within(lag, at, began);
         shown.last_call = known.last_call;
         shown.attachment = self.attachment(known.attachment.as_ref(), shown.attachment, holds);
         if let (Some((at, value)), Some(attachment)) = (&self.delete_on_termination, &mut shown.attachment)

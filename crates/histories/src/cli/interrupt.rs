@@ -23,7 +23,7 @@ pub(super) fn stops(stop: &Arc<AtomicBool>) -> Result<(), String> {
         runtime.block_on(async {
             signals.recv().await;
             stop.store(true, Ordering::Relaxed);
-            eprintln!("the histories that run are ended; Ctrl-C again ends at once");
+            eprintln!("no more histories are begun, and those that run are waited for; Ctrl-C again ends at once");
             signals.recv().await;
         });
         std::process::exit(i32::from(INTERRUPTED));

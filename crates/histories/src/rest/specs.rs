@@ -196,9 +196,9 @@ fn superfluous(scene: &Scene, eni: &EniTruth) -> Option<String> {
     if !wanted {
         return Some(format!("is there for {} on {}, which does not ask for it", held.nodeeni, held.node));
     }
-    let slot = (instance, held.slot().0, held.slot().1);
-    let taken_by_another = occupant(scene, &slot).is_some_and(|other| other.made_for.is_none());
-    if mirror.in_place(held).is_none() && !taken_by_another {
+    let (card, index) = held.slot();
+    let taken_by_another = || occupant(scene, &(instance, card, index)).is_some_and(|other| other.made_for.is_none());
+    if mirror.in_place(held).is_none() && !taken_by_another() {
         return Some(format!("is not attached in the slot of {}", held.name));
     }
     None

@@ -16,7 +16,7 @@ impl World {
     fn new(state: Option<AttachmentState>, sweep: i64) -> Self {
         let mut orphan = eni(1);
         orphan.attachment = state.map(attachment);
-        orphan.as_of = at(sweep);
+        orphan.shown_at = at(sweep);
         let instances = attachment(AttachmentState::Attached).instance.into_iter().collect();
         let before = [(orphan.id.clone(), at(10))].into();
         Self { owned: vec![orphan], known: BTreeSet::new(), named: BTreeSet::new(), instances, before, called: None }
@@ -42,12 +42,12 @@ fn two_whole_sweeps_apart_from_each_other_must_show_it() {
     let id = eni(1).id;
     let mut world = World::new(None, 189);
     assert_eq!(world.judge(189).delete, [], "the second sweep began too early");
-    world.owned[0].as_of = at(190);
+    world.owned[0].shown_at = at(190);
     assert_eq!(world.judge(190).delete, std::slice::from_ref(&id));
-    world.owned[0].as_of = at(100);
+    world.owned[0].shown_at = at(100);
     assert_eq!(world.judge(190).delete, [], "this sweep did not show it");
     world.before.clear();
-    world.owned[0].as_of = at(190);
+    world.owned[0].shown_at = at(190);
     let verdict = world.judge(190);
     assert_eq!((verdict.delete.as_slice(), verdict.suspects.get(&id)), (&[][..], Some(&at(191))), "from now on");
 }
@@ -59,7 +59,7 @@ fn a_call_that_failed_is_sent_again_after_the_next_sweep() {
     world.called = Some(at(300));
     let verdict = world.judge(300);
     assert_eq!((verdict.delete.as_slice(), verdict.suspects.get(&id)), (&[][..], Some(&at(10))), "it stays suspected");
-    world.owned[0].as_of = at(360);
+    world.owned[0].shown_at = at(360);
     assert_eq!(world.judge(360).delete, [id]);
 }
 
@@ -96,7 +96,7 @@ fn one_on_an_instance_without_a_node_is_only_reported_and_too_many_are_for_a_per
     many.owned = (1..=11)
         .map(|n| {
             let mut orphan = eni(n);
-            orphan.as_of = at(500);
+            orphan.shown_at = at(500);
             orphan
         })
         .collect();

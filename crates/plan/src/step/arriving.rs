@@ -137,7 +137,7 @@ fn attach(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
         let report = Report::attach_failed(eni, failure, index);
         // "In use", "slot taken", "not found", or no answer: what the ENI shows after the error decides first.
         let ask_ec2 = match failure.class {
-            Class::SlotTaken | Class::AlreadySo | Class::EniNotFound | Class::Unknown => eni.as_of <= failure.at,
+            Class::SlotTaken | Class::AlreadySo | Class::EniNotFound | Class::Unknown => eni.as_of() <= failure.at,
             _ => false,
         };
         return match not_before(input, Call::Attach) {
@@ -197,7 +197,7 @@ fn detaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, 
     if input.now < force_at {
         return (Action::Wait, report.until(force_at));
     }
-    if eni.as_of < force_at {
+    if eni.as_of() < force_at {
         // An older look cannot tell that it is still so.
         return (Action::LookById(eni.id.clone()), report);
     }
@@ -228,7 +228,7 @@ fn attaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, 
     // A plain one comes first, whatever the graces: it leaves the slot usable.
     let force_at = end(settings.force_detach.max(settings.attaching_detach + settings.attaching_warn));
     let force = input.now >= force_at;
-    if eni.as_of < if force { force_at } else { end(settings.attaching_detach) } {
+    if eni.as_of() < if force { force_at } else { end(settings.attaching_detach) } {
         // An older look cannot tell that it is still so.
         return (Action::LookById(eni.id.clone()), stuck);
     }

@@ -70,7 +70,7 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
         // EC2 detaches by itself; what survives is seen as available and deleted. No sweep is waited for.
         let report =
             Report::detaching(eni, "the instance is terminated: waits for EC2 to let go of the ENI".to_owned());
-        let again = eni.as_of.saturating_add(GONE_LOOK_EVERY).unwrap_or(Timestamp::MAX);
+        let again = eni.as_of().saturating_add(GONE_LOOK_EVERY).unwrap_or(Timestamp::MAX);
         return if input.now >= again {
             (Action::LookById(eni.id.clone()), report)
         } else {
@@ -93,7 +93,7 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
         Some(failure) => Report::detach_failed(eni, failure),
         None => Report::detaching(eni, format!("EC2 is detaching {}", eni.id)),
     };
-    if force && eni.as_of < force_at {
+    if force && eni.as_of() < force_at {
         // An older look cannot tell that it is still there.
         return (Action::LookById(eni.id.clone()), report);
     }
@@ -112,7 +112,7 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
                 let message = format!("{} is still being attached: it is detached as soon as it has arrived", eni.id);
                 return (Action::Wait, Report::detaching(eni, message).until(patience));
             }
-            if eni.as_of < patience {
+            if eni.as_of() < patience {
                 return (Action::LookById(eni.id.clone()), report);
             }
             not_before(input, Call::Detach)

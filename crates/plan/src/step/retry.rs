@@ -125,13 +125,13 @@ pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
 /// A call without a token got no answer: what the ENI shows after that comes before any repetition.
 pub(super) fn observe_first(input: &Input<'_>, call: Call, eni: &EniSeen) -> Option<Action> {
     let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call)?;
-    (failure.class == Class::Unknown && eni.as_of <= failure.at).then(|| Action::LookById(eni.id.clone()))
+    (failure.class == Class::Unknown && eni.as_of() <= failure.at).then(|| Action::LookById(eni.id.clone()))
 }
 
 /// What somebody did by hand to an ENI, and has to undo, no sweep need show: it may not carry our tag any more. So it is
 /// looked at by its ID, slowly.
 pub(super) fn look_again(input: &Input<'_>, eni: &EniSeen, report: Report) -> (Action, Report) {
-    let again = eni.as_of.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX);
+    let again = eni.as_of().saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX);
     if input.now >= again { (Action::LookById(eni.id.clone()), report) } else { (Action::Wait, report.until(again)) }
 }
 

@@ -36,8 +36,7 @@ pub(crate) fn eni(n: u32) -> EniSeen {
         source_dest_check: true,
         tags: tags(&cluster(), &new_held("n0", 1, false)),
         attachment: None,
-        as_of: at(0),
-        shown: at(0),
+        shown_at: at(0),
         last_call: None,
     }
 }
@@ -98,7 +97,7 @@ impl World {
 
     fn looked(&mut self, seconds: i64) {
         let Sight::Seen(eni) = &mut self.sight else { panic!("nothing is seen") };
-        (eni.as_of, eni.shown) = (at(seconds), at(seconds));
+        eni.shown_at = at(seconds);
     }
 
     fn fail(&mut self, call: Call, code: &str, message: &str) {
@@ -273,7 +272,7 @@ fn an_old_sight_is_renewed_before_anything_is_done_on_its_strength() {
     assert!(matches!(world.step().action, Action::Attach { .. }));
     // The answer of a call of ours is younger, and says nothing of its tags.
     let Sight::Seen(sight) = &mut world.sight else { panic!("it is seen") };
-    (sight.as_of, sight.last_call) = (at(300), Some(at(300)));
+    sight.last_call = Some(at(300));
     world.now = at(302);
     assert_eq!(world.step().action, Action::LookById(eni(1).id));
 }

@@ -88,7 +88,7 @@ fn a_call_without_a_token_that_got_no_answer_is_looked_after_before_it_is_repeat
         world.now = at(45);
         assert_eq!(world.step().action, Action::LookById(eni(1).id), "{call:?}");
         let Sight::Seen(seen) = &mut world.sight else { unreachable!() };
-        seen.as_of = at(46);
+        seen.shown_at = at(46);
         world.now = at(47);
         assert!(matches!(world.step().action, Action::Detach { .. } | Action::Delete { .. }), "{call:?}");
     }
