@@ -237,6 +237,18 @@ impl Ec2 {
         }
     }
 
+    /// Whether something was asked and is not yet answered.
+    pub fn is_asking(&self) -> bool {
+        let inner = &self.inner;
+        inner.uids.is_open()
+            || inner.enis.is_open()
+            || inner.instances.is_open()
+            || inner.states.is_open()
+            || inner.subnet_ids.is_open()
+            || inner.subnet_names.is_open()
+            || inner.group_names.is_open()
+    }
+
     /// Asks for a sweep now; nothing if one is under way.
     pub fn sweep_now(&self) {
         self.inner.sweep_wanted.store(true, Ordering::Release);

@@ -25,6 +25,7 @@ mod questions;
 mod view;
 
 pub use aws_sdk_ec2::Client;
+pub use budgets::shortest;
 pub use client::{ConnectError, client, client_at, client_over};
 pub use ec2::{Changed, Ec2};
 pub use options::{Clock, Fence, Options};

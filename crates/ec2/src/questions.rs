@@ -77,6 +77,12 @@ impl<K: Ord + Clone> Questions<K> {
         }
     }
 
+    /// Whether something was asked and is not yet answered.
+    pub fn is_open(&self) -> bool {
+        let asked = lock(&self.asked);
+        !asked.waiting.is_empty() || !asked.under_way.is_empty()
+    }
+
     /// These are answered.
     pub fn answered(&self, batch: &BTreeSet<K>) {
         let now = Instant::now();

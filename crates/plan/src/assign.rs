@@ -113,6 +113,8 @@ pub struct Assignment {
     pub refused: Vec<Refusal>,
     /// NodeENIs (by UID) with an outdated attachment here.
     pub outdated: BTreeSet<String>,
+    /// ENIAttachments (by name) that the spec no longer describes, or whose ENI is lost: replaced when it is their turn.
+    pub superseded: BTreeSet<String>,
     /// NodeENIs (by UID) whose selector matches this node.
     pub matched: BTreeSet<String>,
     /// ENIs that each NodeENI wants here: (UID, number).

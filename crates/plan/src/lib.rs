@@ -7,11 +7,13 @@
 //! - [`rollout`]: which nodes may have their ENIs replaced now.
 //! - [`orphans`]: ENIs of this cluster that no ENIAttachment knows.
 //! - [`check`]: invariants over a world, for tests and the sandbox's summary.
+//! - [`explain`]: what all that comes to, as an account for people.
 //! - [`errors`]: EC2's error codes and what they mean here.
 
 pub mod assign;
 pub mod check;
 pub mod errors;
+pub mod explain;
 pub mod facts;
 pub mod fold;
 pub mod held;

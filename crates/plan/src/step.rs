@@ -4,12 +4,14 @@
 //! The way out: Detach → Delete → finalizer away. Every case says why, as data.
 
 mod arriving;
+mod change;
 mod leaving;
 mod record;
 mod retry;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use change::{Change, changes};
 pub use record::Report;
 pub use retry::{Failure, Memory};
 
@@ -19,7 +21,7 @@ use crate::intent::Ask;
 use crate::settings::Settings;
 use jiff::Timestamp;
 use multi_eni_api::EniAttachmentStatus;
-use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
+use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use std::collections::BTreeMap;
 
 /// Everything that one step depends on.
@@ -103,26 +105,6 @@ pub enum Action {
     Wait,
     /// Nothing at all: it is as it should be.
     Settled,
-}
-
-/// One change in place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// The attachment's deleteOnTermination.
-    DeleteOnTermination {
-        /// EC2's attachment ID.
-        attachment: String,
-        /// To this.
-        value: bool,
-    },
-    /// Security groups.
-    Groups(Vec<SecurityGroupId>),
-    /// Description.
-    Description(String),
-    /// Source/destination check.
-    SourceDestCheck(bool),
-    /// Tags to set.
-    Tags(BTreeMap<String, String>),
 }
 
 /// The decision.

@@ -2,6 +2,7 @@
 
 mod controller;
 mod crds;
+mod plan;
 mod sandbox;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +23,10 @@ enum Command {
     /// Show the whole story on this machine, with no cluster and no AWS account: nodes are labelled, ENIs created,
     /// attached, reported and cleaned up. Exit 0 only if all of it happened and nothing leaked
     Sandbox(crate::sandbox::Flags),
+    /// Tell what the controller would do now, with its EC2 calls, and for everything that it would not do, why. Read-only
+    Plan(plan::Flags),
+    /// Tell the same for one Node or one NodeENI, with everything that is in place
+    Explain(plan::ExplainFlags),
     /// Print the CRDs as YAML, for kubectl apply -f -
     Crds,
 }
@@ -32,6 +37,8 @@ pub fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Controller(flags) => controller::run(flags),
         Command::Sandbox(flags) => sandbox::run(flags),
+        Command::Plan(flags) => plan::plan(flags),
+        Command::Explain(flags) => plan::explain(flags),
         Command::Crds => crds::run(),
     };
     match ended {

@@ -10,7 +10,8 @@ use jiff::SignedDuration;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::SubnetId;
 use multi_eni_plan::errors::{Call, CallError};
-use multi_eni_plan::facts::Sight;
+use multi_eni_plan::facts::{Sight, SubnetFacts};
+use multi_eni_plan::held::Held;
 use multi_eni_plan::step::{self, Action, Change, Memory, Step};
 
 impl Reconciler {
@@ -32,29 +33,41 @@ impl Reconciler {
         }
     }
 
-    fn step(&self, entry: &AttachmentEntry) -> Step {
+    pub(super) fn step(&self, entry: &AttachmentEntry) -> Step {
         let held = &entry.held;
-        let sight = self.sight(entry);
-        let node = self.world.node(&held.node);
-        let network = self.means.ec2.network();
+        let (sight, memory, network) = (self.sight(entry), self.memory(held), self.means.ec2.network());
         let subnet = SubnetId::parse(&held.request.subnet_id).ok();
-        let memory = self.memories.get(&held.uid).cloned().unwrap_or_else(|| Memory::begin(self.acting_since, held));
-        step::step(step::Input {
+        step::step(self.step_input(held, &sight, &memory, subnet.and_then(|id| network.subnets.get(&id))))
+    }
+
+    pub(super) fn memory(&self, held: &Held) -> Memory {
+        self.memories.get(&held.uid).cloned().unwrap_or_else(|| Memory::begin(self.acting_since, held))
+    }
+
+    pub(super) fn step_input<'a>(
+        &'a self,
+        held: &'a Held,
+        sight: &'a Sight,
+        memory: &'a Memory,
+        subnet: Option<&'a SubnetFacts>,
+    ) -> step::Input<'a> {
+        let node = self.world.node(&held.node);
+        step::Input {
             cluster: &self.means.cluster,
             held,
-            sight: &sight,
+            sight,
             ask: self.world.nodeeni_by_uid(&held.nodeeni_uid).and_then(|entry| entry.intent.ask.as_ref().ok()),
             node_leaving: node
                 .is_none_or(|node| node.deleting || node.instance.as_ref().ok() != held.instance.as_ref()),
             instance: held.instance.as_ref().and_then(|instance| self.means.ec2.instance_look(instance)),
-            subnet: subnet.and_then(|id| network.subnets.get(&id)),
-            memory: &memory,
+            subnet,
+            memory,
             settings: &self.means.settings,
             now: self.now(),
-        })
+        }
     }
 
-    fn sight(&self, entry: &AttachmentEntry) -> Sight {
+    pub(super) fn sight(&self, entry: &AttachmentEntry) -> Sight {
         self.means.ec2.sight(&entry.held.uid, entry.held.eni().as_ref())
     }
 

@@ -7,8 +7,10 @@ mod node;
 mod nodeeni;
 mod orphans;
 mod outcome;
+mod survey;
 
 pub use outcome::{Finished, Outcome};
+pub use survey::Survey;
 
 use crate::clock::Wall;
 use crate::events::{Announcement, Publisher};

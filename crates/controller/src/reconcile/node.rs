@@ -24,7 +24,7 @@ impl Reconciler {
         self.keep_assignment(name, assignment);
     }
 
-    fn assign(&self, name: &str) -> Assignment {
+    pub(super) fn assign(&self, name: &str) -> Assignment {
         let node: Option<&NodeFacts> = self.world.node(name);
         let intents: Vec<&Intent> = self.world.nodeenis().map(|entry| &entry.intent).collect();
         let held: Vec<&Held> = self.world.attachments_on(name).map(|entry| &entry.held).collect();
@@ -45,7 +45,7 @@ impl Reconciler {
         })
     }
 
-    fn find_out(&self, needs: &BTreeSet<Need>) {
+    pub(super) fn find_out(&self, needs: &BTreeSet<Need>) {
         let (mut ids, mut names, mut groups) = (Vec::new(), Vec::new(), Vec::new());
         for need in needs {
             match need {

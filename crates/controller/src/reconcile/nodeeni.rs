@@ -41,7 +41,7 @@ impl Reconciler {
     }
 
     /// Where replacement may go on; nodes whose permit changed are looked at.
-    fn permit(&mut self, entry: &NodeEniEntry) {
+    pub(super) fn permit(&mut self, entry: &NodeEniEntry) {
         let uid = &entry.intent.uid;
         let Ok(ask) = &entry.intent.ask else { return };
         let outdated: BTreeSet<String> = self

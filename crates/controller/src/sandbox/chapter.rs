@@ -2,7 +2,7 @@
 
 use super::Flags;
 use super::manifests::{Labels, Manifests};
-use super::stage::Stage;
+use super::stage::{REGION, Stage};
 use super::verdict::{self, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -112,7 +112,11 @@ async fn held_pairs(stage: &Stage) -> Result<BTreeSet<(String, String)>, String>
 async fn keep(stage: &Stage) {
     stage.account.headline("Kept running. In another terminal:");
     stage.account.line(&format!("  export KUBECONFIG={}", stage.kubeconfig.display()));
-    stage.account.line("  kubectl get nodes,neni,enia\n  kubectl label node node1 ng-\n  kubectl describe neni\n\nCtrl-C cleans up and ends.");
+    stage.account.line(&format!(
+        "  export AWS_ENDPOINT_URL={} AWS_REGION={REGION} AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox MULTI_ENI_CLUSTER_NAME=sandbox",
+        stage.ec2_url
+    ));
+    stage.account.line("  kubectl get nodes,neni,enia\n  multi-eni explain node/node1\n  kubectl label node node1 ng-\n  kubectl describe neni\n\nCtrl-C cleans up and ends.");
     std::future::pending().await
 }
 

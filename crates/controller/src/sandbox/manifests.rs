@@ -31,7 +31,8 @@ pub fn read(file: Option<&Path>) -> Result<Vec<Manifests>, String> {
     parse(&path.display().to_string(), &text).map(|manifests| vec![manifests])
 }
 
-fn parse(title: &str, text: &str) -> Result<Manifests, String> {
+/// The NodeENIs of a text; anything else in it is an error.
+pub fn parse(title: &str, text: &str) -> Result<Manifests, String> {
     let mut objects = Vec::new();
     for document in serde_yaml::Deserializer::from_str(text) {
         let value: Value =
@@ -42,7 +43,7 @@ fn parse(title: &str, text: &str) -> Result<Manifests, String> {
             Some("NodeENI") => return Err(format!("{title}: a NodeENI has no metadata.name")),
             other => {
                 return Err(format!(
-                    "{title}: the sandbox takes NodeENIs only, not {}",
+                    "{title}: only NodeENIs are taken, not {}",
                     other.unwrap_or("an object without a kind")
                 ));
             }
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_file_without_a_nodeeni_is_refused_with_words() {
-        assert!(parse("f", "kind: Pod\n").unwrap_err().contains("NodeENIs only, not Pod"));
+        assert!(parse("f", "kind: Pod\n").unwrap_err().contains("only NodeENIs are taken, not Pod"));
         assert!(parse("f", "").unwrap_err().contains("no NodeENI"));
         assert!(parse("f", ": : [").unwrap_err().contains("not YAML"));
     }

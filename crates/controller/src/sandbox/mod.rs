@@ -10,7 +10,7 @@
 
 mod account;
 mod chapter;
-mod manifests;
+pub(crate) mod manifests;
 mod person;
 mod stage;
 pub mod truth;

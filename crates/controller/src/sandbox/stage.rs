@@ -24,7 +24,8 @@ use tokio::task::JoinHandle;
 
 const VPC: &str = "vpc-0a1b2c3d4e5f60718";
 const ZONE: &str = "eu-central-1a";
-const REGION: &str = "eu-central-1";
+/// The Region that the simulated EC2 is in.
+pub const REGION: &str = "eu-central-1";
 const NODE_SUBNET: &str = "subnet-00c0ffee00c0ffee0";
 
 /// Everything that runs.
@@ -43,6 +44,8 @@ pub struct Stage {
     pub cluster: String,
     /// Where kubectl finds the API server.
     pub kubeconfig: PathBuf,
+    /// Where the AWS SDKs find EC2.
+    pub ec2_url: String,
     stop: Option<oneshot::Sender<()>>,
     controller: Option<JoinHandle<()>>,
     servers: Vec<JoinHandle<()>>,
@@ -95,6 +98,7 @@ impl Stage {
             before,
             cluster,
             kubeconfig,
+            ec2_url,
             stop: Some(stop),
             controller: Some(controller),
             servers: vec![kube_task, ec2_task, told],

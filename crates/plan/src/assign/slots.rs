@@ -154,6 +154,7 @@ fn outdated(
             remove(held, RemovalReason::Replaced, out);
         } else if !fits {
             out.outdated.insert(intent.uid.clone());
+            out.superseded.insert(held.name.clone());
             if permitted {
                 remove(held, RemovalReason::Replaced, out);
             }
@@ -162,6 +163,7 @@ fn outdated(
             remove(held, RemovalReason::Unattachable, out);
         } else if held.lost() {
             out.outdated.insert(intent.uid.clone());
+            out.superseded.insert(held.name.clone());
             if permitted {
                 remove(held, RemovalReason::Recycled, out);
             }

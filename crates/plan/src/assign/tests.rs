@@ -6,7 +6,7 @@ use multi_eni_api::conditions::{Wanted, set, types};
 use multi_eni_api::{EniAttachmentStatus, NodeENI, NodeEniSpec};
 use std::collections::BTreeMap;
 
-const SUBNET_A: &str = "subnet-0f59b4f14737be9ad";
+pub(crate) const SUBNET_A: &str = "subnet-0f59b4f14737be9ad";
 const SUBNET_B: &str = "subnet-abcdef1234567890";
 const INSTANCE: &str = "i-0123456789abcdef0";
 
@@ -34,7 +34,7 @@ pub(crate) fn held(node: &str, index: i32, ready: bool) -> Held {
     }
 }
 
-fn intent(name: &str, index: i32, subnets: &[&str]) -> Intent {
+pub(crate) fn intent(name: &str, index: i32, subnets: &[&str]) -> Intent {
     let spec = NodeEniSpec {
         node_selector: BTreeMap::from([("ng".to_owned(), "multi-eni".to_owned())]),
         subnet_ids: Some(subnets.iter().map(ToString::to_string).collect()),
@@ -48,21 +48,21 @@ fn intent(name: &str, index: i32, subnets: &[&str]) -> Intent {
     Intent::read(&object)
 }
 
-struct World {
-    cluster: Cluster,
-    node: Option<NodeFacts>,
-    intents: Vec<Intent>,
-    held: Vec<Held>,
-    network: Network,
-    sight: Option<InstanceSight>,
-    state: Option<InstanceLook>,
-    permits: Permits,
-    settings: Settings,
-    now: Timestamp,
+pub(crate) struct World {
+    pub cluster: Cluster,
+    pub node: Option<NodeFacts>,
+    pub intents: Vec<Intent>,
+    pub held: Vec<Held>,
+    pub network: Network,
+    pub sight: Option<InstanceSight>,
+    pub state: Option<InstanceLook>,
+    pub permits: Permits,
+    pub settings: Settings,
+    pub now: Timestamp,
 }
 
 impl World {
-    fn new(intents: Vec<Intent>) -> Self {
+    pub fn new(intents: Vec<Intent>) -> Self {
         let subnet = |id: &str, zone: &str| {
             let id = SubnetId::parse(id).unwrap();
             let facts = SubnetFacts {
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    fn assign(&self) -> Assignment {
+    pub fn assign(&self) -> Assignment {
         assign(Input {
             cluster: &self.cluster,
             node: self.node.as_ref(),

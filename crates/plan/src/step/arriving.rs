@@ -1,12 +1,13 @@
 //! The way in: an attachment that is wanted.
 
+use super::change::repair;
 use super::retry::{look_again, not_before, observe_first, past_lag};
 use super::{Action, Change, Failure, Input, Report, is_ours, tags};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
-use multi_eni_api::ids::{SecurityGroupId, SubnetId};
+use multi_eni_api::ids::SubnetId;
 use multi_eni_api::names::client_token;
 
 pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
@@ -238,33 +239,4 @@ fn attaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, 
         Some(at) if input.memory.failure.as_ref().is_some_and(failed_so) => (Action::Wait, stuck.until(at)),
         _ => (Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force }, stuck),
     }
-}
-
-/// What differs from what its NodeENI asks for and can be changed in place: one at a time.
-fn repair(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> Option<Change> {
-    let ask = input.ask?;
-    if at.delete_on_termination != ask.delete_on_termination {
-        return Some(Change::DeleteOnTermination { attachment: at.id.clone(), value: ask.delete_on_termination });
-    }
-    // Names were resolved when the object was made; IDs can be compared as they are.
-    if ask.group_names.is_empty() && !ask.groups.is_empty() {
-        let mut groups: Vec<SecurityGroupId> = ask.groups.clone();
-        groups.sort();
-        if eni.groups != groups {
-            return Some(Change::Groups(groups));
-        }
-    }
-    if !ask.description.is_empty() && eni.description != ask.description {
-        return Some(Change::Description(ask.description.clone()));
-    }
-    if eni.source_dest_check != ask.source_dest_check {
-        return Some(Change::SourceDestCheck(ask.source_dest_check));
-    }
-    let wanted = tags(input.cluster, input.held).into_iter().chain(ask.tags.clone());
-    let missing: std::collections::BTreeMap<_, _> =
-        wanted.filter(|(key, value)| eni.tags.get(key) != Some(value)).collect();
-    // What the user's own tags say now wins over what was frozen.
-    let missing: std::collections::BTreeMap<_, _> =
-        missing.into_iter().filter(|(key, value)| ask.tags.get(key).is_none_or(|now| now == value)).collect();
-    (!missing.is_empty()).then_some(Change::Tags(missing))
 }

@@ -9,6 +9,7 @@ mod failover;
 mod nodes;
 mod occupied;
 mod page;
+mod plan;
 mod refused;
 mod takeover;
 mod trouble;

@@ -1,0 +1,76 @@
+//! NodeENIs of a file, put into the picture as if they had been applied. What the API server would refuse is told by the CRD's
+//! own schema, in a simulated API server.
+
+use super::gather::as_if_guarded;
+use crate::sandbox::manifests;
+use crate::watch::{Change, Watched};
+use crate::world::{NodeEniEntry, World};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Patch, PatchParams, ValidationDirective};
+use kube::{Api, Client};
+use multi_eni_api::NodeENI;
+use multi_eni_sim::clock::SimClock;
+use multi_eni_sim::kube::ApiServer;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+/// The file's NodeENIs, as they are.
+pub(super) fn read(path: &Path) -> Result<Vec<Value>, String> {
+    let text = if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(|error| format!("cannot read standard input: {error}"))?;
+        text
+    } else {
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
+    };
+    let title = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    manifests::parse(&title, &text).map(|manifests| manifests.objects)
+}
+
+/// Puts them into the world; answers those that would be refused, by name, with the API server's words.
+pub(super) async fn put(world: &mut World, objects: Vec<Value>) -> Result<BTreeMap<String, String>, String> {
+    let now = jiff::Timestamp::now();
+    let server = ApiServer::new(SimClock::starting_at(now));
+    let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
+    server.install_crds(&crds).map_err(|error| format!("the CRDs cannot be used: {error}"))?;
+    let api: Api<NodeENI> = Api::all(Client::new(server.service(), "default"));
+    let params =
+        PatchParams { field_validation: Some(ValidationDirective::Strict), ..PatchParams::apply("multi-eni-plan") };
+    let mut refused = BTreeMap::new();
+    for object in objects {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        match api.patch(&name, &params, &Patch::Apply(&object)).await {
+            Ok(taken) => {
+                let entry = as_if_guarded(applied(world, taken, now));
+                world.take(Change::NodeEni(Box::new(Watched::Apply(entry))));
+            }
+            Err(kube::Error::Api(status)) => {
+                drop(refused.insert(name, format!("would be refused: {}", status.message)))
+            }
+            Err(error) => return Err(format!("NodeENI {name} cannot be checked: {error}")),
+        }
+    }
+    Ok(refused)
+}
+
+/// The object as it would be in the cluster: one that is there keeps its identity and its status.
+fn applied(world: &World, mut object: NodeENI, now: jiff::Timestamp) -> NodeEniEntry {
+    let name = object.metadata.name.clone().unwrap_or_default();
+    match world.nodeeni(&name) {
+        Some(there) => {
+            let intent = &there.intent;
+            object.metadata.uid = Some(intent.uid.clone());
+            object.metadata.generation = Some(intent.generation.saturating_add(1));
+            object.metadata.creation_timestamp = Some(Time(intent.created));
+            object.metadata.deletion_timestamp = intent.deleting.then_some(Time(now));
+            object.metadata.finalizers = Some(there.finalizers.clone());
+            object.status = Some(there.status.clone());
+            // Newer than what is there.
+            object.metadata.resource_version = Some(format!("{}0", there.version));
+        }
+        None => object.metadata.creation_timestamp = Some(Time(now)),
+    }
+    NodeEniEntry::read(&Ok(object))
+}

@@ -1,0 +1,80 @@
+//! The cluster as it is: one list of each kind.
+
+use crate::facts;
+use crate::watch::{Change, Watched};
+use crate::world::{AttachmentEntry, NodeEniEntry, World};
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::api::ListParams;
+use kube::core::DeserializeGuard;
+use kube::{Api, Client, Resource};
+use multi_eni_api::{ENIAttachment, NodeENI};
+use multi_eni_plan::facts::Cluster;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+/// Everything, and who this cluster is. `before_install`: the CRDs need not be there.
+pub(super) async fn all(kube: &Client, before_install: bool) -> Result<(World, Cluster), String> {
+    let namespace = Api::<Namespace>::all(kube.clone()).get("kube-system").await;
+    let namespace = namespace.map_err(|error| wrong("get the namespace kube-system", &error))?;
+    let uid = namespace.metadata.uid.unwrap_or_default();
+    let mut world = World::default();
+    let nodes = list::<Node>(kube, "nodes", false).await?;
+    seed(&mut world, nodes.iter().map(facts::node), Change::Node);
+    let nodeenis = list::<DeserializeGuard<NodeENI>>(kube, "nodeenis.networking.k8s.aws", before_install).await?;
+    let entries = nodeenis.iter().map(|object| as_if_guarded(NodeEniEntry::read(&object.0)));
+    seed(&mut world, entries, |change| Change::NodeEni(Box::new(change)));
+    let attachments = list::<ENIAttachment>(kube, "eniattachments.networking.k8s.aws", before_install).await?;
+    seed(&mut world, attachments.iter().map(AttachmentEntry::read), |change| Change::Attachment(Box::new(change)));
+    Ok((world, Cluster { name: uid.clone(), uid }))
+}
+
+/// Writing its finalizer is the first thing that the controller does for a NodeENI: the plan begins after that.
+pub(super) fn as_if_guarded(mut entry: NodeEniEntry) -> NodeEniEntry {
+    entry.intent.guarded |= !entry.intent.deleting;
+    entry
+}
+
+fn seed<T>(world: &mut World, items: impl Iterator<Item = T>, change: impl Fn(Watched<T>) -> Change) {
+    let seeds = items.map(Watched::Seed);
+    for watched in std::iter::once(Watched::Begin).chain(seeds).chain([Watched::End]) {
+        world.take(change(watched));
+    }
+}
+
+async fn list<K>(kube: &Client, what: &str, may_be_missing: bool) -> Result<Vec<K>, String>
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+    K::DynamicType: Default,
+{
+    let api: Api<K> = Api::all(kube.clone());
+    let (mut items, mut params) = (Vec::new(), ListParams::default().limit(500));
+    loop {
+        let page = match api.list(&params).await {
+            Ok(page) => page,
+            Err(kube::Error::Api(status)) if status.code == 404 && may_be_missing => return Ok(items),
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                return Err(format!("the API server has no {what}: multi-eni crds | kubectl apply -f -"));
+            }
+            Err(error) => return Err(wrong(&format!("list {what}"), &error)),
+        };
+        items.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(items),
+        }
+    }
+}
+
+/// What could not be done, and what to do.
+fn wrong(what: &str, error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if matches!(status.code, 401 | 403) => {
+            format!(
+                "not allowed to {what}: {}. See docs/reference/plan.md for the rights that are needed",
+                status.message
+            )
+        }
+        kube::Error::Api(status) => format!("cannot {what}: {}", status.message),
+        other => format!("cannot {what}: {other}. Is the API server of KUBECONFIG running?"),
+    }
+}

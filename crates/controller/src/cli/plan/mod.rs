@@ -1,0 +1,252 @@
+//! `multi-eni plan` and `multi-eni explain`: what the controller would do now, and why not more. Read-only.
+
+mod file;
+mod gather;
+
+use super::{interrupted, runtime};
+use crate::client;
+use crate::clock;
+use crate::events::Publisher;
+use crate::lead::Fence;
+use crate::logs::{self, Format};
+use crate::reconcile::{Means, Reconciler, Survey};
+use crate::serve::Gauges;
+use crate::write::Writer;
+use miette::{Context, IntoDiagnostic, miette};
+use multi_eni_ec2::Ec2;
+use multi_eni_plan::explain::{self, Plan};
+use multi_eni_plan::facts::NodeFacts;
+use multi_eni_plan::settings::Settings;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long EC2 is asked at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Flags {
+    /// NodeENIs as they would be once this file is applied (- for standard input). Those of the cluster stay as they are
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// Form of the answer
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+
+    /// Share of the account's EC2 request rates that the time is reckoned with, above 0 and at most 1
+    #[arg(long, env = "MULTI_ENI_BUDGET_SHARE", default_value_t = 0.8, value_parser = super::controller::share)]
+    budget_share: f64,
+
+    /// Readable name of the cluster, as given to the controller: a tag on the ENIs [default: the UID of kube-system]
+    #[arg(long, env = "MULTI_ENI_CLUSTER_NAME")]
+    cluster_name: Option<String>,
+
+    /// How long a node may lose its label before its ENIs go
+    #[arg(long, env = "MULTI_ENI_LABEL_GRACE", default_value = "10s", value_parser = super::controller::seconds)]
+    label_grace: jiff::SignedDuration,
+
+    /// How long a Node may be away while its instance runs before its ENIs go
+    #[arg(long, env = "MULTI_ENI_NODE_GONE_GRACE", default_value = "5m", value_parser = super::controller::seconds)]
+    node_gone_grace: jiff::SignedDuration,
+
+    /// What to log
+    #[arg(long, env = "MULTI_ENI_LOG", default_value = "error")]
+    log: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainFlags {
+    /// node/NAME or nodeeni/NAME
+    #[arg(value_name = "KIND/NAME", value_parser = subject)]
+    subject: Subject,
+
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// What is to be explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Subject {
+    Node(String),
+    NodeEni(String),
+}
+
+fn subject(text: &str) -> Result<Subject, String> {
+    match text.split_once('/') {
+        Some(("node" | "nodes" | "no", name)) if !name.is_empty() => Ok(Subject::Node(name.to_owned())),
+        Some(("nodeeni" | "nodeenis" | "neni", name)) if !name.is_empty() => Ok(Subject::NodeEni(name.to_owned())),
+        _ => Err(format!("{text:?} is neither node/NAME nor nodeeni/NAME")),
+    }
+}
+
+/// The account, and how long its calls take at least.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    budget_share: f64,
+    at_least_seconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unanswered: Option<&'a str>,
+}
+
+/// `multi-eni plan`.
+pub(super) fn plan(flags: Flags) -> miette::Result<ExitCode> {
+    logs::init(Format::Auto, &flags.log);
+    let Some((plan, survey)) = told(&flags)? else { return Ok(ExitCode::from(130)) };
+    let seconds = at_least(&plan, flags.budget_share);
+    let text = match flags.output {
+        Output::Json => json(&plan, &survey, &flags)?,
+        Output::Text => {
+            let mut text = explain::plan_text(&plan);
+            if !plan.calls.is_empty() {
+                text.push_str(&time(seconds, flags.budget_share));
+            }
+            text
+        }
+    };
+    finish(&text, &plan, &survey)
+}
+
+/// `multi-eni explain KIND/NAME`.
+pub(super) fn explain(ExplainFlags { subject, flags }: ExplainFlags) -> miette::Result<ExitCode> {
+    logs::init(Format::Auto, &flags.log);
+    let Some((mut plan, survey)) = told(&flags)? else { return Ok(ExitCode::from(130)) };
+    let nodes: Vec<&NodeFacts> = survey.nodes.iter().collect();
+    let story = match &subject {
+        Subject::Node(name) => {
+            let node = nodes.iter().copied().find(|node| node.name == *name);
+            let story = explain::node_story(&plan, node, name);
+            plan.node_enis.iter_mut().for_each(|account| account.lines.retain(|line| line.node == *name));
+            story.ok_or_else(|| miette!("the cluster has no Node {name}, and no ENI of one"))?
+        }
+        Subject::NodeEni(name) => {
+            let story = explain::nodeeni_story(&plan, name, &nodes);
+            plan.node_enis.retain(|account| account.name == *name);
+            story.ok_or_else(|| miette!("the cluster has no NodeENI {name}"))?
+        }
+    };
+    let text = match flags.output {
+        Output::Json => {
+            plan.recount();
+            json(&plan, &survey, &flags)?
+        }
+        Output::Text => story,
+    };
+    finish(&text, &plan, &survey)
+}
+
+fn time(seconds: u64, share: f64) -> String {
+    let percent = share * 100.0;
+    match seconds {
+        0 => "Time: EC2's request rates make nothing wait; each attach and detach takes EC2 some seconds\n".to_owned(),
+        _ => format!(
+            "Time: at least {seconds} s at {percent:.0} % of EC2's default request rates; each attach and detach takes EC2 some seconds\n"
+        ),
+    }
+}
+
+fn at_least(plan: &Plan, share: f64) -> u64 {
+    multi_eni_ec2::shortest(&plan.calls, share).as_secs_f64().ceil() as u64
+}
+
+fn json(plan: &Plan, survey: &Survey, flags: &Flags) -> miette::Result<String> {
+    let answer = Answer {
+        plan,
+        budget_share: flags.budget_share,
+        at_least_seconds: at_least(plan, flags.budget_share),
+        unanswered: survey.unanswered.as_deref(),
+    };
+    serde_json::to_string_pretty(&answer).into_diagnostic().map(|text| text + "\n")
+}
+
+/// Exit 1 if it is not whole, or a NodeENI of the file would be refused.
+fn finish(text: &str, plan: &Plan, survey: &Survey) -> miette::Result<ExitCode> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error).into_diagnostic(),
+        _ => {}
+    }
+    if let Some(why) = &survey.unanswered {
+        eprintln!("Warning: this is not the whole story: {why}");
+    }
+    let whole = survey.unanswered.is_none() && !plan.node_enis.iter().any(|account| account.is_refused);
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// None if it was interrupted.
+fn told(flags: &Flags) -> miette::Result<Option<(Plan, Survey)>> {
+    runtime()?.block_on(async {
+        tokio::select! {
+            biased;
+            () = interrupted() => Ok(None),
+            told = tell(flags) => told.map(Some),
+        }
+    })
+}
+
+async fn tell(flags: &Flags) -> miette::Result<(Plan, Survey)> {
+    let file = flags.file.as_deref().map(file::read).transpose().map_err(|why| miette!("{why}"))?;
+    let config =
+        client::config().await.into_diagnostic().wrap_err("no API server: set KUBECONFIG, or run in a cluster")?;
+    let kube = client::plain(&config).into_diagnostic()?;
+    let options = multi_eni_ec2::Options { budget_share: flags.budget_share, ..multi_eni_ec2::Options::default() };
+    let aws = multi_eni_ec2::client(options.call_timeout).await.into_diagnostic()?;
+    let (mut world, mut cluster) = gather::all(&kube, file.is_some()).await.map_err(|why| miette!("{why}"))?;
+    if let Some(name) = flags.cluster_name.clone().filter(|name| !name.is_empty()) {
+        cluster.name = name;
+    }
+    let refused = match file {
+        Some(objects) => file::put(&mut world, objects).await.map_err(|why| miette!("{why}"))?,
+        None => BTreeMap::new(),
+    };
+    let (wall, steady) = clock::system();
+    // Closed for ever: nothing can be written or called through it.
+    let fence = Fence::closed(steady);
+    let fenced = client::fenced(&config, fence.clone()).into_diagnostic()?;
+    let settings =
+        Settings { label_grace: flags.label_grace, node_gone_grace: flags.node_gone_grace, ..Settings::default() };
+    let (ec2, seen) =
+        Ec2::new(aws, cluster.clone(), options, wall.clone(), Arc::new(move |timeout| fence.may_send(timeout)));
+    let means = Means {
+        cluster: cluster.clone(),
+        ec2: ec2.clone(),
+        writer: Writer::new(fenced.clone()),
+        publisher: Publisher::new(fenced, String::new()),
+        settings: settings.clone(),
+        wall,
+        gauges: Arc::new(Gauges::default()),
+    };
+    let survey = tokio::select! {
+        survey = Reconciler::survey(means, world, seen, PATIENCE) => survey.map_err(|why| miette!("{why}"))?,
+        () = ec2.run(std::future::pending()) => return Err(miette!("EC2 is not asked any more")),
+    };
+    Ok((survey.plan(&cluster, &settings, &refused), survey))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_a_node_or_a_nodeeni() {
+        assert_eq!(subject("node/n1"), Ok(Subject::Node("n1".into())));
+        assert_eq!(subject("neni/a"), Ok(Subject::NodeEni("a".into())));
+        for bad in ["", "n1", "node/", "pod/x"] {
+            assert!(subject(bad).unwrap_err().contains("neither node/NAME nor nodeeni/NAME"), "{bad}");
+        }
+    }
+}

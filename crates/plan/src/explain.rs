@@ -1,0 +1,241 @@
+//! `explain`: what `assign` and `step` have decided, as an account for people: what would be done now, for each pair of
+//! NodeENI and Node, with its EC2 calls; and for everything that would not be done, why.
+//!
+//! It decides nothing itself. The answers that it tells are the controller's own.
+
+mod line;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use line::{Line, Mark, Slot};
+pub use text::{node_story, nodeeni_story, plan_text};
+
+use crate::assign::Assignment;
+use crate::facts::{Cluster, EniSeen, Network, NodeFacts, Sight};
+use crate::held::Held;
+use crate::intent::{Intent, SubnetRef};
+use crate::settings::Settings;
+use crate::step::{Change, Step};
+use multi_eni_api::ids::SubnetId;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An ENIAttachment with what is known and decided of it.
+#[derive(Debug, Clone)]
+pub struct Attachment {
+    /// The attachment.
+    pub held: Held,
+    /// What EC2 shows of it.
+    pub sight: Sight,
+    /// Its next step.
+    pub step: Step,
+    /// What would be changed in place.
+    pub changes: Vec<Change>,
+}
+
+/// All that is told.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// Who we are.
+    pub cluster: &'a Cluster,
+    /// All Nodes.
+    pub nodes: &'a [&'a NodeFacts],
+    /// All NodeENIs.
+    pub intents: &'a [&'a Intent],
+    /// All ENIAttachments.
+    pub attachments: &'a [Attachment],
+    /// What `assign` answered, by Node.
+    pub assignments: &'a BTreeMap<String, Assignment>,
+    /// What is known of subnets.
+    pub network: &'a Network,
+    /// ENIs that carry this cluster's tag.
+    pub owned: &'a [EniSeen],
+    /// NodeENIs that the API server would not take, and its words: of a file.
+    pub refused: &'a BTreeMap<String, String>,
+    /// Graces.
+    pub settings: &'a Settings,
+}
+
+/// The account.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// UID of the namespace kube-system.
+    pub cluster: String,
+    /// Number of Nodes.
+    pub nodes: usize,
+    /// For each NodeENI, by name.
+    #[serde(rename = "nodeENIs")]
+    pub node_enis: Vec<Account>,
+    /// ENIs of this cluster that no ENIAttachment knows.
+    pub orphans: Vec<String>,
+    /// EC2 calls that change something, by action.
+    pub calls: BTreeMap<&'static str, u32>,
+}
+
+/// The account of one NodeENI.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// What it asks of a Node's labels.
+    pub selector: BTreeMap<String, String>,
+    /// Why nothing is done for it at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// The API server would not take it: it is only in a file.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_refused: bool,
+    /// It is being deleted.
+    pub deleting: bool,
+    /// Nodes that it matches.
+    pub matched_nodes: usize,
+    /// ENIs that it wants.
+    pub desired: usize,
+    /// Nodes whose ENIs may be away at the same time while they are replaced.
+    pub max_unavailable: usize,
+    /// What is known of the subnets that it names, a sentence each.
+    pub subnets: Vec<String>,
+    /// What is, what would be done, and what not.
+    pub lines: Vec<Line>,
+}
+
+/// Tells what would be done now.
+pub fn plan(input: Input<'_>) -> Plan {
+    let mut node_enis: Vec<Account> = input.intents.iter().map(|intent| account(&input, intent)).collect();
+    node_enis.extend(strays(&input));
+    node_enis.extend(input.refused.iter().map(|(name, words)| Account { is_refused: true, ..nothing(name, words) }));
+    node_enis.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut plan = Plan {
+        cluster: input.cluster.uid.clone(),
+        nodes: input.nodes.len(),
+        node_enis,
+        orphans: orphans(&input),
+        calls: BTreeMap::new(),
+    };
+    plan.recount();
+    plan
+}
+
+impl Plan {
+    /// Counts the calls of the lines that are there.
+    pub fn recount(&mut self) {
+        self.calls.clear();
+        for (action, n) in self.node_enis.iter().flat_map(|account| &account.lines).flat_map(|line| &line.calls) {
+            *self.calls.entry(action).or_default() += n;
+        }
+    }
+}
+
+fn account(input: &Input<'_>, intent: &Intent) -> Account {
+    let ask = intent.ask.as_ref().ok();
+    let all = || input.assignments.values();
+    let mut lines: Vec<Line> = all().flat_map(|assignment| line::of_assignment(intent, assignment)).collect();
+    let mine = input.attachments.iter().filter(|attachment| attachment.held.nodeeni_uid == intent.uid);
+    lines.extend(mine.map(|attachment| line::of_attachment(input, Some(intent), attachment)));
+    lines.sort();
+    Account {
+        name: intent.name.clone(),
+        selector: ask.map(|ask| ask.selector.clone()).unwrap_or_default(),
+        problem: intent.ask.as_ref().err().map(ToString::to_string),
+        is_refused: false,
+        deleting: intent.deleting,
+        matched_nodes: all().filter(|assignment| assignment.matched.contains(&intent.uid)).count(),
+        desired: all()
+            .flat_map(|assignment| &assignment.desired)
+            .filter(|(uid, _)| *uid == intent.uid)
+            .map(|d| d.1)
+            .sum(),
+        max_unavailable: ask.map_or(1, |ask| ask.max_unavailable),
+        subnets: ask
+            .map(|ask| ask.subnets.iter().flat_map(|named| subnet(input.network, named)).collect())
+            .unwrap_or_default(),
+        lines,
+    }
+}
+
+/// ENIAttachments whose NodeENI is gone: they go, too.
+fn strays(input: &Input<'_>) -> Vec<Account> {
+    let known: BTreeSet<&str> = input.intents.iter().map(|intent| intent.uid.as_str()).collect();
+    let mut by_name: BTreeMap<&str, Vec<Line>> = BTreeMap::new();
+    for attachment in input.attachments.iter().filter(|a| !known.contains(a.held.nodeeni_uid.as_str())) {
+        by_name.entry(&attachment.held.nodeeni).or_default().push(line::of_attachment(input, None, attachment));
+    }
+    let gone = "this NodeENI is gone: what is left of its ENIs goes, too";
+    by_name.into_iter().map(|(name, lines)| Account { lines, deleting: true, ..nothing(name, gone) }).collect()
+}
+
+fn nothing(name: &str, problem: &str) -> Account {
+    Account {
+        name: name.to_owned(),
+        selector: BTreeMap::new(),
+        problem: Some(problem.to_owned()),
+        is_refused: false,
+        deleting: false,
+        matched_nodes: 0,
+        desired: 0,
+        max_unavailable: 1,
+        subnets: Vec::new(),
+        lines: Vec::new(),
+    }
+}
+
+fn subnet(network: &Network, named: &SubnetRef) -> Vec<String> {
+    let (by, ids): (String, Vec<&SubnetId>) = match named {
+        SubnetRef::Id(id) => (String::new(), vec![id]),
+        SubnetRef::Name(name) => {
+            (format!(" (Name={name})"), network.subnets_named.get(name).into_iter().flatten().collect())
+        }
+    };
+    let told = |id: &&SubnetId| match network.subnets.get(*id) {
+        Some(facts) => {
+            let (zone, cidr, free) = (&facts.zone, &facts.cidr, facts.free_addresses);
+            format!("subnet {id}{by}: {zone}, {cidr}, {free} free addresses")
+        }
+        // Nobody has asked for it: no node needs it.
+        None if network.missing_subnets.contains_key(*id) => format!("subnet {id}: EC2 does not know it"),
+        None => format!("subnet {id}: not looked at"),
+    };
+    if ids.is_empty() {
+        let known = if by.is_empty() { "" } else { "no subnet of that name was found, or none was looked for" };
+        return vec![format!("subnet{by}: {known}")];
+    }
+    ids.iter().map(told).collect()
+}
+
+fn orphans(input: &Input<'_>) -> Vec<String> {
+    let known: BTreeSet<&str> = input.attachments.iter().map(|attachment| attachment.held.uid.as_str()).collect();
+    let named: BTreeSet<&str> =
+        input.attachments.iter().filter_map(|attachment| attachment.held.status.eni_id.as_deref()).collect();
+    let instances: BTreeSet<_> = input.nodes.iter().filter_map(|node| node.instance.as_ref().ok()).collect();
+    let lone = input
+        .owned
+        .iter()
+        .filter(|eni| !eni.attachment_uid().is_some_and(|uid| known.contains(uid)) && !named.contains(eni.id.as_str()));
+    lone.map(|eni| {
+        let id = &eni.id;
+        let on = eni.attachment.as_ref().map(|at| at.instance.as_ref());
+        match (eni.attachment_uid(), on) {
+            (None, _) => format!("{id} carries this cluster's tag and not that of an ENIAttachment: it is not touched"),
+            (Some(_), None) => format!("{id} is not attached and no ENIAttachment knows it: deleted once two whole sweeps have shown it so"),
+            (Some(_), Some(Some(instance))) if instances.contains(instance) => {
+                format!("{id} is on {instance} and no ENIAttachment knows it: detached and deleted once two whole sweeps have shown it so")
+            }
+            (Some(_), Some(_)) => format!("{id} is on an instance that is no Node of this cluster: it is not touched"),
+        }
+    })
+    .collect()
+}
+
+/// The labels that a Node lacks for a NodeENI, as words; empty if it matches.
+pub fn missing_labels(selector: &BTreeMap<String, String>, node: &NodeFacts) -> Vec<String> {
+    let missing = selector.iter().filter(|(key, value)| node.labels.get(*key) != Some(value));
+    missing
+        .map(|(key, value)| match node.labels.get(key) {
+            Some(has) => format!("{key} is {has}, not {value}"),
+            None => format!("no label {key}={value}"),
+        })
+        .collect()
+}

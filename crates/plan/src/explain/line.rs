@@ -1,0 +1,239 @@
+//! One line: one ENI of one NodeENI on one Node, or why there is none.
+
+use super::{Attachment, Input};
+use crate::assign::{Assignment, NewAttachment, Refusal, Refused, RemovalReason};
+use crate::errors::Call;
+use crate::facts::{AttachmentState, Sight};
+use crate::intent::{Ask, Intent};
+use crate::step::Action;
+use multi_eni_api::conditions::types;
+use multi_eni_api::eniattachment::Phase;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What a line is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mark {
+    /// Cannot be done until somebody changes something.
+    Blocked,
+    /// An ENI is created and attached.
+    Create,
+    /// An ENI is detached and deleted.
+    Remove,
+    /// An ENI gives way to another one, in its turn.
+    Replace,
+    /// An attached ENI is changed in place.
+    Change,
+    /// Under way, or waits for something that ends by itself.
+    Waits,
+    /// As it should be.
+    InPlace,
+}
+
+impl Mark {
+    /// One character for it.
+    pub fn sign(self) -> char {
+        match self {
+            Self::Blocked => '!',
+            Self::Create => '+',
+            Self::Remove => '-',
+            Self::Replace => '±',
+            Self::Change => '~',
+            Self::Waits => '…',
+            Self::InPlace => '=',
+        }
+    }
+}
+
+/// A place on an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slot {
+    /// Network card.
+    pub network_card_index: i32,
+    /// Device index.
+    pub device_index: i32,
+}
+
+impl Slot {
+    fn at((network_card_index, device_index): (i32, i32)) -> Self {
+        Self { network_card_index, device_index }
+    }
+}
+
+/// One line of the account.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    /// The Node.
+    pub node: String,
+    /// Where on the instance, if one slot is meant.
+    #[serde(flatten)]
+    pub slot: Option<Slot>,
+    /// What it is about.
+    pub mark: Mark,
+    /// The ENI, if there is one.
+    #[serde(rename = "eniID", skip_serializing_if = "Option::is_none")]
+    pub eni: Option<String>,
+    /// A word for programs, as conditions have it.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+    /// EC2 calls that change something.
+    pub calls: BTreeMap<&'static str, u32>,
+}
+
+/// What one Node's assignment says of one NodeENI: what is created, and what not.
+pub(super) fn of_assignment<'a>(intent: &'a Intent, assignment: &'a Assignment) -> impl Iterator<Item = Line> + 'a {
+    let created = assignment.create.iter().filter(|new| new.spec.node_eni_uid == intent.uid);
+    let refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == intent.uid);
+    let ask = intent.ask.as_ref().ok();
+    created.map(move |new| create(ask, new)).chain(refused.map(move |refusal| refuse(ask, refusal)))
+}
+
+fn create(ask: Option<&Ask>, new: &NewAttachment) -> Line {
+    let request = &new.spec.request;
+    Line {
+        node: new.spec.node_name.clone(),
+        slot: Some(Slot::at((request.network_card_index, request.device_index))),
+        mark: Mark::Create,
+        eni: None,
+        reason: "Create".to_owned(),
+        message: format!(
+            "create an ENI in {} ({}) and attach it",
+            request.subnet_id,
+            request.subnet_cidr.as_deref().unwrap_or("CIDR not known")
+        ),
+        calls: arrival(ask, true),
+    }
+}
+
+fn refuse(ask: Option<&Ask>, refusal: &Refusal) -> Line {
+    let why = &refusal.why;
+    let slot = match why {
+        Refused::SlotHeld { slot, .. } | Refused::SlotTaken { slot, .. } => Some(Slot::at(*slot)),
+        _ => None,
+    };
+    let (mark, calls) = match why {
+        // The new one comes in the place of the old one, which has a line of its own.
+        Refused::Replacing | Refused::AwaitingRollout => (Mark::Waits, arrival(ask, true)),
+        why if why.is_passing() => (Mark::Waits, BTreeMap::new()),
+        _ => (Mark::Blocked, BTreeMap::new()),
+    };
+    let (node, reason, message) = (refusal.node.clone(), why.reason().to_owned(), why.to_string());
+    Line { node, slot, mark, eni: None, reason, message, calls }
+}
+
+/// What becomes of an ENIAttachment that there is.
+pub(super) fn of_attachment(input: &Input<'_>, intent: Option<&Intent>, attachment: &Attachment) -> Line {
+    let held = &attachment.held;
+    let ask = intent.and_then(|intent| intent.ask.as_ref().ok());
+    let assignment = input.assignments.get(&held.node);
+    let removal = assignment.and_then(|a| a.delete.iter().find(|removal| removal.name == held.name));
+    let marked = assignment.is_some_and(|a| a.deselect.contains(&held.name));
+    let (mark, reason, message, calls) = if held.deleting.is_some() {
+        let (reason, message) = told(attachment);
+        (if held_back(attachment) { Mark::Blocked } else { Mark::Remove }, reason, message, departure(attachment))
+    } else if let Some(removal) = removal {
+        let mark = if removal.why == RemovalReason::Replaced { Mark::Replace } else { Mark::Remove };
+        (mark, format!("{:?}", removal.why), because(removal.why).to_owned(), departure(attachment))
+    } else if marked || held.deselected_since.is_some() && !assignment.is_some_and(|a| a.reselect.contains(&held.name))
+    {
+        (Mark::Remove, "Deselected".to_owned(), deselected(input, &held.node), departure(attachment))
+    } else if assignment.is_some_and(|a| a.superseded.contains(&held.name)) {
+        let at_once = ask.map_or(1, |ask| ask.max_unavailable);
+        let message = format!("is replaced when it is its turn (rollout.maxUnavailable: {at_once})");
+        (Mark::Replace, "AwaitingRollout".to_owned(), message, departure(attachment))
+    } else {
+        standing(ask, attachment)
+    };
+    let slot = Some(Slot::at(held.slot()));
+    Line { node: held.node.clone(), slot, mark, eni: held.status.eni_id.clone(), reason, message, calls }
+}
+
+type Told = (Mark, String, String, BTreeMap<&'static str, u32>);
+
+/// It stays: what is done for it.
+fn standing(ask: Option<&Ask>, attachment: &Attachment) -> Told {
+    let (reason, message) = told(attachment);
+    if held_back(attachment) {
+        return (Mark::Blocked, reason, message, BTreeMap::new());
+    }
+    if !attachment.changes.is_empty() {
+        let mut calls = BTreeMap::new();
+        for change in &attachment.changes {
+            *calls.entry(change.action()).or_default() += 1;
+        }
+        let words: Vec<String> = attachment.changes.iter().map(ToString::to_string).collect();
+        return (Mark::Change, "Change".to_owned(), format!("change in place: {}", words.join("; ")), calls);
+    }
+    match (&attachment.step.action, &attachment.sight) {
+        (Action::Settled, _) => (Mark::InPlace, reason, message, BTreeMap::new()),
+        (_, Sight::Seen(eni)) if eni.attachment.is_none() => (Mark::Waits, reason, message, arrival(ask, false)),
+        (_, Sight::Absent { .. }) if attachment.held.eni().is_none() => {
+            (Mark::Waits, reason, message, arrival(ask, true))
+        }
+        _ => (Mark::Waits, reason, message, BTreeMap::new()),
+    }
+}
+
+fn held_back(attachment: &Attachment) -> bool {
+    attachment.step.status.phase == Phase::Blocked
+}
+
+/// What the status would say.
+fn told(attachment: &Attachment) -> (String, String) {
+    let ready = attachment.step.status.conditions.iter().find(|condition| condition.type_ == types::READY);
+    ready.map_or_else(Default::default, |condition| (condition.reason.clone(), condition.message.clone()))
+}
+
+fn because(why: RemovalReason) -> &'static str {
+    match why {
+        RemovalReason::NodeEniDeleted => "detach and delete: its NodeENI is deleted",
+        RemovalReason::Deselected => "detach and delete: the Node's labels no longer match",
+        RemovalReason::NodeGone => "detach and delete: its Node is gone",
+        RemovalReason::Replaced => "detach and delete: the spec no longer describes it",
+        RemovalReason::Unattachable => "delete: its device index was somebody else's for too long",
+        RemovalReason::Recycled => "let go: its ENI is gone from EC2",
+    }
+}
+
+fn deselected(input: &Input<'_>, node: &str) -> String {
+    let there = input.nodes.iter().any(|facts| facts.name == node);
+    if there {
+        let grace = input.settings.label_grace;
+        format!("detach and delete, unless the labels match again within {grace:#}: the Node's labels no longer match")
+    } else {
+        let grace = input.settings.node_gone_grace;
+        format!("detach and delete, at once if the instance is gone and after {grace:#} if it runs: its Node is gone")
+    }
+}
+
+/// The calls until an ENI is as its NodeENI asks.
+fn arrival(ask: Option<&Ask>, create: bool) -> BTreeMap<&'static str, u32> {
+    let mut calls = BTreeMap::from([(Call::Attach.action(), 1)]);
+    if create {
+        calls.insert(Call::Create.action(), 1);
+    }
+    // Neither can be given to Create or Attach.
+    let after = ask.map_or(0, |ask| u32::from(ask.delete_on_termination) + u32::from(!ask.source_dest_check));
+    if after > 0 {
+        calls.insert(Call::Modify.action(), after);
+    }
+    calls
+}
+
+/// The calls until nothing of it is on EC2.
+fn departure(attachment: &Attachment) -> BTreeMap<&'static str, u32> {
+    let Sight::Seen(eni) = &attachment.sight else { return BTreeMap::new() };
+    if held_back(attachment) && attachment.held.deleting.is_some() {
+        return BTreeMap::new();
+    }
+    let detach = match eni.attachment.as_ref().map(|at| at.state) {
+        Some(AttachmentState::Attached | AttachmentState::Attaching) => 1,
+        Some(AttachmentState::Detaching) | None => 0,
+    };
+    let calls = [(Call::Detach.action(), detach), (Call::Delete.action(), 1)];
+    calls.into_iter().filter(|(_, n)| *n > 0).collect()
+}

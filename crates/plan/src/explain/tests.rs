@@ -1,0 +1,113 @@
+use super::*;
+use crate::assign::tests::{SUBNET_A, World, at, held, intent};
+use crate::facts::{AttachmentState, EniSeen};
+use crate::step::tests::{attachment, eni};
+use crate::step::{self, Memory};
+use multi_eni_api::names;
+
+/// The account of a world whose ENIAttachments are seen so.
+fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
+    let node = world.node.clone().unwrap();
+    let attachments = seen.iter().map(|(held, sight)| {
+        let memory = Memory::begin(at(0), held);
+        let input = step::Input {
+            cluster: &world.cluster,
+            held,
+            sight,
+            ask: world.intents.first().and_then(|intent| intent.ask.as_ref().ok()),
+            node_leaving: false,
+            instance: None,
+            subnet: None,
+            memory: &memory,
+            settings: &world.settings,
+            now: world.now,
+        };
+        Attachment {
+            held: (*held).clone(),
+            sight: sight.clone(),
+            step: step::step(input),
+            changes: step::changes(&input),
+        }
+    });
+    let refused = BTreeMap::from([("bad".to_owned(), "would be refused: no".to_owned())]);
+    plan(Input {
+        cluster: &world.cluster,
+        nodes: &[&node],
+        intents: &world.intents.iter().collect::<Vec<_>>(),
+        attachments: &attachments.collect::<Vec<_>>(),
+        assignments: &BTreeMap::from([(node.name.clone(), world.assign())]),
+        network: &world.network,
+        owned: &[],
+        refused: &refused,
+        settings: &world.settings,
+    })
+}
+
+/// An attached ENI of that ENIAttachment.
+fn attached(held: &Held) -> EniSeen {
+    let mut seen = eni(7);
+    seen.tags.insert(names::TAG_ATTACHMENT_UID.to_owned(), held.uid.clone());
+    seen.attachment = Some(attachment(AttachmentState::Attached));
+    seen.shown_at = at(100);
+    seen
+}
+
+#[test]
+fn what_is_created_costs_three_calls_and_a_conflict_none() {
+    let world = World::new(vec![intent("a", 1, &[SUBNET_A]), intent("b", 1, &[SUBNET_A])]);
+    let plan = told(&world, &[]);
+    assert_eq!(
+        plan_text(&plan),
+        "NodeENI a (ng=multi-eni): matches 1 node, wants 1 ENI, 0 in place\n  \
+         + n0, index 1: create an ENI in subnet-0f59b4f14737be9ad (10.0.0.0/24) and attach it\n\n\
+         NodeENI b (ng=multi-eni): matches 1 node, wants 1 ENI, 0 in place\n  \
+         ! n0, index 1: device index 1 on network card 0 is held by NodeENI a: give one of them another deviceIndex\n\n\
+         NodeENI bad: would be refused: no\n\n\
+         EC2 calls: AttachNetworkInterface 1, CreateNetworkInterface 1 (2 in all)\n"
+    );
+    // The spec of these tests has deleteOnTermination false; with it there is a third.
+    let mut spec = world.intents[0].ask.clone().unwrap();
+    spec.delete_on_termination = true;
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.intents[0].ask = Ok(spec);
+    assert_eq!(told(&world, &[]).calls.values().sum::<u32>(), 3);
+}
+
+#[test]
+fn an_eni_in_place_is_changed_where_it_differs_and_each_change_is_a_call() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut of = held("n0", 1, true);
+    of.name = world.assign().create[0].name.clone();
+    of.request = world.assign().create[0].spec.request.clone();
+    world.held = vec![of.clone()];
+    let mut seen = attached(&of);
+    seen.attachment.as_mut().unwrap().delete_on_termination = false;
+    seen.tags.extend(step::tags(&world.cluster, &of));
+    let settled = told(&world, &[(&of, Sight::Seen(Box::new(seen.clone())))]);
+    assert!(plan_text(&settled).contains("wants 1 ENI, 1 in place\n\n"), "{}", plan_text(&settled));
+    assert!(plan_text(&settled).ends_with("EC2 calls: none. What is, is what should be, or waits for somebody.\n"));
+    let story = node_story(&settled, world.node.as_ref(), "n0").unwrap();
+    assert!(story.contains("  = index 1"), "{story}");
+
+    seen.source_dest_check = false;
+    seen.tags.remove(names::TAG_NO_MANAGE);
+    let changed = told(&world, &[(&of, Sight::Seen(Box::new(seen)))]);
+    assert_eq!(changed.calls, BTreeMap::from([("CreateTags", 1), ("ModifyNetworkInterfaceAttribute", 1)]));
+    let text = plan_text(&changed);
+    assert!(text.contains("sourceDestCheck: true; tags: node.k8s.amazonaws.com/no_manage=true"), "{text}");
+}
+
+#[test]
+fn a_node_that_lacks_the_label_loses_its_eni_and_is_told_which() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let of = held("n0", 1, true);
+    world.held = vec![of.clone()];
+    world.node.as_mut().unwrap().labels = BTreeMap::from([("ng".to_owned(), "other".to_owned())]);
+    let plan = told(&world, &[(&of, Sight::Seen(Box::new(attached(&of))))]);
+    assert_eq!(plan.calls, BTreeMap::from([("DeleteNetworkInterface", 1), ("DetachNetworkInterface", 1)]));
+    let story = node_story(&plan, world.node.as_ref(), "n0").unwrap();
+    assert!(story.contains("NodeENI a: no longer matches") && story.contains("within 10s"), "{story}");
+    let story = nodeeni_story(&plan, "a", &[world.node.as_ref().unwrap()]).unwrap();
+    assert!(story.contains("not matched: n0: ng is other, not multi-eni"), "{story}");
+    assert_eq!((nodeeni_story(&plan, "x", &[]), node_story(&plan, None, "x")), (None, None));
+}

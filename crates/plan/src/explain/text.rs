@@ -1,0 +1,193 @@
+//! The account as text.
+
+use super::{Account, Line, Mark, Plan, Slot, missing_labels};
+use crate::facts::NodeFacts;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Nodes that are named where many say the same.
+const NAMED: usize = 3;
+
+/// Writing to a String cannot fail.
+macro_rules! line {
+    ($out:expr, $($arg:tt)*) => { let _ = writeln!($out, $($arg)*); };
+}
+
+/// All NodeENIs: what would be done and what not. What is in place is only counted.
+pub fn plan_text(plan: &Plan) -> String {
+    let mut out = String::new();
+    if plan.node_enis.is_empty() {
+        line!(out, "There is no NodeENI: nothing to do.");
+    }
+    for account in &plan.node_enis {
+        head(&mut out, account);
+        grouped(&mut out, account.lines.iter().filter(|line| line.mark != Mark::InPlace));
+        line!(out, "");
+    }
+    tail(&mut out, plan);
+    out
+}
+
+/// One NodeENI, with every line, and the Nodes that it does not match.
+pub fn nodeeni_story(plan: &Plan, name: &str, nodes: &[&NodeFacts]) -> Option<String> {
+    let account = plan.node_enis.iter().find(|account| account.name == name)?;
+    let mut out = String::new();
+    head(&mut out, account);
+    for subnet in &account.subnets {
+        line!(out, "    {subnet}");
+    }
+    for one in &account.lines {
+        row(&mut out, &one.node, one);
+    }
+    // reason → Nodes
+    let mut unmatched: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for node in nodes {
+        let missing = missing_labels(&account.selector, node);
+        if !missing.is_empty() {
+            unmatched.entry(missing.join(", ")).or_default().push(&node.name);
+        }
+    }
+    for (why, nodes) in unmatched {
+        line!(out, "    not matched: {}: {why}", several(&nodes));
+    }
+    Some(out)
+}
+
+/// One Node: what each NodeENI has, does or does not do there.
+pub fn node_story(plan: &Plan, node: Option<&NodeFacts>, name: &str) -> Option<String> {
+    let here = |account: &Account| account.lines.iter().any(|line| line.node == name);
+    if node.is_none() && !plan.node_enis.iter().any(here) {
+        return None;
+    }
+    let mut out = String::new();
+    match node {
+        None => {
+            line!(out, "There is no Node {name} any more. Its ENIs:");
+        }
+        Some(node) => {
+            let instance = match &node.instance {
+                Ok(instance) => instance.to_string(),
+                Err(why) => why.to_string(),
+            };
+            let zone = node.zone.as_deref().unwrap_or("not known");
+            line!(
+                out,
+                "Node {name}: instance {instance}, Availability Zone {zone}{}",
+                if node.deleting { ", being deleted" } else { "" }
+            );
+        }
+    }
+    for account in &plan.node_enis {
+        let lines: Vec<&Line> = account.lines.iter().filter(|line| line.node == name).collect();
+        let missing = node.map(|node| missing_labels(&account.selector, node)).unwrap_or_default();
+        match (&account.problem, lines.as_slice()) {
+            (Some(problem), []) => {
+                line!(out, "  NodeENI {}: {problem}", account.name);
+            }
+            (None, []) if !missing.is_empty() => {
+                line!(out, "  NodeENI {}: does not match: {}", account.name, missing.join(", "));
+            }
+            (None, []) if account.deleting => {
+                line!(out, "  NodeENI {}: is being deleted, and has nothing here", account.name);
+            }
+            (None, []) => {
+                line!(out, "  NodeENI {}: matches, and asks for nothing here", account.name);
+            }
+            (_, lines) => {
+                let word = if missing.is_empty() { "matches" } else { "no longer matches" };
+                line!(out, "  NodeENI {}: {word}", account.name);
+                for one in lines {
+                    row(&mut out, "", one);
+                }
+            }
+        }
+    }
+    Some(out)
+}
+
+fn head(out: &mut String, account: &Account) {
+    if let Some(problem) = &account.problem {
+        line!(out, "NodeENI {}: {problem}", account.name);
+        return;
+    }
+    let selector: Vec<String> = account.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let in_place = account.lines.iter().filter(|line| matches!(line.mark, Mark::InPlace | Mark::Change)).count();
+    if account.deleting {
+        line!(out, "NodeENI {} is being deleted: {} left", account.name, count(account.lines.len(), "ENI"));
+    } else {
+        line!(
+            out,
+            "NodeENI {} ({}): matches {}, wants {}, {in_place} in place",
+            account.name,
+            selector.join(","),
+            count(account.matched_nodes, "node"),
+            count(account.desired, "ENI")
+        );
+    }
+}
+
+/// Lines that say the same of several Nodes are one.
+fn grouped<'a>(out: &mut String, lines: impl Iterator<Item = &'a Line>) {
+    // An ENI of its own makes a line of its own.
+    let mut groups: Vec<(Vec<&str>, &Line)> = Vec::new();
+    for line in lines {
+        let same = |(_, first): &&mut (Vec<&str>, &Line)| {
+            let of = |line: &Line| (line.mark, line.slot, line.reason.clone(), line.message.clone());
+            of(first) == of(line) && first.eni.is_none() && line.eni.is_none()
+        };
+        match groups.iter_mut().find(same) {
+            Some((nodes, _)) => nodes.push(&line.node),
+            None => groups.push((vec![&line.node], line)),
+        }
+    }
+    for (nodes, line) in groups {
+        row(out, &several(&nodes), line);
+    }
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+fn several(nodes: &[&str]) -> String {
+    match nodes {
+        [one] => (*one).to_owned(),
+        few if few.len() <= NAMED => few.join(", "),
+        many => format!(
+            "{} ({}, …)",
+            count(many.len(), "node"),
+            many.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+fn row(out: &mut String, place: &str, line: &Line) {
+    let mut about = Vec::new();
+    if !place.is_empty() {
+        about.push(place.to_owned());
+    }
+    match line.slot {
+        None => {}
+        Some(Slot { network_card_index: 0, device_index }) => about.push(format!("index {device_index}")),
+        Some(Slot { network_card_index, device_index }) => {
+            about.push(format!("card {network_card_index} index {device_index}"));
+        }
+    }
+    about.extend(line.eni.clone());
+    line!(out, "  {} {}: {}", line.mark.sign(), about.join(", "), line.message);
+}
+
+fn tail(out: &mut String, plan: &Plan) {
+    for orphan in &plan.orphans {
+        line!(out, "  ! {orphan}");
+    }
+    if !plan.orphans.is_empty() {
+        line!(out, "");
+    }
+    if plan.calls.is_empty() {
+        line!(out, "EC2 calls: none. What is, is what should be, or waits for somebody.");
+        return;
+    }
+    let calls: Vec<String> = plan.calls.iter().map(|(action, n)| format!("{action} {n}")).collect();
+    line!(out, "EC2 calls: {} ({} in all)", calls.join(", "), plan.calls.values().sum::<u32>());
+}

@@ -1,0 +1,119 @@
+//! What is changed in place: found by comparing what EC2 shows with what the NodeENI asks for.
+
+use super::{Input, is_ours, tags};
+use crate::facts::{EniSeen, SeenAttachment, Sight};
+use multi_eni_api::ids::SecurityGroupId;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One change in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The attachment's deleteOnTermination.
+    DeleteOnTermination {
+        /// EC2's attachment ID.
+        attachment: String,
+        /// To this.
+        value: bool,
+    },
+    /// Security groups.
+    Groups(Vec<SecurityGroupId>),
+    /// Description.
+    Description(String),
+    /// Source/destination check.
+    SourceDestCheck(bool),
+    /// Tags to set.
+    Tags(BTreeMap<String, String>),
+}
+
+impl Change {
+    /// The EC2 action that makes it.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Tags(_) => "CreateTags",
+            Self::DeleteOnTermination { .. } | Self::Groups(_) | Self::Description(_) | Self::SourceDestCheck(_) => {
+                "ModifyNetworkInterfaceAttribute"
+            }
+        }
+    }
+
+    /// The ENI as it is once the change is made.
+    fn apply(&self, eni: &mut EniSeen) {
+        match self {
+            Self::DeleteOnTermination { value, .. } => {
+                if let Some(at) = &mut eni.attachment {
+                    at.delete_on_termination = *value;
+                }
+            }
+            Self::Groups(groups) => eni.groups.clone_from(groups),
+            Self::Description(text) => eni.description.clone_from(text),
+            Self::SourceDestCheck(value) => eni.source_dest_check = *value,
+            Self::Tags(tags) => eni.tags.extend(tags.clone()),
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |items: Vec<String>| items.join(", ");
+        match self {
+            Self::DeleteOnTermination { value, .. } => write!(f, "deleteOnTermination: {value}"),
+            Self::Groups(groups) => {
+                write!(f, "security groups: {}", list(groups.iter().map(ToString::to_string).collect()))
+            }
+            Self::Description(text) => write!(f, "description: {text:?}"),
+            Self::SourceDestCheck(value) => write!(f, "sourceDestCheck: {value}"),
+            Self::Tags(tags) => {
+                write!(f, "tags: {}", list(tags.iter().map(|(key, value)| format!("{key}={value}")).collect()))
+            }
+        }
+    }
+}
+
+/// All changes in place that an attached ENI needs, in the order in which they are made.
+pub fn changes(input: &Input<'_>) -> Vec<Change> {
+    let Sight::Seen(seen) = input.sight else { return Vec::new() };
+    if input.held.deleting.is_some() || !is_ours(input, seen) {
+        return Vec::new();
+    }
+    let (mut eni, mut found) = (seen.as_ref().clone(), Vec::new());
+    while let Some(at) = eni.attachment.clone()
+        && let Some(change) = repair(input, &eni, &at)
+    {
+        // What a change does not change would be found for ever.
+        if found.contains(&change) {
+            break;
+        }
+        change.apply(&mut eni);
+        found.push(change);
+    }
+    found
+}
+
+/// What differs from what its NodeENI asks for and can be changed in place: one at a time.
+pub(super) fn repair(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> Option<Change> {
+    let ask = input.ask?;
+    if at.delete_on_termination != ask.delete_on_termination {
+        return Some(Change::DeleteOnTermination { attachment: at.id.clone(), value: ask.delete_on_termination });
+    }
+    // Names were resolved when the object was made; IDs can be compared as they are.
+    if ask.group_names.is_empty() && !ask.groups.is_empty() {
+        let mut groups: Vec<SecurityGroupId> = ask.groups.clone();
+        groups.sort();
+        if eni.groups != groups {
+            return Some(Change::Groups(groups));
+        }
+    }
+    if !ask.description.is_empty() && eni.description != ask.description {
+        return Some(Change::Description(ask.description.clone()));
+    }
+    if eni.source_dest_check != ask.source_dest_check {
+        return Some(Change::SourceDestCheck(ask.source_dest_check));
+    }
+    let wanted = tags(input.cluster, input.held).into_iter().chain(ask.tags.clone());
+    let missing: BTreeMap<_, _> = wanted.filter(|(key, value)| eni.tags.get(key) != Some(value)).collect();
+    // What the user's own tags say now wins over what was frozen.
+    let missing: BTreeMap<_, _> =
+        missing.into_iter().filter(|(key, value)| ask.tags.get(key).is_none_or(|now| now == value)).collect();
+    (!missing.is_empty()).then_some(Change::Tags(missing))
+}
