@@ -15,6 +15,8 @@ pub mod types {
     pub const READY: &str = "Ready";
     /// Work is under way.
     pub const PROGRESSING: &str = "Progressing";
+    /// ENIs that were taken over keep a device index other than the spec's. Only where there are such.
+    pub const INDEX_PINNED: &str = "IndexPinned";
     /// Something needs a person.
     pub const DEGRADED: &str = "Degraded";
 }

@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
-    "self.instanceID == oldSelf.instanceID && self.nodeENIUID == oldSelf.nodeENIUID && self.request == oldSelf.request"
+    "self.instanceID == oldSelf.instanceID && self.nodeENIUID == oldSelf.nodeENIUID && self.request == oldSelf.request && has(self.adoptedENIID) == has(oldSelf.adoptedENIID) && (!has(self.adoptedENIID) || self.adoptedENIID == oldSelf.adoptedENIID)"
 ).message("an ENIAttachment's instance, NodeENI and request are frozen: the controller replaces the object instead"))]
 pub struct EniAttachmentSpec {
     /// Name of the Node.
@@ -59,6 +59,10 @@ pub struct EniAttachmentSpec {
     pub node_eni_uid: String,
     /// The Create request and the slot, resolved and frozen.
     pub request: EniRequest,
+    /// The ENI that this object took over from upstream's controller: it is not created, and keeps its slot.
+    #[serde(rename = "adoptedENIID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub adopted_eni_id: Option<String>,
     /// MTU for the node's half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<i32>,

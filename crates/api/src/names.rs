@@ -34,6 +34,16 @@ pub const TAG_ATTACHMENT_UID: &str = "multi-eni.networking.k8s.aws/eniattachment
 /// EC2 tag that makes the VPC CNI leave an ENI alone (value `true`).
 pub const TAG_NO_MANAGE: &str = "node.k8s.amazonaws.com/no_manage";
 
+/// EC2 tag of the controller johnlam90/aws-multi-eni-controller ("upstream"), with the value [`UPSTREAM_MANAGER`]. Its ENIs
+/// carry no tag of a cluster.
+pub const UPSTREAM_TAG_MANAGED_BY: &str = "kubernetes.io/cluster/managed-by";
+/// See [`UPSTREAM_TAG_MANAGED_BY`].
+pub const UPSTREAM_MANAGER: &str = "nodeeni-controller";
+/// Upstream's EC2 tag: name of the NodeENI.
+pub const UPSTREAM_TAG_NODEENI: &str = "NodeENI";
+/// Upstream's EC2 tag: name of the Node.
+pub const UPSTREAM_TAG_NODE: &str = "Node";
+
 /// Most tags an ENI may have on EC2; ours are eight of them.
 pub const EC2_TAG_LIMIT: usize = 50;
 

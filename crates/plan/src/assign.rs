@@ -3,6 +3,7 @@
 //! Keyed by Node, since device indexes and limits belong to an instance. Pure and deterministic: the same input gives
 //! the same answer, and applying the answer and asking again gives nothing more to do.
 
+mod adopt;
 mod refusal;
 mod slots;
 #[cfg(test)]
@@ -10,7 +11,7 @@ pub(crate) mod tests;
 
 pub use refusal::{Refusal, Refused};
 
-use crate::facts::{Cluster, InstanceLook, InstanceSight, Network, NodeFacts};
+use crate::facts::{Cluster, EniSeen, InstanceLook, InstanceSight, Network, NodeFacts};
 use crate::held::Held;
 use crate::intent::{Intent, SubnetRef};
 use crate::rollout::Permits;
@@ -55,6 +56,8 @@ pub struct NewAttachment {
     pub name: String,
     /// Its spec.
     pub spec: EniAttachmentSpec,
+    /// The ENI that it takes over from upstream, as it was seen.
+    pub adopts: Option<Box<EniSeen>>,
 }
 
 /// An ENIAttachment to be deleted.
@@ -83,6 +86,21 @@ pub enum RemovalReason {
     Unattachable,
     /// Its ENI vanished from EC2: it is made anew.
     Recycled,
+}
+
+/// An ENI that keeps the device index that upstream gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    /// UID of the NodeENI.
+    pub nodeeni_uid: String,
+    /// The Node.
+    pub node: String,
+    /// Name of the ENIAttachment.
+    pub name: String,
+    /// Where it is.
+    pub index: i32,
+    /// What the spec asks for.
+    pub asked: i32,
 }
 
 /// Something that must be known before more can be decided.
@@ -115,6 +133,10 @@ pub struct Assignment {
     pub outdated: BTreeSet<String>,
     /// ENIAttachments (by name) that the spec no longer describes, or whose ENI is lost: replaced when it is their turn.
     pub superseded: BTreeSet<String>,
+    /// NodeENIs (by UID) of whose ENIs here it is not yet settled which are taken over from upstream.
+    pub adopting: BTreeSet<String>,
+    /// ENIs that were taken over and are at another index than the spec asks for.
+    pub pinned: Vec<Pinned>,
     /// NodeENIs (by UID) whose selector matches this node.
     pub matched: BTreeSet<String>,
     /// ENIs that each NodeENI wants here: (UID, number).

@@ -17,7 +17,7 @@ use crate::held::Held;
 use crate::intent::{Intent, SubnetRef};
 use crate::settings::Settings;
 use crate::step::{Change, Step};
-use multi_eni_api::ids::SubnetId;
+use multi_eni_api::ids::{EniId, SubnetId};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +51,8 @@ pub struct Input<'a> {
     pub network: &'a Network,
     /// ENIs that carry this cluster's tag.
     pub owned: &'a [EniSeen],
+    /// ENIs that carry upstream's tags, wherever they are.
+    pub upstreams: &'a [EniSeen],
     /// NodeENIs that the API server would not take, and its words: of a file.
     pub refused: &'a BTreeMap<String, String>,
     /// Graces.
@@ -70,6 +72,8 @@ pub struct Plan {
     pub node_enis: Vec<Account>,
     /// ENIs of this cluster that no ENIAttachment knows.
     pub orphans: Vec<String>,
+    /// ENIs with upstream's tags that are not taken over: nothing here touches them.
+    pub left_by_upstream: Vec<String>,
     /// EC2 calls that change something, by action.
     pub calls: BTreeMap<&'static str, u32>,
 }
@@ -113,6 +117,7 @@ pub fn plan(input: Input<'_>) -> Plan {
         nodes: input.nodes.len(),
         node_enis,
         orphans: orphans(&input),
+        left_by_upstream: left_by_upstream(&input),
         calls: BTreeMap::new(),
     };
     plan.recount();
@@ -132,7 +137,7 @@ impl Plan {
 fn account(input: &Input<'_>, intent: &Intent) -> Account {
     let ask = intent.ask.as_ref().ok();
     let all = || input.assignments.values();
-    let mut lines: Vec<Line> = all().flat_map(|assignment| line::of_assignment(intent, assignment)).collect();
+    let mut lines: Vec<Line> = all().flat_map(|assignment| line::of_assignment(input, intent, assignment)).collect();
     let mine = input.attachments.iter().filter(|attachment| attachment.held.nodeeni_uid == intent.uid);
     lines.extend(mine.map(|attachment| line::of_attachment(input, Some(intent), attachment)));
     lines.sort();
@@ -225,6 +230,36 @@ fn orphans(input: &Input<'_>) -> Vec<String> {
             }
             (Some(_), Some(_)) => format!("{id} is on an instance that is no Node of this cluster: it is not touched"),
         }
+    })
+    .collect()
+}
+
+fn left_by_upstream(input: &Input<'_>) -> Vec<String> {
+    let adopts =
+        input.assignments.values().flat_map(|assignment| &assignment.create).filter_map(|new| new.adopts.as_ref());
+    let held = input.attachments.iter().filter_map(|attachment| attachment.held.eni());
+    let known: BTreeSet<EniId> = adopts.map(|eni| eni.id.clone()).chain(held).collect();
+    let nodes: BTreeMap<_, _> =
+        input.nodes.iter().filter_map(|node| Some((node.instance.as_ref().ok()?, &node.name))).collect();
+    let names: BTreeSet<&str> = input.intents.iter().map(|intent| intent.name.as_str()).collect();
+    let left = input.upstreams.iter().filter(|eni| !known.contains(&eni.id));
+    left.filter_map(|eni| {
+        let (id, nodeeni) = (&eni.id, eni.upstreams(input.cluster)?);
+        let on = eni.attachment.as_ref().map(|at| at.instance.as_ref());
+        Some(match on {
+            None if names.contains(nodeeni) => {
+                format!("{id} of NodeENI {nodeeni} is not attached: it looks leaked. If no other cluster uses it: aws ec2 delete-network-interface --network-interface-id {id}")
+            }
+            None => format!("{id} is not attached, and there is no NodeENI {nodeeni} here: leaked, or another cluster's"),
+            Some(Some(instance)) => match nodes.get(instance) {
+                Some(node) if names.contains(nodeeni) => {
+                    format!("{id} of NodeENI {nodeeni} is attached to node {node} and is not taken over: that NodeENI has another ENI in its subnet there")
+                }
+                Some(node) => format!("{id} is attached to node {node}, and there is no NodeENI {nodeeni} here: it looks leaked"),
+                None => format!("{id} of a NodeENI {nodeeni} is attached to {instance}, which is no Node of this cluster"),
+            },
+            Some(None) => format!("{id} of a NodeENI {nodeeni} is attached to another account's instance"),
+        })
     })
     .collect()
 }

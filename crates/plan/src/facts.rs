@@ -154,6 +154,14 @@ impl EniSeen {
         self.tags.get(names::TAG_CLUSTER) == Some(&cluster.uid)
     }
 
+    /// The NodeENI that upstream's tags name, if nobody has taken the ENI over for another cluster.
+    pub fn upstreams(&self, cluster: &Cluster) -> Option<&str> {
+        let manager = self.tags.get(names::UPSTREAM_TAG_MANAGED_BY).map(String::as_str);
+        let free = self.tags.get(names::TAG_CLUSTER).is_none_or(|uid| *uid == cluster.uid);
+        let nodeeni = self.tags.get(names::UPSTREAM_TAG_NODEENI).map(String::as_str);
+        nodeeni.filter(|_| free && manager == Some(names::UPSTREAM_MANAGER))
+    }
+
     /// The UID of the ENIAttachment that its tags name.
     pub fn attachment_uid(&self) -> Option<&str> {
         self.tags.get(names::TAG_ATTACHMENT_UID).map(String::as_str)

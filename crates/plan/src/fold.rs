@@ -1,6 +1,6 @@
 //! `fold`: the ENIAttachments of a NodeENI, and the reasons where there are none → its status.
 
-use crate::assign::Refusal;
+use crate::assign::{Pinned, Refusal};
 use crate::held::Held;
 use crate::intent::Intent;
 use jiff::{SignedDuration, Timestamp};
@@ -29,6 +29,8 @@ pub struct Input<'a> {
     pub desired: usize,
     /// Pairs that get nothing now, and why.
     pub refused: &'a [&'a Refusal],
+    /// ENIs that were taken over and keep another index than the spec's.
+    pub pinned: &'a [&'a Pinned],
     /// MTU asked for.
     pub mtu: Option<i32>,
     /// Now.
@@ -37,7 +39,7 @@ pub struct Input<'a> {
 
 /// Makes the status.
 pub fn fold(input: Input<'_>) -> NodeEniStatus {
-    let Input { intent, previous, held, matched, desired, refused, mtu, now } = input;
+    let Input { intent, previous, held, matched, desired, refused, pinned, mtu, now } = input;
     let live = || held.iter().filter(|held| held.deleting.is_none());
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
     let ready = live().filter(|h| conditions::is_true(&h.status.conditions, types::READY)).count();
@@ -62,7 +64,50 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
     for wanted in conditions_of(intent, matched, desired, ready, leaving, refused, trouble) {
         conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
     }
+    let was_pinned = status.conditions.iter().any(|condition| condition.type_ == types::INDEX_PINNED);
+    if was_pinned || !pinned.is_empty() {
+        conditions::set(&mut status.conditions, index_pinned(pinned), Some(intent.generation), now);
+    }
     status
+}
+
+/// While it is not settled which ENIs are taken over from upstream, its status stands as upstream wrote it: it is what they
+/// are told by. Only what is going on is added.
+pub fn adopting(intent: &Intent, previous: &NodeEniStatus, nodes: &[&str], now: Timestamp) -> NodeEniStatus {
+    let mut status = previous.clone();
+    let node = nodes.first().copied().unwrap_or_default();
+    let message = format!(
+        "takes over the ENIs of upstream's controller: waits for a look at the interfaces of {} nodes, {node} among them",
+        nodes.len()
+    );
+    for (kind, on) in [(types::READY, false), (types::PROGRESSING, true)] {
+        let wanted = Wanted::new(kind, on, "Adopting", message.clone());
+        conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
+    }
+    status
+}
+
+fn index_pinned(pinned: &[&Pinned]) -> Wanted {
+    let message = match pinned {
+        [] => {
+            return Wanted::new(
+                types::INDEX_PINNED,
+                false,
+                "AsAsked",
+                "every ENI is at the device index that is asked for",
+            );
+        }
+        [first, ..] => format!(
+            "{} ENIs that were taken over from upstream keep their device index: on node {} it is {} where the spec asks for {}. \
+             To have one made anew at the index that is asked for, delete its ENIAttachment: kubectl delete enia {}",
+            pinned.len(),
+            first.node,
+            first.index,
+            first.asked,
+            first.name
+        ),
+    };
+    Wanted::new(types::INDEX_PINNED, true, "Adopted", message)
 }
 
 /// When the next status may be written after one at `last`: a second later, five where the list is long.
@@ -204,7 +249,7 @@ fn entry(held: &Held, mtu: Option<i32>) -> AttachmentEntry {
     AttachmentEntry {
         node_id: held.node.clone(),
         instance_id: held.instance.as_ref().map(ToString::to_string).unwrap_or_default(),
-        eni_id: held.status.eni_id.clone().unwrap_or_default(),
+        eni_id: held.eni().map(|eni| eni.to_string()).unwrap_or_default(),
         attachment_id: held.status.attachment_id.clone().unwrap_or_default(),
         subnet_id: Some(held.request.subnet_id.clone()),
         subnet_cidr: held.request.subnet_cidr.clone(),

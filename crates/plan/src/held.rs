@@ -27,6 +27,8 @@ pub struct Held {
     pub nodeeni: String,
     /// The NodeENI's UID.
     pub nodeeni_uid: String,
+    /// The ENI that it took over from upstream.
+    pub adopted: Option<EniId>,
     /// The frozen request.
     pub request: EniRequest,
     /// MTU for the node's half.
@@ -51,6 +53,7 @@ impl Held {
             instance: InstanceId::parse(&spec.instance_id).ok(),
             nodeeni: spec.node_eni_name.clone(),
             nodeeni_uid: spec.node_eni_uid.clone(),
+            adopted: spec.adopted_eni_id.as_deref().and_then(|id| EniId::parse(id).ok()),
             request: spec.request.clone(),
             mtu: spec.mtu,
             deselected_since: spec.deselected_since.as_ref().map(|t| t.0),
@@ -58,9 +61,9 @@ impl Held {
         }
     }
 
-    /// The ENI that the status names.
+    /// The ENI that the status names, or that is to be taken over.
     pub fn eni(&self) -> Option<EniId> {
-        self.status.eni_id.as_deref().and_then(|id| EniId::parse(id).ok())
+        self.status.eni_id.as_deref().and_then(|id| EniId::parse(id).ok()).or_else(|| self.adopted.clone())
     }
 
     /// Its slot: (network card, device index).

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use multi_eni_api::NodeENI;
-use multi_eni_api::ids::{MalformedId, SecurityGroupId, SubnetId};
+use multi_eni_api::ids::{EniId, InstanceId, MalformedId, SecurityGroupId, SubnetId};
 use multi_eni_api::names::NODEENI_FINALIZER;
+use multi_eni_api::nodeeni::AttachmentEntry;
 use std::collections::BTreeMap;
 
 /// A NodeENI as the decisions see it.
@@ -21,8 +22,19 @@ pub struct Intent {
     pub deleting: bool,
     /// It carries our finalizer: only then may anything be made for it.
     pub guarded: bool,
+    /// ENIs that upstream's status lists, while ours has not yet been written: its controller has run here before.
+    pub upstream: Vec<UpstreamEntry>,
     /// What it asks for, or why nobody can know.
     pub ask: Result<Ask, Unreadable>,
+}
+
+/// An ENI in a status that upstream wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamEntry {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The ENI.
+    pub eni: EniId,
 }
 
 /// Why a stored NodeENI cannot be acted on. Its existing ENIs are kept meanwhile.
@@ -110,6 +122,7 @@ impl Intent {
             generation: meta.generation.unwrap_or_default(),
             deleting: meta.deletion_timestamp.is_some(),
             guarded: meta.finalizers.iter().flatten().any(|f| f == NODEENI_FINALIZER),
+            upstream: upstream(object),
             ask: ask(object),
         }
     }
@@ -121,6 +134,19 @@ impl Intent {
             _ => None,
         }
     }
+}
+
+/// Upstream writes no observedGeneration; we never write a list without it.
+fn upstream(object: &NodeENI) -> Vec<UpstreamEntry> {
+    let status = object.status.as_ref().filter(|status| status.observed_generation.is_none());
+    let entries = status.into_iter().flat_map(|status| &status.attachments);
+    let read = |entry: &AttachmentEntry| {
+        Some(UpstreamEntry {
+            instance: InstanceId::parse(&entry.instance_id).ok()?,
+            eni: EniId::parse(&entry.eni_id).ok()?,
+        })
+    };
+    entries.filter_map(read).collect()
 }
 
 fn ask(object: &NodeENI) -> Result<Ask, Unreadable> {

@@ -3,6 +3,7 @@
 //! The way in: Create → Attach → (settled; deleteOnTermination and other attributes repaired off the path).
 //! The way out: Detach → Delete → finalizer away. Every case says why, as data.
 
+mod adopt;
 mod arriving;
 mod change;
 mod leaving;

@@ -78,6 +78,10 @@ impl Reconciler {
             .collect();
         let (create, delete) = (assignment.create.clone(), assignment.delete.clone());
         for new in &create {
+            if let Some(eni) = &new.adopts {
+                tracing::info!(node = %new.spec.node_name, nodeeni = %new.spec.node_eni_name, eni = %eni.id, "takes an ENI of upstream's over");
+                continue;
+            }
             tracing::info!(node = %new.spec.node_name, nodeeni = %new.spec.node_eni_name, index = new.spec.request.device_index, "wants an ENI");
         }
         for removal in &delete {
@@ -99,10 +103,12 @@ impl Reconciler {
     /// Keeps the answer for `fold` and `rollout`, and wakes the NodeENIs for which it changed.
     fn keep_assignment(&mut self, name: &str, assignment: Assignment) {
         let old = self.assignments.get(name).cloned().unwrap_or_default();
-        let uids: BTreeSet<&String> = old.matched.union(&assignment.matched).collect();
+        let uids: BTreeSet<&String> =
+            old.matched.union(&assignment.matched).chain(old.adopting.union(&assignment.adopting)).collect();
         for uid in uids {
             let differs = old.matched.contains(uid) != assignment.matched.contains(uid)
                 || old.outdated.contains(uid) != assignment.outdated.contains(uid)
+                || old.adopting.contains(uid) != assignment.adopting.contains(uid)
                 || of(&old, uid) != of(&assignment, uid);
             if let Some(entry) = self.world.nodeeni_by_uid(uid).filter(|_| differs) {
                 self.queue.now(Key::NodeEni(entry.intent.name.clone()));
@@ -116,10 +122,11 @@ impl Reconciler {
     }
 }
 
-type Share<'a> = (Vec<&'a assign::Refusal>, Vec<&'a (String, usize)>);
+type Share<'a> = (Vec<&'a assign::Refusal>, Vec<&'a assign::Pinned>, Vec<&'a (String, usize)>);
 
 /// What an assignment says of one NodeENI.
 fn of<'a>(assignment: &'a Assignment, uid: &str) -> Share<'a> {
     let refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid).collect();
-    (refused, assignment.desired.iter().filter(|(of, _)| of == uid).collect())
+    let pinned = assignment.pinned.iter().filter(|pinned| pinned.nodeeni_uid == uid).collect();
+    (refused, pinned, assignment.desired.iter().filter(|(of, _)| of == uid).collect())
 }

@@ -9,8 +9,10 @@ use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::types;
-use multi_eni_plan::assign::Refusal;
+use multi_eni_plan::assign::{Pinned, Refusal};
+use multi_eni_plan::facts::NodeFacts;
 use multi_eni_plan::held::Held;
+use multi_eni_plan::intent::Intent;
 use multi_eni_plan::{fold, rollout};
 use std::collections::BTreeSet;
 
@@ -23,16 +25,32 @@ impl Reconciler {
         if !entry.intent.deleting && !entry.intent.guarded {
             let entry = entry.clone();
             work.push(async move { Outcome::Wrote(writer.guard(entry, true).await) }.boxed());
+        } else if let nodes @ [_, ..] = self.adopting(&entry.intent).as_slice() {
+            let status = fold::adopting(&entry.intent, &entry.status, nodes, self.now());
+            self.report(key, entry, status, &mut work);
         } else if entry.intent.deleting && entry.intent.guarded && self.holds_nothing(&entry.intent.uid) {
             // EC2 is clean: every ENIAttachment was let go only after EC2 had confirmed.
             let entry = entry.clone();
             work.push(async move { Outcome::Wrote(writer.let_go(entry).await) }.boxed());
         } else {
-            self.report(key, entry, &mut work);
+            let status = self.fold(&entry);
+            self.report(key, entry, status, &mut work);
         }
         if !work.is_empty() {
             self.call(key, join_all(work));
         }
+    }
+
+    /// Nodes on which it is not yet settled what is taken over from upstream.
+    fn adopting(&self, intent: &Intent) -> Vec<&str> {
+        let concerns = |node: &&NodeFacts| {
+            intent.wants(&node.labels).is_some()
+                || intent.upstream.iter().any(|entry| node.instance.as_ref() == Ok(&entry.instance))
+        };
+        let open =
+            |node: &&NodeFacts| self.assignments.get(&node.name).is_none_or(|last| last.adopting.contains(&intent.uid));
+        let upstream = !intent.upstream.is_empty();
+        self.world.nodes().filter(|_| upstream).filter(concerns).filter(open).map(|node| node.name.as_str()).collect()
     }
 
     /// No ENIAttachment of it is there, and none is on its way to the API server.
@@ -69,6 +87,12 @@ impl Reconciler {
             .flat_map(|last| &last.refused)
             .filter(|refusal| refusal.nodeeni_uid == *uid)
             .collect();
+        let pinned: Vec<&Pinned> = self
+            .assignments
+            .values()
+            .flat_map(|last| &last.pinned)
+            .filter(|pinned| pinned.nodeeni_uid == *uid)
+            .collect();
         let wants = self.assignments.values().flat_map(|last| &last.desired).filter(|(of, _)| of == uid);
         fold::fold(fold::Input {
             intent: &entry.intent,
@@ -77,14 +101,20 @@ impl Reconciler {
             matched: self.assignments.values().filter(|last| last.matched.contains(uid)).count(),
             desired: wants.map(|(_, n)| n).sum(),
             refused: &refused,
+            pinned: &pinned,
             mtu: entry.intent.ask.as_ref().ok().and_then(|ask| ask.mtu),
             now: self.now(),
         })
     }
 
     /// Writes the status if it says something new, and not more often than agreed.
-    fn report(&mut self, key: &Key, entry: NodeEniEntry, work: &mut Vec<BoxFuture<'static, Outcome>>) {
-        let status = self.fold(&entry);
+    fn report(
+        &mut self,
+        key: &Key,
+        entry: NodeEniEntry,
+        status: NodeEniStatus,
+        work: &mut Vec<BoxFuture<'static, Outcome>>,
+    ) {
         if status == entry.status {
             return;
         }

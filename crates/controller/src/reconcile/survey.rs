@@ -30,6 +30,8 @@ pub struct Survey {
     assignments: BTreeMap<String, Assignment>,
     network: Arc<Network>,
     owned: Vec<EniSeen>,
+    /// ENIs that carry the tags of upstream's controller.
+    pub upstreams: Vec<EniSeen>,
     /// Why it is not whole, as a sentence: EC2 did not answer everything in time.
     pub unanswered: Option<String>,
 }
@@ -127,6 +129,7 @@ impl Reconciler {
             assignments: self.assignments.clone(),
             network,
             owned: self.means.ec2.owned(),
+            upstreams: Vec::new(),
             unanswered,
         }
     }
@@ -155,6 +158,7 @@ impl Survey {
             assignments: &self.assignments,
             network: &self.network,
             owned: &self.owned,
+            upstreams: &self.upstreams,
             refused,
             settings,
         })

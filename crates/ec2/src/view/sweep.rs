@@ -4,6 +4,7 @@ use crate::convert;
 use crate::ec2::{Changed, Ec2};
 use multi_eni_api::names;
 use multi_eni_plan::errors::CallError;
+use multi_eni_plan::facts::EniSeen;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
@@ -47,6 +48,15 @@ impl Ec2 {
                 () = &mut due => return,
             }
         }
+    }
+
+    /// All ENIs that carry the tag of upstream's controller, whosever. Asked once, and not remembered.
+    ///
+    /// # Errors
+    /// If EC2 did not answer, or with an error.
+    pub async fn upstreams(&self) -> Result<Vec<EniSeen>, CallError> {
+        let filter = convert::filter(&format!("tag:{}", names::UPSTREAM_TAG_MANAGED_BY), [names::UPSTREAM_MANAGER]);
+        self.all_enis(filter).await.map(|(_, enis)| enis)
     }
 
     /// One sweep. Pages are believed as they come; absence only when the last one is in.

@@ -1,7 +1,8 @@
 //! A Node that is there: which slots should hold what, and what of it may be done now.
 
 use super::{
-    Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, Resolved, remove, resolve,
+    Assignment, Input, JUST_NOW, Need, NewAttachment, Pinned, Refusal, Refused, RemovalReason, Resolved, adopt, remove,
+    resolve,
 };
 use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::{EniSeen, InstanceSight, NodeFacts, SubnetFacts};
@@ -26,6 +27,7 @@ pub(super) fn node_there(
     // Who holds a slot keeps it until it is gone; age decides only among those that hold nothing there.
     let holders: BTreeMap<Slot, &Held> = here.iter().map(|held| (held.slot(), *held)).collect();
     let mut claimed: BTreeMap<Slot, String> = BTreeMap::new();
+    adopt::take_over(input, node, intents, here, out);
 
     for intent in intents {
         let mine: Vec<&Held> = here.iter().copied().filter(|held| held.nodeeni_uid == intent.uid).collect();
@@ -44,7 +46,12 @@ pub(super) fn node_there(
         let refuse = |out: &mut Assignment, why: Refused| {
             out.refused.push(Refusal { nodeeni_uid: intent.uid.clone(), node: node.name.clone(), why });
         };
-        let wanted = match wanted(input, node, intent, ask, out) {
+        if out.adopting.contains(&intent.uid) {
+            out.desired.push((intent.uid.clone(), mine.len().max(1)));
+            refuse(out, Refused::Looking("the ENIs that upstream's controller left"));
+            continue;
+        }
+        let wanted = match wanted(input, node, intent, ask, &mine, out) {
             Ok(wanted) => wanted,
             Err(why) => {
                 if matches!(why, Refused::NoSubnetInZone { .. }) {
@@ -197,17 +204,30 @@ fn wanted(
     node: &NodeFacts,
     intent: &Intent,
     ask: &Ask,
+    mine: &[&Held],
     out: &mut Assignment,
 ) -> Result<Vec<NewAttachment>, Refused> {
     let instance = node.instance.as_ref().map_err(Refused::from)?;
     let zone = node.zone.as_deref().ok_or(Refused::NoZone)?;
     let subnets = subnets_in_zone(input, instance, zone, ask, out)?;
     let groups = groups(input, &subnets, ask, out)?;
-    Ok(subnets
+    let places: Vec<(&SubnetFacts, Slot)> = subnets
         .into_iter()
         .zip(ask.index..)
-        .map(|(subnet, index)| NewAttachment {
-            name: attachment_name(&intent.name, &intent.uid, instance.as_str(), ask.card, index),
+        .map(|(subnet, asked)| {
+            let pinned = adopt::pinned(mine, &subnet.id).filter(|held| held.slot() != (ask.card, asked));
+            if let Some(held) = pinned {
+                let (nodeeni_uid, node, name) = (intent.uid.clone(), node.name.clone(), held.name.clone());
+                out.pinned.push(Pinned { nodeeni_uid, node, name, index: held.request.device_index, asked });
+            }
+            (subnet, pinned.map_or((ask.card, asked), |held| held.slot()))
+        })
+        .collect();
+    Ok(places
+        .into_iter()
+        .map(|(subnet, (card, index))| NewAttachment {
+            name: attachment_name(&intent.name, &intent.uid, instance.as_str(), card, index),
+            adopts: None,
             spec: EniAttachmentSpec {
                 node_name: node.name.clone(),
                 node_uid: node.uid.clone(),
@@ -219,13 +239,14 @@ fn wanted(
                     subnet_cidr: Some(subnet.cidr.clone()),
                     security_group_ids: groups.iter().map(ToString::to_string).collect(),
                     device_index: index,
-                    network_card_index: ask.card,
+                    network_card_index: card,
                     description: ask.description.clone(),
                     tags: ask.tags.clone(),
                     ipv4_prefix_count: ask.ipv4_prefix_count,
                     ipv6_address_count: ask.ipv6_address_count,
                     private_ip_count: ask.private_ip_count,
                 },
+                adopted_eni_id: None,
                 mtu: ask.mtu,
                 deselected_since: None,
             },

@@ -27,6 +27,7 @@ pub(crate) fn held(node: &str, index: i32, ready: bool) -> Held {
         instance: InstanceId::parse(INSTANCE).ok(),
         nodeeni: "a".to_owned(),
         nodeeni_uid: "uid-a".to_owned(),
+        adopted: None,
         request: multi_eni_api::EniRequest { subnet_id: SUBNET_A.into(), device_index: index, ..Default::default() },
         mtu: None,
         deselected_since: None,

@@ -3,9 +3,11 @@
 use super::{Attachment, Input};
 use crate::assign::{Assignment, NewAttachment, Refusal, Refused, RemovalReason};
 use crate::errors::Call;
-use crate::facts::{AttachmentState, Sight};
+use crate::facts::{AttachmentState, EniSeen, Sight};
+use crate::held::Held;
 use crate::intent::{Ask, Intent};
-use crate::step::Action;
+use crate::step::{self, Action, Memory};
+use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::types;
 use multi_eni_api::eniattachment::Phase;
 use serde::Serialize;
@@ -17,6 +19,8 @@ use std::collections::BTreeMap;
 pub enum Mark {
     /// Cannot be done until somebody changes something.
     Blocked,
+    /// An ENI of upstream's controller is taken over as it is.
+    Adopt,
     /// An ENI is created and attached.
     Create,
     /// An ENI is detached and deleted.
@@ -36,6 +40,7 @@ impl Mark {
     pub fn sign(self) -> char {
         match self {
             Self::Blocked => '!',
+            Self::Adopt => '<',
             Self::Create => '+',
             Self::Remove => '-',
             Self::Replace => '±',
@@ -85,11 +90,55 @@ pub struct Line {
 }
 
 /// What one Node's assignment says of one NodeENI: what is created, and what not.
-pub(super) fn of_assignment<'a>(intent: &'a Intent, assignment: &'a Assignment) -> impl Iterator<Item = Line> + 'a {
+pub(super) fn of_assignment<'a>(
+    input: &'a Input<'a>,
+    intent: &'a Intent,
+    assignment: &'a Assignment,
+) -> impl Iterator<Item = Line> + 'a {
     let created = assignment.create.iter().filter(|new| new.spec.node_eni_uid == intent.uid);
     let refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == intent.uid);
     let ask = intent.ask.as_ref().ok();
-    created.map(move |new| create(ask, new)).chain(refused.map(move |refusal| refuse(ask, refusal)))
+    let made = move |new: &NewAttachment| match &new.adopts {
+        Some(eni) => adopt(input, ask, new, eni),
+        None => create(ask, new),
+    };
+    created.map(made).chain(refused.map(move |refusal| refuse(ask, refusal)))
+}
+
+/// Tags first, then what differs.
+fn adopt(input: &Input<'_>, ask: Option<&Ask>, new: &NewAttachment, eni: &EniSeen) -> Line {
+    let object = ENIAttachment::new(&new.name, new.spec.clone());
+    let held = Held::read(&object);
+    let mut tagged = eni.clone();
+    tagged.tags.extend(step::tags(input.cluster, &held));
+    let memory = Memory::made(tagged.shown_at);
+    let changes = step::changes(&step::Input {
+        cluster: input.cluster,
+        held: &held,
+        sight: &Sight::Seen(Box::new(tagged)),
+        ask,
+        node_leaving: false,
+        instance: None,
+        subnet: None,
+        memory: &memory,
+        settings: input.settings,
+        now: eni.shown_at,
+    });
+    let mut calls = BTreeMap::from([(Call::Tag.action(), 1)]);
+    for change in &changes {
+        *calls.entry(change.action()).or_default() += 1;
+    }
+    let then: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    let then = if then.is_empty() { String::new() } else { format!("; then change in place: {}", then.join("; ")) };
+    Line {
+        node: new.spec.node_name.clone(),
+        slot: Some(Slot::at((new.spec.request.network_card_index, new.spec.request.device_index))),
+        mark: Mark::Adopt,
+        eni: Some(eni.id.to_string()),
+        reason: "Adopt".to_owned(),
+        message: format!("take over from upstream, as it is{then}"),
+        calls,
+    }
 }
 
 fn create(ask: Option<&Ask>, new: &NewAttachment) -> Line {

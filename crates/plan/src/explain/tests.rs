@@ -38,6 +38,7 @@ fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
         assignments: &BTreeMap::from([(node.name.clone(), world.assign())]),
         network: &world.network,
         owned: &[],
+        upstreams: &[],
         refused: &refused,
         settings: &world.settings,
     })

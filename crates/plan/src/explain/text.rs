@@ -181,7 +181,13 @@ fn tail(out: &mut String, plan: &Plan) {
     for orphan in &plan.orphans {
         line!(out, "  ! {orphan}");
     }
-    if !plan.orphans.is_empty() {
+    if !plan.left_by_upstream.is_empty() {
+        line!(out, "Left by upstream's controller, and not touched:");
+    }
+    for left in &plan.left_by_upstream {
+        line!(out, "  ! {left}");
+    }
+    if !plan.orphans.is_empty() || !plan.left_by_upstream.is_empty() {
         line!(out, "");
     }
     if plan.calls.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::change::repair;
 use super::retry::{look_again, not_before, observe_first, past_lag};
-use super::{Action, Change, Failure, Input, Report, is_ours, tags};
+use super::{Action, Change, Failure, Input, Report, adopt, is_ours, tags};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
 use jiff::{SignedDuration, Timestamp};
@@ -16,10 +16,16 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
     }
     match input.sight {
         Sight::Blind => (Action::Wait, Report::pending("waits for the first look at EC2")),
+        Sight::Absent { by_id: None, .. } if input.held.adopted.is_some() && input.held.status.eni_id.is_none() => {
+            // No sweep shows it before it carries our tags.
+            let found = input.held.adopted.clone().map_or(Action::LookByTag, Action::LookById);
+            (found, Report::looking("looks at the ENI that is to be taken over from upstream".to_owned()))
+        }
         Sight::Absent { by_tag, by_id, .. } => match input.held.eni() {
             Some(eni) => lost(input, eni, *by_id),
             None => create(input, *by_tag),
         },
+        Sight::Seen(eni) if adopt::is_to_be_adopted(input, eni) => adopt::take_over(input, eni),
         Sight::Seen(eni) if !is_ours(input, eni) => {
             let message = format!(
                 "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or delete the ENI by hand",

@@ -1,7 +1,7 @@
 //! The way out: an attachment that is being deleted. The finalizer stays until EC2 confirms that the ENI is gone.
 
 use super::retry::{look_again, not_before, observe_first, past_lag};
-use super::{Action, Input, Report, is_ours};
+use super::{Action, Input, Report, adopt, is_ours};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +14,7 @@ pub(super) fn next(input: &Input<'_>, since: Timestamp) -> (Action, Report) {
         Sight::Blind => (Action::Wait, Report::leaving("waits for the first look at EC2")),
         Sight::Absent { deleted: Some(_), .. } => (Action::Release, Report::leaving("the ENI is deleted")),
         Sight::Absent { by_tag, by_id, deleted: None } => absent(input, *by_tag, *by_id),
+        Sight::Seen(eni) if adopt::is_to_be_adopted(input, eni) => adopt::take_over(input, eni),
         Sight::Seen(eni) if !is_ours(input, eni) => {
             let message = format!(
                 "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or detach and delete the ENI by hand",

@@ -83,6 +83,17 @@ impl Report {
         report
     }
 
+    pub(super) fn adopting(eni: &EniSeen, failure: Option<&Failure>) -> Self {
+        match failure {
+            Some(failure) => Self::failed(Phase::Attaching, "Adopting", failure),
+            None => Self::new(
+                Phase::Attaching,
+                "Adopting",
+                format!("{} is taken over from upstream: it gets our tags", eni.id),
+            ),
+        }
+    }
+
     pub(super) fn create_failed(failure: &Failure) -> Self {
         Self::failed(Phase::Pending, "Creating", failure)
     }

@@ -106,6 +106,15 @@ impl ControlPlane {
         self.kubectl_as(&self.admin_kubeconfig(), args, "")
     }
 
+    /// A line of documentation, in a shell that finds this test's kubectl, as admin.
+    pub fn shell(&self, line: &str) -> Result<Output, String> {
+        let mut command = Command::new("sh");
+        let path = format!("{}:/usr/bin:/bin", self.binaries.display());
+        command.args(["-ec", line]).env("PATH", path).env("KUBECONFIG", self.admin_kubeconfig());
+        command.env("KUBECACHEDIR", self.dir.join("kubectl-cache")).env("KUBERC", "off");
+        run(command, "")
+    }
+
     /// `kubectl apply -f -` as admin.
     pub fn apply(&self, manifests: &str) -> Result<Output, String> {
         self.kubectl_as(&self.admin_kubeconfig(), &["apply", "-f", "-"], manifests)

@@ -108,6 +108,11 @@ impl Stage {
         Ok(self.plane.kubectl(args)?.success()?)
     }
 
+    /// A line of documentation in a shell, as admin.
+    pub fn shell(&self, line: &str) -> Result<String, Failure> {
+        Ok(self.plane.shell(line)?.success()?)
+    }
+
     /// `kubectl apply -f -` as admin.
     pub fn apply(&self, manifests: &str) -> Result<(), Failure> {
         self.plane.apply(manifests)?.success()?;

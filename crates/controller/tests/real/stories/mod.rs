@@ -1,5 +1,6 @@
 //! The stories: what a user does, and what must come of it.
 
+mod adopt;
 mod again;
 mod by_label;
 mod crash;

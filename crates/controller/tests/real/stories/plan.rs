@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 const INSTANCES: [&str; 3] = ["i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2", "i-0aaaaaaaaaaaaaaa3"];
 
 /// The role that the documentation gives, bound to a ServiceAccount.
-fn reader(stage: &Stage) -> Result<std::path::PathBuf, Failure> {
+pub(super) fn reader(stage: &Stage) -> Result<std::path::PathBuf, Failure> {
     let page = include_str!("../../../../../docs/reference/plan.md");
     let role = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
     stage.apply(role.ok_or("docs/reference/plan.md has no YAML")?)?;
@@ -22,7 +22,7 @@ fn reader(stage: &Stage) -> Result<std::path::PathBuf, Failure> {
 }
 
 /// Runs `multi-eni` with these rights: exit code, stdout, stderr.
-fn multi_eni(stage: &Stage, kubeconfig: &Path, args: &[&str], stdin: &str) -> Result<(i32, String, String), Failure> {
+pub(super) fn multi_eni(stage: &Stage, kubeconfig: &Path, args: &[&str], stdin: &str) -> Result<(i32, String, String), Failure> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_multi-eni"));
     command.args(args).env_clear().env("KUBECONFIG", kubeconfig).env("AWS_ENDPOINT_URL", &stage.account.endpoint);
     command.env("AWS_REGION", "eu-central-1").env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
@@ -37,7 +37,7 @@ fn multi_eni(stage: &Stage, kubeconfig: &Path, args: &[&str], stdin: &str) -> Re
 }
 
 /// The calls that the plan foretells, and its text for a failure.
-fn foretold(stage: &Stage, kubeconfig: &Path, args: &[&str], stdin: &str) -> Result<BTreeMap<String, u64>, Failure> {
+pub(super) fn foretold(stage: &Stage, kubeconfig: &Path, args: &[&str], stdin: &str) -> Result<BTreeMap<String, u64>, Failure> {
     let (code, out, err) = multi_eni(stage, kubeconfig, &[args, &["-o", "json"]].concat(), stdin)?;
     stage.assert_eq(&format!("exit code: {out}{err}"), code, 0);
     let plan: Value = serde_json::from_str(&out).map_err(|e| format!("{e}: {out}"))?;
@@ -46,7 +46,7 @@ fn foretold(stage: &Stage, kubeconfig: &Path, args: &[&str], stdin: &str) -> Res
 }
 
 /// The calls that were made since the last `clear_calls` and changed something.
-fn made(stage: &Stage) -> BTreeMap<String, u64> {
+pub(super) fn made(stage: &Stage) -> BTreeMap<String, u64> {
     let mut made = BTreeMap::new();
     for call in stage.account.mutations() {
         *made.entry(call.action).or_default() += 1;

@@ -1,0 +1,102 @@
+//! Taking over what upstream's controller left: ENIs with its tags, attached to the instances of this cluster's own Nodes.
+//!
+//! Each becomes an ENIAttachment for the slot in which it is. From then on it is as any other: what is wanted stays, what is
+//! not goes.
+
+use super::{Assignment, Input, Need, NewAttachment};
+use crate::facts::{AttachmentState, EniSeen, NodeFacts, SeenAttachment};
+use crate::held::Held;
+use crate::intent::Intent;
+use multi_eni_api::ids::{InstanceId, SubnetId};
+use multi_eni_api::names::attachment_name;
+use multi_eni_api::{EniAttachmentSpec, EniRequest};
+
+/// What is there for each NodeENI and has no ENIAttachment gets one. What must be looked at first is asked for.
+pub(super) fn take_over(
+    input: &Input<'_>,
+    node: &NodeFacts,
+    intents: &[&Intent],
+    here: &[&Held],
+    out: &mut Assignment,
+) {
+    let Ok(instance) = &node.instance else { return };
+    // Without a finalizer it is about to be gone, or about to get one.
+    for intent in intents.iter().filter(|intent| intent.guarded) {
+        let Some(sight) = input.instance else {
+            let listed = intent.upstream.iter().any(|entry| entry.instance == *instance);
+            if listed || !intent.upstream.is_empty() && intent.wants(&node.labels).is_some() {
+                out.needs.insert(Need::LookAtInstance(instance.clone()));
+                out.adopting.insert(intent.uid.clone());
+            }
+            continue;
+        };
+        let mine = || here.iter().filter(|held| held.nodeeni_uid == intent.uid);
+        let mut left: Vec<(&EniSeen, &SeenAttachment)> = sight
+            .enis
+            .iter()
+            .filter(|eni| eni.upstreams(input.cluster) == Some(intent.name.as_str()))
+            .filter_map(|eni| Some((eni, eni.attachment.as_ref()?)))
+            .filter(|(_, at)| at.state != AttachmentState::Detaching)
+            .collect();
+        // Of several in one subnet the one that its status names is the one; the others it has lost sight of: not touched.
+        let listed = |eni: &EniSeen| intent.upstream.iter().any(|entry| entry.eni == eni.id);
+        left.sort_by_key(|(eni, at)| (!listed(eni), at.card, at.index));
+        let mut taken: Vec<&SubnetId> = Vec::new();
+        for (eni, at) in left {
+            let known = mine().any(|held| held.request.subnet_id == eni.subnet.as_str());
+            if known || taken.contains(&&eni.subnet) {
+                continue;
+            }
+            taken.push(&eni.subnet);
+            out.adopting.insert(intent.uid.clone());
+            out.create.push(adopted(node, instance, intent, eni, at, input));
+        }
+    }
+}
+
+fn adopted(
+    node: &NodeFacts,
+    instance: &InstanceId,
+    intent: &Intent,
+    eni: &EniSeen,
+    at: &SeenAttachment,
+    input: &Input<'_>,
+) -> NewAttachment {
+    let ask = intent.ask.as_ref().ok();
+    let cidr = input.network.subnets.get(&eni.subnet).map(|facts| facts.cidr.clone());
+    NewAttachment {
+        name: attachment_name(&intent.name, &intent.uid, instance.as_str(), at.card, at.index),
+        spec: EniAttachmentSpec {
+            node_name: node.name.clone(),
+            node_uid: node.uid.clone(),
+            instance_id: instance.to_string(),
+            node_eni_name: intent.name.clone(),
+            node_eni_uid: intent.uid.clone(),
+            adopted_eni_id: Some(eni.id.to_string()),
+            // As it is. What can be changed in place is; for the rest it is replaced, in its turn.
+            request: EniRequest {
+                subnet_id: eni.subnet.to_string(),
+                subnet_cidr: cidr,
+                security_group_ids: eni.groups.iter().map(ToString::to_string).collect(),
+                device_index: at.index,
+                network_card_index: at.card,
+                description: eni.description.chars().take(255).collect(),
+                tags: ask.map(|ask| ask.tags.clone()).unwrap_or_default(),
+                ipv4_prefix_count: None,
+                ipv6_address_count: None,
+                private_ip_count: None,
+            },
+            mtu: ask.and_then(|ask| ask.mtu),
+            deselected_since: None,
+        },
+        adopts: Some(Box::new(eni.clone())),
+    }
+}
+
+/// The ENIAttachment that holds what was taken over in this subnet: it keeps its slot.
+pub(super) fn pinned<'a>(mine: &[&'a Held], subnet: &SubnetId) -> Option<&'a Held> {
+    let here = |held: &&&Held| {
+        held.adopted.is_some() && held.deleting.is_none() && !held.lost() && held.request.subnet_id == subnet.as_str()
+    };
+    mine.iter().find(here).copied()
+}

@@ -1,0 +1,30 @@
+//! Taking an ENI over from upstream: our tags come first, and nothing else is done to it before it carries them.
+
+use super::retry::{not_before, observe_first};
+use super::{Action, Change, Input, Report, is_ours, tags};
+use crate::errors::Call;
+use crate::facts::EniSeen;
+
+/// It is the one that this ENIAttachment was made for, it still carries upstream's tags, and it is on no other instance.
+pub(super) fn is_to_be_adopted(input: &Input<'_>, eni: &EniSeen) -> bool {
+    let held = input.held;
+    let elsewhere = eni.attachment.as_ref().is_some_and(|at| at.instance != held.instance);
+    held.adopted.as_ref() == Some(&eni.id)
+        && !is_ours(input, eni)
+        && eni.upstreams(input.cluster) == Some(held.nodeeni.as_str())
+        && !elsewhere
+}
+
+/// Tags it.
+pub(super) fn take_over(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
+    let failure = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Tag);
+    let report = Report::adopting(eni, failure);
+    match not_before(input, Call::Tag) {
+        Some(at) => (Action::Wait, report.until(at)),
+        None => {
+            let change = Change::Tags(tags(input.cluster, input.held));
+            let tag = Action::Modify { eni: eni.id.clone(), change };
+            (observe_first(input, Call::Tag, eni).unwrap_or(tag), report)
+        }
+    }
+}
