@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Node;
 use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::facts::{NodeFacts, NotOnEc2};
 
+const TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
 /// Reads a Node.
@@ -17,6 +18,7 @@ pub fn node(object: &Node) -> NodeFacts {
         name: meta.name.clone().unwrap_or_default(),
         uid: meta.uid.clone().unwrap_or_default(),
         zone: labels.get(ZONE_LABEL).cloned().or(zone),
+        instance_type: labels.get(TYPE_LABEL).cloned(),
         labels,
         instance,
         deleting: meta.deletion_timestamp.is_some(),

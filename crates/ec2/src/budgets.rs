@@ -20,10 +20,11 @@ pub(crate) enum Action {
     DescribeInstances,
     DescribeSubnets,
     DescribeGroups,
+    DescribeTypes,
 }
 
 impl Action {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Create,
         Self::Attach,
         Self::Modify,
@@ -34,6 +35,7 @@ impl Action {
         Self::DescribeInstances,
         Self::DescribeSubnets,
         Self::DescribeGroups,
+        Self::DescribeTypes,
     ];
 
     /// EC2's name of it.
@@ -49,6 +51,7 @@ impl Action {
             Self::DescribeInstances => "DescribeInstances",
             Self::DescribeSubnets => "DescribeSubnets",
             Self::DescribeGroups => "DescribeSecurityGroups",
+            Self::DescribeTypes => "DescribeInstanceTypes",
         }
     }
 
@@ -58,9 +61,11 @@ impl Action {
             Self::Create | Self::Delete | Self::Modify => (100.0, 5.0),
             Self::Attach | Self::Detach => (50.0, 5.0),
             Self::Tag => (100.0, 10.0),
-            Self::DescribeEnis | Self::DescribeInstances | Self::DescribeSubnets | Self::DescribeGroups => {
-                (100.0, 20.0)
-            }
+            Self::DescribeEnis
+            | Self::DescribeInstances
+            | Self::DescribeSubnets
+            | Self::DescribeGroups
+            | Self::DescribeTypes => (100.0, 20.0),
         };
         Limit { capacity, refill }
     }

@@ -2,13 +2,13 @@
 //! absence.
 
 use aws_sdk_ec2::types::{
-    AttachmentStatus, Filter, InstanceStateName, NetworkInterface, NetworkInterfaceAttachment, SecurityGroup, Subnet,
-    Tag,
+    AttachmentStatus, Filter, InstanceStateName, InstanceTypeInfo, NetworkInterface, NetworkInterfaceAttachment,
+    SecurityGroup, Subnet, Tag,
 };
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_plan::errors::CallError;
-use multi_eni_plan::facts::{AttachmentState, EniSeen, InstanceState, SeenAttachment, SubnetFacts};
+use multi_eni_plan::facts::{AttachmentState, EniSeen, InstanceLimits, InstanceState, SeenAttachment, SubnetFacts};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -122,6 +122,28 @@ pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Result<SubnetFacts, C
 pub(crate) fn group(group: &SecurityGroup) -> Result<(String, String, SecurityGroupId), CallError> {
     let id = SecurityGroupId::parse(group.group_id().unwrap_or_default()).map_err(unreadable)?;
     Ok((group.group_name().unwrap_or_default().to_owned(), group.vpc_id().unwrap_or_default().to_owned(), id))
+}
+
+/// Name and limits of an instance type. None for one that does not say them: EC2's own refusals tell then.
+pub(crate) fn limits(kind: &InstanceTypeInfo) -> Option<(String, InstanceLimits)> {
+    let name = kind.instance_type()?.as_str().to_owned();
+    let network = kind.network_info()?;
+    let mut cards: Vec<(i32, i32)> = network
+        .network_cards()
+        .iter()
+        .filter_map(|card| Some((card.network_card_index()?, card.maximum_network_interfaces()?)))
+        .collect();
+    cards.sort_unstable();
+    let enis = network.maximum_network_interfaces()?;
+    let cards = if cards.is_empty() { vec![enis] } else { cards.into_iter().map(|(_, most)| most).collect() };
+    let ipv6 = if network.ipv6_supported() == Some(false) { Some(0) } else { network.ipv6_addresses_per_interface() };
+    let limits = InstanceLimits {
+        enis,
+        cards,
+        ipv4_per_eni: network.ipv4_addresses_per_interface()?,
+        ipv6_per_eni: ipv6.unwrap_or(i32::MAX),
+    };
+    Some((name, limits))
 }
 
 /// ID and state of an instance; None for a state that EC2 does not have today.

@@ -70,6 +70,7 @@ pub(crate) struct Inner {
     pub subnet_ids: Questions<SubnetId>,
     pub subnet_names: Questions<String>,
     pub group_names: Questions<String>,
+    pub instance_types: Questions<String>,
 }
 
 impl Ec2 {
@@ -101,6 +102,7 @@ impl Ec2 {
             subnet_ids: Questions::new(),
             subnet_names: Questions::new(),
             group_names: Questions::new(),
+            instance_types: Questions::new(),
             cluster,
             options,
             clock,
@@ -118,6 +120,7 @@ impl Ec2 {
         self.inner.subnet_ids.restart();
         self.inner.subnet_names.restart();
         self.inner.group_names.restart();
+        self.inner.instance_types.restart();
         let inner = &self.inner;
         // Side by side, and each is polled only when it has something to do.
         let mut loops: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
@@ -130,6 +133,7 @@ impl Ec2 {
         loops.push(self.answer(&inner.subnet_ids, |ids| self.look_at_subnets(ids)).boxed());
         loops.push(self.answer(&inner.subnet_names, |names| self.look_at_subnet_names(names)).boxed());
         loops.push(self.answer(&inner.group_names, |names| self.look_at_groups(names)).boxed());
+        loops.push(self.answer(&inner.instance_types, |types| self.look_at_types(types)).boxed());
         tokio::select! {
             biased;
             () = stop => {}
@@ -237,6 +241,13 @@ impl Ec2 {
         }
     }
 
+    /// Asks what an instance type takes, once for good.
+    pub fn want_instance_type(&self, kind: &str) {
+        if !lock(&self.inner.network).facts().instance_types.contains_key(kind) {
+            self.inner.instance_types.ask(kind.to_owned());
+        }
+    }
+
     /// Whether something was asked and is not yet answered.
     pub fn is_asking(&self) -> bool {
         let inner = &self.inner;
@@ -247,6 +258,7 @@ impl Ec2 {
             || inner.subnet_ids.is_open()
             || inner.subnet_names.is_open()
             || inner.group_names.is_open()
+            || inner.instance_types.is_open()
     }
 
     /// Asks for a sweep now; nothing if one is under way.

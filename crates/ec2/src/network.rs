@@ -6,7 +6,7 @@ use crate::lock::lock;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{SecurityGroupId, SubnetId};
 use multi_eni_plan::errors::CallError;
-use multi_eni_plan::facts::{Network, SubnetFacts};
+use multi_eni_plan::facts::{InstanceLimits, Network, SubnetFacts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -79,6 +79,16 @@ impl NetworkState {
         })
     }
 
+    /// Instance types asked for.
+    pub fn apply_types(&mut self, asked: &BTreeSet<String>, found: Vec<(String, InstanceLimits)>) -> bool {
+        self.apply(|facts, _| {
+            let mut found: BTreeMap<String, InstanceLimits> = found.into_iter().collect();
+            for kind in asked {
+                facts.instance_types.insert(kind.clone(), found.remove(kind));
+            }
+        })
+    }
+
     /// Notes how a look of this action ended. True if that is news.
     pub fn apply_outcome(&mut self, action: &'static str, failure: Option<String>) -> bool {
         match failure {
@@ -136,6 +146,13 @@ impl Ec2 {
             .and_then(|(at, groups)| Ok((at, groups.iter().map(convert::group).collect::<Result<Vec<_>, _>>()?)));
         self.inner.group_names.answered(&names);
         self.learn("DescribeSecurityGroups", answer, |state, (at, found)| state.apply_groups(at, &names, found))
+    }
+
+    pub(crate) async fn look_at_types(&self, types: BTreeSet<String>) -> Result<(), CallError> {
+        let answer = self.all_types(convert::filter("instance-type", types.iter().map(String::as_str))).await;
+        let answer = answer.map(|found| found.iter().filter_map(convert::limits).collect());
+        self.inner.instance_types.answered(&types);
+        self.learn("DescribeInstanceTypes", answer, |state, found| state.apply_types(&types, found))
     }
 
     async fn subnets<'a>(

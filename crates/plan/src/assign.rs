@@ -4,6 +4,7 @@
 //! the same answer, and applying the answer and asking again gives nothing more to do.
 
 mod adopt;
+mod limits;
 mod refusal;
 mod slots;
 #[cfg(test)]
@@ -114,6 +115,8 @@ pub enum Need {
     Subnet(SubnetRef),
     /// A security group by name.
     Group(String),
+    /// What an instance type takes.
+    InstanceType(String),
 }
 
 /// What to do for one Node, and why nothing for the rest.

@@ -39,10 +39,25 @@ pub struct NodeFacts {
     pub instance: Result<InstanceId, NotOnEc2>,
     /// Availability Zone, from the well-known label or the providerID.
     pub zone: Option<String>,
+    /// Instance type, from the well-known label.
+    pub instance_type: Option<String>,
     /// It has a deletionTimestamp.
     pub deleting: bool,
     /// When it was created.
     pub created: Timestamp,
+}
+
+/// What an instance type takes: DescribeInstanceTypes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceLimits {
+    /// Network interfaces in all, the primary one included.
+    pub enis: i32,
+    /// Network interfaces for each network card, by card index.
+    pub cards: Vec<i32>,
+    /// Private IPv4 addresses an interface; a prefix counts as one.
+    pub ipv4_per_eni: i32,
+    /// IPv6 addresses an interface.
+    pub ipv6_per_eni: i32,
 }
 
 /// A subnet as EC2 describes it.
@@ -77,6 +92,8 @@ pub struct Network {
     pub subnets_named: BTreeMap<String, BTreeSet<SubnetId>>,
     /// Group names that were looked up: (VPC, group ID) of every group of that name.
     pub groups_named: BTreeMap<String, BTreeSet<(String, SecurityGroupId)>>,
+    /// Instance types that were looked up; None: EC2 does not know it.
+    pub instance_types: BTreeMap<String, Option<InstanceLimits>>,
     /// Why the last look failed, as a sentence; None when it succeeded.
     pub failure: Option<String>,
 }

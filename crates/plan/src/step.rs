@@ -165,9 +165,10 @@ pub fn tags(cluster: &Cluster, held: &Held) -> BTreeMap<String, String> {
         (n::TAG_ATTACHMENT_UID, held.uid.as_str()),
         (n::TAG_NO_MANAGE, "true"),
     ];
-    tags.entry("Name".to_owned()).or_insert_with(|| format!("{}-{}", held.nodeeni, held.node));
-    // EC2 allows 256 characters in a value; Kubernetes' names have at most 253.
-    tags.extend(ours.map(|(key, value)| (key.to_owned(), value.chars().take(256).collect())));
+    // EC2 allows 256 characters in a value; two of Kubernetes' names can have twice as many.
+    let value = |text: &str| text.chars().take(256).collect::<String>();
+    tags.entry("Name".to_owned()).or_insert_with(|| value(&format!("{}-{}", held.nodeeni, held.node)));
+    tags.extend(ours.map(|(key, text)| (key.to_owned(), value(text))));
     tags
 }
 

@@ -46,7 +46,7 @@ impl Reconciler {
     }
 
     pub(super) fn find_out(&self, needs: &BTreeSet<Need>) {
-        let (mut ids, mut names, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ids, mut names, mut groups, mut types) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for need in needs {
             match need {
                 Need::LookAtInstance(instance) => self.means.ec2.look_at_instance(instance),
@@ -54,6 +54,7 @@ impl Reconciler {
                 Need::Subnet(SubnetRef::Id(id)) => ids.push(id.clone()),
                 Need::Subnet(SubnetRef::Name(name)) => names.push(name.clone()),
                 Need::Group(name) => groups.push(name.clone()),
+                Need::InstanceType(kind) => types.push(kind.clone()),
             }
         }
         if !ids.is_empty() || !names.is_empty() {
@@ -62,6 +63,7 @@ impl Reconciler {
         if !groups.is_empty() {
             self.means.ec2.want_groups(&groups);
         }
+        types.iter().for_each(|kind| self.means.ec2.want_instance_type(kind));
     }
 
     fn write_assignment(&mut self, key: &Key, assignment: &Assignment) {

@@ -3,13 +3,16 @@
 use crate::budgets::Action;
 use crate::convert;
 use crate::ec2::Ec2;
-use aws_sdk_ec2::types::{Filter, Instance, SecurityGroup, Subnet};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceTypeInfo, SecurityGroup, Subnet};
 use jiff::Timestamp;
 use multi_eni_plan::errors::CallError;
 use multi_eni_plan::facts::EniSeen;
 
 /// Most items that EC2 puts in a page.
 const PAGE: i32 = 1000;
+
+/// Most instance types that EC2 puts in a page.
+const TYPES_A_PAGE: i32 = 100;
 
 /// One page of ENIs.
 pub(crate) struct EniPage {
@@ -101,6 +104,27 @@ impl Ec2 {
             subnets.extend(answer.subnets.unwrap_or_default());
             if token.is_none() {
                 return Ok((began, subnets));
+            }
+        }
+    }
+
+    /// All instance types that the filter matches.
+    pub(crate) async fn all_types(&self, filter: Filter) -> Result<Vec<InstanceTypeInfo>, CallError> {
+        let (mut types, mut token) = (Vec::new(), None);
+        loop {
+            let call = self
+                .inner
+                .client
+                .describe_instance_types()
+                .filters(filter.clone())
+                .max_results(TYPES_A_PAGE)
+                .set_next_token(token.take());
+            let ((), answer) =
+                self.read(Action::DescribeTypes, || (), |sent| call.customize().interceptor(sent).send()).await?;
+            token = following(answer.next_token());
+            types.extend(answer.instance_types.unwrap_or_default());
+            if token.is_none() {
+                return Ok(types);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::facts::NotOnEc2;
 use crate::intent::SubnetRef;
-use multi_eni_api::ids::EniId;
+use multi_eni_api::ids::{EniId, SubnetId};
 use std::fmt;
 
 /// A pair that gets nothing (or not all) now.
@@ -34,6 +34,13 @@ pub enum Refused {
         /// The zones of the listed subnets.
         zones: Vec<String>,
     },
+    /// The subnet is in another VPC than the node: EC2 would create the ENI, and never attach it.
+    SubnetInOtherVpc {
+        /// The subnet and its VPC.
+        subnet: (SubnetId, String),
+        /// The node's VPC.
+        vpc: String,
+    },
     /// A name stands for several subnets of the VPC and zone.
     SubnetAmbiguous(String),
     /// No group, or several, of that name in the VPC.
@@ -56,6 +63,35 @@ pub enum Refused {
         /// Its description.
         description: String,
     },
+    /// The instance has as many interfaces as its type, or the card, takes.
+    InstanceFull {
+        /// Instance type.
+        kind: String,
+        /// Network card, where the card is what is full.
+        card: Option<i32>,
+        /// Interfaces that it takes.
+        most: i32,
+    },
+    /// The instance type has no such network card.
+    NoSuchCard {
+        /// Instance type.
+        kind: String,
+        /// The card that is asked for.
+        card: i32,
+        /// Cards that it has.
+        cards: usize,
+    },
+    /// More addresses than the instance type takes on one interface.
+    TooManyAddresses {
+        /// Instance type.
+        kind: String,
+        /// IPv4 or IPv6.
+        family: &'static str,
+        /// Asked for; a prefix counts as one.
+        asked: i32,
+        /// What it takes.
+        most: i32,
+    },
     /// A look at EC2 must end first.
     Looking(&'static str),
     /// The look at EC2 failed.
@@ -75,10 +111,14 @@ impl Refused {
             Self::NoZone => "NodeHasNoZone",
             Self::SubnetMissing(_) => "SubnetNotFound",
             Self::NoSubnetInZone { .. } => "NoSubnetInZone",
+            Self::SubnetInOtherVpc { .. } => "SubnetInOtherVPC",
             Self::SubnetAmbiguous(_) => "SubnetNameAmbiguous",
             Self::GroupUnresolved(..) => "SecurityGroupNotResolved",
             Self::SlotHeld { .. } => "DeviceIndexConflict",
             Self::SlotTaken { .. } => "DeviceIndexTaken",
+            Self::InstanceFull { .. } => "InstanceFull",
+            Self::NoSuchCard { .. } => "NetworkCardNotFound",
+            Self::TooManyAddresses { .. } => "TooManyAddresses",
             Self::Looking(_) => "Looking",
             Self::LookFailed(_) => "EC2Unreachable",
             Self::Replacing => "Replacing",
@@ -92,6 +132,8 @@ impl Refused {
             Self::NodeDeleting | Self::Looking(_) | Self::Replacing | Self::AwaitingRollout => true,
             Self::SlotHeld { leaving, .. } => *leaving,
             Self::NotOnEc2(_) | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
+            Self::SubnetInOtherVpc { .. } => false,
+            Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
             Self::SubnetAmbiguous(_) | Self::GroupUnresolved(..) | Self::SlotTaken { .. } | Self::LookFailed(_) => {
                 false
             }
@@ -124,6 +166,10 @@ impl fmt::Display for Refused {
                 "none of its subnets is in the node's zone {zone} (they are in {}): add a subnet of that zone",
                 zones.join(", ")
             ),
+            Self::SubnetInOtherVpc { subnet: (subnet, theirs), vpc } => write!(
+                f,
+                "{subnet} is in {theirs} and the node in {vpc}: use a subnet of the node's VPC"
+            ),
             Self::SubnetAmbiguous(name) => {
                 write!(f, "several subnets of the node's VPC and zone have the tag Name={name}: use subnetID to say which")
             }
@@ -144,6 +190,23 @@ impl fmt::Display for Refused {
                 f,
                 "device index {index} on network card {card} is taken on EC2 by {eni} ({description:?}), which is not ours and is not touched: \
                  use another deviceIndex"
+            ),
+            Self::InstanceFull { kind, card: None, most } => write!(
+                f,
+                "the instance has {most} network interfaces, as many as a {kind} takes: free one, or use a larger instance type"
+            ),
+            Self::InstanceFull { kind, card: Some(card), most } => write!(
+                f,
+                "network card {card} has {most} network interfaces, as many as it takes on a {kind}: free one, use another \
+                 networkCardIndex or a larger instance type"
+            ),
+            Self::NoSuchCard { kind, card, cards } => write!(
+                f,
+                "a {kind} has {cards} network card(s), and no card {card}: correct networkCardIndex, or select other nodes"
+            ),
+            Self::TooManyAddresses { kind, family, asked, most } => write!(
+                f,
+                "a {kind} takes {most} {family} addresses on an interface (a prefix counts as one), and {asked} are asked for: ask for fewer"
             ),
             Self::Looking(what) => write!(f, "waits for a look at {what} on EC2"),
             Self::LookFailed(why) => write!(f, "EC2 could not be asked: {why}"),

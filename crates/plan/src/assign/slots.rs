@@ -1,15 +1,15 @@
 //! A Node that is there: which slots should hold what, and what of it may be done now.
 
 use super::{
-    Assignment, Input, JUST_NOW, Need, NewAttachment, Pinned, Refusal, Refused, RemovalReason, Resolved, adopt, remove,
-    resolve,
+    Assignment, Input, JUST_NOW, Need, NewAttachment, Pinned, Refusal, Refused, RemovalReason, Resolved, adopt, limits,
+    remove, resolve,
 };
 use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::{EniSeen, InstanceSight, NodeFacts, SubnetFacts};
 use crate::held::Held;
 use crate::intent::{Ask, Intent, SubnetRef};
 use jiff::{SignedDuration, Timestamp};
-use multi_eni_api::ids::{InstanceId, SecurityGroupId};
+use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_api::names::{TAG_NODEENI, attachment_name};
 use multi_eni_api::{EniAttachmentSpec, EniRequest};
 use std::collections::BTreeMap;
@@ -101,7 +101,7 @@ pub(super) fn node_there(
                 refuse(out, Refused::NodeDeleting);
                 continue;
             }
-            match free_on_ec2(input, node, intent, slot, out) {
+            match may_create(input, node, intent, ask, &new, here, out) {
                 Err(why) => refuse(out, why),
                 Ok(()) if !intent.guarded => refuse(out, Refused::Looking("its own finalizer, which is being written")),
                 Ok(()) => {
@@ -111,6 +111,45 @@ pub(super) fn node_there(
             }
         }
     }
+}
+
+/// Whether an ENI for this slot can work: its type takes it, the slot is free, and there is room.
+fn may_create(
+    input: &Input<'_>,
+    node: &NodeFacts,
+    intent: &Intent,
+    ask: &Ask,
+    new: &NewAttachment,
+    here: &[&Held],
+    out: &mut Assignment,
+) -> Result<(), Refused> {
+    let slot = (new.spec.request.network_card_index, new.spec.request.device_index);
+    let limits = limits::of(input, node, out)?;
+    if let Some((kind, limits)) = &limits {
+        limits::fits(kind, limits, ask, slot.0)?;
+    }
+    free_on_ec2(input, node, intent, slot, out)?;
+    let subnet = SubnetId::parse(&new.spec.request.subnet_id).ok().and_then(|id| input.network.subnets.get(&id));
+    if let (Some(subnet), Some(vpc)) = (subnet, input.instance.and_then(|sight| sight.vpc.as_ref()))
+        && subnet.vpc != *vpc
+    {
+        let subnet = (subnet.id.clone(), subnet.vpc.clone());
+        return Err(Refused::SubnetInOtherVpc { subnet, vpc: vpc.clone() });
+    }
+    if let (Some((kind, limits)), Some(sight)) = (&limits, input.instance)
+        && let Err(full) = limits::has_room(kind, limits, slot.0, sight, here, out)
+    {
+        // Nothing tells when another's interface goes: it is looked again, slowly.
+        let again = input.settings.blocked_recheck;
+        if age(sight, input) >= again
+            && let Ok(instance) = &node.instance
+        {
+            out.needs.insert(Need::LookAtInstance(instance.clone()));
+        }
+        out.recheck_at(input.now.saturating_add(again).unwrap_or(Timestamp::MAX));
+        return Err(full);
+    }
+    Ok(())
 }
 
 /// Whether the rollout lets this NodeENI's outdated ENIs go on this Node now.

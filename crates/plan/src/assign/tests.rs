@@ -1,3 +1,6 @@
+mod adopt;
+mod limits;
+
 use super::*;
 use crate::facts::{Cluster, InstanceState, SubnetFacts};
 use jiff::SignedDuration;
@@ -86,6 +89,7 @@ impl World {
                 labels: BTreeMap::from([("ng".to_owned(), "multi-eni".to_owned())]),
                 instance: Ok(InstanceId::parse(INSTANCE).unwrap()),
                 zone: Some("z1".into()),
+                instance_type: None,
                 deleting: false,
                 created: at(0),
             }),

@@ -276,3 +276,10 @@ fn an_old_sight_is_renewed_before_anything_is_done_on_its_strength() {
     world.now = at(302);
     assert_eq!(world.step().action, Action::LookById(eni(1).id));
 }
+
+#[test]
+fn the_longest_names_make_tags_that_ec2_takes() {
+    let mut held = new_held("n0", 1, false);
+    (held.nodeeni, held.node) = ("e".repeat(253), "n".repeat(253));
+    assert!(tags(&cluster(), &held).values().all(|value| value.chars().count() <= 256));
+}

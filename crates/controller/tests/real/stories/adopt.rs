@@ -81,7 +81,8 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
     // Attached, and upstream crashed before it wrote its status.
     let unlisted = eni(&stage, "plain", "node3", SUBNET_B, at(3, 3))?;
     // Its index is the position in the whole list, and was bumped once more on node2.
-    let zoned = [eni(&stage, "zoned", "node1", SUBNET_A, at(1, 2))?, eni(&stage, "zoned", "node2", SUBNET_A, at(2, 4))?];
+    let zoned =
+        [eni(&stage, "zoned", "node1", SUBNET_A, at(1, 2))?, eni(&stage, "zoned", "node2", SUBNET_A, at(2, 4))?];
     // What it lost sight of.
     let leaked = eni(&stage, "plain", "node1", SUBNET_B, None)?;
     let double = eni(&stage, "plain", "node1", SUBNET_B, at(1, 7))?;
@@ -129,7 +130,9 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
     let after = stage.account.ec2.snapshot();
     for (id, eni) in &before.enis {
         let now = after.enis.get(id).ok_or_else(|| stage.failed(&format!("{id} is gone")))?;
-        let place = |eni: &multi_eni_sim::ec2::Eni| eni.attachment.as_ref().map(|at| (at.id.clone(), at.instance_id.clone(), at.device_index));
+        let place = |eni: &multi_eni_sim::ec2::Eni| {
+            eni.attachment.as_ref().map(|at| (at.id.clone(), at.instance_id.clone(), at.device_index))
+        };
         stage.assert_eq(&format!("place of {id}"), place(now), place(eni));
     }
     for id in [&leaked, &double, &foreign] {
@@ -140,7 +143,10 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
     stage.assert_eq("the one that was not listed", now.get(&("node3".to_owned(), 3)), Some(&unlisted));
     let (reason, message) = stage.condition("zoned", "IndexPinned", "True", SOON)?;
     stage.assert_eq(&message, reason.as_str(), "Adopted");
-    assert!(message.starts_with("2 ENIs that were taken over") && message.contains("on node node1 it is 2"), "{message}");
+    assert!(
+        message.starts_with("2 ENIs that were taken over") && message.contains("on node node1 it is 2"),
+        "{message}"
+    );
 
     // Once more from nothing: it is ours now, and nothing is left to do.
     stage.account.ec2.clear_calls();
@@ -155,7 +161,11 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
     way_back(&stage)?;
     stage.assert_eq("ENIAttachments", stage.names("eniattachments")?.len(), 0);
     stage.assert_eq("the statuses", [listed(&stage, "plain")?, listed(&stage, "zoned")?], status);
-    stage.assert_eq("finalizers", stage.get(&["nodeeni", "plain"])?["metadata"]["finalizers"].clone(), json!([NODEENI_FINALIZER]));
+    stage.assert_eq(
+        "finalizers",
+        stage.get(&["nodeeni", "plain"])?["metadata"]["finalizers"].clone(),
+        json!([NODEENI_FINALIZER]),
+    );
     stage.assert_eq("EC2", stage.account.ec2.snapshot().enis, enis);
     stage.assert_eq("calls", made(&stage), BTreeMap::new());
     stage.passed();

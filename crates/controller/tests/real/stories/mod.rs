@@ -7,6 +7,7 @@ mod crash;
 mod crash_late;
 mod crd;
 mod failover;
+mod fifty;
 mod nodes;
 mod occupied;
 mod page;

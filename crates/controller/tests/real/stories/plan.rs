@@ -22,7 +22,12 @@ pub(super) fn reader(stage: &Stage) -> Result<std::path::PathBuf, Failure> {
 }
 
 /// Runs `multi-eni` with these rights: exit code, stdout, stderr.
-pub(super) fn multi_eni(stage: &Stage, kubeconfig: &Path, args: &[&str], stdin: &str) -> Result<(i32, String, String), Failure> {
+pub(super) fn multi_eni(
+    stage: &Stage,
+    kubeconfig: &Path,
+    args: &[&str],
+    stdin: &str,
+) -> Result<(i32, String, String), Failure> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_multi-eni"));
     command.args(args).env_clear().env("KUBECONFIG", kubeconfig).env("AWS_ENDPOINT_URL", &stage.account.endpoint);
     command.env("AWS_REGION", "eu-central-1").env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
@@ -37,7 +42,12 @@ pub(super) fn multi_eni(stage: &Stage, kubeconfig: &Path, args: &[&str], stdin: 
 }
 
 /// The calls that the plan foretells, and its text for a failure.
-pub(super) fn foretold(stage: &Stage, kubeconfig: &Path, args: &[&str], stdin: &str) -> Result<BTreeMap<String, u64>, Failure> {
+pub(super) fn foretold(
+    stage: &Stage,
+    kubeconfig: &Path,
+    args: &[&str],
+    stdin: &str,
+) -> Result<BTreeMap<String, u64>, Failure> {
     let (code, out, err) = multi_eni(stage, kubeconfig, &[args, &["-o", "json"]].concat(), stdin)?;
     stage.assert_eq(&format!("exit code: {out}{err}"), code, 0);
     let plan: Value = serde_json::from_str(&out).map_err(|e| format!("{e}: {out}"))?;

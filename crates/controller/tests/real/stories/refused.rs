@@ -3,7 +3,7 @@
 use crate::harness::{Failure, Stage};
 
 /// What is wrong, the spec, and words of the refusal.
-const TABLE: &[(&str, &str, &str)] = &[
+pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("index 0", "subnetID: subnet-12345678, deviceIndex: 0, nodeSelector: {a: b}", "index 0 is the node's primary"),
     (
         "index -1",
@@ -91,7 +91,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("an unknown field", "subnetID: subnet-12345678, nodeSelector: {a: b}, subnetId: x", "unknown field"),
 ];
 
-fn manifest(spec: &str) -> String {
+pub(super) fn manifest(spec: &str) -> String {
     format!("apiVersion: networking.k8s.aws/v1alpha1\nkind: NodeENI\nmetadata: {{name: bad}}\nspec: {{{spec}}}\n")
 }
 

@@ -1,0 +1,165 @@
+//! Fifty kinds of bad, odd and hostile NodeENIs beside a good one: refused or explained; the good one works; and then nothing
+//! is called over and over.
+
+use super::refused::{TABLE, manifest};
+use crate::harness::account::{FAR_SUBNET, GROUP, NODE_SUBNET, SUBNET_A, SUBNET_B, VPC, ZONE};
+use crate::harness::{Failure, SOON, Stage};
+use serde_json::json;
+use std::thread;
+use std::time::Duration;
+
+const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
+const OTHER_VPC: &str = "vpc-0ffffffffffffffff";
+const OTHER_SUBNET: &str = "subnet-0fffffffffffffff1";
+const OTHER_GROUP: &str = "sg-0fffffffffffffff1";
+
+/// What the API server takes and what cannot work all the same: its spec, the reason of Degraded, words of its message.
+fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
+    let a = format!("subnetID: {SUBNET_A}");
+    let far = vec![FAR_SUBNET; 30].join(", ");
+    vec![
+        (
+            "nowhere",
+            "subnetID: subnet-0123456789abcdef0, deviceIndex: 20".to_owned(),
+            "SubnetNotFound",
+            "EC2 knows no subnet subnet-0123456789abcdef0",
+        ),
+        (
+            "one-nowhere",
+            format!("subnetIDs: [{SUBNET_A}, subnet-0123456789abcdef0], deviceIndex: 21"),
+            "SubnetNotFound",
+            "subnet-0123456789abcdef0",
+        ),
+        ("unnamed", "subnetName: nobody, deviceIndex: 22".to_owned(), "SubnetNotFound", "the tag Name=nobody"),
+        ("wild", "subnetName: 'tw*', deviceIndex: 23".to_owned(), "SubnetNotFound", "the tag Name=tw*"),
+        (
+            "ambiguous",
+            "subnetName: twin, deviceIndex: 24".to_owned(),
+            "SubnetNameAmbiguous",
+            "use subnetID to say which",
+        ),
+        ("far", format!("subnetIDs: [{far}], deviceIndex: 25"), "NoSubnetInZone", "add a subnet of that zone"),
+        ("other-vpc", format!("subnetID: {OTHER_SUBNET}, deviceIndex: 26"), "SubnetInOtherVPC", OTHER_VPC),
+        (
+            "no-group",
+            format!("{a}, deviceIndex: 27, securityGroupNames: [nobody]"),
+            "SecurityGroupNotResolved",
+            "no security group named nobody",
+        ),
+        (
+            "far-group",
+            format!("{a}, deviceIndex: 28, securityGroupNames: [elsewhere]"),
+            "SecurityGroupNotResolved",
+            "no security group named elsewhere",
+        ),
+        (
+            "unknown-group",
+            format!("{a}, deviceIndex: 29, securityGroupIDs: [sg-0123456789abcdef0]"),
+            "ReferenceNotFound",
+            "sg-0123456789abcdef0",
+        ),
+        ("conflict", format!("{a}, deviceIndex: 1"), "DeviceIndexConflict", "held by NodeENI good"),
+        ("taken", format!("{a}, deviceIndex: 2"), "DeviceIndexTaken", "is not ours and is not touched"),
+        ("card", format!("{a}, deviceIndex: 30, networkCardIndex: 1"), "NetworkCardNotFound", "no card 1"),
+        (
+            "addresses",
+            format!("{a}, deviceIndex: 31, privateIPCount: 50"),
+            "TooManyAddresses",
+            "takes 30 IPv4 addresses",
+        ),
+        ("prefixes", format!("{a}, deviceIndex: 32, ipv4PrefixCount: 49"), "TooManyAddresses", "50 are asked for"),
+        ("ipv6", format!("{a}, deviceIndex: 33, ipv6AddressCount: 50"), "TooManyAddresses", "IPv6"),
+        ("no-ipv6", format!("{a}, deviceIndex: 34, ipv6AddressCount: 1"), "Refused", "Correct the NodeENI"),
+    ]
+}
+
+/// Odd, and good.
+fn good() -> Vec<(String, String)> {
+    let tags: Vec<String> = (0..40).map(|n| format!("'key {n}': 'ä <&> \"{n}\"'")).collect();
+    let own = |name: &str, spec: String| (name.to_owned(), spec);
+    vec![
+        own("good", format!("subnetID: {SUBNET_A}, securityGroupIDs: [{GROUP}]")),
+        own(
+            "forty-tags",
+            format!(
+                "subnetID: {SUBNET_B}, deviceIndex: 3, tags: {{{}}}, description: '{}'",
+                tags.join(", "),
+                "<&> ü".repeat(40)
+            ),
+        ),
+        own(
+            "thrice",
+            format!("subnetIDs: [{SUBNET_B}, {SUBNET_B}, {SUBNET_B}], subnetID: {SUBNET_B}, deviceIndex: 63"),
+        ),
+        own(&"n".repeat(253), format!("subnetID: {SUBNET_B}, deviceIndex: 62")),
+        own("nobody", format!("subnetID: {SUBNET_B}, deviceIndex: 1, nodeSelector: {{'not a label!': ' '}}")),
+    ]
+}
+
+fn selected(name: &str, spec: &str) -> String {
+    let spec = if spec.contains("nodeSelector") {
+        spec.to_owned()
+    } else {
+        format!("nodeSelector: {{ng: multi-eni}}, {spec}")
+    };
+    manifest(&spec).replace("name: bad", &format!("name: {name}"))
+}
+
+fn set() -> Result<Stage, Failure> {
+    let stage = Stage::with_a_controller()?;
+    let ec2 = &stage.account.ec2;
+    let failed = |e: multi_eni_sim::ec2::WorldError| e.to_string();
+    ec2.run_instance(INSTANCE, "m5.4xlarge", NODE_SUBNET).map_err(failed)?;
+    for (subnet, cidr) in [("subnet-0000000000000aaaa", "10.0.20.0/24"), ("subnet-0000000000000bbbb", "10.0.21.0/24")] {
+        ec2.add_subnet(subnet, VPC, ZONE, cidr, Some("twin")).map_err(failed)?;
+    }
+    ec2.add_subnet(OTHER_SUBNET, OTHER_VPC, ZONE, "10.9.0.0/24", None).map_err(failed)?;
+    ec2.add_security_group(OTHER_GROUP, OTHER_VPC, "elsewhere");
+    let occupant = ec2.hand_create(SUBNET_B, &[("Name", "vpc-cni")]).map_err(failed)?;
+    ec2.hand_attach(&occupant, INSTANCE, 0, 2).map_err(failed)?;
+    let labels = json!({ "ng": "multi-eni", "node.kubernetes.io/instance-type": "m5.4xlarge" });
+    stage.register("node1", INSTANCE, labels)?;
+    Ok(stage)
+}
+
+#[test]
+fn are_refused_or_explained_and_the_good_one_works() -> Result<(), Failure> {
+    let stage = set()?;
+    let (odd, good) = (odd(), good());
+    let kinds = TABLE.len() + odd.len() + good.len() + 1;
+    assert!(kinds >= 50, "{kinds}");
+    for (what, spec, words) in TABLE {
+        let refusal = stage.plane.apply(&manifest(spec))?.refusal().map_err(|e| format!("{what} was accepted: {e}"))?;
+        assert!(refusal.contains(words), "{what}: {refusal}");
+    }
+    for (name, spec) in &good {
+        stage.apply(&selected(name, spec))?;
+    }
+    stage.attached(INSTANCE, &[1, 3, 62, 63], SOON)?;
+    for (name, spec, ..) in &odd {
+        stage.apply(&selected(name, spec))?;
+    }
+    for (name, _, reason, words) in &odd {
+        let (found, message) = stage.condition(name, "Degraded", "True", SOON * 2)?;
+        stage.assert_eq(&format!("{name}: {message}"), found.as_str(), *reason);
+        assert!(message.contains(words), "{name}: {message}");
+    }
+    for (name, _) in &good {
+        stage.condition(name, "Ready", "True", SOON)?;
+    }
+    // Six interfaces are there, and two ENIAttachments hold the place of what EC2 refuses: as many as an m5.4xlarge takes.
+    stage.apply(&selected("too-many", &format!("subnetID: {SUBNET_B}, deviceIndex: 41")))?;
+    let (reason, message) = stage.condition("too-many", "Degraded", "True", SOON)?;
+    stage.assert_eq(&message, reason.as_str(), "InstanceFull");
+
+    stage.idle()?;
+    stage.account.ec2.clear_calls();
+    thread::sleep(Duration::from_secs(60));
+    stage.assert_eq("calls of an idle minute", stage.account.tally(), Default::default());
+    stage.condition("good", "Ready", "True", SOON)?;
+
+    stage.kubectl(&["delete", "nodeeni", "--all", "--timeout=60s"])?;
+    stage.clean(SOON)?;
+    stage.passed();
+    Ok(())
+}

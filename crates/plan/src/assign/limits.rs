@@ -1,0 +1,67 @@
+//! What the instance type takes, known before anything is created.
+
+use super::{Assignment, Input, Need, Refused};
+use crate::facts::{InstanceLimits, InstanceSight, NodeFacts};
+use crate::held::Held;
+use crate::intent::Ask;
+
+/// The limits of the node's type: None if its label is missing or EC2 does not know the type; then EC2's own refusal tells.
+pub(super) fn of<'a>(
+    input: &Input<'a>,
+    node: &NodeFacts,
+    out: &mut Assignment,
+) -> Result<Option<(String, &'a InstanceLimits)>, Refused> {
+    let Some(kind) = &node.instance_type else { return Ok(None) };
+    match input.network.instance_types.get(kind) {
+        Some(limits) => Ok(limits.as_ref().map(|limits| (kind.clone(), limits))),
+        None => {
+            out.needs.insert(Need::InstanceType(kind.clone()));
+            Err(match &input.network.failure {
+                Some(why) => Refused::LookFailed(why.clone()),
+                None => Refused::Looking("the limits of its instance type"),
+            })
+        }
+    }
+}
+
+/// What no instance of that type ever takes.
+pub(super) fn fits(kind: &str, limits: &InstanceLimits, ask: &Ask, card: i32) -> Result<(), Refused> {
+    let kind = || kind.to_owned();
+    if usize::try_from(card).ok().and_then(|card| limits.cards.get(card)).is_none() {
+        return Err(Refused::NoSuchCard { kind: kind(), card, cards: limits.cards.len() });
+    }
+    let ipv4 = ask.private_ip_count.unwrap_or(1).max(1).saturating_add(ask.ipv4_prefix_count.unwrap_or(0));
+    let ipv6 = ask.ipv6_address_count.unwrap_or(0);
+    for (family, asked, most) in [("IPv4", ipv4, limits.ipv4_per_eni), ("IPv6", ipv6, limits.ipv6_per_eni)] {
+        if asked > most {
+            return Err(Refused::TooManyAddresses { kind: kind(), family, asked, most });
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is room for one more on that card: what a look shows, and what is on its way there.
+pub(super) fn has_room(
+    kind: &str,
+    limits: &InstanceLimits,
+    card: i32,
+    sight: &InstanceSight,
+    here: &[&Held],
+    out: &Assignment,
+) -> Result<(), Refused> {
+    let shown = sight.enis.iter().filter_map(|eni| eni.attachment.as_ref()).map(|at| (at.card, at.index));
+    let held = here.iter().map(|held| held.slot());
+    let new = out.create.iter().map(|new| (new.spec.request.network_card_index, new.spec.request.device_index));
+    let taken: std::collections::BTreeSet<(i32, i32)> = shown.chain(held).chain(new).collect();
+    let on_card = taken.iter().filter(|(on, _)| *on == card).count();
+    let full = |used: usize, most: i32| usize::try_from(most).is_ok_and(|most| used >= most);
+    if full(taken.len(), limits.enis) {
+        return Err(Refused::InstanceFull { kind: kind.to_owned(), card: None, most: limits.enis });
+    }
+    match usize::try_from(card).ok().and_then(|card| limits.cards.get(card)) {
+        Some(most) if full(on_card, *most) => {
+            Err(Refused::InstanceFull { kind: kind.to_owned(), card: Some(card), most: *most })
+        }
+        _ => Ok(()),
+    }
+}

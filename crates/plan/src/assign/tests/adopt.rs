@@ -1,0 +1,94 @@
+use super::*;
+use crate::facts::{AttachmentState, EniSeen};
+use crate::intent::UpstreamEntry;
+use crate::step::tests::{attachment, eni};
+use multi_eni_api::ids::EniId;
+use multi_eni_api::names;
+
+/// An ENI as upstream leaves it.
+fn left(n: u32, nodeeni: &str, subnet: &str, index: i32) -> EniSeen {
+    let mut seen = eni(n);
+    seen.tags = [(names::UPSTREAM_TAG_MANAGED_BY, names::UPSTREAM_MANAGER), (names::UPSTREAM_TAG_NODEENI, nodeeni)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    seen.subnet = SubnetId::parse(subnet).unwrap();
+    let mut at = attachment(AttachmentState::Attached);
+    (at.index, at.id) = (index, format!("eni-attach-{n}"));
+    seen.attachment = Some(at);
+    seen
+}
+
+fn listed(eni: &EniSeen) -> UpstreamEntry {
+    UpstreamEntry { instance: InstanceId::parse(INSTANCE).unwrap(), eni: eni.id.clone() }
+}
+
+fn adopts(assignment: &Assignment) -> Vec<(EniId, i32)> {
+    let create = assignment.create.iter();
+    create.map(|new| (new.adopts.as_ref().unwrap().id.clone(), new.spec.request.device_index)).collect()
+}
+
+/// As the shell makes it.
+fn made(world: &mut World) {
+    for new in world.assign().create {
+        let object = multi_eni_api::ENIAttachment::new(&new.name, new.spec);
+        let mut made = Held::read(&object);
+        (made.guarded, made.uid) = (true, format!("uid-{}", new.name));
+        world.held.push(made);
+    }
+}
+
+#[test]
+fn each_is_taken_over_where_it_is_and_keeps_its_index() {
+    let mut world = World::new(vec![intent("a", 1, &["subnet-00000003", SUBNET_A])]);
+    let there = left(1, "a", SUBNET_A, 4);
+    world.intents[0].upstream = vec![listed(&there)];
+    let looked = world.sight.take();
+    let first = world.assign();
+    assert!(first.create.is_empty() && first.adopting.contains("uid-a"), "nothing before a look");
+    assert!(first.needs.contains(&Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap())));
+
+    world.sight = looked;
+    world.sight.as_mut().unwrap().enis = vec![there.clone()];
+    assert_eq!(adopts(&world.assign()), [(there.id.clone(), 4)]);
+    assert!(world.assign().adopting.contains("uid-a"), "until its ENIAttachment is there");
+    made(&mut world);
+    let settled = world.assign();
+    assert!(settled.is_settled() && settled.adopting.is_empty(), "{settled:?}");
+    let [pinned] = settled.pinned.as_slice() else { panic!("{:?}", settled.pinned) };
+    assert_eq!((pinned.index, pinned.asked), (4, 1));
+    // Another subnet is another ENI, made at its own index; and what is no longer asked for goes, as ever.
+    world.intents = vec![intent("a", 1, &[SUBNET_B])];
+    assert_eq!(world.assign().superseded.len(), 1);
+}
+
+#[test]
+fn of_two_in_one_subnet_the_listed_one_and_no_others_of_anybody() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let (double, there) = (left(1, "a", SUBNET_A, 1), left(2, "a", SUBNET_A, 2));
+    let (nobodys, mut anothers, mut going) =
+        (left(3, "b", SUBNET_B, 3), left(4, "a", SUBNET_B, 5), left(5, "a", SUBNET_B, 6));
+    anothers.tags.insert(names::TAG_CLUSTER.to_owned(), "another".to_owned());
+    going.attachment.as_mut().unwrap().state = AttachmentState::Detaching;
+    world.intents[0].upstream = vec![listed(&there)];
+    world.sight.as_mut().unwrap().enis = vec![double, there.clone(), nobodys, anothers, going];
+    assert_eq!(adopts(&world.assign()), [(there.id.clone(), 2)]);
+    made(&mut world);
+    assert!(world.assign().is_settled());
+}
+
+#[test]
+fn a_nodeeni_that_is_being_deleted_takes_over_what_it_has_to_let_go() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let there = left(1, "a", SUBNET_A, 1);
+    world.intents[0].upstream = vec![listed(&there)];
+    world.intents[0].deleting = true;
+    world.sight.as_mut().unwrap().enis = vec![there.clone()];
+    assert_eq!(adopts(&world.assign()), [(there.id, 1)]);
+    made(&mut world);
+    let next = world.assign();
+    assert_eq!(next.delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::NodeEniDeleted]);
+    // Without its finalizer nothing is made for it.
+    world.held.clear();
+    world.intents[0].guarded = false;
+    assert!(world.assign().create.is_empty());
+}

@@ -1,0 +1,79 @@
+use super::*;
+use crate::facts::InstanceLimits;
+use crate::step::tests::{attachment, eni};
+
+fn limited(mut intents: Vec<Intent>, change: impl Fn(&mut crate::intent::Ask)) -> World {
+    intents.iter_mut().for_each(|intent| intent.ask.iter_mut().for_each(&change));
+    let mut world = World::new(intents);
+    world.node.as_mut().unwrap().instance_type = Some("t3.small".into());
+    let limits = InstanceLimits { enis: 3, cards: vec![3], ipv4_per_eni: 4, ipv6_per_eni: 4 };
+    world.network.instance_types.insert("t3.small".into(), Some(limits));
+    world
+}
+
+fn why(world: &World) -> Vec<Refused> {
+    world.assign().refused.into_iter().map(|refusal| refusal.why).collect()
+}
+
+#[test]
+fn the_type_is_asked_for_once_and_an_unknown_one_stands_in_nobodys_way() {
+    let mut world = limited(vec![intent("a", 1, &[SUBNET_A])], |_| {});
+    let known = std::mem::take(&mut world.network.instance_types);
+    let asked = world.assign();
+    assert_eq!(asked.needs, BTreeSet::from([Need::InstanceType("t3.small".into())]));
+    assert!(asked.create.is_empty() && asked.refused[0].why.is_passing());
+    world.network.instance_types.insert("t3.small".into(), None);
+    assert_eq!(world.assign().create.len(), 1);
+    world.network.instance_types = known;
+    assert_eq!((world.assign().create.len(), world.assign().needs), (1, BTreeSet::new()));
+}
+
+#[test]
+fn an_instance_takes_no_more_interfaces_than_its_type() {
+    let mut world =
+        limited(vec![intent("a", 1, &[SUBNET_A]), intent("b", 2, &[SUBNET_B]), intent("c", 3, &[SUBNET_A])], |_| {});
+    let mut primary = eni(1);
+    (primary.tags, primary.attachment) = (BTreeMap::new(), Some(attachment(crate::facts::AttachmentState::Attached)));
+    primary.attachment.as_mut().unwrap().index = 0;
+    world.sight.as_mut().unwrap().enis = vec![primary];
+    let first = world.assign();
+    // The primary one and two of ours: the youngest NodeENI gets nothing, and hears why.
+    assert_eq!(first.create.len(), 2);
+    let full = Refused::InstanceFull { kind: "t3.small".into(), card: None, most: 3 };
+    assert_eq!(why(&world), [full.clone()]);
+    assert!(full.to_string().contains("as many as a t3.small takes"), "{full}");
+    assert!(first.recheck.is_some() && first.needs.is_empty(), "nothing is asked over and over");
+    // Once they are there, a look may not show them yet: they count all the same.
+    world.apply(&first);
+    assert_eq!(why(&world), [full]);
+    world.now = at(100 + 600);
+    assert!(world.assign().needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))), "slowly");
+}
+
+#[test]
+fn a_card_that_is_not_there_and_addresses_that_do_not_fit_are_refused_before_any_look() {
+    let mut world = limited(vec![intent("a", 1, &[SUBNET_A])], |ask| ask.card = 1);
+    world.sight = None;
+    assert_eq!(why(&world), [Refused::NoSuchCard { kind: "t3.small".into(), card: 1, cards: 1 }]);
+    for (count, prefixes, ipv6, family, asked) in
+        [(Some(5), None, None, "IPv4", 5), (None, Some(4), None, "IPv4", 5), (None, None, Some(9), "IPv6", 9)]
+    {
+        let mut world = limited(vec![intent("a", 1, &[SUBNET_A])], |ask| {
+            (ask.private_ip_count, ask.ipv4_prefix_count, ask.ipv6_address_count) = (count, prefixes, ipv6);
+        });
+        world.sight = None;
+        assert_eq!(why(&world), [Refused::TooManyAddresses { kind: "t3.small".into(), family, asked, most: 4 }]);
+        assert!(world.assign().needs.is_empty());
+    }
+    // Three prefixes and the primary address are just four.
+    let world = limited(vec![intent("a", 1, &[SUBNET_A])], |ask| ask.ipv4_prefix_count = Some(3));
+    assert_eq!(world.assign().create.len(), 1);
+}
+
+#[test]
+fn a_subnet_of_another_vpc_is_refused_before_an_eni_is_made_that_can_never_be_attached() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.network.subnets.values_mut().for_each(|subnet| subnet.vpc = "vpc-2".into());
+    let subnet = (SubnetId::parse(SUBNET_A).unwrap(), "vpc-2".to_owned());
+    assert_eq!(why(&world), [Refused::SubnetInOtherVpc { subnet, vpc: "vpc-1".into() }]);
+}
