@@ -63,12 +63,47 @@ pub struct EniAttachmentSpec {
     #[serde(rename = "adoptedENIID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub adopted_eni_id: Option<String>,
-    /// MTU for the node's half.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mtu: Option<i32>,
+    /// Settings for the node's half. They follow the NodeENI; nothing on EC2 depends on them.
+    #[serde(default, skip_serializing_if = "NodeSettings::is_empty")]
+    pub node_settings: NodeSettings,
     /// Since when its node no longer asks for it; it keeps its slot during the grace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deselected_since: Option<Time>,
+}
+
+/// What the node's half is to do with the interface.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeSettings {
+    /// MTU; none means the node's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<i32>,
+    /// Bind the interface to a DPDK driver.
+    #[serde(rename = "enableDPDK", default, skip_serializing_if = "Option::is_none")]
+    pub enable_dpdk: Option<bool>,
+    /// DPDK driver to bind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub dpdk_driver: Option<String>,
+    /// Resource name under which a device plugin offers the interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub dpdk_resource_name: Option<String>,
+    /// PCI address of the device to bind.
+    #[serde(rename = "dpdkPCIAddress", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub dpdk_pci_address: Option<String>,
+    /// The NodeENI's nodeConfig, as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::anything")]
+    pub node_config: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+impl NodeSettings {
+    /// Nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What Create and Attach will be asked for.

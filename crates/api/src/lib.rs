@@ -9,7 +9,9 @@ pub mod eniattachment;
 pub mod ids;
 pub mod names;
 pub mod nodeeni;
+#[cfg(test)]
+mod reference;
 mod schema;
 
-pub use eniattachment::{ENIAttachment, EniAttachmentSpec, EniAttachmentStatus, EniRequest};
+pub use eniattachment::{ENIAttachment, EniAttachmentSpec, EniAttachmentStatus, EniRequest, NodeSettings};
 pub use nodeeni::{NodeENI, NodeEniSpec, NodeEniStatus};

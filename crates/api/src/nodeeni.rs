@@ -181,7 +181,7 @@ pub struct NodeEniSpec {
 
     /// Settings for the node's half, handed on to the agent as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
+    #[schemars(schema_with = "crate::schema::anything")]
     pub node_config: Option<BTreeMap<String, serde_json::Value>>,
 }
 

@@ -1,4 +1,4 @@
-//! Schema pieces that schemars cannot derive: `listType=map` for conditions.
+//! Schema pieces that schemars cannot derive.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -13,4 +13,10 @@ pub fn conditions(generator: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
     })
+}
+
+/// An object of any content. `additionalProperties: true` beside preserve-unknown-fields would have the API server prune
+/// everything below the first level.
+pub fn anything(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }

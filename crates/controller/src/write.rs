@@ -8,9 +8,9 @@ use kube::{Api, Client, ResourceExt};
 use multi_eni_api::names::{
     ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER, VERSION,
 };
-use multi_eni_api::{ENIAttachment, EniAttachmentStatus, NodeENI, NodeEniStatus};
+use multi_eni_api::{ENIAttachment, EniAttachmentStatus, NodeENI, NodeEniStatus, NodeSettings};
 use multi_eni_plan::assign::{NewAttachment, Removal};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// What a write left behind.
@@ -120,6 +120,18 @@ impl Writer {
         let patch = json!({
             "metadata": precondition(&entry.held.uid, &entry.version),
             "spec": { "deselectedSince": since.map(whole_seconds) },
+        });
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        let patched = within(self.attachments.patch(&entry.held.name, &params, &patch)).await;
+        self.attachment(entry, patched).await
+    }
+
+    /// Hands new settings on to the node's half.
+    pub async fn node_settings(&self, entry: AttachmentEntry, settings: NodeSettings) -> Result<Written, WriteError> {
+        let of = |settings: &NodeSettings| serde_json::to_value(settings).unwrap_or_default();
+        let patch = json!({
+            "metadata": precondition(&entry.held.uid, &entry.version),
+            "spec": { "nodeSettings": difference(&of(&entry.held.node_settings), of(&settings)) },
         });
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         let patched = within(self.attachments.patch(&entry.held.name, &params, &patch)).await;
@@ -257,6 +269,20 @@ fn precondition(uid: &str, version: &str) -> serde_json::Value {
     json!({ "uid": uid, "resourceVersion": version })
 }
 
+/// The merge patch (RFC 7386) that makes `new` of `old`: what is not there any more is null.
+fn difference(old: &Value, new: Value) -> Value {
+    match (old, new) {
+        (Value::Object(old), Value::Object(mut new)) => {
+            for (key, was) in old {
+                let is = new.remove(key).map_or(Value::Null, |is| difference(was, is));
+                new.insert(key.clone(), is);
+            }
+            Value::Object(new)
+        }
+        (_, new) => new,
+    }
+}
+
 fn post() -> PostParams {
     PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) }
 }
@@ -292,4 +318,19 @@ async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Mis
         kube::Error::Service(error) if error.is::<NotLeader>() => Missed::Other(WriteError::NotLeader(NotLeader)),
         other => Missed::Other(WriteError::Unreachable(other.to_string())),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_takes_away_what_is_gone_at_every_depth() {
+        let old = json!({ "mtu": 9001, "nodeConfig": { "routes": { "a": 1, "b": 2 }, "kept": true } });
+        let new = json!({ "dpdkDriver": "vfio-pci", "nodeConfig": { "routes": { "b": 3 }, "kept": true } });
+        let expected = json!({ "mtu": null, "dpdkDriver": "vfio-pci",
+            "nodeConfig": { "routes": { "a": null, "b": 3 }, "kept": true } });
+        assert_eq!(difference(&old, new), expected);
+        assert_eq!(difference(&json!({ "nodeConfig": { "a": 1 } }), json!({})), json!({ "nodeConfig": null }));
+    }
 }

@@ -18,8 +18,8 @@ use crate::intent::{Intent, SubnetRef};
 use crate::rollout::Permits;
 use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
-use multi_eni_api::EniAttachmentSpec;
 use multi_eni_api::ids::{InstanceId, SubnetId};
+use multi_eni_api::{EniAttachmentSpec, NodeSettings};
 use std::collections::BTreeSet;
 
 /// Looks are not asked for more often than this where clocks disagree or EC2 shows nothing.
@@ -130,6 +130,8 @@ pub struct Assignment {
     pub deselect: Vec<String>,
     /// To unmark: asked for again.
     pub reselect: Vec<String>,
+    /// ENIAttachments (by name) whose node's half is to do something else, and what.
+    pub reconfigure: Vec<(String, NodeSettings)>,
     /// Pairs that get nothing, and why.
     pub refused: Vec<Refusal>,
     /// NodeENIs (by UID) with an outdated attachment here.
@@ -153,7 +155,9 @@ pub struct Assignment {
 impl Assignment {
     /// Nothing to write: what is, is what should be (or waits for something).
     pub fn is_settled(&self) -> bool {
-        self.create.is_empty() && self.delete.is_empty() && self.deselect.is_empty() && self.reselect.is_empty()
+        let Self { create, delete, deselect, reselect, reconfigure, .. } = self;
+        let marks = deselect.is_empty() && reselect.is_empty() && reconfigure.is_empty();
+        create.is_empty() && delete.is_empty() && marks
     }
 
     fn recheck_at(&mut self, at: Timestamp) {

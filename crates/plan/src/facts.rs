@@ -98,6 +98,32 @@ pub struct Network {
     pub failure: Option<String>,
 }
 
+impl Network {
+    /// The security groups of these IDs and names in one VPC; the name that is not one group there, and how many it is: None
+    /// if it was not looked up.
+    ///
+    /// # Errors
+    /// The first such name.
+    pub fn groups<'a>(
+        &self,
+        ids: &[SecurityGroupId],
+        names: &'a [String],
+        vpc: &str,
+    ) -> Result<Vec<SecurityGroupId>, (&'a str, Option<usize>)> {
+        let mut groups = ids.to_vec();
+        for name in names {
+            let found = self.groups_named.get(name).ok_or((name.as_str(), None))?;
+            let in_vpc: Vec<&SecurityGroupId> = found.iter().filter(|(of, _)| of == vpc).map(|(_, id)| id).collect();
+            match in_vpc.as_slice() {
+                [id] if groups.contains(id) => {}
+                [id] => groups.push((*id).clone()),
+                several => return Err((name, Some(several.len()))),
+            }
+        }
+        Ok(groups)
+    }
+}
+
 /// Status of an ENI's attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AttachmentState {

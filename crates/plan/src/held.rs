@@ -4,7 +4,7 @@ use crate::errors::Call;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::names::ENIATTACHMENT_FINALIZER;
-use multi_eni_api::{ENIAttachment, EniAttachmentStatus, EniRequest};
+use multi_eni_api::{ENIAttachment, EniAttachmentStatus, EniRequest, NodeSettings};
 
 /// An ENIAttachment as the decisions see it.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,8 +31,8 @@ pub struct Held {
     pub adopted: Option<EniId>,
     /// The frozen request.
     pub request: EniRequest,
-    /// MTU for the node's half.
-    pub mtu: Option<i32>,
+    /// Settings for the node's half.
+    pub node_settings: NodeSettings,
     /// Since when its node no longer asks for it.
     pub deselected_since: Option<Timestamp>,
     /// What was last reported.
@@ -55,7 +55,7 @@ impl Held {
             nodeeni_uid: spec.node_eni_uid.clone(),
             adopted: spec.adopted_eni_id.as_deref().and_then(|id| EniId::parse(id).ok()),
             request: spec.request.clone(),
-            mtu: spec.mtu,
+            node_settings: spec.node_settings.clone(),
             deselected_since: spec.deselected_since.as_ref().map(|t| t.0),
             status: object.status.clone().unwrap_or_default(),
         }

@@ -1,10 +1,10 @@
 //! A NodeENI, parsed once. What the schema lets through and cannot work is an error here, as data.
 
 use jiff::Timestamp;
-use multi_eni_api::NodeENI;
 use multi_eni_api::ids::{EniId, InstanceId, MalformedId, SecurityGroupId, SubnetId};
 use multi_eni_api::names::NODEENI_FINALIZER;
 use multi_eni_api::nodeeni::AttachmentEntry;
+use multi_eni_api::{NodeENI, NodeSettings};
 use std::collections::BTreeMap;
 
 /// A NodeENI as the decisions see it.
@@ -92,8 +92,8 @@ pub struct Ask {
     pub description: String,
     /// Further tags.
     pub tags: BTreeMap<String, String>,
-    /// MTU for the node's half.
-    pub mtu: Option<i32>,
+    /// Settings for the node's half.
+    pub node_settings: NodeSettings,
     /// IPv4 prefixes.
     pub ipv4_prefix_count: Option<i32>,
     /// IPv6 addresses.
@@ -186,7 +186,14 @@ fn ask(object: &NodeENI) -> Result<Ask, Unreadable> {
         source_dest_check: spec.source_dest_check.unwrap_or(true),
         description: spec.description.clone().unwrap_or_default(),
         tags: spec.tags.clone().unwrap_or_default(),
-        mtu: spec.mtu.filter(|mtu| *mtu > 0),
+        node_settings: NodeSettings {
+            mtu: spec.mtu.filter(|mtu| *mtu > 0),
+            enable_dpdk: spec.enable_dpdk,
+            dpdk_driver: spec.dpdk_driver.clone().filter(|text| !text.is_empty()),
+            dpdk_resource_name: spec.dpdk_resource_name.clone().filter(|text| !text.is_empty()),
+            dpdk_pci_address: spec.dpdk_pci_address.clone().filter(|text| !text.is_empty()),
+            node_config: spec.node_config.clone().filter(|config| !config.is_empty()),
+        },
         ipv4_prefix_count: spec.ipv4_prefix_count.filter(|n| *n > 0),
         ipv6_address_count: spec.ipv6_address_count.filter(|n| *n > 0),
         private_ip_count: spec.private_ip_count.filter(|n| *n > 1),

@@ -16,7 +16,7 @@ pub use change::{Change, changes};
 pub use record::Report;
 pub use retry::{Failure, Memory};
 
-use crate::facts::{Cluster, EniSeen, InstanceLook, Sight, SubnetFacts};
+use crate::facts::{Cluster, EniSeen, InstanceLook, Network, Sight};
 use crate::held::Held;
 use crate::intent::Ask;
 use crate::settings::Settings;
@@ -40,8 +40,8 @@ pub struct Input<'a> {
     pub node_leaving: bool,
     /// The instance's state, if it was looked at.
     pub instance: Option<InstanceLook>,
-    /// Its subnet, as last described.
-    pub subnet: Option<&'a SubnetFacts>,
+    /// Subnets and groups.
+    pub network: &'a Network,
     /// What this process remembers of its own calls.
     pub memory: &'a Memory,
     /// Graces.

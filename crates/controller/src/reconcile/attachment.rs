@@ -8,9 +8,8 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use jiff::SignedDuration;
 use multi_eni_api::conditions::{is_true, types};
-use multi_eni_api::ids::SubnetId;
 use multi_eni_plan::errors::{Call, CallError};
-use multi_eni_plan::facts::{Sight, SubnetFacts};
+use multi_eni_plan::facts::{Network, Sight};
 use multi_eni_plan::held::Held;
 use multi_eni_plan::step::{self, Action, Change, Memory, Step};
 
@@ -36,8 +35,7 @@ impl Reconciler {
     pub(super) fn step(&self, entry: &AttachmentEntry) -> Step {
         let held = &entry.held;
         let (sight, memory, network) = (self.sight(entry), self.memory(held), self.means.ec2.network());
-        let subnet = SubnetId::parse(&held.request.subnet_id).ok();
-        step::step(self.step_input(held, &sight, &memory, subnet.and_then(|id| network.subnets.get(&id))))
+        step::step(self.step_input(held, &sight, &memory, &network))
     }
 
     pub(super) fn memory(&self, held: &Held) -> Memory {
@@ -49,7 +47,7 @@ impl Reconciler {
         held: &'a Held,
         sight: &'a Sight,
         memory: &'a Memory,
-        subnet: Option<&'a SubnetFacts>,
+        network: &'a Network,
     ) -> step::Input<'a> {
         let node = self.world.node(&held.node);
         step::Input {
@@ -60,7 +58,7 @@ impl Reconciler {
             node_leaving: node
                 .is_none_or(|node| node.deleting || node.instance.as_ref().ok() != held.instance.as_ref()),
             instance: held.instance.as_ref().and_then(|instance| self.means.ec2.instance_look(instance)),
-            subnet,
+            network,
             memory,
             settings: &self.means.settings,
             now: self.now(),

@@ -251,7 +251,14 @@ impl Reconciler {
             }
             Changed::Network => {
                 let waiting = self.assignments.iter().filter(|(_, last)| !last.needs.is_empty());
-                let keys: Vec<Key> = waiting.map(|(node, _)| Key::Node(node.clone())).collect();
+                // Groups that are named may be told apart now: that changes ENIs in place.
+                let keys: Vec<Key> = waiting
+                    .flat_map(|(node, _)| {
+                        let held =
+                            self.world.attachments_on(node).map(|entry| Key::Attachment(entry.held.name.clone()));
+                        std::iter::once(Key::Node(node.clone())).chain(held)
+                    })
+                    .collect();
                 keys.into_iter().for_each(|key| self.queue.now(key));
             }
             Changed::Swept => {

@@ -78,6 +78,11 @@ impl Reconciler {
             .chain(assignment.reselect.iter().map(|name| (name, None)))
             .filter_map(|(name, since)| Some((self.world.attachment(name)?.clone(), since)))
             .collect();
+        let settings: Vec<_> = assignment
+            .reconfigure
+            .iter()
+            .filter_map(|(name, settings)| Some((self.world.attachment(name)?.clone(), settings.clone())))
+            .collect();
         let (create, delete) = (assignment.create.clone(), assignment.delete.clone());
         for new in &create {
             if let Some(eni) = &new.adopts {
@@ -97,8 +102,10 @@ impl Reconciler {
             let creates = join_all(create.into_iter().map(|new| writer.create(new)));
             let deletes = join_all(delete.into_iter().map(|removal| writer.delete(removal)));
             let marks = join_all(marks.into_iter().map(|(entry, since)| writer.deselect(entry, since)));
-            let (creates, deletes, marks) = futures::join!(creates, deletes, marks);
-            creates.into_iter().chain(deletes).chain(marks).map(Outcome::Wrote).collect()
+            let settings =
+                join_all(settings.into_iter().map(|(entry, settings)| writer.node_settings(entry, settings)));
+            let (creates, deletes, marks, settings) = futures::join!(creates, deletes, marks, settings);
+            creates.into_iter().chain(deletes).chain(marks).chain(settings).map(Outcome::Wrote).collect()
         });
     }
 

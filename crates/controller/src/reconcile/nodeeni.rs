@@ -102,7 +102,7 @@ impl Reconciler {
             desired: wants.map(|(_, n)| n).sum(),
             refused: &refused,
             pinned: &pinned,
-            mtu: entry.intent.ask.as_ref().ok().and_then(|ask| ask.mtu),
+            mtu: entry.intent.ask.as_ref().ok().and_then(|ask| ask.node_settings.mtu),
             now: self.now(),
         })
     }

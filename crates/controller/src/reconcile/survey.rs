@@ -4,7 +4,6 @@
 
 use super::{Means, Reconciler};
 use crate::world::World;
-use multi_eni_api::ids::SubnetId;
 use multi_eni_ec2::Changed;
 use multi_eni_plan::assign::{Assignment, Need};
 use multi_eni_plan::explain::{self, Attachment};
@@ -116,9 +115,7 @@ impl Reconciler {
             let step = steps.remove(&held.name)?;
             let sight = self.sight(entry);
             let memory = self.memory(held);
-            let subnet = SubnetId::parse(&held.request.subnet_id).ok();
-            let changes =
-                step::changes(&self.step_input(held, &sight, &memory, subnet.and_then(|id| network.subnets.get(&id))));
+            let changes = step::changes(&self.step_input(held, &sight, &memory, &network));
             Some(Attachment { held: held.clone(), sight, step, changes })
         });
         let attachments = attachments.collect();

@@ -86,7 +86,7 @@ fn adopted(
                 ipv6_address_count: None,
                 private_ip_count: None,
             },
-            mtu: ask.and_then(|ask| ask.mtu),
+            node_settings: ask.map(|ask| ask.node_settings.clone()).unwrap_or_default(),
             deselected_since: None,
         },
         adopts: Some(Box::new(eni.clone())),

@@ -42,6 +42,9 @@ pub(super) fn node_there(
             if held.deselected_since.is_some() && held.deleting.is_none() {
                 out.reselect.push(held.name.clone());
             }
+            if held.node_settings != ask.node_settings && held.deleting.is_none() {
+                out.reconfigure.push((held.name.clone(), ask.node_settings.clone()));
+            }
         }
         let refuse = |out: &mut Assignment, why: Refused| {
             out.refused.push(Refusal { nodeeni_uid: intent.uid.clone(), node: node.name.clone(), why });
@@ -286,7 +289,7 @@ fn wanted(
                     private_ip_count: ask.private_ip_count,
                 },
                 adopted_eni_id: None,
-                mtu: ask.mtu,
+                node_settings: ask.node_settings.clone(),
                 deselected_since: None,
             },
         })
@@ -366,25 +369,13 @@ fn groups(
     ask: &Ask,
     out: &mut Assignment,
 ) -> Result<Vec<SecurityGroupId>, Refused> {
-    let mut groups = ask.groups.clone();
     let vpc = subnets.first().map_or("", |subnet| subnet.vpc.as_str());
-    for name in &ask.group_names {
-        let Some(found) = input.network.groups_named.get(name) else {
-            out.needs.insert(Need::Group(name.clone()));
-            return Err(Refused::Looking("its security groups"));
-        };
-        let in_vpc: Vec<&SecurityGroupId> = found.iter().filter(|(v, _)| v == vpc).map(|(_, id)| id).collect();
-        match in_vpc.as_slice() {
-            [id] if groups.contains(id) => {}
-            [id] => groups.push((*id).clone()),
-            several => {
-                out.needs.insert(Need::Group(name.clone()));
-                out.recheck_at(input.now.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX));
-                return Err(Refused::GroupUnresolved(name.clone(), several.len()));
-            }
-        }
-    }
-    Ok(groups)
+    input.network.groups(&ask.groups, &ask.group_names, vpc).map_err(|(name, found)| {
+        out.needs.insert(Need::Group(name.to_owned()));
+        let Some(several) = found else { return Refused::Looking("its security groups") };
+        out.recheck_at(input.now.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX));
+        Refused::GroupUnresolved(name.to_owned(), several)
+    })
 }
 
 /// Whether the slot is free on EC2, by a look at the instance that is fresh enough.

@@ -32,7 +32,7 @@ pub(crate) fn held(node: &str, index: i32, ready: bool) -> Held {
         nodeeni_uid: "uid-a".to_owned(),
         adopted: None,
         request: multi_eni_api::EniRequest { subnet_id: SUBNET_A.into(), device_index: index, ..Default::default() },
-        mtu: None,
+        node_settings: Default::default(),
         deselected_since: None,
         status,
     }
@@ -352,4 +352,18 @@ fn a_vpc_that_a_look_did_not_show_is_looked_for_again_but_not_in_a_loop() {
     assert!(soon.needs.is_empty() && soon.recheck == Some(at(104)), "{soon:?}");
     world.now = at(104);
     assert_eq!(world.assign().needs.len(), 1);
+}
+
+#[test]
+fn settings_for_the_nodes_half_follow_the_nodeeni_without_a_new_eni() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.settle();
+    let ask = world.intents[0].ask.as_mut().unwrap();
+    (ask.node_settings.mtu, ask.node_settings.dpdk_driver) = (Some(9001), Some("vfio-pci".into()));
+    let next = world.assign();
+    assert_eq!(next.reconfigure.len(), 1, "{next:?}");
+    assert_eq!(next.reconfigure[0].1.mtu, Some(9001));
+    assert!(next.create.is_empty() && next.delete.is_empty() && next.outdated.is_empty());
+    world.held[0].node_settings = next.reconfigure[0].1.clone();
+    assert!(world.assign().is_settled());
 }

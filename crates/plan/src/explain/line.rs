@@ -119,7 +119,7 @@ fn adopt(input: &Input<'_>, ask: Option<&Ask>, new: &NewAttachment, eni: &EniSee
         ask,
         node_leaving: false,
         instance: None,
-        subnet: None,
+        network: input.network,
         memory: &memory,
         settings: input.settings,
         now: eni.shown_at,
@@ -195,7 +195,7 @@ pub(super) fn of_attachment(input: &Input<'_>, intent: Option<&Intent>, attachme
         let message = format!("is replaced when it is its turn (rollout.maxUnavailable: {at_once})");
         (Mark::Replace, "AwaitingRollout".to_owned(), message, departure(attachment))
     } else {
-        standing(ask, attachment)
+        standing(ask, attachment, assignment.is_some_and(|a| a.reconfigure.iter().any(|(name, _)| *name == held.name)))
     };
     let slot = Some(Slot::at(held.slot()));
     Line { node: held.node.clone(), slot, mark, eni: held.status.eni_id.clone(), reason, message, calls }
@@ -204,7 +204,7 @@ pub(super) fn of_attachment(input: &Input<'_>, intent: Option<&Intent>, attachme
 type Told = (Mark, String, String, BTreeMap<&'static str, u32>);
 
 /// It stays: what is done for it.
-fn standing(ask: Option<&Ask>, attachment: &Attachment) -> Told {
+fn standing(ask: Option<&Ask>, attachment: &Attachment, reconfigured: bool) -> Told {
     let (reason, message) = told(attachment);
     if held_back(attachment) {
         return (Mark::Blocked, reason, message, BTreeMap::new());
@@ -216,6 +216,10 @@ fn standing(ask: Option<&Ask>, attachment: &Attachment) -> Told {
         }
         let words: Vec<String> = attachment.changes.iter().map(ToString::to_string).collect();
         return (Mark::Change, "Change".to_owned(), format!("change in place: {}", words.join("; ")), calls);
+    }
+    if reconfigured {
+        let message = "hand the changed settings on to the node's half".to_owned();
+        return (Mark::Change, "Configure".to_owned(), message, BTreeMap::new());
     }
     match (&attachment.step.action, &attachment.sight) {
         (Action::Settled, _) => (Mark::InPlace, reason, message, BTreeMap::new()),

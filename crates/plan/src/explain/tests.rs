@@ -17,7 +17,7 @@ fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
             ask: world.intents.first().and_then(|intent| intent.ask.as_ref().ok()),
             node_leaving: false,
             instance: None,
-            subnet: None,
+            network: &world.network,
             memory: &memory,
             settings: &world.settings,
             now: world.now,

@@ -84,7 +84,7 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
 /// A full subnet is described again, not tried again: nothing that cannot work is created.
 fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Report) {
     let Ok(subnet) = SubnetId::parse(&input.held.request.subnet_id) else { return (Action::Wait, report) };
-    match input.subnet.filter(|facts| facts.as_of > full.at) {
+    match input.network.subnets.get(&subnet).filter(|facts| facts.as_of > full.at) {
         Some(facts) if has_room(&input.held.request, facts, full) => {
             let token = client_token(&input.held.uid, input.held.status.attempt);
             (Action::Create { token, tags: tags(input.cluster, input.held) }, report)

@@ -96,9 +96,9 @@ pub(super) fn repair(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> O
     if at.delete_on_termination != ask.delete_on_termination {
         return Some(Change::DeleteOnTermination { attachment: at.id.clone(), value: ask.delete_on_termination });
     }
-    // Names were resolved when the object was made; IDs can be compared as they are.
-    if ask.group_names.is_empty() && !ask.groups.is_empty() {
-        let mut groups: Vec<SecurityGroupId> = ask.groups.clone();
+    // With no group at all the VPC's default applies, which only Create knows; a name that is not one group changes nothing.
+    let named = !ask.groups.is_empty() || !ask.group_names.is_empty();
+    if let Some(mut groups) = input.network.groups(&ask.groups, &ask.group_names, &eni.vpc).ok().filter(|_| named) {
         groups.sort();
         if eni.groups != groups {
             return Some(Change::Groups(groups));

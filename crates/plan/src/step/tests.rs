@@ -4,11 +4,11 @@ mod subnets;
 use super::*;
 use crate::assign::tests::{at, held as new_held};
 use crate::errors::{Call, CallError};
-use crate::facts::{AttachmentState, SeenAttachment, SubnetFacts};
+use crate::facts::{AttachmentState, SeenAttachment};
 use crate::intent::Intent;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::eniattachment::Phase;
-use multi_eni_api::ids::SubnetId;
+use multi_eni_api::ids::{SecurityGroupId, SubnetId};
 use multi_eni_api::{NodeENI, NodeEniSpec, names};
 
 pub(crate) fn attachment(state: AttachmentState) -> SeenAttachment {
@@ -52,7 +52,7 @@ struct World {
     memory: Memory,
     instance: Option<InstanceLook>,
     node_leaving: bool,
-    subnet: Option<SubnetFacts>,
+    network: Network,
     now: Timestamp,
 }
 
@@ -75,7 +75,7 @@ impl World {
             ask: Intent::read(&NodeENI::new("a", spec)).ask.unwrap(),
             instance: None,
             node_leaving: false,
-            subnet: None,
+            network: Network::default(),
             now: at(30),
         }
     }
@@ -88,7 +88,7 @@ impl World {
             ask: Some(&self.ask),
             node_leaving: self.node_leaving,
             instance: self.instance,
-            subnet: self.subnet.as_ref(),
+            network: &self.network,
             memory: &self.memory,
             settings: &crate::settings::Settings::default(),
             now: self.now,
@@ -282,4 +282,17 @@ fn the_longest_names_make_tags_that_ec2_takes() {
     let mut held = new_held("n0", 1, false);
     (held.nodeeni, held.node) = ("e".repeat(253), "n".repeat(253));
     assert!(tags(&cluster(), &held).values().all(|value| value.chars().count() <= 256));
+}
+
+#[test]
+fn groups_by_name_follow_the_nodeeni_and_a_hand_once_the_names_are_known() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    let web = SecurityGroupId::parse("sg-00000001").unwrap();
+    world.ask.group_names = vec!["web".to_owned()];
+    assert_eq!(world.step().action, Action::Settled, "not looked up yet");
+    world.network.groups_named.insert("web".into(), [("vpc-2".to_owned(), web.clone())].into());
+    assert_eq!(world.step().action, Action::Settled, "no such group in its VPC");
+    world.network.groups_named.insert("web".into(), [("vpc-1".to_owned(), web.clone())].into());
+    let change = Change::Groups(vec![web]);
+    assert!(matches!(world.step().action, Action::Modify { change: found, .. } if found == change));
 }

@@ -69,6 +69,15 @@ impl Ec2 {
         })
     }
 
+    /// Sets a subnet's tag Name.
+    pub fn name_subnet(&self, subnet: &str, name: &str) -> Result<()> {
+        self.with(|state| {
+            let entry = state.subnets.get_mut(subnet).ok_or_else(|| Refusal::no_subnet(subnet))?;
+            entry.about.tags.insert("Name".to_owned(), name.to_owned());
+            Ok(())
+        })
+    }
+
     /// Adds a security group.
     pub fn add_security_group(&self, id: &str, vpc: &str, name: &str) {
         self.with(|state| insert_group(state, id, vpc, name));

@@ -3,6 +3,7 @@
 mod adopt;
 mod again;
 mod by_label;
+mod changes;
 mod crash;
 mod crash_late;
 mod crd;

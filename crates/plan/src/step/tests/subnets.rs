@@ -4,6 +4,12 @@ use super::*;
 use crate::facts::SubnetFacts;
 use multi_eni_api::ids::SubnetId;
 
+impl World {
+    fn describe(&mut self, facts: SubnetFacts) {
+        self.network.subnets = [(facts.id.clone(), facts)].into();
+    }
+}
+
 fn facts(free: i32, grown: Option<i64>, seconds: i64) -> SubnetFacts {
     SubnetFacts {
         id: SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap(),
@@ -25,9 +31,9 @@ fn a_full_subnet_is_described_again_and_not_created_in_until_it_has_room() {
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(200);
     assert_eq!(world.step().action, Action::LookAtSubnet(facts(0, None, 0).id));
-    world.subnet = Some(facts(0, None, 200));
+    world.describe(facts(0, None, 200));
     assert_eq!(world.step().action, Action::Wait);
-    world.subnet = Some(facts(1, None, 200));
+    world.describe(facts(1, None, 200));
     assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-0"));
 }
 
@@ -39,10 +45,10 @@ fn a_block_is_tried_a_few_times_and_then_only_when_the_subnet_has_grown() {
     for n in 1..=4 {
         world.now = at(200 * n);
         world.fail(Call::Create, "InsufficientCidrBlocks", "no block");
-        world.subnet = Some(facts(100, None, 200 * n + 151));
+        world.describe(facts(100, None, 200 * n + 151));
         world.now = at(200 * n + 152);
         assert_eq!(matches!(world.step().action, Action::Create { .. }), n <= 3, "{n}: {:?}", world.step());
     }
-    world.subnet = Some(facts(100, Some(951), 951));
+    world.describe(facts(100, Some(951), 951));
     assert!(matches!(world.step().action, Action::Create { .. }));
 }

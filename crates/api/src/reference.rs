@@ -1,0 +1,134 @@
+//! The table of docs/reference/nodeeni.md, made from the CRD. `MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-api` writes it.
+
+use crate::NodeENI;
+use kube::CustomResourceExt;
+use serde_json::Value;
+use std::fmt::Write as _;
+
+const BEGIN: &str = "<!-- the table is made from the CRD: MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-api -->\n";
+const END: &str = "<!-- end of the table -->\n";
+
+/// What a change of a field does to the ENIs that are there.
+const CHANGE: &[(&str, &str)] = &[
+    ("deleteOnTermination", IN_PLACE),
+    ("description", "in place; taken away, the old one stays"),
+    ("deviceIndex", REPLACED),
+    ("dpdkDriver", NODE),
+    ("dpdkPCIAddress", NODE),
+    ("dpdkResourceName", NODE),
+    ("enableDPDK", NODE),
+    ("interfaceType", "nothing: `interface` is the only one"),
+    ("ipv4PrefixCount", REPLACED),
+    ("ipv6AddressCount", REPLACED),
+    ("mtu", NODE),
+    ("networkCardIndex", REPLACED),
+    ("nodeConfig", NODE),
+    ("nodeSelector", "nodes that match now get ENIs; on those that do not any more they go after the label grace"),
+    ("privateIPCount", REPLACED),
+    ("rollout.maxUnavailable", "the pace of replacement from now on"),
+    ("securityGroupIDs", "in place; with no group left at all, the old ones stay"),
+    ("securityGroupNames", "in place; with no group left at all, the old ones stay"),
+    ("sourceDestCheck", IN_PLACE),
+    ("subnetID", SUBNETS),
+    ("subnetIDs", SUBNETS),
+    ("subnetName", SUBNETS),
+    ("subnetNames", SUBNETS),
+    ("tags", "in place; what is taken away stays on the ENI"),
+];
+const IN_PLACE: &str = "in place";
+const REPLACED: &str = "the ENIs are replaced, at most `rollout.maxUnavailable` nodes at a time";
+const NODE: &str = "handed on to the ENIAttachment (`spec.nodeSettings`) for the node's half; no EC2 call";
+const SUBNETS: &str = "one more of the zone: one more ENI; one less: its ENI goes; another one, or another order: replaced, at most \
+                       `rollout.maxUnavailable` nodes at a time";
+
+/// Fields in the order of their names: the dotted name and the schema.
+fn fields(schema: &Value, prefix: &str, required: &mut Vec<String>) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let name = format!("{prefix}{name}");
+        if field["properties"].is_object() {
+            found.extend(fields(field, &format!("{name}."), required));
+        } else {
+            found.push((name, field.clone()));
+        }
+    }
+    required.extend(schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+    found
+}
+
+/// The API server's own words, and the bounds that it has none for.
+fn bounds(field: &Value) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for rule in field["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        words.extend(rule["message"].as_str().map(str::to_owned));
+    }
+    for (key, what) in [("maxItems", "entries"), ("maxProperties", "keys")] {
+        words.extend(field[key].as_i64().map(|most| format!("at most {most} {what}")));
+    }
+    // A length in the schema bounds the cost of a rule; where a rule says it better it stands for itself.
+    if field["x-kubernetes-validations"].is_null() {
+        words.extend(field["maxLength"].as_i64().map(|most| format!("at most {most} characters")));
+    }
+    for inner in [&field["items"], &field["additionalProperties"]] {
+        words.extend(inner["maxLength"].as_i64().map(|most| format!("each at most {most} characters")));
+    }
+    words.join("; ").replace('|', "\\|")
+}
+
+fn kind(field: &Value) -> String {
+    match field["type"].as_str() {
+        Some("array") => format!("list of {}s", field["items"]["type"].as_str().unwrap_or("value")),
+        Some("object") if field["additionalProperties"]["type"] == "string" => "map of strings".to_owned(),
+        other => other.unwrap_or("object").to_owned(),
+    }
+}
+
+fn table() -> String {
+    let crd = serde_json::to_value(NodeENI::crd()).unwrap();
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let mut required = Vec::new();
+    let fields = fields(schema, "", &mut required);
+    let mut out = "| field | what | default | bounds | a change |\n|---|---|---|---|---|\n".to_owned();
+    for (name, field) in &fields {
+        let (_, change) = CHANGE
+            .iter()
+            .find(|(field, _)| field == name)
+            .unwrap_or_else(|| panic!("{name} is new: what does a change of it do?"));
+        let default = match &field["default"] {
+            Value::Null if required.contains(name) => "required".to_owned(),
+            Value::Null => "none".to_owned(),
+            value => format!("`{value}`"),
+        };
+        let what = field["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+        writeln!(
+            out,
+            "| `{name}`: {} | {} | {default} | {} | {change} |",
+            kind(field),
+            what.replace('|', "\\|"),
+            bounds(field)
+        )
+        .unwrap();
+    }
+    assert_eq!(fields.len(), CHANGE.len(), "a row for a field that is not there");
+    let across = schema["x-kubernetes-validations"].as_array().unwrap().iter();
+    out.push_str("\nAnd for the whole spec:\n\n");
+    across.for_each(|rule| writeln!(out, "- {}", rule["message"].as_str().unwrap()).unwrap());
+    out
+}
+
+#[test]
+fn the_reference_has_every_field_as_the_crd_has_it() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/nodeeni.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (head, rest) = page.split_once(BEGIN).expect("the page has the beginning of the table");
+    let (old, tail) = rest.split_once(END).expect("the page has the end of the table");
+    let new = table();
+    if std::env::var_os("MULTI_ENI_UPDATE_DOCS").is_some() {
+        std::fs::write(path, format!("{head}{BEGIN}{new}{END}{tail}")).unwrap();
+        return;
+    }
+    assert!(
+        old == new,
+        "docs/reference/nodeeni.md is not the CRD's: MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-api"
+    );
+}

@@ -1,0 +1,115 @@
+//! Every change of a NodeENI while it runs: what docs/reference/nodeeni.md says of each field, by the calls that EC2 gets.
+
+use super::plan::made;
+use crate::harness::account::{GROUP, NODE_SUBNET, SUBNET_A, SUBNET_B, VPC};
+use crate::harness::{Failure, SOON, Stage};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
+const WEB: &str = "sg-0aaaaaaaaaaaaaaa2";
+
+const IN_PLACE: &[(&str, u64)] = &[("ModifyNetworkInterfaceAttribute", 1)];
+/// One out, one in, and its source/destination check switched off: this NodeENI keeps deleteOnTermination false.
+const REPLACED: &[(&str, u64)] = &[
+    ("DetachNetworkInterface", 1),
+    ("DeleteNetworkInterface", 1),
+    ("CreateNetworkInterface", 1),
+    ("AttachNetworkInterface", 1),
+    ("ModifyNetworkInterfaceAttribute", 1),
+];
+const ADDED: &[(&str, u64)] =
+    &[("CreateNetworkInterface", 1), ("AttachNetworkInterface", 1), ("ModifyNetworkInterfaceAttribute", 1)];
+const REMOVED: &[(&str, u64)] = &[("DetachNetworkInterface", 1), ("DeleteNetworkInterface", 1)];
+
+/// What is set (null: taken away), and the calls that it costs.
+fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
+    let twice = |calls: &[(&'static str, u64)]| calls.iter().map(|(action, n)| (*action, n * 2)).collect::<Vec<_>>();
+    vec![
+        (json!({ "securityGroupIDs": [GROUP, WEB] }), IN_PLACE.into()),
+        (json!({ "securityGroupIDs": null, "securityGroupNames": ["web"] }), IN_PLACE.into()),
+        (json!({ "description": "second" }), IN_PLACE.into()),
+        (json!({ "sourceDestCheck": false }), IN_PLACE.into()),
+        (json!({ "deleteOnTermination": false }), IN_PLACE.into()),
+        (json!({ "tags": { "team": "net" } }), vec![("CreateTags", 1)]),
+        (
+            json!({ "mtu": 9000, "enableDPDK": true, "dpdkDriver": "vfio-pci", "dpdkResourceName": "intel.com/x",
+            "dpdkPCIAddress": "0000:00:06.0", "nodeConfig": { "routes": { "a": 1, "b": 2 } } }),
+            vec![],
+        ),
+        (json!({ "mtu": null, "enableDPDK": false, "nodeConfig": { "routes": { "a": null } } }), vec![]),
+        (json!({ "rollout": { "maxUnavailable": 3 } }), vec![]),
+        (json!({ "deviceIndex": 2 }), REPLACED.into()),
+        (json!({ "networkCardIndex": 1 }), REPLACED.into()),
+        (json!({ "privateIPCount": 2 }), REPLACED.into()),
+        (json!({ "privateIPCount": null, "ipv4PrefixCount": 1 }), REPLACED.into()),
+        (json!({ "ipv4PrefixCount": null, "ipv6AddressCount": 1 }), REPLACED.into()),
+        (json!({ "ipv6AddressCount": null, "subnetID": null, "subnetName": "other" }), REPLACED.into()),
+        (json!({ "subnetName": null, "subnetIDs": [SUBNET_B, SUBNET_A] }), ADDED.into()),
+        (json!({ "subnetIDs": [SUBNET_A, SUBNET_B] }), twice(REPLACED)),
+        (json!({ "subnetIDs": null, "subnetNames": ["page"] }), REMOVED.into()),
+        (json!({ "nodeSelector": { "ng": "nobody" } }), REMOVED.into()),
+        (json!({ "nodeSelector": { "ng": "multi-eni" } }), ADDED.into()),
+    ]
+}
+
+fn set() -> Result<Stage, Failure> {
+    let stage = Stage::with_a_controller()?;
+    let (ec2, failed) = (&stage.account.ec2, |e: multi_eni_sim::ec2::WorldError| e.to_string());
+    ec2.run_instance(INSTANCE, "c6in.32xlarge", NODE_SUBNET).map_err(failed)?;
+    ec2.set_ipv6_cidr(SUBNET_A, "2001:db8:0:1::/64").map_err(failed)?;
+    ec2.add_security_group(WEB, VPC, "web");
+    for (subnet, name) in [(SUBNET_A, "page"), (SUBNET_B, "other")] {
+        ec2.name_subnet(subnet, name).map_err(failed)?;
+    }
+    let labels = json!({ "ng": "multi-eni", "node.kubernetes.io/instance-type": "c6in.32xlarge" });
+    stage.register("node1", INSTANCE, labels)?;
+    let spec = json!({ "nodeSelector": { "ng": "multi-eni" }, "subnetID": SUBNET_A, "securityGroupIDs": [GROUP] });
+    let object = json!({ "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "NodeENI", "metadata": { "name": "one" }, "spec": spec });
+    stage.apply(&object.to_string())?;
+    stage.attached(INSTANCE, &[1], SOON)?;
+    stage.idle()?;
+    Ok(stage)
+}
+
+#[test]
+fn each_field_as_the_reference_says() -> Result<(), Failure> {
+    let stage = set()?;
+    let mut changed: Vec<String> = Vec::new();
+    for (patch, calls) in changes() {
+        stage.account.ec2.clear_calls();
+        let expected: BTreeMap<String, u64> = calls.into_iter().map(|(action, n)| (action.to_owned(), n)).collect();
+        stage.kubectl(&["patch", "nodeeni", "one", "--type=merge", "-p", &json!({ "spec": patch }).to_string()])?;
+        stage.until(&format!("{expected:?} after {patch}"), SOON, || {
+            let done = made(&stage);
+            if done == expected { Ok(()) } else { Err(format!("{done:?}").into()) }
+        })?;
+        let (reason, _) = stage.condition("one", "Ready", "True", SOON)?;
+        // Whatever is done besides would be done by now.
+        thread::sleep(Duration::from_secs(1));
+        stage.assert_eq(&format!("calls of {patch} ({reason})"), made(&stage), expected);
+        changed.extend(patch.as_object().into_iter().flatten().map(|(field, _)| field.clone()));
+        if patch.get("dpdkDriver").is_some() {
+            let settings = stage.get(&["eniattachments"])?["items"][0]["spec"]["nodeSettings"].clone();
+            stage.assert_eq("the node's half", settings, patch);
+        } else if patch.get("mtu") == Some(&Value::Null) {
+            let settings = stage.get(&["eniattachments"])?["items"][0]["spec"]["nodeSettings"].clone();
+            stage.assert_eq("mtu", settings.get("mtu"), None);
+            stage.assert_eq("a route that is gone", settings["nodeConfig"].clone(), json!({ "routes": { "b": 2 } }));
+        }
+    }
+    // A field that is added to the CRD must be added here.
+    let reference = include_str!("../../../../../docs/reference/nodeeni.md");
+    let rows = reference.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("`: ")).map(|(name, _)| name);
+    for field in rows.filter(|name| *name != "interfaceType") {
+        let field = field.split('.').next().unwrap_or_default();
+        assert!(changed.iter().any(|changed| changed == field), "no change of {field} is tried");
+    }
+    stage.idle()?;
+    stage.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
+    stage.clean(SOON)?;
+    stage.passed();
+    Ok(())
+}
