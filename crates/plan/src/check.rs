@@ -66,3 +66,8 @@ pub fn at_rest(world: &World<'_>) -> Vec<String> {
     }
     breaches
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

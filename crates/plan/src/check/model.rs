@@ -1,0 +1,318 @@
+//! A world for property tests: Nodes, NodeENIs, ENIAttachments and EC2 as plain data, which does at once what `assign` and
+//! `step` decide. No client, no time but its own; crashes and faults are the simulated histories' business.
+
+use super::{World, always};
+use crate::assign::{self, Assignment};
+use crate::facts::{
+    AttachmentState, Cluster, EniSeen, InstanceLook, InstanceSight, InstanceState, Network, NodeFacts, SeenAttachment,
+    Sight, SubnetFacts,
+};
+use crate::held::Held;
+use crate::intent::Intent;
+use crate::rollout::{self, Permits};
+use crate::settings::Settings;
+use crate::step::{self, Action, Change, Memory};
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
+use multi_eni_api::{ENIAttachment, NodeENI, NodeEniSpec, names};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) const SUBNETS: [&str; 4] = ["subnet-0000000a", "subnet-0000000b", "subnet-0000000c", "subnet-0000000d"];
+
+#[derive(Debug)]
+pub(super) struct Model {
+    pub cluster: Cluster,
+    pub nodes: BTreeMap<String, NodeFacts>,
+    pub intents: BTreeMap<String, Intent>,
+    pub held: BTreeMap<String, Held>,
+    pub enis: BTreeMap<EniId, EniSeen>,
+    pub gone_instances: BTreeSet<InstanceId>,
+    pub now: Timestamp,
+    network: Network,
+    permits: Permits,
+    settings: Settings,
+    made: u32,
+    /// Detach and Delete calls.
+    pub departures: usize,
+}
+
+pub(super) fn instance(n: usize) -> InstanceId {
+    InstanceId::parse(&format!("i-{n:08x}")).unwrap()
+}
+
+impl Model {
+    /// Nodes in two zones, two subnets in each; nothing else.
+    pub fn new(nodes: usize) -> Self {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let subnet = |n: usize| {
+            let id = SubnetId::parse(SUBNETS[n]).unwrap();
+            let zone = if n < 2 { "z0" } else { "z1" }.to_owned();
+            let (vpc, cidr) = ("vpc-1".to_owned(), format!("10.0.{n}.0/24"));
+            (id.clone(), SubnetFacts { id, zone, vpc, cidr, name: None, free_addresses: 99, grown: None, as_of: now })
+        };
+        let mut model = Self {
+            cluster: Cluster { uid: "cluster".into(), name: "cluster".into() },
+            nodes: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            held: BTreeMap::new(),
+            enis: BTreeMap::new(),
+            gone_instances: BTreeSet::new(),
+            now,
+            network: Network { subnets: (0..4).map(subnet).collect(), ..Network::default() },
+            permits: Permits::new(),
+            settings: Settings::default(),
+            made: 0,
+            departures: 0,
+        };
+        (0..nodes).for_each(|n| model.join(n));
+        model
+    }
+
+    /// A Node on its instance; what is there under its name keeps its labels.
+    pub fn join(&mut self, n: usize) {
+        let facts = NodeFacts {
+            name: format!("n{n}"),
+            uid: format!("uid-n{n}"),
+            labels: BTreeMap::from([("ng".to_owned(), "x".to_owned())]),
+            instance: Ok(instance(n)),
+            zone: Some(format!("z{}", n % 2)),
+            instance_type: None,
+            deleting: false,
+            created: self.now,
+        };
+        self.nodes.entry(facts.name.clone()).or_insert(facts);
+    }
+
+    /// A NodeENI with this spec: a new one, or the one of that name changed.
+    pub fn apply(&mut self, name: &str, spec: NodeEniSpec) {
+        let mut object = NodeENI::new(name, spec);
+        let old = self.intents.get(name).filter(|old| !old.deleting).cloned();
+        self.made += 1;
+        object.metadata.uid =
+            Some(old.as_ref().map_or_else(|| format!("uid-{name}-{}", self.made), |old| old.uid.clone()));
+        object.metadata.finalizers = Some(vec![names::NODEENI_FINALIZER.to_owned()]);
+        let mut intent = Intent::read(&object);
+        intent.created = old.map_or(self.now, |old| old.created);
+        if !self.intents.get(name).is_some_and(|old| old.deleting) {
+            self.intents.insert(name.to_owned(), intent);
+        }
+    }
+
+    /// An ENI that somebody has attached there, if the place is free.
+    pub fn put(&mut self, n: usize, index: i32, subnet: &str, tags: &[(&str, &str)]) {
+        let taken = self.on(&instance(n)).any(|eni| eni.attachment.as_ref().is_some_and(|at| at.index == index));
+        if taken || self.gone_instances.contains(&instance(n)) {
+            return;
+        }
+        let id = self.create(subnet, tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+        self.attach(&id, &instance(n), 0, index);
+    }
+
+    /// One round: every decision, done at once, and half a minute.
+    pub fn round(&mut self) -> bool {
+        let mut busy = false;
+        let nodes: BTreeSet<String> =
+            self.nodes.keys().chain(self.held.values().map(|held| &held.node)).cloned().collect();
+        let mut outdated: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for name in nodes {
+            let assignment = self.assign(&name);
+            for uid in &assignment.outdated {
+                outdated.entry(uid.clone()).or_default().insert(name.clone());
+            }
+            busy |= !assignment.is_settled();
+            self.write(&assignment);
+            self.check();
+        }
+        for intent in self.intents.values() {
+            let held: Vec<&Held> = self.held.values().filter(|held| held.nodeeni_uid == intent.uid).collect();
+            let none = BTreeSet::new();
+            let most = intent.ask.as_ref().map_or(1, |ask| ask.max_unavailable);
+            let permits = rollout::permits(&held, outdated.get(&intent.uid).unwrap_or(&none), most);
+            busy |= self.permits.insert(intent.uid.clone(), permits.clone()).unwrap_or_default() != permits;
+        }
+        for name in self.held.keys().cloned().collect::<Vec<_>>() {
+            busy |= self.step(&name);
+            self.check();
+        }
+        let held: BTreeSet<&String> = self.held.values().map(|held| &held.nodeeni_uid).collect();
+        self.intents.retain(|_, intent| !intent.deleting || held.contains(&intent.uid));
+        self.now = self.now + SignedDuration::from_secs(30);
+        busy
+    }
+
+    /// Until nothing is done for longer than any grace.
+    pub fn settle(&mut self) {
+        let mut quiet = 0;
+        for _ in 0..600 {
+            quiet = if self.round() { 0 } else { quiet + 1 };
+            if quiet > 40 {
+                return;
+            }
+        }
+        panic!("it does not come to rest: {self:#?}");
+    }
+
+    fn check(&self) {
+        let (enis, held): (Vec<&EniSeen>, Vec<&Held>) = (self.enis.values().collect(), self.held.values().collect());
+        let breaches = always(&World { cluster: &self.cluster, enis: &enis, held: &held });
+        assert!(breaches.is_empty(), "{breaches:?}");
+    }
+
+    fn on(&self, instance: &InstanceId) -> impl Iterator<Item = &EniSeen> {
+        let on = move |eni: &&EniSeen| eni.attachment.as_ref().is_some_and(|at| at.instance.as_ref() == Some(instance));
+        self.enis.values().filter(on)
+    }
+
+    fn assign(&self, name: &str) -> Assignment {
+        let node = self.nodes.get(name);
+        let sight = node.and_then(|node| node.instance.as_ref().ok()).map(|instance| InstanceSight {
+            as_of: self.now,
+            vpc: Some("vpc-1".into()),
+            enis: self.on(instance).cloned().collect(),
+        });
+        let look = |instance: &InstanceId| Some(InstanceLook { state: self.state(instance), as_of: self.now });
+        assign::assign(assign::Input {
+            cluster: &self.cluster,
+            node,
+            intents: &self.intents.values().collect::<Vec<_>>(),
+            held: &self.held.values().filter(|held| held.node == name).collect::<Vec<_>>(),
+            network: &self.network,
+            instance: sight.as_ref(),
+            states: &look,
+            permits: &self.permits,
+            settings: &self.settings,
+            now: self.now,
+        })
+    }
+
+    fn state(&self, instance: &InstanceId) -> InstanceState {
+        if self.gone_instances.contains(instance) { InstanceState::Terminated } else { InstanceState::Running }
+    }
+
+    fn write(&mut self, assignment: &Assignment) {
+        for new in &assignment.create {
+            let mut object = ENIAttachment::new(&new.name, new.spec.clone());
+            self.made += 1;
+            object.metadata.uid = Some(format!("uid-{}", self.made));
+            object.metadata.finalizers = Some(vec![names::ENIATTACHMENT_FINALIZER.to_owned()]);
+            let held = Held { created: self.now, ..Held::read(&object) };
+            // AlreadyExists guards against doubles.
+            self.held.entry(new.name.clone()).or_insert(held);
+        }
+        for held in self.held.values_mut() {
+            if assignment.delete.iter().any(|removal| removal.name == held.name && removal.uid == held.uid) {
+                held.deleting = Some(self.now);
+            }
+            if assignment.deselect.contains(&held.name) {
+                held.deselected_since = Some(self.now);
+            }
+            if assignment.reselect.contains(&held.name) {
+                held.deselected_since = None;
+            }
+            for (_, settings) in assignment.reconfigure.iter().filter(|(name, _)| *name == held.name) {
+                held.node_settings = settings.clone();
+            }
+        }
+    }
+
+    /// True if it has done something.
+    fn step(&mut self, name: &str) -> bool {
+        let held = self.held[name].clone();
+        let of_it = |eni: &&EniSeen| eni.attachment_uid() == Some(held.uid.as_str());
+        let found = self.enis.values().find(of_it).or_else(|| self.enis.get(&held.eni()?));
+        let sight = match found {
+            Some(eni) => Sight::Seen(Box::new(EniSeen { shown_at: self.now, ..eni.clone() })),
+            None => Sight::Absent { by_tag: self.now, by_id: Some(self.now), deleted: None },
+        };
+        let memory = Memory::made(self.now - SignedDuration::from_hours(9));
+        let node = self.nodes.get(&held.node);
+        let next = step::step(step::Input {
+            cluster: &self.cluster,
+            held: &held,
+            sight: &sight,
+            ask: self.intents.values().find(|intent| intent.uid == held.nodeeni_uid).and_then(|i| i.ask.as_ref().ok()),
+            node_leaving: node.is_none_or(|node| node.instance.as_ref().ok() != held.instance.as_ref()),
+            instance: held.instance.as_ref().map(|i| InstanceLook { state: self.state(i), as_of: self.now }),
+            network: &self.network,
+            memory: &memory,
+            settings: &self.settings,
+            now: self.now,
+        });
+        self.held.get_mut(name).unwrap().status = next.status.clone();
+        match next.action {
+            Action::Create { tags, .. } => drop(self.create(&held.request.subnet_id, tags)),
+            Action::Attach { eni, instance, card, index } => {
+                let taken =
+                    |other: &EniSeen| other.attachment.as_ref().is_some_and(|at| (at.card, at.index) == (card, index));
+                if self.gone_instances.contains(&instance) || self.on(&instance).any(taken) {
+                    return false;
+                }
+                self.attach(&eni, &instance, card, index);
+            }
+            Action::Modify { eni, change } => self.modify(&eni, change),
+            Action::Detach { eni, .. } => {
+                self.departures += 1;
+                self.enis.get_mut(&eni).unwrap().attachment = None;
+            }
+            Action::Delete { eni } => {
+                self.departures += 1;
+                assert!(self.enis.remove(&eni).is_some_and(|eni| eni.attachment.is_none()));
+            }
+            Action::Release => drop(self.held.remove(name)),
+            Action::NextAttempt => {}
+            Action::LookByTag | Action::LookById(_) | Action::LookAtSubnet(_) | Action::Wait | Action::Settled => {
+                return next.status != held.status;
+            }
+        }
+        true
+    }
+
+    fn create(&mut self, subnet: &str, tags: BTreeMap<String, String>) -> EniId {
+        self.made += 1;
+        let id = EniId::parse(&format!("eni-{:08x}", self.made)).unwrap();
+        let facts = &self.network.subnets[&SubnetId::parse(subnet).unwrap()];
+        let seen = EniSeen {
+            id: id.clone(),
+            subnet: facts.id.clone(),
+            vpc: facts.vpc.clone(),
+            zone: facts.zone.clone(),
+            mac: String::new(),
+            private_ips: Vec::new(),
+            groups: Vec::new(),
+            description: String::new(),
+            source_dest_check: true,
+            tags,
+            attachment: None,
+            shown_at: self.now,
+            last_call: None,
+        };
+        self.enis.insert(id.clone(), seen);
+        id
+    }
+
+    fn attach(&mut self, eni: &EniId, instance: &InstanceId, card: i32, index: i32) {
+        let attachment = SeenAttachment {
+            id: format!("attach-{eni}"),
+            instance: Some(instance.clone()),
+            card,
+            index,
+            state: AttachmentState::Attached,
+            since: self.now,
+            delete_on_termination: false,
+        };
+        self.enis.get_mut(eni).unwrap().attachment = Some(attachment);
+    }
+
+    fn modify(&mut self, eni: &EniId, change: Change) {
+        let eni = self.enis.get_mut(eni).unwrap();
+        // Only ours is ever changed, and upstream's that is being taken over.
+        assert!(eni.is_of(&self.cluster) || eni.upstreams(&self.cluster).is_some(), "{eni:?} is changed: {change}");
+        match change {
+            Change::DeleteOnTermination { value, .. } => eni.attachment.as_mut().unwrap().delete_on_termination = value,
+            Change::Groups(groups) => eni.groups = groups,
+            Change::Description(text) => eni.description = text,
+            Change::SourceDestCheck(value) => eni.source_dest_check = value,
+            Change::Tags(tags) => eni.tags.extend(tags),
+        }
+    }
+}
