@@ -99,7 +99,7 @@ impl Reconciler {
                 Action::LookById(eni) if asked.insert(Asked::Step(name.clone())) => ec2.look_by_id(eni),
                 Action::LookByTag if asked.insert(Asked::Step(name.clone())) => ec2.look_by_tag(&entry.held.uid),
                 Action::LookAtSubnet(subnet) if asked.insert(Asked::Step(name.clone())) => {
-                    ec2.want_subnets(&[subnet.clone()], &[]);
+                    ec2.want_subnets(std::slice::from_ref(subnet), &[]);
                 }
                 _ => {}
             }

@@ -44,7 +44,9 @@ pub(super) fn take_over(
         let mut taken: Vec<&SubnetId> = Vec::new();
         for (eni, at) in left {
             let known = mine().any(|held| held.request.subnet_id == eni.subnet.as_str());
-            if known || taken.contains(&&eni.subnet) {
+            // An ENIAttachment that wants this very slot has to give it up first.
+            let held = here.iter().any(|held| held.slot() == (at.card, at.index));
+            if known || held || taken.contains(&&eni.subnet) {
                 continue;
             }
             taken.push(&eni.subnet);

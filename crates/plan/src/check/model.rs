@@ -3,6 +3,7 @@
 
 use super::{World, always};
 use crate::assign::{self, Assignment};
+use crate::errors::{Call, CallError};
 use crate::facts::{
     AttachmentState, Cluster, EniSeen, InstanceLook, InstanceSight, InstanceState, Network, NodeFacts, SeenAttachment,
     Sight, SubnetFacts,
@@ -31,6 +32,7 @@ pub(super) struct Model {
     network: Network,
     permits: Permits,
     settings: Settings,
+    memories: BTreeMap<String, Memory>,
     made: u32,
     /// Detach and Delete calls.
     pub departures: usize,
@@ -61,6 +63,7 @@ impl Model {
             network: Network { subnets: (0..4).map(subnet).collect(), ..Network::default() },
             permits: Permits::new(),
             settings: Settings::default(),
+            memories: BTreeMap::new(),
             made: 0,
             departures: 0,
         };
@@ -136,7 +139,7 @@ impl Model {
         }
         let held: BTreeSet<&String> = self.held.values().map(|held| &held.nodeeni_uid).collect();
         self.intents.retain(|_, intent| !intent.deleting || held.contains(&intent.uid));
-        self.now = self.now + SignedDuration::from_secs(30);
+        self.now += SignedDuration::from_secs(30);
         busy
     }
 
@@ -224,7 +227,7 @@ impl Model {
             Some(eni) => Sight::Seen(Box::new(EniSeen { shown_at: self.now, ..eni.clone() })),
             None => Sight::Absent { by_tag: self.now, by_id: Some(self.now), deleted: None },
         };
-        let memory = Memory::made(self.now - SignedDuration::from_hours(9));
+        let memory = self.memories.entry(held.uid.clone()).or_insert_with(|| Memory::made(held.created)).clone();
         let node = self.nodes.get(&held.node);
         let next = step::step(step::Input {
             cluster: &self.cluster,
@@ -244,10 +247,24 @@ impl Model {
             Action::Attach { eni, instance, card, index } => {
                 let taken =
                     |other: &EniSeen| other.attachment.as_ref().is_some_and(|at| (at.card, at.index) == (card, index));
-                if self.gone_instances.contains(&instance) || self.on(&instance).any(taken) {
-                    return false;
+                let refusal = if self.gone_instances.contains(&instance) {
+                    Some(("IncorrectState", "not running"))
+                } else if self.on(&instance).any(taken) {
+                    Some(("InvalidParameterValue", "already has an interface attached at device index"))
+                } else {
+                    None
+                };
+                let memory = self.memories.get_mut(&held.uid).unwrap();
+                match refusal {
+                    Some((code, message)) => {
+                        let error = CallError::Answered { code: code.into(), message: message.into() };
+                        memory.failed(Call::Attach, &error, self.now, self.now);
+                    }
+                    None => {
+                        memory.succeeded(Call::Attach);
+                        self.attach(&eni, &instance, card, index);
+                    }
                 }
-                self.attach(&eni, &instance, card, index);
             }
             Action::Modify { eni, change } => self.modify(&eni, change),
             Action::Detach { eni, .. } => {

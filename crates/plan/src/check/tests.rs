@@ -15,7 +15,7 @@ const INTENTS: usize = 3;
 /// What somebody does.
 #[derive(Debug, Clone)]
 enum Edit {
-    Apply(usize, NodeEniSpec),
+    Apply(usize, Box<NodeEniSpec>),
     Delete(usize),
     Label(usize, &'static str),
     Leave(usize),
@@ -49,7 +49,7 @@ fn spec() -> impl Strategy<Value = NodeEniSpec> {
 
 fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
-        6 => (0..INTENTS, spec()).prop_map(|(n, spec)| Edit::Apply(n, spec)),
+        6 => (0..INTENTS, spec()).prop_map(|(n, spec)| Edit::Apply(n, Box::new(spec))),
         2 => (0..INTENTS).prop_map(Edit::Delete),
         4 => (0..NODES, prop::sample::select(vec!["x", "y", "z"])).prop_map(|(n, to)| Edit::Label(n, to)),
         1 => (0..NODES).prop_map(Edit::Leave),
@@ -73,7 +73,7 @@ fn nth_of_ours(model: &mut Model, n: usize) -> Option<&mut EniSeen> {
 
 fn make(model: &mut Model, edit: Edit) {
     match edit {
-        Edit::Apply(n, spec) => model.apply(&format!("e{n}"), spec),
+        Edit::Apply(n, spec) => model.apply(&format!("e{n}"), *spec),
         Edit::Delete(n) => {
             if let Some(intent) = model.intents.get_mut(&format!("e{n}")) {
                 intent.deleting = true;

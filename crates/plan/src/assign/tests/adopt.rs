@@ -92,3 +92,14 @@ fn a_nodeeni_that_is_being_deleted_takes_over_what_it_has_to_let_go() {
     world.intents[0].guarded = false;
     assert!(world.assign().create.is_empty());
 }
+
+/// Found by the property tests: both would have the same name, and the API server would be asked to create it for ever.
+#[test]
+fn a_slot_that_an_eniattachment_wants_is_not_taken_over_before_that_has_given_it_up() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.held = vec![held("n0", 1, false)];
+    world.sight.as_mut().unwrap().enis = vec![left(1, "a", SUBNET_B, 1)];
+    assert!(world.assign().create.is_empty(), "{:?}", world.assign().create);
+    world.held.clear();
+    assert_eq!(adopts(&world.assign()).len(), 1);
+}

@@ -40,7 +40,7 @@ fn an_instance_takes_no_more_interfaces_than_its_type() {
     // The primary one and two of ours: the youngest NodeENI gets nothing, and hears why.
     assert_eq!(first.create.len(), 2);
     let full = Refused::InstanceFull { kind: "t3.small".into(), card: None, most: 3 };
-    assert_eq!(why(&world), [full.clone()]);
+    assert_eq!(why(&world), std::slice::from_ref(&full));
     assert!(full.to_string().contains("as many as a t3.small takes"), "{full}");
     assert!(first.recheck.is_some() && first.needs.is_empty(), "nothing is asked over and over");
     // Once they are there, a look may not show them yet: they count all the same.
