@@ -354,9 +354,9 @@ impl World {
         self.by_nodeeni.get(uid).into_iter().flatten().filter_map(|name| self.attachments.items.get(name))
     }
 
-    /// Names of Nodes that have ENIAttachments, there or not.
-    pub fn nodes_with_attachments(&self) -> impl Iterator<Item = &String> {
-        self.by_node.keys()
+    /// Names of all Nodes, and of those that are gone and have ENIAttachments.
+    pub fn node_names(&self) -> BTreeSet<String> {
+        self.nodes.items.keys().chain(self.by_node.keys()).cloned().collect()
     }
 }
 

@@ -150,7 +150,7 @@ impl Ec2 {
 
     pub(crate) async fn look_at_types(&self, types: BTreeSet<String>) -> Result<(), CallError> {
         let answer = self.all_types(convert::filter("instance-type", types.iter().map(String::as_str))).await;
-        let answer = answer.map(|found| found.iter().filter_map(convert::limits).collect());
+        let answer = answer.map(|(_, found)| found.iter().filter_map(convert::limits).collect());
         self.inner.instance_types.answered(&types);
         self.learn("DescribeInstanceTypes", answer, |state, found| state.apply_types(&types, found))
     }

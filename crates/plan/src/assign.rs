@@ -9,6 +9,7 @@ mod refusal;
 mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wanted;
 
 pub use refusal::{Refusal, Refused};
 
@@ -20,7 +21,7 @@ use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{InstanceId, SubnetId};
 use multi_eni_api::{EniAttachmentSpec, NodeSettings};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Looks are not asked for more often than this where clocks disagree or EC2 shows nothing.
 const JUST_NOW: SignedDuration = SignedDuration::from_secs(5);
@@ -134,10 +135,9 @@ pub struct Assignment {
     pub reconfigure: Vec<(String, NodeSettings)>,
     /// Pairs that get nothing, and why.
     pub refused: Vec<Refusal>,
-    /// NodeENIs (by UID) with an outdated attachment here.
-    pub outdated: BTreeSet<String>,
-    /// ENIAttachments (by name) that the spec no longer describes, or whose ENI is lost: replaced when it is their turn.
-    pub superseded: BTreeSet<String>,
+    /// For each NodeENI (by UID) the ENIAttachments (by name) here that its spec no longer describes, or whose ENI is lost:
+    /// replaced when it is their turn.
+    pub outdated: BTreeMap<String, BTreeSet<String>>,
     /// NodeENIs (by UID) of whose ENIs here it is not yet settled which are taken over from upstream.
     pub adopting: BTreeSet<String>,
     /// ENIs that were taken over and are at another index than the spec asks for.

@@ -7,6 +7,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 mod text;
+mod upstream;
 
 pub use line::{Line, Mark, Slot};
 pub use text::{node_story, nodeeni_story, plan_text};
@@ -15,6 +16,7 @@ use crate::assign::Assignment;
 use crate::facts::{Cluster, EniSeen, Network, NodeFacts, Sight};
 use crate::held::Held;
 use crate::intent::{Intent, SubnetRef};
+use crate::orphans;
 use crate::settings::Settings;
 use crate::step::{Change, Step};
 use multi_eni_api::ids::{EniId, SubnetId};
@@ -117,7 +119,7 @@ pub fn plan(input: Input<'_>) -> Plan {
         nodes: input.nodes.len(),
         node_enis,
         orphans: orphans(&input),
-        left_by_upstream: left_by_upstream(&input),
+        left_by_upstream: upstream::left(&input),
         calls: BTreeMap::new(),
     };
     plan.recount();
@@ -210,58 +212,27 @@ fn subnet(network: &Network, named: &SubnetRef) -> Vec<String> {
     ids.iter().map(told).collect()
 }
 
+/// What [`orphans`](crate::orphans) watches, and what it leaves alone for want of a tag.
 fn orphans(input: &Input<'_>) -> Vec<String> {
-    let known: BTreeSet<&str> = input.attachments.iter().map(|attachment| attachment.held.uid.as_str()).collect();
-    let named: BTreeSet<&str> =
-        input.attachments.iter().filter_map(|attachment| attachment.held.status.eni_id.as_deref()).collect();
+    let held = || input.attachments.iter().map(|attachment| &attachment.held);
+    let known: BTreeSet<String> = held().map(|held| held.uid.clone()).collect();
+    let named: BTreeSet<EniId> = held().filter_map(Held::eni).collect();
     let instances: BTreeSet<_> = input.nodes.iter().filter_map(|node| node.instance.as_ref().ok()).collect();
-    let lone = input
-        .owned
-        .iter()
-        .filter(|eni| !eni.attachment_uid().is_some_and(|uid| known.contains(uid)) && !named.contains(eni.id.as_str()));
-    lone.map(|eni| {
+    let lone = orphans::lone(input.owned, &known, &named).map(|eni| {
         let id = &eni.id;
-        let on = eni.attachment.as_ref().map(|at| at.instance.as_ref());
-        match (eni.attachment_uid(), on) {
-            (None, _) => format!("{id} carries this cluster's tag and not that of an ENIAttachment: it is not touched"),
-            (Some(_), None) => format!("{id} is not attached and no ENIAttachment knows it: deleted once two whole sweeps have shown it so"),
-            (Some(_), Some(Some(instance))) if instances.contains(instance) => {
+        match eni.attachment.as_ref().map(|at| at.instance.as_ref()) {
+            None => format!("{id} is not attached and no ENIAttachment knows it: deleted once two whole sweeps have shown it so"),
+            Some(Some(instance)) if instances.contains(instance) => {
                 format!("{id} is on {instance} and no ENIAttachment knows it: detached and deleted once two whole sweeps have shown it so")
             }
-            (Some(_), Some(_)) => format!("{id} is on an instance that is no Node of this cluster: it is not touched"),
+            Some(_) => format!("{id} is on an instance that is no Node of this cluster: it is not touched"),
         }
-    })
-    .collect()
-}
-
-fn left_by_upstream(input: &Input<'_>) -> Vec<String> {
-    let adopts =
-        input.assignments.values().flat_map(|assignment| &assignment.create).filter_map(|new| new.adopts.as_ref());
-    let held = input.attachments.iter().filter_map(|attachment| attachment.held.eni());
-    let known: BTreeSet<EniId> = adopts.map(|eni| eni.id.clone()).chain(held).collect();
-    let nodes: BTreeMap<_, _> =
-        input.nodes.iter().filter_map(|node| Some((node.instance.as_ref().ok()?, &node.name))).collect();
-    let names: BTreeSet<&str> = input.intents.iter().map(|intent| intent.name.as_str()).collect();
-    let left = input.upstreams.iter().filter(|eni| !known.contains(&eni.id));
-    left.filter_map(|eni| {
-        let (id, nodeeni) = (&eni.id, eni.upstreams(input.cluster)?);
-        let on = eni.attachment.as_ref().map(|at| at.instance.as_ref());
-        Some(match on {
-            None if names.contains(nodeeni) => {
-                format!("{id} of NodeENI {nodeeni} is not attached: it looks leaked. If no other cluster uses it: aws ec2 delete-network-interface --network-interface-id {id}")
-            }
-            None => format!("{id} is not attached, and there is no NodeENI {nodeeni} here: leaked, or another cluster's"),
-            Some(Some(instance)) => match nodes.get(instance) {
-                Some(node) if names.contains(nodeeni) => {
-                    format!("{id} of NodeENI {nodeeni} is attached to node {node} and is not taken over: that NodeENI has another ENI in its subnet there")
-                }
-                Some(node) => format!("{id} is attached to node {node}, and there is no NodeENI {nodeeni} here: it looks leaked"),
-                None => format!("{id} of a NodeENI {nodeeni} is attached to {instance}, which is no Node of this cluster"),
-            },
-            Some(None) => format!("{id} of a NodeENI {nodeeni} is attached to another account's instance"),
-        })
-    })
-    .collect()
+    });
+    let untagged = input.owned.iter().filter(|eni| eni.attachment_uid().is_none() && !named.contains(&eni.id));
+    let untagged = untagged.map(|eni| {
+        format!("{} carries this cluster's tag and not that of an ENIAttachment: it is not touched", eni.id)
+    });
+    lone.chain(untagged).collect()
 }
 
 /// The labels that a Node lacks for a NodeENI, as words; empty if it matches.

@@ -1,5 +1,6 @@
 //! A NodeENI, parsed once. What the schema lets through and cannot work is an error here, as data.
 
+use crate::facts::NodeFacts;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, MalformedId, SecurityGroupId, SubnetId};
 use multi_eni_api::names::NODEENI_FINALIZER;
@@ -125,6 +126,12 @@ impl Intent {
             upstream: upstream(object),
             ask: ask(object),
         }
+    }
+
+    /// Whether upstream may have left ENIs of it on this Node: it matches, or upstream's status lists the instance.
+    pub fn may_have_upstreams_on(&self, node: &NodeFacts) -> bool {
+        let listed = |entry: &UpstreamEntry| node.instance.as_ref() == Ok(&entry.instance);
+        !self.upstream.is_empty() && (self.wants(&node.labels).is_some() || self.upstream.iter().any(listed))
     }
 
     /// Whether it asks for ENIs on a node with these labels, now.

@@ -61,14 +61,21 @@ pub struct Input<'a> {
     pub settings: &'a Settings,
 }
 
+/// ENIs of this cluster whose tags name an ENIAttachment that there is not, and that no status names.
+pub fn lone<'a>(
+    owned: &'a [EniSeen],
+    known: &'a BTreeSet<String>,
+    named: &'a BTreeSet<EniId>,
+) -> impl Iterator<Item = &'a EniSeen> {
+    owned.iter().filter(|eni| eni.attachment_uid().is_some_and(|uid| !known.contains(uid)) && !named.contains(&eni.id))
+}
+
 /// Judges by the last whole sweep. A suspect must be shown by a whole sweep that began [`APART`] after it was first
 /// suspected. An ENI without the tag of an ENIAttachment is not ours to judge: somebody took the tag away.
 pub fn judge(input: Input<'_>) -> Verdict {
     let Input { now, sweep, owned, known, named, instances, before, called, settings } = input;
     let mut out = Verdict::default();
-    let is_orphan =
-        |eni: &&EniSeen| eni.attachment_uid().is_some_and(|uid| !known.contains(uid)) && !named.contains(&eni.id);
-    let orphans: Vec<&EniSeen> = owned.iter().filter(is_orphan).collect();
+    let orphans: Vec<&EniSeen> = lone(owned, known, named).collect();
     for eni in &orphans {
         out.suspects.insert(eni.id.clone(), before.get(&eni.id).copied().unwrap_or(now));
     }

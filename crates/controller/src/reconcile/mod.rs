@@ -172,15 +172,9 @@ impl Reconciler {
 
     /// A new leader knows nothing of what happened before.
     fn look_at_everything(&mut self) {
-        let nodes: BTreeSet<String> = self
-            .world
-            .nodes()
-            .map(|node| node.name.clone())
-            .chain(self.world.nodes_with_attachments().cloned())
-            .collect();
         let nodeenis: Vec<String> = self.world.nodeenis().map(|entry| entry.intent.name.clone()).collect();
         let attachments: Vec<String> = self.world.attachments().map(|entry| entry.held.name.clone()).collect();
-        let keys = nodes.into_iter().map(Key::Node);
+        let keys = self.world.node_names().into_iter().map(Key::Node);
         let keys =
             keys.chain(nodeenis.into_iter().map(Key::NodeEni)).chain(attachments.into_iter().map(Key::Attachment));
         keys.for_each(|key| self.queue.now(key));

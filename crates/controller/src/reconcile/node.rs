@@ -116,7 +116,7 @@ impl Reconciler {
             old.matched.union(&assignment.matched).chain(old.adopting.union(&assignment.adopting)).collect();
         for uid in uids {
             let differs = old.matched.contains(uid) != assignment.matched.contains(uid)
-                || old.outdated.contains(uid) != assignment.outdated.contains(uid)
+                || old.outdated.contains_key(uid) != assignment.outdated.contains_key(uid)
                 || old.adopting.contains(uid) != assignment.adopting.contains(uid)
                 || of(&old, uid) != of(&assignment, uid);
             if let Some(entry) = self.world.nodeeni_by_uid(uid).filter(|_| differs) {

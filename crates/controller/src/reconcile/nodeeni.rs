@@ -43,14 +43,11 @@ impl Reconciler {
 
     /// Nodes on which it is not yet settled what is taken over from upstream.
     fn adopting(&self, intent: &Intent) -> Vec<&str> {
-        let concerns = |node: &&NodeFacts| {
-            intent.wants(&node.labels).is_some()
-                || intent.upstream.iter().any(|entry| node.instance.as_ref() == Ok(&entry.instance))
+        let open = |node: &&NodeFacts| {
+            intent.may_have_upstreams_on(node)
+                && self.assignments.get(&node.name).is_none_or(|last| last.adopting.contains(&intent.uid))
         };
-        let open =
-            |node: &&NodeFacts| self.assignments.get(&node.name).is_none_or(|last| last.adopting.contains(&intent.uid));
-        let upstream = !intent.upstream.is_empty();
-        self.world.nodes().filter(|_| upstream).filter(concerns).filter(open).map(|node| node.name.as_str()).collect()
+        self.world.nodes().filter(open).map(|node| node.name.as_str()).collect()
     }
 
     /// No ENIAttachment of it is there, and none is on its way to the API server.
@@ -65,7 +62,7 @@ impl Reconciler {
         let outdated: BTreeSet<String> = self
             .assignments
             .iter()
-            .filter(|(_, last)| last.outdated.contains(uid))
+            .filter(|(_, last)| last.outdated.contains_key(uid))
             .map(|(node, _)| node.clone())
             .collect();
         let permits = if outdated.is_empty() {

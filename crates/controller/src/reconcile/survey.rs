@@ -30,7 +30,7 @@ pub struct Survey {
     network: Arc<Network>,
     owned: Vec<EniSeen>,
     /// ENIs that carry the tags of upstream's controller.
-    pub upstreams: Vec<EniSeen>,
+    upstreams: Vec<EniSeen>,
     /// Why it is not whole, as a sentence: EC2 did not answer everything in time.
     pub unanswered: Option<String>,
 }
@@ -59,7 +59,7 @@ impl Reconciler {
             let news = tokio::time::timeout(SETTLING, seen.recv()).await.is_ok();
             while seen.try_recv().is_ok() {}
             if swept && !news && !ec2.is_asking() && before == reconciler.assignments {
-                return Ok(reconciler.surveyed(steps, None));
+                return Ok(reconciler.surveyed(steps, None).await);
             }
             if Instant::now() >= deadline {
                 let why = ec2.failure().or_else(|| ec2.network().failure.clone());
@@ -68,20 +68,14 @@ impl Reconciler {
                     patience.as_secs(),
                     why.map(|why| format!(": {why}")).unwrap_or_default()
                 );
-                return if swept { Ok(reconciler.surveyed(steps, Some(why))) } else { Err(why) };
+                return if swept { Ok(reconciler.surveyed(steps, Some(why)).await) } else { Err(why) };
             }
         }
     }
 
     /// Every decision, and what it asks EC2: each question once, for what it needs is then known or cannot be.
     fn decide_only(&mut self, asked: &mut BTreeSet<Asked>) -> BTreeMap<String, Step> {
-        let nodes: BTreeSet<String> = self
-            .world
-            .nodes()
-            .map(|node| node.name.clone())
-            .chain(self.world.nodes_with_attachments().cloned())
-            .collect();
-        for name in nodes {
+        for name in self.world.node_names() {
             // When to ask again is reckoned from now, and would make each round differ from the last.
             let assignment = Assignment { recheck: None, ..self.assign(&name) };
             let new =
@@ -108,7 +102,11 @@ impl Reconciler {
         steps
     }
 
-    fn surveyed(&self, mut steps: BTreeMap<String, Step>, unanswered: Option<String>) -> Survey {
+    async fn surveyed(&self, mut steps: BTreeMap<String, Step>, mut unanswered: Option<String>) -> Survey {
+        let upstreams = self.means.ec2.upstreams().await.unwrap_or_else(|error| {
+            unanswered.get_or_insert(format!("DescribeNetworkInterfaces failed: {error}"));
+            Vec::new()
+        });
         let network = self.means.ec2.network();
         let attachments = self.world.attachments().filter_map(|entry| {
             let held = &entry.held;
@@ -126,7 +124,7 @@ impl Reconciler {
             assignments: self.assignments.clone(),
             network,
             owned: self.means.ec2.owned(),
-            upstreams: Vec::new(),
+            upstreams,
             unanswered,
         }
     }

@@ -52,103 +52,102 @@ impl Ec2 {
 
     /// All ENIs that the filter matches, and when the first page was asked for.
     pub(crate) async fn all_enis(&self, filter: Filter) -> Result<(Timestamp, Vec<EniSeen>), CallError> {
-        let mut page = self.eni_page(filter.clone(), PAGE, None).await?;
-        let (began, mut enis) = (page.started, page.enis);
-        while page.next.is_some() {
-            page = self.eni_page(filter.clone(), PAGE, page.next).await?;
-            enis.append(&mut page.enis);
-        }
-        Ok((began, enis))
+        pages(|token| {
+            let page = self.eni_page(filter.clone(), PAGE, token);
+            async move { page.await.map(|EniPage { started, enis, next }| (started, enis, next)) }
+        })
+        .await
     }
 
     /// All instances that the filter matches, and when the first page was asked for.
     pub(crate) async fn all_instances(&self, filter: Filter) -> Result<(Timestamp, Vec<Instance>), CallError> {
-        let (mut began, mut instances, mut token) = (None, Vec::new(), None);
-        loop {
-            let call = self
-                .inner
-                .client
-                .describe_instances()
-                .filters(filter.clone())
-                .max_results(PAGE)
-                .set_next_token(token.take());
-            let (started, answer) = self
-                .read(Action::DescribeInstances, || self.now(), |sent| call.customize().interceptor(sent).send())
-                .await?;
-            let began = *began.get_or_insert(started);
-            token = following(answer.next_token());
-            let reservations = answer.reservations.unwrap_or_default();
-            instances.extend(reservations.into_iter().flat_map(|r| r.instances.unwrap_or_default()));
-            if token.is_none() {
-                return Ok((began, instances));
+        pages(|token| {
+            let call =
+                self.inner.client.describe_instances().filters(filter.clone()).max_results(PAGE).set_next_token(token);
+            async move {
+                let (started, answer) = self
+                    .read(Action::DescribeInstances, || self.now(), |sent| call.customize().interceptor(sent).send())
+                    .await?;
+                let next = following(answer.next_token());
+                let reservations = answer.reservations.unwrap_or_default().into_iter();
+                Ok((started, reservations.flat_map(|r| r.instances.unwrap_or_default()).collect(), next))
             }
-        }
+        })
+        .await
     }
 
     /// All subnets that the filter matches, and when the first page was asked for.
     pub(crate) async fn all_subnets(&self, filter: Filter) -> Result<(Timestamp, Vec<Subnet>), CallError> {
-        let (mut began, mut subnets, mut token) = (None, Vec::new(), None);
-        loop {
-            let call = self
-                .inner
-                .client
-                .describe_subnets()
-                .filters(filter.clone())
-                .max_results(PAGE)
-                .set_next_token(token.take());
-            let (started, answer) = self
-                .read(Action::DescribeSubnets, || self.now(), |sent| call.customize().interceptor(sent).send())
-                .await?;
-            let began = *began.get_or_insert(started);
-            token = following(answer.next_token());
-            subnets.extend(answer.subnets.unwrap_or_default());
-            if token.is_none() {
-                return Ok((began, subnets));
+        pages(|token| {
+            let call =
+                self.inner.client.describe_subnets().filters(filter.clone()).max_results(PAGE).set_next_token(token);
+            async move {
+                let (started, answer) = self
+                    .read(Action::DescribeSubnets, || self.now(), |sent| call.customize().interceptor(sent).send())
+                    .await?;
+                let next = following(answer.next_token());
+                Ok((started, answer.subnets.unwrap_or_default(), next))
             }
-        }
+        })
+        .await
     }
 
-    /// All instance types that the filter matches.
-    pub(crate) async fn all_types(&self, filter: Filter) -> Result<Vec<InstanceTypeInfo>, CallError> {
-        let (mut types, mut token) = (Vec::new(), None);
-        loop {
+    /// All instance types that the filter matches, and when the first page was asked for.
+    pub(crate) async fn all_types(&self, filter: Filter) -> Result<(Timestamp, Vec<InstanceTypeInfo>), CallError> {
+        pages(|token| {
             let call = self
                 .inner
                 .client
                 .describe_instance_types()
                 .filters(filter.clone())
                 .max_results(TYPES_A_PAGE)
-                .set_next_token(token.take());
-            let ((), answer) =
-                self.read(Action::DescribeTypes, || (), |sent| call.customize().interceptor(sent).send()).await?;
-            token = following(answer.next_token());
-            types.extend(answer.instance_types.unwrap_or_default());
-            if token.is_none() {
-                return Ok(types);
+                .set_next_token(token);
+            async move {
+                let (started, answer) = self
+                    .read(Action::DescribeTypes, || self.now(), |sent| call.customize().interceptor(sent).send())
+                    .await?;
+                let next = following(answer.next_token());
+                Ok((started, answer.instance_types.unwrap_or_default(), next))
             }
-        }
+        })
+        .await
     }
 
     /// All security groups that the filter matches, and when the first page was asked for.
     pub(crate) async fn all_groups(&self, filter: Filter) -> Result<(Timestamp, Vec<SecurityGroup>), CallError> {
-        let (mut began, mut groups, mut token) = (None, Vec::new(), None);
-        loop {
+        pages(|token| {
             let call = self
                 .inner
                 .client
                 .describe_security_groups()
                 .filters(filter.clone())
                 .max_results(PAGE)
-                .set_next_token(token.take());
-            let (started, answer) = self
-                .read(Action::DescribeGroups, || self.now(), |sent| call.customize().interceptor(sent).send())
-                .await?;
-            let began = *began.get_or_insert(started);
-            token = following(answer.next_token());
-            groups.extend(answer.security_groups.unwrap_or_default());
-            if token.is_none() {
-                return Ok((began, groups));
+                .set_next_token(token);
+            async move {
+                let (started, answer) = self
+                    .read(Action::DescribeGroups, || self.now(), |sent| call.customize().interceptor(sent).send())
+                    .await?;
+                let next = following(answer.next_token());
+                Ok((started, answer.security_groups.unwrap_or_default(), next))
             }
-        }
+        })
+        .await
     }
+}
+
+/// A page: when it was asked for, what is on it, and what to ask the next one with.
+type Page<T> = (Timestamp, Vec<T>, Option<String>);
+
+/// All pages, one after the other, and when the first was asked for. `page` takes the token of the one before.
+async fn pages<T, F>(mut page: impl FnMut(Option<String>) -> F) -> Result<(Timestamp, Vec<T>), CallError>
+where
+    F: Future<Output = Result<Page<T>, CallError>>,
+{
+    let (began, mut all, mut token) = page(None).await?;
+    while token.is_some() {
+        let (_, more, next) = page(token).await?;
+        all.extend(more);
+        token = next;
+    }
+    Ok((began, all))
 }

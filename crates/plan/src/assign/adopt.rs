@@ -23,8 +23,7 @@ pub(super) fn take_over(
     // Without a finalizer it is about to be gone, or about to get one.
     for intent in intents.iter().filter(|intent| intent.guarded) {
         let Some(sight) = input.instance else {
-            let listed = intent.upstream.iter().any(|entry| entry.instance == *instance);
-            if listed || !intent.upstream.is_empty() && intent.wants(&node.labels).is_some() {
+            if intent.may_have_upstreams_on(node) {
                 out.needs.insert(Need::LookAtInstance(instance.clone()));
                 out.adopting.insert(intent.uid.clone());
             }

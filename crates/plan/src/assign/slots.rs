@@ -1,17 +1,16 @@
 //! A Node that is there: which slots should hold what, and what of it may be done now.
 
 use super::{
-    Assignment, Input, JUST_NOW, Need, NewAttachment, Pinned, Refusal, Refused, RemovalReason, Resolved, adopt, limits,
-    remove, resolve,
+    Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, adopt, limits, remove, wanted,
 };
 use crate::errors::{Call, CallError, Class, classify};
-use crate::facts::{EniSeen, InstanceSight, NodeFacts, SubnetFacts};
+use crate::facts::{EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
-use crate::intent::{Ask, Intent, SubnetRef};
+use crate::intent::{Ask, Intent};
 use jiff::{SignedDuration, Timestamp};
-use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
-use multi_eni_api::names::{TAG_NODEENI, attachment_name};
-use multi_eni_api::{EniAttachmentSpec, EniRequest};
+use multi_eni_api::EniRequest;
+use multi_eni_api::ids::SubnetId;
+use multi_eni_api::names::TAG_NODEENI;
 use std::collections::BTreeMap;
 
 type Slot = (i32, i32);
@@ -54,7 +53,7 @@ pub(super) fn node_there(
             refuse(out, Refused::Looking("the ENIs that upstream's controller left"));
             continue;
         }
-        let wanted = match wanted(input, node, intent, ask, &mine, out) {
+        let wanted = match wanted::wanted(input, node, intent, ask, &mine, out) {
             Ok(wanted) => wanted,
             Err(why) => {
                 if matches!(why, Refused::NoSubnetInZone { .. }) {
@@ -80,7 +79,7 @@ pub(super) fn node_there(
                 Some(held) if held.name == new.name && held.deleting.is_some() => Some(Refused::Replacing),
                 Some(held)
                     if held.name == new.name
-                        && out.outdated.contains(&intent.uid)
+                        && out.outdated.contains_key(&intent.uid)
                         && !same(&held.request, &new.spec.request) =>
                 {
                     Some(if permitted { Refused::Replacing } else { Refused::AwaitingRollout })
@@ -202,8 +201,7 @@ fn outdated(
             // Nothing exists of it, so replacing it takes nothing from anybody.
             remove(held, RemovalReason::Replaced, out);
         } else if !fits {
-            out.outdated.insert(intent.uid.clone());
-            out.superseded.insert(held.name.clone());
+            out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
             if permitted {
                 remove(held, RemovalReason::Replaced, out);
             }
@@ -211,8 +209,7 @@ fn outdated(
             // Kept a while in case the slot becomes free; made again only when it is seen free.
             remove(held, RemovalReason::Unattachable, out);
         } else if held.lost() {
-            out.outdated.insert(intent.uid.clone());
-            out.superseded.insert(held.name.clone());
+            out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
             if permitted {
                 remove(held, RemovalReason::Recycled, out);
             }
@@ -238,144 +235,6 @@ fn same(a: &EniRequest, b: &EniRequest) -> bool {
         && a.ipv4_prefix_count == b.ipv4_prefix_count
         && a.ipv6_address_count == b.ipv6_address_count
         && a.private_ip_count == b.private_ip_count
-}
-
-/// The attachments that a NodeENI wants on this Node, in slot order.
-fn wanted(
-    input: &Input<'_>,
-    node: &NodeFacts,
-    intent: &Intent,
-    ask: &Ask,
-    mine: &[&Held],
-    out: &mut Assignment,
-) -> Result<Vec<NewAttachment>, Refused> {
-    let instance = node.instance.as_ref().map_err(Refused::from)?;
-    let zone = node.zone.as_deref().ok_or(Refused::NoZone)?;
-    let subnets = subnets_in_zone(input, instance, zone, ask, out)?;
-    let groups = groups(input, &subnets, ask, out)?;
-    let places: Vec<(&SubnetFacts, Slot)> = subnets
-        .into_iter()
-        .zip(ask.index..)
-        .map(|(subnet, asked)| {
-            let pinned = adopt::pinned(mine, &subnet.id).filter(|held| held.slot() != (ask.card, asked));
-            if let Some(held) = pinned {
-                let (nodeeni_uid, node, name) = (intent.uid.clone(), node.name.clone(), held.name.clone());
-                out.pinned.push(Pinned { nodeeni_uid, node, name, index: held.request.device_index, asked });
-            }
-            (subnet, pinned.map_or((ask.card, asked), |held| held.slot()))
-        })
-        .collect();
-    Ok(places
-        .into_iter()
-        .map(|(subnet, (card, index))| NewAttachment {
-            name: attachment_name(&intent.name, &intent.uid, instance.as_str(), card, index),
-            adopts: None,
-            spec: EniAttachmentSpec {
-                node_name: node.name.clone(),
-                node_uid: node.uid.clone(),
-                instance_id: instance.to_string(),
-                node_eni_name: intent.name.clone(),
-                node_eni_uid: intent.uid.clone(),
-                request: EniRequest {
-                    subnet_id: subnet.id.to_string(),
-                    subnet_cidr: Some(subnet.cidr.clone()),
-                    security_group_ids: groups.iter().map(ToString::to_string).collect(),
-                    device_index: index,
-                    network_card_index: card,
-                    description: ask.description.clone(),
-                    tags: ask.tags.clone(),
-                    ipv4_prefix_count: ask.ipv4_prefix_count,
-                    ipv6_address_count: ask.ipv6_address_count,
-                    private_ip_count: ask.private_ip_count,
-                },
-                adopted_eni_id: None,
-                node_settings: ask.node_settings.clone(),
-                deselected_since: None,
-            },
-        })
-        .collect())
-}
-
-/// Those of the listed subnets that are in the node's zone, in their order.
-fn subnets_in_zone<'a>(
-    input: &Input<'a>,
-    instance: &InstanceId,
-    zone: &str,
-    ask: &Ask,
-    out: &mut Assignment,
-) -> Result<Vec<&'a SubnetFacts>, Refused> {
-    let network = input.network;
-    let unresolved: Vec<&SubnetRef> = ask.subnets.iter().filter(|r| resolve(network, r) == Resolved::NotYet).collect();
-    if !unresolved.is_empty() {
-        out.needs.extend(unresolved.into_iter().cloned().map(Need::Subnet));
-        return Err(match &network.failure {
-            Some(why) => Refused::LookFailed(why.clone()),
-            None => Refused::Looking("its subnets"),
-        });
-    }
-    let mut chosen: Vec<&SubnetFacts> = Vec::new();
-    let mut zones: Vec<String> = Vec::new();
-    for reference in &ask.subnets {
-        let ids = match resolve(network, reference) {
-            Resolved::Subnets(ids) => ids,
-            Resolved::NotYet | Resolved::Missing => {
-                // Asked again when the knowledge is old: somebody may create it.
-                out.needs.insert(Need::Subnet(reference.clone()));
-                out.recheck_at(input.now.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX));
-                return Err(Refused::SubnetMissing(reference.clone()));
-            }
-        };
-        let mut candidates: Vec<&SubnetFacts> = ids.iter().filter_map(|id| network.subnets.get(id)).collect();
-        if let SubnetRef::Name(name) = reference {
-            // A name counts in the node's VPC only, which a look at the instance tells.
-            let Some(vpc) = input.instance.and_then(|sight| sight.vpc.as_deref()) else {
-                // EC2 may be late to show a young instance's interfaces: asked again, but not in a loop.
-                match input.instance.map(|sight| sight.as_of.saturating_add(JUST_NOW).unwrap_or(Timestamp::MAX)) {
-                    Some(again) if input.now < again => out.recheck_at(again),
-                    _ => {
-                        out.needs.insert(Need::LookAtInstance(instance.clone()));
-                    }
-                }
-                return Err(Refused::Looking("the node's VPC"));
-            };
-            candidates.retain(|subnet| subnet.vpc == vpc);
-            if candidates.is_empty() {
-                return Err(Refused::SubnetMissing(reference.clone()));
-            }
-            if candidates.iter().filter(|subnet| subnet.zone == zone).count() > 1 {
-                return Err(Refused::SubnetAmbiguous(name.clone()));
-            }
-        }
-        for subnet in candidates {
-            if subnet.zone != zone {
-                zones.push(subnet.zone.clone());
-            } else if !chosen.iter().any(|other| other.id == subnet.id) {
-                chosen.push(subnet);
-            }
-        }
-    }
-    if chosen.is_empty() {
-        zones.sort();
-        zones.dedup();
-        return Err(Refused::NoSubnetInZone { zone: zone.to_owned(), zones });
-    }
-    Ok(chosen)
-}
-
-/// The security groups, names resolved in the VPC of the subnets.
-fn groups(
-    input: &Input<'_>,
-    subnets: &[&SubnetFacts],
-    ask: &Ask,
-    out: &mut Assignment,
-) -> Result<Vec<SecurityGroupId>, Refused> {
-    let vpc = subnets.first().map_or("", |subnet| subnet.vpc.as_str());
-    input.network.groups(&ask.groups, &ask.group_names, vpc).map_err(|(name, found)| {
-        out.needs.insert(Need::Group(name.to_owned()));
-        let Some(several) = found else { return Refused::Looking("its security groups") };
-        out.recheck_at(input.now.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX));
-        Refused::GroupUnresolved(name.to_owned(), several)
-    })
 }
 
 /// Whether the slot is free on EC2, by a look at the instance that is fresh enough.

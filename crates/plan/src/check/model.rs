@@ -119,7 +119,7 @@ impl Model {
         let mut outdated: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for name in nodes {
             let assignment = self.assign(&name);
-            for uid in &assignment.outdated {
+            for uid in assignment.outdated.keys() {
                 outdated.entry(uid.clone()).or_default().insert(name.clone());
             }
             busy |= !assignment.is_settled();
@@ -324,12 +324,6 @@ impl Model {
         let eni = self.enis.get_mut(eni).unwrap();
         // Only ours is ever changed, and upstream's that is being taken over.
         assert!(eni.is_of(&self.cluster) || eni.upstreams(&self.cluster).is_some(), "{eni:?} is changed: {change}");
-        match change {
-            Change::DeleteOnTermination { value, .. } => eni.attachment.as_mut().unwrap().delete_on_termination = value,
-            Change::Groups(groups) => eni.groups = groups,
-            Change::Description(text) => eni.description = text,
-            Change::SourceDestCheck(value) => eni.source_dest_check = value,
-            Change::Tags(tags) => eni.tags.extend(tags),
-        }
+        change.apply(eni);
     }
 }

@@ -190,7 +190,7 @@ pub(super) fn of_attachment(input: &Input<'_>, intent: Option<&Intent>, attachme
     } else if marked || held.deselected_since.is_some() && !assignment.is_some_and(|a| a.reselect.contains(&held.name))
     {
         (Mark::Remove, "Deselected".to_owned(), deselected(input, &held.node), departure(attachment))
-    } else if assignment.is_some_and(|a| a.superseded.contains(&held.name)) {
+    } else if assignment.is_some_and(|a| a.outdated.values().any(|names| names.contains(&held.name))) {
         let at_once = ask.map_or(1, |ask| ask.max_unavailable);
         let message = format!("is replaced when it is its turn (rollout.maxUnavailable: {at_once})");
         (Mark::Replace, "AwaitingRollout".to_owned(), message, departure(attachment))

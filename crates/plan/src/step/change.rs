@@ -38,7 +38,7 @@ impl Change {
     }
 
     /// The ENI as it is once the change is made.
-    fn apply(&self, eni: &mut EniSeen) {
+    pub(crate) fn apply(&self, eni: &mut EniSeen) {
         match self {
             Self::DeleteOnTermination { value, .. } => {
                 if let Some(at) = &mut eni.attachment {

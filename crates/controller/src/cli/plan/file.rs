@@ -67,8 +67,7 @@ fn applied(world: &World, mut object: NodeENI, now: jiff::Timestamp) -> NodeEniE
             object.metadata.deletion_timestamp = intent.deleting.then_some(Time(now));
             object.metadata.finalizers = Some(there.finalizers.clone());
             object.status = Some(there.status.clone());
-            // Newer than what is there.
-            object.metadata.resource_version = Some(format!("{}0", there.version));
+            object.metadata.resource_version = Some(there.version.clone());
         }
         None => object.metadata.creation_timestamp = Some(Time(now)),
     }

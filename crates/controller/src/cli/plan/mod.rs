@@ -230,14 +230,10 @@ async fn tell(flags: &Flags) -> miette::Result<(Plan, Survey)> {
         wall,
         gauges: Arc::new(Gauges::default()),
     };
-    let mut survey = tokio::select! {
+    let survey = tokio::select! {
         survey = Reconciler::survey(means, world, seen, PATIENCE) => survey.map_err(|why| miette!("{why}"))?,
-        () = ec2.clone().run(std::future::pending()) => return Err(miette!("EC2 is not asked any more")),
+        () = ec2.run(std::future::pending()) => return Err(miette!("EC2 is not asked any more")),
     };
-    match ec2.upstreams().await {
-        Ok(enis) => survey.upstreams = enis,
-        Err(error) => drop(survey.unanswered.get_or_insert(format!("DescribeNetworkInterfaces failed: {error}"))),
-    }
     Ok((survey.plan(&cluster, &settings, &refused), survey))
 }
 

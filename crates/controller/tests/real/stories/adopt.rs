@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const INSTANCES: [&str; 3] = ["i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2", "i-0aaaaaaaaaaaaaaa3"];
+/// An instance of a Node without labels.
+const IDLE: &str = "i-0aaaaaaaaaaaaaaa4";
 /// An instance of another cluster in the same account.
 const ELSEWHERE: &str = "i-0bbbbbbbbbbbbbbb1";
 
@@ -86,6 +88,9 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
     // What it lost sight of.
     let leaked = eni(&stage, "plain", "node1", SUBNET_B, None)?;
     let double = eni(&stage, "plain", "node1", SUBNET_B, at(1, 7))?;
+    // On a node that no longer matches, and in no status.
+    stage.node("node4", IDLE)?;
+    let forgotten = eni(&stage, "plain", "node4", SUBNET_B, Some((IDLE, 3)))?;
     let failed = |e: multi_eni_sim::ec2::WorldError| e.to_string();
     stage.account.ec2.run_instance(ELSEWHERE, "m5.xlarge", SUBNET_B).map_err(failed)?;
     let foreign = eni(&stage, "plain", "node9", SUBNET_B, Some((ELSEWHERE, 3)))?;
@@ -108,6 +113,7 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
     for (id, words) in [
         (&leaked, "of NodeENI plain is not attached: it looks leaked"),
         (&double, "of NodeENI plain is attached to node node1 and is not taken over"),
+        (&forgotten, "of NodeENI plain is attached to node node4 and is not taken over: that NodeENI neither matches"),
         (&foreign, "of a NodeENI plain is attached to i-0bbbbbbbbbbbbbbb1, which is no Node of this cluster"),
     ] {
         assert!(plan.contains(&format!("{id} {words}")), "{id} {words}: {plan}");
@@ -135,7 +141,7 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
         };
         stage.assert_eq(&format!("place of {id}"), place(now), place(eni));
     }
-    for id in [&leaked, &double, &foreign] {
+    for id in [&leaked, &double, &forgotten, &foreign] {
         stage.assert_eq(&format!("{id} is as it was"), after.enis.get(id), before.enis.get(id));
     }
     let now = listed(&stage, "plain")?;

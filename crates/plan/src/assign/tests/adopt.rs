@@ -58,7 +58,7 @@ fn each_is_taken_over_where_it_is_and_keeps_its_index() {
     assert_eq!((pinned.index, pinned.asked), (4, 1));
     // Another subnet is another ENI, made at its own index; and what is no longer asked for goes, as ever.
     world.intents = vec![intent("a", 1, &[SUBNET_B])];
-    assert_eq!(world.assign().superseded.len(), 1);
+    assert_eq!(world.assign().outdated["uid-a"].len(), 1);
 }
 
 #[test]
@@ -102,4 +102,47 @@ fn a_slot_that_an_eniattachment_wants_is_not_taken_over_before_that_has_given_it
     assert!(world.assign().create.is_empty(), "{:?}", world.assign().create);
     world.held.clear();
     assert_eq!(adopts(&world.assign()).len(), 1);
+}
+
+#[test]
+fn on_a_node_that_no_longer_matches_what_the_status_lists_is_taken_over_and_goes_after_the_grace() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.node.as_mut().unwrap().labels.clear();
+    let there = left(1, "a", SUBNET_A, 1);
+    world.intents[0].upstream = vec![listed(&there)];
+    let looked = world.sight.take();
+    assert!(world.assign().needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))));
+    world.sight = looked;
+    world.sight.as_mut().unwrap().enis = vec![there.clone()];
+    assert_eq!(adopts(&world.assign()), [(there.id, 1)]);
+    made(&mut world);
+    assert_eq!(world.assign().deselect.len(), 1);
+    world.held[0].deselected_since = Some(world.now);
+    world.now = at(110);
+    assert_eq!(
+        world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>(),
+        [RemovalReason::Deselected]
+    );
+}
+
+/// A crash before all is settled: what upstream wrote is still there to be read.
+#[test]
+fn a_status_that_says_adopting_still_lists_what_upstream_listed() {
+    let mut object = NodeENI::new("a", NodeEniSpec::default());
+    let there = left(1, "a", SUBNET_A, 1);
+    let entry = multi_eni_api::nodeeni::AttachmentEntry {
+        instance_id: INSTANCE.to_owned(),
+        eni_id: there.id.to_string(),
+        ..Default::default()
+    };
+    object.status = Some(multi_eni_api::NodeEniStatus { attachments: vec![entry], ..Default::default() });
+    let intent = Intent::read(&object);
+    assert_eq!(intent.upstream, [listed(&there)]);
+    let status = crate::fold::adopting(&intent, &object.status.unwrap_or_default(), &["n0"], at(0));
+    assert!(status.conditions.iter().any(|c| c.type_ == types::READY && c.reason == "Adopting" && c.status == "False"));
+    object.status = Some(status);
+    assert_eq!(Intent::read(&object).upstream, [listed(&there)]);
+    // Ours is told by observedGeneration.
+    object.status.as_mut().unwrap().observed_generation = Some(1);
+    assert!(Intent::read(&object).upstream.is_empty());
 }

@@ -1,0 +1,148 @@
+//! What a NodeENI asks for on one Node: its subnets of the zone, its groups, and the slots.
+
+use super::{Assignment, Input, JUST_NOW, Need, NewAttachment, Pinned, Refused, Resolved, adopt, resolve};
+use crate::facts::{NodeFacts, SubnetFacts};
+use crate::held::Held;
+use crate::intent::{Ask, Intent, SubnetRef};
+use jiff::Timestamp;
+use multi_eni_api::ids::{InstanceId, SecurityGroupId};
+use multi_eni_api::names::attachment_name;
+use multi_eni_api::{EniAttachmentSpec, EniRequest};
+
+/// The attachments that a NodeENI wants on this Node, in slot order.
+pub(super) fn wanted(
+    input: &Input<'_>,
+    node: &NodeFacts,
+    intent: &Intent,
+    ask: &Ask,
+    mine: &[&Held],
+    out: &mut Assignment,
+) -> Result<Vec<NewAttachment>, Refused> {
+    let instance = node.instance.as_ref().map_err(Refused::from)?;
+    let zone = node.zone.as_deref().ok_or(Refused::NoZone)?;
+    let subnets = subnets_in_zone(input, instance, zone, ask, out)?;
+    let groups = groups(input, &subnets, ask, out)?;
+    let places: Vec<(&SubnetFacts, (i32, i32))> = subnets
+        .into_iter()
+        .zip(ask.index..)
+        .map(|(subnet, asked)| {
+            let pinned = adopt::pinned(mine, &subnet.id).filter(|held| held.slot() != (ask.card, asked));
+            if let Some(held) = pinned {
+                let (nodeeni_uid, node, name) = (intent.uid.clone(), node.name.clone(), held.name.clone());
+                out.pinned.push(Pinned { nodeeni_uid, node, name, index: held.request.device_index, asked });
+            }
+            (subnet, pinned.map_or((ask.card, asked), |held| held.slot()))
+        })
+        .collect();
+    Ok(places
+        .into_iter()
+        .map(|(subnet, (card, index))| NewAttachment {
+            name: attachment_name(&intent.name, &intent.uid, instance.as_str(), card, index),
+            adopts: None,
+            spec: EniAttachmentSpec {
+                node_name: node.name.clone(),
+                node_uid: node.uid.clone(),
+                instance_id: instance.to_string(),
+                node_eni_name: intent.name.clone(),
+                node_eni_uid: intent.uid.clone(),
+                request: EniRequest {
+                    subnet_id: subnet.id.to_string(),
+                    subnet_cidr: Some(subnet.cidr.clone()),
+                    security_group_ids: groups.iter().map(ToString::to_string).collect(),
+                    device_index: index,
+                    network_card_index: card,
+                    description: ask.description.clone(),
+                    tags: ask.tags.clone(),
+                    ipv4_prefix_count: ask.ipv4_prefix_count,
+                    ipv6_address_count: ask.ipv6_address_count,
+                    private_ip_count: ask.private_ip_count,
+                },
+                adopted_eni_id: None,
+                node_settings: ask.node_settings.clone(),
+                deselected_since: None,
+            },
+        })
+        .collect())
+}
+
+/// Those of the listed subnets that are in the node's zone, in their order.
+fn subnets_in_zone<'a>(
+    input: &Input<'a>,
+    instance: &InstanceId,
+    zone: &str,
+    ask: &Ask,
+    out: &mut Assignment,
+) -> Result<Vec<&'a SubnetFacts>, Refused> {
+    let network = input.network;
+    let unresolved: Vec<&SubnetRef> = ask.subnets.iter().filter(|r| resolve(network, r) == Resolved::NotYet).collect();
+    if !unresolved.is_empty() {
+        out.needs.extend(unresolved.into_iter().cloned().map(Need::Subnet));
+        return Err(match &network.failure {
+            Some(why) => Refused::LookFailed(why.clone()),
+            None => Refused::Looking("its subnets"),
+        });
+    }
+    let mut chosen: Vec<&SubnetFacts> = Vec::new();
+    let mut zones: Vec<String> = Vec::new();
+    for reference in &ask.subnets {
+        let ids = match resolve(network, reference) {
+            Resolved::Subnets(ids) => ids,
+            Resolved::NotYet | Resolved::Missing => {
+                // Asked again when the knowledge is old: somebody may create it.
+                out.needs.insert(Need::Subnet(reference.clone()));
+                out.recheck_at(input.now.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX));
+                return Err(Refused::SubnetMissing(reference.clone()));
+            }
+        };
+        let mut candidates: Vec<&SubnetFacts> = ids.iter().filter_map(|id| network.subnets.get(id)).collect();
+        if let SubnetRef::Name(name) = reference {
+            // A name counts in the node's VPC only, which a look at the instance tells.
+            let Some(vpc) = input.instance.and_then(|sight| sight.vpc.as_deref()) else {
+                // EC2 may be late to show a young instance's interfaces: asked again, but not in a loop.
+                match input.instance.map(|sight| sight.as_of.saturating_add(JUST_NOW).unwrap_or(Timestamp::MAX)) {
+                    Some(again) if input.now < again => out.recheck_at(again),
+                    _ => {
+                        out.needs.insert(Need::LookAtInstance(instance.clone()));
+                    }
+                }
+                return Err(Refused::Looking("the node's VPC"));
+            };
+            candidates.retain(|subnet| subnet.vpc == vpc);
+            if candidates.is_empty() {
+                return Err(Refused::SubnetMissing(reference.clone()));
+            }
+            if candidates.iter().filter(|subnet| subnet.zone == zone).count() > 1 {
+                return Err(Refused::SubnetAmbiguous(name.clone()));
+            }
+        }
+        for subnet in candidates {
+            if subnet.zone != zone {
+                zones.push(subnet.zone.clone());
+            } else if !chosen.iter().any(|other| other.id == subnet.id) {
+                chosen.push(subnet);
+            }
+        }
+    }
+    if chosen.is_empty() {
+        zones.sort();
+        zones.dedup();
+        return Err(Refused::NoSubnetInZone { zone: zone.to_owned(), zones });
+    }
+    Ok(chosen)
+}
+
+/// The security groups, names resolved in the VPC of the subnets.
+fn groups(
+    input: &Input<'_>,
+    subnets: &[&SubnetFacts],
+    ask: &Ask,
+    out: &mut Assignment,
+) -> Result<Vec<SecurityGroupId>, Refused> {
+    let vpc = subnets.first().map_or("", |subnet| subnet.vpc.as_str());
+    input.network.groups(&ask.groups, &ask.group_names, vpc).map_err(|(name, found)| {
+        out.needs.insert(Need::Group(name.to_owned()));
+        let Some(several) = found else { return Refused::Looking("its security groups") };
+        out.recheck_at(input.now.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX));
+        Refused::GroupUnresolved(name.to_owned(), several)
+    })
+}

@@ -1,0 +1,55 @@
+//! What upstream's controller has left and what is not taken over.
+
+use super::Input;
+use crate::facts::EniSeen;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A sentence for each ENI with upstream's tags that nothing here knows or is about to take over.
+pub(super) fn left(input: &Input<'_>) -> Vec<String> {
+    let new =
+        || input.assignments.values().flat_map(|assignment| &assignment.create).filter(|new| new.adopts.is_some());
+    let held = || input.attachments.iter().map(|attachment| &attachment.held);
+    let known: BTreeSet<String> = new()
+        .filter_map(|new| new.spec.adopted_eni_id.clone())
+        .chain(held().filter_map(|held| held.eni().map(|eni| eni.to_string())))
+        .collect();
+    // NodeENI, Node and subnet that have an ENI.
+    let served: BTreeSet<(&str, &str, &str)> = new()
+        .map(|new| (&new.spec.node_eni_name, &new.spec.node_name, &new.spec.request.subnet_id))
+        .chain(held().map(|held| (&held.nodeeni, &held.node, &held.request.subnet_id)))
+        .map(|(nodeeni, node, subnet)| (nodeeni.as_str(), node.as_str(), subnet.as_str()))
+        .collect();
+    let nodes: BTreeMap<_, _> =
+        input.nodes.iter().filter_map(|node| Some((node.instance.as_ref().ok()?, node.name.as_str()))).collect();
+    let names: BTreeSet<&str> = input.intents.iter().map(|intent| intent.name.as_str()).collect();
+    let told = |eni: &EniSeen| {
+        let (id, nodeeni) = (&eni.id, eni.upstreams(input.cluster)?);
+        let is_here = names.contains(nodeeni);
+        let Some(at) = &eni.attachment else {
+            return Some(if is_here {
+                format!(
+                    "{id} of NodeENI {nodeeni} is not attached: it looks leaked. If no other cluster uses it: \
+                     aws ec2 delete-network-interface --network-interface-id {id}"
+                )
+            } else {
+                format!("{id} is not attached, and there is no NodeENI {nodeeni} here: leaked, or another cluster's")
+            });
+        };
+        let Some(instance) = &at.instance else {
+            return Some(format!("{id} of a NodeENI {nodeeni} is attached to another account's instance"));
+        };
+        Some(match nodes.get(instance) {
+            None => format!("{id} of a NodeENI {nodeeni} is attached to {instance}, which is no Node of this cluster"),
+            Some(node) if !is_here => {
+                format!("{id} is attached to node {node}, and there is no NodeENI {nodeeni} here: it looks leaked")
+            }
+            Some(node) if served.contains(&(nodeeni, node, eni.subnet.as_str())) => format!(
+                "{id} of NodeENI {nodeeni} is attached to node {node} and is not taken over: that NodeENI has another ENI in its subnet there"
+            ),
+            Some(node) => format!(
+                "{id} of NodeENI {nodeeni} is attached to node {node} and is not taken over: that NodeENI neither matches the node nor lists it in its status"
+            ),
+        })
+    };
+    input.upstreams.iter().filter(|eni| !known.contains(eni.id.as_str())).filter_map(told).collect()
+}

@@ -1,0 +1,60 @@
+//! Taking over from upstream: our tags first, and nothing before.
+
+use super::*;
+
+/// An ENIAttachment for an ENI that upstream has left attached in its slot.
+fn world() -> World {
+    let mut left = eni(1);
+    left.attachment = Some(attachment(AttachmentState::Attached));
+    left.tags = [(names::UPSTREAM_TAG_MANAGED_BY, names::UPSTREAM_MANAGER), (names::UPSTREAM_TAG_NODEENI, "a")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    let mut world = World::new(Sight::Seen(Box::new(left.clone())));
+    world.held.adopted = Some(left.id);
+    world
+}
+
+fn left(world: &mut World) -> &mut EniSeen {
+    let Sight::Seen(eni) = &mut world.sight else { panic!("nothing is seen") };
+    eni
+}
+
+#[test]
+fn it_is_looked_for_by_its_id_and_never_created_and_then_gets_all_our_tags() {
+    let mut world = world();
+    let ours = tags(&cluster(), &world.held);
+    let seen = std::mem::replace(&mut world.sight, absent(25));
+    let looks = Action::LookById(world.held.adopted.clone().unwrap());
+    assert_eq!(world.step().action, looks, "no sweep shows it");
+    world.sight = seen;
+    let change = Change::Tags(ours.clone());
+    assert!(matches!(world.step().action, Action::Modify { change: found, .. } if found == change));
+    // On its way out as well: nothing is detached that does not carry our tags.
+    world.held.deleting = Some(at(29));
+    assert!(matches!(world.step().action, Action::Modify { change: found, .. } if found == change));
+    left(&mut world).tags.extend(ours);
+    assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
+    world.held.deleting = None;
+    assert_eq!(world.step().action, Action::Settled);
+}
+
+#[test]
+fn what_is_elsewhere_or_anothers_is_not_touched_and_a_missing_right_is_named() {
+    let mut world = world();
+    world.fail(Call::Tag, "UnauthorizedOperation", "no");
+    let step = world.step();
+    assert_eq!((step.action, step.status.phase), (Action::Wait, Phase::Blocked));
+    let ready = step.status.conditions.iter().find(|c| c.type_ == types::READY).unwrap();
+    assert!(ready.reason == "Unauthorized" && ready.message.contains("ec2:CreateTags"), "{ready:?}");
+
+    for change in [
+        |eni: &mut EniSeen| eni.attachment.as_mut().unwrap().instance = InstanceId::parse("i-00000000").ok(),
+        |eni: &mut EniSeen| drop(eni.tags.insert(names::TAG_CLUSTER.to_owned(), "another".to_owned())),
+        |eni: &mut EniSeen| drop(eni.tags.insert(names::UPSTREAM_TAG_NODEENI.to_owned(), "b".to_owned())),
+    ] {
+        let mut world = self::world();
+        change(left(&mut world));
+        let step = world.step();
+        assert_eq!((step.action, step.status.phase), (Action::Wait, Phase::Blocked));
+    }
+}
