@@ -7,7 +7,7 @@ use cache::{Cache, Cached, Single};
 use kube::core::error_boundary::InvalidObject;
 use multi_eni_api::ids::InstanceId;
 use multi_eni_api::{ENIAttachment, NodeENI, NodeEniStatus};
-use multi_eni_plan::facts::NodeFacts;
+use multi_eni_plan::facts::{EniSeen, NodeFacts};
 use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::{Intent, Unreadable};
 use std::collections::{BTreeMap, BTreeSet};
@@ -332,6 +332,12 @@ impl World {
     /// The name of the ENIAttachment of that UID.
     pub fn attachment_by_uid(&self, uid: &str) -> Option<&String> {
         self.by_uid.get(uid)
+    }
+
+    /// Whether the ENI is an ENIAttachment's: its tags say so, or an ENIAttachment does.
+    pub fn is_held(&self, eni: &EniSeen) -> bool {
+        eni.attachment_uid().is_some_and(|uid| self.by_uid.contains_key(uid))
+            || self.attachments().any(|entry| entry.held.eni().as_ref() == Some(&eni.id))
     }
 
     /// UIDs of all ENIAttachments.

@@ -1,8 +1,9 @@
 //! What the specs ask for, read by the simulator itself: the same words as the design's, and none of the product's code.
 
 use crate::script::SubnetPlace;
-use crate::stage::zone;
+use crate::stage::{GROUPS, group, group_name, zone};
 use crate::witness::mirror::{Mirror, NodeEniTruth, NodeTruth};
+use multi_eni_api::NodeEniSpec;
 use std::collections::BTreeMap;
 
 /// A place for an ENI on a node: network card, device index, subnet.
@@ -28,7 +29,7 @@ pub enum Asked {
 }
 
 /// What this NodeENI asks for on this Node.
-pub fn asked(nodeeni: &NodeEniTruth, node: &NodeTruth, subnets: &[SubnetPlace]) -> Asked {
+pub fn asked(mirror: &Mirror, nodeeni: &NodeEniTruth, node: &NodeTruth, subnets: &[SubnetPlace]) -> Asked {
     let Some(spec) = &nodeeni.spec else { return Asked::Unknown };
     if nodeeni.deleting || !spec.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value)) {
         return Asked::Nothing;
@@ -51,16 +52,33 @@ pub fn asked(nodeeni: &NodeEniTruth, node: &NodeTruth, subnets: &[SubnetPlace]) 
         }
         wanted.extend(named);
     }
+    if groups(spec).is_none() {
+        return Asked::Unknown;
+    }
     wanted.retain(|place| zone(&place.zone) == node.zone);
     let mut places: Vec<Place> = Vec::new();
     let card = spec.network_card_index.unwrap_or(0);
     for place in wanted {
         if !places.iter().any(|other| other.subnet == place.id) {
             let index = spec.device_index + i32::try_from(places.len()).unwrap_or(0);
+            // What was taken over from upstream keeps its place.
+            let pinned = mirror.pinned(&nodeeni.uid, &node.instance, &place.id);
+            let (card, index) = pinned.unwrap_or((card, index));
             places.push(Place { card, index, subnet: place.id.clone() });
         }
     }
     Asked::These(places)
+}
+
+/// The security groups that a spec asks for, by ID, sorted; none: the VPC's default one. None if one of its names stands
+/// for no group.
+pub fn groups(spec: &NodeEniSpec) -> Option<Vec<String>> {
+    let by_name = |name: &String| (1..=GROUPS).find(|number| group_name(*number) == *name).map(group);
+    let named = spec.security_group_names.iter().flatten().map(by_name).collect::<Option<Vec<String>>>()?;
+    let mut groups: Vec<String> = spec.security_group_ids.iter().flatten().cloned().chain(named).collect();
+    groups.sort();
+    groups.dedup();
+    Some(groups)
 }
 
 /// A slot of an instance: instance, network card, device index.
@@ -71,7 +89,7 @@ pub fn slots(mirror: &Mirror, subnets: &[SubnetPlace]) -> BTreeMap<Slot, Vec<(St
     let mut slots: BTreeMap<Slot, Vec<(String, String)>> = BTreeMap::new();
     for node in mirror.nodes.values() {
         for (name, nodeeni) in &mirror.nodeenis {
-            let Asked::These(places) = asked(nodeeni, node, subnets) else { continue };
+            let Asked::These(places) = asked(mirror, nodeeni, node, subnets) else { continue };
             for place in places {
                 let slot = (node.instance.clone(), place.card, place.index);
                 slots.entry(slot).or_default().push((name.clone(), place.subnet));

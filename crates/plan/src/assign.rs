@@ -43,6 +43,8 @@ pub struct Input<'a> {
     pub instance: Option<&'a InstanceSight>,
     /// States of instances that were looked at: of Nodes that are gone.
     pub states: &'a dyn Fn(&InstanceId) -> Option<InstanceLook>,
+    /// Whether an ENIAttachment, on whatever node, has this ENI.
+    pub is_held: &'a dyn Fn(&EniSeen) -> bool,
     /// Where replacement may go on.
     pub permits: &'a Permits,
     /// Graces.

@@ -9,7 +9,10 @@ use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{self, Wanted, types};
 use multi_eni_api::eniattachment::Phase;
 use multi_eni_api::nodeeni::AttachmentEntry;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[cfg(test)]
+mod tests;
 
 /// Most entries in `status.attachments`.
 pub const MAX_ENTRIES: usize = 500;
@@ -24,7 +27,7 @@ pub struct Input<'a> {
     /// Its ENIAttachments, sorted by name.
     pub held: &'a [&'a Held],
     /// Nodes that its selector matches.
-    pub matched: usize,
+    pub matched: &'a BTreeSet<&'a str>,
     /// ENIs that it wants.
     pub desired: usize,
     /// Pairs that get nothing now, and why.
@@ -43,6 +46,10 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
     let live = || held.iter().filter(|held| held.deleting.is_none());
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
     let ready = live().filter(|h| conditions::is_true(&h.status.conditions, types::READY)).count();
+    // What no node asks for any more keeps its place for a grace, and stands in for nothing that is asked for.
+    let asked_for = |held: &&&Held| held.deselected_since.is_none() && matched.contains(held.node.as_str());
+    let serving = live().filter(asked_for).filter(|h| conditions::is_true(&h.status.conditions, types::READY)).count();
+    let matched = matched.len();
     let blocked: Vec<&&Held> = held.iter().filter(|h| h.status.phase == Phase::Blocked).collect();
     let standing: Vec<&&Refusal> = refused.iter().filter(|refusal| !refusal.why.is_passing()).collect();
     let leaving = held.iter().filter(|held| held.deleting.is_some()).count();
@@ -61,7 +68,7 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
         attachments_omitted: (omitted > 0).then_some(count(omitted)),
     };
     let trouble = trouble(intent, &blocked, &standing);
-    for wanted in conditions_of(intent, matched, desired, ready, leaving, refused, trouble) {
+    for wanted in conditions_of(intent, matched, desired, serving, leaving, refused, trouble) {
         conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
     }
     let was_pinned = status.conditions.iter().any(|condition| condition.type_ == types::INDEX_PINNED);

@@ -26,7 +26,8 @@ use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Changed, Ec2};
 use multi_eni_plan::assign::Assignment;
-use multi_eni_plan::facts::Cluster;
+use multi_eni_plan::facts::{Cluster, NodeFacts};
+use multi_eni_plan::intent::Intent;
 use multi_eni_plan::rollout::Permits;
 use multi_eni_plan::settings::Settings;
 use multi_eni_plan::step::Memory;
@@ -212,13 +213,16 @@ impl Reconciler {
         }
     }
 
-    /// Nodes that a NodeENI matches now, matched before, or has ENIs on; and those ENIs.
+    /// Nodes that a NodeENI matches now, matched before, has ENIs on, or may have upstream's on; and those ENIs.
     fn wake_nodes_of(&mut self, name: &str, uid: &str) {
-        let ask = self.world.nodeeni(name).and_then(|entry| entry.intent.ask.as_ref().ok());
+        let intent = self.world.nodeeni(name).map(|entry| &entry.intent);
+        let concerns = |intent: &Intent, node: &NodeFacts| {
+            intent.ask.as_ref().is_ok_and(|ask| ask.matches(&node.labels)) || intent.may_have_upstreams_on(node)
+        };
         let matching = self
             .world
             .nodes()
-            .filter(|node| ask.is_some_and(|ask| ask.matches(&node.labels)))
+            .filter(|node| intent.is_some_and(|intent| concerns(intent, node)))
             .map(|node| node.name.clone());
         let before = self.assignments.iter().filter(|(_, old)| old.matched.contains(uid)).map(|(node, _)| node.clone());
         let holding = self.world.attachments_of(uid).map(|entry| entry.held.node.clone());

@@ -39,6 +39,7 @@ impl Reconciler {
             network: &network,
             instance: sight.as_ref(),
             states: &|instance| self.means.ec2.instance_look(instance),
+            is_held: &|eni| self.world.is_held(eni),
             permits: &self.permits,
             settings: &self.means.settings,
             now: self.now(),

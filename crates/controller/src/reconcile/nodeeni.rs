@@ -41,11 +41,11 @@ impl Reconciler {
         }
     }
 
-    /// Nodes on which it is not yet settled what is taken over from upstream.
+    /// Nodes on which it is not yet settled what is taken over from upstream. Asked anew: the last answer for a node may be
+    /// older than the list.
     fn adopting(&self, intent: &Intent) -> Vec<&str> {
         let open = |node: &&NodeFacts| {
-            intent.may_have_upstreams_on(node)
-                && self.assignments.get(&node.name).is_none_or(|last| last.adopting.contains(&intent.uid))
+            intent.may_have_upstreams_on(node) && self.assign(&node.name).adopting.contains(&intent.uid)
         };
         self.world.nodes().filter(open).map(|node| node.name.as_str()).collect()
     }
@@ -90,12 +90,15 @@ impl Reconciler {
             .flat_map(|last| &last.pinned)
             .filter(|pinned| pinned.nodeeni_uid == *uid)
             .collect();
+        let matched =
+            self.assignments.iter().filter(|(_, last)| last.matched.contains(uid)).map(|(node, _)| node.as_str());
+        let matched: BTreeSet<&str> = matched.collect();
         let wants = self.assignments.values().flat_map(|last| &last.desired).filter(|(of, _)| of == uid);
         fold::fold(fold::Input {
             intent: &entry.intent,
             previous: &entry.status,
             held: &held,
-            matched: self.assignments.values().filter(|last| last.matched.contains(uid)).count(),
+            matched: &matched,
             desired: wants.map(|(_, n)| n).sum(),
             refused: &refused,
             pinned: &pinned,

@@ -194,8 +194,10 @@ impl ViewState {
             self.instances.insert(instance.clone(), InstanceSight { as_of: began, vpc, enis });
         }
         // Only ours, and those that somebody looked for by ID, have entries.
-        let known =
-            shown.into_iter().filter(|seen| seen.is_of(&self.cluster) || self.entries.contains_key(&seen.id)).collect();
+        let is_known = |seen: &EniSeen| {
+            seen.is_of(&self.cluster) || self.entries.contains_key(&seen.id) || self.gone.contains_key(&seen.id)
+        };
+        let known = shown.into_iter().filter(is_known).collect();
         self.apply_shown(known)
     }
 

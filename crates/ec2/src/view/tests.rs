@@ -308,6 +308,21 @@ fn the_wait_is_counted_by_our_own_clock_and_no_describe_restarts_it() {
     assert_eq!(seen(&mut view).attachment.map(|a| a.since), Some(at(10)));
 }
 
+/// Else an ENIAttachment would be made for it and given up again without end.
+#[test]
+fn what_a_look_by_id_missed_is_no_longer_on_its_instance_until_a_look_shows_it_again() {
+    let mut view = view();
+    let foreign = |second| EniSeen { tags: BTreeMap::new(), ..on(9, Attached, second) };
+    let (asked, looked_for) = (BTreeSet::from([instance()]), BTreeSet::from([id(9)]));
+    view.finish_instances(at(0), &asked, vec![foreign(0)]);
+    view.sight("uid", Some(&id(9)));
+    view.finish_look_by_id(at(5), &looked_for, vec![]);
+    assert_eq!(view.instance_sight(&instance()).unwrap().enis, []);
+    view.finish_instances(at(10), &asked, vec![foreign(10)]);
+    assert_eq!(view.instance_sight(&instance()).unwrap().enis.len(), 1);
+    assert!(matches!(view.sight("uid", Some(&id(9))), Sight::Seen(_)), "both say the same");
+}
+
 /// Nothing else tells of it: no sweep follows an ENI that has lost the cluster's tag.
 #[test]
 fn an_eni_without_our_tags_holds_its_slot_only_as_long_as_looks_at_the_instance_show_it() {

@@ -32,6 +32,7 @@ enum Kind {
     HandChange,
     Untag,
     Cni,
+    Upstream,
     Quota,
     Crowd,
     Deny,
@@ -48,7 +49,7 @@ enum Kind {
 }
 
 /// Every kind and its weight.
-const KINDS: [(Kind, u32); 36] = [
+const KINDS: [(Kind, u32); 37] = [
     (Kind::Join, 6),
     (Kind::Leave, 6),
     (Kind::Return, 5),
@@ -72,6 +73,7 @@ const KINDS: [(Kind, u32); 36] = [
     (Kind::HandChange, 3),
     (Kind::Untag, 2),
     (Kind::Cni, 5),
+    (Kind::Upstream, 4),
     (Kind::Quota, 2),
     (Kind::Crowd, 2),
     (Kind::Deny, 2),
@@ -243,6 +245,11 @@ impl Palette {
                 let node = cast.node(rng, |node| node.runs)?;
                 at_once(if rng.u32(0..3) == 0 { Act::CniRelease { node } } else { Act::CniAttach { node } })
             }
+            Kind::Upstream => {
+                let node = cast.node(rng, |node| node.runs)?;
+                let nodeeni = cast.nodeeni(rng)?;
+                at_once(upstream(rng, &node, &cast.nodes.get(&node)?.zone.clone(), &nodeeni))
+            }
             Kind::Quota => {
                 cast.quota = !cast.quota;
                 at_once(Act::Quota { room: cast.quota.then(|| rng.u32(0..4)) })
@@ -281,6 +288,18 @@ impl Palette {
             Kind::RestartApi => at_once(Act::RestartApi { lasts: rng.u64(500..40_000) }),
             Kind::Forbid => at_once(Act::Forbid { lasts: rng.u64(1_000..60_000) }),
         }
+    }
+}
+
+/// An ENI that upstream leaves behind, in one of the zone's subnets.
+pub(super) fn upstream(rng: &mut Rng, node: &str, zone: &str, nodeeni: &str) -> Act {
+    let here: Vec<String> = subnets().into_iter().filter(|s| s.zone == zone && !s.tiny).map(|s| s.id).collect();
+    Act::Upstream {
+        node: node.to_owned(),
+        nodeeni: nodeeni.to_owned(),
+        subnet: pick(rng, &here).clone(),
+        index: rng.u32(1..7),
+        listed: rng.bool(),
     }
 }
 

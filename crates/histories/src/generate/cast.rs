@@ -1,5 +1,6 @@
 //! Who is there: the nodes and NodeENIs as the script so far has left them, so that acts make sense.
 
+use super::acts::upstream;
 use super::setting::pick;
 use super::specs;
 use crate::script::{Act, Event};
@@ -65,6 +66,17 @@ impl Cast {
             let (name, spec) = (format!("e{number}"), specs::draw(rng));
             events.push(Event { at: rng.u64(0..15_000), act: Act::Apply { name: name.clone(), spec: spec.clone() } });
             self.nodeenis.insert(name, spec);
+        }
+        // One in four moves in from upstream, whose controller was stopped just then.
+        if rng.u32(0..4) == 0 {
+            let (nodes, nodeenis) = (self.nodes.clone(), self.nodeenis.keys().cloned().collect::<Vec<_>>());
+            for (node, facts) in nodes.iter().filter(|_| rng.bool()).collect::<Vec<_>>() {
+                let nodeeni = pick(rng, &nodeenis).clone();
+                let applied = events.iter().find(|e| matches!(&e.act, Act::Apply { name, .. } if *name == nodeeni));
+                let joined = events.iter().find(|e| matches!(&e.act, Act::Join { node: name, .. } if name == node));
+                let at = applied.map_or(0, |event| event.at).max(joined.map_or(0, |event| event.at));
+                events.push(Event { at, act: upstream(rng, node, &facts.zone, &nodeeni) });
+            }
         }
         events
     }

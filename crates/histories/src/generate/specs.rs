@@ -1,7 +1,7 @@
 //! NodeENI specs, and changes of them.
 
 use super::setting::{pick, subnets};
-use crate::stage::{GROUPS, group};
+use crate::stage::{GROUPS, group, group_name};
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
@@ -19,13 +19,19 @@ pub(super) fn draw(rng: &mut Rng) -> Value {
     if rng.u32(0..6) == 0 {
         set(rng, &mut spec, "addresses");
     }
+    if rng.u32(0..6) == 0 {
+        set(rng, &mut spec, "securityGroupNames");
+    }
+    if rng.u32(0..6) == 0 {
+        set(rng, &mut spec, "node settings");
+    }
     Value::Object(spec)
 }
 
 /// The spec with one thing in it changed.
 pub(super) fn edit(rng: &mut Rng, spec: &Value) -> Value {
     let mut spec = spec.as_object().cloned().unwrap_or_default();
-    match rng.u32(0..12) {
+    match rng.u32(0..14) {
         0 | 1 => drop(spec.insert("nodeSelector".into(), selector(rng))),
         2 | 3 => place(rng, &mut spec),
         4 => drop(spec.insert("deviceIndex".into(), json!(rng.i32(1..6)))),
@@ -35,6 +41,8 @@ pub(super) fn edit(rng: &mut Rng, spec: &Value) -> Value {
         8 => set(rng, &mut spec, "deleteOnTermination"),
         9 => set(rng, &mut spec, "sourceDestCheck"),
         10 => set(rng, &mut spec, "rollout"),
+        11 => set(rng, &mut spec, "securityGroupNames"),
+        12 => set(rng, &mut spec, "node settings"),
         _ => set(rng, &mut spec, "addresses"),
     }
     Value::Object(spec)
@@ -86,6 +94,28 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
         "description" => json!(format!("for {}", pick(rng, &["storage", "voice", "backup"]))),
         "tags" => json!({ "team": pick(rng, &["red", "blue"]), "cost": "42" }),
         "deleteOnTermination" | "sourceDestCheck" => json!(rng.bool()),
+        "securityGroupNames" if rng.u32(0..4) == 0 => {
+            spec.remove(field);
+            return;
+        }
+        // Rarely one that does not exist.
+        "securityGroupNames" if rng.u32(0..10) == 0 => json!(["no such group"]),
+        "securityGroupNames" => json!([group_name(rng.u64(1..=GROUPS))]),
+        "node settings" => {
+            for field in ["mtu", "enableDPDK", "dpdkDriver", "nodeConfig"] {
+                spec.remove(field);
+            }
+            match rng.u32(0..4) {
+                0 => drop(spec.insert("mtu".into(), json!(rng.i32(1500..9002)))),
+                1 => {
+                    spec.insert("enableDPDK".into(), json!(true));
+                    spec.insert("dpdkDriver".into(), json!(pick(rng, &["vfio-pci", "igb_uio"])));
+                }
+                2 => drop(spec.insert("nodeConfig".into(), json!({ "queues": { "rx": rng.u32(1..9) } }))),
+                _ => {}
+            }
+            return;
+        }
         "rollout" => json!({ "maxUnavailable": rng.i32(1..4) }),
         _ => {
             spec.remove("ipv4PrefixCount");

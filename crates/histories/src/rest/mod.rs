@@ -25,7 +25,7 @@ fn missing(scene: &Scene, name: &str) -> BTreeSet<String> {
     let Some(nodeeni) = mirror.nodeenis.get(name) else { return BTreeSet::new() };
     let mut missing = BTreeSet::new();
     for (node, truth) in &mirror.nodes {
-        match asked(nodeeni, truth, &scene.subnets) {
+        match asked(&scene.mirror, nodeeni, truth, &scene.subnets) {
             Asked::Nothing => {}
             Asked::Unknown => drop(missing.insert(format!("{node}: what it asks for cannot be known"))),
             Asked::These(places) if places.is_empty() => {
@@ -34,7 +34,9 @@ fn missing(scene: &Scene, name: &str) -> BTreeSet<String> {
             Asked::These(places) => {
                 for place in places {
                     let slot: wants::Slot = (truth.instance.clone(), place.card, place.index);
-                    let mine = specs::occupant(scene, &slot).is_some_and(|eni| specs::is_of(scene, eni, &nodeeni.uid));
+                    let mine = specs::occupant(scene, &slot).is_some_and(|eni| {
+                        specs::is_of(scene, eni, &nodeeni.uid) && eni.seen.subnet.as_str() == place.subnet
+                    });
                     if !mine {
                         missing.insert(format!("{node}: nothing of it at {}/{}", place.card, place.index));
                     }

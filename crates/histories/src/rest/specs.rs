@@ -61,6 +61,9 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
         if let Some(how) = spec.and_then(|spec| differs(eni, spec)) {
             say(format!("{} of {name}: {how}", eni.seen.id));
         }
+        if spec.is_some_and(|spec| !is_handed_on(held, spec)) {
+            say(format!("{} does not hand on the settings of {name} for the node's half", held.name));
+        }
     }
     for eni in mirror.enis.values().filter(|eni| eni.made_for.is_some()) {
         if let Some(how) = superfluous(scene, eni) {
@@ -79,7 +82,9 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
 /// Whether what the NodeENI of this one asks for on its Node cannot be known.
 fn is_unknown(scene: &Scene, held: &Held) -> bool {
     let (nodeeni, node) = (scene.mirror.nodeenis.get(&held.nodeeni), scene.mirror.nodes.get(&held.node));
-    nodeeni.zip(node).is_some_and(|(nodeeni, node)| wants::asked(nodeeni, node, &scene.subnets) == Asked::Unknown)
+    nodeeni
+        .zip(node)
+        .is_some_and(|(nodeeni, node)| wants::asked(&scene.mirror, nodeeni, node, &scene.subnets) == Asked::Unknown)
 }
 
 /// Whether EC2 answered last that its subnet has no whole block left: how addresses lie in a subnet nobody sees from outside.
@@ -127,14 +132,8 @@ pub(super) fn is_of(scene: &Scene, eni: &EniTruth, nodeeni_uid: &str) -> bool {
 /// What of an attached ENI is not as its NodeENI says and can be changed in place.
 fn differs(eni: &EniTruth, spec: &NodeEniSpec) -> Option<String> {
     let seen = &eni.seen;
-    if let Some(ids) = spec.security_group_ids.as_ref().filter(|ids| !ids.is_empty())
-        && spec.security_group_names.as_ref().is_none_or(Vec::is_empty)
-    {
-        let mut wanted = ids.clone();
-        wanted.sort();
-        wanted.dedup();
-        let groups: Vec<String> = seen.groups.iter().map(ToString::to_string).collect();
-        let mut groups = groups;
+    if let Some(wanted) = wants::groups(spec).filter(|groups| !groups.is_empty()) {
+        let mut groups: Vec<String> = seen.groups.iter().map(ToString::to_string).collect();
         groups.sort();
         if groups != wanted {
             return Some(format!("its groups are {groups:?}, not {wanted:?}"));
@@ -153,6 +152,16 @@ fn differs(eni: &EniTruth, spec: &NodeEniSpec) -> Option<String> {
     tags.into_iter()
         .find(|(key, value)| seen.tags.get(*key) != Some(value))
         .map(|(key, value)| format!("its tag {key} is {:?}, not {value:?}", seen.tags.get(key)))
+}
+
+/// Whether an ENIAttachment says what its NodeENI says to the node's half.
+fn is_handed_on(held: &Held, spec: &NodeEniSpec) -> bool {
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let settings = &held.node_settings;
+    settings.mtu == spec.mtu.filter(|mtu| *mtu != 0)
+        && settings.enable_dpdk.unwrap_or(false) == spec.enable_dpdk.unwrap_or(false)
+        && settings.dpdk_driver == text(&spec.dpdk_driver)
+        && settings.node_config == spec.node_config.clone().filter(|config| !config.is_empty())
 }
 
 /// Whether a NodeENI's rollout waits for nodes whose ENIs no controller can bring: what is outdated stays, and what is to
@@ -185,7 +194,7 @@ fn superfluous(scene: &Scene, eni: &EniTruth) -> Option<String> {
     let Some(node) = node else { return Some(format!("is there for {}, which is not on {instance}", held.node)) };
     let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid);
     let Some(nodeeni) = nodeeni else { return Some(format!("is there for NodeENI {}, which is gone", held.nodeeni)) };
-    let wanted = match asked(nodeeni, node, &scene.subnets) {
+    let wanted = match asked(mirror, nodeeni, node, &scene.subnets) {
         Asked::These(places) if !places.is_empty() && is_stalled(scene, &nodeeni.uid) => true,
         Asked::Unknown => true,
         Asked::Nothing => false,

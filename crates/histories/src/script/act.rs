@@ -113,6 +113,19 @@ pub enum Act {
         /// The Node.
         node: String,
     },
+    /// Upstream's controller, about to be stopped, attaches an ENI for a NodeENI.
+    Upstream {
+        /// The Node.
+        node: String,
+        /// The NodeENI.
+        nodeeni: String,
+        /// The subnet.
+        subnet: String,
+        /// At which device index of card 0.
+        index: u32,
+        /// It gets so far as to write the status, if ours has not been written yet.
+        listed: bool,
+    },
     /// The VPC CNI gives its last ENI back.
     CniRelease {
         /// The Node.

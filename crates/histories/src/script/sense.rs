@@ -63,7 +63,7 @@ fn is_zone(zone: &str) -> bool {
 fn act(act: &Act, setting: &Setting) -> Option<String> {
     match act {
         Act::Join { zone, .. } if !is_zone(zone) => Some(format!("there is no zone {zone:?}, only a and b")),
-        Act::Crowd { subnet, .. } | Act::Uncrowd { subnet } => {
+        Act::Crowd { subnet, .. } | Act::Uncrowd { subnet } | Act::Upstream { subnet, .. } => {
             let is_there = setting.subnets.iter().any(|place| place.id == *subnet);
             (!is_there).then(|| format!("the setting has no subnet {subnet}"))
         }

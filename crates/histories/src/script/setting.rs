@@ -15,6 +15,8 @@ pub struct Setting {
     pub renew_every: Millis,
     /// Instance type of all nodes.
     pub instance_type: String,
+    /// Nodes carry the label of their instance type, by which the controller looks its limits up.
+    pub typed: bool,
     /// Subnets that NodeENIs may name.
     pub subnets: Vec<SubnetPlace>,
     /// The longest that EC2 shows something older than the last call.
@@ -86,6 +88,7 @@ impl Default for Setting {
             same_identity: false,
             renew_every: 2_000,
             instance_type: "m5.24xlarge".to_owned(),
+            typed: false,
             subnets: Vec::new(),
             lag: 0,
             flapping_reads: false,

@@ -49,7 +49,7 @@ pub(super) fn open(setting: &Setting, seed: u64, clock: SimClock) -> Result<Ec2,
         add(&place.id, &place.zone, &cidr, place.name.as_deref())?;
     }
     for number in 1..=GROUPS {
-        ec2.add_security_group(&group(number), VPC, &format!("group{number}"));
+        ec2.add_security_group(&group(number), VPC, &group_name(number));
     }
     Ok(ec2)
 }
@@ -60,6 +60,11 @@ pub const GROUPS: u64 = 3;
 /// The ID of the nth security group, from 1.
 pub fn group(number: u64) -> String {
     format!("sg-{number:017x}")
+}
+
+/// The name of the nth security group, from 1.
+pub fn group_name(number: u64) -> String {
+    format!("group{number}")
 }
 
 /// EC2's default buckets, cut or not.

@@ -9,7 +9,7 @@ use multi_eni_sim::ec2::InstanceState;
 use serde_json::Value;
 
 /// EC2's names of what the controller may be denied.
-pub const ACTIONS: [&str; 9] = [
+pub const ACTIONS: [&str; 10] = [
     "CreateNetworkInterface",
     "AttachNetworkInterface",
     "ModifyNetworkInterfaceAttribute",
@@ -18,6 +18,7 @@ pub const ACTIONS: [&str; 9] = [
     "DeleteNetworkInterface",
     "DescribeNetworkInterfaces",
     "DescribeInstances",
+    "DescribeInstanceTypes",
     "DescribeSubnets",
 ];
 

@@ -4,8 +4,9 @@ mod account;
 mod cluster;
 mod mend;
 mod play;
+mod upstream;
 
-pub use account::{GROUPS, group, zone};
+pub use account::{GROUPS, group, group_name, zone};
 pub use cluster::{People, eniattachments, nodeenis, nodes};
 pub use mend::ACTIONS;
 pub use play::Came;
@@ -38,6 +39,7 @@ pub struct Stage {
     /// UID of the namespace kube-system: the ownership tag.
     pub cluster: String,
     instance_type: String,
+    typed: bool,
     began: Instant,
 }
 
@@ -51,7 +53,7 @@ impl Stage {
         let ec2 = account::open(setting, seed, clock)?;
         let (api, cluster) = cluster::open(seed, clock)?;
         let instance_type = setting.instance_type.clone();
-        Ok(Self { ec2, api, clock, cluster, instance_type, began: Instant::now() })
+        Ok(Self { ec2, api, clock, cluster, instance_type, typed: setting.typed, began: Instant::now() })
     }
 
     /// Milliseconds since the beginning.

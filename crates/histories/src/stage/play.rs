@@ -3,6 +3,7 @@
 use super::Stage;
 use super::account::{CNI_TAG, NODE_SUBNETS, group, zone};
 use super::cluster::{People, eniattachments, nodeenis, nodes};
+use super::upstream::Upstreams;
 use crate::script::{Act, HandChange, Target};
 use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER};
 use multi_eni_sim::ec2::{Eni, InstanceState};
@@ -91,6 +92,10 @@ impl Stage {
                 Ok(format!("somebody changes {}: {change:?}", eni.id))
             }
             Act::CniAttach { node } => self.cni_attach(node),
+            Act::Upstream { node, nodeeni, subnet, index, listed } => {
+                let place = Upstreams { node, nodeeni, subnet, index: *index };
+                self.upstream(&people, &place, *listed).await
+            }
             Act::CniRelease { node } => self.cni_release(node),
             Act::Quota { room } => {
                 let limit = room.map_or(5000, |room| u32::try_from(self.ec2.snapshot().enis.len()).unwrap_or(0) + room);
@@ -142,6 +147,9 @@ impl Stage {
         let mut labels = labels.clone();
         labels.insert("topology.kubernetes.io/zone".to_owned(), zone.clone());
         labels.insert("kubernetes.io/hostname".to_owned(), node.to_owned());
+        if self.typed {
+            labels.insert("node.kubernetes.io/instance-type".to_owned(), self.instance_type.clone());
+        }
         let object = json!({
             "apiVersion": "v1", "kind": "Node", "metadata": { "name": node, "labels": labels },
             "spec": { "providerID": format!("aws:///{zone}/{instance}") },
@@ -162,7 +170,7 @@ impl Stage {
         }
     }
 
-    fn instance_of(&self, node: &str) -> Result<String, String> {
+    pub(super) fn instance_of(&self, node: &str) -> Result<String, String> {
         let object = self.api.get(&nodes(), "", node).ok_or_else(|| format!("there is no Node {node}"))?;
         let provider = object.pointer("/spec/providerID").and_then(Value::as_str).unwrap_or_default();
         Ok(provider.rsplit('/').next().unwrap_or_default().to_owned())
@@ -198,10 +206,11 @@ impl Stage {
         name.map(str::to_owned).ok_or_else(|| "it has no name".to_owned())
     }
 
-    /// The ENI of this cluster that is meant: those that were made for it, whatever their tags say now.
+    /// The ENI of this cluster that is meant: those that were made for it or taken over, whatever their tags say now.
     fn eni(&self, nth: usize) -> Result<Eni, String> {
         let snapshot = self.ec2.snapshot();
-        let ours: Vec<Eni> = snapshot.enis.into_values().filter(|eni| eni.client_token.is_some()).collect();
+        let is_ours = |eni: &Eni| eni.client_token.is_some() || eni.tags.contains_key(TAG_ATTACHMENT_UID);
+        let ours: Vec<Eni> = snapshot.enis.into_values().filter(is_ours).collect();
         let nth = nth.checked_rem(ours.len()).ok_or("there is no ENI of ours")?;
         ours.get(nth).cloned().ok_or_else(|| "there is no ENI of ours".to_owned())
     }

@@ -24,6 +24,8 @@ pub enum Promise {
     ForceWaits,
     /// No process calls EC2 faster than its budget, or sends anybody the very same over and over.
     Budget,
+    /// What upstream's status lists is taken over before that list is replaced.
+    TakenOver,
     /// Once faults stop, the world becomes as the specs ask within a bounded time.
     Converges,
     /// In the end the status tells the truth; and whenever Ready changes it says nothing that has long been untrue.
@@ -36,7 +38,7 @@ pub enum Promise {
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NoLeak,
         Self::NoDouble,
         Self::NothingForeign,
@@ -46,6 +48,7 @@ impl Promise {
         Self::OrphansWait,
         Self::ForceWaits,
         Self::Budget,
+        Self::TakenOver,
         Self::Converges,
         Self::StatusTrue,
         Self::Quiet,
@@ -64,6 +67,7 @@ impl Promise {
             Self::OrphansWait => "orphans-wait",
             Self::ForceWaits => "force-waits",
             Self::Budget => "budget",
+            Self::TakenOver => "taken-over",
             Self::Converges => "converges",
             Self::StatusTrue => "status-true",
             Self::Quiet => "quiet",

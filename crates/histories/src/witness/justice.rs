@@ -8,7 +8,7 @@ use super::scene::Scene;
 use crate::script::Millis;
 use crate::wants::{Asked, Place, asked};
 use multi_eni_api::ENIAttachment;
-use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, NODEENI_FINALIZER};
+use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, NODEENI_FINALIZER, TAG_ATTACHMENT_UID};
 use multi_eni_plan::held::Held;
 use multi_eni_sim::ec2::{AttachmentStatus, CallRecord, Eni};
 use multi_eni_sim::kube::ObjectChange;
@@ -30,12 +30,24 @@ pub fn call(scene: &mut Scene, at: Millis, record: &CallRecord, before: Option<&
         (Some(_), Some(since)) => at > since + PICTURE,
         (Some(_), None) => false,
     };
+    if foreign && action == "CreateTags" && scene.mirror.may_be_taken_over(&truth.seen) {
+        return;
+    }
     if foreign {
         return scene.broke(
             at,
             Promise::NothingForeign,
             format!("{who} changes {} by {action}, and it is not ours", before.id),
         );
+    }
+    let owner = |eni: Option<&Eni>| eni.and_then(|eni| eni.tags.get(TAG_ATTACHMENT_UID)).cloned();
+    let (had, has) = (owner(Some(before)), owner(after));
+    if after.is_some()
+        && had != has
+        && let Some(had) = had.filter(|uid| scene.mirror.uids.contains_key(uid))
+    {
+        let how = format!("{who} takes {} from ENIAttachment {had} by {action}", before.id);
+        return scene.broke(at, Promise::NothingForeign, how);
     }
     let takes_away = match action.as_str() {
         "DetachNetworkInterface" => before.attachment.as_ref().is_some_and(|a| a.status == AttachmentStatus::Attached),
@@ -103,7 +115,7 @@ pub(super) fn is_well(scene: &Scene, at: Millis, held: &Held) -> bool {
     let Some(nodeeni) = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid) else { return false };
     let (card, index) = held.slot();
     let place = Place { card, index, subnet: held.request.subnet_id.clone() };
-    let fits = match asked(nodeeni, node, &scene.subnets) {
+    let fits = match asked(mirror, nodeeni, node, &scene.subnets) {
         Asked::Nothing => false,
         Asked::Unknown => true,
         Asked::These(places) => places.contains(&place),

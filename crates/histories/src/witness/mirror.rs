@@ -2,7 +2,9 @@
 
 use crate::script::Millis;
 use multi_eni_api::ids::EniId;
-use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER};
+use multi_eni_api::names::{
+    TAG_ATTACHMENT_UID, TAG_CLUSTER, UPSTREAM_MANAGER, UPSTREAM_TAG_MANAGED_BY, UPSTREAM_TAG_NODEENI,
+};
 use multi_eni_api::{ENIAttachment, NodeEniSpec};
 use multi_eni_controller::sandbox::truth;
 use multi_eni_plan::facts::{AttachmentState, EniSeen};
@@ -17,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct EniTruth {
     /// As it is.
     pub seen: EniSeen,
-    /// The ENIAttachment whose token made it, if a replica made it; whatever its tags say since.
+    /// The ENIAttachment whose token made it, if a replica made it, or that took it over; whatever its tags say since.
     pub made_for: Option<String>,
     /// The tags with which it was made.
     pub made_with: BTreeMap<String, String>,
@@ -118,7 +120,8 @@ impl Mirror {
             seen.tags.get(TAG_CLUSTER).is_some_and(|tag| tag == cluster) && seen.tags.contains_key(TAG_ATTACHMENT_UID);
         let state = |eni: &EniSeen| eni.attachment.as_ref().map(|a| (a.id.clone(), a.state));
         let made_for = match &before {
-            Some(before) => before.made_for.clone(),
+            // Taken over anew, if the ENIAttachment that had taken it over was torn away.
+            Some(before) => self.taken_over_for(&seen).filter(|_| by_replica).or_else(|| before.made_for.clone()),
             None if by_replica => seen.tags.get(TAG_ATTACHMENT_UID).cloned(),
             None => None,
         };
@@ -144,6 +147,39 @@ impl Mirror {
             seen,
         };
         self.enis.insert(id.to_owned(), next);
+    }
+
+    /// The ENIAttachment that has just taken over what was upstream's.
+    fn taken_over_for(&self, seen: &EniSeen) -> Option<String> {
+        let uid = seen.tags.get(TAG_ATTACHMENT_UID)?;
+        let held = &self.held.get(self.uids.get(uid)?)?.held;
+        (held.adopted.as_ref() == Some(&seen.id)).then(|| uid.clone())
+    }
+
+    /// Whether a replica may take this interface over: it carries upstream's tags, and an ENIAttachment says so that is for the
+    /// NodeENI that they name and for the instance on which it is.
+    pub fn may_be_taken_over(&self, eni: &EniSeen) -> bool {
+        let upstream = eni.tags.get(UPSTREAM_TAG_MANAGED_BY).is_some_and(|tag| tag == UPSTREAM_MANAGER);
+        let nodeeni = eni.tags.get(UPSTREAM_TAG_NODEENI);
+        let on = eni.attachment.as_ref().and_then(|at| at.instance.as_ref());
+        let takes = |held: &Held| {
+            held.adopted.as_ref() == Some(&eni.id)
+                && nodeeni == Some(&held.nodeeni)
+                && on.is_none_or(|instance| held.instance.as_ref() == Some(instance))
+        };
+        upstream && self.held.values().any(|held| takes(&held.held))
+    }
+
+    /// Where an interface that was taken over is pinned: network card and device index.
+    pub fn pinned(&self, nodeeni_uid: &str, instance: &str, subnet: &str) -> Option<(i32, i32)> {
+        let here = |held: &&Held| {
+            held.adopted.is_some()
+                && held.deleting.is_none()
+                && held.nodeeni_uid == nodeeni_uid
+                && held.instance.as_ref().is_some_and(|on| on.as_str() == instance)
+                && held.request.subnet_id == subnet
+        };
+        self.held.values().map(|held| &held.held).find(here).map(Held::slot)
     }
 
     /// Follows a Node.

@@ -13,6 +13,7 @@ mod justice;
 mod lease;
 pub mod mirror;
 pub mod scene;
+mod takeover;
 mod told;
 pub mod trace;
 

@@ -5,7 +5,7 @@ use super::budget::{Budgets, SAME_CALLS_A_SECOND, WRITES_A_SECOND};
 use super::lease::Leases;
 use super::mirror::Mirror;
 use super::trace::{Detail, Trace};
-use super::{honesty, justice, told};
+use super::{honesty, justice, takeover, told};
 use crate::replica::{EC2_TIMEOUT, Life};
 use crate::script::{Act, Millis, Script, SubnetPlace};
 use multi_eni_api::names::{GROUP, client_token};
@@ -30,6 +30,8 @@ pub struct Scene {
     pub elects: bool,
     /// The grace before a detach is forced, less what clocks may differ.
     pub force_after: Millis,
+    /// How late EC2 may be to show what is so.
+    pub lag: Millis,
     /// The truth.
     pub mirror: Mirror,
     /// The trace.
@@ -74,6 +76,7 @@ impl Scene {
             subnets: setting.subnets.clone(),
             elects: setting.replicas > 1,
             force_after: force.saturating_sub(2000 + steps),
+            lag: setting.lag,
             mirror: Mirror::default(),
             trace: Trace::new(detail),
             leases: Leases::default(),
@@ -163,6 +166,7 @@ impl Scene {
                 justice::nodeeni(self, at, change, by_replica);
                 if by_replica {
                     honesty::nodeeni(self, at, change);
+                    takeover::nodeeni(self, at, change);
                 }
                 self.mirror.nodeeni(at, change.name, change.before, change.after);
             }

@@ -4,12 +4,16 @@
 //! not goes.
 
 use super::{Assignment, Input, Need, NewAttachment};
-use crate::facts::{AttachmentState, EniSeen, NodeFacts, SeenAttachment};
+use crate::facts::{AttachmentState, EniSeen, InstanceSight, NodeFacts, SeenAttachment};
 use crate::held::Held;
 use crate::intent::Intent;
+use jiff::SignedDuration;
 use multi_eni_api::ids::{InstanceId, SubnetId};
 use multi_eni_api::names::attachment_name;
 use multi_eni_api::{EniAttachmentSpec, EniRequest};
+
+/// How old a look may be that does not show what upstream's status lists: longer than a look can take.
+const LOOK_VALID: SignedDuration = SignedDuration::from_secs(10);
 
 /// What is there for each NodeENI and has no ENIAttachment gets one. What must be looked at first is asked for.
 pub(super) fn take_over(
@@ -22,7 +26,8 @@ pub(super) fn take_over(
     let Ok(instance) = &node.instance else { return };
     // Without a finalizer it is about to be gone, or about to get one.
     for intent in intents.iter().filter(|intent| intent.guarded) {
-        let Some(sight) = input.instance else {
+        let sight = input.instance.filter(|sight| counts(input, intent, instance, sight));
+        let Some(sight) = sight else {
             if intent.may_have_upstreams_on(node) {
                 out.needs.insert(Need::LookAtInstance(instance.clone()));
                 out.adopting.insert(intent.uid.clone());
@@ -36,6 +41,8 @@ pub(super) fn take_over(
             .filter(|eni| eni.upstreams(input.cluster) == Some(intent.name.as_str()))
             .filter_map(|eni| Some((eni, eni.attachment.as_ref()?)))
             .filter(|(_, at)| at.state != AttachmentState::Detaching)
+            // Somebody moved it here by hand: it is not taken from the one that has it.
+            .filter(|(eni, _)| !(input.is_held)(eni))
             .collect();
         // Of several in one subnet the one that its status names is the one; the others it has lost sight of: not touched.
         let listed = |eni: &EniSeen| intent.upstream.iter().any(|entry| entry.eni == eni.id);
@@ -53,6 +60,15 @@ pub(super) fn take_over(
             out.create.push(adopted(node, instance, intent, eni, at, input));
         }
     }
+}
+
+/// Whether a look may be gone by: what it shows may have gone since; and if it does not show what upstream's status lists
+/// there, it may be older than that list.
+fn counts(input: &Input<'_>, intent: &Intent, instance: &InstanceId, sight: &InstanceSight) -> bool {
+    let age = input.now.duration_since(sight.as_of);
+    let mut listed = intent.upstream.iter().filter(|entry| entry.instance == *instance);
+    let shows_all = listed.all(|entry| sight.enis.iter().any(|eni| eni.id == entry.eni));
+    age <= if shows_all { input.settings.instance_look_valid } else { LOOK_VALID }
 }
 
 fn adopted(

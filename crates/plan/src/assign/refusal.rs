@@ -54,6 +54,13 @@ pub enum Refused {
         /// The holder is on its way out.
         leaving: bool,
     },
+    /// The NodeENI's own ENI of another of its subnets holds the slot: it was taken over from upstream and keeps its place.
+    SlotPinned {
+        /// Network card and device index.
+        slot: (i32, i32),
+        /// The ENIAttachment that holds it.
+        name: String,
+    },
     /// On EC2, somebody else's ENI is in the slot.
     SlotTaken {
         /// Network card and device index.
@@ -114,7 +121,7 @@ impl Refused {
             Self::SubnetInOtherVpc { .. } => "SubnetInOtherVPC",
             Self::SubnetAmbiguous(_) => "SubnetNameAmbiguous",
             Self::GroupUnresolved(..) => "SecurityGroupNotResolved",
-            Self::SlotHeld { .. } => "DeviceIndexConflict",
+            Self::SlotHeld { .. } | Self::SlotPinned { .. } => "DeviceIndexConflict",
             Self::SlotTaken { .. } => "DeviceIndexTaken",
             Self::InstanceFull { .. } => "InstanceFull",
             Self::NoSuchCard { .. } => "NetworkCardNotFound",
@@ -132,7 +139,7 @@ impl Refused {
             Self::NodeDeleting | Self::Looking(_) | Self::Replacing | Self::AwaitingRollout => true,
             Self::SlotHeld { leaving, .. } => *leaving,
             Self::NotOnEc2(_) | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
-            Self::SubnetInOtherVpc { .. } => false,
+            Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
             Self::SubnetAmbiguous(_) | Self::GroupUnresolved(..) | Self::SlotTaken { .. } | Self::LookFailed(_) => {
                 false
@@ -186,6 +193,11 @@ impl fmt::Display for Refused {
             Self::SlotHeld { slot: (card, index), holder, leaving: true } => {
                 write!(f, "waits until the ENI of NodeENI {holder} has left device index {index} on network card {card}")
             }
+            Self::SlotPinned { slot: (card, index), name } => write!(
+                f,
+                "device index {index} on network card {card} keeps the ENI of another of its subnets, which was taken over from \
+                 upstream: to have that one made anew where the spec asks for it, run kubectl delete enia {name}"
+            ),
             Self::SlotTaken { slot: (card, index), eni, description } => write!(
                 f,
                 "device index {index} on network card {card} is taken on EC2 by {eni} ({description:?}), which is not ours and is not touched: \

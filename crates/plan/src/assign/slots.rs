@@ -69,6 +69,8 @@ pub(super) fn node_there(
             }
         };
         out.desired.push((intent.uid.clone(), wanted.len()));
+        let wanted: Vec<NewAttachment> =
+            wanted.into_iter().filter_map(|new| new.map_err(|why| refuse(out, why)).ok()).collect();
         let permitted = is_permitted(input, node, intent);
         outdated(input, intent, &mine, &wanted, permitted, out);
 

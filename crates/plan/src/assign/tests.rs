@@ -6,6 +6,7 @@ use crate::facts::{Cluster, InstanceState, SubnetFacts};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{Wanted, set, types};
+use multi_eni_api::ids::EniId;
 use multi_eni_api::{EniAttachmentStatus, NodeENI, NodeEniSpec};
 use std::collections::BTreeMap;
 
@@ -60,6 +61,7 @@ pub(crate) struct World {
     pub network: Network,
     pub sight: Option<InstanceSight>,
     pub state: Option<InstanceLook>,
+    pub held_elsewhere: Option<EniId>,
     pub permits: Permits,
     pub settings: Settings,
     pub now: Timestamp,
@@ -105,6 +107,7 @@ impl World {
             },
             sight: Some(InstanceSight { as_of: at(100), vpc: Some("vpc-1".into()), enis: vec![] }),
             state: None,
+            held_elsewhere: None,
             permits: Permits::new(),
             settings: Settings::default(),
             now: at(100),
@@ -120,6 +123,7 @@ impl World {
             network: &self.network,
             instance: self.sight.as_ref(),
             states: &|_| self.state,
+            is_held: &|eni| self.held_elsewhere.as_ref() == Some(&eni.id),
             permits: &self.permits,
             settings: &self.settings,
             now: self.now,

@@ -9,7 +9,8 @@ use multi_eni_api::ids::{InstanceId, SecurityGroupId};
 use multi_eni_api::names::attachment_name;
 use multi_eni_api::{EniAttachmentSpec, EniRequest};
 
-/// The attachments that a NodeENI wants on this Node, in slot order.
+/// The attachments that a NodeENI wants on this Node, in slot order; of one of its subnets only the reason, if another's ENI
+/// that was taken over keeps the slot.
 pub(super) fn wanted(
     input: &Input<'_>,
     node: &NodeFacts,
@@ -17,52 +18,54 @@ pub(super) fn wanted(
     ask: &Ask,
     mine: &[&Held],
     out: &mut Assignment,
-) -> Result<Vec<NewAttachment>, Refused> {
+) -> Result<Vec<Result<NewAttachment, Refused>>, Refused> {
     let instance = node.instance.as_ref().map_err(Refused::from)?;
     let zone = node.zone.as_deref().ok_or(Refused::NoZone)?;
     let subnets = subnets_in_zone(input, instance, zone, ask, out)?;
     let groups = groups(input, &subnets, ask, out)?;
-    let places: Vec<(&SubnetFacts, (i32, i32))> = subnets
-        .into_iter()
-        .zip(ask.index..)
-        .map(|(subnet, asked)| {
-            let pinned = adopt::pinned(mine, &subnet.id).filter(|held| held.slot() != (ask.card, asked));
-            if let Some(held) = pinned {
-                let (nodeeni_uid, node, name) = (intent.uid.clone(), node.name.clone(), held.name.clone());
-                out.pinned.push(Pinned { nodeeni_uid, node, name, index: held.request.device_index, asked });
-            }
-            (subnet, pinned.map_or((ask.card, asked), |held| held.slot()))
-        })
-        .collect();
-    Ok(places
-        .into_iter()
-        .map(|(subnet, (card, index))| NewAttachment {
-            name: attachment_name(&intent.name, &intent.uid, instance.as_str(), card, index),
-            adopts: None,
-            spec: EniAttachmentSpec {
-                node_name: node.name.clone(),
-                node_uid: node.uid.clone(),
-                instance_id: instance.to_string(),
-                node_eni_name: intent.name.clone(),
-                node_eni_uid: intent.uid.clone(),
-                request: EniRequest {
-                    subnet_id: subnet.id.to_string(),
-                    subnet_cidr: Some(subnet.cidr.clone()),
-                    security_group_ids: groups.iter().map(ToString::to_string).collect(),
-                    device_index: index,
-                    network_card_index: card,
-                    description: ask.description.clone(),
-                    tags: ask.tags.clone(),
-                    ipv4_prefix_count: ask.ipv4_prefix_count,
-                    ipv6_address_count: ask.ipv6_address_count,
-                    private_ip_count: ask.private_ip_count,
-                },
-                adopted_eni_id: None,
-                node_settings: ask.node_settings.clone(),
-                deselected_since: None,
+    let places: Vec<(&SubnetFacts, i32, Option<&Held>)> =
+        subnets.into_iter().zip(ask.index..).map(|(s, asked)| (s, asked, adopt::pinned(mine, &s.id))).collect();
+    let kept: Vec<&Held> = places.iter().filter_map(|(_, _, pinned)| *pinned).collect();
+    for (_, asked, held) in &places {
+        if let Some(held) = held.filter(|held| held.slot() != (ask.card, *asked)) {
+            let (nodeeni_uid, node, name) = (intent.uid.clone(), node.name.clone(), held.name.clone());
+            out.pinned.push(Pinned { nodeeni_uid, node, name, index: held.request.device_index, asked: *asked });
+        }
+    }
+    let slot = |asked: i32, pinned: Option<&Held>| match pinned {
+        Some(held) => Ok(held.slot()),
+        None => match kept.iter().find(|held| held.slot() == (ask.card, asked)) {
+            Some(held) => Err(Refused::SlotPinned { slot: held.slot(), name: held.name.clone() }),
+            None => Ok((ask.card, asked)),
+        },
+    };
+    let new = |subnet: &SubnetFacts, (card, index): (i32, i32)| NewAttachment {
+        name: attachment_name(&intent.name, &intent.uid, instance.as_str(), card, index),
+        adopts: None,
+        spec: EniAttachmentSpec {
+            node_name: node.name.clone(),
+            node_uid: node.uid.clone(),
+            instance_id: instance.to_string(),
+            node_eni_name: intent.name.clone(),
+            node_eni_uid: intent.uid.clone(),
+            request: EniRequest {
+                subnet_id: subnet.id.to_string(),
+                subnet_cidr: Some(subnet.cidr.clone()),
+                security_group_ids: groups.iter().map(ToString::to_string).collect(),
+                device_index: index,
+                network_card_index: card,
+                description: ask.description.clone(),
+                tags: ask.tags.clone(),
+                ipv4_prefix_count: ask.ipv4_prefix_count,
+                ipv6_address_count: ask.ipv6_address_count,
+                private_ip_count: ask.private_ip_count,
             },
-        })
-        .collect())
+            adopted_eni_id: None,
+            node_settings: ask.node_settings.clone(),
+            deselected_since: None,
+        },
+    };
+    Ok(places.into_iter().map(|(subnet, asked, held)| Ok(new(subnet, slot(asked, held)?))).collect())
 }
 
 /// Those of the listed subnets that are in the node's zone, in their order.

@@ -182,6 +182,7 @@ impl Model {
             network: &self.network,
             instance: sight.as_ref(),
             states: &look,
+            is_held: &|eni| self.held.values().any(|held| held.eni().as_ref() == Some(&eni.id)),
             permits: &self.permits,
             settings: &self.settings,
             now: self.now,

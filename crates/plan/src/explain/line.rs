@@ -161,7 +161,9 @@ fn create(ask: Option<&Ask>, new: &NewAttachment) -> Line {
 fn refuse(ask: Option<&Ask>, refusal: &Refusal) -> Line {
     let why = &refusal.why;
     let slot = match why {
-        Refused::SlotHeld { slot, .. } | Refused::SlotTaken { slot, .. } => Some(Slot::at(*slot)),
+        Refused::SlotHeld { slot, .. } | Refused::SlotPinned { slot, .. } | Refused::SlotTaken { slot, .. } => {
+            Some(Slot::at(*slot))
+        }
         _ => None,
     };
     let (mark, calls) = match why {

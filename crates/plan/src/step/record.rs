@@ -20,19 +20,29 @@ pub struct Report {
     attached: bool,
     error: Option<LastError>,
     until: Option<Timestamp>,
+    tells_nothing_new: bool,
 }
 
 impl Report {
     fn new(phase: Phase, reason: &str, message: impl Into<String>) -> Self {
-        Self { phase, reason: reason.to_owned(), message: message.into(), attached: false, error: None, until: None }
+        Self {
+            phase,
+            reason: reason.to_owned(),
+            message: message.into(),
+            attached: false,
+            error: None,
+            until: None,
+            tells_nothing_new: false,
+        }
     }
 
     pub(super) fn pending(message: &str) -> Self {
         Self::new(Phase::Pending, "Creating", message)
     }
 
+    /// Nothing is known before the look is in: what was reported until now stands.
     pub(super) fn looking(message: String) -> Self {
-        Self::new(Phase::Pending, "Looking", message)
+        Self { tells_nothing_new: true, ..Self::new(Phase::Pending, "Looking", message) }
     }
 
     pub(super) fn attaching(_eni: &EniSeen, message: String) -> Self {
@@ -219,7 +229,10 @@ fn advice(failure: &Failure) -> String {
 /// Makes the status that should stand with this step.
 pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Step {
     let mut status = input.held.status.clone();
-    let Report { phase, reason, message, attached, error, until } = report;
+    let Report { phase, reason, message, attached, error, until, tells_nothing_new } = report;
+    if tells_nothing_new && !status.conditions.is_empty() {
+        return Step { action, status, recheck: until };
+    }
     status.phase = phase;
     status.last_error = error.map(|mut error| {
         // The time of its beginning stands: an error that only repeats itself costs no write.

@@ -251,9 +251,11 @@ fn an_eni_attached_elsewhere_is_never_stolen_back() {
 #[test]
 fn deleted_by_hand_is_believed_only_after_a_look_by_id() {
     let mut world = World::new(absent(80));
-    world.held.status.eni_id = Some(eni(1).id.to_string());
+    world.held.status = World::new(seen(Some(AttachmentState::Attached))).step().status;
     world.now = at(100);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    let step = world.step();
+    assert_eq!(step.action, Action::LookById(eni(1).id));
+    assert_eq!(step.status, world.held.status, "a sweep that does not show it yet is no news");
     world.sight = Sight::Absent { by_tag: at(80), by_id: Some(at(100)), deleted: None };
     let step = world.step();
     assert_eq!(step.action, Action::Wait);

@@ -125,6 +125,60 @@ fn on_a_node_that_no_longer_matches_what_the_status_lists_is_taken_over_and_goes
     );
 }
 
+/// Whatever the order of the subnets: what was taken over stays, and the other one says why it does not come.
+#[test]
+fn one_that_is_taken_over_at_the_index_of_another_subnet_keeps_it_and_that_is_said() {
+    for subnets in [[SUBNET_A, SUBNET_B], [SUBNET_B, SUBNET_A]] {
+        let mut world = World::new(vec![intent("a", 1, &subnets)]);
+        let index = if subnets[0] == SUBNET_A { 2 } else { 1 };
+        let there = left(1, "a", SUBNET_A, index);
+        world.intents[0].upstream = vec![listed(&there)];
+        world.sight.as_mut().unwrap().enis = vec![there];
+        made(&mut world);
+        let assignment = world.assign();
+        assert!(assignment.is_settled() && assignment.outdated.is_empty(), "{assignment:?}");
+        let name = world.held[0].name.clone();
+        assert_eq!(assignment.refused[0].why, Refused::SlotPinned { slot: (0, index), name });
+        assert_eq!(assignment.desired, [("uid-a".to_owned(), 2)]);
+    }
+}
+
+/// Looks at instances are kept as long as their Nodes are there.
+#[test]
+fn nothing_is_taken_over_on_the_strength_of_an_old_look() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.sight.as_mut().unwrap().enis = vec![left(1, "a", SUBNET_A, 4)];
+    world.now = at(161);
+    assert!(world.assign().create.iter().all(|new| new.adopts.is_none()));
+    world.now = at(160);
+    assert_eq!(adopts(&world.assign()).len(), 1);
+}
+
+#[test]
+fn one_that_another_has_taken_over_and_that_was_moved_here_by_hand_is_not_taken_from_it() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let there = left(1, "a", SUBNET_A, 4);
+    world.sight.as_mut().unwrap().enis = vec![there.clone()];
+    assert_eq!(adopts(&world.assign()), [(there.id.clone(), 4)]);
+    world.held_elsewhere = Some(there.id);
+    let assignment = world.assign();
+    assert!(assignment.create.iter().all(|new| new.adopts.is_none()) && assignment.adopting.is_empty());
+}
+
+/// Upstream was still at work when the instance was looked at for another reason.
+#[test]
+fn an_older_look_that_does_not_show_what_is_listed_does_not_count() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.intents[0].upstream = vec![listed(&left(1, "a", SUBNET_A, 4))];
+    let sight = world.sight.as_mut().unwrap();
+    (sight.enis, sight.as_of) = (vec![], world.now - SignedDuration::from_secs(11));
+    let assignment = world.assign();
+    assert!(assignment.adopting.contains("uid-a") && assignment.create.is_empty(), "{assignment:?}");
+    assert!(assignment.needs.contains(&Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap())));
+    world.sight.as_mut().unwrap().as_of = world.now;
+    assert!(world.assign().adopting.is_empty(), "it is gone: a new one is made");
+}
+
 /// A crash before all is settled: what upstream wrote is still there to be read.
 #[test]
 fn a_status_that_says_adopting_still_lists_what_upstream_listed() {

@@ -1,0 +1,49 @@
+use super::*;
+use crate::assign::tests::{at, held, intent};
+
+fn ready(node: &str) -> Held {
+    let mut held = held(node, 1, false);
+    conditions::set(&mut held.status.conditions, Wanted::new(types::READY, true, "Ready", "it is"), None, at(0));
+    held
+}
+
+/// The conditions Ready and Progressing, as status and message.
+fn told(held: &[Held], matched: &[&str], desired: usize) -> [(String, String); 2] {
+    let status = fold(Input {
+        intent: &intent("a", 1, &["subnet-00000001"]),
+        previous: &NodeEniStatus::default(),
+        held: &held.iter().collect::<Vec<_>>(),
+        matched: &matched.iter().copied().collect(),
+        desired,
+        refused: &[],
+        pinned: &[],
+        mtu: None,
+        now: at(0),
+    });
+    [types::READY, types::PROGRESSING].map(|kind| {
+        let condition = status.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
+        (condition.status.clone(), condition.message.clone())
+    })
+}
+
+#[test]
+fn one_that_no_node_asks_for_any_more_does_not_stand_in_for_one_that_is_missing() {
+    let both = ["n0", "n1"];
+    assert_eq!(told(&[ready("n0"), ready("n1")], &both, 2)[0].0, "True");
+    let mut deselected = ready("n2");
+    deselected.deselected_since = Some(at(0));
+    let [(is_ready, says), (progressing, _)] = told(&[ready("n0"), deselected], &both, 2);
+    assert_eq!((is_ready.as_str(), says.as_str()), ("False", "1 of 2 ENIs are ready on 2 nodes"));
+    assert_eq!(progressing, "True");
+    // Its Node is gone, and the grace in which it may come back runs.
+    let [(is_ready, says), _] = told(&[ready("n0"), ready("gone")], &both, 2);
+    assert_eq!((is_ready.as_str(), says.as_str()), ("False", "1 of 2 ENIs are ready on 2 nodes"));
+}
+
+#[test]
+fn what_is_left_over_is_not_counted_as_more_than_all() {
+    let mut deselected = ready("n2");
+    deselected.deselected_since = Some(at(0));
+    let [(is_ready, says), _] = told(&[ready("n0"), deselected], &["n0"], 1);
+    assert_eq!((is_ready.as_str(), says.as_str()), ("True", "1 of 1 ENIs are ready on 1 nodes"));
+}
