@@ -56,19 +56,19 @@ impl Cast {
     /// At least 10 nodes and 2 NodeENIs, some before the controller is up, some after.
     pub fn enter(&mut self, rng: &mut Rng) -> Vec<Event> {
         let mut events = Vec::new();
-        for number in 1..=rng.usize(10..12) {
+        for number in 1..=*pick(rng, &[10, 10, 10, 11]) {
             let (name, act) = (format!("n{number}"), format!("n{number}"));
             let node = self.new_node(rng);
             events.push(Event { at: rng.u64(0..6_000), act: join(&act, &node) });
             self.nodes.insert(name, node);
         }
-        for number in 1..=rng.usize(2..4) {
+        for number in 1..=*pick(rng, &[2, 2, 3]) {
             let (name, spec) = (format!("e{number}"), specs::draw(rng));
             events.push(Event { at: rng.u64(0..15_000), act: Act::Apply { name: name.clone(), spec: spec.clone() } });
             self.nodeenis.insert(name, spec);
         }
-        // One in four moves in from upstream, whose controller was stopped just then.
-        if rng.u32(0..4) == 0 {
+        // One in five moves in from upstream, whose controller was stopped just then.
+        if rng.u32(0..5) == 0 {
             let (nodes, nodeenis) = (self.nodes.clone(), self.nodeenis.keys().cloned().collect::<Vec<_>>());
             for (node, facts) in nodes.iter().filter(|_| rng.bool()).collect::<Vec<_>>() {
                 let nodeeni = pick(rng, &nodeenis).clone();

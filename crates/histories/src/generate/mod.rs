@@ -26,7 +26,7 @@ pub fn script(seed: u64) -> Script {
     let palette = acts::Palette::draw(&mut rng);
     let mut at: Millis = 20_000;
     let mut disturbances = 0;
-    let wanted = rng.usize(LEAST_ACTS..LEAST_ACTS + 5);
+    let wanted = rng.usize(LEAST_ACTS..LEAST_ACTS + 2);
     // An act for which nobody is there is drawn again; should nobody be there for any, the history is a short one.
     let mut tries = 0;
     while disturbances < wanted && tries < wanted * 20 {
@@ -51,8 +51,7 @@ pub fn script(seed: u64) -> Script {
 fn pause(rng: &mut Rng) -> Millis {
     match rng.u32(0..10) {
         0..3 => rng.u64(0..1_000),
-        3..8 => rng.u64(1_000..15_000),
-        8 => rng.u64(15_000..60_000),
-        _ => rng.u64(60_000..120_000),
+        3..9 => rng.u64(1_000..12_000),
+        _ => rng.u64(12_000..90_000),
     }
 }
