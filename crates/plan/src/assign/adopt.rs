@@ -24,8 +24,10 @@ pub(super) fn take_over(
     out: &mut Assignment,
 ) {
     let Ok(instance) = &node.instance else { return };
-    // Without a finalizer it is about to be gone, or about to get one.
-    for intent in intents.iter().filter(|intent| intent.guarded) {
+    // Without a finalizer it is about to be gone, or about to get one. One that is being deleted may be let go at any moment,
+    // but for what upstream's status lists.
+    let may_take = |intent: &&&Intent| intent.guarded && (!intent.deleting || intent.may_have_upstreams_on(node));
+    for intent in intents.iter().filter(may_take) {
         let sight = input.instance.filter(|sight| counts(input, intent, instance, sight));
         let Some(sight) = sight else {
             if intent.may_have_upstreams_on(node) {

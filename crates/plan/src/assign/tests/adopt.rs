@@ -91,6 +91,10 @@ fn a_nodeeni_that_is_being_deleted_takes_over_what_it_has_to_let_go() {
     world.held.clear();
     world.intents[0].guarded = false;
     assert!(world.assign().create.is_empty());
+    // Nor once its list is replaced: then it may be let go while the ENIAttachment is being made.
+    world.intents[0].guarded = true;
+    world.intents[0].upstream.clear();
+    assert!(world.assign().create.is_empty());
 }
 
 /// Found by the property tests: both would have the same name, and the API server would be asked to create it for ever.
