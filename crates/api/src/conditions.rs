@@ -17,6 +17,8 @@ pub mod types {
     pub const PROGRESSING: &str = "Progressing";
     /// ENIs that were taken over keep a device index other than the spec's. Only where there are such.
     pub const INDEX_PINNED: &str = "IndexPinned";
+    /// Nodes that are no longer selected keep ENIs for pods that use them. Only where that was ever so.
+    pub const WAITING_FOR_PODS: &str = "WaitingForPods";
     /// Something needs a person.
     pub const DEGRADED: &str = "Degraded";
 }

@@ -1,9 +1,11 @@
-//! Nodes into facts: only the fields that decisions use are kept.
+//! Nodes and Pods into facts: only the fields that decisions use are kept.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::facts::{NodeFacts, NotOnEc2};
+use multi_eni_plan::pods::{self, PodFacts};
+use std::collections::BTreeSet;
 
 const TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
@@ -26,6 +28,27 @@ pub fn node(object: &Node) -> NodeFacts {
     }
 }
 
+/// Reads a Pod: which interfaces it may use, by the annotation of that key and by what its containers ask for.
+pub fn pod(object: &Pod, annotation: &str) -> PodFacts {
+    let meta = &object.metadata;
+    let spec = object.spec.as_ref();
+    let phase = object.status.as_ref().and_then(|status| status.phase.as_deref());
+    let has_ended = matches!(phase, Some("Succeeded" | "Failed"));
+    let value = meta.annotations.as_ref().and_then(|annotations| annotations.get(annotation)).filter(|_| !has_ended);
+    let containers =
+        spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    let wants = containers.filter_map(|container| container.resources.as_ref()?.requests.as_ref());
+    // Extended resources have a domain; cpu and memory have none.
+    let extended = wants.flat_map(|requests| requests.keys()).filter(|name| name.contains('/') && !has_ended);
+    PodFacts {
+        name: format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default()),
+        uid: meta.uid.clone().unwrap_or_default(),
+        node: spec.and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
+        nodeenis: value.map(|value| pods::named(value)).unwrap_or_default(),
+        resources: extended.cloned().collect::<BTreeSet<String>>(),
+    }
+}
+
 /// `aws:///ZONE/INSTANCE`; Fargate has more parts and no instance ID at the end.
 fn provider(id: &str) -> (Option<String>, Result<InstanceId, NotOnEc2>) {
     if id.is_empty() {
@@ -44,6 +67,23 @@ fn provider(id: &str) -> (Option<String>, Result<InstanceId, NotOnEc2>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pod_that_has_ended_uses_nothing() {
+        let mut object: Pod = serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "upf", "namespace": "core", "annotations": { "example.com/enis": "fast" } },
+            "spec": { "nodeName": "n1", "containers": [
+                { "name": "c", "resources": { "requests": { "cpu": "1", "example.com/dpdk": "1" } } }] },
+            "status": { "phase": "Running" },
+        }))
+        .unwrap();
+        let facts = pod(&object, "example.com/enis");
+        assert_eq!((facts.name.as_str(), facts.node.as_str()), ("core/upf", "n1"));
+        assert!(facts.nodeenis.contains("fast") && facts.resources.iter().eq(["example.com/dpdk"]));
+        assert!(pod(&object, "example.com/other").nodeenis.is_empty());
+        object.status.as_mut().unwrap().phase = Some("Succeeded".into());
+        assert!(!pod(&object, "example.com/enis").is_of_use());
+    }
 
     #[test]
     fn provider_ids_of_ec2_and_of_others() {

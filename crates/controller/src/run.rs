@@ -155,7 +155,8 @@ async fn term(parts: &Parts, cluster: Cluster, over: impl Future<Output = ()>) {
         wall,
         gauges: parts.gauges.clone(),
     });
-    let reconciling = reconciler.run(watch::changes(&parts.kube), seen, over, PATIENCE);
+    let reconciling =
+        reconciler.run(watch::changes(&parts.kube, parts.settings.pod_annotation.as_deref()), seen, over, PATIENCE);
     tokio::select! {
         biased;
         () = reconciling => {}

@@ -3,7 +3,7 @@
 use crate::facts;
 use crate::world::{AttachmentEntry, NodeEniEntry};
 use futures::stream::{self, BoxStream, StreamExt};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
@@ -11,6 +11,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use multi_eni_api::{ENIAttachment, NodeENI};
 use multi_eni_plan::facts::NodeFacts;
+use multi_eni_plan::pods::PodFacts;
 use std::fmt::Debug;
 
 /// One change of one kind.
@@ -44,6 +45,8 @@ pub enum Change {
     NodeEni(Box<Watched<NodeEniEntry>>),
     /// Of an ENIAttachment.
     Attachment(Box<Watched<AttachmentEntry>>),
+    /// Of a Pod.
+    Pod(Watched<PodFacts>),
     /// Of one of our CRDs: its name, and whether it is being deleted.
     Crd {
         /// Its name.
@@ -55,8 +58,9 @@ pub enum Change {
 
 const CRDS: [&str; 2] = ["nodeenis.networking.k8s.aws", "eniattachments.networking.k8s.aws"];
 
-/// All changes from now on, lists first. Broken watches are resumed with back-off, and said in the log.
-pub fn changes(client: &Client) -> BoxStream<'static, Change> {
+/// All changes from now on, lists first. Broken watches are resumed with back-off, and said in the log. Pods are watched only
+/// if an annotation is given by which they name NodeENIs.
+pub fn changes(client: &Client, pod_annotation: Option<&str>) -> BoxStream<'static, Change> {
     let nodes = watch(Api::<Node>::all(client.clone()), facts::node).map(Change::Node);
     // Guarded: one object that cannot be read must not hide the others.
     let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), |object| NodeEniEntry::read(&object.0))
@@ -65,7 +69,11 @@ pub fn changes(client: &Client) -> BoxStream<'static, Change> {
         .map(|change| Change::Attachment(Box::new(change)));
     // In the order of their arrival. Only what has news is polled.
     let crds = CRDS.map(|name| watch_crd(client, name)).into_iter();
-    stream::select_all(crds.chain([nodes.boxed(), nodeenis.boxed(), attachments.boxed()])).boxed()
+    let pods = pod_annotation.map(|annotation| {
+        let annotation = annotation.to_owned();
+        watch(Api::<Pod>::all(client.clone()), move |pod| facts::pod(pod, &annotation)).map(Change::Pod).boxed()
+    });
+    stream::select_all(crds.chain([nodes.boxed(), nodeenis.boxed(), attachments.boxed()]).chain(pods)).boxed()
 }
 
 fn watch_crd(client: &Client, name: &'static str) -> BoxStream<'static, Change> {
@@ -108,7 +116,11 @@ where
                 Ok(Event::Apply(object)) => Some(Watched::Apply(read(&object))),
                 Ok(Event::Delete(object)) => {
                     let version = object.resource_version().unwrap_or_default();
-                    Some(Watched::Gone { name: object.name_any(), uid: object.uid().unwrap_or_default(), version })
+                    let name = match object.namespace() {
+                        Some(namespace) => format!("{namespace}/{}", object.name_any()),
+                        None => object.name_any(),
+                    };
+                    Some(Watched::Gone { name, uid: object.uid().unwrap_or_default(), version })
                 }
                 Err(error) => {
                     tracing::warn!(%kind, %error, "watch broken, resumed with back-off");

@@ -1,6 +1,7 @@
 //! What the API server shows, in plain data, indexed as the decisions need it.
 
 mod cache;
+mod pods;
 
 use crate::watch::Change;
 use cache::{Cache, Cached, Single};
@@ -10,6 +11,7 @@ use multi_eni_api::{ENIAttachment, NodeENI, NodeEniStatus};
 use multi_eni_plan::facts::{EniSeen, NodeFacts};
 use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::{Intent, Unreadable};
+use multi_eni_plan::pods::PodFacts;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A NodeENI and what is needed to write to it.
@@ -82,6 +84,10 @@ pub enum Touched {
         /// More than the status.
         intent: bool,
     },
+    /// Pods of a Node that use interfaces.
+    Pods(String),
+    /// All Pods have been listed for the first time.
+    PodsListed,
     /// An ENIAttachment.
     Attachment {
         /// Its name.
@@ -99,6 +105,7 @@ pub struct World {
     nodes: Cache<NodeFacts>,
     nodeenis: Cache<NodeEniEntry>,
     attachments: Cache<AttachmentEntry>,
+    pods: pods::PodCache,
     by_node: BTreeMap<String, BTreeSet<String>>,
     by_nodeeni: BTreeMap<String, BTreeSet<String>>,
     by_uid: BTreeMap<String, String>,
@@ -165,6 +172,7 @@ impl World {
                     })
                     .collect()
             }
+            Change::Pod(change) => self.pods.take(change),
             Change::Crd { name, terminating } => {
                 if terminating {
                     self.terminating_crds.insert(name)
@@ -332,6 +340,11 @@ impl World {
     /// The name of the ENIAttachment of that UID.
     pub fn attachment_by_uid(&self, uid: &str) -> Option<&String> {
         self.by_uid.get(uid)
+    }
+
+    /// Pods of a Node that may use interfaces; None before all Pods have been listed.
+    pub fn pods_on(&self, node: &str) -> Option<Vec<&PodFacts>> {
+        self.pods.on(node)
     }
 
     /// Whether the ENI is an ENIAttachment's: its tags say so, or an ENIAttachment does.

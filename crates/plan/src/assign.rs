@@ -16,6 +16,7 @@ pub use refusal::{Refusal, Refused};
 use crate::facts::{Cluster, EniSeen, InstanceLook, InstanceSight, Network, NodeFacts};
 use crate::held::Held;
 use crate::intent::{Intent, SubnetRef};
+use crate::pods::Pods;
 use crate::rollout::Permits;
 use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
@@ -43,6 +44,8 @@ pub struct Input<'a> {
     pub instance: Option<&'a InstanceSight>,
     /// States of instances that were looked at: of Nodes that are gone.
     pub states: &'a dyn Fn(&InstanceId) -> Option<InstanceLook>,
+    /// Pods of this Node.
+    pub pods: Pods<'a>,
     /// Whether an ENIAttachment, on whatever node, has this ENI.
     pub is_held: &'a dyn Fn(&EniSeen) -> bool,
     /// Where replacement may go on.
@@ -107,6 +110,19 @@ pub struct Pinned {
     pub asked: i32,
 }
 
+/// An ENI that a node keeps for Pods, though it is no longer selected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitsForPods {
+    /// UID of the NodeENI.
+    pub nodeeni_uid: String,
+    /// The Node.
+    pub node: String,
+    /// Name of the ENIAttachment.
+    pub name: String,
+    /// The Pods; None: they could not be listed yet.
+    pub pods: Option<Vec<String>>,
+}
+
 /// Something that must be known before more can be decided.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
@@ -144,6 +160,8 @@ pub struct Assignment {
     pub adopting: BTreeSet<String>,
     /// ENIs that were taken over and are at another index than the spec asks for.
     pub pinned: Vec<Pinned>,
+    /// ENIs that are kept for Pods.
+    pub waiting: Vec<WaitsForPods>,
     /// NodeENIs (by UID) whose selector matches this node.
     pub matched: BTreeSet<String>,
     /// ENIs that each NodeENI wants here: (UID, number).

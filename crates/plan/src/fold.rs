@@ -1,6 +1,6 @@
 //! `fold`: the ENIAttachments of a NodeENI, and the reasons where there are none → its status.
 
-use crate::assign::{Pinned, Refusal};
+use crate::assign::{Pinned, Refusal, WaitsForPods};
 use crate::held::Held;
 use crate::intent::Intent;
 use jiff::{SignedDuration, Timestamp};
@@ -34,6 +34,8 @@ pub struct Input<'a> {
     pub refused: &'a [&'a Refusal],
     /// ENIs that were taken over and keep another index than the spec's.
     pub pinned: &'a [&'a Pinned],
+    /// ENIs that nodes keep for Pods.
+    pub waiting: &'a [&'a WaitsForPods],
     /// MTU asked for.
     pub mtu: Option<i32>,
     /// Now.
@@ -42,7 +44,7 @@ pub struct Input<'a> {
 
 /// Makes the status.
 pub fn fold(input: Input<'_>) -> NodeEniStatus {
-    let Input { intent, previous, held, matched, desired, refused, pinned, mtu, now } = input;
+    let Input { intent, previous, held, matched, desired, refused, pinned, waiting, mtu, now } = input;
     let live = || held.iter().filter(|held| held.deleting.is_none());
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
     let ready = live().filter(|h| conditions::is_true(&h.status.conditions, types::READY)).count();
@@ -71,9 +73,11 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
     for wanted in conditions_of(intent, matched, desired, serving, leaving, refused, trouble) {
         conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
     }
-    let was_pinned = status.conditions.iter().any(|condition| condition.type_ == types::INDEX_PINNED);
-    if was_pinned || !pinned.is_empty() {
-        conditions::set(&mut status.conditions, index_pinned(pinned), Some(intent.generation), now);
+    // These two are there only if they were ever true.
+    for (wanted, is_so) in [(index_pinned(pinned), !pinned.is_empty()), (waits(waiting), !waiting.is_empty())] {
+        if is_so || status.conditions.iter().any(|condition| condition.type_ == wanted.kind) {
+            conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
+        }
     }
     status
 }
@@ -115,6 +119,29 @@ fn index_pinned(pinned: &[&Pinned]) -> Wanted {
         ),
     };
     Wanted::new(types::INDEX_PINNED, true, "Adopted", message)
+}
+
+fn waits(waiting: &[&WaitsForPods]) -> Wanted {
+    let Some(first) = waiting.first() else {
+        return Wanted::new(types::WAITING_FOR_PODS, false, "NoneUsed", "no node keeps an ENI for pods any more");
+    };
+    let (node, several) = (&first.node, waiting.len());
+    let Some(pods) = &first.pods else {
+        let message = format!(
+            "{several} ENIs that are no longer asked for are kept, on node {node} among others: the pods have not been listed \
+             (the controller needs the right to list and watch pods)"
+        );
+        return Wanted::new(types::WAITING_FOR_PODS, true, "PodsUnknown", message);
+    };
+    let named: Vec<&str> = pods.iter().take(5).map(String::as_str).collect();
+    let more = pods.len().saturating_sub(named.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let message = format!(
+        "{several} ENIs that are no longer asked for are kept for pods that use them: on node {node} for {}{more}. They go when the \
+         pods have gone",
+        named.join(", ")
+    );
+    Wanted::new(types::WAITING_FOR_PODS, true, "PodsUseIt", message)
 }
 
 /// When the next status may be written after one at `last`: a second later, five where the list is long.

@@ -6,6 +6,7 @@
 //! - [`fold`]: the ENIAttachments of a NodeENI → its status.
 //! - [`rollout`]: which nodes may have their ENIs replaced now.
 //! - [`orphans`]: ENIs of this cluster that no ENIAttachment knows.
+//! - [`pods`]: Pods for which a deselected node keeps its ENIs.
 //! - [`check`]: invariants over a world, for tests and the sandbox's summary.
 //! - [`explain`]: what all that comes to, as an account for people.
 //! - [`errors`]: EC2's error codes and what they mean here.
@@ -19,6 +20,7 @@ pub mod fold;
 pub mod held;
 pub mod intent;
 pub mod orphans;
+pub mod pods;
 pub mod rollout;
 pub mod settings;
 pub mod step;

@@ -29,6 +29,8 @@ pub struct Settings {
     pub blocked_recheck: SignedDuration,
     /// Cool-down of a full subnet.
     pub subnet_cooldown: SignedDuration,
+    /// The annotation by which Pods name the NodeENIs that they use; None: no node keeps its ENIs for Pods.
+    pub pod_annotation: Option<String>,
 }
 
 impl Default for Settings {
@@ -47,6 +49,7 @@ impl Default for Settings {
             instance_look_valid: s(60),
             blocked_recheck: s(600),
             subnet_cooldown: s(120),
+            pod_annotation: None,
         }
     }
 }

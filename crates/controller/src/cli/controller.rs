@@ -1,5 +1,6 @@
 //! `multi-eni controller`.
 
+use super::pods::PodFlags;
 use super::{interrupted, runtime};
 use crate::lead::lease::Times;
 use crate::logs::{self, Format};
@@ -48,6 +49,9 @@ pub(super) struct Flags {
     /// After how long a detach that does not end is forced
     #[arg(long, env = "MULTI_ENI_FORCE_DETACH_AFTER", default_value = "15m", value_parser = seconds)]
     force_detach_after: SignedDuration,
+
+    #[command(flatten)]
+    pods: PodFlags,
 
     /// Share of the account's EC2 request rates that may be used, above 0 and at most 1
     #[arg(long, env = "MULTI_ENI_BUDGET_SHARE", default_value_t = 0.8, value_parser = share)]
@@ -114,6 +118,7 @@ async fn start(flags: Flags) -> miette::Result<()> {
             label_grace: flags.label_grace,
             node_gone_grace: flags.node_gone_grace,
             force_detach: flags.force_detach_after,
+            pod_annotation: flags.pods.annotation(),
             ..Settings::default()
         },
         wall,

@@ -3,6 +3,7 @@
 mod controller;
 mod crds;
 mod plan;
+mod pods;
 mod sandbox;
 
 use clap::{Parser, Subcommand};

@@ -197,6 +197,12 @@ impl Reconciler {
                 attachments.into_iter().for_each(|name| self.queue.now(Key::Attachment(name)));
                 self.queue.now(Key::Node(name));
             }
+            Touched::Pods(node) => self.queue.now(Key::Node(node)),
+            Touched::PodsListed => {
+                let waiting = self.assignments.iter().filter(|(_, last)| !last.waiting.is_empty());
+                let keys: Vec<Key> = waiting.map(|(node, _)| Key::Node(node.clone())).collect();
+                keys.into_iter().for_each(|key| self.queue.now(key));
+            }
             Touched::NodeEni { name, uid, intent } => {
                 self.queue.now(Key::NodeEni(name.clone()));
                 if intent {

@@ -8,6 +8,7 @@ use multi_eni_plan::assign::{self, Assignment, Need};
 use multi_eni_plan::facts::{InstanceSight, NodeFacts};
 use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::{Intent, SubnetRef};
+use multi_eni_plan::pods::Pods;
 use std::collections::BTreeSet;
 
 impl Reconciler {
@@ -31,6 +32,7 @@ impl Reconciler {
         let network = self.means.ec2.network();
         let instance = node.and_then(|node| node.instance.as_ref().ok());
         let sight: Option<InstanceSight> = instance.and_then(|instance| self.means.ec2.instance_sight(instance));
+        let pods = self.world.pods_on(name);
         assign::assign(assign::Input {
             cluster: &self.means.cluster,
             node,
@@ -39,6 +41,11 @@ impl Reconciler {
             network: &network,
             instance: sight.as_ref(),
             states: &|instance| self.means.ec2.instance_look(instance),
+            pods: match (&self.means.settings.pod_annotation, &pods) {
+                (None, _) => Pods::Unasked,
+                (Some(_), None) => Pods::Unknown,
+                (Some(_), Some(pods)) => Pods::Known(pods),
+            },
             is_held: &|eni| self.world.is_held(eni),
             permits: &self.permits,
             settings: &self.means.settings,
@@ -113,8 +120,13 @@ impl Reconciler {
     /// Keeps the answer for `fold` and `rollout`, and wakes the NodeENIs for which it changed.
     fn keep_assignment(&mut self, name: &str, assignment: Assignment) {
         let old = self.assignments.get(name).cloned().unwrap_or_default();
-        let uids: BTreeSet<&String> =
-            old.matched.union(&assignment.matched).chain(old.adopting.union(&assignment.adopting)).collect();
+        let waiting = old.waiting.iter().chain(&assignment.waiting).map(|waits| &waits.nodeeni_uid);
+        let uids: BTreeSet<&String> = old
+            .matched
+            .union(&assignment.matched)
+            .chain(old.adopting.union(&assignment.adopting))
+            .chain(waiting)
+            .collect();
         for uid in uids {
             let differs = old.matched.contains(uid) != assignment.matched.contains(uid)
                 || old.outdated.contains_key(uid) != assignment.outdated.contains_key(uid)
@@ -132,11 +144,13 @@ impl Reconciler {
     }
 }
 
-type Share<'a> = (Vec<&'a assign::Refusal>, Vec<&'a assign::Pinned>, Vec<&'a (String, usize)>);
+type Share<'a> =
+    (Vec<&'a assign::Refusal>, Vec<&'a assign::Pinned>, Vec<&'a assign::WaitsForPods>, Vec<&'a (String, usize)>);
 
 /// What an assignment says of one NodeENI.
 fn of<'a>(assignment: &'a Assignment, uid: &str) -> Share<'a> {
     let refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid).collect();
     let pinned = assignment.pinned.iter().filter(|pinned| pinned.nodeeni_uid == uid).collect();
-    (refused, pinned, assignment.desired.iter().filter(|(of, _)| of == uid).collect())
+    let waiting = assignment.waiting.iter().filter(|waits| waits.nodeeni_uid == uid).collect();
+    (refused, pinned, waiting, assignment.desired.iter().filter(|(of, _)| of == uid).collect())
 }

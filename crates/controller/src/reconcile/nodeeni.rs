@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::types;
-use multi_eni_plan::assign::{Pinned, Refusal};
+use multi_eni_plan::assign::{Pinned, Refusal, WaitsForPods};
 use multi_eni_plan::facts::NodeFacts;
 use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::Intent;
@@ -90,6 +90,12 @@ impl Reconciler {
             .flat_map(|last| &last.pinned)
             .filter(|pinned| pinned.nodeeni_uid == *uid)
             .collect();
+        let waiting: Vec<&WaitsForPods> = self
+            .assignments
+            .values()
+            .flat_map(|last| &last.waiting)
+            .filter(|waits| waits.nodeeni_uid == *uid)
+            .collect();
         let matched =
             self.assignments.iter().filter(|(_, last)| last.matched.contains(uid)).map(|(node, _)| node.as_str());
         let matched: BTreeSet<&str> = matched.collect();
@@ -102,6 +108,7 @@ impl Reconciler {
             desired: wants.map(|(_, n)| n).sum(),
             refused: &refused,
             pinned: &pinned,
+            waiting: &waiting,
             mtu: entry.intent.ask.as_ref().ok().and_then(|ask| ask.node_settings.mtu),
             now: self.now(),
         })

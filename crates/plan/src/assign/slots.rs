@@ -1,7 +1,8 @@
 //! A Node that is there: which slots should hold what, and what of it may be done now.
 
 use super::{
-    Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, adopt, limits, remove, wanted,
+    Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, WaitsForPods, adopt, limits,
+    remove, wanted,
 };
 use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::{EniSeen, InstanceSight, NodeFacts};
@@ -168,12 +169,23 @@ fn desired_of(out: &Assignment, intent: &Intent) -> usize {
 /// The label went: marked first, removed after the grace, so that a flap costs no EC2 call.
 fn deselected(input: &Input<'_>, mine: &[&Held], out: &mut Assignment) {
     for held in mine.iter().filter(|held| held.deleting.is_none()) {
+        // Not forced, and not taken from under a Pod either, if that is asked for.
+        let users = input.pods.users_of(held);
+        let is_free = users.as_ref().is_some_and(Vec::is_empty);
+        if !is_free {
+            let (nodeeni_uid, node, name) = (held.nodeeni_uid.clone(), held.node.clone(), held.name.clone());
+            out.waiting.push(WaitsForPods { nodeeni_uid, node, name, pods: users });
+        }
         let Some(since) = held.deselected_since else {
             out.deselect.push(held.name.clone());
             continue;
         };
         let over = since.saturating_add(input.settings.label_grace).unwrap_or(Timestamp::MAX);
-        if input.now >= over { remove(held, RemovalReason::Deselected, out) } else { out.recheck_at(over) }
+        if input.now < over {
+            out.recheck_at(over);
+        } else if is_free {
+            remove(held, RemovalReason::Deselected, out);
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 mod adopt;
 mod limits;
+mod pods;
 
 use super::*;
 use crate::facts::{Cluster, InstanceState, SubnetFacts};
+use crate::pods::PodFacts;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{Wanted, set, types};
@@ -62,6 +64,7 @@ pub(crate) struct World {
     pub sight: Option<InstanceSight>,
     pub state: Option<InstanceLook>,
     pub held_elsewhere: Option<EniId>,
+    pub pods: Option<Vec<PodFacts>>,
     pub permits: Permits,
     pub settings: Settings,
     pub now: Timestamp,
@@ -108,6 +111,7 @@ impl World {
             sight: Some(InstanceSight { as_of: at(100), vpc: Some("vpc-1".into()), enis: vec![] }),
             state: None,
             held_elsewhere: None,
+            pods: None,
             permits: Permits::new(),
             settings: Settings::default(),
             now: at(100),
@@ -115,6 +119,7 @@ impl World {
     }
 
     pub fn assign(&self) -> Assignment {
+        let pods: Vec<&PodFacts> = self.pods.iter().flatten().collect();
         assign(Input {
             cluster: &self.cluster,
             node: self.node.as_ref(),
@@ -123,6 +128,10 @@ impl World {
             network: &self.network,
             instance: self.sight.as_ref(),
             states: &|_| self.state,
+            pods: match &self.pods {
+                None => Pods::Unasked,
+                Some(_) => Pods::Known(&pods),
+            },
             is_held: &|eni| self.held_elsewhere.as_ref() == Some(&eni.id),
             permits: &self.permits,
             settings: &self.settings,

@@ -10,6 +10,7 @@ use crate::facts::{
 };
 use crate::held::Held;
 use crate::intent::Intent;
+use crate::pods::Pods;
 use crate::rollout::{self, Permits};
 use crate::settings::Settings;
 use crate::step::{self, Action, Change, Memory};
@@ -182,6 +183,7 @@ impl Model {
             network: &self.network,
             instance: sight.as_ref(),
             states: &look,
+            pods: Pods::Unasked,
             is_held: &|eni| self.held.values().any(|held| held.eni().as_ref() == Some(&eni.id)),
             permits: &self.permits,
             settings: &self.settings,

@@ -183,12 +183,24 @@ pub(super) fn of_attachment(input: &Input<'_>, intent: Option<&Intent>, attachme
     let assignment = input.assignments.get(&held.node);
     let removal = assignment.and_then(|a| a.delete.iter().find(|removal| removal.name == held.name));
     let marked = assignment.is_some_and(|a| a.deselect.contains(&held.name));
+    let waits = assignment.and_then(|a| a.waiting.iter().find(|waits| waits.name == held.name));
     let (mark, reason, message, calls) = if held.deleting.is_some() {
         let (reason, message) = told(attachment);
         (if held_back(attachment) { Mark::Blocked } else { Mark::Remove }, reason, message, departure(attachment))
     } else if let Some(removal) = removal {
         let mark = if removal.why == RemovalReason::Replaced { Mark::Replace } else { Mark::Remove };
         (mark, format!("{:?}", removal.why), because(removal.why).to_owned(), departure(attachment))
+    } else if let Some(waits) = waits {
+        let whom = waits
+            .pods
+            .as_ref()
+            .map_or_else(|| "all pods are listed".to_owned(), |pods| format!("{} ended", pods.join(", ")));
+        (
+            Mark::Waits,
+            "WaitingForPods".to_owned(),
+            format!("is no longer asked for, and kept until {whom}"),
+            departure(attachment),
+        )
     } else if marked || held.deselected_since.is_some() && !assignment.is_some_and(|a| a.reselect.contains(&held.name))
     {
         (Mark::Remove, "Deselected".to_owned(), deselected(input, &held.node), departure(attachment))

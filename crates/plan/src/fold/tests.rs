@@ -17,6 +17,7 @@ fn told(held: &[Held], matched: &[&str], desired: usize) -> [(String, String); 2
         desired,
         refused: &[],
         pinned: &[],
+        waiting: &[],
         mtu: None,
         now: at(0),
     });

@@ -3,7 +3,7 @@
 use crate::facts;
 use crate::watch::{Change, Watched};
 use crate::world::{AttachmentEntry, NodeEniEntry, World};
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource};
@@ -12,8 +12,13 @@ use multi_eni_plan::facts::Cluster;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
-/// Everything, and who this cluster is. `before_install`: the CRDs need not be there.
-pub(super) async fn all(kube: &Client, before_install: bool) -> Result<(World, Cluster), String> {
+/// Everything, and who this cluster is. `before_install`: the CRDs need not be there. Pods are listed only if an annotation is
+/// given by which they name NodeENIs.
+pub(super) async fn all(
+    kube: &Client,
+    before_install: bool,
+    pod_annotation: Option<&str>,
+) -> Result<(World, Cluster), String> {
     let namespace = Api::<Namespace>::all(kube.clone()).get("kube-system").await;
     let namespace = namespace.map_err(|error| wrong("get the namespace kube-system", &error))?;
     let uid = namespace.metadata.uid.unwrap_or_default();
@@ -25,6 +30,10 @@ pub(super) async fn all(kube: &Client, before_install: bool) -> Result<(World, C
     seed(&mut world, entries, |change| Change::NodeEni(Box::new(change)));
     let attachments = list::<ENIAttachment>(kube, "eniattachments.networking.k8s.aws", before_install).await?;
     seed(&mut world, attachments.iter().map(AttachmentEntry::read), |change| Change::Attachment(Box::new(change)));
+    if let Some(annotation) = pod_annotation {
+        let pods = list::<Pod>(kube, "pods", false).await?;
+        seed(&mut world, pods.iter().map(|pod| facts::pod(pod, annotation)), Change::Pod);
+    }
     Ok((world, Cluster { name: uid.clone(), uid }))
 }
 

@@ -3,6 +3,7 @@
 mod file;
 mod gather;
 
+use super::pods::PodFlags;
 use super::{interrupted, runtime};
 use crate::client;
 use crate::clock;
@@ -53,6 +54,9 @@ pub(super) struct Flags {
     /// How long a Node may be away while its instance runs before its ENIs go
     #[arg(long, env = "MULTI_ENI_NODE_GONE_GRACE", default_value = "5m", value_parser = super::controller::seconds)]
     node_gone_grace: jiff::SignedDuration,
+
+    #[command(flatten)]
+    pods: PodFlags,
 
     /// What to log
     #[arg(long, env = "MULTI_ENI_LOG", default_value = "error")]
@@ -205,7 +209,9 @@ async fn tell(flags: &Flags) -> miette::Result<(Plan, Survey)> {
     let kube = client::plain(&config).into_diagnostic()?;
     let options = multi_eni_ec2::Options { budget_share: flags.budget_share, ..multi_eni_ec2::Options::default() };
     let aws = multi_eni_ec2::client(options.call_timeout).await.into_diagnostic()?;
-    let (mut world, mut cluster) = gather::all(&kube, file.is_some()).await.map_err(|why| miette!("{why}"))?;
+    let pods = flags.pods.annotation();
+    let (mut world, mut cluster) =
+        gather::all(&kube, file.is_some(), pods.as_deref()).await.map_err(|why| miette!("{why}"))?;
     if let Some(name) = flags.cluster_name.clone().filter(|name| !name.is_empty()) {
         cluster.name = name;
     }
@@ -217,8 +223,12 @@ async fn tell(flags: &Flags) -> miette::Result<(Plan, Survey)> {
     // Closed for ever: nothing can be written or called through it.
     let fence = Fence::closed(steady);
     let fenced = client::fenced(&config, fence.clone()).into_diagnostic()?;
-    let settings =
-        Settings { label_grace: flags.label_grace, node_gone_grace: flags.node_gone_grace, ..Settings::default() };
+    let settings = Settings {
+        label_grace: flags.label_grace,
+        node_gone_grace: flags.node_gone_grace,
+        pod_annotation: pods,
+        ..Settings::default()
+    };
     let (ec2, seen) =
         Ec2::new(aws, cluster.clone(), options, wall.clone(), Arc::new(move |timeout| fence.may_send(timeout)));
     let means = Means {

@@ -13,6 +13,7 @@ mod nodes;
 mod occupied;
 mod page;
 mod plan;
+mod pods;
 mod refused;
 mod takeover;
 mod trouble;

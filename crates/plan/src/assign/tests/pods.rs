@@ -1,0 +1,55 @@
+use super::*;
+
+fn pod(name: &str, nodeenis: &str, resources: &[&str]) -> PodFacts {
+    PodFacts {
+        name: name.to_owned(),
+        uid: format!("uid-{name}"),
+        node: "n0".to_owned(),
+        nodeenis: crate::pods::named(nodeenis),
+        resources: resources.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+/// A node that was deselected longer ago than the grace.
+fn deselected() -> World {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut held = held("n0", 1, false);
+    held.deselected_since = Some(at(0));
+    held.node_settings.dpdk_resource_name = Some("example.com/fast".to_owned());
+    world.held = vec![held];
+    world.node.as_mut().unwrap().labels.clear();
+    world
+}
+
+#[test]
+fn a_deselected_node_keeps_its_eni_while_a_pod_uses_it_and_says_for_whom() {
+    let mut world = deselected();
+    assert_eq!(world.assign().delete.len(), 1, "nobody asked for waiting");
+    for user in [pod("ns/by-name", "other,a", &[]), pod("ns/by-resource", "", &["example.com/fast"])] {
+        world.pods = Some(vec![pod("ns/other", "b", &["example.com/slow"]), user.clone()]);
+        let assignment = world.assign();
+        assert!(assignment.delete.is_empty() && assignment.is_settled(), "{assignment:?}");
+        assert_eq!(assignment.waiting[0].pods, Some(vec![user.name]));
+    }
+    world.pods = Some(vec![pod("ns/other", "b", &[])]);
+    assert_eq!(world.assign().delete.len(), 1);
+}
+
+#[test]
+fn the_wait_is_told_from_the_beginning_and_a_deleted_nodeeni_waits_for_nobody() {
+    let mut world = deselected();
+    world.pods = Some(vec![pod("ns/user", "a", &[])]);
+    for since in [None, Some(at(95)), Some(at(0))] {
+        world.held[0].deselected_since = since;
+        assert_eq!(world.assign().waiting.len(), 1);
+    }
+    world.intents[0].deleting = true;
+    assert_eq!(world.assign().delete[0].why, RemovalReason::NodeEniDeleted);
+}
+
+#[test]
+fn before_the_pods_are_listed_nothing_is_taken_from_them() {
+    let world = deselected();
+    let users = Pods::Unknown.users_of(&world.held[0]);
+    assert_eq!(users, None);
+}
