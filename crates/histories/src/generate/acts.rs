@@ -33,6 +33,7 @@ enum Kind {
     Untag,
     Cni,
     Upstream,
+    Pod,
     Quota,
     Crowd,
     Deny,
@@ -49,7 +50,7 @@ enum Kind {
 }
 
 /// Every kind and its weight.
-const KINDS: [(Kind, u32); 37] = [
+const KINDS: [(Kind, u32); 38] = [
     (Kind::Join, 6),
     (Kind::Leave, 6),
     (Kind::Return, 5),
@@ -74,6 +75,7 @@ const KINDS: [(Kind, u32); 37] = [
     (Kind::Untag, 2),
     (Kind::Cni, 5),
     (Kind::Upstream, 4),
+    (Kind::Pod, 4),
     (Kind::Quota, 2),
     (Kind::Crowd, 2),
     (Kind::Deny, 2),
@@ -249,6 +251,13 @@ impl Palette {
                 let node = cast.node(rng, |node| node.runs)?;
                 let nodeeni = cast.nodeeni(rng)?;
                 at_once(upstream(rng, &node, &cast.nodes.get(&node)?.zone.clone(), &nodeeni))
+            }
+            Kind::Pod => {
+                let last = cast.pods.pop_first().filter(|_| rng.u32(0..3) == 0);
+                at_once(match last {
+                    Some(pod) => Act::PodEnds { pod },
+                    None => cast.start_pod(rng)?,
+                })
             }
             Kind::Quota => {
                 cast.quota = !cast.quota;

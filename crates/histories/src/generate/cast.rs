@@ -31,11 +31,13 @@ pub(super) struct Cast {
     pub nodeenis: BTreeMap<String, Value>,
     /// Names of NodeENIs that were deleted.
     pub removed: BTreeSet<String>,
+    pub pods: BTreeSet<String>,
     pub denied: BTreeSet<&'static str>,
     pub crowded: BTreeSet<String>,
     pub quota: bool,
     pub replicas: usize,
     instances: u64,
+    started: u64,
 }
 
 impl Cast {
@@ -45,16 +47,18 @@ impl Cast {
             left: BTreeMap::new(),
             nodeenis: BTreeMap::new(),
             removed: BTreeSet::new(),
+            pods: BTreeSet::new(),
             denied: BTreeSet::new(),
             crowded: BTreeSet::new(),
             quota: false,
             replicas,
             instances: 0,
+            started: 0,
         }
     }
 
     /// At least 10 nodes and 2 NodeENIs, some before the controller is up, some after.
-    pub fn enter(&mut self, rng: &mut Rng) -> Vec<Event> {
+    pub fn enter(&mut self, rng: &mut Rng, waits_for_pods: bool) -> Vec<Event> {
         let mut events = Vec::new();
         for number in 1..=*pick(rng, &[10, 10, 10, 11]) {
             let (name, act) = (format!("n{number}"), format!("n{number}"));
@@ -78,7 +82,22 @@ impl Cast {
                 events.push(Event { at, act: upstream(rng, node, &facts.zone, &nodeeni) });
             }
         }
+        if waits_for_pods {
+            for _ in 0..rng.u32(3..8) {
+                let start = self.start_pod(rng);
+                events.extend(start.map(|act| Event { at: 15_000, act }));
+            }
+        }
         events
+    }
+
+    /// A Pod on some Node that uses some NodeENI's interface.
+    pub fn start_pod(&mut self, rng: &mut Rng) -> Option<Act> {
+        let pod = format!("p{}", self.started);
+        let act = Act::PodStarts { pod: pod.clone(), node: self.node(rng, |_| true)?, nodeeni: self.nodeeni(rng)? };
+        self.started += 1;
+        self.pods.insert(pod);
+        Some(act)
     }
 
     pub fn new_node(&mut self, rng: &mut Rng) -> Node {

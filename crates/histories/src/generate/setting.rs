@@ -27,7 +27,7 @@ pub(super) fn draw(rng: &mut Rng) -> Setting {
     let (force_spoils_slot, quota_before_token) = (chance(20), chance(70));
     let (small_pages, same_identity) = (chance(20), chance(50));
     let (skewed, hurried) = (chance(30), chance(20));
-    let typed = chance(60);
+    let (typed, waits_for_pods) = (chance(60), chance(30));
     let lag = *pick(rng, &[0, 0, 2_000, 10_000, 30_000]);
     let slow = *pick(rng, &[[40, 120], [10, 30], [200, 900]]);
     let transition =
@@ -39,6 +39,7 @@ pub(super) fn draw(rng: &mut Rng) -> Setting {
         replicas,
         same_identity,
         typed,
+        waits_for_pods,
         renew_every,
         lag,
         flapping_reads,

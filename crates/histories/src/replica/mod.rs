@@ -9,6 +9,7 @@ pub use life::{Life, Machine, name};
 
 use crate::desk::Desk;
 use crate::script::{Act, Graces, Setting};
+use crate::stage::POD_ANNOTATION;
 use jiff::SignedDuration;
 use kube::Client;
 use multi_eni_controller::lead::lease::Times;
@@ -161,7 +162,10 @@ async fn process(desk: Arc<Desk>, life: Arc<Life>, setting: Setting) {
         cluster_name: Some("histories".to_owned()),
         election: elect.then(|| Election { namespace: NAMESPACE.to_owned(), times: lease_times(&setting) }),
         identity: life.identity.clone(),
-        settings: settings(setting.graces),
+        settings: Settings {
+            pod_annotation: setting.waits_for_pods.then(|| POD_ANNOTATION.to_owned()),
+            ..settings(setting.graces)
+        },
         wall,
         gauges: Arc::new(Gauges::default()),
     };

@@ -126,6 +126,20 @@ pub enum Act {
         /// It gets so far as to write the status, if ours has not been written yet.
         listed: bool,
     },
+    /// A Pod that uses a NodeENI's interface starts on a Node.
+    PodStarts {
+        /// The Pod.
+        pod: String,
+        /// The Node.
+        node: String,
+        /// The NodeENI.
+        nodeeni: String,
+    },
+    /// A Pod ends: it is deleted.
+    PodEnds {
+        /// The Pod.
+        pod: String,
+    },
     /// The VPC CNI gives its last ENI back.
     CniRelease {
         /// The Node.

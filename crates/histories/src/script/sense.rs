@@ -97,6 +97,8 @@ fn act(act: &Act, setting: &Setting) -> Option<String> {
         | Act::HandMove { .. }
         | Act::HandChange { .. }
         | Act::CniAttach { .. }
+        | Act::PodStarts { .. }
+        | Act::PodEnds { .. }
         | Act::CniRelease { .. }
         | Act::Quota { .. }
         | Act::BreakWatches {}

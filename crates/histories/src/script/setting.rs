@@ -17,6 +17,8 @@ pub struct Setting {
     pub instance_type: String,
     /// Nodes carry the label of their instance type, by which the controller looks its limits up.
     pub typed: bool,
+    /// A node that is no longer selected keeps its ENIs while Pods use them.
+    pub waits_for_pods: bool,
     /// Subnets that NodeENIs may name.
     pub subnets: Vec<SubnetPlace>,
     /// The longest that EC2 shows something older than the last call.
@@ -89,6 +91,7 @@ impl Default for Setting {
             renew_every: 2_000,
             instance_type: "m5.24xlarge".to_owned(),
             typed: false,
+            waits_for_pods: false,
             subnets: Vec::new(),
             lag: 0,
             flapping_reads: false,

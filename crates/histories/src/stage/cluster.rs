@@ -27,6 +27,14 @@ pub fn eniattachments() -> GroupResource {
     GroupResource::new(GROUP, "eniattachments")
 }
 
+/// Pods. All are in the namespace default.
+pub fn pods() -> GroupResource {
+    GroupResource::new("", "pods")
+}
+
+/// By which Pods name the NodeENIs that they use.
+pub const POD_ANNOTATION: &str = "example.com/nodeenis";
+
 pub(super) fn open(seed: u64, clock: SimClock) -> Result<(ApiServer, String), String> {
     let api = template()?.fork(clock, seed);
     let system = api.get(&GroupResource::new("", "namespaces"), "", "kube-system");
@@ -124,6 +132,7 @@ impl People {
 fn path(resource: &GroupResource, name: &str) -> String {
     let GroupResource { group, resource } = resource;
     let mut path = match group.as_str() {
+        "" if resource == "pods" => format!("/api/v1/namespaces/default/{resource}"),
         "" => format!("/api/v1/{resource}"),
         group => format!("/apis/{group}/{VERSION}/{resource}"),
     };

@@ -1,7 +1,7 @@
 //! The calm: circumstances pass, and people put right what they have done by hand, as the conditions advise.
 
 use super::Stage;
-use super::cluster::{People, nodes};
+use super::cluster::{People, nodes, pods};
 use crate::witness::Witness;
 use crate::witness::mirror::EniTruth;
 use multi_eni_plan::facts::AttachmentState;
@@ -34,6 +34,10 @@ impl Stage {
             self.uncrowd(subnet)?;
         }
         let people = People::at(&self.api);
+        for pod in self.api.list(&pods()) {
+            let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            people.delete(&pods(), name).await?;
+        }
         let instances = self.ec2.snapshot().instances;
         for node in self.api.list(&nodes()) {
             let text = |pointer: &str| node.pointer(pointer).and_then(Value::as_str).unwrap_or_default();

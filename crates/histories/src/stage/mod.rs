@@ -7,7 +7,7 @@ mod play;
 mod upstream;
 
 pub use account::{GROUPS, group, group_name, zone};
-pub use cluster::{People, eniattachments, nodeenis, nodes};
+pub use cluster::{POD_ANNOTATION, People, eniattachments, nodeenis, nodes, pods};
 pub use mend::ACTIONS;
 pub use play::Came;
 

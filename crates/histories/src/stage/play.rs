@@ -2,7 +2,7 @@
 
 use super::Stage;
 use super::account::{CNI_TAG, NODE_SUBNETS, group, zone};
-use super::cluster::{People, eniattachments, nodeenis, nodes};
+use super::cluster::{POD_ANNOTATION, People, eniattachments, nodeenis, nodes, pods};
 use super::upstream::Upstreams;
 use crate::script::{Act, HandChange, Target};
 use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER};
@@ -97,6 +97,15 @@ impl Stage {
                 self.upstream(&people, &place, *listed).await
             }
             Act::CniRelease { node } => self.cni_release(node),
+            Act::PodStarts { pod, node, nodeeni } => {
+                let object = json!({
+                    "apiVersion": "v1", "kind": "Pod",
+                    "metadata": { "name": pod, "namespace": "default", "annotations": { POD_ANNOTATION: nodeeni } },
+                    "spec": { "nodeName": node, "containers": [{ "name": "c", "image": "none" }] },
+                });
+                people.create(&pods(), &object).await.map(|_| format!("Pod {pod} starts on {node} and uses {nodeeni}"))
+            }
+            Act::PodEnds { pod } => people.delete(&pods(), pod).await.map(|_| format!("Pod {pod} ends")),
             Act::Quota { room } => {
                 let limit = room.map_or(5000, |room| u32::try_from(self.ec2.snapshot().enis.len()).unwrap_or(0) + room);
                 self.ec2.configure(|settings| settings.eni_quota = Some(limit));

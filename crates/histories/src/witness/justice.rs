@@ -17,6 +17,9 @@ use serde_json::Value;
 /// How old a replica's picture may be: a watch that brings nothing for 60 s, a sweep a minute, a minute of lag.
 pub const PICTURE: Millis = 200_000;
 
+/// How long a watch may bring nothing, and how long it may take to begin anew.
+pub const WATCH: Millis = 100_000;
+
 /// How long an orphan is let be. The witness's own number, so that another one in the controller shows.
 const ORPHANS_WAIT: Millis = 180_000;
 
@@ -157,12 +160,30 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>, by_r
     let deleting = |object: Option<&Value>| object.is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
     let begins = change.before.is_some() && !deleting(change.before) && deleting(change.after);
     let object = change.before.filter(|_| begins).and_then(|o| serde_json::from_value::<ENIAttachment>(o.clone()).ok());
-    if let Some(object) = object
-        && is_well(scene, at, &Held::read(&object))
-    {
+    let Some(held) = object.as_ref().map(Held::read) else { return };
+    if is_well(scene, at, &held) {
         let how = format!("{} deletes {}, whose ENI is wanted and well", change.actor, change.name);
         scene.broke(at, Promise::NothingUnasked, how);
+    } else if let Some(pod) = user(scene, at, &held) {
+        let how = format!("{} deletes {}, which Pod {pod} uses", change.actor, change.name);
+        scene.broke(at, Promise::NothingUnasked, how);
     }
+}
+
+/// The Pod that has used it for long, on a node that is there, if nothing but the node's labels can be why it should go.
+fn user(scene: &Scene, at: Millis, held: &Held) -> Option<String> {
+    let (mirror, picture) = (&scene.mirror, scene.pods_known?);
+    let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();
+    let node = mirror.nodes.get(&held.node).filter(|node| node.instance == instance && !node.deleting)?;
+    let nodeeni = mirror.nodeenis.get(&held.nodeeni).filter(|nodeeni| nodeeni.uid == held.nodeeni_uid)?;
+    let spec_stands = mirror.nodeenis_changed.get(&nodeeni.uid).is_some_and(|changed| at > changed + PICTURE);
+    let is_deselected = held.deselected_since.is_some()
+        && asked(mirror, nodeeni, node, &scene.subnets) == Asked::Nothing
+        && !nodeeni.deleting;
+    let uses =
+        |(since, on, of): &(Millis, String, String)| at > since + picture && *on == held.node && *of == held.nodeeni;
+    let pod = mirror.pods.iter().find(|(_, pod)| uses(pod)).map(|(name, _)| name.clone());
+    pod.filter(|_| is_deselected && spec_stands && mirror.in_place(held).is_some())
 }
 
 fn uid(object: Option<&Value>) -> String {

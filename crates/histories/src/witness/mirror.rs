@@ -1,6 +1,7 @@
 //! The truth, followed change by change: what EC2 and the API server really hold, and since when.
 
 use crate::script::Millis;
+use crate::stage::POD_ANNOTATION;
 use multi_eni_api::ids::EniId;
 use multi_eni_api::names::{
     TAG_ATTACHMENT_UID, TAG_CLUSTER, UPSTREAM_MANAGER, UPSTREAM_TAG_MANAGED_BY, UPSTREAM_TAG_NODEENI,
@@ -91,6 +92,8 @@ pub struct Mirror {
     pub nodeenis_changed: BTreeMap<String, Millis>,
     /// ENIAttachments by name.
     pub held: BTreeMap<String, HeldTruth>,
+    /// Pods by name: since when they are there, their Node, and the NodeENI that they use.
+    pub pods: BTreeMap<String, (Millis, String, String)>,
     /// UIDs of all ENIAttachments, to their names.
     pub uids: BTreeMap<String, String>,
     /// UIDs of the ENIAttachments that somebody else than a replica removed, and when: their Creates may be on the wire.
@@ -198,6 +201,17 @@ impl Mirror {
             Some(truth) => drop(self.nodes.insert(name.to_owned(), truth)),
             None => drop(self.nodes.remove(name)),
         }
+    }
+
+    /// Follows a Pod.
+    pub fn pod(&mut self, at: Millis, name: &str, after: Option<&Value>) {
+        let Some(object) = after else {
+            self.pods.remove(name);
+            return;
+        };
+        let annotation = format!("/metadata/annotations/{}", POD_ANNOTATION.replace('/', "~1"));
+        let (node, nodeeni) = (text(object, "/spec/nodeName").to_owned(), text(object, &annotation).to_owned());
+        self.pods.entry(name.to_owned()).or_insert((at, node, nodeeni));
     }
 
     /// Follows a NodeENI.

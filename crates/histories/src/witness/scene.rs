@@ -32,6 +32,8 @@ pub struct Scene {
     pub force_after: Millis,
     /// How late EC2 may be to show what is so.
     pub lag: Millis,
+    /// How old a replica's picture of Pods may be; None: it waits for none.
+    pub pods_known: Option<Millis>,
     /// The truth.
     pub mirror: Mirror,
     /// The trace.
@@ -77,6 +79,7 @@ impl Scene {
             elects: setting.replicas > 1,
             force_after: force.saturating_sub(2000 + steps),
             lag: setting.lag,
+            pods_known: setting.waits_for_pods.then(|| justice::WATCH + blind_for(script)),
             mirror: Mirror::default(),
             trace: Trace::new(detail),
             leases: Leases::default(),
@@ -155,6 +158,7 @@ impl Scene {
         let by_replica = is_process(change.actor);
         told::object(&mut self.trace, at, change);
         match (change.resource.group.as_str(), change.resource.resource.as_str()) {
+            ("", "pods") => self.mirror.pod(at, change.name, change.after),
             ("", "nodes") => self.mirror.node(at, change.name, change.after),
             ("coordination.k8s.io", "leases") => {
                 let holder =
@@ -255,6 +259,16 @@ impl Scene {
             self.broke(at, Promise::OnlyTheLeader, format!("{} sends {what}, and {why}", life.name()));
         }
     }
+}
+
+/// How long replicas may all in all see nothing of what happens on the API server, or be frozen, by the script.
+fn blind_for(script: &Script) -> Millis {
+    let lasts = script.events.iter().map(|event| match event.act {
+        Act::Pause { lasts, .. } | Act::Partition { lasts, .. } | Act::StaleWatch { lasts, .. } => lasts,
+        Act::RestartApi { lasts } => lasts,
+        _ => 0,
+    });
+    lasts.sum()
 }
 
 /// Whether it is a replica's process that signs so: a letter and a number.
