@@ -21,7 +21,8 @@ pub struct PodFacts {
 impl PodFacts {
     /// Whether it can use an interface at all: one that has ended, or names none, cannot.
     pub fn is_of_use(&self) -> bool {
-        !self.node.is_empty() && !(self.nodeenis.is_empty() && self.resources.is_empty())
+        let names_none = self.nodeenis.is_empty() && self.resources.is_empty();
+        !(self.node.is_empty() || names_none)
     }
 
     /// Whether it uses this one: it names the NodeENI, or asks for the resource under which the interface is offered.
