@@ -23,7 +23,10 @@ const CHANGE: &[(&str, &str)] = &[
     ("mtu", NODE),
     ("networkCardIndex", REPLACED),
     ("nodeConfig", NODE),
-    ("nodeSelector", "nodes that match now get ENIs; on those that do not any more they go after the label grace"),
+    (
+        "nodeSelector",
+        "nodes that match now get ENIs; on those that do not any more they go after the label grace, or with the pods that use them if those are waited for",
+    ),
     ("privateIPCount", REPLACED),
     ("rollout.maxUnavailable", "the pace of replacement from now on"),
     ("securityGroupIDs", "in place; with no group left at all, the old ones stay"),

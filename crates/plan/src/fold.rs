@@ -47,10 +47,10 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
     let Input { intent, previous, held, matched, desired, refused, pinned, waiting, mtu, now } = input;
     let live = || held.iter().filter(|held| held.deleting.is_none());
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
-    let ready = live().filter(|h| conditions::is_true(&h.status.conditions, types::READY)).count();
-    // What no node asks for any more keeps its place for a grace, and stands in for nothing that is asked for.
-    let asked_for = |held: &&&Held| held.deselected_since.is_none() && matched.contains(held.node.as_str());
-    let serving = live().filter(asked_for).filter(|h| conditions::is_true(&h.status.conditions, types::READY)).count();
+    // What is on a node that asks for nothing any more stands in for nothing that is asked for. Of one that cannot be read all
+    // that there is stays.
+    let asked_for = |held: &&&Held| intent.ask.is_err() || matched.contains(held.node.as_str());
+    let ready = live().filter(asked_for).filter(|h| conditions::is_true(&h.status.conditions, types::READY)).count();
     let matched = matched.len();
     let blocked: Vec<&&Held> = held.iter().filter(|h| h.status.phase == Phase::Blocked).collect();
     let standing: Vec<&&Refusal> = refused.iter().filter(|refusal| !refusal.why.is_passing()).collect();
@@ -70,7 +70,7 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
         attachments_omitted: (omitted > 0).then_some(count(omitted)),
     };
     let trouble = trouble(intent, &blocked, &standing);
-    for wanted in conditions_of(intent, matched, desired, serving, leaving, refused, trouble) {
+    for wanted in conditions_of(intent, matched, desired, ready, leaving, refused, trouble) {
         conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
     }
     // These two are there only if they were ever true.

@@ -9,8 +9,7 @@ use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::types;
-use multi_eni_plan::assign::{Pinned, Refusal, WaitsForPods};
-use multi_eni_plan::facts::NodeFacts;
+use multi_eni_plan::assign::{Assignment, Pinned, Refusal, WaitsForPods};
 use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::Intent;
 use multi_eni_plan::{fold, rollout};
@@ -26,7 +25,8 @@ impl Reconciler {
             let entry = entry.clone();
             work.push(async move { Outcome::Wrote(writer.guard(entry, true).await) }.boxed());
         } else if let nodes @ [_, ..] = self.adopting(&entry.intent).as_slice() {
-            let status = fold::adopting(&entry.intent, &entry.status, nodes, self.now());
+            let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+            let status = fold::adopting(&entry.intent, &entry.status, &nodes, self.now());
             self.report(key, entry, status, &mut work);
         } else if entry.intent.deleting && entry.intent.guarded && self.holds_nothing(&entry.intent.uid) {
             // EC2 is clean: every ENIAttachment was let go only after EC2 had confirmed.
@@ -41,13 +41,21 @@ impl Reconciler {
         }
     }
 
-    /// Nodes on which it is not yet settled what is taken over from upstream. Asked anew: the last answer for a node may be
-    /// older than the list.
-    fn adopting(&self, intent: &Intent) -> Vec<&str> {
-        let open = |node: &&NodeFacts| {
-            intent.may_have_upstreams_on(node) && self.assign(&node.name).adopting.contains(&intent.uid)
-        };
-        self.world.nodes().filter(open).map(|node| node.name.as_str()).collect()
+    /// Nodes on which it is not yet settled what is taken over from upstream. Where the last answer does not say so it is asked
+    /// anew: it may be older than the list, and the look that it went by too old by now. Such a node is decided again.
+    fn adopting(&mut self, intent: &Intent) -> Vec<String> {
+        let says = |answer: Option<&Assignment>| answer.is_some_and(|last| last.adopting.contains(&intent.uid));
+        let (mut open, mut again) = (Vec::new(), Vec::new());
+        for node in self.world.nodes().filter(|node| intent.may_have_upstreams_on(node)) {
+            if says(self.assignments.get(&node.name)) {
+                open.push(node.name.clone());
+            } else if says(Some(&self.assign(&node.name))) {
+                open.push(node.name.clone());
+                again.push(Key::Node(node.name.clone()));
+            }
+        }
+        again.into_iter().for_each(|key| self.queue.now(key));
+        open
     }
 
     /// No ENIAttachment of it is there, and none is on its way to the API server.

@@ -28,6 +28,10 @@ pub(super) struct PodCache {
 impl PodCache {
     /// Takes a change; answers the Nodes whose users of interfaces changed, and whether this was the first whole list.
     pub fn take(&mut self, change: Watched<PodFacts>) -> Vec<Touched> {
+        if matches!(&change, Watched::Seed(pod) if !pod.is_of_use()) {
+            // What a list does not bring is gone.
+            return Vec::new();
+        }
         let was_warm = self.cache.warm;
         let singles = self.cache.take(change);
         let first = (self.cache.warm && !was_warm).then_some(Touched::PodsListed);

@@ -54,9 +54,13 @@ impl ViewState {
     pub fn instance_sight(&self, instance: &InstanceId) -> Option<InstanceSight> {
         let looked = self.instances.get(instance)?;
         let here = self.by_instance.get(instance);
-        // A look by ID may have missed it since: then it is not there to be taken over or to hold a slot.
-        let foreign =
-            looked.enis.iter().filter(|seen| !self.entries.contains_key(&seen.id) && !self.gone.contains_key(&seen.id));
+        // One that a look by ID has missed since is not there to be taken over or to hold a slot.
+        let is_gone = |id: &EniId| {
+            self.gone.get(id).is_some_and(|gone| {
+                gone.uid.is_some() || gone.deleted.is_some() || gone.by_id.is_some_and(|missed| missed >= looked.as_of)
+            })
+        };
+        let foreign = looked.enis.iter().filter(|seen| !self.entries.contains_key(&seen.id) && !is_gone(&seen.id));
         let known = here.into_iter().flatten().filter_map(|id| self.entries.get(id)).map(|entry| &entry.seen);
         // What lost our tags no sweep follows: a look that did not show it here is news.
         let still = known.filter(|seen| seen.is_of(&self.cluster) || seen.as_of() >= looked.as_of);

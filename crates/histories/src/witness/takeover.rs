@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// How old a look may be at the decision, and how long the write that follows may take.
-const LOOK_LASTS: Millis = 20_000;
+const LOOK_LASTS: Millis = 35_000;
 
 /// A replica has changed a NodeENI.
 pub fn nodeeni(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {

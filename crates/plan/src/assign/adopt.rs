@@ -12,8 +12,9 @@ use multi_eni_api::ids::{InstanceId, SubnetId};
 use multi_eni_api::names::attachment_name;
 use multi_eni_api::{EniAttachmentSpec, EniRequest};
 
-/// How old a look may be that does not show what upstream's status lists: longer than a look can take.
-const LOOK_VALID: SignedDuration = SignedDuration::from_secs(10);
+/// How old a look may be that does not show what upstream's status lists. It is as old as its first page: with three pages of 8 s
+/// at most each it still counts when it arrives.
+const LOOK_VALID: SignedDuration = SignedDuration::from_secs(25);
 
 /// What is there for each NodeENI and has no ENIAttachment gets one. What must be looked at first is asked for.
 pub(super) fn take_over(
@@ -36,6 +37,7 @@ pub(super) fn take_over(
             }
             continue;
         };
+        let listed = |eni: &EniSeen| intent.upstream.iter().any(|entry| entry.eni == eni.id);
         let mine = || here.iter().filter(|held| held.nodeeni_uid == intent.uid);
         let mut left: Vec<(&EniSeen, &SeenAttachment)> = sight
             .enis
@@ -43,11 +45,11 @@ pub(super) fn take_over(
             .filter(|eni| eni.upstreams(input.cluster) == Some(intent.name.as_str()))
             .filter_map(|eni| Some((eni, eni.attachment.as_ref()?)))
             .filter(|(_, at)| at.state != AttachmentState::Detaching)
+            .filter(|(eni, _)| !intent.deleting || listed(eni))
             // Somebody moved it here by hand: it is not taken from the one that has it.
             .filter(|(eni, _)| !(input.is_held)(eni))
             .collect();
         // Of several in one subnet the one that its status names is the one; the others it has lost sight of: not touched.
-        let listed = |eni: &EniSeen| intent.upstream.iter().any(|entry| entry.eni == eni.id);
         left.sort_by_key(|(eni, at)| (!listed(eni), at.card, at.index));
         let mut taken: Vec<&SubnetId> = Vec::new();
         for (eni, at) in left {

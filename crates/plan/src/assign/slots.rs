@@ -10,6 +10,7 @@ use crate::held::Held;
 use crate::intent::{Ask, Intent};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
+use multi_eni_api::conditions::{self, types};
 use multi_eni_api::ids::SubnetId;
 use multi_eni_api::names::TAG_NODEENI;
 use std::collections::BTreeMap;
@@ -89,7 +90,9 @@ pub(super) fn node_there(
                 }
                 Some(held) if held.name == new.name => continue,
                 Some(held) => {
-                    let leaving = held.deleting.is_some() || out.delete.iter().any(|removal| removal.name == held.name);
+                    let leaving = held.deleting.is_some()
+                        || held.deselected_since.is_some()
+                        || out.delete.iter().any(|removal| removal.name == held.name);
                     Some(Refused::SlotHeld { slot, holder: held.nodeeni.clone(), leaving })
                 }
                 None => claimed
@@ -169,8 +172,9 @@ fn desired_of(out: &Assignment, intent: &Intent) -> usize {
 /// The label went: marked first, removed after the grace, so that a flap costs no EC2 call.
 fn deselected(input: &Input<'_>, mine: &[&Held], out: &mut Assignment) {
     for held in mine.iter().filter(|held| held.deleting.is_none()) {
-        // Not forced, and not taken from under a Pod either, if that is asked for.
-        let users = input.pods.users_of(held);
+        // Not forced, and not taken from under a Pod either, if that is asked for and there is something to take.
+        let is_there = conditions::is_true(&held.status.conditions, types::ATTACHED) && !held.lost();
+        let users = if is_there { input.pods.users_of(held) } else { Some(Vec::new()) };
         let is_free = users.as_ref().is_some_and(Vec::is_empty);
         if !is_free {
             let (nodeeni_uid, node, name) = (held.nodeeni_uid.clone(), held.node.clone(), held.name.clone());

@@ -65,6 +65,7 @@ pub(crate) struct World {
     pub state: Option<InstanceLook>,
     pub held_elsewhere: Option<EniId>,
     pub pods: Option<Vec<PodFacts>>,
+    pub pods_unknown: bool,
     pub permits: Permits,
     pub settings: Settings,
     pub now: Timestamp,
@@ -112,6 +113,7 @@ impl World {
             state: None,
             held_elsewhere: None,
             pods: None,
+            pods_unknown: false,
             permits: Permits::new(),
             settings: Settings::default(),
             now: at(100),
@@ -129,6 +131,7 @@ impl World {
             instance: self.sight.as_ref(),
             states: &|_| self.state,
             pods: match &self.pods {
+                _ if self.pods_unknown => Pods::Unknown,
                 None => Pods::Unasked,
                 Some(_) => Pods::Known(&pods),
             },

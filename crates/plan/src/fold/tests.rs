@@ -36,6 +36,10 @@ fn one_that_no_node_asks_for_any_more_does_not_stand_in_for_one_that_is_missing(
     let [(is_ready, says), (progressing, _)] = told(&[ready("n0"), deselected], &both, 2);
     assert_eq!((is_ready.as_str(), says.as_str()), ("False", "1 of 2 ENIs are ready on 2 nodes"));
     assert_eq!(progressing, "True");
+    // Its label is back, and the mark is about to be taken off: nothing flaps.
+    let mut back = ready("n1");
+    back.deselected_since = Some(at(0));
+    assert_eq!(told(&[ready("n0"), back], &both, 2)[0].0, "True");
     // Its Node is gone, and the grace in which it may come back runs.
     let [(is_ready, says), _] = told(&[ready("n0"), ready("gone")], &both, 2);
     assert_eq!((is_ready.as_str(), says.as_str()), ("False", "1 of 2 ENIs are ready on 2 nodes"));

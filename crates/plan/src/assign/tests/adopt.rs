@@ -91,6 +91,10 @@ fn a_nodeeni_that_is_being_deleted_takes_over_what_it_has_to_let_go() {
     world.held.clear();
     world.intents[0].guarded = false;
     assert!(world.assign().create.is_empty());
+    // Of several only what the list names.
+    world.intents[0].guarded = true;
+    world.sight.as_mut().unwrap().enis.push(left(2, "a", SUBNET_B, 2));
+    assert_eq!(adopts(&world.assign()).len(), 1);
     // Nor once its list is replaced: then it may be let go while the ENIAttachment is being made.
     world.intents[0].guarded = true;
     world.intents[0].upstream.clear();
@@ -175,7 +179,7 @@ fn an_older_look_that_does_not_show_what_is_listed_does_not_count() {
     let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
     world.intents[0].upstream = vec![listed(&left(1, "a", SUBNET_A, 4))];
     let sight = world.sight.as_mut().unwrap();
-    (sight.enis, sight.as_of) = (vec![], world.now - SignedDuration::from_secs(11));
+    (sight.enis, sight.as_of) = (vec![], world.now - SignedDuration::from_secs(26));
     let assignment = world.assign();
     assert!(assignment.adopting.contains("uid-a") && assignment.create.is_empty(), "{assignment:?}");
     assert!(assignment.needs.contains(&Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap())));

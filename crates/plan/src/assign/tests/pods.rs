@@ -1,4 +1,5 @@
 use super::*;
+use multi_eni_api::eniattachment::LastError;
 
 fn pod(name: &str, nodeenis: &str, resources: &[&str]) -> PodFacts {
     PodFacts {
@@ -14,6 +15,7 @@ fn pod(name: &str, nodeenis: &str, resources: &[&str]) -> PodFacts {
 fn deselected() -> World {
     let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
     let mut held = held("n0", 1, false);
+    set(&mut held.status.conditions, Wanted::new(types::ATTACHED, true, "Attached", "it is"), None, at(0));
     held.deselected_since = Some(at(0));
     held.node_settings.dpdk_resource_name = Some("example.com/fast".to_owned());
     world.held = vec![held];
@@ -49,7 +51,23 @@ fn the_wait_is_told_from_the_beginning_and_a_deleted_nodeeni_waits_for_nobody() 
 
 #[test]
 fn before_the_pods_are_listed_nothing_is_taken_from_them() {
-    let world = deselected();
-    let users = Pods::Unknown.users_of(&world.held[0]);
-    assert_eq!(users, None);
+    let mut world = deselected();
+    world.pods_unknown = true;
+    let assignment = world.assign();
+    assert!(assignment.delete.is_empty());
+    assert_eq!(assignment.waiting[0].pods, None);
+}
+
+/// Else it would be made anew, on a node that does not ask for it, and hold up the rollout on all others.
+#[test]
+fn what_is_lost_or_was_never_attached_is_kept_for_nobody() {
+    let mut world = deselected();
+    world.pods = Some(vec![pod("ns/user", "a", &[])]);
+    let attached = world.held[0].status.clone();
+    world.held[0].status.conditions.clear();
+    assert_eq!(world.assign().delete.len(), 1);
+    world.held[0].status = attached;
+    world.held[0].status.last_error =
+        Some(LastError { code: crate::held::ENI_LOST.to_owned(), ..LastError::default() });
+    assert_eq!(world.assign().delete.len(), 1);
 }
