@@ -52,10 +52,11 @@ pub fn asked(mirror: &Mirror, nodeeni: &NodeEniTruth, node: &NodeTruth, subnets:
         }
         wanted.extend(named);
     }
-    if groups(spec).is_none() {
+    wanted.retain(|place| zone(&place.zone) == node.zone);
+    // Where there is no subnet nobody asks for groups.
+    if !wanted.is_empty() && groups(spec).is_none() {
         return Asked::Unknown;
     }
-    wanted.retain(|place| zone(&place.zone) == node.zone);
     let mut places: Vec<Place> = Vec::new();
     let card = spec.network_card_index.unwrap_or(0);
     for place in wanted {
