@@ -82,7 +82,12 @@ impl Reconciler {
     fn wrote(&mut self, written: Written) {
         let touched: Option<Touched> = match written {
             Written::Made(entry) => {
-                self.memories.insert(entry.held.uid.clone(), Memory::made(self.acting_since));
+                // What is taken over was there before: EC2 may still show what was before that.
+                let memory = match &entry.held.adopted {
+                    Some(_) => Memory::begin(self.now(), &entry.held),
+                    None => Memory::made(self.acting_since),
+                };
+                self.memories.insert(entry.held.uid.clone(), memory);
                 self.world.wrote_attachment(*entry)
             }
             Written::Attachment(entry) => self.world.wrote_attachment(*entry),

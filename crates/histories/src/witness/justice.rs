@@ -8,6 +8,7 @@ use super::scene::Scene;
 use crate::script::Millis;
 use crate::wants::{Asked, Place, asked};
 use multi_eni_api::ENIAttachment;
+use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, NODEENI_FINALIZER, TAG_ATTACHMENT_UID};
 use multi_eni_plan::held::Held;
 use multi_eni_sim::ec2::{AttachmentStatus, CallRecord, Eni};
@@ -177,13 +178,15 @@ fn user(scene: &Scene, at: Millis, held: &Held) -> Option<String> {
     let node = mirror.nodes.get(&held.node).filter(|node| node.instance == instance && !node.deleting)?;
     let nodeeni = mirror.nodeenis.get(&held.nodeeni).filter(|nodeeni| nodeeni.uid == held.nodeeni_uid)?;
     let spec_stands = mirror.nodeenis_changed.get(&nodeeni.uid).is_some_and(|changed| at > changed + PICTURE);
+    // One that was never seen attached is nobody's to use.
+    let was_attached = is_true(&held.status.conditions, types::ATTACHED);
     let is_deselected = held.deselected_since.is_some()
         && asked(mirror, nodeeni, node, &scene.subnets) == Asked::Nothing
         && !nodeeni.deleting;
     let uses =
         |(since, on, of): &(Millis, String, String)| at > since + picture && *on == held.node && *of == held.nodeeni;
     let pod = mirror.pods.iter().find(|(_, pod)| uses(pod)).map(|(name, _)| name.clone());
-    pod.filter(|_| is_deselected && spec_stands && mirror.in_place(held).is_some())
+    pod.filter(|_| was_attached && is_deselected && spec_stands && mirror.in_place(held).is_some())
 }
 
 fn uid(object: Option<&Value>) -> String {

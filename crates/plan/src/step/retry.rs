@@ -44,8 +44,10 @@ impl Memory {
         Self { acting_since, made_here: true, create_unknown: None, failure: None }
     }
 
-    /// Memory of an object that was there when this process met it, with the error that an earlier one recorded.
+    /// Memory of an object that was there when this process met it, with the error that an earlier one recorded. What was taken
+    /// over was there before its object, so a look that shows what was before that is no proof of its absence.
     pub fn begin(acting_since: Timestamp, held: &Held) -> Self {
+        let acting_since = if held.adopted.is_some() { acting_since.max(held.created) } else { acting_since };
         let failure = held.status.last_error.as_ref().and_then(|error| {
             let call = Call::named(&error.action)?;
             let answered = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
