@@ -21,7 +21,8 @@ use crate::rollout::Permits;
 use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{InstanceId, SubnetId};
-use multi_eni_api::{EniAttachmentSpec, NodeSettings};
+use multi_eni_api::names::attachment_name;
+use multi_eni_api::{EniAttachmentSpec, EniRequest, NodeSettings};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Looks are not asked for more often than this where clocks disagree or EC2 shows nothing.
@@ -65,6 +66,34 @@ pub struct NewAttachment {
     pub spec: EniAttachmentSpec,
     /// The ENI that it takes over from upstream, as it was seen.
     pub adopts: Option<Box<EniSeen>>,
+}
+
+impl NewAttachment {
+    /// One for the slot of this request; `adopts`: of the ENI that is there already.
+    fn new(
+        node: &NodeFacts,
+        instance: &InstanceId,
+        intent: &Intent,
+        request: EniRequest,
+        adopts: Option<&EniSeen>,
+    ) -> Self {
+        let (card, index) = (request.network_card_index, request.device_index);
+        Self {
+            name: attachment_name(&intent.name, &intent.uid, instance.as_str(), card, index),
+            adopts: adopts.cloned().map(Box::new),
+            spec: EniAttachmentSpec {
+                node_name: node.name.clone(),
+                node_uid: node.uid.clone(),
+                instance_id: instance.to_string(),
+                node_eni_name: intent.name.clone(),
+                node_eni_uid: intent.uid.clone(),
+                request,
+                adopted_eni_id: adopts.map(|eni| eni.id.to_string()),
+                node_settings: intent.ask.as_ref().map(|ask| ask.node_settings.clone()).unwrap_or_default(),
+                deselected_since: None,
+            },
+        }
+    }
 }
 
 /// An ENIAttachment to be deleted.
@@ -172,7 +201,45 @@ pub struct Assignment {
     pub recheck: Option<Timestamp>,
 }
 
+/// What an assignment says of one NodeENI.
+#[derive(Debug, Default, PartialEq)]
+pub struct Share<'a> {
+    /// Its selector matches the node.
+    pub matched: bool,
+    /// It is not settled what is taken over for it.
+    pub adopting: bool,
+    /// It has something here that its spec no longer describes.
+    pub outdated: bool,
+    /// ENIs that it wants here.
+    pub desired: usize,
+    /// What it does not get.
+    pub refused: Vec<&'a Refusal>,
+    /// What keeps another index.
+    pub pinned: Vec<&'a Pinned>,
+    /// What is kept for Pods.
+    pub waiting: Vec<&'a WaitsForPods>,
+}
+
 impl Assignment {
+    /// NodeENIs (by UID) of which it says anything.
+    pub fn nodeenis(&self) -> BTreeSet<&String> {
+        let waiting = self.waiting.iter().map(|waits| &waits.nodeeni_uid);
+        self.matched.iter().chain(&self.adopting).chain(waiting).collect()
+    }
+
+    /// What it says of the NodeENI with this UID.
+    pub fn share(&self, uid: &str) -> Share<'_> {
+        Share {
+            matched: self.matched.contains(uid),
+            adopting: self.adopting.contains(uid),
+            outdated: self.outdated.contains_key(uid),
+            desired: self.desired.iter().filter(|(of, _)| of == uid).map(|(_, n)| n).sum(),
+            refused: self.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid).collect(),
+            pinned: self.pinned.iter().filter(|pinned| pinned.nodeeni_uid == uid).collect(),
+            waiting: self.waiting.iter().filter(|waits| waits.nodeeni_uid == uid).collect(),
+        }
+    }
+
     /// Nothing to write: what is, is what should be (or waits for something).
     pub fn is_settled(&self) -> bool {
         let Self { create, delete, deselect, reselect, reconfigure, .. } = self;

@@ -120,18 +120,8 @@ impl Reconciler {
     /// Keeps the answer for `fold` and `rollout`, and wakes the NodeENIs for which it changed.
     fn keep_assignment(&mut self, name: &str, assignment: Assignment) {
         let old = self.assignments.get(name).cloned().unwrap_or_default();
-        let waiting = old.waiting.iter().chain(&assignment.waiting).map(|waits| &waits.nodeeni_uid);
-        let uids: BTreeSet<&String> = old
-            .matched
-            .union(&assignment.matched)
-            .chain(old.adopting.union(&assignment.adopting))
-            .chain(waiting)
-            .collect();
-        for uid in uids {
-            let differs = old.matched.contains(uid) != assignment.matched.contains(uid)
-                || old.outdated.contains_key(uid) != assignment.outdated.contains_key(uid)
-                || old.adopting.contains(uid) != assignment.adopting.contains(uid)
-                || of(&old, uid) != of(&assignment, uid);
+        for uid in old.nodeenis().union(&assignment.nodeenis()) {
+            let differs = old.share(uid) != assignment.share(uid);
             if let Some(entry) = self.world.nodeeni_by_uid(uid).filter(|_| differs) {
                 self.queue.now(Key::NodeEni(entry.intent.name.clone()));
             }
@@ -142,15 +132,4 @@ impl Reconciler {
             self.assignments.insert(name.to_owned(), assignment);
         }
     }
-}
-
-type Share<'a> =
-    (Vec<&'a assign::Refusal>, Vec<&'a assign::Pinned>, Vec<&'a assign::WaitsForPods>, Vec<&'a (String, usize)>);
-
-/// What an assignment says of one NodeENI.
-fn of<'a>(assignment: &'a Assignment, uid: &str) -> Share<'a> {
-    let refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid).collect();
-    let pinned = assignment.pinned.iter().filter(|pinned| pinned.nodeeni_uid == uid).collect();
-    let waiting = assignment.waiting.iter().filter(|waits| waits.nodeeni_uid == uid).collect();
-    (refused, pinned, waiting, assignment.desired.iter().filter(|(of, _)| of == uid).collect())
 }

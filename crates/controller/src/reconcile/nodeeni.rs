@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::types;
-use multi_eni_plan::assign::{Assignment, Pinned, Refusal, WaitsForPods};
+use multi_eni_plan::assign::{Assignment, Pinned, Refusal, Share, WaitsForPods};
 use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::Intent;
 use multi_eni_plan::{fold, rollout};
@@ -86,34 +86,18 @@ impl Reconciler {
     fn fold(&self, entry: &NodeEniEntry) -> NodeEniStatus {
         let uid = &entry.intent.uid;
         let held: Vec<&Held> = self.world.attachments_of(uid).map(|entry| &entry.held).collect();
-        let refused: Vec<&Refusal> = self
-            .assignments
-            .values()
-            .flat_map(|last| &last.refused)
-            .filter(|refusal| refusal.nodeeni_uid == *uid)
-            .collect();
-        let pinned: Vec<&Pinned> = self
-            .assignments
-            .values()
-            .flat_map(|last| &last.pinned)
-            .filter(|pinned| pinned.nodeeni_uid == *uid)
-            .collect();
-        let waiting: Vec<&WaitsForPods> = self
-            .assignments
-            .values()
-            .flat_map(|last| &last.waiting)
-            .filter(|waits| waits.nodeeni_uid == *uid)
-            .collect();
-        let matched =
-            self.assignments.iter().filter(|(_, last)| last.matched.contains(uid)).map(|(node, _)| node.as_str());
-        let matched: BTreeSet<&str> = matched.collect();
-        let wants = self.assignments.values().flat_map(|last| &last.desired).filter(|(of, _)| of == uid);
+        let shares: Vec<(&str, Share<'_>)> =
+            self.assignments.iter().map(|(node, last)| (node.as_str(), last.share(uid))).collect();
+        let matched = shares.iter().filter(|(_, share)| share.matched).map(|(node, _)| *node).collect();
+        let refused: Vec<&Refusal> = shares.iter().flat_map(|(_, share)| &share.refused).copied().collect();
+        let pinned: Vec<&Pinned> = shares.iter().flat_map(|(_, share)| &share.pinned).copied().collect();
+        let waiting: Vec<&WaitsForPods> = shares.iter().flat_map(|(_, share)| &share.waiting).copied().collect();
         fold::fold(fold::Input {
             intent: &entry.intent,
             previous: &entry.status,
             held: &held,
             matched: &matched,
-            desired: wants.map(|(_, n)| n).sum(),
+            desired: shares.iter().map(|(_, share)| share.desired).sum(),
             refused: &refused,
             pinned: &pinned,
             waiting: &waiting,

@@ -82,12 +82,9 @@ impl Reconciler {
     fn wrote(&mut self, written: Written) {
         let touched: Option<Touched> = match written {
             Written::Made(entry) => {
-                // What is taken over was there before: EC2 may still show what was before that.
-                let memory = match &entry.held.adopted {
-                    Some(_) => Memory::begin(self.now(), &entry.held),
-                    None => Memory::made(self.acting_since),
-                };
-                self.memories.insert(entry.held.uid.clone(), memory);
+                let (since, now, held) = (self.acting_since, self.now(), &entry.held);
+                let memory = self.memories.entry(held.uid.clone()).or_insert_with(|| Memory::begin(since, held));
+                memory.learns_that_it_was_made_here(held, now);
                 self.world.wrote_attachment(*entry)
             }
             Written::Attachment(entry) => self.world.wrote_attachment(*entry),

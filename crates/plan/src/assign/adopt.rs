@@ -8,9 +8,8 @@ use crate::facts::{AttachmentState, EniSeen, InstanceSight, NodeFacts, SeenAttac
 use crate::held::Held;
 use crate::intent::Intent;
 use jiff::SignedDuration;
+use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SubnetId};
-use multi_eni_api::names::attachment_name;
-use multi_eni_api::{EniAttachmentSpec, EniRequest};
 
 /// How old a look may be that does not show what upstream's status lists. It is as old as its first page: with three pages of 8 s
 /// at most each it still counts when it arrives.
@@ -85,33 +84,20 @@ fn adopted(
 ) -> NewAttachment {
     let ask = intent.ask.as_ref().ok();
     let cidr = input.network.subnets.get(&eni.subnet).map(|facts| facts.cidr.clone());
-    NewAttachment {
-        name: attachment_name(&intent.name, &intent.uid, instance.as_str(), at.card, at.index),
-        spec: EniAttachmentSpec {
-            node_name: node.name.clone(),
-            node_uid: node.uid.clone(),
-            instance_id: instance.to_string(),
-            node_eni_name: intent.name.clone(),
-            node_eni_uid: intent.uid.clone(),
-            adopted_eni_id: Some(eni.id.to_string()),
-            // As it is. What can be changed in place is; for the rest it is replaced, in its turn.
-            request: EniRequest {
-                subnet_id: eni.subnet.to_string(),
-                subnet_cidr: cidr,
-                security_group_ids: eni.groups.iter().map(ToString::to_string).collect(),
-                device_index: at.index,
-                network_card_index: at.card,
-                description: eni.description.chars().take(255).collect(),
-                tags: ask.map(|ask| ask.tags.clone()).unwrap_or_default(),
-                ipv4_prefix_count: None,
-                ipv6_address_count: None,
-                private_ip_count: None,
-            },
-            node_settings: ask.map(|ask| ask.node_settings.clone()).unwrap_or_default(),
-            deselected_since: None,
-        },
-        adopts: Some(Box::new(eni.clone())),
-    }
+    // As it is. What can be changed in place is; for the rest it is replaced, in its turn.
+    let request = EniRequest {
+        subnet_id: eni.subnet.to_string(),
+        subnet_cidr: cidr,
+        security_group_ids: eni.groups.iter().map(ToString::to_string).collect(),
+        device_index: at.index,
+        network_card_index: at.card,
+        description: eni.description.chars().take(255).collect(),
+        tags: ask.map(|ask| ask.tags.clone()).unwrap_or_default(),
+        ipv4_prefix_count: None,
+        ipv6_address_count: None,
+        private_ip_count: None,
+    };
+    NewAttachment::new(node, instance, intent, request, Some(eni))
 }
 
 /// The ENIAttachment that holds what was taken over in this subnet: it keeps its slot.

@@ -5,9 +5,8 @@ use crate::facts::{NodeFacts, SubnetFacts};
 use crate::held::Held;
 use crate::intent::{Ask, Intent, SubnetRef};
 use jiff::Timestamp;
+use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SecurityGroupId};
-use multi_eni_api::names::attachment_name;
-use multi_eni_api::{EniAttachmentSpec, EniRequest};
 
 /// The attachments that a NodeENI wants on this Node, in slot order; of one of its subnets only the reason, if another's ENI
 /// that was taken over keeps the slot.
@@ -39,32 +38,19 @@ pub(super) fn wanted(
             None => Ok((ask.card, asked)),
         },
     };
-    let new = |subnet: &SubnetFacts, (card, index): (i32, i32)| NewAttachment {
-        name: attachment_name(&intent.name, &intent.uid, instance.as_str(), card, index),
-        adopts: None,
-        spec: EniAttachmentSpec {
-            node_name: node.name.clone(),
-            node_uid: node.uid.clone(),
-            instance_id: instance.to_string(),
-            node_eni_name: intent.name.clone(),
-            node_eni_uid: intent.uid.clone(),
-            request: EniRequest {
-                subnet_id: subnet.id.to_string(),
-                subnet_cidr: Some(subnet.cidr.clone()),
-                security_group_ids: groups.iter().map(ToString::to_string).collect(),
-                device_index: index,
-                network_card_index: card,
-                description: ask.description.clone(),
-                tags: ask.tags.clone(),
-                ipv4_prefix_count: ask.ipv4_prefix_count,
-                ipv6_address_count: ask.ipv6_address_count,
-                private_ip_count: ask.private_ip_count,
-            },
-            adopted_eni_id: None,
-            node_settings: ask.node_settings.clone(),
-            deselected_since: None,
-        },
+    let request = |subnet: &SubnetFacts, (card, index): (i32, i32)| EniRequest {
+        subnet_id: subnet.id.to_string(),
+        subnet_cidr: Some(subnet.cidr.clone()),
+        security_group_ids: groups.iter().map(ToString::to_string).collect(),
+        device_index: index,
+        network_card_index: card,
+        description: ask.description.clone(),
+        tags: ask.tags.clone(),
+        ipv4_prefix_count: ask.ipv4_prefix_count,
+        ipv6_address_count: ask.ipv6_address_count,
+        private_ip_count: ask.private_ip_count,
     };
+    let new = |subnet: &SubnetFacts, slot| NewAttachment::new(node, instance, intent, request(subnet, slot), None);
     Ok(places.into_iter().map(|(subnet, asked, held)| Ok(new(subnet, slot(asked, held)?))).collect())
 }
 

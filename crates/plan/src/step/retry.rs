@@ -63,6 +63,15 @@ impl Memory {
         Self { acting_since, made_here: false, create_unknown: None, failure }
     }
 
+    /// This process made the object, as it learns now. The watch may have been faster, and calls have been made since: what they
+    /// left here stays. What is taken over was there before its object, so for it memory is complete from now on only.
+    pub fn learns_that_it_was_made_here(&mut self, held: &Held, now: Timestamp) {
+        match &held.adopted {
+            Some(_) => self.acting_since = self.acting_since.max(now),
+            None => self.made_here = true,
+        }
+    }
+
     /// A call succeeded.
     pub fn succeeded(&mut self, call: Call) {
         if call == Call::Create {

@@ -299,3 +299,17 @@ fn groups_by_name_follow_the_nodeeni_and_a_hand_once_the_names_are_known() {
     let change = Change::Groups(vec![web]);
     assert!(matches!(world.step().action, Action::Modify { change: found, .. } if found == change));
 }
+
+/// The watch shows an object before the answer of its creation is taken in, which waits for its siblings' answers.
+#[test]
+fn to_learn_late_that_an_object_was_made_here_forgets_no_call() {
+    let held = new_held("n0", 1, false);
+    let mut memory = Memory::begin(at(10), &held);
+    memory.failed(Call::Create, &CallError::Unknown("broken".into()), at(20), at(21));
+    memory.learns_that_it_was_made_here(&held, at(22));
+    assert_eq!(memory.may_exist_since(), Some(at(20)));
+    assert!(memory.failure.is_some());
+    let mut fresh = Memory::begin(at(10), &held);
+    fresh.learns_that_it_was_made_here(&held, at(22));
+    assert_eq!(fresh.may_exist_since(), None, "nobody called for it before");
+}
