@@ -34,7 +34,7 @@ pub fn call(scene: &mut Scene, at: Millis, record: &CallRecord, before: Option<&
         (Some(_), Some(since)) => at > since + PICTURE,
         (Some(_), None) => false,
     };
-    if foreign && action == "CreateTags" && scene.mirror.may_be_taken_over(&truth.seen) {
+    if foreign && action == "CreateTags" && scene.mirror.may_be_taken_over(at, &truth.seen) {
         return;
     }
     if foreign {

@@ -1,5 +1,6 @@
 //! The truth, followed change by change: what EC2 and the API server really hold, and since when.
 
+use super::justice::PICTURE;
 use crate::script::Millis;
 use crate::stage::POD_ANNOTATION;
 use multi_eni_api::ids::EniId;
@@ -96,8 +97,9 @@ pub struct Mirror {
     pub pods: BTreeMap<String, (Millis, String, String)>,
     /// UIDs of all ENIAttachments, to their names.
     pub uids: BTreeMap<String, String>,
-    /// UIDs of the ENIAttachments that somebody else than a replica removed, and when: their Creates may be on the wire.
-    pub torn: BTreeMap<String, Millis>,
+    /// By UID the ENIAttachments that somebody else than a replica removed, as they last were, and when: a replica that has not
+    /// heard of it goes on with them.
+    pub torn: BTreeMap<String, (Millis, Held)>,
     /// When an instance's slots or state were last changed by others.
     pub instances_changed: BTreeMap<String, Millis>,
 }
@@ -124,7 +126,7 @@ impl Mirror {
         let state = |eni: &EniSeen| eni.attachment.as_ref().map(|a| (a.id.clone(), a.state));
         let made_for = match &before {
             // Taken over anew, if the ENIAttachment that had taken it over was torn away.
-            Some(before) => self.taken_over_for(&seen).filter(|_| by_replica).or_else(|| before.made_for.clone()),
+            Some(before) => self.taken_over_for(at, &seen).filter(|_| by_replica).or_else(|| before.made_for.clone()),
             None if by_replica => seen.tags.get(TAG_ATTACHMENT_UID).cloned(),
             None => None,
         };
@@ -134,6 +136,9 @@ impl Mirror {
             (Some(_), None) => Some(at),
             (None, _) => None,
         };
+        // Taken over for what was torn away on its way out: who did it goes on with that.
+        let torn = made_for.as_ref().and_then(|uid| self.torn.get(uid));
+        let torn_leaving = orphaned == Some(at) && torn.is_some_and(|(_, held)| held.deleting.is_some());
         let state_since = match &before {
             Some(before) if state(&before.seen) == state(&seen) => before.state_since,
             _ => at,
@@ -145,7 +150,7 @@ impl Mirror {
             disturbed: if by_hand { at } else { before.as_ref().map_or(0, |before| before.disturbed) },
             untagged: if ours { None } else { before.as_ref().and_then(|before| before.untagged).or(Some(at)) },
             orphaned,
-            left_leaving: before.as_ref().is_some_and(|before| before.left_leaving),
+            left_leaving: before.as_ref().is_some_and(|before| before.left_leaving) || torn_leaving,
             state_since,
             seen,
         };
@@ -153,24 +158,29 @@ impl Mirror {
     }
 
     /// The ENIAttachment that has just taken over what was upstream's.
-    fn taken_over_for(&self, seen: &EniSeen) -> Option<String> {
+    fn taken_over_for(&self, at: Millis, seen: &EniSeen) -> Option<String> {
         let uid = seen.tags.get(TAG_ATTACHMENT_UID)?;
-        let held = &self.held.get(self.uids.get(uid)?)?.held;
-        (held.adopted.as_ref() == Some(&seen.id)).then(|| uid.clone())
+        self.acted_for(at).any(|held| held.uid == *uid && held.adopted.as_ref() == Some(&seen.id)).then(|| uid.clone())
+    }
+
+    /// The ENIAttachments for which a replica may act: those that are there, and those of whose end it may not have heard.
+    fn acted_for(&self, at: Millis) -> impl Iterator<Item = &Held> {
+        let torn = self.torn.values().filter(move |(since, _)| at <= since + PICTURE).map(|(_, held)| held);
+        self.held.values().map(|held| &held.held).chain(torn)
     }
 
     /// Whether a replica may take this interface over: it carries upstream's tags, and an ENIAttachment says so that is for the
     /// NodeENI that they name and for the instance on which it is.
-    pub fn may_be_taken_over(&self, eni: &EniSeen) -> bool {
+    pub fn may_be_taken_over(&self, at: Millis, eni: &EniSeen) -> bool {
         let upstream = eni.tags.get(UPSTREAM_TAG_MANAGED_BY).is_some_and(|tag| tag == UPSTREAM_MANAGER);
         let nodeeni = eni.tags.get(UPSTREAM_TAG_NODEENI);
-        let on = eni.attachment.as_ref().and_then(|at| at.instance.as_ref());
+        let on = eni.attachment.as_ref().and_then(|on| on.instance.as_ref());
         let takes = |held: &Held| {
             held.adopted.as_ref() == Some(&eni.id)
                 && nodeeni == Some(&held.nodeeni)
                 && on.is_none_or(|instance| held.instance.as_ref() == Some(instance))
         };
-        upstream && self.held.values().any(|held| takes(&held.held))
+        upstream && self.acted_for(at).any(takes)
     }
 
     /// Where an interface that was taken over is pinned: network card and device index.
@@ -257,7 +267,7 @@ impl Mirror {
             None => {
                 let Some(before) = before else { return };
                 if !by_replica {
-                    self.torn.insert(before.held.uid.clone(), at);
+                    self.torn.insert(before.held.uid.clone(), (at, before.held.clone()));
                 }
                 for eni in self.enis.values_mut().filter(|eni| eni.made_for.as_ref() == Some(&before.held.uid)) {
                     eni.orphaned = Some(at);

@@ -134,7 +134,7 @@ impl Scene {
         let Some(eni) = self.mirror.enis.get(id) else { return };
         let uid = eni.made_for.clone().unwrap_or_default();
         let held = self.mirror.uids.get(&uid).and_then(|name| self.mirror.held.get(name)).map(|held| &held.held);
-        if self.mirror.torn.get(&uid).is_some_and(|torn| at <= torn + justice::PICTURE) {
+        if self.mirror.torn.get(&uid).is_some_and(|(torn, _)| at <= torn + justice::PICTURE) {
             // Somebody tore its ENIAttachment away, and who sent this did not know yet: an orphan, which sweeps find.
             if let Some(eni) = self.mirror.enis.get_mut(id) {
                 eni.orphaned = Some(at);

@@ -68,16 +68,18 @@ fn walk(schema: &Schema, value: &mut Value, path: &str, root: bool, unknown: &mu
 pub fn default(schema: &Schema, value: &mut Value) {
     match value {
         Value::Object(map) => {
-            for (name, child) in &schema.properties {
+            let defaults = schema.properties.iter().filter(|(_, child)| schema.has_defaults && child.default.is_some());
+            for (name, child) in defaults {
                 if let Some(default) = &child.default
                     && map.get(name).is_none_or(|v| v.is_null() && !child.nullable)
                 {
                     map.insert(name.clone(), default.clone());
                 }
-                if map.get(name).is_some_and(Value::is_null) && !child.nullable && !child.kind.is_empty() {
-                    map.remove(name);
-                }
             }
+            map.retain(|name, value| {
+                let schema = if value.is_null() { schema.properties.get(name) } else { None };
+                schema.is_none_or(|schema| schema.nullable || schema.kind.is_empty())
+            });
             for (name, child) in map.iter_mut() {
                 if let Some(schema) = schema.properties.get(name).or(schema.additional.as_deref()) {
                     default(schema, child);

@@ -58,6 +58,8 @@ pub struct Schema {
     pub max_properties: Option<u64>,
     /// `default`.
     pub default: Option<Value>,
+    /// Whether this or anything below it has a `default`.
+    pub has_defaults: bool,
     /// `nullable`.
     pub nullable: bool,
     /// `x-kubernetes-preserve-unknown-fields`.
@@ -99,7 +101,7 @@ impl Schema {
             map.get(key).and_then(Value::as_f64).map(|n| (n, map.get(exclusive).and_then(Value::as_bool) == Some(true)))
         };
         let additional = map.get("additionalProperties");
-        Ok(Self {
+        let mut schema = Self {
             kind: text(map, "type"),
             format: text(map, "format"),
             properties: children(map.get("properties"))?,
@@ -132,7 +134,11 @@ impl Schema {
             any_of: several(map.get("anyOf"))?,
             one_of: several(map.get("oneOf"))?,
             not: boxed(map.get("not"))?,
-        })
+            has_defaults: false,
+        };
+        let below = schema.properties.values().chain(schema.additional.as_deref()).chain(schema.items.as_deref());
+        schema.has_defaults = schema.default.is_some() || below.into_iter().any(|schema| schema.has_defaults);
+        Ok(schema)
     }
 
     /// The schema of a field, or the unknown one.

@@ -103,14 +103,16 @@ fn check_list(schema: &Schema, items: &[Value], old: Option<&Value>, path: &str,
     check_count(schema.min_items, schema.max_items, count, "items", path, causes);
     let old_items = old.and_then(Value::as_array);
     for (at, item) in items.iter().enumerate() {
-        let item_path = format!("{path}[{at}]");
         let counterpart = match &schema.list_type {
             ListType::Map(keys) => {
                 old_items.and_then(|old| old.iter().find(|o| keys.iter().all(|k| o.get(k) == item.get(k))))
             }
             ListType::Set | ListType::Atomic => None,
         };
-        check(schema.item(), item, counterpart, &item_path, causes);
+        // What has not changed is not looked into, and its path not even made.
+        if counterpart != Some(item) {
+            check(schema.item(), item, counterpart, &format!("{path}[{at}]"), causes);
+        }
         let same = |other: &Value| match &schema.list_type {
             ListType::Map(keys) => keys.iter().all(|k| other.get(k) == item.get(k)),
             ListType::Set => other == item,
@@ -125,7 +127,7 @@ fn check_list(schema: &Schema, items: &[Value], old: Option<&Value>, path: &str,
             };
             causes.push(Cause {
                 reason: "FieldValueDuplicate",
-                field: item_path,
+                field: format!("{path}[{at}]"),
                 message: format!("Duplicate value: {shown}"),
             });
         }
@@ -146,6 +148,9 @@ fn check_object(schema: &Schema, value: &Value, old: Option<&Value>, path: &str,
             continue;
         }
         let old_child = old.and_then(|old| old.get(name));
+        if old_child == Some(child) {
+            continue;
+        }
         if let Some(property) = schema.properties.get(name) {
             check(property, child, old_child, &join(path, name), causes);
         } else if let Some(additional) = &schema.additional {

@@ -86,9 +86,11 @@ pub fn apply(
 
     let mut dropped = managers.0.get(&applier.key).map(|m| FieldSet::clone(&m.fields)).unwrap_or_default();
     dropped.subtract(&set);
-    let mut kept = managers.others(&applier.key);
-    kept.union(&set);
-    remove(&mut object, &dropped, &kept, schema);
+    if !dropped.is_empty() {
+        let mut kept = managers.others(&applier.key);
+        kept.union(&set);
+        remove(&mut object, &dropped, &kept, schema);
+    }
 
     // An apply that changes nothing is not dated.
     let now = if object == *live { "" } else { applier.now };
@@ -175,23 +177,19 @@ fn remove(value: &mut Value, dropped: &FieldSet, kept: &FieldSet, schema: &Schem
     let keep = |element: &Element| kept.children.get(element).unwrap_or(&nothing);
     match value {
         Value::Object(map) => {
-            let mut rest = Map::new();
-            for (name, mut child) in std::mem::take(map) {
-                let element = Element::Field(name.clone());
-                if let Some(drop) = dropped.children.get(&element) {
-                    let keep = keep(&element);
-                    if drop.owned && keep.is_empty() {
-                        continue;
-                    }
-                    let before = is_void(&child);
-                    remove(&mut child, drop, keep, schema.field(&name));
-                    if !before && is_void(&child) && !keep.owned {
-                        continue;
-                    }
+            for (element, drop) in &dropped.children {
+                let Element::Field(name) = element else { continue };
+                let Some(child) = map.get_mut(name) else { continue };
+                let keep = keep(element);
+                let before = is_void(child);
+                let goes = drop.owned && keep.is_empty() || {
+                    remove(child, drop, keep, schema.field(name));
+                    !before && is_void(child) && !keep.owned
+                };
+                if goes {
+                    map.remove(name);
                 }
-                rest.insert(name, child);
             }
-            *map = rest;
         }
         Value::Array(items) if schema.list_type != ListType::Atomic => {
             let named: Vec<Element> = elements(items, schema).into_iter().map(|(e, _)| e).collect();
