@@ -21,6 +21,7 @@ pub mod held;
 pub mod intent;
 pub mod orphans;
 pub mod pods;
+pub mod quota;
 pub mod rollout;
 pub mod settings;
 pub mod step;

@@ -19,6 +19,7 @@ pub use retry::{Failure, Memory};
 use crate::facts::{Cluster, EniSeen, InstanceLook, Network, Sight};
 use crate::held::Held;
 use crate::intent::Ask;
+use crate::quota::Quota;
 use crate::settings::Settings;
 use jiff::Timestamp;
 use multi_eni_api::EniAttachmentStatus;
@@ -44,6 +45,8 @@ pub struct Input<'a> {
     pub network: &'a Network,
     /// What this process remembers of its own calls.
     pub memory: &'a Memory,
+    /// The Region's quota of ENIs.
+    pub quota: &'a Quota,
     /// Graces.
     pub settings: &'a Settings,
     /// Now.

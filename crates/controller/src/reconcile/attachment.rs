@@ -11,6 +11,7 @@ use multi_eni_api::conditions::{is_true, types};
 use multi_eni_plan::errors::{Call, CallError};
 use multi_eni_plan::facts::{Network, Sight};
 use multi_eni_plan::held::Held;
+use multi_eni_plan::quota::Quota;
 use multi_eni_plan::step::{self, Action, Change, Memory, Step};
 
 impl Reconciler {
@@ -60,6 +61,7 @@ impl Reconciler {
             instance: held.instance.as_ref().and_then(|instance| self.means.ec2.instance_look(instance)),
             network,
             memory,
+            quota: &self.quota,
             settings: &self.means.settings,
             now: self.now(),
         }
@@ -106,6 +108,7 @@ impl Reconciler {
             }
             Action::Create { token, tags } => {
                 let request = entry.held.request.clone();
+                self.quota.sent(&entry.held.uid);
                 (Call::Create, async move { ec2.create(&token, &request, &tags).await.map(drop) }.boxed())
             }
             Action::Attach { eni, instance, card, index } => {
@@ -140,6 +143,19 @@ impl Reconciler {
             }
             .boxed(),
         );
+    }
+
+    /// What the quota of ENIs held back may try again.
+    pub(super) fn wake_those_without_an_eni(&mut self) {
+        let without = |held: &Held| held.deleting.is_none() && held.eni().is_none();
+        let keys = self.world.attachments().filter(|entry| without(&entry.held));
+        let keys: Vec<Key> = keys.map(|entry| Key::Attachment(entry.held.name.clone())).collect();
+        keys.into_iter().for_each(|key| self.queue.now(key));
+    }
+
+    /// What the statuses tell of the quota of ENIs.
+    pub(super) fn quota_told(&self) -> Quota {
+        Quota::told(self.world.attachments().map(|entry| (&entry.held, self.memory(&entry.held))))
     }
 
     /// A look is answered by a change of the view; if none comes, it is asked again.

@@ -28,6 +28,7 @@ use multi_eni_ec2::{Changed, Ec2};
 use multi_eni_plan::assign::Assignment;
 use multi_eni_plan::facts::{Cluster, NodeFacts};
 use multi_eni_plan::intent::Intent;
+use multi_eni_plan::quota::Quota;
 use multi_eni_plan::rollout::Permits;
 use multi_eni_plan::settings::Settings;
 use multi_eni_plan::step::Memory;
@@ -68,6 +69,7 @@ pub struct Reconciler {
     /// The last answer of `assign`, by Node.
     assignments: BTreeMap<String, Assignment>,
     permits: Permits,
+    quota: Quota,
     /// NodeENIs (by UID) for which a Node's writes on their way make ENIAttachments.
     creating: BTreeMap<Key, BTreeSet<String>>,
     /// When the status of a NodeENI (by UID) was written last.
@@ -93,6 +95,7 @@ impl Reconciler {
             memories: BTreeMap::new(),
             assignments: BTreeMap::new(),
             permits: Permits::new(),
+            quota: Quota::default(),
             creating: BTreeMap::new(),
             status_written: BTreeMap::new(),
             suspects: BTreeMap::new(),
@@ -173,6 +176,7 @@ impl Reconciler {
 
     /// A new leader knows nothing of what happened before.
     fn look_at_everything(&mut self) {
+        self.quota = self.quota_told();
         let nodeenis: Vec<String> = self.world.nodeenis().map(|entry| entry.intent.name.clone()).collect();
         let attachments: Vec<String> = self.world.attachments().map(|entry| entry.held.name.clone()).collect();
         let keys = self.world.node_names().into_iter().map(Key::Node);

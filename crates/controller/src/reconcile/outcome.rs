@@ -69,6 +69,14 @@ impl Reconciler {
         if let Err(error) = result {
             tracing::info!(attachment = uid, action = call.action(), code = error.code(), %error, "EC2 call failed");
         }
+        let has_room = match (call, result) {
+            (Call::Create, _) => self.quota.answered(uid, sent, result, now),
+            (Call::Delete, Ok(())) => self.quota.freed(),
+            _ => false,
+        };
+        if has_room {
+            self.wake_those_without_an_eni();
+        }
         // Without an ENIAttachment (an orphan) there is nothing to remember it by: the next sweep tells.
         let Some(name) = self.world.attachment_by_uid(uid) else { return };
         let Some(entry) = self.world.attachment(name) else { return };

@@ -86,8 +86,13 @@ impl Reconciler {
         let nodeenis: Vec<_> = self.world.nodeenis().cloned().collect();
         nodeenis.iter().for_each(|entry| self.permit(entry));
         let mut steps = BTreeMap::new();
-        for entry in self.world.attachments() {
+        self.quota = self.quota_told();
+        let entries: Vec<_> = self.world.attachments().cloned().collect();
+        for entry in &entries {
             let step = self.step(entry);
+            if matches!(step.action, Action::Create { .. }) {
+                self.quota.sent(&entry.held.uid);
+            }
             let (name, ec2) = (&entry.held.name, &self.means.ec2);
             match &step.action {
                 Action::LookById(eni) if asked.insert(Asked::Step(name.clone())) => ec2.look_by_id(eni),

@@ -13,12 +13,19 @@ pub const SAME_CALLS_A_SECOND: usize = 4;
 /// How often a process may write one object within a second: on the way in it says something new each time.
 pub const WRITES_A_SECOND: usize = 8;
 
+/// How long a refusal for the quota of ENIs holds, less some seconds; and how long Creates may have been on their way when it
+/// came.
+const QUOTA_STANDS: Millis = 580_000;
+const ON_THE_WIRE: Millis = 60_000;
+
 /// A bucket for each process and action, and what was sent of late.
 #[derive(Debug)]
 pub struct Budgets {
     burst: f64,
     rules: Buckets,
     left: BTreeMap<(String, String), (f64, Millis)>,
+    quota_stands: Millis,
+    refused: BTreeMap<String, Millis>,
     sent: VecDeque<Sent>,
 }
 
@@ -32,11 +39,13 @@ struct Sent {
 
 impl Budgets {
     /// EC2's default buckets, their sizes cut to `percent`.
-    pub fn new(percent: u32) -> Self {
+    pub fn new(percent: u32, clocks_differ: Millis) -> Self {
         Self {
             burst: f64::from(percent) / 100.0,
             rules: Buckets::default(),
             left: BTreeMap::new(),
+            quota_stands: QUOTA_STANDS.saturating_sub(clocks_differ),
+            refused: BTreeMap::new(),
             sent: VecDeque::new(),
         }
     }
@@ -51,6 +60,25 @@ impl Budgets {
         *bucket = ((bucket.0 + gained).min(full) - 1.0, at);
         // One call of slack: the controller's clock and this one tick differently.
         bucket.0 >= -1.0
+    }
+
+    /// EC2 answers a process that the quota of ENIs is used up. False: it knew that, and nothing has changed since.
+    pub fn quota_refuses(&mut self, life: &str, at: Millis) -> bool {
+        let Some(first) = self.refused.get(life).copied().filter(|first| at < first + self.quota_stands) else {
+            self.refused.insert(life.to_owned(), at);
+            return true;
+        };
+        at < first + ON_THE_WIRE
+    }
+
+    /// A process has made or deleted an ENI: it may try again.
+    pub fn quota_eases(&mut self, life: &str) {
+        self.refused.remove(life);
+    }
+
+    /// Another leader knows what statuses say, and no more.
+    pub fn quota_is_forgotten(&mut self) {
+        self.refused.clear();
     }
 
     /// A process sends a request. False: it has just sent the very same too often.

@@ -12,7 +12,8 @@ use multi_eni_api::names::{GROUP, client_token};
 use multi_eni_plan::check;
 use multi_eni_plan::facts::Cluster;
 use multi_eni_plan::held::Held;
-use multi_eni_sim::ec2::{By, Eni, Happening, Incoming};
+use multi_eni_plan::quota;
+use multi_eni_sim::ec2::{By, CallRecord, Eni, Happening, Incoming, Outcome};
 use multi_eni_sim::kube::{ObjectChange, RequestInfo};
 use serde_json::Value;
 
@@ -87,7 +88,7 @@ impl Scene {
             moved: 0,
             changes: 0,
             since_mark: Activity::default(),
-            budgets: Budgets::new(setting.buckets_percent),
+            budgets: Budgets::new(setting.buckets_percent, steps),
         }
     }
 
@@ -102,7 +103,10 @@ impl Scene {
     /// Something happened on EC2.
     pub fn ec2(&mut self, at: Millis, happening: &Happening<'_>) {
         match happening {
-            Happening::Landed(record) => told::landed(&mut self.trace, at, record),
+            Happening::Landed(record) => {
+                told::landed(&mut self.trace, at, record);
+                self.quota(at, record);
+            }
             Happening::Changed { id, before, after, by } => {
                 let call = match by {
                     By::Call(record) => Some(record.as_ref()),
@@ -126,6 +130,21 @@ impl Scene {
                 }
                 self.check(at);
             }
+        }
+    }
+
+    /// What cannot work is not tried twice.
+    fn quota(&mut self, at: Millis, record: &CallRecord) {
+        let life = record.user_agent.as_str();
+        match (record.action.as_str(), &record.outcome) {
+            ("CreateNetworkInterface" | "DeleteNetworkInterface", Outcome::Done) => self.budgets.quota_eases(life),
+            ("CreateNetworkInterface", Outcome::Refused(code)) if code == quota::CODE && record.fault.is_none() => {
+                if is_process(life) && !self.budgets.quota_refuses(life, at) {
+                    let how = format!("{life} creates once more what the quota of ENIs forbids");
+                    self.broke(at, Promise::Budget, how);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -163,6 +182,9 @@ impl Scene {
             ("coordination.k8s.io", "leases") => {
                 let holder =
                     change.after.and_then(|lease| lease.pointer("/spec/holderIdentity")).and_then(Value::as_str);
+                if holder.unwrap_or_default() != self.leases.holder {
+                    self.budgets.quota_is_forgotten();
+                }
                 holder.unwrap_or_default().clone_into(&mut self.leases.holder);
                 return;
             }

@@ -11,6 +11,7 @@ use crate::facts::{
 use crate::held::Held;
 use crate::intent::Intent;
 use crate::pods::Pods;
+use crate::quota::Quota;
 use crate::rollout::{self, Permits};
 use crate::settings::Settings;
 use crate::step::{self, Action, Change, Memory};
@@ -241,6 +242,7 @@ impl Model {
             instance: held.instance.as_ref().map(|i| InstanceLook { state: self.state(i), as_of: self.now }),
             network: &self.network,
             memory: &memory,
+            quota: &Quota::default(),
             settings: &self.settings,
             now: self.now,
         });

@@ -6,6 +6,7 @@ use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, Sight};
 use crate::held::Held;
 use crate::intent::{Ask, Intent};
+use crate::quota::Quota;
 use crate::step::{self, Action, Memory};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::types;
@@ -121,6 +122,7 @@ fn adopt(input: &Input<'_>, ask: Option<&Ask>, new: &NewAttachment, eni: &EniSee
         instance: None,
         network: input.network,
         memory: &memory,
+        quota: &Quota::default(),
         settings: input.settings,
         now: eni.shown_at,
     });

@@ -1,6 +1,7 @@
 use super::*;
 use crate::assign::tests::{SUBNET_A, World, at, held, intent};
 use crate::facts::{AttachmentState, EniSeen};
+use crate::quota::Quota;
 use crate::step::tests::{attachment, eni};
 use crate::step::{self, Memory};
 use multi_eni_api::names;
@@ -19,6 +20,7 @@ fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
             instance: None,
             network: &world.network,
             memory: &memory,
+            quota: &Quota::default(),
             settings: &world.settings,
             now: world.now,
         };

@@ -49,8 +49,13 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     if input.node_leaving {
         return (Action::Wait, Report::pending("the Node is going: nothing new is created for it"));
     }
-    if let Some(at) = not_before(input, Call::Create) {
+    let own = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Create);
+    let governed = own.is_some_and(|failure| input.quota.governs(failure));
+    if !governed && let Some(at) = not_before(input, Call::Create) {
         return (Action::Wait, report.until(at));
+    }
+    if let Some((failure, at)) = input.quota.holds_back(input.now, input.settings.blocked_recheck) {
+        return (Action::Wait, Report::create_failed(failure).until(at));
     }
     if let Some(full) = input.memory.failure.as_ref().filter(|f| f.call == Call::Create && f.class == Class::SubnetFull)
     {

@@ -5,6 +5,7 @@ use super::{Action, Input, Step};
 use crate::errors::{Call, Class};
 use crate::facts::{EniSeen, SeenAttachment, Sight};
 use crate::held::ENI_LOST;
+use crate::quota;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{self, Wanted, types};
@@ -207,7 +208,10 @@ fn advice(failure: &Failure) -> String {
         }
         Class::Credentials => format!("{said}. Check the controller's AWS credentials"),
         Class::SubnetFull => format!("{said}. Free addresses in the subnet or add another subnet of the zone"),
-        Class::Limit => format!("{said}. Raise the quota of network interfaces of the Region, or delete unused ones"),
+        Class::Limit if code == quota::CODE => format!(
+            "{said}. Raise the quota of network interfaces of the Region, or delete unused ones; one is tried every 10 min, and all once that works"
+        ),
+        Class::Limit => format!("{said}. Raise the quota, or free what uses it up"),
         Class::ReferenceNotFound => format!("{said}. Correct the NodeENI, or create what it names"),
         Class::SlotTaken => format!("{said}. Use another deviceIndex, or free this one"),
         Class::Permanent => format!("{said}. Correct the NodeENI"),

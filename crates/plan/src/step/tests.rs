@@ -54,6 +54,7 @@ struct World {
     instance: Option<InstanceLook>,
     node_leaving: bool,
     network: Network,
+    quota: Quota,
     now: Timestamp,
 }
 
@@ -77,6 +78,7 @@ impl World {
             instance: None,
             node_leaving: false,
             network: Network::default(),
+            quota: Quota::default(),
             now: at(30),
         }
     }
@@ -91,6 +93,7 @@ impl World {
             instance: self.instance,
             network: &self.network,
             memory: &self.memory,
+            quota: &self.quota,
             settings: &crate::settings::Settings::default(),
             now: self.now,
         })
@@ -105,6 +108,30 @@ impl World {
         let error = CallError::Answered { code: code.into(), message: message.into() };
         self.memory.failed(call, &error, self.now, self.now);
     }
+}
+
+#[test]
+fn what_the_quota_refused_one_all_wait_for_and_say_so() {
+    let mut world = World::new(absent(25));
+    let refused = CallError::Answered { code: crate::quota::CODE.into(), message: "Maximum of 5000 reached.".into() };
+    world.quota.answered("another", at(28), &Err(refused.clone()), at(29));
+    let waiting = world.step();
+    assert_eq!((waiting.action, waiting.recheck), (Action::Wait, Some(at(629))));
+    assert_eq!(waiting.status.phase, Phase::Blocked);
+    let ready = waiting.status.conditions.iter().find(|c| c.type_ == types::READY).unwrap();
+    assert_eq!(ready.reason, "LimitExceeded");
+    assert!(ready.message.contains("Maximum of 5000 reached. Raise the quota"), "{}", ready.message);
+    // Who was refused itself waits for the same, and no longer.
+    world.memory.failed(Call::Create, &refused, at(28), at(29));
+    assert_eq!((world.step().action, world.step().recheck), (Action::Wait, Some(at(629))));
+    world.quota.freed();
+    // The refused Create may have ignored its token: until a look says that nothing was made, none follows.
+    assert_eq!(world.step().action, Action::Wait);
+    world.memory.create_unknown = None;
+    assert!(matches!(world.step().action, Action::Create { .. }));
+    // Without word of the quota its own memory counts.
+    world.quota = Quota::default();
+    assert_eq!(world.step().action, Action::Wait);
 }
 
 fn absent(by_tag: i64) -> Sight {
