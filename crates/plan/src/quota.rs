@@ -171,7 +171,9 @@ mod tests {
             }
             rounds.push(round.len());
             made += round.len();
-            round.iter().for_each(|uid| drop(quota.answered(uid, at(now), &Ok(()), at(now))));
+            for uid in round {
+                assert!(quota.answered(&uid, at(now), &Ok(()), at(now)));
+            }
         }
         assert_eq!((rounds, quota.stands(), made), (vec![1, 2, 4, 8, 0, 0], false, 15));
         let old = Failure { at: at(1), ..quota_failure() };

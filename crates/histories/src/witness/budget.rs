@@ -71,14 +71,9 @@ impl Budgets {
         at < first + ON_THE_WIRE
     }
 
-    /// A process has made or deleted an ENI: it may try again.
+    /// A process has made or deleted an ENI, or begun another term: it may try again.
     pub fn quota_eases(&mut self, life: &str) {
         self.refused.remove(life);
-    }
-
-    /// Another leader knows what statuses say, and no more.
-    pub fn quota_is_forgotten(&mut self) {
-        self.refused.clear();
     }
 
     /// A process sends a request. False: it has just sent the very same too often.

@@ -24,12 +24,14 @@ impl Leases {
     }
 
     /// It was answered: if the write was taken and the Lease is its own, it leads until the Lease's end, counted from the
-    /// sending.
-    pub fn answered(&mut self, life: &str, identity: &str, taken: bool) {
-        let Some(sent) = self.sent.remove(life) else { return };
-        if taken && self.holder == identity {
-            self.until.insert(life.to_owned(), sent + LASTS);
+    /// sending. True: that came so late that it may be another term, which remembers nothing of the one before.
+    pub fn answered(&mut self, life: &str, identity: &str, taken: bool) -> bool {
+        let Some(sent) = self.sent.remove(life) else { return false };
+        if !taken || self.holder != identity {
+            return false;
         }
+        let before = self.until.insert(life.to_owned(), sent + LASTS);
+        before.is_none_or(|before| before < sent + LASTS / 2)
     }
 
     /// Why this process must not send, at `at`, what is given up after `timeout`; None if it may.

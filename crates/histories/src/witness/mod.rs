@@ -88,11 +88,10 @@ impl Witness {
         let at = self.stage.now();
         let mut scene = self.scene();
         if info.resource == "leases" && !matches!(info.verb.as_str(), "get" | "list" | "watch") {
-            scene.leases.answered(
-                &life.name(),
-                &life.identity,
-                status.is_some_and(|status| (200..300).contains(&status)),
-            );
+            let taken = status.is_some_and(|status| (200..300).contains(&status));
+            if scene.leases.answered(&life.name(), &life.identity, taken) {
+                scene.quota_is_forgotten(&life.name());
+            }
         }
         scene.trace.line(Detail::Everything, at, &life.name(), || {
             let status = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());

@@ -133,6 +133,11 @@ impl Scene {
         }
     }
 
+    /// Another term knows what statuses say of the quota, and no more.
+    pub fn quota_is_forgotten(&mut self, life: &str) {
+        self.budgets.quota_eases(life);
+    }
+
     /// What cannot work is not tried twice.
     fn quota(&mut self, at: Millis, record: &CallRecord) {
         let life = record.user_agent.as_str();
@@ -182,9 +187,6 @@ impl Scene {
             ("coordination.k8s.io", "leases") => {
                 let holder =
                     change.after.and_then(|lease| lease.pointer("/spec/holderIdentity")).and_then(Value::as_str);
-                if holder.unwrap_or_default() != self.leases.holder {
-                    self.budgets.quota_is_forgotten();
-                }
                 holder.unwrap_or_default().clone_into(&mut self.leases.holder);
                 return;
             }

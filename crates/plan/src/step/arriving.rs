@@ -1,10 +1,12 @@
 //! The way in: an attachment that is wanted.
 
 use super::change::repair;
+use super::record::whole_second;
 use super::retry::{look_again, not_before, observe_first, past_lag};
 use super::{Action, Change, Failure, Input, Report, adopt, is_ours, tags};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
+use crate::quota;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::SubnetId;
@@ -50,24 +52,24 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
         return (Action::Wait, Report::pending("the Node is going: nothing new is created for it"));
     }
     let own = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Create);
-    let governed = own.is_some_and(|failure| input.quota.governs(failure));
-    if !governed && let Some(at) = not_before(input, Call::Create) {
+    let not_before = match own {
+        Some(own) if input.quota.governs(own) => held_back(input).map(|(_, at)| at),
+        _ => not_before(input, Call::Create),
+    };
+    if let Some(at) = not_before {
         return (Action::Wait, report.until(at));
     }
-    if let Some((failure, at)) = input.quota.holds_back(input.now, input.settings.blocked_recheck) {
-        return (Action::Wait, Report::create_failed(failure).until(at));
-    }
-    if let Some(full) = input.memory.failure.as_ref().filter(|f| f.call == Call::Create && f.class == Class::SubnetFull)
-    {
+    if let Some(full) = own.filter(|failure| failure.class == Class::SubnetFull) {
         return full_subnet(input, full, report);
     }
     let status = &input.held.status;
-    let mismatch =
-        input.memory.failure.as_ref().is_some_and(|f| f.call == Call::Create && f.class == Class::TokenMismatch);
-    let began = match (&status.attempt_started_at, status.attempt) {
-        (Some(at), 1..) => at.0,
-        _ => input.held.created,
+    let (began, counted) = match (&status.attempt_started_at, status.attempt) {
+        (Some(at), 1..) => (at.0, true),
+        _ => (input.held.created, false),
     };
+    // One of an earlier attempt is done with. Seconds are compared, as they are stored; the wait is one at least.
+    let of_this_attempt = |failure: &Failure| !counted || whole_second(failure.at).0 >= began;
+    let mismatch = own.is_some_and(|failure| failure.class == Class::TokenMismatch && of_this_attempt(failure));
     let token_safe = began.saturating_add(input.settings.token_lifetime).is_ok_and(|end| input.now < end);
     if !token_safe || mismatch || input.memory.create_unknown.is_some_and(|_| limit_stands(input)) {
         // The token can no longer tell; EC2's own view must.
@@ -82,7 +84,22 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
             return (Action::NextAttempt, report);
         }
     }
-    let token = client_token(&input.held.uid, status.attempt);
+    create_now(input, report)
+}
+
+/// By the quota of ENIs: what was refused for it, and until when.
+fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
+    input.quota.holds_back(input.now, input.settings.blocked_recheck)
+}
+
+fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
+    if let Some((failure, at)) = held_back(input) {
+        // What was wrong with this one stands until it is tried again.
+        let own = input.memory.failure.as_ref().filter(|own| own.call == Call::Create && own.code != quota::CODE);
+        let report = if own.is_some() { report } else { Report::create_failed(failure) };
+        return (Action::Wait, report.until(at));
+    }
+    let token = client_token(&input.held.uid, input.held.status.attempt);
     (Action::Create { token, tags: tags(input.cluster, input.held) }, report)
 }
 
@@ -90,10 +107,7 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
 fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Report) {
     let Ok(subnet) = SubnetId::parse(&input.held.request.subnet_id) else { return (Action::Wait, report) };
     match input.network.subnets.get(&subnet).filter(|facts| facts.as_of > full.at) {
-        Some(facts) if has_room(&input.held.request, facts, full) => {
-            let token = client_token(&input.held.uid, input.held.status.attempt);
-            (Action::Create { token, tags: tags(input.cluster, input.held) }, report)
-        }
+        Some(facts) if has_room(&input.held.request, facts, full) => create_now(input, report),
         Some(facts) => {
             let again = facts.as_of.saturating_add(input.settings.subnet_cooldown).unwrap_or(Timestamp::MAX);
             if input.now >= again {

@@ -165,7 +165,8 @@ fn recorded(failure: &Failure) -> LastError {
     }
 }
 
-fn whole_second(at: Timestamp) -> Time {
+/// As the API server keeps times.
+pub(super) fn whole_second(at: Timestamp) -> Time {
     Time(at.round(jiff::Unit::Second).unwrap_or(at))
 }
 

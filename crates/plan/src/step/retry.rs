@@ -116,12 +116,13 @@ pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
     let wait = match failure.class {
         Class::Throttled => SignedDuration::from_millis(250),
         Class::Wait => SignedDuration::from_secs(1),
-        Class::Retry | Class::Unknown | Class::AlreadySo | Class::EniNotFound => backoff(failure, 1, 30),
+        Class::Retry | Class::Unknown | Class::AlreadySo | Class::EniNotFound | Class::TokenMismatch => {
+            backoff(failure, 1, 30)
+        }
         Class::InstanceState | Class::InstanceNotFound => backoff(failure, 2, 60),
         Class::ReferenceNotFound if failure.count <= 3 => backoff(failure, 2, 60),
         Class::SubnetFull => input.settings.subnet_cooldown,
         Class::Credentials => backoff(failure, 15, 300),
-        Class::TokenMismatch => SignedDuration::ZERO,
         Class::ReferenceNotFound
         | Class::SlotTaken
         | Class::Limit

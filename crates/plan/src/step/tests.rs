@@ -111,6 +111,32 @@ impl World {
 }
 
 #[test]
+fn a_token_that_means_something_else_is_given_up_once() {
+    let mut world = World::new(absent(25));
+    world.fail(Call::Create, "IdempotentParameterMismatch", "");
+    assert_eq!(world.step().action, Action::Wait);
+    (world.now, world.sight) = (at(95), absent(94));
+    let next = world.step();
+    assert_eq!((next.action, next.status.attempt), (Action::NextAttempt, 1));
+    world.held.status = next.status;
+    let Action::Create { token, .. } = world.step().action else { panic!("{:?}", world.step().action) };
+    assert_eq!(token, names::client_token(&world.held.uid, 1));
+}
+
+#[test]
+fn what_is_wrong_with_one_is_said_whatever_the_quota_holds_back() {
+    let mut world = World::new(absent(25));
+    let refused = CallError::Answered { code: crate::quota::CODE.into(), message: String::new() };
+    world.fail(Call::Create, "InsufficientFreeAddressesInSubnet", "");
+    world.quota.answered("another", at(28), &Err(refused), at(29));
+    world.now = at(300);
+    let ready = |step: &Step| step.status.conditions.iter().find(|c| c.type_ == types::READY).unwrap().reason.clone();
+    assert_eq!(ready(&world.step()), "SubnetFull");
+    world.quota.freed();
+    assert_eq!(ready(&world.step()), "SubnetFull");
+}
+
+#[test]
 fn what_the_quota_refused_one_all_wait_for_and_say_so() {
     let mut world = World::new(absent(25));
     let refused = CallError::Answered { code: crate::quota::CODE.into(), message: "Maximum of 5000 reached.".into() };
