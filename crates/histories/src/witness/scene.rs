@@ -143,8 +143,9 @@ impl Scene {
         let life = record.user_agent.as_str();
         match (record.action.as_str(), &record.outcome) {
             ("CreateNetworkInterface" | "DeleteNetworkInterface", Outcome::Done) => self.budgets.quota_eases(life),
-            ("CreateNetworkInterface", Outcome::Refused(code)) if code == quota::CODE && record.fault.is_none() => {
-                if is_process(life) && !self.budgets.quota_refuses(life, at) {
+            ("CreateNetworkInterface", Outcome::Refused(code)) if code == quota::CODE => {
+                let heard = record.fault.is_none() && is_process(life);
+                if heard && !self.budgets.quota_refuses(life, at) {
                     let how = format!("{life} creates once more what the quota of ENIs forbids");
                     self.broke(at, Promise::Budget, how);
                 }
