@@ -1,7 +1,10 @@
 //! The watches, as one stream of changes in plain data.
 
+mod backoff;
+
 use crate::facts;
 use crate::world::{AttachmentEntry, NodeEniEntry};
+use backoff::Patience;
 use futures::stream::{self, BoxStream, StreamExt};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -79,7 +82,7 @@ pub fn changes(client: &Client, pod_annotation: Option<&str>) -> BoxStream<'stat
 fn watch_crd(client: &Client, name: &'static str) -> BoxStream<'static, Change> {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     watcher::watcher(Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone()), config)
-        .default_backoff()
+        .backoff(Patience::default())
         .filter_map(move |event| {
             let change = match event {
                 Ok(Event::InitApply(crd) | Event::Apply(crd)) => {
@@ -107,7 +110,7 @@ where
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     let config = watcher::Config::default().page_size(500);
     watcher::watcher(api, config)
-        .default_backoff()
+        .backoff(Patience::default())
         .filter_map(move |event| {
             let change = match event {
                 Ok(Event::Init) => Some(Watched::Begin),
