@@ -52,6 +52,13 @@ pub fn evaluate(observed: &Observed, me: &str, now: Duration, fallback: Duration
     if now >= over { Verdict::Take } else { Verdict::Wait(over.saturating_sub(now)) }
 }
 
+/// Whether the Lease is still held as `me` took it: nobody else has held it since.
+pub fn is_same_term(held: &LeaseSpec, read: &LeaseSpec, me: &str) -> bool {
+    read.holder_identity.as_deref() == Some(me)
+        && read.acquire_time == held.acquire_time
+        && read.lease_transitions == held.lease_transitions
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +67,17 @@ mod tests {
 
     fn held_by(holder: &str) -> LeaseSpec {
         LeaseSpec { holder_identity: Some(holder.into()), lease_duration_seconds: Some(15), ..Default::default() }
+    }
+
+    #[test]
+    fn a_term_is_over_when_another_has_held_the_lease_even_if_it_is_free_again() {
+        let held = LeaseSpec { lease_transitions: Some(3), ..held_by("me") };
+        let renewed = LeaseSpec { lease_duration_seconds: Some(16), ..held.clone() };
+        assert!(is_same_term(&held, &renewed, "me"));
+        let others = LeaseSpec { lease_transitions: Some(4), ..held_by("other") };
+        let released = LeaseSpec { holder_identity: None, ..others.clone() };
+        let ours_again = LeaseSpec { lease_transitions: Some(5), ..held.clone() };
+        assert!([others, released, ours_again].iter().all(|read| !is_same_term(&held, read, "me")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The loop around [`evaluate`](super::evaluate): acquire, renew, release.
 
-use super::evaluate::{Observed, Verdict, evaluate};
+use super::evaluate::{Observed, Verdict, evaluate, is_same_term};
 use super::fence::Fence;
 use crate::clock::Wall;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -68,24 +68,36 @@ impl Candidate {
 
     /// One look and, if it may be ours, one write. True: it is ours, and the fence is open until its deadline.
     async fn try_once(&mut self) -> Result<bool, Box<kube::Error>> {
-        let read = self.api.get_opt(LEASE_NAME);
-        let read = self.within(read).await?;
-        let now = self.fence.now();
-        self.observed.update(read.as_ref().map(|lease| lease.spec.clone().unwrap_or_default()), now);
-        self.object = read;
-        match evaluate(&self.observed, &self.identity, now, self.times.duration) {
+        self.look().await?;
+        match evaluate(&self.observed, &self.identity, self.fence.now(), self.times.duration) {
             Verdict::Wait(_) => Ok(false),
             Verdict::Create | Verdict::Take => self.write(true).await,
             Verdict::Renew => self.write(false).await,
         }
     }
 
-    /// One write on what was read or written last; a look as well only if that is not so any more.
+    /// One write on what was written last; a look as well only if that is not what is there. That may be a write of ours
+    /// whose answer was lost. If another has held the Lease since, the term is over, even if the Lease is free again: what
+    /// that one did is not in our picture.
     async fn renew(&mut self) -> Result<bool, Box<kube::Error>> {
-        if self.object.is_some() && self.write(false).await? {
+        let held = self.object.as_ref().and_then(|lease| lease.spec.clone());
+        if held.is_some() && self.write(false).await? {
             return Ok(true);
         }
-        self.try_once().await
+        let read = self.look().await?;
+        match held.zip(read) {
+            Some((held, read)) if is_same_term(&held, &read, &self.identity) => self.write(false).await,
+            _ => Ok(false),
+        }
+    }
+
+    /// Reads the Lease.
+    async fn look(&mut self) -> Result<Option<LeaseSpec>, Box<kube::Error>> {
+        let read = self.api.get_opt(LEASE_NAME);
+        self.object = self.within(read).await?;
+        let spec = self.object.as_ref().map(|lease| lease.spec.clone().unwrap_or_default());
+        self.observed.update(spec.clone(), self.fence.now());
+        Ok(spec)
     }
 
     async fn write(&mut self, take: bool) -> Result<bool, Box<kube::Error>> {
@@ -149,7 +161,7 @@ impl Term<'_> {
             match self.0.renew().await {
                 Ok(true) => {}
                 Ok(false) => {
-                    tracing::error!("another replica holds the Lease");
+                    tracing::error!("another replica holds the Lease, or has held it");
                     break;
                 }
                 Err(error) if self.0.fence.may_send(self.0.times.timeout) => {
