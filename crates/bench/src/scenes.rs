@@ -1,0 +1,176 @@
+//! The work that is measured.
+
+use crate::floor;
+use crate::world::{World, nodeenis};
+use multi_eni_histories::entropy;
+use multi_eni_sim::ec2::Outcome;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// What a piece of work took.
+#[derive(Debug, Clone, Serialize)]
+pub struct Measured {
+    /// Its name.
+    pub scene: String,
+    /// ENIs that were to be attached, or removed.
+    pub enis: u32,
+    /// Virtual seconds until the last one was Ready, or gone; for an idle time its length.
+    pub seconds: f64,
+    /// The fewest that EC2's buckets allow at the configured share; None: nothing was to be done.
+    pub floor: Option<f64>,
+    /// EC2 calls that took effect, by action.
+    pub calls: BTreeMap<String, u64>,
+    /// EC2 calls that were refused, by code.
+    pub refused: BTreeMap<String, u64>,
+    /// Writes to the API server, by what was written.
+    pub writes: BTreeMap<String, u64>,
+    /// The most writes that one ENIAttachment got.
+    pub most_writes: u64,
+    /// Virtual seconds until half of the ENIs were Ready, and until 99 % were.
+    pub ready: Option<[f64; 2]>,
+    /// When ENIs became attached, in virtual seconds.
+    #[serde(skip)]
+    pub attached: Vec<f64>,
+    /// Real seconds that it took this machine: only shown.
+    pub real: f64,
+}
+
+impl Measured {
+    /// Time over floor.
+    pub fn ratio(&self) -> Option<f64> {
+        self.floor.filter(|floor| *floor > 0.0).map(|floor| self.seconds / floor)
+    }
+
+    /// Calls of one action.
+    pub fn count(&self, action: &str) -> u64 {
+        self.calls.get(action).copied().unwrap_or(0)
+    }
+
+    /// Calls that change something.
+    pub fn mutations(&self) -> u64 {
+        self.calls.iter().filter(|(action, _)| !action.starts_with("Describe")).map(|(_, count)| count).sum()
+    }
+}
+
+/// How large the world is.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// Nodes.
+    pub nodes: u32,
+    /// NodeENIs that select all of them, 1 or 2.
+    pub nodeenis: u32,
+    /// Share of EC2's refill rates.
+    pub share: f64,
+}
+
+/// Plays all scenes in one world: attach, an idle hour, a tenth of the nodes replaced, the first NodeENI deleted. `told` hears of
+/// each when it is over. Runs on a thread of its own, with a chance that is always the same.
+///
+/// # Errors
+/// If the world comes to something else than it should; the message says what.
+pub fn play(scale: Scale, told: impl Fn(&Measured) + Send + 'static) -> Result<Vec<Measured>, String> {
+    let played = std::thread::spawn(move || {
+        entropy::begin(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.map_err(|error| error.to_string())?.block_on(chapters(scale, told))
+    });
+    played.join().map_err(|_| "the world panicked".to_owned())?
+}
+
+async fn chapters(scale: Scale, told: impl Fn(&Measured)) -> Result<Vec<Measured>, String> {
+    let Scale { nodes, nodeenis: each, share } = scale;
+    let name = |scene: &str| format!("{nodes} × {each}: {scene}");
+    let world = World::open(nodes, share).await?;
+    let mut all = Vec::new();
+    let mut done = |measured: Measured| {
+        told(&measured);
+        all.push(measured);
+    };
+
+    let meter = Meter::begin(&world);
+    (1..=each).try_for_each(|n| world.apply(n))?;
+    world.until_ready(nodes * each).await?;
+    let last = world.eyes.seen().ready.values().copied().fold(0.0, f64::max);
+    done(meter.end(&world, name("attach"), nodes * each, last, Some(floor::seconds(nodes * each, share))));
+
+    // What is done once after the last change has an hour to end, and full buckets with it.
+    world.pass(3600).await;
+    let meter = Meter::begin(&world);
+    world.pass(3600).await;
+    done(meter.end(&world, name("an idle hour"), 0, 3600.0, None));
+
+    let tenth = nodes / 10;
+    let meter = Meter::begin(&world);
+    for n in 1..=tenth {
+        world.terminate(n)?;
+        world.join(nodes + n)?;
+    }
+    world.until_ready(nodes * each).await?;
+    let last = world.eyes.seen().ready.values().copied().fold(0.0, f64::max);
+    let replaced = floor::seconds(tenth * each, share);
+    done(meter.end(&world, name("a tenth of the nodes replaced"), tenth * each, last, Some(replaced)));
+
+    world.pass(3600).await;
+    let meter = Meter::begin(&world);
+    world.api.delete(&nodeenis(), "", "pool-1").map_err(|error| error.to_string())?;
+    world.until_ready(nodes * (each - 1)).await?;
+    let last = world.eyes.seen().moved;
+    done(meter.end(&world, name("one NodeENI deleted"), nodes, last, Some(floor::seconds(nodes, share))));
+    world.close().await;
+    Ok(all)
+}
+
+/// Counts from a moment on.
+struct Meter {
+    began: Instant,
+}
+
+impl Meter {
+    fn begin(world: &World) -> Self {
+        world.ec2.clear_calls();
+        world.api.reset_requests();
+        world.eyes.begin();
+        Self { began: Instant::now() }
+    }
+
+    fn end(self, world: &World, scene: String, enis: u32, seconds: f64, floor: Option<f64>) -> Measured {
+        let (mut calls, mut refused) = (BTreeMap::new(), BTreeMap::new());
+        for (action, outcomes) in world.ec2.counts() {
+            for (outcome, count) in outcomes {
+                match outcome {
+                    Outcome::Done => *calls.entry(action.clone()).or_default() += count,
+                    Outcome::Refused(code) => *refused.entry(format!("{action} {code}")).or_default() += count,
+                    Outcome::NeverArrived => *refused.entry(format!("{action} never arrived")).or_default() += count,
+                }
+            }
+        }
+        let seen = world.eyes.seen();
+        let mut ready: Vec<f64> = seen.ready.values().copied().collect();
+        ready.sort_by(f64::total_cmp);
+        let at = |part: f64| {
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "a rank"
+            )]
+            let rank = ((ready.len() as f64 * part).ceil() as usize).clamp(1, ready.len().max(1)) - 1;
+            ready.get(rank).copied()
+        };
+        let ready = at(0.5).zip(at(0.99)).map(|(half, most)| [half, most]);
+        Measured {
+            scene,
+            enis,
+            seconds,
+            floor,
+            calls,
+            refused,
+            writes: world.api.writes(),
+            most_writes: seen.writes.values().copied().max().unwrap_or(0),
+            ready,
+            attached: seen.attached.clone(),
+            real: self.began.elapsed().as_secs_f64(),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! One account, one cluster, one controller.
+
+use crate::eyes::{self, Eyes};
+use kube::Client;
+use multi_eni_api::names::{GROUP, VERSION};
+use multi_eni_controller::run::{Parts, run};
+use multi_eni_controller::serve::Gauges;
+use multi_eni_plan::settings::Settings;
+use multi_eni_sim::ec2::{Buckets, Ec2, Settings as Ec2Settings};
+use multi_eni_sim::kube::{ApiServer, GroupResource, Verdict};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tower::Layer;
+
+const VPC: &str = "vpc-0a1b2c3d4e5f60718";
+const ZONE: &str = "eu-west-1a";
+const NODES_SUBNET: &str = "subnet-00000000000000aaa";
+const TYPE: &str = "m5.24xlarge";
+/// How long the API server takes to answer.
+const KUBE_LATENCY: Duration = Duration::from_millis(5);
+
+/// A world in virtual time: call everything inside a runtime whose time is paused.
+pub struct World {
+    /// EC2, with its default buckets, 40 to 120 ms a call, 1 to 4 s an attach or detach.
+    pub ec2: Ec2,
+    /// The API server.
+    pub api: ApiServer,
+    /// What is seen.
+    pub eyes: Eyes,
+    stop: Arc<Notify>,
+    controller: JoinHandle<()>,
+}
+
+/// Nodes.
+pub fn nodes() -> GroupResource {
+    GroupResource::new("", "nodes")
+}
+
+/// NodeENIs.
+pub fn nodeenis() -> GroupResource {
+    GroupResource::new(GROUP, "nodeenis")
+}
+
+impl World {
+    /// A world with so many nodes, and a controller that has come to rest in it. `share`: of EC2's refill rates.
+    ///
+    /// # Errors
+    /// If the simulator takes something not; the message says what.
+    pub async fn open(count: u32, share: f64) -> Result<Self, String> {
+        let clock = eyes::clock();
+        let settings =
+            Ec2Settings { buckets: Some(Buckets::default()), eni_quota: None, records: 0, ..Ec2Settings::default() };
+        let ec2 = Ec2::new(clock, settings);
+        ec2.add_vpc(VPC);
+        for (id, cidr) in
+            [(NODES_SUBNET.to_owned(), "10.0.0.0/16"), (subnet(1), "10.1.0.0/16"), (subnet(2), "10.2.0.0/16")]
+        {
+            ec2.add_subnet(&id, VPC, ZONE, cidr, None).map_err(|error| format!("subnet {id}: {error}"))?;
+        }
+        let api = ApiServer::new(clock);
+        api.show_managed_fields(false);
+        let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
+        api.install_crds(&crds).map_err(|error| format!("the CRDs are refused: {error}"))?;
+        api.intercept(Box::new(|info| match info.verb.as_str() {
+            "watch" => Verdict::Pass,
+            _ => Verdict::DelayAnswer(KUBE_LATENCY),
+        }));
+        let eyes = Eyes::open(&ec2, &api, clock);
+        let stop = Arc::new(Notify::new());
+        let parts = parts(&ec2, &api, clock, share);
+        let stopped = stop.clone();
+        let controller = tokio::spawn(async move { run(parts, async move { stopped.notified().await }).await });
+        let world = Self { ec2, api, eyes, stop, controller };
+        for n in 1..=count {
+            world.join(n)?;
+        }
+        world.pass(10).await;
+        Ok(world)
+    }
+
+    /// A node on an instance of its own.
+    ///
+    /// # Errors
+    /// If the simulator refuses.
+    pub fn join(&self, n: u32) -> Result<(), String> {
+        let instance = format!("i-{n:017x}");
+        self.ec2.run_instance(&instance, TYPE, NODES_SUBNET).map_err(|error| error.to_string())?;
+        let object = json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": { "name": node(n), "labels": {
+                "topology.kubernetes.io/zone": ZONE,
+                "node.kubernetes.io/instance-type": TYPE,
+                "kubernetes.io/hostname": node(n),
+                "pool": "a",
+            } },
+            "spec": { "providerID": format!("aws:///{ZONE}/{instance}") },
+        });
+        self.api.create(&nodes(), "", object).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// A node is gone, and its instance terminated.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn terminate(&self, n: u32) -> Result<(), String> {
+        self.ec2.terminate_instance(&format!("i-{n:017x}")).map_err(|error| error.to_string())?;
+        self.api.delete(&nodes(), "", &node(n)).map_err(|error| error.to_string())
+    }
+
+    /// A NodeENI for all nodes: one ENI each, at device index `n`.
+    ///
+    /// # Errors
+    /// If the API server refuses it.
+    pub fn apply(&self, n: u32) -> Result<(), String> {
+        let object = json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "NodeENI", "metadata": { "name": format!("pool-{n}") },
+            "spec": {
+                "nodeSelector": { "pool": "a" }, "subnetID": subnet(n), "deviceIndex": n, "deleteOnTermination": true,
+            },
+        });
+        self.api.create(&nodeenis(), "", object).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Lets virtual time pass.
+    pub async fn pass(&self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        self.ec2.catch_up();
+    }
+
+    /// Waits until so many ENIAttachments are Ready and no more are there, and EC2 has been at rest for 5 s.
+    ///
+    /// # Errors
+    /// If it is not so within a virtual day.
+    pub async fn until_ready(&self, count: u32) -> Result<(), String> {
+        for _ in 0..86_400 {
+            self.pass(1).await;
+            let (there, ready, moved) = {
+                let seen = self.eyes.seen();
+                (seen.there, seen.are_ready, seen.moved)
+            };
+            if (there, ready) == (i64::from(count), i64::from(count)) && self.eyes.now() > moved + 5.0 {
+                return Ok(());
+            }
+        }
+        let seen = self.eyes.seen();
+        Err(format!("after a day {} of {count} are Ready, and {} are there", seen.are_ready, seen.there))
+    }
+
+    /// Ends the controller.
+    pub async fn close(self) {
+        self.stop.notify_one();
+        // A panic in it shows in its own words.
+        let _ = self.controller.await;
+    }
+
+    /// The status of the nth NodeENI.
+    pub fn status(&self, n: u32) -> Option<Value> {
+        self.api.get(&nodeenis(), "", &format!("pool-{n}"))?.get("status").cloned()
+    }
+}
+
+fn node(n: u32) -> String {
+    format!("n{n}")
+}
+
+fn subnet(n: u32) -> String {
+    format!("subnet-{n:017x}")
+}
+
+/// What `multi-eni controller` makes of its flags, without an election: what is counted is the work.
+fn parts(ec2: &Ec2, api: &ApiServer, clock: multi_eni_sim::clock::SimClock, share: f64) -> Parts {
+    let wall: multi_eni_controller::clock::Wall = Arc::new(move || clock.now());
+    let began = tokio::time::Instant::now();
+    let steady: multi_eni_controller::clock::Steady = Arc::new(move || began.elapsed());
+    let fence = Parts::fence(false, steady);
+    let options = multi_eni_ec2::Options { budget_share: share, ..multi_eni_ec2::Options::default() };
+    let timeout = options.call_timeout;
+    Parts {
+        kube: Client::new(api.service(), "default"),
+        fenced: Client::new(Parts::fence_layer(&fence).layer(api.service()), "default"),
+        fence,
+        aws: multi_eni_ec2::client_over(ec2.http_client(), wall.clone(), "eu-west-1", "http://ec2.simulated", timeout),
+        ec2_options: options,
+        cluster_name: Some("bench".to_owned()),
+        election: None,
+        identity: "bench".to_owned(),
+        settings: Settings::default(),
+        wall,
+        gauges: Arc::new(Gauges::default()),
+    }
+}
