@@ -200,12 +200,14 @@ impl Writer {
 
     /// Writes the status of one NodeENI.
     pub async fn nodeeni_status(&self, entry: NodeEniEntry, status: NodeEniStatus) -> Result<Written, WriteError> {
-        let patch = json!({
-            "apiVersion": format!("{GROUP}/{VERSION}"),
-            "kind": "NodeENI",
+        let metadata = match entry.status.observed_generation {
             // Only the UID: a status of ours stands whatever else was written meanwhile, but never on a namesake.
-            "metadata": { "uid": entry.intent.uid },
-            "status": status,
+            Some(_) => json!({ "uid": entry.intent.uid }),
+            // Our first one replaces what upstream's controller may have listed: that must be what we have seen.
+            None => precondition(&entry.intent.uid, &entry.version),
+        };
+        let patch = json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "NodeENI", "metadata": metadata, "status": status,
         });
         let patched = within(self.nodeenis.patch_status(&entry.intent.name, &apply(), &Patch::Apply(patch))).await;
         self.nodeeni(entry, patched).await

@@ -259,13 +259,15 @@ impl Reconciler {
             }
             Changed::Network => {
                 let waiting = self.assignments.iter().filter(|(_, last)| !last.needs.is_empty());
-                // Groups that are named may be told apart now: that changes ENIs in place.
+                // Groups that are named may be told apart now: that changes ENIs in place, whoever has asked for them.
+                let names_groups = |uid: &str| {
+                    let asks = self.world.nodeeni_by_uid(uid).and_then(|entry| entry.intent.ask.as_ref().ok());
+                    asks.is_some_and(|ask| !ask.group_names.is_empty())
+                };
+                let by_name = self.world.attachments().filter(|entry| names_groups(&entry.held.nodeeni_uid));
                 let keys: Vec<Key> = waiting
-                    .flat_map(|(node, _)| {
-                        let held =
-                            self.world.attachments_on(node).map(|entry| Key::Attachment(entry.held.name.clone()));
-                        std::iter::once(Key::Node(node.clone())).chain(held)
-                    })
+                    .map(|(node, _)| Key::Node(node.clone()))
+                    .chain(by_name.map(|entry| Key::Attachment(entry.held.name.clone())))
                     .collect();
                 keys.into_iter().for_each(|key| self.queue.now(key));
             }
