@@ -1,4 +1,4 @@
-//! What is counted is exact: the same in every run, on every machine. A regression shows as another number.
+//! What is counted is exact: the same in every run. A regression shows as another number.
 #![allow(clippy::expect_used, reason = "a test says what it needs")]
 
 use multi_eni_bench::scenes::{Measured, Scale, play};
