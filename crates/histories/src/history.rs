@@ -232,6 +232,10 @@ impl<'a> History<'a> {
                 let scene = self.witness.scene();
                 (scene.moved.max(from), scene.changes)
             };
+            if now > from + 2 * CONVERGES_WITHIN {
+                self.broke(Promise::Quiet, format!("{} s after the calm it is not at rest", (now - from) / 1000));
+                return None;
+            }
             if now < moved + rest {
                 continue;
             }
@@ -250,10 +254,6 @@ impl<'a> History<'a> {
                 }
                 Some(_) => {}
             }
-            if now > from + 2 * CONVERGES_WITHIN {
-                self.broke(Promise::Quiet, format!("{} s after the calm it is not at rest", (now - from) / 1000));
-                return None;
-            }
         }
     }
 
@@ -268,7 +268,8 @@ impl<'a> History<'a> {
             let counted = if setting.short_pages { scene.mirror.enis.len() } else { scene.mirror.ours().len() };
             let page = usize::try_from(setting.page_size).unwrap_or(1).max(1);
             let sweep = u64::try_from(counted.div_ceil(page).max(1)).unwrap_or(u64::MAX);
-            (rest::idle::problem(&scene.since_mark, lasts / 60_000, sweep), rest::problems(&scene))
+            let crowded = rest::crowded(&scene);
+            (rest::idle::problem(&scene.since_mark, lasts / 60_000, sweep, crowded), rest::problems(&scene))
         };
         if let Some(how) = idle {
             self.broke(Promise::Quiet, how);

@@ -180,10 +180,10 @@ fn trouble(intent: &Intent, blocked: &[&&Held], standing: &[&&Refusal]) -> Optio
         [first, ..] => format!("{} nodes, {first} among them", nodes.len()),
         [] => String::new(),
     };
-    let more = if kinds > 1 {
-        format!(" (and {} other kinds of trouble: see the ENIAttachments and events)", kinds - 1)
-    } else {
-        String::new()
+    let more = match kinds {
+        0 | 1 => String::new(),
+        2 => " (and another kind of trouble: see the ENIAttachments and events)".to_owned(),
+        _ => format!(" (and {} other kinds of trouble: see the ENIAttachments and events)", kinds - 1),
     };
     Some((reason, format!("{place}: {message}{more}")))
 }

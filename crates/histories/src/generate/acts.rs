@@ -195,13 +195,13 @@ impl Palette {
             }
             Kind::Apply => {
                 let name = format!("e{}", cast.nodeenis.len() + cast.removed.len() + 1);
-                let spec = specs::draw(rng);
+                let spec = specs::draw(rng, cast.cards);
                 cast.nodeenis.insert(name.clone(), spec.clone());
                 at_once(Act::Apply { name, spec })
             }
             Kind::Edit => {
                 let name = cast.nodeeni(rng)?;
-                let spec = specs::edit(rng, cast.nodeenis.get(&name)?);
+                let spec = specs::edit(rng, cast.nodeenis.get(&name)?, cast.cards);
                 cast.nodeenis.insert(name.clone(), spec.clone());
                 at_once(Act::Apply { name, spec })
             }
@@ -213,7 +213,7 @@ impl Palette {
             }
             Kind::Recreate => {
                 let name = cast.nodeeni(rng)?;
-                let spec = if rng.bool() { cast.nodeenis.get(&name)?.clone() } else { specs::draw(rng) };
+                let spec = if rng.bool() { cast.nodeenis.get(&name)?.clone() } else { specs::draw(rng, cast.cards) };
                 cast.nodeenis.insert(name.clone(), spec.clone());
                 // While the old one is still there, this changes an object that is being deleted: it is tried again.
                 let again = Act::Apply { name: name.clone(), spec };

@@ -36,12 +36,14 @@ pub(super) struct Cast {
     pub crowded: BTreeSet<String>,
     pub quota: bool,
     pub replicas: usize,
+    /// Network cards of every instance.
+    pub cards: usize,
     instances: u64,
     started: u64,
 }
 
 impl Cast {
-    pub fn new(replicas: usize) -> Self {
+    pub fn new(replicas: usize, cards: usize) -> Self {
         Self {
             nodes: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -52,6 +54,7 @@ impl Cast {
             crowded: BTreeSet::new(),
             quota: false,
             replicas,
+            cards,
             instances: 0,
             started: 0,
         }
@@ -67,7 +70,7 @@ impl Cast {
             self.nodes.insert(name, node);
         }
         for number in 1..=*pick(rng, &[2, 2, 3]) {
-            let (name, spec) = (format!("e{number}"), specs::draw(rng));
+            let (name, spec) = (format!("e{number}"), specs::draw(rng, self.cards));
             events.push(Event { at: rng.u64(0..15_000), act: Act::Apply { name: name.clone(), spec: spec.clone() } });
             self.nodeenis.insert(name, spec);
         }

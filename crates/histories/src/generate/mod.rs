@@ -21,7 +21,7 @@ pub fn script(seed: u64) -> Script {
     let mut rng = Rng::with_seed(seed);
     let mut setting = setting::draw(&mut rng);
     setting.subnets = setting::subnets();
-    let mut cast = Cast::new(setting.replicas);
+    let mut cast = Cast::new(setting.replicas, setting::cards(&setting));
     let mut events = cast.enter(&mut rng, setting.waits_for_pods);
     let palette = acts::Palette::draw(&mut rng);
     let mut at: Millis = 20_000;

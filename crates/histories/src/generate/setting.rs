@@ -2,6 +2,7 @@
 
 use crate::script::{Graces, Setting, SubnetPlace};
 use fastrand::Rng;
+use multi_eni_sim::ec2::catalog;
 
 /// Two zones with four subnets each: one tiny, one by name; one name stands for a subnet in each zone.
 pub(super) fn subnets() -> Vec<SubnetPlace> {
@@ -20,6 +21,14 @@ pub(super) fn subnets() -> Vec<SubnetPlace> {
     subnets
 }
 
+/// Instance types: one with room for all, one that runs full, and one with two network cards.
+const TYPES: [&str; 6] = ["m5.24xlarge", "m5.24xlarge", "m5.24xlarge", "m5.4xlarge", "m5.2xlarge", "c6in.32xlarge"];
+
+/// How many network cards the instances have.
+pub(super) fn cards(setting: &Setting) -> usize {
+    catalog::instance_type(&setting.instance_type).map_or(1, |found| found.cards.len())
+}
+
 pub(super) fn draw(rng: &mut Rng) -> Setting {
     let mut chance = |per_cent: u32| rng.u32(0..100) < per_cent;
     let replicas = if chance(60) { 2 } else { 1 };
@@ -35,8 +44,10 @@ pub(super) fn draw(rng: &mut Rng) -> Setting {
     let renew_every = *pick(rng, &[2_000, 5_000, 5_000, 5_000, 5_000, 5_000]);
     let buckets_percent = *pick(rng, &[100, 100, 30, 10]);
     let shutdown = *pick(rng, &[0, 5_000, 40_000]);
+    let instance_type = (*pick(rng, &TYPES)).to_owned();
     Setting {
         replicas,
+        instance_type,
         same_identity,
         typed,
         waits_for_pods,

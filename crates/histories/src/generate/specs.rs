@@ -5,13 +5,17 @@ use crate::stage::{GROUPS, group, group_name};
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
-/// A spec.
-pub(super) fn draw(rng: &mut Rng) -> Value {
+/// Fields that are given, changed and taken away.
+const OPTIONAL: [&str; 6] =
+    ["securityGroupIDs", "description", "tags", "deleteOnTermination", "sourceDestCheck", "rollout"];
+
+/// A spec. `cards`: how many network cards the instances have.
+pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
     let mut spec = Map::new();
     spec.insert("nodeSelector".into(), selector(rng));
     place(rng, &mut spec);
     spec.insert("deviceIndex".into(), json!(rng.i32(1..6)));
-    for field in ["securityGroupIDs", "description", "tags", "deleteOnTermination", "sourceDestCheck", "rollout"] {
+    for field in OPTIONAL {
         if rng.bool() {
             set(rng, &mut spec, field);
         }
@@ -25,24 +29,34 @@ pub(super) fn draw(rng: &mut Rng) -> Value {
     if rng.u32(0..6) == 0 {
         set(rng, &mut spec, "node settings");
     }
+    if rng.u32(0..6) == 0 {
+        set(rng, &mut spec, "interfaceType");
+    }
+    if rng.u32(0..4) == 0 {
+        card(rng, &mut spec, cards);
+    }
     Value::Object(spec)
 }
 
 /// The spec with one thing in it changed.
-pub(super) fn edit(rng: &mut Rng, spec: &Value) -> Value {
+pub(super) fn edit(rng: &mut Rng, spec: &Value, cards: usize) -> Value {
     let mut spec = spec.as_object().cloned().unwrap_or_default();
-    match rng.u32(0..14) {
+    match rng.u32(0..16) {
         0 | 1 => drop(spec.insert("nodeSelector".into(), selector(rng))),
         2 | 3 => place(rng, &mut spec),
         4 => drop(spec.insert("deviceIndex".into(), json!(rng.i32(1..6)))),
-        5 => set(rng, &mut spec, "securityGroupIDs"),
-        6 => set(rng, &mut spec, "description"),
-        7 => set(rng, &mut spec, "tags"),
-        8 => set(rng, &mut spec, "deleteOnTermination"),
-        9 => set(rng, &mut spec, "sourceDestCheck"),
-        10 => set(rng, &mut spec, "rollout"),
+        5..11 => {
+            let field = *pick(rng, &OPTIONAL);
+            if rng.u32(0..5) == 0 {
+                spec.remove(field);
+            } else {
+                set(rng, &mut spec, field);
+            }
+        }
         11 => set(rng, &mut spec, "securityGroupNames"),
         12 => set(rng, &mut spec, "node settings"),
+        13 => set(rng, &mut spec, "interfaceType"),
+        14 => card(rng, &mut spec, cards),
         _ => set(rng, &mut spec, "addresses"),
     }
     Value::Object(spec)
@@ -85,6 +99,15 @@ fn place(rng: &mut Rng, spec: &mut Map<String, Value>) {
     }
 }
 
+/// On which network card: the first one, another one, rarely one that no instance has.
+fn card(rng: &mut Rng, spec: &mut Map<String, Value>, cards: usize) {
+    match rng.u32(0..10) {
+        0..2 => drop(spec.remove("networkCardIndex")),
+        2 => drop(spec.insert("networkCardIndex".into(), json!(cards))),
+        _ => drop(spec.insert("networkCardIndex".into(), json!(rng.usize(0..cards)))),
+    }
+}
+
 fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
     let value = match field {
         "securityGroupIDs" => {
@@ -102,7 +125,7 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
         "securityGroupNames" if rng.u32(0..10) == 0 => json!(["no such group"]),
         "securityGroupNames" => json!([group_name(rng.u64(1..=GROUPS))]),
         "node settings" => {
-            for field in ["mtu", "enableDPDK", "dpdkDriver", "nodeConfig"] {
+            for field in ["mtu", "enableDPDK", "dpdkDriver", "dpdkResourceName", "dpdkPCIAddress", "nodeConfig"] {
                 spec.remove(field);
             }
             match rng.u32(0..4) {
@@ -110,20 +133,36 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
                 1 => {
                     spec.insert("enableDPDK".into(), json!(true));
                     spec.insert("dpdkDriver".into(), json!(pick(rng, &["vfio-pci", "igb_uio"])));
+                    if rng.bool() {
+                        spec.insert(
+                            "dpdkResourceName".into(),
+                            json!(pick(rng, &["intel.com/voice", "intel.com/data"])),
+                        );
+                    }
+                    if rng.bool() {
+                        spec.insert("dpdkPCIAddress".into(), json!(format!("0000:00:{:02x}.0", rng.u32(5..9))));
+                    }
                 }
                 2 => drop(spec.insert("nodeConfig".into(), json!({ "queues": { "rx": rng.u32(1..9) } }))),
                 _ => {}
             }
             return;
         }
+        // The only one that there is, or none.
+        "interfaceType" if spec.remove(field).is_some() => return,
+        "interfaceType" => json!("interface"),
         "rollout" => json!({ "maxUnavailable": rng.i32(1..4) }),
         _ => {
-            spec.remove("ipv4PrefixCount");
-            spec.remove("privateIPCount");
+            for field in ["ipv4PrefixCount", "privateIPCount", "ipv6AddressCount"] {
+                spec.remove(field);
+            }
             match rng.u32(0..3) {
                 0 => drop(spec.insert("privateIPCount".into(), json!(rng.i32(1..4)))),
                 1 => drop(spec.insert("ipv4PrefixCount".into(), json!(1))),
                 _ => {}
+            }
+            if rng.bool() {
+                spec.insert("ipv6AddressCount".into(), json!(rng.i32(0..3)));
             }
             return;
         }

@@ -19,6 +19,14 @@ pub fn problems(scene: &Scene) -> Vec<(Promise, String)> {
     problems
 }
 
+/// How many ENIs wait for room on their instance.
+pub fn crowded(scene: &Scene) -> usize {
+    let held = scene.mirror.held.values().map(|held| &held.held);
+    held.filter(|held| scene.mirror.in_place(held).is_none())
+        .filter(|held| held.instance.as_ref().is_some_and(|on| specs::is_crowded(scene, on.as_str(), held.slot().0)))
+        .count()
+}
+
 /// What of a NodeENI is truly missing, on which node, in words.
 fn missing(scene: &Scene, name: &str) -> BTreeSet<String> {
     let mirror = &scene.mirror;

@@ -17,6 +17,9 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
     for (slot, contenders) in wants::slots(mirror, &scene.subnets) {
         let (instance, card, index) = &slot;
         let Some(eni) = occupant(scene, &slot) else {
+            if is_crowded(scene, instance, *card) {
+                continue;
+            }
             // Who holds the slot keeps it, though its subnet has no room: that no controller can mend.
             let holder = mirror.held.values().map(|held| &held.held).find(|held| {
                 held.slot() == (slot.1, slot.2) && held.instance.as_ref().is_some_and(|i| i.as_str() == slot.0)
@@ -59,6 +62,10 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
         };
         let spec = mirror.nodeenis.get(name).and_then(|nodeeni| nodeeni.spec.as_ref());
         if let Some(how) = spec.and_then(|spec| differs(eni, spec)) {
+            say(format!("{} of {name}: {how}", eni.seen.id));
+        }
+        let stays = held.adopted.is_some() || is_stalled(scene, &held.nodeeni_uid);
+        if let Some(how) = spec.filter(|_| !stays).and_then(|spec| has_other_addresses(eni, held, spec)) {
             say(format!("{} of {name}: {how}", eni.seen.id));
         }
         if spec.is_some_and(|spec| !is_handed_on(held, spec)) {
@@ -108,6 +115,18 @@ fn is_full(scene: &Scene, nodeeni: &str, subnet: &str) -> bool {
     spec.ipv4_prefix_count.is_some_and(|count| count > 0) || taken + wanted > TINY
 }
 
+/// Whether a network card of an instance takes no more, or is not there: no controller can mend that. What is held takes part,
+/// for it keeps its place.
+pub(super) fn is_crowded(scene: &Scene, instance: &str, card: i32) -> bool {
+    let Some(most) = usize::try_from(card).ok().and_then(|card| scene.cards.get(card)) else { return true };
+    let attached = scene.mirror.enis.values().filter_map(|eni| eni.seen.attachment.as_ref());
+    let attached = attached.filter(|at| at.instance.as_ref().is_some_and(|on| on.as_str() == instance));
+    let held = scene.mirror.held.values().map(|held| &held.held);
+    let held = held.filter(|held| held.instance.as_ref().is_some_and(|on| on.as_str() == instance));
+    let slots: BTreeSet<(i32, i32)> = attached.map(|at| (at.card, at.index)).chain(held.map(Held::slot)).collect();
+    slots.iter().filter(|(on, _)| *on == card).count() >= usize::try_from(*most).unwrap_or(usize::MAX)
+}
+
 fn names(contenders: &[(String, String)]) -> String {
     contenders.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" or ")
 }
@@ -154,6 +173,24 @@ fn differs(eni: &EniTruth, spec: &NodeEniSpec) -> Option<String> {
         .map(|(key, value)| format!("its tag {key} is {:?}, not {value:?}", seen.tags.get(key)))
 }
 
+/// What of an ENI's addresses is not as its NodeENI says: that takes another ENI.
+fn has_other_addresses(eni: &EniTruth, held: &Held, spec: &NodeEniSpec) -> Option<String> {
+    let none_is_zero = |count: Option<i32>| count.unwrap_or(0);
+    let wanted = spec.private_ip_count.unwrap_or(1).max(1);
+    let (has, request) = (eni.seen.private_ips.len(), &held.request);
+    if usize::try_from(wanted).ok() != Some(has) {
+        return Some(format!("it has {has} private addresses, not {wanted}"));
+    }
+    // What else was asked for at Create; EC2 gives all or nothing.
+    [
+        ("IPv4 prefixes", request.ipv4_prefix_count, spec.ipv4_prefix_count),
+        ("IPv6 addresses", request.ipv6_address_count, spec.ipv6_address_count),
+    ]
+    .into_iter()
+    .find(|(_, asked, wanted)| none_is_zero(*asked) != none_is_zero(*wanted))
+    .map(|(what, asked, wanted)| format!("it was asked for {asked:?} {what}, not {wanted:?}"))
+}
+
 /// Whether an ENIAttachment says what its NodeENI says to the node's half.
 fn is_handed_on(held: &Held, spec: &NodeEniSpec) -> bool {
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
@@ -161,6 +198,8 @@ fn is_handed_on(held: &Held, spec: &NodeEniSpec) -> bool {
     settings.mtu == spec.mtu.filter(|mtu| *mtu != 0)
         && settings.enable_dpdk.unwrap_or(false) == spec.enable_dpdk.unwrap_or(false)
         && settings.dpdk_driver == text(&spec.dpdk_driver)
+        && settings.dpdk_resource_name == text(&spec.dpdk_resource_name)
+        && settings.dpdk_pci_address == text(&spec.dpdk_pci_address)
         && settings.node_config == spec.node_config.clone().filter(|config| !config.is_empty())
 }
 
@@ -173,7 +212,11 @@ fn is_stalled(scene: &Scene, uid: &str) -> bool {
     let mine = mirror.held.values().map(|held| &held.held).filter(|held| held.nodeeni_uid == uid);
     let stuck = mine.filter(|held| mirror.in_place(held).is_none());
     let nodes: BTreeSet<&str> = stuck
-        .filter(|held| has_no_block(held) || is_full(scene, &held.nodeeni, &held.request.subnet_id))
+        .filter(|held| {
+            has_no_block(held)
+                || is_full(scene, &held.nodeeni, &held.request.subnet_id)
+                || held.instance.as_ref().is_some_and(|on| is_crowded(scene, on.as_str(), held.slot().0))
+        })
         .map(|held| held.node.as_str())
         .collect();
     nodes.len() >= usize::try_from(most).unwrap_or(1)
@@ -206,8 +249,9 @@ fn superfluous(scene: &Scene, eni: &EniTruth) -> Option<String> {
         return Some(format!("is there for {} on {}, which does not ask for it", held.nodeeni, held.node));
     }
     let (card, index) = held.slot();
+    let crowded = is_crowded(scene, &instance, card);
     let taken_by_another = || occupant(scene, &(instance, card, index)).is_some_and(|other| other.made_for.is_none());
-    if mirror.in_place(held).is_none() && !taken_by_another() {
+    if mirror.in_place(held).is_none() && !crowded && !taken_by_another() {
         return Some(format!("is not attached in the slot of {}", held.name));
     }
     None

@@ -47,6 +47,8 @@ pub(super) fn open(setting: &Setting, seed: u64, clock: SimClock) -> Result<Ec2,
     for (number, place) in setting.subnets.iter().enumerate() {
         let cidr = format!("10.100.{number}.0/{}", if place.tiny { 28 } else { 24 });
         add(&place.id, &place.zone, &cidr, place.name.as_deref())?;
+        let block = format!("2001:db8:0:{number:x}::/64");
+        ec2.set_ipv6_cidr(&place.id, &block).map_err(|error| format!("subnet {}: {error}", place.id))?;
     }
     for number in 1..=GROUPS {
         ec2.add_security_group(&group(number), VPC, &group_name(number));

@@ -13,7 +13,7 @@ use multi_eni_plan::check;
 use multi_eni_plan::facts::Cluster;
 use multi_eni_plan::held::Held;
 use multi_eni_plan::quota;
-use multi_eni_sim::ec2::{By, CallRecord, Eni, Happening, Incoming, Outcome};
+use multi_eni_sim::ec2::{By, CallRecord, Eni, Happening, Incoming, Outcome, catalog};
 use multi_eni_sim::kube::{ObjectChange, RequestInfo};
 use serde_json::Value;
 
@@ -27,6 +27,8 @@ pub struct Scene {
     pub cluster: Cluster,
     /// Subnets that there are.
     pub subnets: Vec<SubnetPlace>,
+    /// How many interfaces each network card of an instance takes.
+    pub cards: Vec<u32>,
     /// Whether there is an election.
     pub elects: bool,
     /// The grace before a detach is forced, less what clocks may differ.
@@ -77,6 +79,7 @@ impl Scene {
         Self {
             cluster: Cluster { uid: cluster.to_owned(), name: String::new() },
             subnets: setting.subnets.clone(),
+            cards: catalog::instance_type(&setting.instance_type).map_or_else(Vec::new, |found| found.cards.to_vec()),
             elects: setting.replicas > 1,
             force_after: force.saturating_sub(2000 + steps),
             lag: setting.lag,

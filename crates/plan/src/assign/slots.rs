@@ -136,6 +136,12 @@ fn may_create(
     if let Some((kind, limits)) = &limits {
         limits::fits(kind, limits, ask, slot.0)?;
     }
+    if let (Some((kind, limits)), Some(sight)) = (&limits, input.instance)
+        && occupant(sight, slot).is_none()
+        && let Err(full) = limits::has_room(kind, limits, slot.0, sight, here, out)
+    {
+        return Err(full_by(input, node, intent, sight, full, here, out));
+    }
     free_on_ec2(input, node, intent, slot, out)?;
     let subnet = SubnetId::parse(&new.spec.request.subnet_id).ok().and_then(|id| input.network.subnets.get(&id));
     if let (Some(subnet), Some(vpc)) = (subnet, input.instance.and_then(|sight| sight.vpc.as_ref()))
@@ -144,20 +150,34 @@ fn may_create(
         let subnet = (subnet.id.clone(), subnet.vpc.clone());
         return Err(Refused::SubnetInOtherVpc { subnet, vpc: vpc.clone() });
     }
-    if let (Some((kind, limits)), Some(sight)) = (&limits, input.instance)
-        && let Err(full) = limits::has_room(kind, limits, slot.0, sight, here, out)
-    {
-        // Nothing tells when another's interface goes: it is looked again, slowly.
-        let again = input.settings.blocked_recheck;
-        if age(sight, input) >= again
-            && let Ok(instance) = &node.instance
-        {
-            out.needs.insert(Need::LookAtInstance(instance.clone()));
-        }
-        out.recheck_at(input.now.saturating_add(again).unwrap_or(Timestamp::MAX));
-        return Err(full);
-    }
     Ok(())
+}
+
+/// The instance is full by that look, which may be an old one: nothing tells when another's interface goes, so it is looked at
+/// again, slowly.
+fn full_by(
+    input: &Input<'_>,
+    node: &NodeFacts,
+    intent: &Intent,
+    sight: &InstanceSight,
+    full: Refused,
+    here: &[&Held],
+    out: &mut Assignment,
+) -> Refused {
+    let is_held = |eni: &EniSeen| {
+        eni.attachment.as_ref().is_some_and(|at| here.iter().any(|held| held.slot() == (at.card, at.index)))
+    };
+    let looking = Refused::Looking("the node's interfaces");
+    let (valid, refusal) = if sight.enis.iter().any(|eni| eni.is_of(input.cluster) && !is_held(eni)) {
+        // One of ours that nobody holds any more: soon gone, or gone already.
+        (Some(LEAVING_AGAIN), looking)
+    } else if sight.as_of < intent.created && age(sight, input) > JUST_NOW {
+        (None, looking)
+    } else {
+        (Some(input.settings.blocked_recheck), full)
+    };
+    look_again(input, node, sight, valid, out);
+    refusal
 }
 
 /// Whether the rollout lets this NodeENI's outdated ENIs go on this Node now.
@@ -274,7 +294,7 @@ fn free_on_ec2(
         None => (None, looking),
         // Ours on its way out: soon gone.
         Some(eni) if eni.is_of(input.cluster) => (
-            Some(SignedDuration::from_secs(3)),
+            Some(LEAVING_AGAIN),
             Refused::SlotHeld { slot, holder: eni.tags.get(TAG_NODEENI).cloned().unwrap_or_default(), leaving: true },
         ),
         // Seen before anybody asked for this: who asks now may have freed it since. A look of just now is late enough,
@@ -286,14 +306,30 @@ fn free_on_ec2(
             Refused::SlotTaken { slot, eni: eni.id.clone(), description: eni.description.clone() },
         ),
     };
-    if valid.is_none_or(|valid| age(sight, input) >= valid) {
+    look_again(input, node, sight, valid, out);
+    Err(refusal)
+}
+
+/// How soon an instance is looked at again where something of ours is on its way out.
+const LEAVING_AGAIN: SignedDuration = SignedDuration::from_secs(3);
+
+/// Asks for another look when this one is that old; None: now.
+fn look_again(
+    input: &Input<'_>,
+    node: &NodeFacts,
+    sight: &InstanceSight,
+    valid: Option<SignedDuration>,
+    out: &mut Assignment,
+) {
+    if valid.is_none_or(|valid| age(sight, input) >= valid)
+        && let Ok(instance) = &node.instance
+    {
         out.needs.insert(Need::LookAtInstance(instance.clone()));
     }
     // A look that is needed now is answered by a change of the view: asking again before could only ask for it again.
     if let Some(valid) = valid {
         out.recheck_at(input.now.saturating_add(valid).unwrap_or(Timestamp::MAX));
     }
-    Err(refusal)
 }
 
 fn age(sight: &InstanceSight, input: &Input<'_>) -> SignedDuration {

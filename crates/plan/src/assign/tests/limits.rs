@@ -45,9 +45,30 @@ fn an_instance_takes_no_more_interfaces_than_its_type() {
     assert!(first.recheck.is_some() && first.needs.is_empty(), "nothing is asked over and over");
     // Once they are there, a look may not show them yet: they count all the same.
     world.apply(&first);
-    assert_eq!(why(&world), [full]);
+    assert_eq!(why(&world), std::slice::from_ref(&full));
+    // Nor is it news when the look has grown old, but it is looked at again, slowly.
+    world.now = at(100 + 599);
+    assert_eq!((why(&world), world.assign().needs), (vec![full.clone()], BTreeSet::new()));
     world.now = at(100 + 600);
+    assert_eq!(why(&world), [full]);
     assert!(world.assign().needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))), "slowly");
+}
+
+#[test]
+fn an_instance_that_was_full_of_what_is_gone_is_looked_at_again_soon() {
+    let mut world = limited(vec![intent("a", 1, &[SUBNET_A])], |_| {});
+    // Three of ours, as an old look showed them, and no ENIAttachment of them any more.
+    let left = (1..=3).map(|n| {
+        let mut left = eni(n);
+        left.attachment = Some(attachment(crate::facts::AttachmentState::Attached));
+        left.attachment.as_mut().unwrap().index = i32::try_from(n).unwrap() + 3;
+        left
+    });
+    world.sight.as_mut().unwrap().enis = left.collect();
+    world.now = at(100 + 3);
+    let soon = world.assign();
+    assert!(soon.create.is_empty() && soon.refused[0].why.is_passing(), "{:?}", soon.refused);
+    assert!(soon.needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))));
 }
 
 #[test]
