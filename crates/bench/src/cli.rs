@@ -29,7 +29,7 @@ fn size(text: &str) -> Result<(u32, u32), String> {
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    let share = text.trim_end_matches('%').parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
+    let share = text.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
     share.ok_or_else(|| format!("{text:?} is not above 0 and at most 1"))
 }
 

@@ -155,11 +155,6 @@ impl World {
         // A panic in it shows in its own words.
         let _ = self.controller.await;
     }
-
-    /// The status of the nth NodeENI.
-    pub fn status(&self, n: u32) -> Option<Value> {
-        self.api.get(&nodeenis(), "", &format!("pool-{n}"))?.get("status").cloned()
-    }
 }
 
 fn node(n: u32) -> String {

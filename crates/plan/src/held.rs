@@ -66,6 +66,11 @@ impl Held {
         self.status.eni_id.as_deref().and_then(|id| EniId::parse(id).ok()).or_else(|| self.adopted.clone())
     }
 
+    /// Its ENI is still to be made, or its name to be learned.
+    pub fn awaits_its_eni(&self) -> bool {
+        self.deleting.is_none() && self.eni().is_none()
+    }
+
     /// Its slot: (network card, device index).
     pub fn slot(&self) -> (i32, i32) {
         (self.request.network_card_index, self.request.device_index)

@@ -38,7 +38,7 @@ impl Quota {
     pub fn told<'a>(memories: impl Iterator<Item = (&'a Held, Memory)>) -> Self {
         let mut quota = Self::default();
         for (held, memory) in memories {
-            let waits = held.deleting.is_none() && held.eni().is_none();
+            let waits = held.awaits_its_eni();
             if let Some(failure) = memory.failure.filter(|failure| waits && is_of_quota(failure)) {
                 quota.refuse(failure);
             }

@@ -147,8 +147,7 @@ impl Reconciler {
 
     /// What the quota of ENIs held back may try again.
     pub(super) fn wake_those_without_an_eni(&mut self) {
-        let without = |held: &Held| held.deleting.is_none() && held.eni().is_none();
-        let keys = self.world.attachments().filter(|entry| without(&entry.held));
+        let keys = self.world.attachments().filter(|entry| entry.held.awaits_its_eni());
         let keys: Vec<Key> = keys.map(|entry| Key::Attachment(entry.held.name.clone())).collect();
         keys.into_iter().for_each(|key| self.queue.now(key));
     }

@@ -79,9 +79,14 @@ impl ViewState {
         !self.moving.is_empty()
     }
 
-    /// ENIs on their way in or out: since when, and when each was seen last.
+    /// ENIs on their way in or out: since when, or since our last call for it, and when each was seen last.
     pub fn moving(&self) -> Vec<(EniId, Timestamp, Timestamp)> {
         let moving = self.moving.iter().filter_map(|id| self.entries.get(id)).map(|entry| &entry.seen);
-        moving.filter_map(|seen| Some((seen.id.clone(), seen.attachment.as_ref()?.since, seen.as_of()))).collect()
+        // A call of ours sets it in motion anew.
+        let begun = |seen: &EniSeen| {
+            let since = seen.attachment.as_ref()?.since;
+            Some(seen.last_call.map_or(since, |call| call.max(since)))
+        };
+        moving.filter_map(|seen| Some((seen.id.clone(), begun(seen)?, seen.as_of()))).collect()
     }
 }

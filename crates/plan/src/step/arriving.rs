@@ -2,7 +2,7 @@
 
 use super::change::repair;
 use super::record::whole_second;
-use super::retry::{look_again, not_before, observe_first, past_lag};
+use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
 use super::{Action, Change, Failure, Input, Report, adopt, is_ours, tags};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
@@ -227,7 +227,7 @@ fn detaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, 
         // An older look cannot tell that it is still so.
         return (Action::LookById(eni.id.clone()), report);
     }
-    match not_before(input, Call::Detach) {
+    match not_before(input, Call::Detach).max(forced_until(input, eni, force_at)) {
         Some(again) => (Action::Wait, report.until(again)),
         None => {
             let detach = Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force: true };

@@ -1,6 +1,6 @@
 //! The way out: an attachment that is being deleted. The finalizer stays until EC2 confirms that the ENI is gone.
 
-use super::retry::{look_again, not_before, observe_first, past_lag};
+use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
 use super::{Action, Input, Report, adopt, is_ours};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
@@ -99,7 +99,8 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
         return (Action::LookById(eni.id.clone()), report);
     }
     if force {
-        return match not_before(input, Call::Detach) {
+        let wait = not_before(input, Call::Detach).max(forced_until(input, eni, force_at));
+        return match wait {
             Some(again) => (Action::Wait, report.until(again)),
             None => (call(true), report),
         };

@@ -134,11 +134,24 @@ pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
     (at > input.now).then_some(at)
 }
 
-/// A call without a token got no answer: what the ENI shows after that comes before any repetition.
+/// A call without a token got no answer, or EC2 says that there is nothing left to do: what the ENI shows after that comes before
+/// any repetition.
 pub(super) fn observe_first(input: &Input<'_>, call: Call, eni: &EniSeen) -> Option<Action> {
     let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call)?;
-    (failure.class == Class::Unknown && eni.as_of() <= failure.at).then(|| Action::LookById(eni.id.clone()))
+    let tells = matches!(failure.class, Class::Unknown | Class::AlreadySo);
+    (tells && eni.as_of() <= failure.at).then(|| Action::LookById(eni.id.clone()))
 }
+
+/// A detach by force, once EC2 has accepted it, is given time: until when no other one is sent. None: there was none, or its
+/// time is over.
+pub(super) fn forced_until(input: &Input<'_>, eni: &EniSeen, force_at: Timestamp) -> Option<Timestamp> {
+    let sent = eni.last_call.filter(|call| *call >= force_at)?;
+    let until = sent.saturating_add(FORCED_AGAIN).unwrap_or(Timestamp::MAX);
+    (input.now < until).then_some(until)
+}
+
+/// How long a detach by force may take. EC2 does not say; a plain one takes seconds.
+const FORCED_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// What somebody did by hand to an ENI, and has to undo, no sweep need show: it may not carry our tag any more. So it is
 /// looked at by its ID, slowly.

@@ -104,6 +104,11 @@ impl World {
         eni.shown_at = at(seconds);
     }
 
+    fn called(&mut self, seconds: i64) {
+        let Sight::Seen(eni) = &mut self.sight else { panic!("nothing is seen") };
+        eni.last_call = Some(at(seconds));
+    }
+
     fn fail(&mut self, call: Call, code: &str, message: &str) {
         let error = CallError::Answered { code: code.into(), message: message.into() };
         self.memory.failed(call, &error, self.now, self.now);

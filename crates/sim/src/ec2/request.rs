@@ -137,7 +137,7 @@ impl State {
             let message = "Request would have succeeded, but DryRun flag is set.";
             return Err(Refusal::new("DryRunOperation", message));
         }
-        (action.run)(self, &Call { params, fault: record.fault.clone() })
+        (action.run)(self, &Call { params, fault: record.fault.clone(), at_once: false })
     }
 }
 

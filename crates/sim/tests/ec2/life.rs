@@ -168,6 +168,8 @@ async fn detach_force_and_the_primary_interface() {
     let eni = create(&ec2).await;
     let attachment = attach(&ec2, &eni, NODE, "1").await;
     ok(&ec2, "DetachNetworkInterface", &[("AttachmentId", &attachment), ("Force", "true")]).await;
+    assert_eq!(status(&ec2, &eni), Some(AttachmentStatus::Detaching), "that takes its time, too");
+    pass(2).await;
     assert_eq!(status(&ec2, &eni), None);
     attach(&ec2, &eni, NODE, "1").await;
     pass(600).await;

@@ -31,6 +31,27 @@ fn a_young_attachment_is_not_detached_while_it_arrives_and_never_by_force() {
     assert_eq!(world.step().action, Action::LookById(eni(1).id));
     world.looked(1000);
     assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
+    // EC2 has accepted it: that may take a while.
+    world.called(1000);
+    for seconds in [1000, 1059] {
+        world.now = at(seconds);
+        assert_eq!(world.step().action, Action::Wait, "{seconds}");
+    }
+    world.now = at(1060);
+    assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
+}
+
+#[test]
+fn an_attachment_that_ec2_no_longer_knows_is_looked_for_before_it_is_detached_again() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.held.deleting = Some(at(25));
+    let unknown = CallError::Answered { code: "InvalidAttachmentID.NotFound".into(), message: String::new() };
+    world.memory.failed(Call::Detach, &unknown, at(30), at(30));
+    world.now = at(40);
+    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    // A stale answer: EC2 still shows what it no longer knows.
+    world.looked(40);
+    assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
 }
 
 #[test]

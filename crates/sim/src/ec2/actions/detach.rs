@@ -40,11 +40,13 @@ pub(in crate::ec2) fn detach(state: &mut State, call: &Call) -> Result<Done, Ref
         {
             instance.unusable_slots.insert(slot);
         }
-        state.finish_detach(id);
-        return Ok(Done::plainly());
+        if call.at_once {
+            state.finish_detach(id);
+            return Ok(Done::plainly());
+        }
     }
     attachment.status = AttachmentStatus::Detaching;
-    let never = attachment.stuck == Some(Stuck::UntilForced);
+    let never = attachment.stuck == Some(Stuck::UntilForced) && !force;
     state.put(eni);
     if !never {
         let delay = match call.fault {

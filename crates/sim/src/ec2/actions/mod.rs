@@ -27,12 +27,14 @@ pub(super) use modify::modify;
 pub(super) struct Call {
     pub params: Params,
     pub fault: Option<Fault>,
+    /// Whoever makes it waits until it has come true.
+    pub at_once: bool,
 }
 
 impl Call {
     /// As somebody at a console would make it.
     pub fn by_hand(params: Params) -> Self {
-        Self { params, fault: None }
+        Self { params, fault: None, at_once: true }
     }
 }
 
