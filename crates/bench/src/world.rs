@@ -8,7 +8,7 @@ use multi_eni_controller::serve::Gauges;
 use multi_eni_plan::settings::Settings;
 use multi_eni_sim::ec2::{Buckets, Ec2, Settings as Ec2Settings};
 use multi_eni_sim::kube::{ApiServer, GroupResource, Verdict};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
