@@ -136,21 +136,28 @@ fn may_create(
     if let Some((kind, limits)) = &limits {
         limits::fits(kind, limits, ask, slot.0)?;
     }
-    if let (Some((kind, limits)), Some(sight)) = (&limits, input.instance)
-        && occupant(sight, slot).is_none()
-        && let Err(full) = limits::has_room(kind, limits, slot.0, sight, here, out)
-    {
-        return Err(full_by(input, node, intent, sight, full, here, out));
+    // What even an old look tells is not news each time that it has to be renewed.
+    if let Some(sight) = input.instance.filter(|sight| occupant(sight, slot).is_none()) {
+        in_the_nodes_vpc(input, sight, new)?;
+        if let Some((kind, limits)) = &limits
+            && let Err(full) = limits::has_room(kind, limits, slot.0, sight, here, out)
+        {
+            return Err(full_by(input, node, intent, sight, full, here, out));
+        }
     }
-    free_on_ec2(input, node, intent, slot, out)?;
+    free_on_ec2(input, node, intent, slot, out)
+}
+
+/// EC2 would create an ENI in another VPC, and never attach it. An instance keeps its VPC.
+fn in_the_nodes_vpc(input: &Input<'_>, sight: &InstanceSight, new: &NewAttachment) -> Result<(), Refused> {
     let subnet = SubnetId::parse(&new.spec.request.subnet_id).ok().and_then(|id| input.network.subnets.get(&id));
-    if let (Some(subnet), Some(vpc)) = (subnet, input.instance.and_then(|sight| sight.vpc.as_ref()))
-        && subnet.vpc != *vpc
-    {
-        let subnet = (subnet.id.clone(), subnet.vpc.clone());
-        return Err(Refused::SubnetInOtherVpc { subnet, vpc: vpc.clone() });
+    match (subnet, &sight.vpc) {
+        (Some(subnet), Some(vpc)) if subnet.vpc != *vpc => {
+            let subnet = (subnet.id.clone(), subnet.vpc.clone());
+            Err(Refused::SubnetInOtherVpc { subnet, vpc: vpc.clone() })
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// The instance is full by that look, which may be an old one: nothing tells when another's interface goes, so it is looked at

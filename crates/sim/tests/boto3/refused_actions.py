@@ -140,7 +140,12 @@ def leave(eni, attachment):
     changed = {"AttachmentId": attachment, "DeleteOnTermination": True}
     modify = ec2.modify_network_interface_attribute
     refused("IncorrectState", modify, "being detached", NetworkInterfaceId=eni, Attachment=changed)
+    # By force it takes no less.
     detach(AttachmentId=attachment, Force=True)
+    refused("InvalidNetworkInterface.InUse", delete, NetworkInterfaceId=eni)
+    ec2.get_waiter("network_interface_available").wait(
+        NetworkInterfaceIds=[eni], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
     delete(NetworkInterfaceId=eni)
 
 

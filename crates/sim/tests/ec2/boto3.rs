@@ -191,7 +191,7 @@ fn usual() -> Value {
 
 /// A world in which an instance is in each state, an interface is another service's, and a detach takes long.
 fn refusing() -> (Ec2, Value) {
-    let long = Duration::from_secs(3600);
+    let long = Duration::from_secs(3);
     let ec2 = world(Settings { detach_delay: long..=long, ..Settings::instant() });
     let mut places = usual();
     for (state, name) in [

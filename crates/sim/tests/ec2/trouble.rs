@@ -71,6 +71,8 @@ async fn faults_befall_calls() {
     pass(600).await;
     self::status(&ec2, &eni).filter(|s| *s == AttachmentStatus::Detaching).expect("still stuck");
     ok(&ec2, "DetachNetworkInterface", &[("AttachmentId", &attachment), ("Force", "true")]).await;
+    pass(2).await;
+    assert_eq!(self::status(&ec2, &eni), None);
 
     ec2.hand_change(&eni, |eni| drop(eni.tags.insert("a".into(), "b".into()))).unwrap();
     ec2.inject(FaultRule::on("DeleteNetworkInterface", Fault::LeakOnDelete).with("NetworkInterfaceId", &eni));
