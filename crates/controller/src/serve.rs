@@ -8,7 +8,7 @@ use axum::routing::get;
 use multi_eni_ec2::Ec2;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,11 +49,26 @@ impl Gauges {
                 ConstCounter::new(count),
             );
         }
+        let paces = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref().map(Ec2::paces);
+        for pace in paces.into_iter().flatten() {
+            let labels = [("action".into(), pace.action.into())].into_iter();
+            let of_action = registry.sub_registry_with_labels(labels);
+            of_action.register("ec2_budget_rate", RATE, ConstGauge::new(pace.rate));
+            let waiting = i64::try_from(pace.waiting).unwrap_or(i64::MAX);
+            of_action.register("ec2_calls_waiting", "EC2 calls that wait for their turn", ConstGauge::new(waiting));
+            of_action.register(
+                "ec2_throttles",
+                "Answers of EC2 that we are too fast",
+                ConstCounter::new(pace.throttles),
+            );
+        }
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
     }
 }
+
+const RATE: &str = "EC2 calls a second that may be made: the configured share of EC2's rate, less after throttling";
 
 /// Serves until the process ends. Binding happens before this returns.
 ///

@@ -56,6 +56,12 @@ impl Bucket {
         Err(Duration::from_secs_f64(missing).max(Duration::from_millis(1)))
     }
 
+    /// Calls a second that may be made now, in the long run.
+    pub fn rate(&mut self, now: Instant) -> f64 {
+        self.refill(now);
+        self.rate
+    }
+
     /// EC2 said that we are too fast: the rate is halved and the action pauses. The answers to calls already under way
     /// when the pause began say nothing new.
     pub fn throttled(&mut self, now: Instant) {

@@ -1,11 +1,20 @@
 //! One bucket an EC2 action, and the queue before it.
 
 use crate::budget::{Bucket, Limit};
+use crate::line::{Claim, Line};
 use crate::lock::lock;
+use multi_eni_plan::pace;
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+
+/// Creates wait while so many ENIs wait to be attached. As many as EC2 lets us attach at once, so that Attach never waits for
+/// a Create.
+const CREATED_AHEAD: usize = 50;
 
 /// The EC2 actions that this crate calls; each has its own bucket at EC2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,11 +91,105 @@ pub fn shortest(calls: &BTreeMap<&'static str, u32>, share: f64) -> Duration {
     Duration::from_secs_f64(waits.fold(0.0, f64::max))
 }
 
-/// A bucket and its queue: tokio's mutex is fair, so waiters are served in the order in which they came.
+/// A bucket, and who waits before it.
 #[derive(Debug)]
 struct Counter {
-    queue: tokio::sync::Mutex<()>,
     bucket: Mutex<Bucket>,
+    line: Mutex<Line<oneshot::Sender<()>>>,
+    /// Held by that one of the waiters who takes the tokens for all, until its own turn comes.
+    cashier: tokio::sync::Mutex<()>,
+    waiting: AtomicUsize,
+    /// Somebody waits no more.
+    left: Notify,
+    throttles: AtomicU64,
+}
+
+/// While it lives, somebody waits.
+struct Waits<'a> {
+    counter: &'a Counter,
+    claim: &'a Claim,
+    number: u64,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        lock(&self.counter.line).leave(self.claim, self.number);
+        self.counter.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.counter.left.notify_waiters();
+    }
+}
+
+impl Counter {
+    /// Waits for a turn. `before`: what must be so before the next one is served. False: it was withdrawn.
+    async fn turn<F: Future<Output = ()>>(&self, claim: &Claim, before: impl Fn() -> F) -> bool {
+        tokio::select! {
+            biased;
+            () = claim.withdrawn.cancelled() => false,
+            () = self.served(claim, before) => true,
+        }
+    }
+
+    async fn served<F: Future<Output = ()>>(&self, claim: &Claim, before: impl Fn() -> F) {
+        let (grant, mut granted) = oneshot::channel();
+        let number = lock(&self.line).join(claim, grant);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waits = Waits { counter: self, claim, number };
+        tokio::select! {
+            biased;
+            _ = &mut granted => {}
+            _cashier = self.cashier.lock() => {
+                // Who is served is told only when the token is there: a latecomer may be next by then.
+                while granted.try_recv().is_err() {
+                    before().await;
+                    self.token().await;
+                    self.serve();
+                }
+            }
+        }
+    }
+
+    async fn token(&self) {
+        loop {
+            let taken = lock(&self.bucket).take(Instant::now());
+            match taken {
+                Ok(()) => return,
+                Err(wait) => tokio::time::sleep(wait).await,
+            }
+        }
+    }
+
+    /// The token goes to the next who still waits.
+    fn serve(&self) {
+        let mut line = lock(&self.line);
+        while line.next().is_some_and(|grant| grant.send(()).is_err()) {}
+    }
+
+    /// Until fewer than `most` wait here.
+    async fn shorter_than(&self, most: usize) {
+        loop {
+            let left = self.left.notified();
+            tokio::pin!(left);
+            // Listens from here on, so that nobody leaves unheard between the look and the wait.
+            left.as_mut().enable();
+            if self.waiting.load(Ordering::Relaxed) < most {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+/// How one action's budget stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// EC2's name of the action.
+    pub action: &'static str,
+    /// Calls a second that may be made now: less than the configured share after throttling.
+    pub rate: f64,
+    /// Calls that wait for their turn.
+    pub waiting: usize,
+    /// Answers that said that we are too fast, since this process began.
+    pub throttles: u64,
 }
 
 /// All buckets.
@@ -100,28 +203,62 @@ impl Budgets {
         let counter = |action: Action| {
             let Limit { capacity, refill } = action.default_limit();
             let limit = Limit { capacity: capacity * burst.clamp(0.01, 1.0), refill: refill * share.clamp(0.01, 1.0) };
-            let bucket = Bucket::new(limit, now);
-            (action, Counter { queue: tokio::sync::Mutex::default(), bucket: Mutex::new(bucket) })
+            let counter = Counter {
+                bucket: Mutex::new(Bucket::new(limit, now)),
+                line: Mutex::default(),
+                cashier: tokio::sync::Mutex::default(),
+                waiting: AtomicUsize::new(0),
+                left: Notify::new(),
+                throttles: AtomicU64::new(0),
+            };
+            (action, counter)
         };
         Self(Action::ALL.into_iter().map(counter).collect())
     }
 
-    /// Waits for the right to make one call.
-    pub async fn wait(&self, action: Action) {
-        let Some(counter) = self.0.get(&action) else { return };
-        let _turn = counter.queue.lock().await;
-        loop {
-            let taken = lock(&counter.bucket).take(Instant::now());
-            match taken {
-                Ok(()) => return,
-                Err(wait) => tokio::time::sleep(wait).await,
-            }
+    /// Waits for the right to make one call. False: it was withdrawn meanwhile.
+    pub async fn wait(&self, action: Action, claim: &Claim) -> bool {
+        let Some(counter) = self.0.get(&action) else { return true };
+        let attach = self.0.get(&Action::Attach).filter(|_| action == Action::Create);
+        counter
+            .turn(claim, || async {
+                // What is there is attached first: an ENI that only waits takes an address from the subnet.
+                if let Some(attach) = attach {
+                    attach.shorter_than(CREATED_AHEAD).await;
+                }
+            })
+            .await
+    }
+
+    /// How all of them stand.
+    pub fn paces(&self) -> Vec<Pace> {
+        let pace = |(action, counter): (&Action, &Counter)| Pace {
+            action: action.name(),
+            rate: lock(&counter.bucket).rate(Instant::now()),
+            waiting: counter.waiting.load(Ordering::Relaxed),
+            throttles: counter.throttles.load(Ordering::Relaxed),
+        };
+        self.0.iter().map(pace).collect()
+    }
+
+    /// Who waits to create and to attach.
+    pub fn lines(&self) -> pace::Lines {
+        let line = |action| {
+            let counter = self.0.get(&action)?;
+            let waiting = lock(&counter.line).waiting();
+            let rate = lock(&counter.bucket).rate(Instant::now());
+            Some(pace::Line { waiting, rate })
+        };
+        pace::Lines {
+            create: line(Action::Create).unwrap_or_default(),
+            attach: line(Action::Attach).unwrap_or_default(),
         }
     }
 
     /// EC2 throttled a call of this action.
     pub fn throttled(&self, action: Action) {
         if let Some(counter) = self.0.get(&action) {
+            counter.throttles.fetch_add(1, Ordering::Relaxed);
             lock(&counter.bucket).throttled(Instant::now());
         }
     }
@@ -148,15 +285,16 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let budgets = Arc::new(Budgets::new(1.0, 1.0));
+            let claim = Claim::default();
             for _ in 0..50 {
-                budgets.wait(Action::Attach).await;
+                budgets.wait(Action::Attach, &claim).await;
             }
             let started = Instant::now();
             let order = Arc::new(Mutex::new(Vec::new()));
             let waiters = (0..3).map(|n| {
-                let (budgets, order) = (budgets.clone(), order.clone());
+                let (budgets, order, claim) = (budgets.clone(), order.clone(), claim.clone());
                 async move {
-                    budgets.wait(Action::Attach).await;
+                    budgets.wait(Action::Attach, &claim).await;
                     lock(&order).push(n);
                 }
             });
@@ -165,7 +303,60 @@ mod tests {
             // 5 a second; the first tokens may have come in while the burst was taken.
             assert!(started.elapsed() >= Duration::from_millis(350), "{:?}", started.elapsed());
             // Another action has its own.
-            tokio::time::timeout(Duration::from_millis(50), budgets.wait(Action::Detach)).await.unwrap();
+            tokio::time::timeout(Duration::from_millis(50), budgets.wait(Action::Detach, &claim)).await.unwrap();
+            assert_eq!(budgets.paces().iter().map(|pace| pace.waiting).sum::<usize>(), 0);
         });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_takes_no_turn_and_holds_nobody_up() {
+        let budgets = Budgets::new(1.0, 1.0);
+        let claim = Claim::default();
+        for _ in 0..50 {
+            budgets.wait(Action::Attach, &claim).await;
+        }
+        let soon = Duration::from_millis(10);
+        // The first is the cashier, the second only waits; both give up.
+        let both = async { tokio::join!(budgets.wait(Action::Attach, &claim), budgets.wait(Action::Attach, &claim)) };
+        assert!(tokio::time::timeout(soon, both).await.is_err());
+        let started = Instant::now();
+        budgets.wait(Action::Attach, &claim).await;
+        assert!(started.elapsed() <= Duration::from_millis(200), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_withdrawn_waits_no_more() {
+        let budgets = Budgets::new(1.0, 1.0);
+        let (claim, withdrawn) = (Claim::default(), Claim::default());
+        for _ in 0..50 {
+            assert!(budgets.wait(Action::Attach, &claim).await);
+        }
+        let (first, second, ()) =
+            tokio::join!(budgets.wait(Action::Attach, &withdrawn), budgets.wait(Action::Attach, &claim), async {
+                withdrawn.withdrawn.cancel()
+            });
+        assert_eq!((first, second), (false, true));
+        assert_eq!(budgets.lines().attach.waiting, BTreeMap::new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_more_is_created_while_what_is_there_waits_to_be_attached() {
+        let budgets = Arc::new(Budgets::new(1.0, 1.0));
+        let claim = Claim::default();
+        let attaches: Vec<_> = (0..150)
+            .map(|_| {
+                let (budgets, claim) = (budgets.clone(), claim.clone());
+                tokio::spawn(async move { budgets.wait(Action::Attach, &claim).await })
+            })
+            .collect();
+        // All of them have come.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let started = Instant::now();
+        budgets.wait(Action::Create, &claim).await;
+        // 50 at once, then 5 a second: after 51 more, fewer than 50 wait.
+        assert_eq!(started.elapsed().as_secs(), 10, "{:?}", started.elapsed());
+        futures::future::join_all(attaches).await;
+        budgets.wait(Action::Create, &claim).await;
+        assert!((19..=20).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     }
 }

@@ -1,7 +1,8 @@
 //! The handle that the controller holds.
 
-use crate::budgets::Budgets;
+use crate::budgets::{Budgets, Pace};
 use crate::counts::Counts;
+use crate::line::Claim;
 use crate::lock::lock;
 use crate::network::{NetworkQuestion, NetworkState};
 use crate::options::{Clock, Fence, Options};
@@ -12,13 +13,15 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_plan::facts::{Cluster, EniSeen, InstanceLook, InstanceSight, Network, Sight};
+use multi_eni_plan::pace::Lines;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
 
 /// What changed in the view, or was answered.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +43,7 @@ pub enum Changed {
 #[derive(Clone)]
 pub struct Ec2 {
     pub(crate) inner: Arc<Inner>,
+    pub(crate) claim: Claim,
 }
 
 impl fmt::Debug for Ec2 {
@@ -56,6 +60,8 @@ pub(crate) struct Inner {
     pub fence: Fence,
     pub budgets: Budgets,
     pub counts: Counts,
+    /// How often a Create was refused for the Region's quota.
+    pub quota_refusals: AtomicU64,
     pub view: Mutex<ViewState>,
     pub failure: Mutex<Option<String>>,
     pub changed: UnboundedSender<Changed>,
@@ -88,6 +94,7 @@ impl Ec2 {
             client,
             budgets: Budgets::new(options.budget_share, options.burst_share),
             counts: Counts::default(),
+            quota_refusals: AtomicU64::new(0),
             view: Mutex::new(ViewState::new(cluster.clone(), options.lag)),
             failure: Mutex::new(None),
             changed,
@@ -108,7 +115,7 @@ impl Ec2 {
             clock,
             fence,
         };
-        (Self { inner: Arc::new(inner) }, changes)
+        (Self { inner: Arc::new(inner), claim: Claim::default() }, changes)
     }
 
     /// Sweeps, polls and answers questions until `stop`. What is under way then is abandoned; it only reads.
@@ -139,6 +146,23 @@ impl Ec2 {
             () = stop => {}
             _ = loops.next() => {}
         }
+    }
+
+    /// The same, for calls that are made for an ENI of this NodeENI (by its UID) that is asked for since then. NodeENIs take
+    /// turns at what EC2 allows, and the youngest work has a part of them.
+    /// `withdrawn`: who only waits for a turn by then sends nothing.
+    pub fn acting_for(&self, nodeeni_uid: &str, since: Timestamp, withdrawn: CancellationToken) -> Self {
+        Self { inner: self.inner.clone(), claim: Claim { flow: Arc::from(nodeeni_uid), since, withdrawn } }
+    }
+
+    /// How the budget of each action stands.
+    pub fn paces(&self) -> Vec<Pace> {
+        self.inner.budgets.paces()
+    }
+
+    /// Who waits to create and to attach.
+    pub fn lines(&self) -> Lines {
+        self.inner.budgets.lines()
     }
 
     // ---- What decisions read ---------------------------------------------------------------------------------------

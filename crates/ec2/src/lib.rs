@@ -6,7 +6,7 @@
 //! - [`Ec2`]: mutations (one attempt each: budget, fence, send, write through), what decisions read (synchronous), and
 //!   questions (remembered, batched, answered in the background; then [`Changed`] is sent).
 //! - `view`: what EC2 shows, with our own answered calls written through; plain data, tested without I/O.
-//! - `budget`: a token bucket for each EC2 action, learned from throttling.
+//! - `budget`: a token bucket for each EC2 action, learned from throttling. `line`: who is served next.
 //!
 //! Nothing here reads a wall clock other than [`Clock`]; waiting is tokio's.
 
@@ -18,6 +18,7 @@ mod convert;
 mod counts;
 mod ec2;
 mod errors;
+mod line;
 mod lock;
 mod network;
 mod options;
@@ -25,7 +26,7 @@ mod questions;
 mod view;
 
 pub use aws_sdk_ec2::Client;
-pub use budgets::shortest;
+pub use budgets::{Pace, shortest};
 pub use client::{ConnectError, client, client_at, client_over};
 pub use ec2::{Changed, Ec2};
 pub use options::{Clock, Fence, Options};

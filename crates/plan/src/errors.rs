@@ -61,6 +61,12 @@ pub enum CallError {
     /// Never sent: this process may no longer act as the leader.
     #[error("not sent: the Lease is about to end or lost")]
     NotLeader,
+    /// Never sent: while this Create waited for its turn, EC2 refused another one for the Region's quota of ENIs.
+    #[error("not sent: EC2 has refused another one for the quota of network interfaces")]
+    QuotaRefused,
+    /// Never sent: while it waited for its turn it came not to be wanted any more.
+    #[error("not sent: it is not wanted any more")]
+    Withdrawn,
 }
 
 impl CallError {
@@ -71,6 +77,8 @@ impl CallError {
             Self::Unknown(_) => "NoAnswer",
             Self::NotSent(_) => "NotSent",
             Self::NotLeader => "NotLeader",
+            Self::QuotaRefused => "QuotaRefused",
+            Self::Withdrawn => "Withdrawn",
         }
     }
 }
@@ -120,7 +128,7 @@ pub fn classify(call: Call, error: &CallError) -> Class {
         CallError::Answered { code, message } => (code.as_str(), message.as_str()),
         CallError::Unknown(_) => return Class::Unknown,
         CallError::NotSent(_) => return Class::Credentials,
-        CallError::NotLeader => return Class::Retry,
+        CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn => return Class::Retry,
     };
     match (call, code) {
         (_, "RequestLimitExceeded" | "EC2ThrottledException") => Class::Throttled,

@@ -3,6 +3,7 @@
 use crate::assign::{Pinned, Refusal, WaitsForPods};
 use crate::held::Held;
 use crate::intent::Intent;
+use crate::pace::Expected;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::NodeEniStatus;
@@ -36,6 +37,8 @@ pub struct Input<'a> {
     pub pinned: &'a [&'a Pinned],
     /// ENIs that nodes keep for Pods.
     pub waiting: &'a [&'a WaitsForPods],
+    /// How long EC2's request rates will hold it up.
+    pub expected: Option<Expected>,
     /// MTU asked for.
     pub mtu: Option<i32>,
     /// Now.
@@ -44,7 +47,7 @@ pub struct Input<'a> {
 
 /// Makes the status.
 pub fn fold(input: Input<'_>) -> NodeEniStatus {
-    let Input { intent, previous, held, matched, desired, refused, pinned, waiting, mtu, now } = input;
+    let Input { intent, previous, held, matched, desired, refused, pinned, waiting, expected, mtu, now } = input;
     let live = || held.iter().filter(|held| held.deleting.is_none());
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
     // What is on a node that asks for nothing any more stands in for nothing that is asked for. Of one that cannot be read all
@@ -70,7 +73,8 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
         attachments_omitted: (omitted > 0).then_some(count(omitted)),
     };
     let trouble = trouble(intent, &blocked, &standing);
-    for wanted in conditions_of(intent, matched, desired, ready, leaving, refused, trouble) {
+    let numbers = Numbers { matched, desired, ready, leaving, expected };
+    for wanted in conditions_of(intent, numbers, refused, trouble) {
         conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
     }
     // These two are there only if they were ever true.
@@ -188,15 +192,26 @@ fn trouble(intent: &Intent, blocked: &[&&Held], standing: &[&&Refusal]) -> Optio
     Some((reason, format!("{place}: {message}{more}")))
 }
 
-fn conditions_of(
-    intent: &Intent,
+/// What the conditions count.
+struct Numbers {
     matched: usize,
     desired: usize,
     ready: usize,
     leaving: usize,
+    expected: Option<Expected>,
+}
+
+fn conditions_of(
+    intent: &Intent,
+    numbers: Numbers,
     refused: &[&Refusal],
     trouble: Option<(String, String)>,
 ) -> [Wanted; 3] {
+    let Numbers { matched, desired, ready, leaving, expected } = numbers;
+    let expected = expected.map(|Expected { action, waiting, seconds }| {
+        format!("; about {seconds} s: {waiting} ENIs wait for {action}, which EC2 lets us call so often and no more")
+    });
+    let expected = expected.unwrap_or_default();
     let degraded = match &trouble {
         Some((reason, message)) => Wanted::new(types::DEGRADED, true, reason.clone(), message.clone()),
         None => Wanted::new(types::DEGRADED, false, "AsExpected", "nothing needs a person"),
@@ -215,7 +230,7 @@ fn conditions_of(
         let waits =
             refused.iter().find(|refusal| refusal.why.is_passing()).map(|r| format!(" ({}: {})", r.node, r.why));
         Some(format!(
-            "{missing} of {desired} ENIs are not ready yet, {leaving} are on their way out{}",
+            "{missing} of {desired} ENIs are not ready yet, {leaving} are on their way out{}{expected}",
             waits.unwrap_or_default()
         ))
     } else {
@@ -238,7 +253,7 @@ fn conditions_of(
             types::READY,
             false,
             "Progressing",
-            format!("{ready} of {desired} ENIs are ready on {matched} nodes"),
+            format!("{ready} of {desired} ENIs are ready on {matched} nodes{expected}"),
         ),
     };
     let progressing = match progress {

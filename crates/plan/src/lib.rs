@@ -6,6 +6,7 @@
 //! - [`fold`]: the ENIAttachments of a NodeENI → its status.
 //! - [`rollout`]: which nodes may have their ENIs replaced now.
 //! - [`orphans`]: ENIs of this cluster that no ENIAttachment knows.
+//! - [`pace`]: how long what waits for EC2's request rates will wait.
 //! - [`pods`]: Pods for which a deselected node keeps its ENIs.
 //! - [`check`]: invariants over a world, for tests and the sandbox's summary.
 //! - [`explain`]: what all that comes to, as an account for people.
@@ -20,6 +21,7 @@ pub mod fold;
 pub mod held;
 pub mod intent;
 pub mod orphans;
+pub mod pace;
 pub mod pods;
 pub mod quota;
 pub mod rollout;

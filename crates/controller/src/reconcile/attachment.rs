@@ -13,6 +13,7 @@ use multi_eni_plan::facts::{Network, Sight};
 use multi_eni_plan::held::Held;
 use multi_eni_plan::quota::Quota;
 use multi_eni_plan::step::{self, Action, Change, Memory, Step};
+use tokio_util::sync::CancellationToken;
 
 impl Reconciler {
     pub(super) fn attachment(&mut self, key: &Key, name: &str) {
@@ -94,7 +95,11 @@ impl Reconciler {
     }
 
     fn act(&mut self, key: &Key, entry: &AttachmentEntry, action: Action, work: &mut Vec<BoxFuture<'static, Outcome>>) {
-        let ec2 = self.means.ec2.clone();
+        let withdrawn = CancellationToken::new();
+        if matches!(action, Action::Create { .. } | Action::Attach { .. }) {
+            self.bringing.insert(entry.held.name.clone(), (entry.held.uid.clone(), withdrawn.clone()));
+        }
+        let ec2 = self.means.ec2.acting_for(&entry.held.nodeeni_uid, entry.held.created, withdrawn);
         let (call, future): (Call, BoxFuture<'static, Result<(), CallError>>) = match action {
             Action::Wait | Action::Settled | Action::NextAttempt => return,
             Action::LookByTag => return self.look(key, || ec2.look_by_tag(&entry.held.uid)),
@@ -143,6 +148,16 @@ impl Reconciler {
             }
             .boxed(),
         );
+    }
+
+    /// What is on its way out needs no Create and no Attach that only waits for its turn.
+    pub(super) fn withdraw(&mut self, name: &str) {
+        let stays = |uid: &String| {
+            self.world.attachment(name).is_some_and(|entry| entry.held.uid == *uid && entry.held.deleting.is_none())
+        };
+        if let Some((_, withdrawn)) = self.bringing.get(name).filter(|(uid, _)| !stays(uid)) {
+            withdrawn.cancel();
+        }
     }
 
     /// What the quota of ENIs held back may try again.

@@ -36,6 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
 
 /// Everything that a leader acts with.
 pub struct Means {
@@ -70,6 +71,8 @@ pub struct Reconciler {
     assignments: BTreeMap<String, Assignment>,
     permits: Permits,
     quota: Quota,
+    /// Calls that bring an ENI on its way, by the name of its ENIAttachment, with its UID: withdrawn when it goes.
+    bringing: BTreeMap<String, (String, CancellationToken)>,
     /// NodeENIs (by UID) for which a Node's writes on their way make ENIAttachments.
     creating: BTreeMap<Key, BTreeSet<String>>,
     /// When the status of a NodeENI (by UID) was written last.
@@ -96,6 +99,7 @@ impl Reconciler {
             assignments: BTreeMap::new(),
             permits: Permits::new(),
             quota: Quota::default(),
+            bringing: BTreeMap::new(),
             creating: BTreeMap::new(),
             status_written: BTreeMap::new(),
             suspects: BTreeMap::new(),
@@ -214,6 +218,7 @@ impl Reconciler {
                 }
             }
             Touched::Attachment { name, node, nodeeni_uid } => {
+                self.withdraw(&name);
                 self.queue.now(Key::Attachment(name));
                 self.queue.now(Key::Node(node));
                 if let Some(entry) = self.world.nodeeni_by_uid(&nodeeni_uid) {

@@ -56,6 +56,9 @@ impl Reconciler {
                 self.queue.now(Key::NodeEni(entry.intent.name.clone()));
             }
         }
+        if let Key::Attachment(name) = &finished.key {
+            self.bringing.remove(name);
+        }
         self.queue.done(&finished.key);
         if let Some(pause) = pause {
             // The watch brings what we did not know; until then the same write would fail the same way.

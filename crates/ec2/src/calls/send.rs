@@ -6,12 +6,15 @@ use crate::errors::{Transmission, call_error};
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use multi_eni_api::ids::EniId;
 use multi_eni_plan::errors::{Call, CallError, Class, classify};
+use multi_eni_plan::quota;
 use std::error::Error;
 use std::future::Future;
+use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 impl Ec2 {
-    /// A mutation: refused if its timeout would outlast the Lease.
+    /// A mutation: refused if its timeout would outlast the Lease, and a Create if the quota was refused to another one while it
+    /// waited.
     pub(super) async fn mutate<T, E, F>(
         &self,
         action: Action,
@@ -22,7 +25,14 @@ impl Ec2 {
         E: ProvideErrorMetadata + Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
-        self.inner.budgets.wait(action).await;
+        let refusals = self.inner.quota_refusals.load(Ordering::Relaxed);
+        if !self.inner.budgets.wait(action, &self.claim).await {
+            return Err(CallError::Withdrawn);
+        }
+        if action == Action::Create && self.inner.quota_refusals.load(Ordering::Relaxed) != refusals {
+            // Who asked for it has not heard yet, and may decide again.
+            return Err(CallError::QuotaRefused);
+        }
         if !(self.inner.fence)(self.inner.options.call_timeout) {
             tracing::debug!(action = action.name(), eni = eni.map(EniId::as_str), code = "NotLeader", "EC2 call");
             return Err(CallError::NotLeader);
@@ -41,7 +51,9 @@ impl Ec2 {
         E: ProvideErrorMetadata + Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
-        self.inner.budgets.wait(action).await;
+        if !self.inner.budgets.wait(action, &self.claim).await {
+            return Err(CallError::Withdrawn);
+        }
         let started = before();
         let answer = self.send(action, None, send).await?;
         Ok((started, answer))
@@ -77,6 +89,9 @@ impl Ec2 {
         {
             self.inner.counts.throttled();
             self.inner.budgets.throttled(action);
+        }
+        if result.as_ref().is_err_and(|error| error.code() == quota::CODE) {
+            self.inner.quota_refusals.fetch_add(1, Ordering::Relaxed);
         }
         result
     }

@@ -2,8 +2,6 @@
 
 mod by_hand;
 mod compare;
-#[allow(dead_code, reason = "the controller's kit, of which this test uses a part")]
-mod harness;
 mod replay;
 mod server;
 mod twins;
@@ -12,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use harness::{ControlPlane, Failure};
+use multi_eni_control_plane::{ControlPlane, Failure};
 use multi_eni_histories::recording::Recording;
 use multi_eni_histories::script::Script;
 use multi_eni_histories::witness::Detail;

@@ -18,6 +18,7 @@ fn told(held: &[Held], matched: &[&str], desired: usize) -> [(String, String); 2
         refused: &[],
         pinned: &[],
         waiting: &[],
+        expected: None,
         mtu: None,
         now: at(0),
     });
@@ -51,4 +52,14 @@ fn what_is_left_over_is_not_counted_as_more_than_all() {
     deselected.deselected_since = Some(at(0));
     let [(is_ready, says), _] = told(&[ready("n0"), deselected], &["n0"], 1);
     assert_eq!((is_ready.as_str(), says.as_str()), ("True", "1 of 1 ENIs are ready on 1 nodes"));
+}
+
+#[test]
+fn what_ec2s_rates_hold_up_is_said_with_the_time_it_takes() {
+    let expected = Expected { action: "AttachNetworkInterface", waiting: 370, seconds: 74 };
+    let numbers = || Numbers { matched: 400, desired: 400, ready: 30, leaving: 0, expected: Some(expected) };
+    let [ready, progressing, _] = conditions_of(&intent("a", 1, &["subnet-00000001"]), numbers(), &[], None);
+    for message in [ready.message, progressing.message] {
+        assert!(message.contains("about 74 s: 370 ENIs wait for AttachNetworkInterface"), "{message}");
+    }
 }

@@ -82,9 +82,9 @@ impl Memory {
         }
     }
 
-    /// A call failed. Not having been sent for want of the Lease is nobody's failure.
+    /// A call failed. Not having been sent is nobody's failure, unless the credentials are missing.
     pub fn failed(&mut self, call: Call, error: &CallError, sent: Timestamp, now: Timestamp) {
-        if *error == CallError::NotLeader {
+        if matches!(error, CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn) {
             return;
         }
         let class = classify(call, error);

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::control_plane::free_address;
-use super::process::Process;
+use multi_eni_control_plane::{Process, free_address};
 
 /// One replica.
 #[derive(Debug)]

@@ -41,8 +41,11 @@ pub struct ControlPlane {
 /// What a command printed, and whether it exited 0.
 #[derive(Debug, Clone)]
 pub struct Output {
+    /// Whether it exited 0.
     pub ok: bool,
+    /// What it printed.
     pub stdout: String,
+    /// What it complained of.
     pub stderr: String,
     command: String,
 }

@@ -32,6 +32,7 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
     }
 
+    /// Its process ID.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

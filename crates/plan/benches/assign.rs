@@ -1,0 +1,189 @@
+//! `assign` alone: a cluster's nodes against 50 NodeENIs, of which each node is selected by two. How it grows with the nodes is
+//! what counts; absolute times are this machine's.
+//!
+//!     cargo bench -p multi-eni-plan
+#![allow(clippy::unwrap_used, reason = "all of it is made here")]
+
+use divan::{Bencher, black_box};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use multi_eni_api::conditions::{Wanted, set, types};
+use multi_eni_api::ids::{InstanceId, SubnetId};
+use multi_eni_api::names::NODEENI_FINALIZER;
+use multi_eni_api::{EniAttachmentStatus, NodeENI, NodeEniSpec};
+use multi_eni_plan::assign::{Assignment, Input, assign};
+use multi_eni_plan::facts::{Cluster, InstanceSight, Network, NodeFacts, SubnetFacts};
+use multi_eni_plan::held::Held;
+use multi_eni_plan::intent::Intent;
+use multi_eni_plan::pods::Pods;
+use multi_eni_plan::rollout::Permits;
+use multi_eni_plan::settings::Settings;
+use std::collections::BTreeMap;
+
+const NODEENIS: usize = 50;
+/// Two NodeENIs select the nodes of one pool.
+const POOLS: usize = NODEENIS / 2;
+const SUBNET: &str = "subnet-0f59b4f14737be9ad";
+const SIZES: [usize; 3] = [500, 5_000, 50_000];
+
+fn main() {
+    divan::main();
+}
+
+/// Every node decided, in a cluster where nothing is there yet.
+#[divan::bench(args = SIZES, sample_count = 10)]
+fn whole_from_nothing(bencher: Bencher, nodes: usize) {
+    let cluster = World::new(nodes);
+    bencher.bench_local(|| cluster.whole());
+}
+
+/// Every node decided, where all is as it should be: as after a restart.
+#[divan::bench(args = SIZES, sample_count = 10)]
+fn whole_at_rest(bencher: Bencher, nodes: usize) {
+    let cluster = World::new(nodes).settled();
+    bencher.bench_local(|| cluster.whole());
+}
+
+/// One node's label changed: only that one is decided.
+#[divan::bench(args = SIZES)]
+fn one_node_changed(bencher: Bencher, nodes: usize) {
+    let mut cluster = World::new(nodes).settled();
+    let middle = nodes / 2;
+    cluster.nodes[middle].facts.labels = pool(middle + 1);
+    bencher.bench_local(|| cluster.one(black_box(middle)));
+}
+
+struct World {
+    cluster: Cluster,
+    intents: Vec<Intent>,
+    network: Network,
+    nodes: Vec<Node>,
+    settings: Settings,
+    permits: Permits,
+}
+
+struct Node {
+    facts: NodeFacts,
+    sight: InstanceSight,
+    held: Vec<Held>,
+}
+
+fn now() -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_800_000_000)
+}
+
+fn pool(number: usize) -> BTreeMap<String, String> {
+    BTreeMap::from([("pool".to_owned(), format!("p{}", number % POOLS))])
+}
+
+fn instance(number: usize) -> InstanceId {
+    InstanceId::parse(&format!("i-{number:017x}")).unwrap()
+}
+
+impl World {
+    fn new(nodes: usize) -> Self {
+        let subnet = SubnetFacts {
+            id: SubnetId::parse(SUBNET).unwrap(),
+            zone: "z1".into(),
+            vpc: "vpc-1".into(),
+            cidr: "10.0.0.0/16".into(),
+            name: None,
+            free_addresses: 60_000,
+            grown: None,
+            as_of: now(),
+        };
+        Self {
+            cluster: Cluster { uid: "cluster".into(), name: "cluster".into() },
+            intents: (0..NODEENIS).map(nodeeni).collect(),
+            network: Network { subnets: BTreeMap::from([(subnet.id.clone(), subnet)]), ..Network::default() },
+            nodes: (0..nodes).map(node).collect(),
+            settings: Settings::default(),
+            permits: Permits::new(),
+        }
+    }
+
+    /// With everything in place.
+    fn settled(mut self) -> Self {
+        for number in 0..self.nodes.len() {
+            let created = self.one(number).create;
+            assert_eq!(created.len(), 2, "two NodeENIs select each node");
+            self.nodes[number].held = created
+                .into_iter()
+                .map(|new| {
+                    let mut status = EniAttachmentStatus::default();
+                    set(&mut status.conditions, Wanted::new(types::READY, true, "Ready", ""), None, now());
+                    Held {
+                        uid: format!("uid-{}", new.name),
+                        name: new.name,
+                        created: now(),
+                        deleting: None,
+                        guarded: true,
+                        node: new.spec.node_name,
+                        instance: InstanceId::parse(&new.spec.instance_id).ok(),
+                        nodeeni: new.spec.node_eni_name,
+                        nodeeni_uid: new.spec.node_eni_uid,
+                        adopted: None,
+                        request: new.spec.request,
+                        node_settings: new.spec.node_settings,
+                        deselected_since: None,
+                        status,
+                    }
+                })
+                .collect();
+            assert_eq!(self.one(number).create, [], "at rest nothing is to be made");
+        }
+        self
+    }
+
+    fn one(&self, number: usize) -> Assignment {
+        let node = &self.nodes[number];
+        let (intents, held): (Vec<&Intent>, Vec<&Held>) = (self.intents.iter().collect(), node.held.iter().collect());
+        assign(Input {
+            cluster: &self.cluster,
+            node: Some(&node.facts),
+            intents: &intents,
+            held: &held,
+            network: &self.network,
+            instance: Some(&node.sight),
+            states: &|_| None,
+            pods: Pods::Unasked,
+            is_held: &|_| false,
+            permits: &self.permits,
+            settings: &self.settings,
+            now: now(),
+        })
+    }
+
+    fn whole(&self) -> usize {
+        (0..self.nodes.len()).map(|number| black_box(self.one(number)).create.len()).sum()
+    }
+}
+
+fn node(number: usize) -> Node {
+    let facts = NodeFacts {
+        name: format!("n{number}"),
+        uid: format!("uid-n{number}"),
+        labels: pool(number),
+        instance: Ok(instance(number)),
+        zone: Some("z1".into()),
+        instance_type: None,
+        deleting: false,
+        created: now(),
+    };
+    let sight = InstanceSight { as_of: now(), vpc: Some("vpc-1".into()), enis: vec![] };
+    Node { facts, sight, held: Vec::new() }
+}
+
+fn nodeeni(number: usize) -> Intent {
+    let spec = NodeEniSpec {
+        node_selector: pool(number),
+        subnet_id: Some(SUBNET.into()),
+        device_index: 1 + i32::try_from(number / POOLS).unwrap(),
+        ..NodeEniSpec::default()
+    };
+    let mut object = NodeENI::new(&format!("e{number}"), spec);
+    object.metadata.uid = Some(format!("uid-e{number}"));
+    object.metadata.creation_timestamp = Some(Time(now()));
+    object.metadata.finalizers = Some(vec![NODEENI_FINALIZER.to_owned()]);
+    Intent::read(&object)
+}
