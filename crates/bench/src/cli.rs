@@ -1,12 +1,17 @@
 //! The command.
 
-use crate::report;
+use crate::real::candidate::Candidate;
+use crate::real::work::{self, Took};
+use crate::report::{self, All};
 use crate::scenes::{self, Scale};
+use crate::{plot, real};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// How many EC2 calls and API-server writes the work takes, in virtual time, against what EC2's default token buckets allow
+/// How many EC2 calls and API-server writes the work takes, against what EC2's default token buckets allow: in virtual time,
+/// and with --real in real time, with etcd, kube-apiserver, EC2 over TCP and the controller as a process
 #[derive(Debug, Parser)]
 #[command(name = "multi-eni-bench", version, max_term_width = 120)]
 struct Cli {
@@ -16,9 +21,24 @@ struct Cli {
     /// Shares of EC2's refill rates that may be used
     #[arg(long, value_delimiter = ',', default_value = "0.8,1", value_parser = share)]
     share: Vec<f64>,
+    /// In real time instead: as long as EC2's buckets make it last, 20 minutes for 1000x2. Needs what tools/control-plane builds
+    #[arg(long)]
+    real: bool,
+    /// How long idleness is watched in real time, in seconds
+    #[arg(long, default_value = "120", requires = "real")]
+    idle: u64,
+    /// In real time, the same work by another NodeENI controller too: its command line, for sh
+    #[arg(long, env = "PEER_CONTROLLER", hide_env_values = true)]
+    peer: Option<String>,
+    /// The file with its CRDs
+    #[arg(long, env = "PEER_CRDS")]
+    peer_crds: Option<PathBuf>,
     /// Write everything to this file, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Write a plot to this file, as SVG: attachments over time against the floor, of the largest world
+    #[arg(long)]
+    plot: Option<PathBuf>,
 }
 
 fn size(text: &str) -> Result<(u32, u32), String> {
@@ -36,30 +56,64 @@ fn share(text: &str) -> Result<f64, String> {
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    println!("{}", report::heading());
-    let mut all = Vec::new();
-    for share in cli.share {
-        for (nodes, nodeenis) in &cli.worlds {
-            println!("at {:.0} % of EC2's refill rates", share * 100.0);
-            let scale = Scale { nodes: *nodes, nodeenis: *nodeenis, share };
-            match scenes::play(scale, |measured| println!("{}", report::line(measured))) {
-                Ok(measured) => all.extend(measured),
-                Err(error) => {
-                    eprintln!("multi-eni-bench: {nodes}x{nodeenis}: {error}");
-                    return ExitCode::FAILURE;
-                }
-            }
-        }
-    }
-    let written = cli.json.map_or(Ok(()), |file| {
-        let text = report::json(&all).map_err(|error| error.to_string())?;
-        std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))
-    });
-    match written {
+    let played = if cli.real { in_real_time(&cli) } else { in_virtual_time(&cli) };
+    match played.and_then(|all| write(&cli, &all)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("multi-eni-bench: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn in_virtual_time(cli: &Cli) -> Result<All, String> {
+    println!("{}", report::heading());
+    let mut all = All::default();
+    for share in &cli.share {
+        for (nodes, nodeenis) in &cli.worlds {
+            println!("at {:.0} % of EC2's refill rates", share * 100.0);
+            let scale = Scale { nodes: *nodes, nodeenis: *nodeenis, share: *share };
+            let failed = |error| format!("{nodes}x{nodeenis}: {error}");
+            all.work.extend(scenes::play(scale, |measured| println!("{}", report::line(measured))).map_err(failed)?);
+            let late = scenes::latecomers(*nodes, *share).map_err(failed)?;
+            println!("{}", report::late(*nodes, &late));
+            all.latecomers.push(late);
+        }
+    }
+    Ok(all)
+}
+
+fn in_real_time(cli: &Cli) -> Result<All, String> {
+    let peer = match (&cli.peer, &cli.peer_crds) {
+        (Some(command), Some(crds)) => Some(Candidate::peer(command, crds)?),
+        (None, None) => None,
+        _ => return Err("PEER_CONTROLLER, a command line, and PEER_CRDS, a file, go together".to_owned()),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    println!("{}", report::real_heading());
+    let mut all = All::default();
+    for share in &cli.share {
+        for (nodes, nodeenis) in &cli.worlds {
+            println!("at {:.0} % of EC2's refill rates", share * 100.0);
+            let idle = Duration::from_secs(cli.idle);
+            let scale = real::work::Scale { nodes: *nodes, nodeenis: *nodeenis, share: *share, idle };
+            for candidate in [Some(Candidate::ours(*share)?), peer.clone()].into_iter().flatten() {
+                let told = |took: &Took| println!("{}", report::real_line(took));
+                let failed = |error| format!("{}, {nodes}x{nodeenis}: {error}", candidate.name);
+                all.real.extend(runtime.block_on(work::play(&candidate, scale, told)).map_err(failed)?);
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn write(cli: &Cli, all: &All) -> Result<(), String> {
+    if let Some(file) = &cli.json {
+        let text = report::json(all).map_err(|error| error.to_string())?;
+        std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    if let Some(file) = &cli.plot {
+        std::fs::write(file, plot::svg(&plot::curves(all))?).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! What EC2's default token buckets allow: capacity and refill per second (facts/ec2.md).
 
 /// Attach and Detach: 50, and 5 a second. Create and Delete have 100 and 5: they are never the narrowest.
-const CAPACITY: f64 = 50.0;
+pub const CAPACITY: f64 = 50.0;
 const REFILL: f64 = 5.0;
 
 /// Seconds in which so many ENIs can be attached, or detached, from full buckets at this share of the refill rate. What EC2

@@ -64,24 +64,19 @@ pub struct Scale {
     pub share: f64,
 }
 
-/// Plays all scenes in one world: attach, an idle hour, a tenth of the nodes replaced, the first NodeENI deleted. `told` hears of
+/// Plays all scenes in one world: attach, an idle hour, the controller restarted, a tenth of the nodes replaced, the first NodeENI deleted. `told` hears of
 /// each when it is over. Runs on a thread of its own, with a chance that is always the same.
 ///
 /// # Errors
 /// If the world comes to something else than it should; the message says what.
 pub fn play(scale: Scale, told: impl Fn(&Measured) + Send + 'static) -> Result<Vec<Measured>, String> {
-    let played = std::thread::spawn(move || {
-        entropy::begin(1);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.map_err(|error| error.to_string())?.block_on(chapters(scale, told))
-    });
-    played.join().map_err(|_| "the world panicked".to_owned())?
+    alone(move || chapters(scale, told))
 }
 
 async fn chapters(scale: Scale, told: impl Fn(&Measured)) -> Result<Vec<Measured>, String> {
     let Scale { nodes, nodeenis: each, share } = scale;
     let name = |scene: &str| format!("{nodes} × {each}: {scene}");
-    let world = World::open(nodes, share).await?;
+    let mut world = World::open(nodes, share).await?;
     let mut all = Vec::new();
     let mut done = |measured: Measured| {
         told(&measured);
@@ -99,6 +94,13 @@ async fn chapters(scale: Scale, told: impl Fn(&Measured)) -> Result<Vec<Measured
     let meter = Meter::begin(&world);
     world.pass(3600).await;
     done(meter.end(&world, name("an idle hour"), 0, 3600.0, None));
+
+    // Three sweeps, and a little for the first lists.
+    let meter = Meter::begin(&world);
+    world.restart().await;
+    world.pass(190).await;
+    done(meter.end(&world, name("the controller restarted"), 0, 190.0, None));
+    world.until_ready(nodes * each).await?;
 
     let tenth = nodes / 10;
     let meter = Meter::begin(&world);
@@ -119,6 +121,98 @@ async fn chapters(scale: Scale, told: impl Fn(&Measured)) -> Result<Vec<Measured
     done(meter.end(&world, name("one NodeENI deleted"), nodes, last, Some(floor::seconds(nodes, share))));
     world.close().await;
     Ok(all)
+}
+
+/// How long those wait that come during a burst: in seconds from when each came until its ENI was Ready.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Latecomers {
+    /// A node that the NodeENI of the burst selects.
+    pub node: f64,
+    /// A node with a NodeENI of its own.
+    pub nodeeni: f64,
+    /// The whole burst, from its beginning.
+    pub burst: f64,
+}
+
+/// A NodeENI for all of `nodes`; 20 s later one more node joins, and another one with another NodeENI.
+///
+/// # Errors
+/// If the world comes to something else than it should; the message says what.
+pub fn latecomers(nodes: u32, share: f64) -> Result<Latecomers, String> {
+    alone(move || async move {
+        let world = World::open(nodes, share).await?;
+        world.eyes.begin();
+        world.apply(1)?;
+        world.pass(20).await;
+        let came = world.eyes.now();
+        world.join(nodes + 1)?;
+        world.join_pool(nodes + 2, "b")?;
+        world.apply_to(2, "b")?;
+        world.until_ready(nodes + 2).await?;
+        let late = Latecomers {
+            node: world.ready_on(nodes + 1)? - came,
+            nodeeni: world.ready_on(nodes + 2)? - came,
+            burst: world.eyes.seen().ready.values().copied().fold(0.0, f64::max),
+        };
+        world.close().await;
+        Ok(late)
+    })
+}
+
+/// How many Creates the Region's quota refuses in the first minute, when it has room for `room` of as many ENIs as there are
+/// nodes.
+///
+/// # Errors
+/// If the world comes to something else than it should; the message says what.
+pub fn refused_by_the_quota(nodes: u32, room: u32) -> Result<u64, String> {
+    alone(move || async move {
+        let world = World::open(nodes, 0.8).await?;
+        let there = u32::try_from(world.ec2.snapshot().enis.len()).unwrap_or(u32::MAX);
+        world.ec2.configure(|settings| settings.eni_quota = Some(there + room));
+        let meter = Meter::begin(&world);
+        world.apply(1)?;
+        world.pass(60).await;
+        let measured = meter.end(&world, String::new(), room, 60.0, None);
+        world.close().await;
+        if measured.count("CreateNetworkInterface") != u64::from(room) {
+            return Err(format!("{} of {room} ENIs were created", measured.count("CreateNetworkInterface")));
+        }
+        Ok(measured.refused.values().sum())
+    })
+}
+
+/// How many ENIs are created for a NodeENI that is deleted again after so many seconds.
+///
+/// # Errors
+/// If the world comes to something else than it should; the message says what.
+pub fn created_for_nothing(nodes: u32, after: u64) -> Result<u64, String> {
+    alone(move || async move {
+        let world = World::open(nodes, 0.8).await?;
+        let meter = Meter::begin(&world);
+        world.apply(1)?;
+        world.pass(after).await;
+        world.api.delete(&nodeenis(), "", "pool-1").map_err(|error| error.to_string())?;
+        world.until_ready(0).await?;
+        let measured = meter.end(&world, String::new(), 0, 0.0, None);
+        world.close().await;
+        let (created, deleted) = (measured.count("CreateNetworkInterface"), measured.count("DeleteNetworkInterface"));
+        if created != deleted {
+            return Err(format!("{created} ENIs were created, and {deleted} deleted"));
+        }
+        Ok(created)
+    })
+}
+
+/// Plays something on a thread of its own, with a chance that is always the same.
+fn alone<T: Send + 'static, F: Future<Output = Result<T, String>>>(
+    what: impl FnOnce() -> F + Send + 'static,
+) -> Result<T, String> {
+    let played = std::thread::spawn(move || {
+        entropy::begin(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.map_err(|error| error.to_string())?.block_on(what())
+    });
+    played.join().map_err(|_| "the world panicked".to_owned())?
 }
 
 /// Counts from a moment on.

@@ -6,6 +6,7 @@ use multi_eni_api::names::{GROUP, VERSION};
 use multi_eni_controller::run::{Parts, run};
 use multi_eni_controller::serve::Gauges;
 use multi_eni_plan::settings::Settings;
+use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::ec2::{Buckets, Ec2, Settings as Ec2Settings};
 use multi_eni_sim::kube::{ApiServer, GroupResource, Verdict};
 use serde_json::json;
@@ -30,6 +31,8 @@ pub struct World {
     pub api: ApiServer,
     /// What is seen.
     pub eyes: Eyes,
+    clock: SimClock,
+    share: f64,
     stop: Arc<Notify>,
     controller: JoinHandle<()>,
 }
@@ -70,10 +73,8 @@ impl World {
         }));
         let eyes = Eyes::open(&ec2, &api, clock);
         let stop = Arc::new(Notify::new());
-        let parts = parts(&ec2, &api, clock, share);
-        let stopped = stop.clone();
-        let controller = tokio::spawn(async move { run(parts, async move { stopped.notified().await }).await });
-        let world = Self { ec2, api, eyes, stop, controller };
+        let controller = start(parts(&ec2, &api, clock, share), stop.clone());
+        let world = Self { ec2, api, eyes, clock, share, stop, controller };
         for n in 1..=count {
             world.join(n)?;
         }
@@ -86,7 +87,15 @@ impl World {
     /// # Errors
     /// If the simulator refuses.
     pub fn join(&self, n: u32) -> Result<(), String> {
-        let instance = format!("i-{n:017x}");
+        self.join_pool(n, "a")
+    }
+
+    /// The same, in a pool of that name.
+    ///
+    /// # Errors
+    /// If the simulator refuses.
+    pub fn join_pool(&self, n: u32, pool: &str) -> Result<(), String> {
+        let instance = instance(n);
         self.ec2.run_instance(&instance, TYPE, NODES_SUBNET).map_err(|error| error.to_string())?;
         let object = json!({
             "apiVersion": "v1", "kind": "Node",
@@ -94,7 +103,7 @@ impl World {
                 "topology.kubernetes.io/zone": ZONE,
                 "node.kubernetes.io/instance-type": TYPE,
                 "kubernetes.io/hostname": node(n),
-                "pool": "a",
+                "pool": pool,
             } },
             "spec": { "providerID": format!("aws:///{ZONE}/{instance}") },
         });
@@ -106,7 +115,7 @@ impl World {
     /// # Errors
     /// If it is not there.
     pub fn terminate(&self, n: u32) -> Result<(), String> {
-        self.ec2.terminate_instance(&format!("i-{n:017x}")).map_err(|error| error.to_string())?;
+        self.ec2.terminate_instance(&instance(n)).map_err(|error| error.to_string())?;
         self.api.delete(&nodes(), "", &node(n)).map_err(|error| error.to_string())
     }
 
@@ -115,10 +124,18 @@ impl World {
     /// # Errors
     /// If the API server refuses it.
     pub fn apply(&self, n: u32) -> Result<(), String> {
+        self.apply_to(n, "a")
+    }
+
+    /// The same, for the nodes of a pool.
+    ///
+    /// # Errors
+    /// If the API server refuses it.
+    pub fn apply_to(&self, n: u32, pool: &str) -> Result<(), String> {
         let object = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "NodeENI", "metadata": { "name": format!("pool-{n}") },
             "spec": {
-                "nodeSelector": { "pool": "a" }, "subnetID": subnet(n), "deviceIndex": n, "deleteOnTermination": true,
+                "nodeSelector": { "pool": pool }, "subnetID": subnet(n), "deviceIndex": n, "deleteOnTermination": true,
             },
         });
         self.api.create(&nodeenis(), "", object).map(drop).map_err(|error| error.to_string())
@@ -149,6 +166,25 @@ impl World {
         Err(format!("after a day {} of {count} are Ready, and {} are there", seen.are_ready, seen.there))
     }
 
+    /// When the first ENI of a node was Ready, in seconds since the beginning of what is seen.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn ready_on(&self, n: u32) -> Result<f64, String> {
+        let (instance, seen) = (format!("-{}-", instance(n)), self.eyes.seen());
+        let found = seen.ready.iter().find(|(name, _)| name.contains(&instance));
+        found.map(|(_, at)| *at).ok_or_else(|| format!("{} has no ENI that is Ready", node(n)))
+    }
+
+    /// The controller ends, and another one begins that knows nothing.
+    pub async fn restart(&mut self) {
+        self.stop.notify_one();
+        let parts = parts(&self.ec2, &self.api, self.clock, self.share);
+        // A panic in it shows in its own words.
+        let _ = std::mem::replace(&mut self.controller, tokio::spawn(async {})).await;
+        self.controller = start(parts, self.stop.clone());
+    }
+
     /// Ends the controller.
     pub async fn close(self) {
         self.stop.notify_one();
@@ -157,8 +193,16 @@ impl World {
     }
 }
 
+fn start(parts: Parts, stop: Arc<Notify>) -> JoinHandle<()> {
+    tokio::spawn(async move { run(parts, async move { stop.notified().await }).await })
+}
+
 fn node(n: u32) -> String {
     format!("n{n}")
+}
+
+fn instance(n: u32) -> String {
+    format!("i-{n:017x}")
 }
 
 fn subnet(n: u32) -> String {
@@ -166,7 +210,7 @@ fn subnet(n: u32) -> String {
 }
 
 /// What `multi-eni controller` makes of its flags, without an election: what is counted is the work.
-fn parts(ec2: &Ec2, api: &ApiServer, clock: multi_eni_sim::clock::SimClock, share: f64) -> Parts {
+fn parts(ec2: &Ec2, api: &ApiServer, clock: SimClock, share: f64) -> Parts {
     let wall: multi_eni_controller::clock::Wall = Arc::new(move || clock.now());
     let began = tokio::time::Instant::now();
     let steady: multi_eni_controller::clock::Steady = Arc::new(move || began.elapsed());

@@ -1,7 +1,9 @@
 //! What is counted is exact: the same in every run. A regression shows as another number.
 #![allow(clippy::expect_used, reason = "a test says what it needs")]
 
-use multi_eni_bench::scenes::{Measured, Scale, play};
+use multi_eni_bench::scenes::{
+    Latecomers, Measured, Scale, created_for_nothing, latecomers, play, refused_by_the_quota,
+};
 
 fn world() -> Vec<Measured> {
     play(Scale { nodes: 20, nodeenis: 2, share: 0.8 }, |_| ()).expect("the world is not as it should be")
@@ -10,7 +12,7 @@ fn world() -> Vec<Measured> {
 #[test]
 fn calls_and_writes_are_what_the_work_takes_and_no_more() {
     let all = world();
-    let [attach, idle, replace, delete] = all.as_slice() else { panic!("{all:#?}") };
+    let [attach, idle, restart, replace, delete] = all.as_slice() else { panic!("{all:#?}") };
     let mutations = |measured: &Measured| {
         ["Create", "Attach", "Detach", "Delete"]
             .map(|verb| measured.count(&format!("{verb}NetworkInterface")))
@@ -25,11 +27,37 @@ fn calls_and_writes_are_what_the_work_takes_and_no_more() {
     assert_eq!(mutations(idle), [0; 6], "{idle:#?}");
     assert_eq!((idle.count("DescribeNetworkInterfaces"), idle.calls.len()), (60, 1), "{idle:#?}");
     assert!(idle.writes.is_empty(), "{idle:#?}");
+    // Four sweeps; what is there is found there: no call and no write.
+    assert_eq!(mutations(restart), [0; 6], "{restart:#?}");
+    assert_eq!(restart.count("DescribeNetworkInterfaces"), 4, "{restart:#?}");
+    assert!(restart.writes.is_empty(), "{restart:#?}");
     // Terminated instances take their ENIs with them: no Detach, no Delete.
     assert_eq!(mutations(replace), [4, 4, 0, 0, 4, 12], "{replace:#?}");
     // Detach and Delete.
     assert_eq!(mutations(delete), [0, 0, 20, 20, 0, 40], "{delete:#?}");
     assert!(delete.refused.is_empty(), "{delete:#?}");
+}
+
+#[test]
+fn who_comes_late_does_not_wait_for_the_whole_burst() {
+    let Latecomers { node, nodeeni, burst } = latecomers(400, 0.8).expect("the world is not as it should be");
+    assert!(burst > 87.0, "400 ENIs take 87.5 s: {burst}");
+    // A call of each kind, and EC2's own seconds; and up to five turns of 0.25 s before Create and before Attach.
+    assert!(node < 10.0, "{node}");
+    assert!(nodeeni < 7.0, "{nodeeni}");
+}
+
+#[test]
+fn what_waits_while_the_quota_is_refused_is_not_sent() {
+    // 100 are sent at once, as the bucket allows, and 60 find no room. The 200 that wait for a token are not sent at all.
+    assert_eq!(refused_by_the_quota(300, 40).expect("the world is not as it should be"), 60);
+}
+
+#[test]
+fn what_waits_for_a_nodeeni_that_goes_is_not_created() {
+    // 100 at once and 4 a second: after 10 s 140 are there. The other 160 would cost a Create and a Delete each, for nothing.
+    let created = created_for_nothing(300, 10).expect("the world is not as it should be");
+    assert!((130..=150).contains(&created), "{created}");
 }
 
 #[test]

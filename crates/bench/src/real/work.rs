@@ -1,0 +1,231 @@
+//! What is measured in real time.
+
+use super::account::{Account, REGION, instance};
+use super::candidate::{Candidate, Running, Usage};
+use super::cluster::{Cluster, POOL};
+use crate::floor;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How large the world is.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// Nodes.
+    pub nodes: u32,
+    /// NodeENIs that select all of them, 1 or 2.
+    pub nodeenis: u32,
+    /// Share of EC2's refill rates, for the floor. The candidate is told by its command line.
+    pub share: f64,
+    /// How long idleness is watched.
+    pub idle: Duration,
+}
+
+/// What a piece of work took a candidate.
+#[derive(Debug, Clone, Serialize)]
+pub struct Took {
+    /// Who did it.
+    pub candidate: String,
+    /// What.
+    pub scene: String,
+    /// ENIs that were to be attached, or removed.
+    pub enis: u32,
+    /// How many of them were, when it was done or given up.
+    pub done: u32,
+    /// Seconds until the last one was; for an idle time its length.
+    pub seconds: f64,
+    /// The fewest that EC2's buckets allow at the configured share; None: nothing was to be done.
+    pub floor: Option<f64>,
+    /// EC2 calls that took effect, by action.
+    pub calls: BTreeMap<String, u64>,
+    /// EC2 calls that were refused, by action and code.
+    pub refused: BTreeMap<String, u64>,
+    /// Writes to the API server by the candidate, but for Leases.
+    pub writes: BTreeMap<String, u64>,
+    /// The most memory that it has had since it began, in MiB.
+    pub peak_mib: f64,
+    /// CPU seconds that it used in this time.
+    pub cpu_seconds: f64,
+    /// When ENIs became attached, in seconds.
+    pub attached: Vec<f64>,
+    /// Half of the nodes that were labelled one by one, and 99 % of them, had their Attach sent so many milliseconds after the label,
+    /// beyond what EC2 took to answer.
+    pub added_ms: Option<[f64; 2]>,
+}
+
+fn percentiles(of: &mut [f64]) -> Option<[f64; 2]> {
+    of.sort_by(f64::total_cmp);
+    let at = |part: usize| of.get((of.len() * part).div_ceil(100).max(1) - 1).copied();
+    at(50).zip(at(99)).map(|(half, most)| [half, most])
+}
+
+/// Given up when nothing has moved for so long, and the work is not done.
+const STUCK: Duration = Duration::from_secs(180);
+/// What a candidate gets to warm up.
+const WARM_UP: Duration = Duration::from_secs(20);
+/// Done when nothing has moved for so long: late writes belong to the work.
+const REST: Duration = Duration::from_secs(10);
+
+/// Nodes that are labelled while nothing else is to be done.
+const LABELLED: u32 = 30;
+/// What one call of EC2 takes meanwhile.
+const LATENCY: Duration = Duration::from_millis(20);
+/// A label is followed by two of them before Attach can be sent: the look at what is on the instance, and Create.
+const BEFORE_ATTACH: u32 = 2;
+/// For one, before the next.
+const PAUSE: Duration = Duration::from_millis(2_500);
+
+/// Plays attach, an idle time with heartbeats, nodes that are labelled one by one, and the deletion of all NodeENIs. `told` hears of each when it is over.
+///
+/// # Errors
+/// If a part does not start, or the candidate ends; the message says why. What a candidate does not get done is no error.
+pub async fn play(candidate: &Candidate, scale: Scale, told: impl Fn(&Took)) -> Result<Vec<Took>, String> {
+    let Scale { nodes, nodeenis, share, idle } = scale;
+    let account = Account::open(nodes + LABELLED).await?;
+    let cluster = Cluster::open(&candidate.crds).await?;
+    cluster.add_nodes(1..=nodes, POOL).await?;
+    cluster.add_nodes(nodes + 1..=nodes + LABELLED, "none").await?;
+    let _heartbeats = cluster.heartbeats(nodes);
+    let running = candidate.start(&cluster.plane, &account.endpoint, REGION)?;
+    let mut bench = Bench { candidate: candidate.name.clone(), scale, account, cluster, running };
+    let mut all = Vec::new();
+    let mut done = |took: Took| {
+        told(&took);
+        all.push(took);
+    };
+    tokio::time::sleep(WARM_UP).await;
+    let enis = nodes * nodeenis;
+
+    let meter = bench.begin().await?;
+    for n in 1..=nodeenis {
+        bench.cluster.apply(n).await?;
+    }
+    let goal = i64::from(enis);
+    bench.until(|bench| bench.account.seen().attached == goal).await?;
+    let reached = bench.account.seen().attached;
+    done(bench.end(meter, "attach", [enis, count(reached)], Some(floor::seconds(enis, share))).await?);
+
+    let meter = bench.begin().await?;
+    tokio::time::sleep(idle).await;
+    done(bench.end(meter, &format!("{} s idle", idle.as_secs()), [0, 0], None).await?);
+
+    let meter = bench.begin().await?;
+    let mut added = bench.label_one_by_one().await?;
+    bench.until(|bench| bench.account.seen().attached == goal + i64::from(LABELLED * nodeenis)).await?;
+    let labelled = [LABELLED * nodeenis, count(bench.account.seen().attached - goal)];
+    let mut took = bench.end(meter, &format!("{LABELLED} nodes labelled one by one"), labelled, None).await?;
+    took.added_ms = percentiles(&mut added);
+    done(took);
+
+    let meter = bench.begin().await?;
+    for n in 1..=nodeenis {
+        bench.cluster.delete(n).await?;
+    }
+    let there = bench.account.seen().there;
+    bench.until(|bench| bench.account.seen().there == 0).await?;
+    let left = bench.account.seen().there;
+    let gone = [count(there), count(there - left)];
+    done(bench.end(meter, "all NodeENIs deleted", gone, Some(floor::seconds(count(there), share))).await?);
+    bench.cluster.plane.passed();
+    Ok(all)
+}
+
+fn count(of: i64) -> u32 {
+    u32::try_from(of).unwrap_or(0)
+}
+
+struct Bench {
+    candidate: String,
+    scale: Scale,
+    account: Account,
+    cluster: Cluster,
+    running: Running,
+}
+
+struct Meter {
+    began: Instant,
+    writes: BTreeMap<String, u64>,
+    usage: Usage,
+}
+
+impl Bench {
+    async fn begin(&mut self) -> Result<Meter, String> {
+        let (writes, usage) = (self.cluster.writes().await?, self.running.usage()?);
+        self.account.begin();
+        Ok(Meter { began: Instant::now(), writes, usage })
+    }
+
+    /// Waits until it is so and nothing moves any more, or nothing has moved for too long.
+    async fn until(&mut self, is_so: impl Fn(&Self) -> bool) -> Result<(), String> {
+        let began = Instant::now();
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            self.running.usage()?;
+            let moved = Duration::from_secs_f64(self.account.seen().moved);
+            let still = began.elapsed().saturating_sub(moved);
+            if still > if is_so(self) { REST } else { STUCK } {
+                return Ok(());
+            }
+        }
+    }
+
+    /// For each the milliseconds from its label to its Attach, less what EC2 took.
+    async fn label_one_by_one(&mut self) -> Result<Vec<f64>, String> {
+        self.account.answer_after(LATENCY);
+        let mut added = Vec::new();
+        for n in self.scale.nodes + 1..=self.scale.nodes + LABELLED {
+            let (on, sent) = (instance(n), jiff::Timestamp::now());
+            let attach = self.account.ec2.wait_for_call(|call| {
+                call.action == "AttachNetworkInterface" && call.instance_id.as_ref() == Some(&on)
+            });
+            let (attach, labelled) = tokio::join!(tokio::time::timeout(STUCK, attach), self.cluster.label(n));
+            labelled?;
+            if let Ok(attach) = attach {
+                let took = attach.received.duration_since(sent).as_secs_f64();
+                added.push((took - (LATENCY * BEFORE_ATTACH).as_secs_f64()) * 1000.0);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(added)
+    }
+
+    async fn end(
+        &mut self,
+        meter: Meter,
+        scene: &str,
+        [enis, done]: [u32; 2],
+        floor: Option<f64>,
+    ) -> Result<Took, String> {
+        let (moved, attached) = {
+            let seen = self.account.seen();
+            (seen.moved, seen.times.clone())
+        };
+        let (usage, (calls, refused)) = (self.running.usage()?, self.account.calls());
+        let mut writes = self.cluster.writes().await?;
+        for (what, before) in meter.writes {
+            if let Some(now) = writes.get_mut(&what) {
+                *now -= before;
+            }
+        }
+        // Those are ours.
+        for what in ["POST nodeenis", "DELETE nodeenis"] {
+            writes.remove(what);
+        }
+        writes.retain(|_, count| *count > 0);
+        Ok(Took {
+            candidate: self.candidate.clone(),
+            scene: format!("{} × {}: {scene}", self.scale.nodes, self.scale.nodeenis),
+            enis,
+            done,
+            seconds: if enis > 0 { moved } else { meter.began.elapsed().as_secs_f64() },
+            floor,
+            calls,
+            refused,
+            writes,
+            peak_mib: usage.peak_mib,
+            cpu_seconds: usage.cpu_seconds - meter.usage.cpu_seconds,
+            attached,
+            added_ms: None,
+        })
+    }
+}
