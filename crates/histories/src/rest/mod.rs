@@ -27,6 +27,15 @@ pub fn crowded(scene: &Scene) -> usize {
         .count()
 }
 
+/// How many subnets are waited for that have no room.
+pub fn full_subnets(scene: &Scene) -> usize {
+    let held = scene.mirror.held.values().map(|held| &held.held);
+    let waits = held
+        .filter(|held| scene.mirror.in_place(held).is_none())
+        .filter(|held| specs::has_no_block(held) || specs::is_full(scene, &held.nodeeni, &held.request.subnet_id));
+    waits.map(|held| held.request.subnet_id.as_str()).collect::<BTreeSet<_>>().len()
+}
+
 /// What of a NodeENI is truly missing, on which node, in words.
 fn missing(scene: &Scene, name: &str) -> BTreeSet<String> {
     let mirror = &scene.mirror;

@@ -95,13 +95,13 @@ fn is_unknown(scene: &Scene, held: &Held) -> bool {
 }
 
 /// Whether EC2 answered last that its subnet has no whole block left: how addresses lie in a subnet nobody sees from outside.
-fn has_no_block(held: &Held) -> bool {
+pub(super) fn has_no_block(held: &Held) -> bool {
     let code = held.status.last_error.as_ref().map(|error| error.code.as_str());
     held.request.ipv4_prefix_count.is_some_and(|count| count > 0) && code == Some("InsufficientCidrBlocks")
 }
 
 /// Whether a subnet has no room for what a NodeENI asks for.
-fn is_full(scene: &Scene, nodeeni: &str, subnet: &str) -> bool {
+pub(super) fn is_full(scene: &Scene, nodeeni: &str, subnet: &str) -> bool {
     /// Addresses of a /28 less the five that EC2 keeps.
     const TINY: usize = 11;
     if !scene.subnets.iter().any(|place| place.id == subnet && place.tiny) {
