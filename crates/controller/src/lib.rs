@@ -11,6 +11,7 @@ pub mod events;
 pub mod facts;
 pub mod lead;
 pub mod logs;
+mod metrics;
 pub mod queue;
 pub mod reconcile;
 pub mod run;

@@ -1,5 +1,6 @@
 //! `/healthz`, `/readyz`, `/metrics`.
 
+use crate::metrics;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -7,9 +8,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use multi_eni_ec2::Ec2;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,36 +39,14 @@ impl Gauges {
         let mut registry = Registry::with_prefix("multi_eni");
         registry.register("leading", "1 while this replica leads", self.leading.clone());
         registry.register("reconciles_waiting", "Decisions waiting or with a call on its way", self.waiting.clone());
-        let counts = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref().map(Ec2::counts);
-        for (action, count) in counts.into_iter().flatten() {
-            let labels = [("action".into(), action.into())].into_iter();
-            registry.sub_registry_with_labels(labels).register_with_unit(
-                "ec2",
-                "EC2 calls sent, by action",
-                Unit::Other("calls".to_owned()),
-                ConstCounter::new(count),
-            );
-        }
-        let paces = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref().map(Ec2::paces);
-        for pace in paces.into_iter().flatten() {
-            let labels = [("action".into(), pace.action.into())].into_iter();
-            let of_action = registry.sub_registry_with_labels(labels);
-            of_action.register("ec2_budget_rate", RATE, ConstGauge::new(pace.rate));
-            let waiting = i64::try_from(pace.waiting).unwrap_or(i64::MAX);
-            of_action.register("ec2_calls_waiting", "EC2 calls that wait for their turn", ConstGauge::new(waiting));
-            of_action.register(
-                "ec2_throttles",
-                "Answers of EC2 that we are too fast",
-                ConstCounter::new(pace.throttles),
-            );
+        if let Some(ec2) = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref() {
+            metrics::register_ec2(&mut registry, ec2.counts(), ec2.paces());
         }
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
     }
 }
-
-const RATE: &str = "EC2 calls a second that may be made: the configured share of EC2's rate, less after throttling";
 
 /// Serves until the process ends. Binding happens before this returns.
 ///

@@ -3,14 +3,16 @@
 use crate::budget::{Bucket, Limit};
 use crate::line::{Claim, Line};
 use crate::lock::lock;
+use multi_eni_plan::errors::CallError;
 use multi_eni_plan::pace;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Creates wait while so many ENIs wait to be attached. As many as EC2 lets us attach at once, so that Attach never waits for
 /// a Create.
@@ -98,7 +100,6 @@ struct Counter {
     line: Mutex<Line<oneshot::Sender<()>>>,
     /// Held by that one of the waiters who takes the tokens for all, until its own turn comes.
     cashier: tokio::sync::Mutex<()>,
-    waiting: AtomicUsize,
     /// Somebody waits no more.
     left: Notify,
     throttles: AtomicU64,
@@ -114,25 +115,15 @@ struct Waits<'a> {
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
         lock(&self.counter.line).leave(self.claim, self.number);
-        self.counter.waiting.fetch_sub(1, Ordering::Relaxed);
         self.counter.left.notify_waiters();
     }
 }
 
 impl Counter {
-    /// Waits for a turn. `before`: what must be so before the next one is served. False: it was withdrawn.
-    async fn turn<F: Future<Output = ()>>(&self, claim: &Claim, before: impl Fn() -> F) -> bool {
-        tokio::select! {
-            biased;
-            () = claim.withdrawn.cancelled() => false,
-            () = self.served(claim, before) => true,
-        }
-    }
-
-    async fn served<F: Future<Output = ()>>(&self, claim: &Claim, before: impl Fn() -> F) {
+    /// Waits for a turn. `before`: what must be so before the next one is served.
+    async fn turn<F: Future<Output = ()>>(&self, claim: &Claim, before: impl Fn() -> F) {
         let (grant, mut granted) = oneshot::channel();
         let number = lock(&self.line).join(claim, grant);
-        self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waits = Waits { counter: self, claim, number };
         tokio::select! {
             biased;
@@ -171,7 +162,7 @@ impl Counter {
             tokio::pin!(left);
             // Listens from here on, so that nobody leaves unheard between the look and the wait.
             left.as_mut().enable();
-            if self.waiting.load(Ordering::Relaxed) < most {
+            if lock(&self.line).len() < most {
                 return;
             }
             left.await;
@@ -194,7 +185,11 @@ pub struct Pace {
 
 /// All buckets.
 #[derive(Debug)]
-pub(crate) struct Budgets(BTreeMap<Action, Counter>);
+pub(crate) struct Budgets {
+    counters: BTreeMap<Action, Counter>,
+    /// Cancelled, and another one put in its place, when EC2 refuses a Create for the Region's quota.
+    quota_refused: Mutex<CancellationToken>,
+}
 
 impl Budgets {
     /// EC2's defaults, the refill rates cut to `share` and the sizes to `burst`.
@@ -207,27 +202,42 @@ impl Budgets {
                 bucket: Mutex::new(Bucket::new(limit, now)),
                 line: Mutex::default(),
                 cashier: tokio::sync::Mutex::default(),
-                waiting: AtomicUsize::new(0),
                 left: Notify::new(),
                 throttles: AtomicU64::new(0),
             };
             (action, counter)
         };
-        Self(Action::ALL.into_iter().map(counter).collect())
+        Self { counters: Action::ALL.into_iter().map(counter).collect(), quota_refused: Mutex::default() }
     }
 
-    /// Waits for the right to make one call. False: it was withdrawn meanwhile.
-    pub async fn wait(&self, action: Action, claim: &Claim) -> bool {
-        let Some(counter) = self.0.get(&action) else { return true };
-        let attach = self.0.get(&Action::Attach).filter(|_| action == Action::Create);
-        counter
-            .turn(claim, || async {
-                // What is there is attached first: an ENI that only waits takes an address from the subnet.
-                if let Some(attach) = attach {
-                    attach.shorter_than(CREATED_AHEAD).await;
-                }
-            })
-            .await
+    /// Waits for the right to make one call.
+    ///
+    /// # Errors
+    /// [`CallError::Withdrawn`] if nobody wants it any more; for Create [`CallError::QuotaRefused`] if EC2 refused another one
+    /// meanwhile: who asked for this one has not heard yet, and may decide again.
+    pub async fn wait(&self, action: Action, claim: &Claim) -> Result<(), CallError> {
+        let Some(counter) = self.counters.get(&action) else { return Ok(()) };
+        let creates = action == Action::Create;
+        let attach = self.counters.get(&Action::Attach).filter(|_| creates);
+        // A clone of its own, so that the next refusal does not move it.
+        let quota_refused = lock(&self.quota_refused).clone();
+        let turn = counter.turn(claim, || async {
+            // What is there is attached first: an ENI that only waits takes an address from the subnet.
+            if let Some(attach) = attach {
+                attach.shorter_than(CREATED_AHEAD).await;
+            }
+        });
+        tokio::select! {
+            biased;
+            () = claim.withdrawn.cancelled() => Err(CallError::Withdrawn),
+            () = quota_refused.cancelled(), if creates => Err(CallError::QuotaRefused),
+            () = turn => Ok(()),
+        }
+    }
+
+    /// EC2 refused a Create for the Region's quota: no other one that waits can do better.
+    pub fn quota_refused(&self) {
+        std::mem::take(&mut *lock(&self.quota_refused)).cancel();
     }
 
     /// How all of them stand.
@@ -235,16 +245,16 @@ impl Budgets {
         let pace = |(action, counter): (&Action, &Counter)| Pace {
             action: action.name(),
             rate: lock(&counter.bucket).rate(Instant::now()),
-            waiting: counter.waiting.load(Ordering::Relaxed),
+            waiting: lock(&counter.line).len(),
             throttles: counter.throttles.load(Ordering::Relaxed),
         };
-        self.0.iter().map(pace).collect()
+        self.counters.iter().map(pace).collect()
     }
 
     /// Who waits to create and to attach.
     pub fn lines(&self) -> pace::Lines {
         let line = |action| {
-            let counter = self.0.get(&action)?;
+            let counter = self.counters.get(&action)?;
             let waiting = lock(&counter.line).waiting();
             let rate = lock(&counter.bucket).rate(Instant::now());
             Some(pace::Line { waiting, rate })
@@ -257,7 +267,7 @@ impl Budgets {
 
     /// EC2 throttled a call of this action.
     pub fn throttled(&self, action: Action) {
-        if let Some(counter) = self.0.get(&action) {
+        if let Some(counter) = self.counters.get(&action) {
             counter.throttles.fetch_add(1, Ordering::Relaxed);
             lock(&counter.bucket).throttled(Instant::now());
         }
@@ -287,14 +297,14 @@ mod tests {
             let budgets = Arc::new(Budgets::new(1.0, 1.0));
             let claim = Claim::default();
             for _ in 0..50 {
-                budgets.wait(Action::Attach, &claim).await;
+                budgets.wait(Action::Attach, &claim).await.unwrap();
             }
             let started = Instant::now();
             let order = Arc::new(Mutex::new(Vec::new()));
             let waiters = (0..3).map(|n| {
                 let (budgets, order, claim) = (budgets.clone(), order.clone(), claim.clone());
                 async move {
-                    budgets.wait(Action::Attach, &claim).await;
+                    budgets.wait(Action::Attach, &claim).await.unwrap();
                     lock(&order).push(n);
                 }
             });
@@ -303,7 +313,10 @@ mod tests {
             // 5 a second; the first tokens may have come in while the burst was taken.
             assert!(started.elapsed() >= Duration::from_millis(350), "{:?}", started.elapsed());
             // Another action has its own.
-            tokio::time::timeout(Duration::from_millis(50), budgets.wait(Action::Detach, &claim)).await.unwrap();
+            tokio::time::timeout(Duration::from_millis(50), budgets.wait(Action::Detach, &claim))
+                .await
+                .unwrap()
+                .unwrap();
             assert_eq!(budgets.paces().iter().map(|pace| pace.waiting).sum::<usize>(), 0);
         });
     }
@@ -313,14 +326,14 @@ mod tests {
         let budgets = Budgets::new(1.0, 1.0);
         let claim = Claim::default();
         for _ in 0..50 {
-            budgets.wait(Action::Attach, &claim).await;
+            budgets.wait(Action::Attach, &claim).await.unwrap();
         }
         let soon = Duration::from_millis(10);
         // The first is the cashier, the second only waits; both give up.
         let both = async { tokio::join!(budgets.wait(Action::Attach, &claim), budgets.wait(Action::Attach, &claim)) };
         assert!(tokio::time::timeout(soon, both).await.is_err());
         let started = Instant::now();
-        budgets.wait(Action::Attach, &claim).await;
+        budgets.wait(Action::Attach, &claim).await.unwrap();
         assert!(started.elapsed() <= Duration::from_millis(200), "{:?}", started.elapsed());
     }
 
@@ -329,14 +342,30 @@ mod tests {
         let budgets = Budgets::new(1.0, 1.0);
         let (claim, withdrawn) = (Claim::default(), Claim::default());
         for _ in 0..50 {
-            assert!(budgets.wait(Action::Attach, &claim).await);
+            budgets.wait(Action::Attach, &claim).await.unwrap();
         }
         let (first, second, ()) =
             tokio::join!(budgets.wait(Action::Attach, &withdrawn), budgets.wait(Action::Attach, &claim), async {
                 withdrawn.withdrawn.cancel()
             });
-        assert_eq!((first, second), (false, true));
+        assert_eq!((first, second), (Err(CallError::Withdrawn), Ok(())));
         assert_eq!(budgets.lines().attach.waiting, BTreeMap::new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn creates_that_wait_when_the_quota_is_refused_leave_the_line_at_once_and_later_ones_are_served() {
+        let budgets = Budgets::new(1.0, 1.0);
+        let claim = Claim::default();
+        for _ in 0..100 {
+            budgets.wait(Action::Create, &claim).await.unwrap();
+        }
+        let started = Instant::now();
+        let waiting = futures::future::join_all((0..20).map(|_| budgets.wait(Action::Create, &claim)));
+        let (waited, ()) = tokio::join!(waiting, async { budgets.quota_refused() });
+        assert_eq!((waited, started.elapsed()), (vec![Err(CallError::QuotaRefused); 20], Duration::ZERO));
+        // None of them took a token with it.
+        budgets.wait(Action::Create, &claim).await.unwrap();
+        assert!(started.elapsed() <= Duration::from_millis(200), "{:?}", started.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
@@ -352,11 +381,11 @@ mod tests {
         // All of them have come.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let started = Instant::now();
-        budgets.wait(Action::Create, &claim).await;
+        budgets.wait(Action::Create, &claim).await.unwrap();
         // 50 at once, then 5 a second: after 51 more, fewer than 50 wait.
         assert_eq!(started.elapsed().as_secs(), 10, "{:?}", started.elapsed());
         futures::future::join_all(attaches).await;
-        budgets.wait(Action::Create, &claim).await;
+        budgets.wait(Action::Create, &claim).await.unwrap();
         assert!((19..=20).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     }
 }

@@ -4,9 +4,6 @@ use crate::lock::lock;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// Key under which throttling answers are counted, whatever the action.
-const THROTTLED: &str = "throttled";
-
 /// Counters by action.
 #[derive(Debug, Default)]
 pub(crate) struct Counts(Mutex<BTreeMap<&'static str, u64>>);
@@ -15,11 +12,6 @@ impl Counts {
     /// One more call of `action` left for EC2.
     pub fn sent(&self, action: &'static str) {
         *lock(&self.0).entry(action).or_default() += 1;
-    }
-
-    /// One more answer said that we were too fast.
-    pub fn throttled(&self) {
-        *lock(&self.0).entry(THROTTLED).or_default() += 1;
     }
 
     /// All of them.

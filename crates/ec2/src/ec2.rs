@@ -17,7 +17,7 @@ use multi_eni_plan::pace::Lines;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -60,8 +60,6 @@ pub(crate) struct Inner {
     pub fence: Fence,
     pub budgets: Budgets,
     pub counts: Counts,
-    /// How often a Create was refused for the Region's quota.
-    pub quota_refusals: AtomicU64,
     pub view: Mutex<ViewState>,
     pub failure: Mutex<Option<String>>,
     pub changed: UnboundedSender<Changed>,
@@ -94,7 +92,6 @@ impl Ec2 {
             client,
             budgets: Budgets::new(options.budget_share, options.burst_share),
             counts: Counts::default(),
-            quota_refusals: AtomicU64::new(0),
             view: Mutex::new(ViewState::new(cluster.clone(), options.lag)),
             failure: Mutex::new(None),
             changed,
@@ -207,7 +204,7 @@ impl Ec2 {
         lock(&self.inner.failure).clone()
     }
 
-    /// EC2 calls sent, by EC2's name of the action; throttling answers of all actions under `throttled`.
+    /// EC2 calls sent, by EC2's name of the action.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.inner.counts.all()
     }

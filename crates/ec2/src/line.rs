@@ -78,6 +78,11 @@ impl<T> Line<T> {
         }
     }
 
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.flows.values().map(|waiting| waiting.tickets.len()).sum()
+    }
+
     /// How many wait, by flow.
     pub fn waiting(&self) -> BTreeMap<String, usize> {
         self.flows.iter().map(|(flow, waiting)| (flow.to_string(), waiting.tickets.len())).collect()

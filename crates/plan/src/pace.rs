@@ -43,13 +43,13 @@ impl Lines {
             *both.entry(uid.clone()).or_default() += count;
         }
         let attach = Line { waiting: both, rate: self.attach.rate };
-        [("AttachNetworkInterface", &attach), ("CreateNetworkInterface", &self.create)]
+        // Of two that take as long the later one counts.
+        [("CreateNetworkInterface", &self.create), ("AttachNetworkInterface", &attach)]
             .into_iter()
             .filter_map(|(action, line)| {
                 let (waiting, seconds) = line.until_the_last_of(nodeeni_uid)?;
                 Some(Expected { action, waiting, seconds })
             })
-            .rev()
             .max_by_key(|expected| expected.seconds)
             .filter(|expected| expected.seconds >= WORTH_SAYING)
     }

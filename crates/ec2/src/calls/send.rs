@@ -9,7 +9,6 @@ use multi_eni_plan::errors::{Call, CallError, Class, classify};
 use multi_eni_plan::quota;
 use std::error::Error;
 use std::future::Future;
-use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 impl Ec2 {
@@ -25,14 +24,7 @@ impl Ec2 {
         E: ProvideErrorMetadata + Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
-        let refusals = self.inner.quota_refusals.load(Ordering::Relaxed);
-        if !self.inner.budgets.wait(action, &self.claim).await {
-            return Err(CallError::Withdrawn);
-        }
-        if action == Action::Create && self.inner.quota_refusals.load(Ordering::Relaxed) != refusals {
-            // Who asked for it has not heard yet, and may decide again.
-            return Err(CallError::QuotaRefused);
-        }
+        self.inner.budgets.wait(action, &self.claim).await?;
         if !(self.inner.fence)(self.inner.options.call_timeout) {
             tracing::debug!(action = action.name(), eni = eni.map(EniId::as_str), code = "NotLeader", "EC2 call");
             return Err(CallError::NotLeader);
@@ -51,9 +43,7 @@ impl Ec2 {
         E: ProvideErrorMetadata + Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
-        if !self.inner.budgets.wait(action, &self.claim).await {
-            return Err(CallError::Withdrawn);
-        }
+        self.inner.budgets.wait(action, &self.claim).await?;
         let started = before();
         let answer = self.send(action, None, send).await?;
         Ok((started, answer))
@@ -87,11 +77,10 @@ impl Ec2 {
         if let Err(error) = &result
             && classify(Call::Describe, error) == Class::Throttled
         {
-            self.inner.counts.throttled();
             self.inner.budgets.throttled(action);
         }
         if result.as_ref().is_err_and(|error| error.code() == quota::CODE) {
-            self.inner.quota_refusals.fetch_add(1, Ordering::Relaxed);
+            self.inner.budgets.quota_refused();
         }
         result
     }

@@ -63,8 +63,11 @@ pub(super) fn node_there(
                     out.desired.push((intent.uid.clone(), 1));
                     outdated(input, intent, &mine, &[], false, out);
                 } else {
-                    // Nothing is taken away for what cannot be known now.
+                    // Nothing is taken away for what cannot be known now, but what could never be attached.
                     out.desired.push((intent.uid.clone(), mine.len().max(1)));
+                    for held in mine.iter().filter(|held| held.deleting.is_none() && unattachable(input, held)) {
+                        remove(held, RemovalReason::Unattachable, out);
+                    }
                 }
                 refuse(out, why);
                 continue;
@@ -178,7 +181,7 @@ fn full_by(
     let (valid, refusal) = if sight.enis.iter().any(|eni| eni.is_of(input.cluster) && !is_held(eni)) {
         // One of ours that nobody holds any more: soon gone, or gone already.
         (Some(LEAVING_AGAIN), looking)
-    } else if sight.as_of < intent.created && age(sight, input) > JUST_NOW {
+    } else if is_before(sight, intent, input) {
         (None, looking)
     } else {
         (Some(input.settings.blocked_recheck), full)
@@ -304,9 +307,7 @@ fn free_on_ec2(
             Some(LEAVING_AGAIN),
             Refused::SlotHeld { slot, holder: eni.tags.get(TAG_NODEENI).cloned().unwrap_or_default(), leaving: true },
         ),
-        // Seen before anybody asked for this: who asks now may have freed it since. A look of just now is late enough,
-        // whatever the API server's clock says.
-        Some(_) if sight.as_of < intent.created && age(sight, input) > JUST_NOW => (None, looking),
+        Some(_) if is_before(sight, intent, input) => (None, looking),
         // Somebody else's: nothing tells us when it goes, so it is looked at again, slowly.
         Some(eni) => (
             Some(input.settings.blocked_recheck),
@@ -341,6 +342,12 @@ fn look_again(
 
 fn age(sight: &InstanceSight, input: &Input<'_>) -> SignedDuration {
     input.now.duration_since(sight.as_of)
+}
+
+/// Seen before anybody asked for this: who asks now may have freed it since. A look of just now is late enough, whatever the
+/// API server's clock says.
+fn is_before(sight: &InstanceSight, intent: &Intent, input: &Input<'_>) -> bool {
+    sight.as_of < intent.created && age(sight, input) > JUST_NOW
 }
 
 fn occupant(sight: &InstanceSight, slot: Slot) -> Option<&EniSeen> {

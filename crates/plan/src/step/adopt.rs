@@ -3,7 +3,8 @@
 use super::retry::{not_before, observe_first};
 use super::{Action, Change, Input, Report, is_ours, tags};
 use crate::errors::Call;
-use crate::facts::EniSeen;
+use crate::facts::{AttachmentState, EniSeen, SeenAttachment};
+use multi_eni_api::conditions::{self, types};
 
 /// It is the one that this ENIAttachment was made for, it still carries upstream's tags, and it is on no other instance.
 pub(super) fn is_to_be_adopted(input: &Input<'_>, eni: &EniSeen) -> bool {
@@ -15,10 +16,13 @@ pub(super) fn is_to_be_adopted(input: &Input<'_>, eni: &EniSeen) -> bool {
         && !elsewhere
 }
 
-/// Tags it.
+/// Tags it. One that is in its place and was ready stays so: that our tags are missing is a stale look, or is mended now.
 pub(super) fn take_over(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
     let failure = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Tag);
-    let report = Report::adopting(eni, failure);
+    let report = match eni.attachment.as_ref().filter(|at| was_ready_there(input, at)) {
+        Some(at) => Report::ready(eni, at, failure),
+        None => Report::adopting(eni, failure),
+    };
     match not_before(input, Call::Tag) {
         Some(at) => (Action::Wait, report.until(at)),
         None => {
@@ -27,4 +31,12 @@ pub(super) fn take_over(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
             (observe_first(input, Call::Tag, eni).unwrap_or(tag), report)
         }
     }
+}
+
+fn was_ready_there(input: &Input<'_>, at: &SeenAttachment) -> bool {
+    let held = input.held;
+    conditions::is_true(&held.status.conditions, types::ATTACHED)
+        && held.status.attachment_id.as_ref() == Some(&at.id)
+        && (at.card, at.index) == held.slot()
+        && at.state == AttachmentState::Attached
 }

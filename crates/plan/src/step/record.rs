@@ -219,6 +219,11 @@ fn advice(failure: &Failure) -> String {
         Class::InstanceNotFound => format!("{said}. The Node's providerID names an instance that EC2 does not know"),
         Class::Unknown => format!("{action} got no answer ({message}): looks what became of it"),
         Class::Throttled => format!("{action} is throttled by EC2: tried again when its budget allows"),
+        Class::Blocked if *call == Call::Attach && code == "AttachmentLimitExceeded" => {
+            format!(
+                "{said}. Free an interface of the instance, or use a larger instance type; it is tried every 10 min"
+            )
+        }
         Class::Blocked => format!("{said}. Tried again slowly"),
         Class::Retry
         | Class::AlreadySo

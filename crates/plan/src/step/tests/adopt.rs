@@ -72,3 +72,18 @@ fn a_look_that_misses_it_soon_after_it_was_taken_over_is_no_proof() {
     world.sight = Sight::Absent { by_tag: at(25), by_id: Some(at(81)), deleted: None };
     assert_eq!(world.step().action, Action::Release);
 }
+
+/// Our tags were there: a stale read does not show them, or somebody took them off. They are written again, and that is all.
+#[test]
+fn one_that_was_ready_in_its_place_stays_ready_while_it_is_tagged_again() {
+    let mut world = world();
+    let ours = tags(&cluster(), &world.held);
+    left(&mut world).tags.extend(ours.clone());
+    world.held.status = world.step().status;
+    left(&mut world).tags.retain(|key, _| !ours.contains_key(key));
+    let is_ready = |step: &Step| is_true(&step.status.conditions, types::READY);
+    let step = world.step();
+    assert!(matches!(step.action, Action::Modify { change: Change::Tags(_), .. }) && is_ready(&step), "{step:?}");
+    left(&mut world).attachment.as_mut().unwrap().index += 1;
+    assert!(!is_ready(&world.step()), "elsewhere");
+}

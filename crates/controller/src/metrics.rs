@@ -1,0 +1,68 @@
+//! What `/metrics` says of EC2: calls, budget, who waits.
+
+use multi_eni_ec2::Pace;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
+/// The label `action`: EC2's name of it.
+type ByAction = [(&'static str, &'static str); 1];
+
+fn by(action: &'static str) -> ByAction {
+    [("action", action)]
+}
+
+/// Adds what there is now. `sent`: calls, by action.
+pub fn register_ec2(registry: &mut Registry, sent: BTreeMap<&'static str, u64>, paces: Vec<Pace>) {
+    let calls = Family::<ByAction, Counter>::default();
+    for (action, count) in sent {
+        calls.get_or_create(&by(action)).inc_by(count);
+    }
+    let rates = Family::<ByAction, Gauge<f64, AtomicU64>>::default();
+    let waiting = Family::<ByAction, Gauge>::default();
+    let throttles = Family::<ByAction, Counter>::default();
+    for pace in paces {
+        rates.get_or_create(&by(pace.action)).set(pace.rate);
+        waiting.get_or_create(&by(pace.action)).set(i64::try_from(pace.waiting).unwrap_or(i64::MAX));
+        throttles.get_or_create(&by(pace.action)).inc_by(pace.throttles);
+    }
+    registry.register_with_unit("ec2", "EC2 calls sent", Unit::Other("calls".to_owned()), calls);
+    registry.register(
+        "ec2_budget_rate",
+        "EC2 calls a second that may be made: the configured share of EC2's rate, less after throttling",
+        rates,
+    );
+    registry.register("ec2_calls_waiting", "EC2 calls that wait for their turn", waiting);
+    registry.register("ec2_throttles", "Answers of EC2 that we are too fast", throttles);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::encoding::text::encode;
+
+    #[test]
+    fn a_metric_is_described_once_and_has_a_line_for_each_action() {
+        let pace = |action, waiting, throttles| Pace { action, rate: 2.5, waiting, throttles };
+        let paces = vec![pace("AttachNetworkInterface", 370, 3), pace("DescribeNetworkInterfaces", 0, 0)];
+        let sent = BTreeMap::from([("AttachNetworkInterface", 50), ("DescribeNetworkInterfaces", 2)]);
+        let mut registry = Registry::with_prefix("multi_eni");
+        register_ec2(&mut registry, sent, paces);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            "multi_eni_ec2_calls_total{action=\"AttachNetworkInterface\"} 50",
+            "multi_eni_ec2_calls_total{action=\"DescribeNetworkInterfaces\"} 2",
+            "multi_eni_ec2_budget_rate{action=\"AttachNetworkInterface\"} 2.5",
+            "multi_eni_ec2_calls_waiting{action=\"AttachNetworkInterface\"} 370",
+            "multi_eni_ec2_throttles_total{action=\"AttachNetworkInterface\"} 3",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing:\n{text}");
+        }
+        assert_eq!(text.matches("# TYPE").count(), 4, "{text}");
+        assert_eq!(text.matches("# HELP").count(), 4, "{text}");
+    }
+}
