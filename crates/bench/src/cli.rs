@@ -1,10 +1,10 @@
 //! The command.
 
 use crate::real::candidate::Candidate;
-use crate::real::work::{self, Took};
+use crate::real::measure::{self, Took};
 use crate::report::{self, All};
-use crate::scenes::{self, Scale};
-use crate::{plot, real};
+use crate::work::Scale;
+use crate::{goals, plot, scenes};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,13 +57,21 @@ fn share(text: &str) -> Result<f64, String> {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let played = if cli.real { in_real_time(&cli) } else { in_virtual_time(&cli) };
-    match played.and_then(|all| write(&cli, &all)) {
+    match played.map(judged).and_then(|all| write(&cli, &all)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("multi-eni-bench: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is printed last.
+fn judged(mut all: All) -> All {
+    all.goals = goals::judge(&all);
+    println!("goals");
+    all.goals.iter().for_each(|goal| println!("{goal}"));
+    all
 }
 
 fn in_virtual_time(cli: &Cli) -> Result<All, String> {
@@ -96,11 +104,11 @@ fn in_real_time(cli: &Cli) -> Result<All, String> {
         for (nodes, nodeenis) in &cli.worlds {
             println!("at {:.0} % of EC2's refill rates", share * 100.0);
             let idle = Duration::from_secs(cli.idle);
-            let scale = real::work::Scale { nodes: *nodes, nodeenis: *nodeenis, share: *share, idle };
+            let scale = Scale { nodes: *nodes, nodeenis: *nodeenis, share: *share };
             for candidate in [Some(Candidate::ours(*share)?), peer.clone()].into_iter().flatten() {
                 let told = |took: &Took| println!("{}", report::real_line(took));
                 let failed = |error| format!("{}, {nodes}x{nodeenis}: {error}", candidate.name);
-                all.real.extend(runtime.block_on(work::play(&candidate, scale, told)).map_err(failed)?);
+                all.real.extend(runtime.block_on(measure::play(&candidate, scale, idle, told)).map_err(failed)?);
             }
         }
     }

@@ -18,6 +18,8 @@ pub struct Seen {
     pub ready: BTreeMap<String, f64>,
     /// How often each ENIAttachment was written by the controller.
     pub writes: BTreeMap<String, u64>,
+    /// Events about Nodes: those tell of their ENIs.
+    pub events: u64,
     /// ENIAttachments that there are.
     pub there: i64,
     /// Those of them that are Ready.
@@ -81,11 +83,13 @@ impl Eyes {
     }
 
     fn object(&self, change: &ObjectChange<'_>) {
+        let now = self.now();
+        let mut seen = self.seen();
+        let begun = change.after.filter(|_| change.before.is_none() && change.resource.resource == "events");
+        seen.events += u64::from(begun.is_some_and(|event| event["involvedObject"]["kind"] == "Node"));
         if change.resource.group != GROUP || change.resource.resource != "eniattachments" {
             return;
         }
-        let now = self.now();
-        let mut seen = self.seen();
         *seen.writes.entry(change.name.to_owned()).or_default() += 1;
         let (was, is) = (change.before.is_some_and(is_ready), change.after.is_some_and(is_ready));
         seen.there += i64::from(change.after.is_some()) - i64::from(change.before.is_some());

@@ -2,6 +2,7 @@
 
 use crate::floor;
 use crate::report::All;
+use crate::work::Piece;
 use plotters::prelude::{
     BLACK, ChartBuilder, Color, IntoDrawingArea, LineSeries, PathElement, RGBColor, SVGBackend, SeriesLabelPosition,
     WHITE,
@@ -27,23 +28,20 @@ const COLOURS: [RGBColor; 6] = [
 
 /// The curves of the largest world that was attached: for each share its floor and what came of it; in real time each candidate's.
 pub fn curves(all: &All) -> Vec<Curve> {
-    let virtual_time = all.work.iter().map(|done| (&done.scene, "", done.enis, done.floor, &done.attached));
-    let real_time =
-        all.real.iter().map(|took| (&took.scene, took.candidate.as_str(), took.enis, took.floor, &took.attached));
-    let attached: Vec<_> = virtual_time.chain(real_time).filter(|(scene, ..)| scene.ends_with(": attach")).collect();
-    let Some(most) = attached.iter().map(|(_, _, enis, ..)| *enis).max() else { return Vec::new() };
+    let virtual_time = all.work.iter().map(|done| (done.piece, done.scale, "", &done.attached));
+    let real_time = all.real.iter().map(|took| (took.piece, took.scale, took.candidate.as_str(), &took.attached));
+    let attached: Vec<_> = virtual_time.chain(real_time).filter(|(piece, ..)| *piece == Piece::Attach).collect();
+    let Some(most) = attached.iter().map(|(_, scale, ..)| scale.enis()).max() else { return Vec::new() };
     let mut curves: Vec<Curve> = Vec::new();
-    for (scene, who, enis, floor, times) in attached.into_iter().filter(|(_, _, enis, ..)| *enis == most) {
-        let floor = floor.unwrap_or(0.0);
-        let share = floor::seconds(enis, 1.0) / floor.max(0.001);
-        let of = format!("{:.0} % of EC2's rate", share * 100.0);
+    for (_, scale, who, times) in attached.into_iter().filter(|(_, scale, ..)| scale.enis() == most) {
+        let (enis, floor) = (scale.enis(), floor::seconds(scale.enis(), scale.share));
+        let of = format!("{:.0} % of EC2's rate", scale.share * 100.0);
         let name = format!("floor at {of}");
         if !curves.iter().any(|curve| curve.name == name) {
             let burst = f64::from(enis).min(floor::CAPACITY);
             curves.push(Curve { name, points: vec![(0.0, 0.0), (0.0, burst), (floor, f64::from(enis))] });
         }
-        let what = scene.trim_end_matches(": attach");
-        let name = if who.is_empty() { format!("{what} at {of}") } else { format!("{what} at {of}: {who}") };
+        let name = if who.is_empty() { format!("{scale} at {of}") } else { format!("{scale} at {of}: {who}") };
         curves.push(Curve { name, points: steps(times) });
     }
     curves

@@ -1,6 +1,7 @@
 //! What was measured, for people and for programs.
 
-use crate::real::work::Took;
+use crate::goals::Goal;
+use crate::real::measure::Took;
 use crate::scenes::{Latecomers, Measured};
 use serde::Serialize;
 use std::fmt::Write;
@@ -14,6 +15,8 @@ pub struct All {
     pub latecomers: Vec<Latecomers>,
     /// What was done in real time, candidate by candidate.
     pub real: Vec<Took>,
+    /// What came of the design's goals.
+    pub goals: Vec<Goal>,
 }
 
 /// The actions that have a column, with what the column is called.
@@ -37,7 +40,8 @@ pub fn heading() -> String {
 
 /// A line of the table.
 pub fn line(measured: &Measured) -> String {
-    let Measured { scene, seconds, floor, enis, .. } = measured;
+    let Measured { scale, piece, seconds, floor, enis, .. } = measured;
+    let scene = format!("{scale}: {piece}");
     let shown = |value: Option<f64>, digits: usize| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"));
     let mut line = format!("{scene:<44}{seconds:>9.1}{:>9}{:>7}", shown(*floor, 1), shown(measured.ratio(), 3));
     for (action, _) in COLUMNS {
@@ -75,7 +79,7 @@ pub fn real_line(took: &Took) -> String {
     format!(
         "{:<12}{:<38}{:>12}{:>9.1}{:>9}{:>7}{:>9}{:>9}{refused:>8}{writes:>8}{:>9.1}{:>9.2}{added}",
         took.candidate,
-        took.scene,
+        format!("{}: {}", took.scale, took.piece),
         format!("{} of {}", took.done, took.enis),
         took.seconds,
         shown(took.floor, 1),

@@ -1,9 +1,10 @@
 //! The work that is measured.
 
 use crate::floor;
-use crate::world::{World, nodeenis};
+use crate::tally;
+use crate::work::{Piece, Scale};
+use crate::world::{IMPOSSIBLE, World, nodeenis};
 use multi_eni_histories::entropy;
-use multi_eni_sim::ec2::Outcome;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,8 +12,10 @@ use std::time::Instant;
 /// What a piece of work took.
 #[derive(Debug, Clone, Serialize)]
 pub struct Measured {
-    /// Its name.
-    pub scene: String,
+    /// What.
+    pub piece: Piece,
+    /// Where.
+    pub scale: Scale,
     /// ENIs that were to be attached, or removed.
     pub enis: u32,
     /// Virtual seconds until the last one was Ready, or gone; for an idle time its length.
@@ -27,6 +30,8 @@ pub struct Measured {
     pub writes: BTreeMap<String, u64>,
     /// The most writes that one ENIAttachment got.
     pub most_writes: u64,
+    /// Events that tell of an ENI.
+    pub events: u64,
     /// Virtual seconds until half of the ENIs were Ready, and until 99 % were.
     pub ready: Option<[f64; 2]>,
     /// When ENIs became attached, in virtual seconds.
@@ -47,25 +52,31 @@ impl Measured {
         self.calls.get(action).copied().unwrap_or(0)
     }
 
+    /// Calls of one action, those that were refused among them.
+    pub fn attempts(&self, action: &str) -> u64 {
+        let refused = self.refused.iter().filter(|(what, _)| what.split(' ').next() == Some(action));
+        self.count(action) + refused.map(|(_, count)| count).sum::<u64>()
+    }
+
+    /// Calls of all actions that took effect.
+    pub fn all_calls(&self) -> f64 {
+        f64::from(u32::try_from(self.calls.values().sum::<u64>()).unwrap_or(u32::MAX))
+    }
+
+    /// Writes of all kinds.
+    pub fn all_writes(&self) -> u64 {
+        self.writes.values().sum()
+    }
+
     /// Calls that change something.
     pub fn mutations(&self) -> u64 {
         self.calls.iter().filter(|(action, _)| !action.starts_with("Describe")).map(|(_, count)| count).sum()
     }
 }
 
-/// How large the world is.
-#[derive(Debug, Clone, Copy)]
-pub struct Scale {
-    /// Nodes.
-    pub nodes: u32,
-    /// NodeENIs that select all of them, 1 or 2.
-    pub nodeenis: u32,
-    /// Share of EC2's refill rates.
-    pub share: f64,
-}
-
-/// Plays all scenes in one world: attach, an idle hour, the controller restarted, a tenth of the nodes replaced, the first NodeENI deleted. `told` hears of
-/// each when it is over. Runs on a thread of its own, with a chance that is always the same.
+/// Plays in one world: attach, an idle hour, the controller restarted, a tenth of the nodes replaced, an hour with a NodeENI that
+/// cannot work, the first NodeENI deleted. `told` hears of each when it is over. Runs on a thread of its own, with a chance that is
+/// always the same.
 ///
 /// # Errors
 /// If the world comes to something else than it should; the message says what.
@@ -75,7 +86,6 @@ pub fn play(scale: Scale, told: impl Fn(&Measured) + Send + 'static) -> Result<V
 
 async fn chapters(scale: Scale, told: impl Fn(&Measured)) -> Result<Vec<Measured>, String> {
     let Scale { nodes, nodeenis: each, share } = scale;
-    let name = |scene: &str| format!("{nodes} × {each}: {scene}");
     let mut world = World::open(nodes, share).await?;
     let mut all = Vec::new();
     let mut done = |measured: Measured| {
@@ -83,27 +93,27 @@ async fn chapters(scale: Scale, told: impl Fn(&Measured)) -> Result<Vec<Measured
         all.push(measured);
     };
 
-    let meter = Meter::begin(&world);
+    let meter = Meter::begin(&world, scale);
     (1..=each).try_for_each(|n| world.apply(n))?;
     world.until_ready(nodes * each).await?;
     let last = world.eyes.seen().ready.values().copied().fold(0.0, f64::max);
-    done(meter.end(&world, name("attach"), nodes * each, last, Some(floor::seconds(nodes * each, share))));
+    done(meter.end(&world, Piece::Attach, nodes * each, last, Some(floor::seconds(nodes * each, share))));
 
     // What is done once after the last change has an hour to end, and full buckets with it.
     world.pass(3600).await;
-    let meter = Meter::begin(&world);
+    let meter = Meter::begin(&world, scale);
     world.pass(3600).await;
-    done(meter.end(&world, name("an idle hour"), 0, 3600.0, None));
+    done(meter.end(&world, Piece::Idle, 0, 3600.0, None));
 
     // Three sweeps, and a little for the first lists.
-    let meter = Meter::begin(&world);
+    let meter = Meter::begin(&world, scale);
     world.restart().await;
     world.pass(190).await;
-    done(meter.end(&world, name("the controller restarted"), 0, 190.0, None));
+    done(meter.end(&world, Piece::Restart, 0, 190.0, None));
     world.until_ready(nodes * each).await?;
 
     let tenth = nodes / 10;
-    let meter = Meter::begin(&world);
+    let meter = Meter::begin(&world, scale);
     for n in 1..=tenth {
         world.terminate(n)?;
         world.join(nodes + n)?;
@@ -111,14 +121,20 @@ async fn chapters(scale: Scale, told: impl Fn(&Measured)) -> Result<Vec<Measured
     world.until_ready(nodes * each).await?;
     let last = world.eyes.seen().ready.values().copied().fold(0.0, f64::max);
     let replaced = floor::seconds(tenth * each, share);
-    done(meter.end(&world, name("a tenth of the nodes replaced"), tenth * each, last, Some(replaced)));
+    done(meter.end(&world, Piece::Replace, tenth * each, last, Some(replaced)));
 
     world.pass(3600).await;
-    let meter = Meter::begin(&world);
+    let meter = Meter::begin(&world, scale);
+    world.apply_impossible()?;
+    world.pass(3600).await;
+    done(meter.end(&world, Piece::Impossible, 0, 3600.0, None));
+    world.api.delete(&nodeenis(), "", IMPOSSIBLE).map_err(|error| error.to_string())?;
+
+    let meter = Meter::begin(&world, scale);
     world.api.delete(&nodeenis(), "", "pool-1").map_err(|error| error.to_string())?;
     world.until_ready(nodes * (each - 1)).await?;
     let last = world.eyes.seen().moved;
-    done(meter.end(&world, name("one NodeENI deleted"), nodes, last, Some(floor::seconds(nodes, share))));
+    done(meter.end(&world, Piece::Delete, nodes, last, Some(floor::seconds(nodes, share))));
     world.close().await;
     Ok(all)
 }
@@ -169,10 +185,10 @@ pub fn refused_by_the_quota(nodes: u32, room: u32) -> Result<u64, String> {
         let world = World::open(nodes, 0.8).await?;
         let there = u32::try_from(world.ec2.snapshot().enis.len()).unwrap_or(u32::MAX);
         world.ec2.configure(|settings| settings.eni_quota = Some(there + room));
-        let meter = Meter::begin(&world);
+        let meter = Meter::begin(&world, Scale { nodes, nodeenis: 1, share: 0.8 });
         world.apply(1)?;
         world.pass(60).await;
-        let measured = meter.end(&world, String::new(), room, 60.0, None);
+        let measured = meter.end(&world, Piece::Attach, room, 60.0, None);
         world.close().await;
         if measured.count("CreateNetworkInterface") != u64::from(room) {
             return Err(format!("{} of {room} ENIs were created", measured.count("CreateNetworkInterface")));
@@ -188,12 +204,12 @@ pub fn refused_by_the_quota(nodes: u32, room: u32) -> Result<u64, String> {
 pub fn created_for_nothing(nodes: u32, after: u64) -> Result<u64, String> {
     alone(move || async move {
         let world = World::open(nodes, 0.8).await?;
-        let meter = Meter::begin(&world);
+        let meter = Meter::begin(&world, Scale { nodes, nodeenis: 1, share: 0.8 });
         world.apply(1)?;
         world.pass(after).await;
         world.api.delete(&nodeenis(), "", "pool-1").map_err(|error| error.to_string())?;
         world.until_ready(0).await?;
-        let measured = meter.end(&world, String::new(), 0, 0.0, None);
+        let measured = meter.end(&world, Piece::Delete, 0, 0.0, None);
         world.close().await;
         let (created, deleted) = (measured.count("CreateNetworkInterface"), measured.count("DeleteNetworkInterface"));
         if created != deleted {
@@ -217,44 +233,24 @@ fn alone<T: Send + 'static, F: Future<Output = Result<T, String>>>(
 
 /// Counts from a moment on.
 struct Meter {
+    scale: Scale,
     began: Instant,
 }
 
 impl Meter {
-    fn begin(world: &World) -> Self {
+    fn begin(world: &World, scale: Scale) -> Self {
         world.ec2.clear_calls();
         world.api.reset_requests();
         world.eyes.begin();
-        Self { began: Instant::now() }
+        Self { scale, began: Instant::now() }
     }
 
-    fn end(self, world: &World, scene: String, enis: u32, seconds: f64, floor: Option<f64>) -> Measured {
-        let (mut calls, mut refused) = (BTreeMap::new(), BTreeMap::new());
-        for (action, outcomes) in world.ec2.counts() {
-            for (outcome, count) in outcomes {
-                match outcome {
-                    Outcome::Done => *calls.entry(action.clone()).or_default() += count,
-                    Outcome::Refused(code) => *refused.entry(format!("{action} {code}")).or_default() += count,
-                    Outcome::NeverArrived => *refused.entry(format!("{action} never arrived")).or_default() += count,
-                }
-            }
-        }
+    fn end(self, world: &World, piece: Piece, enis: u32, seconds: f64, floor: Option<f64>) -> Measured {
+        let (calls, refused) = tally::calls(&world.ec2);
         let seen = world.eyes.seen();
-        let mut ready: Vec<f64> = seen.ready.values().copied().collect();
-        ready.sort_by(f64::total_cmp);
-        let at = |part: f64| {
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss,
-                reason = "a rank"
-            )]
-            let rank = ((ready.len() as f64 * part).ceil() as usize).clamp(1, ready.len().max(1)) - 1;
-            ready.get(rank).copied()
-        };
-        let ready = at(0.5).zip(at(0.99)).map(|(half, most)| [half, most]);
         Measured {
-            scene,
+            piece,
+            scale: self.scale,
             enis,
             seconds,
             floor,
@@ -262,7 +258,8 @@ impl Meter {
             refused,
             writes: world.api.writes(),
             most_writes: seen.writes.values().copied().max().unwrap_or(0),
-            ready,
+            events: seen.events,
+            ready: tally::percentiles(seen.ready.values().copied().collect()),
             attached: seen.attached.clone(),
             real: self.began.elapsed().as_secs_f64(),
         }

@@ -1,13 +1,14 @@
 //! One account, one cluster, one controller.
 
 use crate::eyes::{self, Eyes};
+use crate::region::{self, REGION, TYPE, ZONE, instance, subnet};
 use kube::Client;
 use multi_eni_api::names::{GROUP, VERSION};
 use multi_eni_controller::run::{Parts, run};
 use multi_eni_controller::serve::Gauges;
 use multi_eni_plan::settings::Settings;
 use multi_eni_sim::clock::SimClock;
-use multi_eni_sim::ec2::{Buckets, Ec2, Settings as Ec2Settings};
+use multi_eni_sim::ec2::Ec2;
 use multi_eni_sim::kube::{ApiServer, GroupResource, Verdict};
 use serde_json::json;
 use std::sync::Arc;
@@ -16,12 +17,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tower::Layer;
 
-const VPC: &str = "vpc-0a1b2c3d4e5f60718";
-const ZONE: &str = "eu-west-1a";
-const NODES_SUBNET: &str = "subnet-00000000000000aaa";
-const TYPE: &str = "m5.24xlarge";
 /// How long the API server takes to answer.
 const KUBE_LATENCY: Duration = Duration::from_millis(5);
+
+/// The name of the NodeENI that cannot work.
+pub const IMPOSSIBLE: &str = "impossible";
 
 /// A world in virtual time: call everything inside a runtime whose time is paused.
 pub struct World {
@@ -54,15 +54,7 @@ impl World {
     /// If the simulator takes something not; the message says what.
     pub async fn open(count: u32, share: f64) -> Result<Self, String> {
         let clock = eyes::clock();
-        let settings =
-            Ec2Settings { buckets: Some(Buckets::default()), eni_quota: None, records: 0, ..Ec2Settings::default() };
-        let ec2 = Ec2::new(clock, settings);
-        ec2.add_vpc(VPC);
-        for (id, cidr) in
-            [(NODES_SUBNET.to_owned(), "10.0.0.0/16"), (subnet(1), "10.1.0.0/16"), (subnet(2), "10.2.0.0/16")]
-        {
-            ec2.add_subnet(&id, VPC, ZONE, cidr, None).map_err(|error| format!("subnet {id}: {error}"))?;
-        }
+        let ec2 = region::open(clock)?;
         let api = ApiServer::new(clock);
         api.show_managed_fields(false);
         let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
@@ -95,8 +87,7 @@ impl World {
     /// # Errors
     /// If the simulator refuses.
     pub fn join_pool(&self, n: u32, pool: &str) -> Result<(), String> {
-        let instance = instance(n);
-        self.ec2.run_instance(&instance, TYPE, NODES_SUBNET).map_err(|error| error.to_string())?;
+        region::run_instance(&self.ec2, n)?;
         let object = json!({
             "apiVersion": "v1", "kind": "Node",
             "metadata": { "name": node(n), "labels": {
@@ -105,7 +96,7 @@ impl World {
                 "kubernetes.io/hostname": node(n),
                 "pool": pool,
             } },
-            "spec": { "providerID": format!("aws:///{ZONE}/{instance}") },
+            "spec": { "providerID": format!("aws:///{ZONE}/{}", instance(n)) },
         });
         self.api.create(&nodes(), "", object).map(drop).map_err(|error| error.to_string())
     }
@@ -137,6 +128,18 @@ impl World {
             "spec": {
                 "nodeSelector": { "pool": pool }, "subnetID": subnet(n), "deviceIndex": n, "deleteOnTermination": true,
             },
+        });
+        self.api.create(&nodeenis(), "", object).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// A NodeENI for all nodes, whose subnet EC2 does not know.
+    ///
+    /// # Errors
+    /// If the API server refuses it.
+    pub fn apply_impossible(&self) -> Result<(), String> {
+        let object = json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "NodeENI", "metadata": { "name": IMPOSSIBLE },
+            "spec": { "nodeSelector": { "pool": "a" }, "subnetID": "subnet-0dead000000000000", "deviceIndex": 9 },
         });
         self.api.create(&nodeenis(), "", object).map(drop).map_err(|error| error.to_string())
     }
@@ -201,14 +204,6 @@ fn node(n: u32) -> String {
     format!("n{n}")
 }
 
-fn instance(n: u32) -> String {
-    format!("i-{n:017x}")
-}
-
-fn subnet(n: u32) -> String {
-    format!("subnet-{n:017x}")
-}
-
 /// What `multi-eni controller` makes of its flags, without an election: what is counted is the work.
 fn parts(ec2: &Ec2, api: &ApiServer, clock: SimClock, share: f64) -> Parts {
     let wall: multi_eni_controller::clock::Wall = Arc::new(move || clock.now());
@@ -221,7 +216,7 @@ fn parts(ec2: &Ec2, api: &ApiServer, clock: SimClock, share: f64) -> Parts {
         kube: Client::new(api.service(), "default"),
         fenced: Client::new(Parts::fence_layer(&fence).layer(api.service()), "default"),
         fence,
-        aws: multi_eni_ec2::client_over(ec2.http_client(), wall.clone(), "eu-west-1", "http://ec2.simulated", timeout),
+        aws: multi_eni_ec2::client_over(ec2.http_client(), wall.clone(), REGION, "http://ec2.simulated", timeout),
         ec2_options: options,
         cluster_name: Some("bench".to_owned()),
         election: None,

@@ -1,9 +1,10 @@
 //! What is counted is exact: the same in every run. A regression shows as another number.
 #![allow(clippy::expect_used, reason = "a test says what it needs")]
 
-use multi_eni_bench::scenes::{
-    Latecomers, Measured, Scale, created_for_nothing, latecomers, play, refused_by_the_quota,
-};
+use multi_eni_bench::goals::{Goal, judge};
+use multi_eni_bench::report::All;
+use multi_eni_bench::scenes::{Latecomers, Measured, created_for_nothing, latecomers, play, refused_by_the_quota};
+use multi_eni_bench::work::Scale;
 
 fn world() -> Vec<Measured> {
     play(Scale { nodes: 20, nodeenis: 2, share: 0.8 }, |_| ()).expect("the world is not as it should be")
@@ -12,7 +13,7 @@ fn world() -> Vec<Measured> {
 #[test]
 fn calls_and_writes_are_what_the_work_takes_and_no_more() {
     let all = world();
-    let [attach, idle, restart, replace, delete] = all.as_slice() else { panic!("{all:#?}") };
+    let [attach, idle, restart, replace, impossible, delete] = all.as_slice() else { panic!("{all:#?}") };
     let mutations = |measured: &Measured| {
         ["Create", "Attach", "Detach", "Delete"]
             .map(|verb| measured.count(&format!("{verb}NetworkInterface")))
@@ -20,9 +21,9 @@ fn calls_and_writes_are_what_the_work_takes_and_no_more() {
             .chain([measured.count("ModifyNetworkInterfaceAttribute"), measured.mutations()])
             .collect::<Vec<_>>()
     };
-    // Create, Attach, and deleteOnTermination; three writes of each ENIAttachment.
+    // Create, Attach, and deleteOnTermination; three writes of each ENIAttachment, and an Event for each.
     assert_eq!(mutations(attach), [40, 40, 0, 0, 40, 120], "{attach:#?}");
-    assert_eq!((attach.most_writes, attach.refused.len()), (3, 0), "{attach:#?}");
+    assert_eq!((attach.most_writes, attach.events, attach.refused.len()), (3, 40, 0), "{attach:#?}");
     // One sweep a minute, and no write.
     assert_eq!(mutations(idle), [0; 6], "{idle:#?}");
     assert_eq!((idle.count("DescribeNetworkInterfaces"), idle.calls.len()), (60, 1), "{idle:#?}");
@@ -33,9 +34,19 @@ fn calls_and_writes_are_what_the_work_takes_and_no_more() {
     assert!(restart.writes.is_empty(), "{restart:#?}");
     // Terminated instances take their ENIs with them: no Detach, no Delete.
     assert_eq!(mutations(replace), [4, 4, 0, 0, 4, 12], "{replace:#?}");
+    // Nothing is tried, and it is said once.
+    assert_eq!((mutations(impossible), impossible.refused.len()), (vec![0; 6], 0), "{impossible:#?}");
     // Detach and Delete.
     assert_eq!(mutations(delete), [0, 0, 20, 20, 0, 40], "{delete:#?}");
     assert!(delete.refused.is_empty(), "{delete:#?}");
+}
+
+/// What is measured by other worlds only is not among them.
+#[test]
+fn a_small_world_meets_every_goal_that_it_measures() {
+    let goals = judge(&All { work: world(), ..All::default() });
+    let met: Vec<bool> = goals.iter().filter_map(Goal::is_met).collect();
+    assert!(met.len() == 8 && met.iter().all(|met| *met), "{goals:#?}");
 }
 
 #[test]

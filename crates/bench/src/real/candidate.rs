@@ -4,6 +4,9 @@ use multi_eni_control_plane::{ControlPlane, Process};
 use std::fs;
 use std::path::Path;
 
+/// What this repository's is called in the report.
+pub const OURS: &str = "multi-eni";
+
 /// A controller that is measured.
 #[derive(Debug, Clone)]
 pub struct Candidate {
@@ -28,7 +31,7 @@ impl Candidate {
         }
         let anywhere = "--metrics-addr 127.0.0.1:0 --health-addr 127.0.0.1:0";
         Ok(Self {
-            name: "multi-eni".to_owned(),
+            name: OURS.to_owned(),
             command: format!("'{}' controller {anywhere} --leader-elect --budget-share {share}", program.display()),
             crds: multi_eni_api::crds::yaml().map_err(|error| error.to_string())?,
         })

@@ -1,6 +1,6 @@
 //! The API server, its Nodes, and its own count of writes.
 
-use super::account::{GROUP, TYPE, ZONE, instance, subnet};
+use crate::region::{GROUP, REGION, TYPE, ZONE, instance, subnet};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use http::{Method, Request, header};
 use kube::Client;
@@ -158,7 +158,7 @@ fn written(metrics: &str) -> BTreeMap<String, u64> {
 }
 
 fn name(n: u32) -> String {
-    format!("ip-10-0-{}-{}.{}.compute.internal", n / 250, n % 250, super::account::REGION)
+    format!("ip-10-0-{}-{}.{}.compute.internal", n / 250, n % 250, REGION)
 }
 
 fn ready() -> Value {
@@ -180,7 +180,7 @@ fn node(n: u32, pool: &str) -> Value {
         "metadata": { "name": name(n), "labels": {
             "pool": pool,
             "topology.kubernetes.io/zone": ZONE,
-            "topology.kubernetes.io/region": super::account::REGION,
+            "topology.kubernetes.io/region": REGION,
             "node.kubernetes.io/instance-type": TYPE,
             "kubernetes.io/hostname": name(n),
             "kubernetes.io/os": "linux",

@@ -1,25 +1,15 @@
 //! What is measured in real time.
 
-use super::account::{Account, REGION, instance};
-use super::candidate::{Candidate, Running, Usage};
+use super::account::Account;
+use super::candidate::{Candidate, OURS, Running, Usage};
 use super::cluster::{Cluster, POOL};
 use crate::floor;
+use crate::region::{REGION, instance};
+use crate::tally;
+use crate::work::{Piece, Scale};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-/// How large the world is.
-#[derive(Debug, Clone, Copy)]
-pub struct Scale {
-    /// Nodes.
-    pub nodes: u32,
-    /// NodeENIs that select all of them, 1 or 2.
-    pub nodeenis: u32,
-    /// Share of EC2's refill rates, for the floor. The candidate is told by its command line.
-    pub share: f64,
-    /// How long idleness is watched.
-    pub idle: Duration,
-}
 
 /// What a piece of work took a candidate.
 #[derive(Debug, Clone, Serialize)]
@@ -27,7 +17,9 @@ pub struct Took {
     /// Who did it.
     pub candidate: String,
     /// What.
-    pub scene: String,
+    pub piece: Piece,
+    /// Where. The share of EC2's rates is for the floor; the candidate is told by its command line.
+    pub scale: Scale,
     /// ENIs that were to be attached, or removed.
     pub enis: u32,
     /// How many of them were, when it was done or given up.
@@ -53,10 +45,11 @@ pub struct Took {
     pub added_ms: Option<[f64; 2]>,
 }
 
-fn percentiles(of: &mut [f64]) -> Option<[f64; 2]> {
-    of.sort_by(f64::total_cmp);
-    let at = |part: usize| of.get((of.len() * part).div_ceil(100).max(1) - 1).copied();
-    at(50).zip(at(99)).map(|(half, most)| [half, most])
+impl Took {
+    /// Whether it was this repository's controller that did it.
+    pub fn is_ours(&self) -> bool {
+        self.candidate == OURS
+    }
 }
 
 /// Given up when nothing has moved for so long, and the work is not done.
@@ -75,12 +68,18 @@ const BEFORE_ATTACH: u32 = 2;
 /// For one, before the next.
 const PAUSE: Duration = Duration::from_millis(2_500);
 
-/// Plays attach, an idle time with heartbeats, nodes that are labelled one by one, and the deletion of all NodeENIs. `told` hears of each when it is over.
+/// Plays attach, so long an idle time with heartbeats, nodes that are labelled one by one, and the deletion of all NodeENIs. `told`
+/// hears of each when it is over.
 ///
 /// # Errors
 /// If a part does not start, or the candidate ends; the message says why. What a candidate does not get done is no error.
-pub async fn play(candidate: &Candidate, scale: Scale, told: impl Fn(&Took)) -> Result<Vec<Took>, String> {
-    let Scale { nodes, nodeenis, share, idle } = scale;
+pub async fn play(
+    candidate: &Candidate,
+    scale: Scale,
+    idle: Duration,
+    told: impl Fn(&Took),
+) -> Result<Vec<Took>, String> {
+    let Scale { nodes, nodeenis, share } = scale;
     let account = Account::open(nodes + LABELLED).await?;
     let cluster = Cluster::open(&candidate.crds).await?;
     cluster.add_nodes(1..=nodes, POOL).await?;
@@ -94,7 +93,7 @@ pub async fn play(candidate: &Candidate, scale: Scale, told: impl Fn(&Took)) -> 
         all.push(took);
     };
     tokio::time::sleep(WARM_UP).await;
-    let enis = nodes * nodeenis;
+    let enis = scale.enis();
 
     let meter = bench.begin().await?;
     for n in 1..=nodeenis {
@@ -103,18 +102,18 @@ pub async fn play(candidate: &Candidate, scale: Scale, told: impl Fn(&Took)) -> 
     let goal = i64::from(enis);
     bench.until(|bench| bench.account.seen().attached == goal).await?;
     let reached = bench.account.seen().attached;
-    done(bench.end(meter, "attach", [enis, count(reached)], Some(floor::seconds(enis, share))).await?);
+    done(bench.end(meter, Piece::Attach, [enis, count(reached)], Some(floor::seconds(enis, share))).await?);
 
     let meter = bench.begin().await?;
     tokio::time::sleep(idle).await;
-    done(bench.end(meter, &format!("{} s idle", idle.as_secs()), [0, 0], None).await?);
+    done(bench.end(meter, Piece::Idle, [0, 0], None).await?);
 
     let meter = bench.begin().await?;
-    let mut added = bench.label_one_by_one().await?;
+    let added = bench.label_one_by_one().await?;
     bench.until(|bench| bench.account.seen().attached == goal + i64::from(LABELLED * nodeenis)).await?;
     let labelled = [LABELLED * nodeenis, count(bench.account.seen().attached - goal)];
-    let mut took = bench.end(meter, &format!("{LABELLED} nodes labelled one by one"), labelled, None).await?;
-    took.added_ms = percentiles(&mut added);
+    let mut took = bench.end(meter, Piece::Label, labelled, None).await?;
+    took.added_ms = tally::percentiles(added);
     done(took);
 
     let meter = bench.begin().await?;
@@ -125,7 +124,7 @@ pub async fn play(candidate: &Candidate, scale: Scale, told: impl Fn(&Took)) -> 
     bench.until(|bench| bench.account.seen().there == 0).await?;
     let left = bench.account.seen().there;
     let gone = [count(there), count(there - left)];
-    done(bench.end(meter, "all NodeENIs deleted", gone, Some(floor::seconds(count(there), share))).await?);
+    done(bench.end(meter, Piece::Delete, gone, Some(floor::seconds(count(there), share))).await?);
     bench.cluster.plane.passed();
     Ok(all)
 }
@@ -192,7 +191,7 @@ impl Bench {
     async fn end(
         &mut self,
         meter: Meter,
-        scene: &str,
+        piece: Piece,
         [enis, done]: [u32; 2],
         floor: Option<f64>,
     ) -> Result<Took, String> {
@@ -200,7 +199,7 @@ impl Bench {
             let seen = self.account.seen();
             (seen.moved, seen.times.clone())
         };
-        let (usage, (calls, refused)) = (self.running.usage()?, self.account.calls());
+        let (usage, (calls, refused)) = (self.running.usage()?, tally::calls(&self.account.ec2));
         let mut writes = self.cluster.writes().await?;
         for (what, before) in meter.writes {
             if let Some(now) = writes.get_mut(&what) {
@@ -214,7 +213,8 @@ impl Bench {
         writes.retain(|_, count| *count > 0);
         Ok(Took {
             candidate: self.candidate.clone(),
-            scene: format!("{} × {}: {scene}", self.scale.nodes, self.scale.nodeenis),
+            piece,
+            scale: self.scale,
             enis,
             done,
             seconds: if enis > 0 { moved } else { meter.began.elapsed().as_secs_f64() },
