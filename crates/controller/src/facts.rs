@@ -2,19 +2,42 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::facts::{NodeFacts, NotOnEc2};
 use multi_eni_plan::pods::{self, PodFacts};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 const TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
+/// A Node as far as it is read. The rest, most of all its images, is larger by far and not even parsed.
+#[derive(Debug, Clone, Serialize, Deserialize, Resource)]
+#[resource(inherit = Node)]
+pub struct NodeIdentity {
+    /// Name, labels, age.
+    pub metadata: ObjectMeta,
+    /// Which instance it is on.
+    #[serde(default)]
+    pub spec: Provider,
+}
+
+/// Of a Node's spec.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Provider {
+    /// `spec.providerID`.
+    #[serde(rename = "providerID")]
+    pub provider_id: Option<String>,
+}
+
 /// Reads a Node.
-pub fn node(object: &Node) -> NodeFacts {
+pub fn node(object: &NodeIdentity) -> NodeFacts {
     let meta = &object.metadata;
     let labels = meta.labels.clone().unwrap_or_default();
-    let provider_id = object.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).unwrap_or_default();
+    let provider_id = object.spec.provider_id.as_deref().unwrap_or_default();
     let (zone, instance) = provider(provider_id);
     NodeFacts {
         name: meta.name.clone().unwrap_or_default(),

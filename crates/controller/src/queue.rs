@@ -16,6 +16,9 @@ pub enum Key {
     Orphans,
 }
 
+/// So many Nodes have their objects written at a time: a NodeENI for thousands of nodes is no burst of thousands of requests.
+pub const NODES_AT_ONCE: usize = 50;
+
 /// Ordered sets, so that the same history gives the same order.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -60,9 +63,20 @@ impl Queue {
         }
     }
 
-    /// The next key that is ready.
+    /// The next key that is ready: Nodes first. While as many of them are busy as may be, the others wait, and with them whatever is
+    /// decided from all Nodes' decisions.
     pub fn pop(&mut self) -> Option<Key> {
+        let first = self.ready.first()?;
+        if matches!(first, Key::Node(_)) && self.nodes_are_busy() {
+            let attachments = Key::Attachment(String::new())..Key::NodeEni(String::new());
+            let key = self.ready.range(attachments).next()?.clone();
+            return self.ready.take(&key);
+        }
         self.ready.pop_first()
+    }
+
+    fn nodes_are_busy(&self) -> bool {
+        self.busy.range(..Key::Attachment(String::new())).take(NODES_AT_ONCE).count() == NODES_AT_ONCE
     }
 
     /// When the next key comes due.
@@ -113,6 +127,24 @@ mod tests {
     fn next(queue: &mut Queue, now: Timestamp) -> Option<Key> {
         queue.fall_due(now);
         queue.pop()
+    }
+
+    #[test]
+    fn nodes_beyond_those_that_may_be_busy_wait_and_what_needs_all_of_them_too() {
+        let mut queue = Queue::default();
+        let node = |n: usize| Key::Node(format!("n{n:03}"));
+        let (attachment, nodeeni) = (Key::Attachment("a".into()), Key::NodeEni("e".into()));
+        (0..=NODES_AT_ONCE).for_each(|n| queue.now(node(n)));
+        [attachment.clone(), nodeeni.clone(), Key::Orphans].into_iter().for_each(|key| queue.now(key));
+        for n in 0..NODES_AT_ONCE {
+            assert_eq!(queue.pop(), Some(node(n)));
+            queue.busy(node(n));
+        }
+        assert_eq!((queue.pop(), queue.pop()), (Some(attachment), None));
+        queue.done(&node(7));
+        assert_eq!(queue.pop(), Some(node(7)), "nothing was written for it: it is not busy any more");
+        assert_eq!(queue.pop(), Some(node(NODES_AT_ONCE)));
+        assert_eq!((queue.pop(), queue.pop(), queue.pop()), (Some(nodeeni), Some(Key::Orphans), None));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 mod backoff;
 
-use crate::facts;
+use crate::facts::{self, NodeIdentity};
 use crate::world::{AttachmentEntry, NodeEniEntry};
 use backoff::Patience;
 use futures::stream::{self, BoxStream, StreamExt};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
@@ -16,6 +16,7 @@ use multi_eni_api::{ENIAttachment, NodeENI};
 use multi_eni_plan::facts::NodeFacts;
 use multi_eni_plan::pods::PodFacts;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// One change of one kind.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub enum Change {
     /// Of a NodeENI.
     NodeEni(Box<Watched<NodeEniEntry>>),
     /// Of an ENIAttachment.
-    Attachment(Box<Watched<AttachmentEntry>>),
+    Attachment(Watched<Arc<AttachmentEntry>>),
     /// Of a Pod.
     Pod(Watched<PodFacts>),
     /// Of one of our CRDs: its name, and whether it is being deleted.
@@ -59,22 +60,28 @@ pub enum Change {
     },
 }
 
+/// Objects that are listed at a time: a page is in memory as a whole.
+const A_PAGE: u32 = 500;
+/// Each of these has 10 to 20 KiB.
+const NODES_A_PAGE: u32 = 100;
+
 const CRDS: [&str; 2] = ["nodeenis.networking.k8s.aws", "eniattachments.networking.k8s.aws"];
 
 /// All changes from now on, lists first. Broken watches are resumed with back-off, and said in the log. Pods are watched only
 /// if an annotation is given by which they name NodeENIs.
 pub fn changes(client: &Client, pod_annotation: Option<&str>) -> BoxStream<'static, Change> {
-    let nodes = watch(Api::<Node>::all(client.clone()), facts::node).map(Change::Node);
+    let nodes = watch(Api::<NodeIdentity>::all(client.clone()), NODES_A_PAGE, facts::node).map(Change::Node);
     // Guarded: one object that cannot be read must not hide the others.
-    let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), |object| NodeEniEntry::read(&object.0))
-        .map(|change| Change::NodeEni(Box::new(change)));
-    let attachments = watch(Api::<ENIAttachment>::all(client.clone()), AttachmentEntry::read)
-        .map(|change| Change::Attachment(Box::new(change)));
+    let nodeenis =
+        watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), A_PAGE, |object| NodeEniEntry::read(&object.0))
+            .map(|change| Change::NodeEni(Box::new(change)));
+    let attachments =
+        watch(Api::<ENIAttachment>::all(client.clone()), A_PAGE, AttachmentEntry::read).map(Change::Attachment);
     // In the order of their arrival. Only what has news is polled.
     let crds = CRDS.map(|name| watch_crd(client, name)).into_iter();
     let pods = pod_annotation.map(|annotation| {
         let annotation = annotation.to_owned();
-        watch(Api::<Pod>::all(client.clone()), move |pod| facts::pod(pod, &annotation)).map(Change::Pod).boxed()
+        watch(Api::<Pod>::all(client.clone()), A_PAGE, move |pod| facts::pod(pod, &annotation)).map(Change::Pod).boxed()
     });
     stream::select_all(crds.chain([nodes.boxed(), nodeenis.boxed(), attachments.boxed()]).chain(pods)).boxed()
 }
@@ -101,14 +108,14 @@ fn watch_crd(client: &Client, name: &'static str) -> BoxStream<'static, Change> 
         .boxed()
 }
 
-fn watch<K, T>(api: Api<K>, read: impl Fn(&K) -> T + Send + 'static) -> BoxStream<'static, Watched<T>>
+fn watch<K, T>(api: Api<K>, page: u32, read: impl Fn(&K) -> T + Send + 'static) -> BoxStream<'static, Watched<T>>
 where
     K: Resource + Clone + Debug + Send + serde::de::DeserializeOwned + 'static,
     K::DynamicType: Default,
     T: Send + 'static,
 {
     let kind = K::kind(&K::DynamicType::default()).into_owned();
-    let config = watcher::Config::default().page_size(500);
+    let config = watcher::Config::default().page_size(page);
     watcher::watcher(api, config)
         .backoff(Patience::default())
         .filter_map(move |event| {

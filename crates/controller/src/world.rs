@@ -13,6 +13,7 @@ use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::{Intent, Unreadable};
 use multi_eni_plan::pods::PodFacts;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A NodeENI and what is needed to write to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,13 +61,13 @@ impl NodeEniEntry {
 }
 
 impl AttachmentEntry {
-    /// Reads an ENIAttachment.
-    pub fn read(object: &ENIAttachment) -> Self {
-        Self {
+    /// Reads an ENIAttachment. What is on its way for it shares the entry with the cache.
+    pub fn read(object: &ENIAttachment) -> Arc<Self> {
+        Arc::new(Self {
             held: Held::read(object),
             finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
             version: object.metadata.resource_version.clone().unwrap_or_default(),
-        }
+        })
     }
 }
 
@@ -104,7 +105,7 @@ pub enum Touched {
 pub struct World {
     nodes: Cache<NodeFacts>,
     nodeenis: Cache<NodeEniEntry>,
-    attachments: Cache<AttachmentEntry>,
+    attachments: Cache<Arc<AttachmentEntry>>,
     pods: pods::PodCache,
     by_node: BTreeMap<String, BTreeSet<String>>,
     by_nodeeni: BTreeMap<String, BTreeSet<String>>,
@@ -137,7 +138,7 @@ impl Cached for NodeEniEntry {
     }
 }
 
-impl Cached for AttachmentEntry {
+impl Cached for Arc<AttachmentEntry> {
     fn name(&self) -> &str {
         &self.held.name
     }
@@ -182,7 +183,7 @@ impl World {
                 Vec::new()
             }
             Change::Attachment(change) => {
-                let singles = self.attachments.take(*change);
+                let singles = self.attachments.take(change);
                 singles
                     .into_iter()
                     .filter_map(|single| match single {
@@ -248,7 +249,7 @@ impl World {
     }
 
     /// What our own write answered.
-    pub fn wrote_attachment(&mut self, entry: AttachmentEntry) -> Option<Touched> {
+    pub fn wrote_attachment(&mut self, entry: Arc<AttachmentEntry>) -> Option<Touched> {
         if self.attachments.is_late(&entry) {
             return None;
         }
@@ -256,7 +257,7 @@ impl World {
         self.put_attachment(entry)
     }
 
-    fn put_attachment(&mut self, entry: AttachmentEntry) -> Option<Touched> {
+    fn put_attachment(&mut self, entry: Arc<AttachmentEntry>) -> Option<Touched> {
         if !self.attachments.is_news(&entry) {
             return None;
         }
@@ -284,7 +285,7 @@ impl World {
         self.forget_attachment(name).map(|old| touched(&old.held))
     }
 
-    fn forget_attachment(&mut self, name: &str) -> Option<AttachmentEntry> {
+    fn forget_attachment(&mut self, name: &str) -> Option<Arc<AttachmentEntry>> {
         let old = self.attachments.items.remove(name)?;
         forget(&mut self.by_node, &old.held.node, name);
         forget(&mut self.by_nodeeni, &old.held.nodeeni_uid, name);
@@ -333,7 +334,7 @@ impl World {
     }
 
     /// The ENIAttachment of that name.
-    pub fn attachment(&self, name: &str) -> Option<&AttachmentEntry> {
+    pub fn attachment(&self, name: &str) -> Option<&Arc<AttachmentEntry>> {
         self.attachments.items.get(name)
     }
 
@@ -359,17 +360,17 @@ impl World {
     }
 
     /// All ENIAttachments, by name.
-    pub fn attachments(&self) -> impl Iterator<Item = &AttachmentEntry> {
+    pub fn attachments(&self) -> impl Iterator<Item = &Arc<AttachmentEntry>> {
         self.attachments.items.values()
     }
 
     /// The ENIAttachments of one Node's name.
-    pub fn attachments_on<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a AttachmentEntry> + use<'a> {
+    pub fn attachments_on<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Arc<AttachmentEntry>> + use<'a> {
         self.by_node.get(node).into_iter().flatten().filter_map(|name| self.attachments.items.get(name))
     }
 
     /// The ENIAttachments of one NodeENI's UID.
-    pub fn attachments_of<'a>(&'a self, uid: &str) -> impl Iterator<Item = &'a AttachmentEntry> + use<'a> {
+    pub fn attachments_of<'a>(&'a self, uid: &str) -> impl Iterator<Item = &'a Arc<AttachmentEntry>> + use<'a> {
         self.by_nodeeni.get(uid).into_iter().flatten().filter_map(|name| self.attachments.items.get(name))
     }
 

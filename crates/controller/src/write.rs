@@ -12,14 +12,15 @@ use multi_eni_api::{ENIAttachment, EniAttachmentStatus, NodeENI, NodeEniStatus, 
 use multi_eni_plan::assign::{NewAttachment, Removal};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a write left behind.
 #[derive(Debug)]
 pub enum Written {
     /// An ENIAttachment that this write made.
-    Made(Box<AttachmentEntry>),
+    Made(Arc<AttachmentEntry>),
     /// An ENIAttachment, as it is now.
-    Attachment(Box<AttachmentEntry>),
+    Attachment(Arc<AttachmentEntry>),
     /// That ENIAttachment is gone.
     AttachmentGone {
         /// Its name.
@@ -90,7 +91,7 @@ impl Writer {
         };
         let object = ENIAttachment { metadata, spec: new.spec, status: None };
         match within(self.attachments.create(&post(), &object)).await {
-            Ok(made) => Ok(Written::Made(Box::new(AttachmentEntry::read(&made)))),
+            Ok(made) => Ok(Written::Made(AttachmentEntry::read(&made))),
             Err(missed) => self.attachment_after(object.name_any(), "", "", missed).await,
         }
     }
@@ -104,7 +105,7 @@ impl Writer {
         let Removal { name, uid, .. } = removal;
         match within(self.attachments.delete(&name, &params)).await {
             Ok(answer) => Ok(match answer.left() {
-                Some(object) => Written::Attachment(Box::new(AttachmentEntry::read(&object))),
+                Some(object) => Written::Attachment(AttachmentEntry::read(&object)),
                 None => Written::AttachmentGone { name, uid },
             }),
             Err(missed) => self.attachment_after(name, &uid, "", missed).await,
@@ -114,7 +115,7 @@ impl Writer {
     /// Marks since when a node no longer asks for its ENI, or unmarks it.
     pub async fn deselect(
         &self,
-        entry: AttachmentEntry,
+        entry: Arc<AttachmentEntry>,
         since: Option<jiff::Timestamp>,
     ) -> Result<Written, WriteError> {
         let patch = json!({
@@ -127,7 +128,11 @@ impl Writer {
     }
 
     /// Hands new settings on to the node's half.
-    pub async fn node_settings(&self, entry: AttachmentEntry, settings: NodeSettings) -> Result<Written, WriteError> {
+    pub async fn node_settings(
+        &self,
+        entry: Arc<AttachmentEntry>,
+        settings: NodeSettings,
+    ) -> Result<Written, WriteError> {
         let of = |settings: &NodeSettings| serde_json::to_value(settings).unwrap_or_default();
         let patch = json!({
             "metadata": precondition(&entry.held.uid, &entry.version),
@@ -141,7 +146,7 @@ impl Writer {
     /// Writes the status of one ENIAttachment.
     pub async fn attachment_status(
         &self,
-        entry: AttachmentEntry,
+        entry: Arc<AttachmentEntry>,
         status: EniAttachmentStatus,
     ) -> Result<Written, WriteError> {
         let patch = json!({
@@ -155,7 +160,7 @@ impl Writer {
     }
 
     /// Lets one ENIAttachment go: EC2 is clean.
-    pub async fn release(&self, entry: AttachmentEntry) -> Result<Written, WriteError> {
+    pub async fn release(&self, entry: Arc<AttachmentEntry>) -> Result<Written, WriteError> {
         let rest: Vec<&String> = entry.finalizers.iter().filter(|f| *f != ENIATTACHMENT_FINALIZER).collect();
         let mut metadata = precondition(&entry.held.uid, &entry.version);
         metadata["finalizers"] = json!(rest);
@@ -163,7 +168,7 @@ impl Writer {
         let patch = Patch::Merge(json!({ "metadata": metadata }));
         let patched = within(self.attachments.patch(&entry.held.name, &PatchParams::default(), &patch)).await;
         if empty && patched.is_ok() {
-            return Ok(Written::AttachmentGone { name: entry.held.name, uid: entry.held.uid });
+            return Ok(Written::AttachmentGone { name: entry.held.name.clone(), uid: entry.held.uid.clone() });
         }
         self.attachment(entry, patched).await
     }
@@ -174,7 +179,7 @@ impl Writer {
         let of_it = ListParams::default().labels(&format!("{LABEL_NODEENI_UID}={}", entry.intent.uid)).limit(1);
         match within(self.attachments.list(&of_it)).await {
             Ok(left) => match left.items.first() {
-                Some(left) => Ok(Written::Attachment(Box::new(AttachmentEntry::read(left)))),
+                Some(left) => Ok(Written::Attachment(AttachmentEntry::read(left))),
                 None => self.guard(entry, false).await,
             },
             // Not even the CRD is there.
@@ -215,12 +220,14 @@ impl Writer {
 
     async fn attachment(
         &self,
-        entry: AttachmentEntry,
+        entry: Arc<AttachmentEntry>,
         patched: Result<ENIAttachment, Missed>,
     ) -> Result<Written, WriteError> {
         match patched {
-            Ok(object) => Ok(Written::Attachment(Box::new(AttachmentEntry::read(&object)))),
-            Err(missed) => self.attachment_after(entry.held.name, &entry.held.uid, &entry.version, missed).await,
+            Ok(object) => Ok(Written::Attachment(AttachmentEntry::read(&object))),
+            Err(missed) => {
+                self.attachment_after(entry.held.name.clone(), &entry.held.uid, &entry.version, missed).await
+            }
         }
     }
 
@@ -240,7 +247,7 @@ impl Writer {
             Missed::Stale(error) => error,
         };
         match within(self.attachments.get(&name)).await.map(|object| AttachmentEntry::read(&object)) {
-            Ok(now) if now.held.uid != uid || now.version != version => Ok(Written::Attachment(Box::new(now))),
+            Ok(now) if now.held.uid != uid || now.version != version => Ok(Written::Attachment(now)),
             Err(Missed::NotFound) => gone(name),
             Ok(_) | Err(Missed::Stale(_) | Missed::Other(_)) => Err(error),
         }

@@ -323,13 +323,14 @@ impl Ec2 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use multi_eni_plan::held::Held;
 
     /// `run` and every mutation can be spawned on a runtime with several threads.
     #[test]
     fn futures_are_send() {
         fn send<T: Send>(_: T) {}
-        fn all(ec2: Ec2, eni: &EniId, instance: &InstanceId) {
-            send(ec2.create("token", &Default::default(), &BTreeMap::new()));
+        fn all(ec2: Ec2, eni: &EniId, instance: &InstanceId, held: &Held) {
+            send(ec2.create("token", held));
             send(ec2.attach(eni, instance, 0, 1));
             send(ec2.set_groups(eni, &[]));
             send(ec2.tag(eni, &BTreeMap::new()));

@@ -56,12 +56,10 @@ pub struct Input<'a> {
 /// The one next thing to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// CreateNetworkInterface, with this token and all tags.
+    /// CreateNetworkInterface as the ENIAttachment asks for it, with this token and all its [`tags`].
     Create {
         /// ClientToken.
         token: String,
-        /// All tags, the user's and ours.
-        tags: BTreeMap<String, String>,
     },
     /// AttachNetworkInterface.
     Attach {

@@ -13,6 +13,7 @@ use multi_eni_plan::facts::{Network, Sight};
 use multi_eni_plan::held::Held;
 use multi_eni_plan::quota::Quota;
 use multi_eni_plan::step::{self, Action, Change, Memory, Step};
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 impl Reconciler {
@@ -94,7 +95,13 @@ impl Reconciler {
         waits && step.status != entry.held.status
     }
 
-    fn act(&mut self, key: &Key, entry: &AttachmentEntry, action: Action, work: &mut Vec<BoxFuture<'static, Outcome>>) {
+    fn act(
+        &mut self,
+        key: &Key,
+        entry: &Arc<AttachmentEntry>,
+        action: Action,
+        work: &mut Vec<BoxFuture<'static, Outcome>>,
+    ) {
         let withdrawn = CancellationToken::new();
         if matches!(action, Action::Create { .. } | Action::Attach { .. }) {
             self.bringing.insert(entry.held.name.clone(), (entry.held.uid.clone(), withdrawn.clone()));
@@ -111,10 +118,10 @@ impl Reconciler {
                 work.push(async move { Outcome::Wrote(writer.release(entry).await) }.boxed());
                 return;
             }
-            Action::Create { token, tags } => {
-                let request = entry.held.request.clone();
+            Action::Create { token } => {
+                let entry = entry.clone();
                 self.quota.sent(&entry.held.uid);
-                (Call::Create, async move { ec2.create(&token, &request, &tags).await.map(drop) }.boxed())
+                (Call::Create, async move { ec2.create(&token, &entry.held).await.map(drop) }.boxed())
             }
             Action::Attach { eni, instance, card, index } => {
                 (Call::Attach, async move { ec2.attach(&eni, &instance, card, index).await.map(drop) }.boxed())

@@ -96,9 +96,9 @@ impl Reconciler {
                 let (since, now, held) = (self.acting_since, self.now(), &entry.held);
                 let memory = self.memories.entry(held.uid.clone()).or_insert_with(|| Memory::begin(since, held));
                 memory.learns_that_it_was_made_here(held, now);
-                self.world.wrote_attachment(*entry)
+                self.world.wrote_attachment(entry)
             }
-            Written::Attachment(entry) => self.world.wrote_attachment(*entry),
+            Written::Attachment(entry) => self.world.wrote_attachment(entry),
             Written::AttachmentGone { name, uid } => {
                 self.memories.remove(&uid);
                 let touched = self.world.buried_attachment(&name, &uid);

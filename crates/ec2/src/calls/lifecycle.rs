@@ -6,50 +6,50 @@ use crate::ec2::Ec2;
 use crate::view::state::{Uids, ViewState};
 use aws_sdk_ec2::types::{ResourceType, TagSpecification};
 use jiff::Timestamp;
-use multi_eni_api::eniattachment::EniRequest;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::errors::CallError;
 use multi_eni_plan::facts::{AttachmentState, EniSeen, SeenAttachment};
-use std::collections::BTreeMap;
+use multi_eni_plan::held::Held;
+use multi_eni_plan::step::tags;
 
 impl Ec2 {
-    /// CreateNetworkInterface, with all `tags` in the call and `token` (at most 64 characters) as its ClientToken.
+    /// CreateNetworkInterface as this ENIAttachment asks for it, with all its tags in the call and `token` (at most 64
+    /// characters) as its ClientToken.
     ///
     /// # Errors
     /// [`CallError`]; after `Unknown` the ENI may exist.
-    pub async fn create(
-        &self,
-        token: &str,
-        request: &EniRequest,
-        tags: &BTreeMap<String, String>,
-    ) -> Result<EniSeen, CallError> {
-        let specification = (!tags.is_empty()).then(|| {
-            TagSpecification::builder()
+    pub async fn create(&self, token: &str, held: &Held) -> Result<EniSeen, CallError> {
+        // Thousands may wait for their turn: the request is made when that has come.
+        let send = |sent| {
+            let request = &held.request;
+            let specification = TagSpecification::builder()
                 .resource_type(ResourceType::NetworkInterface)
-                .set_tags(Some(convert::tags_to_ec2(tags)))
-                .build()
-        });
-        let groups = (!request.security_group_ids.is_empty()).then(|| request.security_group_ids.clone());
-        let call = self
-            .inner
-            .client
-            .create_network_interface()
-            .client_token(token)
-            .subnet_id(&request.subnet_id)
-            .set_groups(groups)
-            .set_description((!request.description.is_empty()).then(|| request.description.clone()))
-            .set_tag_specifications(specification.map(|specification| vec![specification]))
-            .set_ipv4_prefix_count(request.ipv4_prefix_count)
-            .set_ipv6_address_count(request.ipv6_address_count)
-            .set_secondary_private_ip_address_count(request.private_ip_count.map(|n| n - 1).filter(|n| *n > 0));
-        let answer = self.mutate(Action::Create, None, |sent| call.customize().interceptor(sent).send()).await?;
+                .set_tags(Some(convert::tags_to_ec2(&tags(&self.inner.cluster, held))))
+                .build();
+            let groups = (!request.security_group_ids.is_empty()).then(|| request.security_group_ids.clone());
+            self.inner
+                .client
+                .create_network_interface()
+                .client_token(token)
+                .subnet_id(&request.subnet_id)
+                .set_groups(groups)
+                .set_description((!request.description.is_empty()).then(|| request.description.clone()))
+                .tag_specifications(specification)
+                .set_ipv4_prefix_count(request.ipv4_prefix_count)
+                .set_ipv6_address_count(request.ipv6_address_count)
+                .set_secondary_private_ip_address_count(request.private_ip_count.map(|n| n - 1).filter(|n| *n > 0))
+                .customize()
+                .interceptor(sent)
+                .send()
+        };
+        let answer = self.mutate(Action::Create, None, send).await?;
         let at = self.now();
         let created = answer
             .network_interface()
             .ok_or_else(|| CallError::Unknown("EC2's answer names no network interface".to_owned()))?;
         let seen = convert::eni(created, at)?;
         Ok(self.change(|view| {
-            let seen = view.apply_created(seen, tags, at);
+            let seen = view.apply_created(seen, &tags(&self.inner.cluster, held), at);
             let uids = seen.attachment_uid().map(str::to_owned).into_iter().collect();
             (seen, uids)
         }))
@@ -60,15 +60,19 @@ impl Ec2 {
     /// # Errors
     /// [`CallError`]; after `Unknown` it may be attaching.
     pub async fn attach(&self, eni: &EniId, instance: &InstanceId, card: i32, index: i32) -> Result<String, CallError> {
-        let call = self
-            .inner
-            .client
-            .attach_network_interface()
-            .network_interface_id(eni.as_str())
-            .instance_id(instance.as_str())
-            .network_card_index(card)
-            .device_index(index);
-        let answer = self.mutate(Action::Attach, Some(eni), |sent| call.customize().interceptor(sent).send()).await?;
+        let send = |sent| {
+            self.inner
+                .client
+                .attach_network_interface()
+                .network_interface_id(eni.as_str())
+                .instance_id(instance.as_str())
+                .network_card_index(card)
+                .device_index(index)
+                .customize()
+                .interceptor(sent)
+                .send()
+        };
+        let answer = self.mutate(Action::Attach, Some(eni), send).await?;
         let id = answer
             .attachment_id()
             .ok_or_else(|| CallError::Unknown("EC2's answer names no attachment".to_owned()))?
@@ -93,9 +97,11 @@ impl Ec2 {
     /// # Errors
     /// [`CallError`]; after `Unknown` it may be detaching.
     pub async fn detach(&self, eni: &EniId, attachment_id: &str, force: bool) -> Result<(), CallError> {
-        let call =
-            self.inner.client.detach_network_interface().attachment_id(attachment_id).set_force(force.then_some(true));
-        self.mutate(Action::Detach, Some(eni), |sent| call.customize().interceptor(sent).send()).await?;
+        let send = |sent| {
+            let call = self.inner.client.detach_network_interface().attachment_id(attachment_id);
+            call.set_force(force.then_some(true)).customize().interceptor(sent).send()
+        };
+        self.mutate(Action::Detach, Some(eni), send).await?;
         self.written(eni, |view, at| view.apply_detached(eni, attachment_id, at));
         Ok(())
     }
@@ -106,9 +112,11 @@ impl Ec2 {
     /// # Errors
     /// [`CallError`], NotFound included; after `Unknown` it may be gone.
     pub async fn delete(&self, eni: &EniId) -> Result<(), CallError> {
-        let call = self.inner.client.delete_network_interface().network_interface_id(eni.as_str());
-        let answer = self.mutate(Action::Delete, Some(eni), |sent| call.customize().interceptor(sent).send()).await;
-        match answer {
+        let send = |sent| {
+            let call = self.inner.client.delete_network_interface().network_interface_id(eni.as_str());
+            call.customize().interceptor(sent).send()
+        };
+        match self.mutate(Action::Delete, Some(eni), send).await {
             Ok(_) => {
                 self.written(eni, |view, at| {
                     view.apply_deleted(eni, at);

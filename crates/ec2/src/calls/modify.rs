@@ -67,8 +67,11 @@ impl Ec2 {
     /// # Errors
     /// [`CallError`]; repeating it is harmless.
     pub async fn tag(&self, eni: &EniId, tags: &BTreeMap<String, String>) -> Result<(), CallError> {
-        let call = self.inner.client.create_tags().resources(eni.as_str()).set_tags(Some(convert::tags_to_ec2(tags)));
-        self.mutate(Action::Tag, Some(eni), |sent| call.customize().interceptor(sent).send()).await?;
+        let send = |sent| {
+            let call = self.inner.client.create_tags().resources(eni.as_str());
+            call.set_tags(Some(convert::tags_to_ec2(tags))).customize().interceptor(sent).send()
+        };
+        self.mutate(Action::Tag, Some(eni), send).await?;
         self.written(eni, |view, at| view.apply_tagged(eni, tags, at));
         Ok(())
     }
@@ -78,8 +81,11 @@ impl Ec2 {
         eni: &EniId,
         attribute: impl FnOnce(ModifyNetworkInterfaceAttributeFluentBuilder) -> ModifyNetworkInterfaceAttributeFluentBuilder,
     ) -> Result<(), CallError> {
-        let call = attribute(self.inner.client.modify_network_interface_attribute().network_interface_id(eni.as_str()));
-        self.mutate(Action::Modify, Some(eni), |sent| call.customize().interceptor(sent).send()).await?;
+        let send = |sent| {
+            let call = self.inner.client.modify_network_interface_attribute().network_interface_id(eni.as_str());
+            attribute(call).customize().interceptor(sent).send()
+        };
+        self.mutate(Action::Modify, Some(eni), send).await?;
         Ok(())
     }
 }

@@ -29,7 +29,8 @@ impl Ec2 {
             tracing::debug!(action = action.name(), eni = eni.map(EniId::as_str), code = "NotLeader", "EC2 call");
             return Err(CallError::NotLeader);
         }
-        self.send(action, eni, send).await
+        // Its state is large, and thousands may wait for their turn: it is made when that has come.
+        Box::pin(self.send(action, eni, send)).await
     }
 
     /// Anything that only reads. `before` runs when the budget allows the call, immediately before it is sent.

@@ -190,6 +190,8 @@ impl ViewState {
             let on = |seen: &&EniSeen| seen.attachment.as_ref().and_then(|a| a.instance.as_ref()) == Some(instance);
             let mut enis: Vec<EniSeen> = shown.iter().filter(on).cloned().collect();
             enis.sort_by(|a, b| a.id.cmp(&b.id));
+            // Kept for each node, and it grew by doubling.
+            enis.shrink_to_fit();
             let vpc = enis.first().map(|seen| seen.vpc.clone());
             self.instances.insert(instance.clone(), InstanceSight { as_of: began, vpc, enis });
         }

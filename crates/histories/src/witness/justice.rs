@@ -4,6 +4,7 @@
 //! everything that could excuse it has stood unchanged for [`PICTURE`].
 
 use super::breach::Promise;
+use super::mirror::EniTruth;
 use super::scene::Scene;
 use crate::script::Millis;
 use crate::wants::{Asked, Place, asked};
@@ -20,6 +21,9 @@ pub const PICTURE: Millis = 200_000;
 
 /// How long a watch may bring nothing, and how long it may take to begin anew.
 pub const WATCH: Millis = 100_000;
+
+/// How late EC2 may show a change, and a look may be judged after that.
+const LAG: Millis = 60_000;
 
 /// How long an orphan is let be. The witness's own number, so that another one in the controller shows.
 const ORPHANS_WAIT: Millis = 180_000;
@@ -153,7 +157,9 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>, by_r
         return;
     }
     let uid = uid(change.before);
-    let left = scene.mirror.made_for(&uid).find(|eni| eni.untagged.is_none()).map(|eni| eni.seen.id.clone());
+    // What somebody had hidden and has just shown again no look need show yet.
+    let shows = |eni: &&EniTruth| eni.untagged.is_none() && eni.retagged.is_none_or(|since| at > since + LAG);
+    let left = scene.mirror.made_for(&uid).find(shows).map(|eni| eni.seen.id.clone());
     if let Some(eni) = left.filter(|_| loses(change, ENIATTACHMENT_FINALIZER)) {
         let how = format!("{} lets {} go, and its {eni} is still there", change.actor, change.name);
         return scene.broke(at, Promise::FinalizersHold, how);

@@ -31,6 +31,8 @@ pub struct EniTruth {
     pub disturbed: Millis,
     /// Since when its tags no longer say that it is ours.
     pub untagged: Option<Millis>,
+    /// When they came back, if they had been missing.
+    pub retagged: Option<Millis>,
     /// Since when no ENIAttachment knows it.
     pub orphaned: Option<Millis>,
     /// Its ENIAttachment was on its way out already when it went.
@@ -148,6 +150,11 @@ impl Mirror {
             made_with: before.as_ref().map_or_else(|| seen.tags.clone(), |before| before.made_with.clone()),
             token: after.client_token.clone(),
             disturbed: if by_hand { at } else { before.as_ref().map_or(0, |before| before.disturbed) },
+            retagged: match &before {
+                Some(before) if before.untagged.is_some() && ours => Some(at),
+                Some(before) => before.retagged,
+                None => None,
+            },
             untagged: if ours { None } else { before.as_ref().and_then(|before| before.untagged).or(Some(at)) },
             orphaned,
             left_leaving: before.as_ref().is_some_and(|before| before.left_leaving) || torn_leaving,

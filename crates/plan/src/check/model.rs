@@ -248,7 +248,7 @@ impl Model {
         });
         self.held.get_mut(name).unwrap().status = next.status.clone();
         match next.action {
-            Action::Create { tags, .. } => drop(self.create(&held.request.subnet_id, tags)),
+            Action::Create { .. } => drop(self.create(&held.request.subnet_id, step::tags(&self.cluster, &held))),
             Action::Attach { eni, instance, card, index } => {
                 let taken =
                     |other: &EniSeen| other.attachment.as_ref().is_some_and(|at| (at.card, at.index) == (card, index));

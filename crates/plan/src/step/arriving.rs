@@ -3,7 +3,7 @@
 use super::change::repair;
 use super::record::whole_second;
 use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
-use super::{Action, Change, Failure, Input, Report, adopt, is_ours, tags};
+use super::{Action, Change, Failure, Input, Report, adopt, is_ours};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
 use crate::quota;
@@ -100,7 +100,7 @@ fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
         return (Action::Wait, report.until(at));
     }
     let token = client_token(&input.held.uid, input.held.status.attempt);
-    (Action::Create { token, tags: tags(input.cluster, input.held) }, report)
+    (Action::Create { token }, report)
 }
 
 /// A full subnet is described again, not tried again: nothing that cannot work is created.

@@ -178,8 +178,9 @@ fn seen(state: Option<AttachmentState>) -> Sight {
 #[test]
 fn the_way_in_is_create_attach_settled_and_ready_is_said_only_then() {
     let mut world = World::new(absent(25));
-    let Action::Create { token, tags } = world.step().action else { panic!("{:?}", world.step()) };
+    let Action::Create { token } = world.step().action else { panic!("{:?}", world.step()) };
     assert_eq!(token, "uid-n0-1-0");
+    let tags = tags(&cluster(), &world.held);
     assert_eq!(tags[names::TAG_CLUSTER], "cluster");
     assert_eq!(tags[names::TAG_ATTACHMENT_UID], "uid-n0-1");
     world.sight = seen(None);

@@ -1,9 +1,9 @@
 //! The cluster as it is: one list of each kind.
 
-use crate::facts;
+use crate::facts::{self, NodeIdentity};
 use crate::watch::{Change, Watched};
 use crate::world::{AttachmentEntry, NodeEniEntry, World};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource};
@@ -23,13 +23,13 @@ pub(super) async fn all(
     let namespace = namespace.map_err(|error| wrong("get the namespace kube-system", &error))?;
     let uid = namespace.metadata.uid.unwrap_or_default();
     let mut world = World::default();
-    let nodes = list::<Node>(kube, "nodes", false).await?;
+    let nodes = list::<NodeIdentity>(kube, "nodes", false).await?;
     seed(&mut world, nodes.iter().map(facts::node), Change::Node);
     let nodeenis = list::<DeserializeGuard<NodeENI>>(kube, "nodeenis.networking.k8s.aws", before_install).await?;
     let entries = nodeenis.iter().map(|object| as_if_guarded(NodeEniEntry::read(&object.0)));
     seed(&mut world, entries, |change| Change::NodeEni(Box::new(change)));
     let attachments = list::<ENIAttachment>(kube, "eniattachments.networking.k8s.aws", before_install).await?;
-    seed(&mut world, attachments.iter().map(AttachmentEntry::read), |change| Change::Attachment(Box::new(change)));
+    seed(&mut world, attachments.iter().map(AttachmentEntry::read), Change::Attachment);
     if let Some(annotation) = pod_annotation {
         let pods = list::<Pod>(kube, "pods", false).await?;
         seed(&mut world, pods.iter().map(|pod| facts::pod(pod, annotation)), Change::Pod);
