@@ -120,7 +120,7 @@ impl ViewState {
         let Some(mut entry) = self.entries.get(eni).cloned() else { return false };
         change(&mut entry.seen, &mut entry.told);
         entry.seen.last_call = Some(at);
-        self.put(entry);
+        self.put(*entry);
         true
     }
 }

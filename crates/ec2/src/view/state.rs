@@ -40,9 +40,11 @@ pub(crate) struct Gone {
 pub(crate) struct ViewState {
     pub(super) cluster: Cluster,
     pub(super) lag: SignedDuration,
-    pub(super) entries: BTreeMap<EniId, Entry>,
-    pub(super) by_uid: BTreeMap<String, BTreeSet<EniId>>,
-    pub(super) by_instance: BTreeMap<InstanceId, BTreeSet<EniId>>,
+    pub(super) entries: BTreeMap<EniId, Box<Entry>>,
+    /// In the order of their IDs; as good as always one.
+    pub(super) by_uid: BTreeMap<String, Vec<EniId>>,
+    /// In the order of their IDs; a few.
+    pub(super) by_instance: BTreeMap<InstanceId, Vec<EniId>>,
     pub(super) moving: BTreeSet<EniId>,
     pub(super) gone: BTreeMap<EniId, Gone>,
     /// The ENI of that UID which went last.
@@ -94,9 +96,10 @@ impl ViewState {
         let (seen, told, changed) = match self.entries.get(&shown.id) {
             Some(entry) if shown.shown_at < entry.seen.as_of() => return None,
             Some(entry) => {
+                let began = shown.shown_at;
                 let seen = entry.told.correct(&entry.seen, shown, self.lag);
                 let changed = !same(&entry.seen, &seen);
-                (seen, entry.told.clone(), changed)
+                (seen, entry.told.clone().after(began, self.lag), changed)
             }
             None => {
                 let deleted = self.gone.get(&shown.id).and_then(|gone| gone.deleted);
@@ -227,17 +230,17 @@ impl ViewState {
         }
         self.gone.remove(&id);
         if let Some(uid) = entry.seen.attachment_uid() {
-            self.by_uid.entry(uid.to_owned()).or_default().insert(id.clone());
+            add_to(&mut self.by_uid, uid.to_owned(), &id);
         }
         if let Some(attachment) = &entry.seen.attachment {
             if let Some(instance) = &attachment.instance {
-                self.by_instance.entry(instance.clone()).or_default().insert(id.clone());
+                add_to(&mut self.by_instance, instance.clone(), &id);
             }
             if attachment.state != AttachmentState::Attached {
                 self.moving.insert(id.clone());
             }
         }
-        self.entries.insert(id, entry);
+        self.entries.insert(id, Box::new(entry));
     }
 
     pub(super) fn remove(&mut self, id: &EniId, at: Timestamp) -> &mut Gone {
@@ -275,7 +278,7 @@ impl ViewState {
         self.absent_by_tag.retain(|_, at| *at > began);
         self.shown.retain(|_, at| *at >= began);
         let old = |at: Timestamp| began.duration_since(at) > REMEMBERED;
-        let lapsed = |entry: &&Entry| !entry.seen.is_of(&self.cluster) && old(entry.seen.as_of());
+        let lapsed = |entry: &&Box<Entry>| !entry.seen.is_of(&self.cluster) && old(entry.seen.as_of());
         let lapsed: Vec<EniSeen> = self.entries.values().filter(lapsed).map(|entry| entry.seen.clone()).collect();
         for seen in lapsed {
             self.unindex(&seen);
@@ -289,13 +292,22 @@ impl ViewState {
     }
 }
 
-fn drop_from<K, Q>(index: &mut BTreeMap<K, BTreeSet<EniId>>, key: &Q, id: &EniId)
+fn add_to<K: Ord>(index: &mut BTreeMap<K, Vec<EniId>>, key: K, id: &EniId) {
+    let ids = index.entry(key).or_default();
+    if let Err(place) = ids.binary_search(id) {
+        // Kept for each ENI: no room for what does not come.
+        ids.reserve_exact(1);
+        ids.insert(place, id.clone());
+    }
+}
+
+fn drop_from<K, Q>(index: &mut BTreeMap<K, Vec<EniId>>, key: &Q, id: &EniId)
 where
     K: Ord + std::borrow::Borrow<Q>,
     Q: Ord + ?Sized,
 {
     if let Some(ids) = index.get_mut(key) {
-        ids.remove(id);
+        ids.retain(|other| other != id);
         if ids.is_empty() {
             index.remove(key);
         }

@@ -1,6 +1,7 @@
 //! The view's rules, without I/O. Times are seconds after the epoch; the lag is 60 s.
 
 use super::state::{Uids, ViewState};
+use super::told::Told;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_api::names;
@@ -187,6 +188,20 @@ fn modifications_hold_for_the_lag() {
     let truth = seen(&mut view);
     assert!(truth.attachment.is_some_and(|a| !a.delete_on_termination));
     assert_eq!((truth.description.as_str(), truth.source_dest_check, truth.tags.len()), ("", true, 2));
+}
+
+#[test]
+fn what_calls_were_told_is_let_go_when_no_describe_can_be_older() {
+    let mut view = view();
+    view.apply_created(eni(1, 0), &tags(), at(0));
+    view.apply_attached(&id(1), attachment(Attaching, 30), at(30));
+    let told = |view: &ViewState| view.entries[&id(1)].told.clone();
+    view.apply_shown(vec![on(1, Attached, 59)]);
+    assert!(told(&view).created.is_some() && told(&view).tags.len() == 2, "{:?}", told(&view));
+    view.apply_shown(vec![on(1, Attached, 60)]);
+    assert!(told(&view).created.is_none() && told(&view).tags.is_empty() && told(&view).attached.is_some());
+    view.apply_shown(vec![on(1, Attached, 90)]);
+    assert_eq!(told(&view), Told::default());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 type At<T> = Option<(Timestamp, T)>;
 
 /// Everything our calls changed on one ENI, each with the time of its answer.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Told {
     /// Answer of Create.
     pub created: Option<Timestamp>,
@@ -63,6 +63,25 @@ impl Told {
             }
         }
         shown
+    }
+
+    /// What outweighs Describes still, after one that began at `began` has been taken in: none that began earlier is. Kept for each
+    /// ENI, so what is over is let go.
+    pub fn after(self, began: Timestamp, lag: SignedDuration) -> Self {
+        fn still<T>(told: At<T>, holds: impl Fn(Timestamp) -> bool) -> At<T> {
+            told.filter(|(at, _)| holds(*at))
+        }
+        let holds = |at: Timestamp| within(lag, at, began);
+        Self {
+            created: self.created.filter(|at| holds(*at)),
+            attached: still(self.attached, holds),
+            detached: still(self.detached, holds),
+            delete_on_termination: still(self.delete_on_termination, holds),
+            groups: still(self.groups, holds),
+            description: still(self.description, holds),
+            source_dest_check: still(self.source_dest_check, holds),
+            tags: self.tags.into_iter().filter(|(_, (at, _))| holds(*at)).collect(),
+        }
     }
 
     fn attachment(

@@ -22,17 +22,14 @@ pub fn problems(scene: &Scene) -> Vec<(Promise, String)> {
 /// How many ENIs wait for room on their instance.
 pub fn crowded(scene: &Scene) -> usize {
     let held = scene.mirror.held.values().map(|held| &held.held);
-    held.filter(|held| scene.mirror.in_place(held).is_none())
-        .filter(|held| held.instance.as_ref().is_some_and(|on| specs::is_crowded(scene, on.as_str(), held.slot().0)))
-        .count()
+    held.filter(|held| scene.mirror.in_place(held).is_none()).filter(|held| specs::lacks_a_place(scene, held)).count()
 }
 
 /// How many subnets are waited for that have no room.
 pub fn full_subnets(scene: &Scene) -> usize {
     let held = scene.mirror.held.values().map(|held| &held.held);
-    let waits = held
-        .filter(|held| scene.mirror.in_place(held).is_none())
-        .filter(|held| specs::has_no_block(held) || specs::is_full(scene, &held.nodeeni, &held.request.subnet_id));
+    let waits =
+        held.filter(|held| scene.mirror.in_place(held).is_none()).filter(|held| specs::lacks_addresses(scene, held));
     waits.map(|held| held.request.subnet_id.as_str()).collect::<BTreeSet<_>>().len()
 }
 

@@ -17,7 +17,7 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
     for (slot, contenders) in wants::slots(mirror, &scene.subnets) {
         let (instance, card, index) = &slot;
         let Some(eni) = occupant(scene, &slot) else {
-            if is_crowded(scene, instance, *card) {
+            if is_crowded(scene, &slot) {
                 continue;
             }
             // Who holds the slot keeps it, though its subnet has no room: that no controller can mend.
@@ -25,9 +25,7 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
                 held.slot() == (slot.1, slot.2) && held.instance.as_ref().is_some_and(|i| i.as_str() == slot.0)
             });
             // Or what its NodeENI asks for cannot be known: nothing is taken away for that.
-            if holder.is_some_and(|held| {
-                is_unknown(scene, held) || has_no_block(held) || is_full(scene, &held.nodeeni, &held.request.subnet_id)
-            }) {
+            if holder.is_some_and(|held| is_unknown(scene, held) || lacks_addresses(scene, held)) {
                 continue;
             }
             let uid = |name: &String| mirror.nodeenis.get(name).map(|nodeeni| nodeeni.uid.clone());
@@ -94,14 +92,19 @@ fn is_unknown(scene: &Scene, held: &Held) -> bool {
         .is_some_and(|(nodeeni, node)| wants::asked(&scene.mirror, nodeeni, node, &scene.subnets) == Asked::Unknown)
 }
 
+/// Whether its subnet has no room for it.
+pub(super) fn lacks_addresses(scene: &Scene, held: &Held) -> bool {
+    has_no_block(held) || is_full(scene, &held.nodeeni, &held.request.subnet_id)
+}
+
 /// Whether EC2 answered last that its subnet has no whole block left: how addresses lie in a subnet nobody sees from outside.
-pub(super) fn has_no_block(held: &Held) -> bool {
+fn has_no_block(held: &Held) -> bool {
     let code = held.status.last_error.as_ref().map(|error| error.code.as_str());
     held.request.ipv4_prefix_count.is_some_and(|count| count > 0) && code == Some("InsufficientCidrBlocks")
 }
 
 /// Whether a subnet has no room for what a NodeENI asks for.
-pub(super) fn is_full(scene: &Scene, nodeeni: &str, subnet: &str) -> bool {
+fn is_full(scene: &Scene, nodeeni: &str, subnet: &str) -> bool {
     /// Addresses of a /28 less the five that EC2 keeps.
     const TINY: usize = 11;
     if !scene.subnets.iter().any(|place| place.id == subnet && place.tiny) {
@@ -115,16 +118,26 @@ pub(super) fn is_full(scene: &Scene, nodeeni: &str, subnet: &str) -> bool {
     spec.ipv4_prefix_count.is_some_and(|count| count > 0) || taken + wanted > TINY
 }
 
-/// Whether a network card of an instance takes no more, or is not there: no controller can mend that. What is held takes part,
-/// for it keeps its place.
-pub(super) fn is_crowded(scene: &Scene, instance: &str, card: i32) -> bool {
-    let Some(most) = usize::try_from(card).ok().and_then(|card| scene.cards.get(card)) else { return true };
+/// Whether the network card of a slot takes no more, or is not there: no controller can mend that. What is held takes part, for
+/// it keeps its place. A slot in which something is, if only on its way, has its room.
+fn is_crowded(scene: &Scene, (instance, card, index): &Slot) -> bool {
+    let Some(most) = usize::try_from(*card).ok().and_then(|card| scene.cards.get(card)) else { return true };
     let attached = scene.mirror.enis.values().filter_map(|eni| eni.seen.attachment.as_ref());
     let attached = attached.filter(|at| at.instance.as_ref().is_some_and(|on| on.as_str() == instance));
+    let attached: BTreeSet<(i32, i32)> = attached.map(|at| (at.card, at.index)).collect();
+    if attached.contains(&(*card, *index)) {
+        return false;
+    }
     let held = scene.mirror.held.values().map(|held| &held.held);
     let held = held.filter(|held| held.instance.as_ref().is_some_and(|on| on.as_str() == instance));
-    let slots: BTreeSet<(i32, i32)> = attached.map(|at| (at.card, at.index)).chain(held.map(Held::slot)).collect();
-    slots.iter().filter(|(on, _)| *on == card).count() >= usize::try_from(*most).unwrap_or(usize::MAX)
+    let slots: BTreeSet<(i32, i32)> = held.map(Held::slot).chain(attached).collect();
+    slots.iter().filter(|(on, _)| on == card).count() >= usize::try_from(*most).unwrap_or(usize::MAX)
+}
+
+/// Whether there is no room on its instance for what an ENIAttachment is to attach.
+pub(super) fn lacks_a_place(scene: &Scene, held: &Held) -> bool {
+    let (card, index) = held.slot();
+    held.instance.as_ref().is_some_and(|on| is_crowded(scene, &(on.to_string(), card, index)))
 }
 
 fn names(contenders: &[(String, String)]) -> String {
@@ -212,11 +225,7 @@ fn is_stalled(scene: &Scene, uid: &str) -> bool {
     let mine = mirror.held.values().map(|held| &held.held).filter(|held| held.nodeeni_uid == uid);
     let stuck = mine.filter(|held| mirror.in_place(held).is_none());
     let nodes: BTreeSet<&str> = stuck
-        .filter(|held| {
-            has_no_block(held)
-                || is_full(scene, &held.nodeeni, &held.request.subnet_id)
-                || held.instance.as_ref().is_some_and(|on| is_crowded(scene, on.as_str(), held.slot().0))
-        })
+        .filter(|held| lacks_addresses(scene, held) || lacks_a_place(scene, held))
         .map(|held| held.node.as_str())
         .collect();
     nodes.len() >= usize::try_from(most).unwrap_or(1)
@@ -249,7 +258,7 @@ fn superfluous(scene: &Scene, eni: &EniTruth) -> Option<String> {
         return Some(format!("is there for {} on {}, which does not ask for it", held.nodeeni, held.node));
     }
     let (card, index) = held.slot();
-    let crowded = is_crowded(scene, &instance, card);
+    let crowded = lacks_a_place(scene, held);
     let taken_by_another = || occupant(scene, &(instance, card, index)).is_some_and(|other| other.made_for.is_none());
     if mirror.in_place(held).is_none() && !crowded && !taken_by_another() {
         return Some(format!("is not attached in the slot of {}", held.name));
