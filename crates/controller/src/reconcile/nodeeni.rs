@@ -32,6 +32,8 @@ impl Reconciler {
             // EC2 is clean: every ENIAttachment was let go only after EC2 had confirmed.
             let entry = entry.clone();
             work.push(async move { Outcome::Wrote(writer.let_go(entry).await) }.boxed());
+        } else if let Some(earliest) = self.too_early(&entry) {
+            self.queue.at(key.clone(), earliest);
         } else {
             let status = self.fold(&entry);
             self.report(key, entry, status, &mut work);
@@ -81,6 +83,13 @@ impl Reconciler {
         };
         let old = self.permits.insert(uid.clone(), permits.clone()).unwrap_or_default();
         permits.symmetric_difference(&old).for_each(|node| self.queue.now(Key::Node(node.clone())));
+    }
+
+    /// When its status may be written again, if not now. Until then it is not even made: that takes a look at every node, and with
+    /// thousands of them something changes all the time.
+    fn too_early(&self, entry: &NodeEniEntry) -> Option<Timestamp> {
+        let last = self.status_written.get(&entry.intent.uid)?;
+        Some(fold::next_write(*last, &entry.status)).filter(|earliest| self.now() < *earliest)
     }
 
     fn fold(&self, entry: &NodeEniEntry) -> NodeEniStatus {

@@ -278,8 +278,8 @@ impl ViewState {
         self.absent_by_tag.retain(|_, at| *at > began);
         self.shown.retain(|_, at| *at >= began);
         let old = |at: Timestamp| began.duration_since(at) > REMEMBERED;
-        let lapsed = |entry: &&Box<Entry>| !entry.seen.is_of(&self.cluster) && old(entry.seen.as_of());
-        let lapsed: Vec<EniSeen> = self.entries.values().filter(lapsed).map(|entry| entry.seen.clone()).collect();
+        let lapsed = |seen: &&EniSeen| !seen.is_of(&self.cluster) && old(seen.as_of());
+        let lapsed: Vec<EniSeen> = self.entries.values().map(|entry| &entry.seen).filter(lapsed).cloned().collect();
         for seen in lapsed {
             self.unindex(&seen);
             self.entries.remove(&seen.id);
