@@ -31,7 +31,7 @@ pub struct EniTruth {
     pub disturbed: Millis,
     /// Since when its tags no longer say that it is ours.
     pub untagged: Option<Millis>,
-    /// When they came back, if they had been missing.
+    /// When somebody put them back, if they had been missing.
     pub retagged: Option<Millis>,
     /// Since when no ENIAttachment knows it.
     pub orphaned: Option<Millis>,
@@ -151,7 +151,7 @@ impl Mirror {
             token: after.client_token.clone(),
             disturbed: if by_hand { at } else { before.as_ref().map_or(0, |before| before.disturbed) },
             retagged: match &before {
-                Some(before) if before.untagged.is_some() && ours => Some(at),
+                Some(before) if before.untagged.is_some() && ours && !by_replica => Some(at),
                 Some(before) => before.retagged,
                 None => None,
             },

@@ -63,11 +63,12 @@ pub(super) fn node_there(
                     out.desired.push((intent.uid.clone(), 1));
                     outdated(input, intent, &mine, &[], false, out);
                 } else {
-                    // Nothing is taken away for what cannot be known now, but what could never be attached.
+                    // Nothing is taken away for what cannot be known now, but what could never be attached: if EC2 has been
+                    // looked at, for until then a status may be behind what was done.
                     out.desired.push((intent.uid.clone(), mine.len().max(1)));
-                    for held in mine.iter().filter(|held| held.deleting.is_none() && unattachable(input, held)) {
-                        remove(held, RemovalReason::Unattachable, out);
-                    }
+                    let is_known = !why.is_passing() && !matches!(why, Refused::LookFailed(_));
+                    let gone = |held: &&&Held| is_known && held.deleting.is_none() && unattachable(input, held);
+                    mine.iter().filter(gone).for_each(|held| remove(held, RemovalReason::Unattachable, out));
                 }
                 refuse(out, why);
                 continue;
