@@ -30,6 +30,8 @@ fn a_pod_keeps_the_eni_of_a_node_that_is_no_longer_selected_and_is_named() -> Re
     stage.apply(&nodeeni("one", &spec.each_ref().map(String::as_str)))?;
     stage.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
     stage.attached(INSTANCE, &[1], SOON)?;
+    // What the controller has not seen attached is nobody's to use.
+    stage.idle()?;
 
     // The chart gives the right to list pods only where that is switched on: until then nothing is taken from anybody.
     stage.kubectl(&["label", "node", "node1", "ng-"])?;
