@@ -49,7 +49,8 @@ const REAL: &str = "tools/bench --real 100x1";
 const REAL_LARGE: &str = "tools/bench --real 5000x2";
 const MIB: f64 = 128.0;
 
-/// Every row of the design's table that has to do with the controller, over all that was measured.
+/// The rows of the design's table that have to do with the controller, over all that was measured. Not among them: Describes while
+/// removing, and Ready after a restart.
 pub fn judge(all: &All) -> Vec<Goal> {
     let pieces = |piece: Piece| all.work.iter().filter(move |measured| measured.piece == piece);
     let worst = |piece: Piece, of: &dyn Fn(&Measured) -> f64| pieces(piece).map(of).reduce(f64::max);
@@ -98,7 +99,7 @@ pub fn judge(all: &All) -> Vec<Goal> {
             by: LARGE,
         },
         Goal {
-            goal: "what cannot work: Creates in an hour, 0",
+            goal: "what cannot work, a subnet that does not exist: Creates in an hour, 0",
             measured: at_most(0.0, worst(Piece::Impossible, &|m| count(m.attempts("CreateNetworkInterface")))),
             by: VIRTUAL,
         },

@@ -50,7 +50,7 @@ pub fn line(measured: &Measured) -> String {
     let known = |action: &String| COLUMNS.iter().any(|(name, _)| name == action);
     let other: u64 = measured.calls.iter().filter(|(action, _)| !known(action)).map(|(_, count)| count).sum();
     let refused: u64 = measured.refused.values().sum();
-    let writes: u64 = measured.writes.values().sum();
+    let writes = measured.all_writes();
     #[allow(clippy::cast_precision_loss, reason = "a count of calls")]
     let each = (*enis > 0).then(|| measured.mutations() as f64 / f64::from(*enis));
     let _ = write!(line, "{other:>7}{refused:>8}{writes:>9}{:>9}", shown(each, 2));

@@ -123,13 +123,7 @@ impl World {
     /// # Errors
     /// If the API server refuses it.
     pub fn apply_to(&self, n: u32, pool: &str) -> Result<(), String> {
-        let object = json!({
-            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "NodeENI", "metadata": { "name": format!("pool-{n}") },
-            "spec": {
-                "nodeSelector": { "pool": pool }, "subnetID": subnet(n), "deviceIndex": n, "deleteOnTermination": true,
-            },
-        });
-        self.api.create(&nodeenis(), "", object).map(drop).map_err(|error| error.to_string())
+        self.create_nodeeni(&format!("pool-{n}"), pool, &subnet(n), n)
     }
 
     /// A NodeENI for all nodes, whose subnet EC2 does not know.
@@ -137,9 +131,15 @@ impl World {
     /// # Errors
     /// If the API server refuses it.
     pub fn apply_impossible(&self) -> Result<(), String> {
+        self.create_nodeeni(IMPOSSIBLE, "a", "subnet-0dead000000000000", 9)
+    }
+
+    fn create_nodeeni(&self, name: &str, pool: &str, subnet: &str, index: u32) -> Result<(), String> {
         let object = json!({
-            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "NodeENI", "metadata": { "name": IMPOSSIBLE },
-            "spec": { "nodeSelector": { "pool": "a" }, "subnetID": "subnet-0dead000000000000", "deviceIndex": 9 },
+            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "NodeENI", "metadata": { "name": name },
+            "spec": {
+                "nodeSelector": { "pool": pool }, "subnetID": subnet, "deviceIndex": index, "deleteOnTermination": true,
+            },
         });
         self.api.create(&nodeenis(), "", object).map(drop).map_err(|error| error.to_string())
     }

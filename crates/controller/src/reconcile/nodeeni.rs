@@ -32,7 +32,7 @@ impl Reconciler {
             // EC2 is clean: every ENIAttachment was let go only after EC2 had confirmed.
             let entry = entry.clone();
             work.push(async move { Outcome::Wrote(writer.let_go(entry).await) }.boxed());
-        } else if let Some(earliest) = self.too_early(&entry) {
+        } else if let Some(earliest) = self.too_early(&entry.intent.uid, &entry.status) {
             self.queue.at(key.clone(), earliest);
         } else {
             let status = self.fold(&entry);
@@ -87,9 +87,9 @@ impl Reconciler {
 
     /// When its status may be written again, if not now. Until then it is not even made: that takes a look at every node, and with
     /// thousands of them something changes all the time.
-    fn too_early(&self, entry: &NodeEniEntry) -> Option<Timestamp> {
-        let last = self.status_written.get(&entry.intent.uid)?;
-        Some(fold::next_write(*last, &entry.status)).filter(|earliest| self.now() < *earliest)
+    fn too_early(&self, uid: &str, status: &NodeEniStatus) -> Option<Timestamp> {
+        let last = self.status_written.get(uid)?;
+        Some(fold::next_write(*last, status)).filter(|earliest| self.now() < *earliest)
     }
 
     fn fold(&self, entry: &NodeEniEntry) -> NodeEniStatus {
@@ -127,13 +127,12 @@ impl Reconciler {
         if status == entry.status {
             return;
         }
-        let (now, uid) = (self.now(), entry.intent.uid.clone());
-        let earliest = self.status_written.get(&uid).map_or(Timestamp::MIN, |last| fold::next_write(*last, &status));
-        if now < earliest {
+        // A longer list may have to wait longer than the one before it.
+        if let Some(earliest) = self.too_early(&entry.intent.uid, &status) {
             self.queue.at(key.clone(), earliest);
             return;
         }
-        self.status_written.insert(uid.clone(), now);
+        self.status_written.insert(entry.intent.uid.clone(), self.now());
         if let Some(announcement) = transition(&entry, &status) {
             self.tell(announcement);
         }

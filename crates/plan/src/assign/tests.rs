@@ -1,6 +1,7 @@
 mod adopt;
 mod limits;
 mod pods;
+mod unattachable;
 
 use super::*;
 use crate::facts::{Cluster, InstanceState, SubnetFacts};
@@ -8,10 +9,9 @@ use crate::pods::PodFacts;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{Wanted, set, types};
-use multi_eni_api::eniattachment::LastError;
 use multi_eni_api::ids::EniId;
 use multi_eni_api::{EniAttachmentStatus, NodeENI, NodeEniSpec};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub(crate) const SUBNET_A: &str = "subnet-0f59b4f14737be9ad";
 const SUBNET_B: &str = "subnet-abcdef1234567890";
@@ -383,37 +383,4 @@ fn settings_for_the_nodes_half_follow_the_nodeeni_without_a_new_eni() {
     assert!(next.create.is_empty() && next.delete.is_empty() && next.outdated.is_empty());
     world.held[0].node_settings = next.reconfigure[0].1.clone();
     assert!(world.assign().is_settled());
-}
-
-/// Its slot is somebody else's, and its NodeENI names a group that EC2 does not know.
-#[test]
-fn what_could_never_be_attached_goes_after_a_while_even_if_what_is_asked_for_is_not_known() {
-    let mut a = intent("a", 1, &[SUBNET_A]);
-    a.ask.as_mut().unwrap().group_names = vec!["no such group".to_owned()];
-    let mut world = World::new(vec![a]);
-    world.network.groups_named.insert("no such group".to_owned(), BTreeSet::new());
-    let mut mine = held("n0", 1, false);
-    mine.status.eni_id = Some("eni-0123456789abcdef0".to_owned());
-    mine.status.last_error = Some(LastError {
-        action: "AttachNetworkInterface".to_owned(),
-        code: "InvalidParameterValue".to_owned(),
-        message: format!("Instance '{INSTANCE}' already has an interface attached at device index '1'."),
-        at: None,
-        count: 3,
-    });
-    world.held.push(mine);
-    let kept = world.settings.unattachable_kept;
-    world.now = at(0) + kept - SignedDuration::from_secs(1);
-    assert_eq!(world.assign().delete, []);
-    world.now = at(0) + kept;
-    let assignment = world.assign();
-    assert_eq!(assignment.delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::Unattachable]);
-    assert!(assignment.create.is_empty(), "{assignment:?}");
-    // Before EC2 was asked what the name stands for, its status may be behind what was done.
-    let asked = std::mem::take(&mut world.network.groups_named);
-    assert_eq!(world.assign().delete, []);
-    world.network.groups_named = asked;
-    // One that is attached stays, whatever is not known.
-    world.held[0].status.attachment_id = Some("eni-attach-1".to_owned());
-    assert_eq!(world.assign().delete, []);
 }
