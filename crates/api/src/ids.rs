@@ -1,5 +1,6 @@
-//! EC2 identifiers, parsed once.
+//! EC2 identifiers, parsed once. All of them are short enough to need no memory of their own.
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -12,12 +13,12 @@ pub struct MalformedId {
     value: String,
 }
 
-fn parse(what: &'static str, prefix: &'static str, value: &str) -> Result<String, MalformedId> {
+fn parse(what: &'static str, prefix: &'static str, value: &str) -> Result<CompactString, MalformedId> {
     let digits = value.strip_prefix(prefix).unwrap_or_default();
     let hex = digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     // Old accounts have 8 digits, new ones 17; the architecture page itself shows 16.
     if hex && (8..=17).contains(&digits.len()) {
-        Ok(value.to_owned())
+        Ok(value.into())
     } else {
         Err(MalformedId { what, prefix, value: value.to_owned() })
     }
@@ -28,7 +29,7 @@ macro_rules! ec2_id {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(CompactString);
 
         impl $name {
             /// Parses an ID of 8 to 17 hex digits behind its prefix.

@@ -6,6 +6,7 @@ use crate::report::{self, All};
 use crate::work::Scale;
 use crate::{goals, plot, scenes};
 use clap::Parser;
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -53,12 +54,16 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| format!("{text:?} is not above 0 and at most 1"))
 }
 
+/// What a shell answers for a program that SIGINT ended.
+const INTERRUPTED: u8 = 130;
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let played = if cli.real { in_real_time(&cli) } else { in_virtual_time(&cli) };
-    match played.map(judged).and_then(|all| write(&cli, &all)) {
-        Ok(()) => ExitCode::SUCCESS,
+    match played.map(judged).and_then(|all| write(&cli, &all).map(|()| all.interrupted)) {
+        Ok(false) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::from(INTERRUPTED),
         Err(error) => {
             eprintln!("multi-eni-bench: {error}");
             ExitCode::FAILURE
@@ -106,9 +111,22 @@ fn in_real_time(cli: &Cli) -> Result<All, String> {
             let idle = Duration::from_secs(cli.idle);
             let scale = Scale { nodes: *nodes, nodeenis: *nodeenis, share: *share };
             for candidate in [Some(Candidate::ours(*share)?), peer.clone()].into_iter().flatten() {
-                let told = |took: &Took| println!("{}", report::real_line(took));
+                let done = |took: Took| {
+                    println!("{}", report::real_line(&took));
+                    all.real.push(took);
+                };
                 let failed = |error| format!("{}, {nodes}x{nodeenis}: {error}", candidate.name);
-                all.real.extend(runtime.block_on(measure::play(&candidate, scale, idle, told)).map_err(failed)?);
+                let interrupted = Cell::new(false);
+                let stop = async {
+                    let _ = tokio::signal::ctrl_c().await;
+                    interrupted.set(true);
+                };
+                runtime.block_on(measure::play(&candidate, scale, idle, stop, done)).map_err(failed)?;
+                if interrupted.get() {
+                    println!("interrupted: this is what was measured until now");
+                    all.interrupted = true;
+                    return Ok(all);
+                }
             }
         }
     }

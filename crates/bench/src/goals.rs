@@ -16,6 +16,8 @@ pub struct Goal {
     pub measured: Option<[f64; 2]>,
     /// What measures it.
     pub by: &'static str,
+    /// What makes up the number: why it is what it is.
+    pub made_of: &'static str,
 }
 
 impl Goal {
@@ -27,12 +29,12 @@ impl Goal {
 
 impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { goal, measured, by } = self;
+        let Self { goal, measured, by, made_of } = self;
         match measured {
             None => write!(f, "  -       {goal}: not measured here, but by {by}"),
             Some([measured, most]) if measured <= most => write!(f, "  met     {goal}: {}", number(*measured)),
             Some([measured, most]) => {
-                write!(f, "  MISSED  {goal}: {}, {} too much", number(*measured), number(measured - most))
+                write!(f, "  MISSED  {goal}: {}, {} too much; {made_of}", number(*measured), number(measured - most))
             }
         }
     }
@@ -49,8 +51,16 @@ const REAL: &str = "tools/bench --real 100x1";
 const REAL_LARGE: &str = "tools/bench --real 5000x2";
 const MIB: f64 = 128.0;
 
+const CALLS: &str = "each call, and each that was refused or had no answer and was made again";
+const TIME: &str = "what EC2 takes to attach, 1 to 4 s, and what it refuses, come on top of the floor";
+const WRITES: &str = "its creation, the answers of Create and Attach together, and Attached; each change beyond these";
+const LATENCY: &str = "the API server's watch and write, the decision, and what this machine does besides";
+const MEMORY: &str = "the program, and what is known of each Node, ENI and ENIAttachment";
+const IDLE_CPU: &str =
+    "ten pages of 1,000 ENIs a minute that are parsed and compared, and a heartbeat of each Node in five minutes";
+
 /// The rows of the design's table that have to do with the controller, over all that was measured. Not among them: Describes while
-/// removing, and Ready after a restart.
+/// removing, and Ready after a restart. Events are an average.
 pub fn judge(all: &All) -> Vec<Goal> {
     let pieces = |piece: Piece| all.work.iter().filter(move |measured| measured.piece == piece);
     let worst = |piece: Piece, of: &dyn Fn(&Measured) -> f64| pieces(piece).map(of).reduce(f64::max);
@@ -58,34 +68,41 @@ pub fn judge(all: &All) -> Vec<Goal> {
     let large = |measured: &Measured| measured.scale.enis() >= 10_000;
     let ours = |piece: Piece| all.real.iter().filter(move |took| took.is_ours() && took.piece == piece);
     let full = |took: &&Took| took.scale.nodes >= 5_000 && took.scale.nodeenis >= 2;
+    // With less in place, less is known and less is compared.
+    let whole = ours(Piece::Attach).filter(full).all(|took| took.done == took.enis);
     vec![
         Goal {
             goal: "EC2 mutations an ENI attached, 3 at most",
-            measured: at_most(3.0, worst(Piece::Attach, &|m| per(m.mutations(), m.enis))),
+            measured: at_most(3.0, worst(Piece::Attach, &|m| per(m.tried_mutations(), m.enis))),
             by: VIRTUAL,
+            made_of: CALLS,
         },
         Goal {
             goal: "EC2 mutations an ENI removed, 2 at most",
-            measured: at_most(2.0, worst(Piece::Delete, &|m| per(m.mutations(), m.enis))),
+            measured: at_most(2.0, worst(Piece::Delete, &|m| per(m.tried_mutations(), m.enis))),
             by: VIRTUAL,
+            made_of: CALLS,
         },
         Goal {
             goal: "Describes while attaching beyond one a second for 200 in motion and a sweep a minute for 1,000 ENIs, 0",
             measured: at_most(0.0, worst(Piece::Attach, &describes_too_many)),
             by: VIRTUAL,
+            made_of: CALLS,
         },
         Goal {
             goal: "idle: EC2 calls a minute beyond ⌈N/1000⌉ + 1, 0",
             measured: at_most(
                 0.0,
-                worst(Piece::Idle, &|m| (m.all_calls() / (m.seconds / 60.0) - sweep(m) - 1.0).max(0.0)),
+                worst(Piece::Idle, &|m| (m.all_tried() / (m.seconds / 60.0) - sweep(m) - 1.0).max(0.0)),
             ),
             by: VIRTUAL,
+            made_of: CALLS,
         },
         Goal {
             goal: "idle: writes to the API server but Leases, 0",
             measured: at_most(0.0, worst(Piece::Idle, &|m| count(m.all_writes()))),
             by: VIRTUAL,
+            made_of: WRITES,
         },
         Goal {
             goal: "a restart with 10,000 ENIs in place: EC2 mutations and writes, 0",
@@ -93,15 +110,17 @@ pub fn judge(all: &All) -> Vec<Goal> {
                 0.0,
                 pieces(Piece::Restart)
                     .filter(|m| large(m))
-                    .map(|m| count(m.mutations() + m.all_writes()))
+                    .map(|m| count(m.tried_mutations() + m.all_writes()))
                     .reduce(f64::max),
             ),
             by: LARGE,
+            made_of: CALLS,
         },
         Goal {
             goal: "what cannot work, a subnet that does not exist: Creates in an hour, 0",
             measured: at_most(0.0, worst(Piece::Impossible, &|m| count(m.attempts("CreateNetworkInterface")))),
             by: VIRTUAL,
+            made_of: CALLS,
         },
         Goal {
             goal: "1,000 nodes × 2: time over the floor, 1.05 at most",
@@ -110,16 +129,19 @@ pub fn judge(all: &All) -> Vec<Goal> {
                 pieces(Piece::Attach).filter(|m| m.scale.enis() >= 2_000).filter_map(Measured::ratio).reduce(f64::max),
             ),
             by: VIRTUAL,
+            made_of: TIME,
         },
         Goal {
             goal: "writes to an ENIAttachment, 3 at most",
             measured: at_most(3.0, worst(Piece::Attach, &|m| count(m.most_writes))),
             by: VIRTUAL,
+            made_of: WRITES,
         },
         Goal {
             goal: "Events an ENIAttachment, 1 at most",
             measured: at_most(1.0, worst(Piece::Attach, &|m| per(m.events, m.enis))),
             by: VIRTUAL,
+            made_of: WRITES,
         },
         Goal {
             goal: "label to Attach beyond EC2's answers, 99 %, 50 ms at most",
@@ -128,22 +150,29 @@ pub fn judge(all: &All) -> Vec<Goal> {
                 ours(Piece::Label).filter_map(|took| took.added_ms).map(|[_, most]| most).reduce(f64::max),
             ),
             by: REAL,
+            made_of: LATENCY,
         },
         Goal {
             goal: "5,000 full-size Nodes with heartbeats × 2: peak memory, 128 MiB at most",
             measured: at_most(
                 MIB,
-                all.real.iter().filter(|t| t.is_ours()).filter(full).map(|t| t.peak_mib).reduce(f64::max),
+                all.real.iter().filter(|t| whole && t.is_ours()).filter(full).map(|t| t.peak_mib).reduce(f64::max),
             ),
             by: REAL_LARGE,
+            made_of: MEMORY,
         },
         Goal {
             goal: "the same: idle CPU in % of a core, 1 at most",
             measured: at_most(
                 1.0,
-                ours(Piece::Idle).filter(full).map(|t| 100.0 * t.cpu_seconds / t.seconds).reduce(f64::max),
+                ours(Piece::Idle)
+                    .filter(|_| whole)
+                    .filter(full)
+                    .map(|t| 100.0 * t.cpu_seconds / t.seconds)
+                    .reduce(f64::max),
             ),
             by: REAL_LARGE,
+            made_of: IDLE_CPU,
         },
     ]
 }
@@ -214,8 +243,43 @@ mod tests {
         );
         assert!(!good.iter().any(|line| line.contains("MISSED")), "{good:#?}");
         let bad = told(vec![attached(395.0, 2000), attached(429.0, 2100)]);
-        assert!(bad.iter().any(|line| line.ends_with("3 at most: 3.05, 0.05 too much")), "{bad:#?}");
-        assert!(bad.iter().any(|line| line.ends_with("1.05 at most: 1.1, 0.05 too much")), "{bad:#?}");
+        assert!(bad.iter().any(|line| line.contains("3 at most: 3.05, 0.05 too much; each call")), "{bad:#?}");
+        assert!(bad.iter().any(|line| line.contains("1.05 at most: 1.1, 0.05 too much; what EC2")), "{bad:#?}");
+    }
+
+    #[test]
+    fn refused_calls_count() {
+        let mut refused = attached(395.0, 2000);
+        refused.refused.insert("AttachNetworkInterface RequestLimitExceeded".to_owned(), 200);
+        refused.refused.insert("DescribeNetworkInterfaces RequestLimitExceeded".to_owned(), 200);
+        let bad = told(vec![refused]);
+        assert!(bad.iter().any(|line| line.contains("3 at most: 3.1, 0.1 too much")), "{bad:#?}");
+    }
+
+    #[test]
+    fn memory_of_a_world_that_is_not_whole_says_nothing() {
+        let took = |piece, done| Took {
+            candidate: crate::real::candidate::OURS.to_owned(),
+            piece,
+            scale: Scale { nodes: 5000, nodeenis: 2, share: 1.0 },
+            enis: if piece == Piece::Attach { 10_000 } else { 0 },
+            done,
+            seconds: 100.0,
+            floor: None,
+            calls: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            peak_mib: 100.0,
+            cpu_seconds: 2.0,
+            attached: Vec::new(),
+            added_ms: None,
+        };
+        let told = |done| {
+            let all = All { real: vec![took(Piece::Attach, done), took(Piece::Idle, 0)], ..All::default() };
+            judge(&all).iter().filter(|goal| goal.by == REAL_LARGE).map(Goal::is_met).collect::<Vec<_>>()
+        };
+        assert_eq!(told(10_000), [Some(true), Some(false)]);
+        assert_eq!(told(9_999), [None, None]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct All {
     pub real: Vec<Took>,
     /// What came of the design's goals.
     pub goals: Vec<Goal>,
+    /// Ctrl-C came before the end.
+    pub interrupted: bool,
 }
 
 /// The actions that have a column, with what the column is called.

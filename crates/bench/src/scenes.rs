@@ -58,9 +58,10 @@ impl Measured {
         self.count(action) + refused.map(|(_, count)| count).sum::<u64>()
     }
 
-    /// Calls of all actions that took effect.
-    pub fn all_calls(&self) -> f64 {
-        f64::from(u32::try_from(self.calls.values().sum::<u64>()).unwrap_or(u32::MAX))
+    /// Calls of all actions, those that were refused among them.
+    pub fn all_tried(&self) -> f64 {
+        let all: u64 = self.calls.values().chain(self.refused.values()).sum();
+        f64::from(u32::try_from(all).unwrap_or(u32::MAX))
     }
 
     /// Writes of all kinds.
@@ -71,6 +72,12 @@ impl Measured {
     /// Calls that change something.
     pub fn mutations(&self) -> u64 {
         self.calls.iter().filter(|(action, _)| !action.starts_with("Describe")).map(|(_, count)| count).sum()
+    }
+
+    /// Calls that are to change something, those that were refused among them.
+    pub fn tried_mutations(&self) -> u64 {
+        let refused = self.refused.iter().filter(|(action, _)| !action.starts_with("Describe"));
+        self.mutations() + refused.map(|(_, count)| count).sum::<u64>()
     }
 }
 

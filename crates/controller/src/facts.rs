@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::facts::{NodeFacts, NotOnEc2};
+use multi_eni_plan::pairs::Pairs;
 use multi_eni_plan::pods::{self, PodFacts};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -36,14 +37,14 @@ pub struct Provider {
 /// Reads a Node.
 pub fn node(object: &NodeIdentity) -> NodeFacts {
     let meta = &object.metadata;
-    let labels = meta.labels.clone().unwrap_or_default();
+    let labels: Pairs = meta.labels.iter().flatten().collect();
     let provider_id = object.spec.provider_id.as_deref().unwrap_or_default();
     let (zone, instance) = provider(provider_id);
     NodeFacts {
         name: meta.name.clone().unwrap_or_default(),
         uid: meta.uid.clone().unwrap_or_default(),
-        zone: labels.get(ZONE_LABEL).cloned().or(zone),
-        instance_type: labels.get(TYPE_LABEL).cloned(),
+        zone: labels.get(ZONE_LABEL).map(str::to_owned).or(zone),
+        instance_type: labels.get(TYPE_LABEL).map(str::to_owned),
         labels,
         instance,
         deleting: meta.deletion_timestamp.is_some(),

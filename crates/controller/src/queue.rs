@@ -1,7 +1,7 @@
 //! What is to be looked at: each key once, now or at a time, and never while a call for it is on its way.
 
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a reconciliation is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,9 @@ pub const NODES_AT_ONCE: usize = 50;
 #[derive(Debug, Default)]
 pub struct Queue {
     ready: BTreeSet<Key>,
+    /// Nodes that nothing has changed for but that the time has come: a Node whose writes failed is one. In the order in which they
+    /// came due; one may be ready besides.
+    late: VecDeque<Key>,
     due: BTreeSet<(Timestamp, Key)>,
     due_of: BTreeMap<Key, Timestamp>,
     busy: BTreeSet<Key>,
@@ -51,7 +54,7 @@ impl Queue {
         self.due.insert((time, key));
     }
 
-    /// What has come due by now is ready.
+    /// What has come due by now is ready; a Node behind all else, so that those whose writes hang hold up nobody.
     pub fn fall_due(&mut self, now: Timestamp) {
         while let Some((time, key)) = self.due.first().cloned() {
             if time > now {
@@ -59,20 +62,34 @@ impl Queue {
             }
             self.due.remove(&(time, key.clone()));
             self.due_of.remove(&key);
-            self.now(key);
+            match key {
+                Key::Node(_) => self.late.push_back(key),
+                Key::Attachment(_) | Key::NodeEni(_) | Key::Orphans => self.now(key),
+            }
         }
     }
 
     /// The next key that is ready: Nodes first. While as many of them are busy as may be, the others wait, and with them whatever is
     /// decided from all Nodes' decisions.
     pub fn pop(&mut self) -> Option<Key> {
-        let first = self.ready.first()?;
+        let Some(first) = self.ready.first() else { return self.pop_late() };
         if matches!(first, Key::Node(_)) && self.nodes_are_busy() {
             let attachments = Key::Attachment(String::new())..Key::NodeEni(String::new());
             let key = self.ready.range(attachments).next()?.clone();
             return self.ready.take(&key);
         }
         self.ready.pop_first()
+    }
+
+    fn pop_late(&mut self) -> Option<Key> {
+        while !self.nodes_are_busy() {
+            let key = self.late.pop_front()?;
+            if !self.busy.contains(&key) {
+                return Some(key);
+            }
+            self.again.insert(key);
+        }
+        None
     }
 
     fn nodes_are_busy(&self) -> bool {
@@ -111,7 +128,7 @@ impl Queue {
 
     /// Keys waiting to be looked at or with a call on its way.
     pub fn len(&self) -> usize {
-        self.ready.len() + self.busy.len()
+        self.ready.len() + self.late.len() + self.busy.len()
     }
 
     /// Nothing to look at now and nothing on its way.
@@ -145,6 +162,31 @@ mod tests {
         assert_eq!(queue.pop(), Some(node(7)), "nothing was written for it: it is not busy any more");
         assert_eq!(queue.pop(), Some(node(NODES_AT_ONCE)));
         assert_eq!((queue.pop(), queue.pop(), queue.pop()), (Some(nodeeni), Some(Key::Orphans), None));
+    }
+
+    #[test]
+    fn nodes_whose_writes_hang_hold_up_nobody_else() {
+        let mut queue = Queue::default();
+        let (node, at) = (|n: usize| Key::Node(format!("n{n:03}")), Timestamp::UNIX_EPOCH);
+        let many = NODES_AT_ONCE + 20;
+        (0..many).for_each(|n| queue.at(node(n), at));
+        queue.fall_due(at);
+        let changed = [node(many), Key::NodeEni("e".into()), Key::Orphans];
+        changed.iter().for_each(|key| queue.now(key.clone()));
+        assert!(
+            changed.iter().all(|key| queue.pop().as_ref() == Some(key)),
+            "what changed goes before what is tried again"
+        );
+        for n in 0..NODES_AT_ONCE {
+            assert_eq!(queue.pop(), Some(node(n)));
+            queue.busy(node(n));
+        }
+        queue.now(Key::NodeEni("e".into()));
+        assert_eq!((queue.pop(), queue.pop()), (Some(Key::NodeEni("e".into())), None));
+        queue.done(&node(0));
+        queue.put_off(&node(0), at);
+        queue.fall_due(at);
+        assert_eq!(queue.pop(), Some(node(NODES_AT_ONCE)), "who failed goes behind those who have not been tried");
     }
 
     #[test]

@@ -107,7 +107,8 @@ pub struct World {
     nodeenis: Cache<NodeEniEntry>,
     attachments: Cache<Arc<AttachmentEntry>>,
     pods: pods::PodCache,
-    by_node: BTreeMap<String, BTreeSet<String>>,
+    /// In the order of their names; a few.
+    by_node: BTreeMap<String, Vec<String>>,
     by_nodeeni: BTreeMap<String, BTreeSet<String>>,
     by_uid: BTreeMap<String, String>,
     by_instance: BTreeMap<InstanceId, String>,
@@ -263,7 +264,12 @@ impl World {
         }
         self.forget_attachment(&entry.held.name);
         let held = &entry.held;
-        self.by_node.entry(held.node.clone()).or_default().insert(held.name.clone());
+        let on_node = self.by_node.entry(held.node.clone()).or_default();
+        if let Err(place) = on_node.binary_search(&held.name) {
+            // Kept for each Node: no room for what does not come.
+            on_node.reserve_exact(1);
+            on_node.insert(place, held.name.clone());
+        }
         self.by_nodeeni.entry(held.nodeeni_uid.clone()).or_default().insert(held.name.clone());
         self.by_uid.insert(held.uid.clone(), held.name.clone());
         let touched = touched(held);
@@ -287,7 +293,12 @@ impl World {
 
     fn forget_attachment(&mut self, name: &str) -> Option<Arc<AttachmentEntry>> {
         let old = self.attachments.items.remove(name)?;
-        forget(&mut self.by_node, &old.held.node, name);
+        if let Some(on_node) = self.by_node.get_mut(&old.held.node) {
+            on_node.retain(|other| other != name);
+            if on_node.is_empty() {
+                self.by_node.remove(&old.held.node);
+            }
+        }
         forget(&mut self.by_nodeeni, &old.held.nodeeni_uid, name);
         self.by_uid.remove(&old.held.uid);
         Some(old)

@@ -13,6 +13,7 @@ use multi_eni_plan::assign::{NewAttachment, Removal};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// What a write left behind.
 #[derive(Debug)]
@@ -64,12 +65,18 @@ pub enum WriteError {
 pub struct Writer {
     attachments: Api<ENIAttachment>,
     nodeenis: Api<NodeENI>,
+    /// Turns of what may be thousands at once.
+    turns: Arc<Semaphore>,
 }
+
+/// So many ENIAttachments report, or are let go, at a time: what holds back thousands of them is no burst of thousands of requests.
+const REPORTS_AT_ONCE: usize = 64;
 
 impl Writer {
     /// Writes through `client`, which must be behind the fence.
     pub fn new(client: Client) -> Self {
-        Self { attachments: Api::all(client.clone()), nodeenis: Api::all(client) }
+        let turns = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
+        Self { attachments: Api::all(client.clone()), nodeenis: Api::all(client), turns }
     }
 
     /// Stores the intent for one ENI, with its finalizer.
@@ -155,7 +162,8 @@ impl Writer {
             "metadata": precondition(&entry.held.uid, &entry.version),
             "status": status,
         });
-        let patched = within(self.attachments.patch_status(&entry.held.name, &apply(), &Patch::Apply(patch))).await;
+        let patched =
+            self.in_turn(self.attachments.patch_status(&entry.held.name, &apply(), &Patch::Apply(patch))).await;
         self.attachment(entry, patched).await
     }
 
@@ -166,7 +174,7 @@ impl Writer {
         metadata["finalizers"] = json!(rest);
         let empty = rest.is_empty();
         let patch = Patch::Merge(json!({ "metadata": metadata }));
-        let patched = within(self.attachments.patch(&entry.held.name, &PatchParams::default(), &patch)).await;
+        let patched = self.in_turn(self.attachments.patch(&entry.held.name, &PatchParams::default(), &patch)).await;
         if empty && patched.is_ok() {
             return Ok(Written::AttachmentGone { name: entry.held.name.clone(), uid: entry.held.uid.clone() });
         }
@@ -216,6 +224,12 @@ impl Writer {
         });
         let patched = within(self.nodeenis.patch_status(&entry.intent.name, &apply(), &Patch::Apply(patch))).await;
         self.nodeeni(entry, patched).await
+    }
+
+    async fn in_turn<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, Missed> {
+        // Nobody closes it.
+        let _turn = self.turns.acquire().await;
+        within(call).await
     }
 
     async fn attachment(

@@ -129,12 +129,16 @@ impl Counter {
             biased;
             _ = &mut granted => {}
             _cashier = self.cashier.lock() => {
-                // Who is served is told only when the token is there: a latecomer may be next by then.
-                while granted.try_recv().is_err() {
-                    before().await;
-                    self.token().await;
-                    self.serve();
-                }
+                // One at a time is here, and thousands may wait to be: the state of this is made when it is needed.
+                Box::pin(async {
+                    // Who is served is told only when the token is there: a latecomer may be next by then.
+                    while granted.try_recv().is_err() {
+                        before().await;
+                        self.token().await;
+                        self.serve();
+                    }
+                })
+                .await;
             }
         }
     }

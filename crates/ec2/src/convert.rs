@@ -5,10 +5,12 @@ use aws_sdk_ec2::types::{
     AttachmentStatus, Filter, InstanceStateName, InstanceTypeInfo, NetworkInterface, NetworkInterfaceAttachment,
     SecurityGroup, Subnet, Tag,
 };
+use compact_str::CompactString;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_plan::errors::CallError;
 use multi_eni_plan::facts::{AttachmentState, EniSeen, InstanceLimits, InstanceState, SeenAttachment, SubnetFacts};
+use multi_eni_plan::pairs::Pairs;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -38,8 +40,8 @@ pub(crate) fn tags_to_ec2(tags: &BTreeMap<String, String>) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
-    tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))).collect()
+fn tags(tags: &[Tag]) -> Pairs {
+    tags.iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default()))).collect()
 }
 
 /// An ENI of a Describe or a Create. `as_of`: the start of the Describe, or the answer of the Create.
@@ -50,12 +52,13 @@ pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<EniSeen, C
         .map(|group| SecurityGroupId::parse(group.group_id().unwrap_or_default()).map_err(unreadable))
         .collect::<Result<Vec<_>, _>>()?;
     groups.sort();
+    groups.shrink_to_fit();
     Ok(EniSeen {
         id: EniId::parse(eni.network_interface_id().unwrap_or_default()).map_err(unreadable)?,
         subnet: SubnetId::parse(eni.subnet_id().unwrap_or_default()).map_err(unreadable)?,
-        vpc: eni.vpc_id().unwrap_or_default().to_owned(),
-        zone: eni.availability_zone().unwrap_or_default().to_owned(),
-        mac: eni.mac_address().unwrap_or_default().to_owned(),
+        vpc: eni.vpc_id().unwrap_or_default().into(),
+        zone: eni.availability_zone().unwrap_or_default().into(),
+        mac: eni.mac_address().unwrap_or_default().into(),
         private_ips: private_ips(eni),
         groups,
         description: eni.description().unwrap_or_default().to_owned(),
@@ -67,14 +70,17 @@ pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<EniSeen, C
     })
 }
 
-fn private_ips(eni: &NetworkInterface) -> Vec<String> {
+fn private_ips(eni: &NetworkInterface) -> Vec<CompactString> {
     let all = eni.private_ip_addresses();
     let (mut first, rest): (Vec<_>, Vec<_>) = all.iter().partition(|ip| ip.primary() == Some(true));
     first.extend(rest);
-    let mut ips: Vec<String> = first.into_iter().filter_map(|ip| ip.private_ip_address()).map(str::to_owned).collect();
+    let mut ips: Vec<CompactString> =
+        first.into_iter().filter_map(|ip| ip.private_ip_address()).map(CompactString::from).collect();
     if ips.is_empty() {
-        ips.extend(eni.private_ip_address().map(str::to_owned));
+        ips.extend(eni.private_ip_address().map(CompactString::from));
     }
+    // Kept for each ENI, and it grew by doubling.
+    ips.shrink_to_fit();
     ips
 }
 
@@ -111,7 +117,7 @@ pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Result<SubnetFacts, C
         zone: subnet.availability_zone().unwrap_or_default().to_owned(),
         vpc: subnet.vpc_id().unwrap_or_default().to_owned(),
         cidr: subnet.cidr_block().unwrap_or_default().to_owned(),
-        name: tags(subnet.tags()).remove("Name"),
+        name: tags(subnet.tags()).get("Name").map(str::to_owned),
         free_addresses: subnet.available_ip_address_count().unwrap_or_default(),
         grown: None,
         as_of,

@@ -169,9 +169,14 @@ impl Ec2 {
         lock(&self.inner.view).sight(attachment_uid, eni)
     }
 
-    /// All ENIs that carry this cluster's tag, sorted by ID.
-    pub fn owned(&self) -> Vec<EniSeen> {
-        lock(&self.inner.view).owned()
+    /// Whether [`sight`](Self::sight) would be that it is absent.
+    pub fn is_absent(&self, attachment_uid: &str, eni: Option<&EniId>) -> bool {
+        lock(&self.inner.view).is_absent(attachment_uid, eni)
+    }
+
+    /// How many ENIs carry this cluster's tag; and those of them for which it is so, sorted by ID.
+    pub fn owned_where(&self, is_so: impl Fn(&EniSeen) -> bool) -> (usize, Vec<EniSeen>) {
+        lock(&self.inner.view).owned_where(is_so)
     }
 
     /// Start of the last whole sweep.

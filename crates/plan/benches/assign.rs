@@ -49,7 +49,7 @@ fn whole_at_rest(bencher: Bencher, nodes: usize) {
 fn one_node_changed(bencher: Bencher, nodes: usize) {
     let mut cluster = World::new(nodes).settled();
     let middle = nodes / 2;
-    cluster.nodes[middle].facts.labels = pool(middle + 1);
+    cluster.nodes[middle].facts.labels = pool(middle + 1).into_iter().collect();
     bencher.bench_local(|| cluster.one(black_box(middle)));
 }
 
@@ -163,7 +163,7 @@ fn node(number: usize) -> Node {
     let facts = NodeFacts {
         name: format!("n{number}"),
         uid: format!("uid-n{number}"),
-        labels: pool(number),
+        labels: pool(number).into_iter().collect(),
         instance: Ok(instance(number)),
         zone: Some("z1".into()),
         instance_type: None,

@@ -192,7 +192,7 @@ pub struct Assignment {
     /// ENIs that are kept for Pods.
     pub waiting: Vec<WaitsForPods>,
     /// NodeENIs (by UID) whose selector matches this node.
-    pub matched: BTreeSet<String>,
+    pub matched: Vec<String>,
     /// ENIs that each NodeENI wants here: (UID, number).
     pub desired: Vec<(String, usize)>,
     /// To be found out first.
@@ -227,10 +227,15 @@ impl Assignment {
         self.matched.iter().chain(&self.adopting).chain(waiting).collect()
     }
 
+    /// Whether the selector of the NodeENI with this UID matches the node.
+    pub fn matches(&self, uid: &str) -> bool {
+        self.matched.iter().any(|of| of == uid)
+    }
+
     /// What it says of the NodeENI with this UID.
     pub fn share(&self, uid: &str) -> Share<'_> {
         Share {
-            matched: self.matched.contains(uid),
+            matched: self.matches(uid),
             adopting: self.adopting.contains(uid),
             outdated: self.outdated.contains_key(uid),
             desired: self.desired.iter().filter(|(of, _)| of == uid).map(|(_, n)| n).sum(),

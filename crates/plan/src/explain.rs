@@ -149,7 +149,7 @@ fn account(input: &Input<'_>, intent: &Intent) -> Account {
         problem: intent.ask.as_ref().err().map(ToString::to_string),
         is_refused: false,
         deleting: intent.deleting,
-        matched_nodes: all().filter(|assignment| assignment.matched.contains(&intent.uid)).count(),
+        matched_nodes: all().filter(|assignment| assignment.matches(&intent.uid)).count(),
         desired: all()
             .flat_map(|assignment| &assignment.desired)
             .filter(|(uid, _)| *uid == intent.uid)
@@ -237,7 +237,7 @@ fn orphans(input: &Input<'_>) -> Vec<String> {
 
 /// The labels that a Node lacks for a NodeENI, as words; empty if it matches.
 pub fn missing_labels(selector: &BTreeMap<String, String>, node: &NodeFacts) -> Vec<String> {
-    let missing = selector.iter().filter(|(key, value)| node.labels.get(*key) != Some(value));
+    let missing = selector.iter().filter(|(key, value)| node.labels.get(key) != Some(value.as_str()));
     missing
         .map(|(key, value)| match node.labels.get(key) {
             Some(has) => format!("{key} is {has}, not {value}"),

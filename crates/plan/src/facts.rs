@@ -1,5 +1,7 @@
 //! What is known of the world, as plain data: Nodes, subnets, groups, and ENIs as EC2 shows them.
 
+use crate::pairs::Pairs;
+use compact_str::CompactString;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_api::names;
@@ -34,7 +36,7 @@ pub struct NodeFacts {
     /// Its UID.
     pub uid: String,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Pairs,
     /// The instance, from the providerID.
     pub instance: Result<InstanceId, NotOnEc2>,
     /// Availability Zone, from the well-known label or the providerID.
@@ -162,13 +164,13 @@ pub struct EniSeen {
     /// Its subnet.
     pub subnet: SubnetId,
     /// Its VPC.
-    pub vpc: String,
+    pub vpc: CompactString,
     /// Availability Zone.
-    pub zone: String,
+    pub zone: CompactString,
     /// MAC address.
-    pub mac: String,
+    pub mac: CompactString,
     /// Private IPv4 addresses, the primary one first.
-    pub private_ips: Vec<String>,
+    pub private_ips: Vec<CompactString>,
     /// Security groups, sorted.
     pub groups: Vec<SecurityGroupId>,
     /// Description.
@@ -176,7 +178,7 @@ pub struct EniSeen {
     /// Source/destination check.
     pub source_dest_check: bool,
     /// All its tags.
-    pub tags: BTreeMap<String, String>,
+    pub tags: Pairs,
     /// Where it is attached, if it is.
     pub attachment: Option<SeenAttachment>,
     /// When EC2 last showed it whole, its tags included: the start of the Describe, or the answer of its Create. The answers
@@ -194,20 +196,20 @@ impl EniSeen {
 
     /// Whether its tags say that it belongs to this cluster.
     pub fn is_of(&self, cluster: &Cluster) -> bool {
-        self.tags.get(names::TAG_CLUSTER) == Some(&cluster.uid)
+        self.tags.get(names::TAG_CLUSTER) == Some(cluster.uid.as_str())
     }
 
     /// The NodeENI that upstream's tags name, if nobody has taken the ENI over for another cluster.
     pub fn upstreams(&self, cluster: &Cluster) -> Option<&str> {
-        let manager = self.tags.get(names::UPSTREAM_TAG_MANAGED_BY).map(String::as_str);
-        let free = self.tags.get(names::TAG_CLUSTER).is_none_or(|uid| *uid == cluster.uid);
-        let nodeeni = self.tags.get(names::UPSTREAM_TAG_NODEENI).map(String::as_str);
+        let manager = self.tags.get(names::UPSTREAM_TAG_MANAGED_BY);
+        let free = self.tags.get(names::TAG_CLUSTER).is_none_or(|uid| uid == cluster.uid);
+        let nodeeni = self.tags.get(names::UPSTREAM_TAG_NODEENI);
         nodeeni.filter(|_| free && manager == Some(names::UPSTREAM_MANAGER))
     }
 
     /// The UID of the ENIAttachment that its tags name.
     pub fn attachment_uid(&self) -> Option<&str> {
-        self.tags.get(names::TAG_ATTACHMENT_UID).map(String::as_str)
+        self.tags.get(names::TAG_ATTACHMENT_UID)
     }
 }
 
@@ -235,7 +237,7 @@ pub struct InstanceSight {
     /// Start of the Describe.
     pub as_of: Timestamp,
     /// The VPC of the instance, where any ENI was seen.
-    pub vpc: Option<String>,
+    pub vpc: Option<CompactString>,
     /// Its ENIs.
     pub enis: Vec<EniSeen>,
 }

@@ -1,6 +1,7 @@
 //! A NodeENI, parsed once. What the schema lets through and cannot work is an error here, as data.
 
 use crate::facts::NodeFacts;
+use crate::pairs::Pairs;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, MalformedId, SecurityGroupId, SubnetId};
 use multi_eni_api::names::NODEENI_FINALIZER;
@@ -107,7 +108,7 @@ pub struct Ask {
 
 impl Ask {
     /// Whether the selector matches these labels.
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub fn matches(&self, labels: &Pairs) -> bool {
         self.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
     }
 }
@@ -135,7 +136,7 @@ impl Intent {
     }
 
     /// Whether it asks for ENIs on a node with these labels, now.
-    pub fn wants(&self, labels: &BTreeMap<String, String>) -> Option<&Ask> {
+    pub fn wants(&self, labels: &Pairs) -> Option<&Ask> {
         match &self.ask {
             Ok(ask) if !self.deleting && ask.matches(labels) => Some(ask),
             _ => None,

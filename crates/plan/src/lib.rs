@@ -22,6 +22,7 @@ pub mod held;
 pub mod intent;
 pub mod orphans;
 pub mod pace;
+pub mod pairs;
 pub mod pods;
 pub mod quota;
 pub mod rollout;

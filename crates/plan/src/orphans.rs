@@ -45,7 +45,9 @@ pub struct Input<'a> {
     pub now: Timestamp,
     /// When the last whole sweep began.
     pub sweep: Timestamp,
-    /// All ENIs of this cluster that the view shows.
+    /// How many ENIs of this cluster the view shows.
+    pub all: usize,
+    /// Those of them that may be orphans: whose tags name no ENIAttachment that there is.
     pub owned: &'a [EniSeen],
     /// UIDs of all ENIAttachments, from warm watch caches only.
     pub known: &'a BTreeSet<String>,
@@ -73,7 +75,7 @@ pub fn lone<'a>(
 /// Judges by the last whole sweep. A suspect must be shown by a whole sweep that began [`APART`] after it was first
 /// suspected. An ENI without the tag of an ENIAttachment is not ours to judge: somebody took the tag away.
 pub fn judge(input: Input<'_>) -> Verdict {
-    let Input { now, sweep, owned, known, named, instances, before, called, settings } = input;
+    let Input { now, sweep, all, owned, known, named, instances, before, called, settings } = input;
     let mut out = Verdict::default();
     let orphans: Vec<&EniSeen> = lone(owned, known, named).collect();
     for eni in &orphans {
@@ -90,12 +92,11 @@ pub fn judge(input: Input<'_>) -> Verdict {
             old_enough && eni.as_of() >= sweep && eni.last_call.is_none_or(|call| sweep.duration_since(call) >= APART)
         })
         .collect();
-    let limit = (owned.len() / 10).max(10);
+    let limit = (all / 10).max(10);
     if proven.len() > limit {
         out.refused = Some(format!(
-            "{} of {} ENIs of this cluster have no ENIAttachment, more than {limit}: nothing is deleted until a person has looked",
-            proven.len(),
-            owned.len()
+            "{} of {all} ENIs of this cluster have no ENIAttachment, more than {limit}: nothing is deleted until a person has looked",
+            proven.len()
         ));
         return out;
     }

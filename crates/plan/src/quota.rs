@@ -89,13 +89,15 @@ impl Quota {
             return false;
         }
         let Some(standing) = &mut self.standing else { return false };
-        match (result, standing.trying.remove(uid).unwrap_or(false)) {
-            (Err(_), true) => standing.freed += 1,
+        match (result, standing.trying.remove(uid)) {
+            // It held nobody back.
+            (Err(_), None) => return false,
+            (Err(_), Some(true)) => standing.freed += 1,
             // A place was free for it: that there are more it does not say.
-            (Err(_), false) | (Ok(()), true) => {}
+            (Err(_), Some(false)) | (Ok(()), Some(true)) => {}
             // What was sent before the refusal came tells nothing about what would be answered after it.
-            (Ok(()), false) if sent >= standing.failure.at => standing.width = (standing.width + 1).max(2),
-            (Ok(()), false) => {}
+            (Ok(()), _) if sent >= standing.failure.at => standing.width = (standing.width + 1).max(2),
+            (Ok(()), _) => {}
         }
         if standing.width >= WIDE_ENOUGH {
             (self.standing, self.lifted) = (None, Some(now));
@@ -184,6 +186,15 @@ mod tests {
     fn quota_failure() -> Failure {
         let (call, class) = (Call::Create, crate::errors::Class::Limit);
         Failure { call, class, code: CODE.into(), message: String::new(), at: at(0), count: 1 }
+    }
+
+    #[test]
+    fn who_leaves_the_line_wakes_the_others_only_if_it_held_them_back() {
+        let mut quota = Quota::default();
+        quota.answered("a", at(0), &refusal(), at(1));
+        assert!(!quota.answered("b", at(0), &Err(CallError::QuotaRefused), at(2)));
+        quota.sent("c");
+        assert!(quota.answered("c", at(601), &Err(CallError::NotLeader), at(602)));
     }
 
     #[test]

@@ -68,8 +68,8 @@ const BEFORE_ATTACH: u32 = 2;
 /// For one, before the next.
 const PAUSE: Duration = Duration::from_millis(2_500);
 
-/// Plays attach, so long an idle time with heartbeats, nodes that are labelled one by one, and the deletion of all NodeENIs. `told`
-/// hears of each when it is over.
+/// Plays attach, so long an idle time with heartbeats, nodes that are labelled one by one, and the deletion of all NodeENIs, or as
+/// much of it as there is time for before `stop`. `done` gets each when it is over.
 ///
 /// # Errors
 /// If a part does not start, or the candidate ends; the message says why. What a candidate does not get done is no error.
@@ -77,56 +77,33 @@ pub async fn play(
     candidate: &Candidate,
     scale: Scale,
     idle: Duration,
-    told: impl Fn(&Took),
-) -> Result<Vec<Took>, String> {
-    let Scale { nodes, nodeenis, share } = scale;
+    stop: impl Future<Output = ()>,
+    done: impl FnMut(Took),
+) -> Result<(), String> {
+    let Scale { nodes, .. } = scale;
     let account = Account::open(nodes + LABELLED).await?;
     let cluster = Cluster::open(&candidate.crds).await?;
-    cluster.add_nodes(1..=nodes, POOL).await?;
-    cluster.add_nodes(nodes + 1..=nodes + LABELLED, "none").await?;
+    let mut stop = std::pin::pin!(stop);
+    let populated = async {
+        cluster.add_nodes(1..=nodes, POOL).await?;
+        cluster.add_nodes(nodes + 1..=nodes + LABELLED, "none").await
+    };
+    tokio::select! {
+        populated = populated => populated?,
+        () = &mut stop => {
+            cluster.plane.passed();
+            return Ok(());
+        }
+    }
     let _heartbeats = cluster.heartbeats(nodes);
     let running = candidate.start(&cluster.plane, &account.endpoint, REGION)?;
     let mut bench = Bench { candidate: candidate.name.clone(), scale, account, cluster, running };
-    let mut all = Vec::new();
-    let mut done = |took: Took| {
-        told(&took);
-        all.push(took);
-    };
-    tokio::time::sleep(WARM_UP).await;
-    let enis = scale.enis();
-
-    let meter = bench.begin().await?;
-    for n in 1..=nodeenis {
-        bench.cluster.apply(n).await?;
+    tokio::select! {
+        worked = bench.work(idle, done) => worked?,
+        () = stop => {}
     }
-    let goal = i64::from(enis);
-    bench.until(|bench| bench.account.seen().attached == goal).await?;
-    let reached = bench.account.seen().attached;
-    done(bench.end(meter, Piece::Attach, [enis, count(reached)], Some(floor::seconds(enis, share))).await?);
-
-    let meter = bench.begin().await?;
-    tokio::time::sleep(idle).await;
-    done(bench.end(meter, Piece::Idle, [0, 0], None).await?);
-
-    let meter = bench.begin().await?;
-    let added = bench.label_one_by_one().await?;
-    bench.until(|bench| bench.account.seen().attached == goal + i64::from(LABELLED * nodeenis)).await?;
-    let labelled = [LABELLED * nodeenis, count(bench.account.seen().attached - goal)];
-    let mut took = bench.end(meter, Piece::Label, labelled, None).await?;
-    took.added_ms = tally::percentiles(added);
-    done(took);
-
-    let meter = bench.begin().await?;
-    for n in 1..=nodeenis {
-        bench.cluster.delete(n).await?;
-    }
-    let there = bench.account.seen().there;
-    bench.until(|bench| bench.account.seen().there == 0).await?;
-    let left = bench.account.seen().there;
-    let gone = [count(there), count(there - left)];
-    done(bench.end(meter, Piece::Delete, gone, Some(floor::seconds(count(there), share))).await?);
     bench.cluster.plane.passed();
-    Ok(all)
+    Ok(())
 }
 
 fn count(of: i64) -> u32 {
@@ -148,6 +125,44 @@ struct Meter {
 }
 
 impl Bench {
+    async fn work(&mut self, idle: Duration, mut done: impl FnMut(Took)) -> Result<(), String> {
+        let Scale { nodeenis, share, .. } = self.scale;
+        tokio::time::sleep(WARM_UP).await;
+        let enis = self.scale.enis();
+
+        let meter = self.begin().await?;
+        for n in 1..=nodeenis {
+            self.cluster.apply(n).await?;
+        }
+        let goal = i64::from(enis);
+        self.until(|bench| bench.account.seen().attached == goal).await?;
+        let reached = self.account.seen().attached;
+        done(self.end(meter, Piece::Attach, [enis, count(reached)], Some(floor::seconds(enis, share))).await?);
+
+        let meter = self.begin().await?;
+        tokio::time::sleep(idle).await;
+        done(self.end(meter, Piece::Idle, [0, 0], None).await?);
+
+        let meter = self.begin().await?;
+        let added = self.label_one_by_one().await?;
+        self.until(|bench| bench.account.seen().attached == goal + i64::from(LABELLED * nodeenis)).await?;
+        let labelled = [LABELLED * nodeenis, count(self.account.seen().attached - goal)];
+        let mut took = self.end(meter, Piece::Label, labelled, None).await?;
+        took.added_ms = tally::percentiles(added);
+        done(took);
+
+        let meter = self.begin().await?;
+        for n in 1..=nodeenis {
+            self.cluster.delete(n).await?;
+        }
+        let there = self.account.seen().there;
+        self.until(|bench| bench.account.seen().there == 0).await?;
+        let left = self.account.seen().there;
+        let gone = [count(there), count(there - left)];
+        done(self.end(meter, Piece::Delete, gone, Some(floor::seconds(count(there), share))).await?);
+        Ok(())
+    }
+
     async fn begin(&mut self) -> Result<Meter, String> {
         let (writes, usage) = (self.cluster.writes().await?, self.running.usage()?);
         self.account.begin();
@@ -179,10 +194,9 @@ impl Bench {
             });
             let (attach, labelled) = tokio::join!(tokio::time::timeout(STUCK, attach), self.cluster.label(n));
             labelled?;
-            if let Ok(attach) = attach {
-                let took = attach.received.duration_since(sent).as_secs_f64();
-                added.push((took - (LATENCY * BEFORE_ATTACH).as_secs_f64()) * 1000.0);
-            }
+            // What never came took longer than anything.
+            let took = attach.map_or(f64::INFINITY, |attach| attach.received.duration_since(sent).as_secs_f64());
+            added.push((took - (LATENCY * BEFORE_ATTACH).as_secs_f64()) * 1000.0);
             tokio::time::sleep(PAUSE).await;
         }
         Ok(added)

@@ -1,7 +1,7 @@
 //! `multi-eni controller`.
 
 use super::pods::PodFlags;
-use super::{interrupted, runtime};
+use super::{interrupted, runtime_on_this_thread};
 use crate::lead::lease::Times;
 use crate::logs::{self, Format};
 use crate::run::{Election, Parts, run as run_controller};
@@ -82,7 +82,7 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 
 pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
     logs::init(flags.log_format, &flags.log);
-    runtime()?.block_on(start(flags))?;
+    runtime_on_this_thread()?.block_on(start(flags))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -57,6 +57,13 @@ fn runtime() -> miette::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().into_diagnostic()
 }
 
+/// A runtime on this thread alone. The controller decides on one task anyway; a thread for each core of a large node, with its own
+/// share of the heap, would only cost memory.
+fn runtime_on_this_thread() -> miette::Result<tokio::runtime::Runtime> {
+    use miette::IntoDiagnostic;
+    tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()
+}
+
 /// SIGINT or SIGTERM.
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};

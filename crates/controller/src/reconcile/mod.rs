@@ -239,7 +239,7 @@ impl Reconciler {
             .nodes()
             .filter(|node| intent.is_some_and(|intent| concerns(intent, node)))
             .map(|node| node.name.clone());
-        let before = self.assignments.iter().filter(|(_, old)| old.matched.contains(uid)).map(|(node, _)| node.clone());
+        let before = self.assignments.iter().filter(|(_, old)| old.matches(uid)).map(|(node, _)| node.clone());
         let holding = self.world.attachments_of(uid).map(|entry| entry.held.node.clone());
         let nodes: BTreeSet<String> = matching.chain(before).chain(holding).collect();
         let attachments: Vec<String> = self.world.attachments_of(uid).map(|entry| entry.held.name.clone()).collect();

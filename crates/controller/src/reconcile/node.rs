@@ -119,7 +119,8 @@ impl Reconciler {
 
     /// Keeps the answer for `fold` and `rollout`, and wakes the NodeENIs for which it changed.
     fn keep_assignment(&mut self, name: &str, assignment: Assignment) {
-        let old = self.assignments.get(name).cloned().unwrap_or_default();
+        let nothing = Assignment::default();
+        let old = self.assignments.get(name).unwrap_or(&nothing);
         for uid in old.nodeenis().union(&assignment.nodeenis()) {
             let differs = old.share(uid) != assignment.share(uid);
             if let Some(entry) = self.world.nodeeni_by_uid(uid).filter(|_| differs) {

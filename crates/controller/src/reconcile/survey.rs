@@ -128,7 +128,7 @@ impl Reconciler {
             intents: self.world.nodeenis().map(|entry| entry.intent.clone()).collect(),
             assignments: self.assignments.clone(),
             network,
-            owned: self.means.ec2.owned(),
+            owned: self.means.ec2.owned_where(|_| true).1,
             upstreams,
             unanswered,
         }

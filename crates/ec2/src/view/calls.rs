@@ -12,7 +12,7 @@ impl ViewState {
     pub fn apply_created(&mut self, mut seen: EniSeen, tags: &BTreeMap<String, String>, at: Timestamp) -> EniSeen {
         // A repeated Create answers an ENI that the view may know better by now.
         let known = self.entries.get(&seen.id).cloned();
-        let mut told = known.as_ref().map(|entry| entry.told.clone()).unwrap_or_default();
+        let mut told = known.as_ref().map(|entry| entry.told().clone()).unwrap_or_default();
         let shown_at = known.as_ref().map_or(at, |entry| entry.seen.shown_at);
         if let Some(entry) = known {
             seen = told.correct(&entry.seen, seen, self.lag);
@@ -20,11 +20,11 @@ impl ViewState {
         told.created = Some(at);
         for (key, value) in tags {
             told.tags.insert(key.clone(), (at, value.clone()));
-            seen.tags.insert(key.clone(), value.clone());
         }
+        seen.tags.extend(tags);
         seen.shown_at = shown_at;
         seen.last_call = Some(at);
-        self.put(Entry { seen: seen.clone(), told });
+        self.put(Entry::new(seen.clone(), told));
         seen
     }
 
@@ -96,8 +96,8 @@ impl ViewState {
         self.apply_call(eni, at, |seen, told| {
             for (key, value) in tags {
                 told.tags.insert(key.clone(), (at, value.clone()));
-                seen.tags.insert(key.clone(), value.clone());
             }
+            seen.tags.extend(tags);
         })
     }
 
@@ -110,17 +110,18 @@ impl ViewState {
     /// Delete was answered at `at` with NotFound. That is believed unless our Create is so young that EC2 may only be
     /// late to know the ENI.
     pub fn apply_delete_not_found(&mut self, eni: &EniId, at: Timestamp) {
-        let created = self.entries.get(eni).and_then(|entry| entry.told.created);
+        let created = self.entries.get(eni).and_then(|entry| entry.told().created);
         if created.is_none_or(|created| !within(self.lag, created, at)) {
             self.apply_deleted(eni, at);
         }
     }
 
     fn apply_call(&mut self, eni: &EniId, at: Timestamp, change: impl FnOnce(&mut EniSeen, &mut Told)) -> bool {
-        let Some(mut entry) = self.entries.get(eni).cloned() else { return false };
-        change(&mut entry.seen, &mut entry.told);
-        entry.seen.last_call = Some(at);
-        self.put(*entry);
+        let Some(entry) = self.entries.get(eni) else { return false };
+        let (mut seen, mut told) = (entry.seen.clone(), entry.told().clone());
+        change(&mut seen, &mut told);
+        seen.last_call = Some(at);
+        self.put(Entry::new(seen, told));
         true
     }
 }

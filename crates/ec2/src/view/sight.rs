@@ -10,26 +10,10 @@ impl ViewState {
     /// What is there for an ENIAttachment: by tag, and by the ID that its status has. Of several, one that carries the tag
     /// goes before one that does not, then one that is attached, then the given ID, then the lowest.
     pub fn sight(&mut self, uid: &str, eni: Option<&EniId>) -> Sight {
-        let tagged = self.by_uid.get(uid);
-        if let Some(eni) = eni
-            && !tagged.is_some_and(|ids| ids.contains(eni))
-        {
-            self.askers.entry(eni.clone()).or_default().insert(uid.to_owned());
-        }
-        let best = tagged
-            .into_iter()
-            .flatten()
-            .chain(eni)
-            .filter_map(|id| self.entries.get(id).map(|entry| &entry.seen))
-            .min_by_key(|seen| {
-                let carries = seen.attachment_uid() == Some(uid);
-                (Reverse(carries), Reverse(seen.attachment.is_some()), Reverse(Some(&seen.id) == eni), &seen.id)
-            });
-        if let Some(seen) = best {
+        if let Some(seen) = self.find(uid, eni) {
             return Sight::Seen(Box::new(seen.clone()));
         }
-        let looked = self.absent_by_tag.get(uid).copied().max(self.last_sweep);
-        let Some(looked) = looked else { return Sight::Blind };
+        let Some(looked) = self.looked_for(uid) else { return Sight::Blind };
         // A sweep whose page still showed it says nothing about its absence.
         let shown = self.shown.get(uid).is_some_and(|shown| *shown >= looked);
         let gone = eni.or_else(|| self.gone_by_uid.get(uid)).and_then(|id| self.gone.get(id));
@@ -40,9 +24,38 @@ impl ViewState {
         }
     }
 
-    /// All ENIs that carry this cluster's tag, by ID.
-    pub fn owned(&self) -> Vec<EniSeen> {
-        self.entries.values().map(|entry| &entry.seen).filter(|seen| seen.is_of(&self.cluster)).cloned().collect()
+    /// Whether [`sight`](Self::sight) would be that it is absent. Asked for each of thousands after each sweep.
+    pub fn is_absent(&mut self, uid: &str, eni: Option<&EniId>) -> bool {
+        self.find(uid, eni).is_none() && self.looked_for(uid).is_some()
+    }
+
+    /// Start of the latest whole look that would have shown an ENI with this UID in its tag.
+    fn looked_for(&self, uid: &str) -> Option<Timestamp> {
+        self.absent_by_tag.get(uid).copied().max(self.last_sweep)
+    }
+
+    fn find(&mut self, uid: &str, eni: Option<&EniId>) -> Option<&EniSeen> {
+        let tagged = self.by_uid.get(uid);
+        if let Some(eni) = eni
+            && !tagged.is_some_and(|ids| ids.contains(eni))
+        {
+            self.askers.entry(eni.clone()).or_default().insert(uid.to_owned());
+        }
+        tagged
+            .into_iter()
+            .flatten()
+            .chain(eni)
+            .filter_map(|id| self.entries.get(id).map(|entry| &entry.seen))
+            .min_by_key(|seen| {
+                let carries = seen.attachment_uid() == Some(uid);
+                (Reverse(carries), Reverse(seen.attachment.is_some()), Reverse(Some(&seen.id) == eni), &seen.id)
+            })
+    }
+
+    /// How many ENIs carry this cluster's tag; and those of them for which it is so, by ID.
+    pub fn owned_where(&self, is_so: impl Fn(&EniSeen) -> bool) -> (usize, Vec<EniSeen>) {
+        let owned = || self.entries.values().map(|entry| &entry.seen).filter(|seen| seen.is_of(&self.cluster));
+        (owned().count(), owned().filter(|seen| is_so(seen)).cloned().collect())
     }
 
     /// Start of the last whole sweep.

@@ -19,7 +19,21 @@ const REMEMBERED: SignedDuration = SignedDuration::from_secs(3600);
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub seen: EniSeen,
-    pub told: Told,
+    /// None: nothing that a Describe does not show as well, as is so for nearly all.
+    told: Option<Box<Told>>,
+}
+
+impl Entry {
+    /// An ENI, and what outweighs Describes of it.
+    pub fn new(seen: EniSeen, told: Told) -> Self {
+        Self { seen, told: (told != Told::default()).then(|| Box::new(told)) }
+    }
+
+    /// What outweighs Describes.
+    pub fn told(&self) -> &Told {
+        static NOTHING: Told = Told::NOTHING;
+        self.told.as_deref().unwrap_or(&NOTHING)
+    }
 }
 
 /// An ENI that is not there, as far as we know.
@@ -90,28 +104,31 @@ impl ViewState {
 
     fn apply_one(&mut self, shown: EniSeen) -> Option<String> {
         if let Some(uid) = shown.attachment_uid() {
-            let last = self.shown.entry(uid.to_owned()).or_insert(shown.shown_at);
-            *last = (*last).max(shown.shown_at);
+            note_latest(&mut self.shown, uid, shown.shown_at);
         }
-        let (seen, told, changed) = match self.entries.get(&shown.id) {
-            Some(entry) if shown.shown_at < entry.seen.as_of() => return None,
-            Some(entry) => {
-                let began = shown.shown_at;
-                let seen = entry.told.correct(&entry.seen, shown, self.lag);
-                let changed = !same(&entry.seen, &seen);
-                (seen, entry.told.clone().after(began, self.lag), changed)
+        let Some(entry) = self.entries.get_mut(&shown.id) else {
+            let deleted = self.gone.get(&shown.id).and_then(|gone| gone.deleted);
+            if deleted.is_some_and(|at| within(self.lag, at, shown.shown_at)) {
+                return None;
             }
-            None => {
-                let deleted = self.gone.get(&shown.id).and_then(|gone| gone.deleted);
-                if deleted.is_some_and(|at| within(self.lag, at, shown.shown_at)) {
-                    return None;
-                }
-                (shown, Told::default(), true)
-            }
+            let uid = shown.attachment_uid().map(str::to_owned);
+            self.put(Entry::new(shown, Told::default()));
+            return uid;
         };
+        if shown.shown_at < entry.seen.as_of() {
+            return None;
+        }
+        let began = shown.shown_at;
+        let seen = entry.told().correct(&entry.seen, shown, self.lag);
+        let told = entry.told().clone().after(began, self.lag);
+        if same(&entry.seen, &seen) {
+            // As good as always, for each of thousands: no index is touched.
+            **entry = Entry::new(seen, told);
+            return None;
+        }
         let uid = seen.attachment_uid().map(str::to_owned);
-        self.put(Entry { seen, told });
-        uid.filter(|_| changed)
+        self.put(Entry::new(seen, told));
+        uid
     }
 
     /// A whole sweep that began at `began` has ended, and showed exactly the ENIs in `shown`.
@@ -292,6 +309,14 @@ impl ViewState {
     }
 }
 
+/// Notes a time, unless a later one is noted.
+fn note_latest(times: &mut BTreeMap<String, Timestamp>, uid: &str, at: Timestamp) {
+    match times.get_mut(uid) {
+        Some(last) => *last = at.max(*last),
+        None => drop(times.insert(uid.to_owned(), at)),
+    }
+}
+
 fn add_to<K: Ord>(index: &mut BTreeMap<K, Vec<EniId>>, key: K, id: &EniId) {
     let ids = index.entry(key).or_default();
     if let Err(place) = ids.binary_search(id) {
@@ -331,11 +356,6 @@ fn same(a: &EniSeen, b: &EniSeen) -> bool {
         shown_at: _,
         last_call: _,
     } = a;
-    let slot = |attachment: &Option<SeenAttachment>| {
-        attachment
-            .as_ref()
-            .map(|a| (a.id.clone(), a.instance.clone(), a.card, a.index, a.state, a.delete_on_termination))
-    };
     *id == b.id
         && *subnet == b.subnet
         && *vpc == b.vpc
@@ -346,5 +366,15 @@ fn same(a: &EniSeen, b: &EniSeen) -> bool {
         && *description == b.description
         && *source_dest_check == b.source_dest_check
         && *tags == b.tags
-        && slot(attachment) == slot(&b.attachment)
+        && same_attachment(attachment.as_ref(), b.attachment.as_ref())
+}
+
+fn same_attachment(a: Option<&SeenAttachment>, b: Option<&SeenAttachment>) -> bool {
+    let (Some(a), Some(b)) = (a, b) else { return a.is_none() && b.is_none() };
+    let SeenAttachment { id, instance, card, index, state, since: _, delete_on_termination } = a;
+    *id == b.id
+        && *instance == b.instance
+        && (*card, *index) == (b.card, b.index)
+        && *state == b.state
+        && *delete_on_termination == b.delete_on_termination
 }

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_api::names;
 use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, SeenAttachment, Sight};
+use multi_eni_plan::pairs::Pairs;
 use std::collections::{BTreeMap, BTreeSet};
 
 use AttachmentState::{Attached, Attaching, Detaching};
@@ -47,7 +48,7 @@ fn eni(n: u32, second: i64) -> EniSeen {
         groups: vec![],
         description: String::new(),
         source_dest_check: true,
-        tags: tags(),
+        tags: tags().into_iter().collect(),
         attachment: None,
         shown_at: at(second),
         last_call: None,
@@ -183,7 +184,7 @@ fn modifications_hold_for_the_lag() {
     let held = seen(&mut view);
     assert!(held.attachment.is_some_and(|a| a.delete_on_termination));
     assert_eq!((held.description.as_str(), held.source_dest_check), ("new", false));
-    assert_eq!(held.tags.get("team").map(String::as_str), Some("a"));
+    assert_eq!(held.tags.get("team"), Some("a"));
     view.apply_shown(vec![on(1, Attached, 70)]);
     let truth = seen(&mut view);
     assert!(truth.attachment.is_some_and(|a| !a.delete_on_termination));
@@ -195,7 +196,7 @@ fn what_calls_were_told_is_let_go_when_no_describe_can_be_older() {
     let mut view = view();
     view.apply_created(eni(1, 0), &tags(), at(0));
     view.apply_attached(&id(1), attachment(Attaching, 30), at(30));
-    let told = |view: &ViewState| view.entries[&id(1)].told.clone();
+    let told = |view: &ViewState| view.entries[&id(1)].told().clone();
     view.apply_shown(vec![on(1, Attached, 59)]);
     assert!(told(&view).created.is_some() && told(&view).tags.len() == 2, "{:?}", told(&view));
     view.apply_shown(vec![on(1, Attached, 60)]);
@@ -230,11 +231,11 @@ fn what_was_seen_after_a_sweep_began_is_not_missing_from_it() {
 #[test]
 fn created_tags_are_shown_before_ec2_shows_them() {
     let mut view = view();
-    let bare = EniSeen { tags: BTreeMap::new(), ..eni(1, 10) };
+    let bare = EniSeen { tags: Pairs::default(), ..eni(1, 10) };
     let created = view.apply_created(bare.clone(), &tags(), at(10));
-    assert_eq!((created.tags.clone(), created.last_call), (tags(), Some(at(10))));
+    assert_eq!((created.tags.clone(), created.last_call), (tags().into_iter().collect(), Some(at(10))));
     view.apply_shown(vec![EniSeen { shown_at: at(11), ..bare }]);
-    assert_eq!(seen(&mut view).tags, tags());
+    assert_eq!(seen(&mut view).tags, tags().into_iter().collect());
 }
 
 #[test]
@@ -272,11 +273,11 @@ fn an_eni_whose_tags_were_removed_is_found_by_id_and_tells_who_asked() {
     sweep(&mut view, 0, vec![eni(1, 0)]);
     sweep(&mut view, 60, vec![]);
     assert!(matches!(view.sight("uid", Some(&id(1))), Sight::Absent { by_id: None, .. }));
-    let bare = EniSeen { tags: BTreeMap::new(), ..eni(1, 61) };
+    let bare = EniSeen { tags: Pairs::default(), ..eni(1, 61) };
     let told = view.finish_look_by_id(at(61), &BTreeSet::from([id(1)]), vec![bare]);
     assert_eq!(told, Uids::from(["uid".to_owned()]));
     assert!(matches!(view.sight("uid", Some(&id(1))), Sight::Seen(seen) if seen.attachment_uid().is_none()));
-    assert!(view.owned().is_empty());
+    assert_eq!(view.owned_where(|_| true).0, 0);
     // A sweep by tag says nothing about an ENI without the tag.
     sweep(&mut view, 120, vec![]);
     assert!(matches!(view.sight("uid", Some(&id(1))), Sight::Seen(_)));
@@ -291,18 +292,28 @@ fn of_several_the_attached_one_then_the_given_then_the_lowest() {
     view.apply_shown(vec![on(3, Attached, 1)]);
     assert!(matches!(view.sight("uid", Some(&id(2))), Sight::Seen(seen) if seen.id == id(3)));
     // An ID in a status never wins over the tag.
-    let foreign = EniSeen { tags: BTreeMap::new(), ..on(9, Attached, 2) };
+    let foreign = EniSeen { tags: Pairs::default(), ..on(9, Attached, 2) };
     view.apply_shown(vec![foreign]);
     assert!(matches!(view.sight("uid", Some(&id(9))), Sight::Seen(seen) if seen.id == id(3)));
 }
 
 #[test]
+fn absence_is_told_without_a_sight() {
+    let mut view = view();
+    assert!(!view.is_absent("uid", None), "nothing was swept yet");
+    sweep(&mut view, 0, vec![eni(1, 0)]);
+    assert!(!view.is_absent("uid", None) && view.is_absent("another", None));
+    assert!(!view.is_absent("another", Some(&id(1))), "its status names it");
+}
+
+#[test]
 fn an_instance_shows_foreign_enis_as_looked_at_and_ours_as_known() {
     let mut view = view();
-    let foreign = EniSeen { tags: BTreeMap::new(), ..on(9, Attached, 0) };
+    let foreign = EniSeen { tags: Pairs::default(), ..on(9, Attached, 0) };
     let asked = BTreeSet::from([instance()]);
     view.finish_instances(at(0), &asked, vec![foreign, on(1, Attached, 0)]);
-    assert_eq!(view.owned().len(), 1);
+    let (all, none) = view.owned_where(|seen| seen.id != id(1));
+    assert_eq!((all, none.len(), view.owned_where(|_| true).1.len()), (1, 0, 1));
     view.apply_detached(&id(1), "attach-1", at(5));
     view.apply_shown(vec![eni(1, 6), on(2, Attached, 6)]);
     let ids: Vec<EniId> = view.instance_sight(&instance()).unwrap().enis.into_iter().map(|seen| seen.id).collect();
@@ -327,7 +338,7 @@ fn the_wait_is_counted_by_our_own_clock_and_no_describe_restarts_it() {
 #[test]
 fn what_a_look_by_id_missed_is_no_longer_on_its_instance_until_a_look_shows_it_again() {
     let mut view = view();
-    let foreign = |second| EniSeen { tags: BTreeMap::new(), ..on(9, Attached, second) };
+    let foreign = |second| EniSeen { tags: Pairs::default(), ..on(9, Attached, second) };
     let (asked, looked_for) = (BTreeSet::from([instance()]), BTreeSet::from([id(9)]));
     view.finish_instances(at(0), &asked, vec![foreign(0)]);
     view.sight("uid", Some(&id(9)));
@@ -342,7 +353,7 @@ fn what_a_look_by_id_missed_is_no_longer_on_its_instance_until_a_look_shows_it_a
 #[test]
 fn an_eni_without_our_tags_holds_its_slot_only_as_long_as_looks_at_the_instance_show_it() {
     let mut view = view();
-    let untagged = |second| EniSeen { tags: BTreeMap::new(), ..on(1, Attached, second) };
+    let untagged = |second| EniSeen { tags: Pairs::default(), ..on(1, Attached, second) };
     view.sight("uid", Some(&id(1)));
     view.finish_look_by_id(at(0), &BTreeSet::from([id(1)]), vec![untagged(0)]);
     let asked = BTreeSet::from([instance()]);

@@ -31,6 +31,18 @@ pub(crate) struct Told {
 }
 
 impl Told {
+    /// Every Describe is believed.
+    pub const NOTHING: Self = Self {
+        created: None,
+        attached: None,
+        detached: None,
+        delete_on_termination: None,
+        groups: None,
+        description: None,
+        source_dest_check: None,
+        tags: BTreeMap::new(),
+    };
+
     /// `shown` by a Describe that began at `shown.shown_at`, corrected by what is younger. `known` is what the view had.
     pub fn correct(&self, known: &EniSeen, mut shown: EniSeen, lag: SignedDuration) -> EniSeen {
         let began = shown.shown_at;
@@ -57,10 +69,10 @@ impl Told {
         {
             shown.source_dest_check = value;
         }
-        for (key, (at, value)) in &self.tags {
-            if holds(*at) {
-                shown.tags.insert(key.clone(), value.clone());
-            }
+        let tags = self.tags.iter().filter(|(_, (at, _))| holds(*at));
+        let tags: Vec<(&String, &String)> = tags.map(|(key, (_, value))| (key, value)).collect();
+        if !tags.is_empty() {
+            shown.tags.extend(tags);
         }
         shown
     }

@@ -130,7 +130,9 @@ fn is_crowded(scene: &Scene, (instance, card, index): &Slot) -> bool {
     }
     let held = scene.mirror.held.values().map(|held| &held.held);
     let held = held.filter(|held| held.instance.as_ref().is_some_and(|on| on.as_str() == instance));
-    let slots: BTreeSet<(i32, i32)> = held.map(Held::slot).chain(attached).collect();
+    // All others': a full card has no room for one more.
+    let others = held.map(Held::slot).chain(attached).filter(|slot| *slot != (*card, *index));
+    let slots: BTreeSet<(i32, i32)> = others.collect();
     slots.iter().filter(|(on, _)| on == card).count() >= usize::try_from(*most).unwrap_or(usize::MAX)
 }
 
@@ -182,7 +184,7 @@ fn differs(eni: &EniTruth, spec: &NodeEniSpec) -> Option<String> {
     }
     let tags = spec.tags.iter().flatten();
     tags.into_iter()
-        .find(|(key, value)| seen.tags.get(*key) != Some(value))
+        .find(|(key, value)| seen.tags.get(key) != Some(value))
         .map(|(key, value)| format!("its tag {key} is {:?}, not {value:?}", seen.tags.get(key)))
 }
 

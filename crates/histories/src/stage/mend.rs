@@ -79,7 +79,7 @@ impl Stage {
                 self.ec2.hand_detach(id, false).map_err(|error| error.to_string())?;
             }
             if eni.untagged.is_some() && known {
-                let tags = eni.made_with.clone();
+                let tags = eni.made_with.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
                 self.ec2.hand_change(id, |eni| eni.tags = tags).map_err(|error| error.to_string())?;
             } else if eni.untagged.is_some() || abandoned {
                 if eni.seen.attachment.is_some() {

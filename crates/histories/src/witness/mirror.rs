@@ -11,6 +11,7 @@ use multi_eni_api::{ENIAttachment, NodeEniSpec};
 use multi_eni_controller::sandbox::truth;
 use multi_eni_plan::facts::{AttachmentState, EniSeen};
 use multi_eni_plan::held::Held;
+use multi_eni_plan::pairs::Pairs;
 use multi_eni_sim::ec2::Eni;
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,7 +25,7 @@ pub struct EniTruth {
     /// The ENIAttachment whose token made it, if a replica made it, or that took it over; whatever its tags say since.
     pub made_for: Option<String>,
     /// The tags with which it was made.
-    pub made_with: BTreeMap<String, String>,
+    pub made_with: Pairs,
     /// The token that made it.
     pub token: Option<String>,
     /// When somebody last changed it who is not a replica: by hand, or an instance that went.
@@ -129,7 +130,7 @@ impl Mirror {
         let made_for = match &before {
             // Taken over anew, if the ENIAttachment that had taken it over was torn away.
             Some(before) => self.taken_over_for(at, &seen).filter(|_| by_replica).or_else(|| before.made_for.clone()),
-            None if by_replica => seen.tags.get(TAG_ATTACHMENT_UID).cloned(),
+            None if by_replica => seen.tags.get(TAG_ATTACHMENT_UID).map(str::to_owned),
             None => None,
         };
         let orphaned = match (&made_for, &before) {
@@ -167,7 +168,9 @@ impl Mirror {
     /// The ENIAttachment that has just taken over what was upstream's.
     fn taken_over_for(&self, at: Millis, seen: &EniSeen) -> Option<String> {
         let uid = seen.tags.get(TAG_ATTACHMENT_UID)?;
-        self.acted_for(at).any(|held| held.uid == *uid && held.adopted.as_ref() == Some(&seen.id)).then(|| uid.clone())
+        self.acted_for(at)
+            .any(|held| held.uid == uid && held.adopted.as_ref() == Some(&seen.id))
+            .then(|| uid.to_owned())
     }
 
     /// The ENIAttachments for which a replica may act: those that are there, and those of whose end it may not have heard.
@@ -184,7 +187,7 @@ impl Mirror {
         let on = eni.attachment.as_ref().and_then(|on| on.instance.as_ref());
         let takes = |held: &Held| {
             held.adopted.as_ref() == Some(&eni.id)
-                && nodeeni == Some(&held.nodeeni)
+                && nodeeni == Some(held.nodeeni.as_str())
                 && on.is_none_or(|instance| held.instance.as_ref() == Some(instance))
         };
         upstream && self.acted_for(at).any(takes)

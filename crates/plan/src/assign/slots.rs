@@ -38,7 +38,7 @@ pub(super) fn node_there(
             }
             continue;
         };
-        out.matched.insert(intent.uid.clone());
+        out.matched.push(intent.uid.clone());
         for held in &mine {
             if held.deselected_since.is_some() && held.deleting.is_none() {
                 out.reselect.push(held.name.clone());
@@ -158,7 +158,7 @@ fn in_the_nodes_vpc(input: &Input<'_>, sight: &InstanceSight, new: &NewAttachmen
     match (subnet, &sight.vpc) {
         (Some(subnet), Some(vpc)) if subnet.vpc != *vpc => {
             let subnet = (subnet.id.clone(), subnet.vpc.clone());
-            Err(Refused::SubnetInOtherVpc { subnet, vpc: vpc.clone() })
+            Err(Refused::SubnetInOtherVpc { subnet, vpc: vpc.to_string() })
         }
         _ => Ok(()),
     }
@@ -306,7 +306,7 @@ fn free_on_ec2(
         // Ours on its way out: soon gone.
         Some(eni) if eni.is_of(input.cluster) => (
             Some(LEAVING_AGAIN),
-            Refused::SlotHeld { slot, holder: eni.tags.get(TAG_NODEENI).cloned().unwrap_or_default(), leaving: true },
+            Refused::SlotHeld { slot, holder: eni.tags.get(TAG_NODEENI).unwrap_or_default().to_owned(), leaving: true },
         ),
         Some(_) if is_before(sight, intent, input) => (None, looking),
         // Somebody else's: nothing tells us when it goes, so it is looked at again, slowly.

@@ -5,6 +5,7 @@ mod unattachable;
 
 use super::*;
 use crate::facts::{Cluster, InstanceState, SubnetFacts};
+use crate::pairs::Pairs;
 use crate::pods::PodFacts;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -93,7 +94,7 @@ impl World {
             node: Some(NodeFacts {
                 name: "n0".into(),
                 uid: "uid-n0".into(),
-                labels: BTreeMap::from([("ng".to_owned(), "multi-eni".to_owned())]),
+                labels: [("ng", "multi-eni")].into(),
                 instance: Ok(InstanceId::parse(INSTANCE).unwrap()),
                 zone: Some("z1".into()),
                 instance_type: None,
@@ -206,7 +207,7 @@ fn no_subnet_in_the_zone_is_a_reason_and_no_attachment() {
 fn an_unlabelled_node_keeps_its_enis_for_the_grace_and_a_flap_costs_nothing() {
     let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
     world.settle();
-    world.node.as_mut().unwrap().labels.clear();
+    world.node.as_mut().unwrap().labels = Pairs::default();
     let first = world.assign();
     assert_eq!((first.deselect.len(), first.delete.len()), (1, 0));
     world.apply(&first);
@@ -231,7 +232,7 @@ fn a_node_that_is_going_loses_nothing_and_gets_nothing() {
     world.settle();
     let node = world.node.as_mut().unwrap();
     node.deleting = true;
-    node.labels.clear();
+    node.labels = Pairs::default();
     assert!(world.assign().is_settled());
 }
 
@@ -317,7 +318,7 @@ fn a_deleted_or_vanished_nodeeni_takes_its_enis_with_it_and_an_unreadable_one_do
 fn a_slot_taken_on_ec2_by_somebody_else_is_a_reason_and_nothing_is_created() {
     let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
     let mut eni = crate::step::tests::eni(1);
-    eni.tags.clear();
+    eni.tags = Pairs::default();
     eni.attachment = Some(crate::step::tests::attachment(crate::facts::AttachmentState::Attached));
     world.sight.as_mut().unwrap().enis.push(eni);
     let assignment = world.assign();

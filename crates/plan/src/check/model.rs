@@ -15,6 +15,7 @@ use crate::quota::Quota;
 use crate::rollout::{self, Permits};
 use crate::settings::Settings;
 use crate::step::{self, Action, Change, Memory};
+use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_api::{ENIAttachment, NodeENI, NodeEniSpec, names};
@@ -78,7 +79,7 @@ impl Model {
         let facts = NodeFacts {
             name: format!("n{n}"),
             uid: format!("uid-n{n}"),
-            labels: BTreeMap::from([("ng".to_owned(), "x".to_owned())]),
+            labels: [("ng", "x")].into(),
             instance: Ok(instance(n)),
             zone: Some(format!("z{}", n % 2)),
             instance_type: None,
@@ -296,14 +297,14 @@ impl Model {
         let seen = EniSeen {
             id: id.clone(),
             subnet: facts.id.clone(),
-            vpc: facts.vpc.clone(),
-            zone: facts.zone.clone(),
-            mac: String::new(),
+            vpc: facts.vpc.as_str().into(),
+            zone: facts.zone.as_str().into(),
+            mac: CompactString::default(),
             private_ips: Vec::new(),
             groups: Vec::new(),
             description: String::new(),
             source_dest_check: true,
-            tags,
+            tags: tags.into_iter().collect(),
             attachment: None,
             shown_at: self.now,
             last_call: None,

@@ -81,7 +81,7 @@ fn make(model: &mut Model, edit: Edit) {
         }
         Edit::Label(n, to) => {
             if let Some(node) = model.nodes.get_mut(&format!("n{n}")) {
-                node.labels.insert("ng".to_owned(), to.to_owned());
+                node.labels.insert("ng", to);
             }
         }
         Edit::Leave(n) => drop(model.nodes.remove(&format!("n{n}"))),

@@ -49,7 +49,7 @@ fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
 /// An attached ENI of that ENIAttachment.
 fn attached(held: &Held) -> EniSeen {
     let mut seen = eni(7);
-    seen.tags.insert(names::TAG_ATTACHMENT_UID.to_owned(), held.uid.clone());
+    seen.tags.insert(names::TAG_ATTACHMENT_UID, &held.uid);
     seen.attachment = Some(attachment(AttachmentState::Attached));
     seen.shown_at = at(100);
     seen
@@ -105,7 +105,7 @@ fn a_node_that_lacks_the_label_loses_its_eni_and_is_told_which() {
     let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
     let of = held("n0", 1, true);
     world.held = vec![of.clone()];
-    world.node.as_mut().unwrap().labels = BTreeMap::from([("ng".to_owned(), "other".to_owned())]);
+    world.node.as_mut().unwrap().labels = [("ng", "other")].into();
     let plan = told(&world, &[(&of, Sight::Seen(Box::new(attached(&of))))]);
     assert_eq!(plan.calls, BTreeMap::from([("DeleteNetworkInterface", 1), ("DetachNetworkInterface", 1)]));
     let story = node_story(&plan, world.node.as_ref(), "n0").unwrap();

@@ -26,6 +26,7 @@ impl World {
         judge(Input {
             now: at(sweep + 1),
             sweep: at(sweep),
+            all: self.owned.len(),
             owned: &self.owned,
             known: &self.known,
             named: &self.named,

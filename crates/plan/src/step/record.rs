@@ -257,8 +257,8 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
     });
     if let Sight::Seen(eni) = input.sight {
         status.eni_id = Some(eni.id.to_string());
-        status.mac_address = Some(eni.mac.clone()).filter(|mac| !mac.is_empty());
-        status.private_ips = eni.private_ips.clone();
+        status.mac_address = Some(eni.mac.to_string()).filter(|mac| !mac.is_empty());
+        status.private_ips = eni.private_ips.iter().map(ToString::to_string).collect();
         status.attachment_id = eni.attachment.as_ref().map(|at| at.id.clone());
     }
     let created = status.eni_id.is_some() && phase_has_eni(input);

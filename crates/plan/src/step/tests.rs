@@ -35,7 +35,7 @@ pub(crate) fn eni(n: u32) -> EniSeen {
         groups: vec![],
         description: String::new(),
         source_dest_check: true,
-        tags: tags(&cluster(), &new_held("n0", 1, false)),
+        tags: tags(&cluster(), &new_held("n0", 1, false)).into_iter().collect(),
         attachment: None,
         shown_at: at(0),
         last_call: None,

@@ -8,9 +8,8 @@ use multi_eni_api::names;
 /// An ENI as upstream leaves it.
 fn left(n: u32, nodeeni: &str, subnet: &str, index: i32) -> EniSeen {
     let mut seen = eni(n);
-    seen.tags = [(names::UPSTREAM_TAG_MANAGED_BY, names::UPSTREAM_MANAGER), (names::UPSTREAM_TAG_NODEENI, nodeeni)]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into();
+    seen.tags =
+        [(names::UPSTREAM_TAG_MANAGED_BY, names::UPSTREAM_MANAGER), (names::UPSTREAM_TAG_NODEENI, nodeeni)].into();
     seen.subnet = SubnetId::parse(subnet).unwrap();
     let mut at = attachment(AttachmentState::Attached);
     (at.index, at.id) = (index, format!("eni-attach-{n}"));
@@ -67,7 +66,7 @@ fn of_two_in_one_subnet_the_listed_one_and_no_others_of_anybody() {
     let (double, there) = (left(1, "a", SUBNET_A, 1), left(2, "a", SUBNET_A, 2));
     let (nobodys, mut anothers, mut going) =
         (left(3, "b", SUBNET_B, 3), left(4, "a", SUBNET_B, 5), left(5, "a", SUBNET_B, 6));
-    anothers.tags.insert(names::TAG_CLUSTER.to_owned(), "another".to_owned());
+    anothers.tags.insert(names::TAG_CLUSTER, "another");
     going.attachment.as_mut().unwrap().state = AttachmentState::Detaching;
     world.intents[0].upstream = vec![listed(&there)];
     world.sight.as_mut().unwrap().enis = vec![double, there.clone(), nobodys, anothers, going];
@@ -115,7 +114,7 @@ fn a_slot_that_an_eniattachment_wants_is_not_taken_over_before_that_has_given_it
 #[test]
 fn on_a_node_that_no_longer_matches_what_the_status_lists_is_taken_over_and_goes_after_the_grace() {
     let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
-    world.node.as_mut().unwrap().labels.clear();
+    world.node.as_mut().unwrap().labels = Pairs::default();
     let there = left(1, "a", SUBNET_A, 1);
     world.intents[0].upstream = vec![listed(&there)];
     let looked = world.sight.take();

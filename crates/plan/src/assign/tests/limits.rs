@@ -33,7 +33,7 @@ fn an_instance_takes_no_more_interfaces_than_its_type() {
     let mut world =
         limited(vec![intent("a", 1, &[SUBNET_A]), intent("b", 2, &[SUBNET_B]), intent("c", 3, &[SUBNET_A])], |_| {});
     let mut primary = eni(1);
-    (primary.tags, primary.attachment) = (BTreeMap::new(), Some(attachment(crate::facts::AttachmentState::Attached)));
+    (primary.tags, primary.attachment) = (Pairs::default(), Some(attachment(crate::facts::AttachmentState::Attached)));
     primary.attachment.as_mut().unwrap().index = 0;
     world.sight.as_mut().unwrap().enis = vec![primary];
     let first = world.assign();

@@ -19,7 +19,7 @@ fn deselected() -> World {
     held.deselected_since = Some(at(0));
     held.node_settings.dpdk_resource_name = Some("example.com/fast".to_owned());
     world.held = vec![held];
-    world.node.as_mut().unwrap().labels.clear();
+    world.node.as_mut().unwrap().labels = Pairs::default();
     world
 }
 

@@ -6,9 +6,7 @@ use super::*;
 fn world() -> World {
     let mut left = eni(1);
     left.attachment = Some(attachment(AttachmentState::Attached));
-    left.tags = [(names::UPSTREAM_TAG_MANAGED_BY, names::UPSTREAM_MANAGER), (names::UPSTREAM_TAG_NODEENI, "a")]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into();
+    left.tags = [(names::UPSTREAM_TAG_MANAGED_BY, names::UPSTREAM_MANAGER), (names::UPSTREAM_TAG_NODEENI, "a")].into();
     let mut world = World::new(Sight::Seen(Box::new(left.clone())));
     world.held.adopted = Some(left.id);
     world
@@ -49,8 +47,8 @@ fn what_is_elsewhere_or_anothers_is_not_touched_and_a_missing_right_is_named() {
 
     for change in [
         |eni: &mut EniSeen| eni.attachment.as_mut().unwrap().instance = InstanceId::parse("i-00000000").ok(),
-        |eni: &mut EniSeen| drop(eni.tags.insert(names::TAG_CLUSTER.to_owned(), "another".to_owned())),
-        |eni: &mut EniSeen| drop(eni.tags.insert(names::UPSTREAM_TAG_NODEENI.to_owned(), "b".to_owned())),
+        |eni: &mut EniSeen| eni.tags.insert(names::TAG_CLUSTER, "another"),
+        |eni: &mut EniSeen| eni.tags.insert(names::UPSTREAM_TAG_NODEENI, "b"),
     ] {
         let mut world = self::world();
         change(left(&mut world));
@@ -80,7 +78,7 @@ fn one_that_was_ready_in_its_place_stays_ready_while_it_is_tagged_again() {
     let ours = tags(&cluster(), &world.held);
     left(&mut world).tags.extend(ours.clone());
     world.held.status = world.step().status;
-    left(&mut world).tags.retain(|key, _| !ours.contains_key(key));
+    ours.keys().for_each(|key| left(&mut world).tags.remove(key));
     let is_ready = |step: &Step| is_true(&step.status.conditions, types::READY);
     let step = world.step();
     assert!(matches!(step.action, Action::Modify { change: Change::Tags(_), .. }) && is_ready(&step), "{step:?}");
