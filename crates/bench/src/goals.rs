@@ -70,6 +70,7 @@ pub fn judge(all: &All) -> Vec<Goal> {
     let full = |took: &&Took| took.scale.nodes >= 5_000 && took.scale.nodeenis >= 2;
     // With less in place, less is known and less is compared.
     let whole = ours(Piece::Attach).filter(full).all(|took| took.done == took.enis);
+    let if_whole = |most: f64, measured: Option<f64>| measured.filter(|measured| whole || *measured > most);
     vec![
         Goal {
             goal: "EC2 mutations an ENI attached, 3 at most",
@@ -156,7 +157,10 @@ pub fn judge(all: &All) -> Vec<Goal> {
             goal: "5,000 full-size Nodes with heartbeats × 2: peak memory, 128 MiB at most",
             measured: at_most(
                 MIB,
-                all.real.iter().filter(|t| whole && t.is_ours()).filter(full).map(|t| t.peak_mib).reduce(f64::max),
+                if_whole(
+                    MIB,
+                    all.real.iter().filter(|t| t.is_ours()).filter(full).map(|t| t.peak_mib).reduce(f64::max),
+                ),
             ),
             by: REAL_LARGE,
             made_of: MEMORY,
@@ -165,11 +169,10 @@ pub fn judge(all: &All) -> Vec<Goal> {
             goal: "the same: idle CPU in % of a core, 1 at most",
             measured: at_most(
                 1.0,
-                ours(Piece::Idle)
-                    .filter(|_| whole)
-                    .filter(full)
-                    .map(|t| 100.0 * t.cpu_seconds / t.seconds)
-                    .reduce(f64::max),
+                if_whole(
+                    1.0,
+                    ours(Piece::Idle).filter(full).map(|t| 100.0 * t.cpu_seconds / t.seconds).reduce(f64::max),
+                ),
             ),
             by: REAL_LARGE,
             made_of: IDLE_CPU,
@@ -188,7 +191,7 @@ fn describes_too_many(measured: &Measured) -> f64 {
     let seconds = measured.seconds.ceil() + 5.0;
     let polls = f64::from(IN_MOTION_AT_MOST.div_ceil(200)) * seconds;
     let sweeps = sweep(measured) * (seconds / 60.0).ceil();
-    (count(measured.count("DescribeNetworkInterfaces")) - polls - sweeps).max(0.0)
+    (count(measured.attempts("DescribeNetworkInterfaces")) - polls - sweeps).max(0.0)
 }
 
 fn per(of: u64, enis: u32) -> f64 {
@@ -279,7 +282,7 @@ mod tests {
             judge(&all).iter().filter(|goal| goal.by == REAL_LARGE).map(Goal::is_met).collect::<Vec<_>>()
         };
         assert_eq!(told(10_000), [Some(true), Some(false)]);
-        assert_eq!(told(9_999), [None, None]);
+        assert_eq!(told(9_999), [None, Some(false)], "what is too much already is too much");
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub fn line(measured: &Measured) -> String {
     let refused: u64 = measured.refused.values().sum();
     let writes = measured.all_writes();
     #[allow(clippy::cast_precision_loss, reason = "a count of calls")]
-    let each = (*enis > 0).then(|| measured.mutations() as f64 / f64::from(*enis));
+    let each = (*enis > 0).then(|| measured.tried_mutations() as f64 / f64::from(*enis));
     let _ = write!(line, "{other:>7}{refused:>8}{writes:>9}{:>9}", shown(each, 2));
     line
 }

@@ -16,6 +16,9 @@ pub enum Key {
     Orphans,
 }
 
+/// So many of those that nothing has changed for have theirs written at a time: the rest is for those that something has changed for.
+const LATE_AT_ONCE: usize = NODES_AT_ONCE / 2;
+
 /// So many Nodes have their objects written at a time: a NodeENI for thousands of nodes is no burst of thousands of requests.
 pub const NODES_AT_ONCE: usize = 50;
 
@@ -23,8 +26,7 @@ pub const NODES_AT_ONCE: usize = 50;
 #[derive(Debug, Default)]
 pub struct Queue {
     ready: BTreeSet<Key>,
-    /// Nodes that nothing has changed for but that the time has come: a Node whose writes failed is one. In the order in which they
-    /// came due; one may be ready besides.
+    /// Nodes for which nothing has changed but the time: one whose writes failed is such a one. In the order in which they came due.
     late: VecDeque<Key>,
     due: BTreeSet<(Timestamp, Key)>,
     due_of: BTreeMap<Key, Timestamp>,
@@ -63,8 +65,8 @@ impl Queue {
             self.due.remove(&(time, key.clone()));
             self.due_of.remove(&key);
             match key {
-                Key::Node(_) => self.late.push_back(key),
-                Key::Attachment(_) | Key::NodeEni(_) | Key::Orphans => self.now(key),
+                Key::Node(_) if !self.busy.contains(&key) => self.late.push_back(key),
+                Key::Node(_) | Key::Attachment(_) | Key::NodeEni(_) | Key::Orphans => self.now(key),
             }
         }
     }
@@ -72,7 +74,10 @@ impl Queue {
     /// The next key that is ready: Nodes first. While as many of them are busy as may be, the others wait, and with them whatever is
     /// decided from all Nodes' decisions.
     pub fn pop(&mut self) -> Option<Key> {
-        let Some(first) = self.ready.first() else { return self.pop_late() };
+        if self.ready.is_empty() {
+            self.admit_the_late();
+        }
+        let first = self.ready.first()?;
         if matches!(first, Key::Node(_)) && self.nodes_are_busy() {
             let attachments = Key::Attachment(String::new())..Key::NodeEni(String::new());
             let key = self.ready.range(attachments).next()?.clone();
@@ -81,19 +86,21 @@ impl Queue {
         self.ready.pop_first()
     }
 
-    fn pop_late(&mut self) -> Option<Key> {
-        while !self.nodes_are_busy() {
-            let key = self.late.pop_front()?;
-            if !self.busy.contains(&key) {
-                return Some(key);
-            }
-            self.again.insert(key);
+    /// Several at once, for what all Nodes' decisions decide is looked at after each lot.
+    fn admit_the_late(&mut self) {
+        for _ in self.busy_nodes()..LATE_AT_ONCE {
+            let Some(key) = self.late.pop_front() else { return };
+            self.now(key);
         }
-        None
     }
 
     fn nodes_are_busy(&self) -> bool {
-        self.busy.range(..Key::Attachment(String::new())).take(NODES_AT_ONCE).count() == NODES_AT_ONCE
+        self.busy_nodes() == NODES_AT_ONCE
+    }
+
+    /// How many Nodes are busy; more than may be are not counted.
+    fn busy_nodes(&self) -> usize {
+        self.busy.range(..Key::Attachment(String::new())).take(NODES_AT_ONCE).count()
     }
 
     /// When the next key comes due.
@@ -116,6 +123,7 @@ impl Queue {
     /// Not before that time: what is ready is moved there.
     pub fn put_off(&mut self, key: &Key, time: Timestamp) {
         self.ready.remove(key);
+        self.late.retain(|late| late != key);
         self.at(key.clone(), time);
     }
 
@@ -172,21 +180,39 @@ mod tests {
         (0..many).for_each(|n| queue.at(node(n), at));
         queue.fall_due(at);
         let changed = [node(many), Key::NodeEni("e".into()), Key::Orphans];
-        changed.iter().for_each(|key| queue.now(key.clone()));
-        assert!(
-            changed.iter().all(|key| queue.pop().as_ref() == Some(key)),
-            "what changed goes before what is tried again"
-        );
-        for n in 0..NODES_AT_ONCE {
+        let served = |queue: &mut Queue| {
+            changed.iter().for_each(|key| queue.now(key.clone()));
+            changed.iter().all(|key| queue.pop().as_ref() == Some(key))
+        };
+        assert!(served(&mut queue), "what changed goes before what is tried again");
+        for n in 0..LATE_AT_ONCE {
             assert_eq!(queue.pop(), Some(node(n)));
             queue.busy(node(n));
         }
-        queue.now(Key::NodeEni("e".into()));
-        assert_eq!((queue.pop(), queue.pop()), (Some(Key::NodeEni("e".into())), None));
+        assert_eq!(queue.pop(), None, "the others are for those that something has changed for");
+        assert!(served(&mut queue));
         queue.done(&node(0));
         queue.put_off(&node(0), at);
         queue.fall_due(at);
-        assert_eq!(queue.pop(), Some(node(NODES_AT_ONCE)), "who failed goes behind those who have not been tried");
+        assert_eq!(queue.pop(), Some(node(LATE_AT_ONCE)), "who failed goes behind those who have not been tried");
+    }
+
+    #[test]
+    fn a_pause_is_kept_by_who_came_due_meanwhile() {
+        let at = |s: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(s);
+        let key = Key::Node("n".into());
+        for busy_before_it_is_due in [true, false] {
+            let mut queue = Queue::default();
+            queue.at(key.clone(), at(1));
+            if busy_before_it_is_due {
+                queue.busy(key.clone());
+            }
+            queue.fall_due(at(1));
+            queue.busy(key.clone());
+            queue.done(&key);
+            queue.put_off(&key, at(9));
+            assert_eq!((next(&mut queue, at(8)), next(&mut queue, at(9))), (None, Some(key.clone())));
+        }
     }
 
     #[test]

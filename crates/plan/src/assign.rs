@@ -220,6 +220,14 @@ pub struct Share<'a> {
     pub waiting: Vec<&'a WaitsForPods>,
 }
 
+impl Share<'_> {
+    /// ENIs that are here or are to come: none where none can be, or where the Node is on its way out.
+    pub fn awaited(&self) -> usize {
+        let never = |refusal: &&Refusal| matches!(refusal.why, Refused::NoSubnetInZone { .. } | Refused::NodeDeleting);
+        if self.refused.iter().any(never) { 0 } else { self.desired }
+    }
+}
+
 impl Assignment {
     /// NodeENIs (by UID) of which it says anything.
     pub fn nodeenis(&self) -> BTreeSet<&String> {

@@ -85,6 +85,8 @@ impl Quota {
             if let Some(standing) = &mut self.standing {
                 standing.trying.remove(uid);
                 (standing.width, standing.freed) = (0, 0);
+                // Others took the places.
+                standing.trying.values_mut().for_each(|place| *place = false);
             }
             return false;
         }
@@ -224,6 +226,13 @@ mod tests {
         quota.sent("d");
         quota.answered("d", at(9), &refusal(), at(10));
         assert!(!free(&quota, 10), "others took both places");
+        // A place that was taken is given back by nobody.
+        assert!(quota.freed() && quota.freed());
+        quota.sent("e");
+        quota.sent("f");
+        quota.answered("e", at(11), &refusal(), at(12));
+        quota.answered("f", at(11), &Err(CallError::QuotaRefused), at(12));
+        assert!(!free(&quota, 12));
     }
 
     #[test]

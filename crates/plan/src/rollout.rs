@@ -5,24 +5,43 @@ use multi_eni_api::conditions::{self, types};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// For each NodeENI (by UID) the nodes on which `assign` may remove an outdated ENI.
-pub type Permits = BTreeMap<String, BTreeSet<String>>;
+pub type Permits = BTreeMap<String, Begun>;
+
+/// Nodes on which replacement may go on, and how many ENIs were ready on each when it was let begin.
+pub type Begun = BTreeMap<String, usize>;
 
 /// The nodes of one NodeENI on which replacement may go on or begin.
 ///
 /// `outdated` are the nodes that have an attachment which the spec no longer describes. Nodes where something is
 /// already away (being removed, or not ready) use up the allowance first: a replacement never takes down more than
-/// `max_unavailable` nodes at a time, and one that was begun is always finished.
-pub fn permits(attachments: &[&Held], outdated: &BTreeSet<String>, max_unavailable: usize) -> BTreeSet<String> {
-    let away: BTreeSet<&String> = attachments
-        .iter()
-        .filter(|held| held.deleting.is_some() || !conditions::is_true(&held.status.conditions, types::READY))
-        .map(|held| &held.node)
-        .collect();
+/// `max_unavailable` nodes at a time, and one that was begun is always finished. So do those of `before`, the last answer, that
+/// have fewer ready than they had, of those that are `awaited` there: what is to come in the place of what is gone may not be
+/// made yet, or may be refused for good.
+pub fn permits(
+    attachments: &[&Held],
+    outdated: &BTreeSet<String>,
+    before: &Begun,
+    awaited: impl Fn(&str) -> usize,
+    max_unavailable: usize,
+) -> Begun {
+    let is_ready =
+        |held: &&&Held| held.deleting.is_none() && conditions::is_true(&held.status.conditions, types::READY);
+    let mut ready: BTreeMap<&str, usize> = BTreeMap::new();
+    attachments.iter().filter(is_ready).for_each(|held| *ready.entry(&held.node).or_default() += 1);
+    let ready_on = |node: &str| ready.get(node).copied().unwrap_or(0);
+    let lacks = |(node, had): &(&String, &usize)| ready_on(node) < awaited(node).min(**had);
+    let lacking: BTreeSet<&String> = before.iter().filter(lacks).map(|(node, _)| node).collect();
+    let not_ready = attachments.iter().filter(|held| !is_ready(held)).map(|held| &held.node);
+    let away: BTreeSet<&String> = not_ready.chain(lacking.iter().copied()).collect();
     // An outdated node that is away already loses nothing by being replaced.
     let begun = outdated.iter().filter(|node| away.contains(node));
     let room = max_unavailable.saturating_sub(away.len());
-    let next = outdated.iter().filter(|node| !away.contains(node)).take(room);
-    begun.chain(next).cloned().collect()
+    // Who was let begin may be beginning at this moment.
+    let (again, new): (Vec<&String>, Vec<&String>) =
+        outdated.iter().filter(|node| !away.contains(node)).partition(|node| before.contains_key(*node));
+    let next = again.into_iter().chain(new).take(room);
+    let had = |node: &String| before.get(node).copied().unwrap_or_else(|| ready_on(node));
+    begun.chain(next).chain(lacking.iter().copied()).map(|node| (node.clone(), had(node))).collect()
 }
 
 #[cfg(test)]
@@ -35,12 +54,40 @@ mod tests {
         let ready: Vec<Held> = (0..4).map(|n| held(&format!("n{n}"), 1, true)).collect();
         let refs: Vec<&Held> = ready.iter().collect();
         let outdated: BTreeSet<String> = ready.iter().map(|h| h.node.clone()).collect();
-        assert_eq!(permits(&refs, &outdated, 1), BTreeSet::from(["n0".to_owned()]));
-        assert_eq!(permits(&refs, &outdated, 2), BTreeSet::from(["n0".to_owned(), "n1".to_owned()]));
+        let permits = |held: &[&Held], most| nodes(permits(held, &outdated, &Begun::new(), |_| 1, most));
+        assert_eq!(permits(&refs, 1), ["n0"]);
+        assert_eq!(permits(&refs, 2), ["n0", "n1"]);
 
         let mut some_away = ready.clone();
         some_away[2] = held("n2", 1, false);
         let refs: Vec<&Held> = some_away.iter().collect();
-        assert_eq!(permits(&refs, &outdated, 1), BTreeSet::from(["n2".to_owned()]));
+        assert_eq!(permits(&refs, 1), ["n2"]);
+    }
+
+    #[test]
+    fn a_node_that_has_less_than_it_had_is_away() {
+        let held: Vec<Held> =
+            [("n0", true), ("n1", true), ("n2", true)].map(|(node, ready)| held(node, 1, ready)).into();
+        let refs: Vec<&Held> = held.iter().collect();
+        let outdated = ["n0", "n2"].map(str::to_owned).into();
+        let let_begin =
+            |had, awaited, most| nodes(permits(&refs, &outdated, &[("n1".to_owned(), had)].into(), |_| awaited, most));
+        assert_eq!(let_begin(2, 2, 1), ["n1"], "one of its two is not made yet");
+        assert_eq!(let_begin(2, 2, 2), ["n0", "n1"]);
+        assert_eq!(let_begin(2, 1, 1), ["n0"], "no more are asked for");
+        assert_eq!(let_begin(1, 2, 1), ["n0"], "the other was not there before");
+    }
+
+    #[test]
+    fn what_a_node_had_is_not_forgotten_and_who_was_let_begin_is_not_passed_over() {
+        let held: Vec<Held> = ["n0", "n1"].map(|node| held(node, 1, true)).into();
+        let refs: Vec<&Held> = held.iter().collect();
+        let outdated: BTreeSet<String> = held.iter().map(|held| held.node.clone()).collect();
+        let before = [("n1".to_owned(), 2)].into();
+        assert_eq!(permits(&refs, &outdated, &before, |_| 1, 1), before, "n0 became outdated since");
+    }
+
+    fn nodes(begun: Begun) -> Vec<String> {
+        begun.into_keys().collect()
     }
 }

@@ -88,19 +88,22 @@ pub async fn play(
         cluster.add_nodes(1..=nodes, POOL).await?;
         cluster.add_nodes(nodes + 1..=nodes + LABELLED, "none").await
     };
+    // Ctrl-C reaches the processes, too: that they end by it is no failure.
     tokio::select! {
-        populated = populated => populated?,
+        biased;
         () = &mut stop => {
             cluster.plane.passed();
             return Ok(());
         }
+        populated = populated => populated?,
     }
     let _heartbeats = cluster.heartbeats(nodes);
     let running = candidate.start(&cluster.plane, &account.endpoint, REGION)?;
     let mut bench = Bench { candidate: candidate.name.clone(), scale, account, cluster, running };
     tokio::select! {
-        worked = bench.work(idle, done) => worked?,
+        biased;
         () = stop => {}
+        worked = bench.work(idle, done) => worked?,
     }
     bench.cluster.plane.passed();
     Ok(())

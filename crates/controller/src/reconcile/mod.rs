@@ -302,7 +302,9 @@ impl Reconciler {
     /// How long nothing can happen by itself.
     fn pause(&self) -> Duration {
         const LONG: Duration = Duration::from_secs(3600);
-        let Some(due) = self.queue.next_due().filter(|_| self.world.is_warm()) else { return LONG };
+        // What is held back by the picture waits for the picture.
+        let decides = self.world.is_warm() && self.world.terminating_crd().is_none();
+        let Some(due) = self.queue.next_due().filter(|_| decides) else { return LONG };
         Duration::try_from(due.duration_since(self.now()).max(SignedDuration::from_millis(1))).unwrap_or(LONG).min(LONG)
     }
 

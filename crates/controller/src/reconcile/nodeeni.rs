@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::types;
 use multi_eni_plan::assign::{Assignment, Pinned, Refusal, Share, WaitsForPods};
+use multi_eni_plan::fold;
 use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::Intent;
-use multi_eni_plan::{fold, rollout};
+use multi_eni_plan::rollout::{self, Begun};
 use std::collections::BTreeSet;
 
 impl Reconciler {
@@ -75,14 +76,18 @@ impl Reconciler {
             .filter(|(_, last)| last.outdated.contains_key(uid))
             .map(|(node, _)| node.clone())
             .collect();
-        let permits = if outdated.is_empty() {
-            BTreeSet::new()
+        let old = self.permits.remove(uid).unwrap_or_default();
+        let permits = if outdated.is_empty() && old.is_empty() {
+            Begun::new()
         } else {
             let held: Vec<&Held> = self.world.attachments_of(uid).map(|entry| &entry.held).collect();
-            rollout::permits(&held, &outdated, ask.max_unavailable)
+            let awaited = |node: &str| self.assignments.get(node).map_or(0, |last| last.share(uid).awaited());
+            rollout::permits(&held, &outdated, &old, awaited, ask.max_unavailable)
         };
-        let old = self.permits.insert(uid.clone(), permits.clone()).unwrap_or_default();
-        permits.symmetric_difference(&old).for_each(|node| self.queue.now(Key::Node(node.clone())));
+        let differs = permits.keys().filter(|node| !old.contains_key(*node));
+        let differs = differs.chain(old.keys().filter(|node| !permits.contains_key(*node)));
+        differs.for_each(|node| self.queue.now(Key::Node(node.clone())));
+        self.permits.insert(uid.clone(), permits);
     }
 
     /// When its status may be written again, if not now. Until then it is not even made: that takes a look at every node, and with

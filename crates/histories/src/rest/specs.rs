@@ -1,7 +1,7 @@
 //! The account is as the specs ask: every slot that anybody wants is held by one who wants it, and nothing else is ours.
 
 use crate::wants::{self, Asked, Slot, asked};
-use crate::witness::mirror::EniTruth;
+use crate::witness::mirror::{EniTruth, NodeTruth};
 use crate::witness::{Promise, Scene};
 use multi_eni_api::NodeEniSpec;
 use multi_eni_plan::facts::AttachmentState;
@@ -29,7 +29,9 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
                 continue;
             }
             let uid = |name: &String| mirror.nodeenis.get(name).map(|nodeeni| nodeeni.uid.clone());
-            if contenders.iter().filter_map(|(name, _)| uid(name)).any(|uid| is_stalled(scene, &uid)) {
+            // Its outdated one stays as long as the rollout waits for others.
+            let waits = |uid: String| has_any_on(scene, &uid, instance) && is_stalled(scene, &uid);
+            if contenders.iter().filter_map(|(name, _)| uid(name)).any(waits) {
                 continue;
             }
             say(format!("nothing is attached to {instance} at {card}/{index}, which {} wants", names(&contenders)));
@@ -226,11 +228,30 @@ fn is_stalled(scene: &Scene, uid: &str) -> bool {
     let most = spec.and_then(|spec| spec.rollout.as_ref()).and_then(|rollout| rollout.max_unavailable).unwrap_or(1);
     let mine = mirror.held.values().map(|held| &held.held).filter(|held| held.nodeeni_uid == uid);
     let stuck = mine.filter(|held| mirror.in_place(held).is_none());
-    let nodes: BTreeSet<&str> = stuck
-        .filter(|held| lacks_addresses(scene, held) || lacks_a_place(scene, held))
-        .map(|held| held.node.as_str())
-        .collect();
-    nodes.len() >= usize::try_from(most).unwrap_or(1)
+    let stuck = stuck.filter(|held| lacks_addresses(scene, held) || lacks_a_place(scene, held));
+    let nodes = stuck.map(|held| held.node.as_str()).chain(kept_out(scene, uid));
+    nodes.collect::<BTreeSet<_>>().len() >= usize::try_from(most).unwrap_or(1)
+}
+
+/// Nodes on which a place of a NodeENI is another's, or full; or that have nothing of it, and what it asks for cannot be known.
+fn kept_out<'a>(scene: &'a Scene, uid: &str) -> Vec<&'a str> {
+    let mirror = &scene.mirror;
+    let Some(nodeeni) = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == uid) else { return Vec::new() };
+    let is_kept_out = |node: &&NodeTruth| match asked(mirror, nodeeni, node, &scene.subnets) {
+        Asked::Nothing => false,
+        Asked::Unknown => !node.deleting && !has_any_on(scene, uid, &node.instance),
+        Asked::These(places) => places.iter().any(|place| {
+            let slot = (node.instance.clone(), place.card, place.index);
+            occupant(scene, &slot).map_or_else(|| is_crowded(scene, &slot), |eni| !is_of(scene, eni, uid))
+        }),
+    };
+    mirror.nodes.iter().filter(|(_, node)| is_kept_out(node)).map(|(name, _)| name.as_str()).collect()
+}
+
+/// Whether there is an ENIAttachment of that NodeENI for that instance.
+fn has_any_on(scene: &Scene, uid: &str, instance: &str) -> bool {
+    let mut held = scene.mirror.held.values().map(|held| &held.held);
+    held.any(|held| held.nodeeni_uid == uid && held.instance.as_ref().is_some_and(|on| on.as_str() == instance))
 }
 
 /// Why an ENI of ours should not be there; None if it should, or may.

@@ -193,7 +193,7 @@ fn full_by(
 
 /// Whether the rollout lets this NodeENI's outdated ENIs go on this Node now.
 fn is_permitted(input: &Input<'_>, node: &NodeFacts, intent: &Intent) -> bool {
-    input.permits.get(&intent.uid).is_some_and(|nodes| nodes.contains(&node.name))
+    input.permits.get(&intent.uid).is_some_and(|nodes| nodes.contains_key(&node.name))
 }
 
 fn desired_of(out: &Assignment, intent: &Intent) -> usize {

@@ -120,10 +120,14 @@ impl Model {
         let nodes: BTreeSet<String> =
             self.nodes.keys().chain(self.held.values().map(|held| &held.node)).cloned().collect();
         let mut outdated: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut desired: BTreeMap<(String, String), usize> = BTreeMap::new();
         for name in nodes {
             let assignment = self.assign(&name);
             for uid in assignment.outdated.keys() {
                 outdated.entry(uid.clone()).or_default().insert(name.clone());
+            }
+            for (uid, _) in &assignment.desired {
+                desired.insert((uid.clone(), name.clone()), assignment.share(uid).awaited());
             }
             busy |= !assignment.is_settled();
             self.write(&assignment);
@@ -133,8 +137,11 @@ impl Model {
             let held: Vec<&Held> = self.held.values().filter(|held| held.nodeeni_uid == intent.uid).collect();
             let none = BTreeSet::new();
             let most = intent.ask.as_ref().map_or(1, |ask| ask.max_unavailable);
-            let permits = rollout::permits(&held, outdated.get(&intent.uid).unwrap_or(&none), most);
-            busy |= self.permits.insert(intent.uid.clone(), permits.clone()).unwrap_or_default() != permits;
+            let old = self.permits.remove(&intent.uid).unwrap_or_default();
+            let desired = |node: &str| desired.get(&(intent.uid.clone(), node.to_owned())).copied().unwrap_or_default();
+            let permits = rollout::permits(&held, outdated.get(&intent.uid).unwrap_or(&none), &old, desired, most);
+            busy |= old != permits;
+            self.permits.insert(intent.uid.clone(), permits);
         }
         for name in self.held.keys().cloned().collect::<Vec<_>>() {
             busy |= self.step(&name);
