@@ -24,7 +24,7 @@ impl Reconciler {
             self.queue.at(key.clone(), at);
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
-        if self.writes_status(&entry, &step) {
+        if self.writes_status(&entry, &step) && self.is_writable(key, name) {
             self.announce(&entry, &step);
             let (writer, entry, status) = (self.means.writer.clone(), entry.clone(), step.status.clone());
             work.push(async move { Outcome::Wrote(writer.attachment_status(entry, status).await) }.boxed());
@@ -87,6 +87,12 @@ impl Reconciler {
         self.means.ec2.is_absent(&entry.held.uid, entry.held.eni().as_ref())
     }
 
+    /// Whether it may be written to; if not, it is looked at again when it may be.
+    fn is_writable(&mut self, key: &Key, name: &str) -> bool {
+        let until = self.unwritable.get(name).copied().filter(|until| self.now() < *until);
+        until.inspect(|until| self.queue.at(key.clone(), *until)).is_none()
+    }
+
     /// A call that comes right after leaves the writing to its answer: three writes are enough for the way in.
     fn writes_status(&self, entry: &AttachmentEntry, step: &Step) -> bool {
         let waits = match step.action {
@@ -118,6 +124,7 @@ impl Reconciler {
             Action::LookByTag => return self.look(key, || ec2.look_by_tag(&entry.held.uid)),
             Action::LookById(eni) => return self.look(key, || ec2.look_by_id(&eni)),
             Action::LookAtSubnet(subnet) => return self.look(key, || ec2.want_subnets(&[subnet], &[])),
+            Action::Release if !self.is_writable(key, &entry.held.name) => return,
             Action::Release => {
                 let (writer, entry) = (self.means.writer.clone(), entry.clone());
                 self.announce_removed(&entry);

@@ -73,6 +73,8 @@ pub struct Reconciler {
     quota: Quota,
     /// Calls that bring an ENI on its way, by the name of its ENIAttachment, with its UID: withdrawn when it goes.
     bringing: BTreeMap<String, (String, CancellationToken)>,
+    /// ENIAttachments (by name) of which the API server took no write, and until when none is tried again, whatever EC2 answers.
+    unwritable: BTreeMap<String, Timestamp>,
     /// NodeENIs (by UID) for which a Node's writes on their way make ENIAttachments.
     creating: BTreeMap<Key, BTreeSet<String>>,
     /// When the status of a NodeENI (by UID) was written last.
@@ -100,6 +102,7 @@ impl Reconciler {
             permits: Permits::new(),
             quota: Quota::default(),
             bringing: BTreeMap::new(),
+            unwritable: BTreeMap::new(),
             creating: BTreeMap::new(),
             status_written: BTreeMap::new(),
             suspects: BTreeMap::new(),
@@ -292,7 +295,8 @@ impl Reconciler {
 
     /// What is remembered of objects that are gone.
     fn forget_the_gone(&mut self) {
-        let world = &self.world;
+        let (world, now) = (&self.world, self.now());
+        self.unwritable.retain(|_, until| now < *until);
         self.means.ec2.keep_instances(&world.instances());
         self.memories.retain(|uid, _| world.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());

@@ -44,6 +44,10 @@ impl Reconciler {
                 Outcome::Wrote(Ok(written)) => self.wrote(written),
                 Outcome::Wrote(Err(error)) => {
                     pause = pause.max(Some(pause_after(&error)));
+                    if let (Key::Attachment(name), false) = (&finished.key, matches!(error, WriteError::Conflict)) {
+                        let until = now.saturating_add(pause_after(&error)).unwrap_or(now);
+                        self.unwritable.insert(name.clone(), until);
+                    }
                     match error {
                         WriteError::Conflict => tracing::debug!(key = ?finished.key, %error, "write"),
                         error => tracing::warn!(key = ?finished.key, %error, "write"),
