@@ -242,7 +242,13 @@ fn kept_out<'a>(scene: &'a Scene, uid: &str) -> Vec<&'a str> {
         Asked::Unknown => !node.deleting && !has_any_on(scene, uid, &node.instance),
         Asked::These(places) => places.iter().any(|place| {
             let slot = (node.instance.clone(), place.card, place.index);
-            occupant(scene, &slot).map_or_else(|| is_crowded(scene, &slot), |eni| !is_of(scene, eni, uid))
+            let anothers = mirror.held.values().map(|held| &held.held).any(|held| {
+                held.nodeeni_uid != uid
+                    && held.slot() == (place.card, place.index)
+                    && held.instance.as_ref().is_some_and(|on| on.as_str() == node.instance)
+            });
+            let taken = occupant(scene, &slot).map_or_else(|| is_crowded(scene, &slot), |eni| !is_of(scene, eni, uid));
+            taken || anothers
         }),
     };
     mirror.nodes.iter().filter(|(_, node)| is_kept_out(node)).map(|(name, _)| name.as_str()).collect()
