@@ -138,9 +138,10 @@ fn write(cli: &Cli, all: &All) -> Result<(), String> {
         let text = report::json(all).map_err(|error| error.to_string())?;
         std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    let nothing_to_plot = all.interrupted && plot::curves(all).is_empty();
+    let curves = plot::curves(all);
+    let nothing_to_plot = all.interrupted && curves.is_empty();
     if let Some(file) = cli.plot.as_ref().filter(|_| !nothing_to_plot) {
-        std::fs::write(file, plot::svg(&plot::curves(all))?).map_err(|error| format!("{}: {error}", file.display()))?;
+        std::fs::write(file, plot::svg(&curves)?).map_err(|error| format!("{}: {error}", file.display()))?;
     }
     Ok(())
 }

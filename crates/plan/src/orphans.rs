@@ -47,7 +47,7 @@ pub struct Input<'a> {
     pub sweep: Timestamp,
     /// How many ENIs of this cluster the view shows.
     pub all: usize,
-    /// Those of them that may be orphans: whose tags name no ENIAttachment that there is.
+    /// Those of them that may be orphans: at least every [`stranger`](is_stranger).
     pub owned: &'a [EniSeen],
     /// UIDs of all ENIAttachments, from warm watch caches only.
     pub known: &'a BTreeSet<String>,
@@ -63,13 +63,18 @@ pub struct Input<'a> {
     pub settings: &'a Settings,
 }
 
+/// Whether its tags name an ENIAttachment that there is not.
+pub fn is_stranger(eni: &EniSeen, is_known: impl Fn(&str) -> bool) -> bool {
+    eni.attachment_uid().is_some_and(|uid| !is_known(uid))
+}
+
 /// ENIs of this cluster whose tags name an ENIAttachment that there is not, and that no status names.
 pub fn lone<'a>(
     owned: &'a [EniSeen],
     known: &'a BTreeSet<String>,
     named: &'a BTreeSet<EniId>,
 ) -> impl Iterator<Item = &'a EniSeen> {
-    owned.iter().filter(|eni| eni.attachment_uid().is_some_and(|uid| !known.contains(uid)) && !named.contains(&eni.id))
+    owned.iter().filter(|eni| is_stranger(eni, |uid| known.contains(uid)) && !named.contains(&eni.id))
 }
 
 /// Judges by the last whole sweep. A suspect must be shown by a whole sweep that began [`APART`] after it was first

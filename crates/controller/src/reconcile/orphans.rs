@@ -5,16 +5,14 @@ use crate::queue::Key;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use multi_eni_plan::errors::{Call, CallError};
-use multi_eni_plan::facts::EniSeen;
 use multi_eni_plan::orphans::{self, Detachment};
 
 impl Reconciler {
     pub(super) fn orphans(&mut self, key: &Key) {
         let Some(sweep) = self.means.ec2.last_sweep() else { return };
         // All others are as they should be, and there may be thousands of them.
-        let is_stranger =
-            |eni: &EniSeen| eni.attachment_uid().is_some_and(|uid| self.world.attachment_by_uid(uid).is_none());
-        let (all, owned) = self.means.ec2.owned_where(is_stranger);
+        let is_known = |uid: &str| self.world.attachment_by_uid(uid).is_some();
+        let (all, owned) = self.means.ec2.owned_where(|eni| orphans::is_stranger(eni, is_known));
         if owned.is_empty() {
             self.suspects.clear();
             return;

@@ -21,9 +21,11 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
                 continue;
             }
             // Who holds the slot keeps it, though its subnet has no room: that no controller can mend.
-            let holder = mirror.held.values().map(|held| &held.held).find(|held| {
-                held.slot() == (slot.1, slot.2) && held.instance.as_ref().is_some_and(|i| i.as_str() == slot.0)
-            });
+            let holder = mirror
+                .held
+                .values()
+                .map(|held| &held.held)
+                .find(|held| held.slot() == (slot.1, slot.2) && is_for(held, instance));
             // Or what its NodeENI asks for cannot be known: nothing is taken away for that.
             if holder.is_some_and(|held| is_unknown(scene, held) || lacks_addresses(scene, held)) {
                 continue;
@@ -131,7 +133,7 @@ fn is_crowded(scene: &Scene, (instance, card, index): &Slot) -> bool {
         return false;
     }
     let held = scene.mirror.held.values().map(|held| &held.held);
-    let held = held.filter(|held| held.instance.as_ref().is_some_and(|on| on.as_str() == instance));
+    let held = held.filter(|held| is_for(held, instance));
     // All others': a full card has no room for one more.
     let others = held.map(Held::slot).chain(attached).filter(|slot| *slot != (*card, *index));
     let slots: BTreeSet<(i32, i32)> = others.collect();
@@ -243,9 +245,7 @@ fn kept_out<'a>(scene: &'a Scene, uid: &str) -> Vec<&'a str> {
         Asked::These(places) => places.iter().any(|place| {
             let slot = (node.instance.clone(), place.card, place.index);
             let anothers = mirror.held.values().map(|held| &held.held).any(|held| {
-                held.nodeeni_uid != uid
-                    && held.slot() == (place.card, place.index)
-                    && held.instance.as_ref().is_some_and(|on| on.as_str() == node.instance)
+                held.nodeeni_uid != uid && held.slot() == (place.card, place.index) && is_for(held, &node.instance)
             });
             let taken = occupant(scene, &slot).map_or_else(|| is_crowded(scene, &slot), |eni| !is_of(scene, eni, uid));
             taken || anothers
@@ -257,7 +257,11 @@ fn kept_out<'a>(scene: &'a Scene, uid: &str) -> Vec<&'a str> {
 /// Whether there is an ENIAttachment of that NodeENI for that instance.
 fn has_any_on(scene: &Scene, uid: &str, instance: &str) -> bool {
     let mut held = scene.mirror.held.values().map(|held| &held.held);
-    held.any(|held| held.nodeeni_uid == uid && held.instance.as_ref().is_some_and(|on| on.as_str() == instance))
+    held.any(|held| held.nodeeni_uid == uid && is_for(held, instance))
+}
+
+fn is_for(held: &Held, instance: &str) -> bool {
+    held.instance.as_ref().is_some_and(|on| on.as_str() == instance)
 }
 
 /// Why an ENI of ours should not be there; None if it should, or may.

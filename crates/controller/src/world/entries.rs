@@ -1,0 +1,63 @@
+//! NodeENIs and ENIAttachments as the caches keep them.
+
+use kube::core::error_boundary::InvalidObject;
+use multi_eni_api::{ENIAttachment, NodeENI, NodeEniStatus};
+use multi_eni_plan::held::Held;
+use multi_eni_plan::intent::{Intent, Unreadable};
+use std::sync::Arc;
+
+/// A NodeENI and what is needed to write to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeEniEntry {
+    /// What it asks for.
+    pub intent: Intent,
+    /// Its status.
+    pub status: NodeEniStatus,
+    /// All its finalizers.
+    pub finalizers: Vec<String>,
+    /// Its resourceVersion.
+    pub version: String,
+}
+
+/// An ENIAttachment and what is needed to write to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttachmentEntry {
+    /// The attachment.
+    pub held: Held,
+    /// All its finalizers.
+    pub finalizers: Vec<String>,
+    /// Its resourceVersion.
+    pub version: String,
+}
+
+impl NodeEniEntry {
+    /// Reads a NodeENI, or the remains of one.
+    pub fn read(object: &Result<NodeENI, InvalidObject>) -> Self {
+        match object {
+            Ok(object) => Self {
+                intent: Intent::read(object),
+                status: object.status.clone().unwrap_or_default(),
+                finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
+                version: object.metadata.resource_version.clone().unwrap_or_default(),
+            },
+            Err(invalid) => {
+                let mut shell = NodeENI::new("", multi_eni_api::NodeEniSpec::default());
+                shell.metadata = invalid.metadata.clone();
+                let mut entry = Self::read(&Ok(shell));
+                entry.intent.ask = Err(Unreadable::Shape(invalid.error.clone()));
+                entry
+            }
+        }
+    }
+}
+
+impl AttachmentEntry {
+    /// Reads an ENIAttachment. What is on its way for it shares the entry with the cache.
+    pub fn read(object: &ENIAttachment) -> Arc<Self> {
+        Arc::new(Self {
+            held: Held::read(object),
+            finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
+            version: object.metadata.resource_version.clone().unwrap_or_default(),
+        })
+    }
+}
