@@ -30,6 +30,7 @@ struct State {
     requests: u64,
     api_away_until: Option<Instant>,
     forbidden_until: Option<Instant>,
+    reads_forbidden_until: Option<Instant>,
 }
 
 impl Desk {
@@ -37,7 +38,8 @@ impl Desk {
     pub fn open(stage: Stage, witness: Witness, script: &Script) -> Arc<Self> {
         let Setting { kube_latency, .. } = script.setting;
         let oracle = Oracle::new(script.seed, script.trouble.clone());
-        let state = State { oracle, requests: 0, api_away_until: None, forbidden_until: None };
+        let state =
+            State { oracle, requests: 0, api_away_until: None, forbidden_until: None, reads_forbidden_until: None };
         let desk = Arc::new(Self {
             stage,
             witness,
@@ -65,7 +67,7 @@ impl Desk {
     pub fn calm(&self) {
         let mut state = self.state();
         state.oracle.end();
-        (state.api_away_until, state.forbidden_until) = (None, None);
+        (state.api_away_until, state.forbidden_until, state.reads_forbidden_until) = (None, None, None);
     }
 
     /// The faults that befell requests.
@@ -79,20 +81,24 @@ impl Desk {
         self.stage.api.break_watches();
     }
 
-    /// RBAC refuses all writes of the replicas for a while.
-    pub fn forbid(&self, lasts: Millis) {
-        self.state().forbidden_until = Some(Instant::now() + Duration::from_millis(lasts));
+    /// RBAC refuses all writes of the replicas for a while, or all that they read: watches that are open go on.
+    pub fn forbid(&self, reads: bool, lasts: Millis) {
+        let until = Some(Instant::now() + Duration::from_millis(lasts));
+        let mut state = self.state();
+        *(if reads { &mut state.reads_forbidden_until } else { &mut state.forbidden_until }) = until;
     }
 
     /// How a request to the API server passes.
     pub fn kube(&self, life: &Life, info: &RequestInfo) -> Passage {
         let call = format!("{} {}", info.verb, info.target());
         let now = Instant::now();
+        let writes = !matches!(info.verb.as_str(), "get" | "list" | "watch");
         let (befallen, number, away, forbidden) = {
             let mut state = self.state();
             state.requests += 1;
             let over = |until: Option<Instant>| until.is_none_or(|until| now >= until);
-            let (away, forbidden) = (!over(state.api_away_until), !over(state.forbidden_until));
+            let forbids = if writes { state.forbidden_until } else { state.reads_forbidden_until };
+            let (away, forbidden) = (!over(state.api_away_until), !over(forbids));
             (state.oracle.ask(Seam::Kube, &call), state.requests, away, forbidden)
         };
         self.witness.sends_kube(life, info, befallen.as_ref());
@@ -103,12 +109,11 @@ impl Desk {
                 from + chance::below(to.saturating_sub(from) + 1, self.seed, ("latency", way, number)),
             )
         };
-        let writes = !matches!(info.verb.as_str(), "get" | "list" | "watch");
         Passage {
             there: latency("there"),
             back: latency("back"),
             reachable: life.machine.reaches_kube() && !away,
-            refused: (forbidden && writes).then_some(403),
+            refused: forbidden.then_some(403),
             befallen,
         }
     }

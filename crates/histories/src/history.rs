@@ -3,6 +3,7 @@
 use crate::desk::Desk;
 use crate::entropy;
 use crate::generate;
+use crate::panics;
 use crate::recording::{self, Recording};
 use crate::replica::Replicas;
 use crate::rest;
@@ -58,7 +59,10 @@ pub fn record(script: &Script, detail: Detail) -> Verdict {
 /// What libraries make once a process draws from the entropy of whoever is first: that must be no history that counts.
 fn warm() {
     static WARM: Once = Once::new();
-    WARM.call_once(|| drop(on_a_thread(&generate::script(0), Detail::None, false)));
+    WARM.call_once(|| {
+        panics::watch();
+        drop(on_a_thread(&generate::script(0), Detail::None, false));
+    });
 }
 
 fn on_a_thread(script: &Script, detail: Detail, recorded: bool) -> Verdict {
@@ -68,16 +72,13 @@ fn on_a_thread(script: &Script, detail: Detail, recorded: bool) -> Verdict {
     let thread = std::thread::Builder::new().name(name).stack_size(8 << 20).spawn(move || {
         // A panic is a finding like any other: the seed must not be lost with the thread.
         let came = std::panic::catch_unwind(AssertUnwindSafe(|| on_this_thread(&script, detail, recorded)));
+        let came = came.map_err(|_| panics::take().unwrap_or_else(|| "a panic without words".to_owned()));
         // Nobody waits for it any more: it was given up.
         let _ = tell.send(came);
     });
     let told = match (thread, verdict.recv_timeout(GIVEN_UP)) {
         (Ok(_), Ok(Ok(verdict))) => return verdict,
-        (Ok(_), Ok(Err(panic))) => {
-            let words = panic.downcast_ref::<String>().map(String::as_str);
-            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
-            format!("panic: {words}")
-        }
+        (Ok(_), Ok(Err(how))) => how,
         // Its thread is left alone: nothing can end it but the end of the process.
         (Ok(_), Err(_)) => format!("not over after {} s of real time: it spins at one moment", GIVEN_UP.as_secs()),
         (Err(error), _) => format!("no thread for it: {error}"),
@@ -120,7 +121,7 @@ impl<'a> History<'a> {
         let replicas = Replicas::start(&desk, &script.setting);
         desk.seat(&replicas);
         let mut history = Self { script, stage, witness, desk, replicas, acts: (0, 0) };
-        let converged_after = history.tell().await;
+        let converged_after = history.tell().await.filter(|_| !history.is_broken());
         let (breach, trace) = {
             let mut scene = history.witness.scene();
             (scene.breach.take(), scene.trace.take())
@@ -169,7 +170,11 @@ impl<'a> History<'a> {
         }
     }
 
+    /// A panic counts, wherever it was: the runtime swallows a task's.
     fn is_broken(&self) -> bool {
+        if let Some(how) = panics::take() {
+            self.broke(Promise::Told, how);
+        }
         self.witness.scene().breach.is_some()
     }
 
@@ -177,7 +182,7 @@ impl<'a> History<'a> {
         self.stage.ec2.catch_up();
         match act {
             Act::RestartApi { lasts } => self.desk.restart_api(*lasts),
-            Act::Forbid { lasts } => self.desk.forbid(*lasts),
+            Act::Forbid { reads, lasts } => self.desk.forbid(*reads, *lasts),
             _ => {}
         }
         let came = match self.replicas.play(act) {
@@ -244,6 +249,10 @@ impl<'a> History<'a> {
                 looked = Some(changes);
             }
             match problems.first().cloned() {
+                None if moved - from > CONVERGES_WITHIN => {
+                    self.broke(Promise::Converges, format!("it took {} s after the calm", (moved - from) / 1000));
+                    return None;
+                }
                 None => {
                     self.witness.says(Detail::Story, "*", || "all is as it should be".to_owned());
                     return Some(moved - from);

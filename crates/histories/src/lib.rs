@@ -4,6 +4,7 @@
 //! - [`generate`] makes a [`script`] of a seed: who is there, what happens, what goes wrong.
 //! - [`history`] plays it: on a [`stage`] (EC2, API server, clock), with [`replica`]s of the controller behind gates, over a
 //!   [`desk`] where the [`oracle`] says what befalls each request. [`entropy`] and [`chance`]: nothing but the seed decides.
+//!   [`panics`]: none goes unnoticed.
 //! - [`witness`] sees everything and checks the promises at each event; [`rest`] checks those of the end, by [`wants`], its
 //!   own reading of the specs.
 //! - [`shrink`] makes a failing history small; [`scenario`] keeps those worth keeping; [`recording`] is for playing one's
@@ -17,6 +18,7 @@ pub mod entropy;
 pub mod generate;
 pub mod history;
 pub mod oracle;
+pub mod panics;
 pub mod recording;
 pub mod replica;
 pub mod rest;

@@ -74,7 +74,9 @@ fn can_befall(fault: Fault, seam: Seam, call: &str) -> bool {
         Fault::StaleRead => ec2 && describes,
         Fault::ExpiredPage => ec2 && call.ends_with("next page"),
         Fault::ExpiredCredentials => ec2,
-        Fault::Interfere => !ec2 && (call.starts_with("patch") || call.starts_with("delete")),
+        Fault::Interfere => {
+            !ec2 && !call.starts_with("create") && !watches && !call.starts_with("get") && !call.starts_with("list")
+        }
         Fault::Gone => watches,
     }
 }

@@ -146,3 +146,47 @@ fn an_interrupted_run_ends_in_order() {
     assert_eq!(running.wait().expect("it ends").code(), Some(130));
     assert!(rest.last().is_some_and(|last| last.starts_with("ended early")), "{rest:?}");
 }
+
+/// EC2 takes a Create that was given up long ago, later than is assumed of it, and nobody is left to know its ENI.
+const TOO_LATE: &str = r#"about: A Create takes effect ten minutes after it was given up.
+seed: 1
+setting: {"subnets":[{"id":"subnet-000000000000000a1","zone":"a"}]}
+events:
+- {"at":500,"do":"join","node":"n1","instance":"i-00000000000000001","zone":"a","labels":{"ng":"x"}}
+- {"at":600,"do":"join","node":"n2","instance":"i-00000000000000002","zone":"a","labels":{}}
+- {"at":1000,"do":"apply","name":"e1","spec":{"deviceIndex":1,"nodeSelector":{"ng":"x"},"subnetID":"subnet-000000000000000a1","securityGroupIDs":["sg-00000000000000001"]}}
+- {"at":6000,"do":"remove","name":"e1"}
+- {"at":9000,"do":"heartbeat","node":"n2"}
+trouble:
+  listed:
+  - {"seam":"ec2","call":"CreateNetworkInterface","nth":1,"fault":"late","lasts":600000}
+calm_at: 700000
+"#;
+
+#[test]
+fn a_broken_promise_is_reported_told_and_made_small() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("broken");
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let (file, small) = (directory.join("late.yaml"), directory.join("small"));
+    std::fs::write(&file, TOO_LATE).expect("the script");
+    let (file, small) = (file.to_str().expect("a path"), small.to_str().expect("a path"));
+
+    let kept = sim(&["scenarios", directory.to_str().expect("a path")]);
+    assert_eq!(kept.status.code(), Some(1));
+    let said = text(&kept.stdout);
+    assert!(said.contains("BROKEN   late: no-leak at ") && said.contains("multi-eni-sim replay "), "{said}");
+
+    let told = sim(&["replay", file]);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(text(&told.stderr).contains("broken: no-leak at "), "{}", text(&told.stderr));
+    assert!(text(&told.stdout).contains(" !      no-leak: eni-"), "{}", text(&told.stdout));
+
+    let shrunk = sim(&["shrink", file, "--out", small]);
+    assert!(shrunk.status.success(), "{}", text(&shrunk.stderr));
+    let smallest = std::fs::read_to_string(small).expect("the smallest");
+    assert!(!smallest.contains("n2") && smallest.contains("\"late\""), "{smallest}");
+    let again = sim(&["replay", small]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("broken: no-leak at "), "{}", text(&again.stderr));
+}

@@ -32,6 +32,7 @@ enum Kind {
     HandChange,
     Untag,
     Cni,
+    OtherCluster,
     Upstream,
     Pod,
     Quota,
@@ -50,7 +51,7 @@ enum Kind {
 }
 
 /// Every kind and its weight.
-const KINDS: [(Kind, u32); 38] = [
+const KINDS: [(Kind, u32); 39] = [
     (Kind::Join, 6),
     (Kind::Leave, 6),
     (Kind::Return, 5),
@@ -74,6 +75,7 @@ const KINDS: [(Kind, u32); 38] = [
     (Kind::HandChange, 3),
     (Kind::Untag, 2),
     (Kind::Cni, 5),
+    (Kind::OtherCluster, 2),
     (Kind::Upstream, 4),
     (Kind::Pod, 4),
     (Kind::Quota, 2),
@@ -162,8 +164,17 @@ impl Palette {
             Kind::Power => {
                 let name = cast.node(rng, |node| node.runs && !node.draining)?;
                 let node = cast.nodes.get_mut(&name)?;
-                node.halted = !node.halted;
-                at_once(if node.halted { Act::Halt { node: name } } else { Act::Boot { node: name } })
+                if node.halted {
+                    node.halted = false;
+                    return at_once(Act::Boot { node: name });
+                }
+                // Mostly it comes back; else it is stopped until this is drawn again, or for good.
+                node.halted = rng.u32(0..3) == 0;
+                let mut acts = vec![(0, Act::Halt { node: name.clone() })];
+                if !node.halted {
+                    acts.push((rng.u64(10_000..200_000), Act::Boot { node: name }));
+                }
+                Some(acts)
             }
             Kind::Relabel => {
                 let name = cast.node(rng, |_| true)?;
@@ -247,6 +258,10 @@ impl Palette {
                 let node = cast.node(rng, |node| node.runs)?;
                 at_once(if rng.u32(0..3) == 0 { Act::CniRelease { node } } else { Act::CniAttach { node } })
             }
+            Kind::OtherCluster => {
+                let node = cast.node(rng, |node| node.runs)?;
+                at_once(Act::OtherCluster { node })
+            }
             Kind::Upstream => {
                 let node = cast.node(rng, |node| node.runs)?;
                 let nodeeni = cast.nodeeni(rng)?;
@@ -276,12 +291,16 @@ impl Palette {
             Kind::Deny => {
                 let action = *pick(rng, &crate::stage::ACTIONS);
                 let action_name = action.to_owned();
-                at_once(if cast.denied.remove(action) {
-                    Act::Allow { action: action_name }
-                } else {
+                if cast.denied.remove(action) {
+                    return at_once(Act::Allow { action: action_name });
+                }
+                let mut acts = vec![(0, Act::Deny { action: action_name.clone() })];
+                if rng.u32(0..3) == 0 {
                     cast.denied.insert(action);
-                    Act::Deny { action: action_name }
-                })
+                } else {
+                    acts.push((rng.u64(1_000..200_000), Act::Allow { action: action_name }));
+                }
+                Some(acts)
             }
             Kind::Kill => at_once(Act::Kill { replica: replica(rng, cast), restart: rng.u64(500..60_000) }),
             Kind::Stop => at_once(Act::Stop { replica: replica(rng, cast), restart: rng.u64(500..60_000) }),
@@ -295,7 +314,7 @@ impl Palette {
             Kind::BreakWatches => at_once(Act::BreakWatches {}),
             Kind::Compact => Some(vec![(0, Act::Compact {}), (rng.u64(0..2_000), Act::BreakWatches {})]),
             Kind::RestartApi => at_once(Act::RestartApi { lasts: rng.u64(500..40_000) }),
-            Kind::Forbid => at_once(Act::Forbid { lasts: rng.u64(1_000..60_000) }),
+            Kind::Forbid => at_once(Act::Forbid { reads: rng.bool(), lasts: rng.u64(1_000..60_000) }),
         }
     }
 }

@@ -7,6 +7,8 @@ mod acts;
 mod cast;
 mod setting;
 mod specs;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
 use crate::script::{Act, Event, Millis, Script};
@@ -47,11 +49,13 @@ pub fn script(seed: u64) -> Script {
     Script { about: String::new(), seed, setting, events, trouble, calm_at, idle_hour: seed.is_multiple_of(20) }
 }
 
-/// Between two acts: often moments, sometimes a while.
+/// Between two acts: often moments, sometimes a while, and now and then so long that nothing excuses a replica any more whose
+/// picture is outdated, while its requests still meet faults.
 fn pause(rng: &mut Rng) -> Millis {
-    match rng.u32(0..10) {
-        0..3 => rng.u64(0..1_000),
-        3..9 => rng.u64(1_000..12_000),
-        _ => rng.u64(12_000..90_000),
+    match rng.u32(0..100) {
+        0..30 => rng.u64(0..1_000),
+        30..89 => rng.u64(1_000..12_000),
+        89..99 => rng.u64(12_000..90_000),
+        _ => rng.u64(240_000..420_000),
     }
 }

@@ -113,6 +113,11 @@ pub enum Act {
         /// The Node.
         node: String,
     },
+    /// An instance that was another cluster's comes with an ENI of that cluster's Multi-ENI, at the lowest free index.
+    OtherCluster {
+        /// Its Node.
+        node: String,
+    },
     /// Upstream's controller, about to be stopped, attaches an ENI for a NodeENI.
     Upstream {
         /// The Node.
@@ -231,11 +236,19 @@ pub enum Act {
         /// How long it is away.
         lasts: Millis,
     },
-    /// RBAC refuses the controller's writes for a while.
+    /// RBAC refuses the controller's writes for a while, or what it reads: then watches that are open go on.
     Forbid {
+        /// What it reads; else what it writes.
+        #[serde(default, skip_serializing_if = "is_false")]
+        reads: bool,
         /// How long.
         lasts: Millis,
     },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// One of the ENIs or ENIAttachments of this cluster, in the order of their names, counted round.

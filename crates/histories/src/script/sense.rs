@@ -97,6 +97,7 @@ fn act(act: &Act, setting: &Setting) -> Option<String> {
         | Act::HandMove { .. }
         | Act::HandChange { .. }
         | Act::CniAttach { .. }
+        | Act::OtherCluster { .. }
         | Act::PodStarts { .. }
         | Act::PodEnds { .. }
         | Act::CniRelease { .. }

@@ -2,6 +2,7 @@
 
 use super::epoch;
 use crate::entropy;
+use crate::replica::NAMESPACE;
 use bytes::Bytes;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
@@ -134,6 +135,7 @@ fn path(resource: &GroupResource, name: &str) -> String {
     let mut path = match group.as_str() {
         "" if resource == "pods" => format!("/api/v1/namespaces/default/{resource}"),
         "" => format!("/api/v1/{resource}"),
+        "coordination.k8s.io" => format!("/apis/{group}/v1/namespaces/{NAMESPACE}/{resource}"),
         group => format!("/apis/{group}/{VERSION}/{resource}"),
     };
     if !name.is_empty() {

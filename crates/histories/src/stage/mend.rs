@@ -9,7 +9,7 @@ use multi_eni_sim::ec2::InstanceState;
 use serde_json::Value;
 
 /// EC2's names of what the controller may be denied.
-pub const ACTIONS: [&str; 10] = [
+pub const ACTIONS: [&str; 11] = [
     "CreateNetworkInterface",
     "AttachNetworkInterface",
     "ModifyNetworkInterfaceAttribute",
@@ -20,6 +20,7 @@ pub const ACTIONS: [&str; 10] = [
     "DescribeInstances",
     "DescribeInstanceTypes",
     "DescribeSubnets",
+    "DescribeSecurityGroups",
 ];
 
 impl Stage {

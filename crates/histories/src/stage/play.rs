@@ -92,6 +92,7 @@ impl Stage {
                 Ok(format!("somebody changes {}: {change:?}", eni.id))
             }
             Act::CniAttach { node } => self.cni_attach(node),
+            Act::OtherCluster { node } => self.other_cluster(node),
             Act::Upstream { node, nodeeni, subnet, index, listed } => {
                 let place = Upstreams { node, nodeeni, subnet, index: *index };
                 self.upstream(&people, &place, *listed).await
@@ -218,7 +219,10 @@ impl Stage {
     /// The ENI of this cluster that is meant: those that were made for it or taken over, whatever their tags say now.
     fn eni(&self, nth: usize) -> Result<Eni, String> {
         let snapshot = self.ec2.snapshot();
-        let is_ours = |eni: &Eni| eni.client_token.is_some() || eni.tags.contains_key(TAG_ATTACHMENT_UID);
+        let is_tagged = |eni: &Eni| {
+            eni.tags.contains_key(TAG_ATTACHMENT_UID) && eni.tags.get(TAG_CLUSTER).is_none_or(|of| of != OTHER_CLUSTER)
+        };
+        let is_ours = |eni: &Eni| eni.client_token.is_some() || is_tagged(eni);
         let ours: Vec<Eni> = snapshot.enis.into_values().filter(is_ours).collect();
         let nth = nth.checked_rem(ours.len()).ok_or("there is no ENI of ours")?;
         ours.get(nth).cloned().ok_or_else(|| "there is no ENI of ours".to_owned())
@@ -232,6 +236,17 @@ impl Stage {
     }
 
     fn cni_attach(&self, node: &str) -> Came {
+        let eni = self.foreign_attach(node, &[(CNI_TAG, &self.instance_of(node)?)])?;
+        Ok(format!("the VPC CNI attaches {eni}"))
+    }
+
+    fn other_cluster(&self, node: &str) -> Came {
+        let eni = self.foreign_attach(node, &[(TAG_CLUSTER, OTHER_CLUSTER), (TAG_ATTACHMENT_UID, OTHER_CLUSTER)])?;
+        Ok(format!("another cluster's Multi-ENI attaches {eni}"))
+    }
+
+    /// An ENI of somebody else's at a Node's lowest free index; which and where, in words.
+    fn foreign_attach(&self, node: &str, tags: &[(&str, &str)]) -> Came {
         let instance = self.instance_of(node)?;
         let snapshot = self.ec2.snapshot();
         let about = snapshot.instances.get(&instance).ok_or_else(|| format!("{instance} is gone"))?;
@@ -240,9 +255,9 @@ impl Stage {
         }
         let taken = snapshot.attached_to(&instance);
         let index = (1..8).find(|index| !taken.contains_key(&(0, *index))).ok_or("no index is free")?;
-        let eni = self.ec2.hand_create(&about.subnet_id, &[(CNI_TAG, &instance)]).map_err(|error| error.to_string())?;
+        let eni = self.ec2.hand_create(&about.subnet_id, tags).map_err(|error| error.to_string())?;
         self.ec2.hand_attach(&eni, &instance, 0, index).map_err(|error| error.to_string())?;
-        Ok(format!("the VPC CNI attaches {eni} to {node} at index {index}"))
+        Ok(format!("{eni} to {node} at index {index}"))
     }
 
     fn cni_release(&self, node: &str) -> Came {
@@ -272,6 +287,9 @@ impl Stage {
         Ok(format!("others give the addresses of {subnet} back"))
     }
 }
+
+/// The UID of another cluster.
+const OTHER_CLUSTER: &str = "c1057e50-0000-4000-8000-000000000000";
 
 /// On the ENIs of others that fill a subnet.
 const CROWD_TAG: &str = "example.com/crowd";

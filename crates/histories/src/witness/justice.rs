@@ -50,8 +50,12 @@ pub fn call(scene: &mut Scene, at: Millis, record: &CallRecord, before: Option<&
     }
     let owner = |eni: Option<&Eni>| eni.and_then(|eni| eni.tags.get(TAG_ATTACHMENT_UID)).cloned();
     let (had, has) = (owner(Some(before)), owner(after));
+    // What was sent for an ENIAttachment that somebody has torn away since lands all the same.
+    let was_torn =
+        has.as_ref().and_then(|uid| scene.mirror.torn.get(uid)).is_some_and(|(torn, _)| at <= torn + PICTURE);
     if after.is_some()
         && had != has
+        && !was_torn
         && let Some(had) = had.filter(|uid| scene.mirror.uids.contains_key(uid))
     {
         let how = format!("{who} takes {} from ENIAttachment {had} by {action}", before.id);

@@ -124,15 +124,18 @@ impl Mirror {
                 self.instances_changed.insert(place, at);
             }
         }
-        let ours =
-            seen.tags.get(TAG_CLUSTER).is_some_and(|tag| tag == cluster) && seen.tags.contains_key(TAG_ATTACHMENT_UID);
         let state = |eni: &EniSeen| eni.attachment.as_ref().map(|a| (a.id.clone(), a.state));
         let made_for = match &before {
+            // Tagged late for what was torn away: its owner keeps it.
+            Some(EniTruth { made_for: Some(uid), .. }) if self.uids.contains_key(uid) => Some(uid.clone()),
             // Taken over anew, if the ENIAttachment that had taken it over was torn away.
             Some(before) => self.taken_over_for(at, &seen).filter(|_| by_replica).or_else(|| before.made_for.clone()),
             None if by_replica => seen.tags.get(TAG_ATTACHMENT_UID).map(str::to_owned),
             None => None,
         };
+        let owner = seen.tags.get(TAG_ATTACHMENT_UID);
+        let ours = seen.tags.get(TAG_CLUSTER).is_some_and(|tag| tag == cluster)
+            && owner.is_some_and(|owner| made_for.as_ref().is_none_or(|uid| uid == owner));
         let orphaned = match (&made_for, &before) {
             (Some(uid), _) if self.uids.contains_key(uid) => None,
             (Some(_), Some(before)) => before.orphaned.or(Some(at)),

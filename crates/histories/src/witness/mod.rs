@@ -14,6 +14,8 @@ mod lease;
 pub mod mirror;
 pub mod scene;
 mod takeover;
+#[cfg(test)]
+mod tests;
 mod told;
 pub mod trace;
 

@@ -293,7 +293,7 @@ impl Scene {
 fn blind_for(script: &Script) -> Millis {
     let lasts = script.events.iter().map(|event| match event.act {
         Act::Pause { lasts, .. } | Act::Partition { lasts, .. } | Act::StaleWatch { lasts, .. } => lasts,
-        Act::RestartApi { lasts } => lasts,
+        Act::RestartApi { lasts } | Act::Forbid { reads: true, lasts } => lasts,
         _ => 0,
     });
     lasts.sum()
