@@ -58,17 +58,40 @@ fn a_missing_file_is_named() {
     assert!(text(&output).contains("cannot read /nowhere/at/all.yaml"), "{}", text(&output));
 }
 
+/// What `plan -f` says beside a kept sandbox of NodeENIs that select nothing, with what `--keep` told to export.
+fn planned(told: &str) -> Output {
+    let path = std::env::temp_dir().join(format!("multi-eni-planned-{}.yaml", std::process::id()));
+    let one = |n: u32| {
+        format!(
+            "apiVersion: networking.k8s.aws/v1alpha1\nkind: NodeENI\nmetadata: {{name: new{n}}}\n\
+             spec: {{nodeSelector: {{a: b}}, subnetID: subnet-0f59b4f14737be9ad, deviceIndex: 1, \
+             securityGroupIDs: [sg-05da196f3314d4af8]}}\n"
+        )
+    };
+    std::fs::write(&path, (0..24).map(one).collect::<Vec<_>>().join("---\n")).unwrap();
+    let exported = told.lines().filter_map(|line| line.trim().strip_prefix("export ")).flat_map(str::split_whitespace);
+    let mut plan = Command::new(env!("CARGO_BIN_EXE_multi-eni"));
+    plan.args(["plan", "-f", path.to_str().unwrap()]).envs(exported.filter_map(|pair| pair.split_once('=')));
+    let output = plan.output().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    output
+}
+
 #[test]
-fn ctrl_c_in_the_middle_cleans_up() {
+fn beside_a_kept_sandbox_a_plan_takes_nothing_away_and_ctrl_c_cleans_up() {
     let mut child = sandbox(&["--nodes", "1", "--keep"]).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut told = String::new();
     while !told.contains("Ctrl-C cleans up") {
         assert_ne!(out.read_line(&mut told).unwrap(), 0, "ended before it was kept: {told}");
     }
-    assert!(told.contains("export KUBECONFIG="), "{told}");
+    let plan = planned(&told);
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
     std::io::Read::read_to_string(&mut out, &mut told).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{told}");
     assert!(told.contains("every ENI of ours is detached and deleted"), "{told}");
+    let plan = text(&plan);
+    assert!(plan.contains("NodeENI new23 (a=b): matches 0 nodes"), "{plan}");
+    // None of them has the UID of one that is there.
+    assert!(!plan.contains("detach"), "{plan}");
 }

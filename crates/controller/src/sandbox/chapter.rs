@@ -2,7 +2,7 @@
 
 use super::Flags;
 use super::manifests::{Labels, Manifests};
-use super::stage::{REGION, Stage};
+use super::stage::{LABEL_GRACE, REGION, Stage};
 use super::verdict::{self, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -113,10 +113,12 @@ async fn keep(stage: &Stage) {
     stage.account.headline("Kept running. In another terminal:");
     stage.account.line(&format!("  export KUBECONFIG={}", stage.kubeconfig.display()));
     stage.account.line(&format!(
-        "  export AWS_ENDPOINT_URL={} AWS_REGION={REGION} AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox MULTI_ENI_CLUSTER_NAME=sandbox",
+        "  export AWS_ENDPOINT_URL={} AWS_REGION={REGION} AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox MULTI_ENI_CLUSTER_NAME=sandbox MULTI_ENI_LABEL_GRACE={LABEL_GRACE}s",
         stage.ec2_url
     ));
-    stage.account.line("  kubectl get nodes,neni,enia\n  multi-eni explain node/node1\n  kubectl label node node1 ng-\n  kubectl describe neni\n\nCtrl-C cleans up and ends.");
+    // Nothing called multi-eni is on the PATH of who has built it.
+    let program = std::env::current_exe().map_or_else(|_| "multi-eni".to_owned(), |path| path.display().to_string());
+    stage.account.line(&format!("  kubectl get nodes,neni,enia\n  {program} explain node/node1\n  kubectl label node node1 ng-\n  kubectl describe neni\n\nCtrl-C cleans up and ends."));
     std::future::pending().await
 }
 

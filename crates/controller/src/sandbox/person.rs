@@ -22,9 +22,11 @@ impl Person {
     }
 
     /// Registers a Node, as the kubelet and the cloud provider do.
-    pub async fn register(&self, name: &str, instance: &str, zone: &str) -> Result<(), String> {
+    pub async fn register(&self, name: &str, instance: &str, kind: &str, zone: &str) -> Result<(), String> {
+        let labels = json!({ "topology.kubernetes.io/zone": zone, "kubernetes.io/hostname": name,
+            "node.kubernetes.io/instance-type": kind });
         let node: Node = serde_json::from_value(json!({
-            "metadata": { "name": name, "labels": { "topology.kubernetes.io/zone": zone, "kubernetes.io/hostname": name } },
+            "metadata": { "name": name, "labels": labels },
             "spec": { "providerID": format!("aws:///{zone}/{instance}") },
         }))
         .map_err(|error| error.to_string())?;

@@ -28,6 +28,11 @@ const ZONE: &str = "eu-central-1a";
 pub const REGION: &str = "eu-central-1";
 const NODE_SUBNET: &str = "subnet-00c0ffee00c0ffee0";
 
+/// Seconds that a label may be away: a story does not wait ten to see whether it comes back.
+pub const LABEL_GRACE: i64 = 1;
+/// What the nodes are.
+const INSTANCE_TYPE: &str = "m5.4xlarge";
+
 /// Everything that runs.
 pub struct Stage {
     /// EC2, to look at.
@@ -79,8 +84,8 @@ impl Stage {
         let mut nodes = Vec::new();
         for number in 1..=flags.nodes {
             let (name, instance) = (format!("node{number}"), format!("i-{number:017x}"));
-            ec2.run_instance(&instance, "m5.4xlarge", NODE_SUBNET).map_err(|error| error.to_string())?;
-            person.register(&name, &instance, ZONE).await?;
+            ec2.run_instance(&instance, INSTANCE_TYPE, NODE_SUBNET).map_err(|error| error.to_string())?;
+            person.register(&name, &instance, INSTANCE_TYPE, ZONE).await?;
             nodes.push((name, instance));
         }
         let before = ec2.snapshot();
@@ -189,8 +194,7 @@ fn start_controller(
         cluster_name: Some("sandbox".to_owned()),
         election: None,
         identity: "sandbox".to_owned(),
-        // A story does not wait ten seconds to see whether a label comes back.
-        settings: Settings { label_grace: SignedDuration::from_secs(1), ..Settings::default() },
+        settings: Settings { label_grace: SignedDuration::from_secs(LABEL_GRACE), ..Settings::default() },
         wall,
         gauges: Arc::new(Gauges::default()),
     };

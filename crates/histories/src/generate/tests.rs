@@ -44,7 +44,7 @@ variants!(
 /// When the entry is over: `Cast::enter` says everything before 15 s or at it, and disturbances begin after 20 s.
 const ENTERED: u64 = 20_000;
 
-/// Enough that what one history in 250 has (a stopped instance that starts again, an action allowed again) is in some.
+/// Enough that what is rare is in some.
 const SEEDS: u64 = 2_000;
 
 fn scripts() -> impl Iterator<Item = Script> {

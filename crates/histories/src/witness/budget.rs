@@ -4,6 +4,7 @@
 use crate::script::Millis;
 use multi_eni_sim::ec2::Buckets;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 /// The share of EC2's rates that the controller may use.
 const SHARE: f64 = 0.8;
@@ -26,6 +27,7 @@ pub struct Budgets {
     left: BTreeMap<(String, String), (f64, Millis)>,
     quota_stands: Millis,
     refused: BTreeMap<String, Millis>,
+    frozen: Vec<Range<Millis>>,
     sent: VecDeque<Sent>,
 }
 
@@ -38,14 +40,15 @@ struct Sent {
 }
 
 impl Budgets {
-    /// EC2's default buckets, their sizes cut to `percent`.
-    pub fn new(percent: u32, clocks_differ: Millis) -> Self {
+    /// EC2's default buckets, their sizes cut to `percent`. `frozen`: when some process stands still.
+    pub fn new(percent: u32, clocks_differ: Millis, frozen: Vec<Range<Millis>>) -> Self {
         Self {
             burst: f64::from(percent) / 100.0,
             rules: Buckets::default(),
             left: BTreeMap::new(),
             quota_stands: QUOTA_STANDS.saturating_sub(clocks_differ),
             refused: BTreeMap::new(),
+            frozen,
             sent: VecDeque::new(),
         }
     }
@@ -68,7 +71,15 @@ impl Budgets {
             self.refused.insert(life.to_owned(), at);
             return true;
         };
-        at < first + ON_THE_WIRE
+        if at < first + ON_THE_WIRE {
+            return true;
+        }
+        // Who is frozen when the answer comes may have given it up before waking.
+        let unheard = self.frozen.iter().any(|span| span.contains(&first));
+        if unheard {
+            self.refused.insert(life.to_owned(), at);
+        }
+        unheard
     }
 
     /// A process has made or deleted an ENI, or begun another term: it may try again.

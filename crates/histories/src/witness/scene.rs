@@ -7,7 +7,7 @@ use super::mirror::Mirror;
 use super::trace::{Detail, Trace};
 use super::{honesty, justice, takeover, told};
 use crate::replica::{EC2_TIMEOUT, Life};
-use crate::script::{Act, Millis, Script, SubnetPlace};
+use crate::script::{Act, Event, Millis, Script, SubnetPlace};
 use multi_eni_api::names::{GROUP, client_token};
 use multi_eni_plan::check;
 use multi_eni_plan::facts::Cluster;
@@ -16,6 +16,7 @@ use multi_eni_plan::quota;
 use multi_eni_sim::ec2::{By, CallRecord, Eni, Happening, Incoming, Outcome, catalog};
 use multi_eni_sim::kube::{ObjectChange, RequestInfo};
 use serde_json::Value;
+use std::ops::Range;
 
 /// When a write to the API server is given up: the witness's own number, so that another one in the controller shows.
 const WRITE_LASTS: Millis = 8_000;
@@ -91,7 +92,7 @@ impl Scene {
             moved: 0,
             changes: 0,
             since_mark: Activity::default(),
-            budgets: Budgets::new(setting.buckets_percent, steps),
+            budgets: Budgets::new(setting.buckets_percent, steps, frozen(script)),
         }
     }
 
@@ -287,6 +288,15 @@ impl Scene {
             self.broke(at, Promise::OnlyTheLeader, format!("{} sends {what}, and {why}", life.name()));
         }
     }
+}
+
+/// When some replica is frozen, by the script, and just before: an answer is on its way for a moment.
+fn frozen(script: &Script) -> Vec<Range<Millis>> {
+    let span = |event: &Event| match event.act {
+        Act::Pause { lasts, .. } => Some(event.at.saturating_sub(1_000)..event.at + lasts),
+        _ => None,
+    };
+    script.events.iter().filter_map(span).collect()
 }
 
 /// How long replicas may all in all see nothing of what happens on the API server, or be frozen, by the script.

@@ -114,3 +114,17 @@ fn a_node_that_lacks_the_label_loses_its_eni_and_is_told_which() {
     assert!(story.contains("not matched: n0: ng is other, not multi-eni"), "{story}");
     assert_eq!((nodeeni_story(&plan, "x", &[]), node_story(&plan, None, "x")), (None, None));
 }
+
+#[test]
+fn nothing_is_said_of_what_asks_for_nothing_of_a_node_that_is_gone() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A]), intent("b", 2, &[SUBNET_A])]);
+    let of = held("n0", 1, true);
+    world.held = vec![of.clone()];
+    world.node.as_mut().unwrap().labels = [("ng", "other")].into();
+    let plan = told(&world, &[(&of, Sight::Seen(Box::new(attached(&of))))]);
+    let story = node_story(&plan, None, "n0").unwrap();
+    assert!(
+        story.starts_with("There is no Node n0 any more. Its ENIs:\n  NodeENI a: ") && !story.contains("NodeENI b"),
+        "{story}"
+    );
+}

@@ -81,6 +81,8 @@ pub fn node_story(plan: &Plan, node: Option<&NodeFacts>, name: &str) -> Option<S
         let lines: Vec<&Line> = account.lines.iter().filter(|line| line.node == name).collect();
         let missing = node.map(|node| missing_labels(&account.selector, node)).unwrap_or_default();
         match (&account.problem, lines.as_slice()) {
+            // It asks for nothing of a Node that is gone.
+            (_, []) if node.is_none() => {}
             (Some(problem), []) => {
                 line!(out, "  NodeENI {}: {problem}", account.name);
             }

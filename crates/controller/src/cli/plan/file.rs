@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
+/// The UIDs of what is not applied yet must be nobody's: those of a sandbox, which is such a server as well, have another seed.
+const PLANNED: u64 = 0x706c_616e;
+
 /// The file's NodeENIs, as they are.
 pub(super) fn read(path: &Path) -> Result<Vec<Value>, String> {
     let text = if path == Path::new("-") {
@@ -32,7 +35,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Value>, String> {
 /// Puts them into the world; answers those that would be refused, by name, with the API server's words.
 pub(super) async fn put(world: &mut World, objects: Vec<Value>) -> Result<BTreeMap<String, String>, String> {
     let now = jiff::Timestamp::now();
-    let server = ApiServer::new(SimClock::starting_at(now));
+    let server = ApiServer::with_seed(SimClock::starting_at(now), PLANNED);
     let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
     server.install_crds(&crds).map_err(|error| format!("the CRDs cannot be used: {error}"))?;
     let api: Api<NodeENI> = Api::all(Client::new(server.service(), "default"));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::replica::{Life, Machine};
+use crate::witness::budget::Budgets;
 use multi_eni_plan::quota;
 use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::ec2::{Fault, Incoming, Loss};
@@ -150,4 +151,15 @@ fn what_the_quota_forbids_is_not_tried_again_before_something_eased() {
     let fault = Some(Fault::LoseAnswer(Loss::Broken));
     world.scene.ec2(60_000, &Happening::Landed(&CallRecord { fault, ..refused(REPLICA) }));
     holds(&world);
+}
+
+#[test]
+fn who_was_frozen_may_not_have_heard_of_the_quota() {
+    let mut budgets = Budgets::new(100, 0, vec![9_000..72_000, 900_000..901_000]);
+    assert!(budgets.quota_refuses(REPLICA, 10_000));
+    assert!(budgets.quota_refuses(REPLICA, 73_000));
+    assert!(!budgets.quota_refuses(REPLICA, 140_000), "it was awake the second time");
+    let mut awake = Budgets::new(100, 0, vec![9_000..72_000, 900_000..901_000]);
+    assert!(awake.quota_refuses(REPLICA, 8_999));
+    assert!(!awake.quota_refuses(REPLICA, 73_000));
 }
