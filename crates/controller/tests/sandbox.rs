@@ -59,6 +59,7 @@ fn a_missing_file_is_named() {
 }
 
 /// What `plan -f` says beside a kept sandbox of NodeENIs that select nothing, with what `--keep` told to export.
+#[allow(clippy::unwrap_used, reason = "a test says what it needs")]
 fn planned(told: &str) -> Output {
     let path = std::env::temp_dir().join(format!("multi-eni-planned-{}.yaml", std::process::id()));
     let one = |n: u32| {
