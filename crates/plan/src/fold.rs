@@ -4,6 +4,7 @@ use crate::assign::{Pinned, Refusal, WaitsForPods};
 use crate::held::Held;
 use crate::intent::Intent;
 use crate::pace::Expected;
+use crate::problem::Problem;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::NodeEniStatus;
@@ -37,6 +38,8 @@ pub struct Input<'a> {
     pub pinned: &'a [&'a Pinned],
     /// ENIs that nodes keep for Pods.
     pub waiting: &'a [&'a WaitsForPods],
+    /// What is wrong with it as a whole.
+    pub problems: &'a [Problem],
     /// How long EC2's request rates will hold it up.
     pub expected: Option<Expected>,
     /// MTU asked for.
@@ -47,7 +50,8 @@ pub struct Input<'a> {
 
 /// Makes the status.
 pub fn fold(input: Input<'_>) -> NodeEniStatus {
-    let Input { intent, previous, held, matched, desired, refused, pinned, waiting, expected, mtu, now } = input;
+    let Input { intent, previous, held, matched, desired, refused, pinned, waiting, problems, expected, mtu, now } =
+        input;
     let live = || held.iter().filter(|held| held.deleting.is_none());
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
     // What is on a node that asks for nothing any more stands in for nothing that is asked for. Of one that cannot be read all
@@ -72,7 +76,7 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
         attachments: entries,
         attachments_omitted: (omitted > 0).then_some(count(omitted)),
     };
-    let trouble = trouble(intent, &blocked, &standing);
+    let trouble = trouble(intent, &blocked, &standing, problems);
     let numbers = Numbers { matched, desired, ready, leaving, expected };
     for wanted in conditions_of(intent, numbers, refused, trouble) {
         conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
@@ -159,7 +163,12 @@ fn count(n: usize) -> i32 {
 }
 
 /// What a person must act on: the commonest reason, where, how many, and what else.
-fn trouble(intent: &Intent, blocked: &[&&Held], standing: &[&&Refusal]) -> Option<(String, String)> {
+fn trouble(
+    intent: &Intent,
+    blocked: &[&&Held],
+    standing: &[&&Refusal],
+    problems: &[Problem],
+) -> Option<(String, String)> {
     if let Err(why) = &intent.ask {
         return Some(("Unreadable".to_owned(), format!("nothing is done for this NodeENI: {why}")));
     }
@@ -173,6 +182,11 @@ fn trouble(intent: &Intent, blocked: &[&&Held], standing: &[&&Refusal]) -> Optio
     for refusal in standing {
         let entry = by_reason.entry(refusal.why.reason().to_owned());
         entry.or_insert_with(|| (refusal.why.to_string(), Vec::new())).1.push(&refusal.node);
+    }
+    for problem in problems {
+        let entry = by_reason.entry(problem.reason.to_owned());
+        let nodes = &mut entry.or_insert_with(|| (problem.message.clone(), Vec::new())).1;
+        nodes.extend(problem.node.as_deref());
     }
     let kinds = by_reason.len();
     let (reason, (message, mut nodes)) =
@@ -189,7 +203,8 @@ fn trouble(intent: &Intent, blocked: &[&&Held], standing: &[&&Refusal]) -> Optio
         2 => " (and another kind of trouble: see the ENIAttachments and events)".to_owned(),
         _ => format!(" (and {} other kinds of trouble: see the ENIAttachments and events)", kinds - 1),
     };
-    Some((reason, format!("{place}: {message}{more}")))
+    let place = if place.is_empty() { place } else { format!("{place}: ") };
+    Some((reason, format!("{place}{message}{more}")))
 }
 
 /// What the conditions count.

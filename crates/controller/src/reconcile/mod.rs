@@ -7,6 +7,7 @@ mod node;
 mod nodeeni;
 mod orphans;
 mod outcome;
+mod problems;
 mod survey;
 
 pub use outcome::{Finished, Outcome};

@@ -115,6 +115,7 @@ impl Reconciler {
             refused: &refused,
             pinned: &pinned,
             waiting: &waiting,
+            problems: &self.problems_of(&entry.intent),
             expected: self.means.ec2.lines().expected(uid),
             mtu: entry.intent.ask.as_ref().ok().and_then(|ask| ask.node_settings.mtu),
             now: self.now(),

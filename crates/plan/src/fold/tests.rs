@@ -18,6 +18,7 @@ fn told(held: &[Held], matched: &[&str], desired: usize) -> [(String, String); 2
         refused: &[],
         pinned: &[],
         waiting: &[],
+        problems: &[],
         expected: None,
         mtu: None,
         now: at(0),
