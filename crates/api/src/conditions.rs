@@ -19,6 +19,8 @@ pub mod types {
     pub const INDEX_PINNED: &str = "IndexPinned";
     /// Nodes that are no longer selected keep ENIs for pods that use them. Only where that was ever so.
     pub const WAITING_FOR_PODS: &str = "WaitingForPods";
+    /// Nodes that are to lose ENIs wait for their turn. Only where that was ever so.
+    pub const REMOVAL_PACED: &str = "RemovalPaced";
     /// Something needs a person.
     pub const DEGRADED: &str = "Degraded";
 }

@@ -16,6 +16,10 @@ pub const ENIATTACHMENT_FINALIZER: &str = "networking.k8s.aws/eni";
 /// Field manager of everything the controller applies.
 pub const FIELD_MANAGER: &str = "multi-eni-controller";
 
+/// Annotation on a NodeENI by which a person lets removals that are paced go on at once. Its value names the generation of the spec:
+/// another edit is paced again.
+pub const ANNOTATION_ALLOW_REMOVALS: &str = "multi-eni.networking.k8s.aws/allow-removals";
+
 /// Label on an ENIAttachment: the UID of its NodeENI.
 pub const LABEL_NODEENI_UID: &str = "networking.k8s.aws/nodeeni-uid";
 

@@ -1,6 +1,7 @@
 //! `NodeENI`: which nodes get an ENI, in which subnet, at which device index.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -193,6 +194,14 @@ pub struct Rollout {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 1").message("rollout.maxUnavailable must be at least 1"))]
     pub max_unavailable: Option<i32>,
+
+    /// Nodes that may lose their ENIs within 5 minutes because of labels or of an edit (a selector, a subnet list): a number, or a
+    /// percentage such as "25%" of the nodes that it has. Default: 10 % of them, at least 10. A NodeENI that is deleted and a Node
+    /// that is gone are not paced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::int_or_percentage")]
+    #[x_kube(validation = Rule::new("type(self) == int ? int(self) >= 1 : string(self).matches('^([1-9][0-9]?|100)%$')").message("rollout.maxRemovals must be a number of at least 1, or a percentage from \"1%\" to \"100%\""))]
+    pub max_removals: Option<IntOrString>,
 }
 
 fn one() -> i32 {
@@ -234,6 +243,31 @@ pub struct NodeEniStatus {
     /// Attachments left out of the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachments_omitted: Option<i32>,
+    /// Nodes that lost ENIs of late because of labels or of an edit: what the next leader needs for `rollout.maxRemovals`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removals: Option<RemovalRecord>,
+}
+
+/// Removals that are paced, as the next leader needs them.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovalRecord {
+    /// Nodes that the NodeENI had when the removals began.
+    #[serde(default)]
+    pub of_nodes: i32,
+    /// Nodes that lost ENIs, by time; only the last 5 minutes count.
+    #[serde(default)]
+    pub recent: Vec<RecentRemovals>,
+}
+
+/// Nodes that lost ENIs at one time.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentRemovals {
+    /// When.
+    pub at: Time,
+    /// How many nodes.
+    pub nodes: i32,
 }
 
 /// One attachment in the status, with upstream's field names.

@@ -28,6 +28,7 @@ const CHANGE: &[(&str, &str)] = &[
         "nodes that match now get ENIs; on those that do not any more they go after the label grace, or with the pods that use them if those are waited for",
     ),
     ("privateIPCount", REPLACED),
+    ("rollout.maxRemovals", "the pace of removals from now on"),
     ("rollout.maxUnavailable", "the pace of replacement from now on"),
     ("securityGroupIDs", "in place; with no group left at all, the old ones stay"),
     ("securityGroupNames", "in place; with no group left at all, the old ones stay"),

@@ -20,3 +20,8 @@ pub fn conditions(generator: &mut SchemaGenerator) -> Schema {
 pub fn anything(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
+
+/// A number or a percentage, as in a Deployment's `maxUnavailable`.
+pub fn int_or_percentage(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "x-kubernetes-int-or-string": true, "maxLength": 4 })
+}

@@ -16,6 +16,7 @@ use multi_eni_plan::facts::{Cluster, InstanceSight, Network, NodeFacts, SubnetFa
 use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::Intent;
 use multi_eni_plan::pods::Pods;
+use multi_eni_plan::removals::RemovalPermits;
 use multi_eni_plan::rollout::Permits;
 use multi_eni_plan::settings::Settings;
 use std::collections::BTreeMap;
@@ -60,6 +61,7 @@ struct World {
     nodes: Vec<Node>,
     settings: Settings,
     permits: Permits,
+    removals: RemovalPermits,
 }
 
 struct Node {
@@ -99,6 +101,7 @@ impl World {
             nodes: (0..nodes).map(node).collect(),
             settings: Settings::default(),
             permits: Permits::new(),
+            removals: RemovalPermits::unpaced(),
         }
     }
 
@@ -149,6 +152,7 @@ impl World {
             pods: Pods::Unasked,
             is_held: &|_| false,
             permits: &self.permits,
+            removals: &self.removals,
             settings: &self.settings,
             now: now(),
         })

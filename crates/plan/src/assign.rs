@@ -17,6 +17,7 @@ use crate::facts::{Cluster, EniSeen, InstanceLook, InstanceSight, Network, NodeF
 use crate::held::Held;
 use crate::intent::{Intent, SubnetRef};
 use crate::pods::Pods;
+use crate::removals::{Cause, RemovalPermits};
 use crate::rollout::Permits;
 use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
@@ -51,6 +52,8 @@ pub struct Input<'a> {
     pub is_held: &'a dyn Fn(&EniSeen) -> bool,
     /// Where replacement may go on.
     pub permits: &'a Permits,
+    /// Where what is no longer asked for may go.
+    pub removals: &'a RemovalPermits,
     /// Graces.
     pub settings: &'a Settings,
     /// Now.
@@ -118,6 +121,8 @@ pub enum RemovalReason {
     NodeGone,
     /// The spec asks for something else in its place.
     Replaced,
+    /// The spec describes it no longer, and nothing in its place.
+    Surplus,
     /// Its slot is somebody else's for too long.
     Unattachable,
     /// Its ENI vanished from EC2: it is made anew.
@@ -185,6 +190,8 @@ pub struct Assignment {
     /// For each NodeENI (by UID) the ENIAttachments (by name) here that its spec no longer describes, or whose ENI is lost:
     /// replaced when it is their turn.
     pub outdated: BTreeMap<String, BTreeSet<String>>,
+    /// For each NodeENI (by UID) the ENIAttachments (by name) that are to go when it is this node's turn, and why.
+    pub losing: BTreeMap<String, BTreeMap<String, Cause>>,
     /// NodeENIs (by UID) of whose ENIs here it is not yet settled which are taken over from upstream.
     pub adopting: BTreeSet<String>,
     /// ENIs that were taken over and are at another index than the spec asks for.
@@ -210,6 +217,8 @@ pub struct Share<'a> {
     pub adopting: bool,
     /// It has something here that its spec no longer describes.
     pub outdated: bool,
+    /// It is to lose ENIs here.
+    pub losing: Option<Cause>,
     /// ENIs that it wants here.
     pub desired: usize,
     /// What it does not get.
@@ -232,7 +241,7 @@ impl Assignment {
     /// NodeENIs (by UID) of which it says anything.
     pub fn nodeenis(&self) -> BTreeSet<&String> {
         let waiting = self.waiting.iter().map(|waits| &waits.nodeeni_uid);
-        self.matched.iter().chain(&self.adopting).chain(waiting).collect()
+        self.matched.iter().chain(&self.adopting).chain(waiting).chain(self.losing.keys()).collect()
     }
 
     /// Whether the selector of the NodeENI with this UID matches the node.
@@ -246,6 +255,7 @@ impl Assignment {
             matched: self.matches(uid),
             adopting: self.adopting.contains(uid),
             outdated: self.outdated.contains_key(uid),
+            losing: self.losing.get(uid).and_then(|names| names.values().next().copied()),
             desired: self.desired.iter().filter(|(of, _)| of == uid).map(|(_, n)| n).sum(),
             refused: self.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid).collect(),
             pinned: self.pinned.iter().filter(|pinned| pinned.nodeeni_uid == uid).collect(),

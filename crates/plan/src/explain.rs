@@ -17,6 +17,7 @@ use crate::facts::{Cluster, EniSeen, Network, NodeFacts, Sight};
 use crate::held::Held;
 use crate::intent::{Intent, SubnetRef};
 use crate::orphans;
+use crate::removals::Pace;
 use crate::settings::Settings;
 use crate::step::{Change, Step};
 use multi_eni_api::ids::{EniId, SubnetId};
@@ -55,6 +56,8 @@ pub struct Input<'a> {
     pub owned: &'a [EniSeen],
     /// ENIs that carry upstream's tags, wherever they are.
     pub upstreams: &'a [EniSeen],
+    /// The pace of each NodeENI's removals, by its UID.
+    pub removals: &'a BTreeMap<String, Pace>,
     /// NodeENIs that the API server would not take, and its words: of a file.
     pub refused: &'a BTreeMap<String, String>,
     /// Graces.
@@ -102,6 +105,9 @@ pub struct Account {
     pub desired: usize,
     /// Nodes whose ENIs may be away at the same time while they are replaced.
     pub max_unavailable: usize,
+    /// How many nodes wait to lose their ENIs, at what pace, and how to stop it or to let it go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removal_pace: Option<String>,
     /// What is known of the subnets that it names, a sentence each.
     pub subnets: Vec<String>,
     /// What is, what would be done, and what not.
@@ -156,6 +162,7 @@ fn account(input: &Input<'_>, intent: &Intent) -> Account {
             .map(|d| d.1)
             .sum(),
         max_unavailable: ask.map_or(1, |ask| ask.max_unavailable),
+        removal_pace: input.removals.get(&intent.uid).and_then(|pace| pace.told(intent)),
         subnets: ask
             .map(|ask| ask.subnets.iter().flat_map(|named| subnet(input.network, named)).collect())
             .unwrap_or_default(),
@@ -184,6 +191,7 @@ fn nothing(name: &str, problem: &str) -> Account {
         matched_nodes: 0,
         desired: 0,
         max_unavailable: 1,
+        removal_pace: None,
         subnets: Vec::new(),
         lines: Vec::new(),
     }

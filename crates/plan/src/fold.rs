@@ -5,6 +5,7 @@ use crate::held::Held;
 use crate::intent::Intent;
 use crate::pace::Expected;
 use crate::problem::Problem;
+use crate::removals::Pace;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::NodeEniStatus;
@@ -38,6 +39,8 @@ pub struct Input<'a> {
     pub pinned: &'a [&'a Pinned],
     /// ENIs that nodes keep for Pods.
     pub waiting: &'a [&'a WaitsForPods],
+    /// The pace of removals that come from labels or from an edit.
+    pub removals: &'a Pace,
     /// What is wrong with it as a whole.
     pub problems: &'a [Problem],
     /// How long EC2's request rates will hold it up.
@@ -50,8 +53,21 @@ pub struct Input<'a> {
 
 /// Makes the status.
 pub fn fold(input: Input<'_>) -> NodeEniStatus {
-    let Input { intent, previous, held, matched, desired, refused, pinned, waiting, problems, expected, mtu, now } =
-        input;
+    let Input {
+        intent,
+        previous,
+        held,
+        matched,
+        desired,
+        refused,
+        pinned,
+        waiting,
+        removals,
+        problems,
+        expected,
+        mtu,
+        now,
+    } = input;
     let live = || held.iter().filter(|held| held.deleting.is_none());
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
     // What is on a node that asks for nothing any more stands in for nothing that is asked for. Of one that cannot be read all
@@ -75,14 +91,20 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
         conditions: previous.conditions.clone(),
         attachments: entries,
         attachments_omitted: (omitted > 0).then_some(count(omitted)),
+        removals: removals.record(previous.removals.as_ref()),
     };
     let trouble = trouble(intent, &blocked, &standing, problems);
     let numbers = Numbers { matched, desired, ready, leaving, expected };
     for wanted in conditions_of(intent, numbers, refused, trouble) {
         conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
     }
-    // These two are there only if they were ever true.
-    for (wanted, is_so) in [(index_pinned(pinned), !pinned.is_empty()), (waits(waiting), !waiting.is_empty())] {
+    // These are there only if they were ever true.
+    let occasional = [
+        (index_pinned(pinned), !pinned.is_empty()),
+        (waits(waiting), !waiting.is_empty()),
+        (removals.condition(intent), !removals.waiting.is_empty()),
+    ];
+    for (wanted, is_so) in occasional {
         if is_so || status.conditions.iter().any(|condition| condition.type_ == wanted.kind) {
             conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
         }

@@ -2,9 +2,11 @@
 
 use crate::facts::NodeFacts;
 use crate::pairs::Pairs;
+use crate::removals::MaxRemovals;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use multi_eni_api::ids::{EniId, InstanceId, MalformedId, SecurityGroupId, SubnetId};
-use multi_eni_api::names::NODEENI_FINALIZER;
+use multi_eni_api::names::{ANNOTATION_ALLOW_REMOVALS, NODEENI_FINALIZER};
 use multi_eni_api::nodeeni::AttachmentEntry;
 use multi_eni_api::{NodeENI, NodeSettings};
 use std::collections::BTreeMap;
@@ -24,6 +26,8 @@ pub struct Intent {
     pub deleting: bool,
     /// It carries our finalizer: only then may anything be made for it.
     pub guarded: bool,
+    /// A person lets the removals that this generation brings go on at once.
+    pub allows_removals: bool,
     /// ENIs that upstream's status lists, while ours has not yet been written: its controller has run here before.
     pub upstream: Vec<UpstreamEntry>,
     /// What it asks for, or why nobody can know.
@@ -54,6 +58,9 @@ pub enum Unreadable {
     /// Out of bounds.
     #[error("deviceIndex {0} is out of bounds: 1 to 63, index 0 is the node's primary network interface")]
     DeviceIndex(i32),
+    /// Neither a number nor a percentage.
+    #[error("rollout.maxRemovals {0:?} is neither a number of at least 1 nor a percentage from 1% to 100%")]
+    MaxRemovals(String),
     /// Not attachable.
     #[error("interfaceType {0:?} cannot be attached to a running instance: only 'interface' can")]
     InterfaceType(String),
@@ -104,6 +111,8 @@ pub struct Ask {
     pub private_ip_count: Option<i32>,
     /// Nodes that may be without their ENIs during a replacement.
     pub max_unavailable: usize,
+    /// Nodes that may lose their ENIs within the window because of labels or of an edit; None: the default.
+    pub max_removals: Option<MaxRemovals>,
 }
 
 impl Ask {
@@ -124,6 +133,7 @@ impl Intent {
             generation: meta.generation.unwrap_or_default(),
             deleting: meta.deletion_timestamp.is_some(),
             guarded: meta.finalizers.iter().flatten().any(|f| f == NODEENI_FINALIZER),
+            allows_removals: allows_removals(object),
             upstream: upstream(object),
             ask: ask(object),
         }
@@ -183,6 +193,7 @@ fn ask(object: &NodeENI) -> Result<Ask, Unreadable> {
         push_new(&mut groups, SecurityGroupId::parse(id)?);
     }
     let max_unavailable = spec.rollout.as_ref().and_then(|r| r.max_unavailable).unwrap_or(1);
+    let max_removals = spec.rollout.as_ref().and_then(|r| r.max_removals.as_ref()).map(max_removals).transpose()?;
     Ok(Ask {
         selector: spec.node_selector.clone(),
         subnets,
@@ -206,7 +217,24 @@ fn ask(object: &NodeENI) -> Result<Ask, Unreadable> {
         ipv6_address_count: spec.ipv6_address_count.filter(|n| *n > 0),
         private_ip_count: spec.private_ip_count.filter(|n| *n > 1),
         max_unavailable: usize::try_from(max_unavailable).unwrap_or(1).max(1),
+        max_removals,
     })
+}
+
+fn max_removals(stored: &IntOrString) -> Result<MaxRemovals, Unreadable> {
+    let text = match stored {
+        IntOrString::Int(number) => number.to_string(),
+        IntOrString::String(text) => text.clone(),
+    };
+    MaxRemovals::parse(&text).ok_or(Unreadable::MaxRemovals(text))
+}
+
+/// The annotation names this very generation: an older one was about another edit.
+fn allows_removals(object: &NodeENI) -> bool {
+    let annotations = object.metadata.annotations.as_ref();
+    let named = annotations.and_then(|annotations| annotations.get(ANNOTATION_ALLOW_REMOVALS));
+    let named = named.and_then(|value| value.trim().parse::<i64>().ok());
+    named.is_some() && named == object.metadata.generation
 }
 
 fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {

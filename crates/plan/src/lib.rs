@@ -8,6 +8,7 @@
 //! - [`orphans`]: ENIs of this cluster that no ENIAttachment knows.
 //! - [`pace`]: how long what waits for EC2's request rates will wait.
 //! - [`pods`]: Pods for which a deselected node keeps its ENIs.
+//! - [`removals`]: how many nodes may lose ENIs because of labels or of an edit.
 //! - [`problem`]: what is wrong with a NodeENI as a whole.
 //! - [`check`]: invariants over a world, for tests and the sandbox's summary.
 //! - [`explain`]: what all that comes to, as an account for people.
@@ -27,6 +28,7 @@ pub mod pairs;
 pub mod pods;
 pub mod problem;
 pub mod quota;
+pub mod removals;
 pub mod rollout;
 pub mod settings;
 pub mod step;

@@ -29,6 +29,8 @@ pub struct Settings {
     pub blocked_recheck: SignedDuration,
     /// Cool-down of a full subnet.
     pub subnet_cooldown: SignedDuration,
+    /// Of one NodeENI no more nodes than `rollout.maxRemovals` lose ENIs within this time.
+    pub removal_window: SignedDuration,
     /// The annotation by which Pods name the NodeENIs that they use; None: no node keeps its ENIs for Pods.
     pub pod_annotation: Option<String>,
 }
@@ -49,6 +51,7 @@ impl Default for Settings {
             instance_look_valid: s(60),
             blocked_recheck: s(600),
             subnet_cooldown: s(120),
+            removal_window: s(300),
             pod_annotation: None,
         }
     }

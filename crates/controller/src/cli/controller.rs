@@ -50,6 +50,10 @@ pub(super) struct Flags {
     #[arg(long, env = "MULTI_ENI_FORCE_DETACH_AFTER", default_value = "15m", value_parser = seconds)]
     force_detach_after: SignedDuration,
 
+    /// Of one NodeENI no more nodes than rollout.maxRemovals lose ENIs within this time, because of labels or of an edit
+    #[arg(long, env = "MULTI_ENI_REMOVAL_WINDOW", default_value = "5m", value_parser = seconds)]
+    removal_window: SignedDuration,
+
     #[command(flatten)]
     pods: PodFlags,
 
@@ -118,6 +122,7 @@ async fn start(flags: Flags) -> miette::Result<()> {
             label_grace: flags.label_grace,
             node_gone_grace: flags.node_gone_grace,
             force_detach: flags.force_detach_after,
+            removal_window: flags.removal_window,
             pod_annotation: flags.pods.annotation(),
             ..Settings::default()
         },

@@ -8,6 +8,7 @@ mod nodeeni;
 mod orphans;
 mod outcome;
 mod problems;
+mod removals;
 mod survey;
 
 pub use outcome::{Finished, Outcome};
@@ -30,6 +31,7 @@ use multi_eni_plan::assign::Assignment;
 use multi_eni_plan::facts::{Cluster, NodeFacts};
 use multi_eni_plan::intent::Intent;
 use multi_eni_plan::quota::Quota;
+use multi_eni_plan::removals::{Ledger, RemovalPermits};
 use multi_eni_plan::rollout::Permits;
 use multi_eni_plan::settings::Settings;
 use multi_eni_plan::step::Memory;
@@ -71,6 +73,10 @@ pub struct Reconciler {
     /// The last answer of `assign`, by Node.
     assignments: BTreeMap<String, Assignment>,
     permits: Permits,
+    /// Where what is no longer asked for may go now.
+    removals: RemovalPermits,
+    /// Which nodes lost ENIs of late, by UID of the NodeENI.
+    ledgers: BTreeMap<String, Ledger>,
     quota: Quota,
     /// Calls that bring an ENI on its way, by the name of its ENIAttachment, with its UID: withdrawn when it goes.
     bringing: BTreeMap<String, (String, CancellationToken)>,
@@ -101,6 +107,8 @@ impl Reconciler {
             memories: BTreeMap::new(),
             assignments: BTreeMap::new(),
             permits: Permits::new(),
+            removals: RemovalPermits::default(),
+            ledgers: BTreeMap::new(),
             quota: Quota::default(),
             bringing: BTreeMap::new(),
             unwritable: BTreeMap::new(),
@@ -301,6 +309,8 @@ impl Reconciler {
         self.means.ec2.keep_instances(&world.instances());
         self.memories.retain(|uid, _| world.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());
+        self.removals.retain(|uid| world.nodeeni_by_uid(uid).is_some());
+        self.ledgers.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());
         self.status_written.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());
     }
 

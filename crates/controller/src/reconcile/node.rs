@@ -48,6 +48,7 @@ impl Reconciler {
             },
             is_held: &|eni| self.world.is_held(eni),
             permits: &self.permits,
+            removals: &self.removals,
             settings: &self.means.settings,
             now: self.now(),
         })

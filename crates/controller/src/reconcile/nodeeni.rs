@@ -8,11 +8,12 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use multi_eni_api::NodeEniStatus;
-use multi_eni_api::conditions::types;
+use multi_eni_api::conditions::{is_true, types};
 use multi_eni_plan::assign::{Assignment, Pinned, Refusal, Share, WaitsForPods};
 use multi_eni_plan::fold;
 use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::Intent;
+use multi_eni_plan::removals::Pace;
 use multi_eni_plan::rollout::{self, Begun};
 use std::collections::BTreeSet;
 
@@ -20,6 +21,7 @@ impl Reconciler {
     pub(super) fn nodeeni(&mut self, key: &Key, name: &str) {
         let Some(entry) = self.world.nodeeni(name).cloned() else { return };
         self.permit(&entry);
+        let pace = self.pace_removals(&entry);
         let writer = self.means.writer.clone();
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         if !entry.intent.deleting && !entry.intent.guarded {
@@ -36,7 +38,7 @@ impl Reconciler {
         } else if let Some(earliest) = self.too_early(&entry.intent.uid, &entry.status) {
             self.queue.at(key.clone(), earliest);
         } else {
-            let status = self.fold(&entry);
+            let status = self.fold(&entry, &pace);
             self.report(key, entry, status, &mut work);
         }
         if !work.is_empty() {
@@ -97,7 +99,7 @@ impl Reconciler {
         Some(fold::next_write(*last, status)).filter(|earliest| self.now() < *earliest)
     }
 
-    fn fold(&self, entry: &NodeEniEntry) -> NodeEniStatus {
+    fn fold(&self, entry: &NodeEniEntry, removals: &Pace) -> NodeEniStatus {
         let uid = &entry.intent.uid;
         let held: Vec<&Held> = self.world.attachments_of(uid).map(|entry| &entry.held).collect();
         let shares: Vec<(&str, Share<'_>)> =
@@ -115,6 +117,7 @@ impl Reconciler {
             refused: &refused,
             pinned: &pinned,
             waiting: &waiting,
+            removals,
             problems: &self.problems_of(&entry.intent),
             expected: self.means.ec2.lines().expected(uid),
             mtu: entry.intent.ask.as_ref().ok().and_then(|ask| ask.node_settings.mtu),
@@ -139,12 +142,27 @@ impl Reconciler {
             return;
         }
         self.status_written.insert(entry.intent.uid.clone(), self.now());
-        if let Some(announcement) = transition(&entry, &status) {
+        for announcement in [transition(&entry, &status), paced(&entry, &status)].into_iter().flatten() {
             self.tell(announcement);
         }
         let writer = self.means.writer.clone();
         work.push(async move { Outcome::Wrote(writer.nodeeni_status(entry, status).await) }.boxed());
     }
+}
+
+/// An event when nodes begin to wait to lose their ENIs.
+fn paced(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<Announcement> {
+    let begins =
+        is_true(&status.conditions, types::REMOVAL_PACED) && !is_true(&entry.status.conditions, types::REMOVAL_PACED);
+    let condition =
+        status.conditions.iter().find(|condition| condition.type_ == types::REMOVAL_PACED).filter(|_| begins)?;
+    Some(Announcement {
+        about: About::NodeEni { name: entry.intent.name.clone(), uid: entry.intent.uid.clone() },
+        warning: true,
+        reason: "RemovalPaced",
+        action: "Reconcile",
+        note: condition.message.clone(),
+    })
 }
 
 /// An event when trouble begins, changes or ends, and when all is ready.

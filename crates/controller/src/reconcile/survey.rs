@@ -9,6 +9,7 @@ use multi_eni_plan::assign::{Assignment, Need};
 use multi_eni_plan::explain::{self, Attachment};
 use multi_eni_plan::facts::{EniSeen, Network, NodeFacts};
 use multi_eni_plan::intent::Intent;
+use multi_eni_plan::removals::Pace;
 use multi_eni_plan::step::{self, Action, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub struct Survey {
     attachments: Vec<Attachment>,
     assignments: BTreeMap<String, Assignment>,
     network: Arc<Network>,
+    removals: BTreeMap<String, Pace>,
     owned: Vec<EniSeen>,
     /// ENIs that carry the tags of upstream's controller.
     upstreams: Vec<EniSeen>,
@@ -84,7 +86,10 @@ impl Reconciler {
             self.assignments.insert(name, assignment);
         }
         let nodeenis: Vec<_> = self.world.nodeenis().cloned().collect();
-        nodeenis.iter().for_each(|entry| self.permit(entry));
+        for entry in &nodeenis {
+            self.permit(entry);
+            self.pace_removals(entry);
+        }
         let mut steps = BTreeMap::new();
         self.quota = self.quota_told();
         let entries: Vec<_> = self.world.attachments().cloned().collect();
@@ -107,11 +112,13 @@ impl Reconciler {
         steps
     }
 
-    async fn surveyed(&self, mut steps: BTreeMap<String, Step>, mut unanswered: Option<String>) -> Survey {
+    async fn surveyed(mut self, mut steps: BTreeMap<String, Step>, mut unanswered: Option<String>) -> Survey {
         let upstreams = self.means.ec2.upstreams().await.unwrap_or_else(|error| {
             unanswered.get_or_insert(format!("DescribeNetworkInterfaces failed: {error}"));
             Vec::new()
         });
+        let nodeenis: Vec<_> = self.world.nodeenis().cloned().collect();
+        let removals = nodeenis.iter().map(|entry| (entry.intent.uid.clone(), self.pace_to_come(entry))).collect();
         let network = self.means.ec2.network();
         let attachments = self.world.attachments().filter_map(|entry| {
             let held = &entry.held;
@@ -128,6 +135,7 @@ impl Reconciler {
             intents: self.world.nodeenis().map(|entry| entry.intent.clone()).collect(),
             assignments: self.assignments.clone(),
             network,
+            removals,
             owned: self.means.ec2.owned_where(|_| true).1,
             upstreams,
             unanswered,
@@ -157,6 +165,7 @@ impl Survey {
             attachments: &self.attachments,
             assignments: &self.assignments,
             network: &self.network,
+            removals: &self.removals,
             owned: &self.owned,
             upstreams: &self.upstreams,
             refused,

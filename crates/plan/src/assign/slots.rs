@@ -8,6 +8,7 @@ use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::{EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
 use crate::intent::{Ask, Intent};
+use crate::removals::Cause;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::conditions::{self, types};
@@ -34,7 +35,7 @@ pub(super) fn node_there(
         let mine: Vec<&Held> = here.iter().copied().filter(|held| held.nodeeni_uid == intent.uid).collect();
         let Some(ask) = intent.wants(&node.labels) else {
             if intent.ask.is_ok() && !intent.deleting && !node.deleting {
-                deselected(input, &mine, out);
+                deselected(input, intent, &mine, out);
             }
             continue;
         };
@@ -201,7 +202,7 @@ fn desired_of(out: &Assignment, intent: &Intent) -> usize {
 }
 
 /// The label went: marked first, removed after the grace, so that a flap costs no EC2 call.
-fn deselected(input: &Input<'_>, mine: &[&Held], out: &mut Assignment) {
+fn deselected(input: &Input<'_>, intent: &Intent, mine: &[&Held], out: &mut Assignment) {
     for held in mine.iter().filter(|held| held.deleting.is_none()) {
         // Not forced, and not taken from under a Pod either, if that is asked for and there is something to take.
         let is_there = conditions::is_true(&held.status.conditions, types::ATTACHED) && !held.lost();
@@ -218,10 +219,16 @@ fn deselected(input: &Input<'_>, mine: &[&Held], out: &mut Assignment) {
         let over = since.saturating_add(input.settings.label_grace).unwrap_or(Timestamp::MAX);
         if input.now < over {
             out.recheck_at(over);
-        } else if is_free {
+        } else if is_free && (!is_there || may_lose(input, intent, held, Cause::Deselected, out)) {
             remove(held, RemovalReason::Deselected, out);
         }
     }
+}
+
+/// Whether it is this node's turn to lose ENIs. If not, the ENI stays until it is.
+fn may_lose(input: &Input<'_>, intent: &Intent, held: &Held, cause: Cause, out: &mut Assignment) -> bool {
+    out.losing.entry(intent.uid.clone()).or_default().insert(held.name.clone(), cause);
+    input.removals.allows(&intent.uid, &held.node)
 }
 
 /// What this NodeENI holds here and no longer describes.
@@ -240,7 +247,11 @@ fn outdated(
     let surplus: Vec<&str> = undescribed.iter().skip(unfilled).map(|held| held.name.as_str()).collect();
     for held in live() {
         if surplus.contains(&held.name.as_str()) {
-            remove(held, RemovalReason::Replaced, out);
+            let carries_traffic = conditions::is_true(&held.status.conditions, types::ATTACHED) && !held.lost();
+            let is_paced = carries_traffic && input.node.is_some_and(|node| !node.deleting);
+            if !is_paced || may_lose(input, intent, held, Cause::Edited, out) {
+                remove(held, RemovalReason::Surplus, out);
+            }
             continue;
         }
         let described = wanted.iter().find(|new| new.name == held.name);

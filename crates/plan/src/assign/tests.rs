@@ -1,6 +1,7 @@
 mod adopt;
 mod limits;
 mod pods;
+mod removals;
 mod unattachable;
 
 use super::*;
@@ -69,6 +70,7 @@ pub(crate) struct World {
     pub pods: Option<Vec<PodFacts>>,
     pub pods_unknown: bool,
     pub permits: Permits,
+    pub removals: RemovalPermits,
     pub settings: Settings,
     pub now: Timestamp,
 }
@@ -117,6 +119,7 @@ impl World {
             pods: None,
             pods_unknown: false,
             permits: Permits::new(),
+            removals: RemovalPermits::unpaced(),
             settings: Settings::default(),
             now: at(100),
         }
@@ -139,6 +142,7 @@ impl World {
             },
             is_held: &|eni| self.held_elsewhere.as_ref() == Some(&eni.id),
             permits: &self.permits,
+            removals: &self.removals,
             settings: &self.settings,
             now: self.now,
         })

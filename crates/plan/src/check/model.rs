@@ -195,6 +195,7 @@ impl Model {
             pods: Pods::Unasked,
             is_held: &|eni| self.held.values().any(|held| held.eni().as_ref() == Some(&eni.id)),
             permits: &self.permits,
+            removals: &crate::removals::RemovalPermits::unpaced(),
             settings: &self.settings,
             now: self.now,
         })

@@ -41,7 +41,7 @@ fn spec() -> impl Strategy<Value = NodeEniSpec> {
             delete_on_termination: dot,
             source_dest_check: Some(check),
             mtu: check.then_some(9001),
-            rollout: Some(Rollout { max_unavailable: Some(most) }),
+            rollout: Some(Rollout { max_unavailable: Some(most), max_removals: None }),
             ..NodeEniSpec::default()
         },
     )

@@ -7,6 +7,7 @@ use crate::facts::{AttachmentState, EniSeen, Sight};
 use crate::held::Held;
 use crate::intent::{Ask, Intent};
 use crate::quota::Quota;
+use crate::removals::Cause;
 use crate::step::{self, Action, Memory};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::types;
@@ -190,7 +191,11 @@ pub(super) fn of_attachment(input: &Input<'_>, intent: Option<&Intent>, attachme
         let (reason, message) = told(attachment);
         (if held_back(attachment) { Mark::Blocked } else { Mark::Remove }, reason, message, departure(attachment))
     } else if let Some(removal) = removal {
-        let mark = if removal.why == RemovalReason::Replaced { Mark::Replace } else { Mark::Remove };
+        let mark = if matches!(removal.why, RemovalReason::Replaced | RemovalReason::Surplus) {
+            Mark::Replace
+        } else {
+            Mark::Remove
+        };
         (mark, format!("{:?}", removal.why), because(removal.why).to_owned(), departure(attachment))
     } else if let Some(waits) = waits {
         let whom = waits
@@ -203,6 +208,8 @@ pub(super) fn of_attachment(input: &Input<'_>, intent: Option<&Intent>, attachme
             format!("is no longer asked for, and kept until {whom}"),
             departure(attachment),
         )
+    } else if let Some(cause) = assignment.and_then(|a| a.losing.values().find_map(|names| names.get(&held.name))) {
+        (Mark::Remove, "RemovalPaced".to_owned(), paced(*cause), departure(attachment))
     } else if marked || held.deselected_since.is_some() && !assignment.is_some_and(|a| a.reselect.contains(&held.name))
     {
         (Mark::Remove, "Deselected".to_owned(), deselected(input, &held.node), departure(attachment))
@@ -262,10 +269,18 @@ fn because(why: RemovalReason) -> &'static str {
         RemovalReason::NodeEniDeleted => "detach and delete: its NodeENI is deleted",
         RemovalReason::Deselected => "detach and delete: the Node's labels no longer match",
         RemovalReason::NodeGone => "detach and delete: its Node is gone",
-        RemovalReason::Replaced => "detach and delete: the spec no longer describes it",
+        RemovalReason::Replaced | RemovalReason::Surplus => "detach and delete: the spec no longer describes it",
         RemovalReason::Unattachable => "delete: its device index was somebody else's for too long",
         RemovalReason::Recycled => "let go: its ENI is gone from EC2",
     }
+}
+
+fn paced(cause: Cause) -> String {
+    let why = match cause {
+        Cause::Deselected => "the Node's labels no longer match",
+        Cause::Edited => "the spec no longer describes it",
+    };
+    format!("detach and delete when it is the node's turn (rollout.maxRemovals): {why}")
 }
 
 fn deselected(input: &Input<'_>, node: &str) -> String {

@@ -33,6 +33,7 @@ fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
     });
     let refused = BTreeMap::from([("bad".to_owned(), "would be refused: no".to_owned())]);
     plan(Input {
+        removals: &BTreeMap::new(),
         cluster: &world.cluster,
         nodes: &[&node],
         intents: &world.intents.iter().collect::<Vec<_>>(),

@@ -126,6 +126,9 @@ fn head(out: &mut String, account: &Account) {
             count(account.desired, "ENI")
         );
     }
+    if let Some(pace) = &account.removal_pace {
+        line!(out, "  ! {pace}");
+    }
 }
 
 /// Lines that say the same of several Nodes are one.

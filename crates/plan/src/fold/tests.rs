@@ -18,6 +18,7 @@ fn told(held: &[Held], matched: &[&str], desired: usize) -> [(String, String); 2
         refused: &[],
         pinned: &[],
         waiting: &[],
+        removals: &Pace::default(),
         problems: &[],
         expected: None,
         mtu: None,

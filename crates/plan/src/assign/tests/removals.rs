@@ -1,0 +1,73 @@
+//! What labels or an edit take away goes when it is the node's turn.
+
+use super::*;
+use crate::removals::Cause;
+
+/// A node whose ENI is attached; `subnets` are those that the spec lists now.
+fn attached(subnets: &[&str]) -> World {
+    let mut world = World::new(vec![intent("a", 1, subnets)]);
+    let mut held = held("n0", 1, true);
+    set(&mut held.status.conditions, Wanted::new(types::ATTACHED, true, "Test", ""), None, at(0));
+    world.held = vec![held];
+    world.removals = RemovalPermits::default();
+    world
+}
+
+fn deselect(world: &mut World) {
+    world.node.as_mut().unwrap().labels = Pairs::default();
+    world.held[0].deselected_since = Some(at(0));
+}
+
+fn losing(assignment: &Assignment) -> Option<Cause> {
+    assignment.share("uid-a").losing
+}
+
+#[test]
+fn a_deselected_node_keeps_its_eni_until_its_turn() {
+    let mut world = attached(&[SUBNET_A]);
+    deselect(&mut world);
+    let waits = world.assign();
+    assert_eq!((waits.delete.len(), losing(&waits)), (0, Some(Cause::Deselected)));
+    assert!(waits.nodeenis().contains(&"uid-a".to_owned()), "its NodeENI is told");
+    world.removals.set("uid-a", ["n0".to_owned()].into());
+    assert_eq!(
+        world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>(),
+        [RemovalReason::Deselected]
+    );
+}
+
+#[test]
+fn labels_that_match_again_keep_it() {
+    let mut world = attached(&[SUBNET_A]);
+    world.held[0].deselected_since = Some(at(0));
+    let undone = world.assign();
+    assert_eq!((undone.delete.len(), undone.reselect.len(), losing(&undone)), (0, 1, None));
+}
+
+#[test]
+fn a_subnet_that_is_taken_off_the_list_is_paced() {
+    // Another subnet of another zone: nothing comes in the place of what is there.
+    let mut world = attached(&["subnet-00000003"]);
+    let waits = world.assign();
+    assert_eq!((waits.delete.len(), losing(&waits)), (0, Some(Cause::Edited)));
+    world.removals.set("uid-a", ["n0".to_owned()].into());
+    assert_eq!(world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::Surplus]);
+}
+
+#[test]
+fn what_carries_no_traffic_and_what_is_deleted_is_not_paced() {
+    let mut world = attached(&[SUBNET_A]);
+    deselect(&mut world);
+    world.held[0].status.conditions.clear();
+    assert_eq!(world.assign().delete.len(), 1, "it was never attached");
+
+    let mut world = attached(&[SUBNET_A]);
+    world.intents[0].deleting = true;
+    assert_eq!(world.assign().delete.len(), 1, "the NodeENI is deleted");
+
+    let mut world = attached(&[SUBNET_A]);
+    world.node = None;
+    world.held[0].deselected_since = Some(at(0));
+    world.state = Some(InstanceLook { state: InstanceState::Terminated, as_of: at(50) });
+    assert_eq!(world.assign().delete.len(), 1, "the Node is gone");
+}

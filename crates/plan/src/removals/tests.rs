@@ -1,0 +1,142 @@
+use super::*;
+use crate::assign::tests::{at, intent};
+
+const WINDOW: SignedDuration = SignedDuration::from_secs(300);
+
+fn nodes(numbers: std::ops::Range<usize>) -> BTreeMap<String, Cause> {
+    numbers.map(|n| (format!("n{n:04}"), Cause::Deselected)).collect()
+}
+
+fn pace(
+    ledger: &mut Ledger,
+    losing: &BTreeMap<String, Cause>,
+    nodes: usize,
+    max: Option<MaxRemovals>,
+    now: i64,
+) -> Pace {
+    ledger.pace(&Input { losing, nodes, max, is_released: false, window: WINDOW, now: at(now) })
+}
+
+#[test]
+fn a_typo_takes_ten_of_thirty_and_the_others_follow_at_that_pace() {
+    let mut ledger = Ledger::default();
+    let mut left = nodes(0..30);
+    let mut gone = Vec::new();
+    for now in 0..1200 {
+        let pace = pace(&mut ledger, &left, left.len(), None, now);
+        pace.permitted.iter().for_each(|node| {
+            left.remove(node);
+            gone.push(now);
+        });
+    }
+    assert_eq!((gone.len(), left.len()), (30, 0));
+    assert_eq!([gone[9], gone[10], gone[19], gone[20], gone[29]], [0, 300, 300, 600, 600]);
+}
+
+#[test]
+fn within_any_window_no_more_than_the_limit_go_however_they_trickle_in() {
+    let mut ledger = Ledger::default();
+    let mut gone: Vec<i64> = Vec::new();
+    for now in 0..2000 {
+        // One more node loses its label each twenty seconds, and thirty at once in between.
+        let upto = usize::try_from(now / 20).unwrap() + if now > 290 { 30 } else { 0 };
+        let losing: BTreeMap<_, _> = nodes(0..upto).into_iter().skip(gone.len()).collect();
+        let permitted = pace(&mut ledger, &losing, 60, None, now).permitted;
+        gone.extend(permitted.iter().map(|_| now));
+        let within = gone.iter().filter(|then| **then > now - 300).count();
+        assert!(within <= 10, "{within} at {now}");
+    }
+    assert!(gone.len() > 60, "{}", gone.len());
+}
+
+#[test]
+fn a_thousand_nodes_lose_a_hundred_at_a_time_and_the_base_does_not_shrink() {
+    let mut ledger = Ledger::default();
+    let all = nodes(0..1000);
+    let first = pace(&mut ledger, &all, 1000, None, 0);
+    assert_eq!((first.permitted.len(), first.waiting.len(), first.limit), (100, 900, 100));
+    assert_eq!((first.next, first.last), (Some(at(300)), Some(at(300 * 9))));
+    let left: BTreeMap<_, _> = all.into_iter().skip(100).collect();
+    let second = pace(&mut ledger, &left, 900, None, 300);
+    assert_eq!((second.permitted.len(), second.of), (100, 1000));
+}
+
+#[test]
+fn undoing_the_edit_leaves_those_that_wait_and_counts_those_that_went() {
+    let mut ledger = Ledger::default();
+    assert_eq!(pace(&mut ledger, &nodes(0..30), 30, None, 0).permitted.len(), 10);
+    let undone = pace(&mut ledger, &BTreeMap::new(), 30, None, 60);
+    assert_eq!((undone.permitted.len(), undone.waiting.len(), undone.next), (0, 0, None));
+    // The same mistake again: the ten that went are the ten that may go.
+    assert_eq!(pace(&mut ledger, &nodes(0..30), 30, None, 120).permitted, nodes(0..10).into_keys().collect());
+    assert_eq!(pace(&mut ledger, &nodes(10..30), 30, None, 120).permitted.len(), 0);
+}
+
+#[test]
+fn a_person_lets_all_go_at_once() {
+    let mut ledger = Ledger::default();
+    let losing = nodes(0..30);
+    let input = Input { losing: &losing, nodes: 30, max: None, is_released: true, window: WINDOW, now: at(0) };
+    let pace = ledger.pace(&input);
+    assert_eq!((pace.permitted.len(), pace.waiting.len(), pace.next), (30, 0, None));
+}
+
+#[test]
+fn the_spec_sets_the_limit() {
+    let limit = |max: &str, of| {
+        let max = MaxRemovals::parse(max);
+        max.map(|max| pace(&mut Ledger::default(), &nodes(0..of), of, Some(max), 0).permitted.len())
+    };
+    assert_eq!(limit("3", 30), Some(3));
+    assert_eq!(limit("25%", 30), Some(7));
+    assert_eq!(limit("1%", 30), Some(1), "a percentage is at least one node");
+    assert_eq!(limit("100%", 30), Some(30));
+    for bad in ["0", "-1", "0%", "101%", "", "%", "ten", "1.5"] {
+        assert_eq!(limit(bad, 30), None, "{bad:?}");
+    }
+}
+
+#[test]
+fn a_new_leader_goes_on_where_the_last_one_stood() {
+    let mut ledger = Ledger::default();
+    let first = pace(&mut ledger, &nodes(0..30), 30, None, 3);
+    let record = first.record(None).unwrap();
+    assert_eq!((record.of_nodes, record.recent.len(), record.recent[0].nodes), (30, 1, 10));
+    let mut next = Ledger::read(Some(&record));
+    assert_eq!(pace(&mut next, &nodes(10..30), 20, None, 100).permitted.len(), 0);
+    // The record errs to the slow side, by less than ten seconds.
+    assert_eq!(pace(&mut next, &nodes(10..30), 20, None, 313).permitted.len(), 10);
+}
+
+#[test]
+fn that_time_passes_is_no_reason_to_write() {
+    let mut ledger = Ledger::default();
+    assert_eq!(pace(&mut ledger, &BTreeMap::new(), 30, None, 0).record(None), None);
+    let record = pace(&mut ledger, &nodes(0..2), 30, None, 0).record(None);
+    assert!(record.is_some());
+    for now in [1, 100, 299, 300, 1000] {
+        assert_eq!(pace(&mut ledger, &BTreeMap::new(), 28, None, now).record(record.as_ref()), record, "{now}");
+    }
+    let next = pace(&mut ledger, &nodes(2..3), 28, None, 1000).record(record.as_ref()).unwrap();
+    assert_eq!((next.recent.len(), next.of_nodes), (1, 28), "what has run out is left out when there is something new");
+}
+
+#[test]
+fn the_condition_says_how_many_why_until_when_and_what_to_do() {
+    let mut ledger = Ledger::default();
+    let mut losing = nodes(0..30);
+    losing.insert("n0029".to_owned(), Cause::Edited);
+    let condition = pace(&mut ledger, &losing, 30, None, 0).condition(&intent("a", 1, &[]));
+    assert_eq!((condition.status, condition.reason.as_str()), (Some(true), "TooManyAtOnce"));
+    for words in [
+        "20 nodes are to lose ENIs and wait",
+        "19 no longer match nodeSelector, 1 are to have fewer ENIs by the spec",
+        "no more than 10 of 30 may within 5m",
+        "undo the change",
+        "kubectl annotate nodeeni a --overwrite multi-eni.networking.k8s.aws/allow-removals=0",
+    ] {
+        assert!(condition.message.contains(words), "{words:?} is not in {:?}", condition.message);
+    }
+    let over = pace(&mut ledger, &BTreeMap::new(), 30, None, 1).condition(&intent("a", 1, &[]));
+    assert_eq!(over.status, Some(false));
+}
