@@ -155,13 +155,14 @@ async fn term(parts: &Parts, cluster: Cluster, over: impl Future<Output = ()>) {
         wall,
         gauges: parts.gauges.clone(),
     });
-    let reconciling =
-        reconciler.run(watch::changes(&parts.kube, parts.settings.pod_annotation.as_deref()), seen, over, PATIENCE);
+    let changes = watch::changes(&parts.kube, parts.settings.pod_annotation.as_deref(), &parts.identity);
+    let reconciling = reconciler.run(changes, seen, over, PATIENCE);
     tokio::select! {
         biased;
         () = reconciling => {}
         () = ec2.run(std::future::pending()) => {}
     }
+    parts.gauges.forget_ec2();
     parts.gauges.leading.set(0);
     parts.gauges.ready.store(false, Ordering::Relaxed);
 }

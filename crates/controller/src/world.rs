@@ -119,6 +119,7 @@ impl World {
                     .collect()
             }
             Change::Pod(change) => self.pods.take(change),
+            Change::ApiAnswers => Vec::new(),
             Change::Crd { name, terminating } => {
                 if terminating {
                     self.terminating_crds.insert(name)
