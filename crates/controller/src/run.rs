@@ -87,8 +87,9 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) {
         parts.fence.clone(),
     );
     loop {
-        parts.gauges.standby.store(true, Ordering::Relaxed);
-        let Some(mut lead) = or_stop(candidate.acquire(), stop.clone()).await else { return };
+        let standby = parts.gauges.clone();
+        let acquire = candidate.acquire(move |can_read| standby.standby.store(can_read, Ordering::Relaxed));
+        let Some(mut lead) = or_stop(acquire, stop.clone()).await else { return };
         parts.gauges.standby.store(false, Ordering::Relaxed);
         let mut stopped = false;
         {

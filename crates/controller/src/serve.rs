@@ -25,7 +25,7 @@ pub struct Gauges {
     pub leading: Gauge,
     /// The watch caches are warm.
     pub ready: AtomicBool,
-    /// A standby is ready, too: it has nothing to warm.
+    /// A standby is ready, too, if it could read the Lease lately: it has nothing to warm.
     pub standby: AtomicBool,
     /// Writes that the API server did not take.
     refused: Refused,
@@ -108,6 +108,6 @@ async fn show_ready(State(gauges): State<Arc<Gauges>>) -> impl IntoResponse {
     } else if gauges.standby.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok: standing by")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the first lists are not whole yet")
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the first lists are not whole yet, or the Lease cannot be read")
     }
 }

@@ -7,6 +7,7 @@
 //! - [`rollout`]: which nodes may have their ENIs replaced now.
 //! - [`orphans`]: ENIs of this cluster that no ENIAttachment knows.
 //! - [`backoff`]: when what was refused may be tried again; [`writes`]: that for the API server's writes.
+//! - [`bounds`]: what an ENIAttachment can hold, of what a NodeENI may ask for.
 //! - [`pace`]: how long what waits for EC2's request rates will wait.
 //! - [`pods`]: Pods for which a deselected node keeps its ENIs.
 //! - [`problem`]: what is wrong with a NodeENI as a whole.
@@ -17,6 +18,7 @@
 
 pub mod assign;
 pub mod backoff;
+pub mod bounds;
 pub mod check;
 pub mod errors;
 pub mod explain;
