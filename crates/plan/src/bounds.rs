@@ -45,7 +45,9 @@ pub fn of_spec(spec: &NodeEniSpec) -> Result<(), String> {
     let config = spec.node_config.iter().flatten();
     let bytes: usize = config.map(|(key, value)| key.len() + value.to_string().len() + 4).sum();
     if bytes > NODE_CONFIG {
-        return Err(format!("nodeConfig has {bytes} bytes as JSON, and {NODE_CONFIG} are the most: it is copied for each node"));
+        return Err(format!(
+            "nodeConfig has {bytes} bytes as JSON, and {NODE_CONFIG} are the most: it is copied for each node"
+        ));
     }
     tags(spec)
 }
@@ -63,7 +65,8 @@ fn tags(spec: &NodeEniSpec) -> Result<(), String> {
         if wide > 256 {
             return Err(format!("tags: the value of {key:?} has {wide} characters, and 256 are the most"));
         }
-        let reserved = key.to_ascii_lowercase().starts_with("aws:") || key.starts_with(OUR_TAGS) || key == TAG_NO_MANAGE;
+        let reserved =
+            key.to_ascii_lowercase().starts_with("aws:") || key.starts_with(OUR_TAGS) || key == TAG_NO_MANAGE;
         if reserved {
             return Err(format!("tags: the key {key:?} is reserved: use another one"));
         }

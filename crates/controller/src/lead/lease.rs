@@ -173,7 +173,9 @@ impl Term<'_> {
             match self.0.renew().await {
                 Ok(true) => {}
                 Ok(false) => {
-                    tracing::error!("another replica holds the Lease, or has held it, or it was deleted: this term is over");
+                    tracing::error!(
+                        "another replica holds the Lease, or has held it, or it was deleted: this term is over"
+                    );
                     break;
                 }
                 Err(error) if self.0.fence.may_send(self.0.times.timeout) => {

@@ -80,7 +80,10 @@ fn act(act: &Act, setting: &Setting) -> Option<String> {
         }
         Act::Refuse { verb, resource, .. } => {
             let known = matches!(verb.as_str(), "create" | "patch" | "delete")
-                && matches!(resource.as_str(), "eniattachments" | "eniattachments/status" | "nodeenis" | "nodeenis/status");
+                && matches!(
+                    resource.as_str(),
+                    "eniattachments" | "eniattachments/status" | "nodeenis" | "nodeenis/status"
+                );
             (!known).then(|| format!("the controller does not {verb} {resource}"))
         }
         Act::Join { .. }

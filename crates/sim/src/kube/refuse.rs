@@ -33,9 +33,12 @@ impl Denial {
 
     /// The answer, worded as the API server does.
     pub fn answer(&self, info: &RequestInfo, name: &str) -> StatusError {
-        let resource = if info.group.is_empty() { info.resource.clone() } else { format!("{}.{}", info.resource, info.group) };
+        let resource =
+            if info.group.is_empty() { info.resource.clone() } else { format!("{}.{}", info.resource, info.group) };
         let (reason, message) = match self.code {
-            400 => ("BadRequest", format!("admission webhook \"refuse.example.com\" denied the request: {}", self.message)),
+            400 => {
+                ("BadRequest", format!("admission webhook \"refuse.example.com\" denied the request: {}", self.message))
+            }
             403 => ("Forbidden", format!("{resource} {name:?} is forbidden: {}", self.message)),
             422 => (
                 "Invalid",
