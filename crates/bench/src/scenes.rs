@@ -227,7 +227,10 @@ pub fn created_for_nothing(nodes: u32, after: u64) -> Result<u64, String> {
 }
 
 /// Plays something on a thread of its own, with a chance that is always the same.
-fn alone<T: Send + 'static, F: Future<Output = Result<T, String>>>(
+///
+/// # Errors
+/// What it answers, or that it panicked.
+pub fn alone<T: Send + 'static, F: Future<Output = Result<T, String>>>(
     what: impl FnOnce() -> F + Send + 'static,
 ) -> Result<T, String> {
     let played = std::thread::spawn(move || {

@@ -1,6 +1,7 @@
-//! What `/metrics` says of EC2: calls, budget, who waits.
+//! What `/metrics` says of EC2 (calls, budget, who waits) and of writes that the API server refuses.
 
 use multi_eni_ec2::Pace;
+use multi_eni_plan::writes::Write;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -13,6 +14,15 @@ type ByAction = [(&'static str, &'static str); 1];
 
 fn by(action: &'static str) -> ByAction {
     [("action", action)]
+}
+
+/// Writes that the API server did not take, by verb, resource and HTTP status.
+pub type Refused = Family<[(&'static str, String); 3], Counter>;
+
+/// The labels of one; a write that got no answer has the code `none`.
+pub fn refused(write: Write, code: Option<u16>) -> [(&'static str, String); 3] {
+    let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
+    [("verb", write.verb().to_owned()), ("resource", write.resource().to_owned()), ("code", code)]
 }
 
 /// Adds what there is now. `sent`: calls, by action.

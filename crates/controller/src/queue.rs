@@ -1,6 +1,6 @@
 //! What is to be looked at: each key once, now or at a time, and never while a call for it is on its way.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a reconciliation is about.
@@ -22,6 +22,10 @@ const LATE_AT_ONCE: usize = NODES_AT_ONCE / 2;
 /// So many Nodes have their objects written at a time: a NodeENI for thousands of nodes is no burst of thousands of requests.
 pub const NODES_AT_ONCE: usize = 50;
 
+/// What is decided from all Nodes' decisions waits no longer than this for Nodes whose writes wait for room: a status that
+/// tells of half of them is better than none.
+const HELD_BACK: SignedDuration = SignedDuration::from_secs(1);
+
 /// Ordered sets, so that the same history gives the same order.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -32,6 +36,12 @@ pub struct Queue {
     due_of: BTreeMap<Key, Timestamp>,
     busy: BTreeSet<Key>,
     again: BTreeSet<Key>,
+    /// Nodes that are decided and have something to write, in the order in which they came: they wait for room.
+    crowd: VecDeque<Key>,
+    crowded: BTreeSet<Key>,
+    now: Timestamp,
+    /// Since when NodeENIs and orphans are held back.
+    held_back: Option<Timestamp>,
 }
 
 impl Queue {
@@ -58,6 +68,7 @@ impl Queue {
 
     /// What has come due by now is ready; a Node behind all else, so that those whose writes hang hold up nobody.
     pub fn fall_due(&mut self, now: Timestamp) {
+        self.now = now;
         while let Some((time, key)) = self.due.first().cloned() {
             if time > now {
                 break;
@@ -71,19 +82,47 @@ impl Queue {
         }
     }
 
-    /// The next key that is ready: Nodes first. While as many of them are busy as may be, the others wait, and with them whatever is
-    /// decided from all Nodes' decisions.
+    /// The next key that is ready: Nodes first, then ENIAttachments, and then what is decided from all Nodes' decisions. Every
+    /// Node that is ready is decided, but only so many of them write at a time; while others wait for room NodeENIs and orphans
+    /// are held back, so that a status is not written for each lot of Nodes, but not for long.
     pub fn pop(&mut self) -> Option<Key> {
+        if !matches!(self.ready.first(), Some(Key::Node(_))) && !self.nodes_are_busy() {
+            self.make_room();
+        }
         if self.ready.is_empty() {
             self.admit_the_late();
         }
-        let first = self.ready.first()?;
-        if matches!(first, Key::Node(_)) && self.nodes_are_busy() {
-            let attachments = Key::Attachment(String::new())..Key::NodeEni(String::new());
-            let key = self.ready.range(attachments).next()?.clone();
-            return self.ready.take(&key);
+        if self.ready.first().is_some_and(depends_on_all) {
+            if self.crowd.is_empty() {
+                self.held_back = None;
+            } else {
+                let since = *self.held_back.get_or_insert(self.now);
+                if self.now.duration_since(since) < HELD_BACK {
+                    return None;
+                }
+            }
+        } else if self.ready.is_empty() {
+            self.held_back = None;
         }
         self.ready.pop_first()
+    }
+
+    /// A Node has something to write. True: it must wait, since as many as may be do so now; then it is ready again when there
+    /// is room.
+    pub fn waits_for_room(&mut self, key: &Key) -> bool {
+        let waits = self.nodes_are_busy();
+        if waits && self.crowded.insert(key.clone()) {
+            self.crowd.push_back(key.clone());
+        }
+        waits
+    }
+
+    /// There is room for one more.
+    fn make_room(&mut self) {
+        if let Some(next) = self.crowd.pop_front() {
+            self.crowded.remove(&next);
+            self.now(next);
+        }
     }
 
     /// Several at once, for what all Nodes' decisions decide is looked at after each lot.
@@ -103,9 +142,11 @@ impl Queue {
         self.busy.range(..Key::Attachment(String::new())).take(NODES_AT_ONCE).count()
     }
 
-    /// When the next key comes due.
+    /// When the next key comes due, or is held back no longer.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(time, _)| *time)
+        let due = self.due.first().map(|(time, _)| *time);
+        let held_back = self.held_back.map(|since| since.saturating_add(HELD_BACK).unwrap_or(Timestamp::MAX));
+        due.into_iter().chain(held_back).min()
     }
 
     /// A call for it is on its way: it is not looked at until the call has ended.
@@ -120,13 +161,6 @@ impl Queue {
         self.ready.insert(key.clone());
     }
 
-    /// Not before that time: what is ready is moved there.
-    pub fn put_off(&mut self, key: &Key, time: Timestamp) {
-        self.ready.remove(key);
-        self.late.retain(|late| late != key);
-        self.at(key.clone(), time);
-    }
-
     /// Forgets a key whose object is gone.
     pub fn forget(&mut self, key: &Key) {
         if let Some(time) = self.due_of.remove(key) {
@@ -136,13 +170,18 @@ impl Queue {
 
     /// Keys waiting to be looked at or with a call on its way.
     pub fn len(&self) -> usize {
-        self.ready.len() + self.late.len() + self.busy.len()
+        self.ready.len() + self.late.len() + self.crowd.len() + self.busy.len()
     }
 
     /// Nothing to look at now and nothing on its way.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// What all Nodes' decisions decide.
+fn depends_on_all(key: &Key) -> bool {
+    matches!(key, Key::NodeEni(_) | Key::Orphans)
 }
 
 #[cfg(test)]
@@ -155,21 +194,68 @@ mod tests {
     }
 
     #[test]
-    fn nodes_beyond_those_that_may_be_busy_wait_and_what_needs_all_of_them_too() {
+    fn all_nodes_are_decided_and_those_beyond_room_wait_and_what_needs_all_of_them_too() {
         let mut queue = Queue::default();
         let node = |n: usize| Key::Node(format!("n{n:03}"));
         let (attachment, nodeeni) = (Key::Attachment("a".into()), Key::NodeEni("e".into()));
         (0..=NODES_AT_ONCE).for_each(|n| queue.now(node(n)));
         [attachment.clone(), nodeeni.clone(), Key::Orphans].into_iter().for_each(|key| queue.now(key));
-        for n in 0..NODES_AT_ONCE {
+        for n in 0..=NODES_AT_ONCE {
             assert_eq!(queue.pop(), Some(node(n)));
-            queue.busy(node(n));
+            match queue.waits_for_room(&node(n)) {
+                true => assert_eq!(n, NODES_AT_ONCE),
+                false => queue.busy(node(n)),
+            }
         }
         assert_eq!((queue.pop(), queue.pop()), (Some(attachment), None));
         queue.done(&node(7));
-        assert_eq!(queue.pop(), Some(node(7)), "nothing was written for it: it is not busy any more");
+        assert_eq!(queue.pop(), Some(node(7)), "nothing is left to write for it: it is not busy any more");
         assert_eq!(queue.pop(), Some(node(NODES_AT_ONCE)));
         assert_eq!((queue.pop(), queue.pop(), queue.pop()), (Some(nodeeni), Some(Key::Orphans), None));
+    }
+
+    #[test]
+    fn nodes_that_wait_for_room_hold_a_status_back_for_a_second_and_no_longer() {
+        let mut queue = Queue::default();
+        let at = |ms: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_millis(ms);
+        let (node, nodeeni) = (|n: usize| Key::Node(format!("n{n:05}")), Key::NodeEni("e".into()));
+        queue.fall_due(at(0));
+        (0..5000).for_each(|n| queue.now(node(n)));
+        queue.now(nodeeni.clone());
+        let (mut told, mut ended) = (Vec::new(), 0);
+        // Each write takes 20 ms and changes the NodeENI's status.
+        for ms in (0..2000).step_by(20) {
+            queue.fall_due(at(ms));
+            let busy: Vec<Key> = queue.busy.iter().cloned().collect();
+            ended += busy.len();
+            busy.iter().for_each(|key| queue.done(key));
+            queue.now(nodeeni.clone());
+            while let Some(key) = queue.pop() {
+                match key {
+                    Key::NodeEni(_) => told.push(ms),
+                    // It was written already.
+                    key if busy.contains(&key) => {}
+                    key if queue.waits_for_room(&key) => {}
+                    key => queue.busy(key),
+                }
+            }
+        }
+        assert!(told.first().is_some_and(|ms| *ms == 1000), "{told:?}");
+        assert!(ended > 4800, "{ended}");
+        assert!(queue.next_due().is_none() || queue.next_due() > Some(at(1000)));
+    }
+
+    #[test]
+    fn who_came_to_write_by_another_way_takes_nobodys_room() {
+        let mut queue = Queue::default();
+        let node = |n: usize| Key::Node(format!("n{n:03}"));
+        (0..NODES_AT_ONCE).for_each(|n| queue.busy(node(n)));
+        assert!([70, 71].iter().all(|n| queue.waits_for_room(&node(*n))));
+        queue.done(&node(0));
+        queue.now(node(70));
+        assert_eq!(queue.pop(), Some(node(0)));
+        assert_eq!(queue.pop(), Some(node(70)), "there is nothing to write for it any more");
+        assert_eq!((queue.pop(), queue.pop()), (Some(node(70)), Some(node(71))));
     }
 
     #[test]
@@ -192,27 +278,10 @@ mod tests {
         assert_eq!(queue.pop(), None, "the others are for those that something has changed for");
         assert!(served(&mut queue));
         queue.done(&node(0));
-        queue.put_off(&node(0), at);
+        assert_eq!(queue.pop(), Some(node(0)), "it is decided that it waits");
+        queue.at(node(0), at);
         queue.fall_due(at);
         assert_eq!(queue.pop(), Some(node(LATE_AT_ONCE)), "who failed goes behind those who have not been tried");
-    }
-
-    #[test]
-    fn a_pause_is_kept_by_who_came_due_meanwhile() {
-        let at = |s: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(s);
-        let key = Key::Node("n".into());
-        for busy_before_it_is_due in [true, false] {
-            let mut queue = Queue::default();
-            queue.at(key.clone(), at(1));
-            if busy_before_it_is_due {
-                queue.busy(key.clone());
-            }
-            queue.fall_due(at(1));
-            queue.busy(key.clone());
-            queue.done(&key);
-            queue.put_off(&key, at(9));
-            assert_eq!((next(&mut queue, at(8)), next(&mut queue, at(9))), (None, Some(key.clone())));
-        }
     }
 
     #[test]

@@ -87,8 +87,9 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) {
         parts.fence.clone(),
     );
     loop {
-        parts.gauges.standby.store(true, Ordering::Relaxed);
-        let Some(mut lead) = or_stop(candidate.acquire(), stop.clone()).await else { return };
+        let standby = parts.gauges.clone();
+        let acquire = candidate.acquire(move |can_read| standby.standby.store(can_read, Ordering::Relaxed));
+        let Some(mut lead) = or_stop(acquire, stop.clone()).await else { return };
         parts.gauges.standby.store(false, Ordering::Relaxed);
         let mut stopped = false;
         {
@@ -155,13 +156,14 @@ async fn term(parts: &Parts, cluster: Cluster, over: impl Future<Output = ()>) {
         wall,
         gauges: parts.gauges.clone(),
     });
-    let reconciling =
-        reconciler.run(watch::changes(&parts.kube, parts.settings.pod_annotation.as_deref()), seen, over, PATIENCE);
+    let changes = watch::changes(&parts.kube, parts.settings.pod_annotation.as_deref(), &parts.identity);
+    let reconciling = reconciler.run(changes, seen, over, PATIENCE);
     tokio::select! {
         biased;
         () = reconciling => {}
         () = ec2.run(std::future::pending()) => {}
     }
+    parts.gauges.forget_ec2();
     parts.gauges.leading.set(0);
     parts.gauges.ready.store(false, Ordering::Relaxed);
 }

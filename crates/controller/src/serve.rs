@@ -1,15 +1,16 @@
 //! `/healthz`, `/readyz`, `/metrics`.
 
-use crate::metrics;
+use crate::metrics::{self, Refused};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use multi_eni_ec2::Ec2;
+use multi_eni_plan::writes::Write;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,8 +25,10 @@ pub struct Gauges {
     pub leading: Gauge,
     /// The watch caches are warm.
     pub ready: AtomicBool,
-    /// A standby is ready, too: it has nothing to warm.
+    /// A standby is ready, too, if it could read the Lease lately: it has nothing to warm.
     pub standby: AtomicBool,
+    /// Writes that the API server did not take.
+    refused: Refused,
     ec2: Mutex<Option<Ec2>>,
 }
 
@@ -35,10 +38,26 @@ impl Gauges {
         *self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ec2);
     }
 
+    /// A term is over: what EC2 showed is let go, its memory with it.
+    pub fn forget_ec2(&self) {
+        *self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
+
+    /// The API server did not take a write. `code`: HTTP status; None: no answer.
+    pub fn refused(&self, write: Write, code: Option<u16>) {
+        self.refused.get_or_create(&metrics::refused(write, code)).inc();
+    }
+
     fn text(&self) -> Result<String, std::fmt::Error> {
         let mut registry = Registry::with_prefix("multi_eni");
         registry.register("leading", "1 while this replica leads", self.leading.clone());
         registry.register("reconciles_waiting", "Decisions waiting or with a call on its way", self.waiting.clone());
+        registry.register_with_unit(
+            "api",
+            "Writes that the API server refused or did not answer, conflicts apart",
+            Unit::Other("writes_refused".to_owned()),
+            self.refused.clone(),
+        );
         if let Some(ec2) = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref() {
             metrics::register_ec2(&mut registry, ec2.counts(), ec2.paces());
         }
@@ -89,6 +108,6 @@ async fn show_ready(State(gauges): State<Arc<Gauges>>) -> impl IntoResponse {
     } else if gauges.standby.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok: standing by")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the first lists are not whole yet")
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the first lists are not whole yet, or the Lease cannot be read")
     }
 }

@@ -1,20 +1,22 @@
 //! The watches, as one stream of changes in plain data.
 
 mod backoff;
+mod outage;
+mod resume;
 
 use crate::facts::{self, NodeIdentity};
 use crate::world::{AttachmentEntry, NodeEniEntry};
-use backoff::Patience;
 use futures::stream::{self, BoxStream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use multi_eni_api::{ENIAttachment, NodeENI};
 use multi_eni_plan::facts::NodeFacts;
 use multi_eni_plan::pods::PodFacts;
+use outage::Outage;
+use resume::resumed;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -58,6 +60,8 @@ pub enum Change {
         /// It has a deletionTimestamp.
         terminating: bool,
     },
+    /// The API server answers again after it did not.
+    ApiAnswers,
 }
 
 /// Objects that are listed at a time: a page is in memory as a whole.
@@ -68,47 +72,54 @@ const NODES_A_PAGE: u32 = 100;
 const CRDS: [&str; 2] = ["nodeenis.networking.k8s.aws", "eniattachments.networking.k8s.aws"];
 
 /// All changes from now on, lists first. Broken watches are resumed with back-off, and said in the log. Pods are watched only
-/// if an annotation is given by which they name NodeENIs.
-pub fn changes(client: &Client, pod_annotation: Option<&str>) -> BoxStream<'static, Change> {
-    let nodes = watch(Api::<NodeIdentity>::all(client.clone()), NODES_A_PAGE, facts::node).map(Change::Node);
+/// if an annotation is given by which they name NodeENIs. `identity` tells processes apart.
+pub fn changes(client: &Client, pod_annotation: Option<&str>, identity: &str) -> BoxStream<'static, Change> {
+    let outage = Outage::default();
+    let nodes = watch(Api::<NodeIdentity>::all(client.clone()), NODES_A_PAGE, &outage, facts::node).map(Change::Node);
     // Guarded: one object that cannot be read must not hide the others.
-    let nodeenis =
-        watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), A_PAGE, |object| NodeEniEntry::read(&object.0))
-            .map(|change| Change::NodeEni(Box::new(change)));
-    let attachments =
-        watch(Api::<ENIAttachment>::all(client.clone()), A_PAGE, AttachmentEntry::read).map(Change::Attachment);
+    let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), A_PAGE, &outage, |object| {
+        NodeEniEntry::read(&object.0)
+    })
+    .map(|change| Change::NodeEni(Box::new(change)));
+    let attachments = watch(Api::<ENIAttachment>::all(client.clone()), A_PAGE, &outage, AttachmentEntry::read)
+        .map(Change::Attachment);
     // In the order of their arrival. Only what has news is polled.
-    let crds = CRDS.map(|name| watch_crd(client, name)).into_iter();
+    let crds = CRDS.map(|name| watch_crd(client, name, &outage)).into_iter();
     let pods = pod_annotation.map(|annotation| {
         let annotation = annotation.to_owned();
-        watch(Api::<Pod>::all(client.clone()), A_PAGE, move |pod| facts::pod(pod, &annotation)).map(Change::Pod).boxed()
+        watch(Api::<Pod>::all(client.clone()), A_PAGE, &outage, move |pod| facts::pod(pod, &annotation))
+            .map(Change::Pod)
+            .boxed()
     });
-    stream::select_all(crds.chain([nodes.boxed(), nodeenis.boxed(), attachments.boxed()]).chain(pods)).boxed()
+    let ends = outage.ends(client.clone(), identity.to_owned()).map(|()| Change::ApiAnswers).boxed();
+    stream::select_all(crds.chain([nodes.boxed(), nodeenis.boxed(), attachments.boxed()]).chain(pods).chain([ends]))
+        .boxed()
 }
 
-fn watch_crd(client: &Client, name: &'static str) -> BoxStream<'static, Change> {
+fn watch_crd(client: &Client, name: &'static str, outage: &Outage) -> BoxStream<'static, Change> {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    watcher::watcher(Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone()), config)
-        .backoff(Patience::default())
+    let crds = watcher::watcher(Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone()), config);
+    resumed(crds, format!("CRD {name}"), outage.clone())
         .filter_map(move |event| {
             let change = match event {
-                Ok(Event::InitApply(crd) | Event::Apply(crd)) => {
+                Event::InitApply(crd) | Event::Apply(crd) => {
                     Some(Change::Crd { name, terminating: crd.metadata.deletion_timestamp.is_some() })
                 }
                 // Gone, with every object: the other watches tell.
-                Ok(Event::Delete(_)) => Some(Change::Crd { name, terminating: false }),
-                Ok(Event::Init | Event::InitDone) => None,
-                Err(error) => {
-                    tracing::warn!(crd = name, %error, "watch broken, resumed with back-off");
-                    None
-                }
+                Event::Delete(_) => Some(Change::Crd { name, terminating: false }),
+                Event::Init | Event::InitDone => None,
             };
             futures::future::ready(change)
         })
         .boxed()
 }
 
-fn watch<K, T>(api: Api<K>, page: u32, read: impl Fn(&K) -> T + Send + 'static) -> BoxStream<'static, Watched<T>>
+fn watch<K, T>(
+    api: Api<K>,
+    page: u32,
+    outage: &Outage,
+    read: impl Fn(&K) -> T + Send + 'static,
+) -> BoxStream<'static, Watched<T>>
 where
     K: Resource + Clone + Debug + Send + serde::de::DeserializeOwned + 'static,
     K::DynamicType: Default,
@@ -116,28 +127,20 @@ where
 {
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     let config = watcher::Config::default().page_size(page);
-    watcher::watcher(api, config)
-        .backoff(Patience::default())
-        .filter_map(move |event| {
-            let change = match event {
-                Ok(Event::Init) => Some(Watched::Begin),
-                Ok(Event::InitApply(object)) => Some(Watched::Seed(read(&object))),
-                Ok(Event::InitDone) => Some(Watched::End),
-                Ok(Event::Apply(object)) => Some(Watched::Apply(read(&object))),
-                Ok(Event::Delete(object)) => {
-                    let version = object.resource_version().unwrap_or_default();
-                    let name = match object.namespace() {
-                        Some(namespace) => format!("{namespace}/{}", object.name_any()),
-                        None => object.name_any(),
-                    };
-                    Some(Watched::Gone { name, uid: object.uid().unwrap_or_default(), version })
-                }
-                Err(error) => {
-                    tracing::warn!(%kind, %error, "watch broken, resumed with back-off");
-                    None
-                }
-            };
-            futures::future::ready(change)
+    resumed(watcher::watcher(api, config), kind, outage.clone())
+        .map(move |event| match event {
+            Event::Init => Watched::Begin,
+            Event::InitApply(object) => Watched::Seed(read(&object)),
+            Event::InitDone => Watched::End,
+            Event::Apply(object) => Watched::Apply(read(&object)),
+            Event::Delete(object) => {
+                let version = object.resource_version().unwrap_or_default();
+                let name = match object.namespace() {
+                    Some(namespace) => format!("{namespace}/{}", object.name_any()),
+                    None => object.name_any(),
+                };
+                Watched::Gone { name, uid: object.uid().unwrap_or_default(), version }
+            }
         })
         .boxed()
 }

@@ -119,6 +119,7 @@ impl World {
                     .collect()
             }
             Change::Pod(change) => self.pods.take(change),
+            Change::ApiAnswers => Vec::new(),
             Change::Crd { name, terminating } => {
                 if terminating {
                     self.terminating_crds.insert(name)
@@ -164,7 +165,7 @@ impl World {
         if self.nodeenis.is_late(&entry) {
             return None;
         }
-        self.nodeenis.note_written(&entry.intent.name);
+        self.nodeenis.note_written(&entry.intent.name, &entry.version);
         self.put_nodeeni(entry)
     }
 
@@ -198,7 +199,7 @@ impl World {
         if self.attachments.is_late(&entry) {
             return None;
         }
-        self.attachments.note_written(&entry.held.name);
+        self.attachments.note_written(&entry.held.name, &entry.version);
         self.put_attachment(entry)
     }
 

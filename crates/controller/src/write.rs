@@ -40,24 +40,35 @@ pub enum Written {
     },
 }
 
-/// Why a write did not happen.
+/// What a write came to: what there is now, and whether our write made it so.
+#[derive(Debug)]
+pub struct Wrote {
+    /// What there is now.
+    pub left: Written,
+    /// False: it was somebody else's, and has been read.
+    pub taken: bool,
+}
+
+/// Why a write did not happen. The API server's own words are in it.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// Somebody else wrote first, and what there is now could not be read.
-    #[error("the object changed meanwhile")]
-    Conflict,
-    /// Not allowed.
-    #[error("the API server refuses it: {0}. Check the RBAC rules of the controller's ServiceAccount")]
-    Forbidden(String),
-    /// Not accepted.
-    #[error("the API server does not accept it: {0}")]
-    Invalid(String),
+    #[error("the object changed meanwhile: {0}")]
+    Conflict(String),
+    /// The API server does not take it, whatever the reason.
+    #[error("{code} {message}")]
+    Refused {
+        /// HTTP status.
+        code: u16,
+        /// Its words.
+        message: String,
+    },
     /// This replica may not be the leader any more.
     #[error(transparent)]
     NotLeader(#[from] NotLeader),
-    /// No answer, or a passing error.
-    #[error("the API server cannot be reached: {0}")]
-    Unreachable(String),
+    /// No answer.
+    #[error("{0}")]
+    NoAnswer(String),
 }
 
 /// Writes as the controller.
@@ -80,7 +91,7 @@ impl Writer {
     }
 
     /// Stores the intent for one ENI, with its finalizer.
-    pub async fn create(&self, new: NewAttachment) -> Result<Written, WriteError> {
+    pub async fn create(&self, new: NewAttachment) -> Result<Wrote, WriteError> {
         let owner = OwnerReference {
             api_version: format!("{GROUP}/{VERSION}"),
             kind: "NodeENI".to_owned(),
@@ -98,23 +109,25 @@ impl Writer {
         };
         let object = ENIAttachment { metadata, spec: new.spec, status: None };
         match within(self.attachments.create(&post(), &object)).await {
-            Ok(made) => Ok(Written::Made(AttachmentEntry::read(&made))),
-            Err(missed) => self.attachment_after(object.name_any(), "", "", missed).await,
+            Ok(made) => Ok(taken(Written::Made(AttachmentEntry::read(&made)))),
+            Err(Missed::Conflict(words)) => self.instead_of_ours(object.name_any(), words).await,
+            // Not found: the CRD or its API group. Not valid: an admission policy, a webhook, or the schema.
+            Err(Missed::NotFound(error) | Missed::Invalid(error) | Missed::Other(error)) => Err(error),
         }
     }
 
     /// Deletes one ENIAttachment: its finalizer keeps it until EC2 is clean.
-    pub async fn delete(&self, removal: Removal) -> Result<Written, WriteError> {
+    pub async fn delete(&self, removal: Removal) -> Result<Wrote, WriteError> {
         let params = DeleteParams {
             preconditions: Some(Preconditions { uid: Some(removal.uid.clone()), resource_version: None }),
             ..DeleteParams::default()
         };
         let Removal { name, uid, .. } = removal;
         match within(self.attachments.delete(&name, &params)).await {
-            Ok(answer) => Ok(match answer.left() {
+            Ok(answer) => Ok(taken(match answer.left() {
                 Some(object) => Written::Attachment(AttachmentEntry::read(&object)),
                 None => Written::AttachmentGone { name, uid },
-            }),
+            })),
             Err(missed) => self.attachment_after(name, &uid, "", missed).await,
         }
     }
@@ -124,7 +137,7 @@ impl Writer {
         &self,
         entry: Arc<AttachmentEntry>,
         since: Option<jiff::Timestamp>,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<Wrote, WriteError> {
         let patch = json!({
             "metadata": precondition(&entry.held.uid, &entry.version),
             "spec": { "deselectedSince": since.map(whole_seconds) },
@@ -139,7 +152,7 @@ impl Writer {
         &self,
         entry: Arc<AttachmentEntry>,
         settings: NodeSettings,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<Wrote, WriteError> {
         let of = |settings: &NodeSettings| serde_json::to_value(settings).unwrap_or_default();
         let patch = json!({
             "metadata": precondition(&entry.held.uid, &entry.version),
@@ -155,7 +168,7 @@ impl Writer {
         &self,
         entry: Arc<AttachmentEntry>,
         status: EniAttachmentStatus,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<Wrote, WriteError> {
         let patch = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": "ENIAttachment",
@@ -168,7 +181,7 @@ impl Writer {
     }
 
     /// Lets one ENIAttachment go: EC2 is clean.
-    pub async fn release(&self, entry: Arc<AttachmentEntry>) -> Result<Written, WriteError> {
+    pub async fn release(&self, entry: Arc<AttachmentEntry>) -> Result<Wrote, WriteError> {
         let rest: Vec<&String> = entry.finalizers.iter().filter(|f| *f != ENIATTACHMENT_FINALIZER).collect();
         let mut metadata = precondition(&entry.held.uid, &entry.version);
         metadata["finalizers"] = json!(rest);
@@ -176,28 +189,30 @@ impl Writer {
         let patch = Patch::Merge(json!({ "metadata": metadata }));
         let patched = self.in_turn(self.attachments.patch(&entry.held.name, &PatchParams::default(), &patch)).await;
         if empty && patched.is_ok() {
-            return Ok(Written::AttachmentGone { name: entry.held.name.clone(), uid: entry.held.uid.clone() });
+            let (name, uid) = (entry.held.name.clone(), entry.held.uid.clone());
+            return Ok(taken(Written::AttachmentGone { name, uid }));
         }
         self.attachment(entry, patched).await
     }
 
     /// Lets a NodeENI go, unless an ENIAttachment of it is there that no watch has brought yet: a Create may have taken
     /// effect after its answer was given up. That one is answered instead.
-    pub async fn let_go(&self, entry: NodeEniEntry) -> Result<Written, WriteError> {
+    pub async fn let_go(&self, entry: NodeEniEntry) -> Result<Wrote, WriteError> {
         let of_it = ListParams::default().labels(&format!("{LABEL_NODEENI_UID}={}", entry.intent.uid)).limit(1);
         match within(self.attachments.list(&of_it)).await {
             Ok(left) => match left.items.first() {
-                Some(left) => Ok(Written::Attachment(AttachmentEntry::read(left))),
+                Some(left) => Ok(read(Written::Attachment(AttachmentEntry::read(left)))),
                 None => self.guard(entry, false).await,
             },
             // Not even the CRD is there.
-            Err(Missed::NotFound) => self.guard(entry, false).await,
-            Err(Missed::Stale(error) | Missed::Other(error)) => Err(error),
+            Err(Missed::Other(WriteError::Refused { code: 404, .. })) => self.guard(entry, false).await,
+            Err(Missed::Conflict(words)) => Err(WriteError::Conflict(words)),
+            Err(Missed::NotFound(error) | Missed::Invalid(error) | Missed::Other(error)) => Err(error),
         }
     }
 
     /// Guards a NodeENI, or lets it go.
-    pub async fn guard(&self, entry: NodeEniEntry, guarded: bool) -> Result<Written, WriteError> {
+    pub async fn guard(&self, entry: NodeEniEntry, guarded: bool) -> Result<Wrote, WriteError> {
         let rest = entry.finalizers.iter().filter(|f| *f != NODEENI_FINALIZER).cloned();
         let finalizers: Vec<String> = rest.chain(guarded.then(|| NODEENI_FINALIZER.to_owned())).collect();
         let mut metadata = precondition(&entry.intent.uid, &entry.version);
@@ -206,13 +221,13 @@ impl Writer {
         let patch = Patch::Merge(json!({ "metadata": metadata }));
         let patched = within(self.nodeenis.patch(&entry.intent.name, &PatchParams::default(), &patch)).await;
         if empty && patched.is_ok() {
-            return Ok(Written::NodeEniGone { name: entry.intent.name, uid: entry.intent.uid });
+            return Ok(taken(Written::NodeEniGone { name: entry.intent.name, uid: entry.intent.uid }));
         }
         self.nodeeni(entry, patched).await
     }
 
     /// Writes the status of one NodeENI.
-    pub async fn nodeeni_status(&self, entry: NodeEniEntry, status: NodeEniStatus) -> Result<Written, WriteError> {
+    pub async fn nodeeni_status(&self, entry: NodeEniEntry, status: NodeEniStatus) -> Result<Wrote, WriteError> {
         let metadata = match entry.status.observed_generation {
             // Only the UID: a status of ours stands whatever else was written meanwhile, but never on a namesake.
             Some(_) => json!({ "uid": entry.intent.uid }),
@@ -236,51 +251,72 @@ impl Writer {
         &self,
         entry: Arc<AttachmentEntry>,
         patched: Result<ENIAttachment, Missed>,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<Wrote, WriteError> {
         match patched {
-            Ok(object) => Ok(Written::Attachment(AttachmentEntry::read(&object))),
+            Ok(object) => Ok(taken(Written::Attachment(AttachmentEntry::read(&object)))),
             Err(missed) => {
                 self.attachment_after(entry.held.name.clone(), &entry.held.uid, &entry.version, missed).await
             }
         }
     }
 
-    /// A write that was refused for what the cache did not know: what there is now is read, since the watch may be long in
-    /// bringing it.
+    /// An ENIAttachment of that name is there already, or its last rest is.
+    async fn instead_of_ours(&self, name: String, words: String) -> Result<Wrote, WriteError> {
+        match within(self.attachments.get(&name)).await {
+            Ok(object) => Ok(read(Written::Attachment(AttachmentEntry::read(&object)))),
+            Err(_) => Err(WriteError::Conflict(words)),
+        }
+    }
+
+    /// A write to the object of that UID that was refused, perhaps for what the cache did not know: what there is now is
+    /// read, since the watch may be long in bringing it. A patch with the UID of a former object is called invalid, so that
+    /// is no error if the object is another by now; in any other case what is invalid is an error.
     async fn attachment_after(
         &self,
         name: String,
         uid: &str,
         version: &str,
         missed: Missed,
-    ) -> Result<Written, WriteError> {
-        let gone = |name: String| Ok(Written::AttachmentGone { name, uid: uid.to_owned() });
-        let error = match missed {
-            Missed::NotFound => return gone(name),
+    ) -> Result<Wrote, WriteError> {
+        let gone = |name: String| Ok(taken(Written::AttachmentGone { name, uid: uid.to_owned() }));
+        let (error, conflict) = match missed {
+            Missed::NotFound(_) => return gone(name),
             Missed::Other(error) => return Err(error),
-            Missed::Stale(error) => error,
+            Missed::Conflict(words) => (WriteError::Conflict(words), true),
+            Missed::Invalid(error) => (error, false),
         };
         match within(self.attachments.get(&name)).await.map(|object| AttachmentEntry::read(&object)) {
-            Ok(now) if now.held.uid != uid || now.version != version => Ok(Written::Attachment(now)),
-            Err(Missed::NotFound) => gone(name),
-            Ok(_) | Err(Missed::Stale(_) | Missed::Other(_)) => Err(error),
+            Ok(now) if now.held.uid != uid || conflict && now.version != version => Ok(read(Written::Attachment(now))),
+            Err(Missed::NotFound(_)) => gone(name),
+            Ok(_) | Err(Missed::Conflict(_) | Missed::Invalid(_) | Missed::Other(_)) => Err(error),
         }
     }
 
-    async fn nodeeni(&self, entry: NodeEniEntry, patched: Result<NodeENI, Missed>) -> Result<Written, WriteError> {
+    async fn nodeeni(&self, entry: NodeEniEntry, patched: Result<NodeENI, Missed>) -> Result<Wrote, WriteError> {
         let (name, uid) = (entry.intent.name, entry.intent.uid);
-        let error = match patched {
-            Ok(object) => return Ok(Written::NodeEni(Box::new(NodeEniEntry::read(&Ok(object))))),
-            Err(Missed::NotFound) => return Ok(Written::NodeEniGone { name, uid }),
+        let (error, conflict) = match patched {
+            Ok(object) => return Ok(taken(Written::NodeEni(Box::new(NodeEniEntry::read(&Ok(object)))))),
+            Err(Missed::NotFound(_)) => return Ok(taken(Written::NodeEniGone { name, uid })),
             Err(Missed::Other(error)) => return Err(error),
-            Err(Missed::Stale(error)) => error,
+            Err(Missed::Conflict(words)) => (WriteError::Conflict(words), true),
+            Err(Missed::Invalid(error)) => (error, false),
         };
         match within(self.nodeenis.get(&name)).await.map(|object| NodeEniEntry::read(&Ok(object))) {
-            Ok(now) if now.intent.uid != uid || now.version != entry.version => Ok(Written::NodeEni(Box::new(now))),
-            Err(Missed::NotFound) => Ok(Written::NodeEniGone { name, uid }),
-            Ok(_) | Err(Missed::Stale(_) | Missed::Other(_)) => Err(error),
+            Ok(now) if now.intent.uid != uid || conflict && now.version != entry.version => {
+                Ok(read(Written::NodeEni(Box::new(now))))
+            }
+            Err(Missed::NotFound(_)) => Ok(taken(Written::NodeEniGone { name, uid })),
+            Ok(_) | Err(Missed::Conflict(_) | Missed::Invalid(_) | Missed::Other(_)) => Err(error),
         }
     }
+}
+
+fn taken(left: Written) -> Wrote {
+    Wrote { left, taken: true }
+}
+
+fn read(left: Written) -> Wrote {
+    Wrote { left, taken: false }
 }
 
 /// Times as the API server keeps them.
@@ -316,10 +352,12 @@ fn apply() -> PatchParams {
 
 /// A write that was not done.
 enum Missed {
-    /// There is no such object.
-    NotFound,
+    /// There is no such object, by its name. That a path is not served, or a namespace is not there, is no word about it.
+    NotFound(WriteError),
     /// What the write rested on is not so, or not any more.
-    Stale(WriteError),
+    Conflict(String),
+    /// Refused for what it says, or for the UID that it says.
+    Invalid(WriteError),
     /// Anything else: the object may be as it was known.
     Other(WriteError),
 }
@@ -327,20 +365,28 @@ enum Missed {
 async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Missed> {
     let answer = match tokio::time::timeout(WRITE_TIMEOUT, call).await {
         Ok(answer) => answer,
-        Err(_) => return Err(Missed::Other(WriteError::Unreachable("no answer in time".to_owned()))),
+        Err(_) => {
+            let words = format!("the API server gave no answer within {} s", WRITE_TIMEOUT.as_secs());
+            return Err(Missed::Other(WriteError::NoAnswer(words)));
+        }
     };
     answer.map_err(|error| match error {
-        kube::Error::Api(status) => match (status.code, status.reason.as_str()) {
-            (404, _) => Missed::NotFound,
-            (409, _) => Missed::Stale(WriteError::Conflict),
-            (401 | 403, _) => Missed::Other(WriteError::Forbidden(status.message.clone())),
-            // A UID that is another's by now is refused so, too.
-            (400 | 422, _) => Missed::Stale(WriteError::Invalid(status.message.clone())),
-            _ => Missed::Other(WriteError::Unreachable(status.message.clone())),
-        },
+        kube::Error::Api(status) => missed(&status),
         kube::Error::Service(error) if error.is::<NotLeader>() => Missed::Other(WriteError::NotLeader(NotLeader)),
-        other => Missed::Other(WriteError::Unreachable(other.to_string())),
+        other => Missed::Other(WriteError::NoAnswer(format!("the API server cannot be reached: {other}"))),
     })
+}
+
+fn missed(status: &kube::core::Status) -> Missed {
+    let words = if status.message.is_empty() { &status.reason } else { &status.message };
+    let refused = || WriteError::Refused { code: status.code, message: words.clone() };
+    let names_it = status.details.as_ref().is_some_and(|details| !details.name.is_empty());
+    match status.code {
+        404 if names_it => Missed::NotFound(refused()),
+        409 => Missed::Conflict(words.clone()),
+        400 | 422 => Missed::Invalid(refused()),
+        _ => Missed::Other(refused()),
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::lock::lock;
 use crate::network::{NetworkQuestion, NetworkState};
 use crate::options::{Clock, Fence, Options};
 use crate::questions::Questions;
+use crate::silences::Silences;
 use crate::view::state::{Uids, ViewState};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -37,6 +38,8 @@ pub enum Changed {
     Network,
     /// A whole sweep has ended.
     Swept,
+    /// EC2 begins to give no answer to what is asked of it, or gives answers again.
+    Silence,
 }
 
 /// EC2: calls, the view, questions. Clones share everything.
@@ -62,6 +65,7 @@ pub(crate) struct Inner {
     pub counts: Counts,
     pub view: Mutex<ViewState>,
     pub failure: Mutex<Option<String>>,
+    pub silences: Mutex<Silences>,
     pub changed: UnboundedSender<Changed>,
     pub motion: Notify,
     pub sweep_wanted: AtomicBool,
@@ -94,6 +98,7 @@ impl Ec2 {
             counts: Counts::default(),
             view: Mutex::new(ViewState::new(cluster.clone(), options.lag)),
             failure: Mutex::new(None),
+            silences: Mutex::new(Silences::default()),
             changed,
             motion: Notify::new(),
             sweep_wanted: AtomicBool::new(false),

@@ -23,6 +23,7 @@ mod lock;
 mod network;
 mod options;
 mod questions;
+mod silences;
 mod view;
 
 pub use aws_sdk_ec2::Client;

@@ -68,6 +68,7 @@ impl Desk {
         let mut state = self.state();
         state.oracle.end();
         (state.api_away_until, state.forbidden_until, state.reads_forbidden_until) = (None, None, None);
+        self.stage.api.refuse_nothing();
     }
 
     /// The faults that befell requests.

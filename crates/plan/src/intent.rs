@@ -1,5 +1,6 @@
 //! A NodeENI, parsed once. What the schema lets through and cannot work is an error here, as data.
 
+use crate::bounds;
 use crate::facts::NodeFacts;
 use crate::pairs::Pairs;
 use crate::removals::MaxRemovals;
@@ -64,6 +65,9 @@ pub enum Unreadable {
     /// Not attachable.
     #[error("interfaceType {0:?} cannot be attached to a running instance: only 'interface' can")]
     InterfaceType(String),
+    /// It asks for what no ENIAttachment, or no ENI, can hold.
+    #[error("{0}")]
+    OutOfBounds(String),
     /// The stored object does not even have the fields' types.
     #[error("the stored object cannot be read: {0}")]
     Shape(String),
@@ -192,6 +196,7 @@ fn ask(object: &NodeENI) -> Result<Ask, Unreadable> {
     for id in spec.security_group_ids.iter().flatten() {
         push_new(&mut groups, SecurityGroupId::parse(id)?);
     }
+    bounds::of_spec(spec).map_err(Unreadable::OutOfBounds)?;
     let max_unavailable = spec.rollout.as_ref().and_then(|r| r.max_unavailable).unwrap_or(1);
     let max_removals = spec.rollout.as_ref().and_then(|r| r.max_removals.as_ref()).map(max_removals).transpose()?;
     Ok(Ask {

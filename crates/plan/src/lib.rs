@@ -6,15 +6,20 @@
 //! - [`fold`]: the ENIAttachments of a NodeENI → its status.
 //! - [`rollout`]: which nodes may have their ENIs replaced now.
 //! - [`orphans`]: ENIs of this cluster that no ENIAttachment knows.
+//! - [`backoff`]: when what was refused may be tried again; [`writes`]: that for the API server's writes.
+//! - [`bounds`]: what an ENIAttachment can hold, of what a NodeENI may ask for.
 //! - [`pace`]: how long what waits for EC2's request rates will wait.
 //! - [`pods`]: Pods for which a deselected node keeps its ENIs.
 //! - [`removals`]: how many nodes may lose ENIs because of labels or of an edit.
 //! - [`problem`]: what is wrong with a NodeENI as a whole.
+//! - [`silence`]: EC2 does not answer.
 //! - [`check`]: invariants over a world, for tests and the sandbox's summary.
 //! - [`explain`]: what all that comes to, as an account for people.
 //! - [`errors`]: EC2's error codes and what they mean here.
 
 pub mod assign;
+pub mod backoff;
+pub mod bounds;
 pub mod check;
 pub mod errors;
 pub mod explain;
@@ -31,4 +36,6 @@ pub mod quota;
 pub mod removals;
 pub mod rollout;
 pub mod settings;
+pub mod silence;
 pub mod step;
+pub mod writes;

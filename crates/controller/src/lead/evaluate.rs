@@ -6,8 +6,10 @@ use std::time::Duration;
 /// What the candidate saw last of the Lease, and when on its own steady clock it first saw it so.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
-    /// Holder, renew time and transitions as last read; None: no Lease object.
+    /// Holder, renew time and transitions as last read; None: no Lease object was ever seen.
     pub record: Option<LeaseSpec>,
+    /// The Lease object is not there now: somebody has deleted it.
+    pub is_gone: bool,
     /// When this record was first seen.
     pub since: Duration,
 }
@@ -16,9 +18,14 @@ impl Observed {
     /// Takes a new reading: the time moves only if the record did.
     ///
     /// The remote renewTime is never compared with the local clock: only that it changed counts.
+    ///
+    /// A Lease that is deleted is not given up: its holder acts on by what it wrote until it notices, so for us it is held
+    /// for the whole duration from when it was last seen to change. A process that has never seen it cannot know, and takes
+    /// what is free; the holder ends its term at its next renewal, which finds the object gone.
     pub fn update(&mut self, record: Option<LeaseSpec>, now: Duration) {
-        if self.record != record || self.since == Duration::ZERO {
-            *self = Self { record, since: now };
+        self.is_gone = record.is_none();
+        if record.is_some() && self.record != record || self.since == Duration::ZERO {
+            *self = Self { record, since: now, is_gone: self.is_gone };
         }
     }
 }
@@ -40,16 +47,18 @@ pub enum Verdict {
 pub fn evaluate(observed: &Observed, me: &str, now: Duration, fallback: Duration) -> Verdict {
     let Some(record) = &observed.record else { return Verdict::Create };
     let holder = record.holder_identity.as_deref().unwrap_or_default();
+    let free = if observed.is_gone { Verdict::Create } else { Verdict::Take };
     if holder == me {
-        return Verdict::Renew;
+        // Ours, and gone: our term has ended, and whoever else makes one first has it.
+        return if observed.is_gone { free } else { Verdict::Renew };
     }
     if holder.is_empty() {
-        return Verdict::Take;
+        return free;
     }
     let duration =
         record.lease_duration_seconds.and_then(|s| u64::try_from(s).ok()).map_or(fallback, Duration::from_secs);
     let over = observed.since.saturating_add(duration);
-    if now >= over { Verdict::Take } else { Verdict::Wait(over.saturating_sub(now)) }
+    if now >= over { free } else { Verdict::Wait(over.saturating_sub(now)) }
 }
 
 /// Whether the Lease is still held as `me` took it: nobody else has held it since.
@@ -78,6 +87,23 @@ mod tests {
         let released = LeaseSpec { holder_identity: None, ..others.clone() };
         let ours_again = LeaseSpec { lease_transitions: Some(5), ..held.clone() };
         assert!([others, released, ours_again].iter().all(|read| !is_same_term(&held, read, "me")));
+    }
+
+    #[test]
+    fn a_lease_that_somebody_deletes_is_held_until_its_time_is_over() {
+        let (mut seen, at) = (Observed::default(), Duration::from_secs);
+        seen.update(None, at(1));
+        assert_eq!(evaluate(&seen, "me", at(1), LEASE), Verdict::Create, "nobody has ever held it, as far as we know");
+        seen.update(Some(held_by("other")), at(10));
+        seen.update(None, at(12));
+        assert_eq!(evaluate(&seen, "me", at(12), LEASE), Verdict::Wait(at(13)));
+        seen.update(None, at(25));
+        assert_eq!(evaluate(&seen, "me", at(25), LEASE), Verdict::Create);
+        seen.update(Some(held_by("third")), at(25));
+        assert_eq!(evaluate(&seen, "me", at(25), LEASE), Verdict::Wait(at(15)));
+        seen.update(Some(held_by("me")), at(40));
+        seen.update(None, at(41));
+        assert_eq!(evaluate(&seen, "me", at(41), LEASE), Verdict::Create);
     }
 
     #[test]

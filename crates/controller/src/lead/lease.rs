@@ -39,7 +39,12 @@ pub struct Candidate {
     observed: Observed,
     /// The object as last read or written: its resourceVersion makes every write safe.
     object: Option<Lease>,
+    /// When it was read last, on the steady clock.
+    last_read: Option<Duration>,
 }
+
+/// A standby that has not been able to read the Lease for so long could not take over.
+const READ_LATELY: Duration = Duration::from_secs(60);
 
 /// Leadership until it is lost.
 pub struct Term<'a>(&'a mut Candidate);
@@ -48,13 +53,16 @@ impl Candidate {
     /// A candidate that will hold the Lease as `identity` in `namespace`. `client` must not be behind the fence.
     pub fn new(client: Client, namespace: &str, identity: String, times: Times, wall: Wall, fence: Fence) -> Self {
         let api = Api::namespaced(client, namespace);
-        Self { api, identity, times, wall, fence, observed: Observed::default(), object: None }
+        Self { api, identity, times, wall, fence, observed: Observed::default(), object: None, last_read: None }
     }
 
-    /// Waits until the Lease is ours.
-    pub async fn acquire(&mut self) -> Term<'_> {
+    /// Waits until the Lease is ours. `can_read` is told whether it could be read lately: a standby that cannot is no
+    /// standby.
+    pub async fn acquire(&mut self, can_read: impl Fn(bool)) -> Term<'_> {
         loop {
-            match self.try_once().await {
+            let tried = self.try_once().await;
+            can_read(self.last_read.is_some_and(|at| self.fence.now().saturating_sub(at) < READ_LATELY));
+            match tried {
                 Ok(true) => {
                     tracing::info!(identity = %self.identity, "leading");
                     return Term(self);
@@ -95,6 +103,7 @@ impl Candidate {
     async fn look(&mut self) -> Result<Option<LeaseSpec>, Box<kube::Error>> {
         let read = self.api.get_opt(LEASE_NAME);
         self.object = self.within(read).await?;
+        self.last_read = Some(self.fence.now());
         let spec = self.object.as_ref().map(|lease| lease.spec.clone().unwrap_or_default());
         self.observed.update(spec.clone(), self.fence.now());
         Ok(spec)
@@ -136,7 +145,7 @@ impl Candidate {
                 self.fence.extend_to(sent.saturating_add(self.times.duration));
                 Ok(true)
             }
-            Err(error) if is_conflict(&error) => Ok(false),
+            Err(error) if is_not_ours(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -149,8 +158,11 @@ impl Candidate {
     }
 }
 
-fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
+/// Another wrote first, or somebody has deleted it. A leader whose Lease is gone ends its term: it may not make it anew and
+/// go on, since another may have held one meanwhile.
+fn is_not_ours(error: &kube::Error) -> bool {
+    let gone = |status: &kube::core::Status| status.code == 404 && status.reason == "NotFound";
+    matches!(error, kube::Error::Api(status) if status.code == 409 || gone(status))
 }
 
 impl Term<'_> {
@@ -161,7 +173,9 @@ impl Term<'_> {
             match self.0.renew().await {
                 Ok(true) => {}
                 Ok(false) => {
-                    tracing::error!("another replica holds the Lease, or has held it");
+                    tracing::error!(
+                        "another replica holds the Lease, or has held it, or it was deleted: this term is over"
+                    );
                     break;
                 }
                 Err(error) if self.0.fence.may_send(self.0.times.timeout) => {

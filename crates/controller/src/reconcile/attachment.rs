@@ -1,6 +1,6 @@
 //! One ENIAttachment: `step`, and its one action.
 
-use super::{Outcome, Reconciler};
+use super::{Outcome, Reconciler, writes};
 use crate::events::{About, Announcement};
 use crate::queue::Key;
 use crate::world::AttachmentEntry;
@@ -13,21 +13,25 @@ use multi_eni_plan::facts::{Network, Sight};
 use multi_eni_plan::held::Held;
 use multi_eni_plan::quota::Quota;
 use multi_eni_plan::step::{self, Action, Change, Memory, Step};
+use multi_eni_plan::writes::{Asked, Write};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 impl Reconciler {
     pub(super) fn attachment(&mut self, key: &Key, name: &str) {
-        let Some(entry) = self.world.attachment(name).cloned() else { return };
+        let Some(entry) = self.world.attachment(name).cloned() else { return self.decided(key, &[]) };
         let step = self.step(&entry);
         if let Some(at) = step.recheck {
             self.queue.at(key.clone(), at);
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
-        if self.writes_status(&entry, &step) && self.is_writable(key, name) {
+        let report = self.writes_status(&entry, &step).then(|| writes::report_of(&entry.held, &step.status));
+        let release = matches!(step.action, Action::Release).then(|| release_of(&entry));
+        self.decided(key, &report.iter().chain(&release).cloned().collect::<Vec<_>>());
+        if let Some(asked) = report.filter(|asked| self.may_write(key, asked)) {
             self.announce(&entry, &step);
             let (writer, entry, status) = (self.means.writer.clone(), entry.clone(), step.status.clone());
-            work.push(async move { Outcome::Wrote(writer.attachment_status(entry, status).await) }.boxed());
+            work.push(writes::sent(asked, async move { writer.attachment_status(entry, status).await }));
         }
         self.act(key, &entry, step.action, &mut work);
         match work.pop() {
@@ -87,12 +91,6 @@ impl Reconciler {
         self.means.ec2.is_absent(&entry.held.uid, entry.held.eni().as_ref())
     }
 
-    /// Whether it may be written to; if not, it is looked at again when it may be.
-    fn is_writable(&mut self, key: &Key, name: &str) -> bool {
-        let until = self.unwritable.get(name).copied().filter(|until| self.now() < *until);
-        until.inspect(|until| self.queue.at(key.clone(), *until)).is_none()
-    }
-
     /// A call that comes right after leaves the writing to its answer: three writes are enough for the way in.
     fn writes_status(&self, entry: &AttachmentEntry, step: &Step) -> bool {
         let waits = match step.action {
@@ -124,11 +122,15 @@ impl Reconciler {
             Action::LookByTag => return self.look(key, || ec2.look_by_tag(&entry.held.uid)),
             Action::LookById(eni) => return self.look(key, || ec2.look_by_id(&eni)),
             Action::LookAtSubnet(subnet) => return self.look(key, || ec2.want_subnets(&[subnet], &[])),
-            Action::Release if !self.is_writable(key, &entry.held.name) => return,
             Action::Release => {
-                let (writer, entry) = (self.means.writer.clone(), entry.clone());
-                self.announce_removed(&entry);
-                work.push(async move { Outcome::Wrote(writer.release(entry).await) }.boxed());
+                let asked = release_of(entry);
+                if self.may_write(key, &asked) {
+                    if !self.writes.is_failing(key, &asked.target) {
+                        self.announce_removed(entry);
+                    }
+                    let (writer, entry) = (self.means.writer.clone(), entry.clone());
+                    work.push(writes::sent(asked, async move { writer.release(entry).await }));
+                }
                 return;
             }
             Action::Create { token } => {
@@ -235,4 +237,8 @@ impl Reconciler {
         let about = About::Node { name: node.to_owned() };
         self.tell(Announcement { about, warning, reason, action, note });
     }
+}
+
+fn release_of(entry: &AttachmentEntry) -> Asked {
+    writes::to_attachment(Write::ReleaseAttachment, &entry.held, ())
 }

@@ -9,7 +9,10 @@ mod orphans;
 mod outcome;
 mod problems;
 mod removals;
+mod silence;
 mod survey;
+mod warnings;
+mod writes;
 
 pub use outcome::{Finished, Outcome};
 pub use survey::Survey;
@@ -35,11 +38,13 @@ use multi_eni_plan::removals::{Ledger, RemovalPermits};
 use multi_eni_plan::rollout::Permits;
 use multi_eni_plan::settings::Settings;
 use multi_eni_plan::step::Memory;
+use multi_eni_plan::writes::Writes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
+use warnings::Warnings;
 
 /// Everything that a leader acts with.
 pub struct Means {
@@ -80,8 +85,8 @@ pub struct Reconciler {
     quota: Quota,
     /// Calls that bring an ENI on its way, by the name of its ENIAttachment, with its UID: withdrawn when it goes.
     bringing: BTreeMap<String, (String, CancellationToken)>,
-    /// ENIAttachments (by name) of which the API server took no write, and until when none is tried again, whatever EC2 answers.
-    unwritable: BTreeMap<String, Timestamp>,
+    /// What became of writes to the API server, and when each may be sent again.
+    writes: Writes<Key>,
     /// NodeENIs (by UID) for which a Node's writes on their way make ENIAttachments.
     creating: BTreeMap<Key, BTreeSet<String>>,
     /// When the status of a NodeENI (by UID) was written last.
@@ -89,7 +94,7 @@ pub struct Reconciler {
     suspects: BTreeMap<EniId, Timestamp>,
     /// The sweep after which calls for orphans were made last.
     orphans_called: Option<Timestamp>,
-    warned: BTreeSet<String>,
+    warnings: Warnings,
     started: bool,
 }
 
@@ -111,12 +116,12 @@ impl Reconciler {
             ledgers: BTreeMap::new(),
             quota: Quota::default(),
             bringing: BTreeMap::new(),
-            unwritable: BTreeMap::new(),
+            writes: Writes::default(),
             creating: BTreeMap::new(),
             status_written: BTreeMap::new(),
             suspects: BTreeMap::new(),
             orphans_called: None,
-            warned: BTreeSet::new(),
+            warnings: Warnings::default(),
             started: false,
         }
     }
@@ -203,6 +208,9 @@ impl Reconciler {
 
     /// A change on the API server.
     fn watched(&mut self, change: Change) {
+        if matches!(change, Change::ApiAnswers) {
+            return self.api_answers_again();
+        }
         for touched in self.world.take(change) {
             self.wake(touched);
         }
@@ -288,6 +296,7 @@ impl Reconciler {
                     .collect();
                 keys.into_iter().for_each(|key| self.queue.now(key));
             }
+            Changed::Silence => self.ec2_silence_changed(),
             Changed::Swept => {
                 self.queue.now(Key::Orphans);
                 self.forget_the_gone();
@@ -305,7 +314,12 @@ impl Reconciler {
     /// What is remembered of objects that are gone.
     fn forget_the_gone(&mut self) {
         let (world, now) = (&self.world, self.now());
-        self.unwritable.retain(|_, until| now < *until);
+        self.writes.forget(now, |key| match key {
+            Key::Node(name) => world.node(name).is_some() || world.attachments_on(name).next().is_some(),
+            Key::Attachment(name) => world.attachment(name).is_some(),
+            Key::NodeEni(name) => world.nodeeni(name).is_some(),
+            Key::Orphans => true,
+        });
         self.means.ec2.keep_instances(&world.instances());
         self.memories.retain(|uid, _| world.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());

@@ -1,15 +1,20 @@
 //! One Node: `assign`, and its writes.
 
-use super::{Outcome, Reconciler};
+use super::{Reconciler, writes};
 use crate::queue::Key;
+use crate::world::AttachmentEntry;
 use futures::future::join_all;
-use jiff::SignedDuration;
-use multi_eni_plan::assign::{self, Assignment, Need};
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::NodeSettings;
+use multi_eni_plan::assign::{self, Assignment, Need, NewAttachment, Removal};
+use multi_eni_plan::backoff::Content;
 use multi_eni_plan::facts::{InstanceSight, NodeFacts};
 use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::{Intent, SubnetRef};
 use multi_eni_plan::pods::Pods;
+use multi_eni_plan::writes::{Asked, Target, Write, digest};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Reconciler {
     pub(super) fn node(&mut self, key: &Key, name: &str) {
@@ -76,46 +81,74 @@ impl Reconciler {
     }
 
     fn write_assignment(&mut self, key: &Key, assignment: &Assignment) {
-        if assignment.is_settled() {
+        let decided = self.decided_writes(assignment);
+        self.decided(key, &decided.iter().map(|(asked, _)| asked.clone()).collect::<Vec<_>>());
+        let due = self.due(key, decided);
+        if due.is_empty() {
             return;
         }
-        let (now, writer) = (self.now(), self.means.writer.clone());
-        let marks: Vec<_> = assignment
-            .deselect
-            .iter()
-            .map(|name| (name, Some(now)))
-            .chain(assignment.reselect.iter().map(|name| (name, None)))
-            .filter_map(|(name, since)| Some((self.world.attachment(name)?.clone(), since)))
-            .collect();
-        let settings: Vec<_> = assignment
-            .reconfigure
-            .iter()
-            .filter_map(|(name, settings)| Some((self.world.attachment(name)?.clone(), settings.clone())))
-            .collect();
-        let (create, delete) = (assignment.create.clone(), assignment.delete.clone());
-        for new in &create {
-            if let Some(eni) = &new.adopts {
-                tracing::info!(node = %new.spec.node_name, nodeeni = %new.spec.node_eni_name, eni = %eni.id, "takes an ENI of upstream's over");
-                continue;
+        if self.queue.waits_for_room(key) {
+            return;
+        }
+        let mut creating = BTreeSet::new();
+        for (asked, work) in &due {
+            let again = self.writes.is_failing(key, &asked.target);
+            match work {
+                Work::Create(new) => {
+                    creating.insert(new.spec.node_eni_uid.clone());
+                    if !again {
+                        announce(new);
+                    }
+                }
+                Work::Delete(removal) if !again => {
+                    tracing::info!(attachment = %removal.name, why = ?removal.why, "gives an ENI up");
+                }
+                Work::Delete(_) | Work::Mark(..) | Work::Configure(..) => {}
             }
-            tracing::info!(node = %new.spec.node_name, nodeeni = %new.spec.node_eni_name, index = new.spec.request.device_index, "wants an ENI");
         }
-        for removal in &delete {
-            tracing::info!(attachment = %removal.name, why = ?removal.why, "gives an ENI up");
+        if !creating.is_empty() {
+            self.creating.insert(key.clone(), creating);
         }
-        if !create.is_empty() {
-            let uids = create.iter().map(|new| new.spec.node_eni_uid.clone()).collect();
-            self.creating.insert(key.clone(), uids);
-        }
-        self.call(key, async move {
-            let creates = join_all(create.into_iter().map(|new| writer.create(new)));
-            let deletes = join_all(delete.into_iter().map(|removal| writer.delete(removal)));
-            let marks = join_all(marks.into_iter().map(|(entry, since)| writer.deselect(entry, since)));
-            let settings =
-                join_all(settings.into_iter().map(|(entry, settings)| writer.node_settings(entry, settings)));
-            let (creates, deletes, marks, settings) = futures::join!(creates, deletes, marks, settings);
-            creates.into_iter().chain(deletes).chain(marks).chain(settings).map(Outcome::Wrote).collect()
+        let writer = self.means.writer.clone();
+        let work = due.into_iter().map(move |(asked, work)| {
+            let writer = writer.clone();
+            writes::sent(asked, async move {
+                match work {
+                    Work::Create(new) => writer.create(*new).await,
+                    Work::Delete(removal) => writer.delete(removal).await,
+                    Work::Mark(entry, since) => writer.deselect(entry, since).await,
+                    Work::Configure(entry, settings) => writer.node_settings(entry, *settings).await,
+                }
+            })
         });
+        self.call(key, join_all(work));
+    }
+
+    /// What an assignment comes to, write by write.
+    fn decided_writes(&self, assignment: &Assignment) -> Vec<(Asked, Work)> {
+        if assignment.is_settled() {
+            return Vec::new();
+        }
+        let Assignment { create, delete, deselect, reselect, reconfigure, .. } = assignment;
+        let creates = create.iter().map(|new| (asks_for(new), Work::Create(Box::new(new.clone()))));
+        let deletes = delete.iter().filter_map(|removal| {
+            let entry = self.world.attachment(&removal.name)?;
+            let asked = writes::to_attachment(Write::DeleteAttachment, &entry.held, ());
+            Some((asked, Work::Delete(removal.clone())))
+        });
+        let now = self.now();
+        let marks = deselect.iter().map(|name| (name, Some(now))).chain(reselect.iter().map(|name| (name, None)));
+        let marks = marks.filter_map(|(name, since)| {
+            let entry = self.world.attachment(name)?.clone();
+            let asked = writes::to_attachment(Write::MarkAttachment, &entry.held, since.is_some());
+            Some((asked, Work::Mark(entry, since)))
+        });
+        let settings = reconfigure.iter().filter_map(|(name, settings)| {
+            let entry = self.world.attachment(name)?.clone();
+            let asked = writes::to_attachment(Write::ConfigureAttachment, &entry.held, settings);
+            Some((asked, Work::Configure(entry, Box::new(settings.clone()))))
+        });
+        creates.chain(deletes).chain(marks).chain(settings).collect()
     }
 
     /// Keeps the answer for `fold` and `rollout`, and wakes the NodeENIs for which it changed.
@@ -133,5 +166,31 @@ impl Reconciler {
         } else {
             self.assignments.insert(name.to_owned(), assignment);
         }
+    }
+}
+
+/// One write of an assignment.
+enum Work {
+    Create(Box<NewAttachment>),
+    Delete(Removal),
+    Mark(Arc<AttachmentEntry>, Option<Timestamp>),
+    Configure(Arc<AttachmentEntry>, Box<NodeSettings>),
+}
+
+fn asks_for(new: &NewAttachment) -> Asked {
+    let what = digest(&new.spec);
+    Asked {
+        target: Target { write: Write::CreateAttachment, name: new.name.clone() },
+        content: Content { what, ground: what },
+        nodeeni: new.spec.node_eni_uid.clone(),
+        node: Some(new.spec.node_name.clone()),
+    }
+}
+
+fn announce(new: &NewAttachment) {
+    let (node, nodeeni) = (&new.spec.node_name, &new.spec.node_eni_name);
+    match &new.adopts {
+        Some(eni) => tracing::info!(%node, %nodeeni, eni = %eni.id, "takes an ENI of upstream's over"),
+        None => tracing::info!(%node, %nodeeni, index = new.spec.request.device_index, "wants an ENI"),
     }
 }

@@ -1,10 +1,9 @@
 //! One NodeENI: its finalizer, the rollout's permits, and `fold`.
 
-use super::{Outcome, Reconciler};
+use super::{Outcome, Reconciler, writes};
 use crate::events::{About, Announcement};
 use crate::queue::Key;
 use crate::world::NodeEniEntry;
-use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use multi_eni_api::NodeEniStatus;
@@ -15,32 +14,41 @@ use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::Intent;
 use multi_eni_plan::removals::Pace;
 use multi_eni_plan::rollout::{self, Begun};
+use multi_eni_plan::writes::{Asked, Write};
 use std::collections::BTreeSet;
 
 impl Reconciler {
     pub(super) fn nodeeni(&mut self, key: &Key, name: &str) {
-        let Some(entry) = self.world.nodeeni(name).cloned() else { return };
+        let Some(entry) = self.world.nodeeni(name).cloned() else { return self.decided(key, &[]) };
         self.permit(&entry);
         let pace = self.pace_removals(&entry);
-        let writer = self.means.writer.clone();
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
-        if !entry.intent.deleting && !entry.intent.guarded {
-            let entry = entry.clone();
-            work.push(async move { Outcome::Wrote(writer.guard(entry, true).await) }.boxed());
-        } else if let nodes @ [_, ..] = self.adopting(&entry.intent).as_slice() {
-            let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
-            let status = fold::adopting(&entry.intent, &entry.status, &nodes, self.now());
-            self.report(key, entry, status, &mut work);
-        } else if entry.intent.deleting && entry.intent.guarded && self.holds_nothing(&entry.intent.uid) {
-            // EC2 is clean: every ENIAttachment was let go only after EC2 had confirmed.
-            let entry = entry.clone();
-            work.push(async move { Outcome::Wrote(writer.let_go(entry).await) }.boxed());
-        } else if let Some(earliest) = self.too_early(&entry.intent.uid, &entry.status) {
+        let intent = &entry.intent;
+        let unguarded = !intent.deleting && !intent.guarded;
+        let adopting = if unguarded { Vec::new() } else { self.adopting(intent) };
+        // EC2 is clean: every ENIAttachment was let go only after EC2 had confirmed.
+        let is_over = adopting.is_empty() && intent.deleting && intent.guarded && self.holds_nothing(&intent.uid);
+        let guard = (unguarded || is_over).then(|| writes::to_nodeeni(Write::GuardNodeEni, intent, is_over));
+        let mut decided: Vec<Asked> = guard.iter().cloned().collect();
+        if let Some(asked) = guard.filter(|asked| self.may_write(key, asked)) {
+            // What is refused of its status is decided again after this.
+            decided.push(writes::report_on(intent, &entry.status));
+            let (writer, entry) = (self.means.writer.clone(), entry.clone());
+            work.push(writes::sent(asked, async move {
+                if is_over { writer.let_go(entry).await } else { writer.guard(entry, true).await }
+            }));
+        } else if let Some(earliest) = self.too_early(&intent.uid, &entry.status).filter(|_| adopting.is_empty()) {
+            decided.push(writes::report_on(intent, &entry.status));
             self.queue.at(key.clone(), earliest);
         } else {
-            let status = self.fold(&entry, &pace);
-            self.report(key, entry, status, &mut work);
+            let nodes: Vec<&str> = adopting.iter().map(String::as_str).collect();
+            let status = match nodes.as_slice() {
+                [] => self.fold(&entry, &pace),
+                nodes => fold::adopting(intent, &entry.status, nodes, self.now()),
+            };
+            decided.extend(self.report(key, &entry, status, &mut work));
         }
+        self.decided(key, &decided);
         if !work.is_empty() {
             self.call(key, join_all(work));
         }
@@ -125,28 +133,30 @@ impl Reconciler {
         })
     }
 
-    /// Writes the status if it says something new, and not more often than agreed.
+    /// Writes the status if it says something new, and not more often than agreed. Answers what is, or was to be, written.
     fn report(
         &mut self,
         key: &Key,
-        entry: NodeEniEntry,
+        entry: &NodeEniEntry,
         status: NodeEniStatus,
         work: &mut Vec<BoxFuture<'static, Outcome>>,
-    ) {
+    ) -> Option<Asked> {
         if status == entry.status {
-            return;
+            return None;
         }
+        let asked = writes::report_on(&entry.intent, &status);
         // A longer list may have to wait longer than the one before it.
         if let Some(earliest) = self.too_early(&entry.intent.uid, &status) {
             self.queue.at(key.clone(), earliest);
-            return;
+        } else if self.may_write(key, &asked) {
+            self.status_written.insert(entry.intent.uid.clone(), self.now());
+            let again = self.writes.is_failing(key, &asked.target);
+            let news = [transition(entry, &status), paced(entry, &status)];
+            news.into_iter().flatten().filter(|_| !again).for_each(|announcement| self.tell(announcement));
+            let (writer, entry) = (self.means.writer.clone(), entry.clone());
+            work.push(writes::sent(asked.clone(), async move { writer.nodeeni_status(entry, status).await }));
         }
-        self.status_written.insert(entry.intent.uid.clone(), self.now());
-        for announcement in [transition(&entry, &status), paced(&entry, &status)].into_iter().flatten() {
-            self.tell(announcement);
-        }
-        let writer = self.means.writer.clone();
-        work.push(async move { Outcome::Wrote(writer.nodeeni_status(entry, status).await) }.boxed());
+        Some(asked)
     }
 }
 

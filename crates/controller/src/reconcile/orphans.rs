@@ -66,10 +66,4 @@ impl Reconciler {
         let sent = self.now();
         async move { Outcome::Called { uid: String::new(), call, sent, result: future.await } }.boxed()
     }
-
-    pub(super) fn warn_once(&mut self, warning: String) {
-        if self.warned.insert(warning.clone()) {
-            tracing::warn!("{warning}");
-        }
-    }
 }

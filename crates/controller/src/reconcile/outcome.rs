@@ -3,10 +3,11 @@
 use super::Reconciler;
 use crate::queue::Key;
 use crate::world::Touched;
-use crate::write::{WriteError, Written};
-use jiff::{SignedDuration, Timestamp};
+use crate::write::{WriteError, Written, Wrote};
+use jiff::Timestamp;
 use multi_eni_plan::errors::{Call, CallError};
 use multi_eni_plan::step::Memory;
+use multi_eni_plan::writes::Asked;
 
 /// Calls for one key that have ended.
 pub struct Finished {
@@ -30,27 +31,24 @@ pub enum Outcome {
         result: Result<(), CallError>,
     },
     /// The API server answered, or did not.
-    Wrote(Result<Written, WriteError>),
+    Wrote {
+        /// What was asked for.
+        asked: Asked,
+        /// Its answer.
+        result: Result<Wrote, WriteError>,
+    },
 }
 
 impl Reconciler {
     /// Takes ended calls into the picture and looks at their key again.
     pub(super) fn finish(&mut self, finished: Finished) {
-        let now = self.now();
-        let mut pause = None;
         for outcome in finished.outcomes {
             match outcome {
                 Outcome::Called { uid, call, sent, result } => self.remember(&uid, call, sent, &result),
-                Outcome::Wrote(Ok(written)) => self.wrote(written),
-                Outcome::Wrote(Err(error)) => {
-                    pause = pause.max(Some(pause_after(&error)));
-                    if let (Key::Attachment(name), false) = (&finished.key, matches!(error, WriteError::Conflict)) {
-                        let until = now.saturating_add(pause_after(&error)).unwrap_or(now);
-                        self.unwritable.insert(name.clone(), until);
-                    }
-                    match error {
-                        WriteError::Conflict => tracing::debug!(key = ?finished.key, %error, "write"),
-                        error => tracing::warn!(key = ?finished.key, %error, "write"),
+                Outcome::Wrote { asked, result } => {
+                    self.write_ended(&finished.key, asked, &result);
+                    if let Ok(wrote) = result {
+                        self.wrote(wrote.left);
                     }
                 }
             }
@@ -64,10 +62,6 @@ impl Reconciler {
             self.bringing.remove(name);
         }
         self.queue.done(&finished.key);
-        if let Some(pause) = pause {
-            // The watch brings what we did not know; until then the same write would fail the same way.
-            self.queue.put_off(&finished.key, now.saturating_add(pause).unwrap_or(now));
-        }
     }
 
     fn remember(&mut self, uid: &str, call: Call, sent: Timestamp, result: &Result<(), CallError>) {
@@ -117,14 +111,5 @@ impl Reconciler {
         if let Some(touched) = touched {
             self.wake(touched);
         }
-    }
-}
-
-fn pause_after(error: &WriteError) -> SignedDuration {
-    match error {
-        WriteError::Conflict => SignedDuration::from_millis(200),
-        WriteError::NotLeader(_) => SignedDuration::from_secs(1),
-        WriteError::Unreachable(_) => SignedDuration::from_secs(2),
-        WriteError::Forbidden(_) | WriteError::Invalid(_) => SignedDuration::from_secs(15),
     }
 }

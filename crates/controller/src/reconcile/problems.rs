@@ -5,7 +5,9 @@ use multi_eni_plan::intent::Intent;
 use multi_eni_plan::problem::Problem;
 
 impl Reconciler {
-    pub(super) fn problems_of(&self, _intent: &Intent) -> Vec<Problem> {
-        Vec::new()
+    pub(super) fn problems_of(&self, intent: &Intent) -> Vec<Problem> {
+        let mut problems = self.writes.problems(&intent.uid);
+        problems.extend(self.ec2_is_silent(intent));
+        problems
     }
 }

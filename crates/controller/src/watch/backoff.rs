@@ -36,11 +36,6 @@ impl Iterator for Patience {
     }
 }
 
-impl Backoff for Patience {
-    /// That a list is tried is no success.
-    fn reset(&mut self) {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,7 +45,6 @@ mod tests {
         let (mut patience, mut now) = (Patience::default(), Instant::now());
         let mut waits = Vec::new();
         for _ in 0..12 {
-            patience.reset();
             let wait = patience.next_at(now).unwrap();
             waits.push(wait.as_secs_f64());
             now += wait;

@@ -3,6 +3,9 @@
 use crate::watch::Watched;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// UIDs of removed objects that may stay: those that the watch had shown removed before our own write found out.
+const MANY: usize = 1000;
+
 /// What a cache keeps.
 pub(super) trait Cached {
     fn name(&self) -> &str;
@@ -18,8 +21,9 @@ pub(super) struct Cache<T> {
     seeds: Option<BTreeMap<String, T>>,
     /// What our own writes answered while a list was on its way: the list may be older.
     written: BTreeSet<String>,
-    /// UIDs of what our own writes removed and the watch does not yet show removed.
-    buried: BTreeSet<String>,
+    /// UIDs of what our own writes removed and the watch does not yet show removed; each with a version from after that,
+    /// once a write of ours has told one.
+    buried: BTreeMap<String, Option<u64>>,
     /// The newest version that the watch has shown.
     passed: String,
     pub warm: bool,
@@ -31,7 +35,7 @@ impl<T> Default for Cache<T> {
             items: BTreeMap::new(),
             seeds: None,
             written: BTreeSet::new(),
-            buried: BTreeSet::new(),
+            buried: BTreeMap::new(),
             passed: String::new(),
             warm: false,
         }
@@ -64,7 +68,8 @@ impl<T: Cached> Cache<T> {
                 let written = std::mem::take(&mut self.written);
                 self.warm = true;
                 seeds.values().for_each(|seed| pass(&mut self.passed, seed.version()));
-                self.buried.retain(|uid| seeds.values().any(|seed| seed.uid() == uid));
+                self.buried.retain(|uid, _| seeds.values().any(|seed| seed.uid() == uid));
+                self.exhume();
                 let gone = self
                     .items
                     .values()
@@ -76,18 +81,23 @@ impl<T: Cached> Cache<T> {
             }
             Watched::Apply(item) => {
                 pass(&mut self.passed, item.version());
+                self.exhume();
                 vec![Single::Is(item)]
             }
             Watched::Gone { name, uid, version } => {
                 pass(&mut self.passed, &version);
                 self.buried.remove(&uid);
+                self.exhume();
                 vec![Single::Gone { name, uid }]
             }
         }
     }
 
     /// Our own write answered this.
-    pub fn note_written(&mut self, name: &str) {
+    pub fn note_written(&mut self, name: &str, version: &str) {
+        if let Ok(version) = version.parse::<u64>() {
+            self.buried.values_mut().for_each(|after| *after = after.or(Some(version)));
+        }
         if self.seeds.is_some() {
             self.written.insert(name.to_owned());
         }
@@ -95,7 +105,16 @@ impl<T: Cached> Cache<T> {
 
     /// Our own write removed this: what the watch still brings of it is old.
     pub fn bury(&mut self, uid: &str) {
-        self.buried.insert(uid.to_owned());
+        self.buried.insert(uid.to_owned(), None);
+    }
+
+    /// What the watch shows from now on is younger than their end. With few of them nothing need be done.
+    fn exhume(&mut self) {
+        if self.buried.len() > MANY
+            && let Ok(passed) = self.passed.parse::<u64>()
+        {
+            self.buried.retain(|_, after| after.is_none_or(|after| passed < after));
+        }
     }
 
     /// Whether this says something newer than what is known: a watch lags behind the answers of our own writes.
@@ -103,7 +122,7 @@ impl<T: Cached> Cache<T> {
     where
         T: PartialEq,
     {
-        !self.buried.contains(item.uid())
+        !self.buried.contains_key(item.uid())
             && self.items.get(item.name()).is_none_or(|old| old != item && !is_older(item.version(), old.version()))
     }
 
@@ -177,7 +196,7 @@ mod tests {
     /// The same for an answer of our own write.
     fn wrote(cache: &mut Cache<Thing>, item: Thing) -> Option<Thing> {
         if !cache.is_late(&item) {
-            cache.note_written("thing");
+            cache.note_written("thing", item.version);
             if cache.is_news(&item) {
                 cache.items.insert("thing".to_owned(), item);
             }
@@ -204,6 +223,18 @@ mod tests {
         assert_eq!(wrote(&mut cache, thing("b", "6")), Some(thing("b", "6")));
         assert_eq!(watched(&mut cache, gone("a", "5")), Some(thing("b", "6")), "it was the former one");
         assert_eq!(watched(&mut cache, gone("b", "7")), None);
+    }
+
+    #[test]
+    fn the_removed_that_the_watch_showed_before_are_not_kept_for_ever() {
+        let mut cache = Cache::<Thing>::default();
+        (0..5000).for_each(|n| cache.bury(&n.to_string()));
+        wrote(&mut cache, thing("a", "10"));
+        cache.bury("young");
+        watched(&mut cache, Watched::Apply(thing("b", "9")));
+        assert_eq!(cache.buried.len(), 5001, "what is older than their end may still come");
+        watched(&mut cache, Watched::Apply(thing("b", "11")));
+        assert_eq!(cache.buried.keys().collect::<Vec<_>>(), ["young"]);
     }
 
     #[test]

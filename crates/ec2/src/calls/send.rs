@@ -46,8 +46,9 @@ impl Ec2 {
     {
         self.inner.budgets.wait(action, &self.claim).await?;
         let started = before();
-        let answer = self.send(action, None, send).await?;
-        Ok((started, answer))
+        let answer = self.send(action, None, send).await;
+        self.note_answer(action, answer.as_ref().err());
+        Ok((started, answer?))
     }
 
     async fn send<T, E, F>(

@@ -48,10 +48,21 @@ enum Kind {
     Compact,
     RestartApi,
     Forbid,
+    Refuse,
 }
 
+/// What admission refuses.
+const REFUSED: [(&str, &str); 6] = [
+    ("create", "eniattachments"),
+    ("delete", "eniattachments"),
+    ("patch", "eniattachments"),
+    ("patch", "eniattachments/status"),
+    ("patch", "nodeenis"),
+    ("patch", "nodeenis/status"),
+];
+
 /// Every kind and its weight.
-const KINDS: [(Kind, u32); 39] = [
+const KINDS: [(Kind, u32); 40] = [
     (Kind::Join, 6),
     (Kind::Leave, 6),
     (Kind::Return, 5),
@@ -91,6 +102,7 @@ const KINDS: [(Kind, u32); 39] = [
     (Kind::Compact, 2),
     (Kind::RestartApi, 2),
     (Kind::Forbid, 2),
+    (Kind::Refuse, 2),
 ];
 
 /// The kinds of acts that one history has.
@@ -315,6 +327,16 @@ impl Palette {
             Kind::Compact => Some(vec![(0, Act::Compact {}), (rng.u64(0..2_000), Act::BreakWatches {})]),
             Kind::RestartApi => at_once(Act::RestartApi { lasts: rng.u64(500..40_000) }),
             Kind::Forbid => at_once(Act::Forbid { reads: rng.bool(), lasts: rng.u64(1_000..60_000) }),
+            Kind::Refuse => {
+                let (verb, resource) = *pick(rng, &REFUSED);
+                at_once(Act::Refuse {
+                    verb: verb.to_owned(),
+                    resource: resource.to_owned(),
+                    code: *pick(rng, &[400, 403, 422, 500]),
+                    percent: *pick(rng, &[30, 100]),
+                    lasts: rng.u64(1_000..60_000),
+                })
+            }
         }
     }
 }

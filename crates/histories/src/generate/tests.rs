@@ -26,7 +26,7 @@ variants!(
     HandDetach, HandDelete, HandMove, HandChange, CniAttach, OtherCluster, Upstream, PodStarts, PodEnds, CniRelease,
     Quota, Crowd, Uncrowd, Deny, Allow,
     Kill, Stop, Pause, ClockStep, Partition, StaleWatch,
-    BreakWatches, Compact, RestartApi, Forbid,
+    BreakWatches, Compact, RestartApi, Forbid, Refuse,
 );
 
 variants!(

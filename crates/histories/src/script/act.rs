@@ -244,6 +244,19 @@ pub enum Act {
         /// How long.
         lasts: Millis,
     },
+    /// Admission (a policy, a webhook) refuses a kind of write for a while.
+    Refuse {
+        /// `create`, `patch` or `delete`.
+        verb: String,
+        /// `eniattachments`, `eniattachments/status`, `nodeenis`, `nodeenis/status`.
+        resource: String,
+        /// HTTP status.
+        code: u16,
+        /// Of a hundred objects so many.
+        percent: u8,
+        /// How long.
+        lasts: Millis,
+    },
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]

@@ -78,6 +78,14 @@ fn act(act: &Act, setting: &Setting) -> Option<String> {
         | Act::StaleWatch { replica, .. } => {
             (*replica >= setting.replicas).then(|| format!("there is no replica {replica}, they count from 0"))
         }
+        Act::Refuse { verb, resource, .. } => {
+            let known = matches!(verb.as_str(), "create" | "patch" | "delete")
+                && matches!(
+                    resource.as_str(),
+                    "eniattachments" | "eniattachments/status" | "nodeenis" | "nodeenis/status"
+                );
+            (!known).then(|| format!("the controller does not {verb} {resource}"))
+        }
         Act::Join { .. }
         | Act::Leave { .. }
         | Act::Terminate { .. }

@@ -7,6 +7,7 @@ use super::upstream::Upstreams;
 use crate::script::{Act, HandChange, Target};
 use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER};
 use multi_eni_sim::ec2::{Eni, InstanceState};
+use multi_eni_sim::kube::Denial;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -129,6 +130,18 @@ impl Stage {
             Act::Compact {} => {
                 self.api.compact();
                 Ok("the store is compacted".to_owned())
+            }
+            Act::Refuse { verb, resource, code, percent, lasts } => {
+                let lasts = jiff::SignedDuration::from_millis(i64::try_from(*lasts).unwrap_or(i64::MAX));
+                self.api.refuse(Denial {
+                    verb: verb.clone(),
+                    resource: resource.clone(),
+                    percent: *percent,
+                    code: *code,
+                    message: "not in this cluster".to_owned(),
+                    until: self.clock.now().checked_add(lasts).ok(),
+                });
+                Ok(format!("admission refuses to {verb} {percent} % of {resource} with {code}"))
             }
             Act::Kill { .. }
             | Act::Stop { .. }

@@ -99,6 +99,8 @@ pub enum Refused {
         /// What it takes.
         most: i32,
     },
+    /// It comes to more than an ENIAttachment can hold.
+    OutOfBounds(String),
     /// A look at EC2 must end first.
     Looking(&'static str),
     /// The look at EC2 failed.
@@ -126,6 +128,7 @@ impl Refused {
             Self::InstanceFull { .. } => "InstanceFull",
             Self::NoSuchCard { .. } => "NetworkCardNotFound",
             Self::TooManyAddresses { .. } => "TooManyAddresses",
+            Self::OutOfBounds(_) => "OutOfBounds",
             Self::Looking(_) => "Looking",
             Self::LookFailed(_) => "EC2Unreachable",
             Self::Replacing => "Replacing",
@@ -141,6 +144,7 @@ impl Refused {
             Self::NotOnEc2(_) | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
             Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
+            Self::OutOfBounds(_) => false,
             Self::SubnetAmbiguous(_) | Self::GroupUnresolved(..) | Self::SlotTaken { .. } | Self::LookFailed(_) => {
                 false
             }
@@ -220,6 +224,7 @@ impl fmt::Display for Refused {
                 f,
                 "a {kind} takes {most} {family} addresses on an interface (a prefix counts as one), and {asked} are asked for: ask for fewer"
             ),
+            Self::OutOfBounds(why) => f.write_str(why),
             Self::Looking(what) => write!(f, "waits for a look at {what} on EC2"),
             Self::LookFailed(why) => write!(f, "EC2 could not be asked: {why}"),
             Self::Replacing => f.write_str("the spec changed: waits until the old ENI is gone"),

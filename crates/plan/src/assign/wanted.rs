@@ -1,6 +1,7 @@
 //! What a NodeENI asks for on one Node: its subnets of the zone, its groups, and the slots.
 
 use super::{Assignment, Input, JUST_NOW, Need, NewAttachment, Pinned, Refused, Resolved, adopt, resolve};
+use crate::bounds;
 use crate::facts::{NodeFacts, SubnetFacts};
 use crate::held::Held;
 use crate::intent::{Ask, Intent, SubnetRef};
@@ -50,6 +51,10 @@ pub(super) fn wanted(
         ipv6_address_count: ask.ipv6_address_count,
         private_ip_count: ask.private_ip_count,
     };
+    for (subnet, asked, held) in &places {
+        let (card, index) = held.map_or((ask.card, *asked), Held::slot);
+        bounds::of_request(&request(subnet, (card, index))).map_err(Refused::OutOfBounds)?;
+    }
     let new = |subnet: &SubnetFacts, slot| NewAttachment::new(node, instance, intent, request(subnet, slot), None);
     Ok(places.into_iter().map(|(subnet, asked, held)| Ok(new(subnet, slot(asked, held)?))).collect())
 }

@@ -85,6 +85,7 @@ fn resource(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Answer {
         return open_watch(shared, res, info);
     }
     let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    admission(&state, &res, info, body)?;
     match info.verb.as_str() {
         "get" => {
             let object = read::get(&state, &res, &info.namespace, &info.name)?;
@@ -119,6 +120,24 @@ fn resource(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Answer {
         "create" if status && res.custom => Err(StatusError::not_supported(&res, "create")),
         _ => Err(StatusError::method_not_allowed()),
     }
+}
+
+/// Refuses what admission denies. A write to what is not there does not come so far.
+fn admission(state: &State, res: &Resource, info: &RequestInfo, body: &Bytes) -> Result<(), StatusError> {
+    if state.denials.is_empty() {
+        return Ok(());
+    }
+    let name = match info.verb.as_str() {
+        "create" => {
+            let object: Value = serde_json::from_slice(body).unwrap_or_default();
+            metadata::text(&object, "name").to_owned()
+        }
+        _ => info.name.clone(),
+    };
+    let now = state.clock.now();
+    let denial = state.denials.iter().find(|denial| denial.concerns(info, &name, now));
+    let there = info.verb == "create" || read::get(state, res, &info.namespace, &name).is_ok();
+    denial.filter(|_| there).map_or(Ok(()), |denial| Err(denial.answer(info, &name)))
 }
 
 fn access_review(body: &Bytes) -> Answer {

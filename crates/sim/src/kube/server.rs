@@ -15,6 +15,7 @@ use super::{
     observer::Observer,
     patch::Patch,
     read,
+    refuse::Denial,
     resource::{GroupResource, ResourceRef},
     service::ApiService,
     state::State,
@@ -89,6 +90,16 @@ impl ApiServer {
             }
         }
         Ok(())
+    }
+
+    /// Admission refuses this from now on.
+    pub fn refuse(&self, denial: Denial) {
+        self.lock().denials.push(denial);
+    }
+
+    /// Admission refuses nothing any more.
+    pub fn refuse_nothing(&self) {
+        self.lock().denials.clear();
     }
 
     fn resource(&self, resource: &GroupResource) -> Result<ResourceRef, StatusError> {

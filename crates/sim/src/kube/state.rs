@@ -10,6 +10,7 @@ use super::{
     builtin,
     log::RequestLog,
     metadata,
+    refuse::Denial,
     resource::{GroupResource, Resource, ResourceRef},
     storage::Storage,
     write::{self, WriteOptions},
@@ -31,6 +32,8 @@ pub struct State {
     pub watch_timeout: Duration,
     /// Whether objects show `metadata.managedFields`.
     pub managed_fields: bool,
+    /// What admission refuses.
+    pub denials: Vec<Denial>,
     resources: BTreeMap<(String, String, String), ResourceRef>,
     seed: u64,
     drawn: u64,
@@ -46,6 +49,7 @@ impl State {
             bookmark_interval: Duration::from_secs(60),
             watch_timeout: Duration::from_secs(300),
             managed_fields: true,
+            denials: Vec::new(),
             resources: BTreeMap::new(),
             seed,
             drawn: 0,
@@ -70,6 +74,7 @@ impl State {
             bookmark_interval: self.bookmark_interval,
             watch_timeout: self.watch_timeout,
             managed_fields: self.managed_fields,
+            denials: self.denials.clone(),
             resources: self.resources.clone(),
             seed,
             drawn: self.drawn,

@@ -14,6 +14,7 @@ mod occupied;
 mod page;
 mod plan;
 mod pods;
+mod refusals;
 mod refused;
 mod takeover;
 mod trouble;

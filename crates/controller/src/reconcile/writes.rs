@@ -1,0 +1,128 @@
+//! Writes to the API server, as the work queue sees them: none is sent before its back-off is over, and what is refused is
+//! logged, counted, and said of the NodeENI.
+
+use super::{Outcome, Reconciler};
+use crate::queue::Key;
+use crate::write::{WriteError, Wrote};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use multi_eni_api::{EniAttachmentStatus, NodeEniStatus};
+use multi_eni_plan::backoff::Content;
+use multi_eni_plan::held::Held;
+use multi_eni_plan::intent::Intent;
+use multi_eni_plan::writes::{self, Answer, Asked, Target, Write, digest};
+
+impl Reconciler {
+    /// Whether this write may be sent now; if not, its key is looked at again when it may be.
+    pub(super) fn may_write(&mut self, key: &Key, asked: &Asked) -> bool {
+        let until = self.writes.not_before(key, asked, self.now());
+        until.inspect(|until| self.queue.at(key.clone(), *until)).is_none()
+    }
+
+    /// Of writes that are decided for a key: those that may be sent now. The others wait, each by itself.
+    pub(super) fn due<T>(&mut self, key: &Key, decided: Vec<(Asked, T)>) -> Vec<(Asked, T)> {
+        decided.into_iter().filter(|(asked, _)| self.may_write(key, asked)).collect()
+    }
+
+    /// What is decided for a key: refusals of anything else are over.
+    pub(super) fn decided(&mut self, key: &Key, asked: &[Asked]) {
+        for uid in self.writes.decided(key, asked) {
+            self.wake_nodeeni(&uid);
+        }
+    }
+
+    /// Takes the end of a write.
+    pub(super) fn write_ended(&mut self, key: &Key, asked: Asked, result: &Result<Wrote, WriteError>) {
+        let outcome = match result {
+            Ok(wrote) if wrote.taken => writes::Outcome::Taken,
+            Ok(_) | Err(WriteError::Conflict(_)) => writes::Outcome::Outrun,
+            Err(WriteError::NotLeader(_)) => writes::Outcome::NotSent,
+            Err(WriteError::Refused { code, message }) => refused(Some(*code), message),
+            Err(WriteError::NoAnswer(words)) => refused(None, words),
+        };
+        match &outcome {
+            writes::Outcome::Refused(answer) => self.means.gauges.refused(asked.target.write, answer.code),
+            writes::Outcome::Taken => {}
+            writes::Outcome::Outrun | writes::Outcome::NotSent => {
+                tracing::debug!(?key, target = ?asked.target, ?outcome, "write");
+            }
+        }
+        let (uid, is_refused) = (asked.nodeeni.clone(), matches!(outcome, writes::Outcome::Refused(_)));
+        let news = self.writes.ended(key, asked, outcome, self.now());
+        match news.line {
+            Some(line) if is_refused => tracing::warn!("{line}"),
+            Some(line) => tracing::info!("{line}"),
+            None => {}
+        }
+        if news.changed {
+            self.wake_nodeeni(&uid);
+        }
+        news.woken.into_iter().for_each(|key| self.queue.now(key));
+    }
+
+    /// The API server answers again after it did not.
+    pub(super) fn api_answers_again(&mut self) {
+        self.writes.answers_again().into_iter().for_each(|key| self.queue.now(key));
+    }
+
+    pub(super) fn wake_nodeeni(&mut self, uid: &str) {
+        if let Some(entry) = self.world.nodeeni_by_uid(uid) {
+            self.queue.now(Key::NodeEni(entry.intent.name.clone()));
+        }
+    }
+}
+
+fn refused(code: Option<u16>, words: &str) -> writes::Outcome {
+    writes::Outcome::Refused(Answer { code, words: words.to_owned() })
+}
+
+/// A write that was sent, with its answer.
+pub(super) fn sent(
+    asked: Asked,
+    write: impl Future<Output = Result<Wrote, WriteError>> + Send + 'static,
+) -> BoxFuture<'static, Outcome> {
+    async move { Outcome::Wrote { asked, result: write.await } }.boxed()
+}
+
+/// One write to an ENIAttachment that is there. `what`: what it says, without times.
+pub(super) fn to_attachment(write: Write, held: &Held, what: impl std::fmt::Debug) -> Asked {
+    let what = digest((&held.uid, what));
+    Asked {
+        target: Target { write, name: held.name.clone() },
+        content: Content { what, ground: what },
+        nodeeni: held.nodeeni_uid.clone(),
+        node: Some(held.node.clone()),
+    }
+}
+
+/// The status of an ENIAttachment: it changes with EC2's answers, which are no reason to try again what was refused.
+pub(super) fn report_of(held: &Held, status: &EniAttachmentStatus) -> Asked {
+    let mut timeless = status.clone();
+    timeless.attempt_started_at = None;
+    timeless.conditions.iter_mut().for_each(|condition| condition.last_transition_time.0 = jiff::Timestamp::UNIX_EPOCH);
+    timeless.last_error.iter_mut().for_each(|error| error.at = None);
+    let mut asked = to_attachment(Write::ReportAttachment, held, timeless);
+    asked.content.ground = digest(&held.uid);
+    asked
+}
+
+/// One write to a NodeENI.
+pub(super) fn to_nodeeni(write: Write, intent: &Intent, what: impl std::fmt::Debug) -> Asked {
+    let what = digest((&intent.uid, what));
+    Asked {
+        target: Target { write, name: intent.name.clone() },
+        content: Content { what, ground: what },
+        nodeeni: intent.uid.clone(),
+        node: None,
+    }
+}
+
+/// The status of a NodeENI.
+pub(super) fn report_on(intent: &Intent, status: &NodeEniStatus) -> Asked {
+    let mut timeless = status.clone();
+    timeless.conditions.iter_mut().for_each(|condition| condition.last_transition_time.0 = jiff::Timestamp::UNIX_EPOCH);
+    timeless.attachments.iter_mut().for_each(|entry| entry.last_updated = None);
+    let mut asked = to_nodeeni(Write::ReportNodeEni, intent, timeless);
+    asked.content.ground = digest((&intent.uid, intent.generation));
+    asked
+}

@@ -1,0 +1,75 @@
+//! A ValidatingAdmissionPolicy refuses ENIAttachments: it is not asked over and over, it is said in its own words, the other
+//! nodes are served, and its end is noticed.
+
+use super::nodeeni;
+use crate::harness::account::{GROUP, SUBNET_A};
+use crate::harness::{Failure, SOON, Stage};
+use std::thread;
+use std::time::Duration;
+
+const WORDS: &str = "only the platform team may";
+
+fn policy(operation: &str, expression: &str) -> String {
+    format!(
+        "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {{name: refuse}}\nspec:\n  \
+         failurePolicy: Fail\n  matchConstraints:\n    resourceRules:\n    - apiGroups: [networking.k8s.aws]\n      \
+         apiVersions: ['*']\n      operations: [{operation}]\n      resources: [eniattachments]\n  validations:\n  - \
+         expression: \"{expression}\"\n    message: {WORDS}\n---\napiVersion: admissionregistration.k8s.io/v1\nkind: \
+         ValidatingAdmissionPolicyBinding\nmetadata: {{name: refuse}}\nspec: {{policyName: refuse, validationActions: [Deny]}}\n"
+    )
+}
+
+fn remove(stage: &Stage) -> Result<(), Failure> {
+    for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+        stage.kubectl(&["delete", kind, "refuse"])?;
+    }
+    Ok(())
+}
+
+/// The NodeENI says so, in the policy's words.
+fn refused(stage: &Stage, words: &str) -> Result<(), Failure> {
+    stage.until("APIServerRefused", SOON, || {
+        let (reason, message) = stage.condition("one", "Degraded", "True", SOON)?;
+        let said = reason == "APIServerRefused" && message.contains(WORDS) && message.contains(words);
+        if said { Ok(()) } else { Err(format!("{reason}: {message}").into()) }
+    })
+}
+
+#[test]
+fn what_a_policy_refuses_is_asked_for_less_and_less_and_comes_when_it_is_gone() -> Result<(), Failure> {
+    let stage = Stage::with_a_controller()?;
+    let instances: Vec<String> = (1..=12).map(|n| format!("i-0aaaaaaaaaaaaaa{n:02}")).collect();
+    for (n, instance) in instances.iter().enumerate() {
+        stage.node(&format!("node{n}"), instance)?;
+    }
+    // All but two are refused.
+    stage.apply(&policy("CREATE", "object.spec.nodeName in ['node0', 'node1']"))?;
+    // A policy takes a moment to be loaded.
+    thread::sleep(Duration::from_secs(5));
+    let (subnet, group) = (format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]"));
+    stage.apply(&nodeeni("one", &[&subnet, &group, "deviceIndex: 1"]))?;
+    stage.kubectl(&["label", "node", "--all", "ng=multi-eni"])?;
+    refused(&stage, "10 nodes")?;
+    stage.attached(&instances[0], &[1], SOON)?;
+    stage.attached(&instances[1], &[1], SOON)?;
+    thread::sleep(Duration::from_secs(20));
+    let before = stage.writes_to("eniattachments")?;
+    thread::sleep(Duration::from_secs(30));
+    let tried = stage.writes_to("eniattachments")? - before;
+    assert!(tried <= 20, "{tried} writes in 30 s: {:?}", stage.failed("a storm"));
+    remove(&stage)?;
+    for instance in &instances {
+        stage.attached(instance, &[1], Duration::from_secs(120))?;
+    }
+    stage.condition("one", "Ready", "True", SOON)?;
+
+    // The same for DELETE: nothing leaves, it is said, and goes on when it is allowed.
+    stage.apply(&policy("DELETE", "false"))?;
+    thread::sleep(Duration::from_secs(5));
+    stage.kubectl(&["delete", "nodeeni", "one", "--wait=false"])?;
+    refused(&stage, "delete 12 eniattachments")?;
+    remove(&stage)?;
+    stage.clean(Duration::from_secs(120))?;
+    stage.passed();
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Which Describe calls get no good answer, and since when.
+
+use crate::budgets::Action;
+use crate::ec2::{Changed, Ec2};
+use crate::lock::lock;
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_plan::errors::{Call, CallError, Class, classify};
+use multi_eni_plan::silence::Silence;
+use std::collections::BTreeMap;
+
+/// What fails is tried again within a minute; what has not been tried for longer is not wanted any more.
+const TRIED: SignedDuration = SignedDuration::from_secs(150);
+
+/// By EC2's name of the action: the silence, the code of the last answer, and when the last try ended.
+#[derive(Debug, Default)]
+pub(crate) struct Silences(BTreeMap<&'static str, (Silence, String, Timestamp)>);
+
+impl Silences {
+    /// Takes the answer to a call; whether a silence begins, ends or is of another kind.
+    fn note(&mut self, action: &'static str, error: Option<&CallError>, now: Timestamp) -> bool {
+        let Some(error) = error else { return self.0.remove(action).is_some() };
+        if matches!(error, CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn) {
+            return false;
+        }
+        let throttled = classify(Call::Describe, error) == Class::Throttled;
+        let begins = || Silence { since: now, action, words: error.to_string(), throttled };
+        let fresh = || (begins(), error.code().to_owned(), now);
+        match self.0.get_mut(action) {
+            Some((silence, code, tried)) => {
+                *tried = now;
+                let changed = code != error.code();
+                if changed {
+                    error.code().clone_into(code);
+                    silence.words = error.to_string();
+                    silence.throttled &= throttled;
+                }
+                changed
+            }
+            None => {
+                self.0.insert(action, fresh());
+                true
+            }
+        }
+    }
+
+    /// The longest one of what is still tried.
+    fn longest(&self, now: Timestamp) -> Option<Silence> {
+        let tried = self.0.values().filter(|(.., tried)| now.duration_since(*tried) <= TRIED);
+        tried.map(|(silence, ..)| silence).min_by_key(|silence| silence.since).cloned()
+    }
+}
+
+impl Ec2 {
+    /// Since when EC2 gives no good answer to what is asked of it now; None: it does.
+    pub fn silence(&self) -> Option<Silence> {
+        lock(&self.inner.silences).longest(self.now())
+    }
+
+    pub(crate) fn note_answer(&self, action: Action, error: Option<&CallError>) {
+        if lock(&self.inner.silences).note(action.name(), error, self.now()) {
+            self.tell(Changed::Silence);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silence_lasts_from_the_first_bad_answer_to_the_next_good_one() {
+        let at = |s: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(s);
+        let (mut silences, none) = (Silences::default(), CallError::Unknown("nothing within 8s".into()));
+        let throttled = CallError::Answered { code: "RequestLimitExceeded".into(), message: "slower".into() };
+        assert!(silences.note("DescribeSubnets", Some(&throttled), at(0)));
+        assert!(silences.note("DescribeNetworkInterfaces", Some(&none), at(5)));
+        assert!(!silences.note("DescribeNetworkInterfaces", Some(&none), at(9)), "nothing new");
+        let longest = silences.longest(at(10)).unwrap();
+        assert_eq!((longest.since, longest.throttled), (at(0), true));
+        assert!(silences.note("DescribeSubnets", Some(&none), at(20)));
+        assert!(!silences.longest(at(20)).unwrap().throttled, "not throttling only");
+        assert!(silences.note("DescribeNetworkInterfaces", None, at(30)));
+        assert!(!silences.note("DescribeNetworkInterfaces", None, at(31)));
+        assert!(silences.longest(at(31)).is_some());
+        assert!(silences.longest(at(171)).is_none(), "nobody asks for subnets any more");
+        assert!(!silences.note("DescribeSubnets", Some(&CallError::NotLeader), at(172)));
+    }
+}

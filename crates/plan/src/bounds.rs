@@ -1,0 +1,153 @@
+//! What an ENIAttachment, and an ENI, can hold. A stored NodeENI may ask for more: it may be older than our schema, and some
+//! bounds show only when names are resolved. The API server would refuse the ENIAttachment, for every node and for ever, so
+//! it is said here, before.
+
+use multi_eni_api::names::TAG_NO_MANAGE;
+use multi_eni_api::{EniRequest, NodeEniSpec};
+use std::ops::RangeInclusive;
+
+/// Groups that an ENIAttachment takes, and EC2 at most; its default quota is 5.
+const GROUPS: usize = 16;
+/// EC2 tags of ours begin so.
+const OUR_TAGS: &str = "multi-eni.networking.k8s.aws/";
+/// Device indexes.
+const INDEXES: RangeInclusive<i32> = 1..=63;
+/// As many bytes of nodeConfig, as JSON, are copied into each node's ENIAttachment: etcd takes 1.5 MiB an object, and the
+/// fields' owners are counted too.
+const NODE_CONFIG: usize = 512 * 1024;
+
+/// What can be told from the spec alone.
+pub fn of_spec(spec: &NodeEniSpec) -> Result<(), String> {
+    let range = |field: &str, value: Option<i32>, range: RangeInclusive<i32>| match value {
+        Some(value) if !range.contains(&value) => {
+            Err(format!("{field} {value} is out of bounds: {} to {}", range.start(), range.end()))
+        }
+        _ => Ok(()),
+    };
+    range("networkCardIndex", spec.network_card_index, 0..=31)?;
+    range("ipv4PrefixCount", spec.ipv4_prefix_count, 0..=49)?;
+    range("ipv6AddressCount", spec.ipv6_address_count, 0..=50)?;
+    range("privateIPCount", spec.private_ip_count, 0..=50)?;
+    if spec.ipv4_prefix_count.is_some_and(|n| n > 0) && spec.private_ip_count.is_some_and(|n| n > 1) {
+        return Err("ipv4PrefixCount and privateIPCount exclude each other on EC2: set one of them".to_owned());
+    }
+    for (field, text, most) in [
+        ("description", &spec.description, 255),
+        ("dpdkDriver", &spec.dpdk_driver, 64),
+        ("dpdkResourceName", &spec.dpdk_resource_name, 253),
+        ("dpdkPCIAddress", &spec.dpdk_pci_address, 32),
+    ] {
+        let length = text.as_deref().map_or(0, |text| text.chars().count());
+        if length > most {
+            return Err(format!("{field} has {length} characters, and {most} are the most"));
+        }
+    }
+    let config = spec.node_config.iter().flatten();
+    let bytes: usize = config.map(|(key, value)| key.len() + value.to_string().len() + 4).sum();
+    if bytes > NODE_CONFIG {
+        return Err(format!(
+            "nodeConfig has {bytes} bytes as JSON, and {NODE_CONFIG} are the most: it is copied for each node"
+        ));
+    }
+    tags(spec)
+}
+
+fn tags(spec: &NodeEniSpec) -> Result<(), String> {
+    let Some(tags) = &spec.tags else { return Ok(()) };
+    if tags.len() > 40 {
+        return Err(format!("tags has {} keys, and 40 are the most", tags.len()));
+    }
+    for (key, value) in tags {
+        let (long, wide) = (key.chars().count(), value.chars().count());
+        if key.is_empty() || long > 128 {
+            return Err(format!("tags: the key {key:?} has {long} characters, and 1 to 128 are allowed"));
+        }
+        if wide > 256 {
+            return Err(format!("tags: the value of {key:?} has {wide} characters, and 256 are the most"));
+        }
+        let reserved =
+            key.to_ascii_lowercase().starts_with("aws:") || key.starts_with(OUR_TAGS) || key == TAG_NO_MANAGE;
+        if reserved {
+            return Err(format!("tags: the key {key:?} is reserved: use another one"));
+        }
+    }
+    Ok(())
+}
+
+/// What is known once names are resolved and slots are counted.
+pub fn of_request(request: &EniRequest) -> Result<(), String> {
+    let groups = request.security_group_ids.len();
+    if groups > GROUPS {
+        return Err(format!(
+            "securityGroupIDs and securityGroupNames come to {groups} groups, and an interface takes {GROUPS} at most (EC2's \
+             default quota is 5): name fewer"
+        ));
+    }
+    if !INDEXES.contains(&request.device_index) {
+        return Err(format!(
+            "its subnets of this zone go past device index {}: one would be at {}. Name fewer subnets, or a lower deviceIndex",
+            INDEXES.end(),
+            request.device_index
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn says(spec: NodeEniSpec, words: &str) {
+        let why = of_spec(&spec).unwrap_err();
+        assert!(why.contains(words), "{why}");
+    }
+
+    fn tagged(tags: impl IntoIterator<Item = (String, String)>) -> NodeEniSpec {
+        NodeEniSpec { tags: Some(tags.into_iter().collect()), ..NodeEniSpec::default() }
+    }
+
+    #[test]
+    fn what_a_stored_nodeeni_may_hold_and_no_eniattachment_can_is_said() {
+        let base = NodeEniSpec::default;
+        assert_eq!(of_spec(&base()), Ok(()));
+        says(NodeEniSpec { network_card_index: Some(32), ..base() }, "networkCardIndex 32");
+        says(NodeEniSpec { network_card_index: Some(-1), ..base() }, "networkCardIndex -1");
+        says(NodeEniSpec { ipv4_prefix_count: Some(50), ..base() }, "ipv4PrefixCount 50");
+        says(NodeEniSpec { ipv6_address_count: Some(i32::MAX), ..base() }, "ipv6AddressCount");
+        says(NodeEniSpec { private_ip_count: Some(51), ..base() }, "privateIPCount 51");
+        says(NodeEniSpec { private_ip_count: Some(2), ipv4_prefix_count: Some(1), ..base() }, "exclude");
+        says(NodeEniSpec { description: Some("ä".repeat(256)), ..base() }, "description has 256");
+        assert_eq!(of_spec(&NodeEniSpec { description: Some("ä".repeat(255)), ..base() }), Ok(()));
+        says(NodeEniSpec { dpdk_driver: Some("x".repeat(65)), ..base() }, "dpdkDriver");
+        says(NodeEniSpec { dpdk_resource_name: Some("x".repeat(254)), ..base() }, "dpdkResourceName");
+        says(NodeEniSpec { dpdk_pci_address: Some("x".repeat(33)), ..base() }, "dpdkPCIAddress");
+        let large = BTreeMap::from([("a".to_owned(), "x".repeat(NODE_CONFIG).into())]);
+        says(NodeEniSpec { node_config: Some(large), ..base() }, "nodeConfig");
+    }
+
+    #[test]
+    fn tags_that_ec2_or_the_schema_refuses_are_said() {
+        let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];
+        says(tagged((0..41).map(|n| (n.to_string(), String::new()))), "41 keys");
+        says(tagged(pair("", "x")), "0 characters");
+        says(tagged(pair(&"k".repeat(129), "x")), "129 characters");
+        says(tagged(pair("k", &"v".repeat(257))), "257 characters");
+        says(tagged(pair("AWS:x", "x")), "reserved");
+        says(tagged(pair("multi-eni.networking.k8s.aws/cluster", "x")), "reserved");
+        says(tagged(pair("node.k8s.amazonaws.com/no_manage", "x")), "reserved");
+        assert_eq!(of_spec(&tagged(pair("k", ""))), Ok(()));
+    }
+
+    #[test]
+    fn ten_groups_by_id_and_ten_by_name_are_twenty() {
+        let with = |groups: usize, index: i32| EniRequest {
+            security_group_ids: (0..groups).map(|n| format!("sg-{n:08x}")).collect(),
+            device_index: index,
+            ..EniRequest::default()
+        };
+        assert_eq!(of_request(&with(16, 63)), Ok(()));
+        assert!(of_request(&with(20, 1)).unwrap_err().contains("come to 20 groups"));
+        assert!(of_request(&with(1, 64)).unwrap_err().contains("one would be at 64"));
+    }
+}

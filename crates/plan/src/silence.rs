@@ -1,0 +1,73 @@
+//! EC2 does not answer what is asked of it: when that is said, and how. Throttling is an answer; a minute of nothing but
+//! throttling has words of its own.
+
+use crate::problem::Problem;
+use jiff::{SignedDuration, Timestamp};
+
+/// Shorter ones pass by themselves, and nobody need know.
+const UNSAID: SignedDuration = SignedDuration::from_secs(60);
+
+/// Since its last good answer EC2 gave none to Describe calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    /// Since when.
+    pub since: Timestamp,
+    /// What was tried last.
+    pub action: &'static str,
+    /// What came of it, in EC2's words where it gave any.
+    pub words: String,
+    /// It was throttling each time.
+    pub throttled: bool,
+}
+
+/// When it is said.
+pub fn told_at(silence: &Silence) -> Timestamp {
+    silence.since.saturating_add(UNSAID).unwrap_or(Timestamp::MAX)
+}
+
+/// What is said on a NodeENI. `waits`: it waits for EC2.
+pub fn problem(silence: &Silence, waits: bool, now: Timestamp) -> Option<Problem> {
+    if !waits || now < told_at(silence) {
+        return None;
+    }
+    let Silence { since, action, words, throttled } = silence;
+    let since = since.round(jiff::Unit::Second).unwrap_or(*since);
+    let (reason, message) = if *throttled {
+        let message = format!(
+            "EC2 has answered {action} with throttling only since {since}: {words}. Something else in the account and Region \
+             uses up the request rate; find it, or ask AWS for a higher one. It goes on by itself when EC2 answers"
+        );
+        ("EC2Throttled", message)
+    } else {
+        let message = format!(
+            "EC2 does not answer {action} since {since}: {words}. Check the network, the endpoint and the credentials of the \
+             controller, and the AWS Health Dashboard. It is tried again all the time and goes on by itself"
+        );
+        ("EC2Unreachable", message)
+    };
+    Some(Problem { reason, message, node: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_after_a_minute_of_what_waits_for_it() {
+        let at = |s: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(s);
+        let mut silence = Silence {
+            since: at(0),
+            action: "DescribeNetworkInterfaces",
+            words: "connection refused".into(),
+            throttled: false,
+        };
+        assert_eq!(problem(&silence, true, at(59)), None);
+        assert_eq!(problem(&silence, false, at(600)), None);
+        let said = problem(&silence, true, at(60)).unwrap();
+        assert_eq!(said.reason, "EC2Unreachable");
+        let rest = "does not answer DescribeNetworkInterfaces since 1970-01-01T00:00:00Z: connection refused";
+        assert!(said.message.contains(rest), "{}", said.message);
+        silence.throttled = true;
+        assert_eq!(problem(&silence, true, at(60)).unwrap().reason, "EC2Throttled");
+    }
+}

@@ -1,0 +1,269 @@
+//! Writes to the API server, remembered by their target (what is done, to which object): when the same one may be sent
+//! again, what refuses it, and who is told. The keys of the work queue are the caller's.
+
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+pub use refusal::Answer;
+
+use crate::backoff::{Content, Ended, Tries};
+use crate::problem::Problem;
+use jiff::Timestamp;
+use refusal::{Refusal, Said};
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::hash::{DefaultHasher, Hasher};
+
+/// A kind of write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Write {
+    /// An ENIAttachment is made.
+    CreateAttachment,
+    /// An ENIAttachment is deleted.
+    DeleteAttachment,
+    /// It is marked as no longer asked for, or unmarked.
+    MarkAttachment,
+    /// It gets other settings for the node's half.
+    ConfigureAttachment,
+    /// Its finalizer is taken away.
+    ReleaseAttachment,
+    /// Its status.
+    ReportAttachment,
+    /// A NodeENI gets our finalizer, or loses it.
+    GuardNodeEni,
+    /// The status of a NodeENI.
+    ReportNodeEni,
+}
+
+impl Write {
+    /// The verb, as RBAC and admission policies name it.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::CreateAttachment => "create",
+            Self::DeleteAttachment => "delete",
+            Self::MarkAttachment | Self::ConfigureAttachment | Self::ReleaseAttachment => "patch",
+            Self::ReportAttachment | Self::GuardNodeEni | Self::ReportNodeEni => "patch",
+        }
+    }
+
+    /// The resource, as RBAC and admission policies name it.
+    pub fn resource(self) -> &'static str {
+        match self {
+            Self::CreateAttachment | Self::DeleteAttachment | Self::MarkAttachment => "eniattachments",
+            Self::ConfigureAttachment | Self::ReleaseAttachment => "eniattachments",
+            Self::ReportAttachment => "eniattachments/status",
+            Self::GuardNodeEni => "nodeenis",
+            Self::ReportNodeEni => "nodeenis/status",
+        }
+    }
+
+    /// That a NodeENI's status cannot be written cannot be said in it.
+    fn can_be_told(self) -> bool {
+        self != Self::ReportNodeEni
+    }
+}
+
+/// What is written to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// What is done.
+    pub write: Write,
+    /// Name of the object.
+    pub name: String,
+}
+
+/// A write that was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// To what.
+    pub target: Target,
+    /// What it says.
+    pub content: Content,
+    /// UID of the NodeENI that it is for.
+    pub nodeeni: String,
+    /// The Node that it is for; None: all of the NodeENI's.
+    pub node: Option<String>,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was taken.
+    Taken,
+    /// Somebody else wrote first, or has it done already.
+    Outrun,
+    /// It was not sent: this replica may not be the leader any more.
+    NotSent,
+    /// The API server refused it, or gave no answer.
+    Refused(Answer),
+}
+
+/// What follows from the end of a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News<K> {
+    /// What is said of the NodeENI changes.
+    pub changed: bool,
+    /// To be logged: refusals begin, change, last, or end.
+    pub line: Option<String>,
+    /// These wait for a refusal that has ended, it seems.
+    pub woken: Vec<K>,
+}
+
+/// One success after a refusal wakes so many others: if the refusal has ended they do the same, and all are served within
+/// moments; if it has not, little is tried in vain.
+const WAKES: usize = 4;
+
+/// A digest of what a write says.
+pub fn digest(content: impl fmt::Debug) -> u64 {
+    struct Sink(DefaultHasher);
+    impl fmt::Write for Sink {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.write(text.as_bytes());
+            Ok(())
+        }
+    }
+    let mut sink = Sink(DefaultHasher::new());
+    // Hashing cannot fail.
+    let _ = write!(sink, "{content:?}");
+    sink.0.finish()
+}
+
+#[derive(Debug)]
+struct Remembered {
+    target: Target,
+    tries: Tries,
+    refusal: Option<Box<Refusal>>,
+}
+
+/// The writes of one term of leadership.
+#[derive(Debug)]
+pub struct Writes<K> {
+    by_key: BTreeMap<K, Vec<Remembered>>,
+    /// How many are refused now: the normal path looks no further.
+    refused: usize,
+    said: Said,
+}
+
+impl<K> Default for Writes<K> {
+    fn default() -> Self {
+        Self { by_key: BTreeMap::new(), refused: 0, said: Said::default() }
+    }
+}
+
+impl<K: Ord + Clone> Writes<K> {
+    /// When this write may be sent; None: now.
+    pub fn not_before(&self, key: &K, asked: &Asked, now: Timestamp) -> Option<Timestamp> {
+        let known = self.by_key.get(key)?.iter().find(|known| known.target == asked.target)?;
+        known.tries.not_before(asked.content, &asked.target.name, now)
+    }
+
+    /// Whether the last write to this target was not taken.
+    pub fn is_failing(&self, key: &K, target: &Target) -> bool {
+        let known = self.by_key.get(key).into_iter().flatten().find(|known| known.target == *target);
+        known.is_some_and(|known| known.tries.failed() > 0)
+    }
+
+    /// Takes the end of a write.
+    pub fn ended(&mut self, key: &K, asked: Asked, outcome: Outcome, now: Timestamp) -> News<K> {
+        let Asked { target, content, nodeeni, node } = asked;
+        let known = self.by_key.entry(key.clone()).or_default();
+        let place = known.iter().position(|known| known.target == target);
+        let mut old = place.map(|place| known.swap_remove(place));
+        let last = match &outcome {
+            Outcome::Taken => Ended::Taken,
+            Outcome::Outrun => Ended::Outrun,
+            Outcome::NotSent | Outcome::Refused(_) => Ended::Failed,
+        };
+        let tries = Tries::after(old.as_ref().map(|old| &old.tries), content, last, now);
+        let before = old.as_mut().and_then(|old| old.refusal.take());
+        let told = |refusal: Option<&Refusal>| refusal.filter(|_| target.write.can_be_told()).and_then(Refusal::told);
+        let (was_told, was_there) = (told(before.as_deref()), before.is_some());
+        let refusal = match outcome {
+            Outcome::Refused(answer) => Some(Refusal::after(before, answer, nodeeni, node, &target.name, now)),
+            Outcome::Outrun | Outcome::NotSent => before,
+            Outcome::Taken => None,
+        };
+        let changed = was_told != told(refusal.as_deref());
+        self.refused = self.refused + usize::from(refusal.is_some()) - usize::from(was_there);
+        let taken = matches!(last, Ended::Taken);
+        let line = match &refusal {
+            Some(refusal) if last == Ended::Failed => self.said.refused(&target, refusal, self.refused, now),
+            Some(_) => None,
+            None if was_there && taken => self.said.taken(&target, self.refused),
+            None => None,
+        };
+        let write = target.write;
+        known.push(Remembered { target, tries, refusal });
+        let woken = if taken && was_there { self.wake(WAKES, |other| other.target.write == write) } else { Vec::new() };
+        News { changed, line, woken }
+    }
+
+    /// The API server answers again: what got no answer, or an error of its own, may be tried now.
+    pub fn answers_again(&mut self) -> Vec<K> {
+        let passing = |known: &Remembered| known.refusal.as_ref().is_some_and(|refusal| refusal.is_outage());
+        self.wake(usize::MAX, passing)
+    }
+
+    fn wake(&mut self, most: usize, concerns: impl Fn(&Remembered) -> bool) -> Vec<K> {
+        if self.refused == 0 {
+            return Vec::new();
+        }
+        let mut keys = Vec::new();
+        for (key, known) in &mut self.by_key {
+            for known in known.iter_mut().filter(|known| known.tries.is_failing() && concerns(known)) {
+                if keys.len() < most && known.tries.wake() {
+                    keys.push(key.clone());
+                }
+            }
+        }
+        keys
+    }
+
+    /// What was decided for a key now: what is refused and no longer decided is no trouble any more. Answers the UIDs of the
+    /// NodeENIs of which less is said.
+    pub fn decided(&mut self, key: &K, wanted: &[Asked]) -> Vec<String> {
+        if self.refused == 0 {
+            return Vec::new();
+        }
+        let Some(known) = self.by_key.get_mut(key) else { return Vec::new() };
+        let mut gone = Vec::new();
+        known.retain(|known| {
+            let Some(refusal) = &known.refusal else { return true };
+            let stays = wanted.iter().any(|asked| asked.target == known.target);
+            if !stays {
+                gone.push(refusal.nodeeni.clone());
+            }
+            stays
+        });
+        self.refused -= gone.len();
+        gone
+    }
+
+    /// Forgets what is over, at times: writes of long ago, and those for what is not there any more.
+    pub fn forget(&mut self, now: Timestamp, is_there: impl Fn(&K) -> bool) {
+        let mut refused = 0;
+        self.by_key.retain(|key, known| {
+            let there = is_there(key);
+            known.retain(|known| if there { !known.tries.is_forgotten(now) } else { false });
+            known.shrink_to_fit();
+            refused += known.iter().filter(|known| known.refusal.is_some()).count();
+            !known.is_empty()
+        });
+        self.refused = refused;
+        if refused == 0 {
+            self.said = Said::default();
+        }
+    }
+
+    /// What is wrong with the NodeENI of this UID: one for each Node whose writes are refused, with the same words.
+    pub fn problems(&self, nodeeni: &str) -> Vec<Problem> {
+        if self.refused == 0 {
+            return Vec::new();
+        }
+        let all = self.by_key.values().flatten();
+        let told = all.filter_map(|known| Some((&known.target, known.refusal.as_deref()?)));
+        let told = told.filter(|(target, _)| target.write.can_be_told());
+        refusal::problems(told.filter(|(_, refusal)| refusal.nodeeni == nodeeni && refusal.told().is_some()))
+    }
+}

@@ -1,0 +1,154 @@
+//! What the API server answers to a write that it does not take, and how that is said: once, when it changes, and every
+//! ten minutes while it lasts.
+
+use super::{Target, Write};
+use crate::problem::Problem;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+
+/// While a refusal lasts it is logged so often.
+const SAID_AGAIN: SignedDuration = SignedDuration::from_secs(600);
+/// The words of an answer are cut here: a 422 may quote the whole object.
+const MOST_WORDS: usize = 600;
+/// Kinds of refusals that are kept apart in the log.
+const MOST_KINDS: usize = 100;
+
+/// An answer that takes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status; None: no answer came.
+    pub code: Option<u16>,
+    /// The API server's words, or why none came.
+    pub words: String,
+}
+
+/// One target that is refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub nodeeni: String,
+    node: Option<String>,
+    code: Option<u16>,
+    /// As first said: what differs in numbers only (a time, a request's ID) is the same.
+    words: String,
+    since: Timestamp,
+    count: u32,
+}
+
+impl Refusal {
+    pub fn after(
+        before: Option<Box<Self>>,
+        answer: Answer,
+        nodeeni: String,
+        node: Option<String>,
+        name: &str,
+        now: Timestamp,
+    ) -> Box<Self> {
+        let Answer { code, words } = answer;
+        let words: String = words.chars().take(MOST_WORDS).collect();
+        match before {
+            Some(mut same) if same.code == code && kind_of(&same.words, name) == kind_of(&words, name) => {
+                same.count = same.count.saturating_add(1);
+                (same.nodeeni, same.node) = (nodeeni, node);
+                same
+            }
+            Some(mut other) => {
+                other.count = other.count.saturating_add(1);
+                (other.code, other.words, other.nodeeni, other.node) = (code, words, nodeeni, node);
+                other
+            }
+            None => Box::new(Self { nodeeni, node, code, words, since: now, count: 1 }),
+        }
+    }
+
+    /// The API server is in trouble itself, or not there.
+    pub fn is_outage(&self) -> bool {
+        self.code.is_none_or(|code| code >= 500 || code == 429)
+    }
+
+    /// What is told of it on the NodeENI: a refusal at once, trouble of the API server from the second time on.
+    pub fn told(&self) -> Option<(Option<u16>, String)> {
+        (!self.is_outage() || self.count > 1).then(|| (self.code, self.words.clone()))
+    }
+
+    fn answer(&self) -> String {
+        match self.code {
+            Some(code) => format!("{code} {}", self.words),
+            None => self.words.clone(),
+        }
+    }
+}
+
+/// Words without the object's name and without whatever has digits in it.
+fn kind_of(words: &str, name: &str) -> String {
+    let words = words.replace(name, "");
+    let words = words.split_whitespace().filter(|word| !word.contains(|letter: char| letter.is_ascii_digit()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What was logged, and when: by what is refused and how.
+#[derive(Debug, Default)]
+pub(super) struct Said(BTreeMap<(Write, Option<u16>, String), Timestamp>);
+
+impl Said {
+    pub fn refused(&mut self, target: &Target, refusal: &Refusal, all: usize, now: Timestamp) -> Option<String> {
+        let Target { write, name } = target;
+        let kind = (*write, refusal.code, kind_of(&refusal.words, name));
+        if self.0.get(&kind).is_some_and(|said| now.duration_since(*said) < SAID_AGAIN) {
+            return None;
+        }
+        if self.0.len() >= MOST_KINDS {
+            self.0.retain(|_, said| now.duration_since(*said) < SAID_AGAIN);
+        }
+        if self.0.len() < MOST_KINDS {
+            self.0.insert(kind, now);
+        }
+        let (verb, resource, since, answer) = (write.verb(), write.resource(), refusal.since, refusal.answer());
+        let since = since.round(jiff::Unit::Second).unwrap_or(since);
+        Some(format!(
+            "the API server does not take writes: {verb} of {resource} {name} is refused since {since}, and {} others are: \
+             {answer}. Each is tried again after a pause that grows to 5 minutes",
+            all.saturating_sub(1)
+        ))
+    }
+
+    pub fn taken(&mut self, target: &Target, left: usize) -> Option<String> {
+        let Target { write, name } = target;
+        let before = self.0.len();
+        self.0.retain(|(of, ..), _| of != write);
+        let (verb, resource) = (write.verb(), write.resource());
+        (self.0.len() < before).then(|| {
+            format!("the API server takes {verb} of {resource} {name} again; {left} writes that were refused are left to try")
+        })
+    }
+}
+
+/// The commonest kind of write, one target named.
+pub(super) fn problems<'a>(refused: impl Iterator<Item = (&'a Target, &'a Refusal)>) -> Vec<Problem> {
+    let mut by_write: BTreeMap<Write, Vec<(&Target, &Refusal)>> = BTreeMap::new();
+    for (target, refusal) in refused {
+        by_write.entry(target.write).or_default().push((target, refusal));
+    }
+    let others = by_write.values().map(Vec::len).sum::<usize>();
+    let Some((write, mut of_it)) = by_write.into_iter().max_by(|(_, a), (_, b)| a.len().cmp(&b.len())) else {
+        return Vec::new();
+    };
+    of_it.sort_unstable_by_key(|(target, _)| *target);
+    let Some((first, refusal)) = of_it.first() else { return Vec::new() };
+    let since = of_it.iter().map(|(_, refusal)| refusal.since).min().unwrap_or(refusal.since);
+    let since = since.round(jiff::Unit::Second).unwrap_or(since);
+    let others = match others - of_it.len() {
+        0 => String::new(),
+        n => format!(" ({n} other writes are refused, too)"),
+    };
+    let message = format!(
+        "the API server refuses to {} {} {}, {} among them, since {since}: {}{others}. Change the admission policy, webhook, \
+         quota or RBAC rule that refuses it; it is tried again after a pause that grows to 5 minutes",
+        write.verb(),
+        of_it.len(),
+        write.resource(),
+        first.name,
+        refusal.answer()
+    );
+    let nodes = of_it.iter().map(|(_, refusal)| refusal.node.clone());
+    nodes.map(|node| Problem { reason: "APIServerRefused", message: message.clone(), node }).collect()
+}

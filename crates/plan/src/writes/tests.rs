@@ -1,0 +1,130 @@
+use super::*;
+use jiff::SignedDuration;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+}
+
+fn asked(write: Write, name: &str, what: u64) -> Asked {
+    let content = Content { what, ground: what };
+    Asked {
+        target: Target { write, name: name.into() },
+        content,
+        nodeeni: "uid".into(),
+        node: Some(format!("n-{name}")),
+    }
+}
+
+fn create(name: &str) -> Asked {
+    asked(Write::CreateAttachment, name, 1)
+}
+
+fn refused(code: u16, words: &str) -> Outcome {
+    Outcome::Refused(Answer { code: Some(code), words: words.into() })
+}
+
+#[test]
+fn one_refused_write_holds_up_no_other_of_its_key() {
+    let mut writes = Writes::default();
+    writes.ended(&"n", create("a"), refused(422, "no"), at(0));
+    assert!(writes.not_before(&"n", &create("a"), at(0)).is_some());
+    assert_eq!(writes.not_before(&"n", &create("b"), at(0)), None);
+    assert_eq!(writes.not_before(&"n", &asked(Write::DeleteAttachment, "a", 1), at(0)), None);
+    assert_eq!(writes.not_before(&"m", &create("a"), at(0)), None);
+}
+
+#[test]
+fn a_refusal_is_said_of_the_nodeeni_in_the_servers_words_until_it_ends() {
+    let mut writes = Writes::default();
+    for name in ["a", "b", "c"] {
+        assert!(writes.ended(&name, create(name), refused(422, "denied by policy p"), at(0)).changed);
+    }
+    let problems = writes.problems("uid");
+    assert_eq!(problems.len(), 3);
+    let Problem { reason, message, node } = &problems[0];
+    assert_eq!((*reason, node.as_deref()), ("APIServerRefused", Some("n-a")));
+    assert!(message.contains("create 3 eniattachments, a among them, since 1970"), "{message}");
+    assert!(message.contains("422 denied by policy p"), "{message}");
+    assert!(writes.problems("another").is_empty());
+    assert!(writes.ended(&"a", create("a"), Outcome::Taken, at(1)).changed);
+    assert!(writes.problems("uid")[0].message.contains("create 2 eniattachments, b among them"));
+    assert_eq!(writes.decided(&"b", &[]), ["uid"], "it is not decided any more");
+    writes.forget(at(2), |key| *key != "c");
+    assert!(writes.problems("uid").is_empty());
+}
+
+#[test]
+fn trouble_of_the_server_itself_is_said_from_the_second_time_on() {
+    let mut writes = Writes::default();
+    for (n, told) in [(0, 0), (1, 1), (2, 1)] {
+        writes.ended(&"n", create("a"), refused(500, "etcdserver: mvcc: database space exceeded"), at(n));
+        assert_eq!(writes.problems("uid").len(), told);
+    }
+    assert_eq!(writes.answers_again(), ["n"]);
+    assert_eq!(writes.not_before(&"n", &create("a"), at(3)), None);
+    writes.ended(&"m", create("b"), refused(403, "forbidden"), at(3));
+    assert!(writes.answers_again().is_empty(), "a refusal is no outage, and who is woken is woken");
+}
+
+#[test]
+fn words_that_differ_by_a_number_are_the_same_and_logged_once_in_ten_minutes() {
+    let mut writes = Writes::default();
+    let mut lines = 0;
+    for n in 0..20 {
+        let name = format!("web-4f{n}");
+        let words = format!("webhook denied {name}: request 7b{n} at 12:00:{n}");
+        let news = writes.ended(&n, create(&name), refused(400, &words), at(n));
+        lines += usize::from(news.line.is_some());
+        let again = writes.ended(
+            &n,
+            create(&name),
+            refused(400, &format!("webhook denied {name}: request 9c at 13:00")),
+            at(n),
+        );
+        assert!(!again.changed && again.line.is_none());
+    }
+    assert_eq!(lines, 1);
+    assert!(writes.ended(&0, create("web-4f0"), refused(400, "another reason"), at(30)).changed);
+    assert!(writes.ended(&1, create("web-4f1"), refused(400, "webhook denied : request"), at(700)).line.is_some());
+    assert!(writes.ended(&0, create("web-4f0"), Outcome::Taken, at(701)).line.is_some());
+}
+
+#[test]
+fn the_first_success_wakes_a_few_and_each_of_them_a_few_more() {
+    let mut writes = Writes::default();
+    let mut now = 0;
+    for n in 0..60 {
+        for try_ in 0..9 {
+            now = try_;
+            writes.ended(&n, create(&format!("a{n}")), refused(422, "no"), at(now));
+        }
+    }
+    let mut free = vec![0];
+    let mut served = 0;
+    while let Some(key) = free.pop() {
+        assert!(key == 0 || writes.not_before(&key, &create(&format!("a{key}")), at(now + 1)).is_none());
+        free.extend(writes.ended(&key, create(&format!("a{key}")), Outcome::Taken, at(now + 1)).woken);
+        served += 1;
+    }
+    assert_eq!(served, 60, "the end of a refusal is noticed by one and told to all");
+    assert_eq!(writes.refused, 0);
+}
+
+#[test]
+fn a_conflict_is_no_refusal() {
+    let mut writes = Writes::default();
+    writes.ended(&"n", create("a"), Outcome::Outrun, at(0));
+    assert!(writes.problems("uid").is_empty());
+    assert!(writes.not_before(&"n", &create("a"), at(0)).is_some());
+    assert_eq!(writes.not_before(&"n", &create("a"), at(1)), None);
+}
+
+#[test]
+fn what_was_taken_is_forgotten_after_a_while() {
+    let mut writes = Writes::default();
+    writes.ended(&"n", create("a"), Outcome::Taken, at(0));
+    writes.forget(at(599), |_| true);
+    assert_eq!(writes.by_key.len(), 1);
+    writes.forget(at(600), |_| true);
+    assert!(writes.by_key.is_empty());
+}
