@@ -7,6 +7,7 @@
 //! - [`rollout`]: which nodes may have their ENIs replaced now.
 //! - [`orphans`]: ENIs of this cluster that no ENIAttachment knows.
 //! - [`pace`]: how long what waits for EC2's request rates will wait.
+//! - [`instance`]: whether an instance lives, by looks at its state.
 //! - [`pods`]: Pods for which a deselected node keeps its ENIs.
 //! - [`problem`]: what is wrong with a NodeENI as a whole.
 //! - [`check`]: invariants over a world, for tests and the sandbox's summary.
@@ -20,6 +21,7 @@ pub mod explain;
 pub mod facts;
 pub mod fold;
 pub mod held;
+pub mod instance;
 pub mod intent;
 pub mod orphans;
 pub mod pace;

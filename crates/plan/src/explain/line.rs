@@ -120,6 +120,7 @@ fn adopt(input: &Input<'_>, ask: Option<&Ask>, new: &NewAttachment, eni: &EniSee
         ask,
         node_leaving: false,
         instance: None,
+        states_failure: None,
         network: input.network,
         memory: &memory,
         quota: &Quota::default(),
