@@ -21,7 +21,7 @@ impl Reconciler {
         if assignment.refused.iter().any(|refusal| refusal.why.reason() == "Looking") {
             self.queue.at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
         }
-        self.write_assignment(key, &assignment);
+        self.write_assignment(key, name, &assignment);
         self.keep_assignment(name, assignment);
     }
 
@@ -32,15 +32,23 @@ impl Reconciler {
         let network = self.means.ec2.network();
         let instance = node.and_then(|node| node.instance.as_ref().ok());
         let sight: Option<InstanceSight> = instance.and_then(|instance| self.means.ec2.instance_sight(instance));
-        let pods = self.world.pods_on(name);
+        let others: Vec<&NodeFacts> = instance.map_or_else(Vec::new, |instance| {
+            self.world.nodes_on(instance).filter(|other| other.name != name).collect()
+        });
+        let mut pods = self.world.pods_on(name);
+        for other in &others {
+            pods = pods.and_then(|pods| Some(pods.into_iter().chain(self.world.pods_on(&other.name)?).collect()));
+        }
         assign::assign(assign::Input {
             cluster: &self.means.cluster,
             node,
+            others: &others,
             intents: &intents,
             held: &held,
             network: &network,
             instance: sight.as_ref(),
             states: &|instance| self.means.ec2.instance_look(instance),
+            states_failure: self.states_failure.as_ref(),
             pods: match (&self.means.settings.pod_annotation, &pods) {
                 (None, _) => Pods::Unasked,
                 (Some(_), None) => Pods::Unknown,
@@ -74,7 +82,7 @@ impl Reconciler {
         types.iter().for_each(|kind| self.means.ec2.want_instance_type(kind));
     }
 
-    fn write_assignment(&mut self, key: &Key, assignment: &Assignment) {
+    fn write_assignment(&mut self, key: &Key, node: &str, assignment: &Assignment) {
         if assignment.is_settled() {
             return;
         }
@@ -91,6 +99,12 @@ impl Reconciler {
             .iter()
             .filter_map(|(name, settings)| Some((self.world.attachment(name)?.clone(), settings.clone())))
             .collect();
+        let follow: Vec<_> = assignment
+            .follow
+            .iter()
+            .filter_map(|name| Some((self.world.attachment(name)?.clone(), self.world.node(node)?)))
+            .map(|(entry, node)| (entry, node.name.clone(), node.uid.clone()))
+            .collect();
         let (create, delete) = (assignment.create.clone(), assignment.delete.clone());
         for new in &create {
             if let Some(eni) = &new.adopts {
@@ -102,6 +116,9 @@ impl Reconciler {
         for removal in &delete {
             tracing::info!(attachment = %removal.name, why = ?removal.why, "gives an ENI up");
         }
+        for (entry, name, _) in &follow {
+            tracing::info!(attachment = %entry.held.name, from = %entry.held.node, to = %name, "follows its instance to another Node");
+        }
         if !create.is_empty() {
             let uids = create.iter().map(|new| new.spec.node_eni_uid.clone()).collect();
             self.creating.insert(key.clone(), uids);
@@ -112,8 +129,11 @@ impl Reconciler {
             let marks = join_all(marks.into_iter().map(|(entry, since)| writer.deselect(entry, since)));
             let settings =
                 join_all(settings.into_iter().map(|(entry, settings)| writer.node_settings(entry, settings)));
-            let (creates, deletes, marks, settings) = futures::join!(creates, deletes, marks, settings);
-            creates.into_iter().chain(deletes).chain(marks).chain(settings).map(Outcome::Wrote).collect()
+            let follow = join_all(follow.into_iter().map(|(entry, name, uid)| writer.follow(entry, name, uid)));
+            let (creates, deletes, marks, settings, follow) =
+                futures::join!(creates, deletes, marks, settings, follow);
+            let writes = creates.into_iter().chain(deletes).chain(marks).chain(settings).chain(follow);
+            writes.map(Outcome::Wrote).collect()
         });
     }
 

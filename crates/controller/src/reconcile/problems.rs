@@ -5,7 +5,13 @@ use multi_eni_plan::intent::Intent;
 use multi_eni_plan::problem::Problem;
 
 impl Reconciler {
-    pub(super) fn problems_of(&self, _intent: &Intent) -> Vec<Problem> {
-        Vec::new()
+    pub(super) fn problems_of(&self, intent: &Intent) -> Vec<Problem> {
+        self.problems_on_nodes(intent).collect()
+    }
+
+    /// What `assign` found on Nodes.
+    fn problems_on_nodes(&self, intent: &Intent) -> impl Iterator<Item = Problem> {
+        let all = self.assignments.values().flat_map(|last| &last.problems);
+        all.filter(|(uid, _)| *uid == intent.uid).map(|(_, problem)| problem.clone())
     }
 }

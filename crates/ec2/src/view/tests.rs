@@ -5,7 +5,7 @@ use super::told::Told;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_api::names;
-use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, SeenAttachment, Sight};
+use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, SeenAttachment, Sight, Unshown};
 use multi_eni_plan::pairs::Pairs;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -393,7 +393,7 @@ fn an_instance_is_where_its_primary_interface_is() {
     let elsewhere = EniSeen { vpc: "vpc-0".into(), zone: "z0".into(), ..on(1, Attached, 0) };
     view.finish_instances(at(0), &BTreeSet::from([instance()]), vec![elsewhere, primary(0)]);
     let sight = view.instance_sight(&instance()).unwrap();
-    assert_eq!((sight.vpc.as_deref(), sight.zone.as_deref()), (Some("vpc-1"), Some("z1")));
+    assert_eq!((sight.vpc.as_deref(), sight.zone.as_deref()), (Some("vpc-1"), Some("eu-west-1a")));
 }
 
 /// The primary interface of the instance.

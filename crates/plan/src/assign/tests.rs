@@ -1,5 +1,8 @@
 mod adopt;
+mod duplicates;
+mod life;
 mod limits;
+mod places;
 mod pods;
 mod unattachable;
 

@@ -1,5 +1,6 @@
 mod adopt;
 mod leaving;
+mod life;
 mod subnets;
 
 use super::*;
