@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 const TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
-const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
 /// A Node as far as it is read. The rest, most of all its images, is larger by far and not even parsed.
 #[derive(Debug, Clone, Serialize, Deserialize, Resource)]
@@ -43,7 +42,7 @@ pub fn node(object: &NodeIdentity) -> NodeFacts {
     NodeFacts {
         name: meta.name.clone().unwrap_or_default(),
         uid: meta.uid.clone().unwrap_or_default(),
-        zone: labels.get(ZONE_LABEL).map(str::to_owned).or(zone),
+        zone,
         instance_type: labels.get(TYPE_LABEL).map(str::to_owned),
         labels,
         instance,

@@ -37,7 +37,7 @@ pub enum Touched {
     Attachment {
         /// Its name.
         name: String,
-        /// Its Node.
+        /// The Node under which it is decided.
         node: String,
         /// Its NodeENI's UID.
         nodeeni_uid: String,
@@ -55,7 +55,10 @@ pub struct World {
     by_node: BTreeMap<String, Vec<String>>,
     by_nodeeni: BTreeMap<String, BTreeSet<String>>,
     by_uid: BTreeMap<String, String>,
-    by_instance: BTreeMap<InstanceId, String>,
+    /// ENIAttachments by their instance, in the order of their names; a few.
+    on_instance: BTreeMap<InstanceId, Vec<String>>,
+    /// Nodes of each instance by name: as good as always one.
+    by_instance: BTreeMap<InstanceId, Vec<String>>,
     terminating_crds: BTreeSet<&'static str>,
 }
 
@@ -106,7 +109,7 @@ impl World {
         match change {
             Change::Node(change) => {
                 let singles = self.nodes.take(change);
-                singles.into_iter().filter_map(|single| self.set_node(single)).collect()
+                singles.into_iter().flat_map(|single| self.set_node(single)).collect()
             }
             Change::NodeEni(change) => {
                 let singles = self.nodeenis.take(*change);
@@ -141,23 +144,32 @@ impl World {
         }
     }
 
-    fn set_node(&mut self, single: Single<NodeFacts>) -> Option<Touched> {
-        let name = match &single {
-            Single::Is(node) => self.nodes.is_news(node).then(|| node.name.clone())?,
-            Single::Gone { name, uid } => self.nodes.has(name, uid).then(|| name.clone())?,
+    /// Other Nodes of its instance, before or now, are touched as well: which of them counts may be another one.
+    fn set_node(&mut self, single: Single<NodeFacts>) -> Vec<Touched> {
+        let is_news = match &single {
+            Single::Is(node) => self.nodes.is_news(node),
+            Single::Gone { name, uid } => self.nodes.has(name, uid),
         };
-        if let Some(Ok(instance)) = self.nodes.items.remove(&name).map(|old| old.instance)
-            && self.by_instance.get(&instance) == Some(&name)
-        {
-            self.by_instance.remove(&instance);
+        if !is_news {
+            return Vec::new();
         }
-        if let Single::Is(node) = single {
+        let (name, node) = match single {
+            Single::Is(node) => (node.name.clone(), Some(node)),
+            Single::Gone { name, .. } => (name, None),
+        };
+        let mut touched = BTreeSet::from([name.clone()]);
+        if let Some(Ok(instance)) = self.nodes.items.remove(&name).map(|old| old.instance) {
+            drop_from(&mut self.by_instance, &instance, &name);
+            touched.extend(self.nodes_on(&instance).map(|other| other.name.clone()));
+        }
+        if let Some(node) = node {
             if let Ok(instance) = &node.instance {
-                self.by_instance.insert(instance.clone(), name.clone());
+                touched.extend(self.nodes_on(instance).map(|other| other.name.clone()));
+                add_to(&mut self.by_instance, instance, &name);
             }
-            self.nodes.items.insert(name.clone(), node);
+            self.nodes.items.insert(name, node);
         }
-        Some(Touched::Node(name))
+        touched.into_iter().map(Touched::Node).collect()
     }
 
     /// What our own write answered.
@@ -209,15 +221,13 @@ impl World {
         }
         self.forget_attachment(&entry.held.name);
         let held = &entry.held;
-        let on_node = self.by_node.entry(held.node.clone()).or_default();
-        if let Err(place) = on_node.binary_search(&held.name) {
-            // Kept for each Node: no room for what does not come.
-            on_node.reserve_exact(1);
-            on_node.insert(place, held.name.clone());
+        add_to(&mut self.by_node, &held.node, &held.name);
+        if let Some(instance) = &held.instance {
+            add_to(&mut self.on_instance, instance, &held.name);
         }
         self.by_nodeeni.entry(held.nodeeni_uid.clone()).or_default().insert(held.name.clone());
         self.by_uid.insert(held.uid.clone(), held.name.clone());
-        let touched = touched(held);
+        let touched = self.touched(held);
         self.attachments.items.insert(held.name.clone(), entry);
         Some(touched)
     }
@@ -233,16 +243,14 @@ impl World {
         if !self.attachments.has(name, uid) {
             return None;
         }
-        self.forget_attachment(name).map(|old| touched(&old.held))
+        self.forget_attachment(name).map(|old| self.touched(&old.held))
     }
 
     fn forget_attachment(&mut self, name: &str) -> Option<Arc<AttachmentEntry>> {
         let old = self.attachments.items.remove(name)?;
-        if let Some(on_node) = self.by_node.get_mut(&old.held.node) {
-            on_node.retain(|other| other != name);
-            if on_node.is_empty() {
-                self.by_node.remove(&old.held.node);
-            }
+        drop_from(&mut self.by_node, &old.held.node, name);
+        if let Some(instance) = &old.held.instance {
+            drop_from(&mut self.on_instance, instance, name);
         }
         forget(&mut self.by_nodeeni, &old.held.nodeeni_uid, name);
         self.by_uid.remove(&old.held.uid);
@@ -264,9 +272,21 @@ impl World {
         self.nodes.items.values()
     }
 
-    /// The Node on that instance.
-    pub fn node_on(&self, instance: &InstanceId) -> Option<&String> {
-        self.by_instance.get(instance)
+    /// The Nodes of that instance, by name: as good as always one.
+    pub fn nodes_on<'a>(&'a self, instance: &InstanceId) -> impl Iterator<Item = &'a NodeFacts> + use<'a> {
+        self.by_instance.get(instance).into_iter().flatten().filter_map(|name| self.nodes.items.get(name))
+    }
+
+    /// The Node of that instance that counts.
+    pub fn node_on(&self, instance: &InstanceId) -> Option<&NodeFacts> {
+        self.nodes_on(instance).reduce(|first, other| if other.counts_before(first) { other } else { first })
+    }
+
+    /// The name of the Node under which an ENIAttachment is decided: the one of its instance that counts, whatever name it carries;
+    /// the name that it carries, if its instance has no Node.
+    pub fn decided_under<'a>(&'a self, held: &'a Held) -> &'a str {
+        let node = held.instance.as_ref().and_then(|instance| self.node_on(instance));
+        node.map_or(held.node.as_str(), |node| node.name.as_str())
     }
 
     /// Instances of all Nodes.
@@ -320,14 +340,30 @@ impl World {
         self.attachments.items.values()
     }
 
-    /// The ENIAttachments of one Node's name.
+    /// The ENIAttachments that are decided under one Node's name, by name.
     pub fn attachments_on<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Arc<AttachmentEntry>> + use<'a> {
-        self.by_node.get(node).into_iter().flatten().filter_map(|name| self.attachments.items.get(name))
+        let instance = self.node(node).and_then(|node| node.instance.as_ref().ok());
+        let here = instance.and_then(|instance| self.on_instance.get(instance)).into_iter().flatten();
+        let named = self.by_node.get(node).into_iter().flatten();
+        let names: BTreeSet<&String> = here.chain(named).collect();
+        let under = node.to_owned();
+        let entries = names.into_iter().filter_map(|name| self.attachments.items.get(name));
+        entries.filter(move |entry| self.decided_under(&entry.held) == under)
+    }
+
+    /// The ENIAttachments of one instance, by name.
+    pub fn attachments_of_instance(&self, instance: &InstanceId) -> impl Iterator<Item = &Arc<AttachmentEntry>> {
+        self.on_instance.get(instance).into_iter().flatten().filter_map(|name| self.attachments.items.get(name))
     }
 
     /// The ENIAttachments of one NodeENI's UID.
     pub fn attachments_of<'a>(&'a self, uid: &str) -> impl Iterator<Item = &'a Arc<AttachmentEntry>> + use<'a> {
         self.by_nodeeni.get(uid).into_iter().flatten().filter_map(|name| self.attachments.items.get(name))
+    }
+
+    fn touched(&self, held: &Held) -> Touched {
+        let node = self.decided_under(held).to_owned();
+        Touched::Attachment { name: held.name.clone(), node, nodeeni_uid: held.nodeeni_uid.clone() }
     }
 
     /// Names of all Nodes, and of those that are gone and have ENIAttachments.
@@ -336,8 +372,22 @@ impl World {
     }
 }
 
-fn touched(held: &Held) -> Touched {
-    Touched::Attachment { name: held.name.clone(), node: held.node.clone(), nodeeni_uid: held.nodeeni_uid.clone() }
+/// Kept for each Node: no room for what does not come.
+fn add_to<K: Ord + Clone>(index: &mut BTreeMap<K, Vec<String>>, key: &K, name: &str) {
+    let names = index.entry(key.clone()).or_default();
+    if let Err(place) = names.binary_search_by(|other| other.as_str().cmp(name)) {
+        names.reserve_exact(1);
+        names.insert(place, name.to_owned());
+    }
+}
+
+fn drop_from<K: Ord>(index: &mut BTreeMap<K, Vec<String>>, key: &K, name: &str) {
+    if let Some(names) = index.get_mut(key) {
+        names.retain(|other| other != name);
+        if names.is_empty() {
+            index.remove(key);
+        }
+    }
 }
 
 fn forget(index: &mut BTreeMap<String, BTreeSet<String>>, key: &str, name: &str) {

@@ -147,6 +147,22 @@ impl Writer {
         self.attachment(entry, patched).await
     }
 
+    /// Writes the Node under which the instance is known now.
+    pub async fn follow(
+        &self,
+        entry: Arc<AttachmentEntry>,
+        node: String,
+        node_uid: String,
+    ) -> Result<Wrote, WriteError> {
+        let patch = json!({
+            "metadata": precondition(&entry.held.uid, &entry.version),
+            "spec": { "nodeName": node, "nodeUID": node_uid },
+        });
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        let patched = within(self.attachments.patch(&entry.held.name, &params, &patch)).await;
+        self.attachment(entry, patched).await
+    }
+
     /// Hands new settings on to the node's half.
     pub async fn node_settings(
         &self,

@@ -13,7 +13,8 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
-use multi_eni_plan::facts::{Cluster, EniSeen, InstanceLook, InstanceSight, Network, Sight};
+use multi_eni_plan::facts::{Cluster, EniSeen, InstanceSight, Network, Sight};
+use multi_eni_plan::instance::{InstanceLook, LookFailure};
 use multi_eni_plan::pace::Lines;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -74,6 +75,7 @@ pub(crate) struct Inner {
     pub enis: Questions<EniId>,
     pub instances: Questions<InstanceId>,
     pub states: Questions<InstanceId>,
+    pub states_failure: Mutex<Option<LookFailure>>,
     pub network: Mutex<NetworkState>,
     pub subnet_ids: Questions<SubnetId>,
     pub subnet_names: Questions<String>,
@@ -107,6 +109,7 @@ impl Ec2 {
             enis: Questions::new(),
             instances: Questions::new(),
             states: Questions::new(),
+            states_failure: Mutex::new(None),
             network: Mutex::new(NetworkState::default()),
             subnet_ids: Questions::new(),
             subnet_names: Questions::new(),
@@ -202,6 +205,11 @@ impl Ec2 {
     /// The state of an instance, if it was looked at within about an hour.
     pub fn instance_look(&self, instance: &InstanceId) -> Option<InstanceLook> {
         lock(&self.inner.view).instance_look(instance)
+    }
+
+    /// Why the last look at states of instances failed; None when it succeeded.
+    pub fn states_failure(&self) -> Option<LookFailure> {
+        lock(&self.inner.states_failure).clone()
     }
 
     /// What is known of subnets and groups.

@@ -144,11 +144,13 @@ impl World {
         assign(Input {
             cluster: &self.cluster,
             node: Some(&node.facts),
+            others: &[],
             intents: &intents,
             held: &held,
             network: &self.network,
             instance: Some(&node.sight),
             states: &|_| None,
+            states_failure: None,
             pods: Pods::Unasked,
             is_held: &|_| false,
             permits: &self.permits,
@@ -174,7 +176,7 @@ fn node(number: usize) -> Node {
         deleting: false,
         created: now(),
     };
-    let sight = InstanceSight { as_of: now(), vpc: Some("vpc-1".into()), enis: vec![] };
+    let sight = InstanceSight { as_of: now(), vpc: Some("vpc-1".into()), ..Default::default() };
     Node { facts, sight, held: Vec::new() }
 }
 

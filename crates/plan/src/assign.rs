@@ -4,19 +4,26 @@
 //! the same answer, and applying the answer and asking again gives nothing more to do.
 
 mod adopt;
+mod duplicates;
 mod limits;
+pub(crate) mod look;
+mod place;
 mod refusal;
 mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
 mod wanted;
 
-pub use refusal::{Refusal, Refused};
+pub use duplicates::DUPLICATE_NODE;
+pub use place::ZONE_CONTRADICTION;
+pub use refusal::{INSTANCE_GONE, Refusal, Refused};
 
-use crate::facts::{Cluster, EniSeen, InstanceLook, InstanceSight, Network, NodeFacts};
+use crate::facts::{Cluster, EniSeen, InstanceSight, Network, NodeFacts};
 use crate::held::Held;
+use crate::instance::{InstanceLook, Life, LookFailure};
 use crate::intent::{Intent, SubnetRef};
 use crate::pods::Pods;
+use crate::problem::Problem;
 use crate::removals::{Cause, RemovalPermits};
 use crate::rollout::Permits;
 use crate::settings::Settings;
@@ -36,9 +43,12 @@ pub struct Input<'a> {
     pub cluster: &'a Cluster,
     /// The Node; None once it is gone.
     pub node: Option<&'a NodeFacts>,
+    /// Other Nodes of its instance.
+    pub others: &'a [&'a NodeFacts],
     /// All NodeENIs, in any order.
     pub intents: &'a [&'a Intent],
-    /// All ENIAttachments of this node's name.
+    /// The ENIAttachments of its instance, whatever Node's name they carry; and those that carry its name and whose instance has
+    /// no Node.
     pub held: &'a [&'a Held],
     /// Subnets and groups.
     pub network: &'a Network,
@@ -46,6 +56,8 @@ pub struct Input<'a> {
     pub instance: Option<&'a InstanceSight>,
     /// States of instances that were looked at: of Nodes that are gone.
     pub states: &'a dyn Fn(&InstanceId) -> Option<InstanceLook>,
+    /// Why no instance can be asked about, if that is so.
+    pub states_failure: Option<&'a LookFailure>,
     /// Pods of this Node.
     pub pods: Pods<'a>,
     /// Whether an ENIAttachment, on whatever node, has this ENI.
@@ -162,7 +174,7 @@ pub struct WaitsForPods {
 pub enum Need {
     /// What is on the instance.
     LookAtInstance(InstanceId),
-    /// The state of an instance whose Node is gone.
+    /// The state of an instance whose Node is gone, or whose primary interface is not shown.
     InstanceState(InstanceId),
     /// A subnet.
     Subnet(SubnetRef),
@@ -185,6 +197,10 @@ pub struct Assignment {
     pub reselect: Vec<String>,
     /// ENIAttachments (by name) whose node's half is to do something else, and what.
     pub reconfigure: Vec<(String, NodeSettings)>,
+    /// ENIAttachments (by name) that carry another Node's name and follow to this one.
+    pub follow: Vec<String>,
+    /// What is wrong for a NodeENI (by UID) on this node, beside what it does not get.
+    pub problems: Vec<(String, Problem)>,
     /// Pairs that get nothing, and why.
     pub refused: Vec<Refusal>,
     /// For each NodeENI (by UID) the ENIAttachments (by name) here that its spec no longer describes, or whose ENI is lost:
@@ -227,6 +243,8 @@ pub struct Share<'a> {
     pub pinned: Vec<&'a Pinned>,
     /// What is kept for Pods.
     pub waiting: Vec<&'a WaitsForPods>,
+    /// What else is wrong.
+    pub problems: Vec<&'a Problem>,
 }
 
 impl Share<'_> {
@@ -241,7 +259,9 @@ impl Assignment {
     /// NodeENIs (by UID) of which it says anything.
     pub fn nodeenis(&self) -> BTreeSet<&String> {
         let waiting = self.waiting.iter().map(|waits| &waits.nodeeni_uid);
-        self.matched.iter().chain(&self.adopting).chain(waiting).chain(self.losing.keys()).collect()
+        let problems = self.problems.iter().map(|(uid, _)| uid);
+        let losing = self.losing.keys();
+        self.matched.iter().chain(&self.adopting).chain(waiting).chain(losing).chain(problems).collect()
     }
 
     /// Whether the selector of the NodeENI with this UID matches the node.
@@ -260,13 +280,14 @@ impl Assignment {
             refused: self.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid).collect(),
             pinned: self.pinned.iter().filter(|pinned| pinned.nodeeni_uid == uid).collect(),
             waiting: self.waiting.iter().filter(|waits| waits.nodeeni_uid == uid).collect(),
+            problems: self.problems.iter().filter(|(of, _)| of == uid).map(|(_, problem)| problem).collect(),
         }
     }
 
     /// Nothing to write: what is, is what should be (or waits for something).
     pub fn is_settled(&self) -> bool {
-        let Self { create, delete, deselect, reselect, reconfigure, .. } = self;
-        let marks = deselect.is_empty() && reselect.is_empty() && reconfigure.is_empty();
+        let Self { create, delete, deselect, reselect, reconfigure, follow, .. } = self;
+        let marks = deselect.is_empty() && reselect.is_empty() && reconfigure.is_empty() && follow.is_empty();
         create.is_empty() && delete.is_empty() && marks
     }
 
@@ -289,7 +310,13 @@ pub fn assign(input: Input<'_>) -> Assignment {
                 .partition(|held| held.instance.is_some() && held.instance.as_ref() == node.instance.as_ref().ok());
             // The same name on another instance is another node: what the old instance had goes as if its Node were gone.
             node_gone(&input, elsewhere.into_iter(), &mut out);
-            slots::node_there(&input, node, &intents, &here, &mut out);
+            match duplicates::counts_instead(&input, node) {
+                Some(counts) => duplicates::say(&input, node, counts, &mut out),
+                None => {
+                    duplicates::follow(node, &here, &mut out);
+                    slots::node_there(&input, node, &intents, &here, &mut out);
+                }
+            }
         }
     }
     remove_of_deleted_intents(&input, &mut out);
@@ -336,13 +363,36 @@ fn node_gone<'a>(input: &Input<'_>, held: impl Iterator<Item = &'a Held>, out: &
         // the replica that noted when it went.
         let late_enough = |look: &InstanceLook| look.as_of >= since || input.now.duration_since(look.as_of) <= JUST_NOW;
         match (input.states)(instance).filter(late_enough) {
-            Some(look) if look.state.is_gone() => remove(held, RemovalReason::NodeGone, out),
-            Some(look) if look.as_of >= over => remove(held, RemovalReason::NodeGone, out),
+            Some(look) if look.is_said_to_be_gone() => remove(held, RemovalReason::NodeGone, out),
+            Some(look) if look.as_of >= over && look.life() != Life::Doubtful => {
+                remove(held, RemovalReason::NodeGone, out);
+            }
+            // Not to be shown is no proof yet.
+            Some(look) if look.life() != Life::Alive => look::missed(input, instance, look, out),
             Some(_) if input.now < over => out.recheck_at(over),
             Some(_) | None => {
                 out.needs.insert(Need::InstanceState(instance.clone()));
+                cannot_be_asked(input, held, instance, out);
             }
         }
+    }
+}
+
+/// Nothing is done for a gone Node as long as its instance cannot be asked about. That is said, for it may last.
+fn cannot_be_asked(input: &Input<'_>, held: &Held, instance: &InstanceId, out: &mut Assignment) {
+    let Some(failure) = input.states_failure else { return };
+    let said_at = failure.since.saturating_add(look::FAILURE_SAID_AFTER).unwrap_or(Timestamp::MAX);
+    if input.now < said_at {
+        return out.recheck_at(said_at);
+    }
+    let message = format!(
+        "Node {} is gone, and whether its instance {instance} still runs is not known, so its ENIs stay: {failure}",
+        held.node
+    );
+    let problem = Problem { reason: "InstanceStateUnknown", message, node: Some(held.node.clone()) };
+    let said = (held.nodeeni_uid.clone(), problem);
+    if !out.problems.contains(&said) {
+        out.problems.push(said);
     }
 }
 

@@ -39,7 +39,7 @@ pub struct NodeFacts {
     pub labels: Pairs,
     /// The instance, from the providerID.
     pub instance: Result<InstanceId, NotOnEc2>,
-    /// Availability Zone, from the well-known label or the providerID.
+    /// Availability Zone by the providerID. What EC2 shows goes before it; the label comes last.
     pub zone: Option<String>,
     /// Instance type, from the well-known label.
     pub instance_type: Option<String>,
@@ -47,6 +47,22 @@ pub struct NodeFacts {
     pub deleting: bool,
     /// When it was created.
     pub created: Timestamp,
+}
+
+/// The well-known label of a Node's Availability Zone.
+pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
+impl NodeFacts {
+    /// Whether it counts before another Node of the same instance: one that stays before one that is being deleted, then the older
+    /// one, for which what is there was made, then by name.
+    pub fn counts_before(&self, other: &Self) -> bool {
+        (self.deleting, self.created, &self.name) < (other.deleting, other.created, &other.name)
+    }
+
+    /// Availability Zone by the well-known label, which a person can change.
+    pub fn zone_by_label(&self) -> Option<&str> {
+        self.labels.get(ZONE_LABEL).filter(|zone| !zone.is_empty())
+    }
 }
 
 /// What an instance type takes: DescribeInstanceTypes.
@@ -231,47 +247,35 @@ pub enum Sight {
     },
 }
 
-/// All ENIs on one instance, whoever owns them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// All ENIs on one instance, whoever owns them, as the last look showed them that showed its primary interface (network card 0,
+/// device index 0). A look that does not show it is no look: EC2 is late, hides something, or the instance is gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceSight {
     /// Start of the Describe.
     pub as_of: Timestamp,
-    /// The VPC of the instance, where any ENI was seen.
+    /// The VPC of its primary interface; None: no look has shown that yet.
     pub vpc: Option<CompactString>,
+    /// The Availability Zone of its primary interface; None: no look has shown that yet.
+    pub zone: Option<CompactString>,
     /// Its ENIs.
     pub enis: Vec<EniSeen>,
+    /// The looks since, if they did not show the primary interface.
+    pub without_primary: Option<Unshown>,
 }
 
-/// State of an EC2 instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum InstanceState {
-    /// pending
-    Pending,
-    /// running
-    Running,
-    /// stopping or stopped
-    Stopped,
-    /// shutting-down
-    ShuttingDown,
-    /// terminated, or no longer described
-    Terminated,
-}
-
-impl InstanceState {
-    /// It will not come back.
-    pub fn is_gone(self) -> bool {
-        match self {
-            Self::ShuttingDown | Self::Terminated => true,
-            Self::Pending | Self::Running | Self::Stopped => false,
-        }
-    }
-}
-
-/// A look at an instance's state.
+/// Looks in a row that did not show something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InstanceLook {
-    /// What was seen.
-    pub state: InstanceState,
-    /// Start of the Describe.
+pub struct Unshown {
+    /// Start of the first.
+    pub since: Timestamp,
+    /// Start of the last.
     pub as_of: Timestamp,
+}
+
+impl EniSeen {
+    /// It is the primary interface of this instance.
+    pub fn is_primary_of(&self, instance: &InstanceId) -> bool {
+        let here = |at: &SeenAttachment| (at.card, at.index) == (0, 0) && at.instance.as_ref() == Some(instance);
+        self.attachment.as_ref().is_some_and(here)
+    }
 }

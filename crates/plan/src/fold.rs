@@ -31,6 +31,8 @@ pub struct Input<'a> {
     pub held: &'a [&'a Held],
     /// Nodes that its selector matches.
     pub matched: &'a BTreeSet<&'a str>,
+    /// Names that ENIAttachments of these Nodes still carry: they follow to the Node that their instance has now.
+    pub former: &'a BTreeSet<&'a str>,
     /// ENIs that it wants.
     pub desired: usize,
     /// Pairs that get nothing now, and why.
@@ -58,6 +60,7 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
         previous,
         held,
         matched,
+        former,
         desired,
         refused,
         pinned,
@@ -72,7 +75,10 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
     // What is on a node that asks for nothing any more stands in for nothing that is asked for. Of one that cannot be read all
     // that there is stays.
-    let asked_for = |held: &&&Held| intent.ask.is_err() || matched.contains(held.node.as_str());
+    let asked_for = |held: &&&Held| {
+        let node = held.node.as_str();
+        intent.ask.is_err() || matched.contains(node) || former.contains(node)
+    };
     let ready = live().filter(asked_for).filter(|h| conditions::is_true(&h.status.conditions, types::READY)).count();
     let matched = matched.len();
     let blocked: Vec<&&Held> = held.iter().filter(|h| h.status.phase == Phase::Blocked).collect();

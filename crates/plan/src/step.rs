@@ -6,6 +6,7 @@
 mod adopt;
 mod arriving;
 mod change;
+mod instance;
 mod leaving;
 mod record;
 mod retry;
@@ -16,8 +17,9 @@ pub use change::{Change, changes};
 pub use record::Report;
 pub use retry::{Failure, Memory};
 
-use crate::facts::{Cluster, EniSeen, InstanceLook, Network, Sight};
+use crate::facts::{Cluster, EniSeen, Network, Sight};
 use crate::held::Held;
+use crate::instance::{InstanceLook, LookFailure};
 use crate::intent::Ask;
 use crate::quota::Quota;
 use crate::settings::Settings;
@@ -41,6 +43,8 @@ pub struct Input<'a> {
     pub node_leaving: bool,
     /// The instance's state, if it was looked at.
     pub instance: Option<InstanceLook>,
+    /// Why no instance can be asked about, if that is so.
+    pub states_failure: Option<&'a LookFailure>,
     /// Subnets and groups.
     pub network: &'a Network,
     /// What this process remembers of its own calls.
@@ -103,6 +107,8 @@ pub enum Action {
     LookById(EniId),
     /// Describe its subnet: it was full.
     LookAtSubnet(SubnetId),
+    /// Look whether its instance lives.
+    LookAtState(InstanceId),
     /// Nothing now.
     Wait,
     /// Nothing at all: it is as it should be.
@@ -149,7 +155,7 @@ fn up_to_date(input: &Input<'_>, action: Action) -> Action {
         }
         Action::Attach { .. } | Action::Modify { .. } | Action::Detach { .. } | Action::Delete { .. } => action,
         Action::Create { .. } | Action::NextAttempt | Action::Release | Action::Wait | Action::Settled => action,
-        Action::LookByTag | Action::LookById(_) | Action::LookAtSubnet(_) => action,
+        Action::LookByTag | Action::LookById(_) | Action::LookAtSubnet(_) | Action::LookAtState(_) => action,
     }
 }
 

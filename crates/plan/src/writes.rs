@@ -26,6 +26,8 @@ pub enum Write {
     MarkAttachment,
     /// It gets other settings for the node's half.
     ConfigureAttachment,
+    /// It follows its instance to another Node.
+    FollowInstance,
     /// Its finalizer is taken away.
     ReleaseAttachment,
     /// Its status.
@@ -42,7 +44,9 @@ impl Write {
         match self {
             Self::CreateAttachment => "create",
             Self::DeleteAttachment => "delete",
-            Self::MarkAttachment | Self::ConfigureAttachment | Self::ReleaseAttachment => "patch",
+            Self::MarkAttachment | Self::ConfigureAttachment | Self::FollowInstance | Self::ReleaseAttachment => {
+                "patch"
+            }
             Self::ReportAttachment | Self::GuardNodeEni | Self::ReportNodeEni => "patch",
         }
     }
@@ -51,7 +55,7 @@ impl Write {
     pub fn resource(self) -> &'static str {
         match self {
             Self::CreateAttachment | Self::DeleteAttachment | Self::MarkAttachment => "eniattachments",
-            Self::ConfigureAttachment | Self::ReleaseAttachment => "eniattachments",
+            Self::ConfigureAttachment | Self::FollowInstance | Self::ReleaseAttachment => "eniattachments",
             Self::ReportAttachment => "eniattachments/status",
             Self::GuardNodeEni => "nodeenis",
             Self::ReportNodeEni => "nodeenis/status",

@@ -62,15 +62,15 @@ impl Reconciler {
         memory: &'a Memory,
         network: &'a Network,
     ) -> step::Input<'a> {
-        let node = self.world.node(&held.node);
+        let node = held.instance.as_ref().and_then(|instance| self.world.node_on(instance));
         step::Input {
             cluster: &self.means.cluster,
             held,
             sight,
             ask: self.world.nodeeni_by_uid(&held.nodeeni_uid).and_then(|entry| entry.intent.ask.as_ref().ok()),
-            node_leaving: node
-                .is_none_or(|node| node.deleting || node.instance.as_ref().ok() != held.instance.as_ref()),
+            node_leaving: node.is_none_or(|node| node.deleting),
             instance: held.instance.as_ref().and_then(|instance| self.means.ec2.instance_look(instance)),
+            states_failure: self.states_failure.as_ref(),
             network,
             memory,
             quota: &self.quota,
@@ -100,7 +100,7 @@ impl Reconciler {
             | Action::NextAttempt
             | Action::LookByTag
             | Action::LookById(_) => true,
-            Action::LookAtSubnet(_) | Action::Wait | Action::Settled => true,
+            Action::LookAtSubnet(_) | Action::LookAtState(_) | Action::Wait | Action::Settled => true,
         };
         waits && step.status != entry.held.status
     }
@@ -122,6 +122,7 @@ impl Reconciler {
             Action::LookByTag => return self.look(key, || ec2.look_by_tag(&entry.held.uid)),
             Action::LookById(eni) => return self.look(key, || ec2.look_by_id(&eni)),
             Action::LookAtSubnet(subnet) => return self.look(key, || ec2.want_subnets(&[subnet], &[])),
+            Action::LookAtState(instance) => return self.look(key, || ec2.look_at_state(&instance)),
             Action::Release => {
                 let asked = release_of(entry);
                 if self.may_write(key, &asked) {

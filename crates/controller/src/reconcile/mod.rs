@@ -32,6 +32,7 @@ use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Changed, Ec2};
 use multi_eni_plan::assign::Assignment;
 use multi_eni_plan::facts::{Cluster, NodeFacts};
+use multi_eni_plan::instance::LookFailure;
 use multi_eni_plan::intent::Intent;
 use multi_eni_plan::quota::Quota;
 use multi_eni_plan::removals::{Ledger, RemovalPermits};
@@ -91,6 +92,8 @@ pub struct Reconciler {
     creating: BTreeMap<Key, BTreeSet<String>>,
     /// When the status of a NodeENI (by UID) was written last.
     status_written: BTreeMap<String, Timestamp>,
+    /// Why no instance can be asked about, if that is so.
+    states_failure: Option<LookFailure>,
     suspects: BTreeMap<EniId, Timestamp>,
     /// The sweep after which calls for orphans were made last.
     orphans_called: Option<Timestamp>,
@@ -119,6 +122,7 @@ impl Reconciler {
             writes: Writes::default(),
             creating: BTreeMap::new(),
             status_written: BTreeMap::new(),
+            states_failure: None,
             suspects: BTreeMap::new(),
             orphans_called: None,
             warnings: Warnings::default(),
@@ -177,6 +181,7 @@ impl Reconciler {
         // What a decision puts off, if only to this moment, waits for the next round, in which answers, changes and the Lease
         // get their turn first.
         self.queue.fall_due(self.now());
+        self.states_failure = self.means.ec2.states_failure();
         while let Some(key) = self.queue.pop() {
             match &key {
                 Key::Node(name) => self.node(&key, name),
@@ -260,7 +265,7 @@ impl Reconciler {
             .filter(|node| intent.is_some_and(|intent| concerns(intent, node)))
             .map(|node| node.name.clone());
         let before = self.assignments.iter().filter(|(_, old)| old.matches(uid)).map(|(node, _)| node.clone());
-        let holding = self.world.attachments_of(uid).map(|entry| entry.held.node.clone());
+        let holding = self.world.attachments_of(uid).map(|entry| self.world.decided_under(&entry.held).to_owned());
         let nodes: BTreeSet<String> = matching.chain(before).chain(holding).collect();
         let attachments: Vec<String> = self.world.attachments_of(uid).map(|entry| entry.held.name.clone()).collect();
         nodes.into_iter().for_each(|node| self.queue.now(Key::Node(node)));
@@ -275,10 +280,11 @@ impl Reconciler {
                 None => self.queue.now(Key::Orphans),
             },
             Changed::Instance(instance) => {
-                let held = self.world.attachments().filter(|entry| entry.held.instance.as_ref() == Some(&instance));
+                let under = |held| Key::Node(self.world.decided_under(held).to_owned());
+                let held = self.world.attachments_of_instance(&instance).map(|entry| &entry.held);
                 let keys: Vec<Key> = held
-                    .flat_map(|entry| [Key::Node(entry.held.node.clone()), Key::Attachment(entry.held.name.clone())])
-                    .chain(self.world.node_on(&instance).cloned().map(Key::Node))
+                    .flat_map(|held| [under(held), Key::Attachment(held.name.clone())])
+                    .chain(self.world.nodes_on(&instance).map(|node| Key::Node(node.name.clone())))
                     .collect();
                 keys.into_iter().for_each(|key| self.queue.now(key));
             }

@@ -26,7 +26,7 @@ impl Reconciler {
         if assignment.refused.iter().any(|refusal| refusal.why.reason() == "Looking") {
             self.queue.at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
         }
-        self.write_assignment(key, &assignment);
+        self.write_assignment(key, name, &assignment);
         self.keep_assignment(name, assignment);
     }
 
@@ -37,15 +37,23 @@ impl Reconciler {
         let network = self.means.ec2.network();
         let instance = node.and_then(|node| node.instance.as_ref().ok());
         let sight: Option<InstanceSight> = instance.and_then(|instance| self.means.ec2.instance_sight(instance));
-        let pods = self.world.pods_on(name);
+        let others: Vec<&NodeFacts> = instance.map_or_else(Vec::new, |instance| {
+            self.world.nodes_on(instance).filter(|other| other.name != name).collect()
+        });
+        let mut pods = self.world.pods_on(name);
+        for other in &others {
+            pods = pods.and_then(|pods| Some(pods.into_iter().chain(self.world.pods_on(&other.name)?).collect()));
+        }
         assign::assign(assign::Input {
             cluster: &self.means.cluster,
             node,
+            others: &others,
             intents: &intents,
             held: &held,
             network: &network,
             instance: sight.as_ref(),
             states: &|instance| self.means.ec2.instance_look(instance),
+            states_failure: self.states_failure.as_ref(),
             pods: match (&self.means.settings.pod_annotation, &pods) {
                 (None, _) => Pods::Unasked,
                 (Some(_), None) => Pods::Unknown,
@@ -80,8 +88,8 @@ impl Reconciler {
         types.iter().for_each(|kind| self.means.ec2.want_instance_type(kind));
     }
 
-    fn write_assignment(&mut self, key: &Key, assignment: &Assignment) {
-        let decided = self.decided_writes(assignment);
+    fn write_assignment(&mut self, key: &Key, node: &str, assignment: &Assignment) {
+        let decided = self.decided_writes(node, assignment);
         self.decided(key, &decided.iter().map(|(asked, _)| asked.clone()).collect::<Vec<_>>());
         let due = self.due(key, decided);
         if due.is_empty() {
@@ -103,7 +111,10 @@ impl Reconciler {
                 Work::Delete(removal) if !again => {
                     tracing::info!(attachment = %removal.name, why = ?removal.why, "gives an ENI up");
                 }
-                Work::Delete(_) | Work::Mark(..) | Work::Configure(..) => {}
+                Work::Follow(entry, to, _) if !again => {
+                    tracing::info!(attachment = %entry.held.name, from = %entry.held.node, %to, "follows its instance to another Node");
+                }
+                Work::Delete(_) | Work::Mark(..) | Work::Configure(..) | Work::Follow(..) => {}
             }
         }
         if !creating.is_empty() {
@@ -118,6 +129,7 @@ impl Reconciler {
                     Work::Delete(removal) => writer.delete(removal).await,
                     Work::Mark(entry, since) => writer.deselect(entry, since).await,
                     Work::Configure(entry, settings) => writer.node_settings(entry, *settings).await,
+                    Work::Follow(entry, name, uid) => writer.follow(entry, name, uid).await,
                 }
             })
         });
@@ -125,11 +137,11 @@ impl Reconciler {
     }
 
     /// What an assignment comes to, write by write.
-    fn decided_writes(&self, assignment: &Assignment) -> Vec<(Asked, Work)> {
+    fn decided_writes(&self, node: &str, assignment: &Assignment) -> Vec<(Asked, Work)> {
         if assignment.is_settled() {
             return Vec::new();
         }
-        let Assignment { create, delete, deselect, reselect, reconfigure, .. } = assignment;
+        let Assignment { create, delete, deselect, reselect, reconfigure, follow, .. } = assignment;
         let creates = create.iter().map(|new| (asks_for(new), Work::Create(Box::new(new.clone()))));
         let deletes = delete.iter().filter_map(|removal| {
             let entry = self.world.attachment(&removal.name)?;
@@ -148,7 +160,12 @@ impl Reconciler {
             let asked = writes::to_attachment(Write::ConfigureAttachment, &entry.held, settings);
             Some((asked, Work::Configure(entry, Box::new(settings.clone()))))
         });
-        creates.chain(deletes).chain(marks).chain(settings).collect()
+        let follow = follow.iter().filter_map(|name| {
+            let (entry, node) = (self.world.attachment(name)?.clone(), self.world.node(node)?);
+            let asked = writes::to_attachment(Write::FollowInstance, &entry.held, &node.uid);
+            Some((asked, Work::Follow(entry, node.name.clone(), node.uid.clone())))
+        });
+        creates.chain(deletes).chain(marks).chain(settings).chain(follow).collect()
     }
 
     /// Keeps the answer for `fold` and `rollout`, and wakes the NodeENIs for which it changed.
@@ -175,6 +192,8 @@ enum Work {
     Delete(Removal),
     Mark(Arc<AttachmentEntry>, Option<Timestamp>),
     Configure(Arc<AttachmentEntry>, Box<NodeSettings>),
+    /// Name and UID of the Node that it follows to.
+    Follow(Arc<AttachmentEntry>, String, String),
 }
 
 fn asks_for(new: &NewAttachment) -> Asked {

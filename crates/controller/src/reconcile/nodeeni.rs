@@ -113,6 +113,8 @@ impl Reconciler {
         let shares: Vec<(&str, Share<'_>)> =
             self.assignments.iter().map(|(node, last)| (node.as_str(), last.share(uid))).collect();
         let matched = shares.iter().filter(|(_, share)| share.matched).map(|(node, _)| *node).collect();
+        let following = self.assignments.values().filter(|last| last.matches(uid)).flat_map(|last| &last.follow);
+        let former = following.filter_map(|name| Some(self.world.attachment(name)?.held.node.as_str())).collect();
         let refused: Vec<&Refusal> = shares.iter().flat_map(|(_, share)| &share.refused).copied().collect();
         let pinned: Vec<&Pinned> = shares.iter().flat_map(|(_, share)| &share.pinned).copied().collect();
         let waiting: Vec<&WaitsForPods> = shares.iter().flat_map(|(_, share)| &share.waiting).copied().collect();
@@ -121,6 +123,7 @@ impl Reconciler {
             previous: &entry.status,
             held: &held,
             matched: &matched,
+            former: &former,
             desired: shares.iter().map(|(_, share)| share.desired).sum(),
             refused: &refused,
             pinned: &pinned,

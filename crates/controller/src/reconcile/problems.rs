@@ -8,6 +8,13 @@ impl Reconciler {
     pub(super) fn problems_of(&self, intent: &Intent) -> Vec<Problem> {
         let mut problems = self.writes.problems(&intent.uid);
         problems.extend(self.ec2_is_silent(intent));
+        problems.extend(self.problems_on_nodes(intent));
         problems
+    }
+
+    /// What `assign` found on Nodes.
+    fn problems_on_nodes(&self, intent: &Intent) -> impl Iterator<Item = Problem> {
+        let all = self.assignments.values().flat_map(|last| &last.problems);
+        all.filter(|(uid, _)| *uid == intent.uid).map(|(_, problem)| problem.clone())
     }
 }

@@ -77,6 +77,7 @@ impl Reconciler {
 
     /// Every decision, and what it asks EC2: each question once, for what it needs is then known or cannot be.
     fn decide_only(&mut self, asked: &mut BTreeSet<Asked>) -> BTreeMap<String, Step> {
+        self.states_failure = self.means.ec2.states_failure();
         for name in self.world.node_names() {
             // When to ask again is reckoned from now, and would make each round differ from the last.
             let assignment = Assignment { recheck: None, ..self.assign(&name) };
@@ -105,6 +106,7 @@ impl Reconciler {
                 Action::LookAtSubnet(subnet) if asked.insert(Asked::Step(name.clone())) => {
                     ec2.want_subnets(std::slice::from_ref(subnet), &[]);
                 }
+                Action::LookAtState(instance) if asked.insert(Asked::Step(name.clone())) => ec2.look_at_state(instance),
                 _ => {}
             }
             steps.insert(name.clone(), step);

@@ -7,7 +7,7 @@ use crate::questions::Questions;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::names;
 use multi_eni_plan::errors::CallError;
-use multi_eni_plan::facts::{InstanceLook, InstanceState};
+use multi_eni_plan::instance::{InstanceState, LookFailure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
@@ -66,23 +66,52 @@ impl Ec2 {
 
     pub(crate) async fn look_at_states(&self, ids: BTreeSet<InstanceId>) -> Result<(), CallError> {
         let filter = convert::filter("instance-id", ids.iter().map(InstanceId::as_str));
-        let (as_of, instances) = self.all_instances(filter).await?;
+        let (began, instances) = match self.all_instances(filter).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.note_states_failure(&error, &ids);
+                return Err(error);
+            }
+        };
         let mut described = BTreeMap::new();
         for instance in &instances {
             let (id, state) = convert::instance(instance)?;
             described.insert(id, state);
         }
-        let look = |id: &InstanceId| {
-            // Not described is terminated; a state without a name of ours says nothing.
-            let state = described.get(id).copied().unwrap_or(Some(InstanceState::Terminated))?;
-            Some((id.clone(), InstanceLook { state, as_of }))
+        let state = |id: &InstanceId| match described.get(id) {
+            Some(Some(state)) => *state,
+            Some(None) => InstanceState::Unnamed,
+            None => InstanceState::Missing,
         };
-        let looks = ids.iter().filter_map(look).collect();
+        let states = ids.iter().map(|id| (id.clone(), state(id))).collect();
         self.inner.states.answered(&ids);
-        lock(&self.inner.view).finish_states(looks);
+        lock(&self.inner.view).finish_states(began, states);
+        *lock(&self.inner.states_failure) = None;
         for id in ids {
             self.tell(Changed::Instance(id));
         }
         Ok(())
+    }
+
+    /// DescribeInstances failed. Those who wait for it are told when that begins and when it changes: they may have to say so.
+    fn note_states_failure(&self, error: &CallError, ids: &BTreeSet<InstanceId>) {
+        let message = match error {
+            CallError::Answered { message, .. } => message.clone(),
+            other => other.to_string(),
+        };
+        let code = error.code().to_owned();
+        let is_news = {
+            let mut failure = lock(&self.inner.states_failure);
+            let since = failure.as_ref().map_or_else(|| self.now(), |failure| failure.since);
+            let is_news = failure.as_ref().is_none_or(|failure| failure.code != code);
+            // The words may differ each time, by a request's ID.
+            if is_news {
+                *failure = Some(LookFailure { since, code, message });
+            }
+            is_news
+        };
+        if is_news {
+            ids.iter().cloned().map(Changed::Instance).for_each(|changed| self.tell(changed));
+        }
     }
 }

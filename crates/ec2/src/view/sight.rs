@@ -3,7 +3,8 @@
 use super::state::ViewState;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
-use multi_eni_plan::facts::{EniSeen, InstanceLook, InstanceSight, Sight};
+use multi_eni_plan::facts::{EniSeen, InstanceSight, Sight};
+use multi_eni_plan::instance::InstanceLook;
 use std::cmp::Reverse;
 
 impl ViewState {
@@ -79,7 +80,8 @@ impl ViewState {
         let still = known.filter(|seen| seen.is_of(&self.cluster) || seen.as_of() >= looked.as_of);
         let mut enis: Vec<EniSeen> = foreign.chain(still).cloned().collect();
         enis.sort_by(|a, b| a.id.cmp(&b.id));
-        Some(InstanceSight { as_of: looked.as_of, vpc: looked.vpc.clone(), enis })
+        let (vpc, zone) = (looked.vpc.clone(), looked.zone.clone());
+        Some(InstanceSight { as_of: looked.as_of, vpc, zone, enis, without_primary: looked.without_primary })
     }
 
     /// The last look at an instance's state.

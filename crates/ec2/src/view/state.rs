@@ -6,7 +6,8 @@
 use super::told::{Told, within};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
-use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, InstanceLook, InstanceSight, SeenAttachment};
+use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, InstanceSight, SeenAttachment, Unshown};
+use multi_eni_plan::instance::{InstanceLook, InstanceState};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// UIDs of ENIAttachments.
@@ -212,8 +213,7 @@ impl ViewState {
             enis.sort_by(|a, b| a.id.cmp(&b.id));
             // Kept for each node, and it grew by doubling.
             enis.shrink_to_fit();
-            let vpc = enis.first().map(|seen| seen.vpc.clone());
-            self.instances.insert(instance.clone(), InstanceSight { as_of: began, vpc, enis });
+            self.finish_instance(instance, began, enis);
         }
         // Only ours, and those that somebody looked for by ID, have entries.
         let is_known = |seen: &EniSeen| {
@@ -223,9 +223,29 @@ impl ViewState {
         self.apply_shown(known)
     }
 
-    /// A whole look at the states of instances.
-    pub fn finish_states(&mut self, looks: BTreeMap<InstanceId, InstanceLook>) {
-        self.looks.extend(looks);
+    /// A look that does not show the primary interface is no look: neither for what is there nor for room.
+    fn finish_instance(&mut self, instance: &InstanceId, began: Timestamp, enis: Vec<EniSeen>) {
+        match enis.iter().find(|seen| seen.is_primary_of(instance)) {
+            Some(primary) => {
+                let (vpc, zone) = (Some(primary.vpc.clone()), Some(primary.zone.clone()));
+                let sight = InstanceSight { as_of: began, vpc, zone, enis, without_primary: None };
+                self.instances.insert(instance.clone(), sight);
+            }
+            None => {
+                let new = || InstanceSight { as_of: began, ..InstanceSight::default() };
+                let sight = self.instances.entry(instance.clone()).or_insert_with(new);
+                let since = sight.without_primary.map_or(began, |unshown| unshown.since);
+                sight.without_primary = Some(Unshown { since, as_of: began });
+            }
+        }
+    }
+
+    /// A whole look at the states of instances that began at `began`.
+    pub fn finish_states(&mut self, began: Timestamp, states: BTreeMap<InstanceId, InstanceState>) {
+        for (instance, state) in states {
+            let next = self.looks.get(&instance).map(|look| look.then(state, began));
+            self.looks.insert(instance, next.unwrap_or(InstanceLook::first(state, began)));
+        }
     }
 
     /// An entry's absence from a Describe means something only if that began long enough after our last call, and after

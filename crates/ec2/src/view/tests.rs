@@ -5,7 +5,7 @@ use super::told::Told;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_api::names;
-use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, SeenAttachment, Sight};
+use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, SeenAttachment, Sight, Unshown};
 use multi_eni_plan::pairs::Pairs;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -311,15 +311,20 @@ fn an_instance_shows_foreign_enis_as_looked_at_and_ours_as_known() {
     let mut view = view();
     let foreign = EniSeen { tags: Pairs::default(), ..on(9, Attached, 0) };
     let asked = BTreeSet::from([instance()]);
-    view.finish_instances(at(0), &asked, vec![foreign, on(1, Attached, 0)]);
+    view.finish_instances(at(0), &asked, vec![primary(0), foreign, on(1, Attached, 0)]);
     let (all, none) = view.owned_where(|seen| seen.id != id(1));
     assert_eq!((all, none.len(), view.owned_where(|_| true).1.len()), (1, 0, 1));
     view.apply_detached(&id(1), "attach-1", at(5));
     view.apply_shown(vec![eni(1, 6), on(2, Attached, 6)]);
     let ids: Vec<EniId> = view.instance_sight(&instance()).unwrap().enis.into_iter().map(|seen| seen.id).collect();
-    assert_eq!(ids, [id(2), id(9)]);
+    assert_eq!(ids, [id(2), id(9), id(99)]);
     view.finish_instances(at(10), &asked, vec![]);
-    assert_eq!(view.instance_sight(&instance()).map(|sight| (sight.as_of, sight.vpc)), Some((at(10), None)));
+    let sight = view.instance_sight(&instance()).unwrap();
+    assert_eq!(sight.as_of, at(0), "a look that does not show the primary interface is no look");
+    assert_eq!(sight.without_primary, Some(Unshown { since: at(10), as_of: at(10) }));
+    view.finish_instances(at(20), &asked, vec![]);
+    let sight = view.instance_sight(&instance()).unwrap();
+    assert_eq!(sight.without_primary, Some(Unshown { since: at(10), as_of: at(20) }));
 }
 
 #[test]
@@ -340,12 +345,12 @@ fn what_a_look_by_id_missed_is_no_longer_on_its_instance_until_a_look_shows_it_a
     let mut view = view();
     let foreign = |second| EniSeen { tags: Pairs::default(), ..on(9, Attached, second) };
     let (asked, looked_for) = (BTreeSet::from([instance()]), BTreeSet::from([id(9)]));
-    view.finish_instances(at(0), &asked, vec![foreign(0)]);
+    view.finish_instances(at(0), &asked, vec![primary(0), foreign(0)]);
     view.sight("uid", Some(&id(9)));
     view.finish_look_by_id(at(5), &looked_for, vec![]);
-    assert_eq!(view.instance_sight(&instance()).unwrap().enis, []);
-    view.finish_instances(at(10), &asked, vec![foreign(10)]);
-    assert_eq!(view.instance_sight(&instance()).unwrap().enis.len(), 1);
+    assert_eq!(view.instance_sight(&instance()).unwrap().enis, [primary(0)]);
+    view.finish_instances(at(10), &asked, vec![primary(10), foreign(10)]);
+    assert_eq!(view.instance_sight(&instance()).unwrap().enis.len(), 2);
     assert!(matches!(view.sight("uid", Some(&id(9))), Sight::Seen(_)), "both say the same");
 }
 
@@ -357,10 +362,10 @@ fn an_eni_without_our_tags_holds_its_slot_only_as_long_as_looks_at_the_instance_
     view.sight("uid", Some(&id(1)));
     view.finish_look_by_id(at(0), &BTreeSet::from([id(1)]), vec![untagged(0)]);
     let asked = BTreeSet::from([instance()]);
-    view.finish_instances(at(10), &asked, vec![untagged(10)]);
-    let shown = |view: &ViewState| view.instance_sight(&instance()).unwrap().enis.len();
+    view.finish_instances(at(10), &asked, vec![primary(10), untagged(10)]);
+    let shown = |view: &ViewState| view.instance_sight(&instance()).unwrap().enis.len() - 1;
     assert_eq!(shown(&view), 1);
-    view.finish_instances(at(20), &asked, vec![]);
+    view.finish_instances(at(20), &asked, vec![primary(20)]);
     assert_eq!(shown(&view), 0);
     view.finish_look_by_id(at(30), &BTreeSet::from([id(1)]), vec![untagged(30)]);
     assert_eq!(shown(&view), 1, "seen there since");
@@ -373,10 +378,26 @@ fn an_eni_without_our_tags_holds_its_slot_only_as_long_as_looks_at_the_instance_
 fn a_look_at_an_instance_is_kept_as_long_as_its_node_is_there() {
     let mut view = view();
     let asked = BTreeSet::from([instance()]);
-    view.finish_instances(at(0), &asked, vec![on(1, Attached, 0)]);
+    view.finish_instances(at(0), &asked, vec![on(1, Attached, 0), primary(0)]);
     sweep(&mut view, 10_000, vec![on(1, Attached, 10_000)]);
     view.keep_instances(&asked);
     assert_eq!(view.instance_sight(&instance()).and_then(|sight| sight.vpc).as_deref(), Some("vpc-1"));
     view.keep_instances(&BTreeSet::new());
     assert_eq!(view.instance_sight(&instance()), None);
+}
+
+/// An ENI in another VPC may have the lower ID.
+#[test]
+fn an_instance_is_where_its_primary_interface_is() {
+    let mut view = view();
+    let elsewhere = EniSeen { vpc: "vpc-0".into(), zone: "z0".into(), ..on(1, Attached, 0) };
+    view.finish_instances(at(0), &BTreeSet::from([instance()]), vec![elsewhere, primary(0)]);
+    let sight = view.instance_sight(&instance()).unwrap();
+    assert_eq!((sight.vpc.as_deref(), sight.zone.as_deref()), (Some("vpc-1"), Some("eu-west-1a")));
+}
+
+/// The primary interface of the instance.
+fn primary(second: i64) -> EniSeen {
+    let at = SeenAttachment { id: "attach-99".into(), index: 0, ..attachment(Attached, second) };
+    EniSeen { tags: Pairs::default(), attachment: Some(at), ..eni(99, second) }
 }

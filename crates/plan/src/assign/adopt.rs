@@ -3,7 +3,7 @@
 //! Each becomes an ENIAttachment for the slot in which it is. From then on it is as any other: what is wanted stays, what is
 //! not goes.
 
-use super::{Assignment, Input, Need, NewAttachment};
+use super::{Assignment, Input, NewAttachment, look};
 use crate::facts::{AttachmentState, EniSeen, InstanceSight, NodeFacts, SeenAttachment};
 use crate::held::Held;
 use crate::intent::Intent;
@@ -31,7 +31,7 @@ pub(super) fn take_over(
         let sight = input.instance.filter(|sight| counts(input, intent, instance, sight));
         let Some(sight) = sight else {
             if intent.may_have_upstreams_on(node) {
-                out.needs.insert(Need::LookAtInstance(instance.clone()));
+                look::ask(input, instance, "the ENIs that upstream's controller left", out);
                 out.adopting.insert(intent.uid.clone());
             }
             continue;
@@ -68,6 +68,9 @@ pub(super) fn take_over(
 /// Whether a look may be gone by: what it shows may have gone since; and if it does not show what upstream's status lists
 /// there, it may be older than that list.
 fn counts(input: &Input<'_>, intent: &Intent, instance: &InstanceId, sight: &InstanceSight) -> bool {
+    if sight.vpc.is_none() {
+        return false;
+    }
     let age = input.now.duration_since(sight.as_of);
     let mut listed = intent.upstream.iter().filter(|entry| entry.instance == *instance);
     let shows_all = listed.all(|entry| sight.enis.iter().any(|eni| eni.id == entry.eni));

@@ -2,8 +2,12 @@
 
 use crate::facts::NotOnEc2;
 use crate::intent::SubnetRef;
-use multi_eni_api::ids::{EniId, SubnetId};
+use jiff::Timestamp;
+use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use std::fmt;
+
+/// Reason where an instance has gone before its Node.
+pub const INSTANCE_GONE: &str = "InstanceGone";
 
 /// A pair that gets nothing (or not all) now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,26 @@ pub enum Refused {
     NodeDeleting,
     /// The Node says no Availability Zone.
     NoZone,
+    /// EC2 itself says two things of where the node is: a sentence.
+    ZoneContradiction(String),
+    /// The instance is gone, and its Node is still there.
+    InstanceGone {
+        /// The instance.
+        instance: InstanceId,
+        /// Since when looks say so.
+        since: Timestamp,
+        /// For longer than a Node usually outlives its instance.
+        is_lasting: bool,
+    },
+    /// The instance lives by what DescribeInstances says, and EC2 does not show its primary interface.
+    PrimaryNotShown {
+        /// The instance.
+        instance: InstanceId,
+        /// Since when looks do not show it.
+        since: Timestamp,
+        /// For longer than EC2 lags.
+        is_lasting: bool,
+    },
     /// EC2 does not know the subnet.
     SubnetMissing(SubnetRef),
     /// No listed subnet is in the node's zone.
@@ -118,6 +142,9 @@ impl Refused {
             Self::NotOnEc2(_) => "NodeNotOnEC2",
             Self::NodeDeleting => "NodeDeleting",
             Self::NoZone => "NodeHasNoZone",
+            Self::ZoneContradiction(_) => super::ZONE_CONTRADICTION,
+            Self::InstanceGone { .. } => INSTANCE_GONE,
+            Self::PrimaryNotShown { .. } => "PrimaryInterfaceNotShown",
             Self::SubnetMissing(_) => "SubnetNotFound",
             Self::NoSubnetInZone { .. } => "NoSubnetInZone",
             Self::SubnetInOtherVpc { .. } => "SubnetInOtherVPC",
@@ -141,6 +168,8 @@ impl Refused {
         match self {
             Self::NodeDeleting | Self::Looking(_) | Self::Replacing | Self::AwaitingRollout => true,
             Self::SlotHeld { leaving, .. } => *leaving,
+            Self::InstanceGone { is_lasting, .. } | Self::PrimaryNotShown { is_lasting, .. } => !is_lasting,
+            Self::ZoneContradiction(_) => false,
             Self::NotOnEc2(_) | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
             Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
@@ -165,6 +194,20 @@ impl fmt::Display for Refused {
             Self::NodeDeleting => f.write_str("the Node is being deleted: it gets nothing new"),
             Self::NoZone => f.write_str(
                 "the Node has no label topology.kubernetes.io/zone and no zone in its providerID, so no subnet can be chosen",
+            ),
+            Self::ZoneContradiction(sentence) => write!(f, "{sentence}, and nothing is made until they agree"),
+            Self::InstanceGone { instance, since, is_lasting: false } => {
+                write!(f, "its instance {instance} is gone since {since}: nothing is made for it, and its Node is expected to go")
+            }
+            Self::InstanceGone { instance, since, is_lasting: true } => write!(
+                f,
+                "its instance {instance} is gone since {since}, and its Node is still there: delete the Node, or find out why its \
+                 cloud controller does not"
+            ),
+            Self::PrimaryNotShown { instance, since, .. } => write!(
+                f,
+                "EC2 does not show the primary interface of {instance} since {since}, so nothing is made for it: it is looked for again; \
+                 check that the Node's providerID is right, and that the IAM role may see the instance"
             ),
             Self::SubnetMissing(SubnetRef::Id(id)) => {
                 write!(f, "EC2 knows no subnet {id} in this account and Region: correct the NodeENI or create the subnet")

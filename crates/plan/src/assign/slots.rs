@@ -2,7 +2,7 @@
 
 use super::{
     Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, WaitsForPods, adopt, limits,
-    remove, wanted,
+    look, remove, wanted,
 };
 use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::{EniSeen, InstanceSight, NodeFacts};
@@ -34,7 +34,9 @@ pub(super) fn node_there(
     for intent in intents {
         let mine: Vec<&Held> = here.iter().copied().filter(|held| held.nodeeni_uid == intent.uid).collect();
         let Some(ask) = intent.wants(&node.labels) else {
-            if intent.ask.is_ok() && !intent.deleting && !node.deleting {
+            // What another Node of the instance selects is not taken away, either.
+            let elsewhere = input.others.iter().any(|other| intent.wants(&other.labels).is_some());
+            if intent.ask.is_ok() && !intent.deleting && !node.deleting && !elsewhere {
                 deselected(input, intent, &mine, out);
             }
             continue;
@@ -56,7 +58,7 @@ pub(super) fn node_there(
             refuse(out, Refused::Looking("the ENIs that upstream's controller left"));
             continue;
         }
-        let wanted = match wanted::wanted(input, node, intent, ask, &mine, out) {
+        let wanted = match wanted::wanted(input, node, intent, ask, here, out) {
             Ok(wanted) => wanted,
             Err(why) => {
                 if matches!(why, Refused::NoSubnetInZone { .. }) {
@@ -137,6 +139,7 @@ fn may_create(
     out: &mut Assignment,
 ) -> Result<(), Refused> {
     let slot = (new.spec.request.network_card_index, new.spec.request.device_index);
+    look::lives(input, node.instance.as_ref().map_err(Refused::from)?, out)?;
     let limits = limits::of(input, node, out)?;
     if let Some((kind, limits)) = &limits {
         limits::fits(kind, limits, ask, slot.0)?;

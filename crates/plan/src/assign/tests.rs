@@ -1,11 +1,15 @@
 mod adopt;
+mod duplicates;
+mod life;
 mod limits;
+mod places;
 mod pods;
 mod removals;
 mod unattachable;
 
 use super::*;
-use crate::facts::{Cluster, InstanceState, SubnetFacts};
+use crate::facts::{Cluster, SubnetFacts};
+use crate::instance::InstanceState;
 use crate::pairs::Pairs;
 use crate::pods::PodFacts;
 use jiff::SignedDuration;
@@ -66,6 +70,8 @@ pub(crate) struct World {
     pub network: Network,
     pub sight: Option<InstanceSight>,
     pub state: Option<InstanceLook>,
+    pub states_failure: Option<crate::instance::LookFailure>,
+    pub others: Vec<NodeFacts>,
     pub held_elsewhere: Option<EniId>,
     pub pods: Option<Vec<PodFacts>>,
     pub pods_unknown: bool,
@@ -113,8 +119,10 @@ impl World {
                 ]),
                 ..Default::default()
             },
-            sight: Some(InstanceSight { as_of: at(100), vpc: Some("vpc-1".into()), enis: vec![] }),
+            sight: Some(InstanceSight { as_of: at(100), vpc: Some("vpc-1".into()), ..Default::default() }),
             state: None,
+            states_failure: None,
+            others: Vec::new(),
             held_elsewhere: None,
             pods: None,
             pods_unknown: false,
@@ -130,11 +138,13 @@ impl World {
         assign(Input {
             cluster: &self.cluster,
             node: self.node.as_ref(),
+            others: &self.others.iter().collect::<Vec<_>>(),
             intents: &self.intents.iter().collect::<Vec<_>>(),
             held: &self.held.iter().collect::<Vec<_>>(),
             network: &self.network,
             instance: self.sight.as_ref(),
             states: &|_| self.state,
+            states_failure: self.states_failure.as_ref(),
             pods: match &self.pods {
                 _ if self.pods_unknown => Pods::Unknown,
                 None => Pods::Unasked,
@@ -247,7 +257,7 @@ fn a_gone_node_is_cleaned_up_at_once_if_its_instance_is_gone_and_after_the_grace
     world.node = None;
     world.settle();
     assert!(world.assign().needs.contains(&Need::InstanceState(InstanceId::parse(INSTANCE).unwrap())));
-    let look = |state, seconds| Some(InstanceLook { state, as_of: at(seconds) });
+    let look = |state, seconds| Some(InstanceLook::first(state, at(seconds)));
     world.state = look(InstanceState::Terminated, 101);
     world.now = at(102);
     assert_eq!(world.assign().delete[0].why, RemovalReason::NodeGone);
@@ -369,11 +379,19 @@ fn a_vpc_that_a_look_did_not_show_is_looked_for_again_but_not_in_a_loop() {
     let mut world = World::new(vec![named]);
     let subnet = SubnetId::parse(SUBNET_A).unwrap();
     world.network.subnets_named.insert("storage".into(), [subnet].into());
-    world.sight = Some(InstanceSight { as_of: at(99), vpc: None, enis: vec![] });
+    let unshown = |as_of| Some(crate::facts::Unshown { since: at(99), as_of });
+    world.sight = Some(InstanceSight { as_of: at(99), without_primary: unshown(at(99)), ..Default::default() });
+    world.state = Some(InstanceLook::first(InstanceState::Running, at(100)));
     let soon = world.assign();
     assert!(soon.needs.is_empty() && soon.recheck == Some(at(104)), "{soon:?}");
     world.now = at(104);
-    assert_eq!(world.assign().needs.len(), 1);
+    assert!(world.assign().needs.contains(&Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap())));
+    // The longer it is not shown the slower, and after minutes it is said.
+    world.sight = Some(InstanceSight { as_of: at(99), without_primary: unshown(at(199)), ..Default::default() });
+    world.now = at(290);
+    let slow = world.assign();
+    assert!(slow.needs.is_empty() && slow.recheck == Some(at(299)), "{slow:?}");
+    assert_eq!((slow.refused[0].why.reason(), slow.refused[0].why.is_passing()), ("PrimaryInterfaceNotShown", false));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a NodeENI asks for on one Node: its subnets of the zone, its groups, and the slots.
 
-use super::{Assignment, Input, JUST_NOW, Need, NewAttachment, Pinned, Refused, Resolved, adopt, resolve};
+use super::{Assignment, Input, Need, NewAttachment, Pinned, Refused, Resolved, adopt, look, place, resolve};
 use crate::bounds;
 use crate::facts::{NodeFacts, SubnetFacts};
 use crate::held::Held;
@@ -16,15 +16,22 @@ pub(super) fn wanted(
     node: &NodeFacts,
     intent: &Intent,
     ask: &Ask,
-    mine: &[&Held],
+    here: &[&Held],
     out: &mut Assignment,
 ) -> Result<Vec<Result<NewAttachment, Refused>>, Refused> {
     let instance = node.instance.as_ref().map_err(Refused::from)?;
-    let zone = node.zone.as_deref().ok_or(Refused::NoZone)?;
-    let subnets = subnets_in_zone(input, instance, zone, ask, out)?;
+    let mine: Vec<&Held> = here.iter().copied().filter(|held| held.nodeeni_uid == intent.uid).collect();
+    let place = place::of(input, node, here, out)?;
+    out.problems.extend(place.problem(node).map(|problem| (intent.uid.clone(), problem)));
+    let subnets = subnets_in_zone(input, instance, place.zone, ask, out);
+    if let Ok(_) | Err(Refused::NoSubnetInZone { .. }) = &subnets {
+        let chosen = subnets.as_deref().unwrap_or_default();
+        place::must_explain(input, (node, &place), ask, (&mine, chosen), out)?;
+    }
+    let subnets = subnets?;
     let groups = groups(input, &subnets, ask, out)?;
     let places: Vec<(&SubnetFacts, i32, Option<&Held>)> =
-        subnets.into_iter().zip(ask.index..).map(|(s, asked)| (s, asked, adopt::pinned(mine, &s.id))).collect();
+        subnets.into_iter().zip(ask.index..).map(|(s, asked)| (s, asked, adopt::pinned(&mine, &s.id))).collect();
     let kept: Vec<&Held> = places.iter().filter_map(|(_, _, pinned)| *pinned).collect();
     for (_, asked, held) in &places {
         if let Some(held) = held.filter(|held| held.slot() != (ask.card, *asked)) {
@@ -93,13 +100,7 @@ fn subnets_in_zone<'a>(
             // A name counts in the node's VPC only, which a look at the instance tells.
             let Some(vpc) = input.instance.and_then(|sight| sight.vpc.as_deref()) else {
                 // EC2 may be late to show a young instance's interfaces: asked again, but not in a loop.
-                match input.instance.map(|sight| sight.as_of.saturating_add(JUST_NOW).unwrap_or(Timestamp::MAX)) {
-                    Some(again) if input.now < again => out.recheck_at(again),
-                    _ => {
-                        out.needs.insert(Need::LookAtInstance(instance.clone()));
-                    }
-                }
-                return Err(Refused::Looking("the node's VPC"));
+                return Err(look::ask(input, instance, "the node's VPC", out));
             };
             candidates.retain(|subnet| subnet.vpc == vpc);
             if candidates.is_empty() {

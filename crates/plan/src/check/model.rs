@@ -5,10 +5,10 @@ use super::{World, always};
 use crate::assign::{self, Assignment};
 use crate::errors::{Call, CallError};
 use crate::facts::{
-    AttachmentState, Cluster, EniSeen, InstanceLook, InstanceSight, InstanceState, Network, NodeFacts, SeenAttachment,
-    Sight, SubnetFacts,
+    AttachmentState, Cluster, EniSeen, InstanceSight, Network, NodeFacts, SeenAttachment, Sight, SubnetFacts,
 };
 use crate::held::Held;
+use crate::instance::{InstanceLook, InstanceState};
 use crate::intent::Intent;
 use crate::pods::Pods;
 use crate::quota::Quota;
@@ -182,16 +182,19 @@ impl Model {
             as_of: self.now,
             vpc: Some("vpc-1".into()),
             enis: self.on(instance).cloned().collect(),
+            ..InstanceSight::default()
         });
-        let look = |instance: &InstanceId| Some(InstanceLook { state: self.state(instance), as_of: self.now });
+        let look = |instance: &InstanceId| Some(InstanceLook::first(self.state(instance), self.now));
         assign::assign(assign::Input {
             cluster: &self.cluster,
             node,
+            others: &[],
             intents: &self.intents.values().collect::<Vec<_>>(),
             held: &self.held.values().filter(|held| held.node == name).collect::<Vec<_>>(),
             network: &self.network,
             instance: sight.as_ref(),
             states: &look,
+            states_failure: None,
             pods: Pods::Unasked,
             is_held: &|eni| self.held.values().any(|held| held.eni().as_ref() == Some(&eni.id)),
             permits: &self.permits,
@@ -248,7 +251,8 @@ impl Model {
             sight: &sight,
             ask: self.intents.values().find(|intent| intent.uid == held.nodeeni_uid).and_then(|i| i.ask.as_ref().ok()),
             node_leaving: node.is_none_or(|node| node.instance.as_ref().ok() != held.instance.as_ref()),
-            instance: held.instance.as_ref().map(|i| InstanceLook { state: self.state(i), as_of: self.now }),
+            instance: held.instance.as_ref().map(|i| InstanceLook::first(self.state(i), self.now)),
+            states_failure: None,
             network: &self.network,
             memory: &memory,
             quota: &Quota::default(),
@@ -291,7 +295,12 @@ impl Model {
             }
             Action::Release => drop(self.held.remove(name)),
             Action::NextAttempt => {}
-            Action::LookByTag | Action::LookById(_) | Action::LookAtSubnet(_) | Action::Wait | Action::Settled => {
+            Action::LookByTag
+            | Action::LookById(_)
+            | Action::LookAtSubnet(_)
+            | Action::LookAtState(_)
+            | Action::Wait
+            | Action::Settled => {
                 return next.status != held.status;
             }
         }

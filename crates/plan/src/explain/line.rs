@@ -121,6 +121,7 @@ fn adopt(input: &Input<'_>, ask: Option<&Ask>, new: &NewAttachment, eni: &EniSee
         ask,
         node_leaving: false,
         instance: None,
+        states_failure: None,
         network: input.network,
         memory: &memory,
         quota: &Quota::default(),
@@ -183,7 +184,9 @@ fn refuse(ask: Option<&Ask>, refusal: &Refusal) -> Line {
 pub(super) fn of_attachment(input: &Input<'_>, intent: Option<&Intent>, attachment: &Attachment) -> Line {
     let held = &attachment.held;
     let ask = intent.and_then(|intent| intent.ask.as_ref().ok());
-    let assignment = input.assignments.get(&held.node);
+    // One that follows its instance to another Node is decided there.
+    let followed = input.assignments.values().find(|last| last.follow.contains(&held.name));
+    let assignment = followed.or_else(|| input.assignments.get(&held.node));
     let removal = assignment.and_then(|a| a.delete.iter().find(|removal| removal.name == held.name));
     let marked = assignment.is_some_and(|a| a.deselect.contains(&held.name));
     let waits = assignment.and_then(|a| a.waiting.iter().find(|waits| waits.name == held.name));

@@ -18,6 +18,7 @@ fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
             ask: world.intents.first().and_then(|intent| intent.ask.as_ref().ok()),
             node_leaving: false,
             instance: None,
+            states_failure: None,
             network: &world.network,
             memory: &memory,
             quota: &Quota::default(),

@@ -14,6 +14,7 @@ fn told(held: &[Held], matched: &[&str], desired: usize) -> [(String, String); 2
         previous: &NodeEniStatus::default(),
         held: &held.iter().collect::<Vec<_>>(),
         matched: &matched.iter().copied().collect(),
+        former: &BTreeSet::new(),
         desired,
         refused: &[],
         pinned: &[],

@@ -3,9 +3,10 @@
 use super::change::repair;
 use super::record::whole_second;
 use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
-use super::{Action, Change, Failure, Input, Report, adopt, is_ours};
+use super::{Action, Change, Failure, Input, Report, adopt, instance, is_ours};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
+use crate::instance::Life;
 use crate::quota;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
@@ -99,6 +100,9 @@ fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
         let report = if own.is_some() { report } else { Report::create_failed(failure) };
         return (Action::Wait, report.until(at));
     }
+    if let Some(next) = instance::before_create(input) {
+        return next;
+    }
     let token = client_token(&input.held.uid, input.held.status.attempt);
     (Action::Create { token }, report)
 }
@@ -137,9 +141,15 @@ fn limit_stands(input: &Input<'_>) -> bool {
 fn lost(input: &Input<'_>, eni: multi_eni_api::ids::EniId, by_id: Option<Timestamp>) -> (Action, Report) {
     // This process knows its own calls; a call by an earlier one ended when it stopped acting.
     let credible = by_id.is_some_and(|look| past_lag(input, look, input.memory.acting_since));
-    // What was proven once and is in the status need not be proven again when the look is forgotten.
     if credible || input.held.lost() {
-        return (Action::Wait, Report::lost(&eni));
+        // Its instance may have taken it along. What was proven once and is in the status need not be proven again when the look is
+        // forgotten.
+        let missed = by_id.filter(|_| !input.held.lost()).unwrap_or(Timestamp::MIN);
+        let dead = input.instance.is_some_and(|look| look.life() == Life::Gone);
+        return match instance::unless_it_lives(input, missed).filter(|_| dead || !input.held.lost()) {
+            Some(next) => next,
+            None => (Action::Wait, Report::lost(&eni)),
+        };
     }
     let report = Report::looking(format!("{eni} is not to be seen on EC2: looks for it by its ID"));
     let sure_from = input.memory.acting_since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
@@ -157,6 +167,9 @@ fn attach(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
     let (card, index) = input.held.slot();
     if input.node_leaving {
         return (Action::Wait, Report::attaching(eni, "the Node is going: nothing new is attached to it".to_owned()));
+    }
+    if let Some(next) = instance::before_attach(input, eni) {
+        return next;
     }
     let attach = Action::Attach { eni: eni.id.clone(), instance, card, index };
     if let Some(failure) = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Attach) {

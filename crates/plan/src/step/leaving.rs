@@ -4,6 +4,7 @@ use super::retry::{forced_until, look_again, not_before, observe_first, past_lag
 use super::{Action, Input, Report, adopt, is_ours};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
+use crate::instance::Life;
 use jiff::{SignedDuration, Timestamp};
 
 /// How often an ENI of a terminated instance is looked at until EC2 lets go of it.
@@ -67,10 +68,16 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
         );
         return look_again(input, eni, Report::blocked(eni, "AttachedElsewhere", message));
     }
-    if input.instance.is_some_and(|look| look.state.is_gone()) {
+    if let Some(look) = input.instance.filter(|look| look.life() == Life::Gone) {
         // EC2 detaches by itself; what survives is seen as available and deleted. No sweep is waited for.
         let report =
             Report::detaching(eni, "the instance is terminated: waits for EC2 to let go of the ENI".to_owned());
+        if let Some(instance) =
+            input.held.instance.clone().filter(|_| !look.is_said_to_be_gone() && input.now >= look.again_at())
+        {
+            // Only not to be shown may be an error of the look.
+            return (Action::LookAtState(instance), report);
+        }
         let again = eni.as_of().saturating_add(GONE_LOOK_EVERY).unwrap_or(Timestamp::MAX);
         return if input.now >= again {
             (Action::LookById(eni.id.clone()), report)

@@ -2,6 +2,7 @@
 
 use super::retry::Failure;
 use super::{Action, Input, Step};
+use crate::assign::INSTANCE_GONE;
 use crate::errors::{Call, Class};
 use crate::facts::{EniSeen, SeenAttachment, Sight};
 use crate::held::ENI_LOST;
@@ -92,6 +93,24 @@ impl Report {
             count: 1,
         });
         report
+    }
+
+    /// The instance has gone before its Node; `lasting`: the Node stays longer than usual.
+    pub(super) fn instance_gone(message: String, lasting: bool) -> Self {
+        let phase = if lasting { Phase::Blocked } else { Phase::Pending };
+        let error = LastError {
+            action: "DescribeInstances".to_owned(),
+            code: INSTANCE_GONE.to_owned(),
+            message: message.clone(),
+            at: None,
+            count: 1,
+        };
+        Self { error: Some(error), ..Self::new(phase, INSTANCE_GONE, message) }
+    }
+
+    /// What must be known first cannot be found out.
+    pub(super) fn not_known(reason: &str, message: String) -> Self {
+        Self::new(Phase::Blocked, reason, message)
     }
 
     pub(super) fn adopting(eni: &EniSeen, failure: Option<&Failure>) -> Self {

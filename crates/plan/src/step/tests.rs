@@ -1,11 +1,13 @@
 mod adopt;
 mod leaving;
+mod life;
 mod subnets;
 
 use super::*;
 use crate::assign::tests::{at, held as new_held};
 use crate::errors::{Call, CallError};
 use crate::facts::{AttachmentState, SeenAttachment};
+use crate::instance::InstanceState;
 use crate::intent::Intent;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::eniattachment::Phase;
@@ -52,6 +54,8 @@ struct World {
     ask: Ask,
     memory: Memory,
     instance: Option<InstanceLook>,
+    unlooked: bool,
+    states_failure: Option<LookFailure>,
     node_leaving: bool,
     network: Network,
     quota: Quota,
@@ -76,6 +80,8 @@ impl World {
             sight,
             ask: Intent::read(&NodeENI::new("a", spec)).ask.unwrap(),
             instance: None,
+            unlooked: false,
+            states_failure: None,
             node_leaving: false,
             network: Network::default(),
             quota: Quota::default(),
@@ -90,7 +96,13 @@ impl World {
             sight: &self.sight,
             ask: Some(&self.ask),
             node_leaving: self.node_leaving,
-            instance: self.instance,
+            // Where a test says nothing of it, it was seen to run just now.
+            instance: if self.unlooked {
+                None
+            } else {
+                self.instance.or(Some(InstanceLook::first(InstanceState::Running, self.now)))
+            },
+            states_failure: self.states_failure.as_ref(),
             network: &self.network,
             memory: &self.memory,
             quota: &self.quota,

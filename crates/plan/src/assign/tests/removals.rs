@@ -68,6 +68,6 @@ fn what_carries_no_traffic_and_what_is_deleted_is_not_paced() {
     let mut world = attached(&[SUBNET_A]);
     world.node = None;
     world.held[0].deselected_since = Some(at(0));
-    world.state = Some(InstanceLook { state: InstanceState::Terminated, as_of: at(50) });
+    world.state = Some(InstanceLook::first(InstanceState::Terminated, at(50)));
     assert_eq!(world.assign().delete.len(), 1, "the Node is gone");
 }

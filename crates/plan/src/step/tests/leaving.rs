@@ -91,7 +91,7 @@ fn an_eni_deleted_by_an_earlier_process_is_let_go_after_a_look_by_id_that_cannot
 fn a_terminated_instance_gets_no_detach_but_looks_until_ec2_lets_go() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.held.deleting = Some(at(25));
-    world.instance = Some(InstanceLook { state: crate::facts::InstanceState::Terminated, as_of: at(26) });
+    world.instance = Some(InstanceLook::first(crate::instance::InstanceState::Terminated, at(26)));
     world.now = at(3);
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(30);

@@ -1,0 +1,41 @@
+//! Several Nodes of one instance: a host that registered under another name, or a Node object that somebody made. Identity is the
+//! instance: one of its Nodes counts, the others get nothing and remove nothing, and it is said.
+
+use super::{Assignment, Input};
+use crate::facts::NodeFacts;
+use crate::held::Held;
+use crate::problem::Problem;
+
+/// Reason of the condition.
+pub const DUPLICATE_NODE: &str = "DuplicateNode";
+
+/// The Node that counts in the place of this one, if another one of its instance does.
+pub(super) fn counts_instead<'a>(input: &Input<'a>, node: &NodeFacts) -> Option<&'a NodeFacts> {
+    let before = input.others.iter().copied().filter(|other| other.counts_before(node));
+    before.reduce(|first, other| if other.counts_before(first) { other } else { first })
+}
+
+/// Says on each NodeENI that selects either Node which one counts, and why.
+pub(super) fn say(input: &Input<'_>, node: &NodeFacts, counts: &NodeFacts, out: &mut Assignment) {
+    let instance = node.instance.as_ref().map(ToString::to_string).unwrap_or_default();
+    let why = if node.deleting && !counts.deleting { "the other is being deleted" } else { "it is the older one" };
+    let message = format!(
+        "Nodes {} and {} are both of instance {instance}: {} counts, since {why}; {} gets nothing. Delete the Node that no kubelet \
+         reports for: the ENIs stay attached and follow to the one that is left",
+        counts.name, node.name, counts.name, node.name
+    );
+    let concerned = input
+        .intents
+        .iter()
+        .filter(|intent| intent.wants(&node.labels).is_some() || intent.wants(&counts.labels).is_some());
+    for intent in concerned {
+        let problem = Problem { reason: DUPLICATE_NODE, message: message.clone(), node: Some(node.name.clone()) };
+        out.problems.push((intent.uid.clone(), problem));
+    }
+}
+
+/// ENIAttachments of the instance that carry another Node's name follow to this one.
+pub(super) fn follow(node: &NodeFacts, here: &[&Held], out: &mut Assignment) {
+    let elsewhere = here.iter().filter(|held| held.deleting.is_none() && held.node != node.name);
+    out.follow.extend(elsewhere.map(|held| held.name.clone()));
+}

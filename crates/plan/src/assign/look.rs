@@ -1,0 +1,109 @@
+//! What must be known of an instance before anything is made for it: a look that shows its primary interface, and, where a look
+//! does not, whether it lives.
+
+use super::{Assignment, Input, JUST_NOW, Need, Refused};
+use crate::instance::{InstanceLook, Life};
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::InstanceId;
+
+/// The longest wait between two looks at an instance whose primary interface EC2 does not show.
+const SLOWEST: SignedDuration = SignedDuration::from_secs(300);
+
+/// For so long that EC2 does not show a primary interface is taken for its lag.
+const UNSHOWN_SAID_AFTER: SignedDuration = SignedDuration::from_secs(180);
+
+/// For so long a Node usually outlives its instance at most.
+pub(crate) const NODE_OUTLIVES: SignedDuration = SignedDuration::from_secs(600);
+
+/// A failure of DescribeInstances is said after this.
+pub(crate) const FAILURE_SAID_AFTER: SignedDuration = SignedDuration::from_secs(60);
+
+/// Nothing is made for an instance that is gone, or whose primary interface the last look did not show.
+pub(super) fn lives(input: &Input<'_>, instance: &InstanceId, out: &mut Assignment) -> Result<(), Refused> {
+    if let Some(look) = (input.states)(instance)
+        && look.life() == Life::Gone
+        // A later look at its interfaces that shows the primary one wins.
+        && (look.is_said_to_be_gone() || input.instance.is_none_or(|sight| sight.as_of <= look.as_of))
+    {
+        return Err(gone(input, instance, look, out));
+    }
+    match input.instance {
+        Some(sight) if sight.without_primary.is_some() || sight.vpc.is_none() => {
+            Err(ask(input, instance, "the node's interfaces", out))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Asks for a look at the instance, no faster than the longer EC2 does not show its primary interface; and what to say meanwhile.
+pub(super) fn ask(input: &Input<'_>, instance: &InstanceId, what: &'static str, out: &mut Assignment) -> Refused {
+    let Some(unshown) = input.instance.and_then(|sight| sight.without_primary) else {
+        out.needs.insert(Need::LookAtInstance(instance.clone()));
+        return Refused::Looking(what);
+    };
+    let look = (input.states)(instance).filter(|look| look.is_said_to_be_gone() || look.as_of >= unshown.since);
+    if let Some(look) = look.filter(InstanceLook::is_said_to_be_gone) {
+        return gone(input, instance, look, out);
+    }
+    let wait = unshown.as_of.duration_since(unshown.since).clamp(JUST_NOW, SLOWEST);
+    let again = unshown.as_of.saturating_add(wait).unwrap_or(Timestamp::MAX);
+    if input.now < again {
+        out.recheck_at(again);
+    } else {
+        out.needs.insert(Need::LookAtInstance(instance.clone()));
+    }
+    match look {
+        None => {
+            out.needs.insert(Need::InstanceState(instance.clone()));
+            not_asked(input, out).unwrap_or(Refused::Looking(what))
+        }
+        Some(look) if look.life() == Life::Alive => {
+            if input.now >= again {
+                out.needs.insert(Need::InstanceState(instance.clone()));
+            }
+            let said_at = unshown.since.saturating_add(UNSHOWN_SAID_AFTER).unwrap_or(Timestamp::MAX);
+            if input.now < said_at {
+                out.recheck_at(said_at);
+            }
+            let (instance, since) = (instance.clone(), unshown.since);
+            Refused::PrimaryNotShown { instance, since, is_lasting: input.now >= said_at }
+        }
+        Some(look) if look.life() == Life::Gone => gone(input, instance, look, out),
+        Some(look) => {
+            missed(input, instance, look, out);
+            Refused::Looking(what)
+        }
+    }
+}
+
+/// The instance is gone: its Node is expected to follow.
+fn gone(input: &Input<'_>, instance: &InstanceId, look: InstanceLook, out: &mut Assignment) -> Refused {
+    if !look.is_said_to_be_gone() {
+        missed(input, instance, look, out);
+    }
+    let said_at = look.since.saturating_add(NODE_OUTLIVES).unwrap_or(Timestamp::MAX);
+    if input.now < said_at {
+        out.recheck_at(said_at);
+    }
+    Refused::InstanceGone { instance: instance.clone(), since: look.since, is_lasting: input.now >= said_at }
+}
+
+/// A look did not show the instance: the next one comes when it is time.
+pub(super) fn missed(input: &Input<'_>, instance: &InstanceId, look: InstanceLook, out: &mut Assignment) {
+    if input.now >= look.again_at() {
+        out.needs.insert(Need::InstanceState(instance.clone()));
+    } else {
+        out.recheck_at(look.again_at());
+    }
+}
+
+/// EC2 has not let us ask for a while: why.
+fn not_asked(input: &Input<'_>, out: &mut Assignment) -> Option<Refused> {
+    let failure = input.states_failure?;
+    let said_at = failure.since.saturating_add(FAILURE_SAID_AFTER).unwrap_or(Timestamp::MAX);
+    if input.now < said_at {
+        out.recheck_at(said_at);
+        return None;
+    }
+    Some(Refused::LookFailed(failure.to_string()))
+}

@@ -1,0 +1,54 @@
+//! Several Nodes of one instance.
+
+use super::*;
+
+/// The same instance under another name, registered later.
+fn renamed() -> NodeFacts {
+    let old = World::new(vec![]).node.unwrap();
+    NodeFacts { name: "n9".into(), uid: "uid-n9".into(), created: at(50), ..old }
+}
+
+fn settled() -> World {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.settle();
+    world
+}
+
+#[test]
+fn the_older_one_counts_the_other_gets_nothing_and_it_is_said() {
+    let mut world = settled();
+    world.others = vec![renamed()];
+    let counted = world.assign();
+    assert!(counted.is_settled() && counted.needs.is_empty() && counted.problems.is_empty(), "{counted:?}");
+    (world.node, world.others) = (Some(renamed()), vec![world.node.clone().unwrap()]);
+    world.held.clear();
+    let other = world.assign();
+    assert!(other.is_settled() && other.needs.is_empty() && other.matched.is_empty(), "{other:?}");
+    assert_eq!((other.recheck, other.problems[0].1.reason), (None, DUPLICATE_NODE));
+    let message = &other.problems[0].1.message;
+    assert!(message.contains("n0 counts"), "{message}");
+    // One that is being deleted counts last.
+    world.others[0].deleting = true;
+    assert_eq!(world.assign().matched, ["uid-a"]);
+}
+
+#[test]
+fn when_the_old_one_goes_what_is_there_follows_and_keeps_its_eni() {
+    let mut world = settled();
+    world.node = Some(renamed());
+    // It was away for a moment.
+    world.held[0].deselected_since = Some(at(60));
+    let next = world.assign();
+    assert_eq!((&next.follow, &next.reselect), (&vec![world.held[0].name.clone()], &vec![world.held[0].name.clone()]));
+    assert!(next.create.is_empty() && next.delete.is_empty() && next.deselect.is_empty(), "{next:?}");
+}
+
+#[test]
+fn what_either_of_them_selects_is_not_taken_away() {
+    let mut world = settled();
+    world.others = vec![renamed()];
+    world.node.as_mut().unwrap().labels = [("ng", "other")].into();
+    assert!(world.assign().is_settled());
+    world.others[0].labels = [("ng", "other")].into();
+    assert_eq!(world.assign().deselect.len(), 1);
+}

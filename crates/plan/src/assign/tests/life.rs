@@ -1,0 +1,88 @@
+//! An instance that dies before its Node, and looks that do not show one.
+
+use super::*;
+use crate::facts::Unshown;
+use crate::instance::LookFailure;
+
+fn instance() -> InstanceId {
+    InstanceId::parse(INSTANCE).unwrap()
+}
+
+/// A world in which EC2 no longer shows the primary interface.
+fn without_primary() -> World {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let unshown = Some(Unshown { since: at(99), as_of: at(99) });
+    world.sight = Some(InstanceSight { without_primary: unshown, ..world.sight.clone().unwrap() });
+    world
+}
+
+#[test]
+fn nothing_is_made_for_an_instance_whose_primary_interface_is_not_shown() {
+    let mut world = without_primary();
+    let next = world.assign();
+    assert!(next.create.is_empty() && next.needs.contains(&Need::InstanceState(instance())), "{next:?}");
+    world.state = Some(InstanceLook::first(InstanceState::Terminated, at(100)));
+    let next = world.assign();
+    assert!(next.create.is_empty() && next.needs.is_empty(), "{next:?}");
+    let why = &next.refused[0].why;
+    assert!(why.reason() == INSTANCE_GONE && why.is_passing(), "{why:?}");
+    // A Node that outlives its instance for long is a problem.
+    world.now = at(800);
+    assert!(!world.assign().refused[0].why.is_passing());
+}
+
+#[test]
+fn a_look_at_its_interfaces_that_is_later_than_one_that_missed_it_wins() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let missed = InstanceLook::first(InstanceState::Missing, at(10)).then(InstanceState::Missing, at(80));
+    world.state = Some(missed);
+    assert_eq!(world.assign().create.len(), 1);
+    // Terminated is final.
+    world.state = Some(InstanceLook::first(InstanceState::Terminated, at(80)));
+    assert_eq!(world.assign().create.len(), 0);
+}
+
+/// A Node that went at 100, and its ENIAttachment.
+fn node_gone() -> World {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.settle();
+    world.held[0].deselected_since = Some(at(100));
+    (world.node, world.now) = (None, at(110));
+    world
+}
+
+#[test]
+fn one_answer_that_leaves_a_running_instance_out_proves_nothing() {
+    let mut world = node_gone();
+    let missed = InstanceLook::first(InstanceState::Missing, at(105));
+    world.state = Some(missed);
+    assert!(world.assign().delete.is_empty() && world.assign().recheck == Some(at(165)));
+    // Two looks apart, and still within the grace.
+    world.state = Some(missed.then(InstanceState::Missing, at(165)));
+    world.now = at(166);
+    assert!(world.assign().delete.is_empty());
+    // A wrong verdict heals.
+    world.state = Some(missed.then(InstanceState::Missing, at(165)).then(InstanceState::Running, at(230)));
+    world.now = at(231);
+    assert!(world.assign().delete.is_empty() && world.assign().recheck == Some(at(400)));
+    // After the grace, one that misses it after looks that showed it is not enough, either.
+    let late = InstanceLook::first(InstanceState::Missing, at(401));
+    (world.state, world.now) = (Some(late), at(402));
+    assert!(world.assign().delete.is_empty());
+    (world.state, world.now) = (Some(late.then(InstanceState::Missing, at(461))), at(462));
+    assert_eq!(world.assign().delete.len(), 1);
+}
+
+#[test]
+fn a_gone_node_whose_instance_cannot_be_asked_about_is_said() {
+    let mut world = node_gone();
+    let code = "UnauthorizedOperation".to_owned();
+    world.states_failure = Some(LookFailure { since: at(105), code, message: "You are not authorized.".into() });
+    assert!(world.assign().problems.is_empty() && world.assign().recheck == Some(at(165)));
+    world.now = at(165);
+    let next = world.assign();
+    let (uid, problem) = &next.problems[0];
+    assert_eq!((uid.as_str(), problem.reason), ("uid-a", "InstanceStateUnknown"));
+    assert!(problem.message.contains("ec2:DescribeInstances"), "{problem:?}");
+    assert!(next.nodeenis().contains(uid) && next.delete.is_empty());
+}

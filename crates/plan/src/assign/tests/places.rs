@@ -1,0 +1,96 @@
+//! Where a node is, EC2 says.
+
+use super::*;
+
+const SUBNET_FAR: &str = "subnet-00000003";
+
+/// A node with two ENIs in place, and the account of it without any look at its instance, as after a restart.
+fn settled() -> World {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A, SUBNET_FAR])]);
+    world.settle();
+    for held in &mut world.held {
+        set(&mut held.status.conditions, Wanted::new(types::ATTACHED, true, "Attached", ""), None, at(0));
+        held.status.eni_id = Some("eni-00000001".into());
+        held.status.attachment_id = Some("eni-attach-1".into());
+    }
+    world
+}
+
+fn label(world: &mut World, zone: &str) {
+    world.node.as_mut().unwrap().labels.insert(crate::facts::ZONE_LABEL, zone);
+}
+
+/// Nothing is taken away and nothing made; what is said of the zones.
+fn said(world: &World) -> Vec<&'static str> {
+    let next = world.assign();
+    assert!(next.create.is_empty() && next.delete.is_empty() && next.outdated.is_empty(), "{next:?}");
+    assert!(next.deselect.is_empty(), "{next:?}");
+    let refused = next.refused.iter().map(|refusal| refusal.why.reason());
+    next.problems.iter().map(|(_, problem)| problem.reason).chain(refused).collect()
+}
+
+#[test]
+fn a_changed_label_or_provider_id_removes_nothing_and_is_said() {
+    for sight in [settled().sight, None] {
+        let mut world = settled();
+        world.sight = sight;
+        assert_eq!(said(&world), [""; 0]);
+        // z2 is the other listed subnet's zone, z9 nobody's.
+        for zone in ["z2", "z9"] {
+            label(&mut world, zone);
+            assert_eq!(said(&world), [ZONE_CONTRADICTION], "{zone}");
+            world.node.as_mut().unwrap().zone = Some(zone.into());
+            assert_eq!(said(&world), [ZONE_CONTRADICTION], "{zone}, and the providerID too");
+            world.node.as_mut().unwrap().zone = None;
+            assert_eq!(said(&world), [ZONE_CONTRADICTION], "{zone}, and no providerID");
+            world.node.as_mut().unwrap().zone = Some("z1".into());
+        }
+        // The instance type says how much fits, and never that something goes.
+        label(&mut world, "z1");
+        world.node.as_mut().unwrap().instance_type = Some("t3.nano".into());
+        world.network.instance_types.insert("t3.nano".into(), None);
+        assert_eq!(said(&world), [""; 0]);
+    }
+}
+
+#[test]
+fn two_answers_of_ec2_that_differ_make_nothing_and_remove_nothing() {
+    let mut world = settled();
+    world.sight = Some(InstanceSight { zone: Some("z2".into()), ..world.sight.clone().unwrap() });
+    assert_eq!(said(&world), [ZONE_CONTRADICTION]);
+}
+
+#[test]
+fn on_a_contradiction_ec2_is_asked_before_anything_is_made() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A, SUBNET_FAR])]);
+    world.sight = None;
+    label(&mut world, "z2");
+    let next = world.assign();
+    assert!(
+        next.create.is_empty() && next.needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))),
+        "{next:?}"
+    );
+    world.sight = Some(InstanceSight {
+        as_of: at(100),
+        vpc: Some("vpc-1".into()),
+        zone: Some("z1".into()),
+        ..Default::default()
+    });
+    let next = world.assign();
+    assert_eq!(next.create[0].spec.request.subnet_id, SUBNET_A);
+    let message = &next.problems[0].1.message;
+    assert!(message.contains("n0") && message.contains("z1") && message.contains("z2"), "{message}");
+}
+
+#[test]
+fn what_left_the_list_still_goes_and_what_is_attached_in_a_listed_subnet_stays() {
+    let mut world = settled();
+    world.intents = vec![intent("a", 1, &[SUBNET_FAR])];
+    let next = world.assign();
+    assert_eq!(next.delete.len(), 1, "a person took its subnet off the list: {next:?}");
+    // Listed, of a zone where the node is not by any other source.
+    let mut world = settled();
+    set(&mut world.held[0].status.conditions, Wanted::new(types::ATTACHED, false, "TagsRemoved", ""), None, at(0));
+    world.node.as_mut().unwrap().zone = Some("z9".into());
+    assert_eq!(said(&world), [ZONE_CONTRADICTION]);
+}
