@@ -10,7 +10,7 @@ pub const FIRST: SignedDuration = SignedDuration::from_secs(1);
 pub const MOST: SignedDuration = SignedDuration::from_secs(300);
 /// The first wait after a conflict: somebody else wrote first, and what is there now has been read.
 const FIRST_AFTER_CONFLICT: SignedDuration = SignedDuration::from_millis(200);
-/// A write that was taken is no repetition of one from so long ago.
+/// A request is no repetition of one from so long ago.
 pub const FORGOTTEN: SignedDuration = SignedDuration::from_secs(600);
 
 /// The wait after `times` tries in a row, the jitter (up to a quarter) included. `seed` tells targets apart.
@@ -102,9 +102,9 @@ impl Tries {
         self.failed
     }
 
-    /// The last one was taken so long ago that the next one is no repetition.
+    /// The last one was so long ago that the next one is no repetition: what is still wanted is tried sooner.
     pub fn is_forgotten(&self, now: Timestamp) -> bool {
-        self.last != Ended::Failed && now.duration_since(self.at) >= FORGOTTEN
+        now.duration_since(self.at) >= FORGOTTEN
     }
 }
 

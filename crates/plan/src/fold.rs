@@ -202,6 +202,12 @@ fn trouble(
     }
     // reason → (message, nodes)
     let mut by_reason: BTreeMap<String, (String, Vec<&str>)> = BTreeMap::new();
+    // First: they say more than one node's refusal for the same reason.
+    for problem in problems {
+        let entry = by_reason.entry(problem.reason.to_owned());
+        let nodes = &mut entry.or_insert_with(|| (problem.message.clone(), Vec::new())).1;
+        nodes.extend(problem.node.as_deref());
+    }
     for held in blocked {
         let ready = held.status.conditions.iter().find(|c| c.type_ == types::READY);
         let (reason, message) = ready.map_or(("Blocked", ""), |c| (c.reason.as_str(), c.message.as_str()));
@@ -210,11 +216,6 @@ fn trouble(
     for refusal in standing {
         let entry = by_reason.entry(refusal.why.reason().to_owned());
         entry.or_insert_with(|| (refusal.why.to_string(), Vec::new())).1.push(&refusal.node);
-    }
-    for problem in problems {
-        let entry = by_reason.entry(problem.reason.to_owned());
-        let nodes = &mut entry.or_insert_with(|| (problem.message.clone(), Vec::new())).1;
-        nodes.extend(problem.node.as_deref());
     }
     let kinds = by_reason.len();
     let (reason, (message, mut nodes)) =

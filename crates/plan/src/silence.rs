@@ -25,10 +25,10 @@ pub fn told_at(silence: &Silence) -> Timestamp {
     silence.since.saturating_add(UNSAID).unwrap_or(Timestamp::MAX)
 }
 
-/// What is said on a NodeENI. `waits`: it waits for EC2.
-pub fn problem(silence: &Silence, waits: bool, now: Timestamp) -> Option<Problem> {
-    if !waits || now < told_at(silence) {
-        return None;
+/// What is said on a NodeENI, of each Node for which it waits for EC2.
+pub fn problems<'a>(silence: &Silence, waiting: impl Iterator<Item = &'a str>, now: Timestamp) -> Vec<Problem> {
+    if now < told_at(silence) {
+        return Vec::new();
     }
     let Silence { since, action, words, throttled } = silence;
     let since = since.round(jiff::Unit::Second).unwrap_or(*since);
@@ -45,7 +45,7 @@ pub fn problem(silence: &Silence, waits: bool, now: Timestamp) -> Option<Problem
         );
         ("EC2Unreachable", message)
     };
-    Some(Problem { reason, message, node: None })
+    waiting.map(|node| Problem { reason, message: message.clone(), node: Some(node.to_owned()) }).collect()
 }
 
 #[cfg(test)]
@@ -61,13 +61,14 @@ mod tests {
             words: "connection refused".into(),
             throttled: false,
         };
-        assert_eq!(problem(&silence, true, at(59)), None);
-        assert_eq!(problem(&silence, false, at(600)), None);
-        let said = problem(&silence, true, at(60)).unwrap();
-        assert_eq!(said.reason, "EC2Unreachable");
+        let said = |silence: &Silence, s: i64| problems(silence, ["n"].into_iter(), at(s)).pop();
+        assert_eq!(said(&silence, 59), None);
+        assert!(problems(&silence, [].into_iter(), at(600)).is_empty());
+        let told = said(&silence, 60).unwrap();
+        assert_eq!(told.reason, "EC2Unreachable");
         let rest = "does not answer DescribeNetworkInterfaces since 1970-01-01T00:00:00Z: connection refused";
-        assert!(said.message.contains(rest), "{}", said.message);
+        assert!(told.message.contains(rest), "{}", told.message);
         silence.throttled = true;
-        assert_eq!(problem(&silence, true, at(60)).unwrap().reason, "EC2Throttled");
+        assert_eq!(said(&silence, 60).unwrap().reason, "EC2Throttled");
     }
 }

@@ -224,22 +224,19 @@ impl<K: Ord + Clone> Writes<K> {
         keys
     }
 
-    /// What was decided for a key now: what is refused and no longer decided is no trouble any more. Answers the UIDs of the
-    /// NodeENIs of which less is said.
-    pub fn decided(&mut self, key: &K, wanted: &[Asked]) -> Vec<String> {
+    /// What was decided for a key now: what is refused and no longer decided is no trouble any more, unless it waits for
+    /// something else (`waits`, by UID of the NodeENI). Its back-off stays. Answers the UIDs of the NodeENIs of which less is
+    /// said.
+    pub fn decided(&mut self, key: &K, wanted: &[Asked], waits: impl Fn(&str) -> bool) -> Vec<String> {
         if self.refused == 0 {
             return Vec::new();
         }
-        let Some(known) = self.by_key.get_mut(key) else { return Vec::new() };
         let mut gone = Vec::new();
-        known.retain(|known| {
-            let Some(refusal) = &known.refusal else { return true };
-            let stays = wanted.iter().any(|asked| asked.target == known.target);
-            if !stays {
-                gone.push(refusal.nodeeni.clone());
-            }
-            stays
-        });
+        for known in self.by_key.get_mut(key).into_iter().flatten() {
+            let wanted = wanted.iter().any(|asked| asked.target == known.target);
+            let over = |refusal: &mut Box<Refusal>| !wanted && !waits(&refusal.nodeeni);
+            gone.extend(known.refusal.take_if(over).map(|refusal| refusal.nodeeni));
+        }
         self.refused -= gone.len();
         gone
     }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 impl Reconciler {
     pub(super) fn attachment(&mut self, key: &Key, name: &str) {
-        let Some(entry) = self.world.attachment(name).cloned() else { return self.decided(key, &[]) };
+        let Some(entry) = self.world.attachment(name).cloned() else { return self.decided(key, &[], |_| false) };
         let step = self.step(&entry);
         if let Some(at) = step.recheck {
             self.queue.at(key.clone(), at);
@@ -27,7 +27,7 @@ impl Reconciler {
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         let report = self.writes_status(&entry, &step).then(|| writes::report_of(&entry.held, &step.status));
         let release = matches!(step.action, Action::Release).then(|| release_of(&entry));
-        self.decided(key, &report.iter().chain(&release).cloned().collect::<Vec<_>>());
+        self.decided(key, &report.iter().chain(&release).cloned().collect::<Vec<_>>(), |_| false);
         if let Some(asked) = report.filter(|asked| self.may_write(key, asked)) {
             self.announce(&entry, &step);
             let (writer, entry, status) = (self.means.writer.clone(), entry.clone(), step.status.clone());

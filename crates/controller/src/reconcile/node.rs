@@ -6,7 +6,7 @@ use crate::world::AttachmentEntry;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::NodeSettings;
-use multi_eni_plan::assign::{self, Assignment, Need, NewAttachment, Removal};
+use multi_eni_plan::assign::{self, Assignment, Need, NewAttachment, Refused, Removal};
 use multi_eni_plan::backoff::Content;
 use multi_eni_plan::facts::{InstanceSight, NodeFacts};
 use multi_eni_plan::held::Held;
@@ -90,7 +90,11 @@ impl Reconciler {
 
     fn write_assignment(&mut self, key: &Key, node: &str, assignment: &Assignment) {
         let decided = self.decided_writes(node, assignment);
-        self.decided(key, &decided.iter().map(|(asked, _)| asked.clone()).collect::<Vec<_>>());
+        let waits = |uid: &str| {
+            let mut refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid);
+            refused.any(|refusal| refusal.why.is_passing() || matches!(refusal.why, Refused::LookFailed(_)))
+        };
+        self.decided(key, &decided.iter().map(|(asked, _)| asked.clone()).collect::<Vec<_>>(), waits);
         let due = self.due(key, decided);
         if due.is_empty() {
             return;

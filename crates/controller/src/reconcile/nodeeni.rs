@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 impl Reconciler {
     pub(super) fn nodeeni(&mut self, key: &Key, name: &str) {
-        let Some(entry) = self.world.nodeeni(name).cloned() else { return self.decided(key, &[]) };
+        let Some(entry) = self.world.nodeeni(name).cloned() else { return self.decided(key, &[], |_| false) };
         self.permit(&entry);
         let pace = self.pace_removals(&entry);
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
@@ -48,7 +48,7 @@ impl Reconciler {
             };
             decided.extend(self.report(key, &entry, status, &mut work));
         }
-        self.decided(key, &decided);
+        self.decided(key, &decided, |_| false);
         if !work.is_empty() {
             self.call(key, join_all(work));
         }

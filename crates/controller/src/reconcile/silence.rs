@@ -5,19 +5,21 @@ use crate::queue::Key;
 use multi_eni_plan::intent::Intent;
 use multi_eni_plan::problem::Problem;
 use multi_eni_plan::silence;
+use std::collections::BTreeSet;
 
 impl Reconciler {
-    pub(super) fn ec2_is_silent(&self, intent: &Intent) -> Option<Problem> {
-        let silence = self.means.ec2.silence()?;
-        let waits = self.waits_for_ec2(intent);
-        silence::problem(&silence, waits, self.now())
+    pub(super) fn ec2_is_silent(&self, intent: &Intent) -> Vec<Problem> {
+        let Some(silence) = self.means.ec2.silence() else { return Vec::new() };
+        let waiting = self.nodes_that_wait_for_ec2(&intent.uid);
+        silence::problems(&silence, waiting.into_iter(), self.now())
     }
 
-    /// Something of it is not ready, on its way out, or cannot be decided without a look.
-    fn waits_for_ec2(&self, intent: &Intent) -> bool {
-        let uid = &intent.uid;
-        self.world.attachments_of(uid).any(|entry| entry.held.deleting.is_some() || !self.is_ready(entry))
-            || self.assignments.values().any(|last| !last.needs.is_empty() && last.matches(uid))
+    /// Where something of it is not ready, on its way out, or cannot be decided without a look.
+    fn nodes_that_wait_for_ec2(&self, uid: &str) -> BTreeSet<&str> {
+        let of_it = self.world.attachments_of(uid);
+        let waiting = of_it.filter(|entry| entry.held.deleting.is_some() || !self.is_ready(entry));
+        let undecided = self.assignments.iter().filter(|(_, last)| !last.needs.is_empty() && last.matches(uid));
+        waiting.map(|entry| entry.held.node.as_str()).chain(undecided.map(|(node, _)| node.as_str())).collect()
     }
 
     /// EC2 begins to be silent, changes its words, or answers again: what is said of it is looked at, now or when it is due.

@@ -24,9 +24,9 @@ impl Reconciler {
         decided.into_iter().filter(|(asked, _)| self.may_write(key, asked)).collect()
     }
 
-    /// What is decided for a key: refusals of anything else are over.
-    pub(super) fn decided(&mut self, key: &Key, asked: &[Asked]) {
-        for uid in self.writes.decided(key, asked) {
+    /// What is decided for a key: refusals of anything else are over, unless what is for that NodeENI waits for something.
+    pub(super) fn decided(&mut self, key: &Key, asked: &[Asked], waits: impl Fn(&str) -> bool) {
+        for uid in self.writes.decided(key, asked, waits) {
             self.wake_nodeeni(&uid);
         }
     }

@@ -48,7 +48,9 @@ fn a_refusal_is_said_of_the_nodeeni_in_the_servers_words_until_it_ends() {
     assert!(writes.problems("another").is_empty());
     assert!(writes.ended(&"a", create("a"), Outcome::Taken, at(1)).changed);
     assert!(writes.problems("uid")[0].message.contains("create 2 eniattachments, b among them"));
-    assert_eq!(writes.decided(&"b", &[]), ["uid"], "it is not decided any more");
+    assert!(writes.decided(&"b", &[], |_| true).is_empty(), "it waits for a look");
+    assert_eq!(writes.decided(&"b", &[], |_| false), ["uid"], "it is not decided any more");
+    assert!(writes.not_before(&"b", &create("b"), at(0)).is_some(), "and not tried sooner when it is decided again");
     writes.forget(at(2), |key| *key != "c");
     assert!(writes.problems("uid").is_empty());
 }
