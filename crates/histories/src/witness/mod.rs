@@ -3,23 +3,29 @@
 //! - [`scene`]: what it knows, and what it does with each thing that happens.
 //! - [`mirror`]: the truth, followed change by change.
 //! - [`justice`]: whether a replica's deed was its to do; [`honesty`]: whether its status was true. [`lease`], [`budget`]:
-//!   whether it might send at all.
+//!   whether it might send at all; [`backoff`], by [`targets`]: whether it might send it again.
+//! - [`enforced`]: which of the newer promises count.
 //! - [`breach`]: the promises. [`trace`], [`told`]: the words.
 
+mod backoff;
 pub mod breach;
 mod budget;
+pub mod enforced;
 mod honesty;
 mod justice;
 mod lease;
 pub mod mirror;
 pub mod scene;
 mod takeover;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod told;
 pub mod trace;
 
+pub use backoff::Request;
 pub use breach::{Breach, Promise};
+pub use enforced::Enforced;
 pub use scene::{Activity, Scene};
 pub use trace::Detail;
 
@@ -83,6 +89,17 @@ impl Witness {
             });
         }
         scene.sends_kube(at, life, info);
+    }
+
+    /// A process is about to write to the API server: what it asks for, and when. None if nobody counts.
+    pub fn asks(&self, life: &Life, info: &RequestInfo, body: &[u8]) -> Option<(Millis, Request)> {
+        let at = self.stage.now();
+        self.scene().asks(at, life, info, body).map(|request| (at, request))
+    }
+
+    /// What it asked for has ended.
+    pub fn ended(&self, life: &Life, asked: &(Millis, Request), status: Option<u16>) {
+        self.scene().ended(life, asked, status);
     }
 
     /// A request was answered, and its process heard the answer.
