@@ -24,6 +24,8 @@ pub struct Request {
     pub what: String,
     /// Verb and kind, or action: what a permission is for.
     pub may: String,
+    /// The ENIAttachment that it is for.
+    pub held: Option<String>,
     /// The object that a write is about, as kind and name.
     pub object: String,
     /// Topics whose news make it another decision.

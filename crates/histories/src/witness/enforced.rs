@@ -22,16 +22,21 @@ static CHOSEN: OnceLock<Enforced> = OnceLock::new();
 
 impl Enforced {
     /// What every run is held to.
-    pub const NOW: Self = Self {
-        backs_off: false,
-        max_unavailable: false,
-        said: false,
-        nothing_for_the_dead: false,
-        adopted: false,
-    };
+    pub const NOW: Self =
+        Self { backs_off: false, max_unavailable: false, said: false, nothing_for_the_dead: false, adopted: false };
     /// All of them.
     pub const ALL: Self =
         Self { backs_off: true, max_unavailable: true, said: true, nothing_for_the_dead: true, adopted: true };
+
+    /// Whether any is judged by looking now and then.
+    pub fn looks(self) -> bool {
+        self.said || self.nothing_for_the_dead
+    }
+
+    /// Whether requests and their answers are followed.
+    pub fn follows(self) -> bool {
+        self.backs_off || self.said
+    }
 
     /// Holds all histories of this process to these.
     pub fn choose(self) {

@@ -6,6 +6,8 @@ use super::budget::{Budgets, SAME_CALLS_A_SECOND, WRITES_A_SECOND};
 use super::enforced::Enforced;
 use super::lease::Leases;
 use super::mirror::Mirror;
+use super::rollout::{self, Rollouts};
+use super::said::{self, Refusals};
 use super::trace::{Detail, Trace};
 use super::{honesty, justice, takeover, targets, told};
 use crate::replica::{EC2_TIMEOUT, Life};
@@ -57,6 +59,18 @@ pub struct Scene {
     pub since_mark: Activity,
     /// Which of the newer promises count.
     pub enforced: Enforced,
+    /// Nodes that rollouts have taken away.
+    pub rollouts: Rollouts,
+    /// What is refused.
+    pub refusals: Refusals,
+    /// When a process last began.
+    pub last_begun: Millis,
+    /// When it last looked.
+    looked: Millis,
+    /// Instances that are terminated or on their way there, and since when.
+    dead: BTreeMap<String, Millis>,
+    /// When no replica can be relied on to see and to write.
+    unable: Vec<Range<Millis>>,
     budgets: Budgets,
     repeats: Repeats,
     /// Calls on their way, and those that have changed something.
@@ -104,6 +118,12 @@ impl Scene {
             changes: 0,
             since_mark: Activity::default(),
             enforced: Enforced::chosen(),
+            rollouts: Rollouts::default(),
+            refusals: Refusals::default(),
+            last_begun: 0,
+            looked: 0,
+            dead: BTreeMap::new(),
+            unable: said::unable(script),
             budgets: Budgets::new(setting.buckets_percent, steps, frozen(script)),
             repeats: Repeats::default(),
             calls: BTreeMap::new(),
@@ -144,10 +164,13 @@ impl Scene {
                 };
                 let cluster = self.cluster.uid.clone();
                 self.mirror.eni(at, &cluster, id, *after, call.is_some(), by_hand);
-                if self.enforced.backs_off {
+                if self.enforced.follows() {
                     let who = call.map_or("", |record| record.user_agent.as_str());
                     self.effective.extend(call.map(|record| record.number));
                     targets::news_of_eni(&mut self.repeats, &self.mirror, at, (*before, *after), who);
+                }
+                if !self.rollouts.is_empty() {
+                    rollout::settle(self);
                 }
                 self.moved = at;
                 self.changes += 1;
@@ -209,7 +232,7 @@ impl Scene {
     pub fn object(&mut self, at: Millis, change: &ObjectChange<'_>) {
         let by_replica = is_process(change.actor);
         told::object(&mut self.trace, at, change);
-        if self.enforced.backs_off {
+        if self.enforced.follows() {
             let object = format!("{} {}", change.resource.resource, change.name);
             self.written.insert((change.actor.to_owned(), object), at);
             targets::news_of_object(&mut self.repeats, at, change);
@@ -225,6 +248,7 @@ impl Scene {
             }
             (GROUP, "nodeenis") => {
                 justice::nodeeni(self, at, change, by_replica);
+                rollout::nodeeni(self, at, change);
                 if by_replica {
                     honesty::nodeeni(self, at, change);
                     takeover::nodeeni(self, at, change);
@@ -235,6 +259,9 @@ impl Scene {
                 justice::attachment(self, at, change, by_replica);
                 if by_replica {
                     honesty::attachment(self, at, change);
+                    if self.enforced.max_unavailable {
+                        rollout::attachment(self, at, change);
+                    }
                 }
                 self.mirror.attachment(at, change.name, change.after, by_replica);
                 self.check(at);
@@ -293,7 +320,7 @@ impl Scene {
             self.broke(at, Promise::Budget, format!("{name} calls {action} faster than its budget"));
         }
         self.repeats(at, &name, format!("{action} {:?}", call.parameters), SAME_CALLS_A_SECOND);
-        if self.enforced.backs_off {
+        if self.enforced.follows() {
             let request = targets::of_call(&self.mirror, call);
             self.repeats_itself(at, &name, &request);
             self.calls.insert(call.number, request);
@@ -304,13 +331,58 @@ impl Scene {
         }
         let lasts = Millis::try_from(EC2_TIMEOUT.as_millis()).unwrap_or(Millis::MAX);
         self.must_lead(at, life, lasts, action);
+        if self.enforced.nothing_for_the_dead {
+            self.for_the_dead(at, &name, call);
+        }
         self.since_mark.mutations.push(action.to_owned());
+    }
+
+    /// Nothing is made for an instance that has long been shown terminated.
+    fn for_the_dead(&mut self, at: Millis, name: &str, call: &Incoming) {
+        let instance = match call.action.as_str() {
+            "AttachNetworkInterface" => call.parameters.get("InstanceId").cloned(),
+            "CreateNetworkInterface" => targets::made_for(&self.mirror, call),
+            _ => None,
+        };
+        let Some(instance) = instance else { return };
+        let Some(since) = self.dead.get(&instance).copied() else { return };
+        if at > since + justice::PICTURE && self.is_able(at, at - since) {
+            let how = format!("{name} sends {} for {instance}, which is dead since {since} ms", call.action);
+            self.broke(at, Promise::NothingForTheDead, how);
+        }
+    }
+
+    /// Whether some replica could see and write all the time for so long.
+    pub fn is_able(&self, at: Millis, long: Millis) -> bool {
+        let from = at.saturating_sub(long);
+        self.last_begun <= from && !self.unable.iter().any(|span| span.end > from && span.start <= at)
+    }
+
+    /// Whether it is time for a look again: it costs a copy of the account.
+    pub fn is_time_to_look(&mut self, at: Millis) -> bool {
+        const EVERY: Millis = 10_000;
+        let due = self.enforced.looks() && at >= self.looked + EVERY;
+        if due {
+            self.looked = at;
+        }
+        due
+    }
+
+    /// What no request shows. `dead`: instances that are terminated or on their way there.
+    pub fn looks(&mut self, at: Millis, dead: BTreeSet<String>) {
+        self.dead.retain(|instance, _| dead.contains(instance));
+        for instance in dead {
+            self.dead.entry(instance).or_insert(at);
+        }
+        if self.enforced.said {
+            said::look(self, at);
+        }
     }
 
     /// A process is about to write to the API server.
     pub fn asks(&mut self, at: Millis, life: &Life, info: &RequestInfo, body: &[u8]) -> Option<Request> {
         let reads = matches!(info.verb.as_str(), "get" | "list" | "watch");
-        if !self.enforced.backs_off || reads || info.resource == "leases" {
+        if !self.enforced.follows() || reads || info.resource == "leases" {
             return None;
         }
         let body = if info.verb == "create" { serde_json::from_slice(body).unwrap_or_default() } else { Value::Null };
@@ -350,6 +422,10 @@ impl Scene {
     }
 
     fn request_ended(&mut self, at: Millis, life: &str, request: &Request, answer: Answer) {
+        if let Some(about) = &request.held {
+            let why = if let Answer::Refused(why) = &answer { Some(why.as_str()) } else { None };
+            self.refusals.ended(at, about, &request.may, why);
+        }
         if matches!(answer, Answer::Changed | Answer::Nothing) {
             self.repeats.news(format!("may {}", request.may), "", at);
         }
@@ -357,7 +433,8 @@ impl Scene {
     }
 
     fn repeats_itself(&mut self, at: Millis, life: &str, request: &Request) {
-        if let Some(how) = self.repeats.sends(life, request, at) {
+        let how = self.repeats.sends(life, request, at);
+        if let Some(how) = how.filter(|_| self.enforced.backs_off) {
             self.broke(at, Promise::BacksOff, how);
         }
     }

@@ -34,7 +34,8 @@ pub fn of_write(mirror: &Mirror, info: &RequestInfo, body: &Value) -> Request {
         _ => Vec::new(),
     };
     let object = format!("{} {name}", info.resource);
-    Request { what: format!("{may} {name}"), may, object, about }
+    let held = (info.resource == "eniattachments").then(|| name.clone());
+    Request { what: format!("{may} {name}"), may, held, object, about }
 }
 
 /// What a call to EC2 is about.
@@ -73,13 +74,21 @@ pub fn of_call(mirror: &Mirror, call: &Incoming) -> Request {
         .map(|(name, _)| name.split('.').next().unwrap_or(name))
         .collect();
     let what = format!("{action} {target} {}", how.join(" ")).trim_end().to_owned();
-    Request { what, may: action.clone(), about, ..Request::default() }
+    let held = held.map(|held| held.held.name.clone());
+    Request { what, may: action.clone(), held, about, ..Request::default() }
+}
+
+/// The instance for which a Create makes an ENI.
+pub fn made_for(mirror: &Mirror, call: &Incoming) -> Option<String> {
+    let held = mirror.held.get(mirror.uids.get(&tag(call, TAG_ATTACHMENT_UID)?)?)?;
+    held.held.instance.as_ref().map(ToString::to_string)
 }
 
 /// An object has changed.
 pub fn news_of_object(repeats: &mut Repeats, at: Millis, change: &ObjectChange<'_>) {
     let text = |pointer: &str| {
-        let of = |object: Option<&Value>| object.and_then(|o| o.pointer(pointer)).and_then(Value::as_str).map(str::to_owned);
+        let of =
+            |object: Option<&Value>| object.and_then(|o| o.pointer(pointer)).and_then(Value::as_str).map(str::to_owned);
         of(change.after).or_else(|| of(change.before)).unwrap_or_default()
     };
     let (name, by) = (change.name, change.actor);
