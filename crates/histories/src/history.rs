@@ -167,6 +167,7 @@ impl<'a> History<'a> {
                 return Some(());
             }
             self.stage.until(at.min(now + 10_000)).await;
+            self.witness.looks();
         }
     }
 
@@ -200,6 +201,7 @@ impl<'a> History<'a> {
         };
         let detail = if matches!(act, Act::Heartbeat { .. }) { Detail::Everything } else { Detail::Story };
         self.witness.says(detail, "*", words);
+        self.witness.looks();
     }
 
     async fn calm(&self) -> Option<()> {

@@ -2,7 +2,7 @@
 
 use super::cast::{Cast, join, labels};
 use super::setting::{pick, subnets};
-use super::specs;
+use super::{neighbours, specs};
 use crate::script::{Act, HandChange, Millis, Target};
 use fastrand::Rng;
 
@@ -32,6 +32,7 @@ enum Kind {
     HandChange,
     Untag,
     Cni,
+    CniLoad,
     OtherCluster,
     Upstream,
     Pod,
@@ -86,6 +87,7 @@ const KINDS: [(Kind, u32); 40] = [
     (Kind::HandChange, 3),
     (Kind::Untag, 2),
     (Kind::Cni, 5),
+    (Kind::CniLoad, 4),
     (Kind::OtherCluster, 2),
     (Kind::Upstream, 4),
     (Kind::Pod, 4),
@@ -269,6 +271,10 @@ impl Palette {
             Kind::Cni => {
                 let node = cast.node(rng, |node| node.runs)?;
                 at_once(if rng.u32(0..3) == 0 { Act::CniRelease { node } } else { Act::CniAttach { node } })
+            }
+            Kind::CniLoad => {
+                let node = cast.node(rng, |node| node.runs)?;
+                at_once(neighbours::load(rng, node))
             }
             Kind::OtherCluster => {
                 let node = cast.node(rng, |node| node.runs)?;

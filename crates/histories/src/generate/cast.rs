@@ -2,7 +2,7 @@
 
 use super::acts::upstream;
 use super::setting::pick;
-use super::specs;
+use super::{large, neighbours, specs};
 use crate::script::{Act, Event};
 use fastrand::Rng;
 use serde_json::Value;
@@ -62,11 +62,17 @@ impl Cast {
 
     /// At least 10 nodes and 2 NodeENIs, some before the controller is up, some after.
     pub fn enter(&mut self, rng: &mut Rng, waits_for_pods: bool) -> Vec<Event> {
+        let nodes: usize = *pick(rng, &[10, 10, 10, 11]);
+        self.enter_nodes(rng, nodes, waits_for_pods)
+    }
+
+    /// The same with so many nodes.
+    pub fn enter_nodes(&mut self, rng: &mut Rng, nodes: usize, waits_for_pods: bool) -> Vec<Event> {
         let mut events = Vec::new();
-        for number in 1..=*pick(rng, &[10, 10, 10, 11]) {
-            let (name, act) = (format!("n{number}"), format!("n{number}"));
+        for number in 1..=nodes {
+            let name = format!("n{number}");
             let node = self.new_node(rng);
-            events.push(Event { at: rng.u64(0..6_000), act: join(&act, &node) });
+            events.push(Event { at: rng.u64(0..6_000), act: join(&name, &node) });
             self.nodes.insert(name, node);
         }
         for number in 1..=*pick(rng, &[2, 2, 3]) {
@@ -84,6 +90,15 @@ impl Cast {
                 let at = applied.map_or(0, |event| event.at).max(joined.map_or(0, |event| event.at));
                 events.push(Event { at, act: upstream(rng, node, &facts.zone, &nodeeni) });
             }
+        }
+        // On one in eight the VPC CNI is busy.
+        if nodes < large::NODES && rng.u32(0..8) == 0 {
+            let joined = events.iter().filter_map(|event| match &event.act {
+                Act::Join { node, .. } => Some((event.at, node.clone())),
+                _ => None,
+            });
+            let busy: Vec<Event> = joined.map(|(at, node)| neighbours::busy(rng, at, node)).collect();
+            events.extend(busy);
         }
         if waits_for_pods {
             for _ in 0..rng.u32(3..8) {

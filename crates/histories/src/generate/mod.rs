@@ -5,6 +5,8 @@
 
 mod acts;
 mod cast;
+mod large;
+mod neighbours;
 mod setting;
 mod specs;
 #[cfg(test)]
@@ -21,11 +23,23 @@ pub const LEAST_ACTS: usize = 20;
 /// The script of a seed: always the same.
 pub fn script(seed: u64) -> Script {
     let mut rng = Rng::with_seed(seed);
+    if large::is(seed) {
+        return large::script(seed, &mut rng);
+    }
     let mut setting = setting::draw(&mut rng);
     setting.subnets = setting::subnets();
     let mut cast = Cast::new(setting.replicas, setting::cards(&setting));
     let mut events = cast.enter(&mut rng, setting.waits_for_pods);
-    let palette = acts::Palette::draw(&mut rng);
+    disturb(&mut rng, &mut cast, &mut events, pause);
+    let calm_at = events.last().map_or(0, |event| event.at) + rng.u64(5_000..60_000);
+    let trouble = trouble::draw(&mut rng);
+    // One in twenty is watched for an idle hour.
+    Script { about: String::new(), seed, setting, events, trouble, calm_at, idle_hour: seed.is_multiple_of(20) }
+}
+
+/// Adds the disturbances, from 20 s on, and puts all events in order. `pause`: between two of them.
+fn disturb(rng: &mut Rng, cast: &mut Cast, events: &mut Vec<Event>, pause: fn(&mut Rng) -> Millis) {
+    let palette = acts::Palette::draw(rng);
     let mut at: Millis = 20_000;
     let mut disturbances = 0;
     let wanted = rng.usize(LEAST_ACTS..LEAST_ACTS + 2);
@@ -33,8 +47,8 @@ pub fn script(seed: u64) -> Script {
     let mut tries = 0;
     while disturbances < wanted && tries < wanted * 20 {
         tries += 1;
-        let Some(drawn) = palette.act(&mut rng, &mut cast) else { continue };
-        at += pause(&mut rng);
+        let Some(drawn) = palette.act(rng, cast) else { continue };
+        at += pause(rng);
         for (after, act) in drawn {
             if !matches!(act, Act::Heartbeat { .. }) {
                 disturbances += 1;
@@ -43,10 +57,6 @@ pub fn script(seed: u64) -> Script {
         }
     }
     events.sort_by_key(|event| event.at);
-    let calm_at = events.last().map_or(0, |event| event.at) + rng.u64(5_000..60_000);
-    let trouble = trouble::draw(&mut rng);
-    // One in twenty is watched for an idle hour.
-    Script { about: String::new(), seed, setting, events, trouble, calm_at, idle_hour: seed.is_multiple_of(20) }
 }
 
 /// Between two acts: often moments, sometimes a while, and now and then so long that nothing excuses a replica any more whose

@@ -24,6 +24,7 @@ variants!(
     Join, Leave, Terminate, Halt, Boot, Label, Drain, Drained, Heartbeat,
     Apply, Remove, DeleteAttachment, StripAttachment, Annotate,
     HandDetach, HandDelete, HandMove, HandChange, CniAttach, OtherCluster, Upstream, PodStarts, PodEnds, CniRelease,
+    CniGrows, CniShrinks,
     Quota, Crowd, Uncrowd, Deny, Allow,
     Kill, Stop, Pause, ClockStep, Partition, StaleWatch,
     BreakWatches, Compact, RestartApi, Forbid, Refuse,

@@ -65,6 +65,7 @@ impl KubeGate {
         let (mut parts, bytes) = request.into_parts();
         let info = Arc::new(RequestInfo::parse(&parts));
         parts.extensions.insert(info.clone());
+        let asked = self.desk.witness.asks(&self.life, &info, &bytes);
         let request = Request::from_parts(parts, Full::new(bytes));
         let passage = self.desk.kube(&self.life, &info);
         if passage.befallen.as_ref().is_some_and(|befallen| befallen.fault == Fault::CrashBefore) {
@@ -77,7 +78,11 @@ impl KubeGate {
         let (at_desk, about) = (desk.clone(), info.clone());
         let landing = tokio::spawn(async move { land(&at_desk, request, &about, passage).await });
         let answer = landing.await.unwrap_or(Err(Disconnected));
-        desk.witness.answered(&life, &info, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
+        let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+        desk.witness.answered(&life, &info, status);
+        if let Some(asked) = asked {
+            desk.witness.ended(&life, &asked, status);
+        }
         answer
     }
 

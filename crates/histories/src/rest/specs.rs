@@ -14,6 +14,7 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut say = |how: String| problems.push((Promise::Converges, how));
     let mirror = &scene.mirror;
+    let stalled = stalled(scene);
     for (slot, contenders) in wants::slots(mirror, &scene.subnets) {
         let (instance, card, index) = &slot;
         let Some(eni) = occupant(scene, &slot) else {
@@ -32,7 +33,7 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
             }
             let uid = |name: &String| mirror.nodeenis.get(name).map(|nodeeni| nodeeni.uid.clone());
             // Its outdated one stays as long as the rollout waits for others.
-            let waits = |uid: String| has_any_on(scene, &uid, instance) && is_stalled(scene, &uid);
+            let waits = |uid: String| has_any_on(scene, &uid, instance) && stalled.contains(&uid);
             if contenders.iter().filter_map(|(name, _)| uid(name)).any(waits) {
                 continue;
             }
@@ -50,7 +51,7 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
                 && eni.seen.subnet.as_str() == subnet
         });
         let Some((name, _)) = holder else {
-            if superfluous(scene, eni).is_none() {
+            if superfluous(scene, eni, &stalled).is_none() {
                 // It holds the slot rightly, for somebody whose wishes cannot be known now.
                 continue;
             }
@@ -66,7 +67,7 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
         if let Some(how) = spec.and_then(|spec| differs(eni, spec)) {
             say(format!("{} of {name}: {how}", eni.seen.id));
         }
-        let stays = held.adopted.is_some() || is_stalled(scene, &held.nodeeni_uid);
+        let stays = held.adopted.is_some() || stalled.contains(&held.nodeeni_uid);
         if let Some(how) = spec.filter(|_| !stays).and_then(|spec| has_other_addresses(eni, held, spec)) {
             say(format!("{} of {name}: {how}", eni.seen.id));
         }
@@ -75,7 +76,7 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
         }
     }
     for eni in mirror.enis.values().filter(|eni| eni.made_for.is_some()) {
-        if let Some(how) = superfluous(scene, eni) {
+        if let Some(how) = superfluous(scene, eni, &stalled) {
             say(format!("{} {how}", eni.seen.id));
         }
     }
@@ -109,17 +110,17 @@ fn has_no_block(held: &Held) -> bool {
 
 /// Whether a subnet has no room for what a NodeENI asks for.
 fn is_full(scene: &Scene, nodeeni: &str, subnet: &str) -> bool {
-    /// Addresses of a /28 less the five that EC2 keeps.
+    /// Addresses of a /28, and of a /24, less the five that EC2 keeps.
     const TINY: usize = 11;
-    if !scene.subnets.iter().any(|place| place.id == subnet && place.tiny) {
-        return false;
-    }
+    const WHOLE: usize = 251;
+    let Some(place) = scene.subnets.iter().find(|place| place.id == subnet) else { return false };
     let spec = scene.mirror.nodeenis.get(nodeeni).and_then(|nodeeni| nodeeni.spec.as_ref());
     let Some(spec) = spec else { return false };
     let in_subnet = scene.mirror.enis.values().filter(|eni| eni.seen.subnet.as_str() == subnet);
     let taken: usize = in_subnet.map(|eni| eni.seen.private_ips.len()).sum();
     let wanted = usize::try_from(spec.private_ip_count.unwrap_or(1).max(1)).unwrap_or(1);
-    spec.ipv4_prefix_count.is_some_and(|count| count > 0) || taken + wanted > TINY
+    let has_prefixes = place.tiny && spec.ipv4_prefix_count.is_some_and(|count| count > 0);
+    has_prefixes || taken + wanted > if place.tiny { TINY } else { WHOLE }
 }
 
 /// Whether the network card of a slot takes no more, or is not there: no controller can mend that. What is held takes part, for
@@ -222,6 +223,12 @@ fn is_handed_on(held: &Held, spec: &NodeEniSpec) -> bool {
         && settings.node_config == spec.node_config.clone().filter(|config| !config.is_empty())
 }
 
+/// The NodeENIs, by UID, whose rollout is stalled: asked once, for it takes long with many nodes.
+fn stalled(scene: &Scene) -> BTreeSet<String> {
+    let uids = scene.mirror.nodeenis.values().map(|nodeeni| nodeeni.uid.clone());
+    uids.filter(|uid| is_stalled(scene, uid)).collect()
+}
+
 /// Whether a NodeENI's rollout waits for nodes whose ENIs no controller can bring: what is outdated stays, and what is to
 /// come in its place waits.
 fn is_stalled(scene: &Scene, uid: &str) -> bool {
@@ -265,7 +272,7 @@ fn is_for(held: &Held, instance: &str) -> bool {
 }
 
 /// Why an ENI of ours should not be there; None if it should, or may.
-fn superfluous(scene: &Scene, eni: &EniTruth) -> Option<String> {
+fn superfluous(scene: &Scene, eni: &EniTruth, stalled: &BTreeSet<String>) -> Option<String> {
     if eni.untagged.is_some() {
         return Some("does not carry the tags of its ENIAttachment".to_owned());
     }
@@ -280,7 +287,7 @@ fn superfluous(scene: &Scene, eni: &EniTruth) -> Option<String> {
     let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid);
     let Some(nodeeni) = nodeeni else { return Some(format!("is there for NodeENI {}, which is gone", held.nodeeni)) };
     let wanted = match asked(mirror, nodeeni, node, &scene.subnets) {
-        Asked::These(places) if !places.is_empty() && is_stalled(scene, &nodeeni.uid) => true,
+        Asked::These(places) if !places.is_empty() && stalled.contains(&nodeeni.uid) => true,
         Asked::Unknown => true,
         Asked::Nothing => false,
         Asked::These(places) => places

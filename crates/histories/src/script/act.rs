@@ -150,6 +150,22 @@ pub enum Act {
         /// The Node.
         node: String,
     },
+    /// The VPC CNI attaches ENIs with many addresses at the lowest free indexes.
+    CniGrows {
+        /// The Node.
+        node: String,
+        /// How many ENIs.
+        interfaces: u32,
+        /// How many addresses each has.
+        addresses: u32,
+    },
+    /// The VPC CNI gives its last ENIs back.
+    CniShrinks {
+        /// The Node.
+        node: String,
+        /// How many.
+        interfaces: u32,
+    },
 
     // ---- Circumstances on EC2 ------------------------------------------------------------------------------------
     /// The account's quota allows this many ENIs more; null: AWS's default.

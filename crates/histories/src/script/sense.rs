@@ -109,6 +109,8 @@ fn act(act: &Act, setting: &Setting) -> Option<String> {
         | Act::PodStarts { .. }
         | Act::PodEnds { .. }
         | Act::CniRelease { .. }
+        | Act::CniGrows { .. }
+        | Act::CniShrinks { .. }
         | Act::Quota { .. }
         | Act::BreakWatches {}
         | Act::Compact {}

@@ -3,6 +3,7 @@
 mod account;
 mod cluster;
 mod mend;
+mod neighbours;
 mod play;
 mod upstream;
 

@@ -99,6 +99,8 @@ impl Stage {
                 self.upstream(&people, &place, *listed).await
             }
             Act::CniRelease { node } => self.cni_release(node),
+            Act::CniGrows { node, interfaces, addresses } => self.cni_grows(node, *interfaces, *addresses),
+            Act::CniShrinks { node, interfaces } => self.cni_shrinks(node, *interfaces),
             Act::PodStarts { pod, node, nodeeni } => {
                 let object = json!({
                     "apiVersion": "v1", "kind": "Pod",
@@ -273,7 +275,7 @@ impl Stage {
         Ok(format!("{eni} to {node} at index {index}"))
     }
 
-    fn cni_release(&self, node: &str) -> Came {
+    pub(super) fn cni_release(&self, node: &str) -> Came {
         let instance = self.instance_of(node)?;
         let snapshot = self.ec2.snapshot();
         let last = snapshot.attached_to(&instance).into_values().rfind(|eni| eni.tags.contains_key(CNI_TAG));

@@ -26,6 +26,14 @@ pub enum Promise {
     Budget,
     /// What upstream's status lists is taken over before that list is replaced.
     TakenOver,
+    /// No process repeats a request that ended the same way faster than a back-off allows.
+    BacksOff,
+    /// A rollout takes ready ENIs away from at most `maxUnavailable` nodes of a NodeENI at a time.
+    MaxUnavailable,
+    /// What is refused for minutes is said on the NodeENI.
+    Said,
+    /// Nothing is made for, or attached to, an instance that EC2 has long shown terminated.
+    NothingForTheDead,
     /// Once faults stop, the world becomes as the specs ask within a bounded time.
     Converges,
     /// In the end the status tells the truth; and whenever Ready changes it says nothing that has long been untrue.
@@ -38,7 +46,7 @@ pub enum Promise {
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::NoLeak,
         Self::NoDouble,
         Self::NothingForeign,
@@ -49,6 +57,10 @@ impl Promise {
         Self::ForceWaits,
         Self::Budget,
         Self::TakenOver,
+        Self::BacksOff,
+        Self::MaxUnavailable,
+        Self::Said,
+        Self::NothingForTheDead,
         Self::Converges,
         Self::StatusTrue,
         Self::Quiet,
@@ -68,6 +80,10 @@ impl Promise {
             Self::ForceWaits => "force-waits",
             Self::Budget => "budget",
             Self::TakenOver => "taken-over",
+            Self::BacksOff => "backs-off",
+            Self::MaxUnavailable => "max-unavailable",
+            Self::Said => "said",
+            Self::NothingForTheDead => "nothing-for-the-dead",
             Self::Converges => "converges",
             Self::StatusTrue => "status-true",
             Self::Quiet => "quiet",

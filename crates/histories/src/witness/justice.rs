@@ -10,7 +10,7 @@ use crate::script::Millis;
 use crate::wants::{Asked, Place, asked};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::{is_true, types};
-use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, NODEENI_FINALIZER, TAG_ATTACHMENT_UID};
+use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, NODEENI_FINALIZER, TAG_ATTACHMENT_UID, TAG_NODEENI_UID};
 use multi_eni_plan::held::Held;
 use multi_eni_sim::ec2::{AttachmentStatus, CallRecord, Eni};
 use multi_eni_sim::kube::ObjectChange;
@@ -72,11 +72,16 @@ pub fn call(scene: &mut Scene, at: Millis, record: &CallRecord, before: Option<&
     if !takes_away {
         return;
     }
-    let uid = truth.made_for.unwrap_or_default();
+    let uid = truth.made_for.clone().unwrap_or_default();
     let held = scene.mirror.uids.get(&uid).and_then(|name| scene.mirror.held.get(name)).cloned();
     match held {
         None => {
             let since = truth.orphaned.unwrap_or(at);
+            if scene.enforced.adopted && !truth.left_leaving && is_wanted_there(scene, at, before, &truth) {
+                let how =
+                    format!("{who}: {action} of {}, which has no ENIAttachment and is wanted where it is", before.id);
+                return scene.broke(at, Promise::NothingUnasked, how);
+            }
             // The first of the two sweeps may have begun a moment before.
             if !truth.left_leaving && at + 10_000 < since + ORPHANS_WAIT {
                 let how =
@@ -90,6 +95,38 @@ pub fn call(scene: &mut Scene, at: Millis, record: &CallRecord, before: Option<&
         }
         Some(_) => {}
     }
+}
+
+/// Whether an ENI without an ENIAttachment is where the NodeENI of its tags wants one, and that has been so for long.
+fn is_wanted_there(scene: &Scene, at: Millis, eni: &Eni, truth: &EniTruth) -> bool {
+    let mirror = &scene.mirror;
+    let (Some(on), Some(uid)) = (&eni.attachment, eni.tags.get(TAG_NODEENI_UID)) else { return false };
+    let Some(nodeeni) = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == *uid) else { return false };
+    let Some((name, node)) = mirror.nodes.iter().find(|(_, node)| node.instance == on.instance_id) else {
+        return false;
+    };
+    let changed = |of: &std::collections::BTreeMap<String, Millis>, key: &str| of.get(key).copied().unwrap_or(0);
+    let disturbed = [
+        truth.disturbed,
+        truth.state_since,
+        truth.retagged.unwrap_or(0),
+        changed(&mirror.nodes_changed, name),
+        changed(&mirror.nodeenis_changed, uid),
+        changed(&mirror.instances_changed, &on.instance_id),
+    ];
+    let settled = disturbed.into_iter().all(|since| at > since + PICTURE);
+    let slot = (on.network_card_index, on.device_index);
+    let slot = (i32::try_from(slot.0).unwrap_or(-1), i32::try_from(slot.1).unwrap_or(-1));
+    let another = mirror.held.values().map(|held| &held.held).any(|held| {
+        held.slot() == slot && held.instance.as_ref().is_some_and(|instance| instance.as_str() == on.instance_id)
+    });
+    let place = Place { card: slot.0, index: slot.1, subnet: eni.subnet_id.clone() };
+    let asks = matches!(asked(mirror, nodeeni, node, &scene.subnets), Asked::These(places) if places.contains(&place));
+    let spec = nodeeni.spec.as_ref();
+    let addresses = spec.and_then(|spec| spec.private_ip_count).unwrap_or(1).max(1);
+    let same = usize::try_from(addresses).ok() == Some(eni.private_ips.len())
+        && spec.is_some_and(|s| s.ipv4_prefix_count.is_none() && s.ipv6_address_count.is_none());
+    settled && asks && same && !another
 }
 
 /// A forced detach, of whatever age.

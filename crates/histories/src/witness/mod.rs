@@ -3,30 +3,39 @@
 //! - [`scene`]: what it knows, and what it does with each thing that happens.
 //! - [`mirror`]: the truth, followed change by change.
 //! - [`justice`]: whether a replica's deed was its to do; [`honesty`]: whether its status was true. [`lease`], [`budget`]:
-//!   whether it might send at all.
+//!   whether it might send at all; [`backoff`], by [`targets`]: whether it might send it again.
+//! - [`rollout`]: how many nodes a rollout takes away at a time. [`said`]: what is refused for long is said.
+//! - [`enforced`]: which of the newer promises count.
 //! - [`breach`]: the promises. [`trace`], [`told`]: the words.
 
+mod backoff;
 pub mod breach;
 mod budget;
+pub mod enforced;
 mod honesty;
 mod justice;
 mod lease;
 pub mod mirror;
+mod rollout;
+mod said;
 pub mod scene;
 mod takeover;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod told;
 pub mod trace;
 
+pub use backoff::Request;
 pub use breach::{Breach, Promise};
+pub use enforced::Enforced;
 pub use scene::{Activity, Scene};
 pub use trace::Detail;
 
 use crate::replica::Life;
 use crate::script::{Befallen, Millis, Script};
 use crate::stage::Stage;
-use multi_eni_sim::ec2::Incoming;
+use multi_eni_sim::ec2::{Incoming, InstanceState};
 use multi_eni_sim::kube::RequestInfo;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -64,8 +73,22 @@ impl Witness {
         self.scene().trace.line(detail, at, who, what);
     }
 
+    /// Time has passed, or somebody has done something: whatever no request shows is looked at.
+    pub fn looks(&self) {
+        let at = self.stage.now();
+        if !self.scene().is_time_to_look(at) {
+            return;
+        }
+        let instances = self.stage.ec2.snapshot().instances;
+        let gone = |state: InstanceState| matches!(state, InstanceState::ShuttingDown | InstanceState::Terminated);
+        let dead = instances.iter().filter(|(_, instance)| gone(instance.state)).map(|(id, _)| id.clone());
+        self.scene().looks(at, dead.collect());
+    }
+
     /// A process begins.
     pub fn begins(&self, life: &Life) {
+        let at = self.stage.now();
+        self.scene().last_begun = at;
         self.says(Detail::Story, &life.name(), || "starts".to_owned());
     }
 
@@ -83,6 +106,17 @@ impl Witness {
             });
         }
         scene.sends_kube(at, life, info);
+    }
+
+    /// A process is about to write to the API server: what it asks for, and when. None if nobody counts.
+    pub fn asks(&self, life: &Life, info: &RequestInfo, body: &[u8]) -> Option<(Millis, Request)> {
+        let at = self.stage.now();
+        self.scene().asks(at, life, info, body).map(|request| (at, request))
+    }
+
+    /// What it asked for has ended.
+    pub fn ended(&self, life: &Life, asked: &(Millis, Request), status: Option<u16>) {
+        self.scene().ended(life, asked, status);
     }
 
     /// A request was answered, and its process heard the answer.

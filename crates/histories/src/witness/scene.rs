@@ -1,11 +1,15 @@
 //! What the witness knows, and what it does with each thing that happens: tell it, check it, follow it.
 
+use super::backoff::{Answer, Repeats, Request};
 use super::breach::{Breach, Promise};
 use super::budget::{Budgets, SAME_CALLS_A_SECOND, WRITES_A_SECOND};
+use super::enforced::Enforced;
 use super::lease::Leases;
 use super::mirror::Mirror;
+use super::rollout::{self, Rollouts};
+use super::said::{self, Refusals};
 use super::trace::{Detail, Trace};
-use super::{honesty, justice, takeover, told};
+use super::{honesty, justice, takeover, targets, told};
 use crate::replica::{EC2_TIMEOUT, Life};
 use crate::script::{Act, Event, Millis, Script, SubnetPlace};
 use multi_eni_api::names::{GROUP, client_token};
@@ -13,9 +17,10 @@ use multi_eni_plan::check;
 use multi_eni_plan::facts::Cluster;
 use multi_eni_plan::held::Held;
 use multi_eni_plan::quota;
-use multi_eni_sim::ec2::{By, CallRecord, Eni, Happening, Incoming, Outcome, catalog};
+use multi_eni_sim::ec2::{By, CallRecord, Eni, Fault, Happening, Incoming, Outcome, catalog};
 use multi_eni_sim::kube::{ObjectChange, RequestInfo};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// When a write to the API server is given up: the witness's own number, so that another one in the controller shows.
@@ -52,7 +57,27 @@ pub struct Scene {
     pub changes: u64,
     /// Calls and writes since the last mark.
     pub since_mark: Activity,
+    /// Which of the newer promises count.
+    pub enforced: Enforced,
+    /// Nodes that rollouts have taken away.
+    pub rollouts: Rollouts,
+    /// What is refused.
+    pub refusals: Refusals,
+    /// When a process last began.
+    pub last_begun: Millis,
+    /// When it last looked.
+    looked: Millis,
+    /// Instances that are terminated or on their way there, and since when.
+    dead: BTreeMap<String, Millis>,
+    /// When no replica can be relied on to see and to write.
+    unable: Vec<Range<Millis>>,
     budgets: Budgets,
+    repeats: Repeats,
+    /// Calls on their way, and those that have changed something.
+    calls: BTreeMap<u64, Request>,
+    effective: BTreeSet<u64>,
+    /// When a process last changed an object.
+    written: BTreeMap<(String, String), Millis>,
 }
 
 /// What was done in a span of time.
@@ -92,7 +117,18 @@ impl Scene {
             moved: 0,
             changes: 0,
             since_mark: Activity::default(),
+            enforced: Enforced::chosen(),
+            rollouts: Rollouts::default(),
+            refusals: Refusals::default(),
+            last_begun: 0,
+            looked: 0,
+            dead: BTreeMap::new(),
+            unable: said::unable(script),
             budgets: Budgets::new(setting.buckets_percent, steps, frozen(script)),
+            repeats: Repeats::default(),
+            calls: BTreeMap::new(),
+            effective: BTreeSet::new(),
+            written: BTreeMap::new(),
         }
     }
 
@@ -110,6 +146,7 @@ impl Scene {
             Happening::Landed(record) => {
                 told::landed(&mut self.trace, at, record);
                 self.quota(at, record);
+                self.call_ended(at, record);
             }
             Happening::Changed { id, before, after, by } => {
                 let call = match by {
@@ -127,6 +164,14 @@ impl Scene {
                 };
                 let cluster = self.cluster.uid.clone();
                 self.mirror.eni(at, &cluster, id, *after, call.is_some(), by_hand);
+                if self.enforced.follows() {
+                    let who = call.map_or("", |record| record.user_agent.as_str());
+                    self.effective.extend(call.map(|record| record.number));
+                    targets::news_of_eni(&mut self.repeats, &self.mirror, at, (*before, *after), who);
+                }
+                if !self.rollouts.is_empty() {
+                    rollout::settle(self);
+                }
                 self.moved = at;
                 self.changes += 1;
                 if call.is_some_and(|record| record.action == "CreateNetworkInterface") {
@@ -140,6 +185,7 @@ impl Scene {
     /// Another term knows what statuses say of the quota, and no more.
     pub fn quota_is_forgotten(&mut self, life: &str) {
         self.budgets.quota_eases(life);
+        self.repeats.forget(life);
     }
 
     /// What cannot work is not tried twice.
@@ -186,6 +232,11 @@ impl Scene {
     pub fn object(&mut self, at: Millis, change: &ObjectChange<'_>) {
         let by_replica = is_process(change.actor);
         told::object(&mut self.trace, at, change);
+        if self.enforced.follows() {
+            let object = format!("{} {}", change.resource.resource, change.name);
+            self.written.insert((change.actor.to_owned(), object), at);
+            targets::news_of_object(&mut self.repeats, at, change);
+        }
         match (change.resource.group.as_str(), change.resource.resource.as_str()) {
             ("", "pods") => self.mirror.pod(at, change.name, change.after),
             ("", "nodes") => self.mirror.node(at, change.name, change.after),
@@ -197,6 +248,7 @@ impl Scene {
             }
             (GROUP, "nodeenis") => {
                 justice::nodeeni(self, at, change, by_replica);
+                rollout::nodeeni(self, at, change);
                 if by_replica {
                     honesty::nodeeni(self, at, change);
                     takeover::nodeeni(self, at, change);
@@ -207,6 +259,9 @@ impl Scene {
                 justice::attachment(self, at, change, by_replica);
                 if by_replica {
                     honesty::attachment(self, at, change);
+                    if self.enforced.max_unavailable {
+                        rollout::attachment(self, at, change);
+                    }
                 }
                 self.mirror.attachment(at, change.name, change.after, by_replica);
                 self.check(at);
@@ -265,13 +320,123 @@ impl Scene {
             self.broke(at, Promise::Budget, format!("{name} calls {action} faster than its budget"));
         }
         self.repeats(at, &name, format!("{action} {:?}", call.parameters), SAME_CALLS_A_SECOND);
+        if self.enforced.follows() {
+            let request = targets::of_call(&self.mirror, call);
+            self.repeats_itself(at, &name, &request);
+            self.calls.insert(call.number, request);
+        }
         if action.starts_with("Describe") {
             self.since_mark.reads += 1;
             return;
         }
         let lasts = Millis::try_from(EC2_TIMEOUT.as_millis()).unwrap_or(Millis::MAX);
         self.must_lead(at, life, lasts, action);
+        if self.enforced.nothing_for_the_dead {
+            self.for_the_dead(at, &name, call);
+        }
         self.since_mark.mutations.push(action.to_owned());
+    }
+
+    /// Nothing is made for an instance that has long been shown terminated.
+    fn for_the_dead(&mut self, at: Millis, name: &str, call: &Incoming) {
+        let instance = match call.action.as_str() {
+            "AttachNetworkInterface" => call.parameters.get("InstanceId").cloned(),
+            "CreateNetworkInterface" => targets::made_for(&self.mirror, call),
+            _ => None,
+        };
+        let Some(instance) = instance else { return };
+        let Some(since) = self.dead.get(&instance).copied() else { return };
+        if at > since + justice::PICTURE && self.is_able(at, at - since) {
+            let how = format!("{name} sends {} for {instance}, which is dead since {since} ms", call.action);
+            self.broke(at, Promise::NothingForTheDead, how);
+        }
+    }
+
+    /// Whether some replica could see and write all the time for so long.
+    pub fn is_able(&self, at: Millis, long: Millis) -> bool {
+        let from = at.saturating_sub(long);
+        self.last_begun <= from && !self.unable.iter().any(|span| span.end > from && span.start <= at)
+    }
+
+    /// Whether it is time for a look again: it costs a copy of the account.
+    pub fn is_time_to_look(&mut self, at: Millis) -> bool {
+        const EVERY: Millis = 10_000;
+        let due = self.enforced.looks() && at >= self.looked + EVERY;
+        if due {
+            self.looked = at;
+        }
+        due
+    }
+
+    /// What no request shows. `dead`: instances that are terminated or on their way there.
+    pub fn looks(&mut self, at: Millis, dead: BTreeSet<String>) {
+        self.dead.retain(|instance, _| dead.contains(instance));
+        for instance in dead {
+            self.dead.entry(instance).or_insert(at);
+        }
+        if self.enforced.said {
+            said::look(self, at);
+        }
+    }
+
+    /// A process is about to write to the API server.
+    pub fn asks(&mut self, at: Millis, life: &Life, info: &RequestInfo, body: &[u8]) -> Option<Request> {
+        let reads = matches!(info.verb.as_str(), "get" | "list" | "watch");
+        if !self.enforced.follows() || reads || info.resource == "leases" {
+            return None;
+        }
+        let body = if info.verb == "create" { serde_json::from_slice(body).unwrap_or_default() } else { Value::Null };
+        let request = targets::of_write(&self.mirror, info, &body);
+        self.repeats_itself(at, &life.name(), &request);
+        Some(request)
+    }
+
+    /// What a process asked the API server for has ended.
+    pub fn ended(&mut self, life: &Life, (sent, request): &(Millis, Request), status: Option<u16>) {
+        let name = life.name();
+        let answer = match status {
+            None => Answer::Unheard,
+            Some(status @ 200..300) => {
+                let object = (name.clone(), request.object.clone());
+                let changed = self.written.get(&object).is_some_and(|at| at >= sent) || status == 201;
+                if changed { Answer::Changed } else { Answer::Nothing }
+            }
+            Some(status) => Answer::Refused(status.to_string()),
+        };
+        self.request_ended(*sent, &name, request, answer);
+    }
+
+    fn call_ended(&mut self, at: Millis, record: &CallRecord) {
+        let Some(request) = self.calls.remove(&record.number) else { return };
+        let effective = self.effective.remove(&record.number);
+        let reads = record.action.starts_with("Describe");
+        let heard = !matches!(record.fault, Some(Fault::LoseAnswer(_) | Fault::GarbleAnswer | Fault::Unreachable));
+        let answer = match &record.outcome {
+            _ if !heard => Answer::Unheard,
+            Outcome::NeverArrived => Answer::Unheard,
+            Outcome::Done if reads || effective => Answer::Changed,
+            Outcome::Done => Answer::Nothing,
+            Outcome::Refused(code) => Answer::Refused(code.clone()),
+        };
+        self.request_ended(at, &record.user_agent, &request, answer);
+    }
+
+    fn request_ended(&mut self, at: Millis, life: &str, request: &Request, answer: Answer) {
+        if let Some(about) = &request.held {
+            let why = if let Answer::Refused(why) = &answer { Some(why.as_str()) } else { None };
+            self.refusals.ended(at, about, &request.may, why);
+        }
+        if matches!(answer, Answer::Changed | Answer::Nothing) {
+            self.repeats.news(format!("may {}", request.may), "", at);
+        }
+        self.repeats.ended(life, request, answer);
+    }
+
+    fn repeats_itself(&mut self, at: Millis, life: &str, request: &Request) {
+        let how = self.repeats.sends(life, request, at);
+        if let Some(how) = how.filter(|_| self.enforced.backs_off) {
+            self.broke(at, Promise::BacksOff, how);
+        }
     }
 
     fn repeats(&mut self, at: Millis, name: &str, what: String, most: usize) {

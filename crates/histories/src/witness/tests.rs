@@ -1,11 +1,14 @@
 //! That each promise can break: what must not happen is fed to a scene, and beside it the innocent twin, one thing different.
 
 mod away;
+mod backoff;
 mod enis;
 mod requests;
+mod rollout;
 mod status;
 
 use super::breach::Promise;
+use super::enforced::Enforced;
 use super::justice::PICTURE;
 use super::scene::Scene;
 use super::trace::Detail;
@@ -59,7 +62,8 @@ impl World {
             calm_at: 0,
             idle_hour: false,
         };
-        let scene = Scene::new(CLUSTER, &script, Detail::None);
+        let mut scene = Scene::new(CLUSTER, &script, Detail::None);
+        scene.enforced = Enforced::ALL;
         Self { scene, objects: BTreeMap::new(), enis: BTreeMap::new() }
     }
 

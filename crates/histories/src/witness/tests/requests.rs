@@ -10,7 +10,7 @@ use multi_eni_sim::kube::RequestInfo;
 use std::sync::Arc;
 
 /// The `number`th process of the first replica.
-fn life(number: u32) -> Life {
+pub(super) fn life(number: u32) -> Life {
     let machine = Machine::new(SimClock::starting_at(Timestamp::UNIX_EPOCH), 0);
     Life::new(0, number, Arc::new(machine), false)
 }

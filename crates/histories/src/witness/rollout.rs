@@ -1,0 +1,141 @@
+//! `max-unavailable`: a rollout takes ready ENIs away from at most `maxUnavailable` nodes of one NodeENI at a time.
+//!
+//! A node is away from when a replica begins to delete a ready ENI of it that another is to follow, until everything that is
+//! asked for there is in place again. Nodes that are away for other reasons are not counted, nor those that somebody else
+//! disturbs meanwhile.
+
+use super::breach::Promise;
+use super::justice::PICTURE;
+use super::mirror::{Mirror, NodeEniTruth, NodeTruth};
+use super::scene::Scene;
+use crate::script::{Millis, SubnetPlace};
+use crate::wants::{Asked, asked};
+use multi_eni_api::ENIAttachment;
+use multi_eni_api::conditions::{is_true, types};
+use multi_eni_plan::held::Held;
+use multi_eni_sim::kube::ObjectChange;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Nodes that rollouts have taken away, and what NodeENIs allowed.
+#[derive(Debug, Default)]
+pub struct Rollouts {
+    /// By UID of the NodeENI, and Node.
+    away: BTreeMap<(String, String), Away>,
+    /// By UID of the NodeENI: since when its `maxUnavailable` is so.
+    allowed: BTreeMap<String, Vec<(Millis, usize)>>,
+}
+
+#[derive(Debug)]
+struct Away {
+    since: Millis,
+    by: String,
+}
+
+/// A NodeENI has changed: what it allows from now on.
+pub fn nodeeni(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
+    let Some(object) = change.after else { return };
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let most = object.pointer("/spec/rollout/maxUnavailable").and_then(Value::as_u64).unwrap_or(1);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let allowed = scene.rollouts.allowed.entry(text("/metadata/uid").to_owned()).or_default();
+    if allowed.last().is_none_or(|(_, last)| *last != most) {
+        allowed.push((at, most));
+    }
+}
+
+/// An ENIAttachment has changed; the mirror does not know it yet.
+pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
+    let deleting = |object: Option<&Value>| object.is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
+    if change.before.is_none() || deleting(change.before) || !deleting(change.after) {
+        return;
+    }
+    let object = change.before.and_then(|object| ENIAttachment::deserialize(object).ok());
+    let Some(held) = object.as_ref().map(Held::read) else { return };
+    settle(scene);
+    let Some(others_wait) = is_replaced(&scene.mirror, &scene.subnets, &held) else { return };
+    let key = (held.nodeeni_uid.clone(), held.node.clone());
+    if others_wait || scene.rollouts.away.contains_key(&key) {
+        return;
+    }
+    let (uid, mirror) = (&held.nodeeni_uid, &scene.mirror);
+    let disturbed = |node: &String| {
+        let instance = mirror.nodes.get(node).map(|node| node.instance.as_str()).unwrap_or_default();
+        let changed = mirror.nodes_changed.get(node).copied().unwrap_or(0);
+        changed.max(mirror.instances_changed.get(instance).copied().unwrap_or(0))
+    };
+    let counts = |((of, node), away): &(&(String, String), &Away)| {
+        // Another process may not have heard of it yet.
+        let known = away.by == change.actor || at > away.since + PICTURE;
+        of == uid && known && disturbed(node) < away.since
+    };
+    let others: Vec<&str> = scene.rollouts.away.iter().filter(counts).map(|((_, node), _)| node.as_str()).collect();
+    let most = scene.rollouts.most(uid, at);
+    if others.len() >= most {
+        let how = format!(
+            "{} deletes {} for another one, while {} of {} wait for theirs: {most} at a time are allowed",
+            change.actor,
+            held.name,
+            others.join(", "),
+            held.nodeeni
+        );
+        return scene.broke(at, Promise::MaxUnavailable, how);
+    }
+    scene.rollouts.away.insert(key, Away { since: at, by: change.actor.to_owned() });
+}
+
+/// Forgets the nodes that are back, or of which nothing is asked any more.
+pub fn settle(scene: &mut Scene) {
+    let (mirror, subnets) = (&scene.mirror, &scene.subnets);
+    scene.rollouts.away.retain(|(uid, node), _| {
+        let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == *uid);
+        nodeeni.zip(mirror.nodes.get(node)).is_some_and(|(nodeeni, node)| lacks(mirror, subnets, nodeeni, node, ""))
+    });
+}
+
+impl Rollouts {
+    /// Whether any node is away.
+    pub fn is_empty(&self) -> bool {
+        self.away.is_empty()
+    }
+
+    /// The most that a NodeENI has allowed of late: an edit may not have been heard of.
+    fn most(&self, uid: &str, at: Millis) -> usize {
+        let spans = self.allowed.get(uid).map(Vec::as_slice).unwrap_or_default();
+        let ended = |n: usize| spans.get(n + 1).map(|(since, _)| *since);
+        let late = |(n, _): &(usize, &(Millis, usize))| ended(*n).is_none_or(|ended| at <= ended + PICTURE);
+        spans.iter().enumerate().filter(late).map(|(_, (_, most))| *most).max().unwrap_or(1).max(1)
+    }
+}
+
+/// None if what goes was not ready, or nothing follows it; else whether its Node lacks something already.
+fn is_replaced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held) -> Option<bool> {
+    let ready = is_true(&held.status.conditions, types::READY) && mirror.in_place(held).is_some();
+    let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid).filter(|_| ready)?;
+    let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();
+    let node = mirror.nodes.get(&held.node).filter(|node| node.instance == instance)?;
+    if !lacks(mirror, subnets, nodeeni, node, &held.uid) {
+        return None;
+    }
+    let here = |other: &&Held| other.nodeeni_uid == held.nodeeni_uid && other.instance == held.instance;
+    let mut others = mirror.held.values().map(|held| &held.held).filter(here).filter(|other| other.uid != held.uid);
+    Some(others.any(|other| other.deleting.is_some() || mirror.in_place(other).is_none()))
+}
+
+/// Whether something that a NodeENI asks for on a Node is not in place. `except`: the UID of an ENIAttachment that does not
+/// count.
+fn lacks(mirror: &Mirror, subnets: &[SubnetPlace], nodeeni: &NodeEniTruth, node: &NodeTruth, except: &str) -> bool {
+    let Asked::These(places) = asked(mirror, nodeeni, node, subnets) else { return false };
+    let mine = |held: &&Held| {
+        held.nodeeni_uid == nodeeni.uid
+            && held.uid != except
+            && held.deleting.is_none()
+            && held.instance.as_ref().is_some_and(|on| on.as_str() == node.instance)
+            && mirror.in_place(held).is_some()
+    };
+    let there: Vec<&Held> = mirror.held.values().map(|held| &held.held).filter(mine).collect();
+    places.iter().any(|place| {
+        !there.iter().any(|held| held.slot() == (place.card, place.index) && held.request.subnet_id == place.subnet)
+    })
+}

@@ -1,0 +1,100 @@
+//! `said`: what EC2 or the API server has refused for minutes stands on the NodeENI whose ENI waits for it.
+
+use super::breach::Promise;
+use super::scene::Scene;
+use crate::script::{Act, Millis, Script};
+use multi_eni_plan::held::Held;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// How long something may be refused before it is said.
+pub const WITHIN: Millis = 300_000;
+/// How old the last refusal may be: the longest back-off, and a little.
+const STANDS: Millis = 400_000;
+
+/// By ENIAttachment, what is refused.
+#[derive(Debug, Default)]
+pub struct Refusals(BTreeMap<String, BTreeMap<String, Refused>>);
+
+#[derive(Debug, Clone)]
+struct Refused {
+    why: String,
+    first: Millis,
+    last: Millis,
+}
+
+impl Refusals {
+    /// A request about an ENIAttachment has ended: refused for that reason, or not.
+    pub fn ended(&mut self, at: Millis, about: &str, what: &str, why: Option<&str>) {
+        let of = self.0.entry(about.to_owned()).or_default();
+        match (why, of.get_mut(what)) {
+            (None, _) => drop(of.remove(what)),
+            (Some(why), Some(refused)) if refused.why == why => refused.last = at,
+            (Some(why), _) => drop(of.insert(what.to_owned(), Refused { why: why.to_owned(), first: at, last: at })),
+        }
+    }
+
+    /// What has been refused to that one for long, in words.
+    fn standing(&self, at: Millis, about: &str) -> Option<String> {
+        let stands = |refused: &&Refused| at >= refused.first + WITHIN && at <= refused.last + STANDS;
+        let (what, refused) =
+            self.0.get(about)?.iter().find(|(_, refused)| stands(refused) && refused.last > refused.first)?;
+        Some(format!("{what} has been refused ({}) for {} s", refused.why, (at - refused.first) / 1000))
+    }
+}
+
+/// Looks whether everything is said that should be, if a replica could see and write for long enough.
+pub fn look(scene: &mut Scene, at: Millis) {
+    if !scene.is_able(at, WITHIN) {
+        return;
+    }
+    let waits = |held: &Held| held.deleting.is_some() || scene.mirror.in_place(held).is_none();
+    let unsaid = scene.mirror.held.values().map(|held| &held.held).filter(|held| waits(held)).find_map(|held| {
+        let standing = scene.refusals.standing(at, &held.name)?;
+        let nodeeni = scene.mirror.nodeenis.get(&held.nodeeni).filter(|nodeeni| nodeeni.uid == held.nodeeni_uid)?;
+        let claim = all_is_well(&nodeeni.object)?;
+        Some(format!("of {}: {standing}, and NodeENI {} says {claim}", held.name, held.nodeeni))
+    });
+    if let Some(how) = unsaid {
+        scene.broke(at, Promise::Said, how);
+    }
+}
+
+/// What a NodeENI's status claims, if it says neither that it is not ready nor why.
+fn all_is_well(object: &Value) -> Option<String> {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let Some(conditions) = conditions else { return Some("nothing".to_owned()) };
+    let of = |kind: &str, field: &str| {
+        let found = conditions.iter().find(|c| c.get("type").and_then(Value::as_str) == Some(kind));
+        found.and_then(|c| c.get(field)).and_then(Value::as_str).unwrap_or_default()
+    };
+    if of("Ready", "status") == "True" {
+        return Some("Ready".to_owned());
+    }
+    let told = of("Degraded", "status") == "True"
+        || of("Progressing", "status") == "True" && of("Progressing", "reason") != "AsExpected";
+    (!told).then(|| format!("Degraded={}: {}", of("Degraded", "status"), of("Degraded", "message")))
+}
+
+/// When no replica can be relied on to see and to write, by the script.
+pub fn unable(script: &Script) -> Vec<Range<Millis>> {
+    let span = |at: Millis, act: &Act| match act {
+        Act::Pause { lasts, .. }
+        | Act::Partition { lasts, .. }
+        | Act::StaleWatch { lasts, .. }
+        | Act::RestartApi { lasts }
+        | Act::Forbid { lasts, .. }
+        | Act::Kill { restart: lasts, .. }
+        | Act::Stop { restart: lasts, .. } => Some(at..at + lasts + 1),
+        Act::Deny { action } if action.starts_with("Describe") => Some(at..allowed(script, at, action)),
+        _ => None,
+    };
+    script.events.iter().filter_map(|event| span(event.at, &event.act)).collect()
+}
+
+/// When IAM allows an action again.
+fn allowed(script: &Script, from: Millis, denied: &str) -> Millis {
+    let allows = |act: &Act| matches!(act, Act::Allow { action } if action == denied);
+    script.events.iter().find(|event| event.at >= from && allows(&event.act)).map_or(script.calm_at, |event| event.at)
+}
