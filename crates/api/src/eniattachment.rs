@@ -63,6 +63,9 @@ pub struct EniAttachmentSpec {
     #[serde(rename = "adoptedENIID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub adopted_eni_id: Option<String>,
+    /// The adopted ENI was this cluster's own: its former ENIAttachment was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovered: bool,
     /// Settings for the node's half. They follow the NodeENI; nothing on EC2 depends on them.
     #[serde(default, skip_serializing_if = "NodeSettings::is_empty")]
     pub node_settings: NodeSettings,

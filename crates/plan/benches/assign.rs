@@ -126,6 +126,8 @@ impl World {
                         nodeeni: new.spec.node_eni_name,
                         nodeeni_uid: new.spec.node_eni_uid,
                         adopted: None,
+                        recovered: false,
+                        labelled: true,
                         request: new.spec.request,
                         node_settings: new.spec.node_settings,
                         deselected_since: None,

@@ -8,6 +8,7 @@ mod duplicates;
 mod limits;
 pub(crate) mod look;
 mod place;
+mod recover;
 mod refusal;
 mod slots;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod wanted;
 
 pub use duplicates::DUPLICATE_NODE;
 pub use place::ZONE_CONTRADICTION;
+pub use recover::may_be_adopted;
 pub use refusal::{INSTANCE_GONE, Refusal, Refused};
 
 use crate::facts::{Cluster, EniSeen, InstanceSight, Network, NodeFacts};
@@ -103,6 +105,7 @@ impl NewAttachment {
                 node_eni_name: intent.name.clone(),
                 node_eni_uid: intent.uid.clone(),
                 request,
+                recovered: false,
                 adopted_eni_id: adopts.map(|eni| eni.id.to_string()),
                 node_settings: intent.ask.as_ref().map(|ask| ask.node_settings.clone()).unwrap_or_default(),
                 deselected_since: None,

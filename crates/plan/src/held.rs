@@ -3,7 +3,7 @@
 use crate::errors::Call;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
-use multi_eni_api::names::ENIATTACHMENT_FINALIZER;
+use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, LABEL_NODEENI_UID};
 use multi_eni_api::{ENIAttachment, EniAttachmentStatus, EniRequest, NodeSettings};
 
 /// An ENIAttachment as the decisions see it.
@@ -29,6 +29,10 @@ pub struct Held {
     pub nodeeni_uid: String,
     /// The ENI that it took over from upstream.
     pub adopted: Option<EniId>,
+    /// What it took over was this cluster's own, and not upstream's.
+    pub recovered: bool,
+    /// It carries the label and the owner that name its NodeENI.
+    pub labelled: bool,
     /// The frozen request.
     pub request: EniRequest,
     /// Settings for the node's half.
@@ -54,6 +58,8 @@ impl Held {
             nodeeni: spec.node_eni_name.clone(),
             nodeeni_uid: spec.node_eni_uid.clone(),
             adopted: spec.adopted_eni_id.as_deref().and_then(|id| EniId::parse(id).ok()),
+            recovered: spec.recovered,
+            labelled: is_labelled(object),
             request: spec.request.clone(),
             node_settings: spec.node_settings.clone(),
             deselected_since: spec.deselected_since.as_ref().map(|t| t.0),
@@ -90,6 +96,13 @@ impl Held {
     pub fn lost(&self) -> bool {
         self.status.last_error.as_ref().is_some_and(|error| error.code == ENI_LOST)
     }
+}
+
+/// By the label ENIAttachments are found, by the owner they are told apart: somebody may have taken either away.
+fn is_labelled(object: &ENIAttachment) -> bool {
+    let (meta, uid) = (&object.metadata, &object.spec.node_eni_uid);
+    let label = meta.labels.as_ref().and_then(|labels| labels.get(LABEL_NODEENI_UID));
+    label == Some(uid) && meta.owner_references.iter().flatten().any(|owner| owner.uid == *uid)
 }
 
 /// Code of ours in `lastError`: EC2 no longer knows the ENI, though nobody here deleted it.

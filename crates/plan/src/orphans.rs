@@ -39,7 +39,6 @@ pub struct Verdict {
 }
 
 /// What orphans are judged by.
-#[derive(Debug)]
 pub struct Input<'a> {
     /// The present time.
     pub now: Timestamp,
@@ -53,6 +52,8 @@ pub struct Input<'a> {
     pub known: &'a BTreeSet<String>,
     /// ENIs that the statuses of ENIAttachments name.
     pub named: &'a BTreeSet<EniId>,
+    /// Whether it may still be adopted: its NodeENI wants it where it is.
+    pub may_be_adopted: &'a dyn Fn(&EniSeen) -> bool,
     /// Instances of all Nodes.
     pub instances: &'a BTreeSet<InstanceId>,
     /// [`Verdict::suspects`] of the last time.
@@ -80,9 +81,9 @@ pub fn lone<'a>(
 /// Judges by the last whole sweep. A suspect must be shown by a whole sweep that began [`APART`] after it was first
 /// suspected. An ENI without the tag of an ENIAttachment is not ours to judge: somebody took the tag away.
 pub fn judge(input: Input<'_>) -> Verdict {
-    let Input { now, sweep, all, owned, known, named, instances, before, called, settings } = input;
+    let Input { now, sweep, all, owned, known, named, may_be_adopted, instances, before, called, settings } = input;
     let mut out = Verdict::default();
-    let orphans: Vec<&EniSeen> = lone(owned, known, named).collect();
+    let orphans: Vec<&EniSeen> = lone(owned, known, named).filter(|eni| !may_be_adopted(eni)).collect();
     for eni in &orphans {
         out.suspects.insert(eni.id.clone(), before.get(&eni.id).copied().unwrap_or(now));
     }
@@ -97,10 +98,12 @@ pub fn judge(input: Input<'_>) -> Verdict {
             old_enough && eni.as_of() >= sweep && eni.last_call.is_none_or(|call| sweep.duration_since(call) >= APART)
         })
         .collect();
-    let limit = (all / 10).max(10);
+    let limit = settings.max_orphans.unwrap_or((all / 10).max(10));
     if proven.len() > limit {
         out.refused = Some(format!(
-            "{} of {all} ENIs of this cluster have no ENIAttachment, more than {limit}: nothing is deleted until a person has looked",
+            "{} of {all} ENIs of this cluster have no ENIAttachment, more than the {limit} that are removed at once: none is removed. Find out \
+             why their ENIAttachments are gone; to have the ENIs removed, start the controller with --max-orphans={}",
+            proven.len(),
             proven.len()
         ));
         return out;

@@ -31,6 +31,8 @@ pub struct Settings {
     pub subnet_cooldown: SignedDuration,
     /// Of one NodeENI no more nodes than `rollout.maxRemovals` lose ENIs within this time.
     pub removal_window: SignedDuration,
+    /// So many orphans may be removed at once; None: 10 % of this cluster's ENIs, at least 10.
+    pub max_orphans: Option<usize>,
     /// The annotation by which Pods name the NodeENIs that they use; None: no node keeps its ENIs for Pods.
     pub pod_annotation: Option<String>,
 }
@@ -52,6 +54,7 @@ impl Default for Settings {
             blocked_recheck: s(600),
             subnet_cooldown: s(120),
             removal_window: s(300),
+            max_orphans: None,
             pod_annotation: None,
         }
     }

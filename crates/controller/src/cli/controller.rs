@@ -54,6 +54,10 @@ pub(super) struct Flags {
     #[arg(long, env = "MULTI_ENI_REMOVAL_WINDOW", default_value = "5m", value_parser = seconds)]
     removal_window: SignedDuration,
 
+    /// So many ENIs of this cluster that no ENIAttachment knows may be removed at once [default: 10 % of all, at least 10]
+    #[arg(long, env = "MULTI_ENI_MAX_ORPHANS")]
+    max_orphans: Option<usize>,
+
     #[command(flatten)]
     pods: PodFlags,
 
@@ -123,6 +127,7 @@ async fn start(flags: Flags) -> miette::Result<()> {
             node_gone_grace: flags.node_gone_grace,
             force_detach: flags.force_detach_after,
             removal_window: flags.removal_window,
+            max_orphans: flags.max_orphans,
             pod_annotation: flags.pods.annotation(),
             ..Settings::default()
         },

@@ -4,7 +4,10 @@ use super::{Outcome, Reconciler};
 use crate::queue::Key;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
+use multi_eni_plan::assign;
 use multi_eni_plan::errors::{Call, CallError};
+use multi_eni_plan::facts::EniSeen;
+use multi_eni_plan::intent::Intent;
 use multi_eni_plan::orphans::{self, Detachment};
 
 impl Reconciler {
@@ -26,6 +29,7 @@ impl Reconciler {
             owned: &owned,
             known: &known,
             named: &named,
+            may_be_adopted: &|eni| self.may_be_adopted(eni),
             instances: &instances,
             before: &self.suspects,
             called: self.orphans_called,
@@ -56,6 +60,19 @@ impl Reconciler {
             self.orphans_called = Some(sweep);
             self.call(key, join_all(work));
         }
+    }
+
+    /// Whether its NodeENI may still take it as it is: it selects the Node, and what it gets there is not settled.
+    fn may_be_adopted(&self, eni: &EniSeen) -> bool {
+        let instance = eni.attachment.as_ref().and_then(|at| at.instance.as_ref());
+        let intents: Vec<&Intent> = self.world.nodeenis().map(|entry| &entry.intent).collect();
+        let is_open = |node: &str, intent: &Intent| {
+            self.assignments.get(node).is_none_or(|last| !last.share(&intent.uid).refused.is_empty())
+        };
+        instance
+            .into_iter()
+            .flat_map(|instance| self.world.nodes_on(instance))
+            .any(|node| assign::may_be_adopted(eni, node, &intents, |intent| is_open(&node.name, intent)))
     }
 
     fn orphan_call(

@@ -63,7 +63,7 @@ const REFUSED: [(&str, &str); 6] = [
 ];
 
 /// Every kind and its weight.
-const KINDS: [(Kind, u32); 40] = [
+const KINDS: [(Kind, u32); 41] = [
     (Kind::Join, 6),
     (Kind::Leave, 6),
     (Kind::Return, 5),

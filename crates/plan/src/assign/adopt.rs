@@ -85,10 +85,14 @@ fn adopted(
     at: &SeenAttachment,
     input: &Input<'_>,
 ) -> NewAttachment {
+    NewAttachment::new(node, instance, intent, request_of(input, intent, eni, at), Some(eni))
+}
+
+/// The request that describes an ENI as it is. What can be changed in place is; for the rest it is replaced, in its turn.
+pub(super) fn request_of(input: &Input<'_>, intent: &Intent, eni: &EniSeen, at: &SeenAttachment) -> EniRequest {
     let ask = intent.ask.as_ref().ok();
     let cidr = input.network.subnets.get(&eni.subnet).map(|facts| facts.cidr.clone());
-    // As it is. What can be changed in place is; for the rest it is replaced, in its turn.
-    let request = EniRequest {
+    EniRequest {
         subnet_id: eni.subnet.to_string(),
         subnet_cidr: cidr,
         security_group_ids: eni.groups.iter().map(ToString::to_string).collect(),
@@ -99,14 +103,17 @@ fn adopted(
         ipv4_prefix_count: None,
         ipv6_address_count: None,
         private_ip_count: None,
-    };
-    NewAttachment::new(node, instance, intent, request, Some(eni))
+    }
 }
 
 /// The ENIAttachment that holds what was taken over in this subnet: it keeps its slot.
 pub(super) fn pinned<'a>(mine: &[&'a Held], subnet: &SubnetId) -> Option<&'a Held> {
     let here = |held: &&&Held| {
-        held.adopted.is_some() && held.deleting.is_none() && !held.lost() && held.request.subnet_id == subnet.as_str()
+        held.adopted.is_some()
+            && !held.recovered
+            && held.deleting.is_none()
+            && !held.lost()
+            && held.request.subnet_id == subnet.as_str()
     };
     mine.iter().find(here).copied()
 }

@@ -2,10 +2,10 @@
 
 use super::{
     Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, WaitsForPods, adopt, limits,
-    look, remove, wanted,
+    look, recover, remove, wanted,
 };
 use crate::errors::{Call, CallError, Class, classify};
-use crate::facts::{EniSeen, InstanceSight, NodeFacts};
+use crate::facts::{AttachmentState, EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
 use crate::intent::{Ask, Intent};
 use crate::removals::Cause;
@@ -114,6 +114,13 @@ pub(super) fn node_there(
             claimed.insert(slot, intent.name.clone());
             if node.deleting {
                 refuse(out, Refused::NodeDeleting);
+                continue;
+            }
+            if intent.guarded
+                && let Some(adopts) = recover::lost(input, (node, intent), intents, &new)
+            {
+                present += 1;
+                out.create.push(adopts);
                 continue;
             }
             match may_create(input, node, intent, ask, &new, here, out) {
@@ -317,9 +324,9 @@ fn free_on_ec2(
     let (valid, refusal) = match occupant(sight, slot) {
         None if age(sight, input) <= input.settings.instance_look_valid => return Ok(()),
         None => (None, looking),
-        // Ours on its way out: soon gone.
+        // Ours on its way out: soon gone. What nobody detaches is an orphan, which sweeps judge.
         Some(eni) if eni.is_of(input.cluster) => (
-            Some(LEAVING_AGAIN),
+            Some(leaving_again(input, eni)),
             Refused::SlotHeld { slot, holder: eni.tags.get(TAG_NODEENI).unwrap_or_default().to_owned(), leaving: true },
         ),
         Some(_) if is_before(sight, intent, input) => (None, looking),
@@ -331,6 +338,12 @@ fn free_on_ec2(
     };
     look_again(input, node, sight, valid, out);
     Err(refusal)
+}
+
+/// One that is not on its way out goes only when sweeps have shown it to be an orphan.
+fn leaving_again(input: &Input<'_>, eni: &EniSeen) -> SignedDuration {
+    let is_leaving = eni.attachment.as_ref().is_none_or(|at| at.state == AttachmentState::Detaching);
+    if is_leaving || (input.is_held)(eni) { LEAVING_AGAIN } else { input.settings.instance_look_valid }
 }
 
 /// How soon an instance is looked at again where something of ours is on its way out.
@@ -355,7 +368,7 @@ fn look_again(
     }
 }
 
-fn age(sight: &InstanceSight, input: &Input<'_>) -> SignedDuration {
+pub(super) fn age(sight: &InstanceSight, input: &Input<'_>) -> SignedDuration {
     input.now.duration_since(sight.as_of)
 }
 
@@ -365,6 +378,6 @@ fn is_before(sight: &InstanceSight, intent: &Intent, input: &Input<'_>) -> bool 
     sight.as_of < intent.created && age(sight, input) > JUST_NOW
 }
 
-fn occupant(sight: &InstanceSight, slot: Slot) -> Option<&EniSeen> {
+pub(super) fn occupant(sight: &InstanceSight, slot: Slot) -> Option<&EniSeen> {
     sight.enis.iter().find(|eni| eni.attachment.as_ref().is_some_and(|at| (at.card, at.index) == slot))
 }

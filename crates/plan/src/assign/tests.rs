@@ -4,6 +4,7 @@ mod life;
 mod limits;
 mod places;
 mod pods;
+mod recover;
 mod removals;
 mod unattachable;
 
@@ -41,6 +42,8 @@ pub(crate) fn held(node: &str, index: i32, ready: bool) -> Held {
         nodeeni: "a".to_owned(),
         nodeeni_uid: "uid-a".to_owned(),
         adopted: None,
+        recovered: false,
+        labelled: true,
         request: multi_eni_api::EniRequest { subnet_id: SUBNET_A.into(), device_index: index, ..Default::default() },
         node_settings: Default::default(),
         deselected_since: None,

@@ -140,7 +140,10 @@ fn adopt(input: &Input<'_>, ask: Option<&Ask>, new: &NewAttachment, eni: &EniSee
         mark: Mark::Adopt,
         eni: Some(eni.id.to_string()),
         reason: "Adopt".to_owned(),
-        message: format!("take over from upstream, as it is{then}"),
+        message: format!(
+            "{}, as it is{then}",
+            if new.spec.recovered { "adopt: its ENIAttachment was lost" } else { "take over from upstream" }
+        ),
         calls,
     }
 }

@@ -24,6 +24,7 @@ impl World {
 
     fn judge(&self, sweep: i64) -> Verdict {
         judge(Input {
+            may_be_adopted: &|_| false,
             now: at(sweep + 1),
             sweep: at(sweep),
             all: self.owned.len(),

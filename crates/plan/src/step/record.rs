@@ -119,7 +119,7 @@ impl Report {
             None => Self::new(
                 Phase::Attaching,
                 "Adopting",
-                format!("{} is taken over from upstream: it gets our tags", eni.id),
+                format!("{} is adopted: it gets the tags of this ENIAttachment", eni.id),
             ),
         }
     }

@@ -85,3 +85,20 @@ fn one_that_was_ready_in_its_place_stays_ready_while_it_is_tagged_again() {
     left(&mut world).attachment.as_mut().unwrap().index += 1;
     assert!(!is_ready(&world.step()), "elsewhere");
 }
+
+#[test]
+fn an_eni_of_this_cluster_whose_eniattachment_is_lost_gets_the_new_ones_tags() {
+    let mut world = world();
+    world.held.recovered = true;
+    left(&mut world).tags = tags(&cluster(), &world.held).into_iter().collect();
+    left(&mut world).tags.insert(names::TAG_ATTACHMENT_UID, "uid-lost");
+    assert!(matches!(world.step().action, Action::Modify { change: Change::Tags(_), .. }));
+    // Not another NodeENI's, not another cluster's: somebody's hand.
+    for (key, value) in [(names::TAG_NODEENI, "b"), (names::TAG_CLUSTER, "another")] {
+        let mut other = self::world();
+        other.held.recovered = true;
+        left(&mut other).tags = tags(&cluster(), &other.held).into_iter().collect();
+        left(&mut other).tags.extend([(names::TAG_ATTACHMENT_UID, "uid-lost"), (key, value)]);
+        assert_eq!(other.step().action, Action::Wait, "{key}");
+    }
+}

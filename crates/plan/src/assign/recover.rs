@@ -1,0 +1,57 @@
+//! Adoption of this cluster's own ENIs whose ENIAttachment is lost: finalizers stripped, etcd restored from an older state.
+//!
+//! An ENI that is attached in a slot where its NodeENI wants one is adopted as it is: it may carry traffic, and it is exactly where it
+//! is wanted. What is wanted nowhere is [an orphan](crate::orphans).
+
+use super::{Input, NewAttachment, adopt, slots};
+use crate::facts::{AttachmentState, EniSeen, NodeFacts};
+use crate::intent::Intent;
+use multi_eni_api::names::{TAG_NODEENI, TAG_NODEENI_UID};
+
+/// Whether the tags say that the ENI is this NodeENI's: by its UID; or by its name, if no NodeENI of that UID is left, as where a
+/// NodeENI was restored under a new UID.
+fn is_of(eni: &EniSeen, intent: &Intent, intents: &[&Intent]) -> bool {
+    let Some(uid) = eni.tags.get(TAG_NODEENI_UID) else { return false };
+    uid == intent.uid
+        || eni.tags.get(TAG_NODEENI) == Some(intent.name.as_str()) && !intents.iter().any(|other| other.uid == uid)
+}
+
+/// The ENIAttachment that adopts what is in the slot of `new`; None if nothing is there that can be adopted, by a look that is young
+/// enough.
+pub(super) fn lost(
+    input: &Input<'_>,
+    (node, intent): (&NodeFacts, &Intent),
+    intents: &[&Intent],
+    new: &NewAttachment,
+) -> Option<NewAttachment> {
+    let instance = node.instance.as_ref().ok()?;
+    let sight = input.instance.filter(|sight| slots::age(sight, input) <= input.settings.instance_look_valid)?;
+    let request = &new.spec.request;
+    let eni = slots::occupant(sight, (request.network_card_index, request.device_index))?;
+    let at = eni.attachment.as_ref().filter(|at| at.state != AttachmentState::Detaching)?;
+    if !eni.is_of(input.cluster) || !is_of(eni, intent, intents) || (input.is_held)(eni) {
+        return None;
+    }
+    // In another subnet than the spec asks for it is adopted all the same, and replaced in its turn.
+    let request = if request.subnet_id == eni.subnet.as_str() {
+        request.clone()
+    } else {
+        adopt::request_of(input, intent, eni, at)
+    };
+    let mut adopts = NewAttachment::new(node, instance, intent, request, Some(eni));
+    adopts.spec.recovered = true;
+    Some(adopts)
+}
+
+/// Whether an ENI of this cluster without an ENIAttachment may still be adopted: its NodeENI selects the Node and asks for ENIs in such
+/// a slot. `is_open`: it is not settled yet what that NodeENI gets there.
+pub fn may_be_adopted(eni: &EniSeen, node: &NodeFacts, intents: &[&Intent], is_open: impl Fn(&Intent) -> bool) -> bool {
+    let Some(at) = eni.attachment.as_ref().filter(|at| at.state != AttachmentState::Detaching) else { return false };
+    intents.iter().filter(|intent| !intent.deleting && is_of(eni, intent, intents)).any(|intent| {
+        let Ok(ask) = &intent.ask else { return true };
+        let slots = i32::try_from(ask.subnets.len()).unwrap_or(i32::MAX);
+        let in_range =
+            at.card == ask.card && at.index >= ask.index && at.index < ask.index.saturating_add(slots.max(1));
+        ask.matches(&node.labels) && in_range && is_open(intent)
+    })
+}

@@ -1,0 +1,113 @@
+//! ENIs of this cluster whose ENIAttachment is lost.
+
+use super::*;
+use crate::facts::{AttachmentState, EniSeen};
+use crate::step::tests::{attachment, eni};
+use multi_eni_api::names;
+
+/// An ENI of ours in slot 1, attached, whose ENIAttachment is not there.
+fn lost() -> EniSeen {
+    let mut seen = eni(1);
+    seen.tags = [
+        (names::TAG_CLUSTER, "cluster"),
+        (names::TAG_NODEENI, "a"),
+        (names::TAG_NODEENI_UID, "uid-a"),
+        (names::TAG_ATTACHMENT_UID, "uid-lost"),
+    ]
+    .into();
+    seen.subnet = SubnetId::parse(SUBNET_A).unwrap();
+    seen.attachment = Some(attachment(AttachmentState::Attached));
+    seen
+}
+
+fn world(change: impl FnOnce(&mut EniSeen)) -> World {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut there = lost();
+    change(&mut there);
+    world.sight.as_mut().unwrap().enis = vec![there];
+    world
+}
+
+fn adopted(assignment: &Assignment) -> Vec<&str> {
+    assignment
+        .create
+        .iter()
+        .filter(|new| new.spec.recovered)
+        .filter_map(|new| new.spec.adopted_eni_id.as_deref())
+        .collect()
+}
+
+#[test]
+fn what_is_where_it_is_wanted_is_adopted_in_place_and_then_settled() {
+    let mut world = world(|_| ());
+    let assignment = world.assign();
+    let [new] = assignment.create.as_slice() else { panic!("{assignment:?}") };
+    assert_eq!((adopted(&assignment), assignment.delete.len()), (vec![lost().id.as_str()], 0));
+    assert!(assignment.adopting.is_empty(), "its status is not upstream's");
+    let mut held = Held::read(&multi_eni_api::ENIAttachment::new(&new.name, new.spec.clone()));
+    (held.guarded, held.uid) = (true, "uid-new".to_owned());
+    world.held.push(held);
+    assert!(world.assign().is_settled(), "{:?}", world.assign());
+    // It is as any other from then on: another index replaces it.
+    world.intents = vec![intent("a", 2, &[SUBNET_A])];
+    let moved = world.assign();
+    assert_eq!((moved.outdated["uid-a"].len(), moved.pinned.len()), (1, 0));
+}
+
+#[test]
+fn one_in_another_subnet_is_adopted_as_it_is_and_replaced_in_its_turn() {
+    let mut world = world(|eni| eni.subnet = SubnetId::parse(SUBNET_B).unwrap());
+    let assignment = world.assign();
+    assert_eq!(assignment.create[0].spec.request.subnet_id, SUBNET_B);
+    let mut held =
+        Held::read(&multi_eni_api::ENIAttachment::new(&assignment.create[0].name, assignment.create[0].spec.clone()));
+    (held.guarded, held.uid) = (true, "uid-new".to_owned());
+    world.held.push(held);
+    let next = world.assign();
+    assert_eq!((next.delete.len(), next.outdated["uid-a"].len()), (0, 1), "it waits for the rollout");
+}
+
+#[test]
+fn a_nodeeni_that_was_made_again_adopts_by_its_name() {
+    let again = world(|eni| {
+        eni.tags.insert(names::TAG_NODEENI_UID, "uid-before");
+    });
+    assert_eq!(adopted(&again.assign()).len(), 1);
+}
+
+#[test]
+fn nothing_else_is_adopted() {
+    let cases: [(&str, fn(&mut EniSeen)); 5] = [
+        ("another cluster's", |eni| eni.tags.insert(names::TAG_CLUSTER, "another")),
+        ("another NodeENI's", |eni| eni.tags.extend([(names::TAG_NODEENI_UID, "uid-b"), (names::TAG_NODEENI, "b")])),
+        ("without a NodeENI's UID", |eni| eni.tags = [(names::TAG_CLUSTER, "cluster")].into()),
+        ("on its way out", |eni| eni.attachment.as_mut().unwrap().state = AttachmentState::Detaching),
+        ("in another slot", |eni| eni.attachment.as_mut().unwrap().index = 7),
+    ];
+    for (what, change) in cases {
+        assert!(adopted(&world(change).assign()).is_empty(), "{what}");
+    }
+    let mut held = world(|_| ());
+    held.held_elsewhere = Some(lost().id);
+    assert!(held.assign().create.is_empty(), "another ENIAttachment has it");
+    let mut old = world(|_| ());
+    old.now = at(100 + 61);
+    assert!(old.assign().create.is_empty() && !old.assign().needs.is_empty(), "an old look is renewed first");
+    let mut unguarded = world(|_| ());
+    unguarded.intents[0].guarded = false;
+    assert!(unguarded.assign().create.is_empty());
+}
+
+#[test]
+fn while_it_may_be_adopted_it_is_no_orphan() {
+    let world = world(|_| ());
+    let (node, there) = (world.node.clone().unwrap(), lost());
+    let intents: Vec<&Intent> = world.intents.iter().collect();
+    assert!(may_be_adopted(&there, &node, &intents, |_| true));
+    assert!(!may_be_adopted(&there, &node, &intents, |_| false), "it is settled that it is not wanted");
+    let other = NodeFacts { labels: Pairs::default(), ..node.clone() };
+    assert!(!may_be_adopted(&there, &other, &intents, |_| true), "the Node is not selected");
+    let mut elsewhere = lost();
+    elsewhere.attachment.as_mut().unwrap().index = 9;
+    assert!(!may_be_adopted(&elsewhere, &node, &intents, |_| true), "no such slot is asked for");
+}
