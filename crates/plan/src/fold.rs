@@ -52,8 +52,21 @@ pub struct Input<'a> {
 
 /// Makes the status.
 pub fn fold(input: Input<'_>) -> NodeEniStatus {
-    let Input { intent, previous, held, matched, former, desired, refused, pinned, waiting, problems, expected, mtu, now } =
-        input;
+    let Input {
+        intent,
+        previous,
+        held,
+        matched,
+        former,
+        desired,
+        refused,
+        pinned,
+        waiting,
+        problems,
+        expected,
+        mtu,
+        now,
+    } = input;
     let live = || held.iter().filter(|held| held.deleting.is_none());
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
     // What is on a node that asks for nothing any more stands in for nothing that is asked for. Of one that cannot be read all

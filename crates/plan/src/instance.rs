@@ -90,7 +90,9 @@ impl InstanceLook {
 
 fn kind(state: InstanceState) -> Life {
     match state {
-        InstanceState::Pending | InstanceState::Running | InstanceState::Stopped | InstanceState::Unnamed => Life::Alive,
+        InstanceState::Pending | InstanceState::Running | InstanceState::Stopped | InstanceState::Unnamed => {
+            Life::Alive
+        }
         InstanceState::ShuttingDown | InstanceState::Terminated => Life::Gone,
         InstanceState::Missing => Life::Doubtful,
     }

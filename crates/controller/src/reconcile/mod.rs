@@ -249,8 +249,7 @@ impl Reconciler {
             .filter(|node| intent.is_some_and(|intent| concerns(intent, node)))
             .map(|node| node.name.clone());
         let before = self.assignments.iter().filter(|(_, old)| old.matches(uid)).map(|(node, _)| node.clone());
-        let holding =
-            self.world.attachments_of(uid).map(|entry| self.world.decided_under(&entry.held).to_owned());
+        let holding = self.world.attachments_of(uid).map(|entry| self.world.decided_under(&entry.held).to_owned());
         let nodes: BTreeSet<String> = matching.chain(before).chain(holding).collect();
         let attachments: Vec<String> = self.world.attachments_of(uid).map(|entry| entry.held.name.clone()).collect();
         nodes.into_iter().for_each(|node| self.queue.now(Key::Node(node)));

@@ -130,8 +130,7 @@ impl Reconciler {
             let settings =
                 join_all(settings.into_iter().map(|(entry, settings)| writer.node_settings(entry, settings)));
             let follow = join_all(follow.into_iter().map(|(entry, name, uid)| writer.follow(entry, name, uid)));
-            let (creates, deletes, marks, settings, follow) =
-                futures::join!(creates, deletes, marks, settings, follow);
+            let (creates, deletes, marks, settings, follow) = futures::join!(creates, deletes, marks, settings, follow);
             let writes = creates.into_iter().chain(deletes).chain(marks).chain(settings).chain(follow);
             writes.map(Outcome::Wrote).collect()
         });

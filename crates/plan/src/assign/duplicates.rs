@@ -24,9 +24,10 @@ pub(super) fn say(input: &Input<'_>, node: &NodeFacts, counts: &NodeFacts, out: 
          reports for: the ENIs stay attached and follow to the one that is left",
         counts.name, node.name, counts.name, node.name
     );
-    let concerned = input.intents.iter().filter(|intent| {
-        intent.wants(&node.labels).is_some() || intent.wants(&counts.labels).is_some()
-    });
+    let concerned = input
+        .intents
+        .iter()
+        .filter(|intent| intent.wants(&node.labels).is_some() || intent.wants(&counts.labels).is_some());
     for intent in concerned {
         let problem = Problem { reason: DUPLICATE_NODE, message: message.clone(), node: Some(node.name.clone()) };
         out.problems.push((intent.uid.clone(), problem));

@@ -5,8 +5,7 @@ use super::{World, always};
 use crate::assign::{self, Assignment};
 use crate::errors::{Call, CallError};
 use crate::facts::{
-    AttachmentState, Cluster, EniSeen, InstanceSight, Network, NodeFacts, SeenAttachment,
-    Sight, SubnetFacts,
+    AttachmentState, Cluster, EniSeen, InstanceSight, Network, NodeFacts, SeenAttachment, Sight, SubnetFacts,
 };
 use crate::held::Held;
 use crate::instance::{InstanceLook, InstanceState};
@@ -295,7 +294,12 @@ impl Model {
             }
             Action::Release => drop(self.held.remove(name)),
             Action::NextAttempt => {}
-            Action::LookByTag | Action::LookById(_) | Action::LookAtSubnet(_) | Action::LookAtState(_) | Action::Wait | Action::Settled => {
+            Action::LookByTag
+            | Action::LookById(_)
+            | Action::LookAtSubnet(_)
+            | Action::LookAtState(_)
+            | Action::Wait
+            | Action::Settled => {
                 return next.status != held.status;
             }
         }

@@ -24,7 +24,8 @@ pub(super) fn unless_it_lives(input: &Input<'_>, after: Timestamp) -> Option<(Ac
         Some(failure) => {
             let said_at = failure.since.saturating_add(FAILURE_SAID_AFTER).unwrap_or(Timestamp::MAX);
             if input.now >= said_at {
-                let message = format!("whether the instance {instance} still runs is not known, so nothing is done: {failure}");
+                let message =
+                    format!("whether the instance {instance} still runs is not known, so nothing is done: {failure}");
                 Report::not_known("InstanceStateUnknown", message)
             } else {
                 looking(instance).until(said_at)
@@ -59,7 +60,8 @@ fn gone(input: &Input<'_>, instance: &InstanceId) -> Report {
     let since = recorded.and_then(|error| error.at.as_ref()).map_or(input.now, |at| at.0);
     let said_at = since.saturating_add(NODE_OUTLIVES).unwrap_or(Timestamp::MAX);
     if input.now < said_at {
-        let message = format!("the instance {instance} is gone: nothing is done for it, and its Node is expected to go");
+        let message =
+            format!("the instance {instance} is gone: nothing is done for it, and its Node is expected to go");
         return Report::instance_gone(message, false).until(said_at);
     }
     let message = format!(

@@ -72,7 +72,9 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
         // EC2 detaches by itself; what survives is seen as available and deleted. No sweep is waited for.
         let report =
             Report::detaching(eni, "the instance is terminated: waits for EC2 to let go of the ENI".to_owned());
-        if let Some(instance) = input.held.instance.clone().filter(|_| !look.is_said_to_be_gone() && input.now >= look.again_at()) {
+        if let Some(instance) =
+            input.held.instance.clone().filter(|_| !look.is_said_to_be_gone() && input.now >= look.again_at())
+        {
             // Only not to be shown may be an error of the look.
             return (Action::LookAtState(instance), report);
         }

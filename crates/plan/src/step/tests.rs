@@ -97,7 +97,11 @@ impl World {
             ask: Some(&self.ask),
             node_leaving: self.node_leaving,
             // Where a test says nothing of it, it was seen to run just now.
-            instance: if self.unlooked { None } else { self.instance.or(Some(InstanceLook::first(InstanceState::Running, self.now))) },
+            instance: if self.unlooked {
+                None
+            } else {
+                self.instance.or(Some(InstanceLook::first(InstanceState::Running, self.now)))
+            },
             states_failure: self.states_failure.as_ref(),
             network: &self.network,
             memory: &self.memory,

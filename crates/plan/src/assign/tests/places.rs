@@ -66,8 +66,16 @@ fn on_a_contradiction_ec2_is_asked_before_anything_is_made() {
     world.sight = None;
     label(&mut world, "z2");
     let next = world.assign();
-    assert!(next.create.is_empty() && next.needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))), "{next:?}");
-    world.sight = Some(InstanceSight { as_of: at(100), vpc: Some("vpc-1".into()), zone: Some("z1".into()), ..Default::default() });
+    assert!(
+        next.create.is_empty() && next.needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))),
+        "{next:?}"
+    );
+    world.sight = Some(InstanceSight {
+        as_of: at(100),
+        vpc: Some("vpc-1".into()),
+        zone: Some("z1".into()),
+        ..Default::default()
+    });
     let next = world.assign();
     assert_eq!(next.create[0].spec.request.subnet_id, SUBNET_A);
     let message = &next.problems[0].1.message;

@@ -26,7 +26,11 @@ fn vanished() -> World {
 fn an_eni_that_vanished_is_lost_only_if_its_instance_lives() {
     let mut world = vanished();
     let next = world.step();
-    assert_eq!((next.action, &next.status), (Action::LookAtState(instance()), &world.held.status), "nothing is said yet");
+    assert_eq!(
+        (next.action, &next.status),
+        (Action::LookAtState(instance()), &world.held.status),
+        "nothing is said yet"
+    );
     world.unlooked = false;
     world.instance = Some(InstanceLook::first(InstanceState::Running, at(105)));
     assert_eq!(world.step().action, Action::LookAtState(instance()), "that look is older");
