@@ -5,6 +5,7 @@
 
 mod adopt;
 mod duplicates;
+mod gone;
 mod limits;
 pub(crate) mod look;
 mod place;
@@ -22,7 +23,7 @@ pub use refusal::{INSTANCE_GONE, Refusal, Refused};
 
 use crate::facts::{Cluster, EniSeen, InstanceSight, Network, NodeFacts};
 use crate::held::Held;
-use crate::instance::{InstanceLook, Life, LookFailure};
+use crate::instance::{InstanceLook, LookFailure};
 use crate::intent::{Intent, SubnetRef};
 use crate::pods::Pods;
 use crate::problem::Problem;
@@ -304,7 +305,7 @@ pub fn assign(input: Input<'_>) -> Assignment {
     let mut out = Assignment::default();
     let intents = by_age(input.intents);
     match input.node {
-        None => node_gone(&input, input.held.iter().copied(), &mut out),
+        None => gone::node_gone(&input, input.held.iter().copied(), &mut out),
         Some(node) => {
             let (here, elsewhere): (Vec<&Held>, Vec<&Held>) = input
                 .held
@@ -312,7 +313,7 @@ pub fn assign(input: Input<'_>) -> Assignment {
                 .copied()
                 .partition(|held| held.instance.is_some() && held.instance.as_ref() == node.instance.as_ref().ok());
             // The same name on another instance is another node: what the old instance had goes as if its Node were gone.
-            node_gone(&input, elsewhere.into_iter(), &mut out);
+            gone::node_gone(&input, elsewhere.into_iter(), &mut out);
             match duplicates::counts_instead(&input, node) {
                 Some(counts) => duplicates::say(&input, node, counts, &mut out),
                 None => {
@@ -346,56 +347,6 @@ fn remove_of_deleted_intents(input: &Input<'_>, out: &mut Assignment) {
 fn remove(held: &Held, why: RemovalReason, out: &mut Assignment) {
     if held.deleting.is_none() && !out.delete.iter().any(|removal| removal.name == held.name) {
         out.delete.push(Removal { name: held.name.clone(), uid: held.uid.clone(), why });
-    }
-}
-
-/// Attachments whose Node (this instance under this name) is gone: at once if the instance is gone too, after the grace
-/// if it still runs.
-fn node_gone<'a>(input: &Input<'_>, held: impl Iterator<Item = &'a Held>, out: &mut Assignment) {
-    for held in held.filter(|held| held.deleting.is_none()) {
-        let Some(since) = held.deselected_since else {
-            out.deselect.push(held.name.clone());
-            continue;
-        };
-        let Some(instance) = &held.instance else {
-            remove(held, RemovalReason::NodeGone, out);
-            continue;
-        };
-        let over = since.saturating_add(input.settings.node_gone_grace).unwrap_or(Timestamp::MAX);
-        // A look from before the Node went says nothing of the instance now. One of just now does, whatever the clock says of
-        // the replica that noted when it went.
-        let late_enough = |look: &InstanceLook| look.as_of >= since || input.now.duration_since(look.as_of) <= JUST_NOW;
-        match (input.states)(instance).filter(late_enough) {
-            Some(look) if look.is_said_to_be_gone() => remove(held, RemovalReason::NodeGone, out),
-            Some(look) if look.as_of >= over && look.life() != Life::Doubtful => {
-                remove(held, RemovalReason::NodeGone, out);
-            }
-            // Not to be shown is no proof yet.
-            Some(look) if look.life() != Life::Alive => look::missed(input, instance, look, out),
-            Some(_) if input.now < over => out.recheck_at(over),
-            Some(_) | None => {
-                out.needs.insert(Need::InstanceState(instance.clone()));
-                cannot_be_asked(input, held, instance, out);
-            }
-        }
-    }
-}
-
-/// Nothing is done for a gone Node as long as its instance cannot be asked about. That is said, for it may last.
-fn cannot_be_asked(input: &Input<'_>, held: &Held, instance: &InstanceId, out: &mut Assignment) {
-    let Some(failure) = input.states_failure else { return };
-    let said_at = failure.since.saturating_add(look::FAILURE_SAID_AFTER).unwrap_or(Timestamp::MAX);
-    if input.now < said_at {
-        return out.recheck_at(said_at);
-    }
-    let message = format!(
-        "Node {} is gone, and whether its instance {instance} still runs is not known, so its ENIs stay: {failure}",
-        held.node
-    );
-    let problem = Problem { reason: "InstanceStateUnknown", message, node: Some(held.node.clone()) };
-    let said = (held.nodeeni_uid.clone(), problem);
-    if !out.problems.contains(&said) {
-        out.problems.push(said);
     }
 }
 

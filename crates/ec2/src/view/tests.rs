@@ -322,9 +322,6 @@ fn an_instance_shows_foreign_enis_as_looked_at_and_ours_as_known() {
     let sight = view.instance_sight(&instance()).unwrap();
     assert_eq!(sight.as_of, at(0), "a look that does not show the primary interface is no look");
     assert_eq!(sight.without_primary, Some(Unshown { since: at(10), as_of: at(10) }));
-    view.finish_instances(at(20), &asked, vec![]);
-    let sight = view.instance_sight(&instance()).unwrap();
-    assert_eq!(sight.without_primary, Some(Unshown { since: at(10), as_of: at(20) }));
 }
 
 #[test]

@@ -51,6 +51,30 @@ pub enum Act {
         /// Key to value.
         set: BTreeMap<String, Option<String>>,
     },
+    /// The instance of a Node registers as a second Node, under another name.
+    Twin {
+        /// The Node that there is.
+        node: String,
+        /// The other name.
+        name: String,
+        /// Labels of the second Node.
+        #[serde(default)]
+        labels: BTreeMap<String, String>,
+    },
+    /// A person sets the zone label of a Node, or takes it away with null.
+    ZoneLabel {
+        /// The Node.
+        node: String,
+        /// The zone.
+        zone: Option<String>,
+    },
+    /// DescribeInstances leaves an instance out for a while, though it runs.
+    LeftOut {
+        /// The instance.
+        instance: String,
+        /// In how many answers.
+        times: u32,
+    },
     /// The Node gets a deletionTimestamp, and a finalizer holds it.
     Drain {
         /// The Node.

@@ -89,6 +89,9 @@ fn act(act: &Act, setting: &Setting) -> Option<String> {
         Act::Join { .. }
         | Act::Leave { .. }
         | Act::Terminate { .. }
+        | Act::Twin { .. }
+        | Act::ZoneLabel { .. }
+        | Act::LeftOut { .. }
         | Act::Halt { .. }
         | Act::Boot { .. }
         | Act::Label { .. }

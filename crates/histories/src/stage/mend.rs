@@ -46,6 +46,9 @@ impl Stage {
             let instance = text("/spec/providerID").rsplit('/').next().unwrap_or_default();
             let state = instances.get(instance).map(|instance| instance.state);
             let gone = matches!(state, None | Some(InstanceState::ShuttingDown | InstanceState::Terminated));
+            if !draining && !gone {
+                self.put_right(&people, &node).await?;
+            }
             if draining {
                 self.play(&crate::script::Act::Drained { node: name.to_owned() }).await?;
             } else if gone {

@@ -2,6 +2,7 @@
 
 mod account;
 mod cluster;
+mod identity;
 mod mend;
 mod neighbours;
 mod play;

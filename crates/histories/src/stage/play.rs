@@ -27,6 +27,12 @@ impl Stage {
                 people.delete(&nodes(), node).await.map(|_| format!("Node {node} is deleted"))
             }
             Act::Terminate { node } => self.terminate(node),
+            Act::Twin { node, name, labels } => self.twin(&people, node, name, labels).await,
+            Act::ZoneLabel { node, zone } => self.zone_label(&people, node, zone.as_deref()).await,
+            Act::LeftOut { instance, times } => {
+                self.ec2.leave_out(instance, *times);
+                Ok(format!("{times} answers of DescribeInstances leave {instance} out"))
+            }
             Act::Halt { node } => self.set_power(node, false),
             Act::Boot { node } => self.set_power(node, true),
             Act::Label { node, set } => {

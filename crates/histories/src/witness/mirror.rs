@@ -213,7 +213,8 @@ impl Mirror {
         let truth = after.map(|object| NodeTruth {
             labels: read(object, "/metadata/labels").unwrap_or_default(),
             instance: text(object, "/spec/providerID").rsplit('/').next().unwrap_or_default().to_owned(),
-            zone: text(object, "/metadata/labels/topology.kubernetes.io~1zone").to_owned(),
+            // Not by the label: anybody can change that.
+            zone: text(object, "/spec/providerID").rsplit('/').nth(1).unwrap_or_default().to_owned(),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
         });
         if self.nodes.get(name) == truth.as_ref() {

@@ -372,31 +372,6 @@ fn nothing_is_created_before_the_look_and_before_the_finalizer() {
     assert!(world.assign().create.is_empty());
 }
 
-/// EC2 may show nothing yet of an instance that has just begun: it is asked again, after a while.
-#[test]
-fn a_vpc_that_a_look_did_not_show_is_looked_for_again_but_not_in_a_loop() {
-    let mut named = intent("a", 1, &[SUBNET_A]);
-    if let Ok(ask) = &mut named.ask {
-        ask.subnets = vec![crate::intent::SubnetRef::Name("storage".into())];
-    }
-    let mut world = World::new(vec![named]);
-    let subnet = SubnetId::parse(SUBNET_A).unwrap();
-    world.network.subnets_named.insert("storage".into(), [subnet].into());
-    let unshown = |as_of| Some(crate::facts::Unshown { since: at(99), as_of });
-    world.sight = Some(InstanceSight { as_of: at(99), without_primary: unshown(at(99)), ..Default::default() });
-    world.state = Some(InstanceLook::first(InstanceState::Running, at(100)));
-    let soon = world.assign();
-    assert!(soon.needs.is_empty() && soon.recheck == Some(at(104)), "{soon:?}");
-    world.now = at(104);
-    assert!(world.assign().needs.contains(&Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap())));
-    // The longer it is not shown the slower, and after minutes it is said.
-    world.sight = Some(InstanceSight { as_of: at(99), without_primary: unshown(at(199)), ..Default::default() });
-    world.now = at(290);
-    let slow = world.assign();
-    assert!(slow.needs.is_empty() && slow.recheck == Some(at(299)), "{slow:?}");
-    assert_eq!((slow.refused[0].why.reason(), slow.refused[0].why.is_passing()), ("PrimaryInterfaceNotShown", false));
-}
-
 #[test]
 fn settings_for_the_nodes_half_follow_the_nodeeni_without_a_new_eni() {
     let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);

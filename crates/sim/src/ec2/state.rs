@@ -38,6 +38,8 @@ pub(super) struct State {
     pub subnets: BTreeMap<String, SubnetEntry>,
     pub groups: BTreeMap<String, SecurityGroup>,
     pub instances: BTreeMap<String, Instance>,
+    /// Instances that so many more answers of DescribeInstances leave out.
+    pub left_out: BTreeMap<String, u32>,
     pub tokens: Tokens,
     pub levels: Levels,
     pub faults: Faults,
@@ -86,6 +88,7 @@ impl State {
             subnets: BTreeMap::new(),
             groups: BTreeMap::new(),
             instances: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             tokens: Tokens::default(),
             levels: Levels::default(),
             faults: Faults::default(),
@@ -99,6 +102,16 @@ impl State {
             queue: BTreeMap::new(),
             queued: 0,
         }
+    }
+
+    /// Instances that this answer of DescribeInstances leaves out.
+    pub fn leave_out(&mut self) -> BTreeSet<String> {
+        let now = self.left_out.keys().cloned().collect();
+        self.left_out.retain(|_, times| {
+            *times = times.saturating_sub(1);
+            *times > 0
+        });
+        now
     }
 
     /// Lets happen, in order, all that was due by now.

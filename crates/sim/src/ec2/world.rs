@@ -145,6 +145,11 @@ impl Ec2 {
         })
     }
 
+    /// So many answers of DescribeInstances leave this instance out, though it is there.
+    pub fn leave_out(&self, instance: &str, times: u32) {
+        self.with(|state| state.left_out.insert(instance.to_owned(), times));
+    }
+
     /// Terminates an instance, after the settings' shutdown delay. Its interfaces go or become `available`, by their
     /// deleteOnTermination.
     pub fn terminate_instance(&self, id: &str) -> Result<()> {

@@ -9,6 +9,7 @@ mod crash_late;
 mod crd;
 mod failover;
 mod fifty;
+mod identity;
 mod nodes;
 mod occupied;
 mod page;

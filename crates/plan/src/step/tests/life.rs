@@ -60,10 +60,10 @@ fn not_to_be_shown_is_no_proof_of_death() {
     world.instance = Some(missed.then(InstanceState::Missing, at(176)));
     world.now = at(177);
     assert_eq!(ready(&world.step()).0, INSTANCE_GONE);
-    world.now = at(236);
+    world.now = at(237);
     assert_eq!(world.step().action, Action::LookAtState(instance()), "it may be shown again");
-    world.instance = world.instance.map(|look| look.then(InstanceState::Running, at(237)));
-    world.now = at(238);
+    world.instance = world.instance.map(|look| look.then(InstanceState::Running, at(238)));
+    world.now = at(239);
     assert_eq!(ready(&world.step()).0, "ENILost");
 }
 

@@ -23,7 +23,9 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> 
     if let Some(unknown) = ids.iter().find(|id| !state.instances.contains_key(*id)) {
         return Err(Refusal::no_instance(unknown));
     }
-    let all = state.instances.iter().map(|(id, instance)| (id.as_str(), instance));
+    let left_out = state.leave_out();
+    let all = state.instances.iter().filter(|(id, _)| !left_out.contains(*id));
+    let all = all.map(|(id, instance)| (id.as_str(), instance));
     let (items, next) = page.cut(all, |instance: &&Instance| {
         (ids.is_empty() || ids.contains(&instance.id))
             && filters.pass(&instance.tags, |name| match name {
