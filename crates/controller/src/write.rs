@@ -92,14 +92,7 @@ impl Writer {
 
     /// Stores the intent for one ENI, with its finalizer.
     pub async fn create(&self, new: NewAttachment) -> Result<Wrote, WriteError> {
-        let owner = OwnerReference {
-            api_version: format!("{GROUP}/{VERSION}"),
-            kind: "NodeENI".to_owned(),
-            name: new.spec.node_eni_name.clone(),
-            uid: new.spec.node_eni_uid.clone(),
-            controller: Some(true),
-            block_owner_deletion: None,
-        };
+        let owner = owner(&new.spec.node_eni_name, &new.spec.node_eni_uid);
         let metadata = ObjectMeta {
             name: Some(new.name),
             labels: Some(BTreeMap::from([(LABEL_NODEENI_UID.to_owned(), new.spec.node_eni_uid.clone())])),
@@ -193,6 +186,21 @@ impl Writer {
         });
         let patched =
             self.in_turn(self.attachments.patch_status(&entry.held.name, &apply(), &Patch::Apply(patch))).await;
+        self.attachment(entry, patched).await
+    }
+
+    /// Puts back what somebody took off an ENIAttachment: our finalizer, the label and the owner. All else stays.
+    pub async fn repair(&self, entry: Arc<AttachmentEntry>) -> Result<Wrote, WriteError> {
+        let held = &entry.held;
+        let mut metadata = precondition(&held.uid, &entry.version);
+        let others = entry.finalizers.iter().map(String::as_str).filter(|f| *f != ENIATTACHMENT_FINALIZER);
+        metadata["finalizers"] = json!(others.chain([ENIATTACHMENT_FINALIZER]).collect::<Vec<_>>());
+        metadata["labels"] = json!({ LABEL_NODEENI_UID: held.nodeeni_uid });
+        let others = entry.owners.iter().filter(|owner| owner.uid != held.nodeeni_uid).cloned();
+        metadata["ownerReferences"] =
+            json!(others.chain([owner(&held.nodeeni, &held.nodeeni_uid)]).collect::<Vec<_>>());
+        let patch = Patch::Merge(json!({ "metadata": metadata }));
+        let patched = within(self.attachments.patch(&held.name, &PatchParams::default(), &patch)).await;
         self.attachment(entry, patched).await
     }
 
@@ -333,6 +341,18 @@ fn taken(left: Written) -> Wrote {
 
 fn read(left: Written) -> Wrote {
     Wrote { left, taken: false }
+}
+
+/// The NodeENI as the owner of its ENIAttachments.
+fn owner(name: &str, uid: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: format!("{GROUP}/{VERSION}"),
+        kind: "NodeENI".to_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
 }
 
 /// Times as the API server keeps them.

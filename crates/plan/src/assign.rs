@@ -252,6 +252,18 @@ pub struct Share<'a> {
 }
 
 impl Share<'_> {
+    /// What is to be in this slot is not settled: something that concerns it, or the whole NodeENI, is not known or not done yet.
+    pub fn is_open_at(&self, slot: (i32, i32)) -> bool {
+        self.refused.iter().any(|refusal| match &refusal.why {
+            Refused::SlotHeld { slot: of, .. }
+            | Refused::SlotPinned { slot: of, .. }
+            | Refused::SlotTaken { slot: of, .. } => *of == slot,
+            Refused::NoSubnetInZone { .. } | Refused::InstanceFull { .. } | Refused::NoSuchCard { .. } => false,
+            Refused::TooManyAddresses { .. } => false,
+            _ => true,
+        })
+    }
+
     /// ENIs that are here or are to come: none where none can be, or where the Node is on its way out.
     pub fn awaited(&self) -> usize {
         let never = |refusal: &&Refusal| matches!(refusal.why, Refused::NoSubnetInZone { .. } | Refused::NodeDeleting);
@@ -337,10 +349,28 @@ fn by_age<'a>(intents: &[&'a Intent]) -> Vec<&'a Intent> {
 /// Whatever the Node does: no NodeENI, no ENI.
 fn remove_of_deleted_intents(input: &Input<'_>, out: &mut Assignment) {
     for held in input.held.iter().filter(|held| held.deleting.is_none()) {
-        let wanted = input.intents.iter().any(|intent| intent.uid == held.nodeeni_uid && !intent.deleting);
-        if !wanted {
-            remove(held, RemovalReason::NodeEniDeleted, out);
+        match input.intents.iter().find(|intent| intent.uid == held.nodeeni_uid) {
+            Some(intent) if intent.deleting => remove(held, RemovalReason::NodeEniDeleted, out),
+            Some(_) => {}
+            None => nodeeni_gone(input, held, out),
         }
+    }
+}
+
+/// Its finalizer keeps a NodeENI until its ENIAttachments are gone. One that is not there without that was torn away, or a list did not
+/// show it: its ENIs go after the grace, and stay if it is there again by then.
+fn nodeeni_gone(input: &Input<'_>, held: &Held, out: &mut Assignment) {
+    let Some(since) = held.deselected_since else {
+        if !out.deselect.contains(&held.name) {
+            out.deselect.push(held.name.clone());
+        }
+        return;
+    };
+    let over = since.saturating_add(input.settings.node_gone_grace).unwrap_or(Timestamp::MAX);
+    if input.now < over {
+        out.recheck_at(over);
+    } else {
+        remove(held, RemovalReason::NodeEniDeleted, out);
     }
 }
 

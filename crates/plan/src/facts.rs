@@ -223,6 +223,11 @@ impl EniSeen {
         nodeeni.filter(|_| free && manager == Some(names::UPSTREAM_MANAGER))
     }
 
+    /// Whether its tags name this NodeENI: by its UID, or by its name.
+    pub fn names_nodeeni(&self, uid: &str, name: &str) -> bool {
+        self.tags.get(names::TAG_NODEENI_UID) == Some(uid) || self.tags.get(names::TAG_NODEENI) == Some(name)
+    }
+
     /// The UID of the ENIAttachment that its tags name.
     pub fn attachment_uid(&self) -> Option<&str> {
         self.tags.get(names::TAG_ATTACHMENT_UID)

@@ -82,6 +82,11 @@ impl Held {
         (self.request.network_card_index, self.request.device_index)
     }
 
+    /// Somebody took our finalizer, the label or the owner off it: to be put back. A finalizer cannot be once it is being deleted.
+    pub fn is_torn(&self) -> bool {
+        self.deleting.is_none() && !(self.guarded && self.labelled)
+    }
+
     /// The action of the last recorded error, if one stands.
     pub fn failed_call(&self) -> Option<Call> {
         self.status.last_error.as_ref().and_then(|error| Call::named(&error.action))

@@ -7,6 +7,7 @@ use crate::facts::{AttachmentState, EniSeen};
 use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
+use multi_eni_api::names::TAG_NODEENI;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far apart the two whole sweeps must be that both show an orphan.
@@ -35,7 +36,16 @@ pub struct Verdict {
     /// Attached to an instance that is no Node of this cluster: reported, never touched.
     pub foreign: Vec<EniId>,
     /// Too many at once: a person must look.
-    pub refused: Option<String>,
+    pub held: Option<Held>,
+}
+
+/// Orphans that are too many to be removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Held {
+    /// NodeENIs (by name) that their tags name.
+    pub nodeenis: BTreeSet<String>,
+    /// How many, and what to do.
+    pub message: String,
 }
 
 /// What orphans are judged by.
@@ -98,16 +108,6 @@ pub fn judge(input: Input<'_>) -> Verdict {
             old_enough && eni.as_of() >= sweep && eni.last_call.is_none_or(|call| sweep.duration_since(call) >= APART)
         })
         .collect();
-    let limit = settings.max_orphans.unwrap_or((all / 10).max(10));
-    if proven.len() > limit {
-        out.refused = Some(format!(
-            "{} of {all} ENIs of this cluster have no ENIAttachment, more than the {limit} that are removed at once: none is removed. Find out \
-             why their ENIAttachments are gone; to have the ENIs removed, start the controller with --max-orphans={}",
-            proven.len(),
-            proven.len()
-        ));
-        return out;
-    }
     for eni in proven {
         match &eni.attachment {
             None => out.delete.push(eni.id.clone()),
@@ -128,6 +128,19 @@ pub fn judge(input: Input<'_>) -> Verdict {
                 }));
             }
         }
+    }
+    let (removed, limit) = (out.detach.len() + out.delete.len(), settings.max_orphans.unwrap_or((all / 10).max(10)));
+    if removed > limit {
+        let of = |eni: &&EniSeen| eni.tags.get(TAG_NODEENI).map(str::to_owned);
+        out.held = Some(Held {
+            nodeenis: orphans.iter().filter_map(of).collect(),
+            message: format!(
+                "{removed} of {all} ENIs of this cluster have no ENIAttachment and are wanted nowhere, more than the {limit} that are removed \
+                 at once: none is removed. Find out why their ENIAttachments are gone. To have these ENIs removed, start the controller \
+                 with --max-orphans={removed}"
+            ),
+        });
+        (out.detach, out.delete) = (Vec::new(), Vec::new());
     }
     out
 }

@@ -26,6 +26,8 @@ pub enum Write {
     MarkAttachment,
     /// It gets other settings for the node's half.
     ConfigureAttachment,
+    /// What somebody took off it is put back: finalizer, label, owner.
+    RepairAttachment,
     /// It follows its instance to another Node.
     FollowInstance,
     /// Its finalizer is taken away.
@@ -44,9 +46,11 @@ impl Write {
         match self {
             Self::CreateAttachment => "create",
             Self::DeleteAttachment => "delete",
-            Self::MarkAttachment | Self::ConfigureAttachment | Self::FollowInstance | Self::ReleaseAttachment => {
-                "patch"
-            }
+            Self::MarkAttachment
+            | Self::ConfigureAttachment
+            | Self::FollowInstance
+            | Self::RepairAttachment
+            | Self::ReleaseAttachment => "patch",
             Self::ReportAttachment | Self::GuardNodeEni | Self::ReportNodeEni => "patch",
         }
     }
@@ -55,7 +59,9 @@ impl Write {
     pub fn resource(self) -> &'static str {
         match self {
             Self::CreateAttachment | Self::DeleteAttachment | Self::MarkAttachment => "eniattachments",
-            Self::ConfigureAttachment | Self::FollowInstance | Self::ReleaseAttachment => "eniattachments",
+            Self::ConfigureAttachment | Self::FollowInstance | Self::RepairAttachment | Self::ReleaseAttachment => {
+                "eniattachments"
+            }
             Self::ReportAttachment => "eniattachments/status",
             Self::GuardNodeEni => "nodeenis",
             Self::ReportNodeEni => "nodeenis/status",

@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 impl Reconciler {
     pub(super) fn attachment(&mut self, key: &Key, name: &str) {
         let Some(entry) = self.world.attachment(name).cloned() else { return self.decided(key, &[], |_| false) };
+        if entry.held.is_torn() && self.put_back(key, &entry) {
+            return;
+        }
         let step = self.step(&entry);
         if let Some(at) = step.recheck {
             self.queue.at(key.clone(), at);
@@ -27,7 +30,8 @@ impl Reconciler {
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         let report = self.writes_status(&entry, &step).then(|| writes::report_of(&entry.held, &step.status));
         let release = matches!(step.action, Action::Release).then(|| release_of(&entry));
-        self.decided(key, &report.iter().chain(&release).cloned().collect::<Vec<_>>(), |_| false);
+        let repair = entry.held.is_torn().then(|| repair_of(&entry));
+        self.decided(key, &report.iter().chain(&release).chain(&repair).cloned().collect::<Vec<_>>(), |_| false);
         if let Some(asked) = report.filter(|asked| self.may_write(key, asked)) {
             self.announce(&entry, &step);
             let (writer, entry, status) = (self.means.writer.clone(), entry.clone(), step.status.clone());
@@ -43,6 +47,19 @@ impl Reconciler {
                 self.call(key, join_all(work));
             }
         }
+    }
+
+    /// What somebody took off one of our objects is put back, by itself: it needs the version that was seen.
+    fn put_back(&mut self, key: &Key, entry: &Arc<AttachmentEntry>) -> bool {
+        let asked = repair_of(entry);
+        if !self.may_write(key, &asked) {
+            return false;
+        }
+        let held = &entry.held;
+        tracing::warn!(attachment = %held.name, finalizer = held.guarded, label_and_owner = held.labelled, "somebody took a mark of ours off it: it is put back");
+        let (writer, entry) = (self.means.writer.clone(), entry.clone());
+        self.call(key, writes::sent(asked, async move { writer.repair(entry).await }).map(|outcome| vec![outcome]));
+        true
     }
 
     pub(super) fn step(&self, entry: &AttachmentEntry) -> Step {
@@ -238,6 +255,10 @@ impl Reconciler {
         let about = About::Node { name: node.to_owned() };
         self.tell(Announcement { about, warning, reason, action, note });
     }
+}
+
+fn repair_of(entry: &AttachmentEntry) -> Asked {
+    writes::to_attachment(Write::RepairAttachment, &entry.held, ())
 }
 
 fn release_of(entry: &AttachmentEntry) -> Asked {

@@ -34,6 +34,7 @@ use multi_eni_plan::assign::Assignment;
 use multi_eni_plan::facts::{Cluster, NodeFacts};
 use multi_eni_plan::instance::LookFailure;
 use multi_eni_plan::intent::Intent;
+use multi_eni_plan::orphans as orphans_plan;
 use multi_eni_plan::quota::Quota;
 use multi_eni_plan::removals::{Ledger, RemovalPermits};
 use multi_eni_plan::rollout::Permits;
@@ -95,6 +96,8 @@ pub struct Reconciler {
     /// Why no instance can be asked about, if that is so.
     states_failure: Option<LookFailure>,
     suspects: BTreeMap<EniId, Timestamp>,
+    /// Orphans that are too many to be removed.
+    orphans_held: Option<orphans_plan::Held>,
     /// The sweep after which calls for orphans were made last.
     orphans_called: Option<Timestamp>,
     warnings: Warnings,
@@ -124,6 +127,7 @@ impl Reconciler {
             status_written: BTreeMap::new(),
             states_failure: None,
             suspects: BTreeMap::new(),
+            orphans_held: None,
             orphans_called: None,
             warnings: Warnings::default(),
             started: false,

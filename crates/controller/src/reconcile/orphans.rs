@@ -9,6 +9,7 @@ use multi_eni_plan::errors::{Call, CallError};
 use multi_eni_plan::facts::EniSeen;
 use multi_eni_plan::intent::Intent;
 use multi_eni_plan::orphans::{self, Detachment};
+use multi_eni_plan::problem::Problem;
 
 impl Reconciler {
     pub(super) fn orphans(&mut self, key: &Key) {
@@ -18,7 +19,7 @@ impl Reconciler {
         let (all, owned) = self.means.ec2.owned_where(|eni| orphans::is_stranger(eni, is_known));
         if owned.is_empty() {
             self.suspects.clear();
-            return;
+            return self.hold_orphans(None);
         }
         let (known, instances) = (self.world.attachment_uids(), self.world.instances());
         let named = self.world.attachments().filter_map(|entry| entry.held.eni()).collect();
@@ -36,9 +37,7 @@ impl Reconciler {
             settings: &self.means.settings,
         });
         self.suspects = verdict.suspects;
-        if let Some(refused) = verdict.refused {
-            self.warn_once(refused);
-        }
+        self.hold_orphans(verdict.held);
         for eni in verdict.foreign {
             self.warn_once(format!(
                 "{eni} is of this cluster and attached to an instance that has no Node here: not touched"
@@ -62,12 +61,32 @@ impl Reconciler {
         }
     }
 
+    /// Orphans that are too many to be removed are said on the NodeENIs that their tags name.
+    fn hold_orphans(&mut self, held: Option<orphans::Held>) {
+        if let Some(held) = &held {
+            self.warn_once(held.message.clone());
+        }
+        if self.orphans_held == held {
+            return;
+        }
+        let both = [self.orphans_held.take(), held.clone()].into_iter().flatten();
+        both.flat_map(|held| held.nodeenis).for_each(|name| self.queue.now(Key::NodeEni(name)));
+        self.orphans_held = held;
+    }
+
+    /// What is said of them on one NodeENI.
+    pub(super) fn orphans_are_held(&self, intent: &Intent) -> Option<Problem> {
+        let held = self.orphans_held.as_ref().filter(|held| held.nodeenis.contains(&intent.name))?;
+        Some(Problem { reason: "OrphansHeld", message: held.message.clone(), node: None })
+    }
+
     /// Whether its NodeENI may still take it as it is: it selects the Node, and what it gets there is not settled.
     fn may_be_adopted(&self, eni: &EniSeen) -> bool {
-        let instance = eni.attachment.as_ref().and_then(|at| at.instance.as_ref());
+        let Some(at) = &eni.attachment else { return false };
+        let (instance, slot) = (at.instance.as_ref(), (at.card, at.index));
         let intents: Vec<&Intent> = self.world.nodeenis().map(|entry| &entry.intent).collect();
         let is_open = |node: &str, intent: &Intent| {
-            self.assignments.get(node).is_none_or(|last| !last.share(&intent.uid).refused.is_empty())
+            self.assignments.get(node).is_none_or(|last| last.share(&intent.uid).is_open_at(slot))
         };
         instance
             .into_iter()

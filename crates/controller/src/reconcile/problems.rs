@@ -9,6 +9,7 @@ impl Reconciler {
         let mut problems = self.writes.problems(&intent.uid);
         problems.extend(self.ec2_is_silent(intent));
         problems.extend(self.problems_on_nodes(intent));
+        problems.extend(self.orphans_are_held(intent));
         problems
     }
 

@@ -1,5 +1,6 @@
 //! NodeENIs and ENIAttachments as the caches keep them.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::error_boundary::InvalidObject;
 use multi_eni_api::{ENIAttachment, NodeENI, NodeEniStatus};
 use multi_eni_plan::held::Held;
@@ -26,6 +27,8 @@ pub struct AttachmentEntry {
     pub held: Held,
     /// All its finalizers.
     pub finalizers: Vec<String>,
+    /// All its owners, where ours is missing: to put it back.
+    pub owners: Vec<OwnerReference>,
     /// Its resourceVersion.
     pub version: String,
 }
@@ -55,9 +58,16 @@ impl AttachmentEntry {
     /// Reads an ENIAttachment. What is on its way for it shares the entry with the cache.
     pub fn read(object: &ENIAttachment) -> Arc<Self> {
         Arc::new(Self {
+            owners: owners(object),
             held: Held::read(object),
             finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
             version: object.metadata.resource_version.clone().unwrap_or_default(),
         })
     }
+}
+
+/// Kept for each ENIAttachment, so only where something is to be put back.
+fn owners(object: &ENIAttachment) -> Vec<OwnerReference> {
+    let owners = object.metadata.owner_references.clone().unwrap_or_default();
+    if Held::read(object).is_torn() { owners } else { Vec::new() }
 }

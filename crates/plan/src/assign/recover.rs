@@ -4,16 +4,15 @@
 //! is wanted. What is wanted nowhere is [an orphan](crate::orphans).
 
 use super::{Input, NewAttachment, adopt, slots};
-use crate::facts::{AttachmentState, EniSeen, NodeFacts};
+use crate::facts::{AttachmentState, EniSeen, InstanceSight, NodeFacts};
 use crate::intent::Intent;
-use multi_eni_api::names::{TAG_NODEENI, TAG_NODEENI_UID};
+use multi_eni_api::names::TAG_NODEENI_UID;
 
 /// Whether the tags say that the ENI is this NodeENI's: by its UID; or by its name, if no NodeENI of that UID is left, as where a
 /// NodeENI was restored under a new UID.
 fn is_of(eni: &EniSeen, intent: &Intent, intents: &[&Intent]) -> bool {
     let Some(uid) = eni.tags.get(TAG_NODEENI_UID) else { return false };
-    uid == intent.uid
-        || eni.tags.get(TAG_NODEENI) == Some(intent.name.as_str()) && !intents.iter().any(|other| other.uid == uid)
+    uid == intent.uid || eni.names_nodeeni(&intent.uid, &intent.name) && !intents.iter().any(|other| other.uid == uid)
 }
 
 /// The ENIAttachment that adopts what is in the slot of `new`; None if nothing is there that can be adopted, by a look that is young
@@ -25,7 +24,9 @@ pub(super) fn lost(
     new: &NewAttachment,
 ) -> Option<NewAttachment> {
     let instance = node.instance.as_ref().ok()?;
-    let sight = input.instance.filter(|sight| slots::age(sight, input) <= input.settings.instance_look_valid)?;
+    let is_young = |sight: &&InstanceSight| slots::age(sight, input) <= input.settings.instance_look_valid;
+    // A look that shows no primary interface is no look.
+    let sight = input.instance.filter(|sight| sight.vpc.is_some()).filter(is_young)?;
     let request = &new.spec.request;
     let eni = slots::occupant(sight, (request.network_card_index, request.device_index))?;
     let at = eni.attachment.as_ref().filter(|at| at.state != AttachmentState::Detaching)?;

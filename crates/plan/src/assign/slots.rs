@@ -5,7 +5,7 @@ use super::{
     look, recover, remove, wanted,
 };
 use crate::errors::{Call, CallError, Class, classify};
-use crate::facts::{AttachmentState, EniSeen, InstanceSight, NodeFacts};
+use crate::facts::{EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
 use crate::intent::{Ask, Intent};
 use crate::removals::Cause;
@@ -266,7 +266,8 @@ fn outdated(
         }
         let described = wanted.iter().find(|new| new.name == held.name);
         let fits = described.is_some_and(|new| same(&held.request, &new.spec.request));
-        let untouched = held.never_created() && described.is_some_and(|new| held.request != new.spec.request);
+        let untouched =
+            held.never_created() && described.is_some_and(|new| !is_asked_alike(&held.request, &new.spec.request));
         if untouched {
             // Nothing exists of it, so replacing it takes nothing from anybody.
             remove(held, RemovalReason::Replaced, out);
@@ -295,6 +296,11 @@ fn unattachable(input: &Input<'_>, held: &Held) -> bool {
             held.failed_call() == Some(Call::Attach) && classify(Call::Attach, &answer) == Class::SlotTaken
         });
     taken && held.created.saturating_add(input.settings.unattachable_kept).is_ok_and(|end| end <= input.now)
+}
+
+/// Whether two Create requests are the same. The CIDR is for people, and an older CRD does not keep it.
+fn is_asked_alike(a: &EniRequest, b: &EniRequest) -> bool {
+    EniRequest { subnet_cidr: None, ..a.clone() } == EniRequest { subnet_cidr: None, ..b.clone() }
 }
 
 /// Whether two requests mean the same ENI; the rest is changed in place.
@@ -340,10 +346,9 @@ fn free_on_ec2(
     Err(refusal)
 }
 
-/// One that is not on its way out goes only when sweeps have shown it to be an orphan.
+/// What no ENIAttachment has is an orphan: it goes when sweeps have shown it so.
 fn leaving_again(input: &Input<'_>, eni: &EniSeen) -> SignedDuration {
-    let is_leaving = eni.attachment.as_ref().is_none_or(|at| at.state == AttachmentState::Detaching);
-    if is_leaving || (input.is_held)(eni) { LEAVING_AGAIN } else { input.settings.instance_look_valid }
+    if (input.is_held)(eni) { LEAVING_AGAIN } else { input.settings.instance_look_valid }
 }
 
 /// How soon an instance is looked at again where something of ours is on its way out.

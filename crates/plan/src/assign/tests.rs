@@ -327,7 +327,17 @@ fn a_deleted_or_vanished_nodeeni_takes_its_enis_with_it_and_an_unreadable_one_do
     world.intents[0].deleting = false;
     world.intents[0].ask = Err(crate::intent::Unreadable::NoSubnet);
     assert!(world.assign().is_settled());
+    // One that is not shown, though its finalizer held it, may be shown again.
+    let vanished = std::mem::take(&mut world.intents);
+    assert_eq!((world.assign().delete.len(), world.assign().deselect.len()), (0, 1));
+    world.held[0].deselected_since = Some(world.now);
+    world.now += world.settings.node_gone_grace - SignedDuration::from_secs(1);
+    assert!(world.assign().delete.is_empty());
+    world.intents = vanished;
+    world.intents[0].ask = intent("a", 1, &[SUBNET_A]).ask;
+    assert_eq!((world.assign().delete.len(), world.assign().reselect.len()), (0, 1));
     world.intents.clear();
+    world.now += SignedDuration::from_secs(1);
     assert_eq!(world.assign().delete[0].why, RemovalReason::NodeEniDeleted);
 }
 

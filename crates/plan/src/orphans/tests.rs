@@ -104,5 +104,5 @@ fn one_on_an_instance_without_a_node_is_only_reported_and_too_many_are_for_a_per
         .collect();
     many.before = many.owned.iter().map(|orphan| (orphan.id.clone(), at(10))).collect();
     let verdict = many.judge(500);
-    assert!(verdict.delete.is_empty() && verdict.refused.is_some_and(|why| why.contains("11 of 11")));
+    assert!(verdict.delete.is_empty() && verdict.held.is_some_and(|held| held.message.contains("11 of 11")));
 }

@@ -5,7 +5,6 @@ use super::{Action, Change, Input, Report, is_ours, tags};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment};
 use multi_eni_api::conditions::{self, types};
-use multi_eni_api::names::TAG_NODEENI;
 
 /// It is the one that this ENIAttachment was made for, it still carries upstream's tags, and it is on no other instance.
 pub(super) fn is_to_be_adopted(input: &Input<'_>, eni: &EniSeen) -> bool {
@@ -17,10 +16,11 @@ pub(super) fn is_to_be_adopted(input: &Input<'_>, eni: &EniSeen) -> bool {
 /// Upstream's, or this cluster's own whose ENIAttachment is lost, and of this NodeENI.
 fn is_the_nodeenis(input: &Input<'_>, eni: &EniSeen) -> bool {
     let held = input.held;
-    if held.recovered {
-        return eni.is_of(input.cluster) && eni.tags.get(TAG_NODEENI) == Some(held.nodeeni.as_str());
-    }
-    eni.upstreams(input.cluster) == Some(held.nodeeni.as_str())
+    // Whether `assign` recovered it is not asked: an older CRD does not keep that field.
+    let own = eni.is_of(input.cluster)
+        && eni.attachment_uid().is_some()
+        && eni.names_nodeeni(&held.nodeeni_uid, &held.nodeeni);
+    own || eni.upstreams(input.cluster) == Some(held.nodeeni.as_str())
 }
 
 /// Tags it. One that is in its place and was ready stays so: that our tags are missing is a stale look, or is mended now.

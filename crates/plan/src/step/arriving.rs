@@ -15,7 +15,7 @@ use multi_eni_api::names::client_token;
 
 pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
     if !input.held.guarded {
-        return (Action::Wait, Report::pending("has no finalizer: somebody removed it, so nothing is made for it"));
+        return (Action::Wait, Report::pending("has no finalizer: somebody removed it, and it is being put back"));
     }
     match input.sight {
         Sight::Blind => (Action::Wait, Report::pending("waits for the first look at EC2")),

@@ -94,11 +94,14 @@ fn an_eni_of_this_cluster_whose_eniattachment_is_lost_gets_the_new_ones_tags() {
     left(&mut world).tags.insert(names::TAG_ATTACHMENT_UID, "uid-lost");
     assert!(matches!(world.step().action, Action::Modify { change: Change::Tags(_), .. }));
     // Not another NodeENI's, not another cluster's: somebody's hand.
-    for (key, value) in [(names::TAG_NODEENI, "b"), (names::TAG_CLUSTER, "another")] {
+    let others: [&[(&str, &str)]; 2] =
+        [&[(names::TAG_NODEENI, "b"), (names::TAG_NODEENI_UID, "uid-b")], &[(names::TAG_CLUSTER, "another")]];
+    for tags_of_another in others {
         let mut other = self::world();
         other.held.recovered = true;
         left(&mut other).tags = tags(&cluster(), &other.held).into_iter().collect();
-        left(&mut other).tags.extend([(names::TAG_ATTACHMENT_UID, "uid-lost"), (key, value)]);
-        assert_eq!(other.step().action, Action::Wait, "{key}");
+        left(&mut other).tags.insert(names::TAG_ATTACHMENT_UID, "uid-lost");
+        left(&mut other).tags.extend(tags_of_another.iter().copied());
+        assert_eq!(other.step().action, Action::Wait, "{tags_of_another:?}");
     }
 }
