@@ -157,6 +157,7 @@ impl World {
             is_held: &|_| false,
             permits: &self.permits,
             removals: &self.removals,
+            refused_attach: &Default::default(),
             settings: &self.settings,
             now: now(),
         })

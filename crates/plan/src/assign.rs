@@ -14,12 +14,14 @@ mod refusal;
 mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unattachable;
 mod wanted;
 
 pub use duplicates::DUPLICATE_NODE;
 pub use place::ZONE_CONTRADICTION;
 pub use recover::may_be_adopted;
 pub use refusal::{INSTANCE_GONE, Refusal, Refused};
+pub use unattachable::{AttachRefusals, AttachRefused};
 
 use crate::facts::{Cluster, EniSeen, InstanceSight, Network, NodeFacts};
 use crate::held::Held;
@@ -69,6 +71,8 @@ pub struct Input<'a> {
     pub permits: &'a Permits,
     /// Where what is no longer asked for may go.
     pub removals: &'a RemovalPermits,
+    /// What EC2 refused to attach for good.
+    pub refused_attach: &'a AttachRefusals,
     /// Graces.
     pub settings: &'a Settings,
     /// Now.

@@ -30,14 +30,16 @@ use futures::stream::{BoxStream, FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Changed, Ec2};
-use multi_eni_plan::assign::Assignment;
+use multi_eni_plan::assign::{Assignment, AttachRefusals};
 use multi_eni_plan::facts::{Cluster, NodeFacts};
 use multi_eni_plan::instance::LookFailure;
 use multi_eni_plan::intent::Intent;
 use multi_eni_plan::orphans as orphans_plan;
+use multi_eni_plan::probes::Probes;
 use multi_eni_plan::quota::Quota;
 use multi_eni_plan::removals::{Ledger, RemovalPermits};
 use multi_eni_plan::rollout::Permits;
+use multi_eni_plan::room::Room;
 use multi_eni_plan::settings::Settings;
 use multi_eni_plan::step::Memory;
 use multi_eni_plan::writes::Writes;
@@ -85,6 +87,9 @@ pub struct Reconciler {
     /// Which nodes lost ENIs of late, by UID of the NodeENI.
     ledgers: BTreeMap<String, Ledger>,
     quota: Quota,
+    probes: Probes,
+    room: Room,
+    refused_attach: AttachRefusals,
     /// Calls that bring an ENI on its way, by the name of its ENIAttachment, with its UID: withdrawn when it goes.
     bringing: BTreeMap<String, (String, CancellationToken)>,
     /// What became of writes to the API server, and when each may be sent again.
@@ -121,6 +126,9 @@ impl Reconciler {
             removals: RemovalPermits::default(),
             ledgers: BTreeMap::new(),
             quota: Quota::default(),
+            probes: Probes::default(),
+            room: Room::default(),
+            refused_attach: AttachRefusals::new(),
             bringing: BTreeMap::new(),
             writes: Writes::default(),
             creating: BTreeMap::new(),
@@ -206,7 +214,7 @@ impl Reconciler {
 
     /// A new leader knows nothing of what happened before.
     fn look_at_everything(&mut self) {
-        self.quota = self.quota_told();
+        (self.quota, self.probes, self.room) = (self.quota_told(), self.probes_told(), self.room_told());
         let nodeenis: Vec<String> = self.world.nodeenis().map(|entry| entry.intent.name.clone()).collect();
         let attachments: Vec<String> = self.world.attachments().map(|entry| entry.held.name.clone()).collect();
         let keys = self.world.node_names().into_iter().map(Key::Node);
@@ -331,6 +339,7 @@ impl Reconciler {
             Key::Orphans => true,
         });
         self.means.ec2.keep_instances(&world.instances());
+        self.refused_attach.retain(|_, refused| world.node(&refused.node).is_some());
         self.memories.retain(|uid, _| world.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());
         self.removals.retain(|uid| world.nodeeni_by_uid(uid).is_some());

@@ -6,7 +6,7 @@ use crate::world::AttachmentEntry;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::NodeSettings;
-use multi_eni_plan::assign::{self, Assignment, Need, NewAttachment, Refused, Removal};
+use multi_eni_plan::assign::{self, Assignment, AttachRefused, Need, NewAttachment, Refused, Removal, RemovalReason};
 use multi_eni_plan::backoff::Content;
 use multi_eni_plan::facts::{InstanceSight, NodeFacts};
 use multi_eni_plan::held::Held;
@@ -26,6 +26,7 @@ impl Reconciler {
         if assignment.refused.iter().any(|refusal| refusal.why.reason() == "Looking") {
             self.queue.at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
         }
+        self.remember_what_is_refused(name, &assignment);
         self.write_assignment(key, name, &assignment);
         self.keep_assignment(name, assignment);
     }
@@ -62,6 +63,7 @@ impl Reconciler {
             is_held: &|eni| self.world.is_held(eni),
             permits: &self.permits,
             removals: &self.removals,
+            refused_attach: &self.refused_attach,
             settings: &self.means.settings,
             now: self.now(),
         })
@@ -86,6 +88,17 @@ impl Reconciler {
             self.means.ec2.want_groups(&groups);
         }
         types.iter().for_each(|kind| self.means.ec2.want_instance_type(kind));
+    }
+
+    /// What goes because EC2 does not attach it is not made again before something has changed.
+    fn remember_what_is_refused(&mut self, name: &str, assignment: &Assignment) {
+        for removal in assignment.delete.iter().filter(|removal| removal.why == RemovalReason::Unattachable) {
+            let Some(entry) = self.world.attachment(&removal.name).cloned() else { continue };
+            let instance = entry.held.instance.as_ref();
+            let sight = instance.and_then(|instance| self.means.ec2.instance_sight(instance));
+            let refused = AttachRefused::of(&entry.held, self.world.node(name), sight.as_ref());
+            self.refused_attach.insert(removal.name.clone(), refused);
+        }
     }
 
     fn write_assignment(&mut self, key: &Key, node: &str, assignment: &Assignment) {

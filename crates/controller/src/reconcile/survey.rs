@@ -92,12 +92,13 @@ impl Reconciler {
             self.pace_removals(entry);
         }
         let mut steps = BTreeMap::new();
-        self.quota = self.quota_told();
+        (self.quota, self.probes, self.room) = (self.quota_told(), self.probes_told(), self.room_told());
         let entries: Vec<_> = self.world.attachments().cloned().collect();
         for entry in &entries {
             let step = self.step(entry);
             if matches!(step.action, Action::Create { .. }) {
                 self.quota.sent(&entry.held.uid);
+                self.room.sent(&entry.held.uid, &entry.held.request);
             }
             let (name, ec2) = (&entry.held.name, &self.means.ec2);
             match &step.action {

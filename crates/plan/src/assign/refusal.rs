@@ -125,6 +125,8 @@ pub enum Refused {
     },
     /// It comes to more than an ENIAttachment can hold.
     OutOfBounds(String),
+    /// EC2 refused to attach an ENI there for good, in these words.
+    AttachRefused(String),
     /// A look at EC2 must end first.
     Looking(&'static str),
     /// The look at EC2 failed.
@@ -156,6 +158,7 @@ impl Refused {
             Self::NoSuchCard { .. } => "NetworkCardNotFound",
             Self::TooManyAddresses { .. } => "TooManyAddresses",
             Self::OutOfBounds(_) => "OutOfBounds",
+            Self::AttachRefused(_) => "AttachRefused",
             Self::Looking(_) => "Looking",
             Self::LookFailed(_) => "EC2Unreachable",
             Self::Replacing => "Replacing",
@@ -171,7 +174,7 @@ impl Refused {
             Self::InstanceGone { is_lasting, .. } | Self::PrimaryNotShown { is_lasting, .. } => !is_lasting,
             Self::ZoneContradiction(_) => false,
             Self::NotOnEc2(_) | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
-            Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } => false,
+            Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } | Self::AttachRefused(_) => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
             Self::OutOfBounds(_) => false,
             Self::SubnetAmbiguous(_) | Self::GroupUnresolved(..) | Self::SlotTaken { .. } | Self::LookFailed(_) => {
@@ -268,6 +271,11 @@ impl fmt::Display for Refused {
                 "a {kind} takes {most} {family} addresses on an interface (a prefix counts as one), and {asked} are asked for: ask for fewer"
             ),
             Self::OutOfBounds(why) => f.write_str(why),
+            Self::AttachRefused(words) => write!(
+                f,
+                "EC2 refused to attach an ENI here ({words}), and it was deleted: another one is made when the instance's \
+                 interfaces, its type or the spec change; free an interface of the instance, or use a larger instance type"
+            ),
             Self::Looking(what) => write!(f, "waits for a look at {what} on EC2"),
             Self::LookFailed(why) => write!(f, "EC2 could not be asked: {why}"),
             Self::Replacing => f.write_str("the spec changed: waits until the old ENI is gone"),

@@ -76,6 +76,7 @@ pub(crate) struct World {
     pub states_failure: Option<crate::instance::LookFailure>,
     pub others: Vec<NodeFacts>,
     pub held_elsewhere: Option<EniId>,
+    pub refused_attach: AttachRefusals,
     pub pods: Option<Vec<PodFacts>>,
     pub pods_unknown: bool,
     pub permits: Permits,
@@ -127,6 +128,7 @@ impl World {
             states_failure: None,
             others: Vec::new(),
             held_elsewhere: None,
+            refused_attach: AttachRefusals::new(),
             pods: None,
             pods_unknown: false,
             permits: Permits::new(),
@@ -156,6 +158,7 @@ impl World {
             is_held: &|eni| self.held_elsewhere.as_ref() == Some(&eni.id),
             permits: &self.permits,
             removals: &self.removals,
+            refused_attach: &self.refused_attach,
             settings: &self.settings,
             now: self.now,
         })
