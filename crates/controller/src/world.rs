@@ -56,6 +56,8 @@ pub struct World {
     by_nodeeni: BTreeMap<String, BTreeSet<String>>,
     by_uid: BTreeMap<String, String>,
     by_instance: BTreeMap<InstanceId, String>,
+    /// ENIAttachments (by name) that cannot be read, by what their names say of the instance. As good as always none.
+    unreadable: BTreeMap<String, InstanceId>,
     terminating_crds: BTreeSet<&'static str>,
 }
 
@@ -208,6 +210,9 @@ impl World {
         }
         self.forget_attachment(&entry.held.name);
         let held = &entry.held;
+        if let (Some(_), Some(instance)) = (&held.unreadable, &held.instance) {
+            self.unreadable.insert(held.name.clone(), instance.clone());
+        }
         let on_node = self.by_node.entry(held.node.clone()).or_default();
         if let Err(place) = on_node.binary_search(&held.name) {
             // Kept for each Node: no room for what does not come.
@@ -237,6 +242,7 @@ impl World {
 
     fn forget_attachment(&mut self, name: &str) -> Option<Arc<AttachmentEntry>> {
         let old = self.attachments.items.remove(name)?;
+        self.unreadable.remove(name);
         if let Some(on_node) = self.by_node.get_mut(&old.held.node) {
             on_node.retain(|other| other != name);
             if on_node.is_empty() {
@@ -321,7 +327,11 @@ impl World {
 
     /// The ENIAttachments of one Node's name.
     pub fn attachments_on<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Arc<AttachmentEntry>> + use<'a> {
-        self.by_node.get(node).into_iter().flatten().filter_map(|name| self.attachments.items.get(name))
+        let is_here = |instance: &InstanceId| self.by_instance.get(instance).is_some_and(|of| of == node);
+        let unreadable: Vec<&String> =
+            self.unreadable.iter().filter(|(_, instance)| is_here(instance)).map(|(name, _)| name).collect();
+        let known = self.by_node.get(node).into_iter().flatten();
+        known.chain(unreadable).filter_map(|name| self.attachments.items.get(name))
     }
 
     /// The ENIAttachments of one NodeENI's UID.

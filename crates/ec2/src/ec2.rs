@@ -7,6 +7,7 @@ use crate::lock::lock;
 use crate::network::{NetworkQuestion, NetworkState};
 use crate::options::{Clock, Fence, Options};
 use crate::questions::Questions;
+use crate::unreadable::Unread;
 use crate::view::state::{Uids, ViewState};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -35,6 +36,8 @@ pub enum Changed {
     Instance(InstanceId),
     /// Subnets or groups.
     Network,
+    /// What a name of subnets or groups stands for, or which subnets there are.
+    Names,
     /// A whole sweep has ended.
     Swept,
 }
@@ -62,6 +65,9 @@ pub(crate) struct Inner {
     pub counts: Counts,
     pub view: Mutex<ViewState>,
     pub failure: Mutex<Option<String>>,
+    pub unread: Mutex<Unread>,
+    /// EC2 here does not know the parameter IncludeManagedResources (isolated Regions lag).
+    pub hides_managed: AtomicBool,
     pub changed: UnboundedSender<Changed>,
     pub motion: Notify,
     pub sweep_wanted: AtomicBool,
@@ -94,6 +100,8 @@ impl Ec2 {
             counts: Counts::default(),
             view: Mutex::new(ViewState::new(cluster.clone(), options.lag)),
             failure: Mutex::new(None),
+            unread: Mutex::new(Unread::default()),
+            hides_managed: AtomicBool::new(false),
             changed,
             motion: Notify::new(),
             sweep_wanted: AtomicBool::new(false),
@@ -204,6 +212,11 @@ impl Ec2 {
         lock(&self.inner.network).facts()
     }
 
+    /// The Region that is called.
+    pub fn region(&self) -> Option<String> {
+        self.inner.client.config().region().map(ToString::to_string)
+    }
+
     /// Why the last Describe of ENIs or instances failed, as a sentence; None when it succeeded.
     pub fn failure(&self) -> Option<String> {
         lock(&self.inner.failure).clone()
@@ -265,6 +278,13 @@ impl Ec2 {
                 self.inner.group_names.ask(name.clone());
             }
         }
+    }
+
+    /// Asks for groups and subnets by name, and for subnets by ID, however young the last answer is.
+    pub fn ask_again(&self, groups: BTreeSet<String>, subnets: BTreeSet<String>, ids: BTreeSet<SubnetId>) {
+        groups.into_iter().for_each(|name| self.inner.group_names.ask(name));
+        subnets.into_iter().for_each(|name| self.inner.subnet_names.ask(name));
+        ids.into_iter().for_each(|id| self.inner.subnet_ids.ask(id));
     }
 
     /// Asks what an instance type takes, once for good.

@@ -304,7 +304,7 @@ fn remove_of_deleted_intents(input: &Input<'_>, out: &mut Assignment) {
 }
 
 fn remove(held: &Held, why: RemovalReason, out: &mut Assignment) {
-    if held.deleting.is_none() && !out.delete.iter().any(|removal| removal.name == held.name) {
+    if held.deleting.is_none() && held.unreadable.is_none() && !out.delete.iter().any(|removal| removal.name == held.name) {
         out.delete.push(Removal { name: held.name.clone(), uid: held.uid.clone(), why });
     }
 }
@@ -312,7 +312,7 @@ fn remove(held: &Held, why: RemovalReason, out: &mut Assignment) {
 /// Attachments whose Node (this instance under this name) is gone: at once if the instance is gone too, after the grace
 /// if it still runs.
 fn node_gone<'a>(input: &Input<'_>, held: impl Iterator<Item = &'a Held>, out: &mut Assignment) {
-    for held in held.filter(|held| held.deleting.is_none()) {
+    for held in held.filter(|held| held.deleting.is_none() && held.unreadable.is_none()) {
         let Some(since) = held.deselected_since else {
             out.deselect.push(held.name.clone());
             continue;

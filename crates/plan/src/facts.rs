@@ -161,12 +161,14 @@ pub struct SeenAttachment {
 pub struct EniSeen {
     /// Its ID.
     pub id: EniId,
-    /// Its subnet.
-    pub subnet: SubnetId,
+    /// Its subnet; None where EC2 does not say it.
+    pub subnet: Option<SubnetId>,
     /// Its VPC.
     pub vpc: CompactString,
     /// Availability Zone.
     pub zone: CompactString,
+    /// The account that owns it; empty where EC2 does not say it.
+    pub owner: CompactString,
     /// MAC address.
     pub mac: CompactString,
     /// Private IPv4 addresses, the primary one first.
@@ -181,6 +183,8 @@ pub struct EniSeen {
     pub tags: Pairs,
     /// Where it is attached, if it is.
     pub attachment: Option<SeenAttachment>,
+    /// Since when EC2 has called it in use while it shows no attachment of it: a branch interface, or an attachment that EC2 hides.
+    pub in_use_since: Option<Timestamp>,
     /// When EC2 last showed it whole, its tags included: the start of the Describe, or the answer of its Create. The answers
     /// of other calls say nothing of whose it is.
     pub shown_at: Timestamp,

@@ -123,7 +123,7 @@ impl Reconciler {
     }
 
     /// Writes the status if it says something new, and not more often than agreed.
-    fn report(
+    pub(super) fn report(
         &mut self,
         key: &Key,
         entry: NodeEniEntry,

@@ -37,7 +37,7 @@ impl Reconciler {
         }
         for eni in verdict.foreign {
             self.warn_once(format!(
-                "{eni} is of this cluster and attached to an instance that has no Node here: not touched"
+                "{eni} is of this cluster and in use by something that is no Node here: not touched"
             ));
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();

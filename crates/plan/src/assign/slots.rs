@@ -31,7 +31,9 @@ pub(super) fn node_there(
     adopt::take_over(input, node, intents, here, out);
 
     for intent in intents {
-        let mine: Vec<&Held> = here.iter().copied().filter(|held| held.nodeeni_uid == intent.uid).collect();
+        // What cannot be read holds its slot, and nothing else is known of it.
+        let is_mine = |held: &&Held| held.nodeeni_uid == intent.uid && held.unreadable.is_none();
+        let mine: Vec<&Held> = here.iter().copied().filter(is_mine).collect();
         let Some(ask) = intent.wants(&node.labels) else {
             if intent.ask.is_ok() && !intent.deleting && !node.deleting {
                 deselected(input, &mine, out);

@@ -3,7 +3,7 @@
 use super::change::repair;
 use super::record::whole_second;
 use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
-use super::{Action, Change, Failure, Input, Report, adopt, is_ours};
+use super::{Action, Change, Failure, Input, Report, adopt, in_use, is_ours};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
 use crate::quota;
@@ -36,7 +36,10 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
             look_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
         }
         Sight::Seen(eni) => match &eni.attachment {
-            None => attach(input, eni),
+            None => match eni.in_use_since {
+                Some(since) => in_use::wait(input, eni, since),
+                None => attach(input, eni),
+            },
             Some(at) => attached(input, eni, at),
         },
     }
