@@ -181,6 +181,15 @@ pub struct EniAttachmentStatus {
     /// The ENI.
     #[serde(rename = "eniID", default, skip_serializing_if = "Option::is_none")]
     pub eni_id: Option<String>,
+    /// The account that owns the ENI.
+    #[serde(rename = "ownerID", default, skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<String>,
+    /// The ENI's Availability Zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability_zone: Option<String>,
+    /// The ENI's Region: with the account it proves that a controller acts where the ENI was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// EC2's attachment ID.
     #[serde(rename = "attachmentID", default, skip_serializing_if = "Option::is_none")]
     pub attachment_id: Option<String>,

@@ -40,6 +40,16 @@ macro_rules! ec2_id {
                 parse($what, $prefix, value).map(Self)
             }
 
+            /// Any text in the place of an ID, for what EC2 shows without one.
+            pub fn of(text: &str) -> Self {
+                Self(text.into())
+            }
+
+            /// An ID that EC2 itself has written: any text, since only EC2 knows which forms it has. None: no text.
+            pub fn observed(value: &str) -> Option<Self> {
+                (!value.is_empty()).then(|| Self(value.into()))
+            }
+
             /// The ID as EC2 writes it.
             pub fn as_str(&self) -> &str {
                 &self.0

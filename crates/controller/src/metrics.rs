@@ -49,6 +49,15 @@ pub fn register_ec2(registry: &mut Registry, sent: BTreeMap<&'static str, u64>, 
     registry.register("ec2_throttles", "Answers of EC2 that we are too fast", throttles);
 }
 
+/// Adds how many items of EC2's answers were left out, by kind.
+pub fn register_unreadable(registry: &mut Registry, counts: BTreeMap<&'static str, u64>) {
+    let items = Family::<[(&'static str, &'static str); 1], Counter>::default();
+    for (kind, count) in counts {
+        items.get_or_create(&[("kind", kind)]).inc_by(count);
+    }
+    registry.register("ec2_unreadable_items", "Items of EC2's answers that could not be read and were left out", items);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

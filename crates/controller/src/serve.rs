@@ -29,6 +29,8 @@ pub struct Gauges {
     pub standby: AtomicBool,
     /// Writes that the API server did not take.
     refused: Refused,
+    /// Why nothing is done here: another account or Region.
+    wrong_place: Mutex<Option<String>>,
     ec2: Mutex<Option<Ec2>>,
 }
 
@@ -48,6 +50,19 @@ impl Gauges {
         self.refused.get_or_create(&metrics::refused(write, code)).inc();
     }
 
+    /// Says why nothing is done here, or that it is the right place. True if that is news.
+    pub fn set_wrong_place(&self, why: Option<String>) -> bool {
+        let mut place = self.wrong_place.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let news = *place != why;
+        *place = why;
+        news
+    }
+
+    /// Why nothing is done here, if so.
+    pub fn wrong_place(&self) -> Option<String> {
+        self.wrong_place.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
     fn text(&self) -> Result<String, std::fmt::Error> {
         let mut registry = Registry::with_prefix("multi_eni");
         registry.register("leading", "1 while this replica leads", self.leading.clone());
@@ -58,8 +73,13 @@ impl Gauges {
             Unit::Other("writes_refused".to_owned()),
             self.refused.clone(),
         );
+        let wrong_place = Gauge::<i64>::default();
+        wrong_place.set(i64::from(self.wrong_place().is_some()));
+        let help = "1 while EC2 is another account or Region than this cluster's: nothing is done";
+        registry.register("wrong_place", help, wrong_place);
         if let Some(ec2) = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref() {
             metrics::register_ec2(&mut registry, ec2.counts(), ec2.paces());
+            metrics::register_unreadable(&mut registry, ec2.unreadable_counts());
         }
         let mut text = String::new();
         encode(&mut text, &registry)?;
@@ -103,11 +123,17 @@ async fn show_metrics(State(gauges): State<Arc<Gauges>>) -> impl IntoResponse {
 }
 
 async fn show_ready(State(gauges): State<Arc<Gauges>>) -> impl IntoResponse {
+    if let Some(why) = gauges.wrong_place() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}"));
+    }
     if gauges.ready.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ok: leading, caches warm")
+        (StatusCode::OK, "ok: leading, caches warm".to_owned())
     } else if gauges.standby.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ok: standing by")
+        (StatusCode::OK, "ok: standing by".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the first lists are not whole yet, or the Lease cannot be read")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: the first lists are not whole yet, or the Lease cannot be read".to_owned(),
+        )
     }
 }

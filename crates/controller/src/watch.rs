@@ -81,8 +81,10 @@ pub fn changes(client: &Client, pod_annotation: Option<&str>, identity: &str) ->
         NodeEniEntry::read(&object.0)
     })
     .map(|change| Change::NodeEni(Box::new(change)));
-    let attachments = watch(Api::<ENIAttachment>::all(client.clone()), A_PAGE, &outage, AttachmentEntry::read)
-        .map(Change::Attachment);
+    let attachments = watch(Api::<DeserializeGuard<ENIAttachment>>::all(client.clone()), A_PAGE, &outage, |object| {
+        AttachmentEntry::read_guarded(&object.0)
+    })
+    .map(Change::Attachment);
     // In the order of their arrival. Only what has news is polled.
     let crds = CRDS.map(|name| watch_crd(client, name, &outage)).into_iter();
     let pods = pod_annotation.map(|annotation| {

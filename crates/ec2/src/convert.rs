@@ -1,9 +1,9 @@
-//! EC2's answers as our facts. An answer that lacks what identifies a thing is refused whole, so that it never counts as
-//! absence.
+//! EC2's answers as our facts. What an item lacks is unknown; one that lacks its ID is left out by itself, and the others of its
+//! answer count. It is counted, and never taken for the absence of something of ours.
 
 use aws_sdk_ec2::types::{
-    AttachmentStatus, Filter, InstanceStateName, InstanceTypeInfo, NetworkInterface, NetworkInterfaceAttachment,
-    SecurityGroup, Subnet, Tag,
+    AttachmentStatus, Filter, InstanceStateName, InstanceTypeInfo, NetworkCardInfo, NetworkInterface,
+    NetworkInterfaceAttachment, NetworkInterfaceStatus, SecurityGroup, Subnet, Tag,
 };
 use compact_str::CompactString;
 use jiff::Timestamp;
@@ -45,30 +45,70 @@ fn tags(tags: &[Tag]) -> Pairs {
     tags.iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default()))).collect()
 }
 
-/// An ENI of a Describe or a Create. `as_of`: the start of the Describe, or the answer of the Create.
-pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<EniSeen, CallError> {
-    let mut groups = eni
+/// An ENI of a Describe or a Create. `as_of`: the start of the Describe, or the answer of the Create. What EC2 leaves out of it is
+/// unknown, and IDs are taken as EC2 writes them: only an ENI without an ID cannot be told from others.
+pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<EniSeen, Unreadable> {
+    let id = eni.network_interface_id().and_then(EniId::observed);
+    let mut groups: Vec<_> = eni
         .groups()
         .iter()
-        .map(|group| SecurityGroupId::parse(group.group_id().unwrap_or_default()).map_err(unreadable))
-        .collect::<Result<Vec<_>, _>>()?;
+        .filter_map(|group| SecurityGroupId::observed(group.group_id().unwrap_or_default()))
+        .collect();
     groups.sort();
     groups.shrink_to_fit();
-    Ok(EniSeen {
-        id: EniId::parse(eni.network_interface_id().unwrap_or_default()).map_err(unreadable)?,
-        subnet: SubnetId::parse(eni.subnet_id().unwrap_or_default()).map_err(unreadable)?,
+    let attachment = eni.attachment().and_then(|attached| attachment(attached, as_of));
+    let in_use = matches!(eni.status(), Some(NetworkInterfaceStatus::InUse | NetworkInterfaceStatus::Associated));
+    let seen = EniSeen {
+        // Never shown with this ID: see below.
+        id: id.clone().unwrap_or_else(|| nameless(attachment.as_ref())),
+        subnet: eni.subnet_id().and_then(SubnetId::observed),
         vpc: eni.vpc_id().unwrap_or_default().into(),
         zone: eni.availability_zone().unwrap_or_default().into(),
+        owner: eni.owner_id().unwrap_or_default().into(),
         mac: eni.mac_address().unwrap_or_default().into(),
         private_ips: private_ips(eni),
         groups,
         description: eni.description().unwrap_or_default().to_owned(),
         source_dest_check: eni.source_dest_check().unwrap_or(true),
         tags: tags(eni.tag_set()),
-        attachment: eni.attachment().and_then(|attached| attachment(attached, as_of)),
+        in_use_since: (in_use && attachment.is_none()).then_some(as_of),
+        attachment,
         shown_at: as_of,
         last_call: None,
-    })
+    };
+    match id {
+        Some(_) => Ok(seen),
+        None => Err(Unreadable { seen: Box::new(seen) }),
+    }
+}
+
+/// An ENI of EC2's answer that has no ID. It cannot be acted on; it can be ours, and hold a slot.
+#[derive(Debug, Clone)]
+pub(crate) struct Unreadable {
+    /// What can be read of it; its ID is a placeholder.
+    pub seen: Box<EniSeen>,
+}
+
+impl Unreadable {
+    /// What holds the slot on its instance, as nobody's: nothing is ever done to it.
+    pub fn occupant(self) -> EniSeen {
+        EniSeen { tags: Pairs::default(), ..*self.seen }
+    }
+}
+
+impl From<Unreadable> for CallError {
+    fn from(_: Unreadable) -> Self {
+        Self::Unknown("EC2's answer names no network interface".to_owned())
+    }
+}
+
+/// What stands for the ID of an ENI that EC2 has shown without one.
+fn nameless(attachment: Option<&SeenAttachment>) -> EniId {
+    let text = match attachment {
+        Some(at) => format!("interface without ID at {}/{} ({})", at.card, at.index, at.id),
+        None => "interface without ID".to_owned(),
+    };
+    EniId::of(&text)
 }
 
 fn private_ips(eni: &NetworkInterface) -> Vec<CompactString> {
@@ -102,7 +142,7 @@ fn attachment(seen: &NetworkInterfaceAttachment, as_of: Timestamp) -> Option<See
     };
     Some(SeenAttachment {
         id: seen.attachment_id().unwrap_or_default().to_owned(),
-        instance: seen.instance_id().and_then(|id| InstanceId::parse(id).ok()),
+        instance: seen.instance_id().and_then(InstanceId::observed),
         card: seen.network_card_index().unwrap_or_default(),
         index: seen.device_index().unwrap_or_default(),
         state,
@@ -111,10 +151,10 @@ fn attachment(seen: &NetworkInterfaceAttachment, as_of: Timestamp) -> Option<See
     })
 }
 
-/// A subnet of a Describe that began at `as_of`.
-pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Result<SubnetFacts, CallError> {
-    Ok(SubnetFacts {
-        id: SubnetId::parse(subnet.subnet_id().unwrap_or_default()).map_err(unreadable)?,
+/// A subnet of a Describe that began at `as_of`; None: it has no ID.
+pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Option<SubnetFacts> {
+    Some(SubnetFacts {
+        id: subnet.subnet_id().and_then(SubnetId::observed)?,
         zone: subnet.availability_zone().unwrap_or_default().to_owned(),
         vpc: subnet.vpc_id().unwrap_or_default().to_owned(),
         cidr: subnet.cidr_block().unwrap_or_default().to_owned(),
@@ -125,24 +165,18 @@ pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Result<SubnetFacts, C
     })
 }
 
-/// Name, VPC and ID of a security group.
-pub(crate) fn group(group: &SecurityGroup) -> Result<(String, String, SecurityGroupId), CallError> {
-    let id = SecurityGroupId::parse(group.group_id().unwrap_or_default()).map_err(unreadable)?;
-    Ok((group.group_name().unwrap_or_default().to_owned(), group.vpc_id().unwrap_or_default().to_owned(), id))
+/// Name, VPC and ID of a security group; None: it has no ID.
+pub(crate) fn group(group: &SecurityGroup) -> Option<(String, String, SecurityGroupId)> {
+    let id = group.group_id().and_then(SecurityGroupId::observed)?;
+    Some((group.group_name().unwrap_or_default().to_owned(), group.vpc_id().unwrap_or_default().to_owned(), id))
 }
 
 /// Name and limits of an instance type. None for one that does not say them: EC2's own refusals tell then.
 pub(crate) fn limits(kind: &InstanceTypeInfo) -> Option<(String, InstanceLimits)> {
     let name = kind.instance_type()?.as_str().to_owned();
     let network = kind.network_info()?;
-    let mut cards: Vec<(i32, i32)> = network
-        .network_cards()
-        .iter()
-        .filter_map(|card| Some((card.network_card_index()?, card.maximum_network_interfaces()?)))
-        .collect();
-    cards.sort_unstable();
     let enis = network.maximum_network_interfaces()?;
-    let cards = if cards.is_empty() { vec![enis] } else { cards.into_iter().map(|(_, most)| most).collect() };
+    let cards = cards(network.network_cards(), enis);
     let ipv6 = if network.ipv6_supported() == Some(false) { Some(0) } else { network.ipv6_addresses_per_interface() };
     let limits = InstanceLimits {
         enis,
@@ -153,11 +187,29 @@ pub(crate) fn limits(kind: &InstanceTypeInfo) -> Option<(String, InstanceLimits)
     Some((name, limits))
 }
 
+/// Interfaces that each network card takes, by the card's index. A card of which EC2 says too little takes what is asked for:
+/// EC2's own refusal tells then, and no other card moves into its place.
+fn cards(described: &[NetworkCardInfo], all: i32) -> Vec<i32> {
+    let mut cards: BTreeMap<usize, i32> = BTreeMap::new();
+    for (place, card) in described.iter().enumerate() {
+        let index = card.network_card_index().and_then(|index| usize::try_from(index).ok()).unwrap_or(place);
+        if index < MOST_CARDS {
+            cards.insert(index, card.maximum_network_interfaces().unwrap_or(i32::MAX));
+        }
+    }
+    let Some(last) = cards.keys().next_back().copied() else { return vec![all] };
+    (0..=last).map(|index| cards.get(&index).copied().unwrap_or(i32::MAX)).collect()
+}
+
+/// More network cards than any instance type has.
+const MOST_CARDS: usize = 256;
+
 /// ID and state of an instance; None for a state that EC2 does not have today.
 pub(crate) fn instance(
     instance: &aws_sdk_ec2::types::Instance,
 ) -> Result<(InstanceId, Option<InstanceState>), CallError> {
-    let id = InstanceId::parse(instance.instance_id().unwrap_or_default()).map_err(unreadable)?;
+    let id =
+        instance.instance_id().and_then(InstanceId::observed).ok_or_else(|| unreadable("an instance has no ID"))?;
     let state = match instance.state().and_then(|state| state.name()) {
         Some(InstanceStateName::Pending) => Some(InstanceState::Pending),
         Some(InstanceStateName::Running) => Some(InstanceState::Running),
@@ -170,6 +222,9 @@ pub(crate) fn instance(
 }
 
 #[cfg(test)]
+mod recorded;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -177,12 +232,6 @@ mod tests {
     fn filter_values_are_literal() {
         assert_eq!(literal(r"a*b?c\d"), r"a\*b\?c\\d");
         assert_eq!(literal("eth0-pool"), "eth0-pool");
-    }
-
-    #[test]
-    fn an_eni_without_an_id_is_refused() {
-        let nameless = NetworkInterface::builder().subnet_id("subnet-12345678").build();
-        assert!(matches!(eni(&nameless, Timestamp::UNIX_EPOCH), Err(CallError::Unknown(_))));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::network::{NetworkQuestion, NetworkState};
 use crate::options::{Clock, Fence, Options};
 use crate::questions::Questions;
 use crate::silences::Silences;
+use crate::unreadable::Unread;
 use crate::view::state::{Uids, ViewState};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -37,6 +38,8 @@ pub enum Changed {
     Instance(InstanceId),
     /// Subnets or groups.
     Network,
+    /// What a name of subnets or groups stands for, or which subnets there are.
+    Names,
     /// A whole sweep has ended.
     Swept,
     /// EC2 begins to give no answer to what is asked of it, or gives answers again.
@@ -67,6 +70,9 @@ pub(crate) struct Inner {
     pub view: Mutex<ViewState>,
     pub failure: Mutex<Option<String>>,
     pub silences: Mutex<Silences>,
+    pub unread: Mutex<Unread>,
+    /// EC2 here does not know the parameter IncludeManagedResources (isolated Regions lag).
+    pub hides_managed: AtomicBool,
     pub changed: UnboundedSender<Changed>,
     pub motion: Notify,
     pub sweep_wanted: AtomicBool,
@@ -101,6 +107,8 @@ impl Ec2 {
             view: Mutex::new(ViewState::new(cluster.clone(), options.lag)),
             failure: Mutex::new(None),
             silences: Mutex::new(Silences::default()),
+            unread: Mutex::new(Unread::default()),
+            hides_managed: AtomicBool::new(false),
             changed,
             motion: Notify::new(),
             sweep_wanted: AtomicBool::new(false),
@@ -217,6 +225,11 @@ impl Ec2 {
         lock(&self.inner.network).facts()
     }
 
+    /// The Region that is called.
+    pub fn region(&self) -> Option<String> {
+        self.inner.client.config().region().map(ToString::to_string)
+    }
+
     /// Why the last Describe of ENIs or instances failed, as a sentence; None when it succeeded.
     pub fn failure(&self) -> Option<String> {
         lock(&self.inner.failure).clone()
@@ -278,6 +291,13 @@ impl Ec2 {
                 self.inner.group_names.ask(name.clone());
             }
         }
+    }
+
+    /// Asks for groups and subnets by name, and for subnets by ID, however young the last answer is.
+    pub fn ask_again(&self, groups: BTreeSet<String>, subnets: BTreeSet<String>, ids: BTreeSet<SubnetId>) {
+        groups.into_iter().for_each(|name| self.inner.group_names.ask(name));
+        subnets.into_iter().for_each(|name| self.inner.subnet_names.ask(name));
+        ids.into_iter().for_each(|id| self.inner.subnet_ids.ask(id));
     }
 
     /// Asks what an instance type takes, once for good.

@@ -24,6 +24,7 @@ mod network;
 mod options;
 mod questions;
 mod silences;
+mod unreadable;
 mod view;
 
 pub use aws_sdk_ec2::Client;
@@ -31,3 +32,4 @@ pub use budgets::{Pace, shortest};
 pub use client::{ConnectError, client, client_at, client_over};
 pub use ec2::{Changed, Ec2};
 pub use options::{Clock, Fence, Options};
+pub use unreadable::UnreadableEni;

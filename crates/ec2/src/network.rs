@@ -117,6 +117,22 @@ fn add_subnets(facts: &mut Network, found: Vec<SubnetFacts>) {
     }
 }
 
+/// Whether a name stands for something else than before, or a subnet has come or gone. Says it in the log.
+fn tell_names(before: &Network, now: &Network) -> bool {
+    for (name, ids) in &now.groups_named {
+        if let Some(old) = before.groups_named.get(name).filter(|old| *old != ids) {
+            tracing::info!(name, ?old, new = ?ids, "security group name stands for something else");
+        }
+    }
+    for (name, ids) in &now.subnets_named {
+        if let Some(old) = before.subnets_named.get(name).filter(|old| *old != ids) {
+            tracing::info!(name, ?old, new = ?ids, "subnet name stands for something else");
+        }
+    }
+    let gone = |network: &Network| network.missing_subnets.keys().cloned().collect::<Vec<_>>();
+    before.groups_named != now.groups_named || before.subnets_named != now.subnets_named || gone(before) != gone(now)
+}
+
 fn timeless(network: &Network) -> Network {
     let mut network = network.clone();
     for subnet in network.subnets.values_mut() {
@@ -143,7 +159,7 @@ impl Ec2 {
         let answer = self
             .all_groups(filter)
             .await
-            .and_then(|(at, groups)| Ok((at, groups.iter().map(convert::group).collect::<Result<Vec<_>, _>>()?)));
+            .map(|(at, groups)| (at, self.readable("SecurityGroup", &groups, convert::group)));
         self.inner.group_names.answered(&names);
         self.learn("DescribeSecurityGroups", answer, |state, (at, found)| state.apply_groups(at, &names, found))
     }
@@ -161,8 +177,15 @@ impl Ec2 {
         values: impl Iterator<Item = &'a str>,
     ) -> Result<(Timestamp, Vec<SubnetFacts>), CallError> {
         let (at, subnets) = self.all_subnets(convert::filter(filter, values)).await?;
-        let subnets = subnets.iter().map(|subnet| convert::subnet(subnet, at)).collect::<Result<_, _>>()?;
+        let subnets = self.readable("Subnet", &subnets, |subnet| convert::subnet(subnet, at));
         Ok((at, subnets))
+    }
+
+    /// The items that can be read; the others are counted.
+    fn readable<T, U>(&self, kind: &'static str, items: &[T], read: impl Fn(&T) -> Option<U>) -> Vec<U> {
+        let read: Vec<U> = items.iter().filter_map(read).collect();
+        self.count_unreadable(kind, items.len() - read.len());
+        read
     }
 
     fn learn<T>(
@@ -171,18 +194,23 @@ impl Ec2 {
         answer: Result<T, CallError>,
         apply: impl FnOnce(&mut NetworkState, T) -> bool,
     ) -> Result<(), CallError> {
-        let (news, result) = {
+        let (news, names, result) = {
             let mut state = lock(&self.inner.network);
-            match answer {
+            let before = state.facts();
+            let (news, result) = match answer {
                 Ok(found) => {
                     let recovered = state.apply_outcome(action, None);
                     (apply(&mut state, found) || recovered, Ok(()))
                 }
                 Err(error) => (state.apply_outcome(action, Some(error.to_string())), Err(error)),
-            }
+            };
+            (news, news && tell_names(&before, &state.facts()), result)
         };
         if news {
             self.tell(Changed::Network);
+        }
+        if names {
+            self.tell(Changed::Names);
         }
         result
     }

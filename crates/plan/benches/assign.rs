@@ -131,6 +131,7 @@ impl World {
                         request: new.spec.request,
                         node_settings: new.spec.node_settings,
                         deselected_since: None,
+                        unreadable: None,
                         status,
                     }
                 })

@@ -379,7 +379,10 @@ fn nodeeni_gone(input: &Input<'_>, held: &Held, out: &mut Assignment) {
 }
 
 fn remove(held: &Held, why: RemovalReason, out: &mut Assignment) {
-    if held.deleting.is_none() && !out.delete.iter().any(|removal| removal.name == held.name) {
+    if held.deleting.is_none()
+        && held.unreadable.is_none()
+        && !out.delete.iter().any(|removal| removal.name == held.name)
+    {
         out.delete.push(Removal { name: held.name.clone(), uid: held.uid.clone(), why });
     }
 }

@@ -177,12 +177,14 @@ pub struct SeenAttachment {
 pub struct EniSeen {
     /// Its ID.
     pub id: EniId,
-    /// Its subnet.
-    pub subnet: SubnetId,
+    /// Its subnet; None where EC2 does not say it.
+    pub subnet: Option<SubnetId>,
     /// Its VPC.
     pub vpc: CompactString,
     /// Availability Zone.
     pub zone: CompactString,
+    /// The account that owns it; empty where EC2 does not say it.
+    pub owner: CompactString,
     /// MAC address.
     pub mac: CompactString,
     /// Private IPv4 addresses, the primary one first.
@@ -197,6 +199,8 @@ pub struct EniSeen {
     pub tags: Pairs,
     /// Where it is attached, if it is.
     pub attachment: Option<SeenAttachment>,
+    /// Since when EC2 has called it in use while it shows no attachment of it: a branch interface, or an attachment that EC2 hides.
+    pub in_use_since: Option<Timestamp>,
     /// When EC2 last showed it whole, its tags included: the start of the Describe, or the answer of its Create. The answers
     /// of other calls say nothing of whose it is.
     pub shown_at: Timestamp,
@@ -221,6 +225,11 @@ impl EniSeen {
         let free = self.tags.get(names::TAG_CLUSTER).is_none_or(|uid| uid == cluster.uid);
         let nodeeni = self.tags.get(names::UPSTREAM_TAG_NODEENI);
         nodeeni.filter(|_| free && manager == Some(names::UPSTREAM_MANAGER))
+    }
+
+    /// Whether it is in this subnet.
+    pub fn is_in(&self, subnet: &str) -> bool {
+        self.subnet.as_ref().is_some_and(|id| id.as_str() == subnet)
     }
 
     /// Whether its tags name this NodeENI: by its UID, or by its name.

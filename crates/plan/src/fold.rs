@@ -134,6 +134,16 @@ pub fn adopting(intent: &Intent, previous: &NodeEniStatus, nodes: &[&str], now: 
     status
 }
 
+/// While nothing may be decided at all, the status stands; it only says so.
+pub fn halted(intent: &Intent, previous: &NodeEniStatus, why: &Problem, now: Timestamp) -> NodeEniStatus {
+    let mut status = previous.clone();
+    for (kind, on) in [(types::READY, false), (types::DEGRADED, true)] {
+        let wanted = Wanted::new(kind, on, why.reason, why.message.clone());
+        conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
+    }
+    status
+}
+
 fn index_pinned(pinned: &[&Pinned]) -> Wanted {
     let message = match pinned {
         [] => {

@@ -39,6 +39,8 @@ pub struct Held {
     pub node_settings: NodeSettings,
     /// Since when its node no longer asks for it.
     pub deselected_since: Option<Timestamp>,
+    /// Why the stored object cannot be read, if it cannot: only its name, UID, labels and owner are known, and nothing is done to it.
+    pub unreadable: Option<String>,
     /// What was last reported.
     pub status: EniAttachmentStatus,
 }
@@ -63,18 +65,37 @@ impl Held {
             request: spec.request.clone(),
             node_settings: spec.node_settings.clone(),
             deselected_since: spec.deselected_since.as_ref().map(|t| t.0),
+            unreadable: None,
             status: object.status.clone().unwrap_or_default(),
         }
     }
 
-    /// The ENI that the status names, or that is to be taken over.
+    /// What the name of an object that cannot be read says: its instance and its slot, as
+    /// [`attachment_name`](multi_eni_api::names::attachment_name) has put them there; and the UID of its NodeENI, by its label or owner.
+    pub fn read_remains(object: &ENIAttachment, error: &str) -> Self {
+        let mut held = Self::read(object);
+        let mut parts = held.name.rsplitn(4, '-');
+        let (index, card, digits) = (parts.next(), parts.next(), parts.next());
+        held.instance = digits.and_then(|digits| InstanceId::parse(&format!("i-{digits}")).ok());
+        held.request.network_card_index = card.and_then(|card| card.parse().ok()).unwrap_or_default();
+        held.request.device_index = index.and_then(|index| index.parse().ok()).unwrap_or_default();
+        let meta = &object.metadata;
+        let label = meta.labels.as_ref().and_then(|labels| labels.get(LABEL_NODEENI_UID));
+        let owner = meta.owner_references.iter().flatten().find(|owner| owner.kind == "NodeENI");
+        held.nodeeni_uid = label.or(owner.map(|owner| &owner.uid)).cloned().unwrap_or_default();
+        held.nodeeni = owner.map(|owner| owner.name.clone()).unwrap_or_default();
+        held.unreadable = Some(error.to_owned());
+        held
+    }
+
+    /// The ENI that the status names, as EC2 wrote its ID, or that is to be taken over.
     pub fn eni(&self) -> Option<EniId> {
-        self.status.eni_id.as_deref().and_then(|id| EniId::parse(id).ok()).or_else(|| self.adopted.clone())
+        self.status.eni_id.as_deref().and_then(EniId::observed).or_else(|| self.adopted.clone())
     }
 
     /// Its ENI is still to be made, or its name to be learned.
     pub fn awaits_its_eni(&self) -> bool {
-        self.deleting.is_none() && self.eni().is_none()
+        self.deleting.is_none() && self.unreadable.is_none() && self.eni().is_none()
     }
 
     /// Its slot: (network card, device index).

@@ -32,6 +32,7 @@ pub mod intent;
 pub mod orphans;
 pub mod pace;
 pub mod pairs;
+pub mod place;
 pub mod pods;
 pub mod probes;
 pub mod problem;

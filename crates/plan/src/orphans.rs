@@ -110,6 +110,8 @@ pub fn judge(input: Input<'_>) -> Verdict {
         .collect();
     for eni in proven {
         match &eni.attachment {
+            // EC2 shows no attachment of it and calls it in use: a branch interface, say.
+            None if eni.in_use_since.is_some() => out.foreign.push(eni.id.clone()),
             None => out.delete.push(eni.id.clone()),
             Some(at) if !at.instance.as_ref().is_some_and(|instance| instances.contains(instance)) => {
                 out.foreign.push(eni.id.clone())

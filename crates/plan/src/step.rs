@@ -7,6 +7,7 @@ mod adopt;
 mod arriving;
 mod change;
 mod force;
+mod in_use;
 mod instance;
 mod leaving;
 mod record;
@@ -138,6 +139,9 @@ pub fn step(input: Input<'_>) -> Step {
     if *input.sight == Sight::Blind && !input.held.status.conditions.is_empty() {
         // A new process knows nothing yet. What an earlier one has reported stands until there is something to be seen.
         return Step { action: Action::Wait, status: input.held.status.clone(), recheck: None };
+    }
+    if input.held.unreadable.is_some() {
+        return Step { action: Action::Settled, status: input.held.status.clone(), recheck: None };
     }
     let (action, report) = match input.held.deleting {
         None => arriving::next(&input),

@@ -3,10 +3,12 @@
 //! All decisions run here, on one task and over one consistent picture; only calls wait. No task per object, no lock.
 
 mod attachment;
+mod names;
 mod node;
 mod nodeeni;
 mod orphans;
 mod outcome;
+mod place;
 mod problems;
 mod removals;
 mod silence;
@@ -29,7 +31,7 @@ use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
-use multi_eni_ec2::{Changed, Ec2};
+use multi_eni_ec2::{Changed, Ec2, UnreadableEni};
 use multi_eni_plan::assign::{Assignment, AttachRefusals};
 use multi_eni_plan::facts::{Cluster, NodeFacts};
 use multi_eni_plan::instance::LookFailure;
@@ -107,6 +109,14 @@ pub struct Reconciler {
     orphans_called: Option<Timestamp>,
     warnings: Warnings,
     started: bool,
+    /// When it was last asked what names stand for.
+    names_asked: Option<Timestamp>,
+    /// The sweep after which it was last said that this is another account or Region.
+    place_told_at: Option<Timestamp>,
+    /// The version of each NodeENI (by UID) on which it was last said that nothing is done.
+    halted: BTreeMap<String, String>,
+    /// ENIs of this cluster that the last sweep could not read: their NodeENIs say so.
+    unreadable: BTreeMap<String, UnreadableEni>,
 }
 
 impl Reconciler {
@@ -139,6 +149,10 @@ impl Reconciler {
             orphans_called: None,
             warnings: Warnings::default(),
             started: false,
+            names_asked: None,
+            place_told_at: None,
+            halted: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
         }
     }
 
@@ -184,6 +198,9 @@ impl Reconciler {
         }
         if let Some(crd) = self.world.terminating_crd() {
             self.hold(crd);
+            return;
+        }
+        if !self.is_at_home() {
             return;
         }
         if !self.started {
@@ -315,9 +332,12 @@ impl Reconciler {
                 keys.into_iter().for_each(|key| self.queue.now(key));
             }
             Changed::Silence => self.ec2_silence_changed(),
+            Changed::Names => self.names_changed(),
             Changed::Swept => {
                 self.queue.now(Key::Orphans);
                 self.forget_the_gone();
+                self.note_unreadable_enis();
+                self.ask_for_names_again();
                 // What was blind until the first sweep sees now; absence is told by no other change.
                 let unseen = self
                     .world
@@ -351,7 +371,7 @@ impl Reconciler {
     fn pause(&self) -> Duration {
         const LONG: Duration = Duration::from_secs(3600);
         // What is held back by the picture waits for the picture.
-        let decides = self.world.is_warm() && self.world.terminating_crd().is_none();
+        let decides = self.world.is_warm() && self.world.terminating_crd().is_none() && self.started;
         let Some(due) = self.queue.next_due().filter(|_| decides) else { return LONG };
         Duration::try_from(due.duration_since(self.now()).max(SignedDuration::from_millis(1))).unwrap_or(LONG).min(LONG)
     }

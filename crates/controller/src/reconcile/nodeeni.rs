@@ -137,7 +137,7 @@ impl Reconciler {
     }
 
     /// Writes the status if it says something new, and not more often than agreed. Answers what is, or was to be, written.
-    fn report(
+    pub(super) fn report(
         &mut self,
         key: &Key,
         entry: &NodeEniEntry,

@@ -40,7 +40,7 @@ impl Reconciler {
         self.hold_orphans(verdict.held);
         for eni in verdict.foreign {
             self.warn_once(format!(
-                "{eni} is of this cluster and attached to an instance that has no Node here: not touched"
+                "{eni} is of this cluster and in use by something that is no Node here: not touched"
             ));
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();

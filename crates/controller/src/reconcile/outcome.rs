@@ -68,6 +68,7 @@ impl Reconciler {
         let now = self.now();
         let acting_since = self.acting_since;
         if let Err(error) = result {
+            self.doubt_names(uid, call, error);
             tracing::info!(attachment = uid, action = call.action(), code = error.code(), %error, "EC2 call failed");
         }
         let has_room = match (call, result) {

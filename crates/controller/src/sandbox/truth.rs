@@ -23,9 +23,10 @@ pub fn seen(eni: &Eni) -> Option<EniSeen> {
     });
     Some(EniSeen {
         id: EniId::parse(&eni.id).ok()?,
-        subnet: SubnetId::parse(&eni.subnet_id).ok()?,
+        subnet: SubnetId::observed(&eni.subnet_id),
         vpc: eni.vpc_id.as_str().into(),
         zone: eni.zone.as_str().into(),
+        owner: "123456789012".into(),
         mac: eni.mac_address.as_str().into(),
         private_ips: eni.private_ips.iter().map(|ip| ip.to_string().into()).collect(),
         groups: eni.groups.iter().filter_map(|id| SecurityGroupId::parse(id).ok()).collect(),
@@ -33,6 +34,7 @@ pub fn seen(eni: &Eni) -> Option<EniSeen> {
         source_dest_check: eni.source_dest_check,
         tags: eni.tags.iter().collect(),
         attachment,
+        in_use_since: None,
         shown_at: eni.created,
         last_call: None,
     })

@@ -55,6 +55,21 @@ impl NodeEniEntry {
 }
 
 impl AttachmentEntry {
+    /// Reads an ENIAttachment, or the remains of one: it is there, whatever can be read of it.
+    pub fn read_guarded(object: &Result<ENIAttachment, InvalidObject>) -> Arc<Self> {
+        match object {
+            Ok(object) => Self::read(object),
+            Err(invalid) => {
+                let mut shell = ENIAttachment::new("", multi_eni_api::EniAttachmentSpec::default());
+                shell.metadata = invalid.metadata.clone();
+                let mut entry = Self::read(&shell);
+                Arc::make_mut(&mut entry).held = Held::read_remains(&shell, &invalid.error);
+                tracing::error!(attachment = %entry.held.name, error = %invalid.error, "ENIAttachment cannot be read: it is left as it is");
+                entry
+            }
+        }
+    }
+
     /// Reads an ENIAttachment. What is on its way for it shares the entry with the cache.
     pub fn read(object: &ENIAttachment) -> Arc<Self> {
         Arc::new(Self {

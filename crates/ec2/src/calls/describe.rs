@@ -1,12 +1,15 @@
 //! Describes: always by filter and in pages, so that one unknown value never fails the whole call.
 
 use crate::budgets::Action;
-use crate::convert;
+use crate::convert::{self, Unreadable};
 use crate::ec2::Ec2;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceTypeInfo, SecurityGroup, Subnet};
 use jiff::Timestamp;
+use multi_eni_api::ids::EniId;
 use multi_eni_plan::errors::CallError;
 use multi_eni_plan::facts::EniSeen;
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 /// Most items that EC2 puts in a page.
 const PAGE: i32 = 1000;
@@ -20,8 +23,26 @@ pub(crate) struct EniPage {
     pub started: Timestamp,
     /// The ENIs; their `shown_at` is `started`.
     pub enis: Vec<EniSeen>,
+    /// Those that have no ID.
+    pub unreadable: Vec<Unreadable>,
     /// What to ask the next page with, if there is one.
     pub next: Option<String>,
+}
+
+impl EniPage {
+    /// Those of which a look by ID says something. What it shows without an ID can be any of those that it does not show.
+    pub fn told_of(&self, asked: &BTreeSet<EniId>) -> BTreeSet<EniId> {
+        if self.unreadable.is_empty() {
+            return asked.clone();
+        }
+        let shown: BTreeSet<&EniId> = self.enis.iter().map(|seen| &seen.id).collect();
+        asked.iter().filter(|id| shown.contains(id)).cloned().collect()
+    }
+}
+
+fn is_unknown_parameter(error: &CallError) -> bool {
+    matches!(error, CallError::Answered { code, message }
+        if matches!(code.as_str(), "UnknownParameter" | "InvalidParameter") && message.contains("IncludeManagedResources"))
 }
 
 fn following(token: Option<&str>) -> Option<String> {
@@ -43,20 +64,32 @@ impl Ec2 {
             .filters(filter)
             .max_results(size.clamp(5, PAGE))
             .set_next_token(token);
-        let (started, answer) =
-            self.read(Action::DescribeEnis, || self.now(), |sent| call.customize().interceptor(sent).send()).await?;
-        let enis =
-            answer.network_interfaces().iter().map(|eni| convert::eni(eni, started)).collect::<Result<Vec<_>, _>>()?;
-        Ok(EniPage { started, enis, next: following(answer.next_token()) })
+        let ask = |managed| {
+            let call = call.clone().set_include_managed_resources(managed);
+            self.read(Action::DescribeEnis, || self.now(), |sent| call.customize().interceptor(sent).send())
+        };
+        let (started, answer) = self.with_managed(ask).await?;
+        let (mut enis, mut unreadable) = (Vec::with_capacity(answer.network_interfaces().len()), Vec::new());
+        for item in answer.network_interfaces() {
+            match convert::eni(item, started) {
+                Ok(seen) => enis.push(seen),
+                Err(item) => unreadable.push(item),
+            }
+        }
+        self.count_unreadable("NetworkInterface", unreadable.len());
+        Ok(EniPage { started, enis, unreadable, next: following(answer.next_token()) })
     }
 
-    /// All ENIs that the filter matches, and when the first page was asked for.
-    pub(crate) async fn all_enis(&self, filter: Filter) -> Result<(Timestamp, Vec<EniSeen>), CallError> {
-        pages(|token| {
-            let page = self.eni_page(filter.clone(), PAGE, token);
-            async move { page.await.map(|EniPage { started, enis, next }| (started, enis, next)) }
-        })
-        .await
+    /// All ENIs that the filter matches; `started` is when the first page was asked for.
+    pub(crate) async fn all_enis(&self, filter: Filter) -> Result<EniPage, CallError> {
+        let mut all = self.eni_page(filter.clone(), PAGE, None).await?;
+        while let Some(token) = all.next.take() {
+            let page = self.eni_page(filter.clone(), PAGE, Some(token)).await?;
+            all.enis.extend(page.enis);
+            all.unreadable.extend(page.unreadable);
+            all.next = page.next;
+        }
+        Ok(all)
     }
 
     /// All instances that the filter matches, and when the first page was asked for.
@@ -65,15 +98,45 @@ impl Ec2 {
             let call =
                 self.inner.client.describe_instances().filters(filter.clone()).max_results(PAGE).set_next_token(token);
             async move {
-                let (started, answer) = self
-                    .read(Action::DescribeInstances, || self.now(), |sent| call.customize().interceptor(sent).send())
-                    .await?;
+                let ask = |managed| {
+                    let call = call.clone().set_include_managed_resources(managed);
+                    self.read(
+                        Action::DescribeInstances,
+                        || self.now(),
+                        |sent| call.customize().interceptor(sent).send(),
+                    )
+                };
+                let (started, answer) = self.with_managed(ask).await?;
                 let next = following(answer.next_token());
                 let reservations = answer.reservations.unwrap_or_default().into_iter();
-                Ok((started, reservations.flat_map(|r| r.instances.unwrap_or_default()).collect(), next))
+                let all: Vec<Instance> = reservations.flat_map(|r| r.instances.unwrap_or_default()).collect();
+                let (named, nameless): (Vec<_>, Vec<_>) =
+                    all.into_iter().partition(|instance| instance.instance_id().is_some_and(|id| !id.is_empty()));
+                self.count_unreadable("Instance", nameless.len());
+                Ok((started, named, next))
             }
         })
         .await
+    }
+
+    /// Asks for what other AWS services manage, too: EC2 may hide it otherwise, and what is hidden reads as absent. Where EC2 does
+    /// not know the parameter (isolated Regions lag), nothing is hidden, and it is left out from then on.
+    async fn with_managed<T, F>(&self, ask: impl Fn(Option<bool>) -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let hides = &self.inner.hides_managed;
+        if hides.load(Ordering::Acquire) {
+            return ask(None).await;
+        }
+        match ask(Some(true)).await {
+            Err(error) if is_unknown_parameter(&error) => {
+                tracing::info!(%error, "EC2 does not know IncludeManagedResources here: it is left out");
+                hides.store(true, Ordering::Release);
+                ask(None).await
+            }
+            answer => answer,
+        }
     }
 
     /// All subnets that the filter matches, and when the first page was asked for.

@@ -1,6 +1,6 @@
 //! EC2's calls: one attempt each.
 
-mod describe;
+pub(crate) mod describe;
 mod lifecycle;
 mod modify;
 mod send;

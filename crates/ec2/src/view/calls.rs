@@ -34,6 +34,7 @@ impl ViewState {
             told.attached = Some((at, attachment.id.clone()));
             told.delete_on_termination = None;
             seen.attachment = Some(attachment);
+            seen.in_use_since = None;
         })
     }
 

@@ -1,6 +1,6 @@
 //! Questions answered in batches: by tag, by ID, by instance.
 
-use crate::convert;
+use crate::convert::{self, Unreadable};
 use crate::ec2::{Changed, Ec2};
 use crate::lock::lock;
 use crate::questions::Questions;
@@ -39,25 +39,31 @@ impl Ec2 {
 
     pub(crate) async fn look_at_uids(&self, uids: BTreeSet<String>) -> Result<(), CallError> {
         let name = format!("tag:{}", names::TAG_ATTACHMENT_UID);
-        let (began, shown) = self.all_enis(convert::filter(&name, uids.iter().map(String::as_str))).await?;
+        let page = self.all_enis(convert::filter(&name, uids.iter().map(String::as_str))).await?;
         self.inner.uids.answered(&uids);
-        self.change(|view| ((), view.finish_look_by_tag(began, &uids, shown)));
+        // What is there and cannot be read is not absent.
+        let hidden = Self::attachments_among(&page.unreadable);
+        let asked = uids.difference(&hidden).cloned().collect();
+        self.change(|view| ((), view.finish_look_by_tag(page.started, &asked, page.enis)));
         Ok(())
     }
 
     pub(crate) async fn look_at_enis(&self, ids: BTreeSet<EniId>) -> Result<(), CallError> {
         let filter = convert::filter("network-interface-id", ids.iter().map(EniId::as_str));
-        let (began, shown) = self.all_enis(filter).await?;
+        let page = self.all_enis(filter).await?;
         self.inner.enis.answered(&ids);
-        self.change(|view| ((), view.finish_look_by_id(began, &ids, shown)));
+        let asked = page.told_of(&ids);
+        self.change(|view| ((), view.finish_look_by_id(page.started, &asked, page.enis)));
         Ok(())
     }
 
     pub(crate) async fn look_at_instances(&self, ids: BTreeSet<InstanceId>) -> Result<(), CallError> {
         let filter = convert::filter("attachment.instance-id", ids.iter().map(InstanceId::as_str));
-        let (began, shown) = self.all_enis(filter).await?;
+        let mut page = self.all_enis(filter).await?;
         self.inner.instances.answered(&ids);
-        self.change(|view| ((), view.finish_instances(began, &ids, shown)));
+        // What has no ID holds its slot all the same.
+        page.enis.extend(page.unreadable.drain(..).map(Unreadable::occupant));
+        self.change(|view| ((), view.finish_instances(page.started, &ids, page.enis)));
         for id in ids {
             self.tell(Changed::Instance(id));
         }

@@ -66,9 +66,9 @@ impl Ec2 {
             .collect();
         for chunk in due.chunks(VALUES_A_FILTER) {
             let filter = convert::filter("network-interface-id", chunk.iter().map(EniId::as_str));
-            let (began, shown) = self.all_enis(filter).await?;
-            let asked: BTreeSet<EniId> = chunk.iter().cloned().collect();
-            self.change(|view| ((), view.finish_poll(began, &asked, shown)));
+            let page = self.all_enis(filter).await?;
+            let asked = page.told_of(&chunk.iter().cloned().collect::<BTreeSet<EniId>>());
+            self.change(|view| ((), view.finish_poll(page.started, &asked, page.enis)));
         }
         Ok(())
     }

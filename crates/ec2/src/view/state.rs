@@ -132,6 +132,13 @@ impl ViewState {
         uid
     }
 
+    /// A sweep that began at `began` showed ENIs of these ENIAttachments that could not be read: they are not absent. Answers what is
+    /// known of them.
+    pub fn shown_unread(&mut self, uids: &Uids, began: Timestamp) -> Vec<EniId> {
+        uids.iter().for_each(|uid| note_latest(&mut self.shown, uid, began));
+        uids.iter().filter_map(|uid| self.by_uid.get(uid)).flatten().cloned().collect()
+    }
+
     /// A whole sweep that began at `began` has ended, and showed exactly the ENIs in `shown`.
     pub fn finish_sweep(&mut self, began: Timestamp, shown: &BTreeSet<EniId>) -> Uids {
         let missing: Vec<EniId> = self
@@ -366,6 +373,7 @@ fn same(a: &EniSeen, b: &EniSeen) -> bool {
         subnet,
         vpc,
         zone,
+        owner,
         mac,
         private_ips,
         groups,
@@ -373,6 +381,7 @@ fn same(a: &EniSeen, b: &EniSeen) -> bool {
         source_dest_check,
         tags,
         attachment,
+        in_use_since,
         shown_at: _,
         last_call: _,
     } = a;
@@ -380,12 +389,14 @@ fn same(a: &EniSeen, b: &EniSeen) -> bool {
         && *subnet == b.subnet
         && *vpc == b.vpc
         && *zone == b.zone
+        && *owner == b.owner
         && *mac == b.mac
         && *private_ips == b.private_ips
         && *groups == b.groups
         && *description == b.description
         && *source_dest_check == b.source_dest_check
         && *tags == b.tags
+        && in_use_since.is_some() == b.in_use_since.is_some()
         && same_attachment(attachment.as_ref(), b.attachment.as_ref())
 }
 

@@ -56,21 +56,28 @@ impl Ec2 {
     /// If EC2 did not answer, or with an error.
     pub async fn upstreams(&self) -> Result<Vec<EniSeen>, CallError> {
         let filter = convert::filter(&format!("tag:{}", names::UPSTREAM_TAG_MANAGED_BY), [names::UPSTREAM_MANAGER]);
-        self.all_enis(filter).await.map(|(_, enis)| enis)
+        self.all_enis(filter).await.map(|page| page.enis)
     }
 
     /// One sweep. Pages are believed as they come; absence only when the last one is in.
     async fn sweep(&self) -> Result<(), CallError> {
         let filter = convert::filter(&format!("tag:{}", names::TAG_CLUSTER), [self.inner.cluster.uid.as_str()]);
         let (mut began, mut shown, mut token) = (None, BTreeSet::new(), None);
+        let mut unreadable = Vec::new();
         loop {
             let page = self.eni_page(filter.clone(), self.inner.options.page_size, token.take()).await?;
             let began = *began.get_or_insert(page.started);
             shown.extend(page.enis.iter().map(|seen| seen.id.clone()));
             self.change(|view| ((), view.apply_shown(page.enis)));
+            unreadable.extend(page.unreadable);
             token = page.next;
             if token.is_none() {
-                self.change(|view| ((), view.finish_sweep(began, &shown)));
+                let hidden = Self::attachments_among(&unreadable);
+                self.note_unreadable(&unreadable);
+                self.change(|view| {
+                    shown.extend(view.shown_unread(&hidden, began));
+                    ((), view.finish_sweep(began, &shown))
+                });
                 self.tell(Changed::Swept);
                 return Ok(());
             }

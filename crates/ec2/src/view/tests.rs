@@ -40,9 +40,10 @@ fn tags() -> BTreeMap<String, String> {
 fn eni(n: u32, second: i64) -> EniSeen {
     EniSeen {
         id: id(n),
-        subnet: SubnetId::parse("subnet-00000001").unwrap(),
+        subnet: Some(SubnetId::parse("subnet-00000001").unwrap()),
         vpc: "vpc-1".into(),
         zone: "eu-west-1a".into(),
+        owner: "123456789012".into(),
         mac: "02:00:00:00:00:01".into(),
         private_ips: vec!["10.0.0.4".into()],
         groups: vec![],
@@ -50,6 +51,7 @@ fn eni(n: u32, second: i64) -> EniSeen {
         source_dest_check: true,
         tags: tags().into_iter().collect(),
         attachment: None,
+        in_use_since: None,
         shown_at: at(second),
         last_call: None,
     }

@@ -49,6 +49,11 @@ impl Told {
         let holds = |at: Timestamp| within(lag, at, began);
         shown.last_call = known.last_call;
         shown.attachment = self.attachment(known.attachment.as_ref(), shown.attachment, holds);
+        shown.in_use_since = match (&shown.attachment, known.in_use_since) {
+            (Some(_), _) => None,
+            (None, Some(since)) => shown.in_use_since.map(|at| at.min(since)),
+            (None, None) => shown.in_use_since,
+        };
         if let (Some((at, value)), Some(attachment)) = (&self.delete_on_termination, &mut shown.attachment)
             && holds(*at)
         {

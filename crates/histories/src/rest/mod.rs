@@ -48,9 +48,8 @@ fn missing(scene: &Scene, name: &str) -> BTreeSet<String> {
             Asked::These(places) => {
                 for place in places {
                     let slot: wants::Slot = (truth.instance.clone(), place.card, place.index);
-                    let mine = specs::occupant(scene, &slot).is_some_and(|eni| {
-                        specs::is_of(scene, eni, &nodeeni.uid) && eni.seen.subnet.as_str() == place.subnet
-                    });
+                    let mine = specs::occupant(scene, &slot)
+                        .is_some_and(|eni| specs::is_of(scene, eni, &nodeeni.uid) && eni.seen.is_in(&place.subnet));
                     if !mine {
                         missing.insert(format!("{node}: nothing of it at {}/{}", place.card, place.index));
                     }

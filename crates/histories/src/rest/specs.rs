@@ -47,8 +47,7 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
             continue;
         };
         let holder = contenders.iter().find(|(name, subnet)| {
-            mirror.nodeenis.get(name).is_some_and(|nodeeni| nodeeni.uid == held.nodeeni_uid)
-                && eni.seen.subnet.as_str() == subnet
+            mirror.nodeenis.get(name).is_some_and(|nodeeni| nodeeni.uid == held.nodeeni_uid) && eni.seen.is_in(subnet)
         });
         let Some((name, _)) = holder else {
             if superfluous(scene, eni, &stalled).is_none() {
@@ -116,7 +115,7 @@ fn is_full(scene: &Scene, nodeeni: &str, subnet: &str) -> bool {
     let Some(place) = scene.subnets.iter().find(|place| place.id == subnet) else { return false };
     let spec = scene.mirror.nodeenis.get(nodeeni).and_then(|nodeeni| nodeeni.spec.as_ref());
     let Some(spec) = spec else { return false };
-    let in_subnet = scene.mirror.enis.values().filter(|eni| eni.seen.subnet.as_str() == subnet);
+    let in_subnet = scene.mirror.enis.values().filter(|eni| eni.seen.is_in(subnet));
     let taken: usize = in_subnet.map(|eni| eni.seen.private_ips.len()).sum();
     let wanted = usize::try_from(spec.private_ip_count.unwrap_or(1).max(1)).unwrap_or(1);
     let has_prefixes = place.tiny && spec.ipv4_prefix_count.is_some_and(|count| count > 0);
@@ -290,9 +289,9 @@ fn superfluous(scene: &Scene, eni: &EniTruth, stalled: &BTreeSet<String>) -> Opt
         Asked::These(places) if !places.is_empty() && stalled.contains(&nodeeni.uid) => true,
         Asked::Unknown => true,
         Asked::Nothing => false,
-        Asked::These(places) => places
-            .iter()
-            .any(|place| (place.card, place.index) == held.slot() && place.subnet == eni.seen.subnet.as_str()),
+        Asked::These(places) => {
+            places.iter().any(|place| (place.card, place.index) == held.slot() && eni.seen.is_in(&place.subnet))
+        }
     };
     if !wanted {
         return Some(format!("is there for {} on {}, which does not ask for it", held.nodeeni, held.node));

@@ -46,7 +46,7 @@ fn is_left_behind(scene: &Scene, at: Millis, nodeeni_uid: &str, eni: &EniTruth) 
     // Of several in one subnet one is taken; and who holds the slot already has to give it up first.
     let has_another = mirror.held.values().map(|held| &held.held).any(|held| {
         let here = held.instance.as_ref() == Some(instance);
-        let same = held.nodeeni_uid == nodeeni_uid && held.request.subnet_id == eni.seen.subnet.as_str();
+        let same = held.nodeeni_uid == nodeeni_uid && eni.seen.is_in(&held.request.subnet_id);
         here && (same || held.slot() == (on.card, on.index))
     });
     joined_before && eni.made_for.is_none() && !has_another

@@ -52,15 +52,17 @@ pub(super) fn take_over(
         left.sort_by_key(|(eni, at)| (!listed(eni), at.card, at.index));
         let mut taken: Vec<&SubnetId> = Vec::new();
         for (eni, at) in left {
-            let known = mine().any(|held| held.request.subnet_id == eni.subnet.as_str());
+            // Without its subnet it cannot be told which of the NodeENI's it is.
+            let Some(subnet) = &eni.subnet else { continue };
+            let known = mine().any(|held| held.request.subnet_id == subnet.as_str());
             // An ENIAttachment that wants this very slot has to give it up first.
             let held = here.iter().any(|held| held.slot() == (at.card, at.index));
-            if known || held || taken.contains(&&eni.subnet) {
+            if known || held || taken.contains(&subnet) {
                 continue;
             }
-            taken.push(&eni.subnet);
+            taken.push(subnet);
             out.adopting.insert(intent.uid.clone());
-            out.create.push(adopted(node, instance, intent, eni, at, input));
+            out.create.push(adopted(node, instance, intent, (eni, subnet, at), input));
         }
     }
 }
@@ -81,19 +83,22 @@ fn adopted(
     node: &NodeFacts,
     instance: &InstanceId,
     intent: &Intent,
-    eni: &EniSeen,
-    at: &SeenAttachment,
+    (eni, subnet, at): (&EniSeen, &SubnetId, &SeenAttachment),
     input: &Input<'_>,
 ) -> NewAttachment {
-    NewAttachment::new(node, instance, intent, request_of(input, intent, eni, at), Some(eni))
+    NewAttachment::new(node, instance, intent, request_of(input, intent, (eni, subnet, at)), Some(eni))
 }
 
 /// The request that describes an ENI as it is. What can be changed in place is; for the rest it is replaced, in its turn.
-pub(super) fn request_of(input: &Input<'_>, intent: &Intent, eni: &EniSeen, at: &SeenAttachment) -> EniRequest {
+pub(super) fn request_of(
+    input: &Input<'_>,
+    intent: &Intent,
+    (eni, subnet, at): (&EniSeen, &SubnetId, &SeenAttachment),
+) -> EniRequest {
     let ask = intent.ask.as_ref().ok();
-    let cidr = input.network.subnets.get(&eni.subnet).map(|facts| facts.cidr.clone());
+    let cidr = input.network.subnets.get(subnet).map(|facts| facts.cidr.clone());
     EniRequest {
-        subnet_id: eni.subnet.to_string(),
+        subnet_id: subnet.to_string(),
         subnet_cidr: cidr,
         security_group_ids: eni.groups.iter().map(ToString::to_string).collect(),
         device_index: at.index,

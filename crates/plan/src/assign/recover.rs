@@ -34,10 +34,11 @@ pub(super) fn lost(
         return None;
     }
     // In another subnet than the spec asks for it is adopted all the same, and replaced in its turn.
-    let request = if request.subnet_id == eni.subnet.as_str() {
+    let subnet = eni.subnet.as_ref()?;
+    let request = if request.subnet_id == subnet.as_str() {
         request.clone()
     } else {
-        adopt::request_of(input, intent, eni, at)
+        adopt::request_of(input, intent, (eni, subnet, at))
     };
     let mut adopts = NewAttachment::new(node, instance, intent, request, Some(eni));
     adopts.spec.recovered = true;

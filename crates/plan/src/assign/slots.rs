@@ -32,7 +32,9 @@ pub(super) fn node_there(
     adopt::take_over(input, node, intents, here, out);
 
     for intent in intents {
-        let mine: Vec<&Held> = here.iter().copied().filter(|held| held.nodeeni_uid == intent.uid).collect();
+        // What cannot be read holds its slot, and nothing else is known of it.
+        let is_mine = |held: &&Held| held.nodeeni_uid == intent.uid && held.unreadable.is_none();
+        let mine: Vec<&Held> = here.iter().copied().filter(is_mine).collect();
         let Some(ask) = intent.wants(&node.labels) else {
             // What another Node of the instance selects is not taken away, either.
             let elsewhere = input.others.iter().any(|other| intent.wants(&other.labels).is_some());

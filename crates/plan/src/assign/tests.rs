@@ -47,6 +47,7 @@ pub(crate) fn held(node: &str, index: i32, ready: bool) -> Held {
         request: multi_eni_api::EniRequest { subnet_id: SUBNET_A.into(), device_index: index, ..Default::default() },
         node_settings: Default::default(),
         deselected_since: None,
+        unreadable: None,
         status,
     }
 }

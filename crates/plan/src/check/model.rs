@@ -316,9 +316,10 @@ impl Model {
         let facts = &self.network.subnets[&SubnetId::parse(subnet).unwrap()];
         let seen = EniSeen {
             id: id.clone(),
-            subnet: facts.id.clone(),
+            subnet: Some(facts.id.clone()),
             vpc: facts.vpc.as_str().into(),
             zone: facts.zone.as_str().into(),
+            owner: CompactString::default(),
             mac: CompactString::default(),
             private_ips: Vec::new(),
             groups: Vec::new(),
@@ -326,6 +327,7 @@ impl Model {
             source_dest_check: true,
             tags: tags.into_iter().collect(),
             attachment: None,
+            in_use_since: None,
             shown_at: self.now,
             last_call: None,
         };

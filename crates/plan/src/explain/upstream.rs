@@ -43,9 +43,11 @@ pub(super) fn left(input: &Input<'_>) -> Vec<String> {
             Some(node) if !is_here => {
                 format!("{id} is attached to node {node}, and there is no NodeENI {nodeeni} here: it looks leaked")
             }
-            Some(node) if served.contains(&(nodeeni, node, eni.subnet.as_str())) => format!(
-                "{id} of NodeENI {nodeeni} is attached to node {node} and is not taken over: that NodeENI has another ENI in its subnet there"
-            ),
+            Some(node) if served.contains(&(nodeeni, node, eni.subnet.as_ref().map_or("", |id| id.as_str()))) => {
+                format!(
+                    "{id} of NodeENI {nodeeni} is attached to node {node} and is not taken over: that NodeENI has another ENI in its subnet there"
+                )
+            }
             Some(node) => format!(
                 "{id} of NodeENI {nodeeni} is attached to node {node} and is not taken over: that NodeENI neither matches the node nor lists it in its status"
             ),

@@ -3,7 +3,7 @@
 use super::change::repair;
 use super::record::{needs_a_person, whole_second};
 use super::retry::{UNDONE_OFTEN, forced_until, look_again, not_before, observe_first, past_lag};
-use super::{Action, Change, Failure, Input, Report, adopt, force, instance, is_ours};
+use super::{Action, Change, Failure, Input, Report, adopt, force, in_use, instance, is_ours};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
 use crate::instance::Life;
@@ -39,7 +39,10 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
             look_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
         }
         Sight::Seen(eni) => match &eni.attachment {
-            None => attach(input, eni),
+            None => match eni.in_use_since {
+                Some(since) => in_use::wait(input, eni, since),
+                None => attach(input, eni),
+            },
             Some(at) => attached(input, eni, at),
         },
     }

@@ -1,7 +1,7 @@
 //! The way out: an attachment that is being deleted. The finalizer stays until EC2 confirms that the ENI is gone.
 
 use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
-use super::{Action, Input, Report, adopt, force, is_ours};
+use super::{Action, Input, Report, adopt, force, in_use, is_ours};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
 use crate::instance::Life;
@@ -24,7 +24,10 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
             look_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
         }
         Sight::Seen(eni) => match &eni.attachment {
-            None => delete(input, eni),
+            None => match eni.in_use_since {
+                Some(since) => in_use::wait(input, eni, since),
+                None => delete(input, eni),
+            },
             Some(at) => detach(input, eni, at),
         },
     }

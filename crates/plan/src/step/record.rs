@@ -6,6 +6,7 @@ use crate::assign::INSTANCE_GONE;
 use crate::errors::{Call, Class};
 use crate::facts::{EniSeen, SeenAttachment, Sight};
 use crate::held::ENI_LOST;
+use crate::place;
 use crate::probes::PASSING;
 use crate::quota;
 use crate::wording::allow;
@@ -55,6 +56,12 @@ impl Report {
 
     pub(super) fn stuck(_eni: &EniSeen, message: String) -> Self {
         Self::new(Phase::Attaching, "StuckAttaching", message)
+    }
+
+    /// EC2 calls it in use and shows no attachment of it.
+    pub(super) fn in_use(eni: &EniSeen) -> Self {
+        let message = format!("EC2 still calls {} in use, though it shows no attachment of it: looks again", eni.id);
+        Self::new(Phase::Detaching, "InUse", message)
     }
 
     pub(super) fn leaving(message: &str) -> Self {
@@ -349,6 +356,12 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         status.mac_address = Some(eni.mac.to_string()).filter(|mac| !mac.is_empty());
         status.private_ips = eni.private_ips.iter().map(ToString::to_string).collect();
         status.attachment_id = eni.attachment.as_ref().map(|at| at.id.clone());
+        if input.held.status.eni_id != status.eni_id {
+            // It belongs to that ENI alone.
+            status.owner_id = None;
+            status.availability_zone = None;
+            status.region = None;
+        }
     }
     let created = status.eni_id.is_some() && phase_has_eni(input);
     let word = if created { "Created" } else { reason.as_str() };
@@ -370,6 +383,15 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         // Stored before the call is made, so that no two processes ever use one token for two meanings.
         status.attempt = status.attempt.saturating_add(1);
         status.attempt_started_at = Some(whole_second(input.now));
+    }
+    if let Sight::Seen(eni) = input.sight
+        && status != input.held.status
+    {
+        // What proves the place. It is told with other news only: where a status of an earlier version lacks it, it alone is worth no
+        // write.
+        status.owner_id = Some(eni.owner.to_string()).filter(|owner| !owner.is_empty());
+        status.availability_zone = Some(eni.zone.to_string()).filter(|zone| !zone.is_empty());
+        status.region = place::region_of(&eni.zone);
     }
     Step { action, status, recheck: until }
 }

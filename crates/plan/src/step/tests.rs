@@ -29,9 +29,10 @@ pub(crate) fn attachment(state: AttachmentState) -> SeenAttachment {
 pub(crate) fn eni(n: u32) -> EniSeen {
     EniSeen {
         id: EniId::parse(&format!("eni-{n:017x}")).unwrap(),
-        subnet: SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap(),
+        subnet: Some(SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap()),
         vpc: "vpc-1".into(),
         zone: "z1".into(),
+        owner: "123456789012".into(),
         mac: "02:00:00:00:00:01".into(),
         private_ips: vec!["10.0.0.5".into()],
         groups: vec![],
@@ -39,6 +40,7 @@ pub(crate) fn eni(n: u32) -> EniSeen {
         source_dest_check: true,
         tags: tags(&cluster(), &new_held("n0", 1, false)).into_iter().collect(),
         attachment: None,
+        in_use_since: None,
         shown_at: at(0),
         last_call: None,
     }

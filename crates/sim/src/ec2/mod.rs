@@ -12,6 +12,7 @@ mod buckets;
 pub mod catalog;
 mod faults;
 mod filters;
+mod foreign;
 mod history;
 mod http;
 mod ids;
@@ -40,9 +41,10 @@ use self::state::State;
 use crate::clock::SimClock;
 
 pub use self::faults::{Fault, FaultRule, FaultSource, Incoming, Loss};
+pub use self::foreign::Foreign;
 pub use self::ledger::{CallRecord, Outcome};
 pub use self::model::{
-    Attachment, AttachmentStatus, Creator, Eni, Instance, InstanceState, SecurityGroup, Snapshot, Stuck, Subnet,
+    Attachment, AttachmentStatus, Creator, Eni, Instance, InstanceState, SecurityGroup, Shape, Snapshot, Stuck, Subnet,
 };
 pub use self::observer::{By, Happening, Observer};
 pub use self::request::form_request;

@@ -68,6 +68,10 @@ pub struct Eni {
     pub source_dest_check: bool,
     /// Made and kept by another AWS service: callers may neither detach nor delete it.
     pub requester_managed: bool,
+    /// Another AWS service manages it (`operator.managed`): Describes leave it out unless they ask for managed resources.
+    pub managed: bool,
+    /// What answers show of it otherwise than usual.
+    pub shape: Shape,
     /// When it was made.
     pub created: Timestamp,
     /// Who made it.
@@ -83,6 +87,15 @@ impl Eni {
     pub fn status(&self) -> &'static str {
         if self.attachment.is_some() { "in-use" } else { "available" }
     }
+}
+
+/// What EC2's answers leave out of an interface, or show otherwise: the recorded kinds of other services' interfaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Elements that are left out, by their names in the answer.
+    pub without: std::collections::BTreeSet<&'static str>,
+    /// Elements whose text is another one, by their names in the answer.
+    pub texts: BTreeMap<&'static str, String>,
 }
 
 /// Who made a network interface.
@@ -167,6 +180,8 @@ pub struct Instance {
     pub tags: BTreeMap<String, String>,
     /// When it was launched.
     pub launched: Timestamp,
+    /// Another AWS service manages it: Describes leave it out unless they ask for managed resources.
+    pub managed: bool,
     /// (card, index) slots that a forced detach left unusable until the instance stops.
     pub unusable_slots: std::collections::BTreeSet<(u32, u32)>,
 }

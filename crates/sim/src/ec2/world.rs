@@ -106,6 +106,7 @@ impl Ec2 {
                 state: InstanceState::Running,
                 tags: BTreeMap::new(),
                 launched: state.now,
+                managed: false,
                 unusable_slots: BTreeSet::new(),
             };
             state.instances.insert(id.to_owned(), instance);
@@ -118,6 +119,15 @@ impl Ec2 {
                 }
             };
             attach_at_once(state, primary, id, 0, 0, true);
+            Ok(())
+        })
+    }
+
+    /// Changes an instance in any way: makes another AWS service manage it.
+    pub fn hand_change_instance(&self, id: &str, change: impl FnOnce(&mut Instance)) -> Result<()> {
+        self.with(|state| {
+            change(state.instances.get_mut(id).ok_or_else(|| Refusal::no_instance(id))?);
+            state.ledger.touch();
             Ok(())
         })
     }

@@ -1,5 +1,7 @@
 //! XML answers, escaped by quick-xml.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use quick_xml::escape::escape;
 
 use super::refusal::Refusal;
@@ -52,6 +54,32 @@ impl Element {
             Some(child) => self.child(child),
             None => self,
         }
+    }
+
+    /// Without these elements, and with these texts in the place of others', wherever they are inside it.
+    pub fn shaped(mut self, without: &BTreeSet<&'static str>, texts: &BTreeMap<&'static str, String>) -> Self {
+        for name in without {
+            self.replace(name, None);
+        }
+        for (name, text) in texts {
+            self.replace(name, Some(text));
+        }
+        self
+    }
+
+    fn replace(&mut self, name: &str, text: Option<&String>) {
+        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+        let (mut out, mut rest) = (String::with_capacity(self.inside.len()), self.inside.as_str());
+        while let Some((before, tail)) = rest.split_once(&open) {
+            let Some((_, after)) = tail.split_once(&close) else { break };
+            out.push_str(before);
+            if let Some(text) = text {
+                out.extend([open.as_str(), &escape(text.as_str()), close.as_str()]);
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        self.inside = out;
     }
 
     fn write(&self, out: &mut String) {

@@ -10,7 +10,7 @@ fn left(n: u32, nodeeni: &str, subnet: &str, index: i32) -> EniSeen {
     let mut seen = eni(n);
     seen.tags =
         [(names::UPSTREAM_TAG_MANAGED_BY, names::UPSTREAM_MANAGER), (names::UPSTREAM_TAG_NODEENI, nodeeni)].into();
-    seen.subnet = SubnetId::parse(subnet).unwrap();
+    seen.subnet = Some(SubnetId::parse(subnet).unwrap());
     let mut at = attachment(AttachmentState::Attached);
     (at.index, at.id) = (index, format!("eni-attach-{n}"));
     seen.attachment = Some(at);

@@ -15,7 +15,7 @@ fn lost() -> EniSeen {
         (names::TAG_ATTACHMENT_UID, "uid-lost"),
     ]
     .into();
-    seen.subnet = SubnetId::parse(SUBNET_A).unwrap();
+    seen.subnet = SubnetId::parse(SUBNET_A).ok();
     seen.attachment = Some(attachment(AttachmentState::Attached));
     seen
 }
@@ -56,7 +56,7 @@ fn what_is_where_it_is_wanted_is_adopted_in_place_and_then_settled() {
 
 #[test]
 fn one_in_another_subnet_is_adopted_as_it_is_and_replaced_in_its_turn() {
-    let mut world = world(|eni| eni.subnet = SubnetId::parse(SUBNET_B).unwrap());
+    let mut world = world(|eni| eni.subnet = SubnetId::parse(SUBNET_B).ok());
     let assignment = world.assign();
     assert_eq!(assignment.create[0].spec.request.subnet_id, SUBNET_B);
     let mut held =

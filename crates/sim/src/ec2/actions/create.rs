@@ -9,7 +9,7 @@ use super::describe_enis;
 use super::tags::{check_tags, read_tags};
 use super::{Call, Done};
 use crate::ec2::ids::Kind;
-use crate::ec2::model::{Creator, Eni};
+use crate::ec2::model::{Creator, Eni, Shape};
 use crate::ec2::params::Params;
 use crate::ec2::refusal::Refusal;
 use crate::ec2::state::State;
@@ -298,6 +298,8 @@ fn allocate(
         ipv6_addresses,
         source_dest_check: true,
         requester_managed: false,
+        managed: false,
+        shape: Shape::default(),
         created: state.now,
         created_by: by,
         client_token: token.map(str::to_owned),

@@ -60,6 +60,8 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> 
         }
         shown.retain(|id, _| ids.iter().any(|wanted| wanted == id));
     }
+    let managed = params.get("IncludeManagedResources") == Some("true");
+    shown.retain(|_, eni| managed || !eni.managed);
     let (items, next) = page.cut(shown.into_iter(), |eni| {
         filters.is_empty() || filters.pass(&eni.tags, |name| values(eni, name, &state.groups))
     });
@@ -109,6 +111,7 @@ pub(super) fn element(
         let name = groups.get(id).map(|group| group.name.as_str()).unwrap_or_default();
         Element::new("item").with("groupId", id).with("groupName", name)
     });
+    let shape = &eni.shape;
     let prefixes = eni.ipv4_prefixes.iter().map(|ip| Element::new("item").with("ipv4Prefix", format_args!("{ip}/28")));
     let ipv6 = eni.ipv6_addresses.iter().map(|ip| Element::new("item").with("ipv6Address", ip));
     Element::new(name)
@@ -130,6 +133,8 @@ pub(super) fn element(
         .child(Element::set("ipv6AddressesSet", ipv6))
         .child(Element::set("ipv4PrefixSet", prefixes))
         .with("interfaceType", &eni.interface_type)
+        .child_some(eni.managed.then(|| Element::new("operator").with("managed", true)))
+        .shaped(&shape.without, &shape.texts)
 }
 
 fn attachment(attachment: &Attachment) -> Element {

@@ -23,11 +23,13 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> 
     if let Some(unknown) = ids.iter().find(|id| !state.instances.contains_key(*id)) {
         return Err(Refusal::no_instance(unknown));
     }
+    let managed = call.params.get("IncludeManagedResources") == Some("true");
     let left_out = state.leave_out();
     let all = state.instances.iter().filter(|(id, _)| !left_out.contains(*id));
     let all = all.map(|(id, instance)| (id.as_str(), instance));
     let (items, next) = page.cut(all, |instance: &&Instance| {
-        (ids.is_empty() || ids.contains(&instance.id))
+        (managed || !instance.managed)
+            && (ids.is_empty() || ids.contains(&instance.id))
             && filters.pass(&instance.tags, |name| match name {
                 "availability-zone" => vec![instance.zone.clone()],
                 "instance-id" => vec![instance.id.clone()],

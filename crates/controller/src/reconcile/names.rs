@@ -1,0 +1,87 @@
+//! What names stand for changes: groups and subnets are deleted, made again and renamed. Every answer that decisions use is asked
+//! again within minutes, all names together, and at once when EC2 does not know what an answer named.
+
+use super::Reconciler;
+use crate::queue::Key;
+use jiff::SignedDuration;
+use multi_eni_api::ids::SubnetId;
+use multi_eni_plan::errors::{Call, CallError, Class, classify};
+use multi_eni_plan::intent::{Ask, SubnetRef};
+use std::collections::BTreeSet;
+
+/// How old an answer may get: the sweep after that asks again.
+const ASKED_AGAIN: SignedDuration = SignedDuration::from_secs(180);
+
+/// What can change under a NodeENI that does not change itself.
+#[derive(Debug, Default)]
+struct Names {
+    groups: BTreeSet<String>,
+    subnets: BTreeSet<String>,
+    /// Subnets by ID that EC2 did not know. A subnet that it knows keeps its zone and VPC.
+    missing: BTreeSet<SubnetId>,
+}
+
+impl Reconciler {
+    /// After a sweep: asks again what names stand for.
+    pub(super) fn ask_for_names_again(&mut self) {
+        let now = self.now();
+        if self.names_asked.is_some_and(|at| now.duration_since(at) < ASKED_AGAIN) {
+            return;
+        }
+        self.names_asked = Some(now);
+        let names = self.names_in_use(|_| true);
+        self.means.ec2.ask_again(names.groups, names.subnets, names.missing);
+    }
+
+    fn names_in_use(&self, of: impl Fn(&str) -> bool) -> Names {
+        let network = self.means.ec2.network();
+        let mut names = Names::default();
+        for entry in self.world.nodeenis().filter(|entry| of(&entry.intent.uid)) {
+            let Ok(ask) = &entry.intent.ask else { continue };
+            names.groups.extend(ask.group_names.iter().cloned());
+            for subnet in &ask.subnets {
+                match subnet {
+                    SubnetRef::Name(name) => drop(names.subnets.insert(name.clone())),
+                    SubnetRef::Id(id) if network.missing_subnets.contains_key(id) => {
+                        drop(names.missing.insert(id.clone()))
+                    }
+                    SubnetRef::Id(_) => {}
+                }
+            }
+        }
+        names
+    }
+
+    /// EC2 did not know a group or a subnet that a call named: what the names of its NodeENI stand for is asked at once.
+    pub(super) fn doubt_names(&mut self, attachment_uid: &str, call: Call, error: &CallError) {
+        if classify(call, error) != Class::ReferenceNotFound {
+            return;
+        }
+        let held = self.world.attachment_by_uid(attachment_uid).and_then(|name| self.world.attachment(name));
+        let Some(entry) = held.cloned() else { return };
+        let mut names = self.names_in_use(|uid| uid == entry.held.nodeeni_uid);
+        if error.code() == "InvalidSubnetID.NotFound" {
+            names.missing.extend(SubnetId::parse(&entry.held.request.subnet_id).ok());
+        }
+        self.means.ec2.ask_again(names.groups, names.subnets, names.missing);
+    }
+
+    /// A name stands for something else now: whoever uses names is decided again.
+    pub(super) fn names_changed(&mut self) {
+        let uses_names = |ask: &Ask| {
+            !ask.group_names.is_empty() || ask.subnets.iter().any(|subnet| matches!(subnet, SubnetRef::Name(_)))
+        };
+        let users: Vec<&str> = self
+            .world
+            .nodeenis()
+            .filter(|entry| entry.intent.ask.as_ref().is_ok_and(uses_names))
+            .map(|entry| entry.intent.uid.as_str())
+            .collect();
+        let uses = |uid: &str| users.contains(&uid);
+        let nodes = self.assignments.iter().filter(|(_, last)| last.matched.iter().any(|uid| uses(uid)));
+        let nodes: Vec<Key> = nodes.map(|(node, _)| Key::Node(node.clone())).collect();
+        let held = self.world.attachments().filter(|entry| uses(&entry.held.nodeeni_uid));
+        let held: Vec<Key> = held.map(|entry| Key::Attachment(entry.held.name.clone())).collect();
+        nodes.into_iter().chain(held).for_each(|key| self.queue.now(key));
+    }
+}

@@ -1,0 +1,220 @@
+//! Every recorded kind of answer, by a sample of our own in that shape, through the real client: what is read of it.
+
+use crate::calls::describe::EniPage;
+use crate::client::client_over;
+use crate::convert;
+use crate::ec2::Ec2;
+use crate::options::Options;
+use aws_sdk_ec2::config::{RuntimeComponents, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use jiff::Timestamp;
+use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Answers each call with the next of these bodies, and keeps what it was asked.
+#[derive(Debug, Clone)]
+struct Canned {
+    answers: Arc<Mutex<Vec<(u16, String)>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl HttpConnector for Canned {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let asked = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        self.asked.lock().unwrap().push(asked);
+        let (status, body) = self.answers.lock().unwrap().remove(0);
+        let status = StatusCode::try_from(status).unwrap();
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
+    }
+}
+
+impl HttpClient for Canned {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+fn ec2(answers: Vec<(u16, String)>) -> (Ec2, Canned) {
+    let canned = Canned { answers: Arc::new(Mutex::new(answers)), asked: Arc::default() };
+    let clock: crate::Clock = Arc::new(|| Timestamp::UNIX_EPOCH);
+    let http = SharedHttpClient::new(canned.clone());
+    let client = client_over(http, clock.clone(), "eu-west-1", "http://localhost", Duration::from_secs(5));
+    let cluster = Cluster { uid: "cluster".into(), name: "cluster".into() };
+    (Ec2::new(client, cluster, Options::default(), clock, Arc::new(|_| true)).0, canned)
+}
+
+fn answer(action: &str, inside: &str) -> (u16, String) {
+    (
+        200,
+        format!(
+            "<{action}Response xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>r</requestId>{inside}</{action}Response>"
+        ),
+    )
+}
+
+fn enis(items: &str) -> (u16, String) {
+    answer("DescribeNetworkInterfaces", &format!("<networkInterfaceSet>{items}</networkInterfaceSet>"))
+}
+
+async fn page(items: &str) -> EniPage {
+    let (ec2, _) = ec2(vec![enis(items)]);
+    ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap()
+}
+
+async fn one(item: &str) -> EniSeen {
+    let mut page = page(&format!("<item>{item}</item>")).await;
+    assert_eq!((page.enis.len(), page.unreadable.len()), (1, 0), "{item}");
+    page.enis.remove(0)
+}
+
+const PLAIN: &str = "<networkInterfaceId>eni-0aa0aa0aa0aa0aa01</networkInterfaceId><subnetId>subnet-0aa0aa0aa0aa0aa01</subnetId>\
+    <vpcId>vpc-0aa0aa0aa0aa0aa01</vpcId><availabilityZone>eu-west-1a</availabilityZone><ownerId>210987654321</ownerId>";
+
+#[tokio::test]
+async fn an_available_eni_and_its_owner() {
+    let seen = one(&format!("{PLAIN}<status>available</status><description/><groupSet/><tagSet/>")).await;
+    assert_eq!((seen.owner.as_str(), seen.description.as_str()), ("210987654321", ""));
+    assert_eq!((seen.attachment, seen.in_use_since, seen.source_dest_check), (None, None, true));
+}
+
+/// NAT gateway, endpoint, Lambda, database, transit gateway: attached, with no instance, card or time.
+#[tokio::test]
+async fn attached_by_another_service() {
+    let at = "<attachment><attachmentId>ela-attach-0bb0bb0bb0bb0bb01</attachmentId><deviceIndex>1</deviceIndex>\
+        <instanceOwnerId>amazon-aws</instanceOwnerId><status>attached</status><deleteOnTermination>false</deleteOnTermination></attachment>";
+    for kind in ["nat_gateway", "vpc_endpoint", "lambda", "transit_gateway", "a_kind_of_tomorrow"] {
+        let item = format!(
+            "{PLAIN}<interfaceType>{kind}</interfaceType><status>in-use</status><natEnabled>true</natEnabled>{at}"
+        );
+        let at = one(&item).await.attachment.unwrap();
+        assert_eq!((at.id.as_str(), at.instance, at.card, at.index), ("ela-attach-0bb0bb0bb0bb0bb01", None, 0, 1));
+        assert_eq!(at.state, AttachmentState::Attached, "{kind}");
+    }
+}
+
+/// A Fargate task's: an ordinary attachment, but for the instance. And what is attaching.
+#[tokio::test]
+async fn attached_to_no_instance_and_attaching() {
+    let at = |instance: &str, status: &str| {
+        format!(
+            "{PLAIN}<status>in-use</status><attachment><attachmentId>eni-attach-0bb</attachmentId>{instance}<deviceIndex>1</deviceIndex>\
+            <networkCardIndex>0</networkCardIndex><attachTime>2026-01-02T03:04:05.000Z</attachTime><status>{status}</status></attachment>"
+        )
+    };
+    assert_eq!(one(&at("", "attached")).await.attachment.unwrap().instance, None);
+    let attaching = one(&at("<instanceId>i-0cc0cc0cc0cc0cc01</instanceId>", "attaching")).await.attachment.unwrap();
+    assert_eq!(attaching.state, AttachmentState::Attaching);
+    assert_eq!(attaching.instance.unwrap().as_str(), "i-0cc0cc0cc0cc0cc01");
+    // Whatever EC2 may call it one day, the slot is taken.
+    assert_eq!(one(&at("", "hibernating")).await.attachment.unwrap().state, AttachmentState::Attached);
+}
+
+/// A branch interface is in use without an attachment: it is not free.
+#[tokio::test]
+async fn in_use_without_an_attachment() {
+    for status in ["in-use", "associated"] {
+        let seen = one(&format!("{PLAIN}<interfaceType>branch</interfaceType><status>{status}</status>")).await;
+        assert_eq!((seen.attachment, seen.in_use_since), (None, Some(Timestamp::UNIX_EPOCH)), "{status}");
+    }
+    for status in ["available", "pending", "of-tomorrow"] {
+        assert_eq!(one(&format!("{PLAIN}<status>{status}</status>")).await.in_use_since, None, "{status}");
+    }
+}
+
+/// IPv6 only, without an address; without a subnet; IDs of unusual forms; a group without an ID.
+#[tokio::test]
+async fn what_is_left_out_or_unusual_is_unknown() {
+    let seen = one("<networkInterfaceId>eni-new/FORM</networkInterfaceId><groupSet><item><groupId>sgr:9</groupId></item>\
+        <item><groupName>no ID</groupName></item></groupSet><attachment><attachmentId>a</attachmentId><instanceId>mi-77</instanceId>\
+        <deviceIndex>3</deviceIndex></attachment>")
+    .await;
+    assert_eq!((seen.id.as_str(), seen.subnet, seen.private_ips.len()), ("eni-new/FORM", None, 0));
+    assert_eq!(seen.groups.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sgr:9"]);
+    let at = seen.attachment.unwrap();
+    assert_eq!((at.instance.unwrap().as_str(), at.index), ("mi-77", 3));
+}
+
+/// One without an ID hides only itself; its slot is taken, and what its tags name is not absent.
+#[tokio::test]
+async fn an_eni_without_an_id_hides_only_itself() {
+    let nameless = "<item><subnetId>subnet-0aa0aa0aa0aa0aa01</subnetId><attachment><attachmentId>eni-attach-1</attachmentId>\
+        <instanceId>i-0cc0cc0cc0cc0cc01</instanceId><deviceIndex>2</deviceIndex></attachment><tagSet><item>\
+        <key>multi-eni.networking.k8s.aws/eniattachment-uid</key><value>uid-1</value></item></tagSet></item>";
+    let mut page = page(&format!("{nameless}<item>{PLAIN}</item>")).await;
+    assert_eq!((page.enis.len(), page.unreadable.len()), (1, 1));
+    assert!(Ec2::attachments_among(&page.unreadable).contains("uid-1"));
+    let asked = page.enis.iter().map(|seen| seen.id.clone()).collect();
+    assert_eq!(page.told_of(&asked), asked);
+    let occupant = page.unreadable.remove(0).occupant();
+    assert_eq!((occupant.attachment.unwrap().index, occupant.tags.get("any")), (2, None));
+}
+
+#[tokio::test]
+async fn managed_resources_are_asked_for_where_ec2_knows_the_parameter() {
+    let unknown = "<Response><Errors><Error><Code>UnknownParameter</Code><Message>The parameter IncludeManagedResources is not recognized\
+        </Message></Error></Errors><RequestID>r</RequestID></Response>";
+    let (ec2, canned) = ec2(vec![(400, unknown.to_owned()), enis(""), enis("")]);
+    for _ in 0..2 {
+        ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap();
+    }
+    let asked: Vec<bool> =
+        canned.asked.lock().unwrap().iter().map(|body| body.contains("IncludeManagedResources=true")).collect();
+    assert_eq!(asked, [true, false, false], "said once, and remembered");
+}
+
+#[tokio::test]
+async fn subnets_and_groups_without_tags_or_a_block_and_one_without_an_id() {
+    let (ec2, _) = ec2(vec![
+        answer(
+            "DescribeSubnets",
+            "<subnetSet><item><subnetId>subnet-0dd</subnetId><vpcId>vpc-1</vpcId>\
+            <availabilityZone>eu-west-1a</availabilityZone><availableIpAddressCount>0</availableIpAddressCount><ipv6Native>true</ipv6Native>\
+            </item><item><vpcId>vpc-1</vpcId></item></subnetSet>",
+        ),
+        answer(
+            "DescribeSecurityGroups",
+            "<securityGroupInfo><item><groupId>sg-0ee</groupId><groupName>web</groupName><vpcId>vpc-1</vpcId>\
+            </item><item><groupName>web</groupName></item></securityGroupInfo>",
+        ),
+    ]);
+    let id = multi_eni_api::ids::SubnetId::of("subnet-0dd");
+    ec2.look_at_subnets([id.clone()].into()).await.unwrap();
+    ec2.look_at_groups(["web".to_owned()].into()).await.unwrap();
+    let network = ec2.network();
+    assert_eq!((network.subnets[&id].cidr.as_str(), &network.subnets[&id].name), ("", &None));
+    assert_eq!(network.groups_named["web"].len(), 1);
+    assert_eq!(ec2.unreadable_counts().into_iter().collect::<Vec<_>>(), [("SecurityGroup", 1), ("Subnet", 1)]);
+}
+
+#[tokio::test]
+async fn a_card_that_says_too_little_moves_no_other() {
+    let (ec2, _) = ec2(vec![answer(
+        "DescribeInstanceTypes",
+        "<instanceTypeSet><item><instanceType>p5.48xlarge</instanceType><networkInfo><maximumNetworkInterfaces>64</maximumNetworkInterfaces>\
+         <ipv4AddressesPerInterface>50</ipv4AddressesPerInterface><networkCards><item><networkCardIndex>0</networkCardIndex>\
+         <maximumNetworkInterfaces>2</maximumNetworkInterfaces></item><item><networkCardIndex>1</networkCardIndex></item>\
+         <item><networkCardIndex>2</networkCardIndex><maximumNetworkInterfaces>4</maximumNetworkInterfaces></item></networkCards></networkInfo>\
+         </item></instanceTypeSet>",
+    )]);
+    ec2.look_at_types(["p5.48xlarge".to_owned()].into()).await.unwrap();
+    let limits = ec2.network().instance_types["p5.48xlarge"].clone().unwrap();
+    assert_eq!(limits.cards, [2, i32::MAX, 4]);
+}
+
+#[tokio::test]
+async fn instances_without_a_state_or_an_id() {
+    let (ec2, _) = ec2(vec![answer(
+        "DescribeInstances",
+        "<reservationSet><item><instancesSet><item><instanceId>i-0cc0cc0cc0cc0cc01</instanceId></item><item></item></instancesSet></item>\
+         </reservationSet>",
+    )]);
+    let (_, instances) = ec2.all_instances(convert::filter("instance-id", ["i-0cc0cc0cc0cc0cc01"])).await.unwrap();
+    let read: Vec<_> = instances.iter().map(|instance| convert::instance(instance).unwrap().1).collect();
+    assert_eq!(read, [None]);
+}

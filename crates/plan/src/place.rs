@@ -1,0 +1,172 @@
+//! Whether this process acts in the account and Region in which this cluster's ENIs were made. In another one EC2 shows none of
+//! them: what is absent there says nothing, and nothing is to be made there.
+
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// What proves the place, or speaks against it.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// The Region that this process calls.
+    pub region: Option<String>,
+    /// ENIs that statuses name: the account and the Region that each status recorded, where it did.
+    pub recorded: Vec<Origin>,
+    /// Availability Zones of the Nodes.
+    pub zones: BTreeSet<String>,
+    /// A whole sweep has ended.
+    pub swept: bool,
+    /// ENIs of this cluster that EC2 shows, by the account that owns them.
+    pub shown: BTreeMap<String, usize>,
+    /// Whether EC2 knows an instance of this cluster's, or a subnet of an ENI's; None: its answer is not in.
+    pub known: Option<bool>,
+    /// Since when this process acts.
+    pub acting_since: Option<Timestamp>,
+}
+
+/// Where the ENI that a status names was made.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// The account that owns it.
+    pub owner: Option<String>,
+    /// Its Region.
+    pub region: Option<String>,
+}
+
+/// Whether anything may be done here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// EC2 shows this cluster, or there is nothing yet that it could show.
+    Proven,
+    /// Something must be known first: nothing is done before.
+    Unproven(Missing),
+    /// It is another account or Region.
+    Elsewhere(Elsewhere),
+}
+
+/// What must be known before the place is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The first whole sweep.
+    Sweep,
+    /// Whether EC2 knows the instances and subnets.
+    Answers,
+}
+
+/// Why it is another place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// The Region differs from that of the ENIs, or of the Nodes.
+    Region {
+        /// The one that this process calls.
+        configured: String,
+        /// The right ones.
+        home: BTreeSet<String>,
+    },
+    /// The account differs.
+    Account {
+        /// Accounts that own what EC2 shows.
+        shown: BTreeSet<String>,
+        /// Accounts that statuses recorded.
+        home: BTreeSet<String>,
+    },
+    /// EC2 shows nothing of this cluster.
+    Empty {
+        /// The Region that this process calls.
+        region: String,
+        /// ENIs that statuses name.
+        enis: usize,
+        /// Accounts that statuses recorded.
+        home: BTreeSet<String>,
+    },
+}
+
+impl fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |set: &BTreeSet<String>| set.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Region { configured, home } => write!(
+                f,
+                "the controller calls EC2 in Region {configured}, and this cluster is in {}: set AWS_REGION to that and restart the controller",
+                list(home)
+            )?,
+            Self::Account { shown, home } => write!(
+                f,
+                "the controller's AWS credentials are of an account that shows ENIs of account {}, and this cluster's ENIs are of {}: \
+                 give the controller a role of that account and restart it",
+                list(shown),
+                list(home)
+            )?,
+            Self::Empty { region, enis, home } => {
+                write!(
+                    f,
+                    "EC2 in Region {region} shows none of the {enis} ENIs of this cluster, none of its instances and none of its subnets"
+                )?;
+                if !home.is_empty() {
+                    write!(f, ", which are of account {}", list(home))?;
+                }
+                f.write_str(": check the account of the controller's AWS credentials and AWS_REGION, and restart it")?;
+            }
+        }
+        f.write_str(". Until then nothing is made, attached, detached or deleted, and nothing that EC2 does not show is taken for gone")
+    }
+}
+
+/// The Region of an Availability Zone, Local Zone or Wavelength Zone; None for a name of another form.
+pub fn region_of(zone: &str) -> Option<String> {
+    let mut region: Vec<&str> = Vec::new();
+    for part in zone.split('-') {
+        let digits = part.trim_end_matches(|c: char| c.is_ascii_lowercase());
+        if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
+            region.push(digits);
+            return (region.len() >= 3).then(|| region.join("-"));
+        }
+        if part.is_empty() || !part.bytes().all(|b| b.is_ascii_lowercase()) {
+            return None;
+        }
+        region.push(part);
+    }
+    None
+}
+
+/// Judges the place.
+pub fn judge(evidence: &Evidence) -> Place {
+    if let Some(region) = wrong_region(evidence) {
+        return Place::Elsewhere(region);
+    }
+    if evidence.recorded.is_empty() {
+        // Nothing was made yet that EC2 could show.
+        return Place::Proven;
+    }
+    if !evidence.swept {
+        return Place::Unproven(Missing::Sweep);
+    }
+    let home: BTreeSet<String> = evidence.recorded.iter().filter_map(|origin| origin.owner.clone()).collect();
+    if !evidence.shown.is_empty() {
+        let shown: BTreeSet<String> = evidence.shown.keys().filter(|owner| !owner.is_empty()).cloned().collect();
+        if !home.is_empty() && !shown.is_empty() && home.is_disjoint(&shown) {
+            return Place::Elsewhere(Elsewhere::Account { shown, home });
+        }
+        return Place::Proven;
+    }
+    match evidence.known {
+        Some(true) => Place::Proven,
+        None => Place::Unproven(Missing::Answers),
+        Some(false) => {
+            let region = evidence.region.clone().unwrap_or_default();
+            Place::Elsewhere(Elsewhere::Empty { region, enis: evidence.recorded.len(), home })
+        }
+    }
+}
+
+/// The Region of the ENIs, as statuses recorded it, else of the Nodes.
+fn wrong_region(evidence: &Evidence) -> Option<Elsewhere> {
+    let configured = evidence.region.clone()?;
+    let recorded: BTreeSet<String> = evidence.recorded.iter().filter_map(|origin| origin.region.clone()).collect();
+    let of_nodes = || evidence.zones.iter().filter_map(|zone| region_of(zone)).collect();
+    let home = if recorded.is_empty() { of_nodes() } else { recorded };
+    (!home.is_empty() && !home.contains(&configured)).then_some(Elsewhere::Region { configured, home })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+use super::*;
+
+fn origin(owner: Option<&str>, region: Option<&str>) -> Origin {
+    Origin { owner: owner.map(str::to_owned), region: region.map(str::to_owned) }
+}
+
+/// A cluster at home: three ENIs of account 1 in us-east-1, all shown.
+fn home() -> Evidence {
+    Evidence {
+        region: Some("us-east-1".into()),
+        recorded: vec![origin(Some("1"), Some("us-east-1")); 3],
+        zones: ["us-east-1a".to_owned(), "us-east-1b".to_owned()].into(),
+        swept: true,
+        shown: [("1".to_owned(), 3)].into(),
+        known: None,
+        acting_since: None,
+    }
+}
+
+fn is_elsewhere(evidence: &Evidence) -> bool {
+    matches!(judge(evidence), Place::Elsewhere(_))
+}
+
+#[test]
+fn regions_of_zones() {
+    for (zone, region) in [
+        ("us-east-1a", Some("us-east-1")),
+        ("us-gov-west-1b", Some("us-gov-west-1")),
+        ("us-iso-east-1a", Some("us-iso-east-1")),
+        ("ap-southeast-2c", Some("ap-southeast-2")),
+        ("us-west-2-lax-1a", Some("us-west-2")),
+        ("us-east-1-wl1-bos-wlz-1", Some("us-east-1")),
+        ("use1-az4", None),
+        ("z1", None),
+        ("rack-7", None),
+        ("", None),
+    ] {
+        assert_eq!(region_of(zone).as_deref(), region, "{zone}");
+    }
+}
+
+#[test]
+fn at_home_and_before_anything_was_made() {
+    assert_eq!(judge(&home()), Place::Proven);
+    assert_eq!(judge(&Evidence { recorded: vec![], shown: BTreeMap::new(), swept: false, ..home() }), Place::Proven);
+    assert_eq!(judge(&Evidence { swept: false, ..home() }), Place::Unproven(Missing::Sweep));
+    // A status of an earlier version says no place.
+    assert_eq!(judge(&Evidence { recorded: vec![origin(None, None)], ..home() }), Place::Proven);
+}
+
+#[test]
+fn another_region_is_known_before_the_first_look() {
+    let away = |evidence: Evidence| Evidence { region: Some("eu-west-1".into()), swept: false, ..evidence };
+    assert!(is_elsewhere(&away(home())));
+    // With no Node; from statuses without the fields; with nothing made yet.
+    assert!(is_elsewhere(&away(Evidence { zones: BTreeSet::new(), ..home() })));
+    assert!(is_elsewhere(&away(Evidence { recorded: vec![origin(None, None)], ..home() })));
+    assert!(is_elsewhere(&away(Evidence { recorded: vec![], ..home() })));
+    // A zone of an unusual name tells nothing.
+    let odd = Evidence { recorded: vec![], zones: ["rack-7".to_owned()].into(), ..home() };
+    assert_eq!(judge(&away(odd)), Place::Proven);
+}
+
+#[test]
+fn another_account_shows_nothing() {
+    let empty = |known| Evidence { shown: BTreeMap::new(), known, ..home() };
+    assert_eq!(judge(&empty(None)), Place::Unproven(Missing::Answers));
+    assert!(is_elsewhere(&empty(Some(false))));
+    assert!(is_elsewhere(&Evidence {
+        recorded: vec![origin(None, None)],
+        zones: BTreeSet::new(),
+        ..empty(Some(false))
+    }));
+    // At home somebody has deleted all of them: the instances and subnets are there.
+    assert_eq!(judge(&empty(Some(true))), Place::Proven);
+    assert!(is_elsewhere(&Evidence { shown: [("2".to_owned(), 1)].into(), ..home() }));
+}
