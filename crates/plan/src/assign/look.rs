@@ -1,10 +1,13 @@
 //! What must be known of an instance before anything is made for it: a look that shows its primary interface, and, where a look
 //! does not, whether it lives.
 
-use super::{Assignment, Input, JUST_NOW, Need, Refused};
+use super::{Assignment, Input, Need, Refused};
 use crate::instance::{InstanceLook, Life};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::InstanceId;
+
+/// The first wait after a look that did not show the primary interface: of a young instance EC2 is late to show it.
+const SOONEST: SignedDuration = SignedDuration::from_secs(1);
 
 /// The longest wait between two looks at an instance whose primary interface EC2 does not show.
 const SLOWEST: SignedDuration = SignedDuration::from_secs(300);
@@ -45,7 +48,7 @@ pub(super) fn ask(input: &Input<'_>, instance: &InstanceId, what: &'static str, 
     if let Some(look) = look.filter(InstanceLook::is_said_to_be_gone) {
         return gone(input, instance, look, out);
     }
-    let wait = unshown.as_of.duration_since(unshown.since).clamp(JUST_NOW, SLOWEST);
+    let wait = unshown.as_of.duration_since(unshown.since).clamp(SOONEST, SLOWEST);
     let again = unshown.as_of.saturating_add(wait).unwrap_or(Timestamp::MAX);
     if input.now < again {
         out.recheck_at(again);

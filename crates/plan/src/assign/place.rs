@@ -125,7 +125,7 @@ pub(super) fn must_explain(
                 held.name, facts.id, facts.zone, facts.vpc, node.name, place.zone
             )));
         }
-        if !input.instance.is_some_and(|sight| sight.zone.is_some()) {
+        if input.instance.is_none_or(|sight| sight.zone.is_none()) {
             let instance = node.instance.as_ref().map_err(Refused::from)?;
             return Err(look::ask(input, instance, "where the node is", out));
         }

@@ -117,7 +117,8 @@ fn make(model: &mut Model, edit: Edit) {
         Edit::Upstream(n, intent, subnet, index) => {
             let nodeeni = format!("e{intent}");
             let manager = (names::UPSTREAM_TAG_MANAGED_BY, names::UPSTREAM_MANAGER);
-            model.put(n, index, SUBNETS[subnet], &[manager, (names::UPSTREAM_TAG_NODEENI, &nodeeni)]);
+            // EC2 attaches nothing across zones.
+            model.put(n, index, SUBNETS[n % 2 * 2 + subnet % 2], &[manager, (names::UPSTREAM_TAG_NODEENI, &nodeeni)]);
         }
         Edit::Rounds(n) => {
             for _ in 0..n {

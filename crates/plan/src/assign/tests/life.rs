@@ -98,11 +98,11 @@ fn a_vpc_that_a_look_did_not_show_is_looked_for_again_but_not_in_a_loop() {
     let subnet = SubnetId::parse(SUBNET_A).unwrap();
     world.network.subnets_named.insert("storage".into(), [subnet].into());
     let unshown = |as_of| Some(Unshown { since: at(99), as_of });
-    world.sight = Some(InstanceSight { as_of: at(99), without_primary: unshown(at(99)), ..Default::default() });
+    world.sight = Some(InstanceSight { as_of: at(99), without_primary: unshown(at(100)), ..Default::default() });
     world.state = Some(InstanceLook::first(InstanceState::Running, at(100)));
     let soon = world.assign();
-    assert!(soon.needs.is_empty() && soon.recheck == Some(at(104)), "{soon:?}");
-    world.now = at(104);
+    assert!(soon.needs.is_empty() && soon.recheck == Some(at(101)), "{soon:?}");
+    world.now = at(101);
     assert!(world.assign().needs.contains(&Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap())));
     // The longer it is not shown the slower, and after minutes it is said.
     world.sight = Some(InstanceSight { as_of: at(99), without_primary: unshown(at(199)), ..Default::default() });
