@@ -6,7 +6,7 @@
 
 use super::breach::Promise;
 use super::justice::PICTURE;
-use super::mirror::{Mirror, NodeEniTruth, NodeTruth};
+use super::mirror::{HeldTruth, Mirror, NodeEniTruth, NodeTruth};
 use super::scene::Scene;
 use crate::script::{Millis, SubnetPlace};
 use crate::wants::{Asked, asked};
@@ -118,9 +118,25 @@ fn is_replaced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held) -> Option<
     if !lacks(mirror, subnets, nodeeni, node, &held.uid) {
         return None;
     }
-    let here = |other: &&Held| other.nodeeni_uid == held.nodeeni_uid && other.instance == held.instance;
-    let mut others = mirror.held.values().map(|held| &held.held).filter(here).filter(|other| other.uid != held.uid);
-    Some(others.any(|other| other.deleting.is_some() || mirror.in_place(other).is_none()))
+    let here = |other: &&HeldTruth| {
+        let other = &other.held;
+        other.nodeeni_uid == held.nodeeni_uid && other.instance == held.instance && other.uid != held.uid
+    };
+    let others: Vec<&HeldTruth> = mirror.held.values().filter(here).collect();
+    let asked = match asked(mirror, nodeeni, node, subnets) {
+        Asked::These(places) => places.len(),
+        Asked::Nothing | Asked::Unknown => 0,
+    };
+    // Where more are there than are asked for, nothing comes in the place of the first that go.
+    if others.iter().filter(|other| other.held.deleting.is_none()).count() >= asked {
+        return None;
+    }
+    // One that goes by itself takes nothing more from this one; one that somebody deleted, or that is not there, does.
+    let is_missing = |other: &&HeldTruth| match other.deleting_since {
+        Some(since) => other.disturbed >= since,
+        None => mirror.in_place(&other.held).is_none(),
+    };
+    Some(others.iter().any(is_missing))
 }
 
 /// Whether something that a NodeENI asks for on a Node is not in place. `except`: the UID of an ENIAttachment that does not

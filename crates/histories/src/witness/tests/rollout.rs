@@ -117,6 +117,25 @@ fn who_is_back_counts_no_more_nor_who_was_disturbed_or_not_taken_away_by_a_rollo
     holds(&removed);
 }
 
+#[test]
+fn one_too_many_goes_without_a_rollout_and_is_no_excuse_for_the_last_one() {
+    let mut world = outdated(2);
+    for n in 1..=2 {
+        world.stores(LATER + 1, REPLICA, "eniattachments", on_node(n, 5));
+        in_place(&mut world, LATER + 2, n, 5);
+        let said = condition("Ready", "True", "Attached");
+        world.writes(LATER + 4, REPLICA, "eniattachments", &format!("h{n}-5"), ["status", "conditions"], said);
+    }
+    for n in 1..=2 {
+        world.deletes(LATER + 10, REPLICA, "eniattachments", &format!("h{n}-5"));
+    }
+    holds(&world);
+    replaces(&mut world, &[(1_000, REPLICA, 1)]);
+    holds(&world);
+    replaces(&mut world, &[(2_000, REPLICA, 2)]);
+    breaks(&world, Promise::MaxUnavailable, "a1 deletes h2-1 for another one, while n1 of e1 wait");
+}
+
 /// Our ENI, well for long, loses its ENIAttachment; a replica detaches it much later.
 fn torn(uid: &str, before: fn(&mut World), later: Millis) -> World {
     let mut world = World::settled();
