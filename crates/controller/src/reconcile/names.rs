@@ -42,9 +42,7 @@ impl Reconciler {
             for subnet in &ask.subnets {
                 match subnet {
                     SubnetRef::Name(name) => drop(names.subnets.insert(name.clone())),
-                    SubnetRef::Id(id) if network.missing_subnets.contains_key(id) => {
-                        drop(names.missing.insert(id.clone()))
-                    }
+                    SubnetRef::Id(id) if network.missing_subnets.contains_key(id) => names.missing.extend([id.clone()]),
                     SubnetRef::Id(_) => {}
                 }
             }

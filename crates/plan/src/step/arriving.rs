@@ -50,12 +50,12 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
 
 /// Create, within the time in which its token is safe; after that only once it is sure that nothing exists.
 fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
-    let report = match &input.memory.failure {
-        Some(failure) if failure.call == Call::Create && failure.class == Class::SubnetFull => {
-            Report::create_failed(failure).in_subnet(&input.held.request.subnet_id)
+    let report = match said(input) {
+        Some(failure) if failure.class == Class::SubnetFull => {
+            Report::create_failed(&failure).in_subnet(&input.held.request.subnet_id)
         }
-        Some(failure) if failure.call == Call::Create => Report::create_failed(failure),
-        _ => Report::pending("the ENI is being created"),
+        Some(failure) => Report::create_failed(&failure),
+        None => Report::pending("the ENI is being created"),
     };
     if input.node_leaving {
         return (Action::Wait, Report::pending("the Node is going: nothing new is created for it"));
@@ -96,6 +96,17 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     create_now(input, report)
 }
 
+/// What is said of its Create: what was refused to it; or to others for what it needs as well, until it is tried itself. What holds
+/// all back changes from moment to moment while they take turns, and that is no news.
+fn said(input: &Input<'_>) -> Option<Failure> {
+    let is_create = |failure: &Failure| failure.call == Call::Create;
+    let own = input.memory.failure.as_ref();
+    if own.is_some() {
+        return own.filter(|failure| is_create(failure)).cloned();
+    }
+    Failure::recorded(input.held, input.memory.acting_since).filter(is_create)
+}
+
 /// By the quota of ENIs: what was refused for it, and until when.
 fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
     input.quota.holds_back(input.now, input.settings.blocked_recheck)
@@ -106,8 +117,10 @@ fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
     let refused = input.probes.holds_back(Call::Create, input.now).filter(|_| !is_own);
     if let Some((failure, at)) = held_back(input).or(refused) {
         // What was wrong with this one stands until it is tried again.
-        let own = input.memory.failure.as_ref().filter(|own| own.call == Call::Create && own.code != quota::CODE);
-        let report = if own.is_some() { report } else { Report::create_failed(failure) };
+        let report = match said(input).filter(|said| said.code != quota::CODE) {
+            Some(_) => report,
+            None => Report::create_failed(failure),
+        };
         return (Action::Wait, report.until(at));
     }
     if let Some(next) = instance::before_create(input) {
@@ -119,7 +132,8 @@ fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
     match (input.room.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {
         (Verdict::Look, Some(subnet)) => return (Action::LookAtSubnet(subnet), report),
         (Verdict::Wait(failure, at), _) => {
-            let report = if is_own { report } else { Report::create_failed(failure).in_subnet(&request.subnet_id) };
+            let is_said = said(input).is_some();
+            let report = if is_said { report } else { Report::create_failed(failure).in_subnet(&request.subnet_id) };
             return (Action::Wait, report.until(at));
         }
         (Verdict::Look, None) | (Verdict::Try, _) => {}

@@ -43,6 +43,27 @@ const BEFORE_SAID: SignedDuration = SignedDuration::from_secs(45);
 /// The longest wait between tries of what may pass by itself.
 const MOST: i64 = 300;
 
+impl Failure {
+    /// What the status of an ENIAttachment records, for a process that acts since then.
+    pub(super) fn recorded(held: &Held, acting_since: Timestamp) -> Option<Self> {
+        let error = held.status.last_error.as_ref().filter(|error| error.code != REPAIR_UNDONE)?;
+        let call = Call::named(&error.action)?;
+        let answered = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
+        let (class, since) = (classify(call, &answered), error.at.as_ref().map_or(acting_since, |at| at.0));
+        // What had lasted until now is still so until it is tried again.
+        let lasts = matches!(class, Class::Retry | Class::Wait | Class::AlreadySo | Class::EniNotFound);
+        Some(Self {
+            call,
+            class,
+            code: error.code.clone(),
+            message: error.message.clone(),
+            at: if lasts { since.max(acting_since) } else { since },
+            since,
+            count: error.count,
+        })
+    }
+}
+
 /// One process's memory of one attachment. All of it can be lost: `acting_since` says from when on it is complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
@@ -81,23 +102,7 @@ impl Memory {
     /// over was there before its object, so a look that shows what was before that is no proof of its absence.
     pub fn begin(acting_since: Timestamp, held: &Held) -> Self {
         let acting_since = if held.adopted.is_some() { acting_since.max(held.created) } else { acting_since };
-        let recorded = held.status.last_error.as_ref().filter(|error| error.code != REPAIR_UNDONE);
-        let failure = recorded.and_then(|error| {
-            let call = Call::named(&error.action)?;
-            let answered = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
-            let (class, since) = (classify(call, &answered), error.at.as_ref().map_or(acting_since, |at| at.0));
-            // What had lasted until now is still so until it is tried again.
-            let lasts = matches!(class, Class::Retry | Class::Wait | Class::AlreadySo | Class::EniNotFound);
-            Some(Failure {
-                call,
-                class,
-                code: error.code.clone(),
-                message: error.message.clone(),
-                at: if lasts { since.max(acting_since) } else { since },
-                since,
-                count: error.count,
-            })
-        });
+        let failure = Failure::recorded(held, acting_since);
         Self { failure, made_here: false, ..Self::made(acting_since) }
     }
 
