@@ -4,6 +4,7 @@
 //! awaited.
 
 use super::told::{Told, within};
+use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, InstanceSight, SeenAttachment, Unshown};
@@ -234,7 +235,7 @@ impl ViewState {
     fn finish_instance(&mut self, instance: &InstanceId, began: Timestamp, enis: Vec<EniSeen>) {
         match enis.iter().find(|seen| seen.is_primary_of(instance)) {
             Some(primary) => {
-                let (vpc, zone) = (Some(primary.vpc.clone()), Some(primary.zone.clone()));
+                let (vpc, zone) = (said(&primary.vpc), said(&primary.zone));
                 let sight = InstanceSight { as_of: began, vpc, zone, enis, without_primary: None };
                 self.instances.insert(instance.clone(), sight);
             }
@@ -398,6 +399,11 @@ fn same(a: &EniSeen, b: &EniSeen) -> bool {
         && *tags == b.tags
         && in_use_since.is_some() == b.in_use_since.is_some()
         && same_attachment(attachment.as_ref(), b.attachment.as_ref())
+}
+
+/// What an answer leaves out it does not say.
+fn said(text: &CompactString) -> Option<CompactString> {
+    (!text.is_empty()).then(|| text.clone())
 }
 
 fn same_attachment(a: Option<&SeenAttachment>, b: Option<&SeenAttachment>) -> bool {
