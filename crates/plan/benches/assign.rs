@@ -149,6 +149,7 @@ impl World {
             pods: Pods::Unasked,
             is_held: &|_| false,
             permits: &self.permits,
+            refused_attach: &Default::default(),
             settings: &self.settings,
             now: now(),
         })

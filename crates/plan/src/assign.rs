@@ -9,9 +9,11 @@ mod refusal;
 mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unattachable;
 mod wanted;
 
 pub use refusal::{Refusal, Refused};
+pub use unattachable::{AttachRefusals, AttachRefused};
 
 use crate::facts::{Cluster, EniSeen, InstanceLook, InstanceSight, Network, NodeFacts};
 use crate::held::Held;
@@ -51,6 +53,8 @@ pub struct Input<'a> {
     pub is_held: &'a dyn Fn(&EniSeen) -> bool,
     /// Where replacement may go on.
     pub permits: &'a Permits,
+    /// What EC2 refused to attach for good.
+    pub refused_attach: &'a AttachRefusals,
     /// Graces.
     pub settings: &'a Settings,
     /// Now.

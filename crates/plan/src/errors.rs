@@ -122,7 +122,7 @@ pub enum Class {
     Permanent,
 }
 
-/// Classifies an error by its code; by its message only for `InvalidParameterValue` and `IncorrectInstanceState`.
+/// Classifies an error by its code; by its message only where one code stands for several things.
 pub fn classify(call: Call, error: &CallError) -> Class {
     let (code, message) = match error {
         CallError::Answered { code, message } => (code.as_str(), message.as_str()),
@@ -130,40 +130,62 @@ pub fn classify(call: Call, error: &CallError) -> Class {
         CallError::NotSent(_) => return Class::Credentials,
         CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn => return Class::Retry,
     };
+    by_words(call, code, message).unwrap_or_else(|| by_code(call, code))
+}
+
+/// One code stands for several things. The words are those that EC2 was recorded to say (sources: the issues named).
+fn by_words(call: Call, code: &str, message: &str) -> Option<Class> {
+    let says = |words: &str| message.to_ascii_lowercase().contains(words);
+    match (call, code) {
+        // The subnet is short of addresses (aws/amazon-vpc-cni-k8s#3105, cilium/cilium#31016), whichever call asks for them.
+        (_, "InvalidParameterValue") if says("sufficient free ipv4 addresses or prefixes") => Some(Class::SubnetFull),
+        (Call::Attach, "InvalidParameterValue") if says("already has an interface attached") => Some(Class::SlotTaken),
+        // aws/amazon-vpc-cni-k8s#1399
+        (Call::Delete, "InvalidParameterValue") if says("currently in use") => Some(Class::Wait),
+        // The credentials are good: what the call names belongs to somebody else (aws/aws-k8s-tester#70).
+        (_, "AuthFailure") if says("permission to access the specified resource") => Some(Class::Permanent),
+        // The group exists, in another VPC (kubernetes-sigs/cluster-api-provider-aws#3943).
+        (_, "InvalidGroup.NotFound") if says("belong to different networks") => Some(Class::Permanent),
+        _ => None,
+    }
+}
+
+fn by_code(call: Call, code: &str) -> Class {
     match (call, code) {
         (_, "RequestLimitExceeded" | "EC2ThrottledException") => Class::Throttled,
         (_, code) if code.starts_with("Throttl") => Class::Throttled,
         (_, "InternalError" | "InternalFailure" | "Unavailable" | "ServiceUnavailable" | "RequestTimeout") => {
             Class::Retry
         }
+        // Somebody else changes tags of the same resource at this moment.
+        (_, "ConcurrentTagAccess") => Class::Retry,
         (_, "UnauthorizedOperation") => Class::Unauthorized,
         (_, "AuthFailure" | "RequestExpired" | "InvalidClientTokenId" | "ExpiredToken" | "SignatureDoesNotMatch")
-        | (_, "MissingAuthenticationToken" | "ExpiredTokenException" | "UnrecognizedClientException") => {
-            Class::Credentials
-        }
+        | (_, "MissingAuthenticationToken" | "ExpiredTokenException" | "UnrecognizedClientException")
+        | (_, "InvalidSecurity.RequestHasExpired" | "IncompleteSignature") => Class::Credentials,
 
         (Call::Create, "IdempotentParameterMismatch") => Class::TokenMismatch,
-        (Call::Create, "InsufficientFreeAddressesInSubnet" | "InsufficientCidrBlocks") => Class::SubnetFull,
+        (_, "InsufficientFreeAddressesInSubnet" | "InsufficientCidrBlocks") => Class::SubnetFull,
         (Call::Create, "NetworkInterfaceLimitExceeded") => Class::Limit,
         (_, "InvalidSubnetID.NotFound" | "InvalidGroup.NotFound" | "InvalidSecurityGroupID.NotFound") => {
             Class::ReferenceNotFound
         }
 
-        (Call::Attach, "InvalidParameterValue") if message.contains("already has an interface attached") => {
-            Class::SlotTaken
-        }
         (Call::Attach, "AttachmentLimitExceeded") => Class::Blocked,
+        // No quota helps: this ENI has more addresses than the instance type takes (cilium/cilium#9730).
+        (_, "InvalidInterface.IpAddressLimitExceeded" | "PrivateIpAddressLimitExceeded") => Class::Permanent,
         (Call::Attach, "InvalidNetworkInterface.InUse") => Class::AlreadySo,
         (Call::Attach, "InvalidInstanceID.NotFound") => Class::InstanceNotFound,
         (Call::Attach, "IncorrectInstanceState" | "IncorrectState") => Class::InstanceState,
+        // The instance is between two states, whatever is asked for its interface.
+        (_, "IncorrectInstanceState") => Class::InstanceState,
 
         (Call::Detach, "InvalidAttachmentID.NotFound") => Class::AlreadySo,
         (Call::Modify, "InvalidAttachmentID.NotFound") => Class::Wait,
-        (Call::Detach | Call::Delete, "IncorrectState") => Class::Wait,
+        (Call::Detach | Call::Delete | Call::Modify, "IncorrectState") => Class::Wait,
         (Call::Detach, "OperationNotPermitted") => Class::Permanent,
         (Call::Delete, "InvalidNetworkInterfaceID.NotFound") => Class::AlreadySo,
         (Call::Delete, "InvalidNetworkInterface.InUse") => Class::Wait,
-        (Call::Delete, "InvalidParameterValue") if message.contains("currently in use") => Class::Wait,
         (Call::Delete, "DependencyViolation") => Class::Blocked,
         (_, "InvalidNetworkInterfaceID.NotFound" | "InvalidID") => Class::EniNotFound,
 
@@ -216,6 +238,66 @@ mod tests {
             (Call::Delete, "InvalidParameterValue", "eni-1 is currently in use.", Class::Wait),
             (Call::Delete, "DependencyViolation", "", Class::Blocked),
             (Call::Create, "NeverHeardOf", "", Class::Blocked),
+            (
+                Call::Create,
+                "InvalidParameterValue",
+                "There aren't sufficient free Ipv4 addresses or prefixes",
+                Class::SubnetFull,
+            ),
+            (
+                Call::Attach,
+                "InvalidParameterValue",
+                "There aren't sufficient free Ipv4 addresses or prefixes",
+                Class::SubnetFull,
+            ),
+            (
+                Call::Create,
+                "InvalidParameterValue",
+                "user 111122223333 exceeded limit 5 on the number of interface security group memberships",
+                Class::Permanent,
+            ),
+            (
+                Call::Attach,
+                "InvalidInterface.IpAddressLimitExceeded",
+                "Address count 7 on interface-00000000000000001 exceeds the limit for t3.medium",
+                Class::Permanent,
+            ),
+            (
+                Call::Detach,
+                "AuthFailure",
+                "You do not have permission to access the specified resource.",
+                Class::Permanent,
+            ),
+            (
+                Call::Detach,
+                "AuthFailure",
+                "AWS was not able to validate the provided access credentials",
+                Class::Credentials,
+            ),
+            (
+                Call::Modify,
+                "InvalidGroup.NotFound",
+                "You have specified two resources that belong to different networks.",
+                Class::Permanent,
+            ),
+            (
+                Call::Create,
+                "InvalidParameter",
+                "Security group sg-00000001 and subnet subnet-00000001 belong to different networks.",
+                Class::Permanent,
+            ),
+            (Call::Tag, "ConcurrentTagAccess", "", Class::Retry),
+            (Call::Create, "InvalidSecurity.RequestHasExpired", "", Class::Credentials),
+            (Call::Create, "ResourceLimitExceeded", "", Class::Limit),
+            (Call::Detach, "IncorrectInstanceState", "", Class::InstanceState),
+            (Call::Delete, "IncorrectInstanceState", "", Class::InstanceState),
+            (Call::Modify, "IncorrectInstanceState", "", Class::InstanceState),
+            (
+                Call::Detach,
+                "OperationNotPermitted",
+                "You are not allowed to manage 'ela-attach' attachments.",
+                Class::Permanent,
+            ),
         ];
         for (call, code, message, class) in rows {
             let error = CallError::Answered { code: code.into(), message: message.into() };

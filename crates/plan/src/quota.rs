@@ -81,7 +81,15 @@ impl Quota {
             && code == CODE
         {
             let (call, class) = (Call::Create, crate::errors::Class::Limit);
-            self.refuse(Failure { call, class, code: code.clone(), message: message.clone(), at: now, count: 1 });
+            self.refuse(Failure {
+                call,
+                class,
+                code: code.clone(),
+                message: message.clone(),
+                at: now,
+                since: now,
+                count: 1,
+            });
             if let Some(standing) = &mut self.standing {
                 standing.trying.remove(uid);
                 (standing.width, standing.freed) = (0, 0);
@@ -187,7 +195,7 @@ mod tests {
 
     fn quota_failure() -> Failure {
         let (call, class) = (Call::Create, crate::errors::Class::Limit);
-        Failure { call, class, code: CODE.into(), message: String::new(), at: at(0), count: 1 }
+        Failure { call, class, code: CODE.into(), message: String::new(), at: at(0), since: at(0), count: 1 }
     }
 
     #[test]

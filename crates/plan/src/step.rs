@@ -6,6 +6,7 @@
 mod adopt;
 mod arriving;
 mod change;
+mod force;
 mod leaving;
 mod record;
 mod retry;
@@ -19,7 +20,9 @@ pub use retry::{Failure, Memory};
 use crate::facts::{Cluster, EniSeen, InstanceLook, Network, Sight};
 use crate::held::Held;
 use crate::intent::Ask;
+use crate::probes::Probes;
 use crate::quota::Quota;
+use crate::room::Room;
 use crate::settings::Settings;
 use jiff::Timestamp;
 use multi_eni_api::EniAttachmentStatus;
@@ -47,6 +50,10 @@ pub struct Input<'a> {
     pub memory: &'a Memory,
     /// The Region's quota of ENIs.
     pub quota: &'a Quota,
+    /// What EC2 refuses to all, and when one may try.
+    pub probes: &'a Probes,
+    /// Subnets that are full.
+    pub room: &'a Room,
     /// Graces.
     pub settings: &'a Settings,
     /// Now.
@@ -131,7 +138,7 @@ pub fn step(input: Input<'_>) -> Step {
         Some(_) if !input.held.guarded => {
             (Action::Wait, Report::leaving("waits for the API server to remove the object"))
         }
-        Some(since) => leaving::next(&input, since),
+        Some(_) => leaving::next(&input),
     };
     record::complete(&input, up_to_date(&input, action), report)
 }

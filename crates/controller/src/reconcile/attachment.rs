@@ -8,10 +8,14 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use jiff::SignedDuration;
 use multi_eni_api::conditions::{is_true, types};
+use multi_eni_api::ids::EniId;
+use multi_eni_ec2::Ec2;
 use multi_eni_plan::errors::{Call, CallError};
 use multi_eni_plan::facts::{Network, Sight};
 use multi_eni_plan::held::Held;
+use multi_eni_plan::probes::Probes;
 use multi_eni_plan::quota::Quota;
+use multi_eni_plan::room::Room;
 use multi_eni_plan::step::{self, Action, Change, Memory, Step};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +55,11 @@ impl Reconciler {
         self.memories.get(&held.uid).cloned().unwrap_or_else(|| Memory::begin(self.acting_since, held))
     }
 
+    pub(super) fn memory_mut(&mut self, held: &Held) -> &mut Memory {
+        let since = self.acting_since;
+        self.memories.entry(held.uid.clone()).or_insert_with(|| Memory::begin(since, held))
+    }
+
     pub(super) fn step_input<'a>(
         &'a self,
         held: &'a Held,
@@ -70,6 +79,8 @@ impl Reconciler {
             network,
             memory,
             quota: &self.quota,
+            probes: &self.probes,
+            room: &self.room,
             settings: &self.means.settings,
             now: self.now(),
         }
@@ -134,6 +145,7 @@ impl Reconciler {
             Action::Create { token } => {
                 let entry = entry.clone();
                 self.quota.sent(&entry.held.uid);
+                self.room.sent(&entry.held.uid, &entry.held.request);
                 (Call::Create, async move { ec2.create(&token, &entry.held).await.map(drop) }.boxed())
             }
             Action::Attach { eni, instance, card, index } => {
@@ -143,23 +155,17 @@ impl Reconciler {
                 if force {
                     self.announce_forced(entry);
                 }
+                self.memory_mut(&entry.held).sends_detach(&attachment, force);
                 (Call::Detach, async move { ec2.detach(&eni, &attachment, force).await }.boxed())
             }
             Action::Delete { eni } => (Call::Delete, async move { ec2.delete(&eni).await }.boxed()),
-            Action::Modify { eni, change } => match change {
-                Change::DeleteOnTermination { attachment, value } => {
-                    (Call::Modify, async move { ec2.set_delete_on_termination(&eni, &attachment, value).await }.boxed())
-                }
-                Change::Groups(groups) => (Call::Modify, async move { ec2.set_groups(&eni, &groups).await }.boxed()),
-                Change::Description(text) => {
-                    (Call::Modify, async move { ec2.set_description(&eni, &text).await }.boxed())
-                }
-                Change::SourceDestCheck(value) => {
-                    (Call::Modify, async move { ec2.set_source_dest_check(&eni, value).await }.boxed())
-                }
-                Change::Tags(tags) => (Call::Tag, async move { ec2.tag(&eni, &tags).await }.boxed()),
-            },
+            Action::Modify { eni, change } => {
+                let now = self.now();
+                self.memory_mut(&entry.held).sends_repair(change.attribute(), now);
+                change_in_place(ec2, eni, change)
+            }
         };
+        self.probes.sent(call, self.now());
         let (wall, uid) = (self.means.wall.clone(), entry.held.uid.clone());
         work.push(
             async move {
@@ -185,6 +191,26 @@ impl Reconciler {
         let keys = self.world.attachments().filter(|entry| entry.held.awaits_its_eni());
         let keys: Vec<Key> = keys.map(|entry| Key::Attachment(entry.held.name.clone())).collect();
         keys.into_iter().for_each(|key| self.queue.now(key));
+    }
+
+    /// What waits for what EC2 has just granted to another one may try again.
+    pub(super) fn wake_the_refused(&mut self) {
+        let waits = |memory: &Memory| memory.failure.as_ref().is_some_and(|failure| self.probes.concerns(failure));
+        let uids = self.memories.iter().filter(|(_, memory)| waits(memory)).map(|(uid, _)| uid);
+        let keys: Vec<Key> =
+            uids.filter_map(|uid| self.world.attachment_by_uid(uid)).cloned().map(Key::Attachment).collect();
+        keys.into_iter().for_each(|key| self.queue.now(key));
+        self.wake_those_without_an_eni();
+    }
+
+    /// What the statuses tell of what EC2 refuses to all.
+    pub(super) fn probes_told(&self) -> Probes {
+        Probes::told(self.world.attachments().map(|entry| (entry.held.uid.as_str(), self.memory(&entry.held))))
+    }
+
+    /// What the statuses tell of full subnets.
+    pub(super) fn room_told(&self) -> Room {
+        Room::told(self.world.attachments().map(|entry| (&entry.held, self.memory(&entry.held))))
     }
 
     /// What the statuses tell of the quota of ENIs.
@@ -234,5 +260,20 @@ impl Reconciler {
     fn publish(&mut self, node: &str, warning: bool, reason: &'static str, action: &'static str, note: String) {
         let about = About::Node { name: node.to_owned() };
         self.tell(Announcement { about, warning, reason, action, note });
+    }
+}
+
+/// A change in place: which call makes it.
+fn change_in_place(ec2: Ec2, eni: EniId, change: Change) -> (Call, BoxFuture<'static, Result<(), CallError>>) {
+    match change {
+        Change::DeleteOnTermination { attachment, value } => {
+            (Call::Modify, async move { ec2.set_delete_on_termination(&eni, &attachment, value).await }.boxed())
+        }
+        Change::Groups(groups) => (Call::Modify, async move { ec2.set_groups(&eni, &groups).await }.boxed()),
+        Change::Description(text) => (Call::Modify, async move { ec2.set_description(&eni, &text).await }.boxed()),
+        Change::SourceDestCheck(value) => {
+            (Call::Modify, async move { ec2.set_source_dest_check(&eni, value).await }.boxed())
+        }
+        Change::Tags(tags) => (Call::Tag, async move { ec2.tag(&eni, &tags).await }.boxed()),
     }
 }

@@ -26,11 +26,13 @@ use futures::stream::{BoxStream, FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Changed, Ec2};
-use multi_eni_plan::assign::Assignment;
+use multi_eni_plan::assign::{Assignment, AttachRefusals};
 use multi_eni_plan::facts::{Cluster, NodeFacts};
 use multi_eni_plan::intent::Intent;
+use multi_eni_plan::probes::Probes;
 use multi_eni_plan::quota::Quota;
 use multi_eni_plan::rollout::Permits;
+use multi_eni_plan::room::Room;
 use multi_eni_plan::settings::Settings;
 use multi_eni_plan::step::Memory;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,6 +74,9 @@ pub struct Reconciler {
     assignments: BTreeMap<String, Assignment>,
     permits: Permits,
     quota: Quota,
+    probes: Probes,
+    room: Room,
+    refused_attach: AttachRefusals,
     /// Calls that bring an ENI on its way, by the name of its ENIAttachment, with its UID: withdrawn when it goes.
     bringing: BTreeMap<String, (String, CancellationToken)>,
     /// ENIAttachments (by name) of which the API server took no write, and until when none is tried again, whatever EC2 answers.
@@ -102,6 +107,9 @@ impl Reconciler {
             assignments: BTreeMap::new(),
             permits: Permits::new(),
             quota: Quota::default(),
+            probes: Probes::default(),
+            room: Room::default(),
+            refused_attach: AttachRefusals::new(),
             bringing: BTreeMap::new(),
             unwritable: BTreeMap::new(),
             creating: BTreeMap::new(),
@@ -184,7 +192,7 @@ impl Reconciler {
 
     /// A new leader knows nothing of what happened before.
     fn look_at_everything(&mut self) {
-        self.quota = self.quota_told();
+        (self.quota, self.probes, self.room) = (self.quota_told(), self.probes_told(), self.room_told());
         let nodeenis: Vec<String> = self.world.nodeenis().map(|entry| entry.intent.name.clone()).collect();
         let attachments: Vec<String> = self.world.attachments().map(|entry| entry.held.name.clone()).collect();
         let keys = self.world.node_names().into_iter().map(Key::Node);
@@ -299,6 +307,7 @@ impl Reconciler {
         let (world, now) = (&self.world, self.now());
         self.unwritable.retain(|_, until| now < *until);
         self.means.ec2.keep_instances(&world.instances());
+        self.refused_attach.retain(|_, refused| world.node(&refused.node).is_some());
         self.memories.retain(|uid, _| world.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());
         self.status_written.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());

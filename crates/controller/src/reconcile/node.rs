@@ -4,7 +4,7 @@ use super::{Outcome, Reconciler};
 use crate::queue::Key;
 use futures::future::join_all;
 use jiff::SignedDuration;
-use multi_eni_plan::assign::{self, Assignment, Need};
+use multi_eni_plan::assign::{self, Assignment, AttachRefused, Need, RemovalReason};
 use multi_eni_plan::facts::{InstanceSight, NodeFacts};
 use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::{Intent, SubnetRef};
@@ -21,6 +21,7 @@ impl Reconciler {
         if assignment.refused.iter().any(|refusal| refusal.why.reason() == "Looking") {
             self.queue.at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
         }
+        self.remember_what_is_refused(name, &assignment);
         self.write_assignment(key, &assignment);
         self.keep_assignment(name, assignment);
     }
@@ -48,6 +49,7 @@ impl Reconciler {
             },
             is_held: &|eni| self.world.is_held(eni),
             permits: &self.permits,
+            refused_attach: &self.refused_attach,
             settings: &self.means.settings,
             now: self.now(),
         })
@@ -72,6 +74,17 @@ impl Reconciler {
             self.means.ec2.want_groups(&groups);
         }
         types.iter().for_each(|kind| self.means.ec2.want_instance_type(kind));
+    }
+
+    /// What goes because EC2 does not attach it is not made again before something has changed.
+    fn remember_what_is_refused(&mut self, name: &str, assignment: &Assignment) {
+        for removal in assignment.delete.iter().filter(|removal| removal.why == RemovalReason::Unattachable) {
+            let Some(entry) = self.world.attachment(&removal.name).cloned() else { continue };
+            let instance = entry.held.instance.as_ref();
+            let sight = instance.and_then(|instance| self.means.ec2.instance_sight(instance));
+            let refused = AttachRefused::of(&entry.held, self.world.node(name), sight.as_ref());
+            self.refused_attach.insert(removal.name.clone(), refused);
+        }
     }
 
     fn write_assignment(&mut self, key: &Key, assignment: &Assignment) {

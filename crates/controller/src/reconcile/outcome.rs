@@ -85,12 +85,22 @@ impl Reconciler {
             self.wake_those_without_an_eni();
         }
         // Without an ENIAttachment (an orphan) there is nothing to remember it by: the next sweep tells.
-        let Some(name) = self.world.attachment_by_uid(uid) else { return };
-        let Some(entry) = self.world.attachment(name) else { return };
+        let entry = self.world.attachment_by_uid(uid).and_then(|name| self.world.attachment(name)).cloned();
+        let Some(entry) = entry else { return self.room.forget(uid) };
         let memory = self.memories.entry(uid.to_owned()).or_insert_with(|| Memory::begin(acting_since, &entry.held));
         match result {
-            Ok(()) => memory.succeeded(call),
+            Ok(()) => memory.succeeded(call, now),
             Err(error) => memory.failed(call, error, sent, now),
+        }
+        let failure = memory.failure.as_ref().filter(|failure| failure.call == call);
+        let has_room = call == Call::Create && self.room.answered(uid, &entry.held.request, result, failure, now);
+        if has_room {
+            self.wake_those_without_an_eni();
+        }
+        let failure = self.memories.get(uid).and_then(|memory| memory.failure.as_ref());
+        let failure = failure.filter(|failure| failure.call == call);
+        if self.probes.answered(uid, call, result, failure, now) {
+            self.wake_the_refused();
         }
     }
 

@@ -86,12 +86,13 @@ impl Reconciler {
         let nodeenis: Vec<_> = self.world.nodeenis().cloned().collect();
         nodeenis.iter().for_each(|entry| self.permit(entry));
         let mut steps = BTreeMap::new();
-        self.quota = self.quota_told();
+        (self.quota, self.probes, self.room) = (self.quota_told(), self.probes_told(), self.room_told());
         let entries: Vec<_> = self.world.attachments().cloned().collect();
         for entry in &entries {
             let step = self.step(entry);
             if matches!(step.action, Action::Create { .. }) {
                 self.quota.sent(&entry.held.uid);
+                self.room.sent(&entry.held.uid, &entry.held.request);
             }
             let (name, ec2) = (&entry.held.name, &self.means.ec2);
             match &step.action {

@@ -66,8 +66,12 @@ pub fn call(scene: &mut Scene, at: Millis, record: &CallRecord, before: Option<&
         "DeleteNetworkInterface" => after.is_none(),
         _ => false,
     };
-    if action == "DetachNetworkInterface" && record.force {
-        forced(scene, at, record, before);
+    if action == "DetachNetworkInterface" {
+        if record.force {
+            forced(scene, at, record, before);
+        } else {
+            detached(scene, at, before);
+        }
     }
     if !takes_away {
         return;
@@ -92,17 +96,31 @@ pub fn call(scene: &mut Scene, at: Millis, record: &CallRecord, before: Option<&
     }
 }
 
-/// A forced detach, of whatever age.
+/// A detach by force: only when a plain one that EC2 accepted has had its time. How long ago the ENIAttachment was deleted
+/// is no measure.
 fn forced(scene: &mut Scene, at: Millis, record: &CallRecord, before: &Eni) {
-    let Some(truth) = scene.mirror.enis.get(&before.id) else { return };
-    let uid = truth.made_for.clone().unwrap_or_default();
-    let held = scene.mirror.uids.get(&uid).and_then(|name| scene.mirror.held.get(name));
-    let leaving = held.and_then(|held| held.deleting_since);
-    let since = leaving.map_or(truth.state_since, |leaving| leaving.min(truth.state_since));
-    if at < since + scene.force_after {
-        let how =
-            format!("{} detaches {} by force, {} s after it began", record.user_agent, before.id, (at - since) / 1000);
-        scene.broke(at, Promise::ForceWaits, how);
+    let (Some(truth), Some(attachment)) = (scene.mirror.enis.get(&before.id), &before.attachment) else { return };
+    let accepted = truth.detached.as_ref().filter(|(id, _)| *id == attachment.id).map(|(_, at)| *at);
+    let leaving = (attachment.status == AttachmentStatus::Detaching).then_some(truth.state_since);
+    let since = accepted.into_iter().chain(leaving).min();
+    if since.is_some_and(|since| at >= since + scene.force_after) {
+        return;
+    }
+    let who = &record.user_agent;
+    let how = match since {
+        None => format!("{who} detaches {} by force, and no plain Detach came first", before.id),
+        Some(since) => format!("{who} detaches {} by force, {} s after it began", before.id, (at - since) / 1000),
+    };
+    scene.broke(at, Promise::ForceWaits, how);
+}
+
+/// EC2 has accepted a plain Detach.
+fn detached(scene: &mut Scene, at: Millis, before: &Eni) {
+    let attachment = before.attachment.as_ref().map(|attachment| attachment.id.clone());
+    if let (Some(truth), Some(id)) = (scene.mirror.enis.get_mut(&before.id), attachment)
+        && truth.detached.as_ref().is_none_or(|(known, _)| *known != id)
+    {
+        truth.detached = Some((id, at));
     }
 }
 

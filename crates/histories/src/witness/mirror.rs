@@ -40,6 +40,8 @@ pub struct EniTruth {
     pub left_leaving: bool,
     /// Since when it is in the state of attachment in which it is.
     pub state_since: Millis,
+    /// The attachment of which EC2 accepted a plain Detach, and when it did so first.
+    pub detached: Option<(String, Millis)>,
 }
 
 /// A Node.
@@ -163,6 +165,7 @@ impl Mirror {
             orphaned,
             left_leaving: before.as_ref().is_some_and(|before| before.left_leaving) || torn_leaving,
             state_since,
+            detached: before.as_ref().and_then(|before| before.detached.clone()),
             seen,
         };
         self.enis.insert(id.to_owned(), next);

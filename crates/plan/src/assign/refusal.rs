@@ -99,6 +99,8 @@ pub enum Refused {
         /// What it takes.
         most: i32,
     },
+    /// EC2 refused to attach an ENI there for good, in these words.
+    AttachRefused(String),
     /// A look at EC2 must end first.
     Looking(&'static str),
     /// The look at EC2 failed.
@@ -126,6 +128,7 @@ impl Refused {
             Self::InstanceFull { .. } => "InstanceFull",
             Self::NoSuchCard { .. } => "NetworkCardNotFound",
             Self::TooManyAddresses { .. } => "TooManyAddresses",
+            Self::AttachRefused(_) => "AttachRefused",
             Self::Looking(_) => "Looking",
             Self::LookFailed(_) => "EC2Unreachable",
             Self::Replacing => "Replacing",
@@ -139,7 +142,7 @@ impl Refused {
             Self::NodeDeleting | Self::Looking(_) | Self::Replacing | Self::AwaitingRollout => true,
             Self::SlotHeld { leaving, .. } => *leaving,
             Self::NotOnEc2(_) | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
-            Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } => false,
+            Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } | Self::AttachRefused(_) => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
             Self::SubnetAmbiguous(_) | Self::GroupUnresolved(..) | Self::SlotTaken { .. } | Self::LookFailed(_) => {
                 false
@@ -219,6 +222,11 @@ impl fmt::Display for Refused {
             Self::TooManyAddresses { kind, family, asked, most } => write!(
                 f,
                 "a {kind} takes {most} {family} addresses on an interface (a prefix counts as one), and {asked} are asked for: ask for fewer"
+            ),
+            Self::AttachRefused(words) => write!(
+                f,
+                "EC2 refused to attach an ENI here ({words}), and it was deleted: another one is made when the instance's \
+                 interfaces, its type or the spec change; free an interface of the instance, or use a larger instance type"
             ),
             Self::Looking(what) => write!(f, "waits for a look at {what} on EC2"),
             Self::LookFailed(why) => write!(f, "EC2 could not be asked: {why}"),

@@ -1,10 +1,10 @@
 //! A Node that is there: which slots should hold what, and what of it may be done now.
 
+use super::unattachable::unattachable;
 use super::{
     Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, WaitsForPods, adopt, limits,
     remove, wanted,
 };
-use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::{EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
 use crate::intent::{Ask, Intent};
@@ -140,6 +140,12 @@ fn may_create(
     if let Some((kind, limits)) = &limits {
         limits::fits(kind, limits, ask, slot.0)?;
     }
+    if let (Some(sight), Some(refused)) = (input.instance, input.refused_attach.get(&new.name))
+        && let Some(words) = refused.stands(&new.spec.request, node, sight)
+    {
+        look_again(input, node, sight, Some(input.settings.blocked_recheck), out);
+        return Err(Refused::AttachRefused(words.to_owned()));
+    }
     // What even an old look tells is not news each time that it has to be renewed.
     if let Some(sight) = input.instance.filter(|sight| occupant(sight, slot).is_none()) {
         in_the_nodes_vpc(input, sight, new)?;
@@ -264,16 +270,6 @@ fn outdated(
             }
         }
     }
-}
-
-/// Created, and its slot is somebody else's for longer than it is kept.
-fn unattachable(input: &Input<'_>, held: &Held) -> bool {
-    let taken = held.status.attachment_id.is_none()
-        && held.status.last_error.as_ref().is_some_and(|error| {
-            let answer = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
-            held.failed_call() == Some(Call::Attach) && classify(Call::Attach, &answer) == Class::SlotTaken
-        });
-    taken && held.created.saturating_add(input.settings.unattachable_kept).is_ok_and(|end| end <= input.now)
 }
 
 /// Whether two requests mean the same ENI; the rest is changed in place.

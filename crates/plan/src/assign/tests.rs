@@ -66,6 +66,7 @@ pub(crate) struct World {
     pub sight: Option<InstanceSight>,
     pub state: Option<InstanceLook>,
     pub held_elsewhere: Option<EniId>,
+    pub refused_attach: AttachRefusals,
     pub pods: Option<Vec<PodFacts>>,
     pub pods_unknown: bool,
     pub permits: Permits,
@@ -114,6 +115,7 @@ impl World {
             sight: Some(InstanceSight { as_of: at(100), vpc: Some("vpc-1".into()), enis: vec![] }),
             state: None,
             held_elsewhere: None,
+            refused_attach: AttachRefusals::new(),
             pods: None,
             pods_unknown: false,
             permits: Permits::new(),
@@ -139,6 +141,7 @@ impl World {
             },
             is_held: &|eni| self.held_elsewhere.as_ref() == Some(&eni.id),
             permits: &self.permits,
+            refused_attach: &self.refused_attach,
             settings: &self.settings,
             now: self.now,
         })

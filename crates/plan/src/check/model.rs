@@ -195,6 +195,7 @@ impl Model {
             pods: Pods::Unasked,
             is_held: &|eni| self.held.values().any(|held| held.eni().as_ref() == Some(&eni.id)),
             permits: &self.permits,
+            refused_attach: &Default::default(),
             settings: &self.settings,
             now: self.now,
         })
@@ -251,6 +252,8 @@ impl Model {
             network: &self.network,
             memory: &memory,
             quota: &Quota::default(),
+            probes: &crate::probes::Probes::default(),
+            room: &crate::room::Room::default(),
             settings: &self.settings,
             now: self.now,
         });
@@ -274,7 +277,7 @@ impl Model {
                         memory.failed(Call::Attach, &error, self.now, self.now);
                     }
                     None => {
-                        memory.succeeded(Call::Attach);
+                        memory.succeeded(Call::Attach, self.now);
                         self.attach(&eni, &instance, card, index);
                     }
                 }

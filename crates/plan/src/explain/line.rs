@@ -123,6 +123,8 @@ fn adopt(input: &Input<'_>, ask: Option<&Ask>, new: &NewAttachment, eni: &EniSee
         network: input.network,
         memory: &memory,
         quota: &Quota::default(),
+        probes: &crate::probes::Probes::default(),
+        room: &crate::room::Room::default(),
         settings: input.settings,
         now: eni.shown_at,
     });

@@ -21,6 +21,8 @@ fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
             network: &world.network,
             memory: &memory,
             quota: &Quota::default(),
+            probes: &crate::probes::Probes::default(),
+            room: &crate::room::Room::default(),
             settings: &world.settings,
             now: world.now,
         };

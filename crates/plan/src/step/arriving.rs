@@ -1,12 +1,14 @@
 //! The way in: an attachment that is wanted.
 
 use super::change::repair;
-use super::record::whole_second;
-use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
-use super::{Action, Change, Failure, Input, Report, adopt, is_ours};
+use super::record::{needs_a_person, whole_second};
+use super::retry::{UNDONE_OFTEN, forced_until, look_again, not_before, observe_first, past_lag};
+use super::{Action, Change, Failure, Input, Report, adopt, force, is_ours};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
+use crate::probes::PASSING;
 use crate::quota;
+use crate::room::{Verdict, needed};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::SubnetId;
@@ -45,6 +47,9 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
 /// Create, within the time in which its token is safe; after that only once it is sure that nothing exists.
 fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     let report = match &input.memory.failure {
+        Some(failure) if failure.call == Call::Create && failure.class == Class::SubnetFull => {
+            Report::create_failed(failure).in_subnet(&input.held.request.subnet_id)
+        }
         Some(failure) if failure.call == Call::Create => Report::create_failed(failure),
         _ => Report::pending("the ENI is being created"),
     };
@@ -93,11 +98,24 @@ fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
 }
 
 fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
-    if let Some((failure, at)) = held_back(input) {
+    let is_own = input.memory.failure.as_ref().is_some_and(|own| own.call == Call::Create);
+    let refused = input.probes.holds_back(Call::Create, input.now).filter(|_| !is_own);
+    if let Some((failure, at)) = held_back(input).or(refused) {
         // What was wrong with this one stands until it is tried again.
         let own = input.memory.failure.as_ref().filter(|own| own.call == Call::Create && own.code != quota::CODE);
         let report = if own.is_some() { report } else { Report::create_failed(failure) };
         return (Action::Wait, report.until(at));
+    }
+    let request = &input.held.request;
+    let subnet = SubnetId::parse(&request.subnet_id).ok();
+    let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
+    match (input.room.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {
+        (Verdict::Look, Some(subnet)) => return (Action::LookAtSubnet(subnet), report),
+        (Verdict::Wait(failure, at), _) => {
+            let report = if is_own { report } else { Report::create_failed(failure).in_subnet(&request.subnet_id) };
+            return (Action::Wait, report.until(at));
+        }
+        (Verdict::Look, None) | (Verdict::Try, _) => {}
     }
     let token = client_token(&input.held.uid, input.held.status.attempt);
     (Action::Create { token }, report)
@@ -125,8 +143,9 @@ fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Re
 /// freed between a failure and the first look after it shows as no growth.
 fn has_room(request: &EniRequest, facts: &SubnetFacts, full: &Failure) -> bool {
     let blocks = request.ipv4_prefix_count.unwrap_or(0);
-    let needed = request.private_ip_count.unwrap_or(1).max(1).saturating_add(blocks.saturating_mul(16));
-    facts.free_addresses >= needed && (blocks == 0 || full.count <= 3 || facts.grown.is_some_and(|at| at > full.at))
+    // A subnet without IPv4 has no count that could tell.
+    let fits = facts.cidr.is_empty() || facts.free_addresses >= needed(request);
+    fits && (blocks == 0 || full.count <= 3 || facts.grown.is_some_and(|at| at > full.at))
 }
 
 fn limit_stands(input: &Input<'_>) -> bool {
@@ -164,6 +183,8 @@ fn attach(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
         // "In use", "slot taken", "not found", or no answer: what the ENI shows after the error decides first.
         let ask_ec2 = match failure.class {
             Class::SlotTaken | Class::AlreadySo | Class::EniNotFound | Class::Unknown => eni.as_of() <= failure.at,
+            // It may be gone, or EC2 does not see its tags yet.
+            Class::Unauthorized => failure.count <= PASSING && eni.as_of() <= failure.at,
             _ => false,
         };
         return match not_before(input, Call::Attach) {
@@ -202,8 +223,13 @@ fn attached(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, R
             Some(change) => {
                 let call = if matches!(change, Change::Tags(_)) { Call::Tag } else { Call::Modify };
                 let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call);
-                let report = Report::ready(eni, at, failure);
-                match not_before(input, call) {
+                let undone = input.memory.undone(change.attribute(), input.now);
+                let report = match undone {
+                    Some((UNDONE_OFTEN.., _)) if failure.is_none() => Report::undone(eni, at, &change),
+                    _ => Report::ready(eni, at, failure),
+                };
+                let wait = undone.map(|(_, again)| again).filter(|again| input.now < *again);
+                match not_before(input, call).max(wait) {
                     Some(at) => (Action::Wait, report.until(at)),
                     None => {
                         let modify = Action::Modify { eni: eni.id.clone(), change };
@@ -219,7 +245,7 @@ fn attached(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, R
 fn detaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, Report) {
     let report =
         Report::attaching(eni, format!("EC2 is detaching {}: it is attached again when that has ended", eni.id));
-    let force_at = at.since.saturating_add(input.settings.force_detach).unwrap_or(Timestamp::MAX);
+    let force_at = force::due(input, at).unwrap_or(Timestamp::MAX);
     if input.now < force_at {
         return (Action::Wait, report.until(force_at));
     }
@@ -251,17 +277,23 @@ fn attaching(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, 
     if input.now < end(settings.attaching_detach) {
         return (Action::Wait, stuck.until(end(settings.attaching_detach)));
     }
-    // A plain one comes first, whatever the graces: it leaves the slot usable.
-    let force_at = end(settings.force_detach.max(settings.attaching_detach + settings.attaching_warn));
-    let force = input.now >= force_at;
-    if eni.as_of() < if force { force_at } else { end(settings.attaching_detach) } {
+    // A plain one comes first: it leaves the slot usable.
+    let force_at = force::due(input, at).filter(|force_at| input.now >= *force_at);
+    if eni.as_of() < force_at.unwrap_or(end(settings.attaching_detach)) {
         // An older look cannot tell that it is still so.
         return (Action::LookById(eni.id.clone()), stuck);
     }
-    // That a plain one failed before is no reason to wait with a forced one.
-    let failed_so = |f: &Failure| f.call == Call::Detach && (!force || f.at >= force_at);
-    match not_before(input, Call::Detach) {
-        Some(at) if input.memory.failure.as_ref().is_some_and(failed_so) => (Action::Wait, stuck.until(at)),
-        _ => (Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force }, stuck),
+    let forced = force_at.and_then(|force_at| forced_until(input, eni, force_at));
+    let failure = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Detach);
+    let stuck = match failure.filter(|failure| needs_a_person(failure)) {
+        Some(failure) => Report::detach_failed(eni, failure),
+        None => stuck,
+    };
+    match not_before(input, Call::Detach).max(forced) {
+        Some(at) => (Action::Wait, stuck.until(at)),
+        None => {
+            let detach = Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force: force_at.is_some() };
+            (observe_first(input, Call::Detach, eni).unwrap_or(detach), stuck)
+        }
     }
 }

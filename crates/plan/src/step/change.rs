@@ -37,6 +37,17 @@ impl Change {
         }
     }
 
+    /// What it changes, as a NodeENI names it.
+    pub fn attribute(&self) -> &'static str {
+        match self {
+            Self::DeleteOnTermination { .. } => "deleteOnTermination",
+            Self::Groups(_) => "security groups",
+            Self::Description(_) => "description",
+            Self::SourceDestCheck(_) => "sourceDestCheck",
+            Self::Tags(_) => "tags",
+        }
+    }
+
     /// The ENI as it is once the change is made.
     pub(crate) fn apply(&self, eni: &mut EniSeen) {
         match self {

@@ -1,7 +1,7 @@
 //! The way out: an attachment that is being deleted. The finalizer stays until EC2 confirms that the ENI is gone.
 
 use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
-use super::{Action, Input, Report, adopt, is_ours};
+use super::{Action, Input, Report, adopt, force, is_ours};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 /// How often an ENI of a terminated instance is looked at until EC2 lets go of it.
 const GONE_LOOK_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
-pub(super) fn next(input: &Input<'_>, since: Timestamp) -> (Action, Report) {
+pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
     match input.sight {
         Sight::Blind => (Action::Wait, Report::leaving("waits for the first look at EC2")),
         Sight::Absent { deleted: Some(_), .. } => (Action::Release, Report::leaving("the ENI is deleted")),
@@ -24,7 +24,7 @@ pub(super) fn next(input: &Input<'_>, since: Timestamp) -> (Action, Report) {
         }
         Sight::Seen(eni) => match &eni.attachment {
             None => delete(input, eni),
-            Some(at) => detach(input, eni, at, since),
+            Some(at) => detach(input, eni, at),
         },
     }
 }
@@ -58,7 +58,7 @@ fn delete(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
     }
 }
 
-fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestamp) -> (Action, Report) {
+fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, Report) {
     if at.instance != input.held.instance {
         let place = at.instance.as_ref().map_or_else(|| "another account's instance".to_owned(), ToString::to_string);
         let message = format!(
@@ -80,9 +80,7 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
     }
     let settings = input.settings;
     let failure = input.memory.failure.as_ref().filter(|f| f.call == Call::Detach);
-    let begun = if at.state == AttachmentState::Detaching { at.since } else { since };
-    let force_at = begun.saturating_add(settings.force_detach).unwrap_or(Timestamp::MAX);
-    let force = input.now >= force_at;
+    let due = force::due(input, at);
     let call = |force| {
         observe_first(input, Call::Detach, eni).unwrap_or_else(|| Action::Detach {
             eni: eni.id.clone(),
@@ -94,11 +92,11 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
         Some(failure) => Report::detach_failed(eni, failure),
         None => Report::detaching(eni, format!("EC2 is detaching {}", eni.id)),
     };
-    if force && eni.as_of() < force_at {
-        // An older look cannot tell that it is still there.
-        return (Action::LookById(eni.id.clone()), report);
-    }
-    if force {
+    if let Some(force_at) = due.filter(|force_at| input.now >= *force_at) {
+        if eni.as_of() < force_at {
+            // An older look cannot tell that it is still there.
+            return (Action::LookById(eni.id.clone()), report);
+        }
         let wait = not_before(input, Call::Detach).max(forced_until(input, eni, force_at));
         return match wait {
             Some(again) => (Action::Wait, report.until(again)),
@@ -106,7 +104,7 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment, since: Timestam
         };
     }
     match at.state {
-        AttachmentState::Detaching => (Action::Wait, report.until(force_at)),
+        AttachmentState::Detaching => (Action::Wait, due.map_or(report.clone(), |at| report.until(at))),
         AttachmentState::Attaching => {
             // A young attachment is let arrive first: EC2 refuses to detach it, and forcing it may cost the index.
             let patience = at.since.saturating_add(settings.attaching_detach).unwrap_or(Timestamp::MAX);

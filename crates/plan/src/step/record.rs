@@ -1,11 +1,13 @@
 //! What a step reports: phase and conditions, in words that a person can act on.
 
-use super::retry::Failure;
-use super::{Action, Input, Step};
+use super::retry::{Failure, REPAIR_UNDONE};
+use super::{Action, Change, Input, Step};
 use crate::errors::{Call, Class};
 use crate::facts::{EniSeen, SeenAttachment, Sight};
 use crate::held::ENI_LOST;
+use crate::probes::PASSING;
 use crate::quota;
+use crate::wording::allow;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{self, Wanted, types};
@@ -71,9 +73,27 @@ impl Report {
         let mut report = Self::new(Phase::Attached, "Attached", message);
         report.attached = true;
         if let Some(failure) = failure {
-            report.message = format!("{}; {}", report.message, advice(failure));
-            report.error = Some(recorded(failure));
+            if needs_a_person(failure) || failure.class != Class::Unauthorized {
+                report.message = format!("{}; {}", report.message, advice(failure));
+                report.error = Some(recorded(failure));
+            }
         }
+        report
+    }
+
+    /// In place, but what is changed on it does not stay so.
+    pub(super) fn undone(eni: &EniSeen, at: &SeenAttachment, change: &Change) -> Self {
+        let mut report = Self::ready(eni, at, None);
+        let message = format!(
+            "somebody else undoes the {} of {} again and again: it is put right more and more seldom; find out who changes it \
+             (CloudTrail shows {}), and let one of the two decide",
+            change.attribute(),
+            eni.id,
+            change.action()
+        );
+        report.message = format!("{}; {message}", report.message);
+        let (action, code) = (change.action().to_owned(), REPAIR_UNDONE.to_owned());
+        report.error = Some(LastError { action, code, message, at: None, count: 1 });
         report
     }
 
@@ -134,10 +154,16 @@ impl Report {
         );
         // What passes by itself within seconds is no news: it costs no write.
         report.error = match failure.class {
-            Class::Throttled | Class::Wait | Class::AlreadySo => None,
+            Class::Throttled | Class::Wait | Class::AlreadySo | Class::Unauthorized if !blocked => None,
             _ => Some(recorded(failure)),
         };
         report
+    }
+
+    /// EC2's words do not say which subnet is full.
+    pub(super) fn in_subnet(mut self, subnet: &str) -> Self {
+        self.message = format!("{subnet} is full: {}", self.message);
+        self
     }
 
     pub(super) fn until(mut self, at: Timestamp) -> Self {
@@ -159,9 +185,9 @@ fn recorded(failure: &Failure) -> LastError {
         code: failure.code.clone(),
         message: failure.message.clone(),
         // Whole seconds, as the API server keeps them: else every write would differ from what is read back.
-        at: Some(whole_second(failure.at)),
+        at: Some(whole_second(if failure.is_lasting() { failure.since } else { failure.at })),
         // Counts move for ever while retrying; the status keeps the beginning so that retries cost no writes.
-        count: failure.count.min(3),
+        count: failure.count.min(if failure.class == Class::Unauthorized { PASSING + 1 } else { 3 }),
     }
 }
 
@@ -173,10 +199,12 @@ pub(super) fn whole_second(at: Timestamp) -> Time {
 /// Whether somebody must act before it can work.
 pub(crate) fn needs_a_person(failure: &Failure) -> bool {
     match failure.class {
+        _ if failure.is_lasting() => true,
+        Class::Unauthorized => failure.count > PASSING,
         Class::Retry | Class::Throttled | Class::Unknown | Class::AlreadySo | Class::Wait | Class::EniNotFound => false,
         Class::TokenMismatch | Class::InstanceState => false,
         Class::InstanceNotFound | Class::ReferenceNotFound => failure.count > 3,
-        Class::SlotTaken | Class::Limit | Class::SubnetFull | Class::Credentials | Class::Unauthorized => true,
+        Class::SlotTaken | Class::Limit | Class::SubnetFull | Class::Credentials => true,
         Class::Blocked | Class::Permanent => true,
     }
 }
@@ -191,8 +219,9 @@ fn reason(failure: &Failure) -> &'static str {
         Class::ReferenceNotFound => "ReferenceNotFound",
         Class::InstanceNotFound => "InstanceNotFound",
         Class::Permanent => "Refused",
-        Class::Retry | Class::Throttled | Class::Unknown | Class::AlreadySo | Class::Wait => "Retrying",
-        Class::EniNotFound | Class::InstanceState | Class::TokenMismatch => "Retrying",
+        Class::Unknown => "EC2Unreachable",
+        Class::Retry | Class::Throttled | Class::AlreadySo | Class::Wait => "EC2Refuses",
+        Class::EniNotFound | Class::InstanceState | Class::TokenMismatch => "EC2Refuses",
         Class::Blocked => "Blocked",
     }
 }
@@ -203,7 +232,33 @@ fn advice(failure: &Failure) -> String {
     let action = call.action();
     let said = format!("{action} answered {code}: {}", message.trim_end_matches('.'));
     match class {
-        Class::Unauthorized => format!("{said}. Allow the controller's IAM role ec2:{action}"),
+        Class::Unauthorized => format!("{said}. {}", allow(action, message)),
+        Class::Retry
+        | Class::AlreadySo
+        | Class::Wait
+        | Class::EniNotFound
+        | Class::InstanceState
+        | Class::TokenMismatch
+        | Class::Throttled
+            if failure.is_lasting() =>
+        {
+            let remedy = lasting_remedy(*call);
+            format!(
+                "{said}, and nothing else since {}. {remedy}; tried again every 5 min",
+                whole_second(failure.since).0
+            )
+        }
+        Class::Permanent if code == "AuthFailure" => {
+            format!(
+                "{said}. The credentials are good: what it names belongs to another account or AWS service; have its owner let it go"
+            )
+        }
+        Class::Permanent if code.contains("IpAddressLimitExceeded") => {
+            format!("{said}. Ask for fewer addresses, or select nodes of a larger instance type")
+        }
+        Class::Permanent if message.contains("security group memberships") => {
+            format!("{said}. Name fewer security groups, or raise the quota of security groups per network interface")
+        }
         Class::Credentials if code == "NotSent" => {
             format!("{action} was {message}. Check the controller's AWS credentials, Region and network")
         }
@@ -232,6 +287,21 @@ fn advice(failure: &Failure) -> String {
         | Class::InstanceState
         | Class::TokenMismatch => {
             format!("{said}. Tried again")
+        }
+    }
+}
+
+/// What may help where EC2 gives the same answer for minutes.
+fn lasting_remedy(call: Call) -> &'static str {
+    match call {
+        Call::Delete => {
+            "Find out what still uses the ENI (aws ec2 describe-network-interfaces shows its attachment and requester)"
+        }
+        Call::Detach => {
+            "Look at the instance; as a last resort run aws ec2 detach-network-interface --force, which may cost the device index"
+        }
+        Call::Create | Call::Attach | Call::Modify | Call::Tag | Call::Describe => {
+            "Look at the instance and the ENI on EC2, and at the AWS Health Dashboard"
         }
     }
 }

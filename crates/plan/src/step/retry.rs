@@ -4,8 +4,11 @@ use super::{Action, Input, Report};
 use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::EniSeen;
 use crate::held::Held;
+use crate::probes::PASSING;
+use crate::wording::{says_the_same, shortened};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::names::short_digest;
+use std::collections::BTreeMap;
 
 /// A call that failed, and has not succeeded since.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,11 +21,27 @@ pub struct Failure {
     pub code: String,
     /// EC2's words.
     pub message: String,
-    /// When.
+    /// When, the last time.
     pub at: Timestamp,
+    /// When, the first time in a row.
+    pub since: Timestamp,
     /// How often in a row.
     pub count: i32,
 }
+
+impl Failure {
+    /// It has been answered so for [`LASTING`]: it does not pass within seconds.
+    pub fn is_lasting(&self) -> bool {
+        self.count > 1 && self.at.duration_since(self.since) >= LASTING
+    }
+}
+
+/// What EC2 answers the same for so long is said.
+const LASTING: SignedDuration = SignedDuration::from_mins(3);
+/// The wait between tries until then, at most: it is said in time.
+const BEFORE_SAID: SignedDuration = SignedDuration::from_secs(45);
+/// The longest wait between tries of what may pass by itself.
+const MOST: i64 = 300;
 
 /// One process's memory of one attachment. All of it can be lost: `acting_since` says from when on it is complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,31 +55,50 @@ pub struct Memory {
     pub create_unknown: Option<Timestamp>,
     /// The last Create attempt's outcome was: nothing was made.
     pub failure: Option<Failure>,
+    /// The Detach that was sent last: EC2's attachment ID, if it was a plain one.
+    pub(crate) plain_detach: Option<String>,
+    /// The attachment of which EC2 accepted a plain Detach, and when it did so first.
+    pub(crate) detach_accepted: Option<(String, Timestamp)>,
+    /// Repairs of each kind: when the last one was sent, and how many came within an hour of the one before.
+    pub(crate) repairs: BTreeMap<&'static str, (Timestamp, i32)>,
 }
 
 impl Memory {
     /// Memory of an object that this process has just made.
     pub fn made(acting_since: Timestamp) -> Self {
-        Self { acting_since, made_here: true, create_unknown: None, failure: None }
+        Self {
+            acting_since,
+            made_here: true,
+            create_unknown: None,
+            failure: None,
+            plain_detach: None,
+            detach_accepted: None,
+            repairs: BTreeMap::new(),
+        }
     }
 
     /// Memory of an object that was there when this process met it, with the error that an earlier one recorded. What was taken
     /// over was there before its object, so a look that shows what was before that is no proof of its absence.
     pub fn begin(acting_since: Timestamp, held: &Held) -> Self {
         let acting_since = if held.adopted.is_some() { acting_since.max(held.created) } else { acting_since };
-        let failure = held.status.last_error.as_ref().and_then(|error| {
+        let recorded = held.status.last_error.as_ref().filter(|error| error.code != REPAIR_UNDONE);
+        let failure = recorded.and_then(|error| {
             let call = Call::named(&error.action)?;
             let answered = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
+            let (class, since) = (classify(call, &answered), error.at.as_ref().map_or(acting_since, |at| at.0));
+            // What had lasted until now is still so until it is tried again.
+            let lasts = matches!(class, Class::Retry | Class::Wait | Class::AlreadySo | Class::EniNotFound);
             Some(Failure {
                 call,
-                class: classify(call, &answered),
+                class,
                 code: error.code.clone(),
                 message: error.message.clone(),
-                at: error.at.as_ref().map_or(acting_since, |at| at.0),
+                at: if lasts { since.max(acting_since) } else { since },
+                since,
                 count: error.count,
             })
         });
-        Self { acting_since, made_here: false, create_unknown: None, failure }
+        Self { failure, made_here: false, ..Self::made(acting_since) }
     }
 
     /// This process made the object, as it learns now. The watch may have been faster, and calls have been made since: what they
@@ -72,8 +110,39 @@ impl Memory {
         }
     }
 
+    /// A Detach is sent.
+    pub fn sends_detach(&mut self, attachment: &str, force: bool) {
+        self.plain_detach = (!force).then(|| attachment.to_owned());
+    }
+
+    /// When EC2 first accepted a plain Detach of this attachment, if this process was told so.
+    pub fn detach_accepted(&self, attachment: &str) -> Option<Timestamp> {
+        self.detach_accepted.as_ref().filter(|(id, _)| id == attachment).map(|(_, at)| *at)
+    }
+
+    /// A change in place is sent.
+    pub fn sends_repair(&mut self, kind: &'static str, now: Timestamp) {
+        let (last, count) = self.repairs.entry(kind).or_insert((now, 0));
+        *count = if now.duration_since(*last) < REPAIR_LASTS { count.saturating_add(1) } else { 1 };
+        *last = now;
+    }
+
+    /// How often a change of this kind was made again although it had been made within the hour, and when the next one may be.
+    pub(super) fn undone(&self, kind: &str, now: Timestamp) -> Option<(i32, Timestamp)> {
+        let (last, count) = self.repairs.get(kind).filter(|(last, _)| now.duration_since(*last) < REPAIR_LASTS)?;
+        let doublings = u32::try_from((count - 1).clamp(0, 12)).unwrap_or(0);
+        let wait = SignedDuration::from_secs((1_i64 << doublings).min(MOST));
+        Some((*count, last.saturating_add(wait).unwrap_or(Timestamp::MAX)))
+    }
+
     /// A call succeeded.
-    pub fn succeeded(&mut self, call: Call) {
+    pub fn succeeded(&mut self, call: Call, now: Timestamp) {
+        if call == Call::Detach
+            && let Some(id) = self.plain_detach.take()
+            && self.detach_accepted(&id).is_none()
+        {
+            self.detach_accepted = Some((id, now));
+        }
         if call == Call::Create {
             self.create_unknown = None;
         }
@@ -92,15 +161,19 @@ impl Memory {
         if call == Call::Create && matches!(class, Class::Unknown | Class::Limit | Class::TokenMismatch) {
             self.create_unknown = Some(sent);
         }
-        let count = match &self.failure {
-            Some(previous) if previous.call == call && previous.class == class => previous.count.saturating_add(1),
-            _ => 1,
-        };
         let message = match error {
-            CallError::Answered { message, .. } => message.clone(),
+            CallError::Answered { message, .. } => shortened(message),
             other => other.to_string(),
         };
-        self.failure = Some(Failure { call, class, code: error.code().to_owned(), message, at: now, count });
+        let code = error.code().to_owned();
+        let (count, since, message) = match self.failure.take() {
+            Some(before) if before.call == call && before.class == class => {
+                let same = before.code == code && says_the_same(&before.message, &message);
+                (before.count.saturating_add(1), before.since, if same { before.message } else { message })
+            }
+            _ => (1, now, message),
+        };
+        self.failure = Some(Failure { call, class, code, message, at: now, since, count });
     }
 
     /// Since when a Create by somebody (an earlier process, or one of ours that got no answer) may have made an ENI that
@@ -113,22 +186,32 @@ impl Memory {
 /// When this call may be tried again, if it failed before; None for now.
 pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
     let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call)?;
+    if let Some(until) = input.probes.governs(failure, input.now) {
+        // One tries for all: which one it is, is no matter of order but of who comes first by the digest.
+        return until.map(|at| {
+            at.saturating_add(spread(SignedDuration::from_secs(40), &input.held.uid, failure.count)).unwrap_or(at)
+        });
+    }
     let wait = match failure.class {
-        Class::Throttled => SignedDuration::from_millis(250),
-        Class::Wait => SignedDuration::from_secs(1),
+        Class::Throttled if failure.count <= 10 => SignedDuration::from_millis(250),
+        Class::Throttled => doubled(failure, 1, 9),
+        // As quickly as ever at first: a Delete comes right after a Detach.
+        Class::Wait => doubled(failure, 1, 3),
         Class::Retry | Class::Unknown | Class::AlreadySo | Class::EniNotFound | Class::TokenMismatch => {
-            backoff(failure, 1, 30)
+            doubled(failure, 1, 1)
         }
-        Class::InstanceState | Class::InstanceNotFound => backoff(failure, 2, 60),
-        Class::ReferenceNotFound if failure.count <= 3 => backoff(failure, 2, 60),
+        Class::InstanceState | Class::InstanceNotFound => doubled(failure, 2, 1),
+        Class::ReferenceNotFound if failure.count <= 3 => doubled(failure, 2, 1),
         Class::SubnetFull => input.settings.subnet_cooldown,
-        Class::Credentials => backoff(failure, 15, 300),
-        Class::ReferenceNotFound
-        | Class::SlotTaken
-        | Class::Limit
-        | Class::Unauthorized
-        | Class::Blocked
-        | Class::Permanent => input.settings.blocked_recheck,
+        Class::Credentials => doubled(failure, 15, 1),
+        Class::Unauthorized => SignedDuration::from_secs(match failure.count {
+            ..=1 => 2,
+            2 => 5,
+            _ => 15,
+        }),
+        Class::ReferenceNotFound | Class::SlotTaken | Class::Limit | Class::Blocked | Class::Permanent => {
+            input.settings.blocked_recheck
+        }
     };
     let at = failure.at.saturating_add(spread(wait, &input.held.uid, failure.count)).unwrap_or(Timestamp::MAX);
     (at > input.now).then_some(at)
@@ -138,7 +221,12 @@ pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
 /// any repetition.
 pub(super) fn observe_first(input: &Input<'_>, call: Call, eni: &EniSeen) -> Option<Action> {
     let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call)?;
-    let tells = matches!(failure.class, Class::Unknown | Class::AlreadySo);
+    let tells = match failure.class {
+        Class::Unknown | Class::AlreadySo => true,
+        // By our policy EC2 answers so for an ENI that is gone as well, or whose tags it does not see yet.
+        Class::Unauthorized => failure.count <= PASSING,
+        _ => false,
+    };
     (tells && eni.as_of() <= failure.at).then(|| Action::LookById(eni.id.clone()))
 }
 
@@ -160,10 +248,19 @@ pub(super) fn look_again(input: &Input<'_>, eni: &EniSeen, report: Report) -> (A
     if input.now >= again { (Action::LookById(eni.id.clone()), report) } else { (Action::Wait, report.until(again)) }
 }
 
-fn backoff(failure: &Failure, first: i64, most: i64) -> SignedDuration {
-    let doublings = u32::try_from(failure.count.clamp(1, 10) - 1).unwrap_or(0);
-    SignedDuration::from_secs((first << doublings).min(most))
+/// `first` seconds for the first tries, then doubled each time, up to [`MOST`].
+fn doubled(failure: &Failure, first: i64, tries: i32) -> SignedDuration {
+    let doublings = u32::try_from((failure.count - tries).clamp(0, 10)).unwrap_or(0);
+    let wait = SignedDuration::from_secs((first << doublings).min(MOST));
+    if failure.is_lasting() { wait } else { wait.min(BEFORE_SAID) }
 }
+
+/// A change that is there for so long was not undone.
+const REPAIR_LASTS: SignedDuration = SignedDuration::from_hours(1);
+/// From so many within the hour on it is said.
+pub(super) const UNDONE_OFTEN: i32 = 4;
+/// Code of ours in `lastError`: a change in place does not last.
+pub(super) const REPAIR_UNDONE: &str = "RepairUndone";
 
 /// Up to a quarter more, by UID and count: jitter without chance.
 fn spread(wait: SignedDuration, uid: &str, count: i32) -> SignedDuration {

@@ -55,6 +55,8 @@ struct World {
     node_leaving: bool,
     network: Network,
     quota: Quota,
+    probes: crate::probes::Probes,
+    room: crate::room::Room,
     now: Timestamp,
 }
 
@@ -79,6 +81,8 @@ impl World {
             node_leaving: false,
             network: Network::default(),
             quota: Quota::default(),
+            probes: Default::default(),
+            room: Default::default(),
             now: at(30),
         }
     }
@@ -94,6 +98,8 @@ impl World {
             network: &self.network,
             memory: &self.memory,
             quota: &self.quota,
+            probes: &self.probes,
+            room: &self.room,
             settings: &crate::settings::Settings::default(),
             now: self.now,
         })
@@ -107,6 +113,12 @@ impl World {
     fn called(&mut self, seconds: i64) {
         let Sight::Seen(eni) = &mut self.sight else { panic!("nothing is seen") };
         eni.last_call = Some(at(seconds));
+    }
+
+    /// EC2 accepts a plain Detach of the first attachment.
+    fn accepts(&mut self, seconds: i64) {
+        self.memory.sends_detach("eni-attach-1", false);
+        self.memory.succeeded(Call::Detach, at(seconds));
     }
 
     fn fail(&mut self, call: Call, code: &str, message: &str) {
@@ -245,6 +257,11 @@ fn what_cannot_work_is_not_tried_again_while_its_condition_stands() {
     assert_eq!((step.action, step.status.phase), (Action::Wait, Phase::Blocked));
     assert_eq!(step.status.last_error.unwrap().code, "InvalidParameterValue");
     assert!(step.recheck.is_some_and(|at_| at_ > at(600)));
+    for _ in 0..3 {
+        world.fail(Call::Create, "UnauthorizedOperation", "You are not authorized");
+        let step = world.step();
+        assert!(step.status.phase == Phase::Pending && step.status.last_error.is_none(), "{step:?}");
+    }
     world.fail(Call::Create, "UnauthorizedOperation", "You are not authorized");
     assert!(world.step().status.conditions.iter().any(|c| c.message.contains("ec2:CreateNetworkInterface")));
 }
@@ -274,7 +291,7 @@ fn what_is_not_ours_any_more_is_looked_at_again_by_its_id() {
 }
 
 #[test]
-fn stuck_attaching_is_said_at_90_s_detached_at_5_min_forced_at_15() {
+fn stuck_attaching_is_said_at_90_s_detached_at_5_min_and_forced_15_min_after_that_was_accepted() {
     let mut world = World::new(seen(Some(AttachmentState::Attaching)));
     let reason =
         |world: &World| world.step().status.conditions.iter().find(|c| c.type_ == types::READY).unwrap().reason.clone();
@@ -288,9 +305,13 @@ fn stuck_attaching_is_said_at_90_s_detached_at_5_min_forced_at_15() {
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
     world.now = at(899);
     world.fail(Call::Detach, "IncorrectState", "not now");
-    world.now = at(900);
-    world.looked(900);
-    assert!(matches!(world.step().action, Action::Detach { force: true, .. }), "whatever became of a plain one");
+    world.now = at(901);
+    world.looked(901);
+    assert!(matches!(world.step().action, Action::Detach { force: false, .. }), "EC2 has accepted none yet");
+    world.accepts(901);
+    world.now = at(1801);
+    world.looked(1801);
+    assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
     world.fail(Call::Detach, "RequestLimitExceeded", "slower");
     assert_eq!(world.step().action, Action::Wait, "a forced one that failed is not repeated at once");
 }
@@ -371,4 +392,31 @@ fn to_learn_late_that_an_object_was_made_here_forgets_no_call() {
     let mut fresh = Memory::begin(at(10), &held);
     fresh.learns_that_it_was_made_here(&held, at(22));
     assert_eq!(fresh.may_exist_since(), None, "nobody called for it before");
+}
+
+/// Two controllers fight, or a policy of the account puts back what it wants.
+#[test]
+fn a_repair_that_does_not_last_is_made_less_and_less_and_said() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.ask.source_dest_check = false;
+    let mut sent = Vec::new();
+    for seconds in 30..3630 {
+        world.now = at(seconds);
+        world.looked(seconds);
+        if let Action::Modify { change, .. } = world.step().action {
+            world.memory.sends_repair(change.attribute(), world.now);
+            world.memory.succeeded(Call::Modify, world.now);
+            sent.push(seconds);
+        }
+    }
+    assert!(sent.len() <= 22, "{sent:?}");
+    let status = world.step().status;
+    let error = status.last_error.unwrap();
+    assert!(error.code == "RepairUndone" && error.message.contains("sourceDestCheck"), "{error:?}");
+    assert!(is_true(&status.conditions, types::READY));
+    // What stays for an hour was not undone.
+    world.now = at(sent.last().unwrap() + 3600);
+    world.looked(sent.last().unwrap() + 3600);
+    assert!(matches!(world.step().action, Action::Modify { .. }));
+    assert!(world.step().status.last_error.is_none());
 }

@@ -23,11 +23,13 @@ const CODES: &[&str] = &[
     "InvalidInstanceID.Malformed",
     "InvalidInstanceID.NotFound",
     "InvalidInstanceType",
+    "InvalidInterface.IpAddressLimitExceeded",
     "InvalidNetworkInterface.InUse",
     "InvalidNetworkInterfaceID.Malformed",
     "InvalidNetworkInterfaceID.NotFound",
     "InvalidNextToken",
     "InvalidPaginationToken",
+    "InvalidParameter",
     "InvalidParameterCombination",
     "InvalidParameterValue",
     "InvalidSubnetID.Malformed",
@@ -37,7 +39,6 @@ const CODES: &[&str] = &[
     "MissingParameter",
     "NetworkInterfaceLimitExceeded",
     "OperationNotPermitted",
-    "PrivateIpAddressLimitExceeded",
     "RequestLimitExceeded",
     "SecurityGroupsPerInterfaceLimitExceeded",
     "TagLimitExceeded",
@@ -87,13 +88,16 @@ impl Refusal {
         Self::new("RequestLimitExceeded", "Request limit exceeded.")
     }
 
-    pub fn unauthorized(action: &str) -> Self {
+    /// The encoded part differs with each request.
+    pub fn unauthorized(action: &str, number: u64) -> Self {
         let user = "arn:aws:sts::123456789012:assumed-role/multi-eni/simulated";
         Self::new(
             "UnauthorizedOperation",
             format!(
                 "You are not authorized to perform this operation. User: {user} is not authorized to perform: \
-                 ec2:{action} because no identity-based policy allows the ec2:{action} action"
+                 ec2:{action} because no identity-based policy allows the ec2:{action} action. \
+                 Encoded authorization failure message: {}",
+                blob(number)
             ),
         )
     }
@@ -115,7 +119,7 @@ impl Refusal {
     }
 
     pub fn no_attachment(id: &str) -> Self {
-        Self::new("InvalidAttachmentID.NotFound", format!("The attachment ID '{id}' does not exist"))
+        Self::new("InvalidAttachmentID.NotFound", format!("The interface attachment '{id}' does not exist."))
     }
 }
 
@@ -129,4 +133,15 @@ pub(super) fn usual_status(code: &str) -> u16 {
         "DryRunOperation" => 412,
         _ => 400,
     }
+}
+
+/// Stands for what EC2 encodes: several hundred characters that nobody but EC2 can read.
+fn blob(number: u64) -> String {
+    let mut seed = number.wrapping_add(1);
+    let mut text = String::with_capacity(480);
+    while text.len() < 480 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        text.push_str(&format!("{seed:016x}"));
+    }
+    text
 }

@@ -127,7 +127,7 @@ impl State {
         let tags_too = record.action == "CreateNetworkInterface" && params.mentions("TagSpecification");
         for needed in [Some(record.action.as_str()), tags_too.then_some("CreateTags")].into_iter().flatten() {
             if self.denied.contains(needed) {
-                return Err(Refusal::unauthorized(needed));
+                return Err(Refusal::unauthorized(needed, record.number));
             }
         }
         if let Some(unknown) = params.unknown(action.parameters) {

@@ -29,8 +29,8 @@ def create():
     no("InvalidSubnetID.NotFound", SubnetId=GHOST_SUBNET)
     no("InvalidGroupId.Malformed", Groups=["sg-x"])
     no("InvalidGroup.NotFound", GHOST_GROUP, Groups=[GHOST_GROUP])
-    no("InvalidGroup.NotFound", "VPC", Groups=[foreign])
-    no("SecurityGroupsPerInterfaceLimitExceeded", Groups=[group] * 6)
+    no("InvalidParameter", "belong to different networks", Groups=[foreign])
+    no(value, "security group memberships", Groups=[group] * 6)
     no(value, "description", Description="x" * 256)
     no(value, "token", ClientToken="x" * 65)
     no(value, "InterfaceType", InterfaceType="nat")
@@ -88,7 +88,7 @@ def attach():
     no(both, "VPC", NetworkInterfaceId=made(SubnetId=places["other_vpc"]))
     for state in ("pending", "stopping", "shutting-down", "terminated"):
         no("IncorrectState", state, InstanceId=places[state])
-    no("PrivateIpAddressLimitExceeded", NetworkInterfaceId=made(SecondaryPrivateIpAddressCount=10))
+    no("InvalidInterface.IpAddressLimitExceeded", NetworkInterfaceId=made(SecondaryPrivateIpAddressCount=10))
     no("UnsupportedOperation", "EFA", NetworkInterfaceId=made(InterfaceType="efa"), InstanceId=cards, DeviceIndex=3)
     attachment = ec2.attach_network_interface(NetworkInterfaceId=eni, InstanceId=node, DeviceIndex=1)["AttachmentId"]
     no("InvalidNetworkInterface.InUse", eni, DeviceIndex=2)
@@ -127,22 +127,22 @@ def leave(eni, attachment):
     refused("InvalidNetworkInterfaceID.Malformed", delete, NetworkInterfaceId="eni-x")
     refused("InvalidNetworkInterfaceID.NotFound", delete, NetworkInterfaceId=GHOST_ENI)
     refused("InvalidParameterValue", delete, "currently in use", NetworkInterfaceId=eni)
-    refused("OperationNotPermitted", delete, "another AWS service", NetworkInterfaceId=places["managed"])
+    refused("InvalidParameterValue", delete, "currently in use", NetworkInterfaceId=places["managed"])
     refused("MissingParameter", detach, AttachmentId="")
     refused("InvalidParameterValue", detach, "attachmentId", AttachmentId="x")
     refused("InvalidAttachmentID.NotFound", detach, AttachmentId=GHOST_ATTACHMENT)
     refused("OperationNotPermitted", detach, "index 0", AttachmentId=places["primary_attachment"])
-    refused("OperationNotPermitted", detach, "another AWS service", AttachmentId=places["managed_attachment"])
+    refused("OperationNotPermitted", detach, "ela-attach", AttachmentId=places["managed_attachment"])
     # Detaching takes long enough here to be met.
     detach(AttachmentId=attachment)
     refused("IncorrectState", detach, "already being detached", AttachmentId=attachment)
-    refused("InvalidNetworkInterface.InUse", delete, NetworkInterfaceId=eni)
+    refused("InvalidParameterValue", delete, "currently in use", NetworkInterfaceId=eni)
     changed = {"AttachmentId": attachment, "DeleteOnTermination": True}
     modify = ec2.modify_network_interface_attribute
     refused("IncorrectState", modify, "being detached", NetworkInterfaceId=eni, Attachment=changed)
     # By force it takes no less.
     detach(AttachmentId=attachment, Force=True)
-    refused("InvalidNetworkInterface.InUse", delete, NetworkInterfaceId=eni)
+    refused("InvalidParameterValue", delete, "currently in use", NetworkInterfaceId=eni)
     ec2.get_waiter("network_interface_available").wait(
         NetworkInterfaceIds=[eni], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
     )

@@ -14,7 +14,7 @@ async fn an_interface_lives_and_dies() {
     ok(&ec2, "DetachNetworkInterface", &[("AttachmentId", &attachment)]).await;
     assert_eq!(status(&ec2, &eni), Some(AttachmentStatus::Detaching));
     let delete = [("NetworkInterfaceId", eni.as_str())];
-    assert_eq!(code(&ec2, "DeleteNetworkInterface", &delete).await, "InvalidNetworkInterface.InUse");
+    assert_eq!(code(&ec2, "DeleteNetworkInterface", &delete).await, "InvalidParameterValue");
     assert_eq!(code(&ec2, "DetachNetworkInterface", &[("AttachmentId", &attachment)]).await, "IncorrectState");
     pass(2).await;
     assert_eq!(status(&ec2, &eni), None);
@@ -72,7 +72,7 @@ async fn create_refuses_what_ec2_refuses() {
     assert_eq!(code(&ec2, "CreateNetworkInterface", &many).await, "TagLimitExceeded");
     ec2.configure(|settings| settings.groups_per_interface = 0);
     let pairs = [("SubnetId", SUBNET), ("SecurityGroupId.1", GROUP)];
-    assert_eq!(code(&ec2, "CreateNetworkInterface", &pairs).await, "SecurityGroupsPerInterfaceLimitExceeded");
+    assert_eq!(code(&ec2, "CreateNetworkInterface", &pairs).await, "InvalidParameterValue");
     ec2.configure(|settings| settings.eni_quota = Some(2));
     assert_eq!(code(&ec2, "CreateNetworkInterface", &[("SubnetId", SUBNET)]).await, "NetworkInterfaceLimitExceeded");
     assert_eq!(ec2.snapshot().enis.len(), 2, "a refused Create leaves nothing");

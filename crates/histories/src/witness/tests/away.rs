@@ -184,3 +184,26 @@ fn nothing_is_detached_by_force_before_its_grace_is_over() {
     breaks(&forces(797_999, true, -100_000), Promise::ForceWaits, "by force");
     holds(&forces(798_000, true, -100_000));
 }
+
+/// The controller was away for hours, or was not allowed to detach.
+#[test]
+fn the_age_of_a_deletion_is_no_reason_for_force() {
+    let forces = |plain: bool, returns: bool, after| {
+        let mut world = World::settled();
+        world.deletes(SETTLED, PEOPLE, "eniattachments", HELD);
+        if plain {
+            world.detaches(LATER);
+        }
+        if returns {
+            world.has(LATER + 100_000, &By::Time, on(world.eni(ENI), 1, AttachmentStatus::Attached));
+        }
+        let forced = By::Call(Box::new(CallRecord { force: true, ..call(REPLICA, "DetachNetworkInterface") }));
+        world.has(LATER + after, &forced, Eni { attachment: None, ..world.eni(ENI) });
+        world
+    };
+    breaks(&forces(false, false, 10_000_000), Promise::ForceWaits, "and no plain Detach came first");
+    holds(&forces(true, false, 898_000));
+    // It came back: the first plain one counts.
+    breaks(&forces(true, true, 897_999), Promise::ForceWaits, "897 s after it began");
+    holds(&forces(true, true, 898_000));
+}

@@ -36,3 +36,57 @@ fn what_could_never_be_attached_goes_after_a_while_even_if_what_is_asked_for_is_
     world.held[0].status.attachment_id = Some("eni-attach-1".to_owned());
     assert_eq!(world.assign().delete, []);
 }
+
+/// AttachmentLimitExceeded though the type promises room, and other lasting answers.
+#[test]
+fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_changed() {
+    let refused = |code: &str| {
+        let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+        let new = world.assign().create.pop().unwrap();
+        let mut mine = held("n0", 1, false);
+        (mine.name, mine.request) = (new.name, new.spec.request);
+        mine.status.eni_id = Some("eni-0123456789abcdef0".to_owned());
+        mine.status.last_error = Some(LastError {
+            action: "AttachNetworkInterface".to_owned(),
+            code: code.to_owned(),
+            message: "Interface count 4 exceeds the limit".to_owned(),
+            at: None,
+            count: 3,
+        });
+        world.held.push(mine);
+        world.now = at(0) + world.settings.unattachable_kept;
+        world
+    };
+    for code in ["UnauthorizedOperation", "ExpiredToken", "RequestLimitExceeded", "InternalError", "IncorrectState"] {
+        assert_eq!(refused(code).assign().delete, [], "{code}");
+    }
+    for code in [
+        "AttachmentLimitExceeded",
+        "InvalidParameterCombination",
+        "InvalidInterface.IpAddressLimitExceeded",
+        "UnsupportedOperation",
+        "OperationNotPermitted",
+        "NeverHeardOf",
+    ] {
+        let mut world = refused(code);
+        let why = world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>();
+        assert_eq!(why, [RemovalReason::Unattachable], "{code}");
+        let gone = world.held.pop().unwrap();
+        let memory = AttachRefused::of(&gone, world.node.as_ref(), world.sight.as_ref());
+        world.refused_attach.insert(gone.name.clone(), memory);
+        if let Some(sight) = &mut world.sight {
+            sight.as_of = world.now;
+        }
+        let assignment = world.assign();
+        assert!(assignment.create.is_empty(), "{code}: {assignment:?}");
+        assert_eq!(assignment.refused[0].why.reason(), "AttachRefused");
+        // Somebody has changed what is on the instance.
+        if let Some(sight) = &mut world.sight {
+            sight.enis.retain(|_| false);
+            let mut other = crate::step::tests::eni(77);
+            other.tags = Default::default();
+            sight.enis.push(other);
+        }
+        assert_eq!(world.assign().create.len(), 1, "{code}");
+    }
+}

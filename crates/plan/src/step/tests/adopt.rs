@@ -39,7 +39,9 @@ fn it_is_looked_for_by_its_id_and_never_created_and_then_gets_all_our_tags() {
 #[test]
 fn what_is_elsewhere_or_anothers_is_not_touched_and_a_missing_right_is_named() {
     let mut world = world();
-    world.fail(Call::Tag, "UnauthorizedOperation", "no");
+    for _ in 0..4 {
+        world.fail(Call::Tag, "UnauthorizedOperation", "no");
+    }
     let step = world.step();
     assert_eq!((step.action, step.status.phase), (Action::Wait, Phase::Blocked));
     let ready = step.status.conditions.iter().find(|c| c.type_ == types::READY).unwrap();

@@ -27,18 +27,72 @@ fn a_young_attachment_is_not_detached_while_it_arrives_and_never_by_force() {
     assert_eq!(world.step().action, Action::LookById(eni(1).id), "an old look cannot tell that it is stuck");
     world.looked(301);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
-    world.now = at(1000);
+    // However long that lasts: EC2 has accepted none yet.
+    world.now = at(2000);
+    world.looked(2000);
+    assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
+    world.accepts(2000);
+    world.sight = seen(Some(AttachmentState::Detaching));
+    since(&mut world, 2000);
+    world.now = at(2899);
+    world.looked(2899);
+    assert_eq!(world.step().action, Action::Wait);
+    world.now = at(2900);
     assert_eq!(world.step().action, Action::LookById(eni(1).id));
-    world.looked(1000);
+    world.looked(2900);
     assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
     // EC2 has accepted it: that may take a while.
-    world.called(1000);
-    for seconds in [1000, 1059] {
+    world.called(2900);
+    for seconds in [2900, 2959] {
         world.now = at(seconds);
         assert_eq!(world.step().action, Action::Wait, "{seconds}");
     }
-    world.now = at(1060);
+    world.now = at(2960);
     assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
+}
+
+fn since(world: &mut World, seconds: i64) {
+    let Sight::Seen(eni) = &mut world.sight else { panic!("nothing is seen") };
+    if let Some(attachment) = &mut eni.attachment {
+        attachment.since = at(seconds);
+    }
+}
+
+/// A controller that was down for hours, that may not detach, or that comes to the last of thousands.
+#[test]
+fn a_healthy_attachment_gets_a_plain_detach_first_whatever_time_has_passed() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.held.deleting = Some(at(25));
+    for seconds in [30, 1000, 100_000] {
+        world.now = at(seconds);
+        world.looked(seconds);
+        assert!(matches!(world.step().action, Action::Detach { force: false, .. }), "{seconds}");
+        world.fail(Call::Detach, "UnauthorizedOperation", "You are not authorized");
+        world.now = at(seconds + 900);
+        world.looked(seconds + 900);
+        assert!(matches!(world.step().action, Action::Detach { force: false, .. }), "{seconds}");
+    }
+}
+
+/// EC2 accepts it, and shows the ENI attached again.
+#[test]
+fn what_comes_back_is_detached_plainly_again_and_by_force_when_the_first_is_old_enough() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.held.deleting = Some(at(25));
+    world.accepts(40);
+    for seconds in [100, 300, 939] {
+        world.now = at(seconds);
+        world.looked(seconds);
+        assert!(matches!(world.step().action, Action::Detach { force: false, .. }), "{seconds}");
+        world.accepts(seconds);
+    }
+    world.now = at(940);
+    world.looked(940);
+    assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
+    // Of another attachment none was accepted.
+    let Sight::Seen(eni) = &mut world.sight else { panic!("nothing is seen") };
+    eni.attachment.as_mut().unwrap().id = "eni-attach-2".into();
+    assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
 }
 
 #[test]
@@ -112,5 +166,77 @@ fn a_call_without_a_token_that_got_no_answer_is_looked_after_before_it_is_repeat
         seen.shown_at = at(46);
         world.now = at(47);
         assert!(matches!(world.step().action, Action::Detach { .. } | Action::Delete { .. }), "{call:?}");
+    }
+}
+
+/// DeleteNetworkInterface answers InUse without end; every other passing answer is of the same kind.
+#[test]
+fn what_is_answered_the_same_for_ever_backs_off_and_is_said_after_three_minutes() {
+    let rows = [
+        (Call::Delete, "InvalidNetworkInterface.InUse", None),
+        (Call::Delete, "InternalError", None),
+        (Call::Delete, "IncorrectInstanceState", None),
+        (Call::Detach, "IncorrectState", Some(AttachmentState::Attached)),
+        (Call::Detach, "Unavailable", Some(AttachmentState::Attached)),
+        (Call::Detach, "RequestLimitExceeded", Some(AttachmentState::Attached)),
+    ];
+    for (call, code, state) in rows {
+        let mut world = World::new(seen(state));
+        world.held.deleting = Some(at(25));
+        let (mut sent, mut said) = (0, None);
+        for seconds in 30..3630 {
+            world.now = at(seconds);
+            world.looked(seconds);
+            let step = world.step();
+            if step.status.phase == Phase::Blocked {
+                said.get_or_insert(seconds);
+                let ready = step.status.conditions.iter().find(|c| c.type_ == types::READY).unwrap();
+                assert!(ready.reason == "EC2Refuses" && ready.message.contains("since"), "{ready:?}");
+            }
+            if matches!(step.action, Action::Delete { .. } | Action::Detach { .. }) {
+                sent += 1;
+                world.fail(call, code, &format!("again (Request ID: 8f2d1c00-1111-4222-8333-{seconds:012})"));
+            }
+        }
+        assert!(sent <= 36, "{call:?} {code}: {sent}");
+        assert!(said.is_some_and(|at| at <= 30 + 240), "{call:?} {code}: {said:?}");
+    }
+}
+
+/// By our policy EC2 answers so for an ENI whose tags it does not see yet, and for one that is gone.
+#[test]
+fn who_is_not_authorized_looks_at_the_eni_first_and_tries_again_in_seconds() {
+    for (call, mut world) in
+        [(Call::Detach, World::new(seen(Some(AttachmentState::Attached)))), (Call::Delete, World::new(seen(None)))]
+    {
+        world.held.deleting = Some(at(25));
+        let mut sent = Vec::new();
+        for seconds in 30..90 {
+            world.now = at(seconds);
+            match world.step().action {
+                Action::LookById(_) => world.looked(seconds),
+                Action::Detach { .. } | Action::Delete { .. } => {
+                    assert!(
+                        sent.is_empty() || world.memory.failure.as_ref().unwrap().count > 3 || {
+                            let Sight::Seen(eni) = &world.sight else { panic!("it is seen") };
+                            eni.shown_at > world.memory.failure.as_ref().unwrap().at
+                        }
+                    );
+                    sent.push(seconds);
+                    let blob = format!("no. Encoded authorization failure message: {seconds}x");
+                    world.fail(call, "UnauthorizedOperation", &blob);
+                    assert_eq!(world.step().status.phase == Phase::Blocked, sent.len() == 4, "{sent:?}");
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(sent.len(), 4, "{sent:?}");
+        let status = world.step().status;
+        assert!(status.last_error.is_some_and(|error| error.message == "no."));
+        // It is gone: nothing is left to be refused.
+        world.memory.failure.as_mut().unwrap().count = 1;
+        world.sight = Sight::Absent { by_tag: at(91), by_id: Some(at(91)), deleted: None };
+        world.held.status.eni_id = Some(eni(1).id.to_string());
+        assert_eq!(world.step().action, Action::Release);
     }
 }

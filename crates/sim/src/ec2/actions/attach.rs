@@ -123,7 +123,10 @@ fn check_limits(attached: &[&Eni], eni: &Eni, instance: &Instance, card: u32) ->
     }
     // A prefix takes the place of one address.
     if eni.private_ips.len() + eni.ipv4_prefixes.len() > usize::try_from(limits.ipv4_per_interface).unwrap_or(0) {
-        return Err(Refusal::new("PrivateIpAddressLimitExceeded", "Number of private addresses will exceed limit."));
+        let count = eni.private_ips.len() + eni.ipv4_prefixes.len();
+        let interface = eni.id.replacen("eni-", "interface-", 1);
+        let message = format!("Address count {count} on {interface} exceeds the limit for {name}");
+        return Err(Refusal::new("InvalidInterface.IpAddressLimitExceeded", message));
     }
     // "You can't attach an EFA to a running instance" (EC2 user guide); the code is not documented.
     if eni.interface_type.starts_with("efa") && instance.state == InstanceState::Running {

@@ -185,25 +185,47 @@ fn resolve_groups(state: &State, request: &Request) -> Result<Vec<String>, Refus
     if request.groups.is_empty() {
         return Ok(state.vpcs.get(vpc).cloned().into_iter().collect());
     }
-    check_groups(state, &request.groups, vpc)?;
+    check_groups(state, &request.groups, vpc, Asker::Create(&request.subnet))?;
     Ok(request.groups.clone())
 }
 
+/// Who names groups: EC2 refuses them with other words.
+#[derive(Clone, Copy)]
+pub(super) enum Asker<'a> {
+    /// CreateNetworkInterface, in this subnet.
+    Create(&'a str),
+    /// ModifyNetworkInterfaceAttribute.
+    Modify,
+}
+
 /// That the groups exist, are in the VPC, and are not too many.
-pub(super) fn check_groups(state: &State, groups: &[String], vpc: &str) -> Result<(), Refusal> {
+pub(super) fn check_groups(state: &State, groups: &[String], vpc: &str, asker: Asker<'_>) -> Result<(), Refusal> {
     for id in groups {
         let group = state.groups.get(id).ok_or_else(|| Refusal::no_group(id))?;
         if group.vpc_id != vpc {
-            let message = format!("The security group '{id}' does not exist in VPC '{vpc}'");
-            return Err(Refusal::new("InvalidGroup.NotFound", message));
+            return Err(match asker {
+                Asker::Create(subnet) => Refusal::new(
+                    "InvalidParameter",
+                    format!("Security group {id} and subnet {subnet} belong to different networks."),
+                ),
+                Asker::Modify => Refusal::new(
+                    "InvalidGroup.NotFound",
+                    "You have specified two resources that belong to different networks.",
+                ),
+            });
         }
     }
     let most = state.settings.groups_per_interface;
     if groups.len() > most {
-        return Err(Refusal::new(
-            "SecurityGroupsPerInterfaceLimitExceeded",
-            format!("The maximum number of security groups per interface is {most}"),
-        ));
+        return Err(match asker {
+            Asker::Create(_) => Refusal::value(format!(
+                "user 123456789012 exceeded limit {most} on the number of interface security group memberships"
+            )),
+            Asker::Modify => Refusal::new(
+                "SecurityGroupsPerInterfaceLimitExceeded",
+                "The maximum number of security groups per interface has been reached.",
+            ),
+        });
     }
     Ok(())
 }
@@ -220,7 +242,7 @@ fn allocate(
     let full = || {
         Refusal::new(
             "InsufficientFreeAddressesInSubnet",
-            format!("The specified subnet does not have enough free addresses to satisfy the request ({subnet})."),
+            "The specified subnet does not have enough free addresses to satisfy the request.",
         )
     };
     let mut taking = BTreeSet::new();
@@ -241,6 +263,11 @@ fn allocate(
         private_ips.push(ip);
     }
     let mut ipv4_prefixes = Vec::new();
+    let taken = u64::try_from(taking.len()).unwrap_or(u64::MAX);
+    let left = entry.pool.available().saturating_sub(taken);
+    if u64::from(request.prefix_count).saturating_mul(16) > left {
+        return Err(Refusal::value("There aren't sufficient free Ipv4 addresses or prefixes"));
+    }
     for _ in 0..request.prefix_count {
         let block = entry.pool.next_block(&taking).ok_or_else(|| {
             Refusal::new("InsufficientCidrBlocks", "There are not enough free cidr blocks in the specified subnet")

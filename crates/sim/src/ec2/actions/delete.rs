@@ -15,19 +15,15 @@ pub(in crate::ec2) fn delete(state: &mut State, call: &Call) -> Result<Done, Ref
     let id = call.params.required("NetworkInterfaceId")?;
     Kind::Eni.check(id)?;
     let mut eni = state.eni(id).cloned().ok_or_else(|| Refusal::no_eni(id))?;
-    if eni.requester_managed {
+    if eni.requester_managed && eni.attachment.is_none() {
         let message = "You are not allowed to manage network interfaces that belong to another AWS service.";
         return Err(Refusal::new("OperationNotPermitted", message));
     }
     match eni.attachment.as_ref().map(|attachment| attachment.status) {
         None => {}
-        // Both codes are seen for an interface in use (facts/ec2.md); which one when is not documented.
-        Some(AttachmentStatus::Attaching | AttachmentStatus::Attached) => {
+        // As recorded; InvalidNetworkInterface.InUse is documented as well, and only a fault answers it here.
+        Some(AttachmentStatus::Attaching | AttachmentStatus::Attached | AttachmentStatus::Detaching) => {
             return Err(Refusal::value(format!("Network interface '{id}' is currently in use.")));
-        }
-        Some(AttachmentStatus::Detaching) => {
-            let message = format!("Interface: [{id}] in use.");
-            return Err(Refusal::new("InvalidNetworkInterface.InUse", message));
         }
     }
     if call.fault == Some(Fault::LeakOnDelete) {

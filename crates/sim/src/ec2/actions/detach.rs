@@ -27,8 +27,7 @@ pub(in crate::ec2) fn detach(state: &mut State, call: &Call) -> Result<Done, Ref
         ));
     }
     if eni.requester_managed {
-        let message = "You are not allowed to manage network interfaces that belong to another AWS service.";
-        return Err(Refusal::new("OperationNotPermitted", message));
+        return Err(Refusal::new("OperationNotPermitted", "You are not allowed to manage 'ela-attach' attachments."));
     }
     if attachment.status == AttachmentStatus::Detaching && !force {
         let message = format!("The attachment '{id}' is already being detached");

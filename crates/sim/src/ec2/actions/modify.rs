@@ -1,6 +1,6 @@
 //! ModifyNetworkInterfaceAttribute: one attribute a call.
 
-use super::create::check_groups;
+use super::create::{Asker, check_groups};
 use super::{Call, Done};
 use crate::ec2::ids::Kind;
 use crate::ec2::model::{AttachmentStatus, Eni};
@@ -37,7 +37,7 @@ pub(in crate::ec2) fn modify(state: &mut State, call: &Call) -> Result<Done, Ref
         _ => {
             let groups = params.list("SecurityGroupId");
             groups.iter().try_for_each(|group| Kind::Group.check(group))?;
-            check_groups(state, &groups, &eni.vpc_id)?;
+            check_groups(state, &groups, &eni.vpc_id, Asker::Modify)?;
             eni.groups = groups;
         }
     }

@@ -1,0 +1,73 @@
+//! An ENI that EC2 refuses to attach for good: it goes after a while, since it holds an address and a place of the quota, and
+//! no other one is made before a look shows that what refused it has changed.
+
+use super::Input;
+use crate::errors::{Call, CallError, Class, classify};
+use crate::facts::{InstanceSight, NodeFacts};
+use crate::held::Held;
+use jiff::Timestamp;
+use multi_eni_api::EniRequest;
+use multi_eni_api::ids::{EniId, InstanceId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What EC2 refused to attach, by name of the ENIAttachment. A new process knows none: it may make each once more.
+pub type AttachRefusals = BTreeMap<String, AttachRefused>;
+
+/// One refusal, and what stood when it was met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachRefused {
+    /// The Node.
+    pub node: String,
+    request: EniRequest,
+    instance: Option<InstanceId>,
+    kind: Option<String>,
+    enis: BTreeSet<EniId>,
+    words: String,
+}
+
+impl AttachRefused {
+    /// What is remembered of an ENI that goes because it cannot be attached.
+    pub fn of(held: &Held, node: Option<&NodeFacts>, sight: Option<&InstanceSight>) -> Self {
+        let error = held.status.last_error.as_ref();
+        Self {
+            node: held.node.clone(),
+            request: held.request.clone(),
+            instance: held.instance.clone(),
+            kind: node.and_then(|node| node.instance_type.clone()),
+            enis: enis(sight),
+            words: error.map(|error| format!("{}: {}", error.code, error.message)).unwrap_or_default(),
+        }
+    }
+
+    /// EC2's words, if nothing has changed since.
+    pub(super) fn stands(&self, request: &EniRequest, node: &NodeFacts, sight: &InstanceSight) -> Option<&str> {
+        let same = self.request == *request
+            && self.instance.as_ref() == node.instance.as_ref().ok()
+            && self.kind == node.instance_type
+            && self.enis == enis(Some(sight));
+        same.then_some(self.words.as_str())
+    }
+}
+
+fn enis(sight: Option<&InstanceSight>) -> BTreeSet<EniId> {
+    sight.into_iter().flat_map(|sight| &sight.enis).map(|eni| eni.id.clone()).collect()
+}
+
+/// Created, and refused for longer than it is kept by an answer that lasts. What the credentials, a permission, throttling or
+/// an outage is the reason for says nothing about the ENI.
+pub(super) fn unattachable(input: &Input<'_>, held: &Held) -> bool {
+    let error = held.status.last_error.as_ref().filter(|_| held.failed_call() == Some(Call::Attach));
+    let Some(error) = error.filter(|_| held.status.attachment_id.is_none()) else { return false };
+    let answer = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
+    let lasts = match classify(Call::Attach, &answer) {
+        Class::SlotTaken | Class::Blocked | Class::Permanent | Class::Limit | Class::SubnetFull => {
+            !["NoAnswer", "NotSent"].contains(&error.code.as_str())
+        }
+        Class::Retry | Class::Throttled | Class::Unknown | Class::AlreadySo | Class::Wait | Class::EniNotFound => false,
+        Class::InstanceNotFound | Class::InstanceState | Class::TokenMismatch | Class::ReferenceNotFound => false,
+        Class::Credentials | Class::Unauthorized => false,
+    };
+    let since = error.at.as_ref().map_or(held.created, |at| at.0.max(held.created));
+    let end = since.saturating_add(input.settings.unattachable_kept).unwrap_or(Timestamp::MAX);
+    lasts && end <= input.now
+}

@@ -1,0 +1,82 @@
+//! EC2's messages, made fit for a status: what differs with each request is cut, or is no news.
+
+/// What follows encodes the request, over a thousand characters long, and differs each time.
+const ENCODED: &str = "Encoded authorization failure message:";
+
+/// The message without the encoded part.
+pub fn shortened(message: &str) -> String {
+    message.split(ENCODED).next().unwrap_or_default().trim_end().to_owned()
+}
+
+/// Whether two messages say the same, whatever request IDs and blobs they carry.
+pub fn says_the_same(a: &str, b: &str) -> bool {
+    let words = |text: &str| {
+        let words = text.split(|c: char| c.is_whitespace() || "()[]<>'\",;:=".contains(c)).filter(|word| !varies(word));
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    a == b || words(&shortened(a)) == words(&shortened(b))
+}
+
+/// A request ID, a time, a number or a blob. What names a resource of EC2 does not vary.
+fn varies(word: &str) -> bool {
+    const NAMES: [&str; 8] = ["eni-", "i-", "subnet-", "sg-", "vpc-", "arn", "interface-", "eni-attach-"];
+    let digits = word.chars().filter(char::is_ascii_digit).count();
+    let is_name = NAMES.iter().any(|name| word.starts_with(name)) || word.contains("subnet/") || word.contains('.');
+    !is_name && (digits >= 4 || digits > 0 && word.len() >= 16 || word.len() >= 60)
+}
+
+/// What to do about an UnauthorizedOperation, by what its message names.
+pub fn allow(action: &str, message: &str) -> String {
+    let named = message.split("not authorized to perform:").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let named = named.map_or_else(|| format!("ec2:{action}"), |named| named.trim_end_matches('.').to_owned());
+    let lower = message.to_ascii_lowercase();
+    let advice = if lower.contains("service control policy") {
+        format!("Have the organization's service control policy allow {named}")
+    } else if lower.contains("permissions boundary") || lower.contains("permission boundary") {
+        format!("Have the permissions boundary of the controller's IAM role allow {named}")
+    } else if lower.contains("explicit deny") {
+        format!("Remove what explicitly denies {named} to the controller's IAM role")
+    } else {
+        format!("Allow the controller's IAM role {named}")
+    };
+    format!(
+        "{advice}; one call a minute tries it, so that is noticed within 2 min. The log has the whole message: \
+         aws sts decode-authorization-message tells more"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_each_time_is_no_news_and_what_names_a_resource_is() {
+        let blob = |text: &str| format!("You are not authorized. Encoded authorization failure message: {text}");
+        assert!(says_the_same(&blob("p3aI9"), &blob("g4oZ1")));
+        assert_eq!(shortened(&blob("p3aI9")), "You are not authorized.");
+        let id = |id: &str| format!("Internal error (Request ID: {id})");
+        assert!(says_the_same(
+            &id("8f2d1c00-1111-4222-8333-abcdefabcdef"),
+            &id("00000000-1111-4222-8333-abcdefabcdef")
+        ));
+        assert!(!says_the_same("eni-00000001 is in use", "eni-00000002 is in use"));
+        assert!(!says_the_same("no room", "no right"));
+    }
+
+    #[test]
+    fn the_advice_names_what_the_message_names() {
+        let said = |action: &str, why: &str| {
+            format!(
+                "User: arn:aws:sts::111122223333:assumed-role/a is not authorized to perform: ec2:{action} on resource: x {why}"
+            )
+        };
+        let of = |action, why| allow("CreateNetworkInterface", &said(action, why));
+        assert!(of("CreateTags", "because no identity-based policy allows it").contains("IAM role ec2:CreateTags"));
+        assert!(
+            of("CreateTags", "with an explicit deny in a service control policy").contains("service control policy")
+        );
+        assert!(of("CreateTags", "with an explicit deny in a permissions boundary").contains("boundary"));
+        assert!(of("CreateTags", "with an explicit deny").contains("explicitly denies ec2:CreateTags"));
+        assert!(allow("DeleteNetworkInterface", "You are not authorized.").contains("ec2:DeleteNetworkInterface"));
+    }
+}
