@@ -96,6 +96,10 @@ impl Reconciler {
             let Some(entry) = self.world.attachment(&removal.name).cloned() else { continue };
             let instance = entry.held.instance.as_ref();
             let sight = instance.and_then(|instance| self.means.ec2.instance_sight(instance));
+            // Who had the slot is told by a look: it is made again when the slot is seen free.
+            if AttachRefused::is_of_its_slot(&entry.held) {
+                continue;
+            }
             let refused = AttachRefused::of(&entry.held, self.world.node(name), sight.as_ref());
             self.refused_attach.insert(removal.name.clone(), refused);
         }

@@ -39,6 +39,14 @@ impl AttachRefused {
         }
     }
 
+    /// The slot was somebody else's: a look shows when it is free, and the occupant may have left before any look showed it.
+    pub fn is_of_its_slot(held: &Held) -> bool {
+        held.status.last_error.as_ref().is_some_and(|error| {
+            let answer = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
+            classify(Call::Attach, &answer) == Class::SlotTaken
+        })
+    }
+
     /// EC2's words, if nothing has changed since.
     pub(super) fn stands(&self, request: &EniRequest, node: &NodeFacts, sight: &InstanceSight) -> Option<&str> {
         let same = self.request == *request

@@ -58,7 +58,7 @@ def limits():
     refused("NetworkInterfaceLimitExceeded", client(WORLDS["quota"]).create_network_interface, SubnetId=subnet)
     create = ec2.create_network_interface
     refused("InsufficientFreeAddressesInSubnet", create, SubnetId=tiny, SecondaryPrivateIpAddressCount=11)
-    refused("InsufficientCidrBlocks", create, SubnetId=tiny, Ipv4PrefixCount=1)
+    refused("InvalidParameterValue", create, SubnetId=tiny, Ipv4PrefixCount=1)
     full = create(SubnetId=tiny, SecondaryPrivateIpAddressCount=10)["NetworkInterface"]["NetworkInterfaceId"]
     refused("InsufficientFreeAddressesInSubnet", create, SubnetId=tiny)
     ec2.delete_network_interface(NetworkInterfaceId=full)
