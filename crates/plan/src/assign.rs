@@ -259,9 +259,9 @@ impl Share<'_> {
     /// What is to be in this slot is not settled: something that concerns it, or the whole NodeENI, is not known or not done yet.
     pub fn is_open_at(&self, slot: (i32, i32)) -> bool {
         self.refused.iter().any(|refusal| match &refusal.why {
-            Refused::SlotHeld { slot: of, .. }
-            | Refused::SlotPinned { slot: of, .. }
-            | Refused::SlotTaken { slot: of, .. } => *of == slot,
+            Refused::SlotHeld { slot: of, leaving: true, .. } | Refused::SlotTaken { slot: of, .. } => *of == slot,
+            // Another ENIAttachment has it: nothing is adopted there.
+            Refused::SlotHeld { leaving: false, .. } | Refused::SlotPinned { .. } => false,
             Refused::NoSubnetInZone { .. } | Refused::InstanceFull { .. } | Refused::NoSuchCard { .. } => false,
             Refused::TooManyAddresses { .. } => false,
             _ => true,

@@ -74,7 +74,7 @@ impl Room {
         let after = |at: Timestamp, wait| at.saturating_add(wait).unwrap_or(Timestamp::MAX);
         // A subnet without IPv4 has no count that could tell.
         let tells = !facts.cidr.is_empty();
-        if tells && facts.free_addresses < needed(request) || full.in_spite == 0 && tells {
+        if tells && (facts.free_addresses < needed(request) || full.in_spite == 0) {
             let taken: i32 = full.taken.iter().filter(|(at, _)| *at >= facts.as_of).map(|(_, needs)| needs).sum();
             let asked: i32 = full.trying.values().sum();
             if facts.free_addresses - taken - asked >= needed(request) {

@@ -66,6 +66,11 @@ fn enis(sight: Option<&InstanceSight>) -> BTreeSet<EniId> {
 pub(super) fn unattachable(input: &Input<'_>, held: &Held) -> bool {
     let error = held.status.last_error.as_ref().filter(|_| held.failed_call() == Some(Call::Attach));
     let Some(error) = error.filter(|_| held.status.attachment_id.is_none()) else { return false };
+    // A status may be behind what was done: the ENI itself tells whether it is attached after all.
+    let Some(sight) = input.instance else { return false };
+    if sight.enis.iter().any(|eni| Some(&eni.id) == held.eni().as_ref() && eni.attachment.is_some()) {
+        return false;
+    }
     let answer = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
     let lasts = match classify(Call::Attach, &answer) {
         Class::SlotTaken | Class::Blocked | Class::Permanent | Class::Limit | Class::SubnetFull => {

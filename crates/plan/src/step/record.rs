@@ -80,11 +80,10 @@ impl Report {
         let message = format!("{} is attached at device index {} on network card {}", eni.id, at.index, at.card);
         let mut report = Self::new(Phase::Attached, "Attached", message);
         report.attached = true;
-        if let Some(failure) = failure {
-            if needs_a_person(failure) || failure.class != Class::Unauthorized {
-                report.message = format!("{}; {}", report.message, advice(failure));
-                report.error = Some(recorded(failure));
-            }
+        if let Some(failure) = failure.filter(|failure| needs_a_person(failure) || failure.class != Class::Unauthorized)
+        {
+            report.message = format!("{}; {}", report.message, advice(failure));
+            report.error = Some(recorded(failure));
         }
         report
     }

@@ -77,7 +77,8 @@ fn a_nodeeni_that_was_made_again_adopts_by_its_name() {
 
 #[test]
 fn nothing_else_is_adopted() {
-    let cases: [(&str, fn(&mut EniSeen)); 5] = [
+    type Change = fn(&mut EniSeen);
+    let cases: [(&str, Change); 5] = [
         ("another cluster's", |eni| eni.tags.insert(names::TAG_CLUSTER, "another")),
         ("another NodeENI's", |eni| eni.tags.extend([(names::TAG_NODEENI_UID, "uid-b"), (names::TAG_NODEENI, "b")])),
         ("without a NodeENI's UID", |eni| eni.tags = [(names::TAG_CLUSTER, "cluster")].into()),
