@@ -1,6 +1,6 @@
 //! A Node that is there: which slots should hold what, and what of it may be done now.
 
-use super::unattachable::unattachable;
+use super::unattachable::{is_refused, unattachable};
 use super::{
     Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, WaitsForPods, adopt, limits,
     look, recover, remove, wanted,
@@ -287,6 +287,8 @@ fn outdated(
         } else if unattachable(input, held) {
             // Kept a while in case the slot becomes free; made again only when it is seen free.
             remove(held, RemovalReason::Unattachable, out);
+        } else if input.instance.is_none() && is_refused(input, held) {
+            out.needs.extend(held.instance.clone().map(Need::LookAtInstance));
         } else if held.lost() {
             out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
             if permitted {

@@ -3,7 +3,7 @@
 
 use super::Input;
 use crate::errors::{Call, CallError, Class, classify};
-use crate::facts::{InstanceSight, NodeFacts};
+use crate::facts::{EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
 use jiff::Timestamp;
 use multi_eni_api::EniRequest;
@@ -64,13 +64,15 @@ fn enis(sight: Option<&InstanceSight>) -> BTreeSet<EniId> {
 /// Created, and refused for longer than it is kept by an answer that lasts. What the credentials, a permission, throttling or
 /// an outage is the reason for says nothing about the ENI.
 pub(super) fn unattachable(input: &Input<'_>, held: &Held) -> bool {
+    // A status may be behind what was done: the ENI itself tells whether it is attached after all.
+    let is_attached = |eni: &EniSeen| Some(&eni.id) == held.eni().as_ref() && eni.attachment.is_some();
+    input.instance.is_some_and(|sight| !sight.enis.iter().any(is_attached)) && is_refused(input, held)
+}
+
+/// Whether its last Attach was refused for so long, by its status.
+pub(super) fn is_refused(input: &Input<'_>, held: &Held) -> bool {
     let error = held.status.last_error.as_ref().filter(|_| held.failed_call() == Some(Call::Attach));
     let Some(error) = error.filter(|_| held.status.attachment_id.is_none()) else { return false };
-    // A status may be behind what was done: the ENI itself tells whether it is attached after all.
-    let Some(sight) = input.instance else { return false };
-    if sight.enis.iter().any(|eni| Some(&eni.id) == held.eni().as_ref() && eni.attachment.is_some()) {
-        return false;
-    }
     let answer = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
     let lasts = match classify(Call::Attach, &answer) {
         Class::SlotTaken | Class::Blocked | Class::Permanent | Class::Limit | Class::SubnetFull => {
