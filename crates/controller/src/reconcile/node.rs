@@ -101,6 +101,8 @@ impl Reconciler {
                 continue;
             }
             let refused = AttachRefused::of(&entry.held, self.world.node(name), sight.as_ref());
+            let (before, now) = (self.refused_attach.get(&removal.name), self.now());
+            let refused = refused.lasting(before, now, self.means.settings.blocked_recheck);
             self.refused_attach.insert(removal.name.clone(), refused);
         }
     }

@@ -5,7 +5,7 @@ use super::Input;
 use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::{EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{EniId, InstanceId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,10 @@ pub struct AttachRefused {
     kind: Option<String>,
     enis: BTreeSet<EniId>,
     words: String,
+    /// How often in a row.
+    count: u32,
+    /// Until then it stands: not all that EC2 counts is shown by a look, such as volumes.
+    until: Timestamp,
 }
 
 impl AttachRefused {
@@ -35,6 +39,8 @@ impl AttachRefused {
             instance: held.instance.clone(),
             kind: node.and_then(|node| node.instance_type.clone()),
             enis: enis(sight),
+            count: 1,
+            until: Timestamp::MAX,
             words: error.map(|error| format!("{}: {}", error.code, error.message)).unwrap_or_default(),
         }
     }
@@ -47,9 +53,25 @@ impl AttachRefused {
         })
     }
 
+    /// The same, for so long: `first`, doubled with each time in a row up to 64 times.
+    #[must_use]
+    pub fn lasting(mut self, before: Option<&Self>, now: Timestamp, first: SignedDuration) -> Self {
+        let before = before.filter(|before| before.request == self.request && before.kind == self.kind);
+        self.count = before.map_or(1, |before| before.count.saturating_add(1));
+        let wait = first.checked_mul(1 << (self.count - 1).min(6)).unwrap_or(first);
+        self.until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+        self
+    }
+
     /// EC2's words, if nothing has changed since.
-    pub(super) fn stands(&self, request: &EniRequest, node: &NodeFacts, sight: &InstanceSight) -> Option<&str> {
-        let same = self.request == *request
+    pub(super) fn stands(
+        &self,
+        request: &EniRequest,
+        node: &NodeFacts,
+        (sight, now): (&InstanceSight, Timestamp),
+    ) -> Option<&str> {
+        let same = now < self.until
+            && self.request == *request
             && self.instance.as_ref() == node.instance.as_ref().ok()
             && self.kind == node.instance_type
             && self.enis == enis(Some(sight));
