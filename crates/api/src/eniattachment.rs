@@ -193,6 +193,10 @@ pub struct EniAttachmentStatus {
     /// EC2's attachment ID.
     #[serde(rename = "attachmentID", default, skip_serializing_if = "Option::is_none")]
     pub attachment_id: Option<String>,
+    /// Tags of the NodeENI's `spec.tags` that were set after the ENI was made. They go when they are taken out of there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 100, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    pub tags_set: BTreeMap<String, String>,
     /// MAC address, by which the node's half finds the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac_address: Option<String>,

@@ -25,6 +25,7 @@ pub(crate) enum Action {
     Attach,
     Modify,
     Tag,
+    Untag,
     Detach,
     Delete,
     DescribeEnis,
@@ -35,11 +36,12 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Create,
         Self::Attach,
         Self::Modify,
         Self::Tag,
+        Self::Untag,
         Self::Detach,
         Self::Delete,
         Self::DescribeEnis,
@@ -56,6 +58,7 @@ impl Action {
             Self::Attach => "AttachNetworkInterface",
             Self::Modify => "ModifyNetworkInterfaceAttribute",
             Self::Tag => "CreateTags",
+            Self::Untag => "DeleteTags",
             Self::Detach => "DetachNetworkInterface",
             Self::Delete => "DeleteNetworkInterface",
             Self::DescribeEnis => "DescribeNetworkInterfaces",
@@ -71,7 +74,7 @@ impl Action {
         let (capacity, refill) = match self {
             Self::Create | Self::Delete | Self::Modify => (100.0, 5.0),
             Self::Attach | Self::Detach => (50.0, 5.0),
-            Self::Tag => (100.0, 10.0),
+            Self::Tag | Self::Untag => (100.0, 10.0),
             Self::DescribeEnis
             | Self::DescribeInstances
             | Self::DescribeSubnets

@@ -11,6 +11,8 @@ pub enum Call {
     Modify,
     /// CreateTags
     Tag,
+    /// DeleteTags
+    Untag,
     /// DetachNetworkInterface
     Detach,
     /// DeleteNetworkInterface
@@ -27,6 +29,7 @@ impl Call {
             Self::Attach => "AttachNetworkInterface",
             Self::Modify => "ModifyNetworkInterfaceAttribute",
             Self::Tag => "CreateTags",
+            Self::Untag => "DeleteTags",
             Self::Detach => "DetachNetworkInterface",
             Self::Delete => "DeleteNetworkInterface",
             Self::Describe => "DescribeNetworkInterfaces",
@@ -35,9 +38,8 @@ impl Call {
 
     /// The call of that EC2 name, for errors recorded in a status.
     pub fn named(action: &str) -> Option<Self> {
-        [Self::Create, Self::Attach, Self::Modify, Self::Tag, Self::Detach, Self::Delete, Self::Describe]
-            .into_iter()
-            .find(|call| call.action() == action)
+        use Call::{Attach, Create, Delete, Describe, Detach, Modify, Tag, Untag};
+        [Create, Attach, Modify, Tag, Untag, Detach, Delete, Describe].into_iter().find(|call| call.action() == action)
     }
 }
 
@@ -287,6 +289,8 @@ mod tests {
                 Class::Permanent,
             ),
             (Call::Tag, "ConcurrentTagAccess", "", Class::Retry),
+            (Call::Untag, "ConcurrentTagAccess", "", Class::Retry),
+            (Call::Untag, "UnauthorizedOperation", "", Class::Unauthorized),
             (Call::Create, "InvalidSecurity.RequestHasExpired", "", Class::Credentials),
             (Call::Create, "ResourceLimitExceeded", "", Class::Limit),
             (Call::Detach, "IncorrectInstanceState", "", Class::InstanceState),

@@ -170,10 +170,15 @@ fn up_to_date(input: &Input<'_>, action: Action) -> Action {
     }
 }
 
-/// All tags of an ENI: the user's, and ours, which win.
+/// All tags with which an ENI is made: the user's as the request froze them, and ours, which win.
 pub fn tags(cluster: &Cluster, held: &Held) -> BTreeMap<String, String> {
+    tags_with(cluster, held, &held.request.tags)
+}
+
+/// All tags of an ENI with these of the user's.
+fn tags_with(cluster: &Cluster, held: &Held, users: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     use multi_eni_api::names as n;
-    let mut tags = held.request.tags.clone();
+    let mut tags = users.clone();
     let ours = [
         (n::TAG_CLUSTER, cluster.uid.as_str()),
         (n::TAG_CLUSTER_NAME, cluster.name.as_str()),

@@ -4,10 +4,10 @@ use crate::budgets::Action;
 use crate::convert;
 use crate::ec2::Ec2;
 use aws_sdk_ec2::operation::modify_network_interface_attribute::builders::ModifyNetworkInterfaceAttributeFluentBuilder;
-use aws_sdk_ec2::types::{AttributeBooleanValue, AttributeValue, NetworkInterfaceAttachmentChanges};
+use aws_sdk_ec2::types::{AttributeBooleanValue, AttributeValue, NetworkInterfaceAttachmentChanges, Tag};
 use multi_eni_api::ids::{EniId, SecurityGroupId};
 use multi_eni_plan::errors::CallError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Ec2 {
     /// Sets deleteOnTermination of an attachment.
@@ -73,6 +73,21 @@ impl Ec2 {
         };
         self.mutate(Action::Tag, Some(eni), send).await?;
         self.written(eni, |view, at| view.apply_tagged(eni, tags, at));
+        Ok(())
+    }
+
+    /// Takes tags away, whatever their values.
+    ///
+    /// # Errors
+    /// [`CallError`]; repeating it is harmless.
+    pub async fn untag(&self, eni: &EniId, keys: &BTreeSet<String>) -> Result<(), CallError> {
+        let send = |sent| {
+            let tags = keys.iter().map(|key| Tag::builder().key(key).build()).collect();
+            let call = self.inner.client.delete_tags().resources(eni.as_str());
+            call.set_tags(Some(tags)).customize().interceptor(sent).send()
+        };
+        self.mutate(Action::Untag, Some(eni), send).await?;
+        self.written(eni, |view, at| view.apply_untagged(eni, keys, at));
         Ok(())
     }
 

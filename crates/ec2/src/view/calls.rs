@@ -5,7 +5,7 @@ use super::told::{Told, within};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, SecurityGroupId};
 use multi_eni_plan::facts::{AttachmentState, EniSeen, SeenAttachment};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl ViewState {
     /// Create was answered at `at` with this ENI; `tags` were sent along.
@@ -97,8 +97,20 @@ impl ViewState {
         self.apply_call(eni, at, |seen, told| {
             for (key, value) in tags {
                 told.tags.insert(key.clone(), (at, value.clone()));
+                told.untagged.remove(key);
             }
             seen.tags.extend(tags);
+        })
+    }
+
+    /// DeleteTags was answered at `at`.
+    pub fn apply_untagged(&mut self, eni: &EniId, keys: &BTreeSet<String>, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            for key in keys {
+                told.tags.remove(key);
+                told.untagged.insert(key.clone(), at);
+            }
+            seen.tags = seen.tags.iter().filter(|(key, _)| !keys.contains(*key)).collect();
         })
     }
 

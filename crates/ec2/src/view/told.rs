@@ -28,6 +28,8 @@ pub(crate) struct Told {
     pub source_dest_check: At<bool>,
     /// Tags set by Create and CreateTags, each with its own time.
     pub tags: BTreeMap<String, (Timestamp, String)>,
+    /// Keys of tags that DeleteTags took away, each with its own time.
+    pub untagged: BTreeMap<String, Timestamp>,
 }
 
 impl Told {
@@ -41,6 +43,7 @@ impl Told {
         description: None,
         source_dest_check: None,
         tags: BTreeMap::new(),
+        untagged: BTreeMap::new(),
     };
 
     /// `shown` by a Describe that began at `shown.shown_at`, corrected by what is younger. `known` is what the view had.
@@ -79,6 +82,10 @@ impl Told {
         if !tags.is_empty() {
             shown.tags.extend(tags);
         }
+        let untagged = |key: &str| self.untagged.get(key).is_some_and(|at| holds(*at));
+        if self.untagged.values().any(|at| holds(*at)) {
+            shown.tags = shown.tags.iter().filter(|(key, _)| !untagged(key)).collect();
+        }
         shown
     }
 
@@ -98,6 +105,7 @@ impl Told {
             description: still(self.description, holds),
             source_dest_check: still(self.source_dest_check, holds),
             tags: self.tags.into_iter().filter(|(_, (at, _))| holds(*at)).collect(),
+            untagged: self.untagged.into_iter().filter(|(_, at)| holds(*at)).collect(),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::change::repair;
 use super::record::{needs_a_person, whole_second};
 use super::retry::{UNDONE_OFTEN, forced_until, look_again, not_before, observe_first, past_lag};
-use super::{Action, Change, Failure, Input, Report, adopt, force, in_use, instance, is_ours};
+use super::{Action, Failure, Input, Report, adopt, force, in_use, instance, is_ours};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
 use crate::instance::Life;
@@ -251,7 +251,7 @@ fn attached(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, R
         AttachmentState::Attached => match repair(input, eni, at) {
             None => (Action::Settled, Report::ready(eni, at, None)),
             Some(change) => {
-                let call = if matches!(change, Change::Tags(_)) { Call::Tag } else { Call::Modify };
+                let call = change.call();
                 let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call);
                 let undone = input.memory.undone(change.attribute(), input.now);
                 let report = match undone {

@@ -1,9 +1,10 @@
 //! What is changed in place: found by comparing what EC2 shows with what the NodeENI asks for.
 
-use super::{Input, is_ours, tags};
+use super::{Action, Input, is_ours, tags_with};
+use crate::errors::Call;
 use crate::facts::{EniSeen, SeenAttachment, Sight};
 use multi_eni_api::ids::SecurityGroupId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// One change in place.
@@ -24,6 +25,8 @@ pub enum Change {
     SourceDestCheck(bool),
     /// Tags to set.
     Tags(BTreeMap<String, String>),
+    /// Keys of tags to take away: only such as were set from `spec.tags`.
+    Untag(BTreeSet<String>),
 }
 
 impl Change {
@@ -31,6 +34,7 @@ impl Change {
     pub fn action(&self) -> &'static str {
         match self {
             Self::Tags(_) => "CreateTags",
+            Self::Untag(_) => "DeleteTags",
             Self::DeleteOnTermination { .. } | Self::Groups(_) | Self::Description(_) | Self::SourceDestCheck(_) => {
                 "ModifyNetworkInterfaceAttribute"
             }
@@ -44,7 +48,18 @@ impl Change {
             Self::Groups(_) => "security groups",
             Self::Description(_) => "description",
             Self::SourceDestCheck(_) => "sourceDestCheck",
-            Self::Tags(_) => "tags",
+            Self::Tags(_) | Self::Untag(_) => "tags",
+        }
+    }
+
+    /// The call that makes it.
+    pub(crate) fn call(&self) -> Call {
+        match self {
+            Self::Tags(_) => Call::Tag,
+            Self::Untag(_) => Call::Untag,
+            Self::DeleteOnTermination { .. } | Self::Groups(_) | Self::Description(_) | Self::SourceDestCheck(_) => {
+                Call::Modify
+            }
         }
     }
 
@@ -60,6 +75,9 @@ impl Change {
             Self::Description(text) => eni.description.clone_from(text),
             Self::SourceDestCheck(value) => eni.source_dest_check = *value,
             Self::Tags(tags) => eni.tags.extend(tags.clone()),
+            Self::Untag(keys) => {
+                eni.tags = eni.tags.iter().filter(|(key, _)| !keys.contains(*key)).collect();
+            }
         }
     }
 }
@@ -77,6 +95,7 @@ impl fmt::Display for Change {
             Self::Tags(tags) => {
                 write!(f, "tags: {}", list(tags.iter().map(|(key, value)| format!("{key}={value}")).collect()))
             }
+            Self::Untag(keys) => write!(f, "tags removed: {}", list(keys.iter().cloned().collect())),
         }
     }
 }
@@ -121,10 +140,37 @@ pub(super) fn repair(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> O
     if eni.source_dest_check != ask.source_dest_check {
         return Some(Change::SourceDestCheck(ask.source_dest_check));
     }
-    let wanted = tags(input.cluster, input.held).into_iter().chain(ask.tags.clone());
-    let missing: BTreeMap<_, _> = wanted.filter(|(key, value)| eni.tags.get(key) != Some(value)).collect();
-    // What the user's own tags say now wins over what was frozen.
-    let missing: BTreeMap<_, _> =
-        missing.into_iter().filter(|(key, value)| ask.tags.get(key).is_none_or(|now| now == value)).collect();
-    (!missing.is_empty()).then_some(Change::Tags(missing))
+    let wanted = tags_with(input.cluster, input.held, &ask.tags);
+    let missing: BTreeMap<_, _> = wanted
+        .iter()
+        .filter(|(key, value)| eni.tags.get(key) != Some(value))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    if !missing.is_empty() {
+        return Some(Change::Tags(missing));
+    }
+    // What was set from spec.tags and is no longer there goes, as long as its value is the one that was set: what others set stays.
+    let (frozen, later) = (&input.held.request.tags, &input.held.status.tags_set);
+    let is_as_set = |key: &String| {
+        eni.tags.get(key).is_some_and(|now| later.get(key).or(frozen.get(key)).is_some_and(|set| set == now))
+    };
+    let set = frozen.keys().chain(later.keys());
+    let surplus: BTreeSet<String> = set.filter(|key| !wanted.contains_key(*key) && is_as_set(key)).cloned().collect();
+    (!surplus.is_empty()).then_some(Change::Untag(surplus))
+}
+
+/// What was set from `spec.tags` after the ENI was made, once this is done; None: nothing more than before.
+pub(super) fn tags_set(input: &Input<'_>, action: &Action) -> Option<BTreeMap<String, String>> {
+    let Action::Modify { change: Change::Tags(set), .. } = action else { return None };
+    let (ask, Sight::Seen(eni)) = (input.ask?, input.sight) else { return None };
+    let mut tags = input.held.status.tags_set.clone();
+    // What is neither on the ENI nor asked for any more is done with.
+    tags.retain(|key, _| ask.tags.contains_key(key) || eni.tags.contains_key(key));
+    let users = set.iter().filter(|(key, value)| ask.tags.get(*key) == Some(*value));
+    tags.extend(
+        users
+            .filter(|(key, value)| input.held.request.tags.get(*key) != Some(*value))
+            .map(|(k, v)| (k.clone(), v.clone())),
+    );
+    Some(tags)
 }

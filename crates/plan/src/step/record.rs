@@ -1,5 +1,6 @@
 //! What a step reports: phase and conditions, in words that a person can act on.
 
+use super::change::tags_set;
 use super::retry::{Failure, REPAIR_UNDONE};
 use super::{Action, Change, Input, Step};
 use crate::assign::INSTANCE_GONE;
@@ -325,7 +326,7 @@ fn lasting_remedy(call: Call) -> &'static str {
         Call::Detach => {
             "Look at the instance; as a last resort run aws ec2 detach-network-interface --force, which may cost the device index"
         }
-        Call::Create | Call::Attach | Call::Modify | Call::Tag | Call::Describe => {
+        Call::Create | Call::Attach | Call::Modify | Call::Tag | Call::Untag | Call::Describe => {
             "Look at the instance and the ENI on EC2, and at the AWS Health Dashboard"
         }
     }
@@ -361,6 +362,9 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
             status.availability_zone = None;
             status.region = None;
         }
+    }
+    if let Some(tags) = tags_set(input, &action) {
+        status.tags_set = tags;
     }
     let created = status.eni_id.is_some() && phase_has_eni(input);
     let word = if created { "Created" } else { reason.as_str() };

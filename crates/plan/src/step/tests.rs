@@ -2,6 +2,7 @@ mod adopt;
 mod leaving;
 mod life;
 mod subnets;
+mod tags;
 
 use super::*;
 use crate::assign::tests::{at, held as new_held};
