@@ -31,7 +31,10 @@ pub struct World {
     pub api: ApiServer,
     /// What is seen.
     pub eyes: Eyes,
-    clock: SimClock,
+    /// What the controller shows of itself.
+    pub gauges: Arc<Gauges>,
+    /// The simulated time.
+    pub clock: SimClock,
     share: f64,
     stop: Arc<Notify>,
     controller: JoinHandle<()>,
@@ -65,8 +68,10 @@ impl World {
         }));
         let eyes = Eyes::open(&ec2, &api, clock);
         let stop = Arc::new(Notify::new());
-        let controller = start(parts(&ec2, &api, clock, share), stop.clone());
-        let world = Self { ec2, api, eyes, clock, share, stop, controller };
+        let parts = parts((&ec2, REGION), &api, clock, share);
+        let gauges = parts.gauges.clone();
+        let controller = start(parts, stop.clone());
+        let world = Self { ec2, api, eyes, gauges, clock, share, stop, controller };
         for n in 1..=count {
             world.join(n)?;
         }
@@ -134,6 +139,27 @@ impl World {
         self.create_nodeeni(IMPOSSIBLE, "a", "subnet-0dead000000000000", 9)
     }
 
+    /// A NodeENI `pool-1` for all nodes, with this spec besides.
+    ///
+    /// # Errors
+    /// If the API server refuses it.
+    pub fn apply_spec(&self, spec: serde_json::Value) -> Result<(), String> {
+        let mut whole = json!({ "nodeSelector": { "pool": "a" }, "deviceIndex": 1, "deleteOnTermination": true });
+        if let (Some(whole), serde_json::Value::Object(spec)) = (whole.as_object_mut(), spec) {
+            whole.extend(spec);
+        }
+        let object = json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "NodeENI", "metadata": { "name": "pool-1" }, "spec": whole,
+        });
+        match self.api.get(&nodeenis(), "", "pool-1") {
+            Some(mut known) => {
+                known["spec"] = object["spec"].clone();
+                self.api.replace(&nodeenis(), "", known).map(drop).map_err(|error| error.to_string())
+            }
+            None => self.api.create(&nodeenis(), "", object).map(drop).map_err(|error| error.to_string()),
+        }
+    }
+
     fn create_nodeeni(&self, name: &str, pool: &str, subnet: &str, index: u32) -> Result<(), String> {
         let object = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "NodeENI", "metadata": { "name": name },
@@ -181,8 +207,15 @@ impl World {
 
     /// The controller ends, and another one begins that knows nothing.
     pub async fn restart(&mut self) {
+        let home = self.ec2.clone();
+        self.restart_in(&home, REGION).await;
+    }
+
+    /// The same, but the next one calls this account and this Region.
+    pub async fn restart_in(&mut self, ec2: &Ec2, region: &str) {
         self.stop.notify_one();
-        let parts = parts(&self.ec2, &self.api, self.clock, self.share);
+        let parts = parts((ec2, region), &self.api, self.clock, self.share);
+        self.gauges = parts.gauges.clone();
         // A panic in it shows in its own words.
         let _ = std::mem::replace(&mut self.controller, tokio::spawn(async {})).await;
         self.controller = start(parts, self.stop.clone());
@@ -205,7 +238,7 @@ fn node(n: u32) -> String {
 }
 
 /// What `multi-eni controller` makes of its flags, without an election: what is counted is the work.
-fn parts(ec2: &Ec2, api: &ApiServer, clock: SimClock, share: f64) -> Parts {
+fn parts((ec2, region): (&Ec2, &str), api: &ApiServer, clock: SimClock, share: f64) -> Parts {
     let wall: multi_eni_controller::clock::Wall = Arc::new(move || clock.now());
     let began = tokio::time::Instant::now();
     let steady: multi_eni_controller::clock::Steady = Arc::new(move || began.elapsed());
@@ -216,7 +249,7 @@ fn parts(ec2: &Ec2, api: &ApiServer, clock: SimClock, share: f64) -> Parts {
         kube: Client::new(api.service(), "default"),
         fenced: Client::new(Parts::fence_layer(&fence).layer(api.service()), "default"),
         fence,
-        aws: multi_eni_ec2::client_over(ec2.http_client(), wall.clone(), REGION, "http://ec2.simulated", timeout),
+        aws: multi_eni_ec2::client_over(ec2.http_client(), wall.clone(), region, "http://ec2.simulated", timeout),
         ec2_options: options,
         cluster_name: Some("bench".to_owned()),
         election: None,
