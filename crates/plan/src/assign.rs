@@ -352,7 +352,8 @@ fn by_age<'a>(intents: &[&'a Intent]) -> Vec<&'a Intent> {
 
 /// Whatever the Node does: no NodeENI, no ENI.
 fn remove_of_deleted_intents(input: &Input<'_>, out: &mut Assignment) {
-    for held in input.held.iter().filter(|held| held.deleting.is_none()) {
+    let is_live = |held: &&&Held| held.deleting.is_none() && held.unreadable.is_none();
+    for held in input.held.iter().filter(is_live) {
         match input.intents.iter().find(|intent| intent.uid == held.nodeeni_uid) {
             Some(intent) if intent.deleting => remove(held, RemovalReason::NodeEniDeleted, out),
             Some(_) => {}

@@ -105,7 +105,7 @@ impl Held {
 
     /// Somebody took our finalizer, the label or the owner off it: to be put back. A finalizer cannot be once it is being deleted.
     pub fn is_torn(&self) -> bool {
-        self.deleting.is_none() && !(self.guarded && self.labelled)
+        self.deleting.is_none() && self.unreadable.is_none() && !(self.guarded && self.labelled)
     }
 
     /// The action of the last recorded error, if one stands.

@@ -6,6 +6,8 @@
 mod boto3;
 #[path = "ec2/describe.rs"]
 mod describe;
+#[path = "ec2/foreign.rs"]
+mod foreign;
 #[path = "ec2/life.rs"]
 mod life;
 #[path = "ec2/trouble.rs"]

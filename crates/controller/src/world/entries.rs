@@ -86,3 +86,27 @@ fn owners(object: &ENIAttachment) -> Vec<OwnerReference> {
     let owners = object.metadata.owner_references.clone().unwrap_or_default();
     if Held::read(object).is_torn() { owners } else { Vec::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::DeserializeGuard;
+
+    #[test]
+    fn an_eniattachment_that_cannot_be_read_is_there_all_the_same() {
+        let object = serde_json::json!({
+            "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "ENIAttachment",
+            "metadata": {
+                "name": "pool-0a1b2c3d-i-0123456789abcdef0-0-2", "uid": "u", "resourceVersion": "7",
+                "finalizers": ["networking.k8s.aws/eni"], "labels": { "networking.k8s.aws/nodeeni-uid": "n" },
+            },
+            "spec": { "nodeName": "n1", "request": { "deviceIndex": "two" } },
+        });
+        let guarded: DeserializeGuard<ENIAttachment> = serde_json::from_value(object).unwrap();
+        let entry = AttachmentEntry::read_guarded(&guarded.0);
+        let held = &entry.held;
+        assert!(held.unreadable.is_some() && !held.is_torn());
+        assert_eq!((held.slot(), held.nodeeni_uid.as_str(), entry.version.as_str()), ((0, 2), "n", "7"));
+        assert_eq!(held.instance.as_ref().map(ToString::to_string).as_deref(), Some("i-0123456789abcdef0"));
+    }
+}

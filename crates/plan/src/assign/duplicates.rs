@@ -36,6 +36,7 @@ pub(super) fn say(input: &Input<'_>, node: &NodeFacts, counts: &NodeFacts, out: 
 
 /// ENIAttachments of the instance that carry another Node's name follow to this one.
 pub(super) fn follow(node: &NodeFacts, here: &[&Held], out: &mut Assignment) {
-    let elsewhere = here.iter().filter(|held| held.deleting.is_none() && held.node != node.name);
+    let is_live = |held: &&&Held| held.deleting.is_none() && held.unreadable.is_none();
+    let elsewhere = here.iter().filter(is_live).filter(|held| held.node != node.name);
     out.follow.extend(elsewhere.map(|held| held.name.clone()));
 }

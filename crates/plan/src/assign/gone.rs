@@ -10,7 +10,7 @@ use multi_eni_api::ids::InstanceId;
 /// Attachments whose Node (this instance under this name) is gone: at once if the instance is gone too, after the grace
 /// if it still runs.
 pub(super) fn node_gone<'a>(input: &Input<'_>, held: impl Iterator<Item = &'a Held>, out: &mut Assignment) {
-    for held in held.filter(|held| held.deleting.is_none()) {
+    for held in held.filter(|held| held.deleting.is_none() && held.unreadable.is_none()) {
         let Some(since) = held.deselected_since else {
             out.deselect.push(held.name.clone());
             continue;

@@ -7,6 +7,7 @@ mod pods;
 mod recover;
 mod removals;
 mod unattachable;
+mod unreadable;
 
 use super::*;
 use crate::facts::{Cluster, SubnetFacts};

@@ -1,4 +1,5 @@
 mod adopt;
+mod in_use;
 mod leaving;
 mod life;
 mod subnets;

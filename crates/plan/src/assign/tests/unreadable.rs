@@ -1,0 +1,65 @@
+//! An ENIAttachment that is stored and cannot be read holds its slot, and nothing else is known of it.
+
+use super::*;
+use multi_eni_api::ENIAttachment;
+use multi_eni_api::names::attachment_name;
+
+fn remains(intent: &Intent, index: i32) -> Held {
+    let mut object = ENIAttachment::new("", Default::default());
+    let name = attachment_name(&intent.name, &intent.uid, INSTANCE, 0, index);
+    object.metadata.name = Some(name);
+    object.metadata.uid = Some("uid-remains".into());
+    object.metadata.labels = Some([(multi_eni_api::names::LABEL_NODEENI_UID.to_owned(), intent.uid.clone())].into());
+    object.metadata.finalizers = Some(vec![multi_eni_api::names::ENIATTACHMENT_FINALIZER.to_owned()]);
+    Held::read_remains(&object, "missing field `nodeUID`")
+}
+
+fn world() -> World {
+    let intent = intent("a", 1, &[SUBNET_A]);
+    let held = remains(&intent, 1);
+    World { held: vec![held], ..World::new(vec![intent]) }
+}
+
+#[test]
+fn its_name_and_label_say_what_it_holds() {
+    let held = &world().held[0];
+    assert_eq!(held.instance.as_ref().map(InstanceId::as_str), Some(INSTANCE));
+    assert_eq!((held.slot(), held.nodeeni_uid.as_str()), ((0, 1), "uid-a"));
+    assert!(!held.awaits_its_eni() && !held.is_torn());
+}
+
+#[test]
+fn it_is_neither_replaced_nor_removed() {
+    let mut gone_node = world();
+    gone_node.node = None;
+    let mut unlabelled = world();
+    unlabelled.node.as_mut().unwrap().labels = Pairs::default();
+    let mut deleted = world();
+    deleted.intents[0].deleting = true;
+    let vanished = World { intents: vec![], ..world() };
+    let moved = World { intents: vec![intent("a", 1, &[SUBNET_B])], ..world() };
+    for (what, mut world) in [
+        ("wanted", world()),
+        ("gone", gone_node),
+        ("unlabelled", unlabelled),
+        ("deleted", deleted),
+        ("vanished", vanished),
+        ("moved", moved),
+    ] {
+        for later in [0, 30, 4000] {
+            world.now = at(later);
+            let assignment = world.assign();
+            assert!(assignment.is_settled() && assignment.create.is_empty(), "{what} at {later}: {assignment:#?}");
+        }
+    }
+}
+
+#[test]
+fn another_nodeeni_does_not_get_its_slot() {
+    let mut world = world();
+    world.intents.push(intent("b", 1, &[SUBNET_A]));
+    let assignment = world.assign();
+    assert!(assignment.create.is_empty(), "{assignment:#?}");
+    let why: Vec<&str> = assignment.refused.iter().map(|refusal| refusal.why.reason()).collect();
+    assert_eq!(why, ["DeviceIndexConflict"]);
+}
