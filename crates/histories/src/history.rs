@@ -190,6 +190,9 @@ impl<'a> History<'a> {
             Some(came) => Ok(came),
             None => self.stage.play(act).await,
         };
+        if let (Act::RenameSubnet { subnet, name }, Ok(_)) = (act, &came) {
+            self.witness.scene().renamed(subnet, name);
+        }
         match &came {
             Ok(_) => self.acts.0 += 1,
             Err(_) => self.acts.1 += 1,
@@ -208,8 +211,8 @@ impl<'a> History<'a> {
         self.desk.calm();
         self.replicas.mend();
         self.witness.says(Detail::Story, "*", || "the calm begins".to_owned());
-        let subnets: Vec<String> = self.script.setting.subnets.iter().map(|subnet| subnet.id.clone()).collect();
-        if let Err(how) = self.stage.mend(&self.witness, &subnets).await {
+        self.witness.scene().subnets.clone_from(&self.script.setting.subnets);
+        if let Err(how) = self.stage.mend(&self.witness, &self.script.setting.subnets).await {
             self.broke(Promise::Told, format!("the calm cannot begin: {how}"));
             return None;
         }

@@ -7,12 +7,16 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use multi_eni_sim::ec2::Ec2;
+use multi_eni_sim::ec2::{Ec2, Settings};
 use std::sync::Arc;
 
 /// The HTTP client of one process.
 pub fn client(desk: &Arc<Desk>, life: &Arc<Life>) -> SharedHttpClient {
-    SharedHttpClient::new(Gate { ec2: desk.stage.ec2.clone(), life: life.clone() })
+    let home = desk.stage.ec2.clone();
+    // Another account has nothing of this cluster's.
+    let other = || Ec2::new(desk.stage.clock, Settings { records: 0, ..Settings::default() });
+    let ec2 = if life.machine.is_elsewhere() { other() } else { home };
+    SharedHttpClient::new(Gate { ec2, life: life.clone() })
 }
 
 #[derive(Debug)]

@@ -24,6 +24,7 @@ struct MachineState {
     no_kube_until: Option<Instant>,
     no_ec2_until: Option<Instant>,
     no_news_until: Option<Instant>,
+    elsewhere: bool,
 }
 
 impl Machine {
@@ -52,6 +53,16 @@ impl Machine {
     /// Watches bring nothing for a while; what they held back comes after.
     pub fn hold_news(&self, lasts: Millis) {
         self.state().no_news_until = Some(Instant::now() + Duration::from_millis(lasts));
+    }
+
+    /// Processes that start from now on have another account's role, or their own again.
+    pub fn set_elsewhere(&self, elsewhere: bool) {
+        self.state().elsewhere = elsewhere;
+    }
+
+    /// Whether a process that starts now has another account's role.
+    pub fn is_elsewhere(&self) -> bool {
+        self.state().elsewhere
     }
 
     /// The network and the clock are as they should be from now on.

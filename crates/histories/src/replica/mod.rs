@@ -26,6 +26,8 @@ pub const EC2_TIMEOUT: Duration = Duration::from_secs(8);
 pub fn lease_times(setting: &Setting) -> Times {
     Times { renew_every: Duration::from_millis(setting.renew_every), ..Times::default() }
 }
+/// How long a process takes to start.
+const START: u64 = 1000;
 /// Where the Lease is.
 pub const NAMESPACE: &str = "kube-system";
 
@@ -94,6 +96,17 @@ impl Replicas {
                 life.kill(*restart);
                 Some(format!("{} is killed", life.name()))
             }
+            Act::Elsewhere { replica, lasts } => {
+                let (life, n, replicas) = (life(replica)?, *replica, self.clone());
+                life.machine.set_elsewhere(true);
+                life.kill(START);
+                let lasts = Duration::from_millis(*lasts);
+                tokio::spawn(async move {
+                    tokio::time::sleep(lasts).await;
+                    replicas.bring_home(n);
+                });
+                Some(format!("{} is started anew, with another account's role", life.name()))
+            }
             Act::Stop { replica, restart } => {
                 let life = life(replica)?;
                 life.terminate(*restart);
@@ -129,9 +142,18 @@ impl Replicas {
         }
     }
 
+    /// A process with another account's role ends, and the next one has its own.
+    fn bring_home(&self, n: usize) {
+        if let Some(life) = self.life(n).filter(|life| life.machine.is_elsewhere()) {
+            life.machine.set_elsewhere(false);
+            life.kill(START);
+        }
+    }
+
     /// Every process runs, and every machine is well.
     pub fn mend(&self) {
         for n in 0..self.count() {
+            self.bring_home(n);
             if let Some(life) = self.life(n) {
                 life.freeze(false);
                 life.machine.mend();

@@ -209,6 +209,18 @@ pub enum Act {
         /// The subnet.
         subnet: String,
     },
+    /// A security group is deleted and made again under its name.
+    RemakeGroup {
+        /// Which, from 1.
+        number: u64,
+    },
+    /// A subnet gets another tag Name.
+    RenameSubnet {
+        /// The subnet.
+        subnet: String,
+        /// The name.
+        name: String,
+    },
     /// IAM no longer allows an action.
     Deny {
         /// EC2's name of it.
@@ -234,6 +246,13 @@ pub enum Act {
         replica: usize,
         /// How long it stays away.
         restart: Millis,
+    },
+    /// The process ends, and the next one is started with another account's role for a while.
+    Elsewhere {
+        /// The replica, from 0.
+        replica: usize,
+        /// How long, until it is started at home again.
+        lasts: Millis,
     },
     /// The process is frozen for a while; its clocks go on.
     Pause {

@@ -1,7 +1,7 @@
 //! What a script must not say though its form is right: it would fail late, or never end, and not say why.
 
 use super::{Act, Script, Setting};
-use crate::stage::ACTIONS;
+use crate::stage::{ACTIONS, GROUPS};
 use multi_eni_sim::ec2::catalog::instance_type;
 
 /// The most replicas: more would only say more of the same.
@@ -63,14 +63,21 @@ fn is_zone(zone: &str) -> bool {
 fn act(act: &Act, setting: &Setting) -> Option<String> {
     match act {
         Act::Join { zone, .. } if !is_zone(zone) => Some(format!("there is no zone {zone:?}, only a and b")),
-        Act::Crowd { subnet, .. } | Act::Uncrowd { subnet } | Act::Upstream { subnet, .. } => {
+        Act::Crowd { subnet, .. }
+        | Act::RenameSubnet { subnet, .. }
+        | Act::Uncrowd { subnet }
+        | Act::Upstream { subnet, .. } => {
             let is_there = setting.subnets.iter().any(|place| place.id == *subnet);
             (!is_there).then(|| format!("the setting has no subnet {subnet}"))
         }
         Act::Deny { action } | Act::Allow { action } => {
             (!ACTIONS.contains(&action.as_str())).then(|| format!("the controller calls no {action}"))
         }
+        Act::RemakeGroup { number } => {
+            (!(1..=GROUPS).contains(number)).then(|| format!("there is no group {number}, they count from 1"))
+        }
         Act::Kill { replica, .. }
+        | Act::Elsewhere { replica, .. }
         | Act::Stop { replica, .. }
         | Act::Pause { replica, .. }
         | Act::ClockStep { replica, .. }

@@ -2,6 +2,7 @@
 
 use super::Stage;
 use super::cluster::{People, nodes, pods};
+use crate::script::SubnetPlace;
 use crate::witness::Witness;
 use crate::witness::mirror::EniTruth;
 use multi_eni_plan::facts::AttachmentState;
@@ -28,12 +29,13 @@ impl Stage {
     ///
     /// # Errors
     /// If the simulators refuse it.
-    pub async fn mend(&self, witness: &Witness, subnets: &[String]) -> Result<(), String> {
+    pub async fn mend(&self, witness: &Witness, subnets: &[SubnetPlace]) -> Result<(), String> {
         ACTIONS.into_iter().for_each(|action| self.ec2.allow(action));
         self.ec2.configure(|settings| settings.eni_quota = Some(5000));
         for subnet in subnets {
-            self.uncrowd(subnet)?;
+            self.uncrowd(&subnet.id)?;
         }
+        self.put_names_back(subnets)?;
         let people = People::at(&self.api);
         for pod in self.api.list(&pods()) {
             let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();

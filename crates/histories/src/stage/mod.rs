@@ -6,6 +6,7 @@ mod identity;
 mod mend;
 mod neighbours;
 mod play;
+mod renames;
 mod upstream;
 
 pub use account::{GROUPS, group, group_name, zone};

@@ -121,6 +121,8 @@ impl Stage {
                 self.ec2.configure(|settings| settings.eni_quota = Some(limit));
                 Ok(format!("the quota is {limit} network interfaces"))
             }
+            Act::RemakeGroup { number } => self.remake_group(*number),
+            Act::RenameSubnet { subnet, name } => self.rename_subnet(subnet, name),
             Act::Crowd { subnet, leave } => self.crowd(subnet, *leave),
             Act::Uncrowd { subnet } => self.uncrowd(subnet),
             Act::Deny { action } => {
@@ -152,6 +154,7 @@ impl Stage {
                 Ok(format!("admission refuses to {verb} {percent} % of {resource} with {code}"))
             }
             Act::Kill { .. }
+            | Act::Elsewhere { .. }
             | Act::Stop { .. }
             | Act::Pause { .. }
             | Act::ClockStep { .. }

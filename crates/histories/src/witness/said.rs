@@ -86,6 +86,7 @@ pub fn unable(script: &Script) -> Vec<Range<Millis>> {
         | Act::RestartApi { lasts }
         | Act::Forbid { lasts, .. }
         | Act::Kill { restart: lasts, .. }
+        | Act::Elsewhere { lasts, .. }
         | Act::Stop { restart: lasts, .. } => Some(at..at + lasts + 1),
         Act::Deny { action } if action.starts_with("Describe") => Some(at..allowed(script, at, action)),
         _ => None,

@@ -92,6 +92,14 @@ pub struct Activity {
 }
 
 impl Scene {
+    /// A subnet has another tag Name from now on.
+    pub fn renamed(&mut self, subnet: &str, name: &str) {
+        let place = self.subnets.iter_mut().find(|place| place.id == subnet);
+        if let Some(place) = place {
+            place.name = Some(name.to_owned());
+        }
+    }
+
     /// Nothing has happened yet.
     pub fn new(cluster: &str, script: &Script, detail: Detail) -> Self {
         let setting = &script.setting;
