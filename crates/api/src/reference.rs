@@ -37,7 +37,7 @@ const CHANGE: &[(&str, &str)] = &[
     ("subnetIDs", SUBNETS),
     ("subnetName", SUBNETS),
     ("subnetNames", SUBNETS),
-    ("tags", "in place; what is taken away stays on the ENI"),
+    ("tags", "in place; what is taken away here is taken off the ENI"),
 ];
 const IN_PLACE: &str = "in place";
 const REPLACED: &str = "the ENIs are replaced, at most `rollout.maxUnavailable` nodes at a time";
