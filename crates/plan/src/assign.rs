@@ -21,7 +21,7 @@ pub use duplicates::DUPLICATE_NODE;
 pub use place::ZONE_CONTRADICTION;
 pub use recover::may_be_adopted;
 pub use refusal::{INSTANCE_GONE, Refusal, Refused};
-pub use unattachable::{AttachRefusals, AttachRefused};
+pub use unattachable::{AttachRefusals, AttachRefused, RefusalLook};
 
 use crate::facts::{Cluster, EniSeen, InstanceSight, Network, NodeFacts};
 use crate::held::Held;

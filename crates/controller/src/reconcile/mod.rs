@@ -32,7 +32,7 @@ use futures::stream::{BoxStream, FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Changed, Ec2, UnreadableEni};
-use multi_eni_plan::assign::{Assignment, AttachRefusals};
+use multi_eni_plan::assign::{Assignment, AttachRefusals, RefusalLook};
 use multi_eni_plan::facts::{Cluster, NodeFacts};
 use multi_eni_plan::instance::LookFailure;
 use multi_eni_plan::intent::Intent;
@@ -92,6 +92,8 @@ pub struct Reconciler {
     probes: Probes,
     room: Room,
     refused_attach: AttachRefusals,
+    /// What was on the instances when EC2 refused an Attach, by name of the ENIAttachment.
+    refusal_looks: BTreeMap<String, RefusalLook>,
     /// Calls that bring an ENI on its way, by the name of its ENIAttachment, with its UID: withdrawn when it goes.
     bringing: BTreeMap<String, (String, CancellationToken)>,
     /// What became of writes to the API server, and when each may be sent again.
@@ -139,6 +141,7 @@ impl Reconciler {
             probes: Probes::default(),
             room: Room::default(),
             refused_attach: AttachRefusals::new(),
+            refusal_looks: BTreeMap::new(),
             bringing: BTreeMap::new(),
             writes: Writes::default(),
             creating: BTreeMap::new(),
@@ -309,6 +312,7 @@ impl Reconciler {
                 None => self.queue.now(Key::Orphans),
             },
             Changed::Instance(instance) => {
+                self.note_refusal_looks(&instance);
                 let under = |held| Key::Node(self.world.decided_under(held).to_owned());
                 let held = self.world.attachments_of_instance(&instance).map(|entry| &entry.held);
                 let keys: Vec<Key> = held
@@ -359,6 +363,7 @@ impl Reconciler {
             Key::Orphans => true,
         });
         self.means.ec2.keep_instances(&world.instances());
+        self.refusal_looks.retain(|name, _| world.attachment(name).is_some());
         self.refused_attach.retain(|_, refused| world.node(&refused.node).is_some());
         self.memories.retain(|uid, _| world.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());

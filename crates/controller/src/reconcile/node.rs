@@ -6,6 +6,7 @@ use crate::world::AttachmentEntry;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::NodeSettings;
+use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::assign::{self, Assignment, AttachRefused, Need, NewAttachment, Refused, Removal, RemovalReason};
 use multi_eni_plan::backoff::Content;
 use multi_eni_plan::facts::{InstanceSight, NodeFacts};
@@ -90,6 +91,19 @@ impl Reconciler {
         types.iter().for_each(|kind| self.means.ec2.want_instance_type(kind));
     }
 
+    /// What was on an instance when EC2 refused an Attach there.
+    pub(super) fn note_refusal_looks(&mut self, instance: &InstanceId) {
+        if self.refusal_looks.is_empty() {
+            return;
+        }
+        let Some(sight) = self.means.ec2.instance_sight(instance) else { return };
+        for entry in self.world.attachments_of_instance(instance) {
+            if let Some(look) = self.refusal_looks.get_mut(&entry.held.name) {
+                look.take(&sight);
+            }
+        }
+    }
+
     /// What goes because EC2 does not attach it is not made again before something has changed.
     fn remember_what_is_refused(&mut self, name: &str, assignment: &Assignment) {
         for removal in assignment.delete.iter().filter(|removal| removal.why == RemovalReason::Unattachable) {
@@ -100,9 +114,8 @@ impl Reconciler {
             if AttachRefused::is_of_its_slot(&entry.held) {
                 continue;
             }
-            let refused = AttachRefused::of(&entry.held, self.world.node(name), sight.as_ref());
-            let (before, now) = (self.refused_attach.get(&removal.name), self.now());
-            let refused = refused.lasting(before, now, self.means.settings.blocked_recheck);
+            let at_refusal = self.refusal_looks.get(&removal.name);
+            let refused = AttachRefused::of(&entry.held, self.world.node(name), sight.as_ref(), at_refusal);
             self.refused_attach.insert(removal.name.clone(), refused);
         }
     }

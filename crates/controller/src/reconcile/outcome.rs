@@ -5,6 +5,7 @@ use crate::queue::Key;
 use crate::world::Touched;
 use crate::write::{WriteError, Written, Wrote};
 use jiff::Timestamp;
+use multi_eni_plan::assign::RefusalLook;
 use multi_eni_plan::errors::{Call, CallError};
 use multi_eni_plan::step::Memory;
 use multi_eni_plan::writes::Asked;
@@ -82,6 +83,12 @@ impl Reconciler {
         // Without an ENIAttachment (an orphan) there is nothing to remember it by: the next sweep tells.
         let entry = self.world.attachment_by_uid(uid).and_then(|name| self.world.attachment(name)).cloned();
         let Some(entry) = entry else { return self.room.forget(uid) };
+        if let (Call::Attach, Err(error), Some(instance)) = (call, result, &entry.held.instance)
+            && let Some(look) = RefusalLook::after(error, now)
+        {
+            self.refusal_looks.insert(entry.held.name.clone(), look);
+            self.means.ec2.look_at_instance(instance);
+        }
         let memory = self.memories.entry(uid.to_owned()).or_insert_with(|| Memory::begin(acting_since, &entry.held));
         match result {
             Ok(()) => memory.succeeded(call, now),

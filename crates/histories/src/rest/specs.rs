@@ -4,6 +4,7 @@ use crate::wants::{self, Asked, Slot, asked};
 use crate::witness::mirror::{EniTruth, NodeTruth};
 use crate::witness::{Promise, Scene};
 use multi_eni_api::NodeEniSpec;
+use multi_eni_api::names::TAG_NODEENI_UID;
 use multi_eni_plan::facts::AttachmentState;
 use multi_eni_plan::held::Held;
 use std::collections::BTreeSet;
@@ -116,10 +117,27 @@ fn is_full(scene: &Scene, nodeeni: &str, subnet: &str) -> bool {
     let spec = scene.mirror.nodeenis.get(nodeeni).and_then(|nodeeni| nodeeni.spec.as_ref());
     let Some(spec) = spec else { return false };
     let in_subnet = scene.mirror.enis.values().filter(|eni| eni.seen.is_in(subnet));
-    let taken: usize = in_subnet.map(|eni| eni.seen.private_ips.len()).sum();
+    let taken: usize = in_subnet.map(|eni| eni.seen.private_ips.len() + 16 * prefixes(scene, eni)).sum();
     let wanted = usize::try_from(spec.private_ip_count.unwrap_or(1).max(1)).unwrap_or(1);
     let has_prefixes = place.tiny && spec.ipv4_prefix_count.is_some_and(|count| count > 0);
     has_prefixes || taken + wanted > if place.tiny { TINY } else { WHOLE }
+}
+
+/// IPv4 prefixes of an ENI, by what its ENIAttachment asked for.
+fn prefixes(scene: &Scene, eni: &EniTruth) -> usize {
+    let name = eni.made_for.as_ref().and_then(|uid| scene.mirror.uids.get(uid));
+    let held = name.and_then(|name| scene.mirror.held.get(name));
+    held.and_then(|held| held.held.request.ipv4_prefix_count).and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+}
+
+/// Whether what its NodeENI asks for on its node cannot be known: then nothing is taken away, and nothing is adopted either.
+fn may_be_wanted(scene: &Scene, eni: &EniTruth) -> bool {
+    let mirror = &scene.mirror;
+    let on = eni.seen.attachment.as_ref().and_then(|at| at.instance.as_ref());
+    let node = on.and_then(|instance| mirror.nodes.values().find(|node| node.instance == instance.as_str()));
+    let nodeeni = eni.seen.tags.get(TAG_NODEENI_UID);
+    let nodeeni = nodeeni.and_then(|uid| mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == uid));
+    nodeeni.zip(node).is_some_and(|(nodeeni, node)| asked(mirror, nodeeni, node, &scene.subnets) == Asked::Unknown)
 }
 
 /// Whether the network card of a slot takes no more, or is not there: no controller can mend that. What is held takes part, for
@@ -278,7 +296,7 @@ fn superfluous(scene: &Scene, eni: &EniTruth, stalled: &BTreeSet<String>) -> Opt
     let mirror = &scene.mirror;
     let name = eni.made_for.as_ref().and_then(|uid| mirror.uids.get(uid));
     let Some(held) = name.and_then(|name| mirror.held.get(name)).map(|held| &held.held) else {
-        return Some("has no ENIAttachment".to_owned());
+        return (!may_be_wanted(scene, eni)).then(|| "has no ENIAttachment".to_owned());
     };
     let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();
     let node = mirror.nodes.get(&held.node).filter(|node| node.instance == instance);

@@ -5,9 +5,11 @@ use super::cluster::{People, nodes, pods};
 use crate::script::SubnetPlace;
 use crate::witness::Witness;
 use crate::witness::mirror::EniTruth;
+use multi_eni_api::names::TAG_ATTACHMENT_UID;
 use multi_eni_plan::facts::AttachmentState;
 use multi_eni_sim::ec2::InstanceState;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// EC2's names of what the controller may be denied.
 pub const ACTIONS: [&str; 11] = [
@@ -85,7 +87,10 @@ impl Stage {
                 self.ec2.hand_detach(id, false).map_err(|error| error.to_string())?;
             }
             if eni.untagged.is_some() && known {
-                let tags = eni.made_with.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+                let mut tags: BTreeMap<String, String> =
+                    eni.made_with.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+                // It may have been adopted since it was made.
+                tags.extend(eni.made_for.clone().map(|uid| (TAG_ATTACHMENT_UID.to_owned(), uid)));
                 self.ec2.hand_change(id, |eni| eni.tags = tags).map_err(|error| error.to_string())?;
             } else if eni.untagged.is_some() || abandoned {
                 if eni.seen.attachment.is_some() {

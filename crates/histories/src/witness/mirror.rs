@@ -5,7 +5,8 @@ use crate::script::Millis;
 use crate::stage::POD_ANNOTATION;
 use multi_eni_api::ids::EniId;
 use multi_eni_api::names::{
-    TAG_ATTACHMENT_UID, TAG_CLUSTER, UPSTREAM_MANAGER, UPSTREAM_TAG_MANAGED_BY, UPSTREAM_TAG_NODEENI,
+    TAG_ATTACHMENT_UID, TAG_CLUSTER, TAG_NODEENI, TAG_NODEENI_UID, UPSTREAM_MANAGER, UPSTREAM_TAG_MANAGED_BY,
+    UPSTREAM_TAG_NODEENI,
 };
 use multi_eni_api::{ENIAttachment, NodeEniSpec};
 use multi_eni_controller::sandbox::truth;
@@ -196,13 +197,25 @@ impl Mirror {
                 && nodeeni == Some(held.nodeeni.as_str())
                 && on.is_none_or(|instance| held.instance.as_ref() == Some(instance))
         };
-        upstream && self.acted_for(at).any(takes)
+        let named = |held: &Held| {
+            let of = |key: &str| eni.tags.get(key);
+            of(TAG_NODEENI_UID) == Some(held.nodeeni_uid.as_str()) || of(TAG_NODEENI) == Some(held.nodeeni.as_str())
+        };
+        // This cluster's own, whose ENIAttachment was lost.
+        let recovers = |held: &Held| {
+            held.recovered
+                && held.adopted.as_ref() == Some(&eni.id)
+                && named(held)
+                && on.is_none_or(|instance| held.instance.as_ref() == Some(instance))
+        };
+        self.acted_for(at).any(|held| upstream && takes(held) || recovers(held))
     }
 
     /// Where an interface that was taken over is pinned: network card and device index.
     pub fn pinned(&self, nodeeni_uid: &str, instance: &str, subnet: &str) -> Option<(i32, i32)> {
         let here = |held: &&Held| {
             held.adopted.is_some()
+                && !held.recovered
                 && held.deleting.is_none()
                 && held.nodeeni_uid == nodeeni_uid
                 && held.instance.as_ref().is_some_and(|on| on.as_str() == instance)

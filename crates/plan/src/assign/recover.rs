@@ -30,7 +30,9 @@ pub(super) fn lost(
     let request = &new.spec.request;
     let eni = slots::occupant(sight, (request.network_card_index, request.device_index))?;
     let at = eni.attachment.as_ref().filter(|at| at.state != AttachmentState::Detaching)?;
-    if !eni.is_of(input.cluster) || !is_of(eni, intent, intents) || (input.is_held)(eni) {
+    // Without the tag of an ENIAttachment somebody took it away: not ours to touch.
+    let is_lost = eni.attachment_uid().is_some() && !(input.is_held)(eni);
+    if !eni.is_of(input.cluster) || !is_of(eni, intent, intents) || !is_lost {
         return None;
     }
     // In another subnet than the spec asks for it is adopted all the same, and replaced in its turn.

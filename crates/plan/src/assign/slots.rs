@@ -154,7 +154,7 @@ fn may_create(
         limits::fits(kind, limits, ask, slot.0)?;
     }
     if let (Some(sight), Some(refused)) = (input.instance, input.refused_attach.get(&new.name))
-        && let Some(words) = refused.stands(&new.spec.request, node, (sight, input.now))
+        && let Some(words) = refused.stands(&new.spec.request, node, sight)
     {
         look_again(input, node, sight, Some(input.settings.blocked_recheck), out);
         return Err(Refused::AttachRefused(words.to_owned()));

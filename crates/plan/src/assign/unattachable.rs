@@ -5,7 +5,7 @@ use super::Input;
 use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::{EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{EniId, InstanceId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,24 +23,24 @@ pub struct AttachRefused {
     kind: Option<String>,
     enis: BTreeSet<EniId>,
     words: String,
-    /// How often in a row.
-    count: u32,
-    /// Until then it stands: not all that EC2 counts is shown by a look, such as volumes.
-    until: Timestamp,
 }
 
 impl AttachRefused {
     /// What is remembered of an ENI that goes because it cannot be attached.
-    pub fn of(held: &Held, node: Option<&NodeFacts>, sight: Option<&InstanceSight>) -> Self {
+    /// `at_refusal`: what was on the instance when EC2 refused it, if that is known; else what is there now.
+    pub fn of(
+        held: &Held,
+        node: Option<&NodeFacts>,
+        sight: Option<&InstanceSight>,
+        at_refusal: Option<&RefusalLook>,
+    ) -> Self {
         let error = held.status.last_error.as_ref();
         Self {
             node: held.node.clone(),
             request: held.request.clone(),
             instance: held.instance.clone(),
             kind: node.and_then(|node| node.instance_type.clone()),
-            enis: enis(sight),
-            count: 1,
-            until: Timestamp::MAX,
+            enis: at_refusal.and_then(|look| look.enis.clone()).unwrap_or_else(|| enis(sight)),
             words: error.map(|error| format!("{}: {}", error.code, error.message)).unwrap_or_default(),
         }
     }
@@ -53,29 +53,47 @@ impl AttachRefused {
         })
     }
 
-    /// The same, for so long: `first`, doubled with each time in a row up to 64 times.
-    #[must_use]
-    pub fn lasting(mut self, before: Option<&Self>, now: Timestamp, first: SignedDuration) -> Self {
-        let before = before.filter(|before| before.request == self.request && before.kind == self.kind);
-        self.count = before.map_or(1, |before| before.count.saturating_add(1));
-        let wait = first.checked_mul(1 << (self.count - 1).min(6)).unwrap_or(first);
-        self.until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
-        self
-    }
-
     /// EC2's words, if nothing has changed since.
-    pub(super) fn stands(
-        &self,
-        request: &EniRequest,
-        node: &NodeFacts,
-        (sight, now): (&InstanceSight, Timestamp),
-    ) -> Option<&str> {
-        let same = now < self.until
-            && self.request == *request
+    pub(super) fn stands(&self, request: &EniRequest, node: &NodeFacts, sight: &InstanceSight) -> Option<&str> {
+        let same = self.request == *request
             && self.instance.as_ref() == node.instance.as_ref().ok()
             && self.kind == node.instance_type
             && self.enis == enis(Some(sight));
         same.then_some(self.words.as_str())
+    }
+}
+
+/// What was on the instance when EC2 refused an Attach: by the first look that began after the refusal. What is there when the ENI is
+/// given up, minutes later, may be something else already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusalLook {
+    at: Timestamp,
+    enis: Option<BTreeSet<EniId>>,
+}
+
+impl RefusalLook {
+    /// Of an Attach that was refused at `at`, if that is an answer that lasts; its instance is to be looked at.
+    pub fn after(error: &CallError, at: Timestamp) -> Option<Self> {
+        (lasts(error)).then_some(Self { at, enis: None })
+    }
+
+    /// A look at the instance.
+    pub fn take(&mut self, sight: &InstanceSight) {
+        if self.enis.is_none() && sight.as_of >= self.at {
+            self.enis = Some(enis(Some(sight)));
+        }
+    }
+}
+
+/// An answer to Attach that will be the same next time.
+fn lasts(error: &CallError) -> bool {
+    match classify(Call::Attach, error) {
+        Class::SlotTaken | Class::Blocked | Class::Permanent | Class::Limit | Class::SubnetFull => {
+            !["NoAnswer", "NotSent"].contains(&error.code())
+        }
+        Class::Retry | Class::Throttled | Class::Unknown | Class::AlreadySo | Class::Wait | Class::EniNotFound => false,
+        Class::InstanceNotFound | Class::InstanceState | Class::TokenMismatch | Class::ReferenceNotFound => false,
+        Class::Credentials | Class::Unauthorized => false,
     }
 }
 
@@ -96,15 +114,7 @@ pub(super) fn is_refused(input: &Input<'_>, held: &Held) -> bool {
     let error = held.status.last_error.as_ref().filter(|_| held.failed_call() == Some(Call::Attach));
     let Some(error) = error.filter(|_| held.status.attachment_id.is_none()) else { return false };
     let answer = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
-    let lasts = match classify(Call::Attach, &answer) {
-        Class::SlotTaken | Class::Blocked | Class::Permanent | Class::Limit | Class::SubnetFull => {
-            !["NoAnswer", "NotSent"].contains(&error.code.as_str())
-        }
-        Class::Retry | Class::Throttled | Class::Unknown | Class::AlreadySo | Class::Wait | Class::EniNotFound => false,
-        Class::InstanceNotFound | Class::InstanceState | Class::TokenMismatch | Class::ReferenceNotFound => false,
-        Class::Credentials | Class::Unauthorized => false,
-    };
     let since = error.at.as_ref().map_or(held.created, |at| at.0.max(held.created));
     let end = since.saturating_add(input.settings.unattachable_kept).unwrap_or(Timestamp::MAX);
-    lasts && end <= input.now
+    lasts(&answer) && end <= input.now
 }

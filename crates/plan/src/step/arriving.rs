@@ -71,6 +71,10 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     if let Some(full) = own.filter(|failure| failure.class == Class::SubnetFull) {
         return full_subnet(input, full, report);
     }
+    let report = match held_by_others(input, report) {
+        Ok(report) => report,
+        Err(waits) => return waits,
+    };
     let status = &input.held.status;
     let (began, counted) = match (&status.attempt_started_at, status.attempt) {
         (Some(at), 1..) => (at.0, true),
@@ -112,7 +116,11 @@ fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
     input.quota.holds_back(input.now, input.settings.blocked_recheck)
 }
 
-fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
+/// What was refused to others holds for this one, too: nothing is begun for it, not even another attempt, while that stands.
+///
+/// # Errors
+/// What is done meanwhile.
+fn held_by_others(input: &Input<'_>, report: Report) -> Result<Report, (Action, Report)> {
     let is_own = input.memory.failure.as_ref().is_some_and(|own| own.call == Call::Create);
     let refused = input.probes.holds_back(Call::Create, input.now).filter(|_| !is_own);
     if let Some((failure, at)) = held_back(input).or(refused) {
@@ -121,25 +129,30 @@ fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
             Some(_) => report,
             None => Report::create_failed(failure),
         };
-        return (Action::Wait, report.until(at));
+        return Err((Action::Wait, report.until(at)));
     }
     if let Some(next) = instance::before_create(input) {
-        return next;
+        return Err(next);
     }
     let request = &input.held.request;
     let subnet = SubnetId::parse(&request.subnet_id).ok();
     let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
     match (input.room.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {
-        (Verdict::Look, Some(subnet)) => return (Action::LookAtSubnet(subnet), report),
+        (Verdict::Look, Some(subnet)) => Err((Action::LookAtSubnet(subnet), report)),
         (Verdict::Wait(failure, at), _) => {
             let is_said = said(input).is_some();
             let report = if is_said { report } else { Report::create_failed(failure).in_subnet(&request.subnet_id) };
-            return (Action::Wait, report.until(at));
+            Err((Action::Wait, report.until(at)))
         }
-        (Verdict::Look, None) | (Verdict::Try, _) => {}
+        (Verdict::Look, None) | (Verdict::Try, _) => Ok(report),
     }
-    let token = client_token(&input.held.uid, input.held.status.attempt);
-    (Action::Create { token }, report)
+}
+
+fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
+    match held_by_others(input, report) {
+        Ok(report) => (Action::Create { token: client_token(&input.held.uid, input.held.status.attempt) }, report),
+        Err(waits) => waits,
+    }
 }
 
 /// A full subnet is described again, not tried again: nothing that cannot work is created.

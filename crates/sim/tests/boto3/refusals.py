@@ -1,5 +1,7 @@
 """What the simulated EC2 refuses before it looks at the action, in its limits, and to whom."""
 
+import ipaddress
+
 from botocore import UNSIGNED
 
 from client import client, refused, tampered, worlds
@@ -59,6 +61,13 @@ def limits():
     create = ec2.create_network_interface
     refused("InsufficientFreeAddressesInSubnet", create, SubnetId=tiny, SecondaryPrivateIpAddressCount=11)
     refused("InvalidParameterValue", create, SubnetId=tiny, Ipv4PrefixCount=1)
+    # Addresses enough, and no whole block of sixteen among them.
+    network = ipaddress.ip_network(ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["CidrBlock"])
+    spread = [str(block[8]) for block in network.subnets(new_prefix=28)]
+    addresses = [{"PrivateIpAddress": address, "Primary": nth == 0} for nth, address in enumerate(spread)]
+    spoiler = create(SubnetId=subnet, PrivateIpAddresses=addresses)["NetworkInterface"]["NetworkInterfaceId"]
+    refused("InsufficientCidrBlocks", create, SubnetId=subnet, Ipv4PrefixCount=1)
+    ec2.delete_network_interface(NetworkInterfaceId=spoiler)
     full = create(SubnetId=tiny, SecondaryPrivateIpAddressCount=10)["NetworkInterface"]["NetworkInterfaceId"]
     refused("InsufficientFreeAddressesInSubnet", create, SubnetId=tiny)
     ec2.delete_network_interface(NetworkInterfaceId=full)

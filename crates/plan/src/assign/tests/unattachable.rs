@@ -72,7 +72,7 @@ fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_chan
         let why = world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>();
         assert_eq!(why, [RemovalReason::Unattachable], "{code}");
         let gone = world.held.pop().unwrap();
-        let memory = AttachRefused::of(&gone, world.node.as_ref(), world.sight.as_ref());
+        let memory = AttachRefused::of(&gone, world.node.as_ref(), world.sight.as_ref(), None);
         world.refused_attach.insert(gone.name.clone(), memory);
         if let Some(sight) = &mut world.sight {
             sight.as_of = world.now;
