@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::SubnetId;
 use multi_eni_api::names::client_token;
+use std::ops::ControlFlow;
 
 pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
     if !input.held.guarded {
@@ -72,8 +73,8 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
         return full_subnet(input, full, report);
     }
     let report = match held_by_others(input, report) {
-        Ok(report) => report,
-        Err(waits) => return waits,
+        ControlFlow::Continue(report) => report,
+        ControlFlow::Break(waits) => return waits,
     };
     let status = &input.held.status;
     let (began, counted) = match (&status.attempt_started_at, status.attempt) {
@@ -117,10 +118,8 @@ fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
 }
 
 /// What was refused to others holds for this one, too: nothing is begun for it, not even another attempt, while that stands.
-///
-/// # Errors
-/// What is done meanwhile.
-fn held_by_others(input: &Input<'_>, report: Report) -> Result<Report, (Action, Report)> {
+/// Breaks with what is done meanwhile.
+fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Report), Report> {
     let is_own = input.memory.failure.as_ref().is_some_and(|own| own.call == Call::Create);
     let refused = input.probes.holds_back(Call::Create, input.now).filter(|_| !is_own);
     if let Some((failure, at)) = held_back(input).or(refused) {
@@ -129,29 +128,31 @@ fn held_by_others(input: &Input<'_>, report: Report) -> Result<Report, (Action, 
             Some(_) => report,
             None => Report::create_failed(failure),
         };
-        return Err((Action::Wait, report.until(at)));
+        return ControlFlow::Break((Action::Wait, report.until(at)));
     }
     if let Some(next) = instance::before_create(input) {
-        return Err(next);
+        return ControlFlow::Break(next);
     }
     let request = &input.held.request;
     let subnet = SubnetId::parse(&request.subnet_id).ok();
     let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
     match (input.room.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {
-        (Verdict::Look, Some(subnet)) => Err((Action::LookAtSubnet(subnet), report)),
+        (Verdict::Look, Some(subnet)) => ControlFlow::Break((Action::LookAtSubnet(subnet), report)),
         (Verdict::Wait(failure, at), _) => {
             let is_said = said(input).is_some();
             let report = if is_said { report } else { Report::create_failed(failure).in_subnet(&request.subnet_id) };
-            Err((Action::Wait, report.until(at)))
+            ControlFlow::Break((Action::Wait, report.until(at)))
         }
-        (Verdict::Look, None) | (Verdict::Try, _) => Ok(report),
+        (Verdict::Look, None) | (Verdict::Try, _) => ControlFlow::Continue(report),
     }
 }
 
 fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
     match held_by_others(input, report) {
-        Ok(report) => (Action::Create { token: client_token(&input.held.uid, input.held.status.attempt) }, report),
-        Err(waits) => waits,
+        ControlFlow::Continue(report) => {
+            (Action::Create { token: client_token(&input.held.uid, input.held.status.attempt) }, report)
+        }
+        ControlFlow::Break(waits) => waits,
     }
 }
 
