@@ -114,7 +114,8 @@ impl Reconciler {
             if AttachRefused::is_of_its_slot(&entry.held) {
                 continue;
             }
-            let at_refusal = self.refusal_looks.get(&removal.name);
+            // What an earlier process was refused is tried once more: what stood then is not known.
+            let Some(at_refusal) = self.refusal_looks.get(&removal.name) else { continue };
             let refused = AttachRefused::of(&entry.held, self.world.node(name), sight.as_ref(), at_refusal);
             self.refused_attach.insert(removal.name.clone(), refused);
         }

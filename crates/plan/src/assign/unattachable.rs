@@ -27,20 +27,15 @@ pub struct AttachRefused {
 
 impl AttachRefused {
     /// What is remembered of an ENI that goes because it cannot be attached.
-    /// `at_refusal`: what was on the instance when EC2 refused it, if that is known; else what is there now.
-    pub fn of(
-        held: &Held,
-        node: Option<&NodeFacts>,
-        sight: Option<&InstanceSight>,
-        at_refusal: Option<&RefusalLook>,
-    ) -> Self {
+    /// `at_refusal`: what was on the instance when EC2 refused it, if a look has shown it; else what is there now.
+    pub fn of(held: &Held, node: Option<&NodeFacts>, sight: Option<&InstanceSight>, at_refusal: &RefusalLook) -> Self {
         let error = held.status.last_error.as_ref();
         Self {
             node: held.node.clone(),
             request: held.request.clone(),
             instance: held.instance.clone(),
             kind: node.and_then(|node| node.instance_type.clone()),
-            enis: at_refusal.and_then(|look| look.enis.clone()).unwrap_or_else(|| enis(sight)),
+            enis: at_refusal.enis.clone().unwrap_or_else(|| enis(sight)),
             words: error.map(|error| format!("{}: {}", error.code, error.message)).unwrap_or_default(),
         }
     }

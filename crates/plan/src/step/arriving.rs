@@ -130,9 +130,6 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
         };
         return ControlFlow::Break((Action::Wait, report.until(at)));
     }
-    if let Some(next) = instance::before_create(input) {
-        return ControlFlow::Break(next);
-    }
     let request = &input.held.request;
     let subnet = SubnetId::parse(&request.subnet_id).ok();
     let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
@@ -143,7 +140,11 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
             let report = if is_said { report } else { Report::create_failed(failure).in_subnet(&request.subnet_id) };
             ControlFlow::Break((Action::Wait, report.until(at)))
         }
-        (Verdict::Look, None) | (Verdict::Try, _) => ControlFlow::Continue(report),
+        // Only now is it asked whether the instance lives: what waits for room does not ask.
+        (Verdict::Look, None) | (Verdict::Try, _) => match instance::before_create(input) {
+            Some(next) => ControlFlow::Break(next),
+            None => ControlFlow::Continue(report),
+        },
     }
 }
 

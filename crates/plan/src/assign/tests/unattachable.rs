@@ -1,6 +1,7 @@
 //! Created, and its slot is somebody else's.
 
 use super::*;
+use crate::errors::CallError;
 use multi_eni_api::eniattachment::LastError;
 use std::collections::BTreeSet;
 
@@ -72,7 +73,9 @@ fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_chan
         let why = world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>();
         assert_eq!(why, [RemovalReason::Unattachable], "{code}");
         let gone = world.held.pop().unwrap();
-        let memory = AttachRefused::of(&gone, world.node.as_ref(), world.sight.as_ref(), None);
+        let error = CallError::Answered { code: code.into(), message: "no".into() };
+        let at_refusal = RefusalLook::after(&error, world.now).unwrap();
+        let memory = AttachRefused::of(&gone, world.node.as_ref(), world.sight.as_ref(), &at_refusal);
         world.refused_attach.insert(gone.name.clone(), memory);
         if let Some(sight) = &mut world.sight {
             sight.as_of = world.now;
@@ -89,4 +92,41 @@ fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_chan
         }
         assert_eq!(world.assign().create.len(), 1, "{code}");
     }
+}
+
+#[test]
+fn what_had_left_before_the_eni_was_given_up_is_a_change() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let error = CallError::Answered { code: "AttachmentLimitExceeded".into(), message: "full".into() };
+    assert!(
+        RefusalLook::after(&CallError::Unknown("timeout".into()), world.now).is_none(),
+        "that says nothing of the ENI"
+    );
+    let mut at_refusal = RefusalLook::after(&error, at(50)).unwrap();
+    let mut then = world.sight.clone().unwrap();
+    (then.as_of, then.enis) = (at(40), vec![]);
+    at_refusal.take(&then);
+    let mut occupant = crate::step::tests::eni(7);
+    occupant.attachment = Some(crate::step::tests::attachment(crate::facts::AttachmentState::Attached));
+    (then.as_of, then.enis) = (at(51), vec![occupant]);
+    at_refusal.take(&then);
+    (then.as_of, then.enis) = (at(60), vec![]);
+    at_refusal.take(&then);
+    let new = world.assign().create[0].clone();
+    let held = Held { request: new.spec.request.clone(), ..held("n0", 1, false) };
+    let memory = AttachRefused::of(&held, world.node.as_ref(), world.sight.as_ref(), &at_refusal);
+    world.refused_attach.insert(new.name.clone(), memory);
+    assert_eq!(
+        world.assign().create.len(),
+        1,
+        "the first look after the refusal showed another one there: it has left"
+    );
+    let still = AttachRefused::of(
+        &held,
+        world.node.as_ref(),
+        world.sight.as_ref(),
+        &RefusalLook::after(&error, at(50)).unwrap(),
+    );
+    world.refused_attach.insert(new.name, still);
+    assert!(world.assign().create.is_empty(), "nothing has changed");
 }
