@@ -37,6 +37,9 @@ impl Reconciler {
             work.push(writes::sent(asked, async move {
                 if is_over { writer.let_go(entry).await } else { writer.guard(entry, true).await }
             }));
+        } else if unguarded && !intent.upstream.is_empty() {
+            // Nothing is taken over before it is guarded, and until then upstream's list is what is known of it.
+            decided.push(writes::report_on(intent, &entry.status));
         } else if let Some(earliest) = self.too_early(&intent.uid, &entry.status).filter(|_| adopting.is_empty()) {
             decided.push(writes::report_on(intent, &entry.status));
             self.queue.at(key.clone(), earliest);
