@@ -16,7 +16,12 @@ use std::time::Duration;
 
 /// How long after the calm the world may take to become as the specs ask. What may take longest is written down in
 /// `docs/reliability.md`.
-pub const CONVERGES_WITHIN: Millis = 3_600_000;
+const CONVERGES_WITHIN: Millis = 3_600_000;
+/// So much longer for each node that joins beyond [`FEW`]: a rollout of one node at a time waits at each for EC2 to show what it
+/// has deleted and what it has made.
+const A_NODE: Millis = 60_000;
+/// More nodes than a history has that is not large.
+const FEW: u64 = 40;
 /// How long the world must be at rest: more than a sweep.
 const IDLE: Millis = 75_000;
 /// The same before an idle hour: more than the slowest re-check.
@@ -95,6 +100,12 @@ fn on_this_thread(script: &Script, detail: Detail, recorded: bool) -> Verdict {
             Verdict { breach: Some(breach), ..Verdict::default() }
         }
     }
+}
+
+/// How long after the calm this script's world may take.
+fn converges_within(script: &Script) -> Millis {
+    let joined = script.events.iter().filter(|event| matches!(event.act, Act::Join { .. })).count();
+    CONVERGES_WITHIN + A_NODE * u64::try_from(joined).unwrap_or(u64::MAX / A_NODE).saturating_sub(FEW)
 }
 
 struct History<'a> {
@@ -229,7 +240,7 @@ impl<'a> History<'a> {
     async fn converge(&self) -> Option<Millis> {
         // Before an idle hour also what is re-checked slowly must have had its turn.
         let rest = if self.script.idle_hour { IDLE_BEFORE_HOUR } else { IDLE };
-        let from = self.stage.now();
+        let (from, within) = (self.stage.now(), converges_within(self.script));
         // What does not hold is looked for only when something has changed.
         let (mut problems, mut looked) = (Vec::new(), None);
         loop {
@@ -242,7 +253,7 @@ impl<'a> History<'a> {
                 let scene = self.witness.scene();
                 (scene.moved.max(from), scene.changes)
             };
-            if now > from + 2 * CONVERGES_WITHIN {
+            if now > from + 2 * within {
                 self.broke(Promise::Quiet, format!("{} s after the calm it is not at rest", (now - from) / 1000));
                 return None;
             }
@@ -254,7 +265,7 @@ impl<'a> History<'a> {
                 looked = Some(changes);
             }
             match problems.first().cloned() {
-                None if moved - from > CONVERGES_WITHIN => {
+                None if moved - from > within => {
                     self.broke(Promise::Converges, format!("it took {} s after the calm", (moved - from) / 1000));
                     return None;
                 }
@@ -262,7 +273,7 @@ impl<'a> History<'a> {
                     self.witness.says(Detail::Story, "*", || "all is as it should be".to_owned());
                     return Some(moved - from);
                 }
-                Some((promise, how)) if now > from + CONVERGES_WITHIN => {
+                Some((promise, how)) if now > from + within => {
                     self.broke(promise, format!("{} s after the calm: {how}", (now - from) / 1000));
                     return None;
                 }

@@ -14,12 +14,17 @@ use tokio::time::Instant;
 
 /// Longest time between two looks at an ENI in motion.
 const LONGEST: SignedDuration = SignedDuration::from_secs(30);
+/// What has been in motion for so long does not end by itself: the sweep, which comes anyway, tells when it does.
+const STUCK: SignedDuration = SignedDuration::from_mins(10);
 /// The time between two looks is this part of how long the ENI has been in motion.
 const PART: i32 = 5;
 
-/// When an ENI that has been in motion since `since` and was seen last at `seen` is looked at again.
-fn due(every: SignedDuration, since: Timestamp, seen: Timestamp) -> Timestamp {
-    let pause = (seen.duration_since(since) / PART).clamp(every, LONGEST.max(every));
+/// When an ENI that has been in motion since `since` and was seen last at `seen` is looked at again. What is stuck is looked at
+/// only when two sweeps have not shown it.
+fn due(every: SignedDuration, sweep: SignedDuration, since: Timestamp, seen: Timestamp) -> Timestamp {
+    let age = seen.duration_since(since);
+    let longest = if age < STUCK { LONGEST } else { LONGEST.max(sweep * 2) };
+    let pause = (age / PART).clamp(every, longest.max(every));
     seen.saturating_add(pause).unwrap_or(Timestamp::MAX)
 }
 
@@ -55,13 +60,14 @@ impl Ec2 {
 
     /// Looks at those that are due.
     async fn poll(&self) -> Result<(), CallError> {
-        let (now, every) = (self.now(), tick(self.inner.options.poll_every));
+        let options = &self.inner.options;
+        let (now, every, sweep) = (self.now(), tick(options.poll_every), tick(options.sweep_every));
         let moving = lock(&self.inner.view).moving();
         // A tick's fraction early is not too early: calls do not begin on the dot.
         let soon = now.saturating_add(every / 2).unwrap_or(now);
         let due: Vec<EniId> = moving
             .into_iter()
-            .filter(|(_, since, seen)| due(every, *since, *seen) <= soon)
+            .filter(|(_, since, seen)| due(every, sweep, *since, *seen) <= soon)
             .map(|(id, ..)| id)
             .collect();
         for chunk in due.chunks(VALUES_A_FILTER) {
@@ -86,7 +92,8 @@ mod tests {
     fn looks_become_rarer_with_the_length_of_the_motion() {
         let s = |seconds: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
         let every = SignedDuration::from_secs(1);
-        let pause = |age: i64| due(every, s(0), s(age)).duration_since(s(age)).as_secs();
-        assert_eq!([0, 4, 10, 50, 150, 900].map(pause), [1, 1, 2, 10, 30, 30]);
+        let sweep = SignedDuration::from_secs(60);
+        let pause = |age: i64| due(every, sweep, s(0), s(age)).duration_since(s(age)).as_secs();
+        assert_eq!([0, 4, 10, 50, 150, 599, 600, 900].map(pause), [1, 1, 2, 10, 30, 30, 120, 120]);
     }
 }

@@ -54,6 +54,26 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
         "rollout.maxUnavailable must be at least 1",
     ),
     (
+        "maxRemovals 0",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 0}",
+        "rollout.maxRemovals must be a number of at least 1",
+    ),
+    (
+        "maxRemovals 0 %",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '0%'}",
+        "rollout.maxRemovals must be a number of at least 1",
+    ),
+    (
+        "maxRemovals ten",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: ten}",
+        "rollout.maxRemovals must be a number of at least 1",
+    ),
+    (
+        "maxRemovals 101 %",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '101%'}",
+        "rollout.maxRemovals must be a number of at least 1",
+    ),
+    (
         "card -1",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, networkCardIndex: -1",
         "networkCardIndex must be from 0",
@@ -110,6 +130,8 @@ fn each_with_its_sentence() -> Result<(), Failure> {
         ("low", "subnetID: subnet-12345678, nodeSelector: {a: b}, deviceIndex: 1, mtu: 576"),
         ("high", "subnetID: subnet-0123456789abcdef0, nodeSelector: {a: b}, deviceIndex: 63, mtu: 9001"),
         ("named", "subnetName: private, nodeSelector: {a: b}, securityGroupNames: [web], tags: {team: net}"),
+        ("paced", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 3}"),
+        ("percent", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '100%'}"),
     ] {
         stage.apply(&manifest(spec).replace("bad", name))?;
     }
