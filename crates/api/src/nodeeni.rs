@@ -200,7 +200,7 @@ pub struct Rollout {
     /// that is gone are not paced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::int_or_percentage")]
-    #[x_kube(validation = Rule::new("type(self) == int ? int(self) >= 1 : string(self).matches('^([1-9][0-9]?|100)%$')").message("rollout.maxRemovals must be a number of at least 1, or a percentage from \"1%\" to \"100%\""))]
+    #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]*|([1-9][0-9]?|100)%)$')").message("rollout.maxRemovals must be a number of at least 1, or a percentage from \"1%\" to \"100%\""))]
     pub max_removals: Option<IntOrString>,
 }
 

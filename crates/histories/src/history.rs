@@ -202,7 +202,8 @@ impl<'a> History<'a> {
             None => self.stage.play(act).await,
         };
         if let (Act::RenameSubnet { subnet, name }, Ok(_)) = (act, &came) {
-            self.witness.scene().renamed(subnet, name);
+            let now = self.stage.now();
+            self.witness.scene().renamed(now, subnet, name);
         }
         match &came {
             Ok(_) => self.acts.0 += 1,
@@ -222,7 +223,8 @@ impl<'a> History<'a> {
         self.desk.calm();
         self.replicas.mend();
         self.witness.says(Detail::Story, "*", || "the calm begins".to_owned());
-        self.witness.scene().subnets.clone_from(&self.script.setting.subnets);
+        let now = self.stage.now();
+        self.witness.scene().names_are_put_back(now, &self.script.setting.subnets);
         if let Err(how) = self.stage.mend(&self.witness, &self.script.setting.subnets).await {
             self.broke(Promise::Told, format!("the calm cannot begin: {how}"));
             return None;

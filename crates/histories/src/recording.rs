@@ -1,5 +1,6 @@
 //! What a recorded history leaves behind: everything that was written to its API server, to be written to another one.
 
+use crate::stage::DENIED;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
@@ -11,7 +12,7 @@ use tower::Service;
 /// The writes of a history, and what came of them.
 #[derive(Debug, Clone, Default)]
 pub struct Recording {
-    /// Every request that wrote, or tried to, with its answer.
+    /// Every request that wrote, or tried to, with its answer; but for what admission denied.
     pub writes: Vec<Entry>,
     /// By path, the lists of everything that was written, as they are at the end.
     pub left: BTreeMap<String, Value>,
@@ -27,7 +28,7 @@ pub fn begin(api: &ApiServer) -> Tape {
 
 /// Takes what is on the tape and in the lists.
 pub async fn end(api: &ApiServer, tape: &Tape) -> Recording {
-    let writes = tape.entries();
+    let writes: Vec<Entry> = tape.entries().into_iter().filter(|entry| !is_denied(entry)).collect();
     let paths: BTreeSet<String> = writes.iter().map(Entry::collection).collect();
     let mut left = BTreeMap::new();
     for path in paths {
@@ -39,6 +40,11 @@ pub async fn end(api: &ApiServer, tape: &Tape) -> Recording {
     let system = api.get(&GroupResource::new("", "namespaces"), "", "kube-system").unwrap_or_default();
     let cluster = system.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
     Recording { writes, left, cluster }
+}
+
+/// What admission denied has left nothing, and another API server has no such policy.
+fn is_denied(entry: &Entry) -> bool {
+    entry.status >= 400 && String::from_utf8_lossy(&entry.answer).contains(DENIED)
 }
 
 async fn list(api: &ApiServer, path: &str) -> Option<Value> {

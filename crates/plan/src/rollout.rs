@@ -13,10 +13,10 @@ pub type Begun = BTreeMap<String, usize>;
 /// The nodes of one NodeENI on which replacement may go on or begin.
 ///
 /// `outdated` are the nodes that have an attachment which the spec no longer describes. Nodes where something is
-/// already away (being removed, or not ready) use up the allowance first: a replacement never takes down more than
-/// `max_unavailable` nodes at a time, and one that was begun is always finished. So do those of `before`, the last answer, that
-/// have fewer ready than they had, of those that are `awaited` there: what is to come in the place of what is gone may not be
-/// made yet, or may be refused for good.
+/// already away (not ready, or being removed with fewer ready than are `awaited` there) use up the allowance first: a replacement
+/// never takes down more than `max_unavailable` nodes at a time, and one that was begun is always finished. So do those of `before`,
+/// the last answer, that have fewer ready than they had, of those that are awaited there: what is to come in the place of what is
+/// gone may not be made yet, or may be refused for good. Where one goes and none is to follow, nothing is away.
 pub fn permits(
     attachments: &[&Held],
     outdated: &BTreeSet<String>,
@@ -31,8 +31,12 @@ pub fn permits(
     let ready_on = |node: &str| ready.get(node).copied().unwrap_or(0);
     let lacks = |(node, had): &(&String, &usize)| ready_on(node) < awaited(node).min(**had);
     let lacking: BTreeSet<&String> = before.iter().filter(lacks).map(|(node, _)| node).collect();
-    let not_ready = attachments.iter().filter(|held| !is_ready(held)).map(|held| &held.node);
-    let away: BTreeSet<&String> = not_ready.chain(lacking.iter().copied()).collect();
+    let is_missed = |held: &&&Held| match held.deleting {
+        None => !is_ready(held),
+        Some(_) => ready_on(&held.node) < awaited(&held.node),
+    };
+    let missed = attachments.iter().filter(is_missed).map(|held| &held.node);
+    let away: BTreeSet<&String> = missed.chain(lacking.iter().copied()).collect();
     // An outdated node that is away already loses nothing by being replaced.
     let begun = outdated.iter().filter(|node| away.contains(node));
     let room = max_unavailable.saturating_sub(away.len());
@@ -62,6 +66,19 @@ mod tests {
         some_away[2] = held("n2", 1, false);
         let refs: Vec<&Held> = some_away.iter().collect();
         assert_eq!(permits(&refs, 1), ["n2"]);
+    }
+
+    #[test]
+    fn one_that_goes_with_none_to_follow_opens_no_way_to_the_last_one() {
+        let mut all: Vec<Held> = ["n0", "n1"].map(|node| held(node, 1, true)).into();
+        all.extend(
+            ["n0", "n1"].map(|node| Held { deleting: Some(jiff::Timestamp::UNIX_EPOCH), ..held(node, 2, true) }),
+        );
+        let refs: Vec<&Held> = all.iter().collect();
+        let outdated = ["n0", "n1"].map(str::to_owned).into();
+        let let_begin = |awaited| nodes(permits(&refs, &outdated, &Begun::new(), |_| awaited, 1));
+        assert_eq!(let_begin(1), ["n0"], "one is asked for, and it is ready");
+        assert_eq!(let_begin(2), ["n0", "n1"], "both are away already");
     }
 
     #[test]

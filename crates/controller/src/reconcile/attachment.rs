@@ -37,7 +37,10 @@ impl Reconciler {
         let repair = entry.held.is_torn().then(|| repair_of(&entry));
         self.decided(key, &report.iter().chain(&release).chain(&repair).cloned().collect::<Vec<_>>(), |_| false);
         if let Some(asked) = report.filter(|asked| self.may_write(key, asked)) {
-            self.announce(&entry, &step);
+            // Said when it happens, not again with each try to write it down.
+            if !self.writes.is_failing(key, &asked.target) {
+                self.announce(&entry, &step);
+            }
             let (writer, entry, status) = (self.means.writer.clone(), entry.clone(), step.status.clone());
             work.push(writes::sent(asked, async move { writer.attachment_status(entry, status).await }));
         }

@@ -2,7 +2,7 @@
 
 use super::cast::{Cast, join, labels};
 use super::setting::{pick, subnets};
-use super::{neighbours, specs};
+use super::{identity, neighbours, specs};
 use crate::script::{Act, HandChange, Millis, Target};
 use fastrand::Rng;
 
@@ -17,6 +17,9 @@ enum Kind {
     Power,
     Relabel,
     Flap,
+    Twin,
+    ZoneLabel,
+    LeftOut,
     Drain,
     Heartbeats,
     Apply,
@@ -38,9 +41,12 @@ enum Kind {
     Pod,
     Quota,
     Crowd,
+    RemakeGroup,
+    RenameSubnet,
     Deny,
     Kill,
     Stop,
+    Elsewhere,
     Pause,
     ClockStep,
     Partition,
@@ -63,7 +69,7 @@ const REFUSED: [(&str, &str); 6] = [
 ];
 
 /// Every kind and its weight.
-const KINDS: [(Kind, u32); 41] = [
+const KINDS: [(Kind, u32); 47] = [
     (Kind::Join, 6),
     (Kind::Leave, 6),
     (Kind::Return, 5),
@@ -72,6 +78,9 @@ const KINDS: [(Kind, u32); 41] = [
     (Kind::Power, 2),
     (Kind::Relabel, 10),
     (Kind::Flap, 4),
+    (Kind::Twin, 2),
+    (Kind::ZoneLabel, 3),
+    (Kind::LeftOut, 2),
     (Kind::Drain, 3),
     (Kind::Heartbeats, 2),
     (Kind::Apply, 3),
@@ -93,9 +102,12 @@ const KINDS: [(Kind, u32); 41] = [
     (Kind::Pod, 4),
     (Kind::Quota, 2),
     (Kind::Crowd, 2),
+    (Kind::RemakeGroup, 2),
+    (Kind::RenameSubnet, 2),
     (Kind::Deny, 2),
     (Kind::Kill, 5),
     (Kind::Stop, 3),
+    (Kind::Elsewhere, 1),
     (Kind::Pause, 4),
     (Kind::ClockStep, 1),
     (Kind::Partition, 3),
@@ -206,6 +218,9 @@ impl Palette {
                 let on = Act::Label { node: name, set: [("ng".to_owned(), group)].into() };
                 Some(vec![(0, off), (rng.u64(10..15_000), on)])
             }
+            Kind::Twin => identity::twin(rng, cast),
+            Kind::ZoneLabel => identity::zone_label(rng, cast),
+            Kind::LeftOut => identity::left_out(rng, cast),
             Kind::Drain => {
                 let name = cast.node(rng, |node| !node.draining)?;
                 let mut node = cast.nodes.remove(&name)?;
@@ -306,6 +321,12 @@ impl Palette {
                     Act::Crowd { subnet, leave: rng.u64(0..2) }
                 })
             }
+            Kind::RemakeGroup => at_once(Act::RemakeGroup { number: rng.u64(1..=crate::stage::GROUPS) }),
+            Kind::RenameSubnet => {
+                let subnet = pick(rng, &subnets()).id.clone();
+                let name = *pick(rng, &["storage", "only-a", "only-b", "other"]);
+                at_once(Act::RenameSubnet { subnet, name: name.to_owned() })
+            }
             Kind::Deny => {
                 let action = *pick(rng, &crate::stage::ACTIONS);
                 let action_name = action.to_owned();
@@ -322,6 +343,7 @@ impl Palette {
             }
             Kind::Kill => at_once(Act::Kill { replica: replica(rng, cast), restart: rng.u64(500..60_000) }),
             Kind::Stop => at_once(Act::Stop { replica: replica(rng, cast), restart: rng.u64(500..60_000) }),
+            Kind::Elsewhere => at_once(Act::Elsewhere { replica: replica(rng, cast), lasts: rng.u64(20_000..300_000) }),
             Kind::Pause => at_once(Act::Pause { replica: replica(rng, cast), lasts: rng.u64(1_000..90_000) }),
             Kind::ClockStep => at_once(Act::ClockStep { replica: replica(rng, cast), by: rng.i64(-120_000..120_000) }),
             Kind::Partition => {

@@ -5,6 +5,7 @@
 
 mod acts;
 mod cast;
+mod identity;
 mod large;
 mod neighbours;
 mod setting;

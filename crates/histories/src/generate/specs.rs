@@ -151,7 +151,7 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
         // The only one that there is, or none.
         "interfaceType" if spec.remove(field).is_some() => return,
         "interfaceType" => json!("interface"),
-        "rollout" => json!({ "maxUnavailable": rng.i32(1..4) }),
+        "rollout" => rollout(rng),
         _ => {
             for field in ["ipv4PrefixCount", "privateIPCount", "ipv6AddressCount"] {
                 spec.remove(field);
@@ -168,4 +168,15 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
         }
     };
     spec.insert(field.into(), value);
+}
+
+/// How many nodes a rollout takes away at a time, and how many lose ENIs within the window of removals: of ten nodes few enough
+/// that some wait, and enough that all have gone within half an hour.
+fn rollout(rng: &mut Rng) -> Value {
+    let max_unavailable = rng.i32(1..4);
+    match rng.u32(0..4) {
+        0 => json!({ "maxUnavailable": max_unavailable, "maxRemovals": rng.i32(3..6) }),
+        1 => json!({ "maxUnavailable": max_unavailable, "maxRemovals": format!("{}%", rng.i32(30..100)) }),
+        _ => json!({ "maxUnavailable": max_unavailable }),
+    }
 }

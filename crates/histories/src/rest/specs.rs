@@ -99,13 +99,22 @@ fn is_unknown(scene: &Scene, held: &Held) -> bool {
 
 /// Whether its subnet has no room for it.
 pub(super) fn lacks_addresses(scene: &Scene, held: &Held) -> bool {
-    has_no_block(held) || is_full(scene, &held.nodeeni, &held.request.subnet_id)
+    has_no_block(scene, held) || is_full(scene, &held.nodeeni, &held.request.subnet_id)
 }
 
-/// Whether EC2 answered last that its subnet has no whole block left: how addresses lie in a subnet nobody sees from outside.
-fn has_no_block(held: &Held) -> bool {
-    let code = held.status.last_error.as_ref().map(|error| error.code.as_str());
-    held.request.ipv4_prefix_count.is_some_and(|count| count > 0) && code == Some("InsufficientCidrBlocks")
+/// Whether EC2 answered last that its subnet has no whole block left, to it or to one that tries for all: how addresses lie in a
+/// subnet nobody sees from outside.
+fn has_no_block(scene: &Scene, held: &Held) -> bool {
+    let asks_for_blocks = |held: &Held| held.request.ipv4_prefix_count.is_some_and(|count| count > 0);
+    let is_refused = |other: &Held| {
+        let says_so = other.status.last_error.as_ref().is_some_and(|error| {
+            error.code == "InsufficientCidrBlocks"
+                || error.message.contains("sufficient free Ipv4 addresses or prefixes")
+        });
+        other.request.subnet_id == held.request.subnet_id && says_so
+    };
+    asks_for_blocks(held)
+        && scene.mirror.held.values().any(|other| asks_for_blocks(&other.held) && is_refused(&other.held))
 }
 
 /// Whether a subnet has no room for what a NodeENI asks for.

@@ -12,7 +12,7 @@ mod upstream;
 pub use account::{GROUPS, group, group_name, zone};
 pub use cluster::{POD_ANNOTATION, People, eniattachments, nodeenis, nodes, pods};
 pub use mend::ACTIONS;
-pub use play::Came;
+pub use play::{Came, DENIED};
 
 use crate::script::Setting;
 use jiff::Timestamp;

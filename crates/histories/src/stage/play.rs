@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 /// What an act came to, in words: it may be refused, or find nothing to act on.
 pub type Came = Result<String, String>;
 
+/// The words of who denies on admission.
+pub const DENIED: &str = "not in this cluster";
+
 impl Stage {
     /// Performs an act on the account or in the cluster. Acts on replicas and on their network do nothing here.
     pub async fn play(&self, act: &Act) -> Came {
@@ -148,7 +151,7 @@ impl Stage {
                     resource: resource.clone(),
                     percent: *percent,
                     code: *code,
-                    message: "not in this cluster".to_owned(),
+                    message: DENIED.to_owned(),
                     until: self.clock.now().checked_add(lasts).ok(),
                 });
                 Ok(format!("admission refuses to {verb} {percent} % of {resource} with {code}"))

@@ -30,6 +30,8 @@ pub enum Promise {
     BacksOff,
     /// A rollout takes ready ENIs away from at most `maxUnavailable` nodes of a NodeENI at a time.
     MaxUnavailable,
+    /// Labels and edits take ENIs from no more nodes of a NodeENI at a time than its pace allows.
+    RemovalPace,
     /// What is refused for minutes is said on the NodeENI.
     Said,
     /// Nothing is made for, or attached to, an instance that EC2 has long shown terminated.
@@ -46,7 +48,7 @@ pub enum Promise {
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::NoLeak,
         Self::NoDouble,
         Self::NothingForeign,
@@ -59,6 +61,7 @@ impl Promise {
         Self::TakenOver,
         Self::BacksOff,
         Self::MaxUnavailable,
+        Self::RemovalPace,
         Self::Said,
         Self::NothingForTheDead,
         Self::Converges,
@@ -82,6 +85,7 @@ impl Promise {
             Self::TakenOver => "taken-over",
             Self::BacksOff => "backs-off",
             Self::MaxUnavailable => "max-unavailable",
+            Self::RemovalPace => "removal-pace",
             Self::Said => "said",
             Self::NothingForTheDead => "nothing-for-the-dead",
             Self::Converges => "converges",

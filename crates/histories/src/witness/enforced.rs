@@ -10,6 +10,8 @@ pub struct Enforced {
     pub backs_off: bool,
     /// `max-unavailable`.
     pub max_unavailable: bool,
+    /// `removal-pace`.
+    pub removal_pace: bool,
     /// `said`.
     pub said: bool,
     /// `nothing-for-the-dead`.
@@ -22,11 +24,16 @@ static CHOSEN: OnceLock<Enforced> = OnceLock::new();
 
 impl Enforced {
     /// What every run is held to.
-    pub const NOW: Self =
-        Self { backs_off: false, max_unavailable: false, said: false, nothing_for_the_dead: false, adopted: false };
+    pub const NOW: Self = Self {
+        backs_off: true,
+        max_unavailable: false,
+        removal_pace: true,
+        said: true,
+        nothing_for_the_dead: true,
+        adopted: true,
+    };
     /// All of them.
-    pub const ALL: Self =
-        Self { backs_off: true, max_unavailable: true, said: true, nothing_for_the_dead: true, adopted: true };
+    pub const ALL: Self = Self { max_unavailable: true, ..Self::NOW };
 
     /// Whether any is judged by looking now and then.
     pub fn looks(self) -> bool {

@@ -16,6 +16,7 @@ mod honesty;
 mod justice;
 mod lease;
 pub mod mirror;
+mod pace;
 mod rollout;
 mod said;
 pub mod scene;

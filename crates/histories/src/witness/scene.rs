@@ -5,7 +5,8 @@ use super::breach::{Breach, Promise};
 use super::budget::{Budgets, SAME_CALLS_A_SECOND, WRITES_A_SECOND};
 use super::enforced::Enforced;
 use super::lease::Leases;
-use super::mirror::Mirror;
+use super::mirror::{Mirror, NodeEniTruth};
+use super::pace::{self, Paces};
 use super::rollout::{self, Rollouts};
 use super::said::{self, Refusals};
 use super::trace::{Detail, Trace};
@@ -25,6 +26,9 @@ use std::ops::Range;
 
 /// When a write to the API server is given up: the witness's own number, so that another one in the controller shows.
 const WRITE_LASTS: Millis = 8_000;
+
+/// How old a replica's answer to what a name stands for may be.
+const NAMES: Millis = 300_000;
 
 /// Everything the witness knows.
 #[derive(Debug)]
@@ -61,6 +65,8 @@ pub struct Scene {
     pub enforced: Enforced,
     /// Nodes that rollouts have taken away.
     pub rollouts: Rollouts,
+    /// What NodeENIs have lost by labels and edits.
+    pub paces: Paces,
     /// What is refused.
     pub refusals: Refusals,
     /// When a process last began.
@@ -92,12 +98,31 @@ pub struct Activity {
 }
 
 impl Scene {
-    /// A subnet has another tag Name from now on.
-    pub fn renamed(&mut self, subnet: &str, name: &str) {
+    /// A subnet has another tag Name from now on. Whoever asked before may not ask again for minutes.
+    pub fn renamed(&mut self, at: Millis, subnet: &str, name: &str) {
         let place = self.subnets.iter_mut().find(|place| place.id == subnet);
         if let Some(place) = place {
             place.name = Some(name.to_owned());
         }
+        self.names_have_moved(at);
+    }
+
+    /// All subnets have the tags that they had at first.
+    pub fn names_are_put_back(&mut self, at: Millis, subnets: &[SubnetPlace]) {
+        if self.subnets != subnets {
+            self.subnets = subnets.to_vec();
+            self.names_have_moved(at);
+        }
+    }
+
+    fn names_have_moved(&mut self, at: Millis) {
+        let by_name = |nodeeni: &&NodeEniTruth| {
+            let spec = nodeeni.spec.as_ref();
+            spec.is_some_and(|spec| spec.subnet_name.is_some() || spec.subnet_names.is_some())
+        };
+        let concerned = self.mirror.nodeenis.values().filter(by_name).map(|nodeeni| nodeeni.uid.clone());
+        let concerned: Vec<String> = concerned.collect();
+        self.mirror.nodeenis_changed.extend(concerned.into_iter().map(|uid| (uid, at + NAMES)));
     }
 
     /// Nothing has happened yet.
@@ -127,6 +152,7 @@ impl Scene {
             since_mark: Activity::default(),
             enforced: Enforced::chosen(),
             rollouts: Rollouts::default(),
+            paces: Paces::default(),
             refusals: Refusals::default(),
             last_begun: 0,
             looked: 0,
@@ -257,6 +283,7 @@ impl Scene {
             (GROUP, "nodeenis") => {
                 justice::nodeeni(self, at, change, by_replica);
                 rollout::nodeeni(self, at, change);
+                pace::nodeeni(self, at, change);
                 if by_replica {
                     honesty::nodeeni(self, at, change);
                     takeover::nodeeni(self, at, change);
@@ -269,6 +296,9 @@ impl Scene {
                     honesty::attachment(self, at, change);
                     if self.enforced.max_unavailable {
                         rollout::attachment(self, at, change);
+                    }
+                    if self.enforced.removal_pace {
+                        pace::attachment(self, at, change);
                     }
                 }
                 self.mirror.attachment(at, change.name, change.after, by_replica);
@@ -358,6 +388,11 @@ impl Scene {
             let how = format!("{name} sends {} for {instance}, which is dead since {since} ms", call.action);
             self.broke(at, Promise::NothingForTheDead, how);
         }
+    }
+
+    /// Whether the instance of an ENIAttachment is terminated, or on its way there.
+    pub fn has_died(&self, held: &Held) -> bool {
+        held.instance.as_ref().is_some_and(|instance| self.dead.contains_key(instance.as_str()))
     }
 
     /// Whether some replica could see and write all the time for so long.

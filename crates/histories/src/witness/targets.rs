@@ -15,7 +15,7 @@ pub fn of_write(mirror: &Mirror, info: &RequestInfo, body: &Value) -> Request {
     let may = format!("{} {}", info.verb, info.target());
     let name = match info.resource.as_str() {
         // Each has a name of its own: the same one is about the same thing for the same reason.
-        "events" => format!("{} {}", text("/regarding/name"), text("/reason")),
+        "events" => format!("{} {}: {}", text("/regarding/name"), text("/reason"), text("/note")),
         _ if info.name.is_empty() => text("/metadata/name").to_owned(),
         _ => info.name.clone(),
     };

@@ -3,6 +3,7 @@
 mod away;
 mod backoff;
 mod enis;
+mod pace;
 mod requests;
 mod rollout;
 mod status;

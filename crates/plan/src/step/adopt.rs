@@ -1,6 +1,6 @@
 //! Taking an ENI over from upstream: our tags come first, and nothing else is done to it before it carries them.
 
-use super::retry::{not_before, observe_first};
+use super::retry::{not_before, observe_first, past_lag};
 use super::{Action, Change, Input, Report, is_ours, tags};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment};
@@ -8,9 +8,22 @@ use multi_eni_api::conditions::{self, types};
 
 /// It is the one that this ENIAttachment was made for, it still carries upstream's tags, and it is on no other instance.
 pub(super) fn is_to_be_adopted(input: &Input<'_>, eni: &EniSeen) -> bool {
-    let held = input.held;
-    let elsewhere = eni.attachment.as_ref().is_some_and(|at| at.instance != held.instance);
-    held.adopted.as_ref() == Some(&eni.id) && !is_ours(input, eni) && is_the_nodeenis(input, eni) && !elsewhere
+    is_meant(input, eni) && !is_elsewhere(input, eni)
+}
+
+/// The same, but by now it is on another instance: somebody moved it after the look by which it was to be taken over. It has never
+/// carried the tags of this ENIAttachment, as a look shows that began long enough after our last call.
+pub(super) fn is_out_of_reach(input: &Input<'_>, eni: &EniSeen) -> bool {
+    let is_sure = eni.last_call.is_none_or(|call| past_lag(input, eni.as_of(), call));
+    is_meant(input, eni) && is_elsewhere(input, eni) && is_sure
+}
+
+fn is_meant(input: &Input<'_>, eni: &EniSeen) -> bool {
+    input.held.adopted.as_ref() == Some(&eni.id) && !is_ours(input, eni) && is_the_nodeenis(input, eni)
+}
+
+fn is_elsewhere(input: &Input<'_>, eni: &EniSeen) -> bool {
+    eni.attachment.as_ref().is_some_and(|at| at.instance != input.held.instance)
 }
 
 /// Upstream's, or this cluster's own whose ENIAttachment is lost, and of this NodeENI.

@@ -32,6 +32,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
             None => create(input, *by_tag),
         },
         Sight::Seen(eni) if adopt::is_to_be_adopted(input, eni) => adopt::take_over(input, eni),
+        Sight::Seen(eni) if adopt::is_out_of_reach(input, eni) => (Action::Wait, Report::out_of_reach(eni)),
         Sight::Seen(eni) if !is_ours(input, eni) => {
             let message = format!(
                 "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or delete the ENI by hand",

@@ -106,16 +106,23 @@ impl Report {
     }
 
     pub(super) fn lost(eni: &EniId) -> Self {
-        let mut report = Self::new(
-            Phase::Blocked,
-            ENI_LOST,
-            format!("{eni} was deleted on EC2 by somebody else: a new one is made in its place"),
-        );
-        let message = report.message.clone();
+        Self::lost_with(format!("{eni} was deleted on EC2 by somebody else: a new one is made in its place"))
+    }
+
+    /// What was to be taken over is on another instance.
+    pub(super) fn out_of_reach(eni: &EniSeen) -> Self {
+        Self::lost_with(format!(
+            "{} was to be taken over, and somebody attached it to another instance: a new one is made in its place",
+            eni.id
+        ))
+    }
+
+    fn lost_with(message: String) -> Self {
+        let mut report = Self::new(Phase::Blocked, ENI_LOST, message);
         report.error = Some(LastError {
             action: Call::Describe.action().to_owned(),
             code: ENI_LOST.to_owned(),
-            message,
+            message: report.message.clone(),
             at: None,
             count: 1,
         });

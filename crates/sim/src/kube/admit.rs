@@ -161,21 +161,22 @@ pub fn not_of_another(res: &Resource, object: &Value, name: &str) -> Result<(), 
     Ok(())
 }
 
-/// A UID or version in the written object must be the stored one. In a PUT the UID is a precondition, in a patch a
-/// change of what cannot change.
+/// A UID or version in the written object must be the stored one. In a PUT the UID is a precondition, and comes first; in a patch it
+/// is a change of what cannot change, and comes after the version, by which a conflict is found.
 pub fn check_versions(res: &Resource, new: &Value, old: &Value, name: &str, put: bool) -> Result<(), StatusError> {
     let (uid, stored) = (metadata::text(new, "uid"), metadata::text(old, "uid"));
-    if !uid.is_empty() && uid != stored {
-        if put {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}");
-            return Err(StatusError::conflict(res, name, &why));
-        }
-        let cause = Cause::invalid("metadata.uid", &json!(uid), "field is immutable");
-        return Err(StatusError::invalid(&res.kind, &res.group, name, &[cause]));
+    let is_anothers = !uid.is_empty() && uid != stored;
+    if put && is_anothers {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}");
+        return Err(StatusError::conflict(res, name, &why));
     }
     let version = metadata::text(new, "resourceVersion");
     if !version.is_empty() && version != "0" && version != metadata::text(old, "resourceVersion") {
         return Err(StatusError::modified(res, name));
+    }
+    if is_anothers {
+        let cause = Cause::invalid("metadata.uid", &json!(uid), "field is immutable");
+        return Err(StatusError::invalid(&res.kind, &res.group, name, &[cause]));
     }
     Ok(())
 }

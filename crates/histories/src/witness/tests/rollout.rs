@@ -7,6 +7,14 @@ const OTHER_SUBNET: &str = "subnet-00000002";
 
 /// So many Nodes with a ready ENI each, of a NodeENI that now asks for another index.
 fn outdated(nodes: usize) -> World {
+    let mut world = fleet(nodes);
+    world.writes(LATER, PEOPLE, "nodeenis", NODEENI, ["spec", "deviceIndex"], json!(2));
+    holds(&world);
+    world
+}
+
+/// So many Nodes with a ready ENI each.
+pub(super) fn fleet(nodes: usize) -> World {
     let mut world = World::new(Setting::default());
     world.joined(0);
     for n in 1..=nodes {
@@ -18,7 +26,6 @@ fn outdated(nodes: usize) -> World {
         in_place(&mut world, 2_000, n, 1);
         ready(&mut world, 3_000, n);
     }
-    world.writes(LATER, PEOPLE, "nodeenis", NODEENI, ["spec", "deviceIndex"], json!(2));
     holds(&world);
     world
 }

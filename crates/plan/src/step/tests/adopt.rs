@@ -107,3 +107,25 @@ fn an_eni_of_this_cluster_whose_eniattachment_is_lost_gets_the_new_ones_tags() {
         assert_eq!(other.step().action, Action::Wait, "{tags_of_another:?}");
     }
 }
+
+#[test]
+fn what_was_moved_before_it_could_be_taken_over_is_given_up_and_let_be() {
+    let mut world = world();
+    world.held.recovered = true;
+    left(&mut world).tags = tags(&cluster(), &world.held).into_iter().collect();
+    left(&mut world).tags.insert(names::TAG_ATTACHMENT_UID, "uid-lost");
+    left(&mut world).attachment.as_mut().unwrap().instance = InstanceId::parse("i-00000000").ok();
+    let step = world.step();
+    assert_eq!(step.action, Action::Wait);
+    assert_eq!(step.status.last_error.as_ref().map(|error| error.code.as_str()), Some(crate::held::ENI_LOST));
+    world.held.deleting = Some(at(29));
+    assert_eq!(world.step().action, Action::Release, "it never carried this one's tags");
+
+    // We may have tagged it just now: a look that began too soon after that is no proof.
+    left(&mut world).last_call = Some(at(29));
+    assert_eq!(world.step().action, Action::Wait);
+    left(&mut world).last_call = None;
+    let uid = world.held.uid.clone();
+    left(&mut world).tags.insert(names::TAG_ATTACHMENT_UID, &uid);
+    assert_ne!(world.step().action, Action::Release, "it is ours");
+}

@@ -1,0 +1,136 @@
+//! `removal-pace`: of one NodeENI no more nodes lose ENIs at a time than its pace allows, when labels or an edit are why.
+//!
+//! A NodeENI that is deleted, a Node that is gone or going, and an ENI that another one follows are not counted, nor is what another
+//! process removed: what that one permitted stands in the status, which may be late.
+
+use super::breach::Promise;
+use super::justice::PICTURE;
+use super::mirror::Mirror;
+use super::scene::Scene;
+use crate::script::{Millis, SubnetPlace};
+use crate::wants::{Asked, asked};
+use multi_eni_api::ENIAttachment;
+use multi_eni_api::conditions::{is_true, types};
+use multi_eni_api::names::ANNOTATION_ALLOW_REMOVALS;
+use multi_eni_plan::held::Held;
+use multi_eni_sim::kube::ObjectChange;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A part of the window of removals, 300 s: what was permitted may be written late.
+const WINDOW: Millis = 150_000;
+/// Nodes that every NodeENI may lose within a window.
+const AT_LEAST: usize = 10;
+
+/// What each NodeENI has lost, and what it allowed. All by its UID.
+#[derive(Debug, Default)]
+pub struct Paces {
+    /// When, on which Node, by which process.
+    lost: BTreeMap<String, Vec<(Millis, String, String)>>,
+    /// Since when `rollout.maxRemovals` is so.
+    allowed: BTreeMap<String, Vec<(Millis, Value)>>,
+    /// The most Nodes that ever had an ENI of it in place.
+    nodes: BTreeMap<String, usize>,
+    /// When a person last let all go at once.
+    released: BTreeMap<String, Millis>,
+}
+
+/// A NodeENI has changed: what it allows from now on.
+pub fn nodeeni(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
+    let Some(object) = change.after else { return };
+    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let most = object.pointer("/spec/rollout/maxRemovals").cloned().unwrap_or_default();
+    let allowed = scene.paces.allowed.entry(uid.clone()).or_default();
+    if allowed.last().is_none_or(|(_, last)| *last != most) {
+        allowed.push((at, most));
+    }
+    let annotations = object.pointer("/metadata/annotations");
+    let generation = annotations.and_then(|all| all.get(ANNOTATION_ALLOW_REMOVALS)).and_then(Value::as_str);
+    if generation.is_some_and(|text| object.pointer("/metadata/generation").is_some_and(|is| is.to_string() == text)) {
+        scene.paces.released.insert(uid, at);
+    }
+}
+
+/// An ENIAttachment has changed; the mirror does not know it yet.
+pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
+    let deleting = |object: Option<&Value>| object.is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
+    if change.before.is_none() || deleting(change.before) || !deleting(change.after) {
+        return;
+    }
+    let object = change.before.and_then(|object| ENIAttachment::deserialize(object).ok());
+    let Some(held) = object.as_ref().map(Held::read) else { return };
+    let uid = held.nodeeni_uid.clone();
+    if !is_paced(&scene.mirror, &scene.subnets, &held) || scene.has_died(&held) {
+        return;
+    }
+    let now = nodes_of(&scene.mirror, &uid);
+    let paces = &mut scene.paces;
+    let nodes = paces.nodes.entry(uid.clone()).or_default();
+    *nodes = now.max(*nodes);
+    let most = paces.most(&uid, at);
+    let lost = paces.lost.entry(uid.clone()).or_default();
+    lost.push((at, held.node.clone(), change.actor.to_owned()));
+    let recent = lost.iter().filter(|(then, _, by)| at < then + WINDOW && by == change.actor);
+    let recent: BTreeSet<&str> = recent.map(|(_, node, _)| node.as_str()).collect();
+    let is_released = paces.released.get(&uid).is_some_and(|since| at < since + PICTURE);
+    if recent.len() > most && !is_released {
+        let how = format!(
+            "{} deletes {}: {} nodes lose ENIs of {} within {} s, and {most} may",
+            change.actor,
+            held.name,
+            recent.len(),
+            held.nodeeni,
+            WINDOW / 1_000
+        );
+        scene.broke(at, Promise::RemovalPace, how);
+    }
+}
+
+impl Paces {
+    /// The most that a NodeENI has allowed of late: an edit may not have been heard of.
+    fn most(&self, uid: &str, at: Millis) -> usize {
+        let nodes = self.nodes.get(uid).copied().unwrap_or(0);
+        let spans = self.allowed.get(uid).map(Vec::as_slice).unwrap_or_default();
+        let ended = |n: usize| spans.get(n + 1).map(|(since, _)| *since);
+        let late = |(n, _): &(usize, &(Millis, Value))| ended(*n).is_none_or(|ended| at <= ended + PICTURE + WINDOW);
+        let of = |value: &Value| match value {
+            Value::String(text) => {
+                let percent = text.strip_suffix('%').and_then(|number| number.parse::<usize>().ok()).unwrap_or(100);
+                (nodes * percent / 100).max(1)
+            }
+            Value::Number(number) => number.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
+            _ => (nodes / 10).max(AT_LEAST),
+        };
+        spans.iter().enumerate().filter(late).map(|(_, (_, value))| of(value)).max().unwrap_or(usize::MAX)
+    }
+}
+
+/// Nodes that have an ENI of this NodeENI in place.
+fn nodes_of(mirror: &Mirror, uid: &str) -> usize {
+    let mine = mirror.held.values().map(|held| &held.held).filter(|held| held.nodeeni_uid == uid);
+    mine.filter(|held| mirror.in_place(held).is_some()).map(|held| &held.node).collect::<BTreeSet<_>>().len()
+}
+
+/// Whether its Node is there and loses something that it had in use, and nothing follows.
+fn is_paced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held) -> bool {
+    let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();
+    let here = |node: &crate::witness::mirror::NodeTruth| node.instance == instance;
+    let node = mirror.nodes.get(&held.node).filter(|node| here(node) && !node.deleting);
+    let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid && !nodeeni.deleting);
+    let is_one = mirror.nodes.values().filter(|node| here(node)).count() == 1;
+    let in_use = is_true(&held.status.conditions, types::ATTACHED) && mirror.in_place(held).is_some();
+    let Some((node, nodeeni)) = node.zip(nodeeni).filter(|_| is_one && in_use) else { return false };
+    let mine = |other: &&Held| {
+        other.nodeeni_uid == held.nodeeni_uid && other.instance == held.instance && other.deleting.is_none()
+    };
+    match asked(mirror, nodeeni, node, subnets) {
+        Asked::Nothing => true,
+        Asked::These(places) => {
+            let (card, index) = held.slot();
+            let is_asked = places.iter().any(|place| (place.card, place.index) == (card, index));
+            !is_asked && mirror.held.values().map(|held| &held.held).filter(mine).count() > places.len()
+        }
+        Asked::Unknown => false,
+    }
+}
