@@ -31,6 +31,8 @@ struct State {
     api_away_until: Option<Instant>,
     forbidden_until: Option<Instant>,
     reads_forbidden_until: Option<Instant>,
+    /// What EC2 refuses: the action, the code, until when.
+    refused_calls: Vec<(String, String, Instant)>,
 }
 
 impl Desk {
@@ -38,8 +40,14 @@ impl Desk {
     pub fn open(stage: Stage, witness: Witness, script: &Script) -> Arc<Self> {
         let Setting { kube_latency, .. } = script.setting;
         let oracle = Oracle::new(script.seed, script.trouble.clone());
-        let state =
-            State { oracle, requests: 0, api_away_until: None, forbidden_until: None, reads_forbidden_until: None };
+        let state = State {
+            oracle,
+            requests: 0,
+            api_away_until: None,
+            forbidden_until: None,
+            reads_forbidden_until: None,
+            refused_calls: Vec::new(),
+        };
         let desk = Arc::new(Self {
             stage,
             witness,
@@ -67,6 +75,7 @@ impl Desk {
     pub fn calm(&self) {
         let mut state = self.state();
         state.oracle.end();
+        state.refused_calls.clear();
         (state.api_away_until, state.forbidden_until, state.reads_forbidden_until) = (None, None, None);
         self.stage.api.refuse_nothing();
     }
@@ -87,6 +96,19 @@ impl Desk {
         let until = Some(Instant::now() + Duration::from_millis(lasts));
         let mut state = self.state();
         *(if reads { &mut state.reads_forbidden_until } else { &mut state.forbidden_until }) = until;
+    }
+
+    /// EC2 refuses an action with this code for a while.
+    pub fn refuse_calls(&self, action: &str, code: &str, lasts: Millis) {
+        let until = Instant::now() + Duration::from_millis(lasts);
+        self.state().refused_calls.push((action.to_owned(), code.to_owned(), until));
+    }
+
+    fn refused_call(&self, action: &str) -> Option<String> {
+        let now = Instant::now();
+        let state = self.state();
+        let found = state.refused_calls.iter().find(|(refused, _, until)| refused == action && now < *until);
+        found.map(|(_, code, _)| code.clone())
     }
 
     /// How a request to the API server passes.
@@ -133,9 +155,12 @@ impl Desk {
         let befallen = self.state().oracle.ask(Seam::Ec2, &oracle_name(call));
         self.witness.sends_ec2(&life, call, befallen.as_ref());
         self.crash(&life, befallen.as_ref());
+        let fail = |code: &str| Ec2Fault::Fail { code: code.to_owned(), status: None };
+        if let Some(code) = self.refused_call(&call.action) {
+            return Some(fail(&code));
+        }
         let Befallen { fault, lasts, .. } = befallen?;
         let lasts = Duration::from_millis(lasts);
-        let fail = |code: &str| Ec2Fault::Fail { code: code.to_owned(), status: None };
         match fault {
             Fault::CrashBefore | Fault::Unreachable => Some(Ec2Fault::Unreachable),
             Fault::CrashInside => None,
@@ -153,6 +178,7 @@ impl Desk {
             Fault::StaleRead => Some(Ec2Fault::StaleRead(lasts)),
             Fault::ExpiredPage => Some(fail("InvalidNextToken")),
             Fault::ExpiredCredentials => Some(fail("ExpiredToken")),
+            Fault::Unauthorized => Some(fail("UnauthorizedOperation")),
             Fault::Interfere | Fault::Gone => None,
         }
     }

@@ -195,6 +195,7 @@ impl<'a> History<'a> {
         match act {
             Act::RestartApi { lasts } => self.desk.restart_api(*lasts),
             Act::Forbid { reads, lasts } => self.desk.forbid(*reads, *lasts),
+            Act::RefuseCalls { action, code, lasts } => self.desk.refuse_calls(action, code, *lasts),
             _ => {}
         }
         let came = match self.replicas.play(act) {

@@ -74,6 +74,7 @@ fn can_befall(fault: Fault, seam: Seam, call: &str) -> bool {
         Fault::StaleRead => ec2 && describes,
         Fault::ExpiredPage => ec2 && call.ends_with("next page"),
         Fault::ExpiredCredentials => ec2,
+        Fault::Unauthorized => ec2 && !describes,
         Fault::Interfere => {
             !ec2 && !call.starts_with("create") && !watches && !call.starts_with("get") && !call.starts_with("list")
         }

@@ -2,6 +2,7 @@
 
 use crate::errors::Call;
 use jiff::Timestamp;
+use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, LABEL_NODEENI_UID};
 use multi_eni_api::{ENIAttachment, EniAttachmentStatus, EniRequest, NodeSettings};
@@ -116,6 +117,11 @@ impl Held {
     /// Nothing of it was ever made, and the reason stands in the status.
     pub fn never_created(&self) -> bool {
         self.status.eni_id.is_none() && self.failed_call() == Some(Call::Create)
+    }
+
+    /// Something may use its ENI: it was reported attached, or was taken over where it was; and it has not vanished since.
+    pub fn may_be_in_use(&self) -> bool {
+        (self.adopted.is_some() || is_true(&self.status.conditions, types::ATTACHED)) && !self.lost()
     }
 
     /// The status says that its ENI vanished from EC2.

@@ -3,7 +3,6 @@
 use super::Reconciler;
 use crate::queue::Key;
 use crate::world::NodeEniEntry;
-use multi_eni_api::conditions::{is_true, types};
 use multi_eni_plan::assign::Assignment;
 use multi_eni_plan::removals::{Cause, Input, Ledger, Pace};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,9 +42,8 @@ impl Reconciler {
 
     fn paced(&mut self, entry: &NodeEniEntry, losing: &BTreeMap<String, Cause>) -> Pace {
         let uid = &entry.intent.uid;
-        let attached =
-            self.world.attachments_of(uid).filter(|entry| is_true(&entry.held.status.conditions, types::ATTACHED));
-        let nodes: BTreeSet<&String> = attached.map(|entry| &entry.held.node).collect();
+        let in_use = self.world.attachments_of(uid).filter(|entry| entry.held.may_be_in_use());
+        let nodes: BTreeSet<&String> = in_use.map(|entry| &entry.held.node).collect();
         let input = Input {
             losing,
             nodes: nodes.len(),

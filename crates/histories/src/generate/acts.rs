@@ -2,7 +2,7 @@
 
 use super::cast::{Cast, join, labels};
 use super::setting::{pick, subnets};
-use super::{identity, neighbours, specs};
+use super::{identity, neighbours, refusals, specs};
 use crate::script::{Act, HandChange, Millis, Target};
 use fastrand::Rng;
 
@@ -43,6 +43,8 @@ enum Kind {
     Crowd,
     RemakeGroup,
     RenameSubnet,
+    RefuseCalls,
+    Undo,
     Deny,
     Kill,
     Stop,
@@ -58,18 +60,8 @@ enum Kind {
     Refuse,
 }
 
-/// What admission refuses.
-const REFUSED: [(&str, &str); 6] = [
-    ("create", "eniattachments"),
-    ("delete", "eniattachments"),
-    ("patch", "eniattachments"),
-    ("patch", "eniattachments/status"),
-    ("patch", "nodeenis"),
-    ("patch", "nodeenis/status"),
-];
-
 /// Every kind and its weight.
-const KINDS: [(Kind, u32); 47] = [
+const KINDS: [(Kind, u32); 49] = [
     (Kind::Join, 6),
     (Kind::Leave, 6),
     (Kind::Return, 5),
@@ -104,6 +96,8 @@ const KINDS: [(Kind, u32); 47] = [
     (Kind::Crowd, 2),
     (Kind::RemakeGroup, 2),
     (Kind::RenameSubnet, 2),
+    (Kind::RefuseCalls, 3),
+    (Kind::Undo, 1),
     (Kind::Deny, 2),
     (Kind::Kill, 5),
     (Kind::Stop, 3),
@@ -327,6 +321,8 @@ impl Palette {
                 let name = *pick(rng, &["storage", "only-a", "only-b", "other"]);
                 at_once(Act::RenameSubnet { subnet, name: name.to_owned() })
             }
+            Kind::RefuseCalls => at_once(refusals::by_ec2(rng)),
+            Kind::Undo => Some(refusals::undone(rng)),
             Kind::Deny => {
                 let action = *pick(rng, &crate::stage::ACTIONS);
                 let action_name = action.to_owned();
@@ -355,16 +351,7 @@ impl Palette {
             Kind::Compact => Some(vec![(0, Act::Compact {}), (rng.u64(0..2_000), Act::BreakWatches {})]),
             Kind::RestartApi => at_once(Act::RestartApi { lasts: rng.u64(500..40_000) }),
             Kind::Forbid => at_once(Act::Forbid { reads: rng.bool(), lasts: rng.u64(1_000..60_000) }),
-            Kind::Refuse => {
-                let (verb, resource) = *pick(rng, &REFUSED);
-                at_once(Act::Refuse {
-                    verb: verb.to_owned(),
-                    resource: resource.to_owned(),
-                    code: *pick(rng, &[400, 403, 422, 500]),
-                    percent: *pick(rng, &[30, 100]),
-                    lasts: rng.u64(1_000..60_000),
-                })
-            }
+            Kind::Refuse => at_once(refusals::by_admission(rng)),
         }
     }
 }

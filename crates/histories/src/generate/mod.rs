@@ -8,6 +8,7 @@ mod cast;
 mod identity;
 mod large;
 mod neighbours;
+mod refusals;
 mod setting;
 mod specs;
 #[cfg(test)]

@@ -25,7 +25,7 @@ variants!(
     Apply, Remove, DeleteAttachment, StripAttachment, Annotate,
     HandDetach, HandDelete, HandMove, HandChange, CniAttach, OtherCluster, Upstream, PodStarts, PodEnds, CniRelease,
     CniGrows, CniShrinks,
-    Quota, Crowd, Uncrowd, RemakeGroup, RenameSubnet, Deny, Allow,
+    Quota, Crowd, Uncrowd, RemakeGroup, RenameSubnet, Deny, Allow, RefuseCalls,
     Kill, Stop, Elsewhere, Pause, ClockStep, Partition, StaleWatch,
     BreakWatches, Compact, RestartApi, Forbid, Refuse,
 );
@@ -39,7 +39,7 @@ variants!(
     FAULTS, fault, Fault:
     CrashBefore, CrashInside, Throttle, ServerError, Unavailable, Unreachable, LoseAnswer, Hang, Garble, Late,
     SlowAnswer, StuckUntilDetached, StuckUntilForced, SlowTransition, StaleRead, ExpiredPage, ExpiredCredentials,
-    Interfere, Gone,
+    Unauthorized, Interfere, Gone,
 );
 
 /// When the entry is over: `Cast::enter` says everything before 15 s or at it, and disturbances begin after 20 s.

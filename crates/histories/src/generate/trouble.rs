@@ -4,7 +4,7 @@ use super::setting::pick;
 use crate::script::{Fault, Trouble};
 use fastrand::Rng;
 
-const FAULTS: [Fault; 19] = [
+const FAULTS: [Fault; 20] = [
     Fault::CrashBefore,
     Fault::CrashInside,
     Fault::Throttle,
@@ -22,6 +22,7 @@ const FAULTS: [Fault; 19] = [
     Fault::StaleRead,
     Fault::ExpiredPage,
     Fault::ExpiredCredentials,
+    Fault::Unauthorized,
     Fault::Interfere,
     Fault::Gone,
 ];

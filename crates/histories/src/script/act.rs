@@ -232,6 +232,16 @@ pub enum Act {
         action: String,
     },
 
+    /// EC2 refuses an action for a while, whatever the reason, each time in other words.
+    RefuseCalls {
+        /// EC2's name of it.
+        action: String,
+        /// EC2's code.
+        code: String,
+        /// How long.
+        lasts: Millis,
+    },
+
     // ---- Replicas and their machines -----------------------------------------------------------------------------
     /// The process is killed and starts again after a while.
     Kill {

@@ -73,6 +73,10 @@ fn act(act: &Act, setting: &Setting) -> Option<String> {
         Act::Deny { action } | Act::Allow { action } => {
             (!ACTIONS.contains(&action.as_str())).then(|| format!("the controller calls no {action}"))
         }
+        Act::RefuseCalls { action, .. } => {
+            let known = ACTIONS.contains(&action.as_str()) && !action.starts_with("Describe");
+            (!known).then(|| format!("the controller changes nothing by {action}"))
+        }
         Act::RemakeGroup { number } => {
             (!(1..=GROUPS).contains(number)).then(|| format!("there is no group {number}, they count from 1"))
         }

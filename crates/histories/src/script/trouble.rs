@@ -96,6 +96,8 @@ pub enum Fault {
     ExpiredPage,
     /// EC2: ExpiredToken, as when credentials are rotated.
     ExpiredCredentials,
+    /// EC2: UnauthorizedOperation, as where a policy asks for tags that it does not see yet.
+    Unauthorized,
     /// API server: somebody else writes to the same object first.
     Interfere,
     /// A watch: it ends at once with 410 Gone.

@@ -164,6 +164,7 @@ impl Stage {
             | Act::Partition { .. }
             | Act::StaleWatch { .. }
             | Act::RestartApi { .. }
+            | Act::RefuseCalls { .. }
             | Act::Forbid { .. } => Ok(String::new()),
         }
     }

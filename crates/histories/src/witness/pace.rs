@@ -30,7 +30,7 @@ pub struct Paces {
     lost: BTreeMap<String, Vec<(Millis, String, String)>>,
     /// Since when `rollout.maxRemovals` is so.
     allowed: BTreeMap<String, Vec<(Millis, Value)>>,
-    /// The most Nodes that ever had an ENI of it in place.
+    /// The most Nodes that had an ENI of it in place when one lost it.
     nodes: BTreeMap<String, usize>,
     /// When a person last let all go at once.
     released: BTreeMap<String, Millis>,
@@ -106,10 +106,11 @@ impl Paces {
     }
 }
 
-/// Nodes that have an ENI of this NodeENI in place.
+/// Nodes that have an ENI of this NodeENI in place, or of which the status says so.
 fn nodes_of(mirror: &Mirror, uid: &str) -> usize {
     let mine = mirror.held.values().map(|held| &held.held).filter(|held| held.nodeeni_uid == uid);
-    mine.filter(|held| mirror.in_place(held).is_some()).map(|held| &held.node).collect::<BTreeSet<_>>().len()
+    let has = |held: &&Held| is_true(&held.status.conditions, types::ATTACHED) || mirror.in_place(held).is_some();
+    mine.filter(has).map(|held| &held.node).collect::<BTreeSet<_>>().len()
 }
 
 /// Whether its Node is there and loses something that it had in use, and nothing follows.

@@ -49,7 +49,12 @@ pub fn look(scene: &mut Scene, at: Millis) {
     if !scene.is_able(at, WITHIN) {
         return;
     }
-    let waits = |held: &Held| held.deleting.is_some() || scene.mirror.in_place(held).is_none();
+    // What is not wanted any more waits for nothing, unless it is on its way out.
+    let is_wanted = |held: &Held| {
+        let node = scene.mirror.nodes.get(&held.node);
+        held.deselected_since.is_none() && node.is_some_and(|node| !node.deleting)
+    };
+    let waits = |held: &Held| held.deleting.is_some() || is_wanted(held) && scene.mirror.in_place(held).is_none();
     let unsaid = scene.mirror.held.values().map(|held| &held.held).filter(|held| waits(held)).find_map(|held| {
         let standing = scene.refusals.standing(at, &held.name)?;
         let nodeeni = scene.mirror.nodeenis.get(&held.nodeeni).filter(|nodeeni| nodeeni.uid == held.nodeeni_uid)?;

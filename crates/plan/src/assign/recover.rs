@@ -15,6 +15,30 @@ fn is_of(eni: &EniSeen, intent: &Intent, intents: &[&Intent]) -> bool {
     uid == intent.uid || eni.names_nodeeni(&intent.uid, &intent.name) && !intents.iter().any(|other| other.uid == uid)
 }
 
+/// A lost ENI that is attached in this slot, by a look that is young enough.
+fn lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a EniSeen> {
+    let is_young = |sight: &&InstanceSight| slots::age(sight, input) <= input.settings.instance_look_valid;
+    // A look that shows no primary interface is no look.
+    let sight = input.instance.filter(|sight| sight.vpc.is_some()).filter(is_young)?;
+    let eni = slots::occupant(sight, slot)?;
+    let is_on = eni.attachment.as_ref().is_some_and(|at| at.state != AttachmentState::Detaching);
+    // Without the tag of an ENIAttachment somebody took it away: not ours to touch.
+    let is_lost = eni.attachment_uid().is_some() && !(input.is_held)(eni);
+    (is_on && is_lost && eni.is_of(input.cluster)).then_some(eni)
+}
+
+/// The NodeENI whose lost ENI is in this slot, and may be adopted there: it holds the slot as if nothing had been lost.
+pub(super) fn holder<'a>(
+    input: &Input<'_>,
+    node: &NodeFacts,
+    intents: &[&'a Intent],
+    slot: (i32, i32),
+) -> Option<&'a Intent> {
+    let eni = lost_in(input, slot)?;
+    let is_adopters = may_be_adopted(eni, node, intents, |_| true);
+    intents.iter().copied().find(|intent| is_adopters && !intent.deleting && is_of(eni, intent, intents))
+}
+
 /// The ENIAttachment that adopts what is in the slot of `new`; None if nothing is there that can be adopted, by a look that is young
 /// enough.
 pub(super) fn lost(
@@ -24,17 +48,9 @@ pub(super) fn lost(
     new: &NewAttachment,
 ) -> Option<NewAttachment> {
     let instance = node.instance.as_ref().ok()?;
-    let is_young = |sight: &&InstanceSight| slots::age(sight, input) <= input.settings.instance_look_valid;
-    // A look that shows no primary interface is no look.
-    let sight = input.instance.filter(|sight| sight.vpc.is_some()).filter(is_young)?;
     let request = &new.spec.request;
-    let eni = slots::occupant(sight, (request.network_card_index, request.device_index))?;
-    let at = eni.attachment.as_ref().filter(|at| at.state != AttachmentState::Detaching)?;
-    // Without the tag of an ENIAttachment somebody took it away: not ours to touch.
-    let is_lost = eni.attachment_uid().is_some() && !(input.is_held)(eni);
-    if !eni.is_of(input.cluster) || !is_of(eni, intent, intents) || !is_lost {
-        return None;
-    }
+    let eni = lost_in(input, (request.network_card_index, request.device_index))?;
+    let at = eni.attachment.as_ref().filter(|_| is_of(eni, intent, intents))?;
     // In another subnet than the spec asks for it is adopted all the same, and replaced in its turn.
     let subnet = eni.subnet.as_ref()?;
     let request = if request.subnet_id == subnet.as_str() {

@@ -11,7 +11,6 @@ use crate::intent::{Ask, Intent};
 use crate::removals::Cause;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
-use multi_eni_api::conditions::{self, types};
 use multi_eni_api::ids::SubnetId;
 use multi_eni_api::names::TAG_NODEENI;
 use std::collections::BTreeMap;
@@ -104,8 +103,10 @@ pub(super) fn node_there(
                         || out.delete.iter().any(|removal| removal.name == held.name);
                     Some(Refused::SlotHeld { slot, holder: held.nodeeni.clone(), leaving })
                 }
-                None => claimed
-                    .get(&slot)
+                None => recover::holder(input, node, intents, slot)
+                    .filter(|holder| holder.uid != intent.uid)
+                    .map(|holder| &holder.name)
+                    .or_else(|| claimed.get(&slot))
                     .map(|holder| Refused::SlotHeld { slot, holder: holder.clone(), leaving: false })
                     .or_else(|| (present >= desired_of(out, intent)).then_some(Refused::Replacing)),
             };
@@ -223,7 +224,7 @@ fn desired_of(out: &Assignment, intent: &Intent) -> usize {
 fn deselected(input: &Input<'_>, intent: &Intent, mine: &[&Held], out: &mut Assignment) {
     for held in mine.iter().filter(|held| held.deleting.is_none()) {
         // Not forced, and not taken from under a Pod either, if that is asked for and there is something to take.
-        let is_there = conditions::is_true(&held.status.conditions, types::ATTACHED) && !held.lost();
+        let is_there = held.may_be_in_use();
         let users = if is_there { input.pods.users_of(held) } else { Some(Vec::new()) };
         let is_free = users.as_ref().is_some_and(Vec::is_empty);
         if !is_free {
@@ -265,8 +266,7 @@ fn outdated(
     let surplus: Vec<&str> = undescribed.iter().skip(unfilled).map(|held| held.name.as_str()).collect();
     for held in live() {
         if surplus.contains(&held.name.as_str()) {
-            let carries_traffic = conditions::is_true(&held.status.conditions, types::ATTACHED) && !held.lost();
-            let is_paced = carries_traffic && input.node.is_some_and(|node| !node.deleting);
+            let is_paced = held.may_be_in_use() && input.node.is_some_and(|node| !node.deleting);
             if !is_paced || may_lose(input, intent, held, Cause::Edited, out) {
                 remove(held, RemovalReason::Surplus, out);
             }

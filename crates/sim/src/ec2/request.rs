@@ -111,7 +111,13 @@ impl State {
         match &record.fault {
             Some(Fault::Fail { code, status }) => {
                 let status = status.unwrap_or_else(|| usual_status(code));
-                let message = format!("{code}, as the simulation was told to answer");
+                let number = record.number;
+                let message = match code.as_str() {
+                    "UnauthorizedOperation" => return Err(Refusal::unauthorized(&record.action, number)),
+                    _ => format!(
+                        "{code}, as the simulation was told to answer (Request ID: {number:08x}-0000-4000-8000-{number:012x})"
+                    ),
+                };
                 return Err(Refusal { code: code.clone().into(), status, message });
             }
             Some(Fault::Throttle) => return Err(Refusal::throttled()),

@@ -112,3 +112,16 @@ fn while_it_may_be_adopted_it_is_no_orphan() {
     elsewhere.attachment.as_mut().unwrap().index = 9;
     assert!(!may_be_adopted(&elsewhere, &node, &intents, |_| true), "no such slot is asked for");
 }
+
+#[test]
+fn whose_lost_eni_is_in_the_slot_holds_it_before_one_that_is_older() {
+    let mut world = world(|_| ());
+    world.intents.insert(0, intent("0", 1, &[SUBNET_A]));
+    let assignment = world.assign();
+    assert_eq!(adopted(&assignment), [lost().id.as_str()]);
+    let refused = assignment.refused.iter().find(|refusal| refusal.nodeeni_uid == "uid-0").map(|refusal| &refusal.why);
+    assert!(matches!(refused, Some(Refused::SlotHeld { holder, .. }) if holder == "a"), "{refused:?}");
+    // Where its NodeENI asks for another slot by now, the other one waits for it to go.
+    world.intents[1] = intent("a", 5, &[SUBNET_A]);
+    assert!(adopted(&world.assign()).is_empty());
+}
