@@ -156,6 +156,7 @@ impl World {
             states_failure: None,
             pods: Pods::Unasked,
             is_held: &|_| false,
+            is_attached: &|_| false,
             permits: &self.permits,
             removals: &self.removals,
             refused_attach: &Default::default(),

@@ -67,6 +67,8 @@ pub struct Input<'a> {
     pub pods: Pods<'a>,
     /// Whether an ENIAttachment, on whatever node, has this ENI.
     pub is_held: &'a dyn Fn(&EniSeen) -> bool,
+    /// Whether EC2 shows the ENI of an ENIAttachment attached, whatever its status says yet.
+    pub is_attached: &'a dyn Fn(&Held) -> bool,
     /// Where replacement may go on.
     pub permits: &'a Permits,
     /// Where what is no longer asked for may go.

@@ -104,6 +104,8 @@ pub struct Ledger {
     inherited: Vec<(Timestamp, usize)>,
     /// Nodes that the NodeENI had when the removals began.
     of: usize,
+    /// Nodes that were losing ENIs the last time.
+    losing: BTreeSet<String>,
 }
 
 /// What the pace of one NodeENI's removals depends on.
@@ -152,7 +154,7 @@ impl Ledger {
         let Some(record) = record else { return Self::default() };
         let count = |number: i32| usize::try_from(number).unwrap_or(0);
         let inherited = record.recent.iter().map(|entry| (entry.at.0, count(entry.nodes))).collect();
-        Self { granted: BTreeMap::new(), inherited, of: count(record.of_nodes) }
+        Self { inherited, of: count(record.of_nodes), ..Self::default() }
     }
 
     /// Grants what the pace allows.
@@ -161,6 +163,11 @@ impl Ledger {
         let is_recent = |at: Timestamp| at.saturating_add(window).is_ok_and(|end| end > now);
         self.granted.retain(|_, at| is_recent(*at));
         self.inherited.retain(|(at, _)| is_recent(*at));
+        // Who has got ENIs again since it lost some, and loses them once more, does so now and not then.
+        for node in losing.keys().filter(|node| !self.losing.contains(*node)) {
+            self.granted.entry(node.clone()).and_modify(|at| *at = now);
+        }
+        self.losing = losing.keys().cloned().collect();
         // The base of a percentage stays while removals go on: it neither shrinks with what is left nor begins anew.
         let is_idle = losing.is_empty() && self.granted.is_empty() && self.inherited.is_empty();
         self.of = if is_idle { nodes } else { self.of.max(nodes) };

@@ -1,5 +1,5 @@
-//! Subnets that are full: as many Creates are tried as the subnet shows room for, and one at a time where one was refused in
-//! spite of that. CIDR reservations keep addresses that `AvailableIpAddressCount` counts.
+//! Addresses of subnets: as many Creates are tried as a subnet shows room for, and one at a time where one was refused in spite of
+//! that. CIDR reservations keep addresses that `AvailableIpAddressCount` counts.
 
 use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::SubnetFacts;
@@ -7,39 +7,67 @@ use crate::held::Held;
 use crate::step::{Failure, Memory};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// After so many successes in a row the subnet is no longer full.
 const ENOUGH: usize = 16;
 /// The wait between probes doubles so often.
 const DOUBLINGS: u32 = 3;
 
-/// Full subnets, by ID.
+/// What was taken is known for so long: no look at a subnet that decides anything is older.
+const KNOWN: SignedDuration = SignedDuration::from_mins(15);
+
+/// What this process takes of subnets, and which of them are full; by ID.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Room {
+    used: BTreeMap<String, Used>,
     full: BTreeMap<String, Full>,
+}
+
+/// What this process asks of a subnet.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Used {
+    /// UIDs of those whose Create has not been answered yet, and the addresses that each needs.
+    trying: BTreeMap<String, i32>,
+    /// What was taken, and when.
+    taken: VecDeque<(Timestamp, i32)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Full {
     failure: Failure,
-    /// UIDs of those whose Create has not been answered yet, and the addresses that each needs.
-    trying: BTreeMap<String, i32>,
-    /// What was taken since the refusal, and when.
-    taken: Vec<(Timestamp, i32)>,
+    /// Creates that have succeeded since the refusal.
+    successes: usize,
     /// How often in a row one was refused although there seemed to be room.
     in_spite: u32,
 }
 
+impl Used {
+    /// Addresses that are free, less what was taken since that look and what is being asked for.
+    fn left(&self, facts: &SubnetFacts) -> i32 {
+        let taken: i32 = self.taken.iter().rev().take_while(|(at, _)| *at >= facts.as_of).map(|(_, needs)| needs).sum();
+        facts.free_addresses.saturating_sub(taken).saturating_sub(self.trying.values().sum())
+    }
+}
+
 /// What one may do.
-#[derive(Debug, PartialEq)]
-pub enum Verdict<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
     /// Create.
     Try,
     /// Look at the subnet first.
     Look,
-    /// Wait; this is what was refused last.
-    Wait(&'a Failure, Timestamp),
+    /// Wait until then.
+    Wait(Timestamp),
+}
+
+/// What keeps a request from its subnet.
+#[derive(Debug, PartialEq)]
+pub enum Standing<'a> {
+    /// This was refused last, to it or to another one.
+    Refused(&'a Failure),
+    /// The subnet shows fewer free addresses than are needed, beside those that others of this cluster are getting.
+    Short,
 }
 
 /// IPv4 addresses that a request takes from its subnet; a prefix is a block of 16.
@@ -68,34 +96,48 @@ impl Room {
         facts: Option<&SubnetFacts>,
         now: Timestamp,
         cooldown: SignedDuration,
-    ) -> Verdict<'_> {
-        let Some(full) = self.full.get(&request.subnet_id) else { return Verdict::Try };
-        let Some(facts) = facts.filter(|facts| facts.as_of > full.failure.at) else { return Verdict::Look };
+    ) -> Verdict {
         let after = |at: Timestamp, wait| at.saturating_add(wait).unwrap_or(Timestamp::MAX);
-        // A subnet without IPv4 has no count that could tell.
-        let tells = !facts.cidr.is_empty();
-        if tells && (facts.free_addresses < needed(request) || full.in_spite == 0) {
-            let taken: i32 = full.taken.iter().filter(|(at, _)| *at >= facts.as_of).map(|(_, needs)| needs).sum();
-            let asked: i32 = full.trying.values().sum();
-            if facts.free_addresses - taken - asked >= needed(request) {
+        let Some(full) = self.full.get(&request.subnet_id) else {
+            let Some(facts) = facts.filter(|facts| self.is_short(request, facts)) else { return Verdict::Try };
+            let until = after(facts.as_of, cooldown);
+            return if now >= until { Verdict::Look } else { Verdict::Wait(until) };
+        };
+        let Some(facts) = facts.filter(|facts| facts.as_of > full.failure.at) else { return Verdict::Look };
+        if tells(facts) && (facts.free_addresses < needed(request) || full.in_spite == 0) {
+            if !self.is_short(request, facts) {
                 return Verdict::Try;
             }
             let again = after(facts.as_of, cooldown);
-            return if now >= again { Verdict::Look } else { Verdict::Wait(&full.failure, again) };
+            return if now >= again { Verdict::Look } else { Verdict::Wait(again) };
         }
         let pause = cooldown.checked_mul(1 << full.in_spite.min(DOUBLINGS)).unwrap_or(cooldown);
         let next = after(full.failure.at, pause);
-        if full.trying.is_empty() && now >= next {
+        if self.used.get(&request.subnet_id).is_none_or(|used| used.trying.is_empty()) && now >= next {
             return Verdict::Try;
         }
-        Verdict::Wait(&full.failure, if now < next { next } else { after(now, cooldown) })
+        Verdict::Wait(if now < next { next } else { after(now, cooldown) })
+    }
+
+    /// What keeps this request waiting, whether the subnet is being looked at or not.
+    pub fn standing(&self, request: &EniRequest, facts: Option<&SubnetFacts>) -> Option<Standing<'_>> {
+        match self.full.get(&request.subnet_id) {
+            Some(full) => Some(Standing::Refused(&full.failure)),
+            None => facts.filter(|facts| self.is_short(request, facts)).map(|_| Standing::Short),
+        }
+    }
+
+    /// Whether the subnet shows fewer free addresses than are needed.
+    fn is_short(&self, request: &EniRequest, facts: &SubnetFacts) -> bool {
+        let used = self.used.get(&request.subnet_id);
+        let left = used.map_or(facts.free_addresses, |used| used.left(facts));
+        tells(facts) && left < needed(request)
     }
 
     /// A Create is sent.
     pub fn sent(&mut self, uid: &str, request: &EniRequest) {
-        if let Some(full) = self.full.get_mut(&request.subnet_id) {
-            full.trying.insert(uid.to_owned(), needed(request));
-        }
+        let used = self.used.entry(request.subnet_id.clone()).or_default();
+        used.trying.insert(uid.to_owned(), needed(request));
     }
 
     /// A Create has ended; `failure` is what is remembered of it. True if others may try now.
@@ -108,23 +150,33 @@ impl Room {
         now: Timestamp,
     ) -> bool {
         let id = &request.subnet_id;
-        let tried = self.full.get_mut(id).and_then(|full| full.trying.remove(uid));
+        let used = self.used.entry(id.clone()).or_default();
+        let tried = used.trying.remove(uid);
+        if result.is_ok() {
+            used.taken.push_back((now, needed(request)));
+        }
+        let is_forgotten = |at: Timestamp| at.saturating_add(KNOWN).is_ok_and(|end| end < now);
+        while used.taken.front().is_some_and(|(at, _)| is_forgotten(*at)) {
+            used.taken.pop_front();
+        }
+        let was_full = self.full.contains_key(id);
         match result {
             Err(error) if is_full(classify(Call::Create, error)) => {
                 if let Some(failure) = failure {
                     self.refuse(id, failure.clone());
                 }
-                if let Some(full) = self.full.get_mut(id).filter(|_| tried.is_some()) {
+                if let Some(full) = self.full.get_mut(id).filter(|_| tried.is_some() && was_full) {
                     full.in_spite += 1;
                 }
                 false
             }
+            // What it would have taken is there for others.
             Err(_) => tried.is_some(),
             Ok(()) => {
                 let Some(full) = self.full.get_mut(id) else { return false };
-                full.taken.push((now, needed(request)));
+                full.successes += 1;
                 let held_back = std::mem::take(&mut full.in_spite) > 0;
-                if full.taken.len() >= ENOUGH {
+                if full.successes >= ENOUGH {
                     self.full.remove(id);
                     return true;
                 }
@@ -135,19 +187,24 @@ impl Room {
 
     /// Its ENIAttachment is gone: what became of its Create nobody is told.
     pub fn forget(&mut self, uid: &str) {
-        for full in self.full.values_mut() {
-            full.trying.remove(uid);
+        for used in self.used.values_mut() {
+            used.trying.remove(uid);
         }
     }
 
     fn refuse(&mut self, subnet: &str, failure: Failure) {
-        let new = Full { failure: failure.clone(), trying: BTreeMap::new(), taken: Vec::new(), in_spite: 0 };
+        let new = Full { failure: failure.clone(), successes: 0, in_spite: 0 };
         let full = self.full.entry(subnet.to_owned()).or_insert(new);
         if full.failure.at <= failure.at {
             full.failure = failure;
-            full.taken.clear();
+            full.successes = 0;
         }
     }
+}
+
+/// A subnet without IPv4 has no count that could tell.
+fn tells(facts: &SubnetFacts) -> bool {
+    !facts.cidr.is_empty()
 }
 
 fn is_full(class: Class) -> bool {
@@ -200,6 +257,30 @@ mod tests {
             }
         }
         sent
+    }
+
+    #[test]
+    fn before_any_refusal_as_many_try_as_a_look_shows_room_for() {
+        let request = request();
+        let mut room = Room::default();
+        let sent = wave(&mut room, &facts(5, 0), &request, 1);
+        assert_eq!(sent.len(), 5);
+        let shown = facts(5, 0);
+        assert_eq!(room.judge(&request, Some(&shown), at(2), COOLDOWN), Verdict::Wait(at(120)));
+        for uid in &sent[..4] {
+            room.answered(uid, &request, &Ok(()), None, at(3));
+        }
+        // One is refused for another reason: its address is there for the next.
+        assert!(room.answered(&sent[4], &request, &Err(CallError::NotSent("lost".into())), None, at(3)));
+        let next = wave(&mut room, &shown, &request, 4);
+        assert_eq!(next.len(), 1);
+        room.answered(&next[0], &request, &Ok(()), None, at(5));
+        assert_eq!(room.judge(&request, Some(&shown), at(120), COOLDOWN), Verdict::Look);
+        // A later look counts what was taken.
+        assert_eq!(wave(&mut room, &facts(2, 120), &request, 121).len(), 2);
+        let none = SubnetFacts { cidr: String::new(), ..facts(0, 0) };
+        assert_eq!(Room::default().judge(&request, Some(&none), at(1), COOLDOWN), Verdict::Try);
+        assert_eq!(Room::default().judge(&request, None, at(1), COOLDOWN), Verdict::Try);
     }
 
     fn full(request: &EniRequest) -> Room {

@@ -9,7 +9,7 @@ use multi_eni_api::NodeSettings;
 use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::assign::{self, Assignment, AttachRefused, Need, NewAttachment, Refused, Removal, RemovalReason};
 use multi_eni_plan::backoff::Content;
-use multi_eni_plan::facts::{InstanceSight, NodeFacts};
+use multi_eni_plan::facts::{AttachmentState, InstanceSight, NodeFacts, Sight};
 use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::{Intent, SubnetRef};
 use multi_eni_plan::pods::Pods;
@@ -62,12 +62,19 @@ impl Reconciler {
                 (Some(_), Some(pods)) => Pods::Known(pods),
             },
             is_held: &|eni| self.world.is_held(eni),
+            is_attached: &|held| self.shows_attached(held),
             permits: &self.permits,
             removals: &self.removals,
             refused_attach: &self.refused_attach,
             settings: &self.means.settings,
             now: self.now(),
         })
+    }
+
+    fn shows_attached(&self, held: &Held) -> bool {
+        let sight = self.means.ec2.sight(&held.uid, held.eni().as_ref());
+        let Sight::Seen(eni) = sight else { return false };
+        eni.attachment.is_some_and(|at| at.state == AttachmentState::Attached && at.instance == held.instance)
     }
 
     pub(super) fn find_out(&self, needs: &BTreeSet<Need>) {

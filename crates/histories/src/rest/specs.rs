@@ -32,6 +32,10 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
             if holder.is_some_and(|held| is_unknown(scene, held) || lacks_addresses(scene, held)) {
                 continue;
             }
+            // Or something without an ENIAttachment is stuck there, whose NodeENI's wishes cannot be known.
+            if stuck_in(scene, &slot).is_some_and(|eni| may_be_wanted(scene, eni)) {
+                continue;
+            }
             let uid = |name: &String| mirror.nodeenis.get(name).map(|nodeeni| nodeeni.uid.clone());
             // Its outdated one stays as long as the rollout waits for others.
             let waits = |uid: String| has_any_on(scene, &uid, instance) && stalled.contains(&uid);
@@ -137,6 +141,15 @@ fn prefixes(scene: &Scene, eni: &EniTruth) -> usize {
     let name = eni.made_for.as_ref().and_then(|uid| scene.mirror.uids.get(uid));
     let held = name.and_then(|name| scene.mirror.held.get(name));
     held.and_then(|held| held.held.request.ipv4_prefix_count).and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+}
+
+/// The ENI of ours without an ENIAttachment that is in this slot, or on its way there.
+fn stuck_in<'a>(scene: &'a Scene, (instance, card, index): &Slot) -> Option<&'a EniTruth> {
+    scene.mirror.enis.values().filter(|eni| eni.orphaned.is_some()).find(|eni| {
+        eni.seen.attachment.as_ref().is_some_and(|at| {
+            at.instance.as_ref().is_some_and(|on| on.as_str() == instance) && (at.card, at.index) == (*card, *index)
+        })
+    })
 }
 
 /// Whether what its NodeENI asks for on its node cannot be known: then nothing is taken away, and nothing is adopted either.

@@ -7,7 +7,7 @@ use crate::script::Millis;
 use std::collections::BTreeMap;
 
 /// How many repetitions are free: a few quick tries, also by two who decide about one target.
-pub const FREE: u32 = 4;
+pub const FREE: u32 = 5;
 /// The longest wait that is demanded.
 pub const LONGEST: Millis = 300_000;
 /// The same while a permission is missing or EC2 is too busy: one call a minute may look whether that has passed.

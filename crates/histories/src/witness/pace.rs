@@ -20,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A part of the window of removals, 300 s: what was permitted may be written late.
 const WINDOW: Millis = 150_000;
+/// How long an ENI is attached until a replica has heard of it, at the latest, if its status says so.
+const ARRIVED: Millis = 5_000;
 /// Nodes that every NodeENI may lose within a window.
 const AT_LEAST: usize = 10;
 
@@ -61,7 +63,7 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
     let object = change.before.and_then(|object| ENIAttachment::deserialize(object).ok());
     let Some(held) = object.as_ref().map(Held::read) else { return };
     let uid = held.nodeeni_uid.clone();
-    if !is_paced(&scene.mirror, &scene.subnets, &held) || scene.has_died(&held) {
+    if !is_paced(&scene.mirror, &scene.subnets, &held, at) || scene.has_died(&held) {
         return;
     }
     let now = nodes_of(&scene.mirror, &uid);
@@ -109,18 +111,21 @@ impl Paces {
 /// Nodes that have an ENI of this NodeENI in place, or of which the status says so.
 fn nodes_of(mirror: &Mirror, uid: &str) -> usize {
     let mine = mirror.held.values().map(|held| &held.held).filter(|held| held.nodeeni_uid == uid);
-    let has = |held: &&Held| is_true(&held.status.conditions, types::ATTACHED) || mirror.in_place(held).is_some();
+    let said = |held: &Held| held.adopted.is_some() || is_true(&held.status.conditions, types::ATTACHED);
+    let has = |held: &&Held| said(held) || mirror.in_place(held).is_some();
     mine.filter(has).map(|held| &held.node).collect::<BTreeSet<_>>().len()
 }
 
 /// Whether its Node is there and loses something that it had in use, and nothing follows.
-fn is_paced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held) -> bool {
+fn is_paced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held, at: Millis) -> bool {
     let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();
     let here = |node: &crate::witness::mirror::NodeTruth| node.instance == instance;
     let node = mirror.nodes.get(&held.node).filter(|node| here(node) && !node.deleting);
     let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid && !nodeeni.deleting);
     let is_one = mirror.nodes.values().filter(|node| here(node)).count() == 1;
-    let in_use = is_true(&held.status.conditions, types::ATTACHED) && mirror.in_place(held).is_some();
+    // What has arrived this moment nobody has heard of.
+    let arrived = mirror.in_place(held).is_some_and(|eni| at >= eni.state_since + ARRIVED);
+    let in_use = is_true(&held.status.conditions, types::ATTACHED) && arrived;
     let Some((node, nodeeni)) = node.zip(nodeeni).filter(|_| is_one && in_use) else { return false };
     let mine = |other: &&Held| {
         other.nodeeni_uid == held.nodeeni_uid && other.instance == held.instance && other.deleting.is_none()

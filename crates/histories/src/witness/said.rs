@@ -4,6 +4,7 @@ use super::breach::Promise;
 use super::scene::Scene;
 use crate::script::{Act, Millis, Script};
 use multi_eni_plan::held::Held;
+use multi_eni_sim::kube::ObjectChange;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -33,6 +34,23 @@ impl Refusals {
             (Some(why), Some(refused)) if refused.why == why => refused.last = at,
             (Some(why), _) => drop(of.insert(what.to_owned(), Refused { why: why.to_owned(), first: at, last: at })),
         }
+    }
+
+    /// An ENIAttachment has been changed: what did that is not refused any more, whether its answer is heard or not.
+    pub fn done(&mut self, at: Millis, change: &ObjectChange<'_>) {
+        let part = |object: Option<&Value>, pointer: &str| object.and_then(|o| o.pointer(pointer).cloned());
+        let differs = |pointer: &str| part(change.before, pointer) != part(change.after, pointer);
+        let of = format!("{}.{}", change.resource.resource, change.resource.group);
+        let what = if change.before.is_none() {
+            format!("create {of}")
+        } else if differs("/status") {
+            format!("patch {of}/status")
+        } else if change.after.is_some() && differs("/metadata/deletionTimestamp") {
+            format!("delete {of}")
+        } else {
+            format!("patch {of}")
+        };
+        self.ended(at, change.name, &what, None);
     }
 
     /// What has been refused to that one for long, in words.

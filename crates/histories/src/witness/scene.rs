@@ -293,6 +293,7 @@ impl Scene {
             (GROUP, "eniattachments") => {
                 justice::attachment(self, at, change, by_replica);
                 if by_replica {
+                    self.refusals.done(at, change);
                     honesty::attachment(self, at, change);
                     if self.enforced.max_unavailable {
                         rollout::attachment(self, at, change);

@@ -224,7 +224,7 @@ fn desired_of(out: &Assignment, intent: &Intent) -> usize {
 fn deselected(input: &Input<'_>, intent: &Intent, mine: &[&Held], out: &mut Assignment) {
     for held in mine.iter().filter(|held| held.deleting.is_none()) {
         // Not forced, and not taken from under a Pod either, if that is asked for and there is something to take.
-        let is_there = held.may_be_in_use();
+        let is_there = is_in_use(input, held);
         let users = if is_there { input.pods.users_of(held) } else { Some(Vec::new()) };
         let is_free = users.as_ref().is_some_and(Vec::is_empty);
         if !is_free {
@@ -242,6 +242,11 @@ fn deselected(input: &Input<'_>, intent: &Intent, mine: &[&Held], out: &mut Assi
             remove(held, RemovalReason::Deselected, out);
         }
     }
+}
+
+/// Something may use its ENI. A status may be behind what EC2 shows.
+fn is_in_use(input: &Input<'_>, held: &Held) -> bool {
+    held.may_be_in_use() || !held.lost() && (input.is_attached)(held)
 }
 
 /// Whether it is this node's turn to lose ENIs. If not, the ENI stays until it is.
@@ -266,7 +271,7 @@ fn outdated(
     let surplus: Vec<&str> = undescribed.iter().skip(unfilled).map(|held| held.name.as_str()).collect();
     for held in live() {
         if surplus.contains(&held.name.as_str()) {
-            let is_paced = held.may_be_in_use() && input.node.is_some_and(|node| !node.deleting);
+            let is_paced = is_in_use(input, held) && input.node.is_some_and(|node| !node.deleting);
             if !is_paced || may_lose(input, intent, held, Cause::Edited, out) {
                 remove(held, RemovalReason::Surplus, out);
             }

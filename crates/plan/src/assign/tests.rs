@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{Wanted, set, types};
 use multi_eni_api::ids::EniId;
 use multi_eni_api::{EniAttachmentStatus, NodeENI, NodeEniSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const SUBNET_A: &str = "subnet-0f59b4f14737be9ad";
 const SUBNET_B: &str = "subnet-abcdef1234567890";
@@ -78,6 +78,7 @@ pub(crate) struct World {
     pub states_failure: Option<crate::instance::LookFailure>,
     pub others: Vec<NodeFacts>,
     pub held_elsewhere: Option<EniId>,
+    pub attached_on_ec2: BTreeSet<String>,
     pub refused_attach: AttachRefusals,
     pub pods: Option<Vec<PodFacts>>,
     pub pods_unknown: bool,
@@ -130,6 +131,7 @@ impl World {
             states_failure: None,
             others: Vec::new(),
             held_elsewhere: None,
+            attached_on_ec2: BTreeSet::new(),
             refused_attach: AttachRefusals::new(),
             pods: None,
             pods_unknown: false,
@@ -158,6 +160,7 @@ impl World {
                 Some(_) => Pods::Known(&pods),
             },
             is_held: &|eni| self.held_elsewhere.as_ref() == Some(&eni.id),
+            is_attached: &|held| self.attached_on_ec2.contains(&held.name),
             permits: &self.permits,
             removals: &self.removals,
             refused_attach: &self.refused_attach,

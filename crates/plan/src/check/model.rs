@@ -197,6 +197,7 @@ impl Model {
             states_failure: None,
             pods: Pods::Unasked,
             is_held: &|eni| self.held.values().any(|held| held.eni().as_ref() == Some(&eni.id)),
+            is_attached: &|_| false,
             permits: &self.permits,
             removals: &crate::removals::RemovalPermits::unpaced(),
             refused_attach: &Default::default(),

@@ -140,3 +140,14 @@ fn the_condition_says_how_many_why_until_when_and_what_to_do() {
     let over = pace(&mut ledger, &BTreeMap::new(), 30, None, 1).condition(&intent("a", 1, &[]));
     assert_eq!(over.status, Some(false));
 }
+
+#[test]
+fn a_node_that_loses_once_more_what_it_had_got_again_does_so_now_and_not_then() {
+    let mut ledger = Ledger::default();
+    let max = Some(MaxRemovals::Nodes(3));
+    assert_eq!(pace(&mut ledger, &nodes(0..1), 6, max, 0).permitted.len(), 1);
+    assert_eq!(pace(&mut ledger, &nodes(0..0), 6, max, 60).permitted.len(), 0);
+    assert_eq!(pace(&mut ledger, &nodes(0..4), 6, max, 250).permitted.len(), 3);
+    assert_eq!(pace(&mut ledger, &nodes(3..4), 6, max, 310).permitted.len(), 0, "three went 60 s ago");
+    assert_eq!(pace(&mut ledger, &nodes(3..4), 6, max, 550).permitted.len(), 1);
+}

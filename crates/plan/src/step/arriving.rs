@@ -9,7 +9,7 @@ use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts}
 use crate::instance::Life;
 use crate::probes::PASSING;
 use crate::quota;
-use crate::room::{Verdict, needed};
+use crate::room::{Standing, Verdict, needed};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::SubnetId;
@@ -134,13 +134,15 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
     let request = &input.held.request;
     let subnet = SubnetId::parse(&request.subnet_id).ok();
     let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
+    let standing = input.room.standing(request, facts).filter(|_| said(input).is_none());
+    let waiting = |report: Report| match standing {
+        Some(Standing::Refused(failure)) => Report::create_failed(failure).in_subnet(&request.subnet_id),
+        Some(Standing::Short) => Report::short_of_addresses(request),
+        None => report,
+    };
     match (input.room.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {
-        (Verdict::Look, Some(subnet)) => ControlFlow::Break((Action::LookAtSubnet(subnet), report)),
-        (Verdict::Wait(failure, at), _) => {
-            let is_said = said(input).is_some();
-            let report = if is_said { report } else { Report::create_failed(failure).in_subnet(&request.subnet_id) };
-            ControlFlow::Break((Action::Wait, report.until(at)))
-        }
+        (Verdict::Look, Some(subnet)) => ControlFlow::Break((Action::LookAtSubnet(subnet), waiting(report))),
+        (Verdict::Wait(at), _) => ControlFlow::Break((Action::Wait, waiting(report).until(at))),
         // Only now is it asked whether the instance lives: what waits for room does not ask.
         (Verdict::Look, None) | (Verdict::Try, _) => match instance::before_create(input) {
             Some(next) => ControlFlow::Break(next),

@@ -10,12 +10,17 @@ use crate::held::ENI_LOST;
 use crate::place;
 use crate::probes::PASSING;
 use crate::quota;
+use crate::room::needed;
 use crate::wording::allow;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use multi_eni_api::EniRequest;
 use multi_eni_api::conditions::{self, Wanted, types};
 use multi_eni_api::eniattachment::{LastError, Phase};
 use multi_eni_api::ids::EniId;
+
+/// What to do about a full subnet.
+const FREE_ADDRESSES: &str = "Free addresses in the subnet or add another subnet of the zone";
 
 /// A step's account of the attachment.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,6 +167,17 @@ impl Report {
         Self::failed(Phase::Pending, "Creating", failure)
     }
 
+    /// Its subnet shows less room than it needs: nothing was asked of EC2.
+    pub(super) fn short_of_addresses(request: &EniRequest) -> Self {
+        let message = format!(
+            "{} is full: this ENI needs {} IPv4 addresses, and EC2 shows fewer free ones there than that, beside those that others of \
+             this cluster are getting. {FREE_ADDRESSES}",
+            request.subnet_id,
+            needed(request)
+        );
+        Self::new(Phase::Blocked, "SubnetFull", message)
+    }
+
     pub(super) fn attach_failed(_eni: &EniSeen, failure: &Failure, _index: i32) -> Self {
         Self::failed(Phase::Attaching, "Attaching", failure)
     }
@@ -296,7 +312,7 @@ fn advice(failure: &Failure) -> String {
             format!("{action} was {message}. Check the controller's AWS credentials, Region and network")
         }
         Class::Credentials => format!("{said}. Check the controller's AWS credentials"),
-        Class::SubnetFull => format!("{said}. Free addresses in the subnet or add another subnet of the zone"),
+        Class::SubnetFull => format!("{said}. {FREE_ADDRESSES}"),
         Class::Limit if code == quota::CODE => format!(
             "{said}. Raise the quota of network interfaces of the Region, or delete unused ones; one is tried every 10 min, and all once that works"
         ),

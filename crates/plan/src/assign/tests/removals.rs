@@ -60,6 +60,11 @@ fn what_carries_no_traffic_and_what_is_deleted_is_not_paced() {
     deselect(&mut world);
     world.held[0].status.conditions.clear();
     assert_eq!(world.assign().delete.len(), 1, "it was never attached");
+    world.attached_on_ec2.insert(world.held[0].name.clone());
+    assert_eq!(world.assign().delete.len(), 0, "EC2 shows it attached, and the status does not say so yet");
+    world.attached_on_ec2.clear();
+    world.held[0].adopted = EniId::parse("eni-00000001").ok();
+    assert_eq!(world.assign().delete.len(), 0, "it was taken over where it was");
 
     let mut world = attached(&[SUBNET_A]);
     world.intents[0].deleting = true;
