@@ -123,7 +123,7 @@ impl Reconciler {
             }
             // What an earlier process was refused is tried once more: what stood then is not known.
             let Some(at_refusal) = self.refusal_looks.get(&removal.name) else { continue };
-            let refused = AttachRefused::of(&entry.held, self.world.node(name), sight.as_ref(), at_refusal);
+            let refused = AttachRefused::of(&entry.held, self.world.node(name), sight.as_ref(), at_refusal, self.now());
             self.refused_attach.insert(removal.name.clone(), refused);
         }
     }

@@ -274,7 +274,7 @@ impl fmt::Display for Refused {
             Self::AttachRefused(words) => write!(
                 f,
                 "EC2 refused to attach an ENI here ({words}), and it was deleted: another one is made when the instance's \
-                 interfaces, its type or the spec change; free an interface of the instance, or use a larger instance type"
+                 interfaces, its type or the spec change, or after 6 hours; free an interface of the instance, or use a larger instance type"
             ),
             Self::Looking(what) => write!(f, "waits for a look at {what} on EC2"),
             Self::LookFailed(why) => write!(f, "EC2 could not be asked: {why}"),

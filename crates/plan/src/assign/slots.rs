@@ -96,7 +96,13 @@ pub(super) fn node_there(
                 {
                     Some(if permitted { Refused::Replacing } else { Refused::AwaitingRollout })
                 }
-                Some(held) if held.name == new.name => continue,
+                Some(held) if held.name == new.name => {
+                    if !gives_way(input, held, (node, intent), intents, &new) {
+                        continue;
+                    }
+                    remove(held, RemovalReason::Replaced, out);
+                    Some(Refused::Replacing)
+                }
                 Some(held) => {
                     let leaving = held.deleting.is_some()
                         || held.deselected_since.is_some()
@@ -155,7 +161,7 @@ fn may_create(
         limits::fits(kind, limits, ask, slot.0)?;
     }
     if let (Some(sight), Some(refused)) = (input.instance, input.refused_attach.get(&new.name))
-        && let Some(words) = refused.stands(&new.spec.request, node, sight)
+        && let Some(words) = refused.stands(&new.spec.request, node, sight, input.now)
     {
         look_again(input, node, sight, Some(input.settings.blocked_recheck), out);
         return Err(Refused::AttachRefused(words.to_owned()));
@@ -244,6 +250,19 @@ fn deselected(input: &Input<'_>, intent: &Intent, mine: &[&Held], out: &mut Assi
     }
 }
 
+/// It has nothing in its slot, and in there is an ENI of the NodeENI that has lost its ENIAttachment, as where this one was restored
+/// from a backup: without its status, and under another UID. It goes, and another one adopts what is there.
+fn gives_way(
+    input: &Input<'_>,
+    held: &Held,
+    (node, intent): (&NodeFacts, &Intent),
+    intents: &[&Intent],
+    new: &NewAttachment,
+) -> bool {
+    let has_nothing = held.status.attachment_id.is_none() && !is_in_use(input, held);
+    has_nothing && intent.guarded && recover::lost(input, (node, intent), intents, new).is_some()
+}
+
 /// Something may use its ENI. A status may be behind what EC2 shows.
 fn is_in_use(input: &Input<'_>, held: &Held) -> bool {
     held.may_be_in_use() || !held.lost() && (input.is_attached)(held)
@@ -268,15 +287,17 @@ fn outdated(
     let undescribed: Vec<&Held> = live().filter(|held| !wanted.iter().any(|new| new.name == held.name)).collect();
     let unfilled = wanted.iter().filter(|new| !live().any(|held| held.name == new.name)).count();
     // Those in whose place nothing comes wait for no rollout: they are not replaced, they go.
-    let surplus: Vec<&str> = undescribed.iter().skip(unfilled).map(|held| held.name.as_str()).collect();
-    for held in live() {
-        if surplus.contains(&held.name.as_str()) {
-            let is_paced = is_in_use(input, held) && input.node.is_some_and(|node| !node.deleting);
-            if !is_paced || may_lose(input, intent, held, Cause::Edited, out) {
-                remove(held, RemovalReason::Surplus, out);
-            }
-            continue;
+    let surplus: Vec<&Held> = undescribed.into_iter().skip(unfilled).collect();
+    let mut waits = false;
+    for held in &surplus {
+        let is_paced = is_in_use(input, held) && input.node.is_some_and(|node| !node.deleting);
+        if !is_paced || may_lose(input, intent, held, Cause::Edited, out) {
+            remove(held, RemovalReason::Surplus, out);
+        } else {
+            waits = true;
         }
+    }
+    for held in live().filter(|held| !surplus.iter().any(|other| other.name == held.name)) {
         let described = wanted.iter().find(|new| new.name == held.name);
         let fits = described.is_some_and(|new| same(&held.request, &new.spec.request));
         let untouched =
@@ -284,6 +305,9 @@ fn outdated(
         if untouched {
             // Nothing exists of it, so replacing it takes nothing from anybody.
             remove(held, RemovalReason::Replaced, out);
+        } else if !fits && waits {
+            // A node whose turn to lose ENIs has not come is let be as a whole: once the first was replaced, the next one would pass
+            // for what is to be replaced.
         } else if !fits {
             out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
             if permitted {

@@ -5,13 +5,17 @@ use super::Input;
 use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::{EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{EniId, InstanceId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What EC2 refused to attach, by name of the ENIAttachment. A new process knows none: it may make each once more.
 pub type AttachRefusals = BTreeMap<String, AttachRefused>;
+
+/// After so long it is tried once more: what a look at interfaces cannot show may have changed. Volumes, for one, count for the same
+/// limit on Nitro instances (kubernetes-sigs/aws-ebs-csi-driver#1163).
+const TRIED_AGAIN: SignedDuration = SignedDuration::from_hours(6);
 
 /// One refusal, and what stood when it was met.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +27,20 @@ pub struct AttachRefused {
     kind: Option<String>,
     enis: BTreeSet<EniId>,
     words: String,
+    /// When its ENI was given up.
+    at: Timestamp,
 }
 
 impl AttachRefused {
     /// What is remembered of an ENI that goes because it cannot be attached.
     /// `at_refusal`: what was on the instance when EC2 refused it, if a look has shown it; else what is there now.
-    pub fn of(held: &Held, node: Option<&NodeFacts>, sight: Option<&InstanceSight>, at_refusal: &RefusalLook) -> Self {
+    pub fn of(
+        held: &Held,
+        node: Option<&NodeFacts>,
+        sight: Option<&InstanceSight>,
+        at_refusal: &RefusalLook,
+        now: Timestamp,
+    ) -> Self {
         let error = held.status.last_error.as_ref();
         Self {
             node: held.node.clone(),
@@ -37,6 +49,7 @@ impl AttachRefused {
             kind: node.and_then(|node| node.instance_type.clone()),
             enis: at_refusal.enis.clone().unwrap_or_else(|| enis(sight)),
             words: error.map(|error| format!("{}: {}", error.code, error.message)).unwrap_or_default(),
+            at: now,
         }
     }
 
@@ -48,9 +61,17 @@ impl AttachRefused {
         })
     }
 
-    /// EC2's words, if nothing has changed since.
-    pub(super) fn stands(&self, request: &EniRequest, node: &NodeFacts, sight: &InstanceSight) -> Option<&str> {
-        let same = self.request == *request
+    /// EC2's words, if nothing has changed since, and not for too long.
+    pub(super) fn stands(
+        &self,
+        request: &EniRequest,
+        node: &NodeFacts,
+        sight: &InstanceSight,
+        now: Timestamp,
+    ) -> Option<&str> {
+        let is_young = self.at.saturating_add(TRIED_AGAIN).is_ok_and(|end| now < end);
+        let same = is_young
+            && self.request == *request
             && self.instance.as_ref() == node.instance.as_ref().ok()
             && self.kind == node.instance_type
             && self.enis == enis(Some(sight));

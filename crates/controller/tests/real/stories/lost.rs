@@ -21,6 +21,20 @@ fn ready(stage: &Stage) -> Result<BTreeMap<String, String>, Failure> {
     Ok(items.filter(is_ready).map(|item| (text(&item["spec"]["nodeName"]), text(&item["status"]["eniID"]))).collect())
 }
 
+/// The controller dies, and all ENIAttachments go.
+fn tear_away(stage: &mut Stage) -> Result<(), Failure> {
+    for mut replica in stage.replicas.drain(..) {
+        replica.kill9();
+    }
+    let names = stage.names("eniattachments")?;
+    stage.kubectl(&["delete", "eniattachments", "--all", "--wait=false"])?;
+    for name in &names {
+        stage.kubectl(&["patch", name, "--type=merge", "-p", "{\"metadata\":{\"finalizers\":null}}"])?;
+    }
+    stage.assert_eq("ENIAttachments", stage.names("eniattachments")?.len(), 0);
+    Ok(())
+}
+
 #[test]
 fn enis_whose_eniattachments_are_torn_away_are_adopted_where_they_are() -> Result<(), Failure> {
     let mut stage = Stage::with_a_controller()?;
@@ -37,15 +51,7 @@ fn enis_whose_eniattachments_are_torn_away_are_adopted_where_they_are() -> Resul
     let before = ready(&stage)?;
     stage.idle()?;
 
-    for mut replica in stage.replicas.drain(..) {
-        replica.kill9();
-    }
-    let names = stage.names("eniattachments")?;
-    stage.kubectl(&["delete", "eniattachments", "--all", "--wait=false"])?;
-    for name in &names {
-        stage.kubectl(&["patch", name, "--type=merge", "-p", "{\"metadata\":{\"finalizers\":null}}"])?;
-    }
-    stage.assert_eq("ENIAttachments", stage.names("eniattachments")?.len(), 0);
+    tear_away(&mut stage)?;
     stage.account.ec2.clear_calls();
     stage.start_replica(&[])?;
 
@@ -73,6 +79,58 @@ fn enis_whose_eniattachments_are_torn_away_are_adopted_where_they_are() -> Resul
         if back { Ok(()) } else { Err(format!("{meta:#}").into()) }
     })?;
 
+    stage.kubectl(&["delete", "nodeeni", "one", "--timeout=60s"])?;
+    stage.clean(SOON)?;
+    stage.passed();
+    Ok(())
+}
+
+/// The ENIAttachments as a backup has them: without status, finalizers and UIDs.
+fn backup(stage: &Stage) -> Result<Vec<String>, Failure> {
+    let list = stage.get(&["eniattachments"])?;
+    let items = list["items"].as_array().cloned().unwrap_or_default().into_iter();
+    let bare = |item: serde_json::Value| {
+        let meta = &item["metadata"];
+        let kept = serde_json::json!({
+            "name": meta["name"], "labels": meta["labels"], "ownerReferences": meta["ownerReferences"],
+        });
+        let (version, kind, spec) = (&item["apiVersion"], &item["kind"], &item["spec"]);
+        serde_json::json!({ "apiVersion": version, "kind": kind, "metadata": kept, "spec": spec }).to_string()
+    };
+    Ok(items.map(bare).collect())
+}
+
+#[test]
+fn enis_whose_eniattachments_come_back_from_a_backup_stay_where_they_are() -> Result<(), Failure> {
+    let mut stage = Stage::with_a_controller()?;
+    let nodes = 4;
+    for n in 1..=nodes {
+        stage.node(&format!("node{n:02}"), &format!("i-0aaaaaaaaaaaaaa{n:02}"))?;
+    }
+    let (subnet, group) = (format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]"));
+    stage.apply(&nodeeni("one", &[&subnet, &group]))?;
+    stage.kubectl(&["label", "node", "--all", "ng=multi-eni"])?;
+    stage.until("an ENI on each node", SOON * 2, || {
+        let found = ready(&stage)?.len();
+        if found == nodes { Ok(()) } else { Err(format!("{found} are ready").into()) }
+    })?;
+    let before = ready(&stage)?;
+    stage.idle()?;
+    let saved = backup(&stage)?;
+    tear_away(&mut stage)?;
+    for object in &saved {
+        stage.apply(object)?;
+    }
+    stage.account.ec2.clear_calls();
+    stage.start_replica(&[])?;
+    stage.until("the same ENI for each node", SOON * 6, || {
+        let now = ready(&stage)?;
+        if now == before { Ok(()) } else { Err(format!("{now:#?}").into()) }
+    })?;
+    stage.condition("one", "Ready", "True", SOON)?;
+    stage.idle()?;
+    let detached = stage.account.tally().get("DetachNetworkInterface").copied().unwrap_or(0);
+    stage.assert_eq("ENIs detached", detached, 0);
     stage.kubectl(&["delete", "nodeeni", "one", "--timeout=60s"])?;
     stage.clean(SOON)?;
     stage.passed();

@@ -125,3 +125,24 @@ fn whose_lost_eni_is_in_the_slot_holds_it_before_one_that_is_older() {
     world.intents[1] = intent("a", 5, &[SUBNET_A]);
     assert!(adopted(&world.assign()).is_empty());
 }
+
+#[test]
+fn an_eniattachment_that_was_restored_without_its_status_gives_way_to_what_is_in_its_slot() {
+    let mut world = world(|_| ());
+    let new = World::new(vec![intent("a", 1, &[SUBNET_A])]).assign().create.remove(0);
+    let mut restored = Held::read(&multi_eni_api::ENIAttachment::new(&new.name, new.spec));
+    (restored.guarded, restored.uid) = (true, "uid-restored".to_owned());
+    world.held.push(restored.clone());
+    let assignment = world.assign();
+    assert_eq!((assignment.delete.len(), assignment.create.len()), (1, 0), "{assignment:?}");
+    assert!(assignment.share("uid-a").is_open_at((0, 1)), "what is there is no orphan meanwhile");
+    // It may have got an ENI of its own in the meantime, which cannot be attached; never one that is in place.
+    world.held[0].status.eni_id = Some("eni-00000009".to_owned());
+    assert_eq!(world.assign().delete.len(), 1);
+    world.held[0].status.attachment_id = Some("eni-attach-1".to_owned());
+    assert_eq!(world.assign().delete.len(), 0);
+    // Nothing of ours is there: it gets an ENI as any other.
+    world.held = vec![restored];
+    world.sight.as_mut().unwrap().enis.clear();
+    assert_eq!(world.assign().delete.len(), 0);
+}

@@ -76,3 +76,21 @@ fn what_carries_no_traffic_and_what_is_deleted_is_not_paced() {
     world.state = Some(InstanceLook::first(InstanceState::Terminated, at(50)));
     assert_eq!(world.assign().delete.len(), 1, "the Node is gone");
 }
+
+#[test]
+fn a_node_that_is_to_have_fewer_and_others_is_let_be_until_its_turn() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.held = (1..=3).map(|index| held("n0", index + 4, true)).collect();
+    for held in &mut world.held {
+        set(&mut held.status.conditions, Wanted::new(types::ATTACHED, true, "Test", ""), None, at(0));
+    }
+    world.permits = [("uid-a".to_owned(), [("n0".to_owned(), 3)].into())].into();
+    world.removals = RemovalPermits::default();
+    let waits = world.assign();
+    assert_eq!((waits.delete.len(), losing(&waits), waits.outdated.len()), (0, Some(Cause::Edited), 0), "{waits:?}");
+    world.removals.set("uid-a", ["n0".to_owned()].into());
+    let goes = world.assign();
+    assert_eq!(goes.delete.len(), 3, "two go, and one is replaced");
+    world.permits.clear();
+    assert_eq!(world.assign().delete.len(), 2, "the third waits for the rollout");
+}

@@ -75,7 +75,7 @@ fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_chan
         let gone = world.held.pop().unwrap();
         let error = CallError::Answered { code: code.into(), message: "no".into() };
         let at_refusal = RefusalLook::after(&error, world.now).unwrap();
-        let memory = AttachRefused::of(&gone, world.node.as_ref(), world.sight.as_ref(), &at_refusal);
+        let memory = AttachRefused::of(&gone, world.node.as_ref(), world.sight.as_ref(), &at_refusal, world.now);
         world.refused_attach.insert(gone.name.clone(), memory);
         if let Some(sight) = &mut world.sight {
             sight.as_of = world.now;
@@ -114,7 +114,7 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
     at_refusal.take(&then);
     let new = world.assign().create[0].clone();
     let held = Held { request: new.spec.request.clone(), ..held("n0", 1, false) };
-    let memory = AttachRefused::of(&held, world.node.as_ref(), world.sight.as_ref(), &at_refusal);
+    let memory = AttachRefused::of(&held, world.node.as_ref(), world.sight.as_ref(), &at_refusal, world.now);
     world.refused_attach.insert(new.name.clone(), memory);
     assert_eq!(
         world.assign().create.len(),
@@ -126,7 +126,13 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
         world.node.as_ref(),
         world.sight.as_ref(),
         &RefusalLook::after(&error, at(50)).unwrap(),
+        world.now,
     );
     world.refused_attach.insert(new.name, still);
     assert!(world.assign().create.is_empty(), "nothing has changed");
+    for (hours, made) in [(5, 0), (6, 1)] {
+        world.now = at(100 + hours * 3600);
+        world.sight.as_mut().unwrap().as_of = world.now;
+        assert_eq!(world.assign().create.len(), made, "after {hours} hours: not all that counts is an interface");
+    }
 }
