@@ -23,6 +23,8 @@ pub struct Gauges {
     pub waiting: Gauge,
     /// 1 while this replica leads.
     pub leading: Gauge,
+    /// ENIs without an ENIAttachment that are too many to be removed at once.
+    pub orphans_held: Gauge,
     /// The watch caches are warm.
     pub ready: AtomicBool,
     /// A standby is ready, too, if it could read the Lease lately: it has nothing to warm.
@@ -42,6 +44,7 @@ impl Gauges {
 
     /// A term is over: what EC2 showed is let go, its memory with it.
     pub fn forget_ec2(&self) {
+        self.orphans_held.set(0);
         *self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
     }
 
@@ -67,6 +70,9 @@ impl Gauges {
         let mut registry = Registry::with_prefix("multi_eni");
         registry.register("leading", "1 while this replica leads", self.leading.clone());
         registry.register("reconciles_waiting", "Decisions waiting or with a call on its way", self.waiting.clone());
+        let help =
+            "ENIs without an ENIAttachment that are too many to be removed at once: none is, and a person must look";
+        registry.register("orphans_held", help, self.orphans_held.clone());
         registry.register_with_unit(
             "api",
             "Writes that the API server refused or did not answer, conflicts apart",

@@ -42,9 +42,11 @@ pub struct Verdict {
 /// Orphans that are too many to be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Held {
+    /// How many.
+    pub count: usize,
     /// NodeENIs (by name) that their tags name.
     pub nodeenis: BTreeSet<String>,
-    /// How many, and what to do.
+    /// How many, why none goes, and what to do.
     pub message: String,
 }
 
@@ -135,6 +137,7 @@ pub fn judge(input: Input<'_>) -> Verdict {
     if removed > limit {
         let of = |eni: &&EniSeen| eni.tags.get(TAG_NODEENI).map(str::to_owned);
         out.held = Some(Held {
+            count: removed,
             nodeenis: orphans.iter().filter_map(of).collect(),
             message: format!(
                 "{removed} of {all} ENIs of this cluster have no ENIAttachment and are wanted nowhere, more than the {limit} that are removed \

@@ -44,8 +44,18 @@ pub fn permits(
     let (again, new): (Vec<&String>, Vec<&String>) =
         outdated.iter().filter(|node| !away.contains(node)).partition(|node| before.contains_key(*node));
     let next = again.into_iter().chain(new).take(room);
-    let had = |node: &String| before.get(node).copied().unwrap_or_else(|| ready_on(node));
-    begun.chain(next).chain(lacking.iter().copied()).map(|node| (node.clone(), had(node))).collect()
+    // One that is on its way out was there: an earlier process may have let its replacement begin.
+    let leaving = |node: &str| {
+        let is_leaving = |held: &&&Held| held.deleting.is_some() && held.status.attachment_id.is_some();
+        attachments.iter().filter(|held| held.node == node).filter(is_leaving).count()
+    };
+    let had = |node: &String| {
+        let has = ready_on(node) + leaving(node);
+        before.get(node).map_or(has, |had| has.max(*had))
+    };
+    // What goes on one that is not outdated itself any more is followed, too: until the new one is ready there.
+    let followed = away.iter().copied().filter(|node| leaving(node) > 0);
+    begun.chain(next).chain(lacking.iter().copied()).chain(followed).map(|node| (node.clone(), had(node))).collect()
 }
 
 #[cfg(test)]
@@ -79,6 +89,25 @@ mod tests {
         let let_begin = |awaited| nodes(permits(&refs, &outdated, &Begun::new(), |_| awaited, 1));
         assert_eq!(let_begin(1), ["n0"], "one is asked for, and it is ready");
         assert_eq!(let_begin(2), ["n0", "n1"], "both are away already");
+    }
+
+    #[test]
+    fn a_node_whose_replacement_an_earlier_process_began_is_away_until_the_new_one_is_ready() {
+        let all: Vec<Held> = ["n0", "n1"].map(|node| held(node, 1, true)).into();
+        let mut leaving = all.clone();
+        leaving[0].deleting = Some(jiff::Timestamp::UNIX_EPOCH);
+        leaving[0].status.attachment_id = Some("eni-attach-1".to_owned());
+        let outdated = ["n0", "n1"].map(str::to_owned).into();
+        let let_begin =
+            |held: &[Held], before: &Begun| permits(&held.iter().collect::<Vec<_>>(), &outdated, before, |_| 1, 1);
+        let first = let_begin(&leaving, &Begun::new());
+        assert_eq!(first, [("n0".to_owned(), 1)].into());
+        assert_eq!(let_begin(&leaving[1..], &first), first, "it is gone, and the new one is not made yet");
+        // Also where nothing else of the node is outdated.
+        let others = ["n1".to_owned()].into();
+        let refs: Vec<&Held> = leaving.iter().collect();
+        let first = permits(&refs, &others, &Begun::new(), |_| 1, 1);
+        assert_eq!(permits(&refs[1..], &others, &first, |_| 1, 1), first);
     }
 
     #[test]

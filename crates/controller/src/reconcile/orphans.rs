@@ -66,6 +66,8 @@ impl Reconciler {
         if let Some(held) = &held {
             self.warn_once(held.message.clone());
         }
+        let count = held.as_ref().map_or(0, |held| held.count);
+        self.means.gauges.orphans_held.set(i64::try_from(count).unwrap_or(i64::MAX));
         if self.orphans_held == held {
             return;
         }

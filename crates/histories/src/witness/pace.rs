@@ -32,7 +32,7 @@ pub struct Paces {
     lost: BTreeMap<String, Vec<(Millis, String, String)>>,
     /// Since when `rollout.maxRemovals` is so.
     allowed: BTreeMap<String, Vec<(Millis, Value)>>,
-    /// The most Nodes that had an ENI of it in place when one lost it.
+    /// The most Nodes that ever had an ENI of it in place.
     nodes: BTreeMap<String, usize>,
     /// When a person last let all go at once.
     released: BTreeMap<String, Millis>,
@@ -57,6 +57,12 @@ pub fn nodeeni(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
 /// An ENIAttachment has changed; the mirror does not know it yet.
 pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
     let deleting = |object: Option<&Value>| object.is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
+    let of = change.after.and_then(|object| object.pointer("/spec/nodeENIUID")).and_then(Value::as_str);
+    if let Some(uid) = of {
+        let now = nodes_of(&scene.mirror, uid);
+        let nodes = scene.paces.nodes.entry(uid.to_owned()).or_default();
+        *nodes = now.max(*nodes);
+    }
     if change.before.is_none() || deleting(change.before) || !deleting(change.after) {
         return;
     }
@@ -66,10 +72,7 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
     if !is_paced(&scene.mirror, &scene.subnets, &held, at) || scene.has_died(&held) {
         return;
     }
-    let now = nodes_of(&scene.mirror, &uid);
     let paces = &mut scene.paces;
-    let nodes = paces.nodes.entry(uid.clone()).or_default();
-    *nodes = now.max(*nodes);
     let most = paces.most(&uid, at);
     let lost = paces.lost.entry(uid.clone()).or_default();
     lost.push((at, held.node.clone(), change.actor.to_owned()));
@@ -90,6 +93,11 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
 }
 
 impl Paces {
+    /// A process leads anew: what it permitted before it knows from statuses only, which may not have been written in time.
+    pub fn forget(&mut self, life: &str) {
+        self.lost.values_mut().for_each(|lost| lost.retain(|(_, _, by)| by != life));
+    }
+
     /// The most that a NodeENI has allowed of late: an edit may not have been heard of.
     fn most(&self, uid: &str, at: Millis) -> usize {
         let nodes = self.nodes.get(uid).copied().unwrap_or(0);
@@ -99,7 +107,8 @@ impl Paces {
         let of = |value: &Value| match value {
             Value::String(text) => {
                 let percent = text.strip_suffix('%').and_then(|number| number.parse::<usize>().ok()).unwrap_or(100);
-                (nodes * percent / 100).max(1)
+                // A node more or less is a matter of moments.
+                ((nodes + 1) * percent / 100).max(1)
             }
             Value::Number(number) => number.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
             _ => (nodes / 10).max(AT_LEAST),

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::facts::{EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
+use crate::instance::InstanceLook;
 use crate::intent::{Ask, Intent};
 use crate::removals::Cause;
 use jiff::{SignedDuration, Timestamp};
@@ -140,6 +141,28 @@ pub(super) fn node_there(
                     out.create.push(new);
                 }
             }
+        }
+    }
+    serves_nobody(input, node, here, out);
+}
+
+/// The instance is terminated, and its Node is still there long after that: an ENI that outlived it serves nobody, and holds an address
+/// and a place of the quota.
+fn serves_nobody(input: &Input<'_>, node: &NodeFacts, here: &[&Held], out: &mut Assignment) {
+    let Ok(instance) = &node.instance else { return };
+    let Some(look) = (input.states)(instance).filter(InstanceLook::is_said_to_be_gone) else { return };
+    let over = look.since.saturating_add(look::NODE_OUTLIVES).unwrap_or(Timestamp::MAX);
+    let left: Vec<&Held> =
+        here.iter().copied().filter(|held| held.deleting.is_none() && held.unreadable.is_none()).collect();
+    if left.is_empty() {
+        return;
+    }
+    if input.now < over {
+        return out.recheck_at(over);
+    }
+    for held in left {
+        if !out.delete.iter().any(|removal| removal.name == held.name) {
+            remove(held, RemovalReason::NodeGone, out);
         }
     }
 }

@@ -33,7 +33,7 @@ fn removes(world: &mut World, nodes: &[(Millis, &str, usize)]) {
 #[test]
 fn more_nodes_within_the_window_than_allowed_break_removal_pace() {
     let two = [(1_000, REPLICA, 1), (2_000, REPLICA, 2)];
-    for most in [json!(2), json!("50%"), json!("74%")] {
+    for most in [json!(2), json!("40%"), json!("59%")] {
         let mut world = mistyped(4, &most);
         removes(&mut world, &two);
         holds(&world);

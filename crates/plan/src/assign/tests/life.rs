@@ -111,3 +111,23 @@ fn a_vpc_that_a_look_did_not_show_is_looked_for_again_but_not_in_a_loop() {
     assert!(slow.needs.is_empty() && slow.recheck == Some(at(299)), "{slow:?}");
     assert_eq!((slow.refused[0].why.reason(), slow.refused[0].why.is_passing()), ("PrimaryInterfaceNotShown", false));
 }
+
+#[test]
+fn what_outlives_its_instance_goes_though_the_node_stays() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.settle();
+    world.state = Some(InstanceLook::first(InstanceState::Terminated, at(100)));
+    world.now = at(100 + 599);
+    let waits = world.assign();
+    assert_eq!((waits.delete.len(), waits.recheck), (0, Some(at(700))));
+    world.now = at(700);
+    let goes = world.assign();
+    assert_eq!(goes.delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::NodeGone]);
+    world.held.clear();
+    let gone = world.assign();
+    assert!(gone.create.is_empty() && gone.refused[0].why.reason() == INSTANCE_GONE, "{gone:?}");
+    // One that is not shown may come back.
+    world.settle();
+    world.state = Some(InstanceLook::first(InstanceState::Missing, at(100)).then(InstanceState::Missing, at(300)));
+    assert_eq!(world.assign().delete.len(), 0);
+}
