@@ -193,6 +193,11 @@ pub struct EniAttachmentStatus {
     /// EC2's attachment ID.
     #[serde(rename = "attachmentID", default, skip_serializing_if = "Option::is_none")]
     pub attachment_id: Option<String>,
+
+    /// Since when EC2 shows that attachment detaching, if that has lasted for a minute: a detach by force comes no earlier than
+    /// `--force-detach-after` after that, whichever process leads then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detaching_since: Option<Time>,
     /// Tags of the NodeENI's `spec.tags` that were set after the ENI was made. They go when they are taken out of there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 100, "additionalProperties" = {"type": "string", "maxLength": 256}))]

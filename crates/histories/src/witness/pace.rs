@@ -48,8 +48,9 @@ pub fn nodeeni(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
         allowed.push((at, most));
     }
     let annotations = object.pointer("/metadata/annotations");
-    let generation = annotations.and_then(|all| all.get(ANNOTATION_ALLOW_REMOVALS)).and_then(Value::as_str);
-    if generation.is_some_and(|text| object.pointer("/metadata/generation").is_some_and(|is| is.to_string() == text)) {
+    let allowed = annotations.and_then(|all| all.get(ANNOTATION_ALLOW_REMOVALS)).and_then(Value::as_str);
+    let generation = object.pointer("/metadata/generation").map(Value::to_string);
+    if allowed.is_some() && allowed == generation.as_deref() {
         scene.paces.released.insert(uid, at);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::change::tags_set;
 use super::retry::{Failure, REPAIR_UNDONE};
-use super::{Action, Change, Input, Step};
+use super::{Action, Change, Input, Step, force};
 use crate::assign::INSTANCE_GONE;
 use crate::errors::{Call, Class};
 use crate::facts::{EniSeen, SeenAttachment, Sight};
@@ -374,6 +374,10 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         }
         error
     });
+    let seen = if let Sight::Seen(eni) = input.sight { eni.attachment.as_ref() } else { None };
+    let (detaching_since, noted_at) = force::to_be_noted(input, seen);
+    status.detaching_since = detaching_since.map(Time);
+    let until = until.into_iter().chain(noted_at).min();
     if let Sight::Seen(eni) = input.sight {
         status.eni_id = Some(eni.id.to_string());
         status.mac_address = Some(eni.mac.to_string()).filter(|mac| !mac.is_empty());

@@ -151,6 +151,10 @@ impl Memory {
         if call == Call::Create {
             self.create_unknown = None;
         }
+        if call == Call::Attach {
+            // Another attachment: what is set on it was undone by nobody.
+            self.repairs.remove(OF_THE_ATTACHMENT);
+        }
         if self.failure.as_ref().is_some_and(|failure| failure.call == call) {
             self.failure = None;
         }
@@ -260,6 +264,8 @@ fn doubled(failure: &Failure, first: i64, tries: i32) -> SignedDuration {
     if failure.is_lasting() { wait } else { wait.min(BEFORE_SAID) }
 }
 
+/// What is set on an attachment, and ends with it.
+pub(super) const OF_THE_ATTACHMENT: &str = "deleteOnTermination";
 /// A change that is there for so long was not undone.
 const REPAIR_LASTS: SignedDuration = SignedDuration::from_hours(1);
 /// From so many within the hour on it is said.

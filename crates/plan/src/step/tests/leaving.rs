@@ -240,3 +240,31 @@ fn who_is_not_authorized_looks_at_the_eni_first_and_tries_again_in_seconds() {
         assert_eq!(world.step().action, Action::Release);
     }
 }
+
+#[test]
+fn since_when_it_detaches_is_noted_after_a_minute_and_a_new_process_goes_on_from_there() {
+    let mut world = World::new(seen(Some(AttachmentState::Detaching)));
+    world.held.deleting = Some(at(25));
+    since(&mut world, 100);
+    world.now = at(159);
+    world.looked(159);
+    let young = world.step();
+    assert_eq!((young.status.detaching_since.is_none(), young.recheck), (true, Some(at(160))));
+    world.now = at(160);
+    let noted = world.step().status;
+    assert_eq!(noted.detaching_since.as_ref().map(|since| since.0), Some(at(100)));
+    // Another process sees it detaching for the first time at 990.
+    world.held.status = noted;
+    world.held.status.attachment_id = Some(attachment(AttachmentState::Detaching).id);
+    since(&mut world, 990);
+    world.now = at(1000);
+    world.looked(1000);
+    let forced = world.step();
+    assert!(matches!(forced.action, Action::Detach { force: true, .. }), "{forced:?}");
+    assert!(forced.status.detaching_since.is_some());
+    // What was noted of another attachment says nothing.
+    world.held.status.attachment_id = Some("eni-attach-other".to_owned());
+    assert_eq!(world.step().action, Action::Wait);
+    world.sight = seen(Some(AttachmentState::Attached));
+    assert_eq!(world.step().status.detaching_since, None);
+}
