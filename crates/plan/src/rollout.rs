@@ -37,8 +37,14 @@ pub fn permits(
     };
     let missed = attachments.iter().filter(is_missed).map(|held| &held.node);
     let away: BTreeSet<&String> = missed.chain(lacking.iter().copied()).collect();
-    // An outdated node that is away already loses nothing by being replaced.
-    let begun = outdated.iter().filter(|node| away.contains(node));
+    // An outdated node that has nothing ready loses nothing by being replaced, and what was begun is finished. One that has something
+    // left comes before those that are whole, and in its turn: what is left carries its traffic.
+    let is_begun = |node: &&String| before.contains_key(*node) || ready_on(node) == 0;
+    let (begun, partly): (Vec<&String>, Vec<&String>) =
+        outdated.iter().filter(|node| away.contains(node)).partition(is_begun);
+    let unfinished = away.iter().filter(|node| before.contains_key(**node)).count();
+    let partly = partly.into_iter().take(max_unavailable.saturating_sub(unfinished));
+    let begun = begun.into_iter().chain(partly);
     let room = max_unavailable.saturating_sub(away.len());
     // Who was let begin may be beginning at this moment.
     let (again, new): (Vec<&String>, Vec<&String>) =
@@ -79,6 +85,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_of_a_node_that_is_partly_away_goes_in_its_turn_and_first() {
+        let mut all: Vec<Held> = ["n0", "n1", "n2", "n3"].map(|node| held(node, 1, true)).into();
+        all.extend(["n1", "n2", "n3"].map(|node| held(node, 2, false)));
+        all.retain(|held| held.node != "n3" || held.slot().1 == 2);
+        let refs: Vec<&Held> = all.iter().collect();
+        let outdated: BTreeSet<String> = ["n0", "n1", "n2", "n3"].map(str::to_owned).into();
+        let let_begin = |before: &Begun, most| nodes(permits(&refs, &outdated, before, |_| 2, most));
+        assert_eq!(let_begin(&Begun::new(), 1), ["n1", "n3"], "n3 has nothing to lose");
+        assert_eq!(let_begin(&Begun::new(), 2), ["n1", "n2", "n3"]);
+        assert_eq!(let_begin(&[("n2".to_owned(), 2)].into(), 1), ["n2", "n3"], "what was begun is finished first");
+        assert_eq!(let_begin(&Begun::new(), 4), ["n0", "n1", "n2", "n3"]);
+    }
+
+    #[test]
     fn one_that_goes_with_none_to_follow_opens_no_way_to_the_last_one() {
         let mut all: Vec<Held> = ["n0", "n1"].map(|node| held(node, 1, true)).into();
         all.extend(
@@ -88,7 +108,7 @@ mod tests {
         let outdated = ["n0", "n1"].map(str::to_owned).into();
         let let_begin = |awaited| nodes(permits(&refs, &outdated, &Begun::new(), |_| awaited, 1));
         assert_eq!(let_begin(1), ["n0"], "one is asked for, and it is ready");
-        assert_eq!(let_begin(2), ["n0", "n1"], "both are away already");
+        assert_eq!(let_begin(2), ["n0"], "both are partly away: what is left goes in its turn");
     }
 
     #[test]

@@ -273,6 +273,11 @@ fn stalled(scene: &Scene) -> BTreeSet<String> {
 fn is_stalled(scene: &Scene, uid: &str) -> bool {
     let mirror = &scene.mirror;
     let spec = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == uid).and_then(|nodeeni| nodeeni.spec.as_ref());
+    // What works is not given up for a network card that no instance has.
+    let card = spec.and_then(|spec| spec.network_card_index).and_then(|card| usize::try_from(card).ok());
+    if card.is_some_and(|card| card >= scene.cards.len()) {
+        return true;
+    }
     let most = spec.and_then(|spec| spec.rollout.as_ref()).and_then(|rollout| rollout.max_unavailable).unwrap_or(1);
     let mine = mirror.held.values().map(|held| &held.held).filter(|held| held.nodeeni_uid == uid);
     let stuck = mine.filter(|held| mirror.in_place(held).is_none());

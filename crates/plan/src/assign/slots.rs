@@ -273,6 +273,37 @@ fn deselected(input: &Input<'_>, intent: &Intent, mine: &[&Held], out: &mut Assi
     }
 }
 
+/// What works is not given up for what never could: a network card that the type does not have, more addresses than it takes, a subnet
+/// of another VPC. Also what is not known yet.
+fn could_never_work(
+    input: &Input<'_>,
+    intent: &Intent,
+    wanted: &[NewAttachment],
+    out: &mut Assignment,
+) -> Option<Refused> {
+    let (node, ask) = (input.node?, intent.ask.as_ref().ok()?);
+    let limits = match limits::of(input, node, out) {
+        Ok(limits) => limits,
+        Err(why) => return Some(why),
+    };
+    wanted.iter().find_map(|new| {
+        let fits = limits
+            .as_ref()
+            .map_or(Ok(()), |(kind, limits)| limits::fits(kind, limits, ask, new.spec.request.network_card_index));
+        let in_vpc = input.instance.map_or(Ok(()), |sight| in_the_nodes_vpc(input, sight, new));
+        fits.and(in_vpc).err()
+    })
+}
+
+/// Says why an outdated ENI stays.
+fn keep_for_now(input: &Input<'_>, intent: &Intent, why: Refused, out: &mut Assignment) {
+    let Some(node) = input.node else { return };
+    let refusal = Refusal { nodeeni_uid: intent.uid.clone(), node: node.name.clone(), why };
+    if !out.refused.contains(&refusal) {
+        out.refused.push(refusal);
+    }
+}
+
 /// It has nothing in its slot, and in there is an ENI of the NodeENI that has lost its ENIAttachment, as where this one was restored
 /// from a backup: without its status, and under another UID. It goes, and another one adopts what is there.
 fn gives_way(
@@ -334,7 +365,10 @@ fn outdated(
         } else if !fits {
             out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
             if permitted {
-                remove(held, RemovalReason::Replaced, out);
+                match could_never_work(input, intent, wanted, out) {
+                    None => remove(held, RemovalReason::Replaced, out),
+                    Some(why) => keep_for_now(input, intent, why, out),
+                }
             }
         } else if unattachable(input, held) {
             // Kept a while in case the slot becomes free; made again only when it is seen free.

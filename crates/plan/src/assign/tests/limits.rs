@@ -98,3 +98,28 @@ fn a_subnet_of_another_vpc_is_refused_before_an_eni_is_made_that_can_never_be_at
     let subnet = (SubnetId::parse(SUBNET_A).unwrap(), "vpc-2".to_owned());
     assert_eq!(why(&world), [Refused::SubnetInOtherVpc { subnet, vpc: "vpc-1".into() }]);
 }
+
+#[test]
+fn what_works_is_not_given_up_for_what_the_type_never_takes() {
+    let mut world = limited(vec![intent("a", 1, &[SUBNET_A])], |_| {});
+    world.settle();
+    world.permits = [("uid-a".to_owned(), [("n0".to_owned(), 1)].into())].into();
+    let edit = |world: &mut World, change: fn(&mut crate::intent::Ask)| {
+        let mut edited = intent("a", 1, &[SUBNET_A]);
+        edited.ask.iter_mut().for_each(change);
+        world.intents = vec![edited];
+    };
+    edit(&mut world, |ask| ask.card = 1);
+    let kept = world.assign();
+    assert!(kept.delete.is_empty(), "{kept:?}");
+    assert!(kept.refused.iter().any(|refusal| refusal.why.reason() == "NetworkCardNotFound"), "{kept:?}");
+    edit(&mut world, |ask| ask.private_ip_count = Some(9));
+    assert!(world.assign().delete.is_empty());
+    // Not even for what is not known yet.
+    edit(&mut world, |ask| ask.index = 2);
+    let known = std::mem::take(&mut world.network.instance_types);
+    let asks = world.assign();
+    assert!(asks.delete.is_empty() && asks.needs.contains(&Need::InstanceType("t3.small".into())), "{asks:?}");
+    world.network.instance_types = known;
+    assert_eq!(world.assign().delete.len(), 1);
+}
