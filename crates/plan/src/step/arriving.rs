@@ -134,7 +134,11 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
     let request = &input.held.request;
     let subnet = SubnetId::parse(&request.subnet_id).ok();
     let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
-    let standing = input.room.standing(request, facts).filter(|_| said(input).is_none());
+    // What it was refused for itself stands until it is tried again; but a subnet that shows no room is why it is not tried.
+    let standing = input.room.standing(request, facts).filter(|standing| match standing {
+        Standing::Refused(_) => said(input).is_none(),
+        Standing::Short => said(input).is_none_or(|own| own.class != Class::SubnetFull),
+    });
     let waiting = |report: Report| match standing {
         Some(Standing::Refused(failure)) => Report::create_failed(failure).in_subnet(&request.subnet_id),
         Some(Standing::Short) => Report::short_of_addresses(request),

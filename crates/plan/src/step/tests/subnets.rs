@@ -52,3 +52,20 @@ fn a_block_is_tried_a_few_times_and_then_only_when_the_subnet_has_grown() {
     world.describe(facts(100, Some(951), 951));
     assert!(matches!(world.step().action, Action::Create { .. }));
 }
+
+#[test]
+fn a_subnet_that_shows_no_room_is_said_whatever_was_refused_before() {
+    let mut world = World::new(absent(25));
+    world.describe(facts(0, None, 29));
+    let short = world.step();
+    assert_eq!((short.action.clone(), short.status.phase), (Action::Wait, Phase::Blocked));
+    assert!(short.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{short:?}");
+    world.fail(Call::Create, "UnauthorizedOperation", "no");
+    world.now = at(100);
+    let still = world.step();
+    assert!(still.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{still:?}");
+    world.now = at(300);
+    let looks = world.step();
+    assert_eq!(looks.action, Action::LookAtSubnet(facts(0, None, 0).id));
+    assert!(looks.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{looks:?}");
+}
