@@ -45,8 +45,12 @@ struct Full {
 impl Used {
     /// Addresses that are free, less what was taken since that look and what is being asked for.
     fn left(&self, facts: &SubnetFacts) -> i32 {
-        let taken: i32 = self.taken.iter().rev().take_while(|(at, _)| *at >= facts.as_of).map(|(_, needs)| needs).sum();
-        facts.free_addresses.saturating_sub(taken).saturating_sub(self.trying.values().sum())
+        facts.free_addresses.saturating_sub(self.taken_since(facts)).saturating_sub(self.trying.values().sum())
+    }
+
+    /// Addresses that were taken since that look.
+    fn taken_since(&self, facts: &SubnetFacts) -> i32 {
+        self.taken.iter().rev().take_while(|(at, _)| *at >= facts.as_of).map(|(_, needs)| needs).sum()
     }
 }
 
@@ -66,8 +70,10 @@ pub enum Verdict {
 pub enum Standing<'a> {
     /// This was refused last, to it or to another one.
     Refused(&'a Failure),
-    /// The subnet shows fewer free addresses than are needed, beside those that others of this cluster are getting.
+    /// The subnet shows fewer free addresses than are needed, beside those that others of this cluster have got since.
     Short,
+    /// There is room, but others are asking for it at this moment.
+    Busy,
 }
 
 /// IPv4 addresses that a request takes from its subnet; a prefix is a block of 16.
@@ -123,7 +129,12 @@ impl Room {
     pub fn standing(&self, request: &EniRequest, facts: Option<&SubnetFacts>) -> Option<Standing<'_>> {
         match self.full.get(&request.subnet_id) {
             Some(full) => Some(Standing::Refused(&full.failure)),
-            None => facts.filter(|facts| self.is_short(request, facts)).map(|_| Standing::Short),
+            None => {
+                let facts = facts.filter(|facts| self.is_short(request, facts))?;
+                let taken = self.used.get(&request.subnet_id).map_or(0, |used| used.taken_since(facts));
+                let has_room = facts.free_addresses.saturating_sub(taken) >= needed(request);
+                Some(if has_room { Standing::Busy } else { Standing::Short })
+            }
         }
     }
 
@@ -267,6 +278,7 @@ mod tests {
         assert_eq!(sent.len(), 5);
         let shown = facts(5, 0);
         assert_eq!(room.judge(&request, Some(&shown), at(2), COOLDOWN), Verdict::Wait(at(120)));
+        assert_eq!(room.standing(&request, Some(&shown)), Some(Standing::Busy));
         for uid in &sent[..4] {
             room.answered(uid, &request, &Ok(()), None, at(3));
         }
@@ -276,6 +288,7 @@ mod tests {
         assert_eq!(next.len(), 1);
         room.answered(&next[0], &request, &Ok(()), None, at(5));
         assert_eq!(room.judge(&request, Some(&shown), at(120), COOLDOWN), Verdict::Look);
+        assert_eq!(room.standing(&request, Some(&shown)), Some(Standing::Short));
         // A later look counts what was taken.
         assert_eq!(wave(&mut room, &facts(2, 120), &request, 121).len(), 2);
         let none = SubnetFacts { cidr: String::new(), ..facts(0, 0) };

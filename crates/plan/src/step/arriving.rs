@@ -137,11 +137,14 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
     // What it was refused for itself stands until it is tried again; but a subnet that shows no room is why it is not tried.
     let standing = input.room.standing(request, facts).filter(|standing| match standing {
         Standing::Refused(_) => said(input).is_none(),
-        Standing::Short => said(input).is_none_or(|own| own.class != Class::SubnetFull),
+        Standing::Short => said(input).is_none_or(|own| !needs_a_person(&own)),
+        Standing::Busy => true,
     });
     let waiting = |report: Report| match standing {
         Some(Standing::Refused(failure)) => Report::create_failed(failure).in_subnet(&request.subnet_id),
         Some(Standing::Short) => Report::short_of_addresses(request),
+        // For moments, in which nothing else is to be said than before.
+        Some(Standing::Busy) => report.as_before(),
         None => report,
     };
     match (input.room.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {

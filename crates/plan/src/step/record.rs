@@ -56,6 +56,11 @@ impl Report {
         Self { tells_nothing_new: true, ..Self::new(Phase::Pending, "Looking", message) }
     }
 
+    /// What was reported until now stands.
+    pub(super) fn as_before(self) -> Self {
+        Self { tells_nothing_new: true, ..self }
+    }
+
     pub(super) fn attaching(_eni: &EniSeen, message: String) -> Self {
         Self::new(Phase::Attaching, "Attaching", message)
     }
