@@ -144,7 +144,7 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
         Some(Standing::Refused(failure)) => Report::create_failed(failure).in_subnet(&request.subnet_id),
         Some(Standing::Short) => Report::short_of_addresses(request),
         // For moments, in which nothing else is to be said than before.
-        Some(Standing::Busy) => report.as_before(),
+        Some(Standing::Busy) => report.unchanged(),
         None => report,
     };
     match (input.room.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {

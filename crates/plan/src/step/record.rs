@@ -57,7 +57,7 @@ impl Report {
     }
 
     /// What was reported until now stands.
-    pub(super) fn as_before(self) -> Self {
+    pub(super) fn unchanged(self) -> Self {
         Self { tells_nothing_new: true, ..self }
     }
 
