@@ -79,8 +79,6 @@ struct Streak {
     answer: Option<Answer>,
     count: u32,
     sent: Millis,
-    /// When the one before that was sent.
-    sent_before: Millis,
     /// The news that has been used as an excuse.
     used: Option<Millis>,
 }
@@ -108,7 +106,7 @@ impl Repeats {
     pub fn sends(&mut self, life: &str, request: &Request, at: Millis) -> Option<String> {
         let key = (life.to_owned(), request.what.clone());
         let Some(streak) = self.streaks.get(&key) else {
-            self.streaks.insert(key, Streak { answer: None, count: 0, sent: at, sent_before: at, used: None });
+            self.streaks.insert(key, Streak { answer: None, count: 0, sent: at, used: None });
             return None;
         };
         let (count, sent, used) = (streak.count, streak.sent, streak.used);
@@ -116,13 +114,11 @@ impl Repeats {
             Some(answer) => (least(count, answer.longest()), answer.clone()),
             None => (0, Answer::Unheard),
         };
-        // Who polls what moves and who waits for one ENI may ask the same question, each at its own pace.
-        let since = if request.may.starts_with("Describe") { streak.sent_before } else { sent };
-        let early = at < since + least;
+        let early = at < sent + least;
         let news = self.latest(life, request, &answer).filter(|news| used.is_none_or(|used| *news > used));
         let excuse = news.filter(|news| at <= news + NEWS_LAST);
         let streak = self.streaks.get_mut(&key)?;
-        (streak.sent_before, streak.sent) = (sent, at);
+        streak.sent = at;
         if !early {
             return None;
         }

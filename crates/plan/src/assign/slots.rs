@@ -365,7 +365,8 @@ fn outdated(
         } else if !fits {
             out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
             if permitted {
-                match could_never_work(input, intent, wanted, out) {
+                let stops = is_in_use(input, held).then(|| could_never_work(input, intent, wanted, out)).flatten();
+                match stops {
                     None => remove(held, RemovalReason::Replaced, out),
                     Some(why) => keep_for_now(input, intent, why, out),
                 }

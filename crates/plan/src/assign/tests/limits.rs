@@ -110,6 +110,8 @@ fn what_works_is_not_given_up_for_what_the_type_never_takes() {
         world.intents = vec![edited];
     };
     edit(&mut world, |ask| ask.card = 1);
+    assert_eq!(world.assign().delete.len(), 1, "one that never worked is no loss");
+    world.attached_on_ec2.insert(world.held[0].name.clone());
     let kept = world.assign();
     assert!(kept.delete.is_empty(), "{kept:?}");
     assert!(kept.refused.iter().any(|refusal| refusal.why.reason() == "NetworkCardNotFound"), "{kept:?}");
