@@ -131,7 +131,8 @@ fn is_full(scene: &Scene, nodeeni: &str, subnet: &str) -> bool {
     let Some(spec) = spec else { return false };
     let in_subnet = scene.mirror.enis.values().filter(|eni| eni.seen.is_in(subnet));
     let taken: usize = in_subnet.map(|eni| eni.seen.private_ips.len() + 16 * prefixes(scene, eni)).sum();
-    let wanted = usize::try_from(spec.private_ip_count.unwrap_or(1).max(1)).unwrap_or(1);
+    let blocks = usize::try_from(spec.ipv4_prefix_count.unwrap_or(0)).unwrap_or(0);
+    let wanted = usize::try_from(spec.private_ip_count.unwrap_or(1).max(1)).unwrap_or(1) + 16 * blocks;
     let has_prefixes = place.tiny && spec.ipv4_prefix_count.is_some_and(|count| count > 0);
     has_prefixes || taken + wanted > if place.tiny { TINY } else { WHOLE }
 }

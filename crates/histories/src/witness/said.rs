@@ -67,6 +67,14 @@ pub fn look(scene: &mut Scene, at: Millis) {
     if !scene.is_able(at, WITHIN) {
         return;
     }
+    // What is in place has been made and attached, whether that answer was heard or not.
+    let there = scene.mirror.held.values().map(|held| &held.held).filter(|held| scene.mirror.in_place(held).is_some());
+    let there: Vec<String> = there.map(|held| held.name.clone()).collect();
+    for name in there {
+        for call in ["CreateNetworkInterface", "AttachNetworkInterface"] {
+            scene.refusals.ended(at, &name, call, None);
+        }
+    }
     // What is not wanted any more waits for nothing, unless it is on its way out.
     let is_wanted = |held: &Held| {
         let node = scene.mirror.nodes.get(&held.node);
