@@ -64,9 +64,6 @@ impl Refusals {
 
 /// Looks whether everything is said that should be, if a replica could see and write for long enough.
 pub fn look(scene: &mut Scene, at: Millis) {
-    if !scene.is_able(at, WITHIN) {
-        return;
-    }
     // What is in place has been made and attached, whether that answer was heard or not.
     let there = scene.mirror.held.values().map(|held| &held.held).filter(|held| scene.mirror.in_place(held).is_some());
     let there: Vec<String> = there.map(|held| held.name.clone()).collect();
@@ -74,6 +71,9 @@ pub fn look(scene: &mut Scene, at: Millis) {
         for call in ["CreateNetworkInterface", "AttachNetworkInterface"] {
             scene.refusals.ended(at, &name, call, None);
         }
+    }
+    if !scene.is_able(at, WITHIN) {
+        return;
     }
     // What is not wanted any more waits for nothing, unless it is on its way out.
     let is_wanted = |held: &Held| {
