@@ -17,11 +17,18 @@ const DOUBLINGS: u32 = 3;
 /// What was taken is known for so long: no look at a subnet that decides anything is older.
 const KNOWN: SignedDuration = SignedDuration::from_mins(15);
 
-/// What this process takes of subnets, and which of them are full; by ID.
+/// What is refused together: a subnet, and whether whole blocks are asked for there. Where no block is left, single addresses may be.
+type Pool = (String, bool);
+
+fn pool(request: &EniRequest) -> Pool {
+    (request.subnet_id.clone(), request.ipv4_prefix_count.is_some_and(|blocks| blocks > 0))
+}
+
+/// What this process takes of subnets, by ID, and where they are full.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Room {
     used: BTreeMap<String, Used>,
-    full: BTreeMap<String, Full>,
+    full: BTreeMap<Pool, Full>,
 }
 
 /// What this process asks of a subnet.
@@ -89,7 +96,7 @@ impl Room {
         for (held, memory) in memories {
             let full = memory.failure.filter(|failure| failure.call == Call::Create && is_full(failure.class));
             if let Some(failure) = full.filter(|_| held.awaits_its_eni()) {
-                room.refuse(&held.request.subnet_id, failure);
+                room.refuse(pool(&held.request), failure);
             }
         }
         room
@@ -104,7 +111,7 @@ impl Room {
         cooldown: SignedDuration,
     ) -> Verdict {
         let after = |at: Timestamp, wait| at.saturating_add(wait).unwrap_or(Timestamp::MAX);
-        let Some(full) = self.full.get(&request.subnet_id) else {
+        let Some(full) = self.full.get(&pool(request)) else {
             let Some(facts) = facts.filter(|facts| self.is_short(request, facts)) else { return Verdict::Try };
             let until = after(facts.as_of, cooldown);
             return if now >= until { Verdict::Look } else { Verdict::Wait(until) };
@@ -127,7 +134,7 @@ impl Room {
 
     /// What keeps this request waiting, whether the subnet is being looked at or not.
     pub fn standing(&self, request: &EniRequest, facts: Option<&SubnetFacts>) -> Option<Standing<'_>> {
-        match self.full.get(&request.subnet_id) {
+        match self.full.get(&pool(request)) {
             Some(full) => Some(Standing::Refused(&full.failure)),
             None => {
                 let facts = facts.filter(|facts| self.is_short(request, facts))?;
@@ -160,8 +167,8 @@ impl Room {
         failure: Option<&Failure>,
         now: Timestamp,
     ) -> bool {
-        let id = &request.subnet_id;
-        let used = self.used.entry(id.clone()).or_default();
+        let pool = pool(request);
+        let used = self.used.entry(request.subnet_id.clone()).or_default();
         let tried = used.trying.remove(uid);
         if result.is_ok() {
             used.taken.push_back((now, needed(request)));
@@ -170,13 +177,13 @@ impl Room {
         while used.taken.front().is_some_and(|(at, _)| is_forgotten(*at)) {
             used.taken.pop_front();
         }
-        let was_full = self.full.contains_key(id);
+        let was_full = self.full.contains_key(&pool);
         match result {
             Err(error) if is_full(classify(Call::Create, error)) => {
                 if let Some(failure) = failure {
-                    self.refuse(id, failure.clone());
+                    self.refuse(pool.clone(), failure.clone());
                 }
-                if let Some(full) = self.full.get_mut(id).filter(|_| tried.is_some() && was_full) {
+                if let Some(full) = self.full.get_mut(&pool).filter(|_| tried.is_some() && was_full) {
                     full.in_spite += 1;
                 }
                 false
@@ -184,11 +191,11 @@ impl Room {
             // What it would have taken is there for others.
             Err(_) => tried.is_some(),
             Ok(()) => {
-                let Some(full) = self.full.get_mut(id) else { return false };
+                let Some(full) = self.full.get_mut(&pool) else { return false };
                 full.successes += 1;
                 let held_back = std::mem::take(&mut full.in_spite) > 0;
                 if full.successes >= ENOUGH {
-                    self.full.remove(id);
+                    self.full.remove(&pool);
                     return true;
                 }
                 held_back
@@ -203,9 +210,9 @@ impl Room {
         }
     }
 
-    fn refuse(&mut self, subnet: &str, failure: Failure) {
+    fn refuse(&mut self, pool: Pool, failure: Failure) {
         let new = Full { failure: failure.clone(), successes: 0, in_spite: 0 };
-        let full = self.full.entry(subnet.to_owned()).or_insert(new);
+        let full = self.full.entry(pool).or_insert(new);
         if full.failure.at <= failure.at {
             full.failure = failure;
             full.successes = 0;
@@ -317,6 +324,16 @@ mod tests {
         assert_eq!(wave(&mut room, &facts(7, 300), &request, 300).len(), 7);
         let other = EniRequest { subnet_id: "subnet-00000002".into(), ..request };
         assert_eq!(room.judge(&other, None, at(300), COOLDOWN), Verdict::Try, "other subnets do not wait");
+    }
+
+    #[test]
+    fn where_no_block_is_left_single_addresses_are_not_held_back() {
+        let blocks = EniRequest { ipv4_prefix_count: Some(1), ..request() };
+        let room = full(&blocks);
+        let seen = facts(100, 0);
+        assert_eq!(room.judge(&blocks, Some(&seen), at(2), COOLDOWN), Verdict::Look);
+        assert_eq!(room.judge(&request(), Some(&seen), at(2), COOLDOWN), Verdict::Try);
+        assert_eq!(room.standing(&request(), Some(&seen)), None);
     }
 
     #[test]
