@@ -193,7 +193,6 @@ pub struct EniAttachmentStatus {
     /// EC2's attachment ID.
     #[serde(rename = "attachmentID", default, skip_serializing_if = "Option::is_none")]
     pub attachment_id: Option<String>,
-
     /// Since when EC2 shows that attachment detaching, if that has lasted for a minute: a detach by force comes no earlier than
     /// `--force-detach-after` after that, whichever process leads then.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -359,10 +359,12 @@ fn outdated(
         if untouched {
             // Nothing exists of it, so replacing it takes nothing from anybody.
             remove(held, RemovalReason::Replaced, out);
-        } else if !fits && waits {
+        } else if !fits {
             // A node whose turn to lose ENIs has not come is let be as a whole: once the first was replaced, the next one would pass
             // for what is to be replaced.
-        } else if !fits {
+            if waits {
+                continue;
+            }
             out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
             if permitted {
                 let stops = is_in_use(input, held).then(|| could_never_work(input, intent, wanted, out)).flatten();

@@ -21,6 +21,35 @@ fn ready(stage: &Stage) -> Result<BTreeMap<String, String>, Failure> {
     Ok(items.filter(is_ready).map(|item| (text(&item["spec"]["nodeName"]), text(&item["status"]["eniID"]))).collect())
 }
 
+/// So many nodes with an ENI each; answers which.
+fn attached(stage: &Stage, nodes: usize) -> Result<BTreeMap<String, String>, Failure> {
+    for n in 1..=nodes {
+        stage.node(&format!("node{n:02}"), &format!("i-0aaaaaaaaaaaaaa{n:02}"))?;
+    }
+    let (subnet, group) = (format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]"));
+    stage.apply(&nodeeni("one", &[&subnet, &group]))?;
+    stage.kubectl(&["label", "node", "--all", "ng=multi-eni"])?;
+    stage.until("an ENI on each node", SOON * 2, || {
+        let found = ready(stage)?.len();
+        if found == nodes { Ok(()) } else { Err(format!("{found} are ready").into()) }
+    })?;
+    let there = ready(stage)?;
+    stage.idle()?;
+    Ok(there)
+}
+
+/// A controller starts, and each node has the ENI that it had.
+fn starts_and_finds(stage: &mut Stage, before: &BTreeMap<String, String>) -> Result<(), Failure> {
+    stage.account.ec2.clear_calls();
+    stage.start_replica(&[])?;
+    stage.until("the same ENI for each node", SOON * 6, || {
+        let now = ready(stage)?;
+        if now == *before { Ok(()) } else { Err(format!("{now:#?}").into()) }
+    })?;
+    stage.condition("one", "Ready", "True", SOON)?;
+    stage.idle()
+}
+
 /// The controller dies, and all ENIAttachments go.
 fn tear_away(stage: &mut Stage) -> Result<(), Failure> {
     for mut replica in stage.replicas.drain(..) {
@@ -38,29 +67,9 @@ fn tear_away(stage: &mut Stage) -> Result<(), Failure> {
 #[test]
 fn enis_whose_eniattachments_are_torn_away_are_adopted_where_they_are() -> Result<(), Failure> {
     let mut stage = Stage::with_a_controller()?;
-    for n in 1..=NODES {
-        stage.node(&format!("node{n:02}"), &format!("i-0aaaaaaaaaaaaaa{n:02}"))?;
-    }
-    let (subnet, group) = (format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]"));
-    stage.apply(&nodeeni("one", &[&subnet, &group]))?;
-    stage.kubectl(&["label", "node", "--all", "ng=multi-eni"])?;
-    stage.until("an ENI on each node", SOON * 2, || {
-        let found = ready(&stage)?.len();
-        if found == NODES { Ok(()) } else { Err(format!("{found} are ready").into()) }
-    })?;
-    let before = ready(&stage)?;
-    stage.idle()?;
-
+    let before = attached(&stage, NODES)?;
     tear_away(&mut stage)?;
-    stage.account.ec2.clear_calls();
-    stage.start_replica(&[])?;
-
-    stage.until("the same ENI for each node", SOON * 2, || {
-        let now = ready(&stage)?;
-        if now == before { Ok(()) } else { Err(format!("{now:#?}").into()) }
-    })?;
-    stage.condition("one", "Ready", "True", SOON)?;
-    stage.idle()?;
+    starts_and_finds(&mut stage, &before)?;
     let tally = stage.account.tally();
     stage.assert_eq("what was done on EC2", tally, BTreeMap::from([("CreateTags".to_owned(), NODES)]));
 
@@ -103,32 +112,13 @@ fn backup(stage: &Stage) -> Result<Vec<String>, Failure> {
 #[test]
 fn enis_whose_eniattachments_come_back_from_a_backup_stay_where_they_are() -> Result<(), Failure> {
     let mut stage = Stage::with_a_controller()?;
-    let nodes = 4;
-    for n in 1..=nodes {
-        stage.node(&format!("node{n:02}"), &format!("i-0aaaaaaaaaaaaaa{n:02}"))?;
-    }
-    let (subnet, group) = (format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]"));
-    stage.apply(&nodeeni("one", &[&subnet, &group]))?;
-    stage.kubectl(&["label", "node", "--all", "ng=multi-eni"])?;
-    stage.until("an ENI on each node", SOON * 2, || {
-        let found = ready(&stage)?.len();
-        if found == nodes { Ok(()) } else { Err(format!("{found} are ready").into()) }
-    })?;
-    let before = ready(&stage)?;
-    stage.idle()?;
+    let before = attached(&stage, 4)?;
     let saved = backup(&stage)?;
     tear_away(&mut stage)?;
     for object in &saved {
         stage.apply(object)?;
     }
-    stage.account.ec2.clear_calls();
-    stage.start_replica(&[])?;
-    stage.until("the same ENI for each node", SOON * 6, || {
-        let now = ready(&stage)?;
-        if now == before { Ok(()) } else { Err(format!("{now:#?}").into()) }
-    })?;
-    stage.condition("one", "Ready", "True", SOON)?;
-    stage.idle()?;
+    starts_and_finds(&mut stage, &before)?;
     let detached = stage.account.tally().get("DetachNetworkInterface").copied().unwrap_or(0);
     stage.assert_eq("ENIs detached", detached, 0);
     stage.kubectl(&["delete", "nodeeni", "one", "--timeout=60s"])?;
