@@ -34,9 +34,8 @@ pub(super) fn holder<'a>(
     intents: &[&'a Intent],
     slot: (i32, i32),
 ) -> Option<&'a Intent> {
-    let eni = lost_in(input, slot)?;
-    let is_adopters = may_be_adopted(eni, node, intents, |_| true);
-    intents.iter().copied().find(|intent| is_adopters && !intent.deleting && is_of(eni, intent, intents))
+    let eni = lost_in(input, slot).filter(|eni| may_be_adopted(eni, node, intents, |_| true))?;
+    intents.iter().copied().find(|intent| !intent.deleting && is_of(eni, intent, intents))
 }
 
 /// The ENIAttachment that adopts what is in the slot of `new`; None if nothing is there that can be adopted, by a look that is young

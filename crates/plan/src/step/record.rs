@@ -174,11 +174,9 @@ impl Report {
 
     /// Its subnet shows less room than it needs: nothing was asked of EC2.
     pub(super) fn short_of_addresses(request: &EniRequest) -> Self {
+        let (subnet, needed) = (&request.subnet_id, needed(request));
         let message = format!(
-            "{} is full: this ENI needs {} IPv4 addresses, and EC2 shows fewer free ones there than that, beside those that others of \
-             this cluster are getting. {FREE_ADDRESSES}",
-            request.subnet_id,
-            needed(request)
+            "{subnet} is full: DescribeSubnets shows fewer free IPv4 addresses than this ENI needs ({needed}). {FREE_ADDRESSES}"
         );
         Self::new(Phase::Blocked, "SubnetFull", message)
     }
