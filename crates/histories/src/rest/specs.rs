@@ -48,7 +48,10 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
         let Some(uid) = &eni.made_for else { continue };
         let held = mirror.uids.get(uid).and_then(|name| mirror.held.get(name)).map(|held| &held.held);
         let Some(held) = held else {
-            say(format!("{} at {instance} {card}/{index} has no ENIAttachment", eni.seen.id));
+            // It holds the slot for its NodeENI, whose wishes cannot be known now.
+            if !may_be_wanted(scene, eni) {
+                say(format!("{} at {instance} {card}/{index} has no ENIAttachment", eni.seen.id));
+            }
             continue;
         };
         let holder = contenders.iter().find(|(name, subnet)| {

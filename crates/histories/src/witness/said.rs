@@ -54,10 +54,19 @@ impl Refusals {
     }
 
     /// What has been refused to that one for long, in words.
-    fn standing(&self, at: Millis, about: &str) -> Option<String> {
-        let stands = |refused: &&Refused| at >= refused.first + WITHIN && at <= refused.last + STANDS;
-        let (what, refused) =
-            self.0.get(about)?.iter().find(|(_, refused)| stands(refused) && refused.last > refused.first)?;
+    fn standing(&self, at: Millis, about: &Held) -> Option<String> {
+        let is_over = |what: &str, refused: &Refused| match what {
+            // What is on its way out waits for no answer of its way in.
+            "CreateNetworkInterface" | "AttachNetworkInterface" => about.deleting.is_some(),
+            // It is being detached already.
+            "DetachNetworkInterface" => refused.why == "IncorrectState",
+            _ => false,
+        };
+        let stands = |refused: &Refused| {
+            at >= refused.first + WITHIN && at <= refused.last + STANDS && refused.last > refused.first
+        };
+        let all = self.0.get(&about.name)?;
+        let (what, refused) = all.iter().find(|(what, refused)| stands(refused) && !is_over(what, refused))?;
         Some(format!("{what} has been refused ({}) for {} s", refused.why, (at - refused.first) / 1000))
     }
 }
@@ -82,7 +91,7 @@ pub fn look(scene: &mut Scene, at: Millis) {
     };
     let waits = |held: &Held| held.deleting.is_some() || is_wanted(held) && scene.mirror.in_place(held).is_none();
     let unsaid = scene.mirror.held.values().map(|held| &held.held).filter(|held| waits(held)).find_map(|held| {
-        let standing = scene.refusals.standing(at, &held.name)?;
+        let standing = scene.refusals.standing(at, held)?;
         let nodeeni = scene.mirror.nodeenis.get(&held.nodeeni).filter(|nodeeni| nodeeni.uid == held.nodeeni_uid)?;
         let claim = all_is_well(&nodeeni.object)?;
         Some(format!("of {}: {standing}, and NodeENI {} says {claim}", held.name, held.nodeeni))

@@ -121,31 +121,32 @@ fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
 /// What was refused to others holds for this one, too: nothing is begun for it, not even another attempt, while that stands.
 /// Breaks with what is done meanwhile.
 fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Report), Report> {
+    let request = &input.held.request;
+    let subnet = SubnetId::parse(&request.subnet_id).ok();
+    let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
+    let standing = input.room.standing(request, facts);
+    // What is said does not depend on who holds it back at this moment, for that changes with each answer to others: a person's
+    // own matter first, then a subnet that shows no room, then what was refused.
+    let is_short = standing == Some(Standing::Short) && said(input).is_none_or(|own| !needs_a_person(&own));
     let is_own = input.memory.failure.as_ref().is_some_and(|own| own.call == Call::Create);
     let refused = input.probes.holds_back(Call::Create, input.now).filter(|_| !is_own);
     if let Some((failure, at)) = held_back(input).or(refused) {
         // What was wrong with this one stands until it is tried again.
         let report = match said(input).filter(|said| said.code != quota::CODE) {
+            _ if is_short => Report::short_of_addresses(request),
             Some(_) => report,
             None => Report::create_failed(failure),
         };
         return ControlFlow::Break((Action::Wait, report.until(at)));
     }
-    let request = &input.held.request;
-    let subnet = SubnetId::parse(&request.subnet_id).ok();
-    let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
-    // What it was refused for itself stands until it is tried again; but a subnet that shows no room is why it is not tried.
-    let standing = input.room.standing(request, facts).filter(|standing| match standing {
-        Standing::Refused(_) => said(input).is_none(),
-        Standing::Short => said(input).is_none_or(|own| !needs_a_person(&own)),
-        Standing::Busy => true,
-    });
     let waiting = |report: Report| match standing {
-        Some(Standing::Refused(failure)) => Report::create_failed(failure).in_subnet(&request.subnet_id),
-        Some(Standing::Short) => Report::short_of_addresses(request),
+        _ if is_short => Report::short_of_addresses(request),
+        Some(Standing::Refused(failure)) if said(input).is_none() => {
+            Report::create_failed(failure).in_subnet(&request.subnet_id)
+        }
         // For moments, in which nothing else is to be said than before.
         Some(Standing::Busy) => report.unchanged(),
-        None => report,
+        Some(Standing::Refused(_) | Standing::Short) | None => report,
     };
     match (input.room.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {
         (Verdict::Look, Some(subnet)) => ControlFlow::Break((Action::LookAtSubnet(subnet), waiting(report))),

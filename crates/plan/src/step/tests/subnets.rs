@@ -69,3 +69,23 @@ fn a_subnet_that_shows_no_room_is_said_whatever_was_refused_before() {
     assert_eq!(looks.action, Action::LookAtSubnet(facts(0, None, 0).id));
     assert!(looks.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{looks:?}");
 }
+
+#[test]
+fn what_is_said_of_a_subnet_without_room_does_not_change_with_who_holds_it_back() {
+    let mut world = World::new(absent(25));
+    world.describe(facts(0, None, 29));
+    let said = |world: &World| {
+        let ready = world.step().status.conditions.into_iter().find(|condition| condition.type_ == types::READY);
+        ready.map(|ready| (ready.reason, ready.message))
+    };
+    let short = said(&world);
+    assert!(short.as_ref().is_some_and(|(reason, _)| reason == "SubnetFull"), "{short:?}");
+    // EC2 is too busy: its own Create was answered so, and now the quota holds all back.
+    world.fail(Call::Create, "RequestLimitExceeded", "busy");
+    world.now = at(40);
+    assert_eq!(said(&world), short);
+    let refusal = CallError::Answered { code: crate::quota::CODE.into(), message: "no more".into() };
+    world.quota.answered("another", at(40), &Err(refusal), at(41));
+    world.now = at(42);
+    assert_eq!(said(&world), short);
+}
