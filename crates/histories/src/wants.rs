@@ -28,6 +28,16 @@ pub enum Asked {
     Unknown,
 }
 
+impl Asked {
+    /// The places, as far as they are known.
+    pub fn places(self) -> Vec<Place> {
+        match self {
+            Self::These(places) => places,
+            Self::Nothing | Self::Unknown => Vec::new(),
+        }
+    }
+}
+
 /// What this NodeENI asks for on this Node.
 pub fn asked(mirror: &Mirror, nodeeni: &NodeEniTruth, node: &NodeTruth, subnets: &[SubnetPlace]) -> Asked {
     let Some(spec) = &nodeeni.spec else { return Asked::Unknown };

@@ -26,7 +26,7 @@ impl Enforced {
     /// What every run is held to.
     pub const NOW: Self = Self {
         backs_off: true,
-        max_unavailable: false,
+        max_unavailable: true,
         removal_pace: true,
         said: true,
         nothing_for_the_dead: true,

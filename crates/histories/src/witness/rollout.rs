@@ -1,15 +1,15 @@
 //! `max-unavailable`: a rollout takes ready ENIs away from at most `maxUnavailable` nodes of one NodeENI at a time.
 //!
-//! A node is away from when a replica begins to delete a ready ENI of it that another is to follow, until everything that is
-//! asked for there is in place again. Nodes that are away for other reasons are not counted, nor those that somebody else
-//! disturbs meanwhile.
+//! A node is away from when a replica begins to delete a ready ENI of it that another is to follow, until as many are in place
+//! there as there were before: for what never was there (its subnet is full, its slot another's) nobody waits.
+//! Nodes that are away for other reasons are not counted, nor those that somebody else disturbs meanwhile.
 
 use super::breach::Promise;
 use super::justice::PICTURE;
 use super::mirror::{HeldTruth, Mirror, NodeEniTruth, NodeTruth};
 use super::scene::Scene;
 use crate::script::{Millis, SubnetPlace};
-use crate::wants::{Asked, asked};
+use crate::wants::{Place, asked};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_plan::held::Held;
@@ -31,6 +31,8 @@ pub struct Rollouts {
 struct Away {
     since: Millis,
     by: String,
+    /// How many ENIs of the NodeENI were in place there.
+    had: usize,
 }
 
 /// A NodeENI has changed: what it allows from now on.
@@ -82,15 +84,21 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
         );
         return scene.broke(at, Promise::MaxUnavailable, how);
     }
-    scene.rollouts.away.insert(key, Away { since: at, by: change.actor.to_owned() });
+    let on = held.instance.as_ref().map_or("", |on| on.as_str());
+    let had = there(mirror, uid, on, "").count();
+    let away = Away { since: at, by: change.actor.to_owned(), had };
+    scene.rollouts.away.insert(key, away);
 }
 
 /// Forgets the nodes that are back, or of which nothing is asked any more.
 pub fn settle(scene: &mut Scene) {
     let (mirror, subnets) = (&scene.mirror, &scene.subnets);
-    scene.rollouts.away.retain(|(uid, node), _| {
+    scene.rollouts.away.retain(|(uid, node), away| {
         let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == *uid);
-        nodeeni.zip(mirror.nodes.get(node)).is_some_and(|(nodeeni, node)| lacks(mirror, subnets, nodeeni, node, ""))
+        nodeeni.zip(mirror.nodes.get(node)).is_some_and(|(nodeeni, node)| {
+            let asked = asked(mirror, nodeeni, node, subnets).places();
+            there(mirror, uid, &node.instance, "").count() < asked.len().min(away.had)
+        })
     });
 }
 
@@ -115,7 +123,8 @@ fn is_replaced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held) -> Option<
     let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid).filter(|_| ready)?;
     let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();
     let node = mirror.nodes.get(&held.node).filter(|node| node.instance == instance)?;
-    if !lacks(mirror, subnets, nodeeni, node, &held.uid) {
+    let (there, asked) = served(mirror, subnets, nodeeni, node, &held.uid);
+    if there == asked {
         return None;
     }
     let here = |other: &&HeldTruth| {
@@ -123,10 +132,6 @@ fn is_replaced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held) -> Option<
         other.nodeeni_uid == held.nodeeni_uid && other.instance == held.instance && other.uid != held.uid
     };
     let others: Vec<&HeldTruth> = mirror.held.values().filter(here).collect();
-    let asked = match asked(mirror, nodeeni, node, subnets) {
-        Asked::These(places) => places.len(),
-        Asked::Nothing | Asked::Unknown => 0,
-    };
     // Where more are there than are asked for, nothing comes in the place of the first that go.
     if others.iter().filter(|other| other.held.deleting.is_none()).count() >= asked {
         return None;
@@ -139,19 +144,30 @@ fn is_replaced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held) -> Option<
     Some(others.iter().any(is_missing))
 }
 
-/// Whether something that a NodeENI asks for on a Node is not in place. `except`: the UID of an ENIAttachment that does not
-/// count.
-fn lacks(mirror: &Mirror, subnets: &[SubnetPlace], nodeeni: &NodeEniTruth, node: &NodeTruth, except: &str) -> bool {
-    let Asked::These(places) = asked(mirror, nodeeni, node, subnets) else { return false };
-    let mine = |held: &&Held| {
-        held.nodeeni_uid == nodeeni.uid
-            && held.uid != except
-            && held.deleting.is_none()
-            && held.instance.as_ref().is_some_and(|on| on.as_str() == node.instance)
-            && mirror.in_place(held).is_some()
+/// How many of the places that a NodeENI asks for on a Node are served, and how many there are. `except`: the UID of an
+/// ENIAttachment that does not count.
+fn served(
+    mirror: &Mirror,
+    subnets: &[SubnetPlace],
+    nodeeni: &NodeEniTruth,
+    node: &NodeTruth,
+    except: &str,
+) -> (usize, usize) {
+    let places = asked(mirror, nodeeni, node, subnets).places();
+    let there: Vec<&Held> = there(mirror, &nodeeni.uid, &node.instance, except).collect();
+    let is_served = |place: &&Place| {
+        there.iter().any(|held| held.slot() == (place.card, place.index) && held.request.subnet_id == place.subnet)
     };
-    let there: Vec<&Held> = mirror.held.values().map(|held| &held.held).filter(mine).collect();
-    places.iter().any(|place| {
-        !there.iter().any(|held| held.slot() == (place.card, place.index) && held.request.subnet_id == place.subnet)
+    (places.iter().filter(is_served).count(), places.len())
+}
+
+/// What is in place of a NodeENI on an instance, and is to stay. `except`: the UID of an ENIAttachment that does not count.
+fn there<'a>(mirror: &'a Mirror, nodeeni: &str, instance: &str, except: &str) -> impl Iterator<Item = &'a Held> {
+    mirror.held.values().map(|held| &held.held).filter(move |held| {
+        held.nodeeni_uid == nodeeni
+            && held.uid != except
+            && held.instance.as_ref().is_some_and(|on| on.as_str() == instance)
+            && held.deleting.is_none()
+            && mirror.in_place(held).is_some()
     })
 }

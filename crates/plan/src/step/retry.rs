@@ -176,7 +176,7 @@ impl Memory {
         };
         let code = error.code().to_owned();
         let (count, since, message) = match self.failure.take() {
-            Some(before) if before.call == call && before.class == class => {
+            Some(before) if before.call == call && goes_on(before.class, class) => {
                 let same = before.code == code && says_the_same(&before.message, &message);
                 (before.count.saturating_add(1), before.since, if same { before.message } else { message })
             }
@@ -190,6 +190,13 @@ impl Memory {
     pub fn may_exist_since(&self) -> Option<Timestamp> {
         self.create_unknown.max((!self.made_here).then_some(self.acting_since))
     }
+}
+
+/// Whether one failure after another of these is the same trouble still: where EC2 answers now this way and now not at all, the
+/// back-off goes on.
+fn goes_on(before: Class, now: Class) -> bool {
+    let is_ec2s = |class| matches!(class, Class::Retry | Class::Unknown);
+    before == now || is_ec2s(before) && is_ec2s(now)
 }
 
 /// When this call may be tried again, if it failed before; None for now.

@@ -143,6 +143,28 @@ fn one_too_many_goes_without_a_rollout_and_is_no_excuse_for_the_last_one() {
     breaks(&world, Promise::MaxUnavailable, "a1 deletes h2-1 for another one, while n1 of e1 wait");
 }
 
+#[test]
+fn what_a_node_never_had_is_not_waited_for() {
+    let mut world = outdated(2);
+    world.scene.subnets.push(SubnetPlace {
+        id: OTHER_SUBNET.to_owned(),
+        zone: "a".to_owned(),
+        name: None,
+        tiny: false,
+    });
+    let mut object = world.objects[&("nodeenis", NODEENI.to_owned())].clone();
+    object["spec"] = json!({ "nodeSelector": { "ng": "x" }, "subnetIDs": [SUBNET, OTHER_SUBNET], "deviceIndex": 2 });
+    world.stores(LATER + 1, PEOPLE, "nodeenis", object);
+    replaces(&mut world, &[(1_000, REPLICA, 1)]);
+    world.has_no(LATER + 1_500, &by(REPLICA, "DeleteNetworkInterface"), "eni-00000011");
+    world.lets_go(LATER + 1_600, REPLICA, "eniattachments", "h1-1");
+    world.stores(LATER + 1_700, REPLICA, "eniattachments", on_node(1, 2));
+    // It had one, and has one again: the other one may be impossible.
+    in_place(&mut world, LATER + 1_800, 1, 2);
+    replaces(&mut world, &[(2_000, REPLICA, 2)]);
+    holds(&world);
+}
+
 /// Our ENI, well for long, loses its ENIAttachment; a replica detaches it much later.
 fn torn(uid: &str, before: fn(&mut World), later: Millis) -> World {
     let mut world = World::settled();

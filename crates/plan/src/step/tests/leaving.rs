@@ -203,6 +203,27 @@ fn what_is_answered_the_same_for_ever_backs_off_and_is_said_after_three_minutes(
     }
 }
 
+#[test]
+fn where_ec2_answers_now_this_way_and_now_not_at_all_the_back_off_goes_on() {
+    let mut world = World::new(seen(None));
+    world.held.deleting = Some(at(25));
+    let mut sent = 0;
+    for seconds in 30..3630 {
+        world.now = at(seconds);
+        world.looked(seconds);
+        if matches!(world.step().action, Action::Delete { .. }) {
+            sent += 1;
+            match sent % 2 {
+                0 => {
+                    world.memory.failed(Call::Delete, &CallError::Unknown("timed out".into()), at(seconds), at(seconds))
+                }
+                _ => world.fail(Call::Delete, "InternalError", "again"),
+            }
+        }
+    }
+    assert!(sent <= 36, "{sent}");
+}
+
 /// By our policy EC2 answers so for an ENI whose tags it does not see yet, and for one that is gone.
 #[test]
 fn who_is_not_authorized_looks_at_the_eni_first_and_tries_again_in_seconds() {
