@@ -190,7 +190,7 @@ pub struct EniAttachmentStatus {
     /// The ENI's Region: with the account it proves that a controller acts where the ENI was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// EC2's attachment ID.
+    /// EC2's attachment ID; of an ENI that is on its way out, the last one that it had.
     #[serde(rename = "attachmentID", default, skip_serializing_if = "Option::is_none")]
     pub attachment_id: Option<String>,
     /// Since when EC2 shows that attachment detaching, if that has lasted for a minute: a detach by force comes no earlier than

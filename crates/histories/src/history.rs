@@ -296,8 +296,8 @@ impl<'a> History<'a> {
             let counted = if setting.short_pages { scene.mirror.enis.len() } else { scene.mirror.ours().len() };
             let page = usize::try_from(setting.page_size).unwrap_or(1).max(1);
             let sweep = u64::try_from(counted.div_ceil(page).max(1)).unwrap_or(u64::MAX);
-            let (crowded, full) = (rest::crowded(&scene), rest::full_subnets(&scene));
-            (rest::idle::problem(&scene.since_mark, lasts / 60_000, sweep, crowded, full), rest::problems(&scene))
+            let waits = (rest::crowded(&scene), rest::full_subnets(&scene), rest::kinds_of_names(&scene));
+            (rest::idle::problem(&scene.since_mark, lasts / 60_000, sweep, waits), rest::problems(&scene))
         };
         if let Some(how) = idle {
             self.broke(Promise::Quiet, how);

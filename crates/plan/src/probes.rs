@@ -82,11 +82,19 @@ impl Probes {
 
     /// What holds back a call that was not refused itself, and until when.
     pub fn holds_back(&self, call: Call, now: Timestamp) -> Option<(&Failure, Timestamp)> {
-        let doors = [Door::Action(call), Door::Credentials];
-        let standing =
-            doors.iter().filter_map(|door| self.standing.get(door)).find(|one| one.refused.len() >= ENOUGH)?;
+        let standing = self.for_all(call)?;
         let next = standing.next();
         (now < next).then_some((&standing.failure, next))
+    }
+
+    /// The refusal of that call that stands for all, whether one may try at this moment or not.
+    pub fn standing(&self, call: Call) -> Option<&Failure> {
+        self.for_all(call).map(|standing| &standing.failure)
+    }
+
+    fn for_all(&self, call: Call) -> Option<&Standing> {
+        let doors = [Door::Action(call), Door::Credentials];
+        doors.iter().filter_map(|door| self.standing.get(door)).find(|one| one.refused.len() >= ENOUGH)
     }
 
     /// A call is sent.

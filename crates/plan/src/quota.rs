@@ -51,6 +51,11 @@ impl Quota {
         self.standing.is_some()
     }
 
+    /// The refusal that stands, whether one may try at this moment or not.
+    pub fn standing(&self) -> Option<&Failure> {
+        self.standing.as_ref().map(|standing| &standing.failure)
+    }
+
     /// What holds a Create back now, and until when at most; None: it may be made.
     pub fn holds_back(&self, now: Timestamp, recheck: SignedDuration) -> Option<(&Failure, Timestamp)> {
         let standing = self.standing.as_ref()?;

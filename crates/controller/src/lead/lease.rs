@@ -46,6 +46,17 @@ pub struct Candidate {
 /// A standby that has not been able to read the Lease for so long could not take over.
 const READ_LATELY: Duration = Duration::from_secs(60);
 
+/// What became of a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Renewal {
+    /// It was written.
+    Written,
+    /// Ours still, but somebody changed the object between reading and writing, each time: tried again.
+    Contended,
+    /// Another has held it since, or it is gone.
+    Over,
+}
+
 /// Leadership until it is lost.
 pub struct Term<'a>(&'a mut Candidate);
 
@@ -87,15 +98,17 @@ impl Candidate {
     /// One write on what was written last; a look as well only if that is not what is there. That may be a write of ours
     /// whose answer was lost. If another has held the Lease since, the term is over, even if the Lease is free again: what
     /// that one did is not in our picture.
-    async fn renew(&mut self) -> Result<bool, Box<kube::Error>> {
+    async fn renew(&mut self) -> Result<Renewal, Box<kube::Error>> {
         let held = self.object.as_ref().and_then(|lease| lease.spec.clone());
         if held.is_some() && self.write(false).await? {
-            return Ok(true);
+            return Ok(Renewal::Written);
         }
         let read = self.look().await?;
         match held.zip(read) {
-            Some((held, read)) if is_same_term(&held, &read, &self.identity) => self.write(false).await,
-            _ => Ok(false),
+            Some((held, read)) if is_same_term(&held, &read, &self.identity) => {
+                Ok(if self.write(false).await? { Renewal::Written } else { Renewal::Contended })
+            }
+            _ => Ok(Renewal::Over),
         }
     }
 
@@ -170,15 +183,26 @@ impl Term<'_> {
     pub async fn hold(&mut self) {
         loop {
             tokio::time::sleep(self.0.times.renew_every).await;
-            match self.0.renew().await {
-                Ok(true) => {}
-                Ok(false) => {
+            let renewed = self.0.renew().await;
+            let in_time = self.0.fence.may_send(self.0.times.timeout);
+            match renewed {
+                Ok(Renewal::Written) => {}
+                Ok(Renewal::Over) => {
                     tracing::error!(
                         "another replica holds the Lease, or has held it, or it was deleted: this term is over"
                     );
                     break;
                 }
-                Err(error) if self.0.fence.may_send(self.0.times.timeout) => {
+                Ok(Renewal::Contended) if in_time => {
+                    tracing::warn!("somebody else writes to the Lease at each renewal, tried again");
+                }
+                Ok(Renewal::Contended) => {
+                    tracing::error!(
+                        "somebody else writes to the Lease at each renewal: it could not be renewed in time"
+                    );
+                    break;
+                }
+                Err(error) if in_time => {
                     tracing::warn!(%error, "the Lease could not be renewed, tried again");
                 }
                 Err(error) => {

@@ -33,6 +33,17 @@ pub fn full_subnets(scene: &Scene) -> usize {
     waits.map(|held| held.request.subnet_id.as_str()).collect::<BTreeSet<_>>().len()
 }
 
+/// How many kinds of names NodeENIs use: of groups, of subnets, and IDs of subnets that EC2 does not know.
+pub fn kinds_of_names(scene: &Scene) -> u64 {
+    let specs = || scene.mirror.nodeenis.values().filter_map(|nodeeni| nodeeni.spec.as_ref());
+    let of_groups = specs().any(|spec| spec.security_group_names.iter().flatten().next().is_some());
+    let of_subnets =
+        specs().any(|spec| spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten()).next().is_some());
+    let is_unknown = |id: &String| !scene.subnets.iter().any(|subnet| subnet.id == *id);
+    let unknown = specs().any(|spec| spec.subnet_id.iter().chain(spec.subnet_ids.iter().flatten()).any(is_unknown));
+    [of_groups, of_subnets, unknown].into_iter().map(u64::from).sum()
+}
+
 /// What of a NodeENI is truly missing, on which node, in words.
 fn missing(scene: &Scene, name: &str) -> BTreeSet<String> {
     let mirror = &scene.mirror;

@@ -54,10 +54,9 @@ pub fn of_call(mirror: &Mirror, call: &Incoming) -> Request {
     };
     let eni = ["NetworkInterfaceId", "ResourceId.1"].into_iter().find_map(given).map(str::to_owned);
     let eni = eni.or_else(|| given("AttachmentId").and_then(by_attachment));
-    let uid = match &eni {
-        Some(eni) => mirror.enis.get(eni).and_then(|eni| eni.made_for.clone()),
-        None => tag(call, TAG_ATTACHMENT_UID),
-    };
+    // The tags that a call sets, or else those that are there.
+    let there = || eni.as_ref().and_then(|eni| mirror.enis.get(eni)).and_then(|eni| eni.made_for.clone());
+    let uid = tag(call, TAG_ATTACHMENT_UID).or_else(there);
     let held = uid.as_ref().and_then(|uid| mirror.uids.get(uid)).and_then(|name| mirror.held.get(name));
     let mut about = held.map(|held| of_held(mirror, &held.held)).unwrap_or_default();
     about.extend(eni.iter().map(|eni| format!("eni {eni}")));

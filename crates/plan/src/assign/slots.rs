@@ -110,12 +110,19 @@ pub(super) fn node_there(
                         || out.delete.iter().any(|removal| removal.name == held.name);
                     Some(Refused::SlotHeld { slot, holder: held.nodeeni.clone(), leaving })
                 }
-                None => recover::holder(input, node, intents, slot)
-                    .filter(|holder| holder.uid != intent.uid)
-                    .map(|holder| &holder.name)
-                    .or_else(|| claimed.get(&slot))
-                    .map(|holder| Refused::SlotHeld { slot, holder: holder.clone(), leaving: false })
-                    .or_else(|| (present >= desired_of(out, intent)).then_some(Refused::Replacing)),
+                None => {
+                    let lost = recover::holder(input, node, intents, slot).filter(|holder| holder.uid != intent.uid);
+                    if lost.is_some() {
+                        // It is adopted, or goes as an orphan: of that nothing tells this node.
+                        out.recheck_at(
+                            input.now.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX),
+                        );
+                    }
+                    lost.map(|holder| &holder.name)
+                        .or_else(|| claimed.get(&slot))
+                        .map(|holder| Refused::SlotHeld { slot, holder: holder.clone(), leaving: false })
+                        .or_else(|| (present >= desired_of(out, intent)).then_some(Refused::Replacing))
+                }
             };
             if let Some(why) = why {
                 refuse(out, why);

@@ -124,33 +124,15 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
     let request = &input.held.request;
     let subnet = SubnetId::parse(&request.subnet_id).ok();
     let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
-    let standing = input.room.standing(request, facts);
-    // What is said does not depend on who holds it back at this moment, for that changes with each answer to others: a person's
-    // own matter first, then a subnet that shows no room, then what was refused.
-    let is_short = standing == Some(Standing::Short) && said(input).is_none_or(|own| !needs_a_person(&own));
-    let is_own = input.memory.failure.as_ref().is_some_and(|own| own.call == Call::Create);
-    let refused = input.probes.holds_back(Call::Create, input.now).filter(|_| !is_own);
-    if let Some((failure, at)) = held_back(input).or(refused) {
-        // What was wrong with this one stands until it is tried again.
-        let report = match said(input).filter(|said| said.code != quota::CODE) {
-            _ if is_short => Report::short_of_addresses(request),
-            Some(_) => report,
-            None => Report::create_failed(failure),
-        };
-        return ControlFlow::Break((Action::Wait, report.until(at)));
+    let refused = input.probes.holds_back(Call::Create, input.now).filter(|_| !has_failed(input));
+    if let Some((_, at)) = held_back(input).or(refused) {
+        return ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at)));
     }
-    let waiting = |report: Report| match standing {
-        _ if is_short => Report::short_of_addresses(request),
-        Some(Standing::Refused(failure)) if said(input).is_none() => {
-            Report::create_failed(failure).in_subnet(&request.subnet_id)
-        }
-        // For moments, in which nothing else is to be said than before.
-        Some(Standing::Busy) => report.unchanged(),
-        Some(Standing::Refused(_) | Standing::Short) | None => report,
-    };
     match (input.room.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {
-        (Verdict::Look, Some(subnet)) => ControlFlow::Break((Action::LookAtSubnet(subnet), waiting(report))),
-        (Verdict::Wait(at), _) => ControlFlow::Break((Action::Wait, waiting(report).until(at))),
+        (Verdict::Look, Some(subnet)) => {
+            ControlFlow::Break((Action::LookAtSubnet(subnet), waiting(input, facts, report)))
+        }
+        (Verdict::Wait(at), _) => ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at))),
         // Only now is it asked whether the instance lives: what waits for room does not ask.
         (Verdict::Look, None) | (Verdict::Try, _) => match instance::before_create(input) {
             Some(next) => ControlFlow::Break(next),
@@ -159,9 +141,44 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
     }
 }
 
+/// Its own Create was the last that failed for it.
+fn has_failed(input: &Input<'_>) -> bool {
+    input.memory.failure.as_ref().is_some_and(|own| own.call == Call::Create)
+}
+
+/// What of the others' refusals stands: of the quota, of the action, of the subnet. Whether one of those that wait may try at this
+/// moment is no part of it.
+fn stands<'a>(input: &Input<'a>, facts: Option<&SubnetFacts>) -> (Option<&'a Failure>, Option<Standing<'a>>) {
+    let probed = input.probes.standing(Call::Create).filter(|_| !has_failed(input));
+    (input.quota.standing().or(probed), input.room.standing(&input.held.request, facts))
+}
+
+/// What is said while it waits for others. It does not depend on who holds it back at this moment, for that changes with each answer
+/// to others: a person's own matter first, then a subnet that shows no room, then what was refused.
+fn waiting(input: &Input<'_>, facts: Option<&SubnetFacts>, report: Report) -> Report {
+    let request = &input.held.request;
+    let own = said(input);
+    let (refused, room) = stands(input, facts);
+    if room == Some(Standing::Short) && own.as_ref().is_none_or(|own| !needs_a_person(own)) {
+        return Report::short_of_addresses(request);
+    }
+    // What was wrong with this one stands until it is tried again.
+    match (own.filter(|own| refused.is_none() || own.code != quota::CODE), refused, room) {
+        (None, Some(refused), _) => Report::create_failed(refused),
+        (None, None, Some(Standing::Refused(full))) => Report::create_failed(full).in_subnet(&request.subnet_id),
+        // For moments, in which nothing else is to be said than before.
+        (_, None, Some(Standing::Busy)) => report.unchanged(),
+        (Some(_), ..) | (None, None, Some(Standing::Short) | None) => report,
+    }
+}
+
 fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
     match held_by_others(input, report) {
         ControlFlow::Continue(report) => {
+            let subnet = SubnetId::parse(&input.held.request.subnet_id).ok();
+            let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
+            // It may have to give up its turn before the call is sent: what it waited for is said until there is an answer.
+            let report = if stands(input, facts) == (None, None) { report } else { report.unchanged() };
             (Action::Create { token: client_token(&input.held.uid, input.held.status.attempt) }, report)
         }
         ControlFlow::Break(waits) => waits,

@@ -385,7 +385,10 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         status.eni_id = Some(eni.id.to_string());
         status.mac_address = Some(eni.mac.to_string()).filter(|mac| !mac.is_empty());
         status.private_ips = eni.private_ips.iter().map(ToString::to_string).collect();
-        status.attachment_id = eni.attachment.as_ref().map(|at| at.id.clone());
+        // That it had one on its way out tells a later process that its node is away until the next one is ready.
+        if eni.attachment.is_some() || input.held.deleting.is_none() {
+            status.attachment_id = eni.attachment.as_ref().map(|at| at.id.clone());
+        }
         if input.held.status.eni_id != status.eni_id {
             // It belongs to that ENI alone.
             status.owner_id = None;

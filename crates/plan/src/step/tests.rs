@@ -193,6 +193,31 @@ fn what_the_quota_refused_one_all_wait_for_and_say_so() {
     assert_eq!(world.step().action, Action::Wait);
 }
 
+/// The quota lets one try now and then, who is then held back by the missing permission.
+#[test]
+fn what_is_said_does_not_change_with_who_holds_it_back() {
+    let mut world = World::new(absent(25));
+    let refused = CallError::Answered { code: crate::quota::CODE.into(), message: "Maximum of 5000 reached.".into() };
+    world.quota.answered("another", at(28), &Err(refused), at(29));
+    let denied = CallError::Answered { code: "UnauthorizedOperation".into(), message: "no".into() };
+    for uid in ["a", "b", "c"] {
+        let mut memory = Memory::made(at(0));
+        memory.failed(Call::Create, &denied, at(29), at(29));
+        world.probes.answered(uid, Call::Create, &Err(denied.clone()), memory.failure.as_ref(), at(29));
+    }
+    let first = world.step();
+    assert_eq!((first.action, first.status.phase), (Action::Wait, Phase::Blocked));
+    world.held.status = first.status.clone();
+    world.quota.freed();
+    let next = world.step();
+    assert_eq!((next.action, &next.status), (Action::Wait, &first.status));
+    // Also while it tries: it may have to give up its turn.
+    world.now = at(100);
+    let tries = world.step();
+    assert!(matches!(tries.action, Action::Create { .. }), "{:?}", tries.action);
+    assert_eq!(tries.status, first.status);
+}
+
 fn absent(by_tag: i64) -> Sight {
     Sight::Absent { by_tag: at(by_tag), by_id: None, deleted: None }
 }
