@@ -124,6 +124,11 @@ impl Held {
         (self.adopted.is_some() || is_true(&self.status.conditions, types::ATTACHED)) && !self.lost()
     }
 
+    /// Something may use its ENI, by its status or by what EC2 shows: a status may be behind.
+    pub fn is_in_use(&self, shown_attached: impl FnOnce() -> bool) -> bool {
+        self.may_be_in_use() || !self.lost() && shown_attached()
+    }
+
     /// The status says that its ENI vanished from EC2.
     pub fn lost(&self) -> bool {
         self.status.last_error.as_ref().is_some_and(|error| error.code == ENI_LOST)

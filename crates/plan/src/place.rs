@@ -12,6 +12,8 @@ pub struct Evidence {
     pub region: Option<String>,
     /// ENIs that statuses name: the account and the Region that each status recorded, where it did.
     pub recorded: Vec<Origin>,
+    /// ENIAttachments: an earlier process may have made ENIs that no status names yet.
+    pub attachments: usize,
     /// Availability Zones of the Nodes.
     pub zones: BTreeSet<String>,
     /// A whole sweep has ended.
@@ -36,7 +38,7 @@ pub struct Origin {
 /// Whether anything may be done here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// EC2 shows this cluster, or there is nothing yet that it could show.
+    /// EC2 shows this cluster, or there is nothing yet that it could show: no ENIAttachment.
     Proven,
     /// Something must be known first: nothing is done before.
     Unproven(Missing),
@@ -98,10 +100,12 @@ impl fmt::Display for Elsewhere {
                 list(home)
             )?,
             Self::Empty { region, enis, home } => {
-                write!(
-                    f,
-                    "EC2 in Region {region} shows none of the {enis} ENIs of this cluster, none of its instances and none of its subnets"
-                )?;
+                write!(f, "EC2 in Region {region} shows none of ")?;
+                if *enis > 0 {
+                    write!(f, "the {enis} ENIs of this cluster, none of ")?;
+                }
+                f.write_str(if *enis > 0 { "its instances" } else { "this cluster's instances" })?;
+                f.write_str(" and none of its subnets")?;
                 if !home.is_empty() {
                     write!(f, ", which are of account {}", list(home))?;
                 }
@@ -134,7 +138,7 @@ pub fn judge(evidence: &Evidence) -> Place {
     if let Some(region) = wrong_region(evidence) {
         return Place::Elsewhere(region);
     }
-    if evidence.recorded.is_empty() {
+    if evidence.recorded.is_empty() && evidence.attachments == 0 {
         // Nothing was made yet that EC2 could show.
         return Place::Proven;
     }

@@ -17,11 +17,13 @@ pub type Begun = BTreeMap<String, usize>;
 /// never takes down more than `max_unavailable` nodes at a time, and one that was begun is always finished. So do those of `before`,
 /// the last answer, that have fewer ready than they had, of those that are awaited there: what is to come in the place of what is
 /// gone may not be made yet, or may be refused for good. Where one goes and none is to follow, nothing is away.
+/// `is_in_use`: something may use its ENI, ready or not.
 pub fn permits(
     attachments: &[&Held],
     outdated: &BTreeSet<String>,
     before: &Begun,
     awaited: impl Fn(&str) -> usize,
+    is_in_use: impl Fn(&Held) -> bool,
     max_unavailable: usize,
 ) -> Begun {
     let is_ready =
@@ -37,9 +39,14 @@ pub fn permits(
     };
     let missed = attachments.iter().filter(is_missed).map(|held| &held.node);
     let away: BTreeSet<&String> = missed.chain(lacking.iter().copied()).collect();
-    // An outdated node that has nothing ready loses nothing by being replaced, and what was begun is finished. One that has something
-    // left comes before those that are whole, and in its turn: what is left carries its traffic.
-    let is_begun = |node: &&String| before.contains_key(*node) || ready_on(node) == 0;
+    // An outdated node that has nothing in use loses nothing by being replaced, and what was begun is finished. One that has something
+    // left comes before those that are whole, and in its turn: what is left carries its traffic. So may what is not ready yet: an ENI
+    // that is being taken over.
+    let has_left = |node: &str| {
+        let left = attachments.iter().filter(|held| held.node == node && held.deleting.is_none());
+        left.copied().any(|held| is_in_use(held))
+    };
+    let is_begun = |node: &&String| before.contains_key(*node) || ready_on(node) == 0 && !has_left(node);
     let (begun, partly): (Vec<&String>, Vec<&String>) =
         outdated.iter().filter(|node| away.contains(node)).partition(is_begun);
     let unfinished = away.iter().filter(|node| before.contains_key(**node)).count();
@@ -74,7 +81,8 @@ mod tests {
         let ready: Vec<Held> = (0..4).map(|n| held(&format!("n{n}"), 1, true)).collect();
         let refs: Vec<&Held> = ready.iter().collect();
         let outdated: BTreeSet<String> = ready.iter().map(|h| h.node.clone()).collect();
-        let permits = |held: &[&Held], most| nodes(permits(held, &outdated, &Begun::new(), |_| 1, most));
+        let permits =
+            |held: &[&Held], most| nodes(permits(held, &outdated, &Begun::new(), |_| 1, Held::may_be_in_use, most));
         assert_eq!(permits(&refs, 1), ["n0"]);
         assert_eq!(permits(&refs, 2), ["n0", "n1"]);
 
@@ -91,7 +99,8 @@ mod tests {
         all.retain(|held| held.node != "n3" || held.slot().1 == 2);
         let refs: Vec<&Held> = all.iter().collect();
         let outdated: BTreeSet<String> = ["n0", "n1", "n2", "n3"].map(str::to_owned).into();
-        let let_begin = |before: &Begun, most| nodes(permits(&refs, &outdated, before, |_| 2, most));
+        let let_begin =
+            |before: &Begun, most| nodes(permits(&refs, &outdated, before, |_| 2, Held::may_be_in_use, most));
         assert_eq!(let_begin(&Begun::new(), 1), ["n1", "n3"], "n3 has nothing to lose");
         assert_eq!(let_begin(&Begun::new(), 2), ["n1", "n2", "n3"]);
         assert_eq!(let_begin(&[("n2".to_owned(), 2)].into(), 1), ["n2", "n3"], "what was begun is finished first");
@@ -106,7 +115,7 @@ mod tests {
         );
         let refs: Vec<&Held> = all.iter().collect();
         let outdated = ["n0", "n1"].map(str::to_owned).into();
-        let let_begin = |awaited| nodes(permits(&refs, &outdated, &Begun::new(), |_| awaited, 1));
+        let let_begin = |awaited| nodes(permits(&refs, &outdated, &Begun::new(), |_| awaited, Held::may_be_in_use, 1));
         assert_eq!(let_begin(1), ["n0"], "one is asked for, and it is ready");
         assert_eq!(let_begin(2), ["n0"], "both are partly away: what is left goes in its turn");
     }
@@ -118,16 +127,17 @@ mod tests {
         leaving[0].deleting = Some(jiff::Timestamp::UNIX_EPOCH);
         leaving[0].status.attachment_id = Some("eni-attach-1".to_owned());
         let outdated = ["n0", "n1"].map(str::to_owned).into();
-        let let_begin =
-            |held: &[Held], before: &Begun| permits(&held.iter().collect::<Vec<_>>(), &outdated, before, |_| 1, 1);
+        let let_begin = |held: &[Held], before: &Begun| {
+            permits(&held.iter().collect::<Vec<_>>(), &outdated, before, |_| 1, Held::may_be_in_use, 1)
+        };
         let first = let_begin(&leaving, &Begun::new());
         assert_eq!(first, [("n0".to_owned(), 1)].into());
         assert_eq!(let_begin(&leaving[1..], &first), first, "it is gone, and the new one is not made yet");
         // Also where nothing else of the node is outdated.
         let others = ["n1".to_owned()].into();
         let refs: Vec<&Held> = leaving.iter().collect();
-        let first = permits(&refs, &others, &Begun::new(), |_| 1, 1);
-        assert_eq!(permits(&refs[1..], &others, &first, |_| 1, 1), first);
+        let first = permits(&refs, &others, &Begun::new(), |_| 1, Held::may_be_in_use, 1);
+        assert_eq!(permits(&refs[1..], &others, &first, |_| 1, Held::may_be_in_use, 1), first);
     }
 
     #[test]
@@ -136,8 +146,9 @@ mod tests {
             [("n0", true), ("n1", true), ("n2", true)].map(|(node, ready)| held(node, 1, ready)).into();
         let refs: Vec<&Held> = held.iter().collect();
         let outdated = ["n0", "n2"].map(str::to_owned).into();
-        let let_begin =
-            |had, awaited, most| nodes(permits(&refs, &outdated, &[("n1".to_owned(), had)].into(), |_| awaited, most));
+        let let_begin = |had, awaited, most| {
+            nodes(permits(&refs, &outdated, &[("n1".to_owned(), had)].into(), |_| awaited, Held::may_be_in_use, most))
+        };
         assert_eq!(let_begin(2, 2, 1), ["n1"], "one of its two is not made yet");
         assert_eq!(let_begin(2, 2, 2), ["n0", "n1"]);
         assert_eq!(let_begin(2, 1, 1), ["n0"], "no more are asked for");
@@ -150,7 +161,25 @@ mod tests {
         let refs: Vec<&Held> = held.iter().collect();
         let outdated: BTreeSet<String> = held.iter().map(|held| held.node.clone()).collect();
         let before = [("n1".to_owned(), 2)].into();
-        assert_eq!(permits(&refs, &outdated, &before, |_| 1, 1), before, "n0 became outdated since");
+        assert_eq!(
+            permits(&refs, &outdated, &before, |_| 1, Held::may_be_in_use, 1),
+            before,
+            "n0 became outdated since"
+        );
+    }
+
+    #[test]
+    fn what_is_being_taken_over_goes_in_its_turn_though_it_is_not_ready_yet() {
+        let adopted = multi_eni_api::ids::EniId::parse("eni-0123456789abcdef0").ok();
+        let all: Vec<Held> =
+            ["n0", "n1", "n2"].map(|node| Held { adopted: adopted.clone(), ..held(node, 1, false) }).into();
+        let refs: Vec<&Held> = all.iter().collect();
+        let outdated = ["n0", "n1", "n2"].map(str::to_owned).into();
+        let let_begin = |most| nodes(permits(&refs, &outdated, &Begun::new(), |_| 1, Held::may_be_in_use, most));
+        assert_eq!(let_begin(1), ["n0"]);
+        assert_eq!(let_begin(2), ["n0", "n1"]);
+        let nothing = nodes(permits(&refs, &outdated, &Begun::new(), |_| 1, |_| false, 1));
+        assert_eq!(nothing, ["n0", "n1", "n2"], "what is used by nobody is lost by nobody");
     }
 
     fn nodes(begun: Begun) -> Vec<String> {

@@ -71,7 +71,8 @@ impl Reconciler {
         })
     }
 
-    fn shows_attached(&self, held: &Held) -> bool {
+    /// EC2 shows its ENI attached to its instance, whatever its status says.
+    pub(super) fn shows_attached(&self, held: &Held) -> bool {
         let sight = self.means.ec2.sight(&held.uid, held.eni().as_ref());
         let Sight::Seen(eni) = sight else { return false };
         eni.attachment.is_some_and(|at| at.state == AttachmentState::Attached && at.instance == held.instance)

@@ -70,6 +70,7 @@ impl Reconciler {
         Evidence {
             region: ec2.region(),
             recorded: self.world.attachments().filter_map(origin).collect(),
+            attachments: self.world.attachments().count(),
             zones: self.world.nodes().filter_map(|node| node.zone.clone()).collect(),
             swept: ec2.last_sweep().is_some(),
             shown,

@@ -62,6 +62,10 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
         return;
     }
     let (uid, mirror) = (&held.nodeeni_uid, &scene.mirror);
+    if mirror.nodeenis_changed.get(uid).is_some_and(|known| at < *known) {
+        // What its names stand for may not have been heard of: to another picture nothing follows, and it is no rollout.
+        return;
+    }
     let disturbed = |node: &String| {
         let instance = mirror.nodes.get(node).map(|node| node.instance.as_str()).unwrap_or_default();
         let changed = mirror.nodes_changed.get(node).copied().unwrap_or(0);

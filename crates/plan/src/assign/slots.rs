@@ -326,7 +326,7 @@ fn gives_way(
 
 /// Something may use its ENI. A status may be behind what EC2 shows.
 fn is_in_use(input: &Input<'_>, held: &Held) -> bool {
-    held.may_be_in_use() || !held.lost() && (input.is_attached)(held)
+    held.is_in_use(|| (input.is_attached)(held))
 }
 
 /// Whether it is this node's turn to lose ENIs. If not, the ENI stays until it is.

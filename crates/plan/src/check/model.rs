@@ -139,7 +139,14 @@ impl Model {
             let most = intent.ask.as_ref().map_or(1, |ask| ask.max_unavailable);
             let old = self.permits.remove(&intent.uid).unwrap_or_default();
             let desired = |node: &str| desired.get(&(intent.uid.clone(), node.to_owned())).copied().unwrap_or_default();
-            let permits = rollout::permits(&held, outdated.get(&intent.uid).unwrap_or(&none), &old, desired, most);
+            let permits = rollout::permits(
+                &held,
+                outdated.get(&intent.uid).unwrap_or(&none),
+                &old,
+                desired,
+                Held::may_be_in_use,
+                most,
+            );
             busy |= old != permits;
             self.permits.insert(intent.uid.clone(), permits);
         }

@@ -9,6 +9,7 @@ fn home() -> Evidence {
     Evidence {
         region: Some("us-east-1".into()),
         recorded: vec![origin(Some("1"), Some("us-east-1")); 3],
+        attachments: 3,
         zones: ["us-east-1a".to_owned(), "us-east-1b".to_owned()].into(),
         swept: true,
         shown: [("1".to_owned(), 3)].into(),
@@ -42,7 +43,8 @@ fn regions_of_zones() {
 #[test]
 fn at_home_and_before_anything_was_made() {
     assert_eq!(judge(&home()), Place::Proven);
-    assert_eq!(judge(&Evidence { recorded: vec![], shown: BTreeMap::new(), swept: false, ..home() }), Place::Proven);
+    let nothing = Evidence { recorded: vec![], attachments: 0, shown: BTreeMap::new(), swept: false, ..home() };
+    assert_eq!(judge(&nothing), Place::Proven);
     assert_eq!(judge(&Evidence { swept: false, ..home() }), Place::Unproven(Missing::Sweep));
     // A status of an earlier version says no place.
     assert_eq!(judge(&Evidence { recorded: vec![origin(None, None)], ..home() }), Place::Proven);
@@ -57,8 +59,21 @@ fn another_region_is_known_before_the_first_look() {
     assert!(is_elsewhere(&away(Evidence { recorded: vec![origin(None, None)], ..home() })));
     assert!(is_elsewhere(&away(Evidence { recorded: vec![], ..home() })));
     // A zone of an unusual name tells nothing.
-    let odd = Evidence { recorded: vec![], zones: ["rack-7".to_owned()].into(), ..home() };
+    let odd = Evidence { recorded: vec![], attachments: 0, zones: ["rack-7".to_owned()].into(), ..home() };
     assert_eq!(judge(&away(odd)), Place::Proven);
+}
+
+/// An earlier process has sent a Create, and its answer was lost: no status names the ENI.
+#[test]
+fn an_eniattachment_whose_eni_no_status_names_yet_is_something_that_ec2_could_show() {
+    let unnamed = Evidence { recorded: vec![], attachments: 1, shown: BTreeMap::new(), ..home() };
+    assert_eq!(judge(&Evidence { swept: false, ..unnamed.clone() }), Place::Unproven(Missing::Sweep));
+    assert_eq!(judge(&unnamed), Place::Unproven(Missing::Answers));
+    assert_eq!(judge(&Evidence { known: Some(true), ..unnamed.clone() }), Place::Proven);
+    let Place::Elsewhere(why) = judge(&Evidence { known: Some(false), ..unnamed }) else { panic!("it is elsewhere") };
+    let words =
+        "EC2 in Region us-east-1 shows none of this cluster's instances and none of its subnets: check the account";
+    assert!(why.to_string().starts_with(words), "{why}");
 }
 
 #[test]
