@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// For each NodeENI (by UID) the nodes on which `assign` may remove an outdated ENI.
 pub type Permits = BTreeMap<String, Begun>;
 
-/// Nodes on which replacement may go on, and how many ENIs were ready on each when it was let begin.
+/// Nodes on which replacement may go on, and how many ENIs were in use on each when it was let begin. Where there were none only what
+/// is still not in use may go.
 pub type Begun = BTreeMap<String, usize>;
 
 /// The nodes of one NodeENI on which replacement may go on or begin.
@@ -42,14 +43,15 @@ pub fn permits(
     // An outdated node that has nothing in use loses nothing by being replaced, and what was begun is finished. One that has something
     // left comes before those that are whole, and in its turn: what is left carries its traffic. So may what is not ready yet: an ENI
     // that is being taken over.
-    let has_left = |node: &str| {
+    let left_on = |node: &str| {
         let left = attachments.iter().filter(|held| held.node == node && held.deleting.is_none());
-        left.copied().any(|held| is_in_use(held))
+        left.filter(|held| is_ready(held) || is_in_use(held)).count()
     };
-    let is_begun = |node: &&String| before.contains_key(*node) || ready_on(node) == 0 && !has_left(node);
+    let had_some = |node: &str| before.get(node).is_some_and(|had| *had > 0);
+    let is_begun = |node: &&String| had_some(node) || left_on(node) == 0;
     let (begun, partly): (Vec<&String>, Vec<&String>) =
         outdated.iter().filter(|node| away.contains(node)).partition(is_begun);
-    let unfinished = away.iter().filter(|node| before.contains_key(**node)).count();
+    let unfinished = away.iter().filter(|node| had_some(node)).count();
     let partly = partly.into_iter().take(max_unavailable.saturating_sub(unfinished));
     let begun = begun.into_iter().chain(partly);
     let room = max_unavailable.saturating_sub(away.len());
@@ -63,7 +65,7 @@ pub fn permits(
         attachments.iter().filter(|held| held.node == node).filter(is_leaving).count()
     };
     let had = |node: &String| {
-        let has = ready_on(node) + leaving(node);
+        let has = left_on(node) + leaving(node);
         before.get(node).map_or(has, |had| has.max(*had))
     };
     // What goes on one that is not outdated itself any more is followed, too: until the new one is ready there.
@@ -178,8 +180,10 @@ mod tests {
         let let_begin = |most| nodes(permits(&refs, &outdated, &Begun::new(), |_| 1, Held::may_be_in_use, most));
         assert_eq!(let_begin(1), ["n0"]);
         assert_eq!(let_begin(2), ["n0", "n1"]);
-        let nothing = nodes(permits(&refs, &outdated, &Begun::new(), |_| 1, |_| false, 1));
-        assert_eq!(nothing, ["n0", "n1", "n2"], "what is used by nobody is lost by nobody");
+        let unused = permits(&refs, &outdated, &Begun::new(), |_| 1, |_| false, 1);
+        assert_eq!(nodes(unused.clone()), ["n0", "n1", "n2"], "what is used by nobody is lost by nobody");
+        let now_used = permits(&refs, &outdated, &unused, |_| 1, Held::may_be_in_use, 1);
+        assert_eq!(nodes(now_used), ["n0"], "it came into use before it went");
     }
 
     fn nodes(begun: Begun) -> Vec<String> {

@@ -66,7 +66,7 @@ pub(super) fn node_there(
                 if matches!(why, Refused::NoSubnetInZone { .. }) {
                     // That is known: what the node has is of a subnet that was taken off the list.
                     out.desired.push((intent.uid.clone(), 1));
-                    outdated(input, intent, &mine, &[], false, out);
+                    outdated(input, intent, &mine, &[], None, out);
                 } else {
                     // Nothing is taken away for what cannot be known now, but what could never be attached: if EC2 has been
                     // looked at, for until then a status may be behind what was done.
@@ -82,8 +82,8 @@ pub(super) fn node_there(
         out.desired.push((intent.uid.clone(), wanted.len()));
         let wanted: Vec<NewAttachment> =
             wanted.into_iter().filter_map(|new| new.map_err(|why| refuse(out, why)).ok()).collect();
-        let permitted = is_permitted(input, node, intent);
-        outdated(input, intent, &mine, &wanted, permitted, out);
+        let permit = input.permits.get(&intent.uid).and_then(|nodes| nodes.get(&node.name)).copied();
+        outdated(input, intent, &mine, &wanted, permit, out);
 
         let mut present = mine.len();
         for new in wanted {
@@ -95,7 +95,7 @@ pub(super) fn node_there(
                         && out.outdated.contains_key(&intent.uid)
                         && !same(&held.request, &new.spec.request) =>
                 {
-                    Some(if permitted { Refused::Replacing } else { Refused::AwaitingRollout })
+                    Some(if permit.is_some() { Refused::Replacing } else { Refused::AwaitingRollout })
                 }
                 Some(held) if held.name == new.name => {
                     if !gives_way(input, held, (node, intent), intents, &new) {
@@ -248,10 +248,6 @@ fn full_by(
 }
 
 /// Whether the rollout lets this NodeENI's outdated ENIs go on this Node now.
-fn is_permitted(input: &Input<'_>, node: &NodeFacts, intent: &Intent) -> bool {
-    input.permits.get(&intent.uid).is_some_and(|nodes| nodes.contains_key(&node.name))
-}
-
 fn desired_of(out: &Assignment, intent: &Intent) -> usize {
     out.desired.iter().rev().find(|(uid, _)| *uid == intent.uid).map_or(0, |(_, n)| *n)
 }
@@ -335,13 +331,14 @@ fn may_lose(input: &Input<'_>, intent: &Intent, held: &Held, cause: Cause, out: 
     input.removals.allows(&intent.uid, &held.node)
 }
 
-/// What this NodeENI holds here and no longer describes.
+/// What this NodeENI holds here and no longer describes. `permit`: whether it may be replaced now, and how many ENIs the node had in use
+/// when that was decided: where it had none, what is in use by now waits for its turn.
 fn outdated(
     input: &Input<'_>,
     intent: &Intent,
     mine: &[&Held],
     wanted: &[NewAttachment],
-    permitted: bool,
+    permit: Option<usize>,
     out: &mut Assignment,
 ) {
     let live = || mine.iter().copied().filter(|held| held.deleting.is_none());
@@ -373,8 +370,9 @@ fn outdated(
                 continue;
             }
             out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
-            if permitted {
-                let stops = is_in_use(input, held).then(|| could_never_work(input, intent, wanted, out)).flatten();
+            let in_use = is_in_use(input, held);
+            if permit.is_some_and(|had| had > 0 || !in_use) {
+                let stops = in_use.then(|| could_never_work(input, intent, wanted, out)).flatten();
                 match stops {
                     None => remove(held, RemovalReason::Replaced, out),
                     Some(why) => keep_for_now(input, intent, why, out),
@@ -387,7 +385,7 @@ fn outdated(
             out.needs.extend(held.instance.clone().map(Need::LookAtInstance));
         } else if held.lost() {
             out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
-            if permitted {
+            if permit.is_some() {
                 remove(held, RemovalReason::Recycled, out);
             }
         }
