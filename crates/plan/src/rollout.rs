@@ -18,10 +18,12 @@ pub type Begun = BTreeMap<String, usize>;
 /// never takes down more than `max_unavailable` nodes at a time, and one that was begun is always finished. So do those of `before`,
 /// the last answer, that have fewer ready than they had, of those that are awaited there: what is to come in the place of what is
 /// gone may not be made yet, or may be refused for good. Where one goes and none is to follow, nothing is away.
-/// `is_in_use`: something may use its ENI, ready or not.
+/// `coming`: nodes that are to get an ENIAttachment which is not made yet: of what an earlier process began that may be all that is left
+/// to see. `is_in_use`: something may use its ENI, ready or not.
 pub fn permits(
     attachments: &[&Held],
     outdated: &BTreeSet<String>,
+    coming: &BTreeSet<String>,
     before: &Begun,
     awaited: impl Fn(&str) -> usize,
     is_in_use: impl Fn(&Held) -> bool,
@@ -39,7 +41,7 @@ pub fn permits(
         Some(_) => ready_on(&held.node) < awaited(&held.node),
     };
     let missed = attachments.iter().filter(is_missed).map(|held| &held.node);
-    let away: BTreeSet<&String> = missed.chain(lacking.iter().copied()).collect();
+    let away: BTreeSet<&String> = missed.chain(lacking.iter().copied()).chain(coming).collect();
     // An outdated node that has nothing in use loses nothing by being replaced, and what was begun is finished. One that has something
     // left comes before those that are whole, and in its turn: what is left carries its traffic. So may what is not ready yet: an ENI
     // that is being taken over.
@@ -83,8 +85,9 @@ mod tests {
         let ready: Vec<Held> = (0..4).map(|n| held(&format!("n{n}"), 1, true)).collect();
         let refs: Vec<&Held> = ready.iter().collect();
         let outdated: BTreeSet<String> = ready.iter().map(|h| h.node.clone()).collect();
-        let permits =
-            |held: &[&Held], most| nodes(permits(held, &outdated, &Begun::new(), |_| 1, Held::may_be_in_use, most));
+        let permits = |held: &[&Held], most| {
+            nodes(permits(held, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, Held::may_be_in_use, most))
+        };
         assert_eq!(permits(&refs, 1), ["n0"]);
         assert_eq!(permits(&refs, 2), ["n0", "n1"]);
 
@@ -101,8 +104,9 @@ mod tests {
         all.retain(|held| held.node != "n3" || held.slot().1 == 2);
         let refs: Vec<&Held> = all.iter().collect();
         let outdated: BTreeSet<String> = ["n0", "n1", "n2", "n3"].map(str::to_owned).into();
-        let let_begin =
-            |before: &Begun, most| nodes(permits(&refs, &outdated, before, |_| 2, Held::may_be_in_use, most));
+        let let_begin = |before: &Begun, most| {
+            nodes(permits(&refs, &outdated, &BTreeSet::new(), before, |_| 2, Held::may_be_in_use, most))
+        };
         assert_eq!(let_begin(&Begun::new(), 1), ["n1", "n3"], "n3 has nothing to lose");
         assert_eq!(let_begin(&Begun::new(), 2), ["n1", "n2", "n3"]);
         assert_eq!(let_begin(&[("n2".to_owned(), 2)].into(), 1), ["n2", "n3"], "what was begun is finished first");
@@ -117,7 +121,9 @@ mod tests {
         );
         let refs: Vec<&Held> = all.iter().collect();
         let outdated = ["n0", "n1"].map(str::to_owned).into();
-        let let_begin = |awaited| nodes(permits(&refs, &outdated, &Begun::new(), |_| awaited, Held::may_be_in_use, 1));
+        let let_begin = |awaited| {
+            nodes(permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| awaited, Held::may_be_in_use, 1))
+        };
         assert_eq!(let_begin(1), ["n0"], "one is asked for, and it is ready");
         assert_eq!(let_begin(2), ["n0"], "both are partly away: what is left goes in its turn");
     }
@@ -130,7 +136,15 @@ mod tests {
         leaving[0].status.attachment_id = Some("eni-attach-1".to_owned());
         let outdated = ["n0", "n1"].map(str::to_owned).into();
         let let_begin = |held: &[Held], before: &Begun| {
-            permits(&held.iter().collect::<Vec<_>>(), &outdated, before, |_| 1, Held::may_be_in_use, 1)
+            permits(
+                &held.iter().collect::<Vec<_>>(),
+                &outdated,
+                &BTreeSet::new(),
+                before,
+                |_| 1,
+                Held::may_be_in_use,
+                1,
+            )
         };
         let first = let_begin(&leaving, &Begun::new());
         assert_eq!(first, [("n0".to_owned(), 1)].into());
@@ -138,8 +152,8 @@ mod tests {
         // Also where nothing else of the node is outdated.
         let others = ["n1".to_owned()].into();
         let refs: Vec<&Held> = leaving.iter().collect();
-        let first = permits(&refs, &others, &Begun::new(), |_| 1, Held::may_be_in_use, 1);
-        assert_eq!(permits(&refs[1..], &others, &first, |_| 1, Held::may_be_in_use, 1), first);
+        let first = permits(&refs, &others, &BTreeSet::new(), &Begun::new(), |_| 1, Held::may_be_in_use, 1);
+        assert_eq!(permits(&refs[1..], &others, &BTreeSet::new(), &first, |_| 1, Held::may_be_in_use, 1), first);
     }
 
     #[test]
@@ -149,7 +163,15 @@ mod tests {
         let refs: Vec<&Held> = held.iter().collect();
         let outdated = ["n0", "n2"].map(str::to_owned).into();
         let let_begin = |had, awaited, most| {
-            nodes(permits(&refs, &outdated, &[("n1".to_owned(), had)].into(), |_| awaited, Held::may_be_in_use, most))
+            nodes(permits(
+                &refs,
+                &outdated,
+                &BTreeSet::new(),
+                &[("n1".to_owned(), had)].into(),
+                |_| awaited,
+                Held::may_be_in_use,
+                most,
+            ))
         };
         assert_eq!(let_begin(2, 2, 1), ["n1"], "one of its two is not made yet");
         assert_eq!(let_begin(2, 2, 2), ["n0", "n1"]);
@@ -164,7 +186,7 @@ mod tests {
         let outdated: BTreeSet<String> = held.iter().map(|held| held.node.clone()).collect();
         let before = [("n1".to_owned(), 2)].into();
         assert_eq!(
-            permits(&refs, &outdated, &before, |_| 1, Held::may_be_in_use, 1),
+            permits(&refs, &outdated, &BTreeSet::new(), &before, |_| 1, Held::may_be_in_use, 1),
             before,
             "n0 became outdated since"
         );
@@ -177,13 +199,28 @@ mod tests {
             ["n0", "n1", "n2"].map(|node| Held { adopted: adopted.clone(), ..held(node, 1, false) }).into();
         let refs: Vec<&Held> = all.iter().collect();
         let outdated = ["n0", "n1", "n2"].map(str::to_owned).into();
-        let let_begin = |most| nodes(permits(&refs, &outdated, &Begun::new(), |_| 1, Held::may_be_in_use, most));
+        let let_begin =
+            |most| nodes(permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, Held::may_be_in_use, most));
         assert_eq!(let_begin(1), ["n0"]);
         assert_eq!(let_begin(2), ["n0", "n1"]);
-        let unused = permits(&refs, &outdated, &Begun::new(), |_| 1, |_| false, 1);
+        let unused = permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, |_| false, 1);
         assert_eq!(nodes(unused.clone()), ["n0", "n1", "n2"], "what is used by nobody is lost by nobody");
-        let now_used = permits(&refs, &outdated, &unused, |_| 1, Held::may_be_in_use, 1);
+        let now_used = permits(&refs, &outdated, &BTreeSet::new(), &unused, |_| 1, Held::may_be_in_use, 1);
         assert_eq!(nodes(now_used), ["n0"], "it came into use before it went");
+    }
+
+    #[test]
+    fn a_node_whose_new_one_is_not_made_yet_is_away_to_a_process_that_has_just_begun() {
+        let held: Vec<Held> = [held("n0", 1, true), held("n1", 1, true)].into();
+        let refs: Vec<&Held> = held.iter().collect();
+        let outdated = ["n1".to_owned()].into();
+        let let_begin = |coming: &BTreeSet<String>, most| {
+            nodes(permits(&refs, &outdated, coming, &Begun::new(), |_| 2, Held::may_be_in_use, most))
+        };
+        assert_eq!(let_begin(&BTreeSet::new(), 1), ["n1"]);
+        let coming = ["n0".to_owned()].into();
+        assert!(let_begin(&coming, 1).is_empty());
+        assert_eq!(let_begin(&coming, 2), ["n1"]);
     }
 
     fn nodes(begun: Begun) -> Vec<String> {

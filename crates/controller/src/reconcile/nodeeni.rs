@@ -96,7 +96,10 @@ impl Reconciler {
             let held: Vec<&Held> = self.world.attachments_of(uid).map(|entry| &entry.held).collect();
             let awaited = |node: &str| self.assignments.get(node).map_or(0, |last| last.share(uid).awaited());
             let is_in_use = |held: &Held| held.is_in_use(|| self.shows_attached(held));
-            rollout::permits(&held, &outdated, &old, awaited, is_in_use, ask.max_unavailable)
+            let creates = |last: &Assignment| last.create.iter().any(|new| new.spec.node_eni_uid == *uid);
+            let coming =
+                self.assignments.iter().filter(|(_, last)| creates(last)).map(|(node, _)| node.clone()).collect();
+            rollout::permits(&held, &outdated, &coming, &old, awaited, is_in_use, ask.max_unavailable)
         };
         let differs = permits.keys().filter(|node| !old.contains_key(*node));
         let differs = differs.chain(old.keys().filter(|node| !permits.contains_key(*node)));

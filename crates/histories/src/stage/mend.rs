@@ -68,6 +68,9 @@ impl Stage {
             ours.map(|eni| {
                 let held =
                     eni.made_for.as_ref().and_then(|uid| mirror.uids.get(uid)).and_then(|name| mirror.held.get(name));
+                // While it is adopted its tags name another one, which is gone.
+                let adopts = || mirror.held.values().find(|held| held.held.eni().as_ref() == Some(&eni.seen.id));
+                let held = held.or_else(adopts);
                 let elsewhere = eni.seen.attachment.as_ref().is_some_and(|at| {
                     held.is_some_and(|held| {
                         at.instance != held.held.instance || (at.card, at.index) != held.held.slot()

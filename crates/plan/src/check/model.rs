@@ -142,6 +142,7 @@ impl Model {
             let permits = rollout::permits(
                 &held,
                 outdated.get(&intent.uid).unwrap_or(&none),
+                &none,
                 &old,
                 desired,
                 Held::may_be_in_use,

@@ -78,6 +78,15 @@ fn what_carries_no_traffic_and_what_is_deleted_is_not_paced() {
 }
 
 #[test]
+fn what_came_into_use_after_the_permit_waits_for_its_turn() {
+    let mut world = attached(&[SUBNET_B]);
+    world.permits = [("uid-a".to_owned(), [("n0".to_owned(), 0)].into())].into();
+    assert!(world.assign().delete.is_empty());
+    world.permits = [("uid-a".to_owned(), [("n0".to_owned(), 1)].into())].into();
+    assert_eq!(world.assign().delete.len(), 1);
+}
+
+#[test]
 fn a_node_that_is_to_have_fewer_and_others_is_let_be_until_its_turn() {
     let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
     world.held = (1..=3).map(|index| held("n0", index + 4, true)).collect();
