@@ -97,6 +97,11 @@ impl Repeats {
         self.news.entry(topic).or_default().insert(by.to_owned(), at);
     }
 
+    /// When a process sent a request last.
+    pub fn sent(&self, life: &str, what: &str) -> Option<Millis> {
+        self.streaks.get(&(life.to_owned(), what.to_owned())).map(|streak| streak.sent)
+    }
+
     /// A process begins another term: it decides everything anew.
     pub fn forget(&mut self, life: &str) {
         self.streaks.retain(|(whose, _), _| whose != life);

@@ -261,7 +261,9 @@ impl Mirror {
         }
         if before.map(asks) != after.map(asks) {
             for object in before.into_iter().chain(after) {
-                self.nodeenis_changed.insert(text(object, "/metadata/uid").to_owned(), at);
+                // That its names have moved may be heard of later than an edit.
+                let changed = self.nodeenis_changed.entry(text(object, "/metadata/uid").to_owned()).or_default();
+                *changed = at.max(*changed);
             }
         }
         let Some(object) = after else {

@@ -16,7 +16,10 @@ use multi_eni_plan::held::Held;
 use multi_eni_sim::kube::ObjectChange;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A request that takes effect later than this was decided in another picture.
+const SLOW: Millis = 2_000;
 
 /// Nodes that rollouts have taken away, and what NodeENIs allowed.
 #[derive(Debug, Default)]
@@ -66,6 +69,11 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
         // What its names stand for may not have been heard of: to another picture nothing follows, and it is no rollout.
         return;
     }
+    let asked = format!("delete eniattachments.networking.k8s.aws {}", held.name);
+    if scene.repeats.sent(change.actor, &asked).is_some_and(|sent| at > sent + SLOW) {
+        // It was asked for when the ENI may not have been ready yet.
+        return;
+    }
     let disturbed = |node: &String| {
         let instance = mirror.nodes.get(node).map(|node| node.instance.as_str()).unwrap_or_default();
         let changed = mirror.nodes_changed.get(node).copied().unwrap_or(0);
@@ -100,8 +108,9 @@ pub fn settle(scene: &mut Scene) {
     scene.rollouts.away.retain(|(uid, node), away| {
         let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == *uid);
         nodeeni.zip(mirror.nodes.get(node)).is_some_and(|(nodeeni, node)| {
-            let asked = asked(mirror, nodeeni, node, subnets).places();
-            there(mirror, uid, &node.instance, "").count() < asked.len().min(away.had)
+            let asked = asked_of(mirror, subnets, nodeeni, node);
+            let possible = asked.iter().filter(|place| !is_anothers(mirror, uid, &node.instance, place)).count();
+            there(mirror, uid, &node.instance, "").count() < possible.min(away.had)
         })
     });
 }
@@ -128,7 +137,7 @@ fn is_replaced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held) -> Option<
     let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();
     let node = mirror.nodes.get(&held.node).filter(|node| node.instance == instance)?;
     let (there, asked) = served(mirror, subnets, nodeeni, node, &held.uid);
-    if there == asked {
+    if there == asked || is_at_odds(&asked_of(mirror, subnets, nodeeni, node)) {
         return None;
     }
     let here = |other: &&HeldTruth| {
@@ -157,12 +166,31 @@ fn served(
     node: &NodeTruth,
     except: &str,
 ) -> (usize, usize) {
-    let places = asked(mirror, nodeeni, node, subnets).places();
+    let places = asked_of(mirror, subnets, nodeeni, node);
     let there: Vec<&Held> = there(mirror, &nodeeni.uid, &node.instance, except).collect();
     let is_served = |place: &&Place| {
         there.iter().any(|held| held.slot() == (place.card, place.index) && held.request.subnet_id == place.subnet)
     };
     (places.iter().filter(is_served).count(), places.len())
+}
+
+fn asked_of(mirror: &Mirror, subnets: &[SubnetPlace], nodeeni: &NodeEniTruth, node: &NodeTruth) -> Vec<Place> {
+    asked(mirror, nodeeni, node, subnets).places()
+}
+
+/// Another NodeENI has that slot.
+fn is_anothers(mirror: &Mirror, nodeeni: &str, instance: &str, place: &Place) -> bool {
+    mirror.held.values().map(|held| &held.held).any(|held| {
+        held.nodeeni_uid != nodeeni
+            && held.slot() == (place.card, place.index)
+            && held.instance.as_ref().is_some_and(|on| on.as_str() == instance)
+    })
+}
+
+/// What was taken over keeps the slot of another place: nothing comes there, and what was there is not replaced but goes.
+fn is_at_odds(places: &[Place]) -> bool {
+    let slots: BTreeSet<(i32, i32)> = places.iter().map(|place| (place.card, place.index)).collect();
+    slots.len() < places.len()
 }
 
 /// What is in place of a NodeENI on an instance, and is to stay. `except`: the UID of an ENIAttachment that does not count.

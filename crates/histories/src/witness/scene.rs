@@ -78,7 +78,8 @@ pub struct Scene {
     /// When no replica can be relied on to see and to write.
     unable: Vec<Range<Millis>>,
     budgets: Budgets,
-    repeats: Repeats,
+    /// Requests that repeat themselves.
+    pub repeats: Repeats,
     /// Calls on their way, and those that have changed something.
     calls: BTreeMap<u64, Request>,
     effective: BTreeSet<u64>,
