@@ -306,6 +306,21 @@ impl Assignment {
         }
     }
 
+    /// Whether an ENI of that NodeENI is to come to this Node of which no ENIAttachment tells yet: it is being made, or will be as soon
+    /// as something is known, or what it follows is let go at this moment. `held`: all of that NodeENI.
+    pub fn is_coming(&self, uid: &str, node: &str, held: &[&Held]) -> bool {
+        if self.create.iter().any(|new| new.spec.node_eni_uid == uid) {
+            return true;
+        }
+        let replaces = |removal: &Removal| {
+            removal.why == RemovalReason::Replaced && held.iter().any(|held| held.name == removal.name)
+        };
+        let share = self.share(uid);
+        let live = || held.iter().filter(|held| held.node == node && held.deleting.is_none()).count();
+        self.delete.iter().any(replaces)
+            || share.refused.iter().any(|refusal| refusal.why.is_passing()) && live() < share.awaited()
+    }
+
     /// Nothing to write: what is, is what should be (or waits for something).
     pub fn is_settled(&self) -> bool {
         let Self { create, delete, deselect, reselect, reconfigure, follow, .. } = self;

@@ -96,13 +96,7 @@ impl Reconciler {
             let held: Vec<&Held> = self.world.attachments_of(uid).map(|entry| &entry.held).collect();
             let awaited = |node: &str| self.assignments.get(node).map_or(0, |last| last.share(uid).awaited());
             let is_in_use = |held: &Held| held.is_in_use(|| self.shows_attached(held));
-            let live = |node: &str| held.iter().filter(|held| held.node == node && held.deleting.is_none()).count();
-            // Made now, or as soon as something is known.
-            let is_coming = |(node, last): &(&String, &Assignment)| {
-                let share = last.share(uid);
-                let creates = last.create.iter().any(|new| new.spec.node_eni_uid == *uid);
-                creates || share.refused.iter().any(|refusal| refusal.why.is_passing()) && live(node) < share.awaited()
-            };
+            let is_coming = |(node, last): &(&String, &Assignment)| last.is_coming(uid, node, &held);
             let coming = self.assignments.iter().filter(is_coming).map(|(node, _)| node.clone()).collect();
             rollout::permits(&held, &outdated, &coming, &old, awaited, is_in_use, ask.max_unavailable)
         };

@@ -12,6 +12,7 @@ use crate::script::{Millis, SubnetPlace};
 use crate::wants::{Place, asked};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::{is_true, types};
+use multi_eni_plan::facts::AttachmentState;
 use multi_eni_plan::held::Held;
 use multi_eni_sim::kube::ObjectChange;
 use serde::Deserialize;
@@ -133,6 +134,7 @@ impl Rollouts {
 /// None if what goes was not ready, or nothing follows it; else whether its Node lacks something already.
 fn is_replaced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held) -> Option<bool> {
     let ready = is_true(&held.status.conditions, types::READY) && mirror.in_place(held).is_some();
+    let ready = ready || is_being_taken_over(mirror, held);
     let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid).filter(|_| ready)?;
     let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();
     let node = mirror.nodes.get(&held.node).filter(|node| node.instance == instance)?;
@@ -200,6 +202,14 @@ fn there<'a>(mirror: &'a Mirror, nodeeni: &str, instance: &str, except: &str) ->
             && held.uid != except
             && held.instance.as_ref().is_some_and(|on| on.as_str() == instance)
             && held.deleting.is_none()
-            && mirror.in_place(held).is_some()
+            && (mirror.in_place(held).is_some() || is_being_taken_over(mirror, held))
+    })
+}
+
+/// An ENI that is attached where it is to be taken over carries traffic before anything says that it is ready.
+fn is_being_taken_over(mirror: &Mirror, held: &Held) -> bool {
+    let eni = held.adopted.as_ref().and_then(|eni| mirror.enis.get(eni.as_str()));
+    eni.and_then(|eni| eni.seen.attachment.as_ref()).is_some_and(|at| {
+        at.instance == held.instance && (at.card, at.index) == held.slot() && at.state == AttachmentState::Attached
     })
 }
