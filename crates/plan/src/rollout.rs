@@ -7,9 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 /// For each NodeENI (by UID) the nodes on which `assign` may remove an outdated ENI.
 pub type Permits = BTreeMap<String, Begun>;
 
-/// Nodes on which replacement may go on, and how many ENIs were in use on each when it was let begin. Where there were none only what
-/// is still not in use may go.
-pub type Begun = BTreeMap<String, usize>;
+/// Nodes on which replacement may go on, and those that are followed until they have again what they had.
+pub type Begun = BTreeMap<String, Turn>;
+
+/// A node's part in a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// How many ENIs were in use there when it began.
+    pub had: usize,
+    /// It may lose what is outdated: where `had` is 0 only what is still not in use. Otherwise something goes there for another reason,
+    /// or by an earlier process, and it is followed only.
+    pub may_lose: bool,
+}
 
 /// The nodes of one NodeENI on which replacement may go on or begin.
 ///
@@ -34,7 +43,7 @@ pub fn permits(
     let mut ready: BTreeMap<&str, usize> = BTreeMap::new();
     attachments.iter().filter(is_ready).for_each(|held| *ready.entry(&held.node).or_default() += 1);
     let ready_on = |node: &str| ready.get(node).copied().unwrap_or(0);
-    let lacks = |(node, had): &(&String, &usize)| ready_on(node) < awaited(node).min(**had);
+    let lacks = |(node, turn): &(&String, &Turn)| ready_on(node) < awaited(node).min(turn.had);
     let lacking: BTreeSet<&String> = before.iter().filter(lacks).map(|(node, _)| node).collect();
     let is_missed = |held: &&&Held| match held.deleting {
         None => !is_ready(held),
@@ -49,30 +58,32 @@ pub fn permits(
         let left = attachments.iter().filter(|held| held.node == node && held.deleting.is_none());
         left.filter(|held| is_ready(held) || is_in_use(held)).count()
     };
-    let had_some = |node: &str| before.get(node).is_some_and(|had| *had > 0);
-    let is_begun = |node: &&String| had_some(node) || left_on(node) == 0;
+    let may_lose = |node: &str| before.get(node).is_some_and(|turn| turn.may_lose);
+    let had_some = |node: &str| before.get(node).is_some_and(|turn| turn.had > 0);
+    let is_begun = |node: &&String| may_lose(node) && had_some(node) || left_on(node) == 0;
     let (begun, partly): (Vec<&String>, Vec<&String>) =
         outdated.iter().filter(|node| away.contains(node)).partition(is_begun);
-    let unfinished = away.iter().filter(|node| had_some(node)).count();
+    let unfinished = away.iter().filter(|node| had_some(node) && !partly.contains(node)).count();
     let partly = partly.into_iter().take(max_unavailable.saturating_sub(unfinished));
     let begun = begun.into_iter().chain(partly);
     let room = max_unavailable.saturating_sub(away.len());
     // Who was let begin may be beginning at this moment.
     let (again, new): (Vec<&String>, Vec<&String>) =
-        outdated.iter().filter(|node| !away.contains(node)).partition(|node| before.contains_key(*node));
+        outdated.iter().filter(|node| !away.contains(node)).partition(|node| may_lose(node));
     let next = again.into_iter().chain(new).take(room);
     // One that is on its way out was there: an earlier process may have let its replacement begin.
     let leaving = |node: &str| {
         let is_leaving = |held: &&&Held| held.deleting.is_some() && held.status.attachment_id.is_some();
         attachments.iter().filter(|held| held.node == node).filter(is_leaving).count()
     };
-    let had = |node: &String| {
+    let turn = |node: &String, may_lose: bool| {
         let has = left_on(node) + leaving(node);
-        before.get(node).map_or(has, |had| has.max(*had))
+        (node.clone(), Turn { had: before.get(node).map_or(has, |turn| has.max(turn.had)), may_lose })
     };
     // What goes on one that is not outdated itself any more is followed, too: until the new one is ready there.
     let followed = away.iter().copied().filter(|node| leaving(node) > 0);
-    begun.chain(next).chain(lacking.iter().copied()).chain(followed).map(|node| (node.clone(), had(node))).collect()
+    let followed = lacking.iter().copied().chain(followed).map(|node| turn(node, may_lose(node)));
+    followed.chain(begun.chain(next).map(|node| turn(node, true))).collect()
 }
 
 #[cfg(test)]
@@ -109,7 +120,7 @@ mod tests {
         };
         assert_eq!(let_begin(&Begun::new(), 1), ["n1", "n3"], "n3 has nothing to lose");
         assert_eq!(let_begin(&Begun::new(), 2), ["n1", "n2", "n3"]);
-        assert_eq!(let_begin(&[("n2".to_owned(), 2)].into(), 1), ["n2", "n3"], "what was begun is finished first");
+        assert_eq!(let_begin(&begun("n2", 2), 1), ["n2", "n3"], "what was begun is finished first");
         assert_eq!(let_begin(&Begun::new(), 4), ["n0", "n1", "n2", "n3"]);
     }
 
@@ -147,7 +158,7 @@ mod tests {
             )
         };
         let first = let_begin(&leaving, &Begun::new());
-        assert_eq!(first, [("n0".to_owned(), 1)].into());
+        assert_eq!(first, begun("n0", 1));
         assert_eq!(let_begin(&leaving[1..], &first), first, "it is gone, and the new one is not made yet");
         // Also where nothing else of the node is outdated.
         let others = ["n1".to_owned()].into();
@@ -167,7 +178,7 @@ mod tests {
                 &refs,
                 &outdated,
                 &BTreeSet::new(),
-                &[("n1".to_owned(), had)].into(),
+                &begun("n1", had),
                 |_| awaited,
                 Held::may_be_in_use,
                 most,
@@ -184,7 +195,7 @@ mod tests {
         let held: Vec<Held> = ["n0", "n1"].map(|node| held(node, 1, true)).into();
         let refs: Vec<&Held> = held.iter().collect();
         let outdated: BTreeSet<String> = held.iter().map(|held| held.node.clone()).collect();
-        let before = [("n1".to_owned(), 2)].into();
+        let before = begun("n1", 2);
         assert_eq!(
             permits(&refs, &outdated, &BTreeSet::new(), &before, |_| 1, Held::may_be_in_use, 1),
             before,
@@ -223,7 +234,33 @@ mod tests {
         assert_eq!(let_begin(&coming, 2), ["n1"]);
     }
 
+    #[test]
+    fn what_goes_for_another_reason_is_followed_and_gives_no_turn() {
+        // All of its former ENIs go, and what is taken over there is to be replaced.
+        let adopted = multi_eni_api::ids::EniId::parse("eni-0123456789abcdef0").ok();
+        let mut all: Vec<Held> =
+            ["n0", "n1"].map(|node| Held { adopted: adopted.clone(), ..held(node, 2, false) }).into();
+        all.extend(["n0", "n1"].map(|node| {
+            let mut leaving = Held { deleting: Some(jiff::Timestamp::UNIX_EPOCH), ..held(node, 1, false) };
+            leaving.status.attachment_id = Some("eni-attach-1".to_owned());
+            leaving
+        }));
+        let refs: Vec<&Held> = all.iter().collect();
+        let outdated = ["n0", "n1"].map(str::to_owned).into();
+        let none = BTreeSet::new();
+        let first = permits(&refs, &outdated, &none, &Begun::new(), |_| 1, Held::may_be_in_use, 1);
+        assert_eq!(nodes(first.clone()), ["n0"]);
+        assert!(first.contains_key("n1"), "it is followed");
+        let next = permits(&refs, &outdated, &none, &first, |_| 1, Held::may_be_in_use, 1);
+        assert_eq!(nodes(next), ["n0"]);
+    }
+
+    fn begun(node: &str, had: usize) -> Begun {
+        [(node.to_owned(), Turn { had, may_lose: true })].into()
+    }
+
+    /// Those that may lose something.
     fn nodes(begun: Begun) -> Vec<String> {
-        begun.into_keys().collect()
+        begun.into_iter().filter(|(_, turn)| turn.may_lose).map(|(node, _)| node).collect()
     }
 }

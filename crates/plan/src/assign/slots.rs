@@ -82,7 +82,8 @@ pub(super) fn node_there(
         out.desired.push((intent.uid.clone(), wanted.len()));
         let wanted: Vec<NewAttachment> =
             wanted.into_iter().filter_map(|new| new.map_err(|why| refuse(out, why)).ok()).collect();
-        let permit = input.permits.get(&intent.uid).and_then(|nodes| nodes.get(&node.name)).copied();
+        let turn = input.permits.get(&intent.uid).and_then(|nodes| nodes.get(&node.name));
+        let permit = turn.filter(|turn| turn.may_lose).map(|turn| turn.had);
         outdated(input, intent, &mine, &wanted, permit, out);
 
         let mut present = mine.len();

@@ -315,7 +315,10 @@ fn a_changed_subnet_replaces_only_with_a_permit_and_only_old_one_out_first() {
     world.intents = vec![intent("a", 1, &[SUBNET_B])];
     assert!(world.assign().is_settled());
     assert_eq!(world.assign().refused[0].why, Refused::AwaitingRollout);
-    world.permits = Permits::from([("uid-a".to_owned(), [("n0".to_owned(), 1)].into())]);
+    world.permits = Permits::from([(
+        "uid-a".to_owned(),
+        [("n0".to_owned(), crate::rollout::Turn { had: 1, may_lose: true })].into(),
+    )]);
     let assignment = world.assign();
     assert_eq!(assignment.delete[0].why, RemovalReason::Replaced);
     assert!(assignment.create.is_empty());

@@ -1,5 +1,6 @@
 use super::*;
 use crate::facts::InstanceLimits;
+use crate::rollout::Turn;
 use crate::step::tests::{attachment, eni};
 
 fn limited(mut intents: Vec<Intent>, change: impl Fn(&mut crate::intent::Ask)) -> World {
@@ -103,7 +104,7 @@ fn a_subnet_of_another_vpc_is_refused_before_an_eni_is_made_that_can_never_be_at
 fn what_works_is_not_given_up_for_what_the_type_never_takes() {
     let mut world = limited(vec![intent("a", 1, &[SUBNET_A])], |_| {});
     world.settle();
-    world.permits = [("uid-a".to_owned(), [("n0".to_owned(), 1)].into())].into();
+    world.permits = [("uid-a".to_owned(), [("n0".to_owned(), Turn { had: 1, may_lose: true })].into())].into();
     let edit = |world: &mut World, change: fn(&mut crate::intent::Ask)| {
         let mut edited = intent("a", 1, &[SUBNET_A]);
         edited.ask.iter_mut().for_each(change);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::removals::Cause;
+use crate::rollout::Turn;
 
 /// A node whose ENI is attached; `subnets` are those that the spec lists now.
 fn attached(subnets: &[&str]) -> World {
@@ -80,9 +81,9 @@ fn what_carries_no_traffic_and_what_is_deleted_is_not_paced() {
 #[test]
 fn what_came_into_use_after_the_permit_waits_for_its_turn() {
     let mut world = attached(&[SUBNET_B]);
-    world.permits = [("uid-a".to_owned(), [("n0".to_owned(), 0)].into())].into();
+    world.permits = [("uid-a".to_owned(), [("n0".to_owned(), Turn { had: 0, may_lose: true })].into())].into();
     assert!(world.assign().delete.is_empty());
-    world.permits = [("uid-a".to_owned(), [("n0".to_owned(), 1)].into())].into();
+    world.permits = [("uid-a".to_owned(), [("n0".to_owned(), Turn { had: 1, may_lose: true })].into())].into();
     assert_eq!(world.assign().delete.len(), 1);
 }
 
@@ -93,7 +94,7 @@ fn a_node_that_is_to_have_fewer_and_others_is_let_be_until_its_turn() {
     for held in &mut world.held {
         set(&mut held.status.conditions, Wanted::new(types::ATTACHED, true, "Test", ""), None, at(0));
     }
-    world.permits = [("uid-a".to_owned(), [("n0".to_owned(), 3)].into())].into();
+    world.permits = [("uid-a".to_owned(), [("n0".to_owned(), Turn { had: 3, may_lose: true })].into())].into();
     world.removals = RemovalPermits::default();
     let waits = world.assign();
     assert_eq!((waits.delete.len(), losing(&waits), waits.outdated.len()), (0, Some(Cause::Edited), 0), "{waits:?}");
