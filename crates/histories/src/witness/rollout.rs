@@ -8,7 +8,7 @@ use super::breach::Promise;
 use super::justice::PICTURE;
 use super::mirror::{HeldTruth, Mirror, NodeEniTruth, NodeTruth};
 use super::scene::Scene;
-use crate::script::{Millis, SubnetPlace};
+use crate::script::{Act, Event, Millis, Script, SubnetPlace};
 use crate::wants::{Place, asked};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::{is_true, types};
@@ -18,13 +18,19 @@ use multi_eni_sim::kube::ObjectChange;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A request that takes effect later than this was decided in another picture.
 const SLOW: Millis = 2_000;
 
+/// For so long after the API server could not be relied on nothing is judged that statuses do not say.
+const UNSAID: Millis = 60_000;
+
 /// Nodes that rollouts have taken away, and what NodeENIs allowed.
 #[derive(Debug, Default)]
 pub struct Rollouts {
+    /// When the API server cannot be relied on, by the script.
+    troubled: Vec<Range<Millis>>,
     /// By UID of the NodeENI, and Node.
     away: BTreeMap<(String, String), Away>,
     /// By UID of the NodeENI: since when its `maxUnavailable` is so.
@@ -60,6 +66,11 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
     let object = change.before.and_then(|object| ENIAttachment::deserialize(object).ok());
     let Some(held) = object.as_ref().map(Held::read) else { return };
     settle(scene);
+    let is_said = is_true(&held.status.conditions, types::READY) && scene.mirror.in_place(&held).is_some();
+    let is_troubled = || scene.rollouts.troubled.iter().any(|span| span.contains(&at));
+    if !is_said && (!is_being_taken_over(&scene.mirror, &held) || is_troubled()) {
+        return;
+    }
     let Some(others_wait) = is_replaced(&scene.mirror, &scene.subnets, &held) else { return };
     let key = (held.nodeeni_uid.clone(), held.node.clone());
     if others_wait || scene.rollouts.away.contains_key(&key) {
@@ -117,6 +128,19 @@ pub fn settle(scene: &mut Scene) {
 }
 
 impl Rollouts {
+    /// Nobody is away yet.
+    pub fn of(script: &Script) -> Self {
+        let span = |event: &Event| match event.act {
+            Act::RestartApi { lasts }
+            | Act::Forbid { lasts, .. }
+            | Act::Partition { lasts, .. }
+            | Act::StaleWatch { lasts, .. }
+            | Act::Pause { lasts, .. } => Some(event.at..event.at + lasts + UNSAID),
+            _ => None,
+        };
+        Self { troubled: script.events.iter().filter_map(span).collect(), ..Self::default() }
+    }
+
     /// Whether any node is away.
     pub fn is_empty(&self) -> bool {
         self.away.is_empty()
@@ -131,11 +155,9 @@ impl Rollouts {
     }
 }
 
-/// None if what goes was not ready, or nothing follows it; else whether its Node lacks something already.
+/// None if nothing follows what goes; else whether its Node lacks something already.
 fn is_replaced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held) -> Option<bool> {
-    let ready = is_true(&held.status.conditions, types::READY) && mirror.in_place(held).is_some();
-    let ready = ready || is_being_taken_over(mirror, held);
-    let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid).filter(|_| ready)?;
+    let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == held.nodeeni_uid)?;
     let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();
     let node = mirror.nodes.get(&held.node).filter(|node| node.instance == instance)?;
     let (there, asked) = served(mirror, subnets, nodeeni, node, &held.uid);

@@ -148,7 +148,7 @@ impl Scene {
             moved: 0,
             changes: 0,
             since_mark: Activity::default(),
-            rollouts: Rollouts::default(),
+            rollouts: Rollouts::of(script),
             paces: Paces::default(),
             refusals: Refusals::default(),
             last_begun: 0,
