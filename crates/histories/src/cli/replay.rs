@@ -2,7 +2,7 @@
 
 use super::{say, script};
 use crate::history;
-use crate::witness::Detail;
+use crate::witness::{Detail, Enforced};
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -13,9 +13,16 @@ pub(super) struct Flags {
     /// Tell every request, every answer and every object as it is stored
     #[arg(long)]
     everything: bool,
+
+    /// Hold it also to the promises that are not switched on yet
+    #[arg(long)]
+    all_promises: bool,
 }
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
+    if flags.all_promises {
+        Enforced::ALL.choose();
+    }
     let detail = if flags.everything { Detail::Everything } else { Detail::Story };
     let verdict = history::run(&script(&flags.history)?, detail);
     say(&verdict.trace.join("\n"))?;

@@ -2,7 +2,7 @@
 
 use super::{cores, interrupt, say, seeds};
 use crate::history::{self, Verdict};
-use crate::witness::{Detail, Promise};
+use crate::witness::{Detail, Enforced, Promise};
 use crate::{digest, generate};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -31,6 +31,10 @@ pub(super) struct Flags {
     /// Print a digest of each history's whole trace, to compare runs
     #[arg(long)]
     digests: bool,
+
+    /// Hold the histories also to the promises that are not switched on yet
+    #[arg(long)]
+    all_promises: bool,
 }
 
 /// What all histories of a run came to.
@@ -62,6 +66,9 @@ impl Tally {
 }
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
+    if flags.all_promises {
+        Enforced::ALL.choose();
+    }
     let jobs = flags.jobs.map_or_else(cores, NonZeroUsize::get);
     let total = flags.seeds.end - flags.seeds.start;
     let detail = if flags.digests { Detail::Everything } else { Detail::None };

@@ -2,6 +2,7 @@
 
 use super::{cores, say, script};
 use crate::shrink;
+use crate::witness::Enforced;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -20,9 +21,16 @@ pub(super) struct Flags {
     /// Histories at a time; by default one a core
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
+
+    /// Hold it also to the promises that are not switched on yet
+    #[arg(long)]
+    all_promises: bool,
 }
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
+    if flags.all_promises {
+        Enforced::ALL.choose();
+    }
     let script = script(&flags.history)?;
     // Opened before the minutes of work that would be lost if it could not be, and emptied only after them.
     let file = match &flags.out {

@@ -14,6 +14,8 @@ pub const LONGEST: Millis = 300_000;
 pub const LONGEST_PASSING: Millis = 60_000;
 /// What of the wait is demanded, as a divisor: jitter makes it shorter, and clocks tick differently.
 pub const TOLERANCE: Millis = 2;
+/// A request that takes effect later than this was decided in another picture.
+const SLOW: Millis = 2_000;
 /// How late news may reach a process: a sweep a minute, 30 s of lag, a watch that brings nothing.
 pub const NEWS_LAST: Millis = 200_000;
 
@@ -97,9 +99,10 @@ impl Repeats {
         self.news.entry(topic).or_default().insert(by.to_owned(), at);
     }
 
-    /// When a process sent a request last.
-    pub fn sent(&self, life: &str, what: &str) -> Option<Millis> {
-        self.streaks.get(&(life.to_owned(), what.to_owned())).map(|streak| streak.sent)
+    /// Whether a process's deletion of that ENIAttachment was sent so long ago that it was decided in another picture.
+    pub fn is_old_deletion(&self, life: &str, name: &str, at: Millis) -> bool {
+        let what = format!("delete eniattachments.networking.k8s.aws {name}");
+        self.streaks.get(&(life.to_owned(), what)).is_some_and(|streak| at > streak.sent + SLOW)
     }
 
     /// A process begins another term: it decides everything anew.

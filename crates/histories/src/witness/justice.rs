@@ -81,7 +81,7 @@ pub fn call(scene: &mut Scene, at: Millis, record: &CallRecord, before: Option<&
     match held {
         None => {
             let since = truth.orphaned.unwrap_or(at);
-            if !truth.left_leaving && is_wanted_there(scene, at, before, &truth) {
+            if scene.enforced.adopted && !truth.left_leaving && is_wanted_there(scene, at, before, &truth) {
                 let how =
                     format!("{who}: {action} of {}, which has no ENIAttachment and is wanted where it is", before.id);
                 return scene.broke(at, Promise::NothingUnasked, how);

@@ -5,11 +5,13 @@
 //! - [`justice`]: whether a replica's deed was its to do; [`honesty`]: whether its status was true. [`lease`], [`budget`]:
 //!   whether it might send at all; [`backoff`], by [`targets`]: whether it might send it again.
 //! - [`rollout`]: how many nodes a rollout takes away at a time. [`said`]: what is refused for long is said.
+//! - [`enforced`]: which of the newer promises count.
 //! - [`breach`]: the promises. [`trace`], [`told`]: the words.
 
 mod backoff;
 pub mod breach;
 mod budget;
+pub mod enforced;
 mod honesty;
 mod justice;
 mod lease;
@@ -27,6 +29,7 @@ pub mod trace;
 
 pub use backoff::Request;
 pub use breach::{Breach, Promise};
+pub use enforced::Enforced;
 pub use scene::{Activity, Scene};
 pub use trace::Detail;
 

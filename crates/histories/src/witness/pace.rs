@@ -73,6 +73,10 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
     if !is_paced(&scene.mirror, &scene.subnets, &held, at) || scene.has_died(&held) {
         return;
     }
+    if scene.repeats.is_old_deletion(change.actor, &held.name, at) {
+        // It was asked for when the ENI may not have been in use yet.
+        return;
+    }
     let paces = &mut scene.paces;
     let most = paces.most(&uid, at);
     let lost = paces.lost.entry(uid.clone()).or_default();

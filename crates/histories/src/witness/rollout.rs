@@ -20,9 +20,6 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// A request that takes effect later than this was decided in another picture.
-const SLOW: Millis = 2_000;
-
 /// For so long after the API server could not be relied on nothing is judged that statuses do not say.
 const UNSAID: Millis = 60_000;
 
@@ -81,8 +78,7 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
         // What its names stand for may not have been heard of: to another picture nothing follows, and it is no rollout.
         return;
     }
-    let asked = format!("delete eniattachments.networking.k8s.aws {}", held.name);
-    if scene.repeats.sent(change.actor, &asked).is_some_and(|sent| at > sent + SLOW) {
+    if scene.repeats.is_old_deletion(change.actor, &held.name, at) {
         // It was asked for when the ENI may not have been ready yet.
         return;
     }

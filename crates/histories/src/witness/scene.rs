@@ -3,6 +3,7 @@
 use super::backoff::{Answer, Repeats, Request};
 use super::breach::{Breach, Promise};
 use super::budget::{Budgets, SAME_CALLS_A_SECOND, WRITES_A_SECOND};
+use super::enforced::Enforced;
 use super::lease::Leases;
 use super::mirror::{Mirror, NodeEniTruth};
 use super::pace::{self, Paces};
@@ -60,6 +61,8 @@ pub struct Scene {
     pub changes: u64,
     /// Calls and writes since the last mark.
     pub since_mark: Activity,
+    /// Which of the newer promises count.
+    pub enforced: Enforced,
     /// Nodes that rollouts have taken away.
     pub rollouts: Rollouts,
     /// What NodeENIs have lost by labels and edits.
@@ -148,6 +151,7 @@ impl Scene {
             moved: 0,
             changes: 0,
             since_mark: Activity::default(),
+            enforced: Enforced::chosen(),
             rollouts: Rollouts::of(script),
             paces: Paces::default(),
             refusals: Refusals::default(),
@@ -195,9 +199,11 @@ impl Scene {
                 };
                 let cluster = self.cluster.uid.clone();
                 self.mirror.eni(at, &cluster, id, *after, call.is_some(), by_hand);
-                let who = call.map_or("", |record| record.user_agent.as_str());
-                self.effective.extend(call.map(|record| record.number));
-                targets::news_of_eni(&mut self.repeats, &self.mirror, at, (*before, *after), who);
+                if self.enforced.follows() {
+                    let who = call.map_or("", |record| record.user_agent.as_str());
+                    self.effective.extend(call.map(|record| record.number));
+                    targets::news_of_eni(&mut self.repeats, &self.mirror, at, (*before, *after), who);
+                }
                 if !self.rollouts.is_empty() {
                     rollout::settle(self);
                 }
@@ -262,9 +268,11 @@ impl Scene {
     pub fn object(&mut self, at: Millis, change: &ObjectChange<'_>) {
         let by_replica = is_process(change.actor);
         told::object(&mut self.trace, at, change);
-        let object = format!("{} {}", change.resource.resource, change.name);
-        self.written.insert((change.actor.to_owned(), object), at);
-        targets::news_of_object(&mut self.repeats, at, change);
+        if self.enforced.follows() {
+            let object = format!("{} {}", change.resource.resource, change.name);
+            self.written.insert((change.actor.to_owned(), object), at);
+            targets::news_of_object(&mut self.repeats, at, change);
+        }
         match (change.resource.group.as_str(), change.resource.resource.as_str()) {
             ("", "pods") => self.mirror.pod(at, change.name, change.after),
             ("", "nodes") => self.mirror.node(at, change.name, change.after),
@@ -289,8 +297,12 @@ impl Scene {
                 if by_replica {
                     self.refusals.done(at, change);
                     honesty::attachment(self, at, change);
-                    rollout::attachment(self, at, change);
-                    pace::attachment(self, at, change);
+                    if self.enforced.max_unavailable {
+                        rollout::attachment(self, at, change);
+                    }
+                    if self.enforced.removal_pace {
+                        pace::attachment(self, at, change);
+                    }
                 }
                 self.mirror.attachment(at, change.name, change.after, by_replica);
                 self.check(at);
@@ -349,19 +361,23 @@ impl Scene {
             self.broke(at, Promise::Budget, format!("{name} calls {action} faster than its budget"));
         }
         self.repeats(at, &name, format!("{action} {:?}", call.parameters), SAME_CALLS_A_SECOND);
-        let request = targets::of_call(&self.mirror, call);
-        // Several ask the same of EC2, each at its own pace: how often EC2 is read is the budget's.
-        if !action.starts_with("Describe") {
-            self.repeats_itself(at, &name, &request);
+        if self.enforced.follows() {
+            let request = targets::of_call(&self.mirror, call);
+            // Several ask the same of EC2, each at its own pace: how often EC2 is read is the budget's.
+            if !action.starts_with("Describe") {
+                self.repeats_itself(at, &name, &request);
+            }
+            self.calls.insert(call.number, request);
         }
-        self.calls.insert(call.number, request);
         if action.starts_with("Describe") {
             self.since_mark.reads += 1;
             return;
         }
         let lasts = Millis::try_from(EC2_TIMEOUT.as_millis()).unwrap_or(Millis::MAX);
         self.must_lead(at, life, lasts, action);
-        self.for_the_dead(at, &name, call);
+        if self.enforced.nothing_for_the_dead {
+            self.for_the_dead(at, &name, call);
+        }
         self.since_mark.mutations.push(action.to_owned());
     }
 
@@ -394,7 +410,7 @@ impl Scene {
     /// Whether it is time for a look again: it costs a copy of the account.
     pub fn is_time_to_look(&mut self, at: Millis) -> bool {
         const EVERY: Millis = 10_000;
-        let due = at >= self.looked + EVERY;
+        let due = self.enforced.looks() && at >= self.looked + EVERY;
         if due {
             self.looked = at;
         }
@@ -407,13 +423,15 @@ impl Scene {
         for instance in dead {
             self.dead.entry(instance).or_insert(at);
         }
-        said::look(self, at);
+        if self.enforced.said {
+            said::look(self, at);
+        }
     }
 
     /// A process is about to write to the API server.
     pub fn asks(&mut self, at: Millis, life: &Life, info: &RequestInfo, body: &[u8]) -> Option<Request> {
         let reads = matches!(info.verb.as_str(), "get" | "list" | "watch");
-        if reads || info.resource == "leases" {
+        if !self.enforced.follows() || reads || info.resource == "leases" {
             return None;
         }
         let body = if info.verb == "create" { serde_json::from_slice(body).unwrap_or_default() } else { Value::Null };
@@ -465,7 +483,7 @@ impl Scene {
 
     fn repeats_itself(&mut self, at: Millis, life: &str, request: &Request) {
         let how = self.repeats.sends(life, request, at);
-        if let Some(how) = how {
+        if let Some(how) = how.filter(|_| self.enforced.backs_off) {
             self.broke(at, Promise::BacksOff, how);
         }
     }

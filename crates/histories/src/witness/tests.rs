@@ -9,6 +9,7 @@ mod rollout;
 mod status;
 
 use super::breach::Promise;
+use super::enforced::Enforced;
 use super::justice::PICTURE;
 use super::scene::Scene;
 use super::trace::Detail;
@@ -63,6 +64,7 @@ impl World {
             idle_hour: false,
         };
         let mut scene = Scene::new(CLUSTER, &script, Detail::None);
+        scene.enforced = Enforced::ALL;
         Self { scene, objects: BTreeMap::new(), enis: BTreeMap::new() }
     }
 

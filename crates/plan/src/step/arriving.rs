@@ -157,18 +157,19 @@ fn stands<'a>(input: &Input<'a>, facts: Option<&SubnetFacts>) -> (Option<&'a Fai
 /// to others: a person's own matter first, then a subnet that shows no room, then what was refused.
 fn waiting(input: &Input<'_>, facts: Option<&SubnetFacts>, report: Report) -> Report {
     let request = &input.held.request;
-    let own = said(input);
     let (refused, room) = stands(input, facts);
-    if room == Some(Standing::Short) && own.as_ref().is_none_or(|own| !needs_a_person(own)) {
-        return Report::short_of_addresses(request);
+    let is_own = |own: &Failure| needs_a_person(own) && (refused.is_none() || own.code != quota::CODE);
+    if said(input).is_some_and(|own| is_own(&own)) {
+        // What was wrong with this one stands until it is tried again.
+        return report;
     }
-    // What was wrong with this one stands until it is tried again.
-    match (own.filter(|own| refused.is_none() || own.code != quota::CODE), refused, room) {
-        (None, Some(refused), _) => Report::create_failed(refused),
-        (None, None, Some(Standing::Refused(full))) => Report::create_failed(full).in_subnet(&request.subnet_id),
+    match (refused, room) {
+        (_, Some(Standing::Short)) => Report::short_of_addresses(request),
+        (Some(refused), _) => Report::create_failed(refused),
+        (None, Some(Standing::Refused(full))) => Report::create_failed(full).in_subnet(&request.subnet_id),
         // For moments, in which nothing else is to be said than before.
-        (_, None, Some(Standing::Busy)) => report.unchanged(),
-        (Some(_), ..) | (None, None, Some(Standing::Short) | None) => report,
+        (None, Some(Standing::Busy)) => report.unchanged(),
+        (None, None) => report,
     }
 }
 

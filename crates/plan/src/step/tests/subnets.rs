@@ -89,3 +89,20 @@ fn what_is_said_of_a_subnet_without_room_does_not_change_with_who_holds_it_back(
     world.now = at(42);
     assert_eq!(said(&world), short);
 }
+
+/// Its own Create got no answer, which passes; meanwhile EC2 refused others for want of addresses, and it waits for that.
+#[test]
+fn what_others_were_refused_is_said_rather_than_an_own_failure_that_passes() {
+    let mut world = World::new(absent(25));
+    world.describe(facts(100, None, 29));
+    world.memory.failed(Call::Create, &CallError::Unknown("timed out".into()), at(30), at(31));
+    let full = CallError::Answered { code: "InsufficientFreeAddressesInSubnet".into(), message: "full".into() };
+    let mut another = Memory::made(at(0));
+    another.failed(Call::Create, &full, at(32), at(32));
+    world.room.sent("another", &world.held.request);
+    world.room.answered("another", &world.held.request, &Err(full), another.failure.as_ref(), at(32));
+    world.now = at(90);
+    let step = world.step();
+    let ready = step.status.conditions.iter().find(|c| c.type_ == types::READY).map(|c| c.reason.as_str());
+    assert_eq!(ready, Some("SubnetFull"), "{step:?}");
+}
