@@ -56,8 +56,12 @@ impl Refusals {
     /// What has been refused to that one for long, in words.
     fn standing(&self, at: Millis, about: &Held) -> Option<String> {
         let is_over = |what: &str, refused: &Refused| match what {
-            // What is on its way out waits for no answer of its way in.
-            "CreateNetworkInterface" | "AttachNetworkInterface" => about.deleting.is_some(),
+            // What is on its way out waits for no answer of its way in, nor for a change in place.
+            "CreateNetworkInterface"
+            | "AttachNetworkInterface"
+            | "ModifyNetworkInterfaceAttribute"
+            | "CreateTags"
+            | "DeleteTags" => about.deleting.is_some(),
             // It is being detached already.
             "DetachNetworkInterface" => refused.why == "IncorrectState",
             _ => false,
