@@ -307,18 +307,18 @@ impl Assignment {
     }
 
     /// Whether an ENI of that NodeENI is to come to this Node of which no ENIAttachment tells yet: it is being made, or will be as soon
-    /// as something is known or EC2 attaches it, or what it follows is let go at this moment. `held`: all of that NodeENI.
-    pub fn is_coming(&self, uid: &str, node: &str, held: &[&Held]) -> bool {
+    /// as something is known or EC2 attaches it, or what it follows is let go at this moment. `here`: what there is of that NodeENI.
+    pub fn is_coming(&self, uid: &str, here: &[&Held]) -> bool {
         if self.create.iter().any(|new| new.spec.node_eni_uid == uid) {
             return true;
         }
         let replaces = |removal: &Removal| {
-            removal.why == RemovalReason::Replaced && held.iter().any(|held| held.name == removal.name)
+            removal.why == RemovalReason::Replaced && here.iter().any(|held| held.name == removal.name)
         };
         // What EC2 refused to attach here it may refuse elsewhere.
         let stops = |refusal: &&Refusal| refusal.why.is_passing() || matches!(refusal.why, Refused::AttachRefused(_));
         let share = self.share(uid);
-        let live = || held.iter().filter(|held| held.node == node && held.deleting.is_none()).count();
+        let live = || here.iter().filter(|held| held.deleting.is_none()).count();
         self.delete.iter().any(replaces) || share.refused.iter().any(stops) && live() < share.awaited()
     }
 

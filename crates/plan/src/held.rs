@@ -6,6 +6,7 @@ use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, LABEL_NODEENI_UID};
 use multi_eni_api::{ENIAttachment, EniAttachmentStatus, EniRequest, NodeSettings};
+use std::collections::BTreeMap;
 
 /// An ENIAttachment as the decisions see it.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,6 +134,13 @@ impl Held {
     pub fn lost(&self) -> bool {
         self.status.last_error.as_ref().is_some_and(|error| error.code == ENI_LOST)
     }
+}
+
+/// ENIAttachments by the Node that they are for.
+pub fn by_node<'a>(attachments: &[&'a Held]) -> BTreeMap<&'a str, Vec<&'a Held>> {
+    let mut nodes: BTreeMap<&str, Vec<&Held>> = BTreeMap::new();
+    attachments.iter().for_each(|held| nodes.entry(&held.node).or_default().push(held));
+    nodes
 }
 
 /// By the label ENIAttachments are found, by the owner they are told apart: somebody may have taken either away.

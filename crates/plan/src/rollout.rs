@@ -1,6 +1,6 @@
 //! Which nodes may have their ENIs replaced now: keyed by NodeENI, since `maxUnavailable` belongs to one.
 
-use crate::held::Held;
+use crate::held::{Held, by_node};
 use multi_eni_api::conditions::{self, types};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,32 +38,31 @@ pub fn permits(
     is_in_use: impl Fn(&Held) -> bool,
     max_unavailable: usize,
 ) -> Begun {
-    let is_ready =
-        |held: &&&Held| held.deleting.is_none() && conditions::is_true(&held.status.conditions, types::READY);
-    let mut ready: BTreeMap<&str, usize> = BTreeMap::new();
-    attachments.iter().filter(is_ready).for_each(|held| *ready.entry(&held.node).or_default() += 1);
-    let ready_on = |node: &str| ready.get(node).copied().unwrap_or(0);
+    let nodes = by_node(attachments);
+    let count_on = |node: &str, counts: &dyn Fn(&Held) -> bool| {
+        nodes.get(node).map_or(0, |here| here.iter().filter(|held| counts(held)).count())
+    };
+    let is_ready = |held: &Held| held.deleting.is_none() && conditions::is_true(&held.status.conditions, types::READY);
+    let ready_on = |node: &str| count_on(node, &is_ready);
     let lacks = |(node, turn): &(&String, &Turn)| ready_on(node) < awaited(node).min(turn.had);
     let lacking: BTreeSet<&String> = before.iter().filter(lacks).map(|(node, _)| node).collect();
-    let is_missed = |held: &&&Held| match held.deleting {
+    let is_missed = |held: &Held| match held.deleting {
         None => !is_ready(held),
         Some(_) => ready_on(&held.node) < awaited(&held.node),
     };
-    let missed = attachments.iter().filter(is_missed).map(|held| &held.node);
+    let missed = attachments.iter().filter(|held| is_missed(held)).map(|held| &held.node);
     let away: BTreeSet<&String> = missed.chain(lacking.iter().copied()).chain(coming).collect();
     // An outdated node that has nothing in use loses nothing by being replaced, and what was begun is finished. One that has something
     // left comes before those that are whole, and in its turn: what is left carries its traffic. So may what is not ready yet: an ENI
     // that is being taken over.
-    let left_on = |node: &str| {
-        let left = attachments.iter().filter(|held| held.node == node && held.deleting.is_none());
-        left.filter(|held| is_ready(held) || is_in_use(held)).count()
-    };
+    let is_left = |held: &Held| held.deleting.is_none() && (is_ready(held) || is_in_use(held));
+    let left_on = |node: &str| count_on(node, &is_left);
     let may_lose = |node: &str| before.get(node).is_some_and(|turn| turn.may_lose);
     let had_some = |node: &str| before.get(node).is_some_and(|turn| turn.had > 0);
     let is_begun = |node: &&String| may_lose(node) && had_some(node) || left_on(node) == 0;
     let (begun, partly): (Vec<&String>, Vec<&String>) =
         outdated.iter().filter(|node| away.contains(node)).partition(is_begun);
-    let unfinished = away.iter().filter(|node| had_some(node) && !partly.contains(node)).count();
+    let unfinished = away.iter().filter(|node| had_some(node) && partly.binary_search(node).is_err()).count();
     let partly = partly.into_iter().take(max_unavailable.saturating_sub(unfinished));
     let begun = begun.into_iter().chain(partly);
     let room = max_unavailable.saturating_sub(away.len());
@@ -72,10 +71,8 @@ pub fn permits(
         outdated.iter().filter(|node| !away.contains(node)).partition(|node| may_lose(node));
     let next = again.into_iter().chain(new).take(room);
     // One that is on its way out was there: an earlier process may have let its replacement begin.
-    let leaving = |node: &str| {
-        let is_leaving = |held: &&&Held| held.deleting.is_some() && held.status.attachment_id.is_some();
-        attachments.iter().filter(|held| held.node == node).filter(is_leaving).count()
-    };
+    let is_leaving = |held: &Held| held.deleting.is_some() && held.status.attachment_id.is_some();
+    let leaving = |node: &str| count_on(node, &is_leaving);
     let turn = |node: &String, may_lose: bool| {
         let has = left_on(node) + leaving(node);
         (node.clone(), Turn { had: before.get(node).map_or(has, |turn| has.max(turn.had)), may_lose })

@@ -10,7 +10,7 @@ use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_plan::assign::{Assignment, Pinned, Refusal, Share, WaitsForPods};
 use multi_eni_plan::fold;
-use multi_eni_plan::held::Held;
+use multi_eni_plan::held::{Held, by_node};
 use multi_eni_plan::intent::Intent;
 use multi_eni_plan::removals::Pace;
 use multi_eni_plan::rollout::{self, Begun};
@@ -96,7 +96,9 @@ impl Reconciler {
             let held: Vec<&Held> = self.world.attachments_of(uid).map(|entry| &entry.held).collect();
             let awaited = |node: &str| self.assignments.get(node).map_or(0, |last| last.share(uid).awaited());
             let is_in_use = |held: &Held| held.is_in_use(|| self.shows_attached(held));
-            let is_coming = |(node, last): &(&String, &Assignment)| last.is_coming(uid, node, &held);
+            let nodes = by_node(&held);
+            let on = |node: &str| nodes.get(node).map_or(&[][..], Vec::as_slice);
+            let is_coming = |(node, last): &(&String, &Assignment)| last.is_coming(uid, on(node));
             let coming = self.assignments.iter().filter(is_coming).map(|(node, _)| node.clone()).collect();
             rollout::permits(&held, &outdated, &coming, &old, awaited, is_in_use, ask.max_unavailable)
         };

@@ -323,8 +323,8 @@ fn a_changed_subnet_replaces_only_with_a_permit_and_only_old_one_out_first() {
     assert_eq!(assignment.delete[0].why, RemovalReason::Replaced);
     assert!(assignment.create.is_empty());
     let held: Vec<&Held> = world.held.iter().collect();
-    assert!(assignment.is_coming("uid-a", "n0", &held), "what it follows is let go, which nothing shows yet");
-    assert!(!assignment.is_coming("uid-b", "n0", &[]));
+    assert!(assignment.is_coming("uid-a", &held), "what it follows is let go, which nothing shows yet");
+    assert!(!assignment.is_coming("uid-b", &[]));
     world.held[0].deleting = Some(at(100));
     assert!(world.assign().create.is_empty(), "the old one is still there");
     world.held.clear();

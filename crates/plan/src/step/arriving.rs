@@ -122,8 +122,7 @@ fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
 /// Breaks with what is done meanwhile.
 fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Report), Report> {
     let request = &input.held.request;
-    let subnet = SubnetId::parse(&request.subnet_id).ok();
-    let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
+    let (subnet, facts) = subnet_of(input);
     let refused = input.probes.holds_back(Call::Create, input.now).filter(|_| !has_failed(input));
     if let Some((_, at)) = held_back(input).or(refused) {
         return ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at)));
@@ -139,6 +138,13 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
             None => ControlFlow::Continue(report),
         },
     }
+}
+
+/// Its subnet, and what is known of it.
+fn subnet_of<'a>(input: &Input<'a>) -> (Option<SubnetId>, Option<&'a SubnetFacts>) {
+    let subnet = SubnetId::parse(&input.held.request.subnet_id).ok();
+    let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
+    (subnet, facts)
 }
 
 /// Its own Create was the last that failed for it.
@@ -176,8 +182,7 @@ fn waiting(input: &Input<'_>, facts: Option<&SubnetFacts>, report: Report) -> Re
 fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
     match held_by_others(input, report) {
         ControlFlow::Continue(report) => {
-            let subnet = SubnetId::parse(&input.held.request.subnet_id).ok();
-            let facts = subnet.as_ref().and_then(|subnet| input.network.subnets.get(subnet));
+            let (_, facts) = subnet_of(input);
             // It may have to give up its turn before the call is sent: what it waited for is said until there is an answer.
             let report = if stands(input, facts) == (None, None) { report } else { report.unchanged() };
             (Action::Create { token: client_token(&input.held.uid, input.held.status.attempt) }, report)

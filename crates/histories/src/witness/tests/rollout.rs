@@ -60,6 +60,15 @@ fn replaces(world: &mut World, nodes: &[(Millis, &str, usize)]) {
     }
 }
 
+/// A replica replaces the first node's ENI, and the new one is in place.
+fn replaced(world: &mut World) {
+    replaces(world, &[(1_000, REPLICA, 1)]);
+    world.has_no(LATER + 1_500, &by(REPLICA, "DeleteNetworkInterface"), "eni-00000011");
+    world.lets_go(LATER + 1_600, REPLICA, "eniattachments", "h1-1");
+    world.stores(LATER + 1_700, REPLICA, "eniattachments", on_node(1, 2));
+    in_place(world, LATER + 1_800, 1, 2);
+}
+
 #[test]
 fn more_nodes_away_at_a_time_than_allowed_break_max_unavailable() {
     let mut world = outdated(3);
@@ -86,11 +95,7 @@ fn more_nodes_away_at_a_time_than_allowed_break_max_unavailable() {
 fn who_is_back_counts_no_more_nor_who_was_disturbed_or_not_taken_away_by_a_rollout() {
     // The first is back.
     let mut world = outdated(2);
-    replaces(&mut world, &[(1_000, REPLICA, 1)]);
-    world.has_no(LATER + 1_500, &by(REPLICA, "DeleteNetworkInterface"), "eni-00000011");
-    world.lets_go(LATER + 1_600, REPLICA, "eniattachments", "h1-1");
-    world.stores(LATER + 1_700, REPLICA, "eniattachments", on_node(1, 2));
-    in_place(&mut world, LATER + 1_800, 1, 2);
+    replaced(&mut world);
     replaces(&mut world, &[(2_000, REPLICA, 2)]);
     holds(&world);
 
@@ -155,12 +160,8 @@ fn what_a_node_never_had_is_not_waited_for() {
     let mut object = world.objects[&("nodeenis", NODEENI.to_owned())].clone();
     object["spec"] = json!({ "nodeSelector": { "ng": "x" }, "subnetIDs": [SUBNET, OTHER_SUBNET], "deviceIndex": 2 });
     world.stores(LATER + 1, PEOPLE, "nodeenis", object);
-    replaces(&mut world, &[(1_000, REPLICA, 1)]);
-    world.has_no(LATER + 1_500, &by(REPLICA, "DeleteNetworkInterface"), "eni-00000011");
-    world.lets_go(LATER + 1_600, REPLICA, "eniattachments", "h1-1");
-    world.stores(LATER + 1_700, REPLICA, "eniattachments", on_node(1, 2));
     // It had one, and has one again: the other one may be impossible.
-    in_place(&mut world, LATER + 1_800, 1, 2);
+    replaced(&mut world);
     replaces(&mut world, &[(2_000, REPLICA, 2)]);
     holds(&world);
 }
