@@ -83,6 +83,12 @@ pub fn permits(
     followed.chain(begun.chain(next).map(|node| turn(node, true))).collect()
 }
 
+/// Nodes that are to be decided again: their turn has come, has changed, or is over.
+pub fn changed<'a>(before: &'a Begun, now: &'a Begun) -> impl Iterator<Item = &'a String> {
+    let over = before.keys().filter(|node| !now.contains_key(*node));
+    now.iter().filter(|(node, turn)| before.get(*node) != Some(turn)).map(|(node, _)| node).chain(over)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +256,16 @@ mod tests {
         assert!(first.contains_key("n1"), "it is followed");
         let next = permits(&refs, &outdated, &none, &first, |_| 1, Held::may_be_in_use, 1);
         assert_eq!(nodes(next), ["n0"]);
+    }
+
+    #[test]
+    fn who_was_only_followed_and_may_lose_something_now_is_decided_again() {
+        let followed: Begun = [("n0".to_owned(), Turn { had: 1, may_lose: false })].into();
+        let of = |before: &Begun, now: &Begun| changed(before, now).cloned().collect::<Vec<String>>();
+        assert_eq!(of(&followed, &begun("n0", 1)), ["n0"]);
+        assert_eq!(of(&Begun::new(), &followed), ["n0"]);
+        assert_eq!(of(&followed, &Begun::new()), ["n0"]);
+        assert!(of(&followed, &followed).is_empty());
     }
 
     fn begun(node: &str, had: usize) -> Begun {

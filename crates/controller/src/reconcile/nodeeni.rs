@@ -102,9 +102,7 @@ impl Reconciler {
             let coming = self.assignments.iter().filter(is_coming).map(|(node, _)| node.clone()).collect();
             rollout::permits(&held, &outdated, &coming, &old, awaited, is_in_use, ask.max_unavailable)
         };
-        let differs = permits.keys().filter(|node| !old.contains_key(*node));
-        let differs = differs.chain(old.keys().filter(|node| !permits.contains_key(*node)));
-        differs.for_each(|node| self.queue.now(Key::Node(node.clone())));
+        rollout::changed(&old, &permits).for_each(|node| self.queue.now(Key::Node(node.clone())));
         self.permits.insert(uid.clone(), permits);
     }
 

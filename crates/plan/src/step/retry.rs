@@ -192,11 +192,17 @@ impl Memory {
     }
 }
 
-/// Whether one failure after another of these is the same trouble still: where EC2 answers now this way and now not at all, the
-/// back-off goes on.
+/// Whether one failure after another of these is the same trouble still: where EC2 answers now this way and now that way, or not at
+/// all, the back-off goes on. What waits by a rule of its own counts for itself.
 fn goes_on(before: Class, now: Class) -> bool {
-    let is_ec2s = |class| matches!(class, Class::Retry | Class::Unknown);
-    before == now || is_ec2s(before) && is_ec2s(now)
+    let is_doubled = |class| match class {
+        Class::Retry | Class::Unknown | Class::AlreadySo | Class::EniNotFound => true,
+        Class::Wait | Class::InstanceState => true,
+        Class::Throttled | Class::TokenMismatch | Class::InstanceNotFound | Class::ReferenceNotFound => false,
+        Class::SubnetFull | Class::Credentials | Class::Unauthorized => false,
+        Class::SlotTaken | Class::Limit | Class::Blocked | Class::Permanent => false,
+    };
+    before == now || is_doubled(before) && is_doubled(now)
 }
 
 /// When this call may be tried again, if it failed before; None for now.

@@ -213,7 +213,8 @@ fn where_ec2_answers_now_this_way_and_now_not_at_all_the_back_off_goes_on() {
         world.looked(seconds);
         if matches!(world.step().action, Action::Delete { .. }) {
             sent += 1;
-            match sent % 2 {
+            match sent % 3 {
+                2 => world.fail(Call::Delete, "InvalidNetworkInterface.InUse", "in use"),
                 0 => {
                     world.memory.failed(Call::Delete, &CallError::Unknown("timed out".into()), at(seconds), at(seconds))
                 }
