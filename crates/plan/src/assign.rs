@@ -8,6 +8,7 @@ mod duplicates;
 mod gone;
 mod limits;
 pub(crate) mod look;
+mod outdated;
 mod place;
 mod recover;
 mod refusal;

@@ -62,8 +62,8 @@ pub fn permits(
     let is_begun = |node: &&String| may_lose(node) && had_some(node) || left_on(node) == 0;
     let (begun, partly): (Vec<&String>, Vec<&String>) =
         outdated.iter().filter(|node| away.contains(node)).partition(is_begun);
-    let unfinished = away.iter().filter(|node| had_some(node) && partly.binary_search(node).is_err()).count();
-    let partly = partly.into_iter().take(max_unavailable.saturating_sub(unfinished));
+    let others_away = away.iter().filter(|node| partly.binary_search(node).is_err()).count();
+    let partly = partly.into_iter().take(max_unavailable.saturating_sub(others_away));
     let begun = begun.into_iter().chain(partly);
     let room = max_unavailable.saturating_sub(away.len());
     // Who was let begin may be beginning at this moment.
@@ -121,10 +121,23 @@ mod tests {
         let let_begin = |before: &Begun, most| {
             nodes(permits(&refs, &outdated, &BTreeSet::new(), before, |_| 2, Held::may_be_in_use, most))
         };
-        assert_eq!(let_begin(&Begun::new(), 1), ["n1", "n3"], "n3 has nothing to lose");
-        assert_eq!(let_begin(&Begun::new(), 2), ["n1", "n2", "n3"]);
-        assert_eq!(let_begin(&begun("n2", 2), 1), ["n2", "n3"], "what was begun is finished first");
+        assert_eq!(let_begin(&Begun::new(), 1), ["n3"], "it has nothing to lose, and is away");
+        assert_eq!(let_begin(&Begun::new(), 2), ["n1", "n3"]);
+        assert_eq!(let_begin(&begun("n2", 2), 2), ["n2", "n3"], "what was begun is finished first");
         assert_eq!(let_begin(&Begun::new(), 4), ["n0", "n1", "n2", "n3"]);
+    }
+
+    /// An earlier process may have taken it away, as this one cannot know.
+    #[test]
+    fn what_is_in_use_on_a_node_that_is_partly_away_waits_for_a_node_that_is_away_for_any_reason() {
+        let adopted = multi_eni_api::ids::EniId::parse("eni-0123456789abcdef0").ok();
+        let all = [held("n0", 1, false), Held { adopted, ..held("n1", 1, false) }];
+        let refs: Vec<&Held> = all.iter().collect();
+        let outdated = ["n1".to_owned()].into();
+        let let_begin =
+            |most| nodes(permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, Held::may_be_in_use, most));
+        assert!(let_begin(1).is_empty());
+        assert_eq!(let_begin(2), ["n1"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The account is as the specs ask: every slot that anybody wants is held by one who wants it, and nothing else is ours.
 
-use crate::wants::{self, Asked, Slot, asked};
+use crate::wants::{self, Asked, Place, Slot, asked};
 use crate::witness::mirror::{EniTruth, NodeTruth};
 use crate::witness::{Promise, Scene};
 use multi_eni_api::NodeEniSpec;
@@ -37,8 +37,14 @@ pub(super) fn problems(scene: &Scene) -> Vec<Problem> {
                 continue;
             }
             let uid = |name: &String| mirror.nodeenis.get(name).map(|nodeeni| nodeeni.uid.clone());
-            // Its outdated one stays as long as the rollout waits for others.
-            let waits = |uid: String| has_any_on(scene, &uid, instance) && stalled.contains(&uid);
+            // Its outdated one stays as long as the rollout waits for others, or another place of it is taken.
+            let is_kept = |uid: &str| {
+                let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == uid);
+                let node = mirror.nodes.values().find(|node| node.instance == *instance);
+                let asked = nodeeni.zip(node).map(|(nodeeni, node)| asked(mirror, nodeeni, node, &scene.subnets));
+                asked.is_some_and(|asked| lacks_one_of(scene, uid, instance, &asked.places()))
+            };
+            let waits = |uid: String| has_any_on(scene, &uid, instance) && (stalled.contains(&uid) || is_kept(&uid));
             if contenders.iter().filter_map(|(name, _)| uid(name)).any(waits) {
                 continue;
             }
@@ -297,16 +303,30 @@ fn kept_out<'a>(scene: &'a Scene, uid: &str) -> Vec<&'a str> {
     let is_kept_out = |node: &&NodeTruth| match asked(mirror, nodeeni, node, &scene.subnets) {
         Asked::Nothing => false,
         Asked::Unknown => !node.deleting && !has_any_on(scene, uid, &node.instance),
-        Asked::These(places) => places.iter().any(|place| {
-            let slot = (node.instance.clone(), place.card, place.index);
-            let anothers = mirror.held.values().map(|held| &held.held).any(|held| {
-                held.nodeeni_uid != uid && held.slot() == (place.card, place.index) && is_for(held, &node.instance)
-            });
-            let taken = occupant(scene, &slot).map_or_else(|| is_crowded(scene, &slot), |eni| !is_of(scene, eni, uid));
-            taken || anothers
-        }),
+        Asked::These(places) => lacks_one_of(scene, uid, &node.instance, &places),
     };
     mirror.nodes.iter().filter(|(_, node)| is_kept_out(node)).map(|(name, _)| name.as_str()).collect()
+}
+
+/// Whether one of these places is another's, or full.
+fn lacks_one_of(scene: &Scene, uid: &str, instance: &str, places: &[Place]) -> bool {
+    places.iter().any(|place| {
+        let slot = (instance.to_owned(), place.card, place.index);
+        let anothers =
+            scene.mirror.held.values().map(|held| &held.held).any(|held| {
+                held.nodeeni_uid != uid && held.slot() == (place.card, place.index) && is_for(held, instance)
+            });
+        let taken = occupant(scene, &slot).map_or_else(|| is_crowded(scene, &slot), |eni| !is_of(scene, eni, uid));
+        taken || anothers
+    })
+}
+
+/// Whether an ENI that is not asked for on its Node may stay there, since one that is has no place: another's ENI is in it, or
+/// what was taken over from upstream keeps it for another subnet of the same list.
+fn stays_for_want_of_a_place(scene: &Scene, held: &Held, node: &NodeTruth, places: &[Place]) -> bool {
+    let slots: BTreeSet<(i32, i32)> = places.iter().map(|place| (place.card, place.index)).collect();
+    let is_listed = places.iter().any(|place| place.subnet == held.request.subnet_id);
+    lacks_one_of(scene, &held.nodeeni_uid, &node.instance, places) || slots.len() < places.len() && is_listed
 }
 
 /// Whether there is an ENIAttachment of that NodeENI for that instance.
@@ -340,6 +360,7 @@ fn superfluous(scene: &Scene, eni: &EniTruth, stalled: &BTreeSet<String>) -> Opt
         Asked::Nothing => false,
         Asked::These(places) => {
             places.iter().any(|place| (place.card, place.index) == held.slot() && eni.seen.is_in(&place.subnet))
+                || stays_for_want_of_a_place(scene, held, node, &places)
         }
     };
     if !wanted {

@@ -26,14 +26,14 @@ impl Enforced {
     /// What every run is held to.
     pub const NOW: Self = Self {
         backs_off: true,
-        max_unavailable: false,
+        max_unavailable: true,
         removal_pace: true,
         said: true,
         nothing_for_the_dead: true,
         adopted: true,
     };
     /// All of them.
-    pub const ALL: Self = Self { max_unavailable: true, ..Self::NOW };
+    pub const ALL: Self = Self::NOW;
 
     /// Whether any is judged by looking now and then.
     pub fn looks(self) -> bool {

@@ -17,14 +17,24 @@ fn is_of(eni: &EniSeen, intent: &Intent, intents: &[&Intent]) -> bool {
 
 /// A lost ENI that is attached in this slot, by a look that is young enough.
 fn lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a EniSeen> {
-    let is_young = |sight: &&InstanceSight| slots::age(sight, input) <= input.settings.instance_look_valid;
+    let is_young = |sight: &InstanceSight| slots::age(sight, input) <= input.settings.instance_look_valid;
+    shown_lost_in(input, slot).filter(|_| input.instance.is_some_and(is_young))
+}
+
+/// The same by the last look, however old.
+fn shown_lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a EniSeen> {
     // A look that shows no primary interface is no look.
-    let sight = input.instance.filter(|sight| sight.vpc.is_some()).filter(is_young)?;
+    let sight = input.instance.filter(|sight| sight.vpc.is_some())?;
     let eni = slots::occupant(sight, slot)?;
     let is_on = eni.attachment.as_ref().is_some_and(|at| at.state != AttachmentState::Detaching);
     // Without the tag of an ENIAttachment somebody took it away: not ours to touch.
     let is_lost = eni.attachment_uid().is_some() && !(input.is_held)(eni);
     (is_on && is_lost && eni.is_of(input.cluster)).then_some(eni)
+}
+
+/// Whether the last look shows a lost ENI of this NodeENI in the slot: it is adopted as soon as a young one does.
+pub(super) fn is_shown(input: &Input<'_>, intent: &Intent, intents: &[&Intent], slot: (i32, i32)) -> bool {
+    intent.guarded && shown_lost_in(input, slot).is_some_and(|eni| is_of(eni, intent, intents))
 }
 
 /// The NodeENI whose lost ENI is in this slot, and may be adopted there: it holds the slot as if nothing had been lost.

@@ -1,6 +1,8 @@
 //! A Node that is there: which slots should hold what, and what of it may be done now.
 
-use super::unattachable::{is_refused, unattachable};
+use super::outdated::{self, outdated, same};
+use super::unattachable::unattachable;
+use super::wanted::Unplaced;
 use super::{
     Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, WaitsForPods, adopt, limits,
     look, recover, remove, wanted,
@@ -11,7 +13,6 @@ use crate::instance::InstanceLook;
 use crate::intent::{Ask, Intent};
 use crate::removals::Cause;
 use jiff::{SignedDuration, Timestamp};
-use multi_eni_api::EniRequest;
 use multi_eni_api::ids::SubnetId;
 use multi_eni_api::names::TAG_NODEENI;
 use std::collections::BTreeMap;
@@ -66,7 +67,7 @@ pub(super) fn node_there(
                 if matches!(why, Refused::NoSubnetInZone { .. }) {
                     // That is known: what the node has is of a subnet that was taken off the list.
                     out.desired.push((intent.uid.clone(), 1));
-                    outdated(input, intent, &mine, &[], None, out);
+                    outdated(input, intent, &outdated::Here { intents, all: here, mine: &mine }, &[], &[], None, out);
                 } else {
                     // Nothing is taken away for what cannot be known now, but what could never be attached: if EC2 has been
                     // looked at, for until then a status may be behind what was done.
@@ -80,11 +81,20 @@ pub(super) fn node_there(
             }
         };
         out.desired.push((intent.uid.clone(), wanted.len()));
-        let wanted: Vec<NewAttachment> =
-            wanted.into_iter().filter_map(|new| new.map_err(|why| refuse(out, why)).ok()).collect();
+        let (mut unplaced, mut placed): (Vec<Unplaced>, Vec<NewAttachment>) = (Vec::new(), Vec::new());
+        for new in wanted {
+            match new {
+                Ok(new) => placed.push(new),
+                Err(place) => {
+                    refuse(out, place.why.clone());
+                    unplaced.push(place);
+                }
+            }
+        }
+        let wanted = placed;
         let turn = input.permits.get(&intent.uid).and_then(|nodes| nodes.get(&node.name));
         let permit = turn.filter(|turn| turn.may_lose).map(|turn| turn.had);
-        outdated(input, intent, &mine, &wanted, permit, out);
+        outdated(input, intent, &outdated::Here { intents, all: here, mine: &mine }, &wanted, &unplaced, permit, out);
 
         let mut present = mine.len();
         for new in wanted {
@@ -119,10 +129,13 @@ pub(super) fn node_there(
                             input.now.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX),
                         );
                     }
+                    // What is lost is there already: nothing need go for it.
+                    let is_full =
+                        present >= desired_of(out, intent) && !recover::is_shown(input, intent, intents, slot);
                     lost.map(|holder| &holder.name)
                         .or_else(|| claimed.get(&slot))
                         .map(|holder| Refused::SlotHeld { slot, holder: holder.clone(), leaving: false })
-                        .or_else(|| (present >= desired_of(out, intent)).then_some(Refused::Replacing))
+                        .or_else(|| is_full.then_some(Refused::Replacing))
                 }
             };
             if let Some(why) = why {
@@ -210,7 +223,7 @@ fn may_create(
 }
 
 /// EC2 would create an ENI in another VPC, and never attach it. An instance keeps its VPC.
-fn in_the_nodes_vpc(input: &Input<'_>, sight: &InstanceSight, new: &NewAttachment) -> Result<(), Refused> {
+pub(super) fn in_the_nodes_vpc(input: &Input<'_>, sight: &InstanceSight, new: &NewAttachment) -> Result<(), Refused> {
     let subnet = SubnetId::parse(&new.spec.request.subnet_id).ok().and_then(|id| input.network.subnets.get(&id));
     match (subnet, &sight.vpc) {
         (Some(subnet), Some(vpc)) if subnet.vpc != *vpc => {
@@ -277,37 +290,6 @@ fn deselected(input: &Input<'_>, intent: &Intent, mine: &[&Held], out: &mut Assi
     }
 }
 
-/// What works is not given up for what never could: a network card that the type does not have, more addresses than it takes, a subnet
-/// of another VPC. Also what is not known yet.
-fn could_never_work(
-    input: &Input<'_>,
-    intent: &Intent,
-    wanted: &[NewAttachment],
-    out: &mut Assignment,
-) -> Option<Refused> {
-    let (node, ask) = (input.node?, intent.ask.as_ref().ok()?);
-    let limits = match limits::of(input, node, out) {
-        Ok(limits) => limits,
-        Err(why) => return Some(why),
-    };
-    wanted.iter().find_map(|new| {
-        let fits = limits
-            .as_ref()
-            .map_or(Ok(()), |(kind, limits)| limits::fits(kind, limits, ask, new.spec.request.network_card_index));
-        let in_vpc = input.instance.map_or(Ok(()), |sight| in_the_nodes_vpc(input, sight, new));
-        fits.and(in_vpc).err()
-    })
-}
-
-/// Says why an outdated ENI stays.
-fn keep_for_now(input: &Input<'_>, intent: &Intent, why: Refused, out: &mut Assignment) {
-    let Some(node) = input.node else { return };
-    let refusal = Refusal { nodeeni_uid: intent.uid.clone(), node: node.name.clone(), why };
-    if !out.refused.contains(&refusal) {
-        out.refused.push(refusal);
-    }
-}
-
 /// It has nothing in its slot, and in there is an ENI of the NodeENI that has lost its ENIAttachment, as where this one was restored
 /// from a backup: without its status, and under another UID. It goes, and another one adopts what is there.
 fn gives_way(
@@ -322,94 +304,18 @@ fn gives_way(
 }
 
 /// Something may use its ENI. A status may be behind what EC2 shows.
-fn is_in_use(input: &Input<'_>, held: &Held) -> bool {
+pub(super) fn is_in_use(input: &Input<'_>, held: &Held) -> bool {
     held.is_in_use(|| (input.is_attached)(held))
 }
 
 /// Whether it is this node's turn to lose ENIs. If not, the ENI stays until it is.
-fn may_lose(input: &Input<'_>, intent: &Intent, held: &Held, cause: Cause, out: &mut Assignment) -> bool {
+pub(super) fn may_lose(input: &Input<'_>, intent: &Intent, held: &Held, cause: Cause, out: &mut Assignment) -> bool {
     out.losing.entry(intent.uid.clone()).or_default().insert(held.name.clone(), cause);
     input.removals.allows(&intent.uid, &held.node)
 }
 
-/// What this NodeENI holds here and no longer describes. `permit`: whether it may be replaced now, and how many ENIs the node had in use
-/// when that was decided: where it had none, what is in use by now waits for its turn.
-fn outdated(
-    input: &Input<'_>,
-    intent: &Intent,
-    mine: &[&Held],
-    wanted: &[NewAttachment],
-    permit: Option<usize>,
-    out: &mut Assignment,
-) {
-    let live = || mine.iter().copied().filter(|held| held.deleting.is_none());
-    let undescribed: Vec<&Held> = live().filter(|held| !wanted.iter().any(|new| new.name == held.name)).collect();
-    let unfilled = wanted.iter().filter(|new| !live().any(|held| held.name == new.name)).count();
-    // Those in whose place nothing comes wait for no rollout: they are not replaced, they go.
-    let surplus: Vec<&Held> = undescribed.into_iter().skip(unfilled).collect();
-    let mut waits = false;
-    for held in &surplus {
-        let is_paced = is_in_use(input, held) && input.node.is_some_and(|node| !node.deleting);
-        if !is_paced || may_lose(input, intent, held, Cause::Edited, out) {
-            remove(held, RemovalReason::Surplus, out);
-        } else {
-            waits = true;
-        }
-    }
-    for held in live().filter(|held| !surplus.iter().any(|other| other.name == held.name)) {
-        let described = wanted.iter().find(|new| new.name == held.name);
-        let fits = described.is_some_and(|new| same(&held.request, &new.spec.request));
-        let untouched =
-            held.never_created() && described.is_some_and(|new| !is_asked_alike(&held.request, &new.spec.request));
-        if untouched {
-            // Nothing exists of it, so replacing it takes nothing from anybody.
-            remove(held, RemovalReason::Replaced, out);
-        } else if !fits {
-            // A node whose turn to lose ENIs has not come is let be as a whole: once the first was replaced, the next one would pass
-            // for what is to be replaced.
-            if waits {
-                continue;
-            }
-            out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
-            let in_use = is_in_use(input, held);
-            if permit.is_some_and(|had| had > 0 || !in_use) {
-                let stops = in_use.then(|| could_never_work(input, intent, wanted, out)).flatten();
-                match stops {
-                    None => remove(held, RemovalReason::Replaced, out),
-                    Some(why) => keep_for_now(input, intent, why, out),
-                }
-            }
-        } else if unattachable(input, held) {
-            // Kept a while in case the slot becomes free; made again only when it is seen free.
-            remove(held, RemovalReason::Unattachable, out);
-        } else if input.instance.is_none() && is_refused(input, held) {
-            out.needs.extend(held.instance.clone().map(Need::LookAtInstance));
-        } else if held.lost() {
-            out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
-            if permit.is_some() {
-                remove(held, RemovalReason::Recycled, out);
-            }
-        }
-    }
-}
-
-/// Whether two Create requests are the same. The CIDR is for people, and an older CRD does not keep it.
-fn is_asked_alike(a: &EniRequest, b: &EniRequest) -> bool {
-    EniRequest { subnet_cidr: None, ..a.clone() } == EniRequest { subnet_cidr: None, ..b.clone() }
-}
-
-/// Whether two requests mean the same ENI; the rest is changed in place.
-fn same(a: &EniRequest, b: &EniRequest) -> bool {
-    a.subnet_id == b.subnet_id
-        && a.device_index == b.device_index
-        && a.network_card_index == b.network_card_index
-        && a.ipv4_prefix_count == b.ipv4_prefix_count
-        && a.ipv6_address_count == b.ipv6_address_count
-        && a.private_ip_count == b.private_ip_count
-}
-
 /// Whether the slot is free on EC2, by a look at the instance that is fresh enough.
-fn free_on_ec2(
+pub(super) fn free_on_ec2(
     input: &Input<'_>,
     node: &NodeFacts,
     intent: &Intent,

@@ -2,6 +2,7 @@ mod adopt;
 mod duplicates;
 mod life;
 mod limits;
+mod outdated;
 mod places;
 mod pods;
 mod recover;

@@ -7,7 +7,13 @@ use crate::held::Held;
 use crate::intent::{Ask, Intent, SubnetRef};
 use jiff::Timestamp;
 use multi_eni_api::EniRequest;
-use multi_eni_api::ids::{InstanceId, SecurityGroupId};
+use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
+
+/// A place that nothing can come to: one of the NodeENI's subnets, and why.
+pub(super) struct Unplaced {
+    pub subnet: SubnetId,
+    pub why: Refused,
+}
 
 /// The attachments that a NodeENI wants on this Node, in slot order; of one of its subnets only the reason, if another's ENI
 /// that was taken over keeps the slot.
@@ -18,7 +24,7 @@ pub(super) fn wanted(
     ask: &Ask,
     here: &[&Held],
     out: &mut Assignment,
-) -> Result<Vec<Result<NewAttachment, Refused>>, Refused> {
+) -> Result<Vec<Result<NewAttachment, Unplaced>>, Refused> {
     let instance = node.instance.as_ref().map_err(Refused::from)?;
     let mine: Vec<&Held> = here.iter().copied().filter(|held| held.nodeeni_uid == intent.uid).collect();
     let place = place::of(input, node, here, out)?;
@@ -63,7 +69,11 @@ pub(super) fn wanted(
         bounds::of_request(&request(subnet, (card, index))).map_err(Refused::OutOfBounds)?;
     }
     let new = |subnet: &SubnetFacts, slot| NewAttachment::new(node, instance, intent, request(subnet, slot), None);
-    Ok(places.into_iter().map(|(subnet, asked, held)| Ok(new(subnet, slot(asked, held)?))).collect())
+    let place = |(subnet, asked, held): (&SubnetFacts, i32, Option<&Held>)| match slot(asked, held) {
+        Ok(slot) => Ok(new(subnet, slot)),
+        Err(why) => Err(Unplaced { subnet: subnet.id.clone(), why }),
+    };
+    Ok(places.into_iter().map(place).collect())
 }
 
 /// Those of the listed subnets that are in the node's zone, in their order.

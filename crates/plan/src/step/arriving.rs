@@ -63,12 +63,17 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
         return (Action::Wait, Report::pending("the Node is going: nothing new is created for it"));
     }
     let own = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Create);
-    let not_before = match own {
-        Some(own) if input.quota.governs(own) => held_back(input).map(|(_, at)| at),
-        _ => not_before(input, Call::Create),
-    };
-    if let Some(at) = not_before {
-        return (Action::Wait, report.until(at));
+    match own {
+        Some(own) if input.quota.governs(own) => {
+            if let Some((_, at)) = held_back(input) {
+                return (Action::Wait, waiting(input, subnet_of(input).1, report).until(at));
+            }
+        }
+        _ => {
+            if let Some(at) = not_before(input, Call::Create) {
+                return (Action::Wait, report.until(at));
+            }
+        }
     }
     if let Some(full) = own.filter(|failure| failure.class == Class::SubnetFull) {
         return full_subnet(input, full, report);

@@ -88,6 +88,12 @@ fn what_is_said_of_a_subnet_without_room_does_not_change_with_who_holds_it_back(
     world.quota.answered("another", at(40), &Err(refusal), at(41));
     world.now = at(42);
     assert_eq!(said(&world), short);
+    // Its own Create was refused for the quota, too: it says the same in its turn as out of it.
+    world.fail(Call::Create, crate::quota::CODE, "no more");
+    world.now = at(43);
+    assert_eq!(said(&world), short);
+    assert!(world.quota.freed());
+    assert_eq!(said(&world), short);
 }
 
 /// Its own Create got no answer, which passes; meanwhile EC2 refused others for want of addresses, and it waits for that.
