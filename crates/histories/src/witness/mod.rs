@@ -128,6 +128,7 @@ impl Witness {
             let taken = status.is_some_and(|status| (200..300).contains(&status));
             if scene.leases.answered(&life.name(), &life.identity, taken) {
                 scene.quota_is_forgotten(&life.name());
+                scene.refusals.counted_anew(at);
             }
         }
         scene.trace.line(Detail::Everything, at, &life.name(), || {

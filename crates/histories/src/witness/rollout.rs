@@ -6,7 +6,7 @@
 
 use super::breach::Promise;
 use super::justice::PICTURE;
-use super::mirror::{HeldTruth, Mirror, NodeEniTruth, NodeTruth};
+use super::mirror::{EniTruth, HeldTruth, Mirror, NodeEniTruth, NodeTruth};
 use super::scene::Scene;
 use crate::script::{Act, Event, Millis, Script, SubnetPlace};
 use crate::wants::{Place, asked};
@@ -112,12 +112,15 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
 
 /// Forgets the nodes that are back, or of which nothing is asked any more.
 pub fn settle(scene: &mut Scene) {
-    let (mirror, subnets) = (&scene.mirror, &scene.subnets);
+    let (mirror, subnets, cards) = (&scene.mirror, &scene.subnets, &scene.cards);
     scene.rollouts.away.retain(|(uid, node), away| {
         let nodeeni = mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == *uid);
         nodeeni.zip(mirror.nodes.get(node)).is_some_and(|(nodeeni, node)| {
             let asked = asked_of(mirror, subnets, nodeeni, node);
-            let possible = asked.iter().filter(|place| !is_anothers(mirror, uid, &node.instance, place)).count();
+            let is_possible = |place: &&Place| {
+                !is_anothers(mirror, uid, &node.instance, place) && !has_no_room(mirror, cards, &node.instance, place)
+            };
+            let possible = asked.iter().filter(is_possible).count();
             there(mirror, uid, &node.instance, "").count() < possible.min(away.had)
         })
     });
@@ -205,6 +208,23 @@ fn is_anothers(mirror: &Mirror, nodeeni: &str, instance: &str, place: &Place) ->
             && held.slot() == (place.card, place.index)
             && held.instance.as_ref().is_some_and(|on| on.as_str() == instance)
     })
+}
+
+/// Somebody else's ENI is in that slot, or as many are on the network card as it takes: what left it found no way back.
+fn has_no_room(mirror: &Mirror, cards: &[u32], instance: &str, place: &Place) -> bool {
+    let on_it = mirror.enis.values().filter(|eni| {
+        let at = eni.seen.attachment.as_ref();
+        at.is_some_and(|at| at.instance.as_ref().is_some_and(|on| on.as_str() == instance) && at.card == place.card)
+    });
+    let on_it: Vec<_> = on_it.collect();
+    let index = |eni: &EniTruth| eni.seen.attachment.as_ref().map(|at| at.index);
+    match on_it.iter().find(|eni| index(eni) == Some(place.index)) {
+        Some(eni) => eni.made_for.is_none(),
+        None => {
+            let most = usize::try_from(place.card).ok().and_then(|card| cards.get(card));
+            most.is_none_or(|most| on_it.len() >= usize::try_from(*most).unwrap_or(usize::MAX))
+        }
+    }
 }
 
 /// What was taken over keeps the slot of another place: nothing comes there, and what was there is not replaced but goes.

@@ -36,6 +36,11 @@ impl Refusals {
         }
     }
 
+    /// A process leads anew: of what passes by itself as a rule it knows only what it is answered from now on.
+    pub fn counted_anew(&mut self, at: Millis) {
+        self.0.values_mut().flat_map(|of| of.values_mut()).for_each(|refused| refused.first = refused.first.max(at));
+    }
+
     /// An ENIAttachment has been changed: what did that is not refused any more, whether its answer is heard or not.
     pub fn done(&mut self, at: Millis, change: &ObjectChange<'_>) {
         let part = |object: Option<&Value>, pointer: &str| object.and_then(|o| o.pointer(pointer).cloned());
