@@ -177,6 +177,32 @@ impl ControlPlane {
         self.apiserver = start_apiserver(&self.binaries, &self.dir, self.address, &self.without)?;
         Ok(())
     }
+
+    /// Copies etcd's data aside, as a backup does; the API server is away meanwhile.
+    pub fn save_store(&mut self) -> Result<(), String> {
+        self.without_store(|dir| copy_dir(&dir.join("etcd"), &dir.join("saved")))
+    }
+
+    /// Puts back what was saved: the API server shows the objects of that time, and its revisions count on from there.
+    pub fn restore_store(&mut self) -> Result<(), String> {
+        self.without_store(|dir| {
+            fs::remove_dir_all(dir.join("etcd")).map_err(|e| format!("etcd's data: {e}"))?;
+            copy_dir(&dir.join("saved"), &dir.join("etcd"))
+        })
+    }
+
+    /// Does that while neither etcd nor the API server runs.
+    fn without_store(&mut self, work: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
+        self.apiserver.kill();
+        self.etcd.terminate()?;
+        self.etcd.wait_end(READY_WITHIN)?;
+        work(&self.dir)?;
+        // A socket that nobody listens on any more would pass for a ready etcd.
+        let _ = fs::remove_file(self.dir.join("etcd.sock"));
+        self.etcd = start_etcd(&self.binaries, &self.dir)?;
+        self.apiserver = start_apiserver(&self.binaries, &self.dir, self.address, &self.without)?;
+        Ok(())
+    }
 }
 
 impl Drop for ControlPlane {
@@ -205,6 +231,21 @@ fn new_dir() -> Result<PathBuf, String> {
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     Ok(dir)
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Result<(), String> {
+    let failed = |e| format!("{} to {}: {e}", from.display(), to.display());
+    fs::create_dir_all(to).map_err(failed)?;
+    for entry in fs::read_dir(from).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let target = to.join(entry.file_name());
+        if entry.file_type().map_err(failed)?.is_dir() {
+            copy_dir(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 fn write(path: &Path, content: &str) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! What a Lease means for one candidate: pure.
 
 use k8s_openapi::api::coordination::v1::LeaseSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::time::Duration;
 
 /// What the candidate saw last of the Lease, and when on its own steady clock it first saw it so.
@@ -68,9 +69,31 @@ pub fn is_same_term(held: &LeaseSpec, read: &LeaseSpec, me: &str) -> bool {
         && read.lease_transitions == held.lease_transitions
 }
 
+/// Whether the API server shows an older state of the same Lease than it did: its store was restored from a backup. A
+/// resourceVersion is etcd's revision, which only grows
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>).
+pub fn is_rewound(held: &ObjectMeta, read: &ObjectMeta) -> bool {
+    let version = |meta: &ObjectMeta| meta.resource_version.as_ref().and_then(|version| version.parse::<u64>().ok());
+    held.uid == read.uid && version(held).zip(version(read)).is_some_and(|(held, read)| read < held)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_older_state_of_the_same_lease_is_known_by_its_version() {
+        let meta = |uid: &str, version: &str| ObjectMeta {
+            uid: Some(uid.to_owned()),
+            resource_version: Some(version.to_owned()),
+            ..ObjectMeta::default()
+        };
+        assert!(is_rewound(&meta("a", "100"), &meta("a", "99")), "not as text: 100 < 99");
+        assert!(!is_rewound(&meta("a", "99"), &meta("a", "100")));
+        assert!(!is_rewound(&meta("a", "100"), &meta("a", "100")));
+        assert!(!is_rewound(&meta("a", "100"), &meta("b", "99")), "it was made anew");
+        assert!(!is_rewound(&meta("a", "x"), &meta("a", "99")));
+    }
 
     const LEASE: Duration = Duration::from_secs(15);
 

@@ -1,6 +1,6 @@
 //! The loop around [`evaluate`](super::evaluate): acquire, renew, release.
 
-use super::evaluate::{Observed, Verdict, evaluate, is_same_term};
+use super::evaluate::{Observed, Verdict, evaluate, is_rewound, is_same_term};
 use super::fence::Fence;
 use crate::clock::Wall;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -55,6 +55,8 @@ enum Renewal {
     Contended,
     /// Another has held it since, or it is gone.
     Over,
+    /// It is older than what was written: all that is known of the API server's objects is of a time that it has forgotten.
+    Rewound,
 }
 
 /// Leadership until it is lost.
@@ -99,11 +101,16 @@ impl Candidate {
     /// whose answer was lost. If another has held the Lease since, the term is over, even if the Lease is free again: what
     /// that one did is not in our picture.
     async fn renew(&mut self) -> Result<Renewal, Box<kube::Error>> {
+        let before = self.object.as_ref().map(|lease| lease.metadata.clone());
         let held = self.object.as_ref().and_then(|lease| lease.spec.clone());
         if held.is_some() && self.write(false).await? {
             return Ok(Renewal::Written);
         }
         let read = self.look().await?;
+        let now = self.object.as_ref().map(|lease| &lease.metadata);
+        if before.as_ref().zip(now).is_some_and(|(before, now)| is_rewound(before, now)) {
+            return Ok(Renewal::Rewound);
+        }
         match held.zip(read) {
             Some((held, read)) if is_same_term(&held, &read, &self.identity) => {
                 Ok(if self.write(false).await? { Renewal::Written } else { Renewal::Contended })
@@ -190,6 +197,13 @@ impl Term<'_> {
                 Ok(Renewal::Over) => {
                     tracing::error!(
                         "another replica holds the Lease, or has held it, or it was deleted: this term is over"
+                    );
+                    break;
+                }
+                Ok(Renewal::Rewound) => {
+                    tracing::error!(
+                        "the API server shows an older Lease than this process wrote: etcd was restored from a backup; \
+                         this term is over, and everything is read anew"
                     );
                     break;
                 }

@@ -19,6 +19,7 @@ mod plan;
 mod pods;
 mod refusals;
 mod refused;
+mod restored;
 mod takeover;
 mod trouble;
 
