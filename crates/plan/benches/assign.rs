@@ -151,6 +151,7 @@ impl World {
             intents: &intents,
             held: &held,
             network: &self.network,
+            region: None,
             instance: Some(&node.sight),
             states: &|_| None,
             states_failure: None,

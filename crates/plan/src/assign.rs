@@ -58,6 +58,8 @@ pub struct Input<'a> {
     pub held: &'a [&'a Held],
     /// Subnets and groups.
     pub network: &'a Network,
+    /// The Region that is called, where it is known.
+    pub region: Option<&'a str>,
     /// What is on the instance now, if it was looked at.
     pub instance: Option<&'a InstanceSight>,
     /// States of instances that were looked at: of Nodes that are gone.

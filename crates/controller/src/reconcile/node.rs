@@ -36,7 +36,7 @@ impl Reconciler {
         let node: Option<&NodeFacts> = self.world.node(name);
         let intents: Vec<&Intent> = self.world.nodeenis().map(|entry| &entry.intent).collect();
         let held: Vec<&Held> = self.world.attachments_on(name).map(|entry| &entry.held).collect();
-        let network = self.means.ec2.network();
+        let (network, region) = (self.means.ec2.network(), self.means.ec2.region());
         let instance = node.and_then(|node| node.instance.as_ref().ok());
         let sight: Option<InstanceSight> = instance.and_then(|instance| self.means.ec2.instance_sight(instance));
         let others: Vec<&NodeFacts> = instance.map_or_else(Vec::new, |instance| {
@@ -53,6 +53,7 @@ impl Reconciler {
             intents: &intents,
             held: &held,
             network: &network,
+            region: region.as_deref(),
             instance: sight.as_ref(),
             states: &|instance| self.means.ec2.instance_look(instance),
             states_failure: self.states_failure.as_ref(),

@@ -29,6 +29,13 @@ pub enum Refused {
     NodeDeleting,
     /// The Node says no Availability Zone.
     NoZone,
+    /// The providerID says a zone of a Region that this process does not call.
+    OtherRegion {
+        /// The node's zone.
+        zone: String,
+        /// The Region that is called.
+        region: String,
+    },
     /// EC2 itself says two things of where the node is: a sentence.
     ZoneContradiction(String),
     /// The instance is gone, and its Node is still there.
@@ -144,6 +151,7 @@ impl Refused {
             Self::NotOnEc2(_) => "NodeNotOnEC2",
             Self::NodeDeleting => "NodeDeleting",
             Self::NoZone => "NodeHasNoZone",
+            Self::OtherRegion { .. } => "NodeInOtherRegion",
             Self::ZoneContradiction(_) => super::ZONE_CONTRADICTION,
             Self::InstanceGone { .. } => INSTANCE_GONE,
             Self::PrimaryNotShown { .. } => "PrimaryInterfaceNotShown",
@@ -172,7 +180,7 @@ impl Refused {
             Self::NodeDeleting | Self::Looking(_) | Self::Replacing | Self::AwaitingRollout => true,
             Self::SlotHeld { leaving, .. } => *leaving,
             Self::InstanceGone { is_lasting, .. } | Self::PrimaryNotShown { is_lasting, .. } => !is_lasting,
-            Self::ZoneContradiction(_) => false,
+            Self::ZoneContradiction(_) | Self::OtherRegion { .. } => false,
             Self::NotOnEc2(_) | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
             Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } | Self::AttachRefused(_) => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
@@ -197,6 +205,11 @@ impl fmt::Display for Refused {
             Self::NodeDeleting => f.write_str("the Node is being deleted: it gets nothing new"),
             Self::NoZone => f.write_str(
                 "the Node has no label topology.kubernetes.io/zone and no zone in its providerID, so no subnet can be chosen",
+            ),
+            Self::OtherRegion { zone, region } => write!(
+                f,
+                "the Node is in {zone} by its providerID, and this controller calls Region {region}: it makes nothing there; leave such \
+                 nodes out of nodeSelector, or check AWS_REGION"
             ),
             Self::ZoneContradiction(sentence) => write!(f, "{sentence}, and nothing is made until they agree"),
             Self::InstanceGone { instance, since, is_lasting: false } => {

@@ -74,6 +74,7 @@ pub(crate) struct World {
     pub intents: Vec<Intent>,
     pub held: Vec<Held>,
     pub network: Network,
+    pub region: Option<String>,
     pub sight: Option<InstanceSight>,
     pub state: Option<InstanceLook>,
     pub states_failure: Option<crate::instance::LookFailure>,
@@ -127,6 +128,7 @@ impl World {
                 ]),
                 ..Default::default()
             },
+            region: None,
             sight: Some(InstanceSight { as_of: at(100), vpc: Some("vpc-1".into()), ..Default::default() }),
             state: None,
             states_failure: None,
@@ -152,6 +154,7 @@ impl World {
             intents: &self.intents.iter().collect::<Vec<_>>(),
             held: &self.held.iter().collect::<Vec<_>>(),
             network: &self.network,
+            region: self.region.as_deref(),
             instance: self.sight.as_ref(),
             states: &|_| self.state,
             states_failure: self.states_failure.as_ref(),

@@ -5,6 +5,7 @@ use crate::bounds;
 use crate::facts::{NodeFacts, SubnetFacts};
 use crate::held::Held;
 use crate::intent::{Ask, Intent, SubnetRef};
+use crate::place::region_of;
 use jiff::Timestamp;
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
@@ -26,6 +27,12 @@ pub(super) fn wanted(
     out: &mut Assignment,
 ) -> Result<Vec<Result<NewAttachment, Unplaced>>, Refused> {
     let instance = node.instance.as_ref().map_err(Refused::from)?;
+    // Of what is in another Region EC2 shows nothing here, and that is no sign that it is gone.
+    if let (Some(zone), Some(region)) = (&node.zone, input.region)
+        && region_of(zone).is_some_and(|of| of != region)
+    {
+        return Err(Refused::OtherRegion { zone: zone.clone(), region: region.to_owned() });
+    }
     let mine: Vec<&Held> = here.iter().copied().filter(|held| held.nodeeni_uid == intent.uid).collect();
     let place = place::of(input, node, here, out)?;
     out.problems.extend(place.problem(node).map(|problem| (intent.uid.clone(), problem)));

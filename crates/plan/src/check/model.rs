@@ -200,6 +200,7 @@ impl Model {
             intents: &self.intents.values().collect::<Vec<_>>(),
             held: &self.held.values().filter(|held| held.node == name).collect::<Vec<_>>(),
             network: &self.network,
+            region: None,
             instance: sight.as_ref(),
             states: &look,
             states_failure: None,

@@ -94,3 +94,22 @@ fn what_left_the_list_still_goes_and_what_is_attached_in_a_listed_subnet_stays()
     world.node.as_mut().unwrap().zone = Some("z9".into());
     assert_eq!(said(&world), [ZONE_CONTRADICTION]);
 }
+
+#[test]
+fn a_node_of_another_region_is_not_looked_for_and_that_is_said_of_it_alone() {
+    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    world.region = Some("us-east-1".to_owned());
+    world.node.as_mut().unwrap().zone = Some("ap-southeast-2c".to_owned());
+    world.sight = None;
+    let (zone, region) = ("ap-southeast-2c".to_owned(), "us-east-1".to_owned());
+    let refused = world.assign();
+    assert_eq!(refused.refused[0].why, Refused::OtherRegion { zone, region });
+    assert!(refused.create.is_empty() && refused.needs.is_empty() && refused.recheck.is_none(), "{refused:?}");
+    // Even for an instance that looks have missed.
+    let gone = InstanceLook::first(InstanceState::Missing, at(10)).then(InstanceState::Missing, at(90));
+    world.state = Some(gone);
+    assert_eq!(world.assign().refused[0].why.reason(), "NodeInOtherRegion");
+    // A Local Zone is of the Region whose name it bears.
+    world.node.as_mut().unwrap().zone = Some("us-east-1-bos-1a".to_owned());
+    assert_ne!(world.assign().refused[0].why.reason(), "NodeInOtherRegion");
+}
