@@ -318,8 +318,10 @@ impl Assignment {
         let replaces = |removal: &Removal| {
             removal.why == RemovalReason::Replaced && here.iter().any(|held| held.name == removal.name)
         };
-        // What EC2 refused to attach here it may refuse elsewhere.
-        let stops = |refusal: &&Refusal| refusal.why.is_passing() || matches!(refusal.why, Refused::AttachRefused(_));
+        // What EC2 refused to attach here it may refuse elsewhere; and what cannot be looked at may be about to come.
+        let stops = |refusal: &&Refusal| {
+            refusal.why.is_passing() || matches!(refusal.why, Refused::AttachRefused(_) | Refused::LookFailed(_))
+        };
         let share = self.share(uid);
         let live = || here.iter().filter(|held| held.deleting.is_none()).count();
         self.delete.iter().any(replaces) || share.refused.iter().any(stops) && live() < share.awaited()

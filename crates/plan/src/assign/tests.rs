@@ -329,6 +329,12 @@ fn a_changed_subnet_replaces_only_with_a_permit_and_only_old_one_out_first() {
     let held: Vec<&Held> = world.held.iter().collect();
     assert!(assignment.is_coming("uid-a", &held), "what it follows is let go, which nothing shows yet");
     assert!(!assignment.is_coming("uid-b", &[]));
+    // An earlier process may have let it go, and what cannot be looked at now is made as soon as it can.
+    let mut unknown = World::new(vec![intent("a", 1, &[SUBNET_B])]);
+    unknown.node.as_mut().unwrap().instance_type = Some("t3.small".into());
+    unknown.network.failure = Some("DescribeInstanceTypes failed: ExpiredToken".into());
+    assert!(matches!(unknown.assign().refused[0].why, Refused::LookFailed(_)));
+    assert!(unknown.assign().is_coming("uid-a", &[]));
     world.held[0].deleting = Some(at(100));
     assert!(world.assign().create.is_empty(), "the old one is still there");
     world.held.clear();

@@ -62,6 +62,10 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     if input.node_leaving {
         return (Action::Wait, Report::pending("the Node is going: nothing new is created for it"));
     }
+    // Whatever else holds it back, and whether or not it is its turn.
+    if let Some(next) = instance::known_before_create(input) {
+        return next;
+    }
     let own = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Create);
     match own {
         Some(own) if input.quota.governs(own) => {

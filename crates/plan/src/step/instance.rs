@@ -90,6 +90,13 @@ pub(super) fn before_create(input: &Input<'_>) -> Option<(Action, Report)> {
     (input.held.created < lately(input)).then(|| unless_it_lives(input, lately(input)))?
 }
 
+/// The same by what is known already: it asks nothing of an instance that is not in doubt.
+pub(super) fn known_before_create(input: &Input<'_>) -> Option<(Action, Report)> {
+    let instance = input.held.instance.as_ref().filter(|_| input.held.created < lately(input))?;
+    let look = input.instance.filter(|look| look.life() != Life::Alive)?;
+    Some(not_alive(input, instance, look))
+}
+
 fn lately(input: &Input<'_>) -> Timestamp {
     input.now.saturating_sub(LATELY).unwrap_or(Timestamp::MIN)
 }

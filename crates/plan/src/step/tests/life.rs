@@ -110,3 +110,18 @@ fn a_state_that_cannot_be_asked_is_said() {
     world.now = at(160);
     assert_eq!(ready(&world.step()), ("InstanceStateUnknown", Phase::Blocked));
 }
+
+/// Whose turn it is changes with each answer to others, and that the instance is gone does not.
+#[test]
+fn that_an_instance_is_gone_is_said_in_its_turn_and_out_of_it() {
+    let mut world = World::new(absent(25));
+    (world.now, world.unlooked) = (at(1_000), false);
+    world.instance = Some(InstanceLook::first(InstanceState::Terminated, at(900)));
+    let refusal = crate::errors::CallError::Answered { code: crate::quota::CODE.into(), message: "no more".into() };
+    world.quota.answered("another", at(940), &Err(refusal), at(941));
+    for _ in 0..2 {
+        let step = world.step();
+        assert_eq!((step.action.clone(), ready(&step)), (Action::Wait, (INSTANCE_GONE, Phase::Pending)));
+        world.quota.freed();
+    }
+}
