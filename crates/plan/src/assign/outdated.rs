@@ -1,11 +1,11 @@
 //! What a NodeENI holds on a Node and no longer describes: what of it is replaced, what goes, and what stays since nothing could come
 //! in its place.
 
-use super::slots::{free_on_ec2, in_the_nodes_vpc, is_in_use, may_lose, occupant};
+use super::slots::{age, free_on_ec2, in_the_nodes_vpc, is_in_use, may_lose, occupant};
 use super::unattachable::{is_refused, unattachable};
 use super::wanted::Unplaced;
-use super::{Assignment, Input, Need, NewAttachment, Refusal, Refused, RemovalReason, limits, remove};
-use crate::facts::{EniSeen, NodeFacts};
+use super::{Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, limits, remove};
+use crate::facts::{EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
 use crate::intent::Intent;
 use crate::removals::Cause;
@@ -149,6 +149,12 @@ impl Place<'_> {
         let Some(held) = self.here.all.iter().find(|held| held.slot() == slot) else {
             let foreign = |eni: &EniSeen| !eni.is_of(self.input.cluster);
             let is_taken = self.input.instance.and_then(|sight| occupant(sight, slot)).is_some_and(foreign);
+            // Others take slots at any time, and what goes for one that was taken since is lost for nothing.
+            let is_late = |sight: &InstanceSight| age(sight, self.input) <= JUST_NOW;
+            if self.asks && !is_taken && !self.input.instance.is_some_and(is_late) {
+                out.needs.extend(self.node.instance.clone().ok().map(Need::LookAtInstance));
+                return Some(Refused::Looking("the node's interfaces"));
+            }
             return (self.asks || is_taken)
                 .then(|| free_on_ec2(self.input, self.node, self.intent, slot, out).err())?;
         };

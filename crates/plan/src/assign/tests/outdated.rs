@@ -62,7 +62,9 @@ fn an_index_is_looked_at_just_before_an_eni_goes_for_it() {
     world.now = at(1_000);
     let asks = world.assign();
     assert!(asks.delete.is_empty() && asks.needs.contains(&look) && asks.outdated.len() == 1, "{asks:?}");
-    world.sight.as_mut().unwrap().as_of = at(1_000);
+    world.sight.as_mut().unwrap().as_of = at(994);
+    assert!(replaced(&world).is_empty(), "somebody may have taken it since");
+    world.sight.as_mut().unwrap().as_of = at(996);
     assert_eq!(replaced(&world), [1]);
 }
 
