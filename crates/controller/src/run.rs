@@ -10,7 +10,7 @@ use crate::watch;
 use crate::write::Writer;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
-use multi_eni_ec2::Ec2;
+use multi_eni_ec2::{Buckets, Ec2};
 use multi_eni_plan::facts::Cluster;
 use multi_eni_plan::settings::Settings;
 use std::sync::Arc;
@@ -74,8 +74,9 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) {
     let stop = futures::FutureExt::shared(stop);
     let Some(cluster) = or_stop(cluster(&parts), stop.clone()).await else { return };
     tracing::info!(cluster = %cluster.uid, name = %cluster.name, "this cluster");
+    let buckets = Buckets::new(parts.ec2_options.budget_share, parts.ec2_options.burst_share);
     let Some(election) = &parts.election else {
-        return term(&parts, cluster, stop).await;
+        return term(&parts, cluster, &buckets, stop).await;
     };
     let (namespace, identity) = (&election.namespace, parts.identity.clone());
     let mut candidate = Candidate::new(
@@ -100,7 +101,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) {
                     () = lead.hold() => {}
                 }
             };
-            term(&parts, cluster.clone(), over).await;
+            term(&parts, cluster.clone(), &buckets, over).await;
         }
         if stopped {
             return lead.release().await;
@@ -135,7 +136,7 @@ async fn cluster(parts: &Parts) -> Cluster {
 }
 
 /// One term of leadership: a fresh picture, and everything that acts on it.
-async fn term(parts: &Parts, cluster: Cluster, over: impl Future<Output = ()>) {
+async fn term(parts: &Parts, cluster: Cluster, buckets: &Buckets, over: impl Future<Output = ()>) {
     parts.gauges.leading.set(1);
     let (fence, steady) = (parts.fence.clone(), parts.fence.clone());
     let wall = clock::anchored(&parts.wall, move || steady.now());
@@ -145,6 +146,7 @@ async fn term(parts: &Parts, cluster: Cluster, over: impl Future<Output = ()>) {
         parts.ec2_options.clone(),
         wall.clone(),
         Arc::new(move |timeout| fence.may_send(timeout)),
+        buckets,
     );
     parts.gauges.watch_ec2(ec2.clone());
     let reconciler = Reconciler::new(Means {

@@ -7,8 +7,8 @@ use multi_eni_plan::errors::CallError;
 use multi_eni_plan::pace;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -99,7 +99,7 @@ pub fn shortest(calls: &BTreeMap<&'static str, u32>, share: f64) -> Duration {
 /// A bucket, and who waits before it.
 #[derive(Debug)]
 struct Counter {
-    bucket: Mutex<Bucket>,
+    bucket: Arc<Mutex<Bucket>>,
     line: Mutex<Line<oneshot::Sender<()>>>,
     /// Held by that one of the waiters who takes the tokens for all, until its own turn comes.
     cashier: tokio::sync::Mutex<()>,
@@ -190,7 +190,24 @@ pub struct Pace {
     pub throttles: u64,
 }
 
-/// All buckets.
+/// The buckets of a process: what was spent in one term of leadership is spent in the next one, too.
+#[derive(Debug, Clone)]
+pub struct Buckets(BTreeMap<Action, Arc<Mutex<Bucket>>>);
+
+impl Buckets {
+    /// EC2's defaults, the refill rates cut to `share` and the sizes to `burst`; full. Must be called inside a tokio runtime.
+    pub fn new(share: f64, burst: f64) -> Self {
+        let now = Instant::now();
+        let bucket = |action: Action| {
+            let Limit { capacity, refill } = action.default_limit();
+            let limit = Limit { capacity: capacity * burst.clamp(0.01, 1.0), refill: refill * share.clamp(0.01, 1.0) };
+            (action, Arc::new(Mutex::new(Bucket::new(limit, now))))
+        };
+        Self(Action::ALL.into_iter().map(bucket).collect())
+    }
+}
+
+/// All buckets, and who waits before them.
 #[derive(Debug)]
 pub(crate) struct Budgets {
     counters: BTreeMap<Action, Counter>,
@@ -199,22 +216,19 @@ pub(crate) struct Budgets {
 }
 
 impl Budgets {
-    /// EC2's defaults, the refill rates cut to `share` and the sizes to `burst`.
-    pub fn new(share: f64, burst: f64) -> Self {
-        let now = Instant::now();
-        let counter = |action: Action| {
-            let Limit { capacity, refill } = action.default_limit();
-            let limit = Limit { capacity: capacity * burst.clamp(0.01, 1.0), refill: refill * share.clamp(0.01, 1.0) };
+    /// Lines before these buckets.
+    pub fn before(buckets: &Buckets) -> Self {
+        let counter = |(action, bucket): (&Action, &Arc<Mutex<Bucket>>)| {
             let counter = Counter {
-                bucket: Mutex::new(Bucket::new(limit, now)),
+                bucket: bucket.clone(),
                 line: Mutex::default(),
                 cashier: tokio::sync::Mutex::default(),
                 left: Notify::new(),
                 throttles: AtomicU64::new(0),
             };
-            (action, counter)
+            (*action, counter)
         };
-        Self { counters: Action::ALL.into_iter().map(counter).collect(), quota_refused: Mutex::default() }
+        Self { counters: buckets.0.iter().map(counter).collect(), quota_refused: Mutex::default() }
     }
 
     /// Waits for the right to make one call.
@@ -284,7 +298,6 @@ impl Budgets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     /// facts/ec2.md: 1,000 nodes × 2 take 390 s of Attach at the whole rate.
     #[test]
@@ -301,7 +314,7 @@ mod tests {
     fn waiters_are_served_in_order_at_the_configured_share() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let budgets = Arc::new(Budgets::new(1.0, 1.0));
+            let budgets = Arc::new(Budgets::before(&Buckets::new(1.0, 1.0)));
             let claim = Claim::default();
             for _ in 0..50 {
                 budgets.wait(Action::Attach, &claim).await.unwrap();
@@ -330,7 +343,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_gives_up_takes_no_turn_and_holds_nobody_up() {
-        let budgets = Budgets::new(1.0, 1.0);
+        let budgets = Budgets::before(&Buckets::new(1.0, 1.0));
         let claim = Claim::default();
         for _ in 0..50 {
             budgets.wait(Action::Attach, &claim).await.unwrap();
@@ -346,7 +359,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_withdrawn_waits_no_more() {
-        let budgets = Budgets::new(1.0, 1.0);
+        let budgets = Budgets::before(&Buckets::new(1.0, 1.0));
         let (claim, withdrawn) = (Claim::default(), Claim::default());
         for _ in 0..50 {
             budgets.wait(Action::Attach, &claim).await.unwrap();
@@ -361,7 +374,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn creates_that_wait_when_the_quota_is_refused_leave_the_line_at_once_and_later_ones_are_served() {
-        let budgets = Budgets::new(1.0, 1.0);
+        let budgets = Budgets::before(&Buckets::new(1.0, 1.0));
         let claim = Claim::default();
         for _ in 0..100 {
             budgets.wait(Action::Create, &claim).await.unwrap();
@@ -377,7 +390,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_more_is_created_while_what_is_there_waits_to_be_attached() {
-        let budgets = Arc::new(Budgets::new(1.0, 1.0));
+        let budgets = Arc::new(Budgets::before(&Buckets::new(1.0, 1.0)));
         let claim = Claim::default();
         let attaches: Vec<_> = (0..150)
             .map(|_| {
@@ -394,5 +407,20 @@ mod tests {
         futures::future::join_all(attaches).await;
         budgets.wait(Action::Create, &claim).await.unwrap();
         assert!((19..=20).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_spent_in_one_term_is_spent_in_the_next() {
+        let buckets = Buckets::new(1.0, 1.0);
+        for waits in [Duration::ZERO, Duration::from_secs(10)] {
+            // Another term: nobody waits any more.
+            let budgets = Budgets::before(&buckets);
+            let began = Instant::now();
+            for _ in 0..50 {
+                budgets.wait(Action::Attach, &Claim::default()).await.unwrap();
+            }
+            let took = began.elapsed();
+            assert!(took >= waits && took < waits + Duration::from_secs(1), "{took:?}");
+        }
     }
 }

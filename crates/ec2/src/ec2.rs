@@ -1,6 +1,6 @@
 //! The handle that the controller holds.
 
-use crate::budgets::{Budgets, Pace};
+use crate::budgets::{Buckets, Budgets, Pace};
 use crate::counts::Counts;
 use crate::line::Claim;
 use crate::lock::lock;
@@ -91,18 +91,19 @@ pub(crate) struct Inner {
 
 impl Ec2 {
     /// The handle, and where it tells what changed. Must be called inside a tokio runtime. Nothing is sent to EC2 before
-    /// [`run`](Self::run) or a mutation is called.
+    /// [`run`](Self::run) or a mutation is called. `buckets`: of this process, whoever called EC2 before.
     pub fn new(
         client: aws_sdk_ec2::Client,
         cluster: Cluster,
         options: Options,
         clock: Clock,
         fence: Fence,
+        buckets: &Buckets,
     ) -> (Self, UnboundedReceiver<Changed>) {
         let (changed, changes) = unbounded_channel();
         let inner = Inner {
             client,
-            budgets: Budgets::new(options.budget_share, options.burst_share),
+            budgets: Budgets::before(buckets),
             counts: Counts::default(),
             view: Mutex::new(ViewState::new(cluster.clone(), options.lag)),
             failure: Mutex::new(None),

@@ -28,7 +28,7 @@ mod unreadable;
 mod view;
 
 pub use aws_sdk_ec2::Client;
-pub use budgets::{Pace, shortest};
+pub use budgets::{Buckets, Pace, shortest};
 pub use client::{ConnectError, client, client_at, client_over};
 pub use ec2::{Changed, Ec2};
 pub use options::{Clock, Fence, Options};

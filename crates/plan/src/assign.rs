@@ -8,6 +8,7 @@ mod duplicates;
 mod gone;
 mod limits;
 pub(crate) mod look;
+mod next_place;
 mod outdated;
 mod place;
 mod recover;
@@ -323,7 +324,7 @@ impl Assignment {
             refusal.why.is_passing() || matches!(refusal.why, Refused::AttachRefused(_) | Refused::LookFailed(_))
         };
         let share = self.share(uid);
-        let live = || here.iter().filter(|held| held.deleting.is_none()).count();
+        let live = || here.iter().filter(|held| held.deleting.is_none() && held.deselected_since.is_none()).count();
         self.delete.iter().any(replaces) || share.refused.iter().any(stops) && live() < share.awaited()
     }
 

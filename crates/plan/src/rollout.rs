@@ -38,7 +38,9 @@ pub fn permits(
     is_in_use: impl Fn(&Held) -> bool,
     max_unavailable: usize,
 ) -> Begun {
-    let nodes = by_node(attachments);
+    // What is not asked for any more takes no part: it may be of a former instance of that name, and says nothing of this one.
+    let asked: Vec<&Held> = attachments.iter().copied().filter(|held| held.deselected_since.is_none()).collect();
+    let (attachments, nodes) = (&asked, by_node(&asked));
     let count_on = |node: &str, counts: &dyn Fn(&Held) -> bool| {
         nodes.get(node).map_or(0, |here| here.iter().filter(|held| counts(held)).count())
     };
@@ -248,6 +250,21 @@ mod tests {
         let coming = ["n0".to_owned()].into();
         assert!(let_begin(&coming, 1).is_empty());
         assert_eq!(let_begin(&coming, 2), ["n1"]);
+    }
+
+    /// Its Node was made again on another instance, where it has another one.
+    #[test]
+    fn what_is_not_asked_for_any_more_is_not_counted_for_its_node() {
+        let mut all = [held("n0", 1, true), held("n0", 2, true), held("n1", 1, true)];
+        all[0].deselected_since = Some(jiff::Timestamp::UNIX_EPOCH);
+        all[1].deleting = Some(jiff::Timestamp::UNIX_EPOCH);
+        let refs: Vec<&Held> = all.iter().collect();
+        let outdated = ["n1".to_owned()].into();
+        let let_begin = |most| {
+            nodes(permits(&refs, &outdated, &BTreeSet::new(), &begun("n0", 1), |_| 1, Held::may_be_in_use, most))
+        };
+        assert_eq!(let_begin(1), ["n0"], "it has lost the one that is asked for");
+        assert_eq!(let_begin(2), ["n0", "n1"]);
     }
 
     #[test]

@@ -172,6 +172,8 @@ impl Reconciler {
                 (Call::Create, async move { ec2.create(&token, &entry.held).await.map(drop) }.boxed())
             }
             Action::Attach { eni, instance, card, index } => {
+                let before = entry.held.status.attachment_id.clone();
+                self.memory_mut(&entry.held).sends_attach(before.as_deref());
                 (Call::Attach, async move { ec2.attach(&eni, &instance, card, index).await.map(drop) }.boxed())
             }
             Action::Detach { eni, attachment, force } => {

@@ -1,5 +1,6 @@
 //! Every recorded kind of answer, by a sample of our own in that shape, through the real client: what is read of it.
 
+use crate::budgets::Buckets;
 use crate::calls::describe::EniPage;
 use crate::client::client_over;
 use crate::convert;
@@ -46,7 +47,7 @@ fn ec2(answers: Vec<(u16, String)>) -> (Ec2, Canned) {
     let http = SharedHttpClient::new(canned.clone());
     let client = client_over(http, clock.clone(), "eu-west-1", "http://localhost", Duration::from_secs(5));
     let cluster = Cluster { uid: "cluster".into(), name: "cluster".into() };
-    (Ec2::new(client, cluster, Options::default(), clock, Arc::new(|_| true)).0, canned)
+    (Ec2::new(client, cluster, Options::default(), clock, Arc::new(|_| true), &Buckets::new(1.0, 1.0)).0, canned)
 }
 
 fn answer(action: &str, inside: &str) -> (u16, String) {

@@ -13,7 +13,7 @@ use multi_eni_api::ids::{InstanceId, SubnetId};
 
 /// How old a look may be that does not show what upstream's status lists. It is as old as its first page: with three pages of 8 s
 /// at most each it still counts when it arrives.
-const LOOK_VALID: SignedDuration = SignedDuration::from_secs(25);
+pub(super) const LOOK_VALID: SignedDuration = SignedDuration::from_secs(25);
 
 /// What is there for each NodeENI and has no ENIAttachment gets one. What must be looked at first is asked for.
 pub(super) fn take_over(

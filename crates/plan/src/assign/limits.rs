@@ -40,6 +40,25 @@ pub(super) fn fits(kind: &str, limits: &InstanceLimits, ask: &Ask, card: i32) ->
     Ok(())
 }
 
+/// Whether one more than what is there has room on that card.
+pub(super) fn card_has_room(
+    kind: &str,
+    limits: &InstanceLimits,
+    card: i32,
+    sight: &InstanceSight,
+    here: &[&Held],
+) -> Result<(), Refused> {
+    let shown = sight.enis.iter().filter_map(|eni| eni.attachment.as_ref()).map(|at| (at.card, at.index));
+    let taken: std::collections::BTreeSet<(i32, i32)> = shown.chain(here.iter().map(|held| held.slot())).collect();
+    let used = taken.iter().filter(|(on, _)| *on == card).count();
+    match usize::try_from(card).ok().and_then(|card| limits.cards.get(card)) {
+        Some(most) if usize::try_from(*most).is_ok_and(|most| used >= most) => {
+            Err(Refused::InstanceFull { kind: kind.to_owned(), card: Some(card), most: *most })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether there is room for one more on that card: what a look shows, and what is on its way there.
 pub(super) fn has_room(
     kind: &str,

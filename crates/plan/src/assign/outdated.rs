@@ -1,17 +1,19 @@
 //! What a NodeENI holds on a Node and no longer describes: what of it is replaced, what goes, and what stays since nothing could come
 //! in its place.
 
-use super::slots::{age, free_on_ec2, in_the_nodes_vpc, is_in_use, may_lose, occupant};
+use super::next_place::{NextPlace, Stop};
+use super::slots::{is_in_use, may_lose};
 use super::unattachable::{is_refused, unattachable};
 use super::wanted::Unplaced;
-use super::{Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, limits, remove};
-use crate::facts::{EniSeen, InstanceSight, NodeFacts};
+use super::{Assignment, Input, Need, NewAttachment, Refusal, Refused, RemovalReason, remove};
 use crate::held::Held;
 use crate::intent::Intent;
 use crate::removals::Cause;
 use multi_eni_api::EniRequest;
+use std::collections::BTreeSet;
 
 /// What there is on the node: of every NodeENI, and of this one.
+#[derive(Clone, Copy)]
 pub(super) struct Here<'a> {
     pub intents: &'a [&'a Intent],
     pub all: &'a [&'a Held],
@@ -20,24 +22,33 @@ pub(super) struct Here<'a> {
 
 /// What this NodeENI holds here and no longer describes. `unplaced`: what it asks for and nothing can come to. `permit`: whether it may
 /// be replaced now, and how many ENIs the node had in use when that was decided: where it had none, what is in use by now waits for its
-/// turn.
+/// turn. True: what is in use stays, since nothing could come in its place; why is said.
 pub(super) fn outdated(
     input: &Input<'_>,
     intent: &Intent,
-    here: &Here<'_>,
+    here: Here<'_>,
     wanted: &[NewAttachment],
     unplaced: &[Unplaced],
     permit: Option<usize>,
     out: &mut Assignment,
-) {
-    let live = || here.mine.iter().copied().filter(|held| held.deleting.is_none());
-    // What works in a subnet that is still listed stays where the place that is asked for there cannot be had.
-    let is_kept = |held: &Held| {
-        is_in_use(input, held) && unplaced.iter().any(|place| place.subnet.as_str() == held.request.subnet_id)
-    };
+) -> bool {
+    let live: Vec<&Held> = here.mine.iter().copied().filter(|held| held.deleting.is_none()).collect();
+    let kept = kept(input, &live, wanted, unplaced);
+    let is_kept = |held: &Held| kept.iter().any(|other| other.name == held.name);
+    for new in wanted {
+        let holder = kept.iter().find(|held| held.name == new.name && !same(&held.request, &new.spec.request));
+        if let Some(holder) = holder {
+            keep_for_now(input, intent, Refused::SlotPinned { slot: holder.slot(), name: holder.name.clone() }, out);
+        }
+    }
+    let unfilled: Vec<&NewAttachment> =
+        wanted.iter().filter(|new| !live.iter().any(|held| held.name == new.name)).collect();
     let is_described = |held: &Held| wanted.iter().any(|new| new.name == held.name);
-    let undescribed: Vec<&Held> = live().filter(|held| !is_described(held) && !is_kept(held)).collect();
-    let unfilled: Vec<&NewAttachment> = wanted.iter().filter(|new| !live().any(|held| held.name == new.name)).collect();
+    let undescribed = live.iter().copied().filter(|held| !is_described(held) && !is_kept(held));
+    // What is to come in a subnet comes in the place of what is there in that subnet.
+    let is_same_subnet = |held: &&Held| unfilled.iter().any(|new| new.spec.request.subnet_id == held.request.subnet_id);
+    let (first, last): (Vec<&Held>, Vec<&Held>) = undescribed.partition(is_same_subnet);
+    let undescribed = [first, last].concat();
     // Those in whose place nothing comes wait for no rollout: they are not replaced, they go.
     let (moved, surplus) = undescribed.split_at(unfilled.len().min(undescribed.len()));
     let mut waits = false;
@@ -53,15 +64,19 @@ pub(super) fn outdated(
         Some(new) => !same(&held.request, &new.spec.request),
         None => moved.iter().any(|other| other.name == held.name),
     };
-    let stop = match input.node.filter(|_| live().any(|held| is_outdated(held) && is_in_use(input, held))) {
+    let used: Vec<&Held> =
+        live.iter().copied().filter(|held| is_outdated(held) && !is_kept(held) && is_in_use(input, held)).collect();
+    let stop = match input.node.filter(|_| !used.is_empty()) {
         Some(node) => {
-            let moves = moved.iter().filter(|held| is_in_use(input, held)).count();
-            let place = Place { input, node, intent, here, asks: permit.is_some() };
-            place.takes_all(wanted, out).and_then(|()| place.is_open(moves, &unfilled, out)).err()
+            let moves: Vec<&Held> = moved.iter().copied().filter(|held| is_in_use(input, held)).collect();
+            let place = NextPlace { input, node, intent, here, asks: permit.is_some() };
+            place.stops(wanted, &used, &moves, &unfilled, out)
         }
         None => None,
     };
-    for held in live().filter(|held| !surplus.iter().any(|other| other.name == held.name) && !is_kept(held)) {
+    for held in
+        live.iter().copied().filter(|held| !surplus.iter().any(|other| other.name == held.name) && !is_kept(held))
+    {
         let described = wanted.iter().find(|new| new.name == held.name);
         let fits = described.is_some_and(|new| same(&held.request, &new.spec.request));
         let untouched =
@@ -77,7 +92,7 @@ pub(super) fn outdated(
             }
             let in_use = is_in_use(input, held);
             let stop = stop.as_ref().filter(|_| in_use);
-            if let Some(why) = stop.filter(|why| is_lasting(why)) {
+            if let Some(Stop { why, keeps_turn: false }) = stop {
                 // It takes no turn of another node's.
                 keep_for_now(input, intent, why.clone(), out);
                 continue;
@@ -86,7 +101,7 @@ pub(super) fn outdated(
             if permit.is_some_and(|had| had > 0 || !in_use) {
                 match stop {
                     None => remove(held, RemovalReason::Replaced, out),
-                    Some(why) => keep_for_now(input, intent, why.clone(), out),
+                    Some(stop) => keep_for_now(input, intent, stop.why.clone(), out),
                 }
             }
         } else if unattachable(input, held) {
@@ -101,87 +116,26 @@ pub(super) fn outdated(
             }
         }
     }
+    stop.is_some_and(|stop| !stop.keeps_turn)
 }
 
-/// A node on which something in use is to be replaced. `asks`: its turn has come, and what is not known is asked.
-struct Place<'a> {
-    input: &'a Input<'a>,
-    node: &'a NodeFacts,
-    intent: &'a Intent,
-    here: &'a Here<'a>,
-    asks: bool,
-}
-
-impl Place<'_> {
-    /// What works is not given up for what never could: a network card that the type does not have, more addresses than it takes, a
-    /// subnet of another VPC.
-    fn takes_all(&self, wanted: &[NewAttachment], out: &mut Assignment) -> Result<(), Refused> {
-        let Ok(ask) = &self.intent.ask else { return Ok(()) };
-        let limits = match limits::of(self.input, self.node, out) {
-            Ok(limits) => limits,
-            Err(why) => return if self.asks { Err(why) } else { Ok(()) },
+/// What works in a subnet that is still listed stays where the place that is asked for there cannot be had, and so does what would have
+/// to go to where another one stays.
+fn kept<'a>(input: &Input<'_>, live: &[&'a Held], wanted: &[NewAttachment], unplaced: &[Unplaced]) -> Vec<&'a Held> {
+    let mut without: BTreeSet<&str> = unplaced.iter().map(|place| place.subnet.as_str()).collect();
+    loop {
+        let stays = |held: &&Held| without.contains(held.request.subnet_id.as_str()) && is_in_use(input, held);
+        let kept: Vec<&Held> = live.iter().copied().filter(stays).collect();
+        let subnet = |new: &'_ NewAttachment| new.spec.request.subnet_id.clone();
+        let is_displaced = |new: &&NewAttachment| {
+            kept.iter().any(|held| held.name == new.name && held.request.subnet_id != subnet(new))
         };
-        wanted.iter().try_for_each(|new| {
-            if let Some((kind, limits)) = &limits {
-                limits::fits(kind, limits, ask, new.spec.request.network_card_index)?;
-            }
-            self.input.instance.map_or(Ok(()), |sight| in_the_nodes_vpc(self.input, sight, new))
-        })
-    }
-
-    /// Nor for what has no place: of the slots that are asked for instead, as many must be free as are given up.
-    fn is_open(&self, moves: usize, unfilled: &[&NewAttachment], out: &mut Assignment) -> Result<(), Refused> {
-        if moves == 0 {
-            return Ok(());
+        let before = without.len();
+        without.extend(wanted.iter().filter(is_displaced).map(|new| new.spec.request.subnet_id.as_str()));
+        if without.len() == before {
+            return kept;
         }
-        let closed: Vec<Refused> = unfilled.iter().filter_map(|new| self.closed(new, out)).collect();
-        if moves + closed.len() <= unfilled.len() {
-            return Ok(());
-        }
-        // What is only not known yet keeps its turn: else it would lose it by asking.
-        let (lasting, passing): (Vec<Refused>, Vec<Refused>) = closed.into_iter().partition(is_lasting);
-        passing.into_iter().chain(lasting).next().map_or(Ok(()), Err)
     }
-
-    /// Who is in the slot and stays there.
-    fn closed(&self, new: &NewAttachment, out: &mut Assignment) -> Option<Refused> {
-        let slot = (new.spec.request.network_card_index, new.spec.request.device_index);
-        let Some(held) = self.here.all.iter().find(|held| held.slot() == slot) else {
-            let foreign = |eni: &EniSeen| !eni.is_of(self.input.cluster);
-            let is_taken = self.input.instance.and_then(|sight| occupant(sight, slot)).is_some_and(foreign);
-            // Others take slots at any time, and what goes for one that was taken since is lost for nothing.
-            let is_late = |sight: &InstanceSight| age(sight, self.input) <= JUST_NOW;
-            if self.asks && !is_taken && !self.input.instance.is_some_and(is_late) {
-                out.needs.extend(self.node.instance.clone().ok().map(Need::LookAtInstance));
-                return Some(Refused::Looking("the node's interfaces"));
-            }
-            return (self.asks || is_taken)
-                .then(|| free_on_ec2(self.input, self.node, self.intent, slot, out).err())?;
-        };
-        let is_replaced_too = held.nodeeni_uid == self.intent.uid;
-        let stays = held.adopted.is_some() || self.asked_by(held);
-        (!is_replaced_too && held.deleting.is_none() && stays).then(|| Refused::SlotHeld {
-            slot,
-            holder: held.nodeeni.clone(),
-            leaving: false,
-        })
-    }
-
-    /// Whether the NodeENI of what is held may ask for that slot still: one subnet more, one index more.
-    fn asked_by(&self, held: &Held) -> bool {
-        let asks = |intent: &&&Intent| intent.uid == held.nodeeni_uid && !intent.deleting;
-        let ask = self.here.intents.iter().find(asks).and_then(|intent| intent.wants(&self.node.labels));
-        let (card, index) = held.slot();
-        ask.is_some_and(|ask| {
-            let last = ask.index.saturating_add(i32::try_from(ask.subnets.len()).unwrap_or(i32::MAX));
-            ask.card == card && (ask.index..last).contains(&index)
-        })
-    }
-}
-
-/// It stands until somebody changes something; nothing is asked that would tell otherwise.
-fn is_lasting(why: &Refused) -> bool {
-    !why.is_passing() && !matches!(why, Refused::LookFailed(_))
 }
 
 /// Says why an outdated ENI stays.

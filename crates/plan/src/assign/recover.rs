@@ -37,14 +37,15 @@ pub(super) fn is_shown(input: &Input<'_>, intent: &Intent, intents: &[&Intent], 
     intent.guarded && shown_lost_in(input, slot).is_some_and(|eni| is_of(eni, intent, intents))
 }
 
-/// The NodeENI whose lost ENI is in this slot, and may be adopted there: it holds the slot as if nothing had been lost.
+/// The NodeENI whose lost ENI is in this slot by the last look, and may be adopted there: it holds the slot as if nothing had been
+/// lost.
 pub(super) fn holder<'a>(
     input: &Input<'_>,
     node: &NodeFacts,
     intents: &[&'a Intent],
     slot: (i32, i32),
 ) -> Option<&'a Intent> {
-    let eni = lost_in(input, slot).filter(|eni| may_be_adopted(eni, node, intents, |_| true))?;
+    let eni = shown_lost_in(input, slot).filter(|eni| may_be_adopted(eni, node, intents, |_| true))?;
     intents.iter().copied().find(|intent| !intent.deleting && is_of(eni, intent, intents))
 }
 

@@ -1,11 +1,11 @@
 //! A Node that is there: which slots should hold what, and what of it may be done now.
 
-use super::outdated::{self, outdated, same};
+use super::outdated::{Here, outdated, same};
 use super::unattachable::unattachable;
 use super::wanted::Unplaced;
 use super::{
     Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, WaitsForPods, adopt, limits,
-    look, recover, remove, wanted,
+    look, next_place, recover, remove, wanted,
 };
 use crate::facts::{EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
@@ -30,7 +30,9 @@ pub(super) fn node_there(
     // Who holds a slot keeps it until it is gone; age decides only among those that hold nothing there.
     let holders: BTreeMap<Slot, &Held> = here.iter().map(|held| (held.slot(), *held)).collect();
     let mut claimed: BTreeMap<Slot, String> = BTreeMap::new();
-    adopt::take_over(input, node, intents, here, out);
+    if wanted::other_region(input, node).is_none() {
+        adopt::take_over(input, node, intents, here, out);
+    }
 
     for intent in intents {
         // What cannot be read holds its slot, and nothing else is known of it.
@@ -54,7 +56,10 @@ pub(super) fn node_there(
             }
         }
         let refuse = |out: &mut Assignment, why: Refused| {
-            out.refused.push(Refusal { nodeeni_uid: intent.uid.clone(), node: node.name.clone(), why });
+            let refusal = Refusal { nodeeni_uid: intent.uid.clone(), node: node.name.clone(), why };
+            if !out.refused.contains(&refusal) {
+                out.refused.push(refusal);
+            }
         };
         if out.adopting.contains(&intent.uid) {
             out.desired.push((intent.uid.clone(), mine.len().max(1)));
@@ -67,7 +72,7 @@ pub(super) fn node_there(
                 if matches!(why, Refused::NoSubnetInZone { .. }) {
                     // That is known: what the node has is of a subnet that was taken off the list.
                     out.desired.push((intent.uid.clone(), 1));
-                    outdated(input, intent, &outdated::Here { intents, all: here, mine: &mine }, &[], &[], None, out);
+                    outdated(input, intent, Here { intents, all: here, mine: &mine }, &[], &[], None, out);
                 } else {
                     // Nothing is taken away for what cannot be known now, but what could never be attached: if EC2 has been
                     // looked at, for until then a status may be behind what was done.
@@ -94,7 +99,8 @@ pub(super) fn node_there(
         let wanted = placed;
         let turn = input.permits.get(&intent.uid).and_then(|nodes| nodes.get(&node.name));
         let permit = turn.filter(|turn| turn.may_lose).map(|turn| turn.had);
-        outdated(input, intent, &outdated::Here { intents, all: here, mine: &mine }, &wanted, &unplaced, permit, out);
+        let there = Here { intents, all: here, mine: &mine };
+        let stays = outdated(input, intent, there, &wanted, &unplaced, permit, out);
 
         let mut present = mine.len();
         for new in wanted {
@@ -116,18 +122,24 @@ pub(super) fn node_there(
                     Some(Refused::Replacing)
                 }
                 Some(held) => {
-                    let leaving = held.deleting.is_some()
+                    let leaving = !next_place::stays(input, there, held)
                         || held.deselected_since.is_some()
                         || out.delete.iter().any(|removal| removal.name == held.name);
                     Some(Refused::SlotHeld { slot, holder: held.nodeeni.clone(), leaving })
                 }
+                // What would have to go for it stays, and that is said.
+                None if stays
+                    && present >= desired_of(out, intent)
+                    && !recover::is_shown(input, intent, intents, slot) =>
+                {
+                    continue;
+                }
                 None => {
                     let lost = recover::holder(input, node, intents, slot).filter(|holder| holder.uid != intent.uid);
-                    if lost.is_some() {
-                        // It is adopted, or goes as an orphan: of that nothing tells this node.
-                        out.recheck_at(
-                            input.now.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX),
-                        );
+                    if let (true, Some(sight)) = (lost.is_some(), input.instance) {
+                        // It is adopted, or goes as an orphan: of that nothing tells this node. What the last look told is no news
+                        // each time that it is renewed.
+                        look_again(input, node, sight, Some(input.settings.blocked_recheck), out);
                     }
                     // What is lost is there already: nothing need go for it.
                     let is_full =

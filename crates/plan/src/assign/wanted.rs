@@ -27,11 +27,8 @@ pub(super) fn wanted(
     out: &mut Assignment,
 ) -> Result<Vec<Result<NewAttachment, Unplaced>>, Refused> {
     let instance = node.instance.as_ref().map_err(Refused::from)?;
-    // Of what is in another Region EC2 shows nothing here, and that is no sign that it is gone.
-    if let (Some(zone), Some(region)) = (&node.zone, input.region)
-        && region_of(zone).is_some_and(|of| of != region)
-    {
-        return Err(Refused::OtherRegion { zone: zone.clone(), region: region.to_owned() });
+    if let Some(why) = other_region(input, node) {
+        return Err(why);
     }
     let mine: Vec<&Held> = here.iter().copied().filter(|held| held.nodeeni_uid == intent.uid).collect();
     let place = place::of(input, node, here, out)?;
@@ -81,6 +78,13 @@ pub(super) fn wanted(
         Err(why) => Err(Unplaced { subnet: subnet.id.clone(), why }),
     };
     Ok(places.into_iter().map(place).collect())
+}
+
+/// Of what is in another Region EC2 shows nothing here, and that is no sign that it is gone.
+pub(super) fn other_region(input: &Input<'_>, node: &NodeFacts) -> Option<Refused> {
+    let (zone, region) = (node.zone.as_ref()?, input.region?);
+    let is_elsewhere = region_of(zone).is_some_and(|of| of != region);
+    is_elsewhere.then(|| Refused::OtherRegion { zone: zone.clone(), region: region.to_owned() })
 }
 
 /// Those of the listed subnets that are in the node's zone, in their order.

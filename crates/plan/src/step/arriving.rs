@@ -2,7 +2,7 @@
 
 use super::change::repair;
 use super::record::{needs_a_person, whole_second};
-use super::retry::{UNDONE_OFTEN, forced_until, look_again, not_before, observe_first, past_lag};
+use super::retry::{ATTACHMENT, UNDONE_OFTEN, forced_until, look_again, not_before, observe_first, past_lag};
 use super::{Action, Failure, Input, Report, adopt, force, in_use, instance, is_ours};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
@@ -290,7 +290,14 @@ fn attach(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
         };
     }
     let report = Report::attaching(eni, format!("{} is being attached at device index {index}", eni.id));
-    (attach, report)
+    // Who detaches it again and again is answered less and less.
+    match input.memory.undone(ATTACHMENT, input.now) {
+        Some((UNDONE_OFTEN.., again)) if input.now < again => {
+            let message = format!("somebody detaches {} again and again: it is attached again later", eni.id);
+            (Action::Wait, Report::attaching(eni, message).until(again))
+        }
+        _ => (attach, report),
+    }
 }
 
 fn attached(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, Report) {
@@ -307,7 +314,10 @@ fn attached(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, R
         AttachmentState::Attaching => attaching(input, eni, at),
         AttachmentState::Detaching => detaching(input, eni, at),
         AttachmentState::Attached => match repair(input, eni, at) {
-            None => (Action::Settled, Report::ready(eni, at, None)),
+            None => match input.memory.undone_often_until(ATTACHMENT, input.now) {
+                Some(until) => (Action::Settled, Report::detached_often(eni, at).until(until)),
+                None => (Action::Settled, Report::ready(eni, at, None)),
+            },
             Some(change) => {
                 let call = change.call();
                 let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call);

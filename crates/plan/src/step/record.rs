@@ -115,6 +115,20 @@ impl Report {
         report
     }
 
+    /// In place, but somebody detaches it again and again.
+    pub(super) fn detached_often(eni: &EniSeen, at: &SeenAttachment) -> Self {
+        let mut report = Self::ready(eni, at, None);
+        let message = format!(
+            "somebody else detaches {} again and again: it is attached again, more and more seldom; find out who does it (CloudTrail \
+             shows DetachNetworkInterface), or take the node out of nodeSelector",
+            eni.id
+        );
+        report.message = format!("{}; {message}", report.message);
+        let (action, code) = (Call::Attach.action().to_owned(), REPAIR_UNDONE.to_owned());
+        report.error = Some(LastError { action, code, message, at: None, count: 1 });
+        report
+    }
+
     pub(super) fn lost(eni: &EniId) -> Self {
         Self::lost_with(format!("{eni} was deleted on EC2 by somebody else: a new one is made in its place"))
     }

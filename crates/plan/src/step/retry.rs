@@ -80,6 +80,8 @@ pub struct Memory {
     pub(crate) plain_detach: Option<String>,
     /// The attachment of which EC2 accepted a plain Detach, and when it did so first.
     pub(crate) detach_accepted: Option<(String, Timestamp)>,
+    /// The Attach on its way is of an ENI that was attached before, and that this process did not detach.
+    pub(crate) attaches_again: bool,
     /// Repairs of each kind: when the last one was sent, and how many came within an hour of the one before.
     pub(crate) repairs: BTreeMap<&'static str, (Timestamp, i32)>,
 }
@@ -94,6 +96,7 @@ impl Memory {
             failure: None,
             plain_detach: None,
             detach_accepted: None,
+            attaches_again: false,
             repairs: BTreeMap::new(),
         }
     }
@@ -125,6 +128,12 @@ impl Memory {
         self.detach_accepted.as_ref().filter(|(id, _)| id == attachment).map(|(_, at)| *at)
     }
 
+    /// An Attach is sent. `before`: the last attachment that was recorded.
+    pub fn sends_attach(&mut self, before: Option<&str>) {
+        let is_ours = |id: &str| self.plain_detach.as_deref() == Some(id) || self.detach_accepted(id).is_some();
+        self.attaches_again = before.is_some_and(|id| !is_ours(id));
+    }
+
     /// A change in place is sent.
     pub fn sends_repair(&mut self, kind: &'static str, now: Timestamp) {
         let (last, count) = self.repairs.entry(kind).or_insert((now, 0));
@@ -138,6 +147,14 @@ impl Memory {
         let doublings = u32::try_from((count - 1).clamp(0, 12)).unwrap_or(0);
         let wait = SignedDuration::from_secs((1_i64 << doublings).min(MOST));
         Some((*count, last.saturating_add(wait).unwrap_or(Timestamp::MAX)))
+    }
+
+    /// Until when it is said that a repair of this kind is undone again and again; None if it is not.
+    pub(super) fn undone_often_until(&self, kind: &str, now: Timestamp) -> Option<Timestamp> {
+        let (last, _) = self.repairs.get(kind)?;
+        let (count, _) = self.undone(kind, now)?;
+        let until = last.saturating_add(UNDONE_SAID_FOR).unwrap_or(Timestamp::MAX);
+        (count >= UNDONE_OFTEN && now < until).then_some(until)
     }
 
     /// A call succeeded.
@@ -154,6 +171,9 @@ impl Memory {
         if call == Call::Attach {
             // Another attachment: what is set on it was undone by nobody.
             self.repairs.remove(OF_THE_ATTACHMENT);
+            if std::mem::take(&mut self.attaches_again) {
+                self.sends_repair(ATTACHMENT, now);
+            }
         }
         if self.failure.as_ref().is_some_and(|failure| failure.call == call) {
             self.failure = None;
@@ -279,10 +299,14 @@ fn doubled(failure: &Failure, first: i64, tries: i32) -> SignedDuration {
 
 /// What is set on an attachment, and ends with it.
 pub(super) const OF_THE_ATTACHMENT: &str = "deleteOnTermination";
+/// An ENI that came loose is attached again.
+pub(super) const ATTACHMENT: &str = "attachment";
 /// A change that is there for so long was not undone.
 const REPAIR_LASTS: SignedDuration = SignedDuration::from_hours(1);
 /// From so many within the hour on it is said.
 pub(super) const UNDONE_OFTEN: i32 = 4;
+/// For so long after the last time.
+const UNDONE_SAID_FOR: SignedDuration = SignedDuration::from_mins(15);
 /// Code of ours in `lastError`: a change in place does not last.
 pub(super) const REPAIR_UNDONE: &str = "RepairUndone";
 

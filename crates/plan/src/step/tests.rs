@@ -461,3 +461,52 @@ fn a_repair_that_does_not_last_is_made_less_and_less_and_said() {
     assert!(matches!(world.step().action, Action::Modify { .. }));
     assert!(world.step().status.last_error.is_none());
 }
+
+/// A tool of the account detaches what it does not know.
+#[test]
+fn an_eni_that_is_detached_again_and_again_is_attached_less_and_less_and_that_is_said() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.held.status.attachment_id = Some("eni-attach-1".into());
+    let mut sent = Vec::new();
+    for seconds in 30..3630 {
+        world.now = at(seconds);
+        // Detached as soon as it is there.
+        world.sight = seen(None);
+        world.looked(seconds);
+        if let Action::Attach { .. } = world.step().action {
+            world.memory.sends_attach(world.held.status.attachment_id.as_deref());
+            world.memory.succeeded(Call::Attach, world.now);
+            sent.push(seconds);
+        }
+    }
+    assert!(sent.len() <= 22 && sent[3] < 40, "{sent:?}");
+    let last = *sent.last().unwrap();
+    world.sight = seen(Some(AttachmentState::Attached));
+    world.ask.delete_on_termination = true;
+    world.looked(last + 10);
+    world.now = at(last + 10);
+    let there = world.step();
+    let error = there.status.last_error.as_ref().unwrap();
+    assert!(error.code == "RepairUndone" && error.message.contains("DetachNetworkInterface"), "{error:?}");
+    assert_eq!((there.action, there.recheck), (Action::Settled, Some(at(last + 900))));
+    assert!(is_true(&there.status.conditions, types::READY));
+    world.now = at(last + 900);
+    world.looked(last + 900);
+    assert!(world.step().status.last_error.is_none(), "it stayed");
+}
+
+/// One that hangs is detached by this process itself.
+#[test]
+fn what_this_process_detached_was_detached_by_nobody_else() {
+    let mut memory = Memory::made(at(10));
+    for n in 0..6 {
+        memory.sends_detach("eni-attach-1", false);
+        memory.succeeded(Call::Detach, at(20 + n));
+        memory.sends_attach(Some("eni-attach-1"));
+        memory.succeeded(Call::Attach, at(21 + n));
+    }
+    assert_eq!(memory.undone_often_until("attachment", at(30)), None);
+    memory.sends_attach(None);
+    memory.succeeded(Call::Attach, at(31));
+    assert_eq!(memory.undone("attachment", at(32)), None, "it is the first time");
+}

@@ -14,7 +14,7 @@ use crate::reconcile::{Means, Reconciler, Survey};
 use crate::serve::Gauges;
 use crate::write::Writer;
 use miette::{Context, IntoDiagnostic, miette};
-use multi_eni_ec2::Ec2;
+use multi_eni_ec2::{Buckets, Ec2};
 use multi_eni_plan::explain::{self, Plan};
 use multi_eni_plan::facts::NodeFacts;
 use multi_eni_plan::settings::Settings;
@@ -229,8 +229,15 @@ async fn tell(flags: &Flags) -> miette::Result<(Plan, Survey)> {
         pod_annotation: pods,
         ..Settings::default()
     };
-    let (ec2, seen) =
-        Ec2::new(aws, cluster.clone(), options, wall.clone(), Arc::new(move |timeout| fence.may_send(timeout)));
+    let buckets = Buckets::new(options.budget_share, options.burst_share);
+    let (ec2, seen) = Ec2::new(
+        aws,
+        cluster.clone(),
+        options,
+        wall.clone(),
+        Arc::new(move |timeout| fence.may_send(timeout)),
+        &buckets,
+    );
     let means = Means {
         cluster: cluster.clone(),
         ec2: ec2.clone(),

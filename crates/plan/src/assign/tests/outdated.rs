@@ -62,9 +62,9 @@ fn an_index_is_looked_at_just_before_an_eni_goes_for_it() {
     world.now = at(1_000);
     let asks = world.assign();
     assert!(asks.delete.is_empty() && asks.needs.contains(&look) && asks.outdated.len() == 1, "{asks:?}");
-    world.sight.as_mut().unwrap().as_of = at(994);
+    world.sight.as_mut().unwrap().as_of = at(974);
     assert!(replaced(&world).is_empty(), "somebody may have taken it since");
-    world.sight.as_mut().unwrap().as_of = at(996);
+    world.sight.as_mut().unwrap().as_of = at(976);
     assert_eq!(replaced(&world), [1]);
 }
 
@@ -102,7 +102,8 @@ fn what_works_in_a_listed_subnet_stays_where_its_place_is_kept_by_what_was_taken
 /// Asking takes the turn from nobody: it would be given back at once, and asked again.
 #[test]
 fn whether_it_is_a_nodes_turn_changes_nothing_of_what_is_outdated_there() {
-    let mut world = in_use(vec![intent("a", 3, &[SUBNET_A, SUBNET_B])], &[("a", 1)]);
+    // The place of a subnet that has nothing yet is taken, and the other one is to be looked at.
+    let mut world = in_use(vec![intent("a", 3, &[SUBNET_B, SUBNET_A])], &[("a", 1)]);
     world.sight.as_mut().unwrap().enis = vec![foreign(3)];
     world.now = at(1_000);
     let asks = world.assign();
@@ -110,6 +111,88 @@ fn whether_it_is_a_nodes_turn_changes_nothing_of_what_is_outdated_there() {
     assert_eq!(asks.outdated.len(), 1);
     world.permits.clear();
     assert_eq!(world.assign().outdated, asks.outdated);
+    // Its own subnet's place is taken, and it would be looked at, too: it takes no turn, and had it one, it would lose it.
+    world.intents = vec![intent("a", 3, &[SUBNET_A, SUBNET_B])];
+    assert!(world.assign().outdated.is_empty());
+    world.permits = in_use(Vec::new(), &[]).permits;
+    assert!(world.assign().outdated.is_empty());
+}
+
+/// One index further, with one subnet more before them: each slot that is left is taken by the next.
+#[test]
+fn where_the_last_has_no_place_all_stay() {
+    let before = || in_use(vec![intent("a", 1, &["subnet-00000004", SUBNET_A, SUBNET_B])], &[("a", 1), ("a", 2)]);
+    let more = |world: &mut World| {
+        world.held[1].request.subnet_id = SUBNET_B.to_owned();
+        let mut third = world.network.subnets.values().find(|subnet| subnet.zone == "z1").unwrap().clone();
+        third.id = SubnetId::parse("subnet-00000004").unwrap();
+        world.network.subnets.insert(third.id.clone(), third);
+    };
+    let mut world = before();
+    more(&mut world);
+    assert_eq!(replaced(&world), [1, 2]);
+    world.sight.as_mut().unwrap().enis = vec![foreign(3)];
+    assert!(replaced(&world).is_empty());
+}
+
+#[test]
+fn of_two_the_one_whose_subnet_left_the_list_goes() {
+    let mut world = in_use(vec![intent("a", 5, &[SUBNET_B])], &[("a", 1), ("a", 2)]);
+    world.held[1].request.subnet_id = SUBNET_B.to_owned();
+    world.sight.as_mut().unwrap().enis = vec![foreign(5)];
+    assert_eq!(replaced(&world), [1]);
+}
+
+#[test]
+fn what_would_go_to_where_another_one_stays_stays_too() {
+    let third = "subnet-00000004";
+    let mut world = in_use(vec![intent("a", 3, &[SUBNET_A, SUBNET_B, third])], &[("a", 4), ("a", 5), ("a", 6)]);
+    let mut facts = world.network.subnets.values().find(|subnet| subnet.zone == "z1").unwrap().clone();
+    facts.id = SubnetId::parse(third).unwrap();
+    world.network.subnets.insert(facts.id.clone(), facts);
+    world.held[0].adopted = EniId::parse("eni-00000001").ok();
+    world.held[1].request.subnet_id = SUBNET_B.to_owned();
+    world.held[2].request.subnet_id = third.to_owned();
+    let kept = world.assign();
+    assert!(kept.delete.is_empty(), "{kept:?}");
+    for slot in [(0, 4), (0, 5)] {
+        let is_said = |refusal: &Refusal| matches!(&refusal.why, Refused::SlotPinned { slot: of, .. } if *of == slot);
+        assert!(kept.refused.iter().any(is_said), "{kept:?}");
+    }
+}
+
+/// Who holds the place, and what becomes of him.
+#[test]
+fn a_place_is_waited_for_until_its_holder_has_left_it_unless_he_waits_in_turn() {
+    let both = |b: i32| vec![intent("a", 2, &[SUBNET_A]), intent("b", b, &[SUBNET_A])];
+    let case = |change: fn(&mut World)| {
+        let mut world = in_use(both(5), &[("a", 1), ("b", 2)]);
+        change(&mut world);
+        let assignment = world.assign();
+        let goes = assignment.delete.iter().any(|removal| removal.name == world.held[0].name);
+        let why = assignment.refused.iter().find(|refusal| refusal.nodeeni_uid == "uid-a").map(|r| r.why.clone());
+        (goes, assignment.outdated.contains_key("uid-a"), why)
+    };
+    let held = |leaving| Some(Refused::SlotHeld { slot: (0, 2), holder: "b".into(), leaving });
+    assert_eq!(case(|_| ()), (false, false, held(true)), "b goes elsewhere, in its own turn");
+    assert_eq!(case(|world| world.sight.as_mut().unwrap().enis = vec![foreign(5)]), (false, false, held(true)));
+    assert_eq!(
+        case(|world| world.intents[1].ask = Err(crate::intent::Unreadable::NoSubnet)),
+        (false, false, held(false))
+    );
+    assert_eq!(case(|world| world.intents[1].deleting = true), (false, false, held(true)));
+    assert_eq!(case(|world| world.held[1].deleting = Some(at(50))), (false, false, held(true)));
+    // Recovered after etcd was restored: what was taken over from upstream keeps its place, and this does not.
+    let recovered = |world: &mut World| {
+        world.intents = vec![intent("a", 2, &[SUBNET_A]), intent("b", 1, &[SUBNET_A])];
+        for held in &mut world.held {
+            (held.adopted, held.recovered) = (EniId::parse("eni-00000001").ok(), true);
+        }
+    };
+    assert_eq!(
+        case(recovered),
+        (true, true, Some(Refused::SlotHeld { slot: (0, 2), holder: "b".into(), leaving: true }))
+    );
 }
 
 /// It is there already, and nothing need go for it.

@@ -1,0 +1,222 @@
+//! Whether something can come in the place of what works, asked before that is given up.
+
+use super::adopt::LOOK_VALID;
+use super::outdated::Here;
+use super::slots::{age, free_on_ec2, in_the_nodes_vpc, occupant};
+use super::{Assignment, Input, Need, NewAttachment, Refused, Resolved, limits, look, resolve};
+use crate::facts::{InstanceSight, NodeFacts};
+use crate::held::Held;
+use crate::intent::{Ask, Intent};
+
+type Slot = (i32, i32);
+
+/// Why what works is not given up now.
+#[derive(Debug)]
+pub(super) struct Stop {
+    pub why: Refused,
+    /// It is only not known yet: what is asked for that is asked in the node's turn. Otherwise the node takes no turn, which does not
+    /// depend on whose turn it is.
+    pub keeps_turn: bool,
+}
+
+impl Stop {
+    fn known(why: Refused) -> Self {
+        Self { why, keeps_turn: false }
+    }
+
+    fn asked(why: Refused) -> Self {
+        Self { why, keeps_turn: true }
+    }
+}
+
+/// A node on which something in use is to be replaced. `asks`: its turn has come, and what is not known is asked.
+pub(super) struct NextPlace<'a> {
+    pub input: &'a Input<'a>,
+    pub node: &'a NodeFacts,
+    pub intent: &'a Intent,
+    pub here: Here<'a>,
+    pub asks: bool,
+}
+
+impl NextPlace<'_> {
+    /// None if what is asked for can come. `used`: what is in use and outdated; `moves`: what of it leaves its slot for one of `unfilled`.
+    pub fn stops(
+        &self,
+        wanted: &[NewAttachment],
+        used: &[&Held],
+        moves: &[&Held],
+        unfilled: &[&NewAttachment],
+        out: &mut Assignment,
+    ) -> Option<Stop> {
+        let never = self.never_works(wanted, used, out);
+        if let Some(Stop { keeps_turn: false, .. }) = never {
+            return never;
+        }
+        let (mut asked, mut known) = (Vec::new(), Vec::new());
+        for new in unfilled {
+            match self.closed(new, used, out) {
+                Some(stop) if stop.keeps_turn => asked.push((*new, stop)),
+                Some(stop) => known.push((*new, stop)),
+                None => {}
+            }
+        }
+        // A subnet that is still listed would lose its ENI: what comes into its slot is another's.
+        let loses = |(new, _): &(&NewAttachment, Stop)| {
+            used.iter().any(|held| held.request.subnet_id == new.spec.request.subnet_id)
+        };
+        let is_closed = |closed: usize| moves.len() + closed > unfilled.len() && !moves.is_empty();
+        // What is known goes first: whether the node takes a turn does not depend on what it would ask then.
+        if is_closed(known.len()) || known.iter().any(loses) {
+            return known.into_iter().next().map(|(_, stop)| stop);
+        }
+        if let Some(why) = self.not_alive(out) {
+            return Some(Stop::asked(why));
+        }
+        let waits = is_closed(known.len() + asked.len()) || asked.iter().any(loses);
+        never.or_else(|| asked.into_iter().next().map(|(_, stop)| stop).filter(|_| waits))
+    }
+
+    /// Nothing is made for an instance that is gone, or that EC2 does not show whole.
+    fn not_alive(&self, out: &mut Assignment) -> Option<Refused> {
+        let instance = self.node.instance.as_ref().ok().filter(|_| self.asks)?;
+        look::lives(self.input, instance, out).err()
+    }
+
+    /// A network card that the type does not have or that is full, more addresses than it takes, a subnet of another VPC.
+    fn never_works(&self, wanted: &[NewAttachment], used: &[&Held], out: &mut Assignment) -> Option<Stop> {
+        let ask = self.intent.ask.as_ref().ok()?;
+        let limits = match limits::of(self.input, self.node, out) {
+            Ok(limits) => limits,
+            Err(why) => return self.asks.then_some(Stop::asked(why)),
+        };
+        let fits = |new: &NewAttachment| {
+            let card = new.spec.request.network_card_index;
+            if let Some((kind, limits)) = &limits {
+                limits::fits(kind, limits, ask, card)?;
+                let is_there = used.iter().any(|held| held.slot().0 == card);
+                if let Some(sight) = self.input.instance.filter(|_| !is_there) {
+                    limits::card_has_room(kind, limits, card, sight, self.here.all)?;
+                }
+            }
+            self.input.instance.map_or(Ok(()), |sight| in_the_nodes_vpc(self.input, sight, new))
+        };
+        wanted.iter().find_map(|new| fits(new).err()).map(Stop::known)
+    }
+
+    /// Who is in the slot, or what else keeps it closed.
+    fn closed(&self, new: &NewAttachment, used: &[&Held], out: &mut Assignment) -> Option<Stop> {
+        let slot = (new.spec.request.network_card_index, new.spec.request.device_index);
+        if let Some(held) = self.here.all.iter().find(|held| held.slot() == slot) {
+            return self.held_by(held, slot);
+        }
+        if self.input.instance.and_then(|sight| occupant(sight, slot)).is_some() {
+            let why = free_on_ec2(self.input, self.node, self.intent, slot, out).err()?;
+            return Some(if matches!(why, Refused::Looking(_)) { Stop::asked(why) } else { Stop::known(why) });
+        }
+        if let Some(words) = self.refused_before(new, used) {
+            return Some(Stop::known(Refused::AttachRefused(words)));
+        }
+        // Others take slots at any time, and what goes for one that was taken since is lost for nothing.
+        let is_young = self.input.instance.is_some_and(|sight| age(sight, self.input) <= LOOK_VALID);
+        if self.asks && !is_young {
+            out.needs.extend(self.node.instance.clone().ok().map(Need::LookAtInstance));
+            return Some(Stop::asked(Refused::Looking("the node's interfaces")));
+        }
+        None
+    }
+
+    fn held_by(&self, held: &Held, slot: Slot) -> Option<Stop> {
+        if held.nodeeni_uid == self.intent.uid && held.unreadable.is_none() {
+            // It goes, too, or is on its way out already.
+            return None;
+        }
+        let leaving = !stays(self.input, self.here, held);
+        // Who waits for one of ours in turn would wait for ever.
+        let is_exchange = leaving && held.deleting.is_none() && self.leads_back(held, &mut vec![slot]);
+        let holder = held.nodeeni.clone();
+        (!is_exchange).then(|| Stop::known(Refused::SlotHeld { slot, holder, leaving }))
+    }
+
+    /// Whether one that is to leave its slot goes to one of ours, or to that of another one that does.
+    fn leads_back(&self, held: &Held, seen: &mut Vec<Slot>) -> bool {
+        let intent = self.here.intents.iter().find(|intent| intent.uid == held.nodeeni_uid);
+        let Some(ask) = intent.filter(|intent| !intent.deleting).and_then(|intent| intent.wants(&self.node.labels))
+        else {
+            return false;
+        };
+        slots_of(self.input, ask).any(|slot| {
+            if seen.contains(&slot) {
+                return false;
+            }
+            seen.push(slot);
+            let holder = self.here.all.iter().find(|other| other.slot() == slot && other.unreadable.is_none());
+            holder.is_some_and(|other| {
+                other.nodeeni_uid == self.intent.uid
+                    || other.nodeeni_uid != held.nodeeni_uid
+                        && !stays(self.input, self.here, other)
+                        && self.leads_back(other, seen)
+            })
+        })
+    }
+
+    /// EC2 refused it there before, with what would be left on the instance then.
+    fn refused_before(&self, new: &NewAttachment, used: &[&Held]) -> Option<String> {
+        let (sight, refused) = (self.input.instance?, self.input.refused_attach.get(&new.name)?);
+        let goes = |slot: Slot| used.iter().any(|held| held.slot() == slot);
+        let is_left =
+            |eni: &&crate::facts::EniSeen| eni.attachment.as_ref().is_none_or(|at| !goes((at.card, at.index)));
+        let left = InstanceSight { enis: sight.enis.iter().filter(is_left).cloned().collect(), ..sight.clone() };
+        let stands = |sight| refused.stands(&new.spec.request, self.node, sight, self.input.now).map(str::to_owned);
+        stands(&left).or_else(|| stands(sight))
+    }
+}
+
+/// Whether what is held keeps its slot: its NodeENI asks for it there, or cannot be read; or it was taken over and is still listed.
+pub(super) fn stays(input: &Input<'_>, here: Here<'_>, held: &Held) -> bool {
+    if held.unreadable.is_some() {
+        return true;
+    }
+    if held.deleting.is_some() {
+        return false;
+    }
+    let Some(intent) = here.intents.iter().find(|intent| intent.uid == held.nodeeni_uid && !intent.deleting) else {
+        return false;
+    };
+    let Some(node) = input.node else { return false };
+    match (&intent.ask, intent.wants(&node.labels)) {
+        (Err(_), _) => true,
+        (Ok(_), None) => false,
+        (Ok(_), Some(ask)) => {
+            let is_pinned = held.adopted.is_some() && !held.recovered && !held.lost() && is_listed(input, ask, held);
+            is_pinned || slots_of(input, ask).any(|slot| slot == held.slot())
+        }
+    }
+}
+
+/// The slots that a NodeENI asks for on this node: one for each of its subnets of the zone.
+fn slots_of(input: &Input<'_>, ask: &Ask) -> impl Iterator<Item = Slot> + use<> {
+    let (card, first) = (ask.card, ask.index);
+    let subnets = i32::try_from(subnets_of(input, ask).max(1)).unwrap_or(i32::MAX);
+    (first..first.saturating_add(subnets)).map(move |index| (card, index))
+}
+
+fn subnets_of(input: &Input<'_>, ask: &Ask) -> usize {
+    let zone = input.node.and_then(|node| node.zone.as_deref());
+    let here = |reference| match resolve(input.network, reference) {
+        Resolved::Subnets(ids) => {
+            let is_here = |id: &&_| {
+                input.network.subnets.get(*id).is_none_or(|subnet| zone.is_none_or(|zone| subnet.zone == zone))
+            };
+            ids.iter().filter(is_here).count()
+        }
+        Resolved::NotYet | Resolved::Missing => 1,
+    };
+    ask.subnets.iter().map(here).sum()
+}
+
+fn is_listed(input: &Input<'_>, ask: &Ask, held: &Held) -> bool {
+    ask.subnets.iter().any(|reference| match resolve(input.network, reference) {
+        Resolved::Subnets(ids) => ids.iter().any(|id| id.as_str() == held.request.subnet_id),
+        Resolved::NotYet | Resolved::Missing => true,
+    })
+}
