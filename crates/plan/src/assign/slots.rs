@@ -127,23 +127,20 @@ pub(super) fn node_there(
                         || out.delete.iter().any(|removal| removal.name == held.name);
                     Some(Refused::SlotHeld { slot, holder: held.nodeeni.clone(), leaving })
                 }
-                // What would have to go for it stays, and that is said.
-                None if stays
-                    && present >= desired_of(out, intent)
-                    && !recover::is_shown(input, intent, intents, slot) =>
-                {
-                    continue;
-                }
                 None => {
+                    // What is lost is there already: nothing need go for it.
+                    let is_full =
+                        present >= desired_of(out, intent) && !recover::is_shown(input, intent, intents, slot);
+                    if is_full && stays {
+                        // What would have to go for it stays, and that is said.
+                        continue;
+                    }
                     let lost = recover::holder(input, node, intents, slot).filter(|holder| holder.uid != intent.uid);
                     if let (true, Some(sight)) = (lost.is_some(), input.instance) {
                         // It is adopted, or goes as an orphan: of that nothing tells this node. What the last look told is no news
                         // each time that it is renewed.
                         look_again(input, node, sight, Some(input.settings.blocked_recheck), out);
                     }
-                    // What is lost is there already: nothing need go for it.
-                    let is_full =
-                        present >= desired_of(out, intent) && !recover::is_shown(input, intent, intents, slot);
                     lost.map(|holder| &holder.name)
                         .or_else(|| claimed.get(&slot))
                         .map(|holder| Refused::SlotHeld { slot, holder: holder.clone(), leaving: false })
