@@ -277,7 +277,9 @@ impl Share<'_> {
     /// ENIs that are here or are to come: none where none can be, or where the Node is on its way out.
     pub fn awaited(&self) -> usize {
         let never = |refusal: &&Refusal| matches!(refusal.why, Refused::NoSubnetInZone { .. } | Refused::NodeDeleting);
-        if self.refused.iter().any(never) { 0 } else { self.desired }
+        // What was taken over keeps the place of another subnet: nothing comes there.
+        let pinned = self.refused.iter().filter(|refusal| matches!(refusal.why, Refused::SlotPinned { .. })).count();
+        if self.refused.iter().any(never) { 0 } else { self.desired.saturating_sub(pinned) }
     }
 }
 

@@ -107,7 +107,7 @@ impl NextPlace<'_> {
     fn closed(&self, new: &NewAttachment, used: &[&Held], out: &mut Assignment) -> Option<Stop> {
         let slot = (new.spec.request.network_card_index, new.spec.request.device_index);
         if let Some(held) = self.here.all.iter().find(|held| held.slot() == slot) {
-            return self.held_by(held, slot);
+            return self.held_by(held, slot, out);
         }
         if self.input.instance.and_then(|sight| occupant(sight, slot)).is_some() {
             let why = free_on_ec2(self.input, self.node, self.intent, slot, out).err()?;
@@ -125,14 +125,17 @@ impl NextPlace<'_> {
         None
     }
 
-    fn held_by(&self, held: &Held, slot: Slot) -> Option<Stop> {
+    fn held_by(&self, held: &Held, slot: Slot, out: &Assignment) -> Option<Stop> {
         if held.nodeeni_uid == self.intent.uid && held.unreadable.is_none() {
             // It goes, too, or is on its way out already.
             return None;
         }
-        let leaving = !stays(self.input, self.here, held);
         // Who waits for one of ours in turn would wait for ever.
-        let is_exchange = leaving && held.deleting.is_none() && self.leads_back(held, &mut vec![slot]);
+        let is_exchange =
+            held.deleting.is_none() && !stays(self.input, self.here, held) && self.leads_back(held, &mut vec![slot]);
+        let leaving = held.deleting.is_some()
+            || held.deselected_since.is_some()
+            || out.delete.iter().any(|removal| removal.name == held.name);
         let holder = held.nodeeni.clone();
         (!is_exchange).then(|| Stop::known(Refused::SlotHeld { slot, holder, leaving }))
     }
@@ -172,7 +175,7 @@ impl NextPlace<'_> {
 }
 
 /// Whether what is held keeps its slot: its NodeENI asks for it there, or cannot be read; or it was taken over and is still listed.
-pub(super) fn stays(input: &Input<'_>, here: Here<'_>, held: &Held) -> bool {
+fn stays(input: &Input<'_>, here: Here<'_>, held: &Held) -> bool {
     if held.unreadable.is_some() {
         return true;
     }

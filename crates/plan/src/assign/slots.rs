@@ -5,7 +5,7 @@ use super::unattachable::unattachable;
 use super::wanted::Unplaced;
 use super::{
     Assignment, Input, JUST_NOW, Need, NewAttachment, Refusal, Refused, RemovalReason, WaitsForPods, adopt, limits,
-    look, next_place, recover, remove, wanted,
+    look, recover, remove, wanted,
 };
 use crate::facts::{EniSeen, InstanceSight, NodeFacts};
 use crate::held::Held;
@@ -122,7 +122,7 @@ pub(super) fn node_there(
                     Some(Refused::Replacing)
                 }
                 Some(held) => {
-                    let leaving = !next_place::stays(input, there, held)
+                    let leaving = held.deleting.is_some()
                         || held.deselected_since.is_some()
                         || out.delete.iter().any(|removal| removal.name == held.name);
                     Some(Refused::SlotHeld { slot, holder: held.nodeeni.clone(), leaving })

@@ -147,6 +147,7 @@ fn one_that_is_taken_over_at_the_index_of_another_subnet_keeps_it_and_that_is_sa
         let name = world.held[0].name.clone();
         assert_eq!(assignment.refused[0].why, Refused::SlotPinned { slot: (0, index), name });
         assert_eq!(assignment.desired, [("uid-a".to_owned(), 2)]);
+        assert_eq!(assignment.share("uid-a").awaited(), 1, "no rollout waits for what cannot come");
     }
 }
 
