@@ -84,6 +84,10 @@ pub(super) fn outdated(
         if untouched {
             // Nothing exists of it, so replacing it takes nothing from anybody.
             remove(held, RemovalReason::Replaced, out);
+        } else if unattachable(input, held) {
+            // Kept a while in case the slot becomes free; made again only when it is seen free. Also where the spec asks for something else
+            // by now, and that cannot come.
+            remove(held, RemovalReason::Unattachable, out);
         } else if !fits {
             // A node whose turn to lose ENIs has not come is let be as a whole: once the first was replaced, the next one would pass
             // for what is to be replaced.
@@ -104,9 +108,6 @@ pub(super) fn outdated(
                     Some(stop) => keep_for_now(input, intent, stop.why.clone(), out),
                 }
             }
-        } else if unattachable(input, held) {
-            // Kept a while in case the slot becomes free; made again only when it is seen free.
-            remove(held, RemovalReason::Unattachable, out);
         } else if input.instance.is_none() && is_refused(input, held) {
             out.needs.extend(held.instance.clone().map(Need::LookAtInstance));
         } else if held.lost() {

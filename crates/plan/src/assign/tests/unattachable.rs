@@ -136,3 +136,33 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
         assert_eq!(world.assign().create.len(), made, "after {hours} hours: not all that counts is an interface");
     }
 }
+
+/// It was taken over, somebody detached it, another one took its slot, and the spec asks for a card that the type does not have.
+#[test]
+fn what_could_never_be_attached_goes_though_what_is_asked_for_instead_cannot_come() {
+    let mut a = intent("a", 4, &[SUBNET_B]);
+    a.ask.as_mut().unwrap().card = 1;
+    let mut world = World::new(vec![a]);
+    let cards = crate::facts::InstanceLimits { enis: 4, cards: vec![4], ipv4_per_eni: 10, ipv6_per_eni: 10 };
+    world.node.as_mut().unwrap().instance_type = Some("t3.small".into());
+    world.network.instance_types.insert("t3.small".into(), Some(cards));
+    let mut mine = held("n0", 6, false);
+    mine.adopted = EniId::parse("eni-0123456789abcdef0").ok();
+    mine.status.eni_id = Some("eni-0123456789abcdef0".to_owned());
+    mine.status.last_error = Some(LastError {
+        action: "AttachNetworkInterface".to_owned(),
+        code: "InvalidParameterValue".to_owned(),
+        message: format!("Instance '{INSTANCE}' already has an interface attached at device index '6'."),
+        at: None,
+        count: 3,
+    });
+    world.held.push(mine);
+    let kept = world.settings.unattachable_kept;
+    world.now = at(0) + kept - SignedDuration::from_secs(1);
+    assert_eq!(world.assign().delete, []);
+    world.now = at(0) + kept;
+    assert_eq!(
+        world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>(),
+        [RemovalReason::Unattachable]
+    );
+}
