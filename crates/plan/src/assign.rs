@@ -218,7 +218,7 @@ pub struct Assignment {
     /// Pairs that get nothing, and why.
     pub refused: Vec<Refusal>,
     /// For each NodeENI (by UID) the ENIAttachments (by name) here that its spec no longer describes, or whose ENI is lost:
-    /// replaced when it is their turn.
+    /// replaced when it is their turn. Without what stays since nothing could come in its place: it takes no turn.
     pub outdated: BTreeMap<String, BTreeSet<String>>,
     /// For each NodeENI (by UID) the ENIAttachments (by name) that are to go when it is this node's turn, and why.
     pub losing: BTreeMap<String, BTreeMap<String, Cause>>,

@@ -24,7 +24,7 @@ pub struct Turn {
 ///
 /// `outdated` are the nodes that have an attachment which the spec no longer describes. Nodes where something is
 /// already away (not ready, or being removed with fewer ready than are `awaited` there) use up the allowance first: a replacement
-/// never takes down more than `max_unavailable` nodes at a time, and one that was begun is always finished. So do those of `before`,
+/// never takes down more than `max_unavailable` nodes at a time, and one that was begun goes on as long as something can come. So do those of `before`,
 /// the last answer, that have fewer ready than they had, of those that are awaited there: what is to come in the place of what is
 /// gone may not be made yet, or may be refused for good. Where one goes and none is to follow, nothing is away.
 /// `coming`: nodes that are to get an ENIAttachment which is not made yet: of what an earlier process began that may be all that is left

@@ -270,7 +270,7 @@ fn full_by(
     refusal
 }
 
-/// Whether the rollout lets this NodeENI's outdated ENIs go on this Node now.
+/// How many ENIs this NodeENI wants on this Node.
 fn desired_of(out: &Assignment, intent: &Intent) -> usize {
     out.desired.iter().rev().find(|(uid, _)| *uid == intent.uid).map_or(0, |(_, n)| *n)
 }

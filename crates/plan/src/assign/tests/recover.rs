@@ -121,6 +121,12 @@ fn whose_lost_eni_is_in_the_slot_holds_it_before_one_that_is_older() {
     assert_eq!(adopted(&assignment), [lost().id.as_str()]);
     let refused = assignment.refused.iter().find(|refusal| refusal.nodeeni_uid == "uid-0").map(|refusal| &refusal.why);
     assert!(matches!(refused, Some(Refused::SlotHeld { holder, .. }) if holder == "a"), "{refused:?}");
+    // The same by an old look, which is renewed slowly: what was said is no news each time.
+    world.now = at(400);
+    let later = world.assign();
+    let refused = later.refused.iter().find(|refusal| refusal.nodeeni_uid == "uid-0").map(|refusal| &refusal.why);
+    assert!(matches!(refused, Some(Refused::SlotHeld { leaving: false, .. })), "{refused:?}");
+    world.now = at(100);
     // Where its NodeENI asks for another slot by now, the other one waits for it to go.
     world.intents[1] = intent("a", 5, &[SUBNET_A]);
     assert!(adopted(&world.assign()).is_empty());

@@ -5,6 +5,17 @@ use crate::errors::CallError;
 use multi_eni_api::eniattachment::LastError;
 use std::collections::BTreeSet;
 
+/// What EC2 answers to an Attach where somebody else's ENI is.
+fn slot_taken(index: i32) -> LastError {
+    LastError {
+        action: "AttachNetworkInterface".to_owned(),
+        code: "InvalidParameterValue".to_owned(),
+        message: format!("Instance '{INSTANCE}' already has an interface attached at device index '{index}'."),
+        at: None,
+        count: 3,
+    }
+}
+
 /// Its slot is somebody else's, and its NodeENI names a group that EC2 does not know.
 #[test]
 fn what_could_never_be_attached_goes_after_a_while_even_if_what_is_asked_for_is_not_known() {
@@ -14,13 +25,7 @@ fn what_could_never_be_attached_goes_after_a_while_even_if_what_is_asked_for_is_
     world.network.groups_named.insert("no such group".to_owned(), BTreeSet::new());
     let mut mine = held("n0", 1, false);
     mine.status.eni_id = Some("eni-0123456789abcdef0".to_owned());
-    mine.status.last_error = Some(LastError {
-        action: "AttachNetworkInterface".to_owned(),
-        code: "InvalidParameterValue".to_owned(),
-        message: format!("Instance '{INSTANCE}' already has an interface attached at device index '1'."),
-        at: None,
-        count: 3,
-    });
+    mine.status.last_error = Some(slot_taken(1));
     world.held.push(mine);
     let kept = world.settings.unattachable_kept;
     world.now = at(0) + kept - SignedDuration::from_secs(1);
@@ -149,13 +154,7 @@ fn what_could_never_be_attached_goes_though_what_is_asked_for_instead_cannot_com
     let mut mine = held("n0", 6, false);
     mine.adopted = EniId::parse("eni-0123456789abcdef0").ok();
     mine.status.eni_id = Some("eni-0123456789abcdef0".to_owned());
-    mine.status.last_error = Some(LastError {
-        action: "AttachNetworkInterface".to_owned(),
-        code: "InvalidParameterValue".to_owned(),
-        message: format!("Instance '{INSTANCE}' already has an interface attached at device index '6'."),
-        at: None,
-        count: 3,
-    });
+    mine.status.last_error = Some(slot_taken(6));
     world.held.push(mine);
     let kept = world.settings.unattachable_kept;
     world.now = at(0) + kept - SignedDuration::from_secs(1);
