@@ -369,7 +369,7 @@ mod tests {
     fn futures_are_send() {
         fn send<T: Send>(_: T) {}
         fn all(ec2: Ec2, eni: &EniId, instance: &InstanceId, held: &Held) {
-            send(ec2.create("token", held));
+            send(ec2.create("token", false, held));
             send(ec2.attach(eni, instance, 0, 1));
             send(ec2.set_groups(eni, &[]));
             send(ec2.tag(eni, &BTreeMap::new()));

@@ -72,6 +72,9 @@ pub enum Action {
     Create {
         /// ClientToken.
         token: String,
+        /// An earlier Create of this token may have made the ENI. EC2 answers a repeated one as it answered the first, whatever has
+        /// been done to the ENI since.
+        may_repeat: bool,
     },
     /// AttachNetworkInterface.
     Attach {

@@ -165,11 +165,11 @@ impl Reconciler {
                 }
                 return;
             }
-            Action::Create { token } => {
+            Action::Create { token, may_repeat } => {
                 let entry = entry.clone();
                 self.quota.sent(&entry.held.uid);
                 self.room.sent(&entry.held.uid, &entry.held.request);
-                (Call::Create, async move { ec2.create(&token, &entry.held).await.map(drop) }.boxed())
+                (Call::Create, async move { ec2.create(&token, may_repeat, &entry.held).await.map(drop) }.boxed())
             }
             Action::Attach { eni, instance, card, index } => {
                 let before = entry.held.status.attachment_id.clone();

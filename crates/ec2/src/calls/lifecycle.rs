@@ -18,7 +18,7 @@ impl Ec2 {
     ///
     /// # Errors
     /// [`CallError`]; after `Unknown` the ENI may exist.
-    pub async fn create(&self, token: &str, held: &Held) -> Result<EniSeen, CallError> {
+    pub async fn create(&self, token: &str, may_repeat: bool, held: &Held) -> Result<EniSeen, CallError> {
         // Thousands may wait for their turn: the request is made when that has come.
         let send = |sent| {
             let request = &held.request;
@@ -49,7 +49,7 @@ impl Ec2 {
             .ok_or_else(|| CallError::Unknown("EC2's answer names no network interface".to_owned()))?;
         let seen = convert::eni(created, at)?;
         Ok(self.change(|view| {
-            let seen = view.apply_created(seen, &tags(&self.inner.cluster, held), at);
+            let seen = view.apply_created(seen, &tags(&self.inner.cluster, held), may_repeat, at);
             let uids = seen.attachment_uid().map(str::to_owned).into_iter().collect();
             (seen, uids)
         }))

@@ -1,6 +1,6 @@
 //! What the answers of our own calls tell the view: they are ahead of every Describe.
 
-use super::state::{Entry, ViewState};
+use super::state::{Entry, NEVER_SHOWN, ViewState};
 use super::told::{Told, within};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, SecurityGroupId};
@@ -8,19 +8,26 @@ use multi_eni_plan::facts::{AttachmentState, EniSeen, SeenAttachment};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl ViewState {
-    /// Create was answered at `at` with this ENI; `tags` were sent along.
-    pub fn apply_created(&mut self, mut seen: EniSeen, tags: &BTreeMap<String, String>, at: Timestamp) -> EniSeen {
+    /// Create was answered at `at` with this ENI; `tags` were sent along. `may_repeat`: an earlier one with this token may have made
+    /// it, and what the answer shows of it was so then.
+    pub fn apply_created(
+        &mut self,
+        mut seen: EniSeen,
+        tags: &BTreeMap<String, String>,
+        may_repeat: bool,
+        at: Timestamp,
+    ) -> EniSeen {
         // A repeated Create answers an ENI that the view may know better by now.
         let known = self.entries.get(&seen.id).cloned();
         let mut told = known.as_ref().map(|entry| entry.told().clone()).unwrap_or_default();
-        let shown_at = known.as_ref().map_or(at, |entry| entry.seen.shown_at);
+        let first = if may_repeat { NEVER_SHOWN } else { at };
+        let shown_at = known.as_ref().map_or(first, |entry| entry.seen.shown_at);
         if let Some(entry) = known {
             seen = told.correct(&entry.seen, seen, self.lag);
         }
         told.created = Some(at);
-        for (key, value) in tags {
-            told.tags.insert(key.clone(), (at, value.clone()));
-        }
+        let sent = tags.iter().filter(|_| !may_repeat);
+        told.tags.extend(sent.map(|(key, value)| (key.clone(), (at, value.clone()))));
         seen.tags.extend(tags);
         seen.shown_at = shown_at;
         seen.last_call = Some(at);

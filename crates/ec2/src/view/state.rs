@@ -17,6 +17,9 @@ pub(crate) type Uids = BTreeSet<String>;
 /// How long what is no longer asked for is remembered.
 const REMEMBERED: SignedDuration = SignedDuration::from_secs(3600);
 
+/// When an ENI was shown that no Describe has shown yet: it is looked at before anything is done to it.
+pub(super) const NEVER_SHOWN: Timestamp = Timestamp::UNIX_EPOCH;
+
 /// An ENI that EC2 showed last time.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -197,7 +200,12 @@ impl ViewState {
         let mut uids = self.apply_shown(shown);
         for id in asked.difference(&ids) {
             match self.entries.get(id) {
-                Some(entry) if !self.counts_as_absence(entry, began) => {}
+                Some(entry) if !self.counts_as_absence(entry, began) => {
+                    // That it is not to be seen yet shows that it is new: no earlier Create made it.
+                    if let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.seen.shown_at == NEVER_SHOWN) {
+                        entry.seen.shown_at = began;
+                    }
+                }
                 Some(_) => {
                     let gone = self.remove(id, began);
                     gone.by_id = Some(began);

@@ -1,6 +1,6 @@
 //! The view's rules, without I/O. Times are seconds after the epoch; the lag is 60 s.
 
-use super::state::{Uids, ViewState};
+use super::state::{NEVER_SHOWN, Uids, ViewState};
 use super::told::Told;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
@@ -196,7 +196,7 @@ fn modifications_hold_for_the_lag() {
 #[test]
 fn what_calls_were_told_is_let_go_when_no_describe_can_be_older() {
     let mut view = view();
-    view.apply_created(eni(1, 0), &tags(), at(0));
+    view.apply_created(eni(1, 0), &tags(), false, at(0));
     view.apply_attached(&id(1), attachment(Attaching, 30), at(30));
     let told = |view: &ViewState| view.entries[&id(1)].told().clone();
     view.apply_shown(vec![on(1, Attached, 59)]);
@@ -211,7 +211,7 @@ fn what_calls_were_told_is_let_go_when_no_describe_can_be_older() {
 fn absence_within_the_lag_of_a_call_means_nothing() {
     let mut view = view();
     sweep(&mut view, 0, vec![]);
-    view.apply_created(eni(1, 10), &tags(), at(10));
+    view.apply_created(eni(1, 10), &tags(), false, at(10));
     sweep(&mut view, 5, vec![]);
     sweep(&mut view, 69, vec![]);
     assert_eq!(view.finish_poll(at(69), &BTreeSet::from([id(1)]), vec![]).len(), 0);
@@ -234,10 +234,30 @@ fn what_was_seen_after_a_sweep_began_is_not_missing_from_it() {
 fn created_tags_are_shown_before_ec2_shows_them() {
     let mut view = view();
     let bare = EniSeen { tags: Pairs::default(), ..eni(1, 10) };
-    let created = view.apply_created(bare.clone(), &tags(), at(10));
+    let created = view.apply_created(bare.clone(), &tags(), false, at(10));
     assert_eq!((created.tags.clone(), created.last_call), (tags().into_iter().collect(), Some(at(10))));
     view.apply_shown(vec![EniSeen { shown_at: at(11), ..bare }]);
     assert_eq!(seen(&mut view).tags, tags().into_iter().collect());
+}
+
+/// EC2 answers a repeated Create as it answered the first, whatever has been done to the ENI since.
+#[test]
+fn a_create_that_may_repeat_an_earlier_one_proves_no_tags() {
+    let mut stripped = tags();
+    stripped.remove(names::TAG_CLUSTER);
+    let stripped: Pairs = stripped.into_iter().collect();
+    let shown = EniSeen { tags: stripped.clone(), ..eni(1, 11) };
+    let mut view = view();
+    let created = view.apply_created(eni(1, 10), &tags(), true, at(10));
+    assert_eq!(created.shown_at, NEVER_SHOWN, "it is looked at first");
+    view.finish_poll(at(11), &BTreeSet::from([id(1)]), vec![shown]);
+    assert_eq!(seen(&mut view).tags, stripped, "what EC2 shows goes before what was answered");
+
+    // One that EC2 does not show yet is new, so it has the tags that were sent.
+    let mut view = self::view();
+    view.apply_created(eni(1, 10), &tags(), true, at(10));
+    view.finish_poll(at(11), &BTreeSet::from([id(1)]), vec![]);
+    assert_eq!((seen(&mut view).shown_at, seen(&mut view).tags), (at(11), tags().into_iter().collect()));
 }
 
 #[test]
@@ -262,7 +282,7 @@ fn a_deleted_eni_stays_deleted_through_late_reads() {
 fn delete_not_found_is_not_believed_of_a_young_create() {
     let mut view = view();
     sweep(&mut view, 0, vec![]);
-    view.apply_created(eni(1, 10), &tags(), at(10));
+    view.apply_created(eni(1, 10), &tags(), false, at(10));
     view.apply_delete_not_found(&id(1), at(20));
     assert!(matches!(view.sight("uid", None), Sight::Seen(_)));
     view.apply_delete_not_found(&id(1), at(70));

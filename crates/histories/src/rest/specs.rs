@@ -4,7 +4,7 @@ use crate::wants::{self, Asked, Place, Slot, asked};
 use crate::witness::mirror::{EniTruth, NodeTruth};
 use crate::witness::{Promise, Scene};
 use multi_eni_api::NodeEniSpec;
-use multi_eni_api::names::TAG_NODEENI_UID;
+use multi_eni_api::names::{TAG_NODEENI, TAG_NODEENI_UID};
 use multi_eni_plan::facts::AttachmentState;
 use multi_eni_plan::held::Held;
 use std::collections::BTreeSet;
@@ -167,9 +167,13 @@ fn may_be_wanted(scene: &Scene, eni: &EniTruth) -> bool {
     let mirror = &scene.mirror;
     let on = eni.seen.attachment.as_ref().and_then(|at| at.instance.as_ref());
     let node = on.and_then(|instance| mirror.nodes.values().find(|node| node.instance == instance.as_str()));
-    let nodeeni = eni.seen.tags.get(TAG_NODEENI_UID);
-    let nodeeni = nodeeni.and_then(|uid| mirror.nodeenis.values().find(|nodeeni| nodeeni.uid == uid));
-    nodeeni.zip(node).is_some_and(|(nodeeni, node)| asked(mirror, nodeeni, node, &scene.subnets) == Asked::Unknown)
+    let of_uid = eni.seen.tags.get(TAG_NODEENI_UID).and_then(|uid| mirror.nodeenis.values().find(|n| n.uid == uid));
+    // One that was made again under its name is asked, too.
+    let of_name = || eni.seen.tags.get(TAG_NODEENI).and_then(|name| mirror.nodeenis.get(name));
+    of_uid
+        .or_else(of_name)
+        .zip(node)
+        .is_some_and(|(nodeeni, node)| asked(mirror, nodeeni, node, &scene.subnets) == Asked::Unknown)
 }
 
 /// Whether the network card of a slot takes no more, or is not there: no controller can mend that. What is held takes part, for

@@ -74,8 +74,9 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
         return;
     }
     let (uid, mirror) = (&held.nodeeni_uid, &scene.mirror);
-    if mirror.nodeenis_changed.get(uid).is_some_and(|known| at < *known) {
-        // What its names stand for may not have been heard of: to another picture nothing follows, and it is no rollout.
+    let unheard = if is_troubled() { PICTURE } else { 0 };
+    if mirror.nodeenis_changed.get(uid).is_some_and(|known| at < known + unheard) {
+        // What its names stand for, or an edit, may not have been heard of: to another picture nothing follows, and it is no rollout.
         return;
     }
     if scene.repeats.is_old_deletion(change.actor, &held.name, at) {

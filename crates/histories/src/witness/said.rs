@@ -4,6 +4,7 @@ use super::breach::Promise;
 use super::scene::Scene;
 use crate::script::{Act, Millis, Script};
 use multi_eni_plan::held::Held;
+use multi_eni_sim::ec2::Eni;
 use multi_eni_sim::kube::ObjectChange;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -47,6 +48,10 @@ impl Refusals {
         let differs = |pointer: &str| part(change.before, pointer) != part(change.after, pointer);
         let of = format!("{}.{}", change.resource.resource, change.resource.group);
         let what = if change.before.is_none() {
+            // What the API server answered of the one that had this name is over with it.
+            if let Some(refused) = self.0.get_mut(change.name) {
+                refused.retain(|what, _| !what.ends_with(&of) && !what.ends_with(&format!("{of}/status")));
+            }
             format!("create {of}")
         } else if differs("/status") {
             format!("patch {of}/status")
@@ -77,6 +82,16 @@ impl Refusals {
         let all = self.0.get(&about.name)?;
         let (what, refused) = all.iter().find(|(what, refused)| stands(refused) && !is_over(what, refused))?;
         Some(format!("{what} has been refused ({}) for {} s", refused.why, (at - refused.first) / 1000))
+    }
+}
+
+/// An ENI has changed. For one that has come loose what was refused while it was in use is asked for anew.
+pub fn eni(scene: &mut Scene, at: Millis, id: &str, before: Option<&Eni>, after: Option<&Eni>) {
+    let is_loose =
+        before.is_some_and(|eni| eni.attachment.is_some()) && after.is_some_and(|eni| eni.attachment.is_none());
+    let made_for = scene.mirror.enis.get(id).filter(|_| is_loose).and_then(|eni| eni.made_for.as_ref());
+    if let Some(name) = made_for.and_then(|uid| scene.mirror.uids.get(uid)) {
+        scene.refusals.ended(at, name, "DeleteNetworkInterface", None);
     }
 }
 

@@ -199,6 +199,7 @@ impl Scene {
                 };
                 let cluster = self.cluster.uid.clone();
                 self.mirror.eni(at, &cluster, id, *after, call.is_some(), by_hand);
+                said::eni(self, at, id, *before, *after);
                 if self.enforced.follows() {
                     let who = call.map_or("", |record| record.user_agent.as_str());
                     self.effective.extend(call.map(|record| record.number));

@@ -51,10 +51,10 @@ struct World {
 }
 
 impl World {
-    /// Nothing has happened.
-    fn new(setting: Setting) -> Self {
+    /// Nothing happens.
+    fn script(setting: Setting) -> Script {
         let place = SubnetPlace { id: SUBNET.to_owned(), zone: "a".to_owned(), name: None, tiny: false };
-        let script = Script {
+        Script {
             about: String::new(),
             seed: 1,
             setting: Setting { subnets: vec![place], ..setting },
@@ -62,7 +62,12 @@ impl World {
             trouble: Trouble::default(),
             calm_at: 0,
             idle_hour: false,
-        };
+        }
+    }
+
+    /// Nothing has happened.
+    fn new(setting: Setting) -> Self {
+        let script = Self::script(setting);
         let mut scene = Scene::new(CLUSTER, &script, Detail::None);
         scene.enforced = Enforced::ALL;
         Self { scene, objects: BTreeMap::new(), enis: BTreeMap::new() }

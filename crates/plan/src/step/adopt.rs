@@ -4,6 +4,7 @@ use super::retry::{not_before, observe_first, past_lag};
 use super::{Action, Change, Input, Report, is_ours, tags};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment};
+use jiff::Timestamp;
 use multi_eni_api::conditions::{self, types};
 
 /// It is the one that this ENIAttachment was made for, it still carries upstream's tags, and it is on no other instance.
@@ -11,11 +12,23 @@ pub(super) fn is_to_be_adopted(input: &Input<'_>, eni: &EniSeen) -> bool {
     is_meant(input, eni) && !is_elsewhere(input, eni)
 }
 
-/// The same, but by now it is on another instance: somebody moved it after the look by which it was to be taken over. It has never
-/// carried the tags of this ENIAttachment, as a look shows that began long enough after our last call.
+/// The same, but by now it is on another instance: somebody moved it after the look by which it was to be taken over, and it carries
+/// none of our tags. One from which some of them were torn off is ours still.
 pub(super) fn is_out_of_reach(input: &Input<'_>, eni: &EniSeen) -> bool {
-    let is_sure = eni.last_call.is_none_or(|call| past_lag(input, eni.as_of(), call));
-    is_meant(input, eni) && is_elsewhere(input, eni) && is_sure
+    let is_torn = eni.attachment_uid() == Some(input.held.uid.as_str())
+        || eni.is_of(input.cluster) && eni.attachment_uid().is_none();
+    is_meant(input, eni) && is_elsewhere(input, eni) && !is_torn
+}
+
+/// While its tags may be on it and not to be seen yet: only a look tells that began long enough after the last call that could have
+/// set them, ours or an earlier process's.
+pub(super) fn looks_again(input: &Input<'_>, eni: &EniSeen) -> Option<(Action, Report)> {
+    let by_others = (!input.memory.made_here).then_some(input.memory.acting_since);
+    let last = eni.last_call.max(by_others).filter(|call| !past_lag(input, eni.shown_at, *call))?;
+    let report = Report::looking(format!("looks whether {} was moved to another instance", eni.id));
+    let again = last.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
+    let look = Action::LookById(eni.id.clone());
+    Some(if input.now >= again { (look, report) } else { (Action::Wait, report.until(again)) })
 }
 
 fn is_meant(input: &Input<'_>, eni: &EniSeen) -> bool {

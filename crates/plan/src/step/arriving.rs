@@ -32,7 +32,10 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
             None => create(input, *by_tag),
         },
         Sight::Seen(eni) if adopt::is_to_be_adopted(input, eni) => adopt::take_over(input, eni),
-        Sight::Seen(eni) if adopt::is_out_of_reach(input, eni) => (Action::Wait, Report::out_of_reach(eni)),
+        Sight::Seen(eni) if adopt::is_out_of_reach(input, eni) => match adopt::looks_again(input, eni) {
+            Some(next) => next,
+            None => (Action::Wait, Report::out_of_reach(eni)),
+        },
         Sight::Seen(eni) if !is_ours(input, eni) => {
             let message = format!(
                 "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or delete the ENI by hand",
@@ -194,7 +197,8 @@ fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
             let (_, facts) = subnet_of(input);
             // It may have to give up its turn before the call is sent: what it waited for is said until there is an answer.
             let report = if stands(input, facts) == (None, None) { report } else { report.unchanged() };
-            (Action::Create { token: client_token(&input.held.uid, input.held.status.attempt) }, report)
+            let token = client_token(&input.held.uid, input.held.status.attempt);
+            (Action::Create { token, may_repeat: input.memory.may_repeat_a_create(input.held) }, report)
         }
         ControlFlow::Break(waits) => waits,
     }

@@ -16,9 +16,13 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
         Sight::Absent { deleted: Some(_), .. } => (Action::Release, Report::leaving("the ENI is deleted")),
         Sight::Absent { by_tag, by_id, deleted: None } => absent(input, *by_tag, *by_id),
         Sight::Seen(eni) if adopt::is_to_be_adopted(input, eni) => adopt::take_over(input, eni),
-        Sight::Seen(eni) if adopt::is_out_of_reach(input, eni) => {
-            (Action::Release, Report::leaving("the ENI that it was to take over is on another instance, and is let be"))
-        }
+        Sight::Seen(eni) if adopt::is_out_of_reach(input, eni) => match adopt::looks_again(input, eni) {
+            Some(next) => next,
+            None => (
+                Action::Release,
+                Report::leaving("the ENI that it was to take over is on another instance, and is let be"),
+            ),
+        },
         Sight::Seen(eni) if !is_ours(input, eni) => {
             let message = format!(
                 "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or detach and delete the ENI by hand",

@@ -210,6 +210,13 @@ impl Memory {
     pub fn may_exist_since(&self) -> Option<Timestamp> {
         self.create_unknown.max((!self.made_here).then_some(self.acting_since))
     }
+
+    /// Whether a Create of this token may have been sent before: by this process, which heard no answer, or by an earlier one. An object
+    /// that is younger than this term is this process's own, though the answer to its creation may still be on the way.
+    pub(super) fn may_repeat_a_create(&self, held: &Held) -> bool {
+        let is_older = held.created.as_second() < self.acting_since.as_second();
+        self.create_unknown.is_some() || !self.made_here && is_older
+    }
 }
 
 /// Whether one failure after another of these is the same trouble still: where EC2 answers now this way and now that way, or not at
@@ -251,9 +258,11 @@ pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
             2 => 5,
             _ => 15,
         }),
-        Class::ReferenceNotFound | Class::SlotTaken | Class::Limit | Class::Blocked | Class::Permanent => {
-            input.settings.blocked_recheck
-        }
+        Class::ReferenceNotFound | Class::SlotTaken | Class::Limit | Class::Blocked | Class::Permanent => match call {
+            // Once more before the ENI goes: what refused it may have left before any look showed it.
+            Call::Attach => input.settings.blocked_recheck.min(input.settings.unattachable_kept / 2),
+            _ => input.settings.blocked_recheck,
+        },
     };
     let at = failure.at.saturating_add(spread(wait, &input.held.uid, failure.count)).unwrap_or(Timestamp::MAX);
     (at > input.now).then_some(at)

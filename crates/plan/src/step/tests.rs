@@ -231,7 +231,7 @@ fn seen(state: Option<AttachmentState>) -> Sight {
 #[test]
 fn the_way_in_is_create_attach_settled_and_ready_is_said_only_then() {
     let mut world = World::new(absent(25));
-    let Action::Create { token } = world.step().action else { panic!("{:?}", world.step()) };
+    let Action::Create { token, may_repeat: false } = world.step().action else { panic!("{:?}", world.step()) };
     assert_eq!(token, "uid-n0-1-0");
     let tags = tags(&cluster(), &world.held);
     assert_eq!(tags[names::TAG_CLUSTER], "cluster");
@@ -433,6 +433,24 @@ fn to_learn_late_that_an_object_was_made_here_forgets_no_call() {
     let mut fresh = Memory::begin(at(10), &held);
     fresh.learns_that_it_was_made_here(&held, at(22));
     assert_eq!(fresh.may_exist_since(), None, "nobody called for it before");
+}
+
+/// What EC2 answers to a repeated Create was so when the first was answered.
+#[test]
+fn a_create_that_an_earlier_one_may_have_made_already_is_known_to_be_one() {
+    let may_repeat = |world: &World| match world.step().action {
+        Action::Create { may_repeat, .. } => may_repeat,
+        other => panic!("{other:?}"),
+    };
+    let mut world = World::new(absent(25));
+    assert!(!may_repeat(&world), "made here");
+    world.memory = Memory::begin(at(10), &world.held);
+    assert!(!may_repeat(&world), "made in this term: only the answer is still on its way");
+    world.held.created = at(9);
+    assert!(may_repeat(&world), "there before this term");
+    world.held.created = at(20);
+    world.memory.create_unknown = Some(at(21));
+    assert!(may_repeat(&world), "no answer was heard");
 }
 
 /// Two controllers fight, or a policy of the account puts back what it wants.

@@ -239,3 +239,38 @@ fn what_is_refused_for_minutes_and_not_said_breaks_said() {
     holds(&refused_for_long(condition("Degraded", "True", "Refused"), true, 300_000));
     holds(&refused_for_long(condition("Progressing", "True", "Removing"), true, 300_000));
 }
+
+#[test]
+fn what_was_refused_to_an_eni_that_has_come_loose_since_or_to_an_object_that_was_made_anew_is_over() {
+    let well = || condition("Degraded", "False", "AsExpected");
+    let at = LATER + 300_000;
+    let later = |loose: bool| {
+        let mut world = refused_for_long(well(), true, 299_999);
+        world.scene.refusals.ended(at, HELD, "DeleteNetworkInterface", Some("InvalidNetworkInterface.InUse"));
+        if loose {
+            world.has(at, &By::Time, made(ENI, HELD_UID));
+        }
+        world.scene.looks(at, std::collections::BTreeSet::new());
+        world
+    };
+    breaks(&later(false), Promise::Said, "DeleteNetworkInterface has been refused");
+    holds(&later(true));
+
+    let torn = |anew: bool| {
+        let mut world = World::settled();
+        world.deletes(LATER, PEOPLE, "eniattachments", HELD);
+        world.writes(LATER, REPLICA, "nodeenis", NODEENI, ["status", "conditions"], well());
+        for at in [LATER, at] {
+            world.scene.refusals.ended(at, HELD, "patch eniattachments.networking.k8s.aws", Some("404"));
+        }
+        if anew {
+            let object = world.objects[&("eniattachments", HELD.to_owned())].clone();
+            world.lets_go(at, PEOPLE, "eniattachments", HELD);
+            world.stores(at, REPLICA, "eniattachments", object);
+        }
+        world.scene.looks(at, std::collections::BTreeSet::new());
+        world
+    };
+    breaks(&torn(false), Promise::Said, "patch eniattachments.networking.k8s.aws has been refused (404)");
+    holds(&torn(true));
+}

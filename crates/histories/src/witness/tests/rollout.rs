@@ -1,6 +1,8 @@
 //! How many nodes a rollout takes away: `max-unavailable`. And what has lost its ENIAttachment and is wanted where it is.
 
 use super::*;
+use crate::script::{Act, Event};
+use crate::witness::rollout::Rollouts;
 use multi_eni_api::names::TAG_NODEENI_UID;
 
 const OTHER_SUBNET: &str = "subnet-00000002";
@@ -89,6 +91,22 @@ fn more_nodes_away_at_a_time_than_allowed_break_max_unavailable() {
     holds(&allowed);
     replaces(&mut allowed, &[(3_000, REPLICA, 3)]);
     breaks(&allowed, Promise::MaxUnavailable, "while n1, n2 of e1 wait");
+}
+
+#[test]
+fn an_edit_that_a_stale_watch_may_have_kept_from_it_is_no_measure() {
+    let stale = Act::StaleWatch { replica: 0, lasts: 60_000 };
+    let events = vec![Event { at: LATER, act: stale }];
+    let script = Script { events, ..World::script(Setting::default()) };
+    let replaced = |edited: Millis| {
+        let mut world = fleet(3);
+        world.scene.rollouts = Rollouts::of(&script);
+        world.writes(edited, PEOPLE, "nodeenis", NODEENI, ["spec", "deviceIndex"], json!(2));
+        replaces(&mut world, &[(1_000, REPLICA, 1), (2_000, REPLICA, 2)]);
+        world
+    };
+    holds(&replaced(LATER));
+    breaks(&replaced(LATER - PICTURE), Promise::MaxUnavailable, "while n1 of e1 wait");
 }
 
 #[test]

@@ -129,3 +129,39 @@ fn what_was_moved_before_it_could_be_taken_over_is_given_up_and_let_be() {
     left(&mut world).tags.insert(names::TAG_ATTACHMENT_UID, &uid);
     assert_ne!(world.step().action, Action::Release, "it is ours");
 }
+
+/// Somebody moved it away, and whether it got our tags before is not to be seen yet.
+#[test]
+fn what_was_moved_before_it_carried_our_tags_is_let_be_when_a_look_shows_that_late_enough() {
+    let mut world = world();
+    left(&mut world).attachment.as_mut().unwrap().instance = InstanceId::parse("i-00000000").ok();
+    // An earlier process may have tagged it just before this one began.
+    let since = world.now.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap();
+    world.memory.acting_since = since;
+    world.memory.made_here = false;
+    left(&mut world).shown_at = world.now;
+    for deleting in [None, Some(world.now)] {
+        world.held.deleting = deleting;
+        let step = world.step();
+        assert_eq!((step.action, step.recheck), (Action::Wait, since.checked_add(Settings::default().lag).ok()));
+    }
+    world.now = since.checked_add(Settings::default().lag).unwrap();
+    let id = left(&mut world).id.clone();
+    assert_eq!(world.step().action, Action::LookById(id));
+    left(&mut world).shown_at = world.now;
+    assert_eq!(world.step().action, Action::Release);
+    world.held.deleting = None;
+    assert!(world.step().status.last_error.is_some_and(|error| error.code == crate::held::ENI_LOST));
+
+    // Tags of ours that were torn off in part were there.
+    let torn = tags(&cluster(), &world.held);
+    for key in [names::TAG_CLUSTER, names::TAG_ATTACHMENT_UID] {
+        let mut tags = torn.clone();
+        tags.remove(key);
+        let mut world = self::world();
+        left(&mut world).attachment.as_mut().unwrap().instance = InstanceId::parse("i-00000000").ok();
+        left(&mut world).tags.extend(tags);
+        world.held.deleting = Some(world.now);
+        assert!(!matches!(world.step().action, Action::Release), "{key}");
+    }
+}
