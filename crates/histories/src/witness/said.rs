@@ -67,11 +67,9 @@ impl Refusals {
     fn standing(&self, at: Millis, about: &Held) -> Option<String> {
         let is_over = |what: &str, refused: &Refused| match what {
             // What is on its way out waits for no answer of its way in, nor for a change in place.
-            "CreateNetworkInterface"
-            | "AttachNetworkInterface"
-            | "ModifyNetworkInterfaceAttribute"
-            | "CreateTags"
-            | "DeleteTags" => about.deleting.is_some(),
+            "CreateNetworkInterface" | "AttachNetworkInterface" | "CreateTags" => about.deleting.is_some(),
+            // Nor does what is not in its place wait for one: it is attached first.
+            "ModifyNetworkInterfaceAttribute" | "DeleteTags" => true,
             // It is being detached already.
             "DetachNetworkInterface" => refused.why == "IncorrectState",
             _ => false,
