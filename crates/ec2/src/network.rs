@@ -56,7 +56,10 @@ impl NetworkState {
         self.apply(|facts, answered| {
             for name in asked {
                 let ids = found.iter().filter(|subnet| subnet.name.as_ref() == Some(name)).map(|s| s.id.clone());
-                facts.subnets_named.insert(name.clone(), ids.collect());
+                let ids: BTreeSet<SubnetId> = ids.collect();
+                if facts.subnets_named.insert(name.clone(), ids.clone()) != Some(ids) {
+                    facts.subnets_named_since.insert(name.clone(), at);
+                }
                 answered.insert(NetworkQuestion::SubnetName(name.clone()), at);
             }
             add_subnets(facts, found);

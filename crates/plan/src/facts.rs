@@ -108,6 +108,8 @@ pub struct Network {
     pub missing_subnets: BTreeMap<SubnetId, Timestamp>,
     /// Name tags that were looked up: all subnets of that name, in every VPC.
     pub subnets_named: BTreeMap<String, BTreeSet<SubnetId>>,
+    /// Since when each of these names has stood for the same subnets, as far as this process has seen.
+    pub subnets_named_since: BTreeMap<String, Timestamp>,
     /// Group names that were looked up: (VPC, group ID) of every group of that name.
     pub groups_named: BTreeMap<String, BTreeSet<(String, SecurityGroupId)>>,
     /// Instance types that were looked up; None: EC2 does not know it.

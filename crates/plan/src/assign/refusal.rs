@@ -65,6 +65,17 @@ pub enum Refused {
         /// The zones of the listed subnets.
         zones: Vec<String>,
     },
+    /// A name stands for no subnet of the node's zone, and lately it may have: what is there stays for a while.
+    NameMayMove {
+        /// The subnets' tag Name.
+        name: String,
+        /// The node's zone.
+        zone: String,
+        /// The subnet of the ENI that stays.
+        subnet: String,
+        /// Until when.
+        until: Timestamp,
+    },
     /// The subnet is in another VPC than the node: EC2 would create the ENI, and never attach it.
     SubnetInOtherVpc {
         /// The subnet and its VPC.
@@ -157,6 +168,7 @@ impl Refused {
             Self::PrimaryNotShown { .. } => "PrimaryInterfaceNotShown",
             Self::SubnetMissing(_) => "SubnetNotFound",
             Self::NoSubnetInZone { .. } => "NoSubnetInZone",
+            Self::NameMayMove { .. } => "SubnetNameMoved",
             Self::SubnetInOtherVpc { .. } => "SubnetInOtherVPC",
             Self::SubnetAmbiguous(_) => "SubnetNameAmbiguous",
             Self::GroupUnresolved(..) => "SecurityGroupNotResolved",
@@ -182,6 +194,7 @@ impl Refused {
             Self::InstanceGone { is_lasting, .. } | Self::PrimaryNotShown { is_lasting, .. } => !is_lasting,
             Self::ZoneContradiction(_) | Self::OtherRegion { .. } => false,
             Self::NotOnEc2(_) | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
+            Self::NameMayMove { .. } => false,
             Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } | Self::AttachRefused(_) => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
             Self::OutOfBounds(_) => false,
@@ -235,6 +248,11 @@ impl fmt::Display for Refused {
                 f,
                 "none of its subnets is in the node's zone {zone} (they are in {}): add a subnet of that zone",
                 zones.join(", ")
+            ),
+            Self::NameMayMove { name, zone, subnet, until } => write!(
+                f,
+                "no subnet of the node's zone {zone} has the tag Name={name}: the ENI in {subnet} stays until {until}, in case the tag is on \
+                 its way to another subnet; tag a subnet of that zone to keep it"
             ),
             Self::SubnetInOtherVpc { subnet: (subnet, theirs), vpc } => write!(
                 f,

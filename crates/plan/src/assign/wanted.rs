@@ -1,12 +1,12 @@
 //! What a NodeENI asks for on one Node: its subnets of the zone, its groups, and the slots.
 
-use super::{Assignment, Input, Need, NewAttachment, Pinned, Refused, Resolved, adopt, look, place, resolve};
+use super::{Assignment, Input, Need, NewAttachment, Pinned, Refused, Resolved, adopt, look, place, resolve, slots};
 use crate::bounds;
 use crate::facts::{NodeFacts, SubnetFacts};
 use crate::held::Held;
 use crate::intent::{Ask, Intent, SubnetRef};
 use crate::place::region_of;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
 
@@ -37,6 +37,7 @@ pub(super) fn wanted(
     if let Ok(_) | Err(Refused::NoSubnetInZone { .. }) = &subnets {
         let chosen = subnets.as_deref().unwrap_or_default();
         place::must_explain(input, (node, &place), ask, (&mine, chosen), out)?;
+        names_must_stand(input, place.zone, ask, (&mine, chosen), out)?;
     }
     let subnets = subnets?;
     let groups = groups(input, &subnets, ask, out)?;
@@ -145,6 +146,46 @@ fn subnets_in_zone<'a>(
         return Err(Refused::NoSubnetInZone { zone: zone.to_owned(), zones });
     }
     Ok(chosen)
+}
+
+/// How long a name must have stood for the same subnets before an ENI goes since none of them is in its zone. A tag that moves from one
+/// subnet to another may be on neither for a while (cilium/cilium#32346).
+pub(super) const NAME_STANDS: SignedDuration = SignedDuration::from_mins(10);
+
+/// Where a name stands for no subnet of the zone, what is in use here in a subnet that nothing names stays until that has been so for a
+/// while: whether it had that name, or the spec another one, cannot be told.
+fn names_must_stand(
+    input: &Input<'_>,
+    zone: &str,
+    ask: &Ask,
+    (mine, chosen): (&[&Held], &[&SubnetFacts]),
+    out: &mut Assignment,
+) -> Result<(), Refused> {
+    let is_unnamed = |held: &&&Held| {
+        held.deleting.is_none()
+            && slots::is_in_use(input, held)
+            && !chosen.iter().any(|subnet| subnet.id.as_str() == held.request.subnet_id)
+    };
+    let Some(held) = mine.iter().find(is_unnamed) else { return Ok(()) };
+    let network = input.network;
+    let names = ask.subnets.iter().filter_map(|reference| match reference {
+        SubnetRef::Id(_) => None,
+        SubnetRef::Name(name) => Some(name),
+    });
+    let mut without = names.filter(|name| !chosen.iter().any(|subnet| subnet.name.as_ref() == Some(*name)));
+    let stands_until = without.find_map(|name| {
+        let since = network.subnets_named_since.get(name)?;
+        let until = since.saturating_add(NAME_STANDS).unwrap_or(Timestamp::MAX);
+        (input.now < until).then_some((name, until))
+    });
+    match stands_until {
+        Some((name, until)) => {
+            out.recheck_at(until);
+            let (name, zone, subnet) = (name.clone(), zone.to_owned(), held.request.subnet_id.clone());
+            Err(Refused::NameMayMove { name, zone, subnet, until })
+        }
+        None => Ok(()),
+    }
 }
 
 /// The security groups, names resolved in the VPC of the subnets.

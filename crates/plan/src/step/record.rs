@@ -381,10 +381,12 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
     }
     status.phase = phase;
     status.last_error = error.map(|mut error| {
-        // The time of its beginning stands: an error that only repeats itself costs no write.
+        // The time of its beginning stands, and what others were refused does not make it less often: an error that only repeats itself
+        // costs no write.
         match &input.held.status.last_error {
             Some(previous) if previous.code == error.code && previous.action == error.action => {
-                error.at = previous.at.clone()
+                error.at = previous.at.clone();
+                error.count = error.count.max(previous.count);
             }
             _ if error.at.is_none() => error.at = Some(whole_second(input.now)),
             _ => {}

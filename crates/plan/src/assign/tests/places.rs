@@ -113,3 +113,58 @@ fn a_node_of_another_region_is_not_looked_for_and_that_is_said_of_it_alone() {
     world.node.as_mut().unwrap().zone = Some("us-east-1-bos-1a".to_owned());
     assert_ne!(world.assign().refused[0].why.reason(), "NodeInOtherRegion");
 }
+
+/// Subnets are re-tagged: the old one loses the Name before the new one has it (cilium/cilium#32346).
+#[test]
+fn what_is_in_use_stays_for_a_while_when_its_subnets_name_stands_for_none_in_the_zone() {
+    let mut world = World::new(vec![named("storage")]);
+    let far = SubnetId::parse(SUBNET_FAR).unwrap();
+    let stands_for = |world: &mut World, zone_one: Option<&str>| {
+        let here = zone_one.map(|id| SubnetId::parse(id).unwrap());
+        world.network.subnets_named.insert("storage".into(), here.iter().cloned().chain([far.clone()]).collect());
+        world.network.subnets_named_since.insert("storage".into(), world.now);
+        for subnet in world.network.subnets.values_mut() {
+            subnet.name = (subnet.id == far || here.as_ref() == Some(&subnet.id)).then(|| "storage".to_owned());
+        }
+    };
+    stands_for(&mut world, Some(SUBNET_A));
+    world.settle();
+    for held in &mut world.held {
+        set(&mut held.status.conditions, Wanted::new(types::ATTACHED, true, "Attached", ""), None, at(0));
+        held.status.eni_id = Some("eni-00000001".into());
+        held.status.attachment_id = Some("eni-attach-1".into());
+    }
+    world.now = at(1_000);
+    stands_for(&mut world, None);
+    let until = world.now.saturating_add(crate::assign::wanted::NAME_STANDS).unwrap();
+    assert_eq!(said(&world), ["SubnetNameMoved"]);
+    assert_eq!(world.assign().recheck, Some(until));
+
+    // The new one has it: one node at a time follows.
+    let mut moved = World { held: world.held.clone(), ..World::new(vec![named("storage")]) };
+    moved.now = at(1_060);
+    stands_for(&mut moved, Some(SUBNET_B));
+    let next = moved.assign();
+    assert!(next.delete.is_empty() && next.outdated.len() == 1, "{next:?}");
+
+    // None has: then it is meant so.
+    world.now = until;
+    if let Some(sight) = &mut world.sight {
+        sight.as_of = until;
+    }
+    assert_eq!(world.assign().delete.len(), 1, "{:?}", world.assign());
+}
+
+fn named(name: &str) -> Intent {
+    let spec = NodeEniSpec {
+        node_selector: BTreeMap::from([("ng".to_owned(), "multi-eni".to_owned())]),
+        subnet_name: Some(name.to_owned()),
+        device_index: 1,
+        ..Default::default()
+    };
+    let mut object = NodeENI::new("a", spec);
+    object.metadata.uid = Some("uid-a".to_owned());
+    object.metadata.creation_timestamp = Some(Time(at(0)));
+    object.metadata.finalizers = Some(vec![multi_eni_api::names::NODEENI_FINALIZER.to_owned()]);
+    Intent::read(&object)
+}

@@ -96,6 +96,21 @@ fn what_is_said_of_a_subnet_without_room_does_not_change_with_who_holds_it_back(
     assert_eq!(said(&world), short);
 }
 
+/// What it was refused twice others were refused once: which of the two holds it back is no news.
+#[test]
+fn an_error_that_only_repeats_itself_is_never_counted_less_often() {
+    let mut world = World::new(absent(25));
+    for _ in 0..2 {
+        world.fail(Call::Create, crate::quota::CODE, "no more");
+    }
+    world.held.status = world.step().status;
+    assert_eq!(world.held.status.last_error.as_ref().map(|error| error.count), Some(2));
+    let refusal = CallError::Answered { code: crate::quota::CODE.into(), message: "no more".into() };
+    world.quota.answered("another", at(40), &Err(refusal), at(41));
+    world.now = at(42);
+    assert_eq!(world.step().status.last_error, world.held.status.last_error);
+}
+
 /// Its own Create got no answer, which passes; meanwhile EC2 refused others for want of addresses, and it waits for that.
 #[test]
 fn what_others_were_refused_is_said_rather_than_an_own_failure_that_passes() {
