@@ -72,6 +72,18 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// What a status recorded: the [code](Self::code) and the message. Words of ours are no answers of EC2's.
+    pub fn recorded(code: &str, message: &str) -> Self {
+        match code {
+            "NoAnswer" => Self::Unknown(message.to_owned()),
+            "NotSent" => Self::NotSent(message.to_owned()),
+            "NotLeader" => Self::NotLeader,
+            "QuotaRefused" => Self::QuotaRefused,
+            "Withdrawn" => Self::Withdrawn,
+            code => Self::Answered { code: code.to_owned(), message: message.to_owned() },
+        }
+    }
+
     /// EC2's code, or a word of ours for what has none.
     pub fn code(&self) -> &str {
         match self {

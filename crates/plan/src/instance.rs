@@ -113,8 +113,7 @@ impl std::fmt::Display for LookFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { since, code, message } = self;
         write!(f, "DescribeInstances is answered {code} since {since}: {}", message.trim_end_matches('.'))?;
-        let answered = CallError::Answered { code: code.clone(), message: message.clone() };
-        match classify(Call::Describe, &answered) {
+        match classify(Call::Describe, &CallError::recorded(code, message)) {
             Class::Unauthorized => f.write_str(". Allow the controller's IAM role ec2:DescribeInstances"),
             Class::Credentials => f.write_str(". Check the controller's AWS credentials"),
             _ => Ok(()),

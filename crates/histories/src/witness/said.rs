@@ -48,9 +48,9 @@ impl Refusals {
         let differs = |pointer: &str| part(change.before, pointer) != part(change.after, pointer);
         let of = format!("{}.{}", change.resource.resource, change.resource.group);
         let what = if change.before.is_none() {
-            // What the API server answered of the one that had this name is over with it.
+            // What was refused to the one that had this name is over with it; but that none can be made is so for both.
             if let Some(refused) = self.0.get_mut(change.name) {
-                refused.retain(|what, _| !what.ends_with(&of) && !what.ends_with(&format!("{of}/status")));
+                refused.retain(|what, _| what == "CreateNetworkInterface");
             }
             format!("create {of}")
         } else if differs("/status") {
@@ -64,11 +64,14 @@ impl Refusals {
     }
 
     /// What has been refused to that one for long, in words.
-    fn standing(&self, at: Millis, about: &Held) -> Option<String> {
+    fn standing(&self, at: Millis, about: &Held, attached: Attached) -> Option<String> {
         let is_over = |what: &str, refused: &Refused| match what {
-            // What is on its way out waits for no answer of its way in, nor for a change in place.
+            // EC2 is attaching it.
+            "AttachNetworkInterface" if attached == Attached::InPlace => true,
+            // It is detached first.
+            "DeleteNetworkInterface" => attached != Attached::Nowhere,
+            // What is on its way out waits for no answer of its way in, and what is not in its place for no change there.
             "CreateNetworkInterface" | "AttachNetworkInterface" | "CreateTags" => about.deleting.is_some(),
-            // Nor does what is not in its place wait for one: it is attached first.
             "ModifyNetworkInterfaceAttribute" | "DeleteTags" => true,
             // It is being detached already.
             "DetachNetworkInterface" => refused.why == "IncorrectState",
@@ -83,13 +86,16 @@ impl Refusals {
     }
 }
 
-/// An ENI has changed. For one that has come loose what was refused while it was in use is asked for anew.
+/// An ENI has changed. One that has moved on is asked for anew: what was refused before that is over.
 pub fn eni(scene: &mut Scene, at: Millis, id: &str, before: Option<&Eni>, after: Option<&Eni>) {
-    let is_loose =
-        before.is_some_and(|eni| eni.attachment.is_some()) && after.is_some_and(|eni| eni.attachment.is_none());
-    let made_for = scene.mirror.enis.get(id).filter(|_| is_loose).and_then(|eni| eni.made_for.as_ref());
-    if let Some(name) = made_for.and_then(|uid| scene.mirror.uids.get(uid)) {
-        scene.refusals.ended(at, name, "DeleteNetworkInterface", None);
+    let state = |eni: Option<&Eni>| eni.and_then(|eni| eni.attachment.as_ref()).map(|on| (on.id.clone(), on.status));
+    if state(before) == state(after) {
+        return;
+    }
+    let made_for = scene.mirror.enis.get(id).and_then(|eni| eni.made_for.as_ref());
+    let Some(name) = made_for.and_then(|uid| scene.mirror.uids.get(uid)) else { return };
+    for call in ["AttachNetworkInterface", "DetachNetworkInterface", "DeleteNetworkInterface"] {
+        scene.refusals.ended(at, name, call, None);
     }
 }
 
@@ -113,13 +119,30 @@ pub fn look(scene: &mut Scene, at: Millis) {
     };
     let waits = |held: &Held| held.deleting.is_some() || is_wanted(held) && scene.mirror.in_place(held).is_none();
     let unsaid = scene.mirror.held.values().map(|held| &held.held).filter(|held| waits(held)).find_map(|held| {
-        let standing = scene.refusals.standing(at, held)?;
+        let standing = scene.refusals.standing(at, held, attached(scene, held))?;
         let nodeeni = scene.mirror.nodeenis.get(&held.nodeeni).filter(|nodeeni| nodeeni.uid == held.nodeeni_uid)?;
         let claim = all_is_well(&nodeeni.object)?;
         Some(format!("of {}: {standing}, and NodeENI {} says {claim}", held.name, held.nodeeni))
     });
     if let Some(how) = unsaid {
         scene.broke(at, Promise::Said, how);
+    }
+}
+
+/// Where an ENI is attached, or on its way in or out, by the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attached {
+    Nowhere,
+    InPlace,
+    Elsewhere,
+}
+
+fn attached(scene: &Scene, held: &Held) -> Attached {
+    let mut enis = scene.mirror.made_for(&held.uid);
+    match enis.find_map(|eni| eni.seen.attachment.as_ref()) {
+        None => Attached::Nowhere,
+        Some(at) if at.instance == held.instance && (at.card, at.index) == held.slot() => Attached::InPlace,
+        Some(_) => Attached::Elsewhere,
     }
 }
 
@@ -134,8 +157,8 @@ fn all_is_well(object: &Value) -> Option<String> {
     if of("Ready", "status") == "True" {
         return Some("Ready".to_owned());
     }
-    let told = of("Degraded", "status") == "True"
-        || of("Progressing", "status") == "True" && of("Progressing", "reason") != "AsExpected";
+    // That something is under way says nothing of what is refused.
+    let told = of("Degraded", "status") == "True" || of("Progressing", "reason") == "Adopting";
     (!told).then(|| format!("Degraded={}: {}", of("Degraded", "status"), of("Degraded", "message")))
 }
 

@@ -56,8 +56,7 @@ impl AttachRefused {
     /// The slot was somebody else's: a look shows when it is free, and the occupant may have left before any look showed it.
     pub fn is_of_its_slot(held: &Held) -> bool {
         held.status.last_error.as_ref().is_some_and(|error| {
-            let answer = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
-            classify(Call::Attach, &answer) == Class::SlotTaken
+            classify(Call::Attach, &CallError::recorded(&error.code, &error.message)) == Class::SlotTaken
         })
     }
 
@@ -104,9 +103,7 @@ impl RefusalLook {
 /// An answer to Attach that will be the same next time.
 fn lasts(error: &CallError) -> bool {
     match classify(Call::Attach, error) {
-        Class::SlotTaken | Class::Blocked | Class::Permanent | Class::Limit | Class::SubnetFull => {
-            !["NoAnswer", "NotSent"].contains(&error.code())
-        }
+        Class::SlotTaken | Class::Blocked | Class::Permanent | Class::Limit | Class::SubnetFull => true,
         Class::Retry | Class::Throttled | Class::Unknown | Class::AlreadySo | Class::Wait | Class::EniNotFound => false,
         Class::InstanceNotFound | Class::InstanceState | Class::TokenMismatch | Class::ReferenceNotFound => false,
         Class::Credentials | Class::Unauthorized => false,
@@ -129,8 +126,8 @@ pub(super) fn unattachable(input: &Input<'_>, held: &Held) -> bool {
 pub(super) fn is_refused(input: &Input<'_>, held: &Held) -> bool {
     let error = held.status.last_error.as_ref().filter(|_| held.failed_call() == Some(Call::Attach));
     let Some(error) = error.filter(|_| held.status.attachment_id.is_none()) else { return false };
-    let answer = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
+    let met = CallError::recorded(&error.code, &error.message);
     let since = error.at.as_ref().map_or(held.created, |at| at.0.max(held.created));
     let end = since.saturating_add(input.settings.unattachable_kept).unwrap_or(Timestamp::MAX);
-    lasts(&answer) && end <= input.now
+    lasts(&met) && end <= input.now
 }

@@ -48,8 +48,8 @@ impl Failure {
     pub(super) fn recorded(held: &Held, acting_since: Timestamp) -> Option<Self> {
         let error = held.status.last_error.as_ref().filter(|error| error.code != REPAIR_UNDONE)?;
         let call = Call::named(&error.action)?;
-        let answered = CallError::Answered { code: error.code.clone(), message: error.message.clone() };
-        let (class, since) = (classify(call, &answered), error.at.as_ref().map_or(acting_since, |at| at.0));
+        let met = CallError::recorded(&error.code, &error.message);
+        let (class, since) = (classify(call, &met), error.at.as_ref().map_or(acting_since, |at| at.0));
         // What had lasted until now is still so until it is tried again.
         let lasts = matches!(class, Class::Retry | Class::Wait | Class::AlreadySo | Class::EniNotFound);
         Some(Self {

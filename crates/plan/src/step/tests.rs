@@ -435,6 +435,26 @@ fn to_learn_late_that_an_object_was_made_here_forgets_no_call() {
     assert_eq!(fresh.may_exist_since(), None, "nobody called for it before");
 }
 
+/// A word of ours in a status is no answer of EC2's: the next leader does not wait ten minutes for what was lost once.
+#[test]
+fn a_call_of_an_earlier_process_that_got_no_answer_is_not_taken_for_refused() {
+    for (code, class) in [
+        ("NoAnswer", crate::errors::Class::Unknown),
+        ("NotSent", crate::errors::Class::Credentials),
+        ("InternalError", crate::errors::Class::Retry),
+    ] {
+        let mut held = new_held("n0", 1, false);
+        held.status.last_error = Some(multi_eni_api::eniattachment::LastError {
+            action: Call::Delete.action().to_owned(),
+            code: code.to_owned(),
+            message: "connection refused".to_owned(),
+            at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(5))),
+            count: 1,
+        });
+        assert_eq!(Memory::begin(at(10), &held).failure.map(|failure| failure.class), Some(class), "{code}");
+    }
+}
+
 /// What EC2 answers to a repeated Create was so when the first was answered.
 #[test]
 fn a_create_that_an_earlier_one_may_have_made_already_is_known_to_be_one() {

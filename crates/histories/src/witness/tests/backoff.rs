@@ -214,6 +214,7 @@ fn refused_for_long(conditions: Value, leaves: bool, lasts: Millis) -> World {
     let mut world = World::settled();
     if leaves {
         world.deletes(LATER, PEOPLE, "eniattachments", HELD);
+        world.has(LATER, &By::Time, made(ENI, HELD_UID));
     }
     world.writes(LATER, REPLICA, "nodeenis", NODEENI, ["status", "conditions"], conditions);
     for (number, at) in [(1, LATER), (2, LATER + lasts)] {
@@ -237,20 +238,26 @@ fn what_is_refused_for_minutes_and_not_said_breaks_said() {
     holds(&refused_for_long(well(), true, 299_999));
     holds(&refused_for_long(well(), false, 300_000));
     holds(&refused_for_long(condition("Degraded", "True", "Refused"), true, 300_000));
-    holds(&refused_for_long(condition("Progressing", "True", "Removing"), true, 300_000));
+    // That it is under way is not enough.
+    breaks(&refused_for_long(condition("Progressing", "True", "Working"), true, 300_000), Promise::Said, words);
 }
 
 #[test]
 fn what_was_refused_to_an_eni_that_has_come_loose_since_or_to_an_object_that_was_made_anew_is_over() {
     let well = || condition("Degraded", "False", "AsExpected");
     let at = LATER + 300_000;
-    let later = |loose: bool| {
+    let later = |attached: bool| {
         let mut world = refused_for_long(well(), true, 299_999);
         world.scene.refusals.ended(at, HELD, "DeleteNetworkInterface", Some("InvalidNetworkInterface.InUse"));
-        if loose {
-            world.has(at, &By::Time, made(ENI, HELD_UID));
+        if attached {
+            world.has(at, &By::Time, on(made(ENI, HELD_UID), 1, AttachmentStatus::Attached));
         }
         world.scene.looks(at, std::collections::BTreeSet::new());
+        if attached {
+            // It has come loose: Delete is asked for anew.
+            world.has(at, &By::Time, made(ENI, HELD_UID));
+            world.scene.looks(at, std::collections::BTreeSet::new());
+        }
         world
     };
     breaks(&later(false), Promise::Said, "DeleteNetworkInterface has been refused");
