@@ -99,10 +99,15 @@ impl Repeats {
         self.news.entry(topic).or_default().insert(by.to_owned(), at);
     }
 
+    /// When a process last sent that request, if it does not know yet that it took effect.
+    pub fn sent(&self, life: &str, what: &str) -> Option<Millis> {
+        self.streaks.get(&(life.to_owned(), what.to_owned())).map(|streak| streak.sent)
+    }
+
     /// Whether a process's deletion of that ENIAttachment was sent so long ago that it was decided in another picture.
     pub fn is_old_deletion(&self, life: &str, name: &str, at: Millis) -> bool {
         let what = format!("delete eniattachments.networking.k8s.aws {name}");
-        self.streaks.get(&(life.to_owned(), what)).is_some_and(|streak| at > streak.sent + SLOW)
+        self.sent(life, &what).is_some_and(|sent| at > sent + SLOW)
     }
 
     /// A process begins another term: it decides everything anew.

@@ -4,7 +4,7 @@
 //! everything that could excuse it has stood unchanged for [`PICTURE`].
 
 use super::breach::Promise;
-use super::mirror::EniTruth;
+use super::mirror::{EniTruth, HeldTruth};
 use super::scene::Scene;
 use crate::script::Millis;
 use crate::wants::{Asked, Place, asked};
@@ -201,7 +201,12 @@ pub fn nodeeni(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>, by_repl
         return;
     }
     let uid = uid(change.before);
-    if let Some(held) = scene.mirror.held.values().find(|held| held.held.nodeeni_uid == uid) {
+    // A Create whose answer was lost may take effect later than anybody waits: nobody who let go before that could know. Its
+    // ENIAttachment has lost its owner, and is cleaned up as such.
+    let sent = scene.repeats.sent(change.actor, &format!("patch nodeenis.networking.k8s.aws {}", change.name));
+    let knowable = |held: &&HeldTruth| sent.is_none_or(|sent| held.since < sent);
+    let of = |held: &&HeldTruth| held.held.nodeeni_uid == uid;
+    if let Some(held) = scene.mirror.held.values().filter(of).find(knowable) {
         let how = format!(
             "{} lets NodeENI {} go, and its ENIAttachment {} is there",
             change.actor, change.name, held.held.name

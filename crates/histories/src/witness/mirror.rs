@@ -78,6 +78,8 @@ pub struct NodeEniTruth {
 pub struct HeldTruth {
     /// As it is.
     pub held: Held,
+    /// Since when it is there.
+    pub since: Millis,
     /// When somebody last changed it who is not a replica.
     pub disturbed: Millis,
     /// Since when it is being deleted.
@@ -291,10 +293,11 @@ impl Mirror {
             Some(object) => {
                 let held = Held::read(&object);
                 let same = before.as_ref().filter(|before| before.held.uid == held.uid);
+                let since = same.map_or(at, |before| before.since);
                 let disturbed = if by_replica { same.map_or(0, |before| before.disturbed) } else { at };
                 self.uids.insert(held.uid.clone(), name.to_owned());
                 let deleting_since = held.deleting.map(|_| same.and_then(|before| before.deleting_since).unwrap_or(at));
-                self.held.insert(name.to_owned(), HeldTruth { held, disturbed, deleting_since });
+                self.held.insert(name.to_owned(), HeldTruth { held, since, disturbed, deleting_since });
             }
             None => {
                 let Some(before) = before else { return };

@@ -15,9 +15,14 @@ pub const WITHIN: Millis = 300_000;
 /// How old the last refusal may be: the longest back-off, and a little.
 const STANDS: Millis = 400_000;
 
-/// By ENIAttachment, what is refused.
+/// What is refused.
 #[derive(Debug, Default)]
-pub struct Refusals(BTreeMap<String, BTreeMap<String, Refused>>);
+pub struct Refusals {
+    /// By ENIAttachment, and what is asked for.
+    refused: BTreeMap<String, BTreeMap<String, Refused>>,
+    /// What the last ENIAttachment of a name asked for, when it was gone.
+    asked: BTreeMap<String, Value>,
+}
 
 #[derive(Debug, Clone)]
 struct Refused {
@@ -29,7 +34,7 @@ struct Refused {
 impl Refusals {
     /// A request about an ENIAttachment has ended: refused for that reason, or not.
     pub fn ended(&mut self, at: Millis, about: &str, what: &str, why: Option<&str>) {
-        let of = self.0.entry(about.to_owned()).or_default();
+        let of = self.refused.entry(about.to_owned()).or_default();
         match (why, of.get_mut(what)) {
             (None, _) => drop(of.remove(what)),
             (Some(why), Some(refused)) if refused.why == why => refused.last = at,
@@ -39,7 +44,10 @@ impl Refusals {
 
     /// A process leads anew: of what passes by itself as a rule it knows only what it is answered from now on.
     pub fn counted_anew(&mut self, at: Millis) {
-        self.0.values_mut().flat_map(|of| of.values_mut()).for_each(|refused| refused.first = refused.first.max(at));
+        self.refused
+            .values_mut()
+            .flat_map(|of| of.values_mut())
+            .for_each(|refused| refused.first = refused.first.max(at));
     }
 
     /// An ENIAttachment has been changed: what did that is not refused any more, whether its answer is heard or not.
@@ -47,10 +55,17 @@ impl Refusals {
         let part = |object: Option<&Value>, pointer: &str| object.and_then(|o| o.pointer(pointer).cloned());
         let differs = |pointer: &str| part(change.before, pointer) != part(change.after, pointer);
         let of = format!("{}.{}", change.resource.resource, change.resource.group);
+        if change.after.is_none() {
+            let asked = part(change.before, "/spec/request");
+            self.asked.extend(asked.map(|asked| (change.name.to_owned(), asked)));
+        }
         let what = if change.before.is_none() {
-            // What was refused to the one that had this name is over with it; but that none can be made is so for both.
-            if let Some(refused) = self.0.get_mut(change.name) {
-                refused.retain(|what, _| what == "CreateNetworkInterface");
+            // What was refused to the one that had this name is over with it; but that none can be made is so for both, if both
+            // ask for the same.
+            let asks = part(change.after, "/spec/request");
+            let is_the_same = self.asked.remove(change.name).is_none_or(|asked| asks.is_some_and(|asks| asks == asked));
+            if let Some(refused) = self.refused.get_mut(change.name) {
+                refused.retain(|what, _| is_the_same && what == "CreateNetworkInterface");
             }
             format!("create {of}")
         } else if differs("/status") {
@@ -80,7 +95,7 @@ impl Refusals {
         let stands = |refused: &Refused| {
             at >= refused.first + WITHIN && at <= refused.last + STANDS && refused.last > refused.first
         };
-        let all = self.0.get(&about.name)?;
+        let all = self.refused.get(&about.name)?;
         let (what, refused) = all.iter().find(|(what, refused)| stands(refused) && !is_over(what, refused))?;
         Some(format!("{what} has been refused ({}) for {} s", refused.why, (at - refused.first) / 1000))
     }

@@ -1,7 +1,9 @@
 //! What is taken away: `finalizers-hold`, `nothing-unasked`, `orphans-wait`, `force-waits`.
 
+use super::requests::life;
 use super::*;
 use crate::stage::POD_ANNOTATION;
+use multi_eni_sim::kube::RequestInfo;
 
 /// What somebody changed on the way; nothing by default.
 fn nothing(_: &mut World) {}
@@ -67,6 +69,31 @@ fn a_nodeeni_that_goes_before_its_eniattachment_breaks_finalizers_hold() {
     breaks(&lets_go(REPLICA, false), Promise::FinalizersHold, "NodeENI e1 go, and its ENIAttachment e1-1 is there");
     holds(&lets_go(PEOPLE, false));
     holds(&lets_go(REPLICA, true));
+}
+
+#[test]
+fn an_eniattachment_that_comes_when_its_nodeeni_was_already_let_go_breaks_nothing() {
+    let comes = |at: Millis| {
+        let mut world = World::settled();
+        world.deletes(LATER, PEOPLE, "nodeenis", NODEENI);
+        world.deletes(LATER, REPLICA, "eniattachments", HELD);
+        clears(&mut world);
+        let object = world.objects[&("eniattachments", HELD.to_owned())].clone();
+        world.lets_go(LATER, REPLICA, "eniattachments", HELD);
+        let patch = RequestInfo {
+            verb: "patch".to_owned(),
+            group: GROUP.to_owned(),
+            resource: "nodeenis".to_owned(),
+            name: NODEENI.to_owned(),
+            ..RequestInfo::default()
+        };
+        world.scene.asks(LATER, &life(1), &patch, b"{}");
+        world.stores(at, REPLICA, "eniattachments", object);
+        world.lets_go(LATER + 1_000, REPLICA, "nodeenis", NODEENI);
+        world
+    };
+    holds(&comes(LATER));
+    breaks(&comes(LATER - 1), Promise::FinalizersHold, "lets NodeENI e1 go, and its ENIAttachment e1-1 is there");
 }
 
 /// Changes that make it right to take the ENI away: nothing is unasked after any of them.

@@ -281,3 +281,31 @@ fn what_was_refused_to_an_eni_that_has_come_loose_since_or_to_an_object_that_was
     breaks(&torn(false), Promise::Said, "patch eniattachments.networking.k8s.aws has been refused (404)");
     holds(&torn(true));
 }
+
+#[test]
+fn that_none_can_be_made_is_over_when_another_is_asked_for() {
+    let anew = |index: u32| {
+        let mut world = World::settled();
+        world.has_no(LATER, &By::Hand, ENI);
+        world.writes(
+            LATER,
+            REPLICA,
+            "nodeenis",
+            NODEENI,
+            ["status", "conditions"],
+            condition("Degraded", "False", "AsExpected"),
+        );
+        world.scene.refusals.ended(LATER, HELD, "CreateNetworkInterface", Some("InvalidGroup.NotFound"));
+        let mut object = world.objects[&("eniattachments", HELD.to_owned())].clone();
+        object["status"] = Value::Null;
+        object["spec"]["request"]["deviceIndex"] = json!(index);
+        world.lets_go(LATER, REPLICA, "eniattachments", HELD);
+        world.stores(LATER, REPLICA, "eniattachments", object);
+        let at = LATER + 300_000;
+        world.scene.refusals.ended(at, HELD, "CreateNetworkInterface", Some("InvalidGroup.NotFound"));
+        world.scene.looks(at, std::collections::BTreeSet::new());
+        world
+    };
+    breaks(&anew(1), Promise::Said, "CreateNetworkInterface has been refused (InvalidGroup.NotFound) for 300 s");
+    holds(&anew(2));
+}
