@@ -12,6 +12,8 @@ use std::ops::Range;
 
 /// How long something may be refused before it is said.
 pub const WITHIN: Millis = 300_000;
+/// How long what was said may be unsaid: another ENIAttachment, or another edit, has as long as the first had.
+const ANEW: Millis = 180_000;
 /// How old the last refusal may be: the longest back-off, and a little.
 const STANDS: Millis = 400_000;
 
@@ -20,8 +22,8 @@ const STANDS: Millis = 400_000;
 pub struct Refusals {
     /// By ENIAttachment, and what is asked for.
     refused: BTreeMap<String, BTreeMap<String, Refused>>,
-    /// What the last ENIAttachment of a name asked for, when it was gone.
-    asked: BTreeMap<String, Value>,
+    /// By NodeENI's UID, when it last said that something needs a person.
+    told: BTreeMap<String, Millis>,
 }
 
 #[derive(Debug, Clone)]
@@ -55,17 +57,10 @@ impl Refusals {
         let part = |object: Option<&Value>, pointer: &str| object.and_then(|o| o.pointer(pointer).cloned());
         let differs = |pointer: &str| part(change.before, pointer) != part(change.after, pointer);
         let of = format!("{}.{}", change.resource.resource, change.resource.group);
-        if change.after.is_none() {
-            let asked = part(change.before, "/spec/request");
-            self.asked.extend(asked.map(|asked| (change.name.to_owned(), asked)));
-        }
         let what = if change.before.is_none() {
-            // What was refused to the one that had this name is over with it; but that none can be made is so for both, if both
-            // ask for the same.
-            let asks = part(change.after, "/spec/request");
-            let is_the_same = self.asked.remove(change.name).is_none_or(|asked| asks.is_some_and(|asks| asks == asked));
+            // What was refused to the one that had this name is over with it; but that none can be made is so for both.
             if let Some(refused) = self.refused.get_mut(change.name) {
-                refused.retain(|what, _| is_the_same && what == "CreateNetworkInterface");
+                refused.retain(|what, _| what == "CreateNetworkInterface");
             }
             format!("create {of}")
         } else if differs("/status") {
@@ -124,6 +119,8 @@ pub fn look(scene: &mut Scene, at: Millis) {
             scene.refusals.ended(at, &name, call, None);
         }
     }
+    let tells = scene.mirror.nodeenis.values().filter(|nodeeni| all_is_well(&nodeeni.object).is_none());
+    scene.refusals.told.extend(tells.map(|nodeeni| (nodeeni.uid.clone(), at)));
     if !scene.is_able(at, WITHIN) {
         return;
     }
@@ -137,6 +134,9 @@ pub fn look(scene: &mut Scene, at: Millis) {
         let standing = scene.refusals.standing(at, held, attached(scene, held))?;
         let nodeeni = scene.mirror.nodeenis.get(&held.nodeeni).filter(|nodeeni| nodeeni.uid == held.nodeeni_uid)?;
         let claim = all_is_well(&nodeeni.object)?;
+        if scene.refusals.told.get(&nodeeni.uid).is_some_and(|told| at <= told + ANEW) {
+            return None;
+        }
         Some(format!("of {}: {standing}, and NodeENI {} says {claim}", held.name, held.nodeeni))
     });
     if let Some(how) = unsaid {

@@ -283,12 +283,21 @@ fn what_was_refused_to_an_eni_that_has_come_loose_since_or_to_an_object_that_was
 }
 
 #[test]
-fn that_none_can_be_made_is_over_when_another_is_asked_for() {
-    let anew = |index: u32| {
+fn what_was_said_has_three_minutes_when_another_is_asked_for() {
+    let anew = |told: Millis| {
         let mut world = World::settled();
         world.has_no(LATER, &By::Hand, ENI);
         world.writes(
             LATER,
+            REPLICA,
+            "nodeenis",
+            NODEENI,
+            ["status", "conditions"],
+            condition("Degraded", "True", "Refused"),
+        );
+        world.scene.looks(told, std::collections::BTreeSet::new());
+        world.writes(
+            told,
             REPLICA,
             "nodeenis",
             NODEENI,
@@ -298,7 +307,6 @@ fn that_none_can_be_made_is_over_when_another_is_asked_for() {
         world.scene.refusals.ended(LATER, HELD, "CreateNetworkInterface", Some("InvalidGroup.NotFound"));
         let mut object = world.objects[&("eniattachments", HELD.to_owned())].clone();
         object["status"] = Value::Null;
-        object["spec"]["request"]["deviceIndex"] = json!(index);
         world.lets_go(LATER, REPLICA, "eniattachments", HELD);
         world.stores(LATER, REPLICA, "eniattachments", object);
         let at = LATER + 300_000;
@@ -306,6 +314,10 @@ fn that_none_can_be_made_is_over_when_another_is_asked_for() {
         world.scene.looks(at, std::collections::BTreeSet::new());
         world
     };
-    breaks(&anew(1), Promise::Said, "CreateNetworkInterface has been refused (InvalidGroup.NotFound) for 300 s");
-    holds(&anew(2));
+    breaks(
+        &anew(LATER + 119_999),
+        Promise::Said,
+        "CreateNetworkInterface has been refused (InvalidGroup.NotFound) for 300 s",
+    );
+    holds(&anew(LATER + 120_000));
 }
