@@ -89,7 +89,12 @@ impl Witness {
     /// A process begins.
     pub fn begins(&self, life: &Life) {
         let at = self.stage.now();
-        self.scene().last_begun = at;
+        let mut scene = self.scene();
+        scene.last_begun = at;
+        if !scene.elects {
+            scene.refusals.counted_anew(at);
+        }
+        drop(scene);
         self.says(Detail::Story, &life.name(), || "starts".to_owned());
     }
 

@@ -3,6 +3,8 @@
 use super::breach::Promise;
 use super::scene::Scene;
 use crate::script::{Act, Millis, Script};
+use multi_eni_api::conditions::types;
+use multi_eni_plan::assign::INSTANCE_GONE;
 use multi_eni_plan::held::Held;
 use multi_eni_sim::ec2::Eni;
 use multi_eni_sim::kube::ObjectChange;
@@ -75,7 +77,11 @@ impl Refusals {
 
     /// What has been refused to that one for long, in words.
     fn standing(&self, at: Millis, about: &Held, attached: Attached) -> Option<String> {
+        let ready = about.status.conditions.iter().find(|condition| condition.type_ == types::READY);
+        let is_gone = ready.is_some_and(|ready| ready.reason == INSTANCE_GONE);
         let is_over = |what: &str, refused: &Refused| match what {
+            // An instance that answers of EC2 have left out, or that is gone, gets nothing: that it is so is judged elsewhere.
+            "CreateNetworkInterface" | "AttachNetworkInterface" if is_gone => true,
             // EC2 is attaching it.
             "AttachNetworkInterface" if attached == Attached::InPlace => true,
             // It is detached first.
@@ -87,11 +93,16 @@ impl Refusals {
             "DetachNetworkInterface" => refused.why == "IncorrectState",
             _ => false,
         };
-        let stands = |refused: &Refused| {
-            at >= refused.first + WITHIN && at <= refused.last + STANDS && refused.last > refused.first
+        // A write that is still wanted is sent again when its wait is over, which doubles.
+        let again = |what: &str, refused: &Refused| match what.contains(' ') {
+            true => STANDS.min(60_000 + 2 * (refused.last - refused.first)),
+            false => STANDS,
+        };
+        let stands = |what: &str, refused: &Refused| {
+            at >= refused.first + WITHIN && refused.last > refused.first && at <= refused.last + again(what, refused)
         };
         let all = self.refused.get(&about.name)?;
-        let (what, refused) = all.iter().find(|(what, refused)| stands(refused) && !is_over(what, refused))?;
+        let (what, refused) = all.iter().find(|(what, refused)| stands(what, refused) && !is_over(what, refused))?;
         Some(format!("{what} has been refused ({}) for {} s", refused.why, (at - refused.first) / 1000))
     }
 }

@@ -283,6 +283,31 @@ fn what_was_refused_to_an_eni_that_has_come_loose_since_or_to_an_object_that_was
 }
 
 #[test]
+fn what_is_not_asked_for_any_more_is_over() {
+    let refused = |what: &str, twice: [Millis; 2], status: Value, at: Millis| {
+        let mut world = World::settled();
+        world.has_no(LATER, &By::Hand, ENI);
+        let well = condition("Degraded", "False", "AsExpected");
+        world.writes(LATER, REPLICA, "nodeenis", NODEENI, ["status", "conditions"], well);
+        world.writes(LATER, REPLICA, "eniattachments", HELD, ["status", "conditions"], status);
+        for after in twice {
+            world.scene.refusals.ended(LATER + after, HELD, what, Some("403"));
+        }
+        world.scene.looks(LATER + at, std::collections::BTreeSet::new());
+        world
+    };
+    let waits = || condition("Ready", "False", "Creating");
+    // A write that was tried for four seconds would have been tried again long since.
+    let patch = "patch eniattachments.networking.k8s.aws";
+    holds(&refused(patch, [0, 4_000], waits(), 393_000));
+    breaks(&refused(patch, [0, 200_000], waits(), 393_000), Promise::Said, "has been refused (403) for 393 s");
+    // Nothing is made for what is thought to be gone.
+    let create = "CreateNetworkInterface";
+    breaks(&refused(create, [0, 4_000], waits(), 393_000), Promise::Said, "CreateNetworkInterface has been refused");
+    holds(&refused(create, [0, 4_000], condition("Ready", "False", "InstanceGone"), 393_000));
+}
+
+#[test]
 fn what_was_said_has_three_minutes_when_another_is_asked_for() {
     let anew = |told: Millis| {
         let mut world = World::settled();
