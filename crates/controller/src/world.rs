@@ -144,7 +144,8 @@ impl World {
         }
     }
 
-    /// Other Nodes of its instance, before or now, are touched as well: which of them counts may be another one.
+    /// Other Nodes of its instance, before or now, are touched as well: which of them counts may be another one. So is the name under
+    /// which the ENIAttachments of its former instance are decided from now on: it may be that of a Node that went long ago.
     fn set_node(&mut self, single: Single<NodeFacts>) -> Vec<Touched> {
         let is_news = match &single {
             Single::Is(node) => self.nodes.is_news(node),
@@ -161,6 +162,8 @@ impl World {
         if let Some(Ok(instance)) = self.nodes.items.remove(&name).map(|old| old.instance) {
             drop_from(&mut self.by_instance, &instance, &name);
             touched.extend(self.nodes_on(&instance).map(|other| other.name.clone()));
+            let held = self.attachments_of_instance(&instance).map(|entry| self.decided_under(&entry.held).to_owned());
+            touched.extend(held);
         }
         if let Some(node) = node {
             if let Ok(instance) = &node.instance {

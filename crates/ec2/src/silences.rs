@@ -6,6 +6,7 @@ use crate::lock::lock;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_plan::errors::{Call, CallError, Class, classify};
 use multi_eni_plan::silence::Silence;
+use multi_eni_plan::wording::shortened;
 use std::collections::BTreeMap;
 
 /// What fails is tried again within a minute; what has not been tried for longer is not wanted any more.
@@ -22,8 +23,10 @@ impl Silences {
         if matches!(error, CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn) {
             return false;
         }
-        let throttled = classify(Call::Describe, error) == Class::Throttled;
-        let begins = || Silence { since: now, action, words: error.to_string(), throttled };
+        let class = classify(Call::Describe, error);
+        let (throttled, denied) = (class == Class::Throttled, class == Class::Unauthorized);
+        let words = shortened(&error.to_string());
+        let begins = || Silence { since: now, action, words: words.clone(), throttled, denied };
         let fresh = || (begins(), error.code().to_owned(), now);
         match self.0.get_mut(action) {
             Some((silence, code, tried)) => {
@@ -31,8 +34,9 @@ impl Silences {
                 let changed = code != error.code();
                 if changed {
                     error.code().clone_into(code);
-                    silence.words = error.to_string();
                     silence.throttled &= throttled;
+                    silence.denied &= denied;
+                    silence.words = words;
                 }
                 changed
             }

@@ -169,7 +169,7 @@ mod tests {
     fn failure(call: Call, seconds: i64, count: i32) -> Failure {
         let mut memory = Memory::made(at(0));
         for _ in 0..count {
-            memory.failed(call, &refusal().unwrap_err(), at(seconds), at(seconds));
+            memory.failed(call, &refusal().unwrap_err(), at(seconds));
         }
         memory.failure.unwrap()
     }
@@ -226,7 +226,7 @@ mod tests {
         let missing = Err(CallError::NotSent("no credentials".into()));
         let mut memory = Memory::made(at(0));
         for _ in 0..4 {
-            memory.failed(Call::Delete, &missing.clone().unwrap_err(), at(1), at(1));
+            memory.failed(Call::Delete, &missing.clone().unwrap_err(), at(1));
         }
         probes.answered("a", Call::Delete, &missing, memory.failure.as_ref(), at(1));
         assert!(probes.governs(memory.failure.as_ref().unwrap(), at(2)).unwrap().is_some());

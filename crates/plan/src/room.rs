@@ -244,7 +244,7 @@ mod tests {
 
     fn failure(seconds: i64) -> Failure {
         let mut memory = Memory::made(at(0));
-        memory.failed(Call::Create, &refusal().unwrap_err(), at(seconds), at(seconds));
+        memory.failed(Call::Create, &refusal().unwrap_err(), at(seconds));
         memory.failure.unwrap()
     }
 

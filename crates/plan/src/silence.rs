@@ -18,6 +18,8 @@ pub struct Silence {
     pub words: String,
     /// It was throttling each time.
     pub throttled: bool,
+    /// It was refused for want of a permission each time.
+    pub denied: bool,
 }
 
 /// When it is said.
@@ -25,14 +27,17 @@ pub fn told_at(silence: &Silence) -> Timestamp {
     silence.since.saturating_add(UNSAID).unwrap_or(Timestamp::MAX)
 }
 
-/// What is said on a NodeENI, of each Node for which it waits for EC2.
-pub fn problems<'a>(silence: &Silence, waiting: impl Iterator<Item = &'a str>, now: Timestamp) -> Vec<Problem> {
-    if now < told_at(silence) {
-        return Vec::new();
-    }
-    let Silence { since, action, words, throttled } = silence;
+/// What is said: reason and message.
+pub fn said(silence: &Silence) -> (&'static str, String) {
+    let Silence { since, action, words, throttled, denied } = silence;
     let since = since.round(jiff::Unit::Second).unwrap_or(*since);
-    let (reason, message) = if *throttled {
+    if *denied {
+        let message = format!(
+            "EC2 refuses {action} since {since}: {}. Allow the controller's IAM role ec2:{action}. It is tried again all the time",
+            words.trim_end_matches('.')
+        );
+        ("Unauthorized", message)
+    } else if *throttled {
         let message = format!(
             "EC2 has answered {action} with throttling only since {since}: {words}. Something else in the account and Region \
              uses up the request rate; find it, or ask AWS for a higher one. It goes on by itself when EC2 answers"
@@ -44,7 +49,15 @@ pub fn problems<'a>(silence: &Silence, waiting: impl Iterator<Item = &'a str>, n
              controller, and the AWS Health Dashboard. It is tried again all the time and goes on by itself"
         );
         ("EC2Unreachable", message)
-    };
+    }
+}
+
+/// What is said on a NodeENI, of each Node for which it waits for EC2.
+pub fn problems<'a>(silence: &Silence, waiting: impl Iterator<Item = &'a str>, now: Timestamp) -> Vec<Problem> {
+    if now < told_at(silence) {
+        return Vec::new();
+    }
+    let (reason, message) = said(silence);
     waiting.map(|node| Problem { reason, message: message.clone(), node: Some(node.to_owned()) }).collect()
 }
 
@@ -60,6 +73,7 @@ mod tests {
             action: "DescribeNetworkInterfaces",
             words: "connection refused".into(),
             throttled: false,
+            denied: false,
         };
         let said = |silence: &Silence, s: i64| problems(silence, ["n"].into_iter(), at(s)).pop();
         assert_eq!(said(&silence, 59), None);
@@ -68,7 +82,11 @@ mod tests {
         assert_eq!(told.reason, "EC2Unreachable");
         let rest = "does not answer DescribeNetworkInterfaces since 1970-01-01T00:00:00Z: connection refused";
         assert!(told.message.contains(rest), "{}", told.message);
-        silence.throttled = true;
+        silence.denied = true;
+        let denied = said(&silence, 60).unwrap();
+        assert_eq!(denied.reason, "Unauthorized");
+        assert!(denied.message.contains("Allow the controller's IAM role ec2:DescribeNetworkInterfaces"), "{denied:?}");
+        (silence.denied, silence.throttled) = (false, true);
         assert_eq!(said(&silence, 60).unwrap().reason, "EC2Throttled");
     }
 }

@@ -41,6 +41,8 @@ pub struct Input<'a> {
     pub held: &'a Held,
     /// What EC2 shows of it.
     pub sight: &'a Sight,
+    /// Other ENIAttachments that are to take the same ENI over, or have it.
+    pub rivals: &'a [&'a Held],
     /// What its NodeENI asks for now: what can be changed in place. None if that cannot be known: nothing is changed.
     pub ask: Option<&'a Ask>,
     /// Its Node has a deletionTimestamp or is gone.

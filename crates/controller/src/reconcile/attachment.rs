@@ -72,7 +72,19 @@ impl Reconciler {
     pub(super) fn step(&self, entry: &AttachmentEntry) -> Step {
         let held = &entry.held;
         let (sight, memory, network) = (self.sight(entry), self.memory(held), self.means.ec2.network());
-        step::step(self.step_input(held, &sight, &memory, &network))
+        let rivals = self.rivals(held, &sight);
+        let rivals: Vec<&Held> = rivals.iter().map(|entry| &entry.held).collect();
+        step::step(step::Input { rivals: &rivals, ..self.step_input(held, &sight, &memory, &network) })
+    }
+
+    /// Others that name the ENI which this one is to take over.
+    fn rivals(&self, held: &Held, sight: &Sight) -> Vec<Arc<AttachmentEntry>> {
+        let Some(adopted) = &held.adopted else { return Vec::new() };
+        if matches!(sight, Sight::Seen(eni) if eni.attachment_uid() == Some(held.uid.as_str())) {
+            return Vec::new();
+        }
+        let others = self.world.attachments().filter(|entry| entry.held.uid != held.uid);
+        others.filter(|entry| entry.held.eni().as_ref() == Some(adopted)).cloned().collect()
     }
 
     pub(super) fn memory(&self, held: &Held) -> Memory {
@@ -97,6 +109,7 @@ impl Reconciler {
             held,
             sight,
             ask: self.world.nodeeni_by_uid(&held.nodeeni_uid).and_then(|entry| entry.intent.ask.as_ref().ok()),
+            rivals: &[],
             node_leaving: node.is_none_or(|node| node.deleting),
             instance: held.instance.as_ref().and_then(|instance| self.means.ec2.instance_look(instance)),
             states_failure: self.states_failure.as_ref(),

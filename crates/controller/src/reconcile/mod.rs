@@ -377,7 +377,9 @@ impl Reconciler {
         const LONG: Duration = Duration::from_secs(3600);
         // What is held back by the picture waits for the picture.
         let decides = self.world.is_warm() && self.world.terminating_crd().is_none() && self.started;
-        let Some(due) = self.queue.next_due().filter(|_| decides) else { return LONG };
+        // That EC2 does not answer the first look is said in its time.
+        let due = if decides { self.queue.next_due() } else { self.silence_is_said_at() };
+        let Some(due) = due else { return LONG };
         Duration::try_from(due.duration_since(self.now()).max(SignedDuration::from_millis(1))).unwrap_or(LONG).min(LONG)
     }
 

@@ -7,6 +7,7 @@ use futures::future::{BoxFuture, join_all};
 use multi_eni_plan::assign;
 use multi_eni_plan::errors::{Call, CallError};
 use multi_eni_plan::facts::EniSeen;
+use multi_eni_plan::held::Held;
 use multi_eni_plan::intent::Intent;
 use multi_eni_plan::orphans::{self, Detachment};
 use multi_eni_plan::problem::Problem;
@@ -82,13 +83,17 @@ impl Reconciler {
         Some(Problem { reason: "OrphansHeld", message: held.message.clone(), node: None })
     }
 
-    /// Whether its NodeENI may still take it as it is: it selects the Node, and what it gets there is not settled.
+    /// Whether its NodeENI may still take it as it is: it selects the Node, and what it gets there is not settled, or not there yet: an
+    /// ENIAttachment that was restored without its status gives way to it.
     fn may_be_adopted(&self, eni: &EniSeen) -> bool {
         let Some(at) = &eni.attachment else { return false };
         let (instance, slot) = (at.instance.as_ref(), (at.card, at.index));
         let intents: Vec<&Intent> = self.world.nodeenis().map(|entry| &entry.intent).collect();
         let is_open = |node: &str, intent: &Intent| {
+            let is_empty = |held: &Held| held.status.attachment_id.is_none() && !held.may_be_in_use();
+            let waits = |held: &Held| held.nodeeni_uid == intent.uid && held.slot() == slot && is_empty(held);
             self.assignments.get(node).is_none_or(|last| last.share(&intent.uid).is_open_at(slot))
+                || self.world.attachments_on(node).any(|entry| waits(&entry.held))
         };
         instance
             .into_iter()

@@ -92,7 +92,7 @@ impl Reconciler {
         let memory = self.memories.entry(uid.to_owned()).or_insert_with(|| Memory::begin(acting_since, &entry.held));
         match result {
             Ok(()) => memory.succeeded(call, now),
-            Err(error) => memory.failed(call, error, sent, now),
+            Err(error) => memory.failed(call, error, now),
         }
         let failure = memory.failure.as_ref().filter(|failure| failure.call == call);
         let has_room = call == Call::Create && self.room.answered(uid, &entry.held.request, result, failure, now);

@@ -2,12 +2,15 @@
 
 use super::{Outcome, Reconciler};
 use crate::queue::Key;
+use crate::world::NodeEniEntry;
 use futures::future::{BoxFuture, join_all};
+use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::{InstanceId, SubnetId};
 use multi_eni_plan::fold;
 use multi_eni_plan::instance::Life;
 use multi_eni_plan::place::{self, Evidence, Missing, Origin, Place};
 use multi_eni_plan::problem::Problem;
+use multi_eni_plan::silence;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Instances, and subnets, that EC2 is asked for: one that it knows is proof enough.
@@ -27,7 +30,21 @@ impl Reconciler {
                 self.means.gauges.set_wrong_place(None);
                 true
             }
-            Place::Unproven(Missing::Sweep) => false,
+            Place::Unproven(Missing::Sweep) => {
+                // Not said at once: the first look takes its time.
+                let silence = self.means.ec2.silence();
+                if let Some(silence) = silence.filter(|silence| self.now() >= silence::told_at(silence)) {
+                    let (reason, message) = silence::said(&silence);
+                    // Of what was as it should be nothing else is known.
+                    let is_settled = |entry: &NodeEniEntry| {
+                        let (intent, status) = (&entry.intent, &entry.status);
+                        let is_of_now = status.observed_generation == Some(intent.generation) && !intent.deleting;
+                        is_of_now && is_true(&status.conditions, types::READY)
+                    };
+                    self.halt(reason, message, |entry| !is_settled(entry));
+                }
+                false
+            }
             Place::Unproven(Missing::Answers) => {
                 self.ask_for_the_place();
                 let why = self.means.ec2.network().failure.clone().or_else(|| self.means.ec2.failure());
@@ -36,7 +53,7 @@ impl Reconciler {
                         "EC2 shows none of this cluster's ENIs, and whether it knows the cluster's instances and subnets cannot be asked \
                          ({why}): nothing is done before that is known"
                     );
-                    self.halt("PlaceUnproven", message);
+                    self.halt("PlaceUnproven", message, |_| true);
                 }
                 false
             }
@@ -49,7 +66,7 @@ impl Reconciler {
                     self.halted.clear();
                     tracing::error!("{why}");
                 }
-                self.halt(WRONG_PLACE, why);
+                self.halt(WRONG_PLACE, why, |_| true);
                 false
             }
         }
@@ -110,10 +127,10 @@ impl Reconciler {
         (answered && !ec2.is_asking()).then_some(false)
     }
 
-    /// Says on every NodeENI that nothing is done. All else of its status stands: nothing is known that could change it.
-    fn halt(&mut self, reason: &'static str, message: String) {
+    /// Says on every NodeENI that `waits` that nothing is done. All else of its status stands: nothing is known that could change it.
+    fn halt(&mut self, reason: &'static str, message: String, waits: impl Fn(&NodeEniEntry) -> bool) {
         let problem = Problem { reason, message, node: None };
-        let entries: Vec<_> = self.world.nodeenis().cloned().collect();
+        let entries: Vec<_> = self.world.nodeenis().filter(|entry| waits(entry)).cloned().collect();
         for entry in entries {
             let key = Key::NodeEni(entry.intent.name.clone());
             let status = fold::halted(&entry.intent, &entry.status, &problem, self.now());

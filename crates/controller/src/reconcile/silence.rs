@@ -2,6 +2,7 @@
 
 use super::Reconciler;
 use crate::queue::Key;
+use jiff::Timestamp;
 use multi_eni_plan::intent::Intent;
 use multi_eni_plan::problem::Problem;
 use multi_eni_plan::silence;
@@ -20,6 +21,11 @@ impl Reconciler {
         let waiting = of_it.filter(|entry| entry.held.deleting.is_some() || !self.is_ready(entry));
         let undecided = self.assignments.iter().filter(|(_, last)| !last.needs.is_empty() && last.matches(uid));
         waiting.map(|entry| entry.held.node.as_str()).chain(undecided.map(|(node, _)| node.as_str())).collect()
+    }
+
+    /// When it will be said that EC2 does not answer; None if it does, or if that is said.
+    pub(super) fn silence_is_said_at(&self) -> Option<Timestamp> {
+        self.means.ec2.silence().map(|silence| silence::told_at(&silence)).filter(|at| *at > self.now())
     }
 
     /// EC2 begins to be silent, changes its words, or answers again: what is said of it is looked at, now or when it is due.

@@ -20,8 +20,9 @@ impl ViewState {
         // A repeated Create answers an ENI that the view may know better by now.
         let known = self.entries.get(&seen.id).cloned();
         let mut told = known.as_ref().map(|entry| entry.told().clone()).unwrap_or_default();
-        let first = if may_repeat { NEVER_SHOWN } else { at };
-        let shown_at = known.as_ref().map_or(first, |entry| entry.seen.shown_at);
+        let shown = known.as_ref().map_or(at, |entry| entry.seen.shown_at);
+        // Whatever a look has shown before: it may lack a tag that is given here.
+        let shown_at = if may_repeat { NEVER_SHOWN } else { shown };
         if let Some(entry) = known {
             seen = told.correct(&entry.seen, seen, self.lag);
         }

@@ -253,6 +253,16 @@ fn a_create_that_may_repeat_an_earlier_one_proves_no_tags() {
     view.finish_poll(at(11), &BTreeSet::from([id(1)]), vec![shown]);
     assert_eq!(seen(&mut view).tags, stripped, "what EC2 shows goes before what was answered");
 
+    // So it is where a sweep has shown it already.
+    let mut view = self::view();
+    let other: Pairs = [(names::TAG_CLUSTER.to_owned(), tags()[names::TAG_CLUSTER].clone())].into_iter().collect();
+    sweep(&mut view, 5, vec![EniSeen { tags: other.clone(), ..eni(1, 5) }]);
+    let created = view.apply_created(eni(1, 10), &tags(), true, at(10));
+    assert_eq!(created.shown_at, NEVER_SHOWN);
+    view.finish_poll(at(11), &BTreeSet::from([id(1)]), vec![EniSeen { tags: other.clone(), ..eni(1, 11) }]);
+    let Sight::Seen(known) = view.sight("another", Some(&id(1))) else { panic!("it is there") };
+    assert_eq!(known.tags, other);
+
     // One that EC2 does not show yet is new, so it has the tags that were sent.
     let mut view = self::view();
     view.apply_created(eni(1, 10), &tags(), true, at(10));

@@ -92,6 +92,10 @@ impl Stage {
             Act::HandMove { nth, node, index } => {
                 let eni = self.eni(*nth)?;
                 let instance = self.instance_of(node)?;
+                let zone = self.ec2.snapshot().instances.get(&instance).map(|instance| instance.zone.clone());
+                if zone.as_ref() != Some(&eni.zone) {
+                    return Err(format!("{} is in {}, and {node} is not", eni.id, eni.zone));
+                }
                 self.free(&eni)?;
                 self.ec2.hand_attach(&eni.id, &instance, 0, *index).map_err(|error| error.to_string())?;
                 Ok(format!("somebody attaches {} to {node} at index {index}", eni.id))

@@ -306,6 +306,10 @@ impl Mirror {
                 }
                 for eni in self.enis.values_mut().filter(|eni| eni.made_for.as_ref() == Some(&before.held.uid)) {
                     eni.orphaned = Some(at);
+                    if !by_replica {
+                        // What was sent for it until then may land later.
+                        eni.disturbed = at;
+                    }
                     eni.left_leaving = before.held.deleting.is_some();
                 }
             }

@@ -79,6 +79,11 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
         // What its names stand for, or an edit, may not have been heard of: to another picture nothing follows, and it is no rollout.
         return;
     }
+    let sent = scene.repeats.sent(change.actor, &format!("delete eniattachments.networking.k8s.aws {}", held.name));
+    if mirror.nodeenis_changed.get(uid).is_some_and(|known| sent.is_some_and(|sent| sent <= *known)) {
+        // It was asked for before that edit.
+        return;
+    }
     if scene.repeats.is_old_deletion(change.actor, &held.name, at) {
         // It was asked for when the ENI may not have been ready yet.
         return;

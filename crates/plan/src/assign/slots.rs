@@ -116,6 +116,10 @@ pub(super) fn node_there(
                 }
                 Some(held) if held.name == new.name => {
                     if !gives_way(input, held, (node, intent), intents, &new) {
+                        // One that was restored from a backup has nothing, and may find its ENI in its slot: a new process looks there.
+                        let may_be_restored = held.status.eni_id.is_none() && held.adopted.is_none();
+                        let unseen = held.instance.clone().filter(|_| input.instance.is_none() && may_be_restored);
+                        out.needs.extend(unseen.map(Need::LookAtInstance));
                         continue;
                     }
                     remove(held, RemovalReason::Replaced, out);

@@ -261,6 +261,7 @@ impl Model {
             held: &held,
             sight: &sight,
             ask: self.intents.values().find(|intent| intent.uid == held.nodeeni_uid).and_then(|i| i.ask.as_ref().ok()),
+            rivals: &[],
             node_leaving: node.is_none_or(|node| node.instance.as_ref().ok() != held.instance.as_ref()),
             instance: held.instance.as_ref().map(|i| InstanceLook::first(self.state(i), self.now)),
             states_failure: None,
@@ -289,7 +290,7 @@ impl Model {
                 match refusal {
                     Some((code, message)) => {
                         let error = CallError::Answered { code: code.into(), message: message.into() };
-                        memory.failed(Call::Attach, &error, self.now, self.now);
+                        memory.failed(Call::Attach, &error, self.now);
                     }
                     None => {
                         memory.succeeded(Call::Attach, self.now);

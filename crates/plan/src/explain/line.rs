@@ -119,6 +119,7 @@ fn adopt(input: &Input<'_>, ask: Option<&Ask>, new: &NewAttachment, eni: &EniSee
         held: &held,
         sight: &Sight::Seen(Box::new(tagged)),
         ask,
+        rivals: &[],
         node_leaving: false,
         instance: None,
         states_failure: None,

@@ -16,6 +16,7 @@ fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
             held,
             sight,
             ask: world.intents.first().and_then(|intent| intent.ask.as_ref().ok()),
+            rivals: &[],
             node_leaving: false,
             instance: None,
             states_failure: None,

@@ -1,9 +1,10 @@
 //! Taking an ENI over from upstream: our tags come first, and nothing else is done to it before it carries them.
 
-use super::retry::{not_before, observe_first, past_lag};
+use super::retry::{look_again, not_before, observe_first, past_lag};
 use super::{Action, Change, Input, Report, is_ours, tags};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment};
+use crate::held::Held;
 use jiff::Timestamp;
 use multi_eni_api::conditions::{self, types};
 
@@ -49,8 +50,35 @@ fn is_the_nodeenis(input: &Input<'_>, eni: &EniSeen) -> bool {
     own || eni.upstreams(input.cluster) == Some(held.nodeeni.as_str())
 }
 
+/// The ENIAttachment that takes it over in the place of this one: the one that its tags name, or else one that stays rather than one
+/// that goes, and then the older one.
+pub(super) fn comes_before<'a>(input: &Input<'a>, eni: &EniSeen) -> Option<&'a Held> {
+    let rank = |held: &Held| {
+        let named = eni.attachment_uid() == Some(held.uid.as_str());
+        (!named, held.deleting.is_some(), held.deselected_since.is_some(), held.created, held.uid.clone())
+    };
+    let own = rank(input.held);
+    input.rivals.iter().copied().filter(|rival| rank(rival) < own).min_by_key(|rival| rank(rival))
+}
+
+/// It is another one's: nothing is done to it.
+pub(super) fn yields(input: &Input<'_>, eni: &EniSeen, to: &Held) -> (Action, Report) {
+    if input.held.deleting.is_some() {
+        let report = Report::leaving("another ENIAttachment takes the ENI over: it is let be");
+        return (Action::Release, report);
+    }
+    let message = format!(
+        "{} is taken over by ENIAttachment {}: this ENIAttachment waits; if it is not removed within minutes, delete one of the two",
+        eni.id, to.name
+    );
+    look_again(input, eni, Report::blocked(eni, "AlreadyAdopted", message))
+}
+
 /// Tags it. One that is in its place and was ready stays so: that our tags are missing is a stale look, or is mended now.
 pub(super) fn take_over(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
+    if let Some(rival) = comes_before(input, eni) {
+        return yields(input, eni, rival);
+    }
     let failure = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Tag);
     let report = match eni.attachment.as_ref().filter(|at| was_ready_there(input, at)) {
         Some(at) => Report::ready(eni, at, failure),

@@ -72,7 +72,7 @@ pub struct Memory {
     /// This process made the object, so nobody called for it before. Times on the API server tell that only if its clock
     /// and ours agree.
     pub made_here: bool,
-    /// When the last Create whose outcome is not known was sent.
+    /// When the last Create whose outcome is not known had ended: it reached EC2 before.
     pub create_unknown: Option<Timestamp>,
     /// The last Create attempt's outcome was: nothing was made.
     pub failure: Option<Failure>,
@@ -181,14 +181,15 @@ impl Memory {
     }
 
     /// A call failed. Not having been sent is nobody's failure, unless the credentials are missing.
-    pub fn failed(&mut self, call: Call, error: &CallError, sent: Timestamp, now: Timestamp) {
+    pub fn failed(&mut self, call: Call, error: &CallError, now: Timestamp) {
         if matches!(error, CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn) {
             return;
         }
         let class = classify(call, error);
         // Limit errors may ignore the token, so a Create that got one may have succeeded before.
         if call == Call::Create && matches!(class, Class::Unknown | Class::Limit | Class::TokenMismatch) {
-            self.create_unknown = Some(sent);
+            // When it reached EC2 is not known: it may have waited for its turn for minutes, or its process may have been frozen.
+            self.create_unknown = Some(now);
         }
         let message = match error {
             CallError::Answered { message, .. } => shortened(message),

@@ -60,6 +60,7 @@ struct World {
     instance: Option<InstanceLook>,
     unlooked: bool,
     states_failure: Option<LookFailure>,
+    rivals: Vec<Held>,
     node_leaving: bool,
     network: Network,
     quota: Quota,
@@ -88,6 +89,7 @@ impl World {
             instance: None,
             unlooked: false,
             states_failure: None,
+            rivals: Vec::new(),
             node_leaving: false,
             network: Network::default(),
             quota: Quota::default(),
@@ -103,6 +105,7 @@ impl World {
             held: &self.held,
             sight: &self.sight,
             ask: Some(&self.ask),
+            rivals: &self.rivals.iter().collect::<Vec<_>>(),
             node_leaving: self.node_leaving,
             // Where a test says nothing of it, it was seen to run just now.
             instance: if self.unlooked {
@@ -139,7 +142,7 @@ impl World {
 
     fn fail(&mut self, call: Call, code: &str, message: &str) {
         let error = CallError::Answered { code: code.into(), message: message.into() };
-        self.memory.failed(call, &error, self.now, self.now);
+        self.memory.failed(call, &error, self.now);
     }
 }
 
@@ -181,7 +184,7 @@ fn what_the_quota_refused_one_all_wait_for_and_say_so() {
     assert_eq!(ready.reason, "LimitExceeded");
     assert!(ready.message.contains("Maximum of 5000 reached. Raise the quota"), "{}", ready.message);
     // Who was refused itself waits for the same, and no longer.
-    world.memory.failed(Call::Create, &refused, at(28), at(29));
+    world.memory.failed(Call::Create, &refused, at(29));
     assert_eq!((world.step().action, world.step().recheck), (Action::Wait, Some(at(629))));
     world.quota.freed();
     // The refused Create may have ignored its token: until a look says that nothing was made, none follows.
@@ -202,7 +205,7 @@ fn what_is_said_does_not_change_with_who_holds_it_back() {
     let denied = CallError::Answered { code: "UnauthorizedOperation".into(), message: "no".into() };
     for uid in ["a", "b", "c"] {
         let mut memory = Memory::made(at(0));
-        memory.failed(Call::Create, &denied, at(29), at(29));
+        memory.failed(Call::Create, &denied, at(29));
         world.probes.answered(uid, Call::Create, &Err(denied.clone()), memory.failure.as_ref(), at(29));
     }
     let first = world.step();
@@ -276,7 +279,7 @@ fn blind_does_nothing_and_an_eni_without_our_tags_is_never_touched() {
 #[test]
 fn a_lost_answer_repeats_the_token_within_the_hour_and_looks_twice_after_it() {
     let mut world = World::new(absent(25));
-    world.memory.failed(Call::Create, &CallError::Unknown("timeout".into()), at(30), at(40));
+    world.memory.failed(Call::Create, &CallError::Unknown("timeout".into()), at(40));
     world.now = at(45);
     assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-0"));
     world.now = at(4000);
@@ -426,9 +429,9 @@ fn groups_by_name_follow_the_nodeeni_and_a_hand_once_the_names_are_known() {
 fn to_learn_late_that_an_object_was_made_here_forgets_no_call() {
     let held = new_held("n0", 1, false);
     let mut memory = Memory::begin(at(10), &held);
-    memory.failed(Call::Create, &CallError::Unknown("broken".into()), at(20), at(21));
+    memory.failed(Call::Create, &CallError::Unknown("broken".into()), at(21));
     memory.learns_that_it_was_made_here(&held, at(22));
-    assert_eq!(memory.may_exist_since(), Some(at(20)));
+    assert_eq!(memory.may_exist_since(), Some(at(21)));
     assert!(memory.failure.is_some());
     let mut fresh = Memory::begin(at(10), &held);
     fresh.learns_that_it_was_made_here(&held, at(22));

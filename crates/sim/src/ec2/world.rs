@@ -196,8 +196,11 @@ impl Ec2 {
             if found.attachment.is_some() {
                 return Err(Refusal::new("InvalidNetworkInterface.InUse", eni).into());
             }
-            if !state.instances.contains_key(instance) {
+            let Some(there) = state.instances.get(instance) else {
                 return Err(Refusal::no_instance(instance).into());
+            };
+            if there.zone != found.zone {
+                return Err(Refusal::value(format!("{eni} is in {}, and {instance} is not", found.zone)).into());
             }
             if state.snapshot().attached_to(instance).contains_key(&(card, index)) {
                 return Err(Refusal::value(format!("'{instance}' already has an interface at {card}/{index}")).into());

@@ -142,6 +142,11 @@ fn an_eniattachment_that_was_restored_without_its_status_gives_way_to_what_is_in
     let assignment = world.assign();
     assert_eq!((assignment.delete.len(), assignment.create.len()), (1, 0), "{assignment:?}");
     assert!(assignment.share("uid-a").is_open_at((0, 1)), "what is there is no orphan meanwhile");
+    // A new process has not looked there yet: it does, whatever holds the Create of that one back.
+    let sight = world.sight.take();
+    let blind = world.assign();
+    assert!(blind.needs.contains(&Need::LookAtInstance(restored.instance.clone().unwrap())), "{blind:?}");
+    world.sight = sight;
     // It may have got an ENI of its own in the meantime, which cannot be attached; never one that is in place.
     world.held[0].status.eni_id = Some("eni-00000009".to_owned());
     assert_eq!(world.assign().delete.len(), 1);

@@ -165,3 +165,31 @@ fn what_was_moved_before_it_carried_our_tags_is_let_be_when_a_look_shows_that_la
         assert!(!matches!(world.step().action, Action::Release), "{key}");
     }
 }
+
+/// The watch may bring an ENIAttachment of a NodeENI that is gone beside the one of its successor: both were made for the same ENI.
+#[test]
+fn of_two_that_are_to_take_over_the_same_eni_one_does() {
+    let mut world = world();
+    let mut rival = world.held.clone();
+    (rival.uid, rival.name) = ("uid-rival".to_owned(), "rival".to_owned());
+    let takes = |world: &World| matches!(world.step().action, Action::Modify { change: Change::Tags(_), .. });
+    // The other one is on its way out.
+    rival.deselected_since = Some(at(20));
+    world.rivals = vec![rival.clone()];
+    assert!(takes(&world));
+    std::mem::swap(&mut world.held, &mut world.rivals[0]);
+    assert!(!takes(&world), "{:?}", world.step());
+    let blocked = world.step().status;
+    assert!(blocked.conditions.iter().any(|condition| condition.reason == "AlreadyAdopted"), "{blocked:?}");
+    // Whoever is named by its tags comes first, whatever else is so.
+    left(&mut world).tags.insert(names::TAG_ATTACHMENT_UID, "uid-rival");
+    let other = world.rivals[0].clone();
+    world.held.deselected_since = None;
+    world.rivals[0].deselected_since = None;
+    std::mem::swap(&mut world.held, &mut world.rivals[0]);
+    assert_eq!(world.held.uid, other.uid);
+    assert!(!takes(&world));
+    // One that is removed lets it be.
+    world.held.deleting = Some(at(26));
+    assert_eq!(world.step().action, Action::Release);
+}

@@ -100,7 +100,7 @@ fn an_attachment_that_ec2_no_longer_knows_is_looked_for_before_it_is_detached_ag
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.held.deleting = Some(at(25));
     let unknown = CallError::Answered { code: "InvalidAttachmentID.NotFound".into(), message: String::new() };
-    world.memory.failed(Call::Detach, &unknown, at(30), at(30));
+    world.memory.failed(Call::Detach, &unknown, at(30));
     world.now = at(40);
     assert_eq!(world.step().action, Action::LookById(eni(1).id));
     // A stale answer: EC2 still shows what it no longer knows.
@@ -123,8 +123,16 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     let mut own = World::new(absent(25));
     own.held.deleting = Some(at(26));
     assert_eq!(own.step().action, Action::Release);
-    own.memory.failed(Call::Create, &CallError::Unknown("timeout".into()), at(28), at(30));
+    own.memory.failed(Call::Create, &CallError::Unknown("timeout".into()), at(30));
     assert_eq!(own.step().action, Action::Wait, "a Create of ours got no answer");
+    // It had waited for its turn for minutes: a look counts from when it ended.
+    own.now = at(401);
+    own.memory.failed(Call::Create, &CallError::Unknown("broken".into()), at(400));
+    own.sight = absent(399);
+    assert_eq!(own.step().action, Action::Wait);
+    own.sight = absent(461);
+    own.now = at(462);
+    assert_eq!(own.step().action, Action::Release);
 }
 
 /// As after a crash in a Delete that had landed.
@@ -159,7 +167,7 @@ fn a_call_without_a_token_that_got_no_answer_is_looked_after_before_it_is_repeat
     for (call, sight) in [(Call::Detach, seen(Some(AttachmentState::Attached))), (Call::Delete, seen(None))] {
         let mut world = World::new(sight);
         world.held.deleting = Some(at(25));
-        world.memory.failed(call, &CallError::Unknown("timeout".into()), at(30), at(40));
+        world.memory.failed(call, &CallError::Unknown("timeout".into()), at(40));
         world.now = at(45);
         assert_eq!(world.step().action, Action::LookById(eni(1).id), "{call:?}");
         let Sight::Seen(seen) = &mut world.sight else { unreachable!() };
@@ -215,9 +223,7 @@ fn where_ec2_answers_now_this_way_and_now_not_at_all_the_back_off_goes_on() {
             sent += 1;
             match sent % 3 {
                 2 => world.fail(Call::Delete, "InvalidNetworkInterface.InUse", "in use"),
-                0 => {
-                    world.memory.failed(Call::Delete, &CallError::Unknown("timed out".into()), at(seconds), at(seconds))
-                }
+                0 => world.memory.failed(Call::Delete, &CallError::Unknown("timed out".into()), at(seconds)),
                 _ => world.fail(Call::Delete, "InternalError", "again"),
             }
         }

@@ -116,10 +116,10 @@ fn an_error_that_only_repeats_itself_is_never_counted_less_often() {
 fn what_others_were_refused_is_said_rather_than_an_own_failure_that_passes() {
     let mut world = World::new(absent(25));
     world.describe(facts(100, None, 29));
-    world.memory.failed(Call::Create, &CallError::Unknown("timed out".into()), at(30), at(31));
+    world.memory.failed(Call::Create, &CallError::Unknown("timed out".into()), at(31));
     let full = CallError::Answered { code: "InsufficientFreeAddressesInSubnet".into(), message: "full".into() };
     let mut another = Memory::made(at(0));
-    another.failed(Call::Create, &full, at(32), at(32));
+    another.failed(Call::Create, &full, at(32));
     world.room.sent("another", &world.held.request);
     world.room.answered("another", &world.held.request, &Err(full), another.failure.as_ref(), at(32));
     world.now = at(90);
