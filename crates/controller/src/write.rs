@@ -413,12 +413,17 @@ async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Mis
     })
 }
 
+/// So the API server begins what a webhook that denies has said (k8s.io/apiserver, `webhookerrors.ToStatusErr`).
+const WEBHOOK_DENIES: &str = "admission webhook ";
+
 fn missed(status: &kube::core::Status) -> Missed {
     let words = if status.message.is_empty() { &status.reason } else { &status.message };
     let refused = || WriteError::Refused { code: status.code, message: words.clone() };
     let names_it = status.details.as_ref().is_some_and(|details| !details.name.is_empty());
     match status.code {
         404 if names_it => Missed::NotFound(refused()),
+        // A webhook may deny with any code: that is no word about the object.
+        409 if words.starts_with(WEBHOOK_DENIES) => Missed::Invalid(refused()),
         409 => Missed::Conflict(words.clone()),
         400 | 422 => Missed::Invalid(refused()),
         _ => Missed::Other(refused()),
@@ -428,6 +433,16 @@ fn missed(status: &kube::core::Status) -> Missed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_webhook_that_denies_with_409_is_no_conflict() {
+        let status = |message: &str| kube::core::Status { code: 409, message: message.into(), ..Default::default() };
+        let denied = "admission webhook \"a.b\" denied the request: one at a time";
+        assert!(matches!(missed(&status(denied)), Missed::Invalid(WriteError::Refused { code: 409, .. })));
+        let outrun =
+            "Operation cannot be fulfilled on eniattachments.networking.k8s.aws \"a\": the object has been modified";
+        assert!(matches!(missed(&status(outrun)), Missed::Conflict(_)));
+    }
 
     #[test]
     fn a_difference_takes_away_what_is_gone_at_every_depth() {

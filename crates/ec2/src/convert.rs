@@ -13,11 +13,6 @@ use multi_eni_plan::facts::{AttachmentState, EniSeen, InstanceLimits, SeenAttach
 use multi_eni_plan::instance::InstanceState;
 use multi_eni_plan::pairs::Pairs;
 use std::collections::BTreeMap;
-use std::fmt::Display;
-
-fn unreadable(error: impl Display) -> CallError {
-    CallError::Unknown(format!("EC2's answer cannot be read: {error}"))
-}
 
 /// A filter; values are matched literally.
 pub(crate) fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
@@ -158,6 +153,7 @@ pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Option<SubnetFacts> {
         zone: subnet.availability_zone().unwrap_or_default().to_owned(),
         vpc: subnet.vpc_id().unwrap_or_default().to_owned(),
         cidr: subnet.cidr_block().unwrap_or_default().to_owned(),
+        owner: subnet.owner_id().unwrap_or_default().to_owned(),
         name: tags(subnet.tags()).get("Name").map(str::to_owned),
         free_addresses: subnet.available_ip_address_count().unwrap_or_default(),
         grown: None,
@@ -205,11 +201,8 @@ fn cards(described: &[NetworkCardInfo], all: i32) -> Vec<i32> {
 const MOST_CARDS: usize = 256;
 
 /// ID and state of an instance; None for a state that EC2 does not have today.
-pub(crate) fn instance(
-    instance: &aws_sdk_ec2::types::Instance,
-) -> Result<(InstanceId, Option<InstanceState>), CallError> {
-    let id =
-        instance.instance_id().and_then(InstanceId::observed).ok_or_else(|| unreadable("an instance has no ID"))?;
+pub(crate) fn instance(instance: &aws_sdk_ec2::types::Instance) -> Option<(InstanceId, Option<InstanceState>)> {
+    let id = instance.instance_id().and_then(InstanceId::observed)?;
     let state = match instance.state().and_then(|state| state.name()) {
         Some(InstanceStateName::Pending) => Some(InstanceState::Pending),
         Some(InstanceStateName::Running) => Some(InstanceState::Running),
@@ -218,7 +211,7 @@ pub(crate) fn instance(
         Some(InstanceStateName::Terminated) => Some(InstanceState::Terminated),
         _ => None,
     };
-    Ok((id, state))
+    Some((id, state))
 }
 
 #[cfg(test)]

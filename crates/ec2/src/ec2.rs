@@ -1,6 +1,6 @@
 //! The handle that the controller holds.
 
-use crate::budgets::{Buckets, Budgets, Pace};
+use crate::budgets::{Action, Buckets, Budgets, Pace};
 use crate::counts::Counts;
 use crate::line::Claim;
 use crate::lock::lock;
@@ -14,8 +14,10 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
+use multi_eni_plan::errors::CallError;
 use multi_eni_plan::facts::{Cluster, EniSeen, InstanceSight, Network, Sight};
-use multi_eni_plan::instance::{InstanceLook, LookFailure};
+use multi_eni_plan::instance::InstanceLook;
+use multi_eni_plan::look_failure::LookFailure;
 use multi_eni_plan::pace::Lines;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -68,7 +70,7 @@ pub(crate) struct Inner {
     pub budgets: Budgets,
     pub counts: Counts,
     pub view: Mutex<ViewState>,
-    pub failure: Mutex<Option<String>>,
+    pub failure: Mutex<Option<LookFailure>>,
     pub silences: Mutex<Silences>,
     pub unread: Mutex<Unread>,
     /// EC2 here does not know the parameter IncludeManagedResources (isolated Regions lag).
@@ -201,6 +203,21 @@ impl Ec2 {
         lock(&self.inner.view).last_sweep()
     }
 
+    /// How many ENIs of this cluster the last whole sweep showed, readable or not.
+    pub fn swept(&self) -> usize {
+        lock(&self.inner.view).swept()
+    }
+
+    /// Start of the latest Describe that showed an ENI or an instance of this cluster.
+    pub fn home_shown(&self) -> Option<Timestamp> {
+        lock(&self.inner.view).home_shown()
+    }
+
+    /// Whether EC2 answered a Delete of this process's for that ENI.
+    pub fn is_deleted(&self, eni: &EniId) -> bool {
+        lock(&self.inner.view).is_deleted(eni)
+    }
+
     /// All ENIs on an instance, if it was looked at since its Node is there.
     pub fn instance_sight(&self, instance: &InstanceId) -> Option<InstanceSight> {
         lock(&self.inner.view).instance_sight(instance)
@@ -231,9 +248,11 @@ impl Ec2 {
         self.inner.client.config().region().map(ToString::to_string)
     }
 
-    /// Why the last Describe of ENIs or instances failed, as a sentence; None when it succeeded.
-    pub fn failure(&self) -> Option<String> {
-        lock(&self.inner.failure).clone()
+    /// Why the last sweep failed, or else the last look at instances' states, or at subnets, groups or instance types; None if all
+    /// succeeded.
+    pub fn failure(&self) -> Option<LookFailure> {
+        let sweep = lock(&self.inner.failure).clone();
+        sweep.or_else(|| self.states_failure()).or_else(|| self.network().failures.values().next().cloned())
     }
 
     /// EC2 calls sent, by EC2's name of the action.
@@ -321,6 +340,14 @@ impl Ec2 {
             || inner.instance_types.is_open()
     }
 
+    /// Another account or Region answered for a while: what it did not show, and what names stood for there, is not known. Asks for a
+    /// sweep.
+    pub fn forget_absences(&self) {
+        lock(&self.inner.view).forget_absences();
+        lock(&self.inner.network).forget_absences();
+        self.sweep_now();
+    }
+
     /// Asks for a sweep now; nothing if one is under way.
     pub fn sweep_now(&self) {
         self.inner.sweep_wanted.store(true, Ordering::Release);
@@ -354,8 +381,11 @@ impl Ec2 {
         let _ = self.inner.changed.send(changed);
     }
 
-    pub(crate) fn note_failure(&self, failure: Option<String>) {
-        *lock(&self.inner.failure) = failure;
+    /// How a sweep ended.
+    pub(crate) fn note_failure(&self, error: Option<&CallError>) {
+        let now = self.now();
+        let mut failure = lock(&self.inner.failure);
+        *failure = error.map(|error| LookFailure::next(failure.as_ref(), Action::DescribeEnis.name(), error, now));
     }
 }
 

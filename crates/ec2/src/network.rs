@@ -6,7 +6,8 @@ use crate::lock::lock;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{SecurityGroupId, SubnetId};
 use multi_eni_plan::errors::CallError;
-use multi_eni_plan::facts::{InstanceLimits, Network, SubnetFacts};
+use multi_eni_plan::facts::{InstanceLimits, Network, NetworkLook, SubnetFacts};
+use multi_eni_plan::look_failure::LookFailure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -23,7 +24,6 @@ pub(crate) enum NetworkQuestion {
 pub(crate) struct NetworkState {
     facts: Arc<Network>,
     answered: BTreeMap<NetworkQuestion, Timestamp>,
-    failures: BTreeMap<&'static str, String>,
 }
 
 impl NetworkState {
@@ -35,6 +35,16 @@ impl NetworkState {
     /// Whether this was never answered, or at least `valid` ago.
     pub fn is_stale(&self, question: &NetworkQuestion, now: Timestamp, valid: SignedDuration) -> bool {
         self.answered.get(question).is_none_or(|at| now.duration_since(*at) >= valid)
+    }
+
+    /// Forgets what looks have not shown, and what names stand for. All of it is asked again by whoever needs it.
+    pub fn forget_absences(&mut self) {
+        let facts = Arc::make_mut(&mut self.facts);
+        facts.missing_subnets.clear();
+        facts.subnets_named.clear();
+        facts.groups_named.clear();
+        facts.instance_types.retain(|_, limits| limits.is_some());
+        self.answered.clear();
     }
 
     /// Subnets asked for by ID.
@@ -92,14 +102,15 @@ impl NetworkState {
         })
     }
 
-    /// Notes how a look of this action ended. True if that is news.
-    pub fn apply_outcome(&mut self, action: &'static str, failure: Option<String>) -> bool {
-        match failure {
-            Some(failure) => self.failures.insert(action, failure),
-            None => self.failures.remove(action),
-        };
-        let failures = self.failures.iter().next().map(|(action, failure)| format!("{action} failed: {failure}"));
-        self.apply(|facts, _| facts.failure = failures)
+    /// Notes how a look ended. True if that is news.
+    pub fn apply_outcome(&mut self, look: NetworkLook, error: Option<&CallError>, now: Timestamp) -> bool {
+        self.apply(|facts, _| match error {
+            Some(error) => {
+                let failure = LookFailure::next(facts.failures.get(&look), look.action(), error, now);
+                facts.failures.insert(look, failure);
+            }
+            None => drop(facts.failures.remove(&look)),
+        })
     }
 
     /// True if anything but the time of the look has changed.
@@ -148,13 +159,13 @@ impl Ec2 {
     pub(crate) async fn look_at_subnets(&self, ids: BTreeSet<SubnetId>) -> Result<(), CallError> {
         let answer = self.subnets("subnet-id", ids.iter().map(SubnetId::as_str)).await;
         self.inner.subnet_ids.answered(&ids);
-        self.learn("DescribeSubnets by ID", answer, |state, (at, found)| state.apply_subnets(at, &ids, found))
+        self.learn(NetworkLook::SubnetsById, answer, |state, (at, found)| state.apply_subnets(at, &ids, found))
     }
 
     pub(crate) async fn look_at_subnet_names(&self, names: BTreeSet<String>) -> Result<(), CallError> {
         let answer = self.subnets("tag:Name", names.iter().map(String::as_str)).await;
         self.inner.subnet_names.answered(&names);
-        self.learn("DescribeSubnets by name", answer, |state, (at, found)| state.apply_subnet_names(at, &names, found))
+        self.learn(NetworkLook::SubnetsByName, answer, |state, (at, found)| state.apply_subnet_names(at, &names, found))
     }
 
     pub(crate) async fn look_at_groups(&self, names: BTreeSet<String>) -> Result<(), CallError> {
@@ -164,14 +175,14 @@ impl Ec2 {
             .await
             .map(|(at, groups)| (at, self.readable("SecurityGroup", &groups, convert::group)));
         self.inner.group_names.answered(&names);
-        self.learn("DescribeSecurityGroups", answer, |state, (at, found)| state.apply_groups(at, &names, found))
+        self.learn(NetworkLook::Groups, answer, |state, (at, found)| state.apply_groups(at, &names, found))
     }
 
     pub(crate) async fn look_at_types(&self, types: BTreeSet<String>) -> Result<(), CallError> {
         let answer = self.all_types(convert::filter("instance-type", types.iter().map(String::as_str))).await;
         let answer = answer.map(|(_, found)| found.iter().filter_map(convert::limits).collect());
         self.inner.instance_types.answered(&types);
-        self.learn("DescribeInstanceTypes", answer, |state, found| state.apply_types(&types, found))
+        self.learn(NetworkLook::InstanceTypes, answer, |state, found| state.apply_types(&types, found))
     }
 
     async fn subnets<'a>(
@@ -193,19 +204,20 @@ impl Ec2 {
 
     fn learn<T>(
         &self,
-        action: &'static str,
+        look: NetworkLook,
         answer: Result<T, CallError>,
         apply: impl FnOnce(&mut NetworkState, T) -> bool,
     ) -> Result<(), CallError> {
+        let now = self.now();
         let (news, names, result) = {
             let mut state = lock(&self.inner.network);
             let before = state.facts();
             let (news, result) = match answer {
                 Ok(found) => {
-                    let recovered = state.apply_outcome(action, None);
+                    let recovered = state.apply_outcome(look, None, now);
                     (apply(&mut state, found) || recovered, Ok(()))
                 }
-                Err(error) => (state.apply_outcome(action, Some(error.to_string())), Err(error)),
+                Err(error) => (state.apply_outcome(look, Some(&error), now), Err(error)),
             };
             (news, news && tell_names(&before, &state.facts()), result)
         };
@@ -233,6 +245,7 @@ mod tests {
             zone: "eu-west-1a".into(),
             vpc: "vpc-1".into(),
             cidr: "10.0.0.0/24".into(),
+            owner: String::new(),
             name: Some(name.into()),
             free_addresses: 200,
             grown: None,
@@ -269,10 +282,13 @@ mod tests {
     #[test]
     fn a_failure_is_news_once_and_ends() {
         let mut state = NetworkState::default();
-        assert!(state.apply_outcome("DescribeSubnets", Some("no".into())));
-        assert!(!state.apply_outcome("DescribeSubnets", Some("no".into())));
-        assert_eq!(state.facts().failure.as_deref(), Some("DescribeSubnets failed: no"));
-        assert!(state.apply_outcome("DescribeSubnets", None));
-        assert_eq!(state.facts().failure, None);
+        let look = NetworkLook::SubnetsById;
+        let no = |id: &str| CallError::Answered { code: "InternalError".into(), message: format!("no ({id})") };
+        assert!(state.apply_outcome(look, Some(&no("1")), at(0)));
+        assert!(!state.apply_outcome(look, Some(&no("2")), at(60)), "the same, in other words");
+        assert_eq!(state.facts().failure(&[look]).unwrap().since, at(0));
+        assert_eq!(state.facts().failure(&[NetworkLook::SubnetsByName]), None);
+        assert!(state.apply_outcome(look, None, at(90)));
+        assert_eq!(state.facts().failure(&[look]), None);
     }
 }

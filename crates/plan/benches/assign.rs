@@ -89,6 +89,7 @@ impl World {
             zone: "z1".into(),
             vpc: "vpc-1".into(),
             cidr: "10.0.0.0/16".into(),
+            owner: String::new(),
             name: None,
             free_addresses: 60_000,
             grown: None,

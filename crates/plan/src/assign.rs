@@ -27,8 +27,9 @@ pub use unattachable::{AttachRefusals, AttachRefused, RefusalLook};
 
 use crate::facts::{Cluster, EniSeen, InstanceSight, Network, NodeFacts};
 use crate::held::Held;
-use crate::instance::{InstanceLook, LookFailure};
+use crate::instance::InstanceLook;
 use crate::intent::{Intent, SubnetRef};
+use crate::look_failure::LookFailure;
 use crate::pods::Pods;
 use crate::problem::Problem;
 use crate::removals::{Cause, RemovalPermits};

@@ -102,6 +102,11 @@ impl Tries {
         self.failed
     }
 
+    /// How often in a row it was taken with the same content: it does not last.
+    pub fn same(&self) -> u32 {
+        self.same
+    }
+
     /// The last one was so long ago that the next one is no repetition: what is still wanted is tried sooner.
     pub fn is_forgotten(&self, now: Timestamp) -> bool {
         now.duration_since(self.at) >= FORGOTTEN

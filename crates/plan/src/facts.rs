@@ -1,5 +1,6 @@
 //! What is known of the world, as plain data: Nodes, subnets, groups, and ENIs as EC2 shows them.
 
+use crate::look_failure::LookFailure;
 use crate::pairs::Pairs;
 use compact_str::CompactString;
 use jiff::Timestamp;
@@ -89,6 +90,8 @@ pub struct SubnetFacts {
     pub vpc: String,
     /// IPv4 CIDR.
     pub cidr: String,
+    /// The account that owns it: another one where it is shared by AWS RAM. Empty where EC2 does not say.
+    pub owner: String,
     /// Tag Name.
     pub name: Option<String>,
     /// Free IPv4 addresses when it was described.
@@ -97,6 +100,30 @@ pub struct SubnetFacts {
     pub grown: Option<Timestamp>,
     /// When the Describe began.
     pub as_of: Timestamp,
+}
+
+/// What is asked of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NetworkLook {
+    /// Subnets by ID.
+    SubnetsById,
+    /// Subnets by their tag Name.
+    SubnetsByName,
+    /// Security groups by name.
+    Groups,
+    /// What instance types take.
+    InstanceTypes,
+}
+
+impl NetworkLook {
+    /// EC2's name of the action.
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::SubnetsById | Self::SubnetsByName => "DescribeSubnets",
+            Self::Groups => "DescribeSecurityGroups",
+            Self::InstanceTypes => "DescribeInstanceTypes",
+        }
+    }
 }
 
 /// What is known of subnets and groups. Asked for and not found is knowledge, too.
@@ -114,11 +141,16 @@ pub struct Network {
     pub groups_named: BTreeMap<String, BTreeSet<(String, SecurityGroupId)>>,
     /// Instance types that were looked up; None: EC2 does not know it.
     pub instance_types: BTreeMap<String, Option<InstanceLimits>>,
-    /// Why the last look failed, as a sentence; None when it succeeded.
-    pub failure: Option<String>,
+    /// Why the last look at each failed; none when it succeeded.
+    pub failures: BTreeMap<NetworkLook, LookFailure>,
 }
 
 impl Network {
+    /// Why one of these looks failed.
+    pub fn failure(&self, looks: &[NetworkLook]) -> Option<&LookFailure> {
+        looks.iter().find_map(|look| self.failures.get(look))
+    }
+
     /// The security groups of these IDs and names in one VPC; the name that is not one group there, and how many it is: None
     /// if it was not looked up.
     ///
@@ -245,6 +277,35 @@ impl EniSeen {
     }
 }
 
+/// Looks in a row that did not show an ENI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missed {
+    /// Start of the first.
+    pub since: Timestamp,
+    /// Start of the latest.
+    pub last: Timestamp,
+    /// EC2 said in answer to our Delete that it does not know the ENI.
+    pub said: bool,
+}
+
+impl Missed {
+    /// The one look at that time.
+    pub fn once(at: Timestamp) -> Self {
+        Self { since: at, last: at, said: false }
+    }
+
+    /// A Delete was answered at that time that there is no such ENI.
+    pub fn said(at: Timestamp) -> Self {
+        Self { said: true, ..Self::once(at) }
+    }
+
+    /// With one that began at `at`.
+    #[must_use]
+    pub fn and(self, at: Timestamp) -> Self {
+        Self { since: self.since.min(at), last: self.last.max(at), ..self }
+    }
+}
+
 /// What the shared view of EC2 shows for one ENIAttachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sight {
@@ -256,8 +317,8 @@ pub enum Sight {
     Absent {
         /// Start of the latest whole sweep or look by tag that did not show it.
         by_tag: Timestamp,
-        /// Start of the latest look by ID filter that did not show it, if there was one.
-        by_id: Option<Timestamp>,
+        /// Looks by ID filter that did not show it, if there were any, or EC2's answer to our Delete that it does not know it.
+        by_id: Option<Missed>,
         /// When EC2 answered our own DeleteNetworkInterface, if it did.
         deleted: Option<Timestamp>,
     },

@@ -3,7 +3,6 @@
 //! Gone is what EC2 calls `shutting-down` or `terminated`. That a look does not show an instance is no proof: two looks must miss
 //! it, [`APART`] apart. A later look that shows it running wins.
 
-use crate::errors::{Call, CallError, Class, classify};
 use jiff::{SignedDuration, Timestamp};
 
 /// How far apart two looks must be that both miss an instance, before it counts as gone.
@@ -95,29 +94,6 @@ fn kind(state: InstanceState) -> Life {
         }
         InstanceState::ShuttingDown | InstanceState::Terminated => Life::Gone,
         InstanceState::Missing => Life::Doubtful,
-    }
-}
-
-/// Why instances cannot be asked about: the last DescribeInstances failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LookFailure {
-    /// Since when.
-    pub since: Timestamp,
-    /// EC2's code.
-    pub code: String,
-    /// EC2's words.
-    pub message: String,
-}
-
-impl std::fmt::Display for LookFailure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { since, code, message } = self;
-        write!(f, "DescribeInstances is answered {code} since {since}: {}", message.trim_end_matches('.'))?;
-        match classify(Call::Describe, &CallError::recorded(code, message)) {
-            Class::Unauthorized => f.write_str(". Allow the controller's IAM role ec2:DescribeInstances"),
-            Class::Credentials => f.write_str(". Check the controller's AWS credentials"),
-            _ => Ok(()),
-        }
     }
 }
 

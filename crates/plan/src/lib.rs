@@ -9,7 +9,7 @@
 //! - [`backoff`]: when what was refused may be tried again; [`writes`]: that for the API server's writes.
 //! - [`bounds`]: what an ENIAttachment can hold, of what a NodeENI may ask for.
 //! - [`pace`]: how long what waits for EC2's request rates will wait.
-//! - [`instance`]: whether an instance lives, by looks at its state.
+//! - [`instance`]: whether an instance lives, by looks at its state; [`look_failure`]: a Describe that failed.
 //! - [`pods`]: Pods for which a deselected node keeps its ENIs.
 //! - [`removals`]: how many nodes may lose ENIs because of labels or of an edit.
 //! - [`problem`]: what is wrong with a NodeENI as a whole.
@@ -29,6 +29,7 @@ pub mod fold;
 pub mod held;
 pub mod instance;
 pub mod intent;
+pub mod look_failure;
 pub mod orphans;
 pub mod pace;
 pub mod pairs;

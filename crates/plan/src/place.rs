@@ -1,9 +1,13 @@
 //! Whether this process acts in the account and Region in which this cluster's ENIs were made. In another one EC2 shows none of
 //! them: what is absent there says nothing, and nothing is to be made there.
 
-use jiff::Timestamp;
+use crate::instance::{InstanceLook, InstanceState};
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+/// For so long no new doubt is raised after one that was cleared.
+const CLEARED: SignedDuration = SignedDuration::from_mins(5);
 
 /// What proves the place, or speaks against it.
 #[derive(Debug, Clone, Default)]
@@ -20,10 +24,66 @@ pub struct Evidence {
     pub swept: bool,
     /// ENIs of this cluster that EC2 shows, by the account that owns them.
     pub shown: BTreeMap<String, usize>,
-    /// Whether EC2 knows an instance of this cluster's, or a subnet of an ENI's; None: its answer is not in.
-    pub known: Option<bool>,
-    /// Since when this process acts.
-    pub acting_since: Option<Timestamp>,
+    /// The last look at each of this cluster's instances.
+    pub instances: Vec<Option<InstanceLook>>,
+    /// What EC2 says of the subnets in which ENIs were made.
+    pub subnets: Vec<SubnetWord>,
+    /// Since when the place, once proven, is in doubt: what was seen before says nothing.
+    pub doubted: Option<Timestamp>,
+}
+
+/// What EC2 says of a subnet in which ENIs of this cluster were made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubnetWord {
+    /// Nothing yet.
+    Unasked,
+    /// It knows no such subnet.
+    Missing,
+    /// It is there.
+    Shown {
+        /// The account that owns it; empty where EC2 does not say.
+        owner: String,
+        /// When the Describe began.
+        as_of: Timestamp,
+    },
+}
+
+impl Evidence {
+    fn home(&self) -> BTreeSet<String> {
+        self.recorded.iter().filter_map(|origin| origin.owner.clone()).collect()
+    }
+
+    fn is_young(&self, at: Timestamp) -> bool {
+        self.doubted.is_none_or(|since| at >= since)
+    }
+
+    /// Whether EC2 knows an instance of this cluster, also as one that has gone; or a subnet. One that another account than the ENIs'
+    /// shares with us it may share with others, too. None: not all answers are in.
+    fn is_known(&self, home: &BTreeSet<String>) -> Option<bool> {
+        let shown = |look: &InstanceLook| self.is_young(look.as_of) && look.state != InstanceState::Missing;
+        let proves = |word: &SubnetWord| match word {
+            SubnetWord::Shown { owner, as_of } => {
+                self.is_young(*as_of) && (home.is_empty() || owner.is_empty() || home.contains(owner))
+            }
+            SubnetWord::Unasked | SubnetWord::Missing => false,
+        };
+        if self.instances.iter().flatten().any(shown) || self.subnets.iter().any(proves) {
+            return Some(true);
+        }
+        let is_asked = |word: &SubnetWord| match word {
+            SubnetWord::Unasked => false,
+            SubnetWord::Missing => true,
+            SubnetWord::Shown { as_of, .. } => self.is_young(*as_of),
+        };
+        let looked = |look: &Option<InstanceLook>| look.is_some_and(|look| self.is_young(look.as_of));
+        (self.instances.iter().all(looked) && self.subnets.iter().all(is_asked)).then_some(false)
+    }
+}
+
+/// Whether a sweep puts the place in doubt: it shows nothing of this cluster, and statuses name ENIs that nobody here has deleted. The
+/// credentials may be another account's now, or EC2's answer was an error. A doubt that was cleared does not come back at once.
+pub fn is_in_doubt(swept: usize, named: usize, cleared: Option<Timestamp>, now: Timestamp) -> bool {
+    swept == 0 && named > 0 && cleared.is_none_or(|at| now.duration_since(at) >= CLEARED)
 }
 
 /// Where the ENI that a status names was made.
@@ -80,6 +140,8 @@ pub enum Elsewhere {
         enis: usize,
         /// Accounts that statuses recorded.
         home: BTreeSet<String>,
+        /// It shows subnets, which another account shares.
+        shared: bool,
     },
 }
 
@@ -99,13 +161,17 @@ impl fmt::Display for Elsewhere {
                 list(shown),
                 list(home)
             )?,
-            Self::Empty { region, enis, home } => {
+            Self::Empty { region, enis, home, shared } => {
                 write!(f, "EC2 in Region {region} shows none of ")?;
                 if *enis > 0 {
                     write!(f, "the {enis} ENIs of this cluster, none of ")?;
                 }
                 f.write_str(if *enis > 0 { "its instances" } else { "this cluster's instances" })?;
-                f.write_str(" and none of its subnets")?;
+                f.write_str(if *shared {
+                    ", only subnets that another account shares"
+                } else {
+                    " and none of its subnets"
+                })?;
                 if !home.is_empty() {
                     write!(f, ", which are of account {}", list(home))?;
                 }
@@ -145,7 +211,7 @@ pub fn judge(evidence: &Evidence) -> Place {
     if !evidence.swept {
         return Place::Unproven(Missing::Sweep);
     }
-    let home: BTreeSet<String> = evidence.recorded.iter().filter_map(|origin| origin.owner.clone()).collect();
+    let home = evidence.home();
     if !evidence.shown.is_empty() {
         let shown: BTreeSet<String> = evidence.shown.keys().filter(|owner| !owner.is_empty()).cloned().collect();
         if !home.is_empty() && !shown.is_empty() && home.is_disjoint(&shown) {
@@ -153,12 +219,13 @@ pub fn judge(evidence: &Evidence) -> Place {
         }
         return Place::Proven;
     }
-    match evidence.known {
+    match evidence.is_known(&home) {
         Some(true) => Place::Proven,
         None => Place::Unproven(Missing::Answers),
         Some(false) => {
             let region = evidence.region.clone().unwrap_or_default();
-            Place::Elsewhere(Elsewhere::Empty { region, enis: evidence.recorded.len(), home })
+            let shared = evidence.subnets.iter().any(|word| matches!(word, SubnetWord::Shown { .. }));
+            Place::Elsewhere(Elsewhere::Empty { region, enis: evidence.recorded.len(), home, shared })
         }
     }
 }

@@ -254,6 +254,7 @@ mod tests {
             zone: "z1".into(),
             vpc: "vpc-1".into(),
             cidr: "10.0.0.0/28".into(),
+            owner: String::new(),
             name: None,
             free_addresses,
             grown: None,

@@ -2,6 +2,7 @@
 //! throttling has words of its own.
 
 use crate::problem::Problem;
+use crate::wording::permit;
 use jiff::{SignedDuration, Timestamp};
 
 /// Shorter ones pass by themselves, and nobody need know.
@@ -33,8 +34,9 @@ pub fn said(silence: &Silence) -> (&'static str, String) {
     let since = since.round(jiff::Unit::Second).unwrap_or(*since);
     if *denied {
         let message = format!(
-            "EC2 refuses {action} since {since}: {}. Allow the controller's IAM role ec2:{action}. It is tried again all the time",
-            words.trim_end_matches('.')
+            "EC2 refuses {action} since {since}: {}. {}. It is tried again all the time",
+            words.trim_end_matches('.'),
+            permit(action, words)
         );
         ("Unauthorized", message)
     } else if *throttled {

@@ -21,8 +21,9 @@ pub use retry::{Failure, Memory};
 
 use crate::facts::{Cluster, EniSeen, Network, Sight};
 use crate::held::Held;
-use crate::instance::{InstanceLook, LookFailure};
+use crate::instance::InstanceLook;
 use crate::intent::Ask;
+use crate::look_failure::LookFailure;
 use crate::probes::Probes;
 use crate::quota::Quota;
 use crate::room::Room;
@@ -51,6 +52,9 @@ pub struct Input<'a> {
     pub instance: Option<InstanceLook>,
     /// Why no instance can be asked about, if that is so.
     pub states_failure: Option<&'a LookFailure>,
+    /// When EC2 last showed an ENI or an instance of this cluster, or this process was otherwise proven to be in the account and Region
+    /// of the cluster.
+    pub home_shown: Option<Timestamp>,
     /// Subnets and groups.
     pub network: &'a Network,
     /// What this process remembers of its own calls.
@@ -122,6 +126,8 @@ pub enum Action {
     LookAtSubnet(SubnetId),
     /// Look whether its instance lives.
     LookAtState(InstanceId),
+    /// Look at all ENIs of this cluster.
+    Sweep,
     /// Nothing now.
     Wait,
     /// Nothing at all: it is as it should be.
@@ -148,6 +154,10 @@ pub fn step(input: Input<'_>) -> Step {
     if input.held.unreadable.is_some() {
         return Step { action: Action::Settled, status: input.held.status.clone(), recheck: None };
     }
+    if !input.held.guarded && input.held.deleting.is_none() && input.held.status.eni_id.is_some() {
+        // Nothing is done to its ENI before the finalizer is back, and what was said of it is so still.
+        return Step { action: Action::Wait, status: input.held.status.clone(), recheck: None };
+    }
     let (action, report) = match input.held.deleting {
         None => arriving::next(&input),
         Some(_) if !input.held.guarded => {
@@ -171,7 +181,8 @@ fn up_to_date(input: &Input<'_>, action: Action) -> Action {
         }
         Action::Attach { .. } | Action::Modify { .. } | Action::Detach { .. } | Action::Delete { .. } => action,
         Action::Create { .. } | Action::NextAttempt | Action::Release | Action::Wait | Action::Settled => action,
-        Action::LookByTag | Action::LookById(_) | Action::LookAtSubnet(_) | Action::LookAtState(_) => action,
+        Action::LookByTag | Action::LookById(_) | Action::LookAtSubnet(_) => action,
+        Action::LookAtState(_) | Action::Sweep => action,
     }
 }
 

@@ -26,11 +26,11 @@ fn varies(word: &str) -> bool {
 }
 
 /// What to do about an UnauthorizedOperation, by what its message names.
-pub fn allow(action: &str, message: &str) -> String {
+pub fn permit(action: &str, message: &str) -> String {
     let named = message.split("not authorized to perform:").nth(1).and_then(|rest| rest.split_whitespace().next());
     let named = named.map_or_else(|| format!("ec2:{action}"), |named| named.trim_end_matches('.').to_owned());
     let lower = message.to_ascii_lowercase();
-    let advice = if lower.contains("service control policy") {
+    if lower.contains("service control policy") {
         format!("Have the organization's service control policy allow {named}")
     } else if lower.contains("permissions boundary") || lower.contains("permission boundary") {
         format!("Have the permissions boundary of the controller's IAM role allow {named}")
@@ -38,7 +38,12 @@ pub fn allow(action: &str, message: &str) -> String {
         format!("Remove what explicitly denies {named} to the controller's IAM role")
     } else {
         format!("Allow the controller's IAM role {named}")
-    };
+    }
+}
+
+/// The same about a mutation, and what happens until then.
+pub fn allow(action: &str, message: &str) -> String {
+    let advice = permit(action, message);
     format!(
         "{advice}; one call a minute tries it, so that is noticed within 2 min. The log has the whole message: \
          aws sts decode-authorization-message tells more"

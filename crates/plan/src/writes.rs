@@ -4,6 +4,7 @@
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod undone;
 
 pub use refusal::Answer;
 
@@ -14,6 +15,7 @@ use refusal::{Refusal, Said};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hasher};
+use undone::Undone;
 
 /// A kind of write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +67,20 @@ impl Write {
             Self::ReportAttachment => "eniattachments/status",
             Self::GuardNodeEni => "nodeenis",
             Self::ReportNodeEni => "nodeenis/status",
+        }
+    }
+
+    /// What it writes, in a word or two.
+    fn says(self) -> &'static str {
+        match self {
+            Self::CreateAttachment => "the object",
+            Self::DeleteAttachment => "its deletion",
+            Self::MarkAttachment => "spec.deselectedSince",
+            Self::ConfigureAttachment => "spec.nodeSettings",
+            Self::RepairAttachment => "finalizer, label and owner",
+            Self::FollowInstance => "spec.nodeName",
+            Self::ReleaseAttachment | Self::GuardNodeEni => "the finalizer",
+            Self::ReportAttachment | Self::ReportNodeEni => "the status",
         }
     }
 
@@ -144,7 +160,12 @@ struct Remembered {
     target: Target,
     tries: Tries,
     refusal: Option<Box<Refusal>>,
+    /// It is taken, and does not last.
+    undone: Option<Box<Undone>>,
 }
+
+/// So often a write that loses to others is sent again before that is said.
+const OUTRUN_OFTEN: u32 = 8;
 
 /// The writes of one term of leadership.
 #[derive(Debug)]
@@ -152,12 +173,14 @@ pub struct Writes<K> {
     by_key: BTreeMap<K, Vec<Remembered>>,
     /// How many are refused now: the normal path looks no further.
     refused: usize,
+    /// How many do not last: the same.
+    undone: usize,
     said: Said,
 }
 
 impl<K> Default for Writes<K> {
     fn default() -> Self {
-        Self { by_key: BTreeMap::new(), refused: 0, said: Said::default() }
+        Self { by_key: BTreeMap::new(), refused: 0, undone: 0, said: Said::default() }
     }
 }
 
@@ -187,6 +210,13 @@ impl<K: Ord + Clone> Writes<K> {
         };
         let tries = Tries::after(old.as_ref().map(|old| &old.tries), content, last, now);
         let before = old.as_mut().and_then(|old| old.refusal.take());
+        let was_undone = old.as_mut().and_then(|old| old.undone.take());
+        let outcome = match outcome {
+            Outcome::Outrun if tries.failed() >= OUTRUN_OFTEN => Outcome::Refused(Answer::outrun()),
+            other => other,
+        };
+        let is_refused = !matches!(outcome, Outcome::Taken | Outcome::Outrun);
+        let undone = Undone::after(was_undone.as_deref(), &tries, &nodeeni, node.as_deref(), now);
         let told = |refusal: Option<&Refusal>| refusal.filter(|_| target.write.can_be_told()).and_then(Refusal::told);
         let (was_told, was_there) = (told(before.as_deref()), before.is_some());
         let refusal = match outcome {
@@ -194,17 +224,20 @@ impl<K: Ord + Clone> Writes<K> {
             Outcome::Outrun | Outcome::NotSent => before,
             Outcome::Taken => None,
         };
-        let changed = was_told != told(refusal.as_deref());
+        let (undone_now, undone_before) = (undone.is_some(), was_undone.is_some());
+        let changed = was_told != told(refusal.as_deref()) || undone_now != undone_before;
+        self.undone = self.undone + usize::from(undone_now) - usize::from(undone_before);
         self.refused = self.refused + usize::from(refusal.is_some()) - usize::from(was_there);
         let taken = matches!(last, Ended::Taken);
         let line = match &refusal {
-            Some(refusal) if last == Ended::Failed => self.said.refused(&target, refusal, self.refused, now),
+            Some(refusal) if is_refused => self.said.refused(&target, refusal, self.refused, now),
             Some(_) => None,
+            None if undone_now && !undone_before => undone.as_deref().map(|undone| undone.line(&target)),
             None if was_there && taken => self.said.taken(&target, self.refused),
             None => None,
         };
         let write = target.write;
-        known.push(Remembered { target, tries, refusal });
+        known.push(Remembered { target, tries, refusal, undone });
         let woken = if taken && was_there { self.wake(WAKES, |other| other.target.write == write) } else { Vec::new() };
         News { changed, line, woken }
     }
@@ -247,30 +280,42 @@ impl<K: Ord + Clone> Writes<K> {
         gone
     }
 
-    /// Forgets what is over, at times: writes of long ago, and those for what is not there any more.
-    pub fn forget(&mut self, now: Timestamp, is_there: impl Fn(&K) -> bool) {
-        let mut refused = 0;
+    /// Forgets what is over, at times: writes of long ago, and those for what is not there any more. Answers the UIDs of the NodeENIs of
+    /// which less is said.
+    pub fn forget(&mut self, now: Timestamp, is_there: impl Fn(&K) -> bool) -> Vec<String> {
+        let (mut refused, mut undone, mut lasts) = (0, 0, Vec::new());
         self.by_key.retain(|key, known| {
             let there = is_there(key);
-            known.retain(|known| if there { !known.tries.is_forgotten(now) } else { false });
+            known.retain(|known| {
+                let stays = there && !known.tries.is_forgotten(now);
+                lasts.extend(known.undone.iter().filter(|_| !stays).map(|undone| undone.nodeeni.clone()));
+                stays
+            });
+            undone += known.iter().filter(|known| known.undone.is_some()).count();
             known.shrink_to_fit();
             refused += known.iter().filter(|known| known.refusal.is_some()).count();
             !known.is_empty()
         });
-        self.refused = refused;
+        (self.refused, self.undone) = (refused, undone);
         if refused == 0 {
             self.said = Said::default();
         }
+        lasts
     }
 
-    /// What is wrong with the NodeENI of this UID: one for each Node whose writes are refused, with the same words.
+    /// What is wrong with the NodeENI of this UID: one for each Node whose writes are refused, or do not last, with the same words.
     pub fn problems(&self, nodeeni: &str) -> Vec<Problem> {
-        if self.refused == 0 {
+        if self.refused == 0 && self.undone == 0 {
             return Vec::new();
         }
+        let undone = self.by_key.values().flatten().filter(|known| known.target.write.can_be_told());
+        let undone = undone.filter_map(|known| Some((&known.target, known.undone.as_deref()?)));
+        let mut problems = undone::problems(undone.filter(|(_, undone)| undone.nodeeni == nodeeni));
         let all = self.by_key.values().flatten();
         let told = all.filter_map(|known| Some((&known.target, known.refusal.as_deref()?)));
         let told = told.filter(|(target, _)| target.write.can_be_told());
-        refusal::problems(told.filter(|(_, refusal)| refusal.nodeeni == nodeeni && refusal.told().is_some()))
+        let told = told.filter(|(_, refusal)| refusal.nodeeni == nodeeni && refusal.told().is_some());
+        problems.extend(refusal::problems(told));
+        problems
     }
 }

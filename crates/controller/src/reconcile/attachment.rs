@@ -113,6 +113,7 @@ impl Reconciler {
             node_leaving: node.is_none_or(|node| node.deleting),
             instance: held.instance.as_ref().and_then(|instance| self.means.ec2.instance_look(instance)),
             states_failure: self.states_failure.as_ref(),
+            home_shown: self.means.ec2.home_shown().max(self.place_proven),
             network,
             memory,
             quota: &self.quota,
@@ -144,7 +145,8 @@ impl Reconciler {
             | Action::NextAttempt
             | Action::LookByTag
             | Action::LookById(_) => true,
-            Action::LookAtSubnet(_) | Action::LookAtState(_) | Action::Wait | Action::Settled => true,
+            Action::LookAtSubnet(_) | Action::LookAtState(_) | Action::Sweep => true,
+            Action::Wait | Action::Settled => true,
         };
         waits && step.status != entry.held.status
     }
@@ -167,6 +169,7 @@ impl Reconciler {
             Action::LookById(eni) => return self.look(key, || ec2.look_by_id(&eni)),
             Action::LookAtSubnet(subnet) => return self.look(key, || ec2.want_subnets(&[subnet], &[])),
             Action::LookAtState(instance) => return self.look(key, || ec2.look_at_state(&instance)),
+            Action::Sweep => return self.look(key, || ec2.sweep_now()),
             Action::Release => {
                 let asked = release_of(entry);
                 if self.may_write(key, &asked) {

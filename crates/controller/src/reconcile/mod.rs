@@ -34,8 +34,8 @@ use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Changed, Ec2, UnreadableEni};
 use multi_eni_plan::assign::{Assignment, AttachRefusals, RefusalLook};
 use multi_eni_plan::facts::{Cluster, NodeFacts};
-use multi_eni_plan::instance::LookFailure;
 use multi_eni_plan::intent::Intent;
+use multi_eni_plan::look_failure::LookFailure;
 use multi_eni_plan::orphans as orphans_plan;
 use multi_eni_plan::probes::Probes;
 use multi_eni_plan::quota::Quota;
@@ -113,6 +113,12 @@ pub struct Reconciler {
     started: bool,
     /// When it was last asked what names stand for.
     names_asked: Option<Timestamp>,
+    /// The sweep that put the place in doubt: it showed nothing of what statuses name.
+    doubted: Option<Timestamp>,
+    /// The last sweep after which a doubt was cleared.
+    place_proven: Option<Timestamp>,
+    /// When it will be said that the place cannot be proven.
+    place_recheck: Option<Timestamp>,
     /// The sweep after which it was last said that this is another account or Region.
     place_told_at: Option<Timestamp>,
     /// The version of each NodeENI (by UID) on which it was last said that nothing is done.
@@ -153,6 +159,9 @@ impl Reconciler {
             warnings: Warnings::default(),
             started: false,
             names_asked: None,
+            doubted: None,
+            place_proven: None,
+            place_recheck: None,
             place_told_at: None,
             halted: BTreeMap::new(),
             unreadable: BTreeMap::new(),
@@ -235,6 +244,10 @@ impl Reconciler {
     /// A new leader knows nothing of what happened before.
     fn look_at_everything(&mut self) {
         (self.quota, self.probes, self.room) = (self.quota_told(), self.probes_told(), self.room_told());
+        self.wake_everything();
+    }
+
+    fn wake_everything(&mut self) {
         let nodeenis: Vec<String> = self.world.nodeenis().map(|entry| entry.intent.name.clone()).collect();
         let attachments: Vec<String> = self.world.attachments().map(|entry| entry.held.name.clone()).collect();
         let keys = self.world.node_names().into_iter().map(Key::Node);
@@ -338,6 +351,7 @@ impl Reconciler {
             Changed::Silence => self.ec2_silence_changed(),
             Changed::Names => self.names_changed(),
             Changed::Swept => {
+                self.doubt_the_place();
                 self.queue.now(Key::Orphans);
                 self.forget_the_gone();
                 self.note_unreadable_enis();
@@ -356,12 +370,15 @@ impl Reconciler {
     /// What is remembered of objects that are gone.
     fn forget_the_gone(&mut self) {
         let (world, now) = (&self.world, self.now());
-        self.writes.forget(now, |key| match key {
+        let lasts = self.writes.forget(now, |key| match key {
             Key::Node(name) => world.node(name).is_some() || world.attachments_on(name).next().is_some(),
             Key::Attachment(name) => world.attachment(name).is_some(),
             Key::NodeEni(name) => world.nodeeni(name).is_some(),
             Key::Orphans => true,
         });
+        let said_less: Vec<String> =
+            lasts.iter().filter_map(|uid| world.nodeeni_by_uid(uid)).map(|entry| entry.intent.name.clone()).collect();
+        said_less.into_iter().for_each(|name| self.queue.now(Key::NodeEni(name)));
         self.means.ec2.keep_instances(&world.instances());
         self.refusal_looks.retain(|name, _| world.attachment(name).is_some());
         self.refused_attach.retain(|_, refused| world.node(&refused.node).is_some());
@@ -376,9 +393,11 @@ impl Reconciler {
     fn pause(&self) -> Duration {
         const LONG: Duration = Duration::from_secs(3600);
         // What is held back by the picture waits for the picture.
-        let decides = self.world.is_warm() && self.world.terminating_crd().is_none() && self.started;
-        // That EC2 does not answer the first look is said in its time.
-        let due = if decides { self.queue.next_due() } else { self.silence_is_said_at() };
+        let is_home = self.started && self.doubted.is_none();
+        let decides = self.world.is_warm() && self.world.terminating_crd().is_none() && is_home;
+        // That EC2 does not answer the first look, or the questions that prove the place, is said in its time.
+        let said_at = || [self.silence_is_said_at(), self.place_recheck].into_iter().flatten().min();
+        let due = if decides { self.queue.next_due() } else { said_at() };
         let Some(due) = due else { return LONG };
         Duration::try_from(due.duration_since(self.now()).max(SignedDuration::from_millis(1))).unwrap_or(LONG).min(LONG)
     }

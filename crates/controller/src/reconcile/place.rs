@@ -1,17 +1,18 @@
-//! Whether this process acts where the cluster's ENIs were made: judged before anything is decided, once a term.
+//! Whether this process acts where the cluster's ENIs were made: judged before anything is decided, and
+//! anew when a sweep shows nothing of what statuses name.
 
 use super::{Outcome, Reconciler};
 use crate::queue::Key;
-use crate::world::NodeEniEntry;
+use crate::world::{AttachmentEntry, NodeEniEntry};
 use futures::future::{BoxFuture, join_all};
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::{InstanceId, SubnetId};
 use multi_eni_plan::fold;
-use multi_eni_plan::instance::Life;
-use multi_eni_plan::place::{self, Evidence, Missing, Origin, Place};
+use multi_eni_plan::place::{self, Evidence, Missing, Origin, Place, SubnetWord};
 use multi_eni_plan::problem::Problem;
 use multi_eni_plan::silence;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Instances, and subnets, that EC2 is asked for: one that it knows is proof enough.
 const ASKED: usize = 50;
@@ -22,12 +23,19 @@ const WRONG_PLACE: &str = "WrongPlace";
 impl Reconciler {
     /// Whether decisions may be made here. If not, says so.
     pub(super) fn is_at_home(&mut self) -> bool {
-        if self.started {
+        self.place_recheck = None;
+        if self.started && self.doubted.is_none() {
             return true;
         }
         match place::judge(&self.evidence()) {
             Place::Proven => {
                 self.means.gauges.set_wrong_place(None);
+                self.place_proven = self.doubted.take().max(self.place_proven);
+                if !self.halted.is_empty() {
+                    self.halted.clear();
+                    self.means.ec2.forget_absences();
+                    self.wake_everything();
+                }
                 true
             }
             Place::Unproven(Missing::Sweep) => {
@@ -47,12 +55,21 @@ impl Reconciler {
             }
             Place::Unproven(Missing::Answers) => {
                 self.ask_for_the_place();
-                let why = self.means.ec2.network().failure.clone().or_else(|| self.means.ec2.failure());
-                if let Some(why) = why {
+                // A call that fails once is tried again.
+                if let Some(why) = self.means.ec2.failure() {
+                    let said_at = why.said_at();
+                    if self.now() < said_at {
+                        self.place_recheck = Some(said_at);
+                        return false;
+                    }
                     let message = format!(
                         "EC2 shows none of this cluster's ENIs, and whether it knows the cluster's instances and subnets cannot be asked \
                          ({why}): nothing is done before that is known"
                     );
+                    if self.means.gauges.set_wrong_place(Some(message.clone())) {
+                        self.halted.clear();
+                        tracing::error!("{message}");
+                    }
                     self.halt("PlaceUnproven", message, |_| true);
                 }
                 false
@@ -74,16 +91,22 @@ impl Reconciler {
 
     fn evidence(&self) -> Evidence {
         let ec2 = &self.means.ec2;
-        let origin = |entry: &std::sync::Arc<crate::world::AttachmentEntry>| {
+        let origin = |entry: &Arc<AttachmentEntry>| {
             let status = &entry.held.status;
             status.eni_id.as_ref()?;
             let region = status.region.clone().or_else(|| place::region_of(status.availability_zone.as_deref()?));
             Some(Origin { owner: status.owner_id.clone(), region })
         };
         let mut shown: BTreeMap<String, usize> = BTreeMap::new();
-        for eni in ec2.owned_where(|_| true).1 {
+        for eni in ec2.owned_where(|eni| self.doubted.is_none_or(|since| eni.shown_at >= since)).1 {
             *shown.entry(eni.owner.to_string()).or_default() += 1;
         }
+        let network = ec2.network();
+        let word = |id: SubnetId| match network.subnets.get(&id) {
+            Some(subnet) => SubnetWord::Shown { owner: subnet.owner.clone(), as_of: subnet.as_of },
+            None if network.missing_subnets.contains_key(&id) => SubnetWord::Missing,
+            None => SubnetWord::Unasked,
+        };
         Evidence {
             region: ec2.region(),
             recorded: self.world.attachments().filter_map(origin).collect(),
@@ -91,8 +114,9 @@ impl Reconciler {
             zones: self.world.nodes().filter_map(|node| node.zone.clone()).collect(),
             swept: ec2.last_sweep().is_some(),
             shown,
-            known: self.is_known_to_ec2(),
-            acting_since: Some(self.acting_since),
+            instances: self.instances_of_the_place().iter().map(|id| ec2.instance_look(id)).collect(),
+            subnets: self.subnets_of_the_place().into_iter().map(word).collect(),
+            doubted: self.doubted,
         }
     }
 
@@ -108,23 +132,35 @@ impl Reconciler {
 
     fn ask_for_the_place(&self) {
         let ec2 = &self.means.ec2;
-        let unasked = self.instances_of_the_place().into_iter().filter(|id| ec2.instance_look(id).is_none());
-        unasked.for_each(|id| ec2.look_at_state(&id));
-        ec2.want_subnets(&self.subnets_of_the_place(), &[]);
+        let is_old = |at| self.doubted.is_some_and(|since| at < since);
+        let is_unasked = |id: &InstanceId| ec2.instance_look(id).is_none_or(|look| is_old(look.as_of));
+        let unasked: Vec<InstanceId> = self.instances_of_the_place().into_iter().filter(is_unasked).collect();
+        unasked.iter().for_each(|id| ec2.look_at_state(id));
+        if self.started && !unasked.is_empty() && ec2.states_failure().is_none() {
+            // One of them is as good as always proof enough.
+            return;
+        }
+        let subnets = self.subnets_of_the_place();
+        ec2.want_subnets(&subnets, &[]);
+        let network = ec2.network();
+        let old = |id: &SubnetId| network.subnets.get(id).is_some_and(|subnet| is_old(subnet.as_of));
+        ec2.ask_again(BTreeSet::new(), BTreeSet::new(), subnets.into_iter().filter(old).collect());
     }
 
-    /// Whether EC2 knows one of the instances or subnets; None: not all answers are in.
-    fn is_known_to_ec2(&self) -> Option<bool> {
-        let (ec2, network) = (&self.means.ec2, self.means.ec2.network());
-        let subnets = self.subnets_of_the_place();
-        let is_there = |id: &InstanceId| ec2.instance_look(id).is_some_and(|look| look.life() == Life::Alive);
-        if subnets.iter().any(|id| network.subnets.contains_key(id))
-            || self.instances_of_the_place().iter().any(is_there)
-        {
-            return Some(true);
+    /// A sweep has ended: it may put the place in doubt, or take a doubt away.
+    pub(super) fn doubt_the_place(&mut self) {
+        if !self.started {
+            return;
         }
-        let answered = subnets.iter().all(|id| network.missing_subnets.contains_key(id));
-        (answered && !ec2.is_asking()).then_some(false)
+        let ec2 = &self.means.ec2;
+        let is_named = |entry: &Arc<AttachmentEntry>| {
+            let named = entry.held.status.eni_id.as_ref().and_then(|_| entry.held.eni());
+            named.is_some_and(|eni| !ec2.is_deleted(&eni))
+        };
+        let named = self.world.attachments().filter(|entry| is_named(entry)).count();
+        if place::is_in_doubt(ec2.swept(), named, self.place_proven, self.now()) {
+            self.doubted = ec2.last_sweep();
+        }
     }
 
     /// Says on every NodeENI that `waits` that nothing is done. All else of its status stands: nothing is known that could change it.

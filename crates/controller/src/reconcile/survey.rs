@@ -64,7 +64,7 @@ impl Reconciler {
                 return Ok(reconciler.surveyed(steps, None).await);
             }
             if Instant::now() >= deadline {
-                let why = ec2.failure().or_else(|| ec2.network().failure.clone());
+                let why = ec2.failure();
                 let why = format!(
                     "EC2 did not answer all questions within {} s{}",
                     patience.as_secs(),
@@ -108,6 +108,7 @@ impl Reconciler {
                     ec2.want_subnets(std::slice::from_ref(subnet), &[]);
                 }
                 Action::LookAtState(instance) if asked.insert(Asked::Step(name.clone())) => ec2.look_at_state(instance),
+                Action::Sweep if asked.insert(Asked::Step(name.clone())) => ec2.sweep_now(),
                 _ => {}
             }
             steps.insert(name.clone(), step);

@@ -125,7 +125,7 @@ impl ViewState {
     /// Delete was answered at `at`.
     pub fn apply_deleted(&mut self, eni: &EniId, at: Timestamp) {
         let gone = self.remove(eni, at);
-        gone.deleted = Some(at);
+        (gone.deleted, gone.unknown) = (Some(at), false);
     }
 
     /// Delete was answered at `at` with NotFound. That is believed unless our Create is so young that EC2 may only be
@@ -133,7 +133,9 @@ impl ViewState {
     pub fn apply_delete_not_found(&mut self, eni: &EniId, at: Timestamp) {
         let created = self.entries.get(eni).and_then(|entry| entry.told().created);
         if created.is_none_or(|created| !within(self.lag, created, at)) {
-            self.apply_deleted(eni, at);
+            let gone = self.remove(eni, at);
+            gone.unknown |= gone.deleted.is_none();
+            gone.deleted = gone.deleted.max(Some(at));
         }
     }
 

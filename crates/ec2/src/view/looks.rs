@@ -1,5 +1,6 @@
 //! Questions answered in batches: by tag, by ID, by instance.
 
+use crate::budgets::Action;
 use crate::convert::{self, Unreadable};
 use crate::ec2::{Changed, Ec2};
 use crate::lock::lock;
@@ -7,7 +8,8 @@ use crate::questions::Questions;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::names;
 use multi_eni_plan::errors::CallError;
-use multi_eni_plan::instance::{InstanceState, LookFailure};
+use multi_eni_plan::instance::InstanceState;
+use multi_eni_plan::look_failure::LookFailure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
@@ -79,15 +81,15 @@ impl Ec2 {
                 return Err(error);
             }
         };
-        let mut described = BTreeMap::new();
-        for instance in &instances {
-            let (id, state) = convert::instance(instance)?;
-            described.insert(id, state);
-        }
+        let described: BTreeMap<InstanceId, Option<InstanceState>> =
+            instances.iter().filter_map(convert::instance).collect();
+        // What is shown without an ID can be any of those that are not shown: none of them is missing.
+        let unread = instances.len().saturating_sub(described.len());
+        self.count_unreadable("Instance", unread);
         let state = |id: &InstanceId| match described.get(id) {
             Some(Some(state)) => *state,
-            Some(None) => InstanceState::Unnamed,
-            None => InstanceState::Missing,
+            None if unread == 0 => InstanceState::Missing,
+            Some(None) | None => InstanceState::Unnamed,
         };
         let states = ids.iter().map(|id| (id.clone(), state(id))).collect();
         self.inner.states.answered(&ids);
@@ -101,19 +103,12 @@ impl Ec2 {
 
     /// DescribeInstances failed. Those who wait for it are told when that begins and when it changes: they may have to say so.
     fn note_states_failure(&self, error: &CallError, ids: &BTreeSet<InstanceId>) {
-        let message = match error {
-            CallError::Answered { message, .. } => message.clone(),
-            other => other.to_string(),
-        };
-        let code = error.code().to_owned();
         let is_news = {
+            let now = self.now();
             let mut failure = lock(&self.inner.states_failure);
-            let since = failure.as_ref().map_or_else(|| self.now(), |failure| failure.since);
-            let is_news = failure.as_ref().is_none_or(|failure| failure.code != code);
-            // The words may differ each time, by a request's ID.
-            if is_news {
-                *failure = Some(LookFailure { since, code, message });
-            }
+            let next = Some(LookFailure::next(failure.as_ref(), Action::DescribeInstances.name(), error, now));
+            let is_news = *failure != next;
+            *failure = next;
             is_news
         };
         if is_news {

@@ -1,6 +1,6 @@
 //! What decisions read of the view.
 
-use super::state::ViewState;
+use super::state::{Gone, ViewState};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::facts::{EniSeen, InstanceSight, Sight};
@@ -20,8 +20,8 @@ impl ViewState {
         let gone = eni.or_else(|| self.gone_by_uid.get(uid)).and_then(|id| self.gone.get(id));
         Sight::Absent {
             by_tag: if shown { Timestamp::UNIX_EPOCH } else { looked },
-            by_id: gone.and_then(|gone| gone.by_id),
-            deleted: gone.and_then(|gone| gone.deleted),
+            by_id: gone.and_then(Gone::missed),
+            deleted: gone.and_then(|gone| gone.deleted.filter(|_| !gone.unknown)),
         }
     }
 
@@ -64,6 +64,21 @@ impl ViewState {
         self.last_sweep
     }
 
+    /// How many ENIs of this cluster the last whole sweep showed.
+    pub fn swept(&self) -> usize {
+        self.swept
+    }
+
+    /// Start of the latest Describe that showed an ENI or an instance of this cluster.
+    pub fn home_shown(&self) -> Option<Timestamp> {
+        self.home_shown
+    }
+
+    /// Whether EC2 answered our own Delete of this ENI.
+    pub fn is_deleted(&self, eni: &EniId) -> bool {
+        self.gone.get(eni).is_some_and(|gone| gone.deleted.is_some() && !gone.unknown)
+    }
+
     /// The ENIs on an instance when it was looked at, with what is known of ours since.
     pub fn instance_sight(&self, instance: &InstanceId) -> Option<InstanceSight> {
         let looked = self.instances.get(instance)?;
@@ -71,7 +86,9 @@ impl ViewState {
         // One that a look by ID has missed since is not there to be taken over or to hold a slot.
         let is_gone = |id: &EniId| {
             self.gone.get(id).is_some_and(|gone| {
-                gone.uid.is_some() || gone.deleted.is_some() || gone.by_id.is_some_and(|missed| missed >= looked.as_of)
+                gone.uid.is_some()
+                    || gone.deleted.is_some()
+                    || gone.by_id.is_some_and(|missed| missed.last >= looked.as_of)
             })
         };
         let foreign = looked.enis.iter().filter(|seen| !self.entries.contains_key(&seen.id) && !is_gone(&seen.id));

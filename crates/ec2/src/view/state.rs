@@ -7,7 +7,7 @@ use super::told::{Told, within};
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
-use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, InstanceSight, SeenAttachment, Unshown};
+use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, InstanceSight, Missed, SeenAttachment, Unshown};
 use multi_eni_plan::instance::{InstanceLook, InstanceState};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,12 +46,24 @@ impl Entry {
 pub(crate) struct Gone {
     /// The UID that its tags named, if it was ever seen.
     pub uid: Option<String>,
-    /// Start of the latest look by ID that did not show it.
-    pub by_id: Option<Timestamp>,
-    /// When EC2 answered our Delete.
+    /// Looks by ID that did not show it.
+    pub by_id: Option<Missed>,
+    /// When EC2 answered our Delete, if only that it does not know the ENI.
     pub deleted: Option<Timestamp>,
+    /// It answered that it does not know it.
+    pub unknown: bool,
     /// When this was last added to.
     pub noted: Timestamp,
+}
+
+impl Gone {
+    /// What has not shown it: looks by ID, or EC2's word that it does not know it.
+    pub fn missed(&self) -> Option<Missed> {
+        match self.deleted.filter(|_| self.unknown) {
+            Some(at) => Some(Missed::said(at)),
+            None => self.by_id,
+        }
+    }
 }
 
 /// The view.
@@ -73,6 +85,10 @@ pub(crate) struct ViewState {
     /// Start of the latest Describe that showed an ENI of that UID, believed or not.
     pub(super) shown: BTreeMap<String, Timestamp>,
     pub(super) last_sweep: Option<Timestamp>,
+    /// How many ENIs of this cluster that sweep showed, readable or not.
+    pub(super) swept: usize,
+    /// Start of the latest Describe that showed an ENI or an instance of this cluster.
+    pub(super) home_shown: Option<Timestamp>,
     /// Who asked for an ENI whose tags do not name them: since the last sweep, and in the one before.
     pub(super) askers: BTreeMap<EniId, Uids>,
     pub(super) earlier_askers: BTreeMap<EniId, Uids>,
@@ -95,6 +111,8 @@ impl ViewState {
             absent_by_tag: BTreeMap::new(),
             shown: BTreeMap::new(),
             last_sweep: None,
+            swept: 0,
+            home_shown: None,
             askers: BTreeMap::new(),
             earlier_askers: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -108,6 +126,9 @@ impl ViewState {
     }
 
     fn apply_one(&mut self, shown: EniSeen) -> Option<String> {
+        if shown.is_of(&self.cluster) {
+            self.home_shown = self.home_shown.max(Some(shown.shown_at));
+        }
         if let Some(uid) = shown.attachment_uid() {
             note_latest(&mut self.shown, uid, shown.shown_at);
         }
@@ -157,6 +178,7 @@ impl ViewState {
             uids.extend(self.remove(&id, began).uid.clone());
         }
         self.last_sweep = Some(self.last_sweep.map_or(began, |last| last.max(began)));
+        self.swept = shown.len();
         self.forget(began);
         uids
     }
@@ -208,12 +230,12 @@ impl ViewState {
                 }
                 Some(_) => {
                     let gone = self.remove(id, began);
-                    gone.by_id = Some(began);
+                    gone.by_id = Some(Missed::once(began));
                     uids.extend(gone.uid.clone());
                 }
                 None => {
                     let gone = self.gone.entry(id.clone()).or_default();
-                    gone.by_id = Some(gone.by_id.map_or(began, |last| last.max(began)));
+                    gone.by_id = Some(gone.by_id.map_or(Missed::once(began), |missed| missed.and(began)));
                     gone.noted = gone.noted.max(began);
                 }
             }
@@ -259,6 +281,9 @@ impl ViewState {
     /// A whole look at the states of instances that began at `began`.
     pub fn finish_states(&mut self, began: Timestamp, states: BTreeMap<InstanceId, InstanceState>) {
         for (instance, state) in states {
+            if state != InstanceState::Missing {
+                self.home_shown = self.home_shown.max(Some(began));
+            }
             let next = self.looks.get(&instance).map(|look| look.then(state, began));
             self.looks.insert(instance, next.unwrap_or(InstanceLook::first(state, began)));
         }
@@ -324,6 +349,16 @@ impl ViewState {
     /// to forget and to look again would make statuses say so.
     pub fn keep_instances(&mut self, instances: &BTreeSet<InstanceId>) {
         self.instances.retain(|instance, _| instances.contains(instance));
+    }
+
+    /// Forgets what looks have not shown.
+    pub fn forget_absences(&mut self) {
+        self.looks.retain(|_, look| look.state != InstanceState::Missing);
+        self.instances.retain(|_, sight| sight.without_primary.is_none());
+        self.absent_by_tag.clear();
+        self.gone.retain(|_, gone| gone.deleted.is_some() && !gone.unknown);
+        // What was not seen since is not known to be absent before the next sweep ends.
+        self.last_sweep = None;
     }
 
     /// Drops what a whole sweep has made superfluous, and what nobody has asked for in a long time.

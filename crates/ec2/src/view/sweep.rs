@@ -26,7 +26,7 @@ impl Ec2 {
                 }
                 Err(error) => {
                     tracing::warn!(code = error.code(), %error, "sweep not whole: it does not count; again in {retry:?}");
-                    self.note_failure(Some(format!("DescribeNetworkInterfaces failed: {error}")));
+                    self.note_failure(Some(&error));
                     tokio::time::sleep(retry).await;
                     retry = (retry * 2).min(options.sweep_every);
                 }

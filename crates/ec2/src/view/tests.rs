@@ -5,7 +5,7 @@ use super::told::Told;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_api::names;
-use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, SeenAttachment, Sight, Unshown};
+use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen, Missed, SeenAttachment, Sight, Unshown};
 use multi_eni_plan::pairs::Pairs;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -219,7 +219,10 @@ fn absence_within_the_lag_of_a_call_means_nothing() {
     assert_eq!(sweep(&mut view, 70, vec![]).len(), 1);
     assert_eq!(view.sight("uid", Some(&id(1))), Sight::Absent { by_tag: at(70), by_id: None, deleted: None });
     assert_eq!(view.finish_look_by_id(at(71), &BTreeSet::from([id(1)]), vec![]), Uids::from(["uid".to_owned()]));
-    assert_eq!(view.sight("uid", Some(&id(1))), Sight::Absent { by_tag: at(70), by_id: Some(at(71)), deleted: None });
+    assert_eq!(
+        view.sight("uid", Some(&id(1))),
+        Sight::Absent { by_tag: at(70), by_id: Some(Missed::once(at(71))), deleted: None }
+    );
 }
 
 #[test]
@@ -296,7 +299,11 @@ fn delete_not_found_is_not_believed_of_a_young_create() {
     view.apply_delete_not_found(&id(1), at(20));
     assert!(matches!(view.sight("uid", None), Sight::Seen(_)));
     view.apply_delete_not_found(&id(1), at(70));
-    assert!(matches!(view.sight("uid", None), Sight::Absent { deleted: Some(_), .. }));
+    let said = Sight::Absent { by_tag: at(0), by_id: Some(Missed::said(at(70))), deleted: None };
+    assert_eq!(view.sight("uid", None), said, "another account answers so, too");
+    assert!(!view.is_deleted(&id(1)));
+    view.apply_deleted(&id(1), at(71));
+    assert!(view.is_deleted(&id(1)));
 }
 
 #[test]

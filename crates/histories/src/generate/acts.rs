@@ -49,6 +49,7 @@ enum Kind {
     Kill,
     Stop,
     Elsewhere,
+    RoleSwap,
     Pause,
     ClockStep,
     Partition,
@@ -61,7 +62,7 @@ enum Kind {
 }
 
 /// Every kind and its weight.
-const KINDS: [(Kind, u32); 49] = [
+const KINDS: [(Kind, u32); 50] = [
     (Kind::Join, 6),
     (Kind::Leave, 6),
     (Kind::Return, 5),
@@ -102,6 +103,7 @@ const KINDS: [(Kind, u32); 49] = [
     (Kind::Kill, 5),
     (Kind::Stop, 3),
     (Kind::Elsewhere, 1),
+    (Kind::RoleSwap, 1),
     (Kind::Pause, 4),
     (Kind::ClockStep, 1),
     (Kind::Partition, 3),
@@ -340,6 +342,7 @@ impl Palette {
             Kind::Kill => at_once(Act::Kill { replica: replica(rng, cast), restart: rng.u64(500..60_000) }),
             Kind::Stop => at_once(Act::Stop { replica: replica(rng, cast), restart: rng.u64(500..60_000) }),
             Kind::Elsewhere => at_once(Act::Elsewhere { replica: replica(rng, cast), lasts: rng.u64(20_000..300_000) }),
+            Kind::RoleSwap => at_once(Act::RoleSwap { replica: replica(rng, cast), lasts: rng.u64(20_000..600_000) }),
             Kind::Pause => at_once(Act::Pause { replica: replica(rng, cast), lasts: rng.u64(1_000..90_000) }),
             Kind::ClockStep => at_once(Act::ClockStep { replica: replica(rng, cast), by: rng.i64(-120_000..120_000) }),
             Kind::Partition => {

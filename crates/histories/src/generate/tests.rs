@@ -26,7 +26,7 @@ variants!(
     HandDetach, HandDelete, HandMove, HandChange, CniAttach, OtherCluster, Upstream, PodStarts, PodEnds, CniRelease,
     CniGrows, CniShrinks,
     Quota, Crowd, Uncrowd, RemakeGroup, RenameSubnet, Deny, Allow, RefuseCalls,
-    Kill, Stop, Elsewhere, Pause, ClockStep, Partition, StaleWatch,
+    Kill, Stop, Elsewhere, RoleSwap, Pause, ClockStep, Partition, StaleWatch,
     BreakWatches, Compact, RestartApi, Forbid, Refuse,
 );
 

@@ -14,27 +14,28 @@ use std::sync::Arc;
 pub fn client(desk: &Arc<Desk>, life: &Arc<Life>) -> SharedHttpClient {
     let home = desk.stage.ec2.clone();
     // Another account has nothing of this cluster's.
-    let other = || Ec2::new(desk.stage.clock, Settings { records: 0, ..Settings::default() });
-    let ec2 = if life.machine.is_elsewhere() { other() } else { home };
-    SharedHttpClient::new(Gate { ec2, life: life.clone() })
+    let other = Ec2::new(desk.stage.clock, Settings { records: 0, ..Settings::default() });
+    SharedHttpClient::new(Gate { home, other, life: life.clone() })
 }
 
 #[derive(Debug)]
 struct Gate {
-    ec2: Ec2,
+    home: Ec2,
+    other: Ec2,
     life: Arc<Life>,
 }
 
 impl HttpClient for Gate {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        let through = self.ec2.connector(settings.clone());
-        SharedHttpConnector::new(Connector { through, life: self.life.clone() })
+        let (home, other) = (self.home.connector(settings.clone()), self.other.connector(settings.clone()));
+        SharedHttpConnector::new(Connector { home, other, life: self.life.clone() })
     }
 }
 
 #[derive(Debug)]
 struct Connector {
-    through: SharedHttpConnector,
+    home: SharedHttpConnector,
+    other: SharedHttpConnector,
     life: Arc<Life>,
 }
 
@@ -45,6 +46,7 @@ impl HttpConnector for Connector {
             return HttpConnectorFuture::new(std::future::pending());
         }
         request.headers_mut().insert("user-agent", self.life.name());
-        self.through.call(request)
+        let account = if self.life.machine.is_elsewhere() { &self.other } else { &self.home };
+        account.call(request)
     }
 }

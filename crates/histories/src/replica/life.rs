@@ -55,12 +55,12 @@ impl Machine {
         self.state().no_news_until = Some(Instant::now() + Duration::from_millis(lasts));
     }
 
-    /// Processes that start from now on have another account's role, or their own again.
+    /// Processes have another account's role from now on, or their own again.
     pub fn set_elsewhere(&self, elsewhere: bool) {
         self.state().elsewhere = elsewhere;
     }
 
-    /// Whether a process that starts now has another account's role.
+    /// Whether processes have another account's role now.
     pub fn is_elsewhere(&self) -> bool {
         self.state().elsewhere
     }

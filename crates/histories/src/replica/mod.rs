@@ -107,6 +107,16 @@ impl Replicas {
                 });
                 Some(format!("{} is started anew, with another account's role", life.name()))
             }
+            Act::RoleSwap { replica, lasts } => {
+                let (life, lasts) = (life(replica)?, Duration::from_millis(*lasts));
+                life.machine.set_elsewhere(true);
+                let machine = life.machine.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(lasts).await;
+                    machine.set_elsewhere(false);
+                });
+                Some(format!("the role of {} is another account's", life.name()))
+            }
             Act::Stop { replica, restart } => {
                 let life = life(replica)?;
                 life.terminate(*restart);

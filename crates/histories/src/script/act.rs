@@ -264,6 +264,13 @@ pub enum Act {
         /// How long, until it is started at home again.
         lasts: Millis,
     },
+    /// The role of the running process is another account's for a while.
+    RoleSwap {
+        /// The replica, from 0.
+        replica: usize,
+        /// How long, until it is its own again.
+        lasts: Millis,
+    },
     /// The process is frozen for a while; its clocks go on.
     Pause {
         /// The replica, from 0.

@@ -82,6 +82,7 @@ fn act(act: &Act, setting: &Setting) -> Option<String> {
         }
         Act::Kill { replica, .. }
         | Act::Elsewhere { replica, .. }
+        | Act::RoleSwap { replica, .. }
         | Act::Stop { replica, .. }
         | Act::Pause { replica, .. }
         | Act::ClockStep { replica, .. }

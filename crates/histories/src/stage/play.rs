@@ -162,6 +162,7 @@ impl Stage {
             }
             Act::Kill { .. }
             | Act::Elsewhere { .. }
+            | Act::RoleSwap { .. }
             | Act::Stop { .. }
             | Act::Pause { .. }
             | Act::ClockStep { .. }

@@ -42,7 +42,7 @@ pub(super) fn node_gone<'a>(input: &Input<'_>, held: impl Iterator<Item = &'a He
 /// Nothing is done for a gone Node as long as its instance cannot be asked about. That is said, for it may last.
 fn cannot_be_asked(input: &Input<'_>, held: &Held, instance: &InstanceId, out: &mut Assignment) {
     let Some(failure) = input.states_failure else { return };
-    let said_at = failure.since.saturating_add(look::FAILURE_SAID_AFTER).unwrap_or(Timestamp::MAX);
+    let said_at = failure.said_at();
     if input.now < said_at {
         return out.recheck_at(said_at);
     }

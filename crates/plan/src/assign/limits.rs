@@ -1,7 +1,7 @@
 //! What the instance type takes, known before anything is created.
 
 use super::{Assignment, Input, Need, Refused};
-use crate::facts::{InstanceLimits, InstanceSight, NodeFacts};
+use crate::facts::{InstanceLimits, InstanceSight, NetworkLook, NodeFacts};
 use crate::held::Held;
 use crate::intent::Ask;
 
@@ -16,10 +16,8 @@ pub(super) fn of<'a>(
         Some(limits) => Ok(limits.as_ref().map(|limits| (kind.clone(), limits))),
         None => {
             out.needs.insert(Need::InstanceType(kind.clone()));
-            Err(match &input.network.failure {
-                Some(why) => Refused::LookFailed(why.clone()),
-                None => Refused::Looking("the limits of its instance type"),
-            })
+            let failure = input.network.failure(&[NetworkLook::InstanceTypes]);
+            Err(Refused::looking(failure, "the limits of its instance type", input.now, out))
         }
     }
 }

@@ -18,9 +18,6 @@ const UNSHOWN_SAID_AFTER: SignedDuration = SignedDuration::from_secs(180);
 /// For so long a Node usually outlives its instance at most.
 pub(crate) const NODE_OUTLIVES: SignedDuration = SignedDuration::from_secs(600);
 
-/// A failure of DescribeInstances is said after this.
-pub(crate) const FAILURE_SAID_AFTER: SignedDuration = SignedDuration::from_secs(60);
-
 /// Nothing is made for an instance that is gone, or whose primary interface the last look did not show.
 pub(super) fn lives(input: &Input<'_>, instance: &InstanceId, out: &mut Assignment) -> Result<(), Refused> {
     if let Some(look) = (input.states)(instance)
@@ -58,7 +55,7 @@ pub(super) fn ask(input: &Input<'_>, instance: &InstanceId, what: &'static str, 
     match look {
         None => {
             out.needs.insert(Need::InstanceState(instance.clone()));
-            not_asked(input, out).unwrap_or(Refused::Looking(what))
+            Refused::looking(input.states_failure, what, input.now, out)
         }
         Some(look) if look.life() == Life::Alive => {
             if input.now >= again {
@@ -98,15 +95,4 @@ pub(super) fn missed(input: &Input<'_>, instance: &InstanceId, look: InstanceLoo
     } else {
         out.recheck_at(look.again_at());
     }
-}
-
-/// EC2 has not let us ask for a while: why.
-fn not_asked(input: &Input<'_>, out: &mut Assignment) -> Option<Refused> {
-    let failure = input.states_failure?;
-    let said_at = failure.since.saturating_add(FAILURE_SAID_AFTER).unwrap_or(Timestamp::MAX);
-    if input.now < said_at {
-        out.recheck_at(said_at);
-        return None;
-    }
-    Some(Refused::LookFailed(failure.to_string()))
 }

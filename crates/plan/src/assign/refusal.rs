@@ -1,7 +1,9 @@
 //! Why a pair of NodeENI and Node gets no ENI, as data; the sentence is made from it.
 
+use super::Assignment;
 use crate::facts::NotOnEc2;
 use crate::intent::SubnetRef;
+use crate::look_failure::LookFailure;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use std::fmt;
@@ -148,7 +150,7 @@ pub enum Refused {
     /// A look at EC2 must end first.
     Looking(&'static str),
     /// The look at EC2 failed.
-    LookFailed(String),
+    LookFailed(LookFailure),
     /// The old ENI must go first.
     Replacing,
     /// Other nodes are replaced first.
@@ -156,6 +158,23 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// A look at `what` must end first, or has failed for so long that it is said.
+    pub(super) fn looking(
+        failure: Option<&LookFailure>,
+        what: &'static str,
+        now: Timestamp,
+        out: &mut Assignment,
+    ) -> Self {
+        match failure {
+            Some(failure) if now >= failure.said_at() => Self::LookFailed(failure.clone()),
+            Some(failure) => {
+                out.recheck_at(failure.said_at());
+                Self::Looking(what)
+            }
+            None => Self::Looking(what),
+        }
+    }
+
     /// CamelCase reason for a condition.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -180,7 +199,7 @@ impl Refused {
             Self::OutOfBounds(_) => "OutOfBounds",
             Self::AttachRefused(_) => "AttachRefused",
             Self::Looking(_) => "Looking",
-            Self::LookFailed(_) => "EC2Unreachable",
+            Self::LookFailed(failure) => failure.reason(),
             Self::Replacing => "Replacing",
             Self::AwaitingRollout => "AwaitingRollout",
         }

@@ -11,7 +11,8 @@ mod unattachable;
 mod unreadable;
 
 use super::*;
-use crate::facts::{Cluster, SubnetFacts};
+use crate::errors::CallError;
+use crate::facts::{Cluster, NetworkLook, SubnetFacts};
 use crate::instance::InstanceState;
 use crate::pairs::Pairs;
 use crate::pods::PodFacts;
@@ -77,7 +78,7 @@ pub(crate) struct World {
     pub region: Option<String>,
     pub sight: Option<InstanceSight>,
     pub state: Option<InstanceLook>,
-    pub states_failure: Option<crate::instance::LookFailure>,
+    pub states_failure: Option<crate::look_failure::LookFailure>,
     pub others: Vec<NodeFacts>,
     pub held_elsewhere: Option<EniId>,
     pub attached_on_ec2: BTreeSet<String>,
@@ -99,6 +100,7 @@ impl World {
                 zone: zone.into(),
                 vpc: "vpc-1".into(),
                 cidr: "10.0.0.0/24".into(),
+                owner: String::new(),
                 name: None,
                 free_addresses: 100,
                 grown: None,
@@ -332,7 +334,13 @@ fn a_changed_subnet_replaces_only_with_a_permit_and_only_old_one_out_first() {
     // An earlier process may have let it go, and what cannot be looked at now is made as soon as it can.
     let mut unknown = World::new(vec![intent("a", 1, &[SUBNET_B])]);
     unknown.node.as_mut().unwrap().instance_type = Some("t3.small".into());
-    unknown.network.failure = Some("DescribeInstanceTypes failed: ExpiredToken".into());
+    let look = NetworkLook::InstanceTypes;
+    let expired = CallError::Answered { code: "ExpiredToken".into(), message: "expired".into() };
+    let failure = LookFailure::next(None, look.action(), &expired, unknown.now);
+    unknown.network.failures.insert(look, failure.clone());
+    assert!(matches!(unknown.assign().refused[0].why, Refused::Looking(_)), "one failure passes");
+    assert_eq!(unknown.assign().recheck, Some(failure.said_at()));
+    unknown.now = failure.said_at();
     assert!(matches!(unknown.assign().refused[0].why, Refused::LookFailed(_)));
     assert!(unknown.assign().is_coming("uid-a", &[]));
     world.held[0].deleting = Some(at(100));

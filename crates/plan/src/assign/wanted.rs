@@ -2,7 +2,7 @@
 
 use super::{Assignment, Input, Need, NewAttachment, Pinned, Refused, Resolved, adopt, look, place, resolve, slots};
 use crate::bounds;
-use crate::facts::{NodeFacts, SubnetFacts};
+use crate::facts::{NetworkLook, NodeFacts, SubnetFacts};
 use crate::held::Held;
 use crate::intent::{Ask, Intent, SubnetRef};
 use crate::place::region_of;
@@ -99,11 +99,13 @@ fn subnets_in_zone<'a>(
     let network = input.network;
     let unresolved: Vec<&SubnetRef> = ask.subnets.iter().filter(|r| resolve(network, r) == Resolved::NotYet).collect();
     if !unresolved.is_empty() {
+        let by = |reference: &&SubnetRef| match reference {
+            SubnetRef::Id(_) => NetworkLook::SubnetsById,
+            SubnetRef::Name(_) => NetworkLook::SubnetsByName,
+        };
+        let looks: Vec<NetworkLook> = unresolved.iter().map(by).collect();
         out.needs.extend(unresolved.into_iter().cloned().map(Need::Subnet));
-        return Err(match &network.failure {
-            Some(why) => Refused::LookFailed(why.clone()),
-            None => Refused::Looking("its subnets"),
-        });
+        return Err(Refused::looking(network.failure(&looks), "its subnets", input.now, out));
     }
     let mut chosen: Vec<&SubnetFacts> = Vec::new();
     let mut zones: Vec<String> = Vec::new();
@@ -198,7 +200,10 @@ fn groups(
     let vpc = subnets.first().map_or("", |subnet| subnet.vpc.as_str());
     input.network.groups(&ask.groups, &ask.group_names, vpc).map_err(|(name, found)| {
         out.needs.insert(Need::Group(name.to_owned()));
-        let Some(several) = found else { return Refused::Looking("its security groups") };
+        let Some(several) = found else {
+            let failure = input.network.failure(&[NetworkLook::Groups]);
+            return Refused::looking(failure, "its security groups", input.now, out);
+        };
         out.recheck_at(input.now.saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX));
         Refused::GroupUnresolved(name.to_owned(), several)
     })

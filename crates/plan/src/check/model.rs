@@ -5,7 +5,7 @@ use super::{World, always};
 use crate::assign::{self, Assignment};
 use crate::errors::{Call, CallError};
 use crate::facts::{
-    AttachmentState, Cluster, EniSeen, InstanceSight, Network, NodeFacts, SeenAttachment, Sight, SubnetFacts,
+    AttachmentState, Cluster, EniSeen, InstanceSight, Missed, Network, NodeFacts, SeenAttachment, Sight, SubnetFacts,
 };
 use crate::held::Held;
 use crate::instance::{InstanceLook, InstanceState};
@@ -53,7 +53,20 @@ impl Model {
             let id = SubnetId::parse(SUBNETS[n]).unwrap();
             let zone = if n < 2 { "z0" } else { "z1" }.to_owned();
             let (vpc, cidr) = ("vpc-1".to_owned(), format!("10.0.{n}.0/24"));
-            (id.clone(), SubnetFacts { id, zone, vpc, cidr, name: None, free_addresses: 99, grown: None, as_of: now })
+            (
+                id.clone(),
+                SubnetFacts {
+                    id,
+                    zone,
+                    vpc,
+                    cidr,
+                    owner: String::new(),
+                    name: None,
+                    free_addresses: 99,
+                    grown: None,
+                    as_of: now,
+                },
+            )
         };
         let mut model = Self {
             cluster: Cluster { uid: "cluster".into(), name: "cluster".into() },
@@ -252,7 +265,7 @@ impl Model {
         let found = self.enis.values().find(of_it).or_else(|| self.enis.get(&held.eni()?));
         let sight = match found {
             Some(eni) => Sight::Seen(Box::new(EniSeen { shown_at: self.now, ..eni.clone() })),
-            None => Sight::Absent { by_tag: self.now, by_id: Some(self.now), deleted: None },
+            None => Sight::Absent { by_tag: self.now, by_id: Some(Missed::said(self.now)), deleted: None },
         };
         let memory = self.memories.entry(held.uid.clone()).or_insert_with(|| Memory::made(held.created)).clone();
         let node = self.nodes.get(&held.node);
@@ -265,6 +278,7 @@ impl Model {
             node_leaving: node.is_none_or(|node| node.instance.as_ref().ok() != held.instance.as_ref()),
             instance: held.instance.as_ref().map(|i| InstanceLook::first(self.state(i), self.now)),
             states_failure: None,
+            home_shown: Some(self.now),
             network: &self.network,
             memory: &memory,
             quota: &Quota::default(),
@@ -313,6 +327,7 @@ impl Model {
             | Action::LookById(_)
             | Action::LookAtSubnet(_)
             | Action::LookAtState(_)
+            | Action::Sweep
             | Action::Wait
             | Action::Settled => {
                 return next.status != held.status;

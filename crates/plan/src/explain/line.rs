@@ -123,6 +123,7 @@ fn adopt(input: &Input<'_>, ask: Option<&Ask>, new: &NewAttachment, eni: &EniSee
         node_leaving: false,
         instance: None,
         states_failure: None,
+        home_shown: None,
         network: input.network,
         memory: &memory,
         quota: &Quota::default(),

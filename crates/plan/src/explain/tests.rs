@@ -20,6 +20,7 @@ fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
             node_leaving: false,
             instance: None,
             states_failure: None,
+            home_shown: None,
             network: &world.network,
             memory: &memory,
             quota: &Quota::default(),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::assign::tests::at;
 
 fn origin(owner: Option<&str>, region: Option<&str>) -> Origin {
     Origin { owner: owner.map(str::to_owned), region: region.map(str::to_owned) }
@@ -13,9 +14,20 @@ fn home() -> Evidence {
         zones: ["us-east-1a".to_owned(), "us-east-1b".to_owned()].into(),
         swept: true,
         shown: [("1".to_owned(), 3)].into(),
-        known: None,
-        acting_since: None,
+        instances: vec![None],
+        subnets: vec![SubnetWord::Unasked],
+        doubted: None,
     }
+}
+
+/// With every answer in: EC2 knows the instance, or none of it.
+fn answered(known: bool) -> Evidence {
+    let state = if known { InstanceState::Running } else { InstanceState::Missing };
+    Evidence { instances: vec![Some(InstanceLook::first(state, at(50)))], subnets: vec![SubnetWord::Missing], ..home() }
+}
+
+fn shown(owner: &str) -> SubnetWord {
+    SubnetWord::Shown { owner: owner.into(), as_of: at(50) }
 }
 
 fn is_elsewhere(evidence: &Evidence) -> bool {
@@ -66,11 +78,11 @@ fn another_region_is_known_before_the_first_look() {
 /// An earlier process has sent a Create, and its answer was lost: no status names the ENI.
 #[test]
 fn an_eniattachment_whose_eni_no_status_names_yet_is_something_that_ec2_could_show() {
-    let unnamed = Evidence { recorded: vec![], attachments: 1, shown: BTreeMap::new(), ..home() };
-    assert_eq!(judge(&Evidence { swept: false, ..unnamed.clone() }), Place::Unproven(Missing::Sweep));
-    assert_eq!(judge(&unnamed), Place::Unproven(Missing::Answers));
-    assert_eq!(judge(&Evidence { known: Some(true), ..unnamed.clone() }), Place::Proven);
-    let Place::Elsewhere(why) = judge(&Evidence { known: Some(false), ..unnamed }) else { panic!("it is elsewhere") };
+    let unnamed = |from| Evidence { recorded: vec![], attachments: 1, shown: BTreeMap::new(), ..from };
+    assert_eq!(judge(&Evidence { swept: false, ..unnamed(home()) }), Place::Unproven(Missing::Sweep));
+    assert_eq!(judge(&unnamed(home())), Place::Unproven(Missing::Answers));
+    assert_eq!(judge(&unnamed(answered(true))), Place::Proven);
+    let Place::Elsewhere(why) = judge(&unnamed(answered(false))) else { panic!("it is elsewhere") };
     let words =
         "EC2 in Region us-east-1 shows none of this cluster's instances and none of its subnets: check the account";
     assert!(why.to_string().starts_with(words), "{why}");
@@ -78,15 +90,46 @@ fn an_eniattachment_whose_eni_no_status_names_yet_is_something_that_ec2_could_sh
 
 #[test]
 fn another_account_shows_nothing() {
-    let empty = |known| Evidence { shown: BTreeMap::new(), known, ..home() };
-    assert_eq!(judge(&empty(None)), Place::Unproven(Missing::Answers));
-    assert!(is_elsewhere(&empty(Some(false))));
+    let empty = |from| Evidence { shown: BTreeMap::new(), ..from };
+    assert_eq!(judge(&empty(home())), Place::Unproven(Missing::Answers));
+    assert!(is_elsewhere(&empty(answered(false))));
     assert!(is_elsewhere(&Evidence {
         recorded: vec![origin(None, None)],
         zones: BTreeSet::new(),
-        ..empty(Some(false))
+        ..empty(answered(false))
     }));
     // At home somebody has deleted all of them: the instances and subnets are there.
-    assert_eq!(judge(&empty(Some(true))), Place::Proven);
+    assert_eq!(judge(&empty(answered(true))), Place::Proven);
+    assert_eq!(judge(&Evidence { subnets: vec![shown("1")], ..empty(home()) }), Place::Proven);
     assert!(is_elsewhere(&Evidence { shown: [("2".to_owned(), 1)].into(), ..home() }));
+}
+
+/// AWS RAM shows one subnet to many accounts.
+#[test]
+fn a_shared_subnet_proves_the_region_and_no_account() {
+    let shared = |from| Evidence { shown: BTreeMap::new(), subnets: vec![shown("9")], ..from };
+    assert_eq!(judge(&shared(home())), Place::Unproven(Missing::Answers));
+    assert_eq!(judge(&shared(answered(true))), Place::Proven);
+    let Place::Elsewhere(why) = judge(&shared(answered(false))) else { panic!("it is elsewhere") };
+    let words = "none of the 3 ENIs of this cluster, none of its instances, only subnets that another account shares";
+    assert!(why.to_string().contains(words), "{why}");
+    // A status of an earlier version names no account.
+    assert_eq!(judge(&Evidence { recorded: vec![origin(None, None)], ..shared(answered(false)) }), Place::Proven);
+}
+
+/// A role is swapped under a running process.
+#[test]
+fn what_was_seen_before_the_doubt_says_nothing() {
+    let in_doubt = |swept, named| is_in_doubt(swept, named, None, at(60));
+    assert!(in_doubt(0, 1) && !in_doubt(1, 1) && !in_doubt(0, 0));
+    assert!(!is_in_doubt(0, 1, Some(at(60)), at(359)) && is_in_doubt(0, 1, Some(at(60)), at(360)));
+    let doubted = |since, from| Evidence { shown: BTreeMap::new(), doubted: Some(at(since)), ..from };
+    assert_eq!(judge(&doubted(60, answered(true))), Place::Unproven(Missing::Answers));
+    assert_eq!(judge(&doubted(50, answered(true))), Place::Proven);
+    assert!(is_elsewhere(&doubted(50, answered(false))));
+    let old = Evidence { subnets: vec![shown("1")], ..answered(false) };
+    assert_eq!(judge(&doubted(60, old)), Place::Unproven(Missing::Answers));
+    // An instance that has gone was one of this account.
+    let gone = vec![Some(InstanceLook::first(InstanceState::Terminated, at(60)))];
+    assert_eq!(judge(&doubted(60, Evidence { instances: gone, ..home() })), Place::Proven);
 }

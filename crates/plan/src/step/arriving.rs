@@ -28,7 +28,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
             (found, Report::looking("looks at the ENI that is to be taken over from upstream".to_owned()))
         }
         Sight::Absent { by_tag, by_id, .. } => match input.held.eni() {
-            Some(eni) => lost(input, eni, *by_id),
+            Some(eni) => lost(input, eni, by_id.map(|missed| missed.last)),
             None => create(input, *by_tag),
         },
         Sight::Seen(eni) if adopt::is_to_be_adopted(input, eni) => adopt::take_over(input, eni),

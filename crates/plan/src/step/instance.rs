@@ -3,7 +3,7 @@
 
 use super::{Action, Input, Report};
 use crate::assign::INSTANCE_GONE;
-use crate::assign::look::{FAILURE_SAID_AFTER, NODE_OUTLIVES};
+use crate::assign::look::NODE_OUTLIVES;
 use crate::errors::{Call, Class};
 use crate::facts::EniSeen;
 use crate::instance::{InstanceLook, Life};
@@ -22,7 +22,7 @@ pub(super) fn unless_it_lives(input: &Input<'_>, after: Timestamp) -> Option<(Ac
     }
     let report = match input.states_failure {
         Some(failure) => {
-            let said_at = failure.since.saturating_add(FAILURE_SAID_AFTER).unwrap_or(Timestamp::MAX);
+            let said_at = failure.said_at();
             if input.now >= said_at {
                 let message =
                     format!("whether the instance {instance} still runs is not known, so nothing is done: {failure}");

@@ -3,9 +3,10 @@
 use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
 use super::{Action, Input, Report, adopt, force, in_use, is_ours};
 use crate::errors::Call;
-use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight};
-use crate::instance::Life;
+use crate::facts::{AttachmentState, EniSeen, Missed, SeenAttachment, Sight};
+use crate::instance::{APART, Life};
 use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::EniId;
 
 /// How often an ENI of a terminated instance is looked at until EC2 lets go of it.
 const GONE_LOOK_EVERY: SignedDuration = SignedDuration::from_secs(5);
@@ -42,12 +43,18 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
 
 /// Not seen. With an ENI in the status a look by its ID decides; without one, a look by tag that began long enough
 /// after the last Create that anybody can have sent.
-fn absent(input: &Input<'_>, by_tag: Timestamp, by_id: Option<Timestamp>) -> (Action, Report) {
+fn absent(input: &Input<'_>, by_tag: Timestamp, by_id: Option<Missed>) -> (Action, Report) {
     let held = input.held;
     let unseen_since = input.memory.may_exist_since();
     let sure = |look: Timestamp| unseen_since.is_none_or(|since| past_lag(input, look, since));
     let (is_sure, look) = match held.eni() {
-        Some(eni) => (by_id.is_some_and(sure), Action::LookById(eni)),
+        Some(eni) => match by_id.filter(|missed| missed.said || sure(missed.last)) {
+            Some(missed) => match unproven(input, eni, missed) {
+                Some(next) => return next,
+                None => (true, Action::Wait),
+            },
+            None => (false, Action::LookById(eni)),
+        },
         None => (sure(by_tag), Action::LookByTag),
     };
     if is_sure {
@@ -57,6 +64,32 @@ fn absent(input: &Input<'_>, by_tag: Timestamp, by_id: Option<Timestamp>) -> (Ac
         unseen_since.map_or(input.now, |since| since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX));
     let report = Report::leaving("makes sure that no ENI of it is left on EC2");
     if input.now >= from { (look, report) } else { (Action::Wait, report.until(from)) }
+}
+
+/// An ENI that was there and that EC2 does not show, though nobody here has deleted it: one answer may be an error, and another account
+/// shows nothing. Two looks must miss it, unless the end of its instance or EC2's own word explains it; and EC2 must have shown something
+/// of this cluster since the first one. Answers what is done until then.
+fn unproven(input: &Input<'_>, eni: EniId, missed: Missed) -> Option<(Action, Report)> {
+    let is_explained = missed.said || input.instance.is_some_and(|look| look.is_said_to_be_gone());
+    let report =
+        Report::leaving("EC2 does not show the ENI, which nobody here has deleted: makes sure that it is gone");
+    if !is_explained && missed.last.duration_since(missed.since) < APART {
+        let again = missed.since.saturating_add(APART).unwrap_or(Timestamp::MAX);
+        return Some(if input.now >= again {
+            (Action::LookById(eni), report)
+        } else {
+            (Action::Wait, report.until(again))
+        });
+    }
+    if input.home_shown.is_some_and(|at| at >= missed.since) {
+        return None;
+    }
+    let asked = input.instance.is_some_and(|look| look.as_of >= missed.since) || input.states_failure.is_some();
+    let look = match input.held.instance.clone().filter(|_| !asked) {
+        Some(instance) => Action::LookAtState(instance),
+        None => Action::Sweep,
+    };
+    Some((look, report))
 }
 
 fn delete(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {

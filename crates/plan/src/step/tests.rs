@@ -8,7 +8,7 @@ mod tags;
 use super::*;
 use crate::assign::tests::{at, held as new_held};
 use crate::errors::{Call, CallError};
-use crate::facts::{AttachmentState, SeenAttachment};
+use crate::facts::{AttachmentState, Missed, SeenAttachment};
 use crate::instance::InstanceState;
 use crate::intent::Intent;
 use multi_eni_api::conditions::{is_true, types};
@@ -60,6 +60,7 @@ struct World {
     instance: Option<InstanceLook>,
     unlooked: bool,
     states_failure: Option<LookFailure>,
+    home_shown: Option<Timestamp>,
     rivals: Vec<Held>,
     node_leaving: bool,
     network: Network,
@@ -89,6 +90,7 @@ impl World {
             instance: None,
             unlooked: false,
             states_failure: None,
+            home_shown: None,
             rivals: Vec::new(),
             node_leaving: false,
             network: Network::default(),
@@ -114,6 +116,7 @@ impl World {
                 self.instance.or(Some(InstanceLook::first(InstanceState::Running, self.now)))
             },
             states_failure: self.states_failure.as_ref(),
+            home_shown: self.home_shown,
             network: &self.network,
             memory: &self.memory,
             quota: &self.quota,
@@ -223,6 +226,12 @@ fn what_is_said_does_not_change_with_who_holds_it_back() {
 
 fn absent(by_tag: i64) -> Sight {
     Sight::Absent { by_tag: at(by_tag), by_id: None, deleted: None }
+}
+
+/// Two looks by ID, a minute apart, have not shown it.
+fn missed_twice(by_tag: Timestamp, last: Timestamp) -> Sight {
+    let since = last.saturating_sub(crate::instance::APART).unwrap();
+    Sight::Absent { by_tag, by_id: Some(Missed::once(since).and(last)), deleted: None }
 }
 
 fn seen(state: Option<AttachmentState>) -> Sight {
@@ -380,7 +389,7 @@ fn deleted_by_hand_is_believed_only_after_a_look_by_id() {
     let step = world.step();
     assert_eq!(step.action, Action::LookById(eni(1).id));
     assert_eq!(step.status, world.held.status, "a sweep that does not show it yet is no news");
-    world.sight = Sight::Absent { by_tag: at(80), by_id: Some(at(100)), deleted: None };
+    world.sight = Sight::Absent { by_tag: at(80), by_id: Some(Missed::once(at(100))), deleted: None };
     let step = world.step();
     assert_eq!(step.action, Action::Wait);
     world.held.status = step.status;
@@ -550,4 +559,14 @@ fn what_this_process_detached_was_detached_by_nobody_else() {
     memory.sends_attach(None);
     memory.succeeded(Call::Attach, at(31));
     assert_eq!(memory.undone("attachment", at(32)), None, "it is the first time");
+}
+
+/// Whoever strips it changes nothing on EC2.
+#[test]
+fn an_attached_eni_whose_finalizer_was_taken_off_is_said_to_be_what_it_was() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.held.status = world.step().status;
+    world.held.guarded = false;
+    let step = world.step();
+    assert_eq!((step.action, step.status), (Action::Wait, world.held.status));
 }

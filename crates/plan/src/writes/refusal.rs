@@ -22,6 +22,14 @@ pub struct Answer {
     pub words: String,
 }
 
+impl Answer {
+    /// Others have written first each time.
+    pub(super) fn outrun() -> Self {
+        let words = "somebody else changes the object each time that it is written".to_owned();
+        Self { code: Some(409), words }
+    }
+}
+
 /// One target that is refused.
 #[derive(Debug)]
 pub(super) struct Refusal {

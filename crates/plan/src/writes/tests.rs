@@ -130,3 +130,34 @@ fn what_was_taken_is_forgotten_after_a_while() {
     writes.forget(at(600), |_| true);
     assert!(writes.by_key.is_empty());
 }
+
+/// A webhook strips the finalizer each time, or a CRD of another version drops a field.
+#[test]
+fn what_is_taken_and_does_not_last_is_said_until_it_lasts() {
+    let mut writes = Writes::default();
+    let repair = || asked(Write::RepairAttachment, "a", 1);
+    for n in 0..3 {
+        assert!(!writes.ended(&"a", repair(), Outcome::Taken, at(n)).changed);
+    }
+    let news = writes.ended(&"a", repair(), Outcome::Taken, at(3));
+    assert!(news.changed && news.line.is_some());
+    let problems = writes.problems("uid");
+    assert_eq!((problems[0].reason, problems[0].node.as_deref()), ("RepairUndone", Some("n-a")));
+    assert!(problems[0].message.contains("finalizer, label and owner"), "{problems:?}");
+    assert!(!writes.ended(&"a", repair(), Outcome::Taken, at(300)).changed, "the same");
+    // Between two tries it is not wanted, for it is there for a while.
+    writes.decided(&"a", &[], |_| false);
+    assert_eq!(writes.problems("uid").len(), 1);
+    assert!(writes.forget(at(899), |_| true).is_empty());
+    assert_eq!(writes.forget(at(900), |_| true), ["uid"]);
+    assert!(writes.problems("uid").is_empty());
+}
+
+#[test]
+fn what_others_outrun_each_time_is_said() {
+    let mut writes = Writes::default();
+    let news: Vec<bool> = (0..9).map(|n| writes.ended(&"a", create("a"), Outcome::Outrun, at(n)).changed).collect();
+    assert_eq!(news.iter().position(|changed| *changed), Some(7), "{news:?}");
+    assert!(writes.problems("uid")[0].message.contains("somebody else changes the object"));
+    assert!(writes.ended(&"a", create("a"), Outcome::Taken, at(9)).changed && writes.problems("uid").is_empty());
+}

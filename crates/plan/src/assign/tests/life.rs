@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::facts::Unshown;
-use crate::instance::LookFailure;
+use crate::look_failure::LookFailure;
 
 fn instance() -> InstanceId {
     InstanceId::parse(INSTANCE).unwrap()
@@ -77,7 +77,12 @@ fn one_answer_that_leaves_a_running_instance_out_proves_nothing() {
 fn a_gone_node_whose_instance_cannot_be_asked_about_is_said() {
     let mut world = node_gone();
     let code = "UnauthorizedOperation".to_owned();
-    world.states_failure = Some(LookFailure { since: at(105), code, message: "You are not authorized.".into() });
+    world.states_failure = Some(LookFailure {
+        since: at(105),
+        action: "DescribeInstances",
+        code,
+        message: "You are not authorized.".into(),
+    });
     assert!(world.assign().problems.is_empty() && world.assign().recheck == Some(at(165)));
     world.now = at(165);
     let next = world.assign();

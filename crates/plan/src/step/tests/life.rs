@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::assign::INSTANCE_GONE;
-use crate::instance::LookFailure;
+use crate::look_failure::LookFailure;
 
 fn instance() -> InstanceId {
     InstanceId::parse("i-0123456789abcdef0").unwrap()
@@ -15,7 +15,7 @@ fn ready(step: &Step) -> (&str, Phase) {
 
 /// One that was attached, and whose ENI a look by its ID does not show.
 fn vanished() -> World {
-    let mut world = World::new(Sight::Absent { by_tag: at(100), by_id: Some(at(110)), deleted: None });
+    let mut world = World::new(Sight::Absent { by_tag: at(100), by_id: Some(Missed::once(at(110))), deleted: None });
     world.held.status.eni_id = Some(eni(1).id.to_string());
     world.held.status.attachment_id = Some("eni-attach-1".into());
     (world.now, world.unlooked) = (at(120), true);
@@ -105,7 +105,8 @@ fn what_came_loose_or_comes_late_is_attached_and_made_only_for_what_lives() {
 fn a_state_that_cannot_be_asked_is_said() {
     let mut world = vanished();
     let code = "UnauthorizedOperation".to_owned();
-    world.states_failure = Some(LookFailure { since: at(100), code, message: String::new() });
+    world.states_failure =
+        Some(LookFailure { since: at(100), action: "DescribeInstances", code, message: String::new() });
     assert_eq!(world.step().status, world.held.status);
     world.now = at(160);
     assert_eq!(ready(&world.step()), ("InstanceStateUnknown", Phase::Blocked));

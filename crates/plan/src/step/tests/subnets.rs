@@ -16,6 +16,7 @@ fn facts(free: i32, grown: Option<i64>, seconds: i64) -> SubnetFacts {
         zone: "z1".into(),
         vpc: "vpc-1".into(),
         cidr: "10.0.0.0/24".into(),
+        owner: String::new(),
         name: None,
         free_addresses: free,
         grown: grown.map(at),

@@ -1,0 +1,64 @@
+//! Writes that the API server takes and that do not last: a mutating webhook, a GitOps tool or a CRD of another version takes away
+//! what they say, and they are decided again.
+
+use super::Target;
+use crate::backoff::Tries;
+use crate::problem::Problem;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// From so many in a row on, each within ten minutes of the one before, it is said.
+const OFTEN: u32 = 4;
+
+/// One target whose writes do not last.
+#[derive(Debug)]
+pub(super) struct Undone {
+    pub nodeeni: String,
+    node: Option<String>,
+    since: Timestamp,
+}
+
+impl Undone {
+    /// After one more write.
+    pub fn after(
+        before: Option<&Self>,
+        tries: &Tries,
+        nodeeni: &str,
+        node: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Box<Self>> {
+        let since = before.map_or(now, |before| before.since);
+        let undone = Self { nodeeni: nodeeni.to_owned(), node: node.map(str::to_owned), since };
+        (tries.same() >= OFTEN).then(|| Box::new(undone))
+    }
+
+    /// For the log.
+    pub fn line(&self, target: &Target) -> String {
+        message(target, self.since, 1)
+    }
+}
+
+fn message(target: &Target, since: Timestamp, all: usize) -> String {
+    let Target { write, name } = target;
+    let since = since.round(jiff::Unit::Second).unwrap_or(since);
+    format!(
+        "what is written to {all} {} ({}), {name} among them, is taken by the API server and is not there afterwards, again and again since \
+         {since}: a mutating webhook, a GitOps tool, or a CRD of another version takes it away. Find it and have it leave these objects \
+         alone, or install the CRDs of this controller's version; it is written again after pauses that grow to 5 minutes",
+        write.resource(),
+        write.says()
+    )
+}
+
+/// The commonest kind of write, one target named: one problem for each Node.
+pub(super) fn problems<'a>(undone: impl Iterator<Item = (&'a Target, &'a Undone)>) -> Vec<Problem> {
+    let mut by_write: BTreeMap<_, Vec<(&Target, &Undone)>> = BTreeMap::new();
+    undone.for_each(|(target, undone)| by_write.entry(target.write).or_default().push((target, undone)));
+    let Some(mut of_it) = by_write.into_values().max_by_key(Vec::len) else { return Vec::new() };
+    of_it.sort_unstable_by_key(|(target, _)| *target);
+    let Some((first, undone)) = of_it.first() else { return Vec::new() };
+    let since = of_it.iter().map(|(_, undone)| undone.since).min().unwrap_or(undone.since);
+    let message = message(first, since, of_it.len());
+    let nodes = of_it.iter().map(|(_, undone)| undone.node.clone());
+    nodes.map(|node| Problem { reason: "RepairUndone", message: message.clone(), node }).collect()
+}
