@@ -1,7 +1,7 @@
 //! `fold`: the ENIAttachments of a NodeENI, and the reasons where there are none → its status.
 
 use crate::assign::{Pinned, Refusal, WaitsForPods};
-use crate::held::Held;
+use crate::held::{Held, IN_PLACE};
 use crate::intent::Intent;
 use crate::pace::Expected;
 use crate::problem::Problem;
@@ -99,7 +99,8 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
         attachments_omitted: (omitted > 0).then_some(count(omitted)),
         removals: removals.record(previous.removals.as_ref()),
     };
-    let trouble = trouble(intent, &blocked, &standing, problems);
+    let unchanged: Vec<&Held> = live().filter(asked_for).filter(|held| is_unchanged(held)).copied().collect();
+    let trouble = trouble(intent, &blocked, &unchanged, &standing, problems);
     let numbers = Numbers { matched, desired, ready, leaving, expected };
     for wanted in conditions_of(intent, numbers, refused, trouble) {
         conditions::set(&mut status.conditions, wanted, Some(intent.generation), now);
@@ -196,6 +197,12 @@ pub fn next_write(last: Timestamp, status: &NodeEniStatus) -> Timestamp {
     last.saturating_add(SignedDuration::from_secs(pause)).unwrap_or(Timestamp::MAX)
 }
 
+/// Its ENI is in place, and a change of it is refused, or does not last.
+fn is_unchanged(held: &Held) -> bool {
+    let attached = held.status.conditions.iter().find(|condition| condition.type_ == types::ATTACHED);
+    attached.is_some_and(|attached| attached.status == "True" && attached.reason != IN_PLACE)
+}
+
 fn count(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
@@ -204,6 +211,7 @@ fn count(n: usize) -> i32 {
 fn trouble(
     intent: &Intent,
     blocked: &[&&Held],
+    unchanged: &[&Held],
     standing: &[&&Refusal],
     problems: &[Problem],
 ) -> Option<(String, String)> {
@@ -217,6 +225,12 @@ fn trouble(
         let entry = by_reason.entry(problem.reason.to_owned());
         let nodes = &mut entry.or_insert_with(|| (problem.message.clone(), Vec::new())).1;
         nodes.extend(problem.node.as_deref());
+    }
+    // In place, and not as it is asked for.
+    for held in unchanged {
+        let attached = held.status.conditions.iter().find(|c| c.type_ == types::ATTACHED);
+        let (reason, message) = attached.map_or(("Refused", ""), |c| (c.reason.as_str(), c.message.as_str()));
+        by_reason.entry(reason.to_owned()).or_insert_with(|| (message.to_owned(), Vec::new())).1.push(&held.node);
     }
     for held in blocked {
         let ready = held.status.conditions.iter().find(|c| c.type_ == types::READY);

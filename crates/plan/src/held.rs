@@ -150,5 +150,8 @@ fn is_labelled(object: &ENIAttachment) -> bool {
     label == Some(uid) && meta.owner_references.iter().flatten().any(|owner| owner.uid == *uid)
 }
 
+/// Reason of the condition Attached of an ENI that is in place and as it was asked for, as far as is known.
+pub const IN_PLACE: &str = "Attached";
+
 /// Code of ours in `lastError`: EC2 no longer knows the ENI, though nobody here deleted it.
 pub const ENI_LOST: &str = "ENILost";

@@ -7,10 +7,12 @@ mod adopt;
 mod arriving;
 mod change;
 mod force;
+mod in_place;
 mod in_use;
 mod instance;
 mod leaving;
 mod record;
+mod repairs;
 mod retry;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -126,8 +128,6 @@ pub enum Action {
     LookAtSubnet(SubnetId),
     /// Look whether its instance lives.
     LookAtState(InstanceId),
-    /// Look at all ENIs of this cluster.
-    Sweep,
     /// Nothing now.
     Wait,
     /// Nothing at all: it is as it should be.
@@ -181,8 +181,7 @@ fn up_to_date(input: &Input<'_>, action: Action) -> Action {
         }
         Action::Attach { .. } | Action::Modify { .. } | Action::Detach { .. } | Action::Delete { .. } => action,
         Action::Create { .. } | Action::NextAttempt | Action::Release | Action::Wait | Action::Settled => action,
-        Action::LookByTag | Action::LookById(_) | Action::LookAtSubnet(_) => action,
-        Action::LookAtState(_) | Action::Sweep => action,
+        Action::LookByTag | Action::LookById(_) | Action::LookAtSubnet(_) | Action::LookAtState(_) => action,
     }
 }
 

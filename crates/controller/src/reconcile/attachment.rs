@@ -145,7 +145,7 @@ impl Reconciler {
             | Action::NextAttempt
             | Action::LookByTag
             | Action::LookById(_) => true,
-            Action::LookAtSubnet(_) | Action::LookAtState(_) | Action::Sweep => true,
+            Action::LookAtSubnet(_) | Action::LookAtState(_) => true,
             Action::Wait | Action::Settled => true,
         };
         waits && step.status != entry.held.status
@@ -169,7 +169,6 @@ impl Reconciler {
             Action::LookById(eni) => return self.look(key, || ec2.look_by_id(&eni)),
             Action::LookAtSubnet(subnet) => return self.look(key, || ec2.want_subnets(&[subnet], &[])),
             Action::LookAtState(instance) => return self.look(key, || ec2.look_at_state(&instance)),
-            Action::Sweep => return self.look(key, || ec2.sweep_now()),
             Action::Release => {
                 let asked = release_of(entry);
                 if self.may_write(key, &asked) {
@@ -202,7 +201,9 @@ impl Reconciler {
             Action::Delete { eni } => (Call::Delete, async move { ec2.delete(&eni).await }.boxed()),
             Action::Modify { eni, change } => {
                 let now = self.now();
-                self.memory_mut(&entry.held).sends_repair(change.attribute(), now);
+                let nodeeni = self.world.nodeeni_by_uid(&entry.held.nodeeni_uid).cloned();
+                let ask = nodeeni.as_ref().and_then(|nodeeni| nodeeni.intent.ask.as_ref().ok());
+                self.memory_mut(&entry.held).sends_change(&change, ask, now);
                 change_in_place(ec2, eni, change)
             }
         };
@@ -236,7 +237,7 @@ impl Reconciler {
 
     /// What waits for what EC2 has just granted to another one may try again.
     pub(super) fn wake_the_refused(&mut self) {
-        let waits = |memory: &Memory| memory.failure.as_ref().is_some_and(|failure| self.probes.concerns(failure));
+        let waits = |memory: &Memory| memory.failures().any(|failure| self.probes.concerns(failure));
         let uids = self.memories.iter().filter(|(_, memory)| waits(memory)).map(|(uid, _)| uid);
         let keys: Vec<Key> =
             uids.filter_map(|uid| self.world.attachment_by_uid(uid)).cloned().map(Key::Attachment).collect();

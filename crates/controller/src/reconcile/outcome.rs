@@ -99,8 +99,7 @@ impl Reconciler {
         if has_room {
             self.wake_those_without_an_eni();
         }
-        let failure = self.memories.get(uid).and_then(|memory| memory.failure.as_ref());
-        let failure = failure.filter(|failure| failure.call == call);
+        let failure = self.memories.get(uid).and_then(|memory| memory.failure_of(call));
         if self.probes.answered(uid, call, result, failure, now) {
             self.wake_the_refused();
         }

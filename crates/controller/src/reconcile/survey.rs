@@ -108,7 +108,6 @@ impl Reconciler {
                     ec2.want_subnets(std::slice::from_ref(subnet), &[]);
                 }
                 Action::LookAtState(instance) if asked.insert(Asked::Step(name.clone())) => ec2.look_at_state(instance),
-                Action::Sweep if asked.insert(Asked::Step(name.clone())) => ec2.sweep_now(),
                 _ => {}
             }
             steps.insert(name.clone(), step);

@@ -19,6 +19,9 @@ const ANEW: Millis = 180_000;
 /// How old the last refusal may be: the longest back-off, and a little.
 const STANDS: Millis = 400_000;
 
+/// Calls that change an ENI in place.
+const CHANGES: [&str; 3] = ["ModifyNetworkInterfaceAttribute", "CreateTags", "DeleteTags"];
+
 /// What is refused.
 #[derive(Debug, Default)]
 pub struct Refusals {
@@ -75,8 +78,15 @@ impl Refusals {
         self.ended(at, change.name, &what, None);
     }
 
+    /// Its NodeENI asks for something else, or its ENI was changed: other changes are wanted.
+    pub fn changed(&mut self, name: &str) {
+        if let Some(refused) = self.refused.get_mut(name) {
+            refused.retain(|what, _| !CHANGES.contains(&what.as_str()));
+        }
+    }
+
     /// What has been refused to that one for long, in words.
-    fn standing(&self, at: Millis, about: &Held, attached: Attached) -> Option<String> {
+    fn standing(&self, at: Millis, about: &Held, attached: Attached, in_place: bool) -> Option<String> {
         let ready = about.status.conditions.iter().find(|condition| condition.type_ == types::READY);
         let is_gone = ready.is_some_and(|ready| ready.reason == INSTANCE_GONE);
         let is_over = |what: &str, refused: &Refused| match what {
@@ -88,7 +98,7 @@ impl Refusals {
             "DeleteNetworkInterface" => attached != Attached::Nowhere,
             // What is on its way out waits for no answer of its way in, and what is not in its place for no change there.
             "CreateNetworkInterface" | "AttachNetworkInterface" | "CreateTags" => about.deleting.is_some(),
-            "ModifyNetworkInterfaceAttribute" | "DeleteTags" => true,
+            "ModifyNetworkInterfaceAttribute" | "DeleteTags" => about.deleting.is_some() || !in_place,
             // It is being detached already.
             "DetachNetworkInterface" => refused.why == "IncorrectState",
             _ => false,
@@ -102,19 +112,23 @@ impl Refusals {
             at >= refused.first + WITHIN && refused.last > refused.first && at <= refused.last + again(what, refused)
         };
         let all = self.refused.get(&about.name)?;
-        let (what, refused) = all.iter().find(|(what, refused)| stands(what, refused) && !is_over(what, refused))?;
+        // What is in place waits for changes in place only.
+        let waits = |what: &str| !in_place || about.deleting.is_some() || CHANGES.contains(&what);
+        let (what, refused) =
+            all.iter().find(|(what, refused)| waits(what) && stands(what, refused) && !is_over(what, refused))?;
         Some(format!("{what} has been refused ({}) for {} s", refused.why, (at - refused.first) / 1000))
     }
 }
 
 /// An ENI has changed. One that has moved on is asked for anew: what was refused before that is over.
 pub fn eni(scene: &mut Scene, at: Millis, id: &str, before: Option<&Eni>, after: Option<&Eni>) {
+    let made_for = scene.mirror.enis.get(id).and_then(|eni| eni.made_for.as_ref());
+    let Some(name) = made_for.and_then(|uid| scene.mirror.uids.get(uid)) else { return };
+    scene.refusals.changed(name);
     let state = |eni: Option<&Eni>| eni.and_then(|eni| eni.attachment.as_ref()).map(|on| (on.id.clone(), on.status));
     if state(before) == state(after) {
         return;
     }
-    let made_for = scene.mirror.enis.get(id).and_then(|eni| eni.made_for.as_ref());
-    let Some(name) = made_for.and_then(|uid| scene.mirror.uids.get(uid)) else { return };
     for call in ["AttachNetworkInterface", "DetachNetworkInterface", "DeleteNetworkInterface"] {
         scene.refusals.ended(at, name, call, None);
     }
@@ -140,9 +154,10 @@ pub fn look(scene: &mut Scene, at: Millis) {
         let node = scene.mirror.nodes.get(&held.node);
         held.deselected_since.is_none() && node.is_some_and(|node| !node.deleting)
     };
-    let waits = |held: &Held| held.deleting.is_some() || is_wanted(held) && scene.mirror.in_place(held).is_none();
+    let waits = |held: &Held| held.deleting.is_some() || is_wanted(held);
     let unsaid = scene.mirror.held.values().map(|held| &held.held).filter(|held| waits(held)).find_map(|held| {
-        let standing = scene.refusals.standing(at, held, attached(scene, held))?;
+        let in_place = scene.mirror.in_place(held).is_some();
+        let standing = scene.refusals.standing(at, held, attached(scene, held), in_place)?;
         let nodeeni = scene.mirror.nodeenis.get(&held.nodeeni).filter(|nodeeni| nodeeni.uid == held.nodeeni_uid)?;
         let claim = all_is_well(&nodeeni.object)?;
         if scene.refusals.told.get(&nodeeni.uid).is_some_and(|told| at <= told + ANEW) {
@@ -198,6 +213,7 @@ pub fn unable(script: &Script) -> Vec<Range<Millis>> {
         | Act::Forbid { lasts, .. }
         | Act::Kill { restart: lasts, .. }
         | Act::Elsewhere { lasts, .. }
+        | Act::RoleSwap { lasts, .. }
         | Act::Stop { restart: lasts, .. } => Some(at..at + lasts + 1),
         Act::Deny { action } if action.starts_with("Describe") => Some(at..allowed(script, at, action)),
         _ => None,

@@ -291,6 +291,11 @@ impl Scene {
                     honesty::nodeeni(self, at, change);
                     takeover::nodeeni(self, at, change);
                 }
+                let spec = |object: Option<&Value>| object.and_then(|object| object.get("spec").cloned());
+                if spec(change.before) != spec(change.after) {
+                    let of_it = self.mirror.held.values().filter(|held| held.held.nodeeni == change.name);
+                    of_it.for_each(|held| self.refusals.changed(&held.held.name));
+                }
                 self.mirror.nodeeni(at, change.name, change.before, change.after);
             }
             (GROUP, "eniattachments") => {

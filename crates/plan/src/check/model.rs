@@ -327,7 +327,6 @@ impl Model {
             | Action::LookById(_)
             | Action::LookAtSubnet(_)
             | Action::LookAtState(_)
-            | Action::Sweep
             | Action::Wait
             | Action::Settled => {
                 return next.status != held.status;

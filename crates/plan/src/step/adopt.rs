@@ -1,8 +1,8 @@
 //! Taking an ENI over from upstream: our tags come first, and nothing else is done to it before it carries them.
 
-use super::retry::{look_again, not_before, observe_first, past_lag};
+use super::repairs::want;
+use super::retry::{look_again, not_before_after, observe_first_after, past_lag};
 use super::{Action, Change, Input, Report, is_ours, tags};
-use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment};
 use crate::held::Held;
 use jiff::Timestamp;
@@ -79,17 +79,17 @@ pub(super) fn take_over(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
     if let Some(rival) = comes_before(input, eni) {
         return yields(input, eni, rival);
     }
-    let failure = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Tag);
+    let change = Change::Tags(tags(input.cluster, input.held));
+    let failure = input.memory.change_refused(&change, &want(&change, input.ask));
     let report = match eni.attachment.as_ref().filter(|at| was_ready_there(input, at)) {
         Some(at) => Report::ready(eni, at, failure),
         None => Report::adopting(eni, failure),
     };
-    match not_before(input, Call::Tag) {
+    match failure.and_then(|failure| not_before_after(input, failure)) {
         Some(at) => (Action::Wait, report.until(at)),
         None => {
-            let change = Change::Tags(tags(input.cluster, input.held));
             let tag = Action::Modify { eni: eni.id.clone(), change };
-            (observe_first(input, Call::Tag, eni).unwrap_or(tag), report)
+            (failure.and_then(|failure| observe_first_after(failure, eni)).unwrap_or(tag), report)
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The way in: an attachment that is wanted.
 
-use super::change::repair;
 use super::record::{needs_a_person, whole_second};
-use super::retry::{ATTACHMENT, UNDONE_OFTEN, forced_until, look_again, not_before, observe_first, past_lag};
-use super::{Action, Failure, Input, Report, adopt, force, in_use, instance, is_ours};
+use super::repairs::UNDONE_OFTEN;
+use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
+use super::{Action, Failure, Input, Report, adopt, force, in_place, in_use, instance, is_ours};
 use crate::errors::{Call, Class};
 use crate::facts::{AttachmentState, EniSeen, SeenAttachment, Sight, SubnetFacts};
 use crate::instance::Life;
@@ -295,7 +295,7 @@ fn attach(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
     }
     let report = Report::attaching(eni, format!("{} is being attached at device index {index}", eni.id));
     // Who detaches it again and again is answered less and less.
-    match input.memory.undone(ATTACHMENT, input.now) {
+    match input.memory.repairs.detached(input.now) {
         Some((UNDONE_OFTEN.., again)) if input.now < again => {
             let message = format!("somebody detaches {} again and again: it is attached again later", eni.id);
             (Action::Wait, Report::attaching(eni, message).until(again))
@@ -317,29 +317,7 @@ fn attached(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, R
     match at.state {
         AttachmentState::Attaching => attaching(input, eni, at),
         AttachmentState::Detaching => detaching(input, eni, at),
-        AttachmentState::Attached => match repair(input, eni, at) {
-            None => match input.memory.undone_often_until(ATTACHMENT, input.now) {
-                Some(until) => (Action::Settled, Report::detached_often(eni, at).until(until)),
-                None => (Action::Settled, Report::ready(eni, at, None)),
-            },
-            Some(change) => {
-                let call = change.call();
-                let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call);
-                let undone = input.memory.undone(change.attribute(), input.now);
-                let report = match undone {
-                    Some((UNDONE_OFTEN.., _)) if failure.is_none() => Report::undone(eni, at, &change),
-                    _ => Report::ready(eni, at, failure),
-                };
-                let wait = undone.map(|(_, again)| again).filter(|again| input.now < *again);
-                match not_before(input, call).max(wait) {
-                    Some(at) => (Action::Wait, report.until(at)),
-                    None => {
-                        let modify = Action::Modify { eni: eni.id.clone(), change };
-                        (observe_first(input, call, eni).unwrap_or(modify), report)
-                    }
-                }
-            }
-        },
+        AttachmentState::Attached => in_place::next(input, eni, at),
     }
 }
 

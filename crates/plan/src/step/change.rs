@@ -106,7 +106,12 @@ pub fn changes(input: &Input<'_>) -> Vec<Change> {
     if input.held.deleting.is_some() || !is_ours(input, seen) {
         return Vec::new();
     }
-    let (mut eni, mut found) = (seen.as_ref().clone(), Vec::new());
+    to_be_changed(input, seen)
+}
+
+/// The same of this ENI.
+pub(super) fn to_be_changed(input: &Input<'_>, seen: &EniSeen) -> Vec<Change> {
+    let (mut eni, mut found) = (seen.clone(), Vec::new());
     while let Some(at) = eni.attachment.clone()
         && let Some(change) = repair(input, &eni, &at)
     {
@@ -121,7 +126,7 @@ pub fn changes(input: &Input<'_>) -> Vec<Change> {
 }
 
 /// What differs from what its NodeENI asks for and can be changed in place: one at a time.
-pub(super) fn repair(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> Option<Change> {
+fn repair(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> Option<Change> {
     let ask = input.ask?;
     if at.delete_on_termination != ask.delete_on_termination {
         return Some(Change::DeleteOnTermination { attachment: at.id.clone(), value: ask.delete_on_termination });

@@ -85,10 +85,8 @@ fn unproven(input: &Input<'_>, eni: EniId, missed: Missed) -> Option<(Action, Re
         return None;
     }
     let asked = input.instance.is_some_and(|look| look.as_of >= missed.since) || input.states_failure.is_some();
-    let look = match input.held.instance.clone().filter(|_| !asked) {
-        Some(instance) => Action::LookAtState(instance),
-        None => Action::Sweep,
-    };
+    // Without an instance that EC2 knows, a sweep tells: it shows others, or puts the place in doubt.
+    let look = input.held.instance.clone().filter(|_| !asked).map_or(Action::Wait, Action::LookAtState);
     Some((look, report))
 }
 

@@ -2,11 +2,11 @@
 
 use super::change::tags_set;
 use super::retry::{Failure, REPAIR_UNDONE};
-use super::{Action, Change, Input, Step, force};
+use super::{Action, Input, Step, force};
 use crate::assign::INSTANCE_GONE;
 use crate::errors::{Call, Class};
 use crate::facts::{EniSeen, SeenAttachment, Sight};
-use crate::held::ENI_LOST;
+use crate::held::{ENI_LOST, IN_PLACE};
 use crate::place;
 use crate::probes::PASSING;
 use crate::quota;
@@ -89,28 +89,31 @@ impl Report {
 
     pub(super) fn ready(eni: &EniSeen, at: &SeenAttachment, failure: Option<&Failure>) -> Self {
         let message = format!("{} is attached at device index {} on network card {}", eni.id, at.index, at.card);
-        let mut report = Self::new(Phase::Attached, "Attached", message);
+        let mut report = Self::new(Phase::Attached, IN_PLACE, message);
         report.attached = true;
         if let Some(failure) = failure.filter(|failure| needs_a_person(failure) || failure.class != Class::Unauthorized)
         {
             report.message = format!("{}; {}", report.message, advice(failure));
             report.error = Some(recorded(failure));
+            if needs_a_person(failure) {
+                // In the condition Attached, which stays true; the NodeENI says it, too.
+                reason(failure).clone_into(&mut report.reason);
+            }
         }
         report
     }
 
     /// In place, but what is changed on it does not stay so.
-    pub(super) fn undone(eni: &EniSeen, at: &SeenAttachment, change: &Change) -> Self {
+    pub(super) fn undone(eni: &EniSeen, at: &SeenAttachment, attribute: &str, action: &str) -> Self {
         let mut report = Self::ready(eni, at, None);
         let message = format!(
             "somebody else undoes the {} of {} again and again: it is put right more and more seldom; find out who changes it \
              (CloudTrail shows {}), and let one of the two decide",
-            change.attribute(),
-            eni.id,
-            change.action()
+            attribute, eni.id, action
         );
+        REPAIR_UNDONE.clone_into(&mut report.reason);
         report.message = format!("{}; {message}", report.message);
-        let (action, code) = (change.action().to_owned(), REPAIR_UNDONE.to_owned());
+        let (action, code) = (action.to_owned(), REPAIR_UNDONE.to_owned());
         report.error = Some(LastError { action, code, message, at: None, count: 1 });
         report
     }
@@ -123,6 +126,7 @@ impl Report {
              shows DetachNetworkInterface), or take the node out of nodeSelector",
             eni.id
         );
+        REPAIR_UNDONE.clone_into(&mut report.reason);
         report.message = format!("{}; {message}", report.message);
         let (action, code) = (Call::Attach.action().to_owned(), REPAIR_UNDONE.to_owned());
         report.error = Some(LastError { action, code, message, at: None, count: 1 });

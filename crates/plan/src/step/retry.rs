@@ -1,14 +1,15 @@
 //! What a process remembers of its own calls for one attachment, and when it may try again.
 
-use super::{Action, Input, Report};
+use super::repairs::{Repairs, want};
+use super::{Action, Change, Input, Report};
 use crate::errors::{Call, CallError, Class, classify};
 use crate::facts::EniSeen;
 use crate::held::Held;
+use crate::intent::Ask;
 use crate::probes::PASSING;
 use crate::wording::{says_the_same, shortened};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::names::short_digest;
-use std::collections::BTreeMap;
 
 /// A call that failed, and has not succeeded since.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ const LASTING: SignedDuration = SignedDuration::from_mins(3);
 /// The wait between tries until then, at most: it is said in time.
 const BEFORE_SAID: SignedDuration = SignedDuration::from_secs(45);
 /// The longest wait between tries of what may pass by itself.
-const MOST: i64 = 300;
+pub(super) const MOST: i64 = 300;
 
 impl Failure {
     /// What the status of an ENIAttachment records, for a process that acts since then.
@@ -82,8 +83,8 @@ pub struct Memory {
     pub(crate) detach_accepted: Option<(String, Timestamp)>,
     /// The Attach on its way is of an ENI that was attached before, and that this process did not detach.
     pub(crate) attaches_again: bool,
-    /// Repairs of each kind: when the last one was sent, and how many came within an hour of the one before.
-    pub(crate) repairs: BTreeMap<&'static str, (Timestamp, i32)>,
+    /// Changes in place.
+    pub(crate) repairs: Repairs,
 }
 
 impl Memory {
@@ -97,7 +98,7 @@ impl Memory {
             plain_detach: None,
             detach_accepted: None,
             attaches_again: false,
-            repairs: BTreeMap::new(),
+            repairs: Repairs::default(),
         }
     }
 
@@ -134,27 +135,25 @@ impl Memory {
         self.attaches_again = before.is_some_and(|id| !is_ours(id));
     }
 
-    /// A change in place is sent.
-    pub fn sends_repair(&mut self, kind: &'static str, now: Timestamp) {
-        let (last, count) = self.repairs.entry(kind).or_insert((now, 0));
-        *count = if now.duration_since(*last) < REPAIR_LASTS { count.saturating_add(1) } else { 1 };
-        *last = now;
+    /// A change in place is sent. `ask`: what its NodeENI asks for.
+    pub fn sends_change(&mut self, change: &Change, ask: Option<&Ask>, now: Timestamp) {
+        self.repairs.sends(change, want(change, ask), now);
     }
 
-    /// How often a change of this kind was made again although it had been made within the hour, and when the next one may be.
-    pub(super) fn undone(&self, kind: &str, now: Timestamp) -> Option<(i32, Timestamp)> {
-        let (last, count) = self.repairs.get(kind).filter(|(last, _)| now.duration_since(*last) < REPAIR_LASTS)?;
-        let doublings = u32::try_from((count - 1).clamp(0, 12)).unwrap_or(0);
-        let wait = SignedDuration::from_secs((1_i64 << doublings).min(MOST));
-        Some((*count, last.saturating_add(wait).unwrap_or(Timestamp::MAX)))
+    /// How a change was refused, in this term or before it began.
+    pub(super) fn change_refused(&self, change: &Change, want: &str) -> Option<&Failure> {
+        let before = self.failure.as_ref().filter(|failure| failure.call == change.call());
+        self.repairs.refused(change.attribute(), want).or(before)
     }
 
-    /// Until when it is said that a repair of this kind is undone again and again; None if it is not.
-    pub(super) fn undone_often_until(&self, kind: &str, now: Timestamp) -> Option<Timestamp> {
-        let (last, _) = self.repairs.get(kind)?;
-        let (count, _) = self.undone(kind, now)?;
-        let until = last.saturating_add(UNDONE_SAID_FOR).unwrap_or(Timestamp::MAX);
-        (count >= UNDONE_OFTEN && now < until).then_some(until)
+    /// All that failed, and has not succeeded since.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.failure.iter().chain(self.repairs.all_refused())
+    }
+
+    /// The last failure of that call.
+    pub fn failure_of(&self, call: Call) -> Option<&Failure> {
+        self.failure.as_ref().filter(|failure| failure.call == call).or_else(|| self.repairs.last_refused(call))
     }
 
     /// A call succeeded.
@@ -170,10 +169,13 @@ impl Memory {
         }
         if call == Call::Attach {
             // Another attachment: what is set on it was undone by nobody.
-            self.repairs.remove(OF_THE_ATTACHMENT);
+            self.repairs.new_attachment();
             if std::mem::take(&mut self.attaches_again) {
-                self.sends_repair(ATTACHMENT, now);
+                self.repairs.attached_again(now);
             }
+        }
+        if is_change(call) {
+            self.repairs.succeeded();
         }
         if self.failure.as_ref().is_some_and(|failure| failure.call == call) {
             self.failure = None;
@@ -182,6 +184,10 @@ impl Memory {
 
     /// A call failed. Not having been sent is nobody's failure, unless the credentials are missing.
     pub fn failed(&mut self, call: Call, error: &CallError, now: Timestamp) {
+        let changes = is_change(call) && self.repairs.is_under_way();
+        if changes && !matches!(error, CallError::Unknown(_)) {
+            self.repairs.not_made();
+        }
         if matches!(error, CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn) {
             return;
         }
@@ -196,14 +202,21 @@ impl Memory {
             other => other.to_string(),
         };
         let code = error.code().to_owned();
-        let (count, since, message) = match self.failure.take() {
+        let before = if changes { self.repairs.refused_before() } else { None };
+        let before = before.or_else(|| self.failure.take_if(|failure| !changes || failure.call == call));
+        let (count, since, message) = match before {
             Some(before) if before.call == call && goes_on(before.class, class) => {
                 let same = before.code == code && says_the_same(&before.message, &message);
                 (before.count.saturating_add(1), before.since, if same { before.message } else { message })
             }
             _ => (1, now, message),
         };
-        self.failure = Some(Failure { call, class, code, message, at: now, since, count });
+        let failure = Failure { call, class, code, message, at: now, since, count };
+        if changes {
+            self.repairs.failed(failure);
+        } else {
+            self.failure = Some(failure);
+        }
     }
 
     /// Since when a Create by somebody (an earlier process, or one of ours that got no answer) may have made an ENI that
@@ -217,6 +230,14 @@ impl Memory {
     pub(super) fn may_repeat_a_create(&self, held: &Held) -> bool {
         let is_older = held.created.as_second() < self.acting_since.as_second();
         self.create_unknown.is_some() || !self.made_here && is_older
+    }
+}
+
+/// A change in place, of which there may be several.
+fn is_change(call: Call) -> bool {
+    match call {
+        Call::Modify | Call::Tag | Call::Untag => true,
+        Call::Create | Call::Attach | Call::Detach | Call::Delete | Call::Describe => false,
     }
 }
 
@@ -236,6 +257,12 @@ fn goes_on(before: Class, now: Class) -> bool {
 /// When this call may be tried again, if it failed before; None for now.
 pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
     let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call)?;
+    not_before_after(input, failure)
+}
+
+/// The same of a call that failed so.
+pub(super) fn not_before_after(input: &Input<'_>, failure: &Failure) -> Option<Timestamp> {
+    let call = failure.call;
     if let Some(until) = input.probes.governs(failure, input.now) {
         // One tries for all: which one it is, is no matter of order but of who comes first by the digest.
         return until.map(|at| {
@@ -273,6 +300,11 @@ pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
 /// any repetition.
 pub(super) fn observe_first(input: &Input<'_>, call: Call, eni: &EniSeen) -> Option<Action> {
     let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call)?;
+    observe_first_after(failure, eni)
+}
+
+/// The same after a call that failed so.
+pub(super) fn observe_first_after(failure: &Failure, eni: &EniSeen) -> Option<Action> {
     let tells = match failure.class {
         Class::Unknown | Class::AlreadySo => true,
         // By our policy EC2 answers so for an ENI that is gone as well, or whose tags it does not see yet.
@@ -311,12 +343,6 @@ fn doubled(failure: &Failure, first: i64, tries: i32) -> SignedDuration {
 pub(super) const OF_THE_ATTACHMENT: &str = "deleteOnTermination";
 /// An ENI that came loose is attached again.
 pub(super) const ATTACHMENT: &str = "attachment";
-/// A change that is there for so long was not undone.
-const REPAIR_LASTS: SignedDuration = SignedDuration::from_hours(1);
-/// From so many within the hour on it is said.
-pub(super) const UNDONE_OFTEN: i32 = 4;
-/// For so long after the last time.
-const UNDONE_SAID_FOR: SignedDuration = SignedDuration::from_mins(15);
 /// Code of ours in `lastError`: a change in place does not last.
 pub(super) const REPAIR_UNDONE: &str = "RepairUndone";
 

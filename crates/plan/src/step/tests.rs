@@ -1,4 +1,5 @@
 mod adopt;
+mod in_place;
 mod in_use;
 mod leaving;
 mod life;
@@ -495,7 +496,7 @@ fn a_repair_that_does_not_last_is_made_less_and_less_and_said() {
         world.now = at(seconds);
         world.looked(seconds);
         if let Action::Modify { change, .. } = world.step().action {
-            world.memory.sends_repair(change.attribute(), world.now);
+            world.memory.sends_change(&change, Some(&world.ask), world.now);
             world.memory.succeeded(Call::Modify, world.now);
             sent.push(seconds);
         }
@@ -555,10 +556,10 @@ fn what_this_process_detached_was_detached_by_nobody_else() {
         memory.sends_attach(Some("eni-attach-1"));
         memory.succeeded(Call::Attach, at(21 + n));
     }
-    assert_eq!(memory.undone_often_until("attachment", at(30)), None);
+    assert_eq!(memory.repairs.undone_often(at(30)), None);
     memory.sends_attach(None);
     memory.succeeded(Call::Attach, at(31));
-    assert_eq!(memory.undone("attachment", at(32)), None, "it is the first time");
+    assert_eq!(memory.repairs.detached(at(32)), None, "it is the first time");
 }
 
 /// Whoever strips it changes nothing on EC2.

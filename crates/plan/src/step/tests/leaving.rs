@@ -167,12 +167,12 @@ fn an_eni_that_ec2_does_not_show_is_let_go_only_where_ec2_has_shown_this_cluster
     assert_eq!(world.step().action, Action::LookAtState(instance));
     // It is not known here.
     (world.instance, world.unlooked) = (Some(InstanceLook::first(InstanceState::Missing, at(132))), false);
-    assert_eq!(world.step().action, Action::Sweep);
+    assert_eq!(world.step().action, Action::Wait, "a sweep tells");
     world.home_shown = Some(at(72));
     assert_eq!(world.step().action, Action::Release);
     // EC2's word counts, once it has shown something of this cluster.
     world.sight = Sight::Absent { by_tag: at(90), by_id: Some(Missed::said(at(131))), deleted: None };
-    assert!(matches!(world.step().action, Action::Sweep));
+    assert_eq!(world.step().action, Action::Wait);
     world.home_shown = Some(at(131));
     assert_eq!(world.step().action, Action::Release);
     // The end of its instance explains it.
