@@ -109,7 +109,7 @@ pub fn fold(input: Input<'_>) -> NodeEniStatus {
     let occasional = [
         (index_pinned(pinned), !pinned.is_empty()),
         (waits(waiting), !waiting.is_empty()),
-        (removals.condition(intent), !removals.waiting.is_empty()),
+        (removals.condition(intent), !removals.waiting.is_empty() || intent.allows_removals),
     ];
     for (wanted, is_so) in occasional {
         if is_so || status.conditions.iter().any(|condition| condition.type_ == wanted.kind) {

@@ -1,7 +1,10 @@
 //! ENIs that carry this cluster's tag and that no ENIAttachment knows: finalizer stripped by hand, etcd restored.
 
+mod refused;
 #[cfg(test)]
 mod tests;
+
+pub use refused::Refusals;
 
 use crate::facts::{AttachmentState, EniSeen};
 use crate::settings::Settings;
@@ -72,6 +75,8 @@ pub struct Input<'a> {
     pub before: &'a BTreeMap<EniId, Timestamp>,
     /// The sweep after which calls were made last. What failed then is tried again after the next one.
     pub called: Option<Timestamp>,
+    /// What EC2 refused for orphans.
+    pub refused: &'a Refusals,
     /// The waits.
     pub settings: &'a Settings,
 }
@@ -93,7 +98,8 @@ pub fn lone<'a>(
 /// Judges by the last whole sweep. A suspect must be shown by a whole sweep that began [`APART`] after it was first
 /// suspected. An ENI without the tag of an ENIAttachment is not ours to judge: somebody took the tag away.
 pub fn judge(input: Input<'_>) -> Verdict {
-    let Input { now, sweep, all, owned, known, named, may_be_adopted, instances, before, called, settings } = input;
+    let Input { now, sweep, all, owned, known, named, may_be_adopted, instances, before, called, refused, settings } =
+        input;
     let mut out = Verdict::default();
     let orphans: Vec<&EniSeen> = lone(owned, known, named).filter(|eni| !may_be_adopted(eni)).collect();
     for eni in &orphans {
@@ -133,6 +139,8 @@ pub fn judge(input: Input<'_>) -> Verdict {
             }
         }
     }
+    out.detach.retain(|detach| refused.allows(&detach.eni, now));
+    out.delete.retain(|eni| refused.allows(eni, now));
     let (removed, limit) = (out.detach.len() + out.delete.len(), settings.max_orphans.unwrap_or((all / 10).max(10)));
     if removed > limit {
         let of = |eni: &&EniSeen| eni.tags.get(TAG_NODEENI).map(str::to_owned);

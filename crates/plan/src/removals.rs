@@ -106,6 +106,8 @@ pub struct Ledger {
     of: usize,
     /// Nodes that were losing ENIs the last time.
     losing: BTreeSet<String>,
+    /// Granted nodes that the NodeENI's status counts: the next leader knows of them.
+    recorded: BTreeSet<String>,
 }
 
 /// What the pace of one NodeENI's removals depends on.
@@ -119,6 +121,9 @@ pub struct Input<'a> {
     pub max: Option<MaxRemovals>,
     /// A person lets everything go on at once.
     pub is_released: bool,
+    /// What the NodeENI's status counts. Nothing goes that it does not count: a leader that ends before it has written that would let
+    /// its successor begin anew.
+    pub record: Option<&'a RemovalRecord>,
     /// The time within which no more than the maximum go.
     pub window: SignedDuration,
     /// The present time.
@@ -159,9 +164,10 @@ impl Ledger {
 
     /// Grants what the pace allows.
     pub fn pace(&mut self, input: &Input<'_>) -> Pace {
-        let Input { losing, nodes, max, is_released, window, now } = *input;
+        let Input { losing, nodes, max, is_released, record, window, now } = *input;
         let is_recent = |at: Timestamp| at.saturating_add(window).is_ok_and(|end| end > now);
         self.granted.retain(|_, at| is_recent(*at));
+        self.recorded.retain(|node| self.granted.contains_key(node));
         self.inherited.retain(|(at, _)| is_recent(*at));
         // Who has got ENIs again since it lost some, and loses them once more, does so now and not then.
         for node in losing.keys().filter(|node| !self.losing.contains(*node)) {
@@ -176,23 +182,17 @@ impl Ledger {
         let new: Vec<&String> = losing.keys().filter(|node| !self.granted.contains_key(*node)).take(room).collect();
         self.granted.extend(new.into_iter().map(|node| (node.clone(), now)));
         let is_granted = |node: &String| self.granted.contains_key(node);
-        let permitted: BTreeSet<String> = losing.keys().filter(|node| is_granted(node)).cloned().collect();
+        let entries = self.entries();
+        if is_released || entries.iter().all(|entry| is_counted(entry, record)) {
+            self.recorded = self.granted.keys().cloned().collect();
+        }
+        let permitted: BTreeSet<String> = losing.keys().filter(|node| self.recorded.contains(*node)).cloned().collect();
         let waiting: BTreeMap<String, Cause> =
             losing.iter().filter(|(node, _)| !is_granted(node)).map(|(node, why)| (node.clone(), *why)).collect();
         let turn = |place: usize| self.turn(place, limit, window);
         let (next, last) =
             if waiting.is_empty() { (None, None) } else { (turn(0), turn(waiting.len().saturating_sub(1))) };
-        Pace {
-            permitted,
-            waiting,
-            limit,
-            recent: self.count(),
-            of: self.of,
-            window,
-            next,
-            last,
-            entries: self.entries(),
-        }
+        Pace { permitted, waiting, limit, recent: self.count(), of: self.of, window, next, last, entries }
     }
 
     /// Nodes that lost ENIs within the window.
@@ -229,11 +229,7 @@ impl Pace {
     /// The record for the NodeENI's status. `before` stands as it is if it says as much: that old entries have run out is no reason
     /// to write.
     pub fn record(&self, before: Option<&RemovalRecord>) -> Option<RemovalRecord> {
-        let says = |entry: &RecentRemovals| {
-            let noted = before.into_iter().flat_map(|record| &record.recent);
-            noted.clone().any(|old| old.at == entry.at && old.nodes >= entry.nodes)
-        };
-        if self.entries.iter().all(says) {
+        if self.entries.iter().all(|entry| is_counted(entry, before)) {
             return before.cloned();
         }
         Some(RemovalRecord { of_nodes: number(self.of), recent: self.entries.clone() })
@@ -241,6 +237,14 @@ impl Pace {
 
     /// The condition RemovalPaced.
     pub fn condition(&self, intent: &Intent) -> Wanted {
+        if intent.allows_removals {
+            let message = format!(
+                "the annotation {ANNOTATION_ALLOW_REMOVALS}={0} lets all nodes that are to lose ENIs do so at once, also those that lose \
+                 their labels later. When all have gone, take it away: kubectl annotate nodeeni {1} {ANNOTATION_ALLOW_REMOVALS}-",
+                intent.generation, intent.name
+            );
+            return Wanted::new(types::REMOVAL_PACED, false, "Released", message);
+        }
         match self.told(intent) {
             None => Wanted::new(types::REMOVAL_PACED, false, "NothingWaits", "no node waits to lose its ENIs"),
             Some(message) => Wanted::new(types::REMOVAL_PACED, true, "TooManyAtOnce", message),
@@ -272,6 +276,12 @@ impl Pace {
             intent.generation
         ))
     }
+}
+
+/// Whether the record counts as many nodes at that time.
+fn is_counted(entry: &RecentRemovals, record: Option<&RemovalRecord>) -> bool {
+    let noted = record.into_iter().flat_map(|record| &record.recent);
+    noted.clone().any(|old| old.at == entry.at && old.nodes >= entry.nodes)
 }
 
 fn number(count: usize) -> i32 {

@@ -192,10 +192,9 @@ impl Reconciler {
                 (Call::Attach, async move { ec2.attach(&eni, &instance, card, index).await.map(drop) }.boxed())
             }
             Action::Detach { eni, attachment, force } => {
-                if force {
+                if self.memory_mut(&entry.held).sends_detach(&attachment, force) {
                     self.announce_forced(entry);
                 }
-                self.memory_mut(&entry.held).sends_detach(&attachment, force);
                 (Call::Detach, async move { ec2.detach(&eni, &attachment, force).await }.boxed())
             }
             Action::Delete { eni } => (Call::Delete, async move { ec2.delete(&eni).await }.boxed()),

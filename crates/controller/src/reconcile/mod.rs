@@ -107,6 +107,8 @@ pub struct Reconciler {
     suspects: BTreeMap<EniId, Timestamp>,
     /// Orphans that are too many to be removed.
     orphans_held: Option<orphans_plan::Held>,
+    /// What EC2 refuses for orphans.
+    orphans_refused: orphans_plan::Refusals,
     /// The sweep after which calls for orphans were made last.
     orphans_called: Option<Timestamp>,
     warnings: Warnings,
@@ -155,6 +157,7 @@ impl Reconciler {
             states_failure: None,
             suspects: BTreeMap::new(),
             orphans_held: None,
+            orphans_refused: orphans_plan::Refusals::default(),
             orphans_called: None,
             warnings: Warnings::default(),
             started: false,

@@ -4,6 +4,7 @@ use super::{Outcome, Reconciler};
 use crate::queue::Key;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
+use multi_eni_api::ids::EniId;
 use multi_eni_plan::assign;
 use multi_eni_plan::errors::{Call, CallError};
 use multi_eni_plan::facts::EniSeen;
@@ -20,6 +21,7 @@ impl Reconciler {
         let (all, owned) = self.means.ec2.owned_where(|eni| orphans::is_stranger(eni, is_known));
         if owned.is_empty() {
             self.suspects.clear();
+            self.forget_refused_orphans();
             return self.hold_orphans(None);
         }
         let (known, instances) = (self.world.attachment_uids(), self.world.instances());
@@ -35,9 +37,11 @@ impl Reconciler {
             instances: &instances,
             before: &self.suspects,
             called: self.orphans_called,
+            refused: &self.orphans_refused,
             settings: &self.means.settings,
         });
         self.suspects = verdict.suspects;
+        self.forget_refused_orphans();
         self.hold_orphans(verdict.held);
         for eni in verdict.foreign {
             self.warn_once(format!(
@@ -46,15 +50,15 @@ impl Reconciler {
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         for Detachment { eni, attachment, force } in verdict.detach {
-            tracing::warn!(%eni, force, "no ENIAttachment knows it, in two whole sweeps: it is detached");
-            let ec2 = self.means.ec2.clone();
-            let detach = async move { ec2.detach(&eni, &attachment, force).await };
-            work.push(self.orphan_call(Call::Detach, detach));
+            tracing::warn!(%eni, force, "no ENIAttachment knows it, in two whole sweeps: detaches it");
+            let (ec2, id) = (self.means.ec2.clone(), eni.clone());
+            let detach = async move { ec2.detach(&id, &attachment, force).await };
+            work.extend(orphan_call(&owned, &eni, Call::Detach, detach));
         }
         for eni in verdict.delete {
-            tracing::warn!(%eni, "no ENIAttachment knows it, in two whole sweeps: it is deleted");
-            let ec2 = self.means.ec2.clone();
-            work.push(self.orphan_call(Call::Delete, async move { ec2.delete(&eni).await }));
+            tracing::warn!(%eni, "no ENIAttachment knows it, in two whole sweeps: deletes it");
+            let (ec2, id) = (self.means.ec2.clone(), eni.clone());
+            work.extend(orphan_call(&owned, &eni, Call::Delete, async move { ec2.delete(&id).await }));
         }
         if !work.is_empty() {
             self.orphans_called = Some(sweep);
@@ -83,6 +87,32 @@ impl Reconciler {
         Some(Problem { reason: "OrphansHeld", message: held.message.clone(), node: None })
     }
 
+    /// What EC2 refuses for them, said on one NodeENI.
+    pub(super) fn orphans_are_refused(&self, intent: &Intent) -> Option<Problem> {
+        self.orphans_refused.problem(&intent.name)
+    }
+
+    fn forget_refused_orphans(&mut self) {
+        let over = self.orphans_refused.retain(|eni| self.suspects.contains_key(eni));
+        over.into_iter().for_each(|name| self.queue.now(Key::NodeEni(name)));
+    }
+
+    /// A call for an orphan has ended.
+    pub(super) fn orphan_answered(&mut self, eni: &EniSeen, call: Call, result: &Result<(), CallError>) {
+        if let Err(error) = result {
+            tracing::warn!(eni = %eni.id, action = call.action(), code = error.code(), %error, "EC2 call for an orphan failed");
+        }
+        let now = self.now();
+        let told = self.orphans_refused.answered(eni, call, result, now);
+        told.into_iter().for_each(|name| self.queue.now(Key::NodeEni(name)));
+        if let Some(line) = self.orphans_refused.line(&eni.id) {
+            self.warn_once(line);
+        }
+        if call == Call::Delete && result.is_ok() && self.quota.freed() {
+            self.wake_those_without_an_eni();
+        }
+    }
+
     /// Whether its NodeENI may still take it as it is: it selects the Node, and what it gets there is not settled, or not there yet: an
     /// ENIAttachment that was restored without its status gives way to it.
     fn may_be_adopted(&self, eni: &EniSeen) -> bool {
@@ -100,13 +130,14 @@ impl Reconciler {
             .flat_map(|instance| self.world.nodes_on(instance))
             .any(|node| assign::may_be_adopted(eni, node, &intents, |intent| is_open(&node.name, intent)))
     }
+}
 
-    fn orphan_call(
-        &self,
-        call: Call,
-        future: impl Future<Output = Result<(), CallError>> + Send + 'static,
-    ) -> BoxFuture<'static, Outcome> {
-        let sent = self.now();
-        async move { Outcome::Called { uid: String::new(), call, sent, result: future.await } }.boxed()
-    }
+fn orphan_call(
+    owned: &[EniSeen],
+    eni: &EniId,
+    call: Call,
+    future: impl Future<Output = Result<(), CallError>> + Send + 'static,
+) -> Option<BoxFuture<'static, Outcome>> {
+    let eni = Box::new(owned.iter().find(|seen| seen.id == *eni)?.clone());
+    Some(async move { Outcome::OrphanCalled { eni, call, result: future.await } }.boxed())
 }

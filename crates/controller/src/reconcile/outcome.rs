@@ -7,6 +7,7 @@ use crate::write::{WriteError, Written, Wrote};
 use jiff::Timestamp;
 use multi_eni_plan::assign::RefusalLook;
 use multi_eni_plan::errors::{Call, CallError};
+use multi_eni_plan::facts::EniSeen;
 use multi_eni_plan::step::Memory;
 use multi_eni_plan::writes::Asked;
 
@@ -31,6 +32,15 @@ pub enum Outcome {
         /// Its answer.
         result: Result<(), CallError>,
     },
+    /// EC2 answered, or did not, a call for an ENI that no ENIAttachment knows.
+    OrphanCalled {
+        /// The ENI.
+        eni: Box<EniSeen>,
+        /// Which call.
+        call: Call,
+        /// Its answer.
+        result: Result<(), CallError>,
+    },
     /// The API server answered, or did not.
     Wrote {
         /// What was asked for.
@@ -46,6 +56,7 @@ impl Reconciler {
         for outcome in finished.outcomes {
             match outcome {
                 Outcome::Called { uid, call, sent, result } => self.remember(&uid, call, sent, &result),
+                Outcome::OrphanCalled { eni, call, result } => self.orphan_answered(&eni, call, &result),
                 Outcome::Wrote { asked, result } => {
                     self.write_ended(&finished.key, asked, &result);
                     if let Ok(wrote) = result {

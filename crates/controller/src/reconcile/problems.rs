@@ -11,6 +11,7 @@ impl Reconciler {
         problems.extend(self.ec2_is_silent(intent));
         problems.extend(self.problems_on_nodes(intent));
         problems.extend(self.orphans_are_held(intent));
+        problems.extend(self.orphans_are_refused(intent));
         self.unreadable_objects(intent, &mut problems);
         self.unreadable_enis(intent, &mut problems);
         problems

@@ -49,6 +49,7 @@ impl Reconciler {
             nodes: nodes.len(),
             max: entry.intent.ask.as_ref().ok().and_then(|ask| ask.max_removals),
             is_released: entry.intent.allows_removals,
+            record: entry.status.removals.as_ref(),
             window: self.means.settings.removal_window,
             now: self.now(),
         };

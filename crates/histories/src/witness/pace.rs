@@ -1,7 +1,7 @@
 //! `removal-pace`: of one NodeENI no more nodes lose ENIs at a time than its pace allows, when labels or an edit are why.
 //!
-//! A NodeENI that is deleted, a Node that is gone or going, and an ENI that another one follows are not counted, nor is what another
-//! process removed: what that one permitted stands in the status, which may be late.
+//! A NodeENI that is deleted, a Node that is gone or going, and an ENI that another one follows are not counted. It does not matter
+//! which process removes: nothing may go before the status counts it.
 
 use super::breach::Promise;
 use super::justice::PICTURE;
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A part of the window of removals, 300 s: what was permitted may be written late.
+/// A part of the window of removals, 300 s: what was permitted may go late.
 const WINDOW: Millis = 150_000;
 /// How long an ENI is attached until a replica has heard of it, at the latest, if its status says so.
 const ARRIVED: Millis = 5_000;
@@ -28,8 +28,8 @@ const AT_LEAST: usize = 10;
 /// What each NodeENI has lost, and what it allowed. All by its UID.
 #[derive(Debug, Default)]
 pub struct Paces {
-    /// When, on which Node, by which process.
-    lost: BTreeMap<String, Vec<(Millis, String, String)>>,
+    /// When, on which Node.
+    lost: BTreeMap<String, Vec<(Millis, String)>>,
     /// Since when `rollout.maxRemovals` is so.
     allowed: BTreeMap<String, Vec<(Millis, Value)>>,
     /// The most Nodes that ever had an ENI of it in place.
@@ -80,9 +80,9 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
     let paces = &mut scene.paces;
     let most = paces.most(&uid, at);
     let lost = paces.lost.entry(uid.clone()).or_default();
-    lost.push((at, held.node.clone(), change.actor.to_owned()));
-    let recent = lost.iter().filter(|(then, _, by)| at < then + WINDOW && by == change.actor);
-    let recent: BTreeSet<&str> = recent.map(|(_, node, _)| node.as_str()).collect();
+    lost.push((at, held.node.clone()));
+    let recent: BTreeSet<&str> =
+        lost.iter().filter(|(then, _)| at < then + WINDOW).map(|(_, node)| node.as_str()).collect();
     let is_released = paces.released.get(&uid).is_some_and(|since| at < since + PICTURE);
     if recent.len() > most && !is_released {
         let how = format!(
@@ -98,11 +98,6 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
 }
 
 impl Paces {
-    /// A process leads anew: what it permitted before it knows from statuses only, which may not have been written in time.
-    pub fn forget(&mut self, life: &str) {
-        self.lost.values_mut().for_each(|lost| lost.retain(|(_, _, by)| by != life));
-    }
-
     /// The most that a NodeENI has allowed of late: an edit may not have been heard of.
     fn most(&self, uid: &str, at: Millis) -> usize {
         let nodes = self.nodes.get(uid).copied().unwrap_or(0);

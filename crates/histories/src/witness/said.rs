@@ -98,6 +98,8 @@ impl Refusals {
             "DeleteNetworkInterface" => attached != Attached::Nowhere,
             // What is on its way out waits for no answer of its way in, and what is not in its place for no change there.
             "CreateNetworkInterface" | "AttachNetworkInterface" | "CreateTags" => about.deleting.is_some(),
+            // What a name stands for may have changed, and then it may be no change any more.
+            "ModifyNetworkInterfaceAttribute" if refused.why == "InvalidGroup.NotFound" => true,
             "ModifyNetworkInterfaceAttribute" | "DeleteTags" => about.deleting.is_some() || !in_place,
             // It is being detached already.
             "DetachNetworkInterface" => refused.why == "IncorrectState",

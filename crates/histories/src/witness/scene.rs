@@ -221,7 +221,6 @@ impl Scene {
     /// Another term knows what statuses say of the quota and of removals, and no more.
     pub fn quota_is_forgotten(&mut self, life: &str) {
         self.budgets.quota_eases(life);
-        self.paces.forget(life);
         self.repeats.forget(life);
     }
 

@@ -34,6 +34,7 @@ impl World {
             instances: &self.instances,
             before: &self.before,
             called: self.called,
+            refused: &Refusals::default(),
             settings: &Settings::default(),
         })
     }

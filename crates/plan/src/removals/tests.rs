@@ -14,7 +14,36 @@ fn pace(
     max: Option<MaxRemovals>,
     now: i64,
 ) -> Pace {
-    ledger.pace(&Input { losing, nodes, max, is_released: false, window: WINDOW, now: at(now) })
+    // The first is written to the status; by the second, what it counts may go.
+    let input = |record| Input { losing, nodes, max, is_released: false, record, window: WINDOW, now: at(now) };
+    let record = ledger.pace(&input(None)).record(None);
+    ledger.pace(&input(record.as_ref()))
+}
+
+#[test]
+fn nothing_goes_that_the_status_does_not_count_yet() {
+    let mut ledger = Ledger::default();
+    let losing = nodes(0..12);
+    let input = |record, now| Input {
+        losing: &losing,
+        nodes: 12,
+        max: None,
+        is_released: false,
+        record,
+        window: WINDOW,
+        now: at(now),
+    };
+    let first = ledger.pace(&input(None, 0));
+    assert_eq!((first.permitted.len(), first.waiting.len()), (0, 2));
+    let record = first.record(None);
+    assert_eq!(ledger.pace(&input(record.as_ref(), 1)).permitted.len(), 10);
+    // It ends before it has written that, and so does the next one: ten are counted, however many leaders there are.
+    let mut next = Ledger::read(None);
+    assert_eq!(next.pace(&input(None, 2)).permitted.len(), 0);
+    // More are granted when the window is over: the first ten go on meanwhile.
+    let later = ledger.pace(&input(record.as_ref(), 300));
+    assert_eq!((later.permitted.len(), later.waiting.len()), (0, 2), "that is not counted yet");
+    assert_eq!(ledger.pace(&input(later.record(record.as_ref()).as_ref(), 300)).permitted.len(), 10);
 }
 
 #[test]
@@ -76,7 +105,8 @@ fn undoing_the_edit_leaves_those_that_wait_and_counts_those_that_went() {
 fn a_person_lets_all_go_at_once() {
     let mut ledger = Ledger::default();
     let losing = nodes(0..30);
-    let input = Input { losing: &losing, nodes: 30, max: None, is_released: true, window: WINDOW, now: at(0) };
+    let input =
+        Input { losing: &losing, nodes: 30, max: None, is_released: true, record: None, window: WINDOW, now: at(0) };
     let pace = ledger.pace(&input);
     assert_eq!((pace.permitted.len(), pace.waiting.len(), pace.next), (30, 0, None));
 }

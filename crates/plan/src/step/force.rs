@@ -41,7 +41,11 @@ pub(super) fn due(input: &Input<'_>, at: &SeenAttachment) -> Option<Timestamp> {
             let first = noted(input, at).map_or(at.since, |noted| noted.min(at.since));
             Some(answered.map_or(first, |accepted| accepted.min(first)))
         }
-        AttachmentState::Attaching | AttachmentState::Attached => answered,
+        AttachmentState::Attaching => answered,
+        // One that was accepted before it was to go came to nothing: it was stuck on its way in, and arrived after all.
+        AttachmentState::Attached => {
+            answered.filter(|accepted| input.held.deleting.is_none_or(|deleting| *accepted >= deleting))
+        }
     };
     begun.map(|begun| begun.saturating_add(input.settings.force_detach).unwrap_or(Timestamp::MAX))
 }

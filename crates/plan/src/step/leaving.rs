@@ -8,8 +8,11 @@ use crate::instance::{APART, Life};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 
-/// How often an ENI of a terminated instance is looked at until EC2 lets go of it.
+/// How often an ENI of a terminated instance is looked at until EC2 lets go of it: at first, and at last.
 const GONE_LOOK_EVERY: SignedDuration = SignedDuration::from_secs(5);
+const GONE_LOOK_SLOWEST: SignedDuration = SignedDuration::from_secs(300);
+/// A detach that lasts so long is said.
+const STUCK_SAID_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
     match input.sight {
@@ -90,6 +93,30 @@ fn unproven(input: &Input<'_>, eni: EniId, missed: Missed) -> Option<(Action, Re
     Some((look, report))
 }
 
+/// A Detach that EC2 accepted takes seconds; one that lasts is said, with what comes next.
+fn is_detaching(input: &Input<'_>, eni: &EniSeen, force_at: Option<Timestamp>) -> Report {
+    let report = Report::detaching(eni, format!("EC2 is detaching {}", eni.id));
+    let Some(force_at) = force_at else { return report };
+    let since = force_at.saturating_sub(input.settings.force_detach).unwrap_or(Timestamp::MIN);
+    let said_at = since.saturating_add(STUCK_SAID_AFTER).unwrap_or(Timestamp::MAX);
+    if input.now < said_at {
+        return report.until(said_at);
+    }
+    let message = format!(
+        "EC2 has been detaching {} since {}: from {} on it is detached by force, which may cost the device index. Look at the instance: \
+         its operating system may hold the interface",
+        eni.id,
+        second(since),
+        second(force_at)
+    );
+    Report::blocked(eni, "StuckDetaching", message)
+}
+
+/// As people read times.
+fn second(at: Timestamp) -> Timestamp {
+    at.round(jiff::Unit::Second).unwrap_or(at)
+}
+
 fn delete(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {
     let report = Report::deleting(eni, input.memory.failure.as_ref().filter(|f| f.call == Call::Delete));
     match not_before(input, Call::Delete) {
@@ -119,7 +146,20 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, Rep
             // Only not to be shown may be an error of the look.
             return (Action::LookAtState(instance), report);
         }
-        let again = eni.as_of().saturating_add(GONE_LOOK_EVERY).unwrap_or(Timestamp::MAX);
+        let gone_for = input.now.duration_since(look.since);
+        let report = if gone_for >= STUCK_SAID_AFTER {
+            let message = format!(
+                "its instance is gone since {}, and EC2 still shows {} attached to it: EC2 lets go of it when the instance has ended; if it \
+                 never does, ask AWS Support about the instance",
+                second(look.since),
+                eni.id
+            );
+            Report::blocked(eni, "StuckDetaching", message)
+        } else {
+            report.until(look.since.saturating_add(STUCK_SAID_AFTER).unwrap_or(Timestamp::MAX))
+        };
+        let every = SignedDuration::from_secs(gone_for.as_secs() / 8).clamp(GONE_LOOK_EVERY, GONE_LOOK_SLOWEST);
+        let again = eni.as_of().saturating_add(every).unwrap_or(Timestamp::MAX);
         return if input.now >= again {
             (Action::LookById(eni.id.clone()), report)
         } else {
@@ -138,7 +178,7 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, Rep
     };
     let report = match failure {
         Some(failure) => Report::detach_failed(eni, failure),
-        None => Report::detaching(eni, format!("EC2 is detaching {}", eni.id)),
+        None => is_detaching(input, eni, due),
     };
     if let Some(force_at) = due.filter(|force_at| input.now >= *force_at) {
         if eni.as_of() < force_at {

@@ -56,9 +56,10 @@ pub(super) struct Undone {
 pub(super) fn want(change: &Change, ask: Option<&Ask>) -> String {
     match change {
         Change::Tags(_) | Change::Untag(_) => format!("{:?}", ask.map(|ask| &ask.tags)),
-        Change::DeleteOnTermination { .. } | Change::Groups(_) | Change::Description(_) | Change::SourceDestCheck(_) => {
-            change.to_string()
-        }
+        Change::DeleteOnTermination { .. }
+        | Change::Groups(_)
+        | Change::Description(_)
+        | Change::SourceDestCheck(_) => change.to_string(),
     }
 }
 

@@ -79,6 +79,8 @@ pub struct Memory {
     pub failure: Option<Failure>,
     /// The Detach that was sent last: EC2's attachment ID, if it was a plain one.
     pub(crate) plain_detach: Option<String>,
+    /// The attachment that was last detached by force.
+    pub(crate) forced: Option<String>,
     /// The attachment of which EC2 accepted a plain Detach, and when it did so first.
     pub(crate) detach_accepted: Option<(String, Timestamp)>,
     /// The Attach on its way is of an ENI that was attached before, and that this process did not detach.
@@ -96,6 +98,7 @@ impl Memory {
             create_unknown: None,
             failure: None,
             plain_detach: None,
+            forced: None,
             detach_accepted: None,
             attaches_again: false,
             repairs: Repairs::default(),
@@ -119,9 +122,10 @@ impl Memory {
         }
     }
 
-    /// A Detach is sent.
-    pub fn sends_detach(&mut self, attachment: &str, force: bool) {
+    /// A Detach is sent. True for the first one by force of this attachment.
+    pub fn sends_detach(&mut self, attachment: &str, force: bool) -> bool {
         self.plain_detach = (!force).then(|| attachment.to_owned());
+        force && self.forced.replace(attachment.to_owned()).as_deref() != Some(attachment)
     }
 
     /// When EC2 first accepted a plain Detach of this attachment, if this process was told so.
@@ -318,11 +322,15 @@ pub(super) fn observe_first_after(failure: &Failure, eni: &EniSeen) -> Option<Ac
 /// time is over.
 pub(super) fn forced_until(input: &Input<'_>, eni: &EniSeen, force_at: Timestamp) -> Option<Timestamp> {
     let sent = eni.last_call.filter(|call| *call >= force_at)?;
-    let until = sent.saturating_add(FORCED_AGAIN).unwrap_or(Timestamp::MAX);
+    let wait = sent.duration_since(force_at).clamp(FORCED_AGAIN, FORCED_SLOWEST);
+    let until = sent.saturating_add(wait).unwrap_or(Timestamp::MAX);
     (input.now < until).then_some(until)
 }
 
-/// How long a detach by force may take. EC2 does not say; a plain one takes seconds.
+/// At most so long after one by force the next one comes.
+const FORCED_SLOWEST: SignedDuration = SignedDuration::from_mins(15);
+/// How long a detach by force may take. EC2 does not say; a plain one takes seconds. The next one comes when as much time again has
+/// passed as since it was due.
 const FORCED_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// What somebody did by hand to an ENI, and has to undo, no sweep need show: it may not carry our tag any more. So it is
