@@ -8,9 +8,11 @@ pub use entries::{AttachmentEntry, NodeEniEntry};
 
 use crate::watch::Change;
 use cache::{Cache, Cached, Single};
+use multi_eni_api::NodeEniStatus;
 use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::facts::{EniSeen, NodeFacts};
 use multi_eni_plan::held::Held;
+use multi_eni_plan::intent::Unreadable;
 use multi_eni_plan::pods::PodFacts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -184,7 +186,14 @@ impl World {
         self.put_nodeeni(entry)
     }
 
-    fn put_nodeeni(&mut self, entry: NodeEniEntry) -> Option<Touched> {
+    fn put_nodeeni(&mut self, mut entry: NodeEniEntry) -> Option<Touched> {
+        let before = self.nodeenis.items.get(&entry.intent.name).filter(|old| old.intent.uid == entry.intent.uid);
+        if let (Err(Unreadable::Shape(_)), Some(before)) = (&entry.intent.ask, before)
+            && entry.status == NodeEniStatus::default()
+        {
+            // What its status says cannot be read, and is what was written.
+            entry.status.clone_from(&before.status);
+        }
         if !self.nodeenis.is_news(&entry) {
             return None;
         }

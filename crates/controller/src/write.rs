@@ -4,6 +4,7 @@ use crate::client::{NotLeader, WRITE_TIMEOUT};
 use crate::world::{AttachmentEntry, NodeEniEntry};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt};
 use multi_eni_api::names::{
     ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER, VERSION,
@@ -75,7 +76,8 @@ pub enum WriteError {
 #[derive(Clone)]
 pub struct Writer {
     attachments: Api<ENIAttachment>,
-    nodeenis: Api<NodeENI>,
+    /// One that cannot be read is written to all the same: its status says so.
+    nodeenis: Api<DeserializeGuard<NodeENI>>,
     /// Turns of what may be thousands at once.
     turns: Arc<Semaphore>,
 }
@@ -262,6 +264,14 @@ impl Writer {
             "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "NodeENI", "metadata": metadata, "status": status,
         });
         let patched = within(self.nodeenis.patch_status(&entry.intent.name, &apply(), &Patch::Apply(patch))).await;
+        if let Ok(DeserializeGuard(Err(_))) = &patched {
+            // What its status says now cannot be read back.
+            let mut wrote = self.nodeeni(entry, patched).await?;
+            if let Written::NodeEni(entry) = &mut wrote.left {
+                entry.status = status;
+            }
+            return Ok(wrote);
+        }
         self.nodeeni(entry, patched).await
     }
 
@@ -316,16 +326,20 @@ impl Writer {
         }
     }
 
-    async fn nodeeni(&self, entry: NodeEniEntry, patched: Result<NodeENI, Missed>) -> Result<Wrote, WriteError> {
+    async fn nodeeni(
+        &self,
+        entry: NodeEniEntry,
+        patched: Result<DeserializeGuard<NodeENI>, Missed>,
+    ) -> Result<Wrote, WriteError> {
         let (name, uid) = (entry.intent.name, entry.intent.uid);
         let (error, conflict) = match patched {
-            Ok(object) => return Ok(taken(Written::NodeEni(Box::new(NodeEniEntry::read(&Ok(object)))))),
+            Ok(object) => return Ok(taken(Written::NodeEni(Box::new(NodeEniEntry::read(&object.0))))),
             Err(Missed::NotFound(_)) => return Ok(taken(Written::NodeEniGone { name, uid })),
             Err(Missed::Other(error)) => return Err(error),
             Err(Missed::Conflict(words)) => (WriteError::Conflict(words), true),
             Err(Missed::Invalid(error)) => (error, false),
         };
-        match within(self.nodeenis.get(&name)).await.map(|object| NodeEniEntry::read(&Ok(object))) {
+        match within(self.nodeenis.get(&name)).await.map(|object| NodeEniEntry::read(&object.0)) {
             Ok(now) if now.intent.uid != uid || conflict && now.version != entry.version => {
                 Ok(read(Written::NodeEni(Box::new(now))))
             }

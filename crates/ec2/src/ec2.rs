@@ -320,9 +320,9 @@ impl Ec2 {
         ids.into_iter().for_each(|id| self.inner.subnet_ids.ask(id));
     }
 
-    /// Asks what an instance type takes, once for good.
+    /// Asks what an instance type takes, unless that is known.
     pub fn want_instance_type(&self, kind: &str) {
-        if !lock(&self.inner.network).facts().instance_types.contains_key(kind) {
+        if !matches!(lock(&self.inner.network).facts().instance_types.get(kind), Some(Some(_))) {
             self.inner.instance_types.ask(kind.to_owned());
         }
     }

@@ -21,7 +21,7 @@ mod wanted;
 
 pub use duplicates::DUPLICATE_NODE;
 pub use place::ZONE_CONTRADICTION;
-pub use recover::may_be_adopted;
+pub use recover::{has_nothing, may_be_adopted};
 pub use refusal::{INSTANCE_GONE, Refusal, Refused};
 pub use unattachable::{AttachRefusals, AttachRefused, RefusalLook};
 

@@ -146,6 +146,11 @@ pub struct Network {
 }
 
 impl Network {
+    /// Instance types that EC2 did not know.
+    pub fn unknown_types(&self) -> Vec<String> {
+        self.instance_types.iter().filter(|(_, limits)| limits.is_none()).map(|(kind, _)| kind.clone()).collect()
+    }
+
     /// Why one of these looks failed.
     pub fn failure(&self, looks: &[NetworkLook]) -> Option<&LookFailure> {
         looks.iter().find_map(|look| self.failures.get(look))

@@ -6,6 +6,8 @@ use crate::step::{Failure, Memory};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What is refused to one alone is tried so often in the end, in seconds: that it is granted is noticed within two minutes.
+const ALONE: i64 = 75;
 /// How long after the last refusal the next one tries.
 pub const EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// An authorisation that is new, or that depends on tags, may come late: so many refusals in a row are passing.
@@ -72,12 +74,19 @@ impl Probes {
             // Others succeed. What is refused to this one alone is tried less and less.
             None if self.lifted.get(&door).is_some_and(|lifted| *lifted >= failure.at) => {
                 let doublings = u32::try_from(failure.count.clamp(PASSING + 1, 13) - PASSING - 1).unwrap_or(0);
-                let wait = SignedDuration::from_secs((1_i64 << doublings).min(300));
+                let wait = SignedDuration::from_secs((1_i64 << doublings).min(ALONE));
                 failure.at.saturating_add(wait).unwrap_or(Timestamp::MAX)
             }
             None => failure.at.saturating_add(EVERY).unwrap_or(Timestamp::MAX),
         };
         Some((now < at).then_some(at))
+    }
+
+    /// Whether others have been granted since what was refused so.
+    pub fn is_lifted(&self, failure: &Failure) -> bool {
+        Door::of(failure.call, failure.class)
+            .filter(|door| !self.standing.contains_key(door))
+            .is_some_and(|door| self.lifted.get(&door).is_some_and(|lifted| *lifted >= failure.at))
     }
 
     /// What holds back a call that was not refused itself, and until when.
@@ -128,7 +137,8 @@ impl Probes {
         }
         // Any answer of EC2's own that is about something else shows that the credentials are accepted.
         let accepted = matches!(error, CallError::Answered { .. }) && door != Some(Door::Credentials);
-        accepted && self.lift(Door::Credentials, now)
+        let authorized = accepted && is_answered_after_authorization(classify(call, error));
+        (authorized && self.lift(Door::Action(call), now)) | (accepted && self.lift(Door::Credentials, now))
     }
 
     /// Whether somebody who failed so was woken by the last success.
@@ -142,6 +152,17 @@ impl Probes {
             self.lifted.insert(door, now);
         }
         stood
+    }
+}
+
+/// EC2 answers so only to whom it has authorized the action.
+fn is_answered_after_authorization(class: Class) -> bool {
+    match class {
+        Class::SubnetFull | Class::Limit | Class::SlotTaken | Class::Wait | Class::AlreadySo => true,
+        Class::InstanceState | Class::Blocked => true,
+        Class::Retry | Class::Throttled | Class::Unknown | Class::TokenMismatch | Class::Permanent => false,
+        Class::Unauthorized | Class::Credentials => false,
+        Class::EniNotFound | Class::InstanceNotFound | Class::ReferenceNotFound => false,
     }
 }
 
@@ -198,7 +219,7 @@ mod tests {
     fn the_first_three_refusals_are_its_own_and_what_is_refused_to_one_alone_backs_off() {
         let mut probes = Probes::default();
         assert_eq!(probes.governs(&failure(Call::Attach, 1, 3), at(2)), None);
-        for (count, wait) in [(4, 1), (5, 2), (8, 16), (30, 300)] {
+        for (count, wait) in [(4, 1), (5, 2), (8, 16), (30, 75)] {
             let failed = failure(Call::Attach, 10, count);
             probes.answered("a", Call::Attach, &refusal(), Some(&failed), at(10));
             probes.answered("b", Call::Attach, &Ok(()), None, at(10));
@@ -232,6 +253,19 @@ mod tests {
         assert!(probes.governs(memory.failure.as_ref().unwrap(), at(2)).unwrap().is_some());
         let busy = Err(CallError::Answered { code: "IncorrectState".into(), message: String::new() });
         assert!(probes.answered("b", Call::Attach, &busy, None, at(3)));
+    }
+
+    /// Its subnet is full, or its slot is taken.
+    #[test]
+    fn an_answer_that_only_the_authorized_get_ends_the_refusal() {
+        let mut probes = Probes::default();
+        let failed = failure(Call::Create, 1, 4);
+        probes.answered("a", Call::Create, &refusal(), Some(&failed), at(1));
+        assert!(!probes.is_lifted(&failed));
+        let answer = |code: &str| Err(CallError::Answered { code: code.into(), message: String::new() });
+        assert!(!probes.answered("b", Call::Create, &answer("InvalidSubnetID.NotFound"), None, at(2)));
+        assert!(probes.answered("b", Call::Create, &answer("InsufficientFreeAddressesInSubnet"), None, at(3)));
+        assert!(probes.is_lifted(&failed) && !probes.is_lifted(&failure(Call::Create, 4, 4)));
     }
 
     #[test]

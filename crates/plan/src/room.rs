@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// After so many successes in a row the subnet is no longer full.
 const ENOUGH: usize = 16;
+/// So many Creates may rest on a look that is old.
+const BY_AN_OLD_LOOK: usize = 10;
 /// The wait between probes doubles so often.
 const DOUBLINGS: u32 = 3;
 
@@ -34,15 +36,26 @@ pub struct Room {
 /// What this process asks of a subnet.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Used {
-    /// UIDs of those whose Create has not been answered yet, and the addresses that each needs.
-    trying: BTreeMap<String, i32>,
+    /// UIDs of those whose Create has not been answered yet.
+    trying: BTreeMap<String, Try>,
     /// What was taken, and when.
     taken: VecDeque<(Timestamp, i32)>,
+}
+
+/// One Create that has not been answered yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Try {
+    /// The addresses that it needs.
+    needs: i32,
+    /// When the subnet had last refused one, as it was sent.
+    refused_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Full {
     failure: Failure,
+    /// When one was last counted as refused in spite of room: of those that were sent together one counts.
+    counted: Timestamp,
     /// Creates that have succeeded since the refusal.
     successes: usize,
     /// How often in a row one was refused although there seemed to be room.
@@ -52,7 +65,16 @@ struct Full {
 impl Used {
     /// Addresses that are free, less what was taken since that look and what is being asked for.
     fn left(&self, facts: &SubnetFacts) -> i32 {
-        facts.free_addresses.saturating_sub(self.taken_since(facts)).saturating_sub(self.trying.values().sum())
+        facts
+            .free_addresses
+            .saturating_sub(self.taken_since(facts))
+            .saturating_sub(self.trying.values().map(|one| one.needs).sum())
+    }
+
+    /// Whether so many have gone by this look, which is older than `valid`, that others may have filled the subnet meanwhile.
+    fn outgrows(&self, facts: &SubnetFacts, now: Timestamp, valid: SignedDuration) -> bool {
+        let taken = self.taken.iter().rev().take_while(|(at, _)| now.duration_since(*at) < valid).count();
+        now.duration_since(facts.as_of) >= valid && self.trying.len() + taken >= BY_AN_OLD_LOOK
     }
 
     /// Addresses that were taken since that look.
@@ -112,7 +134,14 @@ impl Room {
     ) -> Verdict {
         let after = |at: Timestamp, wait| at.saturating_add(wait).unwrap_or(Timestamp::MAX);
         let Some(full) = self.full.get(&pool(request)) else {
-            let Some(facts) = facts.filter(|facts| self.is_short(request, facts)) else { return Verdict::Try };
+            let Some(facts) = facts else { return Verdict::Try };
+            let used = self.used.get(&request.subnet_id);
+            if tells(facts) && used.is_some_and(|used| used.outgrows(facts, now, cooldown)) {
+                return Verdict::Look;
+            }
+            if !self.is_short(request, facts) {
+                return Verdict::Try;
+            }
             let until = after(facts.as_of, cooldown);
             return if now >= until { Verdict::Look } else { Verdict::Wait(until) };
         };
@@ -154,8 +183,9 @@ impl Room {
 
     /// A Create is sent.
     pub fn sent(&mut self, uid: &str, request: &EniRequest) {
+        let refused_at = self.full.get(&pool(request)).map(|full| full.failure.at);
         let used = self.used.entry(request.subnet_id.clone()).or_default();
-        used.trying.insert(uid.to_owned(), needed(request));
+        used.trying.insert(uid.to_owned(), Try { needs: needed(request), refused_at });
     }
 
     /// A Create has ended; `failure` is what is remembered of it. True if others may try now.
@@ -177,14 +207,15 @@ impl Room {
         while used.taken.front().is_some_and(|(at, _)| is_forgotten(*at)) {
             used.taken.pop_front();
         }
-        let was_full = self.full.contains_key(&pool);
         match result {
             Err(error) if is_full(classify(Call::Create, error)) => {
                 if let Some(failure) = failure {
                     self.refuse(pool.clone(), failure.clone());
                 }
-                if let Some(full) = self.full.get_mut(&pool).filter(|_| tried.is_some() && was_full) {
+                let knew = tried.and_then(|one| one.refused_at);
+                if let Some(full) = self.full.get_mut(&pool).filter(|full| knew.is_some_and(|at| at >= full.counted)) {
                     full.in_spite += 1;
+                    full.counted = now;
                 }
                 false
             }
@@ -211,7 +242,7 @@ impl Room {
     }
 
     fn refuse(&mut self, pool: Pool, failure: Failure) {
-        let new = Full { failure: failure.clone(), successes: 0, in_spite: 0 };
+        let new = Full { counted: failure.at, failure: failure.clone(), successes: 0, in_spite: 0 };
         let full = self.full.entry(pool).or_insert(new);
         if full.failure.at <= failure.at {
             full.failure = failure;
@@ -343,6 +374,38 @@ mod tests {
         let mut room = full(&request);
         assert_eq!(wave(&mut room, &facts(16, 100), &request, 100).len(), 0);
         assert_eq!(wave(&mut room, &facts(35, 200), &request, 200).len(), 2);
+    }
+
+    /// Others may have filled it since.
+    #[test]
+    fn an_old_look_is_good_for_ten_and_then_the_subnet_is_described_again() {
+        let request = request();
+        let mut room = Room::default();
+        let old = facts(200, 0);
+        assert_eq!(wave(&mut room, &old, &request, 119).len(), 55, "a young one");
+        let mut room = Room::default();
+        let sent = wave(&mut room, &old, &request, 3600);
+        assert_eq!(sent.len(), 10);
+        for uid in &sent {
+            room.answered(uid, &request, &Ok(()), None, at(3601));
+        }
+        assert_eq!(room.judge(&request, Some(&old), at(3602), COOLDOWN), Verdict::Look);
+        assert_eq!(room.judge(&request, Some(&facts(190, 3602)), at(3603), COOLDOWN), Verdict::Try);
+    }
+
+    /// All that were sent by the same look are refused at once.
+    #[test]
+    fn one_wave_that_is_refused_in_spite_of_room_counts_once() {
+        let request = request();
+        let mut room = full(&request);
+        let seen = facts(8, 120);
+        let sent = wave(&mut room, &seen, &request, 121);
+        assert_eq!(sent.len(), 8);
+        for uid in &sent {
+            room.answered(uid, &request, &refusal(), Some(&failure(122)), at(122));
+        }
+        assert!(wave(&mut room, &facts(8, 240), &request, 361).is_empty());
+        assert_eq!(wave(&mut room, &facts(8, 360), &request, 362).len(), 1, "twice the wait, not eight times");
     }
 
     /// A CIDR reservation keeps addresses that are counted as free.

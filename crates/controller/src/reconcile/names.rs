@@ -31,6 +31,10 @@ impl Reconciler {
         self.names_asked = Some(now);
         let names = self.names_in_use(|_| true);
         self.means.ec2.ask_again(names.groups, names.subnets, names.missing);
+        // A type that EC2 did not know may be one by now.
+        let unknown = self.means.ec2.network().unknown_types();
+        let in_use = |kind: &String| self.world.nodes().any(|node| node.instance_type.as_ref() == Some(kind));
+        unknown.iter().filter(|kind| in_use(kind)).for_each(|kind| self.means.ec2.want_instance_type(kind));
     }
 
     fn names_in_use(&self, of: impl Fn(&str) -> bool) -> Names {

@@ -120,7 +120,7 @@ impl Reconciler {
             let instance = entry.held.instance.as_ref();
             let sight = instance.and_then(|instance| self.means.ec2.instance_sight(instance));
             // Who had the slot is told by a look: it is made again when the slot is seen free.
-            if AttachRefused::is_of_its_slot(&entry.held) {
+            if AttachRefused::is_of_its_slot(&entry.held, self.refusal_looks.get(&removal.name)) {
                 continue;
             }
             // What an earlier process was refused is tried once more: what stood then is not known.

@@ -120,8 +120,8 @@ impl Reconciler {
         let (instance, slot) = (at.instance.as_ref(), (at.card, at.index));
         let intents: Vec<&Intent> = self.world.nodeenis().map(|entry| &entry.intent).collect();
         let is_open = |node: &str, intent: &Intent| {
-            let is_empty = |held: &Held| held.status.attachment_id.is_none() && !held.may_be_in_use();
-            let waits = |held: &Held| held.nodeeni_uid == intent.uid && held.slot() == slot && is_empty(held);
+            let has_nothing = |held: &Held| assign::has_nothing(held, held.may_be_in_use());
+            let waits = |held: &Held| held.nodeeni_uid == intent.uid && held.slot() == slot && has_nothing(held);
             self.assignments.get(node).is_none_or(|last| last.share(&intent.uid).is_open_at(slot))
                 || self.world.attachments_on(node).any(|entry| waits(&entry.held))
         };

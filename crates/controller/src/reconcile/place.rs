@@ -153,9 +153,11 @@ impl Reconciler {
             return;
         }
         let ec2 = &self.means.ec2;
-        let is_named = |entry: &Arc<AttachmentEntry>| {
-            let named = entry.held.status.eni_id.as_ref().and_then(|_| entry.held.eni());
-            named.is_some_and(|eni| !ec2.is_deleted(&eni))
+        // One on its way out may have an ENI that no status names yet.
+        let eni = |entry: &Arc<AttachmentEntry>| entry.held.status.eni_id.as_ref().and_then(|_| entry.held.eni());
+        let is_named = |entry: &Arc<AttachmentEntry>| match eni(entry) {
+            Some(eni) => !ec2.is_deleted(&eni),
+            None => entry.held.deleting.is_some(),
         };
         let named = self.world.attachments().filter(|entry| is_named(entry)).count();
         if place::is_in_doubt(ec2.swept(), named, self.place_proven, self.now()) {

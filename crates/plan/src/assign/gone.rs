@@ -29,7 +29,10 @@ pub(super) fn node_gone<'a>(input: &Input<'_>, held: impl Iterator<Item = &'a He
                 remove(held, RemovalReason::NodeGone, out);
             }
             // Not to be shown is no proof yet.
-            Some(look) if look.life() != Life::Alive => look::missed(input, instance, look, out),
+            Some(look) if look.life() != Life::Alive => {
+                look::missed(input, instance, look, out);
+                cannot_be_asked(input, held, instance, out);
+            }
             Some(_) if input.now < over => out.recheck_at(over),
             Some(_) | None => {
                 out.needs.insert(Need::InstanceState(instance.clone()));

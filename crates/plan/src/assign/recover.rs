@@ -5,6 +5,7 @@
 
 use super::{Input, NewAttachment, adopt, slots};
 use crate::facts::{AttachmentState, EniSeen, InstanceSight, NodeFacts};
+use crate::held::Held;
 use crate::intent::Intent;
 use multi_eni_api::names::TAG_NODEENI_UID;
 
@@ -71,6 +72,11 @@ pub(super) fn lost(
     let mut adopts = NewAttachment::new(node, instance, intent, request, Some(eni));
     adopts.spec.recovered = true;
     Some(adopts)
+}
+
+/// An ENIAttachment that has nothing in its slot: it gives way to an ENI that is there, as where it was restored without its status.
+pub fn has_nothing(held: &Held, is_in_use: bool) -> bool {
+    held.status.attachment_id.is_none() && !is_in_use
 }
 
 /// Whether an ENI of this cluster without an ENIAttachment may still be adopted: its NodeENI selects the Node and asks for ENIs in such

@@ -305,20 +305,23 @@ impl fmt::Display for Refused {
             ),
             Self::InstanceFull { kind, card: None, most } => write!(
                 f,
-                "the instance has {most} network interfaces, as many as a {kind} takes: free one, or use a larger instance type"
+                "the instance has {most} network interfaces, as many as a {kind} takes (the type by the Node's label): free one, or use a \
+                 larger instance type"
             ),
             Self::InstanceFull { kind, card: Some(card), most } => write!(
                 f,
-                "network card {card} has {most} network interfaces, as many as it takes on a {kind}: free one, use another \
-                 networkCardIndex or a larger instance type"
+                "network card {card} has {most} network interfaces, as many as it takes on a {kind} (the type by the Node's label): free one, use \
+                 another networkCardIndex or a larger instance type"
             ),
             Self::NoSuchCard { kind, card, cards } => write!(
                 f,
-                "a {kind} has {cards} network card(s), and no card {card}: correct networkCardIndex, or select other nodes"
+                "a {kind} (the type by the Node's label) has {cards} network card(s), and no card {card}: correct networkCardIndex, or select \
+                 other nodes"
             ),
             Self::TooManyAddresses { kind, family, asked, most } => write!(
                 f,
-                "a {kind} takes {most} {family} addresses on an interface (a prefix counts as one), and {asked} are asked for: ask for fewer"
+                "a {kind} (the type by the Node's label) takes {most} {family} addresses on an interface (a prefix counts as one), and {asked} \
+                 are asked for: ask for fewer"
             ),
             Self::OutOfBounds(why) => f.write_str(why),
             Self::AttachRefused(words) => write!(

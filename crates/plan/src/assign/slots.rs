@@ -312,8 +312,9 @@ fn gives_way(
     intents: &[&Intent],
     new: &NewAttachment,
 ) -> bool {
-    let has_nothing = held.status.attachment_id.is_none() && !is_in_use(input, held);
-    has_nothing && intent.guarded && recover::lost(input, (node, intent), intents, new).is_some()
+    recover::has_nothing(held, is_in_use(input, held))
+        && intent.guarded
+        && recover::lost(input, (node, intent), intents, new).is_some()
 }
 
 /// Something may use its ENI. A status may be behind what EC2 shows.

@@ -53,11 +53,14 @@ impl AttachRefused {
         }
     }
 
-    /// The slot was somebody else's: a look shows when it is free, and the occupant may have left before any look showed it.
-    pub fn is_of_its_slot(held: &Held) -> bool {
-        held.status.last_error.as_ref().is_some_and(|error| {
-            classify(Call::Attach, &CallError::recorded(&error.code, &error.message)) == Class::SlotTaken
-        })
+    /// The slot was somebody else's, and a look showed him, or none is in: a look shows when it is free. What no look shows in spite of
+    /// that is remembered like any other refusal.
+    pub fn is_of_its_slot(held: &Held, at_refusal: Option<&RefusalLook>) -> bool {
+        let is_seen = at_refusal.and_then(|look| look.slots.as_ref()).is_none_or(|slots| slots.contains(&held.slot()));
+        is_seen
+            && held.status.last_error.as_ref().is_some_and(|error| {
+                classify(Call::Attach, &CallError::recorded(&error.code, &error.message)) == Class::SlotTaken
+            })
     }
 
     /// EC2's words, if nothing has changed since, and not for too long.
@@ -84,18 +87,22 @@ impl AttachRefused {
 pub struct RefusalLook {
     at: Timestamp,
     enis: Option<BTreeSet<EniId>>,
+    /// Slots that were taken.
+    slots: Option<BTreeSet<(i32, i32)>>,
 }
 
 impl RefusalLook {
     /// Of an Attach that was refused at `at`, if that is an answer that lasts; its instance is to be looked at.
     pub fn after(error: &CallError, at: Timestamp) -> Option<Self> {
-        (lasts(error)).then_some(Self { at, enis: None })
+        (lasts(error)).then_some(Self { at, enis: None, slots: None })
     }
 
     /// A look at the instance.
     pub fn take(&mut self, sight: &InstanceSight) {
         if self.enis.is_none() && sight.as_of >= self.at {
             self.enis = Some(enis(Some(sight)));
+            let attached = sight.enis.iter().filter_map(|eni| eni.attachment.as_ref());
+            self.slots = Some(attached.map(|at| (at.card, at.index)).collect());
         }
     }
 }

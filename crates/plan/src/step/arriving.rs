@@ -120,7 +120,8 @@ fn said(input: &Input<'_>) -> Option<Failure> {
     let is_create = |failure: &Failure| failure.call == Call::Create;
     let own = input.memory.failure.as_ref();
     if own.is_some() {
-        return own.filter(|failure| is_create(failure)).cloned();
+        // What others have been granted since is no trouble of this one before it is tried again.
+        return own.filter(|failure| is_create(failure) && !input.probes.is_lifted(failure)).cloned();
     }
     Failure::recorded(input.held, input.memory.acting_since).filter(is_create)
 }

@@ -61,7 +61,12 @@ fn absent(input: &Input<'_>, by_tag: Timestamp, by_id: Option<Missed>) -> (Actio
         None => (sure(by_tag), Action::LookByTag),
     };
     if is_sure {
-        return (Action::Release, Report::leaving("EC2 shows no ENI of it"));
+        // Where an earlier process, or a Create that got no answer, may have made one, another account shows none either.
+        let elsewhere = unseen_since.filter(|_| held.eni().is_none()).and_then(|_| prove_home(input, by_tag));
+        return match elsewhere {
+            Some(look) => (look, Report::leaving("makes sure that no ENI of it is left on EC2")),
+            None => (Action::Release, Report::leaving("EC2 shows no ENI of it")),
+        };
     }
     let from =
         unseen_since.map_or(input.now, |since| since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX));
@@ -84,13 +89,17 @@ fn unproven(input: &Input<'_>, eni: EniId, missed: Missed) -> Option<(Action, Re
             (Action::Wait, report.until(again))
         });
     }
-    if input.home_shown.is_some_and(|at| at >= missed.since) {
+    prove_home(input, missed.since).map(|look| (look, report))
+}
+
+/// None if EC2 has shown something of this cluster since then; else what may show something.
+fn prove_home(input: &Input<'_>, since: Timestamp) -> Option<Action> {
+    if input.home_shown.is_some_and(|at| at >= since) {
         return None;
     }
-    let asked = input.instance.is_some_and(|look| look.as_of >= missed.since) || input.states_failure.is_some();
+    let asked = input.instance.is_some_and(|look| look.as_of >= since) || input.states_failure.is_some();
     // Without an instance that EC2 knows, a sweep tells: it shows others, or puts the place in doubt.
-    let look = input.held.instance.clone().filter(|_| !asked).map_or(Action::Wait, Action::LookAtState);
-    Some((look, report))
+    Some(input.held.instance.clone().filter(|_| !asked).map_or(Action::Wait, Action::LookAtState))
 }
 
 /// A Detach that EC2 accepted takes seconds; one that lasts is said, with what comes next.

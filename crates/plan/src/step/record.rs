@@ -223,6 +223,8 @@ impl Report {
             advice(failure),
         );
         // What passes by itself within seconds is no news: it costs no write.
+        // It passes within seconds, as a rule: neither said nor advised before the fourth in a row.
+        report.tells_nothing_new = !blocked && failure.class == Class::Unauthorized;
         report.error = match failure.class {
             Class::Throttled | Class::Wait | Class::AlreadySo | Class::Unauthorized if !blocked => None,
             _ => Some(recorded(failure)),
@@ -340,6 +342,9 @@ fn advice(failure: &Failure) -> String {
         Class::Limit => format!("{said}. Raise the quota, or free what uses it up"),
         Class::ReferenceNotFound => format!("{said}. Correct the NodeENI, or create what it names"),
         Class::SlotTaken => format!("{said}. Use another deviceIndex, or free this one"),
+        Class::Permanent if matches!(call, Call::Detach | Call::Delete) => {
+            format!("{said}. {}; it is tried again slowly", lasting_remedy(*call))
+        }
         Class::Permanent => format!("{said}. Correct the NodeENI"),
         Class::InstanceNotFound => format!("{said}. The Node's providerID names an instance that EC2 does not know"),
         Class::Unknown => format!("{action} got no answer ({message}): looks what became of it"),

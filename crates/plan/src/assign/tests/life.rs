@@ -90,6 +90,9 @@ fn a_gone_node_whose_instance_cannot_be_asked_about_is_said() {
     assert_eq!((uid.as_str(), problem.reason), ("uid-a", "InstanceStateUnknown"));
     assert!(problem.message.contains("ec2:DescribeInstances"), "{problem:?}");
     assert!(next.nodeenis().contains(uid) && next.delete.is_empty());
+    // A look had left it out once, and no other one is answered.
+    world.state = Some(InstanceLook::first(InstanceState::Missing, at(150)));
+    assert_eq!(world.assign().problems.len(), 1);
 }
 
 /// EC2 may show nothing yet of an instance that has just begun: it is asked again, after a while.

@@ -117,6 +117,13 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
     at_refusal.take(&then);
     (then.as_of, then.enis) = (at(60), vec![]);
     at_refusal.take(&then);
+    // A slot that no look shows to be taken is remembered: it would be refused every ten minutes for ever.
+    let mut taken = held("n0", 1, false);
+    taken.status.last_error = Some(slot_taken(1));
+    assert!(AttachRefused::is_of_its_slot(&taken, Some(&at_refusal)) && AttachRefused::is_of_its_slot(&taken, None));
+    let mut unseen = RefusalLook::after(&error, at(50)).unwrap();
+    unseen.take(&then);
+    assert!(!AttachRefused::is_of_its_slot(&taken, Some(&unseen)));
     let new = world.assign().create[0].clone();
     let held = Held { request: new.spec.request.clone(), ..held("n0", 1, false) };
     let memory = AttachRefused::of(&held, world.node.as_ref(), world.sight.as_ref(), &at_refusal, world.now);

@@ -118,6 +118,8 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     world.now = at(71);
     assert_eq!(world.step().action, Action::LookByTag);
     world.sight = absent(71);
+    assert_eq!(world.step().action, Action::Wait, "another account shows none either");
+    world.home_shown = Some(at(71));
     assert_eq!(world.step().action, Action::Release);
     // Made by this process, no Create sent: nothing can exist.
     let mut own = World::new(absent(25));
@@ -131,7 +133,7 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     own.sight = absent(399);
     assert_eq!(own.step().action, Action::Wait);
     own.sight = absent(461);
-    own.now = at(462);
+    (own.now, own.home_shown) = (at(462), Some(at(461)));
     assert_eq!(own.step().action, Action::Release);
 }
 
