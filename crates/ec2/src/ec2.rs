@@ -208,9 +208,14 @@ impl Ec2 {
         lock(&self.inner.view).swept()
     }
 
-    /// Start of the latest Describe that showed an ENI or an instance of this cluster.
+    /// Start of the latest Describe that showed an ENI or an instance of this cluster, or when the place was proven otherwise.
     pub fn home_shown(&self) -> Option<Timestamp> {
         lock(&self.inner.view).home_shown()
+    }
+
+    /// The account and Region are this cluster's, as of then.
+    pub fn note_home(&self, at: Timestamp) {
+        lock(&self.inner.view).note_home(at);
     }
 
     /// Whether EC2 answered a Delete of this process's for that ENI.

@@ -291,17 +291,30 @@ pub struct Missed {
     pub last: Timestamp,
     /// EC2 said in answer to our Delete that it does not know the ENI.
     pub said: bool,
+    /// When EC2 had last shown an ENI or an instance of this cluster, as the latest look began.
+    pub home: Option<Timestamp>,
 }
 
 impl Missed {
     /// The one look at that time.
     pub fn once(at: Timestamp) -> Self {
-        Self { since: at, last: at, said: false }
+        Self { since: at, last: at, said: false, home: None }
     }
 
     /// A Delete was answered at that time that there is no such ENI.
     pub fn said(at: Timestamp) -> Self {
         Self { said: true, ..Self::once(at) }
+    }
+
+    /// The latest look began when EC2 had last shown this cluster then.
+    #[must_use]
+    pub fn after(self, home: Option<Timestamp>) -> Self {
+        Self { home, ..self }
+    }
+
+    /// Whether EC2 has shown this cluster since the first look, and the latest one came after that: another account shows nothing.
+    pub fn is_proven(&self) -> bool {
+        self.home.is_some_and(|home| home >= self.since)
     }
 
     /// With one that began at `at`.
@@ -322,6 +335,8 @@ pub enum Sight {
     Absent {
         /// Start of the latest whole sweep or look by tag that did not show it.
         by_tag: Timestamp,
+        /// When EC2 had last shown an ENI or an instance of this cluster, as that look began.
+        home: Option<Timestamp>,
         /// Looks by ID filter that did not show it, if there were any, or EC2's answer to our Delete that it does not know it.
         by_id: Option<Missed>,
         /// When EC2 answered our own DeleteNetworkInterface, if it did.

@@ -113,7 +113,7 @@ impl Reconciler {
             node_leaving: node.is_none_or(|node| node.deleting),
             instance: held.instance.as_ref().and_then(|instance| self.means.ec2.instance_look(instance)),
             states_failure: self.states_failure.as_ref(),
-            home_shown: self.means.ec2.home_shown().max(self.place_proven),
+            home_shown: self.means.ec2.home_shown(),
             network,
             memory,
             quota: &self.quota,

@@ -30,7 +30,10 @@ impl Reconciler {
         match place::judge(&self.evidence()) {
             Place::Proven => {
                 self.means.gauges.set_wrong_place(None);
-                self.place_proven = self.doubted.take().max(self.place_proven);
+                if let Some(since) = self.doubted.take() {
+                    self.place_proven = Some(since);
+                    self.means.ec2.note_home(since);
+                }
                 if !self.halted.is_empty() {
                     self.halted.clear();
                     self.means.ec2.forget_absences();

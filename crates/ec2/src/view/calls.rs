@@ -4,7 +4,7 @@ use super::state::{Entry, NEVER_SHOWN, ViewState};
 use super::told::{Told, within};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, SecurityGroupId};
-use multi_eni_plan::facts::{AttachmentState, EniSeen, SeenAttachment};
+use multi_eni_plan::facts::{AttachmentState, EniSeen, Missed, SeenAttachment};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl ViewState {
@@ -136,6 +136,7 @@ impl ViewState {
             let gone = self.remove(eni, at);
             gone.unknown |= gone.deleted.is_none();
             gone.deleted = gone.deleted.max(Some(at));
+            gone.by_id = Some(Missed::said(at));
         }
     }
 

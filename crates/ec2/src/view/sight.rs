@@ -1,6 +1,7 @@
 //! What decisions read of the view.
 
-use super::state::{Gone, ViewState};
+use super::home::Look;
+use super::state::ViewState;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::facts::{EniSeen, InstanceSight, Sight};
@@ -14,13 +15,14 @@ impl ViewState {
         if let Some(seen) = self.find(uid, eni) {
             return Sight::Seen(Box::new(seen.clone()));
         }
-        let Some(looked) = self.looked_for(uid) else { return Sight::Blind };
+        let Some(Look { began: looked, home }) = self.looked_for(uid) else { return Sight::Blind };
         // A sweep whose page still showed it says nothing about its absence.
         let shown = self.shown.get(uid).is_some_and(|shown| *shown >= looked);
         let gone = eni.or_else(|| self.gone_by_uid.get(uid)).and_then(|id| self.gone.get(id));
         Sight::Absent {
             by_tag: if shown { Timestamp::UNIX_EPOCH } else { looked },
-            by_id: gone.and_then(Gone::missed),
+            home,
+            by_id: gone.and_then(|gone| gone.by_id),
             deleted: gone.and_then(|gone| gone.deleted.filter(|_| !gone.unknown)),
         }
     }
@@ -30,9 +32,10 @@ impl ViewState {
         self.find(uid, eni).is_none() && self.looked_for(uid).is_some()
     }
 
-    /// Start of the latest whole look that would have shown an ENI with this UID in its tag.
-    fn looked_for(&self, uid: &str) -> Option<Timestamp> {
-        self.absent_by_tag.get(uid).copied().max(self.last_sweep)
+    /// The latest whole look that would have shown an ENI with this UID in its tag.
+    fn looked_for(&self, uid: &str) -> Option<Look> {
+        let sweep = self.last_sweep.map(|began| Look { began, home: self.swept_home });
+        self.absent_by_tag.get(uid).copied().max(sweep)
     }
 
     fn find(&mut self, uid: &str, eni: Option<&EniId>) -> Option<&EniSeen> {
@@ -71,7 +74,7 @@ impl ViewState {
 
     /// Start of the latest Describe that showed an ENI or an instance of this cluster.
     pub fn home_shown(&self) -> Option<Timestamp> {
-        self.home_shown
+        self.home.latest()
     }
 
     /// Whether EC2 answered our own Delete of this ENI.

@@ -3,6 +3,7 @@
 //! Every `apply_*` returns the UIDs of the ENIAttachments for which something really changed, or for which an answer was
 //! awaited.
 
+use super::home::{Home, Look, Looks};
 use super::told::{Told, within};
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
@@ -56,16 +57,6 @@ pub(crate) struct Gone {
     pub noted: Timestamp,
 }
 
-impl Gone {
-    /// What has not shown it: looks by ID, or EC2's word that it does not know it.
-    pub fn missed(&self) -> Option<Missed> {
-        match self.deleted.filter(|_| self.unknown) {
-            Some(at) => Some(Missed::said(at)),
-            None => self.by_id,
-        }
-    }
-}
-
 /// The view.
 #[derive(Debug)]
 pub(crate) struct ViewState {
@@ -80,15 +71,17 @@ pub(crate) struct ViewState {
     pub(super) gone: BTreeMap<EniId, Gone>,
     /// The ENI of that UID which went last.
     pub(super) gone_by_uid: BTreeMap<String, EniId>,
-    /// Start of the latest look by tag that did not show an ENI of that UID.
-    pub(super) absent_by_tag: BTreeMap<String, Timestamp>,
+    /// The latest look by tag that did not show an ENI of that UID.
+    pub(super) absent_by_tag: Looks,
     /// Start of the latest Describe that showed an ENI of that UID, believed or not.
     pub(super) shown: BTreeMap<String, Timestamp>,
     pub(super) last_sweep: Option<Timestamp>,
     /// How many ENIs of this cluster that sweep showed, readable or not.
     pub(super) swept: usize,
-    /// Start of the latest Describe that showed an ENI or an instance of this cluster.
-    pub(super) home_shown: Option<Timestamp>,
+    /// When EC2 showed something of this cluster.
+    pub(super) home: Home,
+    /// The same, as the last sweep ended.
+    pub(super) swept_home: Option<Timestamp>,
     /// Who asked for an ENI whose tags do not name them: since the last sweep, and in the one before.
     pub(super) askers: BTreeMap<EniId, Uids>,
     pub(super) earlier_askers: BTreeMap<EniId, Uids>,
@@ -108,11 +101,12 @@ impl ViewState {
             moving: BTreeSet::new(),
             gone: BTreeMap::new(),
             gone_by_uid: BTreeMap::new(),
-            absent_by_tag: BTreeMap::new(),
+            absent_by_tag: Looks::new(),
             shown: BTreeMap::new(),
             last_sweep: None,
             swept: 0,
-            home_shown: None,
+            home: Home::default(),
+            swept_home: None,
             askers: BTreeMap::new(),
             earlier_askers: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -127,13 +121,15 @@ impl ViewState {
 
     fn apply_one(&mut self, shown: EniSeen) -> Option<String> {
         if shown.is_of(&self.cluster) {
-            self.home_shown = self.home_shown.max(Some(shown.shown_at));
+            self.home.shown(shown.shown_at);
         }
         if let Some(uid) = shown.attachment_uid() {
             note_latest(&mut self.shown, uid, shown.shown_at);
         }
         let Some(entry) = self.entries.get_mut(&shown.id) else {
-            let deleted = self.gone.get(&shown.id).and_then(|gone| gone.deleted);
+            // What EC2 did not know may be in another account: one that shows it wins.
+            let gone = self.gone.get(&shown.id).filter(|gone| !gone.unknown);
+            let deleted = gone.and_then(|gone| gone.deleted);
             if deleted.is_some_and(|at| within(self.lag, at, shown.shown_at)) {
                 return None;
             }
@@ -179,6 +175,7 @@ impl ViewState {
         }
         self.last_sweep = Some(self.last_sweep.map_or(began, |last| last.max(began)));
         self.swept = shown.len();
+        self.swept_home = self.home.at(began);
         self.forget(began);
         uids
     }
@@ -197,7 +194,7 @@ impl ViewState {
                 }
             }
             if !found.contains(uid) {
-                self.absent_by_tag.insert(uid.clone(), began);
+                self.absent_by_tag.insert(uid.clone(), Look { began, home: self.home.at(began) });
             }
         }
         asked.clone()
@@ -229,13 +226,15 @@ impl ViewState {
                     }
                 }
                 Some(_) => {
+                    let home = self.home.at(began);
                     let gone = self.remove(id, began);
-                    gone.by_id = Some(Missed::once(began));
+                    gone.by_id = Some(Missed::once(began).after(home));
                     uids.extend(gone.uid.clone());
                 }
                 None => {
+                    let home = self.home.at(began);
                     let gone = self.gone.entry(id.clone()).or_default();
-                    gone.by_id = Some(gone.by_id.map_or(Missed::once(began), |missed| missed.and(began)));
+                    gone.by_id = Some(gone.by_id.map_or(Missed::once(began), |missed| missed.and(began)).after(home));
                     gone.noted = gone.noted.max(began);
                 }
             }
@@ -282,7 +281,7 @@ impl ViewState {
     pub fn finish_states(&mut self, began: Timestamp, states: BTreeMap<InstanceId, InstanceState>) {
         for (instance, state) in states {
             if state != InstanceState::Missing {
-                self.home_shown = self.home_shown.max(Some(began));
+                self.home.shown(began);
             }
             let next = self.looks.get(&instance).map(|look| look.then(state, began));
             self.looks.insert(instance, next.unwrap_or(InstanceLook::first(state, began)));
@@ -351,6 +350,11 @@ impl ViewState {
         self.instances.retain(|instance, _| instances.contains(instance));
     }
 
+    /// The account and Region are this cluster's, as of then.
+    pub fn note_home(&mut self, at: Timestamp) {
+        self.home.shown(at);
+    }
+
     /// Forgets what looks have not shown.
     pub fn forget_absences(&mut self) {
         self.looks.retain(|_, look| look.state != InstanceState::Missing);
@@ -363,7 +367,7 @@ impl ViewState {
 
     /// Drops what a whole sweep has made superfluous, and what nobody has asked for in a long time.
     fn forget(&mut self, began: Timestamp) {
-        self.absent_by_tag.retain(|_, at| *at > began);
+        self.absent_by_tag.retain(|_, look| look.began > began);
         self.shown.retain(|_, at| *at >= began);
         let old = |at: Timestamp| began.duration_since(at) > REMEMBERED;
         let lapsed = |seen: &&EniSeen| !seen.is_of(&self.cluster) && old(seen.as_of());

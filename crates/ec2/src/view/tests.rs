@@ -101,10 +101,10 @@ fn blind_until_a_whole_sweep_or_a_look_by_tag() {
     assert_eq!(view.sight("other", None), Sight::Blind);
     let asked = Uids::from(["other".to_owned()]);
     assert_eq!(view.finish_look_by_tag(at(1), &asked, vec![]), asked);
-    assert_eq!(view.sight("other", None), Sight::Absent { by_tag: at(1), by_id: None, deleted: None });
+    assert_eq!(view.sight("other", None), Sight::Absent { by_tag: at(1), home: Some(at(0)), by_id: None, deleted: None });
     assert_eq!(view.sight("third", None), Sight::Blind);
     view.finish_sweep(at(0), &BTreeSet::from([id(1)]));
-    assert_eq!(view.sight("third", None), Sight::Absent { by_tag: at(0), by_id: None, deleted: None });
+    assert_eq!(view.sight("third", None), Sight::Absent { by_tag: at(0), home: Some(at(0)), by_id: None, deleted: None });
     assert_eq!(view.last_sweep(), Some(at(0)));
 }
 
@@ -217,11 +217,14 @@ fn absence_within_the_lag_of_a_call_means_nothing() {
     assert_eq!(view.finish_poll(at(69), &BTreeSet::from([id(1)]), vec![]).len(), 0);
     assert!(matches!(view.sight("uid", None), Sight::Seen(_)));
     assert_eq!(sweep(&mut view, 70, vec![]).len(), 1);
-    assert_eq!(view.sight("uid", Some(&id(1))), Sight::Absent { by_tag: at(70), by_id: None, deleted: None });
+    assert_eq!(
+        view.sight("uid", Some(&id(1))),
+        Sight::Absent { by_tag: at(70), home: None, by_id: None, deleted: None }
+    );
     assert_eq!(view.finish_look_by_id(at(71), &BTreeSet::from([id(1)]), vec![]), Uids::from(["uid".to_owned()]));
     assert_eq!(
         view.sight("uid", Some(&id(1))),
-        Sight::Absent { by_tag: at(70), by_id: Some(Missed::once(at(71))), deleted: None }
+        Sight::Absent { by_tag: at(70), home: None, by_id: Some(Missed::once(at(71))), deleted: None }
     );
 }
 
@@ -281,11 +284,12 @@ fn a_deleted_eni_stays_deleted_through_late_reads() {
     let deleted = Some(at(10));
     // The last sweep showed it: no look by tag has missed it yet.
     let never = Timestamp::UNIX_EPOCH;
-    assert_eq!(view.sight("uid", Some(&id(1))), Sight::Absent { by_tag: never, by_id: None, deleted });
+    let absent = |by_tag, home| Sight::Absent { by_tag, home: Some(at(home)), by_id: None, deleted };
+    assert_eq!(view.sight("uid", Some(&id(1))), absent(never, 0));
     sweep(&mut view, 60, vec![eni(1, 60)]);
-    assert_eq!(view.sight("uid", None), Sight::Absent { by_tag: never, by_id: None, deleted });
+    assert_eq!(view.sight("uid", None), absent(never, 60));
     sweep(&mut view, 120, vec![]);
-    assert_eq!(view.sight("uid", None), Sight::Absent { by_tag: at(120), by_id: None, deleted });
+    assert_eq!(view.sight("uid", None), absent(at(120), 60));
     // Long after: EC2 is right.
     sweep(&mut view, 180, vec![eni(1, 180)]);
     assert!(matches!(view.sight("uid", None), Sight::Seen(_)));
@@ -299,7 +303,7 @@ fn delete_not_found_is_not_believed_of_a_young_create() {
     view.apply_delete_not_found(&id(1), at(20));
     assert!(matches!(view.sight("uid", None), Sight::Seen(_)));
     view.apply_delete_not_found(&id(1), at(70));
-    let said = Sight::Absent { by_tag: at(0), by_id: Some(Missed::said(at(70))), deleted: None };
+    let said = Sight::Absent { by_tag: at(0), home: None, by_id: Some(Missed::said(at(70))), deleted: None };
     assert_eq!(view.sight("uid", None), said, "another account answers so, too");
     assert!(!view.is_deleted(&id(1)));
     view.apply_deleted(&id(1), at(71));
@@ -406,7 +410,10 @@ fn an_eni_without_our_tags_holds_its_slot_only_as_long_as_looks_at_the_instance_
     view.finish_look_by_id(at(30), &BTreeSet::from([id(1)]), vec![untagged(30)]);
     assert_eq!(shown(&view), 1, "seen there since");
     sweep(&mut view, 4_000, vec![]);
-    assert_eq!(view.sight("uid", Some(&id(1))), Sight::Absent { by_tag: at(4_000), by_id: None, deleted: None });
+    assert_eq!(
+        view.sight("uid", Some(&id(1))),
+        Sight::Absent { by_tag: at(4_000), home: None, by_id: None, deleted: None }
+    );
 }
 
 /// A subnet's name counts in the instance's VPC: no hour may make that unknown again.

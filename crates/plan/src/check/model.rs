@@ -265,7 +265,12 @@ impl Model {
         let found = self.enis.values().find(of_it).or_else(|| self.enis.get(&held.eni()?));
         let sight = match found {
             Some(eni) => Sight::Seen(Box::new(EniSeen { shown_at: self.now, ..eni.clone() })),
-            None => Sight::Absent { by_tag: self.now, by_id: Some(Missed::said(self.now)), deleted: None },
+            None => Sight::Absent {
+                by_tag: self.now,
+                home: Some(self.now),
+                by_id: Some(Missed::said(self.now).after(Some(self.now))),
+                deleted: None,
+            },
         };
         let memory = self.memories.entry(held.uid.clone()).or_insert_with(|| Memory::made(held.created)).clone();
         let node = self.nodes.get(&held.node);

@@ -18,7 +18,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
     match input.sight {
         Sight::Blind => (Action::Wait, Report::leaving("waits for the first look at EC2")),
         Sight::Absent { deleted: Some(_), .. } => (Action::Release, Report::leaving("the ENI is deleted")),
-        Sight::Absent { by_tag, by_id, deleted: None } => absent(input, *by_tag, *by_id),
+        Sight::Absent { by_tag, home, by_id, deleted: None } => absent(input, (*by_tag, *home), *by_id),
         Sight::Seen(eni) if adopt::is_to_be_adopted(input, eni) => adopt::take_over(input, eni),
         Sight::Seen(eni) if adopt::is_out_of_reach(input, eni) => match adopt::looks_again(input, eni) {
             Some(next) => next,
@@ -46,7 +46,11 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
 
 /// Not seen. With an ENI in the status a look by its ID decides; without one, a look by tag that began long enough
 /// after the last Create that anybody can have sent.
-fn absent(input: &Input<'_>, by_tag: Timestamp, by_id: Option<Missed>) -> (Action, Report) {
+fn absent(
+    input: &Input<'_>,
+    (by_tag, home): (Timestamp, Option<Timestamp>),
+    by_id: Option<Missed>,
+) -> (Action, Report) {
     let held = input.held;
     let unseen_since = input.memory.may_exist_since();
     let sure = |look: Timestamp| unseen_since.is_none_or(|since| past_lag(input, look, since));
@@ -62,8 +66,8 @@ fn absent(input: &Input<'_>, by_tag: Timestamp, by_id: Option<Missed>) -> (Actio
     };
     if is_sure {
         // Where an earlier process, or a Create that got no answer, may have made one, another account shows none either.
-        let elsewhere = unseen_since.filter(|_| held.eni().is_none()).and_then(|_| prove_home(input, by_tag));
-        return match elsewhere {
+        let since = unseen_since.filter(|since| held.eni().is_none() && home.is_none_or(|home| home < *since));
+        return match since.map(|since| prove_home(input, since).unwrap_or(Action::LookByTag)) {
             Some(look) => (look, Report::leaving("makes sure that no ENI of it is left on EC2")),
             None => (Action::Release, Report::leaving("EC2 shows no ENI of it")),
         };
@@ -89,7 +93,10 @@ fn unproven(input: &Input<'_>, eni: EniId, missed: Missed) -> Option<(Action, Re
             (Action::Wait, report.until(again))
         });
     }
-    prove_home(input, missed.since).map(|look| (look, report))
+    if missed.is_proven() {
+        return None;
+    }
+    Some((prove_home(input, missed.since).unwrap_or(Action::LookById(eni)), report))
 }
 
 /// None if EC2 has shown something of this cluster since then; else what may show something.

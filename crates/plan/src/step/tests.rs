@@ -226,13 +226,13 @@ fn what_is_said_does_not_change_with_who_holds_it_back() {
 }
 
 fn absent(by_tag: i64) -> Sight {
-    Sight::Absent { by_tag: at(by_tag), by_id: None, deleted: None }
+    Sight::Absent { by_tag: at(by_tag), home: None, by_id: None, deleted: None }
 }
 
-/// Two looks by ID, a minute apart, have not shown it.
-fn missed_twice(by_tag: Timestamp, last: Timestamp) -> Sight {
+/// Two looks by ID, a minute apart, have not shown it; before the last one EC2 had shown this cluster then.
+fn missed_twice(by_tag: Timestamp, last: Timestamp, home: Option<Timestamp>) -> Sight {
     let since = last.saturating_sub(crate::instance::APART).unwrap();
-    Sight::Absent { by_tag, by_id: Some(Missed::once(since).and(last)), deleted: None }
+    Sight::Absent { by_tag, home: None, by_id: Some(Missed::once(since).and(last).after(home)), deleted: None }
 }
 
 fn seen(state: Option<AttachmentState>) -> Sight {
@@ -390,7 +390,7 @@ fn deleted_by_hand_is_believed_only_after_a_look_by_id() {
     let step = world.step();
     assert_eq!(step.action, Action::LookById(eni(1).id));
     assert_eq!(step.status, world.held.status, "a sweep that does not show it yet is no news");
-    world.sight = Sight::Absent { by_tag: at(80), by_id: Some(Missed::once(at(100))), deleted: None };
+    world.sight = Sight::Absent { by_tag: at(80), home: None, by_id: Some(Missed::once(at(100))), deleted: None };
     let step = world.step();
     assert_eq!(step.action, Action::Wait);
     world.held.status = step.status;

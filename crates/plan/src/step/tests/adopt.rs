@@ -62,14 +62,15 @@ fn what_is_elsewhere_or_anothers_is_not_touched_and_a_missing_right_is_named() {
 /// The look may have shown what was before the ENI was there: a stale read.
 #[test]
 fn a_look_that_misses_it_soon_after_it_was_taken_over_is_no_proof() {
-    let mut world = World::new(Sight::Absent { by_tag: at(25), by_id: Some(Missed::once(at(25))), deleted: None });
+    let mut world =
+        World::new(Sight::Absent { by_tag: at(25), home: None, by_id: Some(Missed::once(at(25))), deleted: None });
     world.held.adopted = Some(eni(1).id);
     world.held.deleting = Some(at(26));
     world.memory = Memory::begin(at(10), &world.held);
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(81);
     assert_eq!(world.step().action, Action::LookById(eni(1).id));
-    (world.sight, world.home_shown) = (missed_twice(at(25), at(81)), Some(at(81)));
+    world.sight = missed_twice(at(25), at(81), Some(at(81)));
     assert_eq!(world.step().action, Action::Release);
 }
 

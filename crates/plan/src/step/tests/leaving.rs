@@ -11,7 +11,7 @@ fn the_way_out_is_detach_delete_release() {
     assert_eq!(world.step().action, Action::Wait);
     world.sight = seen(None);
     assert!(matches!(world.step().action, Action::Delete { .. }));
-    world.sight = Sight::Absent { by_tag: at(0), by_id: None, deleted: Some(at(29)) };
+    world.sight = Sight::Absent { by_tag: at(0), home: None, by_id: None, deleted: Some(at(29)) };
     assert_eq!(world.step().action, Action::Release);
 }
 
@@ -120,6 +120,8 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     world.sight = absent(71);
     assert_eq!(world.step().action, Action::Wait, "another account shows none either");
     world.home_shown = Some(at(71));
+    assert_eq!(world.step().action, Action::LookByTag);
+    world.sight = Sight::Absent { by_tag: at(72), home: Some(at(71)), by_id: None, deleted: None };
     assert_eq!(world.step().action, Action::Release);
     // Made by this process, no Create sent: nothing can exist.
     let mut own = World::new(absent(25));
@@ -133,7 +135,8 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     own.sight = absent(399);
     assert_eq!(own.step().action, Action::Wait);
     own.sight = absent(461);
-    (own.now, own.home_shown) = (at(462), Some(at(461)));
+    own.now = at(462);
+    own.sight = Sight::Absent { by_tag: at(461), home: Some(at(460)), by_id: None, deleted: None };
     assert_eq!(own.step().action, Action::Release);
 }
 
@@ -147,20 +150,19 @@ fn an_eni_deleted_by_an_earlier_process_is_let_go_after_a_look_by_id_that_cannot
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(71);
     assert_eq!(world.step().action, Action::LookById(eni(1).id));
-    world.sight = Sight::Absent { by_tag: at(25), by_id: Some(Missed::once(at(71))), deleted: None };
+    world.sight = Sight::Absent { by_tag: at(25), home: None, by_id: Some(Missed::once(at(71))), deleted: None };
     let doubted = world.step();
     assert_eq!((doubted.action, doubted.recheck), (Action::Wait, Some(at(131))), "one answer may be an error");
     world.now = at(131);
     assert_eq!(world.step().action, Action::LookById(eni(1).id));
-    world.sight = missed_twice(at(25), at(131));
-    world.home_shown = Some(at(75));
+    world.sight = missed_twice(at(25), at(131), Some(at(75)));
     assert_eq!(world.step().action, Action::Release);
 }
 
 /// The role is another account's since the process began: that shows none of this cluster's ENIs.
 #[test]
 fn an_eni_that_ec2_does_not_show_is_let_go_only_where_ec2_has_shown_this_cluster_since() {
-    let mut world = World::new(missed_twice(at(90), at(131)));
+    let mut world = World::new(missed_twice(at(90), at(131), Some(at(70))));
     world.held.deleting = Some(at(8));
     world.held.status.eni_id = Some(eni(1).id.to_string());
     world.now = at(132);
@@ -171,18 +173,30 @@ fn an_eni_that_ec2_does_not_show_is_let_go_only_where_ec2_has_shown_this_cluster
     (world.instance, world.unlooked) = (Some(InstanceLook::first(InstanceState::Missing, at(132))), false);
     assert_eq!(world.step().action, Action::Wait, "a sweep tells");
     world.home_shown = Some(at(72));
+    assert_eq!(
+        world.step().action,
+        Action::LookById(eni(1).id),
+        "the looks before that may have been at another place"
+    );
+    world.sight = missed_twice(at(90), at(132), Some(at(72)));
     assert_eq!(world.step().action, Action::Release);
     // EC2's word counts, once it has shown something of this cluster.
-    world.sight = Sight::Absent { by_tag: at(90), by_id: Some(Missed::said(at(131))), deleted: None };
+    world.sight = Sight::Absent { by_tag: at(90), home: None, by_id: Some(Missed::said(at(131))), deleted: None };
     assert_eq!(world.step().action, Action::Wait);
     world.home_shown = Some(at(131));
+    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    let said = Missed::said(at(131)).and(at(132)).after(Some(at(131)));
+    world.sight = Sight::Absent { by_tag: at(90), home: None, by_id: Some(said), deleted: None };
     assert_eq!(world.step().action, Action::Release);
     // The end of its instance explains it.
     (world.home_shown, world.sight) =
-        (None, Sight::Absent { by_tag: at(90), by_id: Some(Missed::once(at(95))), deleted: None });
+        (None, Sight::Absent { by_tag: at(90), home: None, by_id: Some(Missed::once(at(95))), deleted: None });
     world.instance = Some(InstanceLook::first(InstanceState::Terminated, at(60)));
     assert!(matches!(world.step().action, Action::LookAtState(_)), "it is shown here still");
     world.home_shown = Some(at(133));
+    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    let missed = Missed::once(at(95)).and(at(134)).after(Some(at(133)));
+    world.sight = Sight::Absent { by_tag: at(90), home: None, by_id: Some(missed), deleted: None };
     assert_eq!(world.step().action, Action::Release);
 }
 
@@ -300,7 +314,7 @@ fn who_is_not_authorized_looks_at_the_eni_first_and_tries_again_in_seconds() {
         assert!(status.last_error.is_some_and(|error| error.message == "no."));
         // It is gone: nothing is left to be refused.
         world.memory.failure.as_mut().unwrap().count = 1;
-        (world.sight, world.home_shown) = (missed_twice(at(91), at(91)), Some(at(91)));
+        world.sight = missed_twice(at(91), at(91), Some(at(91)));
         world.held.status.eni_id = Some(eni(1).id.to_string());
         assert_eq!(world.step().action, Action::Release);
     }

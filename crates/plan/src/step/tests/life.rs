@@ -15,7 +15,8 @@ fn ready(step: &Step) -> (&str, Phase) {
 
 /// One that was attached, and whose ENI a look by its ID does not show.
 fn vanished() -> World {
-    let mut world = World::new(Sight::Absent { by_tag: at(100), by_id: Some(Missed::once(at(110))), deleted: None });
+    let mut world =
+        World::new(Sight::Absent { by_tag: at(100), home: None, by_id: Some(Missed::once(at(110))), deleted: None });
     world.held.status.eni_id = Some(eni(1).id.to_string());
     world.held.status.attachment_id = Some("eni-attach-1".into());
     (world.now, world.unlooked) = (at(120), true);

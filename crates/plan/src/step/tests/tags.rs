@@ -11,7 +11,7 @@ fn set(world: &mut World, change: impl FnOnce(&mut EniSeen)) {
 
 /// Attached, made with `team=blue` and `cost=1` of the user's.
 fn tagged() -> World {
-    let mut world = World::new(Sight::Absent { by_tag: at(0), by_id: None, deleted: None });
+    let mut world = World::new(Sight::Absent { by_tag: at(0), home: None, by_id: None, deleted: None });
     let users = BTreeMap::from([("team".to_owned(), "blue".to_owned()), ("cost".to_owned(), "1".to_owned())]);
     world.held.request.tags = users.clone();
     world.ask.tags = users;
