@@ -254,12 +254,9 @@ impl Writer {
 
     /// Writes the status of one NodeENI.
     pub async fn nodeeni_status(&self, entry: NodeEniEntry, status: NodeEniStatus) -> Result<Wrote, WriteError> {
-        let metadata = match entry.status.observed_generation {
-            // Only the UID: a status of ours stands whatever else was written meanwhile, but never on a namesake.
-            Some(_) => json!({ "uid": entry.intent.uid }),
-            // Our first one replaces what upstream's controller may have listed: that must be what we have seen.
-            None => precondition(&entry.intent.uid, &entry.version),
-        };
+        // What stands there must be what we have seen: upstream's list, which our first one replaces, and what counts removals, which a
+        // process that sees late would take away.
+        let metadata = precondition(&entry.intent.uid, &entry.version);
         let patch = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "NodeENI", "metadata": metadata, "status": status,
         });

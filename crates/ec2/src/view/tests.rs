@@ -101,10 +101,16 @@ fn blind_until_a_whole_sweep_or_a_look_by_tag() {
     assert_eq!(view.sight("other", None), Sight::Blind);
     let asked = Uids::from(["other".to_owned()]);
     assert_eq!(view.finish_look_by_tag(at(1), &asked, vec![]), asked);
-    assert_eq!(view.sight("other", None), Sight::Absent { by_tag: at(1), home: Some(at(0)), by_id: None, deleted: None });
+    assert_eq!(
+        view.sight("other", None),
+        Sight::Absent { by_tag: at(1), home: Some(at(0)), by_id: None, deleted: None }
+    );
     assert_eq!(view.sight("third", None), Sight::Blind);
     view.finish_sweep(at(0), &BTreeSet::from([id(1)]));
-    assert_eq!(view.sight("third", None), Sight::Absent { by_tag: at(0), home: Some(at(0)), by_id: None, deleted: None });
+    assert_eq!(
+        view.sight("third", None),
+        Sight::Absent { by_tag: at(0), home: Some(at(0)), by_id: None, deleted: None }
+    );
     assert_eq!(view.last_sweep(), Some(at(0)));
 }
 

@@ -6,7 +6,7 @@
 use super::breach::Promise;
 use super::justice::PICTURE;
 use super::mirror::Mirror;
-use super::scene::Scene;
+use super::scene::{NAMES, Scene};
 use crate::script::{Millis, SubnetPlace};
 use crate::wants::{Asked, asked};
 use multi_eni_api::ENIAttachment;
@@ -28,12 +28,16 @@ const AT_LEAST: usize = 10;
 /// What each NodeENI has lost, and what it allowed. All by its UID.
 #[derive(Debug, Default)]
 pub struct Paces {
-    /// When, on which Node.
-    lost: BTreeMap<String, Vec<(Millis, String)>>,
+    /// When, on which Node, by which process.
+    lost: BTreeMap<String, Vec<(Millis, String, String)>>,
+    /// How far the clocks of two processes may be apart: what one has written is older, or younger, to the other.
+    pub apart: Millis,
     /// Since when `rollout.maxRemovals` is so.
     allowed: BTreeMap<String, Vec<(Millis, Value)>>,
     /// The most Nodes that ever had an ENI of it in place.
     nodes: BTreeMap<String, usize>,
+    /// When a name that it uses last stood for another subnet.
+    moved: BTreeMap<String, Millis>,
     /// When a person last let all go at once.
     released: BTreeMap<String, Millis>,
 }
@@ -70,7 +74,8 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
     let object = change.before.and_then(|object| ENIAttachment::deserialize(object).ok());
     let Some(held) = object.as_ref().map(Held::read) else { return };
     let uid = held.nodeeni_uid.clone();
-    if !is_paced(&scene.mirror, &scene.subnets, &held, at) || scene.has_died(&held) {
+    let knows_names = scene.paces.moved.get(&uid).is_none_or(|moved| at >= moved + NAMES);
+    if !is_paced(&scene.mirror, &scene.subnets, &held, (at, knows_names)) || scene.has_died(&held) {
         return;
     }
     if scene.repeats.is_old_deletion(change.actor, &held.name, at) {
@@ -80,9 +85,11 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
     let paces = &mut scene.paces;
     let most = paces.most(&uid, at);
     let lost = paces.lost.entry(uid.clone()).or_default();
-    lost.push((at, held.node.clone()));
-    let recent: BTreeSet<&str> =
-        lost.iter().filter(|(then, _)| at < then + WINDOW).map(|(_, node)| node.as_str()).collect();
+    lost.push((at, held.node.clone(), change.actor.to_owned()));
+    let apart = paces.apart;
+    let window = |by: &str| if by == change.actor { WINDOW } else { WINDOW.saturating_sub(apart) };
+    let recent = lost.iter().filter(|(then, _, by)| at < then + window(by));
+    let recent: BTreeSet<&str> = recent.map(|(_, node, _)| node.as_str()).collect();
     let is_released = paces.released.get(&uid).is_some_and(|since| at < since + PICTURE);
     if recent.len() > most && !is_released {
         let how = format!(
@@ -98,6 +105,11 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
 }
 
 impl Paces {
+    /// A name that this NodeENI uses stands for another subnet.
+    pub fn names_moved(&mut self, at: Millis, uid: &str) {
+        self.moved.insert(uid.to_owned(), at);
+    }
+
     /// The most that a NodeENI has allowed of late: an edit may not have been heard of.
     fn most(&self, uid: &str, at: Millis) -> usize {
         let nodes = self.nodes.get(uid).copied().unwrap_or(0);
@@ -126,7 +138,7 @@ fn nodes_of(mirror: &Mirror, uid: &str) -> usize {
 }
 
 /// Whether its Node is there and loses something that it had in use, and nothing follows.
-fn is_paced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held, at: Millis) -> bool {
+fn is_paced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held, (at, knows_names): (Millis, bool)) -> bool {
     let instance = held.instance.as_ref().map(ToString::to_string).unwrap_or_default();
     let here = |node: &crate::witness::mirror::NodeTruth| node.instance == instance;
     let node = mirror.nodes.get(&held.node).filter(|node| here(node) && !node.deleting);
@@ -141,6 +153,8 @@ fn is_paced(mirror: &Mirror, subnets: &[SubnetPlace], held: &Held, at: Millis) -
     };
     match asked(mirror, nodeeni, node, subnets) {
         Asked::Nothing => true,
+        // Who knows them from before replaces what others lose.
+        Asked::These(_) if !knows_names => false,
         Asked::These(places) => {
             let (card, index) = held.slot();
             let is_asked = places.iter().any(|place| (place.card, place.index) == (card, index));

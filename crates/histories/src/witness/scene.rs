@@ -28,7 +28,7 @@ use std::ops::Range;
 const WRITE_LASTS: Millis = 8_000;
 
 /// How old a replica's answer to what a name stands for may be.
-const NAMES: Millis = 300_000;
+pub(super) const NAMES: Millis = 300_000;
 
 /// Everything the witness knows.
 #[derive(Debug)]
@@ -123,6 +123,7 @@ impl Scene {
         };
         let concerned = self.mirror.nodeenis.values().filter(by_name).map(|nodeeni| nodeeni.uid.clone());
         let concerned: Vec<String> = concerned.collect();
+        concerned.iter().for_each(|uid| self.paces.names_moved(at, uid));
         self.mirror.nodeenis_changed.extend(concerned.into_iter().map(|uid| (uid, at + NAMES)));
     }
 
@@ -153,7 +154,7 @@ impl Scene {
             since_mark: Activity::default(),
             enforced: Enforced::chosen(),
             rollouts: Rollouts::of(script),
-            paces: Paces::default(),
+            paces: Paces { apart: 2 * steps, ..Paces::default() },
             refusals: Refusals::default(),
             last_begun: 0,
             looked: 0,
