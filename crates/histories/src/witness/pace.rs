@@ -31,7 +31,7 @@ pub struct Paces {
     /// When, on which Node, by which process.
     lost: BTreeMap<String, Vec<(Millis, String, String)>>,
     /// How far the clocks of two processes may be apart: what one has written is older, or younger, to the other.
-    pub apart: Millis,
+    apart: Millis,
     /// Since when `rollout.maxRemovals` is so.
     allowed: BTreeMap<String, Vec<(Millis, Value)>>,
     /// The most Nodes that ever had an ENI of it in place.
@@ -105,6 +105,11 @@ pub fn attachment(scene: &mut Scene, at: Millis, change: &ObjectChange<'_>) {
 }
 
 impl Paces {
+    /// Of processes whose clocks may be so far apart.
+    pub fn new(apart: Millis) -> Self {
+        Self { apart, ..Self::default() }
+    }
+
     /// A name that this NodeENI uses stands for another subnet.
     pub fn names_moved(&mut self, at: Millis, uid: &str) {
         self.moved.insert(uid.to_owned(), at);

@@ -154,7 +154,7 @@ impl Scene {
             since_mark: Activity::default(),
             enforced: Enforced::chosen(),
             rollouts: Rollouts::of(script),
-            paces: Paces { apart: 2 * steps, ..Paces::default() },
+            paces: Paces::new(2 * steps),
             refusals: Refusals::default(),
             last_begun: 0,
             looked: 0,
