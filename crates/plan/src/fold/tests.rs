@@ -66,3 +66,18 @@ fn what_ec2s_rates_hold_up_is_said_with_the_time_it_takes() {
         assert!(message.contains("about 74 s: 370 ENIs wait for AttachNetworkInterface"), "{message}");
     }
 }
+
+/// Its traffic goes on, and what the spec asks for is not in force.
+#[test]
+fn a_refused_change_of_an_eni_in_place_is_said_of_the_nodeeni() {
+    let mut refused = ready("n0");
+    let message = "eni-1 is attached; ModifyNetworkInterfaceAttribute answered InvalidGroup.NotFound";
+    let attached = |reason: &str| Wanted::new(types::ATTACHED, true, reason, message);
+    conditions::set(&mut refused.status.conditions, attached("ReferenceNotFound"), None, at(0));
+    let told = |held: &Held| told(std::slice::from_ref(held), &["n0"], 1);
+    let [(is_ready, says), _] = told(&refused);
+    assert_eq!(is_ready, "False");
+    assert!(says.contains("1 of 1 ENIs are ready; node n0: eni-1 is attached; Modify"), "{says}");
+    conditions::set(&mut refused.status.conditions, attached(IN_PLACE), None, at(0));
+    assert_eq!(told(&refused)[0].0, "True");
+}
