@@ -15,7 +15,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_plan::errors::CallError;
-use multi_eni_plan::facts::{Cluster, EniSeen, InstanceSight, Network, Sight};
+use multi_eni_plan::facts::{Cluster, EniSeen, InstanceSight, Network, NetworkLook, Sight};
 use multi_eni_plan::instance::InstanceLook;
 use multi_eni_plan::look_failure::LookFailure;
 use multi_eni_plan::pace::Lines;
@@ -258,6 +258,12 @@ impl Ec2 {
     pub fn failure(&self) -> Option<LookFailure> {
         let sweep = lock(&self.inner.failure).clone();
         sweep.or_else(|| self.states_failure()).or_else(|| self.network().failures.values().next().cloned())
+    }
+
+    /// The same of what proves the place: ENIs, instances, subnets.
+    pub fn place_failure(&self) -> Option<LookFailure> {
+        let sweep = lock(&self.inner.failure).clone();
+        sweep.or_else(|| self.states_failure()).or_else(|| self.network().failure(&[NetworkLook::SubnetsById]).cloned())
     }
 
     /// EC2 calls sent, by EC2's name of the action.

@@ -309,7 +309,7 @@ impl Missed {
     /// The latest look began when EC2 had last shown this cluster then.
     #[must_use]
     pub fn after(self, home: Option<Timestamp>) -> Self {
-        Self { home, ..self }
+        Self { home: home.max(self.home), ..self }
     }
 
     /// Whether EC2 has shown this cluster since the first look, and the latest one came after that: another account shows nothing.

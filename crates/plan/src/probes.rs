@@ -39,6 +39,8 @@ impl Door {
 pub struct Probes {
     standing: BTreeMap<Door, Standing>,
     lifted: BTreeMap<Door, Timestamp>,
+    /// When a refusal ended that had met enough of them to stand for all.
+    granted: BTreeMap<Door, Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -82,11 +84,11 @@ impl Probes {
         Some((now < at).then_some(at))
     }
 
-    /// Whether others have been granted since what was refused so.
-    pub fn is_lifted(&self, failure: &Failure) -> bool {
+    /// Whether what was refused so to all has been granted since. What is refused to one alone is refused to it still.
+    pub fn is_granted(&self, failure: &Failure) -> bool {
         Door::of(failure.call, failure.class)
             .filter(|door| !self.standing.contains_key(door))
-            .is_some_and(|door| self.lifted.get(&door).is_some_and(|lifted| *lifted >= failure.at))
+            .is_some_and(|door| self.granted.get(&door).is_some_and(|granted| *granted >= failure.at))
     }
 
     /// What holds back a call that was not refused itself, and until when.
@@ -147,11 +149,12 @@ impl Probes {
     }
 
     fn lift(&mut self, door: Door, now: Timestamp) -> bool {
-        let stood = self.standing.remove(&door).is_some();
-        if stood {
-            self.lifted.insert(door, now);
+        let Some(stood) = self.standing.remove(&door) else { return false };
+        self.lifted.insert(door, now);
+        if stood.refused.len() >= ENOUGH {
+            self.granted.insert(door, now);
         }
-        stood
+        true
     }
 }
 
@@ -260,12 +263,18 @@ mod tests {
     fn an_answer_that_only_the_authorized_get_ends_the_refusal() {
         let mut probes = Probes::default();
         let failed = failure(Call::Create, 1, 4);
-        probes.answered("a", Call::Create, &refusal(), Some(&failed), at(1));
-        assert!(!probes.is_lifted(&failed));
+        for uid in ["a", "b", "c"] {
+            probes.answered(uid, Call::Create, &refusal(), Some(&failed), at(1));
+        }
+        assert!(!probes.is_granted(&failed));
         let answer = |code: &str| Err(CallError::Answered { code: code.into(), message: String::new() });
         assert!(!probes.answered("b", Call::Create, &answer("InvalidSubnetID.NotFound"), None, at(2)));
         assert!(probes.answered("b", Call::Create, &answer("InsufficientFreeAddressesInSubnet"), None, at(3)));
-        assert!(probes.is_lifted(&failed) && !probes.is_lifted(&failure(Call::Create, 4, 4)));
+        assert!(probes.is_granted(&failed) && !probes.is_granted(&failure(Call::Create, 4, 4)));
+        // Refused to one alone, while others succeed: it is so still.
+        let alone = failure(Call::Create, 5, 4);
+        probes.answered("a", Call::Create, &refusal(), Some(&alone), at(5));
+        assert!(probes.answered("b", Call::Create, &Ok(()), None, at(6)) && !probes.is_granted(&alone));
     }
 
     #[test]

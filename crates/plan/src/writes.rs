@@ -216,7 +216,7 @@ impl<K: Ord + Clone> Writes<K> {
             other => other,
         };
         let is_refused = !matches!(outcome, Outcome::Taken | Outcome::Outrun);
-        let undone = Undone::after(was_undone.as_deref(), &tries, &nodeeni, node.as_deref(), now);
+        let undone = Undone::after(was_undone.as_deref(), (target.write, &tries), &nodeeni, node.as_deref(), now);
         let told = |refusal: Option<&Refusal>| refusal.filter(|_| target.write.can_be_told()).and_then(Refusal::told);
         let (was_told, was_there) = (told(before.as_deref()), before.is_some());
         let refusal = match outcome {

@@ -192,7 +192,8 @@ impl Reconciler {
                 (Call::Attach, async move { ec2.attach(&eni, &instance, card, index).await.map(drop) }.boxed())
             }
             Action::Detach { eni, attachment, force } => {
-                if self.memory_mut(&entry.held).sends_detach(&attachment, force) {
+                let leaving = entry.held.deleting.is_some();
+                if self.memory_mut(&entry.held).sends_detach(&attachment, force, leaving) {
                     self.announce_forced(entry);
                 }
                 (Call::Detach, async move { ec2.detach(&eni, &attachment, force).await }.boxed())

@@ -47,7 +47,11 @@ impl Reconciler {
             let nodes: Vec<&str> = adopting.iter().map(String::as_str).collect();
             let status = match nodes.as_slice() {
                 [] => self.fold(&entry, &pace),
-                nodes => fold::adopting(intent, &entry.status, nodes, self.now()),
+                nodes => {
+                    // What goes meanwhile is counted all the same.
+                    let removals = pace.record(entry.status.removals.as_ref());
+                    NodeEniStatus { removals, ..fold::adopting(intent, &entry.status, nodes, self.now()) }
+                }
             };
             decided.extend(self.report(key, &entry, status, &mut work));
         }

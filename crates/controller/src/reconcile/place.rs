@@ -59,7 +59,7 @@ impl Reconciler {
             Place::Unproven(Missing::Answers) => {
                 self.ask_for_the_place();
                 // A call that fails once is tried again.
-                if let Some(why) = self.means.ec2.failure() {
+                if let Some(why) = self.means.ec2.place_failure() {
                     let said_at = why.said_at();
                     if self.now() < said_at {
                         self.place_recheck = Some(said_at);
@@ -165,6 +165,10 @@ impl Reconciler {
         let named = self.world.attachments().filter(|entry| is_named(entry)).count();
         if place::is_in_doubt(ec2.swept(), named, self.place_proven, self.now()) {
             self.doubted = ec2.last_sweep();
+            // A subnet that was not known where the role was another's may be one here.
+            let missing = &ec2.network().missing_subnets;
+            let missing = self.subnets_of_the_place().into_iter().filter(|id| missing.contains_key(id)).collect();
+            ec2.ask_again(BTreeSet::new(), BTreeSet::new(), missing);
         }
     }
 

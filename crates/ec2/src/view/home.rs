@@ -2,31 +2,35 @@
 //! absent only if that look came after such a sign.
 
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-/// Starts of the two latest Describes that showed something.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Home {
-    latest: Option<Timestamp>,
-    before: Option<Timestamp>,
-}
+/// So many signs are remembered: looks that take seconds end after several that began later.
+const SIGNS: usize = 32;
+
+/// Starts of the latest Describes that showed something, in their order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Home(VecDeque<Timestamp>);
 
 impl Home {
     /// A Describe that began at `at` showed something of this cluster, or the account and Region are proven as of then.
     pub fn shown(&mut self, at: Timestamp) {
-        if self.latest.is_none_or(|latest| at > latest) {
-            self.before = self.latest.replace(at);
+        if self.latest().is_some_and(|latest| at <= latest) {
+            return;
         }
+        if self.0.len() >= SIGNS {
+            self.0.pop_front();
+        }
+        self.0.push_back(at);
     }
 
     /// The latest sign.
     pub fn latest(&self) -> Option<Timestamp> {
-        self.latest
+        self.0.back().copied()
     }
 
     /// The latest sign that was there when a look began.
     pub fn at(&self, began: Timestamp) -> Option<Timestamp> {
-        [self.latest, self.before].into_iter().flatten().find(|shown| *shown <= began)
+        self.0.iter().rev().find(|shown| **shown <= began).copied()
     }
 }
 

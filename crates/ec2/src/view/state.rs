@@ -175,7 +175,8 @@ impl ViewState {
         }
         self.last_sweep = Some(self.last_sweep.map_or(began, |last| last.max(began)));
         self.swept = shown.len();
-        self.swept_home = self.home.at(began);
+        // Its later pages are younger signs.
+        self.swept_home = if shown.is_empty() { self.home.at(began) } else { Some(began) };
         self.forget(began);
         uids
     }

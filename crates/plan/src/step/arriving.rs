@@ -121,7 +121,7 @@ fn said(input: &Input<'_>) -> Option<Failure> {
     let own = input.memory.failure.as_ref();
     if own.is_some() {
         // What others have been granted since is no trouble of this one before it is tried again.
-        return own.filter(|failure| is_create(failure) && !input.probes.is_lifted(failure)).cloned();
+        return own.filter(|failure| is_create(failure) && !input.probes.is_granted(failure)).cloned();
     }
     Failure::recorded(input.held, input.memory.acting_since).filter(is_create)
 }

@@ -35,17 +35,13 @@ pub(super) fn to_be_noted(input: &Input<'_>, at: Option<&SeenAttachment>) -> (Op
 /// The time runs from what this process was answered, or from when the attachment was first seen `detaching`: by this process, or by
 /// an earlier one that noted it.
 pub(super) fn due(input: &Input<'_>, at: &SeenAttachment) -> Option<Timestamp> {
-    let answered = input.memory.detach_accepted(&at.id);
+    let answered = input.memory.detach_accepted(&at.id, input.held.deleting.is_some());
     let begun = match at.state {
         AttachmentState::Detaching => {
             let first = noted(input, at).map_or(at.since, |noted| noted.min(at.since));
             Some(answered.map_or(first, |accepted| accepted.min(first)))
         }
-        AttachmentState::Attaching => answered,
-        // One that was accepted before it was to go came to nothing: it was stuck on its way in, and arrived after all.
-        AttachmentState::Attached => {
-            answered.filter(|accepted| input.held.deleting.is_none_or(|deleting| *accepted >= deleting))
-        }
+        AttachmentState::Attaching | AttachmentState::Attached => answered,
     };
     begun.map(|begun| begun.saturating_add(input.settings.force_detach).unwrap_or(Timestamp::MAX))
 }

@@ -29,6 +29,7 @@ struct Made {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct UnderWay {
     attribute: &'static str,
+    action: &'static str,
     want: String,
     before: Option<Made>,
 }
@@ -37,7 +38,8 @@ struct UnderWay {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Repairs {
     made: BTreeMap<&'static str, Made>,
-    refused: BTreeMap<&'static str, (String, Failure)>,
+    /// By attribute and action: tags are set by one and taken away by another.
+    refused: BTreeMap<(&'static str, &'static str), (String, Failure)>,
     under_way: Option<UnderWay>,
 }
 
@@ -69,7 +71,7 @@ impl Repairs {
         let attribute = change.attribute();
         let before = self.made.get(attribute).cloned();
         self.counts(attribute, change.action(), want.clone(), now);
-        self.under_way = Some(UnderWay { attribute, want, before });
+        self.under_way = Some(UnderWay { attribute, action: change.action(), want, before });
     }
 
     /// An ENI that came loose was attached again.
@@ -80,6 +82,7 @@ impl Repairs {
     /// It has another attachment: what is set on that was undone by nobody.
     pub fn new_attachment(&mut self) {
         self.made.remove(OF_THE_ATTACHMENT);
+        self.refused.retain(|(attribute, _), _| *attribute != OF_THE_ATTACHMENT);
     }
 
     fn counts(&mut self, attribute: &'static str, action: &'static str, want: String, now: Timestamp) {
@@ -90,8 +93,8 @@ impl Repairs {
 
     /// The change on its way was made.
     pub fn succeeded(&mut self) {
-        if let Some(UnderWay { attribute, .. }) = self.under_way.take() {
-            self.refused.remove(attribute);
+        if let Some(UnderWay { attribute, action, .. }) = self.under_way.take() {
+            self.refused.remove(&(attribute, action));
         }
     }
 
@@ -111,20 +114,23 @@ impl Repairs {
 
     /// How the change on its way was refused before.
     pub fn refused_before(&mut self) -> Option<Failure> {
-        let UnderWay { attribute, want, .. } = self.under_way.as_ref()?;
-        self.refused.remove(attribute).filter(|(refused, _)| refused == want).map(|(_, failure)| failure)
+        let UnderWay { attribute, action, want, .. } = self.under_way.as_ref()?;
+        self.refused.remove(&(*attribute, *action)).filter(|(refused, _)| refused == want).map(|(_, failure)| failure)
     }
 
     /// What the change on its way was answered.
     pub fn failed(&mut self, failure: Failure) {
-        if let Some(UnderWay { attribute, want, .. }) = self.under_way.take() {
-            self.refused.insert(attribute, (want, failure));
+        if let Some(UnderWay { attribute, action, want, .. }) = self.under_way.take() {
+            self.refused.insert((attribute, action), (want, failure));
         }
     }
 
-    /// How a change of this attribute to this was refused.
-    pub fn refused(&self, attribute: &str, want: &str) -> Option<&Failure> {
-        self.refused.get(attribute).filter(|(refused, _)| refused == want).map(|(_, failure)| failure)
+    /// How a change to this was refused.
+    pub fn refused(&self, change: &Change, want: &str) -> Option<&Failure> {
+        self.refused
+            .get(&(change.attribute(), change.action()))
+            .filter(|(refused, _)| refused == want)
+            .map(|(_, failure)| failure)
     }
 
     /// All refusals.

@@ -78,11 +78,11 @@ pub struct Memory {
     /// The last Create attempt's outcome was: nothing was made.
     pub failure: Option<Failure>,
     /// The Detach that was sent last: EC2's attachment ID, if it was a plain one.
-    pub(crate) plain_detach: Option<String>,
+    pub(crate) plain_detach: Option<(String, bool)>,
     /// The attachment that was last detached by force.
     pub(crate) forced: Option<String>,
     /// The attachment of which EC2 accepted a plain Detach, and when it did so first.
-    pub(crate) detach_accepted: Option<(String, Timestamp)>,
+    pub(crate) detach_accepted: Option<(String, Timestamp, bool)>,
     /// The Attach on its way is of an ENI that was attached before, and that this process did not detach.
     pub(crate) attaches_again: bool,
     /// Changes in place.
@@ -122,20 +122,24 @@ impl Memory {
         }
     }
 
-    /// A Detach is sent. True for the first one by force of this attachment.
-    pub fn sends_detach(&mut self, attachment: &str, force: bool) -> bool {
-        self.plain_detach = (!force).then(|| attachment.to_owned());
+    /// A Detach is sent; `leaving`: on the way out. True for the first one by force of this attachment.
+    pub fn sends_detach(&mut self, attachment: &str, force: bool, leaving: bool) -> bool {
+        self.plain_detach = (!force).then(|| (attachment.to_owned(), leaving));
         force && self.forced.replace(attachment.to_owned()).as_deref() != Some(attachment)
     }
 
-    /// When EC2 first accepted a plain Detach of this attachment, if this process was told so.
-    pub fn detach_accepted(&self, attachment: &str) -> Option<Timestamp> {
-        self.detach_accepted.as_ref().filter(|(id, _)| id == attachment).map(|(_, at)| *at)
+    /// When EC2 first accepted a plain Detach of this attachment, if this process was told so. On the way out one of the way in does not
+    /// count: it came to nothing if the ENI arrived after all.
+    pub fn detach_accepted(&self, attachment: &str, leaving: bool) -> Option<Timestamp> {
+        let of_it = self.detach_accepted.as_ref().filter(|(id, ..)| id == attachment);
+        of_it.filter(|(.., was_leaving)| *was_leaving || !leaving).map(|(_, at, _)| *at)
     }
 
     /// An Attach is sent. `before`: the last attachment that was recorded.
     pub fn sends_attach(&mut self, before: Option<&str>) {
-        let is_ours = |id: &str| self.plain_detach.as_deref() == Some(id) || self.detach_accepted(id).is_some();
+        let is_ours = |id: &str| {
+            self.plain_detach.as_ref().is_some_and(|(sent, _)| sent == id) || self.detach_accepted(id, false).is_some()
+        };
         self.attaches_again = before.is_some_and(|id| !is_ours(id));
     }
 
@@ -147,7 +151,7 @@ impl Memory {
     /// How a change was refused, in this term or before it began.
     pub(super) fn change_refused(&self, change: &Change, want: &str) -> Option<&Failure> {
         let before = self.failure.as_ref().filter(|failure| failure.call == change.call());
-        self.repairs.refused(change.attribute(), want).or(before)
+        self.repairs.refused(change, want).or(before)
     }
 
     /// All that failed, and has not succeeded since.
@@ -163,10 +167,10 @@ impl Memory {
     /// A call succeeded.
     pub fn succeeded(&mut self, call: Call, now: Timestamp) {
         if call == Call::Detach
-            && let Some(id) = self.plain_detach.take()
-            && self.detach_accepted(&id).is_none()
+            && let Some((id, leaving)) = self.plain_detach.take()
+            && self.detach_accepted(&id, leaving).is_none()
         {
-            self.detach_accepted = Some((id, now));
+            self.detach_accepted = Some((id, now, leaving));
         }
         if call == Call::Create {
             self.create_unknown = None;
@@ -189,7 +193,8 @@ impl Memory {
     /// A call failed. Not having been sent is nobody's failure, unless the credentials are missing.
     pub fn failed(&mut self, call: Call, error: &CallError, now: Timestamp) {
         let changes = is_change(call) && self.repairs.is_under_way();
-        if changes && !matches!(error, CallError::Unknown(_)) {
+        if changes {
+            // Without an answer it may have been made: to count it once too few does no harm.
             self.repairs.not_made();
         }
         if matches!(error, CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn) {

@@ -140,7 +140,7 @@ impl World {
 
     /// EC2 accepts a plain Detach of the first attachment.
     fn accepts(&mut self, seconds: i64) {
-        self.memory.sends_detach("eni-attach-1", false);
+        self.memory.sends_detach("eni-attach-1", false, true);
         self.memory.succeeded(Call::Detach, at(seconds));
     }
 
@@ -551,7 +551,7 @@ fn an_eni_that_is_detached_again_and_again_is_attached_less_and_less_and_that_is
 fn what_this_process_detached_was_detached_by_nobody_else() {
     let mut memory = Memory::made(at(10));
     for n in 0..6 {
-        memory.sends_detach("eni-attach-1", false);
+        memory.sends_detach("eni-attach-1", false, true);
         memory.succeeded(Call::Detach, at(20 + n));
         memory.sends_attach(Some("eni-attach-1"));
         memory.succeeded(Call::Attach, at(21 + n));

@@ -1,7 +1,7 @@
 //! Writes that the API server takes and that do not last: a mutating webhook, a GitOps tool or a CRD of another version takes away
 //! what they say, and they are decided again.
 
-use super::Target;
+use super::{Target, Write};
 use crate::backoff::Tries;
 use crate::problem::Problem;
 use jiff::Timestamp;
@@ -22,14 +22,16 @@ impl Undone {
     /// After one more write.
     pub fn after(
         before: Option<&Self>,
-        tries: &Tries,
+        (write, tries): (Write, &Tries),
         nodeeni: &str,
         node: Option<&str>,
         now: Timestamp,
     ) -> Option<Box<Self>> {
         let since = before.map_or(now, |before| before.since);
         let undone = Self { nodeeni: nodeeni.to_owned(), node: node.map(str::to_owned), since };
-        (tries.same() >= OFTEN).then(|| Box::new(undone))
+        // An object that is made again was let go by this process itself, or by a person.
+        let is_object = matches!(write, Write::CreateAttachment | Write::DeleteAttachment);
+        (!is_object && tries.same() >= OFTEN).then(|| Box::new(undone))
     }
 
     /// For the log.
