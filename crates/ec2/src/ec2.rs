@@ -256,8 +256,7 @@ impl Ec2 {
     /// Why the last sweep failed, or else the last look at instances' states, or at subnets, groups or instance types; None if all
     /// succeeded.
     pub fn failure(&self) -> Option<LookFailure> {
-        let sweep = lock(&self.inner.failure).clone();
-        sweep.or_else(|| self.states_failure()).or_else(|| self.network().failures.values().next().cloned())
+        self.place_failure().or_else(|| self.network().failures.values().next().cloned())
     }
 
     /// The same of what proves the place: ENIs, instances, subnets.

@@ -1,7 +1,7 @@
 //! A Describe that decisions wait for and that failed: since when, and what a person can do about it.
 
 use crate::errors::{Call, CallError, Class, classify};
-use crate::wording::{permit, shortened};
+use crate::wording::{advice_on_permission, second, words_of};
 use jiff::{SignedDuration, Timestamp};
 use std::fmt;
 
@@ -28,12 +28,8 @@ impl LookFailure {
         if let Some(same) = same {
             return same.clone();
         }
-        let message = match error {
-            CallError::Answered { message, .. } => message.clone(),
-            other => other.to_string(),
-        };
         let since = before.map_or(now, |before| before.since);
-        Self { since, action, code: error.code().to_owned(), message: shortened(&message) }
+        Self { since, action, code: error.code().to_owned(), message: words_of(error) }
     }
 
     /// When it is said: shorter ones pass by themselves.
@@ -58,10 +54,10 @@ impl LookFailure {
 impl fmt::Display for LookFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { since, action, code, message } = self;
-        let since = since.round(jiff::Unit::Second).unwrap_or(*since);
+        let since = second(*since);
         write!(f, "{action} is answered {code} since {since}: {}", message.trim_end_matches('.'))?;
         match self.class() {
-            Class::Unauthorized => write!(f, ". {}", permit(action, message)),
+            Class::Unauthorized => write!(f, ". {}", advice_on_permission(action, message)),
             Class::Credentials => f.write_str(". Check the controller's AWS credentials"),
             _ => Ok(()),
         }

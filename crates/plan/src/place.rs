@@ -82,8 +82,8 @@ impl Evidence {
 
 /// Whether a sweep puts the place in doubt: it shows nothing of this cluster, and statuses name ENIs that nobody here has deleted. The
 /// credentials may be another account's now, or EC2's answer was an error. A doubt that was cleared does not come back at once.
-pub fn is_in_doubt(swept: usize, named: usize, cleared: Option<Timestamp>, now: Timestamp) -> bool {
-    swept == 0 && named > 0 && cleared.is_none_or(|at| now.duration_since(at) >= CLEARED)
+pub fn is_in_doubt(swept: usize, named: impl FnOnce() -> usize, cleared: Option<Timestamp>, now: Timestamp) -> bool {
+    swept == 0 && cleared.is_none_or(|at| now.duration_since(at) >= CLEARED) && named() > 0
 }
 
 /// Where the ENI that a status names was made.

@@ -6,6 +6,7 @@
 //! traffic are not paced.
 
 use crate::intent::Intent;
+use crate::wording::second;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{Wanted, types};
@@ -286,9 +287,4 @@ fn is_counted(entry: &RecentRemovals, record: Option<&RemovalRecord>) -> bool {
 
 fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-/// Times as people read them.
-fn second(at: Timestamp) -> Timestamp {
-    at.round(jiff::Unit::Second).unwrap_or(at)
 }

@@ -2,7 +2,7 @@
 //! throttling has words of its own.
 
 use crate::problem::Problem;
-use crate::wording::permit;
+use crate::wording::{advice_on_permission, second};
 use jiff::{SignedDuration, Timestamp};
 
 /// Shorter ones pass by themselves, and nobody need know.
@@ -31,12 +31,12 @@ pub fn told_at(silence: &Silence) -> Timestamp {
 /// What is said: reason and message.
 pub fn said(silence: &Silence) -> (&'static str, String) {
     let Silence { since, action, words, throttled, denied } = silence;
-    let since = since.round(jiff::Unit::Second).unwrap_or(*since);
+    let since = second(*since);
     if *denied {
         let message = format!(
             "EC2 refuses {action} since {since}: {}. {}. It is tried again all the time",
             words.trim_end_matches('.'),
-            permit(action, words)
+            advice_on_permission(action, words)
         );
         ("Unauthorized", message)
     } else if *throttled {

@@ -1,11 +1,27 @@
 //! EC2's messages, made fit for a status: what differs with each request is cut, or is no news.
 
+use crate::errors::CallError;
+use jiff::Timestamp;
+
 /// What follows encodes the request, over a thousand characters long, and differs each time.
 const ENCODED: &str = "Encoded authorization failure message:";
 
 /// The message without the encoded part.
 pub fn shortened(message: &str) -> String {
     message.split(ENCODED).next().unwrap_or_default().trim_end().to_owned()
+}
+
+/// What EC2 said, or why it said nothing, fit for a status.
+pub fn words_of(error: &CallError) -> String {
+    match error {
+        CallError::Answered { message, .. } => shortened(message),
+        other => other.to_string(),
+    }
+}
+
+/// A time as people read it.
+pub fn second(at: Timestamp) -> Timestamp {
+    at.round(jiff::Unit::Second).unwrap_or(at)
 }
 
 /// Whether two messages say the same, whatever request IDs and blobs they carry.
@@ -26,7 +42,7 @@ fn varies(word: &str) -> bool {
 }
 
 /// What to do about an UnauthorizedOperation, by what its message names.
-pub fn permit(action: &str, message: &str) -> String {
+pub fn advice_on_permission(action: &str, message: &str) -> String {
     let named = message.split("not authorized to perform:").nth(1).and_then(|rest| rest.split_whitespace().next());
     let named = named.map_or_else(|| format!("ec2:{action}"), |named| named.trim_end_matches('.').to_owned());
     let lower = message.to_ascii_lowercase();
@@ -43,7 +59,7 @@ pub fn permit(action: &str, message: &str) -> String {
 
 /// The same about a mutation, and what happens until then.
 pub fn allow(action: &str, message: &str) -> String {
-    let advice = permit(action, message);
+    let advice = advice_on_permission(action, message);
     format!(
         "{advice}; one call a minute tries it, so that is noticed within 2 min. The log has the whole message: \
          aws sts decode-authorization-message tells more"

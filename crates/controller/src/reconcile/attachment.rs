@@ -145,8 +145,7 @@ impl Reconciler {
             | Action::NextAttempt
             | Action::LookByTag
             | Action::LookById(_) => true,
-            Action::LookAtSubnet(_) | Action::LookAtState(_) => true,
-            Action::Wait | Action::Settled => true,
+            Action::LookAtSubnet(_) | Action::LookAtState(_) | Action::Wait | Action::Settled => true,
         };
         waits && step.status != entry.held.status
     }

@@ -162,7 +162,7 @@ impl Reconciler {
             Some(eni) => !ec2.is_deleted(&eni),
             None => entry.held.deleting.is_some(),
         };
-        let named = self.world.attachments().filter(|entry| is_named(entry)).count();
+        let named = || self.world.attachments().filter(|entry| is_named(entry)).count();
         if place::is_in_doubt(ec2.swept(), named, self.place_proven, self.now()) {
             self.doubted = ec2.last_sweep();
             // A subnet that was not known where the role was another's may be one here.

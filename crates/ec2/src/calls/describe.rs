@@ -109,11 +109,7 @@ impl Ec2 {
                 let (started, answer) = self.with_managed(ask).await?;
                 let next = following(answer.next_token());
                 let reservations = answer.reservations.unwrap_or_default().into_iter();
-                let all: Vec<Instance> = reservations.flat_map(|r| r.instances.unwrap_or_default()).collect();
-                let (named, nameless): (Vec<_>, Vec<_>) =
-                    all.into_iter().partition(|instance| instance.instance_id().is_some_and(|id| !id.is_empty()));
-                self.count_unreadable("Instance", nameless.len());
-                Ok((started, named, next))
+                Ok((started, reservations.flat_map(|r| r.instances.unwrap_or_default()).collect(), next))
             }
         })
         .await

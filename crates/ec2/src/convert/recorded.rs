@@ -14,7 +14,9 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
+use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen};
+use multi_eni_plan::instance::InstanceState;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -210,12 +212,20 @@ async fn a_card_that_says_too_little_moves_no_other() {
 
 #[tokio::test]
 async fn instances_without_a_state_or_an_id() {
-    let (ec2, _) = ec2(vec![answer(
-        "DescribeInstances",
-        "<reservationSet><item><instancesSet><item><instanceId>i-0cc0cc0cc0cc0cc01</instanceId></item><item></item></instancesSet></item>\
-         </reservationSet>",
-    )]);
+    let both = || {
+        answer(
+            "DescribeInstances",
+            "<reservationSet><item><instancesSet><item><instanceId>i-0cc0cc0cc0cc0cc01</instanceId></item><item></item></instancesSet></item>\
+             </reservationSet>",
+        )
+    };
+    let (ec2, _) = ec2(vec![both(), both()]);
     let (_, instances) = ec2.all_instances(convert::filter("instance-id", ["i-0cc0cc0cc0cc0cc01"])).await.unwrap();
-    let read: Vec<_> = instances.iter().map(|instance| convert::instance(instance).unwrap().1).collect();
+    let read: Vec<_> = instances.iter().filter_map(convert::instance).map(|(_, state)| state).collect();
     assert_eq!(read, [None]);
+    // The one without an ID may be the one that is not shown.
+    let other = InstanceId::parse("i-0cc0cc0cc0cc0cc02").unwrap();
+    ec2.look_at_states([other.clone()].into()).await.unwrap();
+    assert_eq!(ec2.instance_look(&other).unwrap().state, InstanceState::Unnamed);
+    assert_eq!(ec2.unreadable_counts().get("Instance"), Some(&1));
 }

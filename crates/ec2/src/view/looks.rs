@@ -81,10 +81,10 @@ impl Ec2 {
                 return Err(error);
             }
         };
-        let described: BTreeMap<InstanceId, Option<InstanceState>> =
-            instances.iter().filter_map(convert::instance).collect();
+        let read: Vec<(InstanceId, Option<InstanceState>)> = instances.iter().filter_map(convert::instance).collect();
         // What is shown without an ID can be any of those that are not shown: none of them is missing.
-        let unread = instances.len().saturating_sub(described.len());
+        let unread = instances.len() - read.len();
+        let described: BTreeMap<InstanceId, Option<InstanceState>> = read.into_iter().collect();
         self.count_unreadable("Instance", unread);
         let state = |id: &InstanceId| match described.get(id) {
             Some(Some(state)) => *state,

@@ -1,7 +1,7 @@
 //! What decisions read of the view.
 
 use super::home::Look;
-use super::state::ViewState;
+use super::state::{Gone, ViewState};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::facts::{EniSeen, InstanceSight, Sight};
@@ -23,7 +23,7 @@ impl ViewState {
             by_tag: if shown { Timestamp::UNIX_EPOCH } else { looked },
             home,
             by_id: gone.and_then(|gone| gone.by_id),
-            deleted: gone.and_then(|gone| gone.deleted.filter(|_| !gone.unknown)),
+            deleted: gone.and_then(Gone::confirmed),
         }
     }
 
@@ -79,7 +79,7 @@ impl ViewState {
 
     /// Whether EC2 answered our own Delete of this ENI.
     pub fn is_deleted(&self, eni: &EniId) -> bool {
-        self.gone.get(eni).is_some_and(|gone| gone.deleted.is_some() && !gone.unknown)
+        self.gone.get(eni).is_some_and(|gone| gone.confirmed().is_some())
     }
 
     /// The ENIs on an instance when it was looked at, with what is known of ours since.

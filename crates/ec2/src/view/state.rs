@@ -57,6 +57,13 @@ pub(crate) struct Gone {
     pub noted: Timestamp,
 }
 
+impl Gone {
+    /// When EC2 deleted it, as it answered.
+    pub fn confirmed(&self) -> Option<Timestamp> {
+        self.deleted.filter(|_| !self.unknown)
+    }
+}
+
 /// The view.
 #[derive(Debug)]
 pub(crate) struct ViewState {
@@ -128,8 +135,7 @@ impl ViewState {
         }
         let Some(entry) = self.entries.get_mut(&shown.id) else {
             // What EC2 did not know may be in another account: one that shows it wins.
-            let gone = self.gone.get(&shown.id).filter(|gone| !gone.unknown);
-            let deleted = gone.and_then(|gone| gone.deleted);
+            let deleted = self.gone.get(&shown.id).and_then(Gone::confirmed);
             if deleted.is_some_and(|at| within(self.lag, at, shown.shown_at)) {
                 return None;
             }
@@ -361,7 +367,7 @@ impl ViewState {
         self.looks.retain(|_, look| look.state != InstanceState::Missing);
         self.instances.retain(|_, sight| sight.without_primary.is_none());
         self.absent_by_tag.clear();
-        self.gone.retain(|_, gone| gone.deleted.is_some() && !gone.unknown);
+        self.gone.retain(|_, gone| gone.confirmed().is_some());
         // What was not seen since is not known to be absent before the next sweep ends.
         self.last_sweep = None;
     }

@@ -4,7 +4,7 @@ use crate::backoff;
 use crate::errors::{Call, CallError};
 use crate::facts::EniSeen;
 use crate::problem::Problem;
-use crate::wording::shortened;
+use crate::wording::{second, words_of};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 use multi_eni_api::names::TAG_NODEENI;
@@ -65,10 +65,7 @@ impl Refusals {
             }
             Err(error) => error,
         };
-        let message = match error {
-            CallError::Answered { message, .. } => shortened(message),
-            other => other.to_string(),
-        };
+        let message = words_of(error);
         let same = before.filter(|before| before.call == call);
         let (since, count) = same.map_or((now, 1), |same| (same.since, same.count.saturating_add(1)));
         let code = error.code().to_owned();
@@ -105,7 +102,7 @@ impl Refusals {
 
 fn message(eni: &EniId, refused: &Refused, others: usize) -> String {
     let Refused { call, code, message, since, .. } = refused;
-    let since = since.round(jiff::Unit::Second).unwrap_or(*since);
+    let since = second(*since);
     let others = if others > 0 { format!(" ({others} others, too)") } else { String::new() };
     format!(
         "{eni}, which no ENIAttachment knows, cannot be removed{others}: {} is answered {code} since {since}: {}. Find out what refuses it, or \

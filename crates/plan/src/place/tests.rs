@@ -120,9 +120,9 @@ fn a_shared_subnet_proves_the_region_and_no_account() {
 /// A role is swapped under a running process.
 #[test]
 fn what_was_seen_before_the_doubt_says_nothing() {
-    let in_doubt = |swept, named| is_in_doubt(swept, named, None, at(60));
+    let in_doubt = |swept, named| is_in_doubt(swept, || named, None, at(60));
     assert!(in_doubt(0, 1) && !in_doubt(1, 1) && !in_doubt(0, 0));
-    assert!(!is_in_doubt(0, 1, Some(at(60)), at(359)) && is_in_doubt(0, 1, Some(at(60)), at(360)));
+    assert!(!is_in_doubt(0, || 1, Some(at(60)), at(359)) && is_in_doubt(0, || 1, Some(at(60)), at(360)));
     let doubted = |since, from| Evidence { shown: BTreeMap::new(), doubted: Some(at(since)), ..from };
     assert_eq!(judge(&doubted(60, answered(true))), Place::Unproven(Missing::Answers));
     assert_eq!(judge(&doubted(50, answered(true))), Place::Proven);

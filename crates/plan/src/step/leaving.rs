@@ -5,6 +5,7 @@ use super::{Action, Input, Report, adopt, force, in_use, is_ours};
 use crate::errors::Call;
 use crate::facts::{AttachmentState, EniSeen, Missed, SeenAttachment, Sight};
 use crate::instance::{APART, Life};
+use crate::wording::second;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 
@@ -126,11 +127,6 @@ fn is_detaching(input: &Input<'_>, eni: &EniSeen, force_at: Option<Timestamp>) -
         second(force_at)
     );
     Report::blocked(eni, "StuckDetaching", message)
-}
-
-/// As people read times.
-fn second(at: Timestamp) -> Timestamp {
-    at.round(jiff::Unit::Second).unwrap_or(at)
 }
 
 fn delete(input: &Input<'_>, eni: &EniSeen) -> (Action, Report) {

@@ -7,7 +7,7 @@ use crate::facts::EniSeen;
 use crate::held::Held;
 use crate::intent::Ask;
 use crate::probes::PASSING;
-use crate::wording::{says_the_same, shortened};
+use crate::wording::{says_the_same, words_of};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::names::short_digest;
 
@@ -206,10 +206,7 @@ impl Memory {
             // When it reached EC2 is not known: it may have waited for its turn for minutes, or its process may have been frozen.
             self.create_unknown = Some(now);
         }
-        let message = match error {
-            CallError::Answered { message, .. } => shortened(message),
-            other => other.to_string(),
-        };
+        let message = words_of(error);
         let code = error.code().to_owned();
         let before = if changes { self.repairs.refused_before() } else { None };
         let before = before.or_else(|| self.failure.take_if(|failure| !changes || failure.call == call));

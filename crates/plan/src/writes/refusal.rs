@@ -3,6 +3,7 @@
 
 use super::{Target, Write};
 use crate::problem::Problem;
+use crate::wording::second;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -111,7 +112,7 @@ impl Said {
             self.0.insert(kind, now);
         }
         let (verb, resource, since, answer) = (write.verb(), write.resource(), refusal.since, refusal.answer());
-        let since = since.round(jiff::Unit::Second).unwrap_or(since);
+        let since = second(since);
         Some(format!(
             "the API server does not take writes: {verb} of {resource} {name} is refused since {since}, and {} others are: \
              {answer}. Each is tried again after a pause that grows to 5 minutes",
@@ -143,7 +144,7 @@ pub(super) fn problems<'a>(refused: impl Iterator<Item = (&'a Target, &'a Refusa
     of_it.sort_unstable_by_key(|(target, _)| *target);
     let Some((first, refusal)) = of_it.first() else { return Vec::new() };
     let since = of_it.iter().map(|(_, refusal)| refusal.since).min().unwrap_or(refusal.since);
-    let since = since.round(jiff::Unit::Second).unwrap_or(since);
+    let since = second(since);
     let others = match others - of_it.len() {
         0 => String::new(),
         n => format!(" ({n} other writes are refused, too)"),

@@ -4,6 +4,7 @@
 use super::{Target, Write};
 use crate::backoff::Tries;
 use crate::problem::Problem;
+use crate::wording::second;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -42,7 +43,7 @@ impl Undone {
 
 fn message(target: &Target, since: Timestamp, all: usize) -> String {
     let Target { write, name } = target;
-    let since = since.round(jiff::Unit::Second).unwrap_or(since);
+    let since = second(since);
     format!(
         "what is written to {all} {} ({}), {name} among them, is taken by the API server and is not there afterwards, again and again since \
          {since}: a mutating webhook, a GitOps tool, or a CRD of another version takes it away. Find it and have it leave these objects \
