@@ -12,6 +12,9 @@ use tower::{BoxError, Layer, Service};
 /// Timeout of one write.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// The longest silence of a watch: two bookmarks are missing (kube-apiserver's `bookmarkFrequency` is one minute).
+const WATCH_SILENCE: Duration = Duration::from_secs(150);
+
 /// The configuration by the usual order (KUBECONFIG, then in-cluster), with our timeouts and without kube's retries.
 ///
 /// # Errors
@@ -21,8 +24,9 @@ pub async fn config() -> Result<Config, kube::config::InferConfigError> {
     // kube's retry layer repeats writes too, with back-off up to 1,000 s: a Lease renewal could outlive its Lease.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
-    // A watch is quiet for a long time; single requests have their own, shorter timeouts.
-    config.read_timeout = Some(Duration::from_secs(330));
+    // A watch that nothing arrives from is broken, whatever its connection looks like: the API server sends a bookmark every minute.
+    // Single requests have their own, shorter timeouts.
+    config.read_timeout = Some(WATCH_SILENCE);
     config.write_timeout = Some(WRITE_TIMEOUT);
     Ok(config)
 }

@@ -9,7 +9,7 @@ use compact_str::CompactString;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_plan::errors::CallError;
-use multi_eni_plan::facts::{AttachmentState, EniSeen, InstanceLimits, SeenAttachment, SubnetFacts};
+use multi_eni_plan::facts::{AttachmentState, EniSeen, InstanceLimits, SeenAttachment, SubnetFacts, UNKNOWN_INDEX};
 use multi_eni_plan::instance::InstanceState;
 use multi_eni_plan::pairs::Pairs;
 use std::collections::BTreeMap;
@@ -139,7 +139,7 @@ fn attachment(seen: &NetworkInterfaceAttachment, as_of: Timestamp) -> Option<See
         id: seen.attachment_id().unwrap_or_default().to_owned(),
         instance: seen.instance_id().and_then(InstanceId::observed),
         card: seen.network_card_index().unwrap_or_default(),
-        index: seen.device_index().unwrap_or_default(),
+        index: seen.device_index().unwrap_or(UNKNOWN_INDEX),
         state,
         since,
         delete_on_termination: seen.delete_on_termination().unwrap_or_default(),

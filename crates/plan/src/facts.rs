@@ -201,7 +201,7 @@ pub struct SeenAttachment {
     pub instance: Option<InstanceId>,
     /// Network card.
     pub card: i32,
-    /// Device index.
+    /// Device index; [`UNKNOWN_INDEX`] where EC2's answer names none.
     pub index: i32,
     /// Its state.
     pub state: AttachmentState,
@@ -368,6 +368,9 @@ pub struct Unshown {
     /// Start of the last.
     pub as_of: Timestamp,
 }
+
+/// The device index of an attachment of which EC2's answer names none: it is no slot of anybody's, and not the primary interface's.
+pub const UNKNOWN_INDEX: i32 = -1;
 
 impl EniSeen {
     /// It is the primary interface of this instance.

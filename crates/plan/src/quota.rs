@@ -3,7 +3,7 @@
 
 use crate::errors::{Call, CallError};
 use crate::held::Held;
-use crate::step::{Failure, Memory};
+use crate::step::{Failure, Memory, Turns};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -94,6 +94,7 @@ impl Quota {
                 at: now,
                 since: now,
                 count: 1,
+                turns: Turns::none(now),
             });
             if let Some(standing) = &mut self.standing {
                 standing.trying.remove(uid);
@@ -200,7 +201,16 @@ mod tests {
 
     fn quota_failure() -> Failure {
         let (call, class) = (Call::Create, crate::errors::Class::Limit);
-        Failure { call, class, code: CODE.into(), message: String::new(), at: at(0), since: at(0), count: 1 }
+        Failure {
+            call,
+            class,
+            code: CODE.into(),
+            message: String::new(),
+            at: at(0),
+            since: at(0),
+            count: 1,
+            turns: Turns::none(at(0)),
+        }
     }
 
     #[test]

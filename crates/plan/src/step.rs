@@ -19,7 +19,7 @@ pub(crate) mod tests;
 
 pub use change::{Change, changes};
 pub use record::Report;
-pub use retry::{Failure, Memory};
+pub use retry::{Failure, Memory, Turns};
 
 use crate::facts::{Cluster, EniSeen, Network, Sight};
 use crate::held::Held;

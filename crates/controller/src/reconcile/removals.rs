@@ -4,6 +4,7 @@ use super::Reconciler;
 use crate::queue::Key;
 use crate::world::NodeEniEntry;
 use multi_eni_plan::assign::Assignment;
+use multi_eni_plan::intent::Unreadable;
 use multi_eni_plan::removals::{Cause, Input, Ledger, Pace};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +43,11 @@ impl Reconciler {
 
     fn paced(&mut self, entry: &NodeEniEntry, losing: &BTreeMap<String, Cause>) -> Pace {
         let uid = &entry.intent.uid;
+        if matches!(entry.intent.ask, Err(Unreadable::Shape(_))) {
+            // Nothing goes for what it says, and what its status counts may not have been read.
+            self.ledgers.remove(uid);
+            return Pace::default();
+        }
         let in_use = self.world.attachments_of(uid).filter(|entry| entry.held.may_be_in_use());
         let nodes: BTreeSet<&String> = in_use.map(|entry| &entry.held.node).collect();
         let input = Input {

@@ -143,6 +143,17 @@ async fn what_is_left_out_or_unusual_is_unknown() {
     assert_eq!((at.instance.unwrap().as_str(), at.index), ("mi-77", 3));
 }
 
+/// An attachment without a device index is not the primary interface, whose index is 0.
+#[tokio::test]
+async fn an_attachment_without_an_index_is_nobodys_slot() {
+    let seen = one(&format!(
+        "{PLAIN}<attachment><attachmentId>a</attachmentId><instanceId>i-0cc0cc0cc0cc0cc01</instanceId></attachment>"
+    ))
+    .await;
+    let instance = seen.attachment.as_ref().unwrap().instance.clone().unwrap();
+    assert!(!seen.is_primary_of(&instance));
+}
+
 /// One without an ID hides only itself; its slot is taken, and what its tags name is not absent.
 #[tokio::test]
 async fn an_eni_without_an_id_hides_only_itself() {

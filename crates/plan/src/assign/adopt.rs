@@ -4,7 +4,7 @@
 //! not goes.
 
 use super::{Assignment, Input, NewAttachment, look};
-use crate::facts::{AttachmentState, EniSeen, InstanceSight, NodeFacts, SeenAttachment};
+use crate::facts::{AttachmentState, EniSeen, InstanceSight, NodeFacts, SeenAttachment, UNKNOWN_INDEX};
 use crate::held::Held;
 use crate::intent::Intent;
 use jiff::SignedDuration;
@@ -43,7 +43,7 @@ pub(super) fn take_over(
             .iter()
             .filter(|eni| eni.upstreams(input.cluster) == Some(intent.name.as_str()))
             .filter_map(|eni| Some((eni, eni.attachment.as_ref()?)))
-            .filter(|(_, at)| at.state != AttachmentState::Detaching)
+            .filter(|(_, at)| at.state != AttachmentState::Detaching && at.index != UNKNOWN_INDEX)
             .filter(|(eni, _)| !intent.deleting || listed(eni))
             // Somebody moved it here by hand: it is not taken from the one that has it.
             .filter(|(eni, _)| !(input.is_held)(eni))

@@ -1,5 +1,6 @@
 //! The way out: an attachment that is being deleted. The finalizer stays until EC2 confirms that the ENI is gone.
 
+use super::repairs::UNDONE_OFTEN;
 use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
 use super::{Action, Input, Report, adopt, force, in_use, is_ours};
 use crate::errors::Call;
@@ -14,6 +15,8 @@ const GONE_LOOK_EVERY: SignedDuration = SignedDuration::from_secs(5);
 const GONE_LOOK_SLOWEST: SignedDuration = SignedDuration::from_secs(300);
 /// A detach that lasts so long is said.
 const STUCK_SAID_AFTER: SignedDuration = SignedDuration::from_mins(5);
+/// A state that EC2 calls final is looked at again as long as it matters: what is known of it is kept for an hour.
+const END_LOOK_EVERY: SignedDuration = SignedDuration::from_mins(30);
 
 pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
     match input.sight {
@@ -152,10 +155,12 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, Rep
         // EC2 detaches by itself; what survives is seen as available and deleted. No sweep is waited for.
         let report =
             Report::detaching(eni, "the instance is terminated: waits for EC2 to let go of the ENI".to_owned());
-        if let Some(instance) =
-            input.held.instance.clone().filter(|_| !look.is_said_to_be_gone() && input.now >= look.again_at())
-        {
-            // Only not to be shown may be an error of the look.
+        let again = match look.is_said_to_be_gone() {
+            true => look.as_of.saturating_add(END_LOOK_EVERY).unwrap_or(Timestamp::MAX),
+            // Not to be shown may be an error of the look.
+            false => look.again_at(),
+        };
+        if let Some(instance) = input.held.instance.clone().filter(|_| input.now >= again) {
             return (Action::LookAtState(instance), report);
         }
         let gone_for = input.now.duration_since(look.since);
@@ -218,7 +223,17 @@ fn detach(input: &Input<'_>, eni: &EniSeen, at: &SeenAttachment) -> (Action, Rep
             not_before(input, Call::Detach)
                 .map_or((call(false), report.clone()), |again| (Action::Wait, report.until(again)))
         }
-        AttachmentState::Attached => not_before(input, Call::Detach)
-            .map_or((call(false), report.clone()), |again| (Action::Wait, report.until(again))),
+        AttachmentState::Attached => {
+            let undone = input.memory.repairs.attached_by_others(input.now);
+            let report = match undone.filter(|(count, _)| *count >= UNDONE_OFTEN) {
+                Some(_) if failure.is_none() => Report::attached_often(eni),
+                Some(_) | None => report,
+            };
+            let wait = undone.map(|(_, again)| again).filter(|again| input.now < *again);
+            match wait.max(not_before(input, Call::Detach)) {
+                None => (call(false), report),
+                Some(again) => (Action::Wait, report.until(again)),
+            }
+        }
     }
 }

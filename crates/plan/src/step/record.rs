@@ -133,6 +133,19 @@ impl Report {
         report
     }
 
+    /// On its way out, and each Detach that EC2 accepts comes to nothing.
+    pub(super) fn attached_often(eni: &EniSeen) -> Self {
+        let message = format!(
+            "{} is attached again each time that EC2 has accepted to detach it: it is detached more and more seldom; find out who attaches \
+             it (CloudTrail shows AttachNetworkInterface), or look at the instance, which may hold it",
+            eni.id
+        );
+        let mut report = Self::blocked(eni, REPAIR_UNDONE, message.clone());
+        let (action, code) = (Call::Detach.action().to_owned(), REPAIR_UNDONE.to_owned());
+        report.error = Some(LastError { action, code, message, at: None, count: 1 });
+        report
+    }
+
     pub(super) fn lost(eni: &EniId) -> Self {
         Self::lost_with(format!("{eni} was deleted on EC2 by somebody else: a new one is made in its place"))
     }
@@ -257,7 +270,7 @@ fn recorded(failure: &Failure) -> LastError {
         code: failure.code.clone(),
         message: failure.message.clone(),
         // Whole seconds, as the API server keeps them: else every write would differ from what is read back.
-        at: Some(whole_second(if failure.is_lasting() { failure.since } else { failure.at })),
+        at: Some(whole_second(if failure.is_lasting() { failure.failing_since() } else { failure.at })),
         // Counts move for ever while retrying; the status keeps the beginning so that retries cost no writes.
         count: failure.count.min(if failure.class == Class::Unauthorized { PASSING + 1 } else { 3 }),
     }
@@ -317,7 +330,7 @@ fn advice(failure: &Failure) -> String {
             let remedy = lasting_remedy(*call);
             format!(
                 "{said}, and nothing else since {}. {remedy}; tried again every 5 min",
-                whole_second(failure.since).0
+                whole_second(failure.failing_since()).0
             )
         }
         Class::Permanent if code == "AuthFailure" => {

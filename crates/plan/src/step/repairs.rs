@@ -1,7 +1,7 @@
 //! What a process remembers of the changes in place that it made to one ENI: which were refused, and which do not last.
 
 use super::Change;
-use super::retry::{ATTACHMENT, Failure, MOST, OF_THE_ATTACHMENT};
+use super::retry::{ATTACHMENT, DETACHMENT, Failure, MOST, OF_THE_ATTACHMENT};
 use crate::errors::Call;
 use crate::intent::Ask;
 use jiff::{SignedDuration, Timestamp};
@@ -79,9 +79,15 @@ impl Repairs {
         self.counts(ATTACHMENT, Call::Attach.action(), String::new(), now);
     }
 
+    /// An ENI on its way out was detached again: the Detach before came to nothing, or somebody attached it.
+    pub fn detached_again(&mut self, now: Timestamp) {
+        self.counts(DETACHMENT, Call::Detach.action(), String::new(), now);
+    }
+
     /// It has another attachment: what is set on that was undone by nobody.
     pub fn new_attachment(&mut self) {
         self.made.remove(OF_THE_ATTACHMENT);
+        self.made.remove(DETACHMENT);
         self.refused.retain(|(attribute, _), _| *attribute != OF_THE_ATTACHMENT);
     }
 
@@ -157,6 +163,11 @@ impl Repairs {
     /// The same of the attachment itself.
     pub fn detached(&self, now: Timestamp) -> Option<(i32, Timestamp)> {
         self.undone(ATTACHMENT, "", now)
+    }
+
+    /// How often an ENI on its way out was detached again, and when the next time may be.
+    pub fn attached_by_others(&self, now: Timestamp) -> Option<(i32, Timestamp)> {
+        self.undone(DETACHMENT, "", now)
     }
 
     /// What is undone again and again, if that is said now.

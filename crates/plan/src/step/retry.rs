@@ -28,14 +28,50 @@ pub struct Failure {
     pub since: Timestamp,
     /// How often in a row.
     pub count: i32,
+    /// How the answers took turns, since the call began to fail.
+    pub turns: Turns,
+}
+
+/// Failures of one call that are no repetition of the one before: EC2 gives now this answer and now that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turns {
+    /// When the call began to fail.
+    pub since: Timestamp,
+    /// How often another answer came than before.
+    pub count: i32,
+}
+
+impl Turns {
+    /// The first failure.
+    pub fn none(since: Timestamp) -> Self {
+        Self { since, count: 0 }
+    }
+
+    fn and_another(self) -> Self {
+        Self { count: self.count.saturating_add(1), ..self }
+    }
+
+    /// So often that no answer's own wait keeps the call from repeating for ever.
+    fn are_many(self) -> bool {
+        self.count >= TURNS
+    }
 }
 
 impl Failure {
-    /// It has been answered so for [`LASTING`]: it does not pass within seconds.
+    /// It has been answered so for [`LASTING`], or now so and now so: it does not pass within seconds.
     pub fn is_lasting(&self) -> bool {
-        self.count > 1 && self.at.duration_since(self.since) >= LASTING
+        self.turns.are_many() && self.at.duration_since(self.turns.since) >= LASTING
+            || self.count > 1 && self.at.duration_since(self.since) >= LASTING
+    }
+
+    /// Since when the call has failed.
+    pub fn failing_since(&self) -> Timestamp {
+        if self.turns.are_many() { self.turns.since.min(self.since) } else { self.since }
     }
 }
+
+/// So often the answers may take turns, and each of them has its own wait. From then on the call has one.
+const TURNS: i32 = 4;
 
 /// What EC2 answers the same for so long is said.
 const LASTING: SignedDuration = SignedDuration::from_mins(3);
@@ -61,6 +97,7 @@ impl Failure {
             at: if lasts { since.max(acting_since) } else { since },
             since,
             count: error.count,
+            turns: Turns::none(since),
         })
     }
 }
@@ -168,9 +205,13 @@ impl Memory {
     pub fn succeeded(&mut self, call: Call, now: Timestamp) {
         if call == Call::Detach
             && let Some((id, leaving)) = self.plain_detach.take()
-            && self.detach_accepted(&id, leaving).is_none()
         {
-            self.detach_accepted = Some((id, now, leaving));
+            if leaving && self.detach_accepted.as_ref().is_some_and(|(.., was_leaving)| *was_leaving) {
+                self.repairs.detached_again(now);
+            }
+            if self.detach_accepted(&id, leaving).is_none() {
+                self.detach_accepted = Some((id, now, leaving));
+            }
         }
         if call == Call::Create {
             self.create_unknown = None;
@@ -210,14 +251,18 @@ impl Memory {
         let code = error.code().to_owned();
         let before = if changes { self.repairs.refused_before() } else { None };
         let before = before.or_else(|| self.failure.take_if(|failure| !changes || failure.call == call));
-        let (count, since, message) = match before {
-            Some(before) if before.call == call && goes_on(before.class, class) => {
+        let begins =
+            |turns, message| Failure { call, class, code: code.clone(), message, at: now, since: now, count: 1, turns };
+        let failure = match before.filter(|before| before.call == call) {
+            Some(before) if goes_on(before.class, class) => {
                 let same = before.code == code && says_the_same(&before.message, &message);
-                (before.count.saturating_add(1), before.since, if same { before.message } else { message })
+                let message = if same { before.message } else { message };
+                let count = before.count.saturating_add(1);
+                Failure { since: before.since, count, ..begins(before.turns, message) }
             }
-            _ => (1, now, message),
+            Some(before) => begins(before.turns.and_another(), message),
+            None => begins(Turns::none(now), message),
         };
-        let failure = Failure { call, class, code, message, at: now, since, count };
         if changes {
             self.repairs.failed(failure);
         } else {
@@ -298,6 +343,8 @@ pub(super) fn not_before_after(input: &Input<'_>, failure: &Failure) -> Option<T
             _ => input.settings.blocked_recheck,
         },
     };
+    let turns = failure.turns;
+    let wait = if turns.are_many() { wait.max(doubled_for(turns.count - TURNS, 1)) } else { wait };
     let at = failure.at.saturating_add(spread(wait, &input.held.uid, failure.count)).unwrap_or(Timestamp::MAX);
     (at > input.now).then_some(at)
 }
@@ -344,15 +391,22 @@ pub(super) fn look_again(input: &Input<'_>, eni: &EniSeen, report: Report) -> (A
 
 /// `first` seconds for the first tries, then doubled each time, up to [`MOST`].
 fn doubled(failure: &Failure, first: i64, tries: i32) -> SignedDuration {
-    let doublings = u32::try_from((failure.count - tries).clamp(0, 10)).unwrap_or(0);
-    let wait = SignedDuration::from_secs((first << doublings).min(MOST));
+    let wait = doubled_for(failure.count - tries, first);
     if failure.is_lasting() { wait } else { wait.min(BEFORE_SAID) }
+}
+
+/// `first` seconds, doubled so many times, up to [`MOST`].
+fn doubled_for(times: i32, first: i64) -> SignedDuration {
+    let doublings = u32::try_from(times.clamp(0, 10)).unwrap_or(0);
+    SignedDuration::from_secs((first << doublings).min(MOST))
 }
 
 /// What is set on an attachment, and ends with it.
 pub(super) const OF_THE_ATTACHMENT: &str = "deleteOnTermination";
 /// An ENI that came loose is attached again.
 pub(super) const ATTACHMENT: &str = "attachment";
+/// An ENI on its way out that is attached although it was detached is detached again.
+pub(super) const DETACHMENT: &str = "detachment";
 /// Code of ours in `lastError`: a change in place does not last.
 pub(super) const REPAIR_UNDONE: &str = "RepairUndone";
 

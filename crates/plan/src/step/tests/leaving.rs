@@ -92,7 +92,69 @@ fn what_comes_back_is_detached_plainly_again_and_by_force_when_the_first_is_old_
     // Of another attachment none was accepted.
     let Sight::Seen(eni) = &mut world.sight else { panic!("nothing is seen") };
     eni.attachment.as_mut().unwrap().id = "eni-attach-2".into();
+    world.now = at(960);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
+}
+
+/// Somebody attaches what we detach, or EC2 does not do what it accepted.
+#[test]
+fn a_detach_that_does_not_last_is_repeated_less_and_less_and_said() {
+    for attachments in [1, 1000] {
+        let mut world = World::new(seen(Some(AttachmentState::Attached)));
+        world.held.deleting = Some(at(25));
+        let mut sent = Vec::new();
+        for seconds in 30..830 {
+            world.now = at(seconds);
+            let Sight::Seen(eni) = &mut world.sight else { panic!("nothing is seen") };
+            eni.attachment.as_mut().unwrap().id = format!("eni-attach-{}", sent.len() % attachments);
+            world.looked(seconds);
+            if let Action::Detach { attachment, force: false, .. } = world.step().action {
+                world.memory.sends_detach(&attachment, false, true);
+                world.memory.succeeded(Call::Detach, world.now);
+                sent.push(seconds);
+            }
+        }
+        assert!(sent.len() <= 11 && sent[3] < 40, "{sent:?}");
+        let error = world.step().status.last_error.unwrap();
+        assert!(error.code == "RepairUndone" && error.message.contains("AttachNetworkInterface"), "{error:?}");
+    }
+}
+
+/// Each answer has a wait of its own, and begins anew after the other.
+#[test]
+fn answers_that_take_turns_back_off_together_and_are_said() {
+    let turns =
+        [("RequestLimitExceeded", "Request limit exceeded."), ("UnauthorizedOperation", "You are not authorized")];
+    let mut world = World::new(seen(None));
+    let mut sent = Vec::new();
+    for seconds in 30..3630 {
+        world.now = at(seconds);
+        world.looked(seconds);
+        if let Action::Attach { .. } = world.step().action {
+            let (code, message) = turns[sent.len() % 2];
+            world.fail(Call::Attach, code, message);
+            sent.push(seconds);
+        }
+    }
+    assert!(sent.len() <= 25, "{sent:?}");
+    let error = world.step().status.last_error.unwrap();
+    assert_eq!((error.action.as_str(), error.at.unwrap().0), ("AttachNetworkInterface", at(30)));
+    world.now = at(3630);
+    world.memory.succeeded(Call::Attach, world.now);
+    assert!(world.memory.failure.is_none());
+}
+
+/// A look at a final state is kept for an hour, and the Node's instance is needed for longer.
+#[test]
+fn that_an_instance_has_ended_is_looked_at_again_before_it_is_forgotten() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.held.deleting = Some(at(25));
+    world.instance = Some(InstanceLook::first(InstanceState::Terminated, at(30)));
+    for (seconds, again) in [(1829, false), (1830, true)] {
+        world.now = at(seconds);
+        world.looked(seconds);
+        assert_eq!(matches!(world.step().action, Action::LookAtState(_)), again, "{seconds}");
+    }
 }
 
 #[test]
