@@ -56,7 +56,8 @@ fn absent(
     by_id: Option<Missed>,
 ) -> (Action, Report) {
     let held = input.held;
-    let unseen_since = input.memory.may_exist_since();
+    // One that this process made was there, whatever its status says.
+    let unseen_since = input.memory.may_exist_since().max(input.memory.created);
     let sure = |look: Timestamp| unseen_since.is_none_or(|since| past_lag(input, look, since));
     let (is_sure, look) = match held.eni() {
         Some(eni) => match by_id.filter(|missed| missed.said || sure(missed.last)) {

@@ -112,6 +112,8 @@ pub struct Memory {
     pub made_here: bool,
     /// When the last Create whose outcome is not known had ended: it reached EC2 before.
     pub create_unknown: Option<Timestamp>,
+    /// When EC2 answered a Create of this process with an ENI. Its ID may not have come into the status.
+    pub created: Option<Timestamp>,
     /// The last Create attempt's outcome was: nothing was made.
     pub failure: Option<Failure>,
     /// The Detach that was sent last: EC2's attachment ID, if it was a plain one.
@@ -133,6 +135,7 @@ impl Memory {
             acting_since,
             made_here: true,
             create_unknown: None,
+            created: None,
             failure: None,
             plain_detach: None,
             forced: None,
@@ -215,6 +218,7 @@ impl Memory {
         }
         if call == Call::Create {
             self.create_unknown = None;
+            self.created = Some(now);
         }
         if call == Call::Attach {
             // Another attachment: what is set on it was undone by nobody.

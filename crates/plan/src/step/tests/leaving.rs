@@ -191,6 +191,16 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     assert_eq!(own.step().action, Action::Release);
     own.memory.failed(Call::Create, &CallError::Unknown("timeout".into()), at(30));
     assert_eq!(own.step().action, Action::Wait, "a Create of ours got no answer");
+    // EC2 answered with an ENI, the status could not be written, and now another account is looked at.
+    let mut made = World::new(absent(200));
+    made.held.deleting = Some(at(26));
+    made.memory.succeeded(Call::Create, at(30));
+    made.now = at(201);
+    made.home_shown = Some(at(29));
+    assert_eq!(made.step().action, Action::Wait, "home was shown before it was made");
+    made.home_shown = Some(at(202));
+    made.sight = Sight::Absent { by_tag: at(203), home: Some(at(202)), by_id: None, deleted: None };
+    assert_eq!(made.step().action, Action::Release);
     // It had waited for its turn for minutes: a look counts from when it ended.
     own.now = at(401);
     own.memory.failed(Call::Create, &CallError::Unknown("broken".into()), at(400));
