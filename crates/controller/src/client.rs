@@ -1,6 +1,6 @@
 //! Clients of the API server: no hidden retries, explicit timeouts, writes behind the fence.
 
-use crate::lead::Fence;
+use crate::leader_election::Fence;
 use futures::future::{Either, Ready, ready};
 use http::{Method, Request, Response};
 use kube::client::{Body, ClientBuilder};

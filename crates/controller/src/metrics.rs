@@ -1,6 +1,6 @@
 //! What `/metrics` says of EC2 (calls, budget, who waits) and of writes that the API server refuses.
 
-use multi_eni_ec2::Pace;
+use multi_eni_ec2::RateStatus;
 use multi_eni_plan::writes::Write;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -26,7 +26,7 @@ pub fn refused(write: Write, code: Option<u16>) -> [(&'static str, String); 3] {
 }
 
 /// Adds what there is now. `sent`: calls, by action.
-pub fn register_ec2(registry: &mut Registry, sent: BTreeMap<&'static str, u64>, paces: Vec<Pace>) {
+pub fn register_ec2(registry: &mut Registry, sent: BTreeMap<&'static str, u64>, limits: Vec<RateStatus>) {
     let calls = Family::<ByAction, Counter>::default();
     for (action, count) in sent {
         calls.get_or_create(&by(action)).inc_by(count);
@@ -34,10 +34,10 @@ pub fn register_ec2(registry: &mut Registry, sent: BTreeMap<&'static str, u64>, 
     let rates = Family::<ByAction, Gauge<f64, AtomicU64>>::default();
     let waiting = Family::<ByAction, Gauge>::default();
     let throttles = Family::<ByAction, Counter>::default();
-    for pace in paces {
-        rates.get_or_create(&by(pace.action)).set(pace.rate);
-        waiting.get_or_create(&by(pace.action)).set(i64::try_from(pace.waiting).unwrap_or(i64::MAX));
-        throttles.get_or_create(&by(pace.action)).inc_by(pace.throttles);
+    for limit in limits {
+        rates.get_or_create(&by(limit.action)).set(limit.rate);
+        waiting.get_or_create(&by(limit.action)).set(i64::try_from(limit.waiting).unwrap_or(i64::MAX));
+        throttles.get_or_create(&by(limit.action)).inc_by(limit.throttles);
     }
     registry.register_with_unit("ec2", "EC2 calls sent", Unit::Other("calls".to_owned()), calls);
     registry.register(
@@ -65,11 +65,11 @@ mod tests {
 
     #[test]
     fn a_metric_is_described_once_and_has_a_line_for_each_action() {
-        let pace = |action, waiting, throttles| Pace { action, rate: 2.5, waiting, throttles };
-        let paces = vec![pace("AttachNetworkInterface", 370, 3), pace("DescribeNetworkInterfaces", 0, 0)];
+        let limit = |action, waiting, throttles| RateStatus { action, rate: 2.5, waiting, throttles };
+        let limits = vec![limit("AttachNetworkInterface", 370, 3), limit("DescribeNetworkInterfaces", 0, 0)];
         let sent = BTreeMap::from([("AttachNetworkInterface", 50), ("DescribeNetworkInterfaces", 2)]);
         let mut registry = Registry::with_prefix("multi_eni");
-        register_ec2(&mut registry, sent, paces);
+        register_ec2(&mut registry, sent, limits);
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [

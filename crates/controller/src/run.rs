@@ -1,17 +1,17 @@
 //! A controller's life: stand by, lead, release.
 
+use crate::api_writes::Writer;
 use crate::client::FenceLayer;
 use crate::clock::{self, Steady, Wall};
 use crate::events::Publisher;
-use crate::lead::{Candidate, Fence, lease};
-use crate::reconcile::{Means, Reconciler};
-use crate::serve::Gauges;
+use crate::http_server::Gauges;
+use crate::leader_election::{Candidate, Fence, lease};
+use crate::reconcile::{Dependencies, Reconciler};
 use crate::watch;
-use crate::write::Writer;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
 use multi_eni_ec2::{Buckets, Ec2};
-use multi_eni_plan::facts::Cluster;
+use multi_eni_plan::observed::Cluster;
 use multi_eni_plan::settings::Settings;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -149,7 +149,7 @@ async fn term(parts: &Parts, cluster: Cluster, buckets: &Buckets, over: impl Fut
         buckets,
     );
     parts.gauges.watch_ec2(ec2.clone());
-    let reconciler = Reconciler::new(Means {
+    let reconciler = Reconciler::new(Dependencies {
         cluster,
         ec2: ec2.clone(),
         writer: Writer::new(parts.fenced.clone()),

@@ -4,8 +4,8 @@ mod backoff;
 mod outage;
 mod resume;
 
-use crate::facts::{self, NodeIdentity};
-use crate::world::{AttachmentEntry, NodeEniEntry};
+use crate::convert::{self, NodeIdentity};
+use crate::store::{AttachmentEntry, NodeEniEntry};
 use futures::stream::{self, BoxStream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -13,8 +13,8 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use multi_eni_api::{ENIAttachment, NodeENI};
-use multi_eni_plan::facts::NodeFacts;
-use multi_eni_plan::pods::PodFacts;
+use multi_eni_plan::observed::ObservedNode;
+use multi_eni_plan::pods::ObservedPod;
 use outage::Outage;
 use resume::resumed;
 use std::fmt::Debug;
@@ -46,13 +46,13 @@ pub enum Watched<T> {
 #[derive(Debug)]
 pub enum Change {
     /// Of a Node.
-    Node(Watched<NodeFacts>),
+    Node(Watched<ObservedNode>),
     /// Of a NodeENI.
     NodeEni(Box<Watched<NodeEniEntry>>),
     /// Of an ENIAttachment.
     Attachment(Watched<Arc<AttachmentEntry>>),
     /// Of a Pod.
-    Pod(Watched<PodFacts>),
+    Pod(Watched<ObservedPod>),
     /// Of one of our CRDs: its name, and whether it is being deleted.
     Crd {
         /// Its name.
@@ -75,7 +75,7 @@ const CRDS: [&str; 2] = ["nodeenis.networking.k8s.aws", "eniattachments.networki
 /// if an annotation is given by which they name NodeENIs. `identity` tells processes apart.
 pub fn changes(client: &Client, pod_annotation: Option<&str>, identity: &str) -> BoxStream<'static, Change> {
     let outage = Outage::default();
-    let nodes = watch(Api::<NodeIdentity>::all(client.clone()), NODES_A_PAGE, &outage, facts::node).map(Change::Node);
+    let nodes = watch(Api::<NodeIdentity>::all(client.clone()), NODES_A_PAGE, &outage, convert::node).map(Change::Node);
     // Guarded: one object that cannot be read must not hide the others.
     let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), A_PAGE, &outage, |object| {
         NodeEniEntry::read(&object.0)
@@ -89,7 +89,7 @@ pub fn changes(client: &Client, pod_annotation: Option<&str>, identity: &str) ->
     let crds = CRDS.map(|name| watch_crd(client, name, &outage)).into_iter();
     let pods = pod_annotation.map(|annotation| {
         let annotation = annotation.to_owned();
-        watch(Api::<Pod>::all(client.clone()), A_PAGE, &outage, move |pod| facts::pod(pod, &annotation))
+        watch(Api::<Pod>::all(client.clone()), A_PAGE, &outage, move |pod| convert::pod(pod, &annotation))
             .map(Change::Pod)
             .boxed()
     });

@@ -8,10 +8,12 @@ use aws_sdk_ec2::types::{
 use compact_str::CompactString;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
-use multi_eni_plan::errors::CallError;
-use multi_eni_plan::facts::{AttachmentState, EniSeen, InstanceLimits, SeenAttachment, SubnetFacts, UNKNOWN_INDEX};
+use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::instance::InstanceState;
-use multi_eni_plan::pairs::Pairs;
+use multi_eni_plan::observed::{
+    AttachmentState, InstanceLimits, ObservedAttachment, ObservedEni, ObservedSubnet, UNKNOWN_INDEX,
+};
+use multi_eni_plan::string_map::StringMap;
 use std::collections::BTreeMap;
 
 /// A filter; values are matched literally.
@@ -36,13 +38,13 @@ pub(crate) fn tags_to_ec2(tags: &BTreeMap<String, String>) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-fn tags(tags: &[Tag]) -> Pairs {
+fn tags(tags: &[Tag]) -> StringMap {
     tags.iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default()))).collect()
 }
 
 /// An ENI of a Describe or a Create. `as_of`: the start of the Describe, or the answer of the Create. What EC2 leaves out of it is
 /// unknown, and IDs are taken as EC2 writes them: only an ENI without an ID cannot be told from others.
-pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<EniSeen, Unreadable> {
+pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<ObservedEni, Unreadable> {
     let id = eni.network_interface_id().and_then(EniId::observed);
     let mut groups: Vec<_> = eni
         .groups()
@@ -53,7 +55,7 @@ pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<EniSeen, U
     groups.shrink_to_fit();
     let attachment = eni.attachment().and_then(|attached| attachment(attached, as_of));
     let in_use = matches!(eni.status(), Some(NetworkInterfaceStatus::InUse | NetworkInterfaceStatus::Associated));
-    let seen = EniSeen {
+    let seen = ObservedEni {
         // Never shown with this ID: see below.
         id: id.clone().unwrap_or_else(|| nameless(attachment.as_ref())),
         subnet: eni.subnet_id().and_then(SubnetId::observed),
@@ -81,13 +83,13 @@ pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<EniSeen, U
 #[derive(Debug, Clone)]
 pub(crate) struct Unreadable {
     /// What can be read of it; its ID is a placeholder.
-    pub seen: Box<EniSeen>,
+    pub seen: Box<ObservedEni>,
 }
 
 impl Unreadable {
     /// What holds the slot on its instance, as nobody's: nothing is ever done to it.
-    pub fn occupant(self) -> EniSeen {
-        EniSeen { tags: Pairs::default(), ..*self.seen }
+    pub fn occupant(self) -> ObservedEni {
+        ObservedEni { tags: StringMap::default(), ..*self.seen }
     }
 }
 
@@ -98,7 +100,7 @@ impl From<Unreadable> for CallError {
 }
 
 /// What stands for the ID of an ENI that EC2 has shown without one.
-fn nameless(attachment: Option<&SeenAttachment>) -> EniId {
+fn nameless(attachment: Option<&ObservedAttachment>) -> EniId {
     let text = match attachment {
         Some(at) => format!("interface without ID at {}/{} ({})", at.card, at.index, at.id),
         None => "interface without ID".to_owned(),
@@ -120,7 +122,7 @@ fn private_ips(eni: &NetworkInterface) -> Vec<CompactString> {
     ips
 }
 
-fn attachment(seen: &NetworkInterfaceAttachment, as_of: Timestamp) -> Option<SeenAttachment> {
+fn attachment(seen: &NetworkInterfaceAttachment, as_of: Timestamp) -> Option<ObservedAttachment> {
     let state = match seen.status() {
         Some(AttachmentStatus::Attaching) => AttachmentState::Attaching,
         Some(AttachmentStatus::Detaching) => AttachmentState::Detaching,
@@ -135,7 +137,7 @@ fn attachment(seen: &NetworkInterfaceAttachment, as_of: Timestamp) -> Option<See
         AttachmentState::Attaching => attach_time.map_or(as_of, |at| at.min(as_of)),
         AttachmentState::Attached | AttachmentState::Detaching => as_of,
     };
-    Some(SeenAttachment {
+    Some(ObservedAttachment {
         id: seen.attachment_id().unwrap_or_default().to_owned(),
         instance: seen.instance_id().and_then(InstanceId::observed),
         card: seen.network_card_index().unwrap_or_default(),
@@ -147,8 +149,8 @@ fn attachment(seen: &NetworkInterfaceAttachment, as_of: Timestamp) -> Option<See
 }
 
 /// A subnet of a Describe that began at `as_of`; None: it has no ID.
-pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Option<SubnetFacts> {
-    Some(SubnetFacts {
+pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Option<ObservedSubnet> {
+    Some(ObservedSubnet {
         id: subnet.subnet_id().and_then(SubnetId::observed)?,
         zone: subnet.availability_zone().unwrap_or_default().to_owned(),
         vpc: subnet.vpc_id().unwrap_or_default().to_owned(),

@@ -1,24 +1,24 @@
 //! The handle that the controller holds.
 
-use crate::budgets::{Action, Buckets, Budgets, Pace};
-use crate::counts::Counts;
-use crate::line::Claim;
+use crate::batcher::Questions;
+use crate::cache::state::{CacheState, Uids};
+use crate::catalog::{CatalogQuery, CatalogState};
 use crate::lock::lock;
-use crate::network::{NetworkQuestion, NetworkState};
 use crate::options::{Clock, Fence, Options};
-use crate::questions::Questions;
+use crate::rate_limit::fair_queue::Ticket;
+use crate::rate_limit::limiter::{Action, Buckets, RateLimiter, RateStatus};
+use crate::request_counts::Counts;
 use crate::silences::Silences;
 use crate::unreadable::Unread;
-use crate::view::state::{Uids, ViewState};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
-use multi_eni_plan::errors::CallError;
-use multi_eni_plan::facts::{Cluster, EniSeen, InstanceSight, Network, NetworkLook, Sight};
-use multi_eni_plan::instance::InstanceLook;
-use multi_eni_plan::look_failure::LookFailure;
-use multi_eni_plan::pace::Lines;
+use multi_eni_plan::ec2_errors::CallError;
+use multi_eni_plan::instance::InstanceObservation;
+use multi_eni_plan::lookup_failure::LookupFailure;
+use multi_eni_plan::observed::{CatalogLookup, Cluster, Ec2Catalog, InstanceInterfaces, Observation, ObservedEni};
+use multi_eni_plan::wait_estimate::CallQueues;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
@@ -39,7 +39,7 @@ pub enum Changed {
     /// An instance was looked at.
     Instance(InstanceId),
     /// Subnets or groups.
-    Network,
+    Ec2Catalog,
     /// What a name of subnets or groups stands for, or which subnets there are.
     Names,
     /// A whole sweep has ended.
@@ -52,7 +52,7 @@ pub enum Changed {
 #[derive(Clone)]
 pub struct Ec2 {
     pub(crate) inner: Arc<Inner>,
-    pub(crate) claim: Claim,
+    pub(crate) ticket: Ticket,
 }
 
 impl fmt::Debug for Ec2 {
@@ -67,10 +67,10 @@ pub(crate) struct Inner {
     pub options: Options,
     pub clock: Clock,
     pub fence: Fence,
-    pub budgets: Budgets,
+    pub rate_limiter: RateLimiter,
     pub counts: Counts,
-    pub view: Mutex<ViewState>,
-    pub failure: Mutex<Option<LookFailure>>,
+    pub cache: Mutex<CacheState>,
+    pub failure: Mutex<Option<LookupFailure>>,
     pub silences: Mutex<Silences>,
     pub unread: Mutex<Unread>,
     /// EC2 here does not know the parameter IncludeManagedResources (isolated Regions lag).
@@ -83,8 +83,8 @@ pub(crate) struct Inner {
     pub enis: Questions<EniId>,
     pub instances: Questions<InstanceId>,
     pub states: Questions<InstanceId>,
-    pub states_failure: Mutex<Option<LookFailure>>,
-    pub network: Mutex<NetworkState>,
+    pub states_failure: Mutex<Option<LookupFailure>>,
+    pub catalog: Mutex<CatalogState>,
     pub subnet_ids: Questions<SubnetId>,
     pub subnet_names: Questions<String>,
     pub group_names: Questions<String>,
@@ -105,9 +105,9 @@ impl Ec2 {
         let (changed, changes) = unbounded_channel();
         let inner = Inner {
             client,
-            budgets: Budgets::before(buckets),
+            rate_limiter: RateLimiter::before(buckets),
             counts: Counts::default(),
-            view: Mutex::new(ViewState::new(cluster.clone(), options.lag)),
+            cache: Mutex::new(CacheState::new(cluster.clone(), options.lag)),
             failure: Mutex::new(None),
             silences: Mutex::new(Silences::default()),
             unread: Mutex::new(Unread::default()),
@@ -121,7 +121,7 @@ impl Ec2 {
             instances: Questions::new(),
             states: Questions::new(),
             states_failure: Mutex::new(None),
-            network: Mutex::new(NetworkState::default()),
+            catalog: Mutex::new(CatalogState::default()),
             subnet_ids: Questions::new(),
             subnet_names: Questions::new(),
             group_names: Questions::new(),
@@ -131,7 +131,7 @@ impl Ec2 {
             clock,
             fence,
         };
-        (Self { inner: Arc::new(inner), claim: Claim::default() }, changes)
+        (Self { inner: Arc::new(inner), ticket: Ticket::default() }, changes)
     }
 
     /// Sweeps, polls and answers questions until `stop`. What is under way then is abandoned; it only reads.
@@ -168,84 +168,84 @@ impl Ec2 {
     /// turns at what EC2 allows, and the youngest work has a part of them.
     /// `withdrawn`: who only waits for a turn by then sends nothing.
     pub fn acting_for(&self, nodeeni_uid: &str, since: Timestamp, withdrawn: CancellationToken) -> Self {
-        Self { inner: self.inner.clone(), claim: Claim { flow: Arc::from(nodeeni_uid), since, withdrawn } }
+        Self { inner: self.inner.clone(), ticket: Ticket { flow: Arc::from(nodeeni_uid), since, withdrawn } }
     }
 
     /// How the budget of each action stands.
-    pub fn paces(&self) -> Vec<Pace> {
-        self.inner.budgets.paces()
+    pub fn rate_status(&self) -> Vec<RateStatus> {
+        self.inner.rate_limiter.status()
     }
 
     /// Who waits to create and to attach.
-    pub fn lines(&self) -> Lines {
-        self.inner.budgets.lines()
+    pub fn call_queues(&self) -> CallQueues {
+        self.inner.rate_limiter.queues()
     }
 
     // ---- What decisions read ---------------------------------------------------------------------------------------
 
     /// What the view shows for one ENIAttachment: by its UID tag, and by the ENI ID that its status has.
-    pub fn sight(&self, attachment_uid: &str, eni: Option<&EniId>) -> Sight {
-        lock(&self.inner.view).sight(attachment_uid, eni)
+    pub fn observation(&self, attachment_uid: &str, eni: Option<&EniId>) -> Observation {
+        lock(&self.inner.cache).observation(attachment_uid, eni)
     }
 
-    /// Whether [`sight`](Self::sight) would be that it is absent.
+    /// Whether [`observe`](Self::sight) would be that it is absent.
     pub fn is_absent(&self, attachment_uid: &str, eni: Option<&EniId>) -> bool {
-        lock(&self.inner.view).is_absent(attachment_uid, eni)
+        lock(&self.inner.cache).is_absent(attachment_uid, eni)
     }
 
     /// How many ENIs carry this cluster's tag; and those of them for which it is so, sorted by ID.
-    pub fn owned_where(&self, is_so: impl Fn(&EniSeen) -> bool) -> (usize, Vec<EniSeen>) {
-        lock(&self.inner.view).owned_where(is_so)
+    pub fn owned_where(&self, is_so: impl Fn(&ObservedEni) -> bool) -> (usize, Vec<ObservedEni>) {
+        lock(&self.inner.cache).owned_where(is_so)
     }
 
     /// Start of the last whole sweep.
     pub fn last_sweep(&self) -> Option<Timestamp> {
-        lock(&self.inner.view).last_sweep()
+        lock(&self.inner.cache).last_sweep()
     }
 
     /// How many ENIs of this cluster the last whole sweep showed, readable or not.
     pub fn swept(&self) -> usize {
-        lock(&self.inner.view).swept()
+        lock(&self.inner.cache).swept()
     }
 
     /// Start of the latest Describe that showed an ENI or an instance of this cluster, or when the place was proven otherwise.
     pub fn home_shown(&self) -> Option<Timestamp> {
-        lock(&self.inner.view).home_shown()
+        lock(&self.inner.cache).home_shown()
     }
 
     /// The account and Region are this cluster's, as of then.
     pub fn note_home(&self, at: Timestamp) {
-        lock(&self.inner.view).note_home(at);
+        lock(&self.inner.cache).note_home(at);
     }
 
     /// Whether EC2 answered a Delete of this process's for that ENI.
     pub fn is_deleted(&self, eni: &EniId) -> bool {
-        lock(&self.inner.view).is_deleted(eni)
+        lock(&self.inner.cache).is_deleted(eni)
     }
 
     /// All ENIs on an instance, if it was looked at since its Node is there.
-    pub fn instance_sight(&self, instance: &InstanceId) -> Option<InstanceSight> {
-        lock(&self.inner.view).instance_sight(instance)
+    pub fn instance_interfaces(&self, instance: &InstanceId) -> Option<InstanceInterfaces> {
+        lock(&self.inner.cache).instance_interfaces(instance)
     }
 
     /// Forgets what was seen on other instances than these.
     pub fn keep_instances(&self, instances: &BTreeSet<InstanceId>) {
-        lock(&self.inner.view).keep_instances(instances);
+        lock(&self.inner.cache).keep_instances(instances);
     }
 
     /// The state of an instance, if it was looked at within about an hour.
-    pub fn instance_look(&self, instance: &InstanceId) -> Option<InstanceLook> {
-        lock(&self.inner.view).instance_look(instance)
+    pub fn instance_observation(&self, instance: &InstanceId) -> Option<InstanceObservation> {
+        lock(&self.inner.cache).instance_observation(instance)
     }
 
     /// Why the last look at states of instances failed; None when it succeeded.
-    pub fn states_failure(&self) -> Option<LookFailure> {
+    pub fn states_failure(&self) -> Option<LookupFailure> {
         lock(&self.inner.states_failure).clone()
     }
 
     /// What is known of subnets and groups.
-    pub fn network(&self) -> Arc<Network> {
-        lock(&self.inner.network).facts()
+    pub fn catalog(&self) -> Arc<Ec2Catalog> {
+        lock(&self.inner.catalog).facts()
     }
 
     /// The Region that is called.
@@ -255,14 +255,16 @@ impl Ec2 {
 
     /// Why the last sweep failed, or else the last look at instances' states, or at subnets, groups or instance types; None if all
     /// succeeded.
-    pub fn failure(&self) -> Option<LookFailure> {
-        self.place_failure().or_else(|| self.network().failures.values().next().cloned())
+    pub fn failure(&self) -> Option<LookupFailure> {
+        self.place_failure().or_else(|| self.catalog().failures.values().next().cloned())
     }
 
     /// The same of what proves the place: ENIs, instances, subnets.
-    pub fn place_failure(&self) -> Option<LookFailure> {
+    pub fn place_failure(&self) -> Option<LookupFailure> {
         let sweep = lock(&self.inner.failure).clone();
-        sweep.or_else(|| self.states_failure()).or_else(|| self.network().failure(&[NetworkLook::SubnetsById]).cloned())
+        sweep
+            .or_else(|| self.states_failure())
+            .or_else(|| self.catalog().failure(&[CatalogLookup::SubnetsById]).cloned())
     }
 
     /// EC2 calls sent, by EC2's name of the action.
@@ -278,7 +280,7 @@ impl Ec2 {
     }
 
     /// Asks for an ENI by ID, whatever its tags. `Changed::Eni` goes to whom its tags name, and to those who asked
-    /// [`sight`](Self::sight) for it.
+    /// [`observe`](Self::sight) for it.
     pub fn look_by_id(&self, eni: &EniId) {
         self.inner.enis.ask(eni.clone());
     }
@@ -296,15 +298,15 @@ impl Ec2 {
     /// Asks for subnets by ID and by tag Name. What was answered less than `network_valid` ago is not asked again.
     pub fn want_subnets(&self, ids: &[SubnetId], names: &[String]) {
         let now = self.now();
-        let network = lock(&self.inner.network);
-        let stale = |question: &NetworkQuestion| network.is_stale(question, now, self.inner.options.network_valid);
+        let catalog = lock(&self.inner.catalog);
+        let stale = |question: &CatalogQuery| catalog.is_stale(question, now, self.inner.options.network_valid);
         for id in ids {
-            if stale(&NetworkQuestion::Subnet(id.clone())) {
+            if stale(&CatalogQuery::Subnet(id.clone())) {
                 self.inner.subnet_ids.ask(id.clone());
             }
         }
         for name in names {
-            if stale(&NetworkQuestion::SubnetName(name.clone())) {
+            if stale(&CatalogQuery::SubnetName(name.clone())) {
                 self.inner.subnet_names.ask(name.clone());
             }
         }
@@ -314,10 +316,10 @@ impl Ec2 {
     /// again.
     pub fn want_groups(&self, names: &[String]) {
         let now = self.now();
-        let network = lock(&self.inner.network);
+        let catalog = lock(&self.inner.catalog);
         for name in names {
-            let question = NetworkQuestion::GroupName(name.clone());
-            if network.is_stale(&question, now, self.inner.options.network_valid) {
+            let question = CatalogQuery::GroupName(name.clone());
+            if catalog.is_stale(&question, now, self.inner.options.network_valid) {
                 self.inner.group_names.ask(name.clone());
             }
         }
@@ -332,7 +334,7 @@ impl Ec2 {
 
     /// Asks what an instance type takes, unless that is known.
     pub fn want_instance_type(&self, kind: &str) {
-        if !matches!(lock(&self.inner.network).facts().instance_types.get(kind), Some(Some(_))) {
+        if !matches!(lock(&self.inner.catalog).facts().instance_types.get(kind), Some(Some(_))) {
             self.inner.instance_types.ask(kind.to_owned());
         }
     }
@@ -353,8 +355,8 @@ impl Ec2 {
     /// Another account or Region answered for a while: what it did not show, and what names stood for there, is not known. Asks for a
     /// sweep.
     pub fn forget_absences(&self) {
-        lock(&self.inner.view).forget_absences();
-        lock(&self.inner.network).forget_absences();
+        lock(&self.inner.cache).forget_absences();
+        lock(&self.inner.catalog).forget_absences();
         self.sweep_now();
     }
 
@@ -371,11 +373,11 @@ impl Ec2 {
     }
 
     /// Changes the view, tells who is concerned, and wakes the poll if something moves.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut ViewState) -> (T, Uids)) -> T {
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut CacheState) -> (T, Uids)) -> T {
         let (value, uids, moves) = {
-            let mut view = lock(&self.inner.view);
-            let (value, uids) = change(&mut view);
-            (value, uids, view.is_moving())
+            let mut cache = lock(&self.inner.cache);
+            let (value, uids) = change(&mut cache);
+            (value, uids, cache.is_moving())
         };
         if moves {
             self.inner.motion.notify_one();
@@ -395,21 +397,21 @@ impl Ec2 {
     pub(crate) fn note_failure(&self, error: Option<&CallError>) {
         let now = self.now();
         let mut failure = lock(&self.inner.failure);
-        *failure = error.map(|error| LookFailure::next(failure.as_ref(), Action::DescribeEnis.name(), error, now));
+        *failure = error.map(|error| LookupFailure::next(failure.as_ref(), Action::DescribeEnis.name(), error, now));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use multi_eni_plan::held::Held;
+    use multi_eni_plan::attachment::Attachment;
 
     /// `run` and every mutation can be spawned on a runtime with several threads.
     #[test]
     fn futures_are_send() {
         fn send<T: Send>(_: T) {}
-        fn all(ec2: Ec2, eni: &EniId, instance: &InstanceId, held: &Held) {
-            send(ec2.create("token", false, held));
+        fn all(ec2: Ec2, eni: &EniId, instance: &InstanceId, attachment: &Attachment) {
+            send(ec2.create("token", false, attachment));
             send(ec2.attach(eni, instance, 0, 1));
             send(ec2.set_groups(eni, &[]));
             send(ec2.tag(eni, &BTreeMap::new()));

@@ -4,7 +4,7 @@ use aws_sdk_ec2::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ec2::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::dns::ResolveDnsError;
-use multi_eni_plan::errors::CallError;
+use multi_eni_plan::ec2_errors::CallError;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;

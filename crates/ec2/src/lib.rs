@@ -10,26 +10,24 @@
 //!
 //! Nothing here reads a wall clock other than [`Clock`]; waiting is tokio's.
 
-mod budget;
-mod budgets;
+mod batcher;
+mod cache;
 mod calls;
+mod catalog;
 mod client;
 mod convert;
-mod counts;
 mod ec2;
 mod errors;
-mod line;
 mod lock;
-mod network;
 mod options;
-mod questions;
+mod rate_limit;
+mod request_counts;
 mod silences;
 mod unreadable;
-mod view;
 
 pub use aws_sdk_ec2::Client;
-pub use budgets::{Buckets, Pace, shortest};
 pub use client::{ConnectError, client, client_at, client_over};
 pub use ec2::{Changed, Ec2};
 pub use options::{Clock, Fence, Options};
+pub use rate_limit::limiter::{Buckets, RateStatus, shortest};
 pub use unreadable::UnreadableEni;

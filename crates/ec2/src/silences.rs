@@ -1,10 +1,10 @@
 //! Which Describe calls get no good answer, and since when.
 
-use crate::budgets::Action;
 use crate::ec2::{Changed, Ec2};
 use crate::lock::lock;
+use crate::rate_limit::limiter::Action;
 use jiff::{SignedDuration, Timestamp};
-use multi_eni_plan::errors::{Call, CallError, Class, classify};
+use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
 use multi_eni_plan::silence::Silence;
 use multi_eni_plan::wording::shortened;
 use std::collections::BTreeMap;

@@ -1,15 +1,15 @@
 //! One history, from its script to its verdict.
 
-use crate::desk::Desk;
+use crate::checker::{Activity, Checker, Detail, Promise, Violation};
+use crate::convergence;
 use crate::entropy;
-use crate::generate;
+use crate::environment::Environment;
+use crate::generator;
+use crate::interceptor::Interceptor;
 use crate::panics;
 use crate::recording::{self, Recording};
 use crate::replica::Replicas;
-use crate::rest;
-use crate::script::{Act, Befallen, Millis, Script};
-use crate::stage::Stage;
-use crate::witness::{Activity, Breach, Detail, Promise, Witness};
+use crate::script::{Befallen, Millis, Operation, Script};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Once, mpsc};
 use std::time::Duration;
@@ -34,7 +34,7 @@ const GIVEN_UP: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Default)]
 pub struct Verdict {
     /// The first promise that was broken.
-    pub breach: Option<Breach>,
+    pub breach: Option<Violation>,
     /// The trace, as detailed as was asked for.
     pub trace: Vec<String>,
     /// The faults that befell requests.
@@ -66,7 +66,7 @@ fn warm() {
     static WARM: Once = Once::new();
     WARM.call_once(|| {
         panics::watch();
-        drop(on_a_thread(&generate::script(0), Detail::None, false));
+        drop(on_a_thread(&generator::script(0), Detail::None, false));
     });
 }
 
@@ -88,7 +88,7 @@ fn on_a_thread(script: &Script, detail: Detail, recorded: bool) -> Verdict {
         (Ok(_), Err(_)) => format!("not over after {} s of real time: it spins at one moment", GIVEN_UP.as_secs()),
         (Err(error), _) => format!("no thread for it: {error}"),
     };
-    Verdict { breach: Some(Breach { at: 0, promise: Promise::Told, how: told }), ..Verdict::default() }
+    Verdict { breach: Some(Violation { at: 0, promise: Promise::Told, how: told }), ..Verdict::default() }
 }
 
 fn on_this_thread(script: &Script, detail: Detail, recorded: bool) -> Verdict {
@@ -96,7 +96,7 @@ fn on_this_thread(script: &Script, detail: Detail, recorded: bool) -> Verdict {
     match tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build() {
         Ok(runtime) => runtime.block_on(History::play(script, detail, recorded)),
         Err(error) => {
-            let breach = Breach { at: 0, promise: Promise::Told, how: format!("no runtime: {error}") };
+            let breach = Violation { at: 0, promise: Promise::Told, how: format!("no runtime: {error}") };
             Verdict { breach: Some(breach), ..Verdict::default() }
         }
     }
@@ -104,49 +104,49 @@ fn on_this_thread(script: &Script, detail: Detail, recorded: bool) -> Verdict {
 
 /// How long after the calm this script's world may take.
 fn converges_within(script: &Script) -> Millis {
-    let joined = script.events.iter().filter(|event| matches!(event.act, Act::Join { .. })).count();
+    let joined = script.events.iter().filter(|event| matches!(event.act, Operation::Join { .. })).count();
     CONVERGES_WITHIN + A_NODE * u64::try_from(joined).unwrap_or(u64::MAX / A_NODE).saturating_sub(FEW)
 }
 
 struct History<'a> {
     script: &'a Script,
-    stage: Stage,
-    witness: Witness,
-    desk: std::sync::Arc<Desk>,
+    environment: Environment,
+    checker: Checker,
+    interceptor: std::sync::Arc<Interceptor>,
     replicas: Replicas,
     acts: (u64, u64),
 }
 
 impl<'a> History<'a> {
     async fn play(script: &'a Script, detail: Detail, recorded: bool) -> Verdict {
-        let stage = match Stage::set(&script.setting, script.seed) {
-            Ok(stage) => stage,
+        let environment = match Environment::set(&script.setting, script.seed) {
+            Ok(environment) => environment,
             Err(how) => {
-                let breach = Breach { at: 0, promise: Promise::Told, how };
+                let breach = Violation { at: 0, promise: Promise::Told, how };
                 return Verdict { breach: Some(breach), ..Verdict::default() };
             }
         };
-        let tape = recorded.then(|| recording::begin(&stage.api));
-        let witness = Witness::watch(&stage, script, detail);
-        let desk = Desk::open(stage.clone(), witness.clone(), script);
-        let replicas = Replicas::start(&desk, &script.setting);
-        desk.seat(&replicas);
-        let mut history = Self { script, stage, witness, desk, replicas, acts: (0, 0) };
+        let tape = recorded.then(|| recording::begin(&environment.api));
+        let checker = Checker::watch(&environment, script, detail);
+        let interceptor = Interceptor::open(environment.clone(), checker.clone(), script);
+        let replicas = Replicas::start(&interceptor, &script.setting);
+        interceptor.seat(&replicas);
+        let mut history = Self { script, environment, checker, interceptor, replicas, acts: (0, 0) };
         let converged_after = history.tell().await.filter(|_| !history.is_broken());
         let (breach, trace) = {
-            let mut scene = history.witness.scene();
-            (scene.breach.take(), scene.trace.take())
+            let mut state = history.checker.state();
+            (state.breach.take(), state.trace.take())
         };
         let recording = match &tape {
-            Some(tape) => Some(recording::end(&history.stage.api, tape).await),
+            Some(tape) => Some(recording::end(&history.environment.api, tape).await),
             None => None,
         };
         Verdict {
             breach,
             trace,
-            befallen: history.desk.befallen(),
+            befallen: history.interceptor.befallen(),
             converged_after,
-            ended: history.stage.now(),
+            ended: history.environment.now(),
             acts: history.acts,
             recording,
         }
@@ -173,12 +173,12 @@ impl<'a> History<'a> {
             if self.is_broken() {
                 return None;
             }
-            let now = self.stage.now();
+            let now = self.environment.now();
             if now >= at {
                 return Some(());
             }
-            self.stage.until(at.min(now + 10_000)).await;
-            self.witness.looks();
+            self.environment.until(at.min(now + 10_000)).await;
+            self.checker.looks();
         }
     }
 
@@ -187,24 +187,24 @@ impl<'a> History<'a> {
         if let Some(how) = panics::take() {
             self.broke(Promise::Told, how);
         }
-        self.witness.scene().breach.is_some()
+        self.checker.state().breach.is_some()
     }
 
-    async fn perform(&mut self, act: &Act) {
-        self.stage.ec2.catch_up();
+    async fn perform(&mut self, act: &Operation) {
+        self.environment.ec2.catch_up();
         match act {
-            Act::RestartApi { lasts } => self.desk.restart_api(*lasts),
-            Act::Forbid { reads, lasts } => self.desk.forbid(*reads, *lasts),
-            Act::RefuseCalls { action, code, lasts } => self.desk.refuse_calls(action, code, *lasts),
+            Operation::RestartApi { lasts } => self.interceptor.restart_api(*lasts),
+            Operation::Forbid { reads, lasts } => self.interceptor.forbid(*reads, *lasts),
+            Operation::RefuseCalls { action, code, lasts } => self.interceptor.refuse_calls(action, code, *lasts),
             _ => {}
         }
         let came = match self.replicas.play(act) {
             Some(came) => Ok(came),
-            None => self.stage.play(act).await,
+            None => self.environment.play(act).await,
         };
-        if let (Act::RenameSubnet { subnet, name }, Ok(_)) = (act, &came) {
-            let now = self.stage.now();
-            self.witness.scene().renamed(now, subnet, name);
+        if let (Operation::RenameSubnet { subnet, name }, Ok(_)) = (act, &came) {
+            let now = self.environment.now();
+            self.checker.state().renamed(now, subnet, name);
         }
         match &came {
             Ok(_) => self.acts.0 += 1,
@@ -215,18 +215,18 @@ impl<'a> History<'a> {
             Ok(words) => words.clone(),
             Err(why) => format!("{act:?} comes to nothing: {why}"),
         };
-        let detail = if matches!(act, Act::Heartbeat { .. }) { Detail::Everything } else { Detail::Story };
-        self.witness.says(detail, "*", words);
-        self.witness.looks();
+        let detail = if matches!(act, Operation::Heartbeat { .. }) { Detail::Everything } else { Detail::Story };
+        self.checker.says(detail, "*", words);
+        self.checker.looks();
     }
 
     async fn calm(&self) -> Option<()> {
-        self.desk.calm();
+        self.interceptor.calm();
         self.replicas.mend();
-        self.witness.says(Detail::Story, "*", || "the calm begins".to_owned());
-        let now = self.stage.now();
-        self.witness.scene().names_are_put_back(now, &self.script.setting.subnets);
-        if let Err(how) = self.stage.mend(&self.witness, &self.script.setting.subnets).await {
+        self.checker.says(Detail::Story, "*", || "the calm begins".to_owned());
+        let now = self.environment.now();
+        self.checker.state().names_are_put_back(now, &self.script.setting.subnets);
+        if let Err(how) = self.environment.mend(&self.checker, &self.script.setting.subnets).await {
             self.broke(Promise::Told, format!("the calm cannot begin: {how}"));
             return None;
         }
@@ -234,8 +234,8 @@ impl<'a> History<'a> {
     }
 
     fn broke(&self, promise: Promise, how: String) {
-        let at = self.stage.now();
-        self.witness.scene().broke(at, promise, how);
+        let at = self.environment.now();
+        self.checker.state().broke(at, promise, how);
     }
 
     /// Waits until the world is as it should be, and has been at rest for a while. None: a promise was broken, this one
@@ -243,18 +243,18 @@ impl<'a> History<'a> {
     async fn converge(&self) -> Option<Millis> {
         // Before an idle hour also what is re-checked slowly must have had its turn.
         let rest = if self.script.idle_hour { IDLE_BEFORE_HOUR } else { IDLE };
-        let (from, within) = (self.stage.now(), converges_within(self.script));
+        let (from, within) = (self.environment.now(), converges_within(self.script));
         // What does not hold is looked for only when something has changed.
         let (mut problems, mut looked) = (Vec::new(), None);
         loop {
-            self.until(self.stage.now() + 1_000).await?;
-            let now = self.stage.now();
+            self.until(self.environment.now() + 1_000).await?;
+            let now = self.environment.now();
             if ((now - from) / 1_000).is_multiple_of(600) {
-                self.stage.cycle_spoilt();
+                self.environment.cycle_spoilt();
             }
             let (moved, changes) = {
-                let scene = self.witness.scene();
-                (scene.moved.max(from), scene.changes)
+                let state = self.checker.state();
+                (state.moved.max(from), state.changes)
             };
             if now > from + 2 * within {
                 self.broke(Promise::Quiet, format!("{} s after the calm it is not at rest", (now - from) / 1000));
@@ -264,7 +264,7 @@ impl<'a> History<'a> {
                 continue;
             }
             if looked != Some(changes) {
-                problems = rest::problems(&self.witness.scene());
+                problems = convergence::problems(&self.checker.state());
                 looked = Some(changes);
             }
             match problems.first().cloned() {
@@ -273,7 +273,7 @@ impl<'a> History<'a> {
                     return None;
                 }
                 None => {
-                    self.witness.says(Detail::Story, "*", || "all is as it should be".to_owned());
+                    self.checker.says(Detail::Story, "*", || "all is as it should be".to_owned());
                     return Some(moved - from);
                 }
                 Some((promise, how)) if now > from + within => {
@@ -287,17 +287,18 @@ impl<'a> History<'a> {
 
     /// Watches a world at rest: nothing is done, and it stays as it should be.
     async fn stay(&self, lasts: Millis) -> Option<()> {
-        self.witness.scene().since_mark = Activity::default();
-        self.until(self.stage.now() + lasts).await?;
+        self.checker.state().since_mark = Activity::default();
+        self.until(self.environment.now() + lasts).await?;
         let (idle, problems) = {
-            let scene = self.witness.scene();
+            let state = self.checker.state();
             let setting = &self.script.setting;
             // Short pages count what was looked at.
-            let counted = if setting.short_pages { scene.mirror.enis.len() } else { scene.mirror.ours().len() };
+            let counted = if setting.short_pages { state.model.enis.len() } else { state.model.ours().len() };
             let page = usize::try_from(setting.page_size).unwrap_or(1).max(1);
             let sweep = u64::try_from(counted.div_ceil(page).max(1)).unwrap_or(u64::MAX);
-            let waits = (rest::crowded(&scene), rest::full_subnets(&scene), rest::kinds_of_names(&scene));
-            (rest::idle::problem(&scene.since_mark, lasts / 60_000, sweep, waits), rest::problems(&scene))
+            let waits =
+                (convergence::crowded(&state), convergence::full_subnets(&state), convergence::kinds_of_names(&state));
+            (convergence::idle::problem(&state.since_mark, lasts / 60_000, sweep, waits), convergence::problems(&state))
         };
         if let Some(how) = idle {
             self.broke(Promise::Quiet, how);

@@ -1,6 +1,6 @@
 //! What a recorded history leaves behind: everything that was written to its API server, to be written to another one.
 
-use crate::stage::DENIED;
+use crate::environment::DENIED;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};

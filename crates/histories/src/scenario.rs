@@ -1,8 +1,8 @@
 //! Scenarios: scripts that are kept as files, each with the golden trace of its story.
 
+use crate::checker::{Detail, Violation};
 use crate::history;
 use crate::script::Script;
-use crate::witness::{Breach, Detail};
 use std::path::{Path, PathBuf};
 
 /// What became of a scenario.
@@ -15,7 +15,7 @@ pub enum Outcome {
     /// Its trace was written.
     Written,
     /// A promise was broken.
-    Broke(Breach),
+    Broke(Violation),
     /// Its trace is another.
     Differs {
         /// The first line that differs, from 1.

@@ -1,9 +1,9 @@
 //! From a history that breaks a promise to the smallest one that still breaks it: first every fault is written down one by
 //! one, then parts of it are left out for as long as the same promise is broken (delta debugging, by halves).
 
+use crate::checker::{Detail, Promise};
 use crate::history;
 use crate::script::{Graces, Rates, Script, Setting};
-use crate::witness::{Detail, Promise};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The smallest script that was found; None if this one breaks no promise.

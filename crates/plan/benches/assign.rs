@@ -12,9 +12,9 @@ use multi_eni_api::ids::{InstanceId, SubnetId};
 use multi_eni_api::names::NODEENI_FINALIZER;
 use multi_eni_api::{EniAttachmentStatus, NodeENI, NodeEniSpec};
 use multi_eni_plan::assign::{Assignment, Input, assign};
-use multi_eni_plan::facts::{Cluster, InstanceSight, Network, NodeFacts, SubnetFacts};
-use multi_eni_plan::held::Held;
-use multi_eni_plan::intent::Intent;
+use multi_eni_plan::attachment::Attachment;
+use multi_eni_plan::nodeeni::NodeEni;
+use multi_eni_plan::observed::{Cluster, Ec2Catalog, InstanceInterfaces, ObservedNode, ObservedSubnet};
 use multi_eni_plan::pods::Pods;
 use multi_eni_plan::removals::RemovalPermits;
 use multi_eni_plan::rollout::Permits;
@@ -56,8 +56,8 @@ fn one_node_changed(bencher: Bencher, nodes: usize) {
 
 struct World {
     cluster: Cluster,
-    intents: Vec<Intent>,
-    network: Network,
+    nodeenis: Vec<NodeEni>,
+    catalog: Ec2Catalog,
     nodes: Vec<Node>,
     settings: Settings,
     permits: Permits,
@@ -65,9 +65,9 @@ struct World {
 }
 
 struct Node {
-    facts: NodeFacts,
-    sight: InstanceSight,
-    held: Vec<Held>,
+    facts: ObservedNode,
+    interfaces: InstanceInterfaces,
+    attachment: Vec<Attachment>,
 }
 
 fn now() -> Timestamp {
@@ -84,7 +84,7 @@ fn instance(number: usize) -> InstanceId {
 
 impl World {
     fn new(nodes: usize) -> Self {
-        let subnet = SubnetFacts {
+        let subnet = ObservedSubnet {
             id: SubnetId::parse(SUBNET).unwrap(),
             zone: "z1".into(),
             vpc: "vpc-1".into(),
@@ -97,8 +97,8 @@ impl World {
         };
         Self {
             cluster: Cluster { uid: "cluster".into(), name: "cluster".into() },
-            intents: (0..NODEENIS).map(nodeeni).collect(),
-            network: Network { subnets: BTreeMap::from([(subnet.id.clone(), subnet)]), ..Network::default() },
+            nodeenis: (0..NODEENIS).map(nodeeni).collect(),
+            catalog: Ec2Catalog { subnets: BTreeMap::from([(subnet.id.clone(), subnet)]), ..Ec2Catalog::default() },
             nodes: (0..nodes).map(node).collect(),
             settings: Settings::default(),
             permits: Permits::new(),
@@ -111,12 +111,12 @@ impl World {
         for number in 0..self.nodes.len() {
             let created = self.one(number).create;
             assert_eq!(created.len(), 2, "two NodeENIs select each node");
-            self.nodes[number].held = created
+            self.nodes[number].attachment = created
                 .into_iter()
                 .map(|new| {
                     let mut status = EniAttachmentStatus::default();
                     set(&mut status.conditions, Wanted::new(types::READY, true, "Ready", ""), None, now());
-                    Held {
+                    Attachment {
                         uid: format!("uid-{}", new.name),
                         name: new.name,
                         created: now(),
@@ -144,16 +144,17 @@ impl World {
 
     fn one(&self, number: usize) -> Assignment {
         let node = &self.nodes[number];
-        let (intents, held): (Vec<&Intent>, Vec<&Held>) = (self.intents.iter().collect(), node.held.iter().collect());
+        let (nodeenis, attachment): (Vec<&NodeEni>, Vec<&Attachment>) =
+            (self.nodeenis.iter().collect(), node.attachment.iter().collect());
         assign(Input {
             cluster: &self.cluster,
             node: Some(&node.facts),
             others: &[],
-            intents: &intents,
-            held: &held,
-            network: &self.network,
+            nodeenis: &nodeenis,
+            attachments: &attachment,
+            catalog: &self.catalog,
             region: None,
-            instance: Some(&node.sight),
+            instance: Some(&node.interfaces),
             states: &|_| None,
             states_failure: None,
             pods: Pods::Unasked,
@@ -173,7 +174,7 @@ impl World {
 }
 
 fn node(number: usize) -> Node {
-    let facts = NodeFacts {
+    let facts = ObservedNode {
         name: format!("n{number}"),
         uid: format!("uid-n{number}"),
         labels: pool(number).into_iter().collect(),
@@ -183,11 +184,11 @@ fn node(number: usize) -> Node {
         deleting: false,
         created: now(),
     };
-    let sight = InstanceSight { as_of: now(), vpc: Some("vpc-1".into()), ..Default::default() };
-    Node { facts, sight, held: Vec::new() }
+    let interfaces = InstanceInterfaces { as_of: now(), vpc: Some("vpc-1".into()), ..Default::default() };
+    Node { facts, interfaces, attachment: Vec::new() }
 }
 
-fn nodeeni(number: usize) -> Intent {
+fn nodeeni(number: usize) -> NodeEni {
     let spec = NodeEniSpec {
         node_selector: pool(number),
         subnet_id: Some(SUBNET.into()),
@@ -198,5 +199,5 @@ fn nodeeni(number: usize) -> Intent {
     object.metadata.uid = Some(format!("uid-e{number}"));
     object.metadata.creation_timestamp = Some(Time(now()));
     object.metadata.finalizers = Some(vec![NODEENI_FINALIZER.to_owned()]);
-    Intent::read(&object)
+    NodeEni::read(&object)
 }

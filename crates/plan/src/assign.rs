@@ -3,7 +3,8 @@
 //! Keyed by Node, since device indexes and limits belong to an instance. Pure and deterministic: the same input gives
 //! the same answer, and applying the answer and asking again gives nothing more to do.
 
-mod adopt;
+mod adoption;
+mod desired;
 mod duplicates;
 mod gone;
 mod limits;
@@ -12,24 +13,23 @@ mod next_place;
 mod outdated;
 mod place;
 mod recover;
-mod refusal;
 mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unassigned;
 mod unattachable;
-mod wanted;
 
 pub use duplicates::DUPLICATE_NODE;
 pub use place::ZONE_CONTRADICTION;
 pub use recover::{has_nothing, may_be_adopted};
-pub use refusal::{INSTANCE_GONE, Refusal, Refused};
+pub use unassigned::{INSTANCE_GONE, Unassigned, UnassignedReason};
 pub use unattachable::{AttachRefusals, AttachRefused, RefusalLook};
 
-use crate::facts::{Cluster, EniSeen, InstanceSight, Network, NodeFacts};
-use crate::held::Held;
-use crate::instance::InstanceLook;
-use crate::intent::{Intent, SubnetRef};
-use crate::look_failure::LookFailure;
+use crate::attachment::Attachment;
+use crate::instance::InstanceObservation;
+use crate::lookup_failure::LookupFailure;
+use crate::nodeeni::{NodeEni, SubnetRef};
+use crate::observed::{Cluster, Ec2Catalog, InstanceInterfaces, ObservedEni, ObservedNode};
 use crate::pods::Pods;
 use crate::problem::Problem;
 use crate::removals::{Cause, RemovalPermits};
@@ -50,30 +50,30 @@ pub struct Input<'a> {
     /// Who we are.
     pub cluster: &'a Cluster,
     /// The Node; None once it is gone.
-    pub node: Option<&'a NodeFacts>,
+    pub node: Option<&'a ObservedNode>,
     /// Other Nodes of its instance.
-    pub others: &'a [&'a NodeFacts],
+    pub others: &'a [&'a ObservedNode],
     /// All NodeENIs, in any order.
-    pub intents: &'a [&'a Intent],
+    pub nodeenis: &'a [&'a NodeEni],
     /// The ENIAttachments of its instance, whatever Node's name they carry; and those that carry its name and whose instance has
     /// no Node.
-    pub held: &'a [&'a Held],
+    pub attachments: &'a [&'a Attachment],
     /// Subnets and groups.
-    pub network: &'a Network,
+    pub catalog: &'a Ec2Catalog,
     /// The Region that is called, where it is known.
     pub region: Option<&'a str>,
     /// What is on the instance now, if it was looked at.
-    pub instance: Option<&'a InstanceSight>,
+    pub instance: Option<&'a InstanceInterfaces>,
     /// States of instances that were looked at: of Nodes that are gone.
-    pub states: &'a dyn Fn(&InstanceId) -> Option<InstanceLook>,
+    pub states: &'a dyn Fn(&InstanceId) -> Option<InstanceObservation>,
     /// Why no instance can be asked about, if that is so.
-    pub states_failure: Option<&'a LookFailure>,
+    pub states_failure: Option<&'a LookupFailure>,
     /// Pods of this Node.
     pub pods: Pods<'a>,
     /// Whether an ENIAttachment, on whatever node, has this ENI.
-    pub is_held: &'a dyn Fn(&EniSeen) -> bool,
+    pub is_held: &'a dyn Fn(&ObservedEni) -> bool,
     /// Whether EC2 shows the ENI of an ENIAttachment attached, whatever its status says yet.
-    pub is_attached: &'a dyn Fn(&Held) -> bool,
+    pub is_attached: &'a dyn Fn(&Attachment) -> bool,
     /// Where replacement may go on.
     pub permits: &'a Permits,
     /// Where what is no longer asked for may go.
@@ -94,32 +94,32 @@ pub struct NewAttachment {
     /// Its spec.
     pub spec: EniAttachmentSpec,
     /// The ENI that it takes over from upstream, as it was seen.
-    pub adopts: Option<Box<EniSeen>>,
+    pub adopts: Option<Box<ObservedEni>>,
 }
 
 impl NewAttachment {
     /// One for the slot of this request; `adopts`: of the ENI that is there already.
     fn new(
-        node: &NodeFacts,
+        node: &ObservedNode,
         instance: &InstanceId,
-        intent: &Intent,
+        nodeeni: &NodeEni,
         request: EniRequest,
-        adopts: Option<&EniSeen>,
+        adopts: Option<&ObservedEni>,
     ) -> Self {
         let (card, index) = (request.network_card_index, request.device_index);
         Self {
-            name: attachment_name(&intent.name, &intent.uid, instance.as_str(), card, index),
+            name: attachment_name(&nodeeni.name, &nodeeni.uid, instance.as_str(), card, index),
             adopts: adopts.cloned().map(Box::new),
             spec: EniAttachmentSpec {
                 node_name: node.name.clone(),
                 node_uid: node.uid.clone(),
                 instance_id: instance.to_string(),
-                node_eni_name: intent.name.clone(),
-                node_eni_uid: intent.uid.clone(),
+                node_eni_name: nodeeni.name.clone(),
+                node_eni_uid: nodeeni.uid.clone(),
                 request,
                 recovered: false,
                 adopted_eni_id: adopts.map(|eni| eni.id.to_string()),
-                node_settings: intent.ask.as_ref().map(|ask| ask.node_settings.clone()).unwrap_or_default(),
+                node_settings: nodeeni.spec.as_ref().map(|spec| spec.node_settings.clone()).unwrap_or_default(),
                 deselected_since: None,
             },
         }
@@ -217,7 +217,7 @@ pub struct Assignment {
     /// What is wrong for a NodeENI (by UID) on this node, beside what it does not get.
     pub problems: Vec<(String, Problem)>,
     /// Pairs that get nothing, and why.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<Unassigned>,
     /// For each NodeENI (by UID) the ENIAttachments (by name) here that its spec no longer describes, or whose ENI is lost:
     /// replaced when it is their turn. Without what stays since nothing could come in its place: it takes no turn.
     pub outdated: BTreeMap<String, BTreeSet<String>>,
@@ -253,7 +253,7 @@ pub struct Share<'a> {
     /// ENIs that it wants here.
     pub desired: usize,
     /// What it does not get.
-    pub refused: Vec<&'a Refusal>,
+    pub refused: Vec<&'a Unassigned>,
     /// What keeps another index.
     pub pinned: Vec<&'a Pinned>,
     /// What is kept for Pods.
@@ -266,20 +266,26 @@ impl Share<'_> {
     /// What is to be in this slot is not settled: something that concerns it, or the whole NodeENI, is not known or not done yet.
     pub fn is_open_at(&self, slot: (i32, i32)) -> bool {
         self.refused.iter().any(|refusal| match &refusal.why {
-            Refused::SlotHeld { slot: of, leaving: true, .. } | Refused::SlotTaken { slot: of, .. } => *of == slot,
+            UnassignedReason::SlotHeld { slot: of, leaving: true, .. }
+            | UnassignedReason::SlotTaken { slot: of, .. } => *of == slot,
             // Another ENIAttachment has it: nothing is adopted there.
-            Refused::SlotHeld { leaving: false, .. } | Refused::SlotPinned { .. } => false,
-            Refused::NoSubnetInZone { .. } | Refused::InstanceFull { .. } | Refused::NoSuchCard { .. } => false,
-            Refused::TooManyAddresses { .. } => false,
+            UnassignedReason::SlotHeld { leaving: false, .. } | UnassignedReason::SlotPinned { .. } => false,
+            UnassignedReason::NoSubnetInZone { .. }
+            | UnassignedReason::InstanceFull { .. }
+            | UnassignedReason::NoSuchCard { .. } => false,
+            UnassignedReason::TooManyAddresses { .. } => false,
             _ => true,
         })
     }
 
     /// ENIs that are here or are to come: none where none can be, or where the Node is on its way out.
     pub fn awaited(&self) -> usize {
-        let never = |refusal: &&Refusal| matches!(refusal.why, Refused::NoSubnetInZone { .. } | Refused::NodeDeleting);
+        let never = |refusal: &&Unassigned| {
+            matches!(refusal.why, UnassignedReason::NoSubnetInZone { .. } | UnassignedReason::NodeDeleting)
+        };
         // What was taken over keeps the place of another subnet: nothing comes there.
-        let pinned = self.refused.iter().filter(|refusal| matches!(refusal.why, Refused::SlotPinned { .. })).count();
+        let pinned =
+            self.refused.iter().filter(|refusal| matches!(refusal.why, UnassignedReason::SlotPinned { .. })).count();
         if self.refused.iter().any(never) { 0 } else { self.desired.saturating_sub(pinned) }
     }
 }
@@ -315,19 +321,24 @@ impl Assignment {
 
     /// Whether an ENI of that NodeENI is to come to this Node of which no ENIAttachment tells yet: it is being made, or will be as soon
     /// as something is known or EC2 attaches it, or what it follows is let go at this moment. `here`: what there is of that NodeENI.
-    pub fn is_coming(&self, uid: &str, here: &[&Held]) -> bool {
+    pub fn is_coming(&self, uid: &str, here: &[&Attachment]) -> bool {
         if self.create.iter().any(|new| new.spec.node_eni_uid == uid) {
             return true;
         }
         let replaces = |removal: &Removal| {
-            removal.why == RemovalReason::Replaced && here.iter().any(|held| held.name == removal.name)
+            removal.why == RemovalReason::Replaced && here.iter().any(|attachment| attachment.name == removal.name)
         };
         // What EC2 refused to attach here it may refuse elsewhere; and what cannot be looked at may be about to come.
-        let stops = |refusal: &&Refusal| {
-            refusal.why.is_passing() || matches!(refusal.why, Refused::AttachRefused(_) | Refused::LookFailed(_))
+        let stops = |refusal: &&Unassigned| {
+            refusal.why.is_transient()
+                || matches!(refusal.why, UnassignedReason::AttachRefused(_) | UnassignedReason::LookFailed(_))
         };
         let share = self.share(uid);
-        let live = || here.iter().filter(|held| held.deleting.is_none() && held.deselected_since.is_none()).count();
+        let live = || {
+            here.iter()
+                .filter(|attachment| attachment.deleting.is_none() && attachment.deselected_since.is_none())
+                .count()
+        };
         self.delete.iter().any(replaces) || share.refused.iter().any(stops) && live() < share.awaited()
     }
 
@@ -346,22 +357,21 @@ impl Assignment {
 /// Decides for one Node.
 pub fn assign(input: Input<'_>) -> Assignment {
     let mut out = Assignment::default();
-    let intents = by_age(input.intents);
+    let nodeenis = by_age(input.nodeenis);
     match input.node {
-        None => gone::node_gone(&input, input.held.iter().copied(), &mut out),
+        None => gone::node_gone(&input, input.attachments.iter().copied(), &mut out),
         Some(node) => {
-            let (here, elsewhere): (Vec<&Held>, Vec<&Held>) = input
-                .held
-                .iter()
-                .copied()
-                .partition(|held| held.instance.is_some() && held.instance.as_ref() == node.instance.as_ref().ok());
+            let (here, elsewhere): (Vec<&Attachment>, Vec<&Attachment>) =
+                input.attachments.iter().copied().partition(|attachment| {
+                    attachment.instance.is_some() && attachment.instance.as_ref() == node.instance.as_ref().ok()
+                });
             // The same name on another instance is another node: what the old instance had goes as if its Node were gone.
             gone::node_gone(&input, elsewhere.into_iter(), &mut out);
             match duplicates::counts_instead(&input, node) {
                 Some(counts) => duplicates::say(&input, node, counts, &mut out),
                 None => {
                     duplicates::follow(node, &here, &mut out);
-                    slots::node_there(&input, node, &intents, &here, &mut out);
+                    slots::node_there(&input, node, &nodeenis, &here, &mut out);
                 }
             }
         }
@@ -371,30 +381,30 @@ pub fn assign(input: Input<'_>) -> Assignment {
 }
 
 /// Age decides, then name.
-fn by_age<'a>(intents: &[&'a Intent]) -> Vec<&'a Intent> {
-    let mut sorted: Vec<&Intent> = intents.to_vec();
+fn by_age<'a>(nodeenis: &[&'a NodeEni]) -> Vec<&'a NodeEni> {
+    let mut sorted: Vec<&NodeEni> = nodeenis.to_vec();
     sorted.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
     sorted
 }
 
 /// Whatever the Node does: no NodeENI, no ENI.
 fn remove_of_deleted_intents(input: &Input<'_>, out: &mut Assignment) {
-    let is_live = |held: &&&Held| held.deleting.is_none() && held.unreadable.is_none();
-    for held in input.held.iter().filter(is_live) {
-        match input.intents.iter().find(|intent| intent.uid == held.nodeeni_uid) {
-            Some(intent) if intent.deleting => remove(held, RemovalReason::NodeEniDeleted, out),
+    let is_live = |attachment: &&&Attachment| attachment.deleting.is_none() && attachment.unreadable.is_none();
+    for attachment in input.attachments.iter().filter(is_live) {
+        match input.nodeenis.iter().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid) {
+            Some(nodeeni) if nodeeni.deleting => remove(attachment, RemovalReason::NodeEniDeleted, out),
             Some(_) => {}
-            None => nodeeni_gone(input, held, out),
+            None => nodeeni_gone(input, attachment, out),
         }
     }
 }
 
 /// Its finalizer keeps a NodeENI until its ENIAttachments are gone. One that is not there without that was torn away, or a list did not
 /// show it: its ENIs go after the grace, and stay if it is there again by then.
-fn nodeeni_gone(input: &Input<'_>, held: &Held, out: &mut Assignment) {
-    let Some(since) = held.deselected_since else {
-        if !out.deselect.contains(&held.name) {
-            out.deselect.push(held.name.clone());
+fn nodeeni_gone(input: &Input<'_>, attachment: &Attachment, out: &mut Assignment) {
+    let Some(since) = attachment.deselected_since else {
+        if !out.deselect.contains(&attachment.name) {
+            out.deselect.push(attachment.name.clone());
         }
         return;
     };
@@ -402,16 +412,16 @@ fn nodeeni_gone(input: &Input<'_>, held: &Held, out: &mut Assignment) {
     if input.now < over {
         out.recheck_at(over);
     } else {
-        remove(held, RemovalReason::NodeEniDeleted, out);
+        remove(attachment, RemovalReason::NodeEniDeleted, out);
     }
 }
 
-fn remove(held: &Held, why: RemovalReason, out: &mut Assignment) {
-    if held.deleting.is_none()
-        && held.unreadable.is_none()
-        && !out.delete.iter().any(|removal| removal.name == held.name)
+fn remove(attachment: &Attachment, why: RemovalReason, out: &mut Assignment) {
+    if attachment.deleting.is_none()
+        && attachment.unreadable.is_none()
+        && !out.delete.iter().any(|removal| removal.name == attachment.name)
     {
-        out.delete.push(Removal { name: held.name.clone(), uid: held.uid.clone(), why });
+        out.delete.push(Removal { name: attachment.name.clone(), uid: attachment.uid.clone(), why });
     }
 }
 
@@ -423,12 +433,12 @@ enum Resolved {
     Missing,
 }
 
-fn resolve(network: &Network, reference: &SubnetRef) -> Resolved {
+fn resolve(catalog: &Ec2Catalog, reference: &SubnetRef) -> Resolved {
     match reference {
-        SubnetRef::Id(id) if network.subnets.contains_key(id) => Resolved::Subnets(vec![id.clone()]),
-        SubnetRef::Id(id) if network.missing_subnets.contains_key(id) => Resolved::Missing,
+        SubnetRef::Id(id) if catalog.subnets.contains_key(id) => Resolved::Subnets(vec![id.clone()]),
+        SubnetRef::Id(id) if catalog.missing_subnets.contains_key(id) => Resolved::Missing,
         SubnetRef::Id(_) => Resolved::NotYet,
-        SubnetRef::Name(name) => match network.subnets_named.get(name) {
+        SubnetRef::Name(name) => match catalog.subnets_named.get(name) {
             None => Resolved::NotYet,
             Some(ids) if ids.is_empty() => Resolved::Missing,
             Some(ids) => Resolved::Subnets(ids.iter().cloned().collect()),

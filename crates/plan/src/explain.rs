@@ -13,24 +13,24 @@ pub use line::{Line, Mark, Slot};
 pub use text::{node_story, nodeeni_story, plan_text};
 
 use crate::assign::Assignment;
-use crate::facts::{Cluster, EniSeen, Network, NodeFacts, Sight};
-use crate::held::Held;
-use crate::intent::{Intent, SubnetRef};
+use crate::attachment::Attachment;
+use crate::lifecycle::{Change, Step};
+use crate::nodeeni::{NodeEni, SubnetRef};
+use crate::observed::{Cluster, Ec2Catalog, Observation, ObservedEni, ObservedNode};
 use crate::orphans;
-use crate::removals::Pace;
+use crate::removals::RemovalPace;
 use crate::settings::Settings;
-use crate::step::{Change, Step};
 use multi_eni_api::ids::{EniId, SubnetId};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An ENIAttachment with what is known and decided of it.
 #[derive(Debug, Clone)]
-pub struct Attachment {
+pub struct ExplainedAttachment {
     /// The attachment.
-    pub held: Held,
+    pub attachment: Attachment,
     /// What EC2 shows of it.
-    pub sight: Sight,
+    pub observation: Observation,
     /// Its next step.
     pub step: Step,
     /// What would be changed in place.
@@ -43,21 +43,21 @@ pub struct Input<'a> {
     /// Who we are.
     pub cluster: &'a Cluster,
     /// All Nodes.
-    pub nodes: &'a [&'a NodeFacts],
+    pub nodes: &'a [&'a ObservedNode],
     /// All NodeENIs.
-    pub intents: &'a [&'a Intent],
+    pub nodeenis: &'a [&'a NodeEni],
     /// All ENIAttachments.
-    pub attachments: &'a [Attachment],
+    pub attachments: &'a [ExplainedAttachment],
     /// What `assign` answered, by Node.
     pub assignments: &'a BTreeMap<String, Assignment>,
     /// What is known of subnets.
-    pub network: &'a Network,
+    pub catalog: &'a Ec2Catalog,
     /// ENIs that carry this cluster's tag.
-    pub owned: &'a [EniSeen],
+    pub owned: &'a [ObservedEni],
     /// ENIs that carry upstream's tags, wherever they are.
-    pub upstreams: &'a [EniSeen],
+    pub upstreams: &'a [ObservedEni],
     /// The pace of each NodeENI's removals, by its UID.
-    pub removals: &'a BTreeMap<String, Pace>,
+    pub removals: &'a BTreeMap<String, RemovalPace>,
     /// NodeENIs that the API server would not take, and its words: of a file.
     pub refused: &'a BTreeMap<String, String>,
     /// Graces.
@@ -116,7 +116,7 @@ pub struct Account {
 
 /// Tells what would be done now.
 pub fn plan(input: Input<'_>) -> Plan {
-    let mut node_enis: Vec<Account> = input.intents.iter().map(|intent| account(&input, intent)).collect();
+    let mut node_enis: Vec<Account> = input.nodeenis.iter().map(|nodeeni| account(&input, nodeeni)).collect();
     node_enis.extend(strays(&input));
     node_enis.extend(input.refused.iter().map(|(name, words)| Account { is_refused: true, ..nothing(name, words) }));
     node_enis.sort_by(|a, b| a.name.cmp(&b.name));
@@ -142,29 +142,29 @@ impl Plan {
     }
 }
 
-fn account(input: &Input<'_>, intent: &Intent) -> Account {
-    let ask = intent.ask.as_ref().ok();
+fn account(input: &Input<'_>, nodeeni: &NodeEni) -> Account {
+    let spec = nodeeni.spec.as_ref().ok();
     let all = || input.assignments.values();
-    let mut lines: Vec<Line> = all().flat_map(|assignment| line::of_assignment(input, intent, assignment)).collect();
-    let mine = input.attachments.iter().filter(|attachment| attachment.held.nodeeni_uid == intent.uid);
-    lines.extend(mine.map(|attachment| line::of_attachment(input, Some(intent), attachment)));
+    let mut lines: Vec<Line> = all().flat_map(|assignment| line::of_assignment(input, nodeeni, assignment)).collect();
+    let mine = input.attachments.iter().filter(|attachment| attachment.attachment.nodeeni_uid == nodeeni.uid);
+    lines.extend(mine.map(|attachment| line::of_attachment(input, Some(nodeeni), attachment)));
     lines.sort();
     Account {
-        name: intent.name.clone(),
-        selector: ask.map(|ask| ask.selector.clone()).unwrap_or_default(),
-        problem: intent.ask.as_ref().err().map(ToString::to_string),
+        name: nodeeni.name.clone(),
+        selector: spec.map(|spec| spec.selector.clone()).unwrap_or_default(),
+        problem: nodeeni.spec.as_ref().err().map(ToString::to_string),
         is_refused: false,
-        deleting: intent.deleting,
-        matched_nodes: all().filter(|assignment| assignment.matches(&intent.uid)).count(),
+        deleting: nodeeni.deleting,
+        matched_nodes: all().filter(|assignment| assignment.matches(&nodeeni.uid)).count(),
         desired: all()
             .flat_map(|assignment| &assignment.desired)
-            .filter(|(uid, _)| *uid == intent.uid)
+            .filter(|(uid, _)| *uid == nodeeni.uid)
             .map(|d| d.1)
             .sum(),
-        max_unavailable: ask.map_or(1, |ask| ask.max_unavailable),
-        removal_pace: input.removals.get(&intent.uid).and_then(|pace| pace.told(intent)),
-        subnets: ask
-            .map(|ask| ask.subnets.iter().flat_map(|named| subnet(input.network, named)).collect())
+        max_unavailable: spec.map_or(1, |spec| spec.max_unavailable),
+        removal_pace: input.removals.get(&nodeeni.uid).and_then(|pace| pace.told(nodeeni)),
+        subnets: spec
+            .map(|spec| spec.subnets.iter().flat_map(|named| subnet(input.catalog, named)).collect())
             .unwrap_or_default(),
         lines,
     }
@@ -172,10 +172,10 @@ fn account(input: &Input<'_>, intent: &Intent) -> Account {
 
 /// ENIAttachments whose NodeENI is gone: they go, too.
 fn strays(input: &Input<'_>) -> Vec<Account> {
-    let known: BTreeSet<&str> = input.intents.iter().map(|intent| intent.uid.as_str()).collect();
+    let known: BTreeSet<&str> = input.nodeenis.iter().map(|nodeeni| nodeeni.uid.as_str()).collect();
     let mut by_name: BTreeMap<&str, Vec<Line>> = BTreeMap::new();
-    for attachment in input.attachments.iter().filter(|a| !known.contains(a.held.nodeeni_uid.as_str())) {
-        by_name.entry(&attachment.held.nodeeni).or_default().push(line::of_attachment(input, None, attachment));
+    for attachment in input.attachments.iter().filter(|a| !known.contains(a.attachment.nodeeni_uid.as_str())) {
+        by_name.entry(&attachment.attachment.nodeeni).or_default().push(line::of_attachment(input, None, attachment));
     }
     let gone = "this NodeENI is gone: what is left of its ENIs goes, too";
     by_name.into_iter().map(|(name, lines)| Account { lines, deleting: true, ..nothing(name, gone) }).collect()
@@ -197,20 +197,20 @@ fn nothing(name: &str, problem: &str) -> Account {
     }
 }
 
-fn subnet(network: &Network, named: &SubnetRef) -> Vec<String> {
+fn subnet(catalog: &Ec2Catalog, named: &SubnetRef) -> Vec<String> {
     let (by, ids): (String, Vec<&SubnetId>) = match named {
         SubnetRef::Id(id) => (String::new(), vec![id]),
         SubnetRef::Name(name) => {
-            (format!(" (Name={name})"), network.subnets_named.get(name).into_iter().flatten().collect())
+            (format!(" (Name={name})"), catalog.subnets_named.get(name).into_iter().flatten().collect())
         }
     };
-    let told = |id: &&SubnetId| match network.subnets.get(*id) {
+    let told = |id: &&SubnetId| match catalog.subnets.get(*id) {
         Some(facts) => {
             let (zone, cidr, free) = (&facts.zone, &facts.cidr, facts.free_addresses);
             format!("subnet {id}{by}: {zone}, {cidr}, {free} free addresses")
         }
         // Nobody has asked for it: no node needs it.
-        None if network.missing_subnets.contains_key(*id) => format!("subnet {id}: EC2 does not know it"),
+        None if catalog.missing_subnets.contains_key(*id) => format!("subnet {id}: EC2 does not know it"),
         None => format!("subnet {id}: not looked at"),
     };
     if ids.is_empty() {
@@ -222,9 +222,9 @@ fn subnet(network: &Network, named: &SubnetRef) -> Vec<String> {
 
 /// What [`orphans`](crate::orphans) watches, and what it leaves alone for want of a tag.
 fn orphans(input: &Input<'_>) -> Vec<String> {
-    let held = || input.attachments.iter().map(|attachment| &attachment.held);
-    let known: BTreeSet<String> = held().map(|held| held.uid.clone()).collect();
-    let named: BTreeSet<EniId> = held().filter_map(Held::eni).collect();
+    let eni_attachment = || input.attachments.iter().map(|attachment| &attachment.attachment);
+    let known: BTreeSet<String> = eni_attachment().map(|eni_attachment| eni_attachment.uid.clone()).collect();
+    let named: BTreeSet<EniId> = eni_attachment().filter_map(Attachment::eni).collect();
     let instances: BTreeSet<_> = input.nodes.iter().filter_map(|node| node.instance.as_ref().ok()).collect();
     let lone = orphans::lone(input.owned, &known, &named).map(|eni| {
         let id = &eni.id;
@@ -244,7 +244,7 @@ fn orphans(input: &Input<'_>) -> Vec<String> {
 }
 
 /// The labels that a Node lacks for a NodeENI, as words; empty if it matches.
-pub fn missing_labels(selector: &BTreeMap<String, String>, node: &NodeFacts) -> Vec<String> {
+pub fn missing_labels(selector: &BTreeMap<String, String>, node: &ObservedNode) -> Vec<String> {
     let missing = selector.iter().filter(|(key, value)| node.labels.get(key) != Some(value.as_str()));
     missing
         .map(|(key, value)| match node.labels.get(key) {

@@ -43,7 +43,7 @@ pub enum Life {
 
 /// The last look at an instance's state, and since when looks say the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InstanceLook {
+pub struct InstanceObservation {
     /// What was seen.
     pub state: InstanceState,
     /// Start of the Describe.
@@ -52,7 +52,7 @@ pub struct InstanceLook {
     pub since: Timestamp,
 }
 
-impl InstanceLook {
+impl InstanceObservation {
     /// The first look at an instance.
     pub fn first(state: InstanceState, as_of: Timestamp) -> Self {
         Self { state, as_of, since: as_of }
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn only_two_looks_apart_that_miss_an_instance_say_that_it_is_gone() {
-        let missed = InstanceLook::first(InstanceState::Missing, at(0));
+        let missed = InstanceObservation::first(InstanceState::Missing, at(0));
         assert_eq!(missed.life(), Life::Doubtful);
         assert_eq!(missed.then(InstanceState::Missing, at(59)).life(), Life::Doubtful);
         assert_eq!(missed.then(InstanceState::Missing, at(60)).life(), Life::Gone);
@@ -116,16 +116,17 @@ mod tests {
 
     #[test]
     fn a_later_look_that_shows_it_running_wins_and_an_older_one_says_nothing() {
-        let gone = InstanceLook::first(InstanceState::Missing, at(0)).then(InstanceState::Missing, at(100));
+        let gone = InstanceObservation::first(InstanceState::Missing, at(0)).then(InstanceState::Missing, at(100));
         assert_eq!(gone.then(InstanceState::Stopped, at(160)).life(), Life::Alive);
         assert_eq!(gone.then(InstanceState::Running, at(90)), gone);
-        let said = InstanceLook::first(InstanceState::ShuttingDown, at(0)).then(InstanceState::Terminated, at(50));
+        let said =
+            InstanceObservation::first(InstanceState::ShuttingDown, at(0)).then(InstanceState::Terminated, at(50));
         assert_eq!((said.life(), said.since, said.is_said_to_be_gone()), (Life::Gone, at(0), true));
     }
 
     #[test]
     fn the_longer_it_is_missed_the_slower_it_is_looked_at() {
-        let missed = InstanceLook::first(InstanceState::Missing, at(0));
+        let missed = InstanceObservation::first(InstanceState::Missing, at(0));
         assert_eq!(missed.again_at(), at(60));
         assert_eq!(missed.then(InstanceState::Missing, at(120)).again_at(), at(240));
         assert_eq!(missed.then(InstanceState::Missing, at(5_000)).again_at(), at(5_300));

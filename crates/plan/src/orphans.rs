@@ -6,7 +6,7 @@ mod tests;
 
 pub use refused::Refusals;
 
-use crate::facts::{AttachmentState, EniSeen};
+use crate::observed::{AttachmentState, ObservedEni};
 use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
@@ -39,12 +39,12 @@ pub struct Verdict {
     /// Attached to an instance that is no Node of this cluster: reported, never touched.
     pub foreign: Vec<EniId>,
     /// Too many at once: a person must look.
-    pub held: Option<Held>,
+    pub attachment: Option<DeletionBrake>,
 }
 
 /// Orphans that are too many to be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct DeletionBrake {
     /// How many.
     pub count: usize,
     /// NodeENIs (by name) that their tags name.
@@ -62,13 +62,13 @@ pub struct Input<'a> {
     /// How many ENIs of this cluster the view shows.
     pub all: usize,
     /// Those of them that may be orphans: at least every [`stranger`](is_stranger).
-    pub owned: &'a [EniSeen],
+    pub owned: &'a [ObservedEni],
     /// UIDs of all ENIAttachments, from warm watch caches only.
     pub known: &'a BTreeSet<String>,
     /// ENIs that the statuses of ENIAttachments name.
     pub named: &'a BTreeSet<EniId>,
     /// Whether it may still be adopted: its NodeENI wants it where it is.
-    pub may_be_adopted: &'a dyn Fn(&EniSeen) -> bool,
+    pub may_be_adopted: &'a dyn Fn(&ObservedEni) -> bool,
     /// Instances of all Nodes.
     pub instances: &'a BTreeSet<InstanceId>,
     /// [`Verdict::suspects`] of the last time.
@@ -82,16 +82,16 @@ pub struct Input<'a> {
 }
 
 /// Whether its tags name an ENIAttachment that there is not.
-pub fn is_stranger(eni: &EniSeen, is_known: impl Fn(&str) -> bool) -> bool {
+pub fn is_stranger(eni: &ObservedEni, is_known: impl Fn(&str) -> bool) -> bool {
     eni.attachment_uid().is_some_and(|uid| !is_known(uid))
 }
 
 /// ENIs of this cluster whose tags name an ENIAttachment that there is not, and that no status names.
 pub fn lone<'a>(
-    owned: &'a [EniSeen],
+    owned: &'a [ObservedEni],
     known: &'a BTreeSet<String>,
     named: &'a BTreeSet<EniId>,
-) -> impl Iterator<Item = &'a EniSeen> {
+) -> impl Iterator<Item = &'a ObservedEni> {
     owned.iter().filter(|eni| is_stranger(eni, |uid| known.contains(uid)) && !named.contains(&eni.id))
 }
 
@@ -101,14 +101,14 @@ pub fn judge(input: Input<'_>) -> Verdict {
     let Input { now, sweep, all, owned, known, named, may_be_adopted, instances, before, called, refused, settings } =
         input;
     let mut out = Verdict::default();
-    let orphans: Vec<&EniSeen> = lone(owned, known, named).filter(|eni| !may_be_adopted(eni)).collect();
+    let orphans: Vec<&ObservedEni> = lone(owned, known, named).filter(|eni| !may_be_adopted(eni)).collect();
     for eni in &orphans {
         out.suspects.insert(eni.id.clone(), before.get(&eni.id).copied().unwrap_or(now));
     }
     if called.is_some_and(|called| called >= sweep) {
         return out;
     }
-    let proven: Vec<&&EniSeen> = orphans
+    let proven: Vec<&&ObservedEni> = orphans
         .iter()
         .filter(|eni| {
             let old_enough = before.get(&eni.id).is_some_and(|first| sweep.duration_since(*first) >= APART);
@@ -143,8 +143,8 @@ pub fn judge(input: Input<'_>) -> Verdict {
     out.delete.retain(|eni| refused.allows(eni, now));
     let (removed, limit) = (out.detach.len() + out.delete.len(), settings.max_orphans.unwrap_or((all / 10).max(10)));
     if removed > limit {
-        let of = |eni: &&EniSeen| eni.tags.get(TAG_NODEENI).map(str::to_owned);
-        out.held = Some(Held {
+        let of = |eni: &&ObservedEni| eni.tags.get(TAG_NODEENI).map(str::to_owned);
+        out.attachment = Some(DeletionBrake {
             count: removed,
             nodeenis: orphans.iter().filter_map(of).collect(),
             message: format!(

@@ -1,7 +1,7 @@
 //! Whether this process acts in the account and Region in which this cluster's ENIs were made. In another one EC2 shows none of
 //! them: what is absent there says nothing, and nothing is to be made there.
 
-use crate::instance::{InstanceLook, InstanceState};
+use crate::instance::{InstanceObservation, InstanceState};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,7 +25,7 @@ pub struct Evidence {
     /// ENIs of this cluster that EC2 shows, by the account that owns them.
     pub shown: BTreeMap<String, usize>,
     /// The last look at each of this cluster's instances.
-    pub instances: Vec<Option<InstanceLook>>,
+    pub instances: Vec<Option<InstanceObservation>>,
     /// What EC2 says of the subnets in which ENIs were made.
     pub subnets: Vec<SubnetWord>,
     /// Since when the place, once proven, is in doubt: what was seen before says nothing.
@@ -60,7 +60,7 @@ impl Evidence {
     /// Whether EC2 knows an instance of this cluster, also as one that has gone; or a subnet. One that another account than the ENIs'
     /// shares with us it may share with others, too. None: not all answers are in.
     fn is_known(&self, home: &BTreeSet<String>) -> Option<bool> {
-        let shown = |look: &InstanceLook| self.is_young(look.as_of) && look.state != InstanceState::Missing;
+        let shown = |look: &InstanceObservation| self.is_young(look.as_of) && look.state != InstanceState::Missing;
         let proves = |word: &SubnetWord| match word {
             SubnetWord::Shown { owner, as_of } => {
                 self.is_young(*as_of) && (home.is_empty() || owner.is_empty() || home.contains(owner))
@@ -75,7 +75,7 @@ impl Evidence {
             SubnetWord::Missing => true,
             SubnetWord::Shown { as_of, .. } => self.is_young(*as_of),
         };
-        let looked = |look: &Option<InstanceLook>| look.is_some_and(|look| self.is_young(look.as_of));
+        let looked = |look: &Option<InstanceObservation>| look.is_some_and(|look| self.is_young(look.as_of));
         (self.instances.iter().all(looked) && self.subnets.iter().all(is_asked)).then_some(false)
     }
 }

@@ -1,11 +1,11 @@
 //! Pods that use interfaces: for them a node that is no longer selected may keep its ENIs a while.
 
-use crate::held::Held;
+use crate::attachment::Attachment;
 use std::collections::BTreeSet;
 
 /// What is kept of a Pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PodFacts {
+pub struct ObservedPod {
     /// `NAMESPACE/NAME`.
     pub name: String,
     /// Its UID.
@@ -18,7 +18,7 @@ pub struct PodFacts {
     pub resources: BTreeSet<String>,
 }
 
-impl PodFacts {
+impl ObservedPod {
     /// Whether it can use an interface at all: one that has ended, or names none, cannot.
     pub fn is_of_use(&self) -> bool {
         let names_none = self.nodeenis.is_empty() && self.resources.is_empty();
@@ -26,10 +26,11 @@ impl PodFacts {
     }
 
     /// Whether it uses this one: it names the NodeENI, or asks for the resource under which the interface is offered.
-    pub fn uses(&self, held: &Held) -> bool {
-        let offered = held.node_settings.dpdk_resource_name.as_ref();
-        self.node == held.node
-            && (self.nodeenis.contains(&held.nodeeni) || offered.is_some_and(|name| self.resources.contains(name)))
+    pub fn uses(&self, attachment: &Attachment) -> bool {
+        let offered = attachment.node_settings.dpdk_resource_name.as_ref();
+        self.node == attachment.node
+            && (self.nodeenis.contains(&attachment.nodeeni)
+                || offered.is_some_and(|name| self.resources.contains(name)))
     }
 }
 
@@ -51,16 +52,18 @@ pub enum Pods<'a> {
     /// They have not been listed yet, or may not be.
     Unknown,
     /// Those that may use an interface.
-    Known(&'a [&'a PodFacts]),
+    Known(&'a [&'a ObservedPod]),
 }
 
 impl Pods<'_> {
     /// Who uses this interface, by name; None if that is not known.
-    pub fn users_of(&self, held: &Held) -> Option<Vec<String>> {
+    pub fn users_of(&self, attachment: &Attachment) -> Option<Vec<String>> {
         match self {
             Self::Unasked => Some(Vec::new()),
             Self::Unknown => None,
-            Self::Known(pods) => Some(pods.iter().filter(|pod| pod.uses(held)).map(|pod| pod.name.clone()).collect()),
+            Self::Known(pods) => {
+                Some(pods.iter().filter(|pod| pod.uses(attachment)).map(|pod| pod.name.clone()).collect())
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 //! and keep what they have if the edit is undone. A NodeENI that is deleted, a Node that is gone and an ENI that carries no
 //! traffic are not paced.
 
-use crate::intent::Intent;
+use crate::nodeeni::NodeEni;
 use crate::wording::second;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -98,7 +98,7 @@ impl RemovalPermits {
 
 /// Which nodes of one NodeENI lost ENIs of late, by removals that are paced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct RemovalHistory {
     /// Nodes that were permitted, and when.
     granted: BTreeMap<String, Timestamp>,
     /// What an earlier process permitted: when, and how many nodes.
@@ -133,7 +133,7 @@ pub struct Input<'a> {
 
 /// The pace of one NodeENI's removals, now.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Pace {
+pub struct RemovalPace {
     /// Nodes that may lose ENIs now.
     pub permitted: BTreeSet<String>,
     /// Nodes that have to wait, and why they would lose ENIs.
@@ -154,7 +154,7 @@ pub struct Pace {
     pub entries: Vec<RecentRemovals>,
 }
 
-impl Ledger {
+impl RemovalHistory {
     /// What a NodeENI's status tells a process that begins.
     pub fn read(record: Option<&RemovalRecord>) -> Self {
         let Some(record) = record else { return Self::default() };
@@ -164,7 +164,7 @@ impl Ledger {
     }
 
     /// Grants what the pace allows.
-    pub fn pace(&mut self, input: &Input<'_>) -> Pace {
+    pub fn pace(&mut self, input: &Input<'_>) -> RemovalPace {
         let Input { losing, nodes, max, is_released, record, window, now } = *input;
         let is_recent = |at: Timestamp| at.saturating_add(window).is_ok_and(|end| end > now);
         self.granted.retain(|_, at| is_recent(*at));
@@ -179,8 +179,8 @@ impl Ledger {
         let is_idle = losing.is_empty() && self.granted.is_empty() && self.inherited.is_empty();
         self.of = if is_idle { nodes } else { self.of.max(nodes) };
         let limit = MaxRemovals::of(max, self.of);
-        let room = if is_released { usize::MAX } else { limit.saturating_sub(self.count()) };
-        let new: Vec<&String> = losing.keys().filter(|node| !self.granted.contains_key(*node)).take(room).collect();
+        let subnets = if is_released { usize::MAX } else { limit.saturating_sub(self.count()) };
+        let new: Vec<&String> = losing.keys().filter(|node| !self.granted.contains_key(*node)).take(subnets).collect();
         self.granted.extend(new.into_iter().map(|node| (node.clone(), now)));
         let is_granted = |node: &String| self.granted.contains_key(node);
         let entries = self.entries();
@@ -193,7 +193,7 @@ impl Ledger {
         let turn = |place: usize| self.turn(place, limit, window);
         let (next, last) =
             if waiting.is_empty() { (None, None) } else { (turn(0), turn(waiting.len().saturating_sub(1))) };
-        Pace { permitted, waiting, limit, recent: self.count(), of: self.of, window, next, last, entries }
+        RemovalPace { permitted, waiting, limit, recent: self.count(), of: self.of, window, next, last, entries }
     }
 
     /// Nodes that lost ENIs within the window.
@@ -226,7 +226,7 @@ impl Ledger {
     }
 }
 
-impl Pace {
+impl RemovalPace {
     /// The record for the NodeENI's status. `before` stands as it is if it says as much: that old entries have run out is no reason
     /// to write.
     pub fn record(&self, before: Option<&RemovalRecord>) -> Option<RemovalRecord> {
@@ -237,23 +237,23 @@ impl Pace {
     }
 
     /// The condition RemovalPaced.
-    pub fn condition(&self, intent: &Intent) -> Wanted {
-        if intent.allows_removals {
+    pub fn condition(&self, nodeeni: &NodeEni) -> Wanted {
+        if nodeeni.allows_removals {
             let message = format!(
                 "the annotation {ANNOTATION_ALLOW_REMOVALS}={0} lets all nodes that are to lose ENIs do so at once, also those that lose \
                  their labels later. When all have gone, take it away: kubectl annotate nodeeni {1} {ANNOTATION_ALLOW_REMOVALS}-",
-                intent.generation, intent.name
+                nodeeni.generation, nodeeni.name
             );
             return Wanted::new(types::REMOVAL_PACED, false, "Released", message);
         }
-        match self.told(intent) {
+        match self.told(nodeeni) {
             None => Wanted::new(types::REMOVAL_PACED, false, "NothingWaits", "no node waits to lose its ENIs"),
             Some(message) => Wanted::new(types::REMOVAL_PACED, true, "TooManyAtOnce", message),
         }
     }
 
     /// How many nodes wait, why, until when, how to stop it and how to let it go on; None if none waits.
-    pub fn told(&self, intent: &Intent) -> Option<String> {
+    pub fn told(&self, nodeeni: &NodeEni) -> Option<String> {
         let (next, last) = (self.next?, self.last?);
         let of = |cause| self.waiting.values().filter(|why| **why == cause).count();
         let why = [
@@ -273,8 +273,8 @@ impl Pace {
             self.window,
             second(next),
             second(last),
-            intent.name,
-            intent.generation
+            nodeeni.name,
+            nodeeni.generation
         ))
     }
 }

@@ -1,6 +1,6 @@
 //! Which nodes may have their ENIs replaced now: keyed by NodeENI, since `maxUnavailable` belongs to one.
 
-use crate::held::{Held, by_node};
+use crate::attachment::{Attachment, by_node};
 use multi_eni_api::conditions::{self, types};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,34 +30,38 @@ pub struct Turn {
 /// `coming`: nodes that are to get an ENIAttachment which is not made yet: of what an earlier process began that may be all that is left
 /// to see. `is_in_use`: something may use its ENI, ready or not.
 pub fn permits(
-    attachments: &[&Held],
+    attachments: &[&Attachment],
     outdated: &BTreeSet<String>,
     coming: &BTreeSet<String>,
     before: &Begun,
     awaited: impl Fn(&str) -> usize,
-    is_in_use: impl Fn(&Held) -> bool,
+    is_in_use: impl Fn(&Attachment) -> bool,
     max_unavailable: usize,
 ) -> Begun {
     // What is not asked for any more takes no part: it may be of a former instance of that name, and says nothing of this one.
-    let asked: Vec<&Held> = attachments.iter().copied().filter(|held| held.deselected_since.is_none()).collect();
+    let asked: Vec<&Attachment> =
+        attachments.iter().copied().filter(|attachment| attachment.deselected_since.is_none()).collect();
     let (attachments, nodes) = (&asked, by_node(&asked));
-    let count_on = |node: &str, counts: &dyn Fn(&Held) -> bool| {
-        nodes.get(node).map_or(0, |here| here.iter().filter(|held| counts(held)).count())
+    let count_on = |node: &str, counts: &dyn Fn(&Attachment) -> bool| {
+        nodes.get(node).map_or(0, |here| here.iter().filter(|attachment| counts(attachment)).count())
     };
-    let is_ready = |held: &Held| held.deleting.is_none() && conditions::is_true(&held.status.conditions, types::READY);
+    let is_ready = |attachment: &Attachment| {
+        attachment.deleting.is_none() && conditions::is_true(&attachment.status.conditions, types::READY)
+    };
     let ready_on = |node: &str| count_on(node, &is_ready);
     let lacks = |(node, turn): &(&String, &Turn)| ready_on(node) < awaited(node).min(turn.had);
     let lacking: BTreeSet<&String> = before.iter().filter(lacks).map(|(node, _)| node).collect();
-    let is_missed = |held: &Held| match held.deleting {
-        None => !is_ready(held),
-        Some(_) => ready_on(&held.node) < awaited(&held.node),
+    let is_missed = |attachment: &Attachment| match attachment.deleting {
+        None => !is_ready(attachment),
+        Some(_) => ready_on(&attachment.node) < awaited(&attachment.node),
     };
-    let missed = attachments.iter().filter(|held| is_missed(held)).map(|held| &held.node);
+    let missed = attachments.iter().filter(|attachment| is_missed(attachment)).map(|attachment| &attachment.node);
     let away: BTreeSet<&String> = missed.chain(lacking.iter().copied()).chain(coming).collect();
     // An outdated node that has nothing in use loses nothing by being replaced, and what was begun is finished. One that has something
     // left comes before those that are whole, and in its turn: what is left carries its traffic. So may what is not ready yet: an ENI
     // that is being taken over.
-    let is_left = |held: &Held| held.deleting.is_none() && (is_ready(held) || is_in_use(held));
+    let is_left =
+        |attachment: &Attachment| attachment.deleting.is_none() && (is_ready(attachment) || is_in_use(attachment));
     let left_on = |node: &str| count_on(node, &is_left);
     let may_lose = |node: &str| before.get(node).is_some_and(|turn| turn.may_lose);
     let had_some = |node: &str| before.get(node).is_some_and(|turn| turn.had > 0);
@@ -67,13 +71,14 @@ pub fn permits(
     let others_away = away.iter().filter(|node| partly.binary_search(node).is_err()).count();
     let partly = partly.into_iter().take(max_unavailable.saturating_sub(others_away));
     let begun = begun.into_iter().chain(partly);
-    let room = max_unavailable.saturating_sub(away.len());
+    let subnets = max_unavailable.saturating_sub(away.len());
     // Who was let begin may be beginning at this moment.
     let (again, new): (Vec<&String>, Vec<&String>) =
         outdated.iter().filter(|node| !away.contains(node)).partition(|node| may_lose(node));
-    let next = again.into_iter().chain(new).take(room);
+    let next = again.into_iter().chain(new).take(subnets);
     // One that is on its way out was there: an earlier process may have let its replacement begin.
-    let is_leaving = |held: &Held| held.deleting.is_some() && held.status.attachment_id.is_some();
+    let is_leaving =
+        |attachment: &Attachment| attachment.deleting.is_some() && attachment.status.attachment_id.is_some();
     let leaving = |node: &str| count_on(node, &is_leaving);
     let turn = |node: &String, may_lose: bool| {
         let has = left_on(node) + leaving(node);
@@ -96,34 +101,42 @@ pub fn changed<'a>(before: &'a Begun, now: &'a Begun) -> impl Iterator<Item = &'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assign::tests::held;
+    use crate::assign::tests::new_attachment;
 
     #[test]
     fn at_most_max_unavailable_nodes_are_away_and_a_begun_one_goes_on() {
-        let ready: Vec<Held> = (0..4).map(|n| held(&format!("n{n}"), 1, true)).collect();
-        let refs: Vec<&Held> = ready.iter().collect();
+        let ready: Vec<Attachment> = (0..4).map(|n| new_attachment(&format!("n{n}"), 1, true)).collect();
+        let refs: Vec<&Attachment> = ready.iter().collect();
         let outdated: BTreeSet<String> = ready.iter().map(|h| h.node.clone()).collect();
-        let permits = |held: &[&Held], most| {
-            nodes(permits(held, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, Held::may_be_in_use, most))
+        let permits = |attachment: &[&Attachment], most| {
+            nodes(permits(
+                attachment,
+                &outdated,
+                &BTreeSet::new(),
+                &Begun::new(),
+                |_| 1,
+                Attachment::may_be_in_use,
+                most,
+            ))
         };
         assert_eq!(permits(&refs, 1), ["n0"]);
         assert_eq!(permits(&refs, 2), ["n0", "n1"]);
 
         let mut some_away = ready.clone();
-        some_away[2] = held("n2", 1, false);
-        let refs: Vec<&Held> = some_away.iter().collect();
+        some_away[2] = new_attachment("n2", 1, false);
+        let refs: Vec<&Attachment> = some_away.iter().collect();
         assert_eq!(permits(&refs, 1), ["n2"]);
     }
 
     #[test]
     fn what_is_left_of_a_node_that_is_partly_away_goes_in_its_turn_and_first() {
-        let mut all: Vec<Held> = ["n0", "n1", "n2", "n3"].map(|node| held(node, 1, true)).into();
-        all.extend(["n1", "n2", "n3"].map(|node| held(node, 2, false)));
-        all.retain(|held| held.node != "n3" || held.slot().1 == 2);
-        let refs: Vec<&Held> = all.iter().collect();
+        let mut all: Vec<Attachment> = ["n0", "n1", "n2", "n3"].map(|node| new_attachment(node, 1, true)).into();
+        all.extend(["n1", "n2", "n3"].map(|node| new_attachment(node, 2, false)));
+        all.retain(|attachment| attachment.node != "n3" || attachment.slot().1 == 2);
+        let refs: Vec<&Attachment> = all.iter().collect();
         let outdated: BTreeSet<String> = ["n0", "n1", "n2", "n3"].map(str::to_owned).into();
         let let_begin = |before: &Begun, most| {
-            nodes(permits(&refs, &outdated, &BTreeSet::new(), before, |_| 2, Held::may_be_in_use, most))
+            nodes(permits(&refs, &outdated, &BTreeSet::new(), before, |_| 2, Attachment::may_be_in_use, most))
         };
         assert_eq!(let_begin(&Begun::new(), 1), ["n3"], "it has nothing to lose, and is away");
         assert_eq!(let_begin(&Begun::new(), 2), ["n1", "n3"]);
@@ -135,25 +148,29 @@ mod tests {
     #[test]
     fn what_is_in_use_on_a_node_that_is_partly_away_waits_for_a_node_that_is_away_for_any_reason() {
         let adopted = multi_eni_api::ids::EniId::parse("eni-0123456789abcdef0").ok();
-        let all = [held("n0", 1, false), Held { adopted, ..held("n1", 1, false) }];
-        let refs: Vec<&Held> = all.iter().collect();
+        let all = [new_attachment("n0", 1, false), Attachment { adopted, ..new_attachment("n1", 1, false) }];
+        let refs: Vec<&Attachment> = all.iter().collect();
         let outdated = ["n1".to_owned()].into();
-        let let_begin =
-            |most| nodes(permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, Held::may_be_in_use, most));
+        let let_begin = |most| {
+            nodes(permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, Attachment::may_be_in_use, most))
+        };
         assert!(let_begin(1).is_empty());
         assert_eq!(let_begin(2), ["n1"]);
     }
 
     #[test]
     fn one_that_goes_with_none_to_follow_opens_no_way_to_the_last_one() {
-        let mut all: Vec<Held> = ["n0", "n1"].map(|node| held(node, 1, true)).into();
+        let mut all: Vec<Attachment> = ["n0", "n1"].map(|node| new_attachment(node, 1, true)).into();
         all.extend(
-            ["n0", "n1"].map(|node| Held { deleting: Some(jiff::Timestamp::UNIX_EPOCH), ..held(node, 2, true) }),
+            ["n0", "n1"].map(|node| Attachment {
+                deleting: Some(jiff::Timestamp::UNIX_EPOCH),
+                ..new_attachment(node, 2, true)
+            }),
         );
-        let refs: Vec<&Held> = all.iter().collect();
+        let refs: Vec<&Attachment> = all.iter().collect();
         let outdated = ["n0", "n1"].map(str::to_owned).into();
         let let_begin = |awaited| {
-            nodes(permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| awaited, Held::may_be_in_use, 1))
+            nodes(permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| awaited, Attachment::may_be_in_use, 1))
         };
         assert_eq!(let_begin(1), ["n0"], "one is asked for, and it is ready");
         assert_eq!(let_begin(2), ["n0"], "both are partly away: what is left goes in its turn");
@@ -161,19 +178,19 @@ mod tests {
 
     #[test]
     fn a_node_whose_replacement_an_earlier_process_began_is_away_until_the_new_one_is_ready() {
-        let all: Vec<Held> = ["n0", "n1"].map(|node| held(node, 1, true)).into();
+        let all: Vec<Attachment> = ["n0", "n1"].map(|node| new_attachment(node, 1, true)).into();
         let mut leaving = all.clone();
         leaving[0].deleting = Some(jiff::Timestamp::UNIX_EPOCH);
         leaving[0].status.attachment_id = Some("eni-attach-1".to_owned());
         let outdated = ["n0", "n1"].map(str::to_owned).into();
-        let let_begin = |held: &[Held], before: &Begun| {
+        let let_begin = |attachment: &[Attachment], before: &Begun| {
             permits(
-                &held.iter().collect::<Vec<_>>(),
+                &attachment.iter().collect::<Vec<_>>(),
                 &outdated,
                 &BTreeSet::new(),
                 before,
                 |_| 1,
-                Held::may_be_in_use,
+                Attachment::may_be_in_use,
                 1,
             )
         };
@@ -182,16 +199,16 @@ mod tests {
         assert_eq!(let_begin(&leaving[1..], &first), first, "it is gone, and the new one is not made yet");
         // Also where nothing else of the node is outdated.
         let others = ["n1".to_owned()].into();
-        let refs: Vec<&Held> = leaving.iter().collect();
-        let first = permits(&refs, &others, &BTreeSet::new(), &Begun::new(), |_| 1, Held::may_be_in_use, 1);
-        assert_eq!(permits(&refs[1..], &others, &BTreeSet::new(), &first, |_| 1, Held::may_be_in_use, 1), first);
+        let refs: Vec<&Attachment> = leaving.iter().collect();
+        let first = permits(&refs, &others, &BTreeSet::new(), &Begun::new(), |_| 1, Attachment::may_be_in_use, 1);
+        assert_eq!(permits(&refs[1..], &others, &BTreeSet::new(), &first, |_| 1, Attachment::may_be_in_use, 1), first);
     }
 
     #[test]
     fn a_node_that_has_less_than_it_had_is_away() {
-        let held: Vec<Held> =
-            [("n0", true), ("n1", true), ("n2", true)].map(|(node, ready)| held(node, 1, ready)).into();
-        let refs: Vec<&Held> = held.iter().collect();
+        let attachment: Vec<Attachment> =
+            [("n0", true), ("n1", true), ("n2", true)].map(|(node, ready)| new_attachment(node, 1, ready)).into();
+        let refs: Vec<&Attachment> = attachment.iter().collect();
         let outdated = ["n0", "n2"].map(str::to_owned).into();
         let let_begin = |had, awaited, most| {
             nodes(permits(
@@ -200,7 +217,7 @@ mod tests {
                 &BTreeSet::new(),
                 &begun("n1", had),
                 |_| awaited,
-                Held::may_be_in_use,
+                Attachment::may_be_in_use,
                 most,
             ))
         };
@@ -212,12 +229,12 @@ mod tests {
 
     #[test]
     fn what_a_node_had_is_not_forgotten_and_who_was_let_begin_is_not_passed_over() {
-        let held: Vec<Held> = ["n0", "n1"].map(|node| held(node, 1, true)).into();
-        let refs: Vec<&Held> = held.iter().collect();
-        let outdated: BTreeSet<String> = held.iter().map(|held| held.node.clone()).collect();
+        let attachment: Vec<Attachment> = ["n0", "n1"].map(|node| new_attachment(node, 1, true)).into();
+        let refs: Vec<&Attachment> = attachment.iter().collect();
+        let outdated: BTreeSet<String> = attachment.iter().map(|attachment| attachment.node.clone()).collect();
         let before = begun("n1", 2);
         assert_eq!(
-            permits(&refs, &outdated, &BTreeSet::new(), &before, |_| 1, Held::may_be_in_use, 1),
+            permits(&refs, &outdated, &BTreeSet::new(), &before, |_| 1, Attachment::may_be_in_use, 1),
             before,
             "n0 became outdated since"
         );
@@ -226,27 +243,29 @@ mod tests {
     #[test]
     fn what_is_being_taken_over_goes_in_its_turn_though_it_is_not_ready_yet() {
         let adopted = multi_eni_api::ids::EniId::parse("eni-0123456789abcdef0").ok();
-        let all: Vec<Held> =
-            ["n0", "n1", "n2"].map(|node| Held { adopted: adopted.clone(), ..held(node, 1, false) }).into();
-        let refs: Vec<&Held> = all.iter().collect();
+        let all: Vec<Attachment> = ["n0", "n1", "n2"]
+            .map(|node| Attachment { adopted: adopted.clone(), ..new_attachment(node, 1, false) })
+            .into();
+        let refs: Vec<&Attachment> = all.iter().collect();
         let outdated = ["n0", "n1", "n2"].map(str::to_owned).into();
-        let let_begin =
-            |most| nodes(permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, Held::may_be_in_use, most));
+        let let_begin = |most| {
+            nodes(permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, Attachment::may_be_in_use, most))
+        };
         assert_eq!(let_begin(1), ["n0"]);
         assert_eq!(let_begin(2), ["n0", "n1"]);
         let unused = permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, |_| false, 1);
         assert_eq!(nodes(unused.clone()), ["n0", "n1", "n2"], "what is used by nobody is lost by nobody");
-        let now_used = permits(&refs, &outdated, &BTreeSet::new(), &unused, |_| 1, Held::may_be_in_use, 1);
+        let now_used = permits(&refs, &outdated, &BTreeSet::new(), &unused, |_| 1, Attachment::may_be_in_use, 1);
         assert_eq!(nodes(now_used), ["n0"], "it came into use before it went");
     }
 
     #[test]
     fn a_node_whose_new_one_is_not_made_yet_is_away_to_a_process_that_has_just_begun() {
-        let held: Vec<Held> = [held("n0", 1, true), held("n1", 1, true)].into();
-        let refs: Vec<&Held> = held.iter().collect();
+        let attachment: Vec<Attachment> = [new_attachment("n0", 1, true), new_attachment("n1", 1, true)].into();
+        let refs: Vec<&Attachment> = attachment.iter().collect();
         let outdated = ["n1".to_owned()].into();
         let let_begin = |coming: &BTreeSet<String>, most| {
-            nodes(permits(&refs, &outdated, coming, &Begun::new(), |_| 2, Held::may_be_in_use, most))
+            nodes(permits(&refs, &outdated, coming, &Begun::new(), |_| 2, Attachment::may_be_in_use, most))
         };
         assert_eq!(let_begin(&BTreeSet::new(), 1), ["n1"]);
         let coming = ["n0".to_owned()].into();
@@ -257,13 +276,13 @@ mod tests {
     /// Its Node was made again on another instance, where it has another one.
     #[test]
     fn what_is_not_asked_for_any_more_is_not_counted_for_its_node() {
-        let mut all = [held("n0", 1, true), held("n0", 2, true), held("n1", 1, true)];
+        let mut all = [new_attachment("n0", 1, true), new_attachment("n0", 2, true), new_attachment("n1", 1, true)];
         all[0].deselected_since = Some(jiff::Timestamp::UNIX_EPOCH);
         all[1].deleting = Some(jiff::Timestamp::UNIX_EPOCH);
-        let refs: Vec<&Held> = all.iter().collect();
+        let refs: Vec<&Attachment> = all.iter().collect();
         let outdated = ["n1".to_owned()].into();
         let let_begin = |most| {
-            nodes(permits(&refs, &outdated, &BTreeSet::new(), &begun("n0", 1), |_| 1, Held::may_be_in_use, most))
+            nodes(permits(&refs, &outdated, &BTreeSet::new(), &begun("n0", 1), |_| 1, Attachment::may_be_in_use, most))
         };
         assert!(let_begin(1).is_empty(), "n0 has lost the one that is asked for");
         assert_eq!(let_begin(2), ["n1"]);
@@ -273,32 +292,33 @@ mod tests {
     fn what_goes_for_another_reason_is_followed_and_gives_no_turn() {
         // All of its former ENIs go, and what is taken over there is to be replaced.
         let adopted = multi_eni_api::ids::EniId::parse("eni-0123456789abcdef0").ok();
-        let mut all: Vec<Held> =
-            ["n0", "n1"].map(|node| Held { adopted: adopted.clone(), ..held(node, 2, false) }).into();
+        let mut all: Vec<Attachment> =
+            ["n0", "n1"].map(|node| Attachment { adopted: adopted.clone(), ..new_attachment(node, 2, false) }).into();
         all.extend(["n0", "n1"].map(|node| {
-            let mut leaving = Held { deleting: Some(jiff::Timestamp::UNIX_EPOCH), ..held(node, 1, false) };
+            let mut leaving =
+                Attachment { deleting: Some(jiff::Timestamp::UNIX_EPOCH), ..new_attachment(node, 1, false) };
             leaving.status.attachment_id = Some("eni-attach-1".to_owned());
             leaving
         }));
-        let refs: Vec<&Held> = all.iter().collect();
+        let refs: Vec<&Attachment> = all.iter().collect();
         let outdated = ["n0", "n1"].map(str::to_owned).into();
         let none = BTreeSet::new();
-        let first = permits(&refs, &outdated, &none, &Begun::new(), |_| 1, Held::may_be_in_use, 1);
+        let first = permits(&refs, &outdated, &none, &Begun::new(), |_| 1, Attachment::may_be_in_use, 1);
         assert_eq!(nodes(first.clone()), ["n0"]);
         assert!(first.contains_key("n1"), "it is followed");
-        let next = permits(&refs, &outdated, &none, &first, |_| 1, Held::may_be_in_use, 1);
+        let next = permits(&refs, &outdated, &none, &first, |_| 1, Attachment::may_be_in_use, 1);
         assert_eq!(nodes(next), ["n0"]);
     }
 
     /// Two nodes had nothing in use when the first edit came, so both were replaced at once; in the middle of that comes another edit.
     #[test]
     fn a_turn_is_over_when_nothing_is_outdated_any_more() {
-        let all: Vec<Held> = [("n0", 1, true), ("n0", 2, false), ("n1", 1, true), ("n1", 2, false)]
-            .map(|(n, i, r)| held(n, i, r))
+        let all: Vec<Attachment> = [("n0", 1, true), ("n0", 2, false), ("n1", 1, true), ("n1", 2, false)]
+            .map(|(n, i, r)| new_attachment(n, i, r))
             .into();
-        let refs: Vec<&Held> = all.iter().collect();
+        let refs: Vec<&Attachment> = all.iter().collect();
         let let_begin = |outdated: &BTreeSet<String>, before: &Begun| {
-            permits(&refs, outdated, &BTreeSet::new(), before, |_| 2, Held::may_be_in_use, 1)
+            permits(&refs, outdated, &BTreeSet::new(), before, |_| 2, Attachment::may_be_in_use, 1)
         };
         let turn = Turn { had: 2, may_lose: true };
         let before: Begun = ["n0", "n1"].map(|node| (node.to_owned(), turn)).into();

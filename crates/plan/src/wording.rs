@@ -1,6 +1,6 @@
 //! EC2's messages, made fit for a status: what differs with each request is cut, or is no news.
 
-use crate::errors::CallError;
+use crate::ec2_errors::CallError;
 use jiff::Timestamp;
 
 /// What follows encodes the request, over a thousand characters long, and differs each time.

@@ -2,10 +2,10 @@
 
 use super::pods::PodFlags;
 use super::{interrupted, runtime_on_this_thread};
-use crate::lead::lease::Times;
+use crate::http_server::{self, Gauges};
+use crate::leader_election::lease::Times;
 use crate::logs::{self, Format};
 use crate::run::{Election, Parts, run as run_controller};
-use crate::serve::{self, Gauges};
 use crate::{client, clock};
 use clap::Args;
 use jiff::SignedDuration;
@@ -96,7 +96,9 @@ pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
 
 async fn start(flags: Flags) -> miette::Result<()> {
     let gauges = Arc::new(Gauges::default());
-    serve::start(flags.metrics_addr, flags.health_addr, gauges.clone()).await.map_err(|error| miette!("{error}"))?;
+    http_server::start(flags.metrics_addr, flags.health_addr, gauges.clone())
+        .await
+        .map_err(|error| miette!("{error}"))?;
     let config = client::config()
         .await
         .into_diagnostic()

@@ -2,29 +2,29 @@
 
 use super::{Outcome, Reconciler, writes};
 use crate::events::{About, Announcement};
-use crate::queue::Key;
-use crate::world::AttachmentEntry;
+use crate::store::AttachmentEntry;
+use crate::work_queue::Key;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use jiff::SignedDuration;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::EniId;
 use multi_eni_ec2::Ec2;
-use multi_eni_plan::errors::{Call, CallError};
-use multi_eni_plan::facts::{Network, Sight};
-use multi_eni_plan::held::Held;
-use multi_eni_plan::probes::Probes;
-use multi_eni_plan::quota::Quota;
-use multi_eni_plan::room::Room;
-use multi_eni_plan::step::{self, Action, Change, Memory, Step};
+use multi_eni_plan::attachment::Attachment;
+use multi_eni_plan::ec2_errors::{Call, CallError};
+use multi_eni_plan::gates::permission::PermissionGate;
+use multi_eni_plan::gates::quota::QuotaGate;
+use multi_eni_plan::gates::subnet::SubnetGate;
+use multi_eni_plan::lifecycle::{self, Action, CallHistory, Change, Step};
+use multi_eni_plan::observed::{Ec2Catalog, Observation};
 use multi_eni_plan::writes::{Asked, Write};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 impl Reconciler {
     pub(super) fn attachment(&mut self, key: &Key, name: &str) {
-        let Some(entry) = self.world.attachment(name).cloned() else { return self.decided(key, &[], |_| false) };
-        if entry.held.is_torn() && self.put_back(key, &entry) {
+        let Some(entry) = self.store.attachment(name).cloned() else { return self.decided(key, &[], |_| false) };
+        if entry.attachment.is_torn() && self.put_back(key, &entry) {
             return;
         }
         let step = self.step(&entry);
@@ -32,16 +32,16 @@ impl Reconciler {
             self.queue.at(key.clone(), at);
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
-        let report = self.writes_status(&entry, &step).then(|| writes::report_of(&entry.held, &step.status));
+        let report = self.writes_status(&entry, &step).then(|| writes::report_of(&entry.attachment, &step.status));
         let release = matches!(step.action, Action::Release).then(|| release_of(&entry));
-        let repair = entry.held.is_torn().then(|| repair_of(&entry));
+        let repair = entry.attachment.is_torn().then(|| repair_of(&entry));
         self.decided(key, &report.iter().chain(&release).chain(&repair).cloned().collect::<Vec<_>>(), |_| false);
         if let Some(asked) = report.filter(|asked| self.may_write(key, asked)) {
             // Said when it happens, not again with each try to write it down.
             if !self.writes.is_failing(key, &asked.target) {
                 self.announce(&entry, &step);
             }
-            let (writer, entry, status) = (self.means.writer.clone(), entry.clone(), step.status.clone());
+            let (writer, entry, status) = (self.deps.writer.clone(), entry.clone(), step.status.clone());
             work.push(writes::sent(asked, async move { writer.attachment_status(entry, status).await }));
         }
         self.act(key, &entry, step.action, &mut work);
@@ -62,78 +62,95 @@ impl Reconciler {
         if !self.may_write(key, &asked) {
             return false;
         }
-        let held = &entry.held;
-        tracing::warn!(attachment = %held.name, finalizer = held.guarded, label_and_owner = held.labelled, "somebody took a mark of ours off it: it is put back");
-        let (writer, entry) = (self.means.writer.clone(), entry.clone());
+        let eni_attachment = &entry.attachment;
+        tracing::warn!(attachment = %eni_attachment.name, finalizer = eni_attachment.guarded, label_and_owner = eni_attachment.labelled, "somebody took a mark of ours off it: it is put back");
+        let (writer, entry) = (self.deps.writer.clone(), entry.clone());
         self.call(key, writes::sent(asked, async move { writer.repair(entry).await }).map(|outcome| vec![outcome]));
         true
     }
 
     pub(super) fn step(&self, entry: &AttachmentEntry) -> Step {
-        let held = &entry.held;
-        let (sight, memory, network) = (self.sight(entry), self.memory(held), self.means.ec2.network());
-        let rivals = self.rivals(held, &sight);
-        let rivals: Vec<&Held> = rivals.iter().map(|entry| &entry.held).collect();
-        step::step(step::Input { rivals: &rivals, ..self.step_input(held, &sight, &memory, &network) })
+        let eni_attachment = &entry.attachment;
+        let (observation, memory, catalog) =
+            (self.observation(entry), self.memory(eni_attachment), self.deps.ec2.catalog());
+        let rivals = self.rivals(eni_attachment, &observation);
+        let rivals: Vec<&Attachment> = rivals.iter().map(|entry| &entry.attachment).collect();
+        lifecycle::step(lifecycle::Input {
+            rivals: &rivals,
+            ..self.step_input(eni_attachment, &observation, &memory, &catalog)
+        })
     }
 
     /// Others that name the ENI which this one is to take over.
-    fn rivals(&self, held: &Held, sight: &Sight) -> Vec<Arc<AttachmentEntry>> {
-        let Some(adopted) = &held.adopted else { return Vec::new() };
-        if matches!(sight, Sight::Seen(eni) if eni.attachment_uid() == Some(held.uid.as_str())) {
+    fn rivals(&self, eni_attachment: &Attachment, observation: &Observation) -> Vec<Arc<AttachmentEntry>> {
+        let Some(adopted) = &eni_attachment.adopted else { return Vec::new() };
+        if matches!(observation, Observation::Seen(eni) if eni.attachment_uid() == Some(eni_attachment.uid.as_str())) {
             return Vec::new();
         }
-        let others = self.world.attachments().filter(|entry| entry.held.uid != held.uid);
-        others.filter(|entry| entry.held.eni().as_ref() == Some(adopted)).cloned().collect()
+        let others = self.store.attachments().filter(|entry| entry.attachment.uid != eni_attachment.uid);
+        others.filter(|entry| entry.attachment.eni().as_ref() == Some(adopted)).cloned().collect()
     }
 
-    pub(super) fn memory(&self, held: &Held) -> Memory {
-        self.memories.get(&held.uid).cloned().unwrap_or_else(|| Memory::begin(self.acting_since, held))
+    pub(super) fn memory(&self, eni_attachment: &Attachment) -> CallHistory {
+        self.memories
+            .get(&eni_attachment.uid)
+            .cloned()
+            .unwrap_or_else(|| CallHistory::begin(self.acting_since, eni_attachment))
     }
 
-    pub(super) fn memory_mut(&mut self, held: &Held) -> &mut Memory {
+    pub(super) fn memory_mut(&mut self, eni_attachment: &Attachment) -> &mut CallHistory {
         let since = self.acting_since;
-        self.memories.entry(held.uid.clone()).or_insert_with(|| Memory::begin(since, held))
+        self.memories.entry(eni_attachment.uid.clone()).or_insert_with(|| CallHistory::begin(since, eni_attachment))
     }
 
     pub(super) fn step_input<'a>(
         &'a self,
-        held: &'a Held,
-        sight: &'a Sight,
-        memory: &'a Memory,
-        network: &'a Network,
-    ) -> step::Input<'a> {
-        let node = held.instance.as_ref().and_then(|instance| self.world.node_on(instance));
-        step::Input {
-            cluster: &self.means.cluster,
-            held,
-            sight,
-            ask: self.world.nodeeni_by_uid(&held.nodeeni_uid).and_then(|entry| entry.intent.ask.as_ref().ok()),
+        eni_attachment: &'a Attachment,
+        observation: &'a Observation,
+        memory: &'a CallHistory,
+        catalog: &'a Ec2Catalog,
+    ) -> lifecycle::Input<'a> {
+        let node = eni_attachment.instance.as_ref().and_then(|instance| self.store.node_on(instance));
+        lifecycle::Input {
+            cluster: &self.deps.cluster,
+            attachment: eni_attachment,
+            observation,
+            spec: self
+                .store
+                .nodeeni_by_uid(&eni_attachment.nodeeni_uid)
+                .and_then(|entry| entry.nodeeni.spec.as_ref().ok()),
             rivals: &[],
             node_leaving: node.is_none_or(|node| node.deleting),
-            instance: held.instance.as_ref().and_then(|instance| self.means.ec2.instance_look(instance)),
+            instance: eni_attachment
+                .instance
+                .as_ref()
+                .and_then(|instance| self.deps.ec2.instance_observation(instance)),
             states_failure: self.states_failure.as_ref(),
-            home_shown: self.means.ec2.home_shown(),
-            network,
+            home_shown: self.deps.ec2.home_shown(),
+            catalog,
             memory,
             quota: &self.quota,
-            probes: &self.probes,
-            room: &self.room,
-            settings: &self.means.settings,
+            permissions: &self.permissions,
+            subnets: &self.subnets,
+            settings: &self.deps.settings,
             now: self.now(),
         }
     }
 
-    pub(super) fn sight(&self, entry: &AttachmentEntry) -> Sight {
-        self.means.ec2.sight(&entry.held.uid, entry.held.eni().as_ref())
+    pub(super) fn observation(&self, entry: &AttachmentEntry) -> Observation {
+        let known = self
+            .memories
+            .get(&entry.attachment.uid)
+            .map_or_else(|| entry.attachment.eni(), |memory| memory.eni_of(&entry.attachment));
+        self.deps.ec2.observation(&entry.attachment.uid, known.as_ref())
     }
 
     pub(super) fn is_ready(&self, entry: &AttachmentEntry) -> bool {
-        is_true(&entry.held.status.conditions, types::READY)
+        is_true(&entry.attachment.status.conditions, types::READY)
     }
 
     pub(super) fn is_absent(&self, entry: &AttachmentEntry) -> bool {
-        self.means.ec2.is_absent(&entry.held.uid, entry.held.eni().as_ref())
+        self.deps.ec2.is_absent(&entry.attachment.uid, entry.attachment.eni().as_ref())
     }
 
     /// A call that comes right after leaves the writing to its answer: three writes are enough for the way in.
@@ -147,7 +164,7 @@ impl Reconciler {
             | Action::LookById(_) => true,
             Action::LookAtSubnet(_) | Action::LookAtState(_) | Action::Wait | Action::Settled => true,
         };
-        waits && step.status != entry.held.status
+        waits && step.status != entry.attachment.status
     }
 
     fn act(
@@ -159,12 +176,12 @@ impl Reconciler {
     ) {
         let withdrawn = CancellationToken::new();
         if matches!(action, Action::Create { .. } | Action::Attach { .. }) {
-            self.bringing.insert(entry.held.name.clone(), (entry.held.uid.clone(), withdrawn.clone()));
+            self.bringing.insert(entry.attachment.name.clone(), (entry.attachment.uid.clone(), withdrawn.clone()));
         }
-        let ec2 = self.means.ec2.acting_for(&entry.held.nodeeni_uid, entry.held.created, withdrawn);
+        let ec2 = self.deps.ec2.acting_for(&entry.attachment.nodeeni_uid, entry.attachment.created, withdrawn);
         let (call, future): (Call, BoxFuture<'static, Result<(), CallError>>) = match action {
             Action::Wait | Action::Settled | Action::NextAttempt => return,
-            Action::LookByTag => return self.look(key, || ec2.look_by_tag(&entry.held.uid)),
+            Action::LookByTag => return self.look(key, || ec2.look_by_tag(&entry.attachment.uid)),
             Action::LookById(eni) => return self.look(key, || ec2.look_by_id(&eni)),
             Action::LookAtSubnet(subnet) => return self.look(key, || ec2.want_subnets(&[subnet], &[])),
             Action::LookAtState(instance) => return self.look(key, || ec2.look_at_state(&instance)),
@@ -174,25 +191,25 @@ impl Reconciler {
                     if !self.writes.is_failing(key, &asked.target) {
                         self.announce_removed(entry);
                     }
-                    let (writer, entry) = (self.means.writer.clone(), entry.clone());
+                    let (writer, entry) = (self.deps.writer.clone(), entry.clone());
                     work.push(writes::sent(asked, async move { writer.release(entry).await }));
                 }
                 return;
             }
             Action::Create { token, may_repeat } => {
                 let entry = entry.clone();
-                self.quota.sent(&entry.held.uid);
-                self.room.sent(&entry.held.uid, &entry.held.request);
-                (Call::Create, async move { ec2.create(&token, may_repeat, &entry.held).await.map(drop) }.boxed())
+                self.quota.sent(&entry.attachment.uid);
+                self.subnets.sent(&entry.attachment.uid, &entry.attachment.request);
+                (Call::Create, async move { ec2.create(&token, may_repeat, &entry.attachment).await.map(drop) }.boxed())
             }
             Action::Attach { eni, instance, card, index } => {
-                let before = entry.held.status.attachment_id.clone();
-                self.memory_mut(&entry.held).sends_attach(before.as_deref());
+                let before = entry.attachment.status.attachment_id.clone();
+                self.memory_mut(&entry.attachment).sends_attach(before.as_deref());
                 (Call::Attach, async move { ec2.attach(&eni, &instance, card, index).await.map(drop) }.boxed())
             }
             Action::Detach { eni, attachment, force } => {
-                let leaving = entry.held.deleting.is_some();
-                if self.memory_mut(&entry.held).sends_detach(&attachment, force, leaving) {
+                let leaving = entry.attachment.deleting.is_some();
+                if self.memory_mut(&entry.attachment).sends_detach(&attachment, force, leaving) {
                     self.announce_forced(entry);
                 }
                 (Call::Detach, async move { ec2.detach(&eni, &attachment, force).await }.boxed())
@@ -200,14 +217,14 @@ impl Reconciler {
             Action::Delete { eni } => (Call::Delete, async move { ec2.delete(&eni).await }.boxed()),
             Action::Modify { eni, change } => {
                 let now = self.now();
-                let nodeeni = self.world.nodeeni_by_uid(&entry.held.nodeeni_uid).cloned();
-                let ask = nodeeni.as_ref().and_then(|nodeeni| nodeeni.intent.ask.as_ref().ok());
-                self.memory_mut(&entry.held).sends_change(&change, ask, now);
+                let nodeeni = self.store.nodeeni_by_uid(&entry.attachment.nodeeni_uid).cloned();
+                let spec = nodeeni.as_ref().and_then(|nodeeni| nodeeni.nodeeni.spec.as_ref().ok());
+                self.memory_mut(&entry.attachment).sends_change(&change, spec, now);
                 change_in_place(ec2, eni, change)
             }
         };
-        self.probes.sent(call, self.now());
-        let (wall, uid) = (self.means.wall.clone(), entry.held.uid.clone());
+        self.permissions.sent(call, self.now());
+        let (wall, uid) = (self.deps.wall.clone(), entry.attachment.uid.clone());
         work.push(
             async move {
                 let sent = wall();
@@ -220,7 +237,9 @@ impl Reconciler {
     /// What is on its way out needs no Create and no Attach that only waits for its turn.
     pub(super) fn withdraw(&mut self, name: &str) {
         let stays = |uid: &String| {
-            self.world.attachment(name).is_some_and(|entry| entry.held.uid == *uid && entry.held.deleting.is_none())
+            self.store
+                .attachment(name)
+                .is_some_and(|entry| entry.attachment.uid == *uid && entry.attachment.deleting.is_none())
         };
         if let Some((_, withdrawn)) = self.bringing.get(name).filter(|(uid, _)| !stays(uid)) {
             withdrawn.cancel();
@@ -229,73 +248,75 @@ impl Reconciler {
 
     /// What the quota of ENIs held back may try again.
     pub(super) fn wake_those_without_an_eni(&mut self) {
-        let keys = self.world.attachments().filter(|entry| entry.held.awaits_its_eni());
-        let keys: Vec<Key> = keys.map(|entry| Key::Attachment(entry.held.name.clone())).collect();
+        let keys = self.store.attachments().filter(|entry| entry.attachment.awaits_its_eni());
+        let keys: Vec<Key> = keys.map(|entry| Key::Attachment(entry.attachment.name.clone())).collect();
         keys.into_iter().for_each(|key| self.queue.now(key));
     }
 
     /// What waits for what EC2 has just granted to another one may try again.
     pub(super) fn wake_the_refused(&mut self) {
-        let waits = |memory: &Memory| memory.failures().any(|failure| self.probes.concerns(failure));
+        let waits = |memory: &CallHistory| memory.failures().any(|failure| self.permissions.concerns(failure));
         let uids = self.memories.iter().filter(|(_, memory)| waits(memory)).map(|(uid, _)| uid);
         let keys: Vec<Key> =
-            uids.filter_map(|uid| self.world.attachment_by_uid(uid)).cloned().map(Key::Attachment).collect();
+            uids.filter_map(|uid| self.store.attachment_by_uid(uid)).cloned().map(Key::Attachment).collect();
         keys.into_iter().for_each(|key| self.queue.now(key));
         self.wake_those_without_an_eni();
     }
 
     /// What the statuses tell of what EC2 refuses to all.
-    pub(super) fn probes_told(&self) -> Probes {
-        Probes::told(self.world.attachments().map(|entry| (entry.held.uid.as_str(), self.memory(&entry.held))))
+    pub(super) fn probes_told(&self) -> PermissionGate {
+        PermissionGate::told(
+            self.store.attachments().map(|entry| (entry.attachment.uid.as_str(), self.memory(&entry.attachment))),
+        )
     }
 
     /// What the statuses tell of full subnets.
-    pub(super) fn room_told(&self) -> Room {
-        Room::told(self.world.attachments().map(|entry| (&entry.held, self.memory(&entry.held))))
+    pub(super) fn room_told(&self) -> SubnetGate {
+        SubnetGate::told(self.store.attachments().map(|entry| (&entry.attachment, self.memory(&entry.attachment))))
     }
 
     /// What the statuses tell of the quota of ENIs.
-    pub(super) fn quota_told(&self) -> Quota {
-        Quota::told(self.world.attachments().map(|entry| (&entry.held, self.memory(&entry.held))))
+    pub(super) fn quota_told(&self) -> QuotaGate {
+        QuotaGate::told(self.store.attachments().map(|entry| (&entry.attachment, self.memory(&entry.attachment))))
     }
 
     /// A look is answered by a change of the view; if none comes, it is asked again.
-    fn look(&mut self, key: &Key, ask: impl FnOnce()) {
-        ask();
+    fn look(&mut self, key: &Key, spec: impl FnOnce()) {
+        spec();
         self.queue.at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
     }
 
     /// One event when it becomes ready.
     fn announce(&mut self, entry: &AttachmentEntry, step: &Step) {
         if is_true(&step.status.conditions, types::READY) && !self.is_ready(entry) {
-            let held = &entry.held;
+            let eni_attachment = &entry.attachment;
             let note = format!(
                 "{} of NodeENI {} is attached at device index {}",
                 step.status.eni_id.as_deref().unwrap_or_default(),
-                held.nodeeni,
-                held.request.device_index
+                eni_attachment.nodeeni,
+                eni_attachment.request.device_index
             );
-            self.publish(&held.node, false, "ENIAttached", "Attach", note);
+            self.publish(&eni_attachment.node, false, "ENIAttached", "Attach", note);
         }
     }
 
     fn announce_removed(&mut self, entry: &AttachmentEntry) {
-        let held = &entry.held;
-        if let Some(eni) = &held.status.eni_id {
-            let note = format!("{eni} of NodeENI {} is detached and deleted", held.nodeeni);
-            self.publish(&held.node, false, "ENIDeleted", "Delete", note);
+        let eni_attachment = &entry.attachment;
+        if let Some(eni) = &eni_attachment.status.eni_id {
+            let note = format!("{eni} of NodeENI {} is detached and deleted", eni_attachment.nodeeni);
+            self.publish(&eni_attachment.node, false, "ENIDeleted", "Delete", note);
         }
     }
 
     fn announce_forced(&mut self, entry: &AttachmentEntry) {
-        let held = &entry.held;
+        let eni_attachment = &entry.attachment;
         let note = format!(
             "{} of NodeENI {} is detached by force: device index {} may be unusable until the instance is stopped",
-            held.status.eni_id.as_deref().unwrap_or_default(),
-            held.nodeeni,
-            held.request.device_index
+            eni_attachment.status.eni_id.as_deref().unwrap_or_default(),
+            eni_attachment.nodeeni,
+            eni_attachment.request.device_index
         );
-        self.publish(&held.node, true, "ForcedDetach", "Detach", note);
+        self.publish(&eni_attachment.node, true, "ForcedDetach", "Detach", note);
     }
 
     fn publish(&mut self, node: &str, warning: bool, reason: &'static str, action: &'static str, note: String) {
@@ -305,11 +326,11 @@ impl Reconciler {
 }
 
 fn repair_of(entry: &AttachmentEntry) -> Asked {
-    writes::to_attachment(Write::RepairAttachment, &entry.held, ())
+    writes::to_attachment(Write::RepairAttachment, &entry.attachment, ())
 }
 
 fn release_of(entry: &AttachmentEntry) -> Asked {
-    writes::to_attachment(Write::ReleaseAttachment, &entry.held, ())
+    writes::to_attachment(Write::ReleaseAttachment, &entry.attachment, ())
 }
 
 /// A change in place: which call makes it.

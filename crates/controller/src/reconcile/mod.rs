@@ -3,6 +3,7 @@
 //! All decisions run here, on one task and over one consistent picture; only calls wait. No task per object, no lock.
 
 mod attachment;
+mod dry_run;
 mod names;
 mod node;
 mod nodeeni;
@@ -12,20 +13,19 @@ mod place;
 mod problems;
 mod removals;
 mod silence;
-mod survey;
 mod warnings;
 mod writes;
 
+pub use dry_run::DryRun;
 pub use outcome::{Finished, Outcome};
-pub use survey::Survey;
 
+use crate::api_writes::Writer;
 use crate::clock::Wall;
 use crate::events::{Announcement, Publisher};
-use crate::queue::{Key, Queue};
-use crate::serve::Gauges;
+use crate::http_server::Gauges;
+use crate::store::{Store, StoreChange};
 use crate::watch::Change;
-use crate::world::{Touched, World};
-use crate::write::Writer;
+use crate::work_queue::{Key, Queue};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered};
@@ -33,17 +33,17 @@ use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Changed, Ec2, UnreadableEni};
 use multi_eni_plan::assign::{Assignment, AttachRefusals, RefusalLook};
-use multi_eni_plan::facts::{Cluster, NodeFacts};
-use multi_eni_plan::intent::Intent;
-use multi_eni_plan::look_failure::LookFailure;
+use multi_eni_plan::gates::permission::PermissionGate;
+use multi_eni_plan::gates::quota::QuotaGate;
+use multi_eni_plan::gates::subnet::SubnetGate;
+use multi_eni_plan::lifecycle::CallHistory;
+use multi_eni_plan::lookup_failure::LookupFailure;
+use multi_eni_plan::nodeeni::NodeEni;
+use multi_eni_plan::observed::{Cluster, ObservedNode};
 use multi_eni_plan::orphans as orphans_plan;
-use multi_eni_plan::probes::Probes;
-use multi_eni_plan::quota::Quota;
-use multi_eni_plan::removals::{Ledger, RemovalPermits};
+use multi_eni_plan::removals::{RemovalHistory, RemovalPermits};
 use multi_eni_plan::rollout::Permits;
-use multi_eni_plan::room::Room;
 use multi_eni_plan::settings::Settings;
-use multi_eni_plan::step::Memory;
 use multi_eni_plan::writes::Writes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ use tokio_util::sync::CancellationToken;
 use warnings::Warnings;
 
 /// Everything that a leader acts with.
-pub struct Means {
+pub struct Dependencies {
     /// Who we are on EC2.
     pub cluster: Cluster,
     /// EC2.
@@ -72,25 +72,25 @@ pub struct Means {
 
 /// One term of leadership.
 pub struct Reconciler {
-    means: Means,
+    deps: Dependencies,
     acting_since: Timestamp,
-    world: World,
+    store: Store,
     queue: Queue,
     calls: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// Events on their way: nothing waits for them.
     telling: FuturesUnordered<BoxFuture<'static, ()>>,
     /// By UID of the ENIAttachment.
-    memories: BTreeMap<String, Memory>,
+    memories: BTreeMap<String, CallHistory>,
     /// The last answer of `assign`, by Node.
     assignments: BTreeMap<String, Assignment>,
     permits: Permits,
     /// Where what is no longer asked for may go now.
     removals: RemovalPermits,
     /// Which nodes lost ENIs of late, by UID of the NodeENI.
-    ledgers: BTreeMap<String, Ledger>,
-    quota: Quota,
-    probes: Probes,
-    room: Room,
+    removal_histories: BTreeMap<String, RemovalHistory>,
+    quota: QuotaGate,
+    permissions: PermissionGate,
+    subnets: SubnetGate,
     refused_attach: AttachRefusals,
     /// What was on the instances when EC2 refused an Attach, by name of the ENIAttachment.
     refusal_looks: BTreeMap<String, RefusalLook>,
@@ -103,10 +103,10 @@ pub struct Reconciler {
     /// When the status of a NodeENI (by UID) was written last.
     status_written: BTreeMap<String, Timestamp>,
     /// Why no instance can be asked about, if that is so.
-    states_failure: Option<LookFailure>,
+    states_failure: Option<LookupFailure>,
     suspects: BTreeMap<EniId, Timestamp>,
     /// Orphans that are too many to be removed.
-    orphans_held: Option<orphans_plan::Held>,
+    orphans_held: Option<orphans_plan::DeletionBrake>,
     /// What EC2 refuses for orphans.
     orphans_refused: orphans_plan::Refusals,
     /// The sweep after which calls for orphans were made last.
@@ -131,12 +131,12 @@ pub struct Reconciler {
 
 impl Reconciler {
     /// A reconciler that acts from now on.
-    pub fn new(means: Means) -> Self {
-        let acting_since = (means.wall)();
+    pub fn new(deps: Dependencies) -> Self {
+        let acting_since = (deps.wall)();
         Self {
-            means,
+            deps,
             acting_since,
-            world: World::default(),
+            store: Store::default(),
             queue: Queue::default(),
             calls: FuturesUnordered::new(),
             telling: FuturesUnordered::new(),
@@ -144,10 +144,10 @@ impl Reconciler {
             assignments: BTreeMap::new(),
             permits: Permits::new(),
             removals: RemovalPermits::default(),
-            ledgers: BTreeMap::new(),
-            quota: Quota::default(),
-            probes: Probes::default(),
-            room: Room::default(),
+            removal_histories: BTreeMap::new(),
+            quota: QuotaGate::default(),
+            permissions: PermissionGate::default(),
+            subnets: SubnetGate::default(),
             refused_attach: AttachRefusals::new(),
             refusal_looks: BTreeMap::new(),
             bringing: BTreeMap::new(),
@@ -208,10 +208,10 @@ impl Reconciler {
 
     /// Every key that is ready gets its decision; calls are begun, never waited for.
     fn decide_all(&mut self) {
-        if !self.world.is_warm() {
+        if !self.store.is_warm() {
             return;
         }
-        if let Some(crd) = self.world.terminating_crd() {
+        if let Some(crd) = self.store.terminating_crd() {
             self.hold(crd);
             return;
         }
@@ -225,7 +225,7 @@ impl Reconciler {
         // What a decision puts off, if only to this moment, waits for the next round, in which answers, changes and the Lease
         // get their turn first.
         self.queue.fall_due(self.now());
-        self.states_failure = self.means.ec2.states_failure();
+        self.states_failure = self.deps.ec2.states_failure();
         while let Some(key) = self.queue.pop() {
             match &key {
                 Key::Node(name) => self.node(&key, name),
@@ -246,14 +246,14 @@ impl Reconciler {
 
     /// A new leader knows nothing of what happened before.
     fn look_at_everything(&mut self) {
-        (self.quota, self.probes, self.room) = (self.quota_told(), self.probes_told(), self.room_told());
+        (self.quota, self.permissions, self.subnets) = (self.quota_told(), self.probes_told(), self.room_told());
         self.wake_everything();
     }
 
     fn wake_everything(&mut self) {
-        let nodeenis: Vec<String> = self.world.nodeenis().map(|entry| entry.intent.name.clone()).collect();
-        let attachments: Vec<String> = self.world.attachments().map(|entry| entry.held.name.clone()).collect();
-        let keys = self.world.node_names().into_iter().map(Key::Node);
+        let nodeenis: Vec<String> = self.store.nodeenis().map(|entry| entry.nodeeni.name.clone()).collect();
+        let attachments: Vec<String> = self.store.attachments().map(|entry| entry.attachment.name.clone()).collect();
+        let keys = self.store.node_names().into_iter().map(Key::Node);
         let keys =
             keys.chain(nodeenis.into_iter().map(Key::NodeEni)).chain(attachments.into_iter().map(Key::Attachment));
         keys.for_each(|key| self.queue.now(key));
@@ -264,38 +264,38 @@ impl Reconciler {
         if matches!(change, Change::ApiAnswers) {
             return self.api_answers_again();
         }
-        for touched in self.world.take(change) {
+        for touched in self.store.take(change) {
             self.wake(touched);
         }
     }
 
     /// Who depends on it.
-    fn wake(&mut self, touched: Touched) {
+    fn wake(&mut self, touched: StoreChange) {
         match touched {
-            Touched::Node(name) => {
+            StoreChange::Node(name) => {
                 let attachments: Vec<String> =
-                    self.world.attachments_on(&name).map(|entry| entry.held.name.clone()).collect();
+                    self.store.attachments_on(&name).map(|entry| entry.attachment.name.clone()).collect();
                 attachments.into_iter().for_each(|name| self.queue.now(Key::Attachment(name)));
                 self.queue.now(Key::Node(name));
             }
-            Touched::Pods(node) => self.queue.now(Key::Node(node)),
-            Touched::PodsListed => {
+            StoreChange::Pods(node) => self.queue.now(Key::Node(node)),
+            StoreChange::PodsListed => {
                 let waiting = self.assignments.iter().filter(|(_, last)| !last.waiting.is_empty());
                 let keys: Vec<Key> = waiting.map(|(node, _)| Key::Node(node.clone())).collect();
                 keys.into_iter().for_each(|key| self.queue.now(key));
             }
-            Touched::NodeEni { name, uid, intent } => {
+            StoreChange::NodeEni { name, uid, nodeeni } => {
                 self.queue.now(Key::NodeEni(name.clone()));
-                if intent {
+                if nodeeni {
                     self.wake_nodes_of(&name, &uid);
                 }
             }
-            Touched::Attachment { name, node, nodeeni_uid } => {
+            StoreChange::Attachment { name, node, nodeeni_uid } => {
                 self.withdraw(&name);
                 self.queue.now(Key::Attachment(name));
                 self.queue.now(Key::Node(node));
-                if let Some(entry) = self.world.nodeeni_by_uid(&nodeeni_uid) {
-                    self.queue.now(Key::NodeEni(entry.intent.name.clone()));
+                if let Some(entry) = self.store.nodeeni_by_uid(&nodeeni_uid) {
+                    self.queue.now(Key::NodeEni(entry.nodeeni.name.clone()));
                 }
             }
         }
@@ -303,19 +303,21 @@ impl Reconciler {
 
     /// Nodes that a NodeENI matches now, matched before, has ENIs on, or may have upstream's on; and those ENIs.
     fn wake_nodes_of(&mut self, name: &str, uid: &str) {
-        let intent = self.world.nodeeni(name).map(|entry| &entry.intent);
-        let concerns = |intent: &Intent, node: &NodeFacts| {
-            intent.ask.as_ref().is_ok_and(|ask| ask.matches(&node.labels)) || intent.may_have_upstreams_on(node)
+        let nodeeni = self.store.nodeeni(name).map(|entry| &entry.nodeeni);
+        let concerns = |nodeeni: &NodeEni, node: &ObservedNode| {
+            nodeeni.spec.as_ref().is_ok_and(|spec| spec.matches(&node.labels)) || nodeeni.may_have_upstreams_on(node)
         };
         let matching = self
-            .world
+            .store
             .nodes()
-            .filter(|node| intent.is_some_and(|intent| concerns(intent, node)))
+            .filter(|node| nodeeni.is_some_and(|nodeeni| concerns(nodeeni, node)))
             .map(|node| node.name.clone());
         let before = self.assignments.iter().filter(|(_, old)| old.matches(uid)).map(|(node, _)| node.clone());
-        let holding = self.world.attachments_of(uid).map(|entry| self.world.decided_under(&entry.held).to_owned());
+        let holding =
+            self.store.attachments_of(uid).map(|entry| self.store.decided_under(&entry.attachment).to_owned());
         let nodes: BTreeSet<String> = matching.chain(before).chain(holding).collect();
-        let attachments: Vec<String> = self.world.attachments_of(uid).map(|entry| entry.held.name.clone()).collect();
+        let attachments: Vec<String> =
+            self.store.attachments_of(uid).map(|entry| entry.attachment.name.clone()).collect();
         nodes.into_iter().for_each(|node| self.queue.now(Key::Node(node)));
         attachments.into_iter().for_each(|name| self.queue.now(Key::Attachment(name)));
     }
@@ -323,31 +325,31 @@ impl Reconciler {
     /// A change on EC2.
     fn seen(&mut self, changed: Changed) {
         match changed {
-            Changed::Eni { attachment_uid } => match self.world.attachment_by_uid(&attachment_uid) {
+            Changed::Eni { attachment_uid } => match self.store.attachment_by_uid(&attachment_uid) {
                 Some(name) => self.queue.now(Key::Attachment(name.clone())),
                 None => self.queue.now(Key::Orphans),
             },
             Changed::Instance(instance) => {
                 self.note_refusal_looks(&instance);
-                let under = |held| Key::Node(self.world.decided_under(held).to_owned());
-                let held = self.world.attachments_of_instance(&instance).map(|entry| &entry.held);
-                let keys: Vec<Key> = held
-                    .flat_map(|held| [under(held), Key::Attachment(held.name.clone())])
-                    .chain(self.world.nodes_on(&instance).map(|node| Key::Node(node.name.clone())))
+                let under = |attachment| Key::Node(self.store.decided_under(attachment).to_owned());
+                let attachment = self.store.attachments_of_instance(&instance).map(|entry| &entry.attachment);
+                let keys: Vec<Key> = attachment
+                    .flat_map(|attachment| [under(attachment), Key::Attachment(attachment.name.clone())])
+                    .chain(self.store.nodes_on(&instance).map(|node| Key::Node(node.name.clone())))
                     .collect();
                 keys.into_iter().for_each(|key| self.queue.now(key));
             }
-            Changed::Network => {
+            Changed::Ec2Catalog => {
                 let waiting = self.assignments.iter().filter(|(_, last)| !last.needs.is_empty());
                 // Groups that are named may be told apart now: that changes ENIs in place, whoever has asked for them.
                 let names_groups = |uid: &str| {
-                    let asks = self.world.nodeeni_by_uid(uid).and_then(|entry| entry.intent.ask.as_ref().ok());
-                    asks.is_some_and(|ask| !ask.group_names.is_empty())
+                    let asks = self.store.nodeeni_by_uid(uid).and_then(|entry| entry.nodeeni.spec.as_ref().ok());
+                    asks.is_some_and(|spec| !spec.group_names.is_empty())
                 };
-                let by_name = self.world.attachments().filter(|entry| names_groups(&entry.held.nodeeni_uid));
+                let by_name = self.store.attachments().filter(|entry| names_groups(&entry.attachment.nodeeni_uid));
                 let keys: Vec<Key> = waiting
                     .map(|(node, _)| Key::Node(node.clone()))
-                    .chain(by_name.map(|entry| Key::Attachment(entry.held.name.clone())))
+                    .chain(by_name.map(|entry| Key::Attachment(entry.attachment.name.clone())))
                     .collect();
                 keys.into_iter().for_each(|key| self.queue.now(key));
             }
@@ -360,11 +362,10 @@ impl Reconciler {
                 self.note_unreadable_enis();
                 self.ask_for_names_again();
                 // What was blind until the first sweep sees now; absence is told by no other change.
-                let unseen = self
-                    .world
-                    .attachments()
-                    .filter(|entry| entry.held.deleting.is_some() || !self.is_ready(entry) || self.is_absent(entry));
-                let keys: Vec<Key> = unseen.map(|entry| Key::Attachment(entry.held.name.clone())).collect();
+                let unseen = self.store.attachments().filter(|entry| {
+                    entry.attachment.deleting.is_some() || !self.is_ready(entry) || self.is_absent(entry)
+                });
+                let keys: Vec<Key> = unseen.map(|entry| Key::Attachment(entry.attachment.name.clone())).collect();
                 keys.into_iter().for_each(|key| self.queue.now(key));
             }
         }
@@ -372,24 +373,24 @@ impl Reconciler {
 
     /// What is remembered of objects that are gone.
     fn forget_the_gone(&mut self) {
-        let (world, now) = (&self.world, self.now());
+        let (store, now) = (&self.store, self.now());
         let lasts = self.writes.forget(now, |key| match key {
-            Key::Node(name) => world.node(name).is_some() || world.attachments_on(name).next().is_some(),
-            Key::Attachment(name) => world.attachment(name).is_some(),
-            Key::NodeEni(name) => world.nodeeni(name).is_some(),
+            Key::Node(name) => store.node(name).is_some() || store.attachments_on(name).next().is_some(),
+            Key::Attachment(name) => store.attachment(name).is_some(),
+            Key::NodeEni(name) => store.nodeeni(name).is_some(),
             Key::Orphans => true,
         });
         let said_less: Vec<String> =
-            lasts.iter().filter_map(|uid| world.nodeeni_by_uid(uid)).map(|entry| entry.intent.name.clone()).collect();
+            lasts.iter().filter_map(|uid| store.nodeeni_by_uid(uid)).map(|entry| entry.nodeeni.name.clone()).collect();
         said_less.into_iter().for_each(|name| self.queue.now(Key::NodeEni(name)));
-        self.means.ec2.keep_instances(&world.instances());
-        self.refusal_looks.retain(|name, _| world.attachment(name).is_some());
-        self.refused_attach.retain(|_, refused| world.node(&refused.node).is_some());
-        self.memories.retain(|uid, _| world.attachment_by_uid(uid).is_some());
-        self.permits.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());
-        self.removals.retain(|uid| world.nodeeni_by_uid(uid).is_some());
-        self.ledgers.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());
-        self.status_written.retain(|uid, _| world.nodeeni_by_uid(uid).is_some());
+        self.deps.ec2.keep_instances(&store.instances());
+        self.refusal_looks.retain(|name, _| store.attachment(name).is_some());
+        self.refused_attach.retain(|_, refused| store.node(&refused.node).is_some());
+        self.memories.retain(|uid, _| store.attachment_by_uid(uid).is_some());
+        self.permits.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
+        self.removals.retain(|uid| store.nodeeni_by_uid(uid).is_some());
+        self.removal_histories.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
+        self.status_written.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
     }
 
     /// How long nothing can happen by itself.
@@ -397,7 +398,7 @@ impl Reconciler {
         const LONG: Duration = Duration::from_secs(3600);
         // What is held back by the picture waits for the picture.
         let is_home = self.started && self.doubted.is_none();
-        let decides = self.world.is_warm() && self.world.terminating_crd().is_none() && is_home;
+        let decides = self.store.is_warm() && self.store.terminating_crd().is_none() && is_home;
         // That EC2 does not answer the first look, or the questions that prove the place, is said in its time.
         let said_at = || [self.silence_is_said_at(), self.place_recheck].into_iter().flatten().min();
         let due = if decides { self.queue.next_due() } else { said_at() };
@@ -406,7 +407,7 @@ impl Reconciler {
     }
 
     fn now(&self) -> Timestamp {
-        (self.means.wall)()
+        (self.deps.wall)()
     }
 
     /// Begins calls for a key: it is not looked at again before they have ended.
@@ -418,12 +419,12 @@ impl Reconciler {
 
     /// Publishes an event, beside all else: an API server that is slow to take it holds up no ENI.
     fn tell(&mut self, announcement: Announcement) {
-        let (publisher, now) = (self.means.publisher.clone(), self.now());
+        let (publisher, now) = (self.deps.publisher.clone(), self.now());
         self.telling.push(Box::pin(async move { publisher.publish(announcement, now).await }));
     }
 
     fn gauge(&self) {
-        self.means.gauges.waiting.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
-        self.means.gauges.ready.store(self.world.is_warm(), std::sync::atomic::Ordering::Relaxed);
+        self.deps.gauges.waiting.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
+        self.deps.gauges.ready.store(self.store.is_warm(), std::sync::atomic::Ordering::Relaxed);
     }
 }

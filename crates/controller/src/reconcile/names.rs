@@ -2,11 +2,11 @@
 //! again within minutes, all names together, and at once when EC2 does not know what an answer named.
 
 use super::Reconciler;
-use crate::queue::Key;
+use crate::work_queue::Key;
 use jiff::SignedDuration;
 use multi_eni_api::ids::SubnetId;
-use multi_eni_plan::errors::{Call, CallError, Class, classify};
-use multi_eni_plan::intent::{Ask, SubnetRef};
+use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
+use multi_eni_plan::nodeeni::{EniSpec, SubnetRef};
 use std::collections::BTreeSet;
 
 /// How old an answer may get: the sweep after that asks again.
@@ -30,23 +30,23 @@ impl Reconciler {
         }
         self.names_asked = Some(now);
         let names = self.names_in_use(|_| true);
-        self.means.ec2.ask_again(names.groups, names.subnets, names.missing);
+        self.deps.ec2.ask_again(names.groups, names.subnets, names.missing);
         // A type that EC2 did not know may be one by now.
-        let unknown = self.means.ec2.network().unknown_types();
-        let in_use = |kind: &String| self.world.nodes().any(|node| node.instance_type.as_ref() == Some(kind));
-        unknown.iter().filter(|kind| in_use(kind)).for_each(|kind| self.means.ec2.want_instance_type(kind));
+        let unknown = self.deps.ec2.catalog().unknown_types();
+        let in_use = |kind: &String| self.store.nodes().any(|node| node.instance_type.as_ref() == Some(kind));
+        unknown.iter().filter(|kind| in_use(kind)).for_each(|kind| self.deps.ec2.want_instance_type(kind));
     }
 
     fn names_in_use(&self, of: impl Fn(&str) -> bool) -> Names {
-        let network = self.means.ec2.network();
+        let catalog = self.deps.ec2.catalog();
         let mut names = Names::default();
-        for entry in self.world.nodeenis().filter(|entry| of(&entry.intent.uid)) {
-            let Ok(ask) = &entry.intent.ask else { continue };
-            names.groups.extend(ask.group_names.iter().cloned());
-            for subnet in &ask.subnets {
+        for entry in self.store.nodeenis().filter(|entry| of(&entry.nodeeni.uid)) {
+            let Ok(spec) = &entry.nodeeni.spec else { continue };
+            names.groups.extend(spec.group_names.iter().cloned());
+            for subnet in &spec.subnets {
                 match subnet {
                     SubnetRef::Name(name) => drop(names.subnets.insert(name.clone())),
-                    SubnetRef::Id(id) if network.missing_subnets.contains_key(id) => names.missing.extend([id.clone()]),
+                    SubnetRef::Id(id) if catalog.missing_subnets.contains_key(id) => names.missing.extend([id.clone()]),
                     SubnetRef::Id(_) => {}
                 }
             }
@@ -59,31 +59,31 @@ impl Reconciler {
         if classify(call, error) != Class::ReferenceNotFound {
             return;
         }
-        let held = self.world.attachment_by_uid(attachment_uid).and_then(|name| self.world.attachment(name));
-        let Some(entry) = held.cloned() else { return };
-        let mut names = self.names_in_use(|uid| uid == entry.held.nodeeni_uid);
+        let attachment = self.store.attachment_by_uid(attachment_uid).and_then(|name| self.store.attachment(name));
+        let Some(entry) = attachment.cloned() else { return };
+        let mut names = self.names_in_use(|uid| uid == entry.attachment.nodeeni_uid);
         if error.code() == "InvalidSubnetID.NotFound" {
-            names.missing.extend(SubnetId::parse(&entry.held.request.subnet_id).ok());
+            names.missing.extend(SubnetId::parse(&entry.attachment.request.subnet_id).ok());
         }
-        self.means.ec2.ask_again(names.groups, names.subnets, names.missing);
+        self.deps.ec2.ask_again(names.groups, names.subnets, names.missing);
     }
 
     /// A name stands for something else now: whoever uses names is decided again.
     pub(super) fn names_changed(&mut self) {
-        let uses_names = |ask: &Ask| {
-            !ask.group_names.is_empty() || ask.subnets.iter().any(|subnet| matches!(subnet, SubnetRef::Name(_)))
+        let uses_names = |spec: &EniSpec| {
+            !spec.group_names.is_empty() || spec.subnets.iter().any(|subnet| matches!(subnet, SubnetRef::Name(_)))
         };
         let users: Vec<&str> = self
-            .world
+            .store
             .nodeenis()
-            .filter(|entry| entry.intent.ask.as_ref().is_ok_and(uses_names))
-            .map(|entry| entry.intent.uid.as_str())
+            .filter(|entry| entry.nodeeni.spec.as_ref().is_ok_and(uses_names))
+            .map(|entry| entry.nodeeni.uid.as_str())
             .collect();
         let uses = |uid: &str| users.contains(&uid);
         let nodes = self.assignments.iter().filter(|(_, last)| last.matched.iter().any(|uid| uses(uid)));
         let nodes: Vec<Key> = nodes.map(|(node, _)| Key::Node(node.clone())).collect();
-        let held = self.world.attachments().filter(|entry| uses(&entry.held.nodeeni_uid));
-        let held: Vec<Key> = held.map(|entry| Key::Attachment(entry.held.name.clone())).collect();
-        nodes.into_iter().chain(held).for_each(|key| self.queue.now(key));
+        let attachments = self.store.attachments().filter(|entry| uses(&entry.attachment.nodeeni_uid));
+        let attachments: Vec<Key> = attachments.map(|entry| Key::Attachment(entry.attachment.name.clone())).collect();
+        nodes.into_iter().chain(attachments).for_each(|key| self.queue.now(key));
     }
 }

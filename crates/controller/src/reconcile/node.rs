@@ -1,17 +1,19 @@
 //! One Node: `assign`, and its writes.
 
 use super::{Reconciler, writes};
-use crate::queue::Key;
-use crate::world::AttachmentEntry;
+use crate::store::AttachmentEntry;
+use crate::work_queue::Key;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::NodeSettings;
 use multi_eni_api::ids::InstanceId;
-use multi_eni_plan::assign::{self, Assignment, AttachRefused, Need, NewAttachment, Refused, Removal, RemovalReason};
+use multi_eni_plan::assign::{
+    self, Assignment, AttachRefused, Need, NewAttachment, Removal, RemovalReason, UnassignedReason,
+};
+use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::backoff::Content;
-use multi_eni_plan::facts::{AttachmentState, InstanceSight, NodeFacts, Sight};
-use multi_eni_plan::held::Held;
-use multi_eni_plan::intent::{Intent, SubnetRef};
+use multi_eni_plan::nodeeni::{NodeEni, SubnetRef};
+use multi_eni_plan::observed::{AttachmentState, InstanceInterfaces, Observation, ObservedNode};
 use multi_eni_plan::pods::Pods;
 use multi_eni_plan::writes::{Asked, Target, Write, digest};
 use std::collections::BTreeSet;
@@ -33,58 +35,59 @@ impl Reconciler {
     }
 
     pub(super) fn assign(&self, name: &str) -> Assignment {
-        let node: Option<&NodeFacts> = self.world.node(name);
-        let intents: Vec<&Intent> = self.world.nodeenis().map(|entry| &entry.intent).collect();
-        let held: Vec<&Held> = self.world.attachments_on(name).map(|entry| &entry.held).collect();
-        let (network, region) = (self.means.ec2.network(), self.means.ec2.region());
+        let node: Option<&ObservedNode> = self.store.node(name);
+        let nodeenis: Vec<&NodeEni> = self.store.nodeenis().map(|entry| &entry.nodeeni).collect();
+        let attachments: Vec<&Attachment> = self.store.attachments_on(name).map(|entry| &entry.attachment).collect();
+        let (catalog, region) = (self.deps.ec2.catalog(), self.deps.ec2.region());
         let instance = node.and_then(|node| node.instance.as_ref().ok());
-        let sight: Option<InstanceSight> = instance.and_then(|instance| self.means.ec2.instance_sight(instance));
-        let others: Vec<&NodeFacts> = instance.map_or_else(Vec::new, |instance| {
-            self.world.nodes_on(instance).filter(|other| other.name != name).collect()
+        let interfaces: Option<InstanceInterfaces> =
+            instance.and_then(|instance| self.deps.ec2.instance_interfaces(instance));
+        let others: Vec<&ObservedNode> = instance.map_or_else(Vec::new, |instance| {
+            self.store.nodes_on(instance).filter(|other| other.name != name).collect()
         });
-        let mut pods = self.world.pods_on(name);
+        let mut pods = self.store.pods_on(name);
         for other in &others {
-            pods = pods.and_then(|pods| Some(pods.into_iter().chain(self.world.pods_on(&other.name)?).collect()));
+            pods = pods.and_then(|pods| Some(pods.into_iter().chain(self.store.pods_on(&other.name)?).collect()));
         }
         assign::assign(assign::Input {
-            cluster: &self.means.cluster,
+            cluster: &self.deps.cluster,
             node,
             others: &others,
-            intents: &intents,
-            held: &held,
-            network: &network,
+            nodeenis: &nodeenis,
+            attachments: &attachments,
+            catalog: &catalog,
             region: region.as_deref(),
-            instance: sight.as_ref(),
-            states: &|instance| self.means.ec2.instance_look(instance),
+            instance: interfaces.as_ref(),
+            states: &|instance| self.deps.ec2.instance_observation(instance),
             states_failure: self.states_failure.as_ref(),
-            pods: match (&self.means.settings.pod_annotation, &pods) {
+            pods: match (&self.deps.settings.pod_annotation, &pods) {
                 (None, _) => Pods::Unasked,
                 (Some(_), None) => Pods::Unknown,
                 (Some(_), Some(pods)) => Pods::Known(pods),
             },
-            is_held: &|eni| self.world.is_held(eni),
-            is_attached: &|held| self.shows_attached(held),
+            is_held: &|eni| self.store.is_held(eni),
+            is_attached: &|attachment| self.shows_attached(attachment),
             permits: &self.permits,
             removals: &self.removals,
             refused_attach: &self.refused_attach,
-            settings: &self.means.settings,
+            settings: &self.deps.settings,
             now: self.now(),
         })
     }
 
     /// EC2 shows its ENI attached to its instance, whatever its status says.
-    pub(super) fn shows_attached(&self, held: &Held) -> bool {
-        let sight = self.means.ec2.sight(&held.uid, held.eni().as_ref());
-        let Sight::Seen(eni) = sight else { return false };
-        eni.attachment.is_some_and(|at| at.state == AttachmentState::Attached && at.instance == held.instance)
+    pub(super) fn shows_attached(&self, attachment: &Attachment) -> bool {
+        let observation = self.deps.ec2.observation(&attachment.uid, attachment.eni().as_ref());
+        let Observation::Seen(eni) = observation else { return false };
+        eni.attachment.is_some_and(|at| at.state == AttachmentState::Attached && at.instance == attachment.instance)
     }
 
     pub(super) fn find_out(&self, needs: &BTreeSet<Need>) {
         let (mut ids, mut names, mut groups, mut types) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for need in needs {
             match need {
-                Need::LookAtInstance(instance) => self.means.ec2.look_at_instance(instance),
-                Need::InstanceState(instance) => self.means.ec2.look_at_state(instance),
+                Need::LookAtInstance(instance) => self.deps.ec2.look_at_instance(instance),
+                Need::InstanceState(instance) => self.deps.ec2.look_at_state(instance),
                 Need::Subnet(SubnetRef::Id(id)) => ids.push(id.clone()),
                 Need::Subnet(SubnetRef::Name(name)) => names.push(name.clone()),
                 Need::Group(name) => groups.push(name.clone()),
@@ -92,12 +95,12 @@ impl Reconciler {
             }
         }
         if !ids.is_empty() || !names.is_empty() {
-            self.means.ec2.want_subnets(&ids, &names);
+            self.deps.ec2.want_subnets(&ids, &names);
         }
         if !groups.is_empty() {
-            self.means.ec2.want_groups(&groups);
+            self.deps.ec2.want_groups(&groups);
         }
-        types.iter().for_each(|kind| self.means.ec2.want_instance_type(kind));
+        types.iter().for_each(|kind| self.deps.ec2.want_instance_type(kind));
     }
 
     /// What was on an instance when EC2 refused an Attach there.
@@ -105,10 +108,10 @@ impl Reconciler {
         if self.refusal_looks.is_empty() {
             return;
         }
-        let Some(sight) = self.means.ec2.instance_sight(instance) else { return };
-        for entry in self.world.attachments_of_instance(instance) {
-            if let Some(look) = self.refusal_looks.get_mut(&entry.held.name) {
-                look.take(&sight);
+        let Some(interfaces) = self.deps.ec2.instance_interfaces(instance) else { return };
+        for entry in self.store.attachments_of_instance(instance) {
+            if let Some(look) = self.refusal_looks.get_mut(&entry.attachment.name) {
+                look.take(&interfaces);
             }
         }
     }
@@ -116,16 +119,22 @@ impl Reconciler {
     /// What goes because EC2 does not attach it is not made again before something has changed.
     fn remember_what_is_refused(&mut self, name: &str, assignment: &Assignment) {
         for removal in assignment.delete.iter().filter(|removal| removal.why == RemovalReason::Unattachable) {
-            let Some(entry) = self.world.attachment(&removal.name).cloned() else { continue };
-            let instance = entry.held.instance.as_ref();
-            let sight = instance.and_then(|instance| self.means.ec2.instance_sight(instance));
+            let Some(entry) = self.store.attachment(&removal.name).cloned() else { continue };
+            let instance = entry.attachment.instance.as_ref();
+            let interfaces = instance.and_then(|instance| self.deps.ec2.instance_interfaces(instance));
             // Who had the slot is told by a look: it is made again when the slot is seen free.
-            if AttachRefused::is_of_its_slot(&entry.held, self.refusal_looks.get(&removal.name)) {
+            if AttachRefused::is_of_its_slot(&entry.attachment, self.refusal_looks.get(&removal.name)) {
                 continue;
             }
             // What an earlier process was refused is tried once more: what stood then is not known.
             let Some(at_refusal) = self.refusal_looks.get(&removal.name) else { continue };
-            let refused = AttachRefused::of(&entry.held, self.world.node(name), sight.as_ref(), at_refusal, self.now());
+            let refused = AttachRefused::of(
+                &entry.attachment,
+                self.store.node(name),
+                interfaces.as_ref(),
+                at_refusal,
+                self.now(),
+            );
             self.refused_attach.insert(removal.name.clone(), refused);
         }
     }
@@ -134,7 +143,7 @@ impl Reconciler {
         let decided = self.decided_writes(node, assignment);
         let waits = |uid: &str| {
             let mut refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid);
-            refused.any(|refusal| refusal.why.is_passing() || matches!(refusal.why, Refused::LookFailed(_)))
+            refused.any(|refusal| refusal.why.is_transient() || matches!(refusal.why, UnassignedReason::LookFailed(_)))
         };
         self.decided(key, &decided.iter().map(|(asked, _)| asked.clone()).collect::<Vec<_>>(), waits);
         let due = self.due(key, decided);
@@ -158,7 +167,7 @@ impl Reconciler {
                     tracing::info!(attachment = %removal.name, why = ?removal.why, "gives an ENI up");
                 }
                 Work::Follow(entry, to, _) if !again => {
-                    tracing::info!(attachment = %entry.held.name, from = %entry.held.node, %to, "follows its instance to another Node");
+                    tracing::info!(attachment = %entry.attachment.name, from = %entry.attachment.node, %to, "follows its instance to another Node");
                 }
                 Work::Delete(_) | Work::Mark(..) | Work::Configure(..) | Work::Follow(..) => {}
             }
@@ -166,7 +175,7 @@ impl Reconciler {
         if !creating.is_empty() {
             self.creating.insert(key.clone(), creating);
         }
-        let writer = self.means.writer.clone();
+        let writer = self.deps.writer.clone();
         let work = due.into_iter().map(move |(asked, work)| {
             let writer = writer.clone();
             writes::sent(asked, async move {
@@ -190,25 +199,25 @@ impl Reconciler {
         let Assignment { create, delete, deselect, reselect, reconfigure, follow, .. } = assignment;
         let creates = create.iter().map(|new| (asks_for(new), Work::Create(Box::new(new.clone()))));
         let deletes = delete.iter().filter_map(|removal| {
-            let entry = self.world.attachment(&removal.name)?;
-            let asked = writes::to_attachment(Write::DeleteAttachment, &entry.held, ());
+            let entry = self.store.attachment(&removal.name)?;
+            let asked = writes::to_attachment(Write::DeleteAttachment, &entry.attachment, ());
             Some((asked, Work::Delete(removal.clone())))
         });
         let now = self.now();
         let marks = deselect.iter().map(|name| (name, Some(now))).chain(reselect.iter().map(|name| (name, None)));
         let marks = marks.filter_map(|(name, since)| {
-            let entry = self.world.attachment(name)?.clone();
-            let asked = writes::to_attachment(Write::MarkAttachment, &entry.held, since.is_some());
+            let entry = self.store.attachment(name)?.clone();
+            let asked = writes::to_attachment(Write::MarkAttachment, &entry.attachment, since.is_some());
             Some((asked, Work::Mark(entry, since)))
         });
         let settings = reconfigure.iter().filter_map(|(name, settings)| {
-            let entry = self.world.attachment(name)?.clone();
-            let asked = writes::to_attachment(Write::ConfigureAttachment, &entry.held, settings);
+            let entry = self.store.attachment(name)?.clone();
+            let asked = writes::to_attachment(Write::ConfigureAttachment, &entry.attachment, settings);
             Some((asked, Work::Configure(entry, Box::new(settings.clone()))))
         });
         let follow = follow.iter().filter_map(|name| {
-            let (entry, node) = (self.world.attachment(name)?.clone(), self.world.node(node)?);
-            let asked = writes::to_attachment(Write::FollowInstance, &entry.held, &node.uid);
+            let (entry, node) = (self.store.attachment(name)?.clone(), self.store.node(node)?);
+            let asked = writes::to_attachment(Write::FollowInstance, &entry.attachment, &node.uid);
             Some((asked, Work::Follow(entry, node.name.clone(), node.uid.clone())))
         });
         creates.chain(deletes).chain(marks).chain(settings).chain(follow).collect()
@@ -220,11 +229,11 @@ impl Reconciler {
         let old = self.assignments.get(name).unwrap_or(&nothing);
         for uid in old.nodeenis().union(&assignment.nodeenis()) {
             let differs = old.share(uid) != assignment.share(uid);
-            if let Some(entry) = self.world.nodeeni_by_uid(uid).filter(|_| differs) {
-                self.queue.now(Key::NodeEni(entry.intent.name.clone()));
+            if let Some(entry) = self.store.nodeeni_by_uid(uid).filter(|_| differs) {
+                self.queue.now(Key::NodeEni(entry.nodeeni.name.clone()));
             }
         }
-        if self.world.node(name).is_none() && self.world.attachments_on(name).next().is_none() {
+        if self.store.node(name).is_none() && self.store.attachments_on(name).next().is_none() {
             self.assignments.remove(name);
         } else {
             self.assignments.insert(name.to_owned(), assignment);

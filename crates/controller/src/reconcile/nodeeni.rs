@@ -2,55 +2,55 @@
 
 use super::{Outcome, Reconciler, writes};
 use crate::events::{About, Announcement};
-use crate::queue::Key;
-use crate::world::NodeEniEntry;
+use crate::store::NodeEniEntry;
+use crate::work_queue::Key;
 use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{is_true, types};
-use multi_eni_plan::assign::{Assignment, Pinned, Refusal, Share, WaitsForPods};
-use multi_eni_plan::fold;
-use multi_eni_plan::held::{Held, by_node};
-use multi_eni_plan::intent::Intent;
-use multi_eni_plan::removals::Pace;
+use multi_eni_plan::assign::{Assignment, Pinned, Share, Unassigned, WaitsForPods};
+use multi_eni_plan::attachment::{Attachment, by_node};
+use multi_eni_plan::nodeeni::NodeEni;
+use multi_eni_plan::removals::RemovalPace;
 use multi_eni_plan::rollout::{self, Begun};
+use multi_eni_plan::status;
 use multi_eni_plan::writes::{Asked, Write};
 use std::collections::BTreeSet;
 
 impl Reconciler {
     pub(super) fn nodeeni(&mut self, key: &Key, name: &str) {
-        let Some(entry) = self.world.nodeeni(name).cloned() else { return self.decided(key, &[], |_| false) };
+        let Some(entry) = self.store.nodeeni(name).cloned() else { return self.decided(key, &[], |_| false) };
         self.permit(&entry);
         let pace = self.pace_removals(&entry);
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
-        let intent = &entry.intent;
-        let unguarded = !intent.deleting && !intent.guarded;
-        let adopting = if unguarded { Vec::new() } else { self.adopting(intent) };
+        let nodeeni = &entry.nodeeni;
+        let unguarded = !nodeeni.deleting && !nodeeni.guarded;
+        let adopting = if unguarded { Vec::new() } else { self.adopting(nodeeni) };
         // EC2 is clean: every ENIAttachment was let go only after EC2 had confirmed.
-        let is_over = adopting.is_empty() && intent.deleting && intent.guarded && self.holds_nothing(&intent.uid);
-        let guard = (unguarded || is_over).then(|| writes::to_nodeeni(Write::GuardNodeEni, intent, is_over));
+        let is_over = adopting.is_empty() && nodeeni.deleting && nodeeni.guarded && self.holds_nothing(&nodeeni.uid);
+        let guard = (unguarded || is_over).then(|| writes::to_nodeeni(Write::GuardNodeEni, nodeeni, is_over));
         let mut decided: Vec<Asked> = guard.iter().cloned().collect();
         if let Some(asked) = guard.filter(|asked| self.may_write(key, asked)) {
             // What is refused of its status is decided again after this.
-            decided.push(writes::report_on(intent, &entry.status));
-            let (writer, entry) = (self.means.writer.clone(), entry.clone());
+            decided.push(writes::report_on(nodeeni, &entry.status));
+            let (writer, entry) = (self.deps.writer.clone(), entry.clone());
             work.push(writes::sent(asked, async move {
                 if is_over { writer.let_go(entry).await } else { writer.guard(entry, true).await }
             }));
-        } else if unguarded && !intent.upstream.is_empty() {
+        } else if unguarded && !nodeeni.upstream.is_empty() {
             // Nothing is taken over before it is guarded, and until then upstream's list is what is known of it.
-            decided.push(writes::report_on(intent, &entry.status));
-        } else if let Some(earliest) = self.too_early(&intent.uid, &entry.status).filter(|_| adopting.is_empty()) {
-            decided.push(writes::report_on(intent, &entry.status));
+            decided.push(writes::report_on(nodeeni, &entry.status));
+        } else if let Some(earliest) = self.too_early(&nodeeni.uid, &entry.status).filter(|_| adopting.is_empty()) {
+            decided.push(writes::report_on(nodeeni, &entry.status));
             self.queue.at(key.clone(), earliest);
         } else {
             let nodes: Vec<&str> = adopting.iter().map(String::as_str).collect();
             let status = match nodes.as_slice() {
-                [] => self.fold(&entry, &pace),
+                [] => self.compute_status(&entry, &pace),
                 nodes => {
                     // What goes meanwhile is counted all the same.
                     let removals = pace.record(entry.status.removals.as_ref());
-                    NodeEniStatus { removals, ..fold::adopting(intent, &entry.status, nodes, self.now()) }
+                    NodeEniStatus { removals, ..status::adopting(nodeeni, &entry.status, nodes, self.now()) }
                 }
             };
             decided.extend(self.report(key, &entry, status, &mut work));
@@ -63,10 +63,10 @@ impl Reconciler {
 
     /// Nodes on which it is not yet settled what is taken over from upstream. Where the last answer does not say so it is asked
     /// anew: it may be older than the list, and the look that it went by too old by now. Such a node is decided again.
-    fn adopting(&mut self, intent: &Intent) -> Vec<String> {
-        let says = |answer: Option<&Assignment>| answer.is_some_and(|last| last.adopting.contains(&intent.uid));
+    fn adopting(&mut self, nodeeni: &NodeEni) -> Vec<String> {
+        let says = |answer: Option<&Assignment>| answer.is_some_and(|last| last.adopting.contains(&nodeeni.uid));
         let (mut open, mut again) = (Vec::new(), Vec::new());
-        for node in self.world.nodes().filter(|node| intent.may_have_upstreams_on(node)) {
+        for node in self.store.nodes().filter(|node| nodeeni.may_have_upstreams_on(node)) {
             if says(self.assignments.get(&node.name)) {
                 open.push(node.name.clone());
             } else if says(Some(&self.assign(&node.name))) {
@@ -80,13 +80,13 @@ impl Reconciler {
 
     /// No ENIAttachment of it is there, and none is on its way to the API server.
     fn holds_nothing(&self, uid: &str) -> bool {
-        self.world.attachments_of(uid).next().is_none() && !self.creating.values().any(|uids| uids.contains(uid))
+        self.store.attachments_of(uid).next().is_none() && !self.creating.values().any(|uids| uids.contains(uid))
     }
 
     /// Where replacement may go on; nodes whose permit changed are looked at.
     pub(super) fn permit(&mut self, entry: &NodeEniEntry) {
-        let uid = &entry.intent.uid;
-        let Ok(ask) = &entry.intent.ask else { return };
+        let uid = &entry.nodeeni.uid;
+        let Ok(spec) = &entry.nodeeni.spec else { return };
         let outdated: BTreeSet<String> = self
             .assignments
             .iter()
@@ -97,14 +97,14 @@ impl Reconciler {
         let permits = if outdated.is_empty() && old.is_empty() {
             Begun::new()
         } else {
-            let held: Vec<&Held> = self.world.attachments_of(uid).map(|entry| &entry.held).collect();
+            let attachments: Vec<&Attachment> = self.store.attachments_of(uid).map(|entry| &entry.attachment).collect();
             let awaited = |node: &str| self.assignments.get(node).map_or(0, |last| last.share(uid).awaited());
-            let is_in_use = |held: &Held| held.is_in_use(|| self.shows_attached(held));
-            let nodes = by_node(&held);
+            let is_in_use = |attachment: &Attachment| attachment.is_in_use(|| self.shows_attached(attachment));
+            let nodes = by_node(&attachments);
             let on = |node: &str| nodes.get(node).map_or(&[][..], Vec::as_slice);
             let is_coming = |(node, last): &(&String, &Assignment)| last.is_coming(uid, on(node));
             let coming = self.assignments.iter().filter(is_coming).map(|(node, _)| node.clone()).collect();
-            rollout::permits(&held, &outdated, &coming, &old, awaited, is_in_use, ask.max_unavailable)
+            rollout::permits(&attachments, &outdated, &coming, &old, awaited, is_in_use, spec.max_unavailable)
         };
         rollout::changed(&old, &permits).for_each(|node| self.queue.now(Key::Node(node.clone())));
         self.permits.insert(uid.clone(), permits);
@@ -114,24 +114,24 @@ impl Reconciler {
     /// thousands of them something changes all the time.
     fn too_early(&self, uid: &str, status: &NodeEniStatus) -> Option<Timestamp> {
         let last = self.status_written.get(uid)?;
-        Some(fold::next_write(*last, status)).filter(|earliest| self.now() < *earliest)
+        Some(status::next_write(*last, status)).filter(|earliest| self.now() < *earliest)
     }
 
-    fn fold(&self, entry: &NodeEniEntry, removals: &Pace) -> NodeEniStatus {
-        let uid = &entry.intent.uid;
-        let held: Vec<&Held> = self.world.attachments_of(uid).map(|entry| &entry.held).collect();
+    fn compute_status(&self, entry: &NodeEniEntry, removals: &RemovalPace) -> NodeEniStatus {
+        let uid = &entry.nodeeni.uid;
+        let attachments: Vec<&Attachment> = self.store.attachments_of(uid).map(|entry| &entry.attachment).collect();
         let shares: Vec<(&str, Share<'_>)> =
             self.assignments.iter().map(|(node, last)| (node.as_str(), last.share(uid))).collect();
         let matched = shares.iter().filter(|(_, share)| share.matched).map(|(node, _)| *node).collect();
         let following = self.assignments.values().filter(|last| last.matches(uid)).flat_map(|last| &last.follow);
-        let former = following.filter_map(|name| Some(self.world.attachment(name)?.held.node.as_str())).collect();
-        let refused: Vec<&Refusal> = shares.iter().flat_map(|(_, share)| &share.refused).copied().collect();
+        let former = following.filter_map(|name| Some(self.store.attachment(name)?.attachment.node.as_str())).collect();
+        let refused: Vec<&Unassigned> = shares.iter().flat_map(|(_, share)| &share.refused).copied().collect();
         let pinned: Vec<&Pinned> = shares.iter().flat_map(|(_, share)| &share.pinned).copied().collect();
         let waiting: Vec<&WaitsForPods> = shares.iter().flat_map(|(_, share)| &share.waiting).copied().collect();
-        fold::fold(fold::Input {
-            intent: &entry.intent,
+        status::nodeeni_status(status::Input {
+            nodeeni: &entry.nodeeni,
             previous: &entry.status,
-            held: &held,
+            attachments: &attachments,
             matched: &matched,
             former: &former,
             desired: shares.iter().map(|(_, share)| share.desired).sum(),
@@ -139,9 +139,9 @@ impl Reconciler {
             pinned: &pinned,
             waiting: &waiting,
             removals,
-            problems: &self.problems_of(&entry.intent),
-            expected: self.means.ec2.lines().expected(uid),
-            mtu: entry.intent.ask.as_ref().ok().and_then(|ask| ask.node_settings.mtu),
+            problems: &self.problems_of(&entry.nodeeni),
+            expected: self.deps.ec2.call_queues().expected(uid),
+            mtu: entry.nodeeni.spec.as_ref().ok().and_then(|spec| spec.node_settings.mtu),
             now: self.now(),
         })
     }
@@ -157,16 +157,16 @@ impl Reconciler {
         if status == entry.status {
             return None;
         }
-        let asked = writes::report_on(&entry.intent, &status);
+        let asked = writes::report_on(&entry.nodeeni, &status);
         // A longer list may have to wait longer than the one before it.
-        if let Some(earliest) = self.too_early(&entry.intent.uid, &status) {
+        if let Some(earliest) = self.too_early(&entry.nodeeni.uid, &status) {
             self.queue.at(key.clone(), earliest);
         } else if self.may_write(key, &asked) {
-            self.status_written.insert(entry.intent.uid.clone(), self.now());
+            self.status_written.insert(entry.nodeeni.uid.clone(), self.now());
             let again = self.writes.is_failing(key, &asked.target);
             let news = [transition(entry, &status), paced(entry, &status)];
             news.into_iter().flatten().filter(|_| !again).for_each(|announcement| self.tell(announcement));
-            let (writer, entry) = (self.means.writer.clone(), entry.clone());
+            let (writer, entry) = (self.deps.writer.clone(), entry.clone());
             work.push(writes::sent(asked.clone(), async move { writer.nodeeni_status(entry, status).await }));
         }
         Some(asked)
@@ -180,7 +180,7 @@ fn paced(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<Announcement> {
     let condition =
         status.conditions.iter().find(|condition| condition.type_ == types::REMOVAL_PACED).filter(|_| begins)?;
     Some(Announcement {
-        about: About::NodeEni { name: entry.intent.name.clone(), uid: entry.intent.uid.clone() },
+        about: About::NodeEni { name: entry.nodeeni.name.clone(), uid: entry.nodeeni.uid.clone() },
         warning: true,
         reason: "RemovalPaced",
         action: "Reconcile",
@@ -197,7 +197,7 @@ fn transition(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<Announceme
             .find(|c| c.type_ == kind)
             .map(|c| (c.status == "True", c.reason.clone(), c.message.clone()))
     };
-    let about = About::NodeEni { name: entry.intent.name.clone(), uid: entry.intent.uid.clone() };
+    let about = About::NodeEni { name: entry.nodeeni.name.clone(), uid: entry.nodeeni.uid.clone() };
     let (degraded, reason, message) = find(status, types::DEGRADED)?;
     let before = find(&entry.status, types::DEGRADED);
     if degraded && before.as_ref().is_none_or(|(was, old, _)| !was || *old != reason) {

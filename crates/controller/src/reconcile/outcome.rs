@@ -1,14 +1,14 @@
 //! What calls left behind, taken into the picture.
 
 use super::Reconciler;
-use crate::queue::Key;
-use crate::world::Touched;
-use crate::write::{WriteError, Written, Wrote};
+use crate::api_writes::{WriteError, Written, Wrote};
+use crate::store::StoreChange;
+use crate::work_queue::Key;
 use jiff::Timestamp;
 use multi_eni_plan::assign::RefusalLook;
-use multi_eni_plan::errors::{Call, CallError};
-use multi_eni_plan::facts::EniSeen;
-use multi_eni_plan::step::Memory;
+use multi_eni_plan::ec2_errors::{Call, CallError};
+use multi_eni_plan::lifecycle::CallHistory;
+use multi_eni_plan::observed::{Observation, ObservedEni};
 use multi_eni_plan::writes::Asked;
 
 /// Calls for one key that have ended.
@@ -35,7 +35,7 @@ pub enum Outcome {
     /// EC2 answered, or did not, a call for an ENI that no ENIAttachment knows.
     OrphanCalled {
         /// The ENI.
-        eni: Box<EniSeen>,
+        eni: Box<ObservedEni>,
         /// Which call.
         call: Call,
         /// Its answer.
@@ -66,8 +66,8 @@ impl Reconciler {
             }
         }
         for uid in self.creating.remove(&finished.key).into_iter().flatten() {
-            if let Some(entry) = self.world.nodeeni_by_uid(&uid) {
-                self.queue.now(Key::NodeEni(entry.intent.name.clone()));
+            if let Some(entry) = self.store.nodeeni_by_uid(&uid) {
+                self.queue.now(Key::NodeEni(entry.nodeeni.name.clone()));
             }
         }
         if let Key::Attachment(name) = &finished.key {
@@ -92,49 +92,61 @@ impl Reconciler {
             self.wake_those_without_an_eni();
         }
         // Without an ENIAttachment (an orphan) there is nothing to remember it by: the next sweep tells.
-        let entry = self.world.attachment_by_uid(uid).and_then(|name| self.world.attachment(name)).cloned();
-        let Some(entry) = entry else { return self.room.forget(uid) };
-        if let (Call::Attach, Err(error), Some(instance)) = (call, result, &entry.held.instance)
+        let entry = self.store.attachment_by_uid(uid).and_then(|name| self.store.attachment(name)).cloned();
+        let Some(entry) = entry else { return self.subnets.forget(uid) };
+        if let (Call::Attach, Err(error), Some(instance)) = (call, result, &entry.attachment.instance)
             && let Some(look) = RefusalLook::after(error, now)
         {
-            self.refusal_looks.insert(entry.held.name.clone(), look);
-            self.means.ec2.look_at_instance(instance);
+            self.refusal_looks.insert(entry.attachment.name.clone(), look);
+            self.deps.ec2.look_at_instance(instance);
         }
-        let memory = self.memories.entry(uid.to_owned()).or_insert_with(|| Memory::begin(acting_since, &entry.held));
+        let memory =
+            self.memories.entry(uid.to_owned()).or_insert_with(|| CallHistory::begin(acting_since, &entry.attachment));
         match result {
+            Ok(()) if call == Call::Create => {
+                memory.succeeded(call, now);
+                // Written through with EC2's answer.
+                if let Observation::Seen(eni) = self.deps.ec2.observation(uid, None) {
+                    memory.created = Some(eni.id);
+                }
+            }
             Ok(()) => memory.succeeded(call, now),
             Err(error) => memory.failed(call, error, now),
         }
         let failure = memory.failure.as_ref().filter(|failure| failure.call == call);
-        let has_room = call == Call::Create && self.room.answered(uid, &entry.held.request, result, failure, now);
+        let has_room =
+            call == Call::Create && self.subnets.answered(uid, &entry.attachment.request, result, failure, now);
         if has_room {
             self.wake_those_without_an_eni();
         }
         let failure = self.memories.get(uid).and_then(|memory| memory.failure_of(call));
-        if self.probes.answered(uid, call, result, failure, now) {
+        if self.permissions.answered(uid, call, result, failure, now) {
             self.wake_the_refused();
         }
     }
 
     fn wrote(&mut self, written: Written) {
-        let touched: Option<Touched> = match written {
+        let touched: Option<StoreChange> = match written {
             Written::Made(entry) => {
-                let (since, now, held) = (self.acting_since, self.now(), &entry.held);
-                let memory = self.memories.entry(held.uid.clone()).or_insert_with(|| Memory::begin(since, held));
-                memory.learns_that_it_was_made_here(held, now);
-                self.world.wrote_attachment(entry)
+                let (since, now, eni_attachment) = (self.acting_since, self.now(), &entry.attachment);
+                let memory = self
+                    .memories
+                    .entry(eni_attachment.uid.clone())
+                    .or_insert_with(|| CallHistory::begin(since, eni_attachment));
+                memory.learns_that_it_was_made_here(eni_attachment, now);
+                self.store.wrote_attachment(entry)
             }
-            Written::Attachment(entry) => self.world.wrote_attachment(entry),
+            Written::Attachment(entry) => self.store.wrote_attachment(entry),
             Written::AttachmentGone { name, uid } => {
                 self.memories.remove(&uid);
-                let touched = self.world.buried_attachment(&name, &uid);
+                let touched = self.store.buried_attachment(&name, &uid);
                 if touched.is_some() {
                     self.queue.forget(&Key::Attachment(name));
                 }
                 touched
             }
-            Written::NodeEni(entry) => self.world.wrote_nodeeni(*entry),
-            Written::NodeEniGone { name, uid } => self.world.buried_nodeeni(&name, &uid),
+            Written::NodeEni(entry) => self.store.wrote_nodeeni(*entry),
+            Written::NodeEniGone { name, uid } => self.store.buried_nodeeni(&name, &uid),
         };
         if let Some(touched) = touched {
             self.wake(touched);

@@ -1,42 +1,42 @@
 //! What is wrong with a NodeENI as a whole, collected for `fold` from all that can find it.
 
 use super::Reconciler;
-use crate::queue::Key;
-use multi_eni_plan::intent::Intent;
+use crate::work_queue::Key;
+use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::problem::Problem;
 
 impl Reconciler {
-    pub(super) fn problems_of(&self, intent: &Intent) -> Vec<Problem> {
-        let mut problems = self.writes.problems(&intent.uid);
-        problems.extend(self.ec2_is_silent(intent));
-        problems.extend(self.problems_on_nodes(intent));
-        problems.extend(self.orphans_are_held(intent));
-        problems.extend(self.orphans_are_refused(intent));
-        self.unreadable_objects(intent, &mut problems);
-        self.unreadable_enis(intent, &mut problems);
+    pub(super) fn problems_of(&self, nodeeni: &NodeEni) -> Vec<Problem> {
+        let mut problems = self.writes.problems(&nodeeni.uid);
+        problems.extend(self.ec2_is_silent(nodeeni));
+        problems.extend(self.problems_on_nodes(nodeeni));
+        problems.extend(self.orphans_are_held(nodeeni));
+        problems.extend(self.orphans_are_refused(nodeeni));
+        self.unreadable_objects(nodeeni, &mut problems);
+        self.unreadable_enis(nodeeni, &mut problems);
         problems
     }
 
     /// What `assign` found on Nodes.
-    fn problems_on_nodes(&self, intent: &Intent) -> impl Iterator<Item = Problem> {
+    fn problems_on_nodes(&self, nodeeni: &NodeEni) -> impl Iterator<Item = Problem> {
         let all = self.assignments.values().flat_map(|last| &last.problems);
-        all.filter(|(uid, _)| *uid == intent.uid).map(|(_, problem)| problem.clone())
+        all.filter(|(uid, _)| *uid == nodeeni.uid).map(|(_, problem)| problem.clone())
     }
 
     /// ENIAttachments of it that cannot be read: nothing is done to them, and they hold their slots.
-    fn unreadable_objects(&self, intent: &Intent, problems: &mut Vec<Problem>) {
-        for entry in self.world.attachments_of(&intent.uid) {
-            if let Some(error) = &entry.held.unreadable {
+    fn unreadable_objects(&self, nodeeni: &NodeEni, problems: &mut Vec<Problem>) {
+        for entry in self.store.attachments_of(&nodeeni.uid) {
+            if let Some(error) = &entry.attachment.unreadable {
                 let message = format!(
                     "ENIAttachment {} cannot be read ({error}): its ENI and its slot are left as they are. Correct the object, or install \
                      the CRDs of this controller's version",
-                    entry.held.name
+                    entry.attachment.name
                 );
                 let node = entry
-                    .held
+                    .attachment
                     .instance
                     .as_ref()
-                    .and_then(|instance| self.world.node_on(instance))
+                    .and_then(|instance| self.store.node_on(instance))
                     .map(|node| node.name.clone());
                 problems.push(Problem { reason: "ENIAttachmentUnreadable", message, node });
             }
@@ -44,8 +44,8 @@ impl Reconciler {
     }
 
     /// ENIs of it that EC2 shows without an ID.
-    fn unreadable_enis(&self, intent: &Intent, problems: &mut Vec<Problem>) {
-        for eni in self.unreadable.values().filter(|eni| eni.nodeeni_uid.as_deref() == Some(intent.uid.as_str())) {
+    fn unreadable_enis(&self, nodeeni: &NodeEni, problems: &mut Vec<Problem>) {
+        for eni in self.unreadable.values().filter(|eni| eni.nodeeni_uid.as_deref() == Some(nodeeni.uid.as_str())) {
             let message = format!(
                 "since {} EC2 has shown an ENI of it (MAC address {}) without an ID: it is left as it is. Look at it in the EC2 console",
                 eni.since, eni.mac
@@ -56,12 +56,12 @@ impl Reconciler {
 
     /// After a sweep: whoever has an ENI that could not be read, or no longer has, is looked at.
     pub(super) fn note_unreadable_enis(&mut self) {
-        let now = self.means.ec2.unreadable();
+        let now = self.deps.ec2.unreadable();
         if now == self.unreadable {
             return;
         }
         let uids = self.unreadable.values().chain(now.values()).filter_map(|eni| eni.nodeeni_uid.as_deref());
-        let names = uids.filter_map(|uid| self.world.nodeeni_by_uid(uid)).map(|entry| entry.intent.name.clone());
+        let names = uids.filter_map(|uid| self.store.nodeeni_by_uid(uid)).map(|entry| entry.nodeeni.name.clone());
         let keys: Vec<Key> = names.map(Key::NodeEni).collect();
         keys.into_iter().for_each(|key| self.queue.now(key));
         self.unreadable = now;

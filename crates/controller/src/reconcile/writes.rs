@@ -2,14 +2,14 @@
 //! logged, counted, and said of the NodeENI.
 
 use super::{Outcome, Reconciler};
-use crate::queue::Key;
-use crate::write::{WriteError, Wrote};
+use crate::api_writes::{WriteError, Wrote};
+use crate::work_queue::Key;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use multi_eni_api::{EniAttachmentStatus, NodeEniStatus};
+use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::backoff::Content;
-use multi_eni_plan::held::Held;
-use multi_eni_plan::intent::Intent;
+use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::writes::{self, Answer, Asked, Target, Write, digest};
 
 impl Reconciler {
@@ -41,7 +41,7 @@ impl Reconciler {
             Err(WriteError::NoAnswer(words)) => refused(None, words),
         };
         match &outcome {
-            writes::Outcome::Refused(answer) => self.means.gauges.refused(asked.target.write, answer.code),
+            writes::Outcome::Refused(answer) => self.deps.gauges.refused(asked.target.write, answer.code),
             writes::Outcome::Taken => {}
             writes::Outcome::Outrun | writes::Outcome::NotSent => {
                 tracing::debug!(?key, target = ?asked.target, ?outcome, "write");
@@ -66,8 +66,8 @@ impl Reconciler {
     }
 
     pub(super) fn wake_nodeeni(&mut self, uid: &str) {
-        if let Some(entry) = self.world.nodeeni_by_uid(uid) {
-            self.queue.now(Key::NodeEni(entry.intent.name.clone()));
+        if let Some(entry) = self.store.nodeeni_by_uid(uid) {
+            self.queue.now(Key::NodeEni(entry.nodeeni.name.clone()));
         }
     }
 }
@@ -85,44 +85,44 @@ pub(super) fn sent(
 }
 
 /// One write to an ENIAttachment that is there. `what`: what it says, without times.
-pub(super) fn to_attachment(write: Write, held: &Held, what: impl std::fmt::Debug) -> Asked {
-    let what = digest((&held.uid, what));
+pub(super) fn to_attachment(write: Write, attachment: &Attachment, what: impl std::fmt::Debug) -> Asked {
+    let what = digest((&attachment.uid, what));
     Asked {
-        target: Target { write, name: held.name.clone() },
+        target: Target { write, name: attachment.name.clone() },
         content: Content { what, ground: what },
-        nodeeni: held.nodeeni_uid.clone(),
-        node: Some(held.node.clone()),
+        nodeeni: attachment.nodeeni_uid.clone(),
+        node: Some(attachment.node.clone()),
     }
 }
 
 /// The status of an ENIAttachment: it changes with EC2's answers, which are no reason to try again what was refused.
-pub(super) fn report_of(held: &Held, status: &EniAttachmentStatus) -> Asked {
+pub(super) fn report_of(attachment: &Attachment, status: &EniAttachmentStatus) -> Asked {
     let mut timeless = status.clone();
     timeless.attempt_started_at = None;
     timeless.conditions.iter_mut().for_each(|condition| condition.last_transition_time.0 = jiff::Timestamp::UNIX_EPOCH);
     timeless.last_error.iter_mut().for_each(|error| error.at = None);
-    let mut asked = to_attachment(Write::ReportAttachment, held, timeless);
-    asked.content.ground = digest(&held.uid);
+    let mut asked = to_attachment(Write::ReportAttachment, attachment, timeless);
+    asked.content.ground = digest(&attachment.uid);
     asked
 }
 
 /// One write to a NodeENI.
-pub(super) fn to_nodeeni(write: Write, intent: &Intent, what: impl std::fmt::Debug) -> Asked {
-    let what = digest((&intent.uid, what));
+pub(super) fn to_nodeeni(write: Write, nodeeni: &NodeEni, what: impl std::fmt::Debug) -> Asked {
+    let what = digest((&nodeeni.uid, what));
     Asked {
-        target: Target { write, name: intent.name.clone() },
+        target: Target { write, name: nodeeni.name.clone() },
         content: Content { what, ground: what },
-        nodeeni: intent.uid.clone(),
+        nodeeni: nodeeni.uid.clone(),
         node: None,
     }
 }
 
 /// The status of a NodeENI.
-pub(super) fn report_on(intent: &Intent, status: &NodeEniStatus) -> Asked {
+pub(super) fn report_on(nodeeni: &NodeEni, status: &NodeEniStatus) -> Asked {
     let mut timeless = status.clone();
     timeless.conditions.iter_mut().for_each(|condition| condition.last_transition_time.0 = jiff::Timestamp::UNIX_EPOCH);
     timeless.attachments.iter_mut().for_each(|entry| entry.last_updated = None);
-    let mut asked = to_nodeeni(Write::ReportNodeEni, intent, timeless);
-    asked.content.ground = digest((&intent.uid, intent.generation));
+    let mut asked = to_nodeeni(Write::ReportNodeEni, nodeeni, timeless);
+    asked.content.ground = digest((&nodeeni.uid, nodeeni.generation));
     asked
 }

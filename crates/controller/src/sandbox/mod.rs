@@ -1,26 +1,26 @@
 //! `multi-eni sandbox`: the whole story on a laptop, with no cluster and no AWS account.
 //!
-//! - [`chapter`]: what a person does, step by step, and what must come of it.
+//! - [`scenario`]: what a person does, step by step, and what must come of it.
 //! - [`manifests`]: the page's own, or the user's.
-//! - [`stage`]: the API server and EC2, over HTTP, and the real controller between them.
-//! - [`person`]: what a person does on the API server, by kube's client.
-//! - [`account`]: the running account in the terminal.
-//! - [`truth`]: the account in the decisions' own terms.
-//! - [`verdict`]: the checks; nothing in the summary is said that was not looked at.
+//! - [`environment`]: the API server and EC2, over HTTP, and the real controller between them.
+//! - [`kubectl`]: what a person does on the API server, by kube's client.
+//! - [`terminal`]: the running account in the terminal.
+//! - [`ec2_state`]: the account in the decisions' own terms.
+//! - [`checks`]: the checks; nothing in the summary is said that was not looked at.
 
-mod account;
-mod chapter;
+mod checks;
+pub mod ec2_state;
+mod environment;
+mod kubectl;
 pub(crate) mod manifests;
-mod person;
-mod stage;
-pub mod truth;
-mod verdict;
+mod scenario;
+mod terminal;
 
-use account::Account;
+use checks::Verdict;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use verdict::Verdict;
+use terminal::Account;
 
 /// What the user asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -60,16 +60,16 @@ pub async fn run(flags: Flags, interrupted: impl Future<Output = ()>) -> ExitCod
         Ok(files) => files,
         Err(reason) => return account.fail(&reason),
     };
-    let stage = match stage::Stage::set(&flags, &files, account.clone()).await {
-        Ok(stage) => stage,
+    let environment = match environment::Environment::set(&flags, &files, account.clone()).await {
+        Ok(environment) => environment,
         Err(reason) => return account.fail(&reason),
     };
     let mut verdict = Verdict::new(account.clone());
     let story = async {
         for (number, file) in files.iter().enumerate() {
-            chapter::play(&stage, &flags, number + 1, file, &mut verdict).await?;
+            scenario::play(&environment, &flags, number + 1, file, &mut verdict).await?;
         }
-        chapter::epilogue(&stage, &mut verdict).await
+        scenario::epilogue(&environment, &mut verdict).await
     };
     let ended = tokio::select! {
         biased;
@@ -84,13 +84,13 @@ pub async fn run(flags: Flags, interrupted: impl Future<Output = ()>) -> ExitCod
         }
         None => {
             account.headline("Interrupted: cleaning up");
-            match chapter::clean_up(&stage).await {
+            match scenario::clean_up(&environment).await {
                 Ok(()) => account.line("  ✓ every ENI of ours is detached and deleted"),
                 Err(reason) => account.line(&format!("  ✗ {reason}")),
             }
             ExitCode::from(130)
         }
     };
-    stage.strike().await;
+    environment.strike().await;
     code
 }

@@ -1,13 +1,13 @@
 //! Describes: always by filter and in pages, so that one unknown value never fails the whole call.
 
-use crate::budgets::Action;
 use crate::convert::{self, Unreadable};
 use crate::ec2::Ec2;
+use crate::rate_limit::limiter::Action;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceTypeInfo, SecurityGroup, Subnet};
 use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
-use multi_eni_plan::errors::CallError;
-use multi_eni_plan::facts::EniSeen;
+use multi_eni_plan::ec2_errors::CallError;
+use multi_eni_plan::observed::ObservedEni;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
@@ -22,7 +22,7 @@ pub(crate) struct EniPage {
     /// When it was asked for.
     pub started: Timestamp,
     /// The ENIs; their `shown_at` is `started`.
-    pub enis: Vec<EniSeen>,
+    pub enis: Vec<ObservedEni>,
     /// Those that have no ID.
     pub unreadable: Vec<Unreadable>,
     /// What to ask the next page with, if there is one.

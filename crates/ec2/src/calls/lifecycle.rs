@@ -1,16 +1,16 @@
 //! Create, Attach, Detach, Delete.
 
-use crate::budgets::Action;
+use crate::cache::state::{CacheState, Uids};
 use crate::convert;
 use crate::ec2::Ec2;
-use crate::view::state::{Uids, ViewState};
+use crate::rate_limit::limiter::Action;
 use aws_sdk_ec2::types::{ResourceType, TagSpecification};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
-use multi_eni_plan::errors::CallError;
-use multi_eni_plan::facts::{AttachmentState, EniSeen, SeenAttachment};
-use multi_eni_plan::held::Held;
-use multi_eni_plan::step::tags;
+use multi_eni_plan::attachment::Attachment;
+use multi_eni_plan::ec2_errors::CallError;
+use multi_eni_plan::lifecycle::tags;
+use multi_eni_plan::observed::{AttachmentState, ObservedAttachment, ObservedEni};
 
 impl Ec2 {
     /// CreateNetworkInterface as this ENIAttachment asks for it, with all its tags in the call and `token` (at most 64
@@ -18,13 +18,18 @@ impl Ec2 {
     ///
     /// # Errors
     /// [`CallError`]; after `Unknown` the ENI may exist.
-    pub async fn create(&self, token: &str, may_repeat: bool, held: &Held) -> Result<EniSeen, CallError> {
+    pub async fn create(
+        &self,
+        token: &str,
+        may_repeat: bool,
+        eni_attachment: &Attachment,
+    ) -> Result<ObservedEni, CallError> {
         // Thousands may wait for their turn: the request is made when that has come.
         let send = |sent| {
-            let request = &held.request;
+            let request = &eni_attachment.request;
             let specification = TagSpecification::builder()
                 .resource_type(ResourceType::NetworkInterface)
-                .set_tags(Some(convert::tags_to_ec2(&tags(&self.inner.cluster, held))))
+                .set_tags(Some(convert::tags_to_ec2(&tags(&self.inner.cluster, eni_attachment))))
                 .build();
             let groups = (!request.security_group_ids.is_empty()).then(|| request.security_group_ids.clone());
             self.inner
@@ -48,8 +53,8 @@ impl Ec2 {
             .network_interface()
             .ok_or_else(|| CallError::Unknown("EC2's answer names no network interface".to_owned()))?;
         let seen = convert::eni(created, at)?;
-        Ok(self.change(|view| {
-            let seen = view.apply_created(seen, &tags(&self.inner.cluster, held), may_repeat, at);
+        Ok(self.change(|cache| {
+            let seen = cache.apply_created(seen, &tags(&self.inner.cluster, eni_attachment), may_repeat, at);
             let uids = seen.attachment_uid().map(str::to_owned).into_iter().collect();
             (seen, uids)
         }))
@@ -77,8 +82,8 @@ impl Ec2 {
             .attachment_id()
             .ok_or_else(|| CallError::Unknown("EC2's answer names no attachment".to_owned()))?
             .to_owned();
-        self.written(eni, |view, at| {
-            let attachment = SeenAttachment {
+        self.written(eni, |cache, at| {
+            let attachment = ObservedAttachment {
                 id: id.clone(),
                 instance: Some(instance.clone()),
                 card,
@@ -87,7 +92,7 @@ impl Ec2 {
                 since: at,
                 delete_on_termination: false,
             };
-            view.apply_attached(eni, attachment, at)
+            cache.apply_attached(eni, attachment, at)
         });
         Ok(id)
     }
@@ -102,7 +107,7 @@ impl Ec2 {
             call.set_force(force.then_some(true)).customize().interceptor(sent).send()
         };
         self.mutate(Action::Detach, Some(eni), send).await?;
-        self.written(eni, |view, at| view.apply_detached(eni, attachment_id, at));
+        self.written(eni, |cache, at| cache.apply_detached(eni, attachment_id, at));
         Ok(())
     }
 
@@ -118,16 +123,16 @@ impl Ec2 {
         };
         match self.mutate(Action::Delete, Some(eni), send).await {
             Ok(_) => {
-                self.written(eni, |view, at| {
-                    view.apply_deleted(eni, at);
+                self.written(eni, |cache, at| {
+                    cache.apply_deleted(eni, at);
                     true
                 });
                 Ok(())
             }
             Err(error) => {
                 if error.code() == "InvalidNetworkInterfaceID.NotFound" {
-                    self.written(eni, |view, at| {
-                        view.apply_delete_not_found(eni, at);
+                    self.written(eni, |cache, at| {
+                        cache.apply_delete_not_found(eni, at);
                         true
                     });
                 }
@@ -137,11 +142,11 @@ impl Ec2 {
     }
 
     /// Writes an answer through to the view. An ENI that the view does not know is looked for.
-    pub(super) fn written(&self, eni: &EniId, apply: impl FnOnce(&mut ViewState, Timestamp) -> bool) {
+    pub(super) fn written(&self, eni: &EniId, apply: impl FnOnce(&mut CacheState, Timestamp) -> bool) {
         let at = self.now();
-        let known = self.change(|view| {
-            let known = apply(view, at);
-            (known, view.uid_of(eni).into_iter().collect::<Uids>())
+        let known = self.change(|cache| {
+            let known = apply(cache, at);
+            (known, cache.uid_of(eni).into_iter().collect::<Uids>())
         });
         if !known {
             self.look_by_id(eni);

@@ -1,12 +1,12 @@
 //! What is changed in place: ModifyNetworkInterfaceAttribute, one attribute a call, and CreateTags.
 
-use crate::budgets::Action;
 use crate::convert;
 use crate::ec2::Ec2;
+use crate::rate_limit::limiter::Action;
 use aws_sdk_ec2::operation::modify_network_interface_attribute::builders::ModifyNetworkInterfaceAttributeFluentBuilder;
 use aws_sdk_ec2::types::{AttributeBooleanValue, AttributeValue, NetworkInterfaceAttachmentChanges, Tag};
 use multi_eni_api::ids::{EniId, SecurityGroupId};
-use multi_eni_plan::errors::CallError;
+use multi_eni_plan::ec2_errors::CallError;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Ec2 {
@@ -25,7 +25,7 @@ impl Ec2 {
             .delete_on_termination(value)
             .build();
         self.modify(eni, |call| call.attachment(changes)).await?;
-        self.written(eni, |view, at| view.apply_delete_on_termination(eni, attachment_id, value, at));
+        self.written(eni, |cache, at| cache.apply_delete_on_termination(eni, attachment_id, value, at));
         Ok(())
     }
 
@@ -36,7 +36,7 @@ impl Ec2 {
     pub async fn set_groups(&self, eni: &EniId, groups: &[SecurityGroupId]) -> Result<(), CallError> {
         let ids = groups.iter().map(|group| group.as_str().to_owned()).collect();
         self.modify(eni, |call| call.set_groups(Some(ids))).await?;
-        self.written(eni, |view, at| view.apply_groups(eni, groups.to_vec(), at));
+        self.written(eni, |cache, at| cache.apply_groups(eni, groups.to_vec(), at));
         Ok(())
     }
 
@@ -47,7 +47,7 @@ impl Ec2 {
     pub async fn set_description(&self, eni: &EniId, description: &str) -> Result<(), CallError> {
         let value = AttributeValue::builder().value(description).build();
         self.modify(eni, |call| call.description(value)).await?;
-        self.written(eni, |view, at| view.apply_description(eni, description, at));
+        self.written(eni, |cache, at| cache.apply_description(eni, description, at));
         Ok(())
     }
 
@@ -58,7 +58,7 @@ impl Ec2 {
     pub async fn set_source_dest_check(&self, eni: &EniId, value: bool) -> Result<(), CallError> {
         let attribute = AttributeBooleanValue::builder().value(value).build();
         self.modify(eni, |call| call.source_dest_check(attribute)).await?;
-        self.written(eni, |view, at| view.apply_source_dest_check(eni, value, at));
+        self.written(eni, |cache, at| cache.apply_source_dest_check(eni, value, at));
         Ok(())
     }
 
@@ -72,7 +72,7 @@ impl Ec2 {
             call.set_tags(Some(convert::tags_to_ec2(tags))).customize().interceptor(sent).send()
         };
         self.mutate(Action::Tag, Some(eni), send).await?;
-        self.written(eni, |view, at| view.apply_tagged(eni, tags, at));
+        self.written(eni, |cache, at| cache.apply_tagged(eni, tags, at));
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl Ec2 {
             call.set_tags(Some(tags)).customize().interceptor(sent).send()
         };
         self.mutate(Action::Untag, Some(eni), send).await?;
-        self.written(eni, |view, at| view.apply_untagged(eni, keys, at));
+        self.written(eni, |cache, at| cache.apply_untagged(eni, keys, at));
         Ok(())
     }
 

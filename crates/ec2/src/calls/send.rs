@@ -1,12 +1,12 @@
 //! One attempt of one call: budget, fence, send, learn.
 
-use crate::budgets::Action;
 use crate::ec2::Ec2;
 use crate::errors::{Transmission, call_error};
+use crate::rate_limit::limiter::Action;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use multi_eni_api::ids::EniId;
-use multi_eni_plan::errors::{Call, CallError, Class, classify};
-use multi_eni_plan::quota;
+use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
+use multi_eni_plan::gates::quota;
 use std::error::Error;
 use std::future::Future;
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ impl Ec2 {
         E: ProvideErrorMetadata + Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
-        self.inner.budgets.wait(action, &self.claim).await?;
+        self.inner.rate_limiter.wait(action, &self.ticket).await?;
         if !(self.inner.fence)(self.inner.options.call_timeout) {
             tracing::debug!(action = action.name(), eni = eni.map(EniId::as_str), code = "NotLeader", "EC2 call");
             return Err(CallError::NotLeader);
@@ -44,7 +44,7 @@ impl Ec2 {
         E: ProvideErrorMetadata + Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
-        self.inner.budgets.wait(action, &self.claim).await?;
+        self.inner.rate_limiter.wait(action, &self.ticket).await?;
         let started = before();
         let answer = self.send(action, None, send).await;
         self.note_answer(action, answer.as_ref().err());
@@ -79,10 +79,10 @@ impl Ec2 {
         if let Err(error) = &result
             && classify(Call::Describe, error) == Class::Throttled
         {
-            self.inner.budgets.throttled(action);
+            self.inner.rate_limiter.throttled(action);
         }
         if result.as_ref().is_err_and(|error| error.code() == quota::CODE) {
-            self.inner.budgets.quota_refused();
+            self.inner.rate_limiter.quota_refused();
         }
         result
     }

@@ -1,11 +1,11 @@
 //! Every recorded kind of answer, by a sample of our own in that shape, through the real client: what is read of it.
 
-use crate::budgets::Buckets;
 use crate::calls::describe::EniPage;
 use crate::client::client_over;
 use crate::convert;
 use crate::ec2::Ec2;
 use crate::options::Options;
+use crate::rate_limit::limiter::Buckets;
 use aws_sdk_ec2::config::{RuntimeComponents, SharedHttpClient};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -15,8 +15,8 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
 use multi_eni_api::ids::InstanceId;
-use multi_eni_plan::facts::{AttachmentState, Cluster, EniSeen};
 use multi_eni_plan::instance::InstanceState;
+use multi_eni_plan::observed::{AttachmentState, Cluster, ObservedEni};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ async fn page(items: &str) -> EniPage {
     ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap()
 }
 
-async fn one(item: &str) -> EniSeen {
+async fn one(item: &str) -> ObservedEni {
     let mut page = page(&format!("<item>{item}</item>")).await;
     assert_eq!((page.enis.len(), page.unreadable.len()), (1, 0), "{item}");
     page.enis.remove(0)
@@ -200,9 +200,9 @@ async fn subnets_and_groups_without_tags_or_a_block_and_one_without_an_id() {
     let id = multi_eni_api::ids::SubnetId::of("subnet-0dd");
     ec2.look_at_subnets([id.clone()].into()).await.unwrap();
     ec2.look_at_groups(["web".to_owned()].into()).await.unwrap();
-    let network = ec2.network();
-    assert_eq!((network.subnets[&id].cidr.as_str(), &network.subnets[&id].name), ("", &None));
-    assert_eq!(network.groups_named["web"].len(), 1);
+    let catalog = ec2.catalog();
+    assert_eq!((catalog.subnets[&id].cidr.as_str(), &catalog.subnets[&id].name), ("", &None));
+    assert_eq!(catalog.groups_named["web"].len(), 1);
     assert_eq!(ec2.unreadable_counts().into_iter().collect::<Vec<_>>(), [("SecurityGroup", 1), ("Subnet", 1)]);
 }
 
@@ -217,7 +217,7 @@ async fn a_card_that_says_too_little_moves_no_other() {
          </item></instanceTypeSet>",
     )]);
     ec2.look_at_types(["p5.48xlarge".to_owned()].into()).await.unwrap();
-    let limits = ec2.network().instance_types["p5.48xlarge"].clone().unwrap();
+    let limits = ec2.catalog().instance_types["p5.48xlarge"].clone().unwrap();
     assert_eq!(limits.cards, [2, i32::MAX, 4]);
 }
 
@@ -237,6 +237,6 @@ async fn instances_without_a_state_or_an_id() {
     // The one without an ID may be the one that is not shown.
     let other = InstanceId::parse("i-0cc0cc0cc0cc0cc02").unwrap();
     ec2.look_at_states([other.clone()].into()).await.unwrap();
-    assert_eq!(ec2.instance_look(&other).unwrap().state, InstanceState::Unnamed);
+    assert_eq!(ec2.instance_observation(&other).unwrap().state, InstanceState::Unnamed);
     assert_eq!(ec2.unreadable_counts().get("Instance"), Some(&1));
 }

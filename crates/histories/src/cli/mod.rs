@@ -6,7 +6,7 @@ mod replay;
 mod run;
 mod shrink;
 
-use crate::generate;
+use crate::generator;
 use crate::script::Script;
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
         Command::Run(flags) => run::run(&flags),
         Command::Replay(flags) => replay::run(&flags),
         Command::Shrink(flags) => shrink::run(&flags),
-        Command::Script { seed } => say(generate::script(seed).text().trim_end()).map(|()| ExitCode::SUCCESS),
+        Command::Script { seed } => say(generator::script(seed).text().trim_end()).map(|()| ExitCode::SUCCESS),
         Command::Scenarios(flags) => keep::run(&flags),
     };
     done.unwrap_or_else(|error| {
@@ -70,7 +70,7 @@ fn say(lines: &str) -> Result<(), String> {
 /// The script of a seed, or of a file.
 fn script(named: &str) -> Result<Script, String> {
     if let Ok(seed) = named.parse::<u64>() {
-        return Ok(generate::script(seed));
+        return Ok(generator::script(seed));
     }
     read(Path::new(named))
 }

@@ -1,8 +1,8 @@
 //! `replay`: one history, told.
 
 use super::{say, script};
+use crate::checker::{Detail, Enforced};
 use crate::history;
-use crate::witness::{Detail, Enforced};
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,9 @@
 //! `run`: many seeds, side by side, with their progress.
 
 use super::{cores, interrupt, say, seeds};
+use crate::checker::{Detail, Enforced, Promise};
 use crate::history::{self, Verdict};
-use crate::witness::{Detail, Enforced, Promise};
-use crate::{digest, generate};
+use crate::{digest, generator};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -85,7 +85,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
                 while !stop.load(Ordering::Relaxed) {
                     let following = |seed| (seed < flags.seeds.end).then(|| seed + 1);
                     let Ok(seed) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, following) else { return };
-                    let verdict = history::run(&generate::script(seed), detail);
+                    let verdict = history::run(&generator::script(seed), detail);
                     // Nobody takes it any more: the run has ended.
                     if results.send((seed, verdict)).is_err() {
                         return;

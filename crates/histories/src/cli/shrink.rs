@@ -1,8 +1,8 @@
 //! `shrink`: the smallest script that still breaks the same promise.
 
 use super::{cores, say, script};
+use crate::checker::Enforced;
 use crate::shrink;
-use crate::witness::Enforced;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::num::NonZeroUsize;

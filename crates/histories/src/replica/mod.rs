@@ -1,20 +1,20 @@
 //! The replicas: the real controller over the real clients, in processes that can be killed, frozen and cut off.
 
-mod ec2_gate;
-mod kube_gate;
+mod ec2_interceptor;
+mod kube_interceptor;
 mod life;
 
-pub use kube_gate::Passage;
+pub use kube_interceptor::Passage;
 pub use life::{Life, Machine, name};
 
-use crate::desk::Desk;
-use crate::script::{Act, Graces, Setting};
-use crate::stage::POD_ANNOTATION;
+use crate::environment::POD_ANNOTATION;
+use crate::interceptor::Interceptor;
+use crate::script::{Graces, Operation, Setting};
 use jiff::SignedDuration;
 use kube::Client;
-use multi_eni_controller::lead::lease::Times;
+use multi_eni_controller::http_server::Gauges;
+use multi_eni_controller::leader_election::lease::Times;
 use multi_eni_controller::run::{Election, Parts, run};
-use multi_eni_controller::serve::Gauges;
 use multi_eni_plan::settings::Settings;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -39,10 +39,10 @@ pub struct Replicas {
 
 impl Replicas {
     /// Starts them all.
-    pub fn start(desk: &Arc<Desk>, setting: &Setting) -> Self {
+    pub fn start(interceptor: &Arc<Interceptor>, setting: &Setting) -> Self {
         let machines = (0..setting.replicas).map(|n| {
             let skew = setting.clock_skew.get(n).copied().unwrap_or_default();
-            Arc::new(Machine::new(desk.stage.clock, skew))
+            Arc::new(Machine::new(interceptor.environment.clock, skew))
         });
         let lives = machines
             .enumerate()
@@ -50,7 +50,7 @@ impl Replicas {
             .collect();
         let replicas = Self { lives: Arc::new(Mutex::new(lives)) };
         for n in 0..setting.replicas {
-            tokio::spawn(replicas.clone().supervise(n, desk.clone(), setting.clone()));
+            tokio::spawn(replicas.clone().supervise(n, interceptor.clone(), setting.clone()));
         }
         replicas
     }
@@ -73,12 +73,12 @@ impl Replicas {
     }
 
     /// As the kubelet does: a process that ended is started again.
-    async fn supervise(self, n: usize, desk: Arc<Desk>, setting: Setting) {
+    async fn supervise(self, n: usize, interceptor: Arc<Interceptor>, setting: Setting) {
         loop {
             let Some(life) = self.life(n) else { return };
-            desk.witness.begins(&life);
-            life.live(process(desk.clone(), life.clone(), setting.clone())).await;
-            desk.witness.ends(&life);
+            interceptor.checker.begins(&life);
+            life.live(process(interceptor.clone(), life.clone(), setting.clone())).await;
+            interceptor.checker.ends(&life);
             tokio::time::sleep(Duration::from_millis(life.restart())).await;
             let next = Arc::new(Life::new(n, life.number + 1, life.machine.clone(), setting.same_identity));
             if let Some(slot) = self.lives.lock().unwrap_or_else(PoisonError::into_inner).get_mut(n) {
@@ -88,15 +88,15 @@ impl Replicas {
     }
 
     /// Performs an act on a replica or its machine; others do nothing here.
-    pub fn play(&self, act: &Act) -> Option<String> {
+    pub fn play(&self, act: &Operation) -> Option<String> {
         let life = |n: &usize| self.life(*n);
         match act {
-            Act::Kill { replica, restart } => {
+            Operation::Kill { replica, restart } => {
                 let life = life(replica)?;
                 life.kill(*restart);
                 Some(format!("{} is killed", life.name()))
             }
-            Act::Elsewhere { replica, lasts } => {
+            Operation::Elsewhere { replica, lasts } => {
                 let (life, n, replicas) = (life(replica)?, *replica, self.clone());
                 life.machine.set_elsewhere(true);
                 life.kill(START);
@@ -107,7 +107,7 @@ impl Replicas {
                 });
                 Some(format!("{} is started anew, with another account's role", life.name()))
             }
-            Act::RoleSwap { replica, lasts } => {
+            Operation::RoleSwap { replica, lasts } => {
                 let (life, lasts) = (life(replica)?, Duration::from_millis(*lasts));
                 life.machine.set_elsewhere(true);
                 let machine = life.machine.clone();
@@ -117,12 +117,12 @@ impl Replicas {
                 });
                 Some(format!("the role of {} is another account's", life.name()))
             }
-            Act::Stop { replica, restart } => {
+            Operation::Stop { replica, restart } => {
                 let life = life(replica)?;
                 life.terminate(*restart);
                 Some(format!("{} is told to stop", life.name()))
             }
-            Act::Pause { replica, lasts } => {
+            Operation::Pause { replica, lasts } => {
                 let life = life(replica)?;
                 life.freeze(true);
                 let (frozen, lasts) = (life.clone(), Duration::from_millis(*lasts));
@@ -132,18 +132,18 @@ impl Replicas {
                 });
                 Some(format!("{} is frozen", life.name()))
             }
-            Act::ClockStep { replica, by } => {
+            Operation::ClockStep { replica, by } => {
                 let life = life(replica)?;
                 life.machine.step_clock(*by);
                 Some(format!("the clock of {} is set by {by} ms", life.name()))
             }
-            Act::Partition { replica, kube, lasts } => {
+            Operation::Partition { replica, kube, lasts } => {
                 let life = life(replica)?;
                 life.machine.cut(*kube, *lasts);
                 let side = if *kube { "the API server" } else { "EC2" };
                 Some(format!("{} does not reach {side}", life.name()))
             }
-            Act::StaleWatch { replica, lasts } => {
+            Operation::StaleWatch { replica, lasts } => {
                 let life = life(replica)?;
                 life.machine.hold_news(*lasts);
                 Some(format!("{} sees nothing new", life.name()))
@@ -173,12 +173,12 @@ impl Replicas {
 }
 
 /// What `multi-eni controller` does, over the gates.
-async fn process(desk: Arc<Desk>, life: Arc<Life>, setting: Setting) {
+async fn process(interceptor: Arc<Interceptor>, life: Arc<Life>, setting: Setting) {
     let elect = setting.replicas > 1;
     let (wall, steady) = (life.machine.wall(), life.machine.steady());
     let fence = Parts::fence(elect, steady);
-    let service = kube_gate::KubeGate::new(desk.clone(), life.clone());
-    let http = ec2_gate::client(&desk, &life);
+    let service = kube_interceptor::KubeInterceptor::new(interceptor.clone(), life.clone());
+    let http = ec2_interceptor::client(&interceptor, &life);
     let options = multi_eni_ec2::Options {
         call_timeout: EC2_TIMEOUT,
         page_size: setting.page_size,

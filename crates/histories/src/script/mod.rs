@@ -2,14 +2,14 @@
 //!
 //! A script is YAML. [`Script::text`] writes an event and a fault a line, so that people can read, cut and edit it.
 
-mod act;
-mod sense;
+mod faults;
+mod operation;
 mod setting;
-mod trouble;
+mod validate;
 
-pub use act::{Act, HandChange, Target};
+pub use faults::{Befallen, Fault, Faults, Rates, Seam};
+pub use operation::{HandChange, Operation, Target};
 pub use setting::{Graces, Setting, SubnetPlace};
-pub use trouble::{Befallen, Fault, Rates, Seam, Trouble};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub struct Script {
     pub events: Vec<Event>,
     /// What goes wrong with requests.
     #[serde(default)]
-    pub trouble: Trouble,
+    pub trouble: Faults,
     /// When faults stop and all circumstances are mended.
     pub calm_at: Millis,
     /// Whether an idle hour is watched at the end.
@@ -47,7 +47,7 @@ pub struct Event {
     pub at: Millis,
     /// What.
     #[serde(flatten)]
-    pub act: Act,
+    pub act: Operation,
 }
 
 impl Script {

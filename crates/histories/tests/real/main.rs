@@ -11,10 +11,10 @@ use std::ops::Range;
 use std::path::Path;
 
 use multi_eni_control_plane::{ControlPlane, Failure};
+use multi_eni_histories::checker::Detail;
 use multi_eni_histories::recording::Recording;
 use multi_eni_histories::script::Script;
-use multi_eni_histories::witness::Detail;
-use multi_eni_histories::{generate, history, scenario};
+use multi_eni_histories::{generator, history, scenario};
 use server::Server;
 
 /// Histories played besides the kept ones: they write to what is being deleted, lose races, and have heartbeats.
@@ -88,7 +88,7 @@ fn kept(file: &Path) -> Result<History, Failure> {
 }
 
 fn of_seed(seed: u64) -> History {
-    History { name: format!("seed {seed}"), script: generate::script(seed), golden: None }
+    History { name: format!("seed {seed}"), script: generator::script(seed), golden: None }
 }
 
 /// How many writes there were, and how many of them were refused, by status.

@@ -43,12 +43,12 @@ impl Server {
 
     /// GETs what must be there.
     pub async fn get(&self, path: &str) -> Result<Value, String> {
-        self.ask(Method::GET, path, Vec::new()).await
+        self.request(Method::GET, path, Vec::new()).await
     }
 
     /// A list without what the server itself has written: its Lease, its Events.
     pub async fn list(&self, path: &str) -> Result<Value, String> {
-        let mut list = self.ask(Method::GET, path, Vec::new()).await?;
+        let mut list = self.request(Method::GET, path, Vec::new()).await?;
         if let Some(items) = list["items"].as_array_mut() {
             items.retain(|item| item["metadata"]["managedFields"][0]["manager"] != "kube-apiserver");
         }
@@ -63,10 +63,10 @@ impl Server {
             let object = format!("{path}/{}", metadata["name"].as_str().unwrap_or_default());
             if metadata["finalizers"].is_array() {
                 let free = json!({ "metadata": { "finalizers": null } }).to_string().into_bytes();
-                self.ask(Method::PATCH, &object, free).await?;
+                self.request(Method::PATCH, &object, free).await?;
             }
             if !metadata["deletionTimestamp"].is_string() {
-                self.ask(Method::DELETE, &object, Vec::new()).await?;
+                self.request(Method::DELETE, &object, Vec::new()).await?;
             }
         }
         match self.list(path).await?["items"].as_array().map(Vec::len) {
@@ -75,7 +75,7 @@ impl Server {
         }
     }
 
-    async fn ask(&self, method: Method, uri: &str, body: Vec<u8>) -> Result<Value, String> {
+    async fn request(&self, method: Method, uri: &str, body: Vec<u8>) -> Result<Value, String> {
         let like = RequestInfo { content_type: "application/merge-patch+json".to_owned(), ..RequestInfo::default() };
         let (status, value) = self.send(method.as_str(), uri, &like, body).await?;
         if (200..300).contains(&status) { Ok(value) } else { Err(format!("{method} {uri}: {status} {value}")) }

@@ -2,21 +2,21 @@
 //! instance: one of its Nodes counts, the others get nothing and remove nothing, and it is said.
 
 use super::{Assignment, Input};
-use crate::facts::NodeFacts;
-use crate::held::Held;
+use crate::attachment::Attachment;
+use crate::observed::ObservedNode;
 use crate::problem::Problem;
 
 /// Reason of the condition.
 pub const DUPLICATE_NODE: &str = "DuplicateNode";
 
 /// The Node that counts in the place of this one, if another one of its instance does.
-pub(super) fn counts_instead<'a>(input: &Input<'a>, node: &NodeFacts) -> Option<&'a NodeFacts> {
+pub(super) fn counts_instead<'a>(input: &Input<'a>, node: &ObservedNode) -> Option<&'a ObservedNode> {
     let before = input.others.iter().copied().filter(|other| other.counts_before(node));
     before.reduce(|first, other| if other.counts_before(first) { other } else { first })
 }
 
 /// Says on each NodeENI that selects either Node which one counts, and why.
-pub(super) fn say(input: &Input<'_>, node: &NodeFacts, counts: &NodeFacts, out: &mut Assignment) {
+pub(super) fn say(input: &Input<'_>, node: &ObservedNode, counts: &ObservedNode, out: &mut Assignment) {
     let instance = node.instance.as_ref().map(ToString::to_string).unwrap_or_default();
     let why = if node.deleting && !counts.deleting { "the other is being deleted" } else { "it is the older one" };
     let message = format!(
@@ -25,18 +25,18 @@ pub(super) fn say(input: &Input<'_>, node: &NodeFacts, counts: &NodeFacts, out: 
         counts.name, node.name, counts.name, node.name
     );
     let concerned = input
-        .intents
+        .nodeenis
         .iter()
-        .filter(|intent| intent.wants(&node.labels).is_some() || intent.wants(&counts.labels).is_some());
-    for intent in concerned {
+        .filter(|nodeeni| nodeeni.wants(&node.labels).is_some() || nodeeni.wants(&counts.labels).is_some());
+    for nodeeni in concerned {
         let problem = Problem { reason: DUPLICATE_NODE, message: message.clone(), node: Some(node.name.clone()) };
-        out.problems.push((intent.uid.clone(), problem));
+        out.problems.push((nodeeni.uid.clone(), problem));
     }
 }
 
 /// ENIAttachments of the instance that carry another Node's name follow to this one.
-pub(super) fn follow(node: &NodeFacts, here: &[&Held], out: &mut Assignment) {
-    let is_live = |held: &&&Held| held.deleting.is_none() && held.unreadable.is_none();
-    let elsewhere = here.iter().filter(is_live).filter(|held| held.node != node.name);
-    out.follow.extend(elsewhere.map(|held| held.name.clone()));
+pub(super) fn follow(node: &ObservedNode, here: &[&Attachment], out: &mut Assignment) {
+    let is_live = |attachment: &&&Attachment| attachment.deleting.is_none() && attachment.unreadable.is_none();
+    let elsewhere = here.iter().filter(is_live).filter(|attachment| attachment.node != node.name);
+    out.follow.extend(elsewhere.map(|attachment| attachment.name.clone()));
 }

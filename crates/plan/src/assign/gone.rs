@@ -1,49 +1,50 @@
 //! A Node that is gone: what is left of it goes, at once or after the grace, by what is known of its instance.
 
 use super::{Assignment, Input, JUST_NOW, Need, RemovalReason, look, remove};
-use crate::held::Held;
-use crate::instance::{InstanceLook, Life};
+use crate::attachment::Attachment;
+use crate::instance::{InstanceObservation, Life};
 use crate::problem::Problem;
 use jiff::Timestamp;
 use multi_eni_api::ids::InstanceId;
 
 /// Attachments whose Node (this instance under this name) is gone: at once if the instance is gone too, after the grace
 /// if it still runs.
-pub(super) fn node_gone<'a>(input: &Input<'_>, held: impl Iterator<Item = &'a Held>, out: &mut Assignment) {
-    for held in held.filter(|held| held.deleting.is_none() && held.unreadable.is_none()) {
-        let Some(since) = held.deselected_since else {
-            out.deselect.push(held.name.clone());
+pub(super) fn node_gone<'a>(input: &Input<'_>, attachment: impl Iterator<Item = &'a Attachment>, out: &mut Assignment) {
+    for attachment in attachment.filter(|attachment| attachment.deleting.is_none() && attachment.unreadable.is_none()) {
+        let Some(since) = attachment.deselected_since else {
+            out.deselect.push(attachment.name.clone());
             continue;
         };
-        let Some(instance) = &held.instance else {
-            remove(held, RemovalReason::NodeGone, out);
+        let Some(instance) = &attachment.instance else {
+            remove(attachment, RemovalReason::NodeGone, out);
             continue;
         };
         let over = since.saturating_add(input.settings.node_gone_grace).unwrap_or(Timestamp::MAX);
         // A look from before the Node went says nothing of the instance now. One of just now does, whatever the clock says of
         // the replica that noted when it went.
-        let late_enough = |look: &InstanceLook| look.as_of >= since || input.now.duration_since(look.as_of) <= JUST_NOW;
+        let late_enough =
+            |look: &InstanceObservation| look.as_of >= since || input.now.duration_since(look.as_of) <= JUST_NOW;
         match (input.states)(instance).filter(late_enough) {
-            Some(look) if look.is_said_to_be_gone() => remove(held, RemovalReason::NodeGone, out),
+            Some(look) if look.is_said_to_be_gone() => remove(attachment, RemovalReason::NodeGone, out),
             Some(look) if look.as_of >= over && look.life() != Life::Doubtful => {
-                remove(held, RemovalReason::NodeGone, out);
+                remove(attachment, RemovalReason::NodeGone, out);
             }
             // Not to be shown is no proof yet.
             Some(look) if look.life() != Life::Alive => {
                 look::missed(input, instance, look, out);
-                cannot_be_asked(input, held, instance, out);
+                cannot_be_asked(input, attachment, instance, out);
             }
             Some(_) if input.now < over => out.recheck_at(over),
             Some(_) | None => {
                 out.needs.insert(Need::InstanceState(instance.clone()));
-                cannot_be_asked(input, held, instance, out);
+                cannot_be_asked(input, attachment, instance, out);
             }
         }
     }
 }
 
 /// Nothing is done for a gone Node as long as its instance cannot be asked about. That is said, for it may last.
-fn cannot_be_asked(input: &Input<'_>, held: &Held, instance: &InstanceId, out: &mut Assignment) {
+fn cannot_be_asked(input: &Input<'_>, attachment: &Attachment, instance: &InstanceId, out: &mut Assignment) {
     let Some(failure) = input.states_failure else { return };
     let said_at = failure.said_at();
     if input.now < said_at {
@@ -51,10 +52,10 @@ fn cannot_be_asked(input: &Input<'_>, held: &Held, instance: &InstanceId, out: &
     }
     let message = format!(
         "Node {} is gone, and whether its instance {instance} still runs is not known, so its ENIs stay: {failure}",
-        held.node
+        attachment.node
     );
-    let problem = Problem { reason: "InstanceStateUnknown", message, node: Some(held.node.clone()) };
-    let said = (held.nodeeni_uid.clone(), problem);
+    let problem = Problem { reason: "InstanceStateUnknown", message, node: Some(attachment.node.clone()) };
+    let said = (attachment.nodeeni_uid.clone(), problem);
     if !out.problems.contains(&said) {
         out.problems.push(said);
     }

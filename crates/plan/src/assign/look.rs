@@ -1,8 +1,8 @@
 //! What must be known of an instance before anything is made for it: a look that shows its primary interface, and, where a look
 //! does not, whether it lives.
 
-use super::{Assignment, Input, Need, Refused};
-use crate::instance::{InstanceLook, Life};
+use super::{Assignment, Input, Need, UnassignedReason};
+use crate::instance::{InstanceObservation, Life};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::InstanceId;
 
@@ -19,30 +19,35 @@ const UNSHOWN_SAID_AFTER: SignedDuration = SignedDuration::from_secs(180);
 pub(crate) const NODE_OUTLIVES: SignedDuration = SignedDuration::from_secs(600);
 
 /// Nothing is made for an instance that is gone, or whose primary interface the last look did not show.
-pub(super) fn lives(input: &Input<'_>, instance: &InstanceId, out: &mut Assignment) -> Result<(), Refused> {
+pub(super) fn lives(input: &Input<'_>, instance: &InstanceId, out: &mut Assignment) -> Result<(), UnassignedReason> {
     if let Some(look) = (input.states)(instance)
         && look.life() == Life::Gone
         // A later look at its interfaces that shows the primary one wins.
-        && (look.is_said_to_be_gone() || input.instance.is_none_or(|sight| sight.as_of <= look.as_of))
+        && (look.is_said_to_be_gone() || input.instance.is_none_or(|interfaces| interfaces.as_of <= look.as_of))
     {
         return Err(gone(input, instance, look, out));
     }
     match input.instance {
-        Some(sight) if sight.without_primary.is_some() || sight.vpc.is_none() => {
-            Err(ask(input, instance, "the node's interfaces", out))
+        Some(interfaces) if interfaces.without_primary.is_some() || interfaces.vpc.is_none() => {
+            Err(spec(input, instance, "the node's interfaces", out))
         }
         Some(_) | None => Ok(()),
     }
 }
 
 /// Asks for a look at the instance, no faster than the longer EC2 does not show its primary interface; and what to say meanwhile.
-pub(super) fn ask(input: &Input<'_>, instance: &InstanceId, what: &'static str, out: &mut Assignment) -> Refused {
-    let Some(unshown) = input.instance.and_then(|sight| sight.without_primary) else {
+pub(super) fn spec(
+    input: &Input<'_>,
+    instance: &InstanceId,
+    what: &'static str,
+    out: &mut Assignment,
+) -> UnassignedReason {
+    let Some(unshown) = input.instance.and_then(|interfaces| interfaces.without_primary) else {
         out.needs.insert(Need::LookAtInstance(instance.clone()));
-        return Refused::Looking(what);
+        return UnassignedReason::Looking(what);
     };
     let look = (input.states)(instance).filter(|look| look.is_said_to_be_gone() || look.as_of >= unshown.since);
-    if let Some(look) = look.filter(InstanceLook::is_said_to_be_gone) {
+    if let Some(look) = look.filter(InstanceObservation::is_said_to_be_gone) {
         return gone(input, instance, look, out);
     }
     let wait = unshown.as_of.duration_since(unshown.since).clamp(SOONEST, SLOWEST);
@@ -55,7 +60,7 @@ pub(super) fn ask(input: &Input<'_>, instance: &InstanceId, what: &'static str, 
     match look {
         None => {
             out.needs.insert(Need::InstanceState(instance.clone()));
-            Refused::looking(input.states_failure, what, input.now, out)
+            UnassignedReason::looking(input.states_failure, what, input.now, out)
         }
         Some(look) if look.life() == Life::Alive => {
             if input.now >= again {
@@ -66,18 +71,18 @@ pub(super) fn ask(input: &Input<'_>, instance: &InstanceId, what: &'static str, 
                 out.recheck_at(said_at);
             }
             let (instance, since) = (instance.clone(), unshown.since);
-            Refused::PrimaryNotShown { instance, since, is_lasting: input.now >= said_at }
+            UnassignedReason::PrimaryNotShown { instance, since, is_lasting: input.now >= said_at }
         }
         Some(look) if look.life() == Life::Gone => gone(input, instance, look, out),
         Some(look) => {
             missed(input, instance, look, out);
-            Refused::Looking(what)
+            UnassignedReason::Looking(what)
         }
     }
 }
 
 /// The instance is gone: its Node is expected to follow.
-fn gone(input: &Input<'_>, instance: &InstanceId, look: InstanceLook, out: &mut Assignment) -> Refused {
+fn gone(input: &Input<'_>, instance: &InstanceId, look: InstanceObservation, out: &mut Assignment) -> UnassignedReason {
     if !look.is_said_to_be_gone() {
         missed(input, instance, look, out);
     }
@@ -85,11 +90,11 @@ fn gone(input: &Input<'_>, instance: &InstanceId, look: InstanceLook, out: &mut 
     if input.now < said_at {
         out.recheck_at(said_at);
     }
-    Refused::InstanceGone { instance: instance.clone(), since: look.since, is_lasting: input.now >= said_at }
+    UnassignedReason::InstanceGone { instance: instance.clone(), since: look.since, is_lasting: input.now >= said_at }
 }
 
 /// A look did not show the instance: the next one comes when it is time.
-pub(super) fn missed(input: &Input<'_>, instance: &InstanceId, look: InstanceLook, out: &mut Assignment) {
+pub(super) fn missed(input: &Input<'_>, instance: &InstanceId, look: InstanceObservation, out: &mut Assignment) {
     if input.now >= look.again_at() {
         out.needs.insert(Need::InstanceState(instance.clone()));
     } else {

@@ -1,30 +1,30 @@
 //! Whether something can come in the place of what works, asked before that is given up.
 
-use super::adopt::LOOK_VALID;
+use super::adoption::LOOK_VALID;
 use super::outdated::Here;
 use super::slots::{age, free_on_ec2, in_the_nodes_vpc, occupant};
-use super::{Assignment, Input, Need, NewAttachment, Refused, Resolved, limits, look, resolve};
-use crate::facts::{InstanceSight, NodeFacts};
-use crate::held::Held;
-use crate::intent::{Ask, Intent};
+use super::{Assignment, Input, Need, NewAttachment, Resolved, UnassignedReason, limits, look, resolve};
+use crate::attachment::Attachment;
+use crate::nodeeni::{EniSpec, NodeEni};
+use crate::observed::{InstanceInterfaces, ObservedNode};
 
 type Slot = (i32, i32);
 
 /// Why what works is not given up now.
 #[derive(Debug)]
 pub(super) struct Stop {
-    pub why: Refused,
+    pub why: UnassignedReason,
     /// It is only not known yet: what is asked for that is asked in the node's turn. Otherwise the node takes no turn, which does not
     /// depend on whose turn it is.
     pub keeps_turn: bool,
 }
 
 impl Stop {
-    fn known(why: Refused) -> Self {
+    fn known(why: UnassignedReason) -> Self {
         Self { why, keeps_turn: false }
     }
 
-    fn asked(why: Refused) -> Self {
+    fn asked(why: UnassignedReason) -> Self {
         Self { why, keeps_turn: true }
     }
 }
@@ -32,8 +32,8 @@ impl Stop {
 /// A node on which something in use is to be replaced. `asks`: its turn has come, and what is not known is asked.
 pub(super) struct NextPlace<'a> {
     pub input: &'a Input<'a>,
-    pub node: &'a NodeFacts,
-    pub intent: &'a Intent,
+    pub node: &'a ObservedNode,
+    pub nodeeni: &'a NodeEni,
     pub here: Here<'a>,
     pub asks: bool,
 }
@@ -43,8 +43,8 @@ impl NextPlace<'_> {
     pub fn stops(
         &self,
         wanted: &[NewAttachment],
-        used: &[&Held],
-        moves: &[&Held],
+        used: &[&Attachment],
+        moves: &[&Attachment],
         unfilled: &[&NewAttachment],
         out: &mut Assignment,
     ) -> Option<Stop> {
@@ -62,7 +62,7 @@ impl NextPlace<'_> {
         }
         // A subnet that is still listed would lose its ENI: what comes into its slot is another's.
         let loses = |(new, _): &(&NewAttachment, Stop)| {
-            used.iter().any(|held| held.request.subnet_id == new.spec.request.subnet_id)
+            used.iter().any(|attachment| attachment.request.subnet_id == new.spec.request.subnet_id)
         };
         let is_closed = |closed: usize| moves.len() + closed > unfilled.len() && !moves.is_empty();
         // What is known goes first: whether the node takes a turn does not depend on what it would ask then.
@@ -77,14 +77,14 @@ impl NextPlace<'_> {
     }
 
     /// Nothing is made for an instance that is gone, or that EC2 does not show whole.
-    fn not_alive(&self, out: &mut Assignment) -> Option<Refused> {
+    fn not_alive(&self, out: &mut Assignment) -> Option<UnassignedReason> {
         let instance = self.node.instance.as_ref().ok().filter(|_| self.asks)?;
         look::lives(self.input, instance, out).err()
     }
 
     /// A network card that the type does not have or that is full, more addresses than it takes, a subnet of another VPC.
-    fn never_works(&self, wanted: &[NewAttachment], used: &[&Held], out: &mut Assignment) -> Option<Stop> {
-        let ask = self.intent.ask.as_ref().ok()?;
+    fn never_works(&self, wanted: &[NewAttachment], used: &[&Attachment], out: &mut Assignment) -> Option<Stop> {
+        let spec = self.nodeeni.spec.as_ref().ok()?;
         let limits = match limits::of(self.input, self.node, out) {
             Ok(limits) => limits,
             Err(why) => return self.asks.then_some(Stop::asked(why)),
@@ -92,70 +92,72 @@ impl NextPlace<'_> {
         let fits = |new: &NewAttachment| {
             let card = new.spec.request.network_card_index;
             if let Some((kind, limits)) = &limits {
-                limits::fits(kind, limits, ask, card)?;
-                let is_there = used.iter().any(|held| held.slot().0 == card);
-                if let Some(sight) = self.input.instance.filter(|_| !is_there) {
-                    limits::card_has_room(kind, limits, card, sight, self.here.all)?;
+                limits::fits(kind, limits, spec, card)?;
+                let is_there = used.iter().any(|attachment| attachment.slot().0 == card);
+                if let Some(interfaces) = self.input.instance.filter(|_| !is_there) {
+                    limits::card_has_room(kind, limits, card, interfaces, self.here.all)?;
                 }
             }
-            self.input.instance.map_or(Ok(()), |sight| in_the_nodes_vpc(self.input, sight, new))
+            self.input.instance.map_or(Ok(()), |interfaces| in_the_nodes_vpc(self.input, interfaces, new))
         };
         wanted.iter().find_map(|new| fits(new).err()).map(Stop::known)
     }
 
     /// Who is in the slot, or what else keeps it closed.
-    fn closed(&self, new: &NewAttachment, used: &[&Held], out: &mut Assignment) -> Option<Stop> {
+    fn closed(&self, new: &NewAttachment, used: &[&Attachment], out: &mut Assignment) -> Option<Stop> {
         let slot = (new.spec.request.network_card_index, new.spec.request.device_index);
-        if let Some(held) = self.here.all.iter().find(|held| held.slot() == slot) {
-            return self.held_by(held, slot, out);
+        if let Some(attachment) = self.here.all.iter().find(|attachment| attachment.slot() == slot) {
+            return self.held_by(attachment, slot, out);
         }
-        if self.input.instance.and_then(|sight| occupant(sight, slot)).is_some() {
-            let why = free_on_ec2(self.input, self.node, self.intent, slot, out).err()?;
-            return Some(if matches!(why, Refused::Looking(_)) { Stop::asked(why) } else { Stop::known(why) });
+        if self.input.instance.and_then(|interfaces| occupant(interfaces, slot)).is_some() {
+            let why = free_on_ec2(self.input, self.node, self.nodeeni, slot, out).err()?;
+            return Some(if matches!(why, UnassignedReason::Looking(_)) { Stop::asked(why) } else { Stop::known(why) });
         }
         if let Some(words) = self.refused_before(new, used) {
-            return Some(Stop::known(Refused::AttachRefused(words)));
+            return Some(Stop::known(UnassignedReason::AttachRefused(words)));
         }
         // Others take slots at any time, and what goes for one that was taken since is lost for nothing.
-        let is_young = self.input.instance.is_some_and(|sight| age(sight, self.input) <= LOOK_VALID);
+        let is_young = self.input.instance.is_some_and(|interfaces| age(interfaces, self.input) <= LOOK_VALID);
         if self.asks && !is_young {
             out.needs.extend(self.node.instance.clone().ok().map(Need::LookAtInstance));
-            return Some(Stop::asked(Refused::Looking("the node's interfaces")));
+            return Some(Stop::asked(UnassignedReason::Looking("the node's interfaces")));
         }
         None
     }
 
-    fn held_by(&self, held: &Held, slot: Slot, out: &Assignment) -> Option<Stop> {
-        if held.nodeeni_uid == self.intent.uid && held.unreadable.is_none() {
+    fn held_by(&self, attachment: &Attachment, slot: Slot, out: &Assignment) -> Option<Stop> {
+        if attachment.nodeeni_uid == self.nodeeni.uid && attachment.unreadable.is_none() {
             // It goes, too, or is on its way out already.
             return None;
         }
         // Who waits for one of ours in turn would wait for ever.
-        let is_exchange =
-            held.deleting.is_none() && !stays(self.input, self.here, held) && self.leads_back(held, &mut vec![slot]);
-        let leaving = held.deleting.is_some()
-            || held.deselected_since.is_some()
-            || out.delete.iter().any(|removal| removal.name == held.name);
-        let holder = held.nodeeni.clone();
-        (!is_exchange).then(|| Stop::known(Refused::SlotHeld { slot, holder, leaving }))
+        let is_exchange = attachment.deleting.is_none()
+            && !stays(self.input, self.here, attachment)
+            && self.leads_back(attachment, &mut vec![slot]);
+        let leaving = attachment.deleting.is_some()
+            || attachment.deselected_since.is_some()
+            || out.delete.iter().any(|removal| removal.name == attachment.name);
+        let holder = attachment.nodeeni.clone();
+        (!is_exchange).then(|| Stop::known(UnassignedReason::SlotHeld { slot, holder, leaving }))
     }
 
     /// Whether one that is to leave its slot goes to one of ours, or to that of another one that does.
-    fn leads_back(&self, held: &Held, seen: &mut Vec<Slot>) -> bool {
-        let intent = self.here.intents.iter().find(|intent| intent.uid == held.nodeeni_uid);
-        let Some(ask) = intent.filter(|intent| !intent.deleting).and_then(|intent| intent.wants(&self.node.labels))
+    fn leads_back(&self, attachment: &Attachment, seen: &mut Vec<Slot>) -> bool {
+        let nodeeni = self.here.nodeenis.iter().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid);
+        let Some(spec) =
+            nodeeni.filter(|nodeeni| !nodeeni.deleting).and_then(|nodeeni| nodeeni.wants(&self.node.labels))
         else {
             return false;
         };
-        slots_of(self.input, ask).any(|slot| {
+        slots_of(self.input, spec).any(|slot| {
             if seen.contains(&slot) {
                 return false;
             }
             seen.push(slot);
             let holder = self.here.all.iter().find(|other| other.slot() == slot && other.unreadable.is_none());
             holder.is_some_and(|other| {
-                other.nodeeni_uid == self.intent.uid
-                    || other.nodeeni_uid != held.nodeeni_uid
+                other.nodeeni_uid == self.nodeeni.uid
+                    || other.nodeeni_uid != attachment.nodeeni_uid
                         && !stays(self.input, self.here, other)
                         && self.leads_back(other, seen)
             })
@@ -163,63 +165,71 @@ impl NextPlace<'_> {
     }
 
     /// EC2 refused it there before, with what would be left on the instance then.
-    fn refused_before(&self, new: &NewAttachment, used: &[&Held]) -> Option<String> {
-        let (sight, refused) = (self.input.instance?, self.input.refused_attach.get(&new.name)?);
-        let goes = |slot: Slot| used.iter().any(|held| held.slot() == slot);
+    fn refused_before(&self, new: &NewAttachment, used: &[&Attachment]) -> Option<String> {
+        let (interfaces, refused) = (self.input.instance?, self.input.refused_attach.get(&new.name)?);
+        let goes = |slot: Slot| used.iter().any(|attachment| attachment.slot() == slot);
         let is_left =
-            |eni: &&crate::facts::EniSeen| eni.attachment.as_ref().is_none_or(|at| !goes((at.card, at.index)));
-        let left = InstanceSight { enis: sight.enis.iter().filter(is_left).cloned().collect(), ..sight.clone() };
-        let stands = |sight| refused.stands(&new.spec.request, self.node, sight, self.input.now).map(str::to_owned);
-        stands(&left).or_else(|| stands(sight))
+            |eni: &&crate::observed::ObservedEni| eni.attachment.as_ref().is_none_or(|at| !goes((at.card, at.index)));
+        let left = InstanceInterfaces {
+            enis: interfaces.enis.iter().filter(is_left).cloned().collect(),
+            ..interfaces.clone()
+        };
+        let stands =
+            |interfaces| refused.stands(&new.spec.request, self.node, interfaces, self.input.now).map(str::to_owned);
+        stands(&left).or_else(|| stands(interfaces))
     }
 }
 
 /// Whether what is held keeps its slot: its NodeENI asks for it there, or cannot be read; or it was taken over and is still listed.
-fn stays(input: &Input<'_>, here: Here<'_>, held: &Held) -> bool {
-    if held.unreadable.is_some() {
+fn stays(input: &Input<'_>, here: Here<'_>, attachment: &Attachment) -> bool {
+    if attachment.unreadable.is_some() {
         return true;
     }
-    if held.deleting.is_some() {
+    if attachment.deleting.is_some() {
         return false;
     }
-    let Some(intent) = here.intents.iter().find(|intent| intent.uid == held.nodeeni_uid && !intent.deleting) else {
+    let Some(nodeeni) = here.nodeenis.iter().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid && !nodeeni.deleting)
+    else {
         return false;
     };
     let Some(node) = input.node else { return false };
-    match (&intent.ask, intent.wants(&node.labels)) {
+    match (&nodeeni.spec, nodeeni.wants(&node.labels)) {
         (Err(_), _) => true,
         (Ok(_), None) => false,
-        (Ok(_), Some(ask)) => {
-            let is_pinned = held.adopted.is_some() && !held.recovered && !held.lost() && is_listed(input, ask, held);
-            is_pinned || slots_of(input, ask).any(|slot| slot == held.slot())
+        (Ok(_), Some(spec)) => {
+            let is_pinned = attachment.adopted.is_some()
+                && !attachment.recovered
+                && !attachment.lost()
+                && is_listed(input, spec, attachment);
+            is_pinned || slots_of(input, spec).any(|slot| slot == attachment.slot())
         }
     }
 }
 
 /// The slots that a NodeENI asks for on this node: one for each of its subnets of the zone.
-fn slots_of(input: &Input<'_>, ask: &Ask) -> impl Iterator<Item = Slot> + use<> {
-    let (card, first) = (ask.card, ask.index);
-    let subnets = i32::try_from(subnets_of(input, ask).max(1)).unwrap_or(i32::MAX);
+fn slots_of(input: &Input<'_>, spec: &EniSpec) -> impl Iterator<Item = Slot> + use<> {
+    let (card, first) = (spec.card, spec.index);
+    let subnets = i32::try_from(subnets_of(input, spec).max(1)).unwrap_or(i32::MAX);
     (first..first.saturating_add(subnets)).map(move |index| (card, index))
 }
 
-fn subnets_of(input: &Input<'_>, ask: &Ask) -> usize {
+fn subnets_of(input: &Input<'_>, spec: &EniSpec) -> usize {
     let zone = input.node.and_then(|node| node.zone.as_deref());
-    let here = |reference| match resolve(input.network, reference) {
+    let here = |reference| match resolve(input.catalog, reference) {
         Resolved::Subnets(ids) => {
             let is_here = |id: &&_| {
-                input.network.subnets.get(*id).is_none_or(|subnet| zone.is_none_or(|zone| subnet.zone == zone))
+                input.catalog.subnets.get(*id).is_none_or(|subnet| zone.is_none_or(|zone| subnet.zone == zone))
             };
             ids.iter().filter(is_here).count()
         }
         Resolved::NotYet | Resolved::Missing => 1,
     };
-    ask.subnets.iter().map(here).sum()
+    spec.subnets.iter().map(here).sum()
 }
 
-fn is_listed(input: &Input<'_>, ask: &Ask, held: &Held) -> bool {
-    ask.subnets.iter().any(|reference| match resolve(input.network, reference) {
-        Resolved::Subnets(ids) => ids.iter().any(|id| id.as_str() == held.request.subnet_id),
+fn is_listed(input: &Input<'_>, spec: &EniSpec, attachment: &Attachment) -> bool {
+    spec.subnets.iter().any(|reference| match resolve(input.catalog, reference) {
+        Resolved::Subnets(ids) => ids.iter().any(|id| id.as_str() == attachment.request.subnet_id),
         Resolved::NotYet | Resolved::Missing => true,
     })
 }

@@ -1,13 +1,13 @@
 //! What a NodeENI holds on a Node and no longer describes: what of it is replaced, what goes, and what stays since nothing could come
 //! in its place.
 
+use super::desired::Unplaced;
 use super::next_place::{NextPlace, Stop};
 use super::slots::{is_in_use, may_lose};
 use super::unattachable::{is_refused, unattachable};
-use super::wanted::Unplaced;
-use super::{Assignment, Input, Need, NewAttachment, Refusal, Refused, RemovalReason, remove};
-use crate::held::Held;
-use crate::intent::Intent;
+use super::{Assignment, Input, Need, NewAttachment, RemovalReason, Unassigned, UnassignedReason, remove};
+use crate::attachment::Attachment;
+use crate::nodeeni::NodeEni;
 use crate::removals::Cause;
 use multi_eni_api::EniRequest;
 use std::collections::BTreeSet;
@@ -15,9 +15,9 @@ use std::collections::BTreeSet;
 /// What there is on the node: of every NodeENI, and of this one.
 #[derive(Clone, Copy)]
 pub(super) struct Here<'a> {
-    pub intents: &'a [&'a Intent],
-    pub all: &'a [&'a Held],
-    pub mine: &'a [&'a Held],
+    pub nodeenis: &'a [&'a NodeEni],
+    pub all: &'a [&'a Attachment],
+    pub mine: &'a [&'a Attachment],
 }
 
 /// What this NodeENI holds here and no longer describes. `unplaced`: what it asks for and nothing can come to. `permit`: whether it may
@@ -25,95 +25,109 @@ pub(super) struct Here<'a> {
 /// turn. True: what is in use stays, since nothing could come in its place; why is said.
 pub(super) fn outdated(
     input: &Input<'_>,
-    intent: &Intent,
+    nodeeni: &NodeEni,
     here: Here<'_>,
     wanted: &[NewAttachment],
     unplaced: &[Unplaced],
     permit: Option<usize>,
     out: &mut Assignment,
 ) -> bool {
-    let live: Vec<&Held> = here.mine.iter().copied().filter(|held| held.deleting.is_none()).collect();
+    let live: Vec<&Attachment> = here.mine.iter().copied().filter(|attachment| attachment.deleting.is_none()).collect();
     let kept = kept(input, &live, wanted, unplaced);
-    let is_kept = |held: &Held| kept.iter().any(|other| other.name == held.name);
+    let is_kept = |attachment: &Attachment| kept.iter().any(|other| other.name == attachment.name);
     for new in wanted {
-        let holder = kept.iter().find(|held| held.name == new.name && !same(&held.request, &new.spec.request));
+        let holder =
+            kept.iter().find(|attachment| attachment.name == new.name && !same(&attachment.request, &new.spec.request));
         if let Some(holder) = holder {
-            keep_for_now(input, intent, Refused::SlotPinned { slot: holder.slot(), name: holder.name.clone() }, out);
+            keep_for_now(
+                input,
+                nodeeni,
+                UnassignedReason::SlotPinned { slot: holder.slot(), name: holder.name.clone() },
+                out,
+            );
         }
     }
     let unfilled: Vec<&NewAttachment> =
-        wanted.iter().filter(|new| !live.iter().any(|held| held.name == new.name)).collect();
-    let is_described = |held: &Held| wanted.iter().any(|new| new.name == held.name);
-    let undescribed = live.iter().copied().filter(|held| !is_described(held) && !is_kept(held));
+        wanted.iter().filter(|new| !live.iter().any(|attachment| attachment.name == new.name)).collect();
+    let is_described = |attachment: &Attachment| wanted.iter().any(|new| new.name == attachment.name);
+    let undescribed = live.iter().copied().filter(|attachment| !is_described(attachment) && !is_kept(attachment));
     // What is to come in a subnet comes in the place of what is there in that subnet.
-    let is_same_subnet = |held: &&Held| unfilled.iter().any(|new| new.spec.request.subnet_id == held.request.subnet_id);
-    let (first, last): (Vec<&Held>, Vec<&Held>) = undescribed.partition(is_same_subnet);
+    let is_same_subnet = |attachment: &&Attachment| {
+        unfilled.iter().any(|new| new.spec.request.subnet_id == attachment.request.subnet_id)
+    };
+    let (first, last): (Vec<&Attachment>, Vec<&Attachment>) = undescribed.partition(is_same_subnet);
     let undescribed = [first, last].concat();
     // Those in whose place nothing comes wait for no rollout: they are not replaced, they go.
     let (moved, surplus) = undescribed.split_at(unfilled.len().min(undescribed.len()));
     let mut waits = false;
-    for held in surplus {
-        let is_paced = is_in_use(input, held) && input.node.is_some_and(|node| !node.deleting);
-        if !is_paced || may_lose(input, intent, held, Cause::Edited, out) {
-            remove(held, RemovalReason::Surplus, out);
+    for attachment in surplus {
+        let is_paced = is_in_use(input, attachment) && input.node.is_some_and(|node| !node.deleting);
+        if !is_paced || may_lose(input, nodeeni, attachment, Cause::Edited, out) {
+            remove(attachment, RemovalReason::Surplus, out);
         } else {
             waits = true;
         }
     }
-    let is_outdated = |held: &Held| match wanted.iter().find(|new| new.name == held.name) {
-        Some(new) => !same(&held.request, &new.spec.request),
-        None => moved.iter().any(|other| other.name == held.name),
+    let is_outdated = |attachment: &Attachment| match wanted.iter().find(|new| new.name == attachment.name) {
+        Some(new) => !same(&attachment.request, &new.spec.request),
+        None => moved.iter().any(|other| other.name == attachment.name),
     };
-    let used: Vec<&Held> =
-        live.iter().copied().filter(|held| is_outdated(held) && !is_kept(held) && is_in_use(input, held)).collect();
+    let used: Vec<&Attachment> = live
+        .iter()
+        .copied()
+        .filter(|attachment| is_outdated(attachment) && !is_kept(attachment) && is_in_use(input, attachment))
+        .collect();
     let stop = match input.node.filter(|_| !used.is_empty()) {
         Some(node) => {
-            let moves: Vec<&Held> = moved.iter().copied().filter(|held| is_in_use(input, held)).collect();
-            let place = NextPlace { input, node, intent, here, asks: permit.is_some() };
+            let moves: Vec<&Attachment> =
+                moved.iter().copied().filter(|attachment| is_in_use(input, attachment)).collect();
+            let place = NextPlace { input, node, nodeeni, here, asks: permit.is_some() };
             place.stops(wanted, &used, &moves, &unfilled, out)
         }
         None => None,
     };
-    for held in
-        live.iter().copied().filter(|held| !surplus.iter().any(|other| other.name == held.name) && !is_kept(held))
+    for attachment in live
+        .iter()
+        .copied()
+        .filter(|attachment| !surplus.iter().any(|other| other.name == attachment.name) && !is_kept(attachment))
     {
-        let described = wanted.iter().find(|new| new.name == held.name);
-        let fits = described.is_some_and(|new| same(&held.request, &new.spec.request));
-        let untouched =
-            held.never_created() && described.is_some_and(|new| !is_asked_alike(&held.request, &new.spec.request));
+        let described = wanted.iter().find(|new| new.name == attachment.name);
+        let fits = described.is_some_and(|new| same(&attachment.request, &new.spec.request));
+        let untouched = attachment.never_created()
+            && described.is_some_and(|new| !is_asked_alike(&attachment.request, &new.spec.request));
         if untouched {
             // Nothing exists of it, so replacing it takes nothing from anybody.
-            remove(held, RemovalReason::Replaced, out);
-        } else if unattachable(input, held) {
+            remove(attachment, RemovalReason::Replaced, out);
+        } else if unattachable(input, attachment) {
             // Kept a while in case the slot becomes free; made again only when it is seen free. Also where the spec asks for something else
             // by now, and that cannot come.
-            remove(held, RemovalReason::Unattachable, out);
+            remove(attachment, RemovalReason::Unattachable, out);
         } else if !fits {
             // A node whose turn to lose ENIs has not come is let be as a whole: once the first was replaced, the next one would pass
             // for what is to be replaced.
             if waits {
                 continue;
             }
-            let in_use = is_in_use(input, held);
+            let in_use = is_in_use(input, attachment);
             let stop = stop.as_ref().filter(|_| in_use);
             if let Some(Stop { why, keeps_turn: false }) = stop {
                 // It takes no turn of another node's.
-                keep_for_now(input, intent, why.clone(), out);
+                keep_for_now(input, nodeeni, why.clone(), out);
                 continue;
             }
-            out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
+            out.outdated.entry(nodeeni.uid.clone()).or_default().insert(attachment.name.clone());
             if permit.is_some_and(|had| had > 0 || !in_use) {
                 match stop {
-                    None => remove(held, RemovalReason::Replaced, out),
-                    Some(stop) => keep_for_now(input, intent, stop.why.clone(), out),
+                    None => remove(attachment, RemovalReason::Replaced, out),
+                    Some(stop) => keep_for_now(input, nodeeni, stop.why.clone(), out),
                 }
             }
-        } else if input.instance.is_none() && is_refused(input, held) {
-            out.needs.extend(held.instance.clone().map(Need::LookAtInstance));
-        } else if held.lost() {
-            out.outdated.entry(intent.uid.clone()).or_default().insert(held.name.clone());
+        } else if input.instance.is_none() && is_refused(input, attachment) {
+            out.needs.extend(attachment.instance.clone().map(Need::LookAtInstance));
+        } else if attachment.lost() {
+            out.outdated.entry(nodeeni.uid.clone()).or_default().insert(attachment.name.clone());
             if permit.is_some() {
-                remove(held, RemovalReason::Recycled, out);
+                remove(attachment, RemovalReason::Recycled, out);
             }
         }
     }
@@ -122,14 +136,21 @@ pub(super) fn outdated(
 
 /// What works in a subnet that is still listed stays where the place that is asked for there cannot be had, and so does what would have
 /// to go to where another one stays.
-fn kept<'a>(input: &Input<'_>, live: &[&'a Held], wanted: &[NewAttachment], unplaced: &[Unplaced]) -> Vec<&'a Held> {
+fn kept<'a>(
+    input: &Input<'_>,
+    live: &[&'a Attachment],
+    wanted: &[NewAttachment],
+    unplaced: &[Unplaced],
+) -> Vec<&'a Attachment> {
     let mut without: BTreeSet<&str> = unplaced.iter().map(|place| place.subnet.as_str()).collect();
     loop {
-        let stays = |held: &&Held| without.contains(held.request.subnet_id.as_str()) && is_in_use(input, held);
-        let kept: Vec<&Held> = live.iter().copied().filter(stays).collect();
+        let stays = |attachment: &&Attachment| {
+            without.contains(attachment.request.subnet_id.as_str()) && is_in_use(input, attachment)
+        };
+        let kept: Vec<&Attachment> = live.iter().copied().filter(stays).collect();
         let subnet = |new: &'_ NewAttachment| new.spec.request.subnet_id.clone();
         let is_displaced = |new: &&NewAttachment| {
-            kept.iter().any(|held| held.name == new.name && held.request.subnet_id != subnet(new))
+            kept.iter().any(|attachment| attachment.name == new.name && attachment.request.subnet_id != subnet(new))
         };
         let before = without.len();
         without.extend(wanted.iter().filter(is_displaced).map(|new| new.spec.request.subnet_id.as_str()));
@@ -140,9 +161,9 @@ fn kept<'a>(input: &Input<'_>, live: &[&'a Held], wanted: &[NewAttachment], unpl
 }
 
 /// Says why an outdated ENI stays.
-fn keep_for_now(input: &Input<'_>, intent: &Intent, why: Refused, out: &mut Assignment) {
+fn keep_for_now(input: &Input<'_>, nodeeni: &NodeEni, why: UnassignedReason, out: &mut Assignment) {
     let Some(node) = input.node else { return };
-    let refusal = Refusal { nodeeni_uid: intent.uid.clone(), node: node.name.clone(), why };
+    let refusal = Unassigned { nodeeni_uid: nodeeni.uid.clone(), node: node.name.clone(), why };
     if !out.refused.contains(&refusal) {
         out.refused.push(refusal);
     }

@@ -2,10 +2,10 @@
 //! last, for anybody can change it. An instance never changes its zone: sources that differ are an error of input, which is said
 //! and removes nothing.
 
-use super::{Assignment, Input, Refused, Resolved, look, resolve};
-use crate::facts::{NodeFacts, SubnetFacts, ZONE_LABEL};
-use crate::held::Held;
-use crate::intent::Ask;
+use super::{Assignment, Input, Resolved, UnassignedReason, look, resolve};
+use crate::attachment::Attachment;
+use crate::nodeeni::EniSpec;
+use crate::observed::{ObservedNode, ObservedSubnet, ZONE_LABEL};
 use crate::problem::Problem;
 use multi_eni_api::conditions::{self, types};
 use multi_eni_api::ids::SubnetId;
@@ -50,7 +50,7 @@ pub(super) struct Place<'a> {
 
 impl Place<'_> {
     /// What is said of it on a NodeENI.
-    pub fn problem(&self, node: &NodeFacts) -> Option<Problem> {
+    pub fn problem(&self, node: &ObservedNode) -> Option<Problem> {
         let message = self.contradiction.clone()?;
         Some(Problem { reason: ZONE_CONTRADICTION, message, node: Some(node.name.clone()) })
     }
@@ -59,23 +59,23 @@ impl Place<'_> {
 /// Where the node is.
 pub(super) fn of<'a>(
     input: &Input<'a>,
-    node: &'a NodeFacts,
-    here: &[&'a Held],
+    node: &'a ObservedNode,
+    here: &[&'a Attachment],
     out: &mut Assignment,
-) -> Result<Place<'a>, Refused> {
-    let instance = node.instance.as_ref().map_err(Refused::from)?;
-    let primary = input.instance.and_then(|sight| sight.zone.as_deref()).map(|zone| (Source::Primary, zone));
-    let attached = here.iter().filter(|held| is_attached(held)).filter_map(|held| {
-        let subnet = SubnetId::parse(&held.request.subnet_id).ok()?;
-        Some((Source::Attached(held.name.as_str()), input.network.subnets.get(&subnet)?.zone.as_str()))
+) -> Result<Place<'a>, UnassignedReason> {
+    let instance = node.instance.as_ref().map_err(UnassignedReason::from)?;
+    let primary = input.instance.and_then(|interfaces| interfaces.zone.as_deref()).map(|zone| (Source::Primary, zone));
+    let attached = here.iter().filter(|attachment| is_attached(attachment)).filter_map(|attachment| {
+        let subnet = SubnetId::parse(&attachment.request.subnet_id).ok()?;
+        Some((Source::Attached(attachment.name.as_str()), input.catalog.subnets.get(&subnet)?.zone.as_str()))
     });
     let provider = node.zone.as_deref().map(|zone| (Source::ProviderId, zone));
     let label = node.zone_by_label().map(|zone| (Source::Label, zone));
     let said: Vec<(Source<'_>, &str)> = primary.into_iter().chain(attached).chain(provider).chain(label).collect();
     let Some((source, zone)) = said.first().copied() else {
         // Neither says it; EC2 knows.
-        return Err(match look::ask(input, instance, "where the node is", out) {
-            Refused::Looking(_) if input.instance.is_some() => Refused::NoZone,
+        return Err(match look::spec(input, instance, "where the node is", out) {
+            UnassignedReason::Looking(_) if input.instance.is_some() => UnassignedReason::NoZone,
             other => other,
         });
     };
@@ -88,11 +88,11 @@ pub(super) fn of<'a>(
         )
     };
     if let Some(contradiction) = other.filter(|(by, _)| by.is_ec2()) {
-        return Err(Refused::ZoneContradiction(sentence(contradiction)));
+        return Err(UnassignedReason::ZoneContradiction(sentence(contradiction)));
     }
     if !source.is_ec2() && (other.is_some() || source == Source::Label) {
         // Not certain enough to make anything, or to say that there is no subnet.
-        return Err(look::ask(input, instance, "where the node is", out));
+        return Err(look::spec(input, instance, "where the node is", out));
     }
     let contradiction = other.map(|said| format!("{}; {zone} counts. Correct {}", sentence(said), said.0));
     Ok(Place { zone, contradiction })
@@ -102,38 +102,40 @@ pub(super) fn of<'a>(
 /// attached that is a contradiction; what is not can never be attached, if EC2 itself says where the node is.
 pub(super) fn must_explain(
     input: &Input<'_>,
-    (node, place): (&NodeFacts, &Place<'_>),
-    ask: &Ask,
-    (mine, chosen): (&[&Held], &[&SubnetFacts]),
+    (node, place): (&ObservedNode, &Place<'_>),
+    spec: &EniSpec,
+    (mine, chosen): (&[&Attachment], &[&ObservedSubnet]),
     out: &mut Assignment,
-) -> Result<(), Refused> {
+) -> Result<(), UnassignedReason> {
     let listed = |subnet: &SubnetId| {
-        ask.subnets.iter().any(|reference| match resolve(input.network, reference) {
+        spec.subnets.iter().any(|reference| match resolve(input.catalog, reference) {
             Resolved::Subnets(ids) => ids.contains(subnet),
             Resolved::NotYet | Resolved::Missing => false,
         })
     };
-    let live = mine.iter().filter(|held| held.deleting.is_none() && held.eni().is_some() && !held.lost());
-    for held in live {
-        let subnet = SubnetId::parse(&held.request.subnet_id).ok();
+    let live = mine
+        .iter()
+        .filter(|attachment| attachment.deleting.is_none() && attachment.eni().is_some() && !attachment.lost());
+    for attachment in live {
+        let subnet = SubnetId::parse(&attachment.request.subnet_id).ok();
         let subnet = subnet.filter(|id| listed(id) && !chosen.iter().any(|subnet| subnet.id == *id));
-        let Some(facts) = subnet.and_then(|id| input.network.subnets.get(&id)) else { continue };
-        if held.status.attachment_id.is_some() {
-            return Err(Refused::ZoneContradiction(format!(
+        let Some(facts) = subnet.and_then(|id| input.catalog.subnets.get(&id)) else { continue };
+        if attachment.status.attachment_id.is_some() {
+            return Err(UnassignedReason::ZoneContradiction(format!(
                 "the ENI of ENIAttachment {} is attached in {} of zone {} and {}, and node {} is in zone {} by what else is known: it \
                  stays",
-                held.name, facts.id, facts.zone, facts.vpc, node.name, place.zone
+                attachment.name, facts.id, facts.zone, facts.vpc, node.name, place.zone
             )));
         }
-        if input.instance.is_none_or(|sight| sight.zone.is_none()) {
-            let instance = node.instance.as_ref().map_err(Refused::from)?;
-            return Err(look::ask(input, instance, "where the node is", out));
+        if input.instance.is_none_or(|interfaces| interfaces.zone.is_none()) {
+            let instance = node.instance.as_ref().map_err(UnassignedReason::from)?;
+            return Err(look::spec(input, instance, "where the node is", out));
         }
     }
     Ok(())
 }
 
 /// Its ENI is attached, by what was last reported.
-fn is_attached(held: &Held) -> bool {
-    conditions::is_true(&held.status.conditions, types::ATTACHED) && !held.lost()
+fn is_attached(attachment: &Attachment) -> bool {
+    conditions::is_true(&attachment.status.conditions, types::ATTACHED) && !attachment.lost()
 }

@@ -1,4 +1,4 @@
-mod adopt;
+mod adoption;
 mod duplicates;
 mod life;
 mod limits;
@@ -11,11 +11,11 @@ mod unattachable;
 mod unreadable;
 
 use super::*;
-use crate::errors::CallError;
-use crate::facts::{Cluster, NetworkLook, SubnetFacts};
+use crate::ec2_errors::CallError;
 use crate::instance::InstanceState;
-use crate::pairs::Pairs;
-use crate::pods::PodFacts;
+use crate::observed::{CatalogLookup, Cluster, ObservedSubnet};
+use crate::pods::ObservedPod;
+use crate::string_map::StringMap;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{Wanted, set, types};
@@ -31,10 +31,10 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_800_000_000 + seconds)
 }
 
-pub(crate) fn held(node: &str, index: i32, ready: bool) -> Held {
+pub(crate) fn new_attachment(node: &str, index: i32, ready: bool) -> Attachment {
     let mut status = EniAttachmentStatus::default();
     set(&mut status.conditions, Wanted::new(types::READY, ready, "Test", ""), None, at(0));
-    Held {
+    Attachment {
         name: format!("{node}-{index}"),
         uid: format!("uid-{node}-{index}"),
         created: at(0),
@@ -55,7 +55,7 @@ pub(crate) fn held(node: &str, index: i32, ready: bool) -> Held {
     }
 }
 
-pub(crate) fn intent(name: &str, index: i32, subnets: &[&str]) -> Intent {
+pub(crate) fn nodeeni(name: &str, index: i32, subnets: &[&str]) -> NodeEni {
     let spec = NodeEniSpec {
         node_selector: BTreeMap::from([("ng".to_owned(), "multi-eni".to_owned())]),
         subnet_ids: Some(subnets.iter().map(ToString::to_string).collect()),
@@ -66,24 +66,24 @@ pub(crate) fn intent(name: &str, index: i32, subnets: &[&str]) -> Intent {
     object.metadata.uid = Some(format!("uid-{name}"));
     object.metadata.creation_timestamp = Some(Time(at(0)));
     object.metadata.finalizers = Some(vec![multi_eni_api::names::NODEENI_FINALIZER.to_owned()]);
-    Intent::read(&object)
+    NodeEni::read(&object)
 }
 
 pub(crate) struct World {
     pub cluster: Cluster,
-    pub node: Option<NodeFacts>,
-    pub intents: Vec<Intent>,
-    pub held: Vec<Held>,
-    pub network: Network,
+    pub node: Option<ObservedNode>,
+    pub nodeenis: Vec<NodeEni>,
+    pub attachments: Vec<Attachment>,
+    pub catalog: Ec2Catalog,
     pub region: Option<String>,
-    pub sight: Option<InstanceSight>,
-    pub state: Option<InstanceLook>,
-    pub states_failure: Option<crate::look_failure::LookFailure>,
-    pub others: Vec<NodeFacts>,
+    pub interfaces: Option<InstanceInterfaces>,
+    pub state: Option<InstanceObservation>,
+    pub states_failure: Option<crate::lookup_failure::LookupFailure>,
+    pub others: Vec<ObservedNode>,
     pub held_elsewhere: Option<EniId>,
     pub attached_on_ec2: BTreeSet<String>,
     pub refused_attach: AttachRefusals,
-    pub pods: Option<Vec<PodFacts>>,
+    pub pods: Option<Vec<ObservedPod>>,
     pub pods_unknown: bool,
     pub permits: Permits,
     pub removals: RemovalPermits,
@@ -92,10 +92,10 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub fn new(intents: Vec<Intent>) -> Self {
+    pub fn new(nodeenis: Vec<NodeEni>) -> Self {
         let subnet = |id: &str, zone: &str| {
             let id = SubnetId::parse(id).unwrap();
-            let facts = SubnetFacts {
+            let facts = ObservedSubnet {
                 id: id.clone(),
                 zone: zone.into(),
                 vpc: "vpc-1".into(),
@@ -110,7 +110,7 @@ impl World {
         };
         Self {
             cluster: Cluster { uid: "cluster".into(), name: "cluster".into() },
-            node: Some(NodeFacts {
+            node: Some(ObservedNode {
                 name: "n0".into(),
                 uid: "uid-n0".into(),
                 labels: [("ng", "multi-eni")].into(),
@@ -120,9 +120,9 @@ impl World {
                 deleting: false,
                 created: at(0),
             }),
-            intents,
-            held: Vec::new(),
-            network: Network {
+            nodeenis,
+            attachments: Vec::new(),
+            catalog: Ec2Catalog {
                 subnets: BTreeMap::from([
                     subnet(SUBNET_A, "z1"),
                     subnet(SUBNET_B, "z1"),
@@ -131,7 +131,7 @@ impl World {
                 ..Default::default()
             },
             region: None,
-            sight: Some(InstanceSight { as_of: at(100), vpc: Some("vpc-1".into()), ..Default::default() }),
+            interfaces: Some(InstanceInterfaces { as_of: at(100), vpc: Some("vpc-1".into()), ..Default::default() }),
             state: None,
             states_failure: None,
             others: Vec::new(),
@@ -148,16 +148,16 @@ impl World {
     }
 
     pub fn assign(&self) -> Assignment {
-        let pods: Vec<&PodFacts> = self.pods.iter().flatten().collect();
+        let pods: Vec<&ObservedPod> = self.pods.iter().flatten().collect();
         assign(Input {
             cluster: &self.cluster,
             node: self.node.as_ref(),
             others: &self.others.iter().collect::<Vec<_>>(),
-            intents: &self.intents.iter().collect::<Vec<_>>(),
-            held: &self.held.iter().collect::<Vec<_>>(),
-            network: &self.network,
+            nodeenis: &self.nodeenis.iter().collect::<Vec<_>>(),
+            attachments: &self.attachments.iter().collect::<Vec<_>>(),
+            catalog: &self.catalog,
             region: self.region.as_deref(),
-            instance: self.sight.as_ref(),
+            instance: self.interfaces.as_ref(),
             states: &|_| self.state,
             states_failure: self.states_failure.as_ref(),
             pods: match &self.pods {
@@ -166,7 +166,7 @@ impl World {
                 Some(_) => Pods::Known(&pods),
             },
             is_held: &|eni| self.held_elsewhere.as_ref() == Some(&eni.id),
-            is_attached: &|held| self.attached_on_ec2.contains(&held.name),
+            is_attached: &|attachment| self.attached_on_ec2.contains(&attachment.name),
             permits: &self.permits,
             removals: &self.removals,
             refused_attach: &self.refused_attach,
@@ -178,24 +178,24 @@ impl World {
     /// Applies an assignment as the shell would, EC2 doing its part at once.
     fn apply(&mut self, assignment: &Assignment) {
         for removal in &assignment.delete {
-            self.held.retain(|held| held.name != removal.name);
+            self.attachments.retain(|attachment| attachment.name != removal.name);
         }
-        for held in &mut self.held {
-            if assignment.deselect.contains(&held.name) {
-                held.deselected_since = Some(self.now);
+        for attachment in &mut self.attachments {
+            if assignment.deselect.contains(&attachment.name) {
+                attachment.deselected_since = Some(self.now);
             }
-            if assignment.reselect.contains(&held.name) {
-                held.deselected_since = None;
+            if assignment.reselect.contains(&attachment.name) {
+                attachment.deselected_since = None;
             }
         }
         for new in &assignment.create {
-            let mut made = held("n0", new.spec.request.device_index, true);
+            let mut made = new_attachment("n0", new.spec.request.device_index, true);
             made.name = new.name.clone();
             made.nodeeni = new.spec.node_eni_name.clone();
             made.nodeeni_uid = new.spec.node_eni_uid.clone();
             made.request = new.spec.request.clone();
             made.created = self.now;
-            self.held.push(made);
+            self.attachments.push(made);
         }
     }
 
@@ -206,7 +206,8 @@ impl World {
     }
 
     fn indexes(&self) -> Vec<(String, i32)> {
-        let mut all: Vec<_> = self.held.iter().map(|h| (h.request.subnet_id.clone(), h.request.device_index)).collect();
+        let mut all: Vec<_> =
+            self.attachments.iter().map(|h| (h.request.subnet_id.clone(), h.request.device_index)).collect();
         all.sort();
         all
     }
@@ -214,38 +215,41 @@ impl World {
 
 #[test]
 fn two_nodeenis_give_two_enis_at_their_indexes_and_planning_again_gives_nothing() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A]), intent("b", 2, &[SUBNET_B])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A]), nodeeni("b", 2, &[SUBNET_B])]);
     world.settle();
     assert_eq!(world.indexes(), [(SUBNET_A.to_owned(), 1), (SUBNET_B.to_owned(), 2)]);
 }
 
 #[test]
 fn subnets_of_the_zone_count_in_their_order() {
-    let mut world = World::new(vec![intent("a", 3, &[SUBNET_B, "subnet-00000003", SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 3, &[SUBNET_B, "subnet-00000003", SUBNET_A])]);
     world.settle();
     assert_eq!(world.indexes(), [(SUBNET_A.to_owned(), 4), (SUBNET_B.to_owned(), 3)]);
 }
 
 #[test]
 fn no_subnet_in_the_zone_is_a_reason_and_no_attachment() {
-    let world = World::new(vec![intent("a", 1, &["subnet-00000003"])]);
+    let world = World::new(vec![nodeeni("a", 1, &["subnet-00000003"])]);
     let assignment = world.assign();
     assert!(assignment.create.is_empty());
-    assert_eq!(assignment.refused[0].why, Refused::NoSubnetInZone { zone: "z1".into(), zones: vec!["z2".into()] });
+    assert_eq!(
+        assignment.refused[0].why,
+        UnassignedReason::NoSubnetInZone { zone: "z1".into(), zones: vec!["z2".into()] }
+    );
 }
 
 #[test]
 fn an_unlabelled_node_keeps_its_enis_for_the_grace_and_a_flap_costs_nothing() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
-    world.node.as_mut().unwrap().labels = Pairs::default();
+    world.node.as_mut().unwrap().labels = StringMap::default();
     let first = world.assign();
     assert_eq!((first.deselect.len(), first.delete.len()), (1, 0));
     world.apply(&first);
     world.now = at(105);
     assert!(world.assign().is_settled() && world.assign().recheck == Some(at(110)));
 
-    let mut back = World { held: world.held.clone(), ..World::new(world.intents.clone()) };
+    let mut back = World { attachments: world.attachments.clone(), ..World::new(world.nodeenis.clone()) };
     back.now = at(106);
     assert_eq!(back.assign().reselect.len(), 1);
     assert!(back.assign().delete.is_empty() && back.assign().create.is_empty());
@@ -256,25 +260,25 @@ fn an_unlabelled_node_keeps_its_enis_for_the_grace_and_a_flap_costs_nothing() {
 
 #[test]
 fn a_node_that_is_going_loses_nothing_and_gets_nothing() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.node.as_mut().unwrap().deleting = true;
     assert!(world.assign().create.is_empty());
     world.node.as_mut().unwrap().deleting = false;
     world.settle();
     let node = world.node.as_mut().unwrap();
     node.deleting = true;
-    node.labels = Pairs::default();
+    node.labels = StringMap::default();
     assert!(world.assign().is_settled());
 }
 
 #[test]
 fn a_gone_node_is_cleaned_up_at_once_if_its_instance_is_gone_and_after_the_grace_if_it_runs() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
     world.node = None;
     world.settle();
     assert!(world.assign().needs.contains(&Need::InstanceState(InstanceId::parse(INSTANCE).unwrap())));
-    let look = |state, seconds| Some(InstanceLook::first(state, at(seconds)));
+    let look = |state, seconds| Some(InstanceObservation::first(state, at(seconds)));
     world.state = look(InstanceState::Terminated, 101);
     world.now = at(102);
     assert_eq!(world.assign().delete[0].why, RemovalReason::NodeGone);
@@ -289,9 +293,9 @@ fn a_gone_node_is_cleaned_up_at_once_if_its_instance_is_gone_and_after_the_grace
 
 #[test]
 fn the_same_name_on_another_instance_is_another_node() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
-    let old = world.held[0].name.clone();
+    let old = world.attachments[0].name.clone();
     world.node.as_mut().unwrap().instance = Ok(InstanceId::parse("i-0fedcba9876543210").unwrap());
     let assignment = world.assign();
     assert_eq!(assignment.deselect, [old]);
@@ -300,27 +304,30 @@ fn the_same_name_on_another_instance_is_another_node() {
 
 #[test]
 fn an_older_nodeeni_wins_a_free_slot_and_a_holder_keeps_its_own() {
-    let mut younger = intent("y", 1, &[SUBNET_B]);
+    let mut younger = nodeeni("y", 1, &[SUBNET_B]);
     younger.created = at(5);
-    let mut world = World::new(vec![younger.clone(), intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![younger.clone(), nodeeni("a", 1, &[SUBNET_A])]);
     let assignment = world.assign();
     assert_eq!(assignment.create[0].spec.node_eni_name, "a");
-    assert_eq!(assignment.refused[0].why, Refused::SlotHeld { slot: (0, 1), holder: "a".into(), leaving: false });
+    assert_eq!(
+        assignment.refused[0].why,
+        UnassignedReason::SlotHeld { slot: (0, 1), holder: "a".into(), leaving: false }
+    );
 
-    world.intents = vec![younger];
+    world.nodeenis = vec![younger];
     world.settle();
-    world.intents.push(intent("a", 1, &[SUBNET_A]));
+    world.nodeenis.push(nodeeni("a", 1, &[SUBNET_A]));
     let assignment = world.assign();
     assert!(assignment.is_settled(), "age takes no slot from one who holds it");
 }
 
 #[test]
 fn a_changed_subnet_replaces_only_with_a_permit_and_only_old_one_out_first() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
-    world.intents = vec![intent("a", 1, &[SUBNET_B])];
+    world.nodeenis = vec![nodeeni("a", 1, &[SUBNET_B])];
     assert!(world.assign().is_settled());
-    assert_eq!(world.assign().refused[0].why, Refused::AwaitingRollout);
+    assert_eq!(world.assign().refused[0].why, UnassignedReason::AwaitingRollout);
     world.permits = Permits::from([(
         "uid-a".to_owned(),
         [("n0".to_owned(), crate::rollout::Turn { had: 1, may_lose: true })].into(),
@@ -328,102 +335,102 @@ fn a_changed_subnet_replaces_only_with_a_permit_and_only_old_one_out_first() {
     let assignment = world.assign();
     assert_eq!(assignment.delete[0].why, RemovalReason::Replaced);
     assert!(assignment.create.is_empty());
-    let held: Vec<&Held> = world.held.iter().collect();
-    assert!(assignment.is_coming("uid-a", &held), "what it follows is let go, which nothing shows yet");
+    let attachments: Vec<&Attachment> = world.attachments.iter().collect();
+    assert!(assignment.is_coming("uid-a", &attachments), "what it follows is let go, which nothing shows yet");
     assert!(!assignment.is_coming("uid-b", &[]));
     // An earlier process may have let it go, and what cannot be looked at now is made as soon as it can.
-    let mut unknown = World::new(vec![intent("a", 1, &[SUBNET_B])]);
+    let mut unknown = World::new(vec![nodeeni("a", 1, &[SUBNET_B])]);
     unknown.node.as_mut().unwrap().instance_type = Some("t3.small".into());
-    let look = NetworkLook::InstanceTypes;
+    let look = CatalogLookup::InstanceTypes;
     let expired = CallError::Answered { code: "ExpiredToken".into(), message: "expired".into() };
-    let failure = LookFailure::next(None, look.action(), &expired, unknown.now);
-    unknown.network.failures.insert(look, failure.clone());
-    assert!(matches!(unknown.assign().refused[0].why, Refused::Looking(_)), "one failure passes");
+    let failure = LookupFailure::next(None, look.action(), &expired, unknown.now);
+    unknown.catalog.failures.insert(look, failure.clone());
+    assert!(matches!(unknown.assign().refused[0].why, UnassignedReason::Looking(_)), "one failure passes");
     assert_eq!(unknown.assign().recheck, Some(failure.said_at()));
     unknown.now = failure.said_at();
-    assert!(matches!(unknown.assign().refused[0].why, Refused::LookFailed(_)));
+    assert!(matches!(unknown.assign().refused[0].why, UnassignedReason::LookFailed(_)));
     assert!(unknown.assign().is_coming("uid-a", &[]));
-    world.held[0].deleting = Some(at(100));
+    world.attachments[0].deleting = Some(at(100));
     assert!(world.assign().create.is_empty(), "the old one is still there");
-    world.held.clear();
+    world.attachments.clear();
     world.settle();
     assert_eq!(world.indexes(), [(SUBNET_B.to_owned(), 1)]);
 }
 
 #[test]
 fn a_deleted_or_vanished_nodeeni_takes_its_enis_with_it_and_an_unreadable_one_does_not() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
-    world.intents[0].deleting = true;
+    world.nodeenis[0].deleting = true;
     assert_eq!(world.assign().delete[0].why, RemovalReason::NodeEniDeleted);
-    world.intents[0].deleting = false;
-    world.intents[0].ask = Err(crate::intent::Unreadable::NoSubnet);
+    world.nodeenis[0].deleting = false;
+    world.nodeenis[0].spec = Err(crate::nodeeni::Unreadable::NoSubnet);
     assert!(world.assign().is_settled());
     // One that is not shown, though its finalizer held it, may be shown again.
-    let vanished = std::mem::take(&mut world.intents);
+    let vanished = std::mem::take(&mut world.nodeenis);
     assert_eq!((world.assign().delete.len(), world.assign().deselect.len()), (0, 1));
-    world.held[0].deselected_since = Some(world.now);
+    world.attachments[0].deselected_since = Some(world.now);
     world.now += world.settings.node_gone_grace - SignedDuration::from_secs(1);
     assert!(world.assign().delete.is_empty());
-    world.intents = vanished;
-    world.intents[0].ask = intent("a", 1, &[SUBNET_A]).ask;
+    world.nodeenis = vanished;
+    world.nodeenis[0].spec = nodeeni("a", 1, &[SUBNET_A]).spec;
     assert_eq!((world.assign().delete.len(), world.assign().reselect.len()), (0, 1));
-    world.intents.clear();
+    world.nodeenis.clear();
     world.now += SignedDuration::from_secs(1);
     assert_eq!(world.assign().delete[0].why, RemovalReason::NodeEniDeleted);
 }
 
 #[test]
 fn a_slot_taken_on_ec2_by_somebody_else_is_a_reason_and_nothing_is_created() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
-    let mut eni = crate::step::tests::eni(1);
-    eni.tags = Pairs::default();
-    eni.attachment = Some(crate::step::tests::attachment(crate::facts::AttachmentState::Attached));
-    world.sight.as_mut().unwrap().enis.push(eni);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    let mut eni = crate::lifecycle::tests::eni(1);
+    eni.tags = StringMap::default();
+    eni.attachment = Some(crate::lifecycle::tests::attachment(crate::observed::AttachmentState::Attached));
+    world.interfaces.as_mut().unwrap().enis.push(eni);
     let assignment = world.assign();
     assert!(assignment.create.is_empty());
-    assert!(matches!(assignment.refused[0].why, Refused::SlotTaken { slot: (0, 1), .. }), "{assignment:?}");
+    assert!(matches!(assignment.refused[0].why, UnassignedReason::SlotTaken { slot: (0, 1), .. }), "{assignment:?}");
     // Whoever asks after that look may have freed the slot first.
-    world.intents[0].created = at(110);
+    world.nodeenis[0].created = at(110);
     world.now = at(111);
     let assignment = world.assign();
-    assert!(matches!(assignment.refused[0].why, Refused::Looking(_)), "{assignment:?}");
+    assert!(matches!(assignment.refused[0].why, UnassignedReason::Looking(_)), "{assignment:?}");
     assert_eq!((assignment.needs.len(), assignment.recheck), (1, None));
 }
 
 /// A recheck that is due at once would be asked for ever, before any look could be answered.
 #[test]
 fn an_old_look_is_repeated_and_its_answer_waited_for() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.now = at(100 + 61);
     let assignment = world.assign();
     assert!(assignment.create.is_empty());
-    assert!(matches!(assignment.refused[0].why, Refused::Looking(_)), "{assignment:?}");
+    assert!(matches!(assignment.refused[0].why, UnassignedReason::Looking(_)), "{assignment:?}");
     assert_eq!((assignment.needs.len(), assignment.recheck), (1, None));
-    world.sight.as_mut().unwrap().as_of = world.now;
+    world.interfaces.as_mut().unwrap().as_of = world.now;
     assert_eq!(world.assign().create.len(), 1);
 }
 
 #[test]
 fn nothing_is_created_before_the_look_and_before_the_finalizer() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
-    world.sight = None;
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    world.interfaces = None;
     assert!(world.assign().create.is_empty() && world.assign().needs.len() == 1);
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
-    world.intents[0].guarded = false;
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    world.nodeenis[0].guarded = false;
     assert!(world.assign().create.is_empty());
 }
 
 #[test]
 fn settings_for_the_nodes_half_follow_the_nodeeni_without_a_new_eni() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
-    let ask = world.intents[0].ask.as_mut().unwrap();
-    (ask.node_settings.mtu, ask.node_settings.dpdk_driver) = (Some(9001), Some("vfio-pci".into()));
+    let spec = world.nodeenis[0].spec.as_mut().unwrap();
+    (spec.node_settings.mtu, spec.node_settings.dpdk_driver) = (Some(9001), Some("vfio-pci".into()));
     let next = world.assign();
     assert_eq!(next.reconfigure.len(), 1, "{next:?}");
     assert_eq!(next.reconfigure[0].1.mtu, Some(9001));
     assert!(next.create.is_empty() && next.delete.is_empty() && next.outdated.is_empty());
-    world.held[0].node_settings = next.reconfigure[0].1.clone();
+    world.attachments[0].node_settings = next.reconfigure[0].1.clone();
     assert!(world.assign().is_settled());
 }

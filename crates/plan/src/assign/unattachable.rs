@@ -2,9 +2,9 @@
 //! no other one is made before a look shows that what refused it has changed.
 
 use super::Input;
-use crate::errors::{Call, CallError, Class, classify};
-use crate::facts::{EniSeen, InstanceSight, NodeFacts};
-use crate::held::Held;
+use crate::attachment::Attachment;
+use crate::ec2_errors::{Call, CallError, Class, classify};
+use crate::observed::{InstanceInterfaces, ObservedEni, ObservedNode};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{EniId, InstanceId};
@@ -35,19 +35,19 @@ impl AttachRefused {
     /// What is remembered of an ENI that goes because it cannot be attached.
     /// `at_refusal`: what was on the instance when EC2 refused it, if a look has shown it; else what is there now.
     pub fn of(
-        held: &Held,
-        node: Option<&NodeFacts>,
-        sight: Option<&InstanceSight>,
+        attachment: &Attachment,
+        node: Option<&ObservedNode>,
+        interfaces: Option<&InstanceInterfaces>,
         at_refusal: &RefusalLook,
         now: Timestamp,
     ) -> Self {
-        let error = held.status.last_error.as_ref();
+        let error = attachment.status.last_error.as_ref();
         Self {
-            node: held.node.clone(),
-            request: held.request.clone(),
-            instance: held.instance.clone(),
+            node: attachment.node.clone(),
+            request: attachment.request.clone(),
+            instance: attachment.instance.clone(),
             kind: node.and_then(|node| node.instance_type.clone()),
-            enis: at_refusal.enis.clone().unwrap_or_else(|| enis(sight)),
+            enis: at_refusal.enis.clone().unwrap_or_else(|| enis(interfaces)),
             words: error.map(|error| format!("{}: {}", error.code, error.message)).unwrap_or_default(),
             at: now,
         }
@@ -55,10 +55,11 @@ impl AttachRefused {
 
     /// The slot was somebody else's, and a look showed him, or none is in: a look shows when it is free. What no look shows in spite of
     /// that is remembered like any other refusal.
-    pub fn is_of_its_slot(held: &Held, at_refusal: Option<&RefusalLook>) -> bool {
-        let is_seen = at_refusal.and_then(|look| look.slots.as_ref()).is_none_or(|slots| slots.contains(&held.slot()));
+    pub fn is_of_its_slot(attachment: &Attachment, at_refusal: Option<&RefusalLook>) -> bool {
+        let is_seen =
+            at_refusal.and_then(|look| look.slots.as_ref()).is_none_or(|slots| slots.contains(&attachment.slot()));
         is_seen
-            && held.status.last_error.as_ref().is_some_and(|error| {
+            && attachment.status.last_error.as_ref().is_some_and(|error| {
                 classify(Call::Attach, &CallError::recorded(&error.code, &error.message)) == Class::SlotTaken
             })
     }
@@ -67,8 +68,8 @@ impl AttachRefused {
     pub(super) fn stands(
         &self,
         request: &EniRequest,
-        node: &NodeFacts,
-        sight: &InstanceSight,
+        node: &ObservedNode,
+        interfaces: &InstanceInterfaces,
         now: Timestamp,
     ) -> Option<&str> {
         let is_young = self.at.saturating_add(TRIED_AGAIN).is_ok_and(|end| now < end);
@@ -76,7 +77,7 @@ impl AttachRefused {
             && self.request == *request
             && self.instance.as_ref() == node.instance.as_ref().ok()
             && self.kind == node.instance_type
-            && self.enis == enis(Some(sight));
+            && self.enis == enis(Some(interfaces));
         same.then_some(self.words.as_str())
     }
 }
@@ -98,10 +99,10 @@ impl RefusalLook {
     }
 
     /// A look at the instance.
-    pub fn take(&mut self, sight: &InstanceSight) {
-        if self.enis.is_none() && sight.as_of >= self.at {
-            self.enis = Some(enis(Some(sight)));
-            let attached = sight.enis.iter().filter_map(|eni| eni.attachment.as_ref());
+    pub fn take(&mut self, interfaces: &InstanceInterfaces) {
+        if self.enis.is_none() && interfaces.as_of >= self.at {
+            self.enis = Some(enis(Some(interfaces)));
+            let attached = interfaces.enis.iter().filter_map(|eni| eni.attachment.as_ref());
             self.slots = Some(attached.map(|at| (at.card, at.index)).collect());
         }
     }
@@ -117,24 +118,24 @@ fn lasts(error: &CallError) -> bool {
     }
 }
 
-fn enis(sight: Option<&InstanceSight>) -> BTreeSet<EniId> {
-    sight.into_iter().flat_map(|sight| &sight.enis).map(|eni| eni.id.clone()).collect()
+fn enis(interfaces: Option<&InstanceInterfaces>) -> BTreeSet<EniId> {
+    interfaces.into_iter().flat_map(|interfaces| &interfaces.enis).map(|eni| eni.id.clone()).collect()
 }
 
 /// Created, and refused for longer than it is kept by an answer that lasts. What the credentials, a permission, throttling or
 /// an outage is the reason for says nothing about the ENI.
-pub(super) fn unattachable(input: &Input<'_>, held: &Held) -> bool {
+pub(super) fn unattachable(input: &Input<'_>, attachment: &Attachment) -> bool {
     // A status may be behind what was done: the ENI itself tells whether it is attached after all.
-    let is_attached = |eni: &EniSeen| Some(&eni.id) == held.eni().as_ref() && eni.attachment.is_some();
-    input.instance.is_some_and(|sight| !sight.enis.iter().any(is_attached)) && is_refused(input, held)
+    let is_attached = |eni: &ObservedEni| Some(&eni.id) == attachment.eni().as_ref() && eni.attachment.is_some();
+    input.instance.is_some_and(|interfaces| !interfaces.enis.iter().any(is_attached)) && is_refused(input, attachment)
 }
 
 /// Whether its last Attach was refused for so long, by its status.
-pub(super) fn is_refused(input: &Input<'_>, held: &Held) -> bool {
-    let error = held.status.last_error.as_ref().filter(|_| held.failed_call() == Some(Call::Attach));
-    let Some(error) = error.filter(|_| held.status.attachment_id.is_none()) else { return false };
+pub(super) fn is_refused(input: &Input<'_>, attachment: &Attachment) -> bool {
+    let error = attachment.status.last_error.as_ref().filter(|_| attachment.failed_call() == Some(Call::Attach));
+    let Some(error) = error.filter(|_| attachment.status.attachment_id.is_none()) else { return false };
     let met = CallError::recorded(&error.code, &error.message);
-    let since = error.at.as_ref().map_or(held.created, |at| at.0.max(held.created));
+    let since = error.at.as_ref().map_or(attachment.created, |at| at.0.max(attachment.created));
     let end = since.saturating_add(input.settings.unattachable_kept).unwrap_or(Timestamp::MAX);
     lasts(&met) && end <= input.now
 }

@@ -1,14 +1,14 @@
 //! One line: one ENI of one NodeENI on one Node, or why there is none.
 
-use super::{Attachment, Input};
-use crate::assign::{Assignment, NewAttachment, Refusal, Refused, RemovalReason};
-use crate::errors::Call;
-use crate::facts::{AttachmentState, EniSeen, Sight};
-use crate::held::Held;
-use crate::intent::{Ask, Intent};
-use crate::quota::Quota;
+use super::{ExplainedAttachment, Input};
+use crate::assign::{Assignment, NewAttachment, RemovalReason, Unassigned, UnassignedReason};
+use crate::attachment::Attachment;
+use crate::ec2_errors::Call;
+use crate::gates::quota::QuotaGate;
+use crate::lifecycle::{self, Action, CallHistory};
+use crate::nodeeni::{EniSpec, NodeEni};
+use crate::observed::{AttachmentState, Observation, ObservedEni};
 use crate::removals::Cause;
-use crate::step::{self, Action, Memory};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::types;
 use multi_eni_api::eniattachment::Phase;
@@ -94,41 +94,41 @@ pub struct Line {
 /// What one Node's assignment says of one NodeENI: what is created, and what not.
 pub(super) fn of_assignment<'a>(
     input: &'a Input<'a>,
-    intent: &'a Intent,
+    nodeeni: &'a NodeEni,
     assignment: &'a Assignment,
 ) -> impl Iterator<Item = Line> + 'a {
-    let created = assignment.create.iter().filter(|new| new.spec.node_eni_uid == intent.uid);
-    let refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == intent.uid);
-    let ask = intent.ask.as_ref().ok();
+    let created = assignment.create.iter().filter(|new| new.spec.node_eni_uid == nodeeni.uid);
+    let refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == nodeeni.uid);
+    let spec = nodeeni.spec.as_ref().ok();
     let made = move |new: &NewAttachment| match &new.adopts {
-        Some(eni) => adopt(input, ask, new, eni),
-        None => create(ask, new),
+        Some(eni) => adopt(input, spec, new, eni),
+        None => create(spec, new),
     };
-    created.map(made).chain(refused.map(move |refusal| refuse(ask, refusal)))
+    created.map(made).chain(refused.map(move |refusal| refuse(spec, refusal)))
 }
 
 /// Tags first, then what differs.
-fn adopt(input: &Input<'_>, ask: Option<&Ask>, new: &NewAttachment, eni: &EniSeen) -> Line {
+fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &ObservedEni) -> Line {
     let object = ENIAttachment::new(&new.name, new.spec.clone());
-    let held = Held::read(&object);
+    let eni_attachment = Attachment::read(&object);
     let mut tagged = eni.clone();
-    tagged.tags.extend(step::tags(input.cluster, &held));
-    let memory = Memory::made(tagged.shown_at);
-    let changes = step::changes(&step::Input {
+    tagged.tags.extend(lifecycle::tags(input.cluster, &eni_attachment));
+    let memory = CallHistory::made(tagged.shown_at);
+    let changes = lifecycle::changes(&lifecycle::Input {
         cluster: input.cluster,
-        held: &held,
-        sight: &Sight::Seen(Box::new(tagged)),
-        ask,
+        attachment: &eni_attachment,
+        observation: &Observation::Seen(Box::new(tagged)),
+        spec,
         rivals: &[],
         node_leaving: false,
         instance: None,
         states_failure: None,
         home_shown: None,
-        network: input.network,
+        catalog: input.catalog,
         memory: &memory,
-        quota: &Quota::default(),
-        probes: &crate::probes::Probes::default(),
-        room: &crate::room::Room::default(),
+        quota: &QuotaGate::default(),
+        permissions: &crate::gates::permission::PermissionGate::default(),
+        subnets: &crate::gates::subnet::SubnetGate::default(),
         settings: input.settings,
         now: eni.shown_at,
     });
@@ -152,7 +152,7 @@ fn adopt(input: &Input<'_>, ask: Option<&Ask>, new: &NewAttachment, eni: &EniSee
     }
 }
 
-fn create(ask: Option<&Ask>, new: &NewAttachment) -> Line {
+fn create(spec: Option<&EniSpec>, new: &NewAttachment) -> Line {
     let request = &new.spec.request;
     Line {
         node: new.spec.node_name.clone(),
@@ -165,22 +165,22 @@ fn create(ask: Option<&Ask>, new: &NewAttachment) -> Line {
             request.subnet_id,
             request.subnet_cidr.as_deref().unwrap_or("CIDR not known")
         ),
-        calls: arrival(ask, true),
+        calls: arrival(spec, true),
     }
 }
 
-fn refuse(ask: Option<&Ask>, refusal: &Refusal) -> Line {
+fn refuse(spec: Option<&EniSpec>, refusal: &Unassigned) -> Line {
     let why = &refusal.why;
     let slot = match why {
-        Refused::SlotHeld { slot, .. } | Refused::SlotPinned { slot, .. } | Refused::SlotTaken { slot, .. } => {
-            Some(Slot::at(*slot))
-        }
+        UnassignedReason::SlotHeld { slot, .. }
+        | UnassignedReason::SlotPinned { slot, .. }
+        | UnassignedReason::SlotTaken { slot, .. } => Some(Slot::at(*slot)),
         _ => None,
     };
     let (mark, calls) = match why {
         // The new one comes in the place of the old one, which has a line of its own.
-        Refused::Replacing | Refused::AwaitingRollout => (Mark::Waits, arrival(ask, true)),
-        why if why.is_passing() => (Mark::Waits, BTreeMap::new()),
+        UnassignedReason::Replacing | UnassignedReason::AwaitingRollout => (Mark::Waits, arrival(spec, true)),
+        why if why.is_transient() => (Mark::Waits, BTreeMap::new()),
         _ => (Mark::Blocked, BTreeMap::new()),
     };
     let (node, reason, message) = (refusal.node.clone(), why.reason().to_owned(), why.to_string());
@@ -188,16 +188,16 @@ fn refuse(ask: Option<&Ask>, refusal: &Refusal) -> Line {
 }
 
 /// What becomes of an ENIAttachment that there is.
-pub(super) fn of_attachment(input: &Input<'_>, intent: Option<&Intent>, attachment: &Attachment) -> Line {
-    let held = &attachment.held;
-    let ask = intent.and_then(|intent| intent.ask.as_ref().ok());
+pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attachment: &ExplainedAttachment) -> Line {
+    let eni_attachment = &attachment.attachment;
+    let spec = nodeeni.and_then(|nodeeni| nodeeni.spec.as_ref().ok());
     // One that follows its instance to another Node is decided there.
-    let followed = input.assignments.values().find(|last| last.follow.contains(&held.name));
-    let assignment = followed.or_else(|| input.assignments.get(&held.node));
-    let removal = assignment.and_then(|a| a.delete.iter().find(|removal| removal.name == held.name));
-    let marked = assignment.is_some_and(|a| a.deselect.contains(&held.name));
-    let waits = assignment.and_then(|a| a.waiting.iter().find(|waits| waits.name == held.name));
-    let (mark, reason, message, calls) = if held.deleting.is_some() {
+    let followed = input.assignments.values().find(|last| last.follow.contains(&eni_attachment.name));
+    let assignment = followed.or_else(|| input.assignments.get(&eni_attachment.node));
+    let removal = assignment.and_then(|a| a.delete.iter().find(|removal| removal.name == eni_attachment.name));
+    let marked = assignment.is_some_and(|a| a.deselect.contains(&eni_attachment.name));
+    let waits = assignment.and_then(|a| a.waiting.iter().find(|waits| waits.name == eni_attachment.name));
+    let (mark, reason, message, calls) = if eni_attachment.deleting.is_some() {
         let (reason, message) = told(attachment);
         (if held_back(attachment) { Mark::Blocked } else { Mark::Remove }, reason, message, departure(attachment))
     } else if let Some(removal) = removal {
@@ -218,26 +218,42 @@ pub(super) fn of_attachment(input: &Input<'_>, intent: Option<&Intent>, attachme
             format!("is no longer asked for, and kept until {whom}"),
             departure(attachment),
         )
-    } else if let Some(cause) = assignment.and_then(|a| a.losing.values().find_map(|names| names.get(&held.name))) {
-        (Mark::Remove, "RemovalPaced".to_owned(), paced(*cause), departure(attachment))
-    } else if marked || held.deselected_since.is_some() && !assignment.is_some_and(|a| a.reselect.contains(&held.name))
+    } else if let Some(cause) =
+        assignment.and_then(|a| a.losing.values().find_map(|names| names.get(&eni_attachment.name)))
     {
-        (Mark::Remove, "Deselected".to_owned(), deselected(input, &held.node), departure(attachment))
-    } else if assignment.is_some_and(|a| a.outdated.values().any(|names| names.contains(&held.name))) {
-        let at_once = ask.map_or(1, |ask| ask.max_unavailable);
+        (Mark::Remove, "RemovalPaced".to_owned(), paced(*cause), departure(attachment))
+    } else if marked
+        || eni_attachment.deselected_since.is_some()
+            && !assignment.is_some_and(|a| a.reselect.contains(&eni_attachment.name))
+    {
+        (Mark::Remove, "Deselected".to_owned(), deselected(input, &eni_attachment.node), departure(attachment))
+    } else if assignment.is_some_and(|a| a.outdated.values().any(|names| names.contains(&eni_attachment.name))) {
+        let at_once = spec.map_or(1, |spec| spec.max_unavailable);
         let message = format!("is replaced when it is its turn (rollout.maxUnavailable: {at_once})");
         (Mark::Replace, "AwaitingRollout".to_owned(), message, departure(attachment))
     } else {
-        standing(ask, attachment, assignment.is_some_and(|a| a.reconfigure.iter().any(|(name, _)| *name == held.name)))
+        standing(
+            spec,
+            attachment,
+            assignment.is_some_and(|a| a.reconfigure.iter().any(|(name, _)| *name == eni_attachment.name)),
+        )
     };
-    let slot = Some(Slot::at(held.slot()));
-    Line { node: held.node.clone(), slot, mark, eni: held.status.eni_id.clone(), reason, message, calls }
+    let slot = Some(Slot::at(eni_attachment.slot()));
+    Line {
+        node: eni_attachment.node.clone(),
+        slot,
+        mark,
+        eni: eni_attachment.status.eni_id.clone(),
+        reason,
+        message,
+        calls,
+    }
 }
 
 type Told = (Mark, String, String, BTreeMap<&'static str, u32>);
 
 /// It stays: what is done for it.
-fn standing(ask: Option<&Ask>, attachment: &Attachment, reconfigured: bool) -> Told {
+fn standing(spec: Option<&EniSpec>, attachment: &ExplainedAttachment, reconfigured: bool) -> Told {
     let (reason, message) = told(attachment);
     if held_back(attachment) {
         return (Mark::Blocked, reason, message, BTreeMap::new());
@@ -254,22 +270,22 @@ fn standing(ask: Option<&Ask>, attachment: &Attachment, reconfigured: bool) -> T
         let message = "hand the changed settings on to the node's half".to_owned();
         return (Mark::Change, "Configure".to_owned(), message, BTreeMap::new());
     }
-    match (&attachment.step.action, &attachment.sight) {
+    match (&attachment.step.action, &attachment.observation) {
         (Action::Settled, _) => (Mark::InPlace, reason, message, BTreeMap::new()),
-        (_, Sight::Seen(eni)) if eni.attachment.is_none() => (Mark::Waits, reason, message, arrival(ask, false)),
-        (_, Sight::Absent { .. }) if attachment.held.eni().is_none() => {
-            (Mark::Waits, reason, message, arrival(ask, true))
+        (_, Observation::Seen(eni)) if eni.attachment.is_none() => (Mark::Waits, reason, message, arrival(spec, false)),
+        (_, Observation::Absent { .. }) if attachment.attachment.eni().is_none() => {
+            (Mark::Waits, reason, message, arrival(spec, true))
         }
         _ => (Mark::Waits, reason, message, BTreeMap::new()),
     }
 }
 
-fn held_back(attachment: &Attachment) -> bool {
+fn held_back(attachment: &ExplainedAttachment) -> bool {
     attachment.step.status.phase == Phase::Blocked
 }
 
 /// What the status would say.
-fn told(attachment: &Attachment) -> (String, String) {
+fn told(attachment: &ExplainedAttachment) -> (String, String) {
     let ready = attachment.step.status.conditions.iter().find(|condition| condition.type_ == types::READY);
     ready.map_or_else(Default::default, |condition| (condition.reason.clone(), condition.message.clone()))
 }
@@ -305,13 +321,13 @@ fn deselected(input: &Input<'_>, node: &str) -> String {
 }
 
 /// The calls until an ENI is as its NodeENI asks.
-fn arrival(ask: Option<&Ask>, create: bool) -> BTreeMap<&'static str, u32> {
+fn arrival(spec: Option<&EniSpec>, create: bool) -> BTreeMap<&'static str, u32> {
     let mut calls = BTreeMap::from([(Call::Attach.action(), 1)]);
     if create {
         calls.insert(Call::Create.action(), 1);
     }
     // Neither can be given to Create or Attach.
-    let after = ask.map_or(0, |ask| u32::from(ask.delete_on_termination) + u32::from(!ask.source_dest_check));
+    let after = spec.map_or(0, |spec| u32::from(spec.delete_on_termination) + u32::from(!spec.source_dest_check));
     if after > 0 {
         calls.insert(Call::Modify.action(), after);
     }
@@ -319,9 +335,9 @@ fn arrival(ask: Option<&Ask>, create: bool) -> BTreeMap<&'static str, u32> {
 }
 
 /// The calls until nothing of it is on EC2.
-fn departure(attachment: &Attachment) -> BTreeMap<&'static str, u32> {
-    let Sight::Seen(eni) = &attachment.sight else { return BTreeMap::new() };
-    if held_back(attachment) && attachment.held.deleting.is_some() {
+fn departure(attachment: &ExplainedAttachment) -> BTreeMap<&'static str, u32> {
+    let Observation::Seen(eni) = &attachment.observation else { return BTreeMap::new() };
+    if held_back(attachment) && attachment.attachment.deleting.is_some() {
         return BTreeMap::new();
     }
     let detach = match eni.attachment.as_ref().map(|at| at.state) {

@@ -1,39 +1,39 @@
 use super::*;
-use crate::assign::tests::{SUBNET_A, World, at, held, intent};
-use crate::facts::{AttachmentState, EniSeen};
-use crate::quota::Quota;
-use crate::step::tests::{attachment, eni};
-use crate::step::{self, Memory};
+use crate::assign::tests::{SUBNET_A, World, at, new_attachment, nodeeni};
+use crate::gates::quota::QuotaGate;
+use crate::lifecycle::tests::{attachment, eni};
+use crate::lifecycle::{self, CallHistory};
+use crate::observed::{AttachmentState, ObservedEni};
 use multi_eni_api::names;
 
 /// The account of a world whose ENIAttachments are seen so.
-fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
+fn told(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
     let node = world.node.clone().unwrap();
-    let attachments = seen.iter().map(|(held, sight)| {
-        let memory = Memory::begin(at(0), held);
-        let input = step::Input {
+    let attachments = seen.iter().map(|(eni_attachment, observation)| {
+        let memory = CallHistory::begin(at(0), eni_attachment);
+        let input = lifecycle::Input {
             cluster: &world.cluster,
-            held,
-            sight,
-            ask: world.intents.first().and_then(|intent| intent.ask.as_ref().ok()),
+            attachment: eni_attachment,
+            observation,
+            spec: world.nodeenis.first().and_then(|nodeeni| nodeeni.spec.as_ref().ok()),
             rivals: &[],
             node_leaving: false,
             instance: None,
             states_failure: None,
             home_shown: None,
-            network: &world.network,
+            catalog: &world.catalog,
             memory: &memory,
-            quota: &Quota::default(),
-            probes: &crate::probes::Probes::default(),
-            room: &crate::room::Room::default(),
+            quota: &QuotaGate::default(),
+            permissions: &crate::gates::permission::PermissionGate::default(),
+            subnets: &crate::gates::subnet::SubnetGate::default(),
             settings: &world.settings,
             now: world.now,
         };
-        Attachment {
-            held: (*held).clone(),
-            sight: sight.clone(),
-            step: step::step(input),
-            changes: step::changes(&input),
+        ExplainedAttachment {
+            attachment: (*eni_attachment).clone(),
+            observation: observation.clone(),
+            step: lifecycle::step(input),
+            changes: lifecycle::changes(&input),
         }
     });
     let refused = BTreeMap::from([("bad".to_owned(), "would be refused: no".to_owned())]);
@@ -41,10 +41,10 @@ fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
         removals: &BTreeMap::new(),
         cluster: &world.cluster,
         nodes: &[&node],
-        intents: &world.intents.iter().collect::<Vec<_>>(),
+        nodeenis: &world.nodeenis.iter().collect::<Vec<_>>(),
         attachments: &attachments.collect::<Vec<_>>(),
         assignments: &BTreeMap::from([(node.name.clone(), world.assign())]),
-        network: &world.network,
+        catalog: &world.catalog,
         owned: &[],
         upstreams: &[],
         refused: &refused,
@@ -53,9 +53,9 @@ fn told(world: &World, seen: &[(&Held, Sight)]) -> Plan {
 }
 
 /// An attached ENI of that ENIAttachment.
-fn attached(held: &Held) -> EniSeen {
+fn attached(eni_attachment: &Attachment) -> ObservedEni {
     let mut seen = eni(7);
-    seen.tags.insert(names::TAG_ATTACHMENT_UID, &held.uid);
+    seen.tags.insert(names::TAG_ATTACHMENT_UID, &eni_attachment.uid);
     seen.attachment = Some(attachment(AttachmentState::Attached));
     seen.shown_at = at(100);
     seen
@@ -63,7 +63,7 @@ fn attached(held: &Held) -> EniSeen {
 
 #[test]
 fn what_is_created_costs_three_calls_and_a_conflict_none() {
-    let world = World::new(vec![intent("a", 1, &[SUBNET_A]), intent("b", 1, &[SUBNET_A])]);
+    let world = World::new(vec![nodeeni("a", 1, &[SUBNET_A]), nodeeni("b", 1, &[SUBNET_A])]);
     let plan = told(&world, &[]);
     assert_eq!(
         plan_text(&plan),
@@ -75,24 +75,24 @@ fn what_is_created_costs_three_calls_and_a_conflict_none() {
          EC2 calls: AttachNetworkInterface 1, CreateNetworkInterface 1 (2 in all)\n"
     );
     // The spec of these tests has deleteOnTermination false; with it there is a third.
-    let mut spec = world.intents[0].ask.clone().unwrap();
+    let mut spec = world.nodeenis[0].spec.clone().unwrap();
     spec.delete_on_termination = true;
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
-    world.intents[0].ask = Ok(spec);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    world.nodeenis[0].spec = Ok(spec);
     assert_eq!(told(&world, &[]).calls.values().sum::<u32>(), 3);
 }
 
 #[test]
 fn an_eni_in_place_is_changed_where_it_differs_and_each_change_is_a_call() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
-    let mut of = held("n0", 1, true);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    let mut of = new_attachment("n0", 1, true);
     of.name = world.assign().create[0].name.clone();
     of.request = world.assign().create[0].spec.request.clone();
-    world.held = vec![of.clone()];
+    world.attachments = vec![of.clone()];
     let mut seen = attached(&of);
     seen.attachment.as_mut().unwrap().delete_on_termination = false;
-    seen.tags.extend(step::tags(&world.cluster, &of));
-    let settled = told(&world, &[(&of, Sight::Seen(Box::new(seen.clone())))]);
+    seen.tags.extend(lifecycle::tags(&world.cluster, &of));
+    let settled = told(&world, &[(&of, Observation::Seen(Box::new(seen.clone())))]);
     assert!(plan_text(&settled).contains("wants 1 ENI, 1 in place\n\n"), "{}", plan_text(&settled));
     assert!(plan_text(&settled).ends_with("EC2 calls: none. What is, is what should be, or waits for somebody.\n"));
     let story = node_story(&settled, world.node.as_ref(), "n0").unwrap();
@@ -100,7 +100,7 @@ fn an_eni_in_place_is_changed_where_it_differs_and_each_change_is_a_call() {
 
     seen.source_dest_check = false;
     seen.tags.remove(names::TAG_NO_MANAGE);
-    let changed = told(&world, &[(&of, Sight::Seen(Box::new(seen)))]);
+    let changed = told(&world, &[(&of, Observation::Seen(Box::new(seen)))]);
     assert_eq!(changed.calls, BTreeMap::from([("CreateTags", 1), ("ModifyNetworkInterfaceAttribute", 1)]));
     let text = plan_text(&changed);
     assert!(text.contains("sourceDestCheck: true; tags: node.k8s.amazonaws.com/no_manage=true"), "{text}");
@@ -108,11 +108,11 @@ fn an_eni_in_place_is_changed_where_it_differs_and_each_change_is_a_call() {
 
 #[test]
 fn a_node_that_lacks_the_label_loses_its_eni_and_is_told_which() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
-    let of = held("n0", 1, true);
-    world.held = vec![of.clone()];
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    let of = new_attachment("n0", 1, true);
+    world.attachments = vec![of.clone()];
     world.node.as_mut().unwrap().labels = [("ng", "other")].into();
-    let plan = told(&world, &[(&of, Sight::Seen(Box::new(attached(&of))))]);
+    let plan = told(&world, &[(&of, Observation::Seen(Box::new(attached(&of))))]);
     assert_eq!(plan.calls, BTreeMap::from([("DeleteNetworkInterface", 1), ("DetachNetworkInterface", 1)]));
     let story = node_story(&plan, world.node.as_ref(), "n0").unwrap();
     assert!(story.contains("NodeENI a: no longer matches") && story.contains("within 10s"), "{story}");
@@ -123,11 +123,11 @@ fn a_node_that_lacks_the_label_loses_its_eni_and_is_told_which() {
 
 #[test]
 fn nothing_is_said_of_what_asks_for_nothing_of_a_node_that_is_gone() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A]), intent("b", 2, &[SUBNET_A])]);
-    let of = held("n0", 1, true);
-    world.held = vec![of.clone()];
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A]), nodeeni("b", 2, &[SUBNET_A])]);
+    let of = new_attachment("n0", 1, true);
+    world.attachments = vec![of.clone()];
     world.node.as_mut().unwrap().labels = [("ng", "other")].into();
-    let plan = told(&world, &[(&of, Sight::Seen(Box::new(attached(&of))))]);
+    let plan = told(&world, &[(&of, Observation::Seen(Box::new(attached(&of))))]);
     let story = node_story(&plan, None, "n0").unwrap();
     assert!(
         story.starts_with("There is no Node n0 any more. Its ENIs:\n  NodeENI a: ") && !story.contains("NodeENI b"),

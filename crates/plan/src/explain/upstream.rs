@@ -1,28 +1,31 @@
 //! What upstream's controller has left and what is not taken over.
 
 use super::Input;
-use crate::facts::EniSeen;
+use crate::observed::ObservedEni;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A sentence for each ENI with upstream's tags that nothing here knows or is about to take over.
 pub(super) fn left(input: &Input<'_>) -> Vec<String> {
     let new =
         || input.assignments.values().flat_map(|assignment| &assignment.create).filter(|new| new.adopts.is_some());
-    let held = || input.attachments.iter().map(|attachment| &attachment.held);
+    let eni_attachment = || input.attachments.iter().map(|attachment| &attachment.attachment);
     let known: BTreeSet<String> = new()
         .filter_map(|new| new.spec.adopted_eni_id.clone())
-        .chain(held().filter_map(|held| held.eni().map(|eni| eni.to_string())))
+        .chain(eni_attachment().filter_map(|eni_attachment| eni_attachment.eni().map(|eni| eni.to_string())))
         .collect();
     // NodeENI, Node and subnet that have an ENI.
-    let served: BTreeSet<(&str, &str, &str)> = new()
-        .map(|new| (&new.spec.node_eni_name, &new.spec.node_name, &new.spec.request.subnet_id))
-        .chain(held().map(|held| (&held.nodeeni, &held.node, &held.request.subnet_id)))
-        .map(|(nodeeni, node, subnet)| (nodeeni.as_str(), node.as_str(), subnet.as_str()))
-        .collect();
+    let served: BTreeSet<(&str, &str, &str)> =
+        new()
+            .map(|new| (&new.spec.node_eni_name, &new.spec.node_name, &new.spec.request.subnet_id))
+            .chain(eni_attachment().map(|eni_attachment| {
+                (&eni_attachment.nodeeni, &eni_attachment.node, &eni_attachment.request.subnet_id)
+            }))
+            .map(|(nodeeni, node, subnet)| (nodeeni.as_str(), node.as_str(), subnet.as_str()))
+            .collect();
     let nodes: BTreeMap<_, _> =
         input.nodes.iter().filter_map(|node| Some((node.instance.as_ref().ok()?, node.name.as_str()))).collect();
-    let names: BTreeSet<&str> = input.intents.iter().map(|intent| intent.name.as_str()).collect();
-    let told = |eni: &EniSeen| {
+    let names: BTreeSet<&str> = input.nodeenis.iter().map(|nodeeni| nodeeni.name.as_str()).collect();
+    let told = |eni: &ObservedEni| {
         let (id, nodeeni) = (&eni.id, eni.upstreams(input.cluster)?);
         let is_here = names.contains(nodeeni);
         let Some(at) = &eni.attachment else {

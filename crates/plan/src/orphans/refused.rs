@@ -1,8 +1,8 @@
 //! Calls for orphans that EC2 refuses: tried again less and less, and said on the NodeENI that their tags name.
 
 use crate::backoff;
-use crate::errors::{Call, CallError};
-use crate::facts::EniSeen;
+use crate::ec2_errors::{Call, CallError};
+use crate::observed::ObservedEni;
 use crate::problem::Problem;
 use crate::wording::{second, words_of};
 use jiff::{SignedDuration, Timestamp};
@@ -49,7 +49,7 @@ impl Refusals {
     /// Takes the answer to a call for it. Answers the NodeENI (by name) of which something else is said now.
     pub fn answered(
         &mut self,
-        eni: &EniSeen,
+        eni: &ObservedEni,
         call: Call,
         result: &Result<(), CallError>,
         now: Timestamp,
@@ -116,7 +116,7 @@ fn message(eni: &EniId, refused: &Refused, others: usize) -> String {
 mod tests {
     use super::*;
     use crate::assign::tests::at;
-    use crate::step::tests::eni;
+    use crate::lifecycle::tests::eni;
 
     #[test]
     fn it_is_tried_less_and_less_and_said_after_three_minutes_until_it_ends() {

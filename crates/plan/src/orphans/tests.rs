@@ -1,9 +1,9 @@
 use super::*;
 use crate::assign::tests::at;
-use crate::step::tests::{attachment, eni};
+use crate::lifecycle::tests::{attachment, eni};
 
 struct World {
-    owned: Vec<EniSeen>,
+    owned: Vec<ObservedEni>,
     known: BTreeSet<String>,
     named: BTreeSet<EniId>,
     instances: BTreeSet<InstanceId>,
@@ -105,5 +105,8 @@ fn one_on_an_instance_without_a_node_is_only_reported_and_too_many_are_for_a_per
         .collect();
     many.before = many.owned.iter().map(|orphan| (orphan.id.clone(), at(10))).collect();
     let verdict = many.judge(500);
-    assert!(verdict.delete.is_empty() && verdict.held.is_some_and(|held| held.message.contains("11 of 11")));
+    assert!(
+        verdict.delete.is_empty()
+            && verdict.attachment.is_some_and(|eni_attachment| eni_attachment.message.contains("11 of 11"))
+    );
 }

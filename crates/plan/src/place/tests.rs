@@ -23,7 +23,11 @@ fn home() -> Evidence {
 /// With every answer in: EC2 knows the instance, or none of it.
 fn answered(known: bool) -> Evidence {
     let state = if known { InstanceState::Running } else { InstanceState::Missing };
-    Evidence { instances: vec![Some(InstanceLook::first(state, at(50)))], subnets: vec![SubnetWord::Missing], ..home() }
+    Evidence {
+        instances: vec![Some(InstanceObservation::first(state, at(50)))],
+        subnets: vec![SubnetWord::Missing],
+        ..home()
+    }
 }
 
 fn shown(owner: &str) -> SubnetWord {
@@ -130,6 +134,6 @@ fn what_was_seen_before_the_doubt_says_nothing() {
     let old = Evidence { subnets: vec![shown("1")], ..answered(false) };
     assert_eq!(judge(&doubted(60, old)), Place::Unproven(Missing::Answers));
     // An instance that has gone was one of this account.
-    let gone = vec![Some(InstanceLook::first(InstanceState::Terminated, at(60)))];
+    let gone = vec![Some(InstanceObservation::first(InstanceState::Terminated, at(60)))];
     assert_eq!(judge(&doubted(60, Evidence { instances: gone, ..home() })), Place::Proven);
 }

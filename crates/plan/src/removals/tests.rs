@@ -1,5 +1,5 @@
 use super::*;
-use crate::assign::tests::{at, intent};
+use crate::assign::tests::{at, nodeeni};
 
 const WINDOW: SignedDuration = SignedDuration::from_secs(300);
 
@@ -8,21 +8,21 @@ fn nodes(numbers: std::ops::Range<usize>) -> BTreeMap<String, Cause> {
 }
 
 fn pace(
-    ledger: &mut Ledger,
+    history: &mut RemovalHistory,
     losing: &BTreeMap<String, Cause>,
     nodes: usize,
     max: Option<MaxRemovals>,
     now: i64,
-) -> Pace {
+) -> RemovalPace {
     // The first is written to the status; by the second, what it counts may go.
     let input = |record| Input { losing, nodes, max, is_released: false, record, window: WINDOW, now: at(now) };
-    let record = ledger.pace(&input(None)).record(None);
-    ledger.pace(&input(record.as_ref()))
+    let record = history.pace(&input(None)).record(None);
+    history.pace(&input(record.as_ref()))
 }
 
 #[test]
 fn nothing_goes_that_the_status_does_not_count_yet() {
-    let mut ledger = Ledger::default();
+    let mut history = RemovalHistory::default();
     let losing = nodes(0..12);
     let input = |record, now| Input {
         losing: &losing,
@@ -33,26 +33,26 @@ fn nothing_goes_that_the_status_does_not_count_yet() {
         window: WINDOW,
         now: at(now),
     };
-    let first = ledger.pace(&input(None, 0));
+    let first = history.pace(&input(None, 0));
     assert_eq!((first.permitted.len(), first.waiting.len()), (0, 2));
     let record = first.record(None);
-    assert_eq!(ledger.pace(&input(record.as_ref(), 1)).permitted.len(), 10);
+    assert_eq!(history.pace(&input(record.as_ref(), 1)).permitted.len(), 10);
     // It ends before it has written that, and so does the next one: ten are counted, however many leaders there are.
-    let mut next = Ledger::read(None);
+    let mut next = RemovalHistory::read(None);
     assert_eq!(next.pace(&input(None, 2)).permitted.len(), 0);
     // More are granted when the window is over: the first ten go on meanwhile.
-    let later = ledger.pace(&input(record.as_ref(), 300));
+    let later = history.pace(&input(record.as_ref(), 300));
     assert_eq!((later.permitted.len(), later.waiting.len()), (0, 2), "that is not counted yet");
-    assert_eq!(ledger.pace(&input(later.record(record.as_ref()).as_ref(), 300)).permitted.len(), 10);
+    assert_eq!(history.pace(&input(later.record(record.as_ref()).as_ref(), 300)).permitted.len(), 10);
 }
 
 #[test]
 fn a_typo_takes_ten_of_thirty_and_the_others_follow_at_that_pace() {
-    let mut ledger = Ledger::default();
+    let mut history = RemovalHistory::default();
     let mut left = nodes(0..30);
     let mut gone = Vec::new();
     for now in 0..1200 {
-        let pace = pace(&mut ledger, &left, left.len(), None, now);
+        let pace = pace(&mut history, &left, left.len(), None, now);
         pace.permitted.iter().for_each(|node| {
             left.remove(node);
             gone.push(now);
@@ -64,13 +64,13 @@ fn a_typo_takes_ten_of_thirty_and_the_others_follow_at_that_pace() {
 
 #[test]
 fn within_any_window_no_more_than_the_limit_go_however_they_trickle_in() {
-    let mut ledger = Ledger::default();
+    let mut history = RemovalHistory::default();
     let mut gone: Vec<i64> = Vec::new();
     for now in 0..2000 {
         // One more node loses its label each twenty seconds, and thirty at once in between.
         let upto = usize::try_from(now / 20).unwrap() + if now > 290 { 30 } else { 0 };
         let losing: BTreeMap<_, _> = nodes(0..upto).into_iter().skip(gone.len()).collect();
-        let permitted = pace(&mut ledger, &losing, 60, None, now).permitted;
+        let permitted = pace(&mut history, &losing, 60, None, now).permitted;
         gone.extend(permitted.iter().map(|_| now));
         let within = gone.iter().filter(|then| **then > now - 300).count();
         assert!(within <= 10, "{within} at {now}");
@@ -80,34 +80,34 @@ fn within_any_window_no_more_than_the_limit_go_however_they_trickle_in() {
 
 #[test]
 fn a_thousand_nodes_lose_a_hundred_at_a_time_and_the_base_does_not_shrink() {
-    let mut ledger = Ledger::default();
+    let mut history = RemovalHistory::default();
     let all = nodes(0..1000);
-    let first = pace(&mut ledger, &all, 1000, None, 0);
+    let first = pace(&mut history, &all, 1000, None, 0);
     assert_eq!((first.permitted.len(), first.waiting.len(), first.limit), (100, 900, 100));
     assert_eq!((first.next, first.last), (Some(at(300)), Some(at(300 * 9))));
     let left: BTreeMap<_, _> = all.into_iter().skip(100).collect();
-    let second = pace(&mut ledger, &left, 900, None, 300);
+    let second = pace(&mut history, &left, 900, None, 300);
     assert_eq!((second.permitted.len(), second.of), (100, 1000));
 }
 
 #[test]
 fn undoing_the_edit_leaves_those_that_wait_and_counts_those_that_went() {
-    let mut ledger = Ledger::default();
-    assert_eq!(pace(&mut ledger, &nodes(0..30), 30, None, 0).permitted.len(), 10);
-    let undone = pace(&mut ledger, &BTreeMap::new(), 30, None, 60);
+    let mut history = RemovalHistory::default();
+    assert_eq!(pace(&mut history, &nodes(0..30), 30, None, 0).permitted.len(), 10);
+    let undone = pace(&mut history, &BTreeMap::new(), 30, None, 60);
     assert_eq!((undone.permitted.len(), undone.waiting.len(), undone.next), (0, 0, None));
     // The same mistake again: the ten that went are the ten that may go.
-    assert_eq!(pace(&mut ledger, &nodes(0..30), 30, None, 120).permitted, nodes(0..10).into_keys().collect());
-    assert_eq!(pace(&mut ledger, &nodes(10..30), 30, None, 120).permitted.len(), 0);
+    assert_eq!(pace(&mut history, &nodes(0..30), 30, None, 120).permitted, nodes(0..10).into_keys().collect());
+    assert_eq!(pace(&mut history, &nodes(10..30), 30, None, 120).permitted.len(), 0);
 }
 
 #[test]
 fn a_person_lets_all_go_at_once() {
-    let mut ledger = Ledger::default();
+    let mut history = RemovalHistory::default();
     let losing = nodes(0..30);
     let input =
         Input { losing: &losing, nodes: 30, max: None, is_released: true, record: None, window: WINDOW, now: at(0) };
-    let pace = ledger.pace(&input);
+    let pace = history.pace(&input);
     assert_eq!((pace.permitted.len(), pace.waiting.len(), pace.next), (30, 0, None));
 }
 
@@ -115,7 +115,7 @@ fn a_person_lets_all_go_at_once() {
 fn the_spec_sets_the_limit() {
     let limit = |max: &str, of| {
         let max = MaxRemovals::parse(max);
-        max.map(|max| pace(&mut Ledger::default(), &nodes(0..of), of, Some(max), 0).permitted.len())
+        max.map(|max| pace(&mut RemovalHistory::default(), &nodes(0..of), of, Some(max), 0).permitted.len())
     };
     assert_eq!(limit("3", 30), Some(3));
     assert_eq!(limit("25%", 30), Some(7));
@@ -128,11 +128,11 @@ fn the_spec_sets_the_limit() {
 
 #[test]
 fn a_new_leader_goes_on_where_the_last_one_stood() {
-    let mut ledger = Ledger::default();
-    let first = pace(&mut ledger, &nodes(0..30), 30, None, 3);
+    let mut history = RemovalHistory::default();
+    let first = pace(&mut history, &nodes(0..30), 30, None, 3);
     let record = first.record(None).unwrap();
     assert_eq!((record.of_nodes, record.recent.len(), record.recent[0].nodes), (30, 1, 10));
-    let mut next = Ledger::read(Some(&record));
+    let mut next = RemovalHistory::read(Some(&record));
     assert_eq!(pace(&mut next, &nodes(10..30), 20, None, 100).permitted.len(), 0);
     // The record errs to the slow side, by less than ten seconds.
     assert_eq!(pace(&mut next, &nodes(10..30), 20, None, 313).permitted.len(), 10);
@@ -140,23 +140,23 @@ fn a_new_leader_goes_on_where_the_last_one_stood() {
 
 #[test]
 fn that_time_passes_is_no_reason_to_write() {
-    let mut ledger = Ledger::default();
-    assert_eq!(pace(&mut ledger, &BTreeMap::new(), 30, None, 0).record(None), None);
-    let record = pace(&mut ledger, &nodes(0..2), 30, None, 0).record(None);
+    let mut history = RemovalHistory::default();
+    assert_eq!(pace(&mut history, &BTreeMap::new(), 30, None, 0).record(None), None);
+    let record = pace(&mut history, &nodes(0..2), 30, None, 0).record(None);
     assert!(record.is_some());
     for now in [1, 100, 299, 300, 1000] {
-        assert_eq!(pace(&mut ledger, &BTreeMap::new(), 28, None, now).record(record.as_ref()), record, "{now}");
+        assert_eq!(pace(&mut history, &BTreeMap::new(), 28, None, now).record(record.as_ref()), record, "{now}");
     }
-    let next = pace(&mut ledger, &nodes(2..3), 28, None, 1000).record(record.as_ref()).unwrap();
+    let next = pace(&mut history, &nodes(2..3), 28, None, 1000).record(record.as_ref()).unwrap();
     assert_eq!((next.recent.len(), next.of_nodes), (1, 28), "what has run out is left out when there is something new");
 }
 
 #[test]
 fn the_condition_says_how_many_why_until_when_and_what_to_do() {
-    let mut ledger = Ledger::default();
+    let mut history = RemovalHistory::default();
     let mut losing = nodes(0..30);
     losing.insert("n0029".to_owned(), Cause::Edited);
-    let condition = pace(&mut ledger, &losing, 30, None, 0).condition(&intent("a", 1, &[]));
+    let condition = pace(&mut history, &losing, 30, None, 0).condition(&nodeeni("a", 1, &[]));
     assert_eq!((condition.status, condition.reason.as_str()), (Some(true), "TooManyAtOnce"));
     for words in [
         "20 nodes are to lose ENIs and wait",
@@ -167,17 +167,17 @@ fn the_condition_says_how_many_why_until_when_and_what_to_do() {
     ] {
         assert!(condition.message.contains(words), "{words:?} is not in {:?}", condition.message);
     }
-    let over = pace(&mut ledger, &BTreeMap::new(), 30, None, 1).condition(&intent("a", 1, &[]));
+    let over = pace(&mut history, &BTreeMap::new(), 30, None, 1).condition(&nodeeni("a", 1, &[]));
     assert_eq!(over.status, Some(false));
 }
 
 #[test]
 fn a_node_that_loses_once_more_what_it_had_got_again_does_so_now_and_not_then() {
-    let mut ledger = Ledger::default();
+    let mut history = RemovalHistory::default();
     let max = Some(MaxRemovals::Nodes(3));
-    assert_eq!(pace(&mut ledger, &nodes(0..1), 6, max, 0).permitted.len(), 1);
-    assert_eq!(pace(&mut ledger, &nodes(0..0), 6, max, 60).permitted.len(), 0);
-    assert_eq!(pace(&mut ledger, &nodes(0..4), 6, max, 250).permitted.len(), 3);
-    assert_eq!(pace(&mut ledger, &nodes(3..4), 6, max, 310).permitted.len(), 0, "three went 60 s ago");
-    assert_eq!(pace(&mut ledger, &nodes(3..4), 6, max, 550).permitted.len(), 1);
+    assert_eq!(pace(&mut history, &nodes(0..1), 6, max, 0).permitted.len(), 1);
+    assert_eq!(pace(&mut history, &nodes(0..0), 6, max, 60).permitted.len(), 0);
+    assert_eq!(pace(&mut history, &nodes(0..4), 6, max, 250).permitted.len(), 3);
+    assert_eq!(pace(&mut history, &nodes(3..4), 6, max, 310).permitted.len(), 0, "three went 60 s ago");
+    assert_eq!(pace(&mut history, &nodes(3..4), 6, max, 550).permitted.len(), 1);
 }

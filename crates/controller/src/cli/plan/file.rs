@@ -3,8 +3,8 @@
 
 use super::gather::as_if_guarded;
 use crate::sandbox::manifests;
+use crate::store::{NodeEniEntry, Store};
 use crate::watch::{Change, Watched};
-use crate::world::{NodeEniEntry, World};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams, ValidationDirective};
 use kube::{Api, Client};
@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Value>, String> {
 }
 
 /// Puts them into the world; answers those that would be refused, by name, with the API server's words.
-pub(super) async fn put(world: &mut World, objects: Vec<Value>) -> Result<BTreeMap<String, String>, String> {
+pub(super) async fn put(store: &mut Store, objects: Vec<Value>) -> Result<BTreeMap<String, String>, String> {
     let now = jiff::Timestamp::now();
     let server = ApiServer::with_seed(SimClock::starting_at(now), PLANNED);
     let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
@@ -46,8 +46,8 @@ pub(super) async fn put(world: &mut World, objects: Vec<Value>) -> Result<BTreeM
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         match api.patch(&name, &params, &Patch::Apply(&object)).await {
             Ok(taken) => {
-                let entry = as_if_guarded(applied(world, taken, now));
-                world.take(Change::NodeEni(Box::new(Watched::Apply(entry))));
+                let entry = as_if_guarded(applied(store, taken, now));
+                store.take(Change::NodeEni(Box::new(Watched::Apply(entry))));
             }
             Err(kube::Error::Api(status)) => {
                 drop(refused.insert(name, format!("would be refused: {}", status.message)))
@@ -59,15 +59,15 @@ pub(super) async fn put(world: &mut World, objects: Vec<Value>) -> Result<BTreeM
 }
 
 /// The object as it would be in the cluster: one that is there keeps its identity and its status.
-fn applied(world: &World, mut object: NodeENI, now: jiff::Timestamp) -> NodeEniEntry {
+fn applied(store: &Store, mut object: NodeENI, now: jiff::Timestamp) -> NodeEniEntry {
     let name = object.metadata.name.clone().unwrap_or_default();
-    match world.nodeeni(&name) {
+    match store.nodeeni(&name) {
         Some(there) => {
-            let intent = &there.intent;
-            object.metadata.uid = Some(intent.uid.clone());
-            object.metadata.generation = Some(intent.generation.saturating_add(1));
-            object.metadata.creation_timestamp = Some(Time(intent.created));
-            object.metadata.deletion_timestamp = intent.deleting.then_some(Time(now));
+            let nodeeni = &there.nodeeni;
+            object.metadata.uid = Some(nodeeni.uid.clone());
+            object.metadata.generation = Some(nodeeni.generation.saturating_add(1));
+            object.metadata.creation_timestamp = Some(Time(nodeeni.created));
+            object.metadata.deletion_timestamp = nodeeni.deleting.then_some(Time(now));
             object.metadata.finalizers = Some(there.finalizers.clone());
             object.status = Some(there.status.clone());
             object.metadata.resource_version = Some(there.version.clone());

@@ -1,14 +1,14 @@
 //! The cluster as it is: one list of each kind.
 
-use crate::facts::{self, NodeIdentity};
+use crate::convert::{self, NodeIdentity};
+use crate::store::{AttachmentEntry, NodeEniEntry, Store};
 use crate::watch::{Change, Watched};
-use crate::world::{AttachmentEntry, NodeEniEntry, World};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource};
 use multi_eni_api::{ENIAttachment, NodeENI};
-use multi_eni_plan::facts::Cluster;
+use multi_eni_plan::observed::Cluster;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
@@ -18,35 +18,35 @@ pub(super) async fn all(
     kube: &Client,
     before_install: bool,
     pod_annotation: Option<&str>,
-) -> Result<(World, Cluster), String> {
+) -> Result<(Store, Cluster), String> {
     let namespace = Api::<Namespace>::all(kube.clone()).get("kube-system").await;
     let namespace = namespace.map_err(|error| wrong("get the namespace kube-system", &error))?;
     let uid = namespace.metadata.uid.unwrap_or_default();
-    let mut world = World::default();
+    let mut store = Store::default();
     let nodes = list::<NodeIdentity>(kube, "nodes", false).await?;
-    seed(&mut world, nodes.iter().map(facts::node), Change::Node);
+    seed(&mut store, nodes.iter().map(convert::node), Change::Node);
     let nodeenis = list::<DeserializeGuard<NodeENI>>(kube, "nodeenis.networking.k8s.aws", before_install).await?;
     let entries = nodeenis.iter().map(|object| as_if_guarded(NodeEniEntry::read(&object.0)));
-    seed(&mut world, entries, |change| Change::NodeEni(Box::new(change)));
+    seed(&mut store, entries, |change| Change::NodeEni(Box::new(change)));
     let attachments = list::<ENIAttachment>(kube, "eniattachments.networking.k8s.aws", before_install).await?;
-    seed(&mut world, attachments.iter().map(AttachmentEntry::read), Change::Attachment);
+    seed(&mut store, attachments.iter().map(AttachmentEntry::read), Change::Attachment);
     if let Some(annotation) = pod_annotation {
         let pods = list::<Pod>(kube, "pods", false).await?;
-        seed(&mut world, pods.iter().map(|pod| facts::pod(pod, annotation)), Change::Pod);
+        seed(&mut store, pods.iter().map(|pod| convert::pod(pod, annotation)), Change::Pod);
     }
-    Ok((world, Cluster { name: uid.clone(), uid }))
+    Ok((store, Cluster { name: uid.clone(), uid }))
 }
 
 /// Writing its finalizer is the first thing that the controller does for a NodeENI: the plan begins after that.
 pub(super) fn as_if_guarded(mut entry: NodeEniEntry) -> NodeEniEntry {
-    entry.intent.guarded |= !entry.intent.deleting;
+    entry.nodeeni.guarded |= !entry.nodeeni.deleting;
     entry
 }
 
-fn seed<T>(world: &mut World, items: impl Iterator<Item = T>, change: impl Fn(Watched<T>) -> Change) {
+fn seed<T>(store: &mut Store, items: impl Iterator<Item = T>, change: impl Fn(Watched<T>) -> Change) {
     let seeds = items.map(Watched::Seed);
     for watched in std::iter::once(Watched::Begin).chain(seeds).chain([Watched::End]) {
-        world.take(change(watched));
+        store.take(change(watched));
     }
 }
 

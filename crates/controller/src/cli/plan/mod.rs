@@ -5,18 +5,18 @@ mod gather;
 
 use super::pods::PodFlags;
 use super::{interrupted, runtime};
+use crate::api_writes::Writer;
 use crate::client;
 use crate::clock;
 use crate::events::Publisher;
-use crate::lead::Fence;
+use crate::http_server::Gauges;
+use crate::leader_election::Fence;
 use crate::logs::{self, Format};
-use crate::reconcile::{Means, Reconciler, Survey};
-use crate::serve::Gauges;
-use crate::write::Writer;
+use crate::reconcile::{Dependencies, DryRun, Reconciler};
 use miette::{Context, IntoDiagnostic, miette};
 use multi_eni_ec2::{Buckets, Ec2};
 use multi_eni_plan::explain::{self, Plan};
-use multi_eni_plan::facts::NodeFacts;
+use multi_eni_plan::observed::ObservedNode;
 use multi_eni_plan::settings::Settings;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -111,10 +111,10 @@ struct Answer<'a> {
 /// `multi-eni plan`.
 pub(super) fn plan(flags: Flags) -> miette::Result<ExitCode> {
     logs::init(Format::Auto, &flags.log);
-    let Some((plan, survey)) = told(&flags)? else { return Ok(ExitCode::from(130)) };
+    let Some((plan, dry_run)) = told(&flags)? else { return Ok(ExitCode::from(130)) };
     let seconds = at_least(&plan, flags.budget_share);
     let text = match flags.output {
-        Output::Json => json(&plan, &survey, &flags)?,
+        Output::Json => json(&plan, &dry_run, &flags)?,
         Output::Text => {
             let mut text = explain::plan_text(&plan);
             if !plan.calls.is_empty() {
@@ -123,14 +123,14 @@ pub(super) fn plan(flags: Flags) -> miette::Result<ExitCode> {
             text
         }
     };
-    finish(&text, &plan, &survey)
+    finish(&text, &plan, &dry_run)
 }
 
 /// `multi-eni explain KIND/NAME`.
 pub(super) fn explain(ExplainFlags { subject, flags }: ExplainFlags) -> miette::Result<ExitCode> {
     logs::init(Format::Auto, &flags.log);
-    let Some((mut plan, survey)) = told(&flags)? else { return Ok(ExitCode::from(130)) };
-    let nodes: Vec<&NodeFacts> = survey.nodes.iter().collect();
+    let Some((mut plan, dry_run)) = told(&flags)? else { return Ok(ExitCode::from(130)) };
+    let nodes: Vec<&ObservedNode> = dry_run.nodes.iter().collect();
     let story = match &subject {
         Subject::Node(name) => {
             let node = nodes.iter().copied().find(|node| node.name == *name);
@@ -147,11 +147,11 @@ pub(super) fn explain(ExplainFlags { subject, flags }: ExplainFlags) -> miette::
     let text = match flags.output {
         Output::Json => {
             plan.recount();
-            json(&plan, &survey, &flags)?
+            json(&plan, &dry_run, &flags)?
         }
         Output::Text => story,
     };
-    finish(&text, &plan, &survey)
+    finish(&text, &plan, &dry_run)
 }
 
 fn time(seconds: u64, share: f64) -> String {
@@ -168,31 +168,31 @@ fn at_least(plan: &Plan, share: f64) -> u64 {
     multi_eni_ec2::shortest(&plan.calls, share).as_secs_f64().ceil() as u64
 }
 
-fn json(plan: &Plan, survey: &Survey, flags: &Flags) -> miette::Result<String> {
+fn json(plan: &Plan, dry_run: &DryRun, flags: &Flags) -> miette::Result<String> {
     let answer = Answer {
         plan,
         budget_share: flags.budget_share,
         at_least_seconds: at_least(plan, flags.budget_share),
-        unanswered: survey.unanswered.as_deref(),
+        unanswered: dry_run.unanswered.as_deref(),
     };
     serde_json::to_string_pretty(&answer).into_diagnostic().map(|text| text + "\n")
 }
 
 /// Exit 1 if it is not whole, or a NodeENI of the file would be refused.
-fn finish(text: &str, plan: &Plan, survey: &Survey) -> miette::Result<ExitCode> {
+fn finish(text: &str, plan: &Plan, dry_run: &DryRun) -> miette::Result<ExitCode> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error).into_diagnostic(),
         _ => {}
     }
-    if let Some(why) = &survey.unanswered {
+    if let Some(why) = &dry_run.unanswered {
         eprintln!("Warning: this is not the whole story: {why}");
     }
-    let whole = survey.unanswered.is_none() && !plan.node_enis.iter().any(|account| account.is_refused);
+    let whole = dry_run.unanswered.is_none() && !plan.node_enis.iter().any(|account| account.is_refused);
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// None if it was interrupted.
-fn told(flags: &Flags) -> miette::Result<Option<(Plan, Survey)>> {
+fn told(flags: &Flags) -> miette::Result<Option<(Plan, DryRun)>> {
     runtime()?.block_on(async {
         tokio::select! {
             biased;
@@ -202,7 +202,7 @@ fn told(flags: &Flags) -> miette::Result<Option<(Plan, Survey)>> {
     })
 }
 
-async fn tell(flags: &Flags) -> miette::Result<(Plan, Survey)> {
+async fn tell(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
     let file = flags.file.as_deref().map(file::read).transpose().map_err(|why| miette!("{why}"))?;
     let config =
         client::config().await.into_diagnostic().wrap_err("no API server: set KUBECONFIG, or run in a cluster")?;
@@ -210,13 +210,13 @@ async fn tell(flags: &Flags) -> miette::Result<(Plan, Survey)> {
     let options = multi_eni_ec2::Options { budget_share: flags.budget_share, ..multi_eni_ec2::Options::default() };
     let aws = multi_eni_ec2::client(options.call_timeout).await.into_diagnostic()?;
     let pods = flags.pods.annotation();
-    let (mut world, mut cluster) =
+    let (mut store, mut cluster) =
         gather::all(&kube, file.is_some(), pods.as_deref()).await.map_err(|why| miette!("{why}"))?;
     if let Some(name) = flags.cluster_name.clone().filter(|name| !name.is_empty()) {
         cluster.name = name;
     }
     let refused = match file {
-        Some(objects) => file::put(&mut world, objects).await.map_err(|why| miette!("{why}"))?,
+        Some(objects) => file::put(&mut store, objects).await.map_err(|why| miette!("{why}"))?,
         None => BTreeMap::new(),
     };
     let (wall, steady) = clock::system();
@@ -238,7 +238,7 @@ async fn tell(flags: &Flags) -> miette::Result<(Plan, Survey)> {
         Arc::new(move |timeout| fence.may_send(timeout)),
         &buckets,
     );
-    let means = Means {
+    let deps = Dependencies {
         cluster: cluster.clone(),
         ec2: ec2.clone(),
         writer: Writer::new(fenced.clone()),
@@ -247,11 +247,11 @@ async fn tell(flags: &Flags) -> miette::Result<(Plan, Survey)> {
         wall,
         gauges: Arc::new(Gauges::default()),
     };
-    let survey = tokio::select! {
-        survey = Reconciler::survey(means, world, seen, PATIENCE) => survey.map_err(|why| miette!("{why}"))?,
+    let dry_run = tokio::select! {
+        dry_run = Reconciler::dry_run(deps, store, seen, PATIENCE) => dry_run.map_err(|why| miette!("{why}"))?,
         () = ec2.run(std::future::pending()) => return Err(miette!("EC2 is not asked any more")),
     };
-    Ok((survey.plan(&cluster, &settings, &refused), survey))
+    Ok((dry_run.plan(&cluster, &settings, &refused), dry_run))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 
 pub mod account;
 mod controller;
-mod stage;
+mod environment;
 
 pub use controller::ControllerProcess;
+pub use environment::{Environment, SOON};
 pub use multi_eni_control_plane::{ControlPlane, Failure, Output, chart};
-pub use stage::{SOON, Stage};

@@ -2,59 +2,59 @@
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
-use crate::harness::{Failure, SOON, Stage};
+use crate::harness::{Environment, Failure, SOON};
 use serde_json::json;
 
 const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
 
-fn set() -> Result<Stage, Failure> {
-    let mut stage = Stage::set()?;
+fn set() -> Result<Environment, Failure> {
+    let mut environment = Environment::set()?;
     // Longer than a kubectl on a busy machine takes.
-    stage.start_replica(&[("MULTI_ENI_LABEL_GRACE", "8s"), ("MULTI_ENI_NODE_GONE_GRACE", "8s")])?;
-    stage.node("node1", INSTANCE)?;
+    environment.start_replica(&[("MULTI_ENI_LABEL_GRACE", "8s"), ("MULTI_ENI_NODE_GONE_GRACE", "8s")])?;
+    environment.node("node1", INSTANCE)?;
     let spec = [format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]")];
-    stage.apply(&nodeeni("one", &spec.each_ref().map(String::as_str)))?;
-    stage.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
-    stage.attached(INSTANCE, &[1], SOON)?;
-    stage.condition("one", "Ready", "True", SOON)?;
-    stage.idle()?;
-    stage.account.ec2.clear_calls();
-    Ok(stage)
+    environment.apply(&nodeeni("one", &spec.each_ref().map(String::as_str)))?;
+    environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
+    environment.attached(INSTANCE, &[1], SOON)?;
+    environment.condition("one", "Ready", "True", SOON)?;
+    environment.idle()?;
+    environment.account.ec2.clear_calls();
+    Ok(environment)
 }
 
 /// Since when the one ENIAttachment is no longer asked for.
-fn deselected(stage: &Stage) -> Result<Option<String>, Failure> {
-    let objects = stage.get(&["eniattachments"])?;
+fn deselected(environment: &Environment) -> Result<Option<String>, Failure> {
+    let objects = environment.get(&["eniattachments"])?;
     Ok(objects["items"][0]["spec"]["deselectedSince"].as_str().map(ToOwned::to_owned))
 }
 
-fn noticed(stage: &Stage) -> Result<String, Failure> {
-    stage.until("deselectedSince", SOON, || deselected(stage)?.ok_or_else(|| "not set".into()))
+fn noticed(environment: &Environment) -> Result<String, Failure> {
+    environment.until("deselectedSince", SOON, || deselected(environment)?.ok_or_else(|| "not set".into()))
 }
 
 #[test]
 fn a_label_and_a_node_that_come_back_in_time_cost_nothing() -> Result<(), Failure> {
-    let stage = set()?;
-    let before = stage.account.ours();
-    stage.kubectl(&["label", "node", "node1", "ng-"])?;
-    noticed(&stage)?;
-    stage.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
-    stage.until("asked for again", SOON, || match deselected(&stage)? {
+    let environment = set()?;
+    let before = environment.account.ours();
+    environment.kubectl(&["label", "node", "node1", "ng-"])?;
+    noticed(&environment)?;
+    environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
+    environment.until("asked for again", SOON, || match deselected(&environment)? {
         None => Ok(()),
         Some(since) => Err(since.into()),
     })?;
     // A Node registered again on the same instance is the same node.
-    stage.kubectl(&["delete", "node", "node1"])?;
-    noticed(&stage)?;
-    stage.register("node1", INSTANCE, json!({ "ng": "multi-eni" }))?;
-    stage.until("asked for again", SOON, || match deselected(&stage)? {
+    environment.kubectl(&["delete", "node", "node1"])?;
+    noticed(&environment)?;
+    environment.register("node1", INSTANCE, json!({ "ng": "multi-eni" }))?;
+    environment.until("asked for again", SOON, || match deselected(&environment)? {
         None => Ok(()),
         Some(since) => Err(since.into()),
     })?;
-    stage.idle()?;
-    stage.assert_eq("mutations", stage.account.mutations().len(), 0);
-    stage.assert_eq("ENIs", stage.account.ours(), before);
-    stage.condition("one", "Ready", "True", SOON)?;
-    stage.passed();
+    environment.idle()?;
+    environment.assert_eq("mutations", environment.account.mutations().len(), 0);
+    environment.assert_eq("ENIs", environment.account.ours(), before);
+    environment.condition("one", "Ready", "True", SOON)?;
+    environment.passed();
     Ok(())
 }

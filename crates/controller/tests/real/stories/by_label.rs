@@ -1,7 +1,7 @@
 //! The architecture page's second example: the subnet by a label of the node.
 
 use crate::harness::account::{SUBNET_A, SUBNET_B};
-use crate::harness::{Failure, SOON, Stage};
+use crate::harness::{Environment, Failure, SOON};
 
 const MANIFESTS: &str = include_str!("../../../manifests/subnet-by-label.yaml");
 const FIRST: &str = "i-0aaaaaaaaaaaaaaa1";
@@ -9,36 +9,36 @@ const SECOND: &str = "i-0bbbbbbbbbbbbbbb2";
 
 #[test]
 fn each_node_gets_an_eni_of_the_subnet_that_its_label_names() -> Result<(), Failure> {
-    let stage = Stage::with_a_controller()?;
-    stage.node("node1", FIRST)?;
-    stage.node("node2", SECOND)?;
-    stage.apply(MANIFESTS)?;
-    stage.kubectl(&["label", "node", "node1", "ng=multi-eni", "subnet=a"])?;
-    stage.kubectl(&["label", "node", "node2", "ng=multi-eni", "subnet=b"])?;
-    let subnet = |instance: &str| stage.account.ours_on(instance).remove(&1).map(|eni| eni.subnet_id);
-    stage.attached(FIRST, &[1], SOON)?;
-    stage.attached(SECOND, &[1], SOON)?;
-    stage.assert_eq("subnet of node1", subnet(FIRST).as_deref(), Some(SUBNET_A));
-    stage.assert_eq("subnet of node2", subnet(SECOND).as_deref(), Some(SUBNET_B));
+    let environment = Environment::with_a_controller()?;
+    environment.node("node1", FIRST)?;
+    environment.node("node2", SECOND)?;
+    environment.apply(MANIFESTS)?;
+    environment.kubectl(&["label", "node", "node1", "ng=multi-eni", "subnet=a"])?;
+    environment.kubectl(&["label", "node", "node2", "ng=multi-eni", "subnet=b"])?;
+    let subnet = |instance: &str| environment.account.ours_on(instance).remove(&1).map(|eni| eni.subnet_id);
+    environment.attached(FIRST, &[1], SOON)?;
+    environment.attached(SECOND, &[1], SOON)?;
+    environment.assert_eq("subnet of node1", subnet(FIRST).as_deref(), Some(SUBNET_A));
+    environment.assert_eq("subnet of node2", subnet(SECOND).as_deref(), Some(SUBNET_B));
 
     // The other subnet's ENI wants the same index: it comes when the first has left.
-    stage.kubectl(&["label", "node", "node1", "subnet=b", "--overwrite"])?;
-    stage.until("node1 with an ENI of subnet B", SOON, || match subnet(FIRST) {
+    environment.kubectl(&["label", "node", "node1", "subnet=b", "--overwrite"])?;
+    environment.until("node1 with an ENI of subnet B", SOON, || match subnet(FIRST) {
         Some(found) if found == SUBNET_B => Ok(()),
         other => Err(format!("{other:?}").into()),
     })?;
-    stage.attached(FIRST, &[1], SOON)?;
-    stage.condition("nodeeni-subnet-b", "Ready", "True", SOON)?;
-    stage.until("two ENIs in the status of nodeeni-subnet-b", SOON, || {
-        match stage.get(&["nodeeni", "nodeeni-subnet-b"])?["status"]["ready"].as_i64() {
+    environment.attached(FIRST, &[1], SOON)?;
+    environment.condition("nodeeni-subnet-b", "Ready", "True", SOON)?;
+    environment.until("two ENIs in the status of nodeeni-subnet-b", SOON, || {
+        match environment.get(&["nodeeni", "nodeeni-subnet-b"])?["status"]["ready"].as_i64() {
             Some(2) => Ok(()),
             other => Err(format!("{other:?}").into()),
         }
     })?;
-    stage.idle()?;
-    stage.kubectl(&["delete", "nodeeni", "--all", "--timeout=30s"])?;
-    stage.clean(SOON)?;
-    stage.idle()?;
-    stage.passed();
+    environment.idle()?;
+    environment.kubectl(&["delete", "nodeeni", "--all", "--timeout=30s"])?;
+    environment.clean(SOON)?;
+    environment.idle()?;
+    environment.passed();
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::plan::made;
 use crate::harness::account::{GROUP, NODE_SUBNET, SUBNET_A, SUBNET_B, VPC};
-use crate::harness::{Failure, SOON, Stage};
+use crate::harness::{Environment, Failure, SOON};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::thread;
@@ -55,9 +55,9 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
     ]
 }
 
-fn set() -> Result<Stage, Failure> {
-    let stage = Stage::with_a_controller()?;
-    let (ec2, failed) = (&stage.account.ec2, |e: multi_eni_sim::ec2::WorldError| e.to_string());
+fn set() -> Result<Environment, Failure> {
+    let environment = Environment::with_a_controller()?;
+    let (ec2, failed) = (&environment.account.ec2, |e: multi_eni_sim::ec2::WorldError| e.to_string());
     ec2.run_instance(INSTANCE, "c6in.32xlarge", NODE_SUBNET).map_err(failed)?;
     ec2.set_ipv6_cidr(SUBNET_A, "2001:db8:0:1::/64").map_err(failed)?;
     ec2.add_security_group(WEB, VPC, "web");
@@ -65,39 +65,50 @@ fn set() -> Result<Stage, Failure> {
         ec2.name_subnet(subnet, name).map_err(failed)?;
     }
     let labels = json!({ "ng": "multi-eni", "node.kubernetes.io/instance-type": "c6in.32xlarge" });
-    stage.register("node1", INSTANCE, labels)?;
+    environment.register("node1", INSTANCE, labels)?;
     let spec = json!({ "nodeSelector": { "ng": "multi-eni" }, "subnetID": SUBNET_A, "securityGroupIDs": [GROUP] });
     let object = json!({ "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "NodeENI", "metadata": { "name": "one" }, "spec": spec });
-    stage.apply(&object.to_string())?;
-    stage.attached(INSTANCE, &[1], SOON)?;
-    stage.idle()?;
-    Ok(stage)
+    environment.apply(&object.to_string())?;
+    environment.attached(INSTANCE, &[1], SOON)?;
+    environment.idle()?;
+    Ok(environment)
 }
 
 #[test]
 fn each_field_as_the_reference_says() -> Result<(), Failure> {
-    let stage = set()?;
+    let environment = set()?;
     let mut changed: Vec<String> = Vec::new();
     for (patch, calls) in changes() {
-        stage.account.ec2.clear_calls();
+        environment.account.ec2.clear_calls();
         let expected: BTreeMap<String, u64> = calls.into_iter().map(|(action, n)| (action.to_owned(), n)).collect();
-        stage.kubectl(&["patch", "nodeeni", "one", "--type=merge", "-p", &json!({ "spec": patch }).to_string()])?;
-        stage.until(&format!("{expected:?} after {patch}"), SOON, || {
-            let done = made(&stage);
+        environment.kubectl(&[
+            "patch",
+            "nodeeni",
+            "one",
+            "--type=merge",
+            "-p",
+            &json!({ "spec": patch }).to_string(),
+        ])?;
+        environment.until(&format!("{expected:?} after {patch}"), SOON, || {
+            let done = made(&environment);
             if done == expected { Ok(()) } else { Err(format!("{done:?}").into()) }
         })?;
-        let (reason, _) = stage.condition("one", "Ready", "True", SOON)?;
+        let (reason, _) = environment.condition("one", "Ready", "True", SOON)?;
         // Whatever is done besides would be done by now.
         thread::sleep(Duration::from_secs(1));
-        stage.assert_eq(&format!("calls of {patch} ({reason})"), made(&stage), expected);
+        environment.assert_eq(&format!("calls of {patch} ({reason})"), made(&environment), expected);
         changed.extend(patch.as_object().into_iter().flatten().map(|(field, _)| field.clone()));
         if patch.get("dpdkDriver").is_some() {
-            let settings = stage.get(&["eniattachments"])?["items"][0]["spec"]["nodeSettings"].clone();
-            stage.assert_eq("the node's half", settings, patch);
+            let settings = environment.get(&["eniattachments"])?["items"][0]["spec"]["nodeSettings"].clone();
+            environment.assert_eq("the node's half", settings, patch);
         } else if patch.get("mtu") == Some(&Value::Null) {
-            let settings = stage.get(&["eniattachments"])?["items"][0]["spec"]["nodeSettings"].clone();
-            stage.assert_eq("mtu", settings.get("mtu"), None);
-            stage.assert_eq("a route that is gone", settings["nodeConfig"].clone(), json!({ "routes": { "b": 2 } }));
+            let settings = environment.get(&["eniattachments"])?["items"][0]["spec"]["nodeSettings"].clone();
+            environment.assert_eq("mtu", settings.get("mtu"), None);
+            environment.assert_eq(
+                "a route that is gone",
+                settings["nodeConfig"].clone(),
+                json!({ "routes": { "b": 2 } }),
+            );
         }
     }
     // A field that is added to the CRD must be added here.
@@ -107,9 +118,9 @@ fn each_field_as_the_reference_says() -> Result<(), Failure> {
         let field = field.split('.').next().unwrap_or_default();
         assert!(changed.iter().any(|changed| changed == field), "no change of {field} is tried");
     }
-    stage.idle()?;
-    stage.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
-    stage.clean(SOON)?;
-    stage.passed();
+    environment.idle()?;
+    environment.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
+    environment.clean(SOON)?;
+    environment.passed();
     Ok(())
 }

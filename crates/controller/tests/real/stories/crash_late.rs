@@ -5,7 +5,7 @@
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
-use crate::harness::{Failure, SOON, Stage};
+use crate::harness::{Environment, Failure, SOON};
 use multi_eni_sim::ec2::Fault;
 use std::thread;
 use std::time::Duration;
@@ -15,37 +15,37 @@ const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
 const LATE: Duration = Duration::from_secs(3);
 
 /// Kills the process when the call has arrived at EC2, and starts another in its pod.
-fn killed_in(stage: &mut Stage, action: &'static str, fault: Fault, label: &str) -> Result<(), Failure> {
-    let arrived = stage.account.ambush(action, fault);
-    stage.kubectl(&["label", "node", "node1", label])?;
-    arrived.recv_timeout(SOON).map_err(|e| stage.failed(&format!("{action} never came: {e}")))?;
-    stage.crash()
+fn killed_in(environment: &mut Environment, action: &'static str, fault: Fault, label: &str) -> Result<(), Failure> {
+    let arrived = environment.account.ambush(action, fault);
+    environment.kubectl(&["label", "node", "node1", label])?;
+    arrived.recv_timeout(SOON).map_err(|e| environment.failed(&format!("{action} never came: {e}")))?;
+    environment.crash()
 }
 
 /// Ready, with one ENI and nothing of the late call left to come.
-fn whole(stage: &Stage, what: &str, made: usize) -> Result<(), Failure> {
-    stage.until(&format!("ready, {what}"), SOON, || {
-        let status = &stage.get(&["nodeeni", "one"])?["status"];
+fn whole(environment: &Environment, what: &str, made: usize) -> Result<(), Failure> {
+    environment.until(&format!("ready, {what}"), SOON, || {
+        let status = &environment.get(&["nodeeni", "one"])?["status"];
         if status["ready"] == 1 { Ok(()) } else { Err(format!("{status:#}").into()) }
     })?;
     // Not a wait for the product: the call that must do no harm has landed after this.
     thread::sleep(LATE);
-    stage.attached(INSTANCE, &[1], SOON)?;
-    stage.until(&format!("deleteOnTermination, {what}"), SOON, || {
-        let at = stage.account.ours_on(INSTANCE).remove(&1).and_then(|eni| eni.attachment);
+    environment.attached(INSTANCE, &[1], SOON)?;
+    environment.until(&format!("deleteOnTermination, {what}"), SOON, || {
+        let at = environment.account.ours_on(INSTANCE).remove(&1).and_then(|eni| eni.attachment);
         if at.as_ref().is_some_and(|at| at.delete_on_termination) { Ok(()) } else { Err(format!("{at:?}").into()) }
     })?;
-    stage.assert_eq(&format!("ENIs, {what}"), stage.account.ours().len(), 1);
-    stage.assert_eq(&format!("ENIs ever made, {what}"), stage.account.created().len(), made);
+    environment.assert_eq(&format!("ENIs, {what}"), environment.account.ours().len(), 1);
+    environment.assert_eq(&format!("ENIs ever made, {what}"), environment.account.created().len(), made);
     Ok(())
 }
 
 #[test]
 fn a_call_that_lands_after_the_crash_does_no_harm() -> Result<(), Failure> {
-    let mut stage = Stage::with_a_controller()?;
-    stage.node("node1", INSTANCE)?;
+    let mut environment = Environment::with_a_controller()?;
+    environment.node("node1", INSTANCE)?;
     let spec = [format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]")];
-    stage.apply(&nodeeni("one", &spec.each_ref().map(String::as_str)))?;
+    environment.apply(&nodeeni("one", &spec.each_ref().map(String::as_str)))?;
     let rounds = [
         ("CreateNetworkInterface", Fault::Delay(LATE), "DetachNetworkInterface", Fault::Delay(LATE)),
         ("AttachNetworkInterface", Fault::Delay(LATE), "DeleteNetworkInterface", Fault::Delay(LATE)),
@@ -53,15 +53,15 @@ fn a_call_that_lands_after_the_crash_does_no_harm() -> Result<(), Failure> {
     ];
     for (round, (way_in, fault_in, way_out, fault_out)) in (1..).zip(rounds) {
         let what = format!("killed in {way_in} ({fault_in:?})");
-        killed_in(&mut stage, way_in, fault_in, "ng=multi-eni")?;
-        whole(&stage, &what, round)?;
-        killed_in(&mut stage, way_out, fault_out, "ng-")?;
-        stage.clean(SOON)?;
+        killed_in(&mut environment, way_in, fault_in, "ng=multi-eni")?;
+        whole(&environment, &what, round)?;
+        killed_in(&mut environment, way_out, fault_out, "ng-")?;
+        environment.clean(SOON)?;
     }
-    stage.account.ec2.clear_faults();
+    environment.account.ec2.clear_faults();
     thread::sleep(LATE);
-    stage.clean(SOON)?;
-    stage.idle()?;
-    stage.passed();
+    environment.clean(SOON)?;
+    environment.idle()?;
+    environment.passed();
     Ok(())
 }

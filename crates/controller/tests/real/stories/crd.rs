@@ -2,36 +2,36 @@
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
-use crate::harness::{Failure, SOON, Stage};
+use crate::harness::{Environment, Failure, SOON};
 
 const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
 
 #[test]
 fn a_crd_being_deleted_detaches_nothing() -> Result<(), Failure> {
-    let stage = Stage::with_a_controller()?;
-    stage.node("node1", INSTANCE)?;
+    let environment = Environment::with_a_controller()?;
+    environment.node("node1", INSTANCE)?;
     let spec = [format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]")];
-    stage.apply(&nodeeni("one", &spec.each_ref().map(String::as_str)))?;
-    stage.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
-    stage.attached(INSTANCE, &[1], SOON)?;
-    stage.idle()?;
-    stage.account.ec2.clear_calls();
-    stage.kubectl(&["delete", "crd", "nodeenis.networking.k8s.aws", "--wait=false"])?;
-    stage.until("the NodeENI being deleted with its CRD", SOON, || {
-        let object = stage.get(&["nodeeni", "one"])?;
+    environment.apply(&nodeeni("one", &spec.each_ref().map(String::as_str)))?;
+    environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
+    environment.attached(INSTANCE, &[1], SOON)?;
+    environment.idle()?;
+    environment.account.ec2.clear_calls();
+    environment.kubectl(&["delete", "crd", "nodeenis.networking.k8s.aws", "--wait=false"])?;
+    environment.until("the NodeENI being deleted with its CRD", SOON, || {
+        let object = environment.get(&["nodeeni", "one"])?;
         if object["metadata"]["deletionTimestamp"].is_string() { Ok(()) } else { Err(format!("{object:#}").into()) }
     })?;
-    stage.until("a warning in the log", SOON, || {
-        let log = stage.replicas[0].log();
+    environment.until("a warning in the log", SOON, || {
+        let log = environment.replicas[0].log();
         if log.contains("is being deleted: nothing is attached, detached or deleted") {
             Ok(())
         } else {
             Err(log.into())
         }
     })?;
-    stage.idle()?;
-    stage.assert_eq("mutations", stage.account.mutations().len(), 0);
-    stage.attached(INSTANCE, &[1], SOON)?;
-    stage.passed();
+    environment.idle()?;
+    environment.assert_eq("mutations", environment.account.mutations().len(), 0);
+    environment.attached(INSTANCE, &[1], SOON)?;
+    environment.passed();
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use super::refused::{TABLE, manifest};
 use crate::harness::account::{FAR_SUBNET, GROUP, NODE_SUBNET, SUBNET_A, SUBNET_B, VPC, ZONE};
-use crate::harness::{Failure, SOON, Stage};
+use crate::harness::{Environment, Failure, SOON};
 use serde_json::json;
 use std::thread;
 use std::time::Duration;
@@ -105,9 +105,9 @@ fn selected(name: &str, spec: &str) -> String {
     manifest(&spec).replace("name: bad", &format!("name: {name}"))
 }
 
-fn set() -> Result<Stage, Failure> {
-    let stage = Stage::with_a_controller()?;
-    let ec2 = &stage.account.ec2;
+fn set() -> Result<Environment, Failure> {
+    let environment = Environment::with_a_controller()?;
+    let ec2 = &environment.account.ec2;
     let failed = |e: multi_eni_sim::ec2::WorldError| e.to_string();
     ec2.run_instance(INSTANCE, "m5.4xlarge", NODE_SUBNET).map_err(failed)?;
     for (subnet, cidr) in [("subnet-0000000000000aaaa", "10.0.20.0/24"), ("subnet-0000000000000bbbb", "10.0.21.0/24")] {
@@ -118,48 +118,49 @@ fn set() -> Result<Stage, Failure> {
     let occupant = ec2.hand_create(SUBNET_B, &[("Name", "vpc-cni")]).map_err(failed)?;
     ec2.hand_attach(&occupant, INSTANCE, 0, 2).map_err(failed)?;
     let labels = json!({ "ng": "multi-eni", "node.kubernetes.io/instance-type": "m5.4xlarge" });
-    stage.register("node1", INSTANCE, labels)?;
-    Ok(stage)
+    environment.register("node1", INSTANCE, labels)?;
+    Ok(environment)
 }
 
 #[test]
 fn are_refused_or_explained_and_the_good_one_works() -> Result<(), Failure> {
-    let stage = set()?;
+    let environment = set()?;
     let (odd, good) = (odd(), good());
     let kinds = TABLE.len() + odd.len() + good.len() + 1;
     assert!(kinds >= 50, "{kinds}");
     for (what, spec, words) in TABLE {
-        let refusal = stage.plane.apply(&manifest(spec))?.refusal().map_err(|e| format!("{what} was accepted: {e}"))?;
+        let refusal =
+            environment.plane.apply(&manifest(spec))?.refusal().map_err(|e| format!("{what} was accepted: {e}"))?;
         assert!(refusal.contains(words), "{what}: {refusal}");
     }
     for (name, spec) in &good {
-        stage.apply(&selected(name, spec))?;
+        environment.apply(&selected(name, spec))?;
     }
-    stage.attached(INSTANCE, &[1, 3, 62, 63], SOON)?;
+    environment.attached(INSTANCE, &[1, 3, 62, 63], SOON)?;
     for (name, spec, ..) in &odd {
-        stage.apply(&selected(name, spec))?;
+        environment.apply(&selected(name, spec))?;
     }
     for (name, _, reason, words) in &odd {
-        let (found, message) = stage.condition(name, "Degraded", "True", SOON * 2)?;
-        stage.assert_eq(&format!("{name}: {message}"), found.as_str(), *reason);
+        let (found, message) = environment.condition(name, "Degraded", "True", SOON * 2)?;
+        environment.assert_eq(&format!("{name}: {message}"), found.as_str(), *reason);
         assert!(message.contains(words), "{name}: {message}");
     }
     for (name, _) in &good {
-        stage.condition(name, "Ready", "True", SOON)?;
+        environment.condition(name, "Ready", "True", SOON)?;
     }
     // Six interfaces are there, and two ENIAttachments hold the place of what EC2 refuses: as many as an m5.4xlarge takes.
-    stage.apply(&selected("too-many", &format!("subnetID: {SUBNET_B}, deviceIndex: 41")))?;
-    let (reason, message) = stage.condition("too-many", "Degraded", "True", SOON)?;
-    stage.assert_eq(&message, reason.as_str(), "InstanceFull");
+    environment.apply(&selected("too-many", &format!("subnetID: {SUBNET_B}, deviceIndex: 41")))?;
+    let (reason, message) = environment.condition("too-many", "Degraded", "True", SOON)?;
+    environment.assert_eq(&message, reason.as_str(), "InstanceFull");
 
-    stage.idle()?;
-    stage.account.ec2.clear_calls();
+    environment.idle()?;
+    environment.account.ec2.clear_calls();
     thread::sleep(Duration::from_secs(60));
-    stage.assert_eq("calls of an idle minute", stage.account.tally(), Default::default());
-    stage.condition("good", "Ready", "True", SOON)?;
+    environment.assert_eq("calls of an idle minute", environment.account.tally(), Default::default());
+    environment.condition("good", "Ready", "True", SOON)?;
 
-    stage.kubectl(&["delete", "nodeeni", "--all", "--timeout=60s"])?;
-    stage.clean(SOON)?;
-    stage.passed();
+    environment.kubectl(&["delete", "nodeeni", "--all", "--timeout=60s"])?;
+    environment.clean(SOON)?;
+    environment.passed();
     Ok(())
 }

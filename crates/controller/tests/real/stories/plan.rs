@@ -2,7 +2,7 @@
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A, SUBNET_B};
-use crate::harness::{Failure, SOON, Stage};
+use crate::harness::{Environment, Failure, SOON};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,25 +11,25 @@ use std::process::{Command, Stdio};
 const INSTANCES: [&str; 3] = ["i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2", "i-0aaaaaaaaaaaaaaa3"];
 
 /// The role that the documentation gives, bound to a ServiceAccount.
-pub(super) fn reader(stage: &Stage) -> Result<std::path::PathBuf, Failure> {
+pub(super) fn reader(environment: &Environment) -> Result<std::path::PathBuf, Failure> {
     let page = include_str!("../../../../../docs/reference/plan.md");
     let role = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
-    stage.apply(role.ok_or("docs/reference/plan.md has no YAML")?)?;
-    stage.kubectl(&["create", "serviceaccount", "reader", "-n", "default"])?;
+    environment.apply(role.ok_or("docs/reference/plan.md has no YAML")?)?;
+    environment.kubectl(&["create", "serviceaccount", "reader", "-n", "default"])?;
     let binding = ["clusterrolebinding", "reader", "--clusterrole=multi-eni-plan", "--serviceaccount=default:reader"];
-    stage.kubectl(&[&["create"], binding.as_slice()].concat())?;
-    Ok(stage.plane.kubeconfig_for_service_account("default", "reader")?)
+    environment.kubectl(&[&["create"], binding.as_slice()].concat())?;
+    Ok(environment.plane.kubeconfig_for_service_account("default", "reader")?)
 }
 
 /// Runs `multi-eni` with these rights: exit code, stdout, stderr.
 pub(super) fn multi_eni(
-    stage: &Stage,
+    environment: &Environment,
     kubeconfig: &Path,
     args: &[&str],
     stdin: &str,
 ) -> Result<(i32, String, String), Failure> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_multi-eni"));
-    command.args(args).env_clear().env("KUBECONFIG", kubeconfig).env("AWS_ENDPOINT_URL", &stage.account.endpoint);
+    command.args(args).env_clear().env("KUBECONFIG", kubeconfig).env("AWS_ENDPOINT_URL", &environment.account.endpoint);
     command.env("AWS_REGION", "eu-central-1").env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|e| e.to_string())?;
@@ -43,22 +43,22 @@ pub(super) fn multi_eni(
 
 /// The calls that the plan foretells, and its text for a failure.
 pub(super) fn foretold(
-    stage: &Stage,
+    environment: &Environment,
     kubeconfig: &Path,
     args: &[&str],
     stdin: &str,
 ) -> Result<BTreeMap<String, u64>, Failure> {
-    let (code, out, err) = multi_eni(stage, kubeconfig, &[args, &["-o", "json"]].concat(), stdin)?;
-    stage.assert_eq(&format!("exit code: {out}{err}"), code, 0);
+    let (code, out, err) = multi_eni(environment, kubeconfig, &[args, &["-o", "json"]].concat(), stdin)?;
+    environment.assert_eq(&format!("exit code: {out}{err}"), code, 0);
     let plan: Value = serde_json::from_str(&out).map_err(|e| format!("{e}: {out}"))?;
     let calls = plan["calls"].as_object().cloned().unwrap_or_default();
     Ok(calls.into_iter().map(|(action, n)| (action, n.as_u64().unwrap_or_default())).collect())
 }
 
 /// The calls that were made since the last `clear_calls` and changed something.
-pub(super) fn made(stage: &Stage) -> BTreeMap<String, u64> {
+pub(super) fn made(environment: &Environment) -> BTreeMap<String, u64> {
     let mut made = BTreeMap::new();
-    for call in stage.account.mutations() {
+    for call in environment.account.mutations() {
         *made.entry(call.action).or_default() += 1;
     }
     made
@@ -77,85 +77,85 @@ fn spec(index: i32, description: &str, more: &str) -> String {
 
 #[test]
 fn what_it_says_is_what_is_done() -> Result<(), Failure> {
-    let mut stage = Stage::set()?;
-    let reader = reader(&stage)?;
+    let mut environment = Environment::set()?;
+    let reader = reader(&environment)?;
     for (number, instance) in (1..).zip(INSTANCES) {
-        stage.node(&format!("node{number}"), instance)?;
-        stage.kubectl(&["label", "node", &format!("node{number}"), "ng=multi-eni"])?;
+        environment.node(&format!("node{number}"), instance)?;
+        environment.kubectl(&["label", "node", &format!("node{number}"), "ng=multi-eni"])?;
     }
     // Somebody else's ENI at the index, on one node: that one gets nothing, and the plan says who is there.
     let by_hand = |e: multi_eni_sim::ec2::WorldError| e.to_string();
-    let occupant = stage.account.ec2.hand_create(SUBNET_B, &[("Name", "vpc-cni")]).map_err(by_hand)?;
-    stage.account.ec2.hand_attach(&occupant, INSTANCES[2], 0, 1).map_err(by_hand)?;
+    let occupant = environment.account.ec2.hand_create(SUBNET_B, &[("Name", "vpc-cni")]).map_err(by_hand)?;
+    environment.account.ec2.hand_attach(&occupant, INSTANCES[2], 0, 1).map_err(by_hand)?;
 
     let first = spec(1, "first", "sourceDestCheck: false");
-    let before_it_is_applied = foretold(&stage, &reader, &["plan", "-f", "-"], &first)?;
-    stage.assert_eq("NodeENIs", stage.names("nodeenis")?.len(), 0);
-    stage.apply(&first)?;
-    let coming = foretold(&stage, &reader, &["plan"], "")?;
-    stage.assert_eq("the file and the applied", before_it_is_applied, coming.clone());
-    let (_, text, _) = multi_eni(&stage, &reader, &["plan"], "")?;
+    let before_it_is_applied = foretold(&environment, &reader, &["plan", "-f", "-"], &first)?;
+    environment.assert_eq("NodeENIs", environment.names("nodeenis")?.len(), 0);
+    environment.apply(&first)?;
+    let coming = foretold(&environment, &reader, &["plan"], "")?;
+    environment.assert_eq("the file and the applied", before_it_is_applied, coming.clone());
+    let (_, text, _) = multi_eni(&environment, &reader, &["plan"], "")?;
     assert!(text.contains("! node3, index 1: device index 1 on network card 0 is taken on EC2 by eni-"), "{text}");
     assert!(text.contains("  + node1, node2, index 1: create an ENI in"), "{text}");
-    stage.assert_eq("mutations by plans", made(&stage), BTreeMap::new());
+    environment.assert_eq("mutations by plans", made(&environment), BTreeMap::new());
 
-    stage.start_replica(&[])?;
-    stage.attached(INSTANCES[0], &[1], SOON)?;
-    stage.attached(INSTANCES[1], &[1], SOON)?;
-    stage.idle()?;
-    stage.assert_eq("the calls", made(&stage), coming);
-    stage.assert_eq("then", foretold(&stage, &reader, &["plan"], "")?, BTreeMap::new());
-    let (_, story, _) = multi_eni(&stage, &reader, &["explain", "node/node1"], "")?;
+    environment.start_replica(&[])?;
+    environment.attached(INSTANCES[0], &[1], SOON)?;
+    environment.attached(INSTANCES[1], &[1], SOON)?;
+    environment.idle()?;
+    environment.assert_eq("the calls", made(&environment), coming);
+    environment.assert_eq("then", foretold(&environment, &reader, &["plan"], "")?, BTreeMap::new());
+    let (_, story, _) = multi_eni(&environment, &reader, &["explain", "node/node1"], "")?;
     assert!(story.contains("= index 1, eni-"), "{story}");
 
     // In place, and by replacement.
     for next in [spec(1, "second", "sourceDestCheck: true"), spec(2, "second", "")] {
-        stage.account.ec2.clear_calls();
-        let coming = foretold(&stage, &reader, &["plan", "-f", "-"], &next)?;
-        stage.apply(&next)?;
-        stage.until("the change", SOON, || {
-            let done = made(&stage);
+        environment.account.ec2.clear_calls();
+        let coming = foretold(&environment, &reader, &["plan", "-f", "-"], &next)?;
+        environment.apply(&next)?;
+        environment.until("the change", SOON, || {
+            let done = made(&environment);
             if done == coming { Ok(()) } else { Err(format!("{done:?}, foretold {coming:?}").into()) }
         })?;
-        stage.idle()?;
-        stage.assert_eq("the calls", made(&stage), coming);
+        environment.idle()?;
+        environment.assert_eq("the calls", made(&environment), coming);
     }
 
     // A node that no longer matches, and one that is not there.
-    stage.account.ec2.clear_calls();
-    stage.replicas.clear();
-    stage.kubectl(&["label", "node", "node2", "ng-"])?;
-    let coming = foretold(&stage, &reader, &["explain", "node/node2"], "")?;
-    stage.start_replica(&[])?;
-    stage.attached(INSTANCES[1], &[], SOON)?;
-    stage.idle()?;
-    stage.assert_eq("the calls", made(&stage), coming);
-    let (_, story, _) = multi_eni(&stage, &reader, &["explain", "node/node2"], "")?;
+    environment.account.ec2.clear_calls();
+    environment.replicas.clear();
+    environment.kubectl(&["label", "node", "node2", "ng-"])?;
+    let coming = foretold(&environment, &reader, &["explain", "node/node2"], "")?;
+    environment.start_replica(&[])?;
+    environment.attached(INSTANCES[1], &[], SOON)?;
+    environment.idle()?;
+    environment.assert_eq("the calls", made(&environment), coming);
+    let (_, story, _) = multi_eni(&environment, &reader, &["explain", "node/node2"], "")?;
     assert!(story.contains("NodeENI one: does not match: no label ng=multi-eni"), "{story}");
-    let (code, _, words) = multi_eni(&stage, &reader, &["explain", "node/none"], "")?;
-    stage.assert_eq(&words, code, 1);
+    let (code, _, words) = multi_eni(&environment, &reader, &["explain", "node/none"], "")?;
+    environment.assert_eq(&words, code, 1);
     assert!(words.contains("the cluster has no Node none"), "{words}");
-    stage.passed();
+    environment.passed();
     Ok(())
 }
 
 #[test]
 fn what_stands_in_its_way_is_said() -> Result<(), Failure> {
-    let stage = Stage::set()?;
-    stage.kubectl(&["create", "serviceaccount", "nobody", "-n", "default"])?;
-    let nobody = stage.plane.kubeconfig_for_service_account("default", "nobody")?;
-    let (code, _, words) = multi_eni(&stage, &nobody, &["plan"], "")?;
-    stage.assert_eq(&words, code, 1);
+    let environment = Environment::set()?;
+    environment.kubectl(&["create", "serviceaccount", "nobody", "-n", "default"])?;
+    let nobody = environment.plane.kubeconfig_for_service_account("default", "nobody")?;
+    let (code, _, words) = multi_eni(&environment, &nobody, &["plan"], "")?;
+    environment.assert_eq(&words, code, 1);
     assert!(words.contains("not allowed to get the namespace kube-system"), "{words}");
 
-    let reader = reader(&stage)?;
+    let reader = reader(&environment)?;
     let bad = spec(0, "x", "");
-    let (code, out, _) = multi_eni(&stage, &reader, &["plan", "-f", "-"], &bad)?;
-    stage.assert_eq(&out, code, 1);
+    let (code, out, _) = multi_eni(&environment, &reader, &["plan", "-f", "-"], &bad)?;
+    environment.assert_eq(&out, code, 1);
     assert!(out.contains("NodeENI one: would be refused: ") && out.contains("index 0 is the node's primary"), "{out}");
-    let (code, out, _) = multi_eni(&stage, &reader, &["plan"], "")?;
-    stage.assert_eq(&out, code, 0);
+    let (code, out, _) = multi_eni(&environment, &reader, &["plan"], "")?;
+    environment.assert_eq(&out, code, 0);
     assert!(out.starts_with("There is no NodeENI: nothing to do."), "{out}");
-    stage.passed();
+    environment.passed();
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
-use crate::harness::{Failure, SOON, Stage};
+use crate::harness::{Environment, Failure, SOON};
 use std::thread;
 use std::time::Duration;
 
@@ -19,17 +19,17 @@ fn policy(operation: &str, expression: &str) -> String {
     )
 }
 
-fn remove(stage: &Stage) -> Result<(), Failure> {
+fn remove(environment: &Environment) -> Result<(), Failure> {
     for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
-        stage.kubectl(&["delete", kind, "refuse"])?;
+        environment.kubectl(&["delete", kind, "refuse"])?;
     }
     Ok(())
 }
 
 /// The NodeENI says so, in the policy's words.
-fn refused(stage: &Stage, words: &str) -> Result<(), Failure> {
-    stage.until("APIServerRefused", SOON, || {
-        let (reason, message) = stage.condition("one", "Degraded", "True", SOON)?;
+fn refused(environment: &Environment, words: &str) -> Result<(), Failure> {
+    environment.until("APIServerRefused", SOON, || {
+        let (reason, message) = environment.condition("one", "Degraded", "True", SOON)?;
         let said = reason == "APIServerRefused" && message.contains(WORDS) && message.contains(words);
         if said { Ok(()) } else { Err(format!("{reason}: {message}").into()) }
     })
@@ -37,39 +37,39 @@ fn refused(stage: &Stage, words: &str) -> Result<(), Failure> {
 
 #[test]
 fn what_a_policy_refuses_is_asked_for_less_and_less_and_comes_when_it_is_gone() -> Result<(), Failure> {
-    let stage = Stage::with_a_controller()?;
+    let environment = Environment::with_a_controller()?;
     let instances: Vec<String> = (1..=12).map(|n| format!("i-0aaaaaaaaaaaaaa{n:02}")).collect();
     for (n, instance) in instances.iter().enumerate() {
-        stage.node(&format!("node{n}"), instance)?;
+        environment.node(&format!("node{n}"), instance)?;
     }
     // All but two are refused.
-    stage.apply(&policy("CREATE", "object.spec.nodeName in ['node0', 'node1']"))?;
+    environment.apply(&policy("CREATE", "object.spec.nodeName in ['node0', 'node1']"))?;
     // A policy takes a moment to be loaded.
     thread::sleep(Duration::from_secs(5));
     let (subnet, group) = (format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]"));
-    stage.apply(&nodeeni("one", &[&subnet, &group, "deviceIndex: 1"]))?;
-    stage.kubectl(&["label", "node", "--all", "ng=multi-eni"])?;
-    refused(&stage, "10 nodes")?;
-    stage.attached(&instances[0], &[1], SOON)?;
-    stage.attached(&instances[1], &[1], SOON)?;
+    environment.apply(&nodeeni("one", &[&subnet, &group, "deviceIndex: 1"]))?;
+    environment.kubectl(&["label", "node", "--all", "ng=multi-eni"])?;
+    refused(&environment, "10 nodes")?;
+    environment.attached(&instances[0], &[1], SOON)?;
+    environment.attached(&instances[1], &[1], SOON)?;
     thread::sleep(Duration::from_secs(20));
-    let before = stage.writes_to("eniattachments")?;
+    let before = environment.writes_to("eniattachments")?;
     thread::sleep(Duration::from_secs(30));
-    let tried = stage.writes_to("eniattachments")? - before;
-    assert!(tried <= 20, "{tried} writes in 30 s: {:?}", stage.failed("a storm"));
-    remove(&stage)?;
+    let tried = environment.writes_to("eniattachments")? - before;
+    assert!(tried <= 20, "{tried} writes in 30 s: {:?}", environment.failed("a storm"));
+    remove(&environment)?;
     for instance in &instances {
-        stage.attached(instance, &[1], Duration::from_secs(120))?;
+        environment.attached(instance, &[1], Duration::from_secs(120))?;
     }
-    stage.condition("one", "Ready", "True", SOON)?;
+    environment.condition("one", "Ready", "True", SOON)?;
 
     // The same for DELETE: nothing leaves, it is said, and goes on when it is allowed.
-    stage.apply(&policy("DELETE", "false"))?;
+    environment.apply(&policy("DELETE", "false"))?;
     thread::sleep(Duration::from_secs(5));
-    stage.kubectl(&["delete", "nodeeni", "one", "--wait=false"])?;
-    refused(&stage, "delete 12 eniattachments")?;
-    remove(&stage)?;
-    stage.clean(Duration::from_secs(120))?;
-    stage.passed();
+    environment.kubectl(&["delete", "nodeeni", "one", "--wait=false"])?;
+    refused(&environment, "delete 12 eniattachments")?;
+    remove(&environment)?;
+    environment.clean(Duration::from_secs(120))?;
+    environment.passed();
     Ok(())
 }

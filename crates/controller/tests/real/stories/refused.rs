@@ -1,6 +1,6 @@
 //! What can never work is refused by `kubectl apply`, with a sentence that a person understands.
 
-use crate::harness::{Failure, Stage};
+use crate::harness::{Environment, Failure};
 
 /// What is wrong, the spec, and words of the refusal.
 pub(super) const TABLE: &[(&str, &str, &str)] = &[
@@ -117,14 +117,15 @@ pub(super) fn manifest(spec: &str) -> String {
 
 #[test]
 fn each_with_its_sentence() -> Result<(), Failure> {
-    let stage = Stage::set()?;
+    let environment = Environment::set()?;
     let long = format!("subnetID: subnet-12345678, nodeSelector: {{a: b}}, description: {}", "x".repeat(256));
     let rows = TABLE.iter().copied().chain([("a long description", long.as_str(), "at most 255 characters")]);
     for (what, spec, words) in rows {
-        let refusal = stage.plane.apply(&manifest(spec))?.refusal().map_err(|e| format!("{what} was accepted: {e}"))?;
+        let refusal =
+            environment.plane.apply(&manifest(spec))?.refusal().map_err(|e| format!("{what} was accepted: {e}"))?;
         assert!(refusal.contains(words), "{what}: {refusal}");
     }
-    stage.assert_eq("accepted", stage.names("nodeenis")?.len(), 0);
+    environment.assert_eq("accepted", environment.names("nodeenis")?.len(), 0);
     // The bounds themselves are good.
     for (name, spec) in [
         ("low", "subnetID: subnet-12345678, nodeSelector: {a: b}, deviceIndex: 1, mtu: 576"),
@@ -133,11 +134,11 @@ fn each_with_its_sentence() -> Result<(), Failure> {
         ("paced", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 3}"),
         ("percent", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '100%'}"),
     ] {
-        stage.apply(&manifest(spec).replace("bad", name))?;
+        environment.apply(&manifest(spec).replace("bad", name))?;
     }
     // And the page's own.
-    stage.apply(include_str!("../../../manifests/multiple-nodeenis.yaml"))?;
-    stage.apply(include_str!("../../../manifests/subnet-by-label.yaml"))?;
-    stage.passed();
+    environment.apply(include_str!("../../../manifests/multiple-nodeenis.yaml"))?;
+    environment.apply(include_str!("../../../manifests/subnet-by-label.yaml"))?;
+    environment.passed();
     Ok(())
 }

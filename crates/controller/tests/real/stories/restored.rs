@@ -3,40 +3,40 @@
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
-use crate::harness::{Failure, SOON, Stage};
+use crate::harness::{Environment, Failure, SOON};
 
 #[test]
 fn a_restored_store_is_read_anew_by_the_process_that_ran_on() -> Result<(), Failure> {
-    let mut stage = Stage::with_a_controller()?;
+    let mut environment = Environment::with_a_controller()?;
     for n in 1..=3 {
-        stage.node(&format!("node{n}"), &format!("i-0aaaaaaaaaaaaaa0{n}"))?;
+        environment.node(&format!("node{n}"), &format!("i-0aaaaaaaaaaaaaa0{n}"))?;
     }
-    stage.kubectl(&["label", "node", "node1", "node2", "ng=multi-eni"])?;
+    environment.kubectl(&["label", "node", "node1", "node2", "ng=multi-eni"])?;
     let (subnet, group) = (format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]"));
-    stage.apply(&nodeeni("one", &[&subnet, &group]))?;
+    environment.apply(&nodeeni("one", &[&subnet, &group]))?;
     for n in 1..=2 {
-        stage.attached(&format!("i-0aaaaaaaaaaaaaa0{n}"), &[1], SOON)?;
+        environment.attached(&format!("i-0aaaaaaaaaaaaaa0{n}"), &[1], SOON)?;
     }
-    stage.condition("one", "Ready", "True", SOON)?;
-    stage.plane.save_store()?;
+    environment.condition("one", "Ready", "True", SOON)?;
+    environment.plane.save_store()?;
 
     // What the backup does not know: a node loses its ENI, and time passes for everybody.
-    stage.kubectl(&["label", "node", "node2", "ng-"])?;
-    stage.attached("i-0aaaaaaaaaaaaaa02", &[], SOON * 3)?;
+    environment.kubectl(&["label", "node", "node2", "ng-"])?;
+    environment.attached("i-0aaaaaaaaaaaaaa02", &[], SOON * 3)?;
     for n in 0..100 {
-        stage.kubectl(&["annotate", "node", "--all", "--overwrite", &format!("example.com/n={n}")])?;
+        environment.kubectl(&["annotate", "node", "--all", "--overwrite", &format!("example.com/n={n}")])?;
     }
-    stage.plane.restore_store()?;
+    environment.plane.restore_store()?;
 
     // The node that has its label back gets an ENI again, and what is asked from now on is heard.
-    stage.attached("i-0aaaaaaaaaaaaaa02", &[1], SOON * 6)?;
-    stage.kubectl(&["label", "node", "node3", "ng=multi-eni"])?;
-    stage.attached("i-0aaaaaaaaaaaaaa03", &[1], SOON)?;
-    stage.condition("one", "Ready", "True", SOON)?;
-    let said = stage.replicas.iter().any(|replica| replica.log().contains("restored from a backup"));
-    stage.assert_eq("the log says why all was read anew", said, true);
-    stage.kubectl(&["delete", "nodeeni", "one", "--timeout=60s"])?;
-    stage.clean(SOON)?;
-    stage.passed();
+    environment.attached("i-0aaaaaaaaaaaaaa02", &[1], SOON * 6)?;
+    environment.kubectl(&["label", "node", "node3", "ng=multi-eni"])?;
+    environment.attached("i-0aaaaaaaaaaaaaa03", &[1], SOON)?;
+    environment.condition("one", "Ready", "True", SOON)?;
+    let said = environment.replicas.iter().any(|replica| replica.log().contains("restored from a backup"));
+    environment.assert_eq("the log says why all was read anew", said, true);
+    environment.kubectl(&["delete", "nodeeni", "one", "--timeout=60s"])?;
+    environment.clean(SOON)?;
+    environment.passed();
     Ok(())
 }

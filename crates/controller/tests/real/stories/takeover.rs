@@ -2,7 +2,7 @@
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
-use crate::harness::{Failure, SOON, Stage};
+use crate::harness::{Environment, Failure, SOON};
 use multi_eni_sim::ec2::Fault;
 use std::time::{Duration, Instant};
 
@@ -11,36 +11,40 @@ const LEASE: Duration = Duration::from_secs(15);
 
 #[test]
 fn a_standby_finishes_what_a_killed_leader_began_once_its_lease_is_over() -> Result<(), Failure> {
-    let mut stage = Stage::with_a_controller()?;
-    stage.start_replica(&[])?;
-    stage.node("node1", INSTANCE)?;
+    let mut environment = Environment::with_a_controller()?;
+    environment.start_replica(&[])?;
+    environment.node("node1", INSTANCE)?;
     let spec = [format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]")];
-    stage.apply(&nodeeni("one", &spec.each_ref().map(String::as_str)))?;
-    let arrived = stage.account.ambush("CreateNetworkInterface", Fault::SlowAnswer(LEASE));
-    stage.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
-    arrived.recv_timeout(SOON).map_err(|e| stage.failed(&format!("no Create: {e}")))?;
+    environment.apply(&nodeeni("one", &spec.each_ref().map(String::as_str)))?;
+    let arrived = environment.account.ambush("CreateNetworkInterface", Fault::SlowAnswer(LEASE));
+    environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
+    arrived.recv_timeout(SOON).map_err(|e| environment.failed(&format!("no Create: {e}")))?;
     let killed = Instant::now();
-    stage.replicas[0].kill9();
+    environment.replicas[0].kill9();
 
-    stage.attached(INSTANCE, &[1], LEASE + SOON)?;
+    environment.attached(INSTANCE, &[1], LEASE + SOON)?;
     let took = killed.elapsed();
     let in_time = (LEASE - Duration::from_secs(3)..LEASE + Duration::from_secs(8)).contains(&took);
-    assert!(in_time, "{:?}", stage.failed(&format!("took {took:?}: the Lease lasts {LEASE:?} from its last renewal")));
-    stage.until("ready", SOON, || {
-        let status = &stage.get(&["nodeeni", "one"])?["status"];
+    assert!(
+        in_time,
+        "{:?}",
+        environment.failed(&format!("took {took:?}: the Lease lasts {LEASE:?} from its last renewal"))
+    );
+    environment.until("ready", SOON, || {
+        let status = &environment.get(&["nodeeni", "one"])?["status"];
         if status["ready"] == 1 { Ok(()) } else { Err(format!("{status:#}").into()) }
     })?;
-    stage.assert_eq("ENIs ever made", stage.account.created().len(), 1);
-    let creates = stage.account.mutations().into_iter().filter(|call| call.action == "CreateNetworkInterface");
+    environment.assert_eq("ENIs ever made", environment.account.created().len(), 1);
+    let creates = environment.account.mutations().into_iter().filter(|call| call.action == "CreateNetworkInterface");
     let tokens: Vec<_> = creates.map(|call| call.client_token).collect();
     assert!(tokens.len() <= 2 && tokens.iter().all(|token| token == &tokens[0]), "{tokens:?}");
     let mut leading = Vec::new();
-    for replica in &stage.replicas {
+    for replica in &environment.replicas {
         // The killed one answers nothing.
         leading.push(replica.metrics().is_ok_and(|text| text.lines().any(|line| line == "multi_eni_leading 1")));
     }
-    stage.assert_eq("who leads", leading, vec![false, true]);
-    stage.idle()?;
-    stage.passed();
+    environment.assert_eq("who leads", leading, vec![false, true]);
+    environment.idle()?;
+    environment.passed();
     Ok(())
 }

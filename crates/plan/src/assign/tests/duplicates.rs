@@ -3,13 +3,13 @@
 use super::*;
 
 /// The same instance under another name, registered later.
-fn renamed() -> NodeFacts {
+fn renamed() -> ObservedNode {
     let old = World::new(vec![]).node.unwrap();
-    NodeFacts { name: "n9".into(), uid: "uid-n9".into(), created: at(50), ..old }
+    ObservedNode { name: "n9".into(), uid: "uid-n9".into(), created: at(50), ..old }
 }
 
 fn settled() -> World {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
     world
 }
@@ -21,7 +21,7 @@ fn the_older_one_counts_the_other_gets_nothing_and_it_is_said() {
     let counted = world.assign();
     assert!(counted.is_settled() && counted.needs.is_empty() && counted.problems.is_empty(), "{counted:?}");
     (world.node, world.others) = (Some(renamed()), vec![world.node.clone().unwrap()]);
-    world.held.clear();
+    world.attachments.clear();
     let other = world.assign();
     assert!(other.is_settled() && other.needs.is_empty() && other.matched.is_empty(), "{other:?}");
     assert_eq!((other.recheck, other.problems[0].1.reason), (None, DUPLICATE_NODE));
@@ -37,9 +37,12 @@ fn when_the_old_one_goes_what_is_there_follows_and_keeps_its_eni() {
     let mut world = settled();
     world.node = Some(renamed());
     // It was away for a moment.
-    world.held[0].deselected_since = Some(at(60));
+    world.attachments[0].deselected_since = Some(at(60));
     let next = world.assign();
-    assert_eq!((&next.follow, &next.reselect), (&vec![world.held[0].name.clone()], &vec![world.held[0].name.clone()]));
+    assert_eq!(
+        (&next.follow, &next.reselect),
+        (&vec![world.attachments[0].name.clone()], &vec![world.attachments[0].name.clone()])
+    );
     assert!(next.create.is_empty() && next.delete.is_empty() && next.deselect.is_empty(), "{next:?}");
 }
 

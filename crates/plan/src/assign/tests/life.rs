@@ -1,8 +1,8 @@
 //! An instance that dies before its Node, and looks that do not show one.
 
 use super::*;
-use crate::facts::Unshown;
-use crate::look_failure::LookFailure;
+use crate::lookup_failure::LookupFailure;
+use crate::observed::Unshown;
 
 fn instance() -> InstanceId {
     InstanceId::parse(INSTANCE).unwrap()
@@ -10,9 +10,9 @@ fn instance() -> InstanceId {
 
 /// A world in which EC2 no longer shows the primary interface.
 fn without_primary() -> World {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let unshown = Some(Unshown { since: at(99), as_of: at(99) });
-    world.sight = Some(InstanceSight { without_primary: unshown, ..world.sight.clone().unwrap() });
+    world.interfaces = Some(InstanceInterfaces { without_primary: unshown, ..world.interfaces.clone().unwrap() });
     world
 }
 
@@ -21,32 +21,32 @@ fn nothing_is_made_for_an_instance_whose_primary_interface_is_not_shown() {
     let mut world = without_primary();
     let next = world.assign();
     assert!(next.create.is_empty() && next.needs.contains(&Need::InstanceState(instance())), "{next:?}");
-    world.state = Some(InstanceLook::first(InstanceState::Terminated, at(100)));
+    world.state = Some(InstanceObservation::first(InstanceState::Terminated, at(100)));
     let next = world.assign();
     assert!(next.create.is_empty() && next.needs.is_empty(), "{next:?}");
     let why = &next.refused[0].why;
-    assert!(why.reason() == INSTANCE_GONE && why.is_passing(), "{why:?}");
+    assert!(why.reason() == INSTANCE_GONE && why.is_transient(), "{why:?}");
     // A Node that outlives its instance for long is a problem.
     world.now = at(800);
-    assert!(!world.assign().refused[0].why.is_passing());
+    assert!(!world.assign().refused[0].why.is_transient());
 }
 
 #[test]
 fn a_look_at_its_interfaces_that_is_later_than_one_that_missed_it_wins() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
-    let missed = InstanceLook::first(InstanceState::Missing, at(10)).then(InstanceState::Missing, at(80));
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    let missed = InstanceObservation::first(InstanceState::Missing, at(10)).then(InstanceState::Missing, at(80));
     world.state = Some(missed);
     assert_eq!(world.assign().create.len(), 1);
     // Terminated is final.
-    world.state = Some(InstanceLook::first(InstanceState::Terminated, at(80)));
+    world.state = Some(InstanceObservation::first(InstanceState::Terminated, at(80)));
     assert_eq!(world.assign().create.len(), 0);
 }
 
 /// A Node that went at 100, and its ENIAttachment.
 fn node_gone() -> World {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
-    world.held[0].deselected_since = Some(at(100));
+    world.attachments[0].deselected_since = Some(at(100));
     (world.node, world.now) = (None, at(110));
     world
 }
@@ -54,7 +54,7 @@ fn node_gone() -> World {
 #[test]
 fn one_answer_that_leaves_a_running_instance_out_proves_nothing() {
     let mut world = node_gone();
-    let missed = InstanceLook::first(InstanceState::Missing, at(105));
+    let missed = InstanceObservation::first(InstanceState::Missing, at(105));
     world.state = Some(missed);
     assert!(world.assign().delete.is_empty() && world.assign().recheck == Some(at(165)));
     // Two looks apart, and still within the grace.
@@ -66,7 +66,7 @@ fn one_answer_that_leaves_a_running_instance_out_proves_nothing() {
     world.now = at(231);
     assert!(world.assign().delete.is_empty() && world.assign().recheck == Some(at(400)));
     // After the grace, one that misses it after looks that showed it is not enough, either.
-    let late = InstanceLook::first(InstanceState::Missing, at(401));
+    let late = InstanceObservation::first(InstanceState::Missing, at(401));
     (world.state, world.now) = (Some(late), at(402));
     assert!(world.assign().delete.is_empty());
     (world.state, world.now) = (Some(late.then(InstanceState::Missing, at(461))), at(462));
@@ -77,7 +77,7 @@ fn one_answer_that_leaves_a_running_instance_out_proves_nothing() {
 fn a_gone_node_whose_instance_cannot_be_asked_about_is_said() {
     let mut world = node_gone();
     let code = "UnauthorizedOperation".to_owned();
-    world.states_failure = Some(LookFailure {
+    world.states_failure = Some(LookupFailure {
         since: at(105),
         action: "DescribeInstances",
         code,
@@ -91,51 +91,54 @@ fn a_gone_node_whose_instance_cannot_be_asked_about_is_said() {
     assert!(problem.message.contains("ec2:DescribeInstances"), "{problem:?}");
     assert!(next.nodeenis().contains(uid) && next.delete.is_empty());
     // A look had left it out once, and no other one is answered.
-    world.state = Some(InstanceLook::first(InstanceState::Missing, at(150)));
+    world.state = Some(InstanceObservation::first(InstanceState::Missing, at(150)));
     assert_eq!(world.assign().problems.len(), 1);
 }
 
 /// EC2 may show nothing yet of an instance that has just begun: it is asked again, after a while.
 #[test]
 fn a_vpc_that_a_look_did_not_show_is_looked_for_again_but_not_in_a_loop() {
-    let mut named = intent("a", 1, &[SUBNET_A]);
-    if let Ok(ask) = &mut named.ask {
-        ask.subnets = vec![crate::intent::SubnetRef::Name("storage".into())];
+    let mut named = nodeeni("a", 1, &[SUBNET_A]);
+    if let Ok(spec) = &mut named.spec {
+        spec.subnets = vec![crate::nodeeni::SubnetRef::Name("storage".into())];
     }
     let mut world = World::new(vec![named]);
     let subnet = SubnetId::parse(SUBNET_A).unwrap();
-    world.network.subnets_named.insert("storage".into(), [subnet].into());
+    world.catalog.subnets_named.insert("storage".into(), [subnet].into());
     let unshown = |as_of| Some(Unshown { since: at(99), as_of });
-    world.sight = Some(InstanceSight { as_of: at(99), without_primary: unshown(at(100)), ..Default::default() });
-    world.state = Some(InstanceLook::first(InstanceState::Running, at(100)));
+    world.interfaces =
+        Some(InstanceInterfaces { as_of: at(99), without_primary: unshown(at(100)), ..Default::default() });
+    world.state = Some(InstanceObservation::first(InstanceState::Running, at(100)));
     let soon = world.assign();
     assert!(soon.needs.is_empty() && soon.recheck == Some(at(101)), "{soon:?}");
     world.now = at(101);
     assert!(world.assign().needs.contains(&Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap())));
     // The longer it is not shown the slower, and after minutes it is said.
-    world.sight = Some(InstanceSight { as_of: at(99), without_primary: unshown(at(199)), ..Default::default() });
+    world.interfaces =
+        Some(InstanceInterfaces { as_of: at(99), without_primary: unshown(at(199)), ..Default::default() });
     world.now = at(290);
     let slow = world.assign();
     assert!(slow.needs.is_empty() && slow.recheck == Some(at(299)), "{slow:?}");
-    assert_eq!((slow.refused[0].why.reason(), slow.refused[0].why.is_passing()), ("PrimaryInterfaceNotShown", false));
+    assert_eq!((slow.refused[0].why.reason(), slow.refused[0].why.is_transient()), ("PrimaryInterfaceNotShown", false));
 }
 
 #[test]
 fn what_outlives_its_instance_goes_though_the_node_stays() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
-    world.state = Some(InstanceLook::first(InstanceState::Terminated, at(100)));
+    world.state = Some(InstanceObservation::first(InstanceState::Terminated, at(100)));
     world.now = at(100 + 599);
     let waits = world.assign();
     assert_eq!((waits.delete.len(), waits.recheck), (0, Some(at(700))));
     world.now = at(700);
     let goes = world.assign();
     assert_eq!(goes.delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::NodeGone]);
-    world.held.clear();
+    world.attachments.clear();
     let gone = world.assign();
     assert!(gone.create.is_empty() && gone.refused[0].why.reason() == INSTANCE_GONE, "{gone:?}");
     // One that is not shown may come back.
     world.settle();
-    world.state = Some(InstanceLook::first(InstanceState::Missing, at(100)).then(InstanceState::Missing, at(300)));
+    world.state =
+        Some(InstanceObservation::first(InstanceState::Missing, at(100)).then(InstanceState::Missing, at(300)));
     assert_eq!(world.assign().delete.len(), 0);
 }

@@ -1,46 +1,47 @@
 use super::*;
-use crate::facts::InstanceLimits;
+use crate::lifecycle::tests::{attachment, eni};
+use crate::observed::InstanceLimits;
 use crate::rollout::Turn;
-use crate::step::tests::{attachment, eni};
 
-fn limited(mut intents: Vec<Intent>, change: impl Fn(&mut crate::intent::Ask)) -> World {
-    intents.iter_mut().for_each(|intent| intent.ask.iter_mut().for_each(&change));
-    let mut world = World::new(intents);
+fn limited(mut nodeenis: Vec<NodeEni>, change: impl Fn(&mut crate::nodeeni::EniSpec)) -> World {
+    nodeenis.iter_mut().for_each(|nodeeni| nodeeni.spec.iter_mut().for_each(&change));
+    let mut world = World::new(nodeenis);
     world.node.as_mut().unwrap().instance_type = Some("t3.small".into());
     let limits = InstanceLimits { enis: 3, cards: vec![3], ipv4_per_eni: 4, ipv6_per_eni: 4 };
-    world.network.instance_types.insert("t3.small".into(), Some(limits));
+    world.catalog.instance_types.insert("t3.small".into(), Some(limits));
     world
 }
 
-fn why(world: &World) -> Vec<Refused> {
+fn why(world: &World) -> Vec<UnassignedReason> {
     world.assign().refused.into_iter().map(|refusal| refusal.why).collect()
 }
 
 #[test]
 fn the_type_is_asked_for_once_and_an_unknown_one_stands_in_nobodys_way() {
-    let mut world = limited(vec![intent("a", 1, &[SUBNET_A])], |_| {});
-    let known = std::mem::take(&mut world.network.instance_types);
+    let mut world = limited(vec![nodeeni("a", 1, &[SUBNET_A])], |_| {});
+    let known = std::mem::take(&mut world.catalog.instance_types);
     let asked = world.assign();
     assert_eq!(asked.needs, BTreeSet::from([Need::InstanceType("t3.small".into())]));
-    assert!(asked.create.is_empty() && asked.refused[0].why.is_passing());
-    world.network.instance_types.insert("t3.small".into(), None);
+    assert!(asked.create.is_empty() && asked.refused[0].why.is_transient());
+    world.catalog.instance_types.insert("t3.small".into(), None);
     assert_eq!(world.assign().create.len(), 1);
-    world.network.instance_types = known;
+    world.catalog.instance_types = known;
     assert_eq!((world.assign().create.len(), world.assign().needs), (1, BTreeSet::new()));
 }
 
 #[test]
 fn an_instance_takes_no_more_interfaces_than_its_type() {
     let mut world =
-        limited(vec![intent("a", 1, &[SUBNET_A]), intent("b", 2, &[SUBNET_B]), intent("c", 3, &[SUBNET_A])], |_| {});
+        limited(vec![nodeeni("a", 1, &[SUBNET_A]), nodeeni("b", 2, &[SUBNET_B]), nodeeni("c", 3, &[SUBNET_A])], |_| {});
     let mut primary = eni(1);
-    (primary.tags, primary.attachment) = (Pairs::default(), Some(attachment(crate::facts::AttachmentState::Attached)));
+    (primary.tags, primary.attachment) =
+        (StringMap::default(), Some(attachment(crate::observed::AttachmentState::Attached)));
     primary.attachment.as_mut().unwrap().index = 0;
-    world.sight.as_mut().unwrap().enis = vec![primary];
+    world.interfaces.as_mut().unwrap().enis = vec![primary];
     let first = world.assign();
     // The primary one and two of ours: the youngest NodeENI gets nothing, and hears why.
     assert_eq!(first.create.len(), 2);
-    let full = Refused::InstanceFull { kind: "t3.small".into(), card: None, most: 3 };
+    let full = UnassignedReason::InstanceFull { kind: "t3.small".into(), card: None, most: 3 };
     assert_eq!(why(&world), std::slice::from_ref(&full));
     assert!(full.to_string().contains("as many as a t3.small takes"), "{full}");
     assert!(first.recheck.is_some() && first.needs.is_empty(), "nothing is asked over and over");
@@ -57,72 +58,75 @@ fn an_instance_takes_no_more_interfaces_than_its_type() {
 
 #[test]
 fn an_instance_that_was_full_of_what_is_gone_is_looked_at_again_soon() {
-    let mut world = limited(vec![intent("a", 1, &[SUBNET_A])], |_| {});
+    let mut world = limited(vec![nodeeni("a", 1, &[SUBNET_A])], |_| {});
     // Three of ours, as an old look showed them, and no ENIAttachment of them any more.
     let left = (1..=3).map(|n| {
         let mut left = eni(n);
-        left.attachment = Some(attachment(crate::facts::AttachmentState::Attached));
+        left.attachment = Some(attachment(crate::observed::AttachmentState::Attached));
         left.attachment.as_mut().unwrap().index = i32::try_from(n).unwrap() + 3;
         left
     });
-    world.sight.as_mut().unwrap().enis = left.collect();
+    world.interfaces.as_mut().unwrap().enis = left.collect();
     world.now = at(100 + 3);
     let soon = world.assign();
-    assert!(soon.create.is_empty() && soon.refused[0].why.is_passing(), "{:?}", soon.refused);
+    assert!(soon.create.is_empty() && soon.refused[0].why.is_transient(), "{:?}", soon.refused);
     assert!(soon.needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))));
 }
 
 #[test]
 fn a_card_that_is_not_there_and_addresses_that_do_not_fit_are_refused_before_any_look() {
-    let mut world = limited(vec![intent("a", 1, &[SUBNET_A])], |ask| ask.card = 1);
-    world.sight = None;
-    assert_eq!(why(&world), [Refused::NoSuchCard { kind: "t3.small".into(), card: 1, cards: 1 }]);
+    let mut world = limited(vec![nodeeni("a", 1, &[SUBNET_A])], |spec| spec.card = 1);
+    world.interfaces = None;
+    assert_eq!(why(&world), [UnassignedReason::NoSuchCard { kind: "t3.small".into(), card: 1, cards: 1 }]);
     for (count, prefixes, ipv6, family, asked) in
         [(Some(5), None, None, "IPv4", 5), (None, Some(4), None, "IPv4", 5), (None, None, Some(9), "IPv6", 9)]
     {
-        let mut world = limited(vec![intent("a", 1, &[SUBNET_A])], |ask| {
-            (ask.private_ip_count, ask.ipv4_prefix_count, ask.ipv6_address_count) = (count, prefixes, ipv6);
+        let mut world = limited(vec![nodeeni("a", 1, &[SUBNET_A])], |spec| {
+            (spec.private_ip_count, spec.ipv4_prefix_count, spec.ipv6_address_count) = (count, prefixes, ipv6);
         });
-        world.sight = None;
-        assert_eq!(why(&world), [Refused::TooManyAddresses { kind: "t3.small".into(), family, asked, most: 4 }]);
+        world.interfaces = None;
+        assert_eq!(
+            why(&world),
+            [UnassignedReason::TooManyAddresses { kind: "t3.small".into(), family, asked, most: 4 }]
+        );
         assert!(world.assign().needs.is_empty());
     }
     // Three prefixes and the primary address are just four.
-    let world = limited(vec![intent("a", 1, &[SUBNET_A])], |ask| ask.ipv4_prefix_count = Some(3));
+    let world = limited(vec![nodeeni("a", 1, &[SUBNET_A])], |spec| spec.ipv4_prefix_count = Some(3));
     assert_eq!(world.assign().create.len(), 1);
 }
 
 #[test]
 fn a_subnet_of_another_vpc_is_refused_before_an_eni_is_made_that_can_never_be_attached() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
-    world.network.subnets.values_mut().for_each(|subnet| subnet.vpc = "vpc-2".into());
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    world.catalog.subnets.values_mut().for_each(|subnet| subnet.vpc = "vpc-2".into());
     let subnet = (SubnetId::parse(SUBNET_A).unwrap(), "vpc-2".to_owned());
-    assert_eq!(why(&world), [Refused::SubnetInOtherVpc { subnet, vpc: "vpc-1".into() }]);
+    assert_eq!(why(&world), [UnassignedReason::SubnetInOtherVpc { subnet, vpc: "vpc-1".into() }]);
 }
 
 #[test]
 fn what_works_is_not_given_up_for_what_the_type_never_takes() {
-    let mut world = limited(vec![intent("a", 1, &[SUBNET_A])], |_| {});
+    let mut world = limited(vec![nodeeni("a", 1, &[SUBNET_A])], |_| {});
     world.settle();
     world.permits = [("uid-a".to_owned(), [("n0".to_owned(), Turn { had: 1, may_lose: true })].into())].into();
-    let edit = |world: &mut World, change: fn(&mut crate::intent::Ask)| {
-        let mut edited = intent("a", 1, &[SUBNET_A]);
-        edited.ask.iter_mut().for_each(change);
-        world.intents = vec![edited];
+    let edit = |world: &mut World, change: fn(&mut crate::nodeeni::EniSpec)| {
+        let mut edited = nodeeni("a", 1, &[SUBNET_A]);
+        edited.spec.iter_mut().for_each(change);
+        world.nodeenis = vec![edited];
     };
-    edit(&mut world, |ask| ask.card = 1);
+    edit(&mut world, |spec| spec.card = 1);
     assert_eq!(world.assign().delete.len(), 1, "one that never worked is no loss");
-    world.attached_on_ec2.insert(world.held[0].name.clone());
+    world.attached_on_ec2.insert(world.attachments[0].name.clone());
     let kept = world.assign();
     assert!(kept.delete.is_empty(), "{kept:?}");
     assert!(kept.refused.iter().any(|refusal| refusal.why.reason() == "NetworkCardNotFound"), "{kept:?}");
-    edit(&mut world, |ask| ask.private_ip_count = Some(9));
+    edit(&mut world, |spec| spec.private_ip_count = Some(9));
     assert!(world.assign().delete.is_empty());
     // Not even for what is not known yet.
-    edit(&mut world, |ask| ask.index = 2);
-    let known = std::mem::take(&mut world.network.instance_types);
+    edit(&mut world, |spec| spec.index = 2);
+    let known = std::mem::take(&mut world.catalog.instance_types);
     let asks = world.assign();
     assert!(asks.delete.is_empty() && asks.needs.contains(&Need::InstanceType("t3.small".into())), "{asks:?}");
-    world.network.instance_types = known;
+    world.catalog.instance_types = known;
     assert_eq!(world.assign().delete.len(), 1);
 }

@@ -6,18 +6,18 @@ const SUBNET_FAR: &str = "subnet-00000003";
 
 /// A node with two ENIs in place, and the account of it without any look at its instance, as after a restart.
 fn settled() -> World {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A, SUBNET_FAR])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A, SUBNET_FAR])]);
     world.settle();
-    for held in &mut world.held {
-        set(&mut held.status.conditions, Wanted::new(types::ATTACHED, true, "Attached", ""), None, at(0));
-        held.status.eni_id = Some("eni-00000001".into());
-        held.status.attachment_id = Some("eni-attach-1".into());
+    for attachment in &mut world.attachments {
+        set(&mut attachment.status.conditions, Wanted::new(types::ATTACHED, true, "Attached", ""), None, at(0));
+        attachment.status.eni_id = Some("eni-00000001".into());
+        attachment.status.attachment_id = Some("eni-attach-1".into());
     }
     world
 }
 
 fn label(world: &mut World, zone: &str) {
-    world.node.as_mut().unwrap().labels.insert(crate::facts::ZONE_LABEL, zone);
+    world.node.as_mut().unwrap().labels.insert(crate::observed::ZONE_LABEL, zone);
 }
 
 /// Nothing is taken away and nothing made; what is said of the zones.
@@ -31,9 +31,9 @@ fn said(world: &World) -> Vec<&'static str> {
 
 #[test]
 fn a_changed_label_or_provider_id_removes_nothing_and_is_said() {
-    for sight in [settled().sight, None] {
+    for interfaces in [settled().interfaces, None] {
         let mut world = settled();
-        world.sight = sight;
+        world.interfaces = interfaces;
         assert_eq!(said(&world), [""; 0]);
         // z2 is the other listed subnet's zone, z9 nobody's.
         for zone in ["z2", "z9"] {
@@ -48,7 +48,7 @@ fn a_changed_label_or_provider_id_removes_nothing_and_is_said() {
         // The instance type says how much fits, and never that something goes.
         label(&mut world, "z1");
         world.node.as_mut().unwrap().instance_type = Some("t3.nano".into());
-        world.network.instance_types.insert("t3.nano".into(), None);
+        world.catalog.instance_types.insert("t3.nano".into(), None);
         assert_eq!(said(&world), [""; 0]);
     }
 }
@@ -56,21 +56,21 @@ fn a_changed_label_or_provider_id_removes_nothing_and_is_said() {
 #[test]
 fn two_answers_of_ec2_that_differ_make_nothing_and_remove_nothing() {
     let mut world = settled();
-    world.sight = Some(InstanceSight { zone: Some("z2".into()), ..world.sight.clone().unwrap() });
+    world.interfaces = Some(InstanceInterfaces { zone: Some("z2".into()), ..world.interfaces.clone().unwrap() });
     assert_eq!(said(&world), [ZONE_CONTRADICTION]);
 }
 
 #[test]
 fn on_a_contradiction_ec2_is_asked_before_anything_is_made() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A, SUBNET_FAR])]);
-    world.sight = None;
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A, SUBNET_FAR])]);
+    world.interfaces = None;
     label(&mut world, "z2");
     let next = world.assign();
     assert!(
         next.create.is_empty() && next.needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))),
         "{next:?}"
     );
-    world.sight = Some(InstanceSight {
+    world.interfaces = Some(InstanceInterfaces {
         as_of: at(100),
         vpc: Some("vpc-1".into()),
         zone: Some("z1".into()),
@@ -85,28 +85,33 @@ fn on_a_contradiction_ec2_is_asked_before_anything_is_made() {
 #[test]
 fn what_left_the_list_still_goes_and_what_is_attached_in_a_listed_subnet_stays() {
     let mut world = settled();
-    world.intents = vec![intent("a", 1, &[SUBNET_FAR])];
+    world.nodeenis = vec![nodeeni("a", 1, &[SUBNET_FAR])];
     let next = world.assign();
     assert_eq!(next.delete.len(), 1, "a person took its subnet off the list: {next:?}");
     // Listed, of a zone where the node is not by any other source.
     let mut world = settled();
-    set(&mut world.held[0].status.conditions, Wanted::new(types::ATTACHED, false, "TagsRemoved", ""), None, at(0));
+    set(
+        &mut world.attachments[0].status.conditions,
+        Wanted::new(types::ATTACHED, false, "TagsRemoved", ""),
+        None,
+        at(0),
+    );
     world.node.as_mut().unwrap().zone = Some("z9".into());
     assert_eq!(said(&world), [ZONE_CONTRADICTION]);
 }
 
 #[test]
 fn a_node_of_another_region_is_not_looked_for_and_that_is_said_of_it_alone() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.region = Some("us-east-1".to_owned());
     world.node.as_mut().unwrap().zone = Some("ap-southeast-2c".to_owned());
-    world.sight = None;
+    world.interfaces = None;
     let (zone, region) = ("ap-southeast-2c".to_owned(), "us-east-1".to_owned());
     let refused = world.assign();
-    assert_eq!(refused.refused[0].why, Refused::OtherRegion { zone, region });
+    assert_eq!(refused.refused[0].why, UnassignedReason::OtherRegion { zone, region });
     assert!(refused.create.is_empty() && refused.needs.is_empty() && refused.recheck.is_none(), "{refused:?}");
     // Even for an instance that looks have missed.
-    let gone = InstanceLook::first(InstanceState::Missing, at(10)).then(InstanceState::Missing, at(90));
+    let gone = InstanceObservation::first(InstanceState::Missing, at(10)).then(InstanceState::Missing, at(90));
     world.state = Some(gone);
     assert_eq!(world.assign().refused[0].why.reason(), "NodeInOtherRegion");
     // A Local Zone is of the Region whose name it bears.
@@ -121,27 +126,27 @@ fn what_is_in_use_stays_for_a_while_when_its_subnets_name_stands_for_none_in_the
     let far = SubnetId::parse(SUBNET_FAR).unwrap();
     let stands_for = |world: &mut World, zone_one: Option<&str>| {
         let here = zone_one.map(|id| SubnetId::parse(id).unwrap());
-        world.network.subnets_named.insert("storage".into(), here.iter().cloned().chain([far.clone()]).collect());
-        world.network.subnets_named_since.insert("storage".into(), world.now);
-        for subnet in world.network.subnets.values_mut() {
+        world.catalog.subnets_named.insert("storage".into(), here.iter().cloned().chain([far.clone()]).collect());
+        world.catalog.subnets_named_since.insert("storage".into(), world.now);
+        for subnet in world.catalog.subnets.values_mut() {
             subnet.name = (subnet.id == far || here.as_ref() == Some(&subnet.id)).then(|| "storage".to_owned());
         }
     };
     stands_for(&mut world, Some(SUBNET_A));
     world.settle();
-    for held in &mut world.held {
-        set(&mut held.status.conditions, Wanted::new(types::ATTACHED, true, "Attached", ""), None, at(0));
-        held.status.eni_id = Some("eni-00000001".into());
-        held.status.attachment_id = Some("eni-attach-1".into());
+    for attachment in &mut world.attachments {
+        set(&mut attachment.status.conditions, Wanted::new(types::ATTACHED, true, "Attached", ""), None, at(0));
+        attachment.status.eni_id = Some("eni-00000001".into());
+        attachment.status.attachment_id = Some("eni-attach-1".into());
     }
     world.now = at(1_000);
     stands_for(&mut world, None);
-    let until = world.now.saturating_add(crate::assign::wanted::NAME_STANDS).unwrap();
+    let until = world.now.saturating_add(crate::assign::desired::NAME_STANDS).unwrap();
     assert_eq!(said(&world), ["SubnetNameMoved"]);
     assert_eq!(world.assign().recheck, Some(until));
 
     // The new one has it: one node at a time follows.
-    let mut moved = World { held: world.held.clone(), ..World::new(vec![named("storage")]) };
+    let mut moved = World { attachments: world.attachments.clone(), ..World::new(vec![named("storage")]) };
     moved.now = at(1_060);
     stands_for(&mut moved, Some(SUBNET_B));
     let next = moved.assign();
@@ -149,13 +154,13 @@ fn what_is_in_use_stays_for_a_while_when_its_subnets_name_stands_for_none_in_the
 
     // None has: then it is meant so.
     world.now = until;
-    if let Some(sight) = &mut world.sight {
-        sight.as_of = until;
+    if let Some(interfaces) = &mut world.interfaces {
+        interfaces.as_of = until;
     }
     assert_eq!(world.assign().delete.len(), 1, "{:?}", world.assign());
 }
 
-fn named(name: &str) -> Intent {
+fn named(name: &str) -> NodeEni {
     let spec = NodeEniSpec {
         node_selector: BTreeMap::from([("ng".to_owned(), "multi-eni".to_owned())]),
         subnet_name: Some(name.to_owned()),
@@ -166,5 +171,5 @@ fn named(name: &str) -> Intent {
     object.metadata.uid = Some("uid-a".to_owned());
     object.metadata.creation_timestamp = Some(Time(at(0)));
     object.metadata.finalizers = Some(vec![multi_eni_api::names::NODEENI_FINALIZER.to_owned()]);
-    Intent::read(&object)
+    NodeEni::read(&object)
 }

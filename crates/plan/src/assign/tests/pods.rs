@@ -1,8 +1,8 @@
 use super::*;
 use multi_eni_api::eniattachment::LastError;
 
-fn pod(name: &str, nodeenis: &str, resources: &[&str]) -> PodFacts {
-    PodFacts {
+fn pod(name: &str, nodeenis: &str, resources: &[&str]) -> ObservedPod {
+    ObservedPod {
         name: name.to_owned(),
         uid: format!("uid-{name}"),
         node: "n0".to_owned(),
@@ -13,13 +13,13 @@ fn pod(name: &str, nodeenis: &str, resources: &[&str]) -> PodFacts {
 
 /// A node that was deselected longer ago than the grace.
 fn deselected() -> World {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
-    let mut held = held("n0", 1, false);
-    set(&mut held.status.conditions, Wanted::new(types::ATTACHED, true, "Attached", "it is"), None, at(0));
-    held.deselected_since = Some(at(0));
-    held.node_settings.dpdk_resource_name = Some("example.com/fast".to_owned());
-    world.held = vec![held];
-    world.node.as_mut().unwrap().labels = Pairs::default();
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    let mut attachment = new_attachment("n0", 1, false);
+    set(&mut attachment.status.conditions, Wanted::new(types::ATTACHED, true, "Attached", "it is"), None, at(0));
+    attachment.deselected_since = Some(at(0));
+    attachment.node_settings.dpdk_resource_name = Some("example.com/fast".to_owned());
+    world.attachments = vec![attachment];
+    world.node.as_mut().unwrap().labels = StringMap::default();
     world
 }
 
@@ -42,10 +42,10 @@ fn the_wait_is_told_from_the_beginning_and_a_deleted_nodeeni_waits_for_nobody() 
     let mut world = deselected();
     world.pods = Some(vec![pod("ns/user", "a", &[])]);
     for since in [None, Some(at(95)), Some(at(0))] {
-        world.held[0].deselected_since = since;
+        world.attachments[0].deselected_since = since;
         assert_eq!(world.assign().waiting.len(), 1);
     }
-    world.intents[0].deleting = true;
+    world.nodeenis[0].deleting = true;
     assert_eq!(world.assign().delete[0].why, RemovalReason::NodeEniDeleted);
 }
 
@@ -63,11 +63,11 @@ fn before_the_pods_are_listed_nothing_is_taken_from_them() {
 fn what_is_lost_or_was_never_attached_is_kept_for_nobody() {
     let mut world = deselected();
     world.pods = Some(vec![pod("ns/user", "a", &[])]);
-    let attached = world.held[0].status.clone();
-    world.held[0].status.conditions.clear();
+    let attached = world.attachments[0].status.clone();
+    world.attachments[0].status.conditions.clear();
     assert_eq!(world.assign().delete.len(), 1);
-    world.held[0].status = attached;
-    world.held[0].status.last_error =
-        Some(LastError { code: crate::held::ENI_LOST.to_owned(), ..LastError::default() });
+    world.attachments[0].status = attached;
+    world.attachments[0].status.last_error =
+        Some(LastError { code: crate::attachment::ENI_LOST.to_owned(), ..LastError::default() });
     assert_eq!(world.assign().delete.len(), 1);
 }

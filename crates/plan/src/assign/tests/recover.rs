@@ -1,12 +1,12 @@
 //! ENIs of this cluster whose ENIAttachment is lost.
 
 use super::*;
-use crate::facts::{AttachmentState, EniSeen};
-use crate::step::tests::{attachment, eni};
+use crate::lifecycle::tests::{attachment, eni};
+use crate::observed::{AttachmentState, ObservedEni};
 use multi_eni_api::names;
 
 /// An ENI of ours in slot 1, attached, whose ENIAttachment is not there.
-fn lost() -> EniSeen {
+fn lost() -> ObservedEni {
     let mut seen = eni(1);
     seen.tags = [
         (names::TAG_CLUSTER, "cluster"),
@@ -20,11 +20,11 @@ fn lost() -> EniSeen {
     seen
 }
 
-fn world(change: impl FnOnce(&mut EniSeen)) -> World {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+fn world(change: impl FnOnce(&mut ObservedEni)) -> World {
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let mut there = lost();
     change(&mut there);
-    world.sight.as_mut().unwrap().enis = vec![there];
+    world.interfaces.as_mut().unwrap().enis = vec![there];
     world
 }
 
@@ -44,12 +44,12 @@ fn what_is_where_it_is_wanted_is_adopted_in_place_and_then_settled() {
     let [new] = assignment.create.as_slice() else { panic!("{assignment:?}") };
     assert_eq!((adopted(&assignment), assignment.delete.len()), (vec![lost().id.as_str()], 0));
     assert!(assignment.adopting.is_empty(), "its status is not upstream's");
-    let mut held = Held::read(&multi_eni_api::ENIAttachment::new(&new.name, new.spec.clone()));
-    (held.guarded, held.uid) = (true, "uid-new".to_owned());
-    world.held.push(held);
+    let mut eni_attachment = Attachment::read(&multi_eni_api::ENIAttachment::new(&new.name, new.spec.clone()));
+    (eni_attachment.guarded, eni_attachment.uid) = (true, "uid-new".to_owned());
+    world.attachments.push(eni_attachment);
     assert!(world.assign().is_settled(), "{:?}", world.assign());
     // It is as any other from then on: another index replaces it.
-    world.intents = vec![intent("a", 2, &[SUBNET_A])];
+    world.nodeenis = vec![nodeeni("a", 2, &[SUBNET_A])];
     let moved = world.assign();
     assert_eq!((moved.outdated["uid-a"].len(), moved.pinned.len()), (1, 0));
 }
@@ -59,10 +59,12 @@ fn one_in_another_subnet_is_adopted_as_it_is_and_replaced_in_its_turn() {
     let mut world = world(|eni| eni.subnet = SubnetId::parse(SUBNET_B).ok());
     let assignment = world.assign();
     assert_eq!(assignment.create[0].spec.request.subnet_id, SUBNET_B);
-    let mut held =
-        Held::read(&multi_eni_api::ENIAttachment::new(&assignment.create[0].name, assignment.create[0].spec.clone()));
-    (held.guarded, held.uid) = (true, "uid-new".to_owned());
-    world.held.push(held);
+    let mut eni_attachment = Attachment::read(&multi_eni_api::ENIAttachment::new(
+        &assignment.create[0].name,
+        assignment.create[0].spec.clone(),
+    ));
+    (eni_attachment.guarded, eni_attachment.uid) = (true, "uid-new".to_owned());
+    world.attachments.push(eni_attachment);
     let next = world.assign();
     assert_eq!((next.delete.len(), next.outdated["uid-a"].len()), (0, 1), "it waits for the rollout");
 }
@@ -77,7 +79,7 @@ fn a_nodeeni_that_was_made_again_adopts_by_its_name() {
 
 #[test]
 fn nothing_else_is_adopted() {
-    type Change = fn(&mut EniSeen);
+    type Change = fn(&mut ObservedEni);
     let cases: [(&str, Change); 5] = [
         ("another cluster's", |eni| eni.tags.insert(names::TAG_CLUSTER, "another")),
         ("another NodeENI's", |eni| eni.tags.extend([(names::TAG_NODEENI_UID, "uid-b"), (names::TAG_NODEENI, "b")])),
@@ -88,14 +90,14 @@ fn nothing_else_is_adopted() {
     for (what, change) in cases {
         assert!(adopted(&world(change).assign()).is_empty(), "{what}");
     }
-    let mut held = world(|_| ());
-    held.held_elsewhere = Some(lost().id);
-    assert!(held.assign().create.is_empty(), "another ENIAttachment has it");
+    let mut eni_attachment = world(|_| ());
+    eni_attachment.held_elsewhere = Some(lost().id);
+    assert!(eni_attachment.assign().create.is_empty(), "another ENIAttachment has it");
     let mut old = world(|_| ());
     old.now = at(100 + 61);
     assert!(old.assign().create.is_empty() && !old.assign().needs.is_empty(), "an old look is renewed first");
     let mut unguarded = world(|_| ());
-    unguarded.intents[0].guarded = false;
+    unguarded.nodeenis[0].guarded = false;
     assert!(unguarded.assign().create.is_empty());
 }
 
@@ -103,57 +105,57 @@ fn nothing_else_is_adopted() {
 fn while_it_may_be_adopted_it_is_no_orphan() {
     let world = world(|_| ());
     let (node, there) = (world.node.clone().unwrap(), lost());
-    let intents: Vec<&Intent> = world.intents.iter().collect();
-    assert!(may_be_adopted(&there, &node, &intents, |_| true));
-    assert!(!may_be_adopted(&there, &node, &intents, |_| false), "it is settled that it is not wanted");
-    let other = NodeFacts { labels: Pairs::default(), ..node.clone() };
-    assert!(!may_be_adopted(&there, &other, &intents, |_| true), "the Node is not selected");
+    let nodeenis: Vec<&NodeEni> = world.nodeenis.iter().collect();
+    assert!(may_be_adopted(&there, &node, &nodeenis, |_| true));
+    assert!(!may_be_adopted(&there, &node, &nodeenis, |_| false), "it is settled that it is not wanted");
+    let other = ObservedNode { labels: StringMap::default(), ..node.clone() };
+    assert!(!may_be_adopted(&there, &other, &nodeenis, |_| true), "the Node is not selected");
     let mut elsewhere = lost();
     elsewhere.attachment.as_mut().unwrap().index = 9;
-    assert!(!may_be_adopted(&elsewhere, &node, &intents, |_| true), "no such slot is asked for");
+    assert!(!may_be_adopted(&elsewhere, &node, &nodeenis, |_| true), "no such slot is asked for");
 }
 
 #[test]
 fn whose_lost_eni_is_in_the_slot_holds_it_before_one_that_is_older() {
     let mut world = world(|_| ());
-    world.intents.insert(0, intent("0", 1, &[SUBNET_A]));
+    world.nodeenis.insert(0, nodeeni("0", 1, &[SUBNET_A]));
     let assignment = world.assign();
     assert_eq!(adopted(&assignment), [lost().id.as_str()]);
     let refused = assignment.refused.iter().find(|refusal| refusal.nodeeni_uid == "uid-0").map(|refusal| &refusal.why);
-    assert!(matches!(refused, Some(Refused::SlotHeld { holder, .. }) if holder == "a"), "{refused:?}");
+    assert!(matches!(refused, Some(UnassignedReason::SlotHeld { holder, .. }) if holder == "a"), "{refused:?}");
     // The same by an old look, which is renewed slowly: what was said is no news each time.
     world.now = at(400);
     let later = world.assign();
     let refused = later.refused.iter().find(|refusal| refusal.nodeeni_uid == "uid-0").map(|refusal| &refusal.why);
-    assert!(matches!(refused, Some(Refused::SlotHeld { leaving: false, .. })), "{refused:?}");
+    assert!(matches!(refused, Some(UnassignedReason::SlotHeld { leaving: false, .. })), "{refused:?}");
     world.now = at(100);
     // Where its NodeENI asks for another slot by now, the other one waits for it to go.
-    world.intents[1] = intent("a", 5, &[SUBNET_A]);
+    world.nodeenis[1] = nodeeni("a", 5, &[SUBNET_A]);
     assert!(adopted(&world.assign()).is_empty());
 }
 
 #[test]
 fn an_eniattachment_that_was_restored_without_its_status_gives_way_to_what_is_in_its_slot() {
     let mut world = world(|_| ());
-    let new = World::new(vec![intent("a", 1, &[SUBNET_A])]).assign().create.remove(0);
-    let mut restored = Held::read(&multi_eni_api::ENIAttachment::new(&new.name, new.spec));
+    let new = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]).assign().create.remove(0);
+    let mut restored = Attachment::read(&multi_eni_api::ENIAttachment::new(&new.name, new.spec));
     (restored.guarded, restored.uid) = (true, "uid-restored".to_owned());
-    world.held.push(restored.clone());
+    world.attachments.push(restored.clone());
     let assignment = world.assign();
     assert_eq!((assignment.delete.len(), assignment.create.len()), (1, 0), "{assignment:?}");
     assert!(assignment.share("uid-a").is_open_at((0, 1)), "what is there is no orphan meanwhile");
     // A new process has not looked there yet: it does, whatever holds the Create of that one back.
-    let sight = world.sight.take();
+    let interfaces = world.interfaces.take();
     let blind = world.assign();
     assert!(blind.needs.contains(&Need::LookAtInstance(restored.instance.clone().unwrap())), "{blind:?}");
-    world.sight = sight;
+    world.interfaces = interfaces;
     // It may have got an ENI of its own in the meantime, which cannot be attached; never one that is in place.
-    world.held[0].status.eni_id = Some("eni-00000009".to_owned());
+    world.attachments[0].status.eni_id = Some("eni-00000009".to_owned());
     assert_eq!(world.assign().delete.len(), 1);
-    world.held[0].status.attachment_id = Some("eni-attach-1".to_owned());
+    world.attachments[0].status.attachment_id = Some("eni-attach-1".to_owned());
     assert_eq!(world.assign().delete.len(), 0);
     // Nothing of ours is there: it gets an ENI as any other.
-    world.held = vec![restored];
-    world.sight.as_mut().unwrap().enis.clear();
+    world.attachments = vec![restored];
+    world.interfaces.as_mut().unwrap().enis.clear();
     assert_eq!(world.assign().delete.len(), 0);
 }

@@ -6,17 +6,17 @@ use crate::rollout::Turn;
 
 /// A node whose ENI is attached; `subnets` are those that the spec lists now.
 fn attached(subnets: &[&str]) -> World {
-    let mut world = World::new(vec![intent("a", 1, subnets)]);
-    let mut held = held("n0", 1, true);
-    set(&mut held.status.conditions, Wanted::new(types::ATTACHED, true, "Test", ""), None, at(0));
-    world.held = vec![held];
+    let mut world = World::new(vec![nodeeni("a", 1, subnets)]);
+    let mut attachment = new_attachment("n0", 1, true);
+    set(&mut attachment.status.conditions, Wanted::new(types::ATTACHED, true, "Test", ""), None, at(0));
+    world.attachments = vec![attachment];
     world.removals = RemovalPermits::default();
     world
 }
 
 fn deselect(world: &mut World) {
-    world.node.as_mut().unwrap().labels = Pairs::default();
-    world.held[0].deselected_since = Some(at(0));
+    world.node.as_mut().unwrap().labels = StringMap::default();
+    world.attachments[0].deselected_since = Some(at(0));
 }
 
 fn losing(assignment: &Assignment) -> Option<Cause> {
@@ -40,7 +40,7 @@ fn a_deselected_node_keeps_its_eni_until_its_turn() {
 #[test]
 fn labels_that_match_again_keep_it() {
     let mut world = attached(&[SUBNET_A]);
-    world.held[0].deselected_since = Some(at(0));
+    world.attachments[0].deselected_since = Some(at(0));
     let undone = world.assign();
     assert_eq!((undone.delete.len(), undone.reselect.len(), losing(&undone)), (0, 1, None));
 }
@@ -59,22 +59,22 @@ fn a_subnet_that_is_taken_off_the_list_is_paced() {
 fn what_carries_no_traffic_and_what_is_deleted_is_not_paced() {
     let mut world = attached(&[SUBNET_A]);
     deselect(&mut world);
-    world.held[0].status.conditions.clear();
+    world.attachments[0].status.conditions.clear();
     assert_eq!(world.assign().delete.len(), 1, "it was never attached");
-    world.attached_on_ec2.insert(world.held[0].name.clone());
+    world.attached_on_ec2.insert(world.attachments[0].name.clone());
     assert_eq!(world.assign().delete.len(), 0, "EC2 shows it attached, and the status does not say so yet");
     world.attached_on_ec2.clear();
-    world.held[0].adopted = EniId::parse("eni-00000001").ok();
+    world.attachments[0].adopted = EniId::parse("eni-00000001").ok();
     assert_eq!(world.assign().delete.len(), 0, "it was taken over where it was");
 
     let mut world = attached(&[SUBNET_A]);
-    world.intents[0].deleting = true;
+    world.nodeenis[0].deleting = true;
     assert_eq!(world.assign().delete.len(), 1, "the NodeENI is deleted");
 
     let mut world = attached(&[SUBNET_A]);
     world.node = None;
-    world.held[0].deselected_since = Some(at(0));
-    world.state = Some(InstanceLook::first(InstanceState::Terminated, at(50)));
+    world.attachments[0].deselected_since = Some(at(0));
+    world.state = Some(InstanceObservation::first(InstanceState::Terminated, at(50)));
     assert_eq!(world.assign().delete.len(), 1, "the Node is gone");
 }
 
@@ -89,10 +89,10 @@ fn what_came_into_use_after_the_permit_waits_for_its_turn() {
 
 #[test]
 fn a_node_that_is_to_have_fewer_and_others_is_let_be_until_its_turn() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
-    world.held = (1..=3).map(|index| held("n0", index + 4, true)).collect();
-    for held in &mut world.held {
-        set(&mut held.status.conditions, Wanted::new(types::ATTACHED, true, "Test", ""), None, at(0));
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    world.attachments = (1..=3).map(|index| new_attachment("n0", index + 4, true)).collect();
+    for attachment in &mut world.attachments {
+        set(&mut attachment.status.conditions, Wanted::new(types::ATTACHED, true, "Test", ""), None, at(0));
     }
     world.permits = [("uid-a".to_owned(), [("n0".to_owned(), Turn { had: 3, may_lose: true })].into())].into();
     world.removals = RemovalPermits::default();

@@ -1,7 +1,7 @@
 //! Created, and its slot is somebody else's.
 
 use super::*;
-use crate::errors::CallError;
+use crate::ec2_errors::CallError;
 use multi_eni_api::eniattachment::LastError;
 use std::collections::BTreeSet;
 
@@ -19,14 +19,14 @@ fn slot_taken(index: i32) -> LastError {
 /// Its slot is somebody else's, and its NodeENI names a group that EC2 does not know.
 #[test]
 fn what_could_never_be_attached_goes_after_a_while_even_if_what_is_asked_for_is_not_known() {
-    let mut a = intent("a", 1, &[SUBNET_A]);
-    a.ask.as_mut().unwrap().group_names = vec!["no such group".to_owned()];
+    let mut a = nodeeni("a", 1, &[SUBNET_A]);
+    a.spec.as_mut().unwrap().group_names = vec!["no such group".to_owned()];
     let mut world = World::new(vec![a]);
-    world.network.groups_named.insert("no such group".to_owned(), BTreeSet::new());
-    let mut mine = held("n0", 1, false);
+    world.catalog.groups_named.insert("no such group".to_owned(), BTreeSet::new());
+    let mut mine = new_attachment("n0", 1, false);
     mine.status.eni_id = Some("eni-0123456789abcdef0".to_owned());
     mine.status.last_error = Some(slot_taken(1));
-    world.held.push(mine);
+    world.attachments.push(mine);
     let kept = world.settings.unattachable_kept;
     world.now = at(0) + kept - SignedDuration::from_secs(1);
     assert_eq!(world.assign().delete, []);
@@ -35,11 +35,11 @@ fn what_could_never_be_attached_goes_after_a_while_even_if_what_is_asked_for_is_
     assert_eq!(assignment.delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::Unattachable]);
     assert!(assignment.create.is_empty(), "{assignment:?}");
     // Before EC2 was asked what the name stands for, its status may be behind what was done.
-    let asked = std::mem::take(&mut world.network.groups_named);
+    let asked = std::mem::take(&mut world.catalog.groups_named);
     assert_eq!(world.assign().delete, []);
-    world.network.groups_named = asked;
+    world.catalog.groups_named = asked;
     // One that is attached stays, whatever is not known.
-    world.held[0].status.attachment_id = Some("eni-attach-1".to_owned());
+    world.attachments[0].status.attachment_id = Some("eni-attach-1".to_owned());
     assert_eq!(world.assign().delete, []);
 }
 
@@ -47,9 +47,9 @@ fn what_could_never_be_attached_goes_after_a_while_even_if_what_is_asked_for_is_
 #[test]
 fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_changed() {
     let refused = |code: &str| {
-        let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+        let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
         let new = world.assign().create.pop().unwrap();
-        let mut mine = held("n0", 1, false);
+        let mut mine = new_attachment("n0", 1, false);
         (mine.name, mine.request) = (new.name, new.spec.request);
         mine.status.eni_id = Some("eni-0123456789abcdef0".to_owned());
         mine.status.last_error = Some(LastError {
@@ -59,7 +59,7 @@ fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_chan
             at: None,
             count: 3,
         });
-        world.held.push(mine);
+        world.attachments.push(mine);
         world.now = at(0) + world.settings.unattachable_kept;
         world
     };
@@ -77,23 +77,23 @@ fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_chan
         let mut world = refused(code);
         let why = world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>();
         assert_eq!(why, [RemovalReason::Unattachable], "{code}");
-        let gone = world.held.pop().unwrap();
+        let gone = world.attachments.pop().unwrap();
         let error = CallError::Answered { code: code.into(), message: "no".into() };
         let at_refusal = RefusalLook::after(&error, world.now).unwrap();
-        let memory = AttachRefused::of(&gone, world.node.as_ref(), world.sight.as_ref(), &at_refusal, world.now);
+        let memory = AttachRefused::of(&gone, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
         world.refused_attach.insert(gone.name.clone(), memory);
-        if let Some(sight) = &mut world.sight {
-            sight.as_of = world.now;
+        if let Some(interfaces) = &mut world.interfaces {
+            interfaces.as_of = world.now;
         }
         let assignment = world.assign();
         assert!(assignment.create.is_empty(), "{code}: {assignment:?}");
         assert_eq!(assignment.refused[0].why.reason(), "AttachRefused");
         // Somebody has changed what is on the instance.
-        if let Some(sight) = &mut world.sight {
-            sight.enis.retain(|_| false);
-            let mut other = crate::step::tests::eni(77);
+        if let Some(interfaces) = &mut world.interfaces {
+            interfaces.enis.retain(|_| false);
+            let mut other = crate::lifecycle::tests::eni(77);
             other.tags = Default::default();
-            sight.enis.push(other);
+            interfaces.enis.push(other);
         }
         assert_eq!(world.assign().create.len(), 1, "{code}");
     }
@@ -101,32 +101,32 @@ fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_chan
 
 #[test]
 fn what_had_left_before_the_eni_was_given_up_is_a_change() {
-    let mut world = World::new(vec![intent("a", 1, &[SUBNET_A])]);
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let error = CallError::Answered { code: "AttachmentLimitExceeded".into(), message: "full".into() };
     assert!(
         RefusalLook::after(&CallError::Unknown("timeout".into()), world.now).is_none(),
         "that says nothing of the ENI"
     );
     let mut at_refusal = RefusalLook::after(&error, at(50)).unwrap();
-    let mut then = world.sight.clone().unwrap();
+    let mut then = world.interfaces.clone().unwrap();
     (then.as_of, then.enis) = (at(40), vec![]);
     at_refusal.take(&then);
-    let mut occupant = crate::step::tests::eni(7);
-    occupant.attachment = Some(crate::step::tests::attachment(crate::facts::AttachmentState::Attached));
+    let mut occupant = crate::lifecycle::tests::eni(7);
+    occupant.attachment = Some(crate::lifecycle::tests::attachment(crate::observed::AttachmentState::Attached));
     (then.as_of, then.enis) = (at(51), vec![occupant]);
     at_refusal.take(&then);
     (then.as_of, then.enis) = (at(60), vec![]);
     at_refusal.take(&then);
     // A slot that no look shows to be taken is remembered: it would be refused every ten minutes for ever.
-    let mut taken = held("n0", 1, false);
+    let mut taken = new_attachment("n0", 1, false);
     taken.status.last_error = Some(slot_taken(1));
     assert!(AttachRefused::is_of_its_slot(&taken, Some(&at_refusal)) && AttachRefused::is_of_its_slot(&taken, None));
     let mut unseen = RefusalLook::after(&error, at(50)).unwrap();
     unseen.take(&then);
     assert!(!AttachRefused::is_of_its_slot(&taken, Some(&unseen)));
     let new = world.assign().create[0].clone();
-    let held = Held { request: new.spec.request.clone(), ..held("n0", 1, false) };
-    let memory = AttachRefused::of(&held, world.node.as_ref(), world.sight.as_ref(), &at_refusal, world.now);
+    let attachment = Attachment { request: new.spec.request.clone(), ..new_attachment("n0", 1, false) };
+    let memory = AttachRefused::of(&attachment, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
     world.refused_attach.insert(new.name.clone(), memory);
     assert_eq!(
         world.assign().create.len(),
@@ -134,9 +134,9 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
         "the first look after the refusal showed another one there: it has left"
     );
     let still = AttachRefused::of(
-        &held,
+        &attachment,
         world.node.as_ref(),
-        world.sight.as_ref(),
+        world.interfaces.as_ref(),
         &RefusalLook::after(&error, at(50)).unwrap(),
         world.now,
     );
@@ -144,7 +144,7 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
     assert!(world.assign().create.is_empty(), "nothing has changed");
     for (hours, made) in [(5, 0), (6, 1)] {
         world.now = at(100 + hours * 3600);
-        world.sight.as_mut().unwrap().as_of = world.now;
+        world.interfaces.as_mut().unwrap().as_of = world.now;
         assert_eq!(world.assign().create.len(), made, "after {hours} hours: not all that counts is an interface");
     }
 }
@@ -152,17 +152,17 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
 /// It was taken over, somebody detached it, another one took its slot, and the spec asks for a card that the type does not have.
 #[test]
 fn what_could_never_be_attached_goes_though_what_is_asked_for_instead_cannot_come() {
-    let mut a = intent("a", 4, &[SUBNET_B]);
-    a.ask.as_mut().unwrap().card = 1;
+    let mut a = nodeeni("a", 4, &[SUBNET_B]);
+    a.spec.as_mut().unwrap().card = 1;
     let mut world = World::new(vec![a]);
-    let cards = crate::facts::InstanceLimits { enis: 4, cards: vec![4], ipv4_per_eni: 10, ipv6_per_eni: 10 };
+    let cards = crate::observed::InstanceLimits { enis: 4, cards: vec![4], ipv4_per_eni: 10, ipv6_per_eni: 10 };
     world.node.as_mut().unwrap().instance_type = Some("t3.small".into());
-    world.network.instance_types.insert("t3.small".into(), Some(cards));
-    let mut mine = held("n0", 6, false);
+    world.catalog.instance_types.insert("t3.small".into(), Some(cards));
+    let mut mine = new_attachment("n0", 6, false);
     mine.adopted = EniId::parse("eni-0123456789abcdef0").ok();
     mine.status.eni_id = Some("eni-0123456789abcdef0".to_owned());
     mine.status.last_error = Some(slot_taken(6));
-    world.held.push(mine);
+    world.attachments.push(mine);
     let kept = world.settings.unattachable_kept;
     world.now = at(0) + kept - SignedDuration::from_secs(1);
     assert_eq!(world.assign().delete, []);

@@ -4,28 +4,28 @@ use super::*;
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::names::attachment_name;
 
-fn remains(intent: &Intent, index: i32) -> Held {
+fn remains(nodeeni: &NodeEni, index: i32) -> Attachment {
     let mut object = ENIAttachment::new("", Default::default());
-    let name = attachment_name(&intent.name, &intent.uid, INSTANCE, 0, index);
+    let name = attachment_name(&nodeeni.name, &nodeeni.uid, INSTANCE, 0, index);
     object.metadata.name = Some(name);
     object.metadata.uid = Some("uid-remains".into());
-    object.metadata.labels = Some([(multi_eni_api::names::LABEL_NODEENI_UID.to_owned(), intent.uid.clone())].into());
+    object.metadata.labels = Some([(multi_eni_api::names::LABEL_NODEENI_UID.to_owned(), nodeeni.uid.clone())].into());
     object.metadata.finalizers = Some(vec![multi_eni_api::names::ENIATTACHMENT_FINALIZER.to_owned()]);
-    Held::read_remains(&object, "missing field `nodeUID`")
+    Attachment::read_remains(&object, "missing field `nodeUID`")
 }
 
 fn world() -> World {
-    let intent = intent("a", 1, &[SUBNET_A]);
-    let held = remains(&intent, 1);
-    World { held: vec![held], ..World::new(vec![intent]) }
+    let nodeeni = nodeeni("a", 1, &[SUBNET_A]);
+    let attachment = remains(&nodeeni, 1);
+    World { attachments: vec![attachment], ..World::new(vec![nodeeni]) }
 }
 
 #[test]
 fn its_name_and_label_say_what_it_holds() {
-    let held = &world().held[0];
-    assert_eq!(held.instance.as_ref().map(InstanceId::as_str), Some(INSTANCE));
-    assert_eq!((held.slot(), held.nodeeni_uid.as_str()), ((0, 1), "uid-a"));
-    assert!(!held.awaits_its_eni() && !held.is_torn());
+    let attachment = &world().attachments[0];
+    assert_eq!(attachment.instance.as_ref().map(InstanceId::as_str), Some(INSTANCE));
+    assert_eq!((attachment.slot(), attachment.nodeeni_uid.as_str()), ((0, 1), "uid-a"));
+    assert!(!attachment.awaits_its_eni() && !attachment.is_torn());
 }
 
 #[test]
@@ -33,11 +33,11 @@ fn it_is_neither_replaced_nor_removed() {
     let mut gone_node = world();
     gone_node.node = None;
     let mut unlabelled = world();
-    unlabelled.node.as_mut().unwrap().labels = Pairs::default();
+    unlabelled.node.as_mut().unwrap().labels = StringMap::default();
     let mut deleted = world();
-    deleted.intents[0].deleting = true;
-    let vanished = World { intents: vec![], ..world() };
-    let moved = World { intents: vec![intent("a", 1, &[SUBNET_B])], ..world() };
+    deleted.nodeenis[0].deleting = true;
+    let vanished = World { nodeenis: vec![], ..world() };
+    let moved = World { nodeenis: vec![nodeeni("a", 1, &[SUBNET_B])], ..world() };
     for (what, mut world) in [
         ("wanted", world()),
         ("gone", gone_node),
@@ -57,7 +57,7 @@ fn it_is_neither_replaced_nor_removed() {
 #[test]
 fn another_nodeeni_does_not_get_its_slot() {
     let mut world = world();
-    world.intents.push(intent("b", 1, &[SUBNET_A]));
+    world.nodeenis.push(nodeeni("b", 1, &[SUBNET_A]));
     let assignment = world.assign();
     assert!(assignment.create.is_empty(), "{assignment:#?}");
     let why: Vec<&str> = assignment.refused.iter().map(|refusal| refusal.why.reason()).collect();

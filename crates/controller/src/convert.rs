@@ -1,0 +1,120 @@
+//! Nodes and Pods into facts: only the fields that decisions use are kept.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use multi_eni_api::ids::InstanceId;
+use multi_eni_plan::observed::{NotOnEc2, ObservedNode};
+use multi_eni_plan::pods::{self, ObservedPod};
+use multi_eni_plan::string_map::StringMap;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+const TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
+
+/// A Node as far as it is read. The rest, most of all its images, is larger by far and not even parsed.
+#[derive(Debug, Clone, Serialize, Deserialize, Resource)]
+#[resource(inherit = Node)]
+pub struct NodeIdentity {
+    /// Name, labels, age.
+    pub metadata: ObjectMeta,
+    /// Which instance it is on.
+    #[serde(default)]
+    pub spec: Provider,
+}
+
+/// Of a Node's spec.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Provider {
+    /// `spec.providerID`.
+    #[serde(rename = "providerID")]
+    pub provider_id: Option<String>,
+}
+
+/// Reads a Node.
+pub fn node(object: &NodeIdentity) -> ObservedNode {
+    let meta = &object.metadata;
+    let labels: StringMap = meta.labels.iter().flatten().collect();
+    let provider_id = object.spec.provider_id.as_deref().unwrap_or_default();
+    let (zone, instance) = provider(provider_id);
+    ObservedNode {
+        name: meta.name.clone().unwrap_or_default(),
+        uid: meta.uid.clone().unwrap_or_default(),
+        zone,
+        instance_type: labels.get(TYPE_LABEL).map(str::to_owned),
+        labels,
+        instance,
+        deleting: meta.deletion_timestamp.is_some(),
+        created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
+    }
+}
+
+/// Reads a Pod: which interfaces it may use, by the annotation of that key and by what its containers ask for.
+pub fn pod(object: &Pod, annotation: &str) -> ObservedPod {
+    let meta = &object.metadata;
+    let spec = object.spec.as_ref();
+    let phase = object.status.as_ref().and_then(|status| status.phase.as_deref());
+    let has_ended = matches!(phase, Some("Succeeded" | "Failed"));
+    let value = meta.annotations.as_ref().and_then(|annotations| annotations.get(annotation)).filter(|_| !has_ended);
+    let containers =
+        spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    let wants = containers.filter_map(|container| container.resources.as_ref()?.requests.as_ref());
+    // Extended resources have a domain; cpu and memory have none.
+    let extended = wants.flat_map(|requests| requests.keys()).filter(|name| name.contains('/') && !has_ended);
+    ObservedPod {
+        name: format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default()),
+        uid: meta.uid.clone().unwrap_or_default(),
+        node: spec.and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
+        nodeenis: value.map(|value| pods::named(value)).unwrap_or_default(),
+        resources: extended.cloned().collect::<BTreeSet<String>>(),
+    }
+}
+
+/// `aws:///ZONE/INSTANCE`; Fargate has more parts and no instance ID at the end.
+fn provider(id: &str) -> (Option<String>, Result<InstanceId, NotOnEc2>) {
+    if id.is_empty() {
+        return (None, Err(NotOnEc2::NoProviderId));
+    }
+    let other = || NotOnEc2::OtherProvider(id.to_owned());
+    let Some(path) = id.strip_prefix("aws://") else { return (None, Err(other())) };
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    match parts.as_slice() {
+        [zone, instance] => (Some((*zone).to_owned()), InstanceId::parse(instance).map_err(|_| other())),
+        [instance] => (None, InstanceId::parse(instance).map_err(|_| other())),
+        _ => (None, Err(other())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_has_ended_uses_nothing() {
+        let mut object: Pod = serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "upf", "namespace": "core", "annotations": { "example.com/enis": "fast" } },
+            "spec": { "nodeName": "n1", "containers": [
+                { "name": "c", "resources": { "requests": { "cpu": "1", "example.com/dpdk": "1" } } }] },
+            "status": { "phase": "Running" },
+        }))
+        .unwrap();
+        let facts = pod(&object, "example.com/enis");
+        assert_eq!((facts.name.as_str(), facts.node.as_str()), ("core/upf", "n1"));
+        assert!(facts.nodeenis.contains("fast") && facts.resources.iter().eq(["example.com/dpdk"]));
+        assert!(pod(&object, "example.com/other").nodeenis.is_empty());
+        object.status.as_mut().unwrap().phase = Some("Succeeded".into());
+        assert!(!pod(&object, "example.com/enis").is_of_use());
+    }
+
+    #[test]
+    fn provider_ids_of_ec2_and_of_others() {
+        let (zone, instance) = provider("aws:///eu-west-1a/i-0123456789abcdef0");
+        assert_eq!((zone.as_deref(), instance.unwrap().as_str()), (Some("eu-west-1a"), "i-0123456789abcdef0"));
+        for bad in ["gce://p/z/n", "aws:///eu-west-1a/fargate-ip-10-0-0-1", "eks-hybrid:///x", "aws:///a/b/c/d"] {
+            assert_eq!(provider(bad).1, Err(NotOnEc2::OtherProvider(bad.into())));
+        }
+        assert_eq!(provider("").1, Err(NotOnEc2::NoProviderId));
+    }
+}

@@ -1,0 +1,145 @@
+//! `/healthz`, `/readyz`, `/metrics`.
+
+use crate::metrics::{self, Refused};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use multi_eni_ec2::Ec2;
+use multi_eni_plan::writes::Write;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+
+/// What one process shows of itself.
+#[derive(Default)]
+pub struct Gauges {
+    /// Decisions waiting or with a call on its way.
+    pub waiting: Gauge,
+    /// 1 while this replica leads.
+    pub leading: Gauge,
+    /// ENIs without an ENIAttachment that are too many to be removed at once.
+    pub orphans_held: Gauge,
+    /// The watch caches are warm.
+    pub ready: AtomicBool,
+    /// A standby is ready, too, if it could read the Lease lately: it has nothing to warm.
+    pub standby: AtomicBool,
+    /// Writes that the API server did not take.
+    refused: Refused,
+    /// Why nothing is done here: another account or Region.
+    wrong_place: Mutex<Option<String>>,
+    ec2: Mutex<Option<Ec2>>,
+}
+
+impl Gauges {
+    /// EC2's counts are read from here from now on.
+    pub fn watch_ec2(&self, ec2: Ec2) {
+        *self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ec2);
+    }
+
+    /// A term is over: what EC2 showed is let go, its memory with it.
+    pub fn forget_ec2(&self) {
+        self.orphans_held.set(0);
+        *self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
+
+    /// The API server did not take a write. `code`: HTTP status; None: no answer.
+    pub fn refused(&self, write: Write, code: Option<u16>) {
+        self.refused.get_or_create(&metrics::refused(write, code)).inc();
+    }
+
+    /// Says why nothing is done here, or that it is the right place. True if that is news.
+    pub fn set_wrong_place(&self, why: Option<String>) -> bool {
+        let mut place = self.wrong_place.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let news = *place != why;
+        *place = why;
+        news
+    }
+
+    /// Why nothing is done here, if so.
+    pub fn wrong_place(&self) -> Option<String> {
+        self.wrong_place.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut registry = Registry::with_prefix("multi_eni");
+        registry.register("leading", "1 while this replica leads", self.leading.clone());
+        registry.register("reconciles_waiting", "Decisions waiting or with a call on its way", self.waiting.clone());
+        let help =
+            "ENIs without an ENIAttachment that are too many to be removed at once: none is, and a person must look";
+        registry.register("orphans_held", help, self.orphans_held.clone());
+        registry.register_with_unit(
+            "api",
+            "Writes that the API server refused or did not answer, conflicts apart",
+            Unit::Other("writes_refused".to_owned()),
+            self.refused.clone(),
+        );
+        let wrong_place = Gauge::<i64>::default();
+        wrong_place.set(i64::from(self.wrong_place().is_some()));
+        let help = "1 while EC2 is another account or Region than this cluster's: nothing is done";
+        registry.register("wrong_place", help, wrong_place);
+        if let Some(ec2) = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref() {
+            metrics::register_ec2(&mut registry, ec2.counts(), ec2.rate_status());
+            metrics::register_unreadable(&mut registry, ec2.unreadable_counts());
+        }
+        let mut text = String::new();
+        encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+/// Serves until the process ends. Binding happens before this returns.
+///
+/// # Errors
+/// If an address cannot be bound; the message names it.
+pub async fn start(metrics: SocketAddr, health: SocketAddr, gauges: Arc<Gauges>) -> Result<(), String> {
+    let metrics_routes = Router::new().route("/metrics", get(show_metrics)).with_state(gauges.clone());
+    let health_routes =
+        Router::new().route("/healthz", get(|| async { "ok" })).route("/readyz", get(show_ready)).with_state(gauges);
+    let routes = if metrics == health {
+        vec![(metrics, metrics_routes.merge(health_routes))]
+    } else {
+        vec![(metrics, metrics_routes), (health, health_routes)]
+    };
+    for (address, router) in routes {
+        let bound = TcpListener::bind(address).await;
+        let listener = bound.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "the HTTP server ended");
+            }
+        });
+    }
+    Ok(())
+}
+
+async fn show_metrics(State(gauges): State<Arc<Gauges>>) -> impl IntoResponse {
+    match gauges.text() {
+        Ok(text) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn show_ready(State(gauges): State<Arc<Gauges>>) -> impl IntoResponse {
+    if let Some(why) = gauges.wrong_place() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}"));
+    }
+    if gauges.ready.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ok: leading, caches warm".to_owned())
+    } else if gauges.standby.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ok: standing by".to_owned())
+    } else {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: the first lists are not whole yet, or the Lease cannot be read".to_owned(),
+        )
+    }
+}

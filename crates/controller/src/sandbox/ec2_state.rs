@@ -1,0 +1,41 @@
+//! The simulated account's truth in the decisions' own terms, for `plan`'s invariants.
+
+use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
+use multi_eni_plan::observed::{AttachmentState, ObservedAttachment, ObservedEni};
+use multi_eni_sim::ec2::{AttachmentStatus, Eni};
+
+/// An interface as it truly is; None if its ID is not of EC2's form.
+pub fn seen(eni: &Eni) -> Option<ObservedEni> {
+    let attachment = eni.attachment.as_ref().and_then(|at| {
+        Some(ObservedAttachment {
+            id: at.id.clone(),
+            instance: InstanceId::parse(&at.instance_id).ok(),
+            card: i32::try_from(at.network_card_index).ok()?,
+            index: i32::try_from(at.device_index).ok()?,
+            state: match at.status {
+                AttachmentStatus::Attaching => AttachmentState::Attaching,
+                AttachmentStatus::Attached => AttachmentState::Attached,
+                AttachmentStatus::Detaching => AttachmentState::Detaching,
+            },
+            since: at.attach_time,
+            delete_on_termination: at.delete_on_termination,
+        })
+    });
+    Some(ObservedEni {
+        id: EniId::parse(&eni.id).ok()?,
+        subnet: SubnetId::observed(&eni.subnet_id),
+        vpc: eni.vpc_id.as_str().into(),
+        zone: eni.zone.as_str().into(),
+        owner: "123456789012".into(),
+        mac: eni.mac_address.as_str().into(),
+        private_ips: eni.private_ips.iter().map(|ip| ip.to_string().into()).collect(),
+        groups: eni.groups.iter().filter_map(|id| SecurityGroupId::parse(id).ok()).collect(),
+        description: eni.description.clone(),
+        source_dest_check: eni.source_dest_check,
+        tags: eni.tags.iter().collect(),
+        attachment,
+        in_use_since: None,
+        shown_at: eni.created,
+        last_call: None,
+    })
+}

@@ -1,0 +1,222 @@
+//! The stage: an API server and EC2 over HTTP on loopback, and the real controller between them.
+
+use super::Flags;
+use super::kubectl::Person;
+use super::manifests::Manifests;
+use super::terminal::Account;
+use crate::client;
+use crate::clock;
+use crate::http_server::Gauges;
+use crate::run::{Parts, run};
+use jiff::SignedDuration;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use multi_eni_plan::settings::Settings;
+use multi_eni_sim::clock::SimClock;
+use multi_eni_sim::ec2::{Ec2, Fault, FaultRule, Settings as Ec2Settings, Snapshot};
+use multi_eni_sim::kube::ApiServer;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+const VPC: &str = "vpc-0a1b2c3d4e5f60718";
+const ZONE: &str = "eu-central-1a";
+/// The Region that the simulated EC2 is in.
+pub const REGION: &str = "eu-central-1";
+const NODE_SUBNET: &str = "subnet-00c0ffee00c0ffee0";
+
+/// Seconds that a label may be away: a story does not wait ten to see whether it comes back.
+pub const LABEL_GRACE: i64 = 1;
+/// What the nodes are.
+const INSTANCE_TYPE: &str = "m5.4xlarge";
+
+/// Everything that runs.
+pub struct Environment {
+    /// EC2, to look at.
+    pub ec2: Ec2,
+    /// The account of what happens.
+    pub account: Account,
+    /// The person of the story.
+    pub person: Person,
+    /// (Node, instance).
+    pub nodes: Vec<(String, String)>,
+    /// What was there before the controller.
+    pub before: Snapshot,
+    /// UID of kube-system: the ownership tag.
+    pub cluster: String,
+    /// Where kubectl finds the API server.
+    pub kubeconfig: PathBuf,
+    /// Where the AWS SDKs find EC2.
+    pub ec2_url: String,
+    stop: Option<oneshot::Sender<()>>,
+    controller: Option<JoinHandle<()>>,
+    servers: Vec<JoinHandle<()>>,
+}
+
+impl Environment {
+    /// Sets the stage and starts the controller.
+    pub async fn set(flags: &Flags, files: &[Manifests], account: Account) -> Result<Self, String> {
+        let clock = SimClock::starting_at(jiff::Timestamp::now());
+        let ec2 = Ec2::new(clock, Ec2Settings::default());
+        build_account(&ec2, files)?;
+        let server = ApiServer::new(clock);
+        let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
+        server
+            .install_crds(&crds)
+            .map_err(|error| format!("the simulated API server does not take the CRDs: {error}"))?;
+
+        let (kube_listener, kube_url) = listen().await?;
+        let (ec2_listener, ec2_url) = listen().await?;
+        let kubeconfig_text = server.kubeconfig(&kube_url);
+        let serving = server.clone();
+        let kube_task = tokio::spawn(async move { drop(serving.serve(kube_listener, std::future::pending()).await) });
+        let serving = ec2.clone();
+        let ec2_task = tokio::spawn(async move { drop(serving.serve(ec2_listener, std::future::pending()).await) });
+        let told = tell_calls(&ec2, account.clone());
+        let kubeconfig = write_kubeconfig(&kubeconfig_text)?;
+
+        let mut config = kube_config(&kubeconfig_text).await?;
+        config.default_retry = false;
+        let person = Person::new(client::plain(&config).map_err(|error| error.to_string())?);
+        let mut nodes = Vec::new();
+        for number in 1..=flags.nodes {
+            let (name, instance) = (format!("node{number}"), format!("i-{number:017x}"));
+            ec2.run_instance(&instance, INSTANCE_TYPE, NODE_SUBNET).map_err(|error| error.to_string())?;
+            person.register(&name, &instance, INSTANCE_TYPE, ZONE).await?;
+            nodes.push((name, instance));
+        }
+        let before = ec2.snapshot();
+        if flags.lose_eni {
+            ec2.inject(FaultRule::on("DeleteNetworkInterface", Fault::LeakOnDelete).once());
+        }
+        let (stop, stopped) = oneshot::channel();
+        let controller = start_controller(&config, &ec2_url, stopped)?;
+        let cluster = kube_system(&config).await?;
+        Ok(Self {
+            ec2,
+            account,
+            person,
+            nodes,
+            before,
+            cluster,
+            kubeconfig,
+            ec2_url,
+            stop: Some(stop),
+            controller: Some(controller),
+            servers: vec![kube_task, ec2_task, told],
+        })
+    }
+
+    /// Ends everything.
+    pub async fn strike(mut self) {
+        if let Some(stop) = self.stop.take() {
+            // A controller that has ended already needs no word.
+            let _ = stop.send(());
+        }
+        if let Some(controller) = self.controller.take() {
+            let _ = tokio::time::timeout(Duration::from_secs(8), controller).await;
+        }
+        self.servers.iter().for_each(JoinHandle::abort);
+        let _ = std::fs::remove_file(&self.kubeconfig);
+        self.account.settled();
+    }
+}
+
+/// Every subnet and group that the manifests name, in one zone of one VPC.
+fn build_account(ec2: &Ec2, files: &[Manifests]) -> Result<(), String> {
+    ec2.add_vpc(VPC);
+    let add = |id: &str, number: usize, name: Option<&str>| {
+        ec2.add_subnet(id, VPC, ZONE, &format!("10.0.{number}.0/24"), name).map(drop).map_err(|error| error.to_string())
+    };
+    add(NODE_SUBNET, 0, None)?;
+    let ids: BTreeSet<String> = files.iter().flat_map(Manifests::subnets).filter(|id| id != NODE_SUBNET).collect();
+    let names: BTreeSet<String> = files.iter().flat_map(Manifests::subnet_names).collect();
+    if ids.len() + names.len() > 250 {
+        return Err("the sandbox has room for 250 subnets".to_owned());
+    }
+    let first_named = ids.len() + 1;
+    for (number, id) in (1..).zip(&ids) {
+        add(id, number, None)?;
+    }
+    for (number, name) in (first_named..).zip(&names) {
+        add(&format!("subnet-{:017x}", 0xf000_0000 + number), number, Some(name))?;
+    }
+    for id in files.iter().flat_map(Manifests::groups) {
+        ec2.add_security_group(&id, VPC, &id);
+    }
+    for (number, name) in (1..).zip(files.iter().flat_map(Manifests::group_names).collect::<BTreeSet<_>>()) {
+        ec2.add_security_group(&format!("sg-{:017x}", 0xf000_0000_u64 + number), VPC, &name);
+    }
+    Ok(())
+}
+
+async fn listen() -> Result<(TcpListener, String), String> {
+    let listener =
+        TcpListener::bind("127.0.0.1:0").await.map_err(|error| format!("cannot listen on 127.0.0.1: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    Ok((listener, format!("http://{address}")))
+}
+
+fn write_kubeconfig(text: &str) -> Result<PathBuf, String> {
+    let path = std::env::temp_dir().join(format!("multi-eni-sandbox-{}.kubeconfig", std::process::id()));
+    std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    Ok(path)
+}
+
+async fn kube_config(text: &str) -> Result<kube::Config, String> {
+    let parsed = Kubeconfig::from_yaml(text).map_err(|error| error.to_string())?;
+    kube::Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await.map_err(|error| error.to_string())
+}
+
+async fn kube_system(config: &kube::Config) -> Result<String, String> {
+    let client = client::plain(config).map_err(|error| error.to_string())?;
+    let api: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(client);
+    let namespace = api.get("kube-system").await.map_err(|error| error.to_string())?;
+    Ok(namespace.metadata.uid.unwrap_or_default())
+}
+
+fn start_controller(
+    config: &kube::Config,
+    ec2_url: &str,
+    stopped: oneshot::Receiver<()>,
+) -> Result<JoinHandle<()>, String> {
+    let (wall, steady) = clock::system();
+    let fence = Parts::fence(false, steady);
+    let parts = Parts {
+        kube: client::plain(config).map_err(|error| error.to_string())?,
+        fenced: client::fenced(config, fence.clone()).map_err(|error| error.to_string())?,
+        fence,
+        aws: multi_eni_ec2::client_at(ec2_url, wall.clone(), REGION, Duration::from_secs(8)),
+        ec2_options: multi_eni_ec2::Options::default(),
+        cluster_name: Some("sandbox".to_owned()),
+        election: None,
+        identity: "sandbox".to_owned(),
+        settings: Settings { label_grace: SignedDuration::from_secs(LABEL_GRACE), ..Settings::default() },
+        wall,
+        gauges: Arc::new(Gauges::default()),
+    };
+    Ok(tokio::spawn(async move {
+        run(parts, async move {
+            let _ = stopped.await;
+        })
+        .await;
+    }))
+}
+
+/// Tells each call that EC2 gets.
+fn tell_calls(ec2: &Ec2, account: Account) -> JoinHandle<()> {
+    let mut calls = ec2.subscribe();
+    tokio::spawn(async move {
+        use tokio::sync::broadcast::error::RecvError;
+        loop {
+            match calls.recv().await {
+                Ok(call) => account.call(&call),
+                Err(RecvError::Lagged(missed)) => account.event("EC2", &format!("({missed} calls not shown)")),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    })
+}

@@ -1,0 +1,115 @@
+//! NodeENIs and ENIAttachments as the caches keep them.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::core::error_boundary::InvalidObject;
+use multi_eni_api::{ENIAttachment, NodeENI, NodeEniStatus};
+use multi_eni_plan::attachment::Attachment;
+use multi_eni_plan::nodeeni::{NodeEni, Unreadable};
+use std::sync::Arc;
+
+/// A NodeENI and what is needed to write to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeEniEntry {
+    /// What it asks for.
+    pub nodeeni: NodeEni,
+    /// Its status.
+    pub status: NodeEniStatus,
+    /// All its finalizers.
+    pub finalizers: Vec<String>,
+    /// Its resourceVersion.
+    pub version: String,
+}
+
+/// An ENIAttachment and what is needed to write to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttachmentEntry {
+    /// The attachment.
+    pub attachment: Attachment,
+    /// All its finalizers.
+    pub finalizers: Vec<String>,
+    /// All its owners, where ours is missing: to put it back.
+    pub owners: Vec<OwnerReference>,
+    /// Its resourceVersion.
+    pub version: String,
+}
+
+impl NodeEniEntry {
+    /// Reads a NodeENI, or the remains of one.
+    pub fn read(object: &Result<NodeENI, InvalidObject>) -> Self {
+        match object {
+            Ok(object) => Self {
+                nodeeni: NodeEni::read(object),
+                status: object.status.clone().unwrap_or_default(),
+                finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
+                version: object.metadata.resource_version.clone().unwrap_or_default(),
+            },
+            Err(invalid) => {
+                let mut shell = NodeENI::new("", multi_eni_api::NodeEniSpec::default());
+                shell.metadata = invalid.metadata.clone();
+                let mut entry = Self::read(&Ok(shell));
+                entry.nodeeni.spec = Err(Unreadable::Shape(invalid.error.clone()));
+                entry
+            }
+        }
+    }
+}
+
+impl AttachmentEntry {
+    /// Reads an ENIAttachment, or the remains of one: it is there, whatever can be read of it.
+    pub fn read_guarded(object: &Result<ENIAttachment, InvalidObject>) -> Arc<Self> {
+        match object {
+            Ok(object) => Self::read(object),
+            Err(invalid) => {
+                let mut shell = ENIAttachment::new("", multi_eni_api::EniAttachmentSpec::default());
+                shell.metadata = invalid.metadata.clone();
+                let mut entry = Self::read(&shell);
+                Arc::make_mut(&mut entry).attachment = Attachment::read_remains(&shell, &invalid.error);
+                tracing::error!(attachment = %entry.attachment.name, error = %invalid.error, "ENIAttachment cannot be read: it is left as it is");
+                entry
+            }
+        }
+    }
+
+    /// Reads an ENIAttachment. What is on its way for it shares the entry with the cache.
+    pub fn read(object: &ENIAttachment) -> Arc<Self> {
+        Arc::new(Self {
+            owners: owners(object),
+            attachment: Attachment::read(object),
+            finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
+            version: object.metadata.resource_version.clone().unwrap_or_default(),
+        })
+    }
+}
+
+/// Kept for each ENIAttachment, so only where something is to be put back.
+fn owners(object: &ENIAttachment) -> Vec<OwnerReference> {
+    let owners = object.metadata.owner_references.clone().unwrap_or_default();
+    if Attachment::read(object).is_torn() { owners } else { Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::DeserializeGuard;
+
+    #[test]
+    fn an_eniattachment_that_cannot_be_read_is_there_all_the_same() {
+        let object = serde_json::json!({
+            "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "ENIAttachment",
+            "metadata": {
+                "name": "pool-0a1b2c3d-i-0123456789abcdef0-0-2", "uid": "u", "resourceVersion": "7",
+                "finalizers": ["networking.k8s.aws/eni"], "labels": { "networking.k8s.aws/nodeeni-uid": "n" },
+            },
+            "spec": { "nodeName": "n1", "request": { "deviceIndex": "two" } },
+        });
+        let guarded: DeserializeGuard<ENIAttachment> = serde_json::from_value(object).unwrap();
+        let entry = AttachmentEntry::read_guarded(&guarded.0);
+        let eni_attachment = &entry.attachment;
+        assert!(eni_attachment.unreadable.is_some() && !eni_attachment.is_torn());
+        assert_eq!(
+            (eni_attachment.slot(), eni_attachment.nodeeni_uid.as_str(), entry.version.as_str()),
+            ((0, 2), "n", "7")
+        );
+        assert_eq!(eni_attachment.instance.as_ref().map(ToString::to_string).as_deref(), Some("i-0123456789abcdef0"));
+    }
+}

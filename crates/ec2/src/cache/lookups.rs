@@ -1,0 +1,118 @@
+//! Questions answered in batches: by tag, by ID, by instance.
+
+use crate::batcher::Questions;
+use crate::convert::{self, Unreadable};
+use crate::ec2::{Changed, Ec2};
+use crate::lock::lock;
+use crate::rate_limit::limiter::Action;
+use multi_eni_api::ids::{EniId, InstanceId};
+use multi_eni_api::names;
+use multi_eni_plan::ec2_errors::CallError;
+use multi_eni_plan::instance::InstanceState;
+use multi_eni_plan::lookup_failure::LookupFailure;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+
+impl Ec2 {
+    /// Answers questions of one kind for ever; after a failure again with growing waits.
+    pub(crate) async fn answer<K, F>(&self, questions: &Questions<K>, look: impl Fn(BTreeSet<K>) -> F)
+    where
+        K: Ord + Clone,
+        F: Future<Output = Result<(), CallError>>,
+    {
+        let options = &self.inner.options;
+        let mut retry = options.retry_after;
+        loop {
+            let batch = questions.next(options.gather).await;
+            match look(batch.clone()).await {
+                Ok(()) => {
+                    retry = options.retry_after;
+                    questions.answered(&batch);
+                }
+                Err(error) => {
+                    tracing::warn!(code = error.code(), %error, "look failed; again in {retry:?}");
+                    questions.unanswered(batch);
+                    tokio::time::sleep(retry).await;
+                    retry = (retry * 2).min(options.sweep_every);
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn look_at_uids(&self, uids: BTreeSet<String>) -> Result<(), CallError> {
+        let name = format!("tag:{}", names::TAG_ATTACHMENT_UID);
+        let page = self.all_enis(convert::filter(&name, uids.iter().map(String::as_str))).await?;
+        self.inner.uids.answered(&uids);
+        // What is there and cannot be read is not absent.
+        let hidden = Self::attachments_among(&page.unreadable);
+        let asked = uids.difference(&hidden).cloned().collect();
+        self.change(|cache| ((), cache.finish_look_by_tag(page.started, &asked, page.enis)));
+        Ok(())
+    }
+
+    pub(crate) async fn look_at_enis(&self, ids: BTreeSet<EniId>) -> Result<(), CallError> {
+        let filter = convert::filter("network-interface-id", ids.iter().map(EniId::as_str));
+        let page = self.all_enis(filter).await?;
+        self.inner.enis.answered(&ids);
+        let asked = page.told_of(&ids);
+        self.change(|cache| ((), cache.finish_look_by_id(page.started, &asked, page.enis)));
+        Ok(())
+    }
+
+    pub(crate) async fn look_at_instances(&self, ids: BTreeSet<InstanceId>) -> Result<(), CallError> {
+        let filter = convert::filter("attachment.instance-id", ids.iter().map(InstanceId::as_str));
+        let mut page = self.all_enis(filter).await?;
+        self.inner.instances.answered(&ids);
+        // What has no ID holds its slot all the same.
+        page.enis.extend(page.unreadable.drain(..).map(Unreadable::occupant));
+        self.change(|cache| ((), cache.finish_instances(page.started, &ids, page.enis)));
+        for id in ids {
+            self.tell(Changed::Instance(id));
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn look_at_states(&self, ids: BTreeSet<InstanceId>) -> Result<(), CallError> {
+        let filter = convert::filter("instance-id", ids.iter().map(InstanceId::as_str));
+        let (began, instances) = match self.all_instances(filter).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.note_states_failure(&error, &ids);
+                return Err(error);
+            }
+        };
+        let read: Vec<(InstanceId, Option<InstanceState>)> = instances.iter().filter_map(convert::instance).collect();
+        // What is shown without an ID can be any of those that are not shown: none of them is missing.
+        let unread = instances.len() - read.len();
+        let described: BTreeMap<InstanceId, Option<InstanceState>> = read.into_iter().collect();
+        self.count_unreadable("Instance", unread);
+        let state = |id: &InstanceId| match described.get(id) {
+            Some(Some(state)) => *state,
+            None if unread == 0 => InstanceState::Missing,
+            Some(None) | None => InstanceState::Unnamed,
+        };
+        let states = ids.iter().map(|id| (id.clone(), state(id))).collect();
+        self.inner.states.answered(&ids);
+        lock(&self.inner.cache).finish_states(began, states);
+        *lock(&self.inner.states_failure) = None;
+        for id in ids {
+            self.tell(Changed::Instance(id));
+        }
+        Ok(())
+    }
+
+    /// DescribeInstances failed. Those who wait for it are told when that begins and when it changes: they may have to say so.
+    fn note_states_failure(&self, error: &CallError, ids: &BTreeSet<InstanceId>) {
+        let is_news = {
+            let now = self.now();
+            let mut failure = lock(&self.inner.states_failure);
+            let next = Some(LookupFailure::next(failure.as_ref(), Action::DescribeInstances.name(), error, now));
+            let is_news = *failure != next;
+            *failure = next;
+            is_news
+        };
+        if is_news {
+            ids.iter().cloned().map(Changed::Instance).for_each(|changed| self.tell(changed));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The sweep: one filtered, paginated Describe of all ENIs of this cluster, at start and then at its interval.
+
+use crate::convert;
+use crate::ec2::{Changed, Ec2};
+use multi_eni_api::names;
+use multi_eni_plan::ec2_errors::CallError;
+use multi_eni_plan::observed::ObservedEni;
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use tokio::time::Instant;
+
+impl Ec2 {
+    /// Sweeps for ever; after a failure again with growing waits.
+    pub(crate) async fn keep_sweeping(&self) {
+        let options = &self.inner.options;
+        let mut retry = options.retry_after;
+        loop {
+            let began = Instant::now();
+            let swept = self.sweep().await;
+            self.inner.sweep_wanted.store(false, Ordering::Release);
+            match swept {
+                Ok(()) => {
+                    retry = options.retry_after;
+                    self.note_failure(None);
+                    self.await_next_sweep(began).await;
+                }
+                Err(error) => {
+                    tracing::warn!(code = error.code(), %error, "sweep not whole: it does not count; again in {retry:?}");
+                    self.note_failure(Some(&error));
+                    tokio::time::sleep(retry).await;
+                    retry = (retry * 2).min(options.sweep_every);
+                }
+            }
+        }
+    }
+
+    async fn await_next_sweep(&self, began: Instant) {
+        let due = tokio::time::sleep_until(began + self.inner.options.sweep_every);
+        tokio::pin!(due);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.inner.sweep_wake.notified() => {
+                    if self.inner.sweep_wanted.load(Ordering::Acquire) {
+                        return;
+                    }
+                }
+                () = &mut due => return,
+            }
+        }
+    }
+
+    /// All ENIs that carry the tag of upstream's controller, whosever. Asked once, and not remembered.
+    ///
+    /// # Errors
+    /// If EC2 did not answer, or with an error.
+    pub async fn upstreams(&self) -> Result<Vec<ObservedEni>, CallError> {
+        let filter = convert::filter(&format!("tag:{}", names::UPSTREAM_TAG_MANAGED_BY), [names::UPSTREAM_MANAGER]);
+        self.all_enis(filter).await.map(|page| page.enis)
+    }
+
+    /// One sweep. Pages are believed as they come; absence only when the last one is in.
+    async fn sweep(&self) -> Result<(), CallError> {
+        let filter = convert::filter(&format!("tag:{}", names::TAG_CLUSTER), [self.inner.cluster.uid.as_str()]);
+        let (mut began, mut shown, mut token) = (None, BTreeSet::new(), None);
+        let mut unreadable = Vec::new();
+        loop {
+            let page = self.eni_page(filter.clone(), self.inner.options.page_size, token.take()).await?;
+            let began = *began.get_or_insert(page.started);
+            shown.extend(page.enis.iter().map(|seen| seen.id.clone()));
+            self.change(|cache| ((), cache.apply_shown(page.enis)));
+            unreadable.extend(page.unreadable);
+            token = page.next;
+            if token.is_none() {
+                let hidden = Self::attachments_among(&unreadable);
+                self.note_unreadable(&unreadable);
+                self.change(|cache| {
+                    shown.extend(cache.shown_unread(&hidden, began));
+                    ((), cache.finish_sweep(began, &shown))
+                });
+                self.tell(Changed::Swept);
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! The view's data and the rules by which Describes change it.
+//!
+//! Every `apply_*` returns the UIDs of the ENIAttachments for which something really changed, or for which an answer was
+//! awaited.
+
+use super::answered_calls::{AnsweredCalls, within};
+use super::home::{Home, Look, Looks};
+use compact_str::CompactString;
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::{EniId, InstanceId};
+use multi_eni_plan::instance::{InstanceObservation, InstanceState};
+use multi_eni_plan::observed::{
+    AttachmentState, Cluster, InstanceInterfaces, Missed, ObservedAttachment, ObservedEni, Unshown,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// UIDs of ENIAttachments.
+pub(crate) type Uids = BTreeSet<String>;
+
+/// How long what is no longer asked for is remembered.
+const REMEMBERED: SignedDuration = SignedDuration::from_secs(3600);
+
+/// When an ENI was shown that no Describe has shown yet: it is looked at before anything is done to it.
+pub(super) const NEVER_SHOWN: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// An ENI that EC2 showed last time.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub seen: ObservedEni,
+    /// None: nothing that a Describe does not show as well, as is so for nearly all.
+    told: Option<Box<AnsweredCalls>>,
+}
+
+impl Entry {
+    /// An ENI, and what outweighs Describes of it.
+    pub fn new(seen: ObservedEni, told: AnsweredCalls) -> Self {
+        Self { seen, told: (told != AnsweredCalls::default()).then(|| Box::new(told)) }
+    }
+
+    /// What outweighs Describes.
+    pub fn told(&self) -> &AnsweredCalls {
+        static NOTHING: AnsweredCalls = AnsweredCalls::NOTHING;
+        self.told.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+/// An ENI that is not there, as far as we know.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gone {
+    /// The UID that its tags named, if it was ever seen.
+    pub uid: Option<String>,
+    /// Looks by ID that did not show it.
+    pub by_id: Option<Missed>,
+    /// When EC2 answered our Delete, if only that it does not know the ENI.
+    pub deleted: Option<Timestamp>,
+    /// It answered that it does not know it.
+    pub unknown: bool,
+    /// When this was last added to.
+    pub noted: Timestamp,
+}
+
+impl Gone {
+    /// When EC2 deleted it, as it answered.
+    pub fn confirmed(&self) -> Option<Timestamp> {
+        self.deleted.filter(|_| !self.unknown)
+    }
+}
+
+/// The view.
+#[derive(Debug)]
+pub(crate) struct CacheState {
+    pub(super) cluster: Cluster,
+    pub(super) lag: SignedDuration,
+    pub(super) entries: BTreeMap<EniId, Box<Entry>>,
+    /// In the order of their IDs; as good as always one.
+    pub(super) by_uid: BTreeMap<String, Vec<EniId>>,
+    /// In the order of their IDs; a few.
+    pub(super) by_instance: BTreeMap<InstanceId, Vec<EniId>>,
+    pub(super) moving: BTreeSet<EniId>,
+    pub(super) gone: BTreeMap<EniId, Gone>,
+    /// The ENI of that UID which went last.
+    pub(super) gone_by_uid: BTreeMap<String, EniId>,
+    /// The latest look by tag that did not show an ENI of that UID.
+    pub(super) absent_by_tag: Looks,
+    /// Start of the latest Describe that showed an ENI of that UID, believed or not.
+    pub(super) shown: BTreeMap<String, Timestamp>,
+    pub(super) last_sweep: Option<Timestamp>,
+    /// How many ENIs of this cluster that sweep showed, readable or not.
+    pub(super) swept: usize,
+    /// When EC2 showed something of this cluster.
+    pub(super) home: Home,
+    /// The same, as the last sweep ended.
+    pub(super) swept_home: Option<Timestamp>,
+    /// Who asked for an ENI whose tags do not name them: since the last sweep, and in the one before.
+    pub(super) askers: BTreeMap<EniId, Uids>,
+    pub(super) earlier_askers: BTreeMap<EniId, Uids>,
+    pub(super) instances: BTreeMap<InstanceId, InstanceInterfaces>,
+    pub(super) looks: BTreeMap<InstanceId, InstanceObservation>,
+}
+
+impl CacheState {
+    /// Knows nothing yet.
+    pub fn new(cluster: Cluster, lag: SignedDuration) -> Self {
+        Self {
+            cluster,
+            lag,
+            entries: BTreeMap::new(),
+            by_uid: BTreeMap::new(),
+            by_instance: BTreeMap::new(),
+            moving: BTreeSet::new(),
+            gone: BTreeMap::new(),
+            gone_by_uid: BTreeMap::new(),
+            absent_by_tag: Looks::new(),
+            shown: BTreeMap::new(),
+            last_sweep: None,
+            swept: 0,
+            home: Home::default(),
+            swept_home: None,
+            askers: BTreeMap::new(),
+            earlier_askers: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            looks: BTreeMap::new(),
+        }
+    }
+
+    /// ENIs that a Describe showed; their `shown_at` is its start. Says nothing about others.
+    pub fn apply_shown(&mut self, page: Vec<ObservedEni>) -> Uids {
+        page.into_iter().filter_map(|seen| self.apply_one(seen)).collect()
+    }
+
+    fn apply_one(&mut self, shown: ObservedEni) -> Option<String> {
+        if shown.is_of(&self.cluster) {
+            self.home.shown(shown.shown_at);
+        }
+        if let Some(uid) = shown.attachment_uid() {
+            note_latest(&mut self.shown, uid, shown.shown_at);
+        }
+        let Some(entry) = self.entries.get_mut(&shown.id) else {
+            // What EC2 did not know may be in another account: one that shows it wins.
+            let deleted = self.gone.get(&shown.id).and_then(Gone::confirmed);
+            if deleted.is_some_and(|at| within(self.lag, at, shown.shown_at)) {
+                return None;
+            }
+            let uid = shown.attachment_uid().map(str::to_owned);
+            self.put(Entry::new(shown, AnsweredCalls::default()));
+            return uid;
+        };
+        if shown.shown_at < entry.seen.as_of() {
+            return None;
+        }
+        let began = shown.shown_at;
+        let seen = entry.told().correct(&entry.seen, shown, self.lag);
+        let told = entry.told().clone().after(began, self.lag);
+        if same(&entry.seen, &seen) {
+            // As good as always, for each of thousands: no index is touched.
+            **entry = Entry::new(seen, told);
+            return None;
+        }
+        let uid = seen.attachment_uid().map(str::to_owned);
+        self.put(Entry::new(seen, told));
+        uid
+    }
+
+    /// A sweep that began at `began` showed ENIs of these ENIAttachments that could not be read: they are not absent. Answers what is
+    /// known of them.
+    pub fn shown_unread(&mut self, uids: &Uids, began: Timestamp) -> Vec<EniId> {
+        uids.iter().for_each(|uid| note_latest(&mut self.shown, uid, began));
+        uids.iter().filter_map(|uid| self.by_uid.get(uid)).flatten().cloned().collect()
+    }
+
+    /// A whole sweep that began at `began` has ended, and showed exactly the ENIs in `shown`.
+    pub fn finish_sweep(&mut self, began: Timestamp, shown: &BTreeSet<EniId>) -> Uids {
+        let missing: Vec<EniId> = self
+            .entries
+            .values()
+            .filter(|entry| entry.seen.is_of(&self.cluster) && !shown.contains(&entry.seen.id))
+            .filter(|entry| self.counts_as_absence(entry, began))
+            .map(|entry| entry.seen.id.clone())
+            .collect();
+        let mut uids = Uids::new();
+        for id in missing {
+            uids.extend(self.remove(&id, began).uid.clone());
+        }
+        self.last_sweep = Some(self.last_sweep.map_or(began, |last| last.max(began)));
+        self.swept = shown.len();
+        // Its later pages are younger signs.
+        self.swept_home = if shown.is_empty() { self.home.at(began) } else { Some(began) };
+        self.forget(began);
+        uids
+    }
+
+    /// A whole look by tag that began at `began` for `asked` showed `shown`.
+    pub fn finish_look_by_tag(&mut self, began: Timestamp, asked: &Uids, shown: Vec<ObservedEni>) -> Uids {
+        let ids: BTreeSet<EniId> = shown.iter().map(|seen| seen.id.clone()).collect();
+        let found: Uids = shown.iter().filter_map(ObservedEni::attachment_uid).map(str::to_owned).collect();
+        self.apply_shown(shown);
+        for uid in asked {
+            for id in self.by_uid.get(uid).cloned().unwrap_or_default() {
+                let absent = !ids.contains(&id)
+                    && self.entries.get(&id).is_some_and(|entry| self.counts_as_absence(entry, began));
+                if absent {
+                    self.remove(&id, began);
+                }
+            }
+            if !found.contains(uid) {
+                self.absent_by_tag.insert(uid.clone(), Look { began, home: self.home.at(began) });
+            }
+        }
+        asked.clone()
+    }
+
+    /// A whole look by ID filter that began at `began` for `asked` showed `shown`. Those who asked are always told.
+    pub fn finish_look_by_id(&mut self, began: Timestamp, asked: &BTreeSet<EniId>, shown: Vec<ObservedEni>) -> Uids {
+        let mut uids = self.finish_poll(began, asked, shown);
+        for id in asked {
+            uids.extend(self.askers.remove(id).unwrap_or_default());
+            uids.extend(self.earlier_askers.remove(id).unwrap_or_default());
+            let tagged = self.entries.get(id).and_then(|entry| entry.seen.attachment_uid());
+            let was = self.gone.get(id).and_then(|gone| gone.uid.as_deref());
+            uids.extend(tagged.or(was).map(str::to_owned));
+        }
+        uids
+    }
+
+    /// The same for a poll: only those are told for whom something changed.
+    pub fn finish_poll(&mut self, began: Timestamp, asked: &BTreeSet<EniId>, shown: Vec<ObservedEni>) -> Uids {
+        let ids: BTreeSet<EniId> = shown.iter().map(|seen| seen.id.clone()).collect();
+        let mut uids = self.apply_shown(shown);
+        for id in asked.difference(&ids) {
+            match self.entries.get(id) {
+                Some(entry) if !self.counts_as_absence(entry, began) => {
+                    // That it is not to be seen yet shows that it is new: no earlier Create made it.
+                    if let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.seen.shown_at == NEVER_SHOWN) {
+                        entry.seen.shown_at = began;
+                    }
+                }
+                Some(_) => {
+                    let home = self.home.at(began);
+                    let gone = self.remove(id, began);
+                    gone.by_id = Some(Missed::once(began).after(home));
+                    uids.extend(gone.uid.clone());
+                }
+                None => {
+                    let home = self.home.at(began);
+                    let gone = self.gone.entry(id.clone()).or_default();
+                    gone.by_id = Some(gone.by_id.map_or(Missed::once(began), |missed| missed.and(began)).after(home));
+                    gone.noted = gone.noted.max(began);
+                }
+            }
+        }
+        uids
+    }
+
+    /// A whole look at the ENIs of `asked` that began at `began`.
+    pub fn finish_instances(
+        &mut self,
+        began: Timestamp,
+        asked: &BTreeSet<InstanceId>,
+        shown: Vec<ObservedEni>,
+    ) -> Uids {
+        for instance in asked {
+            let on = |seen: &&ObservedEni| seen.attachment.as_ref().and_then(|a| a.instance.as_ref()) == Some(instance);
+            let mut enis: Vec<ObservedEni> = shown.iter().filter(on).cloned().collect();
+            enis.sort_by(|a, b| a.id.cmp(&b.id));
+            // Kept for each node, and it grew by doubling.
+            enis.shrink_to_fit();
+            self.finish_instance(instance, began, enis);
+        }
+        // Only ours, and those that somebody looked for by ID, have entries.
+        let is_known = |seen: &ObservedEni| {
+            seen.is_of(&self.cluster) || self.entries.contains_key(&seen.id) || self.gone.contains_key(&seen.id)
+        };
+        let known = shown.into_iter().filter(is_known).collect();
+        self.apply_shown(known)
+    }
+
+    /// A look that does not show the primary interface is no look: neither for what is there nor for room.
+    fn finish_instance(&mut self, instance: &InstanceId, began: Timestamp, enis: Vec<ObservedEni>) {
+        match enis.iter().find(|seen| seen.is_primary_of(instance)) {
+            Some(primary) => {
+                let (vpc, zone) = (said(&primary.vpc), said(&primary.zone));
+                let observation = InstanceInterfaces { as_of: began, vpc, zone, enis, without_primary: None };
+                self.instances.insert(instance.clone(), observation);
+            }
+            None => {
+                let new = || InstanceInterfaces { as_of: began, ..InstanceInterfaces::default() };
+                let observation = self.instances.entry(instance.clone()).or_insert_with(new);
+                let since = observation.without_primary.map_or(began, |unshown| unshown.since);
+                observation.without_primary = Some(Unshown { since, as_of: began });
+            }
+        }
+    }
+
+    /// A whole look at the states of instances that began at `began`.
+    pub fn finish_states(&mut self, began: Timestamp, states: BTreeMap<InstanceId, InstanceState>) {
+        for (instance, state) in states {
+            if state != InstanceState::Missing {
+                self.home.shown(began);
+            }
+            let next = self.looks.get(&instance).map(|look| look.then(state, began));
+            self.looks.insert(instance, next.unwrap_or(InstanceObservation::first(state, began)));
+        }
+    }
+
+    /// An entry's absence from a Describe means something only if that began long enough after our last call, and after
+    /// the entry was last seen.
+    fn counts_as_absence(&self, entry: &Entry, began: Timestamp) -> bool {
+        began >= entry.seen.as_of() && entry.seen.last_call.is_none_or(|call| !within(self.lag, call, began))
+    }
+
+    /// The UID to tell when something happened to this ENI.
+    pub fn uid_of(&self, eni: &EniId) -> Option<String> {
+        let tagged = self.entries.get(eni).and_then(|entry| entry.seen.attachment_uid()).map(str::to_owned);
+        tagged.or_else(|| self.gone.get(eni).and_then(|gone| gone.uid.clone()))
+    }
+
+    pub(super) fn put(&mut self, entry: Entry) {
+        let id = entry.seen.id.clone();
+        if let Some(old) = self.entries.remove(&id) {
+            self.unindex(&old.seen);
+        }
+        self.gone.remove(&id);
+        if let Some(uid) = entry.seen.attachment_uid() {
+            add_to(&mut self.by_uid, uid.to_owned(), &id);
+        }
+        if let Some(attachment) = &entry.seen.attachment {
+            if let Some(instance) = &attachment.instance {
+                add_to(&mut self.by_instance, instance.clone(), &id);
+            }
+            if attachment.state != AttachmentState::Attached {
+                self.moving.insert(id.clone());
+            }
+        }
+        self.entries.insert(id, Box::new(entry));
+    }
+
+    pub(super) fn remove(&mut self, id: &EniId, at: Timestamp) -> &mut Gone {
+        let uid = self.entries.remove(id).and_then(|old| {
+            self.unindex(&old.seen);
+            old.seen.attachment_uid().map(str::to_owned)
+        });
+        if let Some(uid) = &uid {
+            self.gone_by_uid.insert(uid.clone(), id.clone());
+        }
+        let gone = self.gone.entry(id.clone()).or_default();
+        gone.uid = uid.or(gone.uid.take());
+        gone.noted = gone.noted.max(at);
+        gone
+    }
+
+    fn unindex(&mut self, seen: &ObservedEni) {
+        if let Some(uid) = seen.attachment_uid() {
+            drop_from(&mut self.by_uid, uid, &seen.id);
+        }
+        if let Some(instance) = seen.attachment.as_ref().and_then(|attachment| attachment.instance.as_ref()) {
+            drop_from(&mut self.by_instance, instance, &seen.id);
+        }
+        self.moving.remove(&seen.id);
+    }
+
+    /// Only these instances are asked about any more. An instance never changes its VPC, so however old a look is, it is kept:
+    /// to forget and to look again would make statuses say so.
+    pub fn keep_instances(&mut self, instances: &BTreeSet<InstanceId>) {
+        self.instances.retain(|instance, _| instances.contains(instance));
+    }
+
+    /// The account and Region are this cluster's, as of then.
+    pub fn note_home(&mut self, at: Timestamp) {
+        self.home.shown(at);
+    }
+
+    /// Forgets what looks have not shown.
+    pub fn forget_absences(&mut self) {
+        self.looks.retain(|_, look| look.state != InstanceState::Missing);
+        self.instances.retain(|_, observation| observation.without_primary.is_none());
+        self.absent_by_tag.clear();
+        self.gone.retain(|_, gone| gone.confirmed().is_some());
+        // What was not seen since is not known to be absent before the next sweep ends.
+        self.last_sweep = None;
+    }
+
+    /// Drops what a whole sweep has made superfluous, and what nobody has asked for in a long time.
+    fn forget(&mut self, began: Timestamp) {
+        self.absent_by_tag.retain(|_, look| look.began > began);
+        self.shown.retain(|_, at| *at >= began);
+        let old = |at: Timestamp| began.duration_since(at) > REMEMBERED;
+        let lapsed = |seen: &&ObservedEni| !seen.is_of(&self.cluster) && old(seen.as_of());
+        let lapsed: Vec<ObservedEni> = self.entries.values().map(|entry| &entry.seen).filter(lapsed).cloned().collect();
+        for seen in lapsed {
+            self.unindex(&seen);
+            self.entries.remove(&seen.id);
+        }
+        self.gone.retain(|_, gone| !old(gone.noted));
+        let gone = &self.gone;
+        self.gone_by_uid.retain(|_, id| gone.contains_key(id));
+        self.looks.retain(|_, look| !old(look.as_of));
+        self.earlier_askers = std::mem::take(&mut self.askers);
+    }
+}
+
+/// Notes a time, unless a later one is noted.
+fn note_latest(times: &mut BTreeMap<String, Timestamp>, uid: &str, at: Timestamp) {
+    match times.get_mut(uid) {
+        Some(last) => *last = at.max(*last),
+        None => drop(times.insert(uid.to_owned(), at)),
+    }
+}
+
+fn add_to<K: Ord>(index: &mut BTreeMap<K, Vec<EniId>>, key: K, id: &EniId) {
+    let ids = index.entry(key).or_default();
+    if let Err(place) = ids.binary_search(id) {
+        // Kept for each ENI: no room for what does not come.
+        ids.reserve_exact(1);
+        ids.insert(place, id.clone());
+    }
+}
+
+fn drop_from<K, Q>(index: &mut BTreeMap<K, Vec<EniId>>, key: &Q, id: &EniId)
+where
+    K: Ord + std::borrow::Borrow<Q>,
+    Q: Ord + ?Sized,
+{
+    if let Some(ids) = index.get_mut(key) {
+        ids.retain(|other| other != id);
+        if ids.is_empty() {
+            index.remove(key);
+        }
+    }
+}
+
+/// Whether two sights of an ENI show the same, whenever they were taken.
+fn same(a: &ObservedEni, b: &ObservedEni) -> bool {
+    let ObservedEni {
+        id,
+        subnet,
+        vpc,
+        zone,
+        owner,
+        mac,
+        private_ips,
+        groups,
+        description,
+        source_dest_check,
+        tags,
+        attachment,
+        in_use_since,
+        shown_at: _,
+        last_call: _,
+    } = a;
+    *id == b.id
+        && *subnet == b.subnet
+        && *vpc == b.vpc
+        && *zone == b.zone
+        && *owner == b.owner
+        && *mac == b.mac
+        && *private_ips == b.private_ips
+        && *groups == b.groups
+        && *description == b.description
+        && *source_dest_check == b.source_dest_check
+        && *tags == b.tags
+        && in_use_since.is_some() == b.in_use_since.is_some()
+        && same_attachment(attachment.as_ref(), b.attachment.as_ref())
+}
+
+/// What an answer leaves out it does not say.
+fn said(text: &CompactString) -> Option<CompactString> {
+    (!text.is_empty()).then(|| text.clone())
+}
+
+fn same_attachment(a: Option<&ObservedAttachment>, b: Option<&ObservedAttachment>) -> bool {
+    let (Some(a), Some(b)) = (a, b) else { return a.is_none() && b.is_none() };
+    let ObservedAttachment { id, instance, card, index, state, since: _, delete_on_termination } = a;
+    *id == b.id
+        && *instance == b.instance
+        && (*card, *index) == (b.card, b.index)
+        && *state == b.state
+        && *delete_on_termination == b.delete_on_termination
+}

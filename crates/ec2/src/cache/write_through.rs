@@ -1,0 +1,156 @@
+//! What the answers of our own calls tell the view: they are ahead of every Describe.
+
+use super::answered_calls::{AnsweredCalls, within};
+use super::state::{CacheState, Entry, NEVER_SHOWN};
+use jiff::Timestamp;
+use multi_eni_api::ids::{EniId, SecurityGroupId};
+use multi_eni_plan::observed::{AttachmentState, Missed, ObservedAttachment, ObservedEni};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl CacheState {
+    /// Create was answered at `at` with this ENI; `tags` were sent along. `may_repeat`: an earlier one with this token may have made
+    /// it, and what the answer shows of it was so then.
+    pub fn apply_created(
+        &mut self,
+        mut seen: ObservedEni,
+        tags: &BTreeMap<String, String>,
+        may_repeat: bool,
+        at: Timestamp,
+    ) -> ObservedEni {
+        // A repeated Create answers an ENI that the view may know better by now.
+        let known = self.entries.get(&seen.id).cloned();
+        let mut told = known.as_ref().map(|entry| entry.told().clone()).unwrap_or_default();
+        let shown = known.as_ref().map_or(at, |entry| entry.seen.shown_at);
+        // Whatever a look has shown before: it may lack a tag that is given here.
+        let shown_at = if may_repeat { NEVER_SHOWN } else { shown };
+        if let Some(entry) = known {
+            seen = told.correct(&entry.seen, seen, self.lag);
+        }
+        told.created = Some(at);
+        let sent = tags.iter().filter(|_| !may_repeat);
+        told.tags.extend(sent.map(|(key, value)| (key.clone(), (at, value.clone()))));
+        seen.tags.extend(tags);
+        seen.shown_at = shown_at;
+        seen.last_call = Some(at);
+        self.put(Entry::new(seen.clone(), told));
+        seen
+    }
+
+    /// Attach was answered at `at`. False if the view does not know the ENI.
+    pub fn apply_attached(&mut self, eni: &EniId, attachment: ObservedAttachment, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            told.attached = Some((at, attachment.id.clone()));
+            told.delete_on_termination = None;
+            seen.attachment = Some(attachment);
+            seen.in_use_since = None;
+        })
+    }
+
+    /// Detach was answered at `at`.
+    pub fn apply_detached(&mut self, eni: &EniId, attachment_id: &str, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            told.detached = Some((at, attachment_id.to_owned()));
+            if let Some(attachment) = seen.attachment.as_mut().filter(|known| known.id == attachment_id)
+                && attachment.state != AttachmentState::Detaching
+            {
+                attachment.state = AttachmentState::Detaching;
+                attachment.since = at;
+            }
+        })
+    }
+
+    /// Modify of deleteOnTermination was answered at `at`.
+    pub fn apply_delete_on_termination(
+        &mut self,
+        eni: &EniId,
+        attachment_id: &str,
+        value: bool,
+        at: Timestamp,
+    ) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            if let Some(attachment) = seen.attachment.as_mut().filter(|known| known.id == attachment_id) {
+                told.delete_on_termination = Some((at, value));
+                attachment.delete_on_termination = value;
+            }
+        })
+    }
+
+    /// Modify of the groups was answered at `at`.
+    pub fn apply_groups(&mut self, eni: &EniId, mut groups: Vec<SecurityGroupId>, at: Timestamp) -> bool {
+        groups.sort();
+        self.apply_call(eni, at, |seen, told| {
+            told.groups = Some((at, groups.clone()));
+            seen.groups = groups;
+        })
+    }
+
+    /// Modify of the description was answered at `at`.
+    pub fn apply_description(&mut self, eni: &EniId, description: &str, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            told.description = Some((at, description.to_owned()));
+            seen.description = description.to_owned();
+        })
+    }
+
+    /// Modify of the source/destination check was answered at `at`.
+    pub fn apply_source_dest_check(&mut self, eni: &EniId, value: bool, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            told.source_dest_check = Some((at, value));
+            seen.source_dest_check = value;
+        })
+    }
+
+    /// CreateTags was answered at `at`.
+    pub fn apply_tagged(&mut self, eni: &EniId, tags: &BTreeMap<String, String>, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            for (key, value) in tags {
+                told.tags.insert(key.clone(), (at, value.clone()));
+                told.untagged.remove(key);
+            }
+            seen.tags.extend(tags);
+        })
+    }
+
+    /// DeleteTags was answered at `at`.
+    pub fn apply_untagged(&mut self, eni: &EniId, keys: &BTreeSet<String>, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, told| {
+            for key in keys {
+                told.tags.remove(key);
+                told.untagged.insert(key.clone(), at);
+            }
+            seen.tags = seen.tags.iter().filter(|(key, _)| !keys.contains(*key)).collect();
+        })
+    }
+
+    /// Delete was answered at `at`.
+    pub fn apply_deleted(&mut self, eni: &EniId, at: Timestamp) {
+        let gone = self.remove(eni, at);
+        (gone.deleted, gone.unknown) = (Some(at), false);
+    }
+
+    /// Delete was answered at `at` with NotFound. That is believed unless our Create is so young that EC2 may only be
+    /// late to know the ENI.
+    pub fn apply_delete_not_found(&mut self, eni: &EniId, at: Timestamp) {
+        let created = self.entries.get(eni).and_then(|entry| entry.told().created);
+        if created.is_none_or(|created| !within(self.lag, created, at)) {
+            let gone = self.remove(eni, at);
+            gone.unknown |= gone.deleted.is_none();
+            gone.deleted = gone.deleted.max(Some(at));
+            gone.by_id = Some(Missed::said(at));
+        }
+    }
+
+    fn apply_call(
+        &mut self,
+        eni: &EniId,
+        at: Timestamp,
+        change: impl FnOnce(&mut ObservedEni, &mut AnsweredCalls),
+    ) -> bool {
+        let Some(entry) = self.entries.get(eni) else { return false };
+        let (mut seen, mut told) = (entry.seen.clone(), entry.told().clone());
+        change(&mut seen, &mut told);
+        seen.last_call = Some(at);
+        self.put(Entry::new(seen, told));
+        true
+    }
+}

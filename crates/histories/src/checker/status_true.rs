@@ -1,0 +1,70 @@
+//! `status-true`, at the moment of writing: what a replica's status says must not have been untrue for long.
+
+use super::allowed::{PICTURE, is_well};
+use super::invariant::Promise;
+use super::state::State;
+use crate::script::Millis;
+use multi_eni_api::ENIAttachment;
+use multi_eni_plan::attachment::Attachment;
+use multi_eni_sim::kube::ObjectChange;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A NodeENI's status has changed: Ready means that everything that it wants is ready, by its own count.
+pub fn nodeeni(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
+    let Some(status) = change.after.and_then(|object| object.get("status")) else { return };
+    let count = |name: &str| status.get(name).and_then(Value::as_i64).unwrap_or(0);
+    if is_ready(change.after) == Some(true) && count("ready") < count("desired") {
+        let how = format!(
+            "{} says that NodeENI {} is Ready, with {} of {} ENIs",
+            change.actor,
+            change.name,
+            count("ready"),
+            count("desired")
+        );
+        state.broke(at, Promise::StatusTrue, how);
+    }
+}
+
+/// An ENIAttachment's status has changed.
+pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
+    let (before, after) = (is_ready(change.before), is_ready(change.after));
+    if before == after {
+        return;
+    }
+    let object = change.after.and_then(|object| ENIAttachment::deserialize(object).ok());
+    let Some(attachment) = object.as_ref().map(Attachment::read) else { return };
+    let verdict = match after {
+        Some(true) => {
+            let elsewhere =
+                state.model.made_for(&attachment.uid).next().filter(|_| state.model.in_place(&attachment).is_none());
+            elsewhere
+                .filter(|eni| at > eni.state_since + PICTURE)
+                .map(|_| "is Ready, and its ENI has long been elsewhere")
+        }
+        Some(false) | None => {
+            // One whose tags somebody changed, even if back again meanwhile, is in place but not ours to call ready.
+            let retagged = reason(change.after) == "TagsRemoved";
+            let well =
+                before == Some(true) && attachment.deleting.is_none() && !retagged && is_well(state, at, &attachment);
+            well.then_some("is not Ready, and its ENI is wanted and well")
+        }
+    };
+    if let Some(verdict) = verdict {
+        state.broke(at, Promise::StatusTrue, format!("{} says that {} {verdict}", change.actor, change.name));
+    }
+}
+
+/// What the condition Ready says, if it is there.
+fn is_ready(object: Option<&Value>) -> Option<bool> {
+    Some(ready(object)?.get("status").and_then(Value::as_str) == Some("True"))
+}
+
+fn reason(object: Option<&Value>) -> &str {
+    ready(object).and_then(|ready| ready.get("reason")).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn ready(object: Option<&Value>) -> Option<&Value> {
+    let conditions = object?.pointer("/status/conditions")?.as_array()?;
+    conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some("Ready"))
+}

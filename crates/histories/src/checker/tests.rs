@@ -1,0 +1,301 @@
+//! That each promise can break: what must not happen is fed to a scene, and beside it the innocent twin, one thing different.
+
+mod away;
+mod backoff;
+mod enis;
+mod pace;
+mod requests;
+mod rollout;
+mod status;
+
+use super::allowed::PICTURE;
+use super::enforced::Enforced;
+use super::invariant::Promise;
+use super::state::State;
+use super::trace::Detail;
+use crate::environment::zone;
+use crate::script::{Faults, Millis, Script, Setting, SubnetPlace};
+use jiff::Timestamp;
+use multi_eni_api::names::{
+    ENIATTACHMENT_FINALIZER, GROUP, NODEENI_FINALIZER, TAG_ATTACHMENT_UID, TAG_CLUSTER, client_token,
+};
+use multi_eni_sim::ec2::{Attachment, AttachmentStatus, By, CallRecord, Creator, Eni, Happening, Outcome, Shape};
+use multi_eni_sim::kube::{GroupResource, ObjectChange};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The replica's process, who signs everything that the witness judges.
+const REPLICA: &str = "a1";
+/// Somebody who is no replica: what they do breaks no promise.
+const PEOPLE: &str = "kubectl";
+const CLUSTER: &str = "the cluster";
+const SUBNET: &str = "subnet-00000001";
+const INSTANCE: &str = "i-00000001";
+const NODE: &str = "n1";
+const NODEENI: &str = "e1";
+const NODEENI_UID: &str = "nodeeni-1";
+const HELD: &str = "e1-1";
+const HELD_UID: &str = "held-1";
+const ENI: &str = "eni-00000001";
+const OTHER: &str = "eni-00000002";
+/// When the ENI of [`World::settled`] was attached: the last thing that happened there.
+const SETTLED: Millis = 4_000;
+/// From when on no outdated picture can excuse what is done to it.
+const LATER: Millis = SETTLED + PICTURE;
+
+/// A scene, and what it was told, so that each event can say what was before.
+struct World {
+    state: State,
+    objects: BTreeMap<(&'static str, String), Value>,
+    enis: BTreeMap<String, Eni>,
+}
+
+impl World {
+    /// Nothing happens.
+    fn script(setting: Setting) -> Script {
+        let place = SubnetPlace { id: SUBNET.to_owned(), zone: "a".to_owned(), name: None, tiny: false };
+        Script {
+            about: String::new(),
+            seed: 1,
+            setting: Setting { subnets: vec![place], ..setting },
+            events: Vec::new(),
+            trouble: Faults::default(),
+            calm_at: 0,
+            idle_hour: false,
+        }
+    }
+
+    /// Nothing has happened.
+    fn new(setting: Setting) -> Self {
+        let script = Self::script(setting);
+        let mut state = State::new(CLUSTER, &script, Detail::None);
+        state.enforced = Enforced::ALL;
+        Self { state, objects: BTreeMap::new(), enis: BTreeMap::new() }
+    }
+
+    /// One ENI of ours, wanted and well.
+    fn settled() -> Self {
+        Self::settled_in(Setting::default())
+    }
+
+    fn settled_in(setting: Setting) -> Self {
+        let mut world = Self::new(setting);
+        world.joined(0);
+        world.stores(1_000, REPLICA, "eniattachments", attachment_object(HELD, HELD_UID, 1));
+        world.has(2_000, &by(REPLICA, "CreateNetworkInterface"), made(ENI, HELD_UID));
+        let attaching = on(made(ENI, HELD_UID), 1, AttachmentStatus::Attaching);
+        world.has(3_000, &by(REPLICA, "AttachNetworkInterface"), attaching);
+        world.has(SETTLED, &By::Time, on(made(ENI, HELD_UID), 1, AttachmentStatus::Attached));
+        holds(&world);
+        world
+    }
+
+    /// A Node, and a NodeENI that asks for an ENI there.
+    fn joined(&mut self, at: Millis) {
+        let labels = json!({ "ng": "x", "topology.kubernetes.io/zone": zone("a") });
+        let provider = format!("aws:///{}/{INSTANCE}", zone("a"));
+        self.stores(
+            at,
+            PEOPLE,
+            "nodes",
+            json!({ "metadata": { "name": NODE, "labels": labels }, "spec": { "providerID": provider } }),
+        );
+        let metadata = json!({ "name": NODEENI, "uid": NODEENI_UID, "finalizers": [NODEENI_FINALIZER] });
+        let spec = json!({ "nodeSelector": { "ng": "x" }, "subnetID": SUBNET, "deviceIndex": 1 });
+        self.stores(at, PEOPLE, "nodeenis", json!({ "metadata": metadata, "spec": spec }));
+    }
+
+    /// An object is created, or replaced.
+    fn stores(&mut self, at: Millis, actor: &str, resource: &'static str, after: Value) {
+        let name = after["metadata"]["name"].as_str().unwrap().to_owned();
+        let before = self.objects.insert((resource, name.clone()), after.clone());
+        self.object(at, actor, resource, &name, before.as_ref(), Some(&after));
+    }
+
+    /// One field of an object is written.
+    fn writes(&mut self, at: Millis, actor: &str, resource: &'static str, name: &str, field: [&str; 2], value: Value) {
+        let mut object = self.objects[&(resource, name.to_owned())].clone();
+        object[field[0]][field[1]] = value;
+        self.stores(at, actor, resource, object);
+    }
+
+    /// An object is marked as being deleted.
+    fn deletes(&mut self, at: Millis, actor: &str, resource: &'static str, name: &str) {
+        self.writes(at, actor, resource, name, ["metadata", "deletionTimestamp"], json!("2026-01-01T00:00:00Z"));
+    }
+
+    /// An object's last finalizer goes, and with it the object.
+    fn lets_go(&mut self, at: Millis, actor: &str, resource: &'static str, name: &str) {
+        let before = self.objects.remove(&(resource, name.to_owned()));
+        self.object(at, actor, resource, name, before.as_ref(), None);
+    }
+
+    fn object(
+        &mut self,
+        at: Millis,
+        actor: &str,
+        resource: &str,
+        name: &str,
+        before: Option<&Value>,
+        after: Option<&Value>,
+    ) {
+        let group = match resource {
+            "nodes" | "pods" => "",
+            "leases" => "coordination.k8s.io",
+            _ => GROUP,
+        };
+        let resource = &GroupResource::new(group, resource);
+        self.state.object(at, &ObjectChange { actor, resource, namespace: "", name, before, after });
+    }
+
+    /// An interface is made, or becomes this.
+    fn has(&mut self, at: Millis, by: &By, after: Eni) {
+        let before = self.enis.insert(after.id.clone(), after.clone());
+        let (id, before, after) = (after.id.as_str(), before.as_ref(), Some(&after));
+        self.state.ec2(at, &Happening::Changed { id, before, after, by });
+    }
+
+    /// An interface is deleted.
+    fn has_no(&mut self, at: Millis, by: &By, id: &str) {
+        let before = self.enis.remove(id);
+        self.state.ec2(at, &Happening::Changed { id, before: before.as_ref(), after: None, by });
+    }
+
+    /// An interface as it is, to be changed.
+    fn eni(&self, id: &str) -> Eni {
+        self.enis[id].clone()
+    }
+
+    /// A replica detaches our ENI.
+    fn detaches(&mut self, at: Millis) {
+        let detaching = on(self.eni(ENI), 1, AttachmentStatus::Detaching);
+        self.has(at, &by(REPLICA, "DetachNetworkInterface"), detaching);
+    }
+}
+
+/// The promise is broken, and the breach says why.
+#[track_caller]
+fn breaks(world: &World, promise: Promise, words: &str) {
+    let breach = world.state.breach.as_ref();
+    let told = breach.is_some_and(|breach| breach.promise == promise && breach.how.contains(words));
+    assert!(told, "{promise} should break with {words:?}: {breach:?}");
+}
+
+/// No promise is broken.
+#[track_caller]
+fn holds(world: &World) {
+    assert_eq!(world.state.breach, None);
+}
+
+#[test]
+fn only_the_first_broken_promise_counts() {
+    let mut world = World::settled();
+    world.detaches(LATER);
+    world.has_no(LATER + 1, &by(REPLICA, "DeleteNetworkInterface"), ENI);
+    world.lets_go(LATER + 2, REPLICA, "nodeenis", NODEENI);
+    breaks(&world, Promise::NothingUnasked, "wanted and well");
+    assert_eq!(world.state.breach.map(|breach| breach.at), Some(LATER));
+}
+
+/// An ENIAttachment as a replica makes it.
+fn attachment_object(name: &str, uid: &str, index: u32) -> Value {
+    json!({
+        "apiVersion": format!("{GROUP}/v1alpha1"),
+        "kind": "ENIAttachment",
+        "metadata": { "name": name, "uid": uid, "finalizers": [ENIATTACHMENT_FINALIZER] },
+        "spec": {
+            "nodeName": NODE,
+            "nodeUID": "node-1",
+            "instanceID": INSTANCE,
+            "nodeENIName": NODEENI,
+            "nodeENIUID": NODEENI_UID,
+            "request": { "subnetID": SUBNET, "deviceIndex": index },
+        },
+        "status": { "attempt": 0 },
+    })
+}
+
+/// A list with one condition.
+fn condition(kind: &str, status: &str, reason: &str) -> Value {
+    let since = "2026-01-01T00:00:00Z";
+    json!([{ "type": kind, "status": status, "reason": reason, "message": "", "lastTransitionTime": since }])
+}
+
+/// An interface without tags.
+fn bare(id: &str) -> Eni {
+    Eni {
+        id: id.to_owned(),
+        subnet_id: SUBNET.to_owned(),
+        vpc_id: "vpc-00000001".to_owned(),
+        zone: zone("a"),
+        description: String::new(),
+        groups: Vec::new(),
+        tags: BTreeMap::new(),
+        interface_type: "interface".to_owned(),
+        mac_address: "02:00:00:00:00:01".to_owned(),
+        private_ips: Vec::new(),
+        ipv4_prefixes: Vec::new(),
+        ipv6_addresses: Vec::new(),
+        source_dest_check: true,
+        requester_managed: false,
+        managed: false,
+        shape: Shape::default(),
+        created: Timestamp::UNIX_EPOCH,
+        created_by: Creator::Call,
+        client_token: None,
+        attachment: None,
+    }
+}
+
+/// An interface as a replica makes it for an ENIAttachment, at the first attempt.
+fn made(id: &str, uid: &str) -> Eni {
+    Eni { client_token: Some(client_token(uid, 0)), ..tagged(bare(id), CLUSTER, uid) }
+}
+
+fn tagged(mut eni: Eni, cluster: &str, uid: &str) -> Eni {
+    eni.tags.insert(TAG_CLUSTER.to_owned(), cluster.to_owned());
+    eni.tags.insert(TAG_ATTACHMENT_UID.to_owned(), uid.to_owned());
+    eni
+}
+
+/// The interface in a slot of the instance.
+fn on(mut eni: Eni, device_index: u32, status: AttachmentStatus) -> Eni {
+    eni.attachment = Some(Attachment {
+        id: format!("eni-attach-{}-{device_index}", eni.id),
+        instance_id: INSTANCE.to_owned(),
+        network_card_index: 0,
+        device_index,
+        status,
+        delete_on_termination: true,
+        attach_time: Timestamp::UNIX_EPOCH,
+        stuck: None,
+    });
+    eni
+}
+
+/// A call changed it.
+fn by(who: &str, action: &str) -> By {
+    By::Call(Box::new(call(who, action)))
+}
+
+fn call(who: &str, action: &str) -> CallRecord {
+    CallRecord {
+        number: 1,
+        received: Timestamp::UNIX_EPOCH,
+        landed: Timestamp::UNIX_EPOCH,
+        action: action.to_owned(),
+        user_agent: who.to_owned(),
+        eni_id: None,
+        instance_id: None,
+        attachment_id: None,
+        subnet_id: None,
+        client_token: None,
+        slot: None,
+        force: false,
+        filters: BTreeMap::new(),
+        dry_run: false,
+        items: None,
+        outcome: Outcome::Done,
+        fault: None,
+    }
+}

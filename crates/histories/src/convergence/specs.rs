@@ -1,0 +1,398 @@
+//! The account is as the specs ask: every slot that anybody wants is held by one who wants it, and nothing else is ours.
+
+use crate::checker::model::{EniTruth, NodeTruth};
+use crate::checker::{Promise, State};
+use crate::expected::{self, Asked, Place, Slot, asked};
+use multi_eni_api::NodeEniSpec;
+use multi_eni_api::names::{TAG_NODEENI, TAG_NODEENI_UID};
+use multi_eni_plan::attachment::Attachment;
+use multi_eni_plan::observed::AttachmentState;
+use std::collections::BTreeSet;
+
+type Problem = (Promise, String);
+
+pub(super) fn problems(state: &State) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut say = |how: String| problems.push((Promise::Converges, how));
+    let model = &state.model;
+    let stalled = stalled(state);
+    for (slot, contenders) in expected::slots(model, &state.subnets) {
+        let (instance, card, index) = &slot;
+        let Some(eni) = occupant(state, &slot) else {
+            if is_crowded(state, &slot) {
+                continue;
+            }
+            // Who holds the slot keeps it, though its subnet has no room: that no controller can mend.
+            let holder = model
+                .attachments
+                .values()
+                .map(|attachment| &attachment.attachment)
+                .find(|attachment| attachment.slot() == (slot.1, slot.2) && is_for(attachment, instance));
+            // Or what its NodeENI asks for cannot be known: nothing is taken away for that.
+            if holder.is_some_and(|attachment| is_unknown(state, attachment) || lacks_addresses(state, attachment)) {
+                continue;
+            }
+            // Or something without an ENIAttachment is stuck there, whose NodeENI's wishes cannot be known.
+            if stuck_in(state, &slot).is_some_and(|eni| may_be_wanted(state, eni)) {
+                continue;
+            }
+            let uid = |name: &String| model.nodeenis.get(name).map(|nodeeni| nodeeni.uid.clone());
+            // Its outdated one stays as long as the rollout waits for others, or another place of it is taken.
+            let is_kept = |uid: &str| {
+                let nodeeni = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid);
+                let node = model.nodes.values().find(|node| node.instance == *instance);
+                let asked = nodeeni.zip(node).map(|(nodeeni, node)| asked(model, nodeeni, node, &state.subnets));
+                asked.is_some_and(|asked| lacks_one_of(state, uid, instance, &asked.places()))
+            };
+            let waits = |uid: String| has_any_on(state, &uid, instance) && (stalled.contains(&uid) || is_kept(&uid));
+            if contenders.iter().filter_map(|(name, _)| uid(name)).any(waits) {
+                continue;
+            }
+            say(format!("nothing is attached to {instance} at {card}/{index}, which {} wants", names(&contenders)));
+            continue;
+        };
+        let Some(uid) = &eni.made_for else { continue };
+        let attachment =
+            model.uids.get(uid).and_then(|name| model.attachments.get(name)).map(|attachment| &attachment.attachment);
+        let Some(attachment) = attachment else {
+            // It holds the slot for its NodeENI, whose wishes cannot be known now.
+            if !may_be_wanted(state, eni) {
+                say(format!("{} at {instance} {card}/{index} has no ENIAttachment", eni.seen.id));
+            }
+            continue;
+        };
+        let holder = contenders.iter().find(|(name, subnet)| {
+            model.nodeenis.get(name).is_some_and(|nodeeni| nodeeni.uid == attachment.nodeeni_uid)
+                && eni.seen.is_in(subnet)
+        });
+        let Some((name, _)) = holder else {
+            if superfluous(state, eni, &stalled).is_none() {
+                // It holds the slot rightly, for somebody whose wishes cannot be known now.
+                continue;
+            }
+            say(format!(
+                "{} of {} is at {instance} {card}/{index}, which {} wants",
+                eni.seen.id,
+                attachment.nodeeni,
+                names(&contenders)
+            ));
+            continue;
+        };
+        let spec = model.nodeenis.get(name).and_then(|nodeeni| nodeeni.spec.as_ref());
+        if let Some(how) = spec.and_then(|spec| differs(eni, spec)) {
+            say(format!("{} of {name}: {how}", eni.seen.id));
+        }
+        let stays = attachment.adopted.is_some() || stalled.contains(&attachment.nodeeni_uid);
+        if let Some(how) = spec.filter(|_| !stays).and_then(|spec| has_other_addresses(eni, attachment, spec)) {
+            say(format!("{} of {name}: {how}", eni.seen.id));
+        }
+        if spec.is_some_and(|spec| !is_handed_on(attachment, spec)) {
+            say(format!("{} does not hand on the settings of {name} for the node's half", attachment.name));
+        }
+    }
+    for eni in model.enis.values().filter(|eni| eni.made_for.is_some()) {
+        if let Some(how) = superfluous(state, eni, &stalled) {
+            say(format!("{} {how}", eni.seen.id));
+        }
+    }
+    for attachment in model.attachments.values().filter(|attachment| attachment.attachment.deleting.is_some()) {
+        say(format!("{} is still on its way out", attachment.attachment.name));
+    }
+    for (name, _) in model.nodeenis.iter().filter(|(_, nodeeni)| nodeeni.deleting) {
+        say(format!("NodeENI {name} is still on its way out"));
+    }
+    problems
+}
+
+/// Whether what the NodeENI of this one asks for on its Node cannot be known.
+fn is_unknown(state: &State, attachment: &Attachment) -> bool {
+    let (nodeeni, node) = (state.model.nodeenis.get(&attachment.nodeeni), state.model.nodes.get(&attachment.node));
+    nodeeni
+        .zip(node)
+        .is_some_and(|(nodeeni, node)| expected::asked(&state.model, nodeeni, node, &state.subnets) == Asked::Unknown)
+}
+
+/// Whether its subnet has no room for it.
+pub(super) fn lacks_addresses(state: &State, attachment: &Attachment) -> bool {
+    has_no_block(state, attachment) || is_full(state, &attachment.nodeeni, &attachment.request.subnet_id)
+}
+
+/// Whether EC2 answered last that its subnet has no whole block left, to it or to one that tries for all: how addresses lie in a
+/// subnet nobody sees from outside.
+fn has_no_block(state: &State, attachment: &Attachment) -> bool {
+    let asks_for_blocks = |attachment: &Attachment| attachment.request.ipv4_prefix_count.is_some_and(|count| count > 0);
+    let is_refused = |other: &Attachment| {
+        let says_so = other.status.last_error.as_ref().is_some_and(|error| {
+            error.code == "InsufficientCidrBlocks"
+                || error.message.contains("sufficient free Ipv4 addresses or prefixes")
+        });
+        other.request.subnet_id == attachment.request.subnet_id && says_so
+    };
+    asks_for_blocks(attachment)
+        && state
+            .model
+            .attachments
+            .values()
+            .any(|other| asks_for_blocks(&other.attachment) && is_refused(&other.attachment))
+}
+
+/// Whether a subnet has no room for what a NodeENI asks for.
+fn is_full(state: &State, nodeeni: &str, subnet: &str) -> bool {
+    /// Addresses of a /28, and of a /24, less the five that EC2 keeps.
+    const TINY: usize = 11;
+    const WHOLE: usize = 251;
+    let Some(place) = state.subnets.iter().find(|place| place.id == subnet) else { return false };
+    let spec = state.model.nodeenis.get(nodeeni).and_then(|nodeeni| nodeeni.spec.as_ref());
+    let Some(spec) = spec else { return false };
+    let in_subnet = state.model.enis.values().filter(|eni| eni.seen.is_in(subnet));
+    let taken: usize = in_subnet.map(|eni| eni.seen.private_ips.len() + 16 * prefixes(state, eni)).sum();
+    let blocks = usize::try_from(spec.ipv4_prefix_count.unwrap_or(0)).unwrap_or(0);
+    let wanted = usize::try_from(spec.private_ip_count.unwrap_or(1).max(1)).unwrap_or(1) + 16 * blocks;
+    let has_prefixes = place.tiny && spec.ipv4_prefix_count.is_some_and(|count| count > 0);
+    has_prefixes || taken + wanted > if place.tiny { TINY } else { WHOLE }
+}
+
+/// IPv4 prefixes of an ENI, by what its ENIAttachment asked for.
+fn prefixes(state: &State, eni: &EniTruth) -> usize {
+    let name = eni.made_for.as_ref().and_then(|uid| state.model.uids.get(uid));
+    let attachment = name.and_then(|name| state.model.attachments.get(name));
+    attachment
+        .and_then(|attachment| attachment.attachment.request.ipv4_prefix_count)
+        .and_then(|count| usize::try_from(count).ok())
+        .unwrap_or(0)
+}
+
+/// The ENI of ours without an ENIAttachment that is in this slot, or on its way there.
+fn stuck_in<'a>(state: &'a State, (instance, card, index): &Slot) -> Option<&'a EniTruth> {
+    state.model.enis.values().filter(|eni| eni.orphaned.is_some()).find(|eni| {
+        eni.seen.attachment.as_ref().is_some_and(|at| {
+            at.instance.as_ref().is_some_and(|on| on.as_str() == instance) && (at.card, at.index) == (*card, *index)
+        })
+    })
+}
+
+/// Whether what its NodeENI asks for on its node cannot be known: then nothing is taken away, and nothing is adopted either.
+fn may_be_wanted(state: &State, eni: &EniTruth) -> bool {
+    let model = &state.model;
+    let on = eni.seen.attachment.as_ref().and_then(|at| at.instance.as_ref());
+    let node = on.and_then(|instance| model.nodes.values().find(|node| node.instance == instance.as_str()));
+    let of_uid = eni.seen.tags.get(TAG_NODEENI_UID).and_then(|uid| model.nodeenis.values().find(|n| n.uid == uid));
+    // One that was made again under its name is asked, too.
+    let of_name = || eni.seen.tags.get(TAG_NODEENI).and_then(|name| model.nodeenis.get(name));
+    of_uid
+        .or_else(of_name)
+        .zip(node)
+        .is_some_and(|(nodeeni, node)| asked(model, nodeeni, node, &state.subnets) == Asked::Unknown)
+}
+
+/// Whether the network card of a slot takes no more, or is not there: no controller can mend that. What is held takes part, for
+/// it keeps its place. A slot in which something is, if only on its way, has its room.
+fn is_crowded(state: &State, (instance, card, index): &Slot) -> bool {
+    let Some(most) = usize::try_from(*card).ok().and_then(|card| state.cards.get(card)) else { return true };
+    let attached = state.model.enis.values().filter_map(|eni| eni.seen.attachment.as_ref());
+    let attached = attached.filter(|at| at.instance.as_ref().is_some_and(|on| on.as_str() == instance));
+    let attached: BTreeSet<(i32, i32)> = attached.map(|at| (at.card, at.index)).collect();
+    if attached.contains(&(*card, *index)) {
+        return false;
+    }
+    let attachment = state.model.attachments.values().map(|attachment| &attachment.attachment);
+    let attachment = attachment.filter(|attachment| is_for(attachment, instance));
+    // All others': a full card has no room for one more.
+    let others = attachment.map(Attachment::slot).chain(attached).filter(|slot| *slot != (*card, *index));
+    let slots: BTreeSet<(i32, i32)> = others.collect();
+    slots.iter().filter(|(on, _)| on == card).count() >= usize::try_from(*most).unwrap_or(usize::MAX)
+}
+
+/// Whether there is no room on its instance for what an ENIAttachment is to attach.
+pub(super) fn lacks_a_place(state: &State, attachment: &Attachment) -> bool {
+    let (card, index) = attachment.slot();
+    attachment.instance.as_ref().is_some_and(|on| is_crowded(state, &(on.to_string(), card, index)))
+}
+
+fn names(contenders: &[(String, String)]) -> String {
+    contenders.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" or ")
+}
+
+/// What is attached, whole, in a slot.
+pub(super) fn occupant<'a>(state: &'a State, slot: &Slot) -> Option<&'a EniTruth> {
+    state.model.enis.values().find(|eni| {
+        eni.seen.attachment.as_ref().is_some_and(|at| {
+            at.instance.as_ref().is_some_and(|instance| instance.as_str() == slot.0)
+                && (at.card, at.index) == (slot.1, slot.2)
+                && at.state == AttachmentState::Attached
+        })
+    })
+}
+
+/// Whether an ENI was made for an ENIAttachment of that NodeENI.
+pub(super) fn is_of(state: &State, eni: &EniTruth, nodeeni_uid: &str) -> bool {
+    let name = eni.made_for.as_ref().and_then(|uid| state.model.uids.get(uid));
+    name.and_then(|name| state.model.attachments.get(name))
+        .is_some_and(|attachment| attachment.attachment.nodeeni_uid == nodeeni_uid)
+}
+
+/// What of an attached ENI is not as its NodeENI says and can be changed in place.
+fn differs(eni: &EniTruth, spec: &NodeEniSpec) -> Option<String> {
+    let seen = &eni.seen;
+    if let Some(wanted) = expected::groups(spec).filter(|groups| !groups.is_empty()) {
+        let mut groups: Vec<String> = seen.groups.iter().map(ToString::to_string).collect();
+        groups.sort();
+        if groups != wanted {
+            return Some(format!("its groups are {groups:?}, not {wanted:?}"));
+        }
+    }
+    if let Some(description) = spec.description.as_ref().filter(|text| !text.is_empty() && **text != seen.description) {
+        return Some(format!("its description is {:?}, not {description:?}", seen.description));
+    }
+    if spec.source_dest_check.unwrap_or(true) != seen.source_dest_check {
+        return Some(format!("its source/destination check is {}", seen.source_dest_check));
+    }
+    if seen.attachment.as_ref().is_some_and(|at| at.delete_on_termination != spec.delete_on_termination) {
+        return Some(format!("its deleteOnTermination is {}", !spec.delete_on_termination));
+    }
+    let tags = spec.tags.iter().flatten();
+    tags.into_iter()
+        .find(|(key, value)| seen.tags.get(key) != Some(value))
+        .map(|(key, value)| format!("its tag {key} is {:?}, not {value:?}", seen.tags.get(key)))
+}
+
+/// What of an ENI's addresses is not as its NodeENI says: that takes another ENI.
+fn has_other_addresses(eni: &EniTruth, attachment: &Attachment, spec: &NodeEniSpec) -> Option<String> {
+    let none_is_zero = |count: Option<i32>| count.unwrap_or(0);
+    let wanted = spec.private_ip_count.unwrap_or(1).max(1);
+    let (has, request) = (eni.seen.private_ips.len(), &attachment.request);
+    if usize::try_from(wanted).ok() != Some(has) {
+        return Some(format!("it has {has} private addresses, not {wanted}"));
+    }
+    // What else was asked for at Create; EC2 gives all or nothing.
+    [
+        ("IPv4 prefixes", request.ipv4_prefix_count, spec.ipv4_prefix_count),
+        ("IPv6 addresses", request.ipv6_address_count, spec.ipv6_address_count),
+    ]
+    .into_iter()
+    .find(|(_, asked, wanted)| none_is_zero(*asked) != none_is_zero(*wanted))
+    .map(|(what, asked, wanted)| format!("it was asked for {asked:?} {what}, not {wanted:?}"))
+}
+
+/// Whether an ENIAttachment says what its NodeENI says to the node's half.
+fn is_handed_on(attachment: &Attachment, spec: &NodeEniSpec) -> bool {
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let settings = &attachment.node_settings;
+    settings.mtu == spec.mtu.filter(|mtu| *mtu != 0)
+        && settings.enable_dpdk.unwrap_or(false) == spec.enable_dpdk.unwrap_or(false)
+        && settings.dpdk_driver == text(&spec.dpdk_driver)
+        && settings.dpdk_resource_name == text(&spec.dpdk_resource_name)
+        && settings.dpdk_pci_address == text(&spec.dpdk_pci_address)
+        && settings.node_config == spec.node_config.clone().filter(|config| !config.is_empty())
+}
+
+/// The NodeENIs, by UID, whose rollout is stalled: asked once, for it takes long with many nodes.
+fn stalled(state: &State) -> BTreeSet<String> {
+    let uids = state.model.nodeenis.values().map(|nodeeni| nodeeni.uid.clone());
+    uids.filter(|uid| is_stalled(state, uid)).collect()
+}
+
+/// Whether a NodeENI's rollout waits for nodes whose ENIs no controller can bring: what is outdated stays, and what is to
+/// come in its place waits.
+fn is_stalled(state: &State, uid: &str) -> bool {
+    let model = &state.model;
+    let spec = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid).and_then(|nodeeni| nodeeni.spec.as_ref());
+    // What works is not given up for a network card that no instance has.
+    let card = spec.and_then(|spec| spec.network_card_index).and_then(|card| usize::try_from(card).ok());
+    if card.is_some_and(|card| card >= state.cards.len()) {
+        return true;
+    }
+    let most = spec.and_then(|spec| spec.rollout.as_ref()).and_then(|rollout| rollout.max_unavailable).unwrap_or(1);
+    let mine = model
+        .attachments
+        .values()
+        .map(|attachment| &attachment.attachment)
+        .filter(|attachment| attachment.nodeeni_uid == uid);
+    let stuck = mine.filter(|attachment| model.in_place(attachment).is_none());
+    let stuck = stuck.filter(|attachment| lacks_addresses(state, attachment) || lacks_a_place(state, attachment));
+    let nodes = stuck.map(|attachment| attachment.node.as_str()).chain(kept_out(state, uid));
+    nodes.collect::<BTreeSet<_>>().len() >= usize::try_from(most).unwrap_or(1)
+}
+
+/// Nodes on which a place of a NodeENI is another's, or full; or that have nothing of it, and what it asks for cannot be known.
+fn kept_out<'a>(state: &'a State, uid: &str) -> Vec<&'a str> {
+    let model = &state.model;
+    let Some(nodeeni) = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid) else { return Vec::new() };
+    let is_kept_out = |node: &&NodeTruth| match asked(model, nodeeni, node, &state.subnets) {
+        Asked::Nothing => false,
+        Asked::Unknown => !node.deleting && !has_any_on(state, uid, &node.instance),
+        Asked::These(places) => lacks_one_of(state, uid, &node.instance, &places),
+    };
+    model.nodes.iter().filter(|(_, node)| is_kept_out(node)).map(|(name, _)| name.as_str()).collect()
+}
+
+/// Whether one of these places is another's, or full.
+fn lacks_one_of(state: &State, uid: &str, instance: &str, places: &[Place]) -> bool {
+    places.iter().any(|place| {
+        let slot = (instance.to_owned(), place.card, place.index);
+        let anothers = state.model.attachments.values().map(|attachment| &attachment.attachment).any(|attachment| {
+            attachment.nodeeni_uid != uid
+                && attachment.slot() == (place.card, place.index)
+                && is_for(attachment, instance)
+        });
+        let taken = occupant(state, &slot).map_or_else(|| is_crowded(state, &slot), |eni| !is_of(state, eni, uid));
+        taken || anothers
+    })
+}
+
+/// Whether an ENI that is not asked for on its Node may stay there, since one that is has no place: another's ENI is in it, or
+/// what was taken over from upstream keeps it for another subnet of the same list.
+fn stays_for_want_of_a_place(state: &State, attachment: &Attachment, node: &NodeTruth, places: &[Place]) -> bool {
+    let slots: BTreeSet<(i32, i32)> = places.iter().map(|place| (place.card, place.index)).collect();
+    let is_listed = places.iter().any(|place| place.subnet == attachment.request.subnet_id);
+    lacks_one_of(state, &attachment.nodeeni_uid, &node.instance, places) || slots.len() < places.len() && is_listed
+}
+
+/// Whether there is an ENIAttachment of that NodeENI for that instance.
+fn has_any_on(state: &State, uid: &str, instance: &str) -> bool {
+    let mut attachment = state.model.attachments.values().map(|attachment| &attachment.attachment);
+    attachment.any(|attachment| attachment.nodeeni_uid == uid && is_for(attachment, instance))
+}
+
+fn is_for(attachment: &Attachment, instance: &str) -> bool {
+    attachment.instance.as_ref().is_some_and(|on| on.as_str() == instance)
+}
+
+/// Why an ENI of ours should not be there; None if it should, or may.
+fn superfluous(state: &State, eni: &EniTruth, stalled: &BTreeSet<String>) -> Option<String> {
+    if eni.untagged.is_some() {
+        return Some("does not carry the tags of its ENIAttachment".to_owned());
+    }
+    let model = &state.model;
+    let name = eni.made_for.as_ref().and_then(|uid| model.uids.get(uid));
+    let Some(attachment) = name.and_then(|name| model.attachments.get(name)).map(|attachment| &attachment.attachment)
+    else {
+        return (!may_be_wanted(state, eni)).then(|| "has no ENIAttachment".to_owned());
+    };
+    let instance = attachment.instance.as_ref().map(ToString::to_string).unwrap_or_default();
+    let node = model.nodes.get(&attachment.node).filter(|node| node.instance == instance);
+    let Some(node) = node else { return Some(format!("is there for {}, which is not on {instance}", attachment.node)) };
+    let nodeeni = model.nodeenis.values().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid);
+    let Some(nodeeni) = nodeeni else {
+        return Some(format!("is there for NodeENI {}, which is gone", attachment.nodeeni));
+    };
+    let wanted = match asked(model, nodeeni, node, &state.subnets) {
+        Asked::These(places) if !places.is_empty() && stalled.contains(&nodeeni.uid) => true,
+        Asked::Unknown => true,
+        Asked::Nothing => false,
+        Asked::These(places) => {
+            places.iter().any(|place| (place.card, place.index) == attachment.slot() && eni.seen.is_in(&place.subnet))
+                || stays_for_want_of_a_place(state, attachment, node, &places)
+        }
+    };
+    if !wanted {
+        return Some(format!("is there for {} on {}, which does not ask for it", attachment.nodeeni, attachment.node));
+    }
+    let (card, index) = attachment.slot();
+    let crowded = lacks_a_place(state, attachment);
+    let taken_by_another = || occupant(state, &(instance, card, index)).is_some_and(|other| other.made_for.is_none());
+    if model.in_place(attachment).is_none() && !crowded && !taken_by_another() {
+        return Some(format!("is not attached in the slot of {}", attachment.name));
+    }
+    None
+}

@@ -1,0 +1,345 @@
+//! Acts and what they do to the account and to the cluster. What they do to replicas is [`crate::replica`]'s.
+
+use super::Environment;
+use super::account::{CNI_TAG, NODE_SUBNETS, group, zone};
+use super::cluster::{POD_ANNOTATION, People, eniattachments, nodeenis, nodes, pods};
+use super::upstream::Upstreams;
+use crate::script::{HandChange, Operation, Target};
+use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER};
+use multi_eni_sim::ec2::{Eni, InstanceState};
+use multi_eni_sim::kube::Denial;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What an act came to, in words: it may be refused, or find nothing to act on.
+pub type Came = Result<String, String>;
+
+/// The words of who denies on admission.
+pub const DENIED: &str = "not in this cluster";
+
+impl Environment {
+    /// Performs an act on the account or in the cluster. Acts on replicas and on their network do nothing here.
+    pub async fn play(&self, act: &Operation) -> Came {
+        let people = People::at(&self.api);
+        match act {
+            Operation::Join { node, instance, zone, labels } => self.join(&people, node, instance, zone, labels).await,
+            Operation::Leave { node, terminate } => {
+                if *terminate {
+                    self.terminate(node)?;
+                }
+                people.delete(&nodes(), node).await.map(|_| format!("Node {node} is deleted"))
+            }
+            Operation::Terminate { node } => self.terminate(node),
+            Operation::Twin { node, name, labels } => self.twin(&people, node, name, labels).await,
+            Operation::ZoneLabel { node, zone } => self.zone_label(&people, node, zone.as_deref()).await,
+            Operation::LeftOut { instance, times } => {
+                self.ec2.leave_out(instance, *times);
+                Ok(format!("{times} answers of DescribeInstances leave {instance} out"))
+            }
+            Operation::Halt { node } => self.set_power(node, false),
+            Operation::Boot { node } => self.set_power(node, true),
+            Operation::Label { node, set } => {
+                people.patch(&nodes(), node, &json!({ "metadata": { "labels": set } })).await?;
+                Ok(format!("Node {node} is labelled {}", Value::from_iter(set.clone())))
+            }
+            Operation::Drain { node } => {
+                let eni_attachment = json!({ "metadata": { "finalizers": ["example.com/drain"] } });
+                people.patch(&nodes(), node, &eni_attachment).await?;
+                people.delete(&nodes(), node).await.map(|_| format!("Node {node} is being deleted"))
+            }
+            Operation::Drained { node } => {
+                self.terminate(node)?;
+                let free = json!({ "metadata": { "finalizers": null } });
+                people.patch(&nodes(), node, &free).await.map(|_| format!("Node {node} is let go"))
+            }
+            Operation::Heartbeat { node } => {
+                let ready = json!({ "type": "Ready", "status": "True", "reason": "KubeletReady",
+                    "message": "kubelet is posting ready status", "lastHeartbeatTime": self.clock.now().to_string() });
+                people.patch_status(&nodes(), node, &json!({ "status": { "conditions": [ready] } })).await?;
+                Ok(String::new())
+            }
+            Operation::Apply { name, spec } => self.apply(&people, name, spec).await,
+            Operation::Remove { name } => {
+                people.delete(&nodeenis(), name).await.map(|_| format!("NodeENI {name} is deleted"))
+            }
+            Operation::DeleteAttachment(target) => {
+                let name = self.attachment(target)?;
+                people.delete(&eniattachments(), &name).await.map(|_| format!("somebody deletes {name}"))
+            }
+            Operation::StripAttachment(target) => {
+                let name = self.attachment(target)?;
+                let strip = json!({ "metadata": { "finalizers": null } });
+                people.patch(&eniattachments(), &name, &strip).await?;
+                people.delete(&eniattachments(), &name).await.map(|_| format!("somebody strips and deletes {name}"))
+            }
+            Operation::Annotate(target) => {
+                let name = self.attachment(target)?;
+                let note =
+                    json!({ "metadata": { "annotations": { "example.com/seen": self.clock.now().to_string() } } });
+                people.patch(&eniattachments(), &name, &note).await.map(|_| format!("somebody annotates {name}"))
+            }
+            Operation::HandDetach(target) => {
+                let eni = self.eni(target.nth)?;
+                self.ec2.hand_detach(&eni.id, false).map_err(|error| error.to_string())?;
+                Ok(format!("somebody detaches {}", eni.id))
+            }
+            Operation::HandDelete(target) => {
+                let eni = self.eni(target.nth)?;
+                self.free(&eni)?;
+                self.ec2.hand_delete(&eni.id).map_err(|error| error.to_string())?;
+                Ok(format!("somebody deletes {}", eni.id))
+            }
+            Operation::HandMove { nth, node, index } => {
+                let eni = self.eni(*nth)?;
+                let instance = self.instance_of(node)?;
+                let zone = self.ec2.snapshot().instances.get(&instance).map(|instance| instance.zone.clone());
+                if zone.as_ref() != Some(&eni.zone) {
+                    return Err(format!("{} is in {}, and {node} is not", eni.id, eni.zone));
+                }
+                self.free(&eni)?;
+                self.ec2.hand_attach(&eni.id, &instance, 0, *index).map_err(|error| error.to_string())?;
+                Ok(format!("somebody attaches {} to {node} at index {index}", eni.id))
+            }
+            Operation::HandChange { nth, change } => {
+                let eni = self.eni(*nth)?;
+                self.ec2.hand_change(&eni.id, |eni| change_by_hand(eni, *change)).map_err(|error| error.to_string())?;
+                Ok(format!("somebody changes {}: {change:?}", eni.id))
+            }
+            Operation::CniAttach { node } => self.cni_attach(node),
+            Operation::OtherCluster { node } => self.other_cluster(node),
+            Operation::Upstream { node, nodeeni, subnet, index, listed } => {
+                let place = Upstreams { node, nodeeni, subnet, index: *index };
+                self.upstream(&people, &place, *listed).await
+            }
+            Operation::CniRelease { node } => self.cni_release(node),
+            Operation::CniGrows { node, interfaces, addresses } => self.cni_grows(node, *interfaces, *addresses),
+            Operation::CniShrinks { node, interfaces } => self.cni_shrinks(node, *interfaces),
+            Operation::PodStarts { pod, node, nodeeni } => {
+                let object = json!({
+                    "apiVersion": "v1", "kind": "Pod",
+                    "metadata": { "name": pod, "namespace": "default", "annotations": { POD_ANNOTATION: nodeeni } },
+                    "spec": { "nodeName": node, "containers": [{ "name": "c", "image": "none" }] },
+                });
+                people.create(&pods(), &object).await.map(|_| format!("Pod {pod} starts on {node} and uses {nodeeni}"))
+            }
+            Operation::PodEnds { pod } => people.delete(&pods(), pod).await.map(|_| format!("Pod {pod} ends")),
+            Operation::QuotaGate { room } => {
+                let limit = room.map_or(5000, |room| u32::try_from(self.ec2.snapshot().enis.len()).unwrap_or(0) + room);
+                self.ec2.configure(|settings| settings.eni_quota = Some(limit));
+                Ok(format!("the quota is {limit} network interfaces"))
+            }
+            Operation::RemakeGroup { number } => self.remake_group(*number),
+            Operation::RenameSubnet { subnet, name } => self.rename_subnet(subnet, name),
+            Operation::Crowd { subnet, leave } => self.crowd(subnet, *leave),
+            Operation::Uncrowd { subnet } => self.uncrowd(subnet),
+            Operation::Deny { action } => {
+                self.ec2.deny(action);
+                Ok(format!("IAM denies {action}"))
+            }
+            Operation::Allow { action } => {
+                self.ec2.allow(action);
+                Ok(format!("IAM allows {action}"))
+            }
+            Operation::BreakWatches {} => {
+                self.api.break_watches();
+                Ok("all watches end".to_owned())
+            }
+            Operation::Compact {} => {
+                self.api.compact();
+                Ok("the store is compacted".to_owned())
+            }
+            Operation::Refuse { verb, resource, code, percent, lasts } => {
+                let lasts = jiff::SignedDuration::from_millis(i64::try_from(*lasts).unwrap_or(i64::MAX));
+                self.api.refuse(Denial {
+                    verb: verb.clone(),
+                    resource: resource.clone(),
+                    percent: *percent,
+                    code: *code,
+                    message: DENIED.to_owned(),
+                    until: self.clock.now().checked_add(lasts).ok(),
+                });
+                Ok(format!("admission refuses to {verb} {percent} % of {resource} with {code}"))
+            }
+            Operation::Kill { .. }
+            | Operation::Elsewhere { .. }
+            | Operation::RoleSwap { .. }
+            | Operation::Stop { .. }
+            | Operation::Pause { .. }
+            | Operation::ClockStep { .. }
+            | Operation::Partition { .. }
+            | Operation::StaleWatch { .. }
+            | Operation::RestartApi { .. }
+            | Operation::RefuseCalls { .. }
+            | Operation::Forbid { .. } => Ok(String::new()),
+        }
+    }
+
+    async fn join(
+        &self,
+        people: &People,
+        node: &str,
+        instance: &str,
+        zone_letter: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Came {
+        if !self.ec2.snapshot().instances.contains_key(instance) {
+            let subnet = NODE_SUBNETS[usize::from(zone_letter != "a")];
+            self.ec2.run_instance(instance, &self.instance_type, subnet).map_err(|error| error.to_string())?;
+        }
+        let zone = zone(zone_letter);
+        let mut labels = labels.clone();
+        labels.insert("topology.kubernetes.io/zone".to_owned(), zone.clone());
+        labels.insert("kubernetes.io/hostname".to_owned(), node.to_owned());
+        if self.typed {
+            labels.insert("node.kubernetes.io/instance-type".to_owned(), self.instance_type.clone());
+        }
+        let object = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": { "name": node, "labels": labels },
+            "spec": { "providerID": format!("aws:///{zone}/{instance}") },
+        });
+        people.create(&nodes(), &object).await.map(|_| format!("Node {node} joins on {instance} in {zone}"))
+    }
+
+    async fn apply(&self, people: &People, name: &str, spec: &Value) -> Came {
+        let object = json!({
+            "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "NodeENI", "metadata": { "name": name }, "spec": spec,
+        });
+        match people.get(&nodeenis(), name).await {
+            Err(_) => people.create(&nodeenis(), &object).await.map(|_| format!("NodeENI {name} is created")),
+            Ok(mut object) => {
+                object["spec"] = spec.clone();
+                people.replace(&nodeenis(), name, &object).await.map(|_| format!("NodeENI {name} is changed"))
+            }
+        }
+    }
+
+    pub(super) fn instance_of(&self, node: &str) -> Result<String, String> {
+        let object = self.api.get(&nodes(), "", node).ok_or_else(|| format!("there is no Node {node}"))?;
+        let provider = object.pointer("/spec/providerID").and_then(Value::as_str).unwrap_or_default();
+        Ok(provider.rsplit('/').next().unwrap_or_default().to_owned())
+    }
+
+    fn terminate(&self, node: &str) -> Came {
+        let instance = self.instance_of(node)?;
+        let state = self.ec2.snapshot().instances.get(&instance).map(|instance| instance.state);
+        if matches!(state, None | Some(InstanceState::ShuttingDown | InstanceState::Terminated)) {
+            return Ok(format!("{instance} of {node} is terminated already"));
+        }
+        self.ec2.terminate_instance(&instance).map_err(|error| error.to_string())?;
+        Ok(format!("{instance} of {node} is terminated"))
+    }
+
+    fn set_power(&self, node: &str, on: bool) -> Came {
+        let instance = self.instance_of(node)?;
+        let state = self.ec2.snapshot().instances.get(&instance).map(|instance| instance.state);
+        let changed = match (state, on) {
+            (Some(InstanceState::Running), false) => self.ec2.stop_instance(&instance),
+            (Some(InstanceState::Stopped), true) => self.ec2.start_instance(&instance),
+            _ => return Err(format!("{instance} is {state:?}")),
+        };
+        changed.map_err(|error| error.to_string())?;
+        Ok(format!("{instance} of {node} is {}", if on { "started" } else { "stopped" }))
+    }
+
+    /// The ENIAttachment meant.
+    fn attachment(&self, target: &Target) -> Result<String, String> {
+        let all = self.api.list(&eniattachments());
+        let nth = target.nth.checked_rem(all.len()).ok_or("there is no ENIAttachment")?;
+        let name = all.get(nth).and_then(|object| object.pointer("/metadata/name")).and_then(Value::as_str);
+        name.map(str::to_owned).ok_or_else(|| "it has no name".to_owned())
+    }
+
+    /// The ENI of this cluster that is meant: those that were made for it or taken over, whatever their tags say now.
+    fn eni(&self, nth: usize) -> Result<Eni, String> {
+        let snapshot = self.ec2.snapshot();
+        let is_tagged = |eni: &Eni| {
+            eni.tags.contains_key(TAG_ATTACHMENT_UID) && eni.tags.get(TAG_CLUSTER).is_none_or(|of| of != OTHER_CLUSTER)
+        };
+        let is_ours = |eni: &Eni| eni.client_token.is_some() || is_tagged(eni);
+        let ours: Vec<Eni> = snapshot.enis.into_values().filter(is_ours).collect();
+        let nth = nth.checked_rem(ours.len()).ok_or("there is no ENI of ours")?;
+        ours.get(nth).cloned().ok_or_else(|| "there is no ENI of ours".to_owned())
+    }
+
+    fn free(&self, eni: &Eni) -> Result<(), String> {
+        if eni.attachment.is_some() {
+            self.ec2.hand_detach(&eni.id, true).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn cni_attach(&self, node: &str) -> Came {
+        let eni = self.foreign_attach(node, &[(CNI_TAG, &self.instance_of(node)?)])?;
+        Ok(format!("the VPC CNI attaches {eni}"))
+    }
+
+    fn other_cluster(&self, node: &str) -> Came {
+        let eni = self.foreign_attach(node, &[(TAG_CLUSTER, OTHER_CLUSTER), (TAG_ATTACHMENT_UID, OTHER_CLUSTER)])?;
+        Ok(format!("another cluster's Multi-ENI attaches {eni}"))
+    }
+
+    /// An ENI of somebody else's at a Node's lowest free index; which and where, in words.
+    fn foreign_attach(&self, node: &str, tags: &[(&str, &str)]) -> Came {
+        let instance = self.instance_of(node)?;
+        let snapshot = self.ec2.snapshot();
+        let about = snapshot.instances.get(&instance).ok_or_else(|| format!("{instance} is gone"))?;
+        if about.state != InstanceState::Running {
+            return Err(format!("{instance} does not run"));
+        }
+        let taken = snapshot.attached_to(&instance);
+        let index = (1..8).find(|index| !taken.contains_key(&(0, *index))).ok_or("no index is free")?;
+        let eni = self.ec2.hand_create(&about.subnet_id, tags).map_err(|error| error.to_string())?;
+        self.ec2.hand_attach(&eni, &instance, 0, index).map_err(|error| error.to_string())?;
+        Ok(format!("{eni} to {node} at index {index}"))
+    }
+
+    pub(super) fn cni_release(&self, node: &str) -> Came {
+        let instance = self.instance_of(node)?;
+        let snapshot = self.ec2.snapshot();
+        let last = snapshot.attached_to(&instance).into_values().rfind(|eni| eni.tags.contains_key(CNI_TAG));
+        let eni = last.ok_or_else(|| format!("the VPC CNI has no ENI on {node}"))?;
+        self.free(eni)?;
+        self.ec2.hand_delete(&eni.id).map_err(|error| error.to_string())?;
+        Ok(format!("the VPC CNI gives {} of {node} back", eni.id))
+    }
+
+    fn crowd(&self, subnet: &str, leave: u64) -> Came {
+        let mut taken = 0;
+        while self.ec2.snapshot().subnets.get(subnet).is_some_and(|subnet| subnet.available_addresses > leave) {
+            self.ec2.hand_create(subnet, &[(CROWD_TAG, subnet)]).map_err(|error| error.to_string())?;
+            taken += 1;
+        }
+        Ok(format!("others take {taken} addresses of {subnet}"))
+    }
+
+    pub(super) fn uncrowd(&self, subnet: &str) -> Came {
+        let snapshot = self.ec2.snapshot();
+        for eni in snapshot.tagged(CROWD_TAG, subnet) {
+            self.ec2.hand_delete(&eni.id).map_err(|error| error.to_string())?;
+        }
+        Ok(format!("others give the addresses of {subnet} back"))
+    }
+}
+
+/// The UID of another cluster.
+const OTHER_CLUSTER: &str = "c1057e50-0000-4000-8000-000000000000";
+
+/// On the ENIs of others that fill a subnet.
+const CROWD_TAG: &str = "example.com/crowd";
+
+fn change_by_hand(eni: &mut Eni, change: HandChange) {
+    match change {
+        HandChange::Untag => eni.tags.clear(),
+        HandChange::UntagCluster => drop(eni.tags.remove(TAG_CLUSTER)),
+        HandChange::UntagAttachment => drop(eni.tags.remove(TAG_ATTACHMENT_UID)),
+        HandChange::Rename => drop(eni.tags.insert("Name".to_owned(), "renamed by hand".to_owned())),
+        HandChange::Describe => "described by hand".clone_into(&mut eni.description),
+        HandChange::Groups => eni.groups = vec![group(3)],
+        HandChange::SourceDestCheck => eni.source_dest_check = !eni.source_dest_check,
+        HandChange::DeleteOnTermination => {
+            if let Some(attachment) = &mut eni.attachment {
+                attachment.delete_on_termination = !attachment.delete_on_termination;
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Groups and subnets that are made again or renamed; people put their names back in the end.
+
+use super::account::{GROUPS, VPC, group, group_name};
+use super::{Came, Environment};
+use crate::script::SubnetPlace;
+
+impl Environment {
+    /// A security group is deleted and made again under its name.
+    pub(super) fn remake_group(&self, number: u64) -> Came {
+        let name = group_name(number);
+        let (old, new) = (self.group_named(&name).ok_or("there is no such group")?, self.unused_group());
+        self.ec2.remove_place(&old);
+        self.ec2.add_security_group(&new, VPC, &name);
+        Ok(format!("security group {name} is deleted and made again: {old} was, {new} is"))
+    }
+
+    /// A subnet's tag Name moves to another one, or is taken away.
+    pub(super) fn rename_subnet(&self, subnet: &str, name: &str) -> Came {
+        self.ec2.name_subnet(subnet, name).map_err(|error| error.to_string())?;
+        Ok(format!("{subnet} is named {name:?}"))
+    }
+
+    fn group_named(&self, name: &str) -> Option<String> {
+        self.ec2.snapshot().groups.into_values().find(|group| group.name == name).map(|group| group.id)
+    }
+
+    /// An ID that no group has had: they count on from the account's own.
+    fn unused_group(&self) -> String {
+        let last = self.ec2.snapshot().groups.into_keys().filter(|id| id.starts_with("sg-00000000")).max();
+        let last = last.and_then(|id| u64::from_str_radix(id.trim_start_matches("sg-"), 16).ok());
+        group(last.unwrap_or(GROUPS).max(GROUPS) + 1)
+    }
+
+    /// Every name stands for what it stood for at first.
+    pub(super) fn put_names_back(&self, subnets: &[SubnetPlace]) -> Result<(), String> {
+        for number in 1..=GROUPS {
+            let (id, name) = (group(number), group_name(number));
+            match self.group_named(&name) {
+                Some(now) if now == id => continue,
+                Some(now) => self.ec2.remove_place(&now),
+                None => {}
+            }
+            self.ec2.add_security_group(&id, VPC, &name);
+        }
+        let snapshot = self.ec2.snapshot();
+        for place in subnets {
+            let now = snapshot.subnets.get(&place.id).and_then(|subnet| subnet.tags.get("Name"));
+            let name = place.name.as_deref().unwrap_or_default();
+            if now.map(String::as_str).unwrap_or_default() != name {
+                self.ec2.name_subnet(&place.id, name).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+}

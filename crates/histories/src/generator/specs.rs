@@ -1,0 +1,182 @@
+//! NodeENI specs, and changes of them.
+
+use super::setting::{pick, subnets};
+use crate::environment::{GROUPS, group, group_name};
+use fastrand::Rng;
+use serde_json::{Map, Value, json};
+
+/// Fields that are given, changed and taken away.
+const OPTIONAL: [&str; 6] =
+    ["securityGroupIDs", "description", "tags", "deleteOnTermination", "sourceDestCheck", "rollout"];
+
+/// A spec. `cards`: how many network cards the instances have.
+pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
+    let mut spec = Map::new();
+    spec.insert("nodeSelector".into(), selector(rng));
+    place(rng, &mut spec);
+    spec.insert("deviceIndex".into(), json!(rng.i32(1..6)));
+    for field in OPTIONAL {
+        if rng.bool() {
+            set(rng, &mut spec, field);
+        }
+    }
+    if rng.u32(0..6) == 0 {
+        set(rng, &mut spec, "addresses");
+    }
+    if rng.u32(0..6) == 0 {
+        set(rng, &mut spec, "securityGroupNames");
+    }
+    if rng.u32(0..6) == 0 {
+        set(rng, &mut spec, "node settings");
+    }
+    if rng.u32(0..6) == 0 {
+        set(rng, &mut spec, "interfaceType");
+    }
+    if rng.u32(0..4) == 0 {
+        card(rng, &mut spec, cards);
+    }
+    Value::Object(spec)
+}
+
+/// The spec with one thing in it changed.
+pub(super) fn edit(rng: &mut Rng, spec: &Value, cards: usize) -> Value {
+    let mut spec = spec.as_object().cloned().unwrap_or_default();
+    match rng.u32(0..16) {
+        0 | 1 => drop(spec.insert("nodeSelector".into(), selector(rng))),
+        2 | 3 => place(rng, &mut spec),
+        4 => drop(spec.insert("deviceIndex".into(), json!(rng.i32(1..6)))),
+        5..11 => {
+            let field = *pick(rng, &OPTIONAL);
+            if rng.u32(0..5) == 0 {
+                spec.remove(field);
+            } else {
+                set(rng, &mut spec, field);
+            }
+        }
+        11 => set(rng, &mut spec, "securityGroupNames"),
+        12 => set(rng, &mut spec, "node settings"),
+        13 => set(rng, &mut spec, "interfaceType"),
+        14 => card(rng, &mut spec, cards),
+        _ => set(rng, &mut spec, "addresses"),
+    }
+    Value::Object(spec)
+}
+
+fn selector(rng: &mut Rng) -> Value {
+    pick(
+        rng,
+        &[
+            json!({ "ng": "x" }),
+            json!({ "ng": "x" }),
+            json!({ "ng": "y" }),
+            json!({ "tier": "db" }),
+            json!({ "ng": "x", "tier": "db" }),
+        ],
+    )
+    .clone()
+}
+
+/// Where its ENIs are to be: by ID or by name, one subnet or several; rarely one that does not exist.
+fn place(rng: &mut Rng, spec: &mut Map<String, Value>) {
+    for field in ["subnetID", "subnetIDs", "subnetName", "subnetNames"] {
+        spec.remove(field);
+    }
+    let all = subnets();
+    let id = |rng: &mut Rng| pick(rng, &all).id.clone();
+    match rng.u32(0..20) {
+        0..9 => drop(spec.insert("subnetID".into(), json!(id(rng)))),
+        9..14 => {
+            let ids: Vec<String> = (0..rng.usize(2..5)).map(|_| id(rng)).collect();
+            spec.insert("subnetIDs".into(), json!(ids));
+        }
+        14..17 => drop(spec.insert("subnetName".into(), json!("storage"))),
+        17 => drop(spec.insert("subnetNames".into(), json!(["only-a", "only-b"]))),
+        18 => {
+            spec.insert("subnetName".into(), json!("storage"));
+            spec.insert("subnetID".into(), json!(id(rng)));
+        }
+        _ => drop(spec.insert("subnetID".into(), json!("subnet-0dead000000000000"))),
+    }
+}
+
+/// On which network card: the first one, another one, rarely one that no instance has.
+fn card(rng: &mut Rng, spec: &mut Map<String, Value>, cards: usize) {
+    match rng.u32(0..10) {
+        0..2 => drop(spec.remove("networkCardIndex")),
+        2 => drop(spec.insert("networkCardIndex".into(), json!(cards))),
+        _ => drop(spec.insert("networkCardIndex".into(), json!(rng.usize(0..cards)))),
+    }
+}
+
+fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
+    let value = match field {
+        "securityGroupIDs" => {
+            let ids: Vec<String> = (1..=GROUPS).filter(|_| rng.bool()).map(group).collect();
+            if ids.is_empty() { json!([group(1)]) } else { json!(ids) }
+        }
+        "description" => json!(format!("for {}", pick(rng, &["storage", "voice", "backup"]))),
+        "tags" => json!({ "team": pick(rng, &["red", "blue"]), "cost": "42" }),
+        "deleteOnTermination" | "sourceDestCheck" => json!(rng.bool()),
+        "securityGroupNames" if rng.u32(0..4) == 0 => {
+            spec.remove(field);
+            return;
+        }
+        // Rarely one that does not exist.
+        "securityGroupNames" if rng.u32(0..10) == 0 => json!(["no such group"]),
+        "securityGroupNames" => json!([group_name(rng.u64(1..=GROUPS))]),
+        "node settings" => {
+            for field in ["mtu", "enableDPDK", "dpdkDriver", "dpdkResourceName", "dpdkPCIAddress", "nodeConfig"] {
+                spec.remove(field);
+            }
+            match rng.u32(0..4) {
+                0 => drop(spec.insert("mtu".into(), json!(rng.i32(1500..9002)))),
+                1 => {
+                    spec.insert("enableDPDK".into(), json!(true));
+                    spec.insert("dpdkDriver".into(), json!(pick(rng, &["vfio-pci", "igb_uio"])));
+                    if rng.bool() {
+                        spec.insert(
+                            "dpdkResourceName".into(),
+                            json!(pick(rng, &["intel.com/voice", "intel.com/data"])),
+                        );
+                    }
+                    if rng.bool() {
+                        spec.insert("dpdkPCIAddress".into(), json!(format!("0000:00:{:02x}.0", rng.u32(5..9))));
+                    }
+                }
+                2 => drop(spec.insert("nodeConfig".into(), json!({ "queues": { "rx": rng.u32(1..9) } }))),
+                _ => {}
+            }
+            return;
+        }
+        // The only one that there is, or none.
+        "interfaceType" if spec.remove(field).is_some() => return,
+        "interfaceType" => json!("interface"),
+        "rollout" => rollout(rng),
+        _ => {
+            for field in ["ipv4PrefixCount", "privateIPCount", "ipv6AddressCount"] {
+                spec.remove(field);
+            }
+            match rng.u32(0..3) {
+                0 => drop(spec.insert("privateIPCount".into(), json!(rng.i32(1..4)))),
+                1 => drop(spec.insert("ipv4PrefixCount".into(), json!(1))),
+                _ => {}
+            }
+            if rng.bool() {
+                spec.insert("ipv6AddressCount".into(), json!(rng.i32(0..3)));
+            }
+            return;
+        }
+    };
+    spec.insert(field.into(), value);
+}
+
+/// How many nodes a rollout takes away at a time, and how many lose ENIs within the window of removals: of ten nodes few enough
+/// that some wait, and enough that all have gone within half an hour.
+fn rollout(rng: &mut Rng) -> Value {
+    let max_unavailable = rng.i32(1..4);
+    match rng.u32(0..4) {
+        0 => json!({ "maxUnavailable": max_unavailable, "maxRemovals": rng.i32(3..6) }),
+        1 => json!({ "maxUnavailable": max_unavailable, "maxRemovals": format!("{}%", rng.i32(30..100)) }),
+        _ => json!({ "maxUnavailable": max_unavailable }),
+    }
+}

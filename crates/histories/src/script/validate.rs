@@ -1,0 +1,171 @@
+//! What a script must not say though its form is right: it would fail late, or never end, and not say why.
+
+use super::{Operation, Script, Setting};
+use crate::environment::{ACTIONS, GROUPS};
+use multi_eni_sim::ec2::catalog::instance_type;
+
+/// The most replicas: more would only say more of the same.
+const MOST_REPLICAS: usize = 5;
+/// As long as EC2 may lag by what the witness assumes, in milliseconds.
+const LONGEST_LAG: u64 = 30_000;
+
+impl Script {
+    /// Why it cannot be played; None if it can.
+    pub fn senseless(&self) -> Option<String> {
+        let acts = self.events.iter().enumerate().find_map(|(number, event)| {
+            let why = act(&event.act, &self.setting)?;
+            Some(format!("events, the {}th of {}: {why}", number + 1, self.events.len()))
+        });
+        let rate = self.trouble.rates.iter().find(|(_, per_mille)| **per_mille > 1000);
+        let listed = self.trouble.listed.iter().find(|befallen| befallen.nth == 0);
+        let last = self.events.iter().map(|event| event.at).max().unwrap_or(0);
+        setting(&self.setting)
+            .or(acts)
+            .or_else(|| rate.map(|(fault, rate)| format!("trouble.rates: {fault:?} is {rate}; 1000 is always")))
+            .or_else(|| listed.map(|fault| format!("trouble.listed: {} counts from 1, not 0", fault.call)))
+            .or_else(|| (last > self.calm_at).then(|| format!("calm_at: an event is later, at {last}")))
+    }
+}
+
+fn setting(setting: &Setting) -> Option<String> {
+    let spans = [
+        ("ec2_latency", setting.ec2_latency),
+        ("kube_latency", setting.kube_latency),
+        ("transition", setting.transition),
+    ];
+    let wrong = |name: &str, why: &str| Some(format!("setting.{name}: {why}"));
+    if !(1..=MOST_REPLICAS).contains(&setting.replicas) {
+        return wrong("replicas", &format!("{} is not between 1 and {MOST_REPLICAS}", setting.replicas));
+    }
+    if instance_type(&setting.instance_type).is_none() {
+        return wrong("instance_type", &format!("the simulator does not know {}", setting.instance_type));
+    }
+    if setting.renew_every == 0 {
+        return wrong("renew_every", "0 would never let time pass");
+    }
+    if !(5..=1000).contains(&setting.page_size) {
+        return wrong("page_size", &format!("EC2 takes 5 to 1000, not {}", setting.page_size));
+    }
+    if setting.lag > LONGEST_LAG {
+        return wrong("lag", &format!("{} is more than the {LONGEST_LAG} ms that are assumed", setting.lag));
+    }
+    if let Some(place) = setting.subnets.iter().find(|place| !is_zone(&place.zone)) {
+        return wrong("subnets", &format!("{} is in zone {:?}; there are a and b", place.id, place.zone));
+    }
+    let (name, _) = spans.into_iter().find(|(_, [from, to])| from > to)?;
+    wrong(name, "from more to less")
+}
+
+fn is_zone(zone: &str) -> bool {
+    matches!(zone, "a" | "b")
+}
+
+fn act(act: &Operation, setting: &Setting) -> Option<String> {
+    match act {
+        Operation::Join { zone, .. } if !is_zone(zone) => Some(format!("there is no zone {zone:?}, only a and b")),
+        Operation::Crowd { subnet, .. }
+        | Operation::RenameSubnet { subnet, .. }
+        | Operation::Uncrowd { subnet }
+        | Operation::Upstream { subnet, .. } => {
+            let is_there = setting.subnets.iter().any(|place| place.id == *subnet);
+            (!is_there).then(|| format!("the setting has no subnet {subnet}"))
+        }
+        Operation::Deny { action } | Operation::Allow { action } => {
+            (!ACTIONS.contains(&action.as_str())).then(|| format!("the controller calls no {action}"))
+        }
+        Operation::RefuseCalls { action, .. } => {
+            let known = ACTIONS.contains(&action.as_str()) && !action.starts_with("Describe");
+            (!known).then(|| format!("the controller changes nothing by {action}"))
+        }
+        Operation::RemakeGroup { number } => {
+            (!(1..=GROUPS).contains(number)).then(|| format!("there is no group {number}, they count from 1"))
+        }
+        Operation::Kill { replica, .. }
+        | Operation::Elsewhere { replica, .. }
+        | Operation::RoleSwap { replica, .. }
+        | Operation::Stop { replica, .. }
+        | Operation::Pause { replica, .. }
+        | Operation::ClockStep { replica, .. }
+        | Operation::Partition { replica, .. }
+        | Operation::StaleWatch { replica, .. } => {
+            (*replica >= setting.replicas).then(|| format!("there is no replica {replica}, they count from 0"))
+        }
+        Operation::Refuse { verb, resource, .. } => {
+            let known = matches!(verb.as_str(), "create" | "patch" | "delete")
+                && matches!(
+                    resource.as_str(),
+                    "eniattachments" | "eniattachments/status" | "nodeenis" | "nodeenis/status"
+                );
+            (!known).then(|| format!("the controller does not {verb} {resource}"))
+        }
+        Operation::Join { .. }
+        | Operation::Leave { .. }
+        | Operation::Terminate { .. }
+        | Operation::Twin { .. }
+        | Operation::ZoneLabel { .. }
+        | Operation::LeftOut { .. }
+        | Operation::Halt { .. }
+        | Operation::Boot { .. }
+        | Operation::Label { .. }
+        | Operation::Drain { .. }
+        | Operation::Drained { .. }
+        | Operation::Heartbeat { .. }
+        | Operation::Apply { .. }
+        | Operation::Remove { .. }
+        | Operation::DeleteAttachment(_)
+        | Operation::StripAttachment(_)
+        | Operation::Annotate(_)
+        | Operation::HandDetach(_)
+        | Operation::HandDelete(_)
+        | Operation::HandMove { .. }
+        | Operation::HandChange { .. }
+        | Operation::CniAttach { .. }
+        | Operation::OtherCluster { .. }
+        | Operation::PodStarts { .. }
+        | Operation::PodEnds { .. }
+        | Operation::CniRelease { .. }
+        | Operation::CniGrows { .. }
+        | Operation::CniShrinks { .. }
+        | Operation::QuotaGate { .. }
+        | Operation::BreakWatches {}
+        | Operation::Compact {}
+        | Operation::RestartApi { .. }
+        | Operation::Forbid { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::generator;
+    use crate::script::{Event, Operation, Script};
+
+    fn refused(change: impl Fn(&mut Script)) -> Option<String> {
+        let mut script = generator::script(1);
+        change(&mut script);
+        script.senseless()
+    }
+
+    #[test]
+    fn what_cannot_be_played_is_refused_and_every_seed_can_be() {
+        assert_eq!((0..2000).find_map(|seed| generator::script(seed).senseless()), None);
+        let why = |change: fn(&mut Script), words: &str| {
+            let refused = refused(change).unwrap_or_default();
+            assert!(refused.contains(words), "{refused:?} does not say {words:?}");
+        };
+        why(|script| script.setting.replicas = 0, "replicas");
+        why(|script| script.setting.instance_type = "m5.huge".to_owned(), "m5.huge");
+        why(|script| script.setting.renew_every = 0, "renew_every");
+        why(|script| script.setting.page_size = 0, "page_size");
+        why(|script| script.setting.lag = 60_000, "lag");
+        why(|script| script.setting.subnets[0].zone = "c".to_owned(), "\"c\"");
+        why(|script| script.setting.transition = [2, 1], "transition");
+        why(|script| script.calm_at = 0, "calm_at");
+        let late = |act: Operation| move |script: &mut Script| script.events.push(Event { at: 0, act: act.clone() });
+        let subnet = refused(late(Operation::Uncrowd { subnet: "subnet-1".to_owned() }));
+        assert!(subnet.is_some_and(|why| why.contains("subnet-1")));
+        let action = refused(late(Operation::Deny { action: "RunInstances".to_owned() }));
+        assert!(action.is_some_and(|why| why.contains("RunInstances")));
+        let replica = refused(late(Operation::Kill { replica: 7, restart: 1 }));
+        assert!(replica.is_some_and(|why| why.contains("replica 7")));
+    }
+}

@@ -1,0 +1,157 @@
+//! An ENIAttachment, parsed once.
+
+use crate::ec2_errors::Call;
+use jiff::Timestamp;
+use multi_eni_api::conditions::{is_true, types};
+use multi_eni_api::ids::{EniId, InstanceId};
+use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, LABEL_NODEENI_UID};
+use multi_eni_api::{ENIAttachment, EniAttachmentStatus, EniRequest, NodeSettings};
+use std::collections::BTreeMap;
+
+/// An ENIAttachment as the decisions see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attachment {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Since when it is being deleted.
+    pub deleting: Option<Timestamp>,
+    /// It carries our finalizer.
+    pub guarded: bool,
+    /// The Node's name.
+    pub node: String,
+    /// The instance: None if the stored text is not an instance ID, which only another writer can bring about.
+    pub instance: Option<InstanceId>,
+    /// The NodeENI's name.
+    pub nodeeni: String,
+    /// The NodeENI's UID.
+    pub nodeeni_uid: String,
+    /// The ENI that it took over from upstream.
+    pub adopted: Option<EniId>,
+    /// What it took over was this cluster's own, and not upstream's.
+    pub recovered: bool,
+    /// It carries the label and the owner that name its NodeENI.
+    pub labelled: bool,
+    /// The frozen request.
+    pub request: EniRequest,
+    /// Settings for the node's half.
+    pub node_settings: NodeSettings,
+    /// Since when its node no longer asks for it.
+    pub deselected_since: Option<Timestamp>,
+    /// Why the stored object cannot be read, if it cannot: only its name, UID, labels and owner are known, and nothing is done to it.
+    pub unreadable: Option<String>,
+    /// What was last reported.
+    pub status: EniAttachmentStatus,
+}
+
+impl Attachment {
+    /// Reads an ENIAttachment.
+    pub fn read(object: &ENIAttachment) -> Self {
+        let (meta, spec) = (&object.metadata, &object.spec);
+        Self {
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
+            deleting: meta.deletion_timestamp.as_ref().map(|t| t.0),
+            guarded: meta.finalizers.iter().flatten().any(|f| f == ENIATTACHMENT_FINALIZER),
+            node: spec.node_name.clone(),
+            instance: InstanceId::parse(&spec.instance_id).ok(),
+            nodeeni: spec.node_eni_name.clone(),
+            nodeeni_uid: spec.node_eni_uid.clone(),
+            adopted: spec.adopted_eni_id.as_deref().and_then(|id| EniId::parse(id).ok()),
+            recovered: spec.recovered,
+            labelled: is_labelled(object),
+            request: spec.request.clone(),
+            node_settings: spec.node_settings.clone(),
+            deselected_since: spec.deselected_since.as_ref().map(|t| t.0),
+            unreadable: None,
+            status: object.status.clone().unwrap_or_default(),
+        }
+    }
+
+    /// What the name of an object that cannot be read says: its instance and its slot, as
+    /// [`attachment_name`](multi_eni_api::names::attachment_name) has put them there; and the UID of its NodeENI, by its label or owner.
+    pub fn read_remains(object: &ENIAttachment, error: &str) -> Self {
+        let mut attachment = Self::read(object);
+        let mut parts = attachment.name.rsplitn(4, '-');
+        let (index, card, digits) = (parts.next(), parts.next(), parts.next());
+        attachment.instance = digits.and_then(|digits| InstanceId::parse(&format!("i-{digits}")).ok());
+        attachment.request.network_card_index = card.and_then(|card| card.parse().ok()).unwrap_or_default();
+        attachment.request.device_index = index.and_then(|index| index.parse().ok()).unwrap_or_default();
+        let meta = &object.metadata;
+        let label = meta.labels.as_ref().and_then(|labels| labels.get(LABEL_NODEENI_UID));
+        let owner = meta.owner_references.iter().flatten().find(|owner| owner.kind == "NodeENI");
+        attachment.nodeeni_uid = label.or(owner.map(|owner| &owner.uid)).cloned().unwrap_or_default();
+        attachment.nodeeni = owner.map(|owner| owner.name.clone()).unwrap_or_default();
+        attachment.unreadable = Some(error.to_owned());
+        attachment
+    }
+
+    /// The ENI that the status names, as EC2 wrote its ID, or that is to be taken over.
+    pub fn eni(&self) -> Option<EniId> {
+        self.status.eni_id.as_deref().and_then(EniId::observed).or_else(|| self.adopted.clone())
+    }
+
+    /// Its ENI is still to be made, or its name to be learned.
+    pub fn awaits_its_eni(&self) -> bool {
+        self.deleting.is_none() && self.unreadable.is_none() && self.eni().is_none()
+    }
+
+    /// Its slot: (network card, device index).
+    pub fn slot(&self) -> (i32, i32) {
+        (self.request.network_card_index, self.request.device_index)
+    }
+
+    /// Somebody took our finalizer, the label or the owner off it: to be put back. A finalizer cannot be once it is being deleted.
+    pub fn is_torn(&self) -> bool {
+        self.deleting.is_none() && self.unreadable.is_none() && !(self.guarded && self.labelled)
+    }
+
+    /// The action of the last recorded error, if one stands.
+    pub fn failed_call(&self) -> Option<Call> {
+        self.status.last_error.as_ref().and_then(|error| Call::named(&error.action))
+    }
+
+    /// Nothing of it was ever made, and the reason stands in the status.
+    pub fn never_created(&self) -> bool {
+        self.status.eni_id.is_none() && self.failed_call() == Some(Call::Create)
+    }
+
+    /// Something may use its ENI: it was reported attached, or was taken over where it was; and it has not vanished since.
+    pub fn may_be_in_use(&self) -> bool {
+        (self.adopted.is_some() || is_true(&self.status.conditions, types::ATTACHED)) && !self.lost()
+    }
+
+    /// Something may use its ENI, by its status or by what EC2 shows: a status may be behind.
+    pub fn is_in_use(&self, shown_attached: impl FnOnce() -> bool) -> bool {
+        self.may_be_in_use() || !self.lost() && shown_attached()
+    }
+
+    /// The status says that its ENI vanished from EC2.
+    pub fn lost(&self) -> bool {
+        self.status.last_error.as_ref().is_some_and(|error| error.code == ENI_LOST)
+    }
+}
+
+/// ENIAttachments by the Node that they are for.
+pub fn by_node<'a>(attachments: &[&'a Attachment]) -> BTreeMap<&'a str, Vec<&'a Attachment>> {
+    let mut nodes: BTreeMap<&str, Vec<&Attachment>> = BTreeMap::new();
+    attachments.iter().for_each(|attachment| nodes.entry(&attachment.node).or_default().push(attachment));
+    nodes
+}
+
+/// By the label ENIAttachments are found, by the owner they are told apart: somebody may have taken either away.
+fn is_labelled(object: &ENIAttachment) -> bool {
+    let (meta, uid) = (&object.metadata, &object.spec.node_eni_uid);
+    let label = meta.labels.as_ref().and_then(|labels| labels.get(LABEL_NODEENI_UID));
+    label == Some(uid) && meta.owner_references.iter().flatten().any(|owner| owner.uid == *uid)
+}
+
+/// Reason of the condition Attached of an ENI that is in place and as it was asked for, as far as is known.
+pub const IN_PLACE: &str = "Attached";
+
+/// Code of ours in `lastError`: EC2 no longer knows the ENI, though nobody here deleted it.
+pub const ENI_LOST: &str = "ENILost";

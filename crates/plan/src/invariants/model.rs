@@ -1,0 +1,418 @@
+//! A world for property tests: Nodes, NodeENIs, ENIAttachments and EC2 as plain data, which does at once what `assign` and
+//! `step` decide. No client, no time but its own; crashes and faults are the simulated histories' business.
+
+use super::{World, always};
+use crate::assign::{self, Assignment};
+use crate::attachment::Attachment;
+use crate::ec2_errors::{Call, CallError};
+use crate::gates::quota::QuotaGate;
+use crate::instance::{InstanceObservation, InstanceState};
+use crate::lifecycle::{self, Action, CallHistory, Change};
+use crate::nodeeni::NodeEni;
+use crate::observed::{
+    AttachmentState, Cluster, Ec2Catalog, InstanceInterfaces, Missed, Observation, ObservedAttachment, ObservedEni,
+    ObservedNode, ObservedSubnet,
+};
+use crate::pods::Pods;
+use crate::rollout::{self, Permits};
+use crate::settings::Settings;
+use compact_str::CompactString;
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
+use multi_eni_api::{ENIAttachment, NodeENI, NodeEniSpec, names};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) const SUBNETS: [&str; 4] = ["subnet-0000000a", "subnet-0000000b", "subnet-0000000c", "subnet-0000000d"];
+
+#[derive(Debug)]
+pub(super) struct Model {
+    pub cluster: Cluster,
+    pub nodes: BTreeMap<String, ObservedNode>,
+    pub nodeenis: BTreeMap<String, NodeEni>,
+    pub attachments: BTreeMap<String, Attachment>,
+    pub enis: BTreeMap<EniId, ObservedEni>,
+    pub gone_instances: BTreeSet<InstanceId>,
+    pub now: Timestamp,
+    catalog: Ec2Catalog,
+    permits: Permits,
+    settings: Settings,
+    memories: BTreeMap<String, CallHistory>,
+    made: u32,
+    /// Detach and Delete calls.
+    pub departures: usize,
+}
+
+pub(super) fn instance(n: usize) -> InstanceId {
+    InstanceId::parse(&format!("i-{n:08x}")).unwrap()
+}
+
+impl Model {
+    /// Nodes in two zones, two subnets in each; nothing else.
+    pub fn new(nodes: usize) -> Self {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let subnet = |n: usize| {
+            let id = SubnetId::parse(SUBNETS[n]).unwrap();
+            let zone = if n < 2 { "z0" } else { "z1" }.to_owned();
+            let (vpc, cidr) = ("vpc-1".to_owned(), format!("10.0.{n}.0/24"));
+            (
+                id.clone(),
+                ObservedSubnet {
+                    id,
+                    zone,
+                    vpc,
+                    cidr,
+                    owner: String::new(),
+                    name: None,
+                    free_addresses: 99,
+                    grown: None,
+                    as_of: now,
+                },
+            )
+        };
+        let mut model = Self {
+            cluster: Cluster { uid: "cluster".into(), name: "cluster".into() },
+            nodes: BTreeMap::new(),
+            nodeenis: BTreeMap::new(),
+            attachments: BTreeMap::new(),
+            enis: BTreeMap::new(),
+            gone_instances: BTreeSet::new(),
+            now,
+            catalog: Ec2Catalog { subnets: (0..4).map(subnet).collect(), ..Ec2Catalog::default() },
+            permits: Permits::new(),
+            settings: Settings::default(),
+            memories: BTreeMap::new(),
+            made: 0,
+            departures: 0,
+        };
+        (0..nodes).for_each(|n| model.join(n));
+        model
+    }
+
+    /// A Node on its instance; what is there under its name keeps its labels.
+    pub fn join(&mut self, n: usize) {
+        let facts = ObservedNode {
+            name: format!("n{n}"),
+            uid: format!("uid-n{n}"),
+            labels: [("ng", "x")].into(),
+            instance: Ok(instance(n)),
+            zone: Some(format!("z{}", n % 2)),
+            instance_type: None,
+            deleting: false,
+            created: self.now,
+        };
+        self.nodes.entry(facts.name.clone()).or_insert(facts);
+    }
+
+    /// A NodeENI with this spec: a new one, or the one of that name changed.
+    pub fn apply(&mut self, name: &str, spec: NodeEniSpec) {
+        let mut object = NodeENI::new(name, spec);
+        let old = self.nodeenis.get(name).filter(|old| !old.deleting).cloned();
+        self.made += 1;
+        object.metadata.uid =
+            Some(old.as_ref().map_or_else(|| format!("uid-{name}-{}", self.made), |old| old.uid.clone()));
+        object.metadata.finalizers = Some(vec![names::NODEENI_FINALIZER.to_owned()]);
+        let mut nodeeni = NodeEni::read(&object);
+        nodeeni.created = old.map_or(self.now, |old| old.created);
+        if !self.nodeenis.get(name).is_some_and(|old| old.deleting) {
+            self.nodeenis.insert(name.to_owned(), nodeeni);
+        }
+    }
+
+    /// An ENI that somebody has attached there, if the place is free.
+    pub fn put(&mut self, n: usize, index: i32, subnet: &str, tags: &[(&str, &str)]) {
+        let taken = self.on(&instance(n)).any(|eni| eni.attachment.as_ref().is_some_and(|at| at.index == index));
+        if taken || self.gone_instances.contains(&instance(n)) {
+            return;
+        }
+        let id = self.create(subnet, tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+        self.attach(&id, &instance(n), 0, index);
+    }
+
+    /// One round: every decision, done at once, and half a minute.
+    pub fn round(&mut self) -> bool {
+        let mut busy = false;
+        let nodes: BTreeSet<String> = self
+            .nodes
+            .keys()
+            .chain(self.attachments.values().map(|eni_attachment| &eni_attachment.node))
+            .cloned()
+            .collect();
+        let mut outdated: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut desired: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for name in nodes {
+            let assignment = self.assign(&name);
+            for uid in assignment.outdated.keys() {
+                outdated.entry(uid.clone()).or_default().insert(name.clone());
+            }
+            for (uid, _) in &assignment.desired {
+                desired.insert((uid.clone(), name.clone()), assignment.share(uid).awaited());
+            }
+            busy |= !assignment.is_settled();
+            self.write(&assignment);
+            self.check();
+        }
+        for nodeeni in self.nodeenis.values() {
+            let attachments: Vec<&Attachment> =
+                self.attachments.values().filter(|eni_attachment| eni_attachment.nodeeni_uid == nodeeni.uid).collect();
+            let none = BTreeSet::new();
+            let most = nodeeni.spec.as_ref().map_or(1, |spec| spec.max_unavailable);
+            let old = self.permits.remove(&nodeeni.uid).unwrap_or_default();
+            let desired =
+                |node: &str| desired.get(&(nodeeni.uid.clone(), node.to_owned())).copied().unwrap_or_default();
+            let permits = rollout::permits(
+                &attachments,
+                outdated.get(&nodeeni.uid).unwrap_or(&none),
+                &none,
+                &old,
+                desired,
+                Attachment::may_be_in_use,
+                most,
+            );
+            busy |= old != permits;
+            self.permits.insert(nodeeni.uid.clone(), permits);
+        }
+        for name in self.attachments.keys().cloned().collect::<Vec<_>>() {
+            busy |= self.step(&name);
+            self.check();
+        }
+        let eni_attachments: BTreeSet<&String> =
+            self.attachments.values().map(|eni_attachment| &eni_attachment.nodeeni_uid).collect();
+        self.nodeenis.retain(|_, nodeeni| !nodeeni.deleting || eni_attachments.contains(&nodeeni.uid));
+        self.now += SignedDuration::from_secs(30);
+        busy
+    }
+
+    /// Until nothing is done for longer than any grace.
+    pub fn settle(&mut self) {
+        let mut quiet = 0;
+        for _ in 0..600 {
+            quiet = if self.round() { 0 } else { quiet + 1 };
+            if quiet > 40 {
+                return;
+            }
+        }
+        panic!("it does not come to rest: {self:#?}");
+    }
+
+    fn check(&self) {
+        let (enis, eni_attachments): (Vec<&ObservedEni>, Vec<&Attachment>) =
+            (self.enis.values().collect(), self.attachments.values().collect());
+        let breaches = always(&World { cluster: &self.cluster, enis: &enis, attachments: &eni_attachments });
+        assert!(breaches.is_empty(), "{breaches:?}");
+    }
+
+    fn on(&self, instance: &InstanceId) -> impl Iterator<Item = &ObservedEni> {
+        let on =
+            move |eni: &&ObservedEni| eni.attachment.as_ref().is_some_and(|at| at.instance.as_ref() == Some(instance));
+        self.enis.values().filter(on)
+    }
+
+    fn assign(&self, name: &str) -> Assignment {
+        let node = self.nodes.get(name);
+        let observation = node.and_then(|node| node.instance.as_ref().ok()).map(|instance| InstanceInterfaces {
+            as_of: self.now,
+            vpc: Some("vpc-1".into()),
+            enis: self.on(instance).cloned().collect(),
+            ..InstanceInterfaces::default()
+        });
+        let look = |instance: &InstanceId| Some(InstanceObservation::first(self.state(instance), self.now));
+        assign::assign(assign::Input {
+            cluster: &self.cluster,
+            node,
+            others: &[],
+            nodeenis: &self.nodeenis.values().collect::<Vec<_>>(),
+            attachments: &self
+                .attachments
+                .values()
+                .filter(|eni_attachment| eni_attachment.node == name)
+                .collect::<Vec<_>>(),
+            catalog: &self.catalog,
+            region: None,
+            instance: observation.as_ref(),
+            states: &look,
+            states_failure: None,
+            pods: Pods::Unasked,
+            is_held: &|eni| {
+                self.attachments.values().any(|eni_attachment| eni_attachment.eni().as_ref() == Some(&eni.id))
+            },
+            is_attached: &|_| false,
+            permits: &self.permits,
+            removals: &crate::removals::RemovalPermits::unpaced(),
+            refused_attach: &Default::default(),
+            settings: &self.settings,
+            now: self.now,
+        })
+    }
+
+    fn state(&self, instance: &InstanceId) -> InstanceState {
+        if self.gone_instances.contains(instance) { InstanceState::Terminated } else { InstanceState::Running }
+    }
+
+    fn write(&mut self, assignment: &Assignment) {
+        for new in &assignment.create {
+            let mut object = ENIAttachment::new(&new.name, new.spec.clone());
+            self.made += 1;
+            object.metadata.uid = Some(format!("uid-{}", self.made));
+            object.metadata.finalizers = Some(vec![names::ENIATTACHMENT_FINALIZER.to_owned()]);
+            let eni_attachment = Attachment { created: self.now, ..Attachment::read(&object) };
+            // AlreadyExists guards against doubles.
+            self.attachments.entry(new.name.clone()).or_insert(eni_attachment);
+        }
+        for eni_attachment in self.attachments.values_mut() {
+            if assignment
+                .delete
+                .iter()
+                .any(|removal| removal.name == eni_attachment.name && removal.uid == eni_attachment.uid)
+            {
+                eni_attachment.deleting = Some(self.now);
+            }
+            if assignment.deselect.contains(&eni_attachment.name) {
+                eni_attachment.deselected_since = Some(self.now);
+            }
+            if assignment.reselect.contains(&eni_attachment.name) {
+                eni_attachment.deselected_since = None;
+            }
+            for (_, settings) in assignment.reconfigure.iter().filter(|(name, _)| *name == eni_attachment.name) {
+                eni_attachment.node_settings = settings.clone();
+            }
+        }
+    }
+
+    /// True if it has done something.
+    fn step(&mut self, name: &str) -> bool {
+        let eni_attachment = self.attachments[name].clone();
+        let of_it = |eni: &&ObservedEni| eni.attachment_uid() == Some(eni_attachment.uid.as_str());
+        let found = self.enis.values().find(of_it).or_else(|| self.enis.get(&eni_attachment.eni()?));
+        let observation = match found {
+            Some(eni) => Observation::Seen(Box::new(ObservedEni { shown_at: self.now, ..eni.clone() })),
+            None => Observation::Absent {
+                by_tag: self.now,
+                home: Some(self.now),
+                by_id: Some(Missed::said(self.now).after(Some(self.now))),
+                deleted: None,
+            },
+        };
+        let memory = self
+            .memories
+            .entry(eni_attachment.uid.clone())
+            .or_insert_with(|| CallHistory::made(eni_attachment.created))
+            .clone();
+        let node = self.nodes.get(&eni_attachment.node);
+        let next = lifecycle::step(lifecycle::Input {
+            cluster: &self.cluster,
+            attachment: &eni_attachment,
+            observation: &observation,
+            spec: self
+                .nodeenis
+                .values()
+                .find(|nodeeni| nodeeni.uid == eni_attachment.nodeeni_uid)
+                .and_then(|i| i.spec.as_ref().ok()),
+            rivals: &[],
+            node_leaving: node.is_none_or(|node| node.instance.as_ref().ok() != eni_attachment.instance.as_ref()),
+            instance: eni_attachment.instance.as_ref().map(|i| InstanceObservation::first(self.state(i), self.now)),
+            states_failure: None,
+            home_shown: Some(self.now),
+            catalog: &self.catalog,
+            memory: &memory,
+            quota: &QuotaGate::default(),
+            permissions: &crate::gates::permission::PermissionGate::default(),
+            subnets: &crate::gates::subnet::SubnetGate::default(),
+            settings: &self.settings,
+            now: self.now,
+        });
+        self.attachments.get_mut(name).unwrap().status = next.status.clone();
+        match next.action {
+            Action::Create { .. } => {
+                drop(self.create(&eni_attachment.request.subnet_id, lifecycle::tags(&self.cluster, &eni_attachment)))
+            }
+            Action::Attach { eni, instance, card, index } => {
+                let taken = |other: &ObservedEni| {
+                    other.attachment.as_ref().is_some_and(|at| (at.card, at.index) == (card, index))
+                };
+                let refusal = if self.gone_instances.contains(&instance) {
+                    Some(("IncorrectState", "not running"))
+                } else if self.on(&instance).any(taken) {
+                    Some(("InvalidParameterValue", "already has an interface attached at device index"))
+                } else {
+                    None
+                };
+                let memory = self.memories.get_mut(&eni_attachment.uid).unwrap();
+                match refusal {
+                    Some((code, message)) => {
+                        let error = CallError::Answered { code: code.into(), message: message.into() };
+                        memory.failed(Call::Attach, &error, self.now);
+                    }
+                    None => {
+                        memory.succeeded(Call::Attach, self.now);
+                        self.attach(&eni, &instance, card, index);
+                    }
+                }
+            }
+            Action::Modify { eni, change } => self.modify(&eni, change),
+            Action::Detach { eni, .. } => {
+                self.departures += 1;
+                self.enis.get_mut(&eni).unwrap().attachment = None;
+            }
+            Action::Delete { eni } => {
+                self.departures += 1;
+                assert!(self.enis.remove(&eni).is_some_and(|eni| eni.attachment.is_none()));
+            }
+            Action::Release => drop(self.attachments.remove(name)),
+            Action::NextAttempt => {}
+            Action::LookByTag
+            | Action::LookById(_)
+            | Action::LookAtSubnet(_)
+            | Action::LookAtState(_)
+            | Action::Wait
+            | Action::Settled => {
+                return next.status != eni_attachment.status;
+            }
+        }
+        true
+    }
+
+    fn create(&mut self, subnet: &str, tags: BTreeMap<String, String>) -> EniId {
+        self.made += 1;
+        let id = EniId::parse(&format!("eni-{:08x}", self.made)).unwrap();
+        let facts = &self.catalog.subnets[&SubnetId::parse(subnet).unwrap()];
+        let seen = ObservedEni {
+            id: id.clone(),
+            subnet: Some(facts.id.clone()),
+            vpc: facts.vpc.as_str().into(),
+            zone: facts.zone.as_str().into(),
+            owner: CompactString::default(),
+            mac: CompactString::default(),
+            private_ips: Vec::new(),
+            groups: Vec::new(),
+            description: String::new(),
+            source_dest_check: true,
+            tags: tags.into_iter().collect(),
+            attachment: None,
+            in_use_since: None,
+            shown_at: self.now,
+            last_call: None,
+        };
+        self.enis.insert(id.clone(), seen);
+        id
+    }
+
+    fn attach(&mut self, eni: &EniId, instance: &InstanceId, card: i32, index: i32) {
+        let attachment = ObservedAttachment {
+            id: format!("attach-{eni}"),
+            instance: Some(instance.clone()),
+            card,
+            index,
+            state: AttachmentState::Attached,
+            since: self.now,
+            delete_on_termination: false,
+        };
+        self.enis.get_mut(eni).unwrap().attachment = Some(attachment);
+    }
+
+    fn modify(&mut self, eni: &EniId, change: Change) {
+        let eni = self.enis.get_mut(eni).unwrap();
+        // Only ours is ever changed, and upstream's that is being taken over.
+        assert!(eni.is_of(&self.cluster) || eni.upstreams(&self.cluster).is_some(), "{eni:?} is changed: {change}");
+        change.apply(eni);
+    }
+}

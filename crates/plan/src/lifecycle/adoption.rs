@@ -1,0 +1,109 @@
+//! Taking an ENI over from upstream: our tags come first, and nothing else is done to it before it carries them.
+
+use super::call_history::{look_again, not_before_after, observe_first_after, past_lag};
+use super::repair_history::want;
+use super::{Action, Change, Input, Report, is_ours, tags};
+use crate::attachment::Attachment;
+use crate::observed::{AttachmentState, ObservedAttachment, ObservedEni};
+use jiff::Timestamp;
+use multi_eni_api::conditions::{self, types};
+
+/// It is the one that this ENIAttachment was made for, it still carries upstream's tags, and it is on no other instance.
+pub(super) fn is_to_be_adopted(input: &Input<'_>, eni: &ObservedEni) -> bool {
+    is_meant(input, eni) && !is_elsewhere(input, eni)
+}
+
+/// The same, but by now it is on another instance: somebody moved it after the look by which it was to be taken over, and it carries
+/// none of our tags. One from which some of them were torn off is ours still.
+pub(super) fn is_out_of_reach(input: &Input<'_>, eni: &ObservedEni) -> bool {
+    let is_torn = eni.attachment_uid() == Some(input.attachment.uid.as_str())
+        || eni.is_of(input.cluster) && eni.attachment_uid().is_none();
+    is_meant(input, eni) && is_elsewhere(input, eni) && !is_torn
+}
+
+/// While its tags may be on it and not to be seen yet: only a look tells that began long enough after the last call that could have
+/// set them, ours or an earlier process's.
+pub(super) fn looks_again(input: &Input<'_>, eni: &ObservedEni) -> Option<(Action, Report)> {
+    let by_others = (!input.memory.made_here).then_some(input.memory.acting_since);
+    let last = eni.last_call.max(by_others).filter(|call| !past_lag(input, eni.shown_at, *call))?;
+    let report = Report::looking(format!("looks whether {} was moved to another instance", eni.id));
+    let again = last.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
+    let look = Action::LookById(eni.id.clone());
+    Some(if input.now >= again { (look, report) } else { (Action::Wait, report.until(again)) })
+}
+
+fn is_meant(input: &Input<'_>, eni: &ObservedEni) -> bool {
+    input.attachment.adopted.as_ref() == Some(&eni.id) && !is_ours(input, eni) && is_the_nodeenis(input, eni)
+}
+
+fn is_elsewhere(input: &Input<'_>, eni: &ObservedEni) -> bool {
+    eni.attachment.as_ref().is_some_and(|at| at.instance != input.attachment.instance)
+}
+
+/// Upstream's, or this cluster's own whose ENIAttachment is lost, and of this NodeENI.
+fn is_the_nodeenis(input: &Input<'_>, eni: &ObservedEni) -> bool {
+    let attachment = input.attachment;
+    // Whether `assign` recovered it is not asked: an older CRD does not keep that field.
+    let own = eni.is_of(input.cluster)
+        && eni.attachment_uid().is_some()
+        && eni.names_nodeeni(&attachment.nodeeni_uid, &attachment.nodeeni);
+    own || eni.upstreams(input.cluster) == Some(attachment.nodeeni.as_str())
+}
+
+/// The ENIAttachment that takes it over in the place of this one: the one that its tags name, or else one that stays rather than one
+/// that goes, and then the older one.
+pub(super) fn comes_before<'a>(input: &Input<'a>, eni: &ObservedEni) -> Option<&'a Attachment> {
+    let rank = |attachment: &Attachment| {
+        let named = eni.attachment_uid() == Some(attachment.uid.as_str());
+        (
+            !named,
+            attachment.deleting.is_some(),
+            attachment.deselected_since.is_some(),
+            attachment.created,
+            attachment.uid.clone(),
+        )
+    };
+    let own = rank(input.attachment);
+    input.rivals.iter().copied().filter(|rival| rank(rival) < own).min_by_key(|rival| rank(rival))
+}
+
+/// It is another one's: nothing is done to it.
+pub(super) fn yields(input: &Input<'_>, eni: &ObservedEni, to: &Attachment) -> (Action, Report) {
+    if input.attachment.deleting.is_some() {
+        let report = Report::leaving("another ENIAttachment takes the ENI over: it is let be");
+        return (Action::Release, report);
+    }
+    let message = format!(
+        "{} is taken over by ENIAttachment {}: this ENIAttachment waits; if it is not removed within minutes, delete one of the two",
+        eni.id, to.name
+    );
+    look_again(input, eni, Report::blocked(eni, "AlreadyAdopted", message))
+}
+
+/// Tags it. One that is in its place and was ready stays so: that our tags are missing is a stale look, or is mended now.
+pub(super) fn take_over(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
+    if let Some(rival) = comes_before(input, eni) {
+        return yields(input, eni, rival);
+    }
+    let change = Change::Tags(tags(input.cluster, input.attachment));
+    let failure = input.memory.change_refused(&change, &want(&change, input.spec));
+    let report = match eni.attachment.as_ref().filter(|at| was_ready_there(input, at)) {
+        Some(at) => Report::ready(eni, at, failure),
+        None => Report::adopting(eni, failure),
+    };
+    match failure.and_then(|failure| not_before_after(input, failure)) {
+        Some(at) => (Action::Wait, report.until(at)),
+        None => {
+            let tag = Action::Modify { eni: eni.id.clone(), change };
+            (failure.and_then(|failure| observe_first_after(failure, eni)).unwrap_or(tag), report)
+        }
+    }
+}
+
+fn was_ready_there(input: &Input<'_>, at: &ObservedAttachment) -> bool {
+    let attachment = input.attachment;
+    conditions::is_true(&attachment.status.conditions, types::ATTACHED)
+        && attachment.status.attachment_id.as_ref() == Some(&at.id)
+        && (at.card, at.index) == attachment.slot()
+        && at.state == AttachmentState::Attached
+}

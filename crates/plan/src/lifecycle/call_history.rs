@@ -1,0 +1,433 @@
+//! What a process remembers of its own calls for one attachment, and when it may try again.
+
+use super::repair_history::{RepairHistory, want};
+use super::{Action, Change, Input, Report};
+use crate::attachment::Attachment;
+use crate::ec2_errors::{Call, CallError, Class, classify};
+use crate::gates::permission::PASSING;
+use crate::nodeeni::EniSpec;
+use crate::observed::ObservedEni;
+use crate::wording::{says_the_same, words_of};
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::EniId;
+use multi_eni_api::names::short_digest;
+
+/// A call that failed, and has not succeeded since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Which call.
+    pub call: Call,
+    /// What its error means.
+    pub class: Class,
+    /// EC2's code.
+    pub code: String,
+    /// EC2's words.
+    pub message: String,
+    /// When, the last time.
+    pub at: Timestamp,
+    /// When, the first time in a row.
+    pub since: Timestamp,
+    /// How often in a row.
+    pub count: i32,
+    /// How the answers took turns, since the call began to fail.
+    pub turns: Turns,
+}
+
+/// Failures of one call that are no repetition of the one before: EC2 gives now this answer and now that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turns {
+    /// When the call began to fail.
+    pub since: Timestamp,
+    /// How often another answer came than before.
+    pub count: i32,
+}
+
+impl Turns {
+    /// The first failure.
+    pub fn none(since: Timestamp) -> Self {
+        Self { since, count: 0 }
+    }
+
+    fn and_another(self) -> Self {
+        Self { count: self.count.saturating_add(1), ..self }
+    }
+
+    /// So often that no answer's own wait keeps the call from repeating for ever.
+    fn are_many(self) -> bool {
+        self.count >= TURNS
+    }
+}
+
+impl Failure {
+    /// It has been answered so for [`LASTING`], or now so and now so: it does not pass within seconds.
+    pub fn is_lasting(&self) -> bool {
+        self.turns.are_many() && self.at.duration_since(self.turns.since) >= LASTING
+            || self.count > 1 && self.at.duration_since(self.since) >= LASTING
+    }
+
+    /// Since when the call has failed.
+    pub fn failing_since(&self) -> Timestamp {
+        if self.turns.are_many() { self.turns.since.min(self.since) } else { self.since }
+    }
+}
+
+/// So often the answers may take turns, and each of them has its own wait. From then on the call has one.
+const TURNS: i32 = 4;
+
+/// What EC2 answers the same for so long is said.
+const LASTING: SignedDuration = SignedDuration::from_mins(3);
+/// The wait between tries until then, at most: it is said in time.
+const BEFORE_SAID: SignedDuration = SignedDuration::from_secs(45);
+/// The longest wait between tries of what may pass by itself.
+pub(super) const MOST: i64 = 300;
+
+impl Failure {
+    /// What the status of an ENIAttachment records, for a process that acts since then.
+    pub(super) fn recorded(eni_attachment: &Attachment, acting_since: Timestamp) -> Option<Self> {
+        let error = eni_attachment.status.last_error.as_ref().filter(|error| error.code != REPAIR_UNDONE)?;
+        let call = Call::named(&error.action)?;
+        let met = CallError::recorded(&error.code, &error.message);
+        let (class, since) = (classify(call, &met), error.at.as_ref().map_or(acting_since, |at| at.0));
+        // What had lasted until now is still so until it is tried again.
+        let lasts = matches!(class, Class::Retry | Class::Wait | Class::AlreadySo | Class::EniNotFound);
+        Some(Self {
+            call,
+            class,
+            code: error.code.clone(),
+            message: error.message.clone(),
+            at: if lasts { since.max(acting_since) } else { since },
+            since,
+            count: error.count,
+            turns: Turns::none(since),
+        })
+    }
+}
+
+/// One process's memory of one attachment. All of it can be lost: `acting_since` says from when on it is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallHistory {
+    /// Since when this process is the leader and knows all calls that are made.
+    pub acting_since: Timestamp,
+    /// This process made the object, so nobody called for it before. Times on the API server tell that only if its clock
+    /// and ours agree.
+    pub made_here: bool,
+    /// When the last Create whose outcome is not known had ended: it reached EC2 before.
+    pub create_unknown: Option<Timestamp>,
+    /// The ENI with which EC2 answered a Create of this process. The status may not name it yet.
+    pub created: Option<EniId>,
+    /// The last Create attempt's outcome was: nothing was made.
+    pub failure: Option<Failure>,
+    /// The Detach that was sent last: EC2's attachment ID, if it was a plain one.
+    pub(crate) plain_detach: Option<(String, bool)>,
+    /// The attachment that was last detached by force.
+    pub(crate) forced: Option<String>,
+    /// The attachment of which EC2 accepted a plain Detach, and when it did so first.
+    pub(crate) detach_accepted: Option<(String, Timestamp, bool)>,
+    /// The Attach on its way is of an ENI that was attached before, and that this process did not detach.
+    pub(crate) attaches_again: bool,
+    /// Changes in place.
+    pub(crate) repairs: RepairHistory,
+}
+
+impl CallHistory {
+    /// Memory of an object that this process has just made.
+    pub fn made(acting_since: Timestamp) -> Self {
+        Self {
+            acting_since,
+            made_here: true,
+            create_unknown: None,
+            created: None,
+            failure: None,
+            plain_detach: None,
+            forced: None,
+            detach_accepted: None,
+            attaches_again: false,
+            repairs: RepairHistory::default(),
+        }
+    }
+
+    /// Memory of an object that was there when this process met it, with the error that an earlier one recorded. What was taken
+    /// over was there before its object, so a look that shows what was before that is no proof of its absence.
+    pub fn begin(acting_since: Timestamp, eni_attachment: &Attachment) -> Self {
+        let acting_since =
+            if eni_attachment.adopted.is_some() { acting_since.max(eni_attachment.created) } else { acting_since };
+        let failure = Failure::recorded(eni_attachment, acting_since);
+        Self { failure, made_here: false, ..Self::made(acting_since) }
+    }
+
+    /// This process made the object, as it learns now. The watch may have been faster, and calls have been made since: what they
+    /// left here stays. What is taken over was there before its object, so for it memory is complete from now on only.
+    pub fn learns_that_it_was_made_here(&mut self, eni_attachment: &Attachment, now: Timestamp) {
+        match &eni_attachment.adopted {
+            Some(_) => self.acting_since = self.acting_since.max(now),
+            None => self.made_here = true,
+        }
+    }
+
+    /// A Detach is sent; `leaving`: on the way out. True for the first one by force of this attachment.
+    pub fn sends_detach(&mut self, attachment: &str, force: bool, leaving: bool) -> bool {
+        self.plain_detach = (!force).then(|| (attachment.to_owned(), leaving));
+        force && self.forced.replace(attachment.to_owned()).as_deref() != Some(attachment)
+    }
+
+    /// When EC2 first accepted a plain Detach of this attachment, if this process was told so. On the way out one of the way in does not
+    /// count: it came to nothing if the ENI arrived after all.
+    pub fn detach_accepted(&self, attachment: &str, leaving: bool) -> Option<Timestamp> {
+        let of_it = self.detach_accepted.as_ref().filter(|(id, ..)| id == attachment);
+        of_it.filter(|(.., was_leaving)| *was_leaving || !leaving).map(|(_, at, _)| *at)
+    }
+
+    /// An Attach is sent. `before`: the last attachment that was recorded.
+    pub fn sends_attach(&mut self, before: Option<&str>) {
+        let is_ours = |id: &str| {
+            self.plain_detach.as_ref().is_some_and(|(sent, _)| sent == id) || self.detach_accepted(id, false).is_some()
+        };
+        self.attaches_again = before.is_some_and(|id| !is_ours(id));
+    }
+
+    /// A change in place is sent. `ask`: what its NodeENI asks for.
+    pub fn sends_change(&mut self, change: &Change, spec: Option<&EniSpec>, now: Timestamp) {
+        self.repairs.sends(change, want(change, spec), now);
+    }
+
+    /// How a change was refused, in this term or before it began.
+    pub(super) fn change_refused(&self, change: &Change, want: &str) -> Option<&Failure> {
+        let before = self.failure.as_ref().filter(|failure| failure.call == change.call());
+        self.repairs.refused(change, want).or(before)
+    }
+
+    /// All that failed, and has not succeeded since.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.failure.iter().chain(self.repairs.all_refused())
+    }
+
+    /// The last failure of that call.
+    pub fn failure_of(&self, call: Call) -> Option<&Failure> {
+        self.failure.as_ref().filter(|failure| failure.call == call).or_else(|| self.repairs.last_refused(call))
+    }
+
+    /// A call succeeded.
+    pub fn succeeded(&mut self, call: Call, now: Timestamp) {
+        if call == Call::Detach
+            && let Some((id, leaving)) = self.plain_detach.take()
+        {
+            if leaving && self.detach_accepted.as_ref().is_some_and(|(.., was_leaving)| *was_leaving) {
+                self.repairs.detached_again(now);
+            }
+            if self.detach_accepted(&id, leaving).is_none() {
+                self.detach_accepted = Some((id, now, leaving));
+            }
+        }
+        if call == Call::Create {
+            self.create_unknown = None;
+        }
+        if call == Call::Attach {
+            // Another attachment: what is set on it was undone by nobody.
+            self.repairs.new_attachment();
+            if std::mem::take(&mut self.attaches_again) {
+                self.repairs.attached_again(now);
+            }
+        }
+        if is_change(call) {
+            self.repairs.succeeded();
+        }
+        if self.failure.as_ref().is_some_and(|failure| failure.call == call) {
+            self.failure = None;
+        }
+    }
+
+    /// A call failed. Not having been sent is nobody's failure, unless the credentials are missing.
+    pub fn failed(&mut self, call: Call, error: &CallError, now: Timestamp) {
+        let changes = is_change(call) && self.repairs.is_under_way();
+        if changes {
+            // Without an answer it may have been made: to count it once too few does no harm.
+            self.repairs.not_made();
+        }
+        if matches!(error, CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn) {
+            return;
+        }
+        let class = classify(call, error);
+        // Limit errors may ignore the token, so a Create that got one may have succeeded before.
+        if call == Call::Create && matches!(class, Class::Unknown | Class::Limit | Class::TokenMismatch) {
+            // When it reached EC2 is not known: it may have waited for its turn for minutes, or its process may have been frozen.
+            self.create_unknown = Some(now);
+        }
+        let message = words_of(error);
+        let code = error.code().to_owned();
+        let before = if changes { self.repairs.refused_before() } else { None };
+        let before = before.or_else(|| self.failure.take_if(|failure| !changes || failure.call == call));
+        let begins =
+            |turns, message| Failure { call, class, code: code.clone(), message, at: now, since: now, count: 1, turns };
+        let failure = match before.filter(|before| before.call == call) {
+            Some(before) if goes_on(before.class, class) => {
+                let same = before.code == code && says_the_same(&before.message, &message);
+                let message = if same { before.message } else { message };
+                let count = before.count.saturating_add(1);
+                Failure { since: before.since, count, ..begins(before.turns, message) }
+            }
+            Some(before) => begins(before.turns.and_another(), message),
+            None => begins(Turns::none(now), message),
+        };
+        if changes {
+            self.repairs.failed(failure);
+        } else {
+            self.failure = Some(failure);
+        }
+    }
+
+    /// Its ENI, by its status or by what this process was answered.
+    pub fn eni_of(&self, eni_attachment: &Attachment) -> Option<EniId> {
+        eni_attachment.eni().or_else(|| self.created.clone())
+    }
+
+    /// Since when a Create by somebody (an earlier process, or one of ours that got no answer) may have made an ENI that
+    /// nobody has shown us yet. None: nothing can exist unseen.
+    pub fn may_exist_since(&self) -> Option<Timestamp> {
+        self.create_unknown.max((!self.made_here).then_some(self.acting_since))
+    }
+
+    /// Whether a Create of this token may have been sent before: by this process, which heard no answer, or by an earlier one. An object
+    /// that is younger than this term is this process's own, though the answer to its creation may still be on the way.
+    pub(super) fn may_repeat_a_create(&self, eni_attachment: &Attachment) -> bool {
+        let is_older = eni_attachment.created.as_second() < self.acting_since.as_second();
+        self.create_unknown.is_some() || !self.made_here && is_older
+    }
+}
+
+/// A change in place, of which there may be several.
+fn is_change(call: Call) -> bool {
+    match call {
+        Call::Modify | Call::Tag | Call::Untag => true,
+        Call::Create | Call::Attach | Call::Detach | Call::Delete | Call::Describe => false,
+    }
+}
+
+/// Whether one failure after another of these is the same trouble still: where EC2 answers now this way and now that way, or not at
+/// all, the back-off goes on. What waits by a rule of its own counts for itself.
+fn goes_on(before: Class, now: Class) -> bool {
+    let is_doubled = |class| match class {
+        Class::Retry | Class::Unknown | Class::AlreadySo | Class::EniNotFound => true,
+        Class::Wait | Class::InstanceState => true,
+        Class::Throttled | Class::TokenMismatch | Class::InstanceNotFound | Class::ReferenceNotFound => false,
+        Class::SubnetFull | Class::Credentials | Class::Unauthorized => false,
+        Class::SlotTaken | Class::Limit | Class::Blocked | Class::Permanent => false,
+    };
+    before == now || is_doubled(before) && is_doubled(now)
+}
+
+/// When this call may be tried again, if it failed before; None for now.
+pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
+    let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call)?;
+    not_before_after(input, failure)
+}
+
+/// The same of a call that failed so.
+pub(super) fn not_before_after(input: &Input<'_>, failure: &Failure) -> Option<Timestamp> {
+    let call = failure.call;
+    if let Some(until) = input.permissions.governs(failure, input.now) {
+        // One tries for all: which one it is, is no matter of order but of who comes first by the digest.
+        return until.map(|at| {
+            at.saturating_add(spread(SignedDuration::from_secs(40), &input.attachment.uid, failure.count)).unwrap_or(at)
+        });
+    }
+    let wait = match failure.class {
+        Class::Throttled if failure.count <= 10 => SignedDuration::from_millis(250),
+        Class::Throttled => doubled(failure, 1, 9),
+        // As quickly as ever at first: a Delete comes right after a Detach.
+        Class::Wait => doubled(failure, 1, 3),
+        Class::Retry | Class::Unknown | Class::AlreadySo | Class::EniNotFound | Class::TokenMismatch => {
+            doubled(failure, 1, 1)
+        }
+        Class::InstanceState | Class::InstanceNotFound => doubled(failure, 2, 1),
+        Class::ReferenceNotFound if failure.count <= 3 => doubled(failure, 2, 1),
+        Class::SubnetFull => input.settings.subnet_cooldown,
+        Class::Credentials => doubled(failure, 15, 1),
+        Class::Unauthorized => SignedDuration::from_secs(match failure.count {
+            ..=1 => 2,
+            2 => 5,
+            _ => 15,
+        }),
+        Class::ReferenceNotFound | Class::SlotTaken | Class::Limit | Class::Blocked | Class::Permanent => match call {
+            // Once more before the ENI goes: what refused it may have left before any look showed it.
+            Call::Attach => input.settings.blocked_recheck.min(input.settings.unattachable_kept / 2),
+            _ => input.settings.blocked_recheck,
+        },
+    };
+    let turns = failure.turns;
+    let wait = if turns.are_many() { wait.max(doubled_for(turns.count - TURNS, 1)) } else { wait };
+    let at = failure.at.saturating_add(spread(wait, &input.attachment.uid, failure.count)).unwrap_or(Timestamp::MAX);
+    (at > input.now).then_some(at)
+}
+
+/// A call without a token got no answer, or EC2 says that there is nothing left to do: what the ENI shows after that comes before
+/// any repetition.
+pub(super) fn observe_first(input: &Input<'_>, call: Call, eni: &ObservedEni) -> Option<Action> {
+    let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call)?;
+    observe_first_after(failure, eni)
+}
+
+/// The same after a call that failed so.
+pub(super) fn observe_first_after(failure: &Failure, eni: &ObservedEni) -> Option<Action> {
+    let tells = match failure.class {
+        Class::Unknown | Class::AlreadySo => true,
+        // By our policy EC2 answers so for an ENI that is gone as well, or whose tags it does not see yet.
+        Class::Unauthorized => failure.count <= PASSING,
+        _ => false,
+    };
+    (tells && eni.as_of() <= failure.at).then(|| Action::LookById(eni.id.clone()))
+}
+
+/// A detach by force, once EC2 has accepted it, is given time: until when no other one is sent. None: there was none, or its
+/// time is over.
+pub(super) fn forced_until(input: &Input<'_>, eni: &ObservedEni, force_at: Timestamp) -> Option<Timestamp> {
+    let sent = eni.last_call.filter(|call| *call >= force_at)?;
+    let wait = sent.duration_since(force_at).clamp(FORCED_AGAIN, FORCED_SLOWEST);
+    let until = sent.saturating_add(wait).unwrap_or(Timestamp::MAX);
+    (input.now < until).then_some(until)
+}
+
+/// At most so long after one by force the next one comes.
+const FORCED_SLOWEST: SignedDuration = SignedDuration::from_mins(15);
+/// How long a detach by force may take. EC2 does not say; a plain one takes seconds. The next one comes when as much time again has
+/// passed as since it was due.
+const FORCED_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// What somebody did by hand to an ENI, and has to undo, no sweep need show: it may not carry our tag any more. So it is
+/// looked at by its ID, slowly.
+pub(super) fn look_again(input: &Input<'_>, eni: &ObservedEni, report: Report) -> (Action, Report) {
+    let again = eni.as_of().saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX);
+    if input.now >= again { (Action::LookById(eni.id.clone()), report) } else { (Action::Wait, report.until(again)) }
+}
+
+/// `first` seconds for the first tries, then doubled each time, up to [`MOST`].
+fn doubled(failure: &Failure, first: i64, tries: i32) -> SignedDuration {
+    let wait = doubled_for(failure.count - tries, first);
+    if failure.is_lasting() { wait } else { wait.min(BEFORE_SAID) }
+}
+
+/// `first` seconds, doubled so many times, up to [`MOST`].
+fn doubled_for(times: i32, first: i64) -> SignedDuration {
+    let doublings = u32::try_from(times.clamp(0, 10)).unwrap_or(0);
+    SignedDuration::from_secs((first << doublings).min(MOST))
+}
+
+/// What is set on an attachment, and ends with it.
+pub(super) const OF_THE_ATTACHMENT: &str = "deleteOnTermination";
+/// An ENI that came loose is attached again.
+pub(super) const ATTACHMENT: &str = "attachment";
+/// An ENI on its way out that is attached although it was detached is detached again.
+pub(super) const DETACHMENT: &str = "detachment";
+/// Code of ours in `lastError`: a change in place does not last.
+pub(super) const REPAIR_UNDONE: &str = "RepairUndone";
+
+/// Up to a quarter more, by UID and count: jitter without chance.
+fn spread(wait: SignedDuration, uid: &str, count: i32) -> SignedDuration {
+    let digest = u32::from_str_radix(&short_digest(&format!("{uid}/{count}")), 16).unwrap_or(0);
+    wait.saturating_add(wait.checked_mul((digest % 256) as i32).map_or(SignedDuration::ZERO, |d| d / 1024))
+}
+
+/// Whether what is not seen can be taken as not being there: the look began long enough after the last call that could
+/// have made or changed it.
+pub(super) fn past_lag(input: &Input<'_>, look: Timestamp, last_call: Timestamp) -> bool {
+    last_call.saturating_add(input.settings.lag).is_ok_and(|credible| look >= credible)
+}

@@ -1,0 +1,479 @@
+//! What a step reports: phase and conditions, in words that a person can act on.
+
+use super::call_history::{Failure, REPAIR_UNDONE};
+use super::drift::tags_set;
+use super::{Action, Input, Step, force};
+use crate::assign::INSTANCE_GONE;
+use crate::attachment::{ENI_LOST, IN_PLACE};
+use crate::ec2_errors::{Call, Class};
+use crate::gates::permission::PASSING;
+use crate::gates::quota;
+use crate::gates::subnet::needed;
+use crate::observed::{Observation, ObservedAttachment, ObservedEni};
+use crate::place;
+use crate::wording::allow;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use multi_eni_api::EniRequest;
+use multi_eni_api::conditions::{self, Wanted, types};
+use multi_eni_api::eniattachment::{LastError, Phase};
+use multi_eni_api::ids::EniId;
+
+/// What to do about a full subnet.
+const FREE_ADDRESSES: &str = "Free addresses in the subnet or add another subnet of the zone";
+
+/// A step's account of the attachment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    phase: Phase,
+    reason: String,
+    message: String,
+    attached: bool,
+    error: Option<LastError>,
+    until: Option<Timestamp>,
+    tells_nothing_new: bool,
+}
+
+impl Report {
+    fn new(phase: Phase, reason: &str, message: impl Into<String>) -> Self {
+        Self {
+            phase,
+            reason: reason.to_owned(),
+            message: message.into(),
+            attached: false,
+            error: None,
+            until: None,
+            tells_nothing_new: false,
+        }
+    }
+
+    pub(super) fn pending(message: &str) -> Self {
+        Self::new(Phase::Pending, "Creating", message)
+    }
+
+    /// Nothing is known before the look is in: what was reported until now stands.
+    pub(super) fn looking(message: String) -> Self {
+        Self { tells_nothing_new: true, ..Self::new(Phase::Pending, "Looking", message) }
+    }
+
+    /// What was reported until now stands.
+    pub(super) fn unchanged(self) -> Self {
+        Self { tells_nothing_new: true, ..self }
+    }
+
+    pub(super) fn attaching(_eni: &ObservedEni, message: String) -> Self {
+        Self::new(Phase::Attaching, "Attaching", message)
+    }
+
+    pub(super) fn stuck(_eni: &ObservedEni, message: String) -> Self {
+        Self::new(Phase::Attaching, "StuckAttaching", message)
+    }
+
+    /// EC2 calls it in use and shows no attachment of it.
+    pub(super) fn in_use(eni: &ObservedEni) -> Self {
+        let message = format!("EC2 still calls {} in use, though it shows no attachment of it: looks again", eni.id);
+        Self::new(Phase::Detaching, "InUse", message)
+    }
+
+    pub(super) fn leaving(message: &str) -> Self {
+        Self::new(Phase::Deleting, "Deleting", message)
+    }
+
+    pub(super) fn detaching(_eni: &ObservedEni, message: String) -> Self {
+        Self::new(Phase::Detaching, "Detaching", message)
+    }
+
+    pub(super) fn blocked(_eni: &ObservedEni, reason: &str, message: String) -> Self {
+        Self::new(Phase::Blocked, reason, message)
+    }
+
+    pub(super) fn ready(eni: &ObservedEni, at: &ObservedAttachment, failure: Option<&Failure>) -> Self {
+        let message = format!("{} is attached at device index {} on network card {}", eni.id, at.index, at.card);
+        let mut report = Self::new(Phase::Attached, IN_PLACE, message);
+        report.attached = true;
+        if let Some(failure) = failure.filter(|failure| needs_a_person(failure) || failure.class != Class::Unauthorized)
+        {
+            report.message = format!("{}; {}", report.message, advice(failure));
+            report.error = Some(recorded(failure));
+            if needs_a_person(failure) {
+                // In the condition Attached, which stays true; the NodeENI says it, too.
+                reason(failure).clone_into(&mut report.reason);
+            }
+        }
+        report
+    }
+
+    /// In place, but what is changed on it does not stay so.
+    pub(super) fn undone(eni: &ObservedEni, at: &ObservedAttachment, attribute: &str, action: &str) -> Self {
+        let mut report = Self::ready(eni, at, None);
+        let message = format!(
+            "somebody else undoes the {} of {} again and again: it is put right more and more seldom; find out who changes it \
+             (CloudTrail shows {}), and let one of the two decide",
+            attribute, eni.id, action
+        );
+        REPAIR_UNDONE.clone_into(&mut report.reason);
+        report.message = format!("{}; {message}", report.message);
+        let (action, code) = (action.to_owned(), REPAIR_UNDONE.to_owned());
+        report.error = Some(LastError { action, code, message, at: None, count: 1 });
+        report
+    }
+
+    /// In place, but somebody detaches it again and again.
+    pub(super) fn detached_often(eni: &ObservedEni, at: &ObservedAttachment) -> Self {
+        let mut report = Self::ready(eni, at, None);
+        let message = format!(
+            "somebody else detaches {} again and again: it is attached again, more and more seldom; find out who does it (CloudTrail \
+             shows DetachNetworkInterface), or take the node out of nodeSelector",
+            eni.id
+        );
+        REPAIR_UNDONE.clone_into(&mut report.reason);
+        report.message = format!("{}; {message}", report.message);
+        let (action, code) = (Call::Attach.action().to_owned(), REPAIR_UNDONE.to_owned());
+        report.error = Some(LastError { action, code, message, at: None, count: 1 });
+        report
+    }
+
+    /// On its way out, and each Detach that EC2 accepts comes to nothing.
+    pub(super) fn attached_often(eni: &ObservedEni) -> Self {
+        let message = format!(
+            "{} is attached again each time that EC2 has accepted to detach it: it is detached more and more seldom; find out who attaches \
+             it (CloudTrail shows AttachNetworkInterface), or look at the instance, which may hold it",
+            eni.id
+        );
+        let mut report = Self::blocked(eni, REPAIR_UNDONE, message.clone());
+        let (action, code) = (Call::Detach.action().to_owned(), REPAIR_UNDONE.to_owned());
+        report.error = Some(LastError { action, code, message, at: None, count: 1 });
+        report
+    }
+
+    pub(super) fn lost(eni: &EniId) -> Self {
+        Self::lost_with(format!("{eni} was deleted on EC2 by somebody else: a new one is made in its place"))
+    }
+
+    /// What was to be taken over is on another instance.
+    pub(super) fn out_of_reach(eni: &ObservedEni) -> Self {
+        Self::lost_with(format!(
+            "{} was to be taken over, and somebody attached it to another instance: a new one is made in its place",
+            eni.id
+        ))
+    }
+
+    fn lost_with(message: String) -> Self {
+        let mut report = Self::new(Phase::Blocked, ENI_LOST, message);
+        report.error = Some(LastError {
+            action: Call::Describe.action().to_owned(),
+            code: ENI_LOST.to_owned(),
+            message: report.message.clone(),
+            at: None,
+            count: 1,
+        });
+        report
+    }
+
+    /// The instance has gone before its Node; `lasting`: the Node stays longer than usual.
+    pub(super) fn instance_gone(message: String, lasting: bool) -> Self {
+        let phase = if lasting { Phase::Blocked } else { Phase::Pending };
+        let error = LastError {
+            action: "DescribeInstances".to_owned(),
+            code: INSTANCE_GONE.to_owned(),
+            message: message.clone(),
+            at: None,
+            count: 1,
+        };
+        Self { error: Some(error), ..Self::new(phase, INSTANCE_GONE, message) }
+    }
+
+    /// What must be known first cannot be found out.
+    pub(super) fn not_known(reason: &str, message: String) -> Self {
+        Self::new(Phase::Blocked, reason, message)
+    }
+
+    pub(super) fn adopting(eni: &ObservedEni, failure: Option<&Failure>) -> Self {
+        match failure {
+            Some(failure) => Self::failed(Phase::Attaching, "Adopting", failure),
+            None => Self::new(
+                Phase::Attaching,
+                "Adopting",
+                format!("{} is adopted: it gets the tags of this ENIAttachment", eni.id),
+            ),
+        }
+    }
+
+    pub(super) fn create_failed(failure: &Failure) -> Self {
+        Self::failed(Phase::Pending, "Creating", failure)
+    }
+
+    /// Its subnet shows less room than it needs: nothing was asked of EC2.
+    pub(super) fn short_of_addresses(request: &EniRequest) -> Self {
+        let (subnet, needed) = (&request.subnet_id, needed(request));
+        let message = format!(
+            "{subnet} is full: DescribeSubnets shows fewer free IPv4 addresses than this ENI needs ({needed}). {FREE_ADDRESSES}"
+        );
+        Self::new(Phase::Blocked, "SubnetFull", message)
+    }
+
+    pub(super) fn attach_failed(_eni: &ObservedEni, failure: &Failure, _index: i32) -> Self {
+        Self::failed(Phase::Attaching, "Attaching", failure)
+    }
+
+    pub(super) fn detach_failed(_eni: &ObservedEni, failure: &Failure) -> Self {
+        Self::failed(Phase::Detaching, "Detaching", failure)
+    }
+
+    pub(super) fn deleting(eni: &ObservedEni, failure: Option<&Failure>) -> Self {
+        match failure {
+            Some(failure) => Self::failed(Phase::Deleting, "Deleting", failure),
+            None => Self::new(Phase::Deleting, "Deleting", format!("{} is detached and being deleted", eni.id)),
+        }
+    }
+
+    /// A failure that ends by itself keeps the phase; one that needs a person is Blocked.
+    fn failed(phase: Phase, passing: &str, failure: &Failure) -> Self {
+        let blocked = needs_a_person(failure);
+        let mut report = Self::new(
+            if blocked { Phase::Blocked } else { phase },
+            if blocked { reason(failure) } else { passing },
+            advice(failure),
+        );
+        // What passes by itself within seconds is no news: it costs no write.
+        // It passes within seconds, as a rule: neither said nor advised before the fourth in a row.
+        report.tells_nothing_new = !blocked && failure.class == Class::Unauthorized;
+        report.error = match failure.class {
+            Class::Throttled | Class::Wait | Class::AlreadySo | Class::Unauthorized if !blocked => None,
+            _ => Some(recorded(failure)),
+        };
+        report
+    }
+
+    /// EC2's words do not say which subnet is full.
+    pub(super) fn in_subnet(mut self, subnet: &str) -> Self {
+        self.message = format!("{subnet} is full: {}", self.message);
+        self
+    }
+
+    pub(super) fn until(mut self, at: Timestamp) -> Self {
+        self.until = Some(self.until.map_or(at, |earlier| earlier.min(at)));
+        self
+    }
+
+    pub(super) fn or_message(mut self, message: &str) -> Self {
+        if self.error.is_none() {
+            self.message = message.to_owned();
+        }
+        self
+    }
+}
+
+fn recorded(failure: &Failure) -> LastError {
+    LastError {
+        action: failure.call.action().to_owned(),
+        code: failure.code.clone(),
+        message: failure.message.clone(),
+        // Whole seconds, as the API server keeps them: else every write would differ from what is read back.
+        at: Some(whole_second(if failure.is_lasting() { failure.failing_since() } else { failure.at })),
+        // Counts move for ever while retrying; the status keeps the beginning so that retries cost no writes.
+        count: failure.count.min(if failure.class == Class::Unauthorized { PASSING + 1 } else { 3 }),
+    }
+}
+
+/// As the API server keeps times.
+pub(super) fn whole_second(at: Timestamp) -> Time {
+    Time(at.round(jiff::Unit::Second).unwrap_or(at))
+}
+
+/// Whether somebody must act before it can work.
+pub(crate) fn needs_a_person(failure: &Failure) -> bool {
+    match failure.class {
+        _ if failure.is_lasting() => true,
+        Class::Unauthorized => failure.count > PASSING,
+        Class::Retry | Class::Throttled | Class::Unknown | Class::AlreadySo | Class::Wait | Class::EniNotFound => false,
+        Class::TokenMismatch | Class::InstanceState => false,
+        Class::InstanceNotFound | Class::ReferenceNotFound => failure.count > 3,
+        Class::SlotTaken | Class::Limit | Class::SubnetFull | Class::Credentials => true,
+        Class::Blocked | Class::Permanent => true,
+    }
+}
+
+fn reason(failure: &Failure) -> &'static str {
+    match failure.class {
+        Class::SlotTaken => "DeviceIndexTaken",
+        Class::Limit => "LimitExceeded",
+        Class::SubnetFull => "SubnetFull",
+        Class::Credentials => "Credentials",
+        Class::Unauthorized => "Unauthorized",
+        Class::ReferenceNotFound => "ReferenceNotFound",
+        Class::InstanceNotFound => "InstanceNotFound",
+        Class::Permanent => "Refused",
+        Class::Unknown => "EC2Unreachable",
+        Class::Retry | Class::Throttled | Class::AlreadySo | Class::Wait => "EC2Refuses",
+        Class::EniNotFound | Class::InstanceState | Class::TokenMismatch => "EC2Refuses",
+        Class::Blocked => "Blocked",
+    }
+}
+
+/// What happened, and what to do.
+fn advice(failure: &Failure) -> String {
+    let Failure { call, class, code, message, .. } = failure;
+    let action = call.action();
+    let said = format!("{action} answered {code}: {}", message.trim_end_matches('.'));
+    match class {
+        Class::Unauthorized => format!("{said}. {}", allow(action, message)),
+        Class::Retry
+        | Class::AlreadySo
+        | Class::Wait
+        | Class::EniNotFound
+        | Class::InstanceState
+        | Class::TokenMismatch
+        | Class::Throttled
+            if failure.is_lasting() =>
+        {
+            let remedy = lasting_remedy(*call);
+            format!(
+                "{said}, and nothing else since {}. {remedy}; tried again every 5 min",
+                whole_second(failure.failing_since()).0
+            )
+        }
+        Class::Permanent if code == "AuthFailure" => {
+            format!(
+                "{said}. The credentials are good: what it names belongs to another account or AWS service; have its owner let it go"
+            )
+        }
+        Class::Permanent if code.contains("IpAddressLimitExceeded") => {
+            format!("{said}. Ask for fewer addresses, or select nodes of a larger instance type")
+        }
+        Class::Permanent if message.contains("security group memberships") => {
+            format!("{said}. Name fewer security groups, or raise the quota of security groups per network interface")
+        }
+        Class::Credentials if code == "NotSent" => {
+            format!("{action} was {message}. Check the controller's AWS credentials, Region and network")
+        }
+        Class::Credentials => format!("{said}. Check the controller's AWS credentials"),
+        Class::SubnetFull => format!("{said}. {FREE_ADDRESSES}"),
+        Class::Limit if code == quota::CODE => format!(
+            "{said}. Raise the quota of network interfaces of the Region, or delete unused ones; one is tried every 10 min, and all once that works"
+        ),
+        Class::Limit => format!("{said}. Raise the quota, or free what uses it up"),
+        Class::ReferenceNotFound => format!("{said}. Correct the NodeENI, or create what it names"),
+        Class::SlotTaken => format!("{said}. Use another deviceIndex, or free this one"),
+        Class::Permanent if matches!(call, Call::Detach | Call::Delete) => {
+            format!("{said}. {}; it is tried again slowly", lasting_remedy(*call))
+        }
+        Class::Permanent => format!("{said}. Correct the NodeENI"),
+        Class::InstanceNotFound => format!("{said}. The Node's providerID names an instance that EC2 does not know"),
+        Class::Unknown => format!("{action} got no answer ({message}): looks what became of it"),
+        Class::Throttled => format!("{action} is throttled by EC2: tried again when its budget allows"),
+        Class::Blocked if *call == Call::Attach && code == "AttachmentLimitExceeded" => {
+            format!(
+                "{said}. Free an interface of the instance, or use a larger instance type; it is tried every 10 min"
+            )
+        }
+        Class::Blocked => format!("{said}. Tried again slowly"),
+        Class::Retry
+        | Class::AlreadySo
+        | Class::Wait
+        | Class::EniNotFound
+        | Class::InstanceState
+        | Class::TokenMismatch => {
+            format!("{said}. Tried again")
+        }
+    }
+}
+
+/// What may help where EC2 gives the same answer for minutes.
+fn lasting_remedy(call: Call) -> &'static str {
+    match call {
+        Call::Delete => {
+            "Find out what still uses the ENI (aws ec2 describe-network-interfaces shows its attachment and requester)"
+        }
+        Call::Detach => {
+            "Look at the instance; as a last resort run aws ec2 detach-network-interface --force, which may cost the device index"
+        }
+        Call::Create | Call::Attach | Call::Modify | Call::Tag | Call::Untag | Call::Describe => {
+            "Look at the instance and the ENI on EC2, and at the AWS Health Dashboard"
+        }
+    }
+}
+
+/// Makes the status that should stand with this step.
+pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Step {
+    let mut status = input.attachment.status.clone();
+    let Report { phase, reason, message, attached, error, until, tells_nothing_new } = report;
+    if tells_nothing_new && !status.conditions.is_empty() {
+        return Step { action, status, recheck: until };
+    }
+    status.phase = phase;
+    status.last_error = error.map(|mut error| {
+        // The time of its beginning stands, and what others were refused does not make it less often: an error that only repeats itself
+        // costs no write.
+        match &input.attachment.status.last_error {
+            Some(previous) if previous.code == error.code && previous.action == error.action => {
+                error.at = previous.at.clone();
+                error.count = error.count.max(previous.count);
+            }
+            _ if error.at.is_none() => error.at = Some(whole_second(input.now)),
+            _ => {}
+        }
+        error
+    });
+    let seen = if let Observation::Seen(eni) = input.observation { eni.attachment.as_ref() } else { None };
+    let (detaching_since, noted_at) = force::to_be_noted(input, seen);
+    status.detaching_since = detaching_since.map(Time);
+    let until = until.into_iter().chain(noted_at).min();
+    if let Observation::Seen(eni) = input.observation {
+        status.eni_id = Some(eni.id.to_string());
+        status.mac_address = Some(eni.mac.to_string()).filter(|mac| !mac.is_empty());
+        status.private_ips = eni.private_ips.iter().map(ToString::to_string).collect();
+        // That it had one on its way out tells a later process that its node is away until the next one is ready.
+        if eni.attachment.is_some() || input.attachment.deleting.is_none() {
+            status.attachment_id = eni.attachment.as_ref().map(|at| at.id.clone());
+        }
+        if input.attachment.status.eni_id != status.eni_id {
+            // It belongs to that ENI alone.
+            status.owner_id = None;
+            status.availability_zone = None;
+            status.region = None;
+        }
+    }
+    if let Some(tags) = tags_set(input, &action) {
+        status.tags_set = tags;
+    }
+    let created = status.eni_id.is_some() && phase_has_eni(input);
+    let word = if created { "Created" } else { reason.as_str() };
+    let created = Wanted::new(
+        types::CREATED,
+        created,
+        word,
+        if created { "the ENI exists on EC2".to_owned() } else { message.clone() },
+    );
+    let ready = attached && input.attachment.deleting.is_none();
+    for wanted in [
+        created,
+        Wanted::new(types::ATTACHED, attached, reason.clone(), message.clone()),
+        Wanted::new(types::READY, ready, if ready { "Ready".to_owned() } else { reason }, message),
+    ] {
+        conditions::set(&mut status.conditions, wanted, None, input.now);
+    }
+    if action == Action::NextAttempt {
+        // Stored before the call is made, so that no two processes ever use one token for two meanings.
+        status.attempt = status.attempt.saturating_add(1);
+        status.attempt_started_at = Some(whole_second(input.now));
+    }
+    if let Observation::Seen(eni) = input.observation
+        && status != input.attachment.status
+    {
+        // What proves the place. It is told with other news only: where a status of an earlier version lacks it, it alone is worth no
+        // write.
+        status.owner_id = Some(eni.owner.to_string()).filter(|owner| !owner.is_empty());
+        status.availability_zone = Some(eni.zone.to_string()).filter(|zone| !zone.is_empty());
+        status.region = place::region_of(&eni.zone);
+    }
+    Step { action, status, recheck: until }
+}
+
+fn phase_has_eni(input: &Input<'_>) -> bool {
+    match input.observation {
+        Observation::Seen(_) => true,
+        Observation::Blind => input.attachment.status.eni_id.is_some(),
+        Observation::Absent { .. } => false,
+    }
+}

@@ -1,0 +1,54 @@
+//! An ENI that is attached where it is wanted: what differs from what is asked for is changed in place.
+
+use super::call_history::{ATTACHMENT, not_before_after, observe_first_after};
+use super::drift::to_be_changed;
+use super::repair_history::{UNDONE_OFTEN, want};
+use super::{Action, Change, Failure, Input, Report};
+use crate::observed::{ObservedAttachment, ObservedEni};
+use jiff::Timestamp;
+
+/// One change that is wanted.
+struct Wanted<'a> {
+    change: Change,
+    /// How it was refused.
+    failure: Option<&'a Failure>,
+    /// Somebody else undoes it again and again.
+    undone: bool,
+    /// Not before.
+    wait: Option<Timestamp>,
+}
+
+/// The first change that may be made now. One that is refused holds up no other, and is said.
+pub(super) fn next(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
+    let wanted: Vec<Wanted<'_>> = to_be_changed(input, eni).into_iter().map(|change| judged(input, change)).collect();
+    let failure = wanted.iter().find_map(|wanted| wanted.failure);
+    let undone = input.memory.repairs.undone_often(input.now);
+    let report = match (failure, undone) {
+        (Some(failure), _) => Report::ready(eni, at, Some(failure)),
+        (None, Some(undone)) if undone.attribute == ATTACHMENT => Report::detached_often(eni, at).until(undone.until),
+        (None, Some(undone)) if wanted.is_empty() || wanted.iter().any(|wanted| wanted.undone) => {
+            Report::undone(eni, at, undone.attribute, undone.action).until(undone.until)
+        }
+        (None, _) => Report::ready(eni, at, None),
+    };
+    let soonest = wanted.iter().filter_map(|wanted| wanted.wait).min();
+    match wanted.into_iter().find(|wanted| wanted.wait.is_none()) {
+        Some(Wanted { change, failure, .. }) => {
+            let modify = Action::Modify { eni: eni.id.clone(), change };
+            (failure.and_then(|failure| observe_first_after(failure, eni)).unwrap_or(modify), report)
+        }
+        None => match soonest {
+            Some(at) => (Action::Wait, report.until(at)),
+            None => (Action::Settled, report),
+        },
+    }
+}
+
+fn judged<'a>(input: &Input<'a>, change: Change) -> Wanted<'a> {
+    let (want, memory) = (want(&change, input.spec), input.memory);
+    let failure = memory.change_refused(&change, &want);
+    let undone = memory.repairs.undone(change.attribute(), &want, input.now);
+    let again = undone.map(|(_, again)| again).filter(|again| input.now < *again);
+    let wait = failure.and_then(|failure| not_before_after(input, failure)).max(again);
+    Wanted { change, failure, undone: undone.is_some_and(|(count, _)| count >= UNDONE_OFTEN), wait }
+}

@@ -1,0 +1,27 @@
+//! An ENI that EC2 calls in use while it shows no attachment of it: a branch interface of a trunk, or an attachment that EC2 hides.
+//! It is not free: it is neither attached nor deleted.
+
+use super::{Action, Input, Report};
+use crate::observed::ObservedEni;
+use jiff::{SignedDuration, Timestamp};
+
+/// Shortest time between two looks at it; later a part of how long it lasts.
+const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(5);
+
+pub(super) fn wait(input: &Input<'_>, eni: &ObservedEni, since: Timestamp) -> (Action, Report) {
+    let settings = input.settings;
+    let report = if input.now.duration_since(since) < settings.lag {
+        // Just detached, as a rule.
+        Report::in_use(eni)
+    } else {
+        let message = format!(
+            "EC2 has called {} in use since {since} and shows no attachment of it: something else uses it (a trunk, or another AWS \
+             service), so it is neither attached nor deleted. Release it there",
+            eni.id
+        );
+        Report::blocked(eni, "InUseWithoutAttachment", message)
+    };
+    let pause = (eni.as_of().duration_since(since) / 5).clamp(FIRST_LOOK, settings.blocked_recheck.max(FIRST_LOOK));
+    let again = eni.as_of().saturating_add(pause).unwrap_or(Timestamp::MAX);
+    if input.now >= again { (Action::LookById(eni.id.clone()), report) } else { (Action::Wait, report.until(again)) }
+}

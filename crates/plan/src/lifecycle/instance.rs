@@ -1,0 +1,105 @@
+//! Whether the instance lives, where something unusual was seen: an ENI vanished or came loose, an Attach was refused for the
+//! instance, or much time has passed. Until that is known nothing is called lost, made or attached.
+
+use super::{Action, Input, Report};
+use crate::assign::INSTANCE_GONE;
+use crate::assign::look::NODE_OUTLIVES;
+use crate::ec2_errors::{Call, Class};
+use crate::instance::{InstanceObservation, Life};
+use crate::observed::ObservedEni;
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::InstanceId;
+
+/// None if the instance lives, by a look that began at `after` or later. Otherwise what is done about that, which never changes anything
+/// on EC2.
+pub(super) fn unless_it_lives(input: &Input<'_>, after: Timestamp) -> Option<(Action, Report)> {
+    let instance = input.attachment.instance.as_ref()?;
+    if let Some(look) = input.instance.filter(|look| look.life() != Life::Alive) {
+        return Some(not_alive(input, instance, look));
+    }
+    if input.instance.is_some_and(|look| look.as_of >= after) {
+        return None;
+    }
+    let report = match input.states_failure {
+        Some(failure) => {
+            let said_at = failure.said_at();
+            if input.now >= said_at {
+                let message =
+                    format!("whether the instance {instance} still runs is not known, so nothing is done: {failure}");
+                Report::not_known("InstanceStateUnknown", message)
+            } else {
+                looking(instance).until(said_at)
+            }
+        }
+        None => looking(instance),
+    };
+    Some((Action::LookAtState(instance.clone()), report))
+}
+
+fn looking(instance: &InstanceId) -> Report {
+    Report::looking(format!("looks whether the instance {instance} still runs"))
+}
+
+fn not_alive(input: &Input<'_>, instance: &InstanceId, look: InstanceObservation) -> (Action, Report) {
+    let report = if look.life() == Life::Gone { gone(input, instance) } else { looking(instance) };
+    if look.is_said_to_be_gone() {
+        return (Action::Wait, report);
+    }
+    // Not to be shown is no proof; a later look may show it.
+    let again = look.again_at();
+    if input.now >= again {
+        (Action::LookAtState(instance.clone()), report)
+    } else {
+        (Action::Wait, report.until(again))
+    }
+}
+
+/// Its Node is expected to follow. One that does not is a problem.
+fn gone(input: &Input<'_>, instance: &InstanceId) -> Report {
+    let recorded = input.attachment.status.last_error.as_ref().filter(|error| error.code == INSTANCE_GONE);
+    let since = recorded.and_then(|error| error.at.as_ref()).map_or(input.now, |at| at.0);
+    let said_at = since.saturating_add(NODE_OUTLIVES).unwrap_or(Timestamp::MAX);
+    if input.now < said_at {
+        let message =
+            format!("the instance {instance} is gone: nothing is done for it, and its Node is expected to go");
+        return Report::instance_gone(message, false).until(said_at);
+    }
+    let message = format!(
+        "the instance {instance} is gone since {since}, and Node {} is still there: delete the Node, or find out why its cloud controller \
+         does not",
+        input.attachment.node
+    );
+    Report::instance_gone(message, true)
+}
+
+/// Before an Attach: after one that was refused for the instance, for an ENI that was attached before, and where much time has
+/// passed since the instance was looked at for it.
+pub(super) fn before_attach(input: &Input<'_>, _eni: &ObservedEni) -> Option<(Action, Report)> {
+    let refused = input.memory.failure.as_ref().filter(|failure| {
+        failure.call == Call::Attach && matches!(failure.class, Class::InstanceNotFound | Class::InstanceState)
+    });
+    if let Some(failure) = refused {
+        return unless_it_lives(input, failure.at);
+    }
+    let came_loose = input.attachment.status.attachment_id.is_some();
+    if came_loose { unless_it_lives(input, lately(input)) } else { before_create(input) }
+}
+
+/// Before a Create or an Attach that comes late: what was seen when the ENIAttachment was made may not be so any more.
+pub(super) fn before_create(input: &Input<'_>) -> Option<(Action, Report)> {
+    (input.attachment.created < lately(input)).then(|| unless_it_lives(input, lately(input)))?
+}
+
+/// The same by what is known already: it asks nothing of an instance that is not in doubt.
+pub(super) fn known_before_create(input: &Input<'_>) -> Option<(Action, Report)> {
+    let instance = input.attachment.instance.as_ref().filter(|_| input.attachment.created < lately(input))?;
+    let look = input.instance.filter(|look| look.life() != Life::Alive)?;
+    Some(not_alive(input, instance, look))
+}
+
+fn lately(input: &Input<'_>) -> Timestamp {
+    input.now.saturating_sub(LATELY).unwrap_or(Timestamp::MIN)
+}
+
+/// So old may a look at an instance be when something is made for it.
+const LATELY: SignedDuration = SignedDuration::from_secs(60);

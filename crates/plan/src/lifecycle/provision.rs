@@ -1,0 +1,382 @@
+//! The way in: an attachment that is wanted.
+
+use super::call_history::{forced_until, look_again, not_before, observe_first, past_lag};
+use super::conditions::{needs_a_person, whole_second};
+use super::repair_history::UNDONE_OFTEN;
+use super::{Action, Failure, Input, Report, adoption, drift_repair, force, in_use, instance, is_ours};
+use crate::ec2_errors::{Call, Class};
+use crate::gates::permission::PASSING;
+use crate::gates::quota;
+use crate::gates::subnet::{Standing, Verdict, needed};
+use crate::instance::Life;
+use crate::observed::{AttachmentState, Observation, ObservedAttachment, ObservedEni, ObservedSubnet};
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::EniRequest;
+use multi_eni_api::ids::SubnetId;
+use multi_eni_api::names::client_token;
+use std::ops::ControlFlow;
+
+pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
+    if !input.attachment.guarded {
+        return (Action::Wait, Report::pending("has no finalizer: somebody removed it, and it is being put back"));
+    }
+    match input.observation {
+        Observation::Blind => (Action::Wait, Report::pending("waits for the first look at EC2")),
+        Observation::Absent { by_id: None, .. }
+            if input.attachment.adopted.is_some() && input.attachment.status.eni_id.is_none() =>
+        {
+            // No sweep shows it before it carries our tags.
+            let found = input.attachment.adopted.clone().map_or(Action::LookByTag, Action::LookById);
+            (found, Report::looking("looks at the ENI that is to be taken over from upstream".to_owned()))
+        }
+        Observation::Absent { by_tag, by_id, .. } => match input.attachment.eni() {
+            Some(eni) => lost(input, eni, by_id.map(|missed| missed.last)),
+            None => create(input, *by_tag),
+        },
+        Observation::Seen(eni) if adoption::is_to_be_adopted(input, eni) => adoption::take_over(input, eni),
+        Observation::Seen(eni) if adoption::is_out_of_reach(input, eni) => match adoption::looks_again(input, eni) {
+            Some(next) => next,
+            None => (Action::Wait, Report::out_of_reach(eni)),
+        },
+        Observation::Seen(eni) if !is_ours(input, eni) => {
+            let message = format!(
+                "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or delete the ENI by hand",
+                eni.id
+            );
+            look_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
+        }
+        Observation::Seen(eni) => match &eni.attachment {
+            None => match eni.in_use_since {
+                Some(since) => in_use::wait(input, eni, since),
+                None => attach(input, eni),
+            },
+            Some(at) => attached(input, eni, at),
+        },
+    }
+}
+
+/// Create, within the time in which its token is safe; after that only once it is sure that nothing exists.
+fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
+    let report = match said(input) {
+        Some(failure) if failure.class == Class::SubnetFull => {
+            Report::create_failed(&failure).in_subnet(&input.attachment.request.subnet_id)
+        }
+        Some(failure) => Report::create_failed(&failure),
+        None => Report::pending("the ENI is being created"),
+    };
+    if input.node_leaving {
+        return (Action::Wait, Report::pending("the Node is going: nothing new is created for it"));
+    }
+    // Whatever else holds it back, and whether or not it is its turn.
+    if let Some(next) = instance::known_before_create(input) {
+        return next;
+    }
+    let own = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Create);
+    match own {
+        Some(own) if input.quota.governs(own) => {
+            if let Some((_, at)) = held_back(input) {
+                return (Action::Wait, waiting(input, subnet_of(input).1, report).until(at));
+            }
+        }
+        _ => {
+            if let Some(at) = not_before(input, Call::Create) {
+                return (Action::Wait, report.until(at));
+            }
+        }
+    }
+    if let Some(full) = own.filter(|failure| failure.class == Class::SubnetFull) {
+        return full_subnet(input, full, report);
+    }
+    let report = match held_by_others(input, report) {
+        ControlFlow::Continue(report) => report,
+        ControlFlow::Break(waits) => return waits,
+    };
+    let status = &input.attachment.status;
+    let (began, counted) = match (&status.attempt_started_at, status.attempt) {
+        (Some(at), 1..) => (at.0, true),
+        _ => (input.attachment.created, false),
+    };
+    // One of an earlier attempt is done with. Seconds are compared, as they are stored; the wait is one at least.
+    let of_this_attempt = |failure: &Failure| !counted || whole_second(failure.at).0 >= began;
+    let mismatch = own.is_some_and(|failure| failure.class == Class::TokenMismatch && of_this_attempt(failure));
+    let token_safe = began.saturating_add(input.settings.token_lifetime).is_ok_and(|end| input.now < end);
+    if !token_safe || mismatch || input.memory.create_unknown.is_some_and(|_| limit_stands(input)) {
+        // The token can no longer tell; EC2's own view must.
+        if let Some(since) = input.memory.may_exist_since()
+            && !past_lag(input, by_tag, since)
+        {
+            let at = since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
+            let report = report.or_message("looks on EC2 for an ENI that an earlier attempt may have made");
+            return if input.now >= at { (Action::LookByTag, report) } else { (Action::Wait, report.until(at)) };
+        }
+        if !token_safe || mismatch {
+            return (Action::NextAttempt, report);
+        }
+    }
+    create_now(input, report)
+}
+
+/// What is said of its Create: what was refused to it; or to others for what it needs as well, until it is tried itself. What holds
+/// all back changes from moment to moment while they take turns, and that is no news.
+fn said(input: &Input<'_>) -> Option<Failure> {
+    let is_create = |failure: &Failure| failure.call == Call::Create;
+    let own = input.memory.failure.as_ref();
+    if own.is_some() {
+        // What others have been granted since is no trouble of this one before it is tried again.
+        return own.filter(|failure| is_create(failure) && !input.permissions.is_granted(failure)).cloned();
+    }
+    Failure::recorded(input.attachment, input.memory.acting_since).filter(is_create)
+}
+
+/// By the quota of ENIs: what was refused for it, and until when.
+fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
+    input.quota.holds_back(input.now, input.settings.blocked_recheck)
+}
+
+/// What was refused to others holds for this one, too: nothing is begun for it, not even another attempt, while that stands.
+/// Breaks with what is done meanwhile.
+fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Report), Report> {
+    let request = &input.attachment.request;
+    let (subnet, facts) = subnet_of(input);
+    let refused = input.permissions.holds_back(Call::Create, input.now).filter(|_| !has_failed(input));
+    if let Some((_, at)) = held_back(input).or(refused) {
+        return ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at)));
+    }
+    match (input.subnets.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {
+        (Verdict::Look, Some(subnet)) => {
+            ControlFlow::Break((Action::LookAtSubnet(subnet), waiting(input, facts, report)))
+        }
+        (Verdict::Wait(at), _) => ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at))),
+        // Only now is it asked whether the instance lives: what waits for room does not ask.
+        (Verdict::Look, None) | (Verdict::Try, _) => match instance::before_create(input) {
+            Some(next) => ControlFlow::Break(next),
+            None => ControlFlow::Continue(report),
+        },
+    }
+}
+
+/// Its subnet, and what is known of it.
+fn subnet_of<'a>(input: &Input<'a>) -> (Option<SubnetId>, Option<&'a ObservedSubnet>) {
+    let subnet = SubnetId::parse(&input.attachment.request.subnet_id).ok();
+    let facts = subnet.as_ref().and_then(|subnet| input.catalog.subnets.get(subnet));
+    (subnet, facts)
+}
+
+/// Its own Create was the last that failed for it.
+fn has_failed(input: &Input<'_>) -> bool {
+    input.memory.failure.as_ref().is_some_and(|own| own.call == Call::Create)
+}
+
+/// What of the others' refusals stands: of the quota, of the action, of the subnet. Whether one of those that wait may try at this
+/// moment is no part of it.
+fn stands<'a>(input: &Input<'a>, facts: Option<&ObservedSubnet>) -> (Option<&'a Failure>, Option<Standing<'a>>) {
+    let probed = input.permissions.standing(Call::Create).filter(|_| !has_failed(input));
+    (input.quota.standing().or(probed), input.subnets.standing(&input.attachment.request, facts))
+}
+
+/// What is said while it waits for others. It does not depend on who holds it back at this moment, for that changes with each answer
+/// to others: a person's own matter first, then a subnet that shows no room, then what was refused.
+fn waiting(input: &Input<'_>, facts: Option<&ObservedSubnet>, report: Report) -> Report {
+    let request = &input.attachment.request;
+    let (refused, subnets) = stands(input, facts);
+    let is_own = |own: &Failure| needs_a_person(own) && (refused.is_none() || own.code != quota::CODE);
+    if said(input).is_some_and(|own| is_own(&own)) {
+        // What was wrong with this one stands until it is tried again.
+        return report;
+    }
+    match (refused, subnets) {
+        (_, Some(Standing::Short)) => Report::short_of_addresses(request),
+        (Some(refused), _) => Report::create_failed(refused),
+        (None, Some(Standing::Refused(full))) => Report::create_failed(full).in_subnet(&request.subnet_id),
+        // For moments, in which nothing else is to be said than before.
+        (None, Some(Standing::Busy)) => report.unchanged(),
+        (None, None) => report,
+    }
+}
+
+fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
+    match held_by_others(input, report) {
+        ControlFlow::Continue(report) => {
+            let (_, facts) = subnet_of(input);
+            // It may have to give up its turn before the call is sent: what it waited for is said until there is an answer.
+            let report = if stands(input, facts) == (None, None) { report } else { report.unchanged() };
+            let token = client_token(&input.attachment.uid, input.attachment.status.attempt);
+            (Action::Create { token, may_repeat: input.memory.may_repeat_a_create(input.attachment) }, report)
+        }
+        ControlFlow::Break(waits) => waits,
+    }
+}
+
+/// A full subnet is described again, not tried again: nothing that cannot work is created.
+fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Report) {
+    let Ok(subnet) = SubnetId::parse(&input.attachment.request.subnet_id) else { return (Action::Wait, report) };
+    match input.catalog.subnets.get(&subnet).filter(|facts| facts.as_of > full.at) {
+        Some(facts) if has_room(&input.attachment.request, facts, full) => create_now(input, report),
+        Some(facts) => {
+            let again = facts.as_of.saturating_add(input.settings.subnet_cooldown).unwrap_or(Timestamp::MAX);
+            if input.now >= again {
+                (Action::LookAtSubnet(subnet), report)
+            } else {
+                (Action::Wait, report.until(again))
+            }
+        }
+        None => (Action::LookAtSubnet(subnet), report),
+    }
+}
+
+/// Whether a subnet that was full looks as if there were room now. How its free addresses lie EC2 does not show: for a
+/// block that it could not give there must be more of them than there were; or it is among the first failures, for what was
+/// freed between a failure and the first look after it shows as no growth.
+fn has_room(request: &EniRequest, facts: &ObservedSubnet, full: &Failure) -> bool {
+    let blocks = request.ipv4_prefix_count.unwrap_or(0);
+    // A subnet without IPv4 has no count that could tell.
+    let fits = facts.cidr.is_empty() || facts.free_addresses >= needed(request);
+    fits && (blocks == 0 || full.count <= 3 || facts.grown.is_some_and(|at| at > full.at))
+}
+
+fn limit_stands(input: &Input<'_>) -> bool {
+    input.memory.failure.as_ref().is_some_and(|f| f.call == Call::Create && f.class == Class::Limit)
+}
+
+/// The status names an ENI that is not seen: gone only if a look by its ID says so, since its tags may have been removed.
+fn lost(input: &Input<'_>, eni: multi_eni_api::ids::EniId, by_id: Option<Timestamp>) -> (Action, Report) {
+    // This process knows its own calls; a call by an earlier one ended when it stopped acting.
+    let credible = by_id.is_some_and(|look| past_lag(input, look, input.memory.acting_since));
+    if credible || input.attachment.lost() {
+        // Its instance may have taken it along. What was proven once and is in the status need not be proven again when the look is
+        // forgotten.
+        let missed = by_id.filter(|_| !input.attachment.lost()).unwrap_or(Timestamp::MIN);
+        let dead = input.instance.is_some_and(|look| look.life() == Life::Gone);
+        return match instance::unless_it_lives(input, missed).filter(|_| dead || !input.attachment.lost()) {
+            Some(next) => next,
+            None => (Action::Wait, Report::lost(&eni)),
+        };
+    }
+    let report = Report::looking(format!("{eni} is not to be seen on EC2: looks for it by its ID"));
+    let sure_from = input.memory.acting_since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
+    if input.now < sure_from { (Action::Wait, report.until(sure_from)) } else { (Action::LookById(eni), report) }
+}
+
+/// Available: attach it.
+fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
+    let Some(instance) = input.attachment.instance.clone() else {
+        return (
+            Action::Wait,
+            Report::blocked(eni, "BadInstanceID", "spec.instanceID is not an instance ID".to_owned()),
+        );
+    };
+    let (card, index) = input.attachment.slot();
+    if input.node_leaving {
+        return (Action::Wait, Report::attaching(eni, "the Node is going: nothing new is attached to it".to_owned()));
+    }
+    if let Some(next) = instance::before_attach(input, eni) {
+        return next;
+    }
+    let attach = Action::Attach { eni: eni.id.clone(), instance, card, index };
+    if let Some(failure) = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Attach) {
+        let report = Report::attach_failed(eni, failure, index);
+        // "In use", "slot taken", "not found", or no answer: what the ENI shows after the error decides first.
+        let ask_ec2 = match failure.class {
+            Class::SlotTaken | Class::AlreadySo | Class::EniNotFound | Class::Unknown => eni.as_of() <= failure.at,
+            // It may be gone, or EC2 does not see its tags yet.
+            Class::Unauthorized => failure.count <= PASSING && eni.as_of() <= failure.at,
+            _ => false,
+        };
+        return match not_before(input, Call::Attach) {
+            _ if ask_ec2
+                && input.now >= failure.at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX) =>
+            {
+                (Action::LookById(eni.id.clone()), report)
+            }
+            Some(at) if ask_ec2 => (
+                Action::Wait,
+                report.until(at.min(failure.at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(at))),
+            ),
+            Some(at) => (Action::Wait, report.until(at)),
+            None => (attach, report),
+        };
+    }
+    let report = Report::attaching(eni, format!("{} is being attached at device index {index}", eni.id));
+    // Who detaches it again and again is answered less and less.
+    match input.memory.repairs.detached(input.now) {
+        Some((UNDONE_OFTEN.., again)) if input.now < again => {
+            let message = format!("somebody detaches {} again and again: it is attached again later", eni.id);
+            (Action::Wait, Report::attaching(eni, message).until(again))
+        }
+        _ => (attach, report),
+    }
+}
+
+fn attached(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
+    let (card, index) = input.attachment.slot();
+    if at.instance != input.attachment.instance || (at.card, at.index) != (card, index) {
+        let place = at.instance.as_ref().map_or_else(|| "another account's instance".to_owned(), ToString::to_string);
+        let message = format!(
+            "somebody attached {} to {place} at device index {}; it is not taken back: detach it there, and it is attached here again",
+            eni.id, at.index
+        );
+        return look_again(input, eni, Report::blocked(eni, "AttachedElsewhere", message));
+    }
+    match at.state {
+        AttachmentState::Attaching => attaching(input, eni, at),
+        AttachmentState::Detaching => detaching(input, eni, at),
+        AttachmentState::Attached => drift_repair::next(input, eni, at),
+    }
+}
+
+/// On its way out, by somebody's hand or by ours because it was stuck: it is attached again when it has left.
+fn detaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
+    let report =
+        Report::attaching(eni, format!("EC2 is detaching {}: it is attached again when that has ended", eni.id));
+    let force_at = force::due(input, at).unwrap_or(Timestamp::MAX);
+    if input.now < force_at {
+        return (Action::Wait, report.until(force_at));
+    }
+    if eni.as_of() < force_at {
+        // An older look cannot tell that it is still so.
+        return (Action::LookById(eni.id.clone()), report);
+    }
+    match not_before(input, Call::Detach).max(forced_until(input, eni, force_at)) {
+        Some(again) => (Action::Wait, report.until(again)),
+        None => {
+            let detach = Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force: true };
+            (observe_first(input, Call::Detach, eni).unwrap_or(detach), report)
+        }
+    }
+}
+
+/// EC2 does not say how long attaching may take: commonly seconds, rarely minutes, sometimes for ever.
+fn attaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
+    let settings = input.settings;
+    let end = |wait| at.since.saturating_add(wait).unwrap_or(Timestamp::MAX);
+    let usual = Report::attaching(eni, format!("EC2 is attaching {} at device index {}", eni.id, at.index));
+    let stuck = Report::stuck(
+        eni,
+        format!("EC2 has been attaching {} since {}: it is detached and tried again if this lasts", eni.id, at.since),
+    );
+    if input.now < end(settings.attaching_warn) {
+        return (Action::Wait, usual.until(end(settings.attaching_warn)));
+    }
+    if input.now < end(settings.attaching_detach) {
+        return (Action::Wait, stuck.until(end(settings.attaching_detach)));
+    }
+    // A plain one comes first: it leaves the slot usable.
+    let force_at = force::due(input, at).filter(|force_at| input.now >= *force_at);
+    if eni.as_of() < force_at.unwrap_or(end(settings.attaching_detach)) {
+        // An older look cannot tell that it is still so.
+        return (Action::LookById(eni.id.clone()), stuck);
+    }
+    let forced = force_at.and_then(|force_at| forced_until(input, eni, force_at));
+    let failure = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Detach);
+    let stuck = match failure.filter(|failure| needs_a_person(failure)) {
+        Some(failure) => Report::detach_failed(eni, failure),
+        None => stuck,
+    };
+    match not_before(input, Call::Detach).max(forced) {
+        Some(at) => (Action::Wait, stuck.until(at)),
+        None => {
+            let detach = Action::Detach { eni: eni.id.clone(), attachment: at.id.clone(), force: force_at.is_some() };
+            (observe_first(input, Call::Detach, eni).unwrap_or(detach), stuck)
+        }
+    }
+}

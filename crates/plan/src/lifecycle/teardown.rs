@@ -1,0 +1,243 @@
+//! The way out: an attachment that is being deleted. The finalizer stays until EC2 confirms that the ENI is gone.
+
+use super::call_history::{forced_until, look_again, not_before, observe_first, past_lag};
+use super::repair_history::UNDONE_OFTEN;
+use super::{Action, Input, Report, adoption, force, in_use, is_ours};
+use crate::ec2_errors::Call;
+use crate::instance::{APART, Life};
+use crate::observed::{AttachmentState, Missed, Observation, ObservedAttachment, ObservedEni};
+use crate::wording::second;
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ids::EniId;
+
+/// How often an ENI of a terminated instance is looked at until EC2 lets go of it: at first, and at last.
+const GONE_LOOK_EVERY: SignedDuration = SignedDuration::from_secs(5);
+const GONE_LOOK_SLOWEST: SignedDuration = SignedDuration::from_secs(300);
+/// A detach that lasts so long is said.
+const STUCK_SAID_AFTER: SignedDuration = SignedDuration::from_mins(5);
+/// A state that EC2 calls final is looked at again as long as it matters: what is known of it is kept for an hour.
+const END_LOOK_EVERY: SignedDuration = SignedDuration::from_mins(30);
+
+pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
+    match input.observation {
+        Observation::Blind => (Action::Wait, Report::leaving("waits for the first look at EC2")),
+        Observation::Absent { deleted: Some(_), .. } => (Action::Release, Report::leaving("the ENI is deleted")),
+        Observation::Absent { by_tag, home, by_id, deleted: None } => absent(input, (*by_tag, *home), *by_id),
+        Observation::Seen(eni) if adoption::is_to_be_adopted(input, eni) => adoption::take_over(input, eni),
+        Observation::Seen(eni) if adoption::is_out_of_reach(input, eni) => match adoption::looks_again(input, eni) {
+            Some(next) => next,
+            None => (
+                Action::Release,
+                Report::leaving("the ENI that it was to take over is on another instance, and is let be"),
+            ),
+        },
+        Observation::Seen(eni) if !is_ours(input, eni) => {
+            let message = format!(
+                "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or detach and delete the ENI by hand",
+                eni.id
+            );
+            look_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
+        }
+        Observation::Seen(eni) => match &eni.attachment {
+            None => match eni.in_use_since {
+                Some(since) => in_use::wait(input, eni, since),
+                None => delete(input, eni),
+            },
+            Some(at) => detach(input, eni, at),
+        },
+    }
+}
+
+/// Not seen. With an ENI in the status a look by its ID decides; without one, a look by tag that began long enough
+/// after the last Create that anybody can have sent.
+fn absent(
+    input: &Input<'_>,
+    (by_tag, home): (Timestamp, Option<Timestamp>),
+    by_id: Option<Missed>,
+) -> (Action, Report) {
+    let attachment = input.attachment;
+    let unseen_since = input.memory.may_exist_since();
+    // One that this process made was there, whatever its status says.
+    let known = input.memory.eni_of(attachment);
+    let sure = |look: Timestamp| unseen_since.is_none_or(|since| past_lag(input, look, since));
+    let (is_sure, look) = match known.clone() {
+        Some(eni) => match by_id.filter(|missed| missed.said || sure(missed.last)) {
+            Some(missed) => match unproven(input, eni, missed) {
+                Some(next) => return next,
+                None => (true, Action::Wait),
+            },
+            None => (false, Action::LookById(eni)),
+        },
+        None => (sure(by_tag), Action::LookByTag),
+    };
+    if is_sure {
+        // Where an earlier process, or a Create that got no answer, may have made one, another account shows none either.
+        // So something of this cluster must have been shown since a look could have shown it.
+        let credible = unseen_since.map(|since| since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX));
+        let since = credible.filter(|since| known.is_none() && home.is_none_or(|home| home < *since));
+        return match since.map(|since| prove_home(input, since).unwrap_or(Action::LookByTag)) {
+            Some(look) => (look, Report::leaving("makes sure that no ENI of it is left on EC2")),
+            None => (Action::Release, Report::leaving("EC2 shows no ENI of it")),
+        };
+    }
+    let from =
+        unseen_since.map_or(input.now, |since| since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX));
+    let report = Report::leaving("makes sure that no ENI of it is left on EC2");
+    if input.now >= from { (look, report) } else { (Action::Wait, report.until(from)) }
+}
+
+/// An ENI that was there and that EC2 does not show, though nobody here has deleted it: one answer may be an error, and another account
+/// shows nothing. Two looks must miss it, unless the end of its instance or EC2's own word explains it; and EC2 must have shown something
+/// of this cluster since the first one. Answers what is done until then.
+fn unproven(input: &Input<'_>, eni: EniId, missed: Missed) -> Option<(Action, Report)> {
+    let is_explained = missed.said || input.instance.is_some_and(|look| look.is_said_to_be_gone());
+    let report =
+        Report::leaving("EC2 does not show the ENI, which nobody here has deleted: makes sure that it is gone");
+    if !is_explained && missed.last.duration_since(missed.since) < APART {
+        let again = missed.since.saturating_add(APART).unwrap_or(Timestamp::MAX);
+        return Some(if input.now >= again {
+            (Action::LookById(eni), report)
+        } else {
+            (Action::Wait, report.until(again))
+        });
+    }
+    if missed.is_proven() {
+        return None;
+    }
+    Some((prove_home(input, missed.since).unwrap_or(Action::LookById(eni)), report))
+}
+
+/// None if EC2 has shown something of this cluster since then; else what may show something.
+fn prove_home(input: &Input<'_>, since: Timestamp) -> Option<Action> {
+    if input.home_shown.is_some_and(|at| at >= since) {
+        return None;
+    }
+    let asked = input.instance.is_some_and(|look| look.as_of >= since) || input.states_failure.is_some();
+    // Without an instance that EC2 knows, a sweep tells: it shows others, or puts the place in doubt.
+    Some(input.attachment.instance.clone().filter(|_| !asked).map_or(Action::Wait, Action::LookAtState))
+}
+
+/// A Detach that EC2 accepted takes seconds; one that lasts is said, with what comes next.
+fn is_detaching(input: &Input<'_>, eni: &ObservedEni, force_at: Option<Timestamp>) -> Report {
+    let report = Report::detaching(eni, format!("EC2 is detaching {}", eni.id));
+    let Some(force_at) = force_at else { return report };
+    let since = force_at.saturating_sub(input.settings.force_detach).unwrap_or(Timestamp::MIN);
+    let said_at = since.saturating_add(STUCK_SAID_AFTER).unwrap_or(Timestamp::MAX);
+    if input.now < said_at {
+        return report.until(said_at);
+    }
+    let message = format!(
+        "EC2 has been detaching {} since {}: from {} on it is detached by force, which may cost the device index. Look at the instance: \
+         its operating system may hold the interface",
+        eni.id,
+        second(since),
+        second(force_at)
+    );
+    Report::blocked(eni, "StuckDetaching", message)
+}
+
+fn delete(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
+    let report = Report::deleting(eni, input.memory.failure.as_ref().filter(|f| f.call == Call::Delete));
+    match not_before(input, Call::Delete) {
+        Some(at) => (Action::Wait, report.until(at)),
+        None => {
+            (observe_first(input, Call::Delete, eni).unwrap_or_else(|| Action::Delete { eni: eni.id.clone() }), report)
+        }
+    }
+}
+
+fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
+    if at.instance != input.attachment.instance {
+        let place = at.instance.as_ref().map_or_else(|| "another account's instance".to_owned(), ToString::to_string);
+        let message = format!(
+            "somebody attached {} to {place}: it is not detached there; detach it by hand, and it is deleted",
+            eni.id
+        );
+        return look_again(input, eni, Report::blocked(eni, "AttachedElsewhere", message));
+    }
+    if let Some(look) = input.instance.filter(|look| look.life() == Life::Gone) {
+        // EC2 detaches by itself; what survives is seen as available and deleted. No sweep is waited for.
+        let report =
+            Report::detaching(eni, "the instance is terminated: waits for EC2 to let go of the ENI".to_owned());
+        let again = match look.is_said_to_be_gone() {
+            true => look.as_of.saturating_add(END_LOOK_EVERY).unwrap_or(Timestamp::MAX),
+            // Not to be shown may be an error of the look.
+            false => look.again_at(),
+        };
+        if let Some(instance) = input.attachment.instance.clone().filter(|_| input.now >= again) {
+            return (Action::LookAtState(instance), report);
+        }
+        let gone_for = input.now.duration_since(look.since);
+        let report = if gone_for >= STUCK_SAID_AFTER {
+            let message = format!(
+                "its instance is gone since {}, and EC2 still shows {} attached to it: EC2 lets go of it when the instance has ended; if it \
+                 never does, ask AWS Support about the instance",
+                second(look.since),
+                eni.id
+            );
+            Report::blocked(eni, "StuckDetaching", message)
+        } else {
+            report.until(look.since.saturating_add(STUCK_SAID_AFTER).unwrap_or(Timestamp::MAX))
+        };
+        let every = SignedDuration::from_secs(gone_for.as_secs() / 8).clamp(GONE_LOOK_EVERY, GONE_LOOK_SLOWEST);
+        let again = eni.as_of().saturating_add(every).unwrap_or(Timestamp::MAX);
+        return if input.now >= again {
+            (Action::LookById(eni.id.clone()), report)
+        } else {
+            (Action::Wait, report.until(again))
+        };
+    }
+    let settings = input.settings;
+    let failure = input.memory.failure.as_ref().filter(|f| f.call == Call::Detach);
+    let due = force::due(input, at);
+    let call = |force| {
+        observe_first(input, Call::Detach, eni).unwrap_or_else(|| Action::Detach {
+            eni: eni.id.clone(),
+            attachment: at.id.clone(),
+            force,
+        })
+    };
+    let report = match failure {
+        Some(failure) => Report::detach_failed(eni, failure),
+        None => is_detaching(input, eni, due),
+    };
+    if let Some(force_at) = due.filter(|force_at| input.now >= *force_at) {
+        if eni.as_of() < force_at {
+            // An older look cannot tell that it is still there.
+            return (Action::LookById(eni.id.clone()), report);
+        }
+        let wait = not_before(input, Call::Detach).max(forced_until(input, eni, force_at));
+        return match wait {
+            Some(again) => (Action::Wait, report.until(again)),
+            None => (call(true), report),
+        };
+    }
+    match at.state {
+        AttachmentState::Detaching => (Action::Wait, due.map_or(report.clone(), |at| report.until(at))),
+        AttachmentState::Attaching => {
+            // A young attachment is let arrive first: EC2 refuses to detach it, and forcing it may cost the index.
+            let patience = at.since.saturating_add(settings.attaching_detach).unwrap_or(Timestamp::MAX);
+            if input.now < patience {
+                let message = format!("{} is still being attached: it is detached as soon as it has arrived", eni.id);
+                return (Action::Wait, Report::detaching(eni, message).until(patience));
+            }
+            if eni.as_of() < patience {
+                return (Action::LookById(eni.id.clone()), report);
+            }
+            not_before(input, Call::Detach)
+                .map_or((call(false), report.clone()), |again| (Action::Wait, report.until(again)))
+        }
+        AttachmentState::Attached => {
+            let undone = input.memory.repairs.attached_by_others(input.now);
+            let report = match undone.filter(|(count, _)| *count >= UNDONE_OFTEN) {
+                Some(_) if failure.is_none() => Report::attached_often(eni),
+                Some(_) | None => report,
+            };
+            let wait = undone.map(|(_, again)| again).filter(|again| input.now < *again);
+            match wait.max(not_before(input, Call::Detach)) {
+                None => (call(false), report),
+                Some(again) => (Action::Wait, report.until(again)),
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Changes in place: one that is refused holds up no other, is said, and an edit is no repair.
+
+use super::*;
+use crate::ec2_errors::CallError;
+
+fn refused(code: &str, message: &str) -> CallError {
+    CallError::Answered { code: code.into(), message: message.into() }
+}
+
+/// Attached, and to be changed in two ways.
+fn world() -> World {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.spec.source_dest_check = false;
+    world.spec.tags = [("team".to_owned(), "net".to_owned())].into();
+    world
+}
+
+/// Sends what is decided; answers the change.
+fn send(world: &mut World, answer: impl Fn(&Change) -> Result<(), CallError>) -> Option<&'static str> {
+    let Action::Modify { change, .. } = world.step().action else { return None };
+    world.memory.sends_change(&change, Some(&world.spec), world.now);
+    match answer(&change) {
+        Ok(()) => {
+            world.memory.succeeded(change.call(), world.now);
+            let Observation::Seen(eni) = &mut world.observation else { panic!() };
+            change.apply(eni);
+        }
+        Err(error) => world.memory.failed(change.call(), &error, world.now),
+    }
+    Some(change.attribute())
+}
+
+#[test]
+fn a_refused_change_holds_up_no_other_and_is_said_in_the_condition() {
+    let mut world = world();
+    let no_check = |change: &Change| match change {
+        Change::SourceDestCheck(_) => Err(refused("InvalidParameterValue", "no")),
+        _ => Ok(()),
+    };
+    assert_eq!(send(&mut world, no_check), Some("sourceDestCheck"));
+    assert_eq!(send(&mut world, no_check), Some("tags"));
+    let step = world.step();
+    assert_eq!(step.action, Action::Wait, "the refused one waits still");
+    let attached = step.status.conditions.iter().find(|c| c.type_ == types::ATTACHED).unwrap();
+    assert_eq!((attached.status.as_str(), attached.reason.as_str()), ("True", "Refused"), "{attached:?}");
+    // What is corrected is tried at once.
+    world.spec.source_dest_check = true;
+    world.spec.description = "other".into();
+    assert_eq!(send(&mut world, |_| Ok(())), Some("description"));
+    assert_eq!(world.step().status.last_error, None);
+}
+
+/// Each would forget how the other was answered.
+#[test]
+fn two_that_are_refused_back_off_each() {
+    let mut world = world();
+    let mut sent = Vec::new();
+    for seconds in 30..3630 {
+        world.now = at(seconds);
+        world.looked(seconds);
+        sent.extend(send(&mut world, |_| Err(refused("InternalError", "no"))));
+    }
+    assert!(sent.len() <= 60, "{}: {sent:?}", sent.len());
+}
+
+#[test]
+fn edits_are_no_repairs_that_somebody_undoes() {
+    let mut world = world();
+    world.spec.tags.clear();
+    for n in 0..8 {
+        world.spec.source_dest_check = n % 2 == 1;
+        assert_eq!(send(&mut world, |_| Ok(())), Some("sourceDestCheck"), "{n}: at once");
+        assert_eq!(world.step().status.last_error, None);
+    }
+    // One that fails is none either.
+    world.spec.source_dest_check = false;
+    for _ in 0..6 {
+        world.now = world.now.saturating_add(jiff::SignedDuration::from_secs(120)).unwrap();
+        let Observation::Seen(eni) = &mut world.observation else { panic!() };
+        eni.shown_at = world.now;
+        let Action::Modify { change, .. } = world.step().action else { panic!() };
+        world.memory.sends_change(&change, Some(&world.spec), world.now);
+        world.memory.failed(Call::Modify, &refused("RequestLimitExceeded", "slower"), world.now);
+    }
+    assert_eq!(world.memory.repairs.undone_often(world.now), None);
+}

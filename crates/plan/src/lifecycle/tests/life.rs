@@ -1,0 +1,135 @@
+//! An instance that dies before its Node: nothing is called lost, made or attached for it.
+
+use super::*;
+use crate::assign::INSTANCE_GONE;
+use crate::lookup_failure::LookupFailure;
+
+fn instance() -> InstanceId {
+    InstanceId::parse("i-0123456789abcdef0").unwrap()
+}
+
+fn ready(step: &Step) -> (&str, Phase) {
+    let ready = step.status.conditions.iter().find(|c| c.type_ == types::READY).unwrap();
+    (ready.reason.as_str(), step.status.phase)
+}
+
+/// One that was attached, and whose ENI a look by its ID does not show.
+fn vanished() -> World {
+    let mut world = World::new(Observation::Absent {
+        by_tag: at(100),
+        home: None,
+        by_id: Some(Missed::once(at(110))),
+        deleted: None,
+    });
+    world.attachment.status.eni_id = Some(eni(1).id.to_string());
+    world.attachment.status.attachment_id = Some("eni-attach-1".into());
+    (world.now, world.unlooked) = (at(120), true);
+    world
+}
+
+#[test]
+fn an_eni_that_vanished_is_lost_only_if_its_instance_lives() {
+    let mut world = vanished();
+    let next = world.step();
+    assert_eq!(
+        (next.action, &next.status),
+        (Action::LookAtState(instance()), &world.attachment.status),
+        "nothing is said yet"
+    );
+    world.unlooked = false;
+    world.instance = Some(InstanceObservation::first(InstanceState::Running, at(105)));
+    assert_eq!(world.step().action, Action::LookAtState(instance()), "that look is older");
+    world.instance = Some(InstanceObservation::first(InstanceState::Running, at(115)));
+    assert_eq!(ready(&world.step()), ("ENILost", Phase::Blocked));
+    for dead in [InstanceState::ShuttingDown, InstanceState::Terminated] {
+        world.instance = Some(InstanceObservation::first(dead, at(60)));
+        let next = world.step();
+        assert_eq!((next.action.clone(), ready(&next)), (Action::Wait, (INSTANCE_GONE, Phase::Pending)));
+        assert!(next.recheck.is_some());
+        let mut later =
+            World { attachment: Attachment { status: next.status, ..world.attachment.clone() }, ..vanished() };
+        (later.instance, later.unlooked, later.now) = (world.instance, false, at(800));
+        assert_eq!(ready(&later.step()), (INSTANCE_GONE, Phase::Blocked), "the Node outlives it");
+    }
+}
+
+#[test]
+fn not_to_be_shown_is_no_proof_of_death() {
+    let mut world = vanished();
+    world.unlooked = false;
+    let missed = InstanceObservation::first(InstanceState::Missing, at(115));
+    world.instance = Some(missed);
+    let next = world.step();
+    assert_eq!((next.action, next.recheck, &next.status), (Action::Wait, Some(at(175)), &world.attachment.status));
+    world.now = at(175);
+    assert_eq!(world.step().action, Action::LookAtState(instance()));
+    world.instance = Some(missed.then(InstanceState::Missing, at(176)));
+    world.now = at(177);
+    assert_eq!(ready(&world.step()).0, INSTANCE_GONE);
+    world.now = at(237);
+    assert_eq!(world.step().action, Action::LookAtState(instance()), "it may be shown again");
+    world.instance = world.instance.map(|look| look.then(InstanceState::Running, at(238)));
+    world.now = at(239);
+    assert_eq!(ready(&world.step()).0, "ENILost");
+}
+
+#[test]
+fn an_attach_that_is_refused_for_the_instance_asks_for_its_state() {
+    for code in ["InvalidInstanceID.NotFound", "IncorrectInstanceState", "IncorrectState"] {
+        let mut world = World::new(Observation::Seen(Box::new(eni(1))));
+        world.unlooked = true;
+        assert!(matches!(world.step().action, Action::Attach { .. }), "the usual way asks nothing");
+        world.fail(Call::Attach, code, "");
+        assert_eq!(world.step().action, Action::LookAtState(instance()), "{code}");
+        world.unlooked = false;
+        world.instance = Some(InstanceObservation::first(InstanceState::Terminated, at(31)));
+        (world.now, world.attachment.created) = (at(32), at(20));
+        let next = world.step();
+        assert_eq!((next.action.clone(), ready(&next).0), (Action::Wait, INSTANCE_GONE), "{code}");
+        world.instance = Some(InstanceObservation::first(InstanceState::Stopped, at(60)));
+        world.looked(60);
+        world.now = at(62);
+        assert!(matches!(world.step().action, Action::Attach { .. }), "{code}: it is only stopped");
+    }
+}
+
+#[test]
+fn what_came_loose_or_comes_late_is_attached_and_made_only_for_what_lives() {
+    let mut world = World::new(Observation::Seen(Box::new(eni(1))));
+    world.unlooked = true;
+    world.attachment.status.attachment_id = Some("eni-attach-1".into());
+    let next = world.step();
+    assert_eq!((next.action, &next.status), (Action::LookAtState(instance()), &world.attachment.status));
+    let mut world = World::new(absent(25));
+    world.unlooked = true;
+    assert!(matches!(world.step().action, Action::Create { .. }));
+    world.now = at(200);
+    assert_eq!(world.step().action, Action::LookAtState(instance()));
+}
+
+#[test]
+fn a_state_that_cannot_be_asked_is_said() {
+    let mut world = vanished();
+    let code = "UnauthorizedOperation".to_owned();
+    world.states_failure =
+        Some(LookupFailure { since: at(100), action: "DescribeInstances", code, message: String::new() });
+    assert_eq!(world.step().status, world.attachment.status);
+    world.now = at(160);
+    assert_eq!(ready(&world.step()), ("InstanceStateUnknown", Phase::Blocked));
+}
+
+/// Whose turn it is changes with each answer to others, and that the instance is gone does not.
+#[test]
+fn that_an_instance_is_gone_is_said_in_its_turn_and_out_of_it() {
+    let mut world = World::new(absent(25));
+    (world.now, world.unlooked) = (at(1_000), false);
+    world.instance = Some(InstanceObservation::first(InstanceState::Terminated, at(900)));
+    let refusal =
+        crate::ec2_errors::CallError::Answered { code: crate::gates::quota::CODE.into(), message: "no more".into() };
+    world.quota.answered("another", at(940), &Err(refusal), at(941));
+    for _ in 0..2 {
+        let step = world.step();
+        assert_eq!((step.action.clone(), ready(&step)), (Action::Wait, (INSTANCE_GONE, Phase::Pending)));
+        world.quota.freed();
+    }
+}

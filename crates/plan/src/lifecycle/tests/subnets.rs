@@ -1,0 +1,130 @@
+//! Subnets without room.
+
+use super::*;
+use crate::observed::ObservedSubnet;
+use multi_eni_api::ids::SubnetId;
+
+impl World {
+    fn describe(&mut self, facts: ObservedSubnet) {
+        self.catalog.subnets = [(facts.id.clone(), facts)].into();
+    }
+}
+
+fn facts(free: i32, grown: Option<i64>, seconds: i64) -> ObservedSubnet {
+    ObservedSubnet {
+        id: SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap(),
+        zone: "z1".into(),
+        vpc: "vpc-1".into(),
+        cidr: "10.0.0.0/24".into(),
+        owner: String::new(),
+        name: None,
+        free_addresses: free,
+        grown: grown.map(at),
+        as_of: at(seconds),
+    }
+}
+
+#[test]
+fn a_full_subnet_is_described_again_and_not_created_in_until_it_has_room() {
+    let mut world = World::new(absent(25));
+    world.fail(Call::Create, "InsufficientFreeAddressesInSubnet", "full");
+    world.now = at(100);
+    assert_eq!(world.step().action, Action::Wait);
+    world.now = at(200);
+    assert_eq!(world.step().action, Action::LookAtSubnet(facts(0, None, 0).id));
+    world.describe(facts(0, None, 200));
+    assert_eq!(world.step().action, Action::Wait);
+    world.describe(facts(1, None, 200));
+    assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-0"));
+}
+
+/// EC2 says how many addresses are free, not how they lie.
+#[test]
+fn a_block_is_tried_a_few_times_and_then_only_when_the_subnet_has_grown() {
+    let mut world = World::new(absent(25));
+    world.attachment.request.ipv4_prefix_count = Some(1);
+    for n in 1..=4 {
+        world.now = at(200 * n);
+        world.fail(Call::Create, "InsufficientCidrBlocks", "no block");
+        world.describe(facts(100, None, 200 * n + 151));
+        world.now = at(200 * n + 152);
+        assert_eq!(matches!(world.step().action, Action::Create { .. }), n <= 3, "{n}: {:?}", world.step());
+    }
+    world.describe(facts(100, Some(951), 951));
+    assert!(matches!(world.step().action, Action::Create { .. }));
+}
+
+#[test]
+fn a_subnet_that_shows_no_room_is_said_whatever_was_refused_before() {
+    let mut world = World::new(absent(25));
+    world.describe(facts(0, None, 29));
+    let short = world.step();
+    assert_eq!((short.action.clone(), short.status.phase), (Action::Wait, Phase::Blocked));
+    assert!(short.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{short:?}");
+    world.fail(Call::Create, "UnauthorizedOperation", "no");
+    world.now = at(100);
+    let still = world.step();
+    assert!(still.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{still:?}");
+    world.now = at(300);
+    let looks = world.step();
+    assert_eq!(looks.action, Action::LookAtSubnet(facts(0, None, 0).id));
+    assert!(looks.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{looks:?}");
+}
+
+#[test]
+fn what_is_said_of_a_subnet_without_room_does_not_change_with_who_holds_it_back() {
+    let mut world = World::new(absent(25));
+    world.describe(facts(0, None, 29));
+    let said = |world: &World| {
+        let ready = world.step().status.conditions.into_iter().find(|condition| condition.type_ == types::READY);
+        ready.map(|ready| (ready.reason, ready.message))
+    };
+    let short = said(&world);
+    assert!(short.as_ref().is_some_and(|(reason, _)| reason == "SubnetFull"), "{short:?}");
+    // EC2 is too busy: its own Create was answered so, and now the quota holds all back.
+    world.fail(Call::Create, "RequestLimitExceeded", "busy");
+    world.now = at(40);
+    assert_eq!(said(&world), short);
+    let refusal = CallError::Answered { code: crate::gates::quota::CODE.into(), message: "no more".into() };
+    world.quota.answered("another", at(40), &Err(refusal), at(41));
+    world.now = at(42);
+    assert_eq!(said(&world), short);
+    // Its own Create was refused for the quota, too: it says the same in its turn as out of it.
+    world.fail(Call::Create, crate::gates::quota::CODE, "no more");
+    world.now = at(43);
+    assert_eq!(said(&world), short);
+    assert!(world.quota.freed());
+    assert_eq!(said(&world), short);
+}
+
+/// What it was refused twice others were refused once: which of the two holds it back is no news.
+#[test]
+fn an_error_that_only_repeats_itself_is_never_counted_less_often() {
+    let mut world = World::new(absent(25));
+    for _ in 0..2 {
+        world.fail(Call::Create, crate::gates::quota::CODE, "no more");
+    }
+    world.attachment.status = world.step().status;
+    assert_eq!(world.attachment.status.last_error.as_ref().map(|error| error.count), Some(2));
+    let refusal = CallError::Answered { code: crate::gates::quota::CODE.into(), message: "no more".into() };
+    world.quota.answered("another", at(40), &Err(refusal), at(41));
+    world.now = at(42);
+    assert_eq!(world.step().status.last_error, world.attachment.status.last_error);
+}
+
+/// Its own Create got no answer, which passes; meanwhile EC2 refused others for want of addresses, and it waits for that.
+#[test]
+fn what_others_were_refused_is_said_rather_than_an_own_failure_that_passes() {
+    let mut world = World::new(absent(25));
+    world.describe(facts(100, None, 29));
+    world.memory.failed(Call::Create, &CallError::Unknown("timed out".into()), at(31));
+    let full = CallError::Answered { code: "InsufficientFreeAddressesInSubnet".into(), message: "full".into() };
+    let mut another = CallHistory::made(at(0));
+    another.failed(Call::Create, &full, at(32));
+    world.subnets.sent("another", &world.attachment.request);
+    world.subnets.answered("another", &world.attachment.request, &Err(full), another.failure.as_ref(), at(32));
+    world.now = at(90);
+    let step = world.step();
+    let ready = step.status.conditions.iter().find(|c| c.type_ == types::READY).map(|c| c.reason.as_str());
+    assert_eq!(ready, Some("SubnetFull"), "{step:?}");
+}

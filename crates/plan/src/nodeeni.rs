@@ -1,0 +1,249 @@
+//! A NodeENI, parsed once. What the schema lets through and cannot work is an error here, as data.
+
+use crate::bounds;
+use crate::observed::ObservedNode;
+use crate::removals::MaxRemovals;
+use crate::string_map::StringMap;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use multi_eni_api::ids::{EniId, InstanceId, MalformedId, SecurityGroupId, SubnetId};
+use multi_eni_api::names::{ANNOTATION_ALLOW_REMOVALS, NODEENI_FINALIZER};
+use multi_eni_api::nodeeni::AttachmentEntry;
+use multi_eni_api::{NodeENI, NodeSettings};
+use std::collections::BTreeMap;
+
+/// A NodeENI as the decisions see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeEni {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// When it was created: age settles who may have a slot.
+    pub created: Timestamp,
+    /// Generation of its spec.
+    pub generation: i64,
+    /// It has a deletionTimestamp.
+    pub deleting: bool,
+    /// It carries our finalizer: only then may anything be made for it.
+    pub guarded: bool,
+    /// A person lets the removals that this generation brings go on at once.
+    pub allows_removals: bool,
+    /// ENIs that upstream's status lists, while ours has not yet been written: its controller has run here before.
+    pub upstream: Vec<UpstreamEntry>,
+    /// What it asks for, or why nobody can know.
+    pub spec: Result<EniSpec, Unreadable>,
+}
+
+/// An ENI in a status that upstream wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamEntry {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The ENI.
+    pub eni: EniId,
+}
+
+/// Why a stored NodeENI cannot be acted on. Its existing ENIs are kept meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// An ID of the wrong form.
+    #[error(transparent)]
+    Id(#[from] MalformedId),
+    /// No subnet at all.
+    #[error("it names no subnet: set subnetID, subnetIDs, subnetName or subnetNames")]
+    NoSubnet,
+    /// An empty selector.
+    #[error("its nodeSelector is empty and would match every node: name at least one label")]
+    NoSelector,
+    /// Out of bounds.
+    #[error("deviceIndex {0} is out of bounds: 1 to 63, index 0 is the node's primary network interface")]
+    DeviceIndex(i32),
+    /// Neither a number nor a percentage.
+    #[error("rollout.maxRemovals {0:?} is neither a number of at least 1 nor a percentage from 1% to 100%")]
+    MaxRemovals(String),
+    /// Not attachable.
+    #[error("interfaceType {0:?} cannot be attached to a running instance: only 'interface' can")]
+    InterfaceType(String),
+    /// It asks for what no ENIAttachment, or no ENI, can hold.
+    #[error("{0}")]
+    OutOfBounds(String),
+    /// The stored object does not even have the fields' types.
+    #[error("the stored object cannot be read: {0}")]
+    Shape(String),
+}
+
+/// A subnet by ID or by its tag Name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SubnetRef {
+    /// By ID.
+    Id(SubnetId),
+    /// By tag Name in the node's VPC.
+    Name(String),
+}
+
+/// What a NodeENI asks for, for each node that it matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EniSpec {
+    /// Labels that a node must have.
+    pub selector: BTreeMap<String, String>,
+    /// Subnets in their order; IDs first, as upstream unites them.
+    pub subnets: Vec<SubnetRef>,
+    /// Groups by ID.
+    pub groups: Vec<SecurityGroupId>,
+    /// Groups by name.
+    pub group_names: Vec<String>,
+    /// First device index.
+    pub index: i32,
+    /// Network card.
+    pub card: i32,
+    /// deleteOnTermination.
+    pub delete_on_termination: bool,
+    /// Source/destination check.
+    pub source_dest_check: bool,
+    /// Description; empty for ours.
+    pub description: String,
+    /// Further tags.
+    pub tags: BTreeMap<String, String>,
+    /// Settings for the node's half.
+    pub node_settings: NodeSettings,
+    /// IPv4 prefixes.
+    pub ipv4_prefix_count: Option<i32>,
+    /// IPv6 addresses.
+    pub ipv6_address_count: Option<i32>,
+    /// Private IPv4 addresses in all.
+    pub private_ip_count: Option<i32>,
+    /// Nodes that may be without their ENIs during a replacement.
+    pub max_unavailable: usize,
+    /// Nodes that may lose their ENIs within the window because of labels or of an edit; None: the default.
+    pub max_removals: Option<MaxRemovals>,
+}
+
+impl EniSpec {
+    /// Whether the selector matches these labels.
+    pub fn matches(&self, labels: &StringMap) -> bool {
+        self.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
+impl NodeEni {
+    /// Reads a NodeENI.
+    pub fn read(object: &NodeENI) -> Self {
+        let meta = &object.metadata;
+        Self {
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
+            generation: meta.generation.unwrap_or_default(),
+            deleting: meta.deletion_timestamp.is_some(),
+            guarded: meta.finalizers.iter().flatten().any(|f| f == NODEENI_FINALIZER),
+            allows_removals: allows_removals(object),
+            upstream: upstream(object),
+            spec: spec(object),
+        }
+    }
+
+    /// Whether upstream may have left ENIs of it on this Node: it matches, or upstream's status lists the instance.
+    pub fn may_have_upstreams_on(&self, node: &ObservedNode) -> bool {
+        let listed = |entry: &UpstreamEntry| node.instance.as_ref() == Ok(&entry.instance);
+        !self.upstream.is_empty() && (self.wants(&node.labels).is_some() || self.upstream.iter().any(listed))
+    }
+
+    /// Whether it asks for ENIs on a node with these labels, now.
+    pub fn wants(&self, labels: &StringMap) -> Option<&EniSpec> {
+        match &self.spec {
+            Ok(spec) if !self.deleting && spec.matches(labels) => Some(spec),
+            _ => None,
+        }
+    }
+}
+
+/// Upstream writes no observedGeneration; we never write a list without it.
+fn upstream(object: &NodeENI) -> Vec<UpstreamEntry> {
+    let status = object.status.as_ref().filter(|status| status.observed_generation.is_none());
+    let entries = status.into_iter().flat_map(|status| &status.attachments);
+    let read = |entry: &AttachmentEntry| {
+        Some(UpstreamEntry {
+            instance: InstanceId::parse(&entry.instance_id).ok()?,
+            eni: EniId::parse(&entry.eni_id).ok()?,
+        })
+    };
+    entries.filter_map(read).collect()
+}
+
+fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
+    let spec = &object.spec;
+    let mut subnets = Vec::new();
+    for id in spec.subnet_id.iter().chain(spec.subnet_ids.iter().flatten()) {
+        push_new(&mut subnets, SubnetRef::Id(SubnetId::parse(id)?));
+    }
+    for name in spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten()).filter(|n| !n.is_empty()) {
+        push_new(&mut subnets, SubnetRef::Name(name.clone()));
+    }
+    if subnets.is_empty() {
+        return Err(Unreadable::NoSubnet);
+    }
+    if spec.node_selector.is_empty() {
+        return Err(Unreadable::NoSelector);
+    }
+    if !(1..=63).contains(&spec.device_index) {
+        return Err(Unreadable::DeviceIndex(spec.device_index));
+    }
+    if let Some(kind) = spec.interface_type.as_deref().filter(|kind| *kind != "interface") {
+        return Err(Unreadable::InterfaceType(kind.to_owned()));
+    }
+    let mut groups = Vec::new();
+    for id in spec.security_group_ids.iter().flatten() {
+        push_new(&mut groups, SecurityGroupId::parse(id)?);
+    }
+    bounds::of_spec(spec).map_err(Unreadable::OutOfBounds)?;
+    let max_unavailable = spec.rollout.as_ref().and_then(|r| r.max_unavailable).unwrap_or(1);
+    let max_removals = spec.rollout.as_ref().and_then(|r| r.max_removals.as_ref()).map(max_removals).transpose()?;
+    Ok(EniSpec {
+        selector: spec.node_selector.clone(),
+        subnets,
+        groups,
+        group_names: spec.security_group_names.clone().unwrap_or_default(),
+        index: spec.device_index,
+        card: spec.network_card_index.unwrap_or(0),
+        delete_on_termination: spec.delete_on_termination,
+        source_dest_check: spec.source_dest_check.unwrap_or(true),
+        description: spec.description.clone().unwrap_or_default(),
+        tags: spec.tags.clone().unwrap_or_default(),
+        node_settings: NodeSettings {
+            mtu: spec.mtu.filter(|mtu| *mtu > 0),
+            enable_dpdk: spec.enable_dpdk,
+            dpdk_driver: spec.dpdk_driver.clone().filter(|text| !text.is_empty()),
+            dpdk_resource_name: spec.dpdk_resource_name.clone().filter(|text| !text.is_empty()),
+            dpdk_pci_address: spec.dpdk_pci_address.clone().filter(|text| !text.is_empty()),
+            node_config: spec.node_config.clone().filter(|config| !config.is_empty()),
+        },
+        ipv4_prefix_count: spec.ipv4_prefix_count.filter(|n| *n > 0),
+        ipv6_address_count: spec.ipv6_address_count.filter(|n| *n > 0),
+        private_ip_count: spec.private_ip_count.filter(|n| *n > 1),
+        max_unavailable: usize::try_from(max_unavailable).unwrap_or(1).max(1),
+        max_removals,
+    })
+}
+
+fn max_removals(stored: &IntOrString) -> Result<MaxRemovals, Unreadable> {
+    let text = match stored {
+        IntOrString::Int(number) => number.to_string(),
+        IntOrString::String(text) => text.clone(),
+    };
+    MaxRemovals::parse(&text).ok_or(Unreadable::MaxRemovals(text))
+}
+
+/// The annotation names this very generation: an older one was about another edit.
+fn allows_removals(object: &NodeENI) -> bool {
+    let annotations = object.metadata.annotations.as_ref();
+    let named = annotations.and_then(|annotations| annotations.get(ANNOTATION_ALLOW_REMOVALS));
+    let named = named.and_then(|value| value.trim().parse::<i64>().ok());
+    named.is_some() && named == object.metadata.generation
+}
+
+fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}

@@ -1,0 +1,392 @@
+//! `fold`: the ENIAttachments of a NodeENI, and the reasons where there are none → its status.
+
+use crate::assign::{Pinned, Unassigned, WaitsForPods};
+use crate::attachment::{Attachment, IN_PLACE};
+use crate::nodeeni::NodeEni;
+use crate::problem::Problem;
+use crate::removals::RemovalPace;
+use crate::wait_estimate::Expected;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use multi_eni_api::NodeEniStatus;
+use multi_eni_api::conditions::{self, Wanted, types};
+use multi_eni_api::eniattachment::Phase;
+use multi_eni_api::nodeeni::AttachmentEntry;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[cfg(test)]
+mod tests;
+
+/// Most entries in `status.attachments`.
+pub const MAX_ENTRIES: usize = 500;
+
+/// What the status of one NodeENI depends on.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// The NodeENI.
+    pub nodeeni: &'a NodeEni,
+    /// Its last status.
+    pub previous: &'a NodeEniStatus,
+    /// Its ENIAttachments, sorted by name.
+    pub attachments: &'a [&'a Attachment],
+    /// Nodes that its selector matches.
+    pub matched: &'a BTreeSet<&'a str>,
+    /// Names that ENIAttachments of these Nodes still carry: they follow to the Node that their instance has now.
+    pub former: &'a BTreeSet<&'a str>,
+    /// ENIs that it wants.
+    pub desired: usize,
+    /// Pairs that get nothing now, and why.
+    pub refused: &'a [&'a Unassigned],
+    /// ENIs that were taken over and keep another index than the spec's.
+    pub pinned: &'a [&'a Pinned],
+    /// ENIs that nodes keep for Pods.
+    pub waiting: &'a [&'a WaitsForPods],
+    /// The pace of removals that come from labels or from an edit.
+    pub removals: &'a RemovalPace,
+    /// What is wrong with it as a whole.
+    pub problems: &'a [Problem],
+    /// How long EC2's request rates will hold it up.
+    pub expected: Option<Expected>,
+    /// MTU asked for.
+    pub mtu: Option<i32>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Makes the status.
+pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
+    let Input {
+        nodeeni,
+        previous,
+        attachments,
+        matched,
+        former,
+        desired,
+        refused,
+        pinned,
+        waiting,
+        removals,
+        problems,
+        expected,
+        mtu,
+        now,
+    } = input;
+    let live = || attachments.iter().filter(|attachment| attachment.deleting.is_none());
+    let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
+    // What is on a node that asks for nothing any more stands in for nothing that is asked for. Of one that cannot be read all
+    // that there is stays.
+    let asked_for = |attachment: &&&Attachment| {
+        let node = attachment.node.as_str();
+        nodeeni.spec.is_err() || matched.contains(node) || former.contains(node)
+    };
+    let ready = live().filter(asked_for).filter(|h| conditions::is_true(&h.status.conditions, types::READY)).count();
+    let matched = matched.len();
+    let blocked: Vec<&&Attachment> = attachments.iter().filter(|h| h.status.phase == Phase::Blocked).collect();
+    let standing: Vec<&&Unassigned> = refused.iter().filter(|refusal| !refusal.why.is_transient()).collect();
+    let leaving = attachments.iter().filter(|attachment| attachment.deleting.is_some()).count();
+    let failed = blocked.len() + standing.len();
+
+    let (entries, omitted) = entries(previous, attachments, mtu, now);
+    let mut status = NodeEniStatus {
+        observed_generation: Some(nodeeni.generation),
+        matched_nodes: count(matched),
+        desired: count(desired),
+        attached: count(attached),
+        ready: count(ready),
+        failed: count(failed),
+        conditions: previous.conditions.clone(),
+        attachments: entries,
+        attachments_omitted: (omitted > 0).then_some(count(omitted)),
+        removals: removals.record(previous.removals.as_ref()),
+    };
+    let unchanged: Vec<&Attachment> =
+        live().filter(asked_for).filter(|attachment| is_unchanged(attachment)).copied().collect();
+    let trouble = trouble(nodeeni, &blocked, &unchanged, &standing, problems);
+    let numbers = Numbers { matched, desired, ready, leaving, expected };
+    for wanted in conditions_of(nodeeni, numbers, refused, trouble) {
+        conditions::set(&mut status.conditions, wanted, Some(nodeeni.generation), now);
+    }
+    // These are there only if they were ever true.
+    let occasional = [
+        (index_pinned(pinned), !pinned.is_empty()),
+        (waits(waiting), !waiting.is_empty()),
+        (removals.condition(nodeeni), !removals.waiting.is_empty() || nodeeni.allows_removals),
+    ];
+    for (wanted, is_so) in occasional {
+        if is_so || status.conditions.iter().any(|condition| condition.type_ == wanted.kind) {
+            conditions::set(&mut status.conditions, wanted, Some(nodeeni.generation), now);
+        }
+    }
+    status
+}
+
+/// While it is not settled which ENIs are taken over from upstream, its status stands as upstream wrote it: it is what they
+/// are told by. Only what is going on is added.
+pub fn adopting(nodeeni: &NodeEni, previous: &NodeEniStatus, nodes: &[&str], now: Timestamp) -> NodeEniStatus {
+    let mut status = previous.clone();
+    let node = nodes.first().copied().unwrap_or_default();
+    let message = format!(
+        "takes over the ENIs of upstream's controller: waits for a look at the interfaces of {} nodes, {node} among them",
+        nodes.len()
+    );
+    for (kind, on) in [(types::READY, false), (types::PROGRESSING, true)] {
+        let wanted = Wanted::new(kind, on, "Adopting", message.clone());
+        conditions::set(&mut status.conditions, wanted, Some(nodeeni.generation), now);
+    }
+    status
+}
+
+/// While nothing may be decided at all, the status stands; it only says so.
+pub fn halted(nodeeni: &NodeEni, previous: &NodeEniStatus, why: &Problem, now: Timestamp) -> NodeEniStatus {
+    let mut status = previous.clone();
+    for (kind, on) in [(types::READY, false), (types::DEGRADED, true)] {
+        let wanted = Wanted::new(kind, on, why.reason, why.message.clone());
+        conditions::set(&mut status.conditions, wanted, Some(nodeeni.generation), now);
+    }
+    status
+}
+
+fn index_pinned(pinned: &[&Pinned]) -> Wanted {
+    let message = match pinned {
+        [] => {
+            return Wanted::new(
+                types::INDEX_PINNED,
+                false,
+                "AsAsked",
+                "every ENI is at the device index that is asked for",
+            );
+        }
+        [first, ..] => format!(
+            "{} ENIs that were taken over from upstream keep their device index: on node {} it is {} where the spec asks for {}. \
+             To have one made anew at the index that is asked for, delete its ENIAttachment: kubectl delete enia {}",
+            pinned.len(),
+            first.node,
+            first.index,
+            first.asked,
+            first.name
+        ),
+    };
+    Wanted::new(types::INDEX_PINNED, true, "Adopted", message)
+}
+
+fn waits(waiting: &[&WaitsForPods]) -> Wanted {
+    let Some(first) = waiting.first() else {
+        return Wanted::new(types::WAITING_FOR_PODS, false, "NoneUsed", "no node keeps an ENI for pods any more");
+    };
+    let (node, several) = (&first.node, waiting.len());
+    let Some(pods) = &first.pods else {
+        let message = format!(
+            "{several} ENIs that are no longer asked for are kept, on node {node} among others: the pods have not been listed \
+             (the controller needs the right to list and watch pods)"
+        );
+        return Wanted::new(types::WAITING_FOR_PODS, true, "PodsUnknown", message);
+    };
+    let named: Vec<&str> = pods.iter().take(5).map(String::as_str).collect();
+    let more = pods.len().saturating_sub(named.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let message = format!(
+        "{several} ENIs that are no longer asked for are kept for pods that use them: on node {node} for {}{more}. They go when the \
+         pods have gone",
+        named.join(", ")
+    );
+    Wanted::new(types::WAITING_FOR_PODS, true, "PodsUseIt", message)
+}
+
+/// When the next status may be written after one at `last`: a second later, five where the list is long.
+pub fn next_write(last: Timestamp, status: &NodeEniStatus) -> Timestamp {
+    let pause = if status.attachments.len() > 50 { 5 } else { 1 };
+    last.saturating_add(SignedDuration::from_secs(pause)).unwrap_or(Timestamp::MAX)
+}
+
+/// Its ENI is in place, and a change of it is refused, or does not last.
+fn is_unchanged(attachment: &Attachment) -> bool {
+    let attached = attachment.status.conditions.iter().find(|condition| condition.type_ == types::ATTACHED);
+    attached.is_some_and(|attached| attached.status == "True" && attached.reason != IN_PLACE)
+}
+
+fn count(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+/// What a person must act on: the commonest reason, where, how many, and what else.
+fn trouble(
+    nodeeni: &NodeEni,
+    blocked: &[&&Attachment],
+    unchanged: &[&Attachment],
+    standing: &[&&Unassigned],
+    problems: &[Problem],
+) -> Option<(String, String)> {
+    if let Err(why) = &nodeeni.spec {
+        return Some(("Unreadable".to_owned(), format!("nothing is done for this NodeENI: {why}")));
+    }
+    // reason → (message, nodes)
+    let mut by_reason: BTreeMap<String, (String, Vec<&str>)> = BTreeMap::new();
+    // First: they say more than one node's refusal for the same reason.
+    for problem in problems {
+        let entry = by_reason.entry(problem.reason.to_owned());
+        let nodes = &mut entry.or_insert_with(|| (problem.message.clone(), Vec::new())).1;
+        nodes.extend(problem.node.as_deref());
+    }
+    // In place, and not as it is asked for.
+    for attachment in unchanged {
+        let attached = attachment.status.conditions.iter().find(|c| c.type_ == types::ATTACHED);
+        let (reason, message) = attached.map_or(("Refused", ""), |c| (c.reason.as_str(), c.message.as_str()));
+        by_reason.entry(reason.to_owned()).or_insert_with(|| (message.to_owned(), Vec::new())).1.push(&attachment.node);
+    }
+    for attachment in blocked {
+        let ready = attachment.status.conditions.iter().find(|c| c.type_ == types::READY);
+        let (reason, message) = ready.map_or(("Blocked", ""), |c| (c.reason.as_str(), c.message.as_str()));
+        by_reason.entry(reason.to_owned()).or_insert_with(|| (message.to_owned(), Vec::new())).1.push(&attachment.node);
+    }
+    for refusal in standing {
+        let entry = by_reason.entry(refusal.why.reason().to_owned());
+        entry.or_insert_with(|| (refusal.why.to_string(), Vec::new())).1.push(&refusal.node);
+    }
+    let kinds = by_reason.len();
+    let (reason, (message, mut nodes)) =
+        by_reason.into_iter().max_by(|(ra, (_, a)), (rb, (_, b))| a.len().cmp(&b.len()).then(rb.cmp(ra)))?;
+    nodes.sort_unstable();
+    nodes.dedup();
+    let place = match nodes.as_slice() {
+        [one] => format!("node {one}"),
+        [first, ..] => format!("{} nodes, {first} among them", nodes.len()),
+        [] => String::new(),
+    };
+    let more = match kinds {
+        0 | 1 => String::new(),
+        2 => " (and another kind of trouble: see the ENIAttachments and events)".to_owned(),
+        _ => format!(" (and {} other kinds of trouble: see the ENIAttachments and events)", kinds - 1),
+    };
+    let place = if place.is_empty() { place } else { format!("{place}: ") };
+    Some((reason, format!("{place}{message}{more}")))
+}
+
+/// What the conditions count.
+struct Numbers {
+    matched: usize,
+    desired: usize,
+    ready: usize,
+    leaving: usize,
+    expected: Option<Expected>,
+}
+
+fn conditions_of(
+    nodeeni: &NodeEni,
+    numbers: Numbers,
+    refused: &[&Unassigned],
+    trouble: Option<(String, String)>,
+) -> [Wanted; 3] {
+    let Numbers { matched, desired, ready, leaving, expected } = numbers;
+    let expected = expected.map(|Expected { action, waiting, seconds }| {
+        format!("; about {seconds} s: {waiting} ENIs wait for {action}, which EC2 lets us call so often and no more")
+    });
+    let expected = expected.unwrap_or_default();
+    let degraded = match &trouble {
+        Some((reason, message)) => Wanted::new(types::DEGRADED, true, reason.clone(), message.clone()),
+        None => Wanted::new(types::DEGRADED, false, "AsExpected", "nothing needs a person"),
+    };
+    if nodeeni.deleting {
+        let message = format!("{leaving} ENIs are still being detached and deleted");
+        return [
+            Wanted::new(types::READY, false, "Deleting", message.clone()),
+            Wanted::new(types::PROGRESSING, true, "Deleting", message),
+            degraded,
+        ];
+    }
+    let all = ready >= desired && trouble.is_none() && !(matched > 0 && desired == 0);
+    let missing = desired.saturating_sub(ready);
+    let progress = if missing > 0 || leaving > 0 {
+        let waits =
+            refused.iter().find(|refusal| refusal.why.is_transient()).map(|r| format!(" ({}: {})", r.node, r.why));
+        Some(format!(
+            "{missing} of {desired} ENIs are not ready yet, {leaving} are on their way out{}{expected}",
+            waits.unwrap_or_default()
+        ))
+    } else {
+        None
+    };
+    let ready_now = match (&trouble, all, matched) {
+        (_, true, 0) => {
+            Wanted::new(types::READY, true, "NoNodeMatches", "no node has the labels of nodeSelector: nothing to do")
+        }
+        (_, true, _) => Wanted::new(
+            types::READY,
+            true,
+            "AllReady",
+            format!("{ready} of {desired} ENIs are ready on {matched} nodes"),
+        ),
+        (Some((reason, message)), ..) => {
+            Wanted::new(types::READY, false, reason.clone(), format!("{ready} of {desired} ENIs are ready; {message}"))
+        }
+        (None, ..) => Wanted::new(
+            types::READY,
+            false,
+            "Progressing",
+            format!("{ready} of {desired} ENIs are ready on {matched} nodes{expected}"),
+        ),
+    };
+    let progressing = match progress {
+        Some(message) => Wanted::new(types::PROGRESSING, true, "Working", message),
+        None => Wanted::new(types::PROGRESSING, false, "Settled", "nothing is under way"),
+    };
+    [ready_now, progressing, degraded]
+}
+
+/// The bounded list: past [`MAX_ENTRIES`] those that are not ready come first.
+fn entries(
+    previous: &NodeEniStatus,
+    attachments: &[&Attachment],
+    mtu: Option<i32>,
+    now: Timestamp,
+) -> (Vec<AttachmentEntry>, usize) {
+    let mut chosen: Vec<&&Attachment> = attachments.iter().collect();
+    chosen.sort_by(|a, b| (&a.node, a.slot(), &a.name).cmp(&(&b.node, b.slot(), &b.name)));
+    if chosen.len() > MAX_ENTRIES {
+        chosen.sort_by_key(|attachment| conditions::is_true(&attachment.status.conditions, types::READY));
+    }
+    let omitted = chosen.len().saturating_sub(MAX_ENTRIES);
+    chosen.truncate(MAX_ENTRIES);
+    let before: BTreeMap<(&str, Option<i32>, Option<&str>), &AttachmentEntry> = previous
+        .attachments
+        .iter()
+        .map(|entry| ((entry.instance_id.as_str(), entry.device_index, entry.subnet_id.as_deref()), entry))
+        .collect();
+    let list = chosen.into_iter().map(|attachment| {
+        let mut entry = entry(attachment, mtu);
+        let key = (entry.instance_id.as_str(), entry.device_index, entry.subnet_id.as_deref());
+        entry.last_updated = match before.get(&key) {
+            Some(old) if AttachmentEntry { last_updated: None, ..(*old).clone() } == entry => old.last_updated.clone(),
+            _ => Some(Time(now.round(jiff::Unit::Second).unwrap_or(now))),
+        };
+        entry
+    });
+    (list.collect(), omitted)
+}
+
+fn entry(attachment: &Attachment, mtu: Option<i32>) -> AttachmentEntry {
+    AttachmentEntry {
+        node_id: attachment.node.clone(),
+        instance_id: attachment.instance.as_ref().map(ToString::to_string).unwrap_or_default(),
+        eni_id: attachment.eni().map(|eni| eni.to_string()).unwrap_or_default(),
+        attachment_id: attachment.status.attachment_id.clone().unwrap_or_default(),
+        subnet_id: Some(attachment.request.subnet_id.clone()),
+        subnet_cidr: attachment.request.subnet_cidr.clone(),
+        mtu,
+        device_index: Some(attachment.request.device_index),
+        status: match attachment.status.phase {
+            Phase::Pending => "pending",
+            Phase::Attaching => "attaching",
+            Phase::Attached if attachment.deleting.is_some() => "detaching",
+            Phase::Attached => "attached",
+            Phase::Blocked => "blocked",
+            Phase::Detaching => "detaching",
+            Phase::Deleting => "deleting",
+        }
+        .to_owned(),
+        last_updated: None,
+        dpdk_bound: None,
+        dpdk_driver: None,
+        dpdk_resource_name: None,
+        dpdk_pci_address: None,
+    }
+}
