@@ -1,6 +1,6 @@
 //! The shell around the decisions of `multi-eni-plan`: watch, execute, report, lease, serve; and the `multi-eni` binary.
 //!
-//! - [`watch`] → [`store`] → [`work_queue`] → [`reconcile`] (decides by `plan`) → [`api_writes`](mod@write), [`events`], crate `ec2`.
+//! - [`watch`] → [`store`] → [`work_queue`] → [`reconcile`] (decides by `plan`) → [`api_writes`], [`events`], crate `ec2`.
 //! - [`leader_election`]: Lease and fence. [`client`]: the API server behind it.
 //! - [`run`]: a controller's life. [`http_server`]: health and metrics. [`cli`]: the binary's commands.
 

@@ -10,7 +10,7 @@ pub enum Key {
     Node(String),
     /// An ENIAttachment by name: `step`.
     Attachment(String),
-    /// A NodeENI by name: rollout, finalizer, `fold`.
+    /// A NodeENI by name: rollout, finalizer, `status`.
     NodeEni(String),
     /// The ENIs that no ENIAttachment knows.
     Orphans,

@@ -188,7 +188,7 @@ impl Ec2 {
         lock(&self.inner.cache).observation(attachment_uid, eni)
     }
 
-    /// Whether [`observe`](Self::sight) would be that it is absent.
+    /// Whether [`observation`](Self::observation) would be that it is absent.
     pub fn is_absent(&self, attachment_uid: &str, eni: Option<&EniId>) -> bool {
         lock(&self.inner.cache).is_absent(attachment_uid, eni)
     }
@@ -280,7 +280,7 @@ impl Ec2 {
     }
 
     /// Asks for an ENI by ID, whatever its tags. `Changed::Eni` goes to whom its tags name, and to those who asked
-    /// [`observe`](Self::sight) for it.
+    /// [`observation`](Self::observation) for it.
     pub fn look_by_id(&self, eni: &EniId) {
         self.inner.enis.ask(eni.clone());
     }

@@ -1,12 +1,13 @@
-//! EC2, as Multi-ENI sees it: one shared view, one budget an action, one attempt a call.
+//! EC2, as Multi-ENI uses it: one shared cache, one rate limit an action, one attempt a call.
 //!
 //! The only crate with aws-sdk-ec2.
 //!
 //! - [`client()`]: the SDK's client, its retries off and its timeouts explicit.
-//! - [`Ec2`]: mutations (one attempt each: budget, fence, send, write through), what decisions read (synchronous), and
-//!   questions (remembered, batched, answered in the background; then [`Changed`] is sent).
-//! - `view`: what EC2 shows, with our own answered calls written through; plain data, tested without I/O.
-//! - `budget`: a token bucket for each EC2 action, learned from throttling. `line`: who is served next.
+//! - [`Ec2`]: mutations (one attempt each: token, fence, send, write through), what decisions read (synchronous), and
+//!   lookups (remembered, batched, answered in the background; then [`Changed`] is sent).
+//! - `cache`: what EC2 shows, with our own answered calls written through; plain data, tested without I/O.
+//! - `rate_limit`: a token bucket for each EC2 action, which learns from throttling, and a fair queue before it.
+//! - `batcher`, `catalog`: lookups that are answered together; what is known of subnets, groups and instance types.
 //!
 //! Nothing here reads a wall clock other than [`Clock`]; waiting is tokio's.
 

@@ -4,7 +4,7 @@ use crate::rng;
 use crate::script::{Befallen, Fault, Faults, Millis, Rates, Seam};
 use std::collections::BTreeMap;
 
-/// The oracle of one history.
+/// The fault injector of one history.
 #[derive(Debug)]
 pub struct FaultInjector {
     seed: u64,

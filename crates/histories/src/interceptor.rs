@@ -1,4 +1,4 @@
-//! The desk over which every request of a replica passes: it decides what befalls it, and tells the witness.
+//! The interceptor through which every request of a replica passes: it decides what befalls it, and tells the checker.
 
 use crate::checker::Checker;
 use crate::environment::{Environment, People};
@@ -36,7 +36,7 @@ struct State {
 }
 
 impl Interceptor {
-    /// The desk of one history. EC2 asks it from now on what befalls its calls.
+    /// The interceptor of one history. EC2 asks it from now on what befalls its calls.
     pub fn open(environment: Environment, checker: Checker, script: &Script) -> Arc<Self> {
         let Setting { kube_latency, .. } = script.setting;
         let fault_injector = FaultInjector::new(script.seed, script.trouble.clone());

@@ -2,8 +2,8 @@
 //! under one seed. What is promised and how it is tested: `docs/reliability.md`.
 //!
 //! - [`generator`] makes a [`script`] of a seed: who is there, what happens, what goes wrong.
-//! - [`history`] plays it: on a [`environment`] (EC2, API server, clock), with [`replica`]s of the controller behind gates, over a
-//!   [`interceptor`] where the [`fault_injector`] says what befalls each request. [`entropy`] and [`rng`]: nothing but the seed decides.
+//! - [`history`] plays it: in an [`environment`] (EC2, API server, clock), with [`replica`]s of the controller, through an
+//!   [`interceptor`] that applies the [`fault_injector`]'s faults to each request. [`entropy`] and [`rng`]: nothing but the seed decides.
 //!   [`panics`]: none goes unnoticed.
 //! - [`checker`] sees everything and checks the promises at each event; [`convergence`] checks those of the end, by [`expected`], its
 //!   own reading of the specs.

@@ -168,7 +168,7 @@ pub fn step(input: Input<'_>) -> Step {
     conditions::complete(&input, up_to_date(&input, action), report)
 }
 
-/// Nothing is done to an ENI on the strength of an old sight of it: somebody may have taken its tags away since, or the
+/// Nothing is done to an ENI on the strength of an old observation of it: somebody may have taken its tags away since, or the
 /// ENI itself. Sweeps keep the view young; where they fail, a look comes first.
 fn up_to_date(input: &Input<'_>, action: Action) -> Action {
     let Observation::Seen(seen) = input.observation else { return action };

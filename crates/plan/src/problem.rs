@@ -1,5 +1,5 @@
 //! What is wrong with a NodeENI as a whole, beside the ENIs that its nodes do not get: found by the shell or by a decision
-//! that is not about one Node. `fold` says it in Degraded and Ready.
+//! that is not about one Node. `status` says it in Degraded and Ready.
 
 /// One thing that is wrong. It stands until whoever found it no longer reports it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

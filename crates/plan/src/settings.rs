@@ -11,7 +11,7 @@ pub struct Settings {
     pub node_gone_grace: SignedDuration,
     /// How long EC2 may show something older than our last call (eventual consistency).
     pub lag: SignedDuration,
-    /// How old the last sight of an ENI may be when it is changed: more than two sweeps.
+    /// How old the last observation of an ENI may be when it is changed: more than two resyncs.
     pub view_valid: SignedDuration,
     /// How long a Create may be repeated with its token.
     pub token_lifetime: SignedDuration,

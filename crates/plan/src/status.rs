@@ -1,4 +1,4 @@
-//! `fold`: the ENIAttachments of a NodeENI, and the reasons where there are none → its status.
+//! A NodeENI's status: its ENIAttachments, and the reasons where there are none → its status.
 
 use crate::assign::{Pinned, Unassigned, WaitsForPods};
 use crate::attachment::{Attachment, IN_PLACE};

@@ -223,7 +223,7 @@ impl Reconciler {
         creates.chain(deletes).chain(marks).chain(settings).chain(follow).collect()
     }
 
-    /// Keeps the answer for `fold` and `rollout`, and wakes the NodeENIs for which it changed.
+    /// Keeps the answer for `status` and `rollout`, and wakes the NodeENIs for which it changed.
     fn keep_assignment(&mut self, name: &str, assignment: Assignment) {
         let nothing = Assignment::default();
         let old = self.assignments.get(name).unwrap_or(&nothing);

@@ -1,4 +1,4 @@
-//! One NodeENI: its finalizer, the rollout's permits, and `fold`.
+//! One NodeENI: its finalizer, the rollout's permits, and `status`.
 
 use super::{Outcome, Reconciler, writes};
 use crate::events::{About, Announcement};

@@ -1,4 +1,4 @@
-//! What is wrong with a NodeENI as a whole, collected for `fold` from all that can find it.
+//! What is wrong with a NodeENI as a whole, collected for `status` from all that can find it.
 
 use super::Reconciler;
 use crate::work_queue::Key;

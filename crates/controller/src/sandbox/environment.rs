@@ -1,4 +1,4 @@
-//! The stage: an API server and EC2 over HTTP on loopback, and the real controller between them.
+//! The environment: an API server and EC2 over HTTP on loopback, and the real controller between them.
 
 use super::Flags;
 use super::kubectl::Person;
@@ -57,7 +57,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Sets the stage and starts the controller.
+    /// Sets the environment up and starts the controller.
     pub async fn set(flags: &Flags, files: &[Manifests], account: Account) -> Result<Self, String> {
         let clock = SimClock::starting_at(jiff::Timestamp::now());
         let ec2 = Ec2::new(clock, Ec2Settings::default());

@@ -27,7 +27,7 @@ impl CacheState {
         }
     }
 
-    /// Whether [`observe`](Self::sight) would be that it is absent. Asked for each of thousands after each sweep.
+    /// Whether [`observation`](Self::observation) would be that it is absent. Asked for each of thousands after each sweep.
     pub fn is_absent(&mut self, uid: &str, eni: Option<&EniId>) -> bool {
         self.find(uid, eni).is_none() && self.looked_for(uid).is_some()
     }

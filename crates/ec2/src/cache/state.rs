@@ -428,7 +428,7 @@ where
     }
 }
 
-/// Whether two sights of an ENI show the same, whenever they were taken.
+/// Whether two observations of an ENI show the same, whenever they were taken.
 fn same(a: &ObservedEni, b: &ObservedEni) -> bool {
     let ObservedEni {
         id,

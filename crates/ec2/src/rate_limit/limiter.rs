@@ -349,7 +349,7 @@ mod tests {
             rate_limiter.wait(Action::Attach, &ticket).await.unwrap();
         }
         let soon = Duration::from_millis(10);
-        // The first is the cashier, the second only waits; both give up.
+        // The first takes the tokens for all, the second only waits; both give up.
         let both = async {
             tokio::join!(rate_limiter.wait(Action::Attach, &ticket), rate_limiter.wait(Action::Attach, &ticket))
         };

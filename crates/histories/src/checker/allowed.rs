@@ -25,7 +25,7 @@ pub const WATCH: Millis = 100_000;
 /// How late EC2 may show a change, and a look may be judged after that.
 const LAG: Millis = 60_000;
 
-/// How long an orphan is let be. The witness's own number, so that another one in the controller shows.
+/// How long an orphan is let be. The checker's own number, so that another one in the controller shows.
 const ORPHANS_WAIT: Millis = 180_000;
 
 /// A call has changed an interface.

@@ -3,7 +3,7 @@
 use crate::script::Millis;
 use std::collections::BTreeMap;
 
-/// How long the Lease lasts. The witness's own number, so that another one in the controller shows.
+/// How long the Lease lasts. The checker's own number, so that another one in the controller shows.
 const LASTS: Millis = 15_000;
 
 /// The Lease as the processes know it, and as it is.

@@ -40,7 +40,7 @@ use multi_eni_sim::ec2::{Incoming, InstanceState};
 use multi_eni_sim::kube::RequestInfo;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The witness. Clones are the same.
+/// The checker. Clones are the same.
 #[derive(Clone)]
 pub struct Checker {
     state: Arc<Mutex<State>>,

@@ -54,7 +54,7 @@ pub fn nodeeni(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     }
 }
 
-/// An ENIAttachment has changed; the mirror does not know it yet.
+/// An ENIAttachment has changed; the model does not know it yet.
 pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     let deleting = |object: Option<&Value>| object.is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
     if change.before.is_none() || deleting(change.before) || !deleting(change.after) {

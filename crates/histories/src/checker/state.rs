@@ -1,4 +1,4 @@
-//! What the witness knows, and what it does with each thing that happens: tell it, check it, follow it.
+//! What the checker knows, and what it does with each thing that happens: tell it, check it, follow it.
 
 use super::backoff::{Answer, Repeats, Request};
 use super::budget::{Budgets, SAME_CALLS_A_SECOND, WRITES_A_SECOND};
@@ -24,13 +24,13 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// When a write to the API server is given up: the witness's own number, so that another one in the controller shows.
+/// When a write to the API server is given up: the checker's own number, so that another one in the controller shows.
 const WRITE_LASTS: Millis = 8_000;
 
 /// How old a replica's answer to what a name stands for may be.
 pub(super) const NAMES: Millis = 300_000;
 
-/// Everything the witness knows.
+/// Everything the checker knows.
 #[derive(Debug)]
 pub struct State {
     /// Who we are on EC2.

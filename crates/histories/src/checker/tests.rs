@@ -24,7 +24,7 @@ use multi_eni_sim::kube::{GroupResource, ObjectChange};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The replica's process, who signs everything that the witness judges.
+/// The replica's process, who signs everything that the checker judges.
 const REPLICA: &str = "a1";
 /// Somebody who is no replica: what they do breaks no promise.
 const PEOPLE: &str = "kubectl";

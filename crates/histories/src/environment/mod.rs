@@ -1,4 +1,4 @@
-//! The stage of a history: EC2, the API server and the clock, with nobody on it yet.
+//! The environment of a history: EC2, the API server and the clock, with nobody on it yet.
 
 mod account;
 mod cluster;
@@ -64,7 +64,7 @@ impl Environment {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// What [`Self::now`] answers, for those who must not hold the stage.
+    /// What [`Self::now`] answers, for those who must not hold the environment.
     pub fn timer(&self) -> impl Fn() -> u64 + Send + use<> {
         let began = self.began;
         move || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)

@@ -123,7 +123,7 @@ impl Environment {
                 people.create(&pods(), &object).await.map(|_| format!("Pod {pod} starts on {node} and uses {nodeeni}"))
             }
             Operation::PodEnds { pod } => people.delete(&pods(), pod).await.map(|_| format!("Pod {pod} ends")),
-            Operation::QuotaGate { room } => {
+            Operation::Quota { room } => {
                 let limit = room.map_or(5000, |room| u32::try_from(self.ec2.snapshot().enis.len()).unwrap_or(0) + room);
                 self.ec2.configure(|settings| settings.eni_quota = Some(limit));
                 Ok(format!("the quota is {limit} network interfaces"))

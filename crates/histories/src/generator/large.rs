@@ -47,7 +47,7 @@ fn scarce(rng: &mut Rng, fleet: &mut Fleet, events: &mut Vec<Event>) {
         fleet.nodeenis.insert("e1".to_owned(), wanted);
     }
     if kind != 1 {
-        events.push(Event { at: rng.u64(6_000..9_000), act: Operation::QuotaGate { room: Some(rng.u32(30..120)) } });
+        events.push(Event { at: rng.u64(6_000..9_000), act: Operation::Quota { room: Some(rng.u32(30..120)) } });
     }
 }
 

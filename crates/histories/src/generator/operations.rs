@@ -39,7 +39,7 @@ enum Kind {
     OtherCluster,
     Upstream,
     Pod,
-    QuotaGate,
+    Quota,
     Crowd,
     RemakeGroup,
     RenameSubnet,
@@ -93,7 +93,7 @@ const KINDS: [(Kind, u32); 50] = [
     (Kind::OtherCluster, 2),
     (Kind::Upstream, 4),
     (Kind::Pod, 4),
-    (Kind::QuotaGate, 2),
+    (Kind::Quota, 2),
     (Kind::Crowd, 2),
     (Kind::RemakeGroup, 2),
     (Kind::RenameSubnet, 2),
@@ -303,9 +303,9 @@ impl Palette {
                     None => fleet.start_pod(rng)?,
                 })
             }
-            Kind::QuotaGate => {
+            Kind::Quota => {
                 fleet.quota = !fleet.quota;
-                at_once(Operation::QuotaGate { room: fleet.quota.then(|| rng.u32(0..4)) })
+                at_once(Operation::Quota { room: fleet.quota.then(|| rng.u32(0..4)) })
             }
             Kind::Crowd => {
                 let tiny: Vec<String> = subnets().into_iter().filter(|s| s.tiny).map(|s| s.id).collect();

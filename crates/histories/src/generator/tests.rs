@@ -25,7 +25,7 @@ variants!(
     Apply, Remove, DeleteAttachment, StripAttachment, Annotate,
     HandDetach, HandDelete, HandMove, HandChange, CniAttach, OtherCluster, Upstream, PodStarts, PodEnds, CniRelease,
     CniGrows, CniShrinks,
-    QuotaGate, Crowd, Uncrowd, RemakeGroup, RenameSubnet, Deny, Allow, RefuseCalls,
+    Quota, Crowd, Uncrowd, RemakeGroup, RenameSubnet, Deny, Allow, RefuseCalls,
     Kill, Stop, Elsewhere, RoleSwap, Pause, ClockStep, Partition, StaleWatch,
     BreakWatches, Compact, RestartApi, Forbid, Refuse,
 );
@@ -118,7 +118,7 @@ fn acts_that_can_be_two_things_are_both() {
                 Operation::Partition { kube, .. } => ("the API server is out of reach", kube),
                 Operation::Forbid { reads, .. } => ("reads are forbidden", reads),
                 Operation::Upstream { listed, .. } => ("upstream lists its ENI", listed),
-                Operation::QuotaGate { room } => ("the quota is used up", room == Some(0)),
+                Operation::Quota { room } => ("the quota is used up", room == Some(0)),
                 Operation::Remove { name } => {
                     removed.insert(name);
                     continue;

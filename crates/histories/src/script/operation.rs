@@ -193,7 +193,7 @@ pub enum Operation {
 
     // ---- Circumstances on EC2 ------------------------------------------------------------------------------------
     /// The account's quota allows this many ENIs more; null: AWS's default.
-    QuotaGate {
+    Quota {
         /// How many more.
         room: Option<u32>,
     },

@@ -6,7 +6,7 @@ use multi_eni_sim::ec2::catalog::instance_type;
 
 /// The most replicas: more would only say more of the same.
 const MOST_REPLICAS: usize = 5;
-/// As long as EC2 may lag by what the witness assumes, in milliseconds.
+/// As long as EC2 may lag by what the checker assumes, in milliseconds.
 const LONGEST_LAG: u64 = 30_000;
 
 impl Script {
@@ -126,7 +126,7 @@ fn act(act: &Operation, setting: &Setting) -> Option<String> {
         | Operation::CniRelease { .. }
         | Operation::CniGrows { .. }
         | Operation::CniShrinks { .. }
-        | Operation::QuotaGate { .. }
+        | Operation::Quota { .. }
         | Operation::BreakWatches {}
         | Operation::Compact {}
         | Operation::RestartApi { .. }
