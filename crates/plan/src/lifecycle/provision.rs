@@ -211,7 +211,7 @@ fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
 fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Report) {
     let Ok(subnet) = SubnetId::parse(&input.attachment.request.subnet_id) else { return (Action::Wait, report) };
     match input.catalog.subnets.get(&subnet).filter(|facts| facts.as_of > full.at) {
-        Some(facts) if has_room(&input.attachment.request, facts, full) => create_now(input, report),
+        Some(facts) if has_room(&input.attachment.request, facts, full, input.now) => create_now(input, report),
         Some(facts) => {
             let again = facts.as_of.saturating_add(input.settings.subnet_cooldown).unwrap_or(Timestamp::MAX);
             if input.now >= again {
@@ -224,14 +224,19 @@ fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Re
     }
 }
 
+/// A block of addresses that EC2 could not give is asked for again after so long, whatever the subnet shows.
+const BLOCK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+
 /// Whether a subnet that was full looks as if there were room now. How its free addresses lie EC2 does not show: for a
 /// block that it could not give there must be more of them than there were; or it is among the first failures, for what was
-/// freed between a failure and the first look after it shows as no growth.
-fn has_room(request: &EniRequest, facts: &ObservedSubnet, full: &Failure) -> bool {
+/// freed between a failure and the first look after it shows as no growth; or [`BLOCK_AGAIN`] has passed, for addresses that others
+/// free and take lie otherwise without becoming more.
+fn has_room(request: &EniRequest, facts: &ObservedSubnet, full: &Failure, now: Timestamp) -> bool {
     let blocks = request.ipv4_prefix_count.unwrap_or(0);
     // A subnet without IPv4 has no count that could tell.
     let fits = facts.cidr.is_empty() || facts.free_addresses >= needed(request);
-    fits && (blocks == 0 || full.count <= 3 || facts.grown.is_some_and(|at| at > full.at))
+    let has_waited = now.duration_since(full.at) >= BLOCK_AGAIN;
+    fits && (blocks == 0 || full.count <= 3 || has_waited || facts.grown.is_some_and(|at| at > full.at))
 }
 
 fn limit_stands(input: &Input<'_>) -> bool {

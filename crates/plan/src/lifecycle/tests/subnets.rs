@@ -40,7 +40,7 @@ fn a_full_subnet_is_described_again_and_not_created_in_until_it_has_room() {
 
 /// EC2 says how many addresses are free, not how they lie.
 #[test]
-fn a_block_is_tried_a_few_times_and_then_only_when_the_subnet_has_grown() {
+fn a_block_is_tried_a_few_times_and_then_when_the_subnet_has_grown_or_every_ten_minutes() {
     let mut world = World::new(absent(25));
     world.attachment.request.ipv4_prefix_count = Some(1);
     for n in 1..=4 {
@@ -50,6 +50,12 @@ fn a_block_is_tried_a_few_times_and_then_only_when_the_subnet_has_grown() {
         world.now = at(200 * n + 152);
         assert_eq!(matches!(world.step().action, Action::Create { .. }), n <= 3, "{n}: {:?}", world.step());
     }
+    for (seconds, tries) in [(1399, false), (1400, true)] {
+        world.now = at(seconds);
+        world.describe(facts(100, None, seconds));
+        assert_eq!(matches!(world.step().action, Action::Create { .. }), tries, "{seconds}");
+    }
+    world.now = at(952);
     world.describe(facts(100, Some(951), 951));
     assert!(matches!(world.step().action, Action::Create { .. }));
 }
