@@ -36,6 +36,8 @@ struct Refused {
     why: String,
     first: Millis,
     last: Millis,
+    /// How often since then.
+    count: u32,
 }
 
 impl Refusals {
@@ -44,8 +46,16 @@ impl Refusals {
         let of = self.refused.entry(about.to_owned()).or_default();
         match (why, of.get_mut(what)) {
             (None, _) => drop(of.remove(what)),
-            (Some(why), Some(refused)) if refused.why == why => refused.last = at,
-            (Some(why), _) => drop(of.insert(what.to_owned(), Refused { why: why.to_owned(), first: at, last: at })),
+            (Some(why), Some(refused)) if refused.why == why => {
+                if refused.count == 0 {
+                    refused.first = at;
+                }
+                refused.last = at;
+                refused.count += 1;
+            }
+            (Some(why), _) => {
+                drop(of.insert(what.to_owned(), Refused { why: why.to_owned(), first: at, last: at, count: 1 }))
+            }
         }
     }
 
@@ -54,7 +64,7 @@ impl Refusals {
         self.refused
             .values_mut()
             .flat_map(|of| of.values_mut())
-            .for_each(|refused| refused.first = refused.first.max(at));
+            .for_each(|refused| (refused.first, refused.count) = (refused.first.max(at), 0));
     }
 
     /// An ENIAttachment has been changed: what did that is not refused any more, whether its answer is heard or not.
@@ -111,7 +121,7 @@ impl Refusals {
             false => STANDS,
         };
         let stands = |what: &str, refused: &Refused| {
-            at >= refused.first + WITHIN && refused.last > refused.first && at <= refused.last + again(what, refused)
+            at >= refused.first + WITHIN && refused.count > 1 && at <= refused.last + again(what, refused)
         };
         let all = self.refused.get(&about.name)?;
         // What is in place waits for changes in place only.

@@ -243,6 +243,23 @@ fn what_is_refused_for_minutes_and_not_said_breaks_said() {
 }
 
 #[test]
+fn of_a_new_leader_its_own_refusals_count_and_one_is_none_in_a_row() {
+    let code = Some("InvalidNetworkInterface.InUse");
+    let world = |again: bool| {
+        let mut world = refused_for_long(condition("Degraded", "False", "AsExpected"), true, 1_000);
+        world.state.refusals.counted_anew(LATER + 2_000);
+        world.state.refusals.ended(LATER + 2_500, HELD, "DeleteNetworkInterface", code);
+        if again {
+            world.state.refusals.ended(LATER + 302_500, HELD, "DeleteNetworkInterface", code);
+        }
+        world.state.looks(LATER + 302_500, std::collections::BTreeSet::new());
+        world
+    };
+    holds(&world(false));
+    breaks(&world(true), Promise::Said, "for 300 s");
+}
+
+#[test]
 fn what_was_refused_to_an_eni_that_has_come_loose_since_or_to_an_object_that_was_made_anew_is_over() {
     let well = || condition("Degraded", "False", "AsExpected");
     let at = LATER + 300_000;
