@@ -72,7 +72,7 @@ impl Reconciler {
     pub(super) fn step(&self, entry: &AttachmentEntry) -> Step {
         let eni_attachment = &entry.attachment;
         let (observation, memory, catalog) =
-            (self.observation(entry), self.memory(eni_attachment), self.deps.ec2.catalog());
+            (self.observation(eni_attachment), self.memory(eni_attachment), self.deps.ec2.catalog());
         let rivals = self.rivals(eni_attachment, &observation);
         let rivals: Vec<&Attachment> = rivals.iter().map(|entry| &entry.attachment).collect();
         lifecycle::step(lifecycle::Input {
@@ -137,12 +137,16 @@ impl Reconciler {
         }
     }
 
-    pub(super) fn observation(&self, entry: &AttachmentEntry) -> Observation {
-        let known = self
-            .memories
-            .get(&entry.attachment.uid)
-            .map_or_else(|| entry.attachment.eni(), |memory| memory.eni_of(&entry.attachment));
-        self.deps.ec2.observation(&entry.attachment.uid, known.as_ref())
+    /// Its ENI, by its status or by what this process was answered.
+    pub(super) fn eni_of(&self, attachment: &Attachment) -> Option<EniId> {
+        match self.memories.get(&attachment.uid) {
+            Some(memory) => memory.eni_of(attachment),
+            None => attachment.eni(),
+        }
+    }
+
+    pub(super) fn observation(&self, attachment: &Attachment) -> Observation {
+        self.deps.ec2.observation(&attachment.uid, self.eni_of(attachment).as_ref())
     }
 
     pub(super) fn is_ready(&self, entry: &AttachmentEntry) -> bool {
@@ -150,7 +154,7 @@ impl Reconciler {
     }
 
     pub(super) fn is_absent(&self, entry: &AttachmentEntry) -> bool {
-        self.deps.ec2.is_absent(&entry.attachment.uid, entry.attachment.eni().as_ref())
+        self.deps.ec2.is_absent(&entry.attachment.uid, self.eni_of(&entry.attachment).as_ref())
     }
 
     /// A call that comes right after leaves the writing to its answer: three writes are enough for the way in.
@@ -200,7 +204,14 @@ impl Reconciler {
                 let entry = entry.clone();
                 self.quota.sent(&entry.attachment.uid);
                 self.subnets.sent(&entry.attachment.uid, &entry.attachment.request);
-                (Call::Create, async move { ec2.create(&token, may_repeat, &entry.attachment).await.map(drop) }.boxed())
+                self.permissions.sent(Call::Create, self.now());
+                let (wall, uid) = (self.deps.wall.clone(), entry.attachment.uid.clone());
+                let create = async move {
+                    let sent = wall();
+                    let result = ec2.create(&token, may_repeat, &entry.attachment).await.map(|eni| eni.id);
+                    Outcome::Created { uid, sent, result }
+                };
+                return work.push(create.boxed());
             }
             Action::Attach { eni, instance, card, index } => {
                 let before = entry.attachment.status.attachment_id.clone();

@@ -126,7 +126,7 @@ impl Reconciler {
         let attachments = self.store.attachments().filter_map(|entry| {
             let attachment = &entry.attachment;
             let step = steps.remove(&attachment.name)?;
-            let observation = self.observation(entry);
+            let observation = self.observation(&entry.attachment);
             let memory = self.memory(attachment);
             let changes = lifecycle::changes(&self.step_input(attachment, &observation, &memory, &catalog));
             Some(ExplainedAttachment { attachment: attachment.clone(), observation, step, changes })

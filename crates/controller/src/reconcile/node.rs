@@ -77,8 +77,7 @@ impl Reconciler {
 
     /// EC2 shows its ENI attached to its instance, whatever its status says.
     pub(super) fn shows_attached(&self, attachment: &Attachment) -> bool {
-        let observation = self.deps.ec2.observation(&attachment.uid, attachment.eni().as_ref());
-        let Observation::Seen(eni) = observation else { return false };
+        let Observation::Seen(eni) = self.observation(attachment) else { return false };
         eni.attachment.is_some_and(|at| at.state == AttachmentState::Attached && at.instance == attachment.instance)
     }
 

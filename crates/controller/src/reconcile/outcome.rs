@@ -5,10 +5,11 @@ use crate::api_writes::{WriteError, Written, Wrote};
 use crate::store::StoreChange;
 use crate::work_queue::Key;
 use jiff::Timestamp;
+use multi_eni_api::ids::EniId;
 use multi_eni_plan::assign::RefusalLook;
 use multi_eni_plan::ec2_errors::{Call, CallError};
 use multi_eni_plan::lifecycle::CallHistory;
-use multi_eni_plan::observed::{Observation, ObservedEni};
+use multi_eni_plan::observed::ObservedEni;
 use multi_eni_plan::writes::Asked;
 
 /// Calls for one key that have ended.
@@ -21,7 +22,16 @@ pub struct Finished {
 
 /// What one call left behind.
 pub enum Outcome {
-    /// EC2 answered, or did not.
+    /// EC2 answered a Create, or did not.
+    Created {
+        /// UID of the ENIAttachment.
+        uid: String,
+        /// When it was begun.
+        sent: Timestamp,
+        /// Its answer.
+        result: Result<EniId, CallError>,
+    },
+    /// EC2 answered another call, or did not.
     Called {
         /// UID of the ENIAttachment.
         uid: String,
@@ -55,6 +65,15 @@ impl Reconciler {
     pub(super) fn finish(&mut self, finished: Finished) {
         for outcome in finished.outcomes {
             match outcome {
+                Outcome::Created { uid, sent, result: Ok(eni) } => {
+                    self.remember(&uid, Call::Create, sent, &Ok(()));
+                    if let Some(memory) = self.memories.get_mut(&uid) {
+                        memory.created_eni = Some(eni);
+                    }
+                }
+                Outcome::Created { uid, sent, result: Err(error) } => {
+                    self.remember(&uid, Call::Create, sent, &Err(error));
+                }
                 Outcome::Called { uid, call, sent, result } => self.remember(&uid, call, sent, &result),
                 Outcome::OrphanCalled { eni, call, result } => self.orphan_answered(&eni, call, &result),
                 Outcome::Wrote { asked, result } => {
@@ -103,13 +122,6 @@ impl Reconciler {
         let memory =
             self.memories.entry(uid.to_owned()).or_insert_with(|| CallHistory::begin(acting_since, &entry.attachment));
         match result {
-            Ok(()) if call == Call::Create => {
-                memory.succeeded(call, now);
-                // Written through with EC2's answer.
-                if let Observation::Seen(eni) = self.deps.ec2.observation(uid, None) {
-                    memory.created = Some(eni.id);
-                }
-            }
             Ok(()) => memory.succeeded(call, now),
             Err(error) => memory.failed(call, error, now),
         }

@@ -114,7 +114,7 @@ pub struct CallHistory {
     /// When the last Create whose outcome is not known had ended: it reached EC2 before.
     pub create_unknown: Option<Timestamp>,
     /// The ENI with which EC2 answered a Create of this process. The status may not name it yet.
-    pub created: Option<EniId>,
+    pub created_eni: Option<EniId>,
     /// The last Create attempt's outcome was: nothing was made.
     pub failure: Option<Failure>,
     /// The Detach that was sent last: EC2's attachment ID, if it was a plain one.
@@ -136,7 +136,7 @@ impl CallHistory {
             acting_since,
             made_here: true,
             create_unknown: None,
-            created: None,
+            created_eni: None,
             failure: None,
             plain_detach: None,
             forced: None,
@@ -277,7 +277,7 @@ impl CallHistory {
 
     /// Its ENI, by its status or by what this process was answered.
     pub fn eni_of(&self, eni_attachment: &Attachment) -> Option<EniId> {
-        eni_attachment.eni().or_else(|| self.created.clone())
+        eni_attachment.eni().or_else(|| self.created_eni.clone())
     }
 
     /// Since when a Create by somebody (an earlier process, or one of ours that got no answer) may have made an ENI that

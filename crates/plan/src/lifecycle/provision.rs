@@ -29,7 +29,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
             let found = input.attachment.adopted.clone().map_or(Action::LookByTag, Action::LookById);
             (found, Report::looking("looks at the ENI that is to be taken over from upstream".to_owned()))
         }
-        Observation::Absent { by_tag, by_id, .. } => match input.attachment.eni() {
+        Observation::Absent { by_tag, by_id, .. } => match input.memory.eni_of(input.attachment) {
             Some(eni) => lost(input, eni, by_id.map(|missed| missed.last)),
             None => create(input, *by_tag),
         },

@@ -304,6 +304,17 @@ fn a_lost_answer_repeats_the_token_within_the_hour_and_looks_twice_after_it() {
     assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-1"));
 }
 
+/// EC2 answered with an ENI, no status names it, and now no look shows it: another one would be made, with the same token, in
+/// another account.
+#[test]
+fn an_eni_that_this_process_made_is_looked_for_whatever_the_status_says() {
+    let mut world = World::new(absent(200));
+    world.memory.succeeded(Call::Create, at(30));
+    world.memory.created_eni = Some(eni(1).id);
+    world.now = at(201);
+    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+}
+
 #[test]
 fn what_cannot_work_is_not_tried_again_while_its_condition_stands() {
     let mut world = World::new(absent(25));

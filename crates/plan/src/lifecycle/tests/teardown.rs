@@ -195,7 +195,7 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     let mut made = World::new(absent(200));
     made.attachment.deleting = Some(at(26));
     made.memory.succeeded(Call::Create, at(30));
-    made.memory.created = Some(eni(1).id);
+    made.memory.created_eni = Some(eni(1).id);
     made.now = at(201);
     made.observation = Observation::Absent { by_tag: at(200), home: Some(at(100)), by_id: None, deleted: None };
     assert_eq!(made.step().action, Action::LookById(eni(1).id));
