@@ -1,383 +1,66 @@
-//! `assign`: what one Node should have, against what it has.
+//! `assign`: the plan for one Node, from the desired and the observed state.
 //!
-//! Keyed by Node, since device indexes and limits belong to an instance. Pure and deterministic: the same input gives
-//! the same answer, and applying the answer and asking again gives nothing more to do.
+//! Keyed by Node, since device indexes and limits belong to an instance. Pure and deterministic: the same input gives the same plan.
+//! Once a plan has been applied, the next one is settled.
 
 mod adoption;
+mod assignment;
+mod attach_refused;
 mod desired;
 mod duplicates;
-mod gone;
+mod input;
+mod instance_lookup;
 mod limits;
-pub(crate) mod look;
+mod new_attachment;
 mod next_place;
+mod node_gone;
+mod node_present;
 mod outdated;
 mod place;
+mod planner;
 mod recover;
+mod resolved;
 mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unassigned;
 mod unattachable;
 
+pub use assignment::{Assignment, Need, Pinned, Removal, RemovalReason, Share, WaitsForPods};
+pub use attach_refused::{AttachRefusals, AttachRefused, RefusalLook};
 pub use duplicates::DUPLICATE_NODE;
-pub use place::ZONE_CONTRADICTION;
+pub use input::Input;
+pub use new_attachment::NewAttachment;
 pub use recover::{has_nothing, may_be_adopted};
-pub use unassigned::{INSTANCE_GONE, Unassigned, UnassignedReason};
-pub use unattachable::{AttachRefusals, AttachRefused, RefusalLook};
+pub use unassigned::{INSTANCE_GONE, Unassigned, UnassignedReason, ZONE_CONTRADICTION};
 
 use crate::attachment::Attachment;
-use crate::instance::InstanceObservation;
-use crate::lookup_failure::LookupFailure;
-use crate::nodeeni::{NodeEni, SubnetRef};
-use crate::observed::{Cluster, Ec2Catalog, InstanceInterfaces, ObservedEni, ObservedNode};
-use crate::pods::Pods;
-use crate::problem::Problem;
-use crate::removals::{Cause, RemovalPermits};
-use crate::rollout::Permits;
-use crate::settings::Settings;
-use jiff::{SignedDuration, Timestamp};
-use multi_eni_api::ids::{InstanceId, SubnetId};
-use multi_eni_api::names::attachment_name;
-use multi_eni_api::{EniAttachmentSpec, EniRequest, NodeSettings};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Looks are not asked for more often than this where clocks disagree or EC2 shows nothing.
-const JUST_NOW: SignedDuration = SignedDuration::from_secs(5);
-
-/// Everything that the decision for one Node depends on.
-#[derive(Clone, Copy)]
-pub struct Input<'a> {
-    /// Who we are.
-    pub cluster: &'a Cluster,
-    /// The Node; None once it is gone.
-    pub node: Option<&'a ObservedNode>,
-    /// Other Nodes of its instance.
-    pub others: &'a [&'a ObservedNode],
-    /// All NodeENIs, in any order.
-    pub nodeenis: &'a [&'a NodeEni],
-    /// The ENIAttachments of its instance, whatever Node's name they carry; and those that carry its name and whose instance has
-    /// no Node.
-    pub attachments: &'a [&'a Attachment],
-    /// Subnets and groups.
-    pub catalog: &'a Ec2Catalog,
-    /// The Region that is called, where it is known.
-    pub region: Option<&'a str>,
-    /// What is on the instance now, if it was looked at.
-    pub instance: Option<&'a InstanceInterfaces>,
-    /// States of instances that were looked at: of Nodes that are gone.
-    pub states: &'a dyn Fn(&InstanceId) -> Option<InstanceObservation>,
-    /// Why no instance can be asked about, if that is so.
-    pub states_failure: Option<&'a LookupFailure>,
-    /// Pods of this Node.
-    pub pods: Pods<'a>,
-    /// Whether an ENIAttachment, on whatever node, has this ENI.
-    pub is_held: &'a dyn Fn(&ObservedEni) -> bool,
-    /// Whether EC2 shows the ENI of an ENIAttachment attached, whatever its status says yet.
-    pub is_attached: &'a dyn Fn(&Attachment) -> bool,
-    /// Where replacement may go on.
-    pub permits: &'a Permits,
-    /// Where what is no longer asked for may go.
-    pub removals: &'a RemovalPermits,
-    /// What EC2 refused to attach for good.
-    pub refused_attach: &'a AttachRefusals,
-    /// Graces.
-    pub settings: &'a Settings,
-    /// Now.
-    pub now: Timestamp,
-}
-
-/// An ENIAttachment to be made.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewAttachment {
-    /// Its name.
-    pub name: String,
-    /// Its spec.
-    pub spec: EniAttachmentSpec,
-    /// The ENI that it takes over from upstream, as it was seen.
-    pub adopts: Option<Box<ObservedEni>>,
-}
-
-impl NewAttachment {
-    /// One for the slot of this request; `adopts`: of the ENI that is there already.
-    fn new(
-        node: &ObservedNode,
-        instance: &InstanceId,
-        nodeeni: &NodeEni,
-        request: EniRequest,
-        adopts: Option<&ObservedEni>,
-    ) -> Self {
-        let (card, index) = (request.network_card_index, request.device_index);
-        Self {
-            name: attachment_name(&nodeeni.name, &nodeeni.uid, instance.as_str(), card, index),
-            adopts: adopts.cloned().map(Box::new),
-            spec: EniAttachmentSpec {
-                node_name: node.name.clone(),
-                node_uid: node.uid.clone(),
-                instance_id: instance.to_string(),
-                node_eni_name: nodeeni.name.clone(),
-                node_eni_uid: nodeeni.uid.clone(),
-                request,
-                recovered: false,
-                adopted_eni_id: adopts.map(|eni| eni.id.to_string()),
-                node_settings: nodeeni.spec.as_ref().map(|spec| spec.node_settings.clone()).unwrap_or_default(),
-                deselected_since: None,
-            },
-        }
-    }
-}
-
-/// An ENIAttachment to be deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removal {
-    /// Its name.
-    pub name: String,
-    /// Its UID: the precondition of the deletion.
-    pub uid: String,
-    /// Why.
-    pub why: RemovalReason,
-}
-
-/// Why an ENIAttachment goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RemovalReason {
-    /// The NodeENI is being deleted, or is gone.
-    NodeEniDeleted,
-    /// The node's labels no longer match, for longer than the grace.
-    Deselected,
-    /// The Node is gone and its instance too, or the grace is over.
-    NodeGone,
-    /// The spec asks for something else in its place.
-    Replaced,
-    /// The spec describes it no longer, and nothing in its place.
-    Surplus,
-    /// Its slot is somebody else's for too long.
-    Unattachable,
-    /// Its ENI vanished from EC2: it is made anew.
-    Recycled,
-}
-
-/// An ENI that keeps the device index that upstream gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pinned {
-    /// UID of the NodeENI.
-    pub nodeeni_uid: String,
-    /// The Node.
-    pub node: String,
-    /// Name of the ENIAttachment.
-    pub name: String,
-    /// Where it is.
-    pub index: i32,
-    /// What the spec asks for.
-    pub asked: i32,
-}
-
-/// An ENI that a node keeps for Pods, though it is no longer selected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WaitsForPods {
-    /// UID of the NodeENI.
-    pub nodeeni_uid: String,
-    /// The Node.
-    pub node: String,
-    /// Name of the ENIAttachment.
-    pub name: String,
-    /// The Pods; None: they could not be listed yet.
-    pub pods: Option<Vec<String>>,
-}
-
-/// Something that must be known before more can be decided.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Need {
-    /// What is on the instance.
-    LookAtInstance(InstanceId),
-    /// The state of an instance whose Node is gone, or whose primary interface is not shown.
-    InstanceState(InstanceId),
-    /// A subnet.
-    Subnet(SubnetRef),
-    /// A security group by name.
-    Group(String),
-    /// What an instance type takes.
-    InstanceType(String),
-}
-
-/// What to do for one Node, and why nothing for the rest.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Assignment {
-    /// To create.
-    pub create: Vec<NewAttachment>,
-    /// To delete.
-    pub delete: Vec<Removal>,
-    /// To mark as no longer asked for, now.
-    pub deselect: Vec<String>,
-    /// To unmark: asked for again.
-    pub reselect: Vec<String>,
-    /// ENIAttachments (by name) whose node's half is to do something else, and what.
-    pub reconfigure: Vec<(String, NodeSettings)>,
-    /// ENIAttachments (by name) that carry another Node's name and follow to this one.
-    pub follow: Vec<String>,
-    /// What is wrong for a NodeENI (by UID) on this node, beside what it does not get.
-    pub problems: Vec<(String, Problem)>,
-    /// Pairs that get nothing, and why.
-    pub refused: Vec<Unassigned>,
-    /// For each NodeENI (by UID) the ENIAttachments (by name) here that its spec no longer describes, or whose ENI is lost:
-    /// replaced when it is their turn. Without what stays since nothing could come in its place: it takes no turn.
-    pub outdated: BTreeMap<String, BTreeSet<String>>,
-    /// For each NodeENI (by UID) the ENIAttachments (by name) that are to go when it is this node's turn, and why.
-    pub losing: BTreeMap<String, BTreeMap<String, Cause>>,
-    /// NodeENIs (by UID) of whose ENIs here it is not yet settled which are taken over from upstream.
-    pub adopting: BTreeSet<String>,
-    /// ENIs that were taken over and are at another index than the spec asks for.
-    pub pinned: Vec<Pinned>,
-    /// ENIs that are kept for Pods.
-    pub waiting: Vec<WaitsForPods>,
-    /// NodeENIs (by UID) whose selector matches this node.
-    pub matched: Vec<String>,
-    /// ENIs that each NodeENI wants here: (UID, number).
-    pub desired: Vec<(String, usize)>,
-    /// To be found out first.
-    pub needs: BTreeSet<Need>,
-    /// When to ask again, if nothing changes before.
-    pub recheck: Option<Timestamp>,
-}
-
-/// What an assignment says of one NodeENI.
-#[derive(Debug, Default, PartialEq)]
-pub struct Share<'a> {
-    /// Its selector matches the node.
-    pub matched: bool,
-    /// It is not settled what is taken over for it.
-    pub adopting: bool,
-    /// It has something here that its spec no longer describes.
-    pub outdated: bool,
-    /// It is to lose ENIs here.
-    pub losing: Option<Cause>,
-    /// ENIs that it wants here.
-    pub desired: usize,
-    /// What it does not get.
-    pub refused: Vec<&'a Unassigned>,
-    /// What keeps another index.
-    pub pinned: Vec<&'a Pinned>,
-    /// What is kept for Pods.
-    pub waiting: Vec<&'a WaitsForPods>,
-    /// What else is wrong.
-    pub problems: Vec<&'a Problem>,
-}
-
-impl Share<'_> {
-    /// What is to be in this slot is not settled: something that concerns it, or the whole NodeENI, is not known or not done yet.
-    pub fn is_open_at(&self, slot: (i32, i32)) -> bool {
-        self.refused.iter().any(|refusal| match &refusal.why {
-            UnassignedReason::SlotHeld { slot: of, leaving: true, .. }
-            | UnassignedReason::SlotTaken { slot: of, .. } => *of == slot,
-            // Another ENIAttachment has it: nothing is adopted there.
-            UnassignedReason::SlotHeld { leaving: false, .. } | UnassignedReason::SlotPinned { .. } => false,
-            UnassignedReason::NoSubnetInZone { .. }
-            | UnassignedReason::InstanceFull { .. }
-            | UnassignedReason::NoSuchCard { .. } => false,
-            UnassignedReason::TooManyAddresses { .. } => false,
-            _ => true,
-        })
-    }
-
-    /// ENIs that are here or are to come: none where none can be, or where the Node is on its way out.
-    pub fn awaited(&self) -> usize {
-        let never = |refusal: &&Unassigned| {
-            matches!(refusal.why, UnassignedReason::NoSubnetInZone { .. } | UnassignedReason::NodeDeleting)
-        };
-        // What was taken over keeps the place of another subnet: nothing comes there.
-        let pinned =
-            self.refused.iter().filter(|refusal| matches!(refusal.why, UnassignedReason::SlotPinned { .. })).count();
-        if self.refused.iter().any(never) { 0 } else { self.desired.saturating_sub(pinned) }
-    }
-}
-
-impl Assignment {
-    /// NodeENIs (by UID) of which it says anything.
-    pub fn nodeenis(&self) -> BTreeSet<&String> {
-        let waiting = self.waiting.iter().map(|waits| &waits.nodeeni_uid);
-        let problems = self.problems.iter().map(|(uid, _)| uid);
-        let losing = self.losing.keys();
-        self.matched.iter().chain(&self.adopting).chain(waiting).chain(losing).chain(problems).collect()
-    }
-
-    /// Whether the selector of the NodeENI with this UID matches the node.
-    pub fn matches(&self, uid: &str) -> bool {
-        self.matched.iter().any(|of| of == uid)
-    }
-
-    /// What it says of the NodeENI with this UID.
-    pub fn share(&self, uid: &str) -> Share<'_> {
-        Share {
-            matched: self.matches(uid),
-            adopting: self.adopting.contains(uid),
-            outdated: self.outdated.contains_key(uid),
-            losing: self.losing.get(uid).and_then(|names| names.values().next().copied()),
-            desired: self.desired.iter().filter(|(of, _)| of == uid).map(|(_, n)| n).sum(),
-            refused: self.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid).collect(),
-            pinned: self.pinned.iter().filter(|pinned| pinned.nodeeni_uid == uid).collect(),
-            waiting: self.waiting.iter().filter(|waits| waits.nodeeni_uid == uid).collect(),
-            problems: self.problems.iter().filter(|(of, _)| of == uid).map(|(_, problem)| problem).collect(),
-        }
-    }
-
-    /// Whether an ENI of that NodeENI is to come to this Node of which no ENIAttachment tells yet: it is being made, or will be as soon
-    /// as something is known or EC2 attaches it, or what it follows is let go at this moment. `here`: what there is of that NodeENI.
-    pub fn is_coming(&self, uid: &str, here: &[&Attachment]) -> bool {
-        if self.create.iter().any(|new| new.spec.node_eni_uid == uid) {
-            return true;
-        }
-        let replaces = |removal: &Removal| {
-            removal.why == RemovalReason::Replaced && here.iter().any(|attachment| attachment.name == removal.name)
-        };
-        // What EC2 refused to attach here it may refuse elsewhere; and what cannot be looked at may be about to come.
-        let stops = |refusal: &&Unassigned| {
-            refusal.why.is_transient()
-                || matches!(refusal.why, UnassignedReason::AttachRefused(_) | UnassignedReason::LookFailed(_))
-        };
-        let share = self.share(uid);
-        let live = || {
-            here.iter()
-                .filter(|attachment| attachment.deleting.is_none() && attachment.deselected_since.is_none())
-                .count()
-        };
-        self.delete.iter().any(replaces) || share.refused.iter().any(stops) && live() < share.awaited()
-    }
-
-    /// Nothing to write: what is, is what should be (or waits for something).
-    pub fn is_settled(&self) -> bool {
-        let Self { create, delete, deselect, reselect, reconfigure, follow, .. } = self;
-        let marks = deselect.is_empty() && reselect.is_empty() && reconfigure.is_empty() && follow.is_empty();
-        create.is_empty() && delete.is_empty() && marks
-    }
-
-    fn recheck_at(&mut self, at: Timestamp) {
-        self.recheck = Some(self.recheck.map_or(at, |earlier| earlier.min(at)));
-    }
-}
+use crate::nodeeni::NodeEni;
+use jiff::Timestamp;
+use planner::NodePlanner;
 
 /// Decides for one Node.
 pub fn assign(input: Input<'_>) -> Assignment {
-    let mut out = Assignment::default();
+    let is_here = |attachment: &&Attachment| {
+        let instance = input.node.and_then(|node| node.instance.as_ref().ok());
+        attachment.instance.is_some() && attachment.instance.as_ref() == instance
+    };
+    let (here, elsewhere): (Vec<&Attachment>, Vec<&Attachment>) = input.attachments.iter().copied().partition(is_here);
     let nodeenis = by_age(input.nodeenis);
-    match input.node {
-        None => gone::node_gone(&input, input.attachments.iter().copied(), &mut out),
-        Some(node) => {
-            let (here, elsewhere): (Vec<&Attachment>, Vec<&Attachment>) =
-                input.attachments.iter().copied().partition(|attachment| {
-                    attachment.instance.is_some() && attachment.instance.as_ref() == node.instance.as_ref().ok()
-                });
-            // The same name on another instance is another node: what the old instance had goes as if its Node were gone.
-            gone::node_gone(&input, elsewhere.into_iter(), &mut out);
-            match duplicates::counts_instead(&input, node) {
-                Some(counts) => duplicates::say(&input, node, counts, &mut out),
-                None => {
-                    duplicates::follow(node, &here, &mut out);
-                    slots::node_there(&input, node, &nodeenis, &here, &mut out);
-                }
+    let mut planner = NodePlanner { input, nodeenis: &nodeenis, here: &here, plan: Assignment::default() };
+    // The same name on another instance is another Node: the ENIAttachments of the old instance go as if their Node were gone.
+    planner.node_gone(&elsewhere);
+    if let Some(node) = input.node {
+        match duplicates::counts_instead(&input, node) {
+            Some(counts) => planner.report_duplicate(node, counts),
+            None => {
+                planner.follow(node);
+                planner.node_present(node);
             }
         }
     }
-    remove_of_deleted_intents(&input, &mut out);
-    out
+    planner.nodeenis_gone();
+    planner.plan
 }
 
 /// Age decides, then name.
@@ -387,61 +70,34 @@ fn by_age<'a>(nodeenis: &[&'a NodeEni]) -> Vec<&'a NodeEni> {
     sorted
 }
 
-/// Whatever the Node does: no NodeENI, no ENI.
-fn remove_of_deleted_intents(input: &Input<'_>, out: &mut Assignment) {
-    let is_live = |attachment: &&&Attachment| attachment.deleting.is_none() && attachment.unreadable.is_none();
-    for attachment in input.attachments.iter().filter(is_live) {
-        match input.nodeenis.iter().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid) {
-            Some(nodeeni) if nodeeni.deleting => remove(attachment, RemovalReason::NodeEniDeleted, out),
-            Some(_) => {}
-            None => nodeeni_gone(input, attachment, out),
+impl NodePlanner<'_> {
+    /// Without its NodeENI an ENIAttachment goes, whatever the Node does.
+    fn nodeenis_gone(&mut self) {
+        let input = self.input;
+        let is_live = |attachment: &&&Attachment| attachment.deleting.is_none() && attachment.unreadable.is_none();
+        for attachment in input.attachments.iter().filter(is_live) {
+            match input.nodeenis.iter().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid) {
+                Some(nodeeni) if nodeeni.deleting => self.remove(attachment, RemovalReason::NodeEniDeleted),
+                Some(_) => {}
+                None => self.nodeeni_gone(attachment),
+            }
         }
     }
-}
 
-/// Its finalizer keeps a NodeENI until its ENIAttachments are gone. One that is not there without that was torn away, or a list did not
-/// show it: its ENIs go after the grace, and stay if it is there again by then.
-fn nodeeni_gone(input: &Input<'_>, attachment: &Attachment, out: &mut Assignment) {
-    let Some(since) = attachment.deselected_since else {
-        if !out.deselect.contains(&attachment.name) {
-            out.deselect.push(attachment.name.clone());
+    /// Its finalizer keeps a NodeENI until its ENIAttachments are gone. A NodeENI that is not there all the same lost its finalizer, or
+    /// a list did not show it. So its ENIs go after a grace period, and stay if the NodeENI is there again by then.
+    fn nodeeni_gone(&mut self, attachment: &Attachment) {
+        let Some(since) = attachment.deselected_since else {
+            if !self.plan.deselect.contains(&attachment.name) {
+                self.plan.deselect.push(attachment.name.clone());
+            }
+            return;
+        };
+        let over = since.saturating_add(self.input.settings.node_gone_grace).unwrap_or(Timestamp::MAX);
+        if self.input.now < over {
+            self.plan.recheck_at(over);
+        } else {
+            self.remove(attachment, RemovalReason::NodeEniDeleted);
         }
-        return;
-    };
-    let over = since.saturating_add(input.settings.node_gone_grace).unwrap_or(Timestamp::MAX);
-    if input.now < over {
-        out.recheck_at(over);
-    } else {
-        remove(attachment, RemovalReason::NodeEniDeleted, out);
-    }
-}
-
-fn remove(attachment: &Attachment, why: RemovalReason, out: &mut Assignment) {
-    if attachment.deleting.is_none()
-        && attachment.unreadable.is_none()
-        && !out.delete.iter().any(|removal| removal.name == attachment.name)
-    {
-        out.delete.push(Removal { name: attachment.name.clone(), uid: attachment.uid.clone(), why });
-    }
-}
-
-/// The subnets that one subnet reference stands for, in one VPC.
-#[derive(Debug, PartialEq, Eq)]
-enum Resolved {
-    Subnets(Vec<SubnetId>),
-    NotYet,
-    Missing,
-}
-
-fn resolve(catalog: &Ec2Catalog, reference: &SubnetRef) -> Resolved {
-    match reference {
-        SubnetRef::Id(id) if catalog.subnets.contains_key(id) => Resolved::Subnets(vec![id.clone()]),
-        SubnetRef::Id(id) if catalog.missing_subnets.contains_key(id) => Resolved::Missing,
-        SubnetRef::Id(_) => Resolved::NotYet,
-        SubnetRef::Name(name) => match catalog.subnets_named.get(name) {
-            None => Resolved::NotYet,
-            Some(ids) if ids.is_empty() => Resolved::Missing,
-            Some(ids) => Resolved::Subnets(ids.iter().cloned().collect()),
-        },
     }
 }

@@ -153,5 +153,7 @@ fn is_labelled(object: &ENIAttachment) -> bool {
 /// Reason of the condition Attached of an ENI that is in place and as it was asked for, as far as is known.
 pub const IN_PLACE: &str = "Attached";
 
+/// Code of ours in `lastError`: a change in place does not last.
+pub(crate) const REPAIR_UNDONE: &str = "RepairUndone";
 /// Code of ours in `lastError`: EC2 no longer knows the ENI, though nobody here deleted it.
 pub const ENI_LOST: &str = "ENILost";

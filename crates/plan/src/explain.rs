@@ -3,66 +3,24 @@
 //!
 //! It decides nothing itself. The answers that it tells are the controller's own.
 
+mod input;
 mod line;
 #[cfg(test)]
 mod tests;
 mod text;
 mod upstream;
 
+pub use input::{ExplainedAttachment, Input};
 pub use line::{Line, Mark, Slot};
 pub use text::{node_story, nodeeni_story, plan_text};
 
-use crate::assign::Assignment;
 use crate::attachment::Attachment;
-use crate::lifecycle::{Change, Step};
 use crate::nodeeni::{NodeEni, SubnetRef};
-use crate::observed::{Cluster, Ec2Catalog, Observation, ObservedEni, ObservedNode};
+use crate::observed::{Ec2Catalog, ObservedNode};
 use crate::orphans;
-use crate::removals::RemovalPace;
-use crate::settings::Settings;
 use multi_eni_api::ids::{EniId, SubnetId};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// An ENIAttachment with what is known and decided of it.
-#[derive(Debug, Clone)]
-pub struct ExplainedAttachment {
-    /// The attachment.
-    pub attachment: Attachment,
-    /// What EC2 shows of it.
-    pub observation: Observation,
-    /// Its next step.
-    pub step: Step,
-    /// What would be changed in place.
-    pub changes: Vec<Change>,
-}
-
-/// All that is told.
-#[derive(Clone, Copy)]
-pub struct Input<'a> {
-    /// Who we are.
-    pub cluster: &'a Cluster,
-    /// All Nodes.
-    pub nodes: &'a [&'a ObservedNode],
-    /// All NodeENIs.
-    pub nodeenis: &'a [&'a NodeEni],
-    /// All ENIAttachments.
-    pub attachments: &'a [ExplainedAttachment],
-    /// What `assign` answered, by Node.
-    pub assignments: &'a BTreeMap<String, Assignment>,
-    /// What is known of subnets.
-    pub catalog: &'a Ec2Catalog,
-    /// ENIs that carry this cluster's tag.
-    pub owned: &'a [ObservedEni],
-    /// ENIs that carry upstream's tags, wherever they are.
-    pub upstreams: &'a [ObservedEni],
-    /// The pace of each NodeENI's removals, by its UID.
-    pub removals: &'a BTreeMap<String, RemovalPace>,
-    /// NodeENIs that the API server would not take, and its words: of a file.
-    pub refused: &'a BTreeMap<String, String>,
-    /// Graces.
-    pub settings: &'a Settings,
-}
 
 /// The account.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -5,6 +5,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+/// A Node usually outlives its instance by at most this long.
+pub(crate) const NODE_OUTLIVES: SignedDuration = SignedDuration::from_secs(600);
+
 /// How far apart two looks must be that both miss an instance, before it counts as gone.
 pub const APART: SignedDuration = SignedDuration::from_secs(60);
 

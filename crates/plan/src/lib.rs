@@ -19,17 +19,20 @@
 //! - [`explain`]: what all that comes to, as an account for people.
 //! - [`ec2_errors`]: EC2's error codes and what they mean here.
 
+mod api_time;
 pub mod assign;
 pub mod attachment;
 pub mod backoff;
 pub mod bounds;
 pub mod ec2_errors;
 pub mod explain;
+pub mod failure;
 pub mod gates;
 pub mod instance;
 pub mod invariants;
 pub mod lifecycle;
 pub mod lookup_failure;
+pub mod max_removals;
 pub mod nodeeni;
 pub mod observed;
 pub mod orphans;

@@ -1,8 +1,8 @@
 //! A NodeENI, parsed once. What the schema lets through and cannot work is an error here, as data.
 
 use crate::bounds;
+use crate::max_removals::MaxRemovals;
 use crate::observed::ObservedNode;
-use crate::removals::MaxRemovals;
 use crate::string_map::StringMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

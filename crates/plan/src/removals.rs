@@ -5,6 +5,7 @@
 //! and keep what they have if the edit is undone. A NodeENI that is deleted, a Node that is gone and an ENI that carries no
 //! traffic are not paced.
 
+use crate::max_removals::MaxRemovals;
 use crate::nodeeni::NodeEni;
 use crate::wording::second;
 use jiff::{SignedDuration, Timestamp};
@@ -17,9 +18,6 @@ use std::collections::{BTreeMap, BTreeSet};
 #[cfg(test)]
 mod tests;
 
-/// Nodes on which every NodeENI may lose ENIs, without `rollout.maxRemovals`: at least so many.
-const AT_LEAST: usize = 10;
-
 /// Removals of so many seconds are one entry of the record in the status.
 const ENTRY_SECONDS: i64 = 10;
 
@@ -30,36 +28,6 @@ pub enum Cause {
     Deselected,
     /// The spec describes fewer ENIs for it: a subnet was taken off the list, for instance.
     Edited,
-}
-
-/// `rollout.maxRemovals`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaxRemovals {
-    /// So many nodes.
-    Nodes(usize),
-    /// So many of a hundred of its nodes, at least one.
-    Percent(usize),
-}
-
-impl MaxRemovals {
-    /// Reads `5` or `"25%"`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (number, kind): (&str, fn(usize) -> Self) = match text.strip_suffix('%') {
-            Some(number) => (number, Self::Percent),
-            None => (text, Self::Nodes),
-        };
-        let number = number.parse().ok().filter(|number| *number > 0)?;
-        Some(kind(number)).filter(|max| !matches!(max, Self::Percent(101..)))
-    }
-
-    /// How many of `nodes` may lose ENIs within a window.
-    fn of(max: Option<Self>, nodes: usize) -> usize {
-        match max {
-            None => (nodes / 10).max(AT_LEAST),
-            Some(Self::Nodes(number)) => number,
-            Some(Self::Percent(percent)) => (nodes.saturating_mul(percent) / 100).max(1),
-        }
-    }
 }
 
 /// Nodes on which `assign` may remove what its NodeENI no longer asks for, by UID of the NodeENI.

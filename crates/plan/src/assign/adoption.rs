@@ -3,7 +3,9 @@
 //! Each becomes an ENIAttachment for the slot in which it is. From then on it is as any other: what is wanted stays, what is
 //! not goes.
 
-use super::{Assignment, Input, NewAttachment, look};
+use super::input::Input;
+use super::new_attachment::NewAttachment;
+use super::planner::NodePlanner;
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;
 use crate::observed::{
@@ -17,54 +19,52 @@ use multi_eni_api::ids::{InstanceId, SubnetId};
 /// at most each it still counts when it arrives.
 pub(super) const LOOK_VALID: SignedDuration = SignedDuration::from_secs(25);
 
-/// What is there for each NodeENI and has no ENIAttachment gets one. What must be looked at first is asked for.
-pub(super) fn take_over(
-    input: &Input<'_>,
-    node: &ObservedNode,
-    nodeenis: &[&NodeEni],
-    here: &[&Attachment],
-    out: &mut Assignment,
-) {
-    let Ok(instance) = &node.instance else { return };
-    // Without a finalizer it is about to be gone, or about to get one. One that is being deleted may be let go at any moment,
-    // but for what upstream's status lists.
-    let may_take = |nodeeni: &&&NodeEni| nodeeni.guarded && (!nodeeni.deleting || nodeeni.may_have_upstreams_on(node));
-    for nodeeni in nodeenis.iter().filter(may_take) {
-        let interfaces = input.instance.filter(|interfaces| counts(input, nodeeni, instance, interfaces));
-        let Some(interfaces) = interfaces else {
-            if nodeeni.may_have_upstreams_on(node) {
-                look::spec(input, instance, "the ENIs that upstream's controller left", out);
-                out.adopting.insert(nodeeni.uid.clone());
-            }
-            continue;
-        };
-        let listed = |eni: &ObservedEni| nodeeni.upstream.iter().any(|entry| entry.eni == eni.id);
-        let mine = || here.iter().filter(|attachment| attachment.nodeeni_uid == nodeeni.uid);
-        let mut left: Vec<(&ObservedEni, &ObservedAttachment)> = interfaces
-            .enis
-            .iter()
-            .filter(|eni| eni.upstreams(input.cluster) == Some(nodeeni.name.as_str()))
-            .filter_map(|eni| Some((eni, eni.attachment.as_ref()?)))
-            .filter(|(_, at)| at.state != AttachmentState::Detaching && at.index != UNKNOWN_INDEX)
-            .filter(|(eni, _)| !nodeeni.deleting || listed(eni))
-            // Somebody moved it here by hand: it is not taken from the one that has it.
-            .filter(|(eni, _)| !(input.is_held)(eni))
-            .collect();
-        // Of several in one subnet the one that its status names is the one; the others it has lost sight of: not touched.
-        left.sort_by_key(|(eni, at)| (!listed(eni), at.card, at.index));
-        let mut taken: Vec<&SubnetId> = Vec::new();
-        for (eni, at) in left {
-            // Without its subnet it cannot be told which of the NodeENI's it is.
-            let Some(subnet) = &eni.subnet else { continue };
-            let known = mine().any(|attachment| attachment.request.subnet_id == subnet.as_str());
-            // An ENIAttachment that wants this very slot has to give it up first.
-            let attachment = here.iter().any(|attachment| attachment.slot() == (at.card, at.index));
-            if known || attachment || taken.contains(&subnet) {
+impl<'a> NodePlanner<'a> {
+    /// What is there for each NodeENI and has no ENIAttachment gets one. What must be looked at first is asked for.
+    pub(super) fn take_over(&mut self, node: &ObservedNode) {
+        let input = self.input;
+        let Ok(instance) = &node.instance else { return };
+        // Without a finalizer it is about to be gone, or about to get one. One that is being deleted may be let go at any moment,
+        // but for what upstream's status lists.
+        let may_take =
+            |nodeeni: &&&NodeEni| nodeeni.guarded && (!nodeeni.deleting || nodeeni.may_have_upstreams_on(node));
+        for nodeeni in self.nodeenis.iter().filter(may_take) {
+            let interfaces = input.instance.filter(|interfaces| counts(&input, nodeeni, instance, interfaces));
+            let Some(interfaces) = interfaces else {
+                if nodeeni.may_have_upstreams_on(node) {
+                    self.await_lookup(instance, "the ENIs that upstream's controller left");
+                    self.plan.adopting.insert(nodeeni.uid.clone());
+                }
                 continue;
+            };
+            let listed = |eni: &ObservedEni| nodeeni.upstream.iter().any(|entry| entry.eni == eni.id);
+            let mine = || self.here.iter().filter(|attachment| attachment.nodeeni_uid == nodeeni.uid);
+            let mut left: Vec<(&ObservedEni, &ObservedAttachment)> = interfaces
+                .enis
+                .iter()
+                .filter(|eni| eni.upstreams(input.cluster) == Some(nodeeni.name.as_str()))
+                .filter_map(|eni| Some((eni, eni.attachment.as_ref()?)))
+                .filter(|(_, at)| at.state != AttachmentState::Detaching && at.index != UNKNOWN_INDEX)
+                .filter(|(eni, _)| !nodeeni.deleting || listed(eni))
+                // Somebody moved it self.here by hand: it is not taken from the one that has it.
+                .filter(|(eni, _)| !(input.is_held)(eni))
+                .collect();
+            // Of several in one subnet the one that its status names is the one; the others it has lost sight of: not touched.
+            left.sort_by_key(|(eni, at)| (!listed(eni), at.card, at.index));
+            let mut taken: Vec<&SubnetId> = Vec::new();
+            for (eni, at) in left {
+                // Without its subnet it cannot be told which of the NodeENI's it is.
+                let Some(subnet) = &eni.subnet else { continue };
+                let known = mine().any(|attachment| attachment.request.subnet_id == subnet.as_str());
+                // An ENIAttachment that wants this very slot has to give it up first.
+                let attachment = self.here.iter().any(|attachment| attachment.slot() == (at.card, at.index));
+                if known || attachment || taken.contains(&subnet) {
+                    continue;
+                }
+                taken.push(subnet);
+                self.plan.adopting.insert(nodeeni.uid.clone());
+                self.plan.create.push(adopted(node, instance, nodeeni, (eni, subnet, at), &input));
             }
-            taken.push(subnet);
-            out.adopting.insert(nodeeni.uid.clone());
-            out.create.push(adopted(node, instance, nodeeni, (eni, subnet, at), input));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Several Nodes of one instance: a host that registered under another name, or a Node object that somebody made. Identity is the
 //! instance: one of its Nodes counts, the others get nothing and remove nothing, and it is said.
 
-use super::{Assignment, Input};
+use super::input::Input;
+use super::planner::NodePlanner;
 use crate::attachment::Attachment;
 use crate::observed::ObservedNode;
 use crate::problem::Problem;
@@ -15,28 +16,31 @@ pub(super) fn counts_instead<'a>(input: &Input<'a>, node: &ObservedNode) -> Opti
     before.reduce(|first, other| if other.counts_before(first) { other } else { first })
 }
 
-/// Says on each NodeENI that selects either Node which one counts, and why.
-pub(super) fn say(input: &Input<'_>, node: &ObservedNode, counts: &ObservedNode, out: &mut Assignment) {
-    let instance = node.instance.as_ref().map(ToString::to_string).unwrap_or_default();
-    let why = if node.deleting && !counts.deleting { "the other is being deleted" } else { "it is the older one" };
-    let message = format!(
-        "Nodes {} and {} are both of instance {instance}: {} counts, since {why}; {} gets nothing. Delete the Node that no kubelet \
+impl NodePlanner<'_> {
+    /// Says on each NodeENI that selects either Node which one counts, and why.
+    pub(super) fn report_duplicate(&mut self, node: &ObservedNode, counts: &ObservedNode) {
+        let input = self.input;
+        let instance = node.instance.as_ref().map(ToString::to_string).unwrap_or_default();
+        let why = if node.deleting && !counts.deleting { "the other is being deleted" } else { "it is the older one" };
+        let message = format!(
+            "Nodes {} and {} are both of instance {instance}: {} counts, since {why}; {} gets nothing. Delete the Node that no kubelet \
          reports for: the ENIs stay attached and follow to the one that is left",
-        counts.name, node.name, counts.name, node.name
-    );
-    let concerned = input
-        .nodeenis
-        .iter()
-        .filter(|nodeeni| nodeeni.wants(&node.labels).is_some() || nodeeni.wants(&counts.labels).is_some());
-    for nodeeni in concerned {
-        let problem = Problem { reason: DUPLICATE_NODE, message: message.clone(), node: Some(node.name.clone()) };
-        out.problems.push((nodeeni.uid.clone(), problem));
+            counts.name, node.name, counts.name, node.name
+        );
+        let concerned = input
+            .nodeenis
+            .iter()
+            .filter(|nodeeni| nodeeni.wants(&node.labels).is_some() || nodeeni.wants(&counts.labels).is_some());
+        for nodeeni in concerned {
+            let problem = Problem { reason: DUPLICATE_NODE, message: message.clone(), node: Some(node.name.clone()) };
+            self.plan.problems.push((nodeeni.uid.clone(), problem));
+        }
     }
-}
 
-/// ENIAttachments of the instance that carry another Node's name follow to this one.
-pub(super) fn follow(node: &ObservedNode, here: &[&Attachment], out: &mut Assignment) {
-    let is_live = |attachment: &&&Attachment| attachment.deleting.is_none() && attachment.unreadable.is_none();
-    let elsewhere = here.iter().filter(is_live).filter(|attachment| attachment.node != node.name);
-    out.follow.extend(elsewhere.map(|attachment| attachment.name.clone()));
+    /// ENIAttachments of the instance that carry another Node's name follow to this one.
+    pub(super) fn follow(&mut self, node: &ObservedNode) {
+        let is_live = |attachment: &&&Attachment| attachment.deleting.is_none() && attachment.unreadable.is_none();
+        let elsewhere = self.here.iter().filter(is_live).filter(|attachment| attachment.node != node.name);
+        self.plan.follow.extend(elsewhere.map(|attachment| attachment.name.clone()));
+    }
 }

@@ -1,9 +1,14 @@
 //! Whether something can come in the place of what works, asked before that is given up.
 
 use super::adoption::LOOK_VALID;
-use super::outdated::Here;
-use super::slots::{age, free_on_ec2, in_the_nodes_vpc, occupant};
-use super::{Assignment, Input, Need, NewAttachment, Resolved, UnassignedReason, limits, look, resolve};
+use super::assignment::Need;
+use super::input::Input;
+use super::limits;
+use super::new_attachment::NewAttachment;
+use super::planner::NodePlanner;
+use super::resolved::{Resolved, resolve};
+use super::slots::{in_the_nodes_vpc, occupant};
+use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
 use crate::nodeeni::{EniSpec, NodeEni};
 use crate::observed::{InstanceInterfaces, ObservedNode};
@@ -30,31 +35,29 @@ impl Stop {
 }
 
 /// A node on which something in use is to be replaced. `asks`: its turn has come, and what is not known is asked.
-pub(super) struct NextPlace<'a> {
-    pub input: &'a Input<'a>,
-    pub node: &'a ObservedNode,
-    pub nodeeni: &'a NodeEni,
-    pub here: Here<'a>,
+pub(super) struct NextPlace<'p, 'a> {
+    pub planner: &'p mut NodePlanner<'a>,
+    pub node: &'p ObservedNode,
+    pub nodeeni: &'p NodeEni,
     pub asks: bool,
 }
 
-impl NextPlace<'_> {
+impl NextPlace<'_, '_> {
     /// None if what is asked for can come. `used`: what is in use and outdated; `moves`: what of it leaves its slot for one of `unfilled`.
     pub fn stops(
-        &self,
+        &mut self,
         wanted: &[NewAttachment],
         used: &[&Attachment],
         moves: &[&Attachment],
         unfilled: &[&NewAttachment],
-        out: &mut Assignment,
     ) -> Option<Stop> {
-        let never = self.never_works(wanted, used, out);
+        let never = self.never_works(wanted, used);
         if let Some(Stop { keeps_turn: false, .. }) = never {
             return never;
         }
         let (mut asked, mut known) = (Vec::new(), Vec::new());
         for new in unfilled {
-            match self.closed(new, used, out) {
+            match self.closed(new, used) {
                 Some(stop) if stop.keeps_turn => asked.push((*new, stop)),
                 Some(stop) => known.push((*new, stop)),
                 None => {}
@@ -69,7 +72,7 @@ impl NextPlace<'_> {
         if is_closed(known.len()) || known.iter().any(loses) {
             return known.into_iter().next().map(|(_, stop)| stop);
         }
-        if let Some(why) = self.not_alive(out) {
+        if let Some(why) = self.not_alive() {
             return Some(Stop::asked(why));
         }
         let waits = is_closed(known.len() + asked.len()) || asked.iter().any(loses);
@@ -77,15 +80,15 @@ impl NextPlace<'_> {
     }
 
     /// Nothing is made for an instance that is gone, or that EC2 does not show whole.
-    fn not_alive(&self, out: &mut Assignment) -> Option<UnassignedReason> {
+    fn not_alive(&mut self) -> Option<UnassignedReason> {
         let instance = self.node.instance.as_ref().ok().filter(|_| self.asks)?;
-        look::lives(self.input, instance, out).err()
+        self.planner.lives(instance).err()
     }
 
     /// A network card that the type does not have or that is full, more addresses than it takes, a subnet of another VPC.
-    fn never_works(&self, wanted: &[NewAttachment], used: &[&Attachment], out: &mut Assignment) -> Option<Stop> {
+    fn never_works(&mut self, wanted: &[NewAttachment], used: &[&Attachment]) -> Option<Stop> {
         let spec = self.nodeeni.spec.as_ref().ok()?;
-        let limits = match limits::of(self.input, self.node, out) {
+        let limits = match self.planner.limits_of(self.node) {
             Ok(limits) => limits,
             Err(why) => return self.asks.then_some(Stop::asked(why)),
         };
@@ -94,79 +97,80 @@ impl NextPlace<'_> {
             if let Some((kind, limits)) = &limits {
                 limits::fits(kind, limits, spec, card)?;
                 let is_there = used.iter().any(|attachment| attachment.slot().0 == card);
-                if let Some(interfaces) = self.input.instance.filter(|_| !is_there) {
-                    limits::card_has_room(kind, limits, card, interfaces, self.here.all)?;
+                if let Some(interfaces) = self.planner.input.instance.filter(|_| !is_there) {
+                    limits::card_has_room(kind, limits, card, interfaces, self.planner.here)?;
                 }
             }
-            self.input.instance.map_or(Ok(()), |interfaces| in_the_nodes_vpc(self.input, interfaces, new))
+            self.planner
+                .input
+                .instance
+                .map_or(Ok(()), |interfaces| in_the_nodes_vpc(&self.planner.input, interfaces, new))
         };
         wanted.iter().find_map(|new| fits(new).err()).map(Stop::known)
     }
 
     /// Who is in the slot, or what else keeps it closed.
-    fn closed(&self, new: &NewAttachment, used: &[&Attachment], out: &mut Assignment) -> Option<Stop> {
+    fn closed(&mut self, new: &NewAttachment, used: &[&Attachment]) -> Option<Stop> {
         let slot = (new.spec.request.network_card_index, new.spec.request.device_index);
-        if let Some(attachment) = self.here.all.iter().find(|attachment| attachment.slot() == slot) {
-            return self.held_by(attachment, slot, out);
+        if let Some(attachment) = self.planner.here.iter().find(|attachment| attachment.slot() == slot) {
+            return self.held_by(attachment, slot);
         }
-        if self.input.instance.and_then(|interfaces| occupant(interfaces, slot)).is_some() {
-            let why = free_on_ec2(self.input, self.node, self.nodeeni, slot, out).err()?;
+        if self.planner.input.instance.and_then(|interfaces| occupant(interfaces, slot)).is_some() {
+            let why = self.planner.free_on_ec2(self.node, self.nodeeni, slot).err()?;
             return Some(if matches!(why, UnassignedReason::Looking(_)) { Stop::asked(why) } else { Stop::known(why) });
         }
         if let Some(words) = self.refused_before(new, used) {
             return Some(Stop::known(UnassignedReason::AttachRefused(words)));
         }
         // Others take slots at any time, and what goes for one that was taken since is lost for nothing.
-        let is_young = self.input.instance.is_some_and(|interfaces| age(interfaces, self.input) <= LOOK_VALID);
+        let is_young =
+            self.planner.input.instance.is_some_and(|interfaces| self.planner.input.age(interfaces) <= LOOK_VALID);
         if self.asks && !is_young {
-            out.needs.extend(self.node.instance.clone().ok().map(Need::LookAtInstance));
+            self.planner.plan.needs.extend(self.node.instance.clone().ok().map(Need::LookAtInstance));
             return Some(Stop::asked(UnassignedReason::Looking("the node's interfaces")));
         }
         None
     }
 
-    fn held_by(&self, attachment: &Attachment, slot: Slot, out: &Assignment) -> Option<Stop> {
+    fn held_by(&self, attachment: &Attachment, slot: Slot) -> Option<Stop> {
         if attachment.nodeeni_uid == self.nodeeni.uid && attachment.unreadable.is_none() {
             // It goes, too, or is on its way out already.
             return None;
         }
         // Who waits for one of ours in turn would wait for ever.
-        let is_exchange = attachment.deleting.is_none()
-            && !stays(self.input, self.here, attachment)
-            && self.leads_back(attachment, &mut vec![slot]);
+        let is_exchange =
+            attachment.deleting.is_none() && !self.stays(attachment) && self.leads_back(attachment, &mut vec![slot]);
         let leaving = attachment.deleting.is_some()
             || attachment.deselected_since.is_some()
-            || out.delete.iter().any(|removal| removal.name == attachment.name);
+            || self.planner.plan.delete.iter().any(|removal| removal.name == attachment.name);
         let holder = attachment.nodeeni.clone();
         (!is_exchange).then(|| Stop::known(UnassignedReason::SlotHeld { slot, holder, leaving }))
     }
 
     /// Whether one that is to leave its slot goes to one of ours, or to that of another one that does.
     fn leads_back(&self, attachment: &Attachment, seen: &mut Vec<Slot>) -> bool {
-        let nodeeni = self.here.nodeenis.iter().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid);
+        let nodeeni = self.planner.nodeenis.iter().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid);
         let Some(spec) =
             nodeeni.filter(|nodeeni| !nodeeni.deleting).and_then(|nodeeni| nodeeni.wants(&self.node.labels))
         else {
             return false;
         };
-        slots_of(self.input, spec).any(|slot| {
+        slots_of(&self.planner.input, spec).any(|slot| {
             if seen.contains(&slot) {
                 return false;
             }
             seen.push(slot);
-            let holder = self.here.all.iter().find(|other| other.slot() == slot && other.unreadable.is_none());
+            let holder = self.planner.here.iter().find(|other| other.slot() == slot && other.unreadable.is_none());
             holder.is_some_and(|other| {
                 other.nodeeni_uid == self.nodeeni.uid
-                    || other.nodeeni_uid != attachment.nodeeni_uid
-                        && !stays(self.input, self.here, other)
-                        && self.leads_back(other, seen)
+                    || other.nodeeni_uid != attachment.nodeeni_uid && !self.stays(other) && self.leads_back(other, seen)
             })
         })
     }
 
     /// EC2 refused it there before, with what would be left on the instance then.
     fn refused_before(&self, new: &NewAttachment, used: &[&Attachment]) -> Option<String> {
-        let (interfaces, refused) = (self.input.instance?, self.input.refused_attach.get(&new.name)?);
+        let (interfaces, refused) = (self.planner.input.instance?, self.planner.input.refused_attach.get(&new.name)?);
         let goes = |slot: Slot| used.iter().any(|attachment| attachment.slot() == slot);
         let is_left =
             |eni: &&crate::observed::ObservedEni| eni.attachment.as_ref().is_none_or(|at| !goes((at.card, at.index)));
@@ -174,34 +178,37 @@ impl NextPlace<'_> {
             enis: interfaces.enis.iter().filter(is_left).cloned().collect(),
             ..interfaces.clone()
         };
-        let stands =
-            |interfaces| refused.stands(&new.spec.request, self.node, interfaces, self.input.now).map(str::to_owned);
+        let stands = |interfaces| {
+            refused.stands(&new.spec.request, self.node, interfaces, self.planner.input.now).map(str::to_owned)
+        };
         stands(&left).or_else(|| stands(interfaces))
     }
-}
 
-/// Whether what is held keeps its slot: its NodeENI asks for it there, or cannot be read; or it was taken over and is still listed.
-fn stays(input: &Input<'_>, here: Here<'_>, attachment: &Attachment) -> bool {
-    if attachment.unreadable.is_some() {
-        return true;
-    }
-    if attachment.deleting.is_some() {
-        return false;
-    }
-    let Some(nodeeni) = here.nodeenis.iter().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid && !nodeeni.deleting)
-    else {
-        return false;
-    };
-    let Some(node) = input.node else { return false };
-    match (&nodeeni.spec, nodeeni.wants(&node.labels)) {
-        (Err(_), _) => true,
-        (Ok(_), None) => false,
-        (Ok(_), Some(spec)) => {
-            let is_pinned = attachment.adopted.is_some()
-                && !attachment.recovered
-                && !attachment.lost()
-                && is_listed(input, spec, attachment);
-            is_pinned || slots_of(input, spec).any(|slot| slot == attachment.slot())
+    /// Whether what is held keeps its slot: its NodeENI asks for it there, or cannot be read; or it was taken over and is still listed.
+    fn stays(&self, attachment: &Attachment) -> bool {
+        let input = &self.planner.input;
+        if attachment.unreadable.is_some() {
+            return true;
+        }
+        if attachment.deleting.is_some() {
+            return false;
+        }
+        let Some(nodeeni) =
+            self.planner.nodeenis.iter().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid && !nodeeni.deleting)
+        else {
+            return false;
+        };
+        let Some(node) = input.node else { return false };
+        match (&nodeeni.spec, nodeeni.wants(&node.labels)) {
+            (Err(_), _) => true,
+            (Ok(_), None) => false,
+            (Ok(_), Some(spec)) => {
+                let is_pinned = attachment.adopted.is_some()
+                    && !attachment.recovered
+                    && !attachment.lost()
+                    && is_listed(input, spec, attachment);
+                is_pinned || slots_of(input, spec).any(|slot| slot == attachment.slot())
+            }
         }
     }
 }

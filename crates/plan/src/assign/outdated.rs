@@ -1,137 +1,137 @@
 //! What a NodeENI holds on a Node and no longer describes: what of it is replaced, what goes, and what stays since nothing could come
 //! in its place.
 
+use super::assignment::{Need, RemovalReason};
 use super::desired::Unplaced;
+use super::input::Input;
+use super::new_attachment::NewAttachment;
 use super::next_place::{NextPlace, Stop};
-use super::slots::{is_in_use, may_lose};
+use super::planner::NodePlanner;
+use super::unassigned::UnassignedReason;
 use super::unattachable::{is_refused, unattachable};
-use super::{Assignment, Input, Need, NewAttachment, RemovalReason, Unassigned, UnassignedReason, remove};
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;
 use crate::removals::Cause;
 use multi_eni_api::EniRequest;
 use std::collections::BTreeSet;
 
-/// What there is on the node: of every NodeENI, and of this one.
-#[derive(Clone, Copy)]
-pub(super) struct Here<'a> {
-    pub nodeenis: &'a [&'a NodeEni],
-    pub all: &'a [&'a Attachment],
-    pub mine: &'a [&'a Attachment],
-}
-
-/// What this NodeENI holds here and no longer describes. `unplaced`: what it asks for and nothing can come to. `permit`: whether it may
-/// be replaced now, and how many ENIs the node had in use when that was decided: where it had none, what is in use by now waits for its
-/// turn. True: what is in use stays, since nothing could come in its place; why is said.
-pub(super) fn outdated(
-    input: &Input<'_>,
-    nodeeni: &NodeEni,
-    here: Here<'_>,
-    wanted: &[NewAttachment],
-    unplaced: &[Unplaced],
-    permit: Option<usize>,
-    out: &mut Assignment,
-) -> bool {
-    let live: Vec<&Attachment> = here.mine.iter().copied().filter(|attachment| attachment.deleting.is_none()).collect();
-    let kept = kept(input, &live, wanted, unplaced);
-    let is_kept = |attachment: &Attachment| kept.iter().any(|other| other.name == attachment.name);
-    for new in wanted {
-        let holder =
-            kept.iter().find(|attachment| attachment.name == new.name && !same(&attachment.request, &new.spec.request));
-        if let Some(holder) = holder {
-            keep_for_now(
-                input,
-                nodeeni,
-                UnassignedReason::SlotPinned { slot: holder.slot(), name: holder.name.clone() },
-                out,
-            );
-        }
-    }
-    let unfilled: Vec<&NewAttachment> =
-        wanted.iter().filter(|new| !live.iter().any(|attachment| attachment.name == new.name)).collect();
-    let is_described = |attachment: &Attachment| wanted.iter().any(|new| new.name == attachment.name);
-    let undescribed = live.iter().copied().filter(|attachment| !is_described(attachment) && !is_kept(attachment));
-    // What is to come in a subnet comes in the place of what is there in that subnet.
-    let is_same_subnet = |attachment: &&Attachment| {
-        unfilled.iter().any(|new| new.spec.request.subnet_id == attachment.request.subnet_id)
-    };
-    let (first, last): (Vec<&Attachment>, Vec<&Attachment>) = undescribed.partition(is_same_subnet);
-    let undescribed = [first, last].concat();
-    // Those in whose place nothing comes wait for no rollout: they are not replaced, they go.
-    let (moved, surplus) = undescribed.split_at(unfilled.len().min(undescribed.len()));
-    let mut waits = false;
-    for attachment in surplus {
-        let is_paced = is_in_use(input, attachment) && input.node.is_some_and(|node| !node.deleting);
-        if !is_paced || may_lose(input, nodeeni, attachment, Cause::Edited, out) {
-            remove(attachment, RemovalReason::Surplus, out);
-        } else {
-            waits = true;
-        }
-    }
-    let is_outdated = |attachment: &Attachment| match wanted.iter().find(|new| new.name == attachment.name) {
-        Some(new) => !same(&attachment.request, &new.spec.request),
-        None => moved.iter().any(|other| other.name == attachment.name),
-    };
-    let used: Vec<&Attachment> = live
-        .iter()
-        .copied()
-        .filter(|attachment| is_outdated(attachment) && !is_kept(attachment) && is_in_use(input, attachment))
-        .collect();
-    let stop = match input.node.filter(|_| !used.is_empty()) {
-        Some(node) => {
-            let moves: Vec<&Attachment> =
-                moved.iter().copied().filter(|attachment| is_in_use(input, attachment)).collect();
-            let place = NextPlace { input, node, nodeeni, here, asks: permit.is_some() };
-            place.stops(wanted, &used, &moves, &unfilled, out)
-        }
-        None => None,
-    };
-    for attachment in live
-        .iter()
-        .copied()
-        .filter(|attachment| !surplus.iter().any(|other| other.name == attachment.name) && !is_kept(attachment))
-    {
-        let described = wanted.iter().find(|new| new.name == attachment.name);
-        let fits = described.is_some_and(|new| same(&attachment.request, &new.spec.request));
-        let untouched = attachment.never_created()
-            && described.is_some_and(|new| !is_asked_alike(&attachment.request, &new.spec.request));
-        if untouched {
-            // Nothing exists of it, so replacing it takes nothing from anybody.
-            remove(attachment, RemovalReason::Replaced, out);
-        } else if unattachable(input, attachment) {
-            // Kept a while in case the slot becomes free; made again only when it is seen free. Also where the spec asks for something else
-            // by now, and that cannot come.
-            remove(attachment, RemovalReason::Unattachable, out);
-        } else if !fits {
-            // A node whose turn to lose ENIs has not come is let be as a whole: once the first was replaced, the next one would pass
-            // for what is to be replaced.
-            if waits {
-                continue;
+impl<'a> NodePlanner<'a> {
+    /// What this NodeENI holds here and no longer describes. `unplaced`: what it asks for and nothing can come to. `permit`: whether it may
+    /// be replaced now, and how many ENIs the node had in use when that was decided: where it had none, what is in use by now waits for its
+    /// turn. True: what is in use stays, since nothing could come in its place; why is said.
+    pub(super) fn outdated(
+        &mut self,
+        nodeeni: &NodeEni,
+        mine: &[&Attachment],
+        wanted: &[NewAttachment],
+        unplaced: &[Unplaced],
+        permit: Option<usize>,
+    ) -> bool {
+        let input = self.input;
+        let live: Vec<&Attachment> = mine.iter().copied().filter(|attachment| attachment.deleting.is_none()).collect();
+        let kept = kept(&input, &live, wanted, unplaced);
+        let is_kept = |attachment: &Attachment| kept.iter().any(|other| other.name == attachment.name);
+        for new in wanted {
+            let holder = kept
+                .iter()
+                .find(|attachment| attachment.name == new.name && !same(&attachment.request, &new.spec.request));
+            if let Some(holder) = holder {
+                self.stays(nodeeni, UnassignedReason::SlotPinned { slot: holder.slot(), name: holder.name.clone() });
             }
-            let in_use = is_in_use(input, attachment);
-            let stop = stop.as_ref().filter(|_| in_use);
-            if let Some(Stop { why, keeps_turn: false }) = stop {
-                // It takes no turn of another node's.
-                keep_for_now(input, nodeeni, why.clone(), out);
-                continue;
+        }
+        let unfilled: Vec<&NewAttachment> =
+            wanted.iter().filter(|new| !live.iter().any(|attachment| attachment.name == new.name)).collect();
+        let is_described = |attachment: &Attachment| wanted.iter().any(|new| new.name == attachment.name);
+        let undescribed = live.iter().copied().filter(|attachment| !is_described(attachment) && !is_kept(attachment));
+        // What is to come in a subnet comes in the place of what is there in that subnet.
+        let is_same_subnet = |attachment: &&Attachment| {
+            unfilled.iter().any(|new| new.spec.request.subnet_id == attachment.request.subnet_id)
+        };
+        let (first, last): (Vec<&Attachment>, Vec<&Attachment>) = undescribed.partition(is_same_subnet);
+        let undescribed = [first, last].concat();
+        // Those in whose place nothing comes wait for no rollout: they are not replaced, they go.
+        let (moved, surplus) = undescribed.split_at(unfilled.len().min(undescribed.len()));
+        let mut waits = false;
+        for attachment in surplus {
+            let is_paced = input.is_in_use(attachment) && input.node.is_some_and(|node| !node.deleting);
+            if !is_paced || self.may_lose(nodeeni, attachment, Cause::Edited) {
+                self.remove(attachment, RemovalReason::Surplus);
+            } else {
+                waits = true;
             }
-            out.outdated.entry(nodeeni.uid.clone()).or_default().insert(attachment.name.clone());
-            if permit.is_some_and(|had| had > 0 || !in_use) {
-                match stop {
-                    None => remove(attachment, RemovalReason::Replaced, out),
-                    Some(stop) => keep_for_now(input, nodeeni, stop.why.clone(), out),
+        }
+        let is_outdated = |attachment: &Attachment| match wanted.iter().find(|new| new.name == attachment.name) {
+            Some(new) => !same(&attachment.request, &new.spec.request),
+            None => moved.iter().any(|other| other.name == attachment.name),
+        };
+        let used: Vec<&Attachment> = live
+            .iter()
+            .copied()
+            .filter(|attachment| is_outdated(attachment) && !is_kept(attachment) && input.is_in_use(attachment))
+            .collect();
+        let stop = match input.node.filter(|_| !used.is_empty()) {
+            Some(node) => {
+                let moves: Vec<&Attachment> =
+                    moved.iter().copied().filter(|attachment| input.is_in_use(attachment)).collect();
+                let mut place = NextPlace { planner: self, node, nodeeni, asks: permit.is_some() };
+                place.stops(wanted, &used, &moves, &unfilled)
+            }
+            None => None,
+        };
+        for attachment in live
+            .iter()
+            .copied()
+            .filter(|attachment| !surplus.iter().any(|other| other.name == attachment.name) && !is_kept(attachment))
+        {
+            let described = wanted.iter().find(|new| new.name == attachment.name);
+            let fits = described.is_some_and(|new| same(&attachment.request, &new.spec.request));
+            let untouched = attachment.never_created()
+                && described.is_some_and(|new| !is_asked_alike(&attachment.request, &new.spec.request));
+            if untouched {
+                // Nothing exists of it, so replacing it takes nothing from anybody.
+                self.remove(attachment, RemovalReason::Replaced);
+            } else if unattachable(&input, attachment) {
+                // Kept a while in case the slot becomes free; made again only when it is seen free. Also where the spec asks for something else
+                // by now, and that cannot come.
+                self.remove(attachment, RemovalReason::Unattachable);
+            } else if !fits {
+                // A node whose turn to lose ENIs has not come is let be as a whole: once the first was replaced, the next one would pass
+                // for what is to be replaced.
+                if waits {
+                    continue;
+                }
+                let in_use = input.is_in_use(attachment);
+                let stop = stop.as_ref().filter(|_| in_use);
+                if let Some(Stop { why, keeps_turn: false }) = stop {
+                    // It takes no turn of another node's.
+                    self.stays(nodeeni, why.clone());
+                    continue;
+                }
+                self.plan.outdated.entry(nodeeni.uid.clone()).or_default().insert(attachment.name.clone());
+                if permit.is_some_and(|had| had > 0 || !in_use) {
+                    match stop {
+                        None => self.remove(attachment, RemovalReason::Replaced),
+                        Some(stop) => self.stays(nodeeni, stop.why.clone()),
+                    }
+                }
+            } else if input.instance.is_none() && is_refused(&input, attachment) {
+                self.plan.needs.extend(attachment.instance.clone().map(Need::LookAtInstance));
+            } else if attachment.lost() {
+                self.plan.outdated.entry(nodeeni.uid.clone()).or_default().insert(attachment.name.clone());
+                if permit.is_some() {
+                    self.remove(attachment, RemovalReason::Recycled);
                 }
             }
-        } else if input.instance.is_none() && is_refused(input, attachment) {
-            out.needs.extend(attachment.instance.clone().map(Need::LookAtInstance));
-        } else if attachment.lost() {
-            out.outdated.entry(nodeeni.uid.clone()).or_default().insert(attachment.name.clone());
-            if permit.is_some() {
-                remove(attachment, RemovalReason::Recycled, out);
-            }
+        }
+        stop.is_some_and(|stop| !stop.keeps_turn)
+    }
+
+    /// Reports why an outdated ENI stays.
+    fn stays(&mut self, nodeeni: &NodeEni, why: UnassignedReason) {
+        if let Some(node) = self.input.node {
+            self.refuse(node, nodeeni, why);
         }
     }
-    stop.is_some_and(|stop| !stop.keeps_turn)
 }
 
 /// What works in a subnet that is still listed stays where the place that is asked for there cannot be had, and so does what would have
@@ -145,7 +145,7 @@ fn kept<'a>(
     let mut without: BTreeSet<&str> = unplaced.iter().map(|place| place.subnet.as_str()).collect();
     loop {
         let stays = |attachment: &&Attachment| {
-            without.contains(attachment.request.subnet_id.as_str()) && is_in_use(input, attachment)
+            without.contains(attachment.request.subnet_id.as_str()) && input.is_in_use(attachment)
         };
         let kept: Vec<&Attachment> = live.iter().copied().filter(stays).collect();
         let subnet = |new: &'_ NewAttachment| new.spec.request.subnet_id.clone();
@@ -157,15 +157,6 @@ fn kept<'a>(
         if without.len() == before {
             return kept;
         }
-    }
-}
-
-/// Says why an outdated ENI stays.
-fn keep_for_now(input: &Input<'_>, nodeeni: &NodeEni, why: UnassignedReason, out: &mut Assignment) {
-    let Some(node) = input.node else { return };
-    let refusal = Unassigned { nodeeni_uid: nodeeni.uid.clone(), node: node.name.clone(), why };
-    if !out.refused.contains(&refusal) {
-        out.refused.push(refusal);
     }
 }
 

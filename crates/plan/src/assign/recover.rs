@@ -3,7 +3,10 @@
 //! An ENI that is attached in a slot where its NodeENI wants one is adopted as it is: it may carry traffic, and it is exactly where it
 //! is wanted. What is wanted nowhere is [an orphan](crate::orphans).
 
-use super::{Input, NewAttachment, adoption, slots};
+use super::adoption;
+use super::input::Input;
+use super::new_attachment::NewAttachment;
+use super::slots::occupant;
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;
 use crate::observed::{AttachmentState, InstanceInterfaces, ObservedEni, ObservedNode};
@@ -19,8 +22,7 @@ fn is_of(eni: &ObservedEni, nodeeni: &NodeEni, nodeenis: &[&NodeEni]) -> bool {
 
 /// A lost ENI that is attached in this slot, by a look that is young enough.
 fn lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a ObservedEni> {
-    let is_young =
-        |interfaces: &InstanceInterfaces| slots::age(interfaces, input) <= input.settings.instance_look_valid;
+    let is_young = |interfaces: &InstanceInterfaces| input.age(interfaces) <= input.settings.instance_look_valid;
     shown_lost_in(input, slot).filter(|_| input.instance.is_some_and(is_young))
 }
 
@@ -28,7 +30,7 @@ fn lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a ObservedEni> {
 fn shown_lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a ObservedEni> {
     // A look that shows no primary interface is no look.
     let interfaces = input.instance.filter(|interfaces| interfaces.vpc.is_some())?;
-    let eni = slots::occupant(interfaces, slot)?;
+    let eni = occupant(interfaces, slot)?;
     let is_on = eni.attachment.as_ref().is_some_and(|at| at.state != AttachmentState::Detaching);
     // Without the tag of an ENIAttachment somebody took it away: not ours to touch.
     let is_lost = eni.attachment_uid().is_some() && !(input.is_held)(eni);

@@ -12,14 +12,23 @@ mod unreadable;
 
 use super::*;
 use crate::ec2_errors::CallError;
+use crate::instance::InstanceObservation;
 use crate::instance::InstanceState;
+use crate::lookup_failure::LookupFailure;
 use crate::observed::{CatalogLookup, Cluster, ObservedSubnet};
+use crate::observed::{Ec2Catalog, InstanceInterfaces, ObservedNode};
 use crate::pods::ObservedPod;
+use crate::pods::Pods;
+use crate::removals::RemovalPermits;
+use crate::rollout::Permits;
+use crate::settings::Settings;
 use crate::string_map::StringMap;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{Wanted, set, types};
 use multi_eni_api::ids::EniId;
+use multi_eni_api::ids::{InstanceId, SubnetId};
+use multi_eni_api::names::attachment_name;
 use multi_eni_api::{EniAttachmentStatus, NodeENI, NodeEniSpec};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,5 @@
 //! Why a pair of NodeENI and Node gets no ENI, as data; the sentence is made from it.
 
-use super::Assignment;
 use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::SubnetRef;
 use crate::observed::NotOnEc2;
@@ -10,6 +9,9 @@ use std::fmt;
 
 /// Reason where an instance has gone before its Node.
 pub const INSTANCE_GONE: &str = "InstanceGone";
+
+/// Reason where sources name different zones for a node.
+pub const ZONE_CONTRADICTION: &str = "ZoneContradiction";
 
 /// A pair that gets nothing (or not all) now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,23 +160,6 @@ pub enum UnassignedReason {
 }
 
 impl UnassignedReason {
-    /// A look at `what` must end first, or has failed for so long that it is said.
-    pub(super) fn looking(
-        failure: Option<&LookupFailure>,
-        what: &'static str,
-        now: Timestamp,
-        out: &mut Assignment,
-    ) -> Self {
-        match failure {
-            Some(failure) if now >= failure.said_at() => Self::LookFailed(failure.clone()),
-            Some(failure) => {
-                out.recheck_at(failure.said_at());
-                Self::Looking(what)
-            }
-            None => Self::Looking(what),
-        }
-    }
-
     /// CamelCase reason for a condition.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -182,7 +167,7 @@ impl UnassignedReason {
             Self::NodeDeleting => "NodeDeleting",
             Self::NoZone => "NodeHasNoZone",
             Self::OtherRegion { .. } => "NodeInOtherRegion",
-            Self::ZoneContradiction(_) => super::ZONE_CONTRADICTION,
+            Self::ZoneContradiction(_) => ZONE_CONTRADICTION,
             Self::InstanceGone { .. } => INSTANCE_GONE,
             Self::PrimaryNotShown { .. } => "PrimaryInterfaceNotShown",
             Self::SubnetMissing(_) => "SubnetNotFound",

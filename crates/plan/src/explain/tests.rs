@@ -3,6 +3,7 @@ use crate::assign::tests::{SUBNET_A, World, at, new_attachment, nodeeni};
 use crate::gates::quota::QuotaGate;
 use crate::lifecycle::tests::{attachment, eni};
 use crate::lifecycle::{self, CallHistory};
+use crate::observed::Observation;
 use crate::observed::{AttachmentState, ObservedEni};
 use multi_eni_api::names;
 

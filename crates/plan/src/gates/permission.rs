@@ -2,7 +2,8 @@
 //! stands, one call a minute tries for all that wait, and the first that succeeds wakes them.
 
 use crate::ec2_errors::{Call, CallError, Class, classify};
-use crate::lifecycle::{CallHistory, Failure};
+use crate::failure::{Failure, PASSING};
+use crate::lifecycle::CallHistory;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const ALONE: i64 = 75;
 /// How long after the last refusal the next one tries.
 pub const EVERY: SignedDuration = SignedDuration::from_secs(60);
-/// An authorisation that is new, or that depends on tags, may come late: so many refusals in a row are passing.
-pub const PASSING: i32 = 3;
 /// So many different ones must have been refused, and none have succeeded, before it holds back who was not refused yet.
 const ENOUGH: usize = 3;
 

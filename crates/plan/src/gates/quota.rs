@@ -3,7 +3,8 @@
 
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError};
-use crate::lifecycle::{CallHistory, Failure, Turns};
+use crate::failure::{Failure, Turns};
+use crate::lifecycle::CallHistory;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 

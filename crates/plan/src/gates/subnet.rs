@@ -3,7 +3,8 @@
 
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError, Class, classify};
-use crate::lifecycle::{CallHistory, Failure};
+use crate::failure::Failure;
+use crate::lifecycle::CallHistory;
 use crate::observed::ObservedSubnet;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;

@@ -1,8 +1,12 @@
 //! Taking an ENI over from upstream: our tags come first, and nothing else is done to it before it carries them.
 
-use super::call_history::{look_again, not_before_after, observe_first_after, past_lag};
+use super::action::Action;
+use super::change::Change;
+use super::conditions::Report;
+use super::input::Input;
 use super::repair_history::want;
-use super::{Action, Change, Input, Report, is_ours, tags};
+use super::retry::{look_again, not_before_after, observe_first_after, past_lag};
+use super::tags::{is_ours, tags};
 use crate::attachment::Attachment;
 use crate::observed::{AttachmentState, ObservedAttachment, ObservedEni};
 use jiff::Timestamp;

@@ -1,12 +1,14 @@
 //! What a step reports: phase and conditions, in words that a person can act on.
 
-use super::call_history::{Failure, REPAIR_UNDONE};
+use super::action::{Action, Step};
 use super::drift::tags_set;
-use super::{Action, Input, Step, force};
+use super::force;
+use super::input::Input;
+use crate::api_time::whole_second;
 use crate::assign::INSTANCE_GONE;
-use crate::attachment::{ENI_LOST, IN_PLACE};
+use crate::attachment::{ENI_LOST, IN_PLACE, REPAIR_UNDONE};
 use crate::ec2_errors::{Call, Class};
-use crate::gates::permission::PASSING;
+use crate::failure::{Failure, PASSING};
 use crate::gates::quota;
 use crate::gates::subnet::needed;
 use crate::observed::{Observation, ObservedAttachment, ObservedEni};
@@ -91,11 +93,12 @@ impl Report {
         let message = format!("{} is attached at device index {} on network card {}", eni.id, at.index, at.card);
         let mut report = Self::new(Phase::Attached, IN_PLACE, message);
         report.attached = true;
-        if let Some(failure) = failure.filter(|failure| needs_a_person(failure) || failure.class != Class::Unauthorized)
+        if let Some(failure) =
+            failure.filter(|failure| failure.needs_a_person() || failure.class != Class::Unauthorized)
         {
             report.message = format!("{}; {}", report.message, advice(failure));
             report.error = Some(recorded(failure));
-            if needs_a_person(failure) {
+            if failure.needs_a_person() {
                 // In the condition Attached, which stays true; the NodeENI says it, too.
                 reason(failure).clone_into(&mut report.reason);
             }
@@ -229,7 +232,7 @@ impl Report {
 
     /// A failure that ends by itself keeps the phase; one that needs a person is Blocked.
     fn failed(phase: Phase, passing: &str, failure: &Failure) -> Self {
-        let blocked = needs_a_person(failure);
+        let blocked = failure.needs_a_person();
         let mut report = Self::new(
             if blocked { Phase::Blocked } else { phase },
             if blocked { reason(failure) } else { passing },
@@ -273,24 +276,6 @@ fn recorded(failure: &Failure) -> LastError {
         at: Some(whole_second(if failure.is_lasting() { failure.failing_since() } else { failure.at })),
         // Counts move for ever while retrying; the status keeps the beginning so that retries cost no writes.
         count: failure.count.min(if failure.class == Class::Unauthorized { PASSING + 1 } else { 3 }),
-    }
-}
-
-/// As the API server keeps times.
-pub(super) fn whole_second(at: Timestamp) -> Time {
-    Time(at.round(jiff::Unit::Second).unwrap_or(at))
-}
-
-/// Whether somebody must act before it can work.
-pub(crate) fn needs_a_person(failure: &Failure) -> bool {
-    match failure.class {
-        _ if failure.is_lasting() => true,
-        Class::Unauthorized => failure.count > PASSING,
-        Class::Retry | Class::Throttled | Class::Unknown | Class::AlreadySo | Class::Wait | Class::EniNotFound => false,
-        Class::TokenMismatch | Class::InstanceState => false,
-        Class::InstanceNotFound | Class::ReferenceNotFound => failure.count > 3,
-        Class::SlotTaken | Class::Limit | Class::SubnetFull | Class::Credentials => true,
-        Class::Blocked | Class::Permanent => true,
     }
 }
 

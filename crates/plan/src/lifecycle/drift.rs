@@ -1,104 +1,11 @@
 //! What is changed in place: found by comparing what EC2 shows with what the NodeENI asks for.
 
-use super::{Action, Input, is_ours, tags_with};
-use crate::ec2_errors::Call;
+use super::action::Action;
+use super::change::Change;
+use super::input::Input;
+use super::tags::{is_ours, tags_with};
 use crate::observed::{Observation, ObservedAttachment, ObservedEni};
-use multi_eni_api::ids::SecurityGroupId;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-
-/// One change in place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// The attachment's deleteOnTermination.
-    DeleteOnTermination {
-        /// EC2's attachment ID.
-        attachment: String,
-        /// To this.
-        value: bool,
-    },
-    /// Security groups.
-    Groups(Vec<SecurityGroupId>),
-    /// Description.
-    Description(String),
-    /// Source/destination check.
-    SourceDestCheck(bool),
-    /// Tags to set.
-    Tags(BTreeMap<String, String>),
-    /// Keys of tags to take away: only such as were set from `spec.tags`.
-    Untag(BTreeSet<String>),
-}
-
-impl Change {
-    /// The EC2 action that makes it.
-    pub fn action(&self) -> &'static str {
-        match self {
-            Self::Tags(_) => "CreateTags",
-            Self::Untag(_) => "DeleteTags",
-            Self::DeleteOnTermination { .. } | Self::Groups(_) | Self::Description(_) | Self::SourceDestCheck(_) => {
-                "ModifyNetworkInterfaceAttribute"
-            }
-        }
-    }
-
-    /// What it changes, as a NodeENI names it.
-    pub fn attribute(&self) -> &'static str {
-        match self {
-            Self::DeleteOnTermination { .. } => "deleteOnTermination",
-            Self::Groups(_) => "security groups",
-            Self::Description(_) => "description",
-            Self::SourceDestCheck(_) => "sourceDestCheck",
-            Self::Tags(_) | Self::Untag(_) => "tags",
-        }
-    }
-
-    /// The call that makes it.
-    pub(crate) fn call(&self) -> Call {
-        match self {
-            Self::Tags(_) => Call::Tag,
-            Self::Untag(_) => Call::Untag,
-            Self::DeleteOnTermination { .. } | Self::Groups(_) | Self::Description(_) | Self::SourceDestCheck(_) => {
-                Call::Modify
-            }
-        }
-    }
-
-    /// The ENI as it is once the change is made.
-    pub(crate) fn apply(&self, eni: &mut ObservedEni) {
-        match self {
-            Self::DeleteOnTermination { value, .. } => {
-                if let Some(at) = &mut eni.attachment {
-                    at.delete_on_termination = *value;
-                }
-            }
-            Self::Groups(groups) => eni.groups.clone_from(groups),
-            Self::Description(text) => eni.description.clone_from(text),
-            Self::SourceDestCheck(value) => eni.source_dest_check = *value,
-            Self::Tags(tags) => eni.tags.extend(tags.clone()),
-            Self::Untag(keys) => {
-                eni.tags = eni.tags.iter().filter(|(key, _)| !keys.contains(*key)).collect();
-            }
-        }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |items: Vec<String>| items.join(", ");
-        match self {
-            Self::DeleteOnTermination { value, .. } => write!(f, "deleteOnTermination: {value}"),
-            Self::Groups(groups) => {
-                write!(f, "security groups: {}", list(groups.iter().map(ToString::to_string).collect()))
-            }
-            Self::Description(text) => write!(f, "description: {text:?}"),
-            Self::SourceDestCheck(value) => write!(f, "sourceDestCheck: {value}"),
-            Self::Tags(tags) => {
-                write!(f, "tags: {}", list(tags.iter().map(|(key, value)| format!("{key}={value}")).collect()))
-            }
-            Self::Untag(keys) => write!(f, "tags removed: {}", list(keys.iter().cloned().collect())),
-        }
-    }
-}
 
 /// All changes in place that an attached ENI needs, in the order in which they are made.
 pub fn changes(input: &Input<'_>) -> Vec<Change> {

@@ -1,9 +1,13 @@
 //! An ENI that is attached where it is wanted: what differs from what is asked for is changed in place.
 
-use super::call_history::{ATTACHMENT, not_before_after, observe_first_after};
+use super::action::Action;
+use super::change::Change;
+use super::conditions::Report;
 use super::drift::to_be_changed;
-use super::repair_history::{UNDONE_OFTEN, want};
-use super::{Action, Change, Failure, Input, Report};
+use super::input::Input;
+use super::repair_history::{ATTACHMENT, UNDONE_OFTEN, want};
+use super::retry::{not_before_after, observe_first_after};
+use crate::failure::Failure;
 use crate::observed::{ObservedAttachment, ObservedEni};
 use jiff::Timestamp;
 

@@ -1,7 +1,7 @@
 //! Detach by force is the last resort: it may come only when a plain Detach that EC2 accepted has had its time.
 
-use super::Input;
-use super::conditions::whole_second;
+use super::input::Input;
+use crate::api_time::whole_second;
 use crate::observed::{AttachmentState, ObservedAttachment};
 use jiff::{SignedDuration, Timestamp};
 

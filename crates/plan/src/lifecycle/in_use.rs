@@ -1,7 +1,9 @@
 //! An ENI that EC2 calls in use while it shows no attachment of it: a branch interface of a trunk, or an attachment that EC2 hides.
 //! It is not free: it is neither attached nor deleted.
 
-use super::{Action, Input, Report};
+use super::action::Action;
+use super::conditions::Report;
+use super::input::Input;
 use crate::observed::ObservedEni;
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,11 +1,12 @@
 //! Whether the instance lives, where something unusual was seen: an ENI vanished or came loose, an Attach was refused for the
 //! instance, or much time has passed. Until that is known nothing is called lost, made or attached.
 
-use super::{Action, Input, Report};
+use super::action::Action;
+use super::conditions::Report;
+use super::input::Input;
 use crate::assign::INSTANCE_GONE;
-use crate::assign::look::NODE_OUTLIVES;
 use crate::ec2_errors::{Call, Class};
-use crate::instance::{InstanceObservation, Life};
+use crate::instance::{InstanceObservation, Life, NODE_OUTLIVES};
 use crate::observed::ObservedEni;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::InstanceId;

@@ -1,11 +1,15 @@
 //! The way in: an attachment that is wanted.
 
-use super::call_history::{forced_until, look_again, not_before, observe_first, past_lag};
-use super::conditions::{needs_a_person, whole_second};
+use super::action::Action;
+use super::conditions::Report;
+use super::input::Input;
 use super::repair_history::UNDONE_OFTEN;
-use super::{Action, Failure, Input, Report, adoption, drift_repair, force, in_use, instance, is_ours};
+use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
+use super::tags::is_ours;
+use super::{adoption, drift_repair, force, in_use, instance};
+use crate::api_time::whole_second;
 use crate::ec2_errors::{Call, Class};
-use crate::gates::permission::PASSING;
+use crate::failure::{Failure, PASSING};
 use crate::gates::quota;
 use crate::gates::subnet::{Standing, Verdict, needed};
 use crate::instance::Life;
@@ -179,7 +183,7 @@ fn stands<'a>(input: &Input<'a>, facts: Option<&ObservedSubnet>) -> (Option<&'a 
 fn waiting(input: &Input<'_>, facts: Option<&ObservedSubnet>, report: Report) -> Report {
     let request = &input.attachment.request;
     let (refused, subnets) = stands(input, facts);
-    let is_own = |own: &Failure| needs_a_person(own) && (refused.is_none() || own.code != quota::CODE);
+    let is_own = |own: &Failure| own.needs_a_person() && (refused.is_none() || own.code != quota::CODE);
     if said(input).is_some_and(|own| is_own(&own)) {
         // What was wrong with this one stands until it is tried again.
         return report;
@@ -373,7 +377,7 @@ fn attaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (
     }
     let forced = force_at.and_then(|force_at| forced_until(input, eni, force_at));
     let failure = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Detach);
-    let stuck = match failure.filter(|failure| needs_a_person(failure)) {
+    let stuck = match failure.filter(|failure| failure.needs_a_person()) {
         Some(failure) => Report::detach_failed(eni, failure),
         None => stuck,
     };

@@ -1,12 +1,18 @@
 //! What a process remembers of the changes in place that it made to one ENI: which were refused, and which do not last.
 
-use super::Change;
-use super::call_history::{ATTACHMENT, DETACHMENT, Failure, MOST, OF_THE_ATTACHMENT};
+use super::change::Change;
 use crate::ec2_errors::Call;
+use crate::failure::{Failure, MOST};
 use crate::nodeeni::EniSpec;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
+/// What is set on an attachment, and ends with it.
+pub(super) const OF_THE_ATTACHMENT: &str = "deleteOnTermination";
+/// An ENI that came loose is attached again.
+pub(super) const ATTACHMENT: &str = "attachment";
+/// An ENI on its way out that is attached although it was detached is detached again.
+const DETACHMENT: &str = "detachment";
 /// A change that is there for so long was not undone.
 const LASTS: SignedDuration = SignedDuration::from_hours(1);
 /// From so many within the hour on it is said.

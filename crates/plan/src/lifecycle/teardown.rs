@@ -1,8 +1,12 @@
 //! The way out: an attachment that is being deleted. The finalizer stays until EC2 confirms that the ENI is gone.
 
-use super::call_history::{forced_until, look_again, not_before, observe_first, past_lag};
+use super::action::Action;
+use super::conditions::Report;
+use super::input::Input;
 use super::repair_history::UNDONE_OFTEN;
-use super::{Action, Input, Report, adoption, force, in_use, is_ours};
+use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
+use super::tags::is_ours;
+use super::{adoption, force, in_use};
 use crate::ec2_errors::Call;
 use crate::instance::{APART, Life};
 use crate::observed::{AttachmentState, Missed, Observation, ObservedAttachment, ObservedEni};

@@ -8,12 +8,20 @@ mod teardown;
 
 use super::*;
 use crate::assign::tests::{at, new_attachment};
+use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError};
+use crate::gates::quota::QuotaGate;
+use crate::instance::InstanceObservation;
 use crate::instance::InstanceState;
+use crate::lookup_failure::LookupFailure;
+use crate::nodeeni::EniSpec;
 use crate::nodeeni::NodeEni;
 use crate::observed::{AttachmentState, Missed, ObservedAttachment};
+use crate::observed::{Cluster, Ec2Catalog, ObservedEni};
+use crate::settings::Settings;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::eniattachment::Phase;
+use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::ids::{SecurityGroupId, SubnetId};
 use multi_eni_api::{NodeENI, NodeEniSpec, names};
 

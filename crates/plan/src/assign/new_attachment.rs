@@ -1,0 +1,47 @@
+//! An ENIAttachment that is to be created.
+
+use crate::nodeeni::NodeEni;
+use crate::observed::{ObservedEni, ObservedNode};
+use multi_eni_api::ids::InstanceId;
+use multi_eni_api::names::attachment_name;
+use multi_eni_api::{EniAttachmentSpec, EniRequest};
+
+/// An ENIAttachment to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewAttachment {
+    /// Its name.
+    pub name: String,
+    /// Its spec.
+    pub spec: EniAttachmentSpec,
+    /// The ENI that it takes over from upstream, as it was seen.
+    pub adopts: Option<Box<ObservedEni>>,
+}
+
+impl NewAttachment {
+    /// One for the slot of this request; `adopts`: of the ENI that is there already.
+    pub(super) fn new(
+        node: &ObservedNode,
+        instance: &InstanceId,
+        nodeeni: &NodeEni,
+        request: EniRequest,
+        adopts: Option<&ObservedEni>,
+    ) -> Self {
+        let (card, index) = (request.network_card_index, request.device_index);
+        Self {
+            name: attachment_name(&nodeeni.name, &nodeeni.uid, instance.as_str(), card, index),
+            adopts: adopts.cloned().map(Box::new),
+            spec: EniAttachmentSpec {
+                node_name: node.name.clone(),
+                node_uid: node.uid.clone(),
+                instance_id: instance.to_string(),
+                node_eni_name: nodeeni.name.clone(),
+                node_eni_uid: nodeeni.uid.clone(),
+                request,
+                recovered: false,
+                adopted_eni_id: adopts.map(|eni| eni.id.to_string()),
+                node_settings: nodeeni.spec.as_ref().map(|spec| spec.node_settings.clone()).unwrap_or_default(),
+                deselected_since: None,
+            },
+        }
+    }
+}

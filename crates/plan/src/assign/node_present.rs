@@ -1,0 +1,329 @@
+//! A Node that exists: which slots each NodeENI gets, what is deselected, and what must go first.
+
+use super::assignment::{Need, RemovalReason, WaitsForPods};
+use super::desired::{Unplaced, other_region};
+use super::new_attachment::NewAttachment;
+use super::outdated::same;
+use super::planner::NodePlanner;
+use super::recover;
+use super::unassigned::UnassignedReason;
+use super::unattachable::unattachable;
+use crate::attachment::Attachment;
+use crate::instance::{InstanceObservation, NODE_OUTLIVES};
+use crate::nodeeni::{EniSpec, NodeEni};
+use crate::observed::ObservedNode;
+use crate::removals::Cause;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+type Slot = (i32, i32);
+
+/// What one NodeENI has on the Node while its slots are decided.
+struct Progress {
+    /// Whether an outdated ENI may be replaced now: how many ENIs the Node had in use when its turn came.
+    permit: Option<usize>,
+    /// An outdated ENI in use stays, since nothing could come in its place.
+    stays: bool,
+    /// ENIAttachments that are there or are being created.
+    present: usize,
+    /// ENIs that the NodeENI asks for here.
+    desired: usize,
+}
+
+/// What becomes of a slot that a NodeENI asks for.
+enum SlotState {
+    /// Its ENIAttachment is there, or nothing is to be done for it.
+    Settled,
+    /// Nothing is created now, and why.
+    Closed(UnassignedReason),
+    /// An ENIAttachment may be created.
+    Open,
+}
+
+impl NodePlanner<'_> {
+    /// Decides for a Node that exists. The holder of a slot keeps it until it is gone. Among NodeENIs that hold nothing there, the oldest
+    /// gets it.
+    pub(super) fn node_present(&mut self, node: &ObservedNode) {
+        if other_region(&self.input, node).is_none() {
+            self.take_over(node);
+        }
+        let mut claimed: BTreeMap<Slot, String> = BTreeMap::new();
+        for nodeeni in self.nodeenis {
+            self.nodeeni_on(node, nodeeni, &mut claimed);
+        }
+        self.instance_terminated(node);
+    }
+
+    /// One NodeENI on this Node.
+    fn nodeeni_on(&mut self, node: &ObservedNode, nodeeni: &NodeEni, claimed: &mut BTreeMap<Slot, String>) {
+        let input = self.input;
+        // An unreadable ENIAttachment holds its slot, and nothing else is known of it.
+        let is_mine =
+            |attachment: &&Attachment| attachment.nodeeni_uid == nodeeni.uid && attachment.unreadable.is_none();
+        let mine: Vec<&Attachment> = self.here.iter().copied().filter(is_mine).collect();
+        let Some(spec) = nodeeni.wants(&node.labels) else {
+            // What another Node of the instance selects is not taken away, either.
+            let elsewhere = input.others.iter().any(|other| nodeeni.wants(&other.labels).is_some());
+            if nodeeni.spec.is_ok() && !nodeeni.deleting && !node.deleting && !elsewhere {
+                self.deselected(nodeeni, &mine);
+            }
+            return;
+        };
+        self.plan.matched.push(nodeeni.uid.clone());
+        self.reselect_and_reconfigure(spec, &mine);
+        if self.plan.adopting.contains(&nodeeni.uid) {
+            self.plan.desired.push((nodeeni.uid.clone(), mine.len().max(1)));
+            return self.refuse(node, nodeeni, UnassignedReason::Looking("the ENIs that upstream's controller left"));
+        }
+        let desired = match self.desired(node, nodeeni, spec) {
+            Ok(desired) => desired,
+            Err(why) => return self.not_desired(node, nodeeni, &mine, why),
+        };
+        self.plan.desired.push((nodeeni.uid.clone(), desired.len()));
+        let count = desired.len();
+        let (mut unplaced, mut placed): (Vec<Unplaced>, Vec<NewAttachment>) = (Vec::new(), Vec::new());
+        for new in desired {
+            match new {
+                Ok(new) => placed.push(new),
+                Err(place) => {
+                    self.refuse(node, nodeeni, place.why.clone());
+                    unplaced.push(place);
+                }
+            }
+        }
+        let turn = input.permits.get(&nodeeni.uid).and_then(|nodes| nodes.get(&node.name));
+        let permit = turn.filter(|turn| turn.may_lose).map(|turn| turn.had);
+        let stays = self.outdated(nodeeni, &mine, &placed, &unplaced, permit);
+        let mut progress = Progress { permit, stays, present: mine.len(), desired: count };
+        for new in placed {
+            match self.slot_state(node, nodeeni, &new, claimed, &progress) {
+                SlotState::Settled => {}
+                SlotState::Closed(why) => self.refuse(node, nodeeni, why),
+                SlotState::Open => {
+                    claimed.insert(slot_of(&new), nodeeni.name.clone());
+                    match self.creation(node, nodeeni, spec, new) {
+                        Ok(new) => {
+                            progress.present += 1;
+                            self.plan.create.push(new);
+                        }
+                        Err(why) => self.refuse(node, nodeeni, why),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Selected again, or with other settings for the node's half.
+    fn reselect_and_reconfigure(&mut self, spec: &EniSpec, mine: &[&Attachment]) {
+        for attachment in mine.iter().filter(|attachment| attachment.deleting.is_none()) {
+            if attachment.deselected_since.is_some() {
+                self.plan.reselect.push(attachment.name.clone());
+            }
+            if attachment.node_settings != spec.node_settings {
+                self.plan.reconfigure.push((attachment.name.clone(), spec.node_settings.clone()));
+            }
+        }
+    }
+
+    /// What the NodeENI asks for here cannot be said now, and why.
+    fn not_desired(&mut self, node: &ObservedNode, nodeeni: &NodeEni, mine: &[&Attachment], why: UnassignedReason) {
+        let input = self.input;
+        if matches!(why, UnassignedReason::NoSubnetInZone { .. }) {
+            // That is known: what the node has is of a subnet that was taken off the list.
+            self.plan.desired.push((nodeeni.uid.clone(), 1));
+            self.outdated(nodeeni, mine, &[], &[], None);
+        } else {
+            // Nothing is taken away for what cannot be known now, but what could never be attached: if EC2 has been looked at, for
+            // until then a status may be behind what was done.
+            self.plan.desired.push((nodeeni.uid.clone(), mine.len().max(1)));
+            let is_known = !why.is_transient() && !matches!(why, UnassignedReason::LookFailed(_));
+            let gone = |attachment: &&&Attachment| {
+                is_known && attachment.deleting.is_none() && unattachable(&input, attachment)
+            };
+            for attachment in mine.iter().filter(gone) {
+                self.remove(attachment, RemovalReason::Unattachable);
+            }
+        }
+        self.refuse(node, nodeeni, why);
+    }
+
+    /// Whether the slot of `new` may get an ENIAttachment.
+    fn slot_state(
+        &mut self,
+        node: &ObservedNode,
+        nodeeni: &NodeEni,
+        new: &NewAttachment,
+        claimed: &BTreeMap<Slot, String>,
+        progress: &Progress,
+    ) -> SlotState {
+        let slot = slot_of(new);
+        // The last one counts where two are in one slot.
+        match self.here.iter().copied().rfind(|attachment| attachment.slot() == slot) {
+            Some(attachment) if attachment.name == new.name => {
+                self.slot_of_its_own(node, nodeeni, (attachment, new), progress.permit)
+            }
+            Some(attachment) => {
+                let leaving = attachment.deleting.is_some()
+                    || attachment.deselected_since.is_some()
+                    || self.plan.delete.iter().any(|removal| removal.name == attachment.name);
+                SlotState::Closed(UnassignedReason::SlotHeld { slot, holder: attachment.nodeeni.clone(), leaving })
+            }
+            None => self.empty_slot(node, nodeeni, slot, claimed, progress),
+        }
+    }
+
+    /// The ENIAttachment of that name is there.
+    fn slot_of_its_own(
+        &mut self,
+        node: &ObservedNode,
+        nodeeni: &NodeEni,
+        (attachment, new): (&Attachment, &NewAttachment),
+        permit: Option<usize>,
+    ) -> SlotState {
+        if attachment.deleting.is_some() {
+            return SlotState::Closed(UnassignedReason::Replacing);
+        }
+        if self.plan.outdated.contains_key(&nodeeni.uid) && !same(&attachment.request, &new.spec.request) {
+            let why = if permit.is_some() { UnassignedReason::Replacing } else { UnassignedReason::AwaitingRollout };
+            return SlotState::Closed(why);
+        }
+        if self.gives_way(attachment, (node, nodeeni), new) {
+            self.remove(attachment, RemovalReason::Replaced);
+            return SlotState::Closed(UnassignedReason::Replacing);
+        }
+        // One that was restored from a backup has no status, and may find its ENI in its slot: a new process looks there.
+        let may_be_restored = attachment.status.eni_id.is_none() && attachment.adopted.is_none();
+        let unseen = attachment.instance.clone().filter(|_| self.input.instance.is_none() && may_be_restored);
+        self.plan.needs.extend(unseen.map(Need::LookAtInstance));
+        SlotState::Settled
+    }
+
+    /// No ENIAttachment is in the slot.
+    fn empty_slot(
+        &mut self,
+        node: &ObservedNode,
+        nodeeni: &NodeEni,
+        slot: Slot,
+        claimed: &BTreeMap<Slot, String>,
+        progress: &Progress,
+    ) -> SlotState {
+        let (input, nodeenis) = (self.input, self.nodeenis);
+        // What is lost is there already: nothing need go for it.
+        let is_full = progress.present >= progress.desired && !recover::is_shown(&input, nodeeni, nodeenis, slot);
+        if is_full && progress.stays {
+            // What would have to go for it stays, and that is said.
+            return SlotState::Settled;
+        }
+        let lost = recover::holder(&input, node, nodeenis, slot).filter(|holder| holder.uid != nodeeni.uid);
+        if let (true, Some(interfaces)) = (lost.is_some(), input.instance) {
+            // It is adopted, or goes as an orphan: no event tells this node of that. An expired lookup still shows the holder, so report
+            // it until the next lookup is due.
+            self.look_again(node, interfaces, Some(input.settings.blocked_recheck));
+        }
+        lost.map(|holder| &holder.name)
+            .or_else(|| claimed.get(&slot))
+            .map(|holder| UnassignedReason::SlotHeld { slot, holder: holder.clone(), leaving: false })
+            .or_else(|| is_full.then_some(UnassignedReason::Replacing))
+            .map_or(SlotState::Open, SlotState::Closed)
+    }
+
+    /// The ENIAttachment for an open slot: a new one, or one that adopts the ENI that is there.
+    fn creation(
+        &mut self,
+        node: &ObservedNode,
+        nodeeni: &NodeEni,
+        spec: &EniSpec,
+        new: NewAttachment,
+    ) -> Result<NewAttachment, UnassignedReason> {
+        if node.deleting {
+            return Err(UnassignedReason::NodeDeleting);
+        }
+        if nodeeni.guarded
+            && let Some(adopts) = recover::lost(&self.input, (node, nodeeni), self.nodeenis, &new)
+        {
+            return Ok(adopts);
+        }
+        self.may_create(node, nodeeni, spec, &new)?;
+        if !nodeeni.guarded {
+            return Err(UnassignedReason::Looking("its own finalizer, which is being written"));
+        }
+        Ok(new)
+    }
+
+    /// The instance is terminated, and its Node is still there long after that: an ENI that outlived it serves nobody, and holds an address
+    /// and a place of the quota.
+    fn instance_terminated(&mut self, node: &ObservedNode) {
+        let input = self.input;
+        let Ok(instance) = &node.instance else { return };
+        let Some(look) = (input.states)(instance).filter(InstanceObservation::is_said_to_be_gone) else { return };
+        let over = look.since.saturating_add(NODE_OUTLIVES).unwrap_or(Timestamp::MAX);
+        let left: Vec<&Attachment> = self
+            .here
+            .iter()
+            .copied()
+            .filter(|attachment| attachment.deleting.is_none() && attachment.unreadable.is_none())
+            .collect();
+        if left.is_empty() {
+            return;
+        }
+        if input.now < over {
+            return self.plan.recheck_at(over);
+        }
+        for attachment in left {
+            if !self.plan.delete.iter().any(|removal| removal.name == attachment.name) {
+                self.remove(attachment, RemovalReason::NodeGone);
+            }
+        }
+    }
+
+    /// The label went: marked first, removed after the grace, so that a flap costs no EC2 call.
+    fn deselected(&mut self, nodeeni: &NodeEni, mine: &[&Attachment]) {
+        let input = self.input;
+        for attachment in mine.iter().filter(|attachment| attachment.deleting.is_none()) {
+            // Not forced, and not taken from under a Pod either, if that is asked for and there is something to take.
+            let is_there = input.is_in_use(attachment);
+            let users = if is_there { input.pods.users_of(attachment) } else { Some(Vec::new()) };
+            let is_free = users.as_ref().is_some_and(Vec::is_empty);
+            if !is_free {
+                let (nodeeni_uid, node, name) =
+                    (attachment.nodeeni_uid.clone(), attachment.node.clone(), attachment.name.clone());
+                self.plan.waiting.push(WaitsForPods { nodeeni_uid, node, name, pods: users });
+            }
+            let Some(since) = attachment.deselected_since else {
+                self.plan.deselect.push(attachment.name.clone());
+                continue;
+            };
+            let over = since.saturating_add(input.settings.label_grace).unwrap_or(Timestamp::MAX);
+            if input.now < over {
+                self.plan.recheck_at(over);
+            } else if is_free && (!is_there || self.may_lose(nodeeni, attachment, Cause::Deselected)) {
+                self.remove(attachment, RemovalReason::Deselected);
+            }
+        }
+    }
+
+    /// It has nothing in its slot, and in there is an ENI of the NodeENI that has lost its ENIAttachment, as where this one was restored
+    /// from a backup: without its status, and under another UID. It goes, and another one adopts what is there.
+    fn gives_way(
+        &self,
+        attachment: &Attachment,
+        (node, nodeeni): (&ObservedNode, &NodeEni),
+        new: &NewAttachment,
+    ) -> bool {
+        let input = self.input;
+        recover::has_nothing(attachment, input.is_in_use(attachment))
+            && nodeeni.guarded
+            && recover::lost(&input, (node, nodeeni), self.nodeenis, new).is_some()
+    }
+
+    /// Whether it is this node's turn to lose ENIs. If not, the ENI stays until it is.
+    pub(super) fn may_lose(&mut self, nodeeni: &NodeEni, attachment: &Attachment, cause: Cause) -> bool {
+        let input = self.input;
+        self.plan.losing.entry(nodeeni.uid.clone()).or_default().insert(attachment.name.clone(), cause);
+        input.removals.allows(&nodeeni.uid, &attachment.node)
+    }
+}
+
+fn slot_of(new: &NewAttachment) -> Slot {
+    (new.spec.request.network_card_index, new.spec.request.device_index)
+}

@@ -1,0 +1,64 @@
+//! The planner of one Node: it borrows what the decision depends on and collects the plan. Each file of this folder adds the methods
+//! for one part of the decision.
+
+use super::assignment::{Assignment, Removal, RemovalReason};
+use super::input::Input;
+use super::unassigned::{Unassigned, UnassignedReason};
+use crate::attachment::Attachment;
+use crate::lookup_failure::LookupFailure;
+use crate::nodeeni::NodeEni;
+use crate::observed::ObservedNode;
+use jiff::{SignedDuration, Timestamp};
+
+/// No lookup is repeated sooner than this where clocks disagree or EC2 shows nothing.
+pub(super) const JUST_NOW: SignedDuration = SignedDuration::from_secs(5);
+
+/// Decides for one Node.
+pub(super) struct NodePlanner<'a> {
+    /// What the decision depends on.
+    pub input: Input<'a>,
+    /// All NodeENIs, the oldest first.
+    pub nodeenis: &'a [&'a NodeEni],
+    /// The ENIAttachments of the Node's instance.
+    pub here: &'a [&'a Attachment],
+    /// What has been decided so far.
+    pub plan: Assignment,
+}
+
+impl NodePlanner<'_> {
+    /// Deletes an ENIAttachment, unless it is being deleted already or cannot be read.
+    pub fn remove(&mut self, attachment: &Attachment, why: RemovalReason) {
+        if attachment.deleting.is_none()
+            && attachment.unreadable.is_none()
+            && !self.plan.delete.iter().any(|removal| removal.name == attachment.name)
+        {
+            self.plan.delete.push(Removal { name: attachment.name.clone(), uid: attachment.uid.clone(), why });
+        }
+    }
+
+    /// Reports that a NodeENI gets nothing, or not all, on the Node.
+    pub fn refuse(&mut self, node: &ObservedNode, nodeeni: &NodeEni, why: UnassignedReason) {
+        let refusal = Unassigned { nodeeni_uid: nodeeni.uid.clone(), node: node.name.clone(), why };
+        if !self.plan.refused.contains(&refusal) {
+            self.plan.refused.push(refusal);
+        }
+    }
+
+    /// The reason while a lookup of `what` is under way; or that it failed, once it has failed for long enough.
+    pub fn looking(&mut self, failure: Option<&LookupFailure>, what: &'static str) -> UnassignedReason {
+        match failure {
+            Some(failure) if self.input.now >= failure.said_at() => UnassignedReason::LookFailed(failure.clone()),
+            Some(failure) => {
+                self.plan.recheck_at(failure.said_at());
+                UnassignedReason::Looking(what)
+            }
+            None => UnassignedReason::Looking(what),
+        }
+    }
+
+    /// A fact that a person may change is looked up again after the usual interval.
+    pub fn recheck_later(&mut self) {
+        let at = self.input.now.saturating_add(self.input.settings.blocked_recheck).unwrap_or(Timestamp::MAX);
+        self.plan.recheck_at(at);
+    }
+}
