@@ -1,72 +1,72 @@
-//! Kubernetes conditions, set so that a transition time moves only when the status does.
+//! Conditions of both kinds: their types, and how one is set. The transition time changes only if the status does.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// Condition types of both kinds.
+/// Condition types of NodeENI and ENIAttachment.
 pub mod types {
     /// The ENI exists.
     pub const CREATED: &str = "Created";
     /// EC2 shows the ENI attached in its slot.
     pub const ATTACHED: &str = "Attached";
-    /// The node's half is done (only where the agent is enabled).
+    /// The agent has configured the interface. Only where the agent is enabled.
     pub const CONFIGURED: &str = "Configured";
-    /// All that was asked for is there.
+    /// Everything that the spec asks for is done.
     pub const READY: &str = "Ready";
     /// Work is under way.
     pub const PROGRESSING: &str = "Progressing";
-    /// ENIs that were taken over keep a device index other than the spec's. Only where there are such.
+    /// Adopted ENIs keep a device index other than the spec's. The condition exists only on NodeENIs with such ENIs.
     pub const INDEX_PINNED: &str = "IndexPinned";
-    /// Nodes that are no longer selected keep ENIs for pods that use them. Only where that was ever so.
+    /// Nodes that are no longer selected keep ENIs for Pods that use them. The condition exists only where this has happened.
     pub const WAITING_FOR_PODS: &str = "WaitingForPods";
-    /// Nodes that are to lose ENIs wait for their turn. Only where that was ever so.
+    /// Nodes that are to lose ENIs wait for the pace of removals. The condition exists only where this has happened.
     pub const REMOVAL_PACED: &str = "RemovalPaced";
-    /// Something needs a person.
+    /// An operator has to change something.
     pub const DEGRADED: &str = "Degraded";
 }
 
-/// One condition to be, before it has times.
+/// The content of a condition, without times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// Its type.
     pub kind: &'static str,
     /// True, False or (None) Unknown.
     pub status: Option<bool>,
-    /// CamelCase word for programs.
+    /// A CamelCase word.
     pub reason: String,
-    /// Sentence for people.
+    /// A sentence.
     pub message: String,
 }
 
 impl Wanted {
-    /// A condition whose status is known.
+    /// A condition with a known status.
     pub fn new(kind: &'static str, status: bool, reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self { kind, status: Some(status), reason: reason.into(), message: message.into() }
     }
 }
 
-/// Sets one condition; the transition time moves only when the status changes.
-pub fn set(conditions: &mut Vec<Condition>, wanted: Wanted, generation: Option<i64>, now: Timestamp) {
-    let status = match wanted.status {
+/// Sets one condition. The transition time changes only if the status does.
+pub fn set(conditions: &mut Vec<Condition>, condition: Wanted, generation: Option<i64>, now: Timestamp) {
+    let status = match condition.status {
         Some(true) => "True",
         Some(false) => "False",
         None => "Unknown",
     };
-    let previous = conditions.iter().find(|c| c.type_ == wanted.kind);
+    let previous = conditions.iter().find(|c| c.type_ == condition.kind);
     let since = match previous {
         Some(previous) if previous.status == status => previous.last_transition_time.clone(),
-        // Conditions carry whole seconds on the wire.
+        // The API server keeps times of conditions in whole seconds.
         _ => Time(now.round(jiff::Unit::Second).unwrap_or(now)),
     };
     let next = Condition {
-        type_: wanted.kind.to_owned(),
+        type_: condition.kind.to_owned(),
         status: status.to_owned(),
-        reason: wanted.reason,
-        message: wanted.message,
+        reason: condition.reason,
+        message: condition.message,
         observed_generation: generation,
         last_transition_time: since,
     };
-    match conditions.iter_mut().find(|c| c.type_ == wanted.kind) {
+    match conditions.iter_mut().find(|c| c.type_ == condition.kind) {
         Some(slot) => *slot = next,
         None => conditions.push(next),
     }

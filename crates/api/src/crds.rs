@@ -1,15 +1,15 @@
-//! The CRDs, generated from the Rust types.
+//! The CRDs, generated from the types of this crate.
 
 use crate::{ENIAttachment, NodeENI};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-/// Both CRDs, in the order in which they are shipped.
+/// Both CRDs, in the order in which the chart has them.
 pub fn all() -> Vec<CustomResourceDefinition> {
     vec![NodeENI::crd(), ENIAttachment::crd()]
 }
 
-/// All CRDs as one YAML stream: what `multi-eni crds` prints and the chart ships.
+/// Both CRDs as one YAML stream, as `multi-eni crds` prints them and the chart contains them.
 ///
 /// # Errors
 /// If a CRD cannot be written as YAML, which would be a defect of this crate.

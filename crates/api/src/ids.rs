@@ -1,10 +1,10 @@
-//! EC2 identifiers, parsed once. All of them are short enough to need no memory of their own.
+//! IDs of EC2, parsed once. All of them are short enough to be stored inline, without an allocation.
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// An identifier that is not of EC2's form.
+/// An ID that does not have EC2's form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{value:?} is not {what}: it should look like {prefix}0123456789abcdef0")]
 pub struct MalformedId {
@@ -16,7 +16,7 @@ pub struct MalformedId {
 fn parse(what: &'static str, prefix: &'static str, value: &str) -> Result<CompactString, MalformedId> {
     let digits = value.strip_prefix(prefix).unwrap_or_default();
     let hex = digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    // Old accounts have 8 digits, new ones 17; the architecture page itself shows 16.
+    // Old accounts have 8 digits and new ones 17. The architecture page has an example with 16.
     if hex && (8..=17).contains(&digits.len()) {
         Ok(value.into())
     } else {
@@ -32,20 +32,20 @@ macro_rules! ec2_id {
         pub struct $name(CompactString);
 
         impl $name {
-            /// Parses an ID of 8 to 17 hex digits behind its prefix.
+            /// Parses an ID with 8 to 17 hex digits after its prefix.
             ///
             /// # Errors
-            /// [`MalformedId`] for anything else.
+            /// [`MalformedId`] for any other text.
             pub fn parse(value: &str) -> Result<Self, MalformedId> {
                 parse($what, $prefix, value).map(Self)
             }
 
-            /// Any text in the place of an ID, for what EC2 shows without one.
+            /// Any text as an ID, for an object that EC2 shows without one.
             pub fn of(text: &str) -> Self {
                 Self(text.into())
             }
 
-            /// An ID that EC2 itself has written: any text, since only EC2 knows which forms it has. None: no text.
+            /// An ID that EC2 returned. Any text is allowed, because only EC2 knows which forms it uses. None for an empty text.
             pub fn observed(value: &str) -> Option<Self> {
                 (!value.is_empty()).then(|| Self(value.into()))
             }

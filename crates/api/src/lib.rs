@@ -1,5 +1,6 @@
-//! The API group `networking.k8s.aws/v1alpha1`: [`NodeENI`], [`ENIAttachment`], their conditions, names and EC2 tags,
-//! and the CRDs generated from them. No client and no decision lives here.
+//! The API group `networking.k8s.aws/v1alpha1`: [`NodeENI`] and [`ENIAttachment`] with their conditions, the names and EC2 tags
+//! that the controller uses, and the CRDs. This crate has no client and makes no decision. Start reading in [`nodeeni`] and
+//! [`eniattachment`].
 
 #![allow(clippy::duplicated_attributes, reason = "kube's printcolumn(name = …) repeats its keys by design")]
 

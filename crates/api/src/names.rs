@@ -1,4 +1,5 @@
-//! Names on the API server and on EC2: finalizers, field managers, tags, and how an ENIAttachment gets its name.
+//! Names on the API server and on EC2: finalizers, the field manager, labels, annotations and tags, and the names of
+//! ENIAttachments.
 
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -8,24 +9,24 @@ pub const GROUP: &str = "networking.k8s.aws";
 /// The one served version.
 pub const VERSION: &str = "v1alpha1";
 
-/// Keeps a NodeENI until its last ENI is gone. Upstream's name, so that its objects are taken over as they are.
+/// Keeps a NodeENI until its last ENI is gone. It is upstream's name, so that upstream's objects can be adopted as they are.
 pub const NODEENI_FINALIZER: &str = "nodeeni.networking.k8s.aws/finalizer";
 /// Keeps an ENIAttachment until EC2 confirms that its ENI is gone.
 pub const ENIATTACHMENT_FINALIZER: &str = "networking.k8s.aws/eni";
 
-/// Field manager of everything the controller applies.
+/// Field manager of all writes of the controller.
 pub const FIELD_MANAGER: &str = "multi-eni-controller";
 
-/// Annotation on a NodeENI by which a person lets removals that are paced go on at once. Its value names the generation of the spec:
-/// another edit is paced again.
+/// Annotation on a NodeENI with which an operator allows paced removals at once. Its value is the generation of the spec: another
+/// edit is paced again.
 pub const ANNOTATION_ALLOW_REMOVALS: &str = "multi-eni.networking.k8s.aws/allow-removals";
 
 /// Label on an ENIAttachment: the UID of its NodeENI.
 pub const LABEL_NODEENI_UID: &str = "networking.k8s.aws/nodeeni-uid";
 
-/// EC2 tag: UID of the namespace kube-system. With [`TAG_ATTACHMENT_UID`] it alone decides ownership.
+/// EC2 tag: UID of the namespace kube-system. Together with [`TAG_ATTACHMENT_UID`] it decides ownership; no other tag does.
 pub const TAG_CLUSTER: &str = "multi-eni.networking.k8s.aws/cluster";
-/// EC2 tag: the cluster's name as people know it. Never decides anything.
+/// EC2 tag: the readable name of the cluster. It decides nothing.
 pub const TAG_CLUSTER_NAME: &str = "multi-eni.networking.k8s.aws/cluster-name";
 /// EC2 tag: name of the NodeENI.
 pub const TAG_NODEENI: &str = "multi-eni.networking.k8s.aws/nodeeni";
@@ -35,46 +36,46 @@ pub const TAG_NODEENI_UID: &str = "multi-eni.networking.k8s.aws/nodeeni-uid";
 pub const TAG_NODE: &str = "multi-eni.networking.k8s.aws/node";
 /// EC2 tag: UID of the ENIAttachment.
 pub const TAG_ATTACHMENT_UID: &str = "multi-eni.networking.k8s.aws/eniattachment-uid";
-/// EC2 tag that makes the VPC CNI leave an ENI alone (value `true`).
+/// EC2 tag with which the VPC CNI ignores an ENI (value `true`).
 pub const TAG_NO_MANAGE: &str = "node.k8s.amazonaws.com/no_manage";
 
-/// EC2 tag of the controller johnlam90/aws-multi-eni-controller ("upstream"), with the value [`UPSTREAM_MANAGER`]. Its ENIs
-/// carry no tag of a cluster.
+/// EC2 tag of the controller johnlam90/aws-multi-eni-controller ("upstream"), with the value [`UPSTREAM_MANAGER`]. Upstream's
+/// ENIs have no tag that names a cluster.
 pub const UPSTREAM_TAG_MANAGED_BY: &str = "kubernetes.io/cluster/managed-by";
-/// See [`UPSTREAM_TAG_MANAGED_BY`].
+/// The value of [`UPSTREAM_TAG_MANAGED_BY`].
 pub const UPSTREAM_MANAGER: &str = "nodeeni-controller";
 /// Upstream's EC2 tag: name of the NodeENI.
 pub const UPSTREAM_TAG_NODEENI: &str = "NodeENI";
 /// Upstream's EC2 tag: name of the Node.
 pub const UPSTREAM_TAG_NODE: &str = "Node";
 
-/// Most tags an ENI may have on EC2; ours are eight of them.
+/// The most tags that an ENI can have on EC2. Eight of them are the controller's own.
 pub const EC2_TAG_LIMIT: usize = 50;
 
-/// The name of the ENIAttachment for one slot: readable first, unique by a digest of the NodeENI's UID.
+/// The name of the ENIAttachment for one slot: a readable part, made unique by a digest of the NodeENI's UID.
 ///
-/// A NodeENI deleted and created again has a new UID and so other names; the same slot of the same NodeENI always has
-/// the same name, so that `AlreadyExists` guards against doubles.
+/// A NodeENI that is deleted and created again has a new UID, and so new names. The same slot of the same NodeENI always has the
+/// same name, so that `AlreadyExists` prevents a second ENIAttachment for it.
 pub fn attachment_name(nodeeni: &str, nodeeni_uid: &str, instance: &str, card: i32, index: i32) -> String {
     let readable: String = nodeeni.chars().take(100).collect();
     let readable = readable.trim_end_matches(['.', '-']);
     format!("{readable}-{}-{instance}-{card}-{index}", short_digest(nodeeni_uid))
 }
 
-/// The ClientToken of the `attempt`th Create for an ENIAttachment: at most 64 characters, as EC2 allows.
+/// The ClientToken of Create number `attempt` for an ENIAttachment. It has at most 64 characters, EC2's limit.
 pub fn client_token(attachment_uid: &str, attempt: i32) -> String {
     let token = format!("{attachment_uid}-{attempt}");
     if token.len() <= 64 { token } else { format!("{}-{attempt}", hex(&Sha256::digest(attachment_uid)[..16])) }
 }
 
-/// Eight hex digits of SHA-256.
+/// Eight hex digits of the SHA-256 digest.
 pub fn short_digest(text: &str) -> String {
     hex(&Sha256::digest(text)[..4])
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a String cannot fail.
+        // Writing to a String never fails.
         let _ = write!(out, "{byte:02x}");
         out
     })

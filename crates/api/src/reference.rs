@@ -1,4 +1,5 @@
-//! The table of docs/reference/nodeeni.md, made from the CRD. `MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-api` writes it.
+//! Generates the table of docs/reference/nodeeni.md from the CRD. `MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-api` writes
+//! it.
 
 use crate::NodeENI;
 use kube::CustomResourceExt;
@@ -8,7 +9,7 @@ use std::fmt::Write as _;
 const BEGIN: &str = "<!-- the table is made from the CRD: MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-api -->\n";
 const END: &str = "<!-- end of the table -->\n";
 
-/// What a change of a field does to the ENIs that are there.
+/// The effect of a change of each field on existing ENIs.
 const CHANGE: &[(&str, &str)] = &[
     ("deleteOnTermination", IN_PLACE),
     ("description", "in place; taken away, the old one stays"),
@@ -45,7 +46,7 @@ const NODE: &str = "handed on to the ENIAttachment (`spec.nodeSettings`) for the
 const SUBNETS: &str = "one more of the zone: one more ENI; one less: its ENI goes; another one, or another order: replaced, at most \
                        `rollout.maxUnavailable` nodes at a time";
 
-/// Fields in the order of their names: the dotted name and the schema.
+/// All fields in the order of their names: the dotted name and the schema.
 fn fields(schema: &Value, prefix: &str, required: &mut Vec<String>) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
@@ -60,7 +61,7 @@ fn fields(schema: &Value, prefix: &str, required: &mut Vec<String>) -> Vec<(Stri
     found
 }
 
-/// The API server's own words, and the bounds that it has none for.
+/// The bounds of a field: the messages of its rules, and the limits of the schema that have no message.
 fn bounds(field: &Value) -> String {
     let mut words: Vec<String> = Vec::new();
     for rule in field["x-kubernetes-validations"].as_array().into_iter().flatten() {
@@ -69,7 +70,7 @@ fn bounds(field: &Value) -> String {
     for (key, what) in [("maxItems", "entries"), ("maxProperties", "keys")] {
         words.extend(field[key].as_i64().map(|most| format!("at most {most} {what}")));
     }
-    // A length in the schema bounds the cost of a rule; where a rule says it better it stands for itself.
+    // A length in the schema limits the cost of a rule. If the field has rules, their messages state the real limit.
     if field["x-kubernetes-validations"].is_null() {
         words.extend(field["maxLength"].as_i64().map(|most| format!("at most {most} characters")));
     }

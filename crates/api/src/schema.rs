@@ -1,8 +1,8 @@
-//! Schema pieces that schemars cannot derive.
+//! Parts of the schema that schemars cannot derive.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-/// Conditions as server-side apply merges them: keyed by their type.
+/// Conditions as a list map by their type, for server-side apply.
 pub fn conditions(generator: &mut SchemaGenerator) -> Schema {
     let mut condition = generator.subschema_for::<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>();
     condition.remove("description");
@@ -15,7 +15,7 @@ pub fn conditions(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// An object of any content. `additionalProperties: true` beside preserve-unknown-fields would have the API server prune
+/// An object with any content. With `additionalProperties: true` beside preserve-unknown-fields the API server would prune
 /// everything below the first level.
 pub fn anything(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })

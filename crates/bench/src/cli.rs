@@ -1,43 +1,46 @@
-//! The command.
+//! The command line of `multi-eni-bench`: it runs the workloads in virtual or in real time, prints tables and goals, and writes
+//! the JSON and the plot.
 
 use crate::real::candidate::Candidate;
-use crate::real::measure::{self, Took};
-use crate::report::{self, All};
+use crate::real::measure::{self, RealMeasurement};
+use crate::report;
+use crate::results::Results;
 use crate::work::Scale;
-use crate::{goals, plot, scenes};
+use crate::{goals, plot, workload};
 use clap::Parser;
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How many EC2 calls and API-server writes the work takes, against what EC2's default token buckets allow: in virtual time,
-/// and with --real in real time, with etcd, kube-apiserver, EC2 over TCP and the controller as a process
+/// Measures how many EC2 calls and API-server writes the work takes, against what EC2's default token buckets allow: in virtual
+/// time, or with --real in real time, with etcd, kube-apiserver, EC2 over TCP and the controller as a process
 #[derive(Debug, Parser)]
 #[command(name = "multi-eni-bench", version, max_term_width = 120)]
 struct Cli {
-    /// Worlds, as NODES×NODEENIS; NODEENIS is 1 or 2
+    /// Sizes of the fleet, as NODES×NODEENIS; NODEENIS is 1 or 2
     #[arg(default_values = ["100x1", "1000x2"], value_parser = size)]
     worlds: Vec<(u32, u32)>,
     /// Shares of EC2's refill rates that may be used
     #[arg(long, value_delimiter = ',', default_value = "0.8,1", value_parser = share)]
     share: Vec<f64>,
-    /// In real time instead: as long as EC2's buckets make it last, 20 minutes for 1000x2. Needs what tools/control-plane builds
+    /// Run in real time: as long as EC2's buckets make the work last, 20 minutes for 1000x2. Needs what tools/control-plane
+    /// builds
     #[arg(long)]
     real: bool,
-    /// How long idleness is watched in real time, in seconds
+    /// Length of the idle time in real time, in seconds
     #[arg(long, default_value = "120", requires = "real")]
     idle: u64,
-    /// In real time, the same work by another NodeENI controller too: its command line, for sh
+    /// In real time, measure another NodeENI controller too: its command line, for sh
     #[arg(long, env = "PEER_CONTROLLER", hide_env_values = true)]
     peer: Option<String>,
-    /// The file with its CRDs
+    /// The file with the CRDs of that controller
     #[arg(long, env = "PEER_CRDS")]
     peer_crds: Option<PathBuf>,
-    /// Write everything to this file, as JSON
+    /// Write all results to this file, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Write a plot to this file, as SVG: attachments over time against the floor, of the largest world
+    /// Write a plot to this file, as SVG: attachments over time against the floor, for the largest fleet
     #[arg(long)]
     plot: Option<PathBuf>,
 }
@@ -54,14 +57,14 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| format!("{text:?} is not above 0 and at most 1"))
 }
 
-/// What a shell answers for a program that SIGINT ended.
+/// The exit code of a shell for a program that SIGINT ended.
 const INTERRUPTED: u8 = 130;
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let played = if cli.real { in_real_time(&cli) } else { in_virtual_time(&cli) };
-    match played.map(judged).and_then(|all| write(&cli, &all).map(|()| all.interrupted)) {
+    match played.map(with_goals).and_then(|all| write(&cli, &all).map(|()| all.interrupted)) {
         Ok(false) => ExitCode::SUCCESS,
         Ok(true) => ExitCode::from(INTERRUPTED),
         Err(error) => {
@@ -71,24 +74,24 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What is printed last.
-fn judged(mut all: All) -> All {
+/// Judges the goals, adds them to the results and prints them.
+fn with_goals(mut all: Results) -> Results {
     all.goals = goals::judge(&all);
     println!("goals");
     all.goals.iter().for_each(|goal| println!("{goal}"));
     all
 }
 
-fn in_virtual_time(cli: &Cli) -> Result<All, String> {
+fn in_virtual_time(cli: &Cli) -> Result<Results, String> {
     println!("{}", report::heading());
-    let mut all = All::default();
+    let mut all = Results::default();
     for share in &cli.share {
         for (nodes, nodeenis) in &cli.worlds {
             println!("at {:.0} % of EC2's refill rates", share * 100.0);
             let scale = Scale { nodes: *nodes, nodeenis: *nodeenis, share: *share };
             let failed = |error| format!("{nodes}x{nodeenis}: {error}");
-            all.work.extend(scenes::play(scale, |measured| println!("{}", report::line(measured))).map_err(failed)?);
-            let late = scenes::latecomers(*nodes, *share).map_err(failed)?;
+            all.work.extend(workload::run(scale, |measured| println!("{}", report::line(measured))).map_err(failed)?);
+            let late = workload::latecomers(*nodes, *share).map_err(failed)?;
             println!("{}", report::late(*nodes, &late));
             all.latecomers.push(late);
         }
@@ -96,7 +99,7 @@ fn in_virtual_time(cli: &Cli) -> Result<All, String> {
     Ok(all)
 }
 
-fn in_real_time(cli: &Cli) -> Result<All, String> {
+fn in_real_time(cli: &Cli) -> Result<Results, String> {
     let peer = match (&cli.peer, &cli.peer_crds) {
         (Some(command), Some(crds)) => Some(Candidate::peer(command, crds)?),
         (None, None) => None,
@@ -104,14 +107,14 @@ fn in_real_time(cli: &Cli) -> Result<All, String> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     println!("{}", report::real_heading());
-    let mut all = All::default();
+    let mut all = Results::default();
     for share in &cli.share {
         for (nodes, nodeenis) in &cli.worlds {
             println!("at {:.0} % of EC2's refill rates", share * 100.0);
             let idle = Duration::from_secs(cli.idle);
             let scale = Scale { nodes: *nodes, nodeenis: *nodeenis, share: *share };
             for candidate in [Some(Candidate::ours(*share)?), peer.clone()].into_iter().flatten() {
-                let done = |took: Took| {
+                let done = |took: RealMeasurement| {
                     println!("{}", report::real_line(&took));
                     all.real.push(took);
                 };
@@ -121,7 +124,7 @@ fn in_real_time(cli: &Cli) -> Result<All, String> {
                     let _ = tokio::signal::ctrl_c().await;
                     interrupted.set(true);
                 };
-                runtime.block_on(measure::play(&candidate, scale, idle, stop, done)).map_err(failed)?;
+                runtime.block_on(measure::run(&candidate, scale, idle, stop, done)).map_err(failed)?;
                 if interrupted.get() {
                     println!("interrupted: this is what was measured until now");
                     all.interrupted = true;
@@ -133,7 +136,7 @@ fn in_real_time(cli: &Cli) -> Result<All, String> {
     Ok(all)
 }
 
-fn write(cli: &Cli, all: &All) -> Result<(), String> {
+fn write(cli: &Cli, all: &Results) -> Result<(), String> {
     if let Some(file) = &cli.json {
         let text = report::json(all).map_err(|error| error.to_string())?;
         std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;

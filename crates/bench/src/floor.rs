@@ -1,11 +1,13 @@
-//! What EC2's default token buckets allow: capacity and refill per second (facts/ec2.md).
+//! The floor: the least time that EC2's default token buckets (capacity and refill rate, facts/ec2.md) allow for a number of
+//! calls.
 
-/// Attach and Detach: 50, and 5 a second. Create and Delete have 100 and 5: they are never the narrowest.
+/// Attach and Detach have a capacity of 50 and a refill of 5 a second. Create and Delete have 100 and 5, so they never set the
+/// floor.
 pub const CAPACITY: f64 = 50.0;
 const REFILL: f64 = 5.0;
 
-/// Seconds in which so many ENIs can be attached, or detached, from full buckets at this share of the refill rate. What EC2
-/// takes to do it comes on top.
+/// Seconds in which this many ENIs can be attached or detached, from full buckets, at this share of the refill rate. The time
+/// that EC2 itself takes is not included.
 pub fn seconds(enis: u32, share: f64) -> f64 {
     (f64::from(enis) - CAPACITY).max(0.0) / (REFILL * share)
 }

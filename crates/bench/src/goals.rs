@@ -1,49 +1,11 @@
-//! Whether what was measured meets the goals of the design, and by how much not.
+//! Judges the goals of the design against the results of a run, and states by how much a goal is missed. It measures nothing
+//! itself.
 
-use crate::real::measure::Took;
-use crate::report::All;
-use crate::scenes::Measured;
+use crate::goal::Goal;
+use crate::real::measure::RealMeasurement;
+use crate::results::Results;
 use crate::work::Piece;
-use serde::Serialize;
-use std::fmt;
-
-/// What came of a goal.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Goal {
-    /// The goal.
-    pub goal: &'static str,
-    /// The worst of what was measured, and the most that it may be; None: this run did not measure it.
-    pub measured: Option<[f64; 2]>,
-    /// What measures it.
-    pub by: &'static str,
-    /// What makes up the number: why it is what it is.
-    pub made_of: &'static str,
-}
-
-impl Goal {
-    /// Whether it is met; None if it was not measured.
-    pub fn is_met(&self) -> Option<bool> {
-        self.measured.map(|[measured, most]| measured <= most)
-    }
-}
-
-impl fmt::Display for Goal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { goal, measured, by, made_of } = self;
-        match measured {
-            None => write!(f, "  -       {goal}: not measured here, but by {by}"),
-            Some([measured, most]) if measured <= most => write!(f, "  met     {goal}: {}", number(*measured)),
-            Some([measured, most]) => {
-                write!(f, "  MISSED  {goal}: {}, {} too much; {made_of}", number(*measured), number(measured - most))
-            }
-        }
-    }
-}
-
-fn number(of: f64) -> String {
-    let text = format!("{of:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
+use crate::workload::Measurement;
 
 const VIRTUAL: &str = "tools/bench";
 const LARGE: &str = "tools/bench 5000x2";
@@ -59,15 +21,16 @@ const MEMORY: &str = "the program, and what is known of each Node, ENI and ENIAt
 const IDLE_CPU: &str =
     "ten pages of 1,000 ENIs a minute that are parsed and compared, and a heartbeat of each Node in five minutes";
 
-/// The rows of the design's table that have to do with the controller, over all that was measured. Events are an average.
-pub fn judge(all: &All) -> Vec<Goal> {
+/// The goals of the design's table that concern the controller, judged by the worst result of each. The number of Events is an
+/// average.
+pub fn judge(all: &Results) -> Vec<Goal> {
     let pieces = |piece: Piece| all.work.iter().filter(move |measured| measured.piece == piece);
-    let worst = |piece: Piece, of: &dyn Fn(&Measured) -> f64| pieces(piece).map(of).reduce(f64::max);
+    let worst = |piece: Piece, of: &dyn Fn(&Measurement) -> f64| pieces(piece).map(of).reduce(f64::max);
     let at_most = |most: f64, measured: Option<f64>| measured.map(|measured| [measured, most]);
-    let large = |measured: &Measured| measured.scale.enis() >= 10_000;
+    let large = |measured: &Measurement| measured.scale.enis() >= 10_000;
     let ours = |piece: Piece| all.real.iter().filter(move |took| took.is_ours() && took.piece == piece);
-    let full = |took: &&Took| took.scale.nodes >= 5_000 && took.scale.nodeenis >= 2;
-    // With less in place, less is known and less is compared.
+    let full = |took: &&RealMeasurement| took.scale.nodes >= 5_000 && took.scale.nodeenis >= 2;
+    // With fewer ENIs attached the controller keeps and compares less, so a good value would prove nothing.
     let whole = ours(Piece::Attach).filter(full).all(|took| took.done == took.enis);
     let if_whole = |most: f64, measured: Option<f64>| measured.filter(|measured| whole || *measured > most);
     vec![
@@ -84,7 +47,7 @@ pub fn judge(all: &All) -> Vec<Goal> {
             made_of: CALLS,
         },
         Goal {
-            goal: "Describes while attaching and removing beyond one a second for 200 in motion and a sweep a minute for 1,000 ENIs, 0",
+            goal: "Describes while attaching and removing beyond one a second for 200 in motion and a resync a minute for 1,000 ENIs, 0",
             measured: at_most(
                 0.0,
                 [Piece::Attach, Piece::Delete]
@@ -99,7 +62,7 @@ pub fn judge(all: &All) -> Vec<Goal> {
             goal: "idle: EC2 calls a minute beyond ⌈N/1000⌉ + 1, 0",
             measured: at_most(
                 0.0,
-                worst(Piece::Idle, &|m| (m.all_tried() / (m.seconds / 60.0) - sweep(m) - 1.0).max(0.0)),
+                worst(Piece::Idle, &|m| (m.all_tried() / (m.seconds / 60.0) - resync_pages(m) - 1.0).max(0.0)),
             ),
             by: VIRTUAL,
             made_of: CALLS,
@@ -132,7 +95,10 @@ pub fn judge(all: &All) -> Vec<Goal> {
             goal: "1,000 nodes × 2: time over the floor, 1.05 at most",
             measured: at_most(
                 1.05,
-                pieces(Piece::Attach).filter(|m| m.scale.enis() >= 2_000).filter_map(Measured::ratio).reduce(f64::max),
+                pieces(Piece::Attach)
+                    .filter(|m| m.scale.enis() >= 2_000)
+                    .filter_map(Measurement::ratio)
+                    .reduce(f64::max),
             ),
             by: VIRTUAL,
             made_of: TIME,
@@ -185,18 +151,19 @@ pub fn judge(all: &All) -> Vec<Goal> {
     ]
 }
 
-/// A sweep a minute has so many pages.
-fn sweep(measured: &Measured) -> f64 {
+/// Pages of one resync. There is one resync a minute.
+fn resync_pages(measured: &Measurement) -> f64 {
     f64::from(measured.scale.enis().div_ceil(1000).max(1))
 }
 
-/// As many are in motion at a time as EC2 lets in within the 4 s that it takes at most, and the burst.
-fn describes_too_many(measured: &Measured) -> f64 {
+/// Describes beyond those that are allowed. At most as many ENIs are in motion as EC2 admits within the 4 s that a change takes,
+/// and the burst.
+fn describes_too_many(measured: &Measurement) -> f64 {
     const IN_MOTION_AT_MOST: u32 = 70;
     let seconds = measured.seconds.ceil() + 5.0;
     let polls = f64::from(IN_MOTION_AT_MOST.div_ceil(200)) * seconds;
-    let sweeps = sweep(measured) * (seconds / 60.0).ceil();
-    (count(measured.attempts("DescribeNetworkInterfaces")) - polls - sweeps).max(0.0)
+    let resyncs = resync_pages(measured) * (seconds / 60.0).ceil();
+    (count(measured.attempts("DescribeNetworkInterfaces")) - polls - resyncs).max(0.0)
 }
 
 fn per(of: u64, enis: u32) -> f64 {
@@ -214,13 +181,13 @@ mod tests {
     use crate::work::Scale;
     use std::collections::BTreeMap;
 
-    fn attached(seconds: f64, attach: u64) -> Measured {
+    fn attached(seconds: f64, attach: u64) -> Measurement {
         let calls = [
             ("CreateNetworkInterface", 2000),
             ("AttachNetworkInterface", attach),
             ("ModifyNetworkInterfaceAttribute", 2000),
         ];
-        Measured {
+        Measurement {
             piece: Piece::Attach,
             scale: Scale { nodes: 1000, nodeenis: 2, share: 1.0 },
             enis: 2000,
@@ -237,20 +204,20 @@ mod tests {
         }
     }
 
-    fn told(work: Vec<Measured>) -> Vec<String> {
-        judge(&All { work, ..All::default() }).iter().map(ToString::to_string).collect()
+    fn goal_lines(work: Vec<Measurement>) -> Vec<String> {
+        judge(&Results { work, ..Results::default() }).iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn the_worst_counts_and_by_how_much_it_is_too_much_is_said() {
-        let good = told(vec![attached(395.0, 2000)]);
+    fn the_worst_result_is_judged_and_the_excess_is_shown() {
+        let good = goal_lines(vec![attached(395.0, 2000)]);
         assert!(good.iter().any(|line| line == "  met     EC2 mutations an ENI attached, 3 at most: 3"), "{good:#?}");
         assert!(
             good.iter().any(|line| line.contains("met     1,000 nodes × 2") && line.ends_with(": 1.013")),
             "{good:#?}"
         );
         assert!(!good.iter().any(|line| line.contains("MISSED")), "{good:#?}");
-        let bad = told(vec![attached(395.0, 2000), attached(429.0, 2100)]);
+        let bad = goal_lines(vec![attached(395.0, 2000), attached(429.0, 2100)]);
         assert!(bad.iter().any(|line| line.contains("3 at most: 3.05, 0.05 too much; each call")), "{bad:#?}");
         assert!(bad.iter().any(|line| line.contains("1.05 at most: 1.1, 0.05 too much; what EC2")), "{bad:#?}");
     }
@@ -260,13 +227,13 @@ mod tests {
         let mut refused = attached(395.0, 2000);
         refused.refused.insert("AttachNetworkInterface RequestLimitExceeded".to_owned(), 200);
         refused.refused.insert("DescribeNetworkInterfaces RequestLimitExceeded".to_owned(), 200);
-        let bad = told(vec![refused]);
+        let bad = goal_lines(vec![refused]);
         assert!(bad.iter().any(|line| line.contains("3 at most: 3.1, 0.1 too much")), "{bad:#?}");
     }
 
     #[test]
-    fn memory_of_a_world_that_is_not_whole_says_nothing() {
-        let took = |piece, done| Took {
+    fn memory_of_an_incomplete_fleet_is_not_judged() {
+        let took = |piece, done| RealMeasurement {
             candidate: crate::real::candidate::OURS.to_owned(),
             piece,
             scale: Scale { nodes: 5000, nodeenis: 2, share: 1.0 },
@@ -282,17 +249,17 @@ mod tests {
             attached: Vec::new(),
             added_ms: None,
         };
-        let told = |done| {
-            let all = All { real: vec![took(Piece::Attach, done), took(Piece::Idle, 0)], ..All::default() };
+        let is_met = |done| {
+            let all = Results { real: vec![took(Piece::Attach, done), took(Piece::Idle, 0)], ..Results::default() };
             judge(&all).iter().filter(|goal| goal.by == REAL_LARGE).map(Goal::is_met).collect::<Vec<_>>()
         };
-        assert_eq!(told(10_000), [Some(true), Some(false)]);
-        assert_eq!(told(9_999), [None, Some(false)], "what is too much already is too much");
+        assert_eq!(is_met(10_000), [Some(true), Some(false)]);
+        assert_eq!(is_met(9_999), [None, Some(false)], "what is too much already is too much");
     }
 
     #[test]
-    fn what_was_not_measured_is_not_called_met() {
-        let none = told(Vec::new());
+    fn an_unmeasured_goal_is_not_met() {
+        let none = goal_lines(Vec::new());
         assert!(none.iter().all(|line| line.contains("not measured here, but by tools/bench")), "{none:#?}");
     }
 }

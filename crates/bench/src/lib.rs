@@ -1,22 +1,26 @@
-//! Benchmarks. In virtual time: the real controller over the real clients, with a simulated API server and an EC2 that has its
-//! default token buckets. What is counted is exact, the same in every run; how long it takes a real machine is only shown. And in
-//! real time ([`real`]), with a real API server and any NodeENI controller.
+//! Benchmarks of the controller. In virtual time, the controller's code runs over the real clients against a simulated API server
+//! and a simulated EC2 with its default token buckets. The counts are exact and the same in every run; the time on this machine
+//! is only shown. In real time ([`real`]), any NodeENI controller runs as a process against a real API server. This crate is no
+//! part of a release. Start reading in [`workload`].
 //!
-//! - Both times: [`region`]: EC2. [`work`]: the pieces of work and how large the worlds are. [`floor`]: what EC2's buckets allow.
-//!   [`tally`]: what calls and times come to.
-//! - Virtual time: [`world`]: the account, the cluster and one controller. [`eyes`]: what is seen of it, and when. [`scenes`]: the
-//!   work being done.
-//! - [`goals`]: whether that meets the design's. [`report`]: the tables and the JSON. [`plot`]: the SVG. [`cli`]: the command.
+//! - For both: [`region`] has the simulated EC2, [`work`] the pieces of work and the sizes, [`floor`] what EC2's buckets allow,
+//!   [`statistics`] the counts of calls and the percentiles.
+//! - Virtual time: [`world`] has the account, the cluster and one controller, [`observer`] records what happens there and when,
+//!   [`workload`] does the work.
+//! - Results: [`results`] has all of them, [`goal`] and [`goals`] judge them, [`report`] and [`plot`] show them. [`cli`] is the
+//!   command.
 
 pub mod cli;
-pub mod eyes;
 pub mod floor;
+pub mod goal;
 pub mod goals;
+pub mod observer;
 pub mod plot;
 pub mod real;
 pub mod region;
 pub mod report;
-pub mod scenes;
-pub mod tally;
+pub mod results;
+pub mod statistics;
 pub mod work;
+pub mod workload;
 pub mod world;

@@ -1,4 +1,4 @@
-//! `multi-eni-bench`: see [`multi_eni_bench::cli`].
+//! The `multi-eni-bench` binary: see [`multi_eni_bench::cli`].
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,17 +1,17 @@
-//! Attachments over time, against the floor, as SVG.
+//! Draws the plot: attachments over time against the floor, as SVG.
 
 use crate::floor;
-use crate::report::All;
+use crate::results::Results;
 use crate::work::Piece;
 use plotters::prelude::{
     BLACK, ChartBuilder, Color, IntoDrawingArea, LineSeries, PathElement, RGBColor, SVGBackend, SeriesLabelPosition,
     WHITE,
 };
 
-/// One line of the plot: seconds and ENIs.
+/// One curve of the plot: seconds and ENIs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
-    /// What it is of.
+    /// Its name in the legend.
     pub name: String,
     /// Its points, in order.
     pub points: Vec<(f64, f64)>,
@@ -26,14 +26,14 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(180, 140, 0),
 ];
 
-/// The curves of the largest world that was attached: for each share its floor and what came of it; in real time each candidate's.
-pub fn curves(all: &All) -> Vec<Curve> {
+/// The curves of the largest fleet that was attached: for each share the floor and the result, in real time for each candidate.
+pub fn curves(all: &Results) -> Vec<Curve> {
     let virtual_time = all.work.iter().map(|done| (done.piece, done.scale, "", &done.attached));
     let real_time = all.real.iter().map(|took| (took.piece, took.scale, took.candidate.as_str(), &took.attached));
     let attached: Vec<_> = virtual_time.chain(real_time).filter(|(piece, ..)| *piece == Piece::Attach).collect();
     let Some(most) = attached.iter().map(|(_, scale, ..)| scale.enis()).max() else { return Vec::new() };
     let mut curves: Vec<Curve> = Vec::new();
-    for (_, scale, who, times) in attached.into_iter().filter(|(_, scale, ..)| scale.enis() == most) {
+    for (_, scale, candidate, times) in attached.into_iter().filter(|(_, scale, ..)| scale.enis() == most) {
         let (enis, floor) = (scale.enis(), floor::seconds(scale.enis(), scale.share));
         let of = format!("{:.0} % of EC2's rate", scale.share * 100.0);
         let name = format!("floor at {of}");
@@ -41,7 +41,8 @@ pub fn curves(all: &All) -> Vec<Curve> {
             let burst = f64::from(enis).min(floor::CAPACITY);
             curves.push(Curve { name, points: vec![(0.0, 0.0), (0.0, burst), (floor, f64::from(enis))] });
         }
-        let name = if who.is_empty() { format!("{scale} at {of}") } else { format!("{scale} at {of}: {who}") };
+        let name =
+            if candidate.is_empty() { format!("{scale} at {of}") } else { format!("{scale} at {of}: {candidate}") };
         curves.push(Curve { name, points: steps(times) });
     }
     curves
@@ -52,10 +53,10 @@ fn steps(times: &[f64]) -> Vec<(f64, f64)> {
     std::iter::once((0.0, 0.0)).chain(numbered).collect()
 }
 
-/// Draws them.
+/// Draws the curves as SVG.
 ///
 /// # Errors
-/// If there is nothing to draw, or the drawing library refuses.
+/// If no ENI was attached, or the drawing library fails.
 pub fn svg(curves: &[Curve]) -> Result<String, String> {
     let points = || curves.iter().flat_map(|curve| &curve.points);
     let (width, height) = points().fold((0.0, 0.0), |(x, y): (f64, f64), point| (x.max(point.0), y.max(point.1)));
@@ -111,8 +112,8 @@ mod tests {
         let curve = |name: &str, end: f64| Curve { name: name.to_owned(), points: vec![(0.0, 0.0), (end, 100.0)] };
         let drawn = svg(&[curve("the floor", 10.0), curve("what came of it", 12.0)]).unwrap();
         assert!(drawn.starts_with("<svg"), "{drawn}");
-        for wanted in ["the floor", "what came of it", "ENIs attached over time", "<polyline"] {
-            assert!(drawn.contains(wanted), "{wanted}: {drawn}");
+        for expected in ["the floor", "what came of it", "ENIs attached over time", "<polyline"] {
+            assert!(drawn.contains(expected), "{expected}: {drawn}");
         }
         assert!(svg(&[]).is_err());
     }

@@ -1,17 +1,17 @@
-//! The Region in which the work is done, in both times: EC2 with its default buckets, one zone, one VPC, instances of one type.
+//! The Region of the simulated EC2: default buckets, one zone, one VPC, instances of one type. Both virtual and real time use it.
 
 use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::ec2::{Buckets, Ec2, Settings};
 
-/// Its name.
+/// The name of the Region.
 pub const REGION: &str = "eu-west-1";
-/// The one zone.
+/// The only zone.
 pub const ZONE: &str = "eu-west-1a";
 /// The type of all instances.
 pub const TYPE: &str = "m5.24xlarge";
-/// The one security group that is no VPC's default.
+/// The security group that NodeENIs can name.
 pub const GROUP: &str = "sg-05da196f3314d4af8";
-/// The subnet of the instances' own interfaces.
+/// The subnet of the instances' primary interfaces.
 pub const NODES_SUBNET: &str = "subnet-00000000000000aaa";
 const VPC: &str = "vpc-0a1b2c3d4e5f60718";
 
@@ -25,10 +25,10 @@ pub fn instance(n: u32) -> String {
     format!("i-{n:017x}")
 }
 
-/// EC2: default buckets, no quota, 40 to 120 ms a call, 1 to 4 s an attach or detach.
+/// Creates the simulated EC2: default buckets, no quota, 40 to 120 ms for a call, 1 to 4 s for an attach or detach.
 ///
 /// # Errors
-/// If the simulator refuses; the message says what.
+/// If the simulator refuses a subnet; the message names it.
 pub fn open(clock: SimClock) -> Result<Ec2, String> {
     let settings = Settings { buckets: Some(Buckets::default()), eni_quota: None, records: 0, ..Settings::default() };
     let ec2 = Ec2::new(clock, settings);
@@ -44,7 +44,7 @@ pub fn open(clock: SimClock) -> Result<Ec2, String> {
 /// Starts the nth instance.
 ///
 /// # Errors
-/// If the simulator refuses.
+/// If the simulator refuses it.
 pub fn run_instance(ec2: &Ec2, n: u32) -> Result<(), String> {
     ec2.run_instance(&instance(n), TYPE, NODES_SUBNET).map_err(|error| format!("{}: {error}", instance(n)))
 }

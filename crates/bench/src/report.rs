@@ -1,27 +1,11 @@
-//! What was measured, for people and for programs.
+//! Formats the results: the tables for the terminal, and the JSON.
 
-use crate::goals::Goal;
-use crate::real::measure::Took;
-use crate::scenes::{Latecomers, Measured};
-use serde::Serialize;
+use crate::real::measure::RealMeasurement;
+use crate::results::Results;
+use crate::workload::{Latecomers, Measurement};
 use std::fmt::Write;
 
-/// All that a run measured.
-#[derive(Debug, Default, Serialize)]
-pub struct All {
-    /// The pieces of work, world by world.
-    pub work: Vec<Measured>,
-    /// Who came during a burst, world by world.
-    pub latecomers: Vec<Latecomers>,
-    /// What was done in real time, candidate by candidate.
-    pub real: Vec<Took>,
-    /// What came of the design's goals.
-    pub goals: Vec<Goal>,
-    /// Ctrl-C came before the end.
-    pub interrupted: bool,
-}
-
-/// The actions that have a column, with what the column is called.
+/// The actions that have a column, with its heading.
 const COLUMNS: [(&str, &str); 6] = [
     ("CreateNetworkInterface", "Create"),
     ("AttachNetworkInterface", "Attach"),
@@ -31,7 +15,7 @@ const COLUMNS: [(&str, &str); 6] = [
     ("DescribeNetworkInterfaces", "Describe"),
 ];
 
-/// The heading of the table.
+/// The heading of the table for virtual time.
 pub fn heading() -> String {
     let columns: String = COLUMNS.iter().map(|(_, name)| format!("{name:>9}")).collect();
     format!(
@@ -40,12 +24,12 @@ pub fn heading() -> String {
     )
 }
 
-/// A line of the table.
-pub fn line(measured: &Measured) -> String {
-    let Measured { scale, piece, seconds, floor, enis, .. } = measured;
-    let scene = format!("{scale}: {piece}");
+/// A line of the table for virtual time.
+pub fn line(measured: &Measurement) -> String {
+    let Measurement { scale, piece, seconds, floor, enis, .. } = measured;
+    let name = format!("{scale}: {piece}");
     let shown = |value: Option<f64>, digits: usize| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"));
-    let mut line = format!("{scene:<44}{seconds:>9.1}{:>9}{:>7}", shown(*floor, 1), shown(measured.ratio(), 3));
+    let mut line = format!("{name:<44}{seconds:>9.1}{:>9}{:>7}", shown(*floor, 1), shown(measured.ratio(), 3));
     for (action, _) in COLUMNS {
         let _ = write!(line, "{:>9}", measured.count(action));
     }
@@ -59,7 +43,7 @@ pub fn line(measured: &Measured) -> String {
     line
 }
 
-/// The heading of the table of real time.
+/// The heading of the table for real time.
 pub fn real_heading() -> String {
     format!(
         "{:<12}{:<38}{:>12}{:>9}{:>9}{:>7}{:>9}{:>9}{:>8}{:>8}{:>9}{:>9}",
@@ -67,8 +51,8 @@ pub fn real_heading() -> String {
     )
 }
 
-/// A line of it.
-pub fn real_line(took: &Took) -> String {
+/// A line of the table for real time.
+pub fn real_line(took: &RealMeasurement) -> String {
     let shown = |value: Option<f64>, digits: usize| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"));
     let ratio = took.floor.filter(|floor| *floor > 0.0 && took.done == took.enis).map(|floor| took.seconds / floor);
     let calls = |reads: bool| -> u64 {
@@ -93,7 +77,7 @@ pub fn real_line(took: &Took) -> String {
     )
 }
 
-/// A line about those who came during a burst.
+/// A line about the nodes that join during a burst.
 pub fn late(nodes: u32, late: &Latecomers) -> String {
     let Latecomers { node, nodeeni, burst } = late;
     format!(
@@ -102,10 +86,10 @@ pub fn late(nodes: u32, late: &Latecomers) -> String {
     )
 }
 
-/// Everything, as JSON.
+/// All results as JSON.
 ///
 /// # Errors
-/// None that a number could cause.
-pub fn json(all: &All) -> Result<String, serde_json::Error> {
+/// If a result cannot be written as JSON, which would be a defect of this crate.
+pub fn json(all: &Results) -> Result<String, serde_json::Error> {
     serde_json::to_string_pretty(all)
 }

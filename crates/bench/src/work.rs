@@ -1,9 +1,9 @@
-//! The pieces of work, and the worlds in which they are done, in both times.
+//! The pieces of work, and the sizes of the fleets in which they are done.
 
 use serde::Serialize;
 use std::fmt;
 
-/// How large a world is.
+/// The size of a fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Scale {
     /// Nodes.
@@ -31,19 +31,19 @@ impl fmt::Display for Scale {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Piece {
-    /// NodeENIs are created, and an ENI is attached to each node for each.
+    /// NodeENIs are created, and each node gets an ENI of each.
     Attach,
-    /// Nothing is to be done.
+    /// Nothing has to be done.
     Idle,
-    /// Another controller begins that knows nothing, and nothing is to be done.
+    /// A new controller process starts, and nothing has to be done.
     Restart,
-    /// A tenth of the nodes is terminated, and others join in their place.
+    /// A tenth of the nodes is terminated, and as many new nodes join.
     Replace,
-    /// A NodeENI is there whose subnet EC2 does not know, for an hour.
+    /// For an hour there is a NodeENI whose subnet does not exist.
     Impossible,
-    /// Nodes get a label one after the other, with nothing else to be done.
+    /// Nodes get a label one after the other, and nothing else has to be done.
     Label,
-    /// A NodeENI is deleted; in real time all of them.
+    /// A NodeENI is deleted; in real time all NodeENIs.
     Delete,
 }
 

@@ -1,6 +1,6 @@
-//! One account, one cluster, one controller.
+//! A simulated world in virtual time: one account, one cluster and one controller, whose code is the product's.
 
-use crate::eyes::{self, Eyes};
+use crate::observer::{self, Observer};
 use crate::region::{self, REGION, TYPE, ZONE, instance, subnet};
 use kube::Client;
 use multi_eni_api::names::{GROUP, VERSION};
@@ -17,46 +17,47 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tower::Layer;
 
-/// How long the API server takes to answer.
+/// The time that the API server takes to answer.
 const KUBE_LATENCY: Duration = Duration::from_millis(5);
 
-/// The name of the NodeENI that cannot work.
+/// The name of the NodeENI whose subnet does not exist.
 pub const IMPOSSIBLE: &str = "impossible";
 
-/// A world in virtual time: call everything inside a runtime whose time is paused.
+/// A simulated world. Call its methods only inside a runtime whose time is paused.
 pub struct World {
-    /// EC2, with its default buckets, 40 to 120 ms a call, 1 to 4 s an attach or detach.
+    /// EC2, with its default buckets, 40 to 120 ms for a call, 1 to 4 s for an attach or detach.
     pub ec2: Ec2,
     /// The API server.
     pub api: ApiServer,
-    /// What is seen.
-    pub eyes: Eyes,
-    /// What the controller shows of itself.
+    /// The record of what happens.
+    pub observer: Observer,
+    /// The metrics of the controller.
     pub gauges: Arc<Gauges>,
-    /// The simulated time.
+    /// The simulated clock.
     pub clock: SimClock,
     share: f64,
     stop: Arc<Notify>,
     controller: JoinHandle<()>,
 }
 
-/// Nodes.
+/// The resource of Nodes.
 pub fn nodes() -> GroupResource {
     GroupResource::new("", "nodes")
 }
 
-/// NodeENIs.
+/// The resource of NodeENIs.
 pub fn nodeenis() -> GroupResource {
     GroupResource::new(GROUP, "nodeenis")
 }
 
 impl World {
-    /// A world with so many nodes, and a controller that has come to rest in it. `share`: of EC2's refill rates.
+    /// Creates a world with this many nodes and a controller that has nothing left to do. `share` is the share of EC2's refill
+    /// rates.
     ///
     /// # Errors
-    /// If the simulator takes something not; the message says what.
+    /// If a simulator refuses something; the message says what.
     pub async fn open(count: u32, share: f64) -> Result<Self, String> {
-        let clock = eyes::clock();
+        let clock = observer::clock();
         let ec2 = region::open(clock)?;
         let api = ApiServer::new(clock);
         api.show_managed_fields(false);
@@ -66,12 +67,12 @@ impl World {
             "watch" => Verdict::Pass,
             _ => Verdict::DelayAnswer(KUBE_LATENCY),
         }));
-        let eyes = Eyes::open(&ec2, &api, clock);
+        let observer = Observer::open(&ec2, &api, clock);
         let stop = Arc::new(Notify::new());
         let parts = parts((&ec2, REGION), &api, clock, share);
         let gauges = parts.gauges.clone();
         let controller = start(parts, stop.clone());
-        let world = Self { ec2, api, eyes, gauges, clock, share, stop, controller };
+        let world = Self { ec2, api, observer, gauges, clock, share, stop, controller };
         for n in 1..=count {
             world.join(n)?;
         }
@@ -79,18 +80,18 @@ impl World {
         Ok(world)
     }
 
-    /// A node on an instance of its own.
+    /// Adds a node in pool `a`, on an instance of its own.
     ///
     /// # Errors
-    /// If the simulator refuses.
+    /// If a simulator refuses it.
     pub fn join(&self, n: u32) -> Result<(), String> {
         self.join_pool(n, "a")
     }
 
-    /// The same, in a pool of that name.
+    /// Adds a node in this pool, on an instance of its own.
     ///
     /// # Errors
-    /// If the simulator refuses.
+    /// If a simulator refuses it.
     pub fn join_pool(&self, n: u32, pool: &str) -> Result<(), String> {
         region::run_instance(&self.ec2, n)?;
         let object = json!({
@@ -106,16 +107,16 @@ impl World {
         self.api.create(&nodes(), "", object).map(drop).map_err(|error| error.to_string())
     }
 
-    /// A node is gone, and its instance terminated.
+    /// Terminates an instance and deletes its node.
     ///
     /// # Errors
-    /// If it is not there.
+    /// If the instance or the node does not exist.
     pub fn terminate(&self, n: u32) -> Result<(), String> {
         self.ec2.terminate_instance(&instance(n)).map_err(|error| error.to_string())?;
         self.api.delete(&nodes(), "", &node(n)).map_err(|error| error.to_string())
     }
 
-    /// A NodeENI for all nodes: one ENI each, at device index `n`.
+    /// Creates a NodeENI for all nodes of pool `a`, with one ENI each at device index `n`.
     ///
     /// # Errors
     /// If the API server refuses it.
@@ -123,7 +124,7 @@ impl World {
         self.apply_to(n, "a")
     }
 
-    /// The same, for the nodes of a pool.
+    /// Creates such a NodeENI for the nodes of this pool.
     ///
     /// # Errors
     /// If the API server refuses it.
@@ -131,7 +132,7 @@ impl World {
         self.create_nodeeni(&format!("pool-{n}"), pool, &subnet(n), n)
     }
 
-    /// A NodeENI for all nodes, whose subnet EC2 does not know.
+    /// Creates a NodeENI for the nodes of pool `a`, whose subnet does not exist.
     ///
     /// # Errors
     /// If the API server refuses it.
@@ -139,7 +140,7 @@ impl World {
         self.create_nodeeni(IMPOSSIBLE, "a", "subnet-0dead000000000000", 9)
     }
 
-    /// A NodeENI `pool-1` for all nodes, with this spec besides.
+    /// Creates or replaces the NodeENI `pool-1` for the nodes of pool `a`, with the fields of this spec.
     ///
     /// # Errors
     /// If the API server refuses it.
@@ -176,55 +177,58 @@ impl World {
         self.ec2.catch_up();
     }
 
-    /// Waits until so many ENIAttachments are Ready and no more are there, and EC2 has been at rest for 5 s.
+    /// Waits until exactly this many ENIAttachments exist and are Ready, and EC2 has not changed for 5 s.
     ///
     /// # Errors
-    /// If it is not so within a virtual day.
+    /// If that takes longer than a virtual day.
     pub async fn until_ready(&self, count: u32) -> Result<(), String> {
         for _ in 0..86_400 {
             self.pass(1).await;
             let (there, ready, moved) = {
-                let seen = self.eyes.seen();
-                (seen.there, seen.are_ready, seen.moved)
+                let observations = self.observer.observations();
+                (observations.there, observations.are_ready, observations.moved)
             };
-            if (there, ready) == (i64::from(count), i64::from(count)) && self.eyes.now() > moved + 5.0 {
+            if (there, ready) == (i64::from(count), i64::from(count)) && self.observer.now() > moved + 5.0 {
                 return Ok(());
             }
         }
-        let seen = self.eyes.seen();
-        Err(format!("after a day {} of {count} are Ready, and {} are there", seen.are_ready, seen.there))
+        let observations = self.observer.observations();
+        Err(format!(
+            "after a day {} of {count} are Ready, and {} are there",
+            observations.are_ready, observations.there
+        ))
     }
 
-    /// When the first ENI of a node was Ready, in seconds since the beginning of what is seen.
+    /// When the first ENI of a node was Ready, in seconds since the observations began.
     ///
     /// # Errors
-    /// If it is not.
+    /// If the node has no ENI that is Ready.
     pub fn ready_on(&self, n: u32) -> Result<f64, String> {
-        let (instance, seen) = (format!("-{}-", instance(n)), self.eyes.seen());
-        let found = seen.ready.iter().find(|(name, _)| name.contains(&instance));
+        let (instance, observations) = (format!("-{}-", instance(n)), self.observer.observations());
+        let found = observations.ready.iter().find(|(name, _)| name.contains(&instance));
         found.map(|(_, at)| *at).ok_or_else(|| format!("{} has no ENI that is Ready", node(n)))
     }
 
-    /// The controller ends, and another one begins that knows nothing.
+    /// Stops the controller and starts a new one, which knows nothing.
     pub async fn restart(&mut self) {
         let home = self.ec2.clone();
         self.restart_in(&home, REGION).await;
     }
 
-    /// The same, but the next one calls this account and this Region.
+    /// Stops the controller and starts a new one that calls this EC2 in this Region.
     pub async fn restart_in(&mut self, ec2: &Ec2, region: &str) {
         self.stop.notify_one();
         let parts = parts((ec2, region), &self.api, self.clock, self.share);
         self.gauges = parts.gauges.clone();
-        // A panic in it shows in its own words.
+        // If the controller panicked, its message is in the output already.
         let _ = std::mem::replace(&mut self.controller, tokio::spawn(async {})).await;
         self.controller = start(parts, self.stop.clone());
     }
 
-    /// Ends the controller.
+    /// Stops the controller.
     pub async fn close(self) {
         self.stop.notify_one();
-        // A panic in it shows in its own words.
+        // If the controller panicked, its message is in the output already.
         let _ = self.controller.await;
     }
 }
@@ -237,7 +241,7 @@ fn node(n: u32) -> String {
     format!("n{n}")
 }
 
-/// What `multi-eni controller` makes of its flags, without an election: what is counted is the work.
+/// The dependencies as `multi-eni controller` builds them, without an election, whose writes would be counted.
 fn parts((ec2, region): (&Ec2, &str), api: &ApiServer, clock: SimClock, share: f64) -> Parts {
     let wall: multi_eni_controller::clock::Wall = Arc::new(move || clock.now());
     let began = tokio::time::Instant::now();

@@ -1,8 +1,8 @@
-//! What names stand for changes under NodeENIs that do not change themselves.
+//! A name of a group or subnet is resolved to something else while the NodeENI does not change.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it needs")]
 
 use multi_eni_bench::region::{GROUP, subnet};
-use multi_eni_bench::scenes::alone;
+use multi_eni_bench::workload::run_isolated;
 use multi_eni_bench::world::{World, nodeenis};
 use multi_eni_sim::ec2::Eni;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn degraded(world: &World) -> String {
 
 #[test]
 fn a_group_that_is_deleted_and_made_again_reaches_new_and_old_enis() {
-    let told = alone(|| async {
+    let result = run_isolated(|| async {
         let world = World::open(3, 0.8).await?;
         world.apply_spec(json!({ "subnetID": subnet(1), "securityGroupNames": ["pool"] }))?;
         world.until_ready(3).await?;
@@ -32,24 +32,24 @@ fn a_group_that_is_deleted_and_made_again_reaches_new_and_old_enis() {
         world.join(4)?;
         world.pass(300).await;
         let groups: Vec<Vec<String>> = ours(&world).into_iter().map(|eni| eni.groups).collect();
-        let (ready, said) = (world.eyes.seen().are_ready, degraded(&world));
+        let (ready, said) = (world.observer.observations().are_ready, degraded(&world));
         world.close().await;
         Ok((groups, ready, said))
     });
-    let (groups, ready, said) = told.expect("the world is not as it should be");
+    let (groups, ready, said) = result.expect("the world is not as it should be");
     assert_eq!(groups, vec![vec![NEW.to_owned()]; 4]);
     assert_eq!((ready, said.as_str()), (4, "AsExpected"));
 }
 
 #[test]
-fn nobody_joins_and_the_old_enis_get_the_new_group_all_the_same() {
-    let told = alone(|| async {
+fn existing_enis_get_the_new_group_when_no_node_joins() {
+    let result = run_isolated(|| async {
         let world = World::open(2, 0.8).await?;
         world.apply_spec(json!({ "subnetID": subnet(1), "securityGroupNames": ["pool"] }))?;
         world.until_ready(2).await?;
         world.ec2.remove_place(GROUP);
         world.pass(290).await;
-        let between = (degraded(&world), world.eyes.seen().are_ready);
+        let between = (degraded(&world), world.observer.observations().are_ready);
         world.ec2.add_security_group(NEW, VPC, "pool");
         world.pass(300).await;
         let groups: Vec<Vec<String>> = ours(&world).into_iter().map(|eni| eni.groups).collect();
@@ -57,14 +57,14 @@ fn nobody_joins_and_the_old_enis_get_the_new_group_all_the_same() {
         world.close().await;
         Ok((between, groups, said))
     });
-    let (between, groups, said) = told.expect("the world is not as it should be");
+    let (between, groups, said) = result.expect("the world is not as it should be");
     assert_eq!(between, ("SecurityGroupNotResolved".to_owned(), 2), "said, and what is there stays");
     assert_eq!((groups, said.as_str()), (vec![vec![NEW.to_owned()]; 2], "AsExpected"));
 }
 
 #[test]
-fn a_second_group_of_the_name_is_said_and_changes_nothing() {
-    let told = alone(|| async {
+fn a_second_group_of_the_name_is_reported_and_changes_nothing() {
+    let result = run_isolated(|| async {
         let world = World::open(2, 0.8).await?;
         world.apply_spec(json!({ "subnetID": subnet(1), "securityGroupNames": ["pool"] }))?;
         world.until_ready(2).await?;
@@ -78,14 +78,14 @@ fn a_second_group_of_the_name_is_said_and_changes_nothing() {
         world.close().await;
         Ok((groups, said, after))
     });
-    let (groups, said, after) = told.expect("the world is not as it should be");
+    let (groups, said, after) = result.expect("the world is not as it should be");
     assert_eq!(groups, vec![vec![GROUP.to_owned()]; 2]);
     assert_eq!((said.as_str(), after.as_str()), ("SecurityGroupNotResolved", "AsExpected"));
 }
 
 #[test]
 fn a_subnet_name_that_moves_goes_through_the_rollout() {
-    let told = alone(|| async {
+    let result = run_isolated(|| async {
         let world = World::open(3, 0.8).await?;
         world.ec2.name_subnet(&subnet(1), "storage").map_err(|error| error.to_string())?;
         world.apply_spec(json!({ "subnetName": "storage" }))?;
@@ -95,23 +95,23 @@ fn a_subnet_name_that_moves_goes_through_the_rollout() {
         let mut fewest = 3;
         for _ in 0..600 {
             world.pass(1).await;
-            fewest = world.eyes.seen().are_ready.min(fewest);
+            fewest = world.observer.observations().are_ready.min(fewest);
         }
         let subnets: Vec<String> = ours(&world).into_iter().map(|eni| eni.subnet_id).collect();
-        let ready = world.eyes.seen().are_ready;
+        let ready = world.observer.observations().are_ready;
         world.close().await;
         Ok((subnets, fewest, ready))
     });
-    let (subnets, fewest, ready) = told.expect("the world is not as it should be");
+    let (subnets, fewest, ready) = result.expect("the world is not as it should be");
     assert_eq!((subnets, ready), (vec![subnet(2); 3], 3));
     assert_eq!(fewest, 2, "one at a time");
 }
 
-/// A subnet by ID that does not exist yet, and one by name: said, and found within minutes.
+/// A subnet that does not exist yet, by ID and by name: it is reported, and found within minutes.
 #[test]
-fn what_was_missing_is_found_within_minutes() {
+fn a_missing_subnet_is_found_within_minutes() {
     for spec in [json!({ "subnetID": "subnet-0dddddddddddddd01" }), json!({ "subnetName": "later" })] {
-        let told = alone(move || async move {
+        let result = run_isolated(move || async move {
             let world = World::open(1, 0.8).await?;
             world.apply_spec(spec)?;
             world.pass(20).await;
@@ -121,10 +121,10 @@ fn what_was_missing_is_found_within_minutes() {
                 .add_subnet("subnet-0dddddddddddddd01", VPC, "eu-west-1a", "10.3.0.0/24", Some("later"))
                 .map_err(|error| error.to_string())?;
             world.pass(300).await;
-            let ready = world.eyes.seen().are_ready;
+            let ready = world.observer.observations().are_ready;
             world.close().await;
             Ok((said, ready))
         });
-        assert_eq!(told.expect("the world is not as it should be"), ("SubnetNotFound".to_owned(), 1));
+        assert_eq!(result.expect("the world is not as it should be"), ("SubnetNotFound".to_owned(), 1));
     }
 }

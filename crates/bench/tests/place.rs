@@ -1,9 +1,9 @@
-//! The real controller started in another Region, or with a role of another account: nothing is concluded from what EC2 does not
-//! show there, nothing is made or removed, and it is said.
+//! The controller is started in another Region, or with a role of another account. It concludes nothing from what EC2 does not
+//! show there, creates and deletes nothing, and reports the problem.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it needs")]
 
 use multi_eni_bench::region::REGION;
-use multi_eni_bench::scenes::alone;
+use multi_eni_bench::workload::run_isolated;
 use multi_eni_bench::world::{World, nodeenis, nodes};
 use multi_eni_sim::ec2::{Ec2, Settings};
 use multi_eni_sim::kube::GroupResource;
@@ -13,7 +13,7 @@ fn attachments() -> GroupResource {
     GroupResource::new("networking.k8s.aws", "eniattachments")
 }
 
-/// Another account, or another Region: it has nothing of this cluster's.
+/// Another account or another Region, without anything of this cluster.
 fn elsewhere(world: &World) -> Ec2 {
     let ec2 = Ec2::new(world.clock, Settings { seed: 9, ..Settings::default() });
     ec2.add_vpc("vpc-0eeeeeeeeeeeeeee1");
@@ -28,7 +28,7 @@ fn condition(object: &Value, kind: &str) -> (String, String) {
     (text("reason"), text("message"))
 }
 
-/// ENIAttachments without what only a version after this one writes: as an earlier one left them.
+/// Removes from the ENIAttachments what earlier versions did not write: account, zone and Region.
 fn forget_the_place(world: &World) {
     for object in world.api.list(&attachments()) {
         let fields = ["ownerID", "availabilityZone", "region"];
@@ -48,7 +48,7 @@ enum Meanwhile {
 }
 
 fn away_and_back(region: &'static str, meanwhile: Meanwhile) {
-    let told = alone(move || async move {
+    let result = run_isolated(move || async move {
         let mut world = World::open(5, 0.8).await?;
         world.apply(1)?;
         world.until_ready(5).await?;
@@ -57,7 +57,7 @@ fn away_and_back(region: &'static str, meanwhile: Meanwhile) {
         if meanwhile == Meanwhile::EarlierStatuses {
             forget_the_place(&world);
         }
-        // The home account's own controller must be gone before anything is deleted.
+        // The controller of the first account must have stopped before anything is deleted.
         world.restart_in(&other, region).await;
         match meanwhile {
             Meanwhile::NodeEniDeleted => drop(world.api.delete(&nodeenis(), "", "pool-1").map_err(|e| e.to_string())?),
@@ -82,7 +82,7 @@ fn away_and_back(region: &'static str, meanwhile: Meanwhile) {
         world.close().await;
         Ok((said, unready, kept, touched, back, at_home, mutations))
     });
-    let (said, unready, kept, touched, back, at_home, untouched) = told.expect("the world is not as it should be");
+    let (said, unready, kept, touched, back, at_home, untouched) = result.expect("the world is not as it should be");
     let what = format!("{region} {meanwhile:?}");
     let (reason, message) = said.expect("the NodeENI is there");
     assert_eq!(reason, "WrongPlace", "{what}: {message}");
@@ -136,10 +136,11 @@ fn another_account_in_the_same_region() {
     }
 }
 
-/// Somebody deleted every ENI by hand while the controller was away: that is no other place, and they are made anew.
+/// All ENIs were deleted by hand while the controller was away. This is the right place all the same, and the ENIs are created
+/// again.
 #[test]
 fn at_home_without_any_eni() {
-    let told = alone(|| async {
+    let result = run_isolated(|| async {
         let mut world = World::open(3, 0.8).await?;
         world.apply(1)?;
         world.until_ready(3).await?;
@@ -151,8 +152,8 @@ fn at_home_without_any_eni() {
             .filter(|eni| eni.client_token.is_some())
             .map(|eni| eni.id)
             .collect();
-        let nobody = elsewhere(&world);
-        world.restart_in(&nobody, "us-west-2").await;
+        let other = elsewhere(&world);
+        world.restart_in(&other, "us-west-2").await;
         for eni in &ours {
             world.ec2.hand_detach(eni, true).map_err(|error| error.to_string())?;
         }
@@ -167,5 +168,5 @@ fn at_home_without_any_eni() {
         world.close().await;
         Ok(wrong)
     });
-    assert_eq!(told.expect("the world is not as it should be"), None);
+    assert_eq!(result.expect("the world is not as it should be"), None);
 }

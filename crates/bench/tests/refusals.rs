@@ -1,7 +1,7 @@
-//! What the API server refuses, and what does not answer, in virtual time: how often it is asked, and what is said.
+//! Refused and unanswered requests, in virtual time: how often they are repeated, and what is reported.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it needs")]
 
-use multi_eni_bench::scenes::alone;
+use multi_eni_bench::workload::run_isolated;
 use multi_eni_bench::world::{World, nodeenis};
 use multi_eni_sim::ec2::{Fault, Incoming};
 use multi_eni_sim::kube::{Denial, Failure, Verdict};
@@ -17,7 +17,7 @@ fn sent(world: &World, verb: &str, target: &str) -> u64 {
     world.api.request_counts().get(&key).copied().unwrap_or(0)
 }
 
-/// Reason and message of a condition.
+/// The reason and message of a condition.
 fn condition(world: &World, kind: &str) -> (String, String) {
     let object = world.api.get(&nodeenis(), "", "pool-1").expect("the NodeENI is there");
     let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
@@ -27,9 +27,9 @@ fn condition(world: &World, kind: &str) -> (String, String) {
 }
 
 #[test]
-fn creates_that_are_refused_grow_rare_are_said_and_come_when_they_are_allowed() {
+fn refused_creates_back_off_are_reported_and_succeed_when_allowed() {
     for code in [400, 403, 422, 500] {
-        let told = alone(move || async move {
+        let result = run_isolated(move || async move {
             let world = World::open(60, 0.8).await?;
             world.api.refuse(denial("create", "eniattachments", 90, code));
             world.apply(1)?;
@@ -38,18 +38,18 @@ fn creates_that_are_refused_grow_rare_are_said_and_come_when_they_are_allowed() 
             let before = sent(&world, "create", "eniattachments");
             world.pass(1800).await;
             let in_vain = sent(&world, "create", "eniattachments") - before;
-            let served = world.eyes.seen().are_ready;
+            let served = world.observer.observations().are_ready;
             world.api.refuse_nothing();
             world.pass(300 + 60).await;
-            let all = world.eyes.seen().are_ready;
+            let all = world.observer.observations().are_ready;
             let late = condition(&world, "Degraded");
             world.close().await;
             Ok((early, in_vain, served, all, late))
         });
-        let (early, in_vain, served, all, late) = told.expect("the world is not as it should be");
+        let (early, in_vain, served, all, late) = result.expect("the world is not as it should be");
         assert_eq!(early.0, "APIServerRefused", "{code}: {early:?}");
         assert!(early.1.contains("only the platform team may") && early.1.contains("nodes"), "{early:?}");
-        // Eight doublings, then one in five minutes: at most 14 for each of 60 nodes in half an hour.
+        // Eight doublings, then one try in five minutes: at most 14 tries for each of 60 nodes in half an hour.
         assert!((60..60 * 15).contains(&in_vain), "{code}: {in_vain}");
         assert!(served > 0 && served < 60, "{code}: the others are served: {served}");
         assert_eq!((all, late.0.as_str()), (60, "AsExpected"), "{code}");
@@ -57,8 +57,8 @@ fn creates_that_are_refused_grow_rare_are_said_and_come_when_they_are_allowed() 
 }
 
 #[test]
-fn deletes_that_are_refused_grow_rare_and_are_said() {
-    let told = alone(|| async {
+fn refused_deletes_back_off_and_are_reported() {
+    let result = run_isolated(|| async {
         let world = World::open(20, 0.8).await?;
         world.apply(1)?;
         world.until_ready(20).await?;
@@ -70,11 +70,11 @@ fn deletes_that_are_refused_grow_rare_and_are_said() {
         let in_vain = sent(&world, "delete", "eniattachments") - before;
         world.api.refuse_nothing();
         world.pass(360).await;
-        let left = world.eyes.seen().there;
+        let left = world.observer.observations().there;
         world.close().await;
         Ok((said, in_vain, left))
     });
-    let (said, in_vain, left) = told.expect("the world is not as it should be");
+    let (said, in_vain, left) = result.expect("the world is not as it should be");
     assert_eq!(said.0, "APIServerRefused", "{said:?}");
     assert!(said.1.contains("delete 20 eniattachments"), "{said:?}");
     assert!((20..20 * 13).contains(&in_vain), "{in_vain}");
@@ -82,14 +82,14 @@ fn deletes_that_are_refused_grow_rare_and_are_said() {
 }
 
 #[test]
-fn every_other_write_that_is_refused_grows_rare_too() {
+fn every_other_refused_write_backs_off() {
     for (verb, resource) in [
         ("patch", "eniattachments/status"),
         ("patch", "nodeenis"),
         ("patch", "nodeenis/status"),
         ("patch", "eniattachments"),
     ] {
-        let told = alone(move || async move {
+        let result = run_isolated(move || async move {
             let world = World::open(10, 0.8).await?;
             world.api.refuse(denial(verb, resource, 100, 422));
             world.apply(1)?;
@@ -106,16 +106,16 @@ fn every_other_write_that_is_refused_grows_rare_too() {
             world.close().await;
             Ok((in_vain, left))
         });
-        let (in_vain, left) = told.expect("the world is not as it should be");
+        let (in_vain, left) = result.expect("the world is not as it should be");
         assert!(in_vain > 0 && in_vain < 10 * 40, "{verb} {resource}: {in_vain}");
         assert_eq!(left, 0, "{verb} {resource}");
     }
 }
 
-/// The API server is away for 45 s; the first ENI that is asked for meanwhile comes within 10 s of its return.
+/// The API server is away for 45 s. The first ENI of a NodeENI that is created meanwhile comes within 10 s of its return.
 #[test]
 fn all_watches_resume_when_the_api_server_is_back() {
-    let told = alone(|| async {
+    let result = run_isolated(|| async {
         let world = World::open(3, 0.8).await?;
         world.pass(400).await;
         let probes = world.api.requests().iter().filter(|request| request.path == "/readyz").count();
@@ -125,25 +125,25 @@ fn all_watches_resume_when_the_api_server_is_back() {
         world.apply(1)?;
         world.pass(25).await;
         world.api.stop_intercepting();
-        world.eyes.begin();
+        world.observer.begin();
         world.until_ready(3).await?;
-        let last = world.eyes.seen().ready.values().copied().fold(0.0, f64::max);
+        let last = world.observer.observations().ready.values().copied().fold(0.0, f64::max);
         let asked = world.api.requests().iter().filter(|request| request.path == "/readyz").count();
         world.pass(600).await;
         let later = world.api.requests().iter().filter(|request| request.path == "/readyz").count();
         world.close().await;
         Ok((probes, last, asked, later))
     });
-    let (before, last, asked, later) = told.expect("the world is not as it should be");
+    let (before, last, asked, later) = result.expect("the world is not as it should be");
     assert_eq!(before, 0, "nothing is asked while all is well");
     assert!(last < 10.0, "{last}");
     assert!((1..30).contains(&asked) && later == asked, "{asked} {later}");
 }
 
 #[test]
-fn that_ec2_does_not_answer_is_said_after_a_minute_and_no_longer_than_it_lasts() {
+fn an_unresponsive_ec2_is_reported_after_a_minute_and_while_it_lasts() {
     for (fault, reason) in [(Fault::Unreachable, "EC2Unreachable"), (Fault::Throttle, "EC2Throttled")] {
-        let told = alone(move || async move {
+        let result = run_isolated(move || async move {
             let world = World::open(3, 0.8).await?;
             world.ec2.set_fault_source(move |_: &Incoming| Some(fault.clone()));
             world.apply(1)?;
@@ -155,7 +155,7 @@ fn that_ec2_does_not_answer_is_said_after_a_minute_and_no_longer_than_it_lasts()
             world.close().await;
             Ok((late, over))
         });
-        let (late, over) = told.expect("the world is not as it should be");
+        let (late, over) = result.expect("the world is not as it should be");
         assert_eq!(late.0, reason, "{late:?}");
         assert!(late.1.contains("since"), "{late:?}");
         assert_eq!(over.0, "AsExpected", "{over:?}");

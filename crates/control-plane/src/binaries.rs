@@ -1,4 +1,4 @@
-//! Where the real parts are: `KUBEBUILDER_ASSETS` and `MULTI_ENI_HELM`, or what `tools/control-plane` builds.
+//! Finds the binaries of the control plane: by `KUBEBUILDER_ASSETS` and `MULTI_ENI_HELM`, or built by `tools/control-plane`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,8 +18,8 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// `tools/control-plane` honours the variables, builds what is missing (minutes, once), and prints a path.
-/// Its progress goes to this test's stderr.
+/// Runs `tools/control-plane`, which reads the two variables, builds what is missing (once, in minutes), and prints a path. Its
+/// progress goes to stderr.
 fn ask(args: &[&str]) -> Result<PathBuf, String> {
     let script = repository().join("tools/control-plane");
     let output = Command::new(&script)

@@ -1,4 +1,5 @@
-//! etcd and kube-apiserver of one test, and kubectl and helm against them.
+//! The control plane of one test: etcd and kube-apiserver as processes, and kubectl and helm as its clients. It never touches
+//! another cluster: all kubeconfigs are its own.
 
 use std::fs;
 use std::io::Write;
@@ -17,18 +18,18 @@ use serde_json::json;
 use super::binaries;
 use super::process::Process;
 
-/// Ready in about 4 s alone; the machine may be busy with the tests beside this one.
+/// Alone it is ready in about 4 s; tests beside this one may slow it down.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 const ADMIN_TOKEN: &str = "admin-token-of-a-test";
 const ISSUER: &str = "https://kubernetes.default.svc";
 
-/// An API server of this test's own, with nothing in it. Stopped when dropped.
+/// A new API server without objects. Its processes end when it is dropped.
 ///
-/// A test ends with [`ControlPlane::passed`]; without it a drop takes the test for failed, prints the ends of the logs
-/// and keeps the directory.
+/// A test ends with [`ControlPlane::passed`]. Without that call a drop counts as a failure: it prints the ends of the logs and
+/// keeps the directory.
 #[derive(Debug)]
 pub struct ControlPlane {
-    // Dropped in this order: the API server before its store.
+    // Dropped in this order: the API server before etcd.
     apiserver: Process,
     etcd: Process,
     binaries: PathBuf,
@@ -38,45 +39,45 @@ pub struct ControlPlane {
     passed: bool,
 }
 
-/// What a command printed, and whether it exited 0.
+/// The output of a command, and whether it exited with 0.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// Whether it exited 0.
+    /// Whether it exited with 0.
     pub ok: bool,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it complained of.
+    /// Its standard error.
     pub stderr: String,
     command: String,
 }
 
 impl Output {
-    /// Its stdout, or an error that shows the command and all it printed.
+    /// Its stdout. An error, with the command and its whole output, if the command failed.
     pub fn success(self) -> Result<String, String> {
         if self.ok { Ok(self.stdout) } else { Err(format!("{}: failed\n{}{}", self.command, self.stdout, self.stderr)) }
     }
 
-    /// Its stderr if it was refused as it should have been; an error if it went through.
+    /// Its stderr, if the command failed as it should. An error if it succeeded.
     pub fn refusal(self) -> Result<String, String> {
         if self.ok { Err(format!("{}: not refused\n{}", self.command, self.stdout)) } else { Ok(self.stderr) }
     }
 }
 
 impl ControlPlane {
-    /// Starts both and waits until the API server is ready.
+    /// Starts etcd and kube-apiserver and waits until the API server is ready.
     pub fn start() -> Result<Self, String> {
         Self::start_without(&[])
     }
 
-    /// The same with these admission plugins off.
+    /// The same without these admission plugins.
     pub fn start_without(plugins: &[&str]) -> Result<Self, String> {
-        // Pods would wait for a ServiceAccount that the absent controller-manager makes.
+        // This plugin makes Pods wait for a ServiceAccount, which only the controller-manager would create.
         let without = [&["ServiceAccount"], plugins].concat().join(",");
         let binaries = binaries::control_plane()?;
         let dir = new_dir()?;
         write_secrets(&dir)?;
         let etcd = start_etcd(&binaries, &dir)?;
-        // The port is free when asked for and may be taken when used: by a test beside this one.
+        // The port is free at this moment, but a test beside this one may take it first.
         let mut tries = 3;
         let (apiserver, address) = loop {
             let address = free_address()?;
@@ -89,27 +90,27 @@ impl ControlPlane {
         Ok(Self { apiserver, etcd, binaries, dir, address, without, passed: false })
     }
 
-    /// The test is over and all was well: the directory and its logs go.
+    /// Marks the test as passed: its directory and logs are removed.
     pub fn passed(mut self) {
         self.passed = true;
     }
 
-    /// This test's directory: its logs, kubeconfigs, and whatever the test puts there.
+    /// The directory of this test, with its logs and kubeconfigs.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The kubeconfig of a person in `system:masters`.
+    /// The kubeconfig of a user in `system:masters`.
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.dir.join("admin.kubeconfig")
     }
 
-    /// kubectl as admin.
+    /// Runs kubectl as admin.
     pub fn kubectl(&self, args: &[&str]) -> Result<Output, String> {
         self.kubectl_as(&self.admin_kubeconfig(), args, "")
     }
 
-    /// A line of documentation, in a shell that finds this test's kubectl, as admin.
+    /// Runs a command line of the documentation as admin, in a shell that finds this test's kubectl.
     pub fn shell(&self, line: &str) -> Result<Output, String> {
         let mut command = Command::new("sh");
         let path = format!("{}:/usr/bin:/bin", self.binaries.display());
@@ -118,17 +119,17 @@ impl ControlPlane {
         run(command, "")
     }
 
-    /// `kubectl apply -f -` as admin.
+    /// Runs `kubectl apply -f -` as admin.
     pub fn apply(&self, manifests: &str) -> Result<Output, String> {
         self.kubectl_as(&self.admin_kubeconfig(), &["apply", "-f", "-"], manifests)
     }
 
-    /// kubectl as whom `kubeconfig` says, with `stdin`.
+    /// Runs kubectl as the user of `kubeconfig`, with `stdin`.
     pub fn kubectl_as(&self, kubeconfig: &Path, args: &[&str], stdin: &str) -> Result<Output, String> {
         kubectl(&self.binaries, &self.dir, kubeconfig, args, stdin)
     }
 
-    /// A kubeconfig with a token of this ServiceAccount (TokenRequest), which RBAC holds to its rights.
+    /// A kubeconfig with a token of this ServiceAccount (TokenRequest). RBAC limits it to the ServiceAccount's rights.
     pub fn kubeconfig_for_service_account(&self, namespace: &str, name: &str) -> Result<PathBuf, String> {
         let token =
             self.kubectl(&["create", "token", name, "--namespace", namespace, "--duration", "1h"])?.success()?;
@@ -137,8 +138,8 @@ impl ControlPlane {
         Ok(path)
     }
 
-    /// Whether RBAC lets this kubeconfig's owner do it; `attributes` is a SelfSubjectAccessReview's `resourceAttributes`.
-    /// (`kubectl auth can-i` needs the resource's CRD to be there.)
+    /// Whether RBAC allows a request to the user of this kubeconfig; `attributes` are a SelfSubjectAccessReview's
+    /// `resourceAttributes`. (`kubectl auth can-i` needs the CRD of the resource.)
     pub fn allowed(&self, kubeconfig: &Path, attributes: &serde_json::Value) -> Result<bool, String> {
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1",
@@ -149,19 +150,19 @@ impl ControlPlane {
         Ok(self.kubectl_as(kubeconfig, &args, &review.to_string())?.success()? == "true")
     }
 
-    /// `helm template` of `charts/multi-eni`, CRDs included; `args` as `--set` and `--values`.
+    /// Runs `helm template` of `charts/multi-eni`, CRDs included, with `args` such as `--set` and `--values`.
     pub fn helm_template(&self, release: &str, namespace: &str, args: &[&str]) -> Result<String, String> {
         let fixed = ["template", release, &chart(), "--namespace", namespace, "--include-crds"];
         self.helm(&[&fixed, args].concat())?.success()
     }
 
-    /// `helm install` of `charts/multi-eni`, its namespace made if need be: its notes. It waits for no pod.
+    /// Runs `helm install` of `charts/multi-eni` and returns the notes. It creates the namespace and waits for no Pod.
     pub fn helm_install(&self, release: &str, namespace: &str, args: &[&str]) -> Result<String, String> {
         let fixed = ["install", release, &chart(), "--namespace", namespace, "--create-namespace"];
         self.helm(&[&fixed, args].concat())?.success()
     }
 
-    /// helm as admin, with nothing of this person's own helm settings.
+    /// Runs helm as admin, without the helm settings of the developer.
     pub fn helm(&self, args: &[&str]) -> Result<Output, String> {
         let mut command = Command::new(binaries::helm()?);
         command.args(args).env("KUBECONFIG", self.admin_kubeconfig());
@@ -171,19 +172,19 @@ impl ControlPlane {
         run(command, "")
     }
 
-    /// SIGKILL to the API server, and a new one at the same address over the same data: watches break, objects stay.
+    /// Kills the API server and starts a new one at the same address with the same data: watches break, objects stay.
     pub fn restart_apiserver(&mut self) -> Result<(), String> {
         self.apiserver.kill();
         self.apiserver = start_apiserver(&self.binaries, &self.dir, self.address, &self.without)?;
         Ok(())
     }
 
-    /// Copies etcd's data aside, as a backup does; the API server is away meanwhile.
+    /// Copies etcd's data, as a backup does. The API server is down meanwhile.
     pub fn save_store(&mut self) -> Result<(), String> {
         self.without_store(|dir| copy_dir(&dir.join("etcd"), &dir.join("saved")))
     }
 
-    /// Puts back what was saved: the API server shows the objects of that time, and its revisions count on from there.
+    /// Restores the copy: the API server has the objects of that time, and its revisions count on from there.
     pub fn restore_store(&mut self) -> Result<(), String> {
         self.without_store(|dir| {
             fs::remove_dir_all(dir.join("etcd")).map_err(|e| format!("etcd's data: {e}"))?;
@@ -191,13 +192,13 @@ impl ControlPlane {
         })
     }
 
-    /// Does that while neither etcd nor the API server runs.
+    /// Runs `work` while neither etcd nor the API server runs.
     fn without_store(&mut self, work: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
         self.apiserver.kill();
         self.etcd.terminate()?;
         self.etcd.wait_end(READY_WITHIN)?;
         work(&self.dir)?;
-        // A socket that nobody listens on any more would pass for a ready etcd.
+        // A socket that a former etcd left would look like a ready etcd.
         let _ = fs::remove_file(self.dir.join("etcd.sock"));
         self.etcd = start_etcd(&self.binaries, &self.dir)?;
         self.apiserver = start_apiserver(&self.binaries, &self.dir, self.address, &self.without)?;
@@ -210,7 +211,7 @@ impl Drop for ControlPlane {
         self.apiserver.kill();
         self.etcd.kill();
         if self.passed && !std::thread::panicking() {
-            // What stays behind in the temporary directory is no reason to fail a test that passed.
+            // A directory that cannot be removed is no reason to fail a test that passed.
             let _ = fs::remove_dir_all(&self.dir);
         } else {
             eprintln!("{}{}all logs: {}", self.apiserver.tail(), self.etcd.tail(), self.dir.display());
@@ -218,7 +219,7 @@ impl Drop for ControlPlane {
     }
 }
 
-/// A loopback address that nobody listens on now.
+/// A free address on loopback.
 pub fn free_address() -> Result<SocketAddr, String> {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| format!("no free port: {e}"))
 }
@@ -227,7 +228,7 @@ fn new_dir() -> Result<PathBuf, String> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("multi-eni-real-{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let dir = std::env::temp_dir().join(name);
-    // Of an earlier process with the same pid.
+    // An earlier process with the same pid may have left this directory.
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     Ok(dir)
@@ -252,8 +253,8 @@ fn write(path: &Path, content: &str) -> Result<(), String> {
     fs::write(path, content).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// The admin's token, and the key that signs and checks tokens of ServiceAccounts. The serving certificate is
-/// kube-apiserver's own doing.
+/// Writes the token of the admin, and the keys for tokens of ServiceAccounts. kube-apiserver makes its serving certificate
+/// itself.
 fn write_secrets(dir: &Path) -> Result<(), String> {
     let failed = |e| format!("service-account key: {e}");
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
@@ -264,7 +265,7 @@ fn write_secrets(dir: &Path) -> Result<(), String> {
     write(&dir.join("tokens.csv"), &format!("{ADMIN_TOKEN},admin,1,system:masters\n"))
 }
 
-/// etcd on sockets in `dir`: no port to collide with another test's.
+/// Starts etcd on sockets in `dir`, which cannot collide with the ports of another test.
 fn start_etcd(binaries: &Path, dir: &Path) -> Result<Process, String> {
     let mut etcd = Process::start("etcd", &binaries.join("etcd"), &dir.join("etcd.log"), |command| {
         command.current_dir(dir).args([
@@ -272,7 +273,7 @@ fn start_etcd(binaries: &Path, dir: &Path) -> Result<Process, String> {
             "--unsafe-no-fsync",
             "--log-level=warn",
             &format!("--listen-client-urls={}", etcd_url(dir)),
-            // For other members, of which there are none; and a socket is refused here.
+            // For other members, of which there are none. etcd refuses a socket here.
             "--advertise-client-urls=http://localhost:2379",
             &format!("--listen-peer-urls=unix://{}/peer.sock", dir.display()),
         ]);
@@ -292,7 +293,7 @@ fn start_apiserver(binaries: &Path, dir: &Path, address: SocketAddr, without: &s
             &format!("--etcd-servers={}", etcd_url(dir)),
             "--bind-address=127.0.0.1",
             &format!("--secure-port={}", address.port()),
-            // A self-signed certificate of its own making.
+            // The directory of kube-apiserver's self-signed certificate.
             "--cert-dir=certs",
             "--authorization-mode=RBAC",
             "--token-auth-file=tokens.csv",
@@ -301,7 +302,7 @@ fn start_apiserver(binaries: &Path, dir: &Path, address: SocketAddr, without: &s
             "--service-account-key-file=service-accounts.pub",
             &format!("--disable-admission-plugins={without}"),
             "--service-cluster-ip-range=10.0.0.0/24",
-            // Nothing is to be reached through the Service kubernetes, and loopback is refused as its endpoint.
+            // The Service `kubernetes` is not used, and loopback is refused as its endpoint.
             "--endpoint-reconciler-type=none",
             "--profiling=false",
         ]);
@@ -310,15 +311,15 @@ fn start_apiserver(binaries: &Path, dir: &Path, address: SocketAddr, without: &s
     write_kubeconfig(&kubeconfig, dir, address, ADMIN_TOKEN, "default")?;
     let answers = |args: &[&str]| kubectl(binaries, dir, &kubeconfig, args, "").is_ok_and(|output| output.ok);
     apiserver.wait_until(READY_WITHIN, || {
-        // Listening is cheap to ask; a kubectl costs a tenth of a second of a core.
+        // A connect is cheap; kubectl costs a tenth of a second of CPU.
         TcpStream::connect(address).is_ok() && answers(&["get", "--raw", "/readyz"])
     })?;
-    // Made in the background, a little after /readyz. The UID of kube-system is the cluster's identity.
+    // These namespaces are created a little after /readyz. The UID of kube-system is the identity of the cluster.
     apiserver.wait_until(READY_WITHIN, || answers(&["get", "namespace", "default", "kube-system"]))?;
     Ok(apiserver)
 }
 
-/// JSON is YAML: no serialiser needed beyond what is here.
+/// Writes a kubeconfig as JSON, which is YAML, too.
 fn write_kubeconfig(path: &Path, dir: &Path, address: SocketAddr, token: &str, namespace: &str) -> Result<(), String> {
     let config = json!({
         "apiVersion": "v1",
@@ -337,12 +338,12 @@ fn write_kubeconfig(path: &Path, dir: &Path, address: SocketAddr, token: &str, n
 fn kubectl(binaries: &Path, dir: &Path, kubeconfig: &Path, args: &[&str], stdin: &str) -> Result<Output, String> {
     let mut command = Command::new(binaries.join("kubectl"));
     command.args(args).env("KUBECONFIG", kubeconfig);
-    // Ports come back, with other API servers behind them: no discovery cache may outlive this test.
+    // A port may be used again by another API server, so the discovery cache must not outlive this test.
     command.env("KUBECACHEDIR", dir.join("kubectl-cache")).env("KUBERC", "off");
     run(command, stdin)
 }
 
-/// Where the chart is.
+/// The directory of the chart.
 pub fn chart() -> String {
     binaries::repository().join("charts/multi-eni").display().to_string()
 }
@@ -352,8 +353,8 @@ fn run(mut command: Command, stdin: &str) -> Result<Output, String> {
     let failed = |e: std::io::Error| format!("{shown}: {e}");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
-    // Manifests are read whole before anything is printed, so this cannot fill both pipes. One that does not read its
-    // input has said why by its exit.
+    // The command reads its input before it prints, so the pipes cannot block each other. If it does not read its input, its exit
+    // says why.
     let _ = child.stdin.take().map(|mut pipe| pipe.write_all(stdin.as_bytes()));
     let output = child.wait_with_output().map_err(failed)?;
     Ok(Output {

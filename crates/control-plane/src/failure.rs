@@ -1,8 +1,9 @@
-//! Why a test failed.
+//! The error type of tests that use the control plane.
 
 use std::fmt;
 
-/// Why a test failed. A test's error is shown by Debug, which would print a log as one line full of `\n`.
+/// Why a test failed. Rust prints a test's error by Debug; this type prints a log in lines instead of one line
+/// full of `\n`.
 pub struct Failure(String);
 
 impl fmt::Debug for Failure {

@@ -1,12 +1,12 @@
-//! etcd and kube-apiserver as processes, with TLS, RBAC and service-account tokens; kubectl and helm against them. For tests and
-//! benchmarks: nothing that is released depends on it.
+//! etcd and kube-apiserver as processes, with TLS, RBAC and service-account tokens; kubectl and helm as their clients. For tests
+//! and benchmarks only: nothing that is released depends on this crate. Start reading at [`ControlPlane`].
 //!
-//! Nothing here is skipped when a part is missing: [`ControlPlane::start`] says why, and who needs it fails.
+//! No test is skipped when a part is missing: [`ControlPlane::start`] returns an error that names the part.
 //!
 //! There is no kube-controller-manager. So namespaces never finish deleting, owner references are not collected, no
-//! ServiceAccount `default` appears, and a Deployment makes no pods.
+//! ServiceAccount `default` is created, and a Deployment makes no Pods.
 //!
-//! Everything blocks the calling thread: in an async test use `#[tokio::test(flavor = "multi_thread")]`.
+//! All functions block the calling thread: in an async test use `#[tokio::test(flavor = "multi_thread")]`.
 
 mod binaries;
 mod control_plane;

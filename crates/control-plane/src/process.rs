@@ -1,4 +1,4 @@
-//! A child process with its log in a file, that never outlives this test.
+//! A child process with its log in a file. It never outlives this process.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 type Job = (Command, Sender<io::Result<Child>>);
 
-/// A running program. Dropped: killed, by its own pid only.
+/// A running program. When dropped it is killed, by its own pid only.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -20,7 +20,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program`, both its outputs appended to `log`. `set` gives arguments and environment.
+    /// Starts `program` and appends its stdout and stderr to `log`. `set` adds arguments and environment.
     pub fn start(name: &str, program: &Path, log: &Path, set: impl FnOnce(&mut Command)) -> Result<Self, String> {
         let failed = |e: io::Error| format!("{name} ({}) does not start: {e}", program.display());
         let out = File::options().create(true).append(true).open(log).map_err(failed)?;
@@ -37,9 +37,9 @@ impl Process {
         self.child.id()
     }
 
-    /// SIGKILL, and waits for the end.
+    /// Sends SIGKILL and waits for the end.
     pub fn kill(&mut self) {
-        // Both fail only if it has ended already.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -53,12 +53,12 @@ impl Process {
         }
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if the process has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, String> {
         self.child.try_wait().map_err(|e| format!("{}: {e}", self.name))
     }
 
-    /// Waits for its own end.
+    /// Waits until the process ends by itself.
     pub fn wait_end(&mut self, timeout: Duration) -> Result<ExitStatus, String> {
         let begun = Instant::now();
         loop {
@@ -72,7 +72,7 @@ impl Process {
         }
     }
 
-    /// Polls `ready` until it is true; an error says what the log ended with.
+    /// Waits until `ready` is true. An error has the last lines of the log.
     pub fn wait_until(&mut self, timeout: Duration, mut ready: impl FnMut() -> bool) -> Result<(), String> {
         let begun = Instant::now();
         while !ready() {
@@ -87,7 +87,7 @@ impl Process {
         Ok(())
     }
 
-    /// All it has written so far.
+    /// The whole log so far.
     pub fn log(&self) -> String {
         fs::read(&self.log).map_or_else(|e| format!("({e})"), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -107,8 +107,8 @@ impl Drop for Process {
     }
 }
 
-/// A test that is killed runs no Drop. `setpriv` (util-linux) has the kernel kill the child then, and becomes the program,
-/// so that the pid is the program's. Where it is missing, only that protection is.
+/// A test that is killed runs no Drop. `setpriv` (util-linux) makes the kernel kill the child in that case. It then becomes the
+/// program, so the pid is the program's. Without `setpriv` only this protection is missing.
 fn dying_with_us(program: &Path) -> Command {
     static SETPRIV: OnceLock<bool> = OnceLock::new();
     let there = *SETPRIV.get_or_init(|| {
@@ -127,15 +127,15 @@ fn dying_with_us(program: &Path) -> Command {
     }
 }
 
-/// Spawns on a thread that lives as long as this process: the kernel's "parent death" is the death of the *thread* that
-/// spawned, and a test's thread or a runtime's may end before the child should.
+/// Spawns on a thread that lives as long as this process. The kernel's "parent death" is the death of the *thread* that spawned,
+/// and the thread of a test or of a runtime may end before the child should.
 fn spawn(command: Command) -> io::Result<Child> {
     static SPAWNER: OnceLock<Sender<Job>> = OnceLock::new();
     let spawner = SPAWNER.get_or_init(|| {
         let (sender, jobs) = channel::<Job>();
         thread::spawn(move || {
             for (mut command, answer) in jobs {
-                // The asker waits for it, so the send cannot fail.
+                // The caller waits for the answer, so the send cannot fail.
                 let _ = answer.send(command.spawn());
             }
         });

@@ -1,4 +1,5 @@
-//! Clients of the API server: no hidden retries, explicit timeouts, writes behind the fence.
+//! Clients of the API server, without hidden retries and with explicit timeouts. Writes of the fenced client pass the fence. This
+//! file never decides what to send.
 
 use crate::leader_election::Fence;
 use futures::future::{Either, Ready, ready};
@@ -12,20 +13,20 @@ use tower::{BoxError, Layer, Service};
 /// Timeout of one write.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The longest silence of a watch: two bookmarks are missing (kube-apiserver's `bookmarkFrequency` is one minute).
+/// The longest time without data on a watch: two bookmarks are missing (kube-apiserver's `bookmarkFrequency` is one minute).
 const WATCH_SILENCE: Duration = Duration::from_secs(150);
 
-/// The configuration by the usual order (KUBECONFIG, then in-cluster), with our timeouts and without kube's retries.
+/// The configuration: KUBECONFIG, then in-cluster, with our timeouts and without kube's retries.
 ///
 /// # Errors
-/// If neither is there, or the kubeconfig cannot be read.
+/// If there is no configuration, or the kubeconfig cannot be read.
 pub async fn config() -> Result<Config, kube::config::InferConfigError> {
     let mut config = Config::infer().await?;
-    // kube's retry layer repeats writes too, with back-off up to 1,000 s: a Lease renewal could outlive its Lease.
+    // kube's retry layer also repeats writes, with back-off up to 1,000 s: a renewal could arrive after the end of the Lease.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
-    // A watch that nothing arrives from is broken, whatever its connection looks like: the API server sends a bookmark every minute.
-    // Single requests have their own, shorter timeouts.
+    // The API server sends a bookmark every minute, so a watch without data for longer is broken, whatever its connection looks
+    // like. Single requests have their own, shorter timeouts.
     config.read_timeout = Some(WATCH_SILENCE);
     config.write_timeout = Some(WRITE_TIMEOUT);
     Ok(config)
@@ -39,7 +40,7 @@ pub fn plain(config: &Config) -> kube::Result<Client> {
     Ok(ClientBuilder::try_from(config.clone())?.build())
 }
 
-/// A client whose writes are refused when the Lease could end before they do.
+/// A client that refuses a write if the Lease could end before the write does.
 ///
 /// # Errors
 /// If TLS or credentials of the configuration cannot be set up.
@@ -47,7 +48,7 @@ pub fn fenced(config: &Config, fence: Fence) -> kube::Result<Client> {
     Ok(ClientBuilder::try_from(config.clone())?.with_layer(&FenceLayer(fence)).build())
 }
 
-/// The fence as a layer, for any service under a client.
+/// The fence as a tower layer, for any service below a client.
 #[derive(Clone)]
 pub struct FenceLayer(pub Fence);
 
@@ -58,14 +59,14 @@ impl<S> Layer<S> for FenceLayer {
     }
 }
 
-/// A service that refuses writes behind a closed fence.
+/// A service that refuses writes while the fence is closed.
 #[derive(Clone)]
 pub struct Fenced<S> {
     inner: S,
     fence: Fence,
 }
 
-/// A write that was not sent, for want of the Lease.
+/// A write that was not sent, because the Lease may be lost.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("not sent: this replica may not be the leader any more")]
 pub struct NotLeader;

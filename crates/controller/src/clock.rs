@@ -1,4 +1,5 @@
-//! The two clocks: wall time for records, and a clock that runs on through suspend for the Lease.
+//! The two clocks: a wall clock for timestamps, and a steady clock, which also runs during suspend, for the Lease. All other code
+//! takes a clock as a parameter.
 
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -6,16 +7,16 @@ use std::time::Duration;
 
 /// Wall-clock time.
 pub type Wall = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-/// Time since some fixed moment, suspend included.
+/// Time since a fixed moment, suspend included.
 pub type Steady = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// The machine's clocks.
+/// The clocks of the machine.
 pub fn system() -> (Wall, Steady) {
     (Arc::new(Timestamp::now), Arc::new(boot_time))
 }
 
-/// The wall clock as it is now, and from now on at the steady clock's pace: graces and lags must not be cut short or
-/// stretched because somebody sets the time.
+/// A wall clock that starts at the present time and then runs with the steady clock: setting the system time must not shorten or
+/// extend grace periods.
 pub fn anchored(wall: &Wall, steady: impl Fn() -> Duration + Send + Sync + 'static) -> Wall {
     let (began, from) = (wall(), steady());
     Arc::new(move || {
@@ -24,11 +25,11 @@ pub fn anchored(wall: &Wall, steady: impl Fn() -> Duration + Send + Sync + 'stat
     })
 }
 
-/// CLOCK_BOOTTIME: a laptop lid or a paused machine must not stretch a Lease.
+/// CLOCK_BOOTTIME, which also runs during suspend: a suspended machine must not extend its Lease.
 fn boot_time() -> Duration {
     match nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME) {
         Ok(time) => Duration::from(time),
-        // Every Linux since 2.6.39 has it; without it no time is safe to act in.
+        // Every Linux since 2.6.39 has this clock. Without it the Lease must count as ended.
         Err(_) => Duration::MAX,
     }
 }

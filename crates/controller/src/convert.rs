@@ -1,4 +1,4 @@
-//! Nodes and Pods into facts: only the fields that decisions use are kept.
+//! Converts Nodes and Pods to plain data. Only the fields that decisions use are kept.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -13,18 +13,18 @@ use std::collections::BTreeSet;
 
 const TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 
-/// A Node as far as it is read. The rest, most of all its images, is larger by far and not even parsed.
+/// The fields of a Node that are read. The others, most of all its images, are far larger and are not even parsed.
 #[derive(Debug, Clone, Serialize, Deserialize, Resource)]
 #[resource(inherit = Node)]
 pub struct NodeIdentity {
-    /// Name, labels, age.
+    /// Name, labels and age.
     pub metadata: ObjectMeta,
-    /// Which instance it is on.
+    /// The provider ID, which names the instance.
     #[serde(default)]
     pub spec: Provider,
 }
 
-/// Of a Node's spec.
+/// The fields of a Node's spec that are read.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Provider {
@@ -33,7 +33,7 @@ pub struct Provider {
     pub provider_id: Option<String>,
 }
 
-/// Reads a Node.
+/// Converts a Node.
 pub fn node(object: &NodeIdentity) -> ObservedNode {
     let meta = &object.metadata;
     let labels: StringMap = meta.labels.iter().flatten().collect();
@@ -51,7 +51,7 @@ pub fn node(object: &NodeIdentity) -> ObservedNode {
     }
 }
 
-/// Reads a Pod: which interfaces it may use, by the annotation of that key and by what its containers ask for.
+/// Converts a Pod: the interfaces that it may use, by the annotation and by the resources that its containers request.
 pub fn pod(object: &Pod, annotation: &str) -> ObservedPod {
     let meta = &object.metadata;
     let spec = object.spec.as_ref();
@@ -60,9 +60,9 @@ pub fn pod(object: &Pod, annotation: &str) -> ObservedPod {
     let value = meta.annotations.as_ref().and_then(|annotations| annotations.get(annotation)).filter(|_| !has_ended);
     let containers =
         spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
-    let wants = containers.filter_map(|container| container.resources.as_ref()?.requests.as_ref());
-    // Extended resources have a domain; cpu and memory have none.
-    let extended = wants.flat_map(|requests| requests.keys()).filter(|name| name.contains('/') && !has_ended);
+    let requests = containers.filter_map(|container| container.resources.as_ref()?.requests.as_ref());
+    // Extended resources have a domain in their name; cpu and memory have none.
+    let extended = requests.flat_map(|requests| requests.keys()).filter(|name| name.contains('/') && !has_ended);
     ObservedPod {
         name: format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default()),
         uid: meta.uid.clone().unwrap_or_default(),
@@ -72,7 +72,7 @@ pub fn pod(object: &Pod, annotation: &str) -> ObservedPod {
     }
 }
 
-/// `aws:///ZONE/INSTANCE`; Fargate has more parts and no instance ID at the end.
+/// Parses a provider ID `aws:///ZONE/INSTANCE`. That of Fargate has more parts and does not end with an instance ID.
 fn provider(id: &str) -> (Option<String>, Result<InstanceId, NotOnEc2>) {
     if id.is_empty() {
         return (None, Err(NotOnEc2::NoProviderId));
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_that_has_ended_uses_nothing() {
+    fn a_pod_that_has_ended_uses_no_interface() {
         let mut object: Pod = serde_json::from_value(serde_json::json!({
             "metadata": { "name": "upf", "namespace": "core", "annotations": { "example.com/enis": "fast" } },
             "spec": { "nodeName": "n1", "containers": [
@@ -100,9 +100,9 @@ mod tests {
             "status": { "phase": "Running" },
         }))
         .unwrap();
-        let facts = pod(&object, "example.com/enis");
-        assert_eq!((facts.name.as_str(), facts.node.as_str()), ("core/upf", "n1"));
-        assert!(facts.nodeenis.contains("fast") && facts.resources.iter().eq(["example.com/dpdk"]));
+        let observed = pod(&object, "example.com/enis");
+        assert_eq!((observed.name.as_str(), observed.node.as_str()), ("core/upf", "n1"));
+        assert!(observed.nodeenis.contains("fast") && observed.resources.iter().eq(["example.com/dpdk"]));
         assert!(pod(&object, "example.com/other").nodeenis.is_empty());
         object.status.as_mut().unwrap().phase = Some("Succeeded".into());
         assert!(!pod(&object, "example.com/enis").is_of_use());

@@ -1,4 +1,4 @@
-//! Events on Nodes and NodeENIs: best effort, at most one a transition.
+//! Events on Nodes and NodeENIs. Publishing is best effort: a failure is logged at debug level and not repeated.
 
 use crate::client::WRITE_TIMEOUT;
 use jiff::Timestamp;
@@ -9,13 +9,13 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use multi_eni_api::names::{GROUP, VERSION, short_digest};
 
-/// Events of cluster-scoped objects live here.
+/// The namespace for events of cluster-scoped objects.
 const NAMESPACE: &str = "default";
 
-/// What an event is about.
+/// The object of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum About {
-    /// A Node, by name and UID.
+pub enum Regarding {
+    /// A Node.
     Node {
         /// Its name.
         name: String,
@@ -31,58 +31,58 @@ pub enum About {
 
 /// One event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Announcement {
-    /// About what.
-    pub about: About,
-    /// A warning, or just so that people know.
+pub struct NewEvent {
+    /// The object.
+    pub regarding: Regarding,
+    /// True: type Warning. False: type Normal.
     pub warning: bool,
-    /// CamelCase word.
+    /// A CamelCase word.
     pub reason: &'static str,
-    /// What was done.
+    /// The action that was taken.
     pub action: &'static str,
-    /// Sentence.
+    /// A sentence.
     pub note: String,
 }
 
 /// Publishes events.
 #[derive(Clone)]
-pub struct Publisher {
+pub struct EventRecorder {
     api: Api<Event>,
     instance: String,
 }
 
-impl Publisher {
-    /// As `instance` (the holder identity), through a client behind the fence.
+impl EventRecorder {
+    /// Publishes as `instance`, the holder identity, through a client behind the fence.
     pub fn new(client: Client, instance: String) -> Self {
         Self { api: Api::namespaced(client, NAMESPACE), instance }
     }
 
-    /// Publishes; a failure is logged and forgotten.
-    pub async fn publish(&self, announcement: Announcement, now: Timestamp) {
-        let event = self.event(announcement, now);
+    /// Publishes an event. A failure is only logged.
+    pub async fn publish(&self, event: NewEvent, now: Timestamp) {
+        let event = self.event(event, now);
         match tokio::time::timeout(WRITE_TIMEOUT, self.api.create(&PostParams::default(), &event)).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "an event could not be published"),
-            Err(_) => tracing::debug!("an event could not be published in time"),
+            Ok(Err(error)) => tracing::debug!(%error, "event not published"),
+            Err(_) => tracing::debug!("event not published in time"),
         }
     }
 
-    fn event(&self, announcement: Announcement, now: Timestamp) -> Event {
-        let Announcement { about, warning, reason, action, mut note } = announcement;
-        // The API server takes 1,024 bytes at most.
+    fn event(&self, event: NewEvent, now: Timestamp) -> Event {
+        let NewEvent { regarding, warning, reason, action, mut note } = event;
+        // The API server allows at most 1,024 bytes.
         while note.len() > 1000 {
             note.pop();
         }
-        let regarding = match about {
-            // kubectl describe finds a Node's events by its name as UID, as the kubelet writes them.
-            About::Node { name } => ObjectReference {
+        let regarding = match regarding {
+            // `kubectl describe` looks for a Node's events by its name in the field `uid`, as the kubelet writes them.
+            Regarding::Node { name } => ObjectReference {
                 kind: Some("Node".to_owned()),
                 api_version: Some("v1".to_owned()),
                 uid: Some(name.clone()),
                 name: Some(name),
                 ..ObjectReference::default()
             },
-            About::NodeEni { name, uid } => ObjectReference {
+            Regarding::NodeEni { name, uid } => ObjectReference {
                 kind: Some("NodeENI".to_owned()),
                 api_version: Some(format!("{GROUP}/{VERSION}")),
                 name: Some(name),

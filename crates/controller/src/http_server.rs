@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz`, `/metrics`.
+//! The HTTP server: `/healthz`, `/readyz` and `/metrics`. It shows what the process has stored in [`Gauges`].
 
 use crate::metrics::{self, Refused};
 use axum::Router;
@@ -16,52 +16,52 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
-/// What one process shows of itself.
+/// The metrics and the readiness of one process.
 #[derive(Default)]
 pub struct Gauges {
-    /// Decisions waiting or with a call on its way.
+    /// Keys in the work queue, those with a call under way included.
     pub waiting: Gauge,
     /// 1 while this replica leads.
     pub leading: Gauge,
-    /// ENIs without an ENIAttachment that are too many to be removed at once.
+    /// ENIs without an ENIAttachment that are too many to be deleted at once.
     pub orphans_held: Gauge,
-    /// The watch caches are warm.
+    /// Whether the first lists of the watches are complete.
     pub ready: AtomicBool,
-    /// A standby is ready, too, if it could read the Lease lately: it has nothing to warm.
+    /// Whether a standby could read the Lease recently. Such a standby is ready too: it keeps no caches.
     pub standby: AtomicBool,
-    /// Writes that the API server did not take.
+    /// Writes that the API server refused or did not answer.
     refused: Refused,
-    /// Why nothing is done here: another account or Region.
+    /// Why nothing is done: this is another account or Region.
     wrong_place: Mutex<Option<String>>,
     ec2: Mutex<Option<Ec2>>,
 }
 
 impl Gauges {
-    /// EC2's counts are read from here from now on.
+    /// Shows the metrics of this EC2 handle from now on.
     pub fn watch_ec2(&self, ec2: Ec2) {
         *self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ec2);
     }
 
-    /// A term is over: what EC2 showed is let go, its memory with it.
+    /// Drops the EC2 handle at the end of a term, and with it the memory of its cache.
     pub fn forget_ec2(&self) {
         self.orphans_held.set(0);
         *self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
     }
 
-    /// The API server did not take a write. `code`: HTTP status; None: no answer.
+    /// Counts a write that the API server did not apply. `code` is the HTTP status; None: no answer.
     pub fn refused(&self, write: Write, code: Option<u16>) {
         self.refused.get_or_create(&metrics::refused(write, code)).inc();
     }
 
-    /// Says why nothing is done here, or that it is the right place. True if that is news.
+    /// Sets why nothing is done in this place, or None if the place is right. Returns whether that changed.
     pub fn set_wrong_place(&self, why: Option<String>) -> bool {
         let mut place = self.wrong_place.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let news = *place != why;
+        let is_changed = *place != why;
         *place = why;
-        news
+        is_changed
     }
 
-    /// Why nothing is done here, if so.
+    /// Why nothing is done in this place, if so.
     pub fn wrong_place(&self) -> Option<String> {
         self.wrong_place.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
@@ -93,10 +93,10 @@ impl Gauges {
     }
 }
 
-/// Serves until the process ends. Binding happens before this returns.
+/// Serves until the process ends. The addresses are bound before this returns.
 ///
 /// # Errors
-/// If an address cannot be bound; the message names it.
+/// If an address cannot be bound; the message names the address.
 pub async fn start(metrics: SocketAddr, health: SocketAddr, gauges: Arc<Gauges>) -> Result<(), String> {
     let metrics_routes = Router::new().route("/metrics", get(show_metrics)).with_state(gauges.clone());
     let health_routes =
@@ -111,7 +111,7 @@ pub async fn start(metrics: SocketAddr, health: SocketAddr, gauges: Arc<Gauges>)
         let listener = bound.map_err(|error| format!("cannot listen on {address}: {error}"))?;
         tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "the HTTP server ended");
+                tracing::error!(%error, "HTTP server stopped");
             }
         });
     }

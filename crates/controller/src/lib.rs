@@ -1,8 +1,14 @@
-//! The shell around the decisions of `multi-eni-plan`: watch, execute, report, lease, serve; and the `multi-eni` binary.
+//! The controller process and the commands of the `multi-eni` binary. This crate watches the API server, asks the pure functions
+//! of `multi-eni-plan` for decisions, and executes the answers on EC2 and on the API server. It never decides what should happen
+//! to an ENI: that is `multi-eni-plan`'s part.
 //!
-//! - [`watch`] → [`store`] → [`work_queue`] → [`reconcile`] (decides by `plan`) → [`api_writes`], [`events`], crate `ec2`.
-//! - [`leader_election`]: Lease and fence. [`client`]: the API server behind it.
-//! - [`run`]: a controller's life. [`http_server`]: health and metrics. [`cli`]: the binary's commands.
+//! Start reading in [`run`] (the life of a process) and [`reconcile`] (the loop).
+//!
+//! - Input: [`watch`] brings changes, [`store`] keeps the objects, [`work_queue`] keeps the keys that must be reconciled.
+//! - Output: [`api_writes`] and [`events`] write to the API server; crate `multi-eni-ec2` calls EC2.
+//! - [`leader_election`]: the Lease and the fence. [`client`]: clients of the API server, with and without the fence.
+//! - [`http_server`]: health and metrics. [`cli`]: the commands. `sandbox`: the simulated demonstration, used by [`cli`]
+//!   alone.
 
 pub mod api_writes;
 pub mod cli;
@@ -13,6 +19,7 @@ pub mod events;
 pub mod http_server;
 pub mod leader_election;
 pub mod logs;
+mod manifests;
 mod metrics;
 pub mod reconcile;
 pub mod run;

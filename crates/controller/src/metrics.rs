@@ -1,4 +1,4 @@
-//! What `/metrics` says of EC2 (calls, budget, who waits) and of writes that the API server refuses.
+//! The metrics of `/metrics` about EC2 calls, their rate limits and queues, and about writes that the API server refused.
 
 use multi_eni_ec2::RateStatus;
 use multi_eni_plan::writes::Write;
@@ -9,23 +9,23 @@ use prometheus_client::registry::{Registry, Unit};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
-/// The label `action`: EC2's name of it.
+/// The label `action`, with EC2's name of the action.
 type ByAction = [(&'static str, &'static str); 1];
 
 fn by(action: &'static str) -> ByAction {
     [("action", action)]
 }
 
-/// Writes that the API server did not take, by verb, resource and HTTP status.
+/// Writes that the API server refused or did not answer, by verb, resource and HTTP status.
 pub type Refused = Family<[(&'static str, String); 3], Counter>;
 
-/// The labels of one; a write that got no answer has the code `none`.
+/// The labels of one write. A write without an answer has the code `none`.
 pub fn refused(write: Write, code: Option<u16>) -> [(&'static str, String); 3] {
     let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
     [("verb", write.verb().to_owned()), ("resource", write.resource().to_owned()), ("code", code)]
 }
 
-/// Adds what there is now. `sent`: calls, by action.
+/// Registers the metrics about EC2 calls. `sent` has the number of calls by action.
 pub fn register_ec2(registry: &mut Registry, sent: BTreeMap<&'static str, u64>, limits: Vec<RateStatus>) {
     let calls = Family::<ByAction, Counter>::default();
     for (action, count) in sent {
@@ -49,7 +49,7 @@ pub fn register_ec2(registry: &mut Registry, sent: BTreeMap<&'static str, u64>, 
     registry.register("ec2_throttles", "Answers of EC2 that we are too fast", throttles);
 }
 
-/// Adds how many items of EC2's answers were left out, by kind.
+/// Registers how many items of EC2's answers could not be parsed, by kind.
 pub fn register_unreadable(registry: &mut Registry, counts: BTreeMap<&'static str, u64>) {
     let items = Family::<[(&'static str, &'static str); 1], Counter>::default();
     for (kind, count) in counts {

@@ -1,9 +1,10 @@
-//! A controller's life: stand by, lead, release.
+//! The life of one controller process: it waits for the Lease, leads for a term, and releases the Lease when the process stops.
+//! It is given all clients and clocks in [`Parts`]. It decides nothing about ENIs: each term runs a [`Reconciler`].
 
 use crate::api_writes::Writer;
 use crate::client::FenceLayer;
 use crate::clock::{self, Steady, Wall};
-use crate::events::Publisher;
+use crate::events::EventRecorder;
 use crate::http_server::Gauges;
 use crate::leader_election::{Candidate, Fence, lease};
 use crate::reconcile::{Dependencies, Reconciler};
@@ -17,80 +18,77 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How long calls on their way get when the process is told to stop.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long calls that are under way may take when the process must stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// What a controller needs from outside.
+/// The dependencies of a controller process.
 pub struct Parts {
-    /// The API server, for reads and the Lease.
+    /// Client of the API server without the fence: for reads and for the Lease.
     pub kube: Client,
-    /// The API server, behind `fence`.
+    /// Client of the API server behind `fence`: for all other writes.
     pub fenced: Client,
-    /// The fence that EC2 calls and writes ask.
+    /// The fence that each EC2 call and each write must pass.
     pub fence: Fence,
-    /// EC2.
+    /// Client of EC2.
     pub aws: AwsClient,
-    /// How EC2 is called.
+    /// Options of the EC2 calls: timeout and rate limits.
     pub ec2_options: multi_eni_ec2::Options,
-    /// Readable cluster name; None: the UID of kube-system.
+    /// Readable name of the cluster. None: the UID of kube-system.
     pub cluster_name: Option<String>,
-    /// Election; None: there is one replica.
+    /// Leader election. None: there is only one replica.
     pub election: Option<Election>,
-    /// Holder identity, also the reporter of events.
+    /// Holder identity of the Lease, and reporting instance of events.
     pub identity: String,
-    /// Graces.
+    /// Grace periods and limits.
     pub settings: Settings,
     /// Wall clock.
     pub wall: Wall,
-    /// What is shown.
+    /// Metrics and readiness of this process.
     pub gauges: Arc<Gauges>,
 }
 
-/// The SDK's client, as crate `ec2` makes it.
+/// The EC2 client that crate `multi-eni-ec2` builds.
 pub type AwsClient = multi_eni_ec2::Client;
 
-/// Where and how the Lease is held.
+/// The Lease: where it is and how long it lasts.
 pub struct Election {
     /// Namespace of the Lease.
     pub namespace: String,
-    /// Its times.
+    /// Durations of the election.
     pub times: lease::Times,
 }
 
 impl Parts {
-    /// The fence for these clocks: closed until a Lease is held, or open for ever.
+    /// The fence for this clock. With leader election the fence is closed until the Lease is held; without, it is always open.
     pub fn fence(elect: bool, steady: Steady) -> Fence {
         if elect { Fence::closed(steady) } else { Fence::open(steady) }
     }
 
-    /// A client behind the fence over any service, for the simulator.
+    /// The layer that puts the fence before any service. The simulators use it.
     pub fn fence_layer(fence: &Fence) -> FenceLayer {
         FenceLayer(fence.clone())
     }
 }
 
-/// Runs until `stop` is told. A lost Lease ends a term, not the process: it stands by again.
+/// Runs until `stop` completes. A lost Lease ends the term but not the process: the process waits for the Lease again.
 pub async fn run(parts: Parts, stop: impl Future<Output = ()>) {
     let stop = futures::FutureExt::shared(stop);
-    let Some(cluster) = or_stop(cluster(&parts), stop.clone()).await else { return };
-    tracing::info!(cluster = %cluster.uid, name = %cluster.name, "this cluster");
+    let Some(cluster) = unless_stopped(cluster(&parts), stop.clone()).await else { return };
+    tracing::info!(cluster = %cluster.uid, name = %cluster.name, "cluster identity read");
     let buckets = Buckets::new(parts.ec2_options.budget_share, parts.ec2_options.burst_share);
     let Some(election) = &parts.election else {
         return term(&parts, cluster, &buckets, stop).await;
     };
-    let (namespace, identity) = (&election.namespace, parts.identity.clone());
-    let mut candidate = Candidate::new(
-        parts.kube.clone(),
-        namespace,
-        identity,
-        election.times,
-        parts.wall.clone(),
-        parts.fence.clone(),
-    );
+    let config = lease::CandidateConfig {
+        namespace: election.namespace.clone(),
+        identity: parts.identity.clone(),
+        times: election.times,
+    };
+    let mut candidate = Candidate::new(parts.kube.clone(), config, parts.wall.clone(), parts.fence.clone());
     loop {
         let standby = parts.gauges.clone();
         let acquire = candidate.acquire(move |can_read| standby.standby.store(can_read, Ordering::Relaxed));
-        let Some(mut lead) = or_stop(acquire, stop.clone()).await else { return };
+        let Some(mut lead) = unless_stopped(acquire, stop.clone()).await else { return };
         parts.gauges.standby.store(false, Ordering::Relaxed);
         let mut stopped = false;
         {
@@ -109,7 +107,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) {
     }
 }
 
-async fn or_stop<T>(work: impl Future<Output = T>, stop: impl Future<Output = ()>) -> Option<T> {
+async fn unless_stopped<T>(work: impl Future<Output = T>, stop: impl Future<Output = ()>) -> Option<T> {
     tokio::select! {
         biased;
         () = stop => None,
@@ -117,7 +115,7 @@ async fn or_stop<T>(work: impl Future<Output = T>, stop: impl Future<Output = ()
     }
 }
 
-/// The UID of kube-system is this cluster's name on EC2. Asked until the API server answers.
+/// Reads the identity of this cluster: the UID of kube-system. Tries until the API server answers.
 async fn cluster(parts: &Parts) -> Cluster {
     let api: Api<Namespace> = Api::all(parts.kube.clone());
     loop {
@@ -128,19 +126,19 @@ async fn cluster(parts: &Parts) -> Cluster {
                 return Cluster { uid, name };
             }
             Err(error) => {
-                tracing::warn!(%error, "the namespace kube-system cannot be read (needs: get namespaces kube-system), tried again");
+                tracing::warn!(%error, "cannot get the namespace kube-system (needs the right to get it), trying again");
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
         }
     }
 }
 
-/// One term of leadership: a fresh picture, and everything that acts on it.
+/// Runs one term of leadership with an empty store and empty caches, until `over` completes.
 async fn term(parts: &Parts, cluster: Cluster, buckets: &Buckets, over: impl Future<Output = ()>) {
     parts.gauges.leading.set(1);
     let (fence, steady) = (parts.fence.clone(), parts.fence.clone());
     let wall = clock::anchored(&parts.wall, move || steady.now());
-    let (ec2, seen) = Ec2::new(
+    let (ec2, ec2_changes) = Ec2::new(
         parts.aws.clone(),
         cluster.clone(),
         parts.ec2_options.clone(),
@@ -153,13 +151,13 @@ async fn term(parts: &Parts, cluster: Cluster, buckets: &Buckets, over: impl Fut
         cluster,
         ec2: ec2.clone(),
         writer: Writer::new(parts.fenced.clone()),
-        publisher: Publisher::new(parts.fenced.clone(), parts.identity.clone()),
+        recorder: EventRecorder::new(parts.fenced.clone(), parts.identity.clone()),
         settings: parts.settings.clone(),
         wall,
         gauges: parts.gauges.clone(),
     });
     let changes = watch::changes(&parts.kube, parts.settings.pod_annotation.as_deref(), &parts.identity);
-    let reconciling = reconciler.run(changes, seen, over, PATIENCE);
+    let reconciling = reconciler.run(changes, ec2_changes, over, SHUTDOWN_GRACE);
     tokio::select! {
         biased;
         () = reconciling => {}

@@ -1,13 +1,19 @@
-//! What the API server shows, in plain data, indexed as the decisions need it.
+//! The store: the watched Nodes, NodeENIs, ENIAttachments and Pods as plain data, indexed for the decisions. It takes changes
+//! from the watches and the answers of the controller's own writes, and returns the keys that each change affects. It never calls
+//! the API server.
 
 mod cache;
+mod change;
 mod entries;
+mod index;
 mod pods;
 
+pub use change::StoreChange;
 pub use entries::{AttachmentEntry, NodeEniEntry};
 
 use crate::watch::Change;
-use cache::{Cache, Cached, Single};
+use cache::{Cache, Cached, ItemChange};
+use index::{add_to, remove_from, remove_from_set};
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::attachment::Attachment;
@@ -17,49 +23,20 @@ use multi_eni_plan::pods::ObservedPod;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What a change touched: whoever depends on it is looked at again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreChange {
-    /// A Node, by name.
-    Node(String),
-    /// A NodeENI; its spec, age or finalizers too, or only its status.
-    NodeEni {
-        /// Its name.
-        name: String,
-        /// Its UID.
-        uid: String,
-        /// More than the status.
-        nodeeni: bool,
-    },
-    /// Pods of a Node that use interfaces.
-    Pods(String),
-    /// All Pods have been listed for the first time.
-    PodsListed,
-    /// An ENIAttachment.
-    Attachment {
-        /// Its name.
-        name: String,
-        /// The Node under which it is decided.
-        node: String,
-        /// Its NodeENI's UID.
-        nodeeni_uid: String,
-    },
-}
-
-/// The caches.
+/// The watched objects of all kinds, with their indexes.
 #[derive(Debug, Default)]
 pub struct Store {
     nodes: Cache<ObservedNode>,
     nodeenis: Cache<NodeEniEntry>,
     attachments: Cache<Arc<AttachmentEntry>>,
     pods: pods::PodCache,
-    /// In the order of their names; a few.
+    /// ENIAttachments by the Node name in their spec, in the order of their names. A Node has few of them.
     by_node: BTreeMap<String, Vec<String>>,
     by_nodeeni: BTreeMap<String, BTreeSet<String>>,
     by_uid: BTreeMap<String, String>,
-    /// ENIAttachments by their instance, in the order of their names; a few.
+    /// ENIAttachments by their instance, in the order of their names. An instance has few of them.
     on_instance: BTreeMap<InstanceId, Vec<String>>,
-    /// Nodes of each instance by name: as good as always one.
+    /// Nodes by their instance, in the order of their names. An instance nearly always has one Node.
     by_instance: BTreeMap<InstanceId, Vec<String>>,
     terminating_crds: BTreeSet<&'static str>,
 }
@@ -101,25 +78,25 @@ impl Cached for Arc<AttachmentEntry> {
 }
 
 impl Store {
-    /// All three lists have been whole once.
+    /// Whether the first list of each of the three kinds is complete. Pods are not needed for that.
     pub fn is_warm(&self) -> bool {
         self.nodes.warm && self.nodeenis.warm && self.attachments.warm
     }
 
-    /// Takes a change; answers what it really touched. Node heartbeats touch nothing.
+    /// Takes one change and returns what the change affects. A Node's heartbeat affects nothing.
     pub fn take(&mut self, change: Change) -> Vec<StoreChange> {
         match change {
             Change::Node(change) => {
-                let singles = self.nodes.take(change);
-                singles.into_iter().flat_map(|single| self.set_node(single)).collect()
+                let changes = self.nodes.take(change);
+                changes.into_iter().flat_map(|change| self.set_node(change)).collect()
             }
             Change::NodeEni(change) => {
-                let singles = self.nodeenis.take(*change);
-                singles
+                let changes = self.nodeenis.take(*change);
+                changes
                     .into_iter()
-                    .filter_map(|single| match single {
-                        Single::Is(entry) => self.put_nodeeni(entry),
-                        Single::Gone { name, uid } => self.drop_nodeeni(&name, &uid),
+                    .filter_map(|change| match change {
+                        ItemChange::Apply(entry) => self.put_nodeeni(entry),
+                        ItemChange::Delete { name, uid } => self.drop_nodeeni(&name, &uid),
                     })
                     .collect()
             }
@@ -134,51 +111,52 @@ impl Store {
                 Vec::new()
             }
             Change::Attachment(change) => {
-                let singles = self.attachments.take(change);
-                singles
+                let changes = self.attachments.take(change);
+                changes
                     .into_iter()
-                    .filter_map(|single| match single {
-                        Single::Is(entry) => self.put_attachment(entry),
-                        Single::Gone { name, uid } => self.drop_attachment(&name, &uid),
+                    .filter_map(|change| match change {
+                        ItemChange::Apply(entry) => self.put_attachment(entry),
+                        ItemChange::Delete { name, uid } => self.drop_attachment(&name, &uid),
                     })
                     .collect()
             }
         }
     }
 
-    /// Other Nodes of its instance, before or now, are touched as well: which of them counts may be another one. So is the name under
-    /// which the ENIAttachments of its former instance are decided from now on: it may be that of a Node that went long ago.
-    fn set_node(&mut self, single: Single<ObservedNode>) -> Vec<StoreChange> {
-        let is_news = match &single {
-            Single::Is(node) => self.nodes.is_news(node),
-            Single::Gone { name, uid } => self.nodes.has(name, uid),
+    /// Stores or removes a Node. The change also affects the other Nodes of its former and of its present instance, because
+    /// another of them may count now. The change affects the name under which the ENIAttachments of the former instance are
+    /// decided from now on, too: that Node may be long gone.
+    fn set_node(&mut self, change: ItemChange<ObservedNode>) -> Vec<StoreChange> {
+        let is_change = match &change {
+            ItemChange::Apply(node) => self.nodes.is_change(node),
+            ItemChange::Delete { name, uid } => self.nodes.has(name, uid),
         };
-        if !is_news {
+        if !is_change {
             return Vec::new();
         }
-        let (name, node) = match single {
-            Single::Is(node) => (node.name.clone(), Some(node)),
-            Single::Gone { name, .. } => (name, None),
+        let (name, node) = match change {
+            ItemChange::Apply(node) => (node.name.clone(), Some(node)),
+            ItemChange::Delete { name, .. } => (name, None),
         };
-        let mut touched = BTreeSet::from([name.clone()]);
+        let mut affected = BTreeSet::from([name.clone()]);
         if let Some(Ok(instance)) = self.nodes.items.remove(&name).map(|old| old.instance) {
-            drop_from(&mut self.by_instance, &instance, &name);
-            touched.extend(self.nodes_on(&instance).map(|other| other.name.clone()));
+            remove_from(&mut self.by_instance, &instance, &name);
+            affected.extend(self.nodes_on(&instance).map(|other| other.name.clone()));
             let attachment =
                 self.attachments_of_instance(&instance).map(|entry| self.decided_under(&entry.attachment).to_owned());
-            touched.extend(attachment);
+            affected.extend(attachment);
         }
         if let Some(node) = node {
             if let Ok(instance) = &node.instance {
-                touched.extend(self.nodes_on(instance).map(|other| other.name.clone()));
+                affected.extend(self.nodes_on(instance).map(|other| other.name.clone()));
                 add_to(&mut self.by_instance, instance, &name);
             }
             self.nodes.items.insert(name, node);
         }
-        touched.into_iter().map(StoreChange::Node).collect()
+        affected.into_iter().map(StoreChange::Node).collect()
     }
 
-    /// What our own write answered.
+    /// Takes the answer of the controller's own write to a NodeENI.
     pub fn wrote_nodeeni(&mut self, entry: NodeEniEntry) -> Option<StoreChange> {
         if self.nodeenis.is_late(&entry) {
             return None;
@@ -192,10 +170,10 @@ impl Store {
         if let (Err(Unreadable::Shape(_)), Some(before)) = (&entry.nodeeni.spec, before)
             && entry.status == NodeEniStatus::default()
         {
-            // What its status says cannot be read, and is what was written.
+            // The object's new status cannot be read. It is the status that this process wrote, so keep that.
             entry.status.clone_from(&before.status);
         }
-        if !self.nodeenis.is_news(&entry) {
+        if !self.nodeenis.is_change(&entry) {
             return None;
         }
         let (name, uid) = (entry.nodeeni.name.clone(), entry.nodeeni.uid.clone());
@@ -204,13 +182,13 @@ impl Store {
         Some(StoreChange::NodeEni { name, uid, nodeeni })
     }
 
-    /// Our own write found that NodeENI gone, or removed it.
-    pub fn buried_nodeeni(&mut self, name: &str, uid: &str) -> Option<StoreChange> {
-        self.nodeenis.bury(uid);
+    /// The controller's own write deleted this NodeENI, or found that it is gone.
+    pub fn deleted_nodeeni(&mut self, name: &str, uid: &str) -> Option<StoreChange> {
+        self.nodeenis.note_deleted(uid);
         self.drop_nodeeni(name, uid)
     }
 
-    /// That NodeENI is gone; another one of its name is not.
+    /// Removes the NodeENI with this UID. Another NodeENI of the same name stays.
     fn drop_nodeeni(&mut self, name: &str, uid: &str) -> Option<StoreChange> {
         if !self.nodeenis.has(name, uid) {
             return None;
@@ -219,7 +197,7 @@ impl Store {
         Some(StoreChange::NodeEni { name: name.to_owned(), uid: uid.to_owned(), nodeeni: true })
     }
 
-    /// What our own write answered.
+    /// Takes the answer of the controller's own write to an ENIAttachment.
     pub fn wrote_attachment(&mut self, entry: Arc<AttachmentEntry>) -> Option<StoreChange> {
         if self.attachments.is_late(&entry) {
             return None;
@@ -229,7 +207,7 @@ impl Store {
     }
 
     fn put_attachment(&mut self, entry: Arc<AttachmentEntry>) -> Option<StoreChange> {
-        if !self.attachments.is_news(&entry) {
+        if !self.attachments.is_change(&entry) {
             return None;
         }
         self.forget_attachment(&entry.attachment.name);
@@ -240,120 +218,120 @@ impl Store {
         }
         self.by_nodeeni.entry(attachment.nodeeni_uid.clone()).or_default().insert(attachment.name.clone());
         self.by_uid.insert(attachment.uid.clone(), attachment.name.clone());
-        let touched = self.touched(attachment);
+        let affected = self.affected(attachment);
         self.attachments.items.insert(attachment.name.clone(), entry);
-        Some(touched)
+        Some(affected)
     }
 
-    /// Our own write found that ENIAttachment gone, or removed it.
-    pub fn buried_attachment(&mut self, name: &str, uid: &str) -> Option<StoreChange> {
-        self.attachments.bury(uid);
+    /// The controller's own write deleted this ENIAttachment, or found that it is gone.
+    pub fn deleted_attachment(&mut self, name: &str, uid: &str) -> Option<StoreChange> {
+        self.attachments.note_deleted(uid);
         self.drop_attachment(name, uid)
     }
 
-    /// That ENIAttachment is gone; another one of its name is not.
+    /// Removes the ENIAttachment with this UID. Another ENIAttachment of the same name stays.
     fn drop_attachment(&mut self, name: &str, uid: &str) -> Option<StoreChange> {
         if !self.attachments.has(name, uid) {
             return None;
         }
-        self.forget_attachment(name).map(|old| self.touched(&old.attachment))
+        self.forget_attachment(name).map(|old| self.affected(&old.attachment))
     }
 
     fn forget_attachment(&mut self, name: &str) -> Option<Arc<AttachmentEntry>> {
         let old = self.attachments.items.remove(name)?;
-        drop_from(&mut self.by_node, &old.attachment.node, name);
+        remove_from(&mut self.by_node, &old.attachment.node, name);
         if let Some(instance) = &old.attachment.instance {
-            drop_from(&mut self.on_instance, instance, name);
+            remove_from(&mut self.on_instance, instance, name);
         }
-        forget(&mut self.by_nodeeni, &old.attachment.nodeeni_uid, name);
+        remove_from_set(&mut self.by_nodeeni, &old.attachment.nodeeni_uid, name);
         self.by_uid.remove(&old.attachment.uid);
         Some(old)
     }
 
-    /// One of our CRDs is being deleted, and every object of it with it: nobody asked for the ENIs to go.
+    /// One of our CRDs that is being deleted. All its objects are deleted with it, which is no request to remove their ENIs.
     pub fn terminating_crd(&self) -> Option<&'static str> {
         self.terminating_crds.first().copied()
     }
 
-    /// The Node of that name.
+    /// The Node with this name.
     pub fn node(&self, name: &str) -> Option<&ObservedNode> {
         self.nodes.items.get(name)
     }
 
-    /// All Nodes, by name.
+    /// All Nodes, in the order of their names.
     pub fn nodes(&self) -> impl Iterator<Item = &ObservedNode> {
         self.nodes.items.values()
     }
 
-    /// The Nodes of that instance, by name: as good as always one.
+    /// The Nodes of this instance, in the order of their names. There is nearly always one.
     pub fn nodes_on<'a>(&'a self, instance: &InstanceId) -> impl Iterator<Item = &'a ObservedNode> + use<'a> {
         self.by_instance.get(instance).into_iter().flatten().filter_map(|name| self.nodes.items.get(name))
     }
 
-    /// The Node of that instance that counts.
+    /// The Node that counts among those of this instance.
     pub fn node_on(&self, instance: &InstanceId) -> Option<&ObservedNode> {
         self.nodes_on(instance).reduce(|first, other| if other.counts_before(first) { other } else { first })
     }
 
-    /// The name of the Node under which an ENIAttachment is decided: the one of its instance that counts, whatever name it carries;
-    /// the name that it carries, if its instance has no Node.
+    /// The name of the Node under which an ENIAttachment is decided. It is the Node that counts on the ENIAttachment's instance.
+    /// If that instance has no Node, it is the Node name in the ENIAttachment's spec.
     pub fn decided_under<'a>(&'a self, attachment: &'a Attachment) -> &'a str {
         let node = attachment.instance.as_ref().and_then(|instance| self.node_on(instance));
         node.map_or(attachment.node.as_str(), |node| node.name.as_str())
     }
 
-    /// Instances of all Nodes.
+    /// The instances of all Nodes.
     pub fn instances(&self) -> BTreeSet<InstanceId> {
         self.by_instance.keys().cloned().collect()
     }
 
-    /// The NodeENI of that name.
+    /// The NodeENI with this name.
     pub fn nodeeni(&self, name: &str) -> Option<&NodeEniEntry> {
         self.nodeenis.items.get(name)
     }
 
-    /// The NodeENI of that UID.
+    /// The NodeENI with this UID.
     pub fn nodeeni_by_uid(&self, uid: &str) -> Option<&NodeEniEntry> {
         self.nodeenis.items.values().find(|entry| entry.nodeeni.uid == uid)
     }
 
-    /// All NodeENIs, by name.
+    /// All NodeENIs, in the order of their names.
     pub fn nodeenis(&self) -> impl Iterator<Item = &NodeEniEntry> {
         self.nodeenis.items.values()
     }
 
-    /// The ENIAttachment of that name.
+    /// The ENIAttachment with this name.
     pub fn attachment(&self, name: &str) -> Option<&Arc<AttachmentEntry>> {
         self.attachments.items.get(name)
     }
 
-    /// The name of the ENIAttachment of that UID.
+    /// The name of the ENIAttachment with this UID.
     pub fn attachment_by_uid(&self, uid: &str) -> Option<&String> {
         self.by_uid.get(uid)
     }
 
-    /// Pods of a Node that may use interfaces; None before all Pods have been listed.
+    /// The Pods of a Node that may use its interfaces. None until all Pods have been listed.
     pub fn pods_on(&self, node: &str) -> Option<Vec<&ObservedPod>> {
         self.pods.on(node)
     }
 
-    /// Whether the ENI is an ENIAttachment's: its tags say so, or an ENIAttachment does.
+    /// Whether an ENIAttachment holds this ENI: by the ENI's tags, or by an ENIAttachment's status.
     pub fn is_held(&self, eni: &ObservedEni) -> bool {
         eni.attachment_uid().is_some_and(|uid| self.by_uid.contains_key(uid))
             || self.attachments().any(|entry| entry.attachment.eni().as_ref() == Some(&eni.id))
     }
 
-    /// UIDs of all ENIAttachments.
+    /// The UIDs of all ENIAttachments.
     pub fn attachment_uids(&self) -> BTreeSet<String> {
         self.by_uid.keys().cloned().collect()
     }
 
-    /// All ENIAttachments, by name.
+    /// All ENIAttachments, in the order of their names.
     pub fn attachments(&self) -> impl Iterator<Item = &Arc<AttachmentEntry>> {
         self.attachments.items.values()
     }
 
-    /// The ENIAttachments that are decided under one Node's name, by name.
+    /// The ENIAttachments that are decided under this Node's name, in the order of their names.
     pub fn attachments_on<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Arc<AttachmentEntry>> + use<'a> {
         let instance = self.node(node).and_then(|node| node.instance.as_ref().ok());
         let here = instance.and_then(|instance| self.on_instance.get(instance)).into_iter().flatten();
@@ -364,50 +342,23 @@ impl Store {
         entries.filter(move |entry| self.decided_under(&entry.attachment) == under)
     }
 
-    /// The ENIAttachments of one instance, by name.
+    /// The ENIAttachments of one instance, in the order of their names.
     pub fn attachments_of_instance(&self, instance: &InstanceId) -> impl Iterator<Item = &Arc<AttachmentEntry>> {
         self.on_instance.get(instance).into_iter().flatten().filter_map(|name| self.attachments.items.get(name))
     }
 
-    /// The ENIAttachments of one NodeENI's UID.
+    /// The ENIAttachments of the NodeENI with this UID.
     pub fn attachments_of<'a>(&'a self, uid: &str) -> impl Iterator<Item = &'a Arc<AttachmentEntry>> + use<'a> {
         self.by_nodeeni.get(uid).into_iter().flatten().filter_map(|name| self.attachments.items.get(name))
     }
 
-    fn touched(&self, attachment: &Attachment) -> StoreChange {
+    fn affected(&self, attachment: &Attachment) -> StoreChange {
         let node = self.decided_under(attachment).to_owned();
         StoreChange::Attachment { name: attachment.name.clone(), node, nodeeni_uid: attachment.nodeeni_uid.clone() }
     }
 
-    /// Names of all Nodes, and of those that are gone and have ENIAttachments.
+    /// The names of all Nodes, and of Nodes that are gone but still named by an ENIAttachment.
     pub fn node_names(&self) -> BTreeSet<String> {
         self.nodes.items.keys().chain(self.by_node.keys()).cloned().collect()
-    }
-}
-
-/// Kept for each Node: no room for what does not come.
-fn add_to<K: Ord + Clone>(index: &mut BTreeMap<K, Vec<String>>, key: &K, name: &str) {
-    let names = index.entry(key.clone()).or_default();
-    if let Err(place) = names.binary_search_by(|other| other.as_str().cmp(name)) {
-        names.reserve_exact(1);
-        names.insert(place, name.to_owned());
-    }
-}
-
-fn drop_from<K: Ord>(index: &mut BTreeMap<K, Vec<String>>, key: &K, name: &str) {
-    if let Some(names) = index.get_mut(key) {
-        names.retain(|other| other != name);
-        if names.is_empty() {
-            index.remove(key);
-        }
-    }
-}
-
-fn forget(index: &mut BTreeMap<String, BTreeSet<String>>, key: &str, name: &str) {
-    if let Some(names) = index.get_mut(key) {
-        names.remove(name);
-        if names.is_empty() {
-            index.remove(key);
-        }
     }
 }

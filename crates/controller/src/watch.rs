@@ -1,8 +1,12 @@
-//! The watches, as one stream of changes in plain data.
+//! The watches of all kinds, merged into one stream of changes in plain data. A watch that breaks is resumed here. What a change
+//! means is decided elsewhere.
 
 mod backoff;
+mod change;
 mod outage;
 mod resume;
+
+pub use change::{Change, Watched};
 
 use crate::convert::{self, NodeIdentity};
 use crate::store::{AttachmentEntry, NodeEniEntry};
@@ -13,83 +17,38 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use multi_eni_api::{ENIAttachment, NodeENI};
-use multi_eni_plan::observed::ObservedNode;
-use multi_eni_plan::pods::ObservedPod;
 use outage::Outage;
 use resume::resumed;
 use std::fmt::Debug;
-use std::sync::Arc;
 
-/// One change of one kind.
-#[derive(Debug)]
-pub enum Watched<T> {
-    /// A new list begins: what it does not bring is gone.
-    Begin,
-    /// An object of that list.
-    Seed(T),
-    /// The list is whole.
-    End,
-    /// Created or changed.
-    Apply(T),
-    /// Gone.
-    Gone {
-        /// Its name.
-        name: String,
-        /// Its UID: another object may have its name by now.
-        uid: String,
-        /// The resourceVersion of its end.
-        version: String,
-    },
-}
-
-/// A change of any kind.
-#[derive(Debug)]
-pub enum Change {
-    /// Of a Node.
-    Node(Watched<ObservedNode>),
-    /// Of a NodeENI.
-    NodeEni(Box<Watched<NodeEniEntry>>),
-    /// Of an ENIAttachment.
-    Attachment(Watched<Arc<AttachmentEntry>>),
-    /// Of a Pod.
-    Pod(Watched<ObservedPod>),
-    /// Of one of our CRDs: its name, and whether it is being deleted.
-    Crd {
-        /// Its name.
-        name: &'static str,
-        /// It has a deletionTimestamp.
-        terminating: bool,
-    },
-    /// The API server answers again after it did not.
-    ApiAnswers,
-}
-
-/// Objects that are listed at a time: a page is in memory as a whole.
-const A_PAGE: u32 = 500;
-/// Each of these has 10 to 20 KiB.
-const NODES_A_PAGE: u32 = 100;
+/// Objects in one page of a list. A page is in memory as a whole.
+const PAGE_SIZE: u32 = 500;
+/// Nodes in one page: a Node has 10 to 20 KiB.
+const NODES_PAGE_SIZE: u32 = 100;
 
 const CRDS: [&str; 2] = ["nodeenis.networking.k8s.aws", "eniattachments.networking.k8s.aws"];
 
-/// All changes from now on, lists first. Broken watches are resumed with back-off, and said in the log. Pods are watched only
-/// if an annotation is given by which they name NodeENIs. `identity` tells processes apart.
+/// All changes, lists first. Broken watches are resumed with back-off and logged. Pods are watched only if `pod_annotation` is
+/// given, the annotation by which Pods name NodeENIs. `identity` differs between processes and spreads their probes.
 pub fn changes(client: &Client, pod_annotation: Option<&str>, identity: &str) -> BoxStream<'static, Change> {
     let outage = Outage::default();
-    let nodes = watch(Api::<NodeIdentity>::all(client.clone()), NODES_A_PAGE, &outage, convert::node).map(Change::Node);
-    // Guarded: one object that cannot be read must not hide the others.
-    let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), A_PAGE, &outage, |object| {
+    let nodes =
+        watch(Api::<NodeIdentity>::all(client.clone()), NODES_PAGE_SIZE, &outage, convert::node).map(Change::Node);
+    // Guarded: one object that cannot be parsed must not hide the others.
+    let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), PAGE_SIZE, &outage, |object| {
         NodeEniEntry::read(&object.0)
     })
     .map(|change| Change::NodeEni(Box::new(change)));
-    let attachments = watch(Api::<DeserializeGuard<ENIAttachment>>::all(client.clone()), A_PAGE, &outage, |object| {
-        AttachmentEntry::read_guarded(&object.0)
-    })
-    .map(Change::Attachment);
-    // In the order of their arrival. Only what has news is polled.
+    let attachments =
+        watch(Api::<DeserializeGuard<ENIAttachment>>::all(client.clone()), PAGE_SIZE, &outage, |object| {
+            AttachmentEntry::read_guarded(&object.0)
+        })
+        .map(Change::Attachment);
+    // `select_all` polls only the streams that have an item, in the order in which the items arrive.
     let crds = CRDS.map(|name| watch_crd(client, name, &outage)).into_iter();
     let pods = pod_annotation.map(|annotation| {
         let annotation = annotation.to_owned();
-        watch(Api::<Pod>::all(client.clone()), A_PAGE, &outage, move |pod| convert::pod(pod, &annotation))
+        watch(Api::<Pod>::all(client.clone()), PAGE_SIZE, &outage, move |pod| convert::pod(pod, &annotation))
             .map(Change::Pod)
             .boxed()
     });
@@ -107,7 +66,7 @@ fn watch_crd(client: &Client, name: &'static str, outage: &Outage) -> BoxStream<
                 Event::InitApply(crd) | Event::Apply(crd) => {
                     Some(Change::Crd { name, terminating: crd.metadata.deletion_timestamp.is_some() })
                 }
-                // Gone, with every object: the other watches tell.
+                // The CRD is gone with all its objects: the other watches report those.
                 Event::Delete(_) => Some(Change::Crd { name, terminating: false }),
                 Event::Init | Event::InitDone => None,
             };
@@ -131,9 +90,9 @@ where
     let config = watcher::Config::default().page_size(page);
     resumed(watcher::watcher(api, config), kind, outage.clone())
         .map(move |event| match event {
-            Event::Init => Watched::Begin,
-            Event::InitApply(object) => Watched::Seed(read(&object)),
-            Event::InitDone => Watched::End,
+            Event::Init => Watched::Init,
+            Event::InitApply(object) => Watched::InitApply(read(&object)),
+            Event::InitDone => Watched::InitDone,
             Event::Apply(object) => Watched::Apply(read(&object)),
             Event::Delete(object) => {
                 let version = object.resource_version().unwrap_or_default();
@@ -141,7 +100,7 @@ where
                     Some(namespace) => format!("{namespace}/{}", object.name_any()),
                     None => object.name_any(),
                 };
-                Watched::Gone { name, uid: object.uid().unwrap_or_default(), version }
+                Watched::Delete { name, uid: object.uid().unwrap_or_default(), version }
             }
         })
         .boxed()

@@ -1,4 +1,4 @@
-//! The sandbox, as a person runs it: its exit code is its word.
+//! The sandbox as a user runs it, judged by its exit code and its output.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -16,12 +16,12 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn the_pages_story_ends_well() {
+fn the_examples_of_the_page_succeed() {
     let output = sandbox(&["--nodes", "2"]).output().unwrap();
     let text = text(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("All 15 checks hold"), "{text}");
-    // Two ENIs on each of two nodes, then one on each: six creates and as many deletes.
+    // Two ENIs on each of two nodes, then one on each: six Creates and as many Deletes.
     assert_eq!(text.matches("CreateNetworkInterface").count(), 6, "{text}");
     assert_eq!(text.matches("DeleteNetworkInterface").count(), 6, "{text}");
 }
@@ -35,7 +35,7 @@ fn a_lost_eni_is_found_and_named() {
 }
 
 #[test]
-fn a_refused_nodeeni_ends_it_with_the_api_servers_words() {
+fn a_refused_nodeeni_ends_the_sandbox_with_the_api_servers_message() {
     let path = std::env::temp_dir().join(format!("multi-eni-refused-{}.yaml", std::process::id()));
     let mut file = std::fs::File::create(&path).unwrap();
     file.write_all(
@@ -58,9 +58,10 @@ fn a_missing_file_is_named() {
     assert!(text(&output).contains("cannot read /nowhere/at/all.yaml"), "{}", text(&output));
 }
 
-/// What `plan -f` says beside a kept sandbox of NodeENIs that select nothing, with what `--keep` told to export.
+/// The output of `plan -f` beside a sandbox that runs with `--keep`, with the variables that its output exports. The NodeENIs
+/// select no node.
 #[allow(clippy::unwrap_used, reason = "a test says what it needs")]
-fn planned(told: &str) -> Output {
+fn planned(output_so_far: &str) -> Output {
     let path = std::env::temp_dir().join(format!("multi-eni-planned-{}.yaml", std::process::id()));
     let one = |n: u32| {
         format!(
@@ -70,7 +71,8 @@ fn planned(told: &str) -> Output {
         )
     };
     std::fs::write(&path, (0..24).map(one).collect::<Vec<_>>().join("---\n")).unwrap();
-    let exported = told.lines().filter_map(|line| line.trim().strip_prefix("export ")).flat_map(str::split_whitespace);
+    let exported =
+        output_so_far.lines().filter_map(|line| line.trim().strip_prefix("export ")).flat_map(str::split_whitespace);
     let mut plan = Command::new(env!("CARGO_BIN_EXE_multi-eni"));
     plan.args(["plan", "-f", path.to_str().unwrap()]).envs(exported.filter_map(|pair| pair.split_once('=')));
     let output = plan.output().unwrap();
@@ -82,17 +84,17 @@ fn planned(told: &str) -> Output {
 fn beside_a_kept_sandbox_a_plan_takes_nothing_away_and_ctrl_c_cleans_up() {
     let mut child = sandbox(&["--nodes", "1", "--keep"]).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut told = String::new();
-    while !told.contains("Ctrl-C cleans up") {
-        assert_ne!(out.read_line(&mut told).unwrap(), 0, "ended before it was kept: {told}");
+    let mut output_so_far = String::new();
+    while !output_so_far.contains("Ctrl-C cleans up") {
+        assert_ne!(out.read_line(&mut output_so_far).unwrap(), 0, "ended before it was kept: {output_so_far}");
     }
-    let plan = planned(&told);
+    let plan = planned(&output_so_far);
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
-    std::io::Read::read_to_string(&mut out, &mut told).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{told}");
-    assert!(told.contains("every ENI of ours is detached and deleted"), "{told}");
+    std::io::Read::read_to_string(&mut out, &mut output_so_far).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{output_so_far}");
+    assert!(output_so_far.contains("every ENI of ours is detached and deleted"), "{output_so_far}");
     let plan = text(&plan);
     assert!(plan.contains("NodeENI new23 (a=b): matches 0 nodes"), "{plan}");
-    // None of them has the UID of one that is there.
+    // The UIDs of the planned NodeENIs differ from those of the sandbox.
     assert!(!plan.contains("detach"), "{plan}");
 }

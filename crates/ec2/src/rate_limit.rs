@@ -1,7 +1,10 @@
 //! Rate limits: one token bucket for each EC2 action, and a fair queue before it.
 //!
-//! - [`limiter`]: what a call waits for. - [`bucket`]: the tokens, and what throttling teaches. - [`fair_queue`]: whose turn is next.
+//! Read in this order. [`bucket`]: the tokens, and what throttling teaches. [`fair_queue`]: which waiting call is next.
+//! [`action_queue`]: both together. [`limiter`]: all actions. [`action`]: EC2's names and defaults.
 
+pub(crate) mod action;
+pub(crate) mod action_queue;
 pub(crate) mod bucket;
 pub(crate) mod fair_queue;
 pub(crate) mod limiter;

@@ -1,8 +1,5 @@
 //! Which Describe calls get no good answer, and since when.
 
-use crate::ec2::{Changed, Ec2};
-use crate::lock::lock;
-use crate::rate_limit::limiter::Action;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
 use multi_eni_plan::silence::Silence;
@@ -18,7 +15,7 @@ pub(crate) struct Silences(BTreeMap<&'static str, (Silence, String, Timestamp)>)
 
 impl Silences {
     /// Takes the answer to a call; whether a silence begins, ends or is of another kind.
-    fn note(&mut self, action: &'static str, error: Option<&CallError>, now: Timestamp) -> bool {
+    pub fn note(&mut self, action: &'static str, error: Option<&CallError>, now: Timestamp) -> bool {
         let Some(error) = error else { return self.0.remove(action).is_some() };
         if matches!(error, CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn) {
             return false;
@@ -48,22 +45,9 @@ impl Silences {
     }
 
     /// The longest one of what is still tried.
-    fn longest(&self, now: Timestamp) -> Option<Silence> {
+    pub fn longest(&self, now: Timestamp) -> Option<Silence> {
         let tried = self.0.values().filter(|(.., tried)| now.duration_since(*tried) <= TRIED);
         tried.map(|(silence, ..)| silence).min_by_key(|silence| silence.since).cloned()
-    }
-}
-
-impl Ec2 {
-    /// Since when EC2 gives no good answer to what is asked of it now; None: it does.
-    pub fn silence(&self) -> Option<Silence> {
-        lock(&self.inner.silences).longest(self.now())
-    }
-
-    pub(crate) fn note_answer(&self, action: Action, error: Option<&CallError>) {
-        if lock(&self.inner.silences).note(action.name(), error, self.now()) {
-            self.tell(Changed::Silence);
-        }
     }
 }
 

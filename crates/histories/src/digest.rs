@@ -1,8 +1,8 @@
-//! A digest of a whole trace: two histories with the same one were the same, byte for byte.
+//! The digest of a whole trace. Two histories with the same digest have the same trace, byte for byte.
 
 use sha2::{Digest, Sha256};
 
-/// Sixteen hex digits.
+/// The digest as sixteen hex digits.
 pub fn of(trace: &[String]) -> String {
     let mut hash = Sha256::new();
     for line in trace {

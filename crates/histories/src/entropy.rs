@@ -1,22 +1,23 @@
-//! What the operating system decides by chance elsewhere, a seed decides here: hash keys, jitter, invocation IDs.
+//! Makes a seed decide what otherwise depends on the operating system's random numbers: hash keys, jitter, invocation IDs.
 //!
-//! A history runs on a thread of its own. std's hash keys, and with them the order of its maps and tokio's random
-//! choices, come from `getrandom`, which this binary answers itself while a history runs on the thread.
+//! A history runs on a thread of its own. std's hash keys come from `getrandom`, and so do the order of its maps and tokio's
+//! random choices. This binary defines `getrandom` itself, and answers from the seed while a history runs on the calling thread.
 
 use std::cell::Cell;
 
 thread_local! {
-    /// The state of this thread's generator, if a history runs on it.
+    /// The state of this thread's generator; None if no history runs on the thread.
     static STATE: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Lets `seed` decide on this thread from now on. Call it first thing on a fresh thread: hash keys are drawn once.
+/// Makes `seed` decide on this thread from now on. It must be the first call on a new thread, because std draws hash keys only
+/// once.
 pub fn begin(seed: u64) {
     STATE.set(Some(seed));
     fastrand::seed(seed);
 }
 
-/// The next eight bytes of this thread's history, if one runs (SplitMix64).
+/// The next eight bytes of this thread's generator (SplitMix64); None if no history runs on the thread.
 fn next() -> Option<[u8; 8]> {
     let state = STATE.get()?.wrapping_add(0x9E37_79B9_7F4A_7C15);
     STATE.set(Some(state));
@@ -26,21 +27,22 @@ fn next() -> Option<[u8; 8]> {
     Some((z ^ (z >> 31)).to_le_bytes())
 }
 
-/// Stands in for libc's function of that name: by the seed while a history runs on this thread, else by the kernel.
+/// Replaces libc's function of the same name. While a history runs on this thread, the bytes come from its seed, else from the
+/// kernel.
 ///
 /// # Safety
-/// As libc's: `buffer` must be writable for `length` bytes.
+/// As for libc's function: `buffer` must be writable for `length` bytes.
 #[unsafe(no_mangle)]
 #[allow(unsafe_code, reason = "the signature of libc's getrandom")]
 pub unsafe extern "C" fn getrandom(buffer: *mut libc::c_void, length: libc::size_t, flags: libc::c_uint) -> isize {
     let mut written = 0;
     while written < length {
         let Some(bytes) = next() else {
-            // SAFETY: the caller's promise, handed on to the kernel.
+            // SAFETY: the caller guarantees that `buffer` is writable for `length` bytes, which is all that the kernel needs.
             return unsafe { libc::syscall(libc::SYS_getrandom, buffer, length, flags) } as isize;
         };
         let count = bytes.len().min(length - written);
-        // SAFETY: written + count <= length, for which the caller has promised the buffer to be writable.
+        // SAFETY: `written + count <= length`, and the caller guarantees that `buffer` is writable for `length` bytes.
         unsafe { buffer.cast::<u8>().add(written).copy_from_nonoverlapping(bytes.as_ptr(), count) };
         written += count;
     }
@@ -60,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_a_map_is_the_seeds() {
+    fn the_seed_decides_the_order_of_a_map() {
         assert_eq!(order(1), order(1));
         assert_ne!(order(1), order(2));
     }

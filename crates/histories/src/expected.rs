@@ -1,12 +1,12 @@
-//! What the specs ask for, read by the simulator itself: the same words as the design's, and none of the product's code.
+//! What the specs ask for. The simulator reads the specs by the design's rules and uses none of the controller's code.
 
-use crate::checker::model::{Model, NodeEniTruth, NodeTruth};
+use crate::checker::model::{Model, ModelNode, ModelNodeEni};
 use crate::environment::{GROUPS, group, group_name, zone};
 use crate::script::SubnetPlace;
 use multi_eni_api::NodeEniSpec;
 use std::collections::BTreeMap;
 
-/// A place for an ENI on a node: network card, device index, subnet.
+/// A place for an ENI on a node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// Network card.
@@ -17,19 +17,20 @@ pub struct Place {
     pub subnet: String,
 }
 
-/// What one NodeENI asks for on one Node.
+/// The places that one NodeENI asks for on one Node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
-    /// Nothing: the selector does not match, or either is being deleted.
+pub enum DesiredPlaces {
+    /// No places: the selector does not match, or the NodeENI is being deleted.
     Nothing,
-    /// Exactly these. Empty: none of its subnets is in the node's zone.
+    /// Exactly these places. The list is empty if none of the NodeENI's subnets is in the node's zone.
     These(Vec<Place>),
-    /// That cannot be known: nothing new, and nothing is taken away.
+    /// Unknown: the spec or a name in it cannot be resolved, or the Node is being deleted. The controller adds and removes
+    /// nothing.
     Unknown,
 }
 
-impl Asked {
-    /// The places, as far as they are known.
+impl DesiredPlaces {
+    /// The places, if they are known.
     pub fn places(self) -> Vec<Place> {
         match self {
             Self::These(places) => places,
@@ -38,51 +39,56 @@ impl Asked {
     }
 }
 
-/// What this NodeENI asks for on this Node.
-pub fn asked(model: &Model, nodeeni: &NodeEniTruth, node: &NodeTruth, subnets: &[SubnetPlace]) -> Asked {
-    let Some(spec) = &nodeeni.spec else { return Asked::Unknown };
+/// The places that a NodeENI asks for on a Node.
+pub fn desired_places(
+    model: &Model,
+    nodeeni: &ModelNodeEni,
+    node: &ModelNode,
+    subnets: &[SubnetPlace],
+) -> DesiredPlaces {
+    let Some(spec) = &nodeeni.spec else { return DesiredPlaces::Unknown };
     if nodeeni.deleting || !spec.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value)) {
-        return Asked::Nothing;
+        return DesiredPlaces::Nothing;
     }
     if node.deleting {
-        return Asked::Unknown;
+        return DesiredPlaces::Unknown;
     }
-    let mut wanted: Vec<&SubnetPlace> = Vec::new();
+    let mut listed: Vec<&SubnetPlace> = Vec::new();
     let ids = spec.subnet_id.iter().chain(spec.subnet_ids.iter().flatten());
     for id in ids {
-        let Some(place) = subnets.iter().find(|place| place.id == *id) else { return Asked::Unknown };
-        wanted.push(place);
+        let Some(place) = subnets.iter().find(|place| place.id == *id) else { return DesiredPlaces::Unknown };
+        listed.push(place);
     }
     for name in spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten()) {
         let mut named: Vec<&SubnetPlace> = subnets.iter().filter(|place| place.name.as_ref() == Some(name)).collect();
         named.sort_by(|a, b| a.id.cmp(&b.id));
         let here = named.iter().filter(|place| zone(&place.zone) == node.zone).count();
         if named.is_empty() || here > 1 {
-            return Asked::Unknown;
+            return DesiredPlaces::Unknown;
         }
-        wanted.extend(named);
+        listed.extend(named);
     }
-    wanted.retain(|place| zone(&place.zone) == node.zone);
-    // Where there is no subnet nobody asks for groups.
-    if !wanted.is_empty() && groups(spec).is_none() {
-        return Asked::Unknown;
+    listed.retain(|place| zone(&place.zone) == node.zone);
+    // The controller resolves no security groups for a node in whose zone the NodeENI has no subnet.
+    if !listed.is_empty() && groups(spec).is_none() {
+        return DesiredPlaces::Unknown;
     }
     let mut places: Vec<Place> = Vec::new();
     let card = spec.network_card_index.unwrap_or(0);
-    for place in wanted {
+    for place in listed {
         if !places.iter().any(|other| other.subnet == place.id) {
             let index = spec.device_index + i32::try_from(places.len()).unwrap_or(0);
-            // What was taken over from upstream keeps its place.
+            // An ENI that was adopted from upstream keeps its place.
             let pinned = model.pinned(&nodeeni.uid, &node.instance, &place.id);
             let (card, index) = pinned.unwrap_or((card, index));
             places.push(Place { card, index, subnet: place.id.clone() });
         }
     }
-    Asked::These(places)
+    DesiredPlaces::These(places)
 }
 
-/// The security groups that a spec asks for, by ID, sorted; none: the VPC's default one. None if one of its names stands
-/// for no group.
+/// The IDs of the security groups that a spec asks for, sorted. Empty: the VPC's default group. None: one of the names has no
+/// group.
 pub fn groups(spec: &NodeEniSpec) -> Option<Vec<String>> {
     let by_name = |name: &String| (1..=GROUPS).find(|number| group_name(*number) == *name).map(group);
     let named = spec.security_group_names.iter().flatten().map(by_name).collect::<Option<Vec<String>>>()?;
@@ -95,12 +101,12 @@ pub fn groups(spec: &NodeEniSpec) -> Option<Vec<String>> {
 /// A slot of an instance: instance, network card, device index.
 pub type Slot = (String, i32, i32);
 
-/// All slots that anybody asks for, and who does: NodeENI names, with the subnet that each wants there.
+/// All slots that any NodeENI asks for, each with the names of those NodeENIs and the subnet that each one asks for there.
 pub fn slots(model: &Model, subnets: &[SubnetPlace]) -> BTreeMap<Slot, Vec<(String, String)>> {
     let mut slots: BTreeMap<Slot, Vec<(String, String)>> = BTreeMap::new();
     for node in model.nodes.values() {
         for (name, nodeeni) in &model.nodeenis {
-            let Asked::These(places) = asked(model, nodeeni, node, subnets) else { continue };
+            let DesiredPlaces::These(places) = desired_places(model, nodeeni, node, subnets) else { continue };
             for place in places {
                 let slot = (node.instance.clone(), place.card, place.index);
                 slots.entry(slot).or_default().push((name.clone(), place.subnet));

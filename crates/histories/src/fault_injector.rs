@@ -1,37 +1,37 @@
-//! Which fault befalls which request: by rates and the seed, or as listed.
+//! Decides which fault a request meets: by rates and the seed, or because the script lists it. It applies no fault itself.
 
 use crate::rng;
-use crate::script::{Befallen, Fault, Faults, Millis, Rates, Seam};
+use crate::script::{Fault, Faults, InjectedFault, Millis, Rates, Seam};
 use std::collections::BTreeMap;
 
 /// The fault injector of one history.
 #[derive(Debug)]
 pub struct FaultInjector {
     seed: u64,
-    trouble: Faults,
+    faults: Faults,
     counts: BTreeMap<(Seam, String), u64>,
-    befallen: Vec<Befallen>,
+    injected: Vec<InjectedFault>,
     ended: bool,
 }
 
 impl FaultInjector {
-    /// By that trouble.
-    pub fn new(seed: u64, trouble: Faults) -> Self {
-        Self { seed, trouble, counts: BTreeMap::new(), befallen: Vec::new(), ended: false }
+    /// An injector of these faults.
+    pub fn new(seed: u64, faults: Faults) -> Self {
+        Self { seed, faults, counts: BTreeMap::new(), injected: Vec::new(), ended: false }
     }
 
-    /// From now on nothing befalls anybody.
+    /// Injects no fault from now on.
     pub fn end(&mut self) {
         self.ended = true;
     }
 
-    /// What befell whom.
-    pub fn befallen(&self) -> &[Befallen] {
-        &self.befallen
+    /// The faults injected so far.
+    pub fn injected(&self) -> &[InjectedFault] {
+        &self.injected
     }
 
-    /// What befalls the next request of this kind.
-    pub fn fault_for(&mut self, seam: Seam, call: &str) -> Option<Befallen> {
+    /// The fault of the next request of this kind.
+    pub fn fault_for(&mut self, seam: Seam, call: &str) -> Option<InjectedFault> {
         if self.ended {
             return None;
         }
@@ -42,24 +42,24 @@ impl FaultInjector {
             }
             None => *self.counts.entry((seam, call.to_owned())).or_insert(1),
         };
-        let Faults { rates, listed } = &self.trouble;
+        let Faults { rates, listed } = &self.faults;
         let listed = listed.iter().find(|b| b.seam == seam && b.nth == nth && b.call == call).cloned();
-        let befallen = listed.or_else(|| draw(rates, self.seed, seam, call, nth))?;
-        self.befallen.push(befallen.clone());
-        Some(befallen)
+        let injected = listed.or_else(|| draw(rates, self.seed, seam, call, nth))?;
+        self.injected.push(injected.clone());
+        Some(injected)
     }
 }
 
-fn draw(rates: &Rates, seed: u64, seam: Seam, call: &str, nth: u64) -> Option<Befallen> {
+fn draw(rates: &Rates, seed: u64, seam: Seam, call: &str, nth: u64) -> Option<InjectedFault> {
     let fault = *rates
         .iter()
-        .find(|(fault, rate)| can_befall(**fault, seam, call) && rng::happens(**rate, seed, (seam, call, nth, *fault)))?
+        .find(|(fault, rate)| can_affect(**fault, seam, call) && rng::happens(**rate, seed, (seam, call, nth, *fault)))?
         .0;
     let lasts = lasts(fault, seed, (seam, call, nth));
-    Some(Befallen { seam, call: call.to_owned(), nth, fault, lasts })
+    Some(InjectedFault { seam, call: call.to_owned(), nth, fault, lasts })
 }
 
-fn can_befall(fault: Fault, seam: Seam, call: &str) -> bool {
+fn can_affect(fault: Fault, seam: Seam, call: &str) -> bool {
     let ec2 = seam == Seam::Ec2;
     let watches = call.starts_with("watch");
     let describes = call.starts_with("Describe");
@@ -80,13 +80,13 @@ fn can_befall(fault: Fault, seam: Seam, call: &str) -> bool {
     }
 }
 
-/// Milliseconds that a fault lasts, where it lasts; a crash: until the next process.
+/// How many milliseconds a fault lasts, if it has a duration. A crash lasts until the next process starts.
 fn lasts(fault: Fault, seed: u64, of: (Seam, &str, u64)) -> Millis {
     let within = |from: Millis, to: Millis| from + rng::below(to - from, seed, ("lasts", of));
     match fault {
         Fault::CrashBefore | Fault::CrashInside => within(500, 30_000),
         Fault::Hang => within(5_000, 30_000),
-        // Later than LATEST after it was sent, no call takes effect: docs/reliability.md.
+        // No call takes effect later than LATEST after it was sent: docs/reliability.md.
         Fault::Late => within(500, LATEST),
         Fault::SlowAnswer => within(500, 7_000),
         Fault::SlowTransition => within(20_000, 240_000),
@@ -95,6 +95,6 @@ fn lasts(fault: Fault, seed: u64, of: (Seam, &str, u64)) -> Millis {
     }
 }
 
-/// The latest that a request takes effect after it was sent, in milliseconds. Together with the longest lag it stays below
-/// the 60 s that the controller allows for both.
+/// The latest time after its sending at which a request takes effect, in milliseconds. Together with the longest lag it is less
+/// than the 60 s that the controller allows for both.
 pub const LATEST: Millis = 20_000;

@@ -1,6 +1,7 @@
-//! One history, from its script to its verdict.
+//! Runs one history: sets up the environment and the replicas, performs the script's operations, stops the faults, and waits
+//! until the system converges. It decides no fault and checks no invariant itself.
 
-use crate::checker::{Activity, Checker, Detail, Promise, Violation};
+use crate::checker::{Activity, Checker, Detail, Invariant, Violation};
 use crate::convergence;
 use crate::entropy;
 use crate::environment::Environment;
@@ -9,59 +10,59 @@ use crate::interceptor::Interceptor;
 use crate::panics;
 use crate::recording::{self, Recording};
 use crate::replica::Replicas;
-use crate::script::{Befallen, Millis, Operation, Script};
+use crate::script::{InjectedFault, Millis, Operation, Script};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Once, mpsc};
 use std::time::Duration;
 
-/// How long after the calm the world may take to become as the specs ask. What may take longest is written down in
-/// `docs/reliability.md`.
+/// How long after the faults stop the system may take to become as the specs ask. `docs/reliability.md` explains the number.
 const CONVERGES_WITHIN: Millis = 3_600_000;
-/// So much longer for each node that joins beyond [`FEW`]: a rollout of one node at a time waits at each for EC2 to show what it
-/// has deleted and what it has made.
-const A_NODE: Millis = 60_000;
-/// More nodes than a history has that is not large.
-const FEW: u64 = 40;
-/// How long the world must be at rest: more than a sweep.
+/// The additional time for each node that joins beyond [`SMALL_FLEET`]. A rollout of one node at a time waits on each node until
+/// EC2 shows what the controller deleted and created there.
+const CONVERGES_WITHIN_PER_NODE: Millis = 60_000;
+/// More nodes than join in a history that is not large.
+const SMALL_FLEET: u64 = 40;
+/// How long nothing may change before the history counts as converged: more than the time between two resyncs.
 const IDLE: Millis = 75_000;
-/// The same before an idle hour: more than the slowest re-check.
+/// The same before an idle hour: more than the longest interval of the controller's periodic checks.
 const IDLE_BEFORE_HOUR: Millis = 800_000;
 
-/// After how much real time a history is given up; they take less than a second, and some ten in a debug build.
-const GIVEN_UP: Duration = Duration::from_secs(300);
+/// After how much real time a history is aborted. A history takes less than a second, or about ten seconds in a debug build.
+const REAL_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What became of a history.
+/// What one history reports.
 #[derive(Debug, Clone, Default)]
-pub struct Verdict {
-    /// The first promise that was broken.
+pub struct Report {
+    /// The first violation of an invariant.
     pub breach: Option<Violation>,
-    /// The trace, as detailed as was asked for.
+    /// The trace, in the requested detail.
     pub trace: Vec<String>,
-    /// The faults that befell requests.
-    pub befallen: Vec<Befallen>,
-    /// How long after the calm the world was as the specs ask.
+    /// The faults that requests met.
+    pub injected: Vec<InjectedFault>,
+    /// How long after the faults stopped the system had converged.
     pub converged_after: Option<Millis>,
-    /// How long it was.
+    /// How long the history lasted, in simulated time.
     pub ended: Millis,
-    /// How many acts took effect, and how many were refused or found nothing to act on.
-    pub acts: (u64, u64),
-    /// What was written to the API server, if that was asked for.
+    /// How many operations took effect, and how many were refused or found no target.
+    pub operations: (u64, u64),
+    /// The writes to the API server, if they were recorded.
     pub recording: Option<Recording>,
 }
 
-/// Runs a history on a thread of its own, so that nothing of another one is left in it.
-pub fn run(script: &Script, detail: Detail) -> Verdict {
+/// Runs a history on a thread of its own, so that no state of another history is left on the thread.
+pub fn run(script: &Script, detail: Detail) -> Report {
     warm();
     on_a_thread(script, detail, false)
 }
 
-/// Runs a history and records all that is written to its API server. The same history, told with the same words.
-pub fn record(script: &Script, detail: Detail) -> Verdict {
+/// Runs a history and records its writes to the API server. The history and its trace are the same as without the recording.
+pub fn record(script: &Script, detail: Detail) -> Report {
     warm();
     on_a_thread(script, detail, true)
 }
 
-/// What libraries make once a process draws from the entropy of whoever is first: that must be no history that counts.
+/// Runs one history whose report is dropped. Libraries initialise some state once a process, with the first caller's random
+/// numbers; that caller must be no history that is reported.
 fn warm() {
     static WARM: Once = Once::new();
     WARM.call_once(|| {
@@ -70,42 +71,44 @@ fn warm() {
     });
 }
 
-fn on_a_thread(script: &Script, detail: Detail, recorded: bool) -> Verdict {
+fn on_a_thread(script: &Script, detail: Detail, recorded: bool) -> Report {
     let script = script.clone();
     let name = format!("seed {}", script.seed);
-    let (tell, verdict) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let thread = std::thread::Builder::new().name(name).stack_size(8 << 20).spawn(move || {
-        // A panic is a finding like any other: the seed must not be lost with the thread.
-        let came = std::panic::catch_unwind(AssertUnwindSafe(|| on_this_thread(&script, detail, recorded)));
-        let came = came.map_err(|_| panics::take().unwrap_or_else(|| "a panic without words".to_owned()));
-        // Nobody waits for it any more: it was given up.
-        let _ = tell.send(came);
+        // A panic is reported as a violation, so that its seed is known.
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| on_this_thread(&script, detail, recorded)));
+        let result = result.map_err(|_| panics::take().unwrap_or_else(|| "a panic without words".to_owned()));
+        // Sending fails if the caller stopped waiting after `REAL_TIMEOUT`.
+        let _ = sender.send(result);
     });
-    let told = match (thread, verdict.recv_timeout(GIVEN_UP)) {
-        (Ok(_), Ok(Ok(verdict))) => return verdict,
+    let how = match (thread, receiver.recv_timeout(REAL_TIMEOUT)) {
+        (Ok(_), Ok(Ok(report))) => return report,
         (Ok(_), Ok(Err(how))) => how,
-        // Its thread is left alone: nothing can end it but the end of the process.
-        (Ok(_), Err(_)) => format!("not over after {} s of real time: it spins at one moment", GIVEN_UP.as_secs()),
+        // The thread keeps running: only the end of the process can end it.
+        (Ok(_), Err(_)) => format!("not over after {} s of real time: it spins at one moment", REAL_TIMEOUT.as_secs()),
         (Err(error), _) => format!("no thread for it: {error}"),
     };
-    Verdict { breach: Some(Violation { at: 0, promise: Promise::Told, how: told }), ..Verdict::default() }
+    Report { breach: Some(Violation { at: 0, invariant: Invariant::Told, how }), ..Report::default() }
 }
 
-fn on_this_thread(script: &Script, detail: Detail, recorded: bool) -> Verdict {
+fn on_this_thread(script: &Script, detail: Detail, recorded: bool) -> Report {
     entropy::begin(script.seed);
     match tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build() {
         Ok(runtime) => runtime.block_on(History::play(script, detail, recorded)),
         Err(error) => {
-            let breach = Violation { at: 0, promise: Promise::Told, how: format!("no runtime: {error}") };
-            Verdict { breach: Some(breach), ..Verdict::default() }
+            let breach = Violation { at: 0, invariant: Invariant::Told, how: format!("no runtime: {error}") };
+            Report { breach: Some(breach), ..Report::default() }
         }
     }
 }
 
-/// How long after the calm this script's world may take.
+/// How long after the faults stop this script's history may take to converge.
 fn converges_within(script: &Script) -> Millis {
-    let joined = script.events.iter().filter(|event| matches!(event.act, Operation::Join { .. })).count();
-    CONVERGES_WITHIN + A_NODE * u64::try_from(joined).unwrap_or(u64::MAX / A_NODE).saturating_sub(FEW)
+    let joined = script.events.iter().filter(|event| matches!(event.operation, Operation::Join { .. })).count();
+    CONVERGES_WITHIN
+        + CONVERGES_WITHIN_PER_NODE
+            * u64::try_from(joined).unwrap_or(u64::MAX / CONVERGES_WITHIN_PER_NODE).saturating_sub(SMALL_FLEET)
 }
 
 struct History<'a> {
@@ -114,25 +117,25 @@ struct History<'a> {
     checker: Checker,
     interceptor: std::sync::Arc<Interceptor>,
     replicas: Replicas,
-    acts: (u64, u64),
+    operations: (u64, u64),
 }
 
 impl<'a> History<'a> {
-    async fn play(script: &'a Script, detail: Detail, recorded: bool) -> Verdict {
+    async fn play(script: &'a Script, detail: Detail, recorded: bool) -> Report {
         let environment = match Environment::set(&script.setting, script.seed) {
             Ok(environment) => environment,
             Err(how) => {
-                let breach = Violation { at: 0, promise: Promise::Told, how };
-                return Verdict { breach: Some(breach), ..Verdict::default() };
+                let breach = Violation { at: 0, invariant: Invariant::Told, how };
+                return Report { breach: Some(breach), ..Report::default() };
             }
         };
         let tape = recorded.then(|| recording::begin(&environment.api));
         let checker = Checker::watch(&environment, script, detail);
         let interceptor = Interceptor::open(environment.clone(), checker.clone(), script);
         let replicas = Replicas::start(&interceptor, &script.setting);
-        interceptor.seat(&replicas);
-        let mut history = Self { script, environment, checker, interceptor, replicas, acts: (0, 0) };
-        let converged_after = history.tell().await.filter(|_| !history.is_broken());
+        interceptor.set_replicas(&replicas);
+        let mut history = Self { script, environment, checker, interceptor, replicas, operations: (0, 0) };
+        let converged_after = history.run().await.filter(|_| !history.is_broken());
         let (breach, trace) = {
             let mut state = history.checker.state();
             (state.breach.take(), state.trace.take())
@@ -141,22 +144,22 @@ impl<'a> History<'a> {
             Some(tape) => Some(recording::end(&history.environment.api, tape).await),
             None => None,
         };
-        Verdict {
+        Report {
             breach,
             trace,
-            befallen: history.interceptor.befallen(),
+            injected: history.interceptor.injected(),
             converged_after,
             ended: history.environment.now(),
-            acts: history.acts,
+            operations: history.operations,
             recording,
         }
     }
 
-    /// The disturbed time, the calm, and the rest. Ends at the first promise that is broken.
-    async fn tell(&mut self) -> Option<Millis> {
+    /// Runs the operations, stops the faults and waits for convergence. Returns when it converged; None after a violation.
+    async fn run(&mut self) -> Option<Millis> {
         for event in &self.script.events {
             self.until(event.at).await?;
-            self.perform(&event.act).await;
+            self.perform(&event.operation).await;
         }
         self.until(self.script.calm_at).await?;
         self.calm().await?;
@@ -167,7 +170,7 @@ impl<'a> History<'a> {
         Some(converged)
     }
 
-    /// Waits, in steps, so that a broken promise ends the history soon. None: one was broken.
+    /// Waits in steps, so that the history ends soon after a violation. Returns None after a violation.
     async fn until(&self, at: Millis) -> Option<()> {
         loop {
             if self.is_broken() {
@@ -178,46 +181,46 @@ impl<'a> History<'a> {
                 return Some(());
             }
             self.environment.until(at.min(now + 10_000)).await;
-            self.checker.looks();
+            self.checker.poll();
         }
     }
 
-    /// A panic counts, wherever it was: the runtime swallows a task's.
+    /// Whether an invariant is violated. A panic counts as a violation, also the panic of a task, which the runtime catches.
     fn is_broken(&self) -> bool {
         if let Some(how) = panics::take() {
-            self.broke(Promise::Told, how);
+            self.broke(Invariant::Told, how);
         }
         self.checker.state().breach.is_some()
     }
 
-    async fn perform(&mut self, act: &Operation) {
+    async fn perform(&mut self, operation: &Operation) {
         self.environment.ec2.catch_up();
-        match act {
+        match operation {
             Operation::RestartApi { lasts } => self.interceptor.restart_api(*lasts),
             Operation::Forbid { reads, lasts } => self.interceptor.forbid(*reads, *lasts),
             Operation::RefuseCalls { action, code, lasts } => self.interceptor.refuse_calls(action, code, *lasts),
             _ => {}
         }
-        let came = match self.replicas.play(act) {
-            Some(came) => Ok(came),
-            None => self.environment.play(act).await,
+        let result = match self.replicas.play(operation) {
+            Some(result) => Ok(result),
+            None => self.environment.play(operation).await,
         };
-        if let (Operation::RenameSubnet { subnet, name }, Ok(_)) = (act, &came) {
+        if let (Operation::RenameSubnet { subnet, name }, Ok(_)) = (operation, &result) {
             let now = self.environment.now();
             self.checker.state().renamed(now, subnet, name);
         }
-        match &came {
-            Ok(_) => self.acts.0 += 1,
-            Err(_) => self.acts.1 += 1,
+        match &result {
+            Ok(_) => self.operations.0 += 1,
+            Err(_) => self.operations.1 += 1,
         }
-        let words = || match &came {
-            Ok(words) if words.is_empty() => format!("{act:?}"),
+        let words = || match &result {
+            Ok(words) if words.is_empty() => format!("{operation:?}"),
             Ok(words) => words.clone(),
-            Err(why) => format!("{act:?} comes to nothing: {why}"),
+            Err(why) => format!("{operation:?} comes to nothing: {why}"),
         };
-        let detail = if matches!(act, Operation::Heartbeat { .. }) { Detail::Everything } else { Detail::Story };
+        let detail = if matches!(operation, Operation::Heartbeat { .. }) { Detail::Everything } else { Detail::Story };
         self.checker.says(detail, "*", words);
-        self.checker.looks();
+        self.checker.poll();
     }
 
     async fn calm(&self) -> Option<()> {
@@ -227,25 +230,25 @@ impl<'a> History<'a> {
         let now = self.environment.now();
         self.checker.state().names_are_put_back(now, &self.script.setting.subnets);
         if let Err(how) = self.environment.mend(&self.checker, &self.script.setting.subnets).await {
-            self.broke(Promise::Told, format!("the calm cannot begin: {how}"));
+            self.broke(Invariant::Told, format!("the calm cannot begin: {how}"));
             return None;
         }
         Some(())
     }
 
-    fn broke(&self, promise: Promise, how: String) {
+    fn broke(&self, invariant: Invariant, how: String) {
         let at = self.environment.now();
-        self.checker.state().broke(at, promise, how);
+        self.checker.state().broke(at, invariant, how);
     }
 
-    /// Waits until the world is as it should be, and has been at rest for a while. None: a promise was broken, this one
-    /// perhaps.
+    /// Waits until the system is as the specs ask and nothing has changed for a time. Returns None after a violation, also if
+    /// this wait reports it.
     async fn converge(&self) -> Option<Millis> {
-        // Before an idle hour also what is re-checked slowly must have had its turn.
+        // Before an idle hour, the controller's slow periodic checks must also have run.
         let rest = if self.script.idle_hour { IDLE_BEFORE_HOUR } else { IDLE };
         let (from, within) = (self.environment.now(), converges_within(self.script));
-        // What does not hold is looked for only when something has changed.
-        let (mut problems, mut looked) = (Vec::new(), None);
+        // The problems are computed again only after a change.
+        let (mut problems, mut checked) = (Vec::new(), None);
         loop {
             self.until(self.environment.now() + 1_000).await?;
             let now = self.environment.now();
@@ -257,27 +260,27 @@ impl<'a> History<'a> {
                 (state.moved.max(from), state.changes)
             };
             if now > from + 2 * within {
-                self.broke(Promise::Quiet, format!("{} s after the calm it is not at rest", (now - from) / 1000));
+                self.broke(Invariant::Quiet, format!("{} s after the calm it is not at rest", (now - from) / 1000));
                 return None;
             }
             if now < moved + rest {
                 continue;
             }
-            if looked != Some(changes) {
+            if checked != Some(changes) {
                 problems = convergence::problems(&self.checker.state());
-                looked = Some(changes);
+                checked = Some(changes);
             }
             match problems.first().cloned() {
                 None if moved - from > within => {
-                    self.broke(Promise::Converges, format!("it took {} s after the calm", (moved - from) / 1000));
+                    self.broke(Invariant::Converges, format!("it took {} s after the calm", (moved - from) / 1000));
                     return None;
                 }
                 None => {
                     self.checker.says(Detail::Story, "*", || "all is as it should be".to_owned());
                     return Some(moved - from);
                 }
-                Some((promise, how)) if now > from + within => {
-                    self.broke(promise, format!("{} s after the calm: {how}", (now - from) / 1000));
+                Some((invariant, how)) if now > from + within => {
+                    self.broke(invariant, format!("{} s after the calm: {how}", (now - from) / 1000));
                     return None;
                 }
                 Some(_) => {}
@@ -285,26 +288,29 @@ impl<'a> History<'a> {
         }
     }
 
-    /// Watches a world at rest: nothing is done, and it stays as it should be.
+    /// Watches a converged system for a time: the controller must do nothing, and the system must stay as the specs ask.
     async fn stay(&self, lasts: Millis) -> Option<()> {
         self.checker.state().since_mark = Activity::default();
         self.until(self.environment.now() + lasts).await?;
         let (idle, problems) = {
             let state = self.checker.state();
             let setting = &self.script.setting;
-            // Short pages count what was looked at.
+            // With short pages EC2 counts the ENIs that it scanned, not the ENIs that match.
             let counted = if setting.short_pages { state.model.enis.len() } else { state.model.ours().len() };
             let page = usize::try_from(setting.page_size).unwrap_or(1).max(1);
-            let sweep = u64::try_from(counted.div_ceil(page).max(1)).unwrap_or(u64::MAX);
+            let resync_pages = u64::try_from(counted.div_ceil(page).max(1)).unwrap_or(u64::MAX);
             let waits =
                 (convergence::crowded(&state), convergence::full_subnets(&state), convergence::kinds_of_names(&state));
-            (convergence::idle::problem(&state.since_mark, lasts / 60_000, sweep, waits), convergence::problems(&state))
+            (
+                convergence::idle::problem(&state.since_mark, lasts / 60_000, resync_pages, waits),
+                convergence::problems(&state),
+            )
         };
         if let Some(how) = idle {
-            self.broke(Promise::Quiet, how);
+            self.broke(Invariant::Quiet, how);
         }
-        if let Some((promise, how)) = problems.into_iter().next() {
-            self.broke(promise, format!("at rest no more: {how}"));
+        if let Some((invariant, how)) = problems.into_iter().next() {
+            self.broke(invariant, format!("at rest no more: {how}"));
         }
         (!self.is_broken()).then_some(())
     }

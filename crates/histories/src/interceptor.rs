@@ -1,11 +1,12 @@
-//! The interceptor through which every request of a replica passes: it decides what befalls it, and tells the checker.
+//! The interceptor: every request of a replica passes it. It decides whether a fault applies to the request, and reports the
+//! request to the checker. It does not send requests itself.
 
 use crate::checker::Checker;
-use crate::environment::{Environment, People};
+use crate::environment::{ApiClient, Environment};
 use crate::fault_injector::FaultInjector;
-use crate::replica::{Life, Passage, Replicas};
+use crate::replica::{Delivery, Process, Replicas};
 use crate::rng;
-use crate::script::{Befallen, Fault, Millis, Script, Seam, Setting};
+use crate::script::{Fault, InjectedFault, Millis, Script, Seam, Setting};
 use multi_eni_sim::ec2::{Fault as Ec2Fault, Incoming, Loss, Stuck};
 use multi_eni_sim::kube::{GroupResource, RequestInfo};
 use serde_json::json;
@@ -13,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What all requests pass.
+/// The interceptor of one history.
 pub struct Interceptor {
     /// EC2, the API server and the clock.
     pub environment: Environment,
-    /// Who sees everything.
+    /// The checker, to which each request is reported.
     pub checker: Checker,
     seed: u64,
     kube_latency: [Millis; 2],
@@ -31,12 +32,12 @@ struct State {
     api_away_until: Option<Instant>,
     forbidden_until: Option<Instant>,
     reads_forbidden_until: Option<Instant>,
-    /// What EC2 refuses: the action, the code, until when.
+    /// The calls that EC2 refuses: action, error code, end of the refusal.
     refused_calls: Vec<(String, String, Instant)>,
 }
 
 impl Interceptor {
-    /// The interceptor of one history. EC2 asks it from now on what befalls its calls.
+    /// Creates the interceptor. From now on EC2 asks it for the fault of each call.
     pub fn open(environment: Environment, checker: Checker, script: &Script) -> Arc<Self> {
         let Setting { kube_latency, .. } = script.setting;
         let fault_injector = FaultInjector::new(script.seed, script.trouble.clone());
@@ -56,14 +57,14 @@ impl Interceptor {
             replicas: OnceLock::new(),
             state: Mutex::new(state),
         });
-        let asked = Arc::downgrade(&interceptor);
-        interceptor.environment.ec2.set_fault_source(move |call| asked.upgrade()?.ec2(call));
+        let weak = Arc::downgrade(&interceptor);
+        interceptor.environment.ec2.set_fault_source(move |call| weak.upgrade()?.ec2(call));
         interceptor
     }
 
-    /// Whose requests pass from now on.
-    pub fn seat(&self, replicas: &Replicas) {
-        // Seated once, by the history.
+    /// Sets the replicas whose requests pass. The history calls this once.
+    pub fn set_replicas(&self, replicas: &Replicas) {
+        // A second call has no effect.
         let _ = self.replicas.set(replicas.clone());
     }
 
@@ -71,7 +72,7 @@ impl Interceptor {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on nothing goes wrong.
+    /// Stops all faults.
     pub fn calm(&self) {
         let mut state = self.state();
         state.fault_injector.end();
@@ -80,25 +81,25 @@ impl Interceptor {
         self.environment.api.refuse_nothing();
     }
 
-    /// The faults that befell requests.
-    pub fn befallen(&self) -> Vec<Befallen> {
-        self.state().fault_injector.befallen().to_vec()
+    /// The faults that requests met.
+    pub fn injected(&self) -> Vec<InjectedFault> {
+        self.state().fault_injector.injected().to_vec()
     }
 
-    /// The API server is away for a while; its watches end.
+    /// Makes the API server unreachable for a time, and ends its watches.
     pub fn restart_api(&self, lasts: Millis) {
         self.state().api_away_until = Some(Instant::now() + Duration::from_millis(lasts));
         self.environment.api.break_watches();
     }
 
-    /// RBAC refuses all writes of the replicas for a while, or all that they read: watches that are open go on.
+    /// Makes RBAC refuse all writes of the replicas for a time, or all their reads. Open watches go on.
     pub fn forbid(&self, reads: bool, lasts: Millis) {
         let until = Some(Instant::now() + Duration::from_millis(lasts));
         let mut state = self.state();
         *(if reads { &mut state.reads_forbidden_until } else { &mut state.forbidden_until }) = until;
     }
 
-    /// EC2 refuses an action with this code for a while.
+    /// Makes EC2 refuse an action with this error code for a time.
     pub fn refuse_calls(&self, action: &str, code: &str, lasts: Millis) {
         let until = Instant::now() + Duration::from_millis(lasts);
         self.state().refused_calls.push((action.to_owned(), code.to_owned(), until));
@@ -111,12 +112,12 @@ impl Interceptor {
         found.map(|(_, code, _)| code.clone())
     }
 
-    /// How a request to the API server passes.
-    pub fn kube(&self, life: &Life, info: &RequestInfo) -> Passage {
+    /// Decides how a request to the API server is delivered.
+    pub fn kube(&self, process: &Process, info: &RequestInfo) -> Delivery {
         let call = format!("{} {}", info.verb, info.target());
         let now = Instant::now();
         let writes = !matches!(info.verb.as_str(), "get" | "list" | "watch");
-        let (befallen, number, away, forbidden) = {
+        let (injected, number, away, forbidden) = {
             let mut state = self.state();
             state.requests += 1;
             let over = |until: Option<Instant>| until.is_none_or(|until| now >= until);
@@ -124,41 +125,41 @@ impl Interceptor {
             let (away, forbidden) = (!over(state.api_away_until), !over(forbids));
             (state.fault_injector.fault_for(Seam::Kube, &call), state.requests, away, forbidden)
         };
-        self.checker.sends_kube(life, info, befallen.as_ref());
-        self.crash(life, befallen.as_ref());
+        self.checker.sends_kube(process, info, injected.as_ref());
+        self.crash(process, injected.as_ref());
         let [from, to] = self.kube_latency;
         let latency = |way: &str| {
             Duration::from_millis(from + rng::below(to.saturating_sub(from) + 1, self.seed, ("latency", way, number)))
         };
-        Passage {
+        Delivery {
             there: latency("there"),
             back: latency("back"),
-            reachable: life.machine.reaches_kube() && !away,
+            reachable: process.machine.reaches_kube() && !away,
             refused: forbidden.then_some(403),
-            befallen,
+            injected,
         }
     }
 
-    /// Somebody else writes to the object that a request is about.
+    /// Writes to the object of a request as another client does.
     pub async fn interfere(&self, info: &RequestInfo) {
         let resource = GroupResource::new(&info.group, &info.resource);
         let note =
             json!({ "metadata": { "annotations": { "example.com/seen": self.environment.clock.now().to_string() } } });
-        // Where there is no such object, nobody can write to it.
-        let _ = People::at(&self.environment.api).patch(&resource, &info.name, &note).await;
+        // The patch fails if the object does not exist, and then there is no interference.
+        let _ = ApiClient::new(&self.environment.api).patch(&resource, &info.name, &note).await;
     }
 
-    /// What befalls a call to EC2.
+    /// The fault of a call to EC2.
     fn ec2(&self, call: &Incoming) -> Option<Ec2Fault> {
-        let life = self.replicas.get()?.by_name(&call.user_agent)?;
-        let befallen = self.state().fault_injector.fault_for(Seam::Ec2, &oracle_name(call));
-        self.checker.sends_ec2(&life, call, befallen.as_ref());
-        self.crash(&life, befallen.as_ref());
+        let process = self.replicas.get()?.by_name(&call.user_agent)?;
+        let injected = self.state().fault_injector.fault_for(Seam::Ec2, &call_name(call));
+        self.checker.sends_ec2(&process, call, injected.as_ref());
+        self.crash(&process, injected.as_ref());
         let fail = |code: &str| Ec2Fault::Fail { code: code.to_owned(), status: None };
         if let Some(code) = self.refused_call(&call.action) {
             return Some(fail(&code));
         }
-        let Befallen { fault, lasts, .. } = befallen?;
+        let InjectedFault { fault, lasts, .. } = injected?;
         let lasts = Duration::from_millis(lasts);
         match fault {
             Fault::CrashBefore | Fault::Unreachable => Some(Ec2Fault::Unreachable),
@@ -182,15 +183,16 @@ impl Interceptor {
         }
     }
 
-    fn crash(&self, life: &Life, befallen: Option<&Befallen>) {
-        if let Some(Befallen { fault: Fault::CrashBefore | Fault::CrashInside, lasts, .. }) = befallen {
-            life.kill(*lasts);
+    fn crash(&self, process: &Process, injected: Option<&InjectedFault>) {
+        if let Some(InjectedFault { fault: Fault::CrashBefore | Fault::CrashInside, lasts, .. }) = injected {
+            process.kill(*lasts);
         }
     }
 }
 
-/// Further pages are calls of their own, since faults of their own befall them.
-fn oracle_name(call: &Incoming) -> String {
+/// The name of a call for the fault injector. Requests for further pages have a name of their own, because some faults apply only
+/// to them.
+fn call_name(call: &Incoming) -> String {
     let next = if call.parameters.contains_key("NextToken") { " next page" } else { "" };
     format!("{}{next}", call.action)
 }

@@ -1,14 +1,17 @@
-//! Simulated histories: the real controller, the real clients, and a simulated API server, EC2 and clock, in one process and
-//! under one seed. What is promised and how it is tested: `docs/reliability.md`.
+//! Simulated histories: the real controller and the real clients, with a simulated API server, EC2 and clock, in one process. One
+//! seed decides everything that is random. The crate tests the controller: `docs/reliability.md` lists its invariants and
+//! results.
 //!
-//! - [`generator`] makes a [`script`] of a seed: who is there, what happens, what goes wrong.
-//! - [`history`] plays it: in an [`environment`] (EC2, API server, clock), with [`replica`]s of the controller, through an
-//!   [`interceptor`] that applies the [`fault_injector`]'s faults to each request. [`entropy`] and [`rng`]: nothing but the seed decides.
-//!   [`panics`]: none goes unnoticed.
-//! - [`checker`] sees everything and checks the promises at each event; [`convergence`] checks those of the end, by [`expected`], its
-//!   own reading of the specs.
-//! - [`shrink`] makes a failing history small; [`scenario`] keeps those worth keeping; [`recording`] is for playing one's
-//!   writes to a real API server. [`cli`]: the commands.
+//! The crate never calls AWS or a real cluster, and no image contains it. Where to start reading: [`history`], then [`checker`].
+//!
+//! - [`generator`] makes a [`script`] from a seed: the nodes and NodeENIs, the operations, the faults.
+//! - [`history`] runs the script: in an [`environment`] (EC2, API server, clock), with [`replica`]s of the controller. Each
+//!   request of a replica passes an [`interceptor`], which applies the faults of the [`fault_injector`].
+//! - [`entropy`] and [`rng`] make a history depend on its seed only. [`panics`] reports every panic.
+//! - [`checker`] checks the invariants at each event. [`convergence`] checks the invariants of the end of a history, by
+//!   [`expected`]: what the specs ask for, read without the controller's code.
+//! - [`shrink`] makes a failing history small. [`scenario`] compares kept histories with their golden traces. [`recording`]
+//!   records the writes of a history, to send them to a real API server. [`cli`] has the commands.
 
 pub mod checker;
 pub mod cli;

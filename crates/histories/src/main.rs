@@ -1,4 +1,4 @@
-//! `multi-eni-sim`: see [`multi_eni_histories::cli`].
+//! The binary `multi-eni-sim`. Its commands are in [`multi_eni_histories::cli`].
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

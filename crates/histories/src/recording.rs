@@ -1,4 +1,4 @@
-//! What a recorded history leaves behind: everything that was written to its API server, to be written to another one.
+//! Records everything that a history writes to its API server, so that a test can send the same writes to a real API server.
 
 use crate::environment::DENIED;
 use bytes::Bytes;
@@ -9,30 +9,30 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use tower::Service;
 
-/// The writes of a history, and what came of them.
+/// The writes of a history, with their answers.
 #[derive(Debug, Clone, Default)]
 pub struct Recording {
-    /// Every request that wrote, or tried to, with its answer; but for what admission denied.
+    /// Every write request with its answer, refused ones included. Writes that admission denied are left out.
     pub writes: Vec<Entry>,
-    /// By path, the lists of everything that was written, as they are at the end.
+    /// By path: the lists of all written resources, as they are at the end.
     pub left: BTreeMap<String, Value>,
-    /// UID of the namespace kube-system, which is there before the first write.
+    /// UID of the namespace kube-system, which exists before the first write.
     pub cluster: String,
 }
 
-/// Begins to record. Objects show who owns what in them, which they do not in other histories.
+/// Starts the recording. From now on objects show their managed fields, which other histories hide.
 pub fn begin(api: &ApiServer) -> Tape {
     api.show_managed_fields(true);
     api.record()
 }
 
-/// Takes what is on the tape and in the lists.
+/// Ends the recording, and reads the lists.
 pub async fn end(api: &ApiServer, tape: &Tape) -> Recording {
     let writes: Vec<Entry> = tape.entries().into_iter().filter(|entry| !is_denied(entry)).collect();
     let paths: BTreeSet<String> = writes.iter().map(Entry::collection).collect();
     let mut left = BTreeMap::new();
     for path in paths {
-        // There is no list of what is not served.
+        // The API server has no list of a resource that it does not serve.
         if let Some(list) = list(api, &path).await {
             left.insert(path, list);
         }
@@ -42,7 +42,7 @@ pub async fn end(api: &ApiServer, tape: &Tape) -> Recording {
     Recording { writes, left, cluster }
 }
 
-/// What admission denied has left nothing, and another API server has no such policy.
+/// Whether admission denied the write. Such a write changed nothing, and a real API server has no such policy.
 fn is_denied(entry: &Entry) -> bool {
     entry.status >= 400 && String::from_utf8_lossy(&entry.answer).contains(DENIED)
 }

@@ -1,16 +1,16 @@
-//! Chance without state: what befalls one request does not depend on what befell the others, so taking one fault out of a
-//! history leaves the others where they were.
+//! Random numbers without state. A number depends only on the seed and on a key, not on the numbers drawn before. So removing one
+//! fault from a history does not change the other faults.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// A number below `bound`, decided by the seed and by what is asked. 0 for a bound of 0.
-pub fn below(bound: u64, seed: u64, asked: impl Hash) -> u64 {
+/// A number below `bound` that depends on the seed and the key. It is 0 if `bound` is 0.
+pub fn below(bound: u64, seed: u64, key: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (seed, asked).hash(&mut hasher);
+    (seed, key).hash(&mut hasher);
     hasher.finish().checked_rem(bound).unwrap_or(0)
 }
 
-/// True `per_mille` times of 1,000.
-pub fn happens(per_mille: u32, seed: u64, asked: impl Hash) -> bool {
-    below(1000, seed, asked) < u64::from(per_mille)
+/// True for `per_mille` of 1,000 keys.
+pub fn happens(per_mille: u32, seed: u64, key: impl Hash) -> bool {
+    below(1000, seed, key) < u64::from(per_mille)
 }

@@ -1,36 +1,36 @@
-//! Scenarios: scripts that are kept as files, each with the golden trace of its story.
+//! Scenarios: scripts that are kept as files, each beside the golden trace that its history must have.
 
 use crate::checker::{Detail, Violation};
 use crate::history;
 use crate::script::Script;
 use std::path::{Path, PathBuf};
 
-/// What became of a scenario.
+/// The outcome of a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Its trace is the golden one.
+    /// The trace is the golden one.
     AsKept,
-    /// It has no golden trace yet.
+    /// There is no golden trace yet.
     New,
-    /// Its trace was written.
+    /// The trace was written as the golden one.
     Written,
-    /// A promise was broken.
+    /// An invariant was violated.
     Broke(Violation),
-    /// Its trace is another.
+    /// The trace differs from the golden one.
     Differs {
-        /// The first line that differs, from 1.
+        /// The number of the first line that differs, from 1.
         line: usize,
-        /// As it was kept.
+        /// The line of the golden trace.
         kept: String,
-        /// As it is now.
+        /// The line of this trace.
         now: String,
     },
 }
 
-/// The scripts in a directory, by name.
+/// The scripts in a directory, sorted by name.
 ///
 /// # Errors
-/// If it cannot be read, or has none.
+/// If the directory cannot be read, or has no scripts.
 pub fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
     let unreadable = |error: std::io::Error| format!("{}: {error}", directory.display());
     let entries = std::fs::read_dir(directory).map_err(unreadable)?;
@@ -41,17 +41,17 @@ pub fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
     if files.is_empty() { Err(format!("{} has no scenarios", directory.display())) } else { Ok(files) }
 }
 
-/// Plays a scenario and compares its trace with the golden one beside its script, or writes that.
+/// Runs a scenario and compares its trace with the golden one beside its script, or writes the golden trace.
 ///
 /// # Errors
 /// If the golden trace cannot be read or written.
 pub fn play(path: &Path, script: &Script, update: bool) -> Result<Outcome, String> {
-    let verdict = history::run(script, Detail::Story);
-    if let Some(breach) = verdict.breach {
+    let report = history::run(script, Detail::Story);
+    if let Some(breach) = report.breach {
         return Ok(Outcome::Broke(breach));
     }
     let golden = path.with_extension("trace");
-    let now = verdict.trace.join("\n") + "\n";
+    let now = report.trace.join("\n") + "\n";
     if update {
         std::fs::write(&golden, now).map_err(|error| format!("cannot write {}: {error}", golden.display()))?;
         return Ok(Outcome::Written);

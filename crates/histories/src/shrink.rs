@@ -1,58 +1,58 @@
-//! From a history that breaks a promise to the smallest one that still breaks it: first every fault is written down one by
-//! one, then parts of it are left out for as long as the same promise is broken (delta debugging, by halves).
+//! Shrinks a script that violates an invariant to a small script that still violates it. First every fault is listed one by one.
+//! Then parts of the script are left out as long as the same invariant is violated (delta debugging, by halves).
 
-use crate::checker::{Detail, Promise};
+use crate::checker::{Detail, Invariant};
 use crate::history;
 use crate::script::{Graces, Rates, Script, Setting};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The smallest script that was found; None if this one breaks no promise.
+/// The smallest script that was found; None if this script violates no invariant.
 pub fn shrink(script: &Script, jobs: usize, say: &dyn Fn(&str)) -> Option<Script> {
-    let verdict = history::run(script, Detail::None);
-    let breach = verdict.breach?;
-    say(&format!("breaks {breach}"));
-    let lab = Lab { promise: breach.promise, jobs, say };
-    // The same faults, listed: what one of them did does not depend on the others any more.
+    let report = history::run(script, Detail::None);
+    let breach = report.breach?;
+    say(&format!("violates {breach}"));
+    let shrinker = Shrinker { invariant: breach.invariant, jobs, say };
+    // The same faults, listed: leaving one out does not change the others.
     let mut listed = script.clone();
     listed.trouble.rates = Rates::new();
-    listed.trouble.listed = verdict.befallen;
-    let mut smallest = if lab.breaks(&listed) { listed } else { script.clone() };
-    lab.cut_short(&mut smallest, breach.at);
+    listed.trouble.listed = report.injected;
+    let mut smallest = if shrinker.breaks(&listed) { listed } else { script.clone() };
+    shrinker.cut_short(&mut smallest, breach.at);
     loop {
         let before = smallest.clone();
-        lab.leave_out(&mut smallest, "faults", |script| &mut script.trouble.listed);
-        lab.leave_out(&mut smallest, "acts", |script| &mut script.events);
-        lab.plainer_settings(&mut smallest);
+        shrinker.leave_out(&mut smallest, "faults", |script| &mut script.trouble.listed);
+        shrinker.leave_out(&mut smallest, "operations", |script| &mut script.events);
+        shrinker.plainer_settings(&mut smallest);
         if smallest == before {
             return Some(smallest);
         }
     }
 }
 
-fn breaks(script: &Script, promise: Promise) -> bool {
-    history::run(script, Detail::None).breach.is_some_and(|breach| breach.promise == promise)
+fn breaks(script: &Script, invariant: Invariant) -> bool {
+    history::run(script, Detail::None).breach.is_some_and(|breach| breach.invariant == invariant)
 }
 
-struct Lab<'a> {
-    promise: Promise,
+struct Shrinker<'a> {
+    invariant: Invariant,
     jobs: usize,
     say: &'a dyn Fn(&str),
 }
 
-impl Lab<'_> {
+impl Shrinker<'_> {
     fn breaks(&self, script: &Script) -> bool {
-        breaks(script, self.promise)
+        breaks(script, self.invariant)
     }
 
-    /// The first of these that still breaks the promise, tried side by side.
+    /// The first of these candidates that still violates the invariant. Candidates run in parallel.
     fn first_that_breaks(&self, candidates: &[Script]) -> Option<Script> {
         for some in candidates.chunks(self.jobs) {
-            let (found, promise) = (AtomicUsize::new(usize::MAX), self.promise);
+            let (found, invariant) = (AtomicUsize::new(usize::MAX), self.invariant);
             std::thread::scope(|scope| {
                 for (n, candidate) in some.iter().enumerate() {
                     let found = &found;
                     scope.spawn(move || {
-                        if breaks(candidate, promise) {
+                        if breaks(candidate, invariant) {
                             found.fetch_min(n, Ordering::Relaxed);
                         }
                     });
@@ -65,7 +65,7 @@ impl Lab<'_> {
         None
     }
 
-    /// Nothing that comes after the breach has to do with it.
+    /// Leaves out what happens after the violation.
     fn cut_short(&self, script: &mut Script, at: u64) {
         let mut shorter = script.clone();
         shorter.events.retain(|event| event.at <= at);

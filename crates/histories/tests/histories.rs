@@ -1,5 +1,5 @@
-//! `multi-eni-sim` as its users run it: one seed is one history in any process, the kept scenarios end as they were kept,
-//! and what cannot be done is said.
+//! Tests of `multi-eni-sim` as users run it: a seed gives the same history in every process, the kept scenarios have their golden
+//! traces, and impossible requests are reported.
 #![allow(clippy::expect_used, reason = "a test says what it needs")]
 
 use std::io::{BufRead, BufReader};
@@ -19,7 +19,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The whole trace has every request, every object as it was stored and every interface's change.
+/// The whole trace contains every request, every stored object and every change of an interface.
 #[test]
 fn one_seed_is_one_history_byte_for_byte_in_any_process() {
     for seed in ["3", "7", "20"] {
@@ -35,7 +35,7 @@ fn one_seed_is_one_history_byte_for_byte_in_any_process() {
     assert_ne!(three.stdout, seven.stdout, "another seed is another history");
 }
 
-/// What ran before in the same process, and beside it, leaves nothing behind.
+/// A history does not depend on what ran before it in the same process, or runs beside it.
 #[test]
 fn a_history_does_not_depend_on_what_runs_before_or_beside_it() {
     let digests = |seeds: &str, jobs: &str| -> Vec<String> {
@@ -50,7 +50,7 @@ fn a_history_does_not_depend_on_what_runs_before_or_beside_it() {
 }
 
 #[test]
-fn the_kept_scenarios_end_as_they_were_kept() {
+fn the_kept_scenarios_have_their_golden_traces() {
     let kept = sim(&["scenarios", "scenarios"]);
     assert!(kept.status.success(), "{}{}", text(&kept.stdout), text(&kept.stderr));
     assert!(text(&kept.stdout).contains("ok       "), "{}", text(&kept.stdout));
@@ -77,7 +77,7 @@ fn a_golden_trace_that_is_another_is_shown_where_it_differs() {
     assert_eq!(differs.status.code(), Some(1));
     assert!(text(&differs.stdout).contains("DIFFERS  three at line"), "{}", text(&differs.stdout));
 
-    // One bad file, first by name, stops no other.
+    // A file that cannot be read, first by name, does not stop the others.
     std::fs::write(directory.join("one.yaml"), "seed: three").expect("a script");
     std::fs::write(directory.join("two.yaml"), &script).expect("a script");
     let bad = text(&sim(&["scenarios", path]).stdout);
@@ -87,7 +87,7 @@ fn a_golden_trace_that_is_another_is_shown_where_it_differs() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said() {
+fn impossible_requests_are_reported() {
     for (arguments, said) in [
         (&["run", "--seeds", "9..3"][..], "the first must be smaller"),
         (&["run", "--seeds", "nine"][..], "no range of seeds"),
@@ -129,11 +129,11 @@ fn output_that_cannot_be_written_is_an_error() {
     }
 }
 
-/// What was run is said, and that it was not all.
+/// An interrupted run says that not all seeds were run.
 #[test]
 fn an_interrupted_run_ends_in_order() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_multi-eni-sim"));
-    // One history's digest on the pipe: it runs, and listens for signals.
+    // One digest on the pipe shows that the run has started and listens for signals.
     command.args(["run", "--seeds", "0..1000000", "--jobs", "1", "--digests"]);
     let mut running =
         command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("multi-eni-sim does not start");
@@ -147,8 +147,8 @@ fn an_interrupted_run_ends_in_order() {
     assert!(rest.last().is_some_and(|last| last.starts_with("ended early")), "{rest:?}");
 }
 
-/// EC2 takes a Create that was given up long ago, later than is assumed of it, and nobody is left to know its ENI.
-const TOO_LATE: &str = r#"about: A Create takes effect ten minutes after it was given up.
+/// EC2 accepts a Create long after it timed out, later than the checker assumes, and nothing knows its ENI any more.
+const TOO_LATE: &str = r#"about: A Create takes effect ten minutes after it timed out.
 seed: 1
 setting: {"subnets":[{"id":"subnet-000000000000000a1","zone":"a"}]}
 events:
@@ -164,7 +164,7 @@ calm_at: 700000
 "#;
 
 #[test]
-fn a_broken_promise_is_reported_told_and_made_small() {
+fn a_violation_is_reported_replayed_and_shrunk() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("broken");
     let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir_all(&directory).expect("a directory");
@@ -177,10 +177,10 @@ fn a_broken_promise_is_reported_told_and_made_small() {
     let said = text(&kept.stdout);
     assert!(said.contains("BROKEN   late: no-leak at ") && said.contains("multi-eni-sim replay "), "{said}");
 
-    let told = sim(&["replay", file]);
-    assert_eq!(told.status.code(), Some(1));
-    assert!(text(&told.stderr).contains("broken: no-leak at "), "{}", text(&told.stderr));
-    assert!(text(&told.stdout).contains(" !      no-leak: eni-"), "{}", text(&told.stdout));
+    let replayed = sim(&["replay", file]);
+    assert_eq!(replayed.status.code(), Some(1));
+    assert!(text(&replayed.stderr).contains("broken: no-leak at "), "{}", text(&replayed.stderr));
+    assert!(text(&replayed.stdout).contains(" !      no-leak: eni-"), "{}", text(&replayed.stdout));
 
     let shrunk = sim(&["shrink", file, "--out", small]);
     assert!(shrunk.status.success(), "{}", text(&shrunk.stderr));

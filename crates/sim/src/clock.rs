@@ -1,9 +1,9 @@
-//! The simulator's clock: tokio's, so that a paused runtime decides how fast time goes.
+//! The simulator's clock. It follows tokio's clock, so a paused runtime controls the time.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Wall-clock time as the simulated EC2 and API server see it: a fixed epoch plus what tokio's clock has run since.
+/// The wall-clock time of the simulated EC2 and API server: a fixed epoch plus the time that tokio's clock has run.
 #[derive(Clone, Copy, Debug)]
 pub struct SimClock {
     epoch: Timestamp,
@@ -11,7 +11,7 @@ pub struct SimClock {
 }
 
 impl SimClock {
-    /// A clock that shows `epoch` now. Must be called inside a tokio runtime for paused time to apply.
+    /// A clock that shows `epoch` now. With paused time, call this method inside the tokio runtime.
     pub fn starting_at(epoch: Timestamp) -> Self {
         Self { epoch, started: Instant::now() }
     }

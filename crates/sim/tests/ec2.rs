@@ -1,4 +1,4 @@
-//! The simulated EC2, driven as a client drives it: requests in, XML out, under paused time.
+//! Tests of the simulated EC2 through requests and their XML answers, mostly under paused time.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -6,12 +6,12 @@
 mod boto3;
 #[path = "ec2/describe.rs"]
 mod describe;
+#[path = "ec2/failures.rs"]
+mod failures;
 #[path = "ec2/foreign.rs"]
 mod foreign;
-#[path = "ec2/life.rs"]
-mod life;
-#[path = "ec2/trouble.rs"]
-mod trouble;
+#[path = "ec2/lifecycle.rs"]
+mod lifecycle;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +36,8 @@ const NODE: &str = "i-0000000000000000a";
 const CARDS: &str = "i-0000000000000000b";
 const GHOST: &str = "eni-0000000000000dead";
 
-fn world(settings: Settings) -> Ec2 {
+/// An account with subnets in two zones and two VPCs, and two instances.
+fn account(settings: Settings) -> Ec2 {
     let clock = SimClock::starting_at("2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap());
     let ec2 = Ec2::new(clock, settings);
     ec2.add_subnet(SUBNET, "vpc-0000000a", "eu-west-1a", "10.0.0.0/24", Some("storage")).unwrap();
@@ -50,6 +51,7 @@ fn world(settings: Settings) -> Ec2 {
     ec2
 }
 
+/// Settings under which every attach and detach takes two seconds.
 fn steady() -> Settings {
     let second = Duration::from_secs(2);
     Settings { attach_delay: second..=second, detach_delay: second..=second, ..Settings::instant() }
@@ -105,8 +107,8 @@ async fn pass(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_door_is_guarded() {
-    let ec2 = world(steady());
+async fn authentication_and_permissions_are_checked() {
+    let ec2 = account(steady());
     assert_eq!(code(&ec2, "RebootTheMoon", &[]).await, "InvalidAction");
     let mut bare = form_request("DescribeSubnets", &BTreeMap::new());
     bare.headers_mut().remove(http::header::AUTHORIZATION);
@@ -128,7 +130,7 @@ async fn the_door_is_guarded() {
 #[tokio::test(start_paused = true)]
 async fn the_same_seed_gives_the_same_run() {
     async fn run(seed: u64) -> String {
-        let ec2 = world(Settings { seed, lag: Duration::from_secs(5), flapping_reads: true, ..Settings::default() });
+        let ec2 = account(Settings { seed, lag: Duration::from_secs(5), flapping_reads: true, ..Settings::default() });
         let mut trace = String::new();
         for index in ["1", "2", "3"] {
             let eni = create(&ec2).await;

@@ -1,4 +1,4 @@
-//! The simulated API server, seen through the real `kube::Client` and the real kubectl.
+//! Tests of the simulated API server with the real `kube::Client` and the real kubectl.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -35,10 +35,10 @@ use multi_eni_sim::{
 };
 use serde_json::{Value, json};
 
-/// The test's own CRD.
+/// The CRD of these tests.
 pub const CRD: &str = include_str!("kube/nodeeni.yaml");
 
-/// A server with the CRD.
+/// A server on which the CRD is installed.
 pub fn server() -> ApiServer {
     let server = ApiServer::new(SimClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()));
     server.install_crds(CRD).unwrap();
@@ -54,7 +54,7 @@ fn enis(client: &Client) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&gvk, "nodeenis"))
 }
 
-/// A NodeENI that is valid.
+/// A valid NodeENI.
 pub fn eni(name: &str) -> Value {
     json!({
         "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "NodeENI", "metadata": { "name": name },

@@ -1,4 +1,4 @@
-//! EC2 over TCP.
+//! The simulated EC2 over TCP, with a record of the ENIs of NodeENIs.
 
 use crate::region::{self, NODES_SUBNET};
 use multi_eni_sim::clock::SimClock;
@@ -7,35 +7,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
-/// What is seen of the subnets of NodeENIs.
+/// What was observed of the ENIs in the subnets of NodeENIs.
 #[derive(Debug)]
-pub struct Seen {
+pub struct Observations {
     began: Instant,
-    /// ENIs that are there.
+    /// ENIs that exist.
     pub there: i64,
-    /// Those that are attached.
+    /// ENIs that are attached.
     pub attached: i64,
-    /// When ENIs became attached, in seconds since the beginning.
+    /// When ENIs became attached, in seconds since [`Account::begin`].
     pub times: Vec<f64>,
-    /// When one last came, went, or was attached, in seconds since the beginning.
+    /// When an ENI last changed, in seconds since [`Account::begin`].
     pub moved: f64,
 }
 
-/// The account.
+/// The simulated EC2 account.
 #[derive(Debug)]
 pub struct Account {
-    /// EC2.
+    /// The simulated EC2.
     pub ec2: Ec2,
-    /// Where it listens.
+    /// Its endpoint.
     pub endpoint: String,
-    seen: Arc<Mutex<Seen>>,
+    observations: Arc<Mutex<Observations>>,
 }
 
 impl Account {
-    /// Opens it, with so many instances.
+    /// Starts the simulated EC2 with this many instances.
     ///
     /// # Errors
-    /// If the simulator refuses; the message says what.
+    /// If the simulator refuses something, or no port is free; the message says what.
     pub async fn open(instances: u32) -> Result<Self, String> {
         let ec2 = region::open(SimClock::starting_at(jiff::Timestamp::now()))?;
         (1..=instances).try_for_each(|n| region::run_instance(&ec2, n))?;
@@ -44,32 +44,32 @@ impl Account {
         let endpoint = format!("http://{}", listener.local_addr().map_err(failed)?);
         let serving = ec2.clone();
         tokio::spawn(async move { serving.serve(listener, std::future::pending()).await });
-        let seen = Seen { began: Instant::now(), there: 0, attached: 0, times: Vec::new(), moved: 0.0 };
-        let seen = Arc::new(Mutex::new(seen));
-        let eyes = seen.clone();
-        ec2.observe(Box::new(move |_, happening| look(&mut lock(&eyes), happening)));
-        Ok(Self { ec2, endpoint, seen })
+        let observations = Observations { began: Instant::now(), there: 0, attached: 0, times: Vec::new(), moved: 0.0 };
+        let observations = Arc::new(Mutex::new(observations));
+        let shared = observations.clone();
+        ec2.observe(Box::new(move |_, happening| observe(&mut lock(&shared), happening)));
+        Ok(Self { ec2, endpoint, observations })
     }
 
-    /// Counts from now.
+    /// Clears the counts and the times.
     pub fn begin(&self) {
         self.ec2.clear_calls();
-        let mut seen = lock(&self.seen);
-        (seen.began, seen.moved, seen.times) = (Instant::now(), 0.0, Vec::new());
+        let mut observations = lock(&self.observations);
+        (observations.began, observations.moved, observations.times) = (Instant::now(), 0.0, Vec::new());
     }
 
-    /// What is seen.
-    pub fn seen(&self) -> MutexGuard<'_, Seen> {
-        lock(&self.seen)
+    /// The observations so far.
+    pub fn observations(&self) -> MutexGuard<'_, Observations> {
+        lock(&self.observations)
     }
 
-    /// Every call of EC2 takes exactly so long from now on.
+    /// From now on each EC2 call takes exactly this long.
     pub fn answer_after(&self, latency: Duration) {
         self.ec2.configure(|settings| settings.call_latency = latency..=latency);
     }
 }
 
-fn look(seen: &mut Seen, happening: &Happening<'_>) {
+fn observe(observations: &mut Observations, happening: &Happening<'_>) {
     let Happening::Changed { before, after, .. } = happening else { return };
     let ours = |eni: &Option<&Eni>| eni.is_some_and(|eni| eni.subnet_id != NODES_SUBNET);
     let attached = |eni: &Option<&Eni>| {
@@ -79,15 +79,15 @@ fn look(seen: &mut Seen, happening: &Happening<'_>) {
     if !ours(before) && !ours(after) {
         return;
     }
-    let now = seen.began.elapsed().as_secs_f64();
-    seen.moved = now;
-    seen.there += i64::from(ours(after)) - i64::from(ours(before));
-    seen.attached += i64::from(attached(after)) - i64::from(attached(before));
+    let now = observations.began.elapsed().as_secs_f64();
+    observations.moved = now;
+    observations.there += i64::from(ours(after)) - i64::from(ours(before));
+    observations.attached += i64::from(attached(after)) - i64::from(attached(before));
     if attached(after) && !attached(before) {
-        seen.times.push(now);
+        observations.times.push(now);
     }
 }
 
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(observations: &Mutex<Observations>) -> MutexGuard<'_, Observations> {
+    observations.lock().unwrap_or_else(PoisonError::into_inner)
 }

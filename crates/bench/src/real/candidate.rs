@@ -1,16 +1,16 @@
-//! A controller as a process: ours, or whatever command line another one has.
+//! The controller process that is measured: this repository's, or another one by its command line.
 
 use multi_eni_control_plane::{ControlPlane, Process};
 use std::fs;
 use std::path::Path;
 
-/// What this repository's is called in the report.
+/// The name of this repository's controller in the report.
 pub const OURS: &str = "multi-eni";
 
-/// A controller that is measured.
+/// A controller to measure.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// What it is called in the report.
+    /// Its name in the report.
     pub name: String,
     /// Its command line, for `sh`.
     pub command: String,
@@ -19,10 +19,10 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// This repository's, as the file `multi-eni` beside this program, at this share of EC2's rates.
+    /// This repository's controller: the file `multi-eni` beside this program, with this share of EC2's rates.
     ///
     /// # Errors
-    /// If it is not there, or the CRDs cannot be made.
+    /// If the file does not exist, or the CRDs cannot be made.
     pub fn ours(share: f64) -> Result<Self, String> {
         let here = std::env::current_exe().map_err(|error| error.to_string())?;
         let program = here.with_file_name("multi-eni");
@@ -37,7 +37,7 @@ impl Candidate {
         })
     }
 
-    /// Another one: its command line, and the file with its CRDs.
+    /// Another controller: its command line, and the file with its CRDs.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -46,7 +46,7 @@ impl Candidate {
         Ok(Self { name: "peer".to_owned(), command: command.to_owned(), crds })
     }
 
-    /// Starts it, with nothing of this process's environment.
+    /// Starts the controller. It gets nothing of this process's environment.
     ///
     /// # Errors
     /// If it does not start.
@@ -65,29 +65,29 @@ impl Candidate {
     }
 }
 
-/// A controller that runs. Dropped: killed.
+/// A running controller. It is killed when dropped.
 #[derive(Debug)]
 pub struct Running {
     process: Process,
 }
 
-/// What a process has used.
+/// The resources that a process has used.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usage {
-    /// The most memory that it had in core, in MiB.
+    /// The largest resident memory, in MiB.
     pub peak_mib: f64,
-    /// CPU time, of user and kernel, in seconds.
+    /// CPU time in user and kernel mode, in seconds.
     pub cpu_seconds: f64,
 }
 
-/// The kernel shows CPU time in these parts of a second: USER_HZ, 100 for every architecture that EC2 has.
+/// The unit in which the kernel shows CPU time: USER_HZ, 100 on every architecture that EC2 has.
 const TICKS_A_SECOND: f64 = 100.0;
 
 impl Running {
-    /// What it has used so far.
+    /// The resources used so far.
     ///
     /// # Errors
-    /// If it has ended; the message has the last lines of its log.
+    /// If the process has ended; the message has the last lines of its log.
     pub fn usage(&mut self) -> Result<Usage, String> {
         if let Some(status) = self.process.ended()? {
             return Err(format!("the controller has ended: {status}\n{}", self.process.tail()));
@@ -110,7 +110,7 @@ fn peak_mib(status: &str) -> Option<f64> {
     Some(kib / 1024.0)
 }
 
-/// The name in the second field may have spaces; it ends with the last parenthesis.
+/// The name in the second field may contain spaces. It ends with the last parenthesis.
 fn cpu_seconds(stat: &str) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut ticks = fields.split_whitespace().skip(11).map(str::parse::<f64>);
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_proc_shows() {
+    fn proc_is_parsed() {
         let stat = "4242 (a (b) c) S 1 4242 4242 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 5 0 100 1000 200";
         assert_eq!(cpu_seconds(stat), Some(3.0));
         assert_eq!(peak_mib("Name:\tx\nVmHWM:\t   52224 kB\nVmRSS:\t 1 kB\n"), Some(51.0));

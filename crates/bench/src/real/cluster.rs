@@ -1,4 +1,4 @@
-//! The API server, its Nodes, and its own count of writes.
+//! The real API server: its Nodes with their heartbeats, NodeENIs, and its own count of writes.
 
 use crate::region::{GROUP, REGION, TYPE, ZONE, instance, subnet};
 use futures::stream::{StreamExt, TryStreamExt, iter};
@@ -14,29 +14,29 @@ use tokio::task::block_in_place;
 
 /// Requests at a time.
 const AT_ONCE: usize = 20;
-/// A kubelet reports that often, whether anything has changed or not.
+/// How often a kubelet reports, even if nothing has changed.
 const HEARTBEAT: Duration = Duration::from_secs(300);
-/// Images that a Node lists: as many as a kubelet reports at most.
+/// Images of a Node: as many as a kubelet reports at most.
 const IMAGES: u32 = 50;
 /// The pool that all NodeENIs select.
 pub const POOL: &str = "a";
 const NODEENIS: &str = "/apis/networking.k8s.aws/v1alpha1/nodeenis";
 
-/// etcd, kube-apiserver, and the admin.
+/// A real control plane, with a client as admin.
 pub struct Cluster {
-    /// The processes.
+    /// The processes of the control plane.
     pub plane: ControlPlane,
     client: Client,
 }
 
 impl Cluster {
-    /// Starts it, with these CRDs.
+    /// Starts the control plane and applies these CRDs.
     ///
     /// # Errors
     /// If a part is missing or does not start; the message says what.
     pub async fn open(crds: &str) -> Result<Self, String> {
         let plane = block_in_place(|| {
-            // It taints new Nodes until somebody says that they are ready.
+            // This plugin taints new Nodes until a kubelet reports them ready.
             let plane = ControlPlane::start_without(&["TaintNodesByCondition"])?;
             plane.apply(crds)?.success()?;
             plane.kubectl(&["wait", "--for=condition=established", "crd", "--all"])?.success()?;
@@ -49,7 +49,7 @@ impl Cluster {
         Ok(Self { plane, client: client.map_err(|error| error.to_string())? })
     }
 
-    /// Nodes of a pool, as large as they are in a cluster that is used.
+    /// Creates Nodes of a pool. They are as large as in a cluster in use.
     ///
     /// # Errors
     /// If the API server refuses one.
@@ -58,7 +58,7 @@ impl Cluster {
         created.buffer_unordered(AT_ONCE).map_ok(drop).try_collect().await
     }
 
-    /// Every Node reports once in five minutes, one after the other, until this is dropped.
+    /// Sends a heartbeat for each Node every five minutes, evenly spread, until the handle is dropped.
     pub fn heartbeats(&self, count: u32) -> tokio_util::task::AbortOnDropHandle<()> {
         let (client, pause) = (self.client.clone(), HEARTBEAT / count.max(1));
         tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
@@ -66,23 +66,23 @@ impl Cluster {
             for n in (1..=count).cycle() {
                 ticks.tick().await;
                 let path = format!("/api/v1/nodes/{}/status", name(n));
-                // One that is missed is made up for by the next.
+                // A failed heartbeat is followed by the next one.
                 let _ =
                     send(&client, Method::PATCH, path, Some(json!({ "status": { "conditions": [ready()] } }))).await;
             }
         }))
     }
 
-    /// The nth Node gets the label that all NodeENIs select.
+    /// Gives the nth Node the label that all NodeENIs select.
     ///
     /// # Errors
-    /// If it is not there.
+    /// If the Node does not exist.
     pub async fn label(&self, n: u32) -> Result<(), String> {
         let label = json!({ "metadata": { "labels": { "pool": POOL } } });
         self.send(Method::PATCH, format!("/api/v1/nodes/{}", name(n)), Some(label)).await.map(drop)
     }
 
-    /// The nth NodeENI, for all Nodes of [`POOL`], with the fields that every NodeENI controller has.
+    /// Creates the nth NodeENI, for all Nodes of [`POOL`], with the fields that every NodeENI controller has.
     ///
     /// # Errors
     /// If the API server refuses it.
@@ -100,25 +100,25 @@ impl Cluster {
     /// Deletes the nth NodeENI.
     ///
     /// # Errors
-    /// If it is not there.
+    /// If it does not exist.
     pub async fn delete(&self, n: u32) -> Result<(), String> {
         self.send(Method::DELETE, format!("{NODEENIS}/pool-{n}"), None).await.map(drop)
     }
 
-    /// How many NodeENIs there are.
+    /// How many NodeENIs exist.
     ///
     /// # Errors
-    /// If the API server does not say.
+    /// If the API server does not answer.
     pub async fn nodeenis(&self) -> Result<usize, String> {
         let list = self.send(Method::GET, NODEENIS.to_owned(), None).await?;
         let list: Value = serde_json::from_str(&list).map_err(|error| error.to_string())?;
         Ok(list["items"].as_array().map_or(0, Vec::len))
     }
 
-    /// Writes so far by what was written, by the API server's own count: all but Nodes, which are ours, and Leases.
+    /// The API server's count of writes so far, by verb and resource, except Nodes, which this benchmark writes, and Leases.
     ///
     /// # Errors
-    /// If the API server does not say.
+    /// If the API server does not answer.
     pub async fn writes(&self) -> Result<BTreeMap<String, u64>, String> {
         Ok(written(&self.send(Method::GET, "/metrics".to_owned(), None).await?))
     }
@@ -213,11 +213,11 @@ apiserver_request_total{code=\"200\",component=\"apiserver\",dry_run=\"\",group=
 apiserver_request_total{code=\"200\",component=\"apiserver\",dry_run=\"\",group=\"coordination.k8s.io\",resource=\"leases\",scope=\"resource\",subresource=\"\",verb=\"PUT\",version=\"v1\"} 99
 apiserver_request_total{code=\"200\",component=\"apiserver\",dry_run=\"\",group=\"networking.k8s.aws\",resource=\"nodeenis\",scope=\"cluster\",subresource=\"\",verb=\"LIST\",version=\"v1alpha1\"} 99
 ";
-        let wanted = [("PATCH nodeenis/status", 6), ("POST nodeenis", 2)];
-        assert_eq!(written(metrics), wanted.map(|(what, count)| (what.to_owned(), count)).into());
+        let expected = [("PATCH nodeenis/status", 6), ("POST nodeenis", 2)];
+        assert_eq!(written(metrics), expected.map(|(what, count)| (what.to_owned(), count)).into());
     }
 
-    /// A Node of a cluster in use has some 10 to 20 KiB.
+    /// A Node of a cluster in use has about 10 to 20 KiB.
     #[test]
     fn nodes_are_full_size() {
         let size = node(1, POOL).to_string().len();

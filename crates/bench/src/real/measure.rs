@@ -1,84 +1,84 @@
-//! What is measured in real time.
+//! The workload in real time: it does the pieces of work with one candidate and returns counts, times and resources.
 
 use super::account::Account;
 use super::candidate::{Candidate, OURS, Running, Usage};
 use super::cluster::{Cluster, POOL};
 use crate::floor;
 use crate::region::{REGION, instance};
-use crate::tally;
+use crate::statistics;
 use crate::work::{Piece, Scale};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// What a piece of work took a candidate.
+/// The result of one piece of work of a candidate.
 #[derive(Debug, Clone, Serialize)]
-pub struct Took {
-    /// Who did it.
+pub struct RealMeasurement {
+    /// The candidate.
     pub candidate: String,
-    /// What.
+    /// The piece of work.
     pub piece: Piece,
-    /// Where. The share of EC2's rates is for the floor; the candidate is told by its command line.
+    /// The size of the fleet. The share of EC2's rates is for the floor; the candidate has it in its command line.
     pub scale: Scale,
-    /// ENIs that were to be attached, or removed.
+    /// How many ENIs had to be attached or removed.
     pub enis: u32,
-    /// How many of them were, when it was done or given up.
+    /// How many of them were, when the work ended or nothing changed for too long.
     pub done: u32,
-    /// Seconds until the last one was; for an idle time its length.
+    /// Seconds until the last ENI was attached or removed; for an idle time its length.
     pub seconds: f64,
-    /// The fewest that EC2's buckets allow at the configured share; None: nothing was to be done.
+    /// The fewest seconds that EC2's buckets allow at this share. None: nothing had to be done.
     pub floor: Option<f64>,
     /// EC2 calls that took effect, by action.
     pub calls: BTreeMap<String, u64>,
     /// EC2 calls that were refused, by action and code.
     pub refused: BTreeMap<String, u64>,
-    /// Writes to the API server by the candidate, but for Leases.
+    /// Writes of the candidate to the API server, except Leases.
     pub writes: BTreeMap<String, u64>,
-    /// The most memory that it has had since it began, in MiB.
+    /// The largest memory since the candidate started, in MiB.
     pub peak_mib: f64,
-    /// CPU seconds that it used in this time.
+    /// CPU seconds during this piece of work.
     pub cpu_seconds: f64,
     /// When ENIs became attached, in seconds.
     pub attached: Vec<f64>,
-    /// Half of the nodes that were labelled one by one, and 99 % of them, had their Attach sent so many milliseconds after the label,
-    /// beyond what EC2 took to answer.
+    /// For nodes that are labelled one by one: the 50th and the 99th percentile of the milliseconds from the label to the Attach,
+    /// without EC2's own time.
     pub added_ms: Option<[f64; 2]>,
 }
 
-impl Took {
-    /// Whether it was this repository's controller that did it.
+impl RealMeasurement {
+    /// Whether the candidate is this repository's controller.
     pub fn is_ours(&self) -> bool {
         self.candidate == OURS
     }
 }
 
-/// Given up when nothing has moved for so long, and the work is not done.
+/// If nothing has changed for this long, unfinished work is stopped.
 const STUCK: Duration = Duration::from_secs(180);
-/// What a candidate gets to warm up.
+/// The time in which a candidate may warm up.
 const WARM_UP: Duration = Duration::from_secs(20);
-/// Done when nothing has moved for so long: late writes belong to the work.
+/// If nothing has changed for this long, finished work is over: late writes belong to the work.
 const REST: Duration = Duration::from_secs(10);
 
-/// Nodes that are labelled while nothing else is to be done.
+/// How many nodes are labelled one by one.
 const LABELLED: u32 = 30;
-/// What one call of EC2 takes meanwhile.
+/// The time that an EC2 call takes while nodes are labelled one by one.
 const LATENCY: Duration = Duration::from_millis(20);
-/// A label is followed by two of them before Attach can be sent: the look at what is on the instance, and Create.
+/// EC2 calls between the label and Attach: the lookup of the instance, and Create.
 const BEFORE_ATTACH: u32 = 2;
-/// For one, before the next.
+/// The time for one node, before the next is labelled.
 const PAUSE: Duration = Duration::from_millis(2_500);
 
-/// Plays attach, so long an idle time with heartbeats, nodes that are labelled one by one, and the deletion of all NodeENIs, or as
-/// much of it as there is time for before `stop`. `done` gets each when it is over.
+/// Does the pieces of work: attach, an idle time with heartbeats, nodes labelled one by one, and the deletion of all NodeENIs, or
+/// as many of them as possible before `stop`. Calls `done` after each.
 ///
 /// # Errors
-/// If a part does not start, or the candidate ends; the message says why. What a candidate does not get done is no error.
-pub async fn play(
+/// If a part does not start, or the candidate ends; the message says why. Work that a candidate does not finish is no error.
+pub async fn run(
     candidate: &Candidate,
     scale: Scale,
     idle: Duration,
     stop: impl Future<Output = ()>,
-    done: impl FnMut(Took),
+    done: impl FnMut(RealMeasurement),
 ) -> Result<(), String> {
     let Scale { nodes, .. } = scale;
     let account = Account::open(nodes + LABELLED).await?;
@@ -88,7 +88,7 @@ pub async fn play(
         cluster.add_nodes(1..=nodes, POOL).await?;
         cluster.add_nodes(nodes + 1..=nodes + LABELLED, "none").await
     };
-    // Ctrl-C reaches the processes, too: that they end by it is no failure.
+    // Ctrl-C reaches the processes too, so it is no failure that they end.
     tokio::select! {
         biased;
         () = &mut stop => {
@@ -128,7 +128,7 @@ struct Meter {
 }
 
 impl Bench {
-    async fn work(&mut self, idle: Duration, mut done: impl FnMut(Took)) -> Result<(), String> {
+    async fn work(&mut self, idle: Duration, mut done: impl FnMut(RealMeasurement)) -> Result<(), String> {
         let Scale { nodeenis, share, .. } = self.scale;
         tokio::time::sleep(WARM_UP).await;
         let enis = self.scale.enis();
@@ -138,8 +138,8 @@ impl Bench {
             self.cluster.apply(n).await?;
         }
         let goal = i64::from(enis);
-        self.until(|bench| bench.account.seen().attached == goal).await?;
-        let reached = self.account.seen().attached;
+        self.until(|bench| bench.account.observations().attached == goal).await?;
+        let reached = self.account.observations().attached;
         done(self.end(meter, Piece::Attach, [enis, count(reached)], Some(floor::seconds(enis, share))).await?);
 
         let meter = self.begin().await?;
@@ -148,19 +148,19 @@ impl Bench {
 
         let meter = self.begin().await?;
         let added = self.label_one_by_one().await?;
-        self.until(|bench| bench.account.seen().attached == goal + i64::from(LABELLED * nodeenis)).await?;
-        let labelled = [LABELLED * nodeenis, count(self.account.seen().attached - goal)];
+        self.until(|bench| bench.account.observations().attached == goal + i64::from(LABELLED * nodeenis)).await?;
+        let labelled = [LABELLED * nodeenis, count(self.account.observations().attached - goal)];
         let mut took = self.end(meter, Piece::Label, labelled, None).await?;
-        took.added_ms = tally::percentiles(added);
+        took.added_ms = statistics::percentiles(added);
         done(took);
 
         let meter = self.begin().await?;
         for n in 1..=nodeenis {
             self.cluster.delete(n).await?;
         }
-        let there = self.account.seen().there;
-        self.until(|bench| bench.account.seen().there == 0).await?;
-        let left = self.account.seen().there;
+        let there = self.account.observations().there;
+        self.until(|bench| bench.account.observations().there == 0).await?;
+        let left = self.account.observations().there;
         let gone = [count(there), count(there - left)];
         done(self.end(meter, Piece::Delete, gone, Some(floor::seconds(count(there), share))).await?);
         Ok(())
@@ -172,13 +172,13 @@ impl Bench {
         Ok(Meter { began: Instant::now(), writes, usage })
     }
 
-    /// Waits until it is so and nothing moves any more, or nothing has moved for too long.
+    /// Waits until `is_so` holds and nothing changes any more, or nothing has changed for too long.
     async fn until(&mut self, is_so: impl Fn(&Self) -> bool) -> Result<(), String> {
         let began = Instant::now();
         loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
             self.running.usage()?;
-            let moved = Duration::from_secs_f64(self.account.seen().moved);
+            let moved = Duration::from_secs_f64(self.account.observations().moved);
             let still = began.elapsed().saturating_sub(moved);
             if still > if is_so(self) { REST } else { STUCK } {
                 return Ok(());
@@ -186,7 +186,7 @@ impl Bench {
         }
     }
 
-    /// For each the milliseconds from its label to its Attach, less what EC2 took.
+    /// For each node the milliseconds from its label to its Attach, without the time that EC2 took.
     async fn label_one_by_one(&mut self) -> Result<Vec<f64>, String> {
         self.account.answer_after(LATENCY);
         let mut added = Vec::new();
@@ -197,7 +197,7 @@ impl Bench {
             });
             let (attach, labelled) = tokio::join!(tokio::time::timeout(STUCK, attach), self.cluster.label(n));
             labelled?;
-            // What never came took longer than anything.
+            // An Attach that was never sent counts as infinitely late.
             let took = attach.map_or(f64::INFINITY, |attach| attach.received.duration_since(sent).as_secs_f64());
             added.push((took - (LATENCY * BEFORE_ATTACH).as_secs_f64()) * 1000.0);
             tokio::time::sleep(PAUSE).await;
@@ -211,24 +211,24 @@ impl Bench {
         piece: Piece,
         [enis, done]: [u32; 2],
         floor: Option<f64>,
-    ) -> Result<Took, String> {
+    ) -> Result<RealMeasurement, String> {
         let (moved, attached) = {
-            let seen = self.account.seen();
-            (seen.moved, seen.times.clone())
+            let observations = self.account.observations();
+            (observations.moved, observations.times.clone())
         };
-        let (usage, (calls, refused)) = (self.running.usage()?, tally::calls(&self.account.ec2));
+        let (usage, (calls, refused)) = (self.running.usage()?, statistics::calls(&self.account.ec2));
         let mut writes = self.cluster.writes().await?;
         for (what, before) in meter.writes {
             if let Some(now) = writes.get_mut(&what) {
                 *now -= before;
             }
         }
-        // Those are ours.
+        // These writes are this benchmark's own.
         for what in ["POST nodeenis", "DELETE nodeenis"] {
             writes.remove(what);
         }
         writes.retain(|_, count| *count > 0);
-        Ok(Took {
+        Ok(RealMeasurement {
             candidate: self.candidate.clone(),
             piece,
             scale: self.scale,

@@ -1,8 +1,11 @@
 //! The same work in real time: etcd and kube-apiserver as processes, the simulated EC2 over TCP with its default buckets, and a
-//! controller as a process, ours or another one's. Everything is seen from outside, so all candidates are measured alike.
+//! controller as a process. All measurements are made from outside the controller, so all candidates are measured alike. Start
+//! reading in [`measure`].
 //!
-//! - [`candidate`]: a controller, its memory and its CPU time. - [`account`]: EC2. - [`cluster`]: the API server, its Nodes with
-//!   their heartbeats, and its own count of writes. - [`measure`]: what is measured.
+//! - [`candidate`]: a controller process, its memory and its CPU time.
+//! - [`account`]: the simulated EC2.
+//! - [`cluster`]: the API server, its Nodes with their heartbeats, and its count of writes.
+//! - [`measure`]: the workload and its results.
 
 pub mod account;
 pub mod candidate;

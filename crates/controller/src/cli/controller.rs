@@ -1,7 +1,8 @@
-//! `multi-eni controller`.
+//! The command `multi-eni controller`: reads the flags, builds the clients and runs the controller.
 
 use super::pods::PodFlags;
-use super::{interrupted, runtime_on_this_thread};
+use super::runtime::{interrupted, runtime_on_this_thread};
+use super::values::{seconds, share};
 use crate::http_server::{self, Gauges};
 use crate::leader_election::lease::Times;
 use crate::logs::{self, Format};
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Kubernetes by in-cluster configuration or KUBECONFIG; AWS by the standard chain and variables, AWS_REGION and
+/// Kubernetes is found by KUBECONFIG or the in-cluster configuration, AWS by its standard chain and variables, AWS_REGION and
 /// AWS_ENDPOINT_URL included.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
@@ -33,28 +34,28 @@ pub(super) struct Flags {
           default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     leader_elect: bool,
 
-    /// Readable name of the cluster, as a tag on the ENIs. Ownership is always told by the UID of the namespace kube-system
+    /// Readable name of the cluster, as a tag on the ENIs. Ownership is always decided by the UID of the namespace kube-system
     /// [default: that UID]
     #[arg(long, env = "MULTI_ENI_CLUSTER_NAME")]
     cluster_name: Option<String>,
 
-    /// How long a node may lose its label before its ENIs go
+    /// How long a node may be without its label before its ENIs are removed
     #[arg(long, env = "MULTI_ENI_LABEL_GRACE", default_value = "10s", value_parser = seconds)]
     label_grace: SignedDuration,
 
-    /// How long a Node may be away while its instance runs before its ENIs go
+    /// How long a Node may be missing while its instance runs before its ENIs are removed
     #[arg(long, env = "MULTI_ENI_NODE_GONE_GRACE", default_value = "5m", value_parser = seconds)]
     node_gone_grace: SignedDuration,
 
-    /// After how long a detach that does not end is forced
+    /// After what time a detach that does not end is forced
     #[arg(long, env = "MULTI_ENI_FORCE_DETACH_AFTER", default_value = "15m", value_parser = seconds)]
     force_detach_after: SignedDuration,
 
-    /// Of one NodeENI no more nodes than rollout.maxRemovals lose ENIs within this time, because of labels or of an edit
+    /// The window in which at most rollout.maxRemovals nodes of one NodeENI lose ENIs because of labels or of an edit
     #[arg(long, env = "MULTI_ENI_REMOVAL_WINDOW", default_value = "5m", value_parser = seconds)]
     removal_window: SignedDuration,
 
-    /// So many ENIs of this cluster that no ENIAttachment knows may be removed at once [default: 10 % of all, at least 10]
+    /// How many ENIs of this cluster without an ENIAttachment may be deleted at once [default: 10 % of all, at least 10]
     #[arg(long, env = "MULTI_ENI_MAX_ORPHANS")]
     max_orphans: Option<usize>,
 
@@ -65,27 +66,13 @@ pub(super) struct Flags {
     #[arg(long, env = "MULTI_ENI_BUDGET_SHARE", default_value_t = 0.8, value_parser = share)]
     budget_share: f64,
 
-    /// Form of the log
+    /// Format of the log
     #[arg(long, env = "MULTI_ENI_LOG_FORMAT", value_enum, default_value_t = Format::Auto)]
     log_format: Format,
 
     /// What to log, such as info or multi_eni_controller=debug
     #[arg(long, env = "MULTI_ENI_LOG", default_value = "info")]
     log: String,
-}
-
-/// `10s`, `5m`, `1h30m`.
-pub(super) fn seconds(text: &str) -> Result<SignedDuration, String> {
-    let parsed: SignedDuration =
-        text.parse().map_err(|_| format!("{text:?} is not a duration such as 10s, 5m or 1h30m"))?;
-    if parsed.is_negative() { Err("a grace cannot be negative".to_owned()) } else { Ok(parsed) }
-}
-
-pub(super) fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
-        _ => Err(format!("{text:?} is not a number above 0 and at most 1")),
-    }
 }
 
 pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
@@ -137,11 +124,11 @@ async fn start(flags: Flags) -> miette::Result<()> {
         gauges,
     };
     run_controller(parts, interrupted()).await;
-    tracing::info!("ended");
+    tracing::info!("controller stopped");
     Ok(())
 }
 
-/// POD_NAME, or the host's name and a number that differs between processes.
+/// POD_NAME, or the name of the host with a suffix that differs between processes.
 fn identity() -> String {
     std::env::var("POD_NAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| {
         let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());

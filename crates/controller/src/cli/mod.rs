@@ -1,15 +1,18 @@
-//! The commands of `multi-eni`.
+//! The command line of `multi-eni`: one file for each command, and what several commands share in `runtime.rs`, `values.rs` and
+//! `pods.rs`.
 
 mod controller;
 mod crds;
 mod plan;
 mod pods;
+mod runtime;
 mod sandbox;
+mod values;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Attaches AWS Elastic Network Interfaces to Kubernetes nodes by label, and cleans up after itself.
+/// Attaches AWS Elastic Network Interfaces to Kubernetes nodes by label, and removes them when they are no longer needed.
 #[derive(Debug, Parser)]
 #[command(name = "multi-eni", version, arg_required_else_help = true)]
 struct Cli {
@@ -21,12 +24,12 @@ struct Cli {
 enum Command {
     /// Run the controller, in a cluster or out of it
     Controller(controller::Flags),
-    /// Show the whole story on this machine, with no cluster and no AWS account: nodes are labelled, ENIs created,
-    /// attached, reported and cleaned up. Exit 0 only if all of it happened and nothing leaked
+    /// Run the controller against a simulated API server and a simulated EC2 on this machine: nodes are labelled, ENIs are
+    /// created, attached, reported and removed. Exits with 0 only if all checks pass and no ENI is left
     Sandbox(crate::sandbox::Flags),
-    /// Tell what the controller would do now, with its EC2 calls, and for everything that it would not do, why. Read-only
+    /// Show what the controller would do now, with its EC2 calls, and the reason for everything that it would not do. Read-only
     Plan(plan::Flags),
-    /// Tell the same for one Node or one NodeENI, with everything that is in place
+    /// Show the same for one Node or one NodeENI, with everything that is in place
     Explain(plan::ExplainFlags),
     /// Print the CRDs as YAML, for kubectl apply -f -
     Crds,
@@ -48,33 +51,5 @@ pub fn main() -> ExitCode {
             eprintln!("Error: {report:?}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// A runtime for one command.
-fn runtime() -> miette::Result<tokio::runtime::Runtime> {
-    use miette::IntoDiagnostic;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().into_diagnostic()
-}
-
-/// A runtime on this thread alone. The controller decides on one task anyway; a thread for each core of a large node, with its own
-/// share of the heap, would only cost memory.
-fn runtime_on_this_thread() -> miette::Result<tokio::runtime::Runtime> {
-    use miette::IntoDiagnostic;
-    tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()
-}
-
-/// SIGINT or SIGTERM.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
     }
 }

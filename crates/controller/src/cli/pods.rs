@@ -1,6 +1,6 @@
-//! Whether a node that is no longer selected keeps its ENIs for the Pods that use them.
+//! Flags that decide whether a node that is no longer selected keeps its ENIs for the Pods that use them.
 
-/// Asked for by the controller and by those who tell what it would do.
+/// The flags about Pods, which `controller`, `plan` and `explain` share.
 #[derive(Debug, clap::Args)]
 pub(super) struct PodFlags {
     /// A node that is no longer selected keeps its ENIs while Pods on it use them. Needs the right to list and watch pods
@@ -8,14 +8,14 @@ pub(super) struct PodFlags {
           default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     wait_for_pods: bool,
 
-    /// Annotation by which a Pod names the NodeENIs whose ENIs it uses, separated by commas. A Pod that requests a NodeENI's
+    /// Annotation in which a Pod names the NodeENIs whose ENIs it uses, separated by commas. A Pod that requests a NodeENI's
     /// dpdkResourceName uses them too
     #[arg(long, env = "MULTI_ENI_POD_ANNOTATION", default_value = "networking.k8s.aws/nodeenis", value_parser = key)]
     pod_annotation: String,
 }
 
 impl PodFlags {
-    /// The annotation, if anything waits for Pods.
+    /// The annotation. None: ENIs do not wait for Pods.
     pub fn annotation(&self) -> Option<String> {
         self.wait_for_pods.then(|| self.pod_annotation.clone())
     }

@@ -1,6 +1,6 @@
-//! `multi-eni sandbox`.
+//! The command `multi-eni sandbox`.
 
-use super::{interrupted, runtime};
+use super::runtime::{interrupted, runtime};
 use crate::logs::{self, Format};
 use crate::sandbox;
 use std::process::ExitCode;

@@ -1,10 +1,11 @@
-//! The fence: nothing is sent whose own timeout could end after the Lease does.
+//! The fence. It lets a request pass only if the request's timeout ends before the Lease can belong to another replica. It is
+//! given the deadline by the leader election, and never renews the Lease itself.
 
 use crate::clock::Steady;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Shared by everything that sends. Cheap to ask.
+/// The fence, shared by everything that sends. A check costs one uncontended lock.
 #[derive(Clone)]
 pub struct Fence {
     steady: Steady,
@@ -13,16 +14,16 @@ pub struct Fence {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Until {
-    /// No election: always allowed.
+    /// There is no election: every request may pass.
     Always,
-    /// Not the leader.
+    /// This replica does not lead: no request may pass.
     Never,
-    /// The leader, until then on the steady clock.
+    /// This replica leads until this time on the steady clock.
     Deadline(Duration),
 }
 
 impl Fence {
-    /// A fence that is open for ever: one replica, no election.
+    /// A fence that is always open, for a single replica without election.
     pub fn open(steady: Steady) -> Self {
         Self { steady, until: Arc::new(Mutex::new(Until::Always)) }
     }
@@ -32,7 +33,7 @@ impl Fence {
         Self { steady, until: Arc::new(Mutex::new(Until::Never)) }
     }
 
-    /// Whether a request sent now and given up after `timeout` is over before the Lease can be another's.
+    /// Whether a request with this timeout, if it is sent now, ends before the Lease can belong to another replica.
     pub fn may_send(&self, timeout: Duration) -> bool {
         match *self.lock() {
             Until::Always => true,
@@ -41,7 +42,7 @@ impl Fence {
         }
     }
 
-    /// Now, on the fence's clock.
+    /// The present time on the fence's clock.
     pub fn now(&self) -> Duration {
         (self.steady)()
     }

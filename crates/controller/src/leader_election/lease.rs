@@ -1,6 +1,7 @@
-//! The loop around [`election`](super::evaluate): acquire, renew, release.
+//! The loop of the leader election: it acquires, renews and releases the Lease, and moves the fence's deadline. [`evaluate`]
+//! decides what a Lease means.
 
-use super::election::{Observed, Verdict, evaluate, is_rewound, is_same_term};
+use super::election::{Decision, ObservedLease, evaluate, is_rewound, is_same_term};
 use super::fence::Fence;
 use crate::clock::Wall;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -12,7 +13,7 @@ use std::time::Duration;
 /// Name of the Lease.
 pub const LEASE_NAME: &str = "multi-eni-controller";
 
-/// Times of the election.
+/// Durations of the election.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
     /// How long a Lease lasts after its renewal was sent.
@@ -29,90 +30,103 @@ impl Default for Times {
     }
 }
 
-/// One candidate for one Lease.
+/// The Lease that a candidate competes for, and the identity with which it holds the Lease.
+pub struct CandidateConfig {
+    /// Namespace of the Lease.
+    pub namespace: String,
+    /// Holder identity.
+    pub identity: String,
+    /// Durations of the election.
+    pub times: Times,
+}
+
+/// A candidate for the Lease.
 pub struct Candidate {
     api: Api<Lease>,
     identity: String,
     times: Times,
     wall: Wall,
     fence: Fence,
-    observed: Observed,
-    /// The object as last read or written: its resourceVersion makes every write safe.
+    observed: ObservedLease,
+    /// The object as last read or written. Each write carries its resourceVersion, so a concurrent change is never overwritten.
     object: Option<Lease>,
-    /// When it was read last, on the steady clock.
+    /// When the Lease was last read, on the steady clock.
     last_read: Option<Duration>,
 }
 
-/// A standby that has not been able to read the Lease for so long could not take over.
-const READ_LATELY: Duration = Duration::from_secs(60);
+/// A standby that has not read the Lease for this long is not ready to take over.
+const STANDBY_READ_WITHIN: Duration = Duration::from_secs(60);
 
-/// What became of a renewal.
+/// The result of a renewal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Renewal {
-    /// It was written.
+    /// The renewal was written.
     Written,
-    /// Ours still, but somebody changed the object between reading and writing, each time: tried again.
+    /// The Lease is still ours, but another client changed the object between each read and write.
     Contended,
-    /// Another has held it since, or it is gone.
+    /// Another replica has held the Lease since, or the Lease is gone.
     Over,
-    /// It is older than what was written: all that is known of the API server's objects is of a time that it has forgotten.
+    /// The Lease is older than the one that was written: the API server's store was restored, so the objects in our store no
+    /// longer exist as they are there.
     Rewound,
 }
 
-/// Leadership until it is lost.
+/// Leadership, until the Lease is lost.
 pub struct Leadership<'a>(&'a mut Candidate);
 
 impl Candidate {
-    /// A candidate that will hold the Lease as `identity` in `namespace`. `client` must not be behind the fence.
-    pub fn new(client: Client, namespace: &str, identity: String, times: Times, wall: Wall, fence: Fence) -> Self {
-        let api = Api::namespaced(client, namespace);
-        Self { api, identity, times, wall, fence, observed: Observed::default(), object: None, last_read: None }
+    /// A candidate for the Lease of `config`. `client` must not be behind the fence.
+    pub fn new(client: Client, config: CandidateConfig, wall: Wall, fence: Fence) -> Self {
+        let CandidateConfig { namespace, identity, times } = config;
+        let api = Api::namespaced(client, &namespace);
+        Self { api, identity, times, wall, fence, observed: ObservedLease::default(), object: None, last_read: None }
     }
 
-    /// Waits until the Lease is ours. `can_read` is told whether it could be read lately: a standby that cannot is no
-    /// standby.
+    /// Waits until this candidate holds the Lease. `can_read` is called with whether the Lease was read recently: a standby that
+    /// cannot read the Lease is not ready.
     pub async fn acquire(&mut self, can_read: impl Fn(bool)) -> Leadership<'_> {
         loop {
             let tried = self.try_once().await;
-            can_read(self.last_read.is_some_and(|at| self.fence.now().saturating_sub(at) < READ_LATELY));
+            can_read(self.last_read.is_some_and(|at| self.fence.now().saturating_sub(at) < STANDBY_READ_WITHIN));
             match tried {
                 Ok(true) => {
-                    tracing::info!(identity = %self.identity, "leading");
+                    tracing::info!(identity = %self.identity, "acquired the Lease, leading");
                     return Leadership(self);
                 }
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "the Lease cannot be read or written"),
+                Err(error) => tracing::warn!(%error, "cannot read or write the Lease"),
             }
             tokio::time::sleep(self.times.renew_every).await;
         }
     }
 
-    /// One look and, if it may be ours, one write. True: it is ours, and the fence is open until its deadline.
+    /// Reads the Lease and, if the candidate may hold it, writes it. True: the candidate holds the Lease, and the fence is open
+    /// until the deadline.
     async fn try_once(&mut self) -> Result<bool, Box<kube::Error>> {
-        self.look().await?;
+        self.read().await?;
         match evaluate(&self.observed, &self.identity, self.fence.now(), self.times.duration) {
-            Verdict::Wait(_) => Ok(false),
-            Verdict::Create | Verdict::Take => self.write(true).await,
-            Verdict::Renew => self.write(false).await,
+            Decision::Wait(_) => Ok(false),
+            Decision::Create | Decision::Take => self.write(true).await,
+            Decision::Renew => self.write(false).await,
         }
     }
 
-    /// One write on what was written last; a look as well only if that is not what is there. That may be a write of ours
-    /// whose answer was lost. If another has held the Lease since, the term is over, even if the Lease is free again: what
-    /// that one did is not in our picture.
+    /// Renews by a write over the Lease as last written. If the object has changed it is read: the change may be our own write
+    /// whose answer was lost. If another replica has held the Lease since, the term is over, even if the Lease is free again: our
+    /// store does not have what that replica did.
     async fn renew(&mut self) -> Result<Renewal, Box<kube::Error>> {
         let before = self.object.as_ref().map(|lease| lease.metadata.clone());
-        let attachment = self.object.as_ref().and_then(|lease| lease.spec.clone());
-        if attachment.is_some() && self.write(false).await? {
+        let held = self.object.as_ref().and_then(|lease| lease.spec.clone());
+        if held.is_some() && self.write(false).await? {
             return Ok(Renewal::Written);
         }
-        let read = self.look().await?;
+        let read = self.read().await?;
         let now = self.object.as_ref().map(|lease| &lease.metadata);
         if before.as_ref().zip(now).is_some_and(|(before, now)| is_rewound(before, now)) {
             return Ok(Renewal::Rewound);
         }
-        match attachment.zip(read) {
-            Some((attachment, read)) if is_same_term(&attachment, &read, &self.identity) => {
+        match held.zip(read) {
+            Some((held, read)) if is_same_term(&held, &read, &self.identity) => {
                 Ok(if self.write(false).await? { Renewal::Written } else { Renewal::Contended })
             }
             _ => Ok(Renewal::Over),
@@ -120,7 +134,7 @@ impl Candidate {
     }
 
     /// Reads the Lease.
-    async fn look(&mut self) -> Result<Option<LeaseSpec>, Box<kube::Error>> {
+    async fn read(&mut self) -> Result<Option<LeaseSpec>, Box<kube::Error>> {
         let read = self.api.get_opt(LEASE_NAME);
         self.object = self.within(read).await?;
         self.last_read = Some(self.fence.now());
@@ -161,7 +175,7 @@ impl Candidate {
             Ok(lease) => {
                 self.observed.update(lease.spec.clone(), sent);
                 self.object = Some(lease);
-                // Counted from when it was sent: the API server may have stored it at any moment after.
+                // Counts from the moment of sending: the API server may have stored the renewal at any time after it.
                 self.fence.extend_to(sent.saturating_add(self.times.duration));
                 Ok(true)
             }
@@ -178,15 +192,15 @@ impl Candidate {
     }
 }
 
-/// Another wrote first, or somebody has deleted it. A leader whose Lease is gone ends its term: it may not make it anew and
-/// go on, since another may have held one meanwhile.
+/// Whether another client wrote first, or deleted the Lease. A leader whose Lease is gone ends its term: it must not create a new
+/// one and go on, because another replica may have held one in between.
 fn is_not_ours(error: &kube::Error) -> bool {
     let gone = |status: &kube::core::Status| status.code == 404 && status.reason == "NotFound";
     matches!(error, kube::Error::Api(status) if status.code == 409 || gone(status))
 }
 
 impl Leadership<'_> {
-    /// Renews until the Lease is lost: another holds it, or its deadline is too near to do anything in.
+    /// Renews the Lease until it is lost: another replica holds it, or its deadline is too close for another request.
     pub async fn hold(&mut self) {
         loop {
             tokio::time::sleep(self.0.times.renew_every).await;
@@ -196,7 +210,7 @@ impl Leadership<'_> {
                 Ok(Renewal::Written) => {}
                 Ok(Renewal::Over) => {
                     tracing::error!(
-                        "another replica holds the Lease, or has held it, or it was deleted: this term is over"
+                        "another replica holds or has held the Lease, or the Lease was deleted: this term is over"
                     );
                     break;
                 }
@@ -208,19 +222,19 @@ impl Leadership<'_> {
                     break;
                 }
                 Ok(Renewal::Contended) if in_time => {
-                    tracing::warn!("somebody else writes to the Lease at each renewal, tried again");
+                    tracing::warn!("another client changes the Lease at each renewal, trying again");
                 }
                 Ok(Renewal::Contended) => {
                     tracing::error!(
-                        "somebody else writes to the Lease at each renewal: it could not be renewed in time"
+                        "another client changes the Lease at each renewal: the Lease was not renewed in time"
                     );
                     break;
                 }
                 Err(error) if in_time => {
-                    tracing::warn!(%error, "the Lease could not be renewed, tried again");
+                    tracing::warn!(%error, "Lease not renewed, trying again");
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the Lease could not be renewed in time");
+                    tracing::error!(%error, "Lease not renewed in time");
                     break;
                 }
             }
@@ -228,7 +242,7 @@ impl Leadership<'_> {
         self.0.fence.close();
     }
 
-    /// Gives the Lease up, so that another replica need not wait for its end. Best effort.
+    /// Releases the Lease, so that another replica need not wait for its end. Best effort.
     pub async fn release(&mut self) {
         self.0.fence.close();
         let Some(mut lease) = self.0.object.clone() else { return };
@@ -238,8 +252,8 @@ impl Leadership<'_> {
             spec.renew_time = Some(MicroTime((self.0.wall)()));
         }
         match self.0.within(self.0.api.replace(LEASE_NAME, &PostParams::default(), &lease)).await {
-            Ok(_) => tracing::info!("the Lease is released"),
-            Err(error) => tracing::warn!(%error, "the Lease could not be released: it ends by itself"),
+            Ok(_) => tracing::info!("released the Lease"),
+            Err(error) => tracing::warn!(%error, "Lease not released, it expires by itself"),
         }
     }
 }

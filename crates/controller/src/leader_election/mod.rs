@@ -1,4 +1,4 @@
-//! Leader election by Lease, and the fence that keeps a former leader from acting.
+//! Leader election by a Lease, and the fence, which stops a former leader from acting. Start reading in [`election`].
 
 pub mod election;
 pub mod fence;

@@ -1,7 +1,8 @@
-//! One ENIAttachment: `step`, and its one action.
+//! Reconciles one ENIAttachment: `lifecycle::step` returns its status and its next action, and this file starts the calls for
+//! both. It is given the store's entry and the cache of EC2. It never chooses an action itself.
 
 use super::{Outcome, Reconciler, writes};
-use crate::events::{About, Announcement};
+use crate::events::{NewEvent, Regarding};
 use crate::store::AttachmentEntry;
 use crate::work_queue::Key;
 use futures::FutureExt;
@@ -23,23 +24,23 @@ use tokio_util::sync::CancellationToken;
 
 impl Reconciler {
     pub(super) fn attachment(&mut self, key: &Key, name: &str) {
-        let Some(entry) = self.store.attachment(name).cloned() else { return self.decided(key, &[], |_| false) };
+        let Some(entry) = self.store.attachment(name).cloned() else { return self.retain_decided(key, &[], |_| false) };
         if entry.attachment.is_torn() && self.put_back(key, &entry) {
             return;
         }
         let step = self.step(&entry);
         if let Some(at) = step.recheck {
-            self.queue.at(key.clone(), at);
+            self.queue.add_at(key.clone(), at);
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         let report = self.writes_status(&entry, &step).then(|| writes::report_of(&entry.attachment, &step.status));
         let release = matches!(step.action, Action::Release).then(|| release_of(&entry));
         let repair = entry.attachment.is_torn().then(|| repair_of(&entry));
-        self.decided(key, &report.iter().chain(&release).chain(&repair).cloned().collect::<Vec<_>>(), |_| false);
+        self.retain_decided(key, &report.iter().chain(&release).chain(&repair).cloned().collect::<Vec<_>>(), |_| false);
         if let Some(asked) = report.filter(|asked| self.may_write(key, asked)) {
-            // Said when it happens, not again with each try to write it down.
+            // Publish the event with the first try to write the status, not with each retry.
             if !self.writes.is_failing(key, &asked.target) {
-                self.announce(&entry, &step);
+                self.publish_attached(&entry, &step);
             }
             let (writer, entry, status) = (self.deps.writer.clone(), entry.clone(), step.status.clone());
             work.push(writes::sent(asked, async move { writer.attachment_status(entry, status).await }));
@@ -47,84 +48,82 @@ impl Reconciler {
         self.act(key, &entry, step.action, &mut work);
         match work.pop() {
             None => {}
-            // As good as always, and thousands of them may wait.
-            Some(one) if work.is_empty() => self.call(key, one.map(|outcome| vec![outcome])),
+            // Nearly always there is one call, and thousands of ENIAttachments may wait: do without the vector of futures.
+            Some(one) if work.is_empty() => self.start_calls(key, one.map(|outcome| vec![outcome])),
             Some(last) => {
                 work.push(last);
-                self.call(key, join_all(work));
+                self.start_calls(key, join_all(work));
             }
         }
     }
 
-    /// What somebody took off one of our objects is put back, by itself: it needs the version that was seen.
+    /// Restores the finalizer, label and owner reference that somebody removed, in a write of its own, which needs the known
+    /// resourceVersion.
     fn put_back(&mut self, key: &Key, entry: &Arc<AttachmentEntry>) -> bool {
         let asked = repair_of(entry);
         if !self.may_write(key, &asked) {
             return false;
         }
-        let eni_attachment = &entry.attachment;
-        tracing::warn!(attachment = %eni_attachment.name, finalizer = eni_attachment.guarded, label_and_owner = eni_attachment.labelled, "somebody took a mark of ours off it: it is put back");
+        let attachment = &entry.attachment;
+        tracing::warn!(attachment = %attachment.name, finalizer = attachment.guarded, label_and_owner = attachment.labelled, "restoring what was removed from ENIAttachment");
         let (writer, entry) = (self.deps.writer.clone(), entry.clone());
-        self.call(key, writes::sent(asked, async move { writer.repair(entry).await }).map(|outcome| vec![outcome]));
+        self.start_calls(
+            key,
+            writes::sent(asked, async move { writer.repair(entry).await }).map(|outcome| vec![outcome]),
+        );
         true
     }
 
     pub(super) fn step(&self, entry: &AttachmentEntry) -> Step {
-        let eni_attachment = &entry.attachment;
+        let attachment = &entry.attachment;
         let (observation, memory, catalog) =
-            (self.observation(eni_attachment), self.memory(eni_attachment), self.deps.ec2.catalog());
-        let rivals = self.rivals(eni_attachment, &observation);
+            (self.observation(attachment), self.call_history(attachment), self.deps.ec2.catalog());
+        let rivals = self.rivals(attachment, &observation);
         let rivals: Vec<&Attachment> = rivals.iter().map(|entry| &entry.attachment).collect();
         lifecycle::step(lifecycle::Input {
             rivals: &rivals,
-            ..self.step_input(eni_attachment, &observation, &memory, &catalog)
+            ..self.step_input(attachment, &observation, &memory, &catalog)
         })
     }
 
-    /// Others that name the ENI which this one is to take over.
-    fn rivals(&self, eni_attachment: &Attachment, observation: &Observation) -> Vec<Arc<AttachmentEntry>> {
-        let Some(adopted) = &eni_attachment.adopted else { return Vec::new() };
-        if matches!(observation, Observation::Seen(eni) if eni.attachment_uid() == Some(eni_attachment.uid.as_str())) {
+    /// Other ENIAttachments whose status names the ENI that this one is to adopt.
+    fn rivals(&self, attachment: &Attachment, observation: &Observation) -> Vec<Arc<AttachmentEntry>> {
+        let Some(adopted) = &attachment.adopted else { return Vec::new() };
+        if matches!(observation, Observation::Seen(eni) if eni.attachment_uid() == Some(attachment.uid.as_str())) {
             return Vec::new();
         }
-        let others = self.store.attachments().filter(|entry| entry.attachment.uid != eni_attachment.uid);
+        let others = self.store.attachments().filter(|entry| entry.attachment.uid != attachment.uid);
         others.filter(|entry| entry.attachment.eni().as_ref() == Some(adopted)).cloned().collect()
     }
 
-    pub(super) fn memory(&self, eni_attachment: &Attachment) -> CallHistory {
-        self.memories
-            .get(&eni_attachment.uid)
+    pub(super) fn call_history(&self, attachment: &Attachment) -> CallHistory {
+        self.call_histories
+            .get(&attachment.uid)
             .cloned()
-            .unwrap_or_else(|| CallHistory::begin(self.acting_since, eni_attachment))
+            .unwrap_or_else(|| CallHistory::begin(self.acting_since, attachment))
     }
 
-    pub(super) fn memory_mut(&mut self, eni_attachment: &Attachment) -> &mut CallHistory {
+    pub(super) fn call_history_mut(&mut self, attachment: &Attachment) -> &mut CallHistory {
         let since = self.acting_since;
-        self.memories.entry(eni_attachment.uid.clone()).or_insert_with(|| CallHistory::begin(since, eni_attachment))
+        self.call_histories.entry(attachment.uid.clone()).or_insert_with(|| CallHistory::begin(since, attachment))
     }
 
     pub(super) fn step_input<'a>(
         &'a self,
-        eni_attachment: &'a Attachment,
+        attachment: &'a Attachment,
         observation: &'a Observation,
         memory: &'a CallHistory,
         catalog: &'a Ec2Catalog,
     ) -> lifecycle::Input<'a> {
-        let node = eni_attachment.instance.as_ref().and_then(|instance| self.store.node_on(instance));
+        let node = attachment.instance.as_ref().and_then(|instance| self.store.node_on(instance));
         lifecycle::Input {
             cluster: &self.deps.cluster,
-            attachment: eni_attachment,
+            attachment,
             observation,
-            spec: self
-                .store
-                .nodeeni_by_uid(&eni_attachment.nodeeni_uid)
-                .and_then(|entry| entry.nodeeni.spec.as_ref().ok()),
+            spec: self.store.nodeeni_by_uid(&attachment.nodeeni_uid).and_then(|entry| entry.nodeeni.spec.as_ref().ok()),
             rivals: &[],
             node_leaving: node.is_none_or(|node| node.deleting),
-            instance: eni_attachment
-                .instance
-                .as_ref()
-                .and_then(|instance| self.deps.ec2.instance_observation(instance)),
+            instance: attachment.instance.as_ref().and_then(|instance| self.deps.ec2.instance_observation(instance)),
             states_failure: self.states_failure.as_ref(),
             home_shown: self.deps.ec2.home_shown(),
             catalog,
@@ -137,9 +136,9 @@ impl Reconciler {
         }
     }
 
-    /// Its ENI, by its status or by what this process was answered.
+    /// The ID of its ENI: from its status, or from the answer that this process got to Create.
     pub(super) fn eni_of(&self, attachment: &Attachment) -> Option<EniId> {
-        match self.memories.get(&attachment.uid) {
+        match self.call_histories.get(&attachment.uid) {
             Some(memory) => memory.eni_of(attachment),
             None => attachment.eni(),
         }
@@ -157,7 +156,8 @@ impl Reconciler {
         self.deps.ec2.is_absent(&entry.attachment.uid, self.eni_of(&entry.attachment).as_ref())
     }
 
-    /// A call that comes right after leaves the writing to its answer: three writes are enough for the way in.
+    /// Whether the status is written now. If a call follows at once, the status is written with the call's answer: an ENI costs
+    /// three writes until it is Ready.
     fn writes_status(&self, entry: &AttachmentEntry, step: &Step) -> bool {
         let waits = match step.action {
             Action::Create { .. } | Action::Attach { .. } | Action::Delete { .. } | Action::Release => false,
@@ -178,22 +178,23 @@ impl Reconciler {
         action: Action,
         work: &mut Vec<BoxFuture<'static, Outcome>>,
     ) {
-        let withdrawn = CancellationToken::new();
+        let cancelled = CancellationToken::new();
         if matches!(action, Action::Create { .. } | Action::Attach { .. }) {
-            self.bringing.insert(entry.attachment.name.clone(), (entry.attachment.uid.clone(), withdrawn.clone()));
+            self.cancellable_calls
+                .insert(entry.attachment.name.clone(), (entry.attachment.uid.clone(), cancelled.clone()));
         }
-        let ec2 = self.deps.ec2.acting_for(&entry.attachment.nodeeni_uid, entry.attachment.created, withdrawn);
+        let ec2 = self.deps.ec2.acting_for(&entry.attachment.nodeeni_uid, entry.attachment.created, cancelled);
         let (call, future): (Call, BoxFuture<'static, Result<(), CallError>>) = match action {
             Action::Wait | Action::Settled | Action::NextAttempt => return,
-            Action::LookByTag => return self.look(key, || ec2.look_by_tag(&entry.attachment.uid)),
-            Action::LookById(eni) => return self.look(key, || ec2.look_by_id(&eni)),
-            Action::LookAtSubnet(subnet) => return self.look(key, || ec2.want_subnets(&[subnet], &[])),
-            Action::LookAtState(instance) => return self.look(key, || ec2.look_at_state(&instance)),
+            Action::LookByTag => return self.start_lookup(key, || ec2.look_by_tag(&entry.attachment.uid)),
+            Action::LookById(eni) => return self.start_lookup(key, || ec2.look_by_id(&eni)),
+            Action::LookAtSubnet(subnet) => return self.start_lookup(key, || ec2.want_subnets(&[subnet], &[])),
+            Action::LookAtState(instance) => return self.start_lookup(key, || ec2.look_at_state(&instance)),
             Action::Release => {
                 let asked = release_of(entry);
                 if self.may_write(key, &asked) {
                     if !self.writes.is_failing(key, &asked.target) {
-                        self.announce_removed(entry);
+                        self.publish_deleted(entry);
                     }
                     let (writer, entry) = (self.deps.writer.clone(), entry.clone());
                     work.push(writes::sent(asked, async move { writer.release(entry).await }));
@@ -215,13 +216,13 @@ impl Reconciler {
             }
             Action::Attach { eni, instance, card, index } => {
                 let before = entry.attachment.status.attachment_id.clone();
-                self.memory_mut(&entry.attachment).sends_attach(before.as_deref());
+                self.call_history_mut(&entry.attachment).sends_attach(before.as_deref());
                 (Call::Attach, async move { ec2.attach(&eni, &instance, card, index).await.map(drop) }.boxed())
             }
             Action::Detach { eni, attachment, force } => {
                 let leaving = entry.attachment.deleting.is_some();
-                if self.memory_mut(&entry.attachment).sends_detach(&attachment, force, leaving) {
-                    self.announce_forced(entry);
+                if self.call_history_mut(&entry.attachment).sends_detach(&attachment, force, leaving) {
+                    self.publish_forced_detach(entry);
                 }
                 (Call::Detach, async move { ec2.detach(&eni, &attachment, force).await }.boxed())
             }
@@ -230,7 +231,7 @@ impl Reconciler {
                 let now = self.now();
                 let nodeeni = self.store.nodeeni_by_uid(&entry.attachment.nodeeni_uid).cloned();
                 let spec = nodeeni.as_ref().and_then(|nodeeni| nodeeni.nodeeni.spec.as_ref().ok());
-                self.memory_mut(&entry.attachment).sends_change(&change, spec, now);
+                self.call_history_mut(&entry.attachment).sends_change(&change, spec, now);
                 change_in_place(ec2, eni, change)
             }
         };
@@ -245,95 +246,115 @@ impl Reconciler {
         );
     }
 
-    /// What is on its way out needs no Create and no Attach that only waits for its turn.
-    pub(super) fn withdraw(&mut self, name: &str) {
+    /// Cancels a Create or Attach that still waits for its turn, if the ENIAttachment is being deleted or is gone.
+    pub(super) fn cancel_calls(&mut self, name: &str) {
         let stays = |uid: &String| {
             self.store
                 .attachment(name)
                 .is_some_and(|entry| entry.attachment.uid == *uid && entry.attachment.deleting.is_none())
         };
-        if let Some((_, withdrawn)) = self.bringing.get(name).filter(|(uid, _)| !stays(uid)) {
-            withdrawn.cancel();
+        if let Some((_, cancelled)) = self.cancellable_calls.get(name).filter(|(uid, _)| !stays(uid)) {
+            cancelled.cancel();
         }
     }
 
-    /// What the quota of ENIs held back may try again.
-    pub(super) fn wake_those_without_an_eni(&mut self) {
+    /// Adds the ENIAttachments without an ENI to the queue: the quota or a subnet has room again.
+    pub(super) fn enqueue_without_eni(&mut self) {
         let keys = self.store.attachments().filter(|entry| entry.attachment.awaits_its_eni());
         let keys: Vec<Key> = keys.map(|entry| Key::Attachment(entry.attachment.name.clone())).collect();
-        keys.into_iter().for_each(|key| self.queue.now(key));
+        keys.into_iter().for_each(|key| self.queue.add(key));
     }
 
-    /// What waits for what EC2 has just granted to another one may try again.
-    pub(super) fn wake_the_refused(&mut self) {
+    /// Adds the ENIAttachments whose calls were refused to the queue: EC2 has just allowed a call of the same kind.
+    pub(super) fn enqueue_refused(&mut self) {
         let waits = |memory: &CallHistory| memory.failures().any(|failure| self.permissions.concerns(failure));
-        let uids = self.memories.iter().filter(|(_, memory)| waits(memory)).map(|(uid, _)| uid);
+        let uids = self.call_histories.iter().filter(|(_, memory)| waits(memory)).map(|(uid, _)| uid);
         let keys: Vec<Key> =
             uids.filter_map(|uid| self.store.attachment_by_uid(uid)).cloned().map(Key::Attachment).collect();
-        keys.into_iter().for_each(|key| self.queue.now(key));
-        self.wake_those_without_an_eni();
+        keys.into_iter().for_each(|key| self.queue.add(key));
+        self.enqueue_without_eni();
     }
 
-    /// What the statuses tell of what EC2 refuses to all.
-    pub(super) fn probes_told(&self) -> PermissionGate {
+    /// The permission gate, restored from the failures in the statuses.
+    pub(super) fn permission_gate_from_statuses(&self) -> PermissionGate {
         PermissionGate::told(
-            self.store.attachments().map(|entry| (entry.attachment.uid.as_str(), self.memory(&entry.attachment))),
+            self.store.attachments().map(|entry| (entry.attachment.uid.as_str(), self.call_history(&entry.attachment))),
         )
     }
 
-    /// What the statuses tell of full subnets.
-    pub(super) fn room_told(&self) -> SubnetGate {
-        SubnetGate::told(self.store.attachments().map(|entry| (&entry.attachment, self.memory(&entry.attachment))))
+    /// The subnet gate, restored from the failures in the statuses.
+    pub(super) fn subnet_gate_from_statuses(&self) -> SubnetGate {
+        SubnetGate::told(
+            self.store.attachments().map(|entry| (&entry.attachment, self.call_history(&entry.attachment))),
+        )
     }
 
-    /// What the statuses tell of the quota of ENIs.
-    pub(super) fn quota_told(&self) -> QuotaGate {
-        QuotaGate::told(self.store.attachments().map(|entry| (&entry.attachment, self.memory(&entry.attachment))))
+    /// The quota gate, restored from the failures in the statuses.
+    pub(super) fn quota_gate_from_statuses(&self) -> QuotaGate {
+        QuotaGate::told(self.store.attachments().map(|entry| (&entry.attachment, self.call_history(&entry.attachment))))
     }
 
-    /// A look is answered by a change of the view; if none comes, it is asked again.
-    fn look(&mut self, key: &Key, spec: impl FnOnce()) {
+    /// Starts a lookup. Its answer comes as a change of the EC2 cache; if none comes, the key is reconciled again after five
+    /// seconds.
+    fn start_lookup(&mut self, key: &Key, spec: impl FnOnce()) {
         spec();
-        self.queue.at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
+        self.queue.add_at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
     }
 
-    /// One event when it becomes ready.
-    fn announce(&mut self, entry: &AttachmentEntry, step: &Step) {
+    /// Publishes one event when the ENIAttachment becomes Ready.
+    fn publish_attached(&mut self, entry: &AttachmentEntry, step: &Step) {
         if is_true(&step.status.conditions, types::READY) && !self.is_ready(entry) {
-            let eni_attachment = &entry.attachment;
+            let attachment = &entry.attachment;
             let note = format!(
                 "{} of NodeENI {} is attached at device index {}",
                 step.status.eni_id.as_deref().unwrap_or_default(),
-                eni_attachment.nodeeni,
-                eni_attachment.request.device_index
+                attachment.nodeeni,
+                attachment.request.device_index
             );
-            self.publish(&eni_attachment.node, false, "ENIAttached", "Attach", note);
+            self.publish(NewEvent {
+                regarding: regarding_node(attachment),
+                warning: false,
+                reason: "ENIAttached",
+                action: "Attach",
+                note,
+            });
         }
     }
 
-    fn announce_removed(&mut self, entry: &AttachmentEntry) {
-        let eni_attachment = &entry.attachment;
-        if let Some(eni) = &eni_attachment.status.eni_id {
-            let note = format!("{eni} of NodeENI {} is detached and deleted", eni_attachment.nodeeni);
-            self.publish(&eni_attachment.node, false, "ENIDeleted", "Delete", note);
+    fn publish_deleted(&mut self, entry: &AttachmentEntry) {
+        let attachment = &entry.attachment;
+        if let Some(eni) = &attachment.status.eni_id {
+            let note = format!("{eni} of NodeENI {} is detached and deleted", attachment.nodeeni);
+            self.publish(NewEvent {
+                regarding: regarding_node(attachment),
+                warning: false,
+                reason: "ENIDeleted",
+                action: "Delete",
+                note,
+            });
         }
     }
 
-    fn announce_forced(&mut self, entry: &AttachmentEntry) {
-        let eni_attachment = &entry.attachment;
+    fn publish_forced_detach(&mut self, entry: &AttachmentEntry) {
+        let attachment = &entry.attachment;
         let note = format!(
             "{} of NodeENI {} is detached by force: device index {} may be unusable until the instance is stopped",
-            eni_attachment.status.eni_id.as_deref().unwrap_or_default(),
-            eni_attachment.nodeeni,
-            eni_attachment.request.device_index
+            attachment.status.eni_id.as_deref().unwrap_or_default(),
+            attachment.nodeeni,
+            attachment.request.device_index
         );
-        self.publish(&eni_attachment.node, true, "ForcedDetach", "Detach", note);
+        self.publish(NewEvent {
+            regarding: regarding_node(attachment),
+            warning: true,
+            reason: "ForcedDetach",
+            action: "Detach",
+            note,
+        });
     }
+}
 
-    fn publish(&mut self, node: &str, warning: bool, reason: &'static str, action: &'static str, note: String) {
-        let about = About::Node { name: node.to_owned() };
-        self.tell(Announcement { about, warning, reason, action, note });
-    }
+fn regarding_node(attachment: &Attachment) -> Regarding {
+    Regarding::Node { name: attachment.node.clone() }
 }
 
 fn repair_of(entry: &AttachmentEntry) -> Asked {
@@ -344,7 +365,7 @@ fn release_of(entry: &AttachmentEntry) -> Asked {
     writes::to_attachment(Write::ReleaseAttachment, &entry.attachment, ())
 }
 
-/// A change in place: which call makes it.
+/// The EC2 call for a change in place.
 fn change_in_place(ec2: Ec2, eni: EniId, change: Change) -> (Call, BoxFuture<'static, Result<(), CallError>>) {
     match change {
         Change::DeleteOnTermination { attachment, value } => {

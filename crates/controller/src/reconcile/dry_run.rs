@@ -1,6 +1,7 @@
-//! One moment's decisions, and nothing done about them: what `multi-eni plan` and `explain` tell.
+//! The decisions of one moment, without their execution: the input of `multi-eni plan` and `multi-eni explain`.
 //!
-//! It asks EC2 what the decisions need to know, until they need nothing more. It writes nothing and begins no call.
+//! It makes the lookups that the decisions need, until they need no more. It never writes to the API server and never changes
+//! EC2.
 
 use super::{Dependencies, Reconciler};
 use crate::store::Store;
@@ -17,13 +18,13 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-/// Time for a change to be told after the last answer.
-const SETTLING: Duration = Duration::from_millis(20);
+/// How long to wait for further changes after the last answer of EC2.
+const SETTLE_TIME: Duration = Duration::from_millis(20);
 
-/// Everything that was decided at one moment, and on what.
+/// All decisions of one moment, and what they are based on.
 #[derive(Debug)]
 pub struct DryRun {
-    /// All Nodes.
+    /// All Nodes of the cluster.
     pub nodes: Vec<ObservedNode>,
     nodeenis: Vec<NodeEni>,
     attachments: Vec<ExplainedAttachment>,
@@ -31,68 +32,70 @@ pub struct DryRun {
     catalog: Arc<Ec2Catalog>,
     removals: BTreeMap<String, RemovalPace>,
     owned: Vec<ObservedEni>,
-    /// ENIs that carry the tags of upstream's controller.
+    /// ENIs with the tags of upstream's controller.
     upstreams: Vec<ObservedEni>,
-    /// Why it is not whole, as a sentence: EC2 did not answer everything in time.
+    /// Why the dry run is incomplete, as a sentence: EC2 did not answer all lookups in time.
     pub unanswered: Option<String>,
 }
 
 impl Reconciler {
-    /// Decides over this world, without acting. Asks EC2 for at most `patience`; [`multi_eni_ec2::Ec2::run`] must run
-    /// beside it.
+    /// Decides for all objects in `store` without acting. The lookups on EC2 may take `timeout` in all;
+    /// [`multi_eni_ec2::Ec2::run`] must run beside it.
     ///
     /// # Errors
-    /// If EC2 could not be swept: then nothing can be said at all.
+    /// If the first resync of EC2 did not end in time: without it nothing can be decided.
     pub async fn dry_run(
         deps: Dependencies,
         store: Store,
-        mut seen: UnboundedReceiver<Changed>,
-        patience: Duration,
+        mut ec2_changes: UnboundedReceiver<Changed>,
+        timeout: Duration,
     ) -> Result<DryRun, String> {
         let mut reconciler = Self::new(deps);
         reconciler.store = store;
-        let deadline = Instant::now() + patience;
-        let mut asked: BTreeSet<Asked> = BTreeSet::new();
+        let deadline = Instant::now() + timeout;
+        let mut asked: BTreeSet<Lookup> = BTreeSet::new();
         loop {
             let before = reconciler.assignments.clone();
             let steps = reconciler.decide_only(&mut asked);
             let ec2 = &reconciler.deps.ec2;
-            let swept = ec2.last_sweep().is_some();
-            let news = tokio::time::timeout(SETTLING, seen.recv()).await.is_ok();
-            while seen.try_recv().is_ok() {}
-            if swept && !news && !ec2.is_asking() && before == reconciler.assignments {
-                return Ok(reconciler.surveyed(steps, None).await);
+            let resynced = ec2.last_sweep().is_some();
+            let has_changes = tokio::time::timeout(SETTLE_TIME, ec2_changes.recv()).await.is_ok();
+            while ec2_changes.try_recv().is_ok() {}
+            if resynced && !has_changes && !ec2.is_asking() && before == reconciler.assignments {
+                return Ok(reconciler.into_dry_run(steps, None).await);
             }
             if Instant::now() >= deadline {
                 let why = ec2.failure();
                 let why = format!(
                     "EC2 did not answer all questions within {} s{}",
-                    patience.as_secs(),
+                    timeout.as_secs(),
                     why.map(|why| format!(": {why}")).unwrap_or_default()
                 );
-                return if swept { Ok(reconciler.surveyed(steps, Some(why)).await) } else { Err(why) };
+                return if resynced { Ok(reconciler.into_dry_run(steps, Some(why)).await) } else { Err(why) };
             }
         }
     }
 
-    /// Every decision, and what it asks EC2: each question once, for what it needs is then known or cannot be.
-    fn decide_only(&mut self, asked: &mut BTreeSet<Asked>) -> BTreeMap<String, Step> {
+    /// Makes every decision, and starts the lookups that the decisions need. Each lookup is made once: after it the answer is
+    /// known or will not come.
+    fn decide_only(&mut self, asked: &mut BTreeSet<Lookup>) -> BTreeMap<String, Step> {
         self.states_failure = self.deps.ec2.states_failure();
         for name in self.store.node_names() {
-            // When to ask again is reckoned from now, and would make each round differ from the last.
+            // `recheck` depends on the current time, so it would differ in each round.
             let assignment = Assignment { recheck: None, ..self.assign(&name) };
             let new =
-                assignment.needs.iter().filter(|need| asked.insert(Asked::Need((*need).clone()))).cloned().collect();
-            self.find_out(&new);
+                assignment.needs.iter().filter(|need| asked.insert(Lookup::Need((*need).clone()))).cloned().collect();
+            self.look_up(&new);
             self.assignments.insert(name, assignment);
         }
         let nodeenis: Vec<_> = self.store.nodeenis().cloned().collect();
         for entry in &nodeenis {
-            self.permit(entry);
+            self.update_permits(entry);
             self.pace_removals(entry);
         }
         let mut steps = BTreeMap::new();
-        (self.quota, self.permissions, self.subnets) = (self.quota_told(), self.probes_told(), self.room_told());
+        (self.quota, self.permissions, self.subnets) =
+            (self.quota_gate_from_statuses(), self.permission_gate_from_statuses(), self.subnet_gate_from_statuses());
         let entries: Vec<_> = self.store.attachments().cloned().collect();
         for entry in &entries {
             let step = self.step(entry);
@@ -102,12 +105,14 @@ impl Reconciler {
             }
             let (name, ec2) = (&entry.attachment.name, &self.deps.ec2);
             match &step.action {
-                Action::LookById(eni) if asked.insert(Asked::Step(name.clone())) => ec2.look_by_id(eni),
-                Action::LookByTag if asked.insert(Asked::Step(name.clone())) => ec2.look_by_tag(&entry.attachment.uid),
-                Action::LookAtSubnet(subnet) if asked.insert(Asked::Step(name.clone())) => {
+                Action::LookById(eni) if asked.insert(Lookup::Step(name.clone())) => ec2.look_by_id(eni),
+                Action::LookByTag if asked.insert(Lookup::Step(name.clone())) => ec2.look_by_tag(&entry.attachment.uid),
+                Action::LookAtSubnet(subnet) if asked.insert(Lookup::Step(name.clone())) => {
                     ec2.want_subnets(std::slice::from_ref(subnet), &[]);
                 }
-                Action::LookAtState(instance) if asked.insert(Asked::Step(name.clone())) => ec2.look_at_state(instance),
+                Action::LookAtState(instance) if asked.insert(Lookup::Step(name.clone())) => {
+                    ec2.look_at_state(instance)
+                }
                 _ => {}
             }
             steps.insert(name.clone(), step);
@@ -115,19 +120,19 @@ impl Reconciler {
         steps
     }
 
-    async fn surveyed(mut self, mut steps: BTreeMap<String, Step>, mut unanswered: Option<String>) -> DryRun {
+    async fn into_dry_run(mut self, mut steps: BTreeMap<String, Step>, mut unanswered: Option<String>) -> DryRun {
         let upstreams = self.deps.ec2.upstreams().await.unwrap_or_else(|error| {
             unanswered.get_or_insert(format!("DescribeNetworkInterfaces failed: {error}"));
             Vec::new()
         });
         let nodeenis: Vec<_> = self.store.nodeenis().cloned().collect();
-        let removals = nodeenis.iter().map(|entry| (entry.nodeeni.uid.clone(), self.pace_to_come(entry))).collect();
+        let removals = nodeenis.iter().map(|entry| (entry.nodeeni.uid.clone(), self.projected_pace(entry))).collect();
         let catalog = self.deps.ec2.catalog();
         let attachments = self.store.attachments().filter_map(|entry| {
             let attachment = &entry.attachment;
             let step = steps.remove(&attachment.name)?;
             let observation = self.observation(&entry.attachment);
-            let memory = self.memory(attachment);
+            let memory = self.call_history(attachment);
             let changes = lifecycle::changes(&self.step_input(attachment, &observation, &memory, &catalog));
             Some(ExplainedAttachment { attachment: attachment.clone(), observation, step, changes })
         });
@@ -146,15 +151,15 @@ impl Reconciler {
     }
 }
 
-/// What was asked already.
+/// A lookup that was started already.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Asked {
+enum Lookup {
     Need(Need),
     Step(String),
 }
 
 impl DryRun {
-    /// The account. `refused`: NodeENIs that the API server would not take, and its words.
+    /// The plan. `refused` has the NodeENIs that the API server would refuse, with its message.
     pub fn plan(
         &self,
         cluster: &multi_eni_plan::observed::Cluster,

@@ -1,5 +1,5 @@
-//! What names stand for changes: groups and subnets are deleted, made again and renamed. Every answer that decisions use is asked
-//! again within minutes, all names together, and at once when EC2 does not know what an answer named.
+//! Keeps names of groups and subnets resolved. Groups and subnets are deleted, made again and renamed, so all names in use are
+//! looked up again every few minutes, and at once when EC2 does not know the ID that a name was resolved to.
 
 use super::Reconciler;
 use crate::work_queue::Key;
@@ -9,29 +9,29 @@ use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
 use multi_eni_plan::nodeeni::{EniSpec, SubnetRef};
 use std::collections::BTreeSet;
 
-/// How old an answer may get: the sweep after that asks again.
-const ASKED_AGAIN: SignedDuration = SignedDuration::from_secs(180);
+/// The age after which a resync is followed by a new lookup of all names.
+const LOOK_UP_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(180);
 
-/// What can change under a NodeENI that does not change itself.
+/// What can change on EC2 while the NodeENI that names it does not change.
 #[derive(Debug, Default)]
 struct Names {
     groups: BTreeSet<String>,
     subnets: BTreeSet<String>,
-    /// Subnets by ID that EC2 did not know. A subnet that it knows keeps its zone and VPC.
+    /// IDs of subnets that EC2 did not know. The zone and VPC of a known subnet never change.
     missing: BTreeSet<SubnetId>,
 }
 
 impl Reconciler {
-    /// After a sweep: asks again what names stand for.
-    pub(super) fn ask_for_names_again(&mut self) {
+    /// Looks up all names in use again, after a resync.
+    pub(super) fn refresh_names(&mut self) {
         let now = self.now();
-        if self.names_asked.is_some_and(|at| now.duration_since(at) < ASKED_AGAIN) {
+        if self.names_looked_up_at.is_some_and(|at| now.duration_since(at) < LOOK_UP_AGAIN_AFTER) {
             return;
         }
-        self.names_asked = Some(now);
+        self.names_looked_up_at = Some(now);
         let names = self.names_in_use(|_| true);
         self.deps.ec2.ask_again(names.groups, names.subnets, names.missing);
-        // A type that EC2 did not know may be one by now.
+        // EC2 may know an instance type by now that it did not know before.
         let unknown = self.deps.ec2.catalog().unknown_types();
         let in_use = |kind: &String| self.store.nodes().any(|node| node.instance_type.as_ref() == Some(kind));
         unknown.iter().filter(|kind| in_use(kind)).for_each(|kind| self.deps.ec2.want_instance_type(kind));
@@ -54,8 +54,8 @@ impl Reconciler {
         names
     }
 
-    /// EC2 did not know a group or a subnet that a call named: what the names of its NodeENI stand for is asked at once.
-    pub(super) fn doubt_names(&mut self, attachment_uid: &str, call: Call, error: &CallError) {
+    /// Looks up the names of a NodeENI at once, because EC2 did not know the group or subnet of one of its calls.
+    pub(super) fn recheck_names(&mut self, attachment_uid: &str, call: Call, error: &CallError) {
         if classify(call, error) != Class::ReferenceNotFound {
             return;
         }
@@ -68,7 +68,7 @@ impl Reconciler {
         self.deps.ec2.ask_again(names.groups, names.subnets, names.missing);
     }
 
-    /// A name stands for something else now: whoever uses names is decided again.
+    /// Reconciles all Nodes and ENIAttachments of NodeENIs that use names: a name is resolved to something else now.
     pub(super) fn names_changed(&mut self) {
         let uses_names = |spec: &EniSpec| {
             !spec.group_names.is_empty() || spec.subnets.iter().any(|subnet| matches!(subnet, SubnetRef::Name(_)))
@@ -84,6 +84,6 @@ impl Reconciler {
         let nodes: Vec<Key> = nodes.map(|(node, _)| Key::Node(node.clone())).collect();
         let attachments = self.store.attachments().filter(|entry| uses(&entry.attachment.nodeeni_uid));
         let attachments: Vec<Key> = attachments.map(|entry| Key::Attachment(entry.attachment.name.clone())).collect();
-        nodes.into_iter().chain(attachments).for_each(|key| self.queue.now(key));
+        nodes.into_iter().chain(attachments).for_each(|key| self.queue.add(key));
     }
 }

@@ -1,4 +1,5 @@
-//! One Node: `assign`, and its writes.
+//! Reconciles one Node: `assign` decides which ENIAttachments to create, delete and change, and this file writes them. It is
+//! given the store and the cache of EC2. It never calls EC2 but for lookups.
 
 use super::{Reconciler, writes};
 use crate::store::AttachmentEntry;
@@ -22,14 +23,14 @@ use std::sync::Arc;
 impl Reconciler {
     pub(super) fn node(&mut self, key: &Key, name: &str) {
         let assignment = self.assign(name);
-        self.find_out(&assignment.needs);
+        self.look_up(&assignment.needs);
         if let Some(at) = assignment.recheck {
-            self.queue.at(key.clone(), at);
+            self.queue.add_at(key.clone(), at);
         }
         if assignment.refused.iter().any(|refusal| refusal.why.reason() == "Looking") {
-            self.queue.at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
+            self.queue.add_at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
         }
-        self.remember_what_is_refused(name, &assignment);
+        self.remember_refused_attaches(name, &assignment);
         self.write_assignment(key, name, &assignment);
         self.keep_assignment(name, assignment);
     }
@@ -75,13 +76,13 @@ impl Reconciler {
         })
     }
 
-    /// EC2 shows its ENI attached to its instance, whatever its status says.
+    /// Whether EC2 shows the ENI of this ENIAttachment attached to its instance.
     pub(super) fn shows_attached(&self, attachment: &Attachment) -> bool {
         let Observation::Seen(eni) = self.observation(attachment) else { return false };
         eni.attachment.is_some_and(|at| at.state == AttachmentState::Attached && at.instance == attachment.instance)
     }
 
-    pub(super) fn find_out(&self, needs: &BTreeSet<Need>) {
+    pub(super) fn look_up(&self, needs: &BTreeSet<Need>) {
         let (mut ids, mut names, mut groups, mut types) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for need in needs {
             match need {
@@ -102,31 +103,32 @@ impl Reconciler {
         types.iter().for_each(|kind| self.deps.ec2.want_instance_type(kind));
     }
 
-    /// What was on an instance when EC2 refused an Attach there.
-    pub(super) fn note_refusal_looks(&mut self, instance: &InstanceId) {
-        if self.refusal_looks.is_empty() {
+    /// Keeps the observed interfaces of an instance on which EC2 refused an Attach.
+    pub(super) fn note_refusal_observations(&mut self, instance: &InstanceId) {
+        if self.refusal_observations.is_empty() {
             return;
         }
         let Some(interfaces) = self.deps.ec2.instance_interfaces(instance) else { return };
         for entry in self.store.attachments_of_instance(instance) {
-            if let Some(look) = self.refusal_looks.get_mut(&entry.attachment.name) {
-                look.take(&interfaces);
+            if let Some(observation) = self.refusal_observations.get_mut(&entry.attachment.name) {
+                observation.take(&interfaces);
             }
         }
     }
 
-    /// What goes because EC2 does not attach it is not made again before something has changed.
-    fn remember_what_is_refused(&mut self, name: &str, assignment: &Assignment) {
+    /// Remembers ENIs that are deleted because EC2 refused to attach them: they are not created again until something has
+    /// changed.
+    fn remember_refused_attaches(&mut self, name: &str, assignment: &Assignment) {
         for removal in assignment.delete.iter().filter(|removal| removal.why == RemovalReason::Unattachable) {
             let Some(entry) = self.store.attachment(&removal.name).cloned() else { continue };
             let instance = entry.attachment.instance.as_ref();
             let interfaces = instance.and_then(|instance| self.deps.ec2.instance_interfaces(instance));
-            // Who had the slot is told by a look: it is made again when the slot is seen free.
-            if AttachRefused::is_of_its_slot(&entry.attachment, self.refusal_looks.get(&removal.name)) {
+            // Another ENI occupies the slot. Lookups show when the slot is free again, so nothing need be remembered.
+            if AttachRefused::is_of_its_slot(&entry.attachment, self.refusal_observations.get(&removal.name)) {
                 continue;
             }
-            // What an earlier process was refused is tried once more: what stood then is not known.
-            let Some(at_refusal) = self.refusal_looks.get(&removal.name) else { continue };
+            // An earlier process got the refusal, and what was on the instance then is not known: try once more.
+            let Some(at_refusal) = self.refusal_observations.get(&removal.name) else { continue };
             let refused = AttachRefused::of(
                 &entry.attachment,
                 self.store.node(name),
@@ -144,7 +146,7 @@ impl Reconciler {
             let mut refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid);
             refused.any(|refusal| refusal.why.is_transient() || matches!(refusal.why, UnassignedReason::LookFailed(_)))
         };
-        self.decided(key, &decided.iter().map(|(asked, _)| asked.clone()).collect::<Vec<_>>(), waits);
+        self.retain_decided(key, &decided.iter().map(|(asked, _)| asked.clone()).collect::<Vec<_>>(), waits);
         let due = self.due(key, decided);
         if due.is_empty() {
             return;
@@ -159,14 +161,14 @@ impl Reconciler {
                 Work::Create(new) => {
                     creating.insert(new.spec.node_eni_uid.clone());
                     if !again {
-                        announce(new);
+                        log_create(new);
                     }
                 }
                 Work::Delete(removal) if !again => {
-                    tracing::info!(attachment = %removal.name, why = ?removal.why, "gives an ENI up");
+                    tracing::info!(attachment = %removal.name, reason = ?removal.why, "deleting ENIAttachment");
                 }
                 Work::Follow(entry, to, _) if !again => {
-                    tracing::info!(attachment = %entry.attachment.name, from = %entry.attachment.node, %to, "follows its instance to another Node");
+                    tracing::info!(attachment = %entry.attachment.name, from = %entry.attachment.node, %to, "updating the Node of ENIAttachment");
                 }
                 Work::Delete(_) | Work::Mark(..) | Work::Configure(..) | Work::Follow(..) => {}
             }
@@ -187,10 +189,10 @@ impl Reconciler {
                 }
             })
         });
-        self.call(key, join_all(work));
+        self.start_calls(key, join_all(work));
     }
 
-    /// What an assignment comes to, write by write.
+    /// The writes that an assignment consists of.
     fn decided_writes(&self, node: &str, assignment: &Assignment) -> Vec<(Asked, Work)> {
         if assignment.is_settled() {
             return Vec::new();
@@ -222,14 +224,14 @@ impl Reconciler {
         creates.chain(deletes).chain(marks).chain(settings).chain(follow).collect()
     }
 
-    /// Keeps the answer for `status` and `rollout`, and wakes the NodeENIs for which it changed.
+    /// Keeps the assignment for the status and the rollout, and reconciles the NodeENIs whose share changed.
     fn keep_assignment(&mut self, name: &str, assignment: Assignment) {
         let nothing = Assignment::default();
         let old = self.assignments.get(name).unwrap_or(&nothing);
         for uid in old.nodeenis().union(&assignment.nodeenis()) {
             let differs = old.share(uid) != assignment.share(uid);
             if let Some(entry) = self.store.nodeeni_by_uid(uid).filter(|_| differs) {
-                self.queue.now(Key::NodeEni(entry.nodeeni.name.clone()));
+                self.queue.add(Key::NodeEni(entry.nodeeni.name.clone()));
             }
         }
         if self.store.node(name).is_none() && self.store.attachments_on(name).next().is_none() {
@@ -240,13 +242,13 @@ impl Reconciler {
     }
 }
 
-/// One write of an assignment.
+/// The content of one write of an assignment.
 enum Work {
     Create(Box<NewAttachment>),
     Delete(Removal),
     Mark(Arc<AttachmentEntry>, Option<Timestamp>),
     Configure(Arc<AttachmentEntry>, Box<NodeSettings>),
-    /// Name and UID of the Node that it follows to.
+    /// With the name and UID of the Node that the instance has now.
     Follow(Arc<AttachmentEntry>, String, String),
 }
 
@@ -260,10 +262,14 @@ fn asks_for(new: &NewAttachment) -> Asked {
     }
 }
 
-fn announce(new: &NewAttachment) {
+fn log_create(new: &NewAttachment) {
     let (node, nodeeni) = (&new.spec.node_name, &new.spec.node_eni_name);
     match &new.adopts {
-        Some(eni) => tracing::info!(%node, %nodeeni, eni = %eni.id, "takes an ENI of upstream's over"),
-        None => tracing::info!(%node, %nodeeni, index = new.spec.request.device_index, "wants an ENI"),
+        Some(eni) => {
+            tracing::info!(attachment = %new.name, %node, %nodeeni, eni = %eni.id, "creating ENIAttachment that adopts an ENI")
+        }
+        None => {
+            tracing::info!(attachment = %new.name, %node, %nodeeni, index = new.spec.request.device_index, "creating ENIAttachment")
+        }
     }
 }

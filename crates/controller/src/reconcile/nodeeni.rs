@@ -1,7 +1,8 @@
-//! One NodeENI: its finalizer, the rollout's permits, and `status`.
+//! Reconciles one NodeENI: its finalizer, the permits of its rollout, the pace of its removals, and its status. It is given the
+//! assignments of all Nodes. It never changes an ENIAttachment.
 
 use super::{Outcome, Reconciler, writes};
-use crate::events::{About, Announcement};
+use crate::events::{NewEvent, Regarding};
 use crate::store::NodeEniEntry;
 use crate::work_queue::Key;
 use futures::future::{BoxFuture, join_all};
@@ -19,50 +20,54 @@ use std::collections::BTreeSet;
 
 impl Reconciler {
     pub(super) fn nodeeni(&mut self, key: &Key, name: &str) {
-        let Some(entry) = self.store.nodeeni(name).cloned() else { return self.decided(key, &[], |_| false) };
-        self.permit(&entry);
+        let Some(entry) = self.store.nodeeni(name).cloned() else { return self.retain_decided(key, &[], |_| false) };
+        self.update_permits(&entry);
         let pace = self.pace_removals(&entry);
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         let nodeeni = &entry.nodeeni;
         let unguarded = !nodeeni.deleting && !nodeeni.guarded;
         let adopting = if unguarded { Vec::new() } else { self.adopting(nodeeni) };
-        // EC2 is clean: every ENIAttachment was let go only after EC2 had confirmed.
-        let is_over = adopting.is_empty() && nodeeni.deleting && nodeeni.guarded && self.holds_nothing(&nodeeni.uid);
+        // EC2 has nothing left: each ENIAttachment was released only after EC2 had confirmed that its ENI is gone.
+        let is_over =
+            adopting.is_empty() && nodeeni.deleting && nodeeni.guarded && self.has_no_attachments(&nodeeni.uid);
         let guard = (unguarded || is_over).then(|| writes::to_nodeeni(Write::GuardNodeEni, nodeeni, is_over));
         let mut decided: Vec<Asked> = guard.iter().cloned().collect();
         if let Some(asked) = guard.filter(|asked| self.may_write(key, asked)) {
-            // What is refused of its status is decided again after this.
+            // The status is decided after this write, so keep the problem of a refused status until then.
             decided.push(writes::report_on(nodeeni, &entry.status));
             let (writer, entry) = (self.deps.writer.clone(), entry.clone());
             work.push(writes::sent(asked, async move {
-                if is_over { writer.let_go(entry).await } else { writer.guard(entry, true).await }
+                if is_over { writer.release_nodeeni(entry).await } else { writer.set_finalizer(entry, true).await }
             }));
         } else if unguarded && !nodeeni.upstream.is_empty() {
-            // Nothing is taken over before it is guarded, and until then upstream's list is what is known of it.
+            // No ENI is adopted before the finalizer is set, and until then upstream's list is the only record of its ENIs.
             decided.push(writes::report_on(nodeeni, &entry.status));
-        } else if let Some(earliest) = self.too_early(&nodeeni.uid, &entry.status).filter(|_| adopting.is_empty()) {
+        } else if let Some(earliest) =
+            self.next_status_write(&nodeeni.uid, &entry.status).filter(|_| adopting.is_empty())
+        {
             decided.push(writes::report_on(nodeeni, &entry.status));
-            self.queue.at(key.clone(), earliest);
+            self.queue.add_at(key.clone(), earliest);
         } else {
             let nodes: Vec<&str> = adopting.iter().map(String::as_str).collect();
             let status = match nodes.as_slice() {
                 [] => self.compute_status(&entry, &pace),
                 nodes => {
-                    // What goes meanwhile is counted all the same.
+                    // Removals during the adoption count, too.
                     let removals = pace.record(entry.status.removals.as_ref());
                     NodeEniStatus { removals, ..status::adopting(nodeeni, &entry.status, nodes, self.now()) }
                 }
             };
             decided.extend(self.report(key, &entry, status, &mut work));
         }
-        self.decided(key, &decided, |_| false);
+        self.retain_decided(key, &decided, |_| false);
         if !work.is_empty() {
-            self.call(key, join_all(work));
+            self.start_calls(key, join_all(work));
         }
     }
 
-    /// Nodes on which it is not yet settled what is taken over from upstream. Where the last answer does not say so it is asked
-    /// anew: it may be older than the list, and the look that it went by too old by now. Such a node is decided again.
+    /// The Nodes on which the adoption of upstream's ENIs is not finished. If the last assignment of a Node does not say so, the
+    /// Node is assigned once more: that assignment may be older than upstream's list, and its lookup may be too old by now. Such
+    /// a Node is also reconciled again.
     fn adopting(&mut self, nodeeni: &NodeEni) -> Vec<String> {
         let says = |answer: Option<&Assignment>| answer.is_some_and(|last| last.adopting.contains(&nodeeni.uid));
         let (mut open, mut again) = (Vec::new(), Vec::new());
@@ -74,17 +79,17 @@ impl Reconciler {
                 again.push(Key::Node(node.name.clone()));
             }
         }
-        again.into_iter().for_each(|key| self.queue.now(key));
+        again.into_iter().for_each(|key| self.queue.add(key));
         open
     }
 
-    /// No ENIAttachment of it is there, and none is on its way to the API server.
-    fn holds_nothing(&self, uid: &str) -> bool {
+    /// Whether no ENIAttachment of it exists and none is being created.
+    fn has_no_attachments(&self, uid: &str) -> bool {
         self.store.attachments_of(uid).next().is_none() && !self.creating.values().any(|uids| uids.contains(uid))
     }
 
-    /// Where replacement may go on; nodes whose permit changed are looked at.
-    pub(super) fn permit(&mut self, entry: &NodeEniEntry) {
+    /// Updates the permits of the rollout, and reconciles the nodes whose permit changed.
+    pub(super) fn update_permits(&mut self, entry: &NodeEniEntry) {
         let uid = &entry.nodeeni.uid;
         let Ok(spec) = &entry.nodeeni.spec else { return };
         let outdated: BTreeSet<String> = self
@@ -106,13 +111,13 @@ impl Reconciler {
             let coming = self.assignments.iter().filter(is_coming).map(|(node, _)| node.clone()).collect();
             rollout::permits(&attachments, &outdated, &coming, &old, awaited, is_in_use, spec.max_unavailable)
         };
-        rollout::changed(&old, &permits).for_each(|node| self.queue.now(Key::Node(node.clone())));
+        rollout::changed(&old, &permits).for_each(|node| self.queue.add(Key::Node(node.clone())));
         self.permits.insert(uid.clone(), permits);
     }
 
-    /// When its status may be written again, if not now. Until then it is not even made: that takes a look at every node, and with
-    /// thousands of them something changes all the time.
-    fn too_early(&self, uid: &str, status: &NodeEniStatus) -> Option<Timestamp> {
+    /// When the status may be written next, if not now. Until then the status is not even computed: that reads the assignments of
+    /// all Nodes, and with thousands of them something changes all the time.
+    fn next_status_write(&self, uid: &str, status: &NodeEniStatus) -> Option<Timestamp> {
         let last = self.status_written.get(uid)?;
         Some(status::next_write(*last, status)).filter(|earliest| self.now() < *earliest)
     }
@@ -146,7 +151,7 @@ impl Reconciler {
         })
     }
 
-    /// Writes the status if it says something new, and not more often than agreed. Answers what is, or was to be, written.
+    /// Writes the status if it changed and may be written now. Returns the write that is due, sent or not.
     pub(super) fn report(
         &mut self,
         key: &Key,
@@ -158,14 +163,14 @@ impl Reconciler {
             return None;
         }
         let asked = writes::report_on(&entry.nodeeni, &status);
-        // A longer list may have to wait longer than the one before it.
-        if let Some(earliest) = self.too_early(&entry.nodeeni.uid, &status) {
-            self.queue.at(key.clone(), earliest);
+        // A status with a longer list may have to wait longer than the previous one.
+        if let Some(earliest) = self.next_status_write(&entry.nodeeni.uid, &status) {
+            self.queue.add_at(key.clone(), earliest);
         } else if self.may_write(key, &asked) {
             self.status_written.insert(entry.nodeeni.uid.clone(), self.now());
             let again = self.writes.is_failing(key, &asked.target);
-            let news = [transition(entry, &status), paced(entry, &status)];
-            news.into_iter().flatten().filter(|_| !again).for_each(|announcement| self.tell(announcement));
+            let events = [condition_event(entry, &status), removal_paced_event(entry, &status)];
+            events.into_iter().flatten().filter(|_| !again).for_each(|event| self.publish(event));
             let (writer, entry) = (self.deps.writer.clone(), entry.clone());
             work.push(writes::sent(asked.clone(), async move { writer.nodeeni_status(entry, status).await }));
         }
@@ -173,14 +178,14 @@ impl Reconciler {
     }
 }
 
-/// An event when nodes begin to wait to lose their ENIs.
-fn paced(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<Announcement> {
+/// The event when nodes begin to wait for the pace of removals.
+fn removal_paced_event(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<NewEvent> {
     let begins =
         is_true(&status.conditions, types::REMOVAL_PACED) && !is_true(&entry.status.conditions, types::REMOVAL_PACED);
     let condition =
         status.conditions.iter().find(|condition| condition.type_ == types::REMOVAL_PACED).filter(|_| begins)?;
-    Some(Announcement {
-        about: About::NodeEni { name: entry.nodeeni.name.clone(), uid: entry.nodeeni.uid.clone() },
+    Some(NewEvent {
+        regarding: Regarding::NodeEni { name: entry.nodeeni.name.clone(), uid: entry.nodeeni.uid.clone() },
         warning: true,
         reason: "RemovalPaced",
         action: "Reconcile",
@@ -188,8 +193,8 @@ fn paced(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<Announcement> {
     })
 }
 
-/// An event when trouble begins, changes or ends, and when all is ready.
-fn transition(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<Announcement> {
+/// The event when Degraded begins or changes its reason, or when Ready begins.
+fn condition_event(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<NewEvent> {
     let find = |status: &NodeEniStatus, kind: &str| {
         status
             .conditions
@@ -197,12 +202,12 @@ fn transition(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<Announceme
             .find(|c| c.type_ == kind)
             .map(|c| (c.status == "True", c.reason.clone(), c.message.clone()))
     };
-    let about = About::NodeEni { name: entry.nodeeni.name.clone(), uid: entry.nodeeni.uid.clone() };
+    let regarding = Regarding::NodeEni { name: entry.nodeeni.name.clone(), uid: entry.nodeeni.uid.clone() };
     let (degraded, reason, message) = find(status, types::DEGRADED)?;
     let before = find(&entry.status, types::DEGRADED);
     if degraded && before.as_ref().is_none_or(|(was, old, _)| !was || *old != reason) {
-        return Some(Announcement {
-            about,
+        return Some(NewEvent {
+            regarding,
             warning: true,
             reason: "Degraded",
             action: "Reconcile",
@@ -211,8 +216,8 @@ fn transition(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<Announceme
     }
     let (ready, _, message) = find(status, types::READY)?;
     let was = find(&entry.status, types::READY).is_some_and(|(was, ..)| was);
-    (ready && !was).then_some(Announcement {
-        about,
+    (ready && !was).then_some(NewEvent {
+        regarding,
         warning: false,
         reason: "Ready",
         action: "Reconcile",

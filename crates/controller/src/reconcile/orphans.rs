@@ -1,4 +1,5 @@
-//! ENIs of this cluster that no ENIAttachment knows: judged after each whole sweep.
+//! Reconciles the orphans: ENIs with this cluster's tags that no ENIAttachment knows. `orphans::judge` decides after each
+//! complete resync which of them to detach or delete. This file starts the calls and reports what is held back or refused.
 
 use super::{Outcome, Reconciler};
 use crate::work_queue::Key;
@@ -16,13 +17,13 @@ use multi_eni_plan::problem::Problem;
 impl Reconciler {
     pub(super) fn orphans(&mut self, key: &Key) {
         let Some(sweep) = self.deps.ec2.last_sweep() else { return };
-        // All others are as they should be, and there may be thousands of them.
+        // All other ENIs have their ENIAttachment, and there may be thousands of them.
         let is_known = |uid: &str| self.store.attachment_by_uid(uid).is_some();
         let (all, owned) = self.deps.ec2.owned_where(|eni| orphans::is_stranger(eni, is_known));
         if owned.is_empty() {
             self.suspects.clear();
             self.forget_refused_orphans();
-            return self.hold_orphans(None);
+            return self.set_held_orphans(None);
         }
         let (known, instances) = (self.store.attachment_uids(), self.store.instances());
         let named = self.store.attachments().filter_map(|entry| entry.attachment.eni()).collect();
@@ -42,7 +43,7 @@ impl Reconciler {
         });
         self.suspects = verdict.suspects;
         self.forget_refused_orphans();
-        self.hold_orphans(verdict.attachment);
+        self.set_held_orphans(verdict.attachment);
         for eni in verdict.foreign {
             self.warn_once(format!(
                 "{eni} is of this cluster and in use by something that is no Node here: not touched"
@@ -50,83 +51,79 @@ impl Reconciler {
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         for Detachment { eni, attachment, force } in verdict.detach {
-            tracing::warn!(%eni, force, "no ENIAttachment knows it, in two whole sweeps: detaches it");
+            tracing::warn!(%eni, force, "detaching orphaned ENI");
             let (ec2, id) = (self.deps.ec2.clone(), eni.clone());
             let detach = async move { ec2.detach(&id, &attachment, force).await };
             work.extend(orphan_call(&owned, &eni, Call::Detach, detach));
         }
         for eni in verdict.delete {
-            tracing::warn!(%eni, "no ENIAttachment knows it, in two whole sweeps: deletes it");
+            tracing::warn!(%eni, "deleting orphaned ENI");
             let (ec2, id) = (self.deps.ec2.clone(), eni.clone());
             work.extend(orphan_call(&owned, &eni, Call::Delete, async move { ec2.delete(&id).await }));
         }
         if !work.is_empty() {
             self.orphans_called = Some(sweep);
-            self.call(key, join_all(work));
+            self.start_calls(key, join_all(work));
         }
     }
 
-    /// Orphans that are too many to be removed are said on the NodeENIs that their tags name.
-    fn hold_orphans(&mut self, eni_attachment: Option<orphans::DeletionBrake>) {
-        if let Some(eni_attachment) = &eni_attachment {
-            self.warn_once(eni_attachment.message.clone());
+    /// Keeps the orphans that are too many to be deleted at once, and reconciles the NodeENIs in their tags.
+    fn set_held_orphans(&mut self, brake: Option<orphans::DeletionBrake>) {
+        if let Some(brake) = &brake {
+            self.warn_once(brake.message.clone());
         }
-        let count = eni_attachment.as_ref().map_or(0, |eni_attachment| eni_attachment.count);
+        let count = brake.as_ref().map_or(0, |brake| brake.count);
         self.deps.gauges.orphans_held.set(i64::try_from(count).unwrap_or(i64::MAX));
-        if self.orphans_held == eni_attachment {
+        if self.orphans_held == brake {
             return;
         }
-        let both = [self.orphans_held.take(), eni_attachment.clone()].into_iter().flatten();
-        both.flat_map(|eni_attachment| eni_attachment.nodeenis).for_each(|name| self.queue.now(Key::NodeEni(name)));
-        self.orphans_held = eni_attachment;
+        let both = [self.orphans_held.take(), brake.clone()].into_iter().flatten();
+        both.flat_map(|brake| brake.nodeenis).for_each(|name| self.queue.add(Key::NodeEni(name)));
+        self.orphans_held = brake;
     }
 
-    /// What is said of them on one NodeENI.
-    pub(super) fn orphans_are_held(&self, nodeeni: &NodeEni) -> Option<Problem> {
-        let eni_attachment =
-            self.orphans_held.as_ref().filter(|eni_attachment| eni_attachment.nodeenis.contains(&nodeeni.name))?;
-        Some(Problem { reason: "OrphansHeld", message: eni_attachment.message.clone(), node: None })
+    /// The problem of these orphans for one NodeENI.
+    pub(super) fn held_orphans_problem(&self, nodeeni: &NodeEni) -> Option<Problem> {
+        let brake = self.orphans_held.as_ref().filter(|brake| brake.nodeenis.contains(&nodeeni.name))?;
+        Some(Problem { reason: "OrphansHeld", message: brake.message.clone(), node: None })
     }
 
-    /// What EC2 refuses for them, said on one NodeENI.
-    pub(super) fn orphans_are_refused(&self, nodeeni: &NodeEni) -> Option<Problem> {
+    /// The problem for one NodeENI of calls for orphans that EC2 refuses.
+    pub(super) fn refused_orphans_problem(&self, nodeeni: &NodeEni) -> Option<Problem> {
         self.orphans_refused.problem(&nodeeni.name)
     }
 
     fn forget_refused_orphans(&mut self) {
         let over = self.orphans_refused.retain(|eni| self.suspects.contains_key(eni));
-        over.into_iter().for_each(|name| self.queue.now(Key::NodeEni(name)));
+        over.into_iter().for_each(|name| self.queue.add(Key::NodeEni(name)));
     }
 
-    /// A call for an orphan has ended.
+    /// Takes the end of a call for an orphan.
     pub(super) fn orphan_answered(&mut self, eni: &ObservedEni, call: Call, result: &Result<(), CallError>) {
         if let Err(error) = result {
-            tracing::warn!(eni = %eni.id, action = call.action(), code = error.code(), %error, "EC2 call for an orphan failed");
+            tracing::warn!(eni = %eni.id, action = call.action(), code = error.code(), %error, "EC2 call for an orphaned ENI failed");
         }
         let now = self.now();
-        let told = self.orphans_refused.answered(eni, call, result, now);
-        told.into_iter().for_each(|name| self.queue.now(Key::NodeEni(name)));
+        let affected = self.orphans_refused.answered(eni, call, result, now);
+        affected.into_iter().for_each(|name| self.queue.add(Key::NodeEni(name)));
         if let Some(line) = self.orphans_refused.line(&eni.id) {
             self.warn_once(line);
         }
         if call == Call::Delete && result.is_ok() && self.quota.freed() {
-            self.wake_those_without_an_eni();
+            self.enqueue_without_eni();
         }
     }
 
-    /// Whether its NodeENI may still take it as it is: it selects the Node, and what it gets there is not settled, or not there yet: an
-    /// ENIAttachment that was restored without its status gives way to it.
+    /// Whether its NodeENI may still adopt the ENI: the NodeENI selects the Node, and its share of the slot there is not decided
+    /// yet, or the slot's ENIAttachment has no ENI (for example restored without its status) and gives way.
     fn may_be_adopted(&self, eni: &ObservedEni) -> bool {
         let Some(at) = &eni.attachment else { return false };
         let (instance, slot) = (at.instance.as_ref(), (at.card, at.index));
         let nodeenis: Vec<&NodeEni> = self.store.nodeenis().map(|entry| &entry.nodeeni).collect();
         let is_open = |node: &str, nodeeni: &NodeEni| {
-            let has_nothing =
-                |eni_attachment: &Attachment| assign::has_nothing(eni_attachment, eni_attachment.may_be_in_use());
-            let waits = |eni_attachment: &Attachment| {
-                eni_attachment.nodeeni_uid == nodeeni.uid
-                    && eni_attachment.slot() == slot
-                    && has_nothing(eni_attachment)
+            let has_nothing = |attachment: &Attachment| assign::has_nothing(attachment, attachment.may_be_in_use());
+            let waits = |attachment: &Attachment| {
+                attachment.nodeeni_uid == nodeeni.uid && attachment.slot() == slot && has_nothing(attachment)
             };
             self.assignments.get(node).is_none_or(|last| last.share(&nodeeni.uid).is_open_at(slot))
                 || self.store.attachments_on(node).any(|entry| waits(&entry.attachment))
@@ -144,6 +141,6 @@ fn orphan_call(
     call: Call,
     future: impl Future<Output = Result<(), CallError>> + Send + 'static,
 ) -> Option<BoxFuture<'static, Outcome>> {
-    let eni = Box::new(owned.iter().find(|seen| seen.id == *eni)?.clone());
+    let eni = Box::new(owned.iter().find(|known| known.id == *eni)?.clone());
     Some(async move { Outcome::OrphanCalled { eni, call, result: future.await } }.boxed())
 }

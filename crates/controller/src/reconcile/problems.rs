@@ -1,4 +1,4 @@
-//! What is wrong with a NodeENI as a whole, collected for `status` from all that can find it.
+//! Collects the problems of one NodeENI for its status, from every part that can find one.
 
 use super::Reconciler;
 use crate::work_queue::Key;
@@ -8,22 +8,22 @@ use multi_eni_plan::problem::Problem;
 impl Reconciler {
     pub(super) fn problems_of(&self, nodeeni: &NodeEni) -> Vec<Problem> {
         let mut problems = self.writes.problems(&nodeeni.uid);
-        problems.extend(self.ec2_is_silent(nodeeni));
+        problems.extend(self.silence_problems(nodeeni));
         problems.extend(self.problems_on_nodes(nodeeni));
-        problems.extend(self.orphans_are_held(nodeeni));
-        problems.extend(self.orphans_are_refused(nodeeni));
+        problems.extend(self.held_orphans_problem(nodeeni));
+        problems.extend(self.refused_orphans_problem(nodeeni));
         self.unreadable_objects(nodeeni, &mut problems);
         self.unreadable_enis(nodeeni, &mut problems);
         problems
     }
 
-    /// What `assign` found on Nodes.
+    /// Problems that `assign` found on Nodes.
     fn problems_on_nodes(&self, nodeeni: &NodeEni) -> impl Iterator<Item = Problem> {
         let all = self.assignments.values().flat_map(|last| &last.problems);
         all.filter(|(uid, _)| *uid == nodeeni.uid).map(|(_, problem)| problem.clone())
     }
 
-    /// ENIAttachments of it that cannot be read: nothing is done to them, and they hold their slots.
+    /// ENIAttachments that cannot be parsed. They are left as they are and keep their slots.
     fn unreadable_objects(&self, nodeeni: &NodeEni, problems: &mut Vec<Problem>) {
         for entry in self.store.attachments_of(&nodeeni.uid) {
             if let Some(error) = &entry.attachment.unreadable {
@@ -43,7 +43,7 @@ impl Reconciler {
         }
     }
 
-    /// ENIs of it that EC2 shows without an ID.
+    /// ENIs of this NodeENI that EC2 shows without an ID.
     fn unreadable_enis(&self, nodeeni: &NodeEni, problems: &mut Vec<Problem>) {
         for eni in self.unreadable.values().filter(|eni| eni.nodeeni_uid.as_deref() == Some(nodeeni.uid.as_str())) {
             let message = format!(
@@ -54,7 +54,7 @@ impl Reconciler {
         }
     }
 
-    /// After a sweep: whoever has an ENI that could not be read, or no longer has, is looked at.
+    /// After a resync: reconciles the NodeENIs whose unreadable ENIs changed.
     pub(super) fn note_unreadable_enis(&mut self) {
         let now = self.deps.ec2.unreadable();
         if now == self.unreadable {
@@ -63,7 +63,7 @@ impl Reconciler {
         let uids = self.unreadable.values().chain(now.values()).filter_map(|eni| eni.nodeeni_uid.as_deref());
         let names = uids.filter_map(|uid| self.store.nodeeni_by_uid(uid)).map(|entry| entry.nodeeni.name.clone());
         let keys: Vec<Key> = names.map(Key::NodeEni).collect();
-        keys.into_iter().for_each(|key| self.queue.now(key));
+        keys.into_iter().for_each(|key| self.queue.add(key));
         self.unreadable = now;
     }
 }

@@ -1,4 +1,5 @@
-//! The pace of removals: which nodes of a NodeENI would lose ENIs goes in, whose turn it is comes out.
+//! The pace of removals. `RemovalHistory` decides which nodes of a NodeENI may lose ENIs now; this file collects the nodes that
+//! would lose ENIs, and reconciles those that may.
 
 use super::Reconciler;
 use crate::store::NodeEniEntry;
@@ -9,42 +10,42 @@ use multi_eni_plan::removals::{Cause, Input, RemovalHistory, RemovalPace};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Reconciler {
-    /// Grants what the pace of this NodeENI allows now. Nodes for which that changed are looked at; when the next node that waits has
-    /// its turn, the NodeENI is.
+    /// Permits the removals that the pace of this NodeENI allows now, and reconciles the nodes whose permit changed. The NodeENI
+    /// is reconciled when the next node may lose its ENIs.
     pub(super) fn pace_removals(&mut self, entry: &NodeEniEntry) -> RemovalPace {
         let uid = &entry.nodeeni.uid;
         let losing = self.losing(|assignment| assignment.share(uid).losing);
-        let pace = self.paced(entry, &losing);
+        let pace = self.compute_pace(entry, &losing);
         for node in self.removals.set(uid, pace.permitted.clone()) {
-            self.queue.now(Key::Node(node));
+            self.queue.add(Key::Node(node));
         }
         if let Some(next) = pace.next {
-            self.queue.at(Key::NodeEni(entry.nodeeni.name.clone()), next);
+            self.queue.add_at(Key::NodeEni(entry.nodeeni.name.clone()), next);
         }
         pace
     }
 
-    /// The pace as it would be if all that is to go were to go now: what has just lost its labels counts, too.
-    pub(super) fn pace_to_come(&mut self, entry: &NodeEniEntry) -> RemovalPace {
+    /// The pace if all removals to come happened now, those of nodes that have just lost their labels included.
+    pub(super) fn projected_pace(&mut self, entry: &NodeEniEntry) -> RemovalPace {
         let uid = &entry.nodeeni.uid;
-        let mine: BTreeSet<&String> = self.store.attachments_of(uid).map(|entry| &entry.attachment.name).collect();
+        let names: BTreeSet<&String> = self.store.attachments_of(uid).map(|entry| &entry.attachment.name).collect();
         let losing = self.losing(|assignment| {
-            let is_marked = assignment.deselect.iter().any(|name| mine.contains(name));
+            let is_marked = assignment.deselect.iter().any(|name| names.contains(name));
             assignment.share(uid).losing.or(is_marked.then_some(Cause::Deselected))
         });
-        self.paced(entry, &losing)
+        self.compute_pace(entry, &losing)
     }
 
-    /// Nodes that are there and would lose ENIs.
+    /// The existing Nodes that would lose ENIs, with the cause.
     fn losing(&self, cause: impl Fn(&Assignment) -> Option<Cause>) -> BTreeMap<String, Cause> {
         let there = self.assignments.iter().filter(|(node, _)| self.store.node(node).is_some());
         there.filter_map(|(node, last)| Some((node.clone(), cause(last)?))).collect()
     }
 
-    fn paced(&mut self, entry: &NodeEniEntry, losing: &BTreeMap<String, Cause>) -> RemovalPace {
+    fn compute_pace(&mut self, entry: &NodeEniEntry, losing: &BTreeMap<String, Cause>) -> RemovalPace {
         let uid = &entry.nodeeni.uid;
         if matches!(entry.nodeeni.spec, Err(Unreadable::Shape(_))) {
-            // Nothing goes for what it says, and what its status counts may not have been read.
+            // A spec that cannot be parsed removes nothing, and the record in its status may not have been parsed either.
             self.removal_histories.remove(uid);
             return RemovalPace::default();
         }

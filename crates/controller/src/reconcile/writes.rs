@@ -1,8 +1,8 @@
-//! Writes to the API server, as the work queue sees them: none is sent before its back-off is over, and what is refused is
-//! logged, counted, and said of the NodeENI.
+//! Writes to the API server with back-off. A write is sent only after its back-off has passed; a refused write is logged,
+//! counted, and reported on its NodeENI. `multi_eni_plan::writes` decides the back-off.
 
 use super::{Outcome, Reconciler};
-use crate::api_writes::{WriteError, Wrote};
+use crate::api_writes::{WriteAnswer, WriteError};
 use crate::work_queue::Key;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -13,28 +13,29 @@ use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::writes::{self, Answer, Asked, Target, Write, digest};
 
 impl Reconciler {
-    /// Whether this write may be sent now; if not, its key is looked at again when it may be.
+    /// Whether this write may be sent now. If not, its key is reconciled again when it may be.
     pub(super) fn may_write(&mut self, key: &Key, asked: &Asked) -> bool {
         let until = self.writes.not_before(key, asked, self.now());
-        until.inspect(|until| self.queue.at(key.clone(), *until)).is_none()
+        until.inspect(|until| self.queue.add_at(key.clone(), *until)).is_none()
     }
 
-    /// Of writes that are decided for a key: those that may be sent now. The others wait, each by itself.
+    /// The writes among `decided` that may be sent now. Each of the others waits for its own back-off.
     pub(super) fn due<T>(&mut self, key: &Key, decided: Vec<(Asked, T)>) -> Vec<(Asked, T)> {
         decided.into_iter().filter(|(asked, _)| self.may_write(key, asked)).collect()
     }
 
-    /// What is decided for a key: refusals of anything else are over, unless what is for that NodeENI waits for something.
-    pub(super) fn decided(&mut self, key: &Key, asked: &[Asked], waits: impl Fn(&str) -> bool) {
+    /// Notes which writes are decided for a key. The problem of any other write for that key ends, except on a NodeENI for which
+    /// `waits` holds.
+    pub(super) fn retain_decided(&mut self, key: &Key, asked: &[Asked], waits: impl Fn(&str) -> bool) {
         for uid in self.writes.decided(key, asked, waits) {
-            self.wake_nodeeni(&uid);
+            self.enqueue_nodeeni(&uid);
         }
     }
 
     /// Takes the end of a write.
-    pub(super) fn write_ended(&mut self, key: &Key, asked: Asked, result: &Result<Wrote, WriteError>) {
+    pub(super) fn write_ended(&mut self, key: &Key, asked: Asked, result: &Result<WriteAnswer, WriteError>) {
         let outcome = match result {
-            Ok(wrote) if wrote.taken => writes::Outcome::Taken,
+            Ok(wrote) if wrote.is_applied => writes::Outcome::Taken,
             Ok(_) | Err(WriteError::Conflict(_)) => writes::Outcome::Outrun,
             Err(WriteError::NotLeader(_)) => writes::Outcome::NotSent,
             Err(WriteError::Refused { code, message }) => refused(Some(*code), message),
@@ -44,7 +45,7 @@ impl Reconciler {
             writes::Outcome::Refused(answer) => self.deps.gauges.refused(asked.target.write, answer.code),
             writes::Outcome::Taken => {}
             writes::Outcome::Outrun | writes::Outcome::NotSent => {
-                tracing::debug!(?key, target = ?asked.target, ?outcome, "write");
+                tracing::debug!(?key, target = ?asked.target, ?outcome, "write not applied");
             }
         }
         let (uid, is_refused) = (asked.nodeeni.clone(), matches!(outcome, writes::Outcome::Refused(_)));
@@ -55,19 +56,19 @@ impl Reconciler {
             None => {}
         }
         if news.changed {
-            self.wake_nodeeni(&uid);
+            self.enqueue_nodeeni(&uid);
         }
-        news.woken.into_iter().for_each(|key| self.queue.now(key));
+        news.woken.into_iter().for_each(|key| self.queue.add(key));
     }
 
-    /// The API server answers again after it did not.
+    /// Reconciles the keys whose writes wait for the API server, which answers again.
     pub(super) fn api_answers_again(&mut self) {
-        self.writes.answers_again().into_iter().for_each(|key| self.queue.now(key));
+        self.writes.answers_again().into_iter().for_each(|key| self.queue.add(key));
     }
 
-    pub(super) fn wake_nodeeni(&mut self, uid: &str) {
+    pub(super) fn enqueue_nodeeni(&mut self, uid: &str) {
         if let Some(entry) = self.store.nodeeni_by_uid(uid) {
-            self.queue.now(Key::NodeEni(entry.nodeeni.name.clone()));
+            self.queue.add(Key::NodeEni(entry.nodeeni.name.clone()));
         }
     }
 }
@@ -76,15 +77,15 @@ fn refused(code: Option<u16>, words: &str) -> writes::Outcome {
     writes::Outcome::Refused(Answer { code, words: words.to_owned() })
 }
 
-/// A write that was sent, with its answer.
+/// Sends a write, and returns its result as an outcome.
 pub(super) fn sent(
     asked: Asked,
-    write: impl Future<Output = Result<Wrote, WriteError>> + Send + 'static,
+    write: impl Future<Output = Result<WriteAnswer, WriteError>> + Send + 'static,
 ) -> BoxFuture<'static, Outcome> {
-    async move { Outcome::Wrote { asked, result: write.await } }.boxed()
+    async move { Outcome::ApiWrite { asked, result: write.await } }.boxed()
 }
 
-/// One write to an ENIAttachment that is there. `what`: what it says, without times.
+/// A write to an existing ENIAttachment. `what` is its content without times.
 pub(super) fn to_attachment(write: Write, attachment: &Attachment, what: impl std::fmt::Debug) -> Asked {
     let what = digest((&attachment.uid, what));
     Asked {
@@ -95,7 +96,8 @@ pub(super) fn to_attachment(write: Write, attachment: &Attachment, what: impl st
     }
 }
 
-/// The status of an ENIAttachment: it changes with EC2's answers, which are no reason to try again what was refused.
+/// The write of an ENIAttachment's status. The status changes with each answer of EC2, which is no reason to repeat a refused
+/// write.
 pub(super) fn report_of(attachment: &Attachment, status: &EniAttachmentStatus) -> Asked {
     let mut timeless = status.clone();
     timeless.attempt_started_at = None;
@@ -106,7 +108,7 @@ pub(super) fn report_of(attachment: &Attachment, status: &EniAttachmentStatus) -
     asked
 }
 
-/// One write to a NodeENI.
+/// A write to a NodeENI. `what` is its content without times.
 pub(super) fn to_nodeeni(write: Write, nodeeni: &NodeEni, what: impl std::fmt::Debug) -> Asked {
     let what = digest((&nodeeni.uid, what));
     Asked {
@@ -117,7 +119,7 @@ pub(super) fn to_nodeeni(write: Write, nodeeni: &NodeEni, what: impl std::fmt::D
     }
 }
 
-/// The status of a NodeENI.
+/// The write of a NodeENI's status.
 pub(super) fn report_on(nodeeni: &NodeEni, status: &NodeEniStatus) -> Asked {
     let mut timeless = status.clone();
     timeless.conditions.iter_mut().for_each(|condition| condition.last_transition_time.0 = jiff::Timestamp::UNIX_EPOCH);

@@ -1,8 +1,9 @@
-//! The checks and their summary: each line was looked at, on EC2 and on the API server.
+//! The checks of the sandbox and their summary. Each check compares what the simulated EC2 and the simulated API server show;
+//! none trusts the controller.
 
 use super::ec2_state::seen;
 use super::environment::Environment;
-use super::terminal::Account;
+use super::terminal::Terminal;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::names::TAG_CLUSTER;
 use multi_eni_plan::attachment::Attachment;
@@ -12,50 +13,50 @@ use multi_eni_sim::ec2::{AttachmentStatus, Eni};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
-/// What was checked so far.
-pub struct Verdict {
-    account: Account,
+/// The results of the checks so far.
+pub struct CheckResults {
+    terminal: Terminal,
     checks: Vec<(String, Result<(), String>)>,
 }
 
-impl Verdict {
-    /// Nothing checked yet.
-    pub fn new(account: Account) -> Self {
-        Self { account, checks: Vec::new() }
+impl CheckResults {
+    /// No results yet.
+    pub fn new(terminal: Terminal) -> Self {
+        Self { terminal, checks: Vec::new() }
     }
 
-    /// Takes the outcome of a look.
+    /// Prints and keeps the result of one check.
     pub fn check(&mut self, what: impl Into<String>, outcome: Result<(), String>) {
         let what = what.into();
         match &outcome {
-            Ok(()) => self.account.event("check", &format!("✓ {what}")),
-            Err(why) => self.account.event("check", &format!("✗ {what}: {why}")),
+            Ok(()) => self.terminal.event("check", &format!("✓ {what}")),
+            Err(why) => self.terminal.event("check", &format!("✗ {what}: {why}")),
         }
         self.checks.push((what, outcome));
     }
 
-    /// The story could not go on.
-    pub fn broken(&mut self, reason: &str) {
-        self.check("the story goes on to its end", Err(reason.to_owned()));
+    /// Records that the scenario could not go on.
+    pub fn fail(&mut self, reason: &str) {
+        self.check("the scenario runs to its end", Err(reason.to_owned()));
     }
 
-    /// All of it, and the exit code that it means.
+    /// Prints all results. The exit code is 0 only if there are checks and all hold.
     pub fn summary(&self) -> ExitCode {
-        self.account.settled();
-        self.account.headline("Summary");
+        self.terminal.settled();
+        self.terminal.heading("Summary");
         for (what, outcome) in &self.checks {
             match outcome {
-                Ok(()) => self.account.line(&format!("  ✓ {what}")),
-                Err(why) => self.account.line(&format!("  ✗ {what}\n      {why}")),
+                Ok(()) => self.terminal.line(&format!("  ✓ {what}")),
+                Err(why) => self.terminal.line(&format!("  ✗ {what}\n      {why}")),
             }
         }
         let failed = self.checks.iter().filter(|(_, outcome)| outcome.is_err()).count();
         if failed == 0 && !self.checks.is_empty() {
-            self.account
+            self.terminal
                 .line(&format!("\nAll {} checks hold: everything happened, and nothing leaked.", self.checks.len()));
             ExitCode::SUCCESS
         } else {
-            self.account.line(&format!("\n{failed} of {} checks do not hold.", self.checks.len()));
+            self.terminal.line(&format!("\n{failed} of {} checks do not hold.", self.checks.len()));
             ExitCode::FAILURE
         }
     }
@@ -72,37 +73,38 @@ pub fn ours(environment: &Environment) -> BTreeMap<(String, u32), Eni> {
     .collect()
 }
 
-/// Every entry of every status is what EC2 shows, and every ENI of ours is in a status.
-pub async fn status_is_the_truth(environment: &Environment) -> Result<usize, String> {
+/// Whether each entry of each status is as EC2 shows it, and each of this cluster's ENIs is in a status. Returns the number of
+/// entries.
+pub async fn status_matches_ec2(environment: &Environment) -> Result<usize, String> {
     let on_ec2 = ours(environment);
-    let mut told: BTreeSet<(String, u32)> = BTreeSet::new();
-    for (name, object) in environment.person.nodeenis().await? {
+    let mut reported: BTreeSet<(String, u32)> = BTreeSet::new();
+    for (name, object) in environment.kubectl.nodeenis().await? {
         let status = object.status.unwrap_or_default();
         for entry in status.attachments {
             let slot =
                 (entry.instance_id.clone(), entry.device_index.and_then(|i| u32::try_from(i).ok()).unwrap_or_default());
             let Some(eni) = on_ec2.get(&slot) else {
-                return Err(format!("{name} tells of {} at {slot:?}, which EC2 does not show attached", entry.eni_id));
+                return Err(format!("{name} has {} at {slot:?}, which EC2 does not show attached", entry.eni_id));
             };
             if eni.id != entry.eni_id || Some(&eni.subnet_id) != entry.subnet_id.as_ref() || entry.status != "attached"
             {
-                return Err(format!("{name} tells {entry:?} and EC2 shows {} in {}", eni.id, eni.subnet_id));
+                return Err(format!("{name} has {entry:?} and EC2 shows {} in {}", eni.id, eni.subnet_id));
             }
             if eni.attachment.as_ref().is_none_or(|at| at.delete_on_termination != object.spec.delete_on_termination) {
                 return Err(format!("deleteOnTermination of {} is not what {name} says", eni.id));
             }
-            told.insert(slot);
+            reported.insert(slot);
         }
     }
-    match on_ec2.iter().find(|(slot, _)| !told.contains(*slot)) {
+    match on_ec2.iter().find(|(slot, _)| !reported.contains(*slot)) {
         Some((slot, eni)) => Err(format!("{} at {slot:?} is in no status", eni.id)),
-        None => Ok(told.len()),
+        None => Ok(reported.len()),
     }
 }
 
-/// The invariants of `plan`: no slot twice, no ENI that no ENIAttachment knows, and every Ready is so on EC2.
+/// Whether the invariants of `plan` hold: no slot is held twice, each ENI has its ENIAttachment, and each Ready is true on EC2.
 pub async fn invariants_hold(environment: &Environment) -> Result<(), String> {
-    let attachments: Vec<Attachment> = environment.person.attachments().await?.iter().map(Attachment::read).collect();
+    let attachments: Vec<Attachment> = environment.kubectl.attachments().await?.iter().map(Attachment::read).collect();
     let enis: Vec<ObservedEni> = environment.ec2.snapshot().enis.values().filter_map(seen).collect();
     let (attachments, enis): (Vec<&Attachment>, Vec<&ObservedEni>) =
         (attachments.iter().collect(), enis.iter().collect());
@@ -112,17 +114,17 @@ pub async fn invariants_hold(environment: &Environment) -> Result<(), String> {
     if breaches.is_empty() { Ok(()) } else { Err(breaches.join("; ")) }
 }
 
-/// Nothing but what was there before: no ENI more, none fewer, none changed.
-pub fn account_is_as_before(environment: &Environment) -> Result<(), String> {
+/// Whether the account has exactly the ENIs that it had before the controller started, unchanged.
+pub fn account_is_unchanged(environment: &Environment) -> Result<(), String> {
     let now = environment.ec2.snapshot();
     let added: Vec<&String> = now.enis.keys().filter(|id| !environment.before.enis.contains_key(*id)).collect();
     if !added.is_empty() {
-        return Err(format!("leaked: {added:?} exist and nobody asks for them"));
+        return Err(format!("leaked: {added:?} exist without a NodeENI"));
     }
     foreign_untouched(environment)
 }
 
-/// What was there before is as it was.
+/// Whether the ENIs that existed before the controller started are unchanged.
 pub fn foreign_untouched(environment: &Environment) -> Result<(), String> {
     let now = environment.ec2.snapshot();
     for (id, eni) in &environment.before.enis {
@@ -133,9 +135,9 @@ pub fn foreign_untouched(environment: &Environment) -> Result<(), String> {
     Ok(())
 }
 
-/// Every NodeENI says Ready, of the generation that it has now.
+/// Whether each NodeENI is Ready in its present generation.
 pub async fn all_ready(environment: &Environment, names: &[String]) -> Result<(), String> {
-    let objects = environment.person.nodeenis().await?;
+    let objects = environment.kubectl.nodeenis().await?;
     for name in names {
         let Some(object) = objects.get(name) else { return Err(format!("{name} is gone")) };
         let status = object.status.clone().unwrap_or_default();

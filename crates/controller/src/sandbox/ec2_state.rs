@@ -1,10 +1,10 @@
-//! The simulated account's truth in the decisions' own terms, for `plan`'s invariants.
+//! Converts the simulated EC2's ENIs to the type that the decisions use, so that `plan`'s invariants can check them.
 
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_plan::observed::{AttachmentState, ObservedAttachment, ObservedEni};
 use multi_eni_sim::ec2::{AttachmentStatus, Eni};
 
-/// An interface as it truly is; None if its ID is not of EC2's form.
+/// The ENI as the simulated EC2 has it. None if its ID does not have EC2's form.
 pub fn seen(eni: &Eni) -> Option<ObservedEni> {
     let attachment = eni.attachment.as_ref().and_then(|at| {
         Some(ObservedAttachment {

@@ -1,9 +1,10 @@
-//! The environment: an API server and EC2 over HTTP on loopback, and the real controller between them.
+//! The environment of the sandbox: a simulated API server and a simulated EC2 over HTTP on loopback, and the real controller
+//! between them.
 
-use super::Flags;
-use super::kubectl::Person;
+use super::flags::Flags;
+use super::kubectl::Kubectl;
 use super::manifests::Manifests;
-use super::terminal::Account;
+use super::terminal::Terminal;
 use crate::client;
 use crate::clock;
 use crate::http_server::Gauges;
@@ -24,32 +25,32 @@ use tokio::task::JoinHandle;
 
 const VPC: &str = "vpc-0a1b2c3d4e5f60718";
 const ZONE: &str = "eu-central-1a";
-/// The Region that the simulated EC2 is in.
+/// The Region of the simulated EC2.
 pub const REGION: &str = "eu-central-1";
 const NODE_SUBNET: &str = "subnet-00c0ffee00c0ffee0";
 
-/// Seconds that a label may be away: a story does not wait ten to see whether it comes back.
+/// Grace period in seconds for a missing label: shorter than the default, so that the sandbox does not wait ten seconds.
 pub const LABEL_GRACE: i64 = 1;
-/// What the nodes are.
+/// The instance type of all nodes.
 const INSTANCE_TYPE: &str = "m5.4xlarge";
 
-/// Everything that runs.
+/// The servers, the controller, and the clients that observe them.
 pub struct Environment {
-    /// EC2, to look at.
+    /// The simulated EC2.
     pub ec2: Ec2,
-    /// The account of what happens.
-    pub account: Account,
-    /// The person of the story.
-    pub person: Person,
-    /// (Node, instance).
+    /// Output to the terminal.
+    pub terminal: Terminal,
+    /// Client of the simulated API server, as a user has it.
+    pub kubectl: Kubectl,
+    /// The nodes: name and instance ID.
     pub nodes: Vec<(String, String)>,
-    /// What was there before the controller.
+    /// The account before the controller started.
     pub before: Snapshot,
-    /// UID of kube-system: the ownership tag.
+    /// UID of kube-system, the value of the ownership tag.
     pub cluster: String,
-    /// Where kubectl finds the API server.
+    /// Kubeconfig of the simulated API server.
     pub kubeconfig: PathBuf,
-    /// Where the AWS SDKs find EC2.
+    /// Endpoint of the simulated EC2 for AWS SDKs.
     pub ec2_url: String,
     stop: Option<oneshot::Sender<()>>,
     controller: Option<JoinHandle<()>>,
@@ -57,8 +58,8 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Sets the environment up and starts the controller.
-    pub async fn set(flags: &Flags, files: &[Manifests], account: Account) -> Result<Self, String> {
+    /// Starts the servers, registers the nodes and starts the controller.
+    pub async fn start(flags: &Flags, files: &[Manifests], terminal: Terminal) -> Result<Self, String> {
         let clock = SimClock::starting_at(jiff::Timestamp::now());
         let ec2 = Ec2::new(clock, Ec2Settings::default());
         build_account(&ec2, files)?;
@@ -75,17 +76,17 @@ impl Environment {
         let kube_task = tokio::spawn(async move { drop(serving.serve(kube_listener, std::future::pending()).await) });
         let serving = ec2.clone();
         let ec2_task = tokio::spawn(async move { drop(serving.serve(ec2_listener, std::future::pending()).await) });
-        let told = tell_calls(&ec2, account.clone());
+        let call_printer = print_calls(&ec2, terminal.clone());
         let kubeconfig = write_kubeconfig(&kubeconfig_text)?;
 
         let mut config = kube_config(&kubeconfig_text).await?;
         config.default_retry = false;
-        let person = Person::new(client::plain(&config).map_err(|error| error.to_string())?);
+        let kubectl = Kubectl::new(client::plain(&config).map_err(|error| error.to_string())?);
         let mut nodes = Vec::new();
         for number in 1..=flags.nodes {
             let (name, instance) = (format!("node{number}"), format!("i-{number:017x}"));
             ec2.run_instance(&instance, INSTANCE_TYPE, NODE_SUBNET).map_err(|error| error.to_string())?;
-            person.register(&name, &instance, INSTANCE_TYPE, ZONE).await?;
+            kubectl.register(&name, &instance, INSTANCE_TYPE, ZONE).await?;
             nodes.push((name, instance));
         }
         let before = ec2.snapshot();
@@ -97,8 +98,8 @@ impl Environment {
         let cluster = kube_system(&config).await?;
         Ok(Self {
             ec2,
-            account,
-            person,
+            terminal,
+            kubectl,
             nodes,
             before,
             cluster,
@@ -106,14 +107,14 @@ impl Environment {
             ec2_url,
             stop: Some(stop),
             controller: Some(controller),
-            servers: vec![kube_task, ec2_task, told],
+            servers: vec![kube_task, ec2_task, call_printer],
         })
     }
 
-    /// Ends everything.
-    pub async fn strike(mut self) {
+    /// Stops the controller and the servers, and removes the kubeconfig.
+    pub async fn shut_down(mut self) {
         if let Some(stop) = self.stop.take() {
-            // A controller that has ended already needs no word.
+            // This fails only if the controller has ended already.
             let _ = stop.send(());
         }
         if let Some(controller) = self.controller.take() {
@@ -121,11 +122,11 @@ impl Environment {
         }
         self.servers.iter().for_each(JoinHandle::abort);
         let _ = std::fs::remove_file(&self.kubeconfig);
-        self.account.settled();
+        self.terminal.settled();
     }
 }
 
-/// Every subnet and group that the manifests name, in one zone of one VPC.
+/// Adds every subnet and group that the manifests name to the account, in one zone of one VPC.
 fn build_account(ec2: &Ec2, files: &[Manifests]) -> Result<(), String> {
     ec2.add_vpc(VPC);
     let add = |id: &str, number: usize, name: Option<&str>| {
@@ -206,15 +207,15 @@ fn start_controller(
     }))
 }
 
-/// Tells each call that EC2 gets.
-fn tell_calls(ec2: &Ec2, account: Account) -> JoinHandle<()> {
+/// Prints each call that the simulated EC2 gets.
+fn print_calls(ec2: &Ec2, terminal: Terminal) -> JoinHandle<()> {
     let mut calls = ec2.subscribe();
     tokio::spawn(async move {
         use tokio::sync::broadcast::error::RecvError;
         loop {
             match calls.recv().await {
-                Ok(call) => account.call(&call),
-                Err(RecvError::Lagged(missed)) => account.event("EC2", &format!("({missed} calls not shown)")),
+                Ok(call) => terminal.call(&call),
+                Err(RecvError::Lagged(missed)) => terminal.event("EC2", &format!("({missed} calls not shown)")),
                 Err(RecvError::Closed) => return,
             }
         }

@@ -1,4 +1,4 @@
-//! What a person does on the API server, by kube's client: apply, label, delete, look.
+//! A user's operations on the API server, by kube's client: register a Node, apply, label, delete, list.
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -7,16 +7,16 @@ use multi_eni_api::{ENIAttachment, NodeENI};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// A person with a kubeconfig.
+/// A user's client of the API server.
 #[derive(Clone)]
-pub struct Person {
+pub struct Kubectl {
     nodes: Api<Node>,
     nodeenis: Api<NodeENI>,
     attachments: Api<ENIAttachment>,
 }
 
-impl Person {
-    /// Acts through this client.
+impl Kubectl {
+    /// Operates through this client.
     pub fn new(client: Client) -> Self {
         Self { nodes: Api::all(client.clone()), nodeenis: Api::all(client.clone()), attachments: Api::all(client) }
     }
@@ -30,27 +30,27 @@ impl Person {
             "spec": { "providerID": format!("aws:///{zone}/{instance}") },
         }))
         .map_err(|error| error.to_string())?;
-        self.nodes.create(&PostParams::default(), &node).await.map_err(said)?;
+        self.nodes.create(&PostParams::default(), &node).await.map_err(message_of)?;
         let ready = json!({ "status": { "conditions": [
             { "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status" },
         ] } });
-        self.nodes.patch_status(name, &PatchParams::default(), &Patch::Merge(ready)).await.map(drop).map_err(said)
+        self.nodes.patch_status(name, &PatchParams::default(), &Patch::Merge(ready)).await.map(drop).map_err(message_of)
     }
 
-    /// `kubectl apply` of a NodeENI; the API server's own words if it is refused.
+    /// Applies a NodeENI as `kubectl apply` does. A refusal is returned with the API server's message.
     pub async fn apply(&self, object: &Value) -> Result<(), String> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let params = PatchParams {
             field_validation: Some(kube::api::ValidationDirective::Strict),
             ..PatchParams::apply("sandbox")
         };
-        self.nodeenis.patch(name, &params, &Patch::Apply(object)).await.map(drop).map_err(said)
+        self.nodeenis.patch(name, &params, &Patch::Apply(object)).await.map(drop).map_err(message_of)
     }
 
-    /// Sets (Some) or takes away (None) labels.
+    /// Sets labels (Some) or removes them (None).
     pub async fn label(&self, node: &str, labels: &BTreeMap<String, Option<String>>) -> Result<(), String> {
         let patch = json!({ "metadata": { "labels": labels } });
-        self.nodes.patch(node, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop).map_err(said)
+        self.nodes.patch(node, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop).map_err(message_of)
     }
 
     /// Deletes a NodeENI.
@@ -58,23 +58,23 @@ impl Person {
         match self.nodeenis.delete(name, &DeleteParams::default()).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(said(error)),
+            Err(error) => Err(message_of(error)),
         }
     }
 
     /// All NodeENIs, by name.
     pub async fn nodeenis(&self) -> Result<BTreeMap<String, NodeENI>, String> {
-        let list = self.nodeenis.list(&ListParams::default()).await.map_err(said)?;
+        let list = self.nodeenis.list(&ListParams::default()).await.map_err(message_of)?;
         Ok(list.into_iter().map(|object| (object.name_any(), object)).collect())
     }
 
     /// All ENIAttachments.
     pub async fn attachments(&self) -> Result<Vec<ENIAttachment>, String> {
-        Ok(self.attachments.list(&ListParams::default()).await.map_err(said)?.items)
+        Ok(self.attachments.list(&ListParams::default()).await.map_err(message_of)?.items)
     }
 }
 
-fn said(error: kube::Error) -> String {
+fn message_of(error: kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),

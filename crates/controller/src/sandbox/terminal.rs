@@ -1,19 +1,19 @@
-//! The running account in the terminal: lines that stay, and one line of progress below them on a terminal.
+//! Output to the terminal: lines that stay, and below them one line of progress if standard error is a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use multi_eni_sim::ec2::{CallRecord, Outcome};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Where the story is told. Cheap to clone.
+/// The output. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Account {
+pub struct Terminal {
     begun: Instant,
     bar: ProgressBar,
 }
 
-impl Account {
-    /// With a line of progress if there is a terminal for it.
+impl Terminal {
+    /// With a line of progress if `terminal` is true.
     pub fn new(terminal: bool) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         if terminal {
@@ -25,33 +25,33 @@ impl Account {
         Self { begun: Instant::now(), bar }
     }
 
-    /// A line that stays.
+    /// Prints a line.
     pub fn line(&self, text: &str) {
         self.bar.suspend(|| println!("{text}"));
     }
 
-    /// A heading.
-    pub fn headline(&self, text: &str) {
+    /// Prints a heading.
+    pub fn heading(&self, text: &str) {
         self.line(&format!("\n{text}"));
     }
 
-    /// Something that happened, with the seconds since the start.
-    pub fn event(&self, who: &str, what: &str) {
-        self.line(&format!("  {:6.1}s  {who:<10} {what}", self.begun.elapsed().as_secs_f64()));
+    /// Prints an event with the seconds since the start.
+    pub fn event(&self, source: &str, what: &str) {
+        self.line(&format!("  {:6.1}s  {source:<10} {what}", self.begun.elapsed().as_secs_f64()));
     }
 
-    /// What is waited for now.
+    /// Shows what is awaited now.
     pub fn progress(&self, text: &str) {
         self.bar.set_message(text.to_owned());
         self.bar.tick();
     }
 
-    /// Nothing is waited for.
+    /// Clears the line of progress.
     pub fn settled(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// A call that EC2 got: those that change something, and refusals.
+    /// Prints a call that EC2 got, if the call changes something or was refused.
     pub fn call(&self, call: &CallRecord) {
         let refused = match &call.outcome {
             Outcome::Done => None,
@@ -67,7 +67,7 @@ impl Account {
         self.event("EC2", line.trim_end());
     }
 
-    /// Ends the story before it began.
+    /// Prints an error that ends the sandbox before the scenario starts.
     pub fn fail(&self, reason: &str) -> ExitCode {
         self.settled();
         eprintln!("Error: {reason}");

@@ -1,4 +1,5 @@
-//! NodeENIs and ENIAttachments as the caches keep them.
+//! NodeENIs and ENIAttachments as the store keeps them: parsed, with the metadata that a write to them needs. An object that
+//! cannot be parsed is kept too, with the error in place of its content.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::error_boundary::InvalidObject;
@@ -7,10 +8,10 @@ use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::nodeeni::{NodeEni, Unreadable};
 use std::sync::Arc;
 
-/// A NodeENI and what is needed to write to it.
+/// A NodeENI, and the metadata that a write to it needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeEniEntry {
-    /// What it asks for.
+    /// The NodeENI, parsed.
     pub nodeeni: NodeEni,
     /// Its status.
     pub status: NodeEniStatus,
@@ -20,21 +21,21 @@ pub struct NodeEniEntry {
     pub version: String,
 }
 
-/// An ENIAttachment and what is needed to write to it.
+/// An ENIAttachment, and the metadata that a write to it needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttachmentEntry {
-    /// The attachment.
+    /// The ENIAttachment, parsed.
     pub attachment: Attachment,
     /// All its finalizers.
     pub finalizers: Vec<String>,
-    /// All its owners, where ours is missing: to put it back.
+    /// All its owners, but only if our owner reference is missing: the repair must keep the others.
     pub owners: Vec<OwnerReference>,
     /// Its resourceVersion.
     pub version: String,
 }
 
 impl NodeEniEntry {
-    /// Reads a NodeENI, or the remains of one.
+    /// Parses a NodeENI. Of one that cannot be parsed, keeps the metadata and the error.
     pub fn read(object: &Result<NodeENI, InvalidObject>) -> Self {
         match object {
             Ok(object) => Self {
@@ -55,7 +56,7 @@ impl NodeEniEntry {
 }
 
 impl AttachmentEntry {
-    /// Reads an ENIAttachment, or the remains of one: it is there, whatever can be read of it.
+    /// Parses an ENIAttachment. Of one that cannot be parsed, keeps the metadata and the error: the object still holds its slot.
     pub fn read_guarded(object: &Result<ENIAttachment, InvalidObject>) -> Arc<Self> {
         match object {
             Ok(object) => Self::read(object),
@@ -64,13 +65,13 @@ impl AttachmentEntry {
                 shell.metadata = invalid.metadata.clone();
                 let mut entry = Self::read(&shell);
                 Arc::make_mut(&mut entry).attachment = Attachment::read_remains(&shell, &invalid.error);
-                tracing::error!(attachment = %entry.attachment.name, error = %invalid.error, "ENIAttachment cannot be read: it is left as it is");
+                tracing::error!(attachment = %entry.attachment.name, error = %invalid.error, "cannot parse ENIAttachment, leaving it as it is");
                 entry
             }
         }
     }
 
-    /// Reads an ENIAttachment. What is on its way for it shares the entry with the cache.
+    /// Parses an ENIAttachment. Calls for it share the entry with the store.
     pub fn read(object: &ENIAttachment) -> Arc<Self> {
         Arc::new(Self {
             owners: owners(object),
@@ -81,7 +82,7 @@ impl AttachmentEntry {
     }
 }
 
-/// Kept for each ENIAttachment, so only where something is to be put back.
+/// The owners, only if the object must be repaired: the store keeps them for each ENIAttachment.
 fn owners(object: &ENIAttachment) -> Vec<OwnerReference> {
     let owners = object.metadata.owner_references.clone().unwrap_or_default();
     if Attachment::read(object).is_torn() { owners } else { Vec::new() }
@@ -93,7 +94,7 @@ mod tests {
     use kube::core::DeserializeGuard;
 
     #[test]
-    fn an_eniattachment_that_cannot_be_read_is_there_all_the_same() {
+    fn an_eniattachment_that_cannot_be_parsed_is_kept() {
         let object = serde_json::json!({
             "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "ENIAttachment",
             "metadata": {
@@ -104,12 +105,9 @@ mod tests {
         });
         let guarded: DeserializeGuard<ENIAttachment> = serde_json::from_value(object).unwrap();
         let entry = AttachmentEntry::read_guarded(&guarded.0);
-        let eni_attachment = &entry.attachment;
-        assert!(eni_attachment.unreadable.is_some() && !eni_attachment.is_torn());
-        assert_eq!(
-            (eni_attachment.slot(), eni_attachment.nodeeni_uid.as_str(), entry.version.as_str()),
-            ((0, 2), "n", "7")
-        );
-        assert_eq!(eni_attachment.instance.as_ref().map(ToString::to_string).as_deref(), Some("i-0123456789abcdef0"));
+        let attachment = &entry.attachment;
+        assert!(attachment.unreadable.is_some() && !attachment.is_torn());
+        assert_eq!((attachment.slot(), attachment.nodeeni_uid.as_str(), entry.version.as_str()), ((0, 2), "n", "7"));
+        assert_eq!(attachment.instance.as_ref().map(ToString::to_string).as_deref(), Some("i-0123456789abcdef0"));
     }
 }

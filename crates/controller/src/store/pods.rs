@@ -1,7 +1,8 @@
-//! Pods that may use interfaces, by Node. The others are not kept.
+//! The Pods that may use interfaces, by Node. All other Pods are dropped as they arrive.
 
-use super::cache::{Cache, Cached, Single};
-use super::{StoreChange, forget};
+use super::cache::{Cache, Cached, ItemChange};
+use super::change::StoreChange;
+use super::index::remove_from_set;
 use crate::watch::Watched;
 use multi_eni_plan::pods::ObservedPod;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ impl Cached for ObservedPod {
     }
 }
 
-/// The Pods.
+/// The cache of these Pods, with their index by Node.
 #[derive(Debug, Default)]
 pub(super) struct PodCache {
     cache: Cache<ObservedPod>,
@@ -26,28 +27,28 @@ pub(super) struct PodCache {
 }
 
 impl PodCache {
-    /// Takes a change; answers the Nodes whose users of interfaces changed, and whether this was the first whole list.
+    /// Takes one change. Returns the Nodes whose Pods with interfaces changed, and whether the first list is complete now.
     pub fn take(&mut self, change: Watched<ObservedPod>) -> Vec<StoreChange> {
-        if matches!(&change, Watched::Seed(pod) if !pod.is_of_use()) {
-            // What a list does not bring is gone.
+        if matches!(&change, Watched::InitApply(pod) if !pod.is_of_use()) {
+            // An object that a list does not bring is removed from the cache, so this one need not be added.
             return Vec::new();
         }
         let was_warm = self.cache.warm;
-        let singles = self.cache.take(change);
+        let changes = self.cache.take(change);
         let first = (self.cache.warm && !was_warm).then_some(StoreChange::PodsListed);
-        singles.into_iter().flat_map(|single| self.set(single)).map(StoreChange::Pods).chain(first).collect()
+        changes.into_iter().flat_map(|change| self.set(change)).map(StoreChange::Pods).chain(first).collect()
     }
 
-    fn set(&mut self, single: Single<ObservedPod>) -> BTreeSet<String> {
-        let (name, next) = match single {
-            Single::Is(pod) if !self.cache.is_news(&pod) => return BTreeSet::new(),
-            Single::Is(pod) => (pod.name.clone(), Some(pod).filter(ObservedPod::is_of_use)),
-            Single::Gone { name, uid } if !self.cache.has(&name, &uid) => return BTreeSet::new(),
-            Single::Gone { name, .. } => (name, None),
+    fn set(&mut self, change: ItemChange<ObservedPod>) -> BTreeSet<String> {
+        let (name, next) = match change {
+            ItemChange::Apply(pod) if !self.cache.is_change(&pod) => return BTreeSet::new(),
+            ItemChange::Apply(pod) => (pod.name.clone(), Some(pod).filter(ObservedPod::is_of_use)),
+            ItemChange::Delete { name, uid } if !self.cache.has(&name, &uid) => return BTreeSet::new(),
+            ItemChange::Delete { name, .. } => (name, None),
         };
         let old = self.cache.items.remove(&name);
         if let Some(old) = &old {
-            forget(&mut self.by_node, &old.node, &name);
+            remove_from_set(&mut self.by_node, &old.node, &name);
         }
         let nodes = old.iter().chain(&next).map(|pod| pod.node.clone()).collect();
         if let Some(pod) = next {
@@ -57,7 +58,7 @@ impl PodCache {
         nodes
     }
 
-    /// Those of a Node; None before they have all been listed once.
+    /// The Pods of a Node. None until the first list is complete.
     pub fn on(&self, node: &str) -> Option<Vec<&ObservedPod>> {
         let names = self.by_node.get(node).into_iter().flatten();
         self.cache.warm.then(|| names.filter_map(|name| self.cache.items.get(name)).collect())
@@ -74,21 +75,21 @@ mod tests {
     }
 
     #[test]
-    fn only_users_are_kept_and_their_node_is_woken_when_they_come_and_go() {
+    fn only_pods_that_use_interfaces_are_kept_and_their_changes_affect_the_node() {
         let mut pods = PodCache::default();
         assert_eq!(pods.on("n1"), None, "not listed yet");
-        pods.take(Watched::Begin);
-        pods.take(Watched::Seed(pod("ns/user", "n1", "fast")));
-        pods.take(Watched::Seed(pod("ns/other", "n1", "")));
-        assert_eq!(pods.take(Watched::End), [StoreChange::Pods("n1".into()), StoreChange::PodsListed]);
+        pods.take(Watched::Init);
+        pods.take(Watched::InitApply(pod("ns/user", "n1", "fast")));
+        pods.take(Watched::InitApply(pod("ns/other", "n1", "")));
+        assert_eq!(pods.take(Watched::InitDone), [StoreChange::Pods("n1".into()), StoreChange::PodsListed]);
         assert_eq!(pods.on("n1").unwrap().len(), 1);
-        // The same again, as with every change of a Pod's status.
+        // An update of a Pod's status that changes none of these fields.
         assert_eq!(pods.take(Watched::Apply(pod("ns/user", "n1", "fast"))), []);
-        // It has ended: it uses nothing any more.
+        // The Pod has ended and uses no interface any more.
         assert_eq!(pods.take(Watched::Apply(pod("ns/user", "n1", ""))), [StoreChange::Pods("n1".into())]);
         assert_eq!(pods.on("n1").unwrap().len(), 0);
         assert_eq!(
-            pods.take(Watched::Gone { name: "ns/user".into(), uid: "ns/user".into(), version: String::new() }),
+            pods.take(Watched::Delete { name: "ns/user".into(), uid: "ns/user".into(), version: String::new() }),
             []
         );
     }

@@ -1,34 +1,34 @@
-//! How long a broken watch waits. kube's own back-off begins anew with every list that is tried, so a list that is always
-//! refused would be asked for once a second, for ever.
+//! The back-off of a broken watch. kube's own back-off restarts with each attempt to list, so a list that is always refused would
+//! be asked for once a second without end.
 
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::DefaultBackoff;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A watch that has been whole for so long begins with short waits again.
-const WHOLE: Duration = Duration::from_secs(10);
+/// A watch that works for this long starts with short waits again.
+const WORKS_AFTER: Duration = Duration::from_secs(10);
 
-/// Waits that grow from a second to half a minute, with jitter, as long as the watch does not stay whole between them.
+/// Waits that grow from a second to half a minute, with jitter, while the watch breaks again soon after each wait.
 #[derive(Default)]
-pub struct Patience {
+pub struct WatchBackoff {
     waits: DefaultBackoff,
-    /// When the last wait is over.
-    over: Option<Instant>,
+    /// When the last wait ends.
+    ends_at: Option<Instant>,
 }
 
-impl Patience {
+impl WatchBackoff {
     fn next_at(&mut self, now: Instant) -> Option<Duration> {
-        if self.over.is_some_and(|over| now.saturating_duration_since(over) > WHOLE) {
+        if self.ends_at.is_some_and(|ends_at| now.saturating_duration_since(ends_at) > WORKS_AFTER) {
             self.waits.reset();
         }
         let wait = self.waits.next()?;
-        self.over = Some(now + wait);
+        self.ends_at = Some(now + wait);
         Some(wait)
     }
 }
 
-impl Iterator for Patience {
+impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -41,17 +41,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_always_refused_is_asked_for_less_and_less_and_a_whole_watch_forgives() {
-        let (mut patience, mut now) = (Patience::default(), Instant::now());
+    fn waits_grow_while_a_watch_fails_and_restart_after_it_worked() {
+        let (mut backoff, mut now) = (WatchBackoff::default(), Instant::now());
         let mut waits = Vec::new();
         for _ in 0..12 {
-            let wait = patience.next_at(now).unwrap();
+            let wait = backoff.next_at(now).unwrap();
             waits.push(wait.as_secs_f64());
             now += wait;
         }
         assert!(waits[0] < 2.0 && waits.iter().sum::<f64>() > 120.0, "{waits:?}");
         assert!(waits.iter().all(|wait| *wait <= 61.0), "{waits:?}");
-        let wait = patience.next_at(now + WHOLE + Duration::from_secs(1)).unwrap();
+        let wait = backoff.next_at(now + WORKS_AFTER + Duration::from_secs(1)).unwrap();
         assert!(wait < Duration::from_secs(2), "{wait:?}");
     }
 }

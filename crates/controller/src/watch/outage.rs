@@ -1,7 +1,7 @@
-//! The end of an outage of the API server. A watch that breaks waits for itself, longer and longer, so after an outage the
-//! last one would resume long after the API server does. While any watch is broken for want of an answer, one cheap request
-//! is sent every few seconds; its success wakes them all. While all is well nothing is sent, and a watch that is refused
-//! (403, 404, 410) is no outage: its waits grow.
+//! Detects the end of an API server outage. Each broken watch waits with its own growing back-off, so without this the last watch
+//! would resume long after the API server does. While any watch is broken because the API server does not answer, one cheap
+//! request is sent every few seconds; its success wakes all watches. A refusal (403, 404, 410) is no outage: the back-off of that
+//! watch grows. Without an outage no request is sent.
 
 use futures::stream::{self, BoxStream, StreamExt};
 use kube::Client;
@@ -12,26 +12,26 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Time between two probes; up to a half more.
+/// Time between two probes. Jitter adds up to half of it.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
-/// A probe that is not answered within this time has failed.
+/// Timeout of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the watches of one term know together.
+/// The state of an outage, shared by all watches of a term.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outage(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     is_on: AtomicBool,
-    /// Outages that have ended.
+    /// How many outages have ended.
     ended: AtomicU64,
     begun: Notify,
     over: Notify,
 }
 
 impl Outage {
-    /// A watch got no answer. What [`over`](Self::over) is to be asked with.
+    /// Notes that a watch got no answer. Returns the argument for [`over`](Self::over).
     pub fn begins(&self) -> u64 {
         if !self.0.is_on.swap(true, Ordering::AcqRel) {
             self.0.begun.notify_one();
@@ -39,7 +39,7 @@ impl Outage {
         self.0.ended.load(Ordering::Acquire)
     }
 
-    /// Until the API server answers again.
+    /// Completes when the API server answers again.
     pub async fn over(&self, since: u64) {
         loop {
             let over = self.0.over.notified();
@@ -50,7 +50,7 @@ impl Outage {
         }
     }
 
-    /// Probes while there is an outage; one item at the end of each. `seed` tells processes apart.
+    /// Probes during an outage, and yields one item at the end of each outage. `seed` differs between processes.
     pub fn ends(self, client: Client, seed: String) -> BoxStream<'static, ()> {
         stream::unfold((self, client, seed, 0_u64), |(outage, client, seed, mut probes)| async move {
             while !outage.0.is_on.load(Ordering::Acquire) {
@@ -66,20 +66,20 @@ impl Outage {
             outage.0.is_on.store(false, Ordering::Release);
             outage.0.ended.fetch_add(1, Ordering::AcqRel);
             outage.0.over.notify_waiters();
-            tracing::info!("the API server answers again: all watches resume");
+            tracing::info!("API server answers again, resuming all watches");
             Some(((), (outage, client, seed, probes)))
         })
         .boxed()
     }
 }
 
-/// The pause before a probe.
+/// The wait before a probe.
 fn pause(seed: &str, probes: u64) -> Duration {
     let part = u32::from_str_radix(&short_digest(&format!("{seed}/{probes}")), 16).unwrap_or(0) % 512;
     PROBE_EVERY + PROBE_EVERY * part / 1024
 }
 
-/// Whether the API server is ready. Where `/readyz` is not for us, that it refuses is an answer too.
+/// Whether the API server is ready. A refusal of `/readyz` because of missing rights counts as an answer.
 async fn answers(client: &Client) -> bool {
     let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else { return false };
     match tokio::time::timeout(PROBE_TIMEOUT, client.request_text(request)).await {
@@ -89,13 +89,13 @@ async fn answers(client: &Client) -> bool {
     }
 }
 
-/// No answer, or an error of the API server itself.
+/// Whether the API server gave no answer, or reported an error of its own.
 pub(super) fn is_outage(error: &Error) -> bool {
     let of_server = |code: u16| code >= 500 || code == 429;
     match error {
         Error::InitialListFailed(error) | Error::WatchStartFailed(error) | Error::WatchFailed(error) => match error {
             kube::Error::Api(status) => of_server(status.code),
-            // Answered, and not understood.
+            // It did answer, but the answer cannot be parsed.
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => false,
             _ => true,
         },

@@ -1,4 +1,4 @@
-//! The real tier: the product against a real API server.
+//! The real tier: the controller process against a real API server and a simulated EC2.
 
 #[allow(dead_code, unused_imports, reason = "a kit for the stories: not every part has its user yet")]
 mod harness;
@@ -7,9 +7,9 @@ mod stories;
 use harness::{ControlPlane, ControllerProcess, Failure};
 use serde_json::json;
 
-/// The harness itself: what the stories rely on is there, and RBAC holds the chart's ServiceAccount to the chart's rights.
+/// The harness itself: what the stories need exists, and RBAC limits the chart's ServiceAccount to the chart's rights.
 #[test]
-fn the_control_plane_holds_the_charts_account_to_its_rights() -> Result<(), Failure> {
+fn rbac_limits_the_charts_account_to_its_rights() -> Result<(), Failure> {
     let mut plane = ControlPlane::start()?;
     let rendered = plane.helm_template("multi-eni", "multi-eni", &["--set", "aws.region=eu-central-1"])?;
     plane.kubectl(&["create", "namespace", "multi-eni"])?.success()?;
@@ -23,7 +23,7 @@ fn the_control_plane_holds_the_charts_account_to_its_rights() -> Result<(), Fail
     assert!(refusal.contains("system:serviceaccount:multi-eni:multi-eni"), "{refusal}");
 
     let (ours, leases, crds) = ("networking.k8s.aws", "coordination.k8s.io", "apiextensions.k8s.io");
-    // What the controller does, and what it must not be able to do: verb, group, resource, name, namespace.
+    // What the controller needs, and what it must not be allowed: verb, group, resource, name, namespace.
     for (expected, verb, group, resource, name, namespace) in [
         (true, "update", ours, "nodeenis", "", ""),
         (true, "patch", ours, "nodeenis/status", "", ""),
@@ -55,7 +55,7 @@ fn the_control_plane_holds_the_charts_account_to_its_rights() -> Result<(), Fail
     Ok(())
 }
 
-/// A replica is killed by its own pid, what it printed can be read, and it does not outlive its handle.
+/// A replica can be killed by its pid, its log can be read, and it does not outlive its handle.
 #[test]
 fn a_controller_process_can_be_started_and_killed() -> Result<(), Failure> {
     let plane = ControlPlane::start()?;
@@ -71,7 +71,7 @@ fn a_controller_process_can_be_started_and_killed() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a person runs, and what the notes then tell them.
+/// What an operator runs, and what the chart's notes then say.
 #[test]
 fn helm_installs_and_uninstalls_the_chart() -> Result<(), Failure> {
     let plane = ControlPlane::start()?;

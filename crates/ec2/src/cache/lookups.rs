@@ -1,10 +1,11 @@
 //! Questions answered in batches: by tag, by ID, by instance.
 
 use crate::batcher::Questions;
+use crate::changed::Changed;
 use crate::convert::{self, Unreadable};
-use crate::ec2::{Changed, Ec2};
+use crate::ec2::Ec2;
 use crate::lock::lock;
-use crate::rate_limit::limiter::Action;
+use crate::rate_limit::action::Action;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::names;
 use multi_eni_plan::ec2_errors::CallError;

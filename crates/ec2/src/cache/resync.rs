@@ -1,7 +1,8 @@
 //! The sweep: one filtered, paginated Describe of all ENIs of this cluster, at start and then at its interval.
 
+use crate::changed::Changed;
 use crate::convert;
-use crate::ec2::{Changed, Ec2};
+use crate::ec2::Ec2;
 use multi_eni_api::names;
 use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::observed::ObservedEni;

@@ -2,7 +2,7 @@
 
 use crate::convert::{self, Unreadable};
 use crate::ec2::Ec2;
-use crate::rate_limit::limiter::Action;
+use crate::rate_limit::action::Action;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceTypeInfo, SecurityGroup, Subnet};
 use jiff::Timestamp;
 use multi_eni_api::ids::EniId;

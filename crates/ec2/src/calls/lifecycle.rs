@@ -3,7 +3,7 @@
 use crate::cache::state::{CacheState, Uids};
 use crate::convert;
 use crate::ec2::Ec2;
-use crate::rate_limit::limiter::Action;
+use crate::rate_limit::action::Action;
 use aws_sdk_ec2::types::{ResourceType, TagSpecification};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};

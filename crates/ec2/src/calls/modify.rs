@@ -2,7 +2,7 @@
 
 use crate::convert;
 use crate::ec2::Ec2;
-use crate::rate_limit::limiter::Action;
+use crate::rate_limit::action::Action;
 use aws_sdk_ec2::operation::modify_network_interface_attribute::builders::ModifyNetworkInterfaceAttributeFluentBuilder;
 use aws_sdk_ec2::types::{AttributeBooleanValue, AttributeValue, NetworkInterfaceAttachmentChanges, Tag};
 use multi_eni_api::ids::{EniId, SecurityGroupId};

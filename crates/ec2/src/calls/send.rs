@@ -2,7 +2,7 @@
 
 use crate::ec2::Ec2;
 use crate::errors::{Transmission, call_error};
-use crate::rate_limit::limiter::Action;
+use crate::rate_limit::action::Action;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use multi_eni_api::ids::EniId;
 use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};

@@ -1,181 +1,21 @@
-//! One bucket an EC2 action, and the queue before it.
+//! What a call waits for: a token of its action's bucket; and for a Create, that few ENIs wait to be attached.
 
 use crate::lock::lock;
+use crate::rate_limit::action::Action;
+use crate::rate_limit::action_queue::ActionQueue;
 use crate::rate_limit::bucket::{Bucket, Limit};
-use crate::rate_limit::fair_queue::{FairQueue, Ticket};
+use crate::rate_limit::fair_queue::Ticket;
 use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::wait_estimate;
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Creates wait while so many ENIs wait to be attached. As many as EC2 lets us attach at once, so that Attach never waits for
 /// a Create.
 const CREATED_AHEAD: usize = 50;
-
-/// The EC2 actions that this crate calls; each has its own bucket at EC2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Action {
-    Create,
-    Attach,
-    Modify,
-    Tag,
-    Untag,
-    Detach,
-    Delete,
-    DescribeEnis,
-    DescribeInstances,
-    DescribeSubnets,
-    DescribeGroups,
-    DescribeTypes,
-}
-
-impl Action {
-    const ALL: [Self; 12] = [
-        Self::Create,
-        Self::Attach,
-        Self::Modify,
-        Self::Tag,
-        Self::Untag,
-        Self::Detach,
-        Self::Delete,
-        Self::DescribeEnis,
-        Self::DescribeInstances,
-        Self::DescribeSubnets,
-        Self::DescribeGroups,
-        Self::DescribeTypes,
-    ];
-
-    /// EC2's name of it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Create => "CreateNetworkInterface",
-            Self::Attach => "AttachNetworkInterface",
-            Self::Modify => "ModifyNetworkInterfaceAttribute",
-            Self::Tag => "CreateTags",
-            Self::Untag => "DeleteTags",
-            Self::Detach => "DetachNetworkInterface",
-            Self::Delete => "DeleteNetworkInterface",
-            Self::DescribeEnis => "DescribeNetworkInterfaces",
-            Self::DescribeInstances => "DescribeInstances",
-            Self::DescribeSubnets => "DescribeSubnets",
-            Self::DescribeGroups => "DescribeSecurityGroups",
-            Self::DescribeTypes => "DescribeInstanceTypes",
-        }
-    }
-
-    /// EC2's default bucket, per account and Region; every Describe of ours is filtered and paginated.
-    fn default_limit(self) -> Limit {
-        let (capacity, refill) = match self {
-            Self::Create | Self::Delete | Self::Modify => (100.0, 5.0),
-            Self::Attach | Self::Detach => (50.0, 5.0),
-            Self::Tag | Self::Untag => (100.0, 10.0),
-            Self::DescribeEnis
-            | Self::DescribeInstances
-            | Self::DescribeSubnets
-            | Self::DescribeGroups
-            | Self::DescribeTypes => (100.0, 20.0),
-        };
-        Limit { capacity, refill }
-    }
-}
-
-/// How long so many calls of each action take at least, from full buckets: EC2's default ones, at this share of their refill
-/// rates. What EC2 itself takes to attach and detach comes on top. Calls of actions that are not ours count nothing.
-pub fn shortest(calls: &BTreeMap<&'static str, u32>, share: f64) -> Duration {
-    let waits = calls.iter().filter_map(|(name, n)| {
-        let action = Action::ALL.into_iter().find(|action| action.name() == *name)?;
-        let Limit { capacity, refill } = action.default_limit();
-        Some((f64::from(*n) - capacity).max(0.0) / (refill * share.clamp(0.01, 1.0)))
-    });
-    Duration::from_secs_f64(waits.fold(0.0, f64::max))
-}
-
-/// A bucket, and who waits before it.
-#[derive(Debug)]
-struct Counter {
-    bucket: Arc<Mutex<Bucket>>,
-    queue: Mutex<FairQueue<oneshot::Sender<()>>>,
-    /// Held by that one of the waiters who takes the tokens for all, until its own turn comes.
-    cashier: tokio::sync::Mutex<()>,
-    /// Somebody waits no more.
-    left: Notify,
-    throttles: AtomicU64,
-}
-
-/// While it lives, somebody waits.
-struct Waits<'a> {
-    counter: &'a Counter,
-    ticket: &'a Ticket,
-    number: u64,
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        lock(&self.counter.queue).leave(self.ticket, self.number);
-        self.counter.left.notify_waiters();
-    }
-}
-
-impl Counter {
-    /// Waits for a turn. `before`: what must be so before the next one is served.
-    async fn turn<F: Future<Output = ()>>(&self, ticket: &Ticket, before: impl Fn() -> F) {
-        let (grant, mut granted) = oneshot::channel();
-        let number = lock(&self.queue).join(ticket, grant);
-        let _waits = Waits { counter: self, ticket, number };
-        tokio::select! {
-            biased;
-            _ = &mut granted => {}
-            _cashier = self.cashier.lock() => {
-                // One at a time is here, and thousands may wait to be: the state of this is made when it is needed.
-                Box::pin(async {
-                    // Who is served is told only when the token is there: a latecomer may be next by then.
-                    while granted.try_recv().is_err() {
-                        before().await;
-                        self.token().await;
-                        self.serve();
-                    }
-                })
-                .await;
-            }
-        }
-    }
-
-    async fn token(&self) {
-        loop {
-            let taken = lock(&self.bucket).take(Instant::now());
-            match taken {
-                Ok(()) => return,
-                Err(wait) => tokio::time::sleep(wait).await,
-            }
-        }
-    }
-
-    /// The token goes to the next who still waits.
-    fn serve(&self) {
-        let mut queue = lock(&self.queue);
-        while queue.next().is_some_and(|grant| grant.send(()).is_err()) {}
-    }
-
-    /// Until fewer than `most` wait here.
-    async fn shorter_than(&self, most: usize) {
-        loop {
-            let left = self.left.notified();
-            tokio::pin!(left);
-            // Listens from here on, so that nobody leaves unheard between the look and the wait.
-            left.as_mut().enable();
-            if lock(&self.queue).len() < most {
-                return;
-            }
-            left.await;
-        }
-    }
-}
 
 /// How one action's budget stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -210,7 +50,7 @@ impl Buckets {
 /// All buckets, and who waits before them.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
-    counters: BTreeMap<Action, Counter>,
+    queues: BTreeMap<Action, ActionQueue>,
     /// Cancelled, and another one put in its place, when EC2 refuses a Create for the Region's quota.
     quota_refused: Mutex<CancellationToken>,
 }
@@ -218,17 +58,8 @@ pub(crate) struct RateLimiter {
 impl RateLimiter {
     /// Lines before these buckets.
     pub fn before(buckets: &Buckets) -> Self {
-        let counter = |(action, bucket): (&Action, &Arc<Mutex<Bucket>>)| {
-            let counter = Counter {
-                bucket: bucket.clone(),
-                queue: Mutex::default(),
-                cashier: tokio::sync::Mutex::default(),
-                left: Notify::new(),
-                throttles: AtomicU64::new(0),
-            };
-            (*action, counter)
-        };
-        Self { counters: buckets.0.iter().map(counter).collect(), quota_refused: Mutex::default() }
+        let queue = |(action, bucket): (&Action, &Arc<Mutex<Bucket>>)| (*action, ActionQueue::before(bucket.clone()));
+        Self { queues: buckets.0.iter().map(queue).collect(), quota_refused: Mutex::default() }
     }
 
     /// Waits for the right to make one call.
@@ -237,12 +68,12 @@ impl RateLimiter {
     /// [`CallError::Withdrawn`] if nobody wants it any more; for Create [`CallError::QuotaRefused`] if EC2 refused another one
     /// meanwhile: who asked for this one has not heard yet, and may decide again.
     pub async fn wait(&self, action: Action, ticket: &Ticket) -> Result<(), CallError> {
-        let Some(counter) = self.counters.get(&action) else { return Ok(()) };
+        let Some(queue) = self.queues.get(&action) else { return Ok(()) };
         let creates = action == Action::Create;
-        let attach = self.counters.get(&Action::Attach).filter(|_| creates);
+        let attach = self.queues.get(&Action::Attach).filter(|_| creates);
         // A clone of its own, so that the next refusal does not move it.
         let quota_refused = lock(&self.quota_refused).clone();
-        let turn = counter.turn(ticket, || async {
+        let turn = queue.turn(ticket, || async {
             // What is there is attached first: an ENI that only waits takes an address from the subnet.
             if let Some(attach) = attach {
                 attach.shorter_than(CREATED_AHEAD).await;
@@ -263,21 +94,21 @@ impl RateLimiter {
 
     /// How all of them stand.
     pub fn status(&self) -> Vec<RateStatus> {
-        let pace = |(action, counter): (&Action, &Counter)| RateStatus {
+        let pace = |(action, queue): (&Action, &ActionQueue)| RateStatus {
             action: action.name(),
-            rate: lock(&counter.bucket).rate(Instant::now()),
-            waiting: lock(&counter.queue).len(),
-            throttles: counter.throttles.load(Ordering::Relaxed),
+            rate: lock(&queue.bucket).rate(Instant::now()),
+            waiting: lock(&queue.queue).len(),
+            throttles: queue.throttles.load(Ordering::Relaxed),
         };
-        self.counters.iter().map(pace).collect()
+        self.queues.iter().map(pace).collect()
     }
 
     /// Who waits to create and to attach.
     pub fn queues(&self) -> wait_estimate::CallQueues {
         let queue = |action| {
-            let counter = self.counters.get(&action)?;
-            let waiting = lock(&counter.queue).waiting();
-            let rate = lock(&counter.bucket).rate(Instant::now());
+            let queue = self.queues.get(&action)?;
+            let waiting = lock(&queue.queue).waiting();
+            let rate = lock(&queue.bucket).rate(Instant::now());
             Some(wait_estimate::CallQueue { waiting, rate })
         };
         wait_estimate::CallQueues {
@@ -288,9 +119,9 @@ impl RateLimiter {
 
     /// EC2 throttled a call of this action.
     pub fn throttled(&self, action: Action) {
-        if let Some(counter) = self.counters.get(&action) {
-            counter.throttles.fetch_add(1, Ordering::Relaxed);
-            lock(&counter.bucket).throttled(Instant::now());
+        if let Some(queue) = self.queues.get(&action) {
+            queue.throttles.fetch_add(1, Ordering::Relaxed);
+            lock(&queue.bucket).throttled(Instant::now());
         }
     }
 }
@@ -298,17 +129,7 @@ impl RateLimiter {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// facts/ec2.md: 1,000 nodes × 2 take 390 s of Attach at the whole rate.
-    #[test]
-    fn the_floor_of_facts() {
-        let calls =
-            |n| BTreeMap::from([("CreateNetworkInterface", n), ("AttachNetworkInterface", n), ("CreateTags", 7)]);
-        assert_eq!(shortest(&calls(2000), 1.0), Duration::from_secs(390));
-        assert_eq!(shortest(&calls(100), 1.0), Duration::from_secs(10));
-        assert_eq!(shortest(&calls(100), 0.8), Duration::from_millis(12_500));
-        assert_eq!(shortest(&calls(50), 0.8), Duration::ZERO);
-    }
+    use std::time::Duration;
 
     #[test]
     fn waiters_are_served_in_order_at_the_configured_share() {

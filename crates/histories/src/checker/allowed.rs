@@ -1,12 +1,15 @@
-//! Whether what a replica does to an ENI or to an object was its to do, by the truth and not by what it may have seen.
+//! Judges whether a replica was allowed to change an ENI or an object: `nothing-foreign`, `nothing-unasked`, `finalizers-hold`,
+//! `orphans-wait`, `force-waits`. It judges by the model, not by what the replica may have seen.
 //!
-//! A replica's picture may be outdated. So what somebody else has just changed is no measure: a deed is judged only if
-//! everything that could excuse it has stood unchanged for [`PICTURE`].
+//! A replica's view may be outdated. Therefore an action counts as a violation only if everything that could excuse it has not
+//! changed for [`MAX_STALENESS`].
 
-use super::invariant::Promise;
-use super::model::{AttachmentTruth, EniTruth};
+use super::allowances::MAX_STALENESS;
+use super::eni_change::EniChange;
+use super::invariant::Invariant;
+use super::model::{ModelAttachment, ModelEni};
 use super::state::State;
-use crate::expected::{Asked, Place, asked};
+use crate::expected::{DesiredPlaces, Place, desired_places};
 use crate::script::Millis;
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::{is_true, types};
@@ -16,49 +19,44 @@ use multi_eni_sim::ec2::{AttachmentStatus, CallRecord, Eni};
 use multi_eni_sim::kube::ObjectChange;
 use serde_json::Value;
 
-/// How old a replica's picture may be: a watch that brings nothing for 60 s, a sweep a minute, a minute of lag.
-pub const PICTURE: Millis = 200_000;
-
-/// How long a watch may bring nothing, and how long it may take to begin anew.
-pub const WATCH: Millis = 100_000;
-
-/// How late EC2 may show a change, and a look may be judged after that.
+/// How long EC2's lag and the time between a lookup and its use may be, together.
 const LAG: Millis = 60_000;
 
-/// How long an orphan is let be. The checker's own number, so that another one in the controller shows.
+/// How long an orphan is left alone. The checker has its own number, so that it notices a different one in the controller.
 const ORPHANS_WAIT: Millis = 180_000;
 
 /// A call has changed an interface.
-pub fn call(state: &mut State, at: Millis, record: &CallRecord, before: Option<&Eni>, after: Option<&Eni>) {
-    let Some(before) = before else { return };
-    let Some(truth) = state.model.enis.get(&before.id).cloned() else { return };
-    let (action, who) = (&record.action, &record.user_agent);
-    let foreign = match (&truth.made_for, truth.untagged) {
+pub fn call(state: &mut State, change: &EniChange<'_>, record: &CallRecord) {
+    let (at, Some(before), after) = (change.at, change.before, change.after) else { return };
+    let Some(model_eni) = state.model.enis.get(&before.id).cloned() else { return };
+    let (action, actor) = (&record.action, &record.user_agent);
+    let foreign = match (&model_eni.made_for, model_eni.untagged) {
         (None, _) => true,
-        (Some(_), Some(since)) => at > since + PICTURE,
+        (Some(_), Some(since)) => at > since + MAX_STALENESS,
         (Some(_), None) => false,
     };
-    if foreign && action == "CreateTags" && state.model.may_be_taken_over(at, &truth.seen) {
+    if foreign && action == "CreateTags" && state.model.may_be_taken_over(at, &model_eni.current) {
         return;
     }
     if foreign {
         return state.broke(
             at,
-            Promise::NothingForeign,
-            format!("{who} changes {} by {action}, and it is not ours", before.id),
+            Invariant::NothingForeign,
+            format!("{actor} changes {} by {action}, and it is not ours", before.id),
         );
     }
     let owner = |eni: Option<&Eni>| eni.and_then(|eni| eni.tags.get(TAG_ATTACHMENT_UID)).cloned();
     let (had, has) = (owner(Some(before)), owner(after));
-    // What was sent for an ENIAttachment that somebody has torn away since lands all the same.
-    let was_torn = has.as_ref().and_then(|uid| state.model.torn.get(uid)).is_some_and(|(torn, _)| at <= torn + PICTURE);
+    // A request that was sent for an ENIAttachment may take effect after someone removed the ENIAttachment.
+    let was_torn =
+        has.as_ref().and_then(|uid| state.model.torn.get(uid)).is_some_and(|(torn, _)| at <= torn + MAX_STALENESS);
     if after.is_some()
         && had != has
         && !was_torn
         && let Some(had) = had.filter(|uid| state.model.uids.contains_key(uid))
     {
-        let how = format!("{who} takes {} from ENIAttachment {had} by {action}", before.id);
-        return state.broke(at, Promise::NothingForeign, how);
+        let how = format!("{actor} takes {} from ENIAttachment {had} by {action}", before.id);
+        return state.broke(at, Invariant::NothingForeign, how);
     }
     let takes_away = match action.as_str() {
         "DetachNetworkInterface" => before.attachment.as_ref().is_some_and(|a| a.status == AttachmentStatus::Attached),
@@ -75,35 +73,36 @@ pub fn call(state: &mut State, at: Millis, record: &CallRecord, before: Option<&
     if !takes_away {
         return;
     }
-    let uid = truth.made_for.clone().unwrap_or_default();
+    let uid = model_eni.made_for.clone().unwrap_or_default();
     let eni_attachment = state.model.uids.get(&uid).and_then(|name| state.model.attachments.get(name)).cloned();
     match eni_attachment {
         None => {
-            let since = truth.orphaned.unwrap_or(at);
-            if state.enforced.adopted && !truth.left_leaving && is_wanted_there(state, at, before, &truth) {
+            let since = model_eni.orphaned.unwrap_or(at);
+            if state.enforced.adopted && !model_eni.left_leaving && is_desired_there(state, at, before, &model_eni) {
                 let how =
-                    format!("{who}: {action} of {}, which has no ENIAttachment and is wanted where it is", before.id);
-                return state.broke(at, Promise::NothingUnasked, how);
+                    format!("{actor}: {action} of {}, which has no ENIAttachment and is wanted where it is", before.id);
+                return state.broke(at, Invariant::NothingUnasked, how);
             }
-            // The first of the two sweeps may have begun a moment before.
-            if !truth.left_leaving && at + 10_000 < since + ORPHANS_WAIT {
+            // The first of the two resyncs may have begun shortly before the ENI lost its ENIAttachment.
+            if !model_eni.left_leaving && at + 10_000 < since + ORPHANS_WAIT {
                 let how =
-                    format!("{who}: {action} of {}, which has had no ENIAttachment since {since} ms only", before.id);
-                state.broke(at, Promise::OrphansWait, how);
+                    format!("{actor}: {action} of {}, which has had no ENIAttachment since {since} ms only", before.id);
+                state.broke(at, Invariant::OrphansWait, how);
             }
         }
         Some(eni_attachment)
             if eni_attachment.attachment.deleting.is_none() && is_well(state, at, &eni_attachment.attachment) =>
         {
-            let how = format!("{who}: {action} of {}, which is wanted and well", before.id);
-            state.broke(at, Promise::NothingUnasked, how);
+            let how = format!("{actor}: {action} of {}, which is wanted and well", before.id);
+            state.broke(at, Invariant::NothingUnasked, how);
         }
         Some(_) => {}
     }
 }
 
-/// Whether an ENI without an ENIAttachment is where the NodeENI of its tags wants one, and that has been so for long.
-fn is_wanted_there(state: &State, at: Millis, eni: &Eni, truth: &EniTruth) -> bool {
+/// Whether an ENI without an ENIAttachment is in a place for which the NodeENI of its tags asks, and nothing of that has changed
+/// for long.
+fn is_desired_there(state: &State, at: Millis, eni: &Eni, model_eni: &ModelEni) -> bool {
     let model = &state.model;
     let (Some(on), Some(uid)) = (&eni.attachment, eni.tags.get(TAG_NODEENI_UID)) else { return false };
     let Some(nodeeni) = model.nodeenis.values().find(|nodeeni| nodeeni.uid == *uid) else { return false };
@@ -112,14 +111,14 @@ fn is_wanted_there(state: &State, at: Millis, eni: &Eni, truth: &EniTruth) -> bo
     };
     let changed = |of: &std::collections::BTreeMap<String, Millis>, key: &str| of.get(key).copied().unwrap_or(0);
     let disturbed = [
-        truth.disturbed,
-        truth.state_since,
-        truth.retagged.unwrap_or(0),
+        model_eni.disturbed,
+        model_eni.state_since,
+        model_eni.retagged.unwrap_or(0),
         changed(&model.nodes_changed, name),
         changed(&model.nodeenis_changed, uid),
         changed(&model.instances_changed, &on.instance_id),
     ];
-    let settled = disturbed.into_iter().all(|since| at > since + PICTURE);
+    let settled = disturbed.into_iter().all(|since| at > since + MAX_STALENESS);
     let slot = (on.network_card_index, on.device_index);
     let slot = (i32::try_from(slot.0).unwrap_or(-1), i32::try_from(slot.1).unwrap_or(-1));
     let another = model.attachments.values().map(|eni_attachment| &eni_attachment.attachment).any(|eni_attachment| {
@@ -127,7 +126,8 @@ fn is_wanted_there(state: &State, at: Millis, eni: &Eni, truth: &EniTruth) -> bo
             && eni_attachment.instance.as_ref().is_some_and(|instance| instance.as_str() == on.instance_id)
     });
     let place = Place { card: slot.0, index: slot.1, subnet: eni.subnet_id.clone() };
-    let asks = matches!(asked(model, nodeeni, node, &state.subnets), Asked::These(places) if places.contains(&place));
+    let desired = desired_places(model, nodeeni, node, &state.subnets);
+    let asks = matches!(&desired, DesiredPlaces::These(places) if places.contains(&place));
     let spec = nodeeni.spec.as_ref();
     let addresses = spec.and_then(|spec| spec.private_ip_count).unwrap_or(1).max(1);
     let same = usize::try_from(addresses).ok() == Some(eni.private_ips.len())
@@ -135,35 +135,35 @@ fn is_wanted_there(state: &State, at: Millis, eni: &Eni, truth: &EniTruth) -> bo
     settled && asks && same && !another
 }
 
-/// A detach by force: only when a plain one that EC2 accepted has had its time. How long ago the ENIAttachment was deleted
-/// is no measure.
+/// A forced detach is allowed only when a plain Detach, which EC2 accepted, has had its grace. The age of the deletion of the
+/// ENIAttachment does not count.
 fn forced(state: &mut State, at: Millis, record: &CallRecord, before: &Eni) {
-    let (Some(truth), Some(attachment)) = (state.model.enis.get(&before.id), &before.attachment) else { return };
-    let accepted = truth.detached.as_ref().filter(|(id, _)| *id == attachment.id).map(|(_, at)| *at);
-    let leaving = (attachment.status == AttachmentStatus::Detaching).then_some(truth.state_since);
+    let (Some(model_eni), Some(attachment)) = (state.model.enis.get(&before.id), &before.attachment) else { return };
+    let accepted = model_eni.detached.as_ref().filter(|(id, _)| *id == attachment.id).map(|(_, at)| *at);
+    let leaving = (attachment.status == AttachmentStatus::Detaching).then_some(model_eni.state_since);
     let since = accepted.into_iter().chain(leaving).min();
     if since.is_some_and(|since| at >= since + state.force_after) {
         return;
     }
-    let who = &record.user_agent;
+    let actor = &record.user_agent;
     let how = match since {
-        None => format!("{who} detaches {} by force, and no plain Detach came first", before.id),
-        Some(since) => format!("{who} detaches {} by force, {} s after it began", before.id, (at - since) / 1000),
+        None => format!("{actor} detaches {} by force, and no plain Detach came first", before.id),
+        Some(since) => format!("{actor} detaches {} by force, {} s after it began", before.id, (at - since) / 1000),
     };
-    state.broke(at, Promise::ForceWaits, how);
+    state.broke(at, Invariant::ForceWaits, how);
 }
 
 /// EC2 has accepted a plain Detach.
 fn detached(state: &mut State, at: Millis, before: &Eni) {
     let attachment = before.attachment.as_ref().map(|attachment| attachment.id.clone());
-    if let (Some(truth), Some(id)) = (state.model.enis.get_mut(&before.id), attachment)
-        && truth.detached.as_ref().is_none_or(|(known, _)| *known != id)
+    if let (Some(model_eni), Some(id)) = (state.model.enis.get_mut(&before.id), attachment)
+        && model_eni.detached.as_ref().is_none_or(|(detached, _)| *detached != id)
     {
-        truth.detached = Some((id, at));
+        model_eni.detached = Some((id, at));
     }
 }
 
-/// Whether an ENIAttachment is wanted as it is and its ENI in place, and all that has been so for long.
+/// Whether an ENIAttachment is as its NodeENI asks and its ENI is in place, and nothing of that has changed for long.
 pub(super) fn is_well(state: &State, at: Millis, eni_attachment: &Attachment) -> bool {
     let model = &state.model;
     let Some(eni) = model.in_place(eni_attachment) else { return false };
@@ -177,7 +177,7 @@ pub(super) fn is_well(state: &State, at: Millis, eni_attachment: &Attachment) ->
         model.instances_changed.get(&instance).copied().unwrap_or(0),
     ];
     let disturbed = last_disturbed.into_iter().max().unwrap_or(at);
-    if at < disturbed + PICTURE {
+    if at < disturbed + MAX_STALENESS {
         return false;
     }
     let Some(node) = model.nodes.get(&eni_attachment.node).filter(|node| node.instance == instance) else {
@@ -188,10 +188,10 @@ pub(super) fn is_well(state: &State, at: Millis, eni_attachment: &Attachment) ->
     };
     let (card, index) = eni_attachment.slot();
     let place = Place { card, index, subnet: eni_attachment.request.subnet_id.clone() };
-    let fits = match asked(model, nodeeni, node, &state.subnets) {
-        Asked::Nothing => false,
-        Asked::Unknown => true,
-        Asked::These(places) => places.contains(&place),
+    let fits = match desired_places(model, nodeeni, node, &state.subnets) {
+        DesiredPlaces::Nothing => false,
+        DesiredPlaces::Unknown => true,
+        DesiredPlaces::These(places) => places.contains(&place),
     };
     fits && nodeeni.spec.as_ref().is_none_or(|spec| {
         let positive = |count: Option<i32>, least: i32| count.filter(|n| *n >= least);
@@ -207,17 +207,17 @@ pub fn nodeeni(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_repl
         return;
     }
     let uid = uid(change.before);
-    // A Create whose answer was lost may take effect later than anybody waits: nobody who let go before that could know. Its
-    // ENIAttachment has lost its owner, and is cleaned up as such.
+    // A Create whose answer was lost may take effect after the replica stopped waiting for it. The replica cannot know of the
+    // ENIAttachment when it releases the NodeENI. The ENIAttachment then has no owner, and the controller cleans it up.
     let sent = state.repeats.sent(change.actor, &format!("patch nodeenis.networking.k8s.aws {}", change.name));
-    let knowable = |eni_attachment: &&AttachmentTruth| sent.is_none_or(|sent| eni_attachment.since < sent);
-    let of = |eni_attachment: &&AttachmentTruth| eni_attachment.attachment.nodeeni_uid == uid;
+    let knowable = |eni_attachment: &&ModelAttachment| sent.is_none_or(|sent| eni_attachment.since < sent);
+    let of = |eni_attachment: &&ModelAttachment| eni_attachment.attachment.nodeeni_uid == uid;
     if let Some(eni_attachment) = state.model.attachments.values().filter(of).find(knowable) {
         let how = format!(
             "{} lets NodeENI {} go, and its ENIAttachment {} is there",
             change.actor, change.name, eni_attachment.attachment.name
         );
-        state.broke(at, Promise::FinalizersHold, how);
+        state.broke(at, Invariant::FinalizersHold, how);
     }
 }
 
@@ -227,12 +227,12 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_r
         return;
     }
     let uid = uid(change.before);
-    // What somebody had hidden and has just shown again no look need show yet.
-    let shows = |eni: &&EniTruth| eni.untagged.is_none() && eni.retagged.is_none_or(|since| at > since + LAG);
-    let left = state.model.made_for(&uid).find(shows).map(|eni| eni.seen.id.clone());
+    // A lookup need not yet show tags that someone removed and has just put back.
+    let shows = |eni: &&ModelEni| eni.untagged.is_none() && eni.retagged.is_none_or(|since| at > since + LAG);
+    let left = state.model.made_for(&uid).find(shows).map(|eni| eni.current.id.clone());
     if let Some(eni) = left.filter(|_| loses(change, ENIATTACHMENT_FINALIZER)) {
         let how = format!("{} lets {} go, and its {eni} is still there", change.actor, change.name);
-        return state.broke(at, Promise::FinalizersHold, how);
+        return state.broke(at, Invariant::FinalizersHold, how);
     }
     let deleting = |object: Option<&Value>| object.is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
     let begins = change.before.is_some() && !deleting(change.before) && deleting(change.after);
@@ -240,28 +240,28 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_r
     let Some(eni_attachment) = object.as_ref().map(Attachment::read) else { return };
     if is_well(state, at, &eni_attachment) {
         let how = format!("{} deletes {}, whose ENI is wanted and well", change.actor, change.name);
-        state.broke(at, Promise::NothingUnasked, how);
+        state.broke(at, Invariant::NothingUnasked, how);
     } else if let Some(pod) = user(state, at, &eni_attachment) {
         let how = format!("{} deletes {}, which Pod {pod} uses", change.actor, change.name);
-        state.broke(at, Promise::NothingUnasked, how);
+        state.broke(at, Invariant::NothingUnasked, how);
     }
 }
 
-/// The Pod that has used it for long, on a node that is there, if nothing but the node's labels can be why it should go.
+/// The Pod that has long used the ENI, if the node exists and only the node's labels can be the reason to delete the ENI.
 fn user(state: &State, at: Millis, eni_attachment: &Attachment) -> Option<String> {
-    let (model, picture) = (&state.model, state.pods_known?);
+    let (model, staleness) = (&state.model, state.pods_known?);
     let instance = eni_attachment.instance.as_ref().map(ToString::to_string).unwrap_or_default();
     let node = model.nodes.get(&eni_attachment.node).filter(|node| node.instance == instance && !node.deleting)?;
     let nodeeni =
         model.nodeenis.get(&eni_attachment.nodeeni).filter(|nodeeni| nodeeni.uid == eni_attachment.nodeeni_uid)?;
-    let spec_stands = model.nodeenis_changed.get(&nodeeni.uid).is_some_and(|changed| at > changed + PICTURE);
-    // One that was never seen attached is nobody's to use.
+    let spec_stands = model.nodeenis_changed.get(&nodeeni.uid).is_some_and(|changed| at > changed + MAX_STALENESS);
+    // A Pod cannot use an ENI that was never reported as attached.
     let was_attached = is_true(&eni_attachment.status.conditions, types::ATTACHED);
     let is_deselected = eni_attachment.deselected_since.is_some()
-        && asked(model, nodeeni, node, &state.subnets) == Asked::Nothing
+        && desired_places(model, nodeeni, node, &state.subnets) == DesiredPlaces::Nothing
         && !nodeeni.deleting;
     let uses = |(since, on, of): &(Millis, String, String)| {
-        at > since + picture && *on == eni_attachment.node && *of == eni_attachment.nodeeni
+        at > since + staleness && *on == eni_attachment.node && *of == eni_attachment.nodeeni
     };
     let pod = model.pods.iter().find(|(_, pod)| uses(pod)).map(|(name, _)| name.clone());
     pod.filter(|_| was_attached && is_deselected && spec_stands && model.in_place(eni_attachment).is_some())
@@ -271,7 +271,7 @@ fn uid(object: Option<&Value>) -> String {
     object.and_then(|o| o.pointer("/metadata/uid")).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Whether a finalizer was there and is not any more.
+/// Whether the change removes the finalizer.
 fn loses(change: &ObjectChange<'_>, finalizer: &str) -> bool {
     let has = |object: Option<&Value>| {
         let list = object.and_then(|o| o.pointer("/metadata/finalizers")).and_then(Value::as_array);

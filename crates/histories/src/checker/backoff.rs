@@ -1,36 +1,36 @@
-//! `backs-off`: no process repeats a request that ended the same way faster than a back-off allows.
+//! `backs-off`: no process repeats a request that ended in the same way faster than a back-off allows.
 //!
-//! A streak is one process's request about one target, with one answer again and again. News of the target ends it: then the
-//! decision is another one. What changed something ends it, too.
+//! A streak is one process's request for one target that ends with the same answer again and again. News of the target ends the
+//! streak, because the next request is a new decision. A request that changes something ends it, too.
 
 use crate::script::Millis;
 use std::collections::BTreeMap;
 
-/// How many repetitions are free: a few quick tries, also by two who decide about one target.
+/// How many repetitions are free: a few quick attempts, also by two parts of the controller that decide about one target.
 pub const FREE: u32 = 5;
-/// The longest wait that is demanded.
+/// The longest wait that is required.
 pub const LONGEST: Millis = 300_000;
-/// The same while a permission is missing or EC2 is too busy: one call a minute may look whether that has passed.
+/// The longest wait while a permission is missing or EC2 throttles: one call a minute may check whether that has ended.
 pub const LONGEST_PASSING: Millis = 60_000;
-/// What of the wait is demanded, as a divisor: jitter makes it shorter, and clocks tick differently.
+/// The required wait is divided by this number, because jitter shortens waits and clocks differ.
 pub const TOLERANCE: Millis = 2;
-/// A request that takes effect later than this was decided in another picture.
+/// A request that takes effect later than this after it was sent was decided by an older state.
 const SLOW: Millis = 2_000;
-/// How late news may reach a process: a sweep a minute, 30 s of lag, a watch that brings nothing.
+/// How late news may reach a process: one resync a minute, 30 s of lag, and a watch that brings nothing.
 pub const NEWS_LAST: Millis = 200_000;
 
-/// A request: what repeats, and what it is about.
+/// A request: what is repeated, and which topics it depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// Verb or action, and target.
     pub what: String,
-    /// Verb and kind, or action: what a permission is for.
+    /// Verb and kind, or action: what a permission allows.
     pub may: String,
-    /// The ENIAttachment that it is for.
+    /// The ENIAttachment for which it is sent.
     pub attachment: Option<String>,
-    /// The object that a write is about, as kind and name.
+    /// The object that a write changes: kind and name.
     pub object: String,
-    /// Topics whose news make it another decision.
+    /// Topics: news of one of them allows the request again.
     pub about: Vec<String>,
 }
 
@@ -39,21 +39,21 @@ pub struct Request {
 pub enum Answer {
     /// It changed something, or read what was asked for.
     Changed,
-    /// It succeeded, and nothing is different.
+    /// It succeeded and changed nothing.
     Nothing,
-    /// It was refused.
+    /// It was refused, with this code.
     Refused(String),
-    /// Nobody heard an answer.
+    /// No answer was received.
     Unheard,
 }
 
 impl Answer {
-    /// The longest wait after it.
+    /// The longest wait that is required after it.
     fn longest(&self) -> Millis {
         if self.is_transient() { LONGEST_PASSING } else { LONGEST }
     }
 
-    /// Another's success may show that this has passed.
+    /// Whether the reason may end by itself; a success of another request shows that it has ended.
     fn is_transient(&self) -> bool {
         const PASSING: [&str; 11] = [
             "403",
@@ -81,43 +81,43 @@ struct Streak {
     answer: Option<Answer>,
     count: u32,
     sent: Millis,
-    /// The news that has been used as an excuse.
+    /// The latest news that allowed a repetition.
     used: Option<Millis>,
 }
 
-/// All streaks, and the news.
+/// All streaks, and the news by topic.
 #[derive(Debug, Default)]
 pub struct Repeats {
     streaks: BTreeMap<(String, String), Streak>,
-    /// By topic, who made the last news of it, and when.
+    /// By topic and by the process that caused the news: when it was.
     news: BTreeMap<String, BTreeMap<String, Millis>>,
 }
 
 impl Repeats {
-    /// Something is different. `by`: the process that made it so, if its own doing is no news to it.
+    /// There is news of a topic. `by`: the process that caused it, for which it is no news; empty if it is news for all.
     pub fn news(&mut self, topic: String, by: &str, at: Millis) {
         self.news.entry(topic).or_default().insert(by.to_owned(), at);
     }
 
-    /// When a process last sent that request, if it does not know yet that it took effect.
-    pub fn sent(&self, life: &str, what: &str) -> Option<Millis> {
-        self.streaks.get(&(life.to_owned(), what.to_owned())).map(|streak| streak.sent)
+    /// When a process last sent this request, if it does not know yet that the request took effect.
+    pub fn sent(&self, process: &str, what: &str) -> Option<Millis> {
+        self.streaks.get(&(process.to_owned(), what.to_owned())).map(|streak| streak.sent)
     }
 
-    /// Whether a process's deletion of that ENIAttachment was sent so long ago that it was decided in another picture.
-    pub fn is_old_deletion(&self, life: &str, name: &str, at: Millis) -> bool {
+    /// Whether a process sent its deletion of this ENIAttachment so long ago that it was decided by an older state.
+    pub fn is_old_deletion(&self, process: &str, name: &str, at: Millis) -> bool {
         let what = format!("delete eniattachments.networking.k8s.aws {name}");
-        self.sent(life, &what).is_some_and(|sent| at > sent + SLOW)
+        self.sent(process, &what).is_some_and(|sent| at > sent + SLOW)
     }
 
-    /// A process begins another term: it decides everything anew.
-    pub fn forget(&mut self, life: &str) {
-        self.streaks.retain(|(whose, _), _| whose != life);
+    /// A process begins a new term and decides everything again.
+    pub fn forget(&mut self, process: &str) {
+        self.streaks.retain(|(whose, _), _| whose != process);
     }
 
-    /// A process sends a request. Says how, if it is too early.
-    pub fn sends(&mut self, life: &str, request: &Request, at: Millis) -> Option<String> {
-        let key = (life.to_owned(), request.what.clone());
+    /// A process sends a request. Returns why it is too early; None if it is not.
+    pub fn sends(&mut self, process: &str, request: &Request, at: Millis) -> Option<String> {
+        let key = (process.to_owned(), request.what.clone());
         let Some(streak) = self.streaks.get(&key) else {
             self.streaks.insert(key, Streak { answer: None, count: 0, sent: at, used: None });
             return None;
@@ -128,7 +128,7 @@ impl Repeats {
             None => (0, Answer::Unheard),
         };
         let early = at < sent + least;
-        let news = self.latest(life, request, &answer).filter(|news| used.is_none_or(|used| *news > used));
+        let news = self.latest(process, request, &answer).filter(|news| used.is_none_or(|used| *news > used));
         let excuse = news.filter(|news| at <= news + NEWS_LAST);
         let streak = self.streaks.get_mut(&key)?;
         streak.sent = at;
@@ -140,15 +140,15 @@ impl Repeats {
             return None;
         }
         Some(format!(
-            "{life} repeats {} after {} ms, though {count} in a row ended so: {answer:?}; {least} ms are the least",
+            "{process} repeats {} after {} ms, though {count} in a row ended so: {answer:?}; {least} ms are the least",
             request.what,
             at - sent
         ))
     }
 
     /// A request has ended.
-    pub fn ended(&mut self, life: &str, request: &Request, answer: Answer) {
-        let key = (life.to_owned(), request.what.clone());
+    pub fn ended(&mut self, process: &str, request: &Request, answer: Answer) {
+        let key = (process.to_owned(), request.what.clone());
         if answer == Answer::Changed {
             self.streaks.remove(&key);
             return;
@@ -161,16 +161,16 @@ impl Repeats {
         }
     }
 
-    /// When there was last news for this request.
-    fn latest(&self, life: &str, request: &Request, answer: &Answer) -> Option<Millis> {
+    /// When the last news for this request was.
+    fn latest(&self, process: &str, request: &Request, answer: &Answer) -> Option<Millis> {
         let may = format!("may {}", request.may);
         let may = answer.is_transient().then_some(&may);
         let topics = request.about.iter().chain(may).filter_map(|topic| self.news.get(topic));
-        topics.flatten().filter(|(by, _)| by.as_str() != life).map(|(_, at)| *at).max()
+        topics.flatten().filter(|(by, _)| by.as_str() != process).map(|(_, at)| *at).max()
     }
 }
 
-/// The least wait after so many of the same.
+/// The wait that is required after `count` requests with the same answer.
 fn least(count: u32, longest: Millis) -> Millis {
     let Some(over) = count.checked_sub(FREE) else { return 0 };
     let doubled = 1_000_u64.checked_shl(over.min(20)).unwrap_or(longest);

@@ -1,13 +1,14 @@
-//! What happened, in words.
+//! Describes events in words, for the trace. Golden traces contain these words.
 
-use super::state::is_process;
+use super::eni_change::EniChange;
 use super::trace::{Detail, Trace};
+use crate::replica::is_process;
 use crate::script::Millis;
 use multi_eni_sim::ec2::{By, CallRecord, Eni, Outcome};
 use multi_eni_sim::kube::ObjectChange;
 use serde_json::Value;
 
-/// A call that landed on EC2.
+/// A call that EC2 has finished.
 pub fn landed(trace: &mut Trace, at: Millis, record: &CallRecord) {
     let detail = if record.action.starts_with("Describe") { Detail::Everything } else { Detail::Story };
     trace.line(detail, at, &record.user_agent, || {
@@ -40,9 +41,9 @@ pub fn landed(trace: &mut Trace, at: Millis, record: &CallRecord) {
     });
 }
 
-/// A change of an interface that no call made, or (in full detail) any.
-pub fn changed(trace: &mut Trace, at: Millis, id: &str, before: Option<&Eni>, after: Option<&Eni>, by: &By) {
-    let detail = match by {
+/// A change of an interface. The story has only changes that time made; calls have lines of their own.
+pub fn changed(trace: &mut Trace, change: &EniChange<'_>) {
+    let detail = match change.by {
         By::Time => Detail::Story,
         By::Call(_) | By::Hand => Detail::Everything,
     };
@@ -55,7 +56,9 @@ pub fn changed(trace: &mut Trace, at: Millis, id: &str, before: Option<&Eni>, af
             }
         },
     };
-    trace.line(detail, at, "ec2", || format!("{id}: {} → {}", place(before), place(after)));
+    trace.line(detail, change.at, "ec2", || {
+        format!("{}: {} → {}", change.id, place(change.before), place(change.after))
+    });
 }
 
 /// A change of an object.

@@ -1,11 +1,11 @@
-//! Which of the newer promises a history is held to: the one place to switch one on.
+//! Which of the invariants that can be switched off are enforced. A new invariant is switched on here.
 
 use std::sync::OnceLock;
 
-/// The promises that can be switched.
+/// The invariants that can be switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "a switch for each promise")]
-pub struct Enforced {
+#[allow(clippy::struct_excessive_bools, reason = "a switch for each invariant")]
+pub struct EnforcedInvariants {
     /// `backs-off`.
     pub backs_off: bool,
     /// `max-unavailable`.
@@ -20,10 +20,10 @@ pub struct Enforced {
     pub adopted: bool,
 }
 
-static CHOSEN: OnceLock<Enforced> = OnceLock::new();
+static CHOSEN: OnceLock<EnforcedInvariants> = OnceLock::new();
 
-impl Enforced {
-    /// What every run is held to.
+impl EnforcedInvariants {
+    /// What every run enforces.
     pub const NOW: Self = Self {
         backs_off: true,
         max_unavailable: true,
@@ -35,23 +35,23 @@ impl Enforced {
     /// All of them.
     pub const ALL: Self = Self::NOW;
 
-    /// Whether any is judged by looking now and then.
-    pub fn looks(self) -> bool {
+    /// Whether one of them needs [`super::State::poll`].
+    pub fn needs_polling(self) -> bool {
         self.said || self.nothing_for_the_dead
     }
 
-    /// Whether requests and their answers are followed.
+    /// Whether one of them needs each request and its answer.
     pub fn follows(self) -> bool {
         self.backs_off || self.said
     }
 
-    /// Holds all histories of this process to these.
+    /// Enforces these in all histories of this operating system process.
     pub fn choose(self) {
-        // The command line chooses once, before the first history.
+        // The command line chooses once, before the first history. A second choice has no effect.
         let _ = CHOSEN.set(self);
     }
 
-    /// What the histories of this process are held to.
+    /// What the histories of this operating system process enforce.
     pub fn chosen() -> Self {
         CHOSEN.get().copied().unwrap_or(Self::NOW)
     }

@@ -1,53 +1,54 @@
-//! What must never happen, and what must have happened in the end.
+//! The invariants that the checker enforces, and the report of a violation. The rules themselves are in the other files of
+//! `checker` and in `convergence`.
 
 use crate::script::Millis;
 use std::fmt;
 
-/// A promise. Its name is what reports, scenario files and `docs/reliability.md` call it.
+/// An invariant. Reports, scenario files and `docs/reliability.md` use its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Promise {
-    /// Every ENI of ours has an ENIAttachment that knows it, or whose token finds it.
+pub enum Invariant {
+    /// Every ENI of this cluster has an ENIAttachment that records it, or whose ClientToken finds it.
     NoLeak,
     /// An ENIAttachment never has two ENIs, and a slot never holds two.
     NoDouble,
-    /// No ENI that is not ours is ever changed, and none whose tags were taken away.
+    /// No replica changes an ENI that is not this cluster's, or whose ownership tags have long been missing.
     NothingForeign,
-    /// Nothing that changes anything is sent that could end after the Lease; nor while another replica holds it.
+    /// No replica sends a changing request that could end after its Lease, or while another replica holds the Lease.
     OnlyTheLeader,
-    /// A finalizer goes only when EC2 is clean.
+    /// A finalizer is removed only when EC2 is clean.
     FinalizersHold,
-    /// What is wanted and well is not taken away: no decision from a partial or outdated view.
+    /// An ENI that is wanted and works is not taken away: no decision rests on a partial or outdated view.
     NothingUnasked,
-    /// An ENI without an ENIAttachment is let be until two whole sweeps, minutes apart, can have shown it so.
+    /// An ENI without an ENIAttachment is left alone until two complete resyncs, minutes apart, can have shown it without one.
     OrphansWait,
-    /// Nothing is detached by force before its grace is over.
+    /// No ENI is detached by force before its grace is over.
     ForceWaits,
-    /// No process calls EC2 faster than its budget, or sends anybody the very same over and over.
+    /// No process calls EC2 faster than its budget, or sends the very same request again and again.
     Budget,
-    /// What upstream's status lists is taken over before that list is replaced.
+    /// Each ENI that upstream's status lists has an ENIAttachment before that list is replaced.
     TakenOver,
-    /// No process repeats a request that ended the same way faster than a back-off allows.
+    /// No process repeats a request that ended in the same way faster than a back-off allows.
     BacksOff,
     /// A rollout takes ready ENIs away from at most `maxUnavailable` nodes of a NodeENI at a time.
     MaxUnavailable,
     /// Labels and edits take ENIs from no more nodes of a NodeENI at a time than its pace allows.
     RemovalPace,
-    /// What is refused for minutes is said on the NodeENI.
+    /// What has been refused for minutes is reported on the NodeENI.
     Said,
-    /// Nothing is made for, or attached to, an instance that EC2 has long shown terminated.
+    /// Nothing is created for, or attached to, an instance that EC2 has long shown as terminated.
     NothingForTheDead,
-    /// Once faults stop, the world becomes as the specs ask within a bounded time.
+    /// Within a bounded time after the faults stop, the system is as the specs ask.
     Converges,
-    /// In the end the status tells the truth; and whenever Ready changes it says nothing that has long been untrue.
+    /// At the end the statuses are true. Whenever Ready changes, it says nothing that has long been untrue.
     StatusTrue,
     /// At rest nothing is created, attached, detached, deleted or written.
     Quiet,
-    /// The history itself could be told: no panic, no script that cannot be played.
+    /// The history runs to its end: no panic, and no script that cannot be run.
     Told,
 }
 
-impl Promise {
-    /// All of them.
+impl Invariant {
+    /// All invariants.
     pub const ALL: [Self; 19] = [
         Self::NoLeak,
         Self::NoDouble,
@@ -70,7 +71,7 @@ impl Promise {
         Self::Told,
     ];
 
-    /// Its name.
+    /// The invariant's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::NoLeak => "no-leak",
@@ -96,31 +97,31 @@ impl Promise {
     }
 }
 
-impl fmt::Display for Promise {
+impl fmt::Display for Invariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-/// A promise that was broken.
+/// A violation of an invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// When.
+    /// When it happened.
     pub at: Millis,
-    /// Which.
-    pub promise: Promise,
-    /// How.
+    /// The invariant.
+    pub invariant: Invariant,
+    /// What happened, in words.
     pub how: String,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {:.3} s: {}", self.promise, seconds(self.at), self.how)
+        write!(f, "{} at {:.3} s: {}", self.invariant, seconds(self.at), self.how)
     }
 }
 
-/// Milliseconds as seconds, for people.
-#[allow(clippy::cast_precision_loss, reason = "for people")]
+/// Milliseconds as seconds, for output.
+#[allow(clippy::cast_precision_loss, reason = "for output")]
 pub fn seconds(at: Millis) -> f64 {
     at as f64 / 1000.0
 }

@@ -1,6 +1,7 @@
-//! The truth, followed change by change: what EC2 and the API server really hold, and since when.
+//! The model of a history: what EC2 and the API server hold, and since when. It follows each change and judges none.
 
-use super::allowed::PICTURE;
+use super::allowances::MAX_STALENESS;
+use super::eni_change::EniChange;
 use crate::environment::POD_ANNOTATION;
 use crate::script::Millis;
 use multi_eni_api::ids::EniId;
@@ -13,61 +14,60 @@ use multi_eni_controller::sandbox::ec2_state;
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::observed::{AttachmentState, ObservedEni};
 use multi_eni_plan::string_map::StringMap;
-use multi_eni_sim::ec2::Eni;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An interface.
+/// A network interface of the model.
 #[derive(Debug, Clone)]
-pub struct EniTruth {
-    /// As it is.
-    pub seen: ObservedEni,
-    /// The ENIAttachment whose token made it, if a replica made it, or that took it over; whatever its tags say since.
+pub struct ModelEni {
+    /// Its current state.
+    pub current: ObservedEni,
+    /// The UID of the ENIAttachment for which a replica created or adopted it, whatever its tags say since.
     pub made_for: Option<String>,
-    /// The tags with which it was made.
+    /// The tags with which it was created.
     pub made_with: StringMap,
-    /// The token that made it.
+    /// The ClientToken with which it was created.
     pub token: Option<String>,
-    /// When somebody last changed it who is not a replica: by hand, or an instance that went.
+    /// When something other than a replica last changed it: someone by hand, or the end of its instance.
     pub disturbed: Millis,
-    /// Since when its tags no longer say that it is ours.
+    /// Since when its tags do not say that it is this cluster's.
     pub untagged: Option<Millis>,
-    /// When somebody put them back, if they had been missing.
+    /// When someone put missing ownership tags back.
     pub retagged: Option<Millis>,
-    /// Since when no ENIAttachment knows it.
+    /// Since when it has no ENIAttachment.
     pub orphaned: Option<Millis>,
-    /// Its ENIAttachment was on its way out already when it went.
+    /// Whether its ENIAttachment was being deleted when the ENIAttachment went.
     pub left_leaving: bool,
-    /// Since when it is in the state of attachment in which it is.
+    /// Since when its attachment is in its current state.
     pub state_since: Millis,
-    /// The attachment of which EC2 accepted a plain Detach, and when it did so first.
+    /// The attachment for which EC2 accepted a plain Detach, and when EC2 accepted the first one.
     pub detached: Option<(String, Millis)>,
 }
 
 /// A Node.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct NodeTruth {
+pub struct ModelNode {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its instance.
+    /// The ID of its instance.
     pub instance: String,
     /// Its zone.
     pub zone: String,
-    /// It has a deletionTimestamp.
+    /// Whether it has a deletionTimestamp.
     pub deleting: bool,
 }
 
 /// A NodeENI.
 #[derive(Debug, Clone)]
-pub struct NodeEniTruth {
+pub struct ModelNodeEni {
     /// Its UID.
     pub uid: String,
     /// Its spec; None if it cannot be read.
     pub spec: Option<NodeEniSpec>,
-    /// When it was created, and by which name it is ordered.
+    /// Its creationTimestamp.
     pub created: String,
-    /// It has a deletionTimestamp.
+    /// Whether it has a deletionTimestamp.
     pub deleting: bool,
     /// The whole object.
     pub object: Value,
@@ -75,72 +75,78 @@ pub struct NodeEniTruth {
 
 /// An ENIAttachment.
 #[derive(Debug, Clone)]
-pub struct AttachmentTruth {
-    /// As it is.
+pub struct ModelAttachment {
+    /// Its current state.
     pub attachment: Attachment,
-    /// Since when it is there.
+    /// Since when it exists.
     pub since: Millis,
-    /// When somebody last changed it who is not a replica.
+    /// When something other than a replica last changed it.
     pub disturbed: Millis,
     /// Since when it is being deleted.
     pub deleting_since: Option<Millis>,
 }
 
-/// The truth.
+/// EC2 and the API server as they are.
 #[derive(Debug, Default)]
 pub struct Model {
     /// Interfaces by ID.
-    pub enis: BTreeMap<String, EniTruth>,
+    pub enis: BTreeMap<String, ModelEni>,
     /// Nodes by name.
-    pub nodes: BTreeMap<String, NodeTruth>,
-    /// When a Node's name last stood for something else.
+    pub nodes: BTreeMap<String, ModelNode>,
+    /// By name: when a Node last changed.
     pub nodes_changed: BTreeMap<String, Millis>,
     /// NodeENIs by name.
-    pub nodeenis: BTreeMap<String, NodeEniTruth>,
-    /// When a NodeENI's spec (by UID) last changed.
+    pub nodeenis: BTreeMap<String, ModelNodeEni>,
+    /// By UID: when a NodeENI's spec last changed. It may be in the future: until then a replica may not know that a name moved.
     pub nodeenis_changed: BTreeMap<String, Millis>,
     /// ENIAttachments by name.
-    pub attachments: BTreeMap<String, AttachmentTruth>,
-    /// Pods by name: since when they are there, their Node, and the NodeENI that they use.
+    pub attachments: BTreeMap<String, ModelAttachment>,
+    /// Pods by name: since when each exists, its Node, and the NodeENI that it uses.
     pub pods: BTreeMap<String, (Millis, String, String)>,
-    /// UIDs of all ENIAttachments, to their names.
+    /// The names of all ENIAttachments by UID.
     pub uids: BTreeMap<String, String>,
-    /// By UID the ENIAttachments that somebody else than a replica removed, as they last were, and when: a replica that has not
-    /// heard of it goes on with them.
+    /// ENIAttachments by UID that something other than a replica removed: when, and their last state. A replica that does not
+    /// know of the removal still acts for them.
     pub torn: BTreeMap<String, (Millis, Attachment)>,
-    /// When an instance's slots or state were last changed by others.
+    /// By ID: when something other than a replica last changed an instance's interfaces.
     pub instances_changed: BTreeMap<String, Millis>,
 }
 
 impl Model {
-    /// Follows an interface. `by_replica`: a replica's call made the change.
-    pub fn eni(&mut self, at: Millis, cluster: &str, id: &str, after: Option<&Eni>, by_replica: bool, by_hand: bool) {
+    /// Follows a change of a network interface. `cluster`: this cluster's UID.
+    pub fn eni(&mut self, cluster: &str, change: &EniChange<'_>) {
+        let EniChange { at, id, after, .. } = *change;
+        let (by_replica, by_hand) = (change.call().is_some(), change.is_external());
         let before = self.enis.remove(id);
         let instance =
             |eni: &ObservedEni| eni.attachment.as_ref().and_then(|a| a.instance.clone()).map(|i| i.to_string());
-        let Some(seen) = after.and_then(ec2_state::seen) else {
-            if let Some(instance) = before.as_ref().and_then(|eni| instance(&eni.seen)).filter(|_| by_hand) {
+        let Some(current) = after.and_then(ec2_state::seen) else {
+            if let Some(instance) = before.as_ref().and_then(|eni| instance(&eni.current)).filter(|_| by_hand) {
                 self.instances_changed.insert(instance, at);
             }
             return;
         };
         let Some(after) = after else { return };
         if by_hand {
-            for place in [instance(&seen), before.as_ref().and_then(|eni| instance(&eni.seen))].into_iter().flatten() {
+            for place in
+                [instance(&current), before.as_ref().and_then(|eni| instance(&eni.current))].into_iter().flatten()
+            {
                 self.instances_changed.insert(place, at);
             }
         }
         let state = |eni: &ObservedEni| eni.attachment.as_ref().map(|a| (a.id.clone(), a.state));
         let made_for = match &before {
-            // Tagged late for what was torn away: its owner keeps it.
-            Some(EniTruth { made_for: Some(uid), .. }) if self.uids.contains_key(uid) => Some(uid.clone()),
-            // Taken over anew, if the ENIAttachment that had taken it over was torn away.
-            Some(before) => self.taken_over_for(at, &seen).filter(|_| by_replica).or_else(|| before.made_for.clone()),
-            None if by_replica => seen.tags.get(TAG_ATTACHMENT_UID).map(str::to_owned),
+            // Its tags may name another ENIAttachment that was removed. It stays with its own, which still exists.
+            Some(ModelEni { made_for: Some(uid), .. }) if self.uids.contains_key(uid) => Some(uid.clone()),
+            // It may be adopted again if the ENIAttachment for which it was adopted before was removed.
+            Some(before) => {
+                self.taken_over_for(at, &current).filter(|_| by_replica).or_else(|| before.made_for.clone())
+            }
+            None if by_replica => current.tags.get(TAG_ATTACHMENT_UID).map(str::to_owned),
             None => None,
         };
-        let owner = seen.tags.get(TAG_ATTACHMENT_UID);
-        let ours = seen.tags.get(TAG_CLUSTER).is_some_and(|tag| tag == cluster)
+        let owner = current.tags.get(TAG_ATTACHMENT_UID);
+        let ours = current.tags.get(TAG_CLUSTER).is_some_and(|tag| tag == cluster)
             && owner.is_some_and(|owner| made_for.as_ref().is_none_or(|uid| uid == owner));
         let orphaned = match (&made_for, &before) {
             (Some(uid), _) if self.uids.contains_key(uid) => None,
@@ -148,16 +154,17 @@ impl Model {
             (Some(_), None) => Some(at),
             (None, _) => None,
         };
-        // Taken over for what was torn away on its way out: who did it goes on with that.
+        // It is adopted for an ENIAttachment that was removed while it was being deleted. The replica that adopts it continues
+        // the deletion.
         let torn = made_for.as_ref().and_then(|uid| self.torn.get(uid));
         let torn_leaving = orphaned == Some(at) && torn.is_some_and(|(_, attachment)| attachment.deleting.is_some());
         let state_since = match &before {
-            Some(before) if state(&before.seen) == state(&seen) => before.state_since,
+            Some(before) if state(&before.current) == state(&current) => before.state_since,
             _ => at,
         };
-        let next = EniTruth {
+        let next = ModelEni {
             made_for,
-            made_with: before.as_ref().map_or_else(|| seen.tags.clone(), |before| before.made_with.clone()),
+            made_with: before.as_ref().map_or_else(|| current.tags.clone(), |before| before.made_with.clone()),
             token: after.client_token.clone(),
             disturbed: if by_hand { at } else { before.as_ref().map_or(0, |before| before.disturbed) },
             retagged: match &before {
@@ -170,27 +177,29 @@ impl Model {
             left_leaving: before.as_ref().is_some_and(|before| before.left_leaving) || torn_leaving,
             state_since,
             detached: before.as_ref().and_then(|before| before.detached.clone()),
-            seen,
+            current,
         };
         self.enis.insert(id.to_owned(), next);
     }
 
-    /// The ENIAttachment that has just taken over what was upstream's.
-    fn taken_over_for(&self, at: Millis, seen: &ObservedEni) -> Option<String> {
-        let uid = seen.tags.get(TAG_ATTACHMENT_UID)?;
+    /// The UID of the ENIAttachment that has just adopted this interface.
+    fn taken_over_for(&self, at: Millis, current: &ObservedEni) -> Option<String> {
+        let uid = current.tags.get(TAG_ATTACHMENT_UID)?;
         self.acted_for(at)
-            .any(|attachment| attachment.uid == uid && attachment.adopted.as_ref() == Some(&seen.id))
+            .any(|attachment| attachment.uid == uid && attachment.adopted.as_ref() == Some(&current.id))
             .then(|| uid.to_owned())
     }
 
-    /// The ENIAttachments for which a replica may act: those that are there, and those of whose end it may not have heard.
+    /// The ENIAttachments for which a replica may act: those that exist, and those of whose removal it may not know.
     fn acted_for(&self, at: Millis) -> impl Iterator<Item = &Attachment> {
-        let torn = self.torn.values().filter(move |(since, _)| at <= since + PICTURE).map(|(_, attachment)| attachment);
+        let torn =
+            self.torn.values().filter(move |(since, _)| at <= since + MAX_STALENESS).map(|(_, attachment)| attachment);
         self.attachments.values().map(|attachment| &attachment.attachment).chain(torn)
     }
 
-    /// Whether a replica may take this interface over: it carries upstream's tags, and an ENIAttachment says so that is for the
-    /// NodeENI that they name and for the instance on which it is.
+    /// Whether a replica may adopt this interface. It must carry upstream's tags, and an ENIAttachment for the tags' NodeENI and
+    /// for the interface's instance must name it. This cluster's own interface may be adopted again if its ENIAttachment was
+    /// lost.
     pub fn may_be_taken_over(&self, at: Millis, eni: &ObservedEni) -> bool {
         let upstream = eni.tags.get(UPSTREAM_TAG_MANAGED_BY).is_some_and(|tag| tag == UPSTREAM_MANAGER);
         let nodeeni = eni.tags.get(UPSTREAM_TAG_NODEENI);
@@ -205,7 +214,7 @@ impl Model {
             of(TAG_NODEENI_UID) == Some(attachment.nodeeni_uid.as_str())
                 || of(TAG_NODEENI) == Some(attachment.nodeeni.as_str())
         };
-        // This cluster's own, whose ENIAttachment was lost.
+        // This cluster's own interface, whose ENIAttachment was lost.
         let recovers = |attachment: &Attachment| {
             attachment.recovered
                 && attachment.adopted.as_ref() == Some(&eni.id)
@@ -215,7 +224,7 @@ impl Model {
         self.acted_for(at).any(|attachment| upstream && takes(attachment) || recovers(attachment))
     }
 
-    /// Where an interface that was taken over is pinned: network card and device index.
+    /// The place that an adopted interface of upstream keeps: network card and device index.
     pub fn pinned(&self, nodeeni_uid: &str, instance: &str, subnet: &str) -> Option<(i32, i32)> {
         let here = |attachment: &&Attachment| {
             attachment.adopted.is_some()
@@ -230,19 +239,19 @@ impl Model {
 
     /// Follows a Node.
     pub fn node(&mut self, at: Millis, name: &str, after: Option<&Value>) {
-        let truth = after.map(|object| NodeTruth {
+        let node = after.map(|object| ModelNode {
             labels: read(object, "/metadata/labels").unwrap_or_default(),
             instance: text(object, "/spec/providerID").rsplit('/').next().unwrap_or_default().to_owned(),
-            // Not by the label: anybody can change that.
+            // The zone comes from the providerID, because anyone can change the label.
             zone: text(object, "/spec/providerID").rsplit('/').nth(1).unwrap_or_default().to_owned(),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
         });
-        if self.nodes.get(name) == truth.as_ref() {
+        if self.nodes.get(name) == node.as_ref() {
             return;
         }
         self.nodes_changed.insert(name.to_owned(), at);
-        match truth {
-            Some(truth) => drop(self.nodes.insert(name.to_owned(), truth)),
+        match node {
+            Some(node) => drop(self.nodes.insert(name.to_owned(), node)),
             None => drop(self.nodes.remove(name)),
         }
     }
@@ -265,7 +274,7 @@ impl Model {
         }
         if before.map(asks) != after.map(asks) {
             for object in before.into_iter().chain(after) {
-                // That its names have moved may be heard of later than an edit.
+                // The entry may lie in the future, because a replica may learn of a moved name later than of an edit.
                 let changed = self.nodeenis_changed.entry(text(object, "/metadata/uid").to_owned()).or_default();
                 *changed = at.max(*changed);
             }
@@ -274,14 +283,14 @@ impl Model {
             self.nodeenis.remove(name);
             return;
         };
-        let truth = NodeEniTruth {
+        let nodeeni = ModelNodeEni {
             uid: text(object, "/metadata/uid").to_owned(),
             spec: read(object, "/spec"),
             created: text(object, "/metadata/creationTimestamp").to_owned(),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
             object: object.clone(),
         };
-        self.nodeenis.insert(name.to_owned(), truth);
+        self.nodeenis.insert(name.to_owned(), nodeeni);
     }
 
     /// Follows an ENIAttachment.
@@ -301,7 +310,7 @@ impl Model {
                 let deleting_since =
                     attachment.deleting.map(|_| same.and_then(|before| before.deleting_since).unwrap_or(at));
                 self.attachments
-                    .insert(name.to_owned(), AttachmentTruth { attachment, since, disturbed, deleting_since });
+                    .insert(name.to_owned(), ModelAttachment { attachment, since, disturbed, deleting_since });
             }
             None => {
                 let Some(before) = before else { return };
@@ -311,7 +320,7 @@ impl Model {
                 for eni in self.enis.values_mut().filter(|eni| eni.made_for.as_ref() == Some(&before.attachment.uid)) {
                     eni.orphaned = Some(at);
                     if !by_replica {
-                        // What was sent for it until then may land later.
+                        // A request that was sent for it before the removal may take effect later.
                         eni.disturbed = at;
                     }
                     eni.left_leaving = before.attachment.deleting.is_some();
@@ -320,20 +329,15 @@ impl Model {
         }
     }
 
-    /// An instance was stopped, started or terminated.
-    pub fn instance(&mut self, at: Millis, instance: &str) {
-        self.instances_changed.insert(instance.to_owned(), at);
-    }
-
     /// The ENIs that were made for an ENIAttachment, by its UID.
-    pub fn made_for<'a>(&'a self, uid: &'a str) -> impl Iterator<Item = &'a EniTruth> {
+    pub fn made_for<'a>(&'a self, uid: &'a str) -> impl Iterator<Item = &'a ModelEni> {
         self.enis.values().filter(move |eni| eni.made_for.as_deref() == Some(uid))
     }
 
     /// The ENI of an ENIAttachment, if it is attached in its slot.
-    pub fn in_place<'a>(&'a self, attachment: &'a Attachment) -> Option<&'a EniTruth> {
+    pub fn in_place<'a>(&'a self, attachment: &'a Attachment) -> Option<&'a ModelEni> {
         self.made_for(&attachment.uid).find(|eni| {
-            eni.seen.attachment.as_ref().is_some_and(|at| {
+            eni.current.attachment.as_ref().is_some_and(|at| {
                 at.instance == attachment.instance
                     && (at.card, at.index) == attachment.slot()
                     && at.state == AttachmentState::Attached
@@ -341,9 +345,9 @@ impl Model {
         })
     }
 
-    /// IDs of all interfaces of ours: made by replicas and still there.
+    /// IDs of all interfaces that replicas created or adopted and that still exist.
     pub fn ours(&self) -> BTreeSet<EniId> {
-        self.enis.values().filter(|eni| eni.made_for.is_some()).map(|eni| eni.seen.id.clone()).collect()
+        self.enis.values().filter(|eni| eni.made_for.is_some()).map(|eni| eni.current.id.clone()).collect()
     }
 }
 

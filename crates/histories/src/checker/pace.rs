@@ -1,13 +1,14 @@
-//! `removal-pace`: of one NodeENI no more nodes lose ENIs at a time than its pace allows, when labels or an edit are why.
+//! `removal-pace`: labels or an edit take ENIs from no more nodes of one NodeENI at a time than its pace allows.
 //!
-//! A NodeENI that is deleted, a Node that is gone or going, and an ENI that another one follows are not counted. It does not matter
-//! which process removes: nothing may go before the status counts it.
+//! Not counted are a NodeENI that is deleted, a Node that is gone or going, and an ENI that another one replaces. Removals of all
+//! processes count together, because a process must not remove before the status counts the earlier removals.
 
-use super::allowed::PICTURE;
-use super::invariant::Promise;
-use super::model::Model;
-use super::state::{NAMES, State};
-use crate::expected::{Asked, asked};
+use super::allowances::{MAX_NAME_AGE, MAX_STALENESS};
+use super::invariant::Invariant;
+use super::model::{Model, ModelNode};
+use super::removal_history::WINDOW;
+use super::state::State;
+use crate::expected::{DesiredPlaces, desired_places};
 use crate::script::{Millis, SubnetPlace};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::{is_true, types};
@@ -16,38 +17,17 @@ use multi_eni_plan::attachment::Attachment;
 use multi_eni_sim::kube::ObjectChange;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// A part of the window of removals, 300 s: what was permitted may go late.
-const WINDOW: Millis = 150_000;
-/// How long an ENI is attached until a replica has heard of it, at the latest, if its status says so.
+/// How long a replica may take to learn that an ENI is attached, if its status says so.
 const ARRIVED: Millis = 5_000;
-/// Nodes that every NodeENI may lose within a window.
-const AT_LEAST: usize = 10;
 
-/// What each NodeENI has lost, and what it allowed. All by its UID.
-#[derive(Debug, Default)]
-pub struct Paces {
-    /// When, on which Node, by which process.
-    lost: BTreeMap<String, Vec<(Millis, String, String)>>,
-    /// How far the clocks of two processes may be apart: what one has written is older, or younger, to the other.
-    apart: Millis,
-    /// Since when `rollout.maxRemovals` is so.
-    allowed: BTreeMap<String, Vec<(Millis, Value)>>,
-    /// The most Nodes that ever had an ENI of it in place.
-    nodes: BTreeMap<String, usize>,
-    /// When a name that it uses last stood for another subnet.
-    moved: BTreeMap<String, Millis>,
-    /// When a person last let all go at once.
-    released: BTreeMap<String, Millis>,
-}
-
-/// A NodeENI has changed: what it allows from now on.
+/// A NodeENI has changed. Records what it allows from now on.
 pub fn nodeeni(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     let Some(object) = change.after else { return };
     let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
     let most = object.pointer("/spec/rollout/maxRemovals").cloned().unwrap_or_default();
-    let allowed = state.paces.allowed.entry(uid.clone()).or_default();
+    let allowed = state.removals.allowed.entry(uid.clone()).or_default();
     if allowed.last().is_none_or(|(_, last)| *last != most) {
         allowed.push((at, most));
     }
@@ -55,17 +35,17 @@ pub fn nodeeni(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     let allowed = annotations.and_then(|all| all.get(ANNOTATION_ALLOW_REMOVALS)).and_then(Value::as_str);
     let generation = object.pointer("/metadata/generation").map(Value::to_string);
     if allowed.is_some() && allowed == generation.as_deref() {
-        state.paces.released.insert(uid, at);
+        state.removals.released.insert(uid, at);
     }
 }
 
-/// An ENIAttachment has changed; the model does not know it yet.
+/// An ENIAttachment has changed. The model does not have the change yet.
 pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     let deleting = |object: Option<&Value>| object.is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
     let of = change.after.and_then(|object| object.pointer("/spec/nodeENIUID")).and_then(Value::as_str);
     if let Some(uid) = of {
         let now = nodes_of(&state.model, uid);
-        let nodes = state.paces.nodes.entry(uid.to_owned()).or_default();
+        let nodes = state.removals.nodes.entry(uid.to_owned()).or_default();
         *nodes = now.max(*nodes);
     }
     if change.before.is_none() || deleting(change.before) || !deleting(change.after) {
@@ -74,23 +54,23 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     let object = change.before.and_then(|object| ENIAttachment::deserialize(object).ok());
     let Some(attachment) = object.as_ref().map(Attachment::read) else { return };
     let uid = attachment.nodeeni_uid.clone();
-    let knows_names = state.paces.moved.get(&uid).is_none_or(|moved| at >= moved + NAMES);
+    let knows_names = state.removals.moved.get(&uid).is_none_or(|moved| at >= moved + MAX_NAME_AGE);
     if !is_paced(&state.model, &state.subnets, &attachment, (at, knows_names)) || state.has_died(&attachment) {
         return;
     }
     if state.repeats.is_old_deletion(change.actor, &attachment.name, at) {
-        // It was asked for when the ENI may not have been in use yet.
+        // The replica decided the deletion when the ENI may not have been in use yet.
         return;
     }
-    let paces = &mut state.paces;
-    let most = paces.most(&uid, at);
-    let lost = paces.lost.entry(uid.clone()).or_default();
+    let removals = &mut state.removals;
+    let most = removals.most(&uid, at);
+    let lost = removals.lost.entry(uid.clone()).or_default();
     lost.push((at, attachment.node.clone(), change.actor.to_owned()));
-    let apart = paces.apart;
+    let apart = removals.apart;
     let window = |by: &str| if by == change.actor { WINDOW } else { WINDOW.saturating_sub(apart) };
     let recent = lost.iter().filter(|(then, _, by)| at < then + window(by));
     let recent: BTreeSet<&str> = recent.map(|(_, node, _)| node.as_str()).collect();
-    let is_released = paces.released.get(&uid).is_some_and(|since| at < since + PICTURE);
+    let is_released = removals.released.get(&uid).is_some_and(|since| at < since + MAX_STALENESS);
     if recent.len() > most && !is_released {
         let how = format!(
             "{} deletes {}: {} nodes lose ENIs of {} within {} s, and {most} may",
@@ -100,41 +80,11 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
             attachment.nodeeni,
             WINDOW / 1_000
         );
-        state.broke(at, Promise::RemovalPace, how);
+        state.broke(at, Invariant::RemovalPace, how);
     }
 }
 
-impl Paces {
-    /// Of processes whose clocks may be so far apart.
-    pub fn new(apart: Millis) -> Self {
-        Self { apart, ..Self::default() }
-    }
-
-    /// A name that this NodeENI uses stands for another subnet.
-    pub fn names_moved(&mut self, at: Millis, uid: &str) {
-        self.moved.insert(uid.to_owned(), at);
-    }
-
-    /// The most that a NodeENI has allowed of late: an edit may not have been heard of.
-    fn most(&self, uid: &str, at: Millis) -> usize {
-        let nodes = self.nodes.get(uid).copied().unwrap_or(0);
-        let spans = self.allowed.get(uid).map(Vec::as_slice).unwrap_or_default();
-        let ended = |n: usize| spans.get(n + 1).map(|(since, _)| *since);
-        let late = |(n, _): &(usize, &(Millis, Value))| ended(*n).is_none_or(|ended| at <= ended + PICTURE + WINDOW);
-        let of = |value: &Value| match value {
-            Value::String(text) => {
-                let percent = text.strip_suffix('%').and_then(|number| number.parse::<usize>().ok()).unwrap_or(100);
-                // A node more or less is a matter of moments.
-                ((nodes + 1) * percent / 100).max(1)
-            }
-            Value::Number(number) => number.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
-            _ => (nodes / 10).max(AT_LEAST),
-        };
-        spans.iter().enumerate().filter(late).map(|(_, (_, value))| of(value)).max().unwrap_or(usize::MAX)
-    }
-}
-
-/// Nodes that have an ENI of this NodeENI in place, or of which the status says so.
+/// How many nodes have an ENI of this NodeENI that is in place, or whose status says so.
 fn nodes_of(model: &Model, uid: &str) -> usize {
     let mine = model
         .attachments
@@ -148,7 +98,7 @@ fn nodes_of(model: &Model, uid: &str) -> usize {
     mine.filter(has).map(|attachment| &attachment.node).collect::<BTreeSet<_>>().len()
 }
 
-/// Whether its Node is there and loses something that it had in use, and nothing follows.
+/// Whether an ENIAttachment's removal counts: its Node exists and loses an ENI that was in use, and no other ENI replaces it.
 fn is_paced(
     model: &Model,
     subnets: &[SubnetPlace],
@@ -156,28 +106,28 @@ fn is_paced(
     (at, knows_names): (Millis, bool),
 ) -> bool {
     let instance = attachment.instance.as_ref().map(ToString::to_string).unwrap_or_default();
-    let here = |node: &crate::checker::model::NodeTruth| node.instance == instance;
+    let here = |node: &ModelNode| node.instance == instance;
     let node = model.nodes.get(&attachment.node).filter(|node| here(node) && !node.deleting);
     let nodeeni = model.nodeenis.values().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid && !nodeeni.deleting);
     let is_one = model.nodes.values().filter(|node| here(node)).count() == 1;
-    // What has arrived this moment nobody has heard of.
+    // A replica may not know yet of an ENI that was attached a moment ago.
     let arrived = model.in_place(attachment).is_some_and(|eni| at >= eni.state_since + ARRIVED);
     let in_use = is_true(&attachment.status.conditions, types::ATTACHED) && arrived;
     let Some((node, nodeeni)) = node.zip(nodeeni).filter(|_| is_one && in_use) else { return false };
     let mine = |other: &&Attachment| {
         other.nodeeni_uid == attachment.nodeeni_uid && other.instance == attachment.instance && other.deleting.is_none()
     };
-    match asked(model, nodeeni, node, subnets) {
-        Asked::Nothing => true,
-        // Who knows them from before replaces what others lose.
-        Asked::These(_) if !knows_names => false,
-        Asked::These(places) => {
+    match desired_places(model, nodeeni, node, subnets) {
+        DesiredPlaces::Nothing => true,
+        // A replica that knows the names from before replaces ENIs that others remove.
+        DesiredPlaces::These(_) if !knows_names => false,
+        DesiredPlaces::These(places) => {
             let (card, index) = attachment.slot();
-            let is_asked = places.iter().any(|place| (place.card, place.index) == (card, index));
-            !is_asked
+            let is_desired = places.iter().any(|place| (place.card, place.index) == (card, index));
+            !is_desired
                 && model.attachments.values().map(|attachment| &attachment.attachment).filter(mine).count()
                     > places.len()
         }
-        Asked::Unknown => false,
+        DesiredPlaces::Unknown => false,
     }
 }

@@ -1,7 +1,8 @@
-//! `status-true`, at the moment of writing: what a replica's status says must not have been untrue for long.
+//! `status-true`, when a replica writes a status: the status must not say what has been untrue for long.
 
-use super::allowed::{PICTURE, is_well};
-use super::invariant::Promise;
+use super::allowances::MAX_STALENESS;
+use super::allowed::is_well;
+use super::invariant::Invariant;
 use super::state::State;
 use crate::script::Millis;
 use multi_eni_api::ENIAttachment;
@@ -10,7 +11,7 @@ use multi_eni_sim::kube::ObjectChange;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A NodeENI's status has changed: Ready means that everything that it wants is ready, by its own count.
+/// A NodeENI's status has changed. Ready means that all desired ENIs are ready, by the status's own counts.
 pub fn nodeeni(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     let Some(status) = change.after.and_then(|object| object.get("status")) else { return };
     let count = |name: &str| status.get(name).and_then(Value::as_i64).unwrap_or(0);
@@ -22,7 +23,7 @@ pub fn nodeeni(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
             count("ready"),
             count("desired")
         );
-        state.broke(at, Promise::StatusTrue, how);
+        state.broke(at, Invariant::StatusTrue, how);
     }
 }
 
@@ -34,28 +35,29 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     }
     let object = change.after.and_then(|object| ENIAttachment::deserialize(object).ok());
     let Some(attachment) = object.as_ref().map(Attachment::read) else { return };
-    let verdict = match after {
+    let report = match after {
         Some(true) => {
             let elsewhere =
                 state.model.made_for(&attachment.uid).next().filter(|_| state.model.in_place(&attachment).is_none());
             elsewhere
-                .filter(|eni| at > eni.state_since + PICTURE)
+                .filter(|eni| at > eni.state_since + MAX_STALENESS)
                 .map(|_| "is Ready, and its ENI has long been elsewhere")
         }
         Some(false) | None => {
-            // One whose tags somebody changed, even if back again meanwhile, is in place but not ours to call ready.
+            // An ENI whose tags someone changed is in place, but the controller must not call it ready, even if the tags are
+            // back.
             let retagged = reason(change.after) == "TagsRemoved";
             let well =
                 before == Some(true) && attachment.deleting.is_none() && !retagged && is_well(state, at, &attachment);
             well.then_some("is not Ready, and its ENI is wanted and well")
         }
     };
-    if let Some(verdict) = verdict {
-        state.broke(at, Promise::StatusTrue, format!("{} says that {} {verdict}", change.actor, change.name));
+    if let Some(report) = report {
+        state.broke(at, Invariant::StatusTrue, format!("{} says that {} {report}", change.actor, change.name));
     }
 }
 
-/// What the condition Ready says, if it is there.
+/// Whether the condition Ready is True; None if there is no such condition.
 fn is_ready(object: Option<&Value>) -> Option<bool> {
     Some(ready(object)?.get("status").and_then(Value::as_str) == Some("True"))
 }

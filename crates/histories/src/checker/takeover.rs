@@ -1,7 +1,8 @@
-//! `taken-over`: what upstream's status lists has an ENIAttachment before that list is replaced, for nothing else names it.
+//! `taken-over`: each ENI that upstream's status lists has an ENIAttachment before that list is replaced, because nothing else
+//! names the ENI.
 
-use super::invariant::Promise;
-use super::model::EniTruth;
+use super::invariant::Invariant;
+use super::model::ModelEni;
 use super::state::State;
 use crate::script::Millis;
 use multi_eni_api::NodeEniStatus;
@@ -10,7 +11,7 @@ use multi_eni_sim::kube::ObjectChange;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// How old a look may be at the decision, and how long the write that follows may take.
+/// How old a lookup may be at the decision, plus how long the write that follows may take.
 const LOOK_LASTS: Millis = 35_000;
 
 /// A replica has changed a NodeENI.
@@ -25,17 +26,17 @@ pub fn nodeeni(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     }
     let uid = change.after.and_then(|o| o.pointer("/metadata/uid")).and_then(Value::as_str).unwrap_or_default();
     let listed = before.attachments.iter().filter_map(|entry| state.model.enis.get(&entry.eni_id));
-    let left = listed.filter(|eni| is_left_behind(state, at, uid, eni)).map(|eni| eni.seen.id.clone()).next();
+    let left = listed.filter(|eni| is_left_behind(state, at, uid, eni)).map(|eni| eni.current.id.clone()).next();
     if let Some(eni) = left {
         let how = format!("{} replaces upstream's list of {}, and has not taken {eni} over", change.actor, change.name);
-        state.broke(at, Promise::TakenOver, how);
+        state.broke(at, Invariant::TakenOver, how);
     }
 }
 
-/// Whether it could have been taken over, and was not.
-fn is_left_behind(state: &State, at: Millis, nodeeni_uid: &str, eni: &EniTruth) -> bool {
+/// Whether the controller could have adopted the ENI, and did not.
+fn is_left_behind(state: &State, at: Millis, nodeeni_uid: &str, eni: &ModelEni) -> bool {
     let model = &state.model;
-    let Some(on) = eni.seen.attachment.as_ref().filter(|on| on.state == AttachmentState::Attached) else {
+    let Some(on) = eni.current.attachment.as_ref().filter(|on| on.state == AttachmentState::Attached) else {
         return false;
     };
     let Some(instance) = &on.instance else { return false };
@@ -43,10 +44,10 @@ fn is_left_behind(state: &State, at: Millis, nodeeni_uid: &str, eni: &EniTruth) 
     let known = eni.state_since.max(eni.disturbed) + state.lag + LOOK_LASTS;
     let joined_before = node
         .is_some_and(|(name, _)| model.nodes_changed.get(name).copied().unwrap_or(0) <= eni.state_since && at > known);
-    // Of several in one subnet one is taken; and who holds the slot already has to give it up first.
+    // Of several ENIs in one subnet the controller adopts one. An ENIAttachment that holds the slot must release it first.
     let has_another = model.attachments.values().map(|attachment| &attachment.attachment).any(|attachment| {
         let here = attachment.instance.as_ref() == Some(instance);
-        let same = attachment.nodeeni_uid == nodeeni_uid && eni.seen.is_in(&attachment.request.subnet_id);
+        let same = attachment.nodeeni_uid == nodeeni_uid && eni.current.is_in(&attachment.request.subnet_id);
         here && (same || attachment.slot() == (on.card, on.index))
     });
     joined_before && eni.made_for.is_none() && !has_another

@@ -1,27 +1,28 @@
-//! What a request is about, and of what a change is news: the topics of `backs-off`.
+//! The topics of `backs-off`: on which topics a request depends, and of which topics a change is news.
 
 use super::backoff::{Repeats, Request};
-use super::model::{EniTruth, Model};
+use super::eni_change::EniChange;
+use super::model::{Model, ModelEni};
 use crate::script::Millis;
 use multi_eni_api::names::TAG_ATTACHMENT_UID;
 use multi_eni_plan::attachment::Attachment;
-use multi_eni_sim::ec2::{Eni, Incoming};
+use multi_eni_sim::ec2::Incoming;
 use multi_eni_sim::kube::{ObjectChange, RequestInfo};
 use serde_json::Value;
 
-/// What a write to the API server is about. `body`: of a create, whose name is in it; else null.
+/// The request that a write to the API server is. `body`: the body of a create, because the name is in it; else null.
 pub fn of_write(model: &Model, info: &RequestInfo, body: &Value) -> Request {
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let may = format!("{} {}", info.verb, info.target());
     let name = match info.resource.as_str() {
-        // Each has a name of its own: the same one is about the same thing for the same reason.
+        // Each Event has a name of its own. Events with the same object, reason and note count as the same.
         "events" => format!("{} {}: {}", text("/regarding/name"), text("/reason"), text("/note")),
         _ if info.name.is_empty() => text("/metadata/name").to_owned(),
         _ => info.name.clone(),
     };
     let about = match info.resource.as_str() {
         "eniattachments" => match model.attachments.get(&name) {
-            Some(eni_attachment) => of_held(model, &eni_attachment.attachment),
+            Some(eni_attachment) => of_attachment(model, &eni_attachment.attachment),
             None => vec![
                 format!("enia {name}"),
                 format!("node {}", text("/spec/nodeName")),
@@ -38,27 +39,28 @@ pub fn of_write(model: &Model, info: &RequestInfo, body: &Value) -> Request {
     Request { what: format!("{may} {name}"), may, attachment: eni_attachment, object, about }
 }
 
-/// What a call to EC2 is about.
+/// The request that a call to EC2 is.
 pub fn of_call(model: &Model, call: &Incoming) -> Request {
     let given = |name: &str| call.parameters.get(name).map(String::as_str);
     let action = &call.action;
     if action.starts_with("Describe") {
-        let asked: Vec<&str> =
+        let values: Vec<&str> =
             call.parameters.iter().filter(|(name, _)| *name != "NextToken").map(|(_, value)| value.as_str()).collect();
-        let what = format!("{action} {}", asked.join(" "));
+        let what = format!("{action} {}", values.join(" "));
         return Request { what, may: action.clone(), ..Request::default() };
     }
     let by_attachment = |id: &str| {
-        let is = |eni: &&EniTruth| eni.seen.attachment.as_ref().is_some_and(|at| at.id.as_str() == id);
-        model.enis.values().find(is).map(|eni| eni.seen.id.to_string())
+        let is = |eni: &&ModelEni| eni.current.attachment.as_ref().is_some_and(|at| at.id.as_str() == id);
+        model.enis.values().find(is).map(|eni| eni.current.id.to_string())
     };
     let eni = ["NetworkInterfaceId", "ResourceId.1"].into_iter().find_map(given).map(str::to_owned);
     let eni = eni.or_else(|| given("AttachmentId").and_then(by_attachment));
-    // The tags that a call sets, or else those that are there.
+    // The tags that the call sets, or else the tags that the ENI has.
     let there = || eni.as_ref().and_then(|eni| model.enis.get(eni)).and_then(|eni| eni.made_for.clone());
     let uid = tag(call, TAG_ATTACHMENT_UID).or_else(there);
     let eni_attachment = uid.as_ref().and_then(|uid| model.uids.get(uid)).and_then(|name| model.attachments.get(name));
-    let mut about = eni_attachment.map(|eni_attachment| of_held(model, &eni_attachment.attachment)).unwrap_or_default();
+    let mut about =
+        eni_attachment.map(|eni_attachment| of_attachment(model, &eni_attachment.attachment)).unwrap_or_default();
     about.extend(eni.iter().map(|eni| format!("eni {eni}")));
     about.extend(given("SubnetId").map(|subnet| format!("subnet {subnet}")));
     if action == "CreateNetworkInterface" {
@@ -77,13 +79,13 @@ pub fn of_call(model: &Model, call: &Incoming) -> Request {
     Request { what, may: action.clone(), attachment: eni_attachment, about, ..Request::default() }
 }
 
-/// The instance for which a Create makes an ENI.
+/// The instance for which a Create creates an ENI.
 pub fn made_for(model: &Model, call: &Incoming) -> Option<String> {
     let eni_attachment = model.attachments.get(model.uids.get(&tag(call, TAG_ATTACHMENT_UID)?)?)?;
     eni_attachment.attachment.instance.as_ref().map(ToString::to_string)
 }
 
-/// An object has changed.
+/// An object has changed: records the news.
 pub fn news_of_object(repeats: &mut Repeats, at: Millis, change: &ObjectChange<'_>) {
     let text = |pointer: &str| {
         let of =
@@ -101,7 +103,8 @@ pub fn news_of_object(repeats: &mut Repeats, at: Millis, change: &ObjectChange<'
         "nodeenis" => repeats.news(format!("nodeeni {name}"), by, at),
         "eniattachments" => {
             repeats.news(format!("enia {name}"), by, at);
-            // What a NodeENI's status and a Node's taint say follows from it, whoever wrote it.
+            // A NodeENI's status and a Node's taint depend on the ENIAttachment, so its change is news also for the process that
+            // made it.
             repeats.news(format!("of {}", text("/spec/nodeENIName")), "", at);
             repeats.news(format!("on {}", text("/spec/nodeName")), "", at);
         }
@@ -110,12 +113,12 @@ pub fn news_of_object(repeats: &mut Repeats, at: Millis, change: &ObjectChange<'
     }
 }
 
-/// An interface has changed. `by`: the process whose call did it, or nobody.
-pub fn news_of_eni(repeats: &mut Repeats, model: &Model, at: Millis, change: (Option<&Eni>, Option<&Eni>), by: &str) {
-    let (before, after) = change;
+/// An interface has changed: records the news.
+pub fn news_of_eni(repeats: &mut Repeats, model: &Model, change: &EniChange<'_>) {
+    let (at, by, before, after) = (change.at, change.actor(), change.before, change.after);
     let Some(eni) = after.or(before) else { return };
     repeats.news(format!("eni {}", eni.id), by, at);
-    // Room that a process makes is news to itself.
+    // Addresses that a process frees are news also for that process.
     repeats.news(format!("subnet {}", eni.subnet_id), "", at);
     if after.is_none() || before.is_none() {
         repeats.news("room".to_owned(), "", at);
@@ -131,7 +134,7 @@ pub fn news_of_eni(repeats: &mut Repeats, model: &Model, at: Millis, change: (Op
     }
 }
 
-fn of_held(model: &Model, eni_attachment: &Attachment) -> Vec<String> {
+fn of_attachment(model: &Model, eni_attachment: &Attachment) -> Vec<String> {
     let mut about = vec![
         format!("enia {}", eni_attachment.name),
         format!("node {}", eni_attachment.node),
@@ -139,11 +142,11 @@ fn of_held(model: &Model, eni_attachment: &Attachment) -> Vec<String> {
         format!("pods {}", eni_attachment.node),
     ];
     about.extend(eni_attachment.instance.as_ref().map(|instance| format!("instance {instance}")));
-    about.extend(model.made_for(&eni_attachment.uid).map(|eni| format!("eni {}", eni.seen.id)));
+    about.extend(model.made_for(&eni_attachment.uid).map(|eni| format!("eni {}", eni.current.id)));
     about
 }
 
-/// A tag that a Create gives.
+/// The value of a tag that a call sets.
 fn tag(call: &Incoming, key: &str) -> Option<String> {
     let (name, _) = call.parameters.iter().find(|(name, value)| name.ends_with(".Key") && *value == key)?;
     call.parameters.get(&format!("{}.Value", name.trim_end_matches(".Key"))).cloned()

@@ -1,4 +1,4 @@
-//! That each promise can break: what must not happen is fed to a scene, and beside it the innocent twin, one thing different.
+//! Tests that each invariant can be violated. A test feeds the checker with a violation, and with a similar case that is none.
 
 mod away;
 mod backoff;
@@ -8,9 +8,9 @@ mod requests;
 mod rollout;
 mod status;
 
-use super::allowed::PICTURE;
-use super::enforced::Enforced;
-use super::invariant::Promise;
+use super::allowances::MAX_STALENESS;
+use super::enforced::EnforcedInvariants;
+use super::invariant::Invariant;
 use super::state::State;
 use super::trace::Detail;
 use crate::environment::zone;
@@ -24,26 +24,26 @@ use multi_eni_sim::kube::{GroupResource, ObjectChange};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The replica's process, who signs everything that the checker judges.
+/// The actor of everything that the checker judges: a replica's process.
 const REPLICA: &str = "a1";
-/// Somebody who is no replica: what they do breaks no promise.
-const PEOPLE: &str = "kubectl";
+/// An actor that is no replica. What it does violates no invariant.
+const KUBECTL: &str = "kubectl";
 const CLUSTER: &str = "the cluster";
 const SUBNET: &str = "subnet-00000001";
 const INSTANCE: &str = "i-00000001";
 const NODE: &str = "n1";
 const NODEENI: &str = "e1";
 const NODEENI_UID: &str = "nodeeni-1";
-const HELD: &str = "e1-1";
-const HELD_UID: &str = "held-1";
+const ATTACHMENT: &str = "e1-1";
+const ATTACHMENT_UID: &str = "attachment-1";
 const ENI: &str = "eni-00000001";
 const OTHER: &str = "eni-00000002";
-/// When the ENI of [`World::settled`] was attached: the last thing that happened there.
+/// When the ENI of [`World::settled`] was attached, which is the last event there.
 const SETTLED: Millis = 4_000;
-/// From when on no outdated picture can excuse what is done to it.
-const LATER: Millis = SETTLED + PICTURE;
+/// From this time on no outdated view excuses an action on that ENI.
+const LATER: Millis = SETTLED + MAX_STALENESS;
 
-/// A scene, and what it was told, so that each event can say what was before.
+/// A state, and the objects and interfaces in it, so that each event can report the state before it.
 struct World {
     state: State,
     objects: BTreeMap<(&'static str, String), Value>,
@@ -51,7 +51,7 @@ struct World {
 }
 
 impl World {
-    /// Nothing happens.
+    /// A script without events.
     fn script(setting: Setting) -> Script {
         let place = SubnetPlace { id: SUBNET.to_owned(), zone: "a".to_owned(), name: None, tiny: false };
         Script {
@@ -65,15 +65,15 @@ impl World {
         }
     }
 
-    /// Nothing has happened.
+    /// A world without events.
     fn new(setting: Setting) -> Self {
         let script = Self::script(setting);
         let mut state = State::new(CLUSTER, &script, Detail::None);
-        state.enforced = Enforced::ALL;
+        state.enforced = EnforcedInvariants::ALL;
         Self { state, objects: BTreeMap::new(), enis: BTreeMap::new() }
     }
 
-    /// One ENI of ours, wanted and well.
+    /// A world with one ENI that is desired and works.
     fn settled() -> Self {
         Self::settled_in(Setting::default())
     }
@@ -81,50 +81,50 @@ impl World {
     fn settled_in(setting: Setting) -> Self {
         let mut world = Self::new(setting);
         world.joined(0);
-        world.stores(1_000, REPLICA, "eniattachments", attachment_object(HELD, HELD_UID, 1));
-        world.has(2_000, &by(REPLICA, "CreateNetworkInterface"), made(ENI, HELD_UID));
-        let attaching = on(made(ENI, HELD_UID), 1, AttachmentStatus::Attaching);
+        world.stores(1_000, REPLICA, "eniattachments", attachment_object(ATTACHMENT, ATTACHMENT_UID, 1));
+        world.has(2_000, &by(REPLICA, "CreateNetworkInterface"), made(ENI, ATTACHMENT_UID));
+        let attaching = on(made(ENI, ATTACHMENT_UID), 1, AttachmentStatus::Attaching);
         world.has(3_000, &by(REPLICA, "AttachNetworkInterface"), attaching);
-        world.has(SETTLED, &By::Time, on(made(ENI, HELD_UID), 1, AttachmentStatus::Attached));
+        world.has(SETTLED, &By::Time, on(made(ENI, ATTACHMENT_UID), 1, AttachmentStatus::Attached));
         holds(&world);
         world
     }
 
-    /// A Node, and a NodeENI that asks for an ENI there.
+    /// Creates a Node, and a NodeENI that asks for an ENI there.
     fn joined(&mut self, at: Millis) {
         let labels = json!({ "ng": "x", "topology.kubernetes.io/zone": zone("a") });
         let provider = format!("aws:///{}/{INSTANCE}", zone("a"));
         self.stores(
             at,
-            PEOPLE,
+            KUBECTL,
             "nodes",
             json!({ "metadata": { "name": NODE, "labels": labels }, "spec": { "providerID": provider } }),
         );
         let metadata = json!({ "name": NODEENI, "uid": NODEENI_UID, "finalizers": [NODEENI_FINALIZER] });
         let spec = json!({ "nodeSelector": { "ng": "x" }, "subnetID": SUBNET, "deviceIndex": 1 });
-        self.stores(at, PEOPLE, "nodeenis", json!({ "metadata": metadata, "spec": spec }));
+        self.stores(at, KUBECTL, "nodeenis", json!({ "metadata": metadata, "spec": spec }));
     }
 
-    /// An object is created, or replaced.
+    /// Creates or replaces an object.
     fn stores(&mut self, at: Millis, actor: &str, resource: &'static str, after: Value) {
         let name = after["metadata"]["name"].as_str().unwrap().to_owned();
         let before = self.objects.insert((resource, name.clone()), after.clone());
         self.object(at, actor, resource, &name, before.as_ref(), Some(&after));
     }
 
-    /// One field of an object is written.
+    /// Writes one field of an object.
     fn writes(&mut self, at: Millis, actor: &str, resource: &'static str, name: &str, field: [&str; 2], value: Value) {
         let mut object = self.objects[&(resource, name.to_owned())].clone();
         object[field[0]][field[1]] = value;
         self.stores(at, actor, resource, object);
     }
 
-    /// An object is marked as being deleted.
+    /// Marks an object as being deleted.
     fn deletes(&mut self, at: Millis, actor: &str, resource: &'static str, name: &str) {
         self.writes(at, actor, resource, name, ["metadata", "deletionTimestamp"], json!("2026-01-01T00:00:00Z"));
     }
 
-    /// An object's last finalizer goes, and with it the object.
+    /// Removes an object's last finalizer, and so the object.
     fn lets_go(&mut self, at: Millis, actor: &str, resource: &'static str, name: &str) {
         let before = self.objects.remove(&(resource, name.to_owned()));
         self.object(at, actor, resource, name, before.as_ref(), None);
@@ -148,56 +148,56 @@ impl World {
         self.state.object(at, &ObjectChange { actor, resource, namespace: "", name, before, after });
     }
 
-    /// An interface is made, or becomes this.
+    /// Creates or changes an interface.
     fn has(&mut self, at: Millis, by: &By, after: Eni) {
         let before = self.enis.insert(after.id.clone(), after.clone());
         let (id, before, after) = (after.id.as_str(), before.as_ref(), Some(&after));
         self.state.ec2(at, &Happening::Changed { id, before, after, by });
     }
 
-    /// An interface is deleted.
+    /// Deletes an interface.
     fn has_no(&mut self, at: Millis, by: &By, id: &str) {
         let before = self.enis.remove(id);
         self.state.ec2(at, &Happening::Changed { id, before: before.as_ref(), after: None, by });
     }
 
-    /// An interface as it is, to be changed.
+    /// The current state of an interface, to be changed.
     fn eni(&self, id: &str) -> Eni {
         self.enis[id].clone()
     }
 
-    /// A replica detaches our ENI.
+    /// A replica detaches the ENI.
     fn detaches(&mut self, at: Millis) {
         let detaching = on(self.eni(ENI), 1, AttachmentStatus::Detaching);
         self.has(at, &by(REPLICA, "DetachNetworkInterface"), detaching);
     }
 }
 
-/// The promise is broken, and the breach says why.
+/// Asserts that the invariant is violated, and that the violation says these words.
 #[track_caller]
-fn breaks(world: &World, promise: Promise, words: &str) {
+fn breaks(world: &World, invariant: Invariant, words: &str) {
     let breach = world.state.breach.as_ref();
-    let told = breach.is_some_and(|breach| breach.promise == promise && breach.how.contains(words));
-    assert!(told, "{promise} should break with {words:?}: {breach:?}");
+    let is_reported = breach.is_some_and(|breach| breach.invariant == invariant && breach.how.contains(words));
+    assert!(is_reported, "{invariant} should break with {words:?}: {breach:?}");
 }
 
-/// No promise is broken.
+/// Asserts that no invariant is violated.
 #[track_caller]
 fn holds(world: &World) {
     assert_eq!(world.state.breach, None);
 }
 
 #[test]
-fn only_the_first_broken_promise_counts() {
+fn only_the_first_violation_counts() {
     let mut world = World::settled();
     world.detaches(LATER);
     world.has_no(LATER + 1, &by(REPLICA, "DeleteNetworkInterface"), ENI);
     world.lets_go(LATER + 2, REPLICA, "nodeenis", NODEENI);
-    breaks(&world, Promise::NothingUnasked, "wanted and well");
+    breaks(&world, Invariant::NothingUnasked, "wanted and well");
     assert_eq!(world.state.breach.map(|breach| breach.at), Some(LATER));
 }
 
-/// An ENIAttachment as a replica makes it.
+/// An ENIAttachment, as a replica creates it.
 fn attachment_object(name: &str, uid: &str, index: u32) -> Value {
     json!({
         "apiVersion": format!("{GROUP}/v1alpha1"),
@@ -247,7 +247,7 @@ fn bare(id: &str) -> Eni {
     }
 }
 
-/// An interface as a replica makes it for an ENIAttachment, at the first attempt.
+/// An interface, as a replica creates it for the first attempt of an ENIAttachment.
 fn made(id: &str, uid: &str) -> Eni {
     Eni { client_token: Some(client_token(uid, 0)), ..tagged(bare(id), CLUSTER, uid) }
 }
@@ -258,7 +258,7 @@ fn tagged(mut eni: Eni, cluster: &str, uid: &str) -> Eni {
     eni
 }
 
-/// The interface in a slot of the instance.
+/// The interface, attached in a slot of the instance.
 fn on(mut eni: Eni, device_index: u32, status: AttachmentStatus) -> Eni {
     eni.attachment = Some(Attachment {
         id: format!("eni-attach-{}-{device_index}", eni.id),
@@ -273,18 +273,18 @@ fn on(mut eni: Eni, device_index: u32, status: AttachmentStatus) -> Eni {
     eni
 }
 
-/// A call changed it.
-fn by(who: &str, action: &str) -> By {
-    By::Call(Box::new(call(who, action)))
+/// A call that changes an interface.
+fn by(actor: &str, action: &str) -> By {
+    By::Call(Box::new(call(actor, action)))
 }
 
-fn call(who: &str, action: &str) -> CallRecord {
+fn call(actor: &str, action: &str) -> CallRecord {
     CallRecord {
         number: 1,
         received: Timestamp::UNIX_EPOCH,
         landed: Timestamp::UNIX_EPOCH,
         action: action.to_owned(),
-        user_agent: who.to_owned(),
+        user_agent: actor.to_owned(),
         eni_id: None,
         instance_id: None,
         attachment_id: None,

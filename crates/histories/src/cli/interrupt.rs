@@ -1,19 +1,19 @@
-//! Ctrl-C: once, and what runs is ended in order; twice, and it ends at once.
+//! Handles Ctrl-C. The first one lets running histories end and starts no more; the second one ends the program at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// As shells count it: 128 and SIGINT's number.
+/// The exit status after Ctrl-C, as shells count it: 128 plus SIGINT's number.
 pub(super) const INTERRUPTED: u8 = 130;
 
 /// From now on Ctrl-C sets `stop`.
 ///
 /// # Errors
-/// If the signal cannot be listened to.
+/// If the program cannot listen for the signal.
 pub(super) fn stops(stop: &Arc<AtomicBool>) -> Result<(), String> {
     let stop = stop.clone();
     let failed = |error: std::io::Error| format!("cannot listen for Ctrl-C: {error}");
-    // A runtime of its own: those of the histories have a clock that is not real.
+    // This needs a runtime of its own, because the clocks of the histories' runtimes are simulated.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
     let mut signals = {
         let _here = runtime.enter();

@@ -1,6 +1,7 @@
-//! `scenarios`: the histories worth keeping, and their golden traces.
+//! `scenarios`: runs the kept scenarios and compares their traces with the golden ones, or updates the golden ones.
 
-use super::{read, say};
+use super::arguments::read;
+use super::output::say;
 use crate::scenario::{self, Outcome};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
                 let differs = format!("DIFFERS  {name} at line {line}\n  - {kept}\n  + {now}");
                 (false, format!("{differs}\n    if that is as it should be: {update}"))
             }
-            // One bad file never stops the others.
+            // A file that cannot be read does not stop the other scenarios.
             Err(error) => (false, format!("UNREAD   {name}: {error}")),
         };
         failed += usize::from(!is_well);

@@ -1,7 +1,8 @@
-//! `replay`: one history, told.
+//! `replay`: prints the trace of one history.
 
-use super::{say, script};
-use crate::checker::{Detail, Enforced};
+use super::arguments::script;
+use super::output::say;
+use crate::checker::{Detail, EnforcedInvariants};
 use crate::history;
 use std::process::ExitCode;
 
@@ -10,31 +11,34 @@ pub(super) struct Flags {
     /// A seed, or the file of a script
     history: String,
 
-    /// Tell every request, every answer and every object as it is stored
+    /// Print also every request, every answer and every stored object
     #[arg(long)]
     everything: bool,
 
-    /// Hold it also to the promises that are not switched on yet
-    #[arg(long)]
-    all_promises: bool,
+    /// Enforce also the invariants that are not switched on yet
+    #[arg(long, alias = "all-promises")]
+    all_invariants: bool,
 }
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
-    if flags.all_promises {
-        Enforced::ALL.choose();
+    if flags.all_invariants {
+        EnforcedInvariants::ALL.choose();
     }
     let detail = if flags.everything { Detail::Everything } else { Detail::Story };
-    let verdict = history::run(&script(&flags.history)?, detail);
-    say(&verdict.trace.join("\n"))?;
-    let (taken, in_vain) = verdict.acts;
-    eprintln!("{taken} acts took effect and {in_vain} came to nothing; {} faults", verdict.befallen.len());
-    match (&verdict.breach, verdict.converged_after) {
+    let report = history::run(&script(&flags.history)?, detail);
+    say(&report.trace.join("\n"))?;
+    let (taken, in_vain) = report.operations;
+    eprintln!("{taken} operations took effect, {in_vain} did not; {} faults", report.injected.len());
+    match (&report.breach, report.converged_after) {
         (Some(breach), _) => {
             eprintln!("broken: {breach}");
             Ok(ExitCode::FAILURE)
         }
         (None, converged) => {
-            eprintln!("all promises held; converged {} s after the calm", converged.unwrap_or(0) / 1000);
+            eprintln!(
+                "no invariant was violated; converged {} s after the faults stopped",
+                converged.unwrap_or(0) / 1000
+            );
             Ok(ExitCode::SUCCESS)
         }
     }

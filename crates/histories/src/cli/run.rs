@@ -1,8 +1,10 @@
-//! `run`: many seeds, side by side, with their progress.
+//! `run`: runs the histories of many seeds in parallel, shows the progress, and prints a summary.
 
-use super::{cores, interrupt, say, seeds};
-use crate::checker::{Detail, Enforced, Promise};
-use crate::history::{self, Verdict};
+use super::arguments::{cores, seeds};
+use super::interrupt;
+use super::output::say;
+use crate::checker::{Detail, EnforcedInvariants, Invariant};
+use crate::history::{self, Report};
 use crate::{digest, generator};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -16,15 +18,15 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Flags {
-    /// The seeds, as FROM..TO: TO is not among them
+    /// The seeds, as FROM..TO without TO
     #[arg(long, value_parser = seeds)]
     seeds: Range<u64>,
 
-    /// Histories at a time; by default one a core
+    /// How many histories run at a time; by default one a core
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
 
-    /// Stop after so many histories that broke a promise
+    /// Stop after so many histories that violated an invariant
     #[arg(long, default_value = "20")]
     failures: NonZeroU64,
 
@@ -32,31 +34,31 @@ pub(super) struct Flags {
     #[arg(long)]
     digests: bool,
 
-    /// Hold the histories also to the promises that are not switched on yet
-    #[arg(long)]
-    all_promises: bool,
+    /// Enforce also the invariants that are not switched on yet
+    #[arg(long, alias = "all-promises")]
+    all_invariants: bool,
 }
 
-/// What all histories of a run came to.
+/// The totals of all histories of a run.
 #[derive(Debug, Default)]
-struct Tally {
+struct Totals {
     done: u64,
-    broken: BTreeMap<Promise, u64>,
+    broken: BTreeMap<Invariant, u64>,
     faults: u64,
-    acts: u64,
+    operations: u64,
     virtual_ms: u64,
     slowest: u64,
 }
 
-impl Tally {
-    fn add(&mut self, verdict: &Verdict) {
+impl Totals {
+    fn add(&mut self, report: &Report) {
         self.done += 1;
-        self.faults += u64::try_from(verdict.befallen.len()).unwrap_or(0);
-        self.acts += verdict.acts.0;
-        self.virtual_ms += verdict.ended;
-        self.slowest = self.slowest.max(verdict.converged_after.unwrap_or(0));
-        if let Some(breach) = &verdict.breach {
-            *self.broken.entry(breach.promise).or_default() += 1;
+        self.faults += u64::try_from(report.injected.len()).unwrap_or(0);
+        self.operations += report.operations.0;
+        self.virtual_ms += report.ended;
+        self.slowest = self.slowest.max(report.converged_after.unwrap_or(0));
+        if let Some(breach) = &report.breach {
+            *self.broken.entry(breach.invariant).or_default() += 1;
         }
     }
 
@@ -66,8 +68,8 @@ impl Tally {
 }
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
-    if flags.all_promises {
-        Enforced::ALL.choose();
+    if flags.all_invariants {
+        EnforcedInvariants::ALL.choose();
     }
     let jobs = flags.jobs.map_or_else(cores, NonZeroUsize::get);
     let total = flags.seeds.end - flags.seeds.start;
@@ -76,18 +78,18 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
     interrupt::stops(&stop)?;
     let next = AtomicU64::new(flags.seeds.start);
     let began = Instant::now();
-    let mut tally = Tally::default();
+    let mut totals = Totals::default();
     let said = std::thread::scope(|scope| {
-        let (results, arriving) = mpsc::sync_channel::<(u64, Verdict)>(jobs * 2);
+        let (results, arriving) = mpsc::sync_channel::<(u64, Report)>(jobs * 2);
         for _ in 0..jobs {
             let (results, next, stop) = (results.clone(), &next, &stop);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     let following = |seed| (seed < flags.seeds.end).then(|| seed + 1);
                     let Ok(seed) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, following) else { return };
-                    let verdict = history::run(&generator::script(seed), detail);
-                    // Nobody takes it any more: the run has ended.
-                    if results.send((seed, verdict)).is_err() {
+                    let report = history::run(&generator::script(seed), detail);
+                    // Sending fails after the run has ended.
+                    if results.send((seed, report)).is_err() {
                         return;
                     }
                 }
@@ -96,42 +98,42 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
         drop(results);
         let progress = Progress::new(total, jobs, began);
         let mut digests = Digests { next: flags.seeds.start, waiting: BTreeMap::new() };
-        for (seed, verdict) in arriving {
-            tally.add(&verdict);
-            progress.show(&tally);
+        for (seed, report) in arriving {
+            totals.add(&report);
+            progress.show(&totals);
             if flags.digests {
-                digests.take(seed, &verdict, &progress)?;
+                digests.take(seed, &report, &progress)?;
             }
-            if let Some(breach) = &verdict.breach {
+            if let Some(breach) = &report.breach {
                 progress.line(&format!(
                     "seed {seed}: {breach}\n    multi-eni-sim replay {seed}    multi-eni-sim shrink {seed}"
                 ))?;
-                if tally.failures() >= flags.failures.get() {
+                if totals.failures() >= flags.failures.get() {
                     stop.store(true, Ordering::Relaxed);
                 }
             }
         }
         Ok(())
     });
-    // First the error: without its output a run shows nothing.
-    said.and_then(|()| summary(&tally, total, jobs, began.elapsed()))?;
-    Ok(match (tally.failures(), tally.done == total) {
+    // An error of the output comes first, because a run without output shows nothing.
+    said.and_then(|()| summary(&totals, total, jobs, began.elapsed()))?;
+    Ok(match (totals.failures(), totals.done == total) {
         (0, true) => ExitCode::SUCCESS,
-        // Ended early by a person: what was not run has not held.
+        // The run was interrupted: not all seeds have been run.
         (0, false) => ExitCode::from(interrupt::INTERRUPTED),
         _ => ExitCode::FAILURE,
     })
 }
 
-/// Digests in the order of their seeds, whichever history ends first.
+/// Prints digests in the order of the seeds, whichever history ends first.
 struct Digests {
     next: u64,
     waiting: BTreeMap<u64, String>,
 }
 
 impl Digests {
-    fn take(&mut self, seed: u64, verdict: &Verdict, progress: &Progress) -> Result<(), String> {
-        self.waiting.insert(seed, digest::of(&verdict.trace));
+    fn take(&mut self, seed: u64, report: &Report, progress: &Progress) -> Result<(), String> {
+        self.waiting.insert(seed, digest::of(&report.trace));
         while let Some(digest) = self.waiting.remove(&self.next) {
             progress.line(&format!("{} {digest}", self.next))?;
             self.next += 1;
@@ -140,7 +142,7 @@ impl Digests {
     }
 }
 
-/// A bar on a terminal; elsewhere a line now and then.
+/// The progress: a bar on a terminal, elsewhere a line from time to time.
 struct Progress {
     bar: Option<ProgressBar>,
     total: u64,
@@ -161,17 +163,17 @@ impl Progress {
         Self { bar, total, jobs, began, said: std::cell::Cell::new(began) }
     }
 
-    fn show(&self, tally: &Tally) {
-        let rate = rate(tally.done, self.jobs, self.began.elapsed());
-        let message = format!("{rate:.1} histories a second a core, {} broke a promise", tally.failures());
+    fn show(&self, totals: &Totals) {
+        let rate = rate(totals.done, self.jobs, self.began.elapsed());
+        let message = format!("{rate:.1} histories a second a core, {} violated an invariant", totals.failures());
         match &self.bar {
             Some(bar) => {
-                bar.set_position(tally.done);
+                bar.set_position(totals.done);
                 bar.set_message(message);
             }
             None if self.said.get().elapsed() >= Duration::from_secs(30) => {
                 self.said.set(Instant::now());
-                eprintln!("{} of {}, {message}", tally.done, self.total);
+                eprintln!("{} of {}, {message}", totals.done, self.total);
             }
             None => {}
         }
@@ -185,32 +187,32 @@ impl Progress {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "for people")]
+#[allow(clippy::cast_precision_loss, reason = "for output")]
 fn rate(done: u64, jobs: usize, elapsed: Duration) -> f64 {
     done as f64 / elapsed.as_secs_f64().max(0.001) / jobs.min(cores()).max(1) as f64
 }
 
-fn summary(tally: &Tally, total: u64, jobs: usize, elapsed: Duration) -> Result<(), String> {
-    let each = |sum: u64| sum.checked_div(tally.done).unwrap_or(0);
+fn summary(totals: &Totals, total: u64, jobs: usize, elapsed: Duration) -> Result<(), String> {
+    let each = |sum: u64| sum.checked_div(totals.done).unwrap_or(0);
     say(&format!(
-        "{} histories in {:.0} s, {:.1} a second a core; {} broke a promise",
-        tally.done,
+        "{} histories in {:.0} s, {:.1} a second a core; {} violated an invariant",
+        totals.done,
         elapsed.as_secs_f64(),
-        rate(tally.done, jobs, elapsed),
-        tally.failures(),
+        rate(totals.done, jobs, elapsed),
+        totals.failures(),
     ))?;
     say(&format!(
-        "a history on average: {} acts, {} faults, {} s of virtual time; slowest to converge: {} s after the calm",
-        each(tally.acts),
-        each(tally.faults),
-        each(tally.virtual_ms) / 1000,
-        tally.slowest / 1000,
+        "average history: {} operations, {} faults, {} virtual seconds; slowest to converge: {} s after the calm",
+        each(totals.operations),
+        each(totals.faults),
+        each(totals.virtual_ms) / 1000,
+        totals.slowest / 1000,
     ))?;
-    for (promise, count) in &tally.broken {
-        say(&format!("{promise}: {count}"))?;
+    for (invariant, count) in &totals.broken {
+        say(&format!("{invariant}: {count}"))?;
     }
-    if tally.done < total {
-        say(&format!("ended early: {} of {total} were not run", total - tally.done))?;
+    if totals.done < total {
+        say(&format!("ended early: {} of {total} were not run", total - totals.done))?;
     }
     Ok(())
 }

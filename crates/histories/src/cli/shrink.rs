@@ -1,7 +1,8 @@
-//! `shrink`: the smallest script that still breaks the same promise.
+//! `shrink`: finds the smallest script that still violates the same invariant.
 
-use super::{cores, say, script};
-use crate::checker::Enforced;
+use super::arguments::{cores, script};
+use super::output::say;
+use crate::checker::EnforcedInvariants;
 use crate::shrink;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -14,25 +15,25 @@ pub(super) struct Flags {
     /// A seed, or the file of a script
     history: String,
 
-    /// Where the smallest script is written; by default to standard output
+    /// The file for the smallest script; by default standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// Histories at a time; by default one a core
+    /// How many histories run at a time; by default one a core
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
 
-    /// Hold it also to the promises that are not switched on yet
-    #[arg(long)]
-    all_promises: bool,
+    /// Enforce also the invariants that are not switched on yet
+    #[arg(long, alias = "all-promises")]
+    all_invariants: bool,
 }
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
-    if flags.all_promises {
-        Enforced::ALL.choose();
+    if flags.all_invariants {
+        EnforcedInvariants::ALL.choose();
     }
     let script = script(&flags.history)?;
-    // Opened before the minutes of work that would be lost if it could not be, and emptied only after them.
+    // The file is opened first, so that minutes of work are not lost if it cannot be opened. It is emptied only after the work.
     let file = match &flags.out {
         Some(path) => {
             let opened = OpenOptions::new().create(true).write(true).truncate(false).open(path);
@@ -41,15 +42,15 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
         None => None,
     };
     let jobs = flags.jobs.map_or_else(cores, NonZeroUsize::get);
-    let told = |told: &str| eprintln!("{told}");
-    let Some(smallest) = shrink::shrink(&script, jobs, &told) else {
+    let print = |line: &str| eprintln!("{line}");
+    let Some(smallest) = shrink::shrink(&script, jobs, &print) else {
         if let Some((path, file)) = &file
             && file.metadata().is_ok_and(|about| about.len() == 0)
         {
-            // Nothing is lost: it was empty, or is ours. Best effort.
+            // The file is empty, so nothing is lost. An error does not matter.
             let _ = std::fs::remove_file(path);
         }
-        return Err(format!("{} breaks no promise: there is nothing to shrink", flags.history));
+        return Err(format!("{} violates no invariant: there is nothing to shrink", flags.history));
     };
     let text = smallest.text();
     let Some((path, mut file)) = file else {
@@ -61,6 +62,6 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
         return Err(format!("cannot write {}: {error}; the script is on standard output", path.display()));
     }
     let (events, faults) = (smallest.events.len(), smallest.trouble.listed.len());
-    eprintln!("{} has {events} acts and {faults} listed faults\n    multi-eni-sim replay {0}", path.display());
+    eprintln!("{} has {events} operations and {faults} listed faults\n    multi-eni-sim replay {0}", path.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -1,15 +1,17 @@
-//! At rest nothing is done but what tells that nothing has to be done.
+//! What a controller may do at rest: only the lookups that show that there is nothing to do.
 
 use crate::checker::Activity;
 
-/// What was done in `minutes` of rest and should not have been; None if all is well. `sweep`: how many pages one has. `crowded`:
-/// how many ENIs wait for room on their instance, which only EC2's answer to an Attach can show: each tries every ten minutes,
-/// and its ENIAttachment says so. `full`: how many subnets are waited for that have no room: each is looked at every two minutes.
-/// `names`: how many of the three kinds of names are in use: all of a kind are asked for every three minutes.
+/// What the replicas did in `minutes` of rest and should not have done; None if there is no problem.
+///
+/// `resync_pages`: how many pages one resync has. `crowded`: how many ENIs wait for room on their instance, which only EC2's
+/// answer to an Attach can show. The controller tries each one every ten minutes, and writes the result to its ENIAttachment.
+/// `full`: how many full subnets ENIs wait for; the controller describes each one every two minutes. `names`: how many of the
+/// three kinds of names are in use; the controller looks up each kind every three minutes.
 pub fn problem(
     activity: &Activity,
     minutes: u64,
-    sweep: u64,
+    resync_pages: u64,
     (crowded, full, names): (usize, usize, u64),
 ) -> Option<String> {
     let tries = usize::try_from(minutes / 10 + 1).unwrap_or(usize::MAX).saturating_mul(crowded);
@@ -20,9 +22,9 @@ pub fn problem(
     if let Some(write) = activity.writes.first().filter(|_| !excused(&activity.writes, "patch eniattachments")) {
         return Some(format!("{} writes to the API server, {write} first", activity.writes.len()));
     }
-    // A sweep a minute and one call besides; the minutes' edges may cut one more sweep off.
-    let looks = u64::try_from(full).unwrap_or(u64::MAX).saturating_mul(minutes / 2 + 1);
+    // One resync a minute and one call besides. The span may begin and end within a minute, so one more resync is allowed.
+    let subnet_lookups = u64::try_from(full).unwrap_or(u64::MAX).saturating_mul(minutes / 2 + 1);
     let names = names * (minutes / 3 + 1);
-    let most = ((sweep + 1) * (minutes + 1)).saturating_add(looks).saturating_add(names);
+    let most = ((resync_pages + 1) * (minutes + 1)).saturating_add(subnet_lookups).saturating_add(names);
     (activity.reads > most).then(|| format!("{} Describes in {minutes} minutes, more than {most}", activity.reads))
 }

@@ -1,19 +1,20 @@
-//! The account is as the specs ask: every slot that anybody wants is held by one who wants it, and nothing else is ours.
+//! Checks that EC2 is as the specs ask: every slot for which a NodeENI asks has an ENI of such a NodeENI, and this cluster has no
+//! other ENIs. Where no controller could reach that state, for example in a full subnet, the check allows what is there.
 
-use crate::checker::model::{EniTruth, NodeTruth};
-use crate::checker::{Promise, State};
-use crate::expected::{self, Asked, Place, Slot, asked};
+use crate::checker::model::{ModelEni, ModelNode};
+use crate::checker::{Invariant, State};
+use crate::expected::{self, DesiredPlaces, Place, Slot, desired_places};
 use multi_eni_api::NodeEniSpec;
 use multi_eni_api::names::{TAG_NODEENI, TAG_NODEENI_UID};
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::observed::AttachmentState;
 use std::collections::BTreeSet;
 
-type Problem = (Promise, String);
+type Problem = (Invariant, String);
 
 pub(super) fn problems(state: &State) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut say = |how: String| problems.push((Promise::Converges, how));
+    let mut say = |how: String| problems.push((Invariant::Converges, how));
     let model = &state.model;
     let stalled = stalled(state);
     for (slot, contenders) in expected::slots(model, &state.subnets) {
@@ -22,27 +23,28 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
             if is_crowded(state, &slot) {
                 continue;
             }
-            // Who holds the slot keeps it, though its subnet has no room: that no controller can mend.
+            // An ENIAttachment keeps its slot although its subnet has no room. No controller can repair that.
             let holder = model
                 .attachments
                 .values()
                 .map(|attachment| &attachment.attachment)
                 .find(|attachment| attachment.slot() == (slot.1, slot.2) && is_for(attachment, instance));
-            // Or what its NodeENI asks for cannot be known: nothing is taken away for that.
+            // Its NodeENI's places may also be unknown. The controller then removes nothing.
             if holder.is_some_and(|attachment| is_unknown(state, attachment) || lacks_addresses(state, attachment)) {
                 continue;
             }
-            // Or something without an ENIAttachment is stuck there, whose NodeENI's wishes cannot be known.
-            if stuck_in(state, &slot).is_some_and(|eni| may_be_wanted(state, eni)) {
+            // An ENI without an ENIAttachment may also be stuck in the slot. The places of its NodeENI are unknown, so it stays.
+            if stuck_in(state, &slot).is_some_and(|eni| may_be_desired(state, eni)) {
                 continue;
             }
             let uid = |name: &String| model.nodeenis.get(name).map(|nodeeni| nodeeni.uid.clone());
-            // Its outdated one stays as long as the rollout waits for others, or another place of it is taken.
+            // An outdated ENI stays as long as the rollout waits for other nodes, or another place of the NodeENI is taken.
             let is_kept = |uid: &str| {
                 let nodeeni = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid);
                 let node = model.nodes.values().find(|node| node.instance == *instance);
-                let asked = nodeeni.zip(node).map(|(nodeeni, node)| asked(model, nodeeni, node, &state.subnets));
-                asked.is_some_and(|asked| lacks_one_of(state, uid, instance, &asked.places()))
+                let desired =
+                    nodeeni.zip(node).map(|(nodeeni, node)| desired_places(model, nodeeni, node, &state.subnets));
+                desired.is_some_and(|desired| lacks_one_of(state, uid, instance, &desired.places()))
             };
             let waits = |uid: String| has_any_on(state, &uid, instance) && (stalled.contains(&uid) || is_kept(&uid));
             if contenders.iter().filter_map(|(name, _)| uid(name)).any(waits) {
@@ -55,24 +57,24 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
         let attachment =
             model.uids.get(uid).and_then(|name| model.attachments.get(name)).map(|attachment| &attachment.attachment);
         let Some(attachment) = attachment else {
-            // It holds the slot for its NodeENI, whose wishes cannot be known now.
-            if !may_be_wanted(state, eni) {
-                say(format!("{} at {instance} {card}/{index} has no ENIAttachment", eni.seen.id));
+            // The ENI holds the slot for its NodeENI, whose places are unknown now.
+            if !may_be_desired(state, eni) {
+                say(format!("{} at {instance} {card}/{index} has no ENIAttachment", eni.current.id));
             }
             continue;
         };
         let holder = contenders.iter().find(|(name, subnet)| {
             model.nodeenis.get(name).is_some_and(|nodeeni| nodeeni.uid == attachment.nodeeni_uid)
-                && eni.seen.is_in(subnet)
+                && eni.current.is_in(subnet)
         });
         let Some((name, _)) = holder else {
             if superfluous(state, eni, &stalled).is_none() {
-                // It holds the slot rightly, for somebody whose wishes cannot be known now.
+                // The ENI may hold the slot, because the places of its NodeENI are unknown now.
                 continue;
             }
             say(format!(
                 "{} of {} is at {instance} {card}/{index}, which {} wants",
-                eni.seen.id,
+                eni.current.id,
                 attachment.nodeeni,
                 names(&contenders)
             ));
@@ -80,11 +82,11 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
         };
         let spec = model.nodeenis.get(name).and_then(|nodeeni| nodeeni.spec.as_ref());
         if let Some(how) = spec.and_then(|spec| differs(eni, spec)) {
-            say(format!("{} of {name}: {how}", eni.seen.id));
+            say(format!("{} of {name}: {how}", eni.current.id));
         }
         let stays = attachment.adopted.is_some() || stalled.contains(&attachment.nodeeni_uid);
         if let Some(how) = spec.filter(|_| !stays).and_then(|spec| has_other_addresses(eni, attachment, spec)) {
-            say(format!("{} of {name}: {how}", eni.seen.id));
+            say(format!("{} of {name}: {how}", eni.current.id));
         }
         if spec.is_some_and(|spec| !is_handed_on(attachment, spec)) {
             say(format!("{} does not hand on the settings of {name} for the node's half", attachment.name));
@@ -92,7 +94,7 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
     }
     for eni in model.enis.values().filter(|eni| eni.made_for.is_some()) {
         if let Some(how) = superfluous(state, eni, &stalled) {
-            say(format!("{} {how}", eni.seen.id));
+            say(format!("{} {how}", eni.current.id));
         }
     }
     for attachment in model.attachments.values().filter(|attachment| attachment.attachment.deleting.is_some()) {
@@ -104,21 +106,21 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
     problems
 }
 
-/// Whether what the NodeENI of this one asks for on its Node cannot be known.
+/// Whether the places of the ENIAttachment's NodeENI on its Node are unknown.
 fn is_unknown(state: &State, attachment: &Attachment) -> bool {
     let (nodeeni, node) = (state.model.nodeenis.get(&attachment.nodeeni), state.model.nodes.get(&attachment.node));
-    nodeeni
-        .zip(node)
-        .is_some_and(|(nodeeni, node)| expected::asked(&state.model, nodeeni, node, &state.subnets) == Asked::Unknown)
+    nodeeni.zip(node).is_some_and(|(nodeeni, node)| {
+        expected::desired_places(&state.model, nodeeni, node, &state.subnets) == DesiredPlaces::Unknown
+    })
 }
 
-/// Whether its subnet has no room for it.
+/// Whether the ENIAttachment's subnet has no room for its ENI.
 pub(super) fn lacks_addresses(state: &State, attachment: &Attachment) -> bool {
     has_no_block(state, attachment) || is_full(state, &attachment.nodeeni, &attachment.request.subnet_id)
 }
 
-/// Whether EC2 answered last that its subnet has no whole block left, to it or to one that tries for all: how addresses lie in a
-/// subnet nobody sees from outside.
+/// Whether EC2's last answer was that the subnet has no whole block left, to this ENIAttachment or to one that tries for all. The
+/// state of a subnet does not show how its addresses lie.
 fn has_no_block(state: &State, attachment: &Attachment) -> bool {
     let asks_for_blocks = |attachment: &Attachment| attachment.request.ipv4_prefix_count.is_some_and(|count| count > 0);
     let is_refused = |other: &Attachment| {
@@ -138,22 +140,22 @@ fn has_no_block(state: &State, attachment: &Attachment) -> bool {
 
 /// Whether a subnet has no room for what a NodeENI asks for.
 fn is_full(state: &State, nodeeni: &str, subnet: &str) -> bool {
-    /// Addresses of a /28, and of a /24, less the five that EC2 keeps.
+    /// The addresses of a /28, and of a /24, minus the five that EC2 keeps.
     const TINY: usize = 11;
     const WHOLE: usize = 251;
     let Some(place) = state.subnets.iter().find(|place| place.id == subnet) else { return false };
     let spec = state.model.nodeenis.get(nodeeni).and_then(|nodeeni| nodeeni.spec.as_ref());
     let Some(spec) = spec else { return false };
-    let in_subnet = state.model.enis.values().filter(|eni| eni.seen.is_in(subnet));
-    let taken: usize = in_subnet.map(|eni| eni.seen.private_ips.len() + 16 * prefixes(state, eni)).sum();
+    let in_subnet = state.model.enis.values().filter(|eni| eni.current.is_in(subnet));
+    let taken: usize = in_subnet.map(|eni| eni.current.private_ips.len() + 16 * prefixes(state, eni)).sum();
     let blocks = usize::try_from(spec.ipv4_prefix_count.unwrap_or(0)).unwrap_or(0);
-    let wanted = usize::try_from(spec.private_ip_count.unwrap_or(1).max(1)).unwrap_or(1) + 16 * blocks;
+    let desired = usize::try_from(spec.private_ip_count.unwrap_or(1).max(1)).unwrap_or(1) + 16 * blocks;
     let has_prefixes = place.tiny && spec.ipv4_prefix_count.is_some_and(|count| count > 0);
-    has_prefixes || taken + wanted > if place.tiny { TINY } else { WHOLE }
+    has_prefixes || taken + desired > if place.tiny { TINY } else { WHOLE }
 }
 
-/// IPv4 prefixes of an ENI, by what its ENIAttachment asked for.
-fn prefixes(state: &State, eni: &EniTruth) -> usize {
+/// How many IPv4 prefixes an ENI has, by its ENIAttachment's request.
+fn prefixes(state: &State, eni: &ModelEni) -> usize {
     let name = eni.made_for.as_ref().and_then(|uid| state.model.uids.get(uid));
     let attachment = name.and_then(|name| state.model.attachments.get(name));
     attachment
@@ -162,34 +164,34 @@ fn prefixes(state: &State, eni: &EniTruth) -> usize {
         .unwrap_or(0)
 }
 
-/// The ENI of ours without an ENIAttachment that is in this slot, or on its way there.
-fn stuck_in<'a>(state: &'a State, (instance, card, index): &Slot) -> Option<&'a EniTruth> {
+/// The ENI of this cluster without an ENIAttachment that is in this slot, or attaching to it.
+fn stuck_in<'a>(state: &'a State, (instance, card, index): &Slot) -> Option<&'a ModelEni> {
     state.model.enis.values().filter(|eni| eni.orphaned.is_some()).find(|eni| {
-        eni.seen.attachment.as_ref().is_some_and(|at| {
+        eni.current.attachment.as_ref().is_some_and(|at| {
             at.instance.as_ref().is_some_and(|on| on.as_str() == instance) && (at.card, at.index) == (*card, *index)
         })
     })
 }
 
-/// Whether what its NodeENI asks for on its node cannot be known: then nothing is taken away, and nothing is adopted either.
-fn may_be_wanted(state: &State, eni: &EniTruth) -> bool {
+/// Whether the places of the ENI's NodeENI on its node are unknown. The controller then neither removes nor adopts the ENI.
+fn may_be_desired(state: &State, eni: &ModelEni) -> bool {
     let model = &state.model;
-    let on = eni.seen.attachment.as_ref().and_then(|at| at.instance.as_ref());
+    let on = eni.current.attachment.as_ref().and_then(|at| at.instance.as_ref());
     let node = on.and_then(|instance| model.nodes.values().find(|node| node.instance == instance.as_str()));
-    let of_uid = eni.seen.tags.get(TAG_NODEENI_UID).and_then(|uid| model.nodeenis.values().find(|n| n.uid == uid));
-    // One that was made again under its name is asked, too.
-    let of_name = || eni.seen.tags.get(TAG_NODEENI).and_then(|name| model.nodeenis.get(name));
+    let of_uid = eni.current.tags.get(TAG_NODEENI_UID).and_then(|uid| model.nodeenis.values().find(|n| n.uid == uid));
+    // A NodeENI that was created again under the same name counts too.
+    let of_name = || eni.current.tags.get(TAG_NODEENI).and_then(|name| model.nodeenis.get(name));
     of_uid
         .or_else(of_name)
         .zip(node)
-        .is_some_and(|(nodeeni, node)| asked(model, nodeeni, node, &state.subnets) == Asked::Unknown)
+        .is_some_and(|(nodeeni, node)| desired_places(model, nodeeni, node, &state.subnets) == DesiredPlaces::Unknown)
 }
 
-/// Whether the network card of a slot takes no more, or is not there: no controller can mend that. What is held takes part, for
-/// it keeps its place. A slot in which something is, if only on its way, has its room.
+/// Whether the network card of a slot is full or does not exist, which no controller can repair. ENIAttachments count, because
+/// they keep their places. A slot that has an ENI, also one that is attaching, has room.
 fn is_crowded(state: &State, (instance, card, index): &Slot) -> bool {
     let Some(most) = usize::try_from(*card).ok().and_then(|card| state.cards.get(card)) else { return true };
-    let attached = state.model.enis.values().filter_map(|eni| eni.seen.attachment.as_ref());
+    let attached = state.model.enis.values().filter_map(|eni| eni.current.attachment.as_ref());
     let attached = attached.filter(|at| at.instance.as_ref().is_some_and(|on| on.as_str() == instance));
     let attached: BTreeSet<(i32, i32)> = attached.map(|at| (at.card, at.index)).collect();
     if attached.contains(&(*card, *index)) {
@@ -197,13 +199,13 @@ fn is_crowded(state: &State, (instance, card, index): &Slot) -> bool {
     }
     let attachment = state.model.attachments.values().map(|attachment| &attachment.attachment);
     let attachment = attachment.filter(|attachment| is_for(attachment, instance));
-    // All others': a full card has no room for one more.
+    // The other slots in use: a full card has no room for one more.
     let others = attachment.map(Attachment::slot).chain(attached).filter(|slot| *slot != (*card, *index));
     let slots: BTreeSet<(i32, i32)> = others.collect();
     slots.iter().filter(|(on, _)| on == card).count() >= usize::try_from(*most).unwrap_or(usize::MAX)
 }
 
-/// Whether there is no room on its instance for what an ENIAttachment is to attach.
+/// Whether the instance has no room for the ENI of an ENIAttachment.
 pub(super) fn lacks_a_place(state: &State, attachment: &Attachment) -> bool {
     let (card, index) = attachment.slot();
     attachment.instance.as_ref().is_some_and(|on| is_crowded(state, &(on.to_string(), card, index)))
@@ -213,10 +215,10 @@ fn names(contenders: &[(String, String)]) -> String {
     contenders.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" or ")
 }
 
-/// What is attached, whole, in a slot.
-pub(super) fn occupant<'a>(state: &'a State, slot: &Slot) -> Option<&'a EniTruth> {
+/// The ENI that is completely attached in a slot.
+pub(super) fn occupant<'a>(state: &'a State, slot: &Slot) -> Option<&'a ModelEni> {
     state.model.enis.values().find(|eni| {
-        eni.seen.attachment.as_ref().is_some_and(|at| {
+        eni.current.attachment.as_ref().is_some_and(|at| {
             at.instance.as_ref().is_some_and(|instance| instance.as_str() == slot.0)
                 && (at.card, at.index) == (slot.1, slot.2)
                 && at.state == AttachmentState::Attached
@@ -225,56 +227,58 @@ pub(super) fn occupant<'a>(state: &'a State, slot: &Slot) -> Option<&'a EniTruth
 }
 
 /// Whether an ENI was made for an ENIAttachment of that NodeENI.
-pub(super) fn is_of(state: &State, eni: &EniTruth, nodeeni_uid: &str) -> bool {
+pub(super) fn is_of(state: &State, eni: &ModelEni, nodeeni_uid: &str) -> bool {
     let name = eni.made_for.as_ref().and_then(|uid| state.model.uids.get(uid));
     name.and_then(|name| state.model.attachments.get(name))
         .is_some_and(|attachment| attachment.attachment.nodeeni_uid == nodeeni_uid)
 }
 
-/// What of an attached ENI is not as its NodeENI says and can be changed in place.
-fn differs(eni: &EniTruth, spec: &NodeEniSpec) -> Option<String> {
-    let seen = &eni.seen;
-    if let Some(wanted) = expected::groups(spec).filter(|groups| !groups.is_empty()) {
-        let mut groups: Vec<String> = seen.groups.iter().map(ToString::to_string).collect();
+/// What of an attached ENI differs from its NodeENI and can be changed in place.
+fn differs(eni: &ModelEni, spec: &NodeEniSpec) -> Option<String> {
+    let current = &eni.current;
+    if let Some(desired) = expected::groups(spec).filter(|groups| !groups.is_empty()) {
+        let mut groups: Vec<String> = current.groups.iter().map(ToString::to_string).collect();
         groups.sort();
-        if groups != wanted {
-            return Some(format!("its groups are {groups:?}, not {wanted:?}"));
+        if groups != desired {
+            return Some(format!("its groups are {groups:?}, not {desired:?}"));
         }
     }
-    if let Some(description) = spec.description.as_ref().filter(|text| !text.is_empty() && **text != seen.description) {
-        return Some(format!("its description is {:?}, not {description:?}", seen.description));
+    if let Some(description) =
+        spec.description.as_ref().filter(|text| !text.is_empty() && **text != current.description)
+    {
+        return Some(format!("its description is {:?}, not {description:?}", current.description));
     }
-    if spec.source_dest_check.unwrap_or(true) != seen.source_dest_check {
-        return Some(format!("its source/destination check is {}", seen.source_dest_check));
+    if spec.source_dest_check.unwrap_or(true) != current.source_dest_check {
+        return Some(format!("its source/destination check is {}", current.source_dest_check));
     }
-    if seen.attachment.as_ref().is_some_and(|at| at.delete_on_termination != spec.delete_on_termination) {
+    if current.attachment.as_ref().is_some_and(|at| at.delete_on_termination != spec.delete_on_termination) {
         return Some(format!("its deleteOnTermination is {}", !spec.delete_on_termination));
     }
     let tags = spec.tags.iter().flatten();
     tags.into_iter()
-        .find(|(key, value)| seen.tags.get(key) != Some(value))
-        .map(|(key, value)| format!("its tag {key} is {:?}, not {value:?}", seen.tags.get(key)))
+        .find(|(key, value)| current.tags.get(key) != Some(value))
+        .map(|(key, value)| format!("its tag {key} is {:?}, not {value:?}", current.tags.get(key)))
 }
 
-/// What of an ENI's addresses is not as its NodeENI says: that takes another ENI.
-fn has_other_addresses(eni: &EniTruth, attachment: &Attachment, spec: &NodeEniSpec) -> Option<String> {
+/// What of an ENI's addresses differs from its NodeENI. Only another ENI can repair that.
+fn has_other_addresses(eni: &ModelEni, attachment: &Attachment, spec: &NodeEniSpec) -> Option<String> {
     let none_is_zero = |count: Option<i32>| count.unwrap_or(0);
-    let wanted = spec.private_ip_count.unwrap_or(1).max(1);
-    let (has, request) = (eni.seen.private_ips.len(), &attachment.request);
-    if usize::try_from(wanted).ok() != Some(has) {
-        return Some(format!("it has {has} private addresses, not {wanted}"));
+    let desired = spec.private_ip_count.unwrap_or(1).max(1);
+    let (has, request) = (eni.current.private_ips.len(), &attachment.request);
+    if usize::try_from(desired).ok() != Some(has) {
+        return Some(format!("it has {has} private addresses, not {desired}"));
     }
-    // What else was asked for at Create; EC2 gives all or nothing.
+    // Prefixes and IPv6 addresses are compared by the request, because EC2 assigns all of them or fails.
     [
         ("IPv4 prefixes", request.ipv4_prefix_count, spec.ipv4_prefix_count),
         ("IPv6 addresses", request.ipv6_address_count, spec.ipv6_address_count),
     ]
     .into_iter()
-    .find(|(_, asked, wanted)| none_is_zero(*asked) != none_is_zero(*wanted))
-    .map(|(what, asked, wanted)| format!("it was asked for {asked:?} {what}, not {wanted:?}"))
+    .find(|(_, requested, desired)| none_is_zero(*requested) != none_is_zero(*desired))
+    .map(|(what, requested, desired)| format!("it was asked for {requested:?} {what}, not {desired:?}"))
 }
 
-/// Whether an ENIAttachment says what its NodeENI says to the node's half.
+/// Whether an ENIAttachment has the settings of its NodeENI for the node agent.
 fn is_handed_on(attachment: &Attachment, spec: &NodeEniSpec) -> bool {
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let settings = &attachment.node_settings;
@@ -286,18 +290,18 @@ fn is_handed_on(attachment: &Attachment, spec: &NodeEniSpec) -> bool {
         && settings.node_config == spec.node_config.clone().filter(|config| !config.is_empty())
 }
 
-/// The NodeENIs, by UID, whose rollout is stalled: asked once, for it takes long with many nodes.
+/// The UIDs of the NodeENIs whose rollout is stalled. It is computed once, because it takes long with many nodes.
 fn stalled(state: &State) -> BTreeSet<String> {
     let uids = state.model.nodeenis.values().map(|nodeeni| nodeeni.uid.clone());
     uids.filter(|uid| is_stalled(state, uid)).collect()
 }
 
-/// Whether a NodeENI's rollout waits for nodes whose ENIs no controller can bring: what is outdated stays, and what is to
-/// come in its place waits.
+/// Whether a NodeENI's rollout waits for nodes whose ENIs no controller can bring. Outdated ENIs then stay, and their
+/// replacements wait.
 fn is_stalled(state: &State, uid: &str) -> bool {
     let model = &state.model;
     let spec = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid).and_then(|nodeeni| nodeeni.spec.as_ref());
-    // What works is not given up for a network card that no instance has.
+    // The controller does not replace a working ENI for a network card that no instance has.
     let card = spec.and_then(|spec| spec.network_card_index).and_then(|card| usize::try_from(card).ok());
     if card.is_some_and(|card| card >= state.cards.len()) {
         return true;
@@ -314,19 +318,19 @@ fn is_stalled(state: &State, uid: &str) -> bool {
     nodes.collect::<BTreeSet<_>>().len() >= usize::try_from(most).unwrap_or(1)
 }
 
-/// Nodes on which a place of a NodeENI is another's, or full; or that have nothing of it, and what it asks for cannot be known.
+/// Nodes on which a place of a NodeENI is taken or full, and nodes without any ENI of it on which its places are unknown.
 fn kept_out<'a>(state: &'a State, uid: &str) -> Vec<&'a str> {
     let model = &state.model;
     let Some(nodeeni) = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid) else { return Vec::new() };
-    let is_kept_out = |node: &&NodeTruth| match asked(model, nodeeni, node, &state.subnets) {
-        Asked::Nothing => false,
-        Asked::Unknown => !node.deleting && !has_any_on(state, uid, &node.instance),
-        Asked::These(places) => lacks_one_of(state, uid, &node.instance, &places),
+    let is_kept_out = |node: &&ModelNode| match desired_places(model, nodeeni, node, &state.subnets) {
+        DesiredPlaces::Nothing => false,
+        DesiredPlaces::Unknown => !node.deleting && !has_any_on(state, uid, &node.instance),
+        DesiredPlaces::These(places) => lacks_one_of(state, uid, &node.instance, &places),
     };
     model.nodes.iter().filter(|(_, node)| is_kept_out(node)).map(|(name, _)| name.as_str()).collect()
 }
 
-/// Whether one of these places is another's, or full.
+/// Whether one of these places is taken by another ENI, or full.
 fn lacks_one_of(state: &State, uid: &str, instance: &str, places: &[Place]) -> bool {
     places.iter().any(|place| {
         let slot = (instance.to_owned(), place.card, place.index);
@@ -340,15 +344,15 @@ fn lacks_one_of(state: &State, uid: &str, instance: &str, places: &[Place]) -> b
     })
 }
 
-/// Whether an ENI that is not asked for on its Node may stay there, since one that is has no place: another's ENI is in it, or
-/// what was taken over from upstream keeps it for another subnet of the same list.
-fn stays_for_want_of_a_place(state: &State, attachment: &Attachment, node: &NodeTruth, places: &[Place]) -> bool {
+/// Whether an ENI for which the NodeENI does not ask may stay on its Node, because a place for which it asks is not free: another
+/// ENI is in the place, or an adopted ENI keeps it for another subnet of the same list.
+fn stays_for_want_of_a_place(state: &State, attachment: &Attachment, node: &ModelNode, places: &[Place]) -> bool {
     let slots: BTreeSet<(i32, i32)> = places.iter().map(|place| (place.card, place.index)).collect();
     let is_listed = places.iter().any(|place| place.subnet == attachment.request.subnet_id);
     lacks_one_of(state, &attachment.nodeeni_uid, &node.instance, places) || slots.len() < places.len() && is_listed
 }
 
-/// Whether there is an ENIAttachment of that NodeENI for that instance.
+/// Whether that NodeENI has an ENIAttachment for that instance.
 fn has_any_on(state: &State, uid: &str, instance: &str) -> bool {
     let mut attachment = state.model.attachments.values().map(|attachment| &attachment.attachment);
     attachment.any(|attachment| attachment.nodeeni_uid == uid && is_for(attachment, instance))
@@ -358,8 +362,8 @@ fn is_for(attachment: &Attachment, instance: &str) -> bool {
     attachment.instance.as_ref().is_some_and(|on| on.as_str() == instance)
 }
 
-/// Why an ENI of ours should not be there; None if it should, or may.
-fn superfluous(state: &State, eni: &EniTruth, stalled: &BTreeSet<String>) -> Option<String> {
+/// Why an ENI of this cluster should not exist; None if it should or may exist.
+fn superfluous(state: &State, eni: &ModelEni, stalled: &BTreeSet<String>) -> Option<String> {
     if eni.untagged.is_some() {
         return Some("does not carry the tags of its ENIAttachment".to_owned());
     }
@@ -367,7 +371,7 @@ fn superfluous(state: &State, eni: &EniTruth, stalled: &BTreeSet<String>) -> Opt
     let name = eni.made_for.as_ref().and_then(|uid| model.uids.get(uid));
     let Some(attachment) = name.and_then(|name| model.attachments.get(name)).map(|attachment| &attachment.attachment)
     else {
-        return (!may_be_wanted(state, eni)).then(|| "has no ENIAttachment".to_owned());
+        return (!may_be_desired(state, eni)).then(|| "has no ENIAttachment".to_owned());
     };
     let instance = attachment.instance.as_ref().map(ToString::to_string).unwrap_or_default();
     let node = model.nodes.get(&attachment.node).filter(|node| node.instance == instance);
@@ -376,16 +380,18 @@ fn superfluous(state: &State, eni: &EniTruth, stalled: &BTreeSet<String>) -> Opt
     let Some(nodeeni) = nodeeni else {
         return Some(format!("is there for NodeENI {}, which is gone", attachment.nodeeni));
     };
-    let wanted = match asked(model, nodeeni, node, &state.subnets) {
-        Asked::These(places) if !places.is_empty() && stalled.contains(&nodeeni.uid) => true,
-        Asked::Unknown => true,
-        Asked::Nothing => false,
-        Asked::These(places) => {
-            places.iter().any(|place| (place.card, place.index) == attachment.slot() && eni.seen.is_in(&place.subnet))
+    let desired = match desired_places(model, nodeeni, node, &state.subnets) {
+        DesiredPlaces::These(places) if !places.is_empty() && stalled.contains(&nodeeni.uid) => true,
+        DesiredPlaces::Unknown => true,
+        DesiredPlaces::Nothing => false,
+        DesiredPlaces::These(places) => {
+            places
+                .iter()
+                .any(|place| (place.card, place.index) == attachment.slot() && eni.current.is_in(&place.subnet))
                 || stays_for_want_of_a_place(state, attachment, node, &places)
         }
     };
-    if !wanted {
+    if !desired {
         return Some(format!("is there for {} on {}, which does not ask for it", attachment.nodeeni, attachment.node));
     }
     let (card, index) = attachment.slot();

@@ -1,23 +1,23 @@
-//! What is reported is so: each ENIAttachment's status, and each NodeENI's.
+//! Checks that the statuses are true: the status of each ENIAttachment, and the status of each NodeENI.
 
-use super::missing;
-use crate::checker::model::{AttachmentTruth, NodeEniTruth};
-use crate::checker::{Promise, State};
+use super::missing::missing;
+use crate::checker::model::{ModelAttachment, ModelNodeEni};
+use crate::checker::{Invariant, State};
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::eniattachment::Phase;
 use std::collections::BTreeSet;
 
-type Problem = (Promise, String);
+type Problem = (Invariant, String);
 
 pub(super) fn problems(state: &State) -> Vec<Problem> {
     let attachment = state.model.attachments.values().filter_map(|attachment| of_attachment(state, attachment));
     let nodeenis = state.model.nodeenis.iter().filter_map(|(name, nodeeni)| of_nodeeni(state, name, nodeeni));
-    attachment.chain(nodeenis).map(|how| (Promise::StatusTrue, how)).collect()
+    attachment.chain(nodeenis).map(|how| (Invariant::StatusTrue, how)).collect()
 }
 
-fn of_attachment(state: &State, truth: &AttachmentTruth) -> Option<String> {
-    let attachment = &truth.attachment;
+fn of_attachment(state: &State, model_attachment: &ModelAttachment) -> Option<String> {
+    let attachment = &model_attachment.attachment;
     let (name, status) = (&attachment.name, &attachment.status);
     let ready = is_true(&status.conditions, types::READY);
     let Some(eni) = state.model.in_place(attachment) else {
@@ -27,18 +27,19 @@ fn of_attachment(state: &State, truth: &AttachmentTruth) -> Option<String> {
         }
         return (!explained).then(|| format!("{name} is not ready and does not say why"));
     };
-    let at = eni.seen.attachment.as_ref().map(|at| at.id.as_str());
+    let at = eni.current.attachment.as_ref().map(|at| at.id.as_str());
     if !ready || status.phase != Phase::Attached {
         return Some(format!("{name} is attached and says {:?}, Ready={ready}", status.phase));
     }
-    if status.eni_id.as_deref() != Some(eni.seen.id.as_str()) || status.attachment_id.as_deref() != at {
+    if status.eni_id.as_deref() != Some(eni.current.id.as_str()) || status.attachment_id.as_deref() != at {
         return Some(format!(
             "{name} says {:?} {:?}, and has {} {at:?}",
-            status.eni_id, status.attachment_id, eni.seen.id
+            status.eni_id, status.attachment_id, eni.current.id
         ));
     }
-    if status.mac_address.as_deref() != Some(eni.seen.mac.as_str()) || status.private_ips != eni.seen.private_ips {
-        return Some(format!("{name} does not say the addresses of {}", eni.seen.id));
+    if status.mac_address.as_deref() != Some(eni.current.mac.as_str()) || status.private_ips != eni.current.private_ips
+    {
+        return Some(format!("{name} does not say the addresses of {}", eni.current.id));
     }
     status
         .last_error
@@ -46,7 +47,7 @@ fn of_attachment(state: &State, truth: &AttachmentTruth) -> Option<String> {
         .map(|error| format!("{name} is attached and still says {}: {}", error.code, error.message))
 }
 
-fn of_nodeeni(state: &State, name: &str, nodeeni: &NodeEniTruth) -> Option<String> {
+fn of_nodeeni(state: &State, name: &str, nodeeni: &ModelNodeEni) -> Option<String> {
     let status = nodeeni.object.get("status").cloned().unwrap_or_default();
     let status: NodeEniStatus = serde_json::from_value(status).unwrap_or_default();
     let generation = nodeeni.object.pointer("/metadata/generation").and_then(serde_json::Value::as_i64);
@@ -72,21 +73,21 @@ fn of_nodeeni(state: &State, name: &str, nodeeni: &NodeEniTruth) -> Option<Strin
         || state.model.attachments.values().filter(|attachment| attachment.attachment.nodeeni_uid == nodeeni.uid);
     let in_place: BTreeSet<&str> = mine()
         .filter_map(|attachment| state.model.in_place(&attachment.attachment))
-        .map(|eni| eni.seen.id.as_str())
+        .map(|eni| eni.current.id.as_str())
         .collect();
     if [status.attached, status.ready].iter().any(|count| usize::try_from(*count).ok() != Some(in_place.len())) {
         let (attached, ready) = (status.attached, status.ready);
         return Some(format!("{name} says attached={attached}, ready={ready}, and {} are", in_place.len()));
     }
-    let told: BTreeSet<&str> = status
+    let listed: BTreeSet<&str> = status
         .attachments
         .iter()
         .filter(|entry| entry.status == "attached")
         .map(|entry| entry.eni_id.as_str())
         .collect();
-    if told != in_place || status.attachments.len() != mine().count() {
+    if listed != in_place || status.attachments.len() != mine().count() {
         return Some(format!(
-            "{name} lists {told:?} of {}, and has {in_place:?} of {}",
+            "{name} lists {listed:?} of {}, and has {in_place:?} of {}",
             status.attachments.len(),
             mine().count()
         ));

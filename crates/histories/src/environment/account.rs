@@ -1,15 +1,15 @@
-//! The AWS account: one VPC over two zones.
+//! The AWS account of a history: one VPC in two zones, with its subnets and security groups.
 
 use crate::script::Setting;
 use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::ec2::{Buckets, Ec2, Settings};
 use std::time::Duration;
 
-/// The one VPC.
+/// The only VPC.
 pub const VPC: &str = "vpc-0a1b2c3d4e5f60718";
-/// Where instances and the VPC CNI have their interfaces, in zone a and zone b.
+/// The subnets of instances and of the VPC CNI's interfaces, in zone a and zone b.
 pub const NODE_SUBNETS: [&str; 2] = ["subnet-00000000000000aaa", "subnet-00000000000000bbb"];
-/// The tag by which the VPC CNI knows its interfaces.
+/// The tag of the VPC CNI's interfaces.
 pub const CNI_TAG: &str = "node.k8s.amazonaws.com/instance_id";
 
 /// The full name of zone `a` or `b`.
@@ -69,7 +69,7 @@ pub fn group_name(number: u64) -> String {
     format!("group{number}")
 }
 
-/// EC2's default buckets, cut or not.
+/// EC2's default token buckets, with `percent` of their sizes.
 fn buckets(percent: u32) -> Buckets {
     let cut = |(capacity, refill): (u32, u32)| ((capacity * percent / 100).max(1), refill);
     let whole = Buckets::default();

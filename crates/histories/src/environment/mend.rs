@@ -1,9 +1,11 @@
-//! The calm: circumstances pass, and people put right what they have done by hand, as the conditions advise.
+//! Restores the environment when the faults stop: IAM, quotas, names and Pods are as at first, and changes by hand are undone as
+//! the conditions advise a user.
 
 use super::Environment;
-use super::cluster::{People, nodes, pods};
+use super::api_client::ApiClient;
+use super::resources::{nodes, pods};
 use crate::checker::Checker;
-use crate::checker::model::EniTruth;
+use crate::checker::model::ModelEni;
 use crate::script::SubnetPlace;
 use multi_eni_api::names::TAG_ATTACHMENT_UID;
 use multi_eni_plan::observed::AttachmentState;
@@ -11,7 +13,7 @@ use multi_eni_sim::ec2::InstanceState;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// EC2's names of what the controller may be denied.
+/// The EC2 actions that a script may deny to the controller.
 pub const ACTIONS: [&str; 11] = [
     "CreateNetworkInterface",
     "AttachNetworkInterface",
@@ -27,10 +29,10 @@ pub const ACTIONS: [&str; 11] = [
 ];
 
 impl Environment {
-    /// Mends everything that acts have left behind.
+    /// Undoes what operations have left behind.
     ///
     /// # Errors
-    /// If the simulators refuse it.
+    /// If a simulator refuses a change.
     pub async fn mend(&self, checker: &Checker, subnets: &[SubnetPlace]) -> Result<(), String> {
         ACTIONS.into_iter().for_each(|action| self.ec2.allow(action));
         self.ec2.configure(|settings| settings.eni_quota = Some(5000));
@@ -38,10 +40,10 @@ impl Environment {
             self.uncrowd(&subnet.id)?;
         }
         self.put_names_back(subnets)?;
-        let people = People::at(&self.api);
+        let client = ApiClient::new(&self.api);
         for pod in self.api.list(&pods()) {
             let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-            people.delete(&pods(), name).await?;
+            client.delete(&pods(), name).await?;
         }
         let instances = self.ec2.snapshot().instances;
         for node in self.api.list(&nodes()) {
@@ -51,17 +53,18 @@ impl Environment {
             let state = instances.get(instance).map(|instance| instance.state);
             let gone = matches!(state, None | Some(InstanceState::ShuttingDown | InstanceState::Terminated));
             if !draining && !gone {
-                self.put_right(&people, &node).await?;
+                self.put_right(&client, &node).await?;
             }
             if draining {
                 self.play(&crate::script::Operation::Drained { node: name.to_owned() }).await?;
             } else if gone {
-                // What the cloud controller does.
-                people.delete(&nodes(), name).await?;
+                // The cloud controller manager does the same.
+                client.delete(&nodes(), name).await?;
             }
         }
-        // Owner, whether it is elsewhere, and whether it is an orphan on an instance that has no Node, which is reported only.
-        let ours: Vec<(EniTruth, bool, bool, bool)> = {
+        // The interfaces that replicas made: whether each has an ENIAttachment, whether it is attached in another place, and
+        // whether it is an orphan on an instance without a Node, which the controller only reports.
+        let ours: Vec<(ModelEni, bool, bool, bool)> = {
             let state = checker.state();
             let model = &state.model;
             let ours = model.enis.values().filter(|eni| eni.made_for.is_some());
@@ -71,21 +74,21 @@ impl Environment {
                     .as_ref()
                     .and_then(|uid| model.uids.get(uid))
                     .and_then(|name| model.attachments.get(name));
-                // While it is adopted its tags name another one, which is gone.
+                // While the ENI is being adopted, its tags name a former ENIAttachment, which is gone.
                 let adopts = || {
                     model
                         .attachments
                         .values()
-                        .find(|attachment| attachment.attachment.eni().as_ref() == Some(&eni.seen.id))
+                        .find(|attachment| attachment.attachment.eni().as_ref() == Some(&eni.current.id))
                 };
                 let attachment = attachment.or_else(adopts);
-                let elsewhere = eni.seen.attachment.as_ref().is_some_and(|at| {
+                let elsewhere = eni.current.attachment.as_ref().is_some_and(|at| {
                     attachment.is_some_and(|attachment| {
                         at.instance != attachment.attachment.instance
                             || (at.card, at.index) != attachment.attachment.slot()
                     })
                 });
-                let instance = eni.seen.attachment.as_ref().and_then(|at| at.instance.as_ref());
+                let instance = eni.current.attachment.as_ref().and_then(|at| at.instance.as_ref());
                 let abandoned = attachment.is_none()
                     && instance.is_some_and(|i| !model.nodes.values().any(|node| node.instance == i.as_str()));
                 (eni.clone(), attachment.is_some(), elsewhere, abandoned)
@@ -93,19 +96,19 @@ impl Environment {
             .collect()
         };
         for (eni, known, elsewhere, abandoned) in ours {
-            let id = eni.seen.id.as_str();
-            let leaving = eni.seen.attachment.as_ref().is_some_and(|at| at.state == AttachmentState::Detaching);
+            let id = eni.current.id.as_str();
+            let leaving = eni.current.attachment.as_ref().is_some_and(|at| at.state == AttachmentState::Detaching);
             if elsewhere && !leaving {
                 self.ec2.hand_detach(id, false).map_err(|error| error.to_string())?;
             }
             if eni.untagged.is_some() && known {
                 let mut tags: BTreeMap<String, String> =
                     eni.made_with.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-                // It may have been adopted since it was made.
+                // It may have been adopted since it was created.
                 tags.extend(eni.made_for.clone().map(|uid| (TAG_ATTACHMENT_UID.to_owned(), uid)));
                 self.ec2.hand_change(id, |eni| eni.tags = tags).map_err(|error| error.to_string())?;
             } else if eni.untagged.is_some() || abandoned {
-                if eni.seen.attachment.is_some() {
+                if eni.current.attachment.is_some() {
                     self.ec2.hand_detach(id, true).map_err(|error| error.to_string())?;
                 }
                 self.ec2.hand_delete(id).map_err(|error| error.to_string())?;
@@ -114,13 +117,13 @@ impl Environment {
         Ok(())
     }
 
-    /// Stops and starts instances on which a forced detach has left a slot unusable, as its event advises.
+    /// Stops and starts the instances on which a forced detach has left a slot unusable, as the event of the controller advises.
     pub fn cycle_spoilt(&self) {
         for (id, instance) in self.ec2.snapshot().instances {
             if instance.unusable_slots.is_empty() {
                 continue;
             }
-            // Both can only fail on an instance that is not there.
+            // Both calls fail only if the instance does not exist.
             let _ = self.ec2.stop_instance(&id);
             if instance.state == InstanceState::Running {
                 let _ = self.ec2.start_instance(&id);

@@ -1,9 +1,11 @@
-//! Acts and what they do to the account and to the cluster. What they do to replicas is [`crate::replica`]'s.
+//! Performs a script's operations on EC2 and on the API server. [`crate::replica`] performs the operations on replicas.
 
 use super::Environment;
 use super::account::{CNI_TAG, NODE_SUBNETS, group, zone};
-use super::cluster::{POD_ANNOTATION, People, eniattachments, nodeenis, nodes, pods};
-use super::upstream::Upstreams;
+use super::api_client::ApiClient;
+use super::operation_result::OperationResult;
+use super::resources::{POD_ANNOTATION, eniattachments, nodeenis, nodes, pods};
+use super::upstream::UpstreamEni;
 use crate::script::{HandChange, Operation, Target};
 use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER};
 use multi_eni_sim::ec2::{Eni, InstanceState};
@@ -11,27 +13,35 @@ use multi_eni_sim::kube::Denial;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// What an act came to, in words: it may be refused, or find nothing to act on.
-pub type Came = Result<String, String>;
-
-/// The words of who denies on admission.
+/// The message with which the simulated admission policy denies a write.
 pub const DENIED: &str = "not in this cluster";
 
+/// A Node that is to register.
+struct NewNode<'a> {
+    node: &'a str,
+    instance: &'a str,
+    /// `a` or `b`.
+    zone_letter: &'a str,
+    labels: &'a BTreeMap<String, String>,
+}
+
 impl Environment {
-    /// Performs an act on the account or in the cluster. Acts on replicas and on their network do nothing here.
-    pub async fn play(&self, act: &Operation) -> Came {
-        let people = People::at(&self.api);
-        match act {
-            Operation::Join { node, instance, zone, labels } => self.join(&people, node, instance, zone, labels).await,
+    /// Performs an operation on EC2 or on the API server. Operations on replicas and on their network do nothing here.
+    pub async fn play(&self, operation: &Operation) -> OperationResult {
+        let client = ApiClient::new(&self.api);
+        match operation {
+            Operation::Join { node, instance, zone, labels } => {
+                self.join(&client, &NewNode { node, instance, zone_letter: zone, labels }).await
+            }
             Operation::Leave { node, terminate } => {
                 if *terminate {
                     self.terminate(node)?;
                 }
-                people.delete(&nodes(), node).await.map(|_| format!("Node {node} is deleted"))
+                client.delete(&nodes(), node).await.map(|_| format!("Node {node} is deleted"))
             }
             Operation::Terminate { node } => self.terminate(node),
-            Operation::Twin { node, name, labels } => self.twin(&people, node, name, labels).await,
-            Operation::ZoneLabel { node, zone } => self.zone_label(&people, node, zone.as_deref()).await,
+            Operation::Twin { node, name, labels } => self.twin(&client, node, name, labels).await,
+            Operation::ZoneLabel { node, zone } => self.zone_label(&client, node, zone.as_deref()).await,
             Operation::LeftOut { instance, times } => {
                 self.ec2.leave_out(instance, *times);
                 Ok(format!("{times} answers of DescribeInstances leave {instance} out"))
@@ -39,44 +49,44 @@ impl Environment {
             Operation::Halt { node } => self.set_power(node, false),
             Operation::Boot { node } => self.set_power(node, true),
             Operation::Label { node, set } => {
-                people.patch(&nodes(), node, &json!({ "metadata": { "labels": set } })).await?;
+                client.patch(&nodes(), node, &json!({ "metadata": { "labels": set } })).await?;
                 Ok(format!("Node {node} is labelled {}", Value::from_iter(set.clone())))
             }
             Operation::Drain { node } => {
                 let eni_attachment = json!({ "metadata": { "finalizers": ["example.com/drain"] } });
-                people.patch(&nodes(), node, &eni_attachment).await?;
-                people.delete(&nodes(), node).await.map(|_| format!("Node {node} is being deleted"))
+                client.patch(&nodes(), node, &eni_attachment).await?;
+                client.delete(&nodes(), node).await.map(|_| format!("Node {node} is being deleted"))
             }
             Operation::Drained { node } => {
                 self.terminate(node)?;
                 let free = json!({ "metadata": { "finalizers": null } });
-                people.patch(&nodes(), node, &free).await.map(|_| format!("Node {node} is let go"))
+                client.patch(&nodes(), node, &free).await.map(|_| format!("Node {node} is let go"))
             }
             Operation::Heartbeat { node } => {
                 let ready = json!({ "type": "Ready", "status": "True", "reason": "KubeletReady",
                     "message": "kubelet is posting ready status", "lastHeartbeatTime": self.clock.now().to_string() });
-                people.patch_status(&nodes(), node, &json!({ "status": { "conditions": [ready] } })).await?;
+                client.patch_status(&nodes(), node, &json!({ "status": { "conditions": [ready] } })).await?;
                 Ok(String::new())
             }
-            Operation::Apply { name, spec } => self.apply(&people, name, spec).await,
+            Operation::Apply { name, spec } => self.apply(&client, name, spec).await,
             Operation::Remove { name } => {
-                people.delete(&nodeenis(), name).await.map(|_| format!("NodeENI {name} is deleted"))
+                client.delete(&nodeenis(), name).await.map(|_| format!("NodeENI {name} is deleted"))
             }
             Operation::DeleteAttachment(target) => {
                 let name = self.attachment(target)?;
-                people.delete(&eniattachments(), &name).await.map(|_| format!("somebody deletes {name}"))
+                client.delete(&eniattachments(), &name).await.map(|_| format!("somebody deletes {name}"))
             }
             Operation::StripAttachment(target) => {
                 let name = self.attachment(target)?;
                 let strip = json!({ "metadata": { "finalizers": null } });
-                people.patch(&eniattachments(), &name, &strip).await?;
-                people.delete(&eniattachments(), &name).await.map(|_| format!("somebody strips and deletes {name}"))
+                client.patch(&eniattachments(), &name, &strip).await?;
+                client.delete(&eniattachments(), &name).await.map(|_| format!("somebody strips and deletes {name}"))
             }
             Operation::Annotate(target) => {
                 let name = self.attachment(target)?;
                 let note =
                     json!({ "metadata": { "annotations": { "example.com/seen": self.clock.now().to_string() } } });
-                people.patch(&eniattachments(), &name, &note).await.map(|_| format!("somebody annotates {name}"))
+                client.patch(&eniattachments(), &name, &note).await.map(|_| format!("somebody annotates {name}"))
             }
             Operation::HandDetach(target) => {
                 let eni = self.eni(target.nth)?;
@@ -108,8 +118,8 @@ impl Environment {
             Operation::CniAttach { node } => self.cni_attach(node),
             Operation::OtherCluster { node } => self.other_cluster(node),
             Operation::Upstream { node, nodeeni, subnet, index, listed } => {
-                let place = Upstreams { node, nodeeni, subnet, index: *index };
-                self.upstream(&people, &place, *listed).await
+                let place = UpstreamEni { node, nodeeni, subnet, index: *index };
+                self.upstream(&client, &place, *listed).await
             }
             Operation::CniRelease { node } => self.cni_release(node),
             Operation::CniGrows { node, interfaces, addresses } => self.cni_grows(node, *interfaces, *addresses),
@@ -120,9 +130,9 @@ impl Environment {
                     "metadata": { "name": pod, "namespace": "default", "annotations": { POD_ANNOTATION: nodeeni } },
                     "spec": { "nodeName": node, "containers": [{ "name": "c", "image": "none" }] },
                 });
-                people.create(&pods(), &object).await.map(|_| format!("Pod {pod} starts on {node} and uses {nodeeni}"))
+                client.create(&pods(), &object).await.map(|_| format!("Pod {pod} starts on {node} and uses {nodeeni}"))
             }
-            Operation::PodEnds { pod } => people.delete(&pods(), pod).await.map(|_| format!("Pod {pod} ends")),
+            Operation::PodEnds { pod } => client.delete(&pods(), pod).await.map(|_| format!("Pod {pod} ends")),
             Operation::Quota { room } => {
                 let limit = room.map_or(5000, |room| u32::try_from(self.ec2.snapshot().enis.len()).unwrap_or(0) + room);
                 self.ec2.configure(|settings| settings.eni_quota = Some(limit));
@@ -174,14 +184,8 @@ impl Environment {
         }
     }
 
-    async fn join(
-        &self,
-        people: &People,
-        node: &str,
-        instance: &str,
-        zone_letter: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> Came {
+    async fn join(&self, client: &ApiClient, new: &NewNode<'_>) -> OperationResult {
+        let NewNode { node, instance, zone_letter, labels } = *new;
         if !self.ec2.snapshot().instances.contains_key(instance) {
             let subnet = NODE_SUBNETS[usize::from(zone_letter != "a")];
             self.ec2.run_instance(instance, &self.instance_type, subnet).map_err(|error| error.to_string())?;
@@ -197,18 +201,18 @@ impl Environment {
             "apiVersion": "v1", "kind": "Node", "metadata": { "name": node, "labels": labels },
             "spec": { "providerID": format!("aws:///{zone}/{instance}") },
         });
-        people.create(&nodes(), &object).await.map(|_| format!("Node {node} joins on {instance} in {zone}"))
+        client.create(&nodes(), &object).await.map(|_| format!("Node {node} joins on {instance} in {zone}"))
     }
 
-    async fn apply(&self, people: &People, name: &str, spec: &Value) -> Came {
+    async fn apply(&self, client: &ApiClient, name: &str, spec: &Value) -> OperationResult {
         let object = json!({
             "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "NodeENI", "metadata": { "name": name }, "spec": spec,
         });
-        match people.get(&nodeenis(), name).await {
-            Err(_) => people.create(&nodeenis(), &object).await.map(|_| format!("NodeENI {name} is created")),
+        match client.get(&nodeenis(), name).await {
+            Err(_) => client.create(&nodeenis(), &object).await.map(|_| format!("NodeENI {name} is created")),
             Ok(mut object) => {
                 object["spec"] = spec.clone();
-                people.replace(&nodeenis(), name, &object).await.map(|_| format!("NodeENI {name} is changed"))
+                client.replace(&nodeenis(), name, &object).await.map(|_| format!("NodeENI {name} is changed"))
             }
         }
     }
@@ -219,7 +223,7 @@ impl Environment {
         Ok(provider.rsplit('/').next().unwrap_or_default().to_owned())
     }
 
-    fn terminate(&self, node: &str) -> Came {
+    fn terminate(&self, node: &str) -> OperationResult {
         let instance = self.instance_of(node)?;
         let state = self.ec2.snapshot().instances.get(&instance).map(|instance| instance.state);
         if matches!(state, None | Some(InstanceState::ShuttingDown | InstanceState::Terminated)) {
@@ -229,7 +233,7 @@ impl Environment {
         Ok(format!("{instance} of {node} is terminated"))
     }
 
-    fn set_power(&self, node: &str, on: bool) -> Came {
+    fn set_power(&self, node: &str, on: bool) -> OperationResult {
         let instance = self.instance_of(node)?;
         let state = self.ec2.snapshot().instances.get(&instance).map(|instance| instance.state);
         let changed = match (state, on) {
@@ -241,7 +245,7 @@ impl Environment {
         Ok(format!("{instance} of {node} is {}", if on { "started" } else { "stopped" }))
     }
 
-    /// The ENIAttachment meant.
+    /// The name of the ENIAttachment that a target means.
     fn attachment(&self, target: &Target) -> Result<String, String> {
         let all = self.api.list(&eniattachments());
         let nth = target.nth.checked_rem(all.len()).ok_or("there is no ENIAttachment")?;
@@ -249,7 +253,8 @@ impl Environment {
         name.map(str::to_owned).ok_or_else(|| "it has no name".to_owned())
     }
 
-    /// The ENI of this cluster that is meant: those that were made for it or taken over, whatever their tags say now.
+    /// The ENI of this cluster that is meant. ENIs count that were created or adopted for this cluster, whatever their tags say
+    /// now.
     fn eni(&self, nth: usize) -> Result<Eni, String> {
         let snapshot = self.ec2.snapshot();
         let is_tagged = |eni: &Eni| {
@@ -268,18 +273,18 @@ impl Environment {
         Ok(())
     }
 
-    fn cni_attach(&self, node: &str) -> Came {
+    fn cni_attach(&self, node: &str) -> OperationResult {
         let eni = self.foreign_attach(node, &[(CNI_TAG, &self.instance_of(node)?)])?;
         Ok(format!("the VPC CNI attaches {eni}"))
     }
 
-    fn other_cluster(&self, node: &str) -> Came {
+    fn other_cluster(&self, node: &str) -> OperationResult {
         let eni = self.foreign_attach(node, &[(TAG_CLUSTER, OTHER_CLUSTER), (TAG_ATTACHMENT_UID, OTHER_CLUSTER)])?;
         Ok(format!("another cluster's Multi-ENI attaches {eni}"))
     }
 
-    /// An ENI of somebody else's at a Node's lowest free index; which and where, in words.
-    fn foreign_attach(&self, node: &str, tags: &[(&str, &str)]) -> Came {
+    /// Attaches an ENI of someone else at a Node's lowest free index. Returns the ENI and its place, in words.
+    fn foreign_attach(&self, node: &str, tags: &[(&str, &str)]) -> OperationResult {
         let instance = self.instance_of(node)?;
         let snapshot = self.ec2.snapshot();
         let about = snapshot.instances.get(&instance).ok_or_else(|| format!("{instance} is gone"))?;
@@ -293,7 +298,7 @@ impl Environment {
         Ok(format!("{eni} to {node} at index {index}"))
     }
 
-    pub(super) fn cni_release(&self, node: &str) -> Came {
+    pub(super) fn cni_release(&self, node: &str) -> OperationResult {
         let instance = self.instance_of(node)?;
         let snapshot = self.ec2.snapshot();
         let last = snapshot.attached_to(&instance).into_values().rfind(|eni| eni.tags.contains_key(CNI_TAG));
@@ -303,7 +308,7 @@ impl Environment {
         Ok(format!("the VPC CNI gives {} of {node} back", eni.id))
     }
 
-    fn crowd(&self, subnet: &str, leave: u64) -> Came {
+    fn crowd(&self, subnet: &str, leave: u64) -> OperationResult {
         let mut taken = 0;
         while self.ec2.snapshot().subnets.get(subnet).is_some_and(|subnet| subnet.available_addresses > leave) {
             self.ec2.hand_create(subnet, &[(CROWD_TAG, subnet)]).map_err(|error| error.to_string())?;
@@ -312,7 +317,7 @@ impl Environment {
         Ok(format!("others take {taken} addresses of {subnet}"))
     }
 
-    pub(super) fn uncrowd(&self, subnet: &str) -> Came {
+    pub(super) fn uncrowd(&self, subnet: &str) -> OperationResult {
         let snapshot = self.ec2.snapshot();
         for eni in snapshot.tagged(CROWD_TAG, subnet) {
             self.ec2.hand_delete(&eni.id).map_err(|error| error.to_string())?;
@@ -324,7 +329,7 @@ impl Environment {
 /// The UID of another cluster.
 const OTHER_CLUSTER: &str = "c1057e50-0000-4000-8000-000000000000";
 
-/// On the ENIs of others that fill a subnet.
+/// The tag of the ENIs that fill a subnet.
 const CROWD_TAG: &str = "example.com/crowd";
 
 fn change_by_hand(eni: &mut Eni, change: HandChange) {

@@ -1,12 +1,14 @@
-//! Groups and subnets that are made again or renamed; people put their names back in the end.
+//! Operations that move names: security groups that are created again, and subnets that are renamed. When the faults stop, every
+//! name gets its first meaning again.
 
+use super::Environment;
 use super::account::{GROUPS, VPC, group, group_name};
-use super::{Came, Environment};
+use super::operation_result::OperationResult;
 use crate::script::SubnetPlace;
 
 impl Environment {
-    /// A security group is deleted and made again under its name.
-    pub(super) fn remake_group(&self, number: u64) -> Came {
+    /// Deletes a security group and creates one with the same name.
+    pub(super) fn remake_group(&self, number: u64) -> OperationResult {
         let name = group_name(number);
         let (old, new) = (self.group_named(&name).ok_or("there is no such group")?, self.unused_group());
         self.ec2.remove_place(&old);
@@ -14,8 +16,8 @@ impl Environment {
         Ok(format!("security group {name} is deleted and made again: {old} was, {new} is"))
     }
 
-    /// A subnet's tag Name moves to another one, or is taken away.
-    pub(super) fn rename_subnet(&self, subnet: &str, name: &str) -> Came {
+    /// Sets a subnet's tag Name. An empty name removes the tag.
+    pub(super) fn rename_subnet(&self, subnet: &str, name: &str) -> OperationResult {
         self.ec2.name_subnet(subnet, name).map_err(|error| error.to_string())?;
         Ok(format!("{subnet} is named {name:?}"))
     }
@@ -24,14 +26,14 @@ impl Environment {
         self.ec2.snapshot().groups.into_values().find(|group| group.name == name).map(|group| group.id)
     }
 
-    /// An ID that no group has had: they count on from the account's own.
+    /// An ID that no group has had: the next number after the account's groups.
     fn unused_group(&self) -> String {
         let last = self.ec2.snapshot().groups.into_keys().filter(|id| id.starts_with("sg-00000000")).max();
         let last = last.and_then(|id| u64::from_str_radix(id.trim_start_matches("sg-"), 16).ok());
         group(last.unwrap_or(GROUPS).max(GROUPS) + 1)
     }
 
-    /// Every name stands for what it stood for at first.
+    /// Gives every name its first meaning again.
     pub(super) fn put_names_back(&self, subnets: &[SubnetPlace]) -> Result<(), String> {
         for number in 1..=GROUPS {
             let (id, name) = (group(number), group_name(number));

@@ -1,4 +1,4 @@
-//! What goes wrong with requests, and how often.
+//! Draws which faults requests meet, and how often.
 
 use super::setting::pick;
 use crate::script::{Fault, Faults};
@@ -28,7 +28,7 @@ const FAULTS: [Fault; 20] = [
 ];
 
 pub(super) fn draw(rng: &mut Rng) -> Faults {
-    let mut trouble = Faults::default();
+    let mut faults = Faults::default();
     for fault in FAULTS {
         if rng.u32(0..100) < 30 {
             let rates: &[u32] = match fault {
@@ -37,8 +37,8 @@ pub(super) fn draw(rng: &mut Rng) -> Faults {
                 Fault::ExpiredPage => &[50, 200],
                 _ => &[3, 12, 50],
             };
-            trouble.rates.insert(fault, *pick(rng, rates));
+            faults.rates.insert(fault, *pick(rng, rates));
         }
     }
-    trouble
+    faults
 }

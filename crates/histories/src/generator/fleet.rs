@@ -1,12 +1,16 @@
-//! Who is there: the nodes and NodeENIs as the script so far has left them, so that acts make sense.
+//! The nodes and NodeENIs as the script has left them so far, so that operations get possible targets. It also draws the first
+//! events.
 
-use super::operations::upstream;
 use super::setting::pick;
-use super::{large, neighbours, specs};
+use super::upstream::upstream;
+use super::{specs, vpc_cni};
 use crate::script::{Event, Operation};
 use fastrand::Rng;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How many nodes a large history has.
+pub(super) const LARGE_FLEET: usize = 200;
 
 /// A node.
 #[derive(Debug, Clone)]
@@ -14,29 +18,29 @@ pub(super) struct Node {
     pub instance: String,
     pub zone: String,
     pub labels: BTreeMap<String, String>,
-    /// Its instance runs.
+    /// Whether its instance runs.
     pub runs: bool,
-    /// Its instance is stopped.
+    /// Whether its instance is stopped.
     pub halted: bool,
-    /// It has a deletionTimestamp.
+    /// Whether it has a deletionTimestamp.
     pub draining: bool,
 }
 
-/// Everybody.
+/// The nodes, NodeENIs, Pods and conditions so far.
 #[derive(Debug)]
 pub(super) struct Fleet {
     pub nodes: BTreeMap<String, Node>,
-    /// Names of Nodes that left, with what they were: they may come back on the same instance or on another.
+    /// Nodes that left, by name. They may return on the same instance or on another one.
     pub left: BTreeMap<String, Node>,
     pub nodeenis: BTreeMap<String, Value>,
-    /// Names of NodeENIs that were deleted.
+    /// The names of deleted NodeENIs.
     pub removed: BTreeSet<String>,
     pub pods: BTreeSet<String>,
     pub denied: BTreeSet<&'static str>,
     pub crowded: BTreeSet<String>,
     pub quota: bool,
     pub replicas: usize,
-    /// Network cards of every instance.
+    /// How many network cards every instance has.
     pub cards: usize,
     instances: u64,
     started: u64,
@@ -60,68 +64,68 @@ impl Fleet {
         }
     }
 
-    /// At least 10 nodes and 2 NodeENIs, some before the controller is up, some after.
+    /// The first events: at least 10 nodes and 2 NodeENIs, some before the controller starts, some after.
     pub fn enter(&mut self, rng: &mut Rng, waits_for_pods: bool) -> Vec<Event> {
         let nodes: usize = *pick(rng, &[10, 10, 10, 11]);
         self.enter_nodes(rng, nodes, waits_for_pods)
     }
 
-    /// The same with so many nodes.
+    /// The first events with so many nodes.
     pub fn enter_nodes(&mut self, rng: &mut Rng, nodes: usize, waits_for_pods: bool) -> Vec<Event> {
         let mut events = Vec::new();
         for number in 1..=nodes {
             let name = format!("n{number}");
             let node = self.new_node(rng);
-            events.push(Event { at: rng.u64(0..6_000), act: join(&name, &node) });
+            events.push(Event { at: rng.u64(0..6_000), operation: join(&name, &node) });
             self.nodes.insert(name, node);
         }
         for number in 1..=*pick(rng, &[2, 2, 3]) {
             let (name, spec) = (format!("e{number}"), specs::draw(rng, self.cards));
             events.push(Event {
                 at: rng.u64(0..15_000),
-                act: Operation::Apply { name: name.clone(), spec: spec.clone() },
+                operation: Operation::Apply { name: name.clone(), spec: spec.clone() },
             });
             self.nodeenis.insert(name, spec);
         }
-        // One in five moves in from upstream, whose controller was stopped just then.
+        // In one history of five, upstream's controller has left ENIs behind.
         if rng.u32(0..5) == 0 {
             let (nodes, nodeenis) = (self.nodes.clone(), self.nodeenis.keys().cloned().collect::<Vec<_>>());
             for (node, facts) in nodes.iter().filter(|_| rng.bool()).collect::<Vec<_>>() {
                 let nodeeni = pick(rng, &nodeenis).clone();
                 let applied =
-                    events.iter().find(|e| matches!(&e.act, Operation::Apply { name, .. } if *name == nodeeni));
+                    events.iter().find(|e| matches!(&e.operation, Operation::Apply { name, .. } if *name == nodeeni));
                 let joined =
-                    events.iter().find(|e| matches!(&e.act, Operation::Join { node: name, .. } if name == node));
+                    events.iter().find(|e| matches!(&e.operation, Operation::Join { node: name, .. } if name == node));
                 let at = applied.map_or(0, |event| event.at).max(joined.map_or(0, |event| event.at));
-                events.push(Event { at, act: upstream(rng, node, &facts.zone, &nodeeni) });
+                events.push(Event { at, operation: upstream(rng, node, &facts.zone, &nodeeni) });
             }
         }
-        // On one in eight the VPC CNI is busy.
-        if nodes < large::NODES && rng.u32(0..8) == 0 {
-            let joined = events.iter().filter_map(|event| match &event.act {
+        // In one history of eight, the VPC CNI is busy.
+        if nodes < LARGE_FLEET && rng.u32(0..8) == 0 {
+            let joined = events.iter().filter_map(|event| match &event.operation {
                 Operation::Join { node, .. } => Some((event.at, node.clone())),
                 _ => None,
             });
-            let busy: Vec<Event> = joined.map(|(at, node)| neighbours::busy(rng, at, node)).collect();
+            let busy: Vec<Event> = joined.map(|(at, node)| vpc_cni::busy(rng, at, node)).collect();
             events.extend(busy);
         }
         if waits_for_pods {
             for _ in 0..rng.u32(3..8) {
                 let start = self.start_pod(rng);
-                events.extend(start.map(|act| Event { at: 15_000, act }));
+                events.extend(start.map(|operation| Event { at: 15_000, operation }));
             }
         }
         events
     }
 
-    /// A Pod on some Node that uses some NodeENI's interface.
+    /// Starts a Pod on some Node that uses some NodeENI's interface.
     pub fn start_pod(&mut self, rng: &mut Rng) -> Option<Operation> {
         let pod = format!("p{}", self.started);
-        let act =
+        let operation =
             Operation::PodStarts { pod: pod.clone(), node: self.node(rng, |_| true)?, nodeeni: self.nodeeni(rng)? };
         self.started += 1;
         self.pods.insert(pod);
-        Some(act)
+        Some(operation)
     }
 
     pub fn new_node(&mut self, rng: &mut Rng) -> Node {
@@ -131,13 +135,13 @@ impl Fleet {
         Node { instance, zone, labels: labels(rng), runs: true, halted: false, draining: false }
     }
 
-    /// A Node of which this is so.
+    /// The name of a random Node that fits.
     pub fn node(&self, rng: &mut Rng, fits: impl Fn(&Node) -> bool) -> Option<String> {
         let names: Vec<&String> = self.nodes.iter().filter(|(_, node)| fits(node)).map(|(name, _)| name).collect();
         (!names.is_empty()).then(|| pick(rng, &names).to_string())
     }
 
-    /// A NodeENI.
+    /// The name of a random NodeENI.
     pub fn nodeeni(&self, rng: &mut Rng) -> Option<String> {
         let names: Vec<&String> = self.nodeenis.keys().collect();
         (!names.is_empty()).then(|| pick(rng, &names).to_string())
@@ -153,7 +157,7 @@ pub(super) fn join(name: &str, node: &Node) -> Operation {
     }
 }
 
-/// Labels that the selectors of [`specs`] ask for, or not.
+/// Random labels. The selectors of [`specs`] ask for some of them.
 pub(super) fn labels(rng: &mut Rng) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     if let Some(group) = pick(rng, &[Some("x"), Some("x"), Some("y"), None, None]) {

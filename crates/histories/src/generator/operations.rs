@@ -1,12 +1,13 @@
-//! What happens, in this history's own mixture.
+//! Draws operations, in the mixture of this history.
 
 use super::fleet::{Fleet, join, labels};
 use super::setting::{pick, subnets};
-use super::{identity, neighbours, refusals, specs};
+use super::upstream::upstream;
+use super::{identity, refusals, specs, vpc_cni};
 use crate::script::{HandChange, Millis, Operation, Target};
 use fastrand::Rng;
 
-/// Kinds of acts.
+/// The kinds of operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Join,
@@ -115,11 +116,11 @@ const KINDS: [(Kind, u32); 50] = [
     (Kind::Refuse, 2),
 ];
 
-/// The kinds of acts that one history has.
+/// The kinds of operations that one history has.
 #[derive(Debug)]
-pub(super) struct Palette(Vec<(Kind, u32)>);
+pub(super) struct OperationMix(Vec<(Kind, u32)>);
 
-impl Palette {
+impl OperationMix {
     pub fn draw(rng: &mut Rng) -> Self {
         let always = |kind: Kind| matches!(kind, Kind::Relabel | Kind::Edit | Kind::Join);
         Self(KINDS.into_iter().filter(|(kind, _)| always(*kind) || rng.bool()).collect())
@@ -136,17 +137,17 @@ impl Palette {
         Kind::Relabel
     }
 
-    /// The next acts, each with how long after the first it comes; None if there is nobody for it.
-    pub fn act(&self, rng: &mut Rng, fleet: &mut Fleet) -> Option<Vec<(Millis, Operation)>> {
-        let at_once = |act: Operation| Some(vec![(0, act)]);
+    /// Draws the next operations, each with its delay after the first; None if the drawn kind has no possible target.
+    pub fn draw_operations(&self, rng: &mut Rng, fleet: &mut Fleet) -> Option<Vec<(Millis, Operation)>> {
+        let at_once = |operation: Operation| Some(vec![(0, operation)]);
         match self.kind(rng) {
             Kind::Join => {
                 let name = format!("n{}", fleet.nodes.len() + fleet.left.len() + 1);
                 let node = fleet.new_node(rng);
-                let act = join(&name, &node);
+                let operation = join(&name, &node);
                 fleet.left.remove(&name);
                 fleet.nodes.insert(name, node);
-                at_once(act)
+                at_once(operation)
             }
             Kind::Leave => {
                 let name = fleet.node(rng, |node| !node.draining)?;
@@ -161,19 +162,19 @@ impl Palette {
                     fleet.left.iter().filter(|(_, node)| node.runs).map(|(n, _)| n.clone()).collect();
                 let name = names.get(rng.usize(0..names.len().max(1)))?.clone();
                 let node = fleet.left.remove(&name)?;
-                let act = join(&name, &node);
+                let operation = join(&name, &node);
                 fleet.nodes.insert(name, node);
-                at_once(act)
+                at_once(operation)
             }
             Kind::Replace => {
                 let name = fleet.node(rng, |node| !node.draining)?;
                 let next = fleet.new_node(rng);
-                let acts = vec![
+                let operations = vec![
                     (0, Operation::Leave { node: name.clone(), terminate: rng.bool() }),
                     (rng.u64(0..30_000), join(&name, &next)),
                 ];
                 fleet.nodes.insert(name, next);
-                Some(acts)
+                Some(operations)
             }
             Kind::Terminate => {
                 let name = fleet.node(rng, |node| node.runs && !node.draining)?;
@@ -190,13 +191,14 @@ impl Palette {
                     node.halted = false;
                     return at_once(Operation::Boot { node: name });
                 }
-                // Mostly it comes back; else it is stopped until this is drawn again, or for good.
+                // Usually the instance starts again soon; else it stays stopped until this kind is drawn again for it, or until
+                // the end.
                 node.halted = rng.u32(0..3) == 0;
-                let mut acts = vec![(0, Operation::Halt { node: name.clone() })];
+                let mut operations = vec![(0, Operation::Halt { node: name.clone() })];
                 if !node.halted {
-                    acts.push((rng.u64(10_000..200_000), Operation::Boot { node: name }));
+                    operations.push((rng.u64(10_000..200_000), Operation::Boot { node: name }));
                 }
-                Some(acts)
+                Some(operations)
             }
             Kind::Relabel => {
                 let name = fleet.node(rng, |_| true)?;
@@ -251,7 +253,8 @@ impl Palette {
                 let name = fleet.nodeeni(rng)?;
                 let spec = if rng.bool() { fleet.nodeenis.get(&name)?.clone() } else { specs::draw(rng, fleet.cards) };
                 fleet.nodeenis.insert(name.clone(), spec.clone());
-                // While the old one is still there, this changes an object that is being deleted: it is tried again.
+                // While the former NodeENI still exists, the first Apply edits an object that is being deleted. So it is applied
+                // twice.
                 let again = Operation::Apply { name: name.clone(), spec };
                 let (first, second) = (rng.u64(10..20_000), rng.u64(20_000..120_000));
                 Some(vec![(0, Operation::Remove { name }), (first, again.clone()), (second, again)])
@@ -285,7 +288,7 @@ impl Palette {
             }
             Kind::CniLoad => {
                 let node = fleet.node(rng, |node| node.runs)?;
-                at_once(neighbours::load(rng, node))
+                at_once(vpc_cni::load(rng, node))
             }
             Kind::OtherCluster => {
                 let node = fleet.node(rng, |node| node.runs)?;
@@ -331,13 +334,13 @@ impl Palette {
                 if fleet.denied.remove(action) {
                     return at_once(Operation::Allow { action: action_name });
                 }
-                let mut acts = vec![(0, Operation::Deny { action: action_name.clone() })];
+                let mut operations = vec![(0, Operation::Deny { action: action_name.clone() })];
                 if rng.u32(0..3) == 0 {
                     fleet.denied.insert(action);
                 } else {
-                    acts.push((rng.u64(1_000..200_000), Operation::Allow { action: action_name }));
+                    operations.push((rng.u64(1_000..200_000), Operation::Allow { action: action_name }));
                 }
-                Some(acts)
+                Some(operations)
             }
             Kind::Kill => at_once(Operation::Kill { replica: replica(rng, fleet), restart: rng.u64(500..60_000) }),
             Kind::Stop => at_once(Operation::Stop { replica: replica(rng, fleet), restart: rng.u64(500..60_000) }),
@@ -364,18 +367,6 @@ impl Palette {
             Kind::Forbid => at_once(Operation::Forbid { reads: rng.bool(), lasts: rng.u64(1_000..60_000) }),
             Kind::Refuse => at_once(refusals::by_admission(rng)),
         }
-    }
-}
-
-/// An ENI that upstream leaves behind, in one of the zone's subnets.
-pub(super) fn upstream(rng: &mut Rng, node: &str, zone: &str, nodeeni: &str) -> Operation {
-    let here: Vec<String> = subnets().into_iter().filter(|s| s.zone == zone && !s.tiny).map(|s| s.id).collect();
-    Operation::Upstream {
-        node: node.to_owned(),
-        nodeeni: nodeeni.to_owned(),
-        subnet: pick(rng, &here).clone(),
-        index: rng.u32(1..7),
-        listed: rng.bool(),
     }
 }
 

@@ -1,10 +1,10 @@
-//! Who refuses, and who undoes: admission, EC2, and somebody with a tool of their own.
+//! Draws refusals of writes and calls, by admission and by EC2, and changes that undo the controller's repairs.
 
 use super::setting::pick;
 use crate::script::{HandChange, Millis, Operation};
 use fastrand::Rng;
 
-/// What admission refuses.
+/// The writes that admission refuses.
 const BY_ADMISSION: [(&str, &str); 6] = [
     ("create", "eniattachments"),
     ("delete", "eniattachments"),
@@ -14,8 +14,8 @@ const BY_ADMISSION: [(&str, &str); 6] = [
     ("patch", "nodeenis/status"),
 ];
 
-/// What EC2 refuses for reasons that nobody sees from outside. AttachmentLimitExceeded is not among them: what refuses that is on the
-/// instance, and until a look shows another picture of it nothing is tried again.
+/// The calls that EC2 refuses without a visible reason, and the codes. AttachmentLimitExceeded is not among them: its reason is
+/// visible on the instance, so the controller does not try again until a lookup shows a change.
 const BY_EC2: [(&str, &str); 8] = [
     ("CreateNetworkInterface", "InsufficientFreeAddressesInSubnet"),
     ("CreateNetworkInterface", "InvalidParameterValue"),
@@ -39,13 +39,13 @@ pub(super) fn by_admission(rng: &mut Rng) -> Operation {
     }
 }
 
-/// EC2 refuses an action, for moments or for many minutes.
+/// EC2 refuses an action, for seconds or for many minutes.
 pub(super) fn by_ec2(rng: &mut Rng) -> Operation {
     let (action, code) = *pick(rng, &BY_EC2);
     Operation::RefuseCalls { action: action.to_owned(), code: code.to_owned(), lasts: rng.u64(5_000..600_000) }
 }
 
-/// Somebody undoes what is repaired, again and again.
+/// Someone undoes the controller's repair again and again.
 pub(super) fn undone(rng: &mut Rng) -> Vec<(Millis, Operation)> {
     let changes = [HandChange::Rename, HandChange::Describe, HandChange::Groups, HandChange::SourceDestCheck];
     let (nth, change, every) = (rng.usize(0..100), *pick(rng, &changes), rng.u64(5_000..30_000));

@@ -1,10 +1,10 @@
-//! How the world is made.
+//! Draws the setting of a history.
 
 use crate::script::{Graces, Setting, SubnetPlace};
 use fastrand::Rng;
 use multi_eni_sim::ec2::catalog;
 
-/// Two zones with four subnets each: one tiny, one by name; one name stands for a subnet in each zone.
+/// Two zones with four subnets each: one is tiny, and one has a name of its own. One name is on a subnet in each zone.
 pub(super) fn subnets() -> Vec<SubnetPlace> {
     let mut subnets = Vec::new();
     for (zone, base) in [("a", 0xa0_u64), ("b", 0xb0)] {
@@ -21,7 +21,7 @@ pub(super) fn subnets() -> Vec<SubnetPlace> {
     subnets
 }
 
-/// Instance types: one with room for all, one that runs full, and one with two network cards.
+/// Instance types: one with room for all ENIs, two that become full, and one with two network cards.
 const TYPES: [&str; 6] = ["m5.24xlarge", "m5.24xlarge", "m5.24xlarge", "m5.4xlarge", "m5.2xlarge", "c6in.32xlarge"];
 
 /// How many network cards the instances have.
@@ -68,7 +68,7 @@ pub(super) fn draw(rng: &mut Rng) -> Setting {
     }
 }
 
-/// One of several.
+/// A random element.
 pub(super) fn pick<'a, T>(rng: &mut Rng, of: &'a [T]) -> &'a T {
     &of[rng.usize(0..of.len())]
 }

@@ -1,15 +1,15 @@
-//! NodeENI specs, and changes of them.
+//! Draws NodeENI specs, and edits of them.
 
 use super::setting::{pick, subnets};
 use crate::environment::{GROUPS, group, group_name};
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
-/// Fields that are given, changed and taken away.
+/// Optional fields that are set, changed and removed.
 const OPTIONAL: [&str; 6] =
     ["securityGroupIDs", "description", "tags", "deleteOnTermination", "sourceDestCheck", "rollout"];
 
-/// A spec. `cards`: how many network cards the instances have.
+/// A random spec. `cards`: how many network cards the instances have.
 pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
     let mut spec = Map::new();
     spec.insert("nodeSelector".into(), selector(rng));
@@ -38,7 +38,7 @@ pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
     Value::Object(spec)
 }
 
-/// The spec with one thing in it changed.
+/// The spec with one random change.
 pub(super) fn edit(rng: &mut Rng, spec: &Value, cards: usize) -> Value {
     let mut spec = spec.as_object().cloned().unwrap_or_default();
     match rng.u32(0..16) {
@@ -76,7 +76,7 @@ fn selector(rng: &mut Rng) -> Value {
     .clone()
 }
 
-/// Where its ENIs are to be: by ID or by name, one subnet or several; rarely one that does not exist.
+/// Sets the subnets: by ID or by name, one or several. Rarely the subnet does not exist.
 fn place(rng: &mut Rng, spec: &mut Map<String, Value>) {
     for field in ["subnetID", "subnetIDs", "subnetName", "subnetNames"] {
         spec.remove(field);
@@ -99,7 +99,7 @@ fn place(rng: &mut Rng, spec: &mut Map<String, Value>) {
     }
 }
 
-/// On which network card: the first one, another one, rarely one that no instance has.
+/// Sets the network card: the first one, another one, rarely one that no instance has.
 fn card(rng: &mut Rng, spec: &mut Map<String, Value>, cards: usize) {
     match rng.u32(0..10) {
         0..2 => drop(spec.remove("networkCardIndex")),
@@ -121,7 +121,7 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
             spec.remove(field);
             return;
         }
-        // Rarely one that does not exist.
+        // Rarely the group does not exist.
         "securityGroupNames" if rng.u32(0..10) == 0 => json!(["no such group"]),
         "securityGroupNames" => json!([group_name(rng.u64(1..=GROUPS))]),
         "node settings" => {
@@ -148,7 +148,7 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
             }
             return;
         }
-        // The only one that there is, or none.
+        // There is only one valid value, so the field is set or removed.
         "interfaceType" if spec.remove(field).is_some() => return,
         "interfaceType" => json!("interface"),
         "rollout" => rollout(rng),
@@ -170,8 +170,8 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
     spec.insert(field.into(), value);
 }
 
-/// How many nodes a rollout takes away at a time, and how many lose ENIs within the window of removals: of ten nodes few enough
-/// that some wait, and enough that all have gone within half an hour.
+/// How many nodes a rollout may make unavailable, and how many may lose ENIs within the window of removals. Of ten nodes the
+/// number is low enough that some wait, and high enough that all are done within half an hour.
 fn rollout(rng: &mut Rng) -> Value {
     let max_unavailable = rng.i32(1..4);
     match rng.u32(0..4) {

@@ -1,12 +1,12 @@
-//! That the generator draws all that it promises: a history that lacks something tests nothing of it.
+//! Tests that the generator draws everything that it should: a history without an operation tests nothing of it.
 
 use super::fleet::Fleet;
-use super::{LEAST_ACTS, script};
+use super::{MIN_DISTURBANCES, script};
 use crate::script::{Event, Fault, HandChange, Operation, Script};
 use fastrand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Every variant of an enum by name. The match makes the compiler ask for a new one, and the list the tests.
+/// Lists the names of all variants of an enum. The match makes the compiler ask for a new variant, and the tests use the list.
 macro_rules! variants {
     ($all:ident, $name:ident, $of:ident: $($variant:ident),+ $(,)?) => {
         const $all: &[&str] = &[$(stringify!($variant)),+];
@@ -20,7 +20,7 @@ macro_rules! variants {
 }
 
 variants!(
-    ACTS, act, Operation:
+    OPERATIONS, operation, Operation:
     Join, Leave, Terminate, Twin, ZoneLabel, LeftOut, Halt, Boot, Label, Drain, Drained, Heartbeat,
     Apply, Remove, DeleteAttachment, StripAttachment, Annotate,
     HandDetach, HandDelete, HandMove, HandChange, CniAttach, OtherCluster, Upstream, PodStarts, PodEnds, CniRelease,
@@ -42,17 +42,17 @@ variants!(
     Unauthorized, Interfere, Gone,
 );
 
-/// When the entry is over: `Fleet::enter` says everything before 15 s or at it, and disturbances begin after 20 s.
+/// When the first events are over: `Fleet::enter` has none after 15 s, and disturbances begin after 20 s.
 const ENTERED: u64 = 20_000;
 
-/// Enough that what is rare is in some.
+/// Enough seeds that rare operations are in some.
 const SEEDS: u64 = 2_000;
 
 fn scripts() -> impl Iterator<Item = Script> {
     (0..SEEDS).map(script)
 }
 
-/// What is in the one and not in the other.
+/// The names of `all` that are not in `drawn`.
 fn lacking(all: &[&'static str], drawn: &BTreeSet<&'static str>) -> Vec<&'static str> {
     all.iter().copied().filter(|name| !drawn.contains(name)).collect()
 }
@@ -64,22 +64,22 @@ fn every_history_has_its_nodes_its_nodeenis_and_its_disturbances() {
         let (entry, after): (Vec<_>, Vec<_>) = script.events.iter().partition(|event| event.at < ENTERED);
         let joined: BTreeSet<&String> = entry
             .iter()
-            .filter_map(|event| if let Operation::Join { node, .. } = &event.act { Some(node) } else { None })
+            .filter_map(|event| if let Operation::Join { node, .. } = &event.operation { Some(node) } else { None })
             .collect();
         let applied: BTreeSet<&String> = entry
             .iter()
-            .filter_map(|event| if let Operation::Apply { name, .. } = &event.act { Some(name) } else { None })
+            .filter_map(|event| if let Operation::Apply { name, .. } = &event.operation { Some(name) } else { None })
             .collect();
-        // A kubelet's heartbeat disturbs nobody.
-        let disturbances = after.iter().filter(|event| !matches!(event.act, Operation::Heartbeat { .. })).count();
+        // A heartbeat is no disturbance.
+        let disturbances = after.iter().filter(|event| !matches!(event.operation, Operation::Heartbeat { .. })).count();
         assert!(joined.len() >= 10, "seed {seed}: {} nodes", joined.len());
         assert!(applied.len() >= 2, "seed {seed}: {} NodeENIs", applied.len());
-        assert!(disturbances >= LEAST_ACTS, "seed {seed}: {disturbances} disturbances");
+        assert!(disturbances >= MIN_DISTURBANCES, "seed {seed}: {disturbances} disturbances");
     }
 }
 
 #[test]
-fn nothing_of_the_entry_is_counted_as_a_disturbance() {
+fn the_first_events_are_not_counted_as_disturbances() {
     let last = |seed| {
         let mut rng = Rng::with_seed(seed);
         let entry = Fleet::new(2, 1).enter(&mut rng, true);
@@ -90,25 +90,25 @@ fn nothing_of_the_entry_is_counted_as_a_disturbance() {
 }
 
 #[test]
-fn every_act_is_drawn_as_a_disturbance_by_some_seed() {
-    let (mut acts, mut changes) = (BTreeSet::new(), BTreeSet::new());
+fn every_operation_is_drawn_as_a_disturbance_by_some_seed() {
+    let (mut operations, mut changes) = (BTreeSet::new(), BTreeSet::new());
     for event in scripts().flat_map(|script| script.events).filter(|event| event.at >= ENTERED) {
-        acts.insert(act(&event.act));
-        if let Operation::HandChange { change, .. } = &event.act {
+        operations.insert(operation(&event.operation));
+        if let Operation::HandChange { change, .. } = &event.operation {
             changes.insert(hand_change(change));
         }
     }
-    assert_eq!(lacking(ACTS, &acts), Vec::<&str>::new());
+    assert_eq!(lacking(OPERATIONS, &operations), Vec::<&str>::new());
     assert_eq!(lacking(HAND_CHANGES, &changes), Vec::<&str>::new());
 }
 
 #[test]
-fn acts_that_can_be_two_things_are_both() {
-    let mut seen: BTreeMap<&str, BTreeSet<bool>> = BTreeMap::new();
+fn operations_with_two_variants_are_drawn_in_both() {
+    let mut outcomes: BTreeMap<&str, BTreeSet<bool>> = BTreeMap::new();
     for script in scripts() {
         let (mut instances, mut removed) = (BTreeMap::new(), BTreeSet::new());
-        for Event { at, act } in script.events {
-            let (what, so) = match act {
+        for Event { at, operation } in script.events {
+            let (what, so) = match operation {
                 Operation::Join { node, instance, .. } => match instances.insert(node, instance.clone()) {
                     Some(before) => ("a Node comes back on its instance", before == instance),
                     None => ("a Node comes after the entry", at >= ENTERED),
@@ -125,11 +125,11 @@ fn acts_that_can_be_two_things_are_both() {
                 }
                 _ => continue,
             };
-            seen.entry(what).or_default().insert(so);
+            outcomes.entry(what).or_default().insert(so);
         }
     }
-    let one_sided: Vec<_> = seen.iter().filter(|(_, so)| so.len() < 2).collect();
-    assert!(seen.len() == 8 && one_sided.is_empty(), "{seen:?}");
+    let one_sided: Vec<_> = outcomes.iter().filter(|(_, so)| so.len() < 2).collect();
+    assert!(outcomes.len() == 8 && one_sided.is_empty(), "{outcomes:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Where a replica's calls leave for EC2: they carry the process's name, and a dead process sends nothing.
+//! The HTTP client of one process for EC2. Each request carries the process's name, and a dead process sends nothing.
 
-use super::life::Life;
+use super::process::Process;
 use crate::interceptor::Interceptor;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -11,42 +11,42 @@ use multi_eni_sim::ec2::{Ec2, Settings};
 use std::sync::Arc;
 
 /// The HTTP client of one process.
-pub fn client(interceptor: &Arc<Interceptor>, life: &Arc<Life>) -> SharedHttpClient {
+pub fn client(interceptor: &Arc<Interceptor>, process: &Arc<Process>) -> SharedHttpClient {
     let home = interceptor.environment.ec2.clone();
-    // Another account has nothing of this cluster's.
+    // EC2 of another account, which has none of this cluster's resources.
     let other = Ec2::new(interceptor.environment.clock, Settings { records: 0, ..Settings::default() });
-    SharedHttpClient::new(Gate { home, other, life: life.clone() })
+    SharedHttpClient::new(Ec2Interceptor { home, other, process: process.clone() })
 }
 
 #[derive(Debug)]
-struct Gate {
+struct Ec2Interceptor {
     home: Ec2,
     other: Ec2,
-    life: Arc<Life>,
+    process: Arc<Process>,
 }
 
-impl HttpClient for Gate {
+impl HttpClient for Ec2Interceptor {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         let (home, other) = (self.home.connector(settings.clone()), self.other.connector(settings.clone()));
-        SharedHttpConnector::new(Connector { home, other, life: self.life.clone() })
+        SharedHttpConnector::new(Ec2Connector { home, other, process: self.process.clone() })
     }
 }
 
 #[derive(Debug)]
-struct Connector {
+struct Ec2Connector {
     home: SharedHttpConnector,
     other: SharedHttpConnector,
-    life: Arc<Life>,
+    process: Arc<Process>,
 }
 
-impl HttpConnector for Connector {
+impl HttpConnector for Ec2Connector {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
-        if self.life.is_dead() || !self.life.machine.reaches_ec2() {
-            // Packets that nobody answers: the SDK's own timeout ends it.
+        if self.process.is_dead() || !self.process.machine.reaches_ec2() {
+            // The request gets no answer, and the SDK's own timeout ends it.
             return HttpConnectorFuture::new(std::future::pending());
         }
-        request.headers_mut().insert("user-agent", self.life.name());
-        let account = if self.life.machine.is_elsewhere() { &self.other } else { &self.home };
+        request.headers_mut().insert("user-agent", self.process.name());
+        let account = if self.process.machine.is_elsewhere() { &self.other } else { &self.home };
         account.call(request)
     }
 }

@@ -1,10 +1,11 @@
-//! Where a replica's requests leave for the API server, and where they meet what goes wrong.
+//! The HTTP service of one process for the API server. It applies the delivery and the fault that the interceptor decides.
 //!
-//! A request that has left is on the wire: it lands though its caller gives up, is frozen, or dies.
+//! A request that was sent takes effect even if its caller times out, is frozen, or dies.
 
-use super::life::Life;
+use super::delivery::Delivery;
+use super::process::Process;
 use crate::interceptor::Interceptor;
-use crate::script::{Befallen, Fault};
+use crate::script::Fault;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream;
@@ -19,19 +20,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tower::Service;
 
-/// The API server as one process reaches it.
+/// The API server, as one process reaches it.
 #[derive(Clone)]
 pub struct KubeInterceptor {
     interceptor: Arc<Interceptor>,
-    life: Arc<Life>,
+    process: Arc<Process>,
 }
 
 type Answer = Result<Response<ApiBody>, Disconnected>;
 
 impl KubeInterceptor {
-    /// For that process.
-    pub fn new(interceptor: Arc<Interceptor>, life: Arc<Life>) -> Self {
-        Self { interceptor, life }
+    /// The API server for this process.
+    pub fn new(interceptor: Arc<Interceptor>, process: Arc<Process>) -> Self {
+        Self { interceptor, process }
     }
 }
 
@@ -45,93 +46,79 @@ impl Service<Request<Body>> for KubeInterceptor {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let gate = self.clone();
+        let this = self.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            if let Ok(name) = HeaderValue::from_str(&gate.life.name()) {
+            if let Ok(name) = HeaderValue::from_str(&this.process.name()) {
                 parts.headers.insert(header::USER_AGENT, name);
             }
             let bytes = body.collect().await.map_err(|_| Disconnected)?.to_bytes();
-            gate.send(Request::from_parts(parts, bytes)).await
+            this.send(Request::from_parts(parts, bytes)).await
         })
     }
 }
 
 impl KubeInterceptor {
     async fn send(self, request: Request<Bytes>) -> Answer {
-        if self.life.is_dead() {
+        if self.process.is_dead() {
             return std::future::pending().await;
         }
         let (mut parts, bytes) = request.into_parts();
         let info = Arc::new(RequestInfo::parse(&parts));
         parts.extensions.insert(info.clone());
-        let asked = self.interceptor.checker.asks(&self.life, &info, &bytes);
+        let write = self.interceptor.checker.write_begins(&self.process, &info, &bytes);
         let request = Request::from_parts(parts, Full::new(bytes));
-        let passage = self.interceptor.kube(&self.life, &info);
-        if passage.befallen.as_ref().is_some_and(|befallen| befallen.fault == Fault::CrashBefore) {
+        let delivery = self.interceptor.kube(&self.process, &info);
+        if delivery.injected.as_ref().is_some_and(|injected| injected.fault == Fault::CrashBefore) {
             return std::future::pending().await;
         }
         if info.verb == "watch" {
-            return self.watch(request, passage).await;
+            return self.watch(request, delivery).await;
         }
-        let Self { interceptor, life } = self;
+        let Self { interceptor, process } = self;
         let (at_interceptor, about) = (interceptor.clone(), info.clone());
-        let landing = tokio::spawn(async move { land(&at_interceptor, request, &about, passage).await });
+        let landing = tokio::spawn(async move { land(&at_interceptor, request, &about, delivery).await });
         let answer = landing.await.unwrap_or(Err(Disconnected));
         let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
-        interceptor.checker.answered(&life, &info, status);
-        if let Some(asked) = asked {
-            interceptor.checker.ended(&life, &asked, status);
+        interceptor.checker.answered(&process, &info, status);
+        if let Some(write) = write {
+            interceptor.checker.write_ends(&process, &write, status);
         }
         answer
     }
 
-    async fn watch(self, request: Request<Full<Bytes>>, passage: Passage) -> Answer {
-        tokio::time::sleep(passage.there).await;
-        if let Some(stopped) = stopped(&passage) {
+    async fn watch(self, request: Request<Full<Bytes>>, delivery: Delivery) -> Answer {
+        tokio::time::sleep(delivery.there).await;
+        if let Some(stopped) = stopped(&delivery) {
             return stopped;
         }
-        if passage.befallen.is_some_and(|befallen| befallen.fault == Fault::Gone) {
+        if delivery.injected.is_some_and(|injected| injected.fault == Fault::Gone) {
             return Ok(gone());
         }
         let answer = self.interceptor.environment.api.service().call(request).await?;
-        Ok(answer.map(|body| news(body, self.life)))
+        Ok(answer.map(|body| news(body, self.process)))
     }
 }
 
-/// How one request passes.
-pub struct Passage {
-    /// How long it is on its way there.
-    pub there: Duration,
-    /// How long its answer is on its way back.
-    pub back: Duration,
-    /// Whether the API server is to be reached at all.
-    pub reachable: bool,
-    /// The HTTP status with which it is refused, whatever it asks.
-    pub refused: Option<u16>,
-    /// What befalls it.
-    pub befallen: Option<Befallen>,
-}
-
-/// The request is at the API server's door, whatever has become of its caller.
+/// Delivers a request to the API server, also if its caller has ended meanwhile.
 async fn land(
     interceptor: &Interceptor,
     request: Request<Full<Bytes>>,
     info: &RequestInfo,
-    passage: Passage,
+    delivery: Delivery,
 ) -> Answer {
-    tokio::time::sleep(passage.there).await;
-    if let Some(stopped) = stopped(&passage) {
+    tokio::time::sleep(delivery.there).await;
+    if let Some(stopped) = stopped(&delivery) {
         return stopped;
     }
-    let lasts = Duration::from_millis(passage.befallen.as_ref().map_or(0, |befallen| befallen.lasts));
-    let fault = passage.befallen.map(|befallen| befallen.fault);
+    let lasts = Duration::from_millis(delivery.injected.as_ref().map_or(0, |injected| injected.lasts));
+    let fault = delivery.injected.map(|injected| injected.fault);
     match fault {
         Some(Fault::Late) => tokio::time::sleep(lasts).await,
         Some(Fault::Interfere) => interceptor.interfere(info).await,
         _ => {}
     }
-    // What a dead process sent to EC2 has landed by now, though nobody waits for it.
+    // A call that a process sent to EC2 before it died takes effect first, although no process waits for the answer.
     interceptor.environment.ec2.catch_up();
     let mut answer = interceptor.environment.api.service().call(request).await?;
     match fault {
@@ -150,17 +137,17 @@ async fn land(
         }
         _ => {}
     }
-    tokio::time::sleep(passage.back).await;
+    tokio::time::sleep(delivery.back).await;
     Ok(answer)
 }
 
-/// The answer of a request that never reached its object.
-fn stopped(passage: &Passage) -> Option<Answer> {
-    let fault = passage.befallen.as_ref().map(|befallen| befallen.fault);
-    if !passage.reachable || fault == Some(Fault::Unreachable) {
+/// The answer to a request that never reached its object; None if the request reaches it.
+fn stopped(delivery: &Delivery) -> Option<Answer> {
+    let fault = delivery.injected.as_ref().map(|injected| injected.fault);
+    if !delivery.reachable || fault == Some(Fault::Unreachable) {
         return Some(Err(Disconnected));
     }
-    passage.refused.or_else(|| refusal(fault)).map(|code| Ok(status(code)))
+    delivery.refused.or_else(|| refusal(fault)).map(|code| Ok(status(code)))
 }
 
 fn refusal(fault: Option<Fault>) -> Option<u16> {
@@ -185,7 +172,7 @@ fn status(code: u16) -> Response<ApiBody> {
     json_answer(code, text.to_string())
 }
 
-/// A watch that ends at once, as when its resourceVersion was compacted.
+/// The answer to a watch whose resourceVersion was compacted: the watch ends at once.
 fn gone() -> Response<ApiBody> {
     let text = json!({ "type": "ERROR", "object": { "kind": "Status", "apiVersion": "v1", "metadata": {},
         "status": "Failure", "message": "too old resource version (simulated)", "reason": "Expired", "code": 410 } });
@@ -200,17 +187,17 @@ fn json_answer(code: u16, text: String) -> Response<ApiBody> {
     answer
 }
 
-/// A watch's lines, held back while the machine sees nothing new.
-fn news(body: ApiBody, life: Arc<Life>) -> ApiBody {
-    let lines = stream::unfold((body, life), |(mut body, life)| async move {
+/// The events of a watch, delayed while the machine receives nothing new.
+fn news(body: ApiBody, process: Arc<Process>) -> ApiBody {
+    let lines = stream::unfold((body, process), |(mut body, process)| async move {
         let frame: Result<Frame<Bytes>, Disconnected> = body.frame().await?;
-        while let Some(at) = life.machine.news_at() {
+        while let Some(at) = process.machine.news_at() {
             tokio::time::sleep_until(at).await;
         }
-        if !life.machine.reaches_kube() {
+        if !process.machine.reaches_kube() {
             return None;
         }
-        Some((frame, (body, life)))
+        Some((frame, (body, process)))
     });
     StreamBody::new(lines).boxed_unsync()
 }

@@ -1,41 +1,41 @@
-//! What goes wrong with single requests: by rates, or listed one by one.
+//! The faults of single requests: by rates, or listed one by one.
 
 use super::Millis;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What goes wrong with requests before the calm.
+/// The faults of requests before the faults stop.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// By chance: how often each fault befalls a request that it can befall.
+    /// Random faults: how often each fault applies to a request that it can affect.
     pub rates: Rates,
-    /// And exactly these.
-    pub listed: Vec<Befallen>,
+    /// Faults that apply to exactly these requests.
+    pub listed: Vec<InjectedFault>,
 }
 
-/// Per mille of the requests that a fault can befall.
+/// For each fault: to how many of 1,000 requests that it can affect it applies.
 pub type Rates = BTreeMap<Fault, u32>;
 
-/// A fault that befalls one request.
+/// A fault that applies to one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Befallen {
-    /// At which seam.
+pub struct InjectedFault {
+    /// Between which two parts the request is sent.
     pub seam: Seam,
-    /// Which requests: an EC2 action, or verb and target such as `patch eniattachments.networking.k8s.aws/status`.
+    /// The kind of request: an EC2 action, or verb and target such as `patch eniattachments.networking.k8s.aws/status`.
     pub call: String,
-    /// The how manieth of these requests, from 1.
+    /// The number of the request among those of its kind, from 1.
     pub nth: u64,
-    /// What befalls it.
+    /// The fault.
     pub fault: Fault,
-    /// How long it lasts, where it lasts.
+    /// How long the fault lasts, if it has a duration.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lasts: Millis,
 }
 
-impl Befallen {
-    /// What befalls, and for how long, in words.
+impl InjectedFault {
+    /// The fault and its duration, in words. Traces contain these words.
     pub fn words(&self) -> String {
         let fault = serde_json::to_string(&self.fault).unwrap_or_default();
         let fault = fault.trim_matches('"').to_owned();
@@ -43,12 +43,12 @@ impl Befallen {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(lasts: &Millis) -> bool {
     *lasts == 0
 }
 
-/// Where a request passes.
+/// Between which two parts a request is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Seam {
@@ -58,13 +58,13 @@ pub enum Seam {
     Ec2,
 }
 
-/// What can befall a request.
+/// A fault of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// The replica dies immediately before the request is sent.
+    /// The process dies immediately before the request is sent.
     CrashBefore,
-    /// The replica dies when the request is on the wire: it takes effect, and nobody hears the answer.
+    /// The process dies when the request is on its way: the request takes effect, and no process receives the answer.
     CrashInside,
     /// EC2: RequestLimitExceeded. API server: 429.
     Throttle,
@@ -72,34 +72,34 @@ pub enum Fault {
     ServerError,
     /// EC2: Unavailable. API server: 503.
     Unavailable,
-    /// The connection breaks before the request is there.
+    /// The connection breaks before the request arrives.
     Unreachable,
-    /// It takes effect, and the connection breaks before the answer.
+    /// The request takes effect, and the connection breaks before the answer.
     LoseAnswer,
-    /// It takes effect, and nothing comes until the caller gives up.
+    /// The request takes effect, and no answer comes before the caller times out.
     Hang,
-    /// It takes effect, and the connection breaks in the middle of its answer.
+    /// The request takes effect, and the connection breaks in the middle of the answer.
     Garble,
-    /// It takes effect late, perhaps after the caller has given up.
+    /// The request takes effect late, perhaps after the caller has timed out.
     Late,
-    /// It takes effect at once and is answered late.
+    /// The request takes effect at once and is answered late.
     SlowAnswer,
-    /// Attach: stays `attaching` until it is detached.
+    /// Attach: the attachment stays `attaching` until it is detached.
     StuckUntilDetached,
-    /// Attach: stays `attaching`, and then `detaching`, until it is detached by force.
+    /// Attach: the attachment stays `attaching`, and then `detaching`, until it is detached by force.
     StuckUntilForced,
-    /// Attach and Detach: take minutes.
+    /// Attach and Detach: the transition takes minutes.
     SlowTransition,
-    /// Describe: shows the account as it was a while ago.
+    /// Describe: the answer shows an older state of the account.
     StaleRead,
     /// Describe of a further page: the token has expired.
     ExpiredPage,
-    /// EC2: ExpiredToken, as when credentials are rotated.
+    /// EC2: ExpiredToken, as when credentials rotate.
     ExpiredCredentials,
-    /// EC2: UnauthorizedOperation, as where a policy asks for tags that it does not see yet.
+    /// EC2: UnauthorizedOperation, as when an IAM policy requires tags that it does not see yet.
     Unauthorized,
-    /// API server: somebody else writes to the same object first.
+    /// API server: another client writes to the same object first.
     Interfere,
-    /// A watch: it ends at once with 410 Gone.
+    /// Watch: it ends at once with 410 Gone.
     Gone,
 }

@@ -1,13 +1,13 @@
-//! A history as plain data, and as text: what there is, what happens, what goes wrong, and when it stops going wrong.
+//! A history as plain data and as text: the setting, the operations with their times, the faults, and when the faults stop.
 //!
-//! A script is YAML. [`Script::text`] writes an event and a fault a line, so that people can read, cut and edit it.
+//! A script is YAML. [`Script::text`] writes one line for each event and each fault, so that a person can read and edit it.
 
 mod faults;
 mod operation;
 mod setting;
 mod validate;
 
-pub use faults::{Befallen, Fault, Faults, Rates, Seam};
+pub use faults::{Fault, Faults, InjectedFault, Rates, Seam};
 pub use operation::{HandChange, Operation, Target};
 pub use setting::{Graces, Setting, SubnetPlace};
 
@@ -16,50 +16,50 @@ use serde::{Deserialize, Serialize};
 /// Milliseconds since the beginning of a history.
 pub type Millis = u64;
 
-/// A history, whole.
+/// A whole history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
-    /// Why it is kept, in a sentence.
+    /// One sentence that says why the script is kept.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub about: String,
-    /// Decides IDs, delays, and whom faults by rate befall.
+    /// The seed of IDs, delays and random faults.
     pub seed: u64,
-    /// How the world is made.
+    /// The setting of EC2, the API server and the controller.
     #[serde(default)]
     pub setting: Setting,
-    /// What happens, in order.
+    /// The operations, in order.
     pub events: Vec<Event>,
-    /// What goes wrong with requests.
+    /// The faults of requests.
     #[serde(default)]
     pub trouble: Faults,
-    /// When faults stop and all circumstances are mended.
+    /// When faults stop and the environment is restored.
     pub calm_at: Millis,
-    /// Whether an idle hour is watched at the end.
+    /// Whether the controller is watched for an hour at rest at the end.
     #[serde(default)]
     pub idle_hour: bool,
 }
 
-/// Something that happens at a time.
+/// An operation and its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// When.
+    /// When it happens.
     pub at: Millis,
-    /// What.
+    /// The operation.
     #[serde(flatten)]
-    pub act: Operation,
+    pub operation: Operation,
 }
 
 impl Script {
     /// Reads a script.
     ///
     /// # Errors
-    /// If it is no YAML of this form; the message says where.
+    /// If the text is no YAML of this form; the message says where.
     pub fn parse(text: &str) -> Result<Self, serde_yaml::Error> {
         serde_yaml::from_str(text)
     }
 
-    /// Writes it, an event and a fault a line. Each line's value is JSON, which is YAML, too.
+    /// Writes the script, one line for each event and each fault. The value of each line is JSON, which is also YAML.
     pub fn text(&self) -> String {
         let mut out = String::new();
         if !self.about.is_empty() {
@@ -74,15 +74,15 @@ impl Script {
             json(&self.trouble.rates),
             if self.trouble.listed.is_empty() { " []" } else { "" }
         );
-        for befallen in &self.trouble.listed {
-            out += &format!("  - {}\n", json(befallen));
+        for injected in &self.trouble.listed {
+            out += &format!("  - {}\n", json(injected));
         }
         out += &format!("calm_at: {}\nidle_hour: {}\n", self.calm_at, self.idle_hour);
         out
     }
 }
 
-/// One line of JSON.
+/// The value as one line of JSON.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -1,16 +1,16 @@
-//! What happens: what people, nodes, other software and the machines of the replicas do.
+//! The operations of a script: what users, nodes, other software and the machines of replicas do.
 
 use super::Millis;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// One act.
+/// One operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Operation {
     // ---- Nodes and instances -------------------------------------------------------------------------------------
-    /// An instance starts, or runs already, and registers as a Node.
+    /// An instance starts, unless it runs already, and registers as a Node.
     Join {
         /// The Node's name.
         node: String,
@@ -22,14 +22,14 @@ pub enum Operation {
         #[serde(default)]
         labels: BTreeMap<String, String>,
     },
-    /// The Node is deleted; its instance goes with it, or runs on.
+    /// The Node is deleted. Its instance is terminated first, or runs on.
     Leave {
         /// The Node.
         node: String,
         /// Whether the instance is terminated first.
         terminate: bool,
     },
-    /// The instance under a Node is terminated; the Node stays for now.
+    /// The instance of a Node is terminated. The Node stays for now.
     Terminate {
         /// The Node.
         node: String,
@@ -44,7 +44,7 @@ pub enum Operation {
         /// The Node.
         node: String,
     },
-    /// Labels are set, or taken away with null.
+    /// Labels are set, or removed with null.
     Label {
         /// The Node.
         node: String,
@@ -53,7 +53,7 @@ pub enum Operation {
     },
     /// The instance of a Node registers as a second Node, under another name.
     Twin {
-        /// The Node that there is.
+        /// The existing Node.
         node: String,
         /// The other name.
         name: String,
@@ -61,18 +61,18 @@ pub enum Operation {
         #[serde(default)]
         labels: BTreeMap<String, String>,
     },
-    /// A person sets the zone label of a Node, or takes it away with null.
+    /// Someone sets the zone label of a Node, or removes it with null.
     ZoneLabel {
         /// The Node.
         node: String,
         /// The zone.
         zone: Option<String>,
     },
-    /// DescribeInstances leaves an instance out for a while, though it runs.
+    /// Answers of DescribeInstances leave a running instance out.
     LeftOut {
         /// The instance.
         instance: String,
-        /// In how many answers.
+        /// How many answers.
         times: u32,
     },
     /// The Node gets a deletionTimestamp, and a finalizer holds it.
@@ -80,12 +80,12 @@ pub enum Operation {
         /// The Node.
         node: String,
     },
-    /// A drained Node is let go; its instance is terminated.
+    /// A drained Node loses its finalizer, and its instance is terminated.
     Drained {
         /// The Node.
         node: String,
     },
-    /// The kubelet reports that it lives.
+    /// The kubelet writes the Node's status.
     Heartbeat {
         /// The Node.
         node: String,
@@ -104,32 +104,32 @@ pub enum Operation {
         /// Its name.
         name: String,
     },
-    /// Somebody deletes an ENIAttachment with kubectl.
+    /// Someone deletes an ENIAttachment with kubectl.
     DeleteAttachment(Target),
-    /// Somebody strips an ENIAttachment of its finalizer and deletes it.
+    /// Someone removes the finalizer of an ENIAttachment and deletes it.
     StripAttachment(Target),
-    /// Somebody annotates an ENIAttachment: its resourceVersion moves.
+    /// Someone annotates an ENIAttachment, which changes its resourceVersion.
     Annotate(Target),
 
-    // ---- Hands on EC2 --------------------------------------------------------------------------------------------
-    /// Somebody detaches an ENI of ours.
+    // ---- Changes by hand on EC2 ----------------------------------------------------------------------------------
+    /// Someone detaches an ENI of this cluster.
     HandDetach(Target),
-    /// Somebody detaches an ENI of ours by force and deletes it.
+    /// Someone detaches an ENI of this cluster by force and deletes it.
     HandDelete(Target),
-    /// Somebody detaches an ENI of ours by force and attaches it to another Node's instance.
+    /// Someone detaches an ENI of this cluster by force and attaches it to another Node's instance.
     HandMove {
         /// Which ENI.
         nth: usize,
-        /// To whose instance.
+        /// The Node of the other instance.
         node: String,
-        /// At which device index of card 0.
+        /// The device index on network card 0.
         index: u32,
     },
-    /// Somebody changes an ENI of ours.
+    /// Someone changes an ENI of this cluster.
     HandChange {
         /// Which ENI.
         nth: usize,
-        /// What.
+        /// The change.
         change: HandChange,
     },
     /// The VPC CNI attaches an ENI at the lowest free index.
@@ -137,12 +137,12 @@ pub enum Operation {
         /// The Node.
         node: String,
     },
-    /// An instance that was another cluster's comes with an ENI of that cluster's Multi-ENI, at the lowest free index.
+    /// An instance that belonged to another cluster has an ENI of that cluster's Multi-ENI, at the lowest free index.
     OtherCluster {
         /// Its Node.
         node: String,
     },
-    /// Upstream's controller, about to be stopped, attaches an ENI for a NodeENI.
+    /// Upstream's controller attaches an ENI for a NodeENI before it is stopped.
     Upstream {
         /// The Node.
         node: String,
@@ -150,9 +150,10 @@ pub enum Operation {
         nodeeni: String,
         /// The subnet.
         subnet: String,
-        /// At which device index of card 0.
+        /// The device index on network card 0.
         index: u32,
-        /// It gets so far as to write the status, if ours has not been written yet.
+        /// Whether upstream also lists the ENI in the NodeENI's status. It does not if this project's controller has written the
+        /// status.
         listed: bool,
     },
     /// A Pod that uses a NodeENI's interface starts on a Node.
@@ -169,7 +170,7 @@ pub enum Operation {
         /// The Pod.
         pod: String,
     },
-    /// The VPC CNI gives its last ENI back.
+    /// The VPC CNI releases its last ENI.
     CniRelease {
         /// The Node.
         node: String,
@@ -183,35 +184,35 @@ pub enum Operation {
         /// How many addresses each has.
         addresses: u32,
     },
-    /// The VPC CNI gives its last ENIs back.
+    /// The VPC CNI releases its last ENIs.
     CniShrinks {
         /// The Node.
         node: String,
-        /// How many.
+        /// How many ENIs.
         interfaces: u32,
     },
 
-    // ---- Circumstances on EC2 ------------------------------------------------------------------------------------
-    /// The account's quota allows this many ENIs more; null: AWS's default.
+    // ---- Conditions on EC2 ---------------------------------------------------------------------------------------
+    /// The account's quota allows this many more ENIs; null: AWS's default quota.
     Quota {
-        /// How many more.
+        /// How many more ENIs.
         room: Option<u32>,
     },
-    /// Others take a subnet's addresses until this many are free.
+    /// Others take addresses of a subnet until this many are free.
     Crowd {
         /// The subnet.
         subnet: String,
-        /// How many stay free.
+        /// How many addresses stay free.
         leave: u64,
     },
-    /// Others give a subnet's addresses back.
+    /// Others release the addresses that they took of a subnet.
     Uncrowd {
         /// The subnet.
         subnet: String,
     },
-    /// A security group is deleted and made again under its name.
+    /// A security group is deleted and created again under the same name.
     RemakeGroup {
-        /// Which, from 1.
+        /// The number of the group, from 1.
         number: u64,
     },
     /// A subnet gets another tag Name.
@@ -223,78 +224,78 @@ pub enum Operation {
     },
     /// IAM no longer allows an action.
     Deny {
-        /// EC2's name of it.
+        /// The EC2 action.
         action: String,
     },
     /// IAM allows an action again.
     Allow {
-        /// EC2's name of it.
+        /// The EC2 action.
         action: String,
     },
 
-    /// EC2 refuses an action for a while, whatever the reason, each time in other words.
+    /// EC2 refuses an action for a time, with another message each time.
     RefuseCalls {
-        /// EC2's name of it.
+        /// The EC2 action.
         action: String,
-        /// EC2's code.
+        /// EC2's error code.
         code: String,
         /// How long.
         lasts: Millis,
     },
 
     // ---- Replicas and their machines -----------------------------------------------------------------------------
-    /// The process is killed and starts again after a while.
+    /// The process is killed and starts again after a time.
     Kill {
         /// The replica, from 0.
         replica: usize,
-        /// How long it stays away.
+        /// How long no process runs.
         restart: Millis,
     },
-    /// The process is told to stop (SIGTERM) and starts again after a while.
+    /// The process gets SIGTERM and starts again after a time.
     Stop {
         /// The replica, from 0.
         replica: usize,
-        /// How long it stays away.
+        /// How long no process runs.
         restart: Millis,
     },
-    /// The process ends, and the next one is started with another account's role for a while.
+    /// The process ends, and the next ones have another account's role for a time.
     Elsewhere {
         /// The replica, from 0.
         replica: usize,
-        /// How long, until it is started at home again.
+        /// How long the replica has the other role.
         lasts: Millis,
     },
-    /// The role of the running process is another account's for a while.
+    /// The running process has another account's role for a time.
     RoleSwap {
         /// The replica, from 0.
         replica: usize,
-        /// How long, until it is its own again.
+        /// How long it has the other role.
         lasts: Millis,
     },
-    /// The process is frozen for a while; its clocks go on.
+    /// The process is frozen for a time. Its clocks go on.
     Pause {
         /// The replica, from 0.
         replica: usize,
         /// How long.
         lasts: Millis,
     },
-    /// The replica's wall clock is set forward or back.
+    /// The replica's wall clock is moved forward or back.
     ClockStep {
         /// The replica, from 0.
         replica: usize,
         /// By how many milliseconds.
         by: i64,
     },
-    /// The replica cannot reach one side for a while.
+    /// The replica cannot reach the API server, or EC2, for a time.
     Partition {
         /// The replica, from 0.
         replica: usize,
-        /// From the API server; else from EC2.
+        /// Whether the API server is unreachable; else EC2 is.
         kube: bool,
         /// How long.
         lasts: Millis,
     },
-    /// What the replica watches reaches it late for a while: a stale cache.
+    /// The replica's watches are delayed for a time: its cache is stale.
     StaleWatch {
         /// The replica, from 0.
         replica: usize,
@@ -305,22 +306,22 @@ pub enum Operation {
     // ---- The API server ------------------------------------------------------------------------------------------
     /// All watches end.
     BreakWatches {},
-    /// The history of the store is compacted: who resumes a watch from before gets 410.
+    /// The store's history is compacted: a watch that resumes from an older version gets 410.
     Compact {},
-    /// The API server restarts: it is away for a while, and all watches end.
+    /// The API server restarts: it is unreachable for a time, and all watches end.
     RestartApi {
-        /// How long it is away.
+        /// How long it is unreachable.
         lasts: Millis,
     },
-    /// RBAC refuses the controller's writes for a while, or what it reads: then watches that are open go on.
+    /// RBAC refuses the controller's writes for a time, or its reads. Open watches go on.
     Forbid {
-        /// What it reads; else what it writes.
+        /// Whether reads are refused; else writes are.
         #[serde(default, skip_serializing_if = "is_false")]
         reads: bool,
         /// How long.
         lasts: Millis,
     },
-    /// Admission (a policy, a webhook) refuses a kind of write for a while.
+    /// Admission (a policy, a webhook) refuses a kind of write for a time.
     Refuse {
         /// `create`, `patch` or `delete`.
         verb: String,
@@ -328,35 +329,35 @@ pub enum Operation {
         resource: String,
         /// HTTP status.
         code: u16,
-        /// Of a hundred objects so many.
+        /// For how many of a hundred objects the write is refused.
         percent: u8,
         /// How long.
         lasts: Millis,
     },
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// One of the ENIs or ENIAttachments of this cluster, in the order of their names, counted round.
+/// One of the ENIs or ENIAttachments of this cluster, sorted by name. The number is taken modulo their count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
-    /// Which.
+    /// Its number, from 0.
     pub nth: usize,
 }
 
-/// What somebody changes on an ENI.
+/// A change of an ENI by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HandChange {
-    /// All its tags go.
+    /// All its tags are removed.
     Untag,
-    /// The tag that names the cluster goes.
+    /// The tag that names the cluster is removed.
     UntagCluster,
-    /// The tag that names the ENIAttachment goes.
+    /// The tag that names the ENIAttachment is removed.
     UntagAttachment,
     /// Its tag Name is changed.
     Rename,

@@ -1,55 +1,55 @@
-//! How the world of a history is made.
+//! The setting of a history: how EC2, the API server and the controller behave in it.
 
 use super::Millis;
 use serde::{Deserialize, Serialize};
 
-/// How the world is made, and how EC2 and the controller behave in it.
+/// The setting of EC2, the API server and the controller.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Setting {
-    /// Controller replicas: with one there is no election.
+    /// How many controller replicas there are. With one there is no leader election.
     pub replicas: usize,
-    /// A process that starts again has its former name in the election, as a container in its pod has.
+    /// Whether a restarted process has its former identity in the leader election, as a restarted container in a Pod has.
     pub same_identity: bool,
-    /// How often the leader renews the Lease and the others look at it.
+    /// How often the leader renews the Lease and the others read it.
     pub renew_every: Millis,
     /// Instance type of all nodes.
     pub instance_type: String,
-    /// Nodes carry the label of their instance type, by which the controller looks its limits up.
+    /// Whether Nodes have the label of their instance type, by which the controller looks up the limits.
     pub typed: bool,
-    /// A node that is no longer selected keeps its ENIs while Pods use them.
+    /// Whether a node that is no longer selected keeps its ENIs while Pods use them.
     pub waits_for_pods: bool,
     /// Subnets that NodeENIs may name.
     pub subnets: Vec<SubnetPlace>,
-    /// The longest that EC2 shows something older than the last call.
+    /// The longest time for which EC2 shows a state that is older than the last call.
     pub lag: Millis,
-    /// EC2's reads may go back to an older state after a newer one was seen.
+    /// Whether EC2's reads may return an older state after a newer one.
     pub flapping_reads: bool,
-    /// How long a call to EC2 takes, from and to.
+    /// How long a call to EC2 takes: minimum and maximum.
     pub ec2_latency: [Millis; 2],
-    /// How long a request to the API server takes, from and to.
+    /// How long a request to the API server takes: minimum and maximum.
     pub kube_latency: [Millis; 2],
-    /// From Attach's or Detach's answer to its effect, from and to.
+    /// The time from the answer of an Attach or Detach to its effect: minimum and maximum.
     pub transition: [Millis; 2],
-    /// From TerminateInstances to `terminated`.
+    /// The time from TerminateInstances to `terminated`.
     pub shutdown: Millis,
-    /// A forced detach leaves its slot unusable until the instance stops.
+    /// Whether a forced detach leaves its slot unusable until the instance stops.
     pub force_spoils_slot: bool,
-    /// EC2's pages may be short or empty.
+    /// Whether EC2's pages may be short or empty.
     pub short_pages: bool,
-    /// A repeated Create is checked against the quota before its token is looked up.
+    /// Whether EC2 checks a repeated Create against the quota before it looks up the token.
     pub quota_before_token: bool,
-    /// ENIs a page of the controller's sweep.
+    /// How many ENIs a page of the controller's resync has.
     pub page_size: i32,
-    /// EC2's buckets, and with them the controller's budget, are this share of AWS's defaults, in per cent.
+    /// The size of EC2's token buckets, and of the controller's budget, in per cent of AWS's defaults.
     pub buckets_percent: u32,
-    /// The controller's wall clocks differ from the API server's by this much, each replica's in milliseconds.
+    /// By how many milliseconds each replica's wall clock differs from the API server's.
     pub clock_skew: Vec<i64>,
     /// The controller's graces.
     pub graces: Graces,
 }
 
-/// A subnet that is there from the beginning.
+/// A subnet that exists from the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubnetPlace {
@@ -60,7 +60,7 @@ pub struct SubnetPlace {
     /// Its tag Name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// A /28 has 11 addresses; the others are /24.
+    /// Whether it is a /28 with 11 addresses; the others are /24.
     #[serde(default)]
     pub tiny: bool,
 }
@@ -69,11 +69,11 @@ pub struct SubnetPlace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Graces {
-    /// A label away for less costs no call.
+    /// For how long a removed label has no effect.
     pub label: i64,
-    /// A Node away for less keeps its ENIs while its instance runs.
+    /// For how long a deleted Node keeps its ENIs, if its instance runs.
     pub node_gone: i64,
-    /// A detach that lasts longer is forced.
+    /// After how long a detach is forced.
     pub force_detach: i64,
 }
 

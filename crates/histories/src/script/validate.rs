@@ -1,26 +1,26 @@
-//! What a script must not say though its form is right: it would fail late, or never end, and not say why.
+//! Checks what a script must not say although its form is valid. Such a script would fail late or never end, without a reason.
 
 use super::{Operation, Script, Setting};
 use crate::environment::{ACTIONS, GROUPS};
 use multi_eni_sim::ec2::catalog::instance_type;
 
-/// The most replicas: more would only say more of the same.
+/// The most replicas. More would test nothing new.
 const MOST_REPLICAS: usize = 5;
-/// As long as EC2 may lag by what the checker assumes, in milliseconds.
+/// The longest lag of EC2 that the checker assumes, in milliseconds.
 const LONGEST_LAG: u64 = 30_000;
 
 impl Script {
-    /// Why it cannot be played; None if it can.
+    /// Why the script cannot be run; None if it can.
     pub fn senseless(&self) -> Option<String> {
-        let acts = self.events.iter().enumerate().find_map(|(number, event)| {
-            let why = act(&event.act, &self.setting)?;
+        let operations = self.events.iter().enumerate().find_map(|(number, event)| {
+            let why = operation(&event.operation, &self.setting)?;
             Some(format!("events, the {}th of {}: {why}", number + 1, self.events.len()))
         });
         let rate = self.trouble.rates.iter().find(|(_, per_mille)| **per_mille > 1000);
-        let listed = self.trouble.listed.iter().find(|befallen| befallen.nth == 0);
+        let listed = self.trouble.listed.iter().find(|injected| injected.nth == 0);
         let last = self.events.iter().map(|event| event.at).max().unwrap_or(0);
         setting(&self.setting)
-            .or(acts)
+            .or(operations)
             .or_else(|| rate.map(|(fault, rate)| format!("trouble.rates: {fault:?} is {rate}; 1000 is always")))
             .or_else(|| listed.map(|fault| format!("trouble.listed: {} counts from 1, not 0", fault.call)))
             .or_else(|| (last > self.calm_at).then(|| format!("calm_at: an event is later, at {last}")))
@@ -60,8 +60,8 @@ fn is_zone(zone: &str) -> bool {
     matches!(zone, "a" | "b")
 }
 
-fn act(act: &Operation, setting: &Setting) -> Option<String> {
-    match act {
+fn operation(operation: &Operation, setting: &Setting) -> Option<String> {
+    match operation {
         Operation::Join { zone, .. } if !is_zone(zone) => Some(format!("there is no zone {zone:?}, only a and b")),
         Operation::Crowd { subnet, .. }
         | Operation::RenameSubnet { subnet, .. }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_played_is_refused_and_every_seed_can_be() {
+    fn a_script_that_cannot_be_run_is_refused_and_every_seeds_script_can_be_run() {
         assert_eq!((0..2000).find_map(|seed| generator::script(seed).senseless()), None);
         let why = |change: fn(&mut Script), words: &str| {
             let refused = refused(change).unwrap_or_default();
@@ -160,7 +160,9 @@ mod tests {
         why(|script| script.setting.subnets[0].zone = "c".to_owned(), "\"c\"");
         why(|script| script.setting.transition = [2, 1], "transition");
         why(|script| script.calm_at = 0, "calm_at");
-        let late = |act: Operation| move |script: &mut Script| script.events.push(Event { at: 0, act: act.clone() });
+        let late = |operation: Operation| {
+            move |script: &mut Script| script.events.push(Event { at: 0, operation: operation.clone() })
+        };
         let subnet = refused(late(Operation::Uncrowd { subnet: "subnet-1".to_owned() }));
         assert!(subnet.is_some_and(|why| why.contains("subnet-1")));
         let action = refused(late(Operation::Deny { action: "RunInstances".to_owned() }));

@@ -1,4 +1,4 @@
-//! Requests that no history sends: refusals above all. Recorded like a history.
+//! Records requests that no history sends, mostly ones that the API server refuses.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use multi_eni_sim::kube::ApiServer;
 use serde_json::Value;
 use tower::Service;
 
-/// One of `requests.yaml`: method and URI with the body, and what else there is to say.
+/// One entry of `requests.yaml`: method and URI with the body, and further fields.
 type Line = BTreeMap<String, Value>;
 
-/// Sends them all to a simulated API server.
+/// Sends all of them to a simulated API server, and records them as a history does.
 pub async fn record() -> Result<Recording, String> {
     let api = ApiServer::new(SimClock::starting_at(jiff::Timestamp::UNIX_EPOCH));
     let crds = multi_eni_api::crds::yaml().map_err(|e| e.to_string())?;
@@ -37,7 +37,7 @@ pub async fn record() -> Result<Recording, String> {
     Ok(recording::end(&api, &tape).await)
 }
 
-/// The content type: a merge patch if nothing is said.
+/// The content type; a merge patch by default.
 fn kind<'a>(method: &str, line: &'a Line) -> &'a str {
     let usual = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
     line.get("type").and_then(Value::as_str).unwrap_or(usual)

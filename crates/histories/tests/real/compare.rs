@@ -1,8 +1,8 @@
-//! What must be equal in two answers, and what cannot be.
+//! Compares two answers, without what always differs between two servers.
 
 use serde_json::{Map, Value};
 
-/// Takes out what differs between any two servers: since when somebody owns a field. That there is a time stays.
+/// Removes what differs between any two servers: the times in managed fields. That a time is there stays.
 pub fn normalise(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -12,7 +12,7 @@ pub fn normalise(value: &mut Value) {
                 normalise_managers(managers);
             }
             normalise_causes(map);
-            // Of a list.
+            // The items of a list.
             if let Some(items) = map.get_mut("items") {
                 normalise(items);
             }
@@ -22,7 +22,7 @@ pub fn normalise(value: &mut Value) {
     }
 }
 
-/// The real server says causes of built-in kinds twice and those of rules in any order; its words string them together.
+/// The real server lists causes of built-in kinds twice, and causes of rules in any order. Its message joins them.
 fn normalise_causes(status: &mut Map<String, Value>) {
     let causes = status.get_mut("details").and_then(|details| details.get_mut("causes")?.as_array_mut());
     let Some(causes) = causes else { return };
@@ -39,12 +39,12 @@ fn normalise_managers(managers: &mut [Value]) {
             *time = Value::from("(a time)");
         }
     }
-    // The real server shows them by time, and a second there is an hour here.
+    // The real server sorts them by time, and the times differ here.
     let key = |manager: &Value| ["operation", "manager", "subresource", "apiVersion"].map(|f| manager[f].to_string());
     managers.sort_by_key(key);
 }
 
-/// Where two values differ, one line each.
+/// The differences between two values, one line each.
 pub fn differences(simulated: &Value, real: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     compare("", Some(simulated), Some(real), &mut lines);
@@ -75,7 +75,7 @@ fn compare(path: &str, simulated: Option<&Value>, real: Option<&Value>, lines: &
 }
 
 #[test]
-fn only_the_times_of_owning_are_let_be() {
+fn only_the_times_of_managed_fields_are_ignored() {
     let object = |time: &str, manager: &str, said: &str| {
         let mut object = serde_json::json!({
             "metadata": { "managedFields": [{ "manager": manager, "time": time }] }, "status": { "time": said },

@@ -1,4 +1,4 @@
-//! The simulated API server beside a real one: the same writes come to the same objects and refusals in both.
+//! Compares the simulated API server with a real one: the same writes must give the same objects and refusals on both.
 
 mod by_hand;
 mod compare;
@@ -17,16 +17,15 @@ use multi_eni_histories::script::Script;
 use multi_eni_histories::{generator, history, scenario};
 use server::Server;
 
-/// Histories played besides the kept ones: they write to what is being deleted, lose races, and have heartbeats.
+/// Seeds besides the kept scenarios: their histories write to objects that are being deleted, lose races, and have heartbeats.
 const SEEDS: [u64; 3] = [205, 1021, 1041];
 
-/// Plays every kept scenario in process, and then writes what was written there to the real server. Before that, the
-/// requests of `requests.yaml`.
-/// `MULTI_ENI_SEEDS=0..100` plays these seeds instead.
+/// First sends the requests of `requests.yaml`. Then runs every kept scenario in this process, and sends its writes to the real
+/// server. `MULTI_ENI_SEEDS=0..100` runs these seeds instead.
 #[test]
-fn what_histories_write_comes_to_the_same_on_a_real_api_server() -> Result<(), Failure> {
+fn writes_of_histories_have_the_same_result_on_a_real_api_server() -> Result<(), Failure> {
     let histories = histories()?;
-    // It taints new Nodes until somebody says that they are ready. The simulator has no admission plugins.
+    // The plugin taints new Nodes until they are ready. The simulator has no admission plugins.
     let plane = ControlPlane::start_without(&["TaintNodesByCondition"])?;
     let crds = multi_eni_api::crds::yaml().map_err(|e| e.to_string())?;
     plane.apply(&crds)?.success()?;
@@ -35,20 +34,21 @@ fn what_histories_write_comes_to_the_same_on_a_real_api_server() -> Result<(), F
     let server = runtime.block_on(Server::at(&plane.admin_kubeconfig()))?;
     let mut differ = Vec::new();
     let by_hand = runtime.block_on(by_hand::record())?;
-    if let Err(told) = runtime.block_on(replay::replay(&server, "by hand", &by_hand)) {
-        differ.push(told);
+    if let Err(differences) = runtime.block_on(replay::replay(&server, "by hand", &by_hand)) {
+        differ.push(differences);
     }
     for History { name, script, golden } in histories {
-        let verdict = history::record(&script, Detail::Story);
-        if golden.is_some_and(|golden| golden != verdict.trace.join("\n") + "\n") {
+        let report = history::record(&script, Detail::Story);
+        if golden.is_some_and(|golden| golden != report.trace.join("\n") + "\n") {
             differ.push(format!("{name}: recorded, it is not the history that was kept"));
         }
-        let mut recording = verdict.recording.ok_or_else(|| format!("{name}: no recording: {:?}", verdict.breach))?;
-        // A real Pod needs a ServiceAccount and gets twenty defaults that nothing here reads; the real tier has its own.
+        let mut recording = report.recording.ok_or_else(|| format!("{name}: no recording: {:?}", report.breach))?;
+        // A real Pod needs a ServiceAccount and gets twenty defaults that no code here reads. Other tests on a real cluster cover
+        // Pods.
         recording.writes.retain(|entry| entry.request.resource != "pods");
-        eprintln!("{name}: {}", told(&recording));
-        if let Err(told) = runtime.block_on(replay::replay(&server, &name, &recording)) {
-            differ.push(told);
+        eprintln!("{name}: {}", summary(&recording));
+        if let Err(differences) = runtime.block_on(replay::replay(&server, &name, &recording)) {
+            differ.push(differences);
         }
     }
     if differ.is_empty() {
@@ -58,11 +58,11 @@ fn what_histories_write_comes_to_the_same_on_a_real_api_server() -> Result<(), F
     Err(differ.join("\n\n\n").into())
 }
 
-/// A history to be played.
+/// A history to be run.
 struct History {
     name: String,
     script: Script,
-    /// The trace that it must have.
+    /// The trace that it must have, if it is a kept scenario.
     golden: Option<String>,
 }
 
@@ -91,8 +91,8 @@ fn of_seed(seed: u64) -> History {
     History { name: format!("seed {seed}"), script: generator::script(seed), golden: None }
 }
 
-/// How many writes there were, and how many of them were refused, by status.
-fn told(recording: &Recording) -> String {
+/// How many writes there were, and how many of them were refused, by HTTP status.
+fn summary(recording: &Recording) -> String {
     let mut refused = BTreeMap::new();
     for entry in recording.writes.iter().filter(|entry| entry.status >= 300) {
         *refused.entry(entry.status).or_insert(0) += 1;

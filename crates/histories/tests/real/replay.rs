@@ -1,4 +1,4 @@
-//! Sends the writes of a recorded history to the real API server, in order, and compares every answer and what is left.
+//! Sends the writes of a recorded history to the real API server, in order, and compares every answer and the objects at the end.
 
 use std::fmt::Write;
 
@@ -10,10 +10,10 @@ use super::compare::{differences, normalise};
 use super::server::{Server, read};
 use super::twins::Twins;
 
-/// How many differences of one history are told in full.
-const TOLD: usize = 20;
+/// How many differences of one history are reported in full.
+const MAX_REPORTED: usize = 20;
 
-/// Replays. The error tells the differences.
+/// Sends the writes and compares. The error lists the differences.
 pub async fn replay(server: &Server, name: &str, recording: &Recording) -> Result<(), String> {
     if recording.writes.is_empty() {
         return Err(format!("{name}: nothing was written"));
@@ -21,11 +21,11 @@ pub async fn replay(server: &Server, name: &str, recording: &Recording) -> Resul
     let mut twins = Twins::default();
     let system = server.get("/api/v1/namespaces/kube-system").await?;
     twins.pair_uids(&recording.cluster, system["metadata"]["uid"].as_str().unwrap_or_default());
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for (at, entry) in recording.writes.iter().enumerate() {
         let heading = format!("{name}, write {} of {}", at + 1, recording.writes.len());
         if let Some(difference) = write(server, &mut twins, entry).await? {
-            told.push(format!("{heading}: {difference}"));
+            reported.push(format!("{heading}: {difference}"));
         }
     }
     for (path, simulated) in &recording.left {
@@ -33,24 +33,24 @@ pub async fn replay(server: &Server, name: &str, recording: &Recording) -> Resul
         let mut real = server.list(path).await?;
         for list in [&mut simulated, &mut real] {
             normalise(list);
-            // The version of a list is that of the last write to anything.
+            // The version of a list depends on the last write to any object.
             list["metadata"] = Value::Null;
         }
         let lines = differences(&simulated, &real);
         if !lines.is_empty() {
-            told.push(format!("{name}, at the end: {path}\n{}", indented(&lines)));
+            reported.push(format!("{name}, at the end: {path}\n{}", indented(&lines)));
         }
         server.clear(path).await?;
     }
-    if told.is_empty() {
+    if reported.is_empty() {
         return Ok(());
     }
-    let count = told.len();
-    told.truncate(TOLD);
-    Err(format!("{name}: {count} differences, the first of them:\n\n{}", told.join("\n\n")))
+    let count = reported.len();
+    reported.truncate(MAX_REPORTED);
+    Err(format!("{name}: {count} differences, the first of them:\n\n{}", reported.join("\n\n")))
 }
 
-/// One write; answers what is different about it.
+/// Sends one write; returns how its answer differs.
 async fn write(server: &Server, twins: &mut Twins, entry: &Entry) -> Result<Option<String>, String> {
     let (method, uri) = (entry.method(), twins.text(&entry.uri()));
     let body = if entry.body.is_empty() {
@@ -75,10 +75,10 @@ async fn write(server: &Server, twins: &mut Twins, entry: &Entry) -> Result<Opti
     if lines.is_empty() {
         return Ok(None);
     }
-    let mut told = format!("{method} {uri} ({}) by {}\n", entry.request.content_type, entry.request.user_agent);
-    let _ = write!(told, "{}\n  sent:      {sent}", indented(&lines));
-    let _ = write!(told, "\n  simulated: {} {simulated}\n  real:      {status} {real}", entry.status);
-    Ok(Some(told))
+    let mut difference = format!("{method} {uri} ({}) by {}\n", entry.request.content_type, entry.request.user_agent);
+    let _ = write!(difference, "{}\n  sent:      {sent}", indented(&lines));
+    let _ = write!(difference, "\n  simulated: {} {simulated}\n  real:      {status} {real}", entry.status);
+    Ok(Some(difference))
 }
 
 fn indented(lines: &[String]) -> String {

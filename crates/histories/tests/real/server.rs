@@ -1,4 +1,4 @@
-//! The real API server, as a client of plain requests.
+//! A client of the real API server that sends plain requests.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use multi_eni_sim::kube::RequestInfo;
 use serde_json::{Value, json};
 
-/// The server, and who asks it: an admin.
+/// The server, with an administrator's credentials.
 pub struct Server(Client);
 
 /// HTTP status and body; a body that is no JSON is a string.
@@ -25,7 +25,7 @@ impl Server {
         client.map(Self).map_err(|e| e.to_string())
     }
 
-    /// Sends a request with the headers of another one that matter: they say what is sent, what is wanted, and who asks.
+    /// Sends a request with the headers of another one that matter: content type, accepted type, and User-Agent.
     pub async fn send(&self, method: &str, uri: &str, like: &RequestInfo, body: Vec<u8>) -> Result<Answer, String> {
         let failed = |e: &dyn std::fmt::Display| format!("{method} {uri}: {e}");
         let mut request = Request::builder().method(method).uri(uri);
@@ -41,12 +41,12 @@ impl Server {
         Ok((status, read(&bytes)))
     }
 
-    /// GETs what must be there.
+    /// Reads an object that must exist.
     pub async fn get(&self, path: &str) -> Result<Value, String> {
         self.request(Method::GET, path, Vec::new()).await
     }
 
-    /// A list without what the server itself has written: its Lease, its Events.
+    /// Reads a list without the objects that the server itself writes: its Lease, its Events.
     pub async fn list(&self, path: &str) -> Result<Value, String> {
         let mut list = self.request(Method::GET, path, Vec::new()).await?;
         if let Some(items) = list["items"].as_array_mut() {
@@ -55,7 +55,7 @@ impl Server {
         Ok(list)
     }
 
-    /// Deletes everything in a list, finalizers or not.
+    /// Deletes everything in a list, and removes finalizers for it.
     pub async fn clear(&self, path: &str) -> Result<(), String> {
         let list = self.list(path).await?;
         for item in list["items"].as_array().into_iter().flatten() {
@@ -82,7 +82,7 @@ impl Server {
     }
 }
 
-/// A body as JSON, or as the text it is.
+/// A body as JSON; as a string if it is no JSON.
 pub fn read(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(bytes)))
 }

@@ -1,10 +1,10 @@
-//! Which real UIDs, versions and times stand for which simulated ones: learned from pairs of answers.
+//! Maps simulated UIDs, versions and times to the real ones. It learns them from pairs of answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-/// The pairs, by the simulated one.
+/// The real values by the simulated ones.
 #[derive(Default)]
 pub struct Twins {
     uids: BTreeMap<String, String>,
@@ -12,7 +12,7 @@ pub struct Twins {
     real_versions: BTreeSet<String>,
     /// By the simulated UID, the field and its simulated value.
     times: BTreeMap<(String, &'static str, String), String>,
-    /// Who owned what, and since when, in the real object; by the simulated version.
+    /// By the simulated version: the managed fields of the real object.
     owners: BTreeMap<String, Value>,
 }
 
@@ -20,12 +20,12 @@ pub struct Twins {
 const TIMES: [&str; 2] = ["creationTimestamp", "deletionTimestamp"];
 
 impl Twins {
-    /// Two UIDs are of the same object.
+    /// Records that two UIDs belong to the same object.
     pub fn pair_uids(&mut self, simulated: &str, real: &str) {
         self.uids.entry(simulated.to_owned()).or_insert_with(|| real.to_owned());
     }
 
-    /// Learns from two answers about the same object. Complains if one server stored and the other did not.
+    /// Learns from two answers about the same object. Returns a problem if one server stored the object and the other did not.
     pub fn learn(&mut self, simulated: &Value, real: &Value) -> Option<String> {
         let text = |object: &Value, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
         let both = |field: &str| {
@@ -43,7 +43,7 @@ impl Twins {
         let owners = real["metadata"]["managedFields"].clone();
         let (simulated, real) = both("resourceVersion")?;
         if self.versions.contains_key(&simulated) {
-            // If the real one is another, the comparison shows it.
+            // If the real version is another one, the comparison shows it.
             return None;
         }
         self.versions.insert(simulated.clone(), real.clone());
@@ -52,8 +52,8 @@ impl Twins {
         (!new).then(|| format!("the simulator stored it as version {simulated}, the real server left it at {real}"))
     }
 
-    /// A body as it would be sent to the real server. Where an object goes back as it was read, it has the times of owning
-    /// that were read there: the real server takes other times, or another order, for a change.
+    /// A body for the real server. An object that goes back as it was read gets the managed fields that were read there, because
+    /// the real server takes other times, or another order, for a change.
     pub fn body(&self, body: &Value) -> Value {
         let mut translated = self.translate(body);
         let (owners, version) = (&body["metadata"]["managedFields"], body["metadata"]["resourceVersion"].as_str());
@@ -63,7 +63,7 @@ impl Twins {
         translated
     }
 
-    /// The same with the real UIDs, versions and times.
+    /// The value with the real UIDs, versions and times.
     pub fn translate(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::from(self.text(text)),
@@ -74,7 +74,7 @@ impl Twins {
     }
 
     fn object(&self, map: &Map<String, Value>) -> Value {
-        // A JSON patch names the field beside its value.
+        // A JSON patch has the field's path beside the value.
         let patched = map.get("path").and_then(Value::as_str).is_some_and(|path| path.ends_with("/resourceVersion"));
         let translated = map.iter().map(|(name, value)| {
             let version = name == "resourceVersion" || (patched && name == "value");
@@ -91,7 +91,7 @@ impl Twins {
         Value::Object(translated)
     }
 
-    /// A text with the real UIDs.
+    /// The text with the real UIDs.
     pub fn text(&self, text: &str) -> String {
         let (mut translated, mut done, mut at) = (String::new(), 0, 0);
         while at + UID <= text.len() {
@@ -118,7 +118,7 @@ fn has_shape(text: &str) -> bool {
 }
 
 #[test]
-fn uids_are_found_wherever_they_are() {
+fn uids_are_replaced_anywhere_in_a_text() {
     let (one, other) = ("11111111-2222-4333-8444-555555555555", "99999999-8888-4777-8666-000000000000");
     let mut twins = Twins::default();
     twins.pair_uids(one, other);

@@ -1,20 +1,20 @@
-//! Instance types and their network limits.
+//! A few instance types and their network limits.
 
-/// What EC2 says of an instance type's network.
+/// An instance type and its network limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InstanceType {
-    /// `m5.large`
+    /// The name, for example `m5.large`.
     pub name: &'static str,
-    /// Interfaces each network card takes, by card index.
+    /// The limit of interfaces for each network card, by card index.
     pub cards: &'static [u32],
-    /// IPv4 addresses an interface takes.
+    /// The limit of IPv4 addresses per interface.
     pub ipv4_per_interface: u32,
-    /// Whether EFA interfaces exist on it.
+    /// Whether the type supports EFA interfaces.
     pub efa: bool,
 }
 
 impl InstanceType {
-    /// All cards together.
+    /// The limit of interfaces on all cards together.
     pub fn interfaces(&self) -> u32 {
         self.cards.iter().sum()
     }
@@ -24,7 +24,7 @@ const fn of(name: &'static str, cards: &'static [u32], ipv4_per_interface: u32, 
     InstanceType { name, cards, ipv4_per_interface, efa }
 }
 
-/// A few of each size, from AWS's "IP addresses per network interface per instance type", sorted by name.
+/// The known types, sorted by name. The limits are from AWS's "IP addresses per network interface per instance type".
 pub const TYPES: &[InstanceType] = &[
     of("c5.4xlarge", &[8], 30, false),
     of("c5.large", &[3], 10, false),
@@ -43,7 +43,7 @@ pub const TYPES: &[InstanceType] = &[
     of("t3.small", &[3], 4, false),
 ];
 
-/// Looks an instance type up.
+/// Finds an instance type by its name.
 pub fn instance_type(name: &str) -> Option<&'static InstanceType> {
     TYPES.iter().find(|found| found.name == name)
 }

@@ -1,4 +1,4 @@
-//! Faults: what goes wrong with a call, and which call.
+//! Injected faults: what goes wrong with a call, and the rules that choose the calls.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,63 +8,63 @@ use jiff::Timestamp;
 
 use super::model::Stuck;
 
-/// What goes wrong with a call.
+/// A fault of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// EC2 refuses the call and nothing happens.
+    /// EC2 refuses the call, and the call has no effect.
     Fail {
         /// EC2's error code.
         code: String,
-        /// The HTTP status; `None`: the code's usual one.
+        /// The HTTP status. `None` stands for the usual status of the code.
         status: Option<u16>,
     },
-    /// RequestLimitExceeded, whatever the buckets say.
+    /// EC2 answers RequestLimitExceeded, even if the bucket has tokens.
     Throttle,
-    /// The connection fails before EC2 has the request.
+    /// The connection fails before EC2 receives the request.
     Unreachable,
     /// The call takes effect and its answer is lost.
     LoseAnswer(Loss),
     /// The call takes effect, and the connection breaks in the middle of its answer.
     GarbleAnswer,
-    /// The call takes effect only after this long: also when the caller has given up by then.
+    /// The call takes effect after this additional time, even if the caller has timed out by then.
     Delay(Duration),
-    /// The call takes effect at once and is answered only after this long.
+    /// The call takes effect as usual, and the answer takes this much longer.
     SlowAnswer(Duration),
-    /// AttachNetworkInterface succeeds and stays `attaching`.
+    /// AttachNetworkInterface succeeds, and the attachment stays `attaching`.
     StuckAttaching(Stuck),
-    /// An attach or detach takes this long ("rarely minutes").
+    /// An attach or detach takes this long (`facts/ec2.md`: "rarely minutes").
     SlowTransition(Duration),
-    /// DeleteNetworkInterface answers success; the interface stays, `available`, and its tags are gone.
+    /// DeleteNetworkInterface succeeds, but the interface stays `available` and loses its tags.
     LeakOnDelete,
-    /// A Describe shows the account as it was this long ago (at most 300 s).
+    /// DescribeNetworkInterfaces shows the interfaces as they were this long ago, at most 300 s.
     StaleRead(Duration),
 }
 
-/// How an answer is lost.
+/// How an answer gets lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// The connection breaks.
     Broken,
-    /// Nothing comes for this long; then the connection breaks.
+    /// The connection is silent for this long and then breaks.
     Hang(Duration),
 }
 
-/// A request as it arrives, for choosing a fault.
+/// A request as it arrives: the input of the choice of a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming {
-    /// Counts arrivals from 1.
+    /// The number of the request, counted from 1 in the order of arrival.
     pub number: u64,
-    /// When it arrived.
+    /// The time of arrival.
     pub at: Timestamp,
     /// The action.
     pub action: String,
-    /// All query parameters but Action and Version.
+    /// All query parameters except Action and Version.
     pub parameters: BTreeMap<String, String>,
     /// The caller's User-Agent.
     pub user_agent: String,
 }
 
-/// Which calls a fault befalls.
+/// A fault, and the calls to which it applies.
 #[derive(Clone, Debug)]
 pub struct FaultRule {
     action: Option<String>,
@@ -76,45 +76,46 @@ pub struct FaultRule {
 }
 
 impl FaultRule {
-    /// Every call of this action.
+    /// Applies to every call of this action.
     pub fn on(action: &str, fault: Fault) -> Self {
         Self { action: Some(action.to_owned()), ..Self::on_every_call(fault) }
     }
 
-    /// Every call.
+    /// Applies to every call.
     pub fn on_every_call(fault: Fault) -> Self {
         Self { action: None, parameters: BTreeMap::new(), user_agent: None, skip: 0, times: None, fault }
     }
 
-    /// Only calls with this parameter, `NetworkInterfaceId` for example.
+    /// Restricts the rule to calls with this parameter, for example `NetworkInterfaceId`.
     pub fn with(mut self, parameter: &str, value: &str) -> Self {
         self.parameters.insert(parameter.to_owned(), value.to_owned());
         self
     }
 
-    /// Only callers whose User-Agent contains this.
+    /// Restricts the rule to callers whose User-Agent contains `part`.
     pub fn from_agent(mut self, part: &str) -> Self {
         self.user_agent = Some(part.to_owned());
         self
     }
 
-    /// Spares the first `calls`.
+    /// Skips the first `calls` calls.
     pub fn after(mut self, calls: u32) -> Self {
         self.skip = calls;
         self
     }
 
-    /// At most so often.
+    /// Limits how often the rule applies.
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// [`Self::times`] of one.
+    /// Limits the rule to one call.
     pub fn once(self) -> Self {
         self.times(1)
     }
 
+    /// Whether the rule applies to this call. Counts the calls that it skips and to which it applies.
     fn applies(&mut self, call: &Incoming) -> bool {
         let fits = self.action.as_ref().is_none_or(|action| *action == call.action)
             && self.parameters.iter().all(|(name, value)| call.parameters.get(name) == Some(value))
@@ -131,10 +132,10 @@ impl FaultRule {
     }
 }
 
-/// Chooses a fault for a call: for seeded histories.
+/// Chooses a fault for a call, for example from a seed.
 pub type FaultSource = Box<dyn FnMut(&Incoming) -> Option<Fault> + Send>;
 
-/// The rules in force, in order, and after them the source.
+/// The fault rules in order, and the source that is asked if no rule applies.
 #[derive(Default)]
 pub(super) struct Faults {
     pub rules: Vec<FaultRule>,
@@ -142,6 +143,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
+    /// The fault of a call, if there is one.
     pub fn choose(&mut self, call: &Incoming) -> Option<Fault> {
         let ruled = self.rules.iter_mut().find_map(|rule| rule.applies(call).then(|| rule.fault.clone()));
         ruled.or_else(|| self.source.as_mut().and_then(|source| source(call)))

@@ -1,16 +1,16 @@
-//! Filters of Describe calls.
+//! Filters of Describe calls: parsing, limits and matching.
 
 use std::collections::BTreeMap;
 
+use super::api_error::ApiError;
 use super::params::Params;
-use super::refusal::Refusal;
 
 /// "Up to 50 filters and up to 200 values per filter in a single request" (EC2 API reference, Filter).
 const MOST_FILTERS: usize = 50;
 const MOST_VALUES: usize = 200;
 const LONGEST_VALUE: usize = 255;
 
-/// All filters of a request. Filters are joined by AND, a filter's values by OR.
+/// All filters of a request. Filters are combined by AND, the values of a filter by OR.
 #[derive(Debug)]
 pub(super) struct Filters(Vec<Filter>);
 
@@ -21,8 +21,8 @@ struct Filter {
 }
 
 impl Filters {
-    /// Reads `Filter.N.…`; a name that the resource does not have is refused.
-    pub fn read(params: &Params, known: &[&str]) -> Result<Self, Refusal> {
+    /// Parses `Filter.N.…`. Names that are not in `known` are refused, except `tag:KEY`.
+    pub fn read(params: &Params, known: &[&str]) -> Result<Self, ApiError> {
         let given = params.structs("Filter");
         if given.len() > MOST_FILTERS {
             return Err(limit(format!("The maximum number of filters on a single call is {MOST_FILTERS}")));
@@ -31,11 +31,11 @@ impl Filters {
         for filter in given {
             let name = filter.required("Name")?.to_owned();
             if !known.contains(&name.as_str()) && name.strip_prefix("tag:").is_none_or(str::is_empty) {
-                return Err(Refusal::value(format!("The filter '{name}' is invalid")));
+                return Err(ApiError::value(format!("The filter '{name}' is invalid")));
             }
             let values = filter.list("Value");
             if values.is_empty() {
-                return Err(Refusal::value(format!("The filter '{name}' has no values")));
+                return Err(ApiError::value(format!("The filter '{name}' has no values")));
             }
             if values.len() > MOST_VALUES {
                 return Err(limit(format!(
@@ -50,11 +50,12 @@ impl Filters {
         Ok(Self(filters))
     }
 
+    /// Whether the request has no filter.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a resource passes, given its tags and what it has for each other filter name.
+    /// Whether a resource matches, given its tags and, by filter name, its other values.
     pub fn pass(&self, tags: &BTreeMap<String, String>, values: impl Fn(&str) -> Vec<String>) -> bool {
         self.0.iter().all(|filter| {
             let has = |candidate: &str| filter.values.iter().any(|pattern| fits(pattern, candidate));
@@ -69,11 +70,18 @@ impl Filters {
     }
 }
 
-fn limit(message: String) -> Refusal {
-    Refusal::new("FilterLimitExceeded", message)
+/// Whether a call asks for everything in one answer. EC2 has a smaller bucket for such calls.
+pub(super) fn is_unfiltered(action: &str, params: &Params) -> bool {
+    let narrowing = ["Filter", "MaxResults", "NextToken", "NetworkInterfaceId", "InstanceId"];
+    ["DescribeNetworkInterfaces", "DescribeInstances"].contains(&action)
+        && !narrowing.iter().any(|name| params.mentions(name))
 }
 
-/// `*` stands for any characters, `?` for one; `\` takes the next one literally. Case counts.
+fn limit(message: String) -> ApiError {
+    ApiError::new("FilterLimitExceeded", message)
+}
+
+/// Matches a filter's value. `*` stands for any characters, `?` for one, and `\` escapes the next. Matching is case-sensitive.
 fn fits(pattern: &str, text: &str) -> bool {
     if !pattern.contains(['*', '?', '\\']) {
         return pattern == text;
@@ -89,7 +97,7 @@ fn fits(pattern: &str, text: &str) -> bool {
         });
     }
     let text: Vec<char> = text.chars().collect();
-    // The usual greedy match: on a mismatch, go back to the last `*` and let it take one more.
+    // Greedy matching: after a mismatch, go back to the last `*` and let it match one more character.
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         match parts.get(p) {

@@ -1,32 +1,32 @@
-//! Interfaces of other AWS services, in the shapes in which the real EC2 has been recorded to show them.
+//! Interfaces of other AWS services, as recorded answers of the real EC2 show them.
 
 use std::collections::BTreeMap;
 
-use super::Ec2;
+use super::account::Ec2;
+use super::account_error::WorldError;
 use super::model::{Attachment, AttachmentStatus, Eni, Shape};
-use super::world::WorldError;
 
-/// Whose interface it is.
+/// The AWS service to which an interface belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Foreign {
-    /// A NAT gateway's: no groups, attached without an instance, card or time.
+    /// A NAT gateway. The interface has no groups. Its attachment has no instance, card or time.
     NatGateway,
-    /// A VPC endpoint's.
+    /// A VPC endpoint.
     VpcEndpoint,
-    /// A Lambda function's: not requester-managed.
+    /// A Lambda function. The interface is not requester-managed.
     Lambda,
-    /// A database's.
+    /// An RDS database.
     Rds,
-    /// A transit gateway's: no groups, not requester-managed.
+    /// A transit gateway. The interface has no groups and is not requester-managed.
     TransitGateway,
-    /// A Fargate task's: an ordinary attachment, but no instance.
+    /// A Fargate task. The interface has an ordinary attachment, but no instance.
     FargateTask,
-    /// A branch interface: in use without any attachment.
+    /// A branch interface, which is in use without an attachment.
     Branch,
 }
 
 impl Foreign {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Self; 7] = [
         Self::NatGateway,
         Self::VpcEndpoint,
@@ -52,6 +52,7 @@ impl Foreign {
         matches!(self, Self::NatGateway | Self::VpcEndpoint | Self::Rds | Self::FargateTask)
     }
 
+    /// Gives an ordinary interface the properties of the service's interfaces.
     fn change(self, eni: &mut Eni) {
         self.interface_type().clone_into(&mut eni.interface_type);
         eni.description = format!("{self:?} (another AWS service)");
@@ -83,14 +84,14 @@ impl Foreign {
 }
 
 impl Ec2 {
-    /// Another AWS service has an interface in a subnet; its ID.
+    /// Adds an interface of another AWS service in a subnet; returns its ID.
     pub fn add_foreign(&self, kind: Foreign, subnet: &str) -> Result<String, WorldError> {
         let eni = self.hand_create(subnet, &[])?;
         self.hand_change(&eni, |eni| kind.change(eni))?;
         Ok(eni)
     }
 
-    /// What answers show of an interface otherwise than usual.
+    /// Changes how answers show an interface.
     pub fn reshape(&self, eni: &str, shape: Shape) -> Result<(), WorldError> {
         self.hand_change(eni, |eni| eni.shape = shape)
     }

@@ -1,4 +1,4 @@
-//! The two ways in: smithy's connector, in process, and HTTP/1.1 over TCP.
+//! How requests reach the account: by a smithy connector, in process, and by HTTP/1.1 over TCP.
 
 use std::future::Future;
 use std::io;
@@ -23,27 +23,38 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::account::Ec2;
 use super::faults::Loss;
-use super::request::Reply;
-use super::{Ec2, LostAnswer};
+use super::in_flight::Reply;
 
-/// A DescribeNetworkInterfaces with 200 values a filter stays far below this.
+/// The limit of a request body. A DescribeNetworkInterfaces with 200 values per filter is far smaller.
 const LONGEST_REQUEST: usize = 1 << 20;
 
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LostAnswer {
+    /// The request did not arrive.
+    #[error("connection refused (simulated)")]
+    Unreachable,
+    /// The request arrived; the connection broke before the answer.
+    #[error("connection broken before the answer (simulated)")]
+    Broken,
+}
+
 impl Ec2 {
-    /// Sends one request in process: what the connector and the server do for each.
+    /// Sends one request in process. The connector and the server call this method for each request.
     pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, LostAnswer> {
         let accepted = self.with(|state| state.accept(&request)).ok_or(LostAnswer::Unreachable)?;
         let mut receiver = accepted.reply;
         let reply: Reply = loop {
             self.sleep_until(accepted.lands_at).await;
-            self.with(|_| ());
+            self.catch_up();
             match receiver.try_recv() {
                 Ok(reply) => break reply,
                 Err(tokio::sync::oneshot::error::TryRecvError::Closed) => {
                     return Err(LostAnswer::Broken);
                 }
-                // The clock's millisecond: not quite there yet.
+                // The timer has millisecond resolution, so the request may still be due in a fraction of a millisecond.
                 Err(tokio::sync::oneshot::error::TryRecvError::Empty) => {
                     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
                 }
@@ -71,17 +82,17 @@ impl Ec2 {
         Ok(response)
     }
 
-    /// An HTTP client for an AWS SDK configuration: its requests come here, in process.
+    /// An HTTP client for an AWS SDK configuration. Its requests come to this account, in process.
     pub fn http_client(&self) -> SharedHttpClient {
         SharedHttpClient::new(self.clone())
     }
 
-    /// The connector that [`Self::http_client`] hands to an SDK; it keeps the read timeout that the settings ask for.
+    /// The connector of [`Self::http_client`]. It applies the read timeout of the SDK's settings.
     pub fn connector(&self, settings: HttpConnectorSettings) -> SharedHttpConnector {
         SharedHttpConnector::new(InProcess { ec2: self.clone(), settings })
     }
 
-    /// Serves HTTP/1.1, for AWS_ENDPOINT_URL, until `shutdown`; open connections are then closed.
+    /// Serves HTTP/1.1, for AWS_ENDPOINT_URL, until `shutdown`. Open connections are then closed.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let mut shutdown = pin!(shutdown);
         let mut connections = JoinSet::new();
@@ -107,11 +118,11 @@ impl Ec2 {
     }
 }
 
-/// Marks an answer in the middle of which the connection breaks.
+/// Marks an answer during which the connection breaks.
 #[derive(Clone, Copy, Debug)]
 struct CutOff;
 
-/// The body as it comes: whole, or its first half and then an error.
+/// The body as the caller receives it: whole, or the first half and then an error.
 fn body_of(response: http::Response<Bytes>) -> http::Response<BoxBody<Bytes, LostAnswer>> {
     let cut = response.extensions().get::<CutOff>().is_some();
     response.map(|bytes| {
@@ -123,7 +134,7 @@ fn body_of(response: http::Response<Bytes>) -> http::Response<BoxBody<Bytes, Los
     })
 }
 
-/// A lost answer is an error here, upon which hyper closes the connection without an answer.
+/// Answers one request over TCP. On an error, hyper closes the connection without an answer.
 async fn answer(
     ec2: Ec2,
     request: http::Request<Incoming>,

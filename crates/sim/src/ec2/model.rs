@@ -1,18 +1,18 @@
-//! What exists in the simulated account, as plain data.
+//! The resources of a simulated account, as plain data: interfaces, attachments, instances, subnets and groups.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use jiff::Timestamp;
 
-/// Everything in the account at one moment: the truth, without eventual consistency.
+/// Everything in the account at one time, without eventual consistency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// When it was taken.
+    /// The time of the snapshot.
     pub at: Timestamp,
     /// Network interfaces by ID.
     pub enis: BTreeMap<String, Eni>,
-    /// Instances by ID, terminated ones for an hour.
+    /// Instances by ID. Terminated ones are included for an hour.
     pub instances: BTreeMap<String, Instance>,
     /// Subnets by ID.
     pub subnets: BTreeMap<String, Subnet>,
@@ -42,13 +42,13 @@ impl Snapshot {
 pub struct Eni {
     /// `eni-…`
     pub id: String,
-    /// Its subnet.
+    /// The subnet.
     pub subnet_id: String,
     /// The subnet's VPC.
     pub vpc_id: String,
     /// The subnet's Availability Zone.
     pub zone: String,
-    /// At most 255 characters.
+    /// The description, of at most 255 characters.
     pub description: String,
     /// Security group IDs, in the order they were given.
     pub groups: Vec<String>,
@@ -56,54 +56,54 @@ pub struct Eni {
     pub tags: BTreeMap<String, String>,
     /// `interface`, `efa`, `efa-only` or `trunk`.
     pub interface_type: String,
-    /// Unique and locally administered.
+    /// The MAC address, unique and locally administered.
     pub mac_address: String,
-    /// The primary address first.
+    /// The private IPv4 addresses, the primary one first.
     pub private_ips: Vec<Ipv4Addr>,
-    /// The first addresses of its /28 blocks.
+    /// The /28 prefixes, each by its first address.
     pub ipv4_prefixes: Vec<Ipv4Addr>,
     /// IPv6 addresses.
     pub ipv6_addresses: Vec<Ipv6Addr>,
-    /// On unless switched off.
+    /// Whether EC2 checks source and destination of packets. The default is yes.
     pub source_dest_check: bool,
-    /// Made and kept by another AWS service: callers may neither detach nor delete it.
+    /// Another AWS service made the interface: callers may neither detach nor delete it.
     pub requester_managed: bool,
-    /// Another AWS service manages it (`operator.managed`): Describes leave it out unless they ask for managed resources.
+    /// Another AWS service manages the interface (`operator.managed`). Describes omit it unless they ask for managed resources.
     pub managed: bool,
-    /// What answers show of it otherwise than usual.
+    /// How answers show the interface.
     pub shape: Shape,
-    /// When it was made.
+    /// The time of creation.
     pub created: Timestamp,
-    /// Who made it.
+    /// The creator.
     pub created_by: Creator,
-    /// The token its Create call carried.
+    /// The client token of the Create call.
     pub client_token: Option<String>,
-    /// Where it is attached, from `attaching` to the end of `detaching`.
+    /// The attachment, from the start of `attaching` to the end of `detaching`.
     pub attachment: Option<Attachment>,
 }
 
 impl Eni {
-    /// `in-use` as long as there is an attachment, in whatever state; else `available`.
+    /// `in-use` while there is an attachment, in whatever status; else `available`.
     pub fn status(&self) -> &'static str {
         if self.attachment.is_some() { "in-use" } else { "available" }
     }
 }
 
-/// What EC2's answers leave out of an interface, or show otherwise: the recorded kinds of other services' interfaces.
+/// What EC2's answers omit or replace in an interface, as recorded for interfaces of other services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
-    /// Elements that are left out, by their names in the answer.
+    /// Elements that are omitted, by their names in the answer.
     pub without: std::collections::BTreeSet<&'static str>,
-    /// Elements whose text is another one, by their names in the answer.
+    /// Elements whose text is replaced, by their names in the answer.
     pub texts: BTreeMap<&'static str, String>,
 }
 
-/// Who made a network interface.
+/// The creator of a network interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Creator {
     /// A CreateNetworkInterface call.
     Call,
-    /// Somebody by hand: [`super::Ec2::hand_create`].
+    /// A test, by hand: [`super::Ec2::hand_create`].
     Hand,
     /// EC2 itself, as an instance's primary interface.
     Instance,
@@ -120,33 +120,33 @@ pub struct Attachment {
     pub network_card_index: u32,
     /// The device index on that card.
     pub device_index: u32,
-    /// Where it is in its life.
+    /// The status.
     pub status: AttachmentStatus,
     /// False after AttachNetworkInterface, which cannot set it.
     pub delete_on_termination: bool,
-    /// When Attach was answered.
+    /// The time at which Attach took effect.
     pub attach_time: Timestamp,
-    /// Set by a fault: it does not become attached by itself.
+    /// Set if the attachment does not leave `attaching` by itself, because of a fault or an unusable slot.
     pub stuck: Option<Stuck>,
 }
 
 /// What releases an attachment that a fault holds in `attaching`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stuck {
-    /// A plain detach.
+    /// A plain or a forced detach.
     UntilDetached,
-    /// Only a forced detach; a plain one stays in `detaching`.
+    /// Only a forced detach. After a plain one, the attachment stays in `detaching`.
     UntilForced,
 }
 
 /// EC2's `attachment.status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AttachmentStatus {
-    /// Attach was answered; the interface is not there yet.
+    /// Attach was answered; the interface is not attached yet.
     Attaching,
-    /// There.
+    /// The interface is attached.
     Attached,
-    /// Detach was answered; it still holds its index.
+    /// Detach was answered; the slot is still occupied.
     Detaching,
 }
 
@@ -166,7 +166,7 @@ impl AttachmentStatus {
 pub struct Instance {
     /// `i-…`
     pub id: String,
-    /// Its type; limits come from [`super::catalog`].
+    /// The instance type. Its limits come from [`super::catalog`].
     pub instance_type: String,
     /// The primary interface's subnet.
     pub subnet_id: String,
@@ -174,15 +174,15 @@ pub struct Instance {
     pub vpc_id: String,
     /// Its Availability Zone.
     pub zone: String,
-    /// Its state.
+    /// The state.
     pub state: InstanceState,
     /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// When it was launched.
+    /// The launch time.
     pub launched: Timestamp,
-    /// Another AWS service manages it: Describes leave it out unless they ask for managed resources.
+    /// Another AWS service manages the instance. Describes omit it unless they ask for managed resources.
     pub managed: bool,
-    /// (card, index) slots that a forced detach left unusable until the instance stops.
+    /// The (card, index) slots that forced detaches left unusable until the instance stops.
     pub unusable_slots: std::collections::BTreeSet<(u32, u32)>,
 }
 
@@ -195,11 +195,11 @@ pub enum InstanceState {
     Running,
     /// Being stopped.
     Stopping,
-    /// Stopped: interfaces stay attached.
+    /// Stopped. Interfaces stay attached.
     Stopped,
     /// Being terminated.
     ShuttingDown,
-    /// Gone, still described for an hour.
+    /// Terminated. EC2 describes the instance for another hour.
     Terminated,
 }
 
@@ -238,13 +238,13 @@ pub struct Subnet {
     pub vpc_id: String,
     /// Its Availability Zone.
     pub zone: String,
-    /// Its IPv4 block.
+    /// The IPv4 block.
     pub cidr: String,
-    /// Its IPv6 /64, if it has one.
+    /// The IPv6 /64 block, if there is one.
     pub ipv6_cidr: Option<String>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// Addresses still free (EC2 keeps five).
+    /// The number of free addresses. EC2 reserves five.
     pub available_addresses: u64,
 }
 
@@ -253,7 +253,7 @@ pub struct Subnet {
 pub struct SecurityGroup {
     /// `sg-…`
     pub id: String,
-    /// Its name, unique in its VPC.
+    /// The name, unique in the VPC.
     pub name: String,
     /// Its VPC.
     pub vpc_id: String,

@@ -1,38 +1,38 @@
-//! Eyes on the account: every change of an interface at the moment at which it happens, and who made it.
+//! The observer of an account. It receives every change of an interface, with its origin, and every call.
 
 use jiff::Timestamp;
 
-use super::ledger::CallRecord;
+use super::call_log::CallRecord;
 use super::model::Eni;
 
-/// Who made a change.
+/// The origin of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum By {
-    /// A call that landed.
+    /// A call that took effect.
     Call(Box<CallRecord>),
-    /// Somebody by hand, through the methods of [`super::Ec2`].
+    /// A change by hand, through the methods of [`super::Ec2`].
     Hand,
-    /// Time: an attach or detach that ended, an instance that terminated.
+    /// An event in EC2: an attach or detach that ends, an instance that terminates.
     Time,
 }
 
-/// Something that happened.
+/// An event that the observer receives.
 #[derive(Debug)]
 pub enum Happening<'a> {
-    /// An interface is new, changed or gone.
+    /// An interface was created, changed or deleted.
     Changed {
-        /// Its ID.
+        /// The interface's ID.
         id: &'a str,
-        /// What it was.
+        /// The interface before the change.
         before: Option<&'a Eni>,
-        /// What it is.
+        /// The interface after the change.
         after: Option<&'a Eni>,
-        /// Who made the change.
+        /// The origin of the change.
         by: &'a By,
     },
-    /// A call took effect, was refused, or did not arrive. What it changed was told before.
+    /// A call took effect, was refused, or did not arrive. The changes that it made were reported before.
     Landed(&'a CallRecord),
 }
 
-/// Is told everything, in order, while the account is locked: it must not call into it.
+/// Receives all events in order, while the account is locked. It must not call methods of the account.
 pub type Observer = Box<dyn FnMut(Timestamp, &Happening<'_>) + Send>;

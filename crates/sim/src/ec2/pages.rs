@@ -1,12 +1,14 @@
-//! Pagination: MaxResults and NextToken.
+//! Pagination of Describe calls: MaxResults and NextToken.
+//!
+//! A token names the query, the time of issue and the last ID, so the server keeps no state for it.
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::api_error::ApiError;
 use super::params::Params;
-use super::refusal::Refusal;
 use super::settings::Settings;
 
-/// Where a page starts and how long it may be.
+/// One page of an answer: where it starts and how many items it may have.
 #[derive(Debug)]
 pub(super) struct Page {
     after: Option<String>,
@@ -17,22 +19,22 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Reads MaxResults (`least` to `most`) and NextToken. IDs and MaxResults exclude each other.
+    /// Parses MaxResults, which must be from `least` to `most`, and NextToken. A request may not have both IDs and MaxResults.
     pub fn read(
         params: &Params,
         ids: &[String],
         (least, most): (u32, u32),
         settings: &Settings,
         now: Timestamp,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, ApiError> {
         let max = params.count("MaxResults")?;
         if max.is_some() && !ids.is_empty() {
-            return Err(Refusal::combination("The parameter MaxResults cannot be used with IDs in the same request"));
+            return Err(ApiError::combination("The parameter MaxResults cannot be used with IDs in the same request"));
         }
         if let Some(max) = max
             && !(least..=most).contains(&max)
         {
-            return Err(Refusal::value(format!(
+            return Err(ApiError::value(format!(
                 "Value ( {max} ) for parameter maxResults is invalid. Expecting a value between {least} and {most}."
             )));
         }
@@ -46,25 +48,25 @@ impl Page {
         Ok(Self { after, size, query, issued: now, short: settings.short_pages })
     }
 
-    /// Cuts the page out of all items, in order of their IDs.
+    /// The items of the page and the next token. `all` must be in order of the IDs.
     pub fn cut<'a, T: 'a>(
         &self,
         all: impl Iterator<Item = (&'a str, T)>,
         pass: impl Fn(&T) -> bool,
     ) -> (Vec<T>, Option<String>) {
         let mut items = Vec::new();
-        let mut looked_at = 0;
+        let mut examined = 0;
         let mut last = "";
         for (id, item) in all {
             if self.after.as_deref().is_some_and(|after| id <= after) {
                 continue;
             }
             let passes = pass(&item);
-            let full = if self.short { looked_at == self.size } else { items.len() == self.size };
+            let full = if self.short { examined == self.size } else { items.len() == self.size };
             if full && (passes || self.short) {
                 return (items, Some(self.token(last)));
             }
-            looked_at += 1;
+            examined += 1;
             if passes {
                 items.push(item);
                 last = id;
@@ -80,8 +82,8 @@ impl Page {
     }
 }
 
-fn continue_from(token: &str, query: u64, settings: &Settings, now: Timestamp) -> Result<String, Refusal> {
-    let unreadable = || Refusal::new("InvalidNextToken", format!("The token '{token}' is invalid"));
+fn continue_from(token: &str, query: u64, settings: &Settings, now: Timestamp) -> Result<String, ApiError> {
+    let unreadable = || ApiError::new("InvalidNextToken", format!("The token '{token}' is invalid"));
     let mut parts = token.splitn(3, '.');
     let mut part = || parts.next().ok_or_else(unreadable);
     let issued = i128::from_str_radix(part()?, 16).map_err(|_| unreadable())?;
@@ -91,12 +93,12 @@ fn continue_from(token: &str, query: u64, settings: &Settings, now: Timestamp) -
     }
     let expiry = SignedDuration::try_from(settings.page_expiry).unwrap_or(SignedDuration::MAX);
     if now.duration_since(issued) > expiry {
-        return Err(Refusal::new("InvalidPaginationToken", "The pagination token has expired"));
+        return Err(ApiError::new("InvalidPaginationToken", "The pagination token has expired"));
     }
     Ok(part()?.to_owned())
 }
 
-/// A token is good only for the query that it came from. FNV-1a.
+/// Identifies a query, as a token is valid only for the query that returned it. The hash is FNV-1a.
 fn digest(params: &Params) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let action = params.get("Action").unwrap_or_default().to_owned();

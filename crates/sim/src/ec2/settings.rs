@@ -1,47 +1,47 @@
-//! How this EC2 behaves.
+//! The settings of a simulated EC2: delays, limits, rates and consistency.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// How the simulated EC2 behaves. Rates, delays and limits are settings because AWS changes them per account.
+/// The behaviour of a simulated EC2. Rates, delays and limits are settings because AWS changes them per account.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// From Attach's answer to `attached`: commonly 1–4 s.
+    /// Time from the effect of Attach to `attached`, commonly 1–4 s.
     pub attach_delay: RangeInclusive<Duration>,
-    /// From Detach's answer to `available`: commonly 1–4 s.
+    /// Time from the effect of Detach to `available`, commonly 1–4 s.
     pub detach_delay: RangeInclusive<Duration>,
-    /// How long a call takes; half of it passes before the call takes effect, half after.
+    /// Duration of a call. Half of it passes before the call takes effect, half after.
     pub call_latency: RangeInclusive<Duration>,
-    /// From TerminateInstances to `terminated`. Zero: at once.
+    /// Time from TerminateInstances to `terminated`. With zero, the instance terminates at once.
     pub shutdown_delay: Duration,
-    /// Token buckets per action; `None`: no throttling.
+    /// Token buckets per action. `None` switches throttling off.
     pub buckets: Option<Buckets>,
-    /// The longest a read may lag behind a mutation. Zero: reads are consistent.
+    /// The longest time by which a read may lag behind a mutation. With zero, reads are consistent.
     pub lag: Duration,
-    /// With `lag`: reads may go back to an older state after a newer one was seen, as answers come from several replicas.
+    /// With `lag`: a read may show an older state than the read before, as if answers came from several replicas of EC2.
     pub flapping_reads: bool,
-    /// Network interfaces a Region may have, primary ones included (AWS's default is 5,000).
+    /// The limit of network interfaces in the Region, primary ones included. AWS's default is 5,000.
     pub eni_quota: Option<u32>,
-    /// Whether a Create that repeats a token is checked against the quota before the token is looked up
-    /// (facts: "limit errors may ignore it").
+    /// Whether a Create that repeats a token is checked against the quota before the lookup of the token (`facts/ec2.md`: "limit
+    /// errors may ignore it").
     pub quota_before_token: bool,
-    /// How long a client token is remembered ("hours, not for ever").
+    /// How long a client token is remembered (`facts/ec2.md`: "hours, not for ever").
     pub token_memory: Duration,
-    /// How long a page token is good for.
+    /// How long a pagination token is valid.
     pub page_expiry: Duration,
-    /// MaxResults counts what was looked at rather than what matched: pages may be short, or empty, with a NextToken.
+    /// MaxResults counts the examined items instead of the matching ones. Pages with a NextToken may then be short or empty.
     pub short_pages: bool,
-    /// More interfaces than this and an unfiltered, unpaginated DescribeNetworkInterfaces is refused
-    /// (OperationNotPermitted).
+    /// With more interfaces than this, an unfiltered and unpaginated DescribeNetworkInterfaces is refused with
+    /// OperationNotPermitted.
     pub unpaginated_limit: usize,
-    /// Security groups an interface may have (AWS's default is 5).
+    /// The limit of security groups per interface. AWS's default is 5.
     pub groups_per_interface: usize,
-    /// A forced detach leaves its slot unusable (attaching for ever) until the instance stops.
+    /// A forced detach leaves its slot unusable until the instance stops: a later attachment there stays `attaching`.
     pub force_spoils_slot: bool,
-    /// How many call records are kept.
+    /// The number of call records that are kept.
     pub records: usize,
-    /// Decides every ID, delay and lag.
+    /// The seed of all IDs, delays and lags.
     pub seed: u64,
 }
 
@@ -70,21 +70,21 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// No delays, no lag, no throttling: for tests about something else.
+    /// Settings without delays, lag and throttling, for tests that are not about timing.
     pub fn instant() -> Self {
         let zero = || Duration::ZERO..=Duration::ZERO;
         Self { attach_delay: zero(), detach_delay: zero(), call_latency: zero(), ..Self::default() }
     }
 }
 
-/// Token buckets of an account and Region: (capacity, refill per second).
+/// The token buckets of an account and Region, each as (capacity, refill per second).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buckets {
-    /// By action.
+    /// Buckets by action.
     pub actions: BTreeMap<&'static str, (u32, u32)>,
-    /// For Describe* calls that filter or paginate, and for what is not listed.
+    /// The bucket of each action that `actions` does not list, except for the calls of `unfiltered`.
     pub filtered: (u32, u32),
-    /// For DescribeNetworkInterfaces and DescribeInstances without filter, IDs or pages.
+    /// The bucket of DescribeNetworkInterfaces and DescribeInstances for calls without filters, IDs and pages.
     pub unfiltered: (u32, u32),
 }
 

@@ -1,7 +1,7 @@
-//! The account's state, and time passing in it.
+//! The account's state and its event queue.
 //!
-//! Everything that is to happen (an attach ending, a request landing) waits in one queue by time, and happens when
-//! somebody looks. No task is spawned, so paused time works and a run depends on nothing but its inputs.
+//! Every future event (an attach ends, a request takes effect) waits in one queue, ordered by time, and is processed at the
+//! next access. The state spawns no task and reads no clock but the simulator's, so a run depends on its inputs alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -9,79 +9,84 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::addresses::Pool;
-use super::buckets::Levels;
+use super::addresses::AddressPool;
+use super::api_error::ApiError;
+use super::buckets::TokenBuckets;
+use super::call_log::{CallLog, CallRecord};
+use super::client_tokens::ClientTokens;
 use super::faults::Faults;
 use super::history::{History, View};
-use super::ids::{Chance, Ids};
-use super::ledger::{CallRecord, Ledger};
+use super::ids::Ids;
+use super::in_flight::InFlight;
 use super::model::{AttachmentStatus, Eni, Instance, InstanceState, SecurityGroup, Snapshot, Subnet};
 use super::observer::{By, Happening, Observer};
-use super::refusal::Refusal;
-use super::request::InFlight;
+use super::rng::Rng;
 use super::settings::Settings;
-use super::tokens::Tokens;
 use crate::clock::SimClock;
 
 /// EC2 describes a terminated instance for about an hour.
 const TERMINATED_SHOWN: SignedDuration = SignedDuration::from_hours(1);
 
+/// Everything in the account, and all that its behaviour depends on.
 pub(super) struct State {
     pub clock: SimClock,
     pub settings: Settings,
-    /// The moment that is being executed.
+    /// The time of the event that is being processed, or of the access.
     pub now: Timestamp,
-    pub chance: Chance,
+    pub rng: Rng,
     pub ids: Ids,
-    /// Default security group by VPC.
+    /// The default security group of each VPC.
     pub vpcs: BTreeMap<String, String>,
     pub subnets: BTreeMap<String, SubnetEntry>,
     pub groups: BTreeMap<String, SecurityGroup>,
     pub instances: BTreeMap<String, Instance>,
-    /// Instances that so many more answers of DescribeInstances leave out.
+    /// For how many more answers DescribeInstances leaves an instance out.
     pub left_out: BTreeMap<String, u32>,
-    pub tokens: Tokens,
-    pub levels: Levels,
+    pub client_tokens: ClientTokens,
+    pub token_buckets: TokenBuckets,
     pub faults: Faults,
+    /// Actions without permission.
     pub denied: BTreeSet<String>,
-    pub ledger: Ledger,
+    pub call_log: CallLog,
     pub observer: Option<Observer>,
-    /// Who makes what happens now.
+    /// The origin of the changes that are being made, for the observer.
     pub by: By,
     enis: BTreeMap<String, Eni>,
     by_attachment: BTreeMap<String, String>,
     by_instance: BTreeMap<String, BTreeSet<String>>,
     history: History,
-    queue: BTreeMap<(Timestamp, u64), Due>,
+    queue: BTreeMap<(Timestamp, u64), Event>,
     queued: u64,
 }
 
+/// A subnet and the addresses in use. `subnet.available_addresses` is not kept up to date: see [`SubnetEntry::shown`].
 pub(super) struct SubnetEntry {
-    pub about: Subnet,
-    pub pool: Pool,
+    pub subnet: Subnet,
+    pub pool: AddressPool,
 }
 
-/// Something that is to happen.
-pub(super) enum Due {
+/// A future event.
+pub(super) enum Event {
     /// An attachment becomes `attached`.
     Attached(String),
-    /// An attachment is gone.
+    /// An attachment ends.
     Detached(String),
     /// An instance's shutdown ends.
     Terminated(String),
-    /// A terminated instance is described no longer.
+    /// A terminated instance is no longer described.
     Forgotten(String),
     /// A request takes effect.
-    Lands(Box<InFlight>),
+    RequestLanded(Box<InFlight>),
 }
 
 impl State {
+    /// An empty account.
     pub fn new(clock: SimClock, settings: Settings) -> Self {
         Self {
             now: clock.now(),
-            chance: Chance::new(settings.seed ^ 0xC0FF_EE00),
+            rng: Rng::new(settings.seed ^ 0xC0FF_EE00),
             ids: Ids::new(settings.seed),
-            ledger: Ledger::new(settings.records),
+            call_log: CallLog::new(settings.records),
             clock,
             settings,
             vpcs: BTreeMap::new(),
@@ -89,8 +94,8 @@ impl State {
             groups: BTreeMap::new(),
             instances: BTreeMap::new(),
             left_out: BTreeMap::new(),
-            tokens: Tokens::default(),
-            levels: Levels::default(),
+            client_tokens: ClientTokens::default(),
+            token_buckets: TokenBuckets::default(),
             faults: Faults::default(),
             denied: BTreeSet::new(),
             observer: None,
@@ -104,7 +109,7 @@ impl State {
         }
     }
 
-    /// Instances that this answer of DescribeInstances leaves out.
+    /// The instances that this answer of DescribeInstances leaves out. Each call counts as one answer.
     pub fn leave_out(&mut self) -> BTreeSet<String> {
         let now = self.left_out.keys().cloned().collect();
         self.left_out.retain(|_, times| {
@@ -114,50 +119,51 @@ impl State {
         now
     }
 
-    /// Lets happen, in order, all that was due by now.
-    pub fn settle(&mut self) {
+    /// Processes, in order, all events that are due by now.
+    pub fn advance_to_now(&mut self) {
         let until = self.clock.now();
         while let Some(entry) = self.queue.first_entry() {
             if entry.key().0 > until {
                 break;
             }
-            let ((at, _), due) = entry.remove_entry();
+            let ((at, _), event) = entry.remove_entry();
             self.now = self.now.max(at);
             self.by = By::Time;
-            self.happen(due);
+            self.process(event);
         }
         self.by = By::Hand;
         self.now = self.now.max(until);
         self.history.prune(self.now);
     }
 
-    /// When the next thing happens by itself.
-    pub fn next_due(&self) -> Option<Timestamp> {
+    /// The time of the next event.
+    pub fn next_event(&self) -> Option<Timestamp> {
         self.queue.keys().next().map(|(at, _)| *at)
     }
 
-    pub fn schedule(&mut self, after: Duration, due: Due) -> Timestamp {
+    /// Queues an event; returns its time.
+    pub fn schedule(&mut self, after: Duration, event: Event) -> Timestamp {
         let at = later(self.now, after);
         self.queued += 1;
-        self.queue.insert((at, self.queued), due);
+        self.queue.insert((at, self.queued), event);
         at
     }
 
-    /// A duration out of a range, by the seed.
+    /// Draws a duration from a range.
     pub fn draw(&mut self, range: &RangeInclusive<Duration>) -> Duration {
         let nanos = |d: &Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(self.chance.between(nanos(range.start()), nanos(range.end())))
+        Duration::from_nanos(self.rng.between(nanos(range.start()), nanos(range.end())))
     }
 
-    fn happen(&mut self, due: Due) {
-        match due {
-            Due::Attached(attachment) => self.finish_attach(&attachment),
-            Due::Detached(attachment) => self.finish_detach(&attachment),
-            Due::Terminated(instance) => self.finish_termination(&instance),
-            Due::Forgotten(instance) => {
+    fn process(&mut self, event: Event) {
+        match event {
+            Event::Attached(attachment) => self.finish_attach(&attachment),
+            Event::Detached(attachment) => self.finish_detach(&attachment),
+            Event::Terminated(instance) => self.finish_termination(&instance),
+            Event::Forgotten(instance) => {
                 self.instances.remove(&instance);
             }
-            Due::Lands(in_flight) => self.land(*in_flight),
+            Event::RequestLanded(in_flight) => self.land(*in_flight),
         }
     }
 
@@ -174,6 +180,7 @@ impl State {
         }
     }
 
+    /// Ends an attachment, in whatever status.
     pub fn finish_detach(&mut self, attachment: &str) {
         let Some(mut eni) = self.eni_of_attachment(attachment).cloned() else {
             return;
@@ -182,7 +189,7 @@ impl State {
         self.put(eni);
     }
 
-    /// deleteOnTermination decides whether an interface goes with its instance or becomes `available`.
+    /// Terminates an instance. Interfaces with deleteOnTermination are deleted; the others become `available`.
     pub fn finish_termination(&mut self, id: &str) {
         for mut eni in self.enis_of_instance(id).into_iter().cloned().collect::<Vec<_>>() {
             if eni.attachment.as_ref().is_some_and(|attachment| attachment.delete_on_termination) {
@@ -194,11 +201,12 @@ impl State {
         }
         if let Some(instance) = self.instances.get_mut(id) {
             instance.state = InstanceState::Terminated;
-            self.schedule(TERMINATED_SHOWN.unsigned_abs(), Due::Forgotten(id.to_owned()));
+            self.schedule(TERMINATED_SHOWN.unsigned_abs(), Event::Forgotten(id.to_owned()));
         }
-        self.ledger.touch();
+        self.call_log.touch();
     }
 
+    /// The interface as it is, visible to reads or not.
     pub fn eni(&self, id: &str) -> Option<&Eni> {
         self.enis.get(id)
     }
@@ -215,19 +223,19 @@ impl State {
         self.by_instance.get(instance).into_iter().flatten().filter_map(|id| self.enis.get(id)).collect()
     }
 
-    /// The interface, unless it was created so recently that this call goes to a replica that does not know it yet.
-    pub fn eni_known(&self, id: &str) -> Result<Eni, Refusal> {
-        let truth = self.enis.get(id);
-        let known = self.history.shown(id, truth, View::Settled(self.now)).is_some();
-        truth.filter(|_| known).cloned().ok_or_else(|| Refusal::no_eni(id))
+    /// The interface, or NotFound if it was created so recently that a mutating call does not find it yet.
+    pub fn eni_known(&self, id: &str) -> Result<Eni, ApiError> {
+        let current = self.enis.get(id);
+        let known = self.history.shown(id, current, View::Settled(self.now)).is_some();
+        current.filter(|_| known).cloned().ok_or_else(|| ApiError::no_eni(id))
     }
 
     /// Stores a new state of an interface.
     pub fn put(&mut self, eni: Eni) {
         let before = self.enis.get(&eni.id).cloned();
-        self.unbook(before.as_ref());
-        self.tell_change(&eni.id, before.as_ref(), Some(&eni));
-        self.note_change(&eni.id, before);
+        self.remove_from_indexes(before.as_ref());
+        self.notify_observer(&eni.id, before.as_ref(), Some(&eni));
+        self.record_history(&eni.id, before);
         if let Some(entry) = self.subnets.get_mut(&eni.subnet_id) {
             entry.pool.take(&eni);
         }
@@ -236,19 +244,21 @@ impl State {
             self.by_instance.entry(attachment.instance_id.clone()).or_default().insert(eni.id.clone());
         }
         self.enis.insert(eni.id.clone(), eni);
-        self.ledger.touch();
+        self.call_log.touch();
     }
 
+    /// Deletes an interface.
     pub fn remove(&mut self, id: &str) {
         if let Some(before) = self.enis.remove(id) {
-            self.unbook(Some(&before));
-            self.tell_change(id, Some(&before), None);
-            self.note_change(id, Some(before));
-            self.ledger.touch();
+            self.remove_from_indexes(Some(&before));
+            self.notify_observer(id, Some(&before), None);
+            self.record_history(id, Some(before));
+            self.call_log.touch();
         }
     }
 
-    fn unbook(&mut self, before: Option<&Eni>) {
+    /// Frees the addresses of an interface's former state and drops it from the indexes.
+    fn remove_from_indexes(&mut self, before: Option<&Eni>) {
         let Some(before) = before else { return };
         if let Some(entry) = self.subnets.get_mut(&before.subnet_id) {
             entry.pool.release(before);
@@ -261,7 +271,7 @@ impl State {
         }
     }
 
-    fn tell_change(&mut self, id: &str, before: Option<&Eni>, after: Option<&Eni>) {
+    fn notify_observer(&mut self, id: &str, before: Option<&Eni>, after: Option<&Eni>) {
         if let Some(observer) = &mut self.observer
             && before != after
         {
@@ -269,20 +279,21 @@ impl State {
         }
     }
 
-    /// Records a call and tells it.
-    pub fn tell_call(&mut self, record: CallRecord) {
+    /// Reports a call to the observer and records it.
+    pub fn record_call(&mut self, record: CallRecord) {
         if let Some(observer) = &mut self.observer {
             observer(self.now, &Happening::Landed(&record));
         }
-        self.ledger.note(record);
+        self.call_log.push(record);
     }
 
-    fn note_change(&mut self, id: &str, before: Option<Eni>) {
+    /// Keeps an interface's former state until reads show the new one.
+    fn record_history(&mut self, id: &str, before: Option<Eni>) {
         let lag = self.draw(&(Duration::ZERO..=self.settings.lag));
-        self.history.note(id, before, self.now, later(self.now, lag));
+        self.history.record(id, before, self.now, later(self.now, lag));
     }
 
-    /// Where a Describe shows something else than the truth: late by the settings' lag, or as of `stale` ago.
+    /// The interfaces for which a Describe shows an older state: late by the settings' lag, or as of `stale` ago.
     pub fn lagging(&mut self, stale: Option<Duration>) -> BTreeMap<String, Option<Eni>> {
         let lag = self.settings.lag;
         if lag.is_zero() && stale.is_none() {
@@ -305,7 +316,7 @@ impl State {
         lagging
     }
 
-    /// Interfaces as a Describe shows them, given [`Self::lagging`], by ID.
+    /// The interfaces as a Describe shows them, by ID. `lagging` comes from [`Self::lagging`].
     pub fn shown_enis<'a>(&'a self, lagging: &'a BTreeMap<String, Option<Eni>>) -> BTreeMap<&'a str, &'a Eni> {
         let mut shown: BTreeMap<&str, &Eni> = self.enis.iter().map(|(id, eni)| (id.as_str(), eni)).collect();
         for (id, eni) in lagging {
@@ -317,6 +328,7 @@ impl State {
         shown
     }
 
+    /// The current state, without eventual consistency.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             at: self.now,
@@ -329,12 +341,14 @@ impl State {
 }
 
 impl SubnetEntry {
+    /// The subnet with the number of addresses that are available now.
     pub fn shown(&self) -> Subnet {
-        Subnet { available_addresses: self.pool.available(), ..self.about.clone() }
+        Subnet { available_addresses: self.pool.available(), ..self.subnet.clone() }
     }
 }
 
-pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
+/// `at` plus `by`, saturating.
+fn later(at: Timestamp, by: Duration) -> Timestamp {
     let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
     at.saturating_add(by).unwrap_or(Timestamp::MAX)
 }

@@ -1,14 +1,16 @@
-//! XML answers, escaped by quick-xml.
+//! The XML of EC2's answers, escaped by quick-xml.
+//!
+//! [`Element`] writes one element; [`answer`] and [`error`] write whole bodies. Nothing here knows what an action answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use quick_xml::escape::escape;
 
-use super::refusal::Refusal;
+use super::api_error::ApiError;
 
 const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 
-/// An element, written as it is made: what is in it is text or elements.
+/// An element whose content, text or elements, is written while it is built.
 #[derive(Clone, Debug)]
 pub(super) struct Element {
     name: &'static str,
@@ -20,15 +22,17 @@ impl Element {
         Self { name, inside: String::new() }
     }
 
+    /// An element that contains text.
     pub fn leaf(name: &'static str, text: impl ToString) -> Self {
         Self { name, inside: escape(text.to_string().as_str()).into_owned() }
     }
 
-    /// A set: one `<item>` for each.
+    /// A set: the items, as children.
     pub fn set(name: &'static str, items: impl IntoIterator<Item = Element>) -> Self {
         items.into_iter().fold(Self::new(name), Self::child)
     }
 
+    /// Adds a child that contains text.
     pub fn with(mut self, name: &'static str, text: impl ToString) -> Self {
         let out = &mut self.inside;
         out.extend(["<", name, ">"]);
@@ -37,6 +41,7 @@ impl Element {
         self
     }
 
+    /// Adds a child that contains text, if there is text.
     pub fn with_some(self, name: &'static str, text: Option<impl ToString>) -> Self {
         match text {
             Some(text) => self.with(name, text),
@@ -44,11 +49,13 @@ impl Element {
         }
     }
 
+    /// Adds a child.
     pub fn child(mut self, child: Element) -> Self {
         child.write(&mut self.inside);
         self
     }
 
+    /// Adds a child, if there is one.
     pub fn child_some(self, child: Option<Element>) -> Self {
         match child {
             Some(child) => self.child(child),
@@ -56,7 +63,7 @@ impl Element {
         }
     }
 
-    /// Without these elements, and with these texts in the place of others', wherever they are inside it.
+    /// Removes the elements in `without` and replaces the texts of the elements in `texts`, at any depth.
     pub fn shaped(mut self, without: &BTreeSet<&'static str>, texts: &BTreeMap<&'static str, String>) -> Self {
         for name in without {
             self.replace(name, None);
@@ -87,7 +94,7 @@ impl Element {
     }
 }
 
-/// `<{action}Response xmlns=…><requestId>…</requestId>…`. The action is one of ours: a name.
+/// `<{action}Response xmlns=…><requestId>…</requestId>…`. `action` is not escaped: it is the name of a known action.
 pub(super) fn answer(action: &str, request_id: &str, body: &[Element]) -> Vec<u8> {
     let mut out = declared();
     out.extend(["<", action, "Response xmlns=\"", NAMESPACE, "\">"]);
@@ -100,13 +107,14 @@ pub(super) fn answer(action: &str, request_id: &str, body: &[Element]) -> Vec<u8
 }
 
 /// `<Response><Errors><Error>…`
-pub(super) fn refusal(refusal: &Refusal, request_id: &str) -> Vec<u8> {
+pub(super) fn error(error: &ApiError, request_id: &str) -> Vec<u8> {
     let mut out = declared();
-    let error = Element::new("Error").with("Code", &refusal.code).with("Message", &refusal.message);
-    Element::new("Response").child(Element::set("Errors", [error])).with("RequestID", request_id).write(&mut out);
+    let element = Element::new("Error").with("Code", &error.code).with("Message", &error.message);
+    Element::new("Response").child(Element::set("Errors", [element])).with("RequestID", request_id).write(&mut out);
     out.into_bytes()
 }
 
+/// A body that begins with the XML declaration.
 fn declared() -> String {
     let mut out = String::with_capacity(2048);
     out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");

@@ -1,16 +1,21 @@
-//! What stands between a request's object and the storage: types, preconditions, unknown fields, defaults, validation.
+//! Admission: the checks and changes of a request's object before it is stored.
+//!
+//! Types, names, versions and preconditions are compared; unknown fields are dropped; defaults are set; the object is validated.
+//! Nothing is stored here.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::{
-    builtin, crd, metadata,
+    builtin,
+    cause::Cause,
+    crd, metadata,
     ownership::{Conflict, Operation},
     prune,
     resource::Resource,
     state::State,
-    status::{Cause, StatusError},
+    status::StatusError,
     validate,
     write::{FieldValidation, Preconditions, WriteOptions},
 };
@@ -18,13 +23,13 @@ use super::{
 /// An object that may be stored.
 #[derive(Debug)]
 pub struct Admitted {
-    /// Pruned, defaulted, validated.
+    /// The object, pruned, defaulted and validated.
     pub object: Value,
-    /// What the client should be told.
+    /// The warnings for the client.
     pub warnings: Vec<String>,
 }
 
-/// Prunes, defaults and validates.
+/// Prunes, defaults and validates an object.
 pub fn admit(
     state: &State,
     res: &Resource,
@@ -72,7 +77,7 @@ pub fn admit(
     }
 }
 
-/// Drops unknown fields, and says or refuses so.
+/// Drops unknown fields, with warnings or an error as `fieldValidation` requires.
 pub fn known_fields(res: &Resource, object: &mut Value, options: &WriteOptions) -> Result<Vec<String>, StatusError> {
     let mut unknown = metadata::normalise(object);
     if res.custom {
@@ -92,17 +97,17 @@ pub fn known_fields(res: &Resource, object: &mut Value, options: &WriteOptions) 
     }
 }
 
-/// `apiVersion` and `kind` must be those of the path, where they are given.
+/// Checks that `apiVersion` and `kind`, if they are given, are those of the path.
 pub fn check_type(res: &Resource, object: &Value) -> Result<(), StatusError> {
     if !object.is_object() {
         return Err(StatusError::bad_request("the body of the request is no object"));
     }
     let given = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (given("apiVersion"), given("kind"));
-    let wanted = res.stored_version();
-    if !version.is_empty() && version != wanted {
+    let expected = res.stored_version();
+    if !version.is_empty() && version != expected {
         return Err(StatusError::bad_request(format!(
-            "the API version in the data ({version}) does not match the expected API version ({wanted})"
+            "the API version in the data ({version}) does not match the expected API version ({expected})"
         )));
     }
     if !kind.is_empty() && kind != res.kind {
@@ -118,7 +123,16 @@ pub fn check_type(res: &Resource, object: &Value) -> Result<(), StatusError> {
     Ok(())
 }
 
-/// The namespace of a new object is that of the path.
+/// Sets the `apiVersion` and `kind` with which the object is stored.
+pub fn with_type(mut object: Value, res: &Resource) -> Value {
+    if let Some(map) = object.as_object_mut() {
+        map.insert("apiVersion".into(), json!(res.stored_version()));
+        map.insert("kind".into(), json!(res.kind));
+    }
+    object
+}
+
+/// Sets the namespace of a new object to that of the path. A different namespace in the object is refused.
 pub fn place(res: &Resource, namespace: &str, object: &mut Value) -> Result<(), StatusError> {
     let given = metadata::text(object, "namespace");
     if res.namespaced && !given.is_empty() && given != namespace {
@@ -130,7 +144,7 @@ pub fn place(res: &Resource, namespace: &str, object: &mut Value) -> Result<(), 
     Ok(())
 }
 
-/// The name in the object is that of the path.
+/// Checks that the name in the object, if it is given, is that of the path.
 pub fn same_name(object: &Value, name: &str) -> Result<(), StatusError> {
     let given = metadata::text(object, "name");
     if given.is_empty() || given == name {
@@ -141,7 +155,7 @@ pub fn same_name(object: &Value, name: &str) -> Result<(), StatusError> {
     )))
 }
 
-/// The same where the object must have one: in a PUT, and in an apply that creates.
+/// Checks that the object has the name of the path, as a PUT and a creating apply require.
 pub fn named(object: &Value, name: &str) -> Result<(), StatusError> {
     if metadata::text(object, "name").is_empty() {
         let why = "was undeterminable: name must be provided";
@@ -150,7 +164,7 @@ pub fn named(object: &Value, name: &str) -> Result<(), StatusError> {
     same_name(object, name)
 }
 
-/// What an apply creates has no UID yet. A version is overlooked.
+/// Refuses a UID in an apply that creates an object. A `resourceVersion` is ignored.
 pub fn not_of_another(res: &Resource, object: &Value, name: &str) -> Result<(), StatusError> {
     let uid = metadata::text(object, "uid");
     if !uid.is_empty() {
@@ -161,12 +175,14 @@ pub fn not_of_another(res: &Resource, object: &Value, name: &str) -> Result<(), 
     Ok(())
 }
 
-/// A UID or version in the written object must be the stored one. In a PUT the UID is a precondition, and comes first; in a patch it
-/// is a change of what cannot change, and comes after the version, by which a conflict is found.
+/// Checks that a UID or `resourceVersion` in the written object is the stored one.
+///
+/// In a PUT, the UID is a precondition and is checked first. In a patch, the UID is an immutable field and is checked after the
+/// version.
 pub fn check_versions(res: &Resource, new: &Value, old: &Value, name: &str, put: bool) -> Result<(), StatusError> {
     let (uid, stored) = (metadata::text(new, "uid"), metadata::text(old, "uid"));
-    let is_anothers = !uid.is_empty() && uid != stored;
-    if put && is_anothers {
+    let uid_differs = !uid.is_empty() && uid != stored;
+    if put && uid_differs {
         let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}");
         return Err(StatusError::conflict(res, name, &why));
     }
@@ -174,30 +190,30 @@ pub fn check_versions(res: &Resource, new: &Value, old: &Value, name: &str, put:
     if !version.is_empty() && version != "0" && version != metadata::text(old, "resourceVersion") {
         return Err(StatusError::modified(res, name));
     }
-    if is_anothers {
+    if uid_differs {
         let cause = Cause::invalid("metadata.uid", &json!(uid), "field is immutable");
         return Err(StatusError::invalid(&res.kind, &res.group, name, &[cause]));
     }
     Ok(())
 }
 
-/// The preconditions of a delete.
+/// Checks the preconditions of a delete.
 pub fn check_preconditions(
     res: &Resource,
     object: &Value,
     name: &str,
-    wanted: &Preconditions,
+    preconditions: &Preconditions,
 ) -> Result<(), StatusError> {
-    let Preconditions { uid, resource_version } = wanted;
+    let Preconditions { uid, resource_version } = preconditions;
     let checks = [
         ("UID", uid, "uid", "The object might have been deleted and then recreated"),
         ("ResourceVersion", resource_version, "resourceVersion", "The object might have been modified"),
     ];
-    for (shown, wanted, field, perhaps) in checks {
+    for (shown, required, field, perhaps) in checks {
         let stored = metadata::text(object, field);
-        if let Some(wanted) = wanted.as_deref().filter(|w| !w.is_empty() && *w != stored) {
+        if let Some(required) = required.as_deref().filter(|r| !r.is_empty() && *r != stored) {
             let why = format!(
-                "the {shown} in the precondition ({wanted}) does not match the {shown} in record ({stored}). {perhaps}"
+                "the {shown} in the precondition ({required}) does not match the {shown} in record ({stored}). {perhaps}"
             );
             return Err(StatusError::conflict_of_kind(res, name, &why));
         }
@@ -205,7 +221,7 @@ pub fn check_preconditions(
     Ok(())
 }
 
-/// Server-side apply takes no field that the schema does not declare, whatever `fieldValidation` says.
+/// Refuses fields that the schema does not declare in a server-side apply, whatever `fieldValidation` is.
 pub fn declared_fields(res: &Resource, config: &mut Value) -> Result<(), StatusError> {
     let (namespace, name) = (metadata::text(config, "namespace").to_owned(), metadata::text(config, "name").to_owned());
     let mut unknown = metadata::normalise(config);
@@ -223,7 +239,7 @@ pub fn declared_fields(res: &Resource, config: &mut Value) -> Result<(), StatusE
     Err(StatusError::new(500, "", message))
 }
 
-/// The paths that this endpoint does not write.
+/// The paths that an endpoint, the object's or its `/status`, does not write.
 pub fn unwritten(res: &Resource, status: bool) -> &'static [&'static [&'static str]] {
     match (status, res.status, res.custom) {
         (true, _, true) => &[&["spec"], &["metadata"]],
@@ -233,7 +249,7 @@ pub fn unwritten(res: &Resource, status: bool) -> &'static [&'static [&'static s
     }
 }
 
-/// Takes over from `old` what this endpoint does not write.
+/// Copies the fields that the endpoint does not write from `old`.
 pub fn keep_unwritten(res: &Resource, new: &mut Value, old: &Value, status: bool) {
     let field = |object: &Value, name: &str| object.get(name).cloned();
     if status && res.custom {
@@ -257,7 +273,7 @@ fn put(object: &mut Value, field: &str, value: Option<Value>) {
     };
 }
 
-/// Whether anything but metadata (and, with the subresource, status) changed.
+/// Whether a field other than `metadata` changed. With the status subresource, `status` does not count either.
 pub fn spec_changed(res: &Resource, old: &Value, new: &Value) -> bool {
     fn fields(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
         object.as_object().into_iter().flatten().filter(|(name, _)| *name != "metadata")
@@ -266,7 +282,7 @@ pub fn spec_changed(res: &Resource, old: &Value, new: &Value) -> bool {
     !fields(old).filter(counts).eq(fields(new).filter(counts))
 }
 
-/// 409 with one cause per field that somebody else owns.
+/// 409 of an apply, with one cause per field that another manager owns.
 pub fn apply_conflict(conflicts: &[Conflict]) -> StatusError {
     let mut causes = Vec::new();
     let mut by_owner: BTreeMap<String, Vec<&str>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! HTTP answers.
+//! HTTP answers: status, headers and body.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{faults::Disconnected, status::StatusError};
 
-/// The body of an answer: whole, or a watch's lines.
+/// The body of an answer: whole, or the lines of a watch.
 pub type ApiBody = UnsyncBoxBody<Bytes, Disconnected>;
 
 /// A whole body.
@@ -15,7 +15,7 @@ pub fn whole(bytes: impl Into<Bytes>) -> ApiBody {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// Bytes with a content type.
+/// An answer with a body of this content type.
 pub fn bytes(code: u16, content_type: &'static str, bytes: impl Into<Bytes>) -> Response<ApiBody> {
     let mut response = Response::new(whole(bytes));
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -23,12 +23,12 @@ pub fn bytes(code: u16, content_type: &'static str, bytes: impl Into<Bytes>) -> 
     response
 }
 
-/// JSON.
+/// An answer with a JSON body.
 pub fn json(code: u16, value: &Value) -> Response<ApiBody> {
     bytes(code, "application/json", serde_json::to_vec(value).unwrap_or_default())
 }
 
-/// A refusal.
+/// An answer with an error.
 pub fn error(error: &StatusError) -> Response<ApiBody> {
     if error.code == 404 && error.reason.is_empty() {
         return bytes(404, "text/plain; charset=utf-8", format!("{}\n", error.message));
@@ -41,7 +41,7 @@ pub fn error(error: &StatusError) -> Response<ApiBody> {
     response
 }
 
-/// Adds `Warning` headers.
+/// Adds a `Warning` header for each warning.
 pub fn warn(response: &mut Response<ApiBody>, warnings: &[String]) {
     for warning in warnings {
         let text = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));

@@ -1,19 +1,19 @@
-//! The built-in resources, with the rules of theirs that matter here.
+//! The built-in resources, and those of their defaults and validation rules that matter to a controller of Nodes.
 
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
 use super::{
+    cause::Cause,
     jsonpath::JsonPath,
     metadata, printers,
     resource::{Conversion, GroupResource, Resource},
     schema::Schema,
-    state::timestamp,
-    status::Cause,
+    timestamp::timestamp,
 };
 
-/// Every built-in resource.
+/// All built-in resources.
 pub fn resources() -> Vec<Resource> {
     let mut event = named("", "v1", "events", "Event", true);
     event.short_names = vec!["ev".into()];
@@ -87,6 +87,7 @@ pub fn resources() -> Vec<Resource> {
     vec![event, new_event, node, namespace, pod, secret, configmap, account, lease, crd]
 }
 
+/// A resource without the optional features.
 fn named(group: &str, version: &str, plural: &str, kind: &str, namespaced: bool) -> Resource {
     Resource {
         group: group.into(),
@@ -117,7 +118,7 @@ fn fields(names: &[&str]) -> Vec<(String, JsonPath)> {
     names.iter().filter_map(|n| Some(((*n).to_owned(), JsonPath::parse(&format!(".{n}"))?))).collect()
 }
 
-/// `metadata` as every kind has it: the lists in it that merge.
+/// The schema of `metadata`, which is the same for every kind: the lists that merge.
 pub fn metadata_schema() -> Value {
     json!({ "properties": {
         "finalizers": { "x-kubernetes-list-type": "set" },
@@ -128,7 +129,7 @@ pub fn metadata_schema() -> Value {
     } })
 }
 
-/// Only the lists that merge, and how; everything else is kept as it comes.
+/// The schema of a built-in kind: only the lists that merge. All other fields are accepted.
 fn lists(kind: &str) -> Value {
     let by = |key: &str| json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key] });
     let (spec, status) = match kind {
@@ -150,7 +151,7 @@ fn lists(kind: &str) -> Value {
     };
     let mut properties = json!({ "metadata": metadata_schema(), "spec": spec, "status": status });
     if kind == "Event" {
-        // References to objects are owned as a whole.
+        // A reference to an object has one owner as a whole.
         for field in ["involvedObject", "related"] {
             properties[field] = json!({ "x-kubernetes-map-type": "atomic" });
         }
@@ -158,7 +159,7 @@ fn lists(kind: &str) -> Value {
     json!({ "properties": properties })
 }
 
-/// What a kind shows though nobody has said it: fields that its Go type does not leave out. Nobody owns them.
+/// The fields that a kind always shows, because its Go type does not omit them when empty. No manager owns them.
 pub fn zero(res: &Resource) -> &'static Value {
     static NOTHING: LazyLock<Value> = LazyLock::new(|| json!({}));
     static NODE: LazyLock<Value> = LazyLock::new(|| {
@@ -181,18 +182,18 @@ pub fn zero(res: &Resource) -> &'static Value {
     }
 }
 
-/// Adds what is missing.
+/// Adds the fields of `missing` that the object does not have.
 fn fill_in(object: &mut Value, missing: &Value) {
     let (Some(map), Some(missing)) = (object.as_object_mut(), missing.as_object()) else { return };
     for (name, value) in missing {
         match map.get_mut(name) {
-            Some(there) => fill_in(there, value),
+            Some(existing) => fill_in(existing, value),
             None => drop(map.insert(name.clone(), value.clone())),
         }
     }
 }
 
-/// What the server fills in.
+/// Sets the defaults of a built-in object.
 pub fn default(res: &Resource, object: &mut Value) {
     if res.custom {
         return;
@@ -224,7 +225,7 @@ pub fn default(res: &Resource, object: &mut Value) {
     }
 }
 
-/// A Node's conditions always show both their times, in whole seconds.
+/// A Node's conditions always show both times, in whole seconds.
 fn condition_times(condition: &mut Map<String, Value>) {
     for field in ["lastHeartbeatTime", "lastTransitionTime"] {
         let time = condition.entry(field).or_insert(Value::Null);
@@ -235,7 +236,7 @@ fn condition_times(condition: &mut Map<String, Value>) {
     }
 }
 
-/// What is wrong with a built-in object.
+/// Validates a built-in object.
 pub fn validate(res: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     match res.kind.as_str() {

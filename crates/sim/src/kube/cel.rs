@@ -1,19 +1,19 @@
-//! CEL rules of a CRD's schema (`x-kubernetes-validations`), compiled once and run on every write.
+//! The CEL rules of a CRD's schema (`x-kubernetes-validations`), compiled once and evaluated on every write.
 
 use std::fmt;
 
 use kube_cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
 use serde_json::Value;
 
-use super::status::Cause;
+use super::cause::Cause;
 
 /// The compiled rules of one schema.
 pub struct CelRules {
     compiled: CompiledSchema,
     types: Value,
-    /// Below which fields of the object there are rules; None: there is one for the object itself.
+    /// The top-level fields with rules at or below them. `None`: the object itself has a rule.
     ruled: Option<Vec<String>>,
-    /// All rules are about changes: a new object breaks none.
+    /// All rules are transition rules, which are not evaluated for a new object.
     only_changes: bool,
 }
 
@@ -24,7 +24,7 @@ impl fmt::Debug for CelRules {
 }
 
 impl CelRules {
-    /// Compiles every rule of the schema; what does not compile is the CRD's fault, and is said.
+    /// Compiles all rules of the schema, or returns the compilation errors.
     pub fn compile(schema: &Value) -> Result<Self, String> {
         let compiled = compile_schema(schema);
         let errors: Vec<String> = compiled.compilation_errors().iter().map(ToString::to_string).collect();
@@ -35,7 +35,7 @@ impl CelRules {
         }
     }
 
-    /// The rules that `object` breaks. A rule broken at a value that did not change is tolerated.
+    /// The violations of `object`. A violation at a value that did not change is tolerated.
     pub fn check(&self, object: &Value, old: Option<&Value>) -> Vec<Cause> {
         if old.is_none() && self.only_changes {
             return Vec::new();
@@ -48,11 +48,11 @@ impl CelRules {
         let Err(errors) = Validator::new().validate_compiled(&self.compiled, object, old) else {
             return Vec::new();
         };
-        let broken = errors.into_iter().filter(|e| {
+        let violations = errors.into_iter().filter(|e| {
             let unchanged = old.and_then(|old| at(old, &e.field_path)) == at(object, &e.field_path);
             !(unchanged && old.is_some() && e.kind == ErrorKind::ValidationFailure)
         });
-        broken
+        violations
             .map(|e| {
                 let (reason, word) = match e.reason.as_deref() {
                     Some("FieldValueForbidden") => ("FieldValueForbidden", "Forbidden"),
@@ -73,7 +73,7 @@ impl CelRules {
             .collect()
     }
 
-    /// The schema's type where a rule stands: what the real server shows instead of the value.
+    /// The schema's type at a path. The real server shows the type instead of the value.
     fn type_at(&self, path: &str) -> String {
         let mut schema = Some(&self.types);
         for step in steps(path) {
@@ -88,7 +88,7 @@ impl CelRules {
 
 const RULES: &str = "x-kubernetes-validations";
 
-/// Whether every rule speaks of `oldSelf`: the real server then evaluates it only for a change, too.
+/// Whether all rules use `oldSelf`. The real server evaluates such transition rules only for updates.
 fn only_changes(schema: &Value) -> bool {
     match schema {
         Value::Object(map) => map.iter().all(|(name, value)| match value.as_array().filter(|_| name == RULES) {
@@ -103,6 +103,7 @@ fn only_changes(schema: &Value) -> bool {
     }
 }
 
+/// The top-level fields with rules at or below them. `None`: the object itself has a rule.
 fn ruled(schema: &Value) -> Option<Vec<String>> {
     fn has_rule(schema: &Value) -> bool {
         match schema {
@@ -118,11 +119,13 @@ fn ruled(schema: &Value) -> Option<Vec<String>> {
     Some(properties.into_iter().flatten().filter(|(_, s)| has_rule(s)).map(|(name, _)| name.clone()).collect())
 }
 
+/// The field names and indexes of a path.
 fn steps(path: &str) -> Vec<String> {
     let split = path.split(['.', '[', ']']).filter(|s| !s.is_empty());
     split.map(|s| s.trim_matches('"').trim_matches('\'').to_owned()).collect()
 }
 
+/// The value at a path.
 fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let mut found = value;
     for step in steps(path) {

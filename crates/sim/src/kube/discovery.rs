@@ -1,4 +1,4 @@
-//! Discovery: which groups, versions and resources there are.
+//! Discovery: the documents that list groups, versions and resources.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ pub fn version() -> Value {
     })
 }
 
-/// Whether the client takes aggregated discovery, and its content type.
+/// The content type of aggregated discovery, if the client accepts it.
 pub fn aggregated_type(info: &RequestInfo) -> Option<&'static str> {
-    let wants = |range: &str| range.contains("as=APIGroupDiscoveryList") && range.contains("v=v2;");
+    let accepts = |range: &str| range.contains("as=APIGroupDiscoveryList") && range.contains("v=v2;");
     let ranges: Vec<String> = info.accept.split(',').map(|r| format!("{};", r.trim().replace(' ', ""))).collect();
-    ranges.iter().any(|r| wants(r)).then_some("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+    ranges.iter().any(|r| accepts(r)).then_some("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
 }
 
 /// `/api` or `/apis` in one document.
@@ -83,7 +83,7 @@ pub fn group_list(state: &State) -> Value {
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
 }
 
-/// `/apis/GROUP`, without `kind` inside a list as the real one is with it.
+/// `/apis/GROUP`.
 pub fn group(state: &State, name: &str) -> Option<Value> {
     let groups = groups(state);
     let versions = groups.get(name)?;
@@ -129,7 +129,7 @@ pub fn resource_list(state: &State, group: &str, version: &str) -> Option<Value>
 
 type Groups = BTreeMap<String, BTreeMap<String, Vec<ResourceRef>>>;
 
-/// Everything served, by group and version.
+/// The served resources by group and version.
 pub fn groups(state: &State) -> Groups {
     let mut groups = Groups::new();
     for res in state.resources() {

@@ -1,8 +1,8 @@
-//! Durations as `kubectl get` shows them.
+//! Ages in the format of `kubectl get`.
 
 use jiff::Timestamp;
 
-/// `5s`, `2m30s`, `5h`, `3d4h`, `2y10d`: the age of `since` at `now`.
+/// The age of `since` at `now`, for example `5s`, `2m30s`, `5h`, `3d4h` or `2y10d`.
 pub fn age(since: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(since).as_secs();
     if seconds < -1 {

@@ -1,8 +1,8 @@
-//! Events are one thing under two names: core/v1 is stored, events.k8s.io/v1 is the same with other field names.
+//! Conversion of Events. They are stored as core/v1; events.k8s.io/v1 has the same fields under other names.
 
 use serde_json::{Map, Value, json};
 
-/// Names in core/v1 and in events.k8s.io/v1.
+/// The field names in core/v1 and in events.k8s.io/v1.
 const NAMES: [(&str, &str); 7] = [
     ("involvedObject", "regarding"),
     ("message", "note"),
@@ -13,17 +13,17 @@ const NAMES: [(&str, &str); 7] = [
     ("reportingComponent", "reportingController"),
 ];
 
-/// events.k8s.io/v1 → core/v1.
+/// Converts from events.k8s.io/v1 to core/v1.
 pub fn to_core(event: Value) -> Value {
     rename(event, "v1", |name| NAMES.iter().find(|(_, new)| *new == name).map(|(core, _)| *core))
 }
 
-/// core/v1 → events.k8s.io/v1.
+/// Converts from core/v1 to events.k8s.io/v1.
 pub fn from_core(event: &Value) -> Value {
     rename(event.clone(), "events.k8s.io/v1", |name| NAMES.iter().find(|(core, _)| *core == name).map(|(_, new)| *new))
 }
 
-/// Names in `managedFields` what was written as events.k8s.io/v1 as that version names it.
+/// Renames the fields in `managedFields` that were written as events.k8s.io/v1 to that version's names.
 pub fn name_owned(managers: &mut Value) {
     for manager in managers.as_array_mut().into_iter().flatten() {
         let written_as_new = manager.get("apiVersion").and_then(Value::as_str) == Some("events.k8s.io/v1");

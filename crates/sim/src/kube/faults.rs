@@ -1,47 +1,47 @@
-//! The seam for faults: what happens to a request instead of, before or after what it asks for.
+//! Injected faults: an interceptor decides whether a request is served, delayed or failed.
 
 use std::{fmt, time::Duration};
 
 use super::request::RequestInfo;
 
-/// How a request fails.
+/// How an injected fault fails a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// With an HTTP status.
+    /// The answer has this HTTP status.
     Status(u16),
-    /// With a cut connection.
+    /// The connection is cut.
     Disconnect,
 }
 
-/// What becomes of a request.
+/// The interceptor's decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is served.
+    /// The request is served.
     Pass,
-    /// It fails and has no effect.
+    /// The request fails without effect.
     FailBefore(Failure),
-    /// It takes effect, and its answer is lost.
+    /// The request takes effect, and then its answer is replaced by the failure.
     FailAfter(Failure),
-    /// It is served after a while.
+    /// The request is served after this time.
     Delay(Duration),
-    /// It takes effect at once, and is answered after a while.
+    /// The request takes effect at once and is answered after this time.
     DelayAnswer(Duration),
 }
 
 /// Decides about every request.
 pub type Interceptor = Box<dyn FnMut(&RequestInfo) -> Verdict + Send>;
 
-/// The place of the interceptor.
+/// The interceptor, if there is one.
 #[derive(Default)]
-pub(crate) struct Seam(pub(crate) Option<Interceptor>);
+pub(crate) struct InterceptorSlot(pub(crate) Option<Interceptor>);
 
-impl fmt::Debug for Seam {
+impl fmt::Debug for InterceptorSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Seam(set)" } else { "Seam(empty)" })
+        f.write_str(if self.0.is_some() { "InterceptorSlot(set)" } else { "InterceptorSlot(empty)" })
     }
 }
 
-/// The connection was cut: what a client sees of [`Failure::Disconnect`].
+/// The connection was cut: the error that a client gets for [`Failure::Disconnect`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("connection reset by the simulated API server")]
 pub struct Disconnected;

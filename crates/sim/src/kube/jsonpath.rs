@@ -1,8 +1,8 @@
-//! The part of JSONPath that printer columns and selectable fields use.
+//! The part of JSONPath that printer columns and selectable fields need.
 
 use serde_json::Value;
 
-/// A parsed path: `.status.conditions[?(@.type=="Ready")].status`.
+/// A parsed path, for example `.status.conditions[?(@.type=="Ready")].status`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JsonPath(Vec<Step>);
 
@@ -15,7 +15,7 @@ enum Step {
 }
 
 impl JsonPath {
-    /// Parses a path; `None` for what the API server would refuse, or this one does not know.
+    /// Parses a path. Returns `None` for an invalid path and for syntax that is not supported.
     pub fn parse(text: &str) -> Option<Self> {
         let mut steps = Vec::new();
         let mut rest = text.trim().trim_start_matches('{').trim_end_matches('}').trim_start_matches('$');
@@ -40,7 +40,7 @@ impl JsonPath {
         Some(Self(steps))
     }
 
-    /// Everything the path leads to.
+    /// All values at the path.
     pub fn find<'a>(&self, value: &'a Value) -> Vec<&'a Value> {
         let mut found = vec![value];
         for step in &self.0 {
@@ -49,7 +49,7 @@ impl JsonPath {
         found
     }
 
-    /// The field names, where the path is nothing but fields.
+    /// The field names in the path.
     pub fn fields(&self) -> Vec<&str> {
         self.0.iter().filter_map(|s| if let Step::Field(name) = s { Some(name.as_str()) } else { None }).collect()
     }
@@ -65,14 +65,14 @@ impl Step {
             }
             (Step::All, Value::Array(list)) => list.iter().collect(),
             (Step::All, Value::Object(map)) => map.values().collect(),
-            (Step::Filter { path, equal, value: wanted }, Value::Array(list)) => list
+            (Step::Filter { path, equal, value: expected }, Value::Array(list)) => list
                 .iter()
                 .filter(|item| {
                     let mut at = Some(*item);
                     for name in path {
                         at = at.and_then(|v| v.get(name));
                     }
-                    at.is_some_and(|v| (v == wanted) == *equal)
+                    at.is_some_and(|v| (v == expected) == *equal)
                 })
                 .collect(),
             _ => Vec::new(),
@@ -80,7 +80,7 @@ impl Step {
     }
 }
 
-/// A field name up to the next `.` or `[`; a backslash escapes.
+/// A field name up to the next `.` or `[`, and the rest. A backslash escapes a character.
 fn field(text: &str) -> (String, &str) {
     let mut name = String::new();
     let mut chars = text.char_indices();
@@ -98,7 +98,7 @@ fn field(text: &str) -> (String, &str) {
     (name, "")
 }
 
-/// Where the bracket closes, quotes respected.
+/// The position of the closing bracket. Brackets in quotes do not count.
 fn closing(text: &str) -> Option<usize> {
     let mut quote = None;
     for (at, c) in text.char_indices() {

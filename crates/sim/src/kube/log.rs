@@ -1,4 +1,4 @@
-//! What was asked of the server, and how it ended.
+//! The log of requests: the last ones, and counts of all.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,21 +9,21 @@ use super::request::RequestInfo;
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestRecord {
-    /// When, by the simulator's clock.
+    /// The time, by the simulator's clock.
     pub time: Timestamp,
     /// The Kubernetes verb.
     pub verb: String,
     /// The path.
     pub path: String,
-    /// `nodes`, `nodeenis.networking.k8s.aws/status`.
+    /// The resource and subresource: `nodes`, `nodeenis.networking.k8s.aws/status`.
     pub target: String,
-    /// Who.
+    /// The client's User-Agent.
     pub user_agent: String,
-    /// The status answered; 0 where the connection was cut.
+    /// The HTTP status of the answer; 0 if the connection was cut.
     pub status: u16,
 }
 
-/// The last requests, and counters of all.
+/// The last requests, and counts of all requests.
 #[derive(Debug)]
 pub struct RequestLog {
     records: VecDeque<RequestRecord>,
@@ -38,8 +38,8 @@ impl Default for RequestLog {
 }
 
 impl RequestLog {
-    /// Notes a request.
-    pub fn note(&mut self, time: Timestamp, info: &RequestInfo, status: u16) {
+    /// Records a request.
+    pub fn push(&mut self, time: Timestamp, info: &RequestInfo, status: u16) {
         let target = info.target();
         *self.counts.entry((info.verb.clone(), target.clone())).or_default() += 1;
         if self.records.len() >= self.cap {
@@ -55,7 +55,7 @@ impl RequestLog {
         });
     }
 
-    /// Keeps this many records.
+    /// Sets how many records are kept.
     pub fn cap(&mut self, records: usize) {
         self.cap = records.max(1);
         while self.records.len() > self.cap {
@@ -63,17 +63,17 @@ impl RequestLog {
         }
     }
 
-    /// The last requests.
+    /// The records that are kept, oldest first.
     pub fn records(&self) -> Vec<RequestRecord> {
         self.records.iter().cloned().collect()
     }
 
-    /// Every request by verb and target, since the beginning or the last reset.
+    /// The number of requests by verb and target, since the start or the last reset.
     pub fn counts(&self) -> BTreeMap<(String, String), u64> {
         self.counts.clone()
     }
 
-    /// The writing requests by target.
+    /// The number of writing requests by target.
     pub fn writes(&self) -> BTreeMap<String, u64> {
         let mut writes = BTreeMap::new();
         for ((verb, target), count) in &self.counts {
@@ -84,7 +84,7 @@ impl RequestLog {
         writes
     }
 
-    /// Forgets everything.
+    /// Clears records and counts.
     pub fn reset(&mut self) {
         self.records.clear();
         self.counts.clear();

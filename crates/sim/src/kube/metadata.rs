@@ -1,10 +1,10 @@
-//! `metadata`: what the server sets, what it keeps, what it refuses.
+//! `metadata`: the fields that the server sets or keeps, and the validation.
 
 use serde_json::{Map, Value, json};
 
-use super::{resource::Resource, status::Cause};
+use super::{cause::Cause, resource::Resource};
 
-/// Fields of ObjectMeta that a client's object may carry; everything else in `metadata` is dropped.
+/// The fields of ObjectMeta. Other fields in `metadata` are dropped.
 const KNOWN: [&str; 15] = [
     "annotations",
     "creationTimestamp",
@@ -23,7 +23,7 @@ const KNOWN: [&str; 15] = [
     "uid",
 ];
 
-/// Set by the server alone: an update keeps what is stored.
+/// The fields that only the server sets. An update keeps their stored values.
 const KEPT: [&str; 7] = [
     "uid",
     "creationTimestamp",
@@ -34,12 +34,12 @@ const KEPT: [&str; 7] = [
     "selfLink",
 ];
 
-/// A string in `metadata`, or empty.
+/// A string field of `metadata`, or empty.
 pub fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object.get("metadata").and_then(|m| m.get(field)).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// `metadata` to write into; an object that has none gets one.
+/// The object's `metadata`, which is added if it is missing.
 pub fn of(object: &mut Value) -> Option<&mut Map<String, Value>> {
     object.as_object_mut()?.entry("metadata").or_insert_with(|| json!({})).as_object_mut()
 }
@@ -66,7 +66,7 @@ pub fn finalizers(object: &Value) -> Vec<&str> {
     list.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// Drops nulls, empty maps and lists, and what ObjectMeta does not have; answers the unknown fields.
+/// Drops empty values and the fields that ObjectMeta does not have. Returns the unknown fields.
 pub fn normalise(object: &mut Value) -> Vec<String> {
     let Some(metadata) = of(object) else {
         return Vec::new();
@@ -86,7 +86,7 @@ pub fn normalise(object: &mut Value) -> Vec<String> {
     unknown
 }
 
-/// Takes over from `old` what only the server sets.
+/// Copies the fields that only the server sets from `old`.
 pub fn keep_system_fields(new: &mut Value, old: &Value) {
     for field in KEPT {
         let value = old.get("metadata").and_then(|m| m.get(field)).cloned().unwrap_or(Value::Null);
@@ -94,7 +94,7 @@ pub fn keep_system_fields(new: &mut Value, old: &Value) {
     }
 }
 
-/// What is wrong with an object's metadata.
+/// Validates an object's metadata.
 pub fn validate(res: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let name = text(object, "name");

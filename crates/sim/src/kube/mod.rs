@@ -1,22 +1,27 @@
-//! A Kubernetes API server in process.
+//! A simulated Kubernetes API server, in process and over TCP.
 //!
 //! [`ApiServer`] answers as kube-apiserver 1.34 does, for the resources that a controller of Nodes and custom resources
-//! needs, over a `tower::Service` ([`ApiServer::service`]) or over TCP ([`ApiServer::serve`]). Same requests at the same
-//! virtual time give the same bytes: nothing here reads the wall clock or draws a random number.
+//! needs: as a `tower::Service` ([`ApiServer::service`]) or over TCP ([`ApiServer::serve`]). The same requests at the same
+//! simulated time get the same bytes: the server never reads the wall clock, and it draws UIDs and names from a seed.
 //!
-//! - A request comes in: [`service`], [`faults`], [`request`], [`routes`], [`log`], [`tape`],
-//!   [`serve`].
-//! - It reads: [`read`], [`watch`], [`selectors`], and shows: [`form`], [`table`], [`printers`], [`answer`].
-//! - It writes: [`write`], [`patch`], [`ownership`] (server-side apply), and is judged: [`admit`], [`metadata`],
-//!   [`prune`], [`validate`], [`cel`], [`status`].
-//! - What there is: [`resource`], [`builtin`], [`crd`], [`schema`], [`discovery`], [`openapi`].
-//! - Where it is: [`state`], [`storage`].
+//! - The handle for tests: [`server`], [`observer`], [`bootstrap`].
+//! - Requests: [`service`], [`serve`], [`faults`], [`request`], [`routes`], [`log`], [`tape`].
+//! - Reads: [`read`], [`watch`], [`change_signal`], [`selectors`].
+//! - Answers: [`form`], [`render`], [`table`], [`printers`], [`duration`], [`answer`], [`status`], [`cause`].
+//! - Writes: [`write`], [`patch`], [`ownership`] (server-side apply), [`events`] (conversion).
+//! - Admission: [`admit`], [`metadata`], [`prune`], [`validate`], [`cel`], [`denial`].
+//! - Resources: [`resource`], [`builtin`], [`crd`], [`schema`], [`jsonpath`], [`discovery`], [`openapi`].
+//! - State: [`state`], [`storage`], [`timestamp`].
 
 mod admit;
 mod answer;
+mod bootstrap;
 mod builtin;
+mod cause;
 mod cel;
+mod change_signal;
 mod crd;
+mod denial;
 mod discovery;
 mod duration;
 mod events;
@@ -31,9 +36,8 @@ mod ownership;
 mod patch;
 mod printers;
 mod prune;
-mod pulse;
 mod read;
-mod refuse;
+mod render;
 mod request;
 mod resource;
 mod routes;
@@ -47,18 +51,20 @@ mod status;
 mod storage;
 mod table;
 mod tape;
+mod timestamp;
 mod validate;
 mod watch;
 mod write;
 
 pub use answer::ApiBody;
+pub use cause::Cause;
+pub use denial::Denial;
 pub use faults::{Disconnected, Failure, Interceptor, Verdict};
 pub use log::RequestRecord;
 pub use observer::{ObjectChange, Observer};
-pub use refuse::Denial;
 pub use request::RequestInfo;
 pub use resource::GroupResource;
 pub use server::{ApiServer, InstallError};
 pub use service::ApiService;
-pub use status::{Cause, StatusError};
+pub use status::StatusError;
 pub use tape::{Entry, Tape};

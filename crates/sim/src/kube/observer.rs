@@ -1,4 +1,4 @@
-//! Eyes on the store: every change of an object at the moment at which it is stored, and who wrote it.
+//! The observer of a server. It receives every change of an object when the change is stored, with the writer.
 
 use serde_json::Value;
 
@@ -15,24 +15,24 @@ pub struct ObjectChange<'a> {
     pub namespace: &'a str,
     /// The object's name.
     pub name: &'a str,
-    /// What it was.
+    /// The object before the change. `None`: it is new.
     pub before: Option<&'a Value>,
-    /// What it is; None: it is gone.
+    /// The object after the change. `None`: it was deleted.
     pub after: Option<&'a Value>,
 }
 
-/// Is told every change, in order, while the server is locked: it must not call into it.
+/// Receives all changes in order, while the server is locked. It must not call methods of the server.
 pub type Observer = Box<dyn FnMut(&ObjectChange<'_>) + Send>;
 
-/// The place of the observer, and of the name of who writes now.
+/// The observer, if there is one, and the writer of the current request.
 #[derive(Default)]
-pub(crate) struct Eyes {
+pub(crate) struct WriteObserver {
     pub actor: String,
-    pub observer: Option<Observer>,
+    pub callback: Option<Observer>,
 }
 
-impl std::fmt::Debug for Eyes {
+impl std::fmt::Debug for WriteObserver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Eyes").field("actor", &self.actor).field("observer", &self.observer.is_some()).finish()
+        f.debug_struct("WriteObserver").field("actor", &self.actor).field("callback", &self.callback.is_some()).finish()
     }
 }

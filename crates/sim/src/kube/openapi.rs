@@ -1,4 +1,4 @@
-//! `/openapi/v3`: what kubectl needs to know which fields there are and that the server validates them.
+//! `/openapi/v3`: the documents from which kubectl learns the fields, and that the server validates them.
 
 use serde_json::{Map, Value, json};
 

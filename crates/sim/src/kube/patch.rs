@@ -8,7 +8,7 @@ use super::{
     status::StatusError,
 };
 
-/// The patch types that a resource takes, by media type.
+/// The media types of the patches that a resource supports.
 pub fn media_types(res: &Resource) -> &'static str {
     if res.custom {
         "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
@@ -25,12 +25,12 @@ pub enum Patch {
     Merge(Value),
     /// RFC 6902.
     Json(json_patch::Patch),
-    /// Kubernetes' own: lists with keys merge.
+    /// Kubernetes' strategic merge patch, in which lists with keys merge.
     Strategic(Value),
 }
 
 impl Patch {
-    /// The patched object.
+    /// Applies the patch to an object.
     pub fn apply(&self, live: &Value, schema: &Schema) -> Result<Value, StatusError> {
         let mut object = live.clone();
         match self {
@@ -122,7 +122,7 @@ fn strategic_list(live: &mut Value, patch: &[Value], schema: &Schema) {
                 }
             }
         }
-        // A list that does not merge is replaced, and knows no directives: a node's taints, for one.
+        // An atomic list, for example a node's taints, is replaced as a whole. Directives in it are dropped.
         ListType::Atomic => {
             *items = patch.iter().map(|p| p.as_object().map_or_else(|| p.clone(), without_directives)).collect();
         }

@@ -1,4 +1,4 @@
-//! The columns of built-in resources.
+//! The table columns of built-in resources.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::{
 
 type Printer = fn(&Value, Timestamp) -> Value;
 
-/// The columns of a built-in resource; NAME and AGE where nothing else is known.
+/// The columns of a built-in resource. The default is NAME and AGE.
 pub fn columns(plural: &str) -> Vec<Column> {
     let name = printed("Name", "string", 0, |o, _| text(o, "/metadata/name"));
     let age = printed("Age", "string", 0, |o, now| since(o, "/metadata/creationTimestamp", now));

@@ -1,10 +1,10 @@
-//! Pruning of unknown fields and defaulting, as the schema says.
+//! Pruning of unknown fields and defaulting, by the schema of a custom resource.
 
 use serde_json::Value;
 
 use super::schema::Schema;
 
-/// Removes what the schema does not know; answers the removed paths.
+/// Removes the fields that the schema does not have. Returns their paths.
 pub fn prune(schema: &Schema, value: &mut Value) -> Vec<String> {
     let mut unknown = Vec::new();
     if !knows_all(schema, value, true) {
@@ -17,7 +17,7 @@ fn is_meta(name: &str) -> bool {
     matches!(name, "apiVersion" | "kind" | "metadata")
 }
 
-/// The usual case, in which nothing has to be removed and no path to be made.
+/// Whether the schema has all fields. In this usual case, no paths need to be made.
 fn knows_all(schema: &Schema, value: &Value, root: bool) -> bool {
     match value {
         Value::Object(map) => {
@@ -64,7 +64,7 @@ fn walk(schema: &Schema, value: &mut Value, path: &str, root: bool, unknown: &mu
     }
 }
 
-/// Fills in defaults; a null where the schema has a default and allows no null counts as absent.
+/// Sets defaults. A null counts as absent if the schema has a default and is not nullable.
 pub fn default(schema: &Schema, value: &mut Value) {
     match value {
         Value::Object(map) => {

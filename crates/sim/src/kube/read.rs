@@ -1,18 +1,17 @@
-//! Reads: get and list, with selectors, versions and paging.
+//! Reads: get and list, with selectors, versions and pagination.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{
-    form::{Form, Item, served},
+    cause::Cause,
     request::RequestInfo,
-    resource::{Conversion, Resource},
+    resource::Resource,
     selectors::Selector,
     state::State,
-    status::{Cause, StatusError},
+    status::StatusError,
     storage::{Key, TooOld},
-    table,
 };
 
 /// A page of a list.
@@ -20,11 +19,11 @@ use super::{
 pub struct Page {
     /// The objects.
     pub items: Vec<Arc<Value>>,
-    /// The version they were read at.
+    /// The version at which the objects were read.
     pub version: u64,
-    /// Where the next page begins.
+    /// The continue token of the next page.
     pub next: Option<String>,
-    /// How many are left, where that is known.
+    /// How many objects are left. Unknown with a selector.
     pub remaining: Option<usize>,
 }
 
@@ -35,12 +34,12 @@ pub fn get(state: &State, res: &Resource, namespace: &str, name: &str) -> Result
     found.map(|s| s.object.clone()).ok_or_else(|| StatusError::not_found(res, name))
 }
 
-/// The selectors of a request; a name in the path selects too.
+/// The label and field selectors of a request.
 pub fn selector(info: &RequestInfo, res: &Resource) -> Result<Selector, StatusError> {
     Selector::parse(info.param("labelSelector"), info.param("fieldSelector"), res)
 }
 
-/// A list or one page of it.
+/// A list, or one page of it.
 pub fn list(state: &State, res: &Resource, info: &RequestInfo) -> Result<Page, StatusError> {
     let selector = selector(info, res)?;
     let limit = usize::try_from(info.number("limit")?.unwrap_or(0)).unwrap_or(usize::MAX);
@@ -83,9 +82,9 @@ pub fn list(state: &State, res: &Resource, info: &RequestInfo) -> Result<Page, S
     Ok(Page { items: items.into_iter().map(|(_, object)| object).collect(), version, next, remaining })
 }
 
-/// Which version a list without a continue token reads.
+/// The version at which a list without a continue token reads.
 fn version_to_read(info: &RequestInfo, current: u64) -> Result<u64, StatusError> {
-    let wanted = info.number("resourceVersion")?;
+    let requested = info.number("resourceVersion")?;
     let rule = info.param("resourceVersionMatch");
     if !rule.is_empty() && info.param("resourceVersion").is_empty() && !info.flag("sendInitialEvents") {
         return Err(StatusError::invalid_options(
@@ -96,8 +95,8 @@ fn version_to_read(info: &RequestInfo, current: u64) -> Result<u64, StatusError>
             ),
         ));
     }
-    match wanted {
-        Some(wanted) if wanted > current => Err(too_large(wanted, current)),
+    match requested {
+        Some(requested) if requested > current => Err(too_large(requested, current)),
         Some(0) if rule == "Exact" => Err(StatusError::invalid_options(
             "ListOptions",
             Cause::forbidden(
@@ -105,16 +104,16 @@ fn version_to_read(info: &RequestInfo, current: u64) -> Result<u64, StatusError>
                 "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
             ),
         )),
-        // A limit with a version and no rule means exactly that version.
-        Some(wanted) if rule == "Exact" || (rule.is_empty() && wanted > 0 && info.number("limit")?.is_some()) => {
-            Ok(wanted)
+        // With a limit and without a rule, a version means exactly that version.
+        Some(requested) if rule == "Exact" || (rule.is_empty() && requested > 0 && info.number("limit")?.is_some()) => {
+            Ok(requested)
         }
         Some(_) | None => Ok(current),
     }
 }
 
-fn too_large(wanted: u64, current: u64) -> StatusError {
-    let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
+fn too_large(requested: u64, current: u64) -> StatusError {
+    let message = format!("Timeout: Too large resource version: {requested}, current: {current}");
     let mut error = StatusError::new(504, "Timeout", message);
     error.details = Some(json!({
         "causes": [{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }],
@@ -123,59 +122,7 @@ fn too_large(wanted: u64, current: u64) -> StatusError {
     error
 }
 
-/// The list as a client gets it.
-pub fn render(res: &Resource, page: &Page, form: Form, now: jiff::Timestamp) -> Vec<u8> {
-    let mut meta = json!({ "resourceVersion": page.version.to_string() });
-    if let Some(map) = meta.as_object_mut() {
-        match &page.next {
-            Some(next) => drop(map.insert("continue".into(), json!(next))),
-            // Lists of custom resources always have it.
-            None if res.custom && form == Form::Full => drop(map.insert("continue".into(), json!(""))),
-            None => {}
-        }
-        if let Some(remaining) = page.remaining {
-            map.insert("remainingItemCount".into(), json!(remaining));
-        }
-    }
-    let objects = page.items.iter().map(AsRef::as_ref);
-    let list = match form {
-        Form::Full if res.conversion == Conversion::Same => {
-            let items: Vec<Item<'_>> = objects.filter_map(Value::as_object).map(|map| Item(map, res.custom)).collect();
-            let head = json!({ "kind": res.list_kind, "apiVersion": res.api_version(), "metadata": meta });
-            return with_items(&head, &items);
-        }
-        Form::Full => {
-            let objects: Vec<_> = objects.map(|object| served(res, object)).collect();
-            let maps = objects.iter().filter_map(|object| object.as_object());
-            let items: Vec<Item<'_>> = maps.map(|map| Item(map, res.custom)).collect();
-            let head = json!({ "kind": res.list_kind, "apiVersion": res.api_version(), "metadata": meta });
-            return with_items(&head, &items);
-        }
-        Form::Partial => json!({
-            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta,
-            "items": objects.map(super::form::partial).collect::<Vec<_>>(),
-        }),
-        Form::Table(include) => {
-            let mut table = table::table(res, objects, include, true, now);
-            if let Some(map) = table.as_object_mut() {
-                map.insert("metadata".into(), meta);
-            }
-            table
-        }
-    };
-    serde_json::to_vec(&list).unwrap_or_default()
-}
-
-fn with_items(head: &Value, items: &[Item<'_>]) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(head).unwrap_or_default();
-    bytes.pop();
-    bytes.extend_from_slice(b",\"items\":");
-    bytes.extend(serde_json::to_vec(items).unwrap_or_default());
-    bytes.push(b'}');
-    bytes
-}
-
-/// An opaque token: version and last key, in hex.
+/// The opaque continue token: version and last key, in hexadecimal.
 fn token(version: u64, (namespace, name): &Key) -> String {
     format!("{version}/{namespace}/{name}").bytes().map(|b| format!("{b:02x}")).collect()
 }
@@ -195,7 +142,7 @@ fn parse_token(token: &str) -> Result<(u64, Key), StatusError> {
     Ok((version.parse().map_err(|_| bad())?, (namespace.to_owned(), name.to_owned())))
 }
 
-/// Objects that a driver asks for.
+/// All objects of a resource.
 pub fn all(state: &State, res: &Resource) -> Vec<Value> {
     state.storage.objects(&res.storage).map(|(_, s)| Value::clone(&s.object)).collect()
 }

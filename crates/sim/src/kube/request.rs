@@ -1,4 +1,4 @@
-//! A request, parsed: which verb on which resource, with which options.
+//! A parsed request: verb, resource, object and options.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use http::{HeaderMap, Method, header, request::Parts};
 
 use super::status::StatusError;
 
-/// What a request asks for: what interceptors decide by.
+/// A parsed request, without its body. Interceptors decide by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestInfo {
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; the method in lower case
-    /// where no resource is addressed.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`. If the path addresses no resource,
+    /// the HTTP method in lower case.
     pub verb: String,
     /// The path.
     pub path: String,
@@ -18,7 +18,7 @@ pub struct RequestInfo {
     pub query: BTreeMap<String, String>,
     /// API group; empty for core.
     pub group: String,
-    /// API version; empty where no resource is addressed.
+    /// API version; empty if the path addresses no resource.
     pub version: String,
     /// Namespace, or empty.
     pub namespace: String,
@@ -28,16 +28,16 @@ pub struct RequestInfo {
     pub name: String,
     /// `status` or empty.
     pub subresource: String,
-    /// Who asks.
+    /// The client's User-Agent.
     pub user_agent: String,
-    /// The request's media type.
+    /// The header `Content-Type`.
     pub content_type: String,
-    /// What it accepts.
+    /// The header `Accept`.
     pub accept: String,
 }
 
 impl RequestInfo {
-    /// Reads path, query and headers.
+    /// Parses path, query and headers.
     pub fn parse(parts: &Parts) -> Self {
         let query = parts.uri.query().unwrap_or_default();
         let mut info = Self {
@@ -56,6 +56,7 @@ impl RequestInfo {
         info
     }
 
+    /// Parses the path.
     fn locate(&mut self) {
         let path = self.path.clone();
         let decoded: Vec<String> = path.split('/').filter(|s| !s.is_empty()).map(decode).collect();
@@ -113,7 +114,7 @@ impl RequestInfo {
         matches!(self.param(name), "true" | "1")
     }
 
-    /// A numeric query parameter; absent or empty is none.
+    /// A numeric query parameter. An empty one counts as absent.
     pub fn number(&self, name: &str) -> Result<Option<u64>, StatusError> {
         match self.param(name) {
             "" => Ok(None),
@@ -129,12 +130,12 @@ impl RequestInfo {
         }
     }
 
-    /// The media type alone.
+    /// The media type of `Content-Type`, without parameters.
     pub fn media_type(&self) -> &str {
         self.content_type.split(';').next().unwrap_or_default().trim()
     }
 
-    /// `nodes`, `nodeenis.networking.k8s.aws/status`: what counters are kept by.
+    /// The resource and subresource by which requests are counted: `nodes`, `nodeenis.networking.k8s.aws/status`.
     pub fn target(&self) -> String {
         if self.resource.is_empty() {
             return self.path.clone();
@@ -151,7 +152,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
     headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// Percent-decoding of one path segment.
+/// Percent-decodes a path segment.
 fn decode(segment: &str) -> String {
     if !segment.contains('%') {
         return segment.to_owned();

@@ -1,4 +1,4 @@
-//! What a resource is: its names, its scope, its rules.
+//! A served resource: its names, scope, schema and rules.
 
 use std::{fmt, sync::Arc};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{cel::CelRules, jsonpath::JsonPath, schema::Schema};
 
-/// The key under which objects are stored: `nodes`, `nodeenis.networking.k8s.aws`.
+/// Group and plural name, under which objects are stored: `nodes`, `nodeenis.networking.k8s.aws`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupResource {
     /// The API group, empty for core.
@@ -16,7 +16,7 @@ pub struct GroupResource {
 }
 
 impl GroupResource {
-    /// `GroupResource::new("networking.k8s.aws", "nodeenis")`; the core group is `""`.
+    /// For example `GroupResource::new("networking.k8s.aws", "nodeenis")`. The core group is `""`.
     pub fn new(group: &str, resource: &str) -> Self {
         Self { group: group.into(), resource: resource.into() }
     }
@@ -36,17 +36,17 @@ pub struct Column {
     pub name: String,
     /// `string`, `integer`, `number`, `boolean` or `date`.
     pub kind: String,
-    /// `name` for the first column, else mostly empty.
+    /// `name` for the first column, and usually empty for others.
     pub format: String,
-    /// Shown by `kubectl get` if 0, by `-o wide` otherwise.
+    /// 0 if `kubectl get` shows the column; otherwise only `-o wide` does.
     pub priority: i64,
-    /// What `kubectl explain`-like tools show.
+    /// The description.
     pub description: String,
-    /// Where the cell's value is.
+    /// The source of the cell's value.
     pub cell: Cell,
 }
 
-/// How a cell is computed.
+/// The source of a cell's value.
 #[derive(Clone, Debug)]
 pub enum Cell {
     /// A CRD's JSONPath.
@@ -55,12 +55,12 @@ pub enum Cell {
     Printer(fn(&Value, now: jiff::Timestamp) -> Value),
 }
 
-/// How the objects of a version differ from what is stored.
+/// How the objects of a version differ from the stored ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conversion {
-    /// Not at all.
+    /// They are the same.
     Same,
-    /// events.k8s.io/v1 over core/v1 Events.
+    /// Events of events.k8s.io/v1, stored as core/v1.
     Events,
 }
 
@@ -71,56 +71,56 @@ pub struct Resource {
     pub group: String,
     /// API version.
     pub version: String,
-    /// `NodeENI`.
+    /// The kind, for example `NodeENI`.
     pub kind: String,
-    /// `NodeENIList`.
+    /// The kind of lists, for example `NodeENIList`.
     pub list_kind: String,
-    /// `nodeenis`.
+    /// The plural name, for example `nodeenis`.
     pub plural: String,
-    /// `nodeeni`.
+    /// The singular name, for example `nodeeni`.
     pub singular: String,
-    /// `neni`.
+    /// The short names, for example `neni`.
     pub short_names: Vec<String>,
-    /// `all` and the like.
+    /// The categories, for example `all`.
     pub categories: Vec<String>,
-    /// Whether objects live in namespaces.
+    /// Whether the resource is namespaced.
     pub namespaced: bool,
-    /// Whether there is a `/status`.
+    /// Whether there is the subresource `/status`.
     pub status: bool,
-    /// Under which key the objects are stored.
+    /// The key under which the objects are stored.
     pub storage: GroupResource,
     /// Whether this is a custom resource.
     pub custom: bool,
-    /// Whether `metadata.generation` is kept.
+    /// Whether the server maintains `metadata.generation`.
     pub generation: bool,
     /// Whether PUT without a resourceVersion is allowed.
     pub unconditional_update: bool,
-    /// Whether PUT on a name that is not there creates.
+    /// Whether a PUT of an object that does not exist creates the object.
     pub create_on_update: bool,
-    /// Fields besides `metadata.name` and `metadata.namespace` that field selectors may use.
+    /// The fields, besides `metadata.name` and `metadata.namespace`, that field selectors may use.
     pub selectable: Vec<(String, JsonPath)>,
-    /// `kubectl get`'s columns.
+    /// The columns of `kubectl get`.
     pub columns: Vec<Column>,
-    /// The structural schema, or one that knows the lists that merge.
+    /// The structural schema. Of built-in resources, it has only the lists that merge.
     pub schema: Schema,
-    /// The schema as the CRD gives it, for OpenAPI.
+    /// The schema in the CRD, for OpenAPI.
     pub schema_json: Option<Value>,
     /// The schema's CEL rules.
     pub cel: Option<CelRules>,
-    /// What to do between the stored and the served form.
+    /// The conversion between the stored and the served version.
     pub conversion: Conversion,
 }
 
-/// Shared: a watch outlives the request that opened it.
+/// A shared resource, as a watch outlives the request that opened it.
 pub type ResourceRef = Arc<Resource>;
 
 impl Resource {
-    /// `networking.k8s.aws/v1alpha1`, or `v1`.
+    /// The `apiVersion`, for example `networking.k8s.aws/v1alpha1` or `v1`.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
-    /// The `apiVersion` that objects are stored with.
+    /// The `apiVersion` with which objects are stored.
     pub fn stored_version(&self) -> String {
         match self.conversion {
             Conversion::Same => self.api_version(),
@@ -128,7 +128,7 @@ impl Resource {
         }
     }
 
-    /// `nodeenis.networking.k8s.aws`, or `nodes`: how errors name it.
+    /// The name in errors, for example `nodeenis.networking.k8s.aws` or `nodes`.
     pub fn qualified(&self) -> String {
         GroupResource::new(&self.group, &self.plural).to_string()
     }

@@ -1,4 +1,4 @@
-//! From a parsed request to an answer.
+//! Routes: which read, write or document answers a parsed request.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,18 +11,19 @@ use serde_json::{Value, json};
 
 use super::{
     answer::{self, ApiBody},
+    cause::Cause,
     discovery, events,
     faults::Disconnected,
     form::Form,
     metadata, openapi,
     patch::{self, Patch},
-    read,
+    read, render,
     request::RequestInfo,
     resource::{Conversion, Resource, ResourceRef},
     state::State,
-    status::{Cause, StatusError},
+    status::StatusError,
     watch,
-    write::{self, Deleted, Edit, FieldValidation, Preconditions, WriteOptions, Written},
+    write::{self, Deleted, Edit, FieldValidation, Preconditions, Target, WriteOptions, Written},
 };
 
 type Shared = Arc<Mutex<State>>;
@@ -34,7 +35,7 @@ pub fn route(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Response<ApiB
     answer.unwrap_or_else(|error| answer::error(&error))
 }
 
-/// Paths that are no resource.
+/// Serves the paths that address no resource: discovery, OpenAPI, version and health.
 fn meta(shared: &Shared, info: &RequestInfo) -> Answer {
     let state = shared.lock().unwrap_or_else(PoisonError::into_inner);
     let segments: Vec<&str> = info.path.split('/').filter(|s| !s.is_empty()).collect();
@@ -77,7 +78,7 @@ fn resource(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Answer {
         _ if res.custom => return Err(StatusError::not_found(&res, &info.name)),
         _ => return Err(StatusError::no_such_path()),
     };
-    // `namespaces` is its own resource, not a scope.
+    // A cluster-scoped resource is not below a namespace.
     if !res.namespaced && !info.namespace.is_empty() {
         return Err(StatusError::no_such_path());
     }
@@ -93,7 +94,7 @@ fn resource(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Answer {
         }
         "list" => {
             let page = read::list(&state, &res, info)?;
-            let bytes = read::render(&res, &page, Form::accepted(info), state.clock.now());
+            let bytes = render::list(&res, &page, Form::accepted(info), state.clock.now());
             Ok(answer::bytes(200, "application/json", bytes))
         }
         "create" if !status && info.name.is_empty() && (!res.namespaced || !info.namespace.is_empty()) => {
@@ -106,13 +107,13 @@ fn resource(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Answer {
         "update" => {
             let options = write_options(info, status)?;
             let edit = Edit::Replace(parse_body(info, body, &res)?);
-            let written = write::update(&mut state, &res, &info.namespace, &info.name, edit, &options)?;
+            let written = write::update(&mut state, &target(&res, info), edit, &options)?;
             Ok(written_answer(&state, &res, info, &written))
         }
         "patch" if !info.name.is_empty() => {
             let options = write_options(info, status)?;
             let edit = parse_patch(info, body, &res)?;
-            let written = write::update(&mut state, &res, &info.namespace, &info.name, edit, &options)?;
+            let written = write::update(&mut state, &target(&res, info), edit, &options)?;
             Ok(written_answer(&state, &res, info, &written))
         }
         "delete" if !status => delete(&mut state, &res, info, body),
@@ -122,7 +123,7 @@ fn resource(shared: &Shared, info: &RequestInfo, body: &Bytes) -> Answer {
     }
 }
 
-/// Refuses what admission denies. A write to what is not there does not come so far.
+/// Refuses a write that a denial concerns. An update or delete of an object that does not exist is not denied: it gets 404.
 fn admission(state: &State, res: &Resource, info: &RequestInfo, body: &Bytes) -> Result<(), StatusError> {
     if state.denials.is_empty() {
         return Ok(());
@@ -136,8 +137,8 @@ fn admission(state: &State, res: &Resource, info: &RequestInfo, body: &Bytes) ->
     };
     let now = state.clock.now();
     let denial = state.denials.iter().find(|denial| denial.concerns(info, &name, now));
-    let there = info.verb == "create" || read::get(state, res, &info.namespace, &name).is_ok();
-    denial.filter(|_| there).map_or(Ok(()), |denial| Err(denial.answer(info, &name)))
+    let exists = info.verb == "create" || read::get(state, res, &info.namespace, &name).is_ok();
+    denial.filter(|_| exists).map_or(Ok(()), |denial| Err(denial.answer(info, &name)))
 }
 
 fn access_review(body: &Bytes) -> Answer {
@@ -161,7 +162,7 @@ fn open_watch(shared: &Shared, res: ResourceRef, info: &RequestInfo) -> Answer {
 }
 
 fn object_answer(state: &State, res: &Resource, info: &RequestInfo, code: u16, object: &Value) -> Response<ApiBody> {
-    answer::json(code, &Form::accepted(info).object(res, object, state.clock.now()))
+    answer::json(code, &render::object(res, object, Form::accepted(info), state.clock.now()))
 }
 
 fn written_answer(state: &State, res: &Resource, info: &RequestInfo, written: &Written) -> Response<ApiBody> {
@@ -173,10 +174,10 @@ fn written_answer(state: &State, res: &Resource, info: &RequestInfo, written: &W
 
 fn delete(state: &mut State, res: &Resource, info: &RequestInfo, body: &Bytes) -> Answer {
     let (preconditions, dry_run) = delete_options(info, body)?;
-    let deleted = write::delete(state, res, &info.namespace, &info.name, &preconditions, dry_run)?;
+    let deleted = write::delete(state, &target(res, info), &preconditions, dry_run)?;
     match deleted {
         Deleted::Terminating(object) => Ok(object_answer(state, res, info, 200, &object)),
-        // Pods and a few more answer with themselves.
+        // For Pods and ServiceAccounts, the answer to a DELETE is the object.
         Deleted::Gone(object) if matches!(res.plural.as_str(), "pods" | "serviceaccounts") && !res.custom => {
             Ok(object_answer(state, res, info, 200, &object))
         }
@@ -200,10 +201,15 @@ fn delete_collection(state: &mut State, res: &Resource, info: &RequestInfo, body
     let page = read::list(state, res, info)?;
     for object in &page.items {
         let (namespace, name) = (metadata::text(object, "namespace"), metadata::text(object, "name"));
-        write::delete(state, res, namespace, name, &preconditions, dry_run)?;
+        write::delete(state, &Target { res, namespace, name }, &preconditions, dry_run)?;
     }
-    let bytes = read::render(res, &page, Form::accepted(info), state.clock.now());
+    let bytes = render::list(res, &page, Form::accepted(info), state.clock.now());
     Ok(answer::bytes(200, "application/json", bytes))
+}
+
+/// The object that a request addresses.
+fn target<'a>(res: &'a Resource, info: &'a RequestInfo) -> Target<'a> {
+    Target { res, namespace: &info.namespace, name: &info.name }
 }
 
 fn delete_options(info: &RequestInfo, body: &Bytes) -> Result<(Preconditions, bool), StatusError> {
@@ -257,7 +263,7 @@ fn parse_body(info: &RequestInfo, body: &Bytes, res: &Resource) -> Result<Value,
     Ok(stored_form(res, parse(info, body)?))
 }
 
-/// In the version that is stored.
+/// Converts an object of a request to the stored version.
 fn stored_form(res: &Resource, object: Value) -> Value {
     match res.conversion {
         Conversion::Same => object,
@@ -284,7 +290,7 @@ fn parse_patch(info: &RequestInfo, body: &Bytes, res: &Resource) -> Result<Edit,
             Ok(Edit::Patch(Patch::Strategic(stored_form(res, value()?))))
         }
         "application/apply-patch+yaml" => {
-            // JSON is YAML, and much cheaper to read as what it is.
+            // Most configurations are JSON, which is much cheaper to parse as JSON than as YAML.
             let json = serde_json::from_slice(body);
             let config: Value = json.or_else(|_| serde_yaml::from_slice(body).map_err(|e| bad(e.to_string())))?;
             if config.pointer("/metadata/managedFields").is_some_and(|m| !m.is_null()) {

@@ -1,4 +1,4 @@
-//! A CRD's OpenAPI schema, parsed once: what validation, pruning, defaulting and server-side apply read.
+//! The OpenAPI schema of a resource, parsed once for validation, pruning, defaulting and server-side apply.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -11,16 +11,16 @@ pub enum ListType {
     /// Replaced as a whole.
     #[default]
     Atomic,
-    /// Scalars, each owned by itself.
+    /// Scalars, each with its own owner.
     Set,
-    /// Objects, each identified by these keys.
+    /// Objects, identified by these keys.
     Map(Vec<String>),
 }
 
 /// One node of a structural schema.
 #[derive(Debug, Default)]
 pub struct Schema {
-    /// `type`, empty where none is given.
+    /// `type`, or empty.
     pub kind: String,
     /// `format`.
     pub format: String,
@@ -36,7 +36,7 @@ pub struct Schema {
     pub required: Vec<String>,
     /// `enum`.
     pub allowed: Vec<Value>,
-    /// `pattern`, as written and compiled.
+    /// `pattern`: the text and the compiled expression.
     pub pattern: Option<(String, Regex)>,
     /// `minimum` and whether it is exclusive.
     pub minimum: Option<(f64, bool)>,
@@ -80,7 +80,7 @@ pub struct Schema {
     pub not: Option<Box<Schema>>,
 }
 
-/// A schema that cannot be used.
+/// The error of a schema that cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct SchemaError(String);
@@ -88,7 +88,7 @@ pub struct SchemaError(String);
 static UNKNOWN: LazyLock<Schema> = LazyLock::new(|| Schema { preserve_unknown: true, ..Schema::default() });
 
 impl Schema {
-    /// The schema of what no schema describes: maps merge, lists are atomic, everything is kept.
+    /// The schema of fields without a schema: maps merge, lists are atomic, and all fields are kept.
     pub fn unknown() -> &'static Schema {
         &UNKNOWN
     }

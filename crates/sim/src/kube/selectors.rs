@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{jsonpath::JsonPath, resource::Resource, status::StatusError};
 
-/// Which objects a list, a watch or a deletecollection means.
+/// The selector of a list, a watch or a deletecollection.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
     labels: Vec<LabelRequirement>,
@@ -27,12 +27,12 @@ struct FieldRequirement {
 }
 
 impl Selector {
-    /// Parses both selectors; a field the resource does not offer is refused, as the API server does.
+    /// Parses both selectors. A field that is not selectable is refused.
     pub fn parse(labels: &str, fields: &str, res: &Resource) -> Result<Self, StatusError> {
         Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(fields, res)? })
     }
 
-    /// Whether everything matches.
+    /// Whether the selector matches all objects.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }

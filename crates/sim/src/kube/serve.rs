@@ -1,4 +1,4 @@
-//! The server over TCP, for kubectl and for a controller in another process.
+//! The server over TCP, for kubectl and for controllers in other processes.
 
 use std::{future::Future, io};
 
@@ -11,7 +11,7 @@ use tower::Service;
 use super::server::ApiServer;
 
 impl ApiServer {
-    /// Serves HTTP/1.1 until `shutdown`; then open connections, watches included, are dropped.
+    /// Serves HTTP/1.1 until `shutdown`. Open connections, watches included, are then dropped.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);

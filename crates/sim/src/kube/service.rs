@@ -1,4 +1,6 @@
-//! The server as a `tower::Service`: in process for `kube::Client`, and behind hyper.
+//! The server as a `tower::Service`, which `kube::Client` uses in process and hyper uses over TCP.
+//!
+//! Each request passes the interceptor, is served and is recorded.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -20,7 +22,7 @@ use super::{
     status::StatusError,
 };
 
-/// The API server as a service: `kube::Client::new(server.service(), "default")`.
+/// The API server as a service, for example `kube::Client::new(server.service(), "default")`.
 #[derive(Clone, Debug)]
 pub struct ApiService(pub(crate) ApiServer);
 
@@ -41,7 +43,7 @@ where
         let server = self.0.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            // Who let the request through may have read it already.
+            // A layer before this service may have parsed the request already.
             let read = parts.extensions.remove::<Arc<RequestInfo>>();
             let info = read.unwrap_or_else(|| Arc::new(RequestInfo::parse(&parts)));
             let Ok(body) = body.collect().await else {
@@ -53,6 +55,11 @@ where
 }
 
 impl ApiServer {
+    /// The server as a service in process.
+    pub fn service(&self) -> ApiService {
+        ApiService(self.clone())
+    }
+
     async fn answer(&self, info: &RequestInfo, body: Bytes) -> Result<Response<ApiBody>, Disconnected> {
         let verdict = self.verdict(info);
         let mut late = None;
@@ -62,17 +69,17 @@ impl ApiServer {
             Verdict::Delay(wait) => tokio::time::sleep(wait).await,
             Verdict::DelayAnswer(wait) => late = Some(wait),
         }
-        self.lock().storage.eyes.actor.clone_from(&info.user_agent);
+        self.lock().storage.observer.actor.clone_from(&info.user_agent);
         let serve = || routes::route(&self.state, info, &body);
         let response = match self.tape.get() {
             None => serve(),
             Some(tape) => tape.record(info, &body, serve),
         };
-        self.lock().storage.eyes.actor.clear();
+        self.lock().storage.observer.actor.clear();
         if let Verdict::FailAfter(failure) = verdict {
             return self.fail(info, failure);
         }
-        self.note(info, response.status().as_u16());
+        self.log(info, response.status().as_u16());
         if let Some(wait) = late {
             tokio::time::sleep(wait).await;
         }
@@ -80,26 +87,26 @@ impl ApiServer {
     }
 
     fn verdict(&self, info: &RequestInfo) -> Verdict {
-        let mut seam = self.seam.lock().unwrap_or_else(PoisonError::into_inner);
-        seam.0.as_mut().map_or(Verdict::Pass, |decide| decide(info))
+        let mut interceptor = self.interceptor.lock().unwrap_or_else(PoisonError::into_inner);
+        interceptor.0.as_mut().map_or(Verdict::Pass, |decide| decide(info))
     }
 
     fn fail(&self, info: &RequestInfo, failure: Failure) -> Result<Response<ApiBody>, Disconnected> {
         match failure {
             Failure::Status(code) => {
-                self.note(info, code);
+                self.log(info, code);
                 Ok(answer::error(&StatusError::injected(code)))
             }
             Failure::Disconnect => {
-                self.note(info, 0);
+                self.log(info, 0);
                 Err(Disconnected)
             }
         }
     }
 
-    fn note(&self, info: &RequestInfo, status: u16) {
+    fn log(&self, info: &RequestInfo, status: u16) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = state.clock.now();
-        state.log.note(now, info, status);
+        state.log.push(now, info, status);
     }
 }

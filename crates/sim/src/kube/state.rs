@@ -1,38 +1,38 @@
-//! All that the server knows, behind one lock that no await crosses.
+//! The server's state: objects, served resources, settings and the request log.
+//!
+//! The state is behind one lock, which is never held across an await. It draws UIDs from the seed and reads no wall clock.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
     builtin,
+    denial::Denial,
     log::RequestLog,
     metadata,
-    refuse::Denial,
     resource::{GroupResource, Resource, ResourceRef},
     storage::Storage,
-    write::{self, WriteOptions},
+    timestamp::timestamp,
 };
 use crate::clock::SimClock;
 
-/// The server's state.
+/// Everything in one server.
 #[derive(Debug)]
 pub struct State {
     /// The clock that stamps objects.
     pub clock: SimClock,
     /// The objects.
     pub storage: Storage,
-    /// What was asked.
+    /// The requests so far.
     pub log: RequestLog,
-    /// How often a watch that allows them gets bookmarks.
+    /// How often a watch with `allowWatchBookmarks` gets a bookmark.
     pub bookmark_interval: Duration,
-    /// When the server ends a watch that names no `timeoutSeconds`.
+    /// How long a watch without `timeoutSeconds` lasts.
     pub watch_timeout: Duration,
     /// Whether objects show `metadata.managedFields`.
     pub managed_fields: bool,
-    /// What admission refuses.
+    /// The writes that admission denies.
     pub denials: Vec<Denial>,
     resources: BTreeMap<(String, String, String), ResourceRef>,
     seed: u64,
@@ -40,7 +40,7 @@ pub struct State {
 }
 
 impl State {
-    /// The built-in resources and namespaces.
+    /// A state with the built-in resources and without objects.
     pub fn new(clock: SimClock, seed: u64) -> Self {
         let mut state = Self {
             clock,
@@ -55,17 +55,10 @@ impl State {
             drawn: 0,
         };
         builtin::resources().into_iter().for_each(|r| state.register(r));
-        for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
-            let body = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
-            if let Some(res) = state.resource("", "v1", "namespaces") {
-                // Nothing is stored yet, so nothing can be in the way.
-                let _ = write::create(&mut state, &res, "", body, &WriteOptions::new("kube-apiserver"));
-            }
-        }
         state
     }
 
-    /// The same objects and resources in a state of its own.
+    /// A separate state with the same objects and resources.
     pub fn fork(&self, clock: SimClock, seed: u64) -> Self {
         Self {
             clock,
@@ -87,27 +80,27 @@ impl State {
         self.resources.insert(key, Arc::new(resource));
     }
 
-    /// Serves these of a group's resource and no others.
+    /// Stops serving a custom resource, in all its versions.
     pub fn unregister(&mut self, storage: &GroupResource) {
         self.resources.retain(|_, r| !(r.custom && r.storage == *storage));
     }
 
-    /// The resource at a path.
+    /// The resource with this group, version and plural name.
     pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<ResourceRef> {
         self.resources.get(&(group.to_owned(), version.to_owned(), plural.to_owned())).cloned()
     }
 
-    /// A resource in whichever version is stored.
+    /// A resource in its first served version.
     pub fn any_version(&self, resource: &GroupResource) -> Option<ResourceRef> {
         self.resources().find(|r| r.group == resource.group && r.plural == resource.resource).cloned()
     }
 
-    /// Everything served, by group, version and name.
+    /// All served resources, ordered by group, version and name.
     pub fn resources(&self) -> impl Iterator<Item = &ResourceRef> {
         self.resources.values()
     }
 
-    /// The clock's time as objects carry it.
+    /// The current time in the format of objects.
     pub fn now(&self) -> String {
         timestamp(self.clock.now())
     }
@@ -115,14 +108,14 @@ impl State {
     /// The next UID.
     pub fn new_uid(&mut self) -> String {
         let mut bytes = self.draw("uid");
-        // A UUID of version 4 by its looks.
+        // Version 4 and the RFC's variant.
         bytes[6] = (bytes[6] & 0x0f) | 0x40;
         bytes[8] = (bytes[8] & 0x3f) | 0x80;
         let hex: String = bytes.iter().take(16).map(|b| format!("{b:02x}")).collect();
         format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
     }
 
-    /// The five characters after a `generateName`.
+    /// The five random characters that follow a `generateName`.
     pub fn name_suffix(&mut self) -> String {
         const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
         self.draw("name").iter().take(5).map(|b| char::from(ALPHABET[usize::from(*b) % 27])).collect()
@@ -137,24 +130,10 @@ impl State {
         hash.finalize().into()
     }
 
-    /// Whether a namespace is there.
+    /// Whether a namespace exists.
     pub fn has_namespace(&self, name: &str) -> bool {
         let key = (String::new(), name.to_owned());
         let found = self.storage.get(&GroupResource::new("", "namespaces"), &key);
         found.is_some_and(|n| !metadata::text(&n.object, "uid").is_empty())
     }
-}
-
-/// RFC 3339 in whole seconds, as `metav1.Time` is written.
-pub fn timestamp(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// With the `apiVersion` and `kind` that it is stored with.
-pub fn with_type(mut object: Value, res: &Resource) -> Value {
-    if let Some(map) = object.as_object_mut() {
-        map.insert("apiVersion".into(), json!(res.stored_version()));
-        map.insert("kind".into(), json!(res.kind));
-    }
-    object
 }

@@ -1,19 +1,8 @@
-//! Errors as the API server answers them: `Status` objects with a code, a reason and details.
+//! The API server's errors: `Status` objects with a code, a reason and details.
 
 use serde_json::{Value, json};
 
-use super::resource::Resource;
-
-/// One entry of `details.causes`: what is wrong with which field.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cause {
-    /// `FieldValueInvalid`, `FieldValueRequired`, …
-    pub reason: &'static str,
-    /// The path of the field, `spec.subnetID`.
-    pub field: String,
-    /// The message without the path: `Invalid value: "a": …`.
-    pub message: String,
-}
+use super::{cause::Cause, resource::Resource};
 
 /// A refused request.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -23,9 +12,9 @@ pub struct StatusError {
     pub code: u16,
     /// The machine-readable reason.
     pub reason: &'static str,
-    /// What a person reads.
+    /// The message for users.
     pub message: String,
-    /// `details`, where there are any.
+    /// `details`, if there are any.
     pub details: Option<Value>,
 }
 
@@ -61,7 +50,7 @@ impl StatusError {
         Self::about(404, "NotFound", res, name, format!("{} {name:?} not found", res.qualified()))
     }
 
-    /// 404 for a path that serves nothing: the one answer that is text and no `Status`.
+    /// 404 for a path that serves nothing. This answer is plain text instead of a `Status`.
     pub fn no_such_path() -> Self {
         Self::new(404, "", "404 page not found")
     }
@@ -71,13 +60,13 @@ impl StatusError {
         Self::about(409, "AlreadyExists", res, name, format!("{} {name:?} already exists", res.qualified()))
     }
 
-    /// 409 for a lost race or a precondition that does not hold.
+    /// 409 for a concurrent change or a failed precondition.
     pub fn conflict(res: &Resource, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", res.qualified());
         Self::about(409, "Conflict", res, name, message)
     }
 
-    /// 409 that names the kind, as the preconditions of a delete do.
+    /// 409 whose message names the kind, as for the preconditions of a delete.
     pub fn conflict_of_kind(res: &Resource, name: &str, why: &str) -> Self {
         let mut error = Self::conflict(res, name, why);
         let qualified = if res.group.is_empty() { res.kind.clone() } else { format!("{}.{}", res.kind, res.group) };
@@ -107,7 +96,7 @@ impl StatusError {
         error
     }
 
-    /// 405 of a custom resource, which names the verb.
+    /// 405 of a custom resource. The message names the verb.
     pub fn not_supported(res: &Resource, verb: &str) -> Self {
         let message = format!("{verb} is not supported on resources of kind {:?}", res.qualified());
         let mut error = Self::about(405, "MethodNotAllowed", res, "", message);
@@ -117,7 +106,7 @@ impl StatusError {
         error
     }
 
-    /// 410 for a version that the history no longer holds.
+    /// 410 for a version that is no longer in the history.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message)
     }
@@ -152,12 +141,12 @@ impl StatusError {
         }
     }
 
-    /// 422 for a query that cannot be: `ListOptions`, `PatchOptions`.
+    /// 422 for query parameters that are not allowed together. `kind` is `ListOptions` or `PatchOptions`.
     pub fn invalid_options(kind: &str, cause: Cause) -> Self {
         Self::invalid(kind, "meta.k8s.io", "", &[cause])
     }
 
-    /// A failure that a fault injects: the status as the server would word it.
+    /// An injected failure, with the message that the server would send.
     pub fn injected(code: u16) -> Self {
         let (reason, message) = match code {
             401 => ("Unauthorized", "Unauthorized"),
@@ -173,23 +162,5 @@ impl StatusError {
             error.details = Some(json!({ "retryAfterSeconds": 1 }));
         }
         error
-    }
-}
-
-impl Cause {
-    /// A field whose value cannot stand.
-    pub fn invalid(field: impl Into<String>, value: &Value, why: &str) -> Self {
-        Self { reason: "FieldValueInvalid", field: field.into(), message: format!("Invalid value: {value}: {why}") }
-    }
-
-    /// A field that must be there.
-    pub fn required(field: impl Into<String>, why: &str) -> Self {
-        let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
-        Self { reason: "FieldValueRequired", field: field.into(), message }
-    }
-
-    /// A change that is not allowed.
-    pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
-        Self { reason: "FieldValueForbidden", field: field.into(), message: format!("Forbidden: {why}") }
     }
 }

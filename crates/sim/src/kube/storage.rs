@@ -1,4 +1,6 @@
-//! Objects, their one version counter, and the history that watches read.
+//! The objects, the version counter that they share, and the history that watches read.
+//!
+//! The storage neither validates objects nor sets their `resourceVersion`: the caller does.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -8,9 +10,9 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    observer::{Eyes, ObjectChange},
+    change_signal::{ChangeReceiver, ChangeSender},
+    observer::{ObjectChange, WriteObserver},
     ownership::Managers,
-    pulse::{Beats, Felt},
     resource::GroupResource,
 };
 
@@ -20,24 +22,24 @@ pub type Key = (String, String);
 /// A stored object.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// As it is served.
+    /// The object in its stored version.
     pub object: Arc<Value>,
-    /// Who owns what in it.
+    /// The owners of its fields.
     pub managers: Arc<Managers>,
 }
 
-/// One change.
+/// One change of an object.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// The version it made.
+    /// The version of the change.
     pub version: u64,
     /// The object's key.
     pub key: Key,
-    /// Before; for a deletion with the deletion's version.
+    /// The object before the change. For a deletion, the last state with the version of the deletion.
     pub old: Option<Arc<Value>>,
-    /// After.
+    /// The object after the change.
     pub new: Option<Arc<Value>>,
-    /// What was stored before, to look back.
+    /// The stored object before the change, for lists at older versions.
     previous: Option<Stored>,
 }
 
@@ -47,33 +49,33 @@ pub struct Collection {
     objects: BTreeMap<Key, Stored>,
     history: VecDeque<Change>,
     compacted: u64,
-    pulse: Beats,
+    changes: ChangeSender,
 }
 
-/// A version that the history no longer holds.
+/// The error for a version that is no longer in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooOld {
-    /// The oldest version that can be asked for.
+    /// The oldest version that can be requested.
     pub oldest: u64,
 }
 
-/// Everything stored.
+/// All objects of the server.
 #[derive(Debug)]
 pub struct Storage {
     version: u64,
     collections: BTreeMap<GroupResource, Collection>,
     retained: usize,
-    /// Who sees every change.
-    pub(crate) eyes: Eyes,
+    /// Receives every change.
+    pub(crate) observer: WriteObserver,
 }
 
 impl Storage {
-    /// Empty, keeping this many changes per resource.
+    /// An empty storage that keeps this many changes per resource.
     pub fn new(retained: usize) -> Self {
-        Self { version: 1, collections: BTreeMap::new(), retained, eyes: Eyes::default() }
+        Self { version: 1, collections: BTreeMap::new(), retained, observer: WriteObserver::default() }
     }
 
-    /// The same objects in a store of its own, with no history and nobody watching.
+    /// A separate storage with the same objects, without history and watches.
     pub fn fork(&self) -> Self {
         let mut fork = Self::new(self.retained);
         fork.version = self.version;
@@ -90,18 +92,18 @@ impl Storage {
         self.version
     }
 
-    /// The version the next write gets.
+    /// The version of the next write.
     pub fn next_version(&self) -> u64 {
         self.version + 1
     }
 
-    /// Changes how many changes are kept per resource.
+    /// Sets how many changes are kept per resource.
     pub fn retain(&mut self, changes: usize) {
         self.retained = changes;
         self.collections.values_mut().for_each(|c| c.trim(changes));
     }
 
-    /// Forgets the history: whoever asks for an older version than now's gets 410.
+    /// Drops the history. Requests for versions before the current one then get 410.
     pub fn compact(&mut self) {
         let version = self.version;
         for collection in self.collections.values_mut() {
@@ -112,19 +114,19 @@ impl Storage {
 
     /// Ends every watch.
     pub fn break_watches(&mut self) {
-        self.collections.values().for_each(|c| c.pulse.beat(|p| p.broken += 1));
+        self.collections.values().for_each(|c| c.changes.send_modify(|p| p.broken += 1));
     }
 
     /// Ends the watches of one resource and drops it.
     pub fn drop_collection(&mut self, resource: &GroupResource) {
         if let Some(collection) = self.collections.remove(resource) {
-            collection.pulse.beat(|p| p.broken += 1);
+            collection.changes.send_modify(|p| p.broken += 1);
         }
     }
 
-    /// Wakes on every change of a resource.
-    pub fn pulse(&mut self, resource: &GroupResource) -> Felt {
-        self.collections.entry(resource.clone()).or_default().pulse.feel()
+    /// A receiver of the changes of a resource.
+    pub fn subscribe(&mut self, resource: &GroupResource) -> ChangeReceiver {
+        self.collections.entry(resource.clone()).or_default().changes.subscribe()
     }
 
     /// One object.
@@ -168,7 +170,7 @@ impl Storage {
         Ok(collection.history.iter().skip(from).cloned().collect())
     }
 
-    /// Stores an object that carries [`Storage::next_version`].
+    /// Stores an object, whose `resourceVersion` must be [`Storage::next_version`].
     pub fn put(&mut self, resource: &GroupResource, key: Key, stored: Stored) {
         let new = stored.object.clone();
         let collection = self.collections.entry(resource.clone()).or_default();
@@ -177,7 +179,7 @@ impl Storage {
         self.record(resource, Change { version: 0, key, old, new: Some(new), previous });
     }
 
-    /// Removes an object; `last` is its last state, with [`Storage::next_version`].
+    /// Removes an object. `last` is its last state, whose `resourceVersion` must be [`Storage::next_version`].
     pub fn remove(&mut self, resource: &GroupResource, key: &Key, last: Arc<Value>) {
         let Some(collection) = self.collections.get_mut(resource) else {
             return;
@@ -192,9 +194,9 @@ impl Storage {
     fn record(&mut self, resource: &GroupResource, mut change: Change) {
         self.version += 1;
         change.version = self.version;
-        if let Some(observer) = &mut self.eyes.observer {
-            observer(&ObjectChange {
-                actor: &self.eyes.actor,
+        if let Some(callback) = &mut self.observer.callback {
+            callback(&ObjectChange {
+                actor: &self.observer.actor,
                 resource,
                 namespace: &change.key.0,
                 name: &change.key.1,
@@ -206,7 +208,7 @@ impl Storage {
             collection.history.push_back(change);
             collection.trim(self.retained);
             let version = self.version;
-            collection.pulse.beat(|p| p.version = version);
+            collection.changes.send_modify(|p| p.version = version);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tables: what `kubectl get` prints is made here.
+//! Tables: the rows and columns that `kubectl get` prints.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::{
     resource::{Cell, Column, Resource},
 };
 
-/// A Table of these objects; without columns where a watch has sent them already.
+/// A Table of objects. A watch sends the columns only once.
 pub fn table<'a>(
     res: &Resource,
     objects: impl Iterator<Item = &'a Value>,

@@ -1,6 +1,6 @@
-//! The tape: every request that writes, in the order in which it takes effect, with its answer.
+//! The tape: a recording of every writing request with its answer, in the order of effect.
 //!
-//! What a test writes by the server's own methods is not on it; nor are reads, watches, and requests that a fault stops.
+//! The tape does not have reads, watches, writes by the server's own methods, or requests that a fault fails before their effect.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,11 +17,11 @@ use super::{
 /// One request and its answer.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What was asked.
+    /// The request.
     pub request: RequestInfo,
     /// The request's body.
     pub body: Bytes,
-    /// The HTTP status of the answer, whether or not anybody heard it.
+    /// The HTTP status of the answer, even if the answer was lost.
     pub status: u16,
     /// The answer's body.
     pub answer: Bytes,
@@ -38,7 +38,7 @@ impl Entry {
         }
     }
 
-    /// Path and query.
+    /// The path and query of the request.
     pub fn uri(&self) -> String {
         let RequestInfo { path, query, .. } = &self.request;
         if query.is_empty() {
@@ -48,7 +48,7 @@ impl Entry {
         format!("{path}?{query}")
     }
 
-    /// The path of the list in which the object is.
+    /// The path of the list that contains the object.
     pub fn collection(&self) -> String {
         let RequestInfo { group, version, namespace, resource, .. } = &self.request;
         let api = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
@@ -60,12 +60,12 @@ impl Entry {
     }
 }
 
-/// What is written down. Clones are the same tape.
+/// The recorded requests. Clones share the tape.
 #[derive(Clone, Debug, Default)]
 pub struct Tape(Arc<Mutex<Vec<Entry>>>);
 
 impl Tape {
-    /// What is on it by now.
+    /// The requests so far.
     pub fn entries(&self) -> Vec<Entry> {
         self.lock().clone()
     }
@@ -74,22 +74,22 @@ impl Tape {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves one request, and writes it down if it is one that writes.
+    /// Serves a request, and records it if it writes.
     pub(super) fn record(
         &self,
         request: &RequestInfo,
         body: &Bytes,
         serve: impl FnOnce() -> Response<ApiBody>,
     ) -> Response<ApiBody> {
-        // An access review is a question, though it is POSTed.
+        // An access review changes nothing, although it is a POST.
         let writes = matches!(request.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection");
         if !writes || request.group == "authorization.k8s.io" {
             return serve();
         }
-        // Locked over the serving: the order here is the order of effect.
+        // The lock is held while the request is served, so that the entries are in the order of effect.
         let mut entries = self.lock();
         let (parts, answer) = serve().into_parts();
-        // The answer of a write is whole: it is there at once.
+        // The body of a write's answer is not a stream, so it is complete at once.
         let answer = answer.collect().now_or_never().and_then(Result::ok);
         let answer = answer.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let (request, body, status) = (request.clone(), body.clone(), parts.status.as_u16());

@@ -1,13 +1,13 @@
-//! Structural validation of custom resources: what the schema says about types, bounds and patterns.
+//! Structural validation of custom resources: types, bounds, patterns and combinations of the schema.
 
 use serde_json::Value;
 
 use super::{
+    cause::Cause,
     schema::{ListType, Schema},
-    status::Cause,
 };
 
-/// What is wrong with `value`; where `old` has the same value at the same place, nothing is (ratcheting).
+/// The violations of `value`. Values that are the same in `old` are not checked (ratcheting).
 pub fn validate(schema: &Schema, value: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     check(schema, value, old, "", &mut causes);
@@ -23,11 +23,11 @@ fn check(schema: &Schema, value: &Value, old: Option<&Value>, path: &str, causes
     }
     if !of_type(schema, value) {
         let given = type_name(value);
-        let wanted = if schema.int_or_string { "integer,string" } else { &schema.kind };
+        let expected = if schema.int_or_string { "integer,string" } else { &schema.kind };
         causes.push(Cause {
             reason: "FieldValueTypeInvalid",
             field: path.to_owned(),
-            message: format!("Invalid value: {given:?}: {path} in body must be of type {wanted}: {given:?}"),
+            message: format!("Invalid value: {given:?}: {path} in body must be of type {expected}: {given:?}"),
         });
         return;
     }
@@ -100,7 +100,7 @@ fn check_number(schema: &Schema, number: f64, value: &Value, path: &str, causes:
 
 fn check_list(schema: &Schema, items: &[Value], old: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
     let count = items.len() as u64;
-    check_count(schema.min_items, schema.max_items, count, "items", path, causes);
+    check_count((schema.min_items, schema.max_items), count, "items", path, causes);
     let old_items = old.and_then(Value::as_array);
     for (at, item) in items.iter().enumerate() {
         let counterpart = match &schema.list_type {
@@ -109,7 +109,7 @@ fn check_list(schema: &Schema, items: &[Value], old: Option<&Value>, path: &str,
             }
             ListType::Set | ListType::Atomic => None,
         };
-        // What has not changed is not looked into, and its path not even made.
+        // Skip unchanged items without making their paths.
         if counterpart != Some(item) {
             check(schema.item(), item, counterpart, &format!("{path}[{at}]"), causes);
         }
@@ -136,14 +136,14 @@ fn check_list(schema: &Schema, items: &[Value], old: Option<&Value>, path: &str,
 
 fn check_object(schema: &Schema, value: &Value, old: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
     let Some(map) = value.as_object() else { return };
-    check_count(schema.min_properties, schema.max_properties, map.len() as u64, "properties", path, causes);
+    check_count((schema.min_properties, schema.max_properties), map.len() as u64, "properties", path, causes);
     for name in &schema.required {
         if !map.contains_key(name) {
             causes.push(Cause::required(join(path, name), ""));
         }
     }
     for (name, child) in map {
-        // The root's metadata is checked as metadata, whatever a schema says about it.
+        // `metadata::validate` checks the root's metadata, whatever the schema contains for it.
         if path.is_empty() && matches!(name.as_str(), "metadata" | "apiVersion" | "kind") {
             continue;
         }
@@ -159,7 +159,7 @@ fn check_object(schema: &Schema, value: &Value, old: Option<&Value>, path: &str,
     }
 }
 
-fn check_count(min: Option<u64>, max: Option<u64>, count: u64, what: &str, path: &str, causes: &mut Vec<Cause>) {
+fn check_count((min, max): (Option<u64>, Option<u64>), count: u64, what: &str, path: &str, causes: &mut Vec<Cause>) {
     if let Some(max) = max.filter(|max| count > *max) {
         causes.push(Cause {
             reason: "FieldValueTooMany",

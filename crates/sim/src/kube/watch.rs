@@ -1,4 +1,4 @@
-//! Watches: a stream of lines, from the history and then from whatever happens.
+//! Watches: a stream of lines, first from the history and then from new changes.
 
 use std::{
     borrow::Cow,
@@ -13,14 +13,15 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
+    cause::Cause,
+    change_signal::ChangeReceiver,
     form::{Form, RowObject, partial, served},
-    pulse::Felt,
     read,
     request::RequestInfo,
     resource::ResourceRef,
     selectors::Selector,
     state::State,
-    status::{Cause, StatusError},
+    status::StatusError,
     storage::{Change, TooOld},
     table,
 };
@@ -33,9 +34,9 @@ struct Watch {
     name: String,
     selector: Selector,
     form: Form,
-    /// Everything up to this version was sent or did not match.
+    /// All changes up to this version were sent or did not match.
     cursor: u64,
-    pulse: Felt,
+    changes: ChangeReceiver,
     broken: u64,
     pending: VecDeque<Bytes>,
     headings_sent: bool,
@@ -45,21 +46,21 @@ struct Watch {
     ended: bool,
 }
 
-/// Opens a watch; the stream ends when its time is over, when watches are broken, or after an ERROR.
+/// Opens a watch. The stream ends at its timeout, when watches are broken, or after an ERROR.
 pub fn open(
     shared: &Arc<Mutex<State>>,
     res: ResourceRef,
     info: &RequestInfo,
 ) -> Result<impl Stream<Item = Bytes> + Send + use<>, StatusError> {
     let selector = read::selector(info, &res)?;
-    let wanted = info.number("resourceVersion")?;
+    let from = info.number("resourceVersion")?;
     let timeout = info.number("timeoutSeconds")?.filter(|s| *s > 0).map(Duration::from_secs);
     let initial_events = info.flag("sendInitialEvents");
     check_options(info, initial_events)?;
 
     let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut pulse = state.storage.pulse(&res.storage);
-    let broken = pulse.look().broken;
+    let mut changes = state.storage.subscribe(&res.storage);
+    let broken = changes.read().broken;
     let opened = Instant::now();
     let bookmark_interval = state.bookmark_interval;
     let deadline = opened + timeout.unwrap_or(state.watch_timeout);
@@ -69,9 +70,9 @@ pub fn open(
         name: info.name.clone(),
         selector,
         form: Form::accepted(info),
-        cursor: wanted.unwrap_or(0),
+        cursor: from.unwrap_or(0),
         broken,
-        pulse,
+        changes,
         pending: VecDeque::new(),
         headings_sent: false,
         next_bookmark: info.flag("allowWatchBookmarks").then(|| bookmark_after(opened, bookmark_interval, deadline)),
@@ -80,7 +81,7 @@ pub fn open(
         ended: false,
         res,
     };
-    if initial_events || wanted.is_none_or(|v| v == 0) {
+    if initial_events || from.is_none_or(|v| v == 0) {
         open.send_current(&state, initial_events || info.param("sendInitialEvents").is_empty());
         if initial_events && open.next_bookmark.is_some() {
             open.bookmark(&state, true);
@@ -90,7 +91,7 @@ pub fn open(
     Ok(stream::unfold(open, |mut open| async move { open.next().await.map(|line| (line, open)) }))
 }
 
-/// Every interval, and once shortly before the watch ends.
+/// The time of the next bookmark: after the interval, or shortly before the watch ends.
 fn bookmark_after(now: Instant, interval: Duration, deadline: Instant) -> Instant {
     let regular = now + interval;
     let last = deadline.checked_sub(Duration::from_secs(2)).filter(|last| *last > now);
@@ -128,8 +129,7 @@ impl Watch {
             if self.ended || Instant::now() >= self.deadline {
                 return None;
             }
-            let pulse = self.pulse.look();
-            if pulse.broken != self.broken {
+            if self.changes.read().broken != self.broken {
                 return None;
             }
             self.catch_up();
@@ -139,7 +139,7 @@ impl Watch {
             let wake = self.next_bookmark.map_or(self.deadline, |at| at.min(self.deadline));
             tokio::select! {
                 biased;
-                () = self.pulse.changed() => {}
+                () = self.changes.changed() => {}
                 () = tokio::time::sleep_until(wake) => {
                     if let Some(at) = self.next_bookmark.filter(|at| *at <= Instant::now()) {
                         self.next_bookmark = Some(bookmark_after(at, self.bookmark_interval, self.deadline));
@@ -153,17 +153,18 @@ impl Watch {
         }
     }
 
-    fn wanted(&self, namespace: &str, name: &str, object: &Value) -> bool {
+    /// Whether the watch selects an object.
+    fn selects(&self, namespace: &str, name: &str, object: &Value) -> bool {
         (self.namespace.is_empty() || self.namespace == namespace)
             && (self.name.is_empty() || self.name == name)
             && self.selector.matches(object)
     }
 
-    /// The present state as ADDED events.
+    /// Sends the current objects as ADDED events.
     fn send_current(&mut self, state: &State, send: bool) {
         let shared = state.storage.objects(&self.res.storage);
         let current: Vec<Arc<Value>> = shared
-            .filter(|(key, stored)| send && self.wanted(&key.0, &key.1, &stored.object))
+            .filter(|(key, stored)| send && self.selects(&key.0, &key.1, &stored.object))
             .map(|(_, stored)| stored.object.clone())
             .collect();
         for object in current {
@@ -172,6 +173,7 @@ impl Watch {
         self.cursor = state.storage.version();
     }
 
+    /// Queues the lines of all changes since the cursor.
     fn catch_up(&mut self) {
         let shared = self.state.clone();
         let state = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -193,11 +195,11 @@ impl Watch {
     fn send_change(&mut self, change: &Change, state: &State) {
         let (namespace, name) = &change.key;
         let matched =
-            |object: &Option<Arc<Value>>| object.as_ref().filter(|o| self.wanted(namespace, name, o)).cloned();
+            |object: &Option<Arc<Value>>| object.as_ref().filter(|o| self.selects(namespace, name, o)).cloned();
         match (matched(&change.old), matched(&change.new)) {
             (Some(_), Some(new)) => self.send("MODIFIED", &new, state),
             (None, Some(new)) => self.send("ADDED", &new, state),
-            // A deletion shows the last state that matched, with the version of the change.
+            // DELETED shows the last state that matched, with the version of the change.
             (Some(old), None) => {
                 let mut last = Value::clone(&old);
                 super::metadata::set(&mut last, "resourceVersion", json!(change.version.to_string()));

@@ -1,4 +1,4 @@
-"""boto3 clients of the simulated EC2 that also hold its answers against AWS's service model, element by element."""
+"""boto3 clients of the simulated EC2 that also check every answer against AWS's service model, element by element."""
 
 import json
 import sys
@@ -10,21 +10,21 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.model import ListShape, StructureShape
 
-World = namedtuple("World", "endpoint places")
+Account = namedtuple("Account", "endpoint ids")
 NAMESPACE = "{http://ec2.amazonaws.com/doc/2016-11-15/}"
-# The example that botocore ships with the model (examples-1.json) answers `pending`, which the model's enum lacks.
+# botocore's own example (examples-1.json) answers `pending`, which is not in the model's enum.
 UNMODELLED = {("CreateNetworkInterface.networkInterface.status", "pending")}
 GHOST_ENI, GHOST_ATTACHMENT = "eni-0000000000000dead", "eni-attach-0000000000000dead"
 GHOST_SUBNET, GHOST_GROUP, GHOST_INSTANCE = "subnet-0000000000000dead", "sg-0000000000000dead", "i-0000000000000dead"
 
 
-def worlds():
-    """What the Rust side started: worlds by name, each an endpoint and the IDs of what is in it."""
-    return {name: World(**world) for name, world in json.loads(sys.argv[1]).items()}
+def accounts():
+    """The accounts that the Rust test serves, by name: the endpoint of each and the IDs of its resources."""
+    return {name: Account(**account) for name, account in json.loads(sys.argv[1]).items()}
 
 
-def client(world, **config):
-    """Without retries and without client-side checks, so that the simulator has to refuse; both can be had back."""
+def client(account, **config):
+    """A client without retries and client-side checks, so that the simulator must refuse. `config` can switch both on."""
     config = {
         "retries": {"total_max_attempts": 1, "mode": "standard"},
         "parameter_validation": False,
@@ -34,7 +34,7 @@ def client(world, **config):
     }
     made = boto3.client(
         "ec2",
-        endpoint_url=world.endpoint,
+        endpoint_url=account.endpoint,
         region_name="eu-west-1",
         aws_access_key_id="simulated",
         aws_secret_access_key="simulated",
@@ -45,32 +45,32 @@ def client(world, **config):
 
 
 def refused(code, call, says="", status=400, **arguments):
-    """The call is refused with this code and HTTP status, in a sentence that says so."""
+    """Checks that the call is refused with this code and HTTP status, and that the message contains `says`."""
     try:
         answer = call(**arguments)
     except ClientError as error:
-        told, meta = error.response["Error"], error.response["ResponseMetadata"]
-        assert told["Code"] == code, (code, arguments, error.response)
-        assert told["Message"] and says in told["Message"], (says, told)
+        answered, meta = error.response["Error"], error.response["ResponseMetadata"]
+        assert answered["Code"] == code, (code, arguments, error.response)
+        assert answered["Message"] and says in answered["Message"], (says, answered)
         assert meta["HTTPStatusCode"] == status, (status, error.response)
         assert meta["RequestId"], error.response
         return error.response
     raise AssertionError(f"{code} expected for {arguments}, not {answer}")
 
 
-def tampered(world, change):
-    """A client whose request body `change` alters after boto3 has built it."""
-    made = client(world)
+def tampered(account, change):
+    """A client whose request bodies are changed by `change` after boto3 has built them."""
+    made = client(account)
 
     def before_call(params, **_):
-        change(params["body"])  # Nothing is returned: botocore would take it for the answer.
+        change(params["body"])  # Returns nothing: botocore would use a returned value as the answer.
 
     made.meta.events.register("before-call.ec2.*", before_call)
     return made
 
 
 def as_modelled(http_response, model, **_):
-    """botocore skips what it does not know. Here, every element must be one of the model's, and read as its type."""
+    """Checks that the model has every element of an answer, and that its text has the type. botocore skips unknown elements."""
     root = ElementTree.fromstring(http_response.content)
     if http_response.status_code >= 300:
         tags = [element.tag for element in root.iter()]
@@ -79,7 +79,7 @@ def as_modelled(http_response, model, **_):
     assert root.tag == f"{NAMESPACE}{model.name}Response", root.tag
     names = [child.tag for child in root]
     assert names.count(f"{NAMESPACE}requestId") == 1, names
-    # `return` is in every answer of EC2 that says nothing else, and in few shapes of the model.
+    # EC2 answers `return` wherever it has nothing else to answer. Few shapes of the model have it.
     apart = {f"{NAMESPACE}requestId", f"{NAMESPACE}return"}
     children = [child for child in root if child.tag not in apart]
     check_members(children, model.output_shape, model.name)

@@ -1,9 +1,9 @@
-"""Every paginated Describe through boto3's paginators, and what becomes of tokens and bounds."""
+"""Pagination of every Describe through boto3's paginators: pages, tokens, expiry and bounds."""
 
-from client import client, refused, tampered, worlds
+from client import accounts, client, refused, tampered
 
-WORLDS = worlds()
-# By method: its key in the answer, the parameter for IDs, the filter by ID, and an ID.
+ACCOUNTS = accounts()
+# For each method: the key of the items in the answer, the parameter for IDs, the filter by ID, and an ID.
 DESCRIBES = {
     "describe_network_interfaces": ("NetworkInterfaces", "NetworkInterfaceIds", "network-interface-id", "eni-00000000"),
     "describe_subnets": ("Subnets", "SubnetIds", "subnet-id", "subnet-00000000"),
@@ -20,17 +20,17 @@ def identity(item):
     return next(item[name] for name in names if name in item)
 
 
-def check_paginators(world, short):
-    ec2 = client(world)
+def check_paginators(account, short):
+    ec2 = client(account)
     for name, (key, _, _, _) in DESCRIBES.items():
         whole = [identity(item) for item in getattr(ec2, name)(MaxResults=LARGEST[name])[key]]
         assert len(whole) > 10 and len(set(whole)) == len(whole), (name, whole)
         paginator = ec2.get_paginator(name)
-        turned = paginator.paginate(PaginationConfig={"PageSize": 5})
-        pages = [[identity(item) for item in page[key]] for page in turned]
+        answers = paginator.paginate(PaginationConfig={"PageSize": 5})
+        pages = [[identity(item) for item in page[key]] for page in answers]
         assert sum(pages, []) == whole, (name, pages, whole)
         assert len(pages) == -(-len(whole) // 5) and all(len(page) <= 5 for page in pages), (name, pages)
-        # Stopped in the middle, then continued from where boto3 says.
+        # Stop in the middle, then continue from boto3's token.
         config = {"PageSize": 5, "MaxItems": 7}
         part = paginator.paginate(PaginationConfig=config).build_full_result()
         rest = paginator.paginate(PaginationConfig={"PageSize": 5, "StartingToken": part["NextToken"]})
@@ -40,7 +40,7 @@ def check_paginators(world, short):
 
 
 def check_filtered(paginator, name, key, whole, short):
-    """Only the last passes the filter: with short pages, several empty ones with a token come first."""
+    """Only the last item matches the filter. With short pages, several empty pages with a token come first."""
     chosen = [{"Name": DESCRIBES[name][2], "Values": [whole[-1]]}]
     pages = list(paginator.paginate(Filters=chosen, PaginationConfig={"PageSize": 5}))
     assert [identity(item) for page in pages for item in page[key]] == [whole[-1]], (name, pages)
@@ -48,26 +48,26 @@ def check_filtered(paginator, name, key, whole, short):
     assert empty >= 2 if short else empty == 0, (name, pages)
 
 
-def check_tokens(world):
-    ec2 = client(world)
+def check_tokens(account):
+    ec2 = client(account)
     for name, (key, _, filter_name, _) in DESCRIBES.items():
         call = getattr(ec2, name)
         token = call(MaxResults=5)["NextToken"]
         for broken in ("x", "1.2", "zz.0.x", token.replace(".", ":"), "9" * 60 + ".0.x", "é"):
             refused("InvalidNextToken", call, MaxResults=5, NextToken=broken)
-        # A token is good for the query that it came from: not with another filter, not for another action.
+        # A token is valid only for the query that returned it: not with another filter, not for another action.
         every = [{"Name": filter_name, "Values": ["*"]}]
         refused("InvalidNextToken", call, MaxResults=5, NextToken=token, Filters=every)
         for other in DESCRIBES.keys() - {name}:
             refused("InvalidNextToken", getattr(ec2, other), MaxResults=5, NextToken=token)
-        # The same token again gives the same page, and a page may have another size.
+        # The same token returns the same page again, and a page may have another size.
         again = [call(MaxResults=size, NextToken=token)[key] for size in (5, 5, 6)]
         assert again[0] == again[1] == again[2][:5] and len(again[2]) == 6, (name, again)
         assert call(MaxResults=5, NextToken="")[key] == call(MaxResults=5)[key], "an empty token is none"
 
 
-def check_expiry(world):
-    ec2 = client(world)
+def check_expiry(account):
+    ec2 = client(account)
     for name in DESCRIBES:
         token = getattr(ec2, name)(MaxResults=5)["NextToken"]
         refused("InvalidPaginationToken", getattr(ec2, name), "expired", MaxResults=5, NextToken=token)
@@ -75,27 +75,27 @@ def check_expiry(world):
         refused("InvalidPaginationToken", paginator.build_full_result)
 
 
-def check_bounds(world):
-    ec2 = client(world)
+def check_bounds(account):
+    ec2 = client(account)
     for name, (key, ids, _, some) in DESCRIBES.items():
         call, most = getattr(ec2, name), LARGEST[name]
         operation = ec2.meta.service_model.operation_model(ec2.meta.method_to_api_mapping[name])
         modelled = operation.input_shape.members["MaxResults"].metadata
-        # The service model bounds all but DescribeInstances, whose documentation says the same.
+        # The service model has these bounds, except for DescribeInstances, whose documentation has them.
         assert modelled in ({"min": 5, "max": most}, {}), (name, modelled)
         assert bool(modelled) == (name != "describe_instances"), (name, modelled)
         assert len(call(MaxResults=5)[key]) == 5 and call(MaxResults=most)[key], name
         for outside in (0, 4, most + 1, 2**40):
             refused("InvalidParameterValue", call, "", MaxResults=outside)
         for no_number in (-1, "five", ""):
-            tamper = tampered(world, lambda body, value=no_number: body.update(MaxResults=value))
+            tamper = tampered(account, lambda body, value=no_number: body.update(MaxResults=value))
             refused("InvalidParameterValue", getattr(tamper, name), "MaxResults")
         refused("InvalidParameterCombination", call, "MaxResults", MaxResults=5, **{ids: [some]})
 
 
-check_paginators(WORLDS["full"], short=False)
-check_paginators(WORLDS["short"], short=True)
-check_tokens(WORLDS["full"])
-check_expiry(WORLDS["expiring"])
-check_bounds(WORLDS["full"])
+check_paginators(ACCOUNTS["full"], short=False)
+check_paginators(ACCOUNTS["short"], short=True)
+check_tokens(ACCOUNTS["full"])
+check_expiry(ACCOUNTS["expiring"])
+check_bounds(ACCOUNTS["full"])
 print("pages, tokens and bounds")

@@ -1,26 +1,26 @@
-"""What the simulated EC2 refuses before it looks at the action, in its limits, and to whom."""
+"""Refusals that do not depend on the action: malformed requests, filters, limits, throttling and permissions."""
 
 import ipaddress
 
 from botocore import UNSIGNED
 
-from client import client, refused, tampered, worlds
+from client import accounts, client, refused, tampered
 
-WORLDS = worlds()
-main = WORLDS["main"]
+ACCOUNTS = accounts()
+main = ACCOUNTS["main"]
 ec2 = client(main)
-subnet, tiny, node = (main.places[name] for name in ("subnet", "tiny", "node"))
+subnet, tiny, node = (main.ids[name] for name in ("subnet", "tiny", "node"))
 TAGGED = [{"ResourceType": "network-interface", "Tags": [{"Key": "a", "Value": "b"}]}]
 
 
-def door():
+def malformed_requests():
     refused("InvalidAction", ec2.describe_vpcs, says="DescribeVpcs")
     refused("InvalidAction", tampered(main, lambda body: body.update(Version="2014-01-01")).describe_subnets)
     refused("MissingParameter", tampered(main, lambda body: body.pop("Action")).describe_subnets, says="Action")
     twice = tampered(main, lambda body: body.update({"MaxResults": ["5", "6"]}))
     refused("MalformedQueryString", twice.describe_subnets, says="MaxResults")
     refused("UnknownParameter", tampered(main, lambda body: body.update(Colour="red")).describe_subnets, says="Colour")
-    # A parameter of AWS's that the simulator does not have is refused, not ignored.
+    # The simulator refuses a parameter of AWS that it does not have, instead of ignoring it.
     refused(
         "UnknownParameter",
         ec2.modify_network_interface_attribute,
@@ -32,7 +32,7 @@ def door():
     refused("MissingAuthenticationToken", unsigned.describe_subnets, status=403)
     perhaps = tampered(main, lambda body: body.update(DryRun="perhaps"))
     refused("InvalidParameterValue", perhaps.describe_subnets, says="DryRun")
-    # A dry run changes nothing and is told so before any other check of what was asked.
+    # A dry run changes nothing. The answer comes before the checks of the action's parameters.
     refused("DryRunOperation", ec2.create_network_interface, status=412, SubnetId=subnet, DryRun=True)
 
 
@@ -57,11 +57,11 @@ def filters():
 
 
 def limits():
-    refused("NetworkInterfaceLimitExceeded", client(WORLDS["quota"]).create_network_interface, SubnetId=subnet)
+    refused("NetworkInterfaceLimitExceeded", client(ACCOUNTS["quota"]).create_network_interface, SubnetId=subnet)
     create = ec2.create_network_interface
     refused("InsufficientFreeAddressesInSubnet", create, SubnetId=tiny, SecondaryPrivateIpAddressCount=11)
     refused("InvalidParameterValue", create, SubnetId=tiny, Ipv4PrefixCount=1)
-    # Addresses enough, and no whole block of sixteen among them.
+    # There are enough free addresses, but no block of sixteen is free.
     network = ipaddress.ip_network(ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["CidrBlock"])
     spread = [str(block[8]) for block in network.subnets(new_prefix=28)]
     addresses = [{"PrivateIpAddress": address, "Primary": nth == 0} for nth, address in enumerate(spread)]
@@ -71,14 +71,14 @@ def limits():
     full = create(SubnetId=tiny, SecondaryPrivateIpAddressCount=10)["NetworkInterface"]["NetworkInterfaceId"]
     refused("InsufficientFreeAddressesInSubnet", create, SubnetId=tiny)
     ec2.delete_network_interface(NetworkInterfaceId=full)
-    many = client(WORLDS["crowded"])
+    many = client(ACCOUNTS["crowded"])
     refused("OperationNotPermitted", many.describe_network_interfaces, says="too many")
     assert many.describe_network_interfaces(MaxResults=5)["NetworkInterfaces"]
 
 
 def throttled():
-    """One token a bucket and no refill: the second call of each action is refused, whatever it asks."""
-    busy = client(WORLDS["busy"])
+    """With one token per bucket and no refill, the second call of each action is refused."""
+    busy = client(ACCOUNTS["busy"])
     pairs = [
         (busy.create_network_interface, {"SubnetId": subnet}),
         (busy.attach_network_interface, {"NetworkInterfaceId": "eni-x", "InstanceId": node, "DeviceIndex": 1}),
@@ -104,16 +104,16 @@ def throttled():
 
 
 def permissions():
-    denied = client(WORLDS["denied"])
+    denied = client(ACCOUNTS["denied"])
     for name, arguments in {
         "DetachNetworkInterface": {"AttachmentId": "x"},
         "DescribeInstances": {},
     }.items():
         call = denied.detach_network_interface if "Detach" in name else denied.describe_instances
         refused("UnauthorizedOperation", call, says=f"ec2:{name}", status=403, **arguments)
-        # Without the permission, a dry run says so as well.
+        # Without the permission, a dry run is refused as well.
         refused("UnauthorizedOperation", call, says=f"ec2:{name}", status=403, DryRun=True, **arguments)
-    # Tags given with Create need CreateTags, as in IAM.
+    # Tags in a Create need the permission for CreateTags, as in IAM.
     created = denied.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
     tagging = denied.create_network_interface
     refused("UnauthorizedOperation", tagging, "ec2:CreateTags", 403, SubnetId=subnet, TagSpecifications=TAGGED)
@@ -121,18 +121,18 @@ def permissions():
 
 
 def pages_and_failures():
-    """Enough for the record of codes; pages.py and faults.py have the whole of it."""
+    """One call for each code that the Rust test expects of this script. pages.py and faults.py have the details."""
     refused("InvalidNextToken", ec2.describe_instance_types, MaxResults=5, NextToken="x")
-    expiring = client(WORLDS["expiring"])
+    expiring = client(ACCOUNTS["expiring"])
     token = expiring.describe_instance_types(MaxResults=5)["NextToken"]
     refused("InvalidPaginationToken", expiring.describe_instance_types, MaxResults=5, NextToken=token)
-    refused("InternalError", client(WORLDS["broken"]).describe_subnets, status=500)
+    refused("InternalError", client(ACCOUNTS["broken"]).describe_subnets, status=500)
 
 
-door()
+malformed_requests()
 filters()
 limits()
 throttled()
 permissions()
 pages_and_failures()
-print("refused at the door, by limits and by permissions")
+print("malformed, excessive and unauthorized requests are refused as expected")

@@ -1,13 +1,13 @@
-"""What each action of the simulated EC2 refuses."""
+"""The refusals of each action of the simulated EC2."""
 
 from client import GHOST_ATTACHMENT, GHOST_ENI, GHOST_GROUP, GHOST_INSTANCE, GHOST_SUBNET
-from client import client, refused, tampered, worlds
+from client import accounts, client, refused, tampered
 
-WORLDS = worlds()
-main = WORLDS["main"]
+ACCOUNTS = accounts()
+main = ACCOUNTS["main"]
 ec2 = client(main)
-places = main.places
-subnet, group, foreign, node, cards = (places[n] for n in ("subnet", "group", "foreign_group", "node", "cards"))
+ids = main.ids
+subnet, group, foreign, node, cards = (ids[n] for n in ("subnet", "group", "foreign_group", "node", "cards"))
 
 
 def tagged(*tags, kind="network-interface"):
@@ -35,7 +35,7 @@ def create():
     no(value, "token", ClientToken="x" * 65)
     no(value, "InterfaceType", InterfaceType="nat")
     no(value, "Ipv4PrefixCount", Ipv4PrefixCount="many")
-    no(value, "IPv6", SubnetId=places["other_zone"], Ipv6AddressCount=1)
+    no(value, "IPv6", SubnetId=ids["other_zone"], Ipv6AddressCount=1)
     no(value, "address", PrivateIpAddress="10.0.0.999")
     no(value, "range", PrivateIpAddress="10.9.9.9")
     no("InvalidIPAddress.InUse", PrivateIpAddress="10.0.0.1")
@@ -84,10 +84,10 @@ def attach():
     no(value, "integer", DeviceIndex="one")
     no(value, "device index '0'", DeviceIndex=0)
     no(value, "card index 7", InstanceId=cards, NetworkCardIndex=7)
-    no(both, "availability zone", NetworkInterfaceId=made(SubnetId=places["other_zone"]))
-    no(both, "VPC", NetworkInterfaceId=made(SubnetId=places["other_vpc"]))
+    no(both, "availability zone", NetworkInterfaceId=made(SubnetId=ids["other_zone"]))
+    no(both, "VPC", NetworkInterfaceId=made(SubnetId=ids["other_vpc"]))
     for state in ("pending", "stopping", "shutting-down", "terminated"):
-        no("IncorrectState", state, InstanceId=places[state])
+        no("IncorrectState", state, InstanceId=ids[state])
     no("InvalidInterface.IpAddressLimitExceeded", NetworkInterfaceId=made(SecondaryPrivateIpAddressCount=10))
     no("UnsupportedOperation", "EFA", NetworkInterfaceId=made(InterfaceType="efa"), InstanceId=cards, DeviceIndex=3)
     attachment = ec2.attach_network_interface(NetworkInterfaceId=eni, InstanceId=node, DeviceIndex=1)["AttachmentId"]
@@ -127,20 +127,20 @@ def leave(eni, attachment):
     refused("InvalidNetworkInterfaceID.Malformed", delete, NetworkInterfaceId="eni-x")
     refused("InvalidNetworkInterfaceID.NotFound", delete, NetworkInterfaceId=GHOST_ENI)
     refused("InvalidParameterValue", delete, "currently in use", NetworkInterfaceId=eni)
-    refused("InvalidParameterValue", delete, "currently in use", NetworkInterfaceId=places["managed"])
+    refused("InvalidParameterValue", delete, "currently in use", NetworkInterfaceId=ids["managed"])
     refused("MissingParameter", detach, AttachmentId="")
     refused("InvalidParameterValue", detach, "attachmentId", AttachmentId="x")
     refused("InvalidAttachmentID.NotFound", detach, AttachmentId=GHOST_ATTACHMENT)
-    refused("OperationNotPermitted", detach, "index 0", AttachmentId=places["primary_attachment"])
-    refused("OperationNotPermitted", detach, "ela-attach", AttachmentId=places["managed_attachment"])
-    # Detaching takes long enough here to be met.
+    refused("OperationNotPermitted", detach, "index 0", AttachmentId=ids["primary_attachment"])
+    refused("OperationNotPermitted", detach, "ela-attach", AttachmentId=ids["managed_attachment"])
+    # Detaching takes three seconds here, so the next calls come during it.
     detach(AttachmentId=attachment)
     refused("IncorrectState", detach, "already being detached", AttachmentId=attachment)
     refused("InvalidParameterValue", delete, "currently in use", NetworkInterfaceId=eni)
     changed = {"AttachmentId": attachment, "DeleteOnTermination": True}
     modify = ec2.modify_network_interface_attribute
     refused("IncorrectState", modify, "being detached", NetworkInterfaceId=eni, Attachment=changed)
-    # By force it takes no less.
+    # A forced detach takes the same time.
     detach(AttachmentId=attachment, Force=True)
     refused("InvalidParameterValue", delete, "currently in use", NetworkInterfaceId=eni)
     ec2.get_waiter("network_interface_available").wait(
@@ -187,4 +187,4 @@ modify(eni, attachment)
 leave(eni, attachment)
 tags()
 describe()
-print("every action refuses what it should")
+print("every action refuses as expected")

@@ -1,10 +1,10 @@
-//! The Describes: filters, pages, places.
+//! Tests of the Describe actions: filters, pagination, subnets, groups, instances and types.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn describe_filters() {
-    let ec2 = world(steady());
+    let ec2 = account(steady());
     let eni = ec2.hand_create(SUBNET, &[("cluster", "c-1"), ("a*b", "x")]).unwrap();
     attach(&ec2, &eni, NODE, "1").await;
     ec2.hand_create(OTHER_ZONE, &[("cluster", "c-2")]).unwrap();
@@ -57,26 +57,26 @@ async fn describe_filters() {
 #[tokio::test(start_paused = true)]
 async fn pages_cover_everything_and_expire() {
     for short_pages in [false, true] {
-        let ec2 = world(Settings { short_pages, ..steady() });
-        let mut wanted: Vec<String> =
+        let ec2 = account(Settings { short_pages, ..steady() });
+        let mut expected: Vec<String> =
             (0..23).map(|n| ec2.hand_create(SUBNET, &[("k", if n % 2 == 0 { "v" } else { "w" })]).unwrap()).collect();
-        wanted.retain(|id| ec2.snapshot().enis[id].tags["k"] == "v");
-        wanted.sort();
+        expected.retain(|id| ec2.snapshot().enis[id].tags["k"] == "v");
+        expected.sort();
         let query = [("Filter.1.Name", "tag:k"), ("Filter.1.Value.1", "v"), ("MaxResults", "5")];
-        let mut seen = Vec::new();
+        let mut found = Vec::new();
         let mut token = String::new();
         let mut pages = 0;
         loop {
             let pairs: Vec<_> = query.into_iter().chain([("NextToken", token.as_str())]).collect();
             let body = ok(&ec2, "DescribeNetworkInterfaces", &pairs).await;
-            seen.extend(all(&body, "networkInterfaceId"));
+            found.extend(all(&body, "networkInterfaceId"));
             pages += 1;
             match all(&body, "nextToken").pop() {
                 Some(next) => token = next,
                 None => break,
             }
         }
-        assert_eq!(seen, wanted);
+        assert_eq!(found, expected);
         assert_eq!(pages, if short_pages { 5 } else { 3 });
         let other = [("MaxResults", "5"), ("NextToken", token.as_str())];
         assert_eq!(code(&ec2, "DescribeNetworkInterfaces", &other).await, "InvalidNextToken");
@@ -89,8 +89,8 @@ async fn pages_cover_everything_and_expire() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn places_instances_and_types_are_described() {
-    let ec2 = world(steady());
+async fn subnets_groups_instances_and_types_are_described() {
+    let ec2 = account(steady());
     let named = [("Filter.1.Name", "tag:Name"), ("Filter.1.Value.1", "storage")];
     let body = ok(&ec2, "DescribeSubnets", &named).await;
     assert_eq!(all(&body, "subnetId"), [SUBNET]);

@@ -1,11 +1,11 @@
-//! What other AWS services have in the account, and what EC2 hides of it.
+//! Tests of resources of other AWS services, and of what EC2 omits of them.
 
 use super::*;
 use multi_eni_sim::ec2::{Foreign, Shape};
 
 #[tokio::test(start_paused = true)]
 async fn managed_resources_are_hidden_unless_asked_for() {
-    let ec2 = world(steady());
+    let ec2 = account(steady());
     let eni = ec2.hand_create(SUBNET, &[]).unwrap();
     ec2.hand_change(&eni, |eni| eni.managed = true).unwrap();
     ec2.hand_change_instance(NODE, |instance| instance.managed = true).unwrap();
@@ -23,7 +23,7 @@ async fn managed_resources_are_hidden_unless_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn interfaces_of_other_services_have_the_recorded_shapes() {
-    let ec2 = world(steady());
+    let ec2 = account(steady());
     for kind in Foreign::ALL {
         let eni = ec2.add_foreign(kind, SUBNET).unwrap();
         let body = ok(&ec2, "DescribeNetworkInterfaces", &[("NetworkInterfaceId.1", &eni)]).await;
@@ -36,8 +36,8 @@ async fn interfaces_of_other_services_have_the_recorded_shapes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_can_leave_anything_out() {
-    let ec2 = world(steady());
+async fn an_answer_can_omit_any_element() {
+    let ec2 = account(steady());
     let eni = ec2.hand_create(SUBNET, &[]).unwrap();
     let shape = Shape { without: ["subnetId"].into(), texts: [("groupId", "sg/<new>".to_owned())].into() };
     ec2.reshape(&eni, shape).unwrap();

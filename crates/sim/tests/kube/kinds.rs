@@ -1,9 +1,9 @@
-//! Kinds with ways of their own: Events, Leases, Namespaces, CRDs.
+//! Tests of kinds with special rules: Events, Leases, Namespaces and CRDs.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn events_are_one_thing_under_two_names() {
+async fn events_are_converted_between_two_versions() {
     let server = server();
     let client = client(&server);
     let made = create(&enis(&client), eni("a")).await.unwrap();

@@ -1,4 +1,4 @@
-//! The real kubectl over TCP.
+//! Tests with the real kubectl over TCP.
 
 use std::{
     path::PathBuf,
@@ -15,7 +15,7 @@ struct Kubectl {
     home: PathBuf,
 }
 
-/// `$KUBEBUILDER_ASSETS/kubectl`, or the one in PATH.
+/// The path of kubectl: `$KUBEBUILDER_ASSETS/kubectl`, or the one in PATH.
 fn program() -> PathBuf {
     let in_assets = std::env::var_os("KUBEBUILDER_ASSETS").map(|dir| PathBuf::from(dir).join("kubectl"));
     let in_path = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
@@ -33,7 +33,7 @@ impl Kubectl {
         command
     }
 
-    /// Runs, must succeed, answers stdout.
+    /// Runs a command that must succeed; returns its stdout.
     #[track_caller]
     fn run(&self, arguments: &str) -> String {
         let output = self.command(arguments).output().unwrap();
@@ -42,7 +42,7 @@ impl Kubectl {
         out.into_owned()
     }
 
-    /// Runs, must fail, answers stderr.
+    /// Runs a command that must fail; returns its stderr.
     #[track_caller]
     fn fail(&self, arguments: &str) -> String {
         let output = self.command(arguments).output().unwrap();

@@ -1,4 +1,4 @@
-//! Lists and watches.
+//! Tests of lists and watches.
 
 use super::*;
 
@@ -74,7 +74,7 @@ async fn watch_selects_bookmarks_and_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn watch_of_a_forgotten_version_is_gone() {
+async fn watch_of_a_compacted_version_expires() {
     let server = server();
     let api = enis(&client(&server));
     let old = create(&api, eni("a")).await.unwrap().resource_version().unwrap();
@@ -107,7 +107,7 @@ async fn kubes_watcher_follows_through_breaks_and_compaction() {
         let api = enis(&client(&server));
         create(&api, eni("a")).await.unwrap();
         let mut events = Box::pin(watcher::watcher(api.clone(), config));
-        let mut seen = Vec::new();
+        let mut received = Vec::new();
         let mut next = async || loop {
             match tokio::time::timeout(Duration::from_secs(1000), events.next()).await.expect("an event").unwrap() {
                 Ok(watcher::Event::Apply(o)) => return format!("~{}", o.name_any()),
@@ -117,20 +117,20 @@ async fn kubes_watcher_follows_through_breaks_and_compaction() {
                 Ok(watcher::Event::Init) | Err(_) => {}
             }
         };
-        seen.push(next().await);
-        seen.push(next().await);
+        received.push(next().await);
+        received.push(next().await);
         create(&api, eni("b")).await.unwrap();
-        seen.push(next().await);
+        received.push(next().await);
         server.break_watches();
         tokio::time::sleep(Duration::from_secs(200)).await;
         api.delete("a", &DeleteParams::default()).await.unwrap();
-        seen.push(next().await);
+        received.push(next().await);
         server.break_watches();
         create(&api, eni("c")).await.unwrap();
         server.compact();
-        seen.push(next().await);
-        seen.push(next().await);
-        seen.push(next().await);
-        assert_eq!(seen, ["ia", "done", "~b", "-a", "ib", "ic", "done"]);
+        received.push(next().await);
+        received.push(next().await);
+        received.push(next().await);
+        assert_eq!(received, ["ia", "done", "~b", "-a", "ib", "ic", "done"]);
     }
 }

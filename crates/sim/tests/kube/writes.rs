@@ -1,4 +1,4 @@
-//! Create, PUT, patches, apply: what is taken, what is refused, and what the server makes of it.
+//! Tests of create, PUT, patch, apply and delete: accepted and refused writes, and the stored objects.
 
 use super::*;
 
@@ -67,7 +67,7 @@ async fn schema_is_enforced() {
         }
         let message = refused(create(&api, body).await, 422, "Invalid");
         let start = "NodeENI.networking.k8s.aws \"a\" is invalid: ";
-        assert!(message.starts_with(start) && message.contains(expected), "{message}\n  wanted {expected}");
+        assert!(message.starts_with(start) && message.contains(expected), "{message}\n  expected {expected}");
     }
     let mut body = eni("a");
     body["spec"]["unknown"] = json!(1);
@@ -77,7 +77,7 @@ async fn schema_is_enforced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn transition_rules_see_the_old_object() {
+async fn transition_rules_compare_with_the_old_object() {
     let server = server();
     let api = enis(&client(&server));
     let mut body = eni("a");
@@ -133,7 +133,7 @@ async fn generation_and_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn finalizers_hold_an_object() {
+async fn finalizers_delay_a_deletion() {
     let server = server();
     let api = enis(&client(&server));
     let mut body = eni("a");
@@ -157,11 +157,11 @@ async fn finalizers_hold_an_object() {
     let last = json!({ "metadata": { "finalizers": null, "labels": { "last": "word" } } });
     let answer = merge(&api, "a", last).await.unwrap();
     refused(api.get("a").await, 404, "NotFound");
-    // As the real one does: the answer has what was written and the version that was; watches hear what was stored last.
+    // As on the real server, the answer has the written object with the former version. Watches get the last stored object.
     assert_eq!((version(&answer), answer.finalizers().len(), answer.labels().len()), (version(&stored), 0, 1));
-    let Some(Ok(WatchEvent::Deleted(told))) = watch.next().await else { panic!("no word of the deletion") };
-    assert_eq!((told.finalizers(), told.labels().len()), (stored.finalizers(), 0));
-    assert!(version(&told) > version(&stored));
+    let Some(Ok(WatchEvent::Deleted(deleted))) = watch.next().await else { panic!("no DELETED event") };
+    assert_eq!((deleted.finalizers(), deleted.labels().len()), (stored.finalizers(), 0));
+    assert!(version(&deleted) > version(&stored));
     let second = create(&api, eni("a")).await.unwrap();
     assert_ne!(second.uid(), made.uid());
     let status = api.delete("a", &DeleteParams::default()).await.unwrap().right().expect("gone at once");

@@ -1,8 +1,8 @@
-//! NodeENIs of a file, put into the picture as if they had been applied. What the API server would refuse is told by the CRD's
-//! own schema, in a simulated API server.
+//! Adds the NodeENIs of a file to the store, as if they had been applied. A simulated API server checks them by the CRD's schema.
+//! The cluster is never written to.
 
 use super::gather::as_if_guarded;
-use crate::sandbox::manifests;
+use crate::manifests;
 use crate::store::{NodeEniEntry, Store};
 use crate::watch::{Change, Watched};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -16,10 +16,11 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-/// The UIDs of what is not applied yet must be nobody's: those of a sandbox, which is such a server as well, have another seed.
+/// Seed of the simulated API server. It differs from the sandbox's, so that the UIDs of NodeENIs that are not applied yet differ
+/// from all UIDs of a sandbox.
 const PLANNED: u64 = 0x706c_616e;
 
-/// The file's NodeENIs, as they are.
+/// The NodeENIs of the file, unchecked.
 pub(super) fn read(path: &Path) -> Result<Vec<Value>, String> {
     let text = if path == Path::new("-") {
         let mut text = String::new();
@@ -29,11 +30,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<Value>, String> {
         std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
     };
     let title = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    manifests::parse(&title, &text).map(|manifests| manifests.objects)
+    manifests::parse(&title, &text)
 }
 
-/// Puts them into the world; answers those that would be refused, by name, with the API server's words.
-pub(super) async fn put(store: &mut Store, objects: Vec<Value>) -> Result<BTreeMap<String, String>, String> {
+/// Adds the NodeENIs to the store. Returns those that the API server would refuse, by name, with its message.
+pub(super) async fn apply_to_store(store: &mut Store, objects: Vec<Value>) -> Result<BTreeMap<String, String>, String> {
     let now = jiff::Timestamp::now();
     let server = ApiServer::with_seed(SimClock::starting_at(now), PLANNED);
     let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
@@ -58,7 +59,7 @@ pub(super) async fn put(store: &mut Store, objects: Vec<Value>) -> Result<BTreeM
     Ok(refused)
 }
 
-/// The object as it would be in the cluster: one that is there keeps its identity and its status.
+/// The object as it would be in the cluster. An existing NodeENI keeps its identity and its status.
 fn applied(store: &Store, mut object: NodeENI, now: jiff::Timestamp) -> NodeEniEntry {
     let name = object.metadata.name.clone().unwrap_or_default();
     match store.nodeeni(&name) {

@@ -1,4 +1,4 @@
-//! The cluster as it is: one list of each kind.
+//! Reads the cluster as it is: one list of each kind.
 
 use crate::convert::{self, NodeIdentity};
 use crate::store::{AttachmentEntry, NodeEniEntry, Store};
@@ -12,8 +12,8 @@ use multi_eni_plan::observed::Cluster;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
-/// Everything, and who this cluster is. `before_install`: the CRDs need not be there. Pods are listed only if an annotation is
-/// given by which they name NodeENIs.
+/// The objects of the cluster, and its identity. `before_install`: the CRDs may be missing. Pods are listed only if
+/// `pod_annotation` is given, the annotation by which Pods name NodeENIs.
 pub(super) async fn all(
     kube: &Client,
     before_install: bool,
@@ -24,28 +24,29 @@ pub(super) async fn all(
     let uid = namespace.metadata.uid.unwrap_or_default();
     let mut store = Store::default();
     let nodes = list::<NodeIdentity>(kube, "nodes", false).await?;
-    seed(&mut store, nodes.iter().map(convert::node), Change::Node);
+    fill(&mut store, nodes.iter().map(convert::node), Change::Node);
     let nodeenis = list::<DeserializeGuard<NodeENI>>(kube, "nodeenis.networking.k8s.aws", before_install).await?;
     let entries = nodeenis.iter().map(|object| as_if_guarded(NodeEniEntry::read(&object.0)));
-    seed(&mut store, entries, |change| Change::NodeEni(Box::new(change)));
+    fill(&mut store, entries, |change| Change::NodeEni(Box::new(change)));
     let attachments = list::<ENIAttachment>(kube, "eniattachments.networking.k8s.aws", before_install).await?;
-    seed(&mut store, attachments.iter().map(AttachmentEntry::read), Change::Attachment);
+    fill(&mut store, attachments.iter().map(AttachmentEntry::read), Change::Attachment);
     if let Some(annotation) = pod_annotation {
         let pods = list::<Pod>(kube, "pods", false).await?;
-        seed(&mut store, pods.iter().map(|pod| convert::pod(pod, annotation)), Change::Pod);
+        fill(&mut store, pods.iter().map(|pod| convert::pod(pod, annotation)), Change::Pod);
     }
     Ok((store, Cluster { name: uid.clone(), uid }))
 }
 
-/// Writing its finalizer is the first thing that the controller does for a NodeENI: the plan begins after that.
+/// The NodeENI as it is once the controller has added its finalizer. That is the controller's first write, and the plan begins
+/// after it.
 pub(super) fn as_if_guarded(mut entry: NodeEniEntry) -> NodeEniEntry {
     entry.nodeeni.guarded |= !entry.nodeeni.deleting;
     entry
 }
 
-fn seed<T>(store: &mut Store, items: impl Iterator<Item = T>, change: impl Fn(Watched<T>) -> Change) {
-    let seeds = items.map(Watched::Seed);
-    for watched in std::iter::once(Watched::Begin).chain(seeds).chain([Watched::End]) {
+fn fill<T>(store: &mut Store, items: impl Iterator<Item = T>, change: impl Fn(Watched<T>) -> Change) {
+    let listed = items.map(Watched::InitApply);
+    for watched in std::iter::once(Watched::Init).chain(listed).chain([Watched::InitDone]) {
         store.take(change(watched));
     }
 }
@@ -74,7 +75,7 @@ where
     }
 }
 
-/// What could not be done, and what to do.
+/// What failed, and what the user can do.
 fn wrong(what: &str, error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if matches!(status.code, 401 | 403) => {

@@ -1,14 +1,16 @@
-//! `multi-eni plan` and `multi-eni explain`: what the controller would do now, and why not more. Read-only.
+//! The commands `multi-eni plan` and `multi-eni explain`: what the controller would do now, and why not more. They read the
+//! cluster and EC2 and never write to either.
 
 mod file;
 mod gather;
 
 use super::pods::PodFlags;
-use super::{interrupted, runtime};
+use super::runtime::{interrupted, runtime};
+use super::values::{seconds, share};
 use crate::api_writes::Writer;
 use crate::client;
 use crate::clock;
-use crate::events::Publisher;
+use crate::events::EventRecorder;
 use crate::http_server::Gauges;
 use crate::leader_election::Fence;
 use crate::logs::{self, Format};
@@ -26,33 +28,34 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long EC2 is asked at most.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the lookups on EC2 may take in all.
+const EC2_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Flags {
-    /// NodeENIs as they would be once this file is applied (- for standard input). Those of the cluster stay as they are
+    /// A file of NodeENIs to plan as if it were applied (- for standard input). All other NodeENIs of the cluster stay as they
+    /// are
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 
-    /// Form of the answer
+    /// Format of the output
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
 
-    /// Share of the account's EC2 request rates that the time is reckoned with, above 0 and at most 1
-    #[arg(long, env = "MULTI_ENI_BUDGET_SHARE", default_value_t = 0.8, value_parser = super::controller::share)]
+    /// Share of the account's EC2 request rates for the estimate of time, above 0 and at most 1
+    #[arg(long, env = "MULTI_ENI_BUDGET_SHARE", default_value_t = 0.8, value_parser = share)]
     budget_share: f64,
 
     /// Readable name of the cluster, as given to the controller: a tag on the ENIs [default: the UID of kube-system]
     #[arg(long, env = "MULTI_ENI_CLUSTER_NAME")]
     cluster_name: Option<String>,
 
-    /// How long a node may lose its label before its ENIs go
-    #[arg(long, env = "MULTI_ENI_LABEL_GRACE", default_value = "10s", value_parser = super::controller::seconds)]
+    /// How long a node may be without its label before its ENIs are removed
+    #[arg(long, env = "MULTI_ENI_LABEL_GRACE", default_value = "10s", value_parser = seconds)]
     label_grace: jiff::SignedDuration,
 
-    /// How long a Node may be away while its instance runs before its ENIs go
-    #[arg(long, env = "MULTI_ENI_NODE_GONE_GRACE", default_value = "5m", value_parser = super::controller::seconds)]
+    /// How long a Node may be missing while its instance runs before its ENIs are removed
+    #[arg(long, env = "MULTI_ENI_NODE_GONE_GRACE", default_value = "5m", value_parser = seconds)]
     node_gone_grace: jiff::SignedDuration,
 
     #[command(flatten)]
@@ -75,13 +78,13 @@ pub(super) struct ExplainFlags {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Output {
-    /// For people
+    /// Text
     Text,
-    /// For programs
+    /// JSON
     Json,
 }
 
-/// What is to be explained.
+/// The object to explain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Subject {
     Node(String),
@@ -96,7 +99,7 @@ fn subject(text: &str) -> Result<Subject, String> {
     }
 }
 
-/// The account, and how long its calls take at least.
+/// The plan as JSON, with the least time that its calls take.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer<'a> {
@@ -108,10 +111,10 @@ struct Answer<'a> {
     unanswered: Option<&'a str>,
 }
 
-/// `multi-eni plan`.
+/// Runs `multi-eni plan`.
 pub(super) fn plan(flags: Flags) -> miette::Result<ExitCode> {
     logs::init(Format::Auto, &flags.log);
-    let Some((plan, dry_run)) = told(&flags)? else { return Ok(ExitCode::from(130)) };
+    let Some((plan, dry_run)) = planned(&flags)? else { return Ok(ExitCode::from(130)) };
     let seconds = at_least(&plan, flags.budget_share);
     let text = match flags.output {
         Output::Json => json(&plan, &dry_run, &flags)?,
@@ -126,22 +129,22 @@ pub(super) fn plan(flags: Flags) -> miette::Result<ExitCode> {
     finish(&text, &plan, &dry_run)
 }
 
-/// `multi-eni explain KIND/NAME`.
+/// Runs `multi-eni explain KIND/NAME`.
 pub(super) fn explain(ExplainFlags { subject, flags }: ExplainFlags) -> miette::Result<ExitCode> {
     logs::init(Format::Auto, &flags.log);
-    let Some((mut plan, dry_run)) = told(&flags)? else { return Ok(ExitCode::from(130)) };
+    let Some((mut plan, dry_run)) = planned(&flags)? else { return Ok(ExitCode::from(130)) };
     let nodes: Vec<&ObservedNode> = dry_run.nodes.iter().collect();
-    let story = match &subject {
+    let explanation = match &subject {
         Subject::Node(name) => {
             let node = nodes.iter().copied().find(|node| node.name == *name);
-            let story = explain::node_story(&plan, node, name);
-            plan.node_enis.iter_mut().for_each(|account| account.lines.retain(|line| line.node == *name));
-            story.ok_or_else(|| miette!("the cluster has no Node {name}, and no ENI of one"))?
+            let explanation = explain::node_story(&plan, node, name);
+            plan.node_enis.iter_mut().for_each(|entry| entry.lines.retain(|line| line.node == *name));
+            explanation.ok_or_else(|| miette!("the cluster has no Node {name}, and no ENI of one"))?
         }
         Subject::NodeEni(name) => {
-            let story = explain::nodeeni_story(&plan, name, &nodes);
-            plan.node_enis.retain(|account| account.name == *name);
-            story.ok_or_else(|| miette!("the cluster has no NodeENI {name}"))?
+            let explanation = explain::nodeeni_story(&plan, name, &nodes);
+            plan.node_enis.retain(|entry| entry.name == *name);
+            explanation.ok_or_else(|| miette!("the cluster has no NodeENI {name}"))?
         }
     };
     let text = match flags.output {
@@ -149,7 +152,7 @@ pub(super) fn explain(ExplainFlags { subject, flags }: ExplainFlags) -> miette::
             plan.recount();
             json(&plan, &dry_run, &flags)?
         }
-        Output::Text => story,
+        Output::Text => explanation,
     };
     finish(&text, &plan, &dry_run)
 }
@@ -178,31 +181,31 @@ fn json(plan: &Plan, dry_run: &DryRun, flags: &Flags) -> miette::Result<String> 
     serde_json::to_string_pretty(&answer).into_diagnostic().map(|text| text + "\n")
 }
 
-/// Exit 1 if it is not whole, or a NodeENI of the file would be refused.
+/// Prints the text. The exit code is 1 if the plan is incomplete, or if a NodeENI of the file would be refused.
 fn finish(text: &str, plan: &Plan, dry_run: &DryRun) -> miette::Result<ExitCode> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error).into_diagnostic(),
         _ => {}
     }
     if let Some(why) = &dry_run.unanswered {
-        eprintln!("Warning: this is not the whole story: {why}");
+        eprintln!("Warning: this is incomplete: {why}");
     }
-    let whole = dry_run.unanswered.is_none() && !plan.node_enis.iter().any(|account| account.is_refused);
+    let whole = dry_run.unanswered.is_none() && !plan.node_enis.iter().any(|entry| entry.is_refused);
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// None if it was interrupted.
-fn told(flags: &Flags) -> miette::Result<Option<(Plan, DryRun)>> {
+/// The plan. None if a signal interrupted the command.
+fn planned(flags: &Flags) -> miette::Result<Option<(Plan, DryRun)>> {
     runtime()?.block_on(async {
         tokio::select! {
             biased;
             () = interrupted() => Ok(None),
-            told = tell(flags) => told.map(Some),
+            planned = make_plan(flags) => planned.map(Some),
         }
     })
 }
 
-async fn tell(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
+async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
     let file = flags.file.as_deref().map(file::read).transpose().map_err(|why| miette!("{why}"))?;
     let config =
         client::config().await.into_diagnostic().wrap_err("no API server: set KUBECONFIG, or run in a cluster")?;
@@ -216,11 +219,11 @@ async fn tell(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
         cluster.name = name;
     }
     let refused = match file {
-        Some(objects) => file::put(&mut store, objects).await.map_err(|why| miette!("{why}"))?,
+        Some(objects) => file::apply_to_store(&mut store, objects).await.map_err(|why| miette!("{why}"))?,
         None => BTreeMap::new(),
     };
     let (wall, steady) = clock::system();
-    // Closed for ever: nothing can be written or called through it.
+    // Always closed: no write and no EC2 call passes except lookups.
     let fence = Fence::closed(steady);
     let fenced = client::fenced(&config, fence.clone()).into_diagnostic()?;
     let settings = Settings {
@@ -230,7 +233,7 @@ async fn tell(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
         ..Settings::default()
     };
     let buckets = Buckets::new(options.budget_share, options.burst_share);
-    let (ec2, seen) = Ec2::new(
+    let (ec2, ec2_changes) = Ec2::new(
         aws,
         cluster.clone(),
         options,
@@ -242,14 +245,14 @@ async fn tell(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
         cluster: cluster.clone(),
         ec2: ec2.clone(),
         writer: Writer::new(fenced.clone()),
-        publisher: Publisher::new(fenced, String::new()),
+        recorder: EventRecorder::new(fenced, String::new()),
         settings: settings.clone(),
         wall,
         gauges: Arc::new(Gauges::default()),
     };
     let dry_run = tokio::select! {
-        dry_run = Reconciler::dry_run(deps, store, seen, PATIENCE) => dry_run.map_err(|why| miette!("{why}"))?,
-        () = ec2.run(std::future::pending()) => return Err(miette!("EC2 is not asked any more")),
+        dry_run = Reconciler::dry_run(deps, store, ec2_changes, EC2_TIMEOUT) => dry_run.map_err(|why| miette!("{why}"))?,
+        () = ec2.run(std::future::pending()) => return Err(miette!("the lookups on EC2 have stopped")),
     };
     Ok((dry_run.plan(&cluster, &settings, &refused), dry_run))
 }

@@ -1,4 +1,4 @@
-//! The simulated AWS account of a story: the page's own IDs, served over TCP.
+//! The simulated AWS account of a story, with the IDs of the architecture page, served over TCP.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, channel};
@@ -13,18 +13,18 @@ use tokio::runtime::{Builder, Runtime};
 pub const VPC: &str = "vpc-0a1b2c3d4e5f60718";
 pub const ZONE: &str = "eu-central-1a";
 pub const OTHER_ZONE: &str = "eu-central-1b";
-/// Where the instances' primary interfaces are.
+/// The subnet of the instances' primary interfaces.
 pub const NODE_SUBNET: &str = "subnet-00c0ffee00c0ffee0";
-/// The page's "Subnet A".
+/// "Subnet A" of the architecture page.
 pub const SUBNET_A: &str = "subnet-0f59b4f14737be9ad";
-/// The page's "Subnet B".
+/// "Subnet B" of the architecture page.
 pub const SUBNET_B: &str = "subnet-abcdef1234567890";
 /// A subnet in [`OTHER_ZONE`].
 pub const FAR_SUBNET: &str = "subnet-0badbadbadbadbad0";
-/// The page's security group.
+/// The security group of the architecture page.
 pub const GROUP: &str = "sg-05da196f3314d4af8";
 
-/// EC2, and the runtime that it answers on.
+/// The simulated EC2, and the runtime that serves it.
 #[derive(Debug)]
 pub struct Account {
     pub ec2: Ec2,
@@ -33,7 +33,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account with the page's subnets and group, and no instance.
+    /// An account with the subnets and the group of the architecture page, and no instance.
     pub fn open() -> Result<Self, String> {
         let failed = |e: &dyn std::fmt::Display| format!("the simulated EC2 does not start: {e}");
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(|e| failed(&e))?;
@@ -66,17 +66,17 @@ impl Account {
         Ok(Self { ec2, endpoint, runtime })
     }
 
-    /// Waits for `work` on the account's runtime.
+    /// Runs `work` on the account's runtime and waits for it.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
 
-    /// The ENIs that carry a cluster's ownership tag, whoever's: what this product made.
+    /// The ENIs with the ownership tag of any cluster: those that the controller made.
     pub fn ours(&self) -> Vec<Eni> {
         self.ec2.snapshot().enis.into_values().filter(|eni| eni.tags.contains_key(TAG_CLUSTER)).collect()
     }
 
-    /// Everything else in the account.
+    /// All other ENIs of the account.
     pub fn foreign(&self) -> BTreeMap<String, Eni> {
         let enis = self.ec2.snapshot().enis.into_iter();
         enis.filter(|(_, eni)| !eni.tags.contains_key(TAG_CLUSTER)).collect()
@@ -92,26 +92,26 @@ impl Account {
             .collect()
     }
 
-    /// The calls so far that may have changed something, and those that tried to and were refused.
+    /// The calls so far other than Describe, refused ones included.
     pub fn mutations(&self) -> Vec<CallRecord> {
         self.ec2.calls().into_iter().filter(|call| !call.action.starts_with("Describe")).collect()
     }
 
-    /// How often each mutating action took effect; refusals are counted under "ACTION: CODE".
-    pub fn tally(&self) -> BTreeMap<String, usize> {
-        let mut tally = BTreeMap::new();
+    /// How often each action took effect, Describe excepted. Refusals are counted under "ACTION: CODE".
+    pub fn call_counts(&self) -> BTreeMap<String, usize> {
+        let mut call_counts = BTreeMap::new();
         for call in self.mutations() {
             let key = match call.outcome {
                 Outcome::Done => call.action,
                 Outcome::Refused(code) => format!("{}: {code}", call.action),
                 Outcome::NeverArrived => format!("{}: never arrived", call.action),
             };
-            *tally.entry(key).or_default() += 1;
+            *call_counts.entry(key).or_default() += 1;
         }
-        tally
+        call_counts
     }
 
-    /// The distinct ENIs that Create calls have made.
+    /// The different ENIs that Create calls have made.
     pub fn created(&self) -> BTreeSet<String> {
         let calls = self.mutations().into_iter();
         calls
@@ -120,22 +120,22 @@ impl Account {
             .collect()
     }
 
-    /// The next call of this action meets this fault; the receiver is told when that call has arrived.
-    pub fn ambush(&self, action: &'static str, fault: Fault) -> Receiver<()> {
-        let (told, arrived) = channel();
+    /// Injects a fault into the next call of this action. The receiver gets a message when that call arrives.
+    pub fn inject_once(&self, action: &'static str, fault: Fault) -> Receiver<()> {
+        let (sender, arrived) = channel();
         let mut left = Some(fault);
         self.ec2.set_fault_source(move |call| {
             let fault = if call.action == action { left.take() } else { None };
             if fault.is_some() {
-                // A story that waits no longer has failed already.
-                let _ = told.send(());
+                // If the receiver is dropped, the story has failed already.
+                let _ = sender.send(());
             }
             fault
         });
         arrived
     }
 
-    /// The last calls, one a line, for a failure's report.
+    /// The last calls, one per line, for the report of a failure.
     pub fn tail(&self) -> String {
         let calls = self.ec2.calls();
         let lines = calls.iter().skip(calls.len().saturating_sub(30)).map(|call| {

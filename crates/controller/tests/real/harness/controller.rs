@@ -1,4 +1,4 @@
-//! The built `multi-eni controller` as a process: started, killed, stopped, asked.
+//! The `multi-eni controller` binary as a process that a story starts, stops, kills and queries.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -17,10 +17,10 @@ pub struct ControllerProcess {
 }
 
 impl ControllerProcess {
-    /// Starts `multi-eni controller --leader-elect` as the pod `name` in `namespace`, its log in `dir/name.log`.
+    /// Starts `multi-eni controller --leader-elect` as the pod `name` in `namespace`, with its log in `dir/name.log`.
     ///
-    /// It gets `env` and nothing of this process's environment: no AWS credential or kubeconfig of the person who runs
-    /// the tests can reach it.
+    /// The process gets `env` and nothing of this process's environment, so no AWS credential or kubeconfig of the developer who
+    /// runs the tests can reach it.
     pub fn start(
         name: &str,
         namespace: &str,
@@ -48,18 +48,18 @@ impl ControllerProcess {
         self.process.wait_until(timeout, || get(health, "/readyz").is_ok_and(|(status, _)| status == 200))
     }
 
-    /// SIGKILL: what a crash between any two calls is.
+    /// Sends SIGKILL, which is what a crash between any two calls looks like.
     pub fn kill9(&mut self) {
         self.process.kill();
     }
 
-    /// SIGTERM, and waits for its end.
+    /// Sends SIGTERM and waits for the end of the process.
     pub fn sigterm(&mut self, timeout: Duration) -> Result<ExitStatus, String> {
         self.process.terminate()?;
         self.process.wait_end(timeout)
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if the process has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, String> {
         self.process.ended()
     }
@@ -68,7 +68,7 @@ impl ControllerProcess {
         self.process.pid()
     }
 
-    /// What `/metrics` says.
+    /// The text of `/metrics`.
     pub fn metrics(&self) -> Result<String, String> {
         get(self.metrics, "/metrics").map(|(_, body)| body)
     }
@@ -78,13 +78,13 @@ impl ControllerProcess {
         self.process.tail()
     }
 
-    /// All it has logged so far.
+    /// The whole log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
 }
 
-/// One GET by hand: three fixed paths of our own server need no HTTP client.
+/// One GET without an HTTP client: three fixed paths of our own server need none.
 fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
     let failed = |e: std::io::Error| format!("GET {address}{path}: {e}");
     let limit = Duration::from_secs(2);

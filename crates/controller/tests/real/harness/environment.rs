@@ -1,5 +1,5 @@
-//! Where a story plays: a control plane with the chart installed, an AWS account, and replicas of the controller that
-//! hold exactly the chart's ServiceAccount.
+//! The environment of a story: a control plane with the chart installed, an AWS account, and replicas of the controller with
+//! exactly the rights of the chart's ServiceAccount.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use super::account::{Account, NODE_SUBNET, ZONE};
 use super::{ControlPlane, ControllerProcess, Failure};
 
-/// Nothing in a story takes longer unless the story says so.
+/// Timeout of a step, unless the story has its own.
 pub const SOON: Duration = Duration::from_secs(30);
 const NAMESPACE: &str = "multi-eni";
 
 #[derive(Debug)]
 pub struct Environment {
-    // Dropped in this order: the controllers before what they talk to.
+    // Dropped in this order: the controllers before the servers that they use.
     pub replicas: Vec<ControllerProcess>,
     pub account: Account,
     pub plane: ControlPlane,
@@ -26,8 +26,8 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The chart is installed and nothing runs yet.
-    pub fn set() -> Result<Self, Failure> {
+    /// Installs the chart. No controller runs yet.
+    pub fn start() -> Result<Self, Failure> {
         let plane = ControlPlane::start()?;
         let rendered = plane.helm_template("multi-eni", NAMESPACE, &["--set", "aws.region=eu-central-1"])?;
         plane.kubectl(&["create", "namespace", NAMESPACE])?.success()?;
@@ -37,14 +37,15 @@ impl Environment {
         Ok(Self { replicas: Vec::new(), account: Account::open()?, plane, kubeconfig, started: 0 })
     }
 
-    /// The chart is installed and one replica is ready.
+    /// Installs the chart and starts one replica, which is ready.
     pub fn with_a_controller() -> Result<Self, Failure> {
-        let mut environment = Self::set()?;
+        let mut environment = Self::start()?;
         environment.start_replica(&[])?;
         Ok(environment)
     }
 
-    /// One more replica, ready: its place in [`Self::replicas`]. Graces are short unless `env` says otherwise.
+    /// Starts one more replica and waits until it is ready. Returns its index in [`Self::replicas`]. Grace periods are short
+    /// unless `env` has others.
     pub fn start_replica(&mut self, env: &[(&str, &str)]) -> Result<usize, Failure> {
         self.started += 1;
         let replica = self.start_pod(&format!("multi-eni-{}", self.started), env)?;
@@ -52,7 +53,7 @@ impl Environment {
         Ok(self.replicas.len() - 1)
     }
 
-    /// SIGKILL to the only replica, and a new process in the same pod, ready, as the kubelet makes it.
+    /// Kills the only replica and starts a new process in the same pod, as the kubelet does. Waits until it is ready.
     pub fn crash(&mut self) -> Result<(), Failure> {
         let name = format!("multi-eni-{}", self.started);
         for mut replica in self.replicas.drain(..) {
@@ -76,13 +77,13 @@ impl Environment {
         Ok(replica)
     }
 
-    /// An instance in the account and its Node.
+    /// Starts an instance in the account and registers its Node.
     pub fn node(&self, name: &str, instance: &str) -> Result<(), Failure> {
         self.account.ec2.run_instance(instance, "m5.xlarge", NODE_SUBNET).map_err(|e| e.to_string())?;
         self.register(name, instance, json!({}))
     }
 
-    /// A Node as the kubelet and the cloud provider register it.
+    /// Registers a Node as the kubelet and the cloud provider do.
     pub fn register(&self, name: &str, instance: &str, more_labels: Value) -> Result<(), Failure> {
         let mut labels = json!({
             "kubernetes.io/hostname": name,
@@ -103,43 +104,43 @@ impl Environment {
         Ok(())
     }
 
-    /// kubectl as admin: what it prints, or why it failed.
+    /// Runs kubectl as admin. Returns its output, or why it failed.
     pub fn kubectl(&self, args: &[&str]) -> Result<String, Failure> {
         Ok(self.plane.kubectl(args)?.success()?)
     }
 
-    /// A line of documentation in a shell, as admin.
+    /// Runs a command line of the documentation in a shell, as admin.
     pub fn shell(&self, line: &str) -> Result<String, Failure> {
         Ok(self.plane.shell(line)?.success()?)
     }
 
-    /// `kubectl apply -f -` as admin.
+    /// Runs `kubectl apply -f -` as admin.
     pub fn apply(&self, manifests: &str) -> Result<(), Failure> {
         self.plane.apply(manifests)?.success()?;
         Ok(())
     }
 
-    /// An object, or a list of them, as kubectl gets it.
+    /// An object, or a list of objects, by `kubectl get`.
     pub fn get(&self, args: &[&str]) -> Result<Value, Failure> {
         let text = self.kubectl(&[&["get", "-o", "json"], args].concat())?;
         Ok(serde_json::from_str(&text).map_err(|e| format!("kubectl get {args:?}: {e}: {text}"))?)
     }
 
-    /// The names of what there is of a kind.
+    /// The names of all objects of a kind.
     pub fn names(&self, kind: &str) -> Result<Vec<String>, Failure> {
         Ok(self.kubectl(&["get", kind, "-o", "name"])?.lines().map(ToOwned::to_owned).collect())
     }
 
-    /// Polls until `look` answers Ok; its last Err is the reason of the failure.
+    /// Calls `check` until it succeeds. After the timeout its last error is the reason of the failure.
     pub fn until<T>(
         &self,
         what: &str,
         within: Duration,
-        mut look: impl FnMut() -> Result<T, Failure>,
+        mut check: impl FnMut() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let begun = Instant::now();
         loop {
-            match look() {
+            match check() {
                 Ok(found) => return Ok(found),
                 Err(last) if begun.elapsed() > within => {
                     return Err(self.failed(&format!("not within {within:?}: {what}\nlast seen: {last:?}")));
@@ -149,7 +150,7 @@ impl Environment {
         }
     }
 
-    /// Polls until the condition of a NodeENI has this status: its reason and message.
+    /// Waits until the condition of a NodeENI has this status. Returns its reason and message.
     pub fn condition(
         &self,
         nodeeni: &str,
@@ -170,7 +171,7 @@ impl Environment {
         })
     }
 
-    /// Polls until exactly these device indexes of an instance hold ENIs of ours, all attached for good.
+    /// Waits until our ENIs are attached at exactly these device indexes of an instance.
     pub fn attached(&self, instance: &str, indexes: &[u32], within: Duration) -> Result<(), Failure> {
         self.until(&format!("ENIs of ours on {instance} at {indexes:?} and nowhere else"), within, || {
             let there = self.account.ours_on(instance);
@@ -181,7 +182,7 @@ impl Environment {
         })
     }
 
-    /// Polls until no ENI of ours is left in the account, and no ENIAttachment in the cluster.
+    /// Waits until the account has no ENI of ours and the cluster has no ENIAttachment.
     pub fn clean(&self, within: Duration) -> Result<(), Failure> {
         self.until("EC2 clean and no ENIAttachment left", within, || {
             let (enis, objects) = (self.account.ours(), self.names("eniattachments")?);
@@ -189,10 +190,10 @@ impl Environment {
         })
     }
 
-    /// Asserts that nothing is done any more: for three seconds no EC2 mutation and no write to the API server but the
-    /// Lease. Planning again gives nothing.
+    /// Asserts that the controller is idle: for three seconds it makes no EC2 mutation and no write to the API server except the
+    /// Lease's.
     pub fn idle(&self) -> Result<(), Failure> {
-        // The status is written at most once a second, so the last write may be that late; a deleteOnTermination too.
+        // A status is written at most once a second, so the last write may be late, and so may deleteOnTermination.
         self.until("two seconds without a write", SOON, || {
             let before = self.writes()?;
             thread::sleep(Duration::from_secs(2));
@@ -203,14 +204,14 @@ impl Environment {
         thread::sleep(Duration::from_secs(3));
         let after = self.writes()?;
         let made: Vec<String> = self.account.ec2.calls().into_iter().skip(calls).map(|call| call.action).collect();
-        // A minute's sweep may fall into it.
+        // The periodic resync may fall into these seconds.
         if before != after || made.len() > 2 {
             return Err(self.failed(&format!("not idle:\n{before:#?}\n{after:#?}\nEC2 calls: {made:?}")));
         }
         Ok(())
     }
 
-    /// Mutations so far: EC2's, and the API server's own count of the writes to each resource, Leases left out.
+    /// Mutations so far: those of EC2, and the API server's count of writes to each resource except Leases.
     fn writes(&self) -> Result<Vec<String>, Failure> {
         let metrics = self.kubectl(&["get", "--raw", "/metrics"])?;
         let writes = metrics.lines().filter(|line| {
@@ -221,18 +222,18 @@ impl Environment {
                 && !line.contains("resource=\"leases\"")
         });
         let mut writes: Vec<String> = writes.map(ToOwned::to_owned).collect();
-        writes.push(format!("EC2: {:?}", self.account.tally()));
+        writes.push(format!("EC2: {:?}", self.account.call_counts()));
         Ok(writes)
     }
 
-    /// How many requests have written to a resource so far, by the API server's own count.
+    /// The API server's count of requests that have written to a resource so far.
     pub fn writes_to(&self, resource: &str) -> Result<u64, Failure> {
-        let wanted = format!("resource=\"{resource}\"");
-        let lines = self.writes()?.into_iter().filter(|line| line.contains(&wanted));
+        let expected = format!("resource=\"{resource}\"");
+        let lines = self.writes()?.into_iter().filter(|line| line.contains(&expected));
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
     }
 
-    /// A failure with all that helps to understand it.
+    /// A failure with the logs and objects that help to understand it.
     pub fn failed(&self, what: &str) -> Failure {
         let mut report = format!("{what}\n{}", self.account.tail());
         for replica in &self.replicas {
@@ -243,13 +244,13 @@ impl Environment {
         report.into()
     }
 
-    /// Asserts equality with a report of everything if it does not hold.
+    /// Asserts equality. If it does not hold, reports the logs and objects.
     #[track_caller]
-    pub fn assert_eq<T: PartialEq + std::fmt::Debug>(&self, what: &str, found: T, wanted: T) {
-        assert!(found == wanted, "{:?}", self.failed(&format!("{what}:\n found {found:#?}\nwanted {wanted:#?}")));
+    pub fn assert_eq<T: PartialEq + std::fmt::Debug>(&self, what: &str, found: T, expected: T) {
+        assert!(found == expected, "{:?}", self.failed(&format!("{what}:\n found {found:#?}\nexpected {expected:#?}")));
     }
 
-    /// The story is over and all was well.
+    /// Ends a story that passed.
     pub fn passed(self) {
         let Self { replicas, account, plane, .. } = self;
         drop(replicas);

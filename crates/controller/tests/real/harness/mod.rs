@@ -1,5 +1,5 @@
-//! The real tier's harness: the [`ControlPlane`] of its crate, an account, and the `multi-eni controller` process, which a story
-//! starts itself, with [`ControllerProcess`], as the ServiceAccount that the chart made.
+//! The harness of the real tier: the [`ControlPlane`] of its crate, an account, and the `multi-eni controller` process. A story
+//! starts that process with [`ControllerProcess`], as the ServiceAccount of the chart.
 
 pub mod account;
 mod controller;

@@ -1,6 +1,6 @@
-//! Moving in from upstream's controller: its objects and ENIs as it leaves them, ours started on them.
+//! The move from upstream's controller: this controller starts with the objects and ENIs that upstream left.
 
-use super::plan::{foretold, made, multi_eni, reader};
+use super::plan::{made, multi_eni, planned_calls, reader};
 use crate::harness::account::{FAR_SUBNET, GROUP, SUBNET_A, SUBNET_B};
 use crate::harness::{Environment, Failure, SOON};
 use multi_eni_api::names::{NODEENI_FINALIZER, TAG_CLUSTER};
@@ -13,7 +13,7 @@ const IDLE: &str = "i-0aaaaaaaaaaaaaaa4";
 /// An instance of another cluster in the same account.
 const ELSEWHERE: &str = "i-0bbbbbbbbbbbbbbb1";
 
-/// An ENI as upstream makes it, attached if `slot` says where.
+/// Creates an ENI as upstream does, attached if `slot` is given.
 fn eni(
     environment: &Environment,
     nodeeni: &str,
@@ -47,7 +47,7 @@ fn entry(number: usize, eni: &str, subnet: &str, index: u32) -> Value {
     })
 }
 
-/// A NodeENI as upstream leaves it: its finalizer, and its status if it got so far.
+/// Creates a NodeENI as upstream leaves it: with its finalizer, and with its status unless upstream crashed before.
 fn nodeeni(environment: &Environment, name: &str, spec: Value, entries: &[Value]) -> Result<(), Failure> {
     let object = json!({
         "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "NodeENI", "spec": spec,
@@ -69,7 +69,7 @@ fn nodes(environment: &Environment) -> Result<(), Failure> {
     Ok(())
 }
 
-/// ENI by Node and index, of one NodeENI's status.
+/// The ENIs in the status of a NodeENI, by Node and device index.
 fn listed(environment: &Environment, name: &str) -> Result<BTreeMap<(String, i64), String>, Failure> {
     let object = environment.get(&["nodeeni", name])?;
     let entries = object["status"]["attachments"].as_array().cloned().unwrap_or_default();
@@ -80,24 +80,24 @@ fn listed(environment: &Environment, name: &str) -> Result<BTreeMap<(String, i64
 
 #[test]
 fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
-    let mut environment = Environment::set()?;
+    let mut environment = Environment::start()?;
     let reader = reader(&environment)?;
     nodes(&environment)?;
     let at = |number: usize, index| Some((INSTANCES[number - 1], index));
     let plain: Vec<String> = (1..=2)
         .map(|n| eni(&environment, "plain", &format!("node{n}"), SUBNET_B, at(n, 3)))
         .collect::<Result<_, _>>()?;
-    // Attached, and upstream crashed before it wrote its status.
+    // Attached, but upstream crashed before it wrote the status.
     let unlisted = eni(&environment, "plain", "node3", SUBNET_B, at(3, 3))?;
-    // Its index is the position in the whole list, and was bumped once more on node2.
+    // Upstream takes the position in the whole list as the index, and raised it once more on node2.
     let zoned = [
         eni(&environment, "zoned", "node1", SUBNET_A, at(1, 2))?,
         eni(&environment, "zoned", "node2", SUBNET_A, at(2, 4))?,
     ];
-    // What it lost sight of.
+    // ENIs that upstream lost track of.
     let leaked = eni(&environment, "plain", "node1", SUBNET_B, None)?;
     let double = eni(&environment, "plain", "node1", SUBNET_B, at(1, 7))?;
-    // On a node that no longer matches, and in no status.
+    // On a node that no longer matches, and not in any status.
     environment.node("node4", IDLE)?;
     let forgotten = eni(&environment, "plain", "node4", SUBNET_B, Some((IDLE, 3)))?;
     let failed = |e: multi_eni_sim::ec2::WorldError| e.to_string();
@@ -127,10 +127,10 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
     ] {
         assert!(plan.contains(&format!("{id} {words}")), "{id} {words}: {plan}");
     }
-    let coming = foretold(&environment, &reader, &["plan"], "")?;
-    // node3 has no ENI of zoned yet: that one is made.
-    let news = [("CreateNetworkInterface", 1), ("AttachNetworkInterface", 1), ("CreateTags", 5)];
-    for (action, n) in news {
+    let coming = planned_calls(&environment, &reader, &["plan"], "")?;
+    // node3 has no ENI of `zoned` yet, so one is created.
+    let expected = [("CreateNetworkInterface", 1), ("AttachNetworkInterface", 1), ("CreateTags", 5)];
+    for (action, n) in expected {
         environment.assert_eq(action, coming.get(action), Some(&n));
     }
 
@@ -163,13 +163,13 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
         "{message}"
     );
 
-    // Once more from nothing: it is ours now, and nothing is left to do.
+    // After a restart the ENIs are this controller's own, and nothing is left to do.
     environment.account.ec2.clear_calls();
     environment.crash()?;
     environment.idle()?;
     environment.assert_eq("the calls of a new process", made(&environment), BTreeMap::new());
 
-    // The way back: EC2 is not touched, and upstream finds its finalizer and the ENIs in the status.
+    // The way back: EC2 is not changed, and upstream finds its finalizer and the ENIs in the status.
     let status = [listed(&environment, "plain")?, listed(&environment, "zoned")?];
     environment.replicas.clear();
     let enis = environment.account.ec2.snapshot().enis;
@@ -187,22 +187,22 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The commands that the documentation gives.
+/// Runs the commands of the documentation.
 fn way_back(environment: &Environment) -> Result<(), Failure> {
     let page = include_str!("../../../../../docs/moving-from-upstream.md");
     let section = page.split("## The way back").nth(1).ok_or("the page has no way back")?;
     let commands = section.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default();
-    // There is no Deployment here: the controller is stopped already.
+    // There is no Deployment here: the controller has been stopped already.
     for command in commands.lines().filter(|line| line.starts_with("kubectl ") && !line.contains("scale")) {
         environment.shell(command)?;
     }
     Ok(())
 }
 
-/// Upstream was stopped while it deleted a NodeENI: what it had attached goes, and nothing else.
+/// Upstream was stopped while it deleted a NodeENI: the ENI that it had attached is removed, and nothing else.
 #[test]
-fn what_it_was_deleting_is_finished() -> Result<(), Failure> {
-    let mut environment = Environment::set()?;
+fn an_unfinished_deletion_of_upstream_is_finished() -> Result<(), Failure> {
+    let mut environment = Environment::start()?;
     nodes(&environment)?;
     let going = eni(&environment, "going", "node1", SUBNET_A, Some((INSTANCES[0], 1)))?;
     let spec = json!({ "nodeSelector": { "ng": "multi-eni" }, "subnetID": SUBNET_A, "deviceIndex": 1 });
@@ -222,10 +222,10 @@ fn what_it_was_deleting_is_finished() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Another cluster has taken it over before: it is nobody's to take here.
+/// An ENI that another cluster has adopted is not adopted here.
 #[test]
-fn what_another_cluster_has_taken_is_not_touched() -> Result<(), Failure> {
-    let mut environment = Environment::set()?;
+fn an_eni_of_another_cluster_is_not_touched() -> Result<(), Failure> {
+    let mut environment = Environment::start()?;
     nodes(&environment)?;
     let taken = eni(&environment, "one", "node1", SUBNET_A, Some((INSTANCES[0], 1)))?;
     let failed = |e: multi_eni_sim::ec2::WorldError| e.to_string();

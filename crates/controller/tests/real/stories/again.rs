@@ -1,4 +1,4 @@
-//! What is away for less than its grace costs no EC2 call.
+//! A label or a Node that is missing for less than its grace period causes no EC2 call.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
@@ -8,8 +8,8 @@ use serde_json::json;
 const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
 
 fn set() -> Result<Environment, Failure> {
-    let mut environment = Environment::set()?;
-    // Longer than a kubectl on a busy machine takes.
+    let mut environment = Environment::start()?;
+    // Longer than kubectl takes on a busy machine.
     environment.start_replica(&[("MULTI_ENI_LABEL_GRACE", "8s"), ("MULTI_ENI_NODE_GONE_GRACE", "8s")])?;
     environment.node("node1", INSTANCE)?;
     let spec = [format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]")];
@@ -22,7 +22,7 @@ fn set() -> Result<Environment, Failure> {
     Ok(environment)
 }
 
-/// Since when the one ENIAttachment is no longer asked for.
+/// Since when the node no longer asks for the one ENIAttachment.
 fn deselected(environment: &Environment) -> Result<Option<String>, Failure> {
     let objects = environment.get(&["eniattachments"])?;
     Ok(objects["items"][0]["spec"]["deselectedSince"].as_str().map(ToOwned::to_owned))
@@ -43,7 +43,7 @@ fn a_label_and_a_node_that_come_back_in_time_cost_nothing() -> Result<(), Failur
         None => Ok(()),
         Some(since) => Err(since.into()),
     })?;
-    // A Node registered again on the same instance is the same node.
+    // A Node that is registered again on the same instance is the same node.
     environment.kubectl(&["delete", "node", "node1"])?;
     noticed(&environment)?;
     environment.register("node1", INSTANCE, json!({ "ng": "multi-eni" }))?;

@@ -21,7 +21,7 @@ fn each_node_gets_an_eni_of_the_subnet_that_its_label_names() -> Result<(), Fail
     environment.assert_eq("subnet of node1", subnet(FIRST).as_deref(), Some(SUBNET_A));
     environment.assert_eq("subnet of node2", subnet(SECOND).as_deref(), Some(SUBNET_B));
 
-    // The other subnet's ENI wants the same index: it comes when the first has left.
+    // The ENI of the other subnet needs the same index: it is attached after the first one has been removed.
     environment.kubectl(&["label", "node", "node1", "subnet=b", "--overwrite"])?;
     environment.until("node1 with an ENI of subnet B", SOON, || match subnet(FIRST) {
         Some(found) if found == SUBNET_B => Ok(()),

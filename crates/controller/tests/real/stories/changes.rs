@@ -1,4 +1,5 @@
-//! Every change of a NodeENI while it runs: what docs/reference/nodeeni.md says of each field, by the calls that EC2 gets.
+//! Each change of a NodeENI has the effect that docs/reference/nodeeni.md states for the field, measured by the calls that EC2
+//! gets.
 
 use super::plan::made;
 use crate::harness::account::{GROUP, NODE_SUBNET, SUBNET_A, SUBNET_B, VPC};
@@ -12,7 +13,8 @@ const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
 const WEB: &str = "sg-0aaaaaaaaaaaaaaa2";
 
 const IN_PLACE: &[(&str, u64)] = &[("ModifyNetworkInterfaceAttribute", 1)];
-/// One out, one in, and its source/destination check switched off: this NodeENI keeps deleteOnTermination false.
+/// One ENI is removed and one is made, with a Modify for its source/destination check: this NodeENI has deleteOnTermination
+/// false.
 const REPLACED: &[(&str, u64)] = &[
     ("DetachNetworkInterface", 1),
     ("DeleteNetworkInterface", 1),
@@ -24,7 +26,7 @@ const ADDED: &[(&str, u64)] =
     &[("CreateNetworkInterface", 1), ("AttachNetworkInterface", 1), ("ModifyNetworkInterfaceAttribute", 1)];
 const REMOVED: &[(&str, u64)] = &[("DetachNetworkInterface", 1), ("DeleteNetworkInterface", 1)];
 
-/// What is set (null: taken away), and the calls that it costs.
+/// The patches (null: removed), and the calls that each causes.
 fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
     let twice = |calls: &[(&'static str, u64)]| calls.iter().map(|(action, n)| (*action, n * 2)).collect::<Vec<_>>();
     vec![
@@ -94,7 +96,7 @@ fn each_field_as_the_reference_says() -> Result<(), Failure> {
             if done == expected { Ok(()) } else { Err(format!("{done:?}").into()) }
         })?;
         let (reason, _) = environment.condition("one", "Ready", "True", SOON)?;
-        // Whatever is done besides would be done by now.
+        // Further calls would have been made by now.
         thread::sleep(Duration::from_secs(1));
         environment.assert_eq(&format!("calls of {patch} ({reason})"), made(&environment), expected);
         changed.extend(patch.as_object().into_iter().flatten().map(|(field, _)| field.clone()));
@@ -111,7 +113,7 @@ fn each_field_as_the_reference_says() -> Result<(), Failure> {
             );
         }
     }
-    // A field that is added to the CRD must be added here.
+    // A new field of the CRD must be added here.
     let reference = include_str!("../../../../../docs/reference/nodeeni.md");
     let rows = reference.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("`: ")).map(|(name, _)| name);
     for field in rows.filter(|name| *name != "interfaceType") {

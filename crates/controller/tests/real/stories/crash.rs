@@ -1,4 +1,4 @@
-//! kill -9 in the middle of a call that takes effect; another process finishes the work with the same ENI.
+//! A process is killed during a call that takes effect. The next process finishes the work with the same ENI.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
@@ -18,7 +18,7 @@ fn set() -> Result<Environment, Failure> {
     Ok(environment)
 }
 
-/// The next `action` takes effect and is not answered; the process dies waiting, and another is started.
+/// The next `action` takes effect but is not answered. The process is killed while it waits, and another is started.
 fn killed_during(environment: &mut Environment, action: &'static str, cause: &[&str]) -> Result<(), Failure> {
     environment.account.ec2.inject(FaultRule::on(action, Fault::SlowAnswer(Duration::from_secs(6))).once());
     let ec2 = environment.account.ec2.clone();
@@ -51,7 +51,7 @@ fn during_attach() -> Result<(), Failure> {
     finished(environment)
 }
 
-/// Ready, with the one ENI that was ever made; and clean again afterwards.
+/// Asserts that the NodeENI is Ready with the only ENI that was ever made, and that everything can be removed afterwards.
 fn finished(environment: Environment) -> Result<(), Failure> {
     environment.condition("one", "Ready", "True", SOON + LEASE)?;
     environment.until("the ENI in the status", SOON + LEASE, || {

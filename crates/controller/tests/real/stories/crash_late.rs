@@ -1,7 +1,8 @@
-//! kill -9 with a call on its way that takes effect only when the next process is already at work; and in Modify,
-//! which comes off the path.
+//! A process is killed with a call under way that takes effect only when the next process is at work already; and during Modify,
+//! which comes after Ready.
 //!
-//! A Delete whose answer is lost is not here: the next process believes the ENI gone only after 60 s, which `plan` tests.
+//! A Delete whose answer is lost is not tested here: the next process believes that the ENI is gone only after 60 s, which the
+//! tests of `plan` cover.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
@@ -14,21 +15,21 @@ const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
 /// Longer than a process takes to start and to act.
 const LATE: Duration = Duration::from_secs(3);
 
-/// Kills the process when the call has arrived at EC2, and starts another in its pod.
+/// Kills the process when the call has arrived at EC2, and starts another process in its pod.
 fn killed_in(environment: &mut Environment, action: &'static str, fault: Fault, label: &str) -> Result<(), Failure> {
-    let arrived = environment.account.ambush(action, fault);
+    let arrived = environment.account.inject_once(action, fault);
     environment.kubectl(&["label", "node", "node1", label])?;
     arrived.recv_timeout(SOON).map_err(|e| environment.failed(&format!("{action} never came: {e}")))?;
     environment.crash()
 }
 
-/// Ready, with one ENI and nothing of the late call left to come.
+/// Asserts that the NodeENI is Ready with one ENI, also after the late call has landed.
 fn whole(environment: &Environment, what: &str, made: usize) -> Result<(), Failure> {
     environment.until(&format!("ready, {what}"), SOON, || {
         let status = &environment.get(&["nodeeni", "one"])?["status"];
         if status["ready"] == 1 { Ok(()) } else { Err(format!("{status:#}").into()) }
     })?;
-    // Not a wait for the product: the call that must do no harm has landed after this.
+    // This does not wait for the controller: the late call lands during this time and must do no harm.
     thread::sleep(LATE);
     environment.attached(INSTANCE, &[1], SOON)?;
     environment.until(&format!("deleteOnTermination, {what}"), SOON, || {

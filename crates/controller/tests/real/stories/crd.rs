@@ -1,4 +1,4 @@
-//! Deleting a CRD is no word about ENIs that carry traffic.
+//! The deletion of a CRD removes no ENI.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};

@@ -1,4 +1,4 @@
-//! Two replicas: the leader dies or is told to go, and the other carries on.
+//! Two replicas: the leader is killed or terminated, and the other one goes on.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A, SUBNET_B};
@@ -45,16 +45,20 @@ fn a_killed_leader_is_followed_and_a_leaving_one_hands_over() -> Result<(), Fail
         if names.len() == 1 { Ok(()) } else { Err(format!("{names:?}").into()) }
     })?;
 
-    // SIGTERM: it ends within ten seconds and gives the Lease up, so that nobody waits for its end.
+    // SIGTERM: the leader ends within ten seconds and releases the Lease, so that the next one need not wait for the Lease's end.
     environment.start_replica(&[])?;
-    let told = Instant::now();
+    let terminated_at = Instant::now();
     let status = environment.replicas[1].sigterm(Duration::from_secs(10))?;
     assert!(status.success(), "{status}");
     environment.until("the third leads", Duration::from_secs(10), || {
         let holder = holder(&environment)?;
         if holder == "multi-eni-3" { Ok(()) } else { Err(holder.into()) }
     })?;
-    assert!(told.elapsed() < Duration::from_secs(15), "{:?}: a Lease's length, not a handover", told.elapsed());
+    assert!(
+        terminated_at.elapsed() < Duration::from_secs(15),
+        "{:?}: a Lease's length, not a handover",
+        terminated_at.elapsed()
+    );
     environment.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
     environment.clean(SOON)?;
     environment.idle()?;

@@ -1,5 +1,5 @@
-//! Fifty kinds of bad, odd and hostile NodeENIs beside a good one: refused or explained; the good one works; and then nothing
-//! is called over and over.
+//! Fifty kinds of invalid and unusual NodeENIs beside a good one. Each is refused or explained, the good one works, and no call
+//! is repeated without end.
 
 use super::refused::{TABLE, manifest};
 use crate::harness::account::{FAR_SUBNET, GROUP, NODE_SUBNET, SUBNET_A, SUBNET_B, VPC, ZONE};
@@ -13,7 +13,7 @@ const OTHER_VPC: &str = "vpc-0ffffffffffffffff";
 const OTHER_SUBNET: &str = "subnet-0fffffffffffffff1";
 const OTHER_GROUP: &str = "sg-0fffffffffffffff1";
 
-/// What the API server takes and what cannot work all the same: its spec, the reason of Degraded, words of its message.
+/// NodeENIs that the API server accepts but that cannot work: name, spec, reason of Degraded, part of its message.
 fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
     let a = format!("subnetID: {SUBNET_A}");
     let far = vec![FAR_SUBNET; 30].join(", ");
@@ -73,7 +73,7 @@ fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
     ]
 }
 
-/// Odd, and good.
+/// NodeENIs that are unusual but work.
 fn good() -> Vec<(String, String)> {
     let tags: Vec<String> = (0..40).map(|n| format!("'key {n}': 'ä <&> \"{n}\"'")).collect();
     let own = |name: &str, spec: String| (name.to_owned(), spec);
@@ -148,7 +148,8 @@ fn are_refused_or_explained_and_the_good_one_works() -> Result<(), Failure> {
     for (name, _) in &good {
         environment.condition(name, "Ready", "True", SOON)?;
     }
-    // Six interfaces are there, and two ENIAttachments hold the place of what EC2 refuses: as many as an m5.4xlarge takes.
+    // The instance has six interfaces, and two ENIAttachments whose calls EC2 refuses reserve a slot each: an m5.4xlarge has no
+    // more.
     environment.apply(&selected("too-many", &format!("subnetID: {SUBNET_B}, deviceIndex: 41")))?;
     let (reason, message) = environment.condition("too-many", "Degraded", "True", SOON)?;
     environment.assert_eq(&message, reason.as_str(), "InstanceFull");
@@ -156,7 +157,7 @@ fn are_refused_or_explained_and_the_good_one_works() -> Result<(), Failure> {
     environment.idle()?;
     environment.account.ec2.clear_calls();
     thread::sleep(Duration::from_secs(60));
-    environment.assert_eq("calls of an idle minute", environment.account.tally(), Default::default());
+    environment.assert_eq("calls of an idle minute", environment.account.call_counts(), Default::default());
     environment.condition("good", "Ready", "True", SOON)?;
 
     environment.kubectl(&["delete", "nodeeni", "--all", "--timeout=60s"])?;

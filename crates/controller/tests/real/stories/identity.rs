@@ -1,4 +1,5 @@
-//! Identity is the instance, and EC2 says where it is: a host that registers under another name, and labels that say something else.
+//! The instance is the identity of a node, and EC2 decides in which zone it is. A host registers under another name, and labels
+//! state another zone.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
@@ -49,9 +50,9 @@ fn an_eniattachment_follows_its_instance_to_the_node_of_another_name() -> Result
     environment.assert_eq("UID of the Node", node_of(&environment)?.1, uid);
     environment.condition("one", "Ready", "True", SOON)?;
     environment.idle()?;
-    let tally = environment.account.tally();
-    environment.assert_eq("Detach", tally.get("DetachNetworkInterface"), None);
-    environment.assert_eq("Create", tally.get("CreateNetworkInterface"), None);
+    let call_counts = environment.account.call_counts();
+    environment.assert_eq("Detach", call_counts.get("DetachNetworkInterface"), None);
+    environment.assert_eq("Create", call_counts.get("CreateNetworkInterface"), None);
     environment.assert_eq("the same ENI", environment.account.ours_on(FIRST).remove(&1).map(|eni| eni.id), eni);
     environment.passed();
     Ok(())
@@ -75,7 +76,7 @@ fn a_zone_label_that_is_overwritten_detaches_nothing() -> Result<(), Failure> {
     environment.kubectl(&["label", "node", "node2", "topology.kubernetes.io/zone=eu-central-1a", "--overwrite"])?;
     environment.condition("one", "Ready", "True", SOON)?;
     environment.idle()?;
-    environment.assert_eq("calls that change something", environment.account.tally().len(), 0);
+    environment.assert_eq("calls that change something", environment.account.call_counts().len(), 0);
     environment.passed();
     Ok(())
 }
@@ -84,7 +85,7 @@ fn a_zone_label_that_is_overwritten_detaches_nothing() -> Result<(), Failure> {
 fn an_instance_that_dies_before_its_node_costs_no_call_and_no_warning() -> Result<(), Failure> {
     let mut environment = set(&[("node1", FIRST)])?;
     environment.account.ec2.terminate_instance(FIRST).map_err(|e| e.to_string())?;
-    // A new leader sweeps at once.
+    // A new leader resyncs at once.
     environment.crash()?;
     environment.until("the ENIAttachment says that its instance is gone", SOON * 5, || {
         let list = environment.get(&["eniattachments"])?;
@@ -92,7 +93,7 @@ fn an_instance_that_dies_before_its_node_costs_no_call_and_no_warning() -> Resul
         if text.contains("InstanceGone") { Ok(()) } else { Err(text.into()) }
     })?;
     environment.condition("one", "Degraded", "False", SOON)?;
-    environment.assert_eq("calls that change something", environment.account.tally().len(), 0);
+    environment.assert_eq("calls that change something", environment.account.call_counts().len(), 0);
     let events = environment.kubectl(&["get", "events", "-A", "-o", "json"])?;
     environment.assert_eq("a Warning", events.contains("\"Warning\""), false);
     environment.kubectl(&["delete", "node", "node1"])?;

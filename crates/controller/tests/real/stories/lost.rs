@@ -1,15 +1,15 @@
-//! All ENIAttachments are torn away while no controller runs, as when etcd is restored from an older state: the ENIs stay attached
-//! where they are wanted, and get new ENIAttachments.
+//! All ENIAttachments are lost while no controller runs, as when etcd is restored from an older state. The ENIs stay attached
+//! where they are desired, and get new ENIAttachments.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
 use crate::harness::{Environment, Failure, SOON};
 use std::collections::BTreeMap;
 
-/// More than the brake lets go at once.
+/// More than the number of orphans that may be deleted at once.
 const NODES: usize = 12;
 
-/// The ENI of each node, by the statuses of the ENIAttachments that are ready.
+/// The ENI of each node, from the statuses of the ENIAttachments that are Ready.
 fn ready(environment: &Environment) -> Result<BTreeMap<String, String>, Failure> {
     let list = environment.get(&["eniattachments"])?;
     let items = list["items"].as_array().cloned().unwrap_or_default().into_iter();
@@ -21,7 +21,7 @@ fn ready(environment: &Environment) -> Result<BTreeMap<String, String>, Failure>
     Ok(items.filter(is_ready).map(|item| (text(&item["spec"]["nodeName"]), text(&item["status"]["eniID"]))).collect())
 }
 
-/// So many nodes with an ENI each; answers which.
+/// Sets up this many nodes with an ENI each. Returns the ENIs.
 fn attached(environment: &Environment, nodes: usize) -> Result<BTreeMap<String, String>, Failure> {
     for n in 1..=nodes {
         environment.node(&format!("node{n:02}"), &format!("i-0aaaaaaaaaaaaaa{n:02}"))?;
@@ -38,8 +38,11 @@ fn attached(environment: &Environment, nodes: usize) -> Result<BTreeMap<String, 
     Ok(there)
 }
 
-/// A controller starts, and each node has the ENI that it had.
-fn starts_and_finds(environment: &mut Environment, before: &BTreeMap<String, String>) -> Result<(), Failure> {
+/// Starts a controller and waits until each node has the ENI that it had before.
+fn restarts_with_the_same_enis(
+    environment: &mut Environment,
+    before: &BTreeMap<String, String>,
+) -> Result<(), Failure> {
     environment.account.ec2.clear_calls();
     environment.start_replica(&[])?;
     environment.until("the same ENI for each node", SOON * 6, || {
@@ -50,8 +53,8 @@ fn starts_and_finds(environment: &mut Environment, before: &BTreeMap<String, Str
     environment.idle()
 }
 
-/// The controller dies, and all ENIAttachments go.
-fn tear_away(environment: &mut Environment) -> Result<(), Failure> {
+/// Kills the controller and removes all ENIAttachments.
+fn remove_attachments(environment: &mut Environment) -> Result<(), Failure> {
     for mut replica in environment.replicas.drain(..) {
         replica.kill9();
     }
@@ -65,15 +68,15 @@ fn tear_away(environment: &mut Environment) -> Result<(), Failure> {
 }
 
 #[test]
-fn enis_whose_eniattachments_are_torn_away_are_adopted_where_they_are() -> Result<(), Failure> {
+fn enis_whose_eniattachments_are_lost_are_adopted_in_place() -> Result<(), Failure> {
     let mut environment = Environment::with_a_controller()?;
     let before = attached(&environment, NODES)?;
-    tear_away(&mut environment)?;
-    starts_and_finds(&mut environment, &before)?;
-    let tally = environment.account.tally();
-    environment.assert_eq("what was done on EC2", tally, BTreeMap::from([("CreateTags".to_owned(), NODES)]));
+    remove_attachments(&mut environment)?;
+    restarts_with_the_same_enis(&mut environment, &before)?;
+    let call_counts = environment.account.call_counts();
+    environment.assert_eq("what was done on EC2", call_counts, BTreeMap::from([("CreateTags".to_owned(), NODES)]));
 
-    // A mark that somebody takes off is put back.
+    // A finalizer, label and owner that somebody removes are restored.
     let one = environment.names("eniattachments")?.remove(0);
     let label = "networking.k8s.aws/nodeeni-uid";
     let uid = environment.get(&["nodeeni", "one"])?["metadata"]["uid"].clone();
@@ -94,7 +97,7 @@ fn enis_whose_eniattachments_are_torn_away_are_adopted_where_they_are() -> Resul
     Ok(())
 }
 
-/// The ENIAttachments as a backup has them: without status, finalizers and UIDs.
+/// The ENIAttachments as in a backup: without status, finalizers and UIDs.
 fn backup(environment: &Environment) -> Result<Vec<String>, Failure> {
     let list = environment.get(&["eniattachments"])?;
     let items = list["items"].as_array().cloned().unwrap_or_default().into_iter();
@@ -110,16 +113,16 @@ fn backup(environment: &Environment) -> Result<Vec<String>, Failure> {
 }
 
 #[test]
-fn enis_whose_eniattachments_come_back_from_a_backup_stay_where_they_are() -> Result<(), Failure> {
+fn enis_whose_eniattachments_are_restored_from_a_backup_stay_in_place() -> Result<(), Failure> {
     let mut environment = Environment::with_a_controller()?;
     let before = attached(&environment, 4)?;
     let saved = backup(&environment)?;
-    tear_away(&mut environment)?;
+    remove_attachments(&mut environment)?;
     for object in &saved {
         environment.apply(object)?;
     }
-    starts_and_finds(&mut environment, &before)?;
-    let detached = environment.account.tally().get("DetachNetworkInterface").copied().unwrap_or(0);
+    restarts_with_the_same_enis(&mut environment, &before)?;
+    let detached = environment.account.call_counts().get("DetachNetworkInterface").copied().unwrap_or(0);
     environment.assert_eq("ENIs detached", detached, 0);
     environment.kubectl(&["delete", "nodeeni", "one", "--timeout=60s"])?;
     environment.clean(SOON)?;

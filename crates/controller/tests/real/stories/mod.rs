@@ -1,4 +1,4 @@
-//! The stories: what a user does, and what must come of it.
+//! The stories: each performs a user's operations and checks their results.
 
 mod adopt;
 mod again;
@@ -7,6 +7,7 @@ mod changes;
 mod crash;
 mod crash_late;
 mod crd;
+mod ec2_errors;
 mod failover;
 mod fifty;
 mod identity;
@@ -21,7 +22,6 @@ mod refusals;
 mod refused;
 mod restored;
 mod takeover;
-mod trouble;
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Nodes that go: deleted, terminated, replaced under their name.
+//! Nodes that are deleted, terminated, or replaced under the same name.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
@@ -29,9 +29,9 @@ fn a_deleted_node_whose_instance_runs_on_is_cleaned_up_after_the_grace() -> Resu
     let environment = set(true)?;
     environment.kubectl(&["delete", "node", "node1"])?;
     environment.clean(SOON)?;
-    let tally = environment.account.tally();
-    environment.assert_eq("detaches", tally.get("DetachNetworkInterface"), Some(&1));
-    environment.assert_eq("deletes", tally.get("DeleteNetworkInterface"), Some(&1));
+    let call_counts = environment.account.call_counts();
+    environment.assert_eq("detaches", call_counts.get("DetachNetworkInterface"), Some(&1));
+    environment.assert_eq("deletes", call_counts.get("DeleteNetworkInterface"), Some(&1));
     environment.idle()?;
     environment.passed();
     Ok(())
@@ -40,7 +40,7 @@ fn a_deleted_node_whose_instance_runs_on_is_cleaned_up_after_the_grace() -> Resu
 #[test]
 fn a_terminated_instance_costs_no_detach_and_its_surviving_eni_is_deleted() -> Result<(), Failure> {
     let environment = set(false)?;
-    // Beside it one that EC2 deletes with the instance: that costs no call at all.
+    // A second ENI that EC2 deletes with the instance causes no call at all.
     let spec = [format!("subnetID: {SUBNET_A}"), "deviceIndex: 2".to_owned()];
     environment.apply(&nodeeni("goes", &spec.each_ref().map(String::as_str)))?;
     environment.attached(FIRST, &[1, 2], SOON)?;
@@ -49,18 +49,18 @@ fn a_terminated_instance_costs_no_detach_and_its_surviving_eni_is_deleted() -> R
     environment.account.ec2.terminate_instance(FIRST).map_err(|e| e.to_string())?;
     environment.assert_eq("ENIs that survive the instance", environment.account.ours().len(), 1);
     environment.kubectl(&["delete", "node", "node1"])?;
-    // EC2 lets go of the ENI by itself; that is believed once it cannot be a read older than our own last call (60 s).
+    // EC2 detaches the ENI by itself. That is believed once the read cannot be older than our own last call (60 s).
     environment.clean(SOON * 4)?;
-    let tally = environment.account.tally();
-    environment.assert_eq("detaches", tally.get("DetachNetworkInterface"), None);
-    environment.assert_eq("deletes", tally.get("DeleteNetworkInterface"), Some(&1));
+    let call_counts = environment.account.call_counts();
+    environment.assert_eq("detaches", call_counts.get("DetachNetworkInterface"), None);
+    environment.assert_eq("deletes", call_counts.get("DeleteNetworkInterface"), Some(&1));
     environment.idle()?;
     environment.passed();
     Ok(())
 }
 
 #[test]
-fn a_node_replaced_under_its_name_is_another_node() -> Result<(), Failure> {
+fn a_node_replaced_under_the_same_name_is_another_node() -> Result<(), Failure> {
     let environment = set(true)?;
     let old = environment.account.ours_on(FIRST).remove(&1).map(|eni| eni.id);
     environment.kubectl(&["delete", "node", "node1"])?;

@@ -1,4 +1,4 @@
-//! A device index that somebody else has: said, never taken, and used once it is free.
+//! A device index that is occupied: it is reported, never taken, and used once it is free.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A, SUBNET_B};
@@ -57,24 +57,28 @@ fn by_an_eni_that_is_not_ours() -> Result<(), Failure> {
     environment.assert_eq("mutations", account.mutations().len(), 0);
     environment.assert_eq("foreign ENIs", account.foreign(), foreign.clone());
 
-    // It comes between the look and the Attach: the ENI is made, EC2 refuses, and that is said with no call over and over.
+    // The other ENI is attached between our lookup and our Attach: our ENI is created, EC2 refuses the Attach, and this is
+    // reported without repeated calls.
     environment.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
     ec2.hand_detach(&occupant, true).map_err(by_hand)?;
     environment.until("index 1 free", SOON, || match ec2.snapshot().attached_to(INSTANCE).get(&(0, 1)) {
         None => Ok(()),
         Some(eni) => Err(eni.id.clone().into()),
     })?;
-    let arrived = account
-        .ambush("CreateNetworkInterface", multi_eni_sim::ec2::Fault::SlowAnswer(std::time::Duration::from_secs(1)));
+    let arrived = account.inject_once(
+        "CreateNetworkInterface",
+        multi_eni_sim::ec2::Fault::SlowAnswer(std::time::Duration::from_secs(1)),
+    );
     environment.apply(&at_index_one("two", SUBNET_A))?;
-    // Free when somebody looks; the look may be as old as the refusal before.
+    // The index is free when the controller looks it up; that lookup may be as old as the refusal before.
     arrived.recv_timeout(SOON * 3).map_err(|e| environment.failed(&format!("no Create: {e}")))?;
     ec2.hand_attach(&occupant, INSTANCE, 0, 1).map_err(by_hand)?;
     let (reason, message) = environment.condition("two", "Degraded", "True", SOON)?;
     environment.assert_eq(&message, reason.as_str(), "DeviceIndexTaken");
     environment.idle()?;
     environment.assert_eq("ENIs made", account.created().len(), 1);
-    let attaches: Vec<_> = account.tally().into_iter().filter(|(action, _)| action.starts_with("Attach")).collect();
+    let attaches: Vec<_> =
+        account.call_counts().into_iter().filter(|(action, _)| action.starts_with("Attach")).collect();
     let once = ("AttachNetworkInterface: InvalidParameterValue".to_owned(), 1);
     environment.assert_eq("Attach calls", attaches, vec![once]);
     environment.kubectl(&["delete", "nodeeni", "two", "--timeout=30s"])?;

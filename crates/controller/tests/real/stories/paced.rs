@@ -1,4 +1,5 @@
-//! A typo in a selector takes ten nodes and not the fleet: the rest waits, is told apart, and stays when the typo is undone.
+//! A typo in a selector removes the ENIs of ten nodes, not of the fleet. The other nodes wait, are reported, and keep their ENIs
+//! when the typo is corrected.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
@@ -14,30 +15,30 @@ fn select(environment: &Environment, value: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How many ENIs of ours are attached, or on their way to or from it.
+/// How many ENIs of ours are attached, being attached or being detached.
 fn attached(environment: &Environment) -> usize {
     environment.account.ours().iter().filter(|eni| eni.attachment.is_some()).count()
 }
 
-/// Until so many are attached on EC2 and none else is, and the status says that all are.
-fn until_attached(environment: &Environment, wanted: usize) -> Result<(), Failure> {
-    environment.until(&format!("{wanted} ENIs attached"), SOON * 2, || {
+/// Waits until this many ENIs are attached on EC2, and the status says the same.
+fn until_attached(environment: &Environment, expected: usize) -> Result<(), Failure> {
+    environment.until(&format!("{expected} ENIs attached"), SOON * 2, || {
         let (found, said) = (attached(environment), environment.get(&["nodeeni", "one"])?["status"]["ready"].as_u64());
-        let is_so = found == wanted && said == u64::try_from(wanted).ok();
+        let is_so = found == expected && said == u64::try_from(expected).ok();
         if is_so { Ok(()) } else { Err(format!("{found} are attached, the status says {said:?}").into()) }
     })
 }
 
-/// Until so many are left on EC2.
-fn until_left(environment: &Environment, wanted: usize) -> Result<(), Failure> {
-    environment.until(&format!("{wanted} ENIs left"), SOON * 2, || {
+/// Waits until this many ENIs are left on EC2.
+fn until_left(environment: &Environment, expected: usize) -> Result<(), Failure> {
+    environment.until(&format!("{expected} ENIs left"), SOON * 2, || {
         let found = attached(environment);
-        if found == wanted { Ok(()) } else { Err(format!("{found} are left").into()) }
+        if found == expected { Ok(()) } else { Err(format!("{found} are left").into()) }
     })
 }
 
 #[test]
-fn a_typo_takes_ten_nodes_and_is_undone_or_let_go_on() -> Result<(), Failure> {
+fn a_typo_affects_ten_nodes_and_can_be_undone_or_allowed() -> Result<(), Failure> {
     let environment = Environment::with_a_controller()?;
     for n in 1..=NODES {
         environment.node(&format!("node{n:02}"), &format!("i-0aaaaaaaaaaaaaa{n:02}"))?;
@@ -59,7 +60,7 @@ fn a_typo_takes_ten_nodes_and_is_undone_or_let_go_on() -> Result<(), Failure> {
         assert!(message.contains(words), "{words:?} is not in {message:?}");
     }
 
-    // Undone: what waits stays, and the others come back.
+    // The selector is corrected: waiting nodes keep their ENIs, and the others get ENIs again.
     let kept = environment.account.ours().into_iter().filter(|eni| eni.attachment.is_some()).map(|eni| eni.id);
     let kept: Vec<String> = kept.collect();
     select(&environment, "multi-eni")?;
@@ -68,7 +69,8 @@ fn a_typo_takes_ten_nodes_and_is_undone_or_let_go_on() -> Result<(), Failure> {
     let now: Vec<String> = environment.account.ours().into_iter().map(|eni| eni.id).collect();
     assert!(kept.iter().all(|id| now.contains(id)), "{kept:?} are not all among {now:?}");
 
-    // Meant so: the annotation that the message names lets all go at once. That of an older generation does not.
+    // The change is intended: the annotation from the message allows all removals at once. An annotation for an older generation
+    // does not.
     let allow = |generation: &str| {
         let value = format!("multi-eni.networking.k8s.aws/allow-removals={generation}");
         environment.kubectl(&["annotate", "nodeeni", "one", "--overwrite", &value])

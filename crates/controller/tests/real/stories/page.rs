@@ -1,4 +1,4 @@
-//! The architecture page's first example, from the label to an empty account, with the chart's rights and no more.
+//! The architecture page's first example, from the label to an account without ENIs, with no more rights than the chart's.
 
 use multi_eni_api::names as n;
 use std::collections::BTreeMap;
@@ -15,11 +15,11 @@ fn counts<const N: usize>(counts: [(&str, usize); N]) -> BTreeMap<String, usize>
 }
 
 #[test]
-fn both_enis_come_with_the_label_and_go_with_it() -> Result<(), Failure> {
+fn both_enis_are_attached_with_the_label_and_removed_with_it() -> Result<(), Failure> {
     let environment = Environment::with_a_controller()?;
     let (ec2, account) = (&environment.account.ec2, &environment.account);
     environment.node(NODE, INSTANCE)?;
-    // Foreign: the primary interfaces, one made by hand in the very subnet, and one as the VPC CNI makes them.
+    // Foreign ENIs: the primary interfaces, one made by hand in the same subnet, and one as the VPC CNI makes them.
     let foreign_instance = "i-0bbbbbbbbbbbbbbb2";
     environment.node("unlabelled", foreign_instance)?;
     let by_hand = |e: multi_eni_sim::ec2::WorldError| e.to_string();
@@ -39,8 +39,8 @@ fn both_enis_come_with_the_label_and_go_with_it() -> Result<(), Failure> {
     environment.kubectl(&["label", "node", NODE, "ng=multi-eni"])?;
     environment.attached(INSTANCE, &[1, 2], SOON)?;
     for nodeeni in ["nodeeni-subnet-a", "nodeeni-subnet-b"] {
-        let wanted = "jsonpath={.status.attached}=1";
-        environment.kubectl(&["wait", "--for", wanted, &format!("nodeeni/{nodeeni}"), "--timeout=30s"])?;
+        let expected = "jsonpath={.status.attached}=1";
+        environment.kubectl(&["wait", "--for", expected, &format!("nodeeni/{nodeeni}"), "--timeout=30s"])?;
         environment.kubectl(&["wait", "--for=condition=Ready", &format!("nodeeni/{nodeeni}"), "--timeout=30s"])?;
     }
     let every = ["wait", "--for=condition=Ready", "eniattachment", "--all", "--timeout=30s"];
@@ -51,23 +51,23 @@ fn both_enis_come_with_the_label_and_go_with_it() -> Result<(), Failure> {
     environment.assert_eq("writes to two ENIAttachments", environment.writes_to("eniattachments")?, 6);
     let three_each =
         [("CreateNetworkInterface", 2), ("AttachNetworkInterface", 2), ("ModifyNetworkInterfaceAttribute", 2)];
-    environment.assert_eq("mutations for two ENIs", account.tally(), counts(three_each));
+    environment.assert_eq("mutations for two ENIs", account.call_counts(), counts(three_each));
     environment.assert_eq("foreign ENIs", account.foreign(), foreign.clone());
-    told(&environment, "node", NODE, &["ENIAttached", "nodeeni-subnet-a", "device index 2"])?;
-    told(&environment, "nodeeni", "nodeeni-subnet-b", &["Ready", "1 of 1 ENIs are ready on 1 nodes"])?;
+    has_events(&environment, "node", NODE, &["ENIAttached", "nodeeni-subnet-a", "device index 2"])?;
+    has_events(&environment, "nodeeni", "nodeeni-subnet-b", &["Ready", "1 of 1 ENIs are ready on 1 nodes"])?;
 
     ec2.clear_calls();
     environment.kubectl(&["label", "node", NODE, "ng-"])?;
     environment.clean(SOON)?;
     environment.idle()?;
     let two_each = [("DetachNetworkInterface", 2), ("DeleteNetworkInterface", 2)];
-    environment.assert_eq("mutations for two ENIs removed", account.tally(), counts(two_each));
+    environment.assert_eq("mutations for two ENIs removed", account.call_counts(), counts(two_each));
     for nodeeni in ["nodeeni-subnet-a", "nodeeni-subnet-b"] {
         let status = &environment.get(&["nodeeni", nodeeni])?["status"];
         environment.assert_eq("attachments in status", status["attachments"].as_array().map(Vec::len), Some(0));
         environment.assert_eq("attached in status", status["attached"].as_i64(), Some(0));
     }
-    told(&environment, "node", NODE, &["ENIDeleted"])?;
+    has_events(&environment, "node", NODE, &["ENIDeleted"])?;
 
     environment.kubectl(&["label", "node", NODE, "ng=multi-eni"])?;
     environment.attached(INSTANCE, &[1, 2], SOON)?;
@@ -78,13 +78,13 @@ fn both_enis_come_with_the_label_and_go_with_it() -> Result<(), Failure> {
     environment.assert_eq("ENIAttachments left", environment.names("eniattachments")?.len(), 0);
     environment.assert_eq("ENIs left", account.ours().len(), 0);
     environment.idle()?;
-    environment.assert_eq("mutations for two ENIs deleted", account.tally(), counts(two_each));
+    environment.assert_eq("mutations for two ENIs deleted", account.call_counts(), counts(two_each));
     environment.assert_eq("foreign ENIs", account.foreign(), foreign);
     environment.passed();
     Ok(())
 }
 
-/// One NodeENI of the page against its status, its ENIAttachment and EC2.
+/// Compares one NodeENI of the page with its status, its ENIAttachment and EC2.
 fn as_asked(
     environment: &Environment,
     nodeeni: &str,
@@ -95,8 +95,8 @@ fn as_asked(
 ) -> Result<(), Failure> {
     let object = environment.get(&["nodeeni", nodeeni])?;
     let status = &object["status"];
-    for (field, wanted) in [("matchedNodes", 1), ("desired", 1), ("attached", 1), ("ready", 1), ("failed", 0)] {
-        environment.assert_eq(field, status[field].as_i64(), Some(wanted));
+    for (field, expected) in [("matchedNodes", 1), ("desired", 1), ("attached", 1), ("ready", 1), ("failed", 0)] {
+        environment.assert_eq(field, status[field].as_i64(), Some(expected));
     }
     environment.assert_eq("observedGeneration", &status["observedGeneration"], &object["metadata"]["generation"]);
     let there = environment.account.ours_on(INSTANCE);
@@ -104,7 +104,7 @@ fn as_asked(
     let at = eni.attachment.as_ref().ok_or("not attached")?;
     environment.assert_eq("status.attachments", status["attachments"].as_array().map(Vec::len), Some(1));
     let entry = &status["attachments"][0];
-    for (field, wanted) in [
+    for (field, expected) in [
         ("nodeID", NODE),
         ("instanceID", INSTANCE),
         ("eniID", &eni.id),
@@ -113,7 +113,7 @@ fn as_asked(
         ("subnetCIDR", cidr),
         ("status", "attached"),
     ] {
-        environment.assert_eq(field, entry[field].as_str(), Some(wanted));
+        environment.assert_eq(field, entry[field].as_str(), Some(expected));
     }
     environment.assert_eq("deviceIndex", entry["deviceIndex"].as_u64(), Some(index.into()));
     assert!(entry["lastUpdated"].is_string(), "{entry:#}");
@@ -130,7 +130,7 @@ fn as_asked(
     let mine = |object: &&serde_json::Value| object["spec"]["nodeENIName"] == nodeeni;
     let attachment = objects["items"].as_array().into_iter().flatten().find(mine).ok_or("no ENIAttachment")?;
     let uid = |object: &serde_json::Value| object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-    for (tag, wanted) in [
+    for (tag, expected) in [
         (n::TAG_CLUSTER, cluster.clone()),
         (n::TAG_CLUSTER_NAME, cluster),
         (n::TAG_NODEENI, nodeeni.to_owned()),
@@ -140,7 +140,7 @@ fn as_asked(
         (n::TAG_NO_MANAGE, "true".to_owned()),
         ("Name", format!("{nodeeni}-{NODE}")),
     ] {
-        environment.assert_eq(tag, eni.tags.get(tag), Some(&wanted));
+        environment.assert_eq(tag, eni.tags.get(tag), Some(&expected));
     }
     environment.assert_eq("phase", attachment["status"]["phase"].as_str(), Some("Attached"));
     environment.assert_eq("eniID", attachment["status"]["eniID"].as_str(), Some(eni.id.as_str()));
@@ -148,8 +148,8 @@ fn as_asked(
     Ok(())
 }
 
-/// What `kubectl describe` says of an object in the end.
-fn told(environment: &Environment, kind: &str, name: &str, words: &[&str]) -> Result<(), Failure> {
+/// Waits until `kubectl describe` shows events with these words for an object.
+fn has_events(environment: &Environment, kind: &str, name: &str, words: &[&str]) -> Result<(), Failure> {
     environment.until(&format!("events of {kind} {name} with {words:?}"), SOON, || {
         let described = environment.kubectl(&["describe", kind, name])?;
         let events = described.rsplit_once("\nEvents:").map_or("", |(_, events)| events);

@@ -1,4 +1,4 @@
-//! `multi-eni plan` with rights that only read: what it says is what the controller then does, call by call.
+//! `multi-eni plan` with read-only rights: the calls that it predicts are the calls that the controller then makes.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A, SUBNET_B};
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 const INSTANCES: [&str; 3] = ["i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2", "i-0aaaaaaaaaaaaaaa3"];
 
-/// The role that the documentation gives, bound to a ServiceAccount.
+/// Creates the role from the documentation, bound to a ServiceAccount. Returns its kubeconfig.
 pub(super) fn reader(environment: &Environment) -> Result<std::path::PathBuf, Failure> {
     let page = include_str!("../../../../../docs/reference/plan.md");
     let role = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
@@ -21,7 +21,7 @@ pub(super) fn reader(environment: &Environment) -> Result<std::path::PathBuf, Fa
     Ok(environment.plane.kubeconfig_for_service_account("default", "reader")?)
 }
 
-/// Runs `multi-eni` with these rights: exit code, stdout, stderr.
+/// Runs `multi-eni` with this kubeconfig. Returns exit code, stdout and stderr.
 pub(super) fn multi_eni(
     environment: &Environment,
     kubeconfig: &Path,
@@ -41,8 +41,8 @@ pub(super) fn multi_eni(
     Ok((output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr)))
 }
 
-/// The calls that the plan foretells, and its text for a failure.
-pub(super) fn foretold(
+/// The calls that the plan predicts.
+pub(super) fn planned_calls(
     environment: &Environment,
     kubeconfig: &Path,
     args: &[&str],
@@ -55,7 +55,7 @@ pub(super) fn foretold(
     Ok(calls.into_iter().map(|(action, n)| (action, n.as_u64().unwrap_or_default())).collect())
 }
 
-/// The calls that were made since the last `clear_calls` and changed something.
+/// The calls since the last `clear_calls`, Describe excepted.
 pub(super) fn made(environment: &Environment) -> BTreeMap<String, u64> {
     let mut made = BTreeMap::new();
     for call in environment.account.mutations() {
@@ -76,23 +76,23 @@ fn spec(index: i32, description: &str, more: &str) -> String {
 }
 
 #[test]
-fn what_it_says_is_what_is_done() -> Result<(), Failure> {
-    let mut environment = Environment::set()?;
+fn the_plan_predicts_the_calls() -> Result<(), Failure> {
+    let mut environment = Environment::start()?;
     let reader = reader(&environment)?;
     for (number, instance) in (1..).zip(INSTANCES) {
         environment.node(&format!("node{number}"), instance)?;
         environment.kubectl(&["label", "node", &format!("node{number}"), "ng=multi-eni"])?;
     }
-    // Somebody else's ENI at the index, on one node: that one gets nothing, and the plan says who is there.
+    // A foreign ENI occupies the index on one node: that node gets no ENI, and the plan names the foreign ENI.
     let by_hand = |e: multi_eni_sim::ec2::WorldError| e.to_string();
     let occupant = environment.account.ec2.hand_create(SUBNET_B, &[("Name", "vpc-cni")]).map_err(by_hand)?;
     environment.account.ec2.hand_attach(&occupant, INSTANCES[2], 0, 1).map_err(by_hand)?;
 
     let first = spec(1, "first", "sourceDestCheck: false");
-    let before_it_is_applied = foretold(&environment, &reader, &["plan", "-f", "-"], &first)?;
+    let before_it_is_applied = planned_calls(&environment, &reader, &["plan", "-f", "-"], &first)?;
     environment.assert_eq("NodeENIs", environment.names("nodeenis")?.len(), 0);
     environment.apply(&first)?;
-    let coming = foretold(&environment, &reader, &["plan"], "")?;
+    let coming = planned_calls(&environment, &reader, &["plan"], "")?;
     environment.assert_eq("the file and the applied", before_it_is_applied, coming.clone());
     let (_, text, _) = multi_eni(&environment, &reader, &["plan"], "")?;
     assert!(text.contains("! node3, index 1: device index 1 on network card 0 is taken on EC2 by eni-"), "{text}");
@@ -104,14 +104,14 @@ fn what_it_says_is_what_is_done() -> Result<(), Failure> {
     environment.attached(INSTANCES[1], &[1], SOON)?;
     environment.idle()?;
     environment.assert_eq("the calls", made(&environment), coming);
-    environment.assert_eq("then", foretold(&environment, &reader, &["plan"], "")?, BTreeMap::new());
-    let (_, story, _) = multi_eni(&environment, &reader, &["explain", "node/node1"], "")?;
-    assert!(story.contains("= index 1, eni-"), "{story}");
+    environment.assert_eq("then", planned_calls(&environment, &reader, &["plan"], "")?, BTreeMap::new());
+    let (_, explanation, _) = multi_eni(&environment, &reader, &["explain", "node/node1"], "")?;
+    assert!(explanation.contains("= index 1, eni-"), "{explanation}");
 
-    // In place, and by replacement.
+    // A change in place, and a replacement.
     for next in [spec(1, "second", "sourceDestCheck: true"), spec(2, "second", "")] {
         environment.account.ec2.clear_calls();
-        let coming = foretold(&environment, &reader, &["plan", "-f", "-"], &next)?;
+        let coming = planned_calls(&environment, &reader, &["plan", "-f", "-"], &next)?;
         environment.apply(&next)?;
         environment.until("the change", SOON, || {
             let done = made(&environment);
@@ -121,17 +121,17 @@ fn what_it_says_is_what_is_done() -> Result<(), Failure> {
         environment.assert_eq("the calls", made(&environment), coming);
     }
 
-    // A node that no longer matches, and one that is not there.
+    // A node that no longer matches, and a node that does not exist.
     environment.account.ec2.clear_calls();
     environment.replicas.clear();
     environment.kubectl(&["label", "node", "node2", "ng-"])?;
-    let coming = foretold(&environment, &reader, &["explain", "node/node2"], "")?;
+    let coming = planned_calls(&environment, &reader, &["explain", "node/node2"], "")?;
     environment.start_replica(&[])?;
     environment.attached(INSTANCES[1], &[], SOON)?;
     environment.idle()?;
     environment.assert_eq("the calls", made(&environment), coming);
-    let (_, story, _) = multi_eni(&environment, &reader, &["explain", "node/node2"], "")?;
-    assert!(story.contains("NodeENI one: does not match: no label ng=multi-eni"), "{story}");
+    let (_, explanation, _) = multi_eni(&environment, &reader, &["explain", "node/node2"], "")?;
+    assert!(explanation.contains("NodeENI one: does not match: no label ng=multi-eni"), "{explanation}");
     let (code, _, words) = multi_eni(&environment, &reader, &["explain", "node/none"], "")?;
     environment.assert_eq(&words, code, 1);
     assert!(words.contains("the cluster has no Node none"), "{words}");
@@ -140,8 +140,8 @@ fn what_it_says_is_what_is_done() -> Result<(), Failure> {
 }
 
 #[test]
-fn what_stands_in_its_way_is_said() -> Result<(), Failure> {
-    let environment = Environment::set()?;
+fn errors_are_explained() -> Result<(), Failure> {
+    let environment = Environment::start()?;
     environment.kubectl(&["create", "serviceaccount", "nobody", "-n", "default"])?;
     let nobody = environment.plane.kubeconfig_for_service_account("default", "nobody")?;
     let (code, _, words) = multi_eni(&environment, &nobody, &["plan"], "")?;

@@ -1,5 +1,5 @@
-//! A ValidatingAdmissionPolicy refuses ENIAttachments: it is not asked over and over, it is said in its own words, the other
-//! nodes are served, and its end is noticed.
+//! A ValidatingAdmissionPolicy refuses ENIAttachments. The writes are repeated with back-off, the policy's message is reported,
+//! the other nodes get their ENIs, and the end of the policy is noticed.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
@@ -26,7 +26,7 @@ fn remove(environment: &Environment) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The NodeENI says so, in the policy's words.
+/// Waits until the NodeENI reports the refusal with the policy's message.
 fn refused(environment: &Environment, words: &str) -> Result<(), Failure> {
     environment.until("APIServerRefused", SOON, || {
         let (reason, message) = environment.condition("one", "Degraded", "True", SOON)?;
@@ -36,7 +36,7 @@ fn refused(environment: &Environment, words: &str) -> Result<(), Failure> {
 }
 
 #[test]
-fn what_a_policy_refuses_is_asked_for_less_and_less_and_comes_when_it_is_gone() -> Result<(), Failure> {
+fn writes_that_a_policy_refuses_back_off_and_succeed_when_it_is_gone() -> Result<(), Failure> {
     let environment = Environment::with_a_controller()?;
     let instances: Vec<String> = (1..=12).map(|n| format!("i-0aaaaaaaaaaaaaa{n:02}")).collect();
     for (n, instance) in instances.iter().enumerate() {
@@ -44,7 +44,7 @@ fn what_a_policy_refuses_is_asked_for_less_and_less_and_comes_when_it_is_gone() 
     }
     // All but two are refused.
     environment.apply(&policy("CREATE", "object.spec.nodeName in ['node0', 'node1']"))?;
-    // A policy takes a moment to be loaded.
+    // A new policy takes some seconds to be loaded.
     thread::sleep(Duration::from_secs(5));
     let (subnet, group) = (format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]"));
     environment.apply(&nodeeni("one", &[&subnet, &group, "deviceIndex: 1"]))?;
@@ -63,7 +63,7 @@ fn what_a_policy_refuses_is_asked_for_less_and_less_and_comes_when_it_is_gone() 
     }
     environment.condition("one", "Ready", "True", SOON)?;
 
-    // The same for DELETE: nothing leaves, it is said, and goes on when it is allowed.
+    // The same for DELETE: no ENIAttachment is deleted, the refusal is reported, and deletion goes on when it is allowed.
     environment.apply(&policy("DELETE", "false"))?;
     thread::sleep(Duration::from_secs(5));
     environment.kubectl(&["delete", "nodeeni", "one", "--wait=false"])?;

@@ -1,8 +1,8 @@
-//! What can never work is refused by `kubectl apply`, with a sentence that a person understands.
+//! `kubectl apply` refuses a NodeENI that can never work, with a message that explains why.
 
 use crate::harness::{Environment, Failure};
 
-/// What is wrong, the spec, and words of the refusal.
+/// What is wrong, the spec, and a part of the refusal.
 pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("index 0", "subnetID: subnet-12345678, deviceIndex: 0, nodeSelector: {a: b}", "index 0 is the node's primary"),
     (
@@ -116,8 +116,8 @@ pub(super) fn manifest(spec: &str) -> String {
 }
 
 #[test]
-fn each_with_its_sentence() -> Result<(), Failure> {
-    let environment = Environment::set()?;
+fn each_is_refused_with_its_message() -> Result<(), Failure> {
+    let environment = Environment::start()?;
     let long = format!("subnetID: subnet-12345678, nodeSelector: {{a: b}}, description: {}", "x".repeat(256));
     let rows = TABLE.iter().copied().chain([("a long description", long.as_str(), "at most 255 characters")]);
     for (what, spec, words) in rows {
@@ -126,7 +126,7 @@ fn each_with_its_sentence() -> Result<(), Failure> {
         assert!(refusal.contains(words), "{what}: {refusal}");
     }
     environment.assert_eq("accepted", environment.names("nodeenis")?.len(), 0);
-    // The bounds themselves are good.
+    // Values at the bounds are accepted.
     for (name, spec) in [
         ("low", "subnetID: subnet-12345678, nodeSelector: {a: b}, deviceIndex: 1, mtu: 576"),
         ("high", "subnetID: subnet-0123456789abcdef0, nodeSelector: {a: b}, deviceIndex: 63, mtu: 9001"),
@@ -136,7 +136,7 @@ fn each_with_its_sentence() -> Result<(), Failure> {
     ] {
         environment.apply(&manifest(spec).replace("bad", name))?;
     }
-    // And the page's own.
+    // The examples of the architecture page are accepted.
     environment.apply(include_str!("../../../manifests/multiple-nodeenis.yaml"))?;
     environment.apply(include_str!("../../../manifests/subnet-by-label.yaml"))?;
     environment.passed();

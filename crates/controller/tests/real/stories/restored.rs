@@ -1,12 +1,12 @@
-//! etcd is restored from a backup under a running controller: revisions run backwards, and watches tell nothing until they have
-//! caught up.
+//! etcd is restored from a backup under a running controller: revisions go back, and watches bring nothing until the revisions
+//! have caught up.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
 use crate::harness::{Environment, Failure, SOON};
 
 #[test]
-fn a_restored_store_is_read_anew_by_the_process_that_ran_on() -> Result<(), Failure> {
+fn a_running_process_reads_a_restored_store_again() -> Result<(), Failure> {
     let mut environment = Environment::with_a_controller()?;
     for n in 1..=3 {
         environment.node(&format!("node{n}"), &format!("i-0aaaaaaaaaaaaaa0{n}"))?;
@@ -20,7 +20,7 @@ fn a_restored_store_is_read_anew_by_the_process_that_ran_on() -> Result<(), Fail
     environment.condition("one", "Ready", "True", SOON)?;
     environment.plane.save_store()?;
 
-    // What the backup does not know: a node loses its ENI, and time passes for everybody.
+    // What the backup does not have: a node loses its ENI, and the revisions advance.
     environment.kubectl(&["label", "node", "node2", "ng-"])?;
     environment.attached("i-0aaaaaaaaaaaaaa02", &[], SOON * 3)?;
     for n in 0..100 {
@@ -28,7 +28,7 @@ fn a_restored_store_is_read_anew_by_the_process_that_ran_on() -> Result<(), Fail
     }
     environment.plane.restore_store()?;
 
-    // The node that has its label back gets an ENI again, and what is asked from now on is heard.
+    // The node that has its label again gets an ENI again, and later changes are noticed.
     environment.attached("i-0aaaaaaaaaaaaaa02", &[1], SOON * 6)?;
     environment.kubectl(&["label", "node", "node3", "ng=multi-eni"])?;
     environment.attached("i-0aaaaaaaaaaaaaa03", &[1], SOON)?;

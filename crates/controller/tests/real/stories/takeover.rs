@@ -1,4 +1,4 @@
-//! The leader dies with a Create on its way, and its standby finishes with that very ENI.
+//! The leader is killed with a Create under way, and the standby finishes the work with the same ENI.
 
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
@@ -10,13 +10,13 @@ const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
 const LEASE: Duration = Duration::from_secs(15);
 
 #[test]
-fn a_standby_finishes_what_a_killed_leader_began_once_its_lease_is_over() -> Result<(), Failure> {
+fn a_standby_finishes_the_work_of_a_killed_leader_after_the_lease() -> Result<(), Failure> {
     let mut environment = Environment::with_a_controller()?;
     environment.start_replica(&[])?;
     environment.node("node1", INSTANCE)?;
     let spec = [format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]")];
     environment.apply(&nodeeni("one", &spec.each_ref().map(String::as_str)))?;
-    let arrived = environment.account.ambush("CreateNetworkInterface", Fault::SlowAnswer(LEASE));
+    let arrived = environment.account.inject_once("CreateNetworkInterface", Fault::SlowAnswer(LEASE));
     environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
     arrived.recv_timeout(SOON).map_err(|e| environment.failed(&format!("no Create: {e}")))?;
     let killed = Instant::now();
@@ -40,7 +40,7 @@ fn a_standby_finishes_what_a_killed_leader_began_once_its_lease_is_over() -> Res
     assert!(tokens.len() <= 2 && tokens.iter().all(|token| token == &tokens[0]), "{tokens:?}");
     let mut leading = Vec::new();
     for replica in &environment.replicas {
-        // The killed one answers nothing.
+        // The killed replica does not answer.
         leading.push(replica.metrics().is_ok_and(|text| text.lines().any(|line| line == "multi_eni_leading 1")));
     }
     environment.assert_eq("who leads", leading, vec![false, true]);

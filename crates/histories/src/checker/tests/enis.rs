@@ -1,12 +1,12 @@
-//! Whose an interface is: `no-leak`, `no-double`, `nothing-foreign`.
+//! Tests of the ownership of interfaces: `no-leak`, `no-double`, `nothing-foreign`.
 
 use super::*;
 use multi_eni_api::names::{UPSTREAM_MANAGER, UPSTREAM_TAG_MANAGED_BY, UPSTREAM_TAG_NODEENI};
 
-/// A second ENIAttachment, and an ENI that a replica makes for some UID under some token.
+/// A second ENIAttachment, and an ENI that a replica creates for some UID with some token.
 fn creates(at: Millis, uid: &str, token: String, before: impl FnOnce(&mut World)) -> World {
     let mut world = World::settled();
-    world.stores(SETTLED, REPLICA, "eniattachments", attachment_object("e1-2", "held-2", 2));
+    world.stores(SETTLED, REPLICA, "eniattachments", attachment_object("e1-2", "attachment-2", 2));
     before(&mut world);
     let eni = Eni { client_token: Some(token), ..made(OTHER, uid) };
     world.has(at, &by(REPLICA, "CreateNetworkInterface"), eni);
@@ -16,21 +16,21 @@ fn creates(at: Millis, uid: &str, token: String, before: impl FnOnce(&mut World)
 #[test]
 fn an_eni_made_for_nobody_or_under_another_token_is_a_leak() {
     let first = |uid| creates(LATER, uid, client_token(uid, 0), |_| ());
-    breaks(&first("nobody"), Promise::NoLeak, "for ENIAttachment nobody, which is not there");
-    holds(&first("held-2"));
+    breaks(&first("nobody"), Invariant::NoLeak, "for ENIAttachment nobody, which is not there");
+    holds(&first("attachment-2"));
     let second = |attempt: i32| {
-        creates(LATER, "held-2", client_token("held-2", 1), |world| {
+        creates(LATER, "attachment-2", client_token("attachment-2", 1), |world| {
             world.writes(SETTLED, REPLICA, "eniattachments", "e1-2", ["status", "attempt"], json!(attempt));
         })
     };
-    breaks(&second(0), Promise::NoLeak, "whose token is another");
+    breaks(&second(0), Invariant::NoLeak, "whose token is another");
     holds(&second(1));
-    // Who sent it may not have heard that somebody tore the ENIAttachment away.
+    // The process that sent the Create may not know that someone removed the ENIAttachment.
     let torn = |at| {
-        let token = client_token("held-2", 0);
-        creates(at, "held-2", token, |world| world.lets_go(SETTLED, PEOPLE, "eniattachments", "e1-2"))
+        let token = client_token("attachment-2", 0);
+        creates(at, "attachment-2", token, |world| world.lets_go(SETTLED, KUBECTL, "eniattachments", "e1-2"))
     };
-    breaks(&torn(LATER + 1), Promise::NoLeak, "which is not there");
+    breaks(&torn(LATER + 1), Invariant::NoLeak, "which is not there");
     holds(&torn(LATER));
 }
 
@@ -41,22 +41,22 @@ fn an_eni_with_our_tags_that_no_eniattachment_knows_is_a_leak() {
         world.has(LATER, &By::Hand, tagged(bare(OTHER), cluster, "nobody"));
         world
     };
-    breaks(&appears(CLUSTER), Promise::NoLeak, "eni-00000002 is ours and no ENIAttachment knows it");
+    breaks(&appears(CLUSTER), Invariant::NoLeak, "eni-00000002 is ours and no ENIAttachment knows it");
     holds(&appears("another cluster"));
 }
 
 #[test]
 fn two_enis_of_one_eniattachment_or_in_one_slot_are_a_double() {
     let second = |uid| creates(LATER, uid, client_token(uid, 0), |_| ());
-    breaks(&second(HELD_UID), Promise::NoDouble, "are both of ENIAttachment held-1");
-    holds(&second("held-2"));
+    breaks(&second(ATTACHMENT_UID), Invariant::NoDouble, "are both of ENIAttachment attachment-1");
+    holds(&second("attachment-2"));
     let beside = |index| {
-        let mut world = second("held-2");
+        let mut world = second("attachment-2");
         let attached = on(world.eni(OTHER), index, AttachmentStatus::Attached);
         world.has(LATER, &by(REPLICA, "AttachNetworkInterface"), attached);
         world
     };
-    breaks(&beside(1), Promise::NoDouble, "are both at i-00000001 card 0 index 1");
+    breaks(&beside(1), Invariant::NoDouble, "are both at i-00000001 card 0 index 1");
     holds(&beside(2));
 }
 
@@ -69,7 +69,7 @@ fn a_replica_that_changes_what_it_did_not_make_breaks_nothing_foreign() {
         world
     };
     let modifies = by(REPLICA, "ModifyNetworkInterfaceAttribute");
-    breaks(&changes(OTHER, &modifies), Promise::NothingForeign, "a1 changes eni-00000002 by Modify");
+    breaks(&changes(OTHER, &modifies), Invariant::NothingForeign, "a1 changes eni-00000002 by Modify");
     holds(&changes(ENI, &modifies));
     holds(&changes(OTHER, &By::Hand));
     let deletes = |id| {
@@ -78,11 +78,11 @@ fn a_replica_that_changes_what_it_did_not_make_breaks_nothing_foreign() {
         world.has_no(LATER, &by(REPLICA, "DeleteNetworkInterface"), id);
         world
     };
-    breaks(&deletes(OTHER), Promise::NothingForeign, "by DeleteNetworkInterface, and it is not ours");
+    breaks(&deletes(OTHER), Invariant::NothingForeign, "by DeleteNetworkInterface, and it is not ours");
 }
 
 #[test]
-fn what_lost_its_tags_long_ago_is_foreign() {
+fn an_eni_that_lost_its_tags_long_ago_is_foreign() {
     let changes = |at| {
         let mut world = World::settled();
         world.has(LATER, &By::Hand, Eni { tags: BTreeMap::new(), ..world.eni(ENI) });
@@ -90,12 +90,12 @@ fn what_lost_its_tags_long_ago_is_foreign() {
         world.has(at, &by(REPLICA, "ModifyNetworkInterfaceAttribute"), changed);
         world
     };
-    breaks(&changes(LATER + PICTURE + 1), Promise::NothingForeign, "it is not ours");
-    holds(&changes(LATER + PICTURE));
+    breaks(&changes(LATER + MAX_STALENESS + 1), Invariant::NothingForeign, "it is not ours");
+    holds(&changes(LATER + MAX_STALENESS));
 }
 
 #[test]
-fn what_is_upstreams_is_foreign_until_an_eniattachment_says_that_it_takes_it_over() {
+fn an_eni_of_upstream_is_foreign_until_an_eniattachment_adopts_it() {
     let tags = |adopts: bool, instance: &str| {
         let mut world = World::new(Setting::default());
         world.joined(0);
@@ -103,15 +103,15 @@ fn what_is_upstreams_is_foreign_until_an_eniattachment_says_that_it_takes_it_ove
         eni.tags.insert(UPSTREAM_TAG_MANAGED_BY.to_owned(), UPSTREAM_MANAGER.to_owned());
         eni.tags.insert(UPSTREAM_TAG_NODEENI.to_owned(), NODEENI.to_owned());
         world.has(SETTLED, &By::Hand, eni.clone());
-        let mut object = attachment_object(HELD, HELD_UID, 3);
+        let mut object = attachment_object(ATTACHMENT, ATTACHMENT_UID, 3);
         object["spec"]["instanceID"] = json!(instance);
         object["spec"]["adoptedENIID"] = if adopts { json!(ENI) } else { Value::Null };
         world.stores(SETTLED, REPLICA, "eniattachments", object);
-        world.has(LATER, &by(REPLICA, "CreateTags"), tagged(eni, CLUSTER, HELD_UID));
+        world.has(LATER, &by(REPLICA, "CreateTags"), tagged(eni, CLUSTER, ATTACHMENT_UID));
         world
     };
-    breaks(&tags(false, INSTANCE), Promise::NothingForeign, "by CreateTags, and it is not ours");
-    breaks(&tags(true, "i-00000002"), Promise::NothingForeign, "by CreateTags, and it is not ours");
+    breaks(&tags(false, INSTANCE), Invariant::NothingForeign, "by CreateTags, and it is not ours");
+    breaks(&tags(true, "i-00000002"), Invariant::NothingForeign, "by CreateTags, and it is not ours");
     holds(&tags(true, INSTANCE));
 }
 
@@ -119,17 +119,17 @@ fn what_is_upstreams_is_foreign_until_an_eniattachment_says_that_it_takes_it_ove
 fn an_eni_is_not_taken_from_one_eniattachment_for_another() {
     let tags = |at, uid: &str, torn: bool| {
         let mut world = World::settled();
-        world.stores(SETTLED, REPLICA, "eniattachments", attachment_object("e1-2", "held-2", 2));
+        world.stores(SETTLED, REPLICA, "eniattachments", attachment_object("e1-2", "attachment-2", 2));
         if torn {
-            world.lets_go(LATER, PEOPLE, "eniattachments", "e1-2");
+            world.lets_go(LATER, KUBECTL, "eniattachments", "e1-2");
         }
         world.has(at, &by(REPLICA, "CreateTags"), tagged(world.eni(ENI), CLUSTER, uid));
         world
     };
-    let words = "takes eni-00000001 from ENIAttachment held-1 by CreateTags";
-    breaks(&tags(LATER, "held-2", false), Promise::NothingForeign, words);
-    holds(&tags(LATER, HELD_UID, false));
-    // Who sent it may not have heard that somebody tore the other one away.
-    breaks(&tags(LATER + PICTURE + 1, "held-2", true), Promise::NothingForeign, words);
-    holds(&tags(LATER + PICTURE, "held-2", true));
+    let words = "takes eni-00000001 from ENIAttachment attachment-1 by CreateTags";
+    breaks(&tags(LATER, "attachment-2", false), Invariant::NothingForeign, words);
+    holds(&tags(LATER, ATTACHMENT_UID, false));
+    // The process that sent the CreateTags may not know that someone removed the other ENIAttachment.
+    breaks(&tags(LATER + MAX_STALENESS + 1, "attachment-2", true), Invariant::NothingForeign, words);
+    holds(&tags(LATER + MAX_STALENESS, "attachment-2", true));
 }

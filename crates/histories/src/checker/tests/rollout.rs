@@ -1,16 +1,16 @@
-//! How many nodes a rollout takes away: `max-unavailable`. And what has lost its ENIAttachment and is wanted where it is.
+//! Tests of `max-unavailable`, and of `nothing-unasked` for an ENI that has lost its ENIAttachment and is wanted where it is.
 
 use super::*;
-use crate::checker::rollout::Rollouts;
+use crate::checker::rollouts::Rollouts;
 use crate::script::{Event, Operation};
 use multi_eni_api::names::TAG_NODEENI_UID;
 
 const OTHER_SUBNET: &str = "subnet-00000002";
 
-/// So many Nodes with a ready ENI each, of a NodeENI that now asks for another index.
+/// So many Nodes with a ready ENI each. Their NodeENI now asks for another index.
 fn outdated(nodes: usize) -> World {
     let mut world = fleet(nodes);
-    world.writes(LATER, PEOPLE, "nodeenis", NODEENI, ["spec", "deviceIndex"], json!(2));
+    world.writes(LATER, KUBECTL, "nodeenis", NODEENI, ["spec", "deviceIndex"], json!(2));
     holds(&world);
     world
 }
@@ -23,7 +23,7 @@ pub(super) fn fleet(nodes: usize) -> World {
         let mut node = world.objects[&("nodes", NODE.to_owned())].clone();
         node["metadata"]["name"] = json!(format!("n{n}"));
         node["spec"]["providerID"] = json!(format!("aws:///{}/i-0000000{n}", zone("a")));
-        world.stores(0, PEOPLE, "nodes", node);
+        world.stores(0, KUBECTL, "nodes", node);
         world.stores(1_000, REPLICA, "eniattachments", on_node(n, 1));
         in_place(&mut world, 2_000, n, 1);
         ready(&mut world, 3_000, n);
@@ -39,7 +39,7 @@ fn on_node(n: usize, index: u32) -> Value {
     object
 }
 
-/// Its ENI is made and attached.
+/// Creates and attaches the ENI of an ENIAttachment.
 fn in_place(world: &mut World, at: Millis, n: usize, index: u32) {
     let eni = made(&format!("eni-000000{n}{index}"), &format!("uid-{n}-{index}"));
     world.has(at, &by(REPLICA, "CreateNetworkInterface"), eni.clone());
@@ -55,14 +55,14 @@ fn ready(world: &mut World, at: Millis, n: usize) {
     world.writes(at, REPLICA, "eniattachments", &format!("h{n}-1"), ["status", "conditions"], said);
 }
 
-/// A replica replaces these nodes' ENIs at these times.
+/// Replicas replace these nodes' ENIs at these times.
 fn replaces(world: &mut World, nodes: &[(Millis, &str, usize)]) {
-    for (after, who, n) in nodes {
-        world.deletes(LATER + after, who, "eniattachments", &format!("h{n}-1"));
+    for (after, actor, n) in nodes {
+        world.deletes(LATER + after, actor, "eniattachments", &format!("h{n}-1"));
     }
 }
 
-/// A replica replaces the first node's ENI, and the new one is in place.
+/// A replica replaces the first node's ENI, and the new ENI is in place.
 fn replaced(world: &mut World) {
     replaces(world, &[(1_000, REPLICA, 1)]);
     world.has_no(LATER + 1_500, &by(REPLICA, "DeleteNetworkInterface"), "eni-00000011");
@@ -72,12 +72,12 @@ fn replaced(world: &mut World) {
 }
 
 #[test]
-fn more_nodes_away_at_a_time_than_allowed_break_max_unavailable() {
+fn more_unavailable_nodes_than_allowed_break_max_unavailable() {
     let mut world = outdated(3);
     replaces(&mut world, &[(1_000, REPLICA, 1), (2_000, REPLICA, 2)]);
     breaks(
         &world,
-        Promise::MaxUnavailable,
+        Invariant::MaxUnavailable,
         "a1 deletes h2-1 for another one, while n1 of e1 wait for theirs: 1 at a time",
     );
 
@@ -86,69 +86,69 @@ fn more_nodes_away_at_a_time_than_allowed_break_max_unavailable() {
     holds(&one);
 
     let mut allowed = outdated(3);
-    allowed.writes(LATER, PEOPLE, "nodeenis", NODEENI, ["spec", "rollout"], json!({ "maxUnavailable": 2 }));
+    allowed.writes(LATER, KUBECTL, "nodeenis", NODEENI, ["spec", "rollout"], json!({ "maxUnavailable": 2 }));
     replaces(&mut allowed, &[(1_000, REPLICA, 1), (2_000, REPLICA, 2)]);
     holds(&allowed);
     replaces(&mut allowed, &[(3_000, REPLICA, 3)]);
-    breaks(&allowed, Promise::MaxUnavailable, "while n1, n2 of e1 wait");
+    breaks(&allowed, Invariant::MaxUnavailable, "while n1, n2 of e1 wait");
 }
 
 #[test]
-fn an_edit_that_a_stale_watch_may_have_kept_from_it_is_no_measure() {
+fn an_edit_that_a_stale_watch_may_hide_excuses_the_replica() {
     let stale = Operation::StaleWatch { replica: 0, lasts: 60_000 };
-    let events = vec![Event { at: LATER, act: stale }];
+    let events = vec![Event { at: LATER, operation: stale }];
     let script = Script { events, ..World::script(Setting::default()) };
     let replaced = |edited: Millis| {
         let mut world = fleet(3);
         world.state.rollouts = Rollouts::of(&script);
-        world.writes(edited, PEOPLE, "nodeenis", NODEENI, ["spec", "deviceIndex"], json!(2));
+        world.writes(edited, KUBECTL, "nodeenis", NODEENI, ["spec", "deviceIndex"], json!(2));
         replaces(&mut world, &[(1_000, REPLICA, 1), (2_000, REPLICA, 2)]);
         world
     };
     holds(&replaced(LATER));
-    breaks(&replaced(LATER - PICTURE), Promise::MaxUnavailable, "while n1 of e1 wait");
+    breaks(&replaced(LATER - MAX_STALENESS), Invariant::MaxUnavailable, "while n1 of e1 wait");
 }
 
 #[test]
-fn who_is_back_counts_no_more_nor_who_was_disturbed_or_not_taken_away_by_a_rollout() {
-    // The first is back.
+fn nodes_that_are_available_again_or_disturbed_or_outside_a_rollout_do_not_count() {
+    // The first is available again.
     let mut world = outdated(2);
     replaced(&mut world);
     replaces(&mut world, &[(2_000, REPLICA, 2)]);
     holds(&world);
 
-    // Somebody else deleted it.
+    // Someone else deleted it.
     let mut by_hand = outdated(2);
-    replaces(&mut by_hand, &[(1_000, PEOPLE, 1), (2_000, REPLICA, 2)]);
+    replaces(&mut by_hand, &[(1_000, KUBECTL, 1), (2_000, REPLICA, 2)]);
     holds(&by_hand);
 
-    // Another process has not heard of it yet; for ever it cannot be excused.
+    // Another process may not know of it yet, but only for a limited time.
     let mut another = outdated(2);
-    replaces(&mut another, &[(1_000, REPLICA, 1), (1_000 + PICTURE, "b1", 2)]);
+    replaces(&mut another, &[(1_000, REPLICA, 1), (1_000 + MAX_STALENESS, "b1", 2)]);
     holds(&another);
     let mut later = outdated(2);
-    replaces(&mut later, &[(1_000, REPLICA, 1), (1_001 + PICTURE, "b1", 2)]);
-    breaks(&later, Promise::MaxUnavailable, "b1 deletes h2-1");
+    replaces(&mut later, &[(1_000, REPLICA, 1), (1_001 + MAX_STALENESS, "b1", 2)]);
+    breaks(&later, Invariant::MaxUnavailable, "b1 deletes h2-1");
 
     // Its labels were changed meanwhile.
     let mut disturbed = outdated(2);
     replaces(&mut disturbed, &[(1_000, REPLICA, 1)]);
-    disturbed.writes(LATER + 1_500, PEOPLE, "nodes", "n1", ["metadata", "labels"], json!({ "ng": "x", "more": "1" }));
+    disturbed.writes(LATER + 1_500, KUBECTL, "nodes", "n1", ["metadata", "labels"], json!({ "ng": "x", "more": "1" }));
     replaces(&mut disturbed, &[(2_000, REPLICA, 2)]);
     holds(&disturbed);
 
-    // Nothing is to follow: no rollout.
+    // No ENI follows, so this is no rollout.
     let mut removed = outdated(2);
     let elsewhere = json!({ "nodeSelector": { "ng": "y" }, "subnetID": OTHER_SUBNET, "deviceIndex": 1 });
     let mut object = removed.objects[&("nodeenis", NODEENI.to_owned())].clone();
     object["spec"] = elsewhere;
-    removed.stores(LATER + 1, PEOPLE, "nodeenis", object);
+    removed.stores(LATER + 1, KUBECTL, "nodeenis", object);
     replaces(&mut removed, &[(1_000, REPLICA, 1), (2_000, REPLICA, 2)]);
     holds(&removed);
 }
 
 #[test]
-fn one_too_many_goes_without_a_rollout_and_is_no_excuse_for_the_last_one() {
+fn a_surplus_eni_goes_without_a_rollout_and_does_not_excuse_the_next_removal() {
     let mut world = outdated(2);
     for n in 1..=2 {
         world.stores(LATER + 1, REPLICA, "eniattachments", on_node(n, 5));
@@ -163,11 +163,11 @@ fn one_too_many_goes_without_a_rollout_and_is_no_excuse_for_the_last_one() {
     replaces(&mut world, &[(1_000, REPLICA, 1)]);
     holds(&world);
     replaces(&mut world, &[(2_000, REPLICA, 2)]);
-    breaks(&world, Promise::MaxUnavailable, "a1 deletes h2-1 for another one, while n1 of e1 wait");
+    breaks(&world, Invariant::MaxUnavailable, "a1 deletes h2-1 for another one, while n1 of e1 wait");
 }
 
 #[test]
-fn what_a_node_never_had_is_not_waited_for() {
+fn an_eni_that_a_node_never_had_does_not_make_it_unavailable() {
     let mut world = outdated(2);
     world.state.subnets.push(SubnetPlace {
         id: OTHER_SUBNET.to_owned(),
@@ -177,39 +177,39 @@ fn what_a_node_never_had_is_not_waited_for() {
     });
     let mut object = world.objects[&("nodeenis", NODEENI.to_owned())].clone();
     object["spec"] = json!({ "nodeSelector": { "ng": "x" }, "subnetIDs": [SUBNET, OTHER_SUBNET], "deviceIndex": 2 });
-    world.stores(LATER + 1, PEOPLE, "nodeenis", object);
-    // It had one, and has one again: the other one may be impossible.
+    world.stores(LATER + 1, KUBECTL, "nodeenis", object);
+    // The node had one ENI and has one again. The other one may be impossible.
     replaced(&mut world);
     replaces(&mut world, &[(2_000, REPLICA, 2)]);
     holds(&world);
 }
 
-/// Our ENI, well for long, loses its ENIAttachment; a replica detaches it much later.
+/// An ENI that has worked for long loses its ENIAttachment. A replica detaches it much later.
 fn torn(uid: &str, before: fn(&mut World), later: Millis) -> World {
     let mut world = World::settled();
     let mut eni = world.eni(ENI);
     eni.tags.insert(TAG_NODEENI_UID.to_owned(), uid.to_owned());
     eni.private_ips = vec![std::net::Ipv4Addr::LOCALHOST];
     world.has(SETTLED, &by(REPLICA, "CreateTags"), eni);
-    world.lets_go(LATER, PEOPLE, "eniattachments", HELD);
+    world.lets_go(LATER, KUBECTL, "eniattachments", ATTACHMENT);
     before(&mut world);
     world.detaches(LATER + later);
     world
 }
 
 #[test]
-fn what_lost_its_eniattachment_and_is_wanted_where_it_is_must_not_be_detached() {
+fn an_eni_without_its_eniattachment_that_is_asked_for_in_its_place_must_not_be_detached() {
     let words = "has no ENIAttachment and is wanted where it is";
-    breaks(&torn(NODEENI_UID, |_| (), 300_000), Promise::NothingUnasked, words);
+    breaks(&torn(NODEENI_UID, |_| (), 300_000), Invariant::NothingUnasked, words);
     holds(&torn("another NodeENI", |_| (), 300_000));
-    holds(&torn(NODEENI_UID, |world| world.deletes(LATER, PEOPLE, "nodeenis", NODEENI), 300_000));
-    // Another one has its place, or it is not asked for there any more.
+    holds(&torn(NODEENI_UID, |world| world.deletes(LATER, KUBECTL, "nodeenis", NODEENI), 300_000));
+    // Another ENI has its place, or the NodeENI does not ask for the place any more.
     holds(&torn(
         NODEENI_UID,
-        |world| world.stores(LATER, REPLICA, "eniattachments", attachment_object("e1-2", "held-2", 1)),
+        |world| world.stores(LATER, REPLICA, "eniattachments", attachment_object("e1-2", "attachment-2", 1)),
         300_000,
     ));
     let moved: fn(&mut World) =
-        |world| world.writes(LATER, PEOPLE, "nodeenis", NODEENI, ["spec", "deviceIndex"], json!(2));
+        |world| world.writes(LATER, KUBECTL, "nodeenis", NODEENI, ["spec", "deviceIndex"], json!(2));
     holds(&torn(NODEENI_UID, moved, 300_000));
 }

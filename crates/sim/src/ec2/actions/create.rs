@@ -1,4 +1,4 @@
-//! CreateNetworkInterface.
+//! CreateNetworkInterface: parameters, client token, quota, groups and addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -6,12 +6,13 @@ use std::net::Ipv4Addr;
 use jiff::SignedDuration;
 
 use super::describe_enis;
+use super::groups::{GroupUser, check_groups};
 use super::tags::{check_tags, read_tags};
-use super::{Call, Done};
+use super::{Call, Response};
+use crate::ec2::api_error::ApiError;
 use crate::ec2::ids::Kind;
 use crate::ec2::model::{Creator, Eni, Shape};
 use crate::ec2::params::Params;
-use crate::ec2::refusal::Refusal;
 use crate::ec2::state::State;
 use crate::ec2::xml::Element;
 
@@ -36,12 +37,12 @@ pub(super) const PARAMETERS: &[&str] = &[
     "TagSpecification",
 ];
 
-/// EC2's longest description and token, and its default interface types for Create.
+/// EC2's limits for the description and the token, and the interface types that the simulator creates.
 const LONGEST_DESCRIPTION: usize = 255;
 const LONGEST_TOKEN: usize = 64;
 const INTERFACE_TYPES: [&str; 4] = ["interface", "efa", "efa-only", "trunk"];
 
-pub(in crate::ec2) fn create(state: &mut State, call: &Call, by: Creator) -> Result<Done, Refusal> {
+pub(in crate::ec2) fn create(state: &mut State, call: &Call, by: Creator) -> Result<Response, ApiError> {
     let params = &call.params;
     let request = read(params)?;
     if state.settings.quota_before_token {
@@ -51,7 +52,7 @@ pub(in crate::ec2) fn create(state: &mut State, call: &Call, by: Creator) -> Res
     if let Some(token) = token {
         let memory = SignedDuration::try_from(state.settings.token_memory).unwrap_or(SignedDuration::MAX);
         let now = state.now;
-        if let Some(original) = state.tokens.answered(token, &params.identity(), memory, now)? {
+        if let Some(original) = state.client_tokens.answered(token, &params.identity(), memory, now)? {
             let answered = state.eni(&original.id).cloned().unwrap_or(original);
             return Ok(answer(state, &answered, token));
         }
@@ -60,12 +61,13 @@ pub(in crate::ec2) fn create(state: &mut State, call: &Call, by: Creator) -> Res
     let groups = resolve_groups(state, &request)?;
     let eni = allocate(state, request, groups, by, token)?;
     if let Some(token) = token {
-        state.tokens.remember(token, params.identity(), eni.clone(), state.now);
+        state.client_tokens.remember(token, params.identity(), eni.clone(), state.now);
     }
     state.put(eni.clone());
     Ok(answer(state, &eni, token.unwrap_or_default()))
 }
 
+/// A parsed request.
 struct Request {
     subnet: String,
     description: String,
@@ -78,38 +80,38 @@ struct Request {
     ipv6_count: u32,
 }
 
-/// Checks all that can be checked without looking at the account.
-fn read(params: &Params) -> Result<Request, Refusal> {
+/// Parses a request and checks what does not depend on the account.
+fn read(params: &Params) -> Result<Request, ApiError> {
     let subnet = params.required("SubnetId")?.to_owned();
     Kind::Subnet.check(&subnet)?;
     let groups = params.list("SecurityGroupId");
     groups.iter().try_for_each(|group| Kind::Group.check(group))?;
     let description = params.get("Description").unwrap_or_default().to_owned();
     if description.chars().count() > LONGEST_DESCRIPTION {
-        return Err(Refusal::value(format!(
+        return Err(ApiError::value(format!(
             "Invalid value for parameter description. Character sequence must be at most {LONGEST_DESCRIPTION}"
         )));
     }
     if params.get("ClientToken").is_some_and(|token| !token.is_ascii() || token.len() > LONGEST_TOKEN) {
-        return Err(Refusal::value(format!("The client token must be at most {LONGEST_TOKEN} ASCII characters")));
+        return Err(ApiError::value(format!("The client token must be at most {LONGEST_TOKEN} ASCII characters")));
     }
     let interface_type = params.get("InterfaceType").unwrap_or("interface").to_owned();
     if !INTERFACE_TYPES.contains(&interface_type.as_str()) {
-        return Err(Refusal::value(format!("Invalid value '{interface_type}' for InterfaceType")));
+        return Err(ApiError::value(format!("Invalid value '{interface_type}' for InterfaceType")));
     }
     for refused in ["Ipv4Prefix", "Ipv6Prefix", "Ipv6PrefixCount", "Ipv6Addresses"] {
         if params.mentions(refused) {
-            return Err(Refusal::new("UnsupportedOperation", format!("{refused} is not simulated")));
+            return Err(ApiError::new("UnsupportedOperation", format!("{refused} is not simulated")));
         }
     }
     let secondary_count = params.count("SecondaryPrivateIpAddressCount")?.unwrap_or(0);
     let prefix_count = params.count("Ipv4PrefixCount")?.unwrap_or(0);
     let addresses = read_addresses(params)?;
     if prefix_count > 0 && (secondary_count > 0 || params.mentions("PrivateIpAddresses")) {
-        return Err(Refusal::combination("You cannot specify both IPv4 prefixes and secondary private IP addresses"));
+        return Err(ApiError::combination("You cannot specify both IPv4 prefixes and secondary private IP addresses"));
     }
     if secondary_count > 0 && params.mentions("PrivateIpAddresses") {
-        return Err(Refusal::combination("You cannot specify both addresses and a count of secondary addresses"));
+        return Err(ApiError::combination("You cannot specify both addresses and a count of secondary addresses"));
     }
     let ipv6_count = params.count("Ipv6AddressCount")?.unwrap_or(0);
     let tags = read_tag_specifications(params)?;
@@ -126,9 +128,10 @@ fn read(params: &Params) -> Result<Request, Refusal> {
     })
 }
 
-fn read_addresses(params: &Params) -> Result<Vec<Ipv4Addr>, Refusal> {
+/// The IPv4 addresses that the request names, the primary one first.
+fn read_addresses(params: &Params) -> Result<Vec<Ipv4Addr>, ApiError> {
     let parse = |text: &str| {
-        text.parse::<Ipv4Addr>().map_err(|_| Refusal::value(format!("invalid value for parameter address: {text}")))
+        text.parse::<Ipv4Addr>().map_err(|_| ApiError::value(format!("invalid value for parameter address: {text}")))
     };
     let single = params.get("PrivateIpAddress").map(parse).transpose()?;
     let mut primary = Vec::new();
@@ -138,29 +141,29 @@ fn read_addresses(params: &Params) -> Result<Vec<Ipv4Addr>, Refusal> {
         if entry.flag("Primary")? == Some(true) { primary.push(ip) } else { secondary.push(ip) }
     }
     if primary.len() > 1 || (single.is_some() && !primary.is_empty()) {
-        return Err(Refusal::combination("Only one primary private IP address may be given"));
+        return Err(ApiError::combination("Only one primary private IP address may be given"));
     }
     let mut all: Vec<Ipv4Addr> = single.into_iter().chain(primary).collect();
     if all.is_empty() && !secondary.is_empty() {
-        return Err(Refusal::combination("One of the private IP addresses must be the primary one"));
+        return Err(ApiError::combination("One of the private IP addresses must be the primary one"));
     }
     all.extend(secondary);
     if all.iter().collect::<BTreeSet<_>>().len() != all.len() {
-        return Err(Refusal::value("An address is given twice"));
+        return Err(ApiError::value("An address is given twice"));
     }
     Ok(all)
 }
 
-fn read_tag_specifications(params: &Params) -> Result<BTreeMap<String, String>, Refusal> {
+fn read_tag_specifications(params: &Params) -> Result<BTreeMap<String, String>, ApiError> {
     let mut tags = BTreeMap::new();
     for specification in params.structs("TagSpecification") {
         let kind = specification.required("ResourceType")?;
         if kind != "network-interface" {
-            return Err(Refusal::value(format!("'{kind}' is not a valid taggable resource type for this operation.")));
+            return Err(ApiError::value(format!("'{kind}' is not a valid taggable resource type for this operation.")));
         }
         for (key, value) in read_tags(&specification)? {
             if tags.insert(key.clone(), value.unwrap_or_default()).is_some() {
-                return Err(Refusal::value(format!("Duplicate tag key '{key}' specified.")));
+                return Err(ApiError::value(format!("Duplicate tag key '{key}' specified.")));
             }
         }
     }
@@ -168,9 +171,9 @@ fn read_tag_specifications(params: &Params) -> Result<BTreeMap<String, String>, 
     Ok(tags)
 }
 
-fn check_quota(state: &State) -> Result<(), Refusal> {
+fn check_quota(state: &State) -> Result<(), ApiError> {
     match state.settings.eni_quota {
-        Some(quota) if state.eni_count() >= usize::try_from(quota).unwrap_or(usize::MAX) => Err(Refusal::new(
+        Some(quota) if state.eni_count() >= usize::try_from(quota).unwrap_or(usize::MAX) => Err(ApiError::new(
             "NetworkInterfaceLimitExceeded",
             format!("You have reached the limit of {quota} network interfaces"),
         )),
@@ -178,69 +181,29 @@ fn check_quota(state: &State) -> Result<(), Refusal> {
     }
 }
 
-/// The groups asked for, or the VPC's default one.
-fn resolve_groups(state: &State, request: &Request) -> Result<Vec<String>, Refusal> {
-    let subnet = state.subnets.get(&request.subnet).ok_or_else(|| Refusal::no_subnet(&request.subnet))?;
-    let vpc = &subnet.about.vpc_id;
+/// The requested groups, or the VPC's default group.
+fn resolve_groups(state: &State, request: &Request) -> Result<Vec<String>, ApiError> {
+    let entry = state.subnets.get(&request.subnet).ok_or_else(|| ApiError::no_subnet(&request.subnet))?;
+    let vpc = &entry.subnet.vpc_id;
     if request.groups.is_empty() {
         return Ok(state.vpcs.get(vpc).cloned().into_iter().collect());
     }
-    check_groups(state, &request.groups, vpc, Asker::Create(&request.subnet))?;
+    check_groups(state, &request.groups, vpc, GroupUser::Create(&request.subnet))?;
     Ok(request.groups.clone())
 }
 
-/// Who names groups: EC2 refuses them with other words.
-#[derive(Clone, Copy)]
-pub(super) enum Asker<'a> {
-    /// CreateNetworkInterface, in this subnet.
-    Create(&'a str),
-    /// ModifyNetworkInterfaceAttribute.
-    Modify,
-}
-
-/// That the groups exist, are in the VPC, and are not too many.
-pub(super) fn check_groups(state: &State, groups: &[String], vpc: &str, asker: Asker<'_>) -> Result<(), Refusal> {
-    for id in groups {
-        let group = state.groups.get(id).ok_or_else(|| Refusal::no_group(id))?;
-        if group.vpc_id != vpc {
-            return Err(match asker {
-                Asker::Create(subnet) => Refusal::new(
-                    "InvalidParameter",
-                    format!("Security group {id} and subnet {subnet} belong to different networks."),
-                ),
-                Asker::Modify => Refusal::new(
-                    "InvalidGroup.NotFound",
-                    "You have specified two resources that belong to different networks.",
-                ),
-            });
-        }
-    }
-    let most = state.settings.groups_per_interface;
-    if groups.len() > most {
-        return Err(match asker {
-            Asker::Create(_) => Refusal::value(format!(
-                "user 123456789012 exceeded limit {most} on the number of interface security group memberships"
-            )),
-            Asker::Modify => Refusal::new(
-                "SecurityGroupsPerInterfaceLimitExceeded",
-                "The maximum number of security groups per interface has been reached.",
-            ),
-        });
-    }
-    Ok(())
-}
-
+/// Makes the interface, with free addresses of its subnet. The caller stores it.
 fn allocate(
     state: &mut State,
     request: Request,
     groups: Vec<String>,
     by: Creator,
     token: Option<&str>,
-) -> Result<Eni, Refusal> {
+) -> Result<Eni, ApiError> {
     let Request { subnet, description, interface_type, tags, addresses, .. } = request;
-    let entry = state.subnets.get_mut(&subnet).ok_or_else(|| Refusal::no_subnet(&subnet))?;
+    let entry = state.subnets.get_mut(&subnet).ok_or_else(|| ApiError::no_subnet(&subnet))?;
     let full = || {
-        Refusal::new(
+        ApiError::new(
             "InsufficientFreeAddressesInSubnet",
             "The specified subnet does not have enough free addresses to satisfy the request.",
         )
@@ -248,16 +211,16 @@ fn allocate(
     let mut taking = BTreeSet::new();
     for ip in &addresses {
         if !entry.pool.contains(*ip) {
-            return Err(Refusal::value(format!("Address {ip} does not fall within the subnet's address range")));
+            return Err(ApiError::value(format!("Address {ip} does not fall within the subnet's address range")));
         }
         if !entry.pool.is_free(*ip) {
-            return Err(Refusal::new("InvalidIPAddress.InUse", format!("Address {ip} is in use.")));
+            return Err(ApiError::new("InvalidIPAddress.InUse", format!("Address {ip} is in use.")));
         }
         taking.insert(*ip);
     }
     let mut private_ips = addresses;
-    let wanted = private_ips.len().max(1) + usize::try_from(request.secondary_count).unwrap_or(usize::MAX);
-    while private_ips.len() < wanted {
+    let count = private_ips.len().max(1) + usize::try_from(request.secondary_count).unwrap_or(usize::MAX);
+    while private_ips.len() < count {
         let ip = entry.pool.next_free(&taking).ok_or_else(full)?;
         taking.insert(ip);
         private_ips.push(ip);
@@ -266,11 +229,11 @@ fn allocate(
     let taken = u64::try_from(taking.len()).unwrap_or(u64::MAX);
     let left = entry.pool.available().saturating_sub(taken);
     if u64::from(request.prefix_count).saturating_mul(16) > left {
-        return Err(Refusal::value("There aren't sufficient free Ipv4 addresses or prefixes"));
+        return Err(ApiError::value("There aren't sufficient free Ipv4 addresses or prefixes"));
     }
     for _ in 0..request.prefix_count {
         let block = entry.pool.next_block(&taking).ok_or_else(|| {
-            Refusal::new("InsufficientCidrBlocks", "There are not enough free cidr blocks in the specified subnet")
+            ApiError::new("InsufficientCidrBlocks", "There are not enough free cidr blocks in the specified subnet")
         })?;
         taking.extend((0..16).map(|offset| Ipv4Addr::from(u32::from(block) + offset)));
         ipv4_prefixes.push(block);
@@ -278,11 +241,11 @@ fn allocate(
     let mut ipv6_addresses = Vec::new();
     for _ in 0..request.ipv6_count {
         let ip = entry.pool.next_ipv6().ok_or_else(|| {
-            Refusal::value(format!("The subnet '{subnet}' does not have an associated IPv6 CIDR block"))
+            ApiError::value(format!("The subnet '{subnet}' does not have an associated IPv6 CIDR block"))
         })?;
         ipv6_addresses.push(ip);
     }
-    let (vpc_id, zone) = (entry.about.vpc_id.clone(), entry.about.zone.clone());
+    let (vpc_id, zone) = (entry.subnet.vpc_id.clone(), entry.subnet.zone.clone());
     Ok(Eni {
         id: state.ids.next("eni"),
         subnet_id: subnet,
@@ -307,12 +270,12 @@ fn allocate(
     })
 }
 
-/// Create answers `pending`, though the interface can be attached at once.
-fn answer(state: &State, eni: &Eni, token: &str) -> Done {
+/// The answer to a Create. EC2 answers `pending`, although the interface can be attached at once.
+fn answer(state: &State, eni: &Eni, token: &str) -> Response {
     let status = if eni.attachment.is_some() { "in-use" } else { "pending" };
     let body = vec![
         describe_enis::element("networkInterface", eni, status, &state.groups),
         Element::leaf("clientToken", token),
     ];
-    Done { body, eni_id: Some(eni.id.clone()), items: None }
+    Response { body, eni_id: Some(eni.id.clone()), items: None }
 }

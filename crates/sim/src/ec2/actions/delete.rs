@@ -1,29 +1,29 @@
-//! DeleteNetworkInterface.
+//! DeleteNetworkInterface, for interfaces without an attachment.
 
-use super::{Call, Done};
+use super::{Call, Response};
+use crate::ec2::api_error::ApiError;
 use crate::ec2::faults::Fault;
 use crate::ec2::ids::Kind;
 use crate::ec2::model::AttachmentStatus;
-use crate::ec2::refusal::Refusal;
 use crate::ec2::state::State;
 
 pub(super) const PARAMETERS: &[&str] = &["NetworkInterfaceId"];
 
-/// Succeeds on an interface that Describe does not show yet: only an absence in truth is `NotFound`, which callers
-/// may take for success.
-pub(in crate::ec2) fn delete(state: &mut State, call: &Call) -> Result<Done, Refusal> {
+/// Deletes an interface, even one that Describe does not show yet. The answer is NotFound only if the interface does not
+/// exist, so that a caller may take NotFound for success.
+pub(in crate::ec2) fn delete(state: &mut State, call: &Call) -> Result<Response, ApiError> {
     let id = call.params.required("NetworkInterfaceId")?;
     Kind::Eni.check(id)?;
-    let mut eni = state.eni(id).cloned().ok_or_else(|| Refusal::no_eni(id))?;
+    let mut eni = state.eni(id).cloned().ok_or_else(|| ApiError::no_eni(id))?;
     if eni.requester_managed && eni.attachment.is_none() {
         let message = "You are not allowed to manage network interfaces that belong to another AWS service.";
-        return Err(Refusal::new("OperationNotPermitted", message));
+        return Err(ApiError::new("OperationNotPermitted", message));
     }
     match eni.attachment.as_ref().map(|attachment| attachment.status) {
         None => {}
-        // As recorded; InvalidNetworkInterface.InUse is documented as well, and only a fault answers it here.
+        // The recorded code. InvalidNetworkInterface.InUse is documented as well; here, only a fault answers it.
         Some(AttachmentStatus::Attaching | AttachmentStatus::Attached | AttachmentStatus::Detaching) => {
-            return Err(Refusal::value(format!("Network interface '{id}' is currently in use.")));
+            return Err(ApiError::value(format!("Network interface '{id}' is currently in use.")));
         }
     }
     if call.fault == Some(Fault::LeakOnDelete) {
@@ -32,5 +32,5 @@ pub(in crate::ec2) fn delete(state: &mut State, call: &Call) -> Result<Done, Ref
     } else {
         state.remove(id);
     }
-    Ok(Done::plainly())
+    Ok(Response::return_true())
 }

@@ -1,14 +1,14 @@
-//! DescribeNetworkInterfaces, and how an interface is written.
+//! DescribeNetworkInterfaces, and the XML of an interface.
 
 use std::collections::BTreeMap;
 
-use super::{Call, Done};
+use super::{Call, Response};
+use crate::ec2::api_error::ApiError;
 use crate::ec2::faults::Fault;
-use crate::ec2::filters::Filters;
+use crate::ec2::filters::{Filters, is_unfiltered};
 use crate::ec2::ids::Kind;
 use crate::ec2::model::{Attachment, Eni, SecurityGroup};
 use crate::ec2::pages::Page;
-use crate::ec2::refusal::Refusal;
 use crate::ec2::state::State;
 use crate::ec2::xml::Element;
 
@@ -37,16 +37,15 @@ const FILTERS: &[&str] = &[
     "vpc-id",
 ];
 
-pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> {
+pub(super) fn describe(state: &mut State, call: &Call) -> Result<Response, ApiError> {
     let params = &call.params;
     let filters = Filters::read(params, FILTERS)?;
     let ids = params.list("NetworkInterfaceId");
     ids.iter().try_for_each(|id| Kind::Eni.check(id))?;
     let page = Page::read(params, &ids, (5, 1000), &state.settings, state.now)?;
-    if super::is_unfiltered("DescribeNetworkInterfaces", params) && state.eni_count() > state.settings.unpaginated_limit
-    {
+    if is_unfiltered("DescribeNetworkInterfaces", params) && state.eni_count() > state.settings.unpaginated_limit {
         let message = "This account has too many network interfaces to list them unpaginated.";
-        return Err(Refusal::new("OperationNotPermitted", message));
+        return Err(ApiError::new("OperationNotPermitted", message));
     }
     let stale = match call.fault {
         Some(Fault::StaleRead(ago)) => Some(ago),
@@ -56,9 +55,9 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> 
     let mut shown = state.shown_enis(&lagging);
     if !ids.is_empty() {
         if let Some(unknown) = ids.iter().find(|id| !shown.contains_key(id.as_str())) {
-            return Err(Refusal::no_eni(unknown));
+            return Err(ApiError::no_eni(unknown));
         }
-        shown.retain(|id, _| ids.iter().any(|wanted| wanted == id));
+        shown.retain(|id, _| ids.iter().any(|requested| requested == id));
     }
     let managed = params.get("IncludeManagedResources") == Some("true");
     shown.retain(|_, eni| managed || !eni.managed);
@@ -66,10 +65,10 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> 
         filters.is_empty() || filters.pass(&eni.tags, |name| values(eni, name, &state.groups))
     });
     let items = items.into_iter().map(|eni| element("item", eni, eni.status(), &state.groups)).collect();
-    Ok(Done::list("networkInterfaceSet", items, next))
+    Ok(Response::list("networkInterfaceSet", items, next))
 }
 
-/// What an interface has for a filter.
+/// The values of an interface for a filter.
 fn values(eni: &Eni, name: &str, groups: &BTreeMap<String, SecurityGroup>) -> Vec<String> {
     let attached = |value: fn(&Attachment) -> String| eni.attachment.iter().map(value).collect();
     match name {
@@ -95,7 +94,7 @@ fn values(eni: &Eni, name: &str, groups: &BTreeMap<String, SecurityGroup>) -> Ve
     }
 }
 
-/// An interface as Create and Describe write it.
+/// An interface in the answer of Create or Describe.
 pub(super) fn element(
     name: &'static str,
     eni: &Eni,
@@ -149,6 +148,7 @@ fn attachment(attachment: &Attachment) -> Element {
         .with("deleteOnTermination", attachment.delete_on_termination)
 }
 
+/// The tags of a resource.
 pub(super) fn tag_set(tags: &BTreeMap<String, String>) -> Element {
     Element::set("tagSet", tags.iter().map(|(key, value)| Element::new("item").with("key", key).with("value", value)))
 }

@@ -1,29 +1,29 @@
-//! DescribeInstanceTypes: the network part.
+//! DescribeInstanceTypes. The answer has the network part only.
 
-use super::{Call, Done};
+use super::{Call, Response};
+use crate::ec2::api_error::ApiError;
 use crate::ec2::catalog::{InstanceType, TYPES, instance_type};
 use crate::ec2::filters::Filters;
 use crate::ec2::pages::Page;
-use crate::ec2::refusal::Refusal;
 use crate::ec2::state::State;
 use crate::ec2::xml::Element;
 
 pub(super) const PARAMETERS: &[&str] =
     &["Filter", "IncludeUnsupportedInRegion", "InstanceType", "MaxResults", "NextToken"];
 
-/// At most 100 types a request, and 5 to 100 a page.
+/// EC2's limit for the types in a request. A page has 5 to 100 types.
 const MOST: usize = 100;
 
-pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> {
+pub(super) fn describe(state: &mut State, call: &Call) -> Result<Response, ApiError> {
     let filters = Filters::read(&call.params, &["instance-type"])?;
     let names = call.params.list("InstanceType");
     if names.len() > MOST {
-        return Err(Refusal::value(format!("At most {MOST} instance types may be described at once")));
+        return Err(ApiError::value(format!("At most {MOST} instance types may be described at once")));
     }
     let page = Page::read(&call.params, &names, (5, 100), &state.settings, state.now)?;
     let unknown: Vec<&str> = names.iter().map(String::as_str).filter(|name| instance_type(name).is_none()).collect();
     if !unknown.is_empty() {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             "InvalidInstanceType",
             format!("The following supplied instance types do not exist: [{}]", unknown.join(", ")),
         ));
@@ -33,7 +33,7 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> 
         (names.is_empty() || names.iter().any(|name| name == found.name))
             && filters.pass(&std::collections::BTreeMap::new(), |_| vec![found.name.to_owned()])
     });
-    Ok(Done::list("instanceTypeSet", items.into_iter().map(element).collect(), next))
+    Ok(Response::list("instanceTypeSet", items.into_iter().map(element).collect(), next))
 }
 
 fn element(found: &InstanceType) -> Element {

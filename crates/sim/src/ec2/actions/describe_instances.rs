@@ -1,12 +1,12 @@
-//! DescribeInstances.
+//! DescribeInstances, with one reservation per instance.
 
 use super::describe_enis::tag_set;
-use super::{Call, Done};
+use super::{Call, Response};
+use crate::ec2::api_error::ApiError;
 use crate::ec2::filters::Filters;
 use crate::ec2::ids::Kind;
 use crate::ec2::model::Instance;
 use crate::ec2::pages::Page;
-use crate::ec2::refusal::Refusal;
 use crate::ec2::state::State;
 use crate::ec2::xml::Element;
 
@@ -15,13 +15,13 @@ pub(super) const PARAMETERS: &[&str] = &["Filter", "IncludeManagedResources", "I
 const FILTERS: &[&str] =
     &["availability-zone", "instance-id", "instance-state-name", "instance-type", "subnet-id", "tag-key", "vpc-id"];
 
-pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> {
+pub(super) fn describe(state: &mut State, call: &Call) -> Result<Response, ApiError> {
     let filters = Filters::read(&call.params, FILTERS)?;
     let ids = call.params.list("InstanceId");
     ids.iter().try_for_each(|id| Kind::Instance.check(id))?;
     let page = Page::read(&call.params, &ids, (5, 1000), &state.settings, state.now)?;
     if let Some(unknown) = ids.iter().find(|id| !state.instances.contains_key(*id)) {
-        return Err(Refusal::no_instance(unknown));
+        return Err(ApiError::no_instance(unknown));
     }
     let managed = call.params.get("IncludeManagedResources") == Some("true");
     let left_out = state.leave_out();
@@ -46,7 +46,7 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Done, Refusal> 
             .with("ownerId", "123456789012")
             .child(Element::set("instancesSet", [element(instance)]))
     });
-    Ok(Done::list("reservationSet", items.collect(), next))
+    Ok(Response::list("reservationSet", items.collect(), next))
 }
 
 fn element(instance: &Instance) -> Element {

@@ -1,4 +1,4 @@
-//! Server-side apply: merge a configuration, take over or refuse, remove what is no longer applied.
+//! Server-side apply: merge a configuration, find conflicts, and remove the fields that are no longer applied.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::kube::schema::{ListType, Schema};
 
-/// Fields that belong to the server: nobody owns them.
+/// Fields that the server sets. No manager owns them.
 const SERVERS: [&[&str]; 11] = [
     &["apiVersion"],
     &["kind"],
@@ -31,43 +31,46 @@ const SERVERS: [&[&str]; 11] = [
 pub struct Applied {
     /// The merged object.
     pub object: Value,
-    /// Who owns what now.
+    /// The owners of the fields after the apply.
     pub managers: Arc<Managers>,
 }
 
-/// A field that somebody else owns and this apply would change.
+/// A field that the apply would change and another manager owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// The owner.
     pub owner: ManagerKey,
-    /// The version the owner wrote in.
+    /// The API version in which the owner wrote.
     pub api_version: String,
-    /// The field.
+    /// The path of the field.
     pub path: String,
 }
 
-/// Who applies, and when.
+/// A writer: who writes, when, and which fields under which schema.
 #[derive(Clone, Debug)]
 pub struct Applier<'a> {
-    /// The manager.
+    /// The field manager.
     pub key: ManagerKey,
-    /// The version of the configuration.
+    /// The API version of the write.
     pub api_version: &'a str,
-    /// The time to record.
+    /// The time that `managedFields` shows.
     pub now: &'a str,
-    /// Take fields over instead of refusing.
+    /// Whether an apply takes fields over from other managers instead of refusing.
     pub force: bool,
+    /// The schema of the object.
+    pub schema: &'a Schema,
+    /// The paths that this endpoint does not write.
+    pub ignored: &'a [&'a [&'a str]],
 }
 
-/// Applies `config` to `live`. `ignored` are the paths that this endpoint does not write.
+/// Applies `config` to `live`.
 pub fn apply(
     live: &Value,
     managers: &Arc<Managers>,
     config: &Value,
-    schema: &Schema,
-    ignored: &[&[&str]],
     applier: &Applier<'_>,
 ) -> Result<Applied, Vec<Conflict>> {
+    let (schema, ignored) = (applier.schema, applier.ignored);
     let mut set = FieldSet::of(config, schema, false);
     strip(&mut set, ignored);
     let mut object = live.clone();
@@ -92,23 +95,17 @@ pub fn apply(
         remove(&mut object, &dropped, &kept, schema);
     }
 
-    // An apply that changes nothing is not dated.
+    // An apply that changes nothing keeps the former time.
     let now = if object == *live { "" } else { applier.now };
     managers.set(applier.key.clone(), set, applier.api_version, now);
     Ok(Applied { object, managers: Arc::new(managers) })
 }
 
-/// Records an update that is no apply: the writer owns what it changed, nobody owns what it removed.
-pub fn record_update(
-    old: &Value,
-    new: &Value,
-    managers: &Arc<Managers>,
-    schema: &Schema,
-    ignored: &[&[&str]],
-    applier: &Applier<'_>,
-) -> Arc<Managers> {
-    let mut difference = compare(old, new, schema);
-    strip(&mut difference.changed, ignored);
+/// The owners of the fields after an update without apply. The writer owns the fields that it changed; removed fields have no
+/// owner.
+pub fn record_update(old: &Value, new: &Value, managers: &Arc<Managers>, applier: &Applier<'_>) -> Arc<Managers> {
+    let mut difference = compare(old, new, applier.schema);
+    strip(&mut difference.changed, applier.ignored);
     strip(&mut difference.removed, &[]);
     if difference.removed.is_empty() && difference.changed.is_empty() {
         return managers.clone();
@@ -123,11 +120,12 @@ pub fn record_update(
     Arc::new(managers)
 }
 
+/// Removes the server's fields and the ignored paths from a set.
 fn strip(set: &mut FieldSet, ignored: &[&[&str]]) {
     for path in SERVERS.iter().chain(ignored) {
         set.remove_below(path);
     }
-    // The root and metadata themselves are nobody's.
+    // No manager owns the root or `metadata` as a whole.
     set.owned = false;
     if let Some(metadata) = set.children.get_mut(&Element::Field("metadata".into())) {
         metadata.owned = false;
@@ -171,7 +169,7 @@ fn merge(live: &mut Value, config: &Value, schema: &Schema) {
     }
 }
 
-/// Removes the paths of `dropped` that nothing in `kept` needs.
+/// Removes the paths in `dropped` from an object, unless `kept` has them or paths below them.
 fn remove(value: &mut Value, dropped: &FieldSet, kept: &FieldSet, schema: &Schema) {
     let nothing = FieldSet::default();
     let keep = |element: &Element| kept.children.get(element).unwrap_or(&nothing);

@@ -1,4 +1,4 @@
-//! What changed between two objects.
+//! The difference between two objects, as field sets.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use crate::kube::schema::{ListType, Schema};
 /// The paths that differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Added, or with another value.
+    /// Fields that were added or have another value.
     pub changed: FieldSet,
-    /// No longer there.
+    /// Fields that were removed.
     pub removed: FieldSet,
 }
 
@@ -36,7 +36,7 @@ pub fn compare(old: &Value, new: &Value, schema: &Schema) -> Comparison {
 
 type Children<'a, K> = BTreeMap<K, (&'a Value, &'a Schema)>;
 
-/// Most children are the same: their path is not even made.
+/// Compares the children of two objects or lists. Paths are made for the different children only, as most are the same.
 fn children<K: Ord>(olds: &Children<'_, K>, news: &Children<'_, K>, path: impl Fn(&K) -> Element) -> Comparison {
     let mut result = Comparison::default();
     for (key, (new, schema)) in news {

@@ -27,7 +27,7 @@ impl Element {
         Self::Key(serde_json::to_string(&map).unwrap_or_default())
     }
 
-    /// As `fieldsV1` writes it.
+    /// The element in the format of `fieldsV1`.
     fn to_v1(&self) -> String {
         match self {
             Self::Field(name) => format!("f:{name}"),
@@ -36,7 +36,7 @@ impl Element {
         }
     }
 
-    /// As a conflict's message shows it.
+    /// The element in the format of a conflict's message.
     fn shown(&self) -> String {
         match self {
             Self::Field(name) => format!(".{name}"),
@@ -55,17 +55,17 @@ impl Element {
 pub struct FieldSet {
     /// Whether the path that leads here is in the set.
     pub owned: bool,
-    /// What is below.
+    /// The paths below.
     pub children: BTreeMap<Element, FieldSet>,
 }
 
 impl FieldSet {
-    /// Whether nothing is in the set.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         !self.owned && self.children.values().all(Self::is_empty)
     }
 
-    /// Every leaf path of `value`; with `containers`, every object and list on the way too.
+    /// The paths of all leaves of `value`. With `containers`, also the paths of the objects and lists that contain them.
     pub fn of(value: &Value, schema: &Schema, containers: bool) -> Self {
         let mut set = Self::default();
         match value {
@@ -110,14 +110,14 @@ impl FieldSet {
         self.children.retain(|_, child| !child.is_empty());
     }
 
-    /// Whether anything is in both.
+    /// Whether the sets have a path in common.
     pub fn meets(&self, other: &Self) -> bool {
         let below =
             |(element, child): (&Element, &Self)| self.children.get(element).is_some_and(|mine| mine.meets(child));
         self.owned && other.owned || other.children.iter().any(below)
     }
 
-    /// What is in both.
+    /// The paths in both sets.
     pub fn intersection(&self, other: &Self) -> Self {
         let children = self.children.iter().filter_map(|(element, child)| {
             let both = child.intersection(other.children.get(element)?);
@@ -145,7 +145,7 @@ impl FieldSet {
         }
     }
 
-    /// Every path in the set, as conflicts show them.
+    /// All paths in the set, in the format of a conflict's message.
     pub fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
         self.collect(String::new(), &mut paths);
@@ -161,7 +161,7 @@ impl FieldSet {
         }
     }
 
-    /// As `fieldsV1`.
+    /// The set in the format of `fieldsV1`.
     pub fn to_v1(&self) -> Value {
         let mut map = Map::new();
         if self.owned && !self.children.is_empty() {
@@ -174,7 +174,7 @@ impl FieldSet {
     }
 }
 
-/// The items of a list with their elements.
+/// The items of a list, each with its path element.
 pub fn elements<'a>(items: &'a [Value], schema: &Schema) -> Vec<(Element, &'a Value)> {
     let element = |item: &Value| match &schema.list_type {
         ListType::Map(keys) => Element::of_item(keys, item, schema),

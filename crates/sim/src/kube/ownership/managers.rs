@@ -1,4 +1,4 @@
-//! The managers of one object and what each owns.
+//! The field managers of one object and the fields that each owns.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,45 +12,45 @@ use super::fieldset::FieldSet;
 pub enum Operation {
     /// Server-side apply.
     Apply,
-    /// Everything else.
+    /// Any other write.
     Update,
 }
 
-/// Who: one entry of `managedFields`.
+/// The identity of an entry of `managedFields`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ManagerKey {
     /// The field manager's name.
     pub name: String,
-    /// How it writes.
+    /// How the manager writes.
     pub operation: Operation,
     /// `status`, or empty.
     pub subresource: String,
 }
 
-/// What a manager owns, and since when.
+/// The fields of a manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manager {
-    /// The version it wrote in.
+    /// The API version in which the manager wrote.
     pub api_version: String,
-    /// When its set changed last.
+    /// The time of the last change.
     pub time: String,
-    /// Its fields.
+    /// The owned fields.
     pub fields: Arc<FieldSet>,
 }
 
-/// Everybody.
+/// All field managers of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Managers(pub BTreeMap<ManagerKey, Manager>);
 
 impl Managers {
-    /// Everything that anybody but `key` owns.
+    /// The fields that managers other than `key` own.
     pub fn others(&self, key: &ManagerKey) -> FieldSet {
         let mut all = FieldSet::default();
         self.0.iter().filter(|(k, _)| *k != key).for_each(|(_, m)| all.union(&m.fields));
         all
     }
 
-    /// Takes these paths from everybody but `key`.
+    /// Takes these paths from all managers except `key`.
     pub fn take(&mut self, key: &ManagerKey, paths: &FieldSet) {
         for (_, manager) in self.0.iter_mut().filter(|(k, _)| *k != key) {
             if manager.fields.meets(paths) {
@@ -60,7 +60,7 @@ impl Managers {
         self.0.retain(|_, m| !m.fields.is_empty());
     }
 
-    /// Gives `key` exactly this set; its time changes if `now` is not empty.
+    /// Sets the fields of `key`. With an empty `now`, the former time stays.
     pub fn set(&mut self, key: ManagerKey, fields: FieldSet, api_version: &str, now: &str) {
         if fields.is_empty() {
             self.0.remove(&key);
@@ -74,7 +74,7 @@ impl Managers {
         self.0.insert(key, Manager { api_version: api_version.into(), time, fields: Arc::new(fields) });
     }
 
-    /// As `metadata.managedFields`.
+    /// The managers in the format of `metadata.managedFields`.
     pub fn to_value(&self) -> Value {
         let entries = self.0.iter().map(|(key, manager)| {
             let mut entry = json!({

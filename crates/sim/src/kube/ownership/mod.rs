@@ -1,7 +1,7 @@
-//! Who owns which field: the part of structured merge and diff that server-side apply needs.
+//! Field ownership: the part of structured merge and diff that server-side apply needs.
 //!
-//! A [`FieldSet`] is a tree of paths. [`compare`] says what changed between two objects, [`apply`] merges a manager's
-//! configuration into an object, and [`Managers`] is what `metadata.managedFields` shows.
+//! A `FieldSet` is a tree of paths. `compare` finds the difference between two objects. `apply` merges a manager's
+//! configuration into an object. `Managers` is the content of `metadata.managedFields`.
 
 mod apply;
 mod compare;

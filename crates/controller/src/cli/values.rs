@@ -1,0 +1,17 @@
+//! Parsers for the values of flags that several commands have.
+
+use jiff::SignedDuration;
+
+/// Parses a duration such as `10s`, `5m` or `1h30m`.
+pub(super) fn seconds(text: &str) -> Result<SignedDuration, String> {
+    let parsed: SignedDuration =
+        text.parse().map_err(|_| format!("{text:?} is not a duration such as 10s, 5m or 1h30m"))?;
+    if parsed.is_negative() { Err("a grace cannot be negative".to_owned()) } else { Ok(parsed) }
+}
+
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err(format!("{text:?} is not a number above 0 and at most 1")),
+    }
+}

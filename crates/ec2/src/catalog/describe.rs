@@ -1,0 +1,90 @@
+//! The Describe calls of the catalog.
+
+use super::state::{CatalogState, tell_names};
+use crate::changed::Changed;
+use crate::convert;
+use crate::ec2::Ec2;
+use crate::lock::lock;
+use jiff::Timestamp;
+use multi_eni_api::ids::SubnetId;
+use multi_eni_plan::ec2_errors::CallError;
+use multi_eni_plan::observed::{CatalogLookup, ObservedSubnet};
+use std::collections::BTreeSet;
+
+impl Ec2 {
+    pub(crate) async fn look_at_subnets(&self, ids: BTreeSet<SubnetId>) -> Result<(), CallError> {
+        let answer = self.subnets("subnet-id", ids.iter().map(SubnetId::as_str)).await;
+        self.inner.subnet_ids.answered(&ids);
+        self.learn(CatalogLookup::SubnetsById, answer, |state, (at, found)| state.apply_subnets(at, &ids, found))
+    }
+
+    pub(crate) async fn look_at_subnet_names(&self, names: BTreeSet<String>) -> Result<(), CallError> {
+        let answer = self.subnets("tag:Name", names.iter().map(String::as_str)).await;
+        self.inner.subnet_names.answered(&names);
+        self.learn(CatalogLookup::SubnetsByName, answer, |state, (at, found)| {
+            state.apply_subnet_names(at, &names, found)
+        })
+    }
+
+    pub(crate) async fn look_at_groups(&self, names: BTreeSet<String>) -> Result<(), CallError> {
+        let filter = convert::filter("group-name", names.iter().map(String::as_str));
+        let answer = self
+            .all_groups(filter)
+            .await
+            .map(|(at, groups)| (at, self.readable("SecurityGroup", &groups, convert::group)));
+        self.inner.group_names.answered(&names);
+        self.learn(CatalogLookup::Groups, answer, |state, (at, found)| state.apply_groups(at, &names, found))
+    }
+
+    pub(crate) async fn look_at_types(&self, types: BTreeSet<String>) -> Result<(), CallError> {
+        let answer = self.all_types(convert::filter("instance-type", types.iter().map(String::as_str))).await;
+        let answer = answer.map(|(_, found)| found.iter().filter_map(convert::limits).collect());
+        self.inner.instance_types.answered(&types);
+        self.learn(CatalogLookup::InstanceTypes, answer, |state, found| state.apply_types(&types, found))
+    }
+
+    async fn subnets<'a>(
+        &self,
+        filter: &str,
+        values: impl Iterator<Item = &'a str>,
+    ) -> Result<(Timestamp, Vec<ObservedSubnet>), CallError> {
+        let (at, subnets) = self.all_subnets(convert::filter(filter, values)).await?;
+        let subnets = self.readable("Subnet", &subnets, |subnet| convert::subnet(subnet, at));
+        Ok((at, subnets))
+    }
+
+    /// The items that can be read; the others are counted.
+    fn readable<T, U>(&self, kind: &'static str, items: &[T], read: impl Fn(&T) -> Option<U>) -> Vec<U> {
+        let read: Vec<U> = items.iter().filter_map(read).collect();
+        self.count_unreadable(kind, items.len() - read.len());
+        read
+    }
+
+    fn learn<T>(
+        &self,
+        look: CatalogLookup,
+        answer: Result<T, CallError>,
+        apply: impl FnOnce(&mut CatalogState, T) -> bool,
+    ) -> Result<(), CallError> {
+        let now = self.now();
+        let (news, names, result) = {
+            let mut state = lock(&self.inner.catalog);
+            let before = state.facts();
+            let (news, result) = match answer {
+                Ok(found) => {
+                    let recovered = state.apply_outcome(look, None, now);
+                    (apply(&mut state, found) || recovered, Ok(()))
+                }
+                Err(error) => (state.apply_outcome(look, Some(&error), now), Err(error)),
+            };
+            (news, news && tell_names(&before, &state.facts()), result)
+        };
+        if news {
+            self.tell(Changed::Ec2Catalog);
+        }
+        if names {
+            self.tell(Changed::Names);
+        }
+        result
+    }
+}

@@ -1,0 +1,56 @@
+//! The data of `max-unavailable`: nodes that rollouts have made unavailable, and the `maxUnavailable` of each NodeENI over time.
+
+use super::allowances::MAX_STALENESS;
+use crate::script::{Event, Millis, Operation, Script};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// After a time at which the API server could not be relied on, the checker judges only what statuses report, for so long.
+const UNSAID: Millis = 60_000;
+
+/// Nodes that rollouts have made unavailable, and what NodeENIs allowed.
+#[derive(Debug, Default)]
+pub struct Rollouts {
+    /// When the API server cannot be relied on, by the script.
+    pub(super) unreliable: Vec<Range<Millis>>,
+    /// By UID of the NodeENI and by Node: the unavailable nodes.
+    pub(super) away: BTreeMap<(String, String), UnavailableNode>,
+    /// By UID of the NodeENI: the values of `maxUnavailable`, each with its start.
+    pub(super) allowed: BTreeMap<String, Vec<(Millis, usize)>>,
+}
+
+#[derive(Debug)]
+pub(super) struct UnavailableNode {
+    pub(super) since: Millis,
+    pub(super) by: String,
+    /// How many ENIs of the NodeENI were in place on the node.
+    pub(super) had: usize,
+}
+
+impl Rollouts {
+    /// No node is unavailable yet.
+    pub fn of(script: &Script) -> Self {
+        let span = |event: &Event| match event.operation {
+            Operation::RestartApi { lasts }
+            | Operation::Forbid { lasts, .. }
+            | Operation::Partition { lasts, .. }
+            | Operation::StaleWatch { lasts, .. }
+            | Operation::Pause { lasts, .. } => Some(event.at..event.at + lasts + UNSAID),
+            _ => None,
+        };
+        Self { unreliable: script.events.iter().filter_map(span).collect(), ..Self::default() }
+    }
+
+    /// Whether no node is unavailable.
+    pub fn is_empty(&self) -> bool {
+        self.away.is_empty()
+    }
+
+    /// The most that a NodeENI has allowed recently: a replica may not know of an edit yet.
+    pub(super) fn most(&self, uid: &str, at: Millis) -> usize {
+        let spans = self.allowed.get(uid).map(Vec::as_slice).unwrap_or_default();
+        let ended = |n: usize| spans.get(n + 1).map(|(since, _)| *since);
+        let late = |(n, _): &(usize, &(Millis, usize))| ended(*n).is_none_or(|ended| at <= ended + MAX_STALENESS);
+        spans.iter().enumerate().filter(late).map(|(_, (_, most))| *most).max().unwrap_or(1).max(1)
+    }
+}

@@ -1,0 +1,57 @@
+//! DescribeSubnets, with the number of free addresses.
+
+use super::describe_enis::tag_set;
+use super::{Call, Response};
+use crate::ec2::api_error::ApiError;
+use crate::ec2::filters::Filters;
+use crate::ec2::ids::Kind;
+use crate::ec2::model::Subnet;
+use crate::ec2::pages::Page;
+use crate::ec2::state::State;
+use crate::ec2::xml::Element;
+
+pub(super) const PARAMETERS: &[&str] = &["Filter", "MaxResults", "NextToken", "SubnetId"];
+
+const FILTERS: &[&str] =
+    &["availability-zone", "availabilityZone", "cidr-block", "state", "subnet-id", "tag-key", "vpc-id"];
+
+pub(super) fn describe(state: &mut State, call: &Call) -> Result<Response, ApiError> {
+    let filters = Filters::read(&call.params, FILTERS)?;
+    let ids = call.params.list("SubnetId");
+    ids.iter().try_for_each(|id| Kind::Subnet.check(id))?;
+    let page = Page::read(&call.params, &ids, (5, 1000), &state.settings, state.now)?;
+    if let Some(unknown) = ids.iter().find(|id| !state.subnets.contains_key(*id)) {
+        return Err(ApiError::no_subnet(unknown));
+    }
+    let all = state.subnets.iter().map(|(id, entry)| (id.as_str(), entry.shown()));
+    let (items, next) = page.cut(all, |subnet: &Subnet| {
+        (ids.is_empty() || ids.contains(&subnet.id))
+            && filters.pass(&subnet.tags, |name| match name {
+                "availability-zone" | "availabilityZone" => vec![subnet.zone.clone()],
+                "cidr-block" => vec![subnet.cidr.clone()],
+                "state" => vec!["available".to_owned()],
+                "subnet-id" => vec![subnet.id.clone()],
+                "vpc-id" => vec![subnet.vpc_id.clone()],
+                _ => Vec::new(),
+            })
+    });
+    Ok(Response::list("subnetSet", items.iter().map(element).collect(), next))
+}
+
+fn element(subnet: &Subnet) -> Element {
+    let ipv6 = subnet.ipv6_cidr.iter().map(|cidr| {
+        Element::new("item")
+            .with("ipv6CidrBlock", cidr)
+            .child(Element::new("ipv6CidrBlockState").with("state", "associated"))
+    });
+    Element::new("item")
+        .with("subnetId", &subnet.id)
+        .with("state", "available")
+        .with("vpcId", &subnet.vpc_id)
+        .with("cidrBlock", &subnet.cidr)
+        .child(Element::set("ipv6CidrBlockAssociationSet", ipv6))
+        .with("availableIpAddressCount", subnet.available_addresses)
+        .with("availabilityZone", &subnet.zone)
+        .with("ownerId", "123456789012")
+        .child(tag_set(&subnet.tags))
+}
