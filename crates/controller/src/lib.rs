@@ -7,8 +7,8 @@
 //! - Input: [`watch`] brings changes, [`store`] keeps the objects, [`work_queue`] keeps the keys that must be reconciled.
 //! - Output: [`api_writes`] and [`events`] write to the API server; crate `multi-eni-ec2` calls EC2.
 //! - [`leader_election`]: the Lease and the fence. [`client`]: clients of the API server, with and without the fence.
-//! - [`http_server`]: health and metrics. [`cli`]: the commands. `sandbox`: the simulated demonstration, used by [`cli`]
-//!   alone.
+//! - [`http_server`]: health and metrics. [`cli`]: the commands. `sandbox`: the simulated demonstration, behind the feature
+//!   of that name, used by [`cli`] alone.
 
 pub mod api_writes;
 pub mod cli;
@@ -23,6 +23,7 @@ mod manifests;
 mod metrics;
 pub mod reconcile;
 pub mod run;
+#[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod store;
 pub mod watch;

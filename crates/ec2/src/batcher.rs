@@ -25,12 +25,12 @@ struct Asked<K> {
 
 /// Questions of one kind.
 #[derive(Debug)]
-pub(crate) struct Questions<K> {
+pub(crate) struct Batcher<K> {
     asked: Mutex<Asked<K>>,
     wake: Notify,
 }
 
-impl<K: Ord + Clone> Questions<K> {
+impl<K: Ord + Clone> Batcher<K> {
     /// None yet.
     pub fn new() -> Self {
         let asked = Asked { waiting: BTreeMap::new(), under_way: BTreeSet::new(), answered: BTreeMap::new() };
@@ -118,7 +118,7 @@ mod tests {
     /// Whoever asks again at each answer asks once a second; who asks something else does not wait for it.
     #[tokio::test(start_paused = true)]
     async fn the_same_again_waits_a_second() {
-        let questions = Questions::new();
+        let questions = Batcher::new();
         let began = Instant::now();
         let after = || began.elapsed().as_millis();
         questions.ask("a");

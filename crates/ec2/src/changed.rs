@@ -17,7 +17,7 @@ pub enum Changed {
     /// What a name of subnets or groups stands for, or which subnets there are.
     Names,
     /// A whole sweep has ended.
-    Swept,
+    Resynced,
     /// EC2 begins to give no answer to what is asked of it, or gives answers again.
     Silence,
 }

@@ -1,6 +1,6 @@
 //! The handle that the controller holds.
 
-use crate::batcher::Questions;
+use crate::batcher::Batcher;
 use crate::cache::state::{CacheState, Uids};
 use crate::catalog::state::CatalogState;
 use crate::changed::Changed;
@@ -54,18 +54,18 @@ pub(crate) struct Inner {
     pub hides_managed: AtomicBool,
     pub changed: UnboundedSender<Changed>,
     pub motion: Notify,
-    pub sweep_wanted: AtomicBool,
-    pub sweep_wake: Notify,
-    pub uids: Questions<String>,
-    pub enis: Questions<EniId>,
-    pub instances: Questions<InstanceId>,
-    pub states: Questions<InstanceId>,
+    pub resync_requested: AtomicBool,
+    pub resync_wake: Notify,
+    pub uids: Batcher<String>,
+    pub enis: Batcher<EniId>,
+    pub instances: Batcher<InstanceId>,
+    pub states: Batcher<InstanceId>,
     pub states_failure: Mutex<Option<LookupFailure>>,
     pub catalog: Mutex<CatalogState>,
-    pub subnet_ids: Questions<SubnetId>,
-    pub subnet_names: Questions<String>,
-    pub group_names: Questions<String>,
-    pub instance_types: Questions<String>,
+    pub subnet_ids: Batcher<SubnetId>,
+    pub subnet_names: Batcher<String>,
+    pub group_names: Batcher<String>,
+    pub instance_types: Batcher<String>,
 }
 
 impl Ec2 {
@@ -91,18 +91,18 @@ impl Ec2 {
             hides_managed: AtomicBool::new(false),
             changed,
             motion: Notify::new(),
-            sweep_wanted: AtomicBool::new(false),
-            sweep_wake: Notify::new(),
-            uids: Questions::new(),
-            enis: Questions::new(),
-            instances: Questions::new(),
-            states: Questions::new(),
+            resync_requested: AtomicBool::new(false),
+            resync_wake: Notify::new(),
+            uids: Batcher::new(),
+            enis: Batcher::new(),
+            instances: Batcher::new(),
+            states: Batcher::new(),
             states_failure: Mutex::new(None),
             catalog: Mutex::new(CatalogState::default()),
-            subnet_ids: Questions::new(),
-            subnet_names: Questions::new(),
-            group_names: Questions::new(),
-            instance_types: Questions::new(),
+            subnet_ids: Batcher::new(),
+            subnet_names: Batcher::new(),
+            group_names: Batcher::new(),
+            instance_types: Batcher::new(),
             cluster,
             options,
             clock,
@@ -124,16 +124,16 @@ impl Ec2 {
         let inner = &self.inner;
         // Side by side, and each is polled only when it has something to do.
         let mut loops: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
-        loops.push(self.keep_sweeping().boxed());
+        loops.push(self.keep_resyncing().boxed());
         loops.push(self.keep_polling().boxed());
-        loops.push(self.answer(&inner.uids, |uids| self.look_at_uids(uids)).boxed());
-        loops.push(self.answer(&inner.enis, |ids| self.look_at_enis(ids)).boxed());
-        loops.push(self.answer(&inner.instances, |ids| self.look_at_instances(ids)).boxed());
-        loops.push(self.answer(&inner.states, |ids| self.look_at_states(ids)).boxed());
-        loops.push(self.answer(&inner.subnet_ids, |ids| self.look_at_subnets(ids)).boxed());
-        loops.push(self.answer(&inner.subnet_names, |names| self.look_at_subnet_names(names)).boxed());
-        loops.push(self.answer(&inner.group_names, |names| self.look_at_groups(names)).boxed());
-        loops.push(self.answer(&inner.instance_types, |types| self.look_at_types(types)).boxed());
+        loops.push(self.answer(&inner.uids, |uids| self.fetch_uids(uids)).boxed());
+        loops.push(self.answer(&inner.enis, |ids| self.fetch_enis(ids)).boxed());
+        loops.push(self.answer(&inner.instances, |ids| self.fetch_instances(ids)).boxed());
+        loops.push(self.answer(&inner.states, |ids| self.fetch_states(ids)).boxed());
+        loops.push(self.answer(&inner.subnet_ids, |ids| self.fetch_subnets(ids)).boxed());
+        loops.push(self.answer(&inner.subnet_names, |names| self.fetch_subnet_names(names)).boxed());
+        loops.push(self.answer(&inner.group_names, |names| self.fetch_groups(names)).boxed());
+        loops.push(self.answer(&inner.instance_types, |types| self.fetch_types(types)).boxed());
         tokio::select! {
             biased;
             () = stop => {}

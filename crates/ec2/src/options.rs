@@ -16,7 +16,7 @@ pub struct Options {
     /// Timeout of one call, credentials included. Default 10 s.
     pub call_timeout: Duration,
     /// From the start of one sweep to the start of the next. Default 60 s.
-    pub sweep_every: Duration,
+    pub resync_every: Duration,
     /// From one poll of what is attaching or detaching to the next. Default 1 s.
     pub poll_every: Duration,
     /// Share of EC2's refill rates that we use in the long run, above 0 and at most 1. Default 0.8.
@@ -27,7 +27,7 @@ pub struct Options {
     pub lag: SignedDuration,
     /// How long a question waits for others to share its call. Default 5 ms.
     pub gather: Duration,
-    /// First wait after a Describe that failed; doubled each time up to `sweep_every`. Default 1 s.
+    /// First wait after a Describe that failed; doubled each time up to `resync_every`. Default 1 s.
     pub retry_after: Duration,
     /// Age from which a subnet or group that is asked for again is described again. Default 120 s.
     pub network_valid: SignedDuration,
@@ -39,7 +39,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             call_timeout: Duration::from_secs(10),
-            sweep_every: Duration::from_secs(60),
+            resync_every: Duration::from_secs(60),
             poll_every: Duration::from_secs(1),
             budget_share: 0.8,
             burst_share: 1.0,

@@ -41,13 +41,13 @@ impl Ec2 {
     }
 
     /// Start of the last whole sweep.
-    pub fn last_sweep(&self) -> Option<Timestamp> {
-        lock(&self.inner.cache).last_sweep()
+    pub fn last_resync(&self) -> Option<Timestamp> {
+        lock(&self.inner.cache).last_resync()
     }
 
     /// How many ENIs of this cluster the last whole sweep showed, readable or not.
-    pub fn swept(&self) -> usize {
-        lock(&self.inner.cache).swept()
+    pub fn resynced(&self) -> usize {
+        lock(&self.inner.cache).resynced()
     }
 
     /// Start of the latest Describe that showed an ENI or an instance of this cluster, or when the place was proven otherwise.
@@ -103,8 +103,8 @@ impl Ec2 {
 
     /// The same of what proves the place: ENIs, instances, subnets.
     pub fn place_failure(&self) -> Option<LookupFailure> {
-        let sweep = lock(&self.inner.failure).clone();
-        sweep
+        let resync = lock(&self.inner.failure).clone();
+        resync
             .or_else(|| self.states_failure())
             .or_else(|| self.catalog().failure(&[CatalogLookup::SubnetsById]).cloned())
     }

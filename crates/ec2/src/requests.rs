@@ -9,28 +9,28 @@ use std::sync::atomic::Ordering;
 
 impl Ec2 {
     /// Asks for the ENIs whose tag names this ENIAttachment.
-    pub fn look_by_tag(&self, attachment_uid: &str) {
+    pub fn lookup_by_tag(&self, attachment_uid: &str) {
         self.inner.uids.ask(attachment_uid.to_owned());
     }
 
     /// Asks for an ENI by ID, whatever its tags. `Changed::Eni` goes to whom its tags name, and to those who asked
     /// [`observation`](Self::observation) for it.
-    pub fn look_by_id(&self, eni: &EniId) {
+    pub fn lookup_by_id(&self, eni: &EniId) {
         self.inner.enis.ask(eni.clone());
     }
 
     /// Asks for all ENIs on an instance.
-    pub fn look_at_instance(&self, instance: &InstanceId) {
+    pub fn lookup_instance(&self, instance: &InstanceId) {
         self.inner.instances.ask(instance.clone());
     }
 
     /// Asks for the state of an instance.
-    pub fn look_at_state(&self, instance: &InstanceId) {
+    pub fn lookup_instance_state(&self, instance: &InstanceId) {
         self.inner.states.ask(instance.clone());
     }
 
     /// Asks for subnets by ID and by tag Name. What was answered less than `network_valid` ago is not asked again.
-    pub fn want_subnets(&self, ids: &[SubnetId], names: &[String]) {
+    pub fn lookup_subnets(&self, ids: &[SubnetId], names: &[String]) {
         let now = self.now();
         let catalog = lock(&self.inner.catalog);
         let stale = |question: &CatalogQuery| catalog.is_stale(question, now, self.inner.options.network_valid);
@@ -48,7 +48,7 @@ impl Ec2 {
 
     /// Asks for security groups by name, in every VPC. What was answered less than `network_valid` ago is not asked
     /// again.
-    pub fn want_groups(&self, names: &[String]) {
+    pub fn lookup_groups(&self, names: &[String]) {
         let now = self.now();
         let catalog = lock(&self.inner.catalog);
         for name in names {
@@ -60,14 +60,14 @@ impl Ec2 {
     }
 
     /// Asks for groups and subnets by name, and for subnets by ID, however young the last answer is.
-    pub fn ask_again(&self, groups: BTreeSet<String>, subnets: BTreeSet<String>, ids: BTreeSet<SubnetId>) {
+    pub fn refresh(&self, groups: BTreeSet<String>, subnets: BTreeSet<String>, ids: BTreeSet<SubnetId>) {
         groups.into_iter().for_each(|name| self.inner.group_names.ask(name));
         subnets.into_iter().for_each(|name| self.inner.subnet_names.ask(name));
         ids.into_iter().for_each(|id| self.inner.subnet_ids.ask(id));
     }
 
     /// Asks what an instance type takes, unless that is known.
-    pub fn want_instance_type(&self, kind: &str) {
+    pub fn lookup_instance_type(&self, kind: &str) {
         if !matches!(lock(&self.inner.catalog).facts().instance_types.get(kind), Some(Some(_))) {
             self.inner.instance_types.ask(kind.to_owned());
         }
@@ -91,12 +91,12 @@ impl Ec2 {
     pub fn forget_absences(&self) {
         lock(&self.inner.cache).forget_absences();
         lock(&self.inner.catalog).forget_absences();
-        self.sweep_now();
+        self.resync_now();
     }
 
     /// Asks for a sweep now; nothing if one is under way.
-    pub fn sweep_now(&self) {
-        self.inner.sweep_wanted.store(true, Ordering::Release);
-        self.inner.sweep_wake.notify_one();
+    pub fn resync_now(&self) {
+        self.inner.resync_requested.store(true, Ordering::Release);
+        self.inner.resync_wake.notify_one();
     }
 }

@@ -27,7 +27,7 @@ mod unassigned;
 mod unattachable;
 
 pub use assignment::{Assignment, Need, Pinned, Removal, RemovalReason, Share, WaitsForPods};
-pub use attach_refused::{AttachRefusals, AttachRefused, RefusalLook};
+pub use attach_refused::{AttachRefusals, AttachRefused, InstanceAtRefusal};
 pub use duplicates::DUPLICATE_NODE;
 pub use input::Input;
 pub use new_attachment::NewAttachment;

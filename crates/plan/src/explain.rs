@@ -12,7 +12,7 @@ mod upstream;
 
 pub use input::{ExplainedAttachment, Input};
 pub use line::{Line, Mark, Slot};
-pub use text::{node_story, nodeeni_story, plan_text};
+pub use text::{explain_node, explain_nodeeni, plan_text};
 
 use crate::attachment::Attachment;
 use crate::nodeeni::{NodeEni, SubnetRef};
@@ -120,7 +120,7 @@ fn account(input: &Input<'_>, nodeeni: &NodeEni) -> Account {
             .map(|d| d.1)
             .sum(),
         max_unavailable: spec.map_or(1, |spec| spec.max_unavailable),
-        removal_pace: input.removals.get(&nodeeni.uid).and_then(|pace| pace.told(nodeeni)),
+        removal_pace: input.removals.get(&nodeeni.uid).and_then(|pace| pace.reported(nodeeni)),
         subnets: spec
             .map(|spec| spec.subnets.iter().flat_map(|named| subnet(input.catalog, named)).collect())
             .unwrap_or_default(),
@@ -162,7 +162,7 @@ fn subnet(catalog: &Ec2Catalog, named: &SubnetRef) -> Vec<String> {
             (format!(" (Name={name})"), catalog.subnets_named.get(name).into_iter().flatten().collect())
         }
     };
-    let told = |id: &&SubnetId| match catalog.subnets.get(*id) {
+    let reported = |id: &&SubnetId| match catalog.subnets.get(*id) {
         Some(facts) => {
             let (zone, cidr, free) = (&facts.zone, &facts.cidr, facts.free_addresses);
             format!("subnet {id}{by}: {zone}, {cidr}, {free} free addresses")
@@ -175,7 +175,7 @@ fn subnet(catalog: &Ec2Catalog, named: &SubnetRef) -> Vec<String> {
         let known = if by.is_empty() { "" } else { "no subnet of that name was found, or none was looked for" };
         return vec![format!("subnet{by}: {known}")];
     }
-    ids.iter().map(told).collect()
+    ids.iter().map(reported).collect()
 }
 
 /// What [`orphans`](crate::orphans) watches, and what it leaves alone for want of a tag.

@@ -79,7 +79,7 @@ impl InstanceObservation {
     }
 
     /// EC2 itself says that it is gone: that is final.
-    pub fn is_said_to_be_gone(&self) -> bool {
+    pub fn is_reported_gone(&self) -> bool {
         kind(self.state) == Life::Gone
     }
 
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(gone.then(InstanceState::Running, at(90)), gone);
         let said =
             InstanceObservation::first(InstanceState::ShuttingDown, at(0)).then(InstanceState::Terminated, at(50));
-        assert_eq!((said.life(), said.since, said.is_said_to_be_gone()), (Life::Gone, at(0), true));
+        assert_eq!((said.life(), said.since, said.is_reported_gone()), (Life::Gone, at(0), true));
     }
 
     #[test]

@@ -66,10 +66,10 @@ fn up_to_date(input: &Input<'_>, action: Action) -> Action {
         Action::Attach { .. } | Action::Modify { .. } | Action::Detach { .. } | Action::Delete { .. }
             if input.now > valid_until =>
         {
-            Action::LookById(seen.id.clone())
+            Action::LookupById(seen.id.clone())
         }
         Action::Attach { .. } | Action::Modify { .. } | Action::Detach { .. } | Action::Delete { .. } => action,
         Action::Create { .. } | Action::NextAttempt | Action::Release | Action::Wait | Action::Settled => action,
-        Action::LookByTag | Action::LookById(_) | Action::LookAtSubnet(_) | Action::LookAtState(_) => action,
+        Action::LookupByTag | Action::LookupById(_) | Action::LookupSubnet(_) | Action::LookupInstance(_) => action,
     }
 }

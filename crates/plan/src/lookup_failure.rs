@@ -33,7 +33,7 @@ impl LookupFailure {
     }
 
     /// When it is said: shorter ones pass by themselves.
-    pub fn said_at(&self) -> Timestamp {
+    pub fn report_at(&self) -> Timestamp {
         self.since.saturating_add(SAID_AFTER).unwrap_or(Timestamp::MAX)
     }
 

@@ -146,11 +146,11 @@ impl NodeEni {
     /// Whether upstream may have left ENIs of it on this Node: it matches, or upstream's status lists the instance.
     pub fn may_have_upstreams_on(&self, node: &ObservedNode) -> bool {
         let listed = |entry: &UpstreamEntry| node.instance.as_ref() == Ok(&entry.instance);
-        !self.upstream.is_empty() && (self.wants(&node.labels).is_some() || self.upstream.iter().any(listed))
+        !self.upstream.is_empty() && (self.spec_for(&node.labels).is_some() || self.upstream.iter().any(listed))
     }
 
     /// Whether it asks for ENIs on a node with these labels, now.
-    pub fn wants(&self, labels: &StringMap) -> Option<&EniSpec> {
+    pub fn spec_for(&self, labels: &StringMap) -> Option<&EniSpec> {
         match &self.spec {
             Ok(spec) if !self.deleting && spec.matches(labels) => Some(spec),
             _ => None,

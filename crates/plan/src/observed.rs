@@ -152,8 +152,8 @@ impl Ec2Catalog {
     }
 
     /// Why one of these looks failed.
-    pub fn failure(&self, looks: &[CatalogLookup]) -> Option<&LookupFailure> {
-        looks.iter().find_map(|look| self.failures.get(look))
+    pub fn failure(&self, lookups: &[CatalogLookup]) -> Option<&LookupFailure> {
+        lookups.iter().find_map(|lookup| self.failures.get(lookup))
     }
 
     /// The security groups of these IDs and names in one VPC; the name that is not one group there, and how many it is: None

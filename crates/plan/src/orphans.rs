@@ -58,7 +58,7 @@ pub struct Input<'a> {
     /// The present time.
     pub now: Timestamp,
     /// When the last whole sweep began.
-    pub sweep: Timestamp,
+    pub resync: Timestamp,
     /// How many ENIs of this cluster the view shows.
     pub all: usize,
     /// Those of them that may be orphans: at least every [`stranger`](is_stranger).
@@ -98,22 +98,22 @@ pub fn lone<'a>(
 /// Judges by the last whole sweep. A suspect must be shown by a whole sweep that began [`APART`] after it was first
 /// suspected. An ENI without the tag of an ENIAttachment is not ours to judge: somebody took the tag away.
 pub fn judge(input: Input<'_>) -> Verdict {
-    let Input { now, sweep, all, owned, known, named, may_be_adopted, instances, before, called, refused, settings } =
+    let Input { now, resync, all, owned, known, named, may_be_adopted, instances, before, called, refused, settings } =
         input;
     let mut out = Verdict::default();
     let orphans: Vec<&ObservedEni> = lone(owned, known, named).filter(|eni| !may_be_adopted(eni)).collect();
     for eni in &orphans {
         out.suspects.insert(eni.id.clone(), before.get(&eni.id).copied().unwrap_or(now));
     }
-    if called.is_some_and(|called| called >= sweep) {
+    if called.is_some_and(|called| called >= resync) {
         return out;
     }
     let proven: Vec<&&ObservedEni> = orphans
         .iter()
         .filter(|eni| {
-            let old_enough = before.get(&eni.id).is_some_and(|first| sweep.duration_since(*first) >= APART);
+            let old_enough = before.get(&eni.id).is_some_and(|first| resync.duration_since(*first) >= APART);
             // Shown by this very sweep, and not touched by us since the first.
-            old_enough && eni.as_of() >= sweep && eni.last_call.is_none_or(|call| sweep.duration_since(call) >= APART)
+            old_enough && eni.as_of() >= resync && eni.last_call.is_none_or(|call| resync.duration_since(call) >= APART)
         })
         .collect();
     for eni in proven {
@@ -125,7 +125,7 @@ pub fn judge(input: Input<'_>) -> Verdict {
                 out.foreign.push(eni.id.clone())
             }
             Some(at) => {
-                let lasts = sweep.duration_since(at.since);
+                let lasts = resync.duration_since(at.since);
                 let detach = match at.state {
                     AttachmentState::Attached => Some(false),
                     AttachmentState::Attaching => (lasts >= settings.attaching_detach).then_some(false),

@@ -21,7 +21,7 @@ pub struct Evidence {
     /// Availability Zones of the Nodes.
     pub zones: BTreeSet<String>,
     /// A whole sweep has ended.
-    pub swept: bool,
+    pub resynced: bool,
     /// ENIs of this cluster that EC2 shows, by the account that owns them.
     pub shown: BTreeMap<String, usize>,
     /// The last look at each of this cluster's instances.
@@ -60,7 +60,8 @@ impl Evidence {
     /// Whether EC2 knows an instance of this cluster, also as one that has gone; or a subnet. One that another account than the ENIs'
     /// shares with us it may share with others, too. None: not all answers are in.
     fn is_known(&self, home: &BTreeSet<String>) -> Option<bool> {
-        let shown = |look: &InstanceObservation| self.is_young(look.as_of) && look.state != InstanceState::Missing;
+        let shown =
+            |lookup: &InstanceObservation| self.is_young(lookup.as_of) && lookup.state != InstanceState::Missing;
         let proves = |word: &SubnetWord| match word {
             SubnetWord::Shown { owner, as_of } => {
                 self.is_young(*as_of) && (home.is_empty() || owner.is_empty() || home.contains(owner))
@@ -75,15 +76,15 @@ impl Evidence {
             SubnetWord::Missing => true,
             SubnetWord::Shown { as_of, .. } => self.is_young(*as_of),
         };
-        let looked = |look: &Option<InstanceObservation>| look.is_some_and(|look| self.is_young(look.as_of));
+        let looked = |lookup: &Option<InstanceObservation>| lookup.is_some_and(|lookup| self.is_young(lookup.as_of));
         (self.instances.iter().all(looked) && self.subnets.iter().all(is_asked)).then_some(false)
     }
 }
 
 /// Whether a sweep puts the place in doubt: it shows nothing of this cluster, and statuses name ENIs that nobody here has deleted. The
 /// credentials may be another account's now, or EC2's answer was an error. A doubt that was cleared does not come back at once.
-pub fn is_in_doubt(swept: usize, named: impl FnOnce() -> usize, cleared: Option<Timestamp>, now: Timestamp) -> bool {
-    swept == 0 && cleared.is_none_or(|at| now.duration_since(at) >= CLEARED) && named() > 0
+pub fn is_in_doubt(resynced: usize, named: impl FnOnce() -> usize, cleared: Option<Timestamp>, now: Timestamp) -> bool {
+    resynced == 0 && cleared.is_none_or(|at| now.duration_since(at) >= CLEARED) && named() > 0
 }
 
 /// Where the ENI that a status names was made.
@@ -110,7 +111,7 @@ pub enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// The first whole sweep.
-    Sweep,
+    Resync,
     /// Whether EC2 knows the instances and subnets.
     Answers,
 }
@@ -208,8 +209,8 @@ pub fn judge(evidence: &Evidence) -> Place {
         // Nothing was made yet that EC2 could show.
         return Place::Proven;
     }
-    if !evidence.swept {
-        return Place::Unproven(Missing::Sweep);
+    if !evidence.resynced {
+        return Place::Unproven(Missing::Resync);
     }
     let home = evidence.home();
     if !evidence.shown.is_empty() {

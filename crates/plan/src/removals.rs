@@ -214,14 +214,14 @@ impl RemovalPace {
             );
             return Wanted::new(types::REMOVAL_PACED, false, "Released", message);
         }
-        match self.told(nodeeni) {
+        match self.reported(nodeeni) {
             None => Wanted::new(types::REMOVAL_PACED, false, "NothingWaits", "no node waits to lose its ENIs"),
             Some(message) => Wanted::new(types::REMOVAL_PACED, true, "TooManyAtOnce", message),
         }
     }
 
     /// How many nodes wait, why, until when, how to stop it and how to let it go on; None if none waits.
-    pub fn told(&self, nodeeni: &NodeEni) -> Option<String> {
+    pub fn reported(&self, nodeeni: &NodeEni) -> Option<String> {
         let (next, last) = (self.next?, self.last?);
         let of = |cause| self.waiting.values().filter(|why| **why == cause).count();
         let why = [

@@ -24,7 +24,7 @@ pub struct Settings {
     /// How long a created ENI that finds its slot taken is kept.
     pub unattachable_kept: SignedDuration,
     /// How old a look at an instance may be when something is about to be created for it.
-    pub instance_look_valid: SignedDuration,
+    pub instance_lookup_valid: SignedDuration,
     /// Re-check of what a person must change.
     pub blocked_recheck: SignedDuration,
     /// Cool-down of a full subnet.
@@ -50,7 +50,7 @@ impl Default for Settings {
             attaching_detach: s(300),
             force_detach: s(900),
             unattachable_kept: s(600),
-            instance_look_valid: s(60),
+            instance_lookup_valid: s(60),
             blocked_recheck: s(600),
             subnet_cooldown: s(120),
             removal_window: s(300),

@@ -24,7 +24,7 @@ pub struct Silence {
 }
 
 /// When it is said.
-pub fn told_at(silence: &Silence) -> Timestamp {
+pub fn report_at(silence: &Silence) -> Timestamp {
     silence.since.saturating_add(UNSAID).unwrap_or(Timestamp::MAX)
 }
 
@@ -56,7 +56,7 @@ pub fn said(silence: &Silence) -> (&'static str, String) {
 
 /// What is said on a NodeENI, of each Node for which it waits for EC2.
 pub fn problems<'a>(silence: &Silence, waiting: impl Iterator<Item = &'a str>, now: Timestamp) -> Vec<Problem> {
-    if now < told_at(silence) {
+    if now < report_at(silence) {
         return Vec::new();
     }
     let (reason, message) = said(silence);
@@ -80,10 +80,10 @@ mod tests {
         let said = |silence: &Silence, s: i64| problems(silence, ["n"].into_iter(), at(s)).pop();
         assert_eq!(said(&silence, 59), None);
         assert!(problems(&silence, [].into_iter(), at(600)).is_empty());
-        let told = said(&silence, 60).unwrap();
-        assert_eq!(told.reason, "EC2Unreachable");
+        let reported = said(&silence, 60).unwrap();
+        assert_eq!(reported.reason, "EC2Unreachable");
         let rest = "does not answer DescribeNetworkInterfaces since 1970-01-01T00:00:00Z: connection refused";
-        assert!(told.message.contains(rest), "{}", told.message);
+        assert!(reported.message.contains(rest), "{}", reported.message);
         silence.denied = true;
         let denied = said(&silence, 60).unwrap();
         assert_eq!(denied.reason, "Unauthorized");

@@ -21,7 +21,7 @@ use undone::Undone;
 
 /// A write that was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct PendingWrite {
     /// To what.
     pub target: Target,
     /// What it says.
@@ -106,7 +106,7 @@ impl<K> Default for Writes<K> {
 
 impl<K: Ord + Clone> Writes<K> {
     /// When this write may be sent; None: now.
-    pub fn not_before(&self, key: &K, asked: &Asked, now: Timestamp) -> Option<Timestamp> {
+    pub fn not_before(&self, key: &K, asked: &PendingWrite, now: Timestamp) -> Option<Timestamp> {
         let known = self.by_key.get(key)?.iter().find(|known| known.target == asked.target)?;
         known.tries.not_before(asked.content, &asked.target.name, now)
     }
@@ -118,8 +118,8 @@ impl<K: Ord + Clone> Writes<K> {
     }
 
     /// Takes the end of a write.
-    pub fn ended(&mut self, key: &K, asked: Asked, outcome: Outcome, now: Timestamp) -> News<K> {
-        let Asked { target, content, nodeeni, node } = asked;
+    pub fn ended(&mut self, key: &K, asked: PendingWrite, outcome: Outcome, now: Timestamp) -> News<K> {
+        let PendingWrite { target, content, nodeeni, node } = asked;
         let known = self.by_key.entry(key.clone()).or_default();
         let place = known.iter().position(|known| known.target == target);
         let mut old = place.map(|place| known.swap_remove(place));
@@ -137,15 +137,16 @@ impl<K: Ord + Clone> Writes<K> {
         };
         let is_refused = !matches!(outcome, Outcome::Taken | Outcome::Outrun);
         let undone = Undone::after(was_undone.as_deref(), (target.write, &tries), &nodeeni, node.as_deref(), now);
-        let told = |refusal: Option<&Refusal>| refusal.filter(|_| target.write.can_be_told()).and_then(Refusal::told);
-        let (was_told, was_there) = (told(before.as_deref()), before.is_some());
+        let reported =
+            |refusal: Option<&Refusal>| refusal.filter(|_| target.write.is_reportable()).and_then(Refusal::reported);
+        let (was_told, was_there) = (reported(before.as_deref()), before.is_some());
         let refusal = match outcome {
             Outcome::Refused(answer) => Some(Refusal::after(before, answer, nodeeni, node, &target.name, now)),
             Outcome::Outrun | Outcome::NotSent => before,
             Outcome::Taken => None,
         };
         let (undone_now, undone_before) = (undone.is_some(), was_undone.is_some());
-        let changed = was_told != told(refusal.as_deref()) || undone_now != undone_before;
+        let changed = was_told != reported(refusal.as_deref()) || undone_now != undone_before;
         self.undone = self.undone + usize::from(undone_now) - usize::from(undone_before);
         self.refused = self.refused + usize::from(refusal.is_some()) - usize::from(was_there);
         let taken = matches!(last, Ended::Taken);
@@ -186,7 +187,7 @@ impl<K: Ord + Clone> Writes<K> {
     /// What was decided for a key now: what is refused and no longer decided is no trouble any more, unless it waits for
     /// something else (`waits`, by UID of the NodeENI). Its back-off stays. Answers the UIDs of the NodeENIs of which less is
     /// said.
-    pub fn decided(&mut self, key: &K, wanted: &[Asked], waits: impl Fn(&str) -> bool) -> Vec<String> {
+    pub fn decided(&mut self, key: &K, wanted: &[PendingWrite], waits: impl Fn(&str) -> bool) -> Vec<String> {
         if self.refused == 0 {
             return Vec::new();
         }
@@ -228,14 +229,14 @@ impl<K: Ord + Clone> Writes<K> {
         if self.refused == 0 && self.undone == 0 {
             return Vec::new();
         }
-        let undone = self.by_key.values().flatten().filter(|known| known.target.write.can_be_told());
+        let undone = self.by_key.values().flatten().filter(|known| known.target.write.is_reportable());
         let undone = undone.filter_map(|known| Some((&known.target, known.undone.as_deref()?)));
         let mut problems = undone::problems(undone.filter(|(_, undone)| undone.nodeeni == nodeeni));
         let all = self.by_key.values().flatten();
-        let told = all.filter_map(|known| Some((&known.target, known.refusal.as_deref()?)));
-        let told = told.filter(|(target, _)| target.write.can_be_told());
-        let told = told.filter(|(_, refusal)| refusal.nodeeni == nodeeni && refusal.told().is_some());
-        problems.extend(refusal::problems(told));
+        let reported = all.filter_map(|known| Some((&known.target, known.refusal.as_deref()?)));
+        let reported = reported.filter(|(target, _)| target.write.is_reportable());
+        let reported = reported.filter(|(_, refusal)| refusal.nodeeni == nodeeni && refusal.reported().is_some());
+        problems.extend(refusal::problems(reported));
         problems
     }
 }

@@ -6,6 +6,7 @@ mod crds;
 mod plan;
 mod pods;
 mod runtime;
+#[cfg(feature = "sandbox")]
 mod sandbox;
 mod values;
 
@@ -24,6 +25,7 @@ struct Cli {
 enum Command {
     /// Run the controller, in a cluster or out of it
     Controller(controller::Flags),
+    #[cfg(feature = "sandbox")]
     /// Run the controller against a simulated API server and a simulated EC2 on this machine: nodes are labelled, ENIs are
     /// created, attached, reported and removed. Exits with 0 only if all checks pass and no ENI is left
     Sandbox(crate::sandbox::Flags),
@@ -40,6 +42,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
         Command::Controller(flags) => controller::run(flags),
+        #[cfg(feature = "sandbox")]
         Command::Sandbox(flags) => sandbox::run(flags),
         Command::Plan(flags) => plan::plan(flags),
         Command::Explain(flags) => plan::explain(flags),

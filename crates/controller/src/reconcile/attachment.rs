@@ -18,7 +18,7 @@ use multi_eni_plan::gates::quota::QuotaGate;
 use multi_eni_plan::gates::subnet::SubnetGate;
 use multi_eni_plan::lifecycle::{self, Action, CallHistory, Change, Step};
 use multi_eni_plan::observed::{Ec2Catalog, Observation};
-use multi_eni_plan::writes::{Asked, Write};
+use multi_eni_plan::writes::{PendingWrite, Write};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -76,13 +76,13 @@ impl Reconciler {
 
     pub(super) fn step(&self, entry: &AttachmentEntry) -> Step {
         let attachment = &entry.attachment;
-        let (observation, memory, catalog) =
+        let (observation, call_history, catalog) =
             (self.observation(attachment), self.call_history(attachment), self.deps.ec2.catalog());
         let rivals = self.rivals(attachment, &observation);
         let rivals: Vec<&Attachment> = rivals.iter().map(|entry| &entry.attachment).collect();
         lifecycle::step(lifecycle::Input {
             rivals: &rivals,
-            ..self.step_input(attachment, &observation, &memory, &catalog)
+            ..self.step_input(attachment, &observation, &call_history, &catalog)
         })
     }
 
@@ -112,7 +112,7 @@ impl Reconciler {
         &'a self,
         attachment: &'a Attachment,
         observation: &'a Observation,
-        memory: &'a CallHistory,
+        call_history: &'a CallHistory,
         catalog: &'a Ec2Catalog,
     ) -> lifecycle::Input<'a> {
         let node = attachment.instance.as_ref().and_then(|instance| self.store.node_on(instance));
@@ -127,7 +127,7 @@ impl Reconciler {
             states_failure: self.states_failure.as_ref(),
             home_shown: self.deps.ec2.home_shown(),
             catalog,
-            memory,
+            call_history,
             quota: &self.quota,
             permissions: &self.permissions,
             subnets: &self.subnets,
@@ -139,7 +139,7 @@ impl Reconciler {
     /// The ID of its ENI: from its status, or from the answer that this process got to Create.
     pub(super) fn eni_of(&self, attachment: &Attachment) -> Option<EniId> {
         match self.call_histories.get(&attachment.uid) {
-            Some(memory) => memory.eni_of(attachment),
+            Some(call_history) => call_history.eni_of(attachment),
             None => attachment.eni(),
         }
     }
@@ -164,9 +164,9 @@ impl Reconciler {
             Action::Detach { .. }
             | Action::Modify { .. }
             | Action::NextAttempt
-            | Action::LookByTag
-            | Action::LookById(_) => true,
-            Action::LookAtSubnet(_) | Action::LookAtState(_) | Action::Wait | Action::Settled => true,
+            | Action::LookupByTag
+            | Action::LookupById(_) => true,
+            Action::LookupSubnet(_) | Action::LookupInstance(_) | Action::Wait | Action::Settled => true,
         };
         waits && step.status != entry.attachment.status
     }
@@ -186,10 +186,10 @@ impl Reconciler {
         let ec2 = self.deps.ec2.acting_for(&entry.attachment.nodeeni_uid, entry.attachment.created, cancelled);
         let (call, future): (Call, BoxFuture<'static, Result<(), CallError>>) = match action {
             Action::Wait | Action::Settled | Action::NextAttempt => return,
-            Action::LookByTag => return self.start_lookup(key, || ec2.look_by_tag(&entry.attachment.uid)),
-            Action::LookById(eni) => return self.start_lookup(key, || ec2.look_by_id(&eni)),
-            Action::LookAtSubnet(subnet) => return self.start_lookup(key, || ec2.want_subnets(&[subnet], &[])),
-            Action::LookAtState(instance) => return self.start_lookup(key, || ec2.look_at_state(&instance)),
+            Action::LookupByTag => return self.start_lookup(key, || ec2.lookup_by_tag(&entry.attachment.uid)),
+            Action::LookupById(eni) => return self.start_lookup(key, || ec2.lookup_by_id(&eni)),
+            Action::LookupSubnet(subnet) => return self.start_lookup(key, || ec2.lookup_subnets(&[subnet], &[])),
+            Action::LookupInstance(instance) => return self.start_lookup(key, || ec2.lookup_instance_state(&instance)),
             Action::Release => {
                 let asked = release_of(entry);
                 if self.may_write(key, &asked) {
@@ -267,8 +267,9 @@ impl Reconciler {
 
     /// Adds the ENIAttachments whose calls were refused to the queue: EC2 has just allowed a call of the same kind.
     pub(super) fn enqueue_refused(&mut self) {
-        let waits = |memory: &CallHistory| memory.failures().any(|failure| self.permissions.concerns(failure));
-        let uids = self.call_histories.iter().filter(|(_, memory)| waits(memory)).map(|(uid, _)| uid);
+        let waits =
+            |call_history: &CallHistory| call_history.failures().any(|failure| self.permissions.concerns(failure));
+        let uids = self.call_histories.iter().filter(|(_, call_history)| waits(call_history)).map(|(uid, _)| uid);
         let keys: Vec<Key> =
             uids.filter_map(|uid| self.store.attachment_by_uid(uid)).cloned().map(Key::Attachment).collect();
         keys.into_iter().for_each(|key| self.queue.add(key));
@@ -277,21 +278,23 @@ impl Reconciler {
 
     /// The permission gate, restored from the failures in the statuses.
     pub(super) fn permission_gate_from_statuses(&self) -> PermissionGate {
-        PermissionGate::told(
+        PermissionGate::from_histories(
             self.store.attachments().map(|entry| (entry.attachment.uid.as_str(), self.call_history(&entry.attachment))),
         )
     }
 
     /// The subnet gate, restored from the failures in the statuses.
     pub(super) fn subnet_gate_from_statuses(&self) -> SubnetGate {
-        SubnetGate::told(
+        SubnetGate::from_histories(
             self.store.attachments().map(|entry| (&entry.attachment, self.call_history(&entry.attachment))),
         )
     }
 
     /// The quota gate, restored from the failures in the statuses.
     pub(super) fn quota_gate_from_statuses(&self) -> QuotaGate {
-        QuotaGate::told(self.store.attachments().map(|entry| (&entry.attachment, self.call_history(&entry.attachment))))
+        QuotaGate::from_histories(
+            self.store.attachments().map(|entry| (&entry.attachment, self.call_history(&entry.attachment))),
+        )
     }
 
     /// Starts a lookup. Its answer comes as a change of the EC2 cache; if none comes, the key is reconciled again after five
@@ -357,11 +360,11 @@ fn regarding_node(attachment: &Attachment) -> Regarding {
     Regarding::Node { name: attachment.node.clone() }
 }
 
-fn repair_of(entry: &AttachmentEntry) -> Asked {
+fn repair_of(entry: &AttachmentEntry) -> PendingWrite {
     writes::to_attachment(Write::RepairAttachment, &entry.attachment, ())
 }
 
-fn release_of(entry: &AttachmentEntry) -> Asked {
+fn release_of(entry: &AttachmentEntry) -> PendingWrite {
     writes::to_attachment(Write::ReleaseAttachment, &entry.attachment, ())
 }
 

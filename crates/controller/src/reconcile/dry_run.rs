@@ -58,7 +58,7 @@ impl Reconciler {
             let before = reconciler.assignments.clone();
             let steps = reconciler.decide_only(&mut asked);
             let ec2 = &reconciler.deps.ec2;
-            let resynced = ec2.last_sweep().is_some();
+            let resynced = ec2.last_resync().is_some();
             let has_changes = tokio::time::timeout(SETTLE_TIME, ec2_changes.recv()).await.is_ok();
             while ec2_changes.try_recv().is_ok() {}
             if resynced && !has_changes && !ec2.is_asking() && before == reconciler.assignments {
@@ -105,13 +105,15 @@ impl Reconciler {
             }
             let (name, ec2) = (&entry.attachment.name, &self.deps.ec2);
             match &step.action {
-                Action::LookById(eni) if asked.insert(Lookup::Step(name.clone())) => ec2.look_by_id(eni),
-                Action::LookByTag if asked.insert(Lookup::Step(name.clone())) => ec2.look_by_tag(&entry.attachment.uid),
-                Action::LookAtSubnet(subnet) if asked.insert(Lookup::Step(name.clone())) => {
-                    ec2.want_subnets(std::slice::from_ref(subnet), &[]);
+                Action::LookupById(eni) if asked.insert(Lookup::Step(name.clone())) => ec2.lookup_by_id(eni),
+                Action::LookupByTag if asked.insert(Lookup::Step(name.clone())) => {
+                    ec2.lookup_by_tag(&entry.attachment.uid)
                 }
-                Action::LookAtState(instance) if asked.insert(Lookup::Step(name.clone())) => {
-                    ec2.look_at_state(instance)
+                Action::LookupSubnet(subnet) if asked.insert(Lookup::Step(name.clone())) => {
+                    ec2.lookup_subnets(std::slice::from_ref(subnet), &[]);
+                }
+                Action::LookupInstance(instance) if asked.insert(Lookup::Step(name.clone())) => {
+                    ec2.lookup_instance_state(instance)
                 }
                 _ => {}
             }
@@ -132,8 +134,8 @@ impl Reconciler {
             let attachment = &entry.attachment;
             let step = steps.remove(&attachment.name)?;
             let observation = self.observation(&entry.attachment);
-            let memory = self.call_history(attachment);
-            let changes = lifecycle::changes(&self.step_input(attachment, &observation, &memory, &catalog));
+            let call_history = self.call_history(attachment);
+            let changes = lifecycle::changes(&self.step_input(attachment, &observation, &call_history, &catalog));
             Some(ExplainedAttachment { attachment: attachment.clone(), observation, step, changes })
         });
         let attachments = attachments.collect();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
 use multi_eni_plan::ec2_errors::{Call, CallError};
 use multi_eni_plan::observed::ObservedEni;
-use multi_eni_plan::writes::Asked;
+use multi_eni_plan::writes::PendingWrite;
 
 /// The calls for one key, all ended.
 pub struct Finished {
@@ -50,7 +50,7 @@ pub enum Outcome {
     /// A write to the API server.
     ApiWrite {
         /// The write.
-        asked: Asked,
+        asked: PendingWrite,
         /// The API server's answer, or why there is none.
         result: Result<WriteAnswer, WriteError>,
     },

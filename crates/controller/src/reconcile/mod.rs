@@ -226,7 +226,7 @@ impl Reconciler {
             }
             Changed::Silence => self.ec2_silence_changed(),
             Changed::Names => self.names_changed(),
-            Changed::Swept => {
+            Changed::Resynced => {
                 self.check_place_after_resync();
                 self.queue.add(Key::Orphans);
                 self.forget_deleted();

@@ -30,11 +30,11 @@ impl Reconciler {
         }
         self.names_looked_up_at = Some(now);
         let names = self.names_in_use(|_| true);
-        self.deps.ec2.ask_again(names.groups, names.subnets, names.missing);
+        self.deps.ec2.refresh(names.groups, names.subnets, names.missing);
         // EC2 may know an instance type by now that it did not know before.
         let unknown = self.deps.ec2.catalog().unknown_types();
         let in_use = |kind: &String| self.store.nodes().any(|node| node.instance_type.as_ref() == Some(kind));
-        unknown.iter().filter(|kind| in_use(kind)).for_each(|kind| self.deps.ec2.want_instance_type(kind));
+        unknown.iter().filter(|kind| in_use(kind)).for_each(|kind| self.deps.ec2.lookup_instance_type(kind));
     }
 
     fn names_in_use(&self, of: impl Fn(&str) -> bool) -> Names {
@@ -65,7 +65,7 @@ impl Reconciler {
         if error.code() == "InvalidSubnetID.NotFound" {
             names.missing.extend(SubnetId::parse(&entry.attachment.request.subnet_id).ok());
         }
-        self.deps.ec2.ask_again(names.groups, names.subnets, names.missing);
+        self.deps.ec2.refresh(names.groups, names.subnets, names.missing);
     }
 
     /// Reconciles all Nodes and ENIAttachments of NodeENIs that use names: a name is resolved to something else now.

@@ -16,7 +16,7 @@ use multi_eni_plan::backoff::Content;
 use multi_eni_plan::nodeeni::{NodeEni, SubnetRef};
 use multi_eni_plan::observed::{AttachmentState, InstanceInterfaces, Observation, ObservedNode};
 use multi_eni_plan::pods::Pods;
-use multi_eni_plan::writes::{Asked, Target, Write, digest};
+use multi_eni_plan::writes::{PendingWrite, Target, Write, digest};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -86,8 +86,8 @@ impl Reconciler {
         let (mut ids, mut names, mut groups, mut types) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for need in needs {
             match need {
-                Need::LookAtInstance(instance) => self.deps.ec2.look_at_instance(instance),
-                Need::InstanceState(instance) => self.deps.ec2.look_at_state(instance),
+                Need::LookupInterfaces(instance) => self.deps.ec2.lookup_instance(instance),
+                Need::InstanceState(instance) => self.deps.ec2.lookup_instance_state(instance),
                 Need::Subnet(SubnetRef::Id(id)) => ids.push(id.clone()),
                 Need::Subnet(SubnetRef::Name(name)) => names.push(name.clone()),
                 Need::Group(name) => groups.push(name.clone()),
@@ -95,12 +95,12 @@ impl Reconciler {
             }
         }
         if !ids.is_empty() || !names.is_empty() {
-            self.deps.ec2.want_subnets(&ids, &names);
+            self.deps.ec2.lookup_subnets(&ids, &names);
         }
         if !groups.is_empty() {
-            self.deps.ec2.want_groups(&groups);
+            self.deps.ec2.lookup_groups(&groups);
         }
-        types.iter().for_each(|kind| self.deps.ec2.want_instance_type(kind));
+        types.iter().for_each(|kind| self.deps.ec2.lookup_instance_type(kind));
     }
 
     /// Keeps the observed interfaces of an instance on which EC2 refused an Attach.
@@ -144,7 +144,8 @@ impl Reconciler {
         let decided = self.decided_writes(node, assignment);
         let waits = |uid: &str| {
             let mut refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid);
-            refused.any(|refusal| refusal.why.is_transient() || matches!(refusal.why, UnassignedReason::LookFailed(_)))
+            refused
+                .any(|refusal| refusal.why.is_transient() || matches!(refusal.why, UnassignedReason::LookupFailed(_)))
         };
         self.retain_decided(key, &decided.iter().map(|(asked, _)| asked.clone()).collect::<Vec<_>>(), waits);
         let due = self.due(key, decided);
@@ -193,7 +194,7 @@ impl Reconciler {
     }
 
     /// The writes that an assignment consists of.
-    fn decided_writes(&self, node: &str, assignment: &Assignment) -> Vec<(Asked, Work)> {
+    fn decided_writes(&self, node: &str, assignment: &Assignment) -> Vec<(PendingWrite, Work)> {
         if assignment.is_settled() {
             return Vec::new();
         }
@@ -252,9 +253,9 @@ enum Work {
     Follow(Arc<AttachmentEntry>, String, String),
 }
 
-fn asks_for(new: &NewAttachment) -> Asked {
+fn asks_for(new: &NewAttachment) -> PendingWrite {
     let what = digest(&new.spec);
-    Asked {
+    PendingWrite {
         target: Target { write: Write::CreateAttachment, name: new.name.clone() },
         content: Content { what, ground: what },
         nodeeni: new.spec.node_eni_uid.clone(),

@@ -15,7 +15,7 @@ use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::removals::RemovalPace;
 use multi_eni_plan::rollout::{self, Begun};
 use multi_eni_plan::status;
-use multi_eni_plan::writes::{Asked, Write};
+use multi_eni_plan::writes::{PendingWrite, Write};
 use std::collections::BTreeSet;
 
 impl Reconciler {
@@ -31,7 +31,7 @@ impl Reconciler {
         let is_over =
             adopting.is_empty() && nodeeni.deleting && nodeeni.guarded && self.has_no_attachments(&nodeeni.uid);
         let guard = (unguarded || is_over).then(|| writes::to_nodeeni(Write::GuardNodeEni, nodeeni, is_over));
-        let mut decided: Vec<Asked> = guard.iter().cloned().collect();
+        let mut decided: Vec<PendingWrite> = guard.iter().cloned().collect();
         if let Some(asked) = guard.filter(|asked| self.may_write(key, asked)) {
             // The status is decided after this write, so keep the problem of a refused status until then.
             decided.push(writes::report_on(nodeeni, &entry.status));
@@ -158,7 +158,7 @@ impl Reconciler {
         entry: &NodeEniEntry,
         status: NodeEniStatus,
         work: &mut Vec<BoxFuture<'static, Outcome>>,
-    ) -> Option<Asked> {
+    ) -> Option<PendingWrite> {
         if status == entry.status {
             return None;
         }

@@ -16,7 +16,7 @@ use multi_eni_plan::problem::Problem;
 
 impl Reconciler {
     pub(super) fn orphans(&mut self, key: &Key) {
-        let Some(sweep) = self.deps.ec2.last_sweep() else { return };
+        let Some(resync) = self.deps.ec2.last_resync() else { return };
         // All other ENIs have their ENIAttachment, and there may be thousands of them.
         let is_known = |uid: &str| self.store.attachment_by_uid(uid).is_some();
         let (all, owned) = self.deps.ec2.owned_where(|eni| orphans::is_stranger(eni, is_known));
@@ -29,7 +29,7 @@ impl Reconciler {
         let named = self.store.attachments().filter_map(|entry| entry.attachment.eni()).collect();
         let verdict = orphans::judge(orphans::Input {
             now: self.now(),
-            sweep,
+            resync,
             all,
             owned: &owned,
             known: &known,
@@ -62,7 +62,7 @@ impl Reconciler {
             work.extend(orphan_call(&owned, &eni, Call::Delete, async move { ec2.delete(&id).await }));
         }
         if !work.is_empty() {
-            self.orphans_called = Some(sweep);
+            self.orphans_called = Some(resync);
             self.start_calls(key, join_all(work));
         }
     }

@@ -7,7 +7,7 @@ use crate::api_writes::ObjectState;
 use crate::store::StoreChange;
 use crate::work_queue::Key;
 use jiff::Timestamp;
-use multi_eni_plan::assign::RefusalLook;
+use multi_eni_plan::assign::InstanceAtRefusal;
 use multi_eni_plan::ec2_errors::{Call, CallError};
 use multi_eni_plan::lifecycle::CallHistory;
 
@@ -65,10 +65,10 @@ impl Reconciler {
         let entry = self.store.attachment_by_uid(uid).and_then(|name| self.store.attachment(name)).cloned();
         let Some(entry) = entry else { return self.subnets.forget(uid) };
         if let (Call::Attach, Err(error), Some(instance)) = (call, result, &entry.attachment.instance)
-            && let Some(observation) = RefusalLook::after(error, now)
+            && let Some(observation) = InstanceAtRefusal::after(error, now)
         {
             self.refusal_observations.insert(entry.attachment.name.clone(), observation);
-            self.deps.ec2.look_at_instance(instance);
+            self.deps.ec2.lookup_instance(instance);
         }
         let history = self
             .call_histories

@@ -42,10 +42,10 @@ impl Reconciler {
                 }
                 true
             }
-            Place::Unproven(Missing::Sweep) => {
+            Place::Unproven(Missing::Resync) => {
                 // Do not report this at once: the first resync takes some time.
                 let silence = self.deps.ec2.silence();
-                if let Some(silence) = silence.filter(|silence| self.now() >= silence::told_at(silence)) {
+                if let Some(silence) = silence.filter(|silence| self.now() >= silence::report_at(silence)) {
                     let (reason, message) = silence::said(&silence);
                     // Keep the status of a NodeENI that was Ready: nothing else is known about it now.
                     let is_settled = |entry: &NodeEniEntry| {
@@ -61,9 +61,9 @@ impl Reconciler {
                 self.look_up_place();
                 // A lookup that fails once is repeated before it is reported.
                 if let Some(why) = self.deps.ec2.place_failure() {
-                    let said_at = why.said_at();
-                    if self.now() < said_at {
-                        self.place_recheck = Some(said_at);
+                    let report_at = why.report_at();
+                    if self.now() < report_at {
+                        self.place_recheck = Some(report_at);
                         return false;
                     }
                     let message = format!(
@@ -80,7 +80,7 @@ impl Reconciler {
             }
             Place::Elsewhere(why) => {
                 let why = why.to_string();
-                let resync = self.deps.ec2.last_sweep();
+                let resync = self.deps.ec2.last_resync();
                 // Report it again after each resync, so that a status that could not be written is written then.
                 if self.deps.gauges.set_wrong_place(Some(why.clone())) || self.place_reported_at != resync {
                     self.place_reported_at = resync;
@@ -116,7 +116,7 @@ impl Reconciler {
             recorded: self.store.attachments().filter_map(origin).collect(),
             attachments: self.store.attachments().count(),
             zones: self.store.nodes().filter_map(|node| node.zone.clone()).collect(),
-            swept: ec2.last_sweep().is_some(),
+            resynced: ec2.last_resync().is_some(),
             shown,
             instances: self.place_instances().iter().map(|id| ec2.instance_observation(id)).collect(),
             subnets: self.place_subnets().into_iter().map(evidence_of).collect(),
@@ -141,16 +141,16 @@ impl Reconciler {
         let is_unasked =
             |id: &InstanceId| ec2.instance_observation(id).is_none_or(|observation| is_old(observation.as_of));
         let unasked: Vec<InstanceId> = self.place_instances().into_iter().filter(is_unasked).collect();
-        unasked.iter().for_each(|id| ec2.look_at_state(id));
+        unasked.iter().for_each(|id| ec2.lookup_instance_state(id));
         if self.started && !unasked.is_empty() && ec2.states_failure().is_none() {
             // One instance is nearly always sufficient evidence.
             return;
         }
         let subnets = self.place_subnets();
-        ec2.want_subnets(&subnets, &[]);
+        ec2.lookup_subnets(&subnets, &[]);
         let catalog = ec2.catalog();
         let old = |id: &SubnetId| catalog.subnets.get(id).is_some_and(|subnet| is_old(subnet.as_of));
-        ec2.ask_again(BTreeSet::new(), BTreeSet::new(), subnets.into_iter().filter(old).collect());
+        ec2.refresh(BTreeSet::new(), BTreeSet::new(), subnets.into_iter().filter(old).collect());
     }
 
     /// After a resync: the place may be in doubt now, or be proven again.
@@ -167,12 +167,12 @@ impl Reconciler {
             None => entry.attachment.deleting.is_some(),
         };
         let named = || self.store.attachments().filter(|entry| is_named(entry)).count();
-        if place::is_in_doubt(ec2.swept(), named, self.place_proven_at, self.now()) {
-            self.place_doubted_at = ec2.last_sweep();
+        if place::is_in_doubt(ec2.resynced(), named, self.place_proven_at, self.now()) {
+            self.place_doubted_at = ec2.last_resync();
             // A subnet that was missing under another account's role may exist here.
             let missing = &ec2.catalog().missing_subnets;
             let missing = self.place_subnets().into_iter().filter(|id| missing.contains_key(id)).collect();
-            ec2.ask_again(BTreeSet::new(), BTreeSet::new(), missing);
+            ec2.refresh(BTreeSet::new(), BTreeSet::new(), missing);
         }
     }
 

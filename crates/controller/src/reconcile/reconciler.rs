@@ -14,7 +14,7 @@ use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Ec2, UnreadableEni};
-use multi_eni_plan::assign::{Assignment, AttachRefusals, RefusalLook};
+use multi_eni_plan::assign::{Assignment, AttachRefusals, InstanceAtRefusal};
 use multi_eni_plan::gates::permission::PermissionGate;
 use multi_eni_plan::gates::quota::QuotaGate;
 use multi_eni_plan::gates::subnet::SubnetGate;
@@ -71,7 +71,7 @@ pub struct Reconciler {
     pub(super) subnets: SubnetGate,
     pub(super) refused_attach: AttachRefusals,
     /// The interfaces on an instance when EC2 refused an Attach there, by name of the ENIAttachment.
-    pub(super) refusal_observations: BTreeMap<String, RefusalLook>,
+    pub(super) refusal_observations: BTreeMap<String, InstanceAtRefusal>,
     /// Creates and Attaches under way, by name of the ENIAttachment, with its UID. They are cancelled if the ENIAttachment goes.
     pub(super) cancellable_calls: BTreeMap<String, (String, CancellationToken)>,
     /// The failures of writes to the API server, and when each write may be sent again.

@@ -26,12 +26,12 @@ impl Reconciler {
 
     /// When the report is due. None if EC2 answers, or if the report is due already.
     pub(super) fn silence_due_at(&self) -> Option<Timestamp> {
-        self.deps.ec2.silence().map(|silence| silence::told_at(&silence)).filter(|at| *at > self.now())
+        self.deps.ec2.silence().map(|silence| silence::report_at(&silence)).filter(|at| *at > self.now())
     }
 
     /// Reconciles all NodeENIs: EC2 no longer answers, fails with another error, or answers again.
     pub(super) fn ec2_silence_changed(&mut self) {
-        let at = self.deps.ec2.silence().map(|silence| silence::told_at(&silence));
+        let at = self.deps.ec2.silence().map(|silence| silence::report_at(&silence));
         let keys: Vec<Key> = self.store.nodeenis().map(|entry| Key::NodeEni(entry.nodeeni.name.clone())).collect();
         for key in keys {
             match at {

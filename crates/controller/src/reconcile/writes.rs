@@ -10,30 +10,30 @@ use multi_eni_api::{EniAttachmentStatus, NodeEniStatus};
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::backoff::Content;
 use multi_eni_plan::nodeeni::NodeEni;
-use multi_eni_plan::writes::{self, Answer, Asked, Target, Write, digest};
+use multi_eni_plan::writes::{self, Answer, PendingWrite, Target, Write, digest};
 
 impl Reconciler {
     /// Whether this write may be sent now. If not, its key is reconciled again when it may be.
-    pub(super) fn may_write(&mut self, key: &Key, asked: &Asked) -> bool {
+    pub(super) fn may_write(&mut self, key: &Key, asked: &PendingWrite) -> bool {
         let until = self.writes.not_before(key, asked, self.now());
         until.inspect(|until| self.queue.add_at(key.clone(), *until)).is_none()
     }
 
     /// The writes among `decided` that may be sent now. Each of the others waits for its own back-off.
-    pub(super) fn due<T>(&mut self, key: &Key, decided: Vec<(Asked, T)>) -> Vec<(Asked, T)> {
+    pub(super) fn due<T>(&mut self, key: &Key, decided: Vec<(PendingWrite, T)>) -> Vec<(PendingWrite, T)> {
         decided.into_iter().filter(|(asked, _)| self.may_write(key, asked)).collect()
     }
 
     /// Notes which writes are decided for a key. The problem of any other write for that key ends, except on a NodeENI for which
     /// `waits` holds.
-    pub(super) fn retain_decided(&mut self, key: &Key, asked: &[Asked], waits: impl Fn(&str) -> bool) {
+    pub(super) fn retain_decided(&mut self, key: &Key, asked: &[PendingWrite], waits: impl Fn(&str) -> bool) {
         for uid in self.writes.decided(key, asked, waits) {
             self.enqueue_nodeeni(&uid);
         }
     }
 
     /// Takes the end of a write.
-    pub(super) fn write_ended(&mut self, key: &Key, asked: Asked, result: &Result<WriteAnswer, WriteError>) {
+    pub(super) fn write_ended(&mut self, key: &Key, asked: PendingWrite, result: &Result<WriteAnswer, WriteError>) {
         let outcome = match result {
             Ok(wrote) if wrote.is_applied => writes::Outcome::Taken,
             Ok(_) | Err(WriteError::Conflict(_)) => writes::Outcome::Outrun,
@@ -79,16 +79,16 @@ fn refused(code: Option<u16>, words: &str) -> writes::Outcome {
 
 /// Sends a write, and returns its result as an outcome.
 pub(super) fn sent(
-    asked: Asked,
+    asked: PendingWrite,
     write: impl Future<Output = Result<WriteAnswer, WriteError>> + Send + 'static,
 ) -> BoxFuture<'static, Outcome> {
     async move { Outcome::ApiWrite { asked, result: write.await } }.boxed()
 }
 
 /// A write to an existing ENIAttachment. `what` is its content without times.
-pub(super) fn to_attachment(write: Write, attachment: &Attachment, what: impl std::fmt::Debug) -> Asked {
+pub(super) fn to_attachment(write: Write, attachment: &Attachment, what: impl std::fmt::Debug) -> PendingWrite {
     let what = digest((&attachment.uid, what));
-    Asked {
+    PendingWrite {
         target: Target { write, name: attachment.name.clone() },
         content: Content { what, ground: what },
         nodeeni: attachment.nodeeni_uid.clone(),
@@ -98,7 +98,7 @@ pub(super) fn to_attachment(write: Write, attachment: &Attachment, what: impl st
 
 /// The write of an ENIAttachment's status. The status changes with each answer of EC2, which is no reason to repeat a refused
 /// write.
-pub(super) fn report_of(attachment: &Attachment, status: &EniAttachmentStatus) -> Asked {
+pub(super) fn report_of(attachment: &Attachment, status: &EniAttachmentStatus) -> PendingWrite {
     let mut timeless = status.clone();
     timeless.attempt_started_at = None;
     timeless.conditions.iter_mut().for_each(|condition| condition.last_transition_time.0 = jiff::Timestamp::UNIX_EPOCH);
@@ -109,9 +109,9 @@ pub(super) fn report_of(attachment: &Attachment, status: &EniAttachmentStatus) -
 }
 
 /// A write to a NodeENI. `what` is its content without times.
-pub(super) fn to_nodeeni(write: Write, nodeeni: &NodeEni, what: impl std::fmt::Debug) -> Asked {
+pub(super) fn to_nodeeni(write: Write, nodeeni: &NodeEni, what: impl std::fmt::Debug) -> PendingWrite {
     let what = digest((&nodeeni.uid, what));
-    Asked {
+    PendingWrite {
         target: Target { write, name: nodeeni.name.clone() },
         content: Content { what, ground: what },
         nodeeni: nodeeni.uid.clone(),
@@ -120,7 +120,7 @@ pub(super) fn to_nodeeni(write: Write, nodeeni: &NodeEni, what: impl std::fmt::D
 }
 
 /// The write of a NodeENI's status.
-pub(super) fn report_on(nodeeni: &NodeEni, status: &NodeEniStatus) -> Asked {
+pub(super) fn report_on(nodeeni: &NodeEni, status: &NodeEniStatus) -> PendingWrite {
     let mut timeless = status.clone();
     timeless.conditions.iter_mut().for_each(|condition| condition.last_transition_time.0 = jiff::Timestamp::UNIX_EPOCH);
     timeless.attachments.iter_mut().for_each(|entry| entry.last_updated = None);

@@ -36,7 +36,7 @@ impl Home {
 
 /// A whole look that did not show an ENI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Look {
+pub(crate) struct Lookup {
     /// When it began.
     pub began: Timestamp,
     /// The latest sign that was there then.
@@ -44,7 +44,7 @@ pub(crate) struct Look {
 }
 
 /// By UID of the ENIAttachment: the latest look by tag.
-pub(crate) type Looks = BTreeMap<String, Look>;
+pub(crate) type Looks = BTreeMap<String, Lookup>;
 
 #[cfg(test)]
 mod tests {

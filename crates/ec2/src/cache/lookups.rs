@@ -1,6 +1,6 @@
 //! Questions answered in batches: by tag, by ID, by instance.
 
-use crate::batcher::Questions;
+use crate::batcher::Batcher;
 use crate::changed::Changed;
 use crate::convert::{self, Unreadable};
 use crate::ec2::Ec2;
@@ -16,7 +16,7 @@ use std::future::Future;
 
 impl Ec2 {
     /// Answers questions of one kind for ever; after a failure again with growing waits.
-    pub(crate) async fn answer<K, F>(&self, questions: &Questions<K>, look: impl Fn(BTreeSet<K>) -> F)
+    pub(crate) async fn answer<K, F>(&self, questions: &Batcher<K>, lookup: impl Fn(BTreeSet<K>) -> F)
     where
         K: Ord + Clone,
         F: Future<Output = Result<(), CallError>>,
@@ -25,7 +25,7 @@ impl Ec2 {
         let mut retry = options.retry_after;
         loop {
             let batch = questions.next(options.gather).await;
-            match look(batch.clone()).await {
+            match lookup(batch.clone()).await {
                 Ok(()) => {
                     retry = options.retry_after;
                     questions.answered(&batch);
@@ -34,33 +34,33 @@ impl Ec2 {
                     tracing::warn!(code = error.code(), %error, "look failed; again in {retry:?}");
                     questions.unanswered(batch);
                     tokio::time::sleep(retry).await;
-                    retry = (retry * 2).min(options.sweep_every);
+                    retry = (retry * 2).min(options.resync_every);
                 }
             }
         }
     }
 
-    pub(crate) async fn look_at_uids(&self, uids: BTreeSet<String>) -> Result<(), CallError> {
+    pub(crate) async fn fetch_uids(&self, uids: BTreeSet<String>) -> Result<(), CallError> {
         let name = format!("tag:{}", names::TAG_ATTACHMENT_UID);
         let page = self.all_enis(convert::filter(&name, uids.iter().map(String::as_str))).await?;
         self.inner.uids.answered(&uids);
         // What is there and cannot be read is not absent.
         let hidden = Self::attachments_among(&page.unreadable);
         let asked = uids.difference(&hidden).cloned().collect();
-        self.change(|cache| ((), cache.finish_look_by_tag(page.started, &asked, page.enis)));
+        self.change(|cache| ((), cache.finish_lookup_by_tag(page.started, &asked, page.enis)));
         Ok(())
     }
 
-    pub(crate) async fn look_at_enis(&self, ids: BTreeSet<EniId>) -> Result<(), CallError> {
+    pub(crate) async fn fetch_enis(&self, ids: BTreeSet<EniId>) -> Result<(), CallError> {
         let filter = convert::filter("network-interface-id", ids.iter().map(EniId::as_str));
         let page = self.all_enis(filter).await?;
         self.inner.enis.answered(&ids);
         let asked = page.told_of(&ids);
-        self.change(|cache| ((), cache.finish_look_by_id(page.started, &asked, page.enis)));
+        self.change(|cache| ((), cache.finish_lookup_by_id(page.started, &asked, page.enis)));
         Ok(())
     }
 
-    pub(crate) async fn look_at_instances(&self, ids: BTreeSet<InstanceId>) -> Result<(), CallError> {
+    pub(crate) async fn fetch_instances(&self, ids: BTreeSet<InstanceId>) -> Result<(), CallError> {
         let filter = convert::filter("attachment.instance-id", ids.iter().map(InstanceId::as_str));
         let mut page = self.all_enis(filter).await?;
         self.inner.instances.answered(&ids);
@@ -73,7 +73,7 @@ impl Ec2 {
         Ok(())
     }
 
-    pub(crate) async fn look_at_states(&self, ids: BTreeSet<InstanceId>) -> Result<(), CallError> {
+    pub(crate) async fn fetch_states(&self, ids: BTreeSet<InstanceId>) -> Result<(), CallError> {
         let filter = convert::filter("instance-id", ids.iter().map(InstanceId::as_str));
         let (began, instances) = match self.all_instances(filter).await {
             Ok(answer) => answer,

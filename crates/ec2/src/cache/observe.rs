@@ -1,6 +1,6 @@
 //! What decisions read of the view.
 
-use super::home::Look;
+use super::home::Lookup;
 use super::state::{CacheState, Gone};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
@@ -15,7 +15,7 @@ impl CacheState {
         if let Some(seen) = self.find(uid, eni) {
             return Observation::Seen(Box::new(seen.clone()));
         }
-        let Some(Look { began: looked, home }) = self.looked_for(uid) else { return Observation::Blind };
+        let Some(Lookup { began: looked, home }) = self.looked_for(uid) else { return Observation::Blind };
         // A sweep whose page still showed it says nothing about its absence.
         let shown = self.shown.get(uid).is_some_and(|shown| *shown >= looked);
         let gone = eni.or_else(|| self.gone_by_uid.get(uid)).and_then(|id| self.gone.get(id));
@@ -33,9 +33,9 @@ impl CacheState {
     }
 
     /// The latest whole look that would have shown an ENI with this UID in its tag.
-    fn looked_for(&self, uid: &str) -> Option<Look> {
-        let sweep = self.last_sweep.map(|began| Look { began, home: self.swept_home });
-        self.absent_by_tag.get(uid).copied().max(sweep)
+    fn looked_for(&self, uid: &str) -> Option<Lookup> {
+        let resync = self.last_resync.map(|began| Lookup { began, home: self.resynced_home });
+        self.absent_by_tag.get(uid).copied().max(resync)
     }
 
     fn find(&mut self, uid: &str, eni: Option<&EniId>) -> Option<&ObservedEni> {
@@ -63,13 +63,13 @@ impl CacheState {
     }
 
     /// Start of the last whole sweep.
-    pub fn last_sweep(&self) -> Option<Timestamp> {
-        self.last_sweep
+    pub fn last_resync(&self) -> Option<Timestamp> {
+        self.last_resync
     }
 
     /// How many ENIs of this cluster the last whole sweep showed.
-    pub fn swept(&self) -> usize {
-        self.swept
+    pub fn resynced(&self) -> usize {
+        self.resynced
     }
 
     /// Start of the latest Describe that showed an ENI or an instance of this cluster.
@@ -106,7 +106,7 @@ impl CacheState {
 
     /// The last look at an instance's state.
     pub fn instance_observation(&self, instance: &InstanceId) -> Option<InstanceObservation> {
-        self.looks.get(instance).copied()
+        self.lookups.get(instance).copied()
     }
 
     /// Whether any ENI is on its way in or out.

@@ -21,9 +21,9 @@ const PART: i32 = 5;
 
 /// When an ENI that has been in motion since `since` and was seen last at `seen` is looked at again. What is stuck is looked at
 /// only when two sweeps have not shown it.
-fn due(every: SignedDuration, sweep: SignedDuration, since: Timestamp, seen: Timestamp) -> Timestamp {
+fn due(every: SignedDuration, resync: SignedDuration, since: Timestamp, seen: Timestamp) -> Timestamp {
     let age = seen.duration_since(since);
-    let longest = if age < STUCK { LONGEST } else { LONGEST.max(sweep * 2) };
+    let longest = if age < STUCK { LONGEST } else { LONGEST.max(resync * 2) };
     let pause = (age / PART).clamp(every, longest.max(every));
     seen.saturating_add(pause).unwrap_or(Timestamp::MAX)
 }
@@ -51,7 +51,7 @@ impl Ec2 {
                 Err(error) => {
                     tracing::warn!(code = error.code(), %error, "poll failed");
                     let wait = every.saturating_mul(2_u32.saturating_pow(failed.min(10)));
-                    next = Instant::now() + wait.min(self.inner.options.sweep_every);
+                    next = Instant::now() + wait.min(self.inner.options.resync_every);
                     failed = failed.saturating_add(1);
                 }
             }
@@ -61,13 +61,13 @@ impl Ec2 {
     /// Looks at those that are due.
     async fn poll(&self) -> Result<(), CallError> {
         let options = &self.inner.options;
-        let (now, every, sweep) = (self.now(), tick(options.poll_every), tick(options.sweep_every));
+        let (now, every, resync) = (self.now(), tick(options.poll_every), tick(options.resync_every));
         let moving = lock(&self.inner.cache).moving();
         // A tick's fraction early is not too early: calls do not begin on the dot.
         let soon = now.saturating_add(every / 2).unwrap_or(now);
         let due: Vec<EniId> = moving
             .into_iter()
-            .filter(|(_, since, seen)| due(every, sweep, *since, *seen) <= soon)
+            .filter(|(_, since, seen)| due(every, resync, *since, *seen) <= soon)
             .map(|(id, ..)| id)
             .collect();
         for chunk in due.chunks(VALUES_A_FILTER) {
@@ -92,8 +92,8 @@ mod tests {
     fn looks_become_rarer_with_the_length_of_the_motion() {
         let s = |seconds: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
         let every = SignedDuration::from_secs(1);
-        let sweep = SignedDuration::from_secs(60);
-        let pause = |age: i64| due(every, sweep, s(0), s(age)).duration_since(s(age)).as_secs();
+        let resync = SignedDuration::from_secs(60);
+        let pause = |age: i64| due(every, resync, s(0), s(age)).duration_since(s(age)).as_secs();
         assert_eq!([0, 4, 10, 50, 150, 599, 600, 900].map(pause), [1, 1, 2, 10, 30, 30, 120, 120]);
     }
 }

@@ -12,37 +12,37 @@ use tokio::time::Instant;
 
 impl Ec2 {
     /// Sweeps for ever; after a failure again with growing waits.
-    pub(crate) async fn keep_sweeping(&self) {
+    pub(crate) async fn keep_resyncing(&self) {
         let options = &self.inner.options;
         let mut retry = options.retry_after;
         loop {
             let began = Instant::now();
-            let swept = self.sweep().await;
-            self.inner.sweep_wanted.store(false, Ordering::Release);
-            match swept {
+            let resynced = self.resync().await;
+            self.inner.resync_requested.store(false, Ordering::Release);
+            match resynced {
                 Ok(()) => {
                     retry = options.retry_after;
                     self.note_failure(None);
-                    self.await_next_sweep(began).await;
+                    self.await_next_resync(began).await;
                 }
                 Err(error) => {
                     tracing::warn!(code = error.code(), %error, "sweep not whole: it does not count; again in {retry:?}");
                     self.note_failure(Some(&error));
                     tokio::time::sleep(retry).await;
-                    retry = (retry * 2).min(options.sweep_every);
+                    retry = (retry * 2).min(options.resync_every);
                 }
             }
         }
     }
 
-    async fn await_next_sweep(&self, began: Instant) {
-        let due = tokio::time::sleep_until(began + self.inner.options.sweep_every);
+    async fn await_next_resync(&self, began: Instant) {
+        let due = tokio::time::sleep_until(began + self.inner.options.resync_every);
         tokio::pin!(due);
         loop {
             tokio::select! {
                 biased;
-                () = self.inner.sweep_wake.notified() => {
-                    if self.inner.sweep_wanted.load(Ordering::Acquire) {
+                () = self.inner.resync_wake.notified() => {
+                    if self.inner.resync_requested.load(Ordering::Acquire) {
                         return;
                     }
                 }
@@ -61,7 +61,7 @@ impl Ec2 {
     }
 
     /// One sweep. Pages are believed as they come; absence only when the last one is in.
-    async fn sweep(&self) -> Result<(), CallError> {
+    async fn resync(&self) -> Result<(), CallError> {
         let filter = convert::filter(&format!("tag:{}", names::TAG_CLUSTER), [self.inner.cluster.uid.as_str()]);
         let (mut began, mut shown, mut token) = (None, BTreeSet::new(), None);
         let mut unreadable = Vec::new();
@@ -77,9 +77,9 @@ impl Ec2 {
                 self.note_unreadable(&unreadable);
                 self.change(|cache| {
                     shown.extend(cache.shown_unread(&hidden, began));
-                    ((), cache.finish_sweep(began, &shown))
+                    ((), cache.finish_resync(began, &shown))
                 });
-                self.tell(Changed::Swept);
+                self.tell(Changed::Resynced);
                 return Ok(());
             }
         }

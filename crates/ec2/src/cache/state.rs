@@ -4,7 +4,7 @@
 //! awaited.
 
 use super::answered_calls::{AnsweredCalls, within};
-use super::home::{Home, Look, Looks};
+use super::home::{Home, Looks, Lookup};
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
@@ -84,18 +84,18 @@ pub(crate) struct CacheState {
     pub(super) absent_by_tag: Looks,
     /// Start of the latest Describe that showed an ENI of that UID, believed or not.
     pub(super) shown: BTreeMap<String, Timestamp>,
-    pub(super) last_sweep: Option<Timestamp>,
+    pub(super) last_resync: Option<Timestamp>,
     /// How many ENIs of this cluster that sweep showed, readable or not.
-    pub(super) swept: usize,
+    pub(super) resynced: usize,
     /// When EC2 showed something of this cluster.
     pub(super) home: Home,
     /// The same, as the last sweep ended.
-    pub(super) swept_home: Option<Timestamp>,
+    pub(super) resynced_home: Option<Timestamp>,
     /// Who asked for an ENI whose tags do not name them: since the last sweep, and in the one before.
     pub(super) askers: BTreeMap<EniId, Uids>,
     pub(super) earlier_askers: BTreeMap<EniId, Uids>,
     pub(super) instances: BTreeMap<InstanceId, InstanceInterfaces>,
-    pub(super) looks: BTreeMap<InstanceId, InstanceObservation>,
+    pub(super) lookups: BTreeMap<InstanceId, InstanceObservation>,
 }
 
 impl CacheState {
@@ -112,14 +112,14 @@ impl CacheState {
             gone_by_uid: BTreeMap::new(),
             absent_by_tag: Looks::new(),
             shown: BTreeMap::new(),
-            last_sweep: None,
-            swept: 0,
+            last_resync: None,
+            resynced: 0,
             home: Home::default(),
-            swept_home: None,
+            resynced_home: None,
             askers: BTreeMap::new(),
             earlier_askers: BTreeMap::new(),
             instances: BTreeMap::new(),
-            looks: BTreeMap::new(),
+            lookups: BTreeMap::new(),
         }
     }
 
@@ -169,7 +169,7 @@ impl CacheState {
     }
 
     /// A whole sweep that began at `began` has ended, and showed exactly the ENIs in `shown`.
-    pub fn finish_sweep(&mut self, began: Timestamp, shown: &BTreeSet<EniId>) -> Uids {
+    pub fn finish_resync(&mut self, began: Timestamp, shown: &BTreeSet<EniId>) -> Uids {
         let missing: Vec<EniId> = self
             .entries
             .values()
@@ -181,16 +181,16 @@ impl CacheState {
         for id in missing {
             uids.extend(self.remove(&id, began).uid.clone());
         }
-        self.last_sweep = Some(self.last_sweep.map_or(began, |last| last.max(began)));
-        self.swept = shown.len();
+        self.last_resync = Some(self.last_resync.map_or(began, |last| last.max(began)));
+        self.resynced = shown.len();
         // Its later pages are younger signs.
-        self.swept_home = if shown.is_empty() { self.home.at(began) } else { Some(began) };
+        self.resynced_home = if shown.is_empty() { self.home.at(began) } else { Some(began) };
         self.forget(began);
         uids
     }
 
     /// A whole look by tag that began at `began` for `asked` showed `shown`.
-    pub fn finish_look_by_tag(&mut self, began: Timestamp, asked: &Uids, shown: Vec<ObservedEni>) -> Uids {
+    pub fn finish_lookup_by_tag(&mut self, began: Timestamp, asked: &Uids, shown: Vec<ObservedEni>) -> Uids {
         let ids: BTreeSet<EniId> = shown.iter().map(|seen| seen.id.clone()).collect();
         let found: Uids = shown.iter().filter_map(ObservedEni::attachment_uid).map(str::to_owned).collect();
         self.apply_shown(shown);
@@ -203,14 +203,14 @@ impl CacheState {
                 }
             }
             if !found.contains(uid) {
-                self.absent_by_tag.insert(uid.clone(), Look { began, home: self.home.at(began) });
+                self.absent_by_tag.insert(uid.clone(), Lookup { began, home: self.home.at(began) });
             }
         }
         asked.clone()
     }
 
     /// A whole look by ID filter that began at `began` for `asked` showed `shown`. Those who asked are always told.
-    pub fn finish_look_by_id(&mut self, began: Timestamp, asked: &BTreeSet<EniId>, shown: Vec<ObservedEni>) -> Uids {
+    pub fn finish_lookup_by_id(&mut self, began: Timestamp, asked: &BTreeSet<EniId>, shown: Vec<ObservedEni>) -> Uids {
         let mut uids = self.finish_poll(began, asked, shown);
         for id in asked {
             uids.extend(self.askers.remove(id).unwrap_or_default());
@@ -297,8 +297,8 @@ impl CacheState {
             if state != InstanceState::Missing {
                 self.home.shown(began);
             }
-            let next = self.looks.get(&instance).map(|look| look.then(state, began));
-            self.looks.insert(instance, next.unwrap_or(InstanceObservation::first(state, began)));
+            let next = self.lookups.get(&instance).map(|lookup| lookup.then(state, began));
+            self.lookups.insert(instance, next.unwrap_or(InstanceObservation::first(state, began)));
         }
     }
 
@@ -371,17 +371,17 @@ impl CacheState {
 
     /// Forgets what looks have not shown.
     pub fn forget_absences(&mut self) {
-        self.looks.retain(|_, look| look.state != InstanceState::Missing);
+        self.lookups.retain(|_, lookup| lookup.state != InstanceState::Missing);
         self.instances.retain(|_, observation| observation.without_primary.is_none());
         self.absent_by_tag.clear();
         self.gone.retain(|_, gone| gone.confirmed().is_some());
         // What was not seen since is not known to be absent before the next sweep ends.
-        self.last_sweep = None;
+        self.last_resync = None;
     }
 
     /// Drops what a whole sweep has made superfluous, and what nobody has asked for in a long time.
     fn forget(&mut self, began: Timestamp) {
-        self.absent_by_tag.retain(|_, look| look.began > began);
+        self.absent_by_tag.retain(|_, lookup| lookup.began > began);
         self.shown.retain(|_, at| *at >= began);
         let old = |at: Timestamp| began.duration_since(at) > REMEMBERED;
         let lapsed = |seen: &&ObservedEni| !seen.is_of(&self.cluster) && old(seen.as_of());
@@ -393,7 +393,7 @@ impl CacheState {
         self.gone.retain(|_, gone| !old(gone.noted));
         let gone = &self.gone;
         self.gone_by_uid.retain(|_, id| gone.contains_key(id));
-        self.looks.retain(|_, look| !old(look.as_of));
+        self.lookups.retain(|_, lookup| !old(lookup.as_of));
         self.earlier_askers = std::mem::take(&mut self.askers);
     }
 }

@@ -75,10 +75,10 @@ fn on(n: u32, state: AttachmentState, second: i64) -> ObservedEni {
     ObservedEni { attachment: Some(attachment(state, second)), ..eni(n, second) }
 }
 
-fn sweep(cache: &mut CacheState, second: i64, shown: Vec<ObservedEni>) -> Uids {
+fn resync(cache: &mut CacheState, second: i64, shown: Vec<ObservedEni>) -> Uids {
     let ids = shown.iter().map(|seen| seen.id.clone()).collect();
     let mut uids = cache.apply_shown(shown);
-    uids.extend(cache.finish_sweep(at(second), &ids));
+    uids.extend(cache.finish_resync(at(second), &ids));
     uids
 }
 
@@ -94,7 +94,7 @@ fn state(cache: &mut CacheState) -> Option<AttachmentState> {
 }
 
 #[test]
-fn blind_until_a_whole_sweep_or_a_look_by_tag() {
+fn blind_until_a_whole_resync_or_a_lookup_by_tag() {
     let mut cache = cache();
     assert_eq!(cache.observation("uid", None), Observation::Blind);
     // Pages of a sweep that never ends say what is there, and nothing of what is not.
@@ -102,34 +102,34 @@ fn blind_until_a_whole_sweep_or_a_look_by_tag() {
     assert!(matches!(cache.observation("uid", None), Observation::Seen(_)));
     assert_eq!(cache.observation("other", None), Observation::Blind);
     let asked = Uids::from(["other".to_owned()]);
-    assert_eq!(cache.finish_look_by_tag(at(1), &asked, vec![]), asked);
+    assert_eq!(cache.finish_lookup_by_tag(at(1), &asked, vec![]), asked);
     assert_eq!(
         cache.observation("other", None),
         Observation::Absent { by_tag: at(1), home: Some(at(0)), by_id: None, deleted: None }
     );
     assert_eq!(cache.observation("third", None), Observation::Blind);
-    cache.finish_sweep(at(0), &BTreeSet::from([id(1)]));
+    cache.finish_resync(at(0), &BTreeSet::from([id(1)]));
     assert_eq!(
         cache.observation("third", None),
         Observation::Absent { by_tag: at(0), home: Some(at(0)), by_id: None, deleted: None }
     );
-    assert_eq!(cache.last_sweep(), Some(at(0)));
+    assert_eq!(cache.last_resync(), Some(at(0)));
 }
 
 #[test]
 fn only_real_changes_are_told() {
     let mut cache = cache();
-    assert_eq!(sweep(&mut cache, 0, vec![on(1, Attached, 0)]).len(), 1);
-    assert_eq!(sweep(&mut cache, 60, vec![on(1, Attached, 60)]).len(), 0);
+    assert_eq!(resync(&mut cache, 0, vec![on(1, Attached, 0)]).len(), 1);
+    assert_eq!(resync(&mut cache, 60, vec![on(1, Attached, 60)]).len(), 0);
     let seen = seen(&mut cache);
     assert_eq!((seen.as_of(), seen.attachment.map(|a| a.since)), (at(60), Some(at(0))));
-    assert_eq!(sweep(&mut cache, 120, vec![ObservedEni { mac: "x".into(), ..on(1, Attached, 120) }]).len(), 1);
+    assert_eq!(resync(&mut cache, 120, vec![ObservedEni { mac: "x".into(), ..on(1, Attached, 120) }]).len(), 1);
 }
 
 #[test]
 fn an_attach_is_not_undone_by_an_older_read_and_moves_forward_at_once() {
     let mut cache = cache();
-    sweep(&mut cache, 0, vec![eni(1, 0)]);
+    resync(&mut cache, 0, vec![eni(1, 0)]);
     assert!(cache.apply_attached(&id(1), attachment(Attaching, 10), at(10)));
     assert!(cache.is_moving());
     // Began before the answer.
@@ -154,7 +154,7 @@ fn an_attach_is_not_undone_by_an_older_read_and_moves_forward_at_once() {
 #[test]
 fn a_detach_is_not_undone_and_its_end_is_taken_at_once() {
     let mut cache = cache();
-    sweep(&mut cache, 0, vec![on(1, Attached, 0)]);
+    resync(&mut cache, 0, vec![on(1, Attached, 0)]);
     assert!(cache.apply_detached(&id(1), "attach-1", at(10)));
     cache.apply_shown(vec![on(1, Attached, 11)]);
     assert_eq!(state(&mut cache), Some(Detaching));
@@ -171,7 +171,7 @@ fn a_detach_is_not_undone_and_its_end_is_taken_at_once() {
 #[test]
 fn attach_then_detach_within_the_lag() {
     let mut cache = cache();
-    sweep(&mut cache, 0, vec![eni(1, 0)]);
+    resync(&mut cache, 0, vec![eni(1, 0)]);
     cache.apply_attached(&id(1), attachment(Attaching, 1), at(1));
     cache.apply_shown(vec![on(1, Attached, 3)]);
     cache.apply_detached(&id(1), "attach-1", at(5));
@@ -184,7 +184,7 @@ fn attach_then_detach_within_the_lag() {
 #[test]
 fn modifications_hold_for_the_lag() {
     let mut cache = cache();
-    sweep(&mut cache, 0, vec![on(1, Attached, 0)]);
+    resync(&mut cache, 0, vec![on(1, Attached, 0)]);
     cache.apply_delete_on_termination(&id(1), "attach-1", true, at(10));
     cache.apply_description(&id(1), "new", at(10));
     cache.apply_source_dest_check(&id(1), false, at(10));
@@ -218,18 +218,18 @@ fn what_calls_were_told_is_let_go_when_no_describe_can_be_older() {
 #[test]
 fn absence_within_the_lag_of_a_call_means_nothing() {
     let mut cache = cache();
-    sweep(&mut cache, 0, vec![]);
+    resync(&mut cache, 0, vec![]);
     cache.apply_created(eni(1, 10), &tags(), false, at(10));
-    sweep(&mut cache, 5, vec![]);
-    sweep(&mut cache, 69, vec![]);
+    resync(&mut cache, 5, vec![]);
+    resync(&mut cache, 69, vec![]);
     assert_eq!(cache.finish_poll(at(69), &BTreeSet::from([id(1)]), vec![]).len(), 0);
     assert!(matches!(cache.observation("uid", None), Observation::Seen(_)));
-    assert_eq!(sweep(&mut cache, 70, vec![]).len(), 1);
+    assert_eq!(resync(&mut cache, 70, vec![]).len(), 1);
     assert_eq!(
         cache.observation("uid", Some(&id(1))),
         Observation::Absent { by_tag: at(70), home: None, by_id: None, deleted: None }
     );
-    assert_eq!(cache.finish_look_by_id(at(71), &BTreeSet::from([id(1)]), vec![]), Uids::from(["uid".to_owned()]));
+    assert_eq!(cache.finish_lookup_by_id(at(71), &BTreeSet::from([id(1)]), vec![]), Uids::from(["uid".to_owned()]));
     assert_eq!(
         cache.observation("uid", Some(&id(1))),
         Observation::Absent { by_tag: at(70), home: None, by_id: Some(Missed::once(at(71))), deleted: None }
@@ -237,10 +237,10 @@ fn absence_within_the_lag_of_a_call_means_nothing() {
 }
 
 #[test]
-fn what_was_seen_after_a_sweep_began_is_not_missing_from_it() {
+fn an_eni_seen_after_a_resync_began_is_not_missing_from_it() {
     let mut cache = cache();
     cache.apply_shown(vec![eni(1, 5)]);
-    cache.finish_sweep(at(0), &BTreeSet::new());
+    cache.finish_resync(at(0), &BTreeSet::new());
     assert!(matches!(cache.observation("uid", None), Observation::Seen(_)));
 }
 
@@ -270,7 +270,7 @@ fn a_create_that_may_repeat_an_earlier_one_proves_no_tags() {
     // So it is where a sweep has shown it already.
     let mut cache = self::cache();
     let other: StringMap = [(names::TAG_CLUSTER.to_owned(), tags()[names::TAG_CLUSTER].clone())].into_iter().collect();
-    sweep(&mut cache, 5, vec![ObservedEni { tags: other.clone(), ..eni(1, 5) }]);
+    resync(&mut cache, 5, vec![ObservedEni { tags: other.clone(), ..eni(1, 5) }]);
     let created = cache.apply_created(eni(1, 10), &tags(), true, at(10));
     assert_eq!(created.shown_at, NEVER_SHOWN);
     cache.finish_poll(at(11), &BTreeSet::from([id(1)]), vec![ObservedEni { tags: other.clone(), ..eni(1, 11) }]);
@@ -287,26 +287,26 @@ fn a_create_that_may_repeat_an_earlier_one_proves_no_tags() {
 #[test]
 fn a_deleted_eni_stays_deleted_through_late_reads() {
     let mut cache = cache();
-    sweep(&mut cache, 0, vec![eni(1, 0)]);
+    resync(&mut cache, 0, vec![eni(1, 0)]);
     cache.apply_deleted(&id(1), at(10));
     let deleted = Some(at(10));
     // The last sweep showed it: no look by tag has missed it yet.
     let never = Timestamp::UNIX_EPOCH;
     let absent = |by_tag, home| Observation::Absent { by_tag, home: Some(at(home)), by_id: None, deleted };
     assert_eq!(cache.observation("uid", Some(&id(1))), absent(never, 0));
-    sweep(&mut cache, 60, vec![eni(1, 60)]);
+    resync(&mut cache, 60, vec![eni(1, 60)]);
     assert_eq!(cache.observation("uid", None), absent(never, 60));
-    sweep(&mut cache, 120, vec![]);
+    resync(&mut cache, 120, vec![]);
     assert_eq!(cache.observation("uid", None), absent(at(120), 60));
     // Long after: EC2 is right.
-    sweep(&mut cache, 180, vec![eni(1, 180)]);
+    resync(&mut cache, 180, vec![eni(1, 180)]);
     assert!(matches!(cache.observation("uid", None), Observation::Seen(_)));
 }
 
 #[test]
 fn delete_not_found_is_not_believed_of_a_young_create() {
     let mut cache = cache();
-    sweep(&mut cache, 0, vec![]);
+    resync(&mut cache, 0, vec![]);
     cache.apply_created(eni(1, 10), &tags(), false, at(10));
     cache.apply_delete_not_found(&id(1), at(20));
     assert!(matches!(cache.observation("uid", None), Observation::Seen(_)));
@@ -321,25 +321,25 @@ fn delete_not_found_is_not_believed_of_a_young_create() {
 #[test]
 fn an_eni_whose_tags_were_removed_is_found_by_id_and_tells_who_asked() {
     let mut cache = cache();
-    sweep(&mut cache, 0, vec![eni(1, 0)]);
-    sweep(&mut cache, 60, vec![]);
+    resync(&mut cache, 0, vec![eni(1, 0)]);
+    resync(&mut cache, 60, vec![]);
     assert!(matches!(cache.observation("uid", Some(&id(1))), Observation::Absent { by_id: None, .. }));
     let bare = ObservedEni { tags: StringMap::default(), ..eni(1, 61) };
-    let told = cache.finish_look_by_id(at(61), &BTreeSet::from([id(1)]), vec![bare]);
+    let told = cache.finish_lookup_by_id(at(61), &BTreeSet::from([id(1)]), vec![bare]);
     assert_eq!(told, Uids::from(["uid".to_owned()]));
     assert!(
         matches!(cache.observation("uid", Some(&id(1))), Observation::Seen(seen) if seen.attachment_uid().is_none())
     );
     assert_eq!(cache.owned_where(|_| true).0, 0);
     // A sweep by tag says nothing about an ENI without the tag.
-    sweep(&mut cache, 120, vec![]);
+    resync(&mut cache, 120, vec![]);
     assert!(matches!(cache.observation("uid", Some(&id(1))), Observation::Seen(_)));
 }
 
 #[test]
 fn of_several_the_attached_one_then_the_given_then_the_lowest() {
     let mut cache = cache();
-    sweep(&mut cache, 0, vec![eni(1, 0), eni(2, 0), eni(3, 0)]);
+    resync(&mut cache, 0, vec![eni(1, 0), eni(2, 0), eni(3, 0)]);
     assert_eq!(seen(&mut cache).id, id(1));
     assert!(matches!(cache.observation("uid", Some(&id(2))), Observation::Seen(seen) if seen.id == id(2)));
     cache.apply_shown(vec![on(3, Attached, 1)]);
@@ -354,7 +354,7 @@ fn of_several_the_attached_one_then_the_given_then_the_lowest() {
 fn absence_is_told_without_a_sight() {
     let mut cache = cache();
     assert!(!cache.is_absent("uid", None), "nothing was swept yet");
-    sweep(&mut cache, 0, vec![eni(1, 0)]);
+    resync(&mut cache, 0, vec![eni(1, 0)]);
     assert!(!cache.is_absent("uid", None) && cache.is_absent("another", None));
     assert!(!cache.is_absent("another", Some(&id(1))), "its status names it");
 }
@@ -381,7 +381,7 @@ fn an_instance_shows_foreign_enis_as_looked_at_and_ours_as_known() {
 #[test]
 fn the_wait_is_counted_by_our_own_clock_and_no_describe_restarts_it() {
     let mut cache = cache();
-    sweep(&mut cache, 0, vec![eni(1, 0)]);
+    resync(&mut cache, 0, vec![eni(1, 0)]);
     cache.apply_attached(&id(1), attachment(Attaching, 10), at(10));
     let shown = ObservedEni { attachment: Some(attachment(Attaching, 9)), ..eni(1, 12) };
     assert_eq!(cache.apply_shown(vec![shown]).len(), 0);
@@ -398,7 +398,7 @@ fn what_a_look_by_id_missed_is_no_longer_on_its_instance_until_a_look_shows_it_a
     let (asked, looked_for) = (BTreeSet::from([instance()]), BTreeSet::from([id(9)]));
     cache.finish_instances(at(0), &asked, vec![primary(0), foreign(0)]);
     cache.observation("uid", Some(&id(9)));
-    cache.finish_look_by_id(at(5), &looked_for, vec![]);
+    cache.finish_lookup_by_id(at(5), &looked_for, vec![]);
     assert_eq!(cache.instance_interfaces(&instance()).unwrap().enis, [primary(0)]);
     cache.finish_instances(at(10), &asked, vec![primary(10), foreign(10)]);
     assert_eq!(cache.instance_interfaces(&instance()).unwrap().enis.len(), 2);
@@ -411,16 +411,16 @@ fn an_eni_without_our_tags_holds_its_slot_only_as_long_as_looks_at_the_instance_
     let mut cache = cache();
     let untagged = |second| ObservedEni { tags: StringMap::default(), ..on(1, Attached, second) };
     cache.observation("uid", Some(&id(1)));
-    cache.finish_look_by_id(at(0), &BTreeSet::from([id(1)]), vec![untagged(0)]);
+    cache.finish_lookup_by_id(at(0), &BTreeSet::from([id(1)]), vec![untagged(0)]);
     let asked = BTreeSet::from([instance()]);
     cache.finish_instances(at(10), &asked, vec![primary(10), untagged(10)]);
     let shown = |cache: &CacheState| cache.instance_interfaces(&instance()).unwrap().enis.len() - 1;
     assert_eq!(shown(&cache), 1);
     cache.finish_instances(at(20), &asked, vec![primary(20)]);
     assert_eq!(shown(&cache), 0);
-    cache.finish_look_by_id(at(30), &BTreeSet::from([id(1)]), vec![untagged(30)]);
+    cache.finish_lookup_by_id(at(30), &BTreeSet::from([id(1)]), vec![untagged(30)]);
     assert_eq!(shown(&cache), 1, "seen there since");
-    sweep(&mut cache, 4_000, vec![]);
+    resync(&mut cache, 4_000, vec![]);
     assert_eq!(
         cache.observation("uid", Some(&id(1))),
         Observation::Absent { by_tag: at(4_000), home: None, by_id: None, deleted: None }
@@ -433,7 +433,7 @@ fn a_look_at_an_instance_is_kept_as_long_as_its_node_is_there() {
     let mut cache = cache();
     let asked = BTreeSet::from([instance()]);
     cache.finish_instances(at(0), &asked, vec![on(1, Attached, 0), primary(0)]);
-    sweep(&mut cache, 10_000, vec![on(1, Attached, 10_000)]);
+    resync(&mut cache, 10_000, vec![on(1, Attached, 10_000)]);
     cache.keep_instances(&asked);
     assert_eq!(
         cache.instance_interfaces(&instance()).and_then(|observation| observation.vpc).as_deref(),

@@ -149,7 +149,7 @@ impl Ec2 {
             (known, cache.uid_of(eni).into_iter().collect::<Uids>())
         });
         if !known {
-            self.look_by_id(eni);
+            self.lookup_by_id(eni);
         }
     }
 }

@@ -12,13 +12,13 @@ use multi_eni_plan::observed::{CatalogLookup, ObservedSubnet};
 use std::collections::BTreeSet;
 
 impl Ec2 {
-    pub(crate) async fn look_at_subnets(&self, ids: BTreeSet<SubnetId>) -> Result<(), CallError> {
+    pub(crate) async fn fetch_subnets(&self, ids: BTreeSet<SubnetId>) -> Result<(), CallError> {
         let answer = self.subnets("subnet-id", ids.iter().map(SubnetId::as_str)).await;
         self.inner.subnet_ids.answered(&ids);
         self.learn(CatalogLookup::SubnetsById, answer, |state, (at, found)| state.apply_subnets(at, &ids, found))
     }
 
-    pub(crate) async fn look_at_subnet_names(&self, names: BTreeSet<String>) -> Result<(), CallError> {
+    pub(crate) async fn fetch_subnet_names(&self, names: BTreeSet<String>) -> Result<(), CallError> {
         let answer = self.subnets("tag:Name", names.iter().map(String::as_str)).await;
         self.inner.subnet_names.answered(&names);
         self.learn(CatalogLookup::SubnetsByName, answer, |state, (at, found)| {
@@ -26,7 +26,7 @@ impl Ec2 {
         })
     }
 
-    pub(crate) async fn look_at_groups(&self, names: BTreeSet<String>) -> Result<(), CallError> {
+    pub(crate) async fn fetch_groups(&self, names: BTreeSet<String>) -> Result<(), CallError> {
         let filter = convert::filter("group-name", names.iter().map(String::as_str));
         let answer = self
             .all_groups(filter)
@@ -36,7 +36,7 @@ impl Ec2 {
         self.learn(CatalogLookup::Groups, answer, |state, (at, found)| state.apply_groups(at, &names, found))
     }
 
-    pub(crate) async fn look_at_types(&self, types: BTreeSet<String>) -> Result<(), CallError> {
+    pub(crate) async fn fetch_types(&self, types: BTreeSet<String>) -> Result<(), CallError> {
         let answer = self.all_types(convert::filter("instance-type", types.iter().map(String::as_str))).await;
         let answer = answer.map(|(_, found)| found.iter().filter_map(convert::limits).collect());
         self.inner.instance_types.answered(&types);
@@ -62,7 +62,7 @@ impl Ec2 {
 
     fn learn<T>(
         &self,
-        look: CatalogLookup,
+        lookup: CatalogLookup,
         answer: Result<T, CallError>,
         apply: impl FnOnce(&mut CatalogState, T) -> bool,
     ) -> Result<(), CallError> {
@@ -72,10 +72,10 @@ impl Ec2 {
             let before = state.facts();
             let (news, result) = match answer {
                 Ok(found) => {
-                    let recovered = state.apply_outcome(look, None, now);
+                    let recovered = state.apply_outcome(lookup, None, now);
                     (apply(&mut state, found) || recovered, Ok(()))
                 }
-                Err(error) => (state.apply_outcome(look, Some(&error), now), Err(error)),
+                Err(error) => (state.apply_outcome(lookup, Some(&error), now), Err(error)),
             };
             (news, news && tell_names(&before, &state.facts()), result)
         };

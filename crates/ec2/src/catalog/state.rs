@@ -100,13 +100,13 @@ impl CatalogState {
     }
 
     /// Notes how a look ended. True if that is news.
-    pub fn apply_outcome(&mut self, look: CatalogLookup, error: Option<&CallError>, now: Timestamp) -> bool {
+    pub fn apply_outcome(&mut self, lookup: CatalogLookup, error: Option<&CallError>, now: Timestamp) -> bool {
         self.apply(|facts, _| match error {
             Some(error) => {
-                let failure = LookupFailure::next(facts.failures.get(&look), look.action(), error, now);
-                facts.failures.insert(look, failure);
+                let failure = LookupFailure::next(facts.failures.get(&lookup), lookup.action(), error, now);
+                facts.failures.insert(lookup, failure);
             }
-            None => drop(facts.failures.remove(&look)),
+            None => drop(facts.failures.remove(&lookup)),
         })
     }
 
@@ -203,13 +203,13 @@ mod tests {
     #[test]
     fn a_failure_is_news_once_and_ends() {
         let mut state = CatalogState::default();
-        let look = CatalogLookup::SubnetsById;
+        let lookup = CatalogLookup::SubnetsById;
         let no = |id: &str| CallError::Answered { code: "InternalError".into(), message: format!("no ({id})") };
-        assert!(state.apply_outcome(look, Some(&no("1")), at(0)));
-        assert!(!state.apply_outcome(look, Some(&no("2")), at(60)), "the same, in other words");
-        assert_eq!(state.facts().failure(&[look]).unwrap().since, at(0));
+        assert!(state.apply_outcome(lookup, Some(&no("1")), at(0)));
+        assert!(!state.apply_outcome(lookup, Some(&no("2")), at(60)), "the same, in other words");
+        assert_eq!(state.facts().failure(&[lookup]).unwrap().since, at(0));
         assert_eq!(state.facts().failure(&[CatalogLookup::SubnetsByName]), None);
-        assert!(state.apply_outcome(look, None, at(90)));
-        assert_eq!(state.facts().failure(&[look]), None);
+        assert!(state.apply_outcome(lookup, None, at(90)));
+        assert_eq!(state.facts().failure(&[lookup]), None);
     }
 }

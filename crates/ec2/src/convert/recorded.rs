@@ -198,8 +198,8 @@ async fn subnets_and_groups_without_tags_or_a_block_and_one_without_an_id() {
         ),
     ]);
     let id = multi_eni_api::ids::SubnetId::of("subnet-0dd");
-    ec2.look_at_subnets([id.clone()].into()).await.unwrap();
-    ec2.look_at_groups(["web".to_owned()].into()).await.unwrap();
+    ec2.fetch_subnets([id.clone()].into()).await.unwrap();
+    ec2.fetch_groups(["web".to_owned()].into()).await.unwrap();
     let catalog = ec2.catalog();
     assert_eq!((catalog.subnets[&id].cidr.as_str(), &catalog.subnets[&id].name), ("", &None));
     assert_eq!(catalog.groups_named["web"].len(), 1);
@@ -216,7 +216,7 @@ async fn a_card_that_says_too_little_moves_no_other() {
          <item><networkCardIndex>2</networkCardIndex><maximumNetworkInterfaces>4</maximumNetworkInterfaces></item></networkCards></networkInfo>\
          </item></instanceTypeSet>",
     )]);
-    ec2.look_at_types(["p5.48xlarge".to_owned()].into()).await.unwrap();
+    ec2.fetch_types(["p5.48xlarge".to_owned()].into()).await.unwrap();
     let limits = ec2.catalog().instance_types["p5.48xlarge"].clone().unwrap();
     assert_eq!(limits.cards, [2, i32::MAX, 4]);
 }
@@ -236,7 +236,7 @@ async fn instances_without_a_state_or_an_id() {
     assert_eq!(read, [None]);
     // The one without an ID may be the one that is not shown.
     let other = InstanceId::parse("i-0cc0cc0cc0cc0cc02").unwrap();
-    ec2.look_at_states([other.clone()].into()).await.unwrap();
+    ec2.fetch_states([other.clone()].into()).await.unwrap();
     assert_eq!(ec2.instance_observation(&other).unwrap().state, InstanceState::Unnamed);
     assert_eq!(ec2.unreadable_counts().get("Instance"), Some(&1));
 }

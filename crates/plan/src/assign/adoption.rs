@@ -17,7 +17,7 @@ use multi_eni_api::ids::{InstanceId, SubnetId};
 
 /// How old a look may be that does not show what upstream's status lists. It is as old as its first page: with three pages of 8 s
 /// at most each it still counts when it arrives.
-pub(super) const LOOK_VALID: SignedDuration = SignedDuration::from_secs(25);
+pub(super) const LOOKUP_VALID: SignedDuration = SignedDuration::from_secs(25);
 
 impl<'a> NodePlanner<'a> {
     /// What is there for each NodeENI and has no ENIAttachment gets one. What must be looked at first is asked for.
@@ -78,7 +78,7 @@ fn counts(input: &Input<'_>, nodeeni: &NodeEni, instance: &InstanceId, interface
     let age = input.now.duration_since(interfaces.as_of);
     let mut listed = nodeeni.upstream.iter().filter(|entry| entry.instance == *instance);
     let shows_all = listed.all(|entry| interfaces.enis.iter().any(|eni| eni.id == entry.eni));
-    age <= if shows_all { input.settings.instance_look_valid } else { LOOK_VALID }
+    age <= if shows_all { input.settings.instance_lookup_valid } else { LOOKUP_VALID }
 }
 
 fn adopted(

@@ -73,7 +73,7 @@ pub struct WaitsForPods {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     /// What is on the instance.
-    LookAtInstance(InstanceId),
+    LookupInterfaces(InstanceId),
     /// The state of an instance whose Node is gone, or whose primary interface is not shown.
     InstanceState(InstanceId),
     /// A subnet.
@@ -216,7 +216,7 @@ impl Assignment {
         // What EC2 refused to attach here it may refuse elsewhere; and what cannot be looked at may be about to come.
         let stops = |refusal: &&Unassigned| {
             refusal.why.is_transient()
-                || matches!(refusal.why, UnassignedReason::AttachRefused(_) | UnassignedReason::LookFailed(_))
+                || matches!(refusal.why, UnassignedReason::AttachRefused(_) | UnassignedReason::LookupFailed(_))
         };
         let share = self.share(uid);
         let live = || {

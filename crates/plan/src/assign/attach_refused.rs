@@ -37,7 +37,7 @@ impl AttachRefused {
         attachment: &Attachment,
         node: Option<&ObservedNode>,
         interfaces: Option<&InstanceInterfaces>,
-        at_refusal: &RefusalLook,
+        at_refusal: &InstanceAtRefusal,
         now: Timestamp,
     ) -> Self {
         let error = attachment.status.last_error.as_ref();
@@ -54,9 +54,9 @@ impl AttachRefused {
 
     /// The slot was somebody else's, and a look showed him, or none is in: a look shows when it is free. What no look shows in spite of
     /// that is remembered like any other refusal.
-    pub fn is_of_its_slot(attachment: &Attachment, at_refusal: Option<&RefusalLook>) -> bool {
+    pub fn is_of_its_slot(attachment: &Attachment, at_refusal: Option<&InstanceAtRefusal>) -> bool {
         let is_seen =
-            at_refusal.and_then(|look| look.slots.as_ref()).is_none_or(|slots| slots.contains(&attachment.slot()));
+            at_refusal.and_then(|lookup| lookup.slots.as_ref()).is_none_or(|slots| slots.contains(&attachment.slot()));
         is_seen
             && attachment.status.last_error.as_ref().is_some_and(|error| {
                 classify(Call::Attach, &CallError::recorded(&error.code, &error.message)) == Class::SlotTaken
@@ -84,14 +84,14 @@ impl AttachRefused {
 /// What was on the instance when EC2 refused an Attach: by the first look that began after the refusal. What is there when the ENI is
 /// given up, minutes later, may be something else already.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusalLook {
+pub struct InstanceAtRefusal {
     at: Timestamp,
     enis: Option<BTreeSet<EniId>>,
     /// Slots that were taken.
     slots: Option<BTreeSet<(i32, i32)>>,
 }
 
-impl RefusalLook {
+impl InstanceAtRefusal {
     /// Of an Attach that was refused at `at`, if that is an answer that lasts; its instance is to be looked at.
     pub fn after(error: &CallError, at: Timestamp) -> Option<Self> {
         (lasts(error)).then_some(Self { at, enis: None, slots: None })

@@ -114,9 +114,9 @@ impl<'a> NodePlanner<'a> {
                 SubnetRef::Id(_) => CatalogLookup::SubnetsById,
                 SubnetRef::Name(_) => CatalogLookup::SubnetsByName,
             };
-            let looks: Vec<CatalogLookup> = unresolved.iter().map(by).collect();
+            let lookups: Vec<CatalogLookup> = unresolved.iter().map(by).collect();
             self.plan.needs.extend(unresolved.into_iter().cloned().map(Need::Subnet));
-            return Err(self.looking(catalog.failure(&looks), "its subnets"));
+            return Err(self.lookup_pending(catalog.failure(&lookups), "its subnets"));
         }
         let mut chosen: Vec<&ObservedSubnet> = Vec::new();
         let mut zones: Vec<String> = Vec::new();
@@ -209,7 +209,7 @@ impl<'a> NodePlanner<'a> {
             self.plan.needs.insert(Need::Group(name.to_owned()));
             let Some(several) = found else {
                 let failure = input.catalog.failure(&[CatalogLookup::Groups]);
-                return self.looking(failure, "its security groups");
+                return self.lookup_pending(failure, "its security groups");
             };
             self.recheck_later();
             UnassignedReason::GroupUnresolved(name.to_owned(), several)

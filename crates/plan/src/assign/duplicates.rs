@@ -30,7 +30,7 @@ impl NodePlanner<'_> {
         let concerned = input
             .nodeenis
             .iter()
-            .filter(|nodeeni| nodeeni.wants(&node.labels).is_some() || nodeeni.wants(&counts.labels).is_some());
+            .filter(|nodeeni| nodeeni.spec_for(&node.labels).is_some() || nodeeni.spec_for(&counts.labels).is_some());
         for nodeeni in concerned {
             let problem = Problem { reason: DUPLICATE_NODE, message: message.clone(), node: Some(node.name.clone()) };
             self.plan.problems.push((nodeeni.uid.clone(), problem));

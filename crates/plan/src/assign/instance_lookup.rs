@@ -21,12 +21,12 @@ impl NodePlanner<'_> {
     /// Nothing is made for an instance that is gone, or whose primary interface the last look did not show.
     pub(super) fn lives(&mut self, instance: &InstanceId) -> Result<(), UnassignedReason> {
         let input = self.input;
-        if let Some(look) = (input.states)(instance)
-        && look.life() == Life::Gone
+        if let Some(lookup) = (input.states)(instance)
+        && lookup.life() == Life::Gone
         // A later look at its interfaces that shows the primary one wins.
-        && (look.is_said_to_be_gone() || input.instance.is_none_or(|interfaces| interfaces.as_of <= look.as_of))
+        && (lookup.is_reported_gone() || input.instance.is_none_or(|interfaces| interfaces.as_of <= lookup.as_of))
         {
-            return Err(self.instance_gone(instance, look));
+            return Err(self.instance_gone(instance, lookup));
         }
         match input.instance {
             Some(interfaces) if interfaces.without_primary.is_some() || interfaces.vpc.is_none() => {
@@ -40,68 +40,69 @@ impl NodePlanner<'_> {
     pub(super) fn await_lookup(&mut self, instance: &InstanceId, what: &'static str) -> UnassignedReason {
         let input = self.input;
         let Some(unshown) = input.instance.and_then(|interfaces| interfaces.without_primary) else {
-            self.plan.needs.insert(Need::LookAtInstance(instance.clone()));
-            return UnassignedReason::Looking(what);
+            self.plan.needs.insert(Need::LookupInterfaces(instance.clone()));
+            return UnassignedReason::LookupPending(what);
         };
-        let look = (input.states)(instance).filter(|look| look.is_said_to_be_gone() || look.as_of >= unshown.since);
-        if let Some(look) = look.filter(InstanceObservation::is_said_to_be_gone) {
-            return self.instance_gone(instance, look);
+        let lookup =
+            (input.states)(instance).filter(|lookup| lookup.is_reported_gone() || lookup.as_of >= unshown.since);
+        if let Some(lookup) = lookup.filter(InstanceObservation::is_reported_gone) {
+            return self.instance_gone(instance, lookup);
         }
         let wait = unshown.as_of.duration_since(unshown.since).clamp(SOONEST, SLOWEST);
         let again = unshown.as_of.saturating_add(wait).unwrap_or(Timestamp::MAX);
         if input.now < again {
             self.plan.recheck_at(again);
         } else {
-            self.plan.needs.insert(Need::LookAtInstance(instance.clone()));
+            self.plan.needs.insert(Need::LookupInterfaces(instance.clone()));
         }
-        match look {
+        match lookup {
             None => {
                 self.plan.needs.insert(Need::InstanceState(instance.clone()));
-                self.looking(input.states_failure, what)
+                self.lookup_pending(input.states_failure, what)
             }
-            Some(look) if look.life() == Life::Alive => {
+            Some(lookup) if lookup.life() == Life::Alive => {
                 if input.now >= again {
                     self.plan.needs.insert(Need::InstanceState(instance.clone()));
                 }
-                let said_at = unshown.since.saturating_add(UNSHOWN_SAID_AFTER).unwrap_or(Timestamp::MAX);
-                if input.now < said_at {
-                    self.plan.recheck_at(said_at);
+                let report_at = unshown.since.saturating_add(UNSHOWN_SAID_AFTER).unwrap_or(Timestamp::MAX);
+                if input.now < report_at {
+                    self.plan.recheck_at(report_at);
                 }
                 let (instance, since) = (instance.clone(), unshown.since);
-                UnassignedReason::PrimaryNotShown { instance, since, is_lasting: input.now >= said_at }
+                UnassignedReason::PrimaryNotShown { instance, since, is_lasting: input.now >= report_at }
             }
-            Some(look) if look.life() == Life::Gone => self.instance_gone(instance, look),
-            Some(look) => {
-                self.missed(instance, look);
-                UnassignedReason::Looking(what)
+            Some(lookup) if lookup.life() == Life::Gone => self.instance_gone(instance, lookup),
+            Some(lookup) => {
+                self.missed(instance, lookup);
+                UnassignedReason::LookupPending(what)
             }
         }
     }
 
     /// The instance is gone: its Node is expected to follow.
-    fn instance_gone(&mut self, instance: &InstanceId, look: InstanceObservation) -> UnassignedReason {
+    fn instance_gone(&mut self, instance: &InstanceId, lookup: InstanceObservation) -> UnassignedReason {
         let input = self.input;
-        if !look.is_said_to_be_gone() {
-            self.missed(instance, look);
+        if !lookup.is_reported_gone() {
+            self.missed(instance, lookup);
         }
-        let said_at = look.since.saturating_add(NODE_OUTLIVES).unwrap_or(Timestamp::MAX);
-        if input.now < said_at {
-            self.plan.recheck_at(said_at);
+        let report_at = lookup.since.saturating_add(NODE_OUTLIVES).unwrap_or(Timestamp::MAX);
+        if input.now < report_at {
+            self.plan.recheck_at(report_at);
         }
         UnassignedReason::InstanceGone {
             instance: instance.clone(),
-            since: look.since,
-            is_lasting: input.now >= said_at,
+            since: lookup.since,
+            is_lasting: input.now >= report_at,
         }
     }
 
     /// A look did not show the instance: the next one comes when it is time.
-    pub(super) fn missed(&mut self, instance: &InstanceId, look: InstanceObservation) {
+    pub(super) fn missed(&mut self, instance: &InstanceId, lookup: InstanceObservation) {
         let input = self.input;
-        if input.now >= look.again_at() {
+        if input.now >= lookup.again_at() {
             self.plan.needs.insert(Need::InstanceState(instance.clone()));
         } else {
-            self.plan.recheck_at(look.again_at());
+            self.plan.recheck_at(lookup.again_at());
         }
     }
 }

@@ -20,7 +20,7 @@ impl<'a> NodePlanner<'a> {
             None => {
                 self.plan.needs.insert(Need::InstanceType(kind.clone()));
                 let failure = input.catalog.failure(&[CatalogLookup::InstanceTypes]);
-                Err(self.looking(failure, "the limits of its instance type"))
+                Err(self.lookup_pending(failure, "the limits of its instance type"))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Whether something can come in the place of what works, asked before that is given up.
 
-use super::adoption::LOOK_VALID;
+use super::adoption::LOOKUP_VALID;
 use super::assignment::Need;
 use super::input::Input;
 use super::limits;
@@ -117,17 +117,21 @@ impl NextPlace<'_, '_> {
         }
         if self.planner.input.instance.and_then(|interfaces| occupant(interfaces, slot)).is_some() {
             let why = self.planner.free_on_ec2(self.node, self.nodeeni, slot).err()?;
-            return Some(if matches!(why, UnassignedReason::Looking(_)) { Stop::asked(why) } else { Stop::known(why) });
+            return Some(if matches!(why, UnassignedReason::LookupPending(_)) {
+                Stop::asked(why)
+            } else {
+                Stop::known(why)
+            });
         }
         if let Some(words) = self.refused_before(new, used) {
             return Some(Stop::known(UnassignedReason::AttachRefused(words)));
         }
         // Others take slots at any time, and what goes for one that was taken since is lost for nothing.
         let is_young =
-            self.planner.input.instance.is_some_and(|interfaces| self.planner.input.age(interfaces) <= LOOK_VALID);
+            self.planner.input.instance.is_some_and(|interfaces| self.planner.input.age(interfaces) <= LOOKUP_VALID);
         if self.asks && !is_young {
-            self.planner.plan.needs.extend(self.node.instance.clone().ok().map(Need::LookAtInstance));
-            return Some(Stop::asked(UnassignedReason::Looking("the node's interfaces")));
+            self.planner.plan.needs.extend(self.node.instance.clone().ok().map(Need::LookupInterfaces));
+            return Some(Stop::asked(UnassignedReason::LookupPending("the node's interfaces")));
         }
         None
     }
@@ -151,7 +155,7 @@ impl NextPlace<'_, '_> {
     fn leads_back(&self, attachment: &Attachment, seen: &mut Vec<Slot>) -> bool {
         let nodeeni = self.planner.nodeenis.iter().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid);
         let Some(spec) =
-            nodeeni.filter(|nodeeni| !nodeeni.deleting).and_then(|nodeeni| nodeeni.wants(&self.node.labels))
+            nodeeni.filter(|nodeeni| !nodeeni.deleting).and_then(|nodeeni| nodeeni.spec_for(&self.node.labels))
         else {
             return false;
         };
@@ -199,7 +203,7 @@ impl NextPlace<'_, '_> {
             return false;
         };
         let Some(node) = input.node else { return false };
-        match (&nodeeni.spec, nodeeni.wants(&node.labels)) {
+        match (&nodeeni.spec, nodeeni.spec_for(&node.labels)) {
             (Err(_), _) => true,
             (Ok(_), None) => false,
             (Ok(_), Some(spec)) => {

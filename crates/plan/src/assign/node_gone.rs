@@ -27,16 +27,17 @@ impl NodePlanner<'_> {
             let over = since.saturating_add(input.settings.node_gone_grace).unwrap_or(Timestamp::MAX);
             // A look from before the Node went says nothing of the instance now. One of just now does, whatever the clock says of
             // the replica that noted when it went.
-            let late_enough =
-                |look: &InstanceObservation| look.as_of >= since || input.now.duration_since(look.as_of) <= JUST_NOW;
+            let late_enough = |lookup: &InstanceObservation| {
+                lookup.as_of >= since || input.now.duration_since(lookup.as_of) <= JUST_NOW
+            };
             match (input.states)(instance).filter(late_enough) {
-                Some(look) if look.is_said_to_be_gone() => self.remove(attachment, RemovalReason::NodeGone),
-                Some(look) if look.as_of >= over && look.life() != Life::Doubtful => {
+                Some(lookup) if lookup.is_reported_gone() => self.remove(attachment, RemovalReason::NodeGone),
+                Some(lookup) if lookup.as_of >= over && lookup.life() != Life::Doubtful => {
                     self.remove(attachment, RemovalReason::NodeGone);
                 }
                 // Not to be shown is no proof yet.
-                Some(look) if look.life() != Life::Alive => {
-                    self.missed(instance, look);
+                Some(lookup) if lookup.life() != Life::Alive => {
+                    self.missed(instance, lookup);
                     self.cannot_be_asked(attachment, instance);
                 }
                 Some(_) if input.now < over => self.plan.recheck_at(over),
@@ -52,9 +53,9 @@ impl NodePlanner<'_> {
     fn cannot_be_asked(&mut self, attachment: &Attachment, instance: &InstanceId) {
         let input = self.input;
         let Some(failure) = input.states_failure else { return };
-        let said_at = failure.said_at();
-        if input.now < said_at {
-            return self.plan.recheck_at(said_at);
+        let report_at = failure.report_at();
+        if input.now < report_at {
+            return self.plan.recheck_at(report_at);
         }
         let message = format!(
             "Node {} is gone, and whether its instance {instance} still runs is not known, so its ENIs stay: {failure}",

@@ -61,9 +61,9 @@ impl NodePlanner<'_> {
         let is_mine =
             |attachment: &&Attachment| attachment.nodeeni_uid == nodeeni.uid && attachment.unreadable.is_none();
         let mine: Vec<&Attachment> = self.here.iter().copied().filter(is_mine).collect();
-        let Some(spec) = nodeeni.wants(&node.labels) else {
+        let Some(spec) = nodeeni.spec_for(&node.labels) else {
             // What another Node of the instance selects is not taken away, either.
-            let elsewhere = input.others.iter().any(|other| nodeeni.wants(&other.labels).is_some());
+            let elsewhere = input.others.iter().any(|other| nodeeni.spec_for(&other.labels).is_some());
             if nodeeni.spec.is_ok() && !nodeeni.deleting && !node.deleting && !elsewhere {
                 self.deselected(nodeeni, &mine);
             }
@@ -73,7 +73,11 @@ impl NodePlanner<'_> {
         self.reselect_and_reconfigure(spec, &mine);
         if self.plan.adopting.contains(&nodeeni.uid) {
             self.plan.desired.push((nodeeni.uid.clone(), mine.len().max(1)));
-            return self.refuse(node, nodeeni, UnassignedReason::Looking("the ENIs that upstream's controller left"));
+            return self.refuse(
+                node,
+                nodeeni,
+                UnassignedReason::LookupPending("the ENIs that upstream's controller left"),
+            );
         }
         let desired = match self.desired(node, nodeeni, spec) {
             Ok(desired) => desired,
@@ -136,7 +140,7 @@ impl NodePlanner<'_> {
             // Nothing is taken away for what cannot be known now, but what could never be attached: if EC2 has been looked at, for
             // until then a status may be behind what was done.
             self.plan.desired.push((nodeeni.uid.clone(), mine.len().max(1)));
-            let is_known = !why.is_transient() && !matches!(why, UnassignedReason::LookFailed(_));
+            let is_known = !why.is_transient() && !matches!(why, UnassignedReason::LookupFailed(_));
             let gone = |attachment: &&&Attachment| {
                 is_known && attachment.deleting.is_none() && unattachable(&input, attachment)
             };
@@ -194,7 +198,7 @@ impl NodePlanner<'_> {
         // One that was restored from a backup has no status, and may find its ENI in its slot: a new process looks there.
         let may_be_restored = attachment.status.eni_id.is_none() && attachment.adopted.is_none();
         let unseen = attachment.instance.clone().filter(|_| self.input.instance.is_none() && may_be_restored);
-        self.plan.needs.extend(unseen.map(Need::LookAtInstance));
+        self.plan.needs.extend(unseen.map(Need::LookupInterfaces));
         SlotState::Settled
     }
 
@@ -218,7 +222,7 @@ impl NodePlanner<'_> {
         if let (true, Some(interfaces)) = (lost.is_some(), input.instance) {
             // It is adopted, or goes as an orphan: no event tells this node of that. An expired lookup still shows the holder, so report
             // it until the next lookup is due.
-            self.look_again(node, interfaces, Some(input.settings.blocked_recheck));
+            self.lookup_again(node, interfaces, Some(input.settings.blocked_recheck));
         }
         lost.map(|holder| &holder.name)
             .or_else(|| claimed.get(&slot))
@@ -245,7 +249,7 @@ impl NodePlanner<'_> {
         }
         self.may_create(node, nodeeni, spec, &new)?;
         if !nodeeni.guarded {
-            return Err(UnassignedReason::Looking("its own finalizer, which is being written"));
+            return Err(UnassignedReason::LookupPending("its own finalizer, which is being written"));
         }
         Ok(new)
     }
@@ -255,8 +259,8 @@ impl NodePlanner<'_> {
     fn instance_terminated(&mut self, node: &ObservedNode) {
         let input = self.input;
         let Ok(instance) = &node.instance else { return };
-        let Some(look) = (input.states)(instance).filter(InstanceObservation::is_said_to_be_gone) else { return };
-        let over = look.since.saturating_add(NODE_OUTLIVES).unwrap_or(Timestamp::MAX);
+        let Some(lookup) = (input.states)(instance).filter(InstanceObservation::is_reported_gone) else { return };
+        let over = lookup.since.saturating_add(NODE_OUTLIVES).unwrap_or(Timestamp::MAX);
         let left: Vec<&Attachment> = self
             .here
             .iter()

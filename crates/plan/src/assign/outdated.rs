@@ -115,7 +115,7 @@ impl<'a> NodePlanner<'a> {
                     }
                 }
             } else if input.instance.is_none() && is_refused(&input, attachment) {
-                self.plan.needs.extend(attachment.instance.clone().map(Need::LookAtInstance));
+                self.plan.needs.extend(attachment.instance.clone().map(Need::LookupInterfaces));
             } else if attachment.lost() {
                 self.plan.outdated.entry(nodeeni.uid.clone()).or_default().insert(attachment.name.clone());
                 if permit.is_some() {

@@ -75,7 +75,7 @@ impl<'a> NodePlanner<'a> {
         let Some((source, zone)) = said.first().copied() else {
             // Neither says it; EC2 knows.
             return Err(match self.await_lookup(instance, "where the node is") {
-                UnassignedReason::Looking(_) if input.instance.is_some() => UnassignedReason::NoZone,
+                UnassignedReason::LookupPending(_) if input.instance.is_some() => UnassignedReason::NoZone,
                 other => other,
             });
         };

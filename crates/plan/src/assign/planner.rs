@@ -45,14 +45,14 @@ impl NodePlanner<'_> {
     }
 
     /// The reason while a lookup of `what` is under way; or that it failed, once it has failed for long enough.
-    pub fn looking(&mut self, failure: Option<&LookupFailure>, what: &'static str) -> UnassignedReason {
+    pub fn lookup_pending(&mut self, failure: Option<&LookupFailure>, what: &'static str) -> UnassignedReason {
         match failure {
-            Some(failure) if self.input.now >= failure.said_at() => UnassignedReason::LookFailed(failure.clone()),
+            Some(failure) if self.input.now >= failure.report_at() => UnassignedReason::LookupFailed(failure.clone()),
             Some(failure) => {
-                self.plan.recheck_at(failure.said_at());
-                UnassignedReason::Looking(what)
+                self.plan.recheck_at(failure.report_at());
+                UnassignedReason::LookupPending(what)
             }
-            None => UnassignedReason::Looking(what),
+            None => UnassignedReason::LookupPending(what),
         }
     }
 

@@ -22,7 +22,7 @@ fn is_of(eni: &ObservedEni, nodeeni: &NodeEni, nodeenis: &[&NodeEni]) -> bool {
 
 /// A lost ENI that is attached in this slot, by a look that is young enough.
 fn lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a ObservedEni> {
-    let is_young = |interfaces: &InstanceInterfaces| input.age(interfaces) <= input.settings.instance_look_valid;
+    let is_young = |interfaces: &InstanceInterfaces| input.age(interfaces) <= input.settings.instance_lookup_valid;
     shown_lost_in(input, slot).filter(|_| input.instance.is_some_and(is_young))
 }
 

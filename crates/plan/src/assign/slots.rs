@@ -33,7 +33,7 @@ impl NodePlanner<'_> {
         if let (Some(interfaces), Some(refused)) = (input.instance, input.refused_attach.get(&new.name))
             && let Some(words) = refused.stands(&new.spec.request, node, interfaces, input.now)
         {
-            self.look_again(node, interfaces, Some(input.settings.blocked_recheck));
+            self.lookup_again(node, interfaces, Some(input.settings.blocked_recheck));
             return Err(UnassignedReason::AttachRefused(words.to_owned()));
         }
         // What even an old look tells is not news each time that it has to be renewed.
@@ -63,16 +63,16 @@ impl NodePlanner<'_> {
                 .as_ref()
                 .is_some_and(|at| self.here.iter().any(|attachment| attachment.slot() == (at.card, at.index)))
         };
-        let looking = UnassignedReason::Looking("the node's interfaces");
+        let lookup_pending = UnassignedReason::LookupPending("the node's interfaces");
         let (valid, refusal) = if interfaces.enis.iter().any(|eni| eni.is_of(input.cluster) && !is_held(eni)) {
             // One of ours that nobody holds any more: soon gone, or gone already.
-            (Some(LEAVING_AGAIN), looking)
+            (Some(LEAVING_AGAIN), lookup_pending)
         } else if is_before(interfaces, nodeeni, &input) {
-            (None, looking)
+            (None, lookup_pending)
         } else {
             (Some(input.settings.blocked_recheck), full)
         };
-        self.look_again(node, interfaces, valid);
+        self.lookup_again(node, interfaces, valid);
         refusal
     }
 
@@ -86,13 +86,13 @@ impl NodePlanner<'_> {
         let input = self.input;
         let Ok(instance) = &node.instance else { return Err(UnassignedReason::NoZone) };
         let Some(interfaces) = input.instance else {
-            self.plan.needs.insert(Need::LookAtInstance(instance.clone()));
-            return Err(UnassignedReason::Looking("the node's interfaces"));
+            self.plan.needs.insert(Need::LookupInterfaces(instance.clone()));
+            return Err(UnassignedReason::LookupPending("the node's interfaces"));
         };
-        let looking = UnassignedReason::Looking("the node's interfaces");
+        let lookup_pending = UnassignedReason::LookupPending("the node's interfaces");
         let (valid, refusal) = match occupant(interfaces, slot) {
-            None if input.age(interfaces) <= input.settings.instance_look_valid => return Ok(()),
-            None => (None, looking),
+            None if input.age(interfaces) <= input.settings.instance_lookup_valid => return Ok(()),
+            None => (None, lookup_pending),
             // Ours on its way out: soon gone. What nobody detaches is an orphan, which sweeps judge.
             Some(eni) if eni.is_of(input.cluster) => (
                 Some(leaving_again(&input, eni)),
@@ -102,19 +102,19 @@ impl NodePlanner<'_> {
                     leaving: true,
                 },
             ),
-            Some(_) if is_before(interfaces, nodeeni, &input) => (None, looking),
+            Some(_) if is_before(interfaces, nodeeni, &input) => (None, lookup_pending),
             // Somebody else's: nothing tells us when it goes, so it is looked at again, slowly.
             Some(eni) => (
                 Some(input.settings.blocked_recheck),
                 UnassignedReason::SlotTaken { slot, eni: eni.id.clone(), description: eni.description.clone() },
             ),
         };
-        self.look_again(node, interfaces, valid);
+        self.lookup_again(node, interfaces, valid);
         Err(refusal)
     }
 
     /// Asks for another look when this one is that old; None: now.
-    pub(super) fn look_again(
+    pub(super) fn lookup_again(
         &mut self,
         node: &ObservedNode,
         interfaces: &InstanceInterfaces,
@@ -124,7 +124,7 @@ impl NodePlanner<'_> {
         if valid.is_none_or(|valid| input.age(interfaces) >= valid)
             && let Ok(instance) = &node.instance
         {
-            self.plan.needs.insert(Need::LookAtInstance(instance.clone()));
+            self.plan.needs.insert(Need::LookupInterfaces(instance.clone()));
         }
         // A look that is needed now is answered by a change of the view: asking again before could only ask for it again.
         if let Some(valid) = valid {
@@ -151,7 +151,7 @@ pub(super) fn in_the_nodes_vpc(
 
 /// What no ENIAttachment has is an orphan: it goes when sweeps have shown it so.
 fn leaving_again(input: &Input<'_>, eni: &ObservedEni) -> SignedDuration {
-    if (input.is_held)(eni) { LEAVING_AGAIN } else { input.settings.instance_look_valid }
+    if (input.is_held)(eni) { LEAVING_AGAIN } else { input.settings.instance_lookup_valid }
 }
 
 /// How soon an instance is looked at again where something of ours is on its way out.

@@ -287,16 +287,16 @@ fn a_gone_node_is_cleaned_up_at_once_if_its_instance_is_gone_and_after_the_grace
     world.node = None;
     world.settle();
     assert!(world.assign().needs.contains(&Need::InstanceState(InstanceId::parse(INSTANCE).unwrap())));
-    let look = |state, seconds| Some(InstanceObservation::first(state, at(seconds)));
-    world.state = look(InstanceState::Terminated, 101);
+    let lookup = |state, seconds| Some(InstanceObservation::first(state, at(seconds)));
+    world.state = lookup(InstanceState::Terminated, 101);
     world.now = at(102);
     assert_eq!(world.assign().delete[0].why, RemovalReason::NodeGone);
-    world.state = look(InstanceState::Running, 101);
+    world.state = lookup(InstanceState::Running, 101);
     assert!(world.assign().delete.is_empty());
     assert_eq!(world.assign().recheck, Some(at(400)));
     world.now = at(401);
     assert_eq!(world.assign().needs.len(), 1, "one more look before the ENI goes");
-    world.state = look(InstanceState::Running, 401);
+    world.state = lookup(InstanceState::Running, 401);
     assert_eq!(world.assign().delete[0].why, RemovalReason::NodeGone);
 }
 
@@ -350,14 +350,14 @@ fn a_changed_subnet_replaces_only_with_a_permit_and_only_old_one_out_first() {
     // An earlier process may have let it go, and what cannot be looked at now is made as soon as it can.
     let mut unknown = World::new(vec![nodeeni("a", 1, &[SUBNET_B])]);
     unknown.node.as_mut().unwrap().instance_type = Some("t3.small".into());
-    let look = CatalogLookup::InstanceTypes;
+    let lookup = CatalogLookup::InstanceTypes;
     let expired = CallError::Answered { code: "ExpiredToken".into(), message: "expired".into() };
-    let failure = LookupFailure::next(None, look.action(), &expired, unknown.now);
-    unknown.catalog.failures.insert(look, failure.clone());
-    assert!(matches!(unknown.assign().refused[0].why, UnassignedReason::Looking(_)), "one failure passes");
-    assert_eq!(unknown.assign().recheck, Some(failure.said_at()));
-    unknown.now = failure.said_at();
-    assert!(matches!(unknown.assign().refused[0].why, UnassignedReason::LookFailed(_)));
+    let failure = LookupFailure::next(None, lookup.action(), &expired, unknown.now);
+    unknown.catalog.failures.insert(lookup, failure.clone());
+    assert!(matches!(unknown.assign().refused[0].why, UnassignedReason::LookupPending(_)), "one failure passes");
+    assert_eq!(unknown.assign().recheck, Some(failure.report_at()));
+    unknown.now = failure.report_at();
+    assert!(matches!(unknown.assign().refused[0].why, UnassignedReason::LookupFailed(_)));
     assert!(unknown.assign().is_coming("uid-a", &[]));
     world.attachments[0].deleting = Some(at(100));
     assert!(world.assign().create.is_empty(), "the old one is still there");
@@ -403,7 +403,7 @@ fn a_slot_taken_on_ec2_by_somebody_else_is_a_reason_and_nothing_is_created() {
     world.nodeenis[0].created = at(110);
     world.now = at(111);
     let assignment = world.assign();
-    assert!(matches!(assignment.refused[0].why, UnassignedReason::Looking(_)), "{assignment:?}");
+    assert!(matches!(assignment.refused[0].why, UnassignedReason::LookupPending(_)), "{assignment:?}");
     assert_eq!((assignment.needs.len(), assignment.recheck), (1, None));
 }
 
@@ -414,7 +414,7 @@ fn an_old_look_is_repeated_and_its_answer_waited_for() {
     world.now = at(100 + 61);
     let assignment = world.assign();
     assert!(assignment.create.is_empty());
-    assert!(matches!(assignment.refused[0].why, UnassignedReason::Looking(_)), "{assignment:?}");
+    assert!(matches!(assignment.refused[0].why, UnassignedReason::LookupPending(_)), "{assignment:?}");
     assert_eq!((assignment.needs.len(), assignment.recheck), (1, None));
     world.interfaces.as_mut().unwrap().as_of = world.now;
     assert_eq!(world.assign().create.len(), 1);

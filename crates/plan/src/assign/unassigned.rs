@@ -150,9 +150,9 @@ pub enum UnassignedReason {
     /// EC2 refused to attach an ENI there for good, in these words.
     AttachRefused(String),
     /// A look at EC2 must end first.
-    Looking(&'static str),
+    LookupPending(&'static str),
     /// The look at EC2 failed.
-    LookFailed(LookupFailure),
+    LookupFailed(LookupFailure),
     /// The old ENI must go first.
     Replacing,
     /// Other nodes are replaced first.
@@ -183,8 +183,8 @@ impl UnassignedReason {
             Self::TooManyAddresses { .. } => "TooManyAddresses",
             Self::OutOfBounds(_) => "OutOfBounds",
             Self::AttachRefused(_) => "AttachRefused",
-            Self::Looking(_) => "Looking",
-            Self::LookFailed(failure) => failure.reason(),
+            Self::LookupPending(_) => "Looking",
+            Self::LookupFailed(failure) => failure.reason(),
             Self::Replacing => "Replacing",
             Self::AwaitingRollout => "AwaitingRollout",
         }
@@ -193,7 +193,7 @@ impl UnassignedReason {
     /// It ends by itself: no person needs to act.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::NodeDeleting | Self::Looking(_) | Self::Replacing | Self::AwaitingRollout => true,
+            Self::NodeDeleting | Self::LookupPending(_) | Self::Replacing | Self::AwaitingRollout => true,
             Self::SlotHeld { leaving, .. } => *leaving,
             Self::InstanceGone { is_lasting, .. } | Self::PrimaryNotShown { is_lasting, .. } => !is_lasting,
             Self::ZoneContradiction(_) | Self::OtherRegion { .. } => false,
@@ -202,7 +202,7 @@ impl UnassignedReason {
             Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } | Self::AttachRefused(_) => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
             Self::OutOfBounds(_) => false,
-            Self::SubnetAmbiguous(_) | Self::GroupUnresolved(..) | Self::SlotTaken { .. } | Self::LookFailed(_) => {
+            Self::SubnetAmbiguous(_) | Self::GroupUnresolved(..) | Self::SlotTaken { .. } | Self::LookupFailed(_) => {
                 false
             }
         }
@@ -314,8 +314,8 @@ impl fmt::Display for UnassignedReason {
                 "EC2 refused to attach an ENI here ({words}), and it was deleted: another one is made when the instance's \
                  interfaces, its type or the spec change, or after 6 hours; free an interface of the instance, or use a larger instance type"
             ),
-            Self::Looking(what) => write!(f, "waits for a look at {what} on EC2"),
-            Self::LookFailed(why) => write!(f, "EC2 could not be asked: {why}"),
+            Self::LookupPending(what) => write!(f, "waits for a look at {what} on EC2"),
+            Self::LookupFailed(why) => write!(f, "EC2 could not be asked: {why}"),
             Self::Replacing => f.write_str("the spec changed: waits until the old ENI is gone"),
             Self::AwaitingRollout => {
                 f.write_str("the spec changed: waits for its turn (rollout.maxUnavailable) while other nodes are replaced")

@@ -113,7 +113,7 @@ fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &O
     let eni_attachment = Attachment::read(&object);
     let mut tagged = eni.clone();
     tagged.tags.extend(lifecycle::tags(input.cluster, &eni_attachment));
-    let memory = CallHistory::made(tagged.shown_at);
+    let call_history = CallHistory::made(tagged.shown_at);
     let changes = lifecycle::changes(&lifecycle::Input {
         cluster: input.cluster,
         attachment: &eni_attachment,
@@ -125,7 +125,7 @@ fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &O
         states_failure: None,
         home_shown: None,
         catalog: input.catalog,
-        memory: &memory,
+        call_history: &call_history,
         quota: &QuotaGate::default(),
         permissions: &crate::gates::permission::PermissionGate::default(),
         subnets: &crate::gates::subnet::SubnetGate::default(),
@@ -198,7 +198,7 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
     let marked = assignment.is_some_and(|a| a.deselect.contains(&eni_attachment.name));
     let waits = assignment.and_then(|a| a.waiting.iter().find(|waits| waits.name == eni_attachment.name));
     let (mark, reason, message, calls) = if eni_attachment.deleting.is_some() {
-        let (reason, message) = told(attachment);
+        let (reason, message) = reported(attachment);
         (if held_back(attachment) { Mark::Blocked } else { Mark::Remove }, reason, message, departure(attachment))
     } else if let Some(removal) = removal {
         let mark = if matches!(removal.why, RemovalReason::Replaced | RemovalReason::Surplus) {
@@ -254,7 +254,7 @@ type Told = (Mark, String, String, BTreeMap<&'static str, u32>);
 
 /// It stays: what is done for it.
 fn standing(spec: Option<&EniSpec>, attachment: &ExplainedAttachment, reconfigured: bool) -> Told {
-    let (reason, message) = told(attachment);
+    let (reason, message) = reported(attachment);
     if held_back(attachment) {
         return (Mark::Blocked, reason, message, BTreeMap::new());
     }
@@ -285,7 +285,7 @@ fn held_back(attachment: &ExplainedAttachment) -> bool {
 }
 
 /// What the status would say.
-fn told(attachment: &ExplainedAttachment) -> (String, String) {
+fn reported(attachment: &ExplainedAttachment) -> (String, String) {
     let ready = attachment.step.status.conditions.iter().find(|condition| condition.type_ == types::READY);
     ready.map_or_else(Default::default, |condition| (condition.reason.clone(), condition.message.clone()))
 }

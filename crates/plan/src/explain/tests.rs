@@ -8,10 +8,10 @@ use crate::observed::{AttachmentState, ObservedEni};
 use multi_eni_api::names;
 
 /// The account of a world whose ENIAttachments are seen so.
-fn told(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
+fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
     let node = world.node.clone().unwrap();
     let attachments = seen.iter().map(|(eni_attachment, observation)| {
-        let memory = CallHistory::begin(at(0), eni_attachment);
+        let call_history = CallHistory::begin(at(0), eni_attachment);
         let input = lifecycle::Input {
             cluster: &world.cluster,
             attachment: eni_attachment,
@@ -23,7 +23,7 @@ fn told(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
             states_failure: None,
             home_shown: None,
             catalog: &world.catalog,
-            memory: &memory,
+            call_history: &call_history,
             quota: &QuotaGate::default(),
             permissions: &crate::gates::permission::PermissionGate::default(),
             subnets: &crate::gates::subnet::SubnetGate::default(),
@@ -65,7 +65,7 @@ fn attached(eni_attachment: &Attachment) -> ObservedEni {
 #[test]
 fn what_is_created_costs_three_calls_and_a_conflict_none() {
     let world = World::new(vec![nodeeni("a", 1, &[SUBNET_A]), nodeeni("b", 1, &[SUBNET_A])]);
-    let plan = told(&world, &[]);
+    let plan = reported(&world, &[]);
     assert_eq!(
         plan_text(&plan),
         "NodeENI a (ng=multi-eni): matches 1 node, wants 1 ENI, 0 in place\n  \
@@ -80,7 +80,7 @@ fn what_is_created_costs_three_calls_and_a_conflict_none() {
     spec.delete_on_termination = true;
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.nodeenis[0].spec = Ok(spec);
-    assert_eq!(told(&world, &[]).calls.values().sum::<u32>(), 3);
+    assert_eq!(reported(&world, &[]).calls.values().sum::<u32>(), 3);
 }
 
 #[test]
@@ -93,15 +93,15 @@ fn an_eni_in_place_is_changed_where_it_differs_and_each_change_is_a_call() {
     let mut seen = attached(&of);
     seen.attachment.as_mut().unwrap().delete_on_termination = false;
     seen.tags.extend(lifecycle::tags(&world.cluster, &of));
-    let settled = told(&world, &[(&of, Observation::Seen(Box::new(seen.clone())))]);
+    let settled = reported(&world, &[(&of, Observation::Seen(Box::new(seen.clone())))]);
     assert!(plan_text(&settled).contains("wants 1 ENI, 1 in place\n\n"), "{}", plan_text(&settled));
     assert!(plan_text(&settled).ends_with("EC2 calls: none. What is, is what should be, or waits for somebody.\n"));
-    let story = node_story(&settled, world.node.as_ref(), "n0").unwrap();
+    let story = explain_node(&settled, world.node.as_ref(), "n0").unwrap();
     assert!(story.contains("  = index 1"), "{story}");
 
     seen.source_dest_check = false;
     seen.tags.remove(names::TAG_NO_MANAGE);
-    let changed = told(&world, &[(&of, Observation::Seen(Box::new(seen)))]);
+    let changed = reported(&world, &[(&of, Observation::Seen(Box::new(seen)))]);
     assert_eq!(changed.calls, BTreeMap::from([("CreateTags", 1), ("ModifyNetworkInterfaceAttribute", 1)]));
     let text = plan_text(&changed);
     assert!(text.contains("sourceDestCheck: true; tags: node.k8s.amazonaws.com/no_manage=true"), "{text}");
@@ -113,13 +113,13 @@ fn a_node_that_lacks_the_label_loses_its_eni_and_is_told_which() {
     let of = new_attachment("n0", 1, true);
     world.attachments = vec![of.clone()];
     world.node.as_mut().unwrap().labels = [("ng", "other")].into();
-    let plan = told(&world, &[(&of, Observation::Seen(Box::new(attached(&of))))]);
+    let plan = reported(&world, &[(&of, Observation::Seen(Box::new(attached(&of))))]);
     assert_eq!(plan.calls, BTreeMap::from([("DeleteNetworkInterface", 1), ("DetachNetworkInterface", 1)]));
-    let story = node_story(&plan, world.node.as_ref(), "n0").unwrap();
+    let story = explain_node(&plan, world.node.as_ref(), "n0").unwrap();
     assert!(story.contains("NodeENI a: no longer matches") && story.contains("within 10s"), "{story}");
-    let story = nodeeni_story(&plan, "a", &[world.node.as_ref().unwrap()]).unwrap();
+    let story = explain_nodeeni(&plan, "a", &[world.node.as_ref().unwrap()]).unwrap();
     assert!(story.contains("not matched: n0: ng is other, not multi-eni"), "{story}");
-    assert_eq!((nodeeni_story(&plan, "x", &[]), node_story(&plan, None, "x")), (None, None));
+    assert_eq!((explain_nodeeni(&plan, "x", &[]), explain_node(&plan, None, "x")), (None, None));
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn nothing_is_said_of_what_asks_for_nothing_of_a_node_that_is_gone() {
     let of = new_attachment("n0", 1, true);
     world.attachments = vec![of.clone()];
     world.node.as_mut().unwrap().labels = [("ng", "other")].into();
-    let plan = told(&world, &[(&of, Observation::Seen(Box::new(attached(&of))))]);
-    let story = node_story(&plan, None, "n0").unwrap();
+    let plan = reported(&world, &[(&of, Observation::Seen(Box::new(attached(&of))))]);
+    let story = explain_node(&plan, None, "n0").unwrap();
     assert!(
         story.starts_with("There is no Node n0 any more. Its ENIs:\n  NodeENI a: ") && !story.contains("NodeENI b"),
         "{story}"

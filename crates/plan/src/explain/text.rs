@@ -29,7 +29,7 @@ pub fn plan_text(plan: &Plan) -> String {
 }
 
 /// One NodeENI, with every line, and the Nodes that it does not match.
-pub fn nodeeni_story(plan: &Plan, name: &str, nodes: &[&ObservedNode]) -> Option<String> {
+pub fn explain_nodeeni(plan: &Plan, name: &str, nodes: &[&ObservedNode]) -> Option<String> {
     let account = plan.node_enis.iter().find(|account| account.name == name)?;
     let mut out = String::new();
     head(&mut out, account);
@@ -54,7 +54,7 @@ pub fn nodeeni_story(plan: &Plan, name: &str, nodes: &[&ObservedNode]) -> Option
 }
 
 /// One Node: what each NodeENI has, does or does not do there.
-pub fn node_story(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Option<String> {
+pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Option<String> {
     let here = |account: &Account| account.lines.iter().any(|line| line.node == name);
     if node.is_none() && !plan.node_enis.iter().any(here) {
         return None;

@@ -25,7 +25,7 @@ pub(super) fn left(input: &Input<'_>) -> Vec<String> {
     let nodes: BTreeMap<_, _> =
         input.nodes.iter().filter_map(|node| Some((node.instance.as_ref().ok()?, node.name.as_str()))).collect();
     let names: BTreeSet<&str> = input.nodeenis.iter().map(|nodeeni| nodeeni.name.as_str()).collect();
-    let told = |eni: &ObservedEni| {
+    let reported = |eni: &ObservedEni| {
         let (id, nodeeni) = (&eni.id, eni.upstreams(input.cluster)?);
         let is_here = names.contains(nodeeni);
         let Some(at) = &eni.attachment else {
@@ -56,5 +56,5 @@ pub(super) fn left(input: &Input<'_>) -> Vec<String> {
             ),
         })
     };
-    input.upstreams.iter().filter(|eni| !known.contains(eni.id.as_str())).filter_map(told).collect()
+    input.upstreams.iter().filter(|eni| !known.contains(eni.id.as_str())).filter_map(reported).collect()
 }

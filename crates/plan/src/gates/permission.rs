@@ -53,10 +53,10 @@ struct Standing {
 
 impl PermissionGate {
     /// What the statuses of ENIAttachments tell a process that has just begun: one may try at once.
-    pub fn told<'a>(memories: impl Iterator<Item = (&'a str, CallHistory)>) -> Self {
+    pub fn from_histories<'a>(call_histories: impl Iterator<Item = (&'a str, CallHistory)>) -> Self {
         let mut permissions = Self::default();
-        for (uid, memory) in memories {
-            if let Some(failure) = memory.failure.filter(|failure| failure.count > PASSING)
+        for (uid, call_history) in call_histories {
+            if let Some(failure) = call_history.failure.filter(|failure| failure.count > PASSING)
                 && let Some(door) = Door::of(failure.call, failure.class)
             {
                 let tried = Timestamp::MIN;
@@ -190,11 +190,11 @@ mod tests {
     }
 
     fn failure(call: Call, seconds: i64, count: i32) -> Failure {
-        let mut memory = CallHistory::made(at(0));
+        let mut call_history = CallHistory::made(at(0));
         for _ in 0..count {
-            memory.failed(call, &refusal().unwrap_err(), at(seconds));
+            call_history.failed(call, &refusal().unwrap_err(), at(seconds));
         }
-        memory.failure.unwrap()
+        call_history.failure.unwrap()
     }
 
     #[test]
@@ -247,12 +247,12 @@ mod tests {
     fn an_answer_about_something_else_shows_that_the_credentials_are_good() {
         let mut permissions = PermissionGate::default();
         let missing = Err(CallError::NotSent("no credentials".into()));
-        let mut memory = CallHistory::made(at(0));
+        let mut call_history = CallHistory::made(at(0));
         for _ in 0..4 {
-            memory.failed(Call::Delete, &missing.clone().unwrap_err(), at(1));
+            call_history.failed(Call::Delete, &missing.clone().unwrap_err(), at(1));
         }
-        permissions.answered("a", Call::Delete, &missing, memory.failure.as_ref(), at(1));
-        assert!(permissions.governs(memory.failure.as_ref().unwrap(), at(2)).unwrap().is_some());
+        permissions.answered("a", Call::Delete, &missing, call_history.failure.as_ref(), at(1));
+        assert!(permissions.governs(call_history.failure.as_ref().unwrap(), at(2)).unwrap().is_some());
         let busy = Err(CallError::Answered { code: "IncorrectState".into(), message: String::new() });
         assert!(permissions.answered("b", Call::Attach, &busy, None, at(3)));
     }
@@ -278,9 +278,9 @@ mod tests {
 
     #[test]
     fn a_new_process_lets_one_try_at_once() {
-        let memory =
+        let call_history =
             |uid| (uid, CallHistory { failure: Some(failure(Call::Attach, 1, 4)), ..CallHistory::made(at(0)) });
-        let mut permissions = PermissionGate::told([memory("a"), memory("b")].into_iter());
+        let mut permissions = PermissionGate::from_histories([call_history("a"), call_history("b")].into_iter());
         let failed = failure(Call::Attach, 1, 4);
         assert_eq!(permissions.governs(&failed, at(500)), Some(None));
         permissions.sent(Call::Attach, at(500));

@@ -36,11 +36,11 @@ struct Standing {
 
 impl QuotaGate {
     /// What the statuses of ENIAttachments tell a process that has just begun.
-    pub fn told<'a>(memories: impl Iterator<Item = (&'a Attachment, CallHistory)>) -> Self {
+    pub fn from_histories<'a>(call_histories: impl Iterator<Item = (&'a Attachment, CallHistory)>) -> Self {
         let mut quota = Self::default();
-        for (attachment, memory) in memories {
+        for (attachment, call_history) in call_histories {
             let waits = attachment.awaits_its_eni();
-            if let Some(failure) = memory.failure.filter(|failure| waits && is_of_quota(failure)) {
+            if let Some(failure) = call_history.failure.filter(|failure| waits && is_of_quota(failure)) {
                 quota.refuse(failure);
             }
         }
@@ -261,12 +261,14 @@ mod tests {
 
     #[test]
     fn a_new_process_reads_it_from_the_statuses() {
-        let memory = |failure: Option<Failure>| CallHistory { failure, ..CallHistory::made(at(0)) };
+        let call_history = |failure: Option<Failure>| CallHistory { failure, ..CallHistory::made(at(0)) };
         let (mut a, b) = (new_attachment("n0", 1, false), new_attachment("n1", 1, false));
         a.status.eni_id = None;
-        let quota = QuotaGate::told([(&b, memory(None)), (&a, memory(Some(quota_failure())))].into_iter());
+        let quota = QuotaGate::from_histories(
+            [(&b, call_history(None)), (&a, call_history(Some(quota_failure())))].into_iter(),
+        );
         assert!(quota.stands());
         a.deleting = Some(at(1));
-        assert!(!QuotaGate::told([(&a, memory(Some(quota_failure())))].into_iter()).stands());
+        assert!(!QuotaGate::from_histories([(&a, call_history(Some(quota_failure())))].into_iter()).stands());
     }
 }

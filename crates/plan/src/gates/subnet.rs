@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// After so many successes in a row the subnet is no longer full.
 const ENOUGH: usize = 16;
 /// So many Creates may rest on a look that is old.
-const BY_AN_OLD_LOOK: usize = 10;
+const BY_AN_OLD_LOOKUP: usize = 10;
 /// The wait between probes doubles so often.
 const DOUBLINGS: u32 = 3;
 
@@ -75,7 +75,7 @@ impl Used {
     /// Whether so many have gone by this look, which is older than `valid`, that others may have filled the subnet meanwhile.
     fn outgrows(&self, facts: &ObservedSubnet, now: Timestamp, valid: SignedDuration) -> bool {
         let taken = self.taken.iter().rev().take_while(|(at, _)| now.duration_since(*at) < valid).count();
-        now.duration_since(facts.as_of) >= valid && self.trying.len() + taken >= BY_AN_OLD_LOOK
+        now.duration_since(facts.as_of) >= valid && self.trying.len() + taken >= BY_AN_OLD_LOOKUP
     }
 
     /// Addresses that were taken since that look.
@@ -90,7 +90,7 @@ pub enum Verdict {
     /// Create.
     Try,
     /// Look at the subnet first.
-    Look,
+    Lookup,
     /// Wait until then.
     Wait(Timestamp),
 }
@@ -114,10 +114,10 @@ pub fn needed(request: &EniRequest) -> i32 {
 
 impl SubnetGate {
     /// What the statuses of ENIAttachments tell a process that has just begun.
-    pub fn told<'a>(memories: impl Iterator<Item = (&'a Attachment, CallHistory)>) -> Self {
+    pub fn from_histories<'a>(call_histories: impl Iterator<Item = (&'a Attachment, CallHistory)>) -> Self {
         let mut subnets = Self::default();
-        for (attachment, memory) in memories {
-            let full = memory.failure.filter(|failure| failure.call == Call::Create && is_full(failure.class));
+        for (attachment, call_history) in call_histories {
+            let full = call_history.failure.filter(|failure| failure.call == Call::Create && is_full(failure.class));
             if let Some(failure) = full.filter(|_| attachment.awaits_its_eni()) {
                 subnets.refuse(pool(&attachment.request), failure);
             }
@@ -138,21 +138,21 @@ impl SubnetGate {
             let Some(facts) = facts else { return Verdict::Try };
             let used = self.used.get(&request.subnet_id);
             if tells(facts) && used.is_some_and(|used| used.outgrows(facts, now, cooldown)) {
-                return Verdict::Look;
+                return Verdict::Lookup;
             }
             if !self.is_short(request, facts) {
                 return Verdict::Try;
             }
             let until = after(facts.as_of, cooldown);
-            return if now >= until { Verdict::Look } else { Verdict::Wait(until) };
+            return if now >= until { Verdict::Lookup } else { Verdict::Wait(until) };
         };
-        let Some(facts) = facts.filter(|facts| facts.as_of > full.failure.at) else { return Verdict::Look };
+        let Some(facts) = facts.filter(|facts| facts.as_of > full.failure.at) else { return Verdict::Lookup };
         if tells(facts) && (facts.free_addresses < needed(request) || full.in_spite == 0) {
             if !self.is_short(request, facts) {
                 return Verdict::Try;
             }
             let again = after(facts.as_of, cooldown);
-            return if now >= again { Verdict::Look } else { Verdict::Wait(again) };
+            return if now >= again { Verdict::Lookup } else { Verdict::Wait(again) };
         }
         let pause = cooldown.checked_mul(1 << full.in_spite.min(DOUBLINGS)).unwrap_or(cooldown);
         let next = after(full.failure.at, pause);
@@ -275,9 +275,9 @@ mod tests {
     }
 
     fn failure(seconds: i64) -> Failure {
-        let mut memory = CallHistory::made(at(0));
-        memory.failed(Call::Create, &refusal().unwrap_err(), at(seconds));
-        memory.failure.unwrap()
+        let mut call_history = CallHistory::made(at(0));
+        call_history.failed(Call::Create, &refusal().unwrap_err(), at(seconds));
+        call_history.failure.unwrap()
     }
 
     fn facts(free_addresses: i32, seconds: i64) -> ObservedSubnet {
@@ -327,7 +327,7 @@ mod tests {
         let next = wave(&mut subnets, &shown, &request, 4);
         assert_eq!(next.len(), 1);
         subnets.answered(&next[0], &request, &Ok(()), None, at(5));
-        assert_eq!(subnets.judge(&request, Some(&shown), at(120), COOLDOWN), Verdict::Look);
+        assert_eq!(subnets.judge(&request, Some(&shown), at(120), COOLDOWN), Verdict::Lookup);
         assert_eq!(subnets.standing(&request, Some(&shown)), Some(Standing::Short));
         // A later look counts what was taken.
         assert_eq!(wave(&mut subnets, &facts(2, 120), &request, 121).len(), 2);
@@ -348,7 +348,7 @@ mod tests {
     fn one_address_that_becomes_free_is_one_create() {
         let request = request();
         let mut subnets = full(&request);
-        assert_eq!(subnets.judge(&request, Some(&facts(9, 0)), at(2), COOLDOWN), Verdict::Look, "an old look");
+        assert_eq!(subnets.judge(&request, Some(&facts(9, 0)), at(2), COOLDOWN), Verdict::Lookup, "an old look");
         assert_eq!(wave(&mut subnets, &facts(0, 100), &request, 100), Vec::<String>::new());
         let sent = wave(&mut subnets, &facts(1, 200), &request, 200);
         assert_eq!(sent.len(), 1);
@@ -364,7 +364,7 @@ mod tests {
         let blocks = EniRequest { ipv4_prefix_count: Some(1), ..request() };
         let subnets = full(&blocks);
         let seen = facts(100, 0);
-        assert_eq!(subnets.judge(&blocks, Some(&seen), at(2), COOLDOWN), Verdict::Look);
+        assert_eq!(subnets.judge(&blocks, Some(&seen), at(2), COOLDOWN), Verdict::Lookup);
         assert_eq!(subnets.judge(&request(), Some(&seen), at(2), COOLDOWN), Verdict::Try);
         assert_eq!(subnets.standing(&request(), Some(&seen)), None);
     }
@@ -390,7 +390,7 @@ mod tests {
         for uid in &sent {
             subnets.answered(uid, &request, &Ok(()), None, at(3601));
         }
-        assert_eq!(subnets.judge(&request, Some(&old), at(3602), COOLDOWN), Verdict::Look);
+        assert_eq!(subnets.judge(&request, Some(&old), at(3602), COOLDOWN), Verdict::Lookup);
         assert_eq!(subnets.judge(&request, Some(&facts(190, 3602)), at(3603), COOLDOWN), Verdict::Try);
     }
 
@@ -441,11 +441,11 @@ mod tests {
 
     #[test]
     fn a_new_process_reads_it_from_the_statuses() {
-        let memory = || CallHistory { failure: Some(failure(1)), ..CallHistory::made(at(0)) };
+        let call_history = || CallHistory { failure: Some(failure(1)), ..CallHistory::made(at(0)) };
         let (mut a, b) = (new_attachment("n0", 1, false), new_attachment("n1", 1, false));
         a.status.eni_id = None;
         a.request = request();
-        let subnets = SubnetGate::told([(&a, memory()), (&b, CallHistory::made(at(0)))].into_iter());
-        assert_eq!(subnets.judge(&request(), None, at(2), COOLDOWN), Verdict::Look);
+        let subnets = SubnetGate::from_histories([(&a, call_history()), (&b, CallHistory::made(at(0)))].into_iter());
+        assert_eq!(subnets.judge(&request(), None, at(2), COOLDOWN), Verdict::Lookup);
     }
 }

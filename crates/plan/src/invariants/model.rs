@@ -36,7 +36,7 @@ pub(super) struct Model {
     catalog: Ec2Catalog,
     permits: Permits,
     settings: Settings,
-    memories: BTreeMap<String, CallHistory>,
+    call_histories: BTreeMap<String, CallHistory>,
     made: u32,
     /// Detach and Delete calls.
     pub departures: usize,
@@ -80,7 +80,7 @@ impl Model {
             catalog: Ec2Catalog { subnets: (0..4).map(subnet).collect(), ..Ec2Catalog::default() },
             permits: Permits::new(),
             settings: Settings::default(),
-            memories: BTreeMap::new(),
+            call_histories: BTreeMap::new(),
             made: 0,
             departures: 0,
         };
@@ -215,7 +215,7 @@ impl Model {
             enis: self.on(instance).cloned().collect(),
             ..InstanceInterfaces::default()
         });
-        let look = |instance: &InstanceId| Some(InstanceObservation::first(self.state(instance), self.now));
+        let lookup = |instance: &InstanceId| Some(InstanceObservation::first(self.state(instance), self.now));
         assign::assign(assign::Input {
             cluster: &self.cluster,
             node,
@@ -229,7 +229,7 @@ impl Model {
             catalog: &self.catalog,
             region: None,
             instance: observation.as_ref(),
-            states: &look,
+            states: &lookup,
             states_failure: None,
             pods: Pods::Unasked,
             is_held: &|eni| {
@@ -292,8 +292,8 @@ impl Model {
                 deleted: None,
             },
         };
-        let memory = self
-            .memories
+        let call_history = self
+            .call_histories
             .entry(eni_attachment.uid.clone())
             .or_insert_with(|| CallHistory::made(eni_attachment.created))
             .clone();
@@ -313,7 +313,7 @@ impl Model {
             states_failure: None,
             home_shown: Some(self.now),
             catalog: &self.catalog,
-            memory: &memory,
+            call_history: &call_history,
             quota: &QuotaGate::default(),
             permissions: &crate::gates::permission::PermissionGate::default(),
             subnets: &crate::gates::subnet::SubnetGate::default(),
@@ -336,14 +336,14 @@ impl Model {
                 } else {
                     None
                 };
-                let memory = self.memories.get_mut(&eni_attachment.uid).unwrap();
+                let call_history = self.call_histories.get_mut(&eni_attachment.uid).unwrap();
                 match refusal {
                     Some((code, message)) => {
                         let error = CallError::Answered { code: code.into(), message: message.into() };
-                        memory.failed(Call::Attach, &error, self.now);
+                        call_history.failed(Call::Attach, &error, self.now);
                     }
                     None => {
-                        memory.succeeded(Call::Attach, self.now);
+                        call_history.succeeded(Call::Attach, self.now);
                         self.attach(&eni, &instance, card, index);
                     }
                 }
@@ -359,10 +359,10 @@ impl Model {
             }
             Action::Release => drop(self.attachments.remove(name)),
             Action::NextAttempt => {}
-            Action::LookByTag
-            | Action::LookById(_)
-            | Action::LookAtSubnet(_)
-            | Action::LookAtState(_)
+            Action::LookupByTag
+            | Action::LookupById(_)
+            | Action::LookupSubnet(_)
+            | Action::LookupInstance(_)
             | Action::Wait
             | Action::Settled => {
                 return next.status != eni_attachment.status;

@@ -53,13 +53,13 @@ pub enum Action {
     /// EC2 is clean: remove the finalizer.
     Release,
     /// Look on EC2 by the ENIAttachment's UID tag.
-    LookByTag,
+    LookupByTag,
     /// Look on EC2 by the ENI's ID.
-    LookById(EniId),
+    LookupById(EniId),
     /// Describe its subnet: it was full.
-    LookAtSubnet(SubnetId),
+    LookupSubnet(SubnetId),
     /// Look whether its instance lives.
-    LookAtState(InstanceId),
+    LookupInstance(InstanceId),
     /// Nothing now.
     Wait,
     /// Nothing at all: it is as it should be.

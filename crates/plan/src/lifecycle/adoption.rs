@@ -5,7 +5,7 @@ use super::change::Change;
 use super::conditions::Report;
 use super::input::Input;
 use super::repair_history::want;
-use super::retry::{look_again, not_before_after, observe_first_after, past_lag};
+use super::retry::{lookup_again, not_before_after, observe_first_after, past_lag};
 use super::tags::{is_ours, tags};
 use crate::attachment::Attachment;
 use crate::observed::{AttachmentState, ObservedAttachment, ObservedEni};
@@ -28,12 +28,12 @@ pub(super) fn is_out_of_reach(input: &Input<'_>, eni: &ObservedEni) -> bool {
 /// While its tags may be on it and not to be seen yet: only a look tells that began long enough after the last call that could have
 /// set them, ours or an earlier process's.
 pub(super) fn looks_again(input: &Input<'_>, eni: &ObservedEni) -> Option<(Action, Report)> {
-    let by_others = (!input.memory.made_here).then_some(input.memory.acting_since);
+    let by_others = (!input.call_history.made_here).then_some(input.call_history.acting_since);
     let last = eni.last_call.max(by_others).filter(|call| !past_lag(input, eni.shown_at, *call))?;
-    let report = Report::looking(format!("looks whether {} was moved to another instance", eni.id));
+    let report = Report::lookup_pending(format!("looks whether {} was moved to another instance", eni.id));
     let again = last.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
-    let look = Action::LookById(eni.id.clone());
-    Some(if input.now >= again { (look, report) } else { (Action::Wait, report.until(again)) })
+    let lookup = Action::LookupById(eni.id.clone());
+    Some(if input.now >= again { (lookup, report) } else { (Action::Wait, report.until(again)) })
 }
 
 fn is_meant(input: &Input<'_>, eni: &ObservedEni) -> bool {
@@ -81,7 +81,7 @@ pub(super) fn yields(input: &Input<'_>, eni: &ObservedEni, to: &Attachment) -> (
         "{} is taken over by ENIAttachment {}: this ENIAttachment waits; if it is not removed within minutes, delete one of the two",
         eni.id, to.name
     );
-    look_again(input, eni, Report::blocked(eni, "AlreadyAdopted", message))
+    lookup_again(input, eni, Report::blocked(eni, "AlreadyAdopted", message))
 }
 
 /// Tags it. One that is in its place and was ready stays so: that our tags are missing is a stale look, or is mended now.
@@ -90,7 +90,7 @@ pub(super) fn take_over(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report
         return yields(input, eni, rival);
     }
     let change = Change::Tags(tags(input.cluster, input.attachment));
-    let failure = input.memory.change_refused(&change, &want(&change, input.spec));
+    let failure = input.call_history.change_refused(&change, &want(&change, input.spec));
     let report = match eni.attachment.as_ref().filter(|at| was_ready_there(input, at)) {
         Some(at) => Report::ready(eni, at, failure),
         None => Report::adopting(eni, failure),

@@ -54,7 +54,7 @@ impl Report {
     }
 
     /// Nothing is known before the look is in: what was reported until now stands.
-    pub(super) fn looking(message: String) -> Self {
+    pub(super) fn lookup_pending(message: String) -> Self {
         Self { tells_nothing_new: true, ..Self::new(Phase::Pending, "Looking", message) }
     }
 

@@ -26,7 +26,7 @@ struct Wanted<'a> {
 pub(super) fn next(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
     let wanted: Vec<Wanted<'_>> = to_be_changed(input, eni).into_iter().map(|change| judged(input, change)).collect();
     let failure = wanted.iter().find_map(|wanted| wanted.failure);
-    let undone = input.memory.repairs.undone_often(input.now);
+    let undone = input.call_history.repairs.undone_often(input.now);
     let report = match (failure, undone) {
         (Some(failure), _) => Report::ready(eni, at, Some(failure)),
         (None, Some(undone)) if undone.attribute == ATTACHMENT => Report::detached_often(eni, at).until(undone.until),
@@ -49,9 +49,9 @@ pub(super) fn next(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment
 }
 
 fn judged<'a>(input: &Input<'a>, change: Change) -> Wanted<'a> {
-    let (want, memory) = (want(&change, input.spec), input.memory);
-    let failure = memory.change_refused(&change, &want);
-    let undone = memory.repairs.undone(change.attribute(), &want, input.now);
+    let (want, call_history) = (want(&change, input.spec), input.call_history);
+    let failure = call_history.change_refused(&change, &want);
+    let undone = call_history.repairs.undone(change.attribute(), &want, input.now);
     let again = undone.map(|(_, again)| again).filter(|again| input.now < *again);
     let wait = failure.and_then(|failure| not_before_after(input, failure)).max(again);
     Wanted { change, failure, undone: undone.is_some_and(|(count, _)| count >= UNDONE_OFTEN), wait }

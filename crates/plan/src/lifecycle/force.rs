@@ -38,7 +38,7 @@ pub(super) fn to_be_noted(
 /// The time runs from what this process was answered, or from when the attachment was first seen `detaching`: by this process, or by
 /// an earlier one that noted it.
 pub(super) fn due(input: &Input<'_>, at: &ObservedAttachment) -> Option<Timestamp> {
-    let answered = input.memory.detach_accepted(&at.id, input.attachment.deleting.is_some());
+    let answered = input.call_history.detach_accepted(&at.id, input.attachment.deleting.is_some());
     let begun = match at.state {
         AttachmentState::Detaching => {
             let first = noted(input, at).map_or(at.since, |noted| noted.min(at.since));

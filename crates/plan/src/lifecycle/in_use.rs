@@ -25,5 +25,5 @@ pub(super) fn wait(input: &Input<'_>, eni: &ObservedEni, since: Timestamp) -> (A
     };
     let pause = (eni.as_of().duration_since(since) / 5).clamp(FIRST_LOOK, settings.blocked_recheck.max(FIRST_LOOK));
     let again = eni.as_of().saturating_add(pause).unwrap_or(Timestamp::MAX);
-    if input.now >= again { (Action::LookById(eni.id.clone()), report) } else { (Action::Wait, report.until(again)) }
+    if input.now >= again { (Action::LookupById(eni.id.clone()), report) } else { (Action::Wait, report.until(again)) }
 }

@@ -37,7 +37,7 @@ pub struct Input<'a> {
     /// Subnets and groups.
     pub catalog: &'a Ec2Catalog,
     /// What this process remembers of its own calls.
-    pub memory: &'a CallHistory,
+    pub call_history: &'a CallHistory,
     /// The Region's quota of ENIs.
     pub quota: &'a QuotaGate,
     /// What EC2 refuses to all, and when one may try.

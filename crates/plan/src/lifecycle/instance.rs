@@ -15,41 +15,41 @@ use multi_eni_api::ids::InstanceId;
 /// on EC2.
 pub(super) fn unless_it_lives(input: &Input<'_>, after: Timestamp) -> Option<(Action, Report)> {
     let instance = input.attachment.instance.as_ref()?;
-    if let Some(look) = input.instance.filter(|look| look.life() != Life::Alive) {
-        return Some(not_alive(input, instance, look));
+    if let Some(lookup) = input.instance.filter(|lookup| lookup.life() != Life::Alive) {
+        return Some(not_alive(input, instance, lookup));
     }
-    if input.instance.is_some_and(|look| look.as_of >= after) {
+    if input.instance.is_some_and(|lookup| lookup.as_of >= after) {
         return None;
     }
     let report = match input.states_failure {
         Some(failure) => {
-            let said_at = failure.said_at();
-            if input.now >= said_at {
+            let report_at = failure.report_at();
+            if input.now >= report_at {
                 let message =
                     format!("whether the instance {instance} still runs is not known, so nothing is done: {failure}");
                 Report::not_known("InstanceStateUnknown", message)
             } else {
-                looking(instance).until(said_at)
+                lookup_pending(instance).until(report_at)
             }
         }
-        None => looking(instance),
+        None => lookup_pending(instance),
     };
-    Some((Action::LookAtState(instance.clone()), report))
+    Some((Action::LookupInstance(instance.clone()), report))
 }
 
-fn looking(instance: &InstanceId) -> Report {
-    Report::looking(format!("looks whether the instance {instance} still runs"))
+fn lookup_pending(instance: &InstanceId) -> Report {
+    Report::lookup_pending(format!("looks whether the instance {instance} still runs"))
 }
 
-fn not_alive(input: &Input<'_>, instance: &InstanceId, look: InstanceObservation) -> (Action, Report) {
-    let report = if look.life() == Life::Gone { gone(input, instance) } else { looking(instance) };
-    if look.is_said_to_be_gone() {
+fn not_alive(input: &Input<'_>, instance: &InstanceId, lookup: InstanceObservation) -> (Action, Report) {
+    let report = if lookup.life() == Life::Gone { gone(input, instance) } else { lookup_pending(instance) };
+    if lookup.is_reported_gone() {
         return (Action::Wait, report);
     }
     // Not to be shown is no proof; a later look may show it.
-    let again = look.again_at();
+    let again = lookup.again_at();
     if input.now >= again {
-        (Action::LookAtState(instance.clone()), report)
+        (Action::LookupInstance(instance.clone()), report)
     } else {
         (Action::Wait, report.until(again))
     }
@@ -59,11 +59,11 @@ fn not_alive(input: &Input<'_>, instance: &InstanceId, look: InstanceObservation
 fn gone(input: &Input<'_>, instance: &InstanceId) -> Report {
     let recorded = input.attachment.status.last_error.as_ref().filter(|error| error.code == INSTANCE_GONE);
     let since = recorded.and_then(|error| error.at.as_ref()).map_or(input.now, |at| at.0);
-    let said_at = since.saturating_add(NODE_OUTLIVES).unwrap_or(Timestamp::MAX);
-    if input.now < said_at {
+    let report_at = since.saturating_add(NODE_OUTLIVES).unwrap_or(Timestamp::MAX);
+    if input.now < report_at {
         let message =
             format!("the instance {instance} is gone: nothing is done for it, and its Node is expected to go");
-        return Report::instance_gone(message, false).until(said_at);
+        return Report::instance_gone(message, false).until(report_at);
     }
     let message = format!(
         "the instance {instance} is gone since {since}, and Node {} is still there: delete the Node, or find out why its cloud controller \
@@ -76,7 +76,7 @@ fn gone(input: &Input<'_>, instance: &InstanceId) -> Report {
 /// Before an Attach: after one that was refused for the instance, for an ENI that was attached before, and where much time has
 /// passed since the instance was looked at for it.
 pub(super) fn before_attach(input: &Input<'_>, _eni: &ObservedEni) -> Option<(Action, Report)> {
-    let refused = input.memory.failure.as_ref().filter(|failure| {
+    let refused = input.call_history.failure.as_ref().filter(|failure| {
         failure.call == Call::Attach && matches!(failure.class, Class::InstanceNotFound | Class::InstanceState)
     });
     if let Some(failure) = refused {
@@ -94,8 +94,8 @@ pub(super) fn before_create(input: &Input<'_>) -> Option<(Action, Report)> {
 /// The same by what is known already: it asks nothing of an instance that is not in doubt.
 pub(super) fn known_before_create(input: &Input<'_>) -> Option<(Action, Report)> {
     let instance = input.attachment.instance.as_ref().filter(|_| input.attachment.created < lately(input))?;
-    let look = input.instance.filter(|look| look.life() != Life::Alive)?;
-    Some(not_alive(input, instance, look))
+    let lookup = input.instance.filter(|lookup| lookup.life() != Life::Alive)?;
+    Some(not_alive(input, instance, lookup))
 }
 
 fn lately(input: &Input<'_>) -> Timestamp {

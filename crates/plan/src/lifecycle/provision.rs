@@ -4,7 +4,7 @@ use super::action::Action;
 use super::conditions::Report;
 use super::input::Input;
 use super::repair_history::UNDONE_OFTEN;
-use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
+use super::retry::{forced_until, lookup_again, not_before, observe_first, past_lag};
 use super::tags::is_ours;
 use super::{adoption, drift_repair, force, in_use, instance};
 use crate::api_time::whole_second;
@@ -30,10 +30,10 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
             if input.attachment.adopted.is_some() && input.attachment.status.eni_id.is_none() =>
         {
             // No sweep shows it before it carries our tags.
-            let found = input.attachment.adopted.clone().map_or(Action::LookByTag, Action::LookById);
-            (found, Report::looking("looks at the ENI that is to be taken over from upstream".to_owned()))
+            let found = input.attachment.adopted.clone().map_or(Action::LookupByTag, Action::LookupById);
+            (found, Report::lookup_pending("looks at the ENI that is to be taken over from upstream".to_owned()))
         }
-        Observation::Absent { by_tag, by_id, .. } => match input.memory.eni_of(input.attachment) {
+        Observation::Absent { by_tag, by_id, .. } => match input.call_history.eni_of(input.attachment) {
             Some(eni) => lost(input, eni, by_id.map(|missed| missed.last)),
             None => create(input, *by_tag),
         },
@@ -47,7 +47,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
                 "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or delete the ENI by hand",
                 eni.id
             );
-            look_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
+            lookup_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
         }
         Observation::Seen(eni) => match &eni.attachment {
             None => match eni.in_use_since {
@@ -75,7 +75,7 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     if let Some(next) = instance::known_before_create(input) {
         return next;
     }
-    let own = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Create);
+    let own = input.call_history.failure.as_ref().filter(|failure| failure.call == Call::Create);
     match own {
         Some(own) if input.quota.governs(own) => {
             if let Some((_, at)) = held_back(input) {
@@ -104,14 +104,14 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     let of_this_attempt = |failure: &Failure| !counted || whole_second(failure.at).0 >= began;
     let mismatch = own.is_some_and(|failure| failure.class == Class::TokenMismatch && of_this_attempt(failure));
     let token_safe = began.saturating_add(input.settings.token_lifetime).is_ok_and(|end| input.now < end);
-    if !token_safe || mismatch || input.memory.create_unknown.is_some_and(|_| limit_stands(input)) {
+    if !token_safe || mismatch || input.call_history.create_unknown.is_some_and(|_| limit_stands(input)) {
         // The token can no longer tell; EC2's own view must.
-        if let Some(since) = input.memory.may_exist_since()
+        if let Some(since) = input.call_history.may_exist_since()
             && !past_lag(input, by_tag, since)
         {
             let at = since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
             let report = report.or_message("looks on EC2 for an ENI that an earlier attempt may have made");
-            return if input.now >= at { (Action::LookByTag, report) } else { (Action::Wait, report.until(at)) };
+            return if input.now >= at { (Action::LookupByTag, report) } else { (Action::Wait, report.until(at)) };
         }
         if !token_safe || mismatch {
             return (Action::NextAttempt, report);
@@ -124,12 +124,12 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
 /// all back changes from moment to moment while they take turns, and that is no news.
 fn said(input: &Input<'_>) -> Option<Failure> {
     let is_create = |failure: &Failure| failure.call == Call::Create;
-    let own = input.memory.failure.as_ref();
+    let own = input.call_history.failure.as_ref();
     if own.is_some() {
         // What others have been granted since is no trouble of this one before it is tried again.
         return own.filter(|failure| is_create(failure) && !input.permissions.is_granted(failure)).cloned();
     }
-    Failure::recorded(input.attachment, input.memory.acting_since).filter(is_create)
+    Failure::recorded(input.attachment, input.call_history.acting_since).filter(is_create)
 }
 
 /// By the quota of ENIs: what was refused for it, and until when.
@@ -147,12 +147,12 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
         return ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at)));
     }
     match (input.subnets.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {
-        (Verdict::Look, Some(subnet)) => {
-            ControlFlow::Break((Action::LookAtSubnet(subnet), waiting(input, facts, report)))
+        (Verdict::Lookup, Some(subnet)) => {
+            ControlFlow::Break((Action::LookupSubnet(subnet), waiting(input, facts, report)))
         }
         (Verdict::Wait(at), _) => ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at))),
         // Only now is it asked whether the instance lives: what waits for room does not ask.
-        (Verdict::Look, None) | (Verdict::Try, _) => match instance::before_create(input) {
+        (Verdict::Lookup, None) | (Verdict::Try, _) => match instance::before_create(input) {
             Some(next) => ControlFlow::Break(next),
             None => ControlFlow::Continue(report),
         },
@@ -168,7 +168,7 @@ fn subnet_of<'a>(input: &Input<'a>) -> (Option<SubnetId>, Option<&'a ObservedSub
 
 /// Its own Create was the last that failed for it.
 fn has_failed(input: &Input<'_>) -> bool {
-    input.memory.failure.as_ref().is_some_and(|own| own.call == Call::Create)
+    input.call_history.failure.as_ref().is_some_and(|own| own.call == Call::Create)
 }
 
 /// What of the others' refusals stands: of the quota, of the action, of the subnet. Whether one of those that wait may try at this
@@ -205,7 +205,7 @@ fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
             // It may have to give up its turn before the call is sent: what it waited for is said until there is an answer.
             let report = if stands(input, facts) == (None, None) { report } else { report.unchanged() };
             let token = client_token(&input.attachment.uid, input.attachment.status.attempt);
-            (Action::Create { token, may_repeat: input.memory.may_repeat_a_create(input.attachment) }, report)
+            (Action::Create { token, may_repeat: input.call_history.may_repeat_a_create(input.attachment) }, report)
         }
         ControlFlow::Break(waits) => waits,
     }
@@ -219,12 +219,12 @@ fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Re
         Some(facts) => {
             let again = facts.as_of.saturating_add(input.settings.subnet_cooldown).unwrap_or(Timestamp::MAX);
             if input.now >= again {
-                (Action::LookAtSubnet(subnet), report)
+                (Action::LookupSubnet(subnet), report)
             } else {
                 (Action::Wait, report.until(again))
             }
         }
-        None => (Action::LookAtSubnet(subnet), report),
+        None => (Action::LookupSubnet(subnet), report),
     }
 }
 
@@ -244,26 +244,26 @@ fn has_room(request: &EniRequest, facts: &ObservedSubnet, full: &Failure, now: T
 }
 
 fn limit_stands(input: &Input<'_>) -> bool {
-    input.memory.failure.as_ref().is_some_and(|f| f.call == Call::Create && f.class == Class::Limit)
+    input.call_history.failure.as_ref().is_some_and(|f| f.call == Call::Create && f.class == Class::Limit)
 }
 
 /// The status names an ENI that is not seen: gone only if a look by its ID says so, since its tags may have been removed.
 fn lost(input: &Input<'_>, eni: multi_eni_api::ids::EniId, by_id: Option<Timestamp>) -> (Action, Report) {
     // This process knows its own calls; a call by an earlier one ended when it stopped acting.
-    let credible = by_id.is_some_and(|look| past_lag(input, look, input.memory.acting_since));
+    let credible = by_id.is_some_and(|lookup| past_lag(input, lookup, input.call_history.acting_since));
     if credible || input.attachment.lost() {
         // Its instance may have taken it along. What was proven once and is in the status need not be proven again when the look is
         // forgotten.
         let missed = by_id.filter(|_| !input.attachment.lost()).unwrap_or(Timestamp::MIN);
-        let dead = input.instance.is_some_and(|look| look.life() == Life::Gone);
+        let dead = input.instance.is_some_and(|lookup| lookup.life() == Life::Gone);
         return match instance::unless_it_lives(input, missed).filter(|_| dead || !input.attachment.lost()) {
             Some(next) => next,
             None => (Action::Wait, Report::lost(&eni)),
         };
     }
-    let report = Report::looking(format!("{eni} is not to be seen on EC2: looks for it by its ID"));
-    let sure_from = input.memory.acting_since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
-    if input.now < sure_from { (Action::Wait, report.until(sure_from)) } else { (Action::LookById(eni), report) }
+    let report = Report::lookup_pending(format!("{eni} is not to be seen on EC2: looks for it by its ID"));
+    let sure_from = input.call_history.acting_since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
+    if input.now < sure_from { (Action::Wait, report.until(sure_from)) } else { (Action::LookupById(eni), report) }
 }
 
 /// Available: attach it.
@@ -282,7 +282,7 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
         return next;
     }
     let attach = Action::Attach { eni: eni.id.clone(), instance, card, index };
-    if let Some(failure) = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Attach) {
+    if let Some(failure) = input.call_history.failure.as_ref().filter(|failure| failure.call == Call::Attach) {
         let report = Report::attach_failed(eni, failure, index);
         // "In use", "slot taken", "not found", or no answer: what the ENI shows after the error decides first.
         let ask_ec2 = match failure.class {
@@ -295,7 +295,7 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
             _ if ask_ec2
                 && input.now >= failure.at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX) =>
             {
-                (Action::LookById(eni.id.clone()), report)
+                (Action::LookupById(eni.id.clone()), report)
             }
             Some(at) if ask_ec2 => (
                 Action::Wait,
@@ -307,7 +307,7 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     }
     let report = Report::attaching(eni, format!("{} is being attached at device index {index}", eni.id));
     // Who detaches it again and again is answered less and less.
-    match input.memory.repairs.detached(input.now) {
+    match input.call_history.repairs.detached(input.now) {
         Some((UNDONE_OFTEN.., again)) if input.now < again => {
             let message = format!("somebody detaches {} again and again: it is attached again later", eni.id);
             (Action::Wait, Report::attaching(eni, message).until(again))
@@ -324,7 +324,7 @@ fn attached(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (A
             "somebody attached {} to {place} at device index {}; it is not taken back: detach it there, and it is attached here again",
             eni.id, at.index
         );
-        return look_again(input, eni, Report::blocked(eni, "AttachedElsewhere", message));
+        return lookup_again(input, eni, Report::blocked(eni, "AttachedElsewhere", message));
     }
     match at.state {
         AttachmentState::Attaching => attaching(input, eni, at),
@@ -343,7 +343,7 @@ fn detaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (
     }
     if eni.as_of() < force_at {
         // An older look cannot tell that it is still so.
-        return (Action::LookById(eni.id.clone()), report);
+        return (Action::LookupById(eni.id.clone()), report);
     }
     match not_before(input, Call::Detach).max(forced_until(input, eni, force_at)) {
         Some(again) => (Action::Wait, report.until(again)),
@@ -373,10 +373,10 @@ fn attaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (
     let force_at = force::due(input, at).filter(|force_at| input.now >= *force_at);
     if eni.as_of() < force_at.unwrap_or(end(settings.attaching_detach)) {
         // An older look cannot tell that it is still so.
-        return (Action::LookById(eni.id.clone()), stuck);
+        return (Action::LookupById(eni.id.clone()), stuck);
     }
     let forced = force_at.and_then(|force_at| forced_until(input, eni, force_at));
-    let failure = input.memory.failure.as_ref().filter(|failure| failure.call == Call::Detach);
+    let failure = input.call_history.failure.as_ref().filter(|failure| failure.call == Call::Detach);
     let stuck = match failure.filter(|failure| failure.needs_a_person()) {
         Some(failure) => Report::detach_failed(eni, failure),
         None => stuck,

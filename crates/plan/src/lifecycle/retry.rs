@@ -11,7 +11,7 @@ use multi_eni_api::names::short_digest;
 
 /// When this call may be tried again, if it failed before; None for now.
 pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
-    let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call)?;
+    let failure = input.call_history.failure.as_ref().filter(|failure| failure.call == call)?;
     not_before_after(input, failure)
 }
 
@@ -56,7 +56,7 @@ pub(super) fn not_before_after(input: &Input<'_>, failure: &Failure) -> Option<T
 /// A call without a token got no answer, or EC2 says that there is nothing left to do: what the ENI shows after that comes before
 /// any repetition.
 pub(super) fn observe_first(input: &Input<'_>, call: Call, eni: &ObservedEni) -> Option<Action> {
-    let failure = input.memory.failure.as_ref().filter(|failure| failure.call == call)?;
+    let failure = input.call_history.failure.as_ref().filter(|failure| failure.call == call)?;
     observe_first_after(failure, eni)
 }
 
@@ -68,7 +68,7 @@ pub(super) fn observe_first_after(failure: &Failure, eni: &ObservedEni) -> Optio
         Class::Unauthorized => failure.count <= PASSING,
         _ => false,
     };
-    (tells && eni.as_of() <= failure.at).then(|| Action::LookById(eni.id.clone()))
+    (tells && eni.as_of() <= failure.at).then(|| Action::LookupById(eni.id.clone()))
 }
 
 /// A detach by force, once EC2 has accepted it, is given time: until when no other one is sent. None: there was none, or its
@@ -88,9 +88,9 @@ const FORCED_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// What somebody did by hand to an ENI, and has to undo, no sweep need show: it may not carry our tag any more. So it is
 /// looked at by its ID, slowly.
-pub(super) fn look_again(input: &Input<'_>, eni: &ObservedEni, report: Report) -> (Action, Report) {
+pub(super) fn lookup_again(input: &Input<'_>, eni: &ObservedEni, report: Report) -> (Action, Report) {
     let again = eni.as_of().saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX);
-    if input.now >= again { (Action::LookById(eni.id.clone()), report) } else { (Action::Wait, report.until(again)) }
+    if input.now >= again { (Action::LookupById(eni.id.clone()), report) } else { (Action::Wait, report.until(again)) }
 }
 
 /// `first` seconds for the first tries, then doubled each time, up to [`MOST`].
@@ -113,6 +113,6 @@ fn spread(wait: SignedDuration, uid: &str, count: i32) -> SignedDuration {
 
 /// Whether what is not seen can be taken as not being there: the look began long enough after the last call that could
 /// have made or changed it.
-pub(super) fn past_lag(input: &Input<'_>, look: Timestamp, last_call: Timestamp) -> bool {
-    last_call.saturating_add(input.settings.lag).is_ok_and(|credible| look >= credible)
+pub(super) fn past_lag(input: &Input<'_>, lookup: Timestamp, last_call: Timestamp) -> bool {
+    last_call.saturating_add(input.settings.lag).is_ok_and(|credible| lookup >= credible)
 }

@@ -4,7 +4,7 @@ use super::action::Action;
 use super::conditions::Report;
 use super::input::Input;
 use super::repair_history::UNDONE_OFTEN;
-use super::retry::{forced_until, look_again, not_before, observe_first, past_lag};
+use super::retry::{forced_until, lookup_again, not_before, observe_first, past_lag};
 use super::tags::is_ours;
 use super::{adoption, force, in_use};
 use crate::ec2_errors::Call;
@@ -40,7 +40,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
                 "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or detach and delete the ENI by hand",
                 eni.id
             );
-            look_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
+            lookup_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
         }
         Observation::Seen(eni) => match &eni.attachment {
             None => match eni.in_use_since {
@@ -60,47 +60,47 @@ fn absent(
     by_id: Option<Missed>,
 ) -> (Action, Report) {
     let attachment = input.attachment;
-    let unseen_since = input.memory.may_exist_since();
+    let unseen_since = input.call_history.may_exist_since();
     // One that this process made was there, whatever its status says.
-    let known = input.memory.eni_of(attachment);
-    let sure = |look: Timestamp| unseen_since.is_none_or(|since| past_lag(input, look, since));
-    let (is_sure, look) = match known.clone() {
+    let known = input.call_history.eni_of(attachment);
+    let sure = |lookup: Timestamp| unseen_since.is_none_or(|since| past_lag(input, lookup, since));
+    let (is_sure, lookup) = match known.clone() {
         Some(eni) => match by_id.filter(|missed| missed.said || sure(missed.last)) {
             Some(missed) => match unproven(input, eni, missed) {
                 Some(next) => return next,
                 None => (true, Action::Wait),
             },
-            None => (false, Action::LookById(eni)),
+            None => (false, Action::LookupById(eni)),
         },
-        None => (sure(by_tag), Action::LookByTag),
+        None => (sure(by_tag), Action::LookupByTag),
     };
     if is_sure {
         // Where an earlier process, or a Create that got no answer, may have made one, another account shows none either.
         // So something of this cluster must have been shown since a look could have shown it.
         let credible = unseen_since.map(|since| since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX));
         let since = credible.filter(|since| known.is_none() && home.is_none_or(|home| home < *since));
-        return match since.map(|since| prove_home(input, since).unwrap_or(Action::LookByTag)) {
-            Some(look) => (look, Report::leaving("makes sure that no ENI of it is left on EC2")),
+        return match since.map(|since| prove_home(input, since).unwrap_or(Action::LookupByTag)) {
+            Some(lookup) => (lookup, Report::leaving("makes sure that no ENI of it is left on EC2")),
             None => (Action::Release, Report::leaving("EC2 shows no ENI of it")),
         };
     }
     let from =
         unseen_since.map_or(input.now, |since| since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX));
     let report = Report::leaving("makes sure that no ENI of it is left on EC2");
-    if input.now >= from { (look, report) } else { (Action::Wait, report.until(from)) }
+    if input.now >= from { (lookup, report) } else { (Action::Wait, report.until(from)) }
 }
 
 /// An ENI that was there and that EC2 does not show, though nobody here has deleted it: one answer may be an error, and another account
 /// shows nothing. Two looks must miss it, unless the end of its instance or EC2's own word explains it; and EC2 must have shown something
 /// of this cluster since the first one. Answers what is done until then.
 fn unproven(input: &Input<'_>, eni: EniId, missed: Missed) -> Option<(Action, Report)> {
-    let is_explained = missed.said || input.instance.is_some_and(|look| look.is_said_to_be_gone());
+    let is_explained = missed.said || input.instance.is_some_and(|lookup| lookup.is_reported_gone());
     let report =
         Report::leaving("EC2 does not show the ENI, which nobody here has deleted: makes sure that it is gone");
     if !is_explained && missed.last.duration_since(missed.since) < APART {
         let again = missed.since.saturating_add(APART).unwrap_or(Timestamp::MAX);
         return Some(if input.now >= again {
-            (Action::LookById(eni), report)
+            (Action::LookupById(eni), report)
         } else {
             (Action::Wait, report.until(again))
         });
@@ -108,7 +108,7 @@ fn unproven(input: &Input<'_>, eni: EniId, missed: Missed) -> Option<(Action, Re
     if missed.is_proven() {
         return None;
     }
-    Some((prove_home(input, missed.since).unwrap_or(Action::LookById(eni)), report))
+    Some((prove_home(input, missed.since).unwrap_or(Action::LookupById(eni)), report))
 }
 
 /// None if EC2 has shown something of this cluster since then; else what may show something.
@@ -116,9 +116,9 @@ fn prove_home(input: &Input<'_>, since: Timestamp) -> Option<Action> {
     if input.home_shown.is_some_and(|at| at >= since) {
         return None;
     }
-    let asked = input.instance.is_some_and(|look| look.as_of >= since) || input.states_failure.is_some();
+    let asked = input.instance.is_some_and(|lookup| lookup.as_of >= since) || input.states_failure.is_some();
     // Without an instance that EC2 knows, a sweep tells: it shows others, or puts the place in doubt.
-    Some(input.attachment.instance.clone().filter(|_| !asked).map_or(Action::Wait, Action::LookAtState))
+    Some(input.attachment.instance.clone().filter(|_| !asked).map_or(Action::Wait, Action::LookupInstance))
 }
 
 /// A Detach that EC2 accepted takes seconds; one that lasts is said, with what comes next.
@@ -126,9 +126,9 @@ fn is_detaching(input: &Input<'_>, eni: &ObservedEni, force_at: Option<Timestamp
     let report = Report::detaching(eni, format!("EC2 is detaching {}", eni.id));
     let Some(force_at) = force_at else { return report };
     let since = force_at.saturating_sub(input.settings.force_detach).unwrap_or(Timestamp::MIN);
-    let said_at = since.saturating_add(STUCK_SAID_AFTER).unwrap_or(Timestamp::MAX);
-    if input.now < said_at {
-        return report.until(said_at);
+    let report_at = since.saturating_add(STUCK_SAID_AFTER).unwrap_or(Timestamp::MAX);
+    if input.now < report_at {
+        return report.until(report_at);
     }
     let message = format!(
         "EC2 has been detaching {} since {}: from {} on it is detached by force, which may cost the device index. Look at the instance: \
@@ -141,7 +141,7 @@ fn is_detaching(input: &Input<'_>, eni: &ObservedEni, force_at: Option<Timestamp
 }
 
 fn delete(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
-    let report = Report::deleting(eni, input.memory.failure.as_ref().filter(|f| f.call == Call::Delete));
+    let report = Report::deleting(eni, input.call_history.failure.as_ref().filter(|f| f.call == Call::Delete));
     match not_before(input, Call::Delete) {
         Some(at) => (Action::Wait, report.until(at)),
         None => {
@@ -157,42 +157,42 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
             "somebody attached {} to {place}: it is not detached there; detach it by hand, and it is deleted",
             eni.id
         );
-        return look_again(input, eni, Report::blocked(eni, "AttachedElsewhere", message));
+        return lookup_again(input, eni, Report::blocked(eni, "AttachedElsewhere", message));
     }
-    if let Some(look) = input.instance.filter(|look| look.life() == Life::Gone) {
+    if let Some(lookup) = input.instance.filter(|lookup| lookup.life() == Life::Gone) {
         // EC2 detaches by itself; what survives is seen as available and deleted. No sweep is waited for.
         let report =
             Report::detaching(eni, "the instance is terminated: waits for EC2 to let go of the ENI".to_owned());
-        let again = match look.is_said_to_be_gone() {
-            true => look.as_of.saturating_add(END_LOOK_EVERY).unwrap_or(Timestamp::MAX),
+        let again = match lookup.is_reported_gone() {
+            true => lookup.as_of.saturating_add(END_LOOK_EVERY).unwrap_or(Timestamp::MAX),
             // Not to be shown may be an error of the look.
-            false => look.again_at(),
+            false => lookup.again_at(),
         };
         if let Some(instance) = input.attachment.instance.clone().filter(|_| input.now >= again) {
-            return (Action::LookAtState(instance), report);
+            return (Action::LookupInstance(instance), report);
         }
-        let gone_for = input.now.duration_since(look.since);
+        let gone_for = input.now.duration_since(lookup.since);
         let report = if gone_for >= STUCK_SAID_AFTER {
             let message = format!(
                 "its instance is gone since {}, and EC2 still shows {} attached to it: EC2 lets go of it when the instance has ended; if it \
                  never does, ask AWS Support about the instance",
-                second(look.since),
+                second(lookup.since),
                 eni.id
             );
             Report::blocked(eni, "StuckDetaching", message)
         } else {
-            report.until(look.since.saturating_add(STUCK_SAID_AFTER).unwrap_or(Timestamp::MAX))
+            report.until(lookup.since.saturating_add(STUCK_SAID_AFTER).unwrap_or(Timestamp::MAX))
         };
         let every = SignedDuration::from_secs(gone_for.as_secs() / 8).clamp(GONE_LOOK_EVERY, GONE_LOOK_SLOWEST);
         let again = eni.as_of().saturating_add(every).unwrap_or(Timestamp::MAX);
         return if input.now >= again {
-            (Action::LookById(eni.id.clone()), report)
+            (Action::LookupById(eni.id.clone()), report)
         } else {
             (Action::Wait, report.until(again))
         };
     }
     let settings = input.settings;
-    let failure = input.memory.failure.as_ref().filter(|f| f.call == Call::Detach);
+    let failure = input.call_history.failure.as_ref().filter(|f| f.call == Call::Detach);
     let due = force::due(input, at);
     let call = |force| {
         observe_first(input, Call::Detach, eni).unwrap_or_else(|| Action::Detach {
@@ -208,7 +208,7 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
     if let Some(force_at) = due.filter(|force_at| input.now >= *force_at) {
         if eni.as_of() < force_at {
             // An older look cannot tell that it is still there.
-            return (Action::LookById(eni.id.clone()), report);
+            return (Action::LookupById(eni.id.clone()), report);
         }
         let wait = not_before(input, Call::Detach).max(forced_until(input, eni, force_at));
         return match wait {
@@ -226,13 +226,13 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
                 return (Action::Wait, Report::detaching(eni, message).until(patience));
             }
             if eni.as_of() < patience {
-                return (Action::LookById(eni.id.clone()), report);
+                return (Action::LookupById(eni.id.clone()), report);
             }
             not_before(input, Call::Detach)
                 .map_or((call(false), report.clone()), |again| (Action::Wait, report.until(again)))
         }
         AttachmentState::Attached => {
-            let undone = input.memory.repairs.attached_by_others(input.now);
+            let undone = input.call_history.repairs.attached_by_others(input.now);
             let report = match undone.filter(|(count, _)| *count >= UNDONE_OFTEN) {
                 Some(_) if failure.is_none() => Report::attached_often(eni),
                 Some(_) | None => report,

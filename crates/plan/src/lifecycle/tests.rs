@@ -65,7 +65,7 @@ struct World {
     attachment: Attachment,
     observation: Observation,
     spec: EniSpec,
-    memory: CallHistory,
+    call_history: CallHistory,
     instance: Option<InstanceObservation>,
     unlooked: bool,
     states_failure: Option<LookupFailure>,
@@ -92,7 +92,7 @@ impl World {
         let mut eni_attachment = new_attachment("n0", 1, false);
         eni_attachment.created = at(20);
         Self {
-            memory: CallHistory::made(at(10)),
+            call_history: CallHistory::made(at(10)),
             attachment: eni_attachment,
             observation,
             spec: NodeEni::read(&NodeENI::new("a", spec)).spec.unwrap(),
@@ -127,7 +127,7 @@ impl World {
             states_failure: self.states_failure.as_ref(),
             home_shown: self.home_shown,
             catalog: &self.catalog,
-            memory: &self.memory,
+            call_history: &self.call_history,
             quota: &self.quota,
             permissions: &self.permissions,
             subnets: &self.subnets,
@@ -148,13 +148,13 @@ impl World {
 
     /// EC2 accepts a plain Detach of the first attachment.
     fn accepts(&mut self, seconds: i64) {
-        self.memory.sends_detach("eni-attach-1", false, true);
-        self.memory.succeeded(Call::Detach, at(seconds));
+        self.call_history.sends_detach("eni-attach-1", false, true);
+        self.call_history.succeeded(Call::Detach, at(seconds));
     }
 
     fn fail(&mut self, call: Call, code: &str, message: &str) {
         let error = CallError::Answered { code: code.into(), message: message.into() };
-        self.memory.failed(call, &error, self.now);
+        self.call_history.failed(call, &error, self.now);
     }
 }
 
@@ -197,12 +197,12 @@ fn what_the_quota_refused_one_all_wait_for_and_say_so() {
     assert_eq!(ready.reason, "LimitExceeded");
     assert!(ready.message.contains("Maximum of 5000 reached. Raise the quota"), "{}", ready.message);
     // Who was refused itself waits for the same, and no longer.
-    world.memory.failed(Call::Create, &refused, at(29));
+    world.call_history.failed(Call::Create, &refused, at(29));
     assert_eq!((world.step().action, world.step().recheck), (Action::Wait, Some(at(629))));
     world.quota.freed();
     // The refused Create may have ignored its token: until a look says that nothing was made, none follows.
     assert_eq!(world.step().action, Action::Wait);
-    world.memory.create_unknown = None;
+    world.call_history.create_unknown = None;
     assert!(matches!(world.step().action, Action::Create { .. }));
     // Without word of the quota its own memory counts.
     world.quota = QuotaGate::default();
@@ -218,9 +218,9 @@ fn what_is_said_does_not_change_with_who_holds_it_back() {
     world.quota.answered("another", at(28), &Err(refused), at(29));
     let denied = CallError::Answered { code: "UnauthorizedOperation".into(), message: "no".into() };
     for uid in ["a", "b", "c"] {
-        let mut memory = CallHistory::made(at(0));
-        memory.failed(Call::Create, &denied, at(29));
-        world.permissions.answered(uid, Call::Create, &Err(denied.clone()), memory.failure.as_ref(), at(29));
+        let mut call_history = CallHistory::made(at(0));
+        call_history.failed(Call::Create, &denied, at(29));
+        world.permissions.answered(uid, Call::Create, &Err(denied.clone()), call_history.failure.as_ref(), at(29));
     }
     let first = world.step();
     assert_eq!((first.action, first.status.phase), (Action::Wait, Phase::Blocked));
@@ -299,16 +299,16 @@ fn blind_does_nothing_and_an_eni_without_our_tags_is_never_touched() {
 #[test]
 fn a_lost_answer_repeats_the_token_within_the_hour_and_looks_twice_after_it() {
     let mut world = World::new(absent(25));
-    world.memory.failed(Call::Create, &CallError::Unknown("timeout".into()), at(40));
+    world.call_history.failed(Call::Create, &CallError::Unknown("timeout".into()), at(40));
     world.now = at(45);
     assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-0"));
     world.now = at(4000);
-    assert_eq!(world.step().action, Action::LookByTag, "the token is too old to tell");
+    assert_eq!(world.step().action, Action::LookupByTag, "the token is too old to tell");
     world.observation = absent(4000);
     assert_eq!(world.step().action, Action::NextAttempt);
     assert_eq!(world.step().status.attempt, 1);
     world.attachment.status = world.step().status;
-    world.memory.create_unknown = None;
+    world.call_history.create_unknown = None;
     assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-1"));
 }
 
@@ -317,10 +317,10 @@ fn a_lost_answer_repeats_the_token_within_the_hour_and_looks_twice_after_it() {
 #[test]
 fn an_eni_that_this_process_made_is_looked_for_whatever_the_status_says() {
     let mut world = World::new(absent(200));
-    world.memory.succeeded(Call::Create, at(30));
-    world.memory.created_eni = Some(eni(1).id);
+    world.call_history.succeeded(Call::Create, at(30));
+    world.call_history.created_eni = Some(eni(1).id);
     world.now = at(201);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
 }
 
 #[test]
@@ -348,7 +348,7 @@ fn stuck_detaching_on_the_way_in_is_forced_after_a_look() {
     world.now = at(899);
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(900);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
     world.looked(900);
     assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
 }
@@ -362,7 +362,7 @@ fn what_is_not_ours_any_more_is_looked_at_again_by_its_id() {
     world.now = at(599);
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(601);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
 }
 
 #[test]
@@ -375,7 +375,7 @@ fn stuck_attaching_is_said_at_90_s_detached_at_5_min_and_forced_15_min_after_tha
     world.now = at(90);
     assert_eq!((world.step().action, reason(&world).as_str()), (Action::Wait, "StuckAttaching"));
     world.now = at(300);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id), "an old look cannot tell that it is stuck");
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id), "an old look cannot tell that it is stuck");
     world.looked(300);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
     world.now = at(899);
@@ -409,7 +409,7 @@ fn deleted_by_hand_is_believed_only_after_a_look_by_id() {
     world.attachment.status = World::new(seen(Some(AttachmentState::Attached))).step().status;
     world.now = at(100);
     let step = world.step();
-    assert_eq!(step.action, Action::LookById(eni(1).id));
+    assert_eq!(step.action, Action::LookupById(eni(1).id));
     assert_eq!(step.status, world.attachment.status, "a sweep that does not show it yet is no news");
     world.observation =
         Observation::Absent { by_tag: at(80), home: None, by_id: Some(Missed::once(at(100))), deleted: None };
@@ -426,14 +426,14 @@ fn an_old_sight_is_renewed_before_anything_is_done_on_its_strength() {
     world.now = at(150);
     assert!(matches!(world.step().action, Action::Attach { .. }));
     world.now = at(151);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
     world.looked(151);
     assert!(matches!(world.step().action, Action::Attach { .. }));
     // The answer of a call of ours is younger, and says nothing of its tags.
     let Observation::Seen(observation) = &mut world.observation else { panic!("it is seen") };
     observation.last_call = Some(at(300));
     world.now = at(302);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
 }
 
 #[test]
@@ -460,11 +460,11 @@ fn groups_by_name_follow_the_nodeeni_and_a_hand_once_the_names_are_known() {
 #[test]
 fn to_learn_late_that_an_object_was_made_here_forgets_no_call() {
     let eni_attachment = new_attachment("n0", 1, false);
-    let mut memory = CallHistory::begin(at(10), &eni_attachment);
-    memory.failed(Call::Create, &CallError::Unknown("broken".into()), at(21));
-    memory.learns_that_it_was_made_here(&eni_attachment, at(22));
-    assert_eq!(memory.may_exist_since(), Some(at(21)));
-    assert!(memory.failure.is_some());
+    let mut call_history = CallHistory::begin(at(10), &eni_attachment);
+    call_history.failed(Call::Create, &CallError::Unknown("broken".into()), at(21));
+    call_history.learns_that_it_was_made_here(&eni_attachment, at(22));
+    assert_eq!(call_history.may_exist_since(), Some(at(21)));
+    assert!(call_history.failure.is_some());
     let mut fresh = CallHistory::begin(at(10), &eni_attachment);
     fresh.learns_that_it_was_made_here(&eni_attachment, at(22));
     assert_eq!(fresh.may_exist_since(), None, "nobody called for it before");
@@ -503,12 +503,12 @@ fn a_create_that_an_earlier_one_may_have_made_already_is_known_to_be_one() {
     };
     let mut world = World::new(absent(25));
     assert!(!may_repeat(&world), "made here");
-    world.memory = CallHistory::begin(at(10), &world.attachment);
+    world.call_history = CallHistory::begin(at(10), &world.attachment);
     assert!(!may_repeat(&world), "made in this term: only the answer is still on its way");
     world.attachment.created = at(9);
     assert!(may_repeat(&world), "there before this term");
     world.attachment.created = at(20);
-    world.memory.create_unknown = Some(at(21));
+    world.call_history.create_unknown = Some(at(21));
     assert!(may_repeat(&world), "no answer was heard");
 }
 
@@ -522,8 +522,8 @@ fn a_repair_that_does_not_last_is_made_less_and_less_and_said() {
         world.now = at(seconds);
         world.looked(seconds);
         if let Action::Modify { change, .. } = world.step().action {
-            world.memory.sends_change(&change, Some(&world.spec), world.now);
-            world.memory.succeeded(Call::Modify, world.now);
+            world.call_history.sends_change(&change, Some(&world.spec), world.now);
+            world.call_history.succeeded(Call::Modify, world.now);
             sent.push(seconds);
         }
     }
@@ -551,8 +551,8 @@ fn an_eni_that_is_detached_again_and_again_is_attached_less_and_less_and_that_is
         world.observation = seen(None);
         world.looked(seconds);
         if let Action::Attach { .. } = world.step().action {
-            world.memory.sends_attach(world.attachment.status.attachment_id.as_deref());
-            world.memory.succeeded(Call::Attach, world.now);
+            world.call_history.sends_attach(world.attachment.status.attachment_id.as_deref());
+            world.call_history.succeeded(Call::Attach, world.now);
             sent.push(seconds);
         }
     }
@@ -575,17 +575,17 @@ fn an_eni_that_is_detached_again_and_again_is_attached_less_and_less_and_that_is
 /// One that hangs is detached by this process itself.
 #[test]
 fn what_this_process_detached_was_detached_by_nobody_else() {
-    let mut memory = CallHistory::made(at(10));
+    let mut call_history = CallHistory::made(at(10));
     for n in 0..6 {
-        memory.sends_detach("eni-attach-1", false, true);
-        memory.succeeded(Call::Detach, at(20 + n));
-        memory.sends_attach(Some("eni-attach-1"));
-        memory.succeeded(Call::Attach, at(21 + n));
+        call_history.sends_detach("eni-attach-1", false, true);
+        call_history.succeeded(Call::Detach, at(20 + n));
+        call_history.sends_attach(Some("eni-attach-1"));
+        call_history.succeeded(Call::Attach, at(21 + n));
     }
-    assert_eq!(memory.repairs.undone_often(at(30)), None);
-    memory.sends_attach(None);
-    memory.succeeded(Call::Attach, at(31));
-    assert_eq!(memory.repairs.detached(at(32)), None, "it is the first time");
+    assert_eq!(call_history.repairs.undone_often(at(30)), None);
+    call_history.sends_attach(None);
+    call_history.succeeded(Call::Attach, at(31));
+    assert_eq!(call_history.repairs.detached(at(32)), None, "it is the first time");
 }
 
 /// Whoever strips it changes nothing on EC2.

@@ -124,11 +124,11 @@ mod tests {
         orphan.tags.insert(TAG_NODEENI, "a");
         let denied = Err(CallError::Answered { code: "UnauthorizedOperation".into(), message: "no".into() });
         let (mut refusals, mut sent, mut said) = (Refusals::default(), Vec::new(), Vec::new());
-        for sweep in 0..60 {
-            let now = at(sweep * 60);
+        for resync in 0..60 {
+            let now = at(resync * 60);
             if refusals.allows(&orphan.id, now) {
-                sent.push(sweep);
-                said.extend(refusals.answered(&orphan, Call::Delete, &denied, now).map(|_| sweep));
+                sent.push(resync);
+                said.extend(refusals.answered(&orphan, Call::Delete, &denied, now).map(|_| resync));
             }
         }
         assert!(sent.len() <= 14, "{sent:?}");

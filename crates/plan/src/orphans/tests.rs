@@ -12,21 +12,21 @@ struct World {
 }
 
 impl World {
-    /// One ENI that nothing knows, suspected at 10 s and shown by a sweep at `sweep`.
-    fn new(state: Option<AttachmentState>, sweep: i64) -> Self {
+    /// One ENI that nothing knows, suspected at 10 s and shown by a sweep at `resync`.
+    fn new(state: Option<AttachmentState>, resync: i64) -> Self {
         let mut orphan = eni(1);
         orphan.attachment = state.map(attachment);
-        orphan.shown_at = at(sweep);
+        orphan.shown_at = at(resync);
         let instances = attachment(AttachmentState::Attached).instance.into_iter().collect();
         let before = [(orphan.id.clone(), at(10))].into();
         Self { owned: vec![orphan], known: BTreeSet::new(), named: BTreeSet::new(), instances, before, called: None }
     }
 
-    fn judge(&self, sweep: i64) -> Verdict {
+    fn judge(&self, resync: i64) -> Verdict {
         judge(Input {
             may_be_adopted: &|_| false,
-            now: at(sweep + 1),
-            sweep: at(sweep),
+            now: at(resync + 1),
+            resync: at(resync),
             all: self.owned.len(),
             owned: &self.owned,
             known: &self.known,
@@ -41,7 +41,7 @@ impl World {
 }
 
 #[test]
-fn two_whole_sweeps_apart_from_each_other_must_show_it() {
+fn two_whole_resyncs_apart_from_each_other_must_show_it() {
     let id = eni(1).id;
     let mut world = World::new(None, 189);
     assert_eq!(world.judge(189).delete, [], "the second sweep began too early");
@@ -56,7 +56,7 @@ fn two_whole_sweeps_apart_from_each_other_must_show_it() {
 }
 
 #[test]
-fn a_call_that_failed_is_sent_again_after_the_next_sweep() {
+fn a_call_that_failed_is_sent_again_after_the_next_resync() {
     let id = eni(1).id;
     let mut world = World::new(None, 300);
     world.called = Some(at(300));
@@ -81,7 +81,7 @@ fn what_is_known_named_or_without_the_tag_of_an_attachment_is_no_orphan() {
 
 #[test]
 fn an_orphan_that_hangs_is_freed_and_a_young_one_is_let_arrive() {
-    let force = |state, sweep| World::new(Some(state), sweep).judge(sweep).detach.first().map(|d| d.force);
+    let force = |state, resync| World::new(Some(state), resync).judge(resync).detach.first().map(|d| d.force);
     assert_eq!(force(AttachmentState::Attached, 250), Some(false));
     assert_eq!(force(AttachmentState::Attaching, 250), None);
     assert_eq!(force(AttachmentState::Attaching, 300), Some(false));

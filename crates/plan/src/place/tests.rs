@@ -12,7 +12,7 @@ fn home() -> Evidence {
         recorded: vec![origin(Some("1"), Some("us-east-1")); 3],
         attachments: 3,
         zones: ["us-east-1a".to_owned(), "us-east-1b".to_owned()].into(),
-        swept: true,
+        resynced: true,
         shown: [("1".to_owned(), 3)].into(),
         instances: vec![None],
         subnets: vec![SubnetWord::Unasked],
@@ -59,16 +59,16 @@ fn regions_of_zones() {
 #[test]
 fn at_home_and_before_anything_was_made() {
     assert_eq!(judge(&home()), Place::Proven);
-    let nothing = Evidence { recorded: vec![], attachments: 0, shown: BTreeMap::new(), swept: false, ..home() };
+    let nothing = Evidence { recorded: vec![], attachments: 0, shown: BTreeMap::new(), resynced: false, ..home() };
     assert_eq!(judge(&nothing), Place::Proven);
-    assert_eq!(judge(&Evidence { swept: false, ..home() }), Place::Unproven(Missing::Sweep));
+    assert_eq!(judge(&Evidence { resynced: false, ..home() }), Place::Unproven(Missing::Resync));
     // A status of an earlier version says no place.
     assert_eq!(judge(&Evidence { recorded: vec![origin(None, None)], ..home() }), Place::Proven);
 }
 
 #[test]
 fn another_region_is_known_before_the_first_look() {
-    let away = |evidence: Evidence| Evidence { region: Some("eu-west-1".into()), swept: false, ..evidence };
+    let away = |evidence: Evidence| Evidence { region: Some("eu-west-1".into()), resynced: false, ..evidence };
     assert!(is_elsewhere(&away(home())));
     // With no Node; from statuses without the fields; with nothing made yet.
     assert!(is_elsewhere(&away(Evidence { zones: BTreeSet::new(), ..home() })));
@@ -83,7 +83,7 @@ fn another_region_is_known_before_the_first_look() {
 #[test]
 fn an_eniattachment_whose_eni_no_status_names_yet_is_something_that_ec2_could_show() {
     let unnamed = |from| Evidence { recorded: vec![], attachments: 1, shown: BTreeMap::new(), ..from };
-    assert_eq!(judge(&Evidence { swept: false, ..unnamed(home()) }), Place::Unproven(Missing::Sweep));
+    assert_eq!(judge(&Evidence { resynced: false, ..unnamed(home()) }), Place::Unproven(Missing::Resync));
     assert_eq!(judge(&unnamed(home())), Place::Unproven(Missing::Answers));
     assert_eq!(judge(&unnamed(answered(true))), Place::Proven);
     let Place::Elsewhere(why) = judge(&unnamed(answered(false))) else { panic!("it is elsewhere") };
@@ -124,7 +124,7 @@ fn a_shared_subnet_proves_the_region_and_no_account() {
 /// A role is swapped under a running process.
 #[test]
 fn what_was_seen_before_the_doubt_says_nothing() {
-    let in_doubt = |swept, named| is_in_doubt(swept, || named, None, at(60));
+    let in_doubt = |resynced, named| is_in_doubt(resynced, || named, None, at(60));
     assert!(in_doubt(0, 1) && !in_doubt(1, 1) && !in_doubt(0, 0));
     assert!(!is_in_doubt(0, || 1, Some(at(60)), at(359)) && is_in_doubt(0, || 1, Some(at(60)), at(360)));
     let doubted = |since, from| Evidence { shown: BTreeMap::new(), doubted: Some(at(since)), ..from };

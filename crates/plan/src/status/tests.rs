@@ -8,7 +8,7 @@ fn ready(node: &str) -> Attachment {
 }
 
 /// The conditions Ready and Progressing, as status and message.
-fn told(attachment: &[Attachment], matched: &[&str], desired: usize) -> [(String, String); 2] {
+fn reported(attachment: &[Attachment], matched: &[&str], desired: usize) -> [(String, String); 2] {
     let status = nodeeni_status(Input {
         nodeeni: &nodeeni("a", 1, &["subnet-00000001"]),
         previous: &NodeEniStatus::default(),
@@ -34,18 +34,18 @@ fn told(attachment: &[Attachment], matched: &[&str], desired: usize) -> [(String
 #[test]
 fn one_that_no_node_asks_for_any_more_does_not_stand_in_for_one_that_is_missing() {
     let both = ["n0", "n1"];
-    assert_eq!(told(&[ready("n0"), ready("n1")], &both, 2)[0].0, "True");
+    assert_eq!(reported(&[ready("n0"), ready("n1")], &both, 2)[0].0, "True");
     let mut deselected = ready("n2");
     deselected.deselected_since = Some(at(0));
-    let [(is_ready, says), (progressing, _)] = told(&[ready("n0"), deselected], &both, 2);
+    let [(is_ready, says), (progressing, _)] = reported(&[ready("n0"), deselected], &both, 2);
     assert_eq!((is_ready.as_str(), says.as_str()), ("False", "1 of 2 ENIs are ready on 2 nodes"));
     assert_eq!(progressing, "True");
     // Its label is back, and the mark is about to be taken off: nothing flaps.
     let mut back = ready("n1");
     back.deselected_since = Some(at(0));
-    assert_eq!(told(&[ready("n0"), back], &both, 2)[0].0, "True");
+    assert_eq!(reported(&[ready("n0"), back], &both, 2)[0].0, "True");
     // Its Node is gone, and the grace in which it may come back runs.
-    let [(is_ready, says), _] = told(&[ready("n0"), ready("gone")], &both, 2);
+    let [(is_ready, says), _] = reported(&[ready("n0"), ready("gone")], &both, 2);
     assert_eq!((is_ready.as_str(), says.as_str()), ("False", "1 of 2 ENIs are ready on 2 nodes"));
 }
 
@@ -53,7 +53,7 @@ fn one_that_no_node_asks_for_any_more_does_not_stand_in_for_one_that_is_missing(
 fn what_is_left_over_is_not_counted_as_more_than_all() {
     let mut deselected = ready("n2");
     deselected.deselected_since = Some(at(0));
-    let [(is_ready, says), _] = told(&[ready("n0"), deselected], &["n0"], 1);
+    let [(is_ready, says), _] = reported(&[ready("n0"), deselected], &["n0"], 1);
     assert_eq!((is_ready.as_str(), says.as_str()), ("True", "1 of 1 ENIs are ready on 1 nodes"));
 }
 
@@ -74,10 +74,10 @@ fn a_refused_change_of_an_eni_in_place_is_said_of_the_nodeeni() {
     let message = "eni-1 is attached; ModifyNetworkInterfaceAttribute answered InvalidGroup.NotFound";
     let attached = |reason: &str| Wanted::new(types::ATTACHED, true, reason, message);
     conditions::set(&mut refused.status.conditions, attached("ReferenceNotFound"), None, at(0));
-    let told = |attachment: &Attachment| told(std::slice::from_ref(attachment), &["n0"], 1);
-    let [(is_ready, says), _] = told(&refused);
+    let reported = |attachment: &Attachment| reported(std::slice::from_ref(attachment), &["n0"], 1);
+    let [(is_ready, says), _] = reported(&refused);
     assert_eq!(is_ready, "False");
     assert!(says.contains("1 of 1 ENIs are ready; node n0: eni-1 is attached; Modify"), "{says}");
     conditions::set(&mut refused.status.conditions, attached(IN_PLACE), None, at(0));
-    assert_eq!(told(&refused)[0].0, "True");
+    assert_eq!(reported(&refused)[0].0, "True");
 }

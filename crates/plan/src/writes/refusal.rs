@@ -75,7 +75,7 @@ impl Refusal {
     }
 
     /// What is told of it on the NodeENI: a refusal at once, trouble of the API server from the second time on.
-    pub fn told(&self) -> Option<(Option<u16>, String)> {
+    pub fn reported(&self) -> Option<(Option<u16>, String)> {
         (!self.is_outage() || self.count > 1).then(|| (self.code, self.words.clone()))
     }
 

@@ -68,7 +68,7 @@ impl Write {
     }
 
     /// That a NodeENI's status cannot be written cannot be said in it.
-    pub(super) fn can_be_told(self) -> bool {
+    pub(super) fn is_reportable(self) -> bool {
         self != Self::ReportNodeEni
     }
 }

@@ -5,9 +5,9 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
 }
 
-fn asked(write: Write, name: &str, what: u64) -> Asked {
+fn asked(write: Write, name: &str, what: u64) -> PendingWrite {
     let content = Content { what, ground: what };
-    Asked {
+    PendingWrite {
         target: Target { write, name: name.into() },
         content,
         nodeeni: "uid".into(),
@@ -15,7 +15,7 @@ fn asked(write: Write, name: &str, what: u64) -> Asked {
     }
 }
 
-fn create(name: &str) -> Asked {
+fn create(name: &str) -> PendingWrite {
     asked(Write::CreateAttachment, name, 1)
 }
 
@@ -58,9 +58,9 @@ fn a_refusal_is_said_of_the_nodeeni_in_the_servers_words_until_it_ends() {
 #[test]
 fn trouble_of_the_server_itself_is_said_from_the_second_time_on() {
     let mut writes = Writes::default();
-    for (n, told) in [(0, 0), (1, 1), (2, 1)] {
+    for (n, reported) in [(0, 0), (1, 1), (2, 1)] {
         writes.ended(&"n", create("a"), refused(500, "etcdserver: mvcc: database space exceeded"), at(n));
-        assert_eq!(writes.problems("uid").len(), told);
+        assert_eq!(writes.problems("uid").len(), reported);
     }
     assert_eq!(writes.answers_again(), ["n"]);
     assert_eq!(writes.not_before(&"n", &create("a"), at(3)), None);

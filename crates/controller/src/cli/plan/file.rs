@@ -1,24 +1,21 @@
-//! Adds the NodeENIs of a file to the store, as if they had been applied. A simulated API server checks them by the CRD's schema.
-//! The cluster is never written to.
+//! Adds the NodeENIs of a file to the store, as if they had been applied. The API server validates them by a dry run, so its own
+//! schema, defaults and admission decide. Nothing is stored in the cluster.
 
-use super::gather::as_if_guarded;
+use super::gather::{as_if_guarded, wrong};
 use crate::manifests;
 use crate::store::{NodeEniEntry, Store};
 use crate::watch::{Change, Watched};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Patch, PatchParams, ValidationDirective};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, ValidationDirective};
 use kube::{Api, Client};
 use multi_eni_api::NodeENI;
-use multi_eni_sim::clock::SimClock;
-use multi_eni_sim::kube::ApiServer;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-/// Seed of the simulated API server. It differs from the sandbox's, so that the UIDs of NodeENIs that are not applied yet differ
-/// from all UIDs of a sandbox.
-const PLANNED: u64 = 0x706c_616e;
+/// The field manager of a dry run.
+const FIELD_MANAGER: &str = "multi-eni-plan";
 
 /// The NodeENIs of the file, unchecked.
 pub(super) fn read(path: &Path) -> Result<Vec<Value>, String> {
@@ -34,29 +31,82 @@ pub(super) fn read(path: &Path) -> Result<Vec<Value>, String> {
 }
 
 /// Adds the NodeENIs to the store. Returns those that the API server would refuse, by name, with its message.
-pub(super) async fn apply_to_store(store: &mut Store, objects: Vec<Value>) -> Result<BTreeMap<String, String>, String> {
+pub(super) async fn apply_to_store(
+    kube: &Client,
+    store: &mut Store,
+    objects: Vec<Value>,
+) -> Result<BTreeMap<String, String>, String> {
     let now = jiff::Timestamp::now();
-    let server = ApiServer::with_seed(SimClock::starting_at(now), PLANNED);
-    let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
-    server.install_crds(&crds).map_err(|error| format!("the CRDs cannot be used: {error}"))?;
-    let api: Api<NodeENI> = Api::all(Client::new(server.service(), "default"));
-    let params =
-        PatchParams { field_validation: Some(ValidationDirective::Strict), ..PatchParams::apply("multi-eni-plan") };
     let mut refused = BTreeMap::new();
     for object in objects {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        match api.patch(&name, &params, &Patch::Apply(&object)).await {
+        match dry_run(kube, &name, object).await? {
             Ok(taken) => {
                 let entry = as_if_guarded(applied(store, taken, now));
                 store.take(Change::NodeEni(Box::new(Watched::Apply(entry))));
             }
-            Err(kube::Error::Api(status)) => {
-                drop(refused.insert(name, format!("would be refused: {}", status.message)))
-            }
-            Err(error) => return Err(format!("NodeENI {name} cannot be checked: {error}")),
+            Err(message) => drop(refused.insert(name, format!("would be refused: {message}"))),
         }
     }
     Ok(refused)
+}
+
+/// The object as the API server would store it, with its defaults, or the API server's message. The API server runs its schema and
+/// its admission and stores nothing.
+async fn dry_run(kube: &Client, name: &str, object: Value) -> Result<Result<NodeENI, String>, String> {
+    let api: Api<DynamicObject> = Api::all_with(kube.clone(), &ApiResource::erase::<NodeENI>(&()));
+    let params =
+        PatchParams { dry_run: true, field_validation: Some(ValidationDirective::Strict), ..PatchParams::default() };
+    let there = api.get_opt(name).await.map_err(|error| cannot("get", name, &error))?;
+    let answer = match there {
+        None => {
+            let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..params };
+            api.patch(name, &params, &Patch::Apply(&object)).await
+        }
+        Some(there) => api.patch(name, &params, &Patch::<Value>::Json(replacement(&there, &object)?)).await,
+    };
+    match answer {
+        Ok(taken) => match taken.try_parse() {
+            Ok(taken) => Ok(Ok(taken)),
+            Err(error) => Ok(Err(error.to_string())),
+        },
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            eprintln!(
+                "Warning: NodeENI {name} is not validated: the CRDs are not installed (multi-eni crds | kubectl apply -f -)"
+            );
+            Ok(serde_json::from_value(object).map_err(|error| error.to_string()))
+        }
+        Err(error @ kube::Error::Api(_)) if is_forbidden(&error) => Err(cannot("patch", name, &error)),
+        Err(kube::Error::Api(status)) => Ok(Err(status.message)),
+        Err(error) => Err(cannot("patch", name, &error)),
+    }
+}
+
+/// The JSON patch that replaces the spec and sets the labels and annotations of the file. Other labels and annotations stay.
+fn replacement(there: &DynamicObject, object: &Value) -> Result<json_patch::Patch, String> {
+    let merged = |before: &Option<BTreeMap<String, String>>, key: &str| {
+        let mut all = before.clone().unwrap_or_default();
+        let set = object["metadata"][key].as_object().into_iter().flatten();
+        all.extend(set.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))));
+        all
+    };
+    let operations = json!([
+        { "op": "add", "path": "/spec", "value": object["spec"] },
+        { "op": "add", "path": "/metadata/labels", "value": merged(&there.metadata.labels, "labels") },
+        { "op": "add", "path": "/metadata/annotations", "value": merged(&there.metadata.annotations, "annotations") },
+    ]);
+    serde_json::from_value(operations).map_err(|error| error.to_string())
+}
+
+/// RBAC refuses the request itself. What admission refuses has the same code, and is an answer about the object.
+fn is_forbidden(error: &kube::Error) -> bool {
+    let of_rbac = |message: &str| message.contains(" cannot ") && message.contains(" resource ");
+    matches!(error, kube::Error::Api(status) if status.code == 401 || status.code == 403 && of_rbac(&status.message))
+}
+
+/// Why a NodeENI of the file cannot be validated.
+fn cannot(verb: &str, name: &str, error: &kube::Error) -> String {
+    wrong(&format!("{verb} NodeENI {name} as a dry run, which validates it"), error)
 }
 
 /// The object as it would be in the cluster. An existing NodeENI keeps its identity and its status.

@@ -76,7 +76,7 @@ where
 }
 
 /// What failed, and what the user can do.
-fn wrong(what: &str, error: &kube::Error) -> String {
+pub(super) fn wrong(what: &str, error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if matches!(status.code, 401 | 403) => {
             format!(

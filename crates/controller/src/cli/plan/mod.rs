@@ -137,12 +137,12 @@ pub(super) fn explain(ExplainFlags { subject, flags }: ExplainFlags) -> miette::
     let explanation = match &subject {
         Subject::Node(name) => {
             let node = nodes.iter().copied().find(|node| node.name == *name);
-            let explanation = explain::node_story(&plan, node, name);
+            let explanation = explain::explain_node(&plan, node, name);
             plan.node_enis.iter_mut().for_each(|entry| entry.lines.retain(|line| line.node == *name));
             explanation.ok_or_else(|| miette!("the cluster has no Node {name}, and no ENI of one"))?
         }
         Subject::NodeEni(name) => {
-            let explanation = explain::nodeeni_story(&plan, name, &nodes);
+            let explanation = explain::explain_nodeeni(&plan, name, &nodes);
             plan.node_enis.retain(|entry| entry.name == *name);
             explanation.ok_or_else(|| miette!("the cluster has no NodeENI {name}"))?
         }
@@ -219,7 +219,7 @@ async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
         cluster.name = name;
     }
     let refused = match file {
-        Some(objects) => file::apply_to_store(&mut store, objects).await.map_err(|why| miette!("{why}"))?,
+        Some(objects) => file::apply_to_store(&kube, &mut store, objects).await.map_err(|why| miette!("{why}"))?,
         None => BTreeMap::new(),
     };
     let (wall, steady) = clock::system();

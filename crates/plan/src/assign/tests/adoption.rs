@@ -44,7 +44,7 @@ fn each_is_taken_over_where_it_is_and_keeps_its_index() {
     let looked = world.interfaces.take();
     let first = world.assign();
     assert!(first.create.is_empty() && first.adopting.contains("uid-a"), "nothing before a look");
-    assert!(first.needs.contains(&Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap())));
+    assert!(first.needs.contains(&Need::LookupInterfaces(InstanceId::parse(INSTANCE).unwrap())));
 
     world.interfaces = looked;
     world.interfaces.as_mut().unwrap().enis = vec![there.clone()];
@@ -118,7 +118,7 @@ fn on_a_node_that_no_longer_matches_what_the_status_lists_is_taken_over_and_goes
     let there = left(1, "a", SUBNET_A, 1);
     world.nodeenis[0].upstream = vec![listed(&there)];
     let looked = world.interfaces.take();
-    assert!(world.assign().needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))));
+    assert!(world.assign().needs.iter().any(|need| matches!(need, Need::LookupInterfaces(_))));
     world.interfaces = looked;
     world.interfaces.as_mut().unwrap().enis = vec![there.clone()];
     assert_eq!(adopts(&world.assign()), [(there.id, 1)]);
@@ -182,7 +182,7 @@ fn an_older_look_that_does_not_show_what_is_listed_does_not_count() {
     (interfaces.enis, interfaces.as_of) = (vec![], world.now - SignedDuration::from_secs(26));
     let assignment = world.assign();
     assert!(assignment.adopting.contains("uid-a") && assignment.create.is_empty(), "{assignment:?}");
-    assert!(assignment.needs.contains(&Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap())));
+    assert!(assignment.needs.contains(&Need::LookupInterfaces(InstanceId::parse(INSTANCE).unwrap())));
     world.interfaces.as_mut().unwrap().as_of = world.now;
     assert!(world.assign().adopting.is_empty(), "it is gone: a new one is made");
 }

@@ -112,7 +112,7 @@ fn a_vpc_that_a_look_did_not_show_is_looked_for_again_but_not_in_a_loop() {
     let soon = world.assign();
     assert!(soon.needs.is_empty() && soon.recheck == Some(at(101)), "{soon:?}");
     world.now = at(101);
-    assert!(world.assign().needs.contains(&Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap())));
+    assert!(world.assign().needs.contains(&Need::LookupInterfaces(InstanceId::parse(INSTANCE).unwrap())));
     // The longer it is not shown the slower, and after minutes it is said.
     world.interfaces =
         Some(InstanceInterfaces { as_of: at(99), without_primary: unshown(at(199)), ..Default::default() });

@@ -53,7 +53,7 @@ fn an_instance_takes_no_more_interfaces_than_its_type() {
     assert_eq!((why(&world), world.assign().needs), (vec![full.clone()], BTreeSet::new()));
     world.now = at(100 + 600);
     assert_eq!(why(&world), [full]);
-    assert!(world.assign().needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))), "slowly");
+    assert!(world.assign().needs.iter().any(|need| matches!(need, Need::LookupInterfaces(_))), "slowly");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn an_instance_that_was_full_of_what_is_gone_is_looked_at_again_soon() {
     world.now = at(100 + 3);
     let soon = world.assign();
     assert!(soon.create.is_empty() && soon.refused[0].why.is_transient(), "{:?}", soon.refused);
-    assert!(soon.needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))));
+    assert!(soon.needs.iter().any(|need| matches!(need, Need::LookupInterfaces(_))));
 }
 
 #[test]

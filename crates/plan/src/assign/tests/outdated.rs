@@ -48,20 +48,20 @@ fn an_index_that_somebody_else_has_takes_no_eni_away_and_no_nodes_turn() {
 
     world.interfaces.as_mut().unwrap().enis.clear();
     assert_eq!(world.assign().outdated.len(), 1, "it waits for its turn");
-    assert!(!world.assign().needs.contains(&Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap())));
+    assert!(!world.assign().needs.contains(&Need::LookupInterfaces(InstanceId::parse(INSTANCE).unwrap())));
 }
 
 #[test]
 fn an_index_is_looked_at_just_before_an_eni_goes_for_it() {
     let mut world = in_use(vec![nodeeni("a", 2, &[SUBNET_A])], &[("a", 1)]);
-    let look = Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap());
+    let lookup = Need::LookupInterfaces(InstanceId::parse(INSTANCE).unwrap());
     let interfaces = world.interfaces.take();
     let asks = world.assign();
-    assert!(asks.delete.is_empty() && asks.needs.contains(&look) && asks.outdated.len() == 1, "{asks:?}");
+    assert!(asks.delete.is_empty() && asks.needs.contains(&lookup) && asks.outdated.len() == 1, "{asks:?}");
     world.interfaces = interfaces;
     world.now = at(1_000);
     let asks = world.assign();
-    assert!(asks.delete.is_empty() && asks.needs.contains(&look) && asks.outdated.len() == 1, "{asks:?}");
+    assert!(asks.delete.is_empty() && asks.needs.contains(&lookup) && asks.outdated.len() == 1, "{asks:?}");
     world.interfaces.as_mut().unwrap().as_of = at(974);
     assert!(replaced(&world).is_empty(), "somebody may have taken it since");
     world.interfaces.as_mut().unwrap().as_of = at(976);
@@ -109,7 +109,9 @@ fn whether_it_is_a_nodes_turn_changes_nothing_of_what_is_outdated_there() {
     world.interfaces.as_mut().unwrap().enis = vec![foreign(3)];
     world.now = at(1_000);
     let asks = world.assign();
-    assert!(asks.delete.is_empty() && asks.needs.contains(&Need::LookAtInstance(InstanceId::parse(INSTANCE).unwrap())));
+    assert!(
+        asks.delete.is_empty() && asks.needs.contains(&Need::LookupInterfaces(InstanceId::parse(INSTANCE).unwrap()))
+    );
     assert_eq!(asks.outdated.len(), 1);
     world.permits.clear();
     assert_eq!(world.assign().outdated, asks.outdated);

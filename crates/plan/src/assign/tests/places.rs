@@ -67,7 +67,7 @@ fn on_a_contradiction_ec2_is_asked_before_anything_is_made() {
     label(&mut world, "z2");
     let next = world.assign();
     assert!(
-        next.create.is_empty() && next.needs.iter().any(|need| matches!(need, Need::LookAtInstance(_))),
+        next.create.is_empty() && next.needs.iter().any(|need| matches!(need, Need::LookupInterfaces(_))),
         "{next:?}"
     );
     world.interfaces = Some(InstanceInterfaces {

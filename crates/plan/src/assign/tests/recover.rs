@@ -147,7 +147,7 @@ fn an_eniattachment_that_was_restored_without_its_status_gives_way_to_what_is_in
     // A new process has not looked there yet: it does, whatever holds the Create of that one back.
     let interfaces = world.interfaces.take();
     let blind = world.assign();
-    assert!(blind.needs.contains(&Need::LookAtInstance(restored.instance.clone().unwrap())), "{blind:?}");
+    assert!(blind.needs.contains(&Need::LookupInterfaces(restored.instance.clone().unwrap())), "{blind:?}");
     world.interfaces = interfaces;
     // It may have got an ENI of its own in the meantime, which cannot be attached; never one that is in place.
     world.attachments[0].status.eni_id = Some("eni-00000009".to_owned());

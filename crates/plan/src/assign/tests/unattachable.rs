@@ -79,9 +79,10 @@ fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_chan
         assert_eq!(why, [RemovalReason::Unattachable], "{code}");
         let gone = world.attachments.pop().unwrap();
         let error = CallError::Answered { code: code.into(), message: "no".into() };
-        let at_refusal = RefusalLook::after(&error, world.now).unwrap();
-        let memory = AttachRefused::of(&gone, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
-        world.refused_attach.insert(gone.name.clone(), memory);
+        let at_refusal = InstanceAtRefusal::after(&error, world.now).unwrap();
+        let call_history =
+            AttachRefused::of(&gone, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
+        world.refused_attach.insert(gone.name.clone(), call_history);
         if let Some(interfaces) = &mut world.interfaces {
             interfaces.as_of = world.now;
         }
@@ -104,10 +105,10 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let error = CallError::Answered { code: "AttachmentLimitExceeded".into(), message: "full".into() };
     assert!(
-        RefusalLook::after(&CallError::Unknown("timeout".into()), world.now).is_none(),
+        InstanceAtRefusal::after(&CallError::Unknown("timeout".into()), world.now).is_none(),
         "that says nothing of the ENI"
     );
-    let mut at_refusal = RefusalLook::after(&error, at(50)).unwrap();
+    let mut at_refusal = InstanceAtRefusal::after(&error, at(50)).unwrap();
     let mut then = world.interfaces.clone().unwrap();
     (then.as_of, then.enis) = (at(40), vec![]);
     at_refusal.take(&then);
@@ -121,13 +122,14 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
     let mut taken = new_attachment("n0", 1, false);
     taken.status.last_error = Some(slot_taken(1));
     assert!(AttachRefused::is_of_its_slot(&taken, Some(&at_refusal)) && AttachRefused::is_of_its_slot(&taken, None));
-    let mut unseen = RefusalLook::after(&error, at(50)).unwrap();
+    let mut unseen = InstanceAtRefusal::after(&error, at(50)).unwrap();
     unseen.take(&then);
     assert!(!AttachRefused::is_of_its_slot(&taken, Some(&unseen)));
     let new = world.assign().create[0].clone();
     let attachment = Attachment { request: new.spec.request.clone(), ..new_attachment("n0", 1, false) };
-    let memory = AttachRefused::of(&attachment, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
-    world.refused_attach.insert(new.name.clone(), memory);
+    let call_history =
+        AttachRefused::of(&attachment, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
+    world.refused_attach.insert(new.name.clone(), call_history);
     assert_eq!(
         world.assign().create.len(),
         1,
@@ -137,7 +139,7 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
         &attachment,
         world.node.as_ref(),
         world.interfaces.as_ref(),
-        &RefusalLook::after(&error, at(50)).unwrap(),
+        &InstanceAtRefusal::after(&error, at(50)).unwrap(),
         world.now,
     );
     world.refused_attach.insert(new.name, still);

@@ -22,8 +22,8 @@ fn it_is_looked_for_by_its_id_and_never_created_and_then_gets_all_our_tags() {
     let mut world = world();
     let ours = tags(&cluster(), &world.attachment);
     let seen = std::mem::replace(&mut world.observation, absent(25));
-    let looks = Action::LookById(world.attachment.adopted.clone().unwrap());
-    assert_eq!(world.step().action, looks, "no sweep shows it");
+    let lookups = Action::LookupById(world.attachment.adopted.clone().unwrap());
+    assert_eq!(world.step().action, lookups, "no sweep shows it");
     world.observation = seen;
     let change = Change::Tags(ours.clone());
     assert!(matches!(world.step().action, Action::Modify { change: found, .. } if found == change));
@@ -70,10 +70,10 @@ fn a_look_that_misses_it_soon_after_it_was_taken_over_is_no_proof() {
     });
     world.attachment.adopted = Some(eni(1).id);
     world.attachment.deleting = Some(at(26));
-    world.memory = CallHistory::begin(at(10), &world.attachment);
+    world.call_history = CallHistory::begin(at(10), &world.attachment);
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(81);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
     world.observation = missed_twice(at(25), at(81), Some(at(81)));
     assert_eq!(world.step().action, Action::Release);
 }
@@ -142,8 +142,8 @@ fn what_was_moved_before_it_carried_our_tags_is_let_be_when_a_look_shows_that_la
     left(&mut world).attachment.as_mut().unwrap().instance = InstanceId::parse("i-00000000").ok();
     // An earlier process may have tagged it just before this one began.
     let since = world.now.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap();
-    world.memory.acting_since = since;
-    world.memory.made_here = false;
+    world.call_history.acting_since = since;
+    world.call_history.made_here = false;
     left(&mut world).shown_at = world.now;
     for deleting in [None, Some(world.now)] {
         world.attachment.deleting = deleting;
@@ -152,7 +152,7 @@ fn what_was_moved_before_it_carried_our_tags_is_let_be_when_a_look_shows_that_la
     }
     world.now = since.checked_add(Settings::default().lag).unwrap();
     let id = left(&mut world).id.clone();
-    assert_eq!(world.step().action, Action::LookById(id));
+    assert_eq!(world.step().action, Action::LookupById(id));
     left(&mut world).shown_at = world.now;
     assert_eq!(world.step().action, Action::Release);
     world.attachment.deleting = None;

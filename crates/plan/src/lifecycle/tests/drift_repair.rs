@@ -18,14 +18,14 @@ fn world() -> World {
 /// Sends what is decided; answers the change.
 fn send(world: &mut World, answer: impl Fn(&Change) -> Result<(), CallError>) -> Option<&'static str> {
     let Action::Modify { change, .. } = world.step().action else { return None };
-    world.memory.sends_change(&change, Some(&world.spec), world.now);
+    world.call_history.sends_change(&change, Some(&world.spec), world.now);
     match answer(&change) {
         Ok(()) => {
-            world.memory.succeeded(change.call(), world.now);
+            world.call_history.succeeded(change.call(), world.now);
             let Observation::Seen(eni) = &mut world.observation else { panic!() };
             change.apply(eni);
         }
-        Err(error) => world.memory.failed(change.call(), &error, world.now),
+        Err(error) => world.call_history.failed(change.call(), &error, world.now),
     }
     Some(change.attribute())
 }
@@ -79,8 +79,8 @@ fn edits_are_no_repairs_that_somebody_undoes() {
         let Observation::Seen(eni) = &mut world.observation else { panic!() };
         eni.shown_at = world.now;
         let Action::Modify { change, .. } = world.step().action else { panic!() };
-        world.memory.sends_change(&change, Some(&world.spec), world.now);
-        world.memory.failed(Call::Modify, &refused("RequestLimitExceeded", "slower"), world.now);
+        world.call_history.sends_change(&change, Some(&world.spec), world.now);
+        world.call_history.failed(Call::Modify, &refused("RequestLimitExceeded", "slower"), world.now);
     }
-    assert_eq!(world.memory.repairs.undone_often(world.now), None);
+    assert_eq!(world.call_history.repairs.undone_often(world.now), None);
 }

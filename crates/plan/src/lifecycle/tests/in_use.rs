@@ -19,7 +19,7 @@ fn it_is_neither_attached_nor_deleted_and_that_is_said() {
         assert!(matches!(step.action, Action::Wait) && step.status.phase != Phase::Blocked, "just detached: {step:?}");
         assert_eq!(step.recheck, Some(at(107)));
         world.now = at(107);
-        assert!(matches!(world.step().action, Action::LookById(_)));
+        assert!(matches!(world.step().action, Action::LookupById(_)));
         // It lasts.
         let mut world = World { attachment: world.attachment, ..in_use(100, 700) };
         world.now = at(701);

@@ -33,12 +33,12 @@ fn an_eni_that_vanished_is_lost_only_if_its_instance_lives() {
     let next = world.step();
     assert_eq!(
         (next.action, &next.status),
-        (Action::LookAtState(instance()), &world.attachment.status),
+        (Action::LookupInstance(instance()), &world.attachment.status),
         "nothing is said yet"
     );
     world.unlooked = false;
     world.instance = Some(InstanceObservation::first(InstanceState::Running, at(105)));
-    assert_eq!(world.step().action, Action::LookAtState(instance()), "that look is older");
+    assert_eq!(world.step().action, Action::LookupInstance(instance()), "that look is older");
     world.instance = Some(InstanceObservation::first(InstanceState::Running, at(115)));
     assert_eq!(ready(&world.step()), ("ENILost", Phase::Blocked));
     for dead in [InstanceState::ShuttingDown, InstanceState::Terminated] {
@@ -62,13 +62,13 @@ fn not_to_be_shown_is_no_proof_of_death() {
     let next = world.step();
     assert_eq!((next.action, next.recheck, &next.status), (Action::Wait, Some(at(175)), &world.attachment.status));
     world.now = at(175);
-    assert_eq!(world.step().action, Action::LookAtState(instance()));
+    assert_eq!(world.step().action, Action::LookupInstance(instance()));
     world.instance = Some(missed.then(InstanceState::Missing, at(176)));
     world.now = at(177);
     assert_eq!(ready(&world.step()).0, INSTANCE_GONE);
     world.now = at(237);
-    assert_eq!(world.step().action, Action::LookAtState(instance()), "it may be shown again");
-    world.instance = world.instance.map(|look| look.then(InstanceState::Running, at(238)));
+    assert_eq!(world.step().action, Action::LookupInstance(instance()), "it may be shown again");
+    world.instance = world.instance.map(|lookup| lookup.then(InstanceState::Running, at(238)));
     world.now = at(239);
     assert_eq!(ready(&world.step()).0, "ENILost");
 }
@@ -80,7 +80,7 @@ fn an_attach_that_is_refused_for_the_instance_asks_for_its_state() {
         world.unlooked = true;
         assert!(matches!(world.step().action, Action::Attach { .. }), "the usual way asks nothing");
         world.fail(Call::Attach, code, "");
-        assert_eq!(world.step().action, Action::LookAtState(instance()), "{code}");
+        assert_eq!(world.step().action, Action::LookupInstance(instance()), "{code}");
         world.unlooked = false;
         world.instance = Some(InstanceObservation::first(InstanceState::Terminated, at(31)));
         (world.now, world.attachment.created) = (at(32), at(20));
@@ -99,12 +99,12 @@ fn what_came_loose_or_comes_late_is_attached_and_made_only_for_what_lives() {
     world.unlooked = true;
     world.attachment.status.attachment_id = Some("eni-attach-1".into());
     let next = world.step();
-    assert_eq!((next.action, &next.status), (Action::LookAtState(instance()), &world.attachment.status));
+    assert_eq!((next.action, &next.status), (Action::LookupInstance(instance()), &world.attachment.status));
     let mut world = World::new(absent(25));
     world.unlooked = true;
     assert!(matches!(world.step().action, Action::Create { .. }));
     world.now = at(200);
-    assert_eq!(world.step().action, Action::LookAtState(instance()));
+    assert_eq!(world.step().action, Action::LookupInstance(instance()));
 }
 
 #[test]

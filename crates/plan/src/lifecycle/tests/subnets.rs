@@ -31,7 +31,7 @@ fn a_full_subnet_is_described_again_and_not_created_in_until_it_has_room() {
     world.now = at(100);
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(200);
-    assert_eq!(world.step().action, Action::LookAtSubnet(facts(0, None, 0).id));
+    assert_eq!(world.step().action, Action::LookupSubnet(facts(0, None, 0).id));
     world.describe(facts(0, None, 200));
     assert_eq!(world.step().action, Action::Wait);
     world.describe(facts(1, None, 200));
@@ -72,9 +72,9 @@ fn a_subnet_that_shows_no_room_is_said_whatever_was_refused_before() {
     let still = world.step();
     assert!(still.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{still:?}");
     world.now = at(300);
-    let looks = world.step();
-    assert_eq!(looks.action, Action::LookAtSubnet(facts(0, None, 0).id));
-    assert!(looks.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{looks:?}");
+    let lookups = world.step();
+    assert_eq!(lookups.action, Action::LookupSubnet(facts(0, None, 0).id));
+    assert!(lookups.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{lookups:?}");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn an_error_that_only_repeats_itself_is_never_counted_less_often() {
 fn what_others_were_refused_is_said_rather_than_an_own_failure_that_passes() {
     let mut world = World::new(absent(25));
     world.describe(facts(100, None, 29));
-    world.memory.failed(Call::Create, &CallError::Unknown("timed out".into()), at(31));
+    world.call_history.failed(Call::Create, &CallError::Unknown("timed out".into()), at(31));
     let full = CallError::Answered { code: "InsufficientFreeAddressesInSubnet".into(), message: "full".into() };
     let mut another = CallHistory::made(at(0));
     another.failed(Call::Create, &full, at(32));

@@ -24,7 +24,7 @@ fn a_young_attachment_is_not_detached_while_it_arrives_and_never_by_force() {
         assert_eq!(world.step().action, Action::Wait, "{seconds}");
     }
     world.now = at(301);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id), "an old look cannot tell that it is stuck");
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id), "an old look cannot tell that it is stuck");
     world.looked(301);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
     // However long that lasts: EC2 has accepted none yet.
@@ -38,7 +38,7 @@ fn a_young_attachment_is_not_detached_while_it_arrives_and_never_by_force() {
     world.looked(2899);
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(2900);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
     world.looked(2900);
     assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
     // EC2 has accepted it: that may take a while.
@@ -109,8 +109,8 @@ fn a_detach_that_does_not_last_is_repeated_less_and_less_and_said() {
             eni.attachment.as_mut().unwrap().id = format!("eni-attach-{}", sent.len() % attachments);
             world.looked(seconds);
             if let Action::Detach { attachment, force: false, .. } = world.step().action {
-                world.memory.sends_detach(&attachment, false, true);
-                world.memory.succeeded(Call::Detach, world.now);
+                world.call_history.sends_detach(&attachment, false, true);
+                world.call_history.succeeded(Call::Detach, world.now);
                 sent.push(seconds);
             }
         }
@@ -140,8 +140,8 @@ fn answers_that_take_turns_back_off_together_and_are_said() {
     let error = world.step().status.last_error.unwrap();
     assert_eq!((error.action.as_str(), error.at.unwrap().0), ("AttachNetworkInterface", at(30)));
     world.now = at(3630);
-    world.memory.succeeded(Call::Attach, world.now);
-    assert!(world.memory.failure.is_none());
+    world.call_history.succeeded(Call::Attach, world.now);
+    assert!(world.call_history.failure.is_none());
 }
 
 /// A look at a final state is kept for an hour, and the Node's instance is needed for longer.
@@ -153,7 +153,7 @@ fn that_an_instance_has_ended_is_looked_at_again_before_it_is_forgotten() {
     for (seconds, again) in [(1829, false), (1830, true)] {
         world.now = at(seconds);
         world.looked(seconds);
-        assert_eq!(matches!(world.step().action, Action::LookAtState(_)), again, "{seconds}");
+        assert_eq!(matches!(world.step().action, Action::LookupInstance(_)), again, "{seconds}");
     }
 }
 
@@ -162,9 +162,9 @@ fn an_attachment_that_ec2_no_longer_knows_is_looked_for_before_it_is_detached_ag
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.attachment.deleting = Some(at(25));
     let unknown = CallError::Answered { code: "InvalidAttachmentID.NotFound".into(), message: String::new() };
-    world.memory.failed(Call::Detach, &unknown, at(30));
+    world.call_history.failed(Call::Detach, &unknown, at(30));
     world.now = at(40);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
     // A stale answer: EC2 still shows what it no longer knows.
     world.looked(40);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
@@ -174,34 +174,34 @@ fn an_attachment_that_ec2_no_longer_knows_is_looked_for_before_it_is_detached_ag
 fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     // Made before this process led: an earlier one may have sent its Create at the last moment.
     let mut world = World::new(absent(25));
-    world.memory.made_here = false;
+    world.call_history.made_here = false;
     world.attachment.deleting = Some(at(26));
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(71);
-    assert_eq!(world.step().action, Action::LookByTag);
+    assert_eq!(world.step().action, Action::LookupByTag);
     world.observation = absent(71);
     assert_eq!(world.step().action, Action::Wait, "another account shows none either");
     world.home_shown = Some(at(71));
-    assert_eq!(world.step().action, Action::LookByTag);
+    assert_eq!(world.step().action, Action::LookupByTag);
     world.observation = Observation::Absent { by_tag: at(72), home: Some(at(71)), by_id: None, deleted: None };
     assert_eq!(world.step().action, Action::Release);
     // Made by this process, no Create sent: nothing can exist.
     let mut own = World::new(absent(25));
     own.attachment.deleting = Some(at(26));
     assert_eq!(own.step().action, Action::Release);
-    own.memory.failed(Call::Create, &CallError::Unknown("timeout".into()), at(30));
+    own.call_history.failed(Call::Create, &CallError::Unknown("timeout".into()), at(30));
     assert_eq!(own.step().action, Action::Wait, "a Create of ours got no answer");
     // EC2 answered with an ENI, the status could not be written, and now another account is looked at.
     let mut made = World::new(absent(200));
     made.attachment.deleting = Some(at(26));
-    made.memory.succeeded(Call::Create, at(30));
-    made.memory.created_eni = Some(eni(1).id);
+    made.call_history.succeeded(Call::Create, at(30));
+    made.call_history.created_eni = Some(eni(1).id);
     made.now = at(201);
     made.observation = Observation::Absent { by_tag: at(200), home: Some(at(100)), by_id: None, deleted: None };
-    assert_eq!(made.step().action, Action::LookById(eni(1).id));
+    assert_eq!(made.step().action, Action::LookupById(eni(1).id));
     // It had waited for its turn for minutes: a look counts from when it ended.
     own.now = at(401);
-    own.memory.failed(Call::Create, &CallError::Unknown("broken".into()), at(400));
+    own.call_history.failed(Call::Create, &CallError::Unknown("broken".into()), at(400));
     own.observation = absent(399);
     assert_eq!(own.step().action, Action::Wait);
     own.observation = absent(461);
@@ -214,18 +214,18 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
 #[test]
 fn an_eni_deleted_by_an_earlier_process_is_let_go_after_a_look_by_id_that_cannot_be_lag() {
     let mut world = World::new(absent(25));
-    world.memory.made_here = false;
+    world.call_history.made_here = false;
     world.attachment.deleting = Some(at(8));
     world.attachment.status.eni_id = Some(eni(1).id.to_string());
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(71);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
     world.observation =
         Observation::Absent { by_tag: at(25), home: None, by_id: Some(Missed::once(at(71))), deleted: None };
     let doubted = world.step();
     assert_eq!((doubted.action, doubted.recheck), (Action::Wait, Some(at(131))), "one answer may be an error");
     world.now = at(131);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
     world.observation = missed_twice(at(25), at(131), Some(at(75)));
     assert_eq!(world.step().action, Action::Release);
 }
@@ -239,14 +239,14 @@ fn an_eni_that_ec2_does_not_show_is_let_go_only_where_ec2_has_shown_this_cluster
     world.now = at(132);
     (world.home_shown, world.unlooked) = (Some(at(70)), true);
     let instance = world.attachment.instance.clone().unwrap();
-    assert_eq!(world.step().action, Action::LookAtState(instance));
+    assert_eq!(world.step().action, Action::LookupInstance(instance));
     // It is not known here.
     (world.instance, world.unlooked) = (Some(InstanceObservation::first(InstanceState::Missing, at(132))), false);
     assert_eq!(world.step().action, Action::Wait, "a sweep tells");
     world.home_shown = Some(at(72));
     assert_eq!(
         world.step().action,
-        Action::LookById(eni(1).id),
+        Action::LookupById(eni(1).id),
         "the looks before that may have been at another place"
     );
     world.observation = missed_twice(at(90), at(132), Some(at(72)));
@@ -256,7 +256,7 @@ fn an_eni_that_ec2_does_not_show_is_let_go_only_where_ec2_has_shown_this_cluster
         Observation::Absent { by_tag: at(90), home: None, by_id: Some(Missed::said(at(131))), deleted: None };
     assert_eq!(world.step().action, Action::Wait);
     world.home_shown = Some(at(131));
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
     let said = Missed::said(at(131)).and(at(132)).after(Some(at(131)));
     world.observation = Observation::Absent { by_tag: at(90), home: None, by_id: Some(said), deleted: None };
     assert_eq!(world.step().action, Action::Release);
@@ -264,9 +264,9 @@ fn an_eni_that_ec2_does_not_show_is_let_go_only_where_ec2_has_shown_this_cluster
     (world.home_shown, world.observation) =
         (None, Observation::Absent { by_tag: at(90), home: None, by_id: Some(Missed::once(at(95))), deleted: None });
     world.instance = Some(InstanceObservation::first(InstanceState::Terminated, at(60)));
-    assert!(matches!(world.step().action, Action::LookAtState(_)), "it is shown here still");
+    assert!(matches!(world.step().action, Action::LookupInstance(_)), "it is shown here still");
     world.home_shown = Some(at(133));
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
     let missed = Missed::once(at(95)).and(at(134)).after(Some(at(133)));
     world.observation = Observation::Absent { by_tag: at(90), home: None, by_id: Some(missed), deleted: None };
     assert_eq!(world.step().action, Action::Release);
@@ -280,7 +280,7 @@ fn a_terminated_instance_gets_no_detach_but_looks_until_ec2_lets_go() {
     world.now = at(3);
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(30);
-    assert_eq!(world.step().action, Action::LookById(eni(1).id));
+    assert_eq!(world.step().action, Action::LookupById(eni(1).id));
     world.observation = seen(None);
     assert!(matches!(world.step().action, Action::Delete { .. }));
 }
@@ -290,9 +290,9 @@ fn a_call_without_a_token_that_got_no_answer_is_looked_after_before_it_is_repeat
     for (call, observation) in [(Call::Detach, seen(Some(AttachmentState::Attached))), (Call::Delete, seen(None))] {
         let mut world = World::new(observation);
         world.attachment.deleting = Some(at(25));
-        world.memory.failed(call, &CallError::Unknown("timeout".into()), at(40));
+        world.call_history.failed(call, &CallError::Unknown("timeout".into()), at(40));
         world.now = at(45);
-        assert_eq!(world.step().action, Action::LookById(eni(1).id), "{call:?}");
+        assert_eq!(world.step().action, Action::LookupById(eni(1).id), "{call:?}");
         let Observation::Seen(seen) = &mut world.observation else { unreachable!() };
         seen.shown_at = at(46);
         world.now = at(47);
@@ -346,7 +346,7 @@ fn where_ec2_answers_now_this_way_and_now_not_at_all_the_back_off_goes_on() {
             sent += 1;
             match sent % 3 {
                 2 => world.fail(Call::Delete, "InvalidNetworkInterface.InUse", "in use"),
-                0 => world.memory.failed(Call::Delete, &CallError::Unknown("timed out".into()), at(seconds)),
+                0 => world.call_history.failed(Call::Delete, &CallError::Unknown("timed out".into()), at(seconds)),
                 _ => world.fail(Call::Delete, "InternalError", "again"),
             }
         }
@@ -365,12 +365,12 @@ fn who_is_not_authorized_looks_at_the_eni_first_and_tries_again_in_seconds() {
         for seconds in 30..90 {
             world.now = at(seconds);
             match world.step().action {
-                Action::LookById(_) => world.looked(seconds),
+                Action::LookupById(_) => world.looked(seconds),
                 Action::Detach { .. } | Action::Delete { .. } => {
                     assert!(
-                        sent.is_empty() || world.memory.failure.as_ref().unwrap().count > 3 || {
+                        sent.is_empty() || world.call_history.failure.as_ref().unwrap().count > 3 || {
                             let Observation::Seen(eni) = &world.observation else { panic!("it is seen") };
-                            eni.shown_at > world.memory.failure.as_ref().unwrap().at
+                            eni.shown_at > world.call_history.failure.as_ref().unwrap().at
                         }
                     );
                     sent.push(seconds);
@@ -385,7 +385,7 @@ fn who_is_not_authorized_looks_at_the_eni_first_and_tries_again_in_seconds() {
         let status = world.step().status;
         assert!(status.last_error.is_some_and(|error| error.message == "no."));
         // It is gone: nothing is left to be refused.
-        world.memory.failure.as_mut().unwrap().count = 1;
+        world.call_history.failure.as_mut().unwrap().count = 1;
         world.observation = missed_twice(at(91), at(91), Some(at(91)));
         world.attachment.status.eni_id = Some(eni(1).id.to_string());
         assert_eq!(world.step().action, Action::Release);
