@@ -69,7 +69,8 @@ pub struct EniAttachmentSpec {
     /// Settings for the node's half. They follow the NodeENI; nothing on EC2 depends on them.
     #[serde(default, skip_serializing_if = "NodeSettings::is_empty")]
     pub node_settings: NodeSettings,
-    /// Since when its node no longer asks for it; it keeps its slot during the grace.
+    /// Not written any more: the annotation multi-eni.networking.k8s.aws/deselected-since has this time. What is stored here is still
+    /// read where the annotation is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deselected_since: Option<Time>,
 }

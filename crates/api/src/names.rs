@@ -21,6 +21,10 @@ pub const FIELD_MANAGER: &str = "multi-eni-controller";
 /// edit is paced again.
 pub const ANNOTATION_ALLOW_REMOVALS: &str = "multi-eni.networking.k8s.aws/allow-removals";
 
+/// Annotation on an ENIAttachment: since when its Node no longer asks for its ENI, as RFC 3339 in whole seconds. The ENIAttachment keeps
+/// its slot during the grace period.
+pub const ANNOTATION_DESELECTED_SINCE: &str = "multi-eni.networking.k8s.aws/deselected-since";
+
 /// Label on an ENIAttachment: the UID of its NodeENI.
 pub const LABEL_NODEENI_UID: &str = "networking.k8s.aws/nodeeni-uid";
 

@@ -13,6 +13,7 @@ use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostPa
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt};
 use multi_eni_api::names::{
+    ANNOTATION_DESELECTED_SINCE,
     ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER, VERSION,
 };
 use multi_eni_api::{ENIAttachment, EniAttachmentStatus, NodeENI, NodeEniStatus, NodeSettings};
@@ -86,10 +87,10 @@ impl Writer {
         entry: Arc<AttachmentEntry>,
         since: Option<jiff::Timestamp>,
     ) -> Result<WriteAnswer, WriteError> {
-        let patch = json!({
-            "metadata": precondition(&entry.attachment.uid, &entry.version),
-            "spec": { "deselectedSince": since.map(whole_seconds) },
-        });
+        let mut metadata = precondition(&entry.attachment.uid, &entry.version);
+        metadata["annotations"] = json!({ ANNOTATION_DESELECTED_SINCE: since.map(whole_seconds) });
+        // An earlier version stored the time in the spec.
+        let patch = json!({ "metadata": metadata, "spec": { "deselectedSince": null } });
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         let patched = with_timeout(self.attachments.patch(&entry.attachment.name, &params, &patch)).await;
         self.attachment(entry, patched).await

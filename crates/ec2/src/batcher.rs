@@ -1,4 +1,5 @@
-//! What was asked and is not yet answered. Asking again costs nothing, and never more than one call a second.
+//! Collects the lookups of one kind, so that several keys share one call. A key that already waits is not queued again, and a key
+//! that was just answered waits a second: repeated requests cause at most one call a second. It never calls EC2.
 
 use crate::lock::lock;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,23 +8,23 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Most values that EC2 takes in one filter.
+/// Maximum number of values in one filter of EC2.
 pub(crate) const VALUES_A_FILTER: usize = 200;
 
-/// The same question is not asked again sooner after its answer. While EC2 lags an answer may say nothing new, and who needs
-/// it asks at once again; so often EC2 is also asked about what moves.
+/// Shortest time from the answer to a lookup to the next lookup of the same key. While EC2 lags, an answer may show nothing new,
+/// and the caller requests the same lookup again at once. By default, the poll of ENIs that attach or detach is as frequent.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Asked<K> {
-    /// What waits, and from when on it may be asked.
+    /// The keys that wait, and when each is due.
     waiting: BTreeMap<K, Instant>,
     under_way: BTreeSet<K>,
-    /// What was answered less than `AGAIN_AFTER` ago.
+    /// The keys that were answered less than `AGAIN_AFTER` ago, and when.
     answered: BTreeMap<K, Instant>,
 }
 
-/// Questions of one kind.
+/// The lookups of one kind that wait or are under way.
 #[derive(Debug)]
 pub(crate) struct Batcher<K> {
     asked: Mutex<Asked<K>>,
@@ -31,13 +32,13 @@ pub(crate) struct Batcher<K> {
 }
 
 impl<K: Ord + Clone> Batcher<K> {
-    /// None yet.
+    /// An empty batcher.
     pub fn new() -> Self {
         let asked = Asked { waiting: BTreeMap::new(), under_way: BTreeSet::new(), answered: BTreeMap::new() };
         Self { asked: Mutex::new(asked), wake: Notify::new() }
     }
 
-    /// Asks, unless that is already asked; what was answered a moment ago, in a moment.
+    /// Requests a lookup of `key`, unless `key` waits or is under way. It is due at once, or `AGAIN_AFTER` after its last answer.
     pub fn ask(&self, key: K) {
         let mut asked = lock(&self.asked);
         if asked.under_way.contains(&key) || asked.waiting.contains_key(&key) {
@@ -49,7 +50,7 @@ impl<K: Ord + Clone> Batcher<K> {
         self.wake.notify_one();
     }
 
-    /// Waits for questions and takes at most a filter's worth, after `gather` for others to join.
+    /// Waits until a lookup is due, then `gather` for others to join. Takes at most as many as fit in one filter.
     pub async fn next(&self, gather: Duration) -> BTreeSet<K> {
         loop {
             let due = lock(&self.asked).waiting.values().min().copied();
@@ -59,7 +60,7 @@ impl<K: Ord + Clone> Batcher<K> {
                     continue;
                 }
                 Some(due) if due > Instant::now() => {
-                    // Another one may be asked meanwhile, and be due first.
+                    // Another key may be requested meanwhile and be due first.
                     let _ = tokio::time::timeout_at(due, self.wake.notified()).await;
                     continue;
                 }
@@ -77,13 +78,13 @@ impl<K: Ord + Clone> Batcher<K> {
         }
     }
 
-    /// Whether something was asked and is not yet answered.
+    /// Whether any requested lookup is not yet answered.
     pub fn is_open(&self) -> bool {
         let asked = lock(&self.asked);
         !asked.waiting.is_empty() || !asked.under_way.is_empty()
     }
 
-    /// These are answered.
+    /// These lookups were answered.
     pub fn answered(&self, batch: &BTreeSet<K>) {
         let now = Instant::now();
         let mut asked = lock(&self.asked);
@@ -92,7 +93,7 @@ impl<K: Ord + Clone> Batcher<K> {
         asked.answered.extend(batch.iter().map(|key| (key.clone(), now)));
     }
 
-    /// These were not answered: they wait again.
+    /// These lookups failed: they wait again.
     pub fn unanswered(&self, batch: BTreeSet<K>) {
         let now = Instant::now();
         let mut asked = lock(&self.asked);
@@ -100,7 +101,7 @@ impl<K: Ord + Clone> Batcher<K> {
         asked.waiting.extend(batch.into_iter().map(|key| (key, now)));
     }
 
-    /// After a stop in the middle of a call: what was under way waits again.
+    /// To be called after a stop in the middle of a call: the lookups that were under way wait again.
     pub fn restart(&self) {
         let mut asked = lock(&self.asked);
         let under_way = std::mem::take(&mut asked.under_way);
@@ -115,30 +116,30 @@ mod tests {
 
     const GATHER: Duration = Duration::from_millis(5);
 
-    /// Whoever asks again at each answer asks once a second; who asks something else does not wait for it.
+    /// A caller that requests the same key at each answer causes one call a second. Another key does not wait for that.
     #[tokio::test(start_paused = true)]
-    async fn the_same_again_waits_a_second() {
-        let questions = Batcher::new();
+    async fn an_answered_key_waits_a_second_and_another_key_does_not() {
+        let batcher = Batcher::new();
         let began = Instant::now();
         let after = || began.elapsed().as_millis();
-        questions.ask("a");
-        assert_eq!(questions.next(GATHER).await, BTreeSet::from(["a"]));
+        batcher.ask("a");
+        assert_eq!(batcher.next(GATHER).await, BTreeSet::from(["a"]));
         assert_eq!(after(), 5);
-        questions.answered(&BTreeSet::from(["a"]));
-        questions.ask("a");
+        batcher.answered(&BTreeSet::from(["a"]));
+        batcher.ask("a");
         let other = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            questions.ask("b");
+            batcher.ask("b");
         };
-        let (batch, ()) = tokio::join!(questions.next(GATHER), other);
+        let (batch, ()) = tokio::join!(batcher.next(GATHER), other);
         assert_eq!((batch, after()), (BTreeSet::from(["b"]), 110));
-        assert_eq!((questions.next(GATHER).await, after()), (BTreeSet::from(["a"]), 1010));
-        // What was not answered is asked again at once: how long to wait after a failure is not decided here.
-        questions.unanswered(BTreeSet::from(["a"]));
-        assert_eq!((questions.next(GATHER).await, after()), (BTreeSet::from(["a"]), 1015));
-        questions.answered(&BTreeSet::from(["a", "b"]));
+        assert_eq!((batcher.next(GATHER).await, after()), (BTreeSet::from(["a"]), 1010));
+        // A failed lookup is due at once: the caller decides how long to wait after a failure.
+        batcher.unanswered(BTreeSet::from(["a"]));
+        assert_eq!((batcher.next(GATHER).await, after()), (BTreeSet::from(["a"]), 1015));
+        batcher.answered(&BTreeSet::from(["a", "b"]));
         tokio::time::sleep(Duration::from_secs(2)).await;
-        questions.ask("a");
-        assert_eq!((questions.next(GATHER).await, after()), (BTreeSet::from(["a"]), 3020));
+        batcher.ask("a");
+        assert_eq!((batcher.next(GATHER).await, after()), (BTreeSet::from(["a"]), 3020));
     }
 }

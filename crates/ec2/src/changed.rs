@@ -1,23 +1,23 @@
-//! What the handle reports to the controller.
+//! The events by which the handle tells the controller what to reconcile. They carry keys only; the controller reads the cache.
 
 use multi_eni_api::ids::InstanceId;
 
-/// What changed in the view, or was answered.
+/// What changed in the cache, or which lookup was answered.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Changed {
-    /// Something about the ENI of this ENIAttachment.
+    /// The ENI of this ENIAttachment changed, or a lookup of the ENI was answered.
     Eni {
         /// The UID of the ENIAttachment.
         attachment_uid: String,
     },
-    /// An instance was looked at.
+    /// A lookup of this instance was answered, or lookups of instance states began to fail or fail differently.
     Instance(InstanceId),
-    /// Subnets or groups.
+    /// Subnets, security groups or instance types changed, or a failure of their lookups.
     Ec2Catalog,
-    /// What a name of subnets or groups stands for, or which subnets there are.
+    /// A name resolves to other subnets or groups, or the set of subnets that EC2 does not know changed.
     Names,
-    /// A whole sweep has ended.
+    /// A resync is complete.
     Resynced,
-    /// EC2 begins to give no answer to what is asked of it, or gives answers again.
+    /// EC2 stops answering an action with success, answers it again, or fails with another error code.
     Silence,
 }

@@ -1,4 +1,4 @@
-//! The SDK's client: retries off, timeouts explicit.
+//! Builds the SDK's client, with retries off and explicit timeouts, for EC2 or for a simulator. It sends nothing.
 
 use crate::options::Clock;
 use aws_sdk_ec2::Client;
@@ -11,7 +11,7 @@ use aws_smithy_async::time::TimeSource;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-/// Why there is no client.
+/// Why no client can be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     /// Neither the environment, nor a profile, nor instance metadata names a Region.
@@ -19,10 +19,10 @@ pub enum ConnectError {
     NoRegion,
 }
 
-/// A client by the standard chain: environment, IRSA, Pod Identity, instance metadata; `AWS_REGION` and
-/// `AWS_ENDPOINT_URL` are honoured. `call_timeout` bounds one call, credentials included.
+/// A client with the SDK's default credentials chain: environment, IRSA, Pod Identity, instance metadata. `AWS_REGION` and
+/// `AWS_ENDPOINT_URL` are honoured. `call_timeout` bounds one call, including the time to get credentials.
 ///
-/// Credentials are resolved at the first call, not here; a call without them is `CallError::NotSent`.
+/// Credentials are resolved at the first call, not here. A call without credentials fails with `CallError::NotSent`.
 ///
 /// # Errors
 /// [`ConnectError::NoRegion`] if no Region is known.
@@ -39,7 +39,7 @@ pub async fn client(call_timeout: Duration) -> Result<Client, ConnectError> {
     Ok(Client::new(&config))
 }
 
-/// A client over any HTTP client, in process, for the simulator: static credentials, the time from `clock`.
+/// A client for a simulator in the same process, over the given HTTP client. It has static credentials and the time of `clock`.
 pub fn client_over(
     http: SharedHttpClient,
     clock: Clock,
@@ -50,7 +50,7 @@ pub fn client_over(
     Client::from_conf(simulated(clock, region, endpoint, call_timeout).http_client(http).build())
 }
 
-/// A client over TCP for a simulator at `endpoint`: static credentials, the time from `clock`.
+/// A client for a simulator at `endpoint`, over TCP. It has static credentials and the time of `clock`.
 pub fn client_at(endpoint: &str, clock: Clock, region: &str, call_timeout: Duration) -> Client {
     Client::from_conf(simulated(clock, region, endpoint, call_timeout).build())
 }
@@ -77,7 +77,7 @@ fn timeouts(call_timeout: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// The SDK's time source over ours: request signatures carry simulated time.
+/// Gives the SDK the injected clock, so that request signatures carry simulated time.
 struct ClockTime(Clock);
 
 impl fmt::Debug for ClockTime {

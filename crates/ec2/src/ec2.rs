@@ -1,4 +1,5 @@
-//! The handle that the controller holds.
+//! [`Ec2`], the handle that the controller holds: the client, the rate limiter, the cache and the batchers. [`Ec2::run`] keeps
+//! the cache current and reports changes; it only sends Describe calls.
 
 use crate::batcher::Batcher;
 use crate::cache::state::{CacheState, Uids};
@@ -25,7 +26,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
-/// EC2: calls, the view, questions. Clones share everything.
+/// EC2: calls, the cache and lookups. Clones share all state.
 #[derive(Clone)]
 pub struct Ec2 {
     pub(crate) inner: Arc<Inner>,
@@ -50,7 +51,7 @@ pub(crate) struct Inner {
     pub failure: Mutex<Option<LookupFailure>>,
     pub silences: Mutex<Silences>,
     pub unread: Mutex<Unread>,
-    /// EC2 here does not know the parameter IncludeManagedResources (isolated Regions lag).
+    /// EC2 in this Region has refused the parameter IncludeManagedResources as unknown (isolated Regions lag).
     pub hides_managed: AtomicBool,
     pub changed: UnboundedSender<Changed>,
     pub motion: Notify,
@@ -69,8 +70,9 @@ pub(crate) struct Inner {
 }
 
 impl Ec2 {
-    /// The handle, and where it tells what changed. Must be called inside a tokio runtime. Nothing is sent to EC2 before
-    /// [`run`](Self::run) or a mutation is called. `buckets`: of this process, whoever called EC2 before.
+    /// Creates the handle, and the channel on which the handle reports changes. Must be called inside a tokio runtime. The handle
+    /// sends nothing to EC2 before [`run`](Self::run), [`upstreams`](Self::upstreams) or a mutation is called. `buckets`: the token
+    /// buckets of this process, from which earlier handles may have taken tokens.
     pub fn new(
         client: aws_sdk_ec2::Client,
         cluster: Cluster,
@@ -111,7 +113,7 @@ impl Ec2 {
         (Self { inner: Arc::new(inner), ticket: Ticket::default() }, changes)
     }
 
-    /// Sweeps, polls and answers questions until `stop`. What is under way then is abandoned; it only reads.
+    /// Resyncs, polls and sends lookups until `stop` completes. The calls that are under way then are abandoned; they only read.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         self.inner.uids.restart();
         self.inner.enis.restart();
@@ -122,7 +124,7 @@ impl Ec2 {
         self.inner.group_names.restart();
         self.inner.instance_types.restart();
         let inner = &self.inner;
-        // Side by side, and each is polled only when it has something to do.
+        // The loops run concurrently. `FuturesUnordered` polls a loop only when the loop was woken.
         let mut loops: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
         loops.push(self.keep_resyncing().boxed());
         loops.push(self.keep_polling().boxed());
@@ -141,9 +143,9 @@ impl Ec2 {
         }
     }
 
-    /// The same, for calls that are made for an ENI of this NodeENI (by its UID) that is asked for since then. NodeENIs take
-    /// turns at what EC2 allows, and the youngest work has a part of them.
-    /// `withdrawn`: who only waits for a turn by then sends nothing.
+    /// A handle with the same state, for the calls on one ENI of the NodeENI with this UID. NodeENIs take turns at each action's
+    /// token bucket. `since`: when the work for the ENI began; a part of the turns goes to the youngest work.
+    /// `withdrawn`: once it is cancelled, a call that still waits for its turn is not sent.
     pub fn acting_for(&self, nodeeni_uid: &str, since: Timestamp, withdrawn: CancellationToken) -> Self {
         Self { inner: self.inner.clone(), ticket: Ticket { flow: Arc::from(nodeeni_uid), since, withdrawn } }
     }
@@ -152,7 +154,7 @@ impl Ec2 {
         (self.inner.clock)()
     }
 
-    /// Changes the view, tells who is concerned, and wakes the poll if something moves.
+    /// Changes the cache, reports the ENIAttachments that `change` returns, and wakes the poll if any ENI attaches or detaches.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut CacheState) -> (T, Uids)) -> T {
         let (value, uids, moves) = {
             let mut cache = lock(&self.inner.cache);
@@ -169,7 +171,7 @@ impl Ec2 {
     }
 
     pub(crate) fn tell(&self, changed: Changed) {
-        // Nobody listens any more: the process is on its way out.
+        // The send fails only if the receiver is gone: the controller no longer uses this handle.
         let _ = self.inner.changed.send(changed);
     }
 }
@@ -180,7 +182,7 @@ mod tests {
     use multi_eni_plan::attachment::Attachment;
     use std::collections::BTreeMap;
 
-    /// `run` and every mutation can be spawned on a runtime with several threads.
+    /// `run` and the mutations can be spawned on a runtime with several threads.
     #[test]
     fn futures_are_send() {
         fn send<T: Send>(_: T) {}

@@ -1,4 +1,5 @@
-//! What an SDK error says: answered, never sent, or outcome unknown.
+//! Maps an SDK error to [`CallError`]: answered by EC2, never sent, or outcome unknown. It is given the error and whether the
+//! request was handed to the transport. It never maps a request that may have reached EC2 to "never sent".
 
 use aws_sdk_ec2::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -10,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Notes that a request was handed to the transport. Until then nothing can have reached EC2, whatever failed.
+/// Records that a request was handed to the transport. A call that fails before cannot have reached EC2.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Transmission(Arc<AtomicBool>);
 
@@ -59,21 +60,21 @@ where
     }
 }
 
-/// The error and its causes in words. Only what they display: their debug forms hold whole requests and responses.
+/// The messages of the error and its causes. Uses their Display form only: the Debug form holds whole requests and responses.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(cause) = next {
-        let said = cause.to_string();
-        if !words.iter().any(|before| before.contains(&said)) {
-            words.push(said);
+        let text = cause.to_string();
+        if !words.iter().any(|before| before.contains(&text)) {
+            words.push(text);
         }
         next = cause.source();
     }
     words.join(": ")
 }
 
-/// Whether the causes say that no connection came about: refused, or the name not resolved.
+/// Whether the causes show that no connection was made: it was refused, or the name was not resolved.
 fn never_connected(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(cause) = next {
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_is_not_sent_and_a_broken_connection_is_unknown() {
+    fn a_refused_connection_is_not_sent_and_a_broken_one_is_unknown() {
         assert!(matches!(call_error(io(io::ErrorKind::ConnectionRefused), true), CallError::NotSent(_)));
         assert!(matches!(call_error(io(io::ErrorKind::ConnectionReset), true), CallError::Unknown(_)));
         assert!(matches!(call_error(Failed::timeout_error("slow"), true), CallError::Unknown(_)));
@@ -106,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_before_the_transport_has_it() {
+    fn a_failure_before_the_transport_is_not_sent() {
         assert!(matches!(call_error(Failed::timeout_error("credentials"), false), CallError::NotSent(_)));
         assert!(matches!(call_error(Failed::construction_failure("bad"), true), CallError::NotSent(_)));
     }
 
     #[test]
-    fn an_answer_keeps_ec2s_code_and_words() {
+    fn an_answer_keeps_ec2s_code_and_message() {
         #[derive(Debug, thiserror::Error)]
         #[error("refused")]
         struct Refused(ErrorMetadata);

@@ -1,15 +1,15 @@
-//! EC2, as Multi-ENI uses it: one shared cache, one rate limit an action, one attempt a call.
+//! EC2 as Multi-ENI uses it: one shared cache, one rate limit for each action, one attempt for each call. This is the only
+//! crate that depends on aws-sdk-ec2.
 //!
-//! The only crate with aws-sdk-ec2.
+//! - [`client()`] builds the SDK's client, with retries off and explicit timeouts.
+//! - [`Ec2`] sends mutations (one attempt each: wait for a token, check the fence, send, write through), serves the reads of
+//!   decisions from the cache (synchronous), and takes requests for lookups. It batches lookups, sends them in the background,
+//!   and then sends [`Changed`].
+//! - `cache`: what EC2 showed last, with the answers of our own calls written through; plain data, tested without I/O.
+//! - `rate_limit`: a token bucket for each EC2 action, which lowers its rate when EC2 throttles, and a fair queue before it.
+//! - `batcher`: lookups that share a call. `catalog`: the known subnets, security groups and instance types.
 //!
-//! - [`client()`]: the SDK's client, its retries off and its timeouts explicit.
-//! - [`Ec2`]: mutations (one attempt each: token, fence, send, write through), what decisions read (synchronous), and
-//!   lookups (remembered, batched, answered in the background; then [`Changed`] is sent).
-//! - `cache`: what EC2 shows, with our own answered calls written through; plain data, tested without I/O.
-//! - `rate_limit`: a token bucket for each EC2 action, which learns from throttling, and a fair queue before it.
-//! - `batcher`, `catalog`: lookups that are answered together; what is known of subnets, groups and instance types.
-//!
-//! Nothing here reads a wall clock other than [`Clock`]; waiting is tokio's.
+//! The crate reads no wall clock other than [`Clock`]. It waits with tokio's timers only.
 
 mod batcher;
 mod cache;

@@ -1,8 +1,8 @@
-//! A mutex that is never held across an await and outlives a panic of another holder.
+//! Locks a mutex whose data stays usable after a panic. Callers never hold the lock across an await.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks; the data behind is plain and stays usable if another holder panicked.
+/// Locks the mutex and ignores poisoning: the data is plain and stays usable if another holder panicked.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,5 @@
-//! What the answers to Describe calls leave behind: failures, silences, items that cannot be read.
+//! Records how Describe calls ended: failures of resyncs, silences (no successful answer), items that cannot be read. It is
+//! given the results of calls, and never calls EC2.
 
 use crate::changed::Changed;
 use crate::convert::Unreadable;
@@ -12,33 +13,34 @@ use multi_eni_plan::lookup_failure::LookupFailure;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Ec2 {
-    /// How a sweep ended.
+    /// Records how a resync ended.
     pub(crate) fn note_failure(&self, error: Option<&CallError>) {
         let now = self.now();
         let mut failure = lock(&self.inner.failure);
         *failure = error.map(|error| LookupFailure::next(failure.as_ref(), Action::DescribeEnis.name(), error, now));
     }
 
+    /// Records how one Describe call ended. Reports a silence that begins, ends or changes.
     pub(crate) fn note_answer(&self, action: Action, error: Option<&CallError>) {
         if lock(&self.inner.silences).note(action.name(), error, self.now()) {
             self.tell(Changed::Silence);
         }
     }
 
-    /// Counts items of a kind that were left out of an answer.
+    /// Counts the items of one kind that were skipped because they cannot be read.
     pub(crate) fn count_unreadable(&self, kind: &'static str, items: usize) {
         if items > 0 {
             *lock(&self.inner.unread).counts.entry(kind).or_default() += items as u64;
-            tracing::debug!(kind, items, "items of EC2's answer cannot be read and are left out");
+            tracing::debug!(kind, items, "skipped unreadable items in EC2's answer");
         }
     }
 
-    /// UIDs of ENIAttachments whose ENIs are among these: they are there, whatever else is known of them.
+    /// UIDs of the ENIAttachments that the tags of these unreadable ENIs name. These ENIs exist, so they are not absent.
     pub(crate) fn attachments_among(unreadable: &[Unreadable]) -> BTreeSet<String> {
         unreadable.iter().filter_map(|item| item.seen.attachment_uid()).map(str::to_owned).collect()
     }
 
-    /// What a whole sweep showed of this cluster without an ID. Says in the log what is new.
+    /// Records the ENIs of this cluster that a complete resync showed without an ID. Logs each new one.
     pub(crate) fn note_unreadable(&self, shown: &[Unreadable]) {
         let mut unread = lock(&self.inner.unread);
         let mut ours = BTreeMap::new();
@@ -47,7 +49,7 @@ impl Ec2 {
             let uid = item.seen.attachment_uid().unwrap_or_default().to_owned();
             let known = unread.ours.get(&uid);
             if known.is_none() {
-                tracing::error!(attachment = uid, mac = %item.seen.mac, "EC2 shows an ENI of this cluster without an ID: it is left as it is");
+                tracing::error!(attachment = uid, mac = %item.seen.mac, "EC2 shows an ENI of this cluster without an ID; no calls are made for it");
             }
             let since = known.map_or(item.seen.shown_at, |known| known.since);
             let eni = UnreadableEni {

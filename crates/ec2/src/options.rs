@@ -1,4 +1,4 @@
-//! Settings, and the two things that come from outside: the clock and the fence.
+//! The settings of this crate, and the two functions that its caller injects: the clock and the fence.
 
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -10,28 +10,28 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// True if a request sent now with this timeout ends before the Lease deadline.
 pub type Fence = Arc<dyn Fn(Duration) -> bool + Send + Sync>;
 
-/// How EC2 is called and looked at.
+/// Timeouts, intervals, rate limits and page sizes of the calls to EC2.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Timeout of one call, credentials included. Default 10 s.
+    /// Timeout of one call, including the time to get credentials. Default 10 s.
     pub call_timeout: Duration,
-    /// From the start of one sweep to the start of the next. Default 60 s.
+    /// From the start of one resync to the start of the next. Default 60 s.
     pub resync_every: Duration,
-    /// From one poll of what is attaching or detaching to the next. Default 1 s.
+    /// From one poll of the ENIs that attach or detach to the next. Default 1 s.
     pub poll_every: Duration,
-    /// Share of EC2's refill rates that we use in the long run, above 0 and at most 1. Default 0.8.
+    /// Share of EC2's refill rates that this process uses in the long run, above 0 and at most 1. Default 0.8.
     pub budget_share: f64,
-    /// Share of EC2's bucket sizes that we use at once after a rest, above 0 and at most 1. Default 1.
+    /// Share of EC2's bucket sizes that this process uses at once after a rest, above 0 and at most 1. Default 1.
     pub burst_share: f64,
-    /// How long EC2 may show something older than our last call (eventual consistency). Default 60 s.
+    /// How long after one of our calls EC2 may still show an older state (eventual consistency). Default 60 s.
     pub lag: SignedDuration,
-    /// How long a question waits for others to share its call. Default 5 ms.
+    /// How long a lookup waits for other lookups to share its call. Default 5 ms.
     pub gather: Duration,
-    /// First wait after a Describe that failed; doubled each time up to `resync_every`. Default 1 s.
+    /// First wait after a failed resync or lookup; each further failure doubles it, up to `resync_every`. Default 1 s.
     pub retry_after: Duration,
-    /// Age from which a subnet or group that is asked for again is described again. Default 120 s.
+    /// Age from which a requested lookup describes a known subnet or group again. Default 120 s.
     pub network_valid: SignedDuration,
-    /// ENIs a page of a sweep, 5 to 1,000 (EC2's bounds). Default 1,000.
+    /// ENIs in a page of a resync, 5 to 1,000 (EC2's bounds). Default 1,000.
     pub page_size: i32,
 }
 

@@ -1,4 +1,4 @@
-//! What decisions read: observations, the catalog, failures and counts. Nothing here calls EC2.
+//! The synchronous reads that decisions make: observations, the catalog, failures and counts. Nothing here calls EC2.
 
 use crate::ec2::Ec2;
 use crate::lock::lock;
@@ -15,93 +15,96 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Ec2 {
-    /// How the budget of each action stands.
+    /// The rate limit and the queue length of each action.
     pub fn rate_status(&self) -> Vec<RateStatus> {
         self.inner.rate_limiter.status()
     }
 
-    /// Who waits to create and to attach.
+    /// The Creates and Attaches that wait for a token, by NodeENI, and the rates of both actions.
     pub fn call_queues(&self) -> CallQueues {
         self.inner.rate_limiter.queues()
     }
 
-    /// What the view shows for one ENIAttachment: by its UID tag, and by the ENI ID that its status has.
+    /// The observation of the ENI of one ENIAttachment: by the UID in the ENI's tag, and by `eni`, the ENI ID in its status.
+    /// If the tag does not lead to `eni`, the next lookup of `eni` by ID is reported to this ENIAttachment, too.
     pub fn observation(&self, attachment_uid: &str, eni: Option<&EniId>) -> Observation {
         lock(&self.inner.cache).observation(attachment_uid, eni)
     }
 
-    /// Whether [`observation`](Self::observation) would be that it is absent.
+    /// Whether [`observation`](Self::observation) would return `Observation::Absent`.
     pub fn is_absent(&self, attachment_uid: &str, eni: Option<&EniId>) -> bool {
         lock(&self.inner.cache).is_absent(attachment_uid, eni)
     }
 
-    /// How many ENIs carry this cluster's tag; and those of them for which it is so, sorted by ID.
+    /// The number of ENIs that carry this cluster's tag, and those of them for which `is_so` is true, sorted by ID.
     pub fn owned_where(&self, is_so: impl Fn(&ObservedEni) -> bool) -> (usize, Vec<ObservedEni>) {
         lock(&self.inner.cache).owned_where(is_so)
     }
 
-    /// Start of the last whole sweep.
+    /// Start of the last complete resync. None before the first one, and after [`forget_absences`](Self::forget_absences).
     pub fn last_resync(&self) -> Option<Timestamp> {
         lock(&self.inner.cache).last_resync()
     }
 
-    /// How many ENIs of this cluster the last whole sweep showed, readable or not.
+    /// The number of ENIs of this cluster that the last complete resync showed. An ENI without an ID counts if the cache holds an
+    /// ENI of the same ENIAttachment.
     pub fn resynced(&self) -> usize {
         lock(&self.inner.cache).resynced()
     }
 
-    /// Start of the latest Describe that showed an ENI or an instance of this cluster, or when the place was proven otherwise.
+    /// Start of the latest Describe that showed an ENI or an instance of this cluster, or the latest time given to
+    /// [`note_home`](Self::note_home).
     pub fn home_shown(&self) -> Option<Timestamp> {
         lock(&self.inner.cache).home_shown()
     }
 
-    /// The account and Region are this cluster's, as of then.
+    /// Records other proof that the account and Region were this cluster's at that time.
     pub fn note_home(&self, at: Timestamp) {
         lock(&self.inner.cache).note_home(at);
     }
 
-    /// Whether EC2 answered a Delete of this process's for that ENI.
+    /// Whether EC2 answered this handle's Delete of the ENI with success.
     pub fn is_deleted(&self, eni: &EniId) -> bool {
         lock(&self.inner.cache).is_deleted(eni)
     }
 
-    /// All ENIs on an instance, if it was looked at since its Node is there.
+    /// All ENIs on an instance, if a lookup of the instance was answered since its Node exists.
     pub fn instance_interfaces(&self, instance: &InstanceId) -> Option<InstanceInterfaces> {
         lock(&self.inner.cache).instance_interfaces(instance)
     }
 
-    /// Forgets what was seen on other instances than these.
+    /// Drops the observed ENIs of all other instances than these.
     pub fn keep_instances(&self, instances: &BTreeSet<InstanceId>) {
         lock(&self.inner.cache).keep_instances(instances);
     }
 
-    /// The state of an instance, if it was looked at within about an hour.
+    /// The state of an instance, if a lookup showed it within about an hour.
     pub fn instance_observation(&self, instance: &InstanceId) -> Option<InstanceObservation> {
         lock(&self.inner.cache).instance_observation(instance)
     }
 
-    /// Why the last look at states of instances failed; None when it succeeded.
+    /// Why the last lookup of instance states failed; None if it succeeded.
     pub fn states_failure(&self) -> Option<LookupFailure> {
         lock(&self.inner.states_failure).clone()
     }
 
-    /// What is known of subnets and groups.
+    /// The known subnets, security groups and instance types.
     pub fn catalog(&self) -> Arc<Ec2Catalog> {
         lock(&self.inner.catalog).facts()
     }
 
-    /// The Region that is called.
+    /// The Region in which this process calls EC2.
     pub fn region(&self) -> Option<String> {
         self.inner.client.config().region().map(ToString::to_string)
     }
 
-    /// Why the last sweep failed, or else the last look at instances' states, or at subnets, groups or instance types; None if all
-    /// succeeded.
+    /// Why the last resync failed, or else the last lookup of instance states, or else of subnets, groups or instance types. None
+    /// if all succeeded.
     pub fn failure(&self) -> Option<LookupFailure> {
         self.place_failure().or_else(|| self.catalog().failures.values().next().cloned())
     }
 
-    /// The same of what proves the place: ENIs, instances, subnets.
+    /// The same, but only of the lookups that prove the account and Region: ENIs, instance states, subnets by ID.
     pub fn place_failure(&self) -> Option<LookupFailure> {
         let resync = lock(&self.inner.failure).clone();
         resync
@@ -109,22 +112,22 @@ impl Ec2 {
             .or_else(|| self.catalog().failure(&[CatalogLookup::SubnetsById]).cloned())
     }
 
-    /// EC2 calls sent, by EC2's name of the action.
+    /// The number of EC2 calls that this handle sent, by EC2's name of the action.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.inner.counts.all()
     }
 
-    /// Since when EC2 gives no good answer to what is asked of it now; None: it does.
+    /// The longest silence: since when EC2 gives no successful answer to an action that is still tried. None if all succeed.
     pub fn silence(&self) -> Option<Silence> {
         lock(&self.inner.silences).longest(self.now())
     }
 
-    /// ENIs of this cluster that the last sweep showed without an ID, by the UID of their ENIAttachment.
+    /// ENIs of this cluster that the last complete resync showed without an ID, by the UID of their ENIAttachment.
     pub fn unreadable(&self) -> BTreeMap<String, UnreadableEni> {
         lock(&self.inner.unread).ours.clone()
     }
 
-    /// How many items of each kind EC2's answers had that could not be read.
+    /// The number of items in EC2's answers that could not be read, by kind.
     pub fn unreadable_counts(&self) -> BTreeMap<&'static str, u64> {
         lock(&self.inner.unread).counts.clone()
     }

@@ -1,4 +1,4 @@
-//! EC2 calls sent, for metrics.
+//! Counts the EC2 calls that were sent, for metrics.
 
 use crate::lock::lock;
 use std::collections::BTreeMap;
@@ -9,12 +9,12 @@ use std::sync::Mutex;
 pub(crate) struct Counts(Mutex<BTreeMap<&'static str, u64>>);
 
 impl Counts {
-    /// One more call of `action` left for EC2.
+    /// Counts one call of `action` that was sent.
     pub fn sent(&self, action: &'static str) {
         *lock(&self.0).entry(action).or_default() += 1;
     }
 
-    /// All of them.
+    /// All counters.
     pub fn all(&self) -> BTreeMap<&'static str, u64> {
         lock(&self.0).clone()
     }

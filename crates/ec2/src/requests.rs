@@ -1,4 +1,5 @@
-//! Requests for lookups: they are remembered, batched and answered in the background.
+//! Requests for lookups. Each function here queues a lookup and returns at once; [`Ec2::run`] sends the lookups in batches and
+//! reports the answers as `Changed`.
 
 use crate::catalog::state::CatalogQuery;
 use crate::ec2::Ec2;
@@ -8,32 +9,32 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 impl Ec2 {
-    /// Asks for the ENIs whose tag names this ENIAttachment.
+    /// Requests the ENIs whose tag names this ENIAttachment.
     pub fn lookup_by_tag(&self, attachment_uid: &str) {
         self.inner.uids.ask(attachment_uid.to_owned());
     }
 
-    /// Asks for an ENI by ID, whatever its tags. `Changed::Eni` goes to whom its tags name, and to those who asked
-    /// [`observation`](Self::observation) for it.
+    /// Requests an ENI by ID, whatever its tags. `Changed::Eni` then reports the ENIAttachment that the ENI's tags name, and each
+    /// ENIAttachment for which [`observation`](Self::observation) was called with this ID.
     pub fn lookup_by_id(&self, eni: &EniId) {
         self.inner.enis.ask(eni.clone());
     }
 
-    /// Asks for all ENIs on an instance.
+    /// Requests all ENIs on an instance.
     pub fn lookup_instance(&self, instance: &InstanceId) {
         self.inner.instances.ask(instance.clone());
     }
 
-    /// Asks for the state of an instance.
+    /// Requests the state of an instance.
     pub fn lookup_instance_state(&self, instance: &InstanceId) {
         self.inner.states.ask(instance.clone());
     }
 
-    /// Asks for subnets by ID and by tag Name. What was answered less than `network_valid` ago is not asked again.
+    /// Requests subnets by ID and by tag Name, except those that were answered less than `network_valid` ago.
     pub fn lookup_subnets(&self, ids: &[SubnetId], names: &[String]) {
         let now = self.now();
         let catalog = lock(&self.inner.catalog);
-        let stale = |question: &CatalogQuery| catalog.is_stale(question, now, self.inner.options.network_valid);
+        let stale = |query: &CatalogQuery| catalog.is_stale(query, now, self.inner.options.network_valid);
         for id in ids {
             if stale(&CatalogQuery::Subnet(id.clone())) {
                 self.inner.subnet_ids.ask(id.clone());
@@ -46,34 +47,33 @@ impl Ec2 {
         }
     }
 
-    /// Asks for security groups by name, in every VPC. What was answered less than `network_valid` ago is not asked
-    /// again.
+    /// Requests security groups by name, in every VPC, except those that were answered less than `network_valid` ago.
     pub fn lookup_groups(&self, names: &[String]) {
         let now = self.now();
         let catalog = lock(&self.inner.catalog);
         for name in names {
-            let question = CatalogQuery::GroupName(name.clone());
-            if catalog.is_stale(&question, now, self.inner.options.network_valid) {
+            let query = CatalogQuery::GroupName(name.clone());
+            if catalog.is_stale(&query, now, self.inner.options.network_valid) {
                 self.inner.group_names.ask(name.clone());
             }
         }
     }
 
-    /// Asks for groups and subnets by name, and for subnets by ID, however young the last answer is.
+    /// Requests groups and subnets by name, and subnets by ID, however young the last answer is.
     pub fn refresh(&self, groups: BTreeSet<String>, subnets: BTreeSet<String>, ids: BTreeSet<SubnetId>) {
         groups.into_iter().for_each(|name| self.inner.group_names.ask(name));
         subnets.into_iter().for_each(|name| self.inner.subnet_names.ask(name));
         ids.into_iter().for_each(|id| self.inner.subnet_ids.ask(id));
     }
 
-    /// Asks what an instance type takes, unless that is known.
+    /// Requests the limits of an instance type, unless they are known.
     pub fn lookup_instance_type(&self, kind: &str) {
         if !matches!(lock(&self.inner.catalog).facts().instance_types.get(kind), Some(Some(_))) {
             self.inner.instance_types.ask(kind.to_owned());
         }
     }
 
-    /// Whether something was asked and is not yet answered.
+    /// Whether any requested lookup is not yet answered.
     pub fn is_asking(&self) -> bool {
         let inner = &self.inner;
         inner.uids.is_open()
@@ -86,15 +86,15 @@ impl Ec2 {
             || inner.instance_types.is_open()
     }
 
-    /// Another account or Region answered for a while: what it did not show, and what names stood for there, is not known. Asks for a
-    /// sweep.
+    /// Drops absences and resolved names, and requests a resync. To be called when another account or Region may have answered for
+    /// a while: its absences and its names are not this cluster's.
     pub fn forget_absences(&self) {
         lock(&self.inner.cache).forget_absences();
         lock(&self.inner.catalog).forget_absences();
         self.resync_now();
     }
 
-    /// Asks for a sweep now; nothing if one is under way.
+    /// Requests a resync now. Has no effect while a resync is under way.
     pub fn resync_now(&self) {
         self.inner.resync_requested.store(true, Ordering::Release);
         self.inner.resync_wake.notify_one();

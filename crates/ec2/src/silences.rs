@@ -1,4 +1,5 @@
-//! Which Describe calls get no good answer, and since when.
+//! Tracks which Describe actions get no successful answer, and since when: a silence. It is given the result of each call, and
+//! never calls EC2.
 
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
@@ -6,15 +7,16 @@ use multi_eni_plan::silence::Silence;
 use multi_eni_plan::wording::shortened;
 use std::collections::BTreeMap;
 
-/// What fails is tried again within a minute; what has not been tried for longer is not wanted any more.
+/// A lookup that fails is tried again within a minute or so. An action that was not tried for this long is no longer needed, so
+/// its silence is not reported.
 const TRIED: SignedDuration = SignedDuration::from_secs(150);
 
-/// By EC2's name of the action: the silence, the code of the last answer, and when the last try ended.
+/// The silences by EC2's name of the action, each with the code of the last error and the time at which the last call ended.
 #[derive(Debug, Default)]
 pub(crate) struct Silences(BTreeMap<&'static str, (Silence, String, Timestamp)>);
 
 impl Silences {
-    /// Takes the answer to a call; whether a silence begins, ends or is of another kind.
+    /// Records the result of a call. Returns whether a silence begins or ends, or its error code changes.
     pub fn note(&mut self, action: &'static str, error: Option<&CallError>, now: Timestamp) -> bool {
         let Some(error) = error else { return self.0.remove(action).is_some() };
         if matches!(error, CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn) {
@@ -44,7 +46,7 @@ impl Silences {
         }
     }
 
-    /// The longest one of what is still tried.
+    /// The longest silence, of the actions that are still tried.
     pub fn longest(&self, now: Timestamp) -> Option<Silence> {
         let tried = self.0.values().filter(|(.., tried)| now.duration_since(*tried) <= TRIED);
         tried.map(|(silence, ..)| silence).min_by_key(|silence| silence.since).cloned()
@@ -56,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silence_lasts_from_the_first_bad_answer_to_the_next_good_one() {
+    fn a_silence_lasts_from_the_first_failure_to_the_next_success() {
         let at = |s: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(s);
         let (mut silences, none) = (Silences::default(), CallError::Unknown("nothing within 8s".into()));
         let throttled = CallError::Answered { code: "RequestLimitExceeded".into(), message: "slower".into() };

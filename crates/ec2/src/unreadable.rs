@@ -1,4 +1,5 @@
-//! Items of EC2's answers that could not be read: how many, and which of them are this cluster's. Each hides only itself.
+//! The items in EC2's answers that could not be read: how many there were, and which of them are ENIs of this cluster. An
+//! unreadable item never hides the other items of its answer.
 
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -10,16 +11,17 @@ pub struct UnreadableEni {
     pub nodeeni_uid: Option<String>,
     /// The Node that its tags name.
     pub node: Option<String>,
-    /// MAC address, by which a person finds it.
+    /// MAC address, by which a user finds the ENI.
     pub mac: String,
-    /// Start of the first sweep that showed it so.
+    /// Start of the first resync that showed the ENI without an ID.
     pub since: Timestamp,
 }
 
-/// What is remembered of them.
+/// The unreadable items that this handle has met.
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
+    /// Number of unreadable items, by kind.
     pub counts: BTreeMap<&'static str, u64>,
-    /// Ours, by the UID of the ENIAttachment that their tags name, as the last sweep showed them.
+    /// This cluster's ENIs in the last complete resync, by the UID of the ENIAttachment that their tags name.
     pub ours: BTreeMap<String, UnreadableEni>,
 }

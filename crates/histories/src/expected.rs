@@ -1,6 +1,6 @@
 //! What the specs ask for. The simulator reads the specs by the design's rules and uses none of the controller's code.
 
-use crate::checker::model::{Model, ModelNode, ModelNodeEni};
+use crate::checker::model::{Model, ModelEni, ModelNode, ModelNodeEni};
 use crate::environment::{GROUPS, group, group_name, zone};
 use crate::script::SubnetPlace;
 use multi_eni_api::NodeEniSpec;
@@ -114,4 +114,31 @@ pub fn slots(model: &Model, subnets: &[SubnetPlace]) -> BTreeMap<Slot, Vec<(Stri
         }
     }
     slots
+}
+
+/// What of an attached ENI differs from its NodeENI and can be changed in place.
+pub fn differs(eni: &ModelEni, spec: &NodeEniSpec) -> Option<String> {
+    let current = &eni.current;
+    if let Some(desired) = groups(spec).filter(|groups| !groups.is_empty()) {
+        let mut current_groups: Vec<String> = current.groups.iter().map(ToString::to_string).collect();
+        current_groups.sort();
+        if current_groups != desired {
+            return Some(format!("its groups are {current_groups:?}, not {desired:?}"));
+        }
+    }
+    if let Some(description) =
+        spec.description.as_ref().filter(|text| !text.is_empty() && **text != current.description)
+    {
+        return Some(format!("its description is {:?}, not {description:?}", current.description));
+    }
+    if spec.source_dest_check.unwrap_or(true) != current.source_dest_check {
+        return Some(format!("its source/destination check is {}", current.source_dest_check));
+    }
+    if current.attachment.as_ref().is_some_and(|at| at.delete_on_termination != spec.delete_on_termination) {
+        return Some(format!("its deleteOnTermination is {}", !spec.delete_on_termination));
+    }
+    let tags = spec.tags.iter().flatten();
+    tags.into_iter()
+        .find(|(key, value)| current.tags.get(key) != Some(value))
+        .map(|(key, value)| format!("its tag {key} is {:?}, not {value:?}", current.tags.get(key)))
 }

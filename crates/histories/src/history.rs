@@ -254,6 +254,7 @@ impl<'a> History<'a> {
             let now = self.environment.now();
             if ((now - from) / 1_000).is_multiple_of(600) {
                 self.environment.cycle_spoilt();
+                self.environment.detach_elsewhere();
             }
             let (moved, changes) = {
                 let state = self.checker.state();

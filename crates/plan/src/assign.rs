@@ -1,7 +1,7 @@
-//! `assign`: the plan for one Node, from the desired and the observed state.
-//!
-//! Keyed by Node, since device indexes and limits belong to an instance. Pure and deterministic: the same input gives the same plan.
-//! Once a plan has been applied, the next one is settled.
+//! Decides for one Node which ENIAttachments to create, delete and mark, and why a NodeENI gets no ENI there. The input is the
+//! desired and the observed state; the decision is keyed by Node because device indexes and limits belong to an instance.
+//! `assign` makes no request and writes nothing. The same input always gives the same plan, and a plan that has been applied is
+//! followed by a settled one.
 
 mod adoption;
 mod assignment;
@@ -39,7 +39,7 @@ use crate::nodeeni::NodeEni;
 use jiff::Timestamp;
 use planner::NodePlanner;
 
-/// Decides for one Node.
+/// Decides what to create, delete and mark for one Node. `input.node` is None for a Node that is gone.
 pub fn assign(input: Input<'_>) -> Assignment {
     let is_here = |attachment: &&Attachment| {
         let instance = input.node.and_then(|node| node.instance.as_ref().ok());
@@ -48,7 +48,8 @@ pub fn assign(input: Input<'_>) -> Assignment {
     let (here, elsewhere): (Vec<&Attachment>, Vec<&Attachment>) = input.attachments.iter().copied().partition(is_here);
     let nodeenis = by_age(input.nodeenis);
     let mut planner = NodePlanner { input, nodeenis: &nodeenis, here: &here, plan: Assignment::default() };
-    // The same name on another instance is another Node: the ENIAttachments of the old instance go as if their Node were gone.
+    // A Node that has the same name on another instance is another Node. Handle the ENIAttachments of the old instance as if
+    // their Node were gone.
     planner.node_gone(&elsewhere);
     if let Some(node) = input.node {
         match duplicates::counts_instead(&input, node) {
@@ -63,7 +64,7 @@ pub fn assign(input: Input<'_>) -> Assignment {
     planner.plan
 }
 
-/// Age decides, then name.
+/// Sorts the NodeENIs by creation time, the oldest first, and then by name.
 fn by_age<'a>(nodeenis: &[&'a NodeEni]) -> Vec<&'a NodeEni> {
     let mut sorted: Vec<&NodeEni> = nodeenis.to_vec();
     sorted.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
@@ -71,7 +72,7 @@ fn by_age<'a>(nodeenis: &[&'a NodeEni]) -> Vec<&'a NodeEni> {
 }
 
 impl NodePlanner<'_> {
-    /// Without its NodeENI an ENIAttachment goes, whatever the Node does.
+    /// Deletes the ENIAttachments whose NodeENI is being deleted or is gone, whether or not the Node exists.
     fn nodeenis_gone(&mut self) {
         let input = self.input;
         let is_live = |attachment: &&&Attachment| attachment.deleting.is_none() && attachment.unreadable.is_none();
@@ -84,8 +85,9 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// Its finalizer keeps a NodeENI until its ENIAttachments are gone. A NodeENI that is not there all the same lost its finalizer, or
-    /// a list did not show it. So its ENIs go after a grace period, and stay if the NodeENI is there again by then.
+    /// Handles an ENIAttachment whose NodeENI does not exist. The finalizer of a NodeENI normally keeps it until its
+    /// ENIAttachments are gone. So either the finalizer was removed by hand, or a list did not show the NodeENI. The
+    /// ENIAttachment is deleted after a grace period, and kept if the NodeENI appears again before.
     fn nodeeni_gone(&mut self, attachment: &Attachment) {
         let Some(since) = attachment.deselected_since else {
             if !self.plan.deselect.contains(&attachment.name) {

@@ -4,7 +4,7 @@ use crate::ec2_errors::Call;
 use jiff::Timestamp;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::{EniId, InstanceId};
-use multi_eni_api::names::{ENIATTACHMENT_FINALIZER, LABEL_NODEENI_UID};
+use multi_eni_api::names::{ANNOTATION_DESELECTED_SINCE, ENIATTACHMENT_FINALIZER, LABEL_NODEENI_UID};
 use multi_eni_api::{ENIAttachment, EniAttachmentStatus, EniRequest, NodeSettings};
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ impl Attachment {
             labelled: is_labelled(object),
             request: spec.request.clone(),
             node_settings: spec.node_settings.clone(),
-            deselected_since: spec.deselected_since.as_ref().map(|t| t.0),
+            deselected_since: deselected_since(object),
             unreadable: None,
             status: object.status.clone().unwrap_or_default(),
         }
@@ -143,6 +143,13 @@ pub fn by_node<'a>(attachments: &[&'a Attachment]) -> BTreeMap<&'a str, Vec<&'a 
     nodes
 }
 
+/// The time of the annotation. An earlier version stored it in the spec.
+fn deselected_since(object: &ENIAttachment) -> Option<Timestamp> {
+    let annotation = object.metadata.annotations.as_ref().and_then(|all| all.get(ANNOTATION_DESELECTED_SINCE));
+    let of_annotation = annotation.and_then(|text| text.parse().ok());
+    of_annotation.or_else(|| object.spec.deselected_since.as_ref().map(|time| time.0))
+}
+
 /// By the label ENIAttachments are found, by the owner they are told apart: somebody may have taken either away.
 fn is_labelled(object: &ENIAttachment) -> bool {
     let (meta, uid) = (&object.metadata, &object.spec.node_eni_uid);
@@ -157,3 +164,22 @@ pub const IN_PLACE: &str = "Attached";
 pub(crate) const REPAIR_UNDONE: &str = "RepairUndone";
 /// Code of ours in `lastError`: EC2 no longer knows the ENI, though nobody here deleted it.
 pub const ENI_LOST: &str = "ENILost";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    /// An earlier version stored the time in the spec.
+    #[test]
+    fn the_annotation_tells_since_when_it_is_deselected_and_else_the_spec() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let mut object = ENIAttachment::new("a", multi_eni_api::EniAttachmentSpec::default());
+        assert_eq!(Attachment::read(&object).deselected_since, None);
+        object.spec.deselected_since = Some(Time(at("2026-01-01T00:00:00Z")));
+        assert_eq!(Attachment::read(&object).deselected_since, Some(at("2026-01-01T00:00:00Z")));
+        let annotation = (ANNOTATION_DESELECTED_SINCE.to_owned(), "2026-02-02T00:00:00Z".to_owned());
+        object.metadata.annotations = Some(BTreeMap::from([annotation]));
+        assert_eq!(Attachment::read(&object).deselected_since, Some(at("2026-02-02T00:00:00Z")));
+    }
+}

@@ -1,6 +1,10 @@
-//! What holds Creates and refused calls back, each decided once for all that wait for the same thing.
+//! Gates: they hold calls back for all ENIAttachments that wait for the same resource, so that EC2 does not refuse the same call
+//! again and again. Each gate is given the answers of calls and decides whether a call may be sent now. A gate sends no call
+//! itself.
 //!
-//! - [`quota`]: the Region's quota of ENIs. - [`subnet`]: a subnet's free addresses. - [`permission`]: an action that IAM refuses.
+//! - [`quota`]: the Region's quota of ENIs.
+//! - [`subnet`]: the free addresses of a subnet.
+//! - [`permission`]: an action that IAM refuses, or credentials that EC2 refuses.
 
 pub mod permission;
 pub mod quota;

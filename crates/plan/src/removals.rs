@@ -1,9 +1,10 @@
-//! The pace of removals that come from labels or from an edit: keyed by NodeENI, like [`crate::rollout`].
+//! Decides how many nodes of a NodeENI may lose ENIs now because of labels or an edit. The decision is keyed by NodeENI, like
+//! [`crate::rollout`].
 //!
-//! A typo in a selector must not take the interfaces of a whole fleet within seconds. So of one NodeENI only so many nodes lose
-//! ENIs within a window ([`Settings::removal_window`](crate::settings::Settings)); the others wait, are told apart in its status,
-//! and keep what they have if the edit is undone. A NodeENI that is deleted, a Node that is gone and an ENI that carries no
-//! traffic are not paced.
+//! A typo in a selector must not remove the interfaces of a whole fleet within seconds. So only a limited number of nodes of one
+//! NodeENI lose ENIs within a window ([`Settings::removal_window`](crate::settings::Settings)). The other nodes wait, are counted
+//! in the NodeENI's status, and keep their ENIs if the edit is undone. The pace does not apply to a NodeENI that is deleted, a
+//! Node that is gone, or an ENI that carries no traffic.
 
 use crate::max_removals::MaxRemovals;
 use crate::nodeeni::NodeEni;
@@ -18,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[cfg(test)]
 mod tests;
 
-/// Removals of so many seconds are one entry of the record in the status.
+/// Removals within this many seconds are one entry of the record in the status.
 const ENTRY_SECONDS: i64 = 10;
 
 /// Why a node would lose ENIs of a NodeENI.
@@ -30,7 +31,7 @@ pub enum Cause {
     Edited,
 }
 
-/// Nodes on which `assign` may remove what its NodeENI no longer asks for, by UID of the NodeENI.
+/// The nodes on which `assign` may remove ENIs that a NodeENI no longer asks for, by UID of the NodeENI.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemovalPermits {
     is_unpaced: bool,
@@ -38,7 +39,7 @@ pub struct RemovalPermits {
 }
 
 impl RemovalPermits {
-    /// Every removal is permitted: for models in which nothing is paced.
+    /// Permits every removal: for models without a removal pace.
     pub fn unpaced() -> Self {
         Self { is_unpaced: true, ..Self::default() }
     }
@@ -48,7 +49,7 @@ impl RemovalPermits {
         self.is_unpaced || self.by_nodeeni.get(uid).is_some_and(|nodes| nodes.contains(node))
     }
 
-    /// Sets the nodes of one NodeENI; answers those for which it changed.
+    /// Sets the nodes of one NodeENI. Returns the nodes whose permit changed.
     pub fn set(&mut self, uid: &str, nodes: BTreeSet<String>) -> Vec<String> {
         let old = self.by_nodeeni.remove(uid).unwrap_or_default();
         let changed = old.symmetric_difference(&nodes).cloned().collect();
@@ -64,36 +65,36 @@ impl RemovalPermits {
     }
 }
 
-/// Which nodes of one NodeENI lost ENIs of late, by removals that are paced.
+/// The nodes of one NodeENI that lost ENIs recently by removals that are paced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemovalHistory {
-    /// Nodes that were permitted, and when.
+    /// Nodes that were granted a removal, and when.
     granted: BTreeMap<String, Timestamp>,
-    /// What an earlier process permitted: when, and how many nodes.
+    /// Removals that an earlier process granted: when, and for how many nodes.
     inherited: Vec<(Timestamp, usize)>,
     /// Nodes that the NodeENI had when the removals began.
     of: usize,
-    /// Nodes that were losing ENIs the last time.
+    /// Nodes that were to lose ENIs at the last decision.
     losing: BTreeSet<String>,
-    /// Granted nodes that the NodeENI's status counts: the next leader knows of them.
+    /// Granted nodes that the NodeENI's status counts, so that the next leader counts them too.
     recorded: BTreeSet<String>,
 }
 
-/// What the pace of one NodeENI's removals depends on.
+/// The input of the pace of one NodeENI's removals.
 #[derive(Debug)]
 pub struct Input<'a> {
     /// Nodes that would lose ENIs now, and why.
     pub losing: &'a BTreeMap<String, Cause>,
-    /// Nodes that have ENIs of it.
+    /// The number of nodes that have ENIs of the NodeENI.
     pub nodes: usize,
     /// `rollout.maxRemovals`.
     pub max: Option<MaxRemovals>,
-    /// A person lets everything go on at once.
+    /// The user permits all removals at once.
     pub is_released: bool,
-    /// What the NodeENI's status counts. Nothing goes that it does not count: a leader that ends before it has written that would let
-    /// its successor begin anew.
+    /// The record in the NodeENI's status. Only removals that it counts are permitted: if a leader ended before it wrote them,
+    /// its successor would start to count from zero.
     pub record: Option<&'a RemovalRecord>,
-    /// The time within which no more than the maximum go.
+    /// The time within which at most the limit of nodes lose ENIs.
     pub window: SignedDuration,
     /// The present time.
     pub now: Timestamp,
@@ -106,7 +107,7 @@ pub struct RemovalPace {
     pub permitted: BTreeSet<String>,
     /// Nodes that have to wait, and why they would lose ENIs.
     pub waiting: BTreeMap<String, Cause>,
-    /// Most nodes within a window.
+    /// The limit of nodes within a window.
     pub limit: usize,
     /// Nodes that lost ENIs within the last window, or may lose them now.
     pub recent: usize,
@@ -116,14 +117,14 @@ pub struct RemovalPace {
     pub window: SignedDuration,
     /// When the next node that waits may lose its ENIs.
     pub next: Option<Timestamp>,
-    /// When the last one that waits will have its turn, at this pace.
+    /// When the last node that waits may lose its ENIs, at this pace.
     pub last: Option<Timestamp>,
-    /// What the next leader needs to know.
+    /// The entries for the record in the status, from which the next leader continues.
     pub entries: Vec<RecentRemovals>,
 }
 
 impl RemovalHistory {
-    /// What a NodeENI's status tells a process that begins.
+    /// Restores the history from a NodeENI's status, when a process starts.
     pub fn read(record: Option<&RemovalRecord>) -> Self {
         let Some(record) = record else { return Self::default() };
         let count = |number: i32| usize::try_from(number).unwrap_or(0);
@@ -131,24 +132,25 @@ impl RemovalHistory {
         Self { inherited, of: count(record.of_nodes), ..Self::default() }
     }
 
-    /// Grants what the pace allows.
+    /// Grants removals up to the limit, and permits those that the record counts.
     pub fn pace(&mut self, input: &Input<'_>) -> RemovalPace {
         let Input { losing, nodes, max, is_released, record, window, now } = *input;
         let is_recent = |at: Timestamp| at.saturating_add(window).is_ok_and(|end| end > now);
         self.granted.retain(|_, at| is_recent(*at));
         self.recorded.retain(|node| self.granted.contains_key(node));
         self.inherited.retain(|(at, _)| is_recent(*at));
-        // Who has got ENIs again since it lost some, and loses them once more, does so now and not then.
+        // A node that got ENIs again and loses them once more counts from now, and not from its first removal.
         for node in losing.keys().filter(|node| !self.losing.contains(*node)) {
             self.granted.entry(node.clone()).and_modify(|at| *at = now);
         }
         self.losing = losing.keys().cloned().collect();
-        // The base of a percentage stays while removals go on: it neither shrinks with what is left nor begins anew.
+        // The base of the percentage stays while removals go on. It neither shrinks with the nodes that are left nor starts
+        // again.
         let is_idle = losing.is_empty() && self.granted.is_empty() && self.inherited.is_empty();
         self.of = if is_idle { nodes } else { self.of.max(nodes) };
         let limit = MaxRemovals::of(max, self.of);
-        let subnets = if is_released { usize::MAX } else { limit.saturating_sub(self.count()) };
-        let new: Vec<&String> = losing.keys().filter(|node| !self.granted.contains_key(*node)).take(subnets).collect();
+        let allowance = if is_released { usize::MAX } else { limit.saturating_sub(self.count()) };
+        let new: Vec<&String> = losing.keys().filter(|node| !self.granted.contains_key(*node)).take(allowance).collect();
         self.granted.extend(new.into_iter().map(|node| (node.clone(), now)));
         let is_granted = |node: &String| self.granted.contains_key(node);
         let entries = self.entries();
@@ -164,12 +166,12 @@ impl RemovalHistory {
         RemovalPace { permitted, waiting, limit, recent: self.count(), of: self.of, window, next, last, entries }
     }
 
-    /// Nodes that lost ENIs within the window.
+    /// The number of nodes that lost ENIs within the window.
     fn count(&self) -> usize {
         self.granted.len() + self.inherited.iter().map(|(_, nodes)| nodes).sum::<usize>()
     }
 
-    /// When the node at this place of those that wait has its turn, if nothing else happens.
+    /// When the node at this place of the waiting nodes may lose its ENIs, if nothing else changes.
     fn turn(&self, place: usize, limit: usize, window: SignedDuration) -> Option<Timestamp> {
         let inherited = self.inherited.iter().flat_map(|(at, nodes)| std::iter::repeat_n(*at, *nodes));
         let mut times: Vec<Timestamp> = self.granted.values().copied().chain(inherited).collect();
@@ -181,7 +183,7 @@ impl RemovalHistory {
         at.saturating_add(window.checked_mul(windows)?).ok()
     }
 
-    /// Nodes by the time of their entry: whole [`ENTRY_SECONDS`], rounded up, so that the pace errs to the slow side.
+    /// The number of nodes by time. Times are rounded up to whole [`ENTRY_SECONDS`], so the pace is never faster than the limit.
     fn entries(&self) -> Vec<RecentRemovals> {
         let mut entries: BTreeMap<Timestamp, usize> = BTreeMap::new();
         let granted = self.granted.values().map(|at| (*at, 1));
@@ -195,8 +197,8 @@ impl RemovalHistory {
 }
 
 impl RemovalPace {
-    /// The record for the NodeENI's status. `before` stands as it is if it says as much: that old entries have run out is no reason
-    /// to write.
+    /// The record for the NodeENI's status. `before` is kept if it counts as much: entries that have run out are no reason to
+    /// write.
     pub fn record(&self, before: Option<&RemovalRecord>) -> Option<RemovalRecord> {
         if self.entries.iter().all(|entry| is_counted(entry, before)) {
             return before.cloned();
@@ -220,7 +222,8 @@ impl RemovalPace {
         }
     }
 
-    /// How many nodes wait, why, until when, how to stop it and how to let it go on; None if none waits.
+    /// A sentence with the number of nodes that wait, why and until when they wait, and how to stop or release the removals. None
+    /// if no node waits.
     pub fn reported(&self, nodeeni: &NodeEni) -> Option<String> {
         let (next, last) = (self.next?, self.last?);
         let of = |cause| self.waiting.values().filter(|why| **why == cause).count();
@@ -247,7 +250,7 @@ impl RemovalPace {
     }
 }
 
-/// Whether the record counts as many nodes at that time.
+/// Whether the record counts at least as many nodes at that time.
 fn is_counted(entry: &RecentRemovals, record: Option<&RemovalRecord>) -> bool {
     let noted = record.into_iter().flat_map(|record| &record.recent);
     noted.clone().any(|old| old.at == entry.at && old.nodes >= entry.nodes)

@@ -1,4 +1,5 @@
-//! Which nodes may have their ENIs replaced now: keyed by NodeENI, since `maxUnavailable` belongs to one.
+//! Decides on which nodes outdated ENIs may be replaced now. The decision is keyed by NodeENI, because `maxUnavailable` belongs
+//! to one. It is given the ENIAttachments of the NodeENI and its own last answer; it deletes and creates nothing.
 
 use crate::attachment::{Attachment, by_node};
 use multi_eni_api::conditions::{self, types};
@@ -7,28 +8,34 @@ use std::collections::{BTreeMap, BTreeSet};
 /// For each NodeENI (by UID) the nodes on which `assign` may remove an outdated ENI.
 pub type Permits = BTreeMap<String, Begun>;
 
-/// Nodes on which replacement may go on, and those that are followed until they have again what they had.
+/// The nodes (by name) on which replacement may begin or go on, and the nodes that are followed until they have as many ENIs
+/// again as they had.
 pub type Begun = BTreeMap<String, Turn>;
 
 /// A node's part in a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
-    /// How many ENIs were in use there when it began.
+    /// How many ENIs were in use on the node when its turn began.
     pub had: usize,
-    /// It may lose what is outdated: where `had` is 0 only what is still not in use. Otherwise something goes there for another reason,
-    /// or by an earlier process, and it is followed only.
+    /// The node may lose its outdated ENIs: if `had` is 0, only those that are still not in use. If false, the node is only
+    /// followed: an ENI is removed there for another reason, or by an earlier process.
     pub may_lose: bool,
 }
 
-/// The nodes of one NodeENI on which replacement may go on or begin.
+/// The turns of one NodeENI: the nodes on which replacement may begin or go on, and the nodes that are only followed.
 ///
-/// `outdated` are the nodes that have an attachment which the spec no longer describes. Nodes where something is
-/// already away (not ready, or being removed with fewer ready than are `awaited` there) use up the allowance first: a replacement
-/// never takes down more than `max_unavailable` nodes at a time, and one that was begun goes on as long as something can come. So do those of `before`,
-/// the last answer, that have fewer ready than they had, of those that are awaited there: what is to come in the place of what is
-/// gone may not be made yet, or may be refused for good. Where one goes and none is to follow, nothing is away.
-/// `coming`: nodes that are to get an ENIAttachment which is not made yet: of what an earlier process began that may be all that is left
-/// to see. `is_in_use`: something may use its ENI, ready or not.
+/// A node is away if an ENI on it is not ready, or is being removed while fewer ENIs are ready than `awaited`. Nodes that are
+/// away use up `max_unavailable` first, so replacement never makes more nodes unavailable than that. A replacement that has begun
+/// goes on.
+///
+/// - `outdated`: nodes with an ENIAttachment that the spec no longer describes.
+/// - `coming`: nodes that will get an ENIAttachment that is not created yet. They are away. After a restart this may be the only
+///   sign of a replacement that an earlier process began.
+/// - `before`: the last answer. A node in it is away while it has fewer ready ENIs than it had, or than are awaited if those are
+///   fewer. The new ENI may not be created yet, or EC2 may refuse it.
+/// - `awaited`: how many ENIs a node is to have. If an ENI is removed and no new one is expected, nothing is away.
+/// - `is_in_use`: whether something may use the ENI, ready or not.
+/// - `max_unavailable`: at most this many nodes may be away because of replacement.
 pub fn permits(
     attachments: &[&Attachment],
     outdated: &BTreeSet<String>,
@@ -38,10 +45,11 @@ pub fn permits(
     is_in_use: impl Fn(&Attachment) -> bool,
     max_unavailable: usize,
 ) -> Begun {
-    // What is not asked for any more takes no part: it may be of a former instance of that name, and says nothing of this one.
-    let asked: Vec<&Attachment> =
+    // Ignore ENIAttachments that are no longer selected. They may belong to a former instance with the same Node name and say
+    // nothing about this one.
+    let selected: Vec<&Attachment> =
         attachments.iter().copied().filter(|attachment| attachment.deselected_since.is_none()).collect();
-    let (attachments, nodes) = (&asked, by_node(&asked));
+    let (attachments, nodes) = (&selected, by_node(&selected));
     let count_on = |node: &str, counts: &dyn Fn(&Attachment) -> bool| {
         nodes.get(node).map_or(0, |here| here.iter().filter(|attachment| counts(attachment)).count())
     };
@@ -57,9 +65,9 @@ pub fn permits(
     };
     let missed = attachments.iter().filter(|attachment| is_missed(attachment)).map(|attachment| &attachment.node);
     let away: BTreeSet<&String> = missed.chain(lacking.iter().copied()).chain(coming).collect();
-    // An outdated node that has nothing in use loses nothing by being replaced, and what was begun is finished. One that has something
-    // left comes before those that are whole, and in its turn: what is left carries its traffic. So may what is not ready yet: an ENI
-    // that is being taken over.
+    // An outdated node without an ENI in use loses nothing by replacement, and a replacement that has begun is completed. A node
+    // that has some ENIs left comes before nodes that have all, but it waits for its turn: the ENIs that are left may carry
+    // traffic. An ENI that is in use but not ready, such as one that is being adopted, counts as left.
     let is_left =
         |attachment: &Attachment| attachment.deleting.is_none() && (is_ready(attachment) || is_in_use(attachment));
     let left_on = |node: &str| count_on(node, &is_left);
@@ -71,12 +79,12 @@ pub fn permits(
     let others_away = away.iter().filter(|node| partly.binary_search(node).is_err()).count();
     let partly = partly.into_iter().take(max_unavailable.saturating_sub(others_away));
     let begun = begun.into_iter().chain(partly);
-    let subnets = max_unavailable.saturating_sub(away.len());
-    // Who was let begin may be beginning at this moment.
+    let free_turns = max_unavailable.saturating_sub(away.len());
+    // A node that got its turn before may be starting at this moment, so it keeps the turn.
     let (again, new): (Vec<&String>, Vec<&String>) =
         outdated.iter().filter(|node| !away.contains(node)).partition(|node| may_lose(node));
-    let next = again.into_iter().chain(new).take(subnets);
-    // One that is on its way out was there: an earlier process may have let its replacement begin.
+    let next = again.into_iter().chain(new).take(free_turns);
+    // An ENI that is being removed was in use before: an earlier process may have started its replacement.
     let is_leaving =
         |attachment: &Attachment| attachment.deleting.is_some() && attachment.status.attachment_id.is_some();
     let leaving = |node: &str| count_on(node, &is_leaving);
@@ -84,15 +92,15 @@ pub fn permits(
         let has = left_on(node) + leaving(node);
         (node.clone(), Turn { had: before.get(node).map_or(has, |turn| has.max(turn.had)), may_lose })
     };
-    // What goes on one that is not outdated itself any more is followed, too: until the new one is ready there.
+    // A node that is no longer outdated and is losing an ENI is followed as well, until its new ENI is ready.
     let followed = away.iter().copied().filter(|node| leaving(node) > 0);
-    // Nothing is outdated there any more: its turn is over, and what another edit makes outdated waits for another one.
+    // If nothing on the node is outdated any more, its turn is over. ENIs that another edit makes outdated wait for another turn.
     let goes_on = |node: &String| may_lose(node) && outdated.contains(node);
     let followed = lacking.iter().copied().chain(followed).map(|node| turn(node, goes_on(node)));
     followed.chain(begun.chain(next).map(|node| turn(node, true))).collect()
 }
 
-/// Nodes that are to be decided again: their turn has come, has changed, or is over.
+/// The nodes to decide again: their turn has begun, has changed or is over.
 pub fn changed<'a>(before: &'a Begun, now: &'a Begun) -> impl Iterator<Item = &'a String> {
     let over = before.keys().filter(|node| !now.contains_key(*node));
     now.iter().filter(|(node, turn)| before.get(*node) != Some(turn)).map(|(node, _)| node).chain(over)
@@ -104,7 +112,7 @@ mod tests {
     use crate::assign::tests::new_attachment;
 
     #[test]
-    fn at_most_max_unavailable_nodes_are_away_and_a_begun_one_goes_on() {
+    fn at_most_max_unavailable_nodes_are_away_and_a_begun_replacement_goes_on() {
         let ready: Vec<Attachment> = (0..4).map(|n| new_attachment(&format!("n{n}"), 1, true)).collect();
         let refs: Vec<&Attachment> = ready.iter().collect();
         let outdated: BTreeSet<String> = ready.iter().map(|h| h.node.clone()).collect();
@@ -129,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_node_that_is_partly_away_goes_in_its_turn_and_first() {
+    fn a_node_that_is_partly_away_gets_its_turn_before_nodes_with_all_enis() {
         let mut all: Vec<Attachment> = ["n0", "n1", "n2", "n3"].map(|node| new_attachment(node, 1, true)).into();
         all.extend(["n1", "n2", "n3"].map(|node| new_attachment(node, 2, false)));
         all.retain(|attachment| attachment.node != "n3" || attachment.slot().1 == 2);
@@ -144,9 +152,9 @@ mod tests {
         assert_eq!(let_begin(&Begun::new(), 4), ["n0", "n1", "n2", "n3"]);
     }
 
-    /// An earlier process may have taken it away, as this one cannot know.
+    /// An earlier process may have removed the ENI of n0. This process cannot know.
     #[test]
-    fn what_is_in_use_on_a_node_that_is_partly_away_waits_for_a_node_that_is_away_for_any_reason() {
+    fn an_eni_in_use_on_a_node_that_is_partly_away_waits_while_another_node_is_away() {
         let adopted = multi_eni_api::ids::EniId::parse("eni-0123456789abcdef0").ok();
         let all = [new_attachment("n0", 1, false), Attachment { adopted, ..new_attachment("n1", 1, false) }];
         let refs: Vec<&Attachment> = all.iter().collect();
@@ -159,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_goes_with_none_to_follow_opens_no_way_to_the_last_one() {
+    fn an_eni_removed_without_a_successor_gives_the_last_eni_no_turn() {
         let mut all: Vec<Attachment> = ["n0", "n1"].map(|node| new_attachment(node, 1, true)).into();
         all.extend(
             ["n0", "n1"].map(|node| Attachment {
@@ -177,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_whose_replacement_an_earlier_process_began_is_away_until_the_new_one_is_ready() {
+    fn a_node_is_away_until_the_replacement_that_an_earlier_process_began_is_ready() {
         let all: Vec<Attachment> = ["n0", "n1"].map(|node| new_attachment(node, 1, true)).into();
         let mut leaving = all.clone();
         leaving[0].deleting = Some(jiff::Timestamp::UNIX_EPOCH);
@@ -197,7 +205,7 @@ mod tests {
         let first = let_begin(&leaving, &Begun::new());
         assert_eq!(first, begun("n0", 1));
         assert_eq!(let_begin(&leaving[1..], &first), first, "it is gone, and the new one is not made yet");
-        // Also where nothing else of the node is outdated.
+        // The same if nothing else of the node is outdated.
         let others = ["n1".to_owned()].into();
         let refs: Vec<&Attachment> = leaving.iter().collect();
         let first = permits(&refs, &others, &BTreeSet::new(), &Begun::new(), |_| 1, Attachment::may_be_in_use, 1);
@@ -205,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_has_less_than_it_had_is_away() {
+    fn a_node_with_fewer_enis_than_it_had_is_away() {
         let attachment: Vec<Attachment> =
             [("n0", true), ("n1", true), ("n2", true)].map(|(node, ready)| new_attachment(node, 1, ready)).into();
         let refs: Vec<&Attachment> = attachment.iter().collect();
@@ -228,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_node_had_is_not_forgotten_and_who_was_let_begin_is_not_passed_over() {
+    fn a_turn_keeps_the_number_of_enis_and_is_not_given_to_another_node() {
         let attachment: Vec<Attachment> = ["n0", "n1"].map(|node| new_attachment(node, 1, true)).into();
         let refs: Vec<&Attachment> = attachment.iter().collect();
         let outdated: BTreeSet<String> = attachment.iter().map(|attachment| attachment.node.clone()).collect();
@@ -241,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_being_taken_over_goes_in_its_turn_though_it_is_not_ready_yet() {
+    fn an_eni_being_adopted_waits_for_its_turn_although_it_is_not_ready() {
         let adopted = multi_eni_api::ids::EniId::parse("eni-0123456789abcdef0").ok();
         let all: Vec<Attachment> = ["n0", "n1", "n2"]
             .map(|node| Attachment { adopted: adopted.clone(), ..new_attachment(node, 1, false) })
@@ -260,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_whose_new_one_is_not_made_yet_is_away_to_a_process_that_has_just_begun() {
+    fn a_new_process_counts_a_node_whose_eniattachment_is_not_created_yet_as_away() {
         let attachment: Vec<Attachment> = [new_attachment("n0", 1, true), new_attachment("n1", 1, true)].into();
         let refs: Vec<&Attachment> = attachment.iter().collect();
         let outdated = ["n1".to_owned()].into();
@@ -273,9 +281,9 @@ mod tests {
         assert_eq!(let_begin(&coming, 2), ["n1"]);
     }
 
-    /// Its Node was made again on another instance, where it has another one.
+    /// The Node was created again on another instance, and has another ENI there.
     #[test]
-    fn what_is_not_asked_for_any_more_is_not_counted_for_its_node() {
+    fn an_eniattachment_that_is_no_longer_selected_is_not_counted_for_its_node() {
         let mut all = [new_attachment("n0", 1, true), new_attachment("n0", 2, true), new_attachment("n1", 1, true)];
         all[0].deselected_since = Some(jiff::Timestamp::UNIX_EPOCH);
         all[1].deleting = Some(jiff::Timestamp::UNIX_EPOCH);
@@ -289,8 +297,8 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_for_another_reason_is_followed_and_gives_no_turn() {
-        // All of its former ENIs go, and what is taken over there is to be replaced.
+    fn a_removal_for_another_reason_is_followed_and_gives_no_turn() {
+        // All former ENIs are removed, and the adopted ENIs are to be replaced.
         let adopted = multi_eni_api::ids::EniId::parse("eni-0123456789abcdef0").ok();
         let mut all: Vec<Attachment> =
             ["n0", "n1"].map(|node| Attachment { adopted: adopted.clone(), ..new_attachment(node, 2, false) }).into();
@@ -310,9 +318,10 @@ mod tests {
         assert_eq!(nodes(next), ["n0"]);
     }
 
-    /// Two nodes had nothing in use when the first edit came, so both were replaced at once; in the middle of that comes another edit.
+    /// Two nodes had no ENI in use when the first edit came, so both were replaced at once. Another edit comes before that is
+    /// done.
     #[test]
-    fn a_turn_is_over_when_nothing_is_outdated_any_more() {
+    fn a_turn_is_over_when_nothing_is_outdated() {
         let all: Vec<Attachment> = [("n0", 1, true), ("n0", 2, false), ("n1", 1, true), ("n1", 2, false)]
             .map(|(n, i, r)| new_attachment(n, i, r))
             .into();
@@ -329,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_only_followed_and_may_lose_something_now_is_decided_again() {
+    fn a_followed_node_that_may_lose_enis_now_is_decided_again() {
         let followed: Begun = [("n0".to_owned(), Turn { had: 1, may_lose: false })].into();
         let of = |before: &Begun, now: &Begun| changed(before, now).cloned().collect::<Vec<String>>();
         assert_eq!(of(&followed, &begun("n0", 1)), ["n0"]);
@@ -342,7 +351,7 @@ mod tests {
         [(node.to_owned(), Turn { had, may_lose: true })].into()
     }
 
-    /// Those that may lose something.
+    /// The nodes that may lose ENIs.
     fn nodes(begun: Begun) -> Vec<String> {
         begun.into_iter().filter(|(_, turn)| turn.may_lose).map(|(node, _)| node).collect()
     }

@@ -18,6 +18,8 @@ pub const WRITES_A_SECOND: usize = 8;
 const QUOTA_STANDS: Millis = 580_000;
 /// How long Creates may still be on their way after a refusal for the quota.
 const ON_THE_WIRE: Millis = 60_000;
+/// How long the answer to a call may be on its way.
+const ANSWERED: Millis = 10_000;
 
 /// A token bucket for each process and action, and the requests of the last second.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct Budgets {
     quota_stands: Millis,
     /// By process: when a refusal first showed that the quota is used up.
     refused: BTreeMap<String, Millis>,
+    /// When a Delete of a process last took effect.
+    deleted: BTreeMap<String, Millis>,
     frozen: Vec<Range<Millis>>,
     sent: VecDeque<SentRequest>,
 }
@@ -50,6 +54,7 @@ impl Budgets {
             left: BTreeMap::new(),
             quota_stands: QUOTA_STANDS.saturating_sub(clocks_differ),
             refused: BTreeMap::new(),
+            deleted: BTreeMap::new(),
             frozen,
             sent: VecDeque::new(),
         }
@@ -70,7 +75,10 @@ impl Budgets {
     /// EC2 refuses a Create because the quota is used up. Returns false if the process knew that and nothing has changed since.
     pub fn quota_refuses(&mut self, process: &str, at: Millis) -> bool {
         let Some(first) = self.refused.get(process).copied().filter(|first| at < first + self.quota_stands) else {
-            self.refused.insert(process.to_owned(), at);
+            // The answer to a Delete that took effect just before may come after this one. Then the process may try once more.
+            if self.deleted.get(process).is_none_or(|deleted| at >= deleted + ANSWERED) {
+                self.refused.insert(process.to_owned(), at);
+            }
             return true;
         };
         if at < first + ON_THE_WIRE {
@@ -87,6 +95,12 @@ impl Budgets {
     /// A process has created or deleted an ENI, or begun another term. It may create ENIs again.
     pub fn quota_eases(&mut self, process: &str) {
         self.refused.remove(process);
+    }
+
+    /// A Delete of the process has taken effect. Its answer is still on the way.
+    pub fn deletes(&mut self, process: &str, at: Millis) {
+        self.quota_eases(process);
+        self.deleted.insert(process.to_owned(), at);
     }
 
     /// A process sends a request. Returns false if it has just sent the very same request `most` times.

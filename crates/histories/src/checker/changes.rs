@@ -60,7 +60,8 @@ impl State {
     fn quota(&mut self, at: Millis, record: &CallRecord) {
         let process = record.user_agent.as_str();
         match (record.action.as_str(), &record.outcome) {
-            ("CreateNetworkInterface" | "DeleteNetworkInterface", Outcome::Done) => self.budgets.quota_eases(process),
+            ("CreateNetworkInterface", Outcome::Done) => self.budgets.quota_eases(process),
+            ("DeleteNetworkInterface", Outcome::Done) => self.budgets.deletes(process, at),
             ("CreateNetworkInterface", Outcome::Refused(code)) if code == quota::CODE => {
                 let heard = record.fault.is_none() && is_process(process);
                 if heard && !self.budgets.quota_refuses(process, at) {

@@ -4,6 +4,7 @@ use super::eni_change::EniChange;
 use super::trace::{Detail, Trace};
 use crate::replica::is_process;
 use crate::script::Millis;
+use multi_eni_api::names::ANNOTATION_DESELECTED_SINCE;
 use multi_eni_sim::ec2::{By, CallRecord, Eni, Outcome};
 use multi_eni_sim::kube::ObjectChange;
 use serde_json::Value;
@@ -78,10 +79,16 @@ pub fn object(trace: &mut Trace, at: Millis, change: &ObjectChange<'_>) {
         (Some(_), None) => "gone".to_owned(),
         (Some(before), Some(after)) => {
             let mut what = Vec::new();
-            for pointer in ["/metadata/deletionTimestamp", "/spec/deselectedSince", "/status/phase", "/status/eniID"] {
+            let deselected_since = format!("/metadata/annotations/{}", ANNOTATION_DESELECTED_SINCE.replace('/', "~1"));
+            let fields = [
+                ("/metadata/deletionTimestamp", "deletionTimestamp"),
+                (deselected_since.as_str(), "deselectedSince"),
+                ("/status/phase", "phase"),
+                ("/status/eniID", "eniID"),
+            ];
+            for (pointer, field) in fields {
                 let (old, new) = (text(before, pointer), text(after, pointer));
                 if old != new {
-                    let field = pointer.rsplit('/').next().unwrap_or_default();
                     what.push(format!("{field}={new}"));
                 }
             }

@@ -100,7 +100,7 @@ impl Refusals {
         at: Millis,
         about: &Attachment,
         attached: AttachmentPlace,
-        in_place: bool,
+        in_place: InPlace,
     ) -> Option<String> {
         let ready = about.status.conditions.iter().find(|condition| condition.type_ == types::READY);
         let is_gone = ready.is_some_and(|ready| ready.reason == INSTANCE_GONE);
@@ -116,7 +116,8 @@ impl Refusals {
             "CreateNetworkInterface" | "AttachNetworkInterface" | "CreateTags" => about.deleting.is_some(),
             // The name may stand for another group now, so the change may not be necessary any more.
             "ModifyNetworkInterfaceAttribute" if refused.why == "InvalidGroup.NotFound" => true,
-            "ModifyNetworkInterfaceAttribute" | "DeleteTags" => about.deleting.is_some() || !in_place,
+            "ModifyNetworkInterfaceAttribute" if in_place.is_as_asked => true,
+            "ModifyNetworkInterfaceAttribute" | "DeleteTags" => about.deleting.is_some() || !in_place.is_attached,
             // The ENI is already being detached.
             "DetachNetworkInterface" => refused.why == "IncorrectState",
             _ => false,
@@ -131,7 +132,7 @@ impl Refusals {
         };
         let all = self.refused.get(&about.name)?;
         // An ENI in its place waits only for changes in place.
-        let waits = |what: &str| !in_place || about.deleting.is_some() || CHANGES.contains(&what);
+        let waits = |what: &str| !in_place.is_attached || about.deleting.is_some() || CHANGES.contains(&what);
         let (what, refused) =
             all.iter().find(|(what, refused)| waits(what) && stands(what, refused) && !is_over(what, refused))?;
         Some(format!("{what} has been refused ({}) for {} s", refused.why, (at - refused.first) / 1000))
@@ -144,4 +145,13 @@ pub(super) enum AttachmentPlace {
     Nowhere,
     InPlace,
     Elsewhere,
+}
+
+/// The ENI of an ENIAttachment, in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InPlace {
+    /// It is attached in its place.
+    pub is_attached: bool,
+    /// It is there, and what can be changed in place is as its NodeENI asks.
+    pub is_as_asked: bool,
 }

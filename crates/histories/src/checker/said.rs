@@ -2,8 +2,9 @@
 
 use super::eni_change::EniChange;
 use super::invariant::Invariant;
-use super::refusals::{ANEW, AttachmentPlace, WITHIN};
+use super::refusals::{ANEW, AttachmentPlace, InPlace, WITHIN};
 use super::state::State;
+use crate::expected::differs;
 use crate::script::Millis;
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_sim::ec2::Eni;
@@ -58,13 +59,17 @@ pub fn check(state: &mut State, at: Millis) {
         .map(|attachment| &attachment.attachment)
         .filter(|attachment| waits(attachment))
         .find_map(|attachment| {
-            let in_place = state.model.in_place(attachment).is_some();
-            let standing = state.refusals.standing(at, attachment, attached(state, attachment), in_place)?;
             let nodeeni = state
                 .model
                 .nodeenis
                 .get(&attachment.nodeeni)
                 .filter(|nodeeni| nodeeni.uid == attachment.nodeeni_uid)?;
+            let eni = state.model.in_place(attachment);
+            // The ENI is as the NodeENI asks, whether the controller received the answer to its change or not.
+            let is_as_asked = eni.zip(nodeeni.spec.as_ref()).is_some_and(|(eni, spec)| differs(eni, spec).is_none());
+            let place = attached(state, attachment);
+            let in_place = InPlace { is_attached: eni.is_some(), is_as_asked };
+            let standing = state.refusals.standing(at, attachment, place, in_place)?;
             let claim = all_is_well(&nodeeni.object)?;
             if state.refusals.reported.get(&nodeeni.uid).is_some_and(|reported| at <= reported + ANEW) {
                 return None;

@@ -81,7 +81,7 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
             continue;
         };
         let spec = model.nodeenis.get(name).and_then(|nodeeni| nodeeni.spec.as_ref());
-        if let Some(how) = spec.and_then(|spec| differs(eni, spec)) {
+        if let Some(how) = spec.and_then(|spec| expected::differs(eni, spec)) {
             say(format!("{} of {name}: {how}", eni.current.id));
         }
         let stays = attachment.adopted.is_some() || stalled.contains(&attachment.nodeeni_uid);
@@ -231,33 +231,6 @@ pub(super) fn is_of(state: &State, eni: &ModelEni, nodeeni_uid: &str) -> bool {
     let name = eni.made_for.as_ref().and_then(|uid| state.model.uids.get(uid));
     name.and_then(|name| state.model.attachments.get(name))
         .is_some_and(|attachment| attachment.attachment.nodeeni_uid == nodeeni_uid)
-}
-
-/// What of an attached ENI differs from its NodeENI and can be changed in place.
-fn differs(eni: &ModelEni, spec: &NodeEniSpec) -> Option<String> {
-    let current = &eni.current;
-    if let Some(desired) = expected::groups(spec).filter(|groups| !groups.is_empty()) {
-        let mut groups: Vec<String> = current.groups.iter().map(ToString::to_string).collect();
-        groups.sort();
-        if groups != desired {
-            return Some(format!("its groups are {groups:?}, not {desired:?}"));
-        }
-    }
-    if let Some(description) =
-        spec.description.as_ref().filter(|text| !text.is_empty() && **text != current.description)
-    {
-        return Some(format!("its description is {:?}, not {description:?}", current.description));
-    }
-    if spec.source_dest_check.unwrap_or(true) != current.source_dest_check {
-        return Some(format!("its source/destination check is {}", current.source_dest_check));
-    }
-    if current.attachment.as_ref().is_some_and(|at| at.delete_on_termination != spec.delete_on_termination) {
-        return Some(format!("its deleteOnTermination is {}", !spec.delete_on_termination));
-    }
-    let tags = spec.tags.iter().flatten();
-    tags.into_iter()
-        .find(|(key, value)| current.tags.get(key) != Some(value))
-        .map(|(key, value)| format!("its tag {key} is {:?}, not {value:?}", current.tags.get(key)))
 }
 
 /// What of an ENI's addresses differs from its NodeENI. Only another ENI can repair that.

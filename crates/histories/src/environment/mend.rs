@@ -3,7 +3,7 @@
 
 use super::Environment;
 use super::api_client::ApiClient;
-use super::resources::{nodes, pods};
+use super::resources::{eniattachments, nodes, pods};
 use crate::checker::Checker;
 use crate::checker::model::ModelEni;
 use crate::script::SubnetPlace;
@@ -115,6 +115,21 @@ impl Environment {
             }
         }
         Ok(())
+    }
+
+    /// Detaches each ENI that an ENIAttachment reports as attached elsewhere, as its condition advises. An ENI that was moved by hand may
+    /// be adopted only now, from an answer of EC2 that is older than the move.
+    pub fn detach_elsewhere(&self) {
+        let reports = |attachment: &Value| {
+            let conditions = attachment.pointer("/status/conditions").and_then(Value::as_array);
+            conditions.into_iter().flatten().any(|condition| condition["reason"] == "AttachedElsewhere")
+        };
+        for attachment in self.api.list(&eniattachments()).iter().filter(|attachment| reports(attachment)) {
+            if let Some(eni) = attachment.pointer("/status/eniID").and_then(Value::as_str) {
+                // EC2 refuses only if the ENI is not attached any more.
+                let _ = self.ec2.hand_detach(eni, false);
+            }
+        }
     }
 
     /// Stops and starts the instances on which a forced detach has left a slot unusable, as the event of the controller advises.

@@ -1,7 +1,8 @@
-//! Taking over what upstream's controller left: ENIs with its tags, attached to the instances of this cluster's own Nodes.
+//! Decides which ENIs of upstream's controller are adopted: ENIs with its tags that are attached to the instances of this
+//! cluster's Nodes. Each of these gets an ENIAttachment for the slot in which the ENI is. From then on the ENIAttachment is like
+//! any other: it stays if the spec describes it, and is deleted if not.
 //!
-//! Each becomes an ENIAttachment for the slot in which it is. From then on it is as any other: what is wanted stays, what is
-//! not goes.
+//! This file makes no request. It asks for a lookup of the instance if the last one is too old.
 
 use super::input::Input;
 use super::new_attachment::NewAttachment;
@@ -15,17 +16,17 @@ use jiff::SignedDuration;
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SubnetId};
 
-/// How old a look may be that does not show what upstream's status lists. It is as old as its first page: with three pages of 8 s
-/// at most each it still counts when it arrives.
+/// The greatest age of a lookup that does not show an ENI in upstream's status. The age counts from the first page of the
+/// Describe. A Describe of three pages, at most 8 s each, is still valid when its last page arrives.
 pub(super) const LOOKUP_VALID: SignedDuration = SignedDuration::from_secs(25);
 
 impl<'a> NodePlanner<'a> {
-    /// What is there for each NodeENI and has no ENIAttachment gets one. What must be looked at first is asked for.
+    /// Creates an ENIAttachment for each ENI of upstream that has none, or asks for the lookup that is missing.
     pub(super) fn take_over(&mut self, node: &ObservedNode) {
         let input = self.input;
         let Ok(instance) = &node.instance else { return };
-        // Without a finalizer it is about to be gone, or about to get one. One that is being deleted may be let go at any moment,
-        // but for what upstream's status lists.
+        // A NodeENI without our finalizer is about to be gone or about to get the finalizer. A NodeENI that is being deleted may
+        // lose its finalizer at any moment, unless upstream's status still lists ENIs.
         let may_take =
             |nodeeni: &&&NodeEni| nodeeni.guarded && (!nodeeni.deleting || nodeeni.may_have_upstreams_on(node));
         for nodeeni in self.nodeenis.iter().filter(may_take) {
@@ -46,17 +47,18 @@ impl<'a> NodePlanner<'a> {
                 .filter_map(|eni| Some((eni, eni.attachment.as_ref()?)))
                 .filter(|(_, at)| at.state != AttachmentState::Detaching && at.index != UNKNOWN_INDEX)
                 .filter(|(eni, _)| !nodeeni.deleting || listed(eni))
-                // Somebody moved it self.here by hand: it is not taken from the one that has it.
+                // The ENI was moved here by hand. The ENIAttachment that has the ENI keeps it.
                 .filter(|(eni, _)| !(input.is_held)(eni))
                 .collect();
-            // Of several in one subnet the one that its status names is the one; the others it has lost sight of: not touched.
+            // Of several ENIs in one subnet, adopt the one that upstream's status lists. Upstream no longer knows the others:
+            // leave them untouched.
             left.sort_by_key(|(eni, at)| (!listed(eni), at.card, at.index));
             let mut taken: Vec<&SubnetId> = Vec::new();
             for (eni, at) in left {
-                // Without its subnet it cannot be told which of the NodeENI's it is.
+                // Without the subnet it is not clear to which subnet of the NodeENI the ENI belongs.
                 let Some(subnet) = &eni.subnet else { continue };
                 let known = mine().any(|attachment| attachment.request.subnet_id == subnet.as_str());
-                // An ENIAttachment that wants this very slot has to give it up first.
+                // An ENIAttachment that asks for this slot must be deleted first.
                 let attachment = self.here.iter().any(|attachment| attachment.slot() == (at.card, at.index));
                 if known || attachment || taken.contains(&subnet) {
                     continue;
@@ -69,8 +71,8 @@ impl<'a> NodePlanner<'a> {
     }
 }
 
-/// Whether a look may be gone by: what it shows may have gone since; and if it does not show what upstream's status lists
-/// there, it may be older than that list.
+/// Whether the lookup is recent enough to decide by. ENIs that it shows may have gone since. If it does not show all ENIs that
+/// upstream's status lists, it may be older than that list, and the limit is [`LOOKUP_VALID`].
 fn counts(input: &Input<'_>, nodeeni: &NodeEni, instance: &InstanceId, interfaces: &InstanceInterfaces) -> bool {
     if interfaces.vpc.is_none() {
         return false;
@@ -91,7 +93,8 @@ fn adopted(
     NewAttachment::new(node, instance, nodeeni, request_of(input, nodeeni, (eni, subnet, at)), Some(eni))
 }
 
-/// The request that describes an ENI as it is. What can be changed in place is; for the rest it is replaced, in its turn.
+/// The request that describes an ENI as it is now. Differences to the spec are then repaired in place, or the ENI is replaced in
+/// its turn of the rollout.
 pub(super) fn request_of(
     input: &Input<'_>,
     nodeeni: &NodeEni,
@@ -113,7 +116,7 @@ pub(super) fn request_of(
     }
 }
 
-/// The ENIAttachment that holds what was taken over in this subnet: it keeps its slot.
+/// The ENIAttachment whose ENI was adopted from upstream in this subnet. It keeps its slot.
 pub(super) fn pinned<'a>(mine: &[&'a Attachment], subnet: &SubnetId) -> Option<&'a Attachment> {
     let here = |attachment: &&&Attachment| {
         attachment.adopted.is_some()

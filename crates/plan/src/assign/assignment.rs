@@ -1,4 +1,5 @@
-//! The plan for one Node: what to create, delete and mark, and why a NodeENI gets no ENI there.
+//! The plan for one Node: the ENIAttachments to create, delete and mark, the lookups that are needed, and why a NodeENI gets no
+//! ENI there. It is data only; the planner fills it and the caller applies it.
 
 use super::new_attachment::NewAttachment;
 use super::unassigned::{Unassigned, UnassignedReason};
@@ -14,30 +15,31 @@ use std::collections::{BTreeMap, BTreeSet};
 /// An ENIAttachment to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removal {
-    /// Its name.
+    /// Name of the ENIAttachment.
     pub name: String,
-    /// Its UID: the precondition of the deletion.
+    /// UID of the ENIAttachment: the precondition of the deletion.
     pub uid: String,
-    /// Why.
+    /// Why it is deleted.
     pub why: RemovalReason,
 }
 
-/// Why an ENIAttachment goes.
+/// Why an ENIAttachment is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RemovalReason {
     /// The NodeENI is being deleted, or is gone.
     NodeEniDeleted,
-    /// The node's labels no longer match, for longer than the grace.
+    /// The node's labels have not matched for longer than the grace period.
     Deselected,
-    /// The Node is gone and its instance too, or the grace is over.
+    /// The Node is gone, and either its instance is gone too or the grace period is over. Or the Node still exists long after its
+    /// instance was terminated.
     NodeGone,
-    /// The spec asks for something else in its place.
+    /// The spec describes another ENI in its place.
     Replaced,
-    /// The spec describes it no longer, and nothing in its place.
+    /// The spec no longer describes the ENI, nor another ENI in its place.
     Surplus,
-    /// Its slot is somebody else's for too long.
+    /// EC2 has refused to attach the ENI for too long, for example because another ENI is in the slot.
     Unattachable,
-    /// Its ENI vanished from EC2: it is made anew.
+    /// The ENI vanished from EC2: a new one is created.
     Recycled,
 }
 
@@ -50,9 +52,9 @@ pub struct Pinned {
     pub node: String,
     /// Name of the ENIAttachment.
     pub name: String,
-    /// Where it is.
+    /// The device index at which the ENI is.
     pub index: i32,
-    /// What the spec asks for.
+    /// The device index that the spec asks for.
     pub asked: i32,
 }
 
@@ -65,95 +67,98 @@ pub struct WaitsForPods {
     pub node: String,
     /// Name of the ENIAttachment.
     pub name: String,
-    /// The Pods; None: they could not be listed yet.
+    /// Names of the Pods; None if Pods could not be listed yet.
     pub pods: Option<Vec<String>>,
 }
 
-/// Something that must be known before more can be decided.
+/// A lookup whose result the decision needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// What is on the instance.
+    /// The ENIs on the instance.
     LookupInterfaces(InstanceId),
-    /// The state of an instance whose Node is gone, or whose primary interface is not shown.
+    /// The state of an instance whose Node is gone, or whose primary interface EC2 does not show.
     InstanceState(InstanceId),
-    /// A subnet.
+    /// A subnet by ID or by name.
     Subnet(SubnetRef),
     /// A security group by name.
     Group(String),
-    /// What an instance type takes.
+    /// The limits of an instance type.
     InstanceType(String),
 }
 
-/// What to do for one Node, and why nothing for the rest.
+/// What to do for one Node, and why NodeENIs get no ENI there.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Assignment {
-    /// To create.
+    /// ENIAttachments to create.
     pub create: Vec<NewAttachment>,
-    /// To delete.
+    /// ENIAttachments to delete.
     pub delete: Vec<Removal>,
-    /// To mark as no longer asked for, now.
+    /// ENIAttachments (by name) to mark as no longer selected, from now on.
     pub deselect: Vec<String>,
-    /// To unmark: asked for again.
+    /// ENIAttachments (by name) to unmark: they are selected again.
     pub reselect: Vec<String>,
-    /// ENIAttachments (by name) whose node's half is to do something else, and what.
+    /// ENIAttachments (by name) whose settings for the node agent change, with the new settings.
     pub reconfigure: Vec<(String, NodeSettings)>,
-    /// ENIAttachments (by name) that carry another Node's name and follow to this one.
+    /// ENIAttachments (by name) that carry another Node's name and are moved to this Node.
     pub follow: Vec<String>,
-    /// What is wrong for a NodeENI (by UID) on this node, beside what it does not get.
+    /// Problems of NodeENIs (by UID) on this node, in addition to `refused`.
     pub problems: Vec<(String, Problem)>,
-    /// Pairs that get nothing, and why.
+    /// Pairs of NodeENI and Node that get no ENI, or not all, and why.
     pub refused: Vec<Unassigned>,
-    /// For each NodeENI (by UID) the ENIAttachments (by name) here that its spec no longer describes, or whose ENI is lost:
-    /// replaced when it is their turn. Without what stays since nothing could come in its place: it takes no turn.
+    /// For each NodeENI (by UID) the ENIAttachments (by name) here that its spec no longer describes or whose ENI is lost. They
+    /// are replaced when it is the node's turn. An ENIAttachment that stays because no new ENI could be attached is not in it:
+    /// the node takes no turn for it.
     pub outdated: BTreeMap<String, BTreeSet<String>>,
-    /// For each NodeENI (by UID) the ENIAttachments (by name) that are to go when it is this node's turn, and why.
+    /// For each NodeENI (by UID) the ENIAttachments (by name) that are deleted once the removal pace permits it for this node,
+    /// and why.
     pub losing: BTreeMap<String, BTreeMap<String, Cause>>,
-    /// NodeENIs (by UID) of whose ENIs here it is not yet settled which are taken over from upstream.
+    /// NodeENIs (by UID) for which it is not settled yet which ENIs here are adopted from upstream.
     pub adopting: BTreeSet<String>,
-    /// ENIs that were taken over and are at another index than the spec asks for.
+    /// ENIs that were adopted and are at another device index than the spec asks for.
     pub pinned: Vec<Pinned>,
     /// ENIs that are kept for Pods.
     pub waiting: Vec<WaitsForPods>,
     /// NodeENIs (by UID) whose selector matches this node.
     pub matched: Vec<String>,
-    /// ENIs that each NodeENI wants here: (UID, number).
+    /// The number of ENIs that each NodeENI (by UID) asks for here.
     pub desired: Vec<(String, usize)>,
-    /// To be found out first.
+    /// Lookups that are needed first.
     pub needs: BTreeSet<Need>,
-    /// When to ask again, if nothing changes before.
+    /// When to decide again, if nothing changes before.
     pub recheck: Option<Timestamp>,
 }
 
-/// What an assignment says of one NodeENI.
+/// The part of an assignment that concerns one NodeENI.
 #[derive(Debug, Default, PartialEq)]
 pub struct Share<'a> {
     /// Its selector matches the node.
     pub matched: bool,
-    /// It is not settled what is taken over for it.
+    /// It is not settled yet which ENIs are adopted for it.
     pub adopting: bool,
-    /// It has something here that its spec no longer describes.
+    /// An ENIAttachment here is outdated.
     pub outdated: bool,
-    /// It is to lose ENIs here.
+    /// The NodeENI is to lose ENIs here, for this reason.
     pub losing: Option<Cause>,
-    /// ENIs that it wants here.
+    /// ENIs that it asks for here.
     pub desired: usize,
-    /// What it does not get.
+    /// Why it gets no ENI here, or not all.
     pub refused: Vec<&'a Unassigned>,
-    /// What keeps another index.
+    /// Its adopted ENIs at another device index than the spec asks for.
     pub pinned: Vec<&'a Pinned>,
-    /// What is kept for Pods.
+    /// Its ENIs that are kept for Pods.
     pub waiting: Vec<&'a WaitsForPods>,
-    /// What else is wrong.
+    /// Its other problems here.
     pub problems: Vec<&'a Problem>,
 }
 
 impl Share<'_> {
-    /// What is to be in this slot is not settled: something that concerns it, or the whole NodeENI, is not known or not done yet.
+    /// Whether it is still open which ENI this slot will hold: the NodeENI has a reason that concerns this slot or the whole
+    /// NodeENI, and that reason may end.
     pub fn is_open_at(&self, slot: (i32, i32)) -> bool {
         self.refused.iter().any(|refusal| match &refusal.why {
             UnassignedReason::SlotHeld { slot: of, leaving: true, .. }
             | UnassignedReason::SlotTaken { slot: of, .. } => *of == slot,
-            // Another ENIAttachment has it: nothing is adopted there.
+            // Another ENIAttachment holds the slot, so no ENI is adopted there.
             UnassignedReason::SlotHeld { leaving: false, .. } | UnassignedReason::SlotPinned { .. } => false,
             UnassignedReason::NoSubnetInZone { .. }
             | UnassignedReason::InstanceFull { .. }
@@ -163,12 +168,12 @@ impl Share<'_> {
         })
     }
 
-    /// ENIs that are here or are to come: none where none can be, or where the Node is on its way out.
+    /// The number of ENIs that exist or are expected here: 0 if no subnet is in the zone or the Node is being deleted.
     pub fn awaited(&self) -> usize {
         let never = |refusal: &&Unassigned| {
             matches!(refusal.why, UnassignedReason::NoSubnetInZone { .. } | UnassignedReason::NodeDeleting)
         };
-        // What was taken over keeps the place of another subnet: nothing comes there.
+        // An adopted ENI keeps the slot of another subnet, so that subnet gets no ENI.
         let pinned =
             self.refused.iter().filter(|refusal| matches!(refusal.why, UnassignedReason::SlotPinned { .. })).count();
         if self.refused.iter().any(never) { 0 } else { self.desired.saturating_sub(pinned) }
@@ -176,7 +181,7 @@ impl Share<'_> {
 }
 
 impl Assignment {
-    /// NodeENIs (by UID) of which it says anything.
+    /// NodeENIs (by UID) that this assignment concerns.
     pub fn nodeenis(&self) -> BTreeSet<&String> {
         let waiting = self.waiting.iter().map(|waits| &waits.nodeeni_uid);
         let problems = self.problems.iter().map(|(uid, _)| uid);
@@ -189,7 +194,7 @@ impl Assignment {
         self.matched.iter().any(|of| of == uid)
     }
 
-    /// What it says of the NodeENI with this UID.
+    /// The part of this assignment that concerns the NodeENI with this UID.
     pub fn share(&self, uid: &str) -> Share<'_> {
         Share {
             matched: self.matches(uid),
@@ -204,8 +209,9 @@ impl Assignment {
         }
     }
 
-    /// Whether an ENI of that NodeENI is to come to this Node of which no ENIAttachment tells yet: it is being made, or will be as soon
-    /// as something is known or EC2 attaches it, or what it follows is let go at this moment. `here`: what there is of that NodeENI.
+    /// Whether the NodeENI gets an ENI on this Node that no ENIAttachment shows yet: the ENIAttachment is being created, or will
+    /// be once a lookup has ended, EC2 attaches ENIs there again, or its predecessor is deleted. `here`: the ENIAttachments of
+    /// that NodeENI on this Node.
     pub fn is_coming(&self, uid: &str, here: &[&Attachment]) -> bool {
         if self.create.iter().any(|new| new.spec.node_eni_uid == uid) {
             return true;
@@ -213,7 +219,8 @@ impl Assignment {
         let replaces = |removal: &Removal| {
             removal.why == RemovalReason::Replaced && here.iter().any(|attachment| attachment.name == removal.name)
         };
-        // What EC2 refused to attach here it may refuse elsewhere; and what cannot be looked at may be about to come.
+        // These reasons are not transient, but an ENI may still be created: EC2 may accept a later Attach, and a lookup that
+        // fails may succeed.
         let stops = |refusal: &&Unassigned| {
             refusal.why.is_transient()
                 || matches!(refusal.why, UnassignedReason::AttachRefused(_) | UnassignedReason::LookupFailed(_))
@@ -227,7 +234,7 @@ impl Assignment {
         self.delete.iter().any(replaces) || share.refused.iter().any(stops) && live() < share.awaited()
     }
 
-    /// Nothing to write: what is, is what should be (or waits for something).
+    /// Whether there is nothing to write: the observed state is the desired state, or the decision waits for something.
     pub fn is_settled(&self) -> bool {
         let Self { create, delete, deselect, reselect, reconfigure, follow, .. } = self;
         let marks = deselect.is_empty() && reselect.is_empty() && reconfigure.is_empty() && follow.is_empty();

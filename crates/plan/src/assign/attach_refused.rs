@@ -1,5 +1,6 @@
-//! An ENI that EC2 refuses to attach for good: it goes after a while, since it holds an address and a place of the quota, and
-//! no other one is made before a look shows that what refused it has changed.
+//! Records that EC2 refused to attach an ENI with an error that lasts. Such an ENI is deleted after a while, because it uses an
+//! address and counts toward the quota. No replacement is created until a lookup shows a change on the instance, the request or
+//! the instance type changes, or six hours have passed.
 
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError, Class, classify};
@@ -9,30 +10,30 @@ use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{EniId, InstanceId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What EC2 refused to attach, by name of the ENIAttachment. A new process knows none: it may make each once more.
+/// The refusals, by name of the ENIAttachment. A new process starts without them, and may create each of these ENIs once more.
 pub type AttachRefusals = BTreeMap<String, AttachRefused>;
 
-/// After so long it is tried once more: what a look at interfaces cannot show may have changed. Volumes, for one, count for the same
-/// limit on Nitro instances (kubernetes-sigs/aws-ebs-csi-driver#1163).
+/// An ENI is created again after this time, because a lookup of interfaces does not show every cause. For example, volumes count
+/// toward the same limit on Nitro instances (kubernetes-sigs/aws-ebs-csi-driver#1163).
 const TRIED_AGAIN: SignedDuration = SignedDuration::from_hours(6);
 
-/// One refusal, and what stood when it was met.
+/// One refused Attach, and what was on the instance then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachRefused {
-    /// The Node.
+    /// The Node's name.
     pub node: String,
     request: EniRequest,
     instance: Option<InstanceId>,
     kind: Option<String>,
     enis: BTreeSet<EniId>,
     words: String,
-    /// When its ENI was given up.
+    /// When the ENIAttachment was deleted.
     at: Timestamp,
 }
 
 impl AttachRefused {
-    /// What is remembered of an ENI that goes because it cannot be attached.
-    /// `at_refusal`: what was on the instance when EC2 refused it, if a look has shown it; else what is there now.
+    /// The record of an ENIAttachment that is deleted because EC2 refused to attach its ENI. `at_refusal` has the ENIs that were
+    /// on the instance when EC2 refused, if a lookup has shown them; otherwise the record takes the ENIs of `interfaces`.
     pub fn of(
         attachment: &Attachment,
         node: Option<&ObservedNode>,
@@ -52,8 +53,9 @@ impl AttachRefused {
         }
     }
 
-    /// The slot was somebody else's, and a look showed him, or none is in: a look shows when it is free. What no look shows in spite of
-    /// that is remembered like any other refusal.
+    /// Whether EC2 refused because another ENI occupied the slot, and the first lookup after the refusal showed an ENI there or
+    /// has not ended yet. Lookups show when that slot is free, so the refusal need not be recorded. If that lookup showed the
+    /// slot free, the refusal is recorded like any other.
     pub fn is_of_its_slot(attachment: &Attachment, at_refusal: Option<&InstanceAtRefusal>) -> bool {
         let is_seen =
             at_refusal.and_then(|lookup| lookup.slots.as_ref()).is_none_or(|slots| slots.contains(&attachment.slot()));
@@ -63,7 +65,8 @@ impl AttachRefused {
             })
     }
 
-    /// EC2's words, if nothing has changed since, and not for too long.
+    /// EC2's code and message, if the refusal still applies: the request, the instance, its type and its ENIs are the same, and
+    /// the refusal is younger than six hours.
     pub(super) fn stands(
         &self,
         request: &EniRequest,
@@ -81,23 +84,24 @@ impl AttachRefused {
     }
 }
 
-/// What was on the instance when EC2 refused an Attach: by the first look that began after the refusal. What is there when the ENI is
-/// given up, minutes later, may be something else already.
+/// The ENIs on the instance when EC2 refused an Attach, by the first lookup that began after the refusal. The ENIAttachment is
+/// deleted only minutes later, and the instance may have changed by then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceAtRefusal {
     at: Timestamp,
     enis: Option<BTreeSet<EniId>>,
-    /// Slots that were taken.
+    /// The occupied slots: network card and device index.
     slots: Option<BTreeSet<(i32, i32)>>,
 }
 
 impl InstanceAtRefusal {
-    /// Of an Attach that was refused at `at`, if that is an answer that lasts; its instance is to be looked at.
+    /// An Attach that was refused at `at`, if the error is one that lasts; the instance is to be looked up. None for other
+    /// errors.
     pub fn after(error: &CallError, at: Timestamp) -> Option<Self> {
         (lasts(error)).then_some(Self { at, enis: None, slots: None })
     }
 
-    /// A look at the instance.
+    /// Records a lookup of the instance, if it is the first that began after the refusal.
     pub fn take(&mut self, interfaces: &InstanceInterfaces) {
         if self.enis.is_none() && interfaces.as_of >= self.at {
             self.enis = Some(enis(Some(interfaces)));
@@ -107,7 +111,7 @@ impl InstanceAtRefusal {
     }
 }
 
-/// An answer to Attach that will be the same next time.
+/// Whether EC2 will answer the next Attach with the same error.
 pub(super) fn lasts(error: &CallError) -> bool {
     match classify(Call::Attach, error) {
         Class::SlotTaken | Class::Blocked | Class::Permanent | Class::Limit | Class::SubnetFull => true,

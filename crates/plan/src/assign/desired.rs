@@ -1,4 +1,6 @@
-//! What a NodeENI asks for on one Node: its subnets of the zone, its groups, and the slots.
+//! Determines the desired ENIAttachments of a NodeENI on one Node: its subnets in the node's zone, its security groups and the
+//! slots. It resolves names with the catalog only, and asks for the lookups that are missing. It does not check whether the slots
+//! are free.
 
 use super::adoption::pinned;
 use super::assignment::{Need, Pinned};
@@ -16,15 +18,15 @@ use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
 
-/// A place that nothing can come to: one of the NodeENI's subnets, and why.
+/// A subnet of the NodeENI that can get no slot on the node, and why.
 pub(super) struct Unplaced {
     pub subnet: SubnetId,
     pub why: UnassignedReason,
 }
 
 impl<'a> NodePlanner<'a> {
-    /// The attachments that a NodeENI wants on this Node, in slot order; of one of its subnets only the reason, if another's ENI
-    /// that was taken over keeps the slot.
+    /// The desired ENIAttachments of a NodeENI on this Node, in slot order. A subnet whose slot is kept by an adopted ENI of
+    /// another subnet has only the reason.
     pub(super) fn desired(
         &mut self,
         node: &ObservedNode,
@@ -43,8 +45,8 @@ impl<'a> NodePlanner<'a> {
         let subnets = self.subnets_in_zone(instance, place.zone, spec);
         if let Ok(_) | Err(UnassignedReason::NoSubnetInZone { .. }) = &subnets {
             let chosen = subnets.as_deref().unwrap_or_default();
-            self.must_explain((node, &place), spec, (&mine, chosen))?;
-            self.names_must_stand(place.zone, spec, (&mine, chosen))?;
+            self.check_unchosen_subnets((node, &place), spec, (&mine, chosen))?;
+            self.check_subnet_names(place.zone, spec, (&mine, chosen))?;
         }
         let subnets = subnets?;
         let groups = self.groups(&subnets, spec)?;
@@ -98,7 +100,7 @@ impl<'a> NodePlanner<'a> {
         Ok(places.into_iter().map(place).collect())
     }
 
-    /// Those of the listed subnets that are in the node's zone, in their order.
+    /// The listed subnets that are in the node's zone, in the order of the list.
     fn subnets_in_zone(
         &mut self,
         instance: &InstanceId,
@@ -124,7 +126,7 @@ impl<'a> NodePlanner<'a> {
             let ids = match resolve(catalog, reference) {
                 Resolved::Subnets(ids) => ids,
                 Resolved::NotYet | Resolved::Missing => {
-                    // Asked again when the knowledge is old: somebody may create it.
+                    // Look the subnet up again when this result is old: somebody may create the subnet.
                     self.plan.needs.insert(Need::Subnet(reference.clone()));
                     self.recheck_later();
                     return Err(UnassignedReason::SubnetMissing(reference.clone()));
@@ -132,9 +134,10 @@ impl<'a> NodePlanner<'a> {
             };
             let mut candidates: Vec<&ObservedSubnet> = ids.iter().filter_map(|id| catalog.subnets.get(id)).collect();
             if let SubnetRef::Name(name) = reference {
-                // A name counts in the node's VPC only, which a look at the instance tells.
+                // A name is resolved in the node's VPC only, and a lookup of the instance shows that VPC.
                 let Some(vpc) = input.instance.and_then(|interfaces| interfaces.vpc.as_deref()) else {
-                    // EC2 may be late to show a young instance's interfaces: asked again, but not in a loop.
+                    // EC2 may show the interfaces of a new instance late. `await_lookup` limits how often the instance is looked
+                    // up.
                     return Err(self.await_lookup(instance, "the node's VPC"));
                 };
                 candidates.retain(|subnet| subnet.vpc == vpc);
@@ -161,9 +164,10 @@ impl<'a> NodePlanner<'a> {
         Ok(chosen)
     }
 
-    /// Where a name stands for no subnet of the zone, what is in use here in a subnet that nothing names stays until that has been so for a
-    /// while: whether it had that name, or the spec another one, cannot be told.
-    fn names_must_stand(
+    /// Keeps the ENIs in use for a while if a name stands for no subnet of the zone. It is not known whether the subnet of such
+    /// an ENI had this name until now, or the spec had another name. So the ENI stays until the name has stood for the same
+    /// subnets for [`NAME_STANDS`].
+    fn check_subnet_names(
         &mut self,
         zone: &str,
         spec: &EniSpec,
@@ -197,7 +201,7 @@ impl<'a> NodePlanner<'a> {
         }
     }
 
-    /// The security groups, names resolved in the VPC of the subnets.
+    /// The IDs of the security groups. Names are resolved in the VPC of the subnets.
     fn groups(
         &mut self,
         subnets: &[&ObservedSubnet],
@@ -217,13 +221,14 @@ impl<'a> NodePlanner<'a> {
     }
 }
 
-/// Of what is in another Region EC2 shows nothing here, and that is no sign that it is gone.
+/// The reason for a node in another Region than the one that is called. EC2 shows nothing of such a node here, which does not
+/// prove that the node's ENIs are gone.
 pub(super) fn other_region(input: &Input<'_>, node: &ObservedNode) -> Option<UnassignedReason> {
     let (zone, region) = (node.zone.as_ref()?, input.region?);
     let is_elsewhere = region_of(zone).is_some_and(|of| of != region);
     is_elsewhere.then(|| UnassignedReason::OtherRegion { zone: zone.clone(), region: region.to_owned() })
 }
 
-/// How long a name must have stood for the same subnets before an ENI goes since none of them is in its zone. A tag that moves from one
-/// subnet to another may be on neither for a while (cilium/cilium#32346).
+/// How long a name must have stood for the same subnets before an ENI is deleted because none of them is in its zone. A tag that
+/// is moved from one subnet to another may be on neither for a while (cilium/cilium#32346).
 pub(super) const NAME_STANDS: SignedDuration = SignedDuration::from_mins(10);

@@ -1,5 +1,6 @@
-//! Several Nodes of one instance: a host that registered under another name, or a Node object that somebody made. Identity is the
-//! instance: one of its Nodes counts, the others get nothing and remove nothing, and it is said.
+//! Decides between several Nodes of one instance: a host that registered under another name, or a Node object that somebody
+//! created. The instance is the identity. One of its Nodes counts; the other Nodes get no ENI, remove none, and are reported on
+//! the NodeENIs.
 
 use super::input::Input;
 use super::planner::NodePlanner;
@@ -7,17 +8,17 @@ use crate::attachment::Attachment;
 use crate::observed::ObservedNode;
 use crate::problem::Problem;
 
-/// Reason of the condition.
+/// Reason of the condition for a Node whose instance has another Node that counts.
 pub const DUPLICATE_NODE: &str = "DuplicateNode";
 
-/// The Node that counts in the place of this one, if another one of its instance does.
+/// The Node that counts instead of this one; None if this Node counts.
 pub(super) fn counts_instead<'a>(input: &Input<'a>, node: &ObservedNode) -> Option<&'a ObservedNode> {
     let before = input.others.iter().copied().filter(|other| other.counts_before(node));
     before.reduce(|first, other| if other.counts_before(first) { other } else { first })
 }
 
 impl NodePlanner<'_> {
-    /// Says on each NodeENI that selects either Node which one counts, and why.
+    /// Reports on each NodeENI that selects either Node which of the two counts, and why.
     pub(super) fn report_duplicate(&mut self, node: &ObservedNode, counts: &ObservedNode) {
         let input = self.input;
         let instance = node.instance.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -37,7 +38,7 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// ENIAttachments of the instance that carry another Node's name follow to this one.
+    /// Moves to this Node the ENIAttachments of the instance that carry another Node's name.
     pub(super) fn follow(&mut self, node: &ObservedNode) {
         let is_live = |attachment: &&&Attachment| attachment.deleting.is_none() && attachment.unreadable.is_none();
         let elsewhere = self.here.iter().filter(is_live).filter(|attachment| attachment.node != node.name);

@@ -1,4 +1,5 @@
-//! What the decision for one Node depends on.
+//! The input of the decision for one Node: the desired objects, the observed state, the permits and the settings. The decision
+//! reads nothing else and changes none of it.
 
 use super::attach_refused::AttachRefusals;
 use crate::attachment::Attachment;
@@ -16,52 +17,54 @@ use multi_eni_api::ids::InstanceId;
 /// Everything that the decision for one Node depends on.
 #[derive(Clone, Copy)]
 pub struct Input<'a> {
-    /// Who we are.
+    /// The identity of this cluster on EC2.
     pub cluster: &'a Cluster,
-    /// The Node; None once it is gone.
+    /// The Node; None if it is gone.
     pub node: Option<&'a ObservedNode>,
-    /// Other Nodes of its instance.
+    /// The other Nodes of the same instance.
     pub others: &'a [&'a ObservedNode],
     /// All NodeENIs, in any order.
     pub nodeenis: &'a [&'a NodeEni],
-    /// The ENIAttachments of its instance, whatever Node's name they carry; and those that carry its name and whose instance has
-    /// no Node.
+    /// The ENIAttachments of the Node's instance, whatever Node name they carry, and the ENIAttachments that carry the Node's
+    /// name and whose instance has no Node.
     pub attachments: &'a [&'a Attachment],
-    /// Subnets and groups.
+    /// The known subnets, security groups and instance types.
     pub catalog: &'a Ec2Catalog,
-    /// The Region that is called, where it is known.
+    /// The Region in which this process calls EC2, if it is known.
     pub region: Option<&'a str>,
-    /// What is on the instance now, if it was looked at.
+    /// The ENIs on the instance by the last lookup; None if no lookup has ended.
     pub instance: Option<&'a InstanceInterfaces>,
-    /// States of instances that were looked at: of Nodes that are gone.
+    /// The last observed state of an instance, if it was looked up. Only instances of Nodes that are gone, or whose primary
+    /// interface EC2 does not show, are looked up.
     pub states: &'a dyn Fn(&InstanceId) -> Option<InstanceObservation>,
-    /// Why no instance can be asked about, if that is so.
+    /// Why lookups of instance states fail, if they do.
     pub states_failure: Option<&'a LookupFailure>,
-    /// Pods of this Node.
+    /// The Pods of this Node that may use an ENI.
     pub pods: Pods<'a>,
-    /// Whether an ENIAttachment, on whatever node, has this ENI.
+    /// Whether an ENIAttachment of any node has this ENI.
     pub is_held: &'a dyn Fn(&ObservedEni) -> bool,
-    /// Whether EC2 shows the ENI of an ENIAttachment attached, whatever its status says yet.
+    /// Whether EC2 shows the ENI of an ENIAttachment as attached. The status of the ENIAttachment may be older.
     pub is_attached: &'a dyn Fn(&Attachment) -> bool,
-    /// Where replacement may go on.
+    /// The nodes on which each NodeENI may replace outdated ENIs now.
     pub permits: &'a Permits,
-    /// Where what is no longer asked for may go.
+    /// The nodes on which each NodeENI may lose ENIs now because of labels or an edit.
     pub removals: &'a RemovalPermits,
-    /// What EC2 refused to attach for good.
+    /// The ENIAttachments that EC2 refused to attach with an error that lasts.
     pub refused_attach: &'a AttachRefusals,
-    /// Graces.
+    /// The grace periods and intervals.
     pub settings: &'a Settings,
-    /// Now.
+    /// The present time.
     pub now: Timestamp,
 }
 
 impl Input<'_> {
-    /// Something may use its ENI. A status may be behind what EC2 shows.
+    /// Whether something may use the ENI of this ENIAttachment, by its status or by what EC2 shows. A status may be older than
+    /// what EC2 shows.
     pub(super) fn is_in_use(&self, attachment: &Attachment) -> bool {
         attachment.is_in_use(|| (self.is_attached)(attachment))
     }
 
-    /// How long ago that lookup began.
+    /// The age of this lookup: the time since it began.
     pub(super) fn age(&self, interfaces: &InstanceInterfaces) -> SignedDuration {
         self.now.duration_since(interfaces.as_of)
     }

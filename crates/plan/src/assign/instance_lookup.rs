@@ -1,5 +1,5 @@
-//! What must be known of an instance before anything is made for it: a look that shows its primary interface, and, where a look
-//! does not, whether it lives.
+//! Decides whether an instance may get ENIs: a lookup must show its primary interface. If it does not, the state of the instance
+//! must be looked up. This file only asks for these lookups and limits how often they are repeated.
 
 use super::assignment::Need;
 use super::planner::NodePlanner;
@@ -8,22 +8,22 @@ use crate::instance::{InstanceObservation, Life, NODE_OUTLIVES};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::InstanceId;
 
-/// The first wait after a look that did not show the primary interface: of a young instance EC2 is late to show it.
+/// The first wait after a lookup that did not show the primary interface. EC2 shows the interfaces of a new instance late.
 const SOONEST: SignedDuration = SignedDuration::from_secs(1);
 
-/// The longest wait between two looks at an instance whose primary interface EC2 does not show.
+/// The longest wait between two lookups of an instance whose primary interface EC2 does not show.
 const SLOWEST: SignedDuration = SignedDuration::from_secs(300);
 
-/// For so long that EC2 does not show a primary interface is taken for its lag.
+/// For this time, a primary interface that EC2 does not show is taken for eventual consistency.
 const UNSHOWN_SAID_AFTER: SignedDuration = SignedDuration::from_secs(180);
 
 impl NodePlanner<'_> {
-    /// Nothing is made for an instance that is gone, or whose primary interface the last look did not show.
-    pub(super) fn lives(&mut self, instance: &InstanceId) -> Result<(), UnassignedReason> {
+    /// Refuses an instance that is gone, or whose primary interface the last lookup did not show.
+    pub(super) fn check_instance(&mut self, instance: &InstanceId) -> Result<(), UnassignedReason> {
         let input = self.input;
         if let Some(lookup) = (input.states)(instance)
         && lookup.life() == Life::Gone
-        // A later look at its interfaces that shows the primary one wins.
+        // A later lookup that shows the primary interface wins.
         && (lookup.is_reported_gone() || input.instance.is_none_or(|interfaces| interfaces.as_of <= lookup.as_of))
         {
             return Err(self.instance_gone(instance, lookup));
@@ -36,7 +36,8 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// Asks for a look at the instance, no faster than the longer EC2 does not show its primary interface; and what to say meanwhile.
+    /// Asks for a lookup of the instance, unless the wait since the last lookup is not over. The wait grows with the time for
+    /// which EC2 does not show the primary interface. Returns the reason to report until then.
     pub(super) fn await_lookup(&mut self, instance: &InstanceId, what: &'static str) -> UnassignedReason {
         let input = self.input;
         let Some(unshown) = input.instance.and_then(|interfaces| interfaces.without_primary) else {
@@ -79,7 +80,7 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// The instance is gone: its Node is expected to follow.
+    /// The reason for an instance that is gone. Its Node is expected to be deleted soon.
     fn instance_gone(&mut self, instance: &InstanceId, lookup: InstanceObservation) -> UnassignedReason {
         let input = self.input;
         if !lookup.is_reported_gone() {
@@ -96,7 +97,7 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// A look did not show the instance: the next one comes when it is time.
+    /// Asks for the next lookup of an instance that the last one did not show, once it is due.
     pub(super) fn missed(&mut self, instance: &InstanceId, lookup: InstanceObservation) {
         let input = self.input;
         if input.now >= lookup.again_at() {

@@ -1,4 +1,6 @@
-//! What the instance type takes, known before anything is created.
+//! Checks the limits of the instance type before an ENI is created: interfaces, network cards and addresses. The limits come from
+//! the catalog, the interfaces from the last lookup of the instance. A Node without a type label, or of a type that EC2 does not
+//! know, is not limited here.
 
 use super::assignment::Need;
 use super::planner::NodePlanner;
@@ -8,7 +10,8 @@ use crate::nodeeni::EniSpec;
 use crate::observed::{CatalogLookup, InstanceInterfaces, InstanceLimits, ObservedNode};
 
 impl<'a> NodePlanner<'a> {
-    /// The limits of the node's type: None if its label is missing or EC2 does not know the type; then EC2's own refusal tells.
+    /// The instance type of the node and its limits. None if the type label is missing or EC2 does not know the type; then EC2
+    /// itself refuses what does not fit.
     pub(super) fn limits_of(
         &mut self,
         node: &ObservedNode,
@@ -25,7 +28,8 @@ impl<'a> NodePlanner<'a> {
         }
     }
 
-    /// Whether there is room for one more on that card: what a look shows, and what is on its way there.
+    /// Whether the instance and the network card have room for one more interface. The count includes the interfaces that the
+    /// last lookup shows, the ENIAttachments of the instance, and those that this plan creates.
     pub(super) fn has_room(
         &self,
         kind: &str,
@@ -52,7 +56,7 @@ impl<'a> NodePlanner<'a> {
     }
 }
 
-/// What no instance of that type ever takes.
+/// Refuses a network card or a number of addresses that no instance of this type supports.
 pub(super) fn fits(kind: &str, limits: &InstanceLimits, spec: &EniSpec, card: i32) -> Result<(), UnassignedReason> {
     let kind = || kind.to_owned();
     if usize::try_from(card).ok().and_then(|card| limits.cards.get(card)).is_none() {
@@ -68,7 +72,8 @@ pub(super) fn fits(kind: &str, limits: &InstanceLimits, spec: &EniSpec, card: i3
     Ok(())
 }
 
-/// Whether one more than what is there has room on that card.
+/// Whether the network card has room for one more interface. The count includes the interfaces that the last lookup shows and the
+/// ENIAttachments of the instance.
 pub(super) fn card_has_room(
     kind: &str,
     limits: &InstanceLimits,

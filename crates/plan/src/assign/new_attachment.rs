@@ -1,4 +1,5 @@
-//! An ENIAttachment that is to be created.
+//! Builds the spec of an ENIAttachment that is to be created. Its name follows from the NodeENI, the instance and the slot, so
+//! the same slot always gives the same name.
 
 use crate::nodeeni::NodeEni;
 use crate::observed::{ObservedEni, ObservedNode};
@@ -6,19 +7,19 @@ use multi_eni_api::ids::InstanceId;
 use multi_eni_api::names::attachment_name;
 use multi_eni_api::{EniAttachmentSpec, EniRequest};
 
-/// An ENIAttachment to be made.
+/// An ENIAttachment to be created.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewAttachment {
     /// Its name.
     pub name: String,
     /// Its spec.
     pub spec: EniAttachmentSpec,
-    /// The ENI that it takes over from upstream, as it was seen.
+    /// The ENI that it adopts, as observed; None if a new ENI is created.
     pub adopts: Option<Box<ObservedEni>>,
 }
 
 impl NewAttachment {
-    /// One for the slot of this request; `adopts`: of the ENI that is there already.
+    /// The ENIAttachment for the slot in `request`. `adopts`: the ENI that is in the slot already.
     pub(super) fn new(
         node: &ObservedNode,
         instance: &InstanceId,

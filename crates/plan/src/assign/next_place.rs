@@ -1,4 +1,6 @@
-//! Whether something can come in the place of what works, asked before that is given up.
+//! Decides whether the replacement of an ENI in use can succeed, before that ENI is deleted. It checks the limits of the instance
+//! type, the VPC, the target slot and earlier refusals of EC2. It deletes nothing; it only returns the reason why the old ENI
+//! must stay.
 
 use super::adoption::LOOKUP_VALID;
 use super::assignment::Need;
@@ -15,12 +17,12 @@ use crate::observed::{InstanceInterfaces, ObservedNode};
 
 type Slot = (i32, i32);
 
-/// Why what works is not given up now.
+/// Why an ENI in use is not replaced now.
 #[derive(Debug)]
 pub(super) struct Stop {
     pub why: UnassignedReason,
-    /// It is only not known yet: what is asked for that is asked in the node's turn. Otherwise the node takes no turn, which does not
-    /// depend on whose turn it is.
+    /// The reason is only that a lookup has not ended. The node keeps its turn in the rollout, because these lookups are sent
+    /// only in a node's turn. If false, the reason is known without a turn, and the node takes none.
     pub keeps_turn: bool,
 }
 
@@ -34,7 +36,7 @@ impl Stop {
     }
 }
 
-/// A node on which something in use is to be replaced. `asks`: its turn has come, and what is not known is asked.
+/// A node on which an ENI in use is to be replaced. `asks`: it is the node's turn, so lookups may be asked for.
 pub(super) struct NextPlace<'p, 'a> {
     pub planner: &'p mut NodePlanner<'a>,
     pub node: &'p ObservedNode,
@@ -43,7 +45,8 @@ pub(super) struct NextPlace<'p, 'a> {
 }
 
 impl NextPlace<'_, '_> {
-    /// None if what is asked for can come. `used`: what is in use and outdated; `moves`: what of it leaves its slot for one of `unfilled`.
+    /// The reason why the ENIs stay; None if the new ENIs can be attached. `used`: the outdated ENIs in use. `moves`: those of
+    /// them that leave their slot for one of `unfilled`.
     pub fn stops(
         &mut self,
         wanted: &[NewAttachment],
@@ -63,12 +66,12 @@ impl NextPlace<'_, '_> {
                 None => {}
             }
         }
-        // A subnet that is still listed would lose its ENI: what comes into its slot is another's.
+        // A subnet that is still listed would lose its ENI, because the slot that becomes free goes to another subnet.
         let loses = |(new, _): &(&NewAttachment, Stop)| {
             used.iter().any(|attachment| attachment.request.subnet_id == new.spec.request.subnet_id)
         };
         let is_closed = |closed: usize| moves.len() + closed > unfilled.len() && !moves.is_empty();
-        // What is known goes first: whether the node takes a turn does not depend on what it would ask then.
+        // Return known reasons first. Whether the node takes a turn must not depend on lookups that are sent only in its turn.
         if is_closed(known.len()) || known.iter().any(loses) {
             return known.into_iter().next().map(|(_, stop)| stop);
         }
@@ -79,13 +82,14 @@ impl NextPlace<'_, '_> {
         never.or_else(|| asked.into_iter().next().map(|(_, stop)| stop).filter(|_| waits))
     }
 
-    /// Nothing is made for an instance that is gone, or that EC2 does not show whole.
+    /// The reason if the instance is gone, or if EC2 does not show its primary interface. Checked only in the node's turn.
     fn not_alive(&mut self) -> Option<UnassignedReason> {
         let instance = self.node.instance.as_ref().ok().filter(|_| self.asks)?;
-        self.planner.lives(instance).err()
+        self.planner.check_instance(instance).err()
     }
 
-    /// A network card that the type does not have or that is full, more addresses than it takes, a subnet of another VPC.
+    /// A reason that no free slot can remove: the type has no such network card, the card is full, the spec asks for more
+    /// addresses than the type supports, or the subnet is in another VPC.
     fn never_works(&mut self, wanted: &[NewAttachment], used: &[&Attachment]) -> Option<Stop> {
         let spec = self.nodeeni.spec.as_ref().ok()?;
         let limits = match self.planner.limits_of(self.node) {
@@ -109,7 +113,7 @@ impl NextPlace<'_, '_> {
         wanted.iter().find_map(|new| fits(new).err()).map(Stop::known)
     }
 
-    /// Who is in the slot, or what else keeps it closed.
+    /// Why the slot of `new` is closed: an ENIAttachment or an ENI occupies it, EC2 refused it before, or the lookup is too old.
     fn closed(&mut self, new: &NewAttachment, used: &[&Attachment]) -> Option<Stop> {
         let slot = (new.spec.request.network_card_index, new.spec.request.device_index);
         if let Some(attachment) = self.planner.here.iter().find(|attachment| attachment.slot() == slot) {
@@ -126,7 +130,8 @@ impl NextPlace<'_, '_> {
         if let Some(words) = self.refused_before(new, used) {
             return Some(Stop::known(UnassignedReason::AttachRefused(words)));
         }
-        // Others take slots at any time, and what goes for one that was taken since is lost for nothing.
+        // Other software may attach an ENI at any time. If it took the slot after the last lookup, the old ENI would be deleted
+        // for nothing.
         let is_young =
             self.planner.input.instance.is_some_and(|interfaces| self.planner.input.age(interfaces) <= LOOKUP_VALID);
         if self.asks && !is_young {
@@ -138,10 +143,10 @@ impl NextPlace<'_, '_> {
 
     fn held_by(&self, attachment: &Attachment, slot: Slot) -> Option<Stop> {
         if attachment.nodeeni_uid == self.nodeeni.uid && attachment.unreadable.is_none() {
-            // It goes, too, or is on its way out already.
+            // This NodeENI's own ENI in the slot is replaced as well, or is already being deleted.
             return None;
         }
-        // Who waits for one of ours in turn would wait for ever.
+        // The holder waits for a slot of this NodeENI. If both waited for the other, neither would ever move.
         let is_exchange =
             attachment.deleting.is_none() && !self.stays(attachment) && self.leads_back(attachment, &mut vec![slot]);
         let leaving = attachment.deleting.is_some()
@@ -151,7 +156,8 @@ impl NextPlace<'_, '_> {
         (!is_exchange).then(|| Stop::known(UnassignedReason::SlotHeld { slot, holder, leaving }))
     }
 
-    /// Whether one that is to leave its slot goes to one of ours, or to that of another one that does.
+    /// Whether an ENIAttachment that leaves its slot moves to a slot of this NodeENI, directly or through the slots of other
+    /// NodeENIs that move as well.
     fn leads_back(&self, attachment: &Attachment, seen: &mut Vec<Slot>) -> bool {
         let nodeeni = self.planner.nodeenis.iter().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid);
         let Some(spec) =
@@ -172,7 +178,8 @@ impl NextPlace<'_, '_> {
         })
     }
 
-    /// EC2 refused it there before, with what would be left on the instance then.
+    /// EC2's words if it refused this ENI before, with the ENIs that are on the instance now or with those that would be left
+    /// once `used` are gone.
     fn refused_before(&self, new: &NewAttachment, used: &[&Attachment]) -> Option<String> {
         let (interfaces, refused) = (self.planner.input.instance?, self.planner.input.refused_attach.get(&new.name)?);
         let goes = |slot: Slot| used.iter().any(|attachment| attachment.slot() == slot);
@@ -188,7 +195,8 @@ impl NextPlace<'_, '_> {
         stands(&left).or_else(|| stands(interfaces))
     }
 
-    /// Whether what is held keeps its slot: its NodeENI asks for it there, or cannot be read; or it was taken over and is still listed.
+    /// Whether an ENIAttachment of another NodeENI keeps its slot: its NodeENI asks for that slot or cannot be read, or the ENI
+    /// was adopted from upstream and its subnet is still listed.
     fn stays(&self, attachment: &Attachment) -> bool {
         let input = &self.planner.input;
         if attachment.unreadable.is_some() {
@@ -217,7 +225,7 @@ impl NextPlace<'_, '_> {
     }
 }
 
-/// The slots that a NodeENI asks for on this node: one for each of its subnets of the zone.
+/// The slots that a NodeENI asks for on this node: one for each of its subnets in the node's zone, and at least one.
 fn slots_of(input: &Input<'_>, spec: &EniSpec) -> impl Iterator<Item = Slot> + use<> {
     let (card, first) = (spec.card, spec.index);
     let subnets = i32::try_from(subnets_of(input, spec).max(1)).unwrap_or(i32::MAX);

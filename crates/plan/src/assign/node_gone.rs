@@ -1,4 +1,5 @@
-//! A Node that is gone: what is left of it goes, at once or after the grace, by what is known of its instance.
+//! Decides about the ENIAttachments of a Node that is gone. They are deleted at once if the instance is gone too, and after a
+//! grace period if it still runs. While the state of the instance is unknown, nothing is deleted.
 
 use super::assignment::{Need, RemovalReason};
 use super::planner::{JUST_NOW, NodePlanner};
@@ -9,8 +10,7 @@ use jiff::Timestamp;
 use multi_eni_api::ids::InstanceId;
 
 impl NodePlanner<'_> {
-    /// Attachments whose Node (this instance under this name) is gone: at once if the instance is gone too, after the grace
-    /// if it still runs.
+    /// Handles ENIAttachments whose Node (this name on this instance) is gone.
     pub(super) fn node_gone(&mut self, attachments: &[&Attachment]) {
         let input = self.input;
         for attachment in
@@ -25,8 +25,8 @@ impl NodePlanner<'_> {
                 continue;
             };
             let over = since.saturating_add(input.settings.node_gone_grace).unwrap_or(Timestamp::MAX);
-            // A look from before the Node went says nothing of the instance now. One of just now does, whatever the clock says of
-            // the replica that noted when it went.
+            // A lookup from before the Node went says nothing about the instance now. A lookup that began just now counts in any
+            // case, because the replica that recorded `since` may have another clock.
             let late_enough = |lookup: &InstanceObservation| {
                 lookup.as_of >= since || input.now.duration_since(lookup.as_of) <= JUST_NOW
             };
@@ -35,22 +35,22 @@ impl NodePlanner<'_> {
                 Some(lookup) if lookup.as_of >= over && lookup.life() != Life::Doubtful => {
                     self.remove(attachment, RemovalReason::NodeGone);
                 }
-                // Not to be shown is no proof yet.
+                // One lookup that does not show the instance is no proof that it is gone.
                 Some(lookup) if lookup.life() != Life::Alive => {
                     self.missed(instance, lookup);
-                    self.cannot_be_asked(attachment, instance);
+                    self.report_unknown_state(attachment, instance);
                 }
                 Some(_) if input.now < over => self.plan.recheck_at(over),
                 Some(_) | None => {
                     self.plan.needs.insert(Need::InstanceState(instance.clone()));
-                    self.cannot_be_asked(attachment, instance);
+                    self.report_unknown_state(attachment, instance);
                 }
             }
         }
     }
 
-    /// Nothing is done for a gone Node as long as its instance cannot be asked about. That is said, for it may last.
-    fn cannot_be_asked(&mut self, attachment: &Attachment, instance: &InstanceId) {
+    /// Reports that lookups of the instance fail. Its ENIs stay while they fail, which may last.
+    fn report_unknown_state(&mut self, attachment: &Attachment, instance: &InstanceId) {
         let input = self.input;
         let Some(failure) = input.states_failure else { return };
         let report_at = failure.report_at();
@@ -62,9 +62,9 @@ impl NodePlanner<'_> {
             attachment.node
         );
         let problem = Problem { reason: "InstanceStateUnknown", message, node: Some(attachment.node.clone()) };
-        let said = (attachment.nodeeni_uid.clone(), problem);
-        if !self.plan.problems.contains(&said) {
-            self.plan.problems.push(said);
+        let entry = (attachment.nodeeni_uid.clone(), problem);
+        if !self.plan.problems.contains(&entry) {
+            self.plan.problems.push(entry);
         }
     }
 }

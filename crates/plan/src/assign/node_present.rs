@@ -1,4 +1,5 @@
-//! A Node that exists: which slots each NodeENI gets, what is deselected, and what must go first.
+//! Decides for a Node that exists: which slots each NodeENI gets, which ENIAttachments are marked or deleted because the labels
+//! no longer match, and which must be deleted before another one can be created. It reads only the input and the plan so far.
 
 use super::assignment::{Need, RemovalReason, WaitsForPods};
 use super::desired::{Unplaced, other_region};
@@ -18,31 +19,31 @@ use std::collections::BTreeMap;
 
 type Slot = (i32, i32);
 
-/// What one NodeENI has on the Node while its slots are decided.
+/// The state of one NodeENI on the Node while its slots are decided.
 struct Progress {
-    /// Whether an outdated ENI may be replaced now: how many ENIs the Node had in use when its turn came.
+    /// Some if outdated ENIs may be replaced now: the number of ENIs that the Node had in use when its turn was granted.
     permit: Option<usize>,
-    /// An outdated ENI in use stays, since nothing could come in its place.
+    /// An outdated ENI in use stays, because no new ENI could be attached in its place.
     stays: bool,
-    /// ENIAttachments that are there or are being created.
+    /// ENIAttachments that exist or are being created.
     present: usize,
     /// ENIs that the NodeENI asks for here.
     desired: usize,
 }
 
-/// What becomes of a slot that a NodeENI asks for.
+/// The decision for a slot that a NodeENI asks for.
 enum SlotState {
-    /// Its ENIAttachment is there, or nothing is to be done for it.
+    /// The ENIAttachment exists, or there is nothing to do for the slot.
     Settled,
-    /// Nothing is created now, and why.
+    /// No ENIAttachment is created now, for this reason.
     Closed(UnassignedReason),
     /// An ENIAttachment may be created.
     Open,
 }
 
 impl NodePlanner<'_> {
-    /// Decides for a Node that exists. The holder of a slot keeps it until it is gone. Among NodeENIs that hold nothing there, the oldest
-    /// gets it.
+    /// Decides for a Node that exists. The holder of a slot keeps the slot until the holder is gone. A free slot goes to the
+    /// oldest NodeENI that asks for it.
     pub(super) fn node_present(&mut self, node: &ObservedNode) {
         if other_region(&self.input, node).is_none() {
             self.take_over(node);
@@ -54,15 +55,15 @@ impl NodePlanner<'_> {
         self.instance_terminated(node);
     }
 
-    /// One NodeENI on this Node.
+    /// Decides for one NodeENI on this Node. `claimed` has the slots that are to be filled, with the name of the NodeENI.
     fn nodeeni_on(&mut self, node: &ObservedNode, nodeeni: &NodeEni, claimed: &mut BTreeMap<Slot, String>) {
         let input = self.input;
-        // An unreadable ENIAttachment holds its slot, and nothing else is known of it.
+        // An unreadable ENIAttachment holds its slot. Nothing else is known about it, so it belongs to no NodeENI here.
         let is_mine =
             |attachment: &&Attachment| attachment.nodeeni_uid == nodeeni.uid && attachment.unreadable.is_none();
         let mine: Vec<&Attachment> = self.here.iter().copied().filter(is_mine).collect();
         let Some(spec) = nodeeni.spec_for(&node.labels) else {
-            // What another Node of the instance selects is not taken away, either.
+            // Keep ENIAttachments that the labels of another Node of this instance select.
             let elsewhere = input.others.iter().any(|other| nodeeni.spec_for(&other.labels).is_some());
             if nodeeni.spec.is_ok() && !nodeeni.deleting && !node.deleting && !elsewhere {
                 self.deselected(nodeeni, &mine);
@@ -117,7 +118,7 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// Selected again, or with other settings for the node's half.
+    /// Unmarks ENIAttachments that are selected again, and updates the settings for the node agent.
     fn reselect_and_reconfigure(&mut self, spec: &EniSpec, mine: &[&Attachment]) {
         for attachment in mine.iter().filter(|attachment| attachment.deleting.is_none()) {
             if attachment.deselected_since.is_some() {
@@ -129,16 +130,16 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// What the NodeENI asks for here cannot be said now, and why.
+    /// Handles a NodeENI whose desired ENIs here cannot be determined now, for the reason `why`.
     fn not_desired(&mut self, node: &ObservedNode, nodeeni: &NodeEni, mine: &[&Attachment], why: UnassignedReason) {
         let input = self.input;
         if matches!(why, UnassignedReason::NoSubnetInZone { .. }) {
-            // That is known: what the node has is of a subnet that was taken off the list.
+            // This reason is certain: the subnets of the existing ENIs are no longer in the list.
             self.plan.desired.push((nodeeni.uid.clone(), 1));
             self.outdated(nodeeni, mine, &[], &[], None);
         } else {
-            // Nothing is taken away for what cannot be known now, but what could never be attached: if EC2 has been looked at, for
-            // until then a status may be behind what was done.
+            // Delete nothing while the desired ENIs are unknown, except ENIs that could never be attached. Even those stay while
+            // lookups fail or have not ended, because a status may be older than the state on EC2.
             self.plan.desired.push((nodeeni.uid.clone(), mine.len().max(1)));
             let is_known = !why.is_transient() && !matches!(why, UnassignedReason::LookupFailed(_));
             let gone = |attachment: &&&Attachment| {
@@ -161,7 +162,7 @@ impl NodePlanner<'_> {
         progress: &Progress,
     ) -> SlotState {
         let slot = slot_of(new);
-        // The last one counts where two are in one slot.
+        // If two ENIAttachments are in one slot, the last one counts.
         match self.here.iter().copied().rfind(|attachment| attachment.slot() == slot) {
             Some(attachment) if attachment.name == new.name => {
                 self.slot_of_its_own(node, nodeeni, (attachment, new), progress.permit)
@@ -176,7 +177,7 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// The ENIAttachment of that name is there.
+    /// Decides for a slot that holds the ENIAttachment of the right name.
     fn slot_of_its_own(
         &mut self,
         node: &ObservedNode,
@@ -195,14 +196,15 @@ impl NodePlanner<'_> {
             self.remove(attachment, RemovalReason::Replaced);
             return SlotState::Closed(UnassignedReason::Replacing);
         }
-        // One that was restored from a backup has no status, and may find its ENI in its slot: a new process looks there.
+        // An ENIAttachment that was restored from a backup has no status, and its ENI may already be attached in the slot. A new
+        // process looks the instance up.
         let may_be_restored = attachment.status.eni_id.is_none() && attachment.adopted.is_none();
         let unseen = attachment.instance.clone().filter(|_| self.input.instance.is_none() && may_be_restored);
         self.plan.needs.extend(unseen.map(Need::LookupInterfaces));
         SlotState::Settled
     }
 
-    /// No ENIAttachment is in the slot.
+    /// Decides for a slot that holds no ENIAttachment.
     fn empty_slot(
         &mut self,
         node: &ObservedNode,
@@ -212,16 +214,16 @@ impl NodePlanner<'_> {
         progress: &Progress,
     ) -> SlotState {
         let (input, nodeenis) = (self.input, self.nodeenis);
-        // What is lost is there already: nothing need go for it.
+        // An ENI in the slot that lost its ENIAttachment is adopted there, so no other ENI must be deleted first.
         let is_full = progress.present >= progress.desired && !recover::is_shown(&input, nodeeni, nodeenis, slot);
         if is_full && progress.stays {
-            // What would have to go for it stays, and that is said.
+            // The outdated ENI that would have to be deleted first stays. The reason is already reported.
             return SlotState::Settled;
         }
         let lost = recover::holder(&input, node, nodeenis, slot).filter(|holder| holder.uid != nodeeni.uid);
         if let (true, Some(interfaces)) = (lost.is_some(), input.instance) {
-            // It is adopted, or goes as an orphan: no event tells this node of that. An expired lookup still shows the holder, so report
-            // it until the next lookup is due.
+            // The ENI in the slot will be adopted or removed as an orphan, and no event reports that to this node. An expired
+            // lookup still shows the holder, so report the holder until the next lookup is due.
             self.lookup_again(node, interfaces, Some(input.settings.blocked_recheck));
         }
         lost.map(|holder| &holder.name)
@@ -231,7 +233,7 @@ impl NodePlanner<'_> {
             .map_or(SlotState::Open, SlotState::Closed)
     }
 
-    /// The ENIAttachment for an open slot: a new one, or one that adopts the ENI that is there.
+    /// The ENIAttachment for an open slot: a new one, or one that adopts the ENI in the slot.
     fn creation(
         &mut self,
         node: &ObservedNode,
@@ -254,8 +256,8 @@ impl NodePlanner<'_> {
         Ok(new)
     }
 
-    /// The instance is terminated, and its Node is still there long after that: an ENI that outlived it serves nobody, and holds an address
-    /// and a place of the quota.
+    /// Deletes the ENIAttachments of an instance that was terminated long ago and whose Node still exists. Their ENIs carry no
+    /// traffic, use addresses and count toward the quota.
     fn instance_terminated(&mut self, node: &ObservedNode) {
         let input = self.input;
         let Ok(instance) = &node.instance else { return };
@@ -280,11 +282,12 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// The label went: marked first, removed after the grace, so that a flap costs no EC2 call.
+    /// Handles the ENIAttachments of a NodeENI whose selector no longer matches. They are marked first and deleted after the
+    /// grace period, so a label flap causes no EC2 call.
     fn deselected(&mut self, nodeeni: &NodeEni, mine: &[&Attachment]) {
         let input = self.input;
         for attachment in mine.iter().filter(|attachment| attachment.deleting.is_none()) {
-            // Not forced, and not taken from under a Pod either, if that is asked for and there is something to take.
+            // If the controller waits for Pods, keep an ENI in use while a Pod uses it.
             let is_there = input.is_in_use(attachment);
             let users = if is_there { input.pods.users_of(attachment) } else { Some(Vec::new()) };
             let is_free = users.as_ref().is_some_and(Vec::is_empty);
@@ -306,8 +309,9 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// It has nothing in its slot, and in there is an ENI of the NodeENI that has lost its ENIAttachment, as where this one was restored
-    /// from a backup: without its status, and under another UID. It goes, and another one adopts what is there.
+    /// Whether the ENIAttachment is deleted so that another one can adopt an ENI in its slot. The ENIAttachment has no ENI in the
+    /// slot, and the slot has an ENI of the NodeENI that lost its ENIAttachment. This happens when an ENIAttachment is restored
+    /// from a backup without its status and with another UID.
     fn gives_way(
         &self,
         attachment: &Attachment,
@@ -320,7 +324,8 @@ impl NodePlanner<'_> {
             && recover::lost(&input, (node, nodeeni), self.nodeenis, new).is_some()
     }
 
-    /// Whether it is this node's turn to lose ENIs. If not, the ENI stays until it is.
+    /// Whether this node may lose ENIs now by the removal pace. Until then the ENI stays. The ENI is recorded in `losing` in both
+    /// cases.
     pub(super) fn may_lose(&mut self, nodeeni: &NodeEni, attachment: &Attachment, cause: Cause) -> bool {
         let input = self.input;
         self.plan.losing.entry(nodeeni.uid.clone()).or_default().insert(attachment.name.clone(), cause);

@@ -1,5 +1,6 @@
-//! What a NodeENI holds on a Node and no longer describes: what of it is replaced, what goes, and what stays since nothing could come
-//! in its place.
+//! Decides about the ENIAttachments of a NodeENI on a Node that its spec no longer describes: which are replaced, which are
+//! deleted, and which stay because no new ENI could be attached in their place. It is given the desired ENIAttachments and the
+//! permits of the rollout. It creates nothing.
 
 use super::assignment::{Need, RemovalReason};
 use super::desired::Unplaced;
@@ -16,9 +17,10 @@ use multi_eni_api::EniRequest;
 use std::collections::BTreeSet;
 
 impl<'a> NodePlanner<'a> {
-    /// What this NodeENI holds here and no longer describes. `unplaced`: what it asks for and nothing can come to. `permit`: whether it may
-    /// be replaced now, and how many ENIs the node had in use when that was decided: where it had none, what is in use by now waits for its
-    /// turn. True: what is in use stays, since nothing could come in its place; why is said.
+    /// Handles the outdated ENIAttachments of this NodeENI. `unplaced`: subnets that can get no slot. `permit`: Some if outdated
+    /// ENIs may be replaced now, with the number of ENIs that the node had in use when its turn was granted. If that number was
+    /// 0, an ENI that came into use since then waits for another turn. Returns true if ENIs in use stay because no new ENI could
+    /// be attached in their place; the reason is reported.
     pub(super) fn outdated(
         &mut self,
         nodeeni: &NodeEni,
@@ -43,13 +45,13 @@ impl<'a> NodePlanner<'a> {
             wanted.iter().filter(|new| !live.iter().any(|attachment| attachment.name == new.name)).collect();
         let is_described = |attachment: &Attachment| wanted.iter().any(|new| new.name == attachment.name);
         let undescribed = live.iter().copied().filter(|attachment| !is_described(attachment) && !is_kept(attachment));
-        // What is to come in a subnet comes in the place of what is there in that subnet.
+        // A new ENI in a subnet replaces the old ENI in the same subnet.
         let is_same_subnet = |attachment: &&Attachment| {
             unfilled.iter().any(|new| new.spec.request.subnet_id == attachment.request.subnet_id)
         };
         let (first, last): (Vec<&Attachment>, Vec<&Attachment>) = undescribed.partition(is_same_subnet);
         let undescribed = [first, last].concat();
-        // Those in whose place nothing comes wait for no rollout: they are not replaced, they go.
+        // The surplus ENIAttachments have no successor. They are not replaced but deleted, so they do not wait for the rollout.
         let (moved, surplus) = undescribed.split_at(unfilled.len().min(undescribed.len()));
         let mut waits = false;
         for attachment in surplus {
@@ -88,22 +90,22 @@ impl<'a> NodePlanner<'a> {
             let untouched = attachment.never_created()
                 && described.is_some_and(|new| !is_asked_alike(&attachment.request, &new.spec.request));
             if untouched {
-                // Nothing exists of it, so replacing it takes nothing from anybody.
+                // No ENI exists, so replacing the ENIAttachment interrupts no traffic.
                 self.remove(attachment, RemovalReason::Replaced);
             } else if unattachable(&input, attachment) {
-                // Kept a while in case the slot becomes free; made again only when it is seen free. Also where the spec asks for something else
-                // by now, and that cannot come.
+                // EC2 refused the Attach. The ENI was kept for a while in case the slot becomes free. It is deleted even if the
+                // spec asks for another ENI by now and that one cannot be attached.
                 self.remove(attachment, RemovalReason::Unattachable);
             } else if !fits {
-                // A node whose turn to lose ENIs has not come is let be as a whole: once the first was replaced, the next one would pass
-                // for what is to be replaced.
+                // The surplus ENIs of this node still wait for the removal pace, so replace nothing yet. After a replacement, the
+                // next decision would take a surplus ENI for an outdated one.
                 if waits {
                     continue;
                 }
                 let in_use = input.is_in_use(attachment);
                 let stop = stop.as_ref().filter(|_| in_use);
                 if let Some(Stop { why, keeps_turn: false }) = stop {
-                    // It takes no turn of another node's.
+                    // The node takes no turn in the rollout, so other nodes can use it.
                     self.stays(nodeeni, why.clone());
                     continue;
                 }
@@ -134,8 +136,8 @@ impl<'a> NodePlanner<'a> {
     }
 }
 
-/// What works in a subnet that is still listed stays where the place that is asked for there cannot be had, and so does what would have
-/// to go to where another one stays.
+/// The ENIAttachments in use that stay although the spec describes another slot for them. Their subnet is still listed, but its
+/// slot cannot be used. An ENIAttachment whose new slot is kept by one of these stays as well, and so on.
 fn kept<'a>(
     input: &Input<'_>,
     live: &[&'a Attachment],
@@ -160,12 +162,12 @@ fn kept<'a>(
     }
 }
 
-/// Whether two Create requests are the same. The CIDR is for people, and an older CRD does not keep it.
+/// Whether two Create requests are the same. The CIDR is informational, and an older CRD does not store it.
 fn is_asked_alike(a: &EniRequest, b: &EniRequest) -> bool {
     EniRequest { subnet_cidr: None, ..a.clone() } == EniRequest { subnet_cidr: None, ..b.clone() }
 }
 
-/// Whether two requests mean the same ENI; the rest is changed in place.
+/// Whether two requests describe the same ENI. All other fields can be changed in place.
 pub(super) fn same(a: &EniRequest, b: &EniRequest) -> bool {
     a.subnet_id == b.subnet_id
         && a.device_index == b.device_index

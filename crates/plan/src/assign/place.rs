@@ -1,6 +1,6 @@
-//! Where a node is. EC2 says it: its primary interface, then the ENIs that are attached to it. Then the providerID; the label comes
-//! last, for anybody can change it. An instance never changes its zone: sources that differ are an error of input, which is said
-//! and removes nothing.
+//! Determines the Availability Zone of a node. The sources are, in this order: EC2 by the primary interface, EC2 by the ENIs that
+//! are attached, the providerID, and the label, which any user can change. An instance never changes its zone, so sources that
+//! differ are an input error: the error is reported, and no ENI is removed because of it.
 
 use super::planner::NodePlanner;
 use super::resolved::{Resolved, resolve};
@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use multi_eni_api::conditions::{self, types};
 use multi_eni_api::ids::SubnetId;
 
-/// What says where a node is, the best first.
+/// A source of a node's zone, the most reliable first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Source<'a> {
     Primary,
@@ -38,17 +38,17 @@ impl std::fmt::Display for Source<'_> {
     }
 }
 
-/// The zone of a node, and what is to be said of sources that name another one.
+/// The zone of a node, and the contradiction if a source names another zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place<'a> {
     /// The zone that counts.
     pub zone: &'a str,
-    /// Another source names another zone: a sentence.
+    /// Another source names another zone: a sentence for the condition.
     pub contradiction: Option<String>,
 }
 
 impl Place<'_> {
-    /// What is said of it on a NodeENI.
+    /// The problem to report on a NodeENI, if the sources differ.
     pub fn problem(&self, node: &ObservedNode) -> Option<Problem> {
         let message = self.contradiction.clone()?;
         Some(Problem { reason: ZONE_CONTRADICTION, message, node: Some(node.name.clone()) })
@@ -56,7 +56,7 @@ impl Place<'_> {
 }
 
 impl<'a> NodePlanner<'a> {
-    /// Where the node is.
+    /// The zone of the node, or the reason why it is not certain.
     pub(super) fn place_of<'n>(&mut self, node: &'n ObservedNode) -> Result<Place<'n>, UnassignedReason>
     where
         'a: 'n,
@@ -71,15 +71,16 @@ impl<'a> NodePlanner<'a> {
         });
         let provider = node.zone.as_deref().map(|zone| (Source::ProviderId, zone));
         let label = node.zone_by_label().map(|zone| (Source::Label, zone));
-        let said: Vec<(Source<'_>, &str)> = primary.into_iter().chain(attached).chain(provider).chain(label).collect();
-        let Some((source, zone)) = said.first().copied() else {
-            // Neither says it; EC2 knows.
+        let sources: Vec<(Source<'_>, &str)> =
+            primary.into_iter().chain(attached).chain(provider).chain(label).collect();
+        let Some((source, zone)) = sources.first().copied() else {
+            // No source names the zone. A lookup of the instance shows it.
             return Err(match self.await_lookup(instance, "where the node is") {
                 UnassignedReason::LookupPending(_) if input.instance.is_some() => UnassignedReason::NoZone,
                 other => other,
             });
         };
-        let other = said.iter().find(|(_, other)| *other != zone);
+        let other = sources.iter().find(|(_, other)| *other != zone);
         let sentence = |(by, other): &(Source<'_>, &str)| {
             format!(
                 "{source} says that node {} is in zone {zone}, and {by} says {other}. An instance never changes its zone: nothing is removed \
@@ -91,16 +92,17 @@ impl<'a> NodePlanner<'a> {
             return Err(UnassignedReason::ZoneContradiction(sentence(contradiction)));
         }
         if !source.is_ec2() && (other.is_some() || source == Source::Label) {
-            // Not certain enough to make anything, or to say that there is no subnet.
+            // The zone is not certain enough to create an ENI, or to report that the zone has no subnet.
             return Err(self.await_lookup(instance, "where the node is"));
         }
-        let contradiction = other.map(|said| format!("{}; {zone} counts. Correct {}", sentence(said), said.0));
+        let contradiction = other.map(|wrong| format!("{}; {zone} counts. Correct {}", sentence(wrong), wrong.0));
         Ok(Place { zone, contradiction })
     }
 
-    /// What a NodeENI has here in a subnet that it lists and that was not chosen now. EC2 attaches nothing across zones, so of what is
-    /// attached that is a contradiction; what is not can never be attached, if EC2 itself says where the node is.
-    pub(super) fn must_explain(
+    /// Checks the ENIAttachments of a NodeENI here whose subnet the spec lists and that was not chosen now. EC2 attaches no ENI
+    /// across zones. So an attached one contradicts the zone that was determined, and nothing may be removed. One that is not
+    /// attached can never be attached here, but this is certain only if EC2 itself shows the zone.
+    pub(super) fn check_unchosen_subnets(
         &mut self,
         (node, place): (&ObservedNode, &Place<'_>),
         spec: &EniSpec,
@@ -136,7 +138,7 @@ impl<'a> NodePlanner<'a> {
     }
 }
 
-/// Its ENI is attached, by what was last reported.
+/// Whether its status says that the ENI is attached and not lost.
 fn is_attached(attachment: &Attachment) -> bool {
     conditions::is_true(&attachment.status.conditions, types::ATTACHED) && !attachment.lost()
 }

@@ -1,5 +1,5 @@
-//! The planner of one Node: it borrows what the decision depends on and collects the plan. Each file of this folder adds the methods
-//! for one part of the decision.
+//! The planner of one Node. It borrows the input and collects the plan; each file of this folder adds the methods for one part of
+//! the decision. It changes no input and makes no request.
 
 use super::assignment::{Assignment, Removal, RemovalReason};
 use super::input::Input;
@@ -13,15 +13,15 @@ use jiff::{SignedDuration, Timestamp};
 /// No lookup is repeated sooner than this where clocks disagree or EC2 shows nothing.
 pub(super) const JUST_NOW: SignedDuration = SignedDuration::from_secs(5);
 
-/// Decides for one Node.
+/// The decision for one Node: the input, and the plan so far.
 pub(super) struct NodePlanner<'a> {
-    /// What the decision depends on.
+    /// The input of the decision.
     pub input: Input<'a>,
     /// All NodeENIs, the oldest first.
     pub nodeenis: &'a [&'a NodeEni],
     /// The ENIAttachments of the Node's instance.
     pub here: &'a [&'a Attachment],
-    /// What has been decided so far.
+    /// The plan so far.
     pub plan: Assignment,
 }
 
@@ -56,7 +56,7 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// A fact that a person may change is looked up again after the usual interval.
+    /// Decides again after `blocked_recheck`, because a user may change what was looked up.
     pub fn recheck_later(&mut self) {
         let at = self.input.now.saturating_add(self.input.settings.blocked_recheck).unwrap_or(Timestamp::MAX);
         self.plan.recheck_at(at);

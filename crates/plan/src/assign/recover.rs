@@ -1,7 +1,8 @@
-//! Adoption of this cluster's own ENIs whose ENIAttachment is lost: finalizers stripped, etcd restored from an older state.
+//! Decides which ENIs of this cluster are adopted after their ENIAttachment was lost: finalizers were removed by hand, or etcd
+//! was restored from an older state.
 //!
-//! An ENI that is attached in a slot where its NodeENI wants one is adopted as it is: it may carry traffic, and it is exactly where it
-//! is wanted. What is wanted nowhere is [an orphan](crate::orphans).
+//! An ENI that is attached in a slot where its NodeENI asks for one is adopted in place, because it may carry traffic. An ENI
+//! that no NodeENI asks for is [an orphan](crate::orphans) and is not handled here.
 
 use super::adoption;
 use super::input::Input;
@@ -12,38 +13,38 @@ use crate::nodeeni::NodeEni;
 use crate::observed::{AttachmentState, InstanceInterfaces, ObservedEni, ObservedNode};
 use multi_eni_api::names::TAG_NODEENI_UID;
 
-/// Whether the tags say that the ENI is this NodeENI's: by its UID; or by its name, if no NodeENI of that UID is left, as where a
-/// NodeENI was restored under a new UID.
+/// Whether the tags assign the ENI to this NodeENI: by its UID, or by its name if no NodeENI has the tagged UID. The latter
+/// happens when a NodeENI is restored with a new UID.
 fn is_of(eni: &ObservedEni, nodeeni: &NodeEni, nodeenis: &[&NodeEni]) -> bool {
     let Some(uid) = eni.tags.get(TAG_NODEENI_UID) else { return false };
     uid == nodeeni.uid
         || eni.names_nodeeni(&nodeeni.uid, &nodeeni.name) && !nodeenis.iter().any(|other| other.uid == uid)
 }
 
-/// A lost ENI that is attached in this slot, by a look that is young enough.
+/// The lost ENI that is attached in this slot, by a lookup that is not older than `instance_lookup_valid`.
 fn lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a ObservedEni> {
     let is_young = |interfaces: &InstanceInterfaces| input.age(interfaces) <= input.settings.instance_lookup_valid;
     shown_lost_in(input, slot).filter(|_| input.instance.is_some_and(is_young))
 }
 
-/// The same by the last look, however old.
+/// The same by the last lookup, whatever its age.
 fn shown_lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a ObservedEni> {
-    // A look that shows no primary interface is no look.
+    // A lookup that does not show the primary interface does not count.
     let interfaces = input.instance.filter(|interfaces| interfaces.vpc.is_some())?;
     let eni = occupant(interfaces, slot)?;
     let is_on = eni.attachment.as_ref().is_some_and(|at| at.state != AttachmentState::Detaching);
-    // Without the tag of an ENIAttachment somebody took it away: not ours to touch.
+    // An ENI without the tag of an ENIAttachment is not ours to change: somebody removed the tag.
     let is_lost = eni.attachment_uid().is_some() && !(input.is_held)(eni);
     (is_on && is_lost && eni.is_of(input.cluster)).then_some(eni)
 }
 
-/// Whether the last look shows a lost ENI of this NodeENI in the slot: it is adopted as soon as a young one does.
+/// Whether the last lookup shows a lost ENI of this NodeENI in the slot. The ENI is adopted once a recent lookup shows it too.
 pub(super) fn is_shown(input: &Input<'_>, nodeeni: &NodeEni, nodeenis: &[&NodeEni], slot: (i32, i32)) -> bool {
     nodeeni.guarded && shown_lost_in(input, slot).is_some_and(|eni| is_of(eni, nodeeni, nodeenis))
 }
 
-/// The NodeENI whose lost ENI is in this slot by the last look, and may be adopted there: it holds the slot as if nothing had been
-/// lost.
+/// The NodeENI whose lost ENI is in this slot by the last lookup and may be adopted there. It holds the slot as if its
+/// ENIAttachment still existed.
 pub(super) fn holder<'a>(
     input: &Input<'_>,
     node: &ObservedNode,
@@ -54,8 +55,7 @@ pub(super) fn holder<'a>(
     nodeenis.iter().copied().find(|nodeeni| !nodeeni.deleting && is_of(eni, nodeeni, nodeenis))
 }
 
-/// The ENIAttachment that adopts what is in the slot of `new`; None if nothing is there that can be adopted, by a look that is young
-/// enough.
+/// The ENIAttachment that adopts the ENI in the slot of `new`. None if a recent lookup shows no ENI there that can be adopted.
 pub(super) fn lost(
     input: &Input<'_>,
     (node, nodeeni): (&ObservedNode, &NodeEni),
@@ -66,7 +66,7 @@ pub(super) fn lost(
     let request = &new.spec.request;
     let eni = lost_in(input, (request.network_card_index, request.device_index))?;
     let at = eni.attachment.as_ref().filter(|_| is_of(eni, nodeeni, nodeenis))?;
-    // In another subnet than the spec asks for it is adopted all the same, and replaced in its turn.
+    // An ENI in another subnet than the spec asks for is adopted as well, and replaced in the node's turn of the rollout.
     let subnet = eni.subnet.as_ref()?;
     let request = if request.subnet_id == subnet.as_str() {
         request.clone()
@@ -78,13 +78,14 @@ pub(super) fn lost(
     Some(adopts)
 }
 
-/// An ENIAttachment that has nothing in its slot: it gives way to an ENI that is there, as where it was restored without its status.
+/// Whether an ENIAttachment has no ENI in its slot, for example because it was restored without its status. It is then deleted so
+/// that another ENIAttachment can adopt the ENI in the slot.
 pub fn has_nothing(attachment: &Attachment, is_in_use: bool) -> bool {
     attachment.status.attachment_id.is_none() && !is_in_use
 }
 
-/// Whether an ENI of this cluster without an ENIAttachment may still be adopted: its NodeENI selects the Node and asks for ENIs in such
-/// a slot. `is_open`: it is not settled yet what that NodeENI gets there.
+/// Whether an ENI of this cluster without an ENIAttachment may still be adopted: its NodeENI selects the Node and asks for an ENI
+/// in such a slot. `is_open`: whether it is still open which ENI that NodeENI gets in the slot.
 pub fn may_be_adopted(
     eni: &ObservedEni,
     node: &ObservedNode,

@@ -1,10 +1,11 @@
-//! The subnets that an entry of `spec.subnets` stands for.
+//! Resolves an entry of `spec.subnets` to subnets, with the catalog only. An entry that the catalog does not have is `NotYet`;
+//! the caller asks for the lookup.
 
 use crate::nodeeni::SubnetRef;
 use crate::observed::Ec2Catalog;
 use multi_eni_api::ids::SubnetId;
 
-/// The subnets that one subnet reference stands for, in one VPC.
+/// The result for one subnet reference. A name gives the subnets of every VPC.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Resolved {
     Subnets(Vec<SubnetId>),

@@ -1,4 +1,5 @@
-//! Whether an ENI can be attached in a slot of a Node now: by the limits of the instance type and by what EC2 shows on the instance.
+//! Decides whether an ENI can be attached in a slot of a Node now, by the limits of the instance type and by the last lookup of
+//! the instance's interfaces. It asks for a new lookup if the last one is too old. It reads no ENIAttachments of other nodes.
 
 use super::assignment::Need;
 use super::input::Input;
@@ -15,7 +16,8 @@ use multi_eni_api::names::TAG_NODEENI;
 type Slot = (i32, i32);
 
 impl NodePlanner<'_> {
-    /// Whether an ENI for this slot can work: its type takes it, the slot is free, and there is room.
+    /// Whether an ENI may be created for this slot: the instance is alive, the type supports the ENI, the slot is free and the
+    /// instance has room. Otherwise the reason why not.
     pub(super) fn may_create(
         &mut self,
         node: &ObservedNode,
@@ -25,7 +27,7 @@ impl NodePlanner<'_> {
     ) -> Result<(), UnassignedReason> {
         let input = self.input;
         let slot = (new.spec.request.network_card_index, new.spec.request.device_index);
-        self.lives(node.instance.as_ref().map_err(UnassignedReason::from)?)?;
+        self.check_instance(node.instance.as_ref().map_err(UnassignedReason::from)?)?;
         let limits = self.limits_of(node)?;
         if let Some((kind, limits)) = &limits {
             limits::fits(kind, limits, spec, slot.0)?;
@@ -36,7 +38,8 @@ impl NodePlanner<'_> {
             self.lookup_again(node, interfaces, Some(input.settings.blocked_recheck));
             return Err(UnassignedReason::AttachRefused(words.to_owned()));
         }
-        // What even an old look tells is not news each time that it has to be renewed.
+        // An expired lookup still shows whether the slot is occupied and the instance is full. Report those reasons instead of
+        // `Looking` while the next lookup is under way.
         if let Some(interfaces) = input.instance.filter(|interfaces| occupant(interfaces, slot).is_none()) {
             in_the_nodes_vpc(&input, interfaces, new)?;
             if let Some((kind, limits)) = &limits
@@ -48,8 +51,8 @@ impl NodePlanner<'_> {
         self.free_on_ec2(node, nodeeni, slot)
     }
 
-    /// The instance is full by that look, which may be an old one: nothing tells when another's interface goes, so it is looked at
-    /// again, slowly.
+    /// The reason for an instance that the last lookup shows as full. No event reports that a foreign interface was removed, so
+    /// the instance is looked up again after `blocked_recheck`.
     fn full_by(
         &mut self,
         node: &ObservedNode,
@@ -65,7 +68,7 @@ impl NodePlanner<'_> {
         };
         let lookup_pending = UnassignedReason::LookupPending("the node's interfaces");
         let (valid, refusal) = if interfaces.enis.iter().any(|eni| eni.is_of(input.cluster) && !is_held(eni)) {
-            // One of ours that nobody holds any more: soon gone, or gone already.
+            // An ENI of this cluster without an ENIAttachment in its slot is on its way out or already gone, so look again soon.
             (Some(LEAVING_AGAIN), lookup_pending)
         } else if is_before(interfaces, nodeeni, &input) {
             (None, lookup_pending)
@@ -76,7 +79,8 @@ impl NodePlanner<'_> {
         refusal
     }
 
-    /// Whether the slot is free on EC2, by a look at the instance that is fresh enough.
+    /// Whether the slot is free on EC2, by a lookup that is not older than `instance_lookup_valid`. Otherwise the reason, and a
+    /// new lookup is asked for when it is due.
     pub(super) fn free_on_ec2(
         &mut self,
         node: &ObservedNode,
@@ -93,7 +97,8 @@ impl NodePlanner<'_> {
         let (valid, refusal) = match occupant(interfaces, slot) {
             None if input.age(interfaces) <= input.settings.instance_lookup_valid => return Ok(()),
             None => (None, lookup_pending),
-            // Ours on its way out: soon gone. What nobody detaches is an orphan, which sweeps judge.
+            // An ENI of this cluster is on its way out and soon gone. An ENI that no ENIAttachment has is an orphan, which only
+            // resyncs can prove.
             Some(eni) if eni.is_of(input.cluster) => (
                 Some(leaving_again(&input, eni)),
                 UnassignedReason::SlotHeld {
@@ -103,7 +108,7 @@ impl NodePlanner<'_> {
                 },
             ),
             Some(_) if is_before(interfaces, nodeeni, &input) => (None, lookup_pending),
-            // Somebody else's: nothing tells us when it goes, so it is looked at again, slowly.
+            // A foreign ENI. No event reports its removal, so look again after `blocked_recheck`.
             Some(eni) => (
                 Some(input.settings.blocked_recheck),
                 UnassignedReason::SlotTaken { slot, eni: eni.id.clone(), description: eni.description.clone() },
@@ -113,7 +118,7 @@ impl NodePlanner<'_> {
         Err(refusal)
     }
 
-    /// Asks for another look when this one is that old; None: now.
+    /// Asks for another lookup if this one is at least `valid` old. With None the lookup is asked for at once.
     pub(super) fn lookup_again(
         &mut self,
         node: &ObservedNode,
@@ -126,14 +131,16 @@ impl NodePlanner<'_> {
         {
             self.plan.needs.insert(Need::LookupInterfaces(instance.clone()));
         }
-        // A look that is needed now is answered by a change of the view: asking again before could only ask for it again.
+        // The answer of a lookup that is needed now changes the cache, and that change starts the next decision. A recheck before
+        // could only ask for the same lookup again.
         if let Some(valid) = valid {
             self.plan.recheck_at(input.now.saturating_add(valid).unwrap_or(Timestamp::MAX));
         }
     }
 }
 
-/// EC2 would create an ENI in another VPC, and never attach it. An instance keeps its VPC.
+/// Refuses a subnet in another VPC than the node's. EC2 would create an ENI there and never attach it. The VPC of an instance
+/// never changes, so an old lookup is sufficient.
 pub(super) fn in_the_nodes_vpc(
     input: &Input<'_>,
     interfaces: &InstanceInterfaces,
@@ -149,16 +156,17 @@ pub(super) fn in_the_nodes_vpc(
     }
 }
 
-/// What no ENIAttachment has is an orphan: it goes when sweeps have shown it so.
+/// How soon to look again at a slot in which an ENI of this cluster remains. An ENI without an ENIAttachment is an orphan and
+/// stays until resyncs have proven it, so its lookups are less frequent.
 fn leaving_again(input: &Input<'_>, eni: &ObservedEni) -> SignedDuration {
     if (input.is_held)(eni) { LEAVING_AGAIN } else { input.settings.instance_lookup_valid }
 }
 
-/// How soon an instance is looked at again where something of ours is on its way out.
+/// The interval of lookups of an instance while an ENI of this cluster is leaving it.
 const LEAVING_AGAIN: SignedDuration = SignedDuration::from_secs(3);
 
-/// Seen before anybody asked for this: who asks now may have freed it since. A look of just now is late enough, whatever the
-/// API server's clock says.
+/// Whether the lookup began before the NodeENI was created. The user may have freed the slot in between. A lookup that began less
+/// than [`JUST_NOW`] ago counts as later, because the clock of the API server may differ.
 fn is_before(interfaces: &InstanceInterfaces, nodeeni: &NodeEni, input: &Input<'_>) -> bool {
     interfaces.as_of < nodeeni.created && input.age(interfaces) > JUST_NOW
 }

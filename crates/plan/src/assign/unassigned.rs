@@ -1,4 +1,5 @@
-//! Why a pair of NodeENI and Node gets no ENI, as data; the sentence is made from it.
+//! The reasons why a pair of NodeENI and Node gets no ENI, as data. `Display` gives the sentence for conditions and tells the
+//! user what to do. Nothing is decided here.
 
 use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::SubnetRef;
@@ -7,57 +8,57 @@ use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use std::fmt;
 
-/// Reason where an instance has gone before its Node.
+/// Condition reason: the instance is gone and its Node still exists.
 pub const INSTANCE_GONE: &str = "InstanceGone";
 
-/// Reason where sources name different zones for a node.
+/// Condition reason: sources name different zones for a node.
 pub const ZONE_CONTRADICTION: &str = "ZoneContradiction";
 
-/// A pair that gets nothing (or not all) now.
+/// A pair of NodeENI and Node that gets no ENI now, or not all ENIs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unassigned {
     /// UID of the NodeENI.
     pub nodeeni_uid: String,
-    /// The Node.
+    /// The Node's name.
     pub node: String,
-    /// Why.
+    /// The reason.
     pub why: UnassignedReason,
 }
 
-/// Why.
+/// The reason why a NodeENI gets no ENI on a Node, or not all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UnassignedReason {
-    /// The Node has no EC2 instance.
+    /// The Node has no EC2 instance: the text says why.
     NotOnEc2(String),
     /// The Node is being deleted.
     NodeDeleting,
-    /// The Node says no Availability Zone.
+    /// No source names the Node's Availability Zone.
     NoZone,
-    /// The providerID says a zone of a Region that this process does not call.
+    /// The zone in the providerID is in a Region that this process does not call.
     OtherRegion {
         /// The node's zone.
         zone: String,
         /// The Region that is called.
         region: String,
     },
-    /// EC2 itself says two things of where the node is: a sentence.
+    /// EC2 itself shows two different zones for the node: a sentence.
     ZoneContradiction(String),
-    /// The instance is gone, and its Node is still there.
+    /// The instance is gone, and its Node still exists.
     InstanceGone {
         /// The instance.
         instance: InstanceId,
-        /// Since when looks say so.
+        /// Since when lookups show that.
         since: Timestamp,
-        /// For longer than a Node usually outlives its instance.
+        /// Whether this lasts longer than a Node usually outlives its instance.
         is_lasting: bool,
     },
-    /// The instance lives by what DescribeInstances says, and EC2 does not show its primary interface.
+    /// DescribeInstances shows the instance alive, and EC2 does not show its primary interface.
     PrimaryNotShown {
         /// The instance.
         instance: InstanceId,
-        /// Since when looks do not show it.
+        /// Since when lookups do not show the interface.
         since: Timestamp,
-        /// For longer than EC2 lags.
+        /// Whether this lasts longer than EC2's eventual consistency explains.
         is_lasting: bool,
     },
     /// EC2 does not know the subnet.
@@ -69,7 +70,7 @@ pub enum UnassignedReason {
         /// The zones of the listed subnets.
         zones: Vec<String>,
     },
-    /// A name stands for no subnet of the node's zone, and lately it may have: what is there stays for a while.
+    /// A name stands for no subnet of the node's zone, and may have stood for one until recently. Existing ENIs stay for a while.
     NameMayMove {
         /// The subnets' tag Name.
         name: String,
@@ -77,10 +78,10 @@ pub enum UnassignedReason {
         zone: String,
         /// The subnet of the ENI that stays.
         subnet: String,
-        /// Until when.
+        /// Until when the ENI stays.
         until: Timestamp,
     },
-    /// The subnet is in another VPC than the node: EC2 would create the ENI, and never attach it.
+    /// The subnet is in another VPC than the node. EC2 would create the ENI and never attach it.
     SubnetInOtherVpc {
         /// The subnet and its VPC.
         subnet: (SubnetId, String),
@@ -89,7 +90,7 @@ pub enum UnassignedReason {
     },
     /// A name stands for several subnets of the VPC and zone.
     SubnetAmbiguous(String),
-    /// No group, or several, of that name in the VPC.
+    /// The VPC has no security group of this name, or several: the name and the number.
     GroupUnresolved(String, usize),
     /// Another ENIAttachment holds the slot.
     SlotHeld {
@@ -97,32 +98,33 @@ pub enum UnassignedReason {
         slot: (i32, i32),
         /// NodeENI that holds it.
         holder: String,
-        /// The holder is on its way out.
+        /// The holder is leaving the slot.
         leaving: bool,
     },
-    /// The NodeENI's own ENI of another of its subnets holds the slot: it was taken over from upstream and keeps its place.
+    /// Another ENI of the same NodeENI, in another of its subnets, holds the slot: it was adopted from upstream and keeps its
+    /// slot.
     SlotPinned {
         /// Network card and device index.
         slot: (i32, i32),
         /// The ENIAttachment that holds it.
         name: String,
     },
-    /// On EC2, somebody else's ENI is in the slot.
+    /// An ENI of another owner is in the slot on EC2.
     SlotTaken {
         /// Network card and device index.
         slot: (i32, i32),
-        /// The occupant.
+        /// The ENI in the slot.
         eni: EniId,
         /// Its description.
         description: String,
     },
-    /// The instance has as many interfaces as its type, or the card, takes.
+    /// The instance has as many interfaces as its type, or the network card, supports.
     InstanceFull {
         /// Instance type.
         kind: String,
-        /// Network card, where the card is what is full.
+        /// Network card, if the card is full and not the instance.
         card: Option<i32>,
-        /// Interfaces that it takes.
+        /// Interfaces that the instance type or the card supports.
         most: i32,
     },
     /// The instance type has no such network card.
@@ -134,26 +136,26 @@ pub enum UnassignedReason {
         /// Cards that it has.
         cards: usize,
     },
-    /// More addresses than the instance type takes on one interface.
+    /// The spec asks for more addresses than the instance type supports on one interface.
     TooManyAddresses {
         /// Instance type.
         kind: String,
         /// IPv4 or IPv6.
         family: &'static str,
-        /// Asked for; a prefix counts as one.
+        /// Addresses that the spec asks for; a prefix counts as one.
         asked: i32,
-        /// What it takes.
+        /// Addresses that the instance type supports on one interface.
         most: i32,
     },
-    /// It comes to more than an ENIAttachment can hold.
+    /// The spec, with its names resolved, exceeds what an ENIAttachment can hold: a sentence.
     OutOfBounds(String),
-    /// EC2 refused to attach an ENI there for good, in these words.
+    /// EC2 refused to attach an ENI there with an error that lasts: EC2's words.
     AttachRefused(String),
-    /// A look at EC2 must end first.
+    /// A lookup on EC2 must end first: what is looked up.
     LookupPending(&'static str),
-    /// The look at EC2 failed.
+    /// The lookup on EC2 failed.
     LookupFailed(LookupFailure),
-    /// The old ENI must go first.
+    /// The old ENI must be deleted first.
     Replacing,
     /// Other nodes are replaced first.
     AwaitingRollout,
@@ -190,7 +192,7 @@ impl UnassignedReason {
         }
     }
 
-    /// It ends by itself: no person needs to act.
+    /// Whether the reason ends without any action of a user.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NodeDeleting | Self::LookupPending(_) | Self::Replacing | Self::AwaitingRollout => true,

@@ -1,4 +1,5 @@
-//! Whether an ENI that was created can never be attached where it should be.
+//! Decides whether an ENI that was created can never be attached in its slot, by the status of its ENIAttachment and the last
+//! lookup of the instance. It deletes nothing.
 
 use super::attach_refused::lasts;
 use super::input::Input;
@@ -7,15 +8,15 @@ use crate::ec2_errors::{Call, CallError};
 use crate::observed::ObservedEni;
 use jiff::Timestamp;
 
-/// Created, and refused for longer than it is kept by an answer that lasts. What the credentials, a permission, throttling or
-/// an outage is the reason for says nothing about the ENI.
+/// Whether EC2 has refused the Attach with an error that lasts, for longer than `unattachable_kept`, and the ENI is not attached.
+/// Errors of credentials, permissions, throttling or an outage do not count: they say nothing about the ENI.
 pub(super) fn unattachable(input: &Input<'_>, attachment: &Attachment) -> bool {
-    // A status may be behind what was done: the ENI itself tells whether it is attached after all.
+    // A status may be older than the state on EC2, so check that the ENI is not attached.
     let is_attached = |eni: &ObservedEni| Some(&eni.id) == attachment.eni().as_ref() && eni.attachment.is_some();
     input.instance.is_some_and(|interfaces| !interfaces.enis.iter().any(is_attached)) && is_refused(input, attachment)
 }
 
-/// Whether its last Attach was refused for so long, by its status.
+/// Whether the status shows an Attach that EC2 has refused for that long.
 pub(super) fn is_refused(input: &Input<'_>, attachment: &Attachment) -> bool {
     let error = attachment.status.last_error.as_ref().filter(|_| attachment.failed_call() == Some(Call::Attach));
     let Some(error) = error.filter(|_| attachment.status.attachment_id.is_none()) else { return false };

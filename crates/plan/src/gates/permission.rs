@@ -1,5 +1,6 @@
-//! What EC2 refuses for a reason that holds for many: an action that is not allowed, or credentials that are bad. While it
-//! stands, one call a minute tries for all that wait, and the first that succeeds wakes them.
+//! The gate for refusals that concern many ENIAttachments: an action that IAM does not allow, or credentials that EC2 does not
+//! accept. While a refusal is in force, one call per minute is sent for all that wait, and the first that succeeds wakes them.
+//! The gate is given the answers of calls, and sends no call.
 
 use crate::ec2_errors::{Call, CallError, Class, classify};
 use crate::failure::{Failure, PASSING};
@@ -7,19 +8,21 @@ use crate::lifecycle::CallHistory;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is refused to one alone is tried so often in the end, in seconds: that it is granted is noticed within two minutes.
+/// The longest wait, in seconds, of a call that is refused for one ENIAttachment while it succeeds for others. So a new
+/// permission takes effect within two minutes.
 const ALONE: i64 = 75;
-/// How long after the last refusal the next one tries.
+/// How long after the last call that was sent the next one is sent.
 pub const EVERY: SignedDuration = SignedDuration::from_secs(60);
-/// So many different ones must have been refused, and none have succeeded, before it holds back who was not refused yet.
+/// The number of different ENIAttachments that must have been refused, with no success in between, before the gate also holds
+/// back calls of ENIAttachments that were not refused.
 const ENOUGH: usize = 3;
 
-/// What is refused.
+/// The scope of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Door {
-    /// This action is not allowed.
+    /// IAM does not allow this action.
     Action(Call),
-    /// No call is accepted.
+    /// EC2 does not accept the credentials, for any action.
     Credentials,
 }
 
@@ -33,26 +36,27 @@ impl Door {
     }
 }
 
-/// What one process knows of such refusals.
+/// The state of the gate in one process: the refusals in force, when each last ended, and when each that concerned all ended.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PermissionGate {
     standing: BTreeMap<Door, Standing>,
     lifted: BTreeMap<Door, Timestamp>,
-    /// When a refusal ended that had met enough of them to stand for all.
+    /// When a refusal ended that [`ENOUGH`] ENIAttachments had met.
     granted: BTreeMap<Door, Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Standing {
     failure: Failure,
-    /// When one tried last.
+    /// When a call was last sent or refused.
     tried: Timestamp,
-    /// UIDs that were refused, as many as are needed.
+    /// UIDs of the ENIAttachments that were refused, at most [`ENOUGH`].
     refused: BTreeSet<String>,
 }
 
 impl PermissionGate {
-    /// What the statuses of ENIAttachments tell a process that has just begun: one may try at once.
+    /// Restores the gate from the failures in the statuses of ENIAttachments, when a process starts. One call may be sent at
+    /// once.
     pub fn from_histories<'a>(call_histories: impl Iterator<Item = (&'a str, CallHistory)>) -> Self {
         let mut permissions = Self::default();
         for (uid, call_history) in call_histories {
@@ -67,12 +71,13 @@ impl PermissionGate {
         permissions
     }
 
-    /// Whether this failure waits for a probe, and until when: None if it may be tried now.
+    /// Whether this gate decides when a call that failed this way is repeated: None if not. Otherwise Some with the time until
+    /// which the call waits, or Some(None) if it may be sent now.
     pub fn governs(&self, failure: &Failure, now: Timestamp) -> Option<Option<Timestamp>> {
         let door = Door::of(failure.call, failure.class).filter(|_| failure.count > PASSING)?;
         let at = match self.standing.get(&door) {
             Some(standing) => standing.next(),
-            // Others succeed. What is refused to this one alone is tried less and less.
+            // The call succeeds for others. The wait of the one that is refused alone doubles with each refusal.
             None if self.lifted.get(&door).is_some_and(|lifted| *lifted >= failure.at) => {
                 let doublings = u32::try_from(failure.count.clamp(PASSING + 1, 13) - PASSING - 1).unwrap_or(0);
                 let wait = SignedDuration::from_secs((1_i64 << doublings).min(ALONE));
@@ -83,21 +88,23 @@ impl PermissionGate {
         Some((now < at).then_some(at))
     }
 
-    /// Whether what was refused so to all has been granted since. What is refused to one alone is refused to it still.
+    /// Whether a refusal that concerned all has ended since this failure. A call that is refused for one ENIAttachment alone is
+    /// still refused.
     pub fn is_granted(&self, failure: &Failure) -> bool {
         Door::of(failure.call, failure.class)
             .filter(|door| !self.standing.contains_key(door))
             .is_some_and(|door| self.granted.get(&door).is_some_and(|granted| *granted >= failure.at))
     }
 
-    /// What holds back a call that was not refused itself, and until when.
+    /// The refusal that holds back a call of an ENIAttachment that was not refused itself, and until when. None if the call may
+    /// be sent.
     pub fn holds_back(&self, call: Call, now: Timestamp) -> Option<(&Failure, Timestamp)> {
         let standing = self.for_all(call)?;
         let next = standing.next();
         (now < next).then_some((&standing.failure, next))
     }
 
-    /// The refusal of that call that stands for all, whether one may try at this moment or not.
+    /// The refusal of this call that is in force for all, whether or not a call may be sent now.
     pub fn standing(&self, call: Call) -> Option<&Failure> {
         self.for_all(call).map(|standing| &standing.failure)
     }
@@ -107,7 +114,7 @@ impl PermissionGate {
         doors.iter().filter_map(|door| self.standing.get(door)).find(|one| one.refused.len() >= ENOUGH)
     }
 
-    /// A call is sent.
+    /// Records that a call is sent.
     pub fn sent(&mut self, call: Call, now: Timestamp) {
         for door in [Door::Action(call), Door::Credentials] {
             if let Some(standing) = self.standing.get_mut(&door) {
@@ -116,7 +123,7 @@ impl PermissionGate {
         }
     }
 
-    /// A call has ended; `failure` is what is remembered of it. True if others may try now.
+    /// Records the answer of a call. `failure`: the failure in the call history. True if other calls may be sent now.
     pub fn answered(
         &mut self,
         uid: &str,
@@ -136,13 +143,13 @@ impl PermissionGate {
             (standing.failure, standing.tried) = (failure.clone(), now);
             standing.note(uid);
         }
-        // Any answer of EC2's own that is about something else shows that the credentials are accepted.
+        // An error of EC2 about anything else shows that EC2 accepts the credentials.
         let accepted = matches!(error, CallError::Answered { .. }) && door != Some(Door::Credentials);
         let authorized = accepted && is_answered_after_authorization(classify(call, error));
         (authorized && self.lift(Door::Action(call), now)) | (accepted && self.lift(Door::Credentials, now))
     }
 
-    /// Whether somebody who failed so was woken by the last success.
+    /// Whether an ENIAttachment with this failure may send its call again, because no refusal of this scope is in force.
     pub fn concerns(&self, failure: &Failure) -> bool {
         Door::of(failure.call, failure.class).is_some_and(|door| !self.standing.contains_key(&door))
     }
@@ -157,7 +164,7 @@ impl PermissionGate {
     }
 }
 
-/// EC2 answers so only to whom it has authorized the action.
+/// Whether EC2 gives such an error only after it has authorized the action.
 fn is_answered_after_authorization(class: Class) -> bool {
     match class {
         Class::SubnetFull | Class::Limit | Class::SlotTaken | Class::Wait | Class::AlreadySo => true,
@@ -198,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn one_call_a_minute_tries_for_a_thousand_and_its_success_wakes_all() {
+    fn one_call_a_minute_is_sent_for_a_thousand_and_its_success_wakes_all() {
         let mut permissions = PermissionGate::default();
         let failed = failure(Call::Attach, 1, 4);
         for n in 0..1000 {
@@ -218,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_three_refusals_are_its_own_and_what_is_refused_to_one_alone_backs_off() {
+    fn the_first_three_refusals_are_not_governed_and_a_single_refused_attachment_backs_off() {
         let mut permissions = PermissionGate::default();
         assert_eq!(permissions.governs(&failure(Call::Attach, 1, 3), at(2)), None);
         for (count, wait) in [(4, 1), (5, 2), (8, 16), (30, 75)] {
@@ -230,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_not_refused_waits_only_where_nobody_succeeds() {
+    fn an_attachment_that_was_not_refused_waits_only_if_no_call_succeeds() {
         let mut permissions = PermissionGate::default();
         let failed = failure(Call::Create, 1, 4);
         for uid in ["a", "b", "a"] {
@@ -244,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_about_something_else_shows_that_the_credentials_are_good() {
+    fn an_error_about_another_subject_shows_that_the_credentials_are_accepted() {
         let mut permissions = PermissionGate::default();
         let missing = Err(CallError::NotSent("no credentials".into()));
         let mut call_history = CallHistory::made(at(0));
@@ -257,9 +264,9 @@ mod tests {
         assert!(permissions.answered("b", Call::Attach, &busy, None, at(3)));
     }
 
-    /// Its subnet is full, or its slot is taken.
+    /// For example, the subnet is full or the slot is taken.
     #[test]
-    fn an_answer_that_only_the_authorized_get_ends_the_refusal() {
+    fn an_error_that_follows_authorization_ends_the_refusal() {
         let mut permissions = PermissionGate::default();
         let failed = failure(Call::Create, 1, 4);
         for uid in ["a", "b", "c"] {
@@ -270,14 +277,14 @@ mod tests {
         assert!(!permissions.answered("b", Call::Create, &answer("InvalidSubnetID.NotFound"), None, at(2)));
         assert!(permissions.answered("b", Call::Create, &answer("InsufficientFreeAddressesInSubnet"), None, at(3)));
         assert!(permissions.is_granted(&failed) && !permissions.is_granted(&failure(Call::Create, 4, 4)));
-        // Refused to one alone, while others succeed: it is so still.
+        // The call is refused for one ENIAttachment while it succeeds for others, so the refusal is still in force.
         let alone = failure(Call::Create, 5, 4);
         permissions.answered("a", Call::Create, &refusal(), Some(&alone), at(5));
         assert!(permissions.answered("b", Call::Create, &Ok(()), None, at(6)) && !permissions.is_granted(&alone));
     }
 
     #[test]
-    fn a_new_process_lets_one_try_at_once() {
+    fn a_new_process_sends_one_call_at_once() {
         let call_history =
             |uid| (uid, CallHistory { failure: Some(failure(Call::Attach, 1, 4)), ..CallHistory::made(at(0)) });
         let mut permissions = PermissionGate::from_histories([call_history("a"), call_history("b")].into_iter());

@@ -1,5 +1,6 @@
-//! The Region's quota of network interfaces. It is one for the whole account, so what one Create was refused holds for all:
-//! while it stands, one tries now and then for everybody; once that works, two may, then four, and soon all.
+//! The gate for the Region's quota of network interfaces. The quota belongs to the whole account, so a refused Create holds all
+//! Creates back. While the refusal is in force, one Create is sent per interval. Once a Create succeeds, two may be under way at
+//! a time, then more. The gate is given the answers of Creates and Deletes, and sends no call.
 
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError};
@@ -8,34 +9,36 @@ use crate::lifecycle::CallHistory;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
-/// EC2's code for it (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>).
+/// EC2's error code for this quota (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>).
 pub const CODE: &str = "NetworkInterfaceLimitExceeded";
 
-/// From so many at a time on, the quota is no longer in the way.
+/// Once this many Creates may be under way at a time, the gate opens.
 const WIDE_ENOUGH: usize = 16;
 
-/// What one process knows of the quota.
+/// The state of the gate in one process. It holds Creates back while `standing` is Some.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct QuotaGate {
     standing: Option<Standing>,
-    /// When it was last known to be no longer in the way.
+    /// When the gate last opened.
     lifted: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Standing {
-    /// The last refusal.
+    /// The last refused Create.
     failure: Failure,
-    /// UIDs of the ENIAttachments whose Create has not been answered yet, and whether a place was freed for it.
+    /// The Creates that have not been answered yet, by UID of the ENIAttachment; true if the Create uses a place that a Delete
+    /// freed.
     trying: BTreeMap<String, bool>,
-    /// How many may try at a time; 0: one, when the last refusal is old enough.
+    /// How many Creates may be under way at a time. 0: one Create, and only once the last refusal is older than the interval.
     width: usize,
-    /// How many ENIs of ours were deleted since: so many places are free, if nobody else takes them.
+    /// How many ENIs this controller has deleted since the refusal and not replaced yet. As many Creates should succeed, unless
+    /// another client uses the places.
     freed: usize,
 }
 
 impl QuotaGate {
-    /// What the statuses of ENIAttachments tell a process that has just begun.
+    /// Restores the gate from the failures in the statuses of ENIAttachments, when a process starts.
     pub fn from_histories<'a>(call_histories: impl Iterator<Item = (&'a Attachment, CallHistory)>) -> Self {
         let mut quota = Self::default();
         for (attachment, call_history) in call_histories {
@@ -47,33 +50,35 @@ impl QuotaGate {
         quota
     }
 
-    /// Whether a refusal stands.
+    /// Whether a refusal is in force.
     pub fn stands(&self) -> bool {
         self.standing.is_some()
     }
 
-    /// The refusal that stands, whether one may try at this moment or not.
+    /// The refusal that is in force, whether or not a Create may be sent now.
     pub fn standing(&self) -> Option<&Failure> {
         self.standing.as_ref().map(|standing| &standing.failure)
     }
 
-    /// What holds a Create back now, and until when at most; None: it may be made.
+    /// The refusal that holds a Create back now, and when to check again at the latest. None if the Create may be sent.
+    /// `recheck`: the interval at which one Create is sent.
     pub fn holds_back(&self, now: Timestamp, recheck: SignedDuration) -> Option<(&Failure, Timestamp)> {
         let standing = self.standing.as_ref()?;
         let next = standing.failure.at.saturating_add(recheck).unwrap_or(Timestamp::MAX);
-        let subnets = standing.freed > 0 || standing.trying.len() < standing.width;
-        let free = subnets || standing.trying.is_empty() && now >= next;
-        // Whoever tries for the others may get no answer; then they are not told.
+        let has_place = standing.freed > 0 || standing.trying.len() < standing.width;
+        let free = has_place || standing.trying.is_empty() && now >= next;
+        // The Create that is under way may get no answer. Check again later, because nothing would wake the others then.
         let again = if now < next { next } else { now.saturating_add(recheck).unwrap_or(Timestamp::MAX) };
         (!free).then_some((&standing.failure, again))
     }
 
-    /// Whether the quota, and not its own memory, says when what failed so is tried again.
+    /// Whether this gate, and not the back-off of the ENIAttachment itself, decides when a Create that failed this way is
+    /// repeated.
     pub fn governs(&self, failure: &Failure) -> bool {
         is_of_quota(failure) && (self.stands() || self.lifted.is_some_and(|lifted| lifted >= failure.at))
     }
 
-    /// A Create is sent.
+    /// Records that a Create is sent.
     pub fn sent(&mut self, uid: &str) {
         if let Some(standing) = &mut self.standing {
             standing.trying.insert(uid.to_owned(), standing.freed > 0);
@@ -81,7 +86,7 @@ impl QuotaGate {
         }
     }
 
-    /// A Create that was sent at `sent` has ended. True if others may try now.
+    /// Records the answer of a Create that was sent at `sent`. True if other Creates may be sent now.
     pub fn answered(&mut self, uid: &str, sent: Timestamp, result: &Result<(), CallError>, now: Timestamp) -> bool {
         if let Err(CallError::Answered { code, message }) = result
             && code == CODE
@@ -100,19 +105,20 @@ impl QuotaGate {
             if let Some(standing) = &mut self.standing {
                 standing.trying.remove(uid);
                 (standing.width, standing.freed) = (0, 0);
-                // Others took the places.
+                // Other clients took the places that the Deletes freed.
                 standing.trying.values_mut().for_each(|place| *place = false);
             }
             return false;
         }
         let Some(standing) = &mut self.standing else { return false };
         match (result, standing.trying.remove(uid)) {
-            // It held nobody back.
+            // This Create held no other Create back.
             (Err(_), None) => return false,
             (Err(_), Some(true)) => standing.freed += 1,
-            // A place was free for it: that there are more it does not say.
+            // The Create used a place that a Delete freed, or it failed for another reason. Neither shows that there are more
+            // places.
             (Err(_), Some(false)) | (Ok(()), Some(true)) => {}
-            // What was sent before the refusal came tells nothing about what would be answered after it.
+            // A Create that was sent before the refusal shows nothing about Creates after the refusal.
             (Ok(()), _) if sent >= standing.failure.at => standing.width = (standing.width + 1).max(2),
             (Ok(()), _) => {}
         }
@@ -122,7 +128,7 @@ impl QuotaGate {
         true
     }
 
-    /// An ENI of ours was deleted: there is a place for one. True if somebody may try now.
+    /// Records that an ENI of this cluster was deleted, which frees a place. True if another Create may be sent now.
     pub fn freed(&mut self) -> bool {
         let Some(standing) = &mut self.standing else { return false };
         standing.freed += 1;
@@ -158,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn one_refusal_holds_all_back_and_one_tries_for_all() {
+    fn one_refusal_holds_all_creates_back_and_one_create_is_sent_per_interval() {
         let mut quota = QuotaGate::default();
         assert!(free(&quota, 0));
         for uid in ["a", "b"] {
@@ -176,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_succeeds_lets_more_and_more_try() {
+    fn each_success_permits_more_creates_at_a_time() {
         let mut quota = QuotaGate::default();
         quota.answered("a", at(0), &refusal(), at(1));
         let (mut made, mut sent) = (0, 0);
@@ -215,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_the_line_wakes_the_others_only_if_it_held_them_back() {
+    fn a_create_that_was_not_sent_wakes_others_only_if_it_held_them_back() {
         let mut quota = QuotaGate::default();
         quota.answered("a", at(0), &refusal(), at(1));
         assert!(!quota.answered("b", at(0), &Err(CallError::QuotaRefused), at(2)));
@@ -224,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_before_the_refusal_proves_nothing() {
+    fn a_success_of_a_create_sent_before_the_refusal_does_not_open_the_gate() {
         let mut quota = QuotaGate::default();
         quota.answered("a", at(0), &refusal(), at(5));
         quota.answered("b", at(0), &Ok(()), at(6));
@@ -232,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_deleted_makes_room_for_one() {
+    fn a_deleted_eni_permits_one_create() {
         let mut quota = QuotaGate::default();
         assert!(!quota.freed());
         quota.answered("a", at(0), &refusal(), at(5));
@@ -240,7 +246,7 @@ mod tests {
         assert!(free(&quota, 6));
         quota.sent("b");
         assert!(!free(&quota, 6));
-        // No answer: the next may try.
+        // The Create was not sent, so the next one may be.
         quota.answered("b", at(6), &Err(CallError::NotLeader), at(7));
         assert!(free(&quota, 7));
         quota.sent("c");
@@ -250,7 +256,7 @@ mod tests {
         quota.sent("d");
         quota.answered("d", at(9), &refusal(), at(10));
         assert!(!free(&quota, 10), "others took both places");
-        // A place that was taken is given back by nobody.
+        // Other clients took the places, so a Create that fails now frees none.
         assert!(quota.freed() && quota.freed());
         quota.sent("e");
         quota.sent("f");
@@ -260,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_process_reads_it_from_the_statuses() {
+    fn a_new_process_restores_the_gate_from_the_statuses() {
         let call_history = |failure: Option<Failure>| CallHistory { failure, ..CallHistory::made(at(0)) };
         let (mut a, b) = (new_attachment("n0", 1, false), new_attachment("n1", 1, false));
         a.status.eni_id = None;

@@ -1,5 +1,7 @@
-//! Addresses of subnets: as many Creates are tried as a subnet shows room for, and one at a time where one was refused in spite of
-//! that. CIDR reservations keep addresses that `AvailableIpAddressCount` counts.
+//! The gate for the free addresses of subnets. As many Creates are sent as the subnet has addresses for by its last Describe, and
+//! one at a time if EC2 refused a Create although there seemed to be room. This happens because `AvailableIpAddressCount`
+//! includes addresses that CIDR reservations keep. The gate is given the answers of Creates and the observed subnets, and sends
+//! no call.
 
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError, Class, classify};
@@ -10,36 +12,37 @@ use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use std::collections::{BTreeMap, VecDeque};
 
-/// After so many successes in a row the subnet is no longer full.
+/// After this many successes in a row the subnet no longer counts as full.
 const ENOUGH: usize = 16;
-/// So many Creates may rest on a look that is old.
+/// How many Creates may rely on an old Describe.
 const BY_AN_OLD_LOOKUP: usize = 10;
-/// The wait between probes doubles so often.
+/// The wait between probes doubles at most this often.
 const DOUBLINGS: u32 = 3;
 
-/// What was taken is known for so long: no look at a subnet that decides anything is older.
+/// How long this process remembers the addresses that its Creates took. No Describe that a decision uses is older.
 const KNOWN: SignedDuration = SignedDuration::from_mins(15);
 
-/// What is refused together: a subnet, and whether whole blocks are asked for there. Where no block is left, single addresses may be.
+/// The unit that is full or not: a subnet, and whether the request asks for whole blocks (prefixes). A subnet without a free
+/// block may still have single addresses.
 type Pool = (String, bool);
 
 fn pool(request: &EniRequest) -> Pool {
     (request.subnet_id.clone(), request.ipv4_prefix_count.is_some_and(|blocks| blocks > 0))
 }
 
-/// What this process takes of subnets, by ID, and where they are full.
+/// The state of the gate in one process: the addresses that its Creates use, by subnet ID, and the pools that are full.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SubnetGate {
     used: BTreeMap<String, Used>,
     full: BTreeMap<Pool, Full>,
 }
 
-/// What this process asks of a subnet.
+/// What this process uses of one subnet.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Used {
-    /// UIDs of those whose Create has not been answered yet.
+    /// The Creates that have not been answered yet, by UID of the ENIAttachment.
     trying: BTreeMap<String, Try>,
-    /// What was taken, and when.
+    /// The Creates that succeeded: when, and how many addresses each took.
     taken: VecDeque<(Timestamp, i32)>,
 }
 
@@ -48,23 +51,23 @@ struct Used {
 struct Try {
     /// The addresses that it needs.
     needs: i32,
-    /// When the subnet had last refused one, as it was sent.
+    /// The last refusal in this pool when the Create was sent.
     refused_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Full {
     failure: Failure,
-    /// When one was last counted as refused in spite of room: of those that were sent together one counts.
+    /// When a Create was last counted in `in_spite`. Of the Creates that were sent together only one counts.
     counted: Timestamp,
     /// Creates that have succeeded since the refusal.
     successes: usize,
-    /// How often in a row one was refused although there seemed to be room.
+    /// How often in a row EC2 refused a Create although there seemed to be room.
     in_spite: u32,
 }
 
 impl Used {
-    /// Addresses that are free, less what was taken since that look and what is being asked for.
+    /// The free addresses by this Describe, less those that this process took since and those of its unanswered Creates.
     fn left(&self, facts: &ObservedSubnet) -> i32 {
         facts
             .free_addresses
@@ -72,37 +75,38 @@ impl Used {
             .saturating_sub(self.trying.values().map(|one| one.needs).sum())
     }
 
-    /// Whether so many have gone by this look, which is older than `valid`, that others may have filled the subnet meanwhile.
+    /// Whether so many Creates rely on this Describe, which is older than `valid`, that other clients may have filled the subnet
+    /// since.
     fn outgrows(&self, facts: &ObservedSubnet, now: Timestamp, valid: SignedDuration) -> bool {
         let taken = self.taken.iter().rev().take_while(|(at, _)| now.duration_since(*at) < valid).count();
         now.duration_since(facts.as_of) >= valid && self.trying.len() + taken >= BY_AN_OLD_LOOKUP
     }
 
-    /// Addresses that were taken since that look.
+    /// The addresses that this process took since this Describe.
     fn taken_since(&self, facts: &ObservedSubnet) -> i32 {
         self.taken.iter().rev().take_while(|(at, _)| *at >= facts.as_of).map(|(_, needs)| needs).sum()
     }
 }
 
-/// What one may do.
+/// What an ENIAttachment may do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Create.
+    /// Send the Create.
     Try,
-    /// Look at the subnet first.
+    /// Describe the subnet first.
     Lookup,
-    /// Wait until then.
+    /// Wait until this time.
     Wait(Timestamp),
 }
 
-/// What keeps a request from its subnet.
+/// Why a request waits for its subnet.
 #[derive(Debug, PartialEq)]
 pub enum Standing<'a> {
-    /// This was refused last, to it or to another one.
+    /// EC2 refused a Create: the last failure, of this ENIAttachment or of another one.
     Refused(&'a Failure),
-    /// The subnet shows fewer free addresses than are needed, beside those that others of this cluster have got since.
+    /// The subnet has fewer free addresses than the request needs, less those that this cluster took since the Describe.
     Short,
-    /// There is room, but others are asking for it at this moment.
+    /// The subnet has room, but unanswered Creates of others may use it.
     Busy,
 }
 
@@ -113,7 +117,7 @@ pub fn needed(request: &EniRequest) -> i32 {
 }
 
 impl SubnetGate {
-    /// What the statuses of ENIAttachments tell a process that has just begun.
+    /// Restores the gate from the failures in the statuses of ENIAttachments, when a process starts.
     pub fn from_histories<'a>(call_histories: impl Iterator<Item = (&'a Attachment, CallHistory)>) -> Self {
         let mut subnets = Self::default();
         for (attachment, call_history) in call_histories {
@@ -125,7 +129,8 @@ impl SubnetGate {
         subnets
     }
 
-    /// Whether a Create for this request may be sent now. `cooldown`: how often the subnet is looked at.
+    /// Whether a Create for this request may be sent now. `facts`: the last Describe of the subnet. `cooldown`: the interval at
+    /// which the subnet is described.
     pub fn judge(
         &self,
         request: &EniRequest,
@@ -137,7 +142,7 @@ impl SubnetGate {
         let Some(full) = self.full.get(&pool(request)) else {
             let Some(facts) = facts else { return Verdict::Try };
             let used = self.used.get(&request.subnet_id);
-            if tells(facts) && used.is_some_and(|used| used.outgrows(facts, now, cooldown)) {
+            if has_ipv4_count(facts) && used.is_some_and(|used| used.outgrows(facts, now, cooldown)) {
                 return Verdict::Lookup;
             }
             if !self.is_short(request, facts) {
@@ -147,7 +152,7 @@ impl SubnetGate {
             return if now >= until { Verdict::Lookup } else { Verdict::Wait(until) };
         };
         let Some(facts) = facts.filter(|facts| facts.as_of > full.failure.at) else { return Verdict::Lookup };
-        if tells(facts) && (facts.free_addresses < needed(request) || full.in_spite == 0) {
+        if has_ipv4_count(facts) && (facts.free_addresses < needed(request) || full.in_spite == 0) {
             if !self.is_short(request, facts) {
                 return Verdict::Try;
             }
@@ -162,7 +167,7 @@ impl SubnetGate {
         Verdict::Wait(if now < next { next } else { after(now, cooldown) })
     }
 
-    /// What keeps this request waiting, whether the subnet is being looked at or not.
+    /// Why this request waits, whether or not a Describe of the subnet is under way; None if it does not wait.
     pub fn standing(&self, request: &EniRequest, facts: Option<&ObservedSubnet>) -> Option<Standing<'_>> {
         match self.full.get(&pool(request)) {
             Some(full) => Some(Standing::Refused(&full.failure)),
@@ -175,21 +180,21 @@ impl SubnetGate {
         }
     }
 
-    /// Whether the subnet shows fewer free addresses than are needed.
+    /// Whether the subnet has fewer free addresses than the request needs.
     fn is_short(&self, request: &EniRequest, facts: &ObservedSubnet) -> bool {
         let used = self.used.get(&request.subnet_id);
         let left = used.map_or(facts.free_addresses, |used| used.left(facts));
-        tells(facts) && left < needed(request)
+        has_ipv4_count(facts) && left < needed(request)
     }
 
-    /// A Create is sent.
+    /// Records that a Create is sent.
     pub fn sent(&mut self, uid: &str, request: &EniRequest) {
         let refused_at = self.full.get(&pool(request)).map(|full| full.failure.at);
         let used = self.used.entry(request.subnet_id.clone()).or_default();
         used.trying.insert(uid.to_owned(), Try { needs: needed(request), refused_at });
     }
 
-    /// A Create has ended; `failure` is what is remembered of it. True if others may try now.
+    /// Records the answer of a Create. `failure`: the failure in the call history. True if other Creates may be sent now.
     pub fn answered(
         &mut self,
         uid: &str,
@@ -220,7 +225,7 @@ impl SubnetGate {
                 }
                 false
             }
-            // What it would have taken is there for others.
+            // The addresses that it would have taken are free for others.
             Err(_) => tried.is_some(),
             Ok(()) => {
                 let Some(full) = self.full.get_mut(&pool) else { return false };
@@ -235,7 +240,7 @@ impl SubnetGate {
         }
     }
 
-    /// Its ENIAttachment is gone: what became of its Create nobody is told.
+    /// Forgets the Create of an ENIAttachment that is gone: its answer is not reported any more.
     pub fn forget(&mut self, uid: &str) {
         for used in self.used.values_mut() {
             used.trying.remove(uid);
@@ -252,8 +257,8 @@ impl SubnetGate {
     }
 }
 
-/// A subnet without IPv4 has no count that could tell.
-fn tells(facts: &ObservedSubnet) -> bool {
+/// Whether the count of free addresses is meaningful. For a subnet without IPv4 it is not.
+fn has_ipv4_count(facts: &ObservedSubnet) -> bool {
     !facts.cidr.is_empty()
 }
 
@@ -298,7 +303,7 @@ mod tests {
         EniRequest { subnet_id: SUBNET.into(), ..new_attachment("n0", 1, false).request }
     }
 
-    /// How many of 55 that wait send a Create at this moment.
+    /// Sends the Creates of 55 waiting ENIAttachments that may be sent at this moment; returns their UIDs.
     fn wave(subnets: &mut SubnetGate, facts: &ObservedSubnet, request: &EniRequest, now: i64) -> Vec<String> {
         let mut sent = Vec::new();
         for n in 0..55 {
@@ -311,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn before_any_refusal_as_many_try_as_a_look_shows_room_for() {
+    fn without_a_refusal_as_many_creates_are_sent_as_the_describe_shows_addresses() {
         let request = request();
         let mut subnets = SubnetGate::default();
         let sent = wave(&mut subnets, &facts(5, 0), &request, 1);
@@ -322,14 +327,14 @@ mod tests {
         for uid in &sent[..4] {
             subnets.answered(uid, &request, &Ok(()), None, at(3));
         }
-        // One is refused for another reason: its address is there for the next.
+        // One Create fails for another reason: its address is free for the next.
         assert!(subnets.answered(&sent[4], &request, &Err(CallError::NotSent("lost".into())), None, at(3)));
         let next = wave(&mut subnets, &shown, &request, 4);
         assert_eq!(next.len(), 1);
         subnets.answered(&next[0], &request, &Ok(()), None, at(5));
         assert_eq!(subnets.judge(&request, Some(&shown), at(120), COOLDOWN), Verdict::Lookup);
         assert_eq!(subnets.standing(&request, Some(&shown)), Some(Standing::Short));
-        // A later look counts what was taken.
+        // A later Describe includes the addresses that were taken.
         assert_eq!(wave(&mut subnets, &facts(2, 120), &request, 121).len(), 2);
         let none = ObservedSubnet { cidr: String::new(), ..facts(0, 0) };
         assert_eq!(SubnetGate::default().judge(&request, Some(&none), at(1), COOLDOWN), Verdict::Try);
@@ -345,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_that_becomes_free_is_one_create() {
+    fn one_address_that_becomes_free_permits_one_create() {
         let request = request();
         let mut subnets = full(&request);
         assert_eq!(subnets.judge(&request, Some(&facts(9, 0)), at(2), COOLDOWN), Verdict::Lookup, "an old look");
@@ -360,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_block_is_left_single_addresses_are_not_held_back() {
+    fn a_subnet_without_a_free_block_still_gives_single_addresses() {
         let blocks = EniRequest { ipv4_prefix_count: Some(1), ..request() };
         let subnets = full(&blocks);
         let seen = facts(100, 0);
@@ -370,16 +375,16 @@ mod tests {
     }
 
     #[test]
-    fn who_needs_a_block_counts_sixteen() {
+    fn a_block_counts_as_sixteen_addresses() {
         let request = EniRequest { ipv4_prefix_count: Some(1), ..request() };
         let mut subnets = full(&request);
         assert_eq!(wave(&mut subnets, &facts(16, 100), &request, 100).len(), 0);
         assert_eq!(wave(&mut subnets, &facts(35, 200), &request, 200).len(), 2);
     }
 
-    /// Others may have filled it since.
+    /// Other clients may have filled the subnet since.
     #[test]
-    fn an_old_look_is_good_for_ten_and_then_the_subnet_is_described_again() {
+    fn ten_creates_may_rely_on_an_old_describe_before_the_next_describe() {
         let request = request();
         let mut subnets = SubnetGate::default();
         let old = facts(200, 0);
@@ -394,9 +399,9 @@ mod tests {
         assert_eq!(subnets.judge(&request, Some(&facts(190, 3602)), at(3603), COOLDOWN), Verdict::Try);
     }
 
-    /// All that were sent by the same look are refused at once.
+    /// All Creates that relied on the same Describe are refused at once.
     #[test]
-    fn one_wave_that_is_refused_in_spite_of_room_counts_once() {
+    fn creates_sent_together_and_refused_in_spite_of_room_count_once() {
         let request = request();
         let mut subnets = full(&request);
         let seen = facts(8, 120);
@@ -409,9 +414,9 @@ mod tests {
         assert_eq!(wave(&mut subnets, &facts(8, 360), &request, 362).len(), 1, "twice the wait, not eight times");
     }
 
-    /// A CIDR reservation keeps addresses that are counted as free.
+    /// A CIDR reservation keeps addresses that EC2 counts as free.
     #[test]
-    fn what_is_refused_in_spite_of_room_is_tried_by_one_less_and_less_often() {
+    fn after_refusals_in_spite_of_room_one_create_is_sent_with_growing_waits() {
         let request = request();
         let mut subnets = full(&request);
         let mut sent = Vec::new();
@@ -423,7 +428,7 @@ mod tests {
             }
         }
         assert!((3..=8 + 8).contains(&sent.len()), "{sent:?}");
-        // What works lets as many try as there is room for.
+        // A success permits as many Creates as there is room for.
         let now = 3700 + 1000;
         let probe = wave(&mut subnets, &facts(8, now), &request, now);
         assert_eq!(probe.len(), 1);
@@ -432,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subnet_without_ipv4_is_not_full_by_its_count() {
+    fn a_subnet_without_ipv4_is_not_full_because_of_its_count() {
         let request = request();
         let mut subnets = full(&request);
         let seen = ObservedSubnet { cidr: String::new(), ..facts(0, 300) };
@@ -440,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_process_reads_it_from_the_statuses() {
+    fn a_new_process_restores_the_gate_from_the_statuses() {
         let call_history = || CallHistory { failure: Some(failure(1)), ..CallHistory::made(at(0)) };
         let (mut a, b) = (new_attachment("n0", 1, false), new_attachment("n1", 1, false));
         a.status.eni_id = None;

@@ -58,7 +58,7 @@ impl Write {
         match self {
             Self::CreateAttachment => "the object",
             Self::DeleteAttachment => "its deletion",
-            Self::MarkAttachment => "spec.deselectedSince",
+            Self::MarkAttachment => "the annotation deselected-since",
             Self::ConfigureAttachment => "spec.nodeSettings",
             Self::RepairAttachment => "finalizer, label and owner",
             Self::FollowInstance => "spec.nodeName",

@@ -3,6 +3,7 @@
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
 use crate::harness::{Environment, Failure, SOON};
+use multi_eni_api::names::ANNOTATION_DESELECTED_SINCE;
 use serde_json::json;
 
 const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
@@ -25,7 +26,7 @@ fn set() -> Result<Environment, Failure> {
 /// Since when the node no longer asks for the one ENIAttachment.
 fn deselected(environment: &Environment) -> Result<Option<String>, Failure> {
     let objects = environment.get(&["eniattachments"])?;
-    Ok(objects["items"][0]["spec"]["deselectedSince"].as_str().map(ToOwned::to_owned))
+    Ok(objects["items"][0]["metadata"]["annotations"][ANNOTATION_DESELECTED_SINCE].as_str().map(ToOwned::to_owned))
 }
 
 fn noticed(environment: &Environment) -> Result<String, Failure> {

@@ -3,6 +3,7 @@
 use super::requests::process;
 use super::*;
 use crate::environment::POD_ANNOTATION;
+use multi_eni_api::names::ANNOTATION_DESELECTED_SINCE;
 use multi_eni_sim::kube::RequestInfo;
 
 /// Changes nothing.
@@ -150,8 +151,8 @@ fn an_eniattachment_that_a_pod_uses_is_not_deleted_for_its_nodes_labels() {
         let attached = condition("Attached", "True", "Attached");
         world.writes(SETTLED, REPLICA, "eniattachments", ATTACHMENT, ["status", "conditions"], attached);
         world.writes(SETTLED, KUBECTL, "nodes", NODE, ["metadata", "labels"], json!({ "ng": "y" }));
-        let since = json!("2026-01-01T00:00:00Z");
-        world.writes(SETTLED, REPLICA, "eniattachments", ATTACHMENT, ["spec", "deselectedSince"], since);
+        let since = json!({ ANNOTATION_DESELECTED_SINCE: "2026-01-01T00:00:00Z" });
+        world.writes(SETTLED, REPLICA, "eniattachments", ATTACHMENT, ["metadata", "annotations"], since);
         let metadata = json!({ "name": "p1", "annotations": { POD_ANNOTATION: NODEENI } });
         world.stores(started, KUBECTL, "pods", json!({ "metadata": metadata, "spec": { "nodeName": NODE } }));
         before(&mut world);

@@ -146,6 +146,16 @@ fn a_create_that_the_quota_forbids_is_not_sent_again_before_the_quota_eases() {
         holds(&again(60_000, REPLICA, &|world| world.state.ec2(1, &Happening::Landed(&done))));
     }
     holds(&again(60_000, REPLICA, &|world| world.state.quota_is_forgotten(REPLICA)));
+    // The Delete took effect before the refusal, and its answer came after it: one more try.
+    let deleted = call(REPLICA, "DeleteNetworkInterface");
+    let mut world = World::new(Setting::default());
+    world.state.ec2(0, &Happening::Landed(&deleted));
+    for at in [100, 60_100] {
+        world.state.ec2(at, &Happening::Landed(&refused(REPLICA)));
+    }
+    holds(&world);
+    world.state.ec2(130_000, &Happening::Landed(&refused(REPLICA)));
+    breaks(&world, Invariant::Budget, words);
     // No process received the second answer.
     let mut world = again(0, REPLICA, &|_| ());
     let fault = Some(Fault::LoseAnswer(Loss::Broken));
