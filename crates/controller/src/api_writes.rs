@@ -13,8 +13,8 @@ use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostPa
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt};
 use multi_eni_api::names::{
-    ANNOTATION_DESELECTED_SINCE,
-    ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER, VERSION,
+    ANNOTATION_DESELECTED_SINCE, ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER,
+    VERSION,
 };
 use multi_eni_api::{ENIAttachment, EniAttachmentStatus, NodeENI, NodeEniStatus, NodeSettings};
 use multi_eni_plan::assign::{NewAttachment, Removal};

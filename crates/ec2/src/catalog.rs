@@ -1,5 +1,5 @@
-//! What is known of subnets, security groups and instance types: requested by ID or name, remembered, and described again when
-//! somebody requests what is old.
+//! The catalog: the known subnets, security groups and instance types. Lookups request them by ID or name. A subnet or group is
+//! described again when a lookup requests it and its last answer is old.
 
 mod describe;
 pub(crate) mod state;

@@ -1,5 +1,6 @@
-//! EC2's answers as our facts. What an item lacks is unknown; one that lacks its ID is left out by itself, and the others of its
-//! answer count. It is counted, and never taken for the absence of something of ours.
+//! Converts EC2's answers to the data types of the crate `plan`, and parts of requests to EC2's types. A field that EC2 leaves
+//! out is unknown. Only an item without an ID is skipped and counted; such an item never proves the absence of an ENI, subnet or
+//! instance.
 
 use aws_sdk_ec2::types::{
     AttachmentStatus, Filter, InstanceStateName, InstanceTypeInfo, NetworkCardInfo, NetworkInterface,
@@ -16,12 +17,12 @@ use multi_eni_plan::observed::{
 use multi_eni_plan::string_map::StringMap;
 use std::collections::BTreeMap;
 
-/// A filter; values are matched literally.
+/// A filter that matches the values literally.
 pub(crate) fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
     Filter::builder().name(name).set_values(Some(values.into_iter().map(literal).collect())).build()
 }
 
-/// EC2 reads `*`, `?` and `\` in filter values as wildcards and escapes.
+/// Escapes `*`, `?` and `\`, which EC2 reads in filter values as wildcards and escapes.
 fn literal(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for c in value.chars() {
@@ -33,7 +34,7 @@ fn literal(value: &str) -> String {
     out
 }
 
-/// Tags as EC2 takes them.
+/// Tags in EC2's type.
 pub(crate) fn tags_to_ec2(tags: &BTreeMap<String, String>) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
@@ -42,8 +43,8 @@ fn tags(tags: &[Tag]) -> StringMap {
     tags.iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default()))).collect()
 }
 
-/// An ENI of a Describe or a Create. `as_of`: the start of the Describe, or the answer of the Create. What EC2 leaves out of it is
-/// unknown, and IDs are taken as EC2 writes them: only an ENI without an ID cannot be told from others.
+/// Reads an ENI of a Describe or a Create. `as_of`: the start of the Describe, or the time of the Create's answer. Fields that
+/// EC2 leaves out are unknown, and IDs are kept as EC2 writes them. Only an ENI without an ID is unreadable.
 pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<ObservedEni, Unreadable> {
     let id = eni.network_interface_id().and_then(EniId::observed);
     let mut groups: Vec<_> = eni
@@ -56,7 +57,7 @@ pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<ObservedEn
     let attachment = eni.attachment().and_then(|attached| attachment(attached, as_of));
     let in_use = matches!(eni.status(), Some(NetworkInterfaceStatus::InUse | NetworkInterfaceStatus::Associated));
     let seen = ObservedEni {
-        // Never shown with this ID: see below.
+        // An ENI with this placeholder for an ID is returned only as `Unreadable`.
         id: id.clone().unwrap_or_else(|| nameless(attachment.as_ref())),
         subnet: eni.subnet_id().and_then(SubnetId::observed),
         vpc: eni.vpc_id().unwrap_or_default().into(),
@@ -79,15 +80,15 @@ pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<ObservedEn
     }
 }
 
-/// An ENI of EC2's answer that has no ID. It cannot be acted on; it can be ours, and hold a slot.
+/// An ENI in EC2's answer that has no ID. No call can name the ENI, but it can be this cluster's and can occupy a slot.
 #[derive(Debug, Clone)]
 pub(crate) struct Unreadable {
-    /// What can be read of it; its ID is a placeholder.
+    /// The fields that can be read; the ID is a placeholder.
     pub seen: Box<ObservedEni>,
 }
 
 impl Unreadable {
-    /// What holds the slot on its instance, as nobody's: nothing is ever done to it.
+    /// The ENI as a foreign occupant of its slot: without tags, so that no call is ever made for it.
     pub fn occupant(self) -> ObservedEni {
         ObservedEni { tags: StringMap::default(), ..*self.seen }
     }
@@ -99,7 +100,7 @@ impl From<Unreadable> for CallError {
     }
 }
 
-/// What stands for the ID of an ENI that EC2 has shown without one.
+/// The placeholder for the ID of an ENI that EC2 shows without an ID.
 fn nameless(attachment: Option<&ObservedAttachment>) -> EniId {
     let text = match attachment {
         Some(at) => format!("interface without ID at {}/{} ({})", at.card, at.index, at.id),
@@ -117,7 +118,7 @@ fn private_ips(eni: &NetworkInterface) -> Vec<CompactString> {
     if ips.is_empty() {
         ips.extend(eni.private_ip_address().map(CompactString::from));
     }
-    // Kept for each ENI, and it grew by doubling.
+    // The cache keeps this list for each ENI, and its capacity grew by doubling.
     ips.shrink_to_fit();
     ips
 }
@@ -127,7 +128,7 @@ fn attachment(seen: &NetworkInterfaceAttachment, as_of: Timestamp) -> Option<Obs
         Some(AttachmentStatus::Attaching) => AttachmentState::Attaching,
         Some(AttachmentStatus::Detaching) => AttachmentState::Detaching,
         Some(AttachmentStatus::Detached) => return None,
-        // `attached`; and whatever EC2 may call it one day, the slot is taken.
+        // `attached`, and every status that EC2 may add: the slot is occupied.
         _ => AttachmentState::Attached,
     };
     let attach_time = seen
@@ -148,7 +149,7 @@ fn attachment(seen: &NetworkInterfaceAttachment, as_of: Timestamp) -> Option<Obs
     })
 }
 
-/// A subnet of a Describe that began at `as_of`; None: it has no ID.
+/// Reads a subnet of a Describe that began at `as_of`. None if it has no ID.
 pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Option<ObservedSubnet> {
     Some(ObservedSubnet {
         id: subnet.subnet_id().and_then(SubnetId::observed)?,
@@ -163,13 +164,13 @@ pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Option<ObservedSubnet
     })
 }
 
-/// Name, VPC and ID of a security group; None: it has no ID.
+/// Name, VPC and ID of a security group. None if it has no ID.
 pub(crate) fn group(group: &SecurityGroup) -> Option<(String, String, SecurityGroupId)> {
     let id = group.group_id().and_then(SecurityGroupId::observed)?;
     Some((group.group_name().unwrap_or_default().to_owned(), group.vpc_id().unwrap_or_default().to_owned(), id))
 }
 
-/// Name and limits of an instance type. None for one that does not say them: EC2's own refusals tell then.
+/// Name and limits of an instance type. None if EC2 leaves a limit out: then only EC2's own refusals limit the calls.
 pub(crate) fn limits(kind: &InstanceTypeInfo) -> Option<(String, InstanceLimits)> {
     let name = kind.instance_type()?.as_str().to_owned();
     let network = kind.network_info()?;
@@ -185,8 +186,8 @@ pub(crate) fn limits(kind: &InstanceTypeInfo) -> Option<(String, InstanceLimits)
     Some((name, limits))
 }
 
-/// Interfaces that each network card takes, by the card's index. A card of which EC2 says too little takes what is asked for:
-/// EC2's own refusal tells then, and no other card moves into its place.
+/// Maximum number of interfaces of each network card, by the card's index. A card without a maximum in EC2's answer has no limit
+/// here, and only EC2's own refusals limit the calls. No other card moves to its index.
 fn cards(described: &[NetworkCardInfo], all: i32) -> Vec<i32> {
     let mut cards: BTreeMap<usize, i32> = BTreeMap::new();
     for (place, card) in described.iter().enumerate() {
@@ -199,10 +200,10 @@ fn cards(described: &[NetworkCardInfo], all: i32) -> Vec<i32> {
     (0..=last).map(|index| cards.get(&index).copied().unwrap_or(i32::MAX)).collect()
 }
 
-/// More network cards than any instance type has.
+/// More network cards than any instance type has: bounds the list.
 const MOST_CARDS: usize = 256;
 
-/// ID and state of an instance; None for a state that EC2 does not have today.
+/// ID and state of an instance. None if it has no ID; a state of None if EC2's answer has no known state.
 pub(crate) fn instance(instance: &aws_sdk_ec2::types::Instance) -> Option<(InstanceId, Option<InstanceState>)> {
     let id = instance.instance_id().and_then(InstanceId::observed)?;
     let state = match instance.state().and_then(|state| state.name()) {

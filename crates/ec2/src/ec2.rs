@@ -71,8 +71,8 @@ pub(crate) struct Inner {
 
 impl Ec2 {
     /// Creates the handle, and the channel on which the handle reports changes. Must be called inside a tokio runtime. The handle
-    /// sends nothing to EC2 before [`run`](Self::run), [`upstreams`](Self::upstreams) or a mutation is called. `buckets`: the token
-    /// buckets of this process, from which earlier handles may have taken tokens.
+    /// sends nothing to EC2 before [`run`](Self::run), [`upstreams`](Self::upstreams) or a mutation is called. `buckets`: the
+    /// token buckets of this process, from which earlier handles may have taken tokens.
     pub fn new(
         client: aws_sdk_ec2::Client,
         cluster: Cluster,

@@ -49,7 +49,7 @@ impl Ec2 {
             let uid = item.seen.attachment_uid().unwrap_or_default().to_owned();
             let known = unread.ours.get(&uid);
             if known.is_none() {
-                tracing::error!(attachment = uid, mac = %item.seen.mac, "EC2 shows an ENI of this cluster without an ID; no calls are made for it");
+                tracing::error!(attachment = uid, mac = %item.seen.mac, "EC2 shows an ENI of this cluster without an ID");
             }
             let since = known.map_or(item.seen.shown_at, |known| known.since);
             let eni = UnreadableEni {

@@ -86,8 +86,8 @@ impl Ec2 {
             || inner.instance_types.is_open()
     }
 
-    /// Drops absences and resolved names, and requests a resync. To be called when another account or Region may have answered for
-    /// a while: its absences and its names are not this cluster's.
+    /// Drops absences and resolved names, and requests a resync. To be called when another account or Region may have answered
+    /// for a while: its absences and its names are not this cluster's.
     pub fn forget_absences(&self) {
         lock(&self.inner.cache).forget_absences();
         lock(&self.inner.catalog).forget_absences();

@@ -7,8 +7,8 @@ use multi_eni_plan::silence::Silence;
 use multi_eni_plan::wording::shortened;
 use std::collections::BTreeMap;
 
-/// A lookup that fails is tried again within a minute or so. An action that was not tried for this long is no longer needed, so
-/// its silence is not reported.
+/// A failing action is tried again within about a minute. An action that was not tried for this long is no longer needed, so its
+/// silence is not reported.
 const TRIED: SignedDuration = SignedDuration::from_secs(150);
 
 /// The silences by EC2's name of the action, each with the code of the last error and the time at which the last call ended.

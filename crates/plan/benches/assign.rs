@@ -1,5 +1,5 @@
-//! `assign` alone: a cluster's nodes against 50 NodeENIs, of which each node is selected by two. How it grows with the nodes is
-//! what counts; absolute times are this machine's.
+//! Benchmarks `assign` alone: the nodes of a cluster and 50 NodeENIs, two of which select each node. The result that matters is
+//! the growth with the number of nodes; absolute times depend on the machine.
 //!
 //!     cargo bench -p multi-eni-plan
 #![allow(clippy::unwrap_used, reason = "all of it is made here")]
@@ -22,7 +22,7 @@ use multi_eni_plan::settings::Settings;
 use std::collections::BTreeMap;
 
 const NODEENIS: usize = 50;
-/// Two NodeENIs select the nodes of one pool.
+/// The number of node pools. Two NodeENIs select the nodes of each pool.
 const POOLS: usize = NODEENIS / 2;
 const SUBNET: &str = "subnet-0f59b4f14737be9ad";
 const SIZES: [usize; 3] = [500, 5_000, 50_000];
@@ -31,21 +31,21 @@ fn main() {
     divan::main();
 }
 
-/// Every node decided, in a cluster where nothing is there yet.
+/// Decides for every node of a cluster without ENIAttachments.
 #[divan::bench(args = SIZES, sample_count = 10)]
 fn whole_from_nothing(bencher: Bencher, nodes: usize) {
     let cluster = World::new(nodes);
     bencher.bench_local(|| cluster.whole());
 }
 
-/// Every node decided, where all is as it should be: as after a restart.
+/// Decides for every node of a settled cluster, as after a restart.
 #[divan::bench(args = SIZES, sample_count = 10)]
 fn whole_at_rest(bencher: Bencher, nodes: usize) {
     let cluster = World::new(nodes).settled();
     bencher.bench_local(|| cluster.whole());
 }
 
-/// One node's label changed: only that one is decided.
+/// Decides for one node whose label has changed.
 #[divan::bench(args = SIZES)]
 fn one_node_changed(bencher: Bencher, nodes: usize) {
     let mut cluster = World::new(nodes).settled();
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    /// With everything in place.
+    /// The cluster after all plans have been applied.
     fn settled(mut self) -> Self {
         for number in 0..self.nodes.len() {
             let created = self.one(number).create;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// Cut to whole seconds.
+/// Rounds to whole seconds.
 pub(crate) fn whole_second(at: Timestamp) -> Time {
     Time(at.round(jiff::Unit::Second).unwrap_or(at))
 }

@@ -1,4 +1,4 @@
-//! An ENIAttachment, parsed once.
+//! An ENIAttachment, parsed to plain data, and what its spec and status say about the ENI. This file decides nothing.
 
 use crate::ec2_errors::Call;
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use multi_eni_api::names::{ANNOTATION_DESELECTED_SINCE, ENIATTACHMENT_FINALIZER,
 use multi_eni_api::{ENIAttachment, EniAttachmentStatus, EniRequest, NodeSettings};
 use std::collections::BTreeMap;
 
-/// An ENIAttachment as the decisions see it.
+/// An ENIAttachment as plain data for the decisions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attachment {
     /// Its name.
@@ -19,31 +19,33 @@ pub struct Attachment {
     pub created: Timestamp,
     /// Since when it is being deleted.
     pub deleting: Option<Timestamp>,
-    /// It carries our finalizer.
+    /// The object carries the controller's finalizer.
     pub guarded: bool,
     /// The Node's name.
     pub node: String,
-    /// The instance: None if the stored text is not an instance ID, which only another writer can bring about.
+    /// The instance. None: the stored text is not an instance ID, which only another writer can cause.
     pub instance: Option<InstanceId>,
     /// The NodeENI's name.
     pub nodeeni: String,
     /// The NodeENI's UID.
     pub nodeeni_uid: String,
-    /// The ENI that it took over from upstream.
+    /// The ENI that the ENIAttachment adopts. With `recovered` it is an ENI of this cluster, otherwise an ENI of
+    /// upstream.
     pub adopted: Option<EniId>,
-    /// What it took over was this cluster's own, and not upstream's.
+    /// The adopted ENI was this cluster's own, not upstream's.
     pub recovered: bool,
-    /// It carries the label and the owner that name its NodeENI.
+    /// The object carries the label and the owner that name its NodeENI.
     pub labelled: bool,
-    /// The frozen request.
+    /// The request for the ENI, fixed when the ENIAttachment is created.
     pub request: EniRequest,
     /// Settings for the node's half.
     pub node_settings: NodeSettings,
-    /// Since when its node no longer asks for it.
+    /// Since when the Node no longer asks for the ENI.
     pub deselected_since: Option<Timestamp>,
-    /// Why the stored object cannot be read, if it cannot: only its name, UID, labels and owner are known, and nothing is done to it.
+    /// Why the stored object cannot be read, if so. Then only its name, UID, labels and owner are known, and no action
+    /// follows from it.
     pub unreadable: Option<String>,
-    /// What was last reported.
+    /// The last reported status.
     pub status: EniAttachmentStatus,
 }
 
@@ -72,8 +74,9 @@ impl Attachment {
         }
     }
 
-    /// What the name of an object that cannot be read says: its instance and its slot, as
-    /// [`attachment_name`](multi_eni_api::names::attachment_name) has put them there; and the UID of its NodeENI, by its label or owner.
+    /// Reads what is left of an object that cannot be read. Instance and slot come from its name, as
+    /// [`attachment_name`](multi_eni_api::names::attachment_name) formats it. The UID of its NodeENI comes from the label
+    /// or the owner.
     pub fn read_remains(object: &ENIAttachment, error: &str) -> Self {
         let mut attachment = Self::read(object);
         let mut parts = attachment.name.rsplitn(4, '-');
@@ -90,47 +93,49 @@ impl Attachment {
         attachment
     }
 
-    /// The ENI that the status names, as EC2 wrote its ID, or that is to be taken over.
+    /// The ENI that the status names, as EC2 wrote its ID, or the ENI that is to be adopted.
     pub fn eni(&self) -> Option<EniId> {
         self.status.eni_id.as_deref().and_then(EniId::observed).or_else(|| self.adopted.clone())
     }
 
-    /// Its ENI is still to be made, or its name to be learned.
+    /// Whether no ENI is known yet: the ENI is still to be created, or its ID to be learned.
     pub fn awaits_its_eni(&self) -> bool {
         self.deleting.is_none() && self.unreadable.is_none() && self.eni().is_none()
     }
 
-    /// Its slot: (network card, device index).
+    /// The slot: (network card, device index).
     pub fn slot(&self) -> (i32, i32) {
         (self.request.network_card_index, self.request.device_index)
     }
 
-    /// Somebody took our finalizer, the label or the owner off it: to be put back. A finalizer cannot be once it is being deleted.
+    /// Whether somebody removed the finalizer, the label or the owner, so that it must be put back. Kubernetes accepts no
+    /// new finalizer on an object that is being deleted.
     pub fn is_torn(&self) -> bool {
         self.deleting.is_none() && self.unreadable.is_none() && !(self.guarded && self.labelled)
     }
 
-    /// The action of the last recorded error, if one stands.
+    /// The EC2 call of the last recorded error, if there is one.
     pub fn failed_call(&self) -> Option<Call> {
         self.status.last_error.as_ref().and_then(|error| Call::named(&error.action))
     }
 
-    /// Nothing of it was ever made, and the reason stands in the status.
+    /// Whether no ENI was ever created, and the status records the failed Create.
     pub fn never_created(&self) -> bool {
         self.status.eni_id.is_none() && self.failed_call() == Some(Call::Create)
     }
 
-    /// Something may use its ENI: it was reported attached, or was taken over where it was; and it has not vanished since.
+    /// Whether something may use the ENI, by the status: the ENI was reported attached, or was adopted in place, and is
+    /// not lost.
     pub fn may_be_in_use(&self) -> bool {
         (self.adopted.is_some() || is_true(&self.status.conditions, types::ATTACHED)) && !self.lost()
     }
 
-    /// Something may use its ENI, by its status or by what EC2 shows: a status may be behind.
+    /// Whether something may use the ENI, by the status or by what EC2 shows. The status may be behind.
     pub fn is_in_use(&self, shown_attached: impl FnOnce() -> bool) -> bool {
         self.may_be_in_use() || !self.lost() && shown_attached()
     }
 
-    /// The status says that its ENI vanished from EC2.
+    /// Whether the status says that the ENI vanished from EC2.
     pub fn lost(&self) -> bool {
         self.status.last_error.as_ref().is_some_and(|error| error.code == ENI_LOST)
     }
@@ -150,19 +155,20 @@ fn deselected_since(object: &ENIAttachment) -> Option<Timestamp> {
     of_annotation.or_else(|| object.spec.deselected_since.as_ref().map(|time| time.0))
 }
 
-/// By the label ENIAttachments are found, by the owner they are told apart: somebody may have taken either away.
+/// Whether the object carries the label by which ENIAttachments are found, and the owner that names its NodeENI. Somebody
+/// may have removed either.
 fn is_labelled(object: &ENIAttachment) -> bool {
     let (meta, uid) = (&object.metadata, &object.spec.node_eni_uid);
     let label = meta.labels.as_ref().and_then(|labels| labels.get(LABEL_NODEENI_UID));
     label == Some(uid) && meta.owner_references.iter().flatten().any(|owner| owner.uid == *uid)
 }
 
-/// Reason of the condition Attached of an ENI that is in place and as it was asked for, as far as is known.
+/// Reason of the condition Attached: the ENI is in place and, as far as is known, as its spec asks.
 pub const IN_PLACE: &str = "Attached";
 
-/// Code of ours in `lastError`: a change in place does not last.
+/// The controller's code in `lastError` for a change in place that does not last.
 pub(crate) const REPAIR_UNDONE: &str = "RepairUndone";
-/// Code of ours in `lastError`: EC2 no longer knows the ENI, though nobody here deleted it.
+/// The controller's code in `lastError` for an ENI that EC2 no longer knows, although the controller did not delete it.
 pub const ENI_LOST: &str = "ENILost";
 
 #[cfg(test)]
@@ -172,7 +178,7 @@ mod tests {
 
     /// An earlier version stored the time in the spec.
     #[test]
-    fn the_annotation_tells_since_when_it_is_deselected_and_else_the_spec() {
+    fn deselected_since_is_read_from_the_annotation_and_then_from_the_spec() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let mut object = ENIAttachment::new("a", multi_eni_api::EniAttachmentSpec::default());
         assert_eq!(Attachment::read(&object).deselected_since, None);

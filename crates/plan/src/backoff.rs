@@ -1,19 +1,20 @@
-//! Back-off: when a request that was refused, or that came to nothing, may be sent again. One second, doubled up to five
-//! minutes, with jitter by a digest: the same history gives the same waits.
+//! Back-off: when a request that was refused, or that had no lasting effect, may be sent again. The wait begins at one
+//! second and doubles up to five minutes. Its jitter comes from a digest, so the same history gives the same waits.
 
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::names::short_digest;
 
 /// The first wait.
 pub const FIRST: SignedDuration = SignedDuration::from_secs(1);
-/// The longest wait: a refusal that has ended is noticed after it at the latest.
+/// The longest wait. The end of a refusal is noticed after this time at the latest.
 pub const MOST: SignedDuration = SignedDuration::from_secs(300);
-/// The first wait after a conflict: somebody else wrote first, and what is there now has been read.
+/// The first wait after a conflict: another client wrote first, and the new version of the object has been read.
 const FIRST_AFTER_CONFLICT: SignedDuration = SignedDuration::from_millis(200);
-/// A request is no repetition of one from so long ago.
+/// After this time without a request the next one counts as the first.
 pub const FORGOTTEN: SignedDuration = SignedDuration::from_secs(600);
 
-/// The wait after `times` tries in a row, the jitter (up to a quarter) included. `seed` tells targets apart.
+/// The wait after `times` tries in a row, including a jitter of up to a quarter, and at most [`MOST`]. `seed` makes the
+/// jitter of targets differ.
 pub fn wait(first: SignedDuration, times: u32, seed: &str) -> SignedDuration {
     let doublings = times.clamp(1, 16) - 1;
     let bare = first.checked_mul(1 << doublings).unwrap_or(MOST).min(MOST);
@@ -22,43 +23,43 @@ pub fn wait(first: SignedDuration, times: u32, seed: &str) -> SignedDuration {
     bare.saturating_add(bare.checked_mul(part).map_or(SignedDuration::ZERO, |more| more / 1024)).min(MOST)
 }
 
-/// What a request asks for, as digests.
+/// The content of a request, as digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Content {
-    /// All of it, without times: the same content after a request that was taken is a repetition.
+    /// Digest of the whole content without times. The same digest after an accepted request is a repetition.
     pub what: u64,
-    /// The part that people decide: only a change of this is news after a refusal. A status changes with each answer of
-    /// EC2, and is refused all the same.
+    /// Digest of the part that users decide. After a refusal only a change of this part counts as new content: a status
+    /// changes with each answer of EC2, and is refused all the same.
     pub ground: u64,
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// It was taken.
+    /// The request was accepted.
     Taken,
-    /// Somebody else was faster.
+    /// Another client wrote first.
     Outrun,
-    /// It was refused, or not answered.
+    /// The request was refused, or got no answer.
     Failed,
 }
 
-/// What is remembered of the requests for one target.
+/// The recent requests for one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tries {
     content: Content,
     last: Ended,
     at: Timestamp,
-    /// Not taken, in a row.
+    /// Number of requests in a row that were not accepted.
     failed: u32,
-    /// Taken with the same content, in a row.
+    /// Number of requests in a row that were accepted with the same content.
     same: u32,
-    /// Something tells that the next try may succeed.
+    /// Whether there is a sign that the next try may succeed.
     woken: bool,
 }
 
 impl Tries {
-    /// After one more request.
+    /// The state after one more request.
     pub fn after(before: Option<&Self>, content: Content, last: Ended, at: Timestamp) -> Self {
         let recent = before.filter(|tries| !tries.is_forgotten(at));
         let (failed, same) = match last {
@@ -74,7 +75,7 @@ impl Tries {
         Self { content, last, at, failed, same, woken: false }
     }
 
-    /// When a request with this content may be sent; None: now. `seed` tells targets apart.
+    /// When a request with this content may be sent. None: now. `seed` makes the jitter of targets differ.
     pub fn not_before(&self, content: Content, seed: &str, now: Timestamp) -> Option<Timestamp> {
         let wait = match self.last {
             _ if self.woken => FIRST,
@@ -87,27 +88,27 @@ impl Tries {
         Some(self.at.saturating_add(wait).unwrap_or(Timestamp::MAX)).filter(|at| now < *at)
     }
 
-    /// Something tells that the next try may succeed: it need not wait longer than the first time. True if that is news.
+    /// Records a sign that the next try may succeed: it waits only [`FIRST`]. Returns true if the sign is new.
     pub fn wake(&mut self) -> bool {
         !std::mem::replace(&mut self.woken, true)
     }
 
-    /// The last one was not taken.
+    /// Whether the last request was refused or got no answer.
     pub fn is_failing(&self) -> bool {
         self.last == Ended::Failed
     }
 
-    /// How often in a row it was not taken.
+    /// Number of requests in a row that were not accepted.
     pub fn failed(&self) -> u32 {
         self.failed
     }
 
-    /// How often in a row it was taken with the same content: it does not last.
+    /// Number of requests in a row that were accepted with the same content. Above 1 the content does not last.
     pub fn same(&self) -> u32 {
         self.same
     }
 
-    /// The last one was so long ago that the next one is no repetition: what is still wanted is tried sooner.
+    /// Whether the last request is so old that the next one is no repetition and may be sent sooner.
     pub fn is_forgotten(&self, now: Timestamp) -> bool {
         now.duration_since(self.at) >= FORGOTTEN
     }
@@ -123,7 +124,8 @@ mod tests {
         Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
     }
 
-    /// Repeats a request as soon as it may be for so many seconds: when it was sent.
+    /// Sends a request as soon as it may be sent, for this many seconds. Returns the times at which it was sent, in
+    /// seconds.
     fn sent(seconds: i64, content: impl Fn(i64) -> Content, ended: impl Fn(usize) -> Ended) -> Vec<f64> {
         let (mut tries, mut sent, mut now): (Option<Tries>, Vec<f64>, _) = (None, Vec::new(), at(0));
         while now < at(seconds) {
@@ -153,19 +155,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_always_refused_is_sent_less_and_less() {
+    fn the_wait_doubles_while_a_request_is_refused() {
         let sent = sent(3600, |_| A, |_| Ended::Failed);
         assert!((15..=22).contains(&sent.len()), "{sent:?}");
     }
 
     #[test]
-    fn a_status_that_ec2_changes_all_the_time_is_refused_all_the_same() {
+    fn a_changing_status_does_not_reset_the_back_off() {
         let sent = sent(3600, |s| Content { what: s.unsigned_abs(), ground: 1 }, |_| Ended::Failed);
         assert!(sent.len() <= 22, "{sent:?}");
     }
 
     #[test]
-    fn a_change_of_what_people_decide_is_tried_after_a_second() {
+    fn a_change_by_a_user_is_tried_after_one_second() {
         let mut tries = None;
         for n in 0..8 {
             tries = Some(Tries::after(tries.as_ref(), A, Ended::Failed, at(n * 400)));
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_and_decided_again_waits_longer_each_time_and_a_refusal_between_changes_nothing() {
+    fn an_accepted_request_that_repeats_backs_off_despite_refusals_in_between() {
         let taken = sent(3600, |_| A, |_| Ended::Taken);
         assert!(taken.len() <= 22, "{taken:?}");
         let by_turns = sent(3600, |_| A, |n| if n % 2 == 0 { Ended::Taken } else { Ended::Failed });
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn another_content_after_one_that_was_taken_waits_for_nothing() {
+    fn new_content_after_an_accepted_request_does_not_wait() {
         let tries = Tries::after(None, A, Ended::Taken, at(0));
         assert_eq!(tries.not_before(Content { what: 2, ground: 1 }, "x", at(0)), None);
         assert!(tries.not_before(A, "x", at(0)).is_some());
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn conflicts_are_tried_again_quickly_at_first() {
+    fn a_conflict_is_retried_quickly_at_first() {
         let sent = sent(3600, |_| A, |_| Ended::Outrun);
         assert!(sent[1] <= 0.4 && sent[4] <= 5.0 && sent.len() <= 25, "{sent:?}");
         let tries = Tries::after(None, A, Ended::Outrun, at(0));
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_woken_waits_a_second_at_most_and_once() {
+    fn a_woken_request_waits_at_most_one_second_and_only_once() {
         let mut tries = None;
         for n in 0..9 {
             tries = Some(Tries::after(tries.as_ref(), A, Ended::Failed, at(n)));

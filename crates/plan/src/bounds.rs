@@ -1,22 +1,22 @@
-//! What an ENIAttachment, and an ENI, can hold. A stored NodeENI may ask for more: it may be older than our schema, and some
-//! bounds show only when names are resolved. The API server would refuse the ENIAttachment, for every node and for ever, so
-//! it is said here, before.
+//! Checks that a NodeENI asks for no more than an ENIAttachment and an ENI can hold. A stored NodeENI may ask for more: it may be
+//! older than the schema, and some bounds show only when names are resolved. The API server would refuse such an ENIAttachment
+//! for every node, so the error is reported before one is created.
 
 use multi_eni_api::names::TAG_NO_MANAGE;
 use multi_eni_api::{EniRequest, NodeEniSpec};
 use std::ops::RangeInclusive;
 
-/// Groups that an ENIAttachment takes, and EC2 at most; its default quota is 5.
+/// The most security groups of an ENIAttachment, and of an ENI on EC2; EC2's default quota is 5.
 const GROUPS: usize = 16;
-/// EC2 tags of ours begin so.
+/// The prefix of this controller's own tags.
 const OUR_TAGS: &str = "multi-eni.networking.k8s.aws/";
-/// Device indexes.
+/// The valid device indexes.
 const INDEXES: RangeInclusive<i32> = 1..=63;
-/// As many bytes of nodeConfig, as JSON, are copied into each node's ENIAttachment: etcd takes 1.5 MiB an object, and the
-/// fields' owners are counted too.
+/// The most bytes of nodeConfig, as JSON. nodeConfig is copied into each ENIAttachment. etcd limits an object to 1.5 MiB, which
+/// includes the managed fields.
 const NODE_CONFIG: usize = 512 * 1024;
 
-/// What can be told from the spec alone.
+/// Checks the bounds that depend on the spec alone.
 pub fn of_spec(spec: &NodeEniSpec) -> Result<(), String> {
     let range = |field: &str, value: Option<i32>, range: RangeInclusive<i32>| match value {
         Some(value) if !range.contains(&value) => {
@@ -74,7 +74,7 @@ fn tags(spec: &NodeEniSpec) -> Result<(), String> {
     Ok(())
 }
 
-/// What is known once names are resolved and slots are counted.
+/// Checks the bounds of a request whose names are resolved and whose slot is known.
 pub fn of_request(request: &EniRequest) -> Result<(), String> {
     let groups = request.security_group_ids.len();
     if groups > GROUPS {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stored_nodeeni_may_hold_and_no_eniattachment_can_is_said() {
+    fn a_stored_spec_that_exceeds_the_bounds_is_an_error() {
         let base = NodeEniSpec::default;
         assert_eq!(of_spec(&base()), Ok(()));
         says(NodeEniSpec { network_card_index: Some(32), ..base() }, "networkCardIndex 32");
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_ec2_or_the_schema_refuses_are_said() {
+    fn tags_that_ec2_or_the_schema_refuses_are_an_error() {
         let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];
         says(tagged((0..41).map(|n| (n.to_string(), String::new()))), "41 keys");
         says(tagged(pair("", "x")), "0 characters");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_groups_by_id_and_ten_by_name_are_twenty() {
+    fn too_many_groups_and_too_high_device_indexes_are_an_error() {
         let with = |groups: usize, index: i32| EniRequest {
             security_group_ids: (0..groups).map(|n| format!("sg-{n:08x}")).collect(),
             device_index: index,

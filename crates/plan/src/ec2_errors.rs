@@ -1,6 +1,7 @@
-//! EC2's error codes, and what each means for the call that got it. The table is `facts/ec2.md`.
+//! EC2's error codes, and what each code means for the call that got it. The table is `facts/ec2.md`. This file decides
+//! no retry: `lifecycle` and the gates do.
 
-/// The EC2 actions whose answers decide something.
+/// The EC2 actions whose answers influence decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
     /// CreateNetworkInterface
@@ -36,7 +37,7 @@ impl Call {
         }
     }
 
-    /// The call of that EC2 name, for errors recorded in a status.
+    /// The call with this EC2 action name, for an error recorded in a status.
     pub fn named(action: &str) -> Option<Self> {
         use Call::{Attach, Create, Delete, Describe, Detach, Modify, Tag, Untag};
         [Create, Attach, Modify, Tag, Untag, Detach, Delete, Describe].into_iter().find(|call| call.action() == action)
@@ -51,10 +52,10 @@ pub enum CallError {
     Answered {
         /// EC2's code.
         code: String,
-        /// EC2's words.
+        /// EC2's message.
         message: String,
     },
-    /// Sent, and no answer: the outcome is unknown.
+    /// The call was sent and got no answer. Its outcome is unknown.
     #[error("no answer: {0}")]
     Unknown(String),
     /// Never sent: no credentials, connection refused, name not resolved.
@@ -63,16 +64,18 @@ pub enum CallError {
     /// Never sent: this process may no longer act as the leader.
     #[error("not sent: the Lease is about to end or lost")]
     NotLeader,
-    /// Never sent: while this Create waited for its turn, EC2 refused another one for the Region's quota of ENIs.
+    /// Never sent: while this Create waited for the rate limiter, EC2 refused another Create for the Region's quota of
+    /// ENIs.
     #[error("not sent: EC2 has refused another one for the quota of network interfaces")]
     QuotaRefused,
-    /// Never sent: while it waited for its turn it came not to be wanted any more.
+    /// Never sent: while the call waited for the rate limiter, the reason for it ended.
     #[error("not sent: it is not wanted any more")]
     Withdrawn,
 }
 
 impl CallError {
-    /// What a status recorded: the [code](Self::code) and the message. Words of ours are no answers of EC2's.
+    /// The error that a status records, from its [code](Self::code) and message. A code of this controller, such as
+    /// `NoAnswer`, is not taken for an answer of EC2.
     pub fn recorded(code: &str, message: &str) -> Self {
         match code {
             "NoAnswer" => Self::Unknown(message.to_owned()),
@@ -84,7 +87,7 @@ impl CallError {
         }
     }
 
-    /// EC2's code, or a word of ours for what has none.
+    /// EC2's code, or the controller's own code for an error without one.
     pub fn code(&self) -> &str {
         match self {
             Self::Answered { code, .. } => code,
@@ -102,41 +105,42 @@ impl CallError {
 pub enum Class {
     /// Try again soon, with jitter.
     Retry,
-    /// That action's budget pauses; try again when it allows.
+    /// EC2 throttles the action. Try again when its rate limiter allows.
     Throttled,
-    /// The outcome is unknown: observe, then decide.
+    /// The outcome is unknown. Observe first, then decide.
     Unknown,
-    /// What the call wanted is already so.
+    /// EC2 already has the state that the call asked for.
     AlreadySo,
-    /// On its way: look again.
+    /// EC2 is still changing the state. Try again soon.
     Wait,
-    /// The ENI that the call named is not known to EC2: lag, or gone.
+    /// EC2 does not know the ENI that the call named: eventual consistency, or the ENI is gone.
     EniNotFound,
-    /// The instance is not known to EC2: lag for a young Node, else gone.
+    /// EC2 does not know the instance: eventual consistency if the Node is young, otherwise the instance is gone.
     InstanceNotFound,
-    /// The instance is not in a state to attach to.
+    /// The state of the instance allows no attachment.
     InstanceState,
-    /// The slot is taken on EC2.
+    /// Another ENI occupies the slot on EC2.
     SlotTaken,
     /// The token was used with other parameters.
     TokenMismatch,
-    /// A limit was hit; a Create may have succeeded before (limit errors may ignore the token).
+    /// A limit was hit. An earlier Create may have succeeded, because limit errors may ignore the token.
     Limit,
     /// The subnet has no free addresses.
     SubnetFull,
-    /// Something that was named does not exist: lag for a moment, then permanent.
+    /// A resource that the request names does not exist. At first this may be eventual consistency, later it is
+    /// permanent.
     ReferenceNotFound,
     /// Credentials are bad or missing.
     Credentials,
-    /// Not allowed: an IAM action is missing.
+    /// EC2 does not allow the call: the permission for an IAM action is missing.
     Unauthorized,
     /// Somebody must change something first.
     Blocked,
-    /// Will not work until the spec changes.
+    /// The call will not succeed until the spec changes.
     Permanent,
 }
 
-/// Classifies an error by its code; by its message only where one code stands for several things.
+/// Classifies an error by its code, and by its message only if one code has several meanings.
 pub fn classify(call: Call, error: &CallError) -> Class {
     let (code, message) = match error {
         CallError::Answered { code, message } => (code.as_str(), message.as_str()),
@@ -147,7 +151,8 @@ pub fn classify(call: Call, error: &CallError) -> Class {
     by_words(call, code, message).unwrap_or_else(|| by_code(call, code))
 }
 
-/// One code stands for several things. The words are those that EC2 was recorded to say (sources: the issues named).
+/// Classifies an error whose code has several meanings. The messages are recorded answers of EC2; the issues named below
+/// are the sources.
 fn by_words(call: Call, code: &str, message: &str) -> Option<Class> {
     let says = |words: &str| message.to_ascii_lowercase().contains(words);
     match (call, code) {
@@ -156,7 +161,8 @@ fn by_words(call: Call, code: &str, message: &str) -> Option<Class> {
         (Call::Attach, "InvalidParameterValue") if says("already has an interface attached") => Some(Class::SlotTaken),
         // aws/amazon-vpc-cni-k8s#1399
         (Call::Delete, "InvalidParameterValue") if says("currently in use") => Some(Class::Wait),
-        // The credentials are good: what the call names belongs to somebody else (aws/aws-k8s-tester#70).
+        // The credentials are valid: the resource that the call names belongs to another account or service
+        // (aws/aws-k8s-tester#70).
         (_, "AuthFailure") if says("permission to access the specified resource") => Some(Class::Permanent),
         // The group exists, in another VPC (kubernetes-sigs/cluster-api-provider-aws#3943).
         (_, "InvalidGroup.NotFound") if says("belong to different networks") => Some(Class::Permanent),
@@ -171,7 +177,7 @@ fn by_code(call: Call, code: &str) -> Class {
         (_, "InternalError" | "InternalFailure" | "Unavailable" | "ServiceUnavailable" | "RequestTimeout") => {
             Class::Retry
         }
-        // Somebody else changes tags of the same resource at this moment.
+        // Another client changes tags of the same resource at this moment.
         (_, "ConcurrentTagAccess") => Class::Retry,
         (_, "UnauthorizedOperation") => Class::Unauthorized,
         (_, "AuthFailure" | "RequestExpired" | "InvalidClientTokenId" | "ExpiredToken" | "SignatureDoesNotMatch")
@@ -186,12 +192,12 @@ fn by_code(call: Call, code: &str) -> Class {
         }
 
         (Call::Attach, "AttachmentLimitExceeded") => Class::Blocked,
-        // No quota helps: this ENI has more addresses than the instance type takes (cilium/cilium#9730).
+        // A higher quota does not help: this ENI has more addresses than the instance type supports (cilium/cilium#9730).
         (_, "InvalidInterface.IpAddressLimitExceeded" | "PrivateIpAddressLimitExceeded") => Class::Permanent,
         (Call::Attach, "InvalidNetworkInterface.InUse") => Class::AlreadySo,
         (Call::Attach, "InvalidInstanceID.NotFound") => Class::InstanceNotFound,
         (Call::Attach, "IncorrectInstanceState" | "IncorrectState") => Class::InstanceState,
-        // The instance is between two states, whatever is asked for its interface.
+        // The instance is between two states, which refuses any call for its interfaces.
         (_, "IncorrectInstanceState") => Class::InstanceState,
 
         (Call::Detach, "InvalidAttachmentID.NotFound") => Class::AlreadySo,
@@ -209,7 +215,7 @@ fn by_code(call: Call, code: &str) -> Class {
         (_, "MissingParameter" | "OperationNotPermitted" | "UnknownParameter" | "InvalidAction") => Class::Permanent,
         (_, code) if code.starts_with("InvalidParameter") || code.ends_with(".Malformed") => Class::Permanent,
         (_, code) if code.ends_with("LimitExceeded") => Class::Limit,
-        // A code nobody has told us of: slow retries, its words in the condition.
+        // An unknown code: slow retries, with EC2's message in the condition.
         _ => Class::Blocked,
     }
 }
@@ -219,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_facts_holds() {
+    fn each_recorded_error_has_its_class() {
         let rows = [
             (Call::Attach, "RequestLimitExceeded", "", Class::Throttled),
             (Call::Describe, "ThrottlingException", "", Class::Throttled),

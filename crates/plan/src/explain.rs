@@ -1,7 +1,7 @@
-//! `explain`: what `assign` and `step` have decided, as an account for people: what would be done now, for each pair of
-//! NodeENI and Node, with its EC2 calls; and for everything that would not be done, why.
+//! `explain`: what the controller would do now, as data and as text for a user. It is given the decisions of `assign` and
+//! `lifecycle::step`. For each pair of NodeENI and Node it lists the EC2 calls, or the reason why nothing is done.
 //!
-//! It decides nothing itself. The answers that it tells are the controller's own.
+//! It decides nothing itself.
 
 mod input;
 mod line;
@@ -22,7 +22,7 @@ use multi_eni_api::ids::{EniId, SubnetId};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The account.
+/// What the controller would do now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
@@ -30,49 +30,49 @@ pub struct Plan {
     pub cluster: String,
     /// Number of Nodes.
     pub nodes: usize,
-    /// For each NodeENI, by name.
+    /// One entry for each NodeENI, sorted by name.
     #[serde(rename = "nodeENIs")]
     pub node_enis: Vec<Account>,
     /// ENIs of this cluster that no ENIAttachment knows.
     pub orphans: Vec<String>,
-    /// ENIs with upstream's tags that are not taken over: nothing here touches them.
+    /// ENIs with upstream's tags that are not adopted. The controller does not touch them.
     pub left_by_upstream: Vec<String>,
-    /// EC2 calls that change something, by action.
+    /// Number of EC2 calls that change something, by action.
     pub calls: BTreeMap<&'static str, u32>,
 }
 
-/// The account of one NodeENI.
+/// What the controller would do for one NodeENI.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     /// Its name.
     pub name: String,
-    /// What it asks of a Node's labels.
+    /// Its nodeSelector: the labels that a Node must have.
     pub selector: BTreeMap<String, String>,
-    /// Why nothing is done for it at all.
+    /// Why nothing is done for this NodeENI.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// The API server would not take it: it is only in a file.
+    /// The API server would refuse this NodeENI, which exists only in a file.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_refused: bool,
-    /// It is being deleted.
+    /// The NodeENI is being deleted.
     pub deleting: bool,
-    /// Nodes that it matches.
+    /// Number of Nodes that it matches.
     pub matched_nodes: usize,
-    /// ENIs that it wants.
+    /// Number of ENIs that it asks for.
     pub desired: usize,
-    /// Nodes whose ENIs may be away at the same time while they are replaced.
+    /// Number of nodes whose ENIs may be away at the same time while they are replaced.
     pub max_unavailable: usize,
-    /// How many nodes wait to lose their ENIs, at what pace, and how to stop it or to let it go on.
+    /// How many nodes wait to lose their ENIs, at what pace, and how to stop or to resume the removals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removal_pace: Option<String>,
-    /// What is known of the subnets that it names, a sentence each.
+    /// What is known of the subnets that the NodeENI names, one sentence each.
     pub subnets: Vec<String>,
-    /// What is, what would be done, and what not.
+    /// The ENIs in place, the actions, and the reasons for no action.
     pub lines: Vec<Line>,
 }
 
-/// Tells what would be done now.
+/// Makes the plan: what would be done now.
 pub fn plan(input: Input<'_>) -> Plan {
     let mut node_enis: Vec<Account> = input.nodeenis.iter().map(|nodeeni| account(&input, nodeeni)).collect();
     node_enis.extend(strays(&input));
@@ -91,7 +91,7 @@ pub fn plan(input: Input<'_>) -> Plan {
 }
 
 impl Plan {
-    /// Counts the calls of the lines that are there.
+    /// Counts the calls of all lines.
     pub fn recount(&mut self) {
         self.calls.clear();
         for (action, n) in self.node_enis.iter().flat_map(|account| &account.lines).flat_map(|line| &line.calls) {
@@ -128,7 +128,7 @@ fn account(input: &Input<'_>, nodeeni: &NodeEni) -> Account {
     }
 }
 
-/// ENIAttachments whose NodeENI is gone: they go, too.
+/// ENIAttachments whose NodeENI is gone. Their ENIs are removed.
 fn strays(input: &Input<'_>) -> Vec<Account> {
     let known: BTreeSet<&str> = input.nodeenis.iter().map(|nodeeni| nodeeni.uid.as_str()).collect();
     let mut by_name: BTreeMap<&str, Vec<Line>> = BTreeMap::new();
@@ -167,7 +167,7 @@ fn subnet(catalog: &Ec2Catalog, named: &SubnetRef) -> Vec<String> {
             let (zone, cidr, free) = (&facts.zone, &facts.cidr, facts.free_addresses);
             format!("subnet {id}{by}: {zone}, {cidr}, {free} free addresses")
         }
-        // Nobody has asked for it: no node needs it.
+        // The catalog lacks the subnet: EC2 does not know it, or no node needs it and it was not looked up.
         None if catalog.missing_subnets.contains_key(*id) => format!("subnet {id}: EC2 does not know it"),
         None => format!("subnet {id}: not looked at"),
     };
@@ -178,7 +178,7 @@ fn subnet(catalog: &Ec2Catalog, named: &SubnetRef) -> Vec<String> {
     ids.iter().map(reported).collect()
 }
 
-/// What [`orphans`](crate::orphans) watches, and what it leaves alone for want of a tag.
+/// The ENIs that [`orphans`](crate::orphans) watches, and the ENIs that it leaves alone because a tag is missing.
 fn orphans(input: &Input<'_>) -> Vec<String> {
     let eni_attachment = || input.attachments.iter().map(|attachment| &attachment.attachment);
     let known: BTreeSet<String> = eni_attachment().map(|eni_attachment| eni_attachment.uid.clone()).collect();
@@ -201,7 +201,7 @@ fn orphans(input: &Input<'_>) -> Vec<String> {
     lone.chain(untagged).collect()
 }
 
-/// The labels that a Node lacks for a NodeENI, as words; empty if it matches.
+/// The labels that a Node lacks for a NodeENI, one text each. Empty: the Node matches.
 pub fn missing_labels(selector: &BTreeMap<String, String>, node: &ObservedNode) -> Vec<String> {
     let missing = selector.iter().filter(|(key, value)| node.labels.get(key) != Some(value.as_str()));
     missing

@@ -6,7 +6,7 @@ use crate::attachment::{Attachment, REPAIR_UNDONE};
 use crate::ec2_errors::{Call, CallError, Class, classify};
 use jiff::{SignedDuration, Timestamp};
 
-/// An authorisation that is new, or that depends on tags, may come late: so many refusals in a row are passing.
+/// A new permission, or one that depends on tags, may take effect late. So this many refusals in a row count as passing.
 pub const PASSING: i32 = 3;
 
 /// A call that failed, and has not succeeded since.
@@ -20,27 +20,27 @@ pub struct Failure {
     pub code: String,
     /// EC2's words.
     pub message: String,
-    /// When, the last time.
+    /// Time of the last failure.
     pub at: Timestamp,
-    /// When, the first time in a row.
+    /// Time of the first failure in a row.
     pub since: Timestamp,
-    /// How often in a row.
+    /// Number of failures in a row.
     pub count: i32,
-    /// How the answers took turns, since the call began to fail.
+    /// How often the answers alternated since the call began to fail.
     pub turns: Turns,
 }
 
-/// Failures of one call that are no repetition of the one before: EC2 gives now this answer and now that.
+/// The alternations of EC2's answers to one failing call: failures that do not repeat the failure before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turns {
     /// When the call began to fail.
     pub since: Timestamp,
-    /// How often another answer came than before.
+    /// How often the answer differed from the one before.
     pub count: i32,
 }
 
 impl Turns {
-    /// The first failure.
+    /// The value at the first failure: no alternation.
     pub fn none(since: Timestamp) -> Self {
         Self { since, count: 0 }
     }
@@ -49,14 +49,16 @@ impl Turns {
         Self { count: self.count.saturating_add(1), ..self }
     }
 
-    /// So often that no answer's own wait keeps the call from repeating for ever.
+    /// Whether the call now has a back-off of its own. Each different answer restarts the wait of its class, so without
+    /// this the call would be repeated without end.
     pub(crate) fn are_many(self) -> bool {
         self.count >= TURNS
     }
 }
 
 impl Failure {
-    /// It has been answered so for [`LASTING`], or now so and now so: it does not pass within seconds.
+    /// Whether the failure does not end within seconds: EC2 has given the same answer, or alternating answers, for
+    /// [`LASTING`].
     pub fn is_lasting(&self) -> bool {
         self.turns.are_many() && self.at.duration_since(self.turns.since) >= LASTING
             || self.count > 1 && self.at.duration_since(self.since) >= LASTING
@@ -68,24 +70,25 @@ impl Failure {
     }
 }
 
-/// So often the answers may take turns, and each of them has its own wait. From then on the call has one.
+/// From this many alternations on, the call has a back-off of its own. Before, only the wait of the last answer counts.
 pub(crate) const TURNS: i32 = 4;
 
-/// What EC2 answers the same for so long is said.
+/// A failure that lasts this long is reported.
 const LASTING: SignedDuration = SignedDuration::from_mins(3);
-/// The wait between tries until then, at most: it is said in time.
+/// The longest wait between tries until then, so that the failure is reported in time.
 pub(crate) const BEFORE_SAID: SignedDuration = SignedDuration::from_secs(45);
-/// The longest wait between tries of what may pass by itself.
+/// The longest wait between tries of a call that may succeed without a change, in seconds.
 pub(crate) const MOST: i64 = 300;
 
 impl Failure {
-    /// What the status of an ENIAttachment records, for a process that acts since then.
+    /// The failure that the status of an ENIAttachment records, for a process that has been the leader since
+    /// `acting_since`.
     pub(crate) fn recorded(eni_attachment: &Attachment, acting_since: Timestamp) -> Option<Self> {
         let error = eni_attachment.status.last_error.as_ref().filter(|error| error.code != REPAIR_UNDONE)?;
         let call = Call::named(&error.action)?;
         let met = CallError::recorded(&error.code, &error.message);
         let (class, since) = (classify(call, &met), error.at.as_ref().map_or(acting_since, |at| at.0));
-        // What had lasted until now is still so until it is tried again.
+        // A failure that lasted until now is taken as current until the call is tried again.
         let lasts = matches!(class, Class::Retry | Class::Wait | Class::AlreadySo | Class::EniNotFound);
         Some(Self {
             call,
@@ -99,7 +102,7 @@ impl Failure {
         })
     }
 
-    /// Whether somebody must act before it can work.
+    /// Whether a user must act before the call can succeed.
     pub(crate) fn needs_a_person(&self) -> bool {
         match self.class {
             _ if self.is_lasting() => true,

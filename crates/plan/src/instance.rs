@@ -1,20 +1,22 @@
-//! The life of an EC2 instance: what looks at its state show, and what may be concluded.
+//! The life of an EC2 instance: what the lookups of its state prove. This file is given the results of lookups and sends
+//! none.
 //!
-//! Gone is what EC2 calls `shutting-down` or `terminated`. That a look does not show an instance is no proof: two looks must miss
-//! it, [`APART`] apart. A later look that shows it running wins.
+//! An instance is gone if EC2 calls it `shutting-down` or `terminated`. A single lookup that does not show the instance
+//! is no proof: two lookups must miss it, at least [`APART`] apart. A later lookup that shows the instance as alive
+//! overrides this.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A Node usually outlives its instance by at most this long.
+/// A Node usually outlives its instance by at most this time.
 pub(crate) const NODE_OUTLIVES: SignedDuration = SignedDuration::from_secs(600);
 
-/// How far apart two looks must be that both miss an instance, before it counts as gone.
+/// The least time between two lookups that both miss an instance, before the instance counts as gone.
 pub const APART: SignedDuration = SignedDuration::from_secs(60);
 
-/// The longest wait between two looks at an instance that is not shown.
+/// The longest wait between two lookups of an instance that EC2 does not show.
 const SLOWEST: SignedDuration = SignedDuration::from_secs(300);
 
-/// State of an EC2 instance, as one look shows it.
+/// State of an EC2 instance, as one lookup shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InstanceState {
     /// pending
@@ -27,41 +29,41 @@ pub enum InstanceState {
     ShuttingDown,
     /// terminated
     Terminated,
-    /// A state that has no name here: it is there.
+    /// A state that has no name here. The instance exists.
     Unnamed,
-    /// The look did not show it.
+    /// The lookup did not show the instance.
     Missing,
 }
 
-/// What looks in a row say of an instance.
+/// What the lookups of an instance in a row prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Life {
-    /// It is there, and may be stopped.
+    /// The instance exists, and may be stopped.
     Alive,
-    /// Not shown, and that is not proven yet.
+    /// EC2 does not show the instance, and it is not proven gone.
     Doubtful,
-    /// It will not come back.
+    /// The instance will not come back.
     Gone,
 }
 
-/// The last look at an instance's state, and since when looks say the same.
+/// The last lookup of an instance's state, and since when the lookups agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InstanceObservation {
-    /// What was seen.
+    /// The state that the lookup showed.
     pub state: InstanceState,
     /// Start of the Describe.
     pub as_of: Timestamp,
-    /// Start of the first of the looks in a row that say the same: there, not shown, or terminated.
+    /// Start of the first lookup in a row that gave the same result: alive, not shown, or terminated.
     pub since: Timestamp,
 }
 
 impl InstanceObservation {
-    /// The first look at an instance.
+    /// The first lookup of an instance.
     pub fn first(state: InstanceState, as_of: Timestamp) -> Self {
         Self { state, as_of, since: as_of }
     }
 
-    /// The next look, which showed `state`. An older one changes nothing.
+    /// Adds the next lookup, which showed `state`. An older lookup changes nothing.
     pub fn then(self, state: InstanceState, as_of: Timestamp) -> Self {
         if as_of < self.as_of {
             return self;
@@ -70,7 +72,7 @@ impl InstanceObservation {
         Self { state, as_of, since }
     }
 
-    /// What may be concluded.
+    /// What the lookups prove.
     pub fn life(&self) -> Life {
         match kind(self.state) {
             Life::Doubtful if self.as_of.duration_since(self.since) >= APART => Life::Gone,
@@ -78,12 +80,13 @@ impl InstanceObservation {
         }
     }
 
-    /// EC2 itself says that it is gone: that is final.
+    /// Whether EC2 itself says that the instance is gone, which is final.
     pub fn is_reported_gone(&self) -> bool {
         kind(self.state) == Life::Gone
     }
 
-    /// When an instance that is not shown is looked at again: as long after the last look as looks have missed it, within bounds.
+    /// When an instance that is not shown is looked up again. The wait is as long as lookups have missed the instance,
+    /// but at least [`APART`] and at most 5 minutes.
     pub fn again_at(&self) -> Timestamp {
         let wait = self.as_of.duration_since(self.since).clamp(APART, SLOWEST);
         self.as_of.saturating_add(wait).unwrap_or(Timestamp::MAX)
@@ -106,29 +109,29 @@ mod tests {
     use crate::assign::tests::at;
 
     #[test]
-    fn only_two_looks_apart_that_miss_an_instance_say_that_it_is_gone() {
+    fn an_instance_is_gone_after_two_lookups_apart_miss_it() {
         let missed = InstanceObservation::first(InstanceState::Missing, at(0));
         assert_eq!(missed.life(), Life::Doubtful);
         assert_eq!(missed.then(InstanceState::Missing, at(59)).life(), Life::Doubtful);
         assert_eq!(missed.then(InstanceState::Missing, at(60)).life(), Life::Gone);
-        // One that shows it starts the count anew.
+        // A lookup that shows the instance restarts the count.
         let shown = missed.then(InstanceState::Running, at(30));
         assert_eq!((shown.life(), shown.since), (Life::Alive, at(30)));
         assert_eq!(shown.then(InstanceState::Missing, at(70)).life(), Life::Doubtful);
     }
 
     #[test]
-    fn a_later_look_that_shows_it_running_wins_and_an_older_one_says_nothing() {
+    fn a_later_lookup_overrides_and_an_older_one_is_ignored() {
         let gone = InstanceObservation::first(InstanceState::Missing, at(0)).then(InstanceState::Missing, at(100));
         assert_eq!(gone.then(InstanceState::Stopped, at(160)).life(), Life::Alive);
         assert_eq!(gone.then(InstanceState::Running, at(90)), gone);
-        let said =
+        let reported =
             InstanceObservation::first(InstanceState::ShuttingDown, at(0)).then(InstanceState::Terminated, at(50));
-        assert_eq!((said.life(), said.since, said.is_reported_gone()), (Life::Gone, at(0), true));
+        assert_eq!((reported.life(), reported.since, reported.is_reported_gone()), (Life::Gone, at(0), true));
     }
 
     #[test]
-    fn the_longer_it_is_missed_the_slower_it_is_looked_at() {
+    fn a_missed_instance_is_looked_up_more_and_more_rarely() {
         let missed = InstanceObservation::first(InstanceState::Missing, at(0));
         assert_eq!(missed.again_at(), at(60));
         assert_eq!(missed.then(InstanceState::Missing, at(120)).again_at(), at(240));

@@ -1,4 +1,5 @@
-//! Invariants over a world, for tests, for the simulator, and for the sandbox's checked summary.
+//! Invariants over the ENIs and ENIAttachments of a cluster. They are for tests, for the simulator, and for the summary
+//! that the sandbox checks.
 
 use crate::attachment::Attachment;
 use crate::observed::{Cluster, ObservedEni};
@@ -6,10 +7,10 @@ use multi_eni_api::conditions::{self, types};
 use multi_eni_api::ids::InstanceId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All that one look shows at one moment.
+/// All ENIs and ENIAttachments at one moment.
 #[derive(Debug, Clone)]
 pub struct World<'a> {
-    /// Who we are.
+    /// This cluster.
     pub cluster: &'a Cluster,
     /// All ENIs of the account.
     pub enis: &'a [&'a ObservedEni],
@@ -17,7 +18,7 @@ pub struct World<'a> {
     pub attachments: &'a [&'a Attachment],
 }
 
-/// Breaches that hold at any moment, as sentences; empty when all is well.
+/// Violations of the invariants that hold at any moment, one sentence each. Empty: there is none.
 pub fn always(world: &World<'_>) -> Vec<String> {
     let mut breaches = Vec::new();
     let known: BTreeSet<&str> = world.attachments.iter().map(|attachment| attachment.uid.as_str()).collect();
@@ -48,7 +49,7 @@ pub fn always(world: &World<'_>) -> Vec<String> {
     breaches
 }
 
-/// Breaches of rest: when nothing moves any more, every attachment is where it says.
+/// Violations of the invariants that hold after convergence: each ENIAttachment's condition Ready agrees with EC2.
 pub fn at_rest(world: &World<'_>) -> Vec<String> {
     let mut breaches = always(world);
     for attachment in world.attachments {

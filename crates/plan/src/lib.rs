@@ -1,23 +1,26 @@
-//! Every decision of Multi-ENI, as pure functions over plain data: no clock, no I/O, no async.
+//! Every decision of Multi-ENI, as pure functions over plain data. The crate reads no clock, does no I/O and has no async
+//! code.
 //!
-//! - [`assign`]: NodeENIs × one Node × subnets × what holds its slots → ENIAttachments to create and delete, and a
-//!   reason for every pair that gets none.
-//! - [`lifecycle`]: one ENIAttachment, what EC2 shows of it and the clock → the one next action, or what it waits for.
-//! - [`status`]: the ENIAttachments of a NodeENI → its status.
-//! - [`rollout`]: which nodes may have their ENIs replaced now.
+//! - [`attachment`], [`nodeeni`]: the objects ENIAttachment and NodeENI, parsed. [`observed`]: what Kubernetes and EC2
+//!   showed last.
+//! - [`assign`]: compares the NodeENIs with what occupies the slots of one Node. It returns the ENIAttachments to create
+//!   and to delete, and a reason for each pair of NodeENI and Node that gets no ENI.
+//! - [`lifecycle`]: the next action for one ENIAttachment, or what the ENIAttachment waits for.
+//! - [`status`]: the status of a NodeENI, from its ENIAttachments.
+//! - [`rollout`]: the nodes whose ENIs may be replaced now.
 //! - [`orphans`]: ENIs of this cluster that no ENIAttachment knows.
-//! - [`gates`]: what holds Creates and refused calls back.
-//! - [`backoff`]: when what was refused may be tried again; [`writes`]: that for the API server's writes.
-//! - [`bounds`]: what an ENIAttachment can hold, of what a NodeENI may ask for.
-//! - [`wait_estimate`]: how long what waits for EC2's request rates will wait.
-//! - [`instance`]: whether an instance lives, by looks at its state; [`lookup_failure`]: a Describe that failed.
+//! - [`gates`]: the gates that hold back Creates and refused calls.
+//! - [`backoff`]: when a refused request may be sent again. [`writes`]: the same for the writes to the API server.
+//! - [`bounds`]: the bounds of an ENIAttachment and of an ENI, which a NodeENI may exceed.
+//! - [`wait_estimate`]: how long the calls of a NodeENI will wait for EC2's request rates.
+//! - [`instance`]: whether an instance lives, from lookups of its state. [`lookup_failure`]: a Describe that failed.
 //! - [`pods`]: Pods for which a deselected node keeps its ENIs.
 //! - [`removals`]: how many nodes may lose ENIs because of labels or of an edit.
-//! - [`problem`]: what is wrong with a NodeENI as a whole.
-//! - [`silence`]: EC2 does not answer.
-//! - [`invariants`]: invariants over a world, for tests and the sandbox's summary.
-//! - [`explain`]: what all that comes to, as an account for people.
-//! - [`ec2_errors`]: EC2's error codes and what they mean here.
+//! - [`problem`]: a problem of a NodeENI as a whole.
+//! - [`silence`]: EC2 does not answer Describe calls.
+//! - [`invariants`]: invariants over ENIs and ENIAttachments, for tests and the sandbox's summary.
+//! - [`explain`]: what the controller would do now, for a user.
+//! - [`ec2_errors`]: EC2's error codes, and what they mean for a call.
 
 mod api_time;
 pub mod assign;

@@ -1,7 +1,9 @@
-//! `step`: one ENIAttachment, what EC2 shows of it, and the clock → the one next action, or what it waits for.
+//! `step` decides the next action for one ENIAttachment, or what the ENIAttachment waits for. It is given the
+//! ENIAttachment, the observation of its ENI, the history of this process's calls, and the time. It sends no call.
 //!
-//! The way in: Create → Attach → (settled; deleteOnTermination and other attributes repaired off the path).
-//! The way out: Detach → Delete → finalizer away. Every case says why, as data.
+//! Provisioning: Create → Attach → settled. Attributes that differ from the spec, such as deleteOnTermination, are
+//! repaired after the ENI is attached. Teardown: Detach → Delete → the finalizer is removed. Each result carries its
+//! reason in the status.
 
 mod action;
 mod adoption;
@@ -34,17 +36,18 @@ pub use tags::tags;
 use crate::observed::Observation;
 use jiff::Timestamp;
 
-/// Decides the next step.
+/// Decides the next action and the status of one ENIAttachment.
 pub fn step(input: Input<'_>) -> Step {
     if *input.observation == Observation::Blind && !input.attachment.status.conditions.is_empty() {
-        // A new process knows nothing yet. What an earlier one has reported stands until there is something to be seen.
+        // A new process has no observation before its first resync. The status that an earlier process wrote stands until
+        // then.
         return Step { action: Action::Wait, status: input.attachment.status.clone(), recheck: None };
     }
     if input.attachment.unreadable.is_some() {
         return Step { action: Action::Settled, status: input.attachment.status.clone(), recheck: None };
     }
     if !input.attachment.guarded && input.attachment.deleting.is_none() && input.attachment.status.eni_id.is_some() {
-        // Nothing is done to its ENI before the finalizer is back, and what was said of it is so still.
+        // Without the finalizer no call is made for the ENI. The status still describes the ENI, so it stays unchanged.
         return Step { action: Action::Wait, status: input.attachment.status.clone(), recheck: None };
     }
     let (action, report) = match input.attachment.deleting {
@@ -57,8 +60,9 @@ pub fn step(input: Input<'_>) -> Step {
     conditions::complete(&input, up_to_date(&input, action), report)
 }
 
-/// Nothing is done to an ENI on the strength of an old observation of it: somebody may have taken its tags away since, or the
-/// ENI itself. Sweeps keep the view young; where they fail, a look comes first.
+/// Replaces an action on an ENI by a lookup, if the observation of the ENI is older than `view_valid`. Somebody may have
+/// removed the ENI or its tags since then. Resyncs keep observations younger than that; a lookup is needed when resyncs
+/// fail.
 fn up_to_date(input: &Input<'_>, action: Action) -> Action {
     let Observation::Seen(seen) = input.observation else { return action };
     let valid_until = seen.shown_at.saturating_add(input.settings.view_valid).unwrap_or(Timestamp::MAX);

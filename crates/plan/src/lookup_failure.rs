@@ -1,28 +1,30 @@
-//! A Describe that decisions wait for and that failed: since when, and what a person can do about it.
+//! The failure of a Describe that decisions wait for: the code, since when it fails, and what a user can do about it. This file
+//! sends no call.
 
 use crate::ec2_errors::{Call, CallError, Class, classify};
 use crate::wording::{advice_on_permission, second, words_of};
 use jiff::{SignedDuration, Timestamp};
 use std::fmt;
 
-/// How long a look fails before that is said.
+/// How long a lookup must fail before it is reported.
 const SAID_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
-/// Why something cannot be asked about: the last call failed.
+/// The failure of the last call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LookupFailure {
-    /// Since when it has failed.
+    /// Since when the lookup has failed.
     pub since: Timestamp,
     /// EC2's name of the action.
     pub action: &'static str,
-    /// EC2's code, or ours where it did not answer.
+    /// EC2's error code, or this controller's own if EC2 did not answer.
     pub code: String,
-    /// EC2's words, without what differs each time.
+    /// EC2's message, without the parts that differ in each answer.
     pub message: String,
 }
 
 impl LookupFailure {
-    /// The failure after `before`. Words under the same code are no news: they may differ each time, by a request's ID.
+    /// The failure that follows `before`. The same action and code give the same failure, because the message may differ only by
+    /// a request ID.
     pub fn next(before: Option<&Self>, action: &'static str, error: &CallError, now: Timestamp) -> Self {
         let same = before.filter(|before| before.action == action && before.code == error.code());
         if let Some(same) = same {
@@ -32,12 +34,12 @@ impl LookupFailure {
         Self { since, action, code: error.code().to_owned(), message: words_of(error) }
     }
 
-    /// When it is said: shorter ones pass by themselves.
+    /// When the failure is reported. A shorter failure ends by itself.
     pub fn report_at(&self) -> Timestamp {
         self.since.saturating_add(SAID_AFTER).unwrap_or(Timestamp::MAX)
     }
 
-    /// CamelCase reason of a condition: the same words as for an EC2 that does not answer at all.
+    /// CamelCase reason of a condition. [`silence`](crate::silence) uses the same reasons if EC2 does not answer at all.
     pub fn reason(&self) -> &'static str {
         match self.class() {
             Class::Unauthorized => "Unauthorized",
@@ -75,17 +77,17 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_each_time_is_no_news_and_the_advice_names_the_action() {
+    fn a_different_message_with_the_same_code_is_the_same_failure_and_the_advice_names_the_action() {
         let first = LookupFailure::next(None, "DescribeSubnets", &denied("p3aI9"), at(10));
         let second = LookupFailure::next(Some(&first), "DescribeSubnets", &denied("g4oZ1"), at(70));
         assert_eq!(first, second);
         assert_eq!(first.reason(), "Unauthorized");
-        let said = first.to_string();
+        let text = first.to_string();
         assert!(
-            said.contains("Allow the controller's IAM role ec2:DescribeSubnets") && !said.contains("p3aI9"),
-            "{said}"
+            text.contains("Allow the controller's IAM role ec2:DescribeSubnets") && !text.contains("p3aI9"),
+            "{text}"
         );
-        // Another code is news, and it has failed for as long.
+        // Another code gives a new failure, which has lasted as long.
         let lost = LookupFailure::next(Some(&first), "DescribeSubnets", &CallError::Unknown("timeout".into()), at(90));
         assert_eq!((lost.since, lost.reason()), (at(10), "EC2Unreachable"));
     }

@@ -1,4 +1,5 @@
-//! A NodeENI, parsed once. What the schema lets through and cannot work is an error here, as data.
+//! Parses a NodeENI once. A spec that passes the schema and cannot be used gives an error as data. This file uses only the stored
+//! object and looks nothing up.
 
 use crate::bounds;
 use crate::max_removals::MaxRemovals;
@@ -12,26 +13,26 @@ use multi_eni_api::nodeeni::AttachmentEntry;
 use multi_eni_api::{NodeENI, NodeSettings};
 use std::collections::BTreeMap;
 
-/// A NodeENI as the decisions see it.
+/// A NodeENI as the decisions use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeEni {
     /// Its name.
     pub name: String,
     /// Its UID.
     pub uid: String,
-    /// When it was created: age settles who may have a slot.
+    /// When it was created. The oldest NodeENI gets a free slot.
     pub created: Timestamp,
-    /// Generation of its spec.
+    /// The generation of its spec.
     pub generation: i64,
-    /// It has a deletionTimestamp.
+    /// Whether it has a deletionTimestamp.
     pub deleting: bool,
-    /// It carries our finalizer: only then may anything be made for it.
+    /// Whether it has our finalizer. Nothing is created for a NodeENI without it.
     pub guarded: bool,
-    /// A person lets the removals that this generation brings go on at once.
+    /// Whether the user permits all removals of this generation at once.
     pub allows_removals: bool,
-    /// ENIs that upstream's status lists, while ours has not yet been written: its controller has run here before.
+    /// The ENIs in a status that upstream's controller wrote. Empty once this controller has written the status.
     pub upstream: Vec<UpstreamEntry>,
-    /// What it asks for, or why nobody can know.
+    /// The usable spec, or why it cannot be used.
     pub spec: Result<EniSpec, Unreadable>,
 }
 
@@ -44,31 +45,31 @@ pub struct UpstreamEntry {
     pub eni: EniId,
 }
 
-/// Why a stored NodeENI cannot be acted on. Its existing ENIs are kept meanwhile.
+/// Why a stored NodeENI cannot be used. Its existing ENIs are kept meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// An ID of the wrong form.
+    /// An ID is malformed.
     #[error(transparent)]
     Id(#[from] MalformedId),
-    /// No subnet at all.
+    /// The spec names no subnet.
     #[error("it names no subnet: set subnetID, subnetIDs, subnetName or subnetNames")]
     NoSubnet,
-    /// An empty selector.
+    /// The selector is empty.
     #[error("its nodeSelector is empty and would match every node: name at least one label")]
     NoSelector,
-    /// Out of bounds.
+    /// `deviceIndex` is out of bounds, 1 to 63.
     #[error("deviceIndex {0} is out of bounds: 1 to 63, index 0 is the node's primary network interface")]
     DeviceIndex(i32),
-    /// Neither a number nor a percentage.
+    /// `rollout.maxRemovals` is neither a number nor a percentage.
     #[error("rollout.maxRemovals {0:?} is neither a number of at least 1 nor a percentage from 1% to 100%")]
     MaxRemovals(String),
-    /// Not attachable.
+    /// `interfaceType` cannot be attached to a running instance.
     #[error("interfaceType {0:?} cannot be attached to a running instance: only 'interface' can")]
     InterfaceType(String),
-    /// It asks for what no ENIAttachment, or no ENI, can hold.
+    /// The spec exceeds what an ENIAttachment or an ENI can hold: a sentence.
     #[error("{0}")]
     OutOfBounds(String),
-    /// The stored object does not even have the fields' types.
+    /// The fields of the stored object do not have the types of the schema.
     #[error("the stored object cannot be read: {0}")]
     Shape(String),
 }
@@ -82,40 +83,40 @@ pub enum SubnetRef {
     Name(String),
 }
 
-/// What a NodeENI asks for, for each node that it matches.
+/// The usable spec of a NodeENI, for each node that it matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EniSpec {
     /// Labels that a node must have.
     pub selector: BTreeMap<String, String>,
-    /// Subnets in their order; IDs first, as upstream unites them.
+    /// Subnets in the order of the spec; those by ID come first, as in upstream.
     pub subnets: Vec<SubnetRef>,
     /// Groups by ID.
     pub groups: Vec<SecurityGroupId>,
     /// Groups by name.
     pub group_names: Vec<String>,
-    /// First device index.
+    /// The first device index, 1 to 63. Each further subnet uses the next index.
     pub index: i32,
-    /// Network card.
+    /// Network card index, 0 to 31.
     pub card: i32,
     /// deleteOnTermination.
     pub delete_on_termination: bool,
     /// Source/destination check.
     pub source_dest_check: bool,
-    /// Description; empty for ours.
+    /// Description of the ENI. If it is empty, the controller uses its own.
     pub description: String,
-    /// Further tags.
+    /// Additional tags, at most 40.
     pub tags: BTreeMap<String, String>,
-    /// Settings for the node's half.
+    /// Settings for the node agent.
     pub node_settings: NodeSettings,
-    /// IPv4 prefixes.
+    /// IPv4 prefixes per ENI, 1 to 49.
     pub ipv4_prefix_count: Option<i32>,
-    /// IPv6 addresses.
+    /// IPv6 addresses per ENI, 1 to 50.
     pub ipv6_address_count: Option<i32>,
-    /// Private IPv4 addresses in all.
+    /// Private IPv4 addresses per ENI, 2 to 50, the primary one included. None: only the primary one.
     pub private_ip_count: Option<i32>,
-    /// Nodes that may be without their ENIs during a replacement.
+    /// How many nodes may be without their ENIs during a replacement, at least 1.
     pub max_unavailable: usize,
-    /// Nodes that may lose their ENIs within the window because of labels or of an edit; None: the default.
+    /// How many nodes may lose their ENIs within the window because of labels or an edit. None: the default.
     pub max_removals: Option<MaxRemovals>,
 }
 
@@ -127,7 +128,7 @@ impl EniSpec {
 }
 
 impl NodeEni {
-    /// Reads a NodeENI.
+    /// Parses a NodeENI.
     pub fn read(object: &NodeENI) -> Self {
         let meta = &object.metadata;
         Self {
@@ -143,13 +144,14 @@ impl NodeEni {
         }
     }
 
-    /// Whether upstream may have left ENIs of it on this Node: it matches, or upstream's status lists the instance.
+    /// Whether upstream's controller may have left ENIs of this NodeENI on the Node: the NodeENI matches, or upstream's status
+    /// lists the instance. False once this controller has written the status.
     pub fn may_have_upstreams_on(&self, node: &ObservedNode) -> bool {
         let listed = |entry: &UpstreamEntry| node.instance.as_ref() == Ok(&entry.instance);
         !self.upstream.is_empty() && (self.spec_for(&node.labels).is_some() || self.upstream.iter().any(listed))
     }
 
-    /// Whether it asks for ENIs on a node with these labels, now.
+    /// The spec if the NodeENI selects a node with these labels now; None if its spec is unusable or it is being deleted.
     pub fn spec_for(&self, labels: &StringMap) -> Option<&EniSpec> {
         match &self.spec {
             Ok(spec) if !self.deleting && spec.matches(labels) => Some(spec),
@@ -158,7 +160,7 @@ impl NodeEni {
     }
 }
 
-/// Upstream writes no observedGeneration; we never write a list without it.
+/// Upstream writes no observedGeneration, and this controller never writes a list without it.
 fn upstream(object: &NodeENI) -> Vec<UpstreamEntry> {
     let status = object.status.as_ref().filter(|status| status.observed_generation.is_none());
     let entries = status.into_iter().flat_map(|status| &status.attachments);
@@ -234,7 +236,7 @@ fn max_removals(stored: &IntOrString) -> Result<MaxRemovals, Unreadable> {
     MaxRemovals::parse(&text).ok_or(Unreadable::MaxRemovals(text))
 }
 
-/// The annotation names this very generation: an older one was about another edit.
+/// Whether the annotation names the current generation. An older generation was permitted for another edit.
 fn allows_removals(object: &NodeENI) -> bool {
     let annotations = object.metadata.annotations.as_ref();
     let named = annotations.and_then(|annotations| annotations.get(ANNOTATION_ALLOW_REMOVALS));

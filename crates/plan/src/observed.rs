@@ -1,4 +1,5 @@
-//! What is known of the world, as plain data: Nodes, subnets, groups, and ENIs as EC2 shows them.
+//! Observed state as plain data: Nodes, subnets, security groups, instance types, and ENIs as EC2 showed them last. The cache and
+//! the store fill these types and the decisions read them. Nothing is decided here.
 
 use crate::lookup_failure::LookupFailure;
 use crate::string_map::StringMap;
@@ -9,27 +10,27 @@ use multi_eni_api::names;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Who we are on EC2.
+/// The identity of this cluster on EC2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
-    /// UID of the namespace kube-system: the ownership tag.
+    /// UID of the namespace kube-system: the value of the ownership tag.
     pub uid: String,
-    /// Readable name, for people only.
+    /// Readable name, only for display.
     pub name: String,
 }
 
 /// Why a Node can have no ENI.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotOnEc2 {
-    /// The cloud provider has not written it yet, or never will.
+    /// The Node has no providerID: the cloud provider has not written it yet, or never will.
     #[error("the Node has no providerID yet: the cloud provider sets it, as aws:///ZONE/INSTANCE")]
     NoProviderId,
-    /// Fargate, hybrid nodes, other clouds.
+    /// The providerID is of Fargate, a hybrid node or another cloud.
     #[error("the Node's providerID {0:?} is not an EC2 instance's: ENIs can only be attached to EC2 instances")]
     OtherProvider(String),
 }
 
-/// A Node, only the fields that matter.
+/// The fields of a Node that the decisions need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedNode {
     /// Its name.
@@ -40,11 +41,11 @@ pub struct ObservedNode {
     pub labels: StringMap,
     /// The instance, from the providerID.
     pub instance: Result<InstanceId, NotOnEc2>,
-    /// Availability Zone by the providerID. What EC2 shows goes before it; the label comes last.
+    /// Availability Zone by the providerID. A zone that EC2 shows takes precedence over it; the label comes last.
     pub zone: Option<String>,
     /// Instance type, from the well-known label.
     pub instance_type: Option<String>,
-    /// It has a deletionTimestamp.
+    /// Whether it has a deletionTimestamp.
     pub deleting: bool,
     /// When it was created.
     pub created: Timestamp,
@@ -54,28 +55,28 @@ pub struct ObservedNode {
 pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
 impl ObservedNode {
-    /// Whether it counts before another Node of the same instance: one that stays before one that is being deleted, then the older
-    /// one, for which what is there was made, then by name.
+    /// Whether this Node counts before another Node of the same instance. A Node that is not being deleted comes first, then the
+    /// older one, for which the existing ENIs were created, then the order of the names.
     pub fn counts_before(&self, other: &Self) -> bool {
         (self.deleting, self.created, &self.name) < (other.deleting, other.created, &other.name)
     }
 
-    /// Availability Zone by the well-known label, which a person can change.
+    /// Availability Zone by the well-known label, which any user can change.
     pub fn zone_by_label(&self) -> Option<&str> {
         self.labels.get(ZONE_LABEL).filter(|zone| !zone.is_empty())
     }
 }
 
-/// What an instance type takes: DescribeInstanceTypes.
+/// The limits of an instance type, by DescribeInstanceTypes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceLimits {
-    /// Network interfaces in all, the primary one included.
+    /// Network interfaces in total, the primary one included.
     pub enis: i32,
-    /// Network interfaces for each network card, by card index.
+    /// Network interfaces of each network card, by card index.
     pub cards: Vec<i32>,
-    /// Private IPv4 addresses an interface; a prefix counts as one.
+    /// Private IPv4 addresses per interface; a prefix counts as one.
     pub ipv4_per_eni: i32,
-    /// IPv6 addresses an interface.
+    /// IPv6 addresses per interface.
     pub ipv6_per_eni: i32,
 }
 
@@ -90,19 +91,19 @@ pub struct ObservedSubnet {
     pub vpc: String,
     /// IPv4 CIDR.
     pub cidr: String,
-    /// The account that owns it: another one where it is shared by AWS RAM. Empty where EC2 does not say.
+    /// The account that owns the subnet. It is another account if the subnet is shared by AWS RAM. Empty if EC2 does not show it.
     pub owner: String,
     /// Tag Name.
     pub name: Option<String>,
-    /// Free IPv4 addresses when it was described.
+    /// Free IPv4 addresses at the time of the Describe.
     pub free_addresses: i32,
-    /// Start of the latest Describe that showed more free addresses than the one before it.
+    /// Start of the latest Describe that showed more free addresses than the Describe before.
     pub grown: Option<Timestamp>,
     /// When the Describe began.
     pub as_of: Timestamp,
 }
 
-/// What is asked of the network.
+/// The kinds of lookups that fill the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CatalogLookup {
     /// Subnets by ID.
@@ -111,7 +112,7 @@ pub enum CatalogLookup {
     SubnetsByName,
     /// Security groups by name.
     Groups,
-    /// What instance types take.
+    /// Limits of instance types.
     InstanceTypes,
 }
 
@@ -126,22 +127,22 @@ impl CatalogLookup {
     }
 }
 
-/// What is known of subnets and groups. Asked for and not found is knowledge, too.
+/// The known subnets, security groups and instance types, and those that EC2 does not know. No entry: not looked up yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ec2Catalog {
     /// Subnets by ID.
     pub subnets: BTreeMap<SubnetId, ObservedSubnet>,
-    /// IDs that EC2 does not know, and since when we know that.
+    /// Subnet IDs that EC2 does not know, and since when that is known.
     pub missing_subnets: BTreeMap<SubnetId, Timestamp>,
-    /// Name tags that were looked up: all subnets of that name, in every VPC.
+    /// Subnets by tag Name, in every VPC. An empty set: the name was looked up, and no subnet has it.
     pub subnets_named: BTreeMap<String, BTreeSet<SubnetId>>,
-    /// Since when each of these names has stood for the same subnets, as far as this process has seen.
+    /// Since when each name has stood for the same subnets, as far as this process has observed.
     pub subnets_named_since: BTreeMap<String, Timestamp>,
-    /// Group names that were looked up: (VPC, group ID) of every group of that name.
+    /// Security groups by name: VPC and group ID of every group of that name.
     pub groups_named: BTreeMap<String, BTreeSet<(String, SecurityGroupId)>>,
-    /// Instance types that were looked up; None: EC2 does not know it.
+    /// Limits by instance type; None: EC2 does not know the type.
     pub instance_types: BTreeMap<String, Option<InstanceLimits>>,
-    /// Why the last look at each failed; none when it succeeded.
+    /// The failure of the last lookup of each kind; no entry if the lookup succeeded.
     pub failures: BTreeMap<CatalogLookup, LookupFailure>,
 }
 
@@ -151,16 +152,16 @@ impl Ec2Catalog {
         self.instance_types.iter().filter(|(_, limits)| limits.is_none()).map(|(kind, _)| kind.clone()).collect()
     }
 
-    /// Why one of these looks failed.
+    /// The failure of the first of these lookups that failed.
     pub fn failure(&self, lookups: &[CatalogLookup]) -> Option<&LookupFailure> {
         lookups.iter().find_map(|lookup| self.failures.get(lookup))
     }
 
-    /// The security groups of these IDs and names in one VPC; the name that is not one group there, and how many it is: None
-    /// if it was not looked up.
+    /// The IDs of the security groups with these IDs and names in one VPC.
     ///
     /// # Errors
-    /// The first such name.
+    /// The first name that does not stand for exactly one group in the VPC, and the number of groups; None if the name was not
+    /// looked up.
     pub fn groups<'a>(
         &self,
         ids: &[SecurityGroupId],
@@ -184,45 +185,45 @@ impl Ec2Catalog {
 /// Status of an ENI's attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AttachmentState {
-    /// On its way in.
+    /// The ENI is being attached.
     Attaching,
-    /// In its slot. The kernel may not show the link yet.
+    /// The ENI is attached. The kernel may not show the link yet.
     Attached,
-    /// On its way out.
+    /// The ENI is being detached.
     Detaching,
 }
 
-/// Where an ENI is attached.
+/// The attachment of an ENI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedAttachment {
     /// EC2's attachment ID.
     pub id: String,
-    /// The instance; None where EC2 does not tell (another account's).
+    /// The instance; None if EC2 does not show it (instance of another account).
     pub instance: Option<InstanceId>,
-    /// Network card.
+    /// Network card index.
     pub card: i32,
-    /// Device index; [`UNKNOWN_INDEX`] where EC2's answer names none.
+    /// Device index; [`UNKNOWN_INDEX`] if EC2's answer has none.
     pub index: i32,
     /// Its state.
     pub state: AttachmentState,
-    /// Since when this process has seen it in this state (EC2's own attach time for `attaching`, where known).
+    /// Since when this process has observed this state. For `attaching` it is EC2's own attach time, if known.
     pub since: Timestamp,
     /// deleteOnTermination.
     pub delete_on_termination: bool,
 }
 
-/// An ENI as EC2 showed it last, with our own answered calls written through.
+/// An ENI as EC2 showed it last, updated with the answers of this process's own calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedEni {
     /// Its ID.
     pub id: EniId,
-    /// Its subnet; None where EC2 does not say it.
+    /// Its subnet; None if EC2 does not show it.
     pub subnet: Option<SubnetId>,
     /// Its VPC.
     pub vpc: CompactString,
     /// Availability Zone.
     pub zone: CompactString,
-    /// The account that owns it; empty where EC2 does not say it.
+    /// The account that owns it; empty if EC2 does not show it.
     pub owner: CompactString,
     /// MAC address.
     pub mac: CompactString,
@@ -236,29 +237,29 @@ pub struct ObservedEni {
     pub source_dest_check: bool,
     /// All its tags.
     pub tags: StringMap,
-    /// Where it is attached, if it is.
+    /// Its attachment; None if the ENI is not attached.
     pub attachment: Option<ObservedAttachment>,
-    /// Since when EC2 has called it in use while it shows no attachment of it: a branch interface, or an attachment that EC2 hides.
+    /// Since when EC2 has shown the ENI in use without an attachment: a branch interface, or an attachment that EC2 hides.
     pub in_use_since: Option<Timestamp>,
-    /// When EC2 last showed it whole, its tags included: the start of the Describe, or the answer of its Create. The answers
-    /// of other calls say nothing of whose it is.
+    /// When EC2 last showed the whole ENI, with its tags: the start of the Describe, or the answer of the Create. The answers of
+    /// other calls do not contain the tags.
     pub shown_at: Timestamp,
-    /// Our last answered call that changed it, if this process made one.
+    /// The last answered call of this process that changed the ENI.
     pub last_call: Option<Timestamp>,
 }
 
 impl ObservedEni {
-    /// When what is known here was learned: by the last showing, or by the answer of our own call since.
+    /// The time of this observation: the last Describe, or a later answer of this process's own call.
     pub fn as_of(&self) -> Timestamp {
         self.last_call.map_or(self.shown_at, |call| call.max(self.shown_at))
     }
 
-    /// Whether its tags say that it belongs to this cluster.
+    /// Whether its tags assign it to this cluster.
     pub fn is_of(&self, cluster: &Cluster) -> bool {
         self.tags.get(names::TAG_CLUSTER) == Some(cluster.uid.as_str())
     }
 
-    /// The NodeENI that upstream's tags name, if nobody has taken the ENI over for another cluster.
+    /// The NodeENI (by name) that upstream's tags name, unless another cluster has adopted the ENI.
     pub fn upstreams(&self, cluster: &Cluster) -> Option<&str> {
         let manager = self.tags.get(names::UPSTREAM_TAG_MANAGED_BY);
         let free = self.tags.get(names::TAG_CLUSTER).is_none_or(|uid| uid == cluster.uid);
@@ -266,7 +267,7 @@ impl ObservedEni {
         nodeeni.filter(|_| free && manager == Some(names::UPSTREAM_MANAGER))
     }
 
-    /// Whether it is in this subnet.
+    /// Whether the ENI is in this subnet.
     pub fn is_in(&self, subnet: &str) -> bool {
         self.subnet.as_ref().is_some_and(|id| id.as_str() == subnet)
     }
@@ -282,98 +283,100 @@ impl ObservedEni {
     }
 }
 
-/// Looks in a row that did not show an ENI.
+/// Successive lookups that did not show an ENI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missed {
-    /// Start of the first.
+    /// Start of the first lookup.
     pub since: Timestamp,
-    /// Start of the latest.
+    /// Start of the latest lookup.
     pub last: Timestamp,
-    /// EC2 said in answer to our Delete that it does not know the ENI.
+    /// Whether EC2 answered a Delete of this process with the error that it does not know the ENI.
     pub said: bool,
-    /// When EC2 had last shown an ENI or an instance of this cluster, as the latest look began.
+    /// When EC2 had last shown an ENI or an instance of this cluster, at the start of the latest lookup.
     pub home: Option<Timestamp>,
 }
 
 impl Missed {
-    /// The one look at that time.
+    /// One lookup that began at this time.
     pub fn once(at: Timestamp) -> Self {
         Self { since: at, last: at, said: false, home: None }
     }
 
-    /// A Delete was answered at that time that there is no such ENI.
+    /// A Delete was answered at this time with the error that EC2 does not know the ENI.
     pub fn said(at: Timestamp) -> Self {
         Self { said: true, ..Self::once(at) }
     }
 
-    /// The latest look began when EC2 had last shown this cluster then.
+    /// Adds when EC2 had last shown this cluster at the start of the latest lookup.
     #[must_use]
     pub fn after(self, home: Option<Timestamp>) -> Self {
         Self { home: home.max(self.home), ..self }
     }
 
-    /// Whether EC2 has shown this cluster since the first look, and the latest one came after that: another account shows nothing.
+    /// Whether EC2 has shown this cluster since the first lookup. Otherwise the absence proves nothing, because the credentials
+    /// may belong to another account.
     pub fn is_proven(&self) -> bool {
         self.home.is_some_and(|home| home >= self.since)
     }
 
-    /// With one that began at `at`.
+    /// Adds a lookup that began at `at`.
     #[must_use]
     pub fn and(self, at: Timestamp) -> Self {
         Self { since: self.since.min(at), last: self.last.max(at), ..self }
     }
 }
 
-/// What the shared view of EC2 shows for one ENIAttachment.
+/// The cache's observation of the ENI of one ENIAttachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
-    /// No sweep has ended yet: nothing is known.
+    /// No resync has ended yet: nothing is known.
     Blind,
-    /// It is there.
+    /// EC2 shows the ENI.
     Seen(Box<ObservedEni>),
-    /// It is not there.
+    /// EC2 does not show the ENI.
     Absent {
-        /// Start of the latest whole sweep or look by tag that did not show it.
+        /// Start of the latest complete resync or lookup by tag that did not show the ENI.
         by_tag: Timestamp,
-        /// When EC2 had last shown an ENI or an instance of this cluster, as that look began.
+        /// When EC2 had last shown an ENI or an instance of this cluster, at the start of that resync or lookup.
         home: Option<Timestamp>,
-        /// Looks by ID filter that did not show it, if there were any, or EC2's answer to our Delete that it does not know it.
+        /// The lookups by ID that did not show the ENI, or EC2's answer to a Delete that it does not know the ENI.
         by_id: Option<Missed>,
-        /// When EC2 answered our own DeleteNetworkInterface, if it did.
+        /// When EC2 answered this process's own DeleteNetworkInterface, if it did.
         deleted: Option<Timestamp>,
     },
 }
 
-/// All ENIs on one instance, whoever owns them, as the last look showed them that showed its primary interface (network card 0,
-/// device index 0). A look that does not show it is no look: EC2 is late, hides something, or the instance is gone.
+/// All ENIs on one instance, whoever owns them, by the last lookup that showed the primary interface (network card 0, device
+/// index 0). A lookup without the primary interface does not count: EC2 shows it late, EC2 hides something, or the instance is
+/// gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceInterfaces {
     /// Start of the Describe.
     pub as_of: Timestamp,
-    /// The VPC of its primary interface; None: no look has shown that yet.
+    /// The VPC of its primary interface; None if no lookup has shown that interface.
     pub vpc: Option<CompactString>,
-    /// The Availability Zone of its primary interface; None: no look has shown that yet.
+    /// The Availability Zone of its primary interface; None if no lookup has shown that interface.
     pub zone: Option<CompactString>,
     /// Its ENIs.
     pub enis: Vec<ObservedEni>,
-    /// The looks since, if they did not show the primary interface.
+    /// The lookups since then, if they did not show the primary interface.
     pub without_primary: Option<Unshown>,
 }
 
-/// Looks in a row that did not show something.
+/// Successive lookups that did not show the primary interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unshown {
-    /// Start of the first.
+    /// Start of the first lookup.
     pub since: Timestamp,
-    /// Start of the last.
+    /// Start of the latest lookup.
     pub as_of: Timestamp,
 }
 
-/// The device index of an attachment of which EC2's answer names none: it is no slot of anybody's, and not the primary interface's.
+/// The device index of an attachment for which EC2's answer has none. It is no slot, and not the slot of the primary interface.
 pub const UNKNOWN_INDEX: i32 = -1;
 
 impl ObservedEni {
-    /// It is the primary interface of this instance.
+    /// Whether the ENI is the primary interface of this instance.
     pub fn is_primary_of(&self, instance: &InstanceId) -> bool {
         let here = |at: &ObservedAttachment| (at.card, at.index) == (0, 0) && at.instance.as_ref() == Some(instance);
         self.attachment.as_ref().is_some_and(here)

@@ -1,4 +1,7 @@
-//! ENIs that carry this cluster's tag and that no ENIAttachment knows: finalizer stripped by hand, etcd restored.
+//! Decides which orphans to detach and delete: ENIs with this cluster's tags that no ENIAttachment knows. They remain when
+//! finalizers are removed by hand or etcd is restored. An ENI counts as an orphan only after two complete resyncs, [`APART`]
+//! apart, have shown it. Too many orphans at once are not removed but reported, and an ENI on an instance without a Node is never
+//! touched.
 
 mod refused;
 #[cfg(test)]
@@ -13,7 +16,8 @@ use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::names::TAG_NODEENI;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How far apart the two whole sweeps must be that both show an orphan.
+/// The time that must pass between the moment when an ENI is first suspected and the start of the resync that proves it an
+/// orphan. The resync must also begin this long after the last call of this process for the ENI.
 pub const APART: SignedDuration = SignedDuration::from_mins(3);
 
 /// An orphan to be detached.
@@ -23,70 +27,73 @@ pub struct Detachment {
     pub eni: EniId,
     /// EC2's attachment ID.
     pub attachment: String,
-    /// By force: it has been on its way out for too long.
+    /// Whether to detach by force, because the ENI has been detaching for too long.
     pub force: bool,
 }
 
 /// What to do with orphans now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Orphans seen now, each with the time at which it was first seen to be one: the memory for next time.
+    /// The orphans shown now, each with the time at which it was first suspected. The next decision gets them as
+    /// [`Input::before`].
     pub suspects: BTreeMap<EniId, Timestamp>,
-    /// To detach, then to delete.
+    /// ENIs to detach. They are deleted after a later resync.
     pub detach: Vec<Detachment>,
-    /// To delete.
+    /// ENIs to delete.
     pub delete: Vec<EniId>,
-    /// Attached to an instance that is no Node of this cluster: reported, never touched.
+    /// ENIs that are attached to an instance without a Node in this cluster, or in use by something else. They are reported and
+    /// never touched.
     pub foreign: Vec<EniId>,
-    /// Too many at once: a person must look.
+    /// Some if too many orphans would be removed at once. Then none is removed, and a user must act.
     pub attachment: Option<DeletionBrake>,
 }
 
 /// Orphans that are too many to be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeletionBrake {
-    /// How many.
+    /// The number of ENIs that would have been removed.
     pub count: usize,
-    /// NodeENIs (by name) that their tags name.
+    /// The NodeENIs (by name) in the tags of the orphans.
     pub nodeenis: BTreeSet<String>,
-    /// How many, why none goes, and what to do.
+    /// A sentence with the number of orphans, why none is removed and what to do.
     pub message: String,
 }
 
-/// What orphans are judged by.
+/// The input of the decision about orphans.
 pub struct Input<'a> {
     /// The present time.
     pub now: Timestamp,
-    /// When the last whole sweep began.
+    /// When the last complete resync began.
     pub resync: Timestamp,
-    /// How many ENIs of this cluster the view shows.
+    /// The number of ENIs of this cluster in the cache.
     pub all: usize,
-    /// Those of them that may be orphans: at least every [`stranger`](is_stranger).
+    /// The ENIs that may be orphans: at least every ENI for which [`is_stranger`] is true.
     pub owned: &'a [ObservedEni],
     /// UIDs of all ENIAttachments, from warm watch caches only.
     pub known: &'a BTreeSet<String>,
     /// ENIs that the statuses of ENIAttachments name.
     pub named: &'a BTreeSet<EniId>,
-    /// Whether it may still be adopted: its NodeENI wants it where it is.
+    /// Whether the ENI may still be adopted, because its NodeENI asks for an ENI in its slot.
     pub may_be_adopted: &'a dyn Fn(&ObservedEni) -> bool,
     /// Instances of all Nodes.
     pub instances: &'a BTreeSet<InstanceId>,
-    /// [`Verdict::suspects`] of the last time.
+    /// [`Verdict::suspects`] of the last decision.
     pub before: &'a BTreeMap<EniId, Timestamp>,
-    /// The sweep after which calls were made last. What failed then is tried again after the next one.
+    /// The start of the resync after which calls for orphans were last sent. A call that failed is repeated only after a later
+    /// resync.
     pub called: Option<Timestamp>,
-    /// What EC2 refused for orphans.
+    /// The calls for orphans that EC2 refused.
     pub refused: &'a Refusals,
-    /// The waits.
+    /// The times and limits.
     pub settings: &'a Settings,
 }
 
-/// Whether its tags name an ENIAttachment that there is not.
+/// Whether the tags of the ENI name an ENIAttachment that does not exist. `is_known`: whether an ENIAttachment with a UID exists.
 pub fn is_stranger(eni: &ObservedEni, is_known: impl Fn(&str) -> bool) -> bool {
     eni.attachment_uid().is_some_and(|uid| !is_known(uid))
 }
 
-/// ENIs of this cluster whose tags name an ENIAttachment that there is not, and that no status names.
+/// The ENIs of this cluster whose tags name an ENIAttachment that does not exist, and that no status names.
 pub fn lone<'a>(
     owned: &'a [ObservedEni],
     known: &'a BTreeSet<String>,
@@ -95,8 +102,8 @@ pub fn lone<'a>(
     owned.iter().filter(|eni| is_stranger(eni, |uid| known.contains(uid)) && !named.contains(&eni.id))
 }
 
-/// Judges by the last whole sweep. A suspect must be shown by a whole sweep that began [`APART`] after it was first
-/// suspected. An ENI without the tag of an ENIAttachment is not ours to judge: somebody took the tag away.
+/// Decides by the last complete resync. A suspect must be shown by a resync that began at least [`APART`] after the ENI was first
+/// suspected. An ENI without the tag of an ENIAttachment is not handled, because a user removed the tag.
 pub fn judge(input: Input<'_>) -> Verdict {
     let Input { now, resync, all, owned, known, named, may_be_adopted, instances, before, called, refused, settings } =
         input;
@@ -112,13 +119,13 @@ pub fn judge(input: Input<'_>) -> Verdict {
         .iter()
         .filter(|eni| {
             let old_enough = before.get(&eni.id).is_some_and(|first| resync.duration_since(*first) >= APART);
-            // Shown by this very sweep, and not touched by us since the first.
+            // This resync showed the ENI, and this process made no call for the ENI within [`APART`] before the resync.
             old_enough && eni.as_of() >= resync && eni.last_call.is_none_or(|call| resync.duration_since(call) >= APART)
         })
         .collect();
     for eni in proven {
         match &eni.attachment {
-            // EC2 shows no attachment of it and calls it in use: a branch interface, say.
+            // EC2 shows the ENI in use and no attachment, for example a branch interface.
             None if eni.in_use_since.is_some() => out.foreign.push(eni.id.clone()),
             None => out.delete.push(eni.id.clone()),
             Some(at) if !at.instance.as_ref().is_some_and(|instance| instances.contains(instance)) => {

@@ -1,47 +1,48 @@
-//! Whether this process acts in the account and Region in which this cluster's ENIs were made. In another one EC2 shows none of
-//! them: what is absent there says nothing, and nothing is to be made there.
+//! Decides whether this process acts in the AWS account and Region in which this cluster's ENIs were created. In any other
+//! account or Region EC2 shows none of them, so their absence proves nothing and no ENI may be created there. It is given the
+//! evidence and makes no request.
 
 use crate::instance::{InstanceObservation, InstanceState};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// For so long no new doubt is raised after one that was cleared.
+/// For this time after a doubt was cleared, no new doubt is raised.
 const CLEARED: SignedDuration = SignedDuration::from_mins(5);
 
-/// What proves the place, or speaks against it.
+/// The evidence for the account and Region, or against it.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
     /// The Region that this process calls.
     pub region: Option<String>,
-    /// ENIs that statuses name: the account and the Region that each status recorded, where it did.
+    /// The ENIs that statuses name: the account and the Region that each status recorded, if it did.
     pub recorded: Vec<Origin>,
-    /// ENIAttachments: an earlier process may have made ENIs that no status names yet.
+    /// The number of ENIAttachments. An earlier process may have created ENIs that no status names yet.
     pub attachments: usize,
-    /// Availability Zones of the Nodes.
+    /// The Availability Zones of the Nodes.
     pub zones: BTreeSet<String>,
-    /// A whole sweep has ended.
+    /// Whether a complete resync has ended.
     pub resynced: bool,
-    /// ENIs of this cluster that EC2 shows, by the account that owns them.
+    /// The number of ENIs of this cluster that EC2 shows, by the account that owns them.
     pub shown: BTreeMap<String, usize>,
-    /// The last look at each of this cluster's instances.
+    /// The last lookup of each of this cluster's instances; None if it has not ended.
     pub instances: Vec<Option<InstanceObservation>>,
-    /// What EC2 says of the subnets in which ENIs were made.
+    /// What EC2 shows of the subnets in which the ENIs were created.
     pub subnets: Vec<SubnetWord>,
-    /// Since when the place, once proven, is in doubt: what was seen before says nothing.
+    /// Since when the place, which was proven before, is in doubt. Earlier observations do not count then.
     pub doubted: Option<Timestamp>,
 }
 
-/// What EC2 says of a subnet in which ENIs of this cluster were made.
+/// What EC2 shows of a subnet in which ENIs of this cluster were created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubnetWord {
-    /// Nothing yet.
+    /// No Describe of the subnet has ended.
     Unasked,
-    /// It knows no such subnet.
+    /// EC2 knows no such subnet.
     Missing,
-    /// It is there.
+    /// EC2 shows the subnet.
     Shown {
-        /// The account that owns it; empty where EC2 does not say.
+        /// The account that owns the subnet; empty if EC2 does not show it.
         owner: String,
         /// When the Describe began.
         as_of: Timestamp,
@@ -57,8 +58,9 @@ impl Evidence {
         self.doubted.is_none_or(|since| at >= since)
     }
 
-    /// Whether EC2 knows an instance of this cluster, also as one that has gone; or a subnet. One that another account than the ENIs'
-    /// shares with us it may share with others, too. None: not all answers are in.
+    /// Whether EC2 knows an instance of this cluster, including a terminated one, or a subnet. A subnet that another account
+    /// shares with this one proves nothing, because that account may share it with further accounts. None: not all lookups have
+    /// ended.
     fn is_known(&self, home: &BTreeSet<String>) -> Option<bool> {
         let shown =
             |lookup: &InstanceObservation| self.is_young(lookup.as_of) && lookup.state != InstanceState::Missing;
@@ -81,54 +83,55 @@ impl Evidence {
     }
 }
 
-/// Whether a sweep puts the place in doubt: it shows nothing of this cluster, and statuses name ENIs that nobody here has deleted. The
-/// credentials may be another account's now, or EC2's answer was an error. A doubt that was cleared does not come back at once.
+/// Whether a resync puts the place in doubt: it shows no ENI of this cluster, and statuses name ENIs that this controller has not
+/// deleted. The credentials may now belong to another account, or EC2's answer was wrong. A doubt that was cleared is not raised
+/// again within five minutes.
 pub fn is_in_doubt(resynced: usize, named: impl FnOnce() -> usize, cleared: Option<Timestamp>, now: Timestamp) -> bool {
     resynced == 0 && cleared.is_none_or(|at| now.duration_since(at) >= CLEARED) && named() > 0
 }
 
-/// Where the ENI that a status names was made.
+/// The account and Region in which the ENI that a status names was created.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
-    /// The account that owns it.
+    /// The account that owns the ENI.
     pub owner: Option<String>,
-    /// Its Region.
+    /// The Region of the ENI.
     pub region: Option<String>,
 }
 
-/// Whether anything may be done here.
+/// Whether this process may act in this account and Region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// EC2 shows this cluster, or there is nothing yet that it could show: no ENIAttachment.
+    /// EC2 shows this cluster, or there is no ENIAttachment and so nothing that EC2 could show.
     Proven,
-    /// Something must be known first: nothing is done before.
+    /// A lookup must end first. Nothing is done before.
     Unproven(Missing),
-    /// It is another account or Region.
+    /// It is another account or Region than this cluster's.
     Elsewhere(Elsewhere),
 }
 
 /// What must be known before the place is proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// The first whole sweep.
+    /// The first complete resync.
     Resync,
-    /// Whether EC2 knows the instances and subnets.
+    /// The lookups of the instances and subnets.
     Answers,
 }
 
-/// Why it is another place.
+/// Why the account or Region is not this cluster's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Elsewhere {
     /// The Region differs from that of the ENIs, or of the Nodes.
     Region {
-        /// The one that this process calls.
+        /// The Region that this process calls.
         configured: String,
-        /// The right ones.
+        /// The Regions of this cluster.
         home: BTreeSet<String>,
     },
     /// The account differs.
     Account {
-        /// Accounts that own what EC2 shows.
+        /// The accounts that own the ENIs that EC2 shows.
         shown: BTreeSet<String>,
         /// Accounts that statuses recorded.
         home: BTreeSet<String>,
@@ -137,11 +140,11 @@ pub enum Elsewhere {
     Empty {
         /// The Region that this process calls.
         region: String,
-        /// ENIs that statuses name.
+        /// The number of ENIs that statuses name.
         enis: usize,
         /// Accounts that statuses recorded.
         home: BTreeSet<String>,
-        /// It shows subnets, which another account shares.
+        /// EC2 shows subnets, but another account shares them.
         shared: bool,
     },
 }
@@ -200,13 +203,13 @@ pub fn region_of(zone: &str) -> Option<String> {
     None
 }
 
-/// Judges the place.
+/// Decides whether the account and Region are this cluster's.
 pub fn judge(evidence: &Evidence) -> Place {
     if let Some(region) = wrong_region(evidence) {
         return Place::Elsewhere(region);
     }
     if evidence.recorded.is_empty() && evidence.attachments == 0 {
-        // Nothing was made yet that EC2 could show.
+        // Nothing that EC2 could show has been created yet.
         return Place::Proven;
     }
     if !evidence.resynced {
@@ -231,7 +234,7 @@ pub fn judge(evidence: &Evidence) -> Place {
     }
 }
 
-/// The Region of the ENIs, as statuses recorded it, else of the Nodes.
+/// Compares the Region that is called with the Regions that statuses recorded or, if none did, with those of the Nodes.
 fn wrong_region(evidence: &Evidence) -> Option<Elsewhere> {
     let configured = evidence.region.clone()?;
     let recorded: BTreeSet<String> = evidence.recorded.iter().filter_map(|origin| origin.region.clone()).collect();

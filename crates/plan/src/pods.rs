@@ -1,31 +1,33 @@
-//! Pods that use interfaces: for them a node that is no longer selected may keep its ENIs a while.
+//! Decides which Pods use an ENI. A node that a NodeENI no longer selects keeps an ENI while such a Pod runs, if the controller
+//! is configured to wait for Pods. This file is given the observed Pods and deletes nothing.
 
 use crate::attachment::Attachment;
 use std::collections::BTreeSet;
 
-/// What is kept of a Pod.
+/// The fields of a Pod that the decision needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedPod {
     /// `NAMESPACE/NAME`.
     pub name: String,
     /// Its UID.
     pub uid: String,
-    /// The Node on which it is.
+    /// Name of the Node on which the Pod runs.
     pub node: String,
-    /// NodeENIs that its annotation names.
+    /// Names of the NodeENIs in the Pod's annotation.
     pub nodeenis: BTreeSet<String>,
-    /// Extended resources that its containers ask for.
+    /// Extended resources that the Pod's containers request.
     pub resources: BTreeSet<String>,
 }
 
 impl ObservedPod {
-    /// Whether it can use an interface at all: one that has ended, or names none, cannot.
+    /// Whether the Pod can use an interface at all: it has a Node, and names a NodeENI or requests an extended resource. A Pod
+    /// that has ended is converted without names and resources.
     pub fn is_of_use(&self) -> bool {
         let names_none = self.nodeenis.is_empty() && self.resources.is_empty();
         !(self.node.is_empty() || names_none)
     }
 
-    /// Whether it uses this one: it names the NodeENI, or asks for the resource under which the interface is offered.
+    /// Whether the Pod uses this ENI: it names the NodeENI, or requests the resource under which the interface is offered.
     pub fn uses(&self, attachment: &Attachment) -> bool {
         let offered = attachment.node_settings.dpdk_resource_name.as_ref();
         self.node == attachment.node
@@ -34,7 +36,8 @@ impl ObservedPod {
     }
 }
 
-/// The names in an annotation's value: separated by commas, and each perhaps as Multus writes it, `NAMESPACE/NAME@INTERFACE`.
+/// Parses the names in an annotation's value. They are separated by commas. Each may have the form of Multus,
+/// `NAMESPACE/NAME@INTERFACE`.
 pub fn named(value: &str) -> BTreeSet<String> {
     let name = |item: &str| {
         let item = item.trim();
@@ -44,19 +47,19 @@ pub fn named(value: &str) -> BTreeSet<String> {
     value.split(',').map(name).filter(|name| !name.is_empty()).collect()
 }
 
-/// The Pods of a Node, as far as anything waits for them.
+/// What is known about the Pods of a Node.
 #[derive(Debug, Clone, Copy)]
 pub enum Pods<'a> {
-    /// Nothing waits for Pods.
+    /// The controller is not configured to wait for Pods.
     Unasked,
-    /// They have not been listed yet, or may not be.
+    /// The Pods have not been listed yet, or the list is not permitted.
     Unknown,
-    /// Those that may use an interface.
+    /// The Pods that may use an interface.
     Known(&'a [&'a ObservedPod]),
 }
 
 impl Pods<'_> {
-    /// Who uses this interface, by name; None if that is not known.
+    /// The names of the Pods that use this ENI; None if they are not known.
     pub fn users_of(&self, attachment: &Attachment) -> Option<Vec<String>> {
         match self {
             Self::Unasked => Some(Vec::new()),
@@ -73,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_as_people_and_as_multus_write_them() {
+    fn names_with_commas_and_in_the_form_of_multus_are_parsed() {
         let names = |value: &str| named(value).into_iter().collect::<Vec<_>>();
         assert_eq!(names("fast, default/slow@net1,,"), ["fast", "slow"]);
         assert_eq!(names(" "), Vec::<String>::new());

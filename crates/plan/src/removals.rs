@@ -149,8 +149,8 @@ impl RemovalHistory {
         let is_idle = losing.is_empty() && self.granted.is_empty() && self.inherited.is_empty();
         self.of = if is_idle { nodes } else { self.of.max(nodes) };
         let limit = MaxRemovals::of(max, self.of);
-        let allowance = if is_released { usize::MAX } else { limit.saturating_sub(self.count()) };
-        let new: Vec<&String> = losing.keys().filter(|node| !self.granted.contains_key(*node)).take(allowance).collect();
+        let free = if is_released { usize::MAX } else { limit.saturating_sub(self.count()) };
+        let new: Vec<&String> = losing.keys().filter(|node| !self.granted.contains_key(*node)).take(free).collect();
         self.granted.extend(new.into_iter().map(|node| (node.clone(), now)));
         let is_granted = |node: &String| self.granted.contains_key(node);
         let entries = self.entries();

@@ -26,7 +26,7 @@ pub struct Turn {
 ///
 /// A node is away if an ENI on it is not ready, or is being removed while fewer ENIs are ready than `awaited`. Nodes that are
 /// away use up `max_unavailable` first, so replacement never makes more nodes unavailable than that. A replacement that has begun
-/// goes on.
+/// goes on while the node is in `outdated`.
 ///
 /// - `outdated`: nodes with an ENIAttachment that the spec no longer describes.
 /// - `coming`: nodes that will get an ENIAttachment that is not created yet. They are away. After a restart this may be the only
@@ -84,7 +84,7 @@ pub fn permits(
     let (again, new): (Vec<&String>, Vec<&String>) =
         outdated.iter().filter(|node| !away.contains(node)).partition(|node| may_lose(node));
     let next = again.into_iter().chain(new).take(free_turns);
-    // An ENI that is being removed was in use before: an earlier process may have started its replacement.
+    // An attached ENI that is being removed counts toward `had`: an earlier process may have started its replacement.
     let is_leaving =
         |attachment: &Attachment| attachment.deleting.is_some() && attachment.status.attachment_id.is_some();
     let leaving = |node: &str| count_on(node, &is_leaving);

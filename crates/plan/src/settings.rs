@@ -1,39 +1,40 @@
-//! Times that decisions depend on. Defaults are the design's; tests and the sandbox shorten some.
+//! Times and limits of the decisions. Flags of `multi-eni controller` set some of them; tests and the sandbox shorten
+//! some.
 
 use jiff::SignedDuration;
 
-/// Graces and limits, all settable by flags of `multi-eni controller`.
+/// Times and limits of the decisions.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// A label away for less than this costs no EC2 call.
+    /// A label that is missing for less than this causes no EC2 call.
     pub label_grace: SignedDuration,
-    /// A Node away for less than this keeps its ENIs while its instance runs.
+    /// A Node that is missing for less than this keeps its ENIs while its instance runs.
     pub node_gone_grace: SignedDuration,
-    /// How long EC2 may show something older than our last call (eventual consistency).
+    /// How long EC2 may show a state from before the last call (eventual consistency).
     pub lag: SignedDuration,
-    /// How old the last observation of an ENI may be when it is changed: more than two resyncs.
+    /// How old the last observation of an ENI may be when the ENI is changed: longer than two resyncs.
     pub view_valid: SignedDuration,
     /// How long a Create may be repeated with its token.
     pub token_lifetime: SignedDuration,
-    /// An attachment in `attaching` for longer gets a condition.
+    /// An attachment that is `attaching` for longer is reported in a condition.
     pub attaching_warn: SignedDuration,
-    /// … for longer is detached.
+    /// An attachment that is `attaching` for longer is detached.
     pub attaching_detach: SignedDuration,
-    /// … or `detaching` for longer is detached by force.
+    /// An attachment is detached by force this long after EC2 accepted a plain Detach, or began to show it `detaching`.
     pub force_detach: SignedDuration,
-    /// How long a created ENI that finds its slot taken is kept.
+    /// How long a created ENI is kept whose slot another ENI occupies.
     pub unattachable_kept: SignedDuration,
-    /// How old a look at an instance may be when something is about to be created for it.
+    /// How old the last lookup of an instance's ENIs may be when an ENIAttachment is created for the instance.
     pub instance_lookup_valid: SignedDuration,
-    /// Re-check of what a person must change.
+    /// Time between two tries of something that a user must change first.
     pub blocked_recheck: SignedDuration,
-    /// Cool-down of a full subnet.
+    /// Time between two lookups of a full subnet.
     pub subnet_cooldown: SignedDuration,
-    /// Of one NodeENI no more nodes than `rollout.maxRemovals` lose ENIs within this time.
+    /// Within this time at most `rollout.maxRemovals` nodes of one NodeENI lose ENIs.
     pub removal_window: SignedDuration,
-    /// So many orphans may be removed at once; None: 10 % of this cluster's ENIs, at least 10.
+    /// How many orphans may be removed at once. None: 10 % of this cluster's ENIs, and at least 10.
     pub max_orphans: Option<usize>,
-    /// The annotation by which Pods name the NodeENIs that they use; None: no node keeps its ENIs for Pods.
+    /// The annotation by which Pods name the NodeENIs that they use. None: no node keeps its ENIs for Pods.
     pub pod_annotation: Option<String>,
 }
 

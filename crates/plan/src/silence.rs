@@ -1,34 +1,34 @@
-//! EC2 does not answer what is asked of it: when that is said, and how. Throttling is an answer; a minute of nothing but
-//! throttling has words of its own.
+//! EC2 gives no good answer to Describe calls: when this is reported, and with which message. Throttling is an answer;
+//! but a minute of nothing except throttling is reported too, with a message of its own.
 
 use crate::problem::Problem;
 use crate::wording::{advice_on_permission, second};
 use jiff::{SignedDuration, Timestamp};
 
-/// Shorter ones pass by themselves, and nobody need know.
+/// A shorter silence passes by itself and is not reported.
 const UNSAID: SignedDuration = SignedDuration::from_secs(60);
 
-/// Since its last good answer EC2 gave none to Describe calls.
+/// EC2 has given no good answer to Describe calls since its last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Silence {
-    /// Since when.
+    /// Start of the silence.
     pub since: Timestamp,
-    /// What was tried last.
+    /// The action that was tried last.
     pub action: &'static str,
-    /// What came of it, in EC2's words where it gave any.
+    /// The result of that call, in EC2's words if EC2 answered.
     pub words: String,
-    /// It was throttling each time.
+    /// Each answer was throttling.
     pub throttled: bool,
-    /// It was refused for want of a permission each time.
+    /// Each answer was the refusal of a permission.
     pub denied: bool,
 }
 
-/// When it is said.
+/// When the silence is reported.
 pub fn report_at(silence: &Silence) -> Timestamp {
     silence.since.saturating_add(UNSAID).unwrap_or(Timestamp::MAX)
 }
 
-/// What is said: reason and message.
+/// The reason and the message to report.
 pub fn said(silence: &Silence) -> (&'static str, String) {
     let Silence { since, action, words, throttled, denied } = silence;
     let since = second(*since);
@@ -54,7 +54,7 @@ pub fn said(silence: &Silence) -> (&'static str, String) {
     }
 }
 
-/// What is said on a NodeENI, of each Node for which it waits for EC2.
+/// The problems of a NodeENI: one for each Node for which the NodeENI waits for EC2.
 pub fn problems<'a>(silence: &Silence, waiting: impl Iterator<Item = &'a str>, now: Timestamp) -> Vec<Problem> {
     if now < report_at(silence) {
         return Vec::new();
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_said_after_a_minute_of_what_waits_for_it() {
+    fn silence_is_reported_after_a_minute_for_each_waiting_node() {
         let at = |s: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(s);
         let mut silence = Silence {
             since: at(0),
@@ -77,18 +77,18 @@ mod tests {
             throttled: false,
             denied: false,
         };
-        let said = |silence: &Silence, s: i64| problems(silence, ["n"].into_iter(), at(s)).pop();
-        assert_eq!(said(&silence, 59), None);
+        let problem_at = |silence: &Silence, s: i64| problems(silence, ["n"].into_iter(), at(s)).pop();
+        assert_eq!(problem_at(&silence, 59), None);
         assert!(problems(&silence, [].into_iter(), at(600)).is_empty());
-        let reported = said(&silence, 60).unwrap();
+        let reported = problem_at(&silence, 60).unwrap();
         assert_eq!(reported.reason, "EC2Unreachable");
         let rest = "does not answer DescribeNetworkInterfaces since 1970-01-01T00:00:00Z: connection refused";
         assert!(reported.message.contains(rest), "{}", reported.message);
         silence.denied = true;
-        let denied = said(&silence, 60).unwrap();
+        let denied = problem_at(&silence, 60).unwrap();
         assert_eq!(denied.reason, "Unauthorized");
         assert!(denied.message.contains("Allow the controller's IAM role ec2:DescribeNetworkInterfaces"), "{denied:?}");
         (silence.denied, silence.throttled) = (false, true);
-        assert_eq!(said(&silence, 60).unwrap().reason, "EC2Throttled");
+        assert_eq!(problem_at(&silence, 60).unwrap().reason, "EC2Throttled");
     }
 }

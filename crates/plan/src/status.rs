@@ -1,4 +1,5 @@
-//! A NodeENI's status: its ENIAttachments, and the reasons where there are none → its status.
+//! The status of a NodeENI: its counters, its list of attachments and its conditions. It is given the ENIAttachments of
+//! the NodeENI and the reasons where there are none. It decides no action.
 
 use crate::assign::{Pinned, Unassigned, WaitsForPods};
 use crate::attachment::{Attachment, IN_PLACE};
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[cfg(test)]
 mod tests;
 
-/// Most entries in `status.attachments`.
+/// Maximum number of entries in `status.attachments`.
 pub const MAX_ENTRIES: usize = 500;
 
 /// What the status of one NodeENI depends on.
@@ -31,29 +32,30 @@ pub struct Input<'a> {
     pub attachments: &'a [&'a Attachment],
     /// Nodes that its selector matches.
     pub matched: &'a BTreeSet<&'a str>,
-    /// Names that ENIAttachments of these Nodes still carry: they follow to the Node that their instance has now.
+    /// Former names of these Nodes that ENIAttachments still carry. These ENIAttachments follow to the Node that their
+    /// instance has now.
     pub former: &'a BTreeSet<&'a str>,
-    /// ENIs that it wants.
+    /// Number of ENIs that the NodeENI asks for.
     pub desired: usize,
-    /// Pairs that get nothing now, and why.
+    /// Pairs of NodeENI and Node that get no ENI now, with the reason.
     pub refused: &'a [&'a Unassigned],
-    /// ENIs that were taken over and keep another index than the spec's.
+    /// Adopted ENIs that keep a device index other than the spec's.
     pub pinned: &'a [&'a Pinned],
     /// ENIs that nodes keep for Pods.
     pub waiting: &'a [&'a WaitsForPods],
-    /// The pace of removals that come from labels or from an edit.
+    /// The pace of removals because of labels or of an edit.
     pub removals: &'a RemovalPace,
-    /// What is wrong with it as a whole.
+    /// Problems of the NodeENI as a whole.
     pub problems: &'a [Problem],
-    /// How long EC2's request rates will hold it up.
+    /// How long its calls will wait for EC2's request rates.
     pub expected: Option<Expected>,
-    /// MTU asked for.
+    /// The MTU that the spec asks for.
     pub mtu: Option<i32>,
     /// Now.
     pub now: Timestamp,
 }
 
-/// Makes the status.
+/// Makes the status of one NodeENI.
 pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let Input {
         nodeeni,
@@ -73,8 +75,8 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     } = input;
     let live = || attachments.iter().filter(|attachment| attachment.deleting.is_none());
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
-    // What is on a node that asks for nothing any more stands in for nothing that is asked for. Of one that cannot be read all
-    // that there is stays.
+    // An ENI on a node that no longer asks for one does not replace an ENI that is missing elsewhere. If the spec cannot
+    // be read, all ENIs stay and all of them count.
     let asked_for = |attachment: &&&Attachment| {
         let node = attachment.node.as_str();
         nodeeni.spec.is_err() || matched.contains(node) || former.contains(node)
@@ -101,12 +103,12 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     };
     let unchanged: Vec<&Attachment> =
         live().filter(asked_for).filter(|attachment| is_unchanged(attachment)).copied().collect();
-    let trouble = trouble(nodeeni, &blocked, &unchanged, &standing, problems);
+    let main_problem = main_problem(nodeeni, &blocked, &unchanged, &standing, problems);
     let numbers = Numbers { matched, desired, ready, leaving, expected };
-    for wanted in conditions_of(nodeeni, numbers, refused, trouble) {
+    for wanted in conditions_of(nodeeni, numbers, refused, main_problem) {
         conditions::set(&mut status.conditions, wanted, Some(nodeeni.generation), now);
     }
-    // These are there only if they were ever true.
+    // These conditions exist only if they have been true before.
     let occasional = [
         (index_pinned(pinned), !pinned.is_empty()),
         (waits(waiting), !waiting.is_empty()),
@@ -120,8 +122,8 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     status
 }
 
-/// While it is not settled which ENIs are taken over from upstream, its status stands as upstream wrote it: it is what they
-/// are told by. Only what is going on is added.
+/// While it is not decided which ENIs of upstream are adopted, the status stays as upstream wrote it, because the
+/// adoption recognizes the ENIs by it. Only the conditions Ready and Progressing are set.
 pub fn adopting(nodeeni: &NodeEni, previous: &NodeEniStatus, nodes: &[&str], now: Timestamp) -> NodeEniStatus {
     let mut status = previous.clone();
     let node = nodes.first().copied().unwrap_or_default();
@@ -136,7 +138,7 @@ pub fn adopting(nodeeni: &NodeEni, previous: &NodeEniStatus, nodes: &[&str], now
     status
 }
 
-/// While nothing may be decided at all, the status stands; it only says so.
+/// While no decision is permitted, the status stays. Only the conditions Ready and Degraded say so.
 pub fn halted(nodeeni: &NodeEni, previous: &NodeEniStatus, why: &Problem, now: Timestamp) -> NodeEniStatus {
     let mut status = previous.clone();
     for (kind, on) in [(types::READY, false), (types::DEGRADED, true)] {
@@ -192,13 +194,14 @@ fn waits(waiting: &[&WaitsForPods]) -> Wanted {
     Wanted::new(types::WAITING_FOR_PODS, true, "PodsUseIt", message)
 }
 
-/// When the next status may be written after one at `last`: a second later, five where the list is long.
+/// When the next status may be written after one at `last`: one second later, or five seconds if the list has more than
+/// 50 entries.
 pub fn next_write(last: Timestamp, status: &NodeEniStatus) -> Timestamp {
     let pause = if status.attachments.len() > 50 { 5 } else { 1 };
     last.saturating_add(SignedDuration::from_secs(pause)).unwrap_or(Timestamp::MAX)
 }
 
-/// Its ENI is in place, and a change of it is refused, or does not last.
+/// Whether the ENI is in place, and a change of it is refused or does not last.
 fn is_unchanged(attachment: &Attachment) -> bool {
     let attached = attachment.status.conditions.iter().find(|condition| condition.type_ == types::ATTACHED);
     attached.is_some_and(|attached| attached.status == "True" && attached.reason != IN_PLACE)
@@ -208,8 +211,9 @@ fn count(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
 
-/// What a person must act on: the commonest reason, where, how many, and what else.
-fn trouble(
+/// The problem that a user must act on: the most frequent reason, the nodes that it concerns, and how many other reasons
+/// there are.
+fn main_problem(
     nodeeni: &NodeEni,
     blocked: &[&&Attachment],
     unchanged: &[&Attachment],
@@ -221,13 +225,13 @@ fn trouble(
     }
     // reason → (message, nodes)
     let mut by_reason: BTreeMap<String, (String, Vec<&str>)> = BTreeMap::new();
-    // First: they say more than one node's refusal for the same reason.
+    // Problems come first: their message says more than one node's refusal for the same reason.
     for problem in problems {
         let entry = by_reason.entry(problem.reason.to_owned());
         let nodes = &mut entry.or_insert_with(|| (problem.message.clone(), Vec::new())).1;
         nodes.extend(problem.node.as_deref());
     }
-    // In place, and not as it is asked for.
+    // ENIs that are in place and not as the spec asks.
     for attachment in unchanged {
         let attached = attachment.status.conditions.iter().find(|c| c.type_ == types::ATTACHED);
         let (reason, message) = attached.map_or(("Refused", ""), |c| (c.reason.as_str(), c.message.as_str()));
@@ -261,7 +265,7 @@ fn trouble(
     Some((reason, format!("{place}{message}{more}")))
 }
 
-/// What the conditions count.
+/// The numbers in the conditions.
 struct Numbers {
     matched: usize,
     desired: usize,
@@ -274,14 +278,14 @@ fn conditions_of(
     nodeeni: &NodeEni,
     numbers: Numbers,
     refused: &[&Unassigned],
-    trouble: Option<(String, String)>,
+    main_problem: Option<(String, String)>,
 ) -> [Wanted; 3] {
     let Numbers { matched, desired, ready, leaving, expected } = numbers;
     let expected = expected.map(|Expected { action, waiting, seconds }| {
         format!("; about {seconds} s: {waiting} ENIs wait for {action}, which EC2 lets us call so often and no more")
     });
     let expected = expected.unwrap_or_default();
-    let degraded = match &trouble {
+    let degraded = match &main_problem {
         Some((reason, message)) => Wanted::new(types::DEGRADED, true, reason.clone(), message.clone()),
         None => Wanted::new(types::DEGRADED, false, "AsExpected", "nothing needs a person"),
     };
@@ -293,7 +297,7 @@ fn conditions_of(
             degraded,
         ];
     }
-    let all = ready >= desired && trouble.is_none() && !(matched > 0 && desired == 0);
+    let all = ready >= desired && main_problem.is_none() && !(matched > 0 && desired == 0);
     let missing = desired.saturating_sub(ready);
     let progress = if missing > 0 || leaving > 0 {
         let waits =
@@ -305,7 +309,7 @@ fn conditions_of(
     } else {
         None
     };
-    let ready_now = match (&trouble, all, matched) {
+    let ready_now = match (&main_problem, all, matched) {
         (_, true, 0) => {
             Wanted::new(types::READY, true, "NoNodeMatches", "no node has the labels of nodeSelector: nothing to do")
         }
@@ -332,7 +336,7 @@ fn conditions_of(
     [ready_now, progressing, degraded]
 }
 
-/// The bounded list: past [`MAX_ENTRIES`] those that are not ready come first.
+/// At most [`MAX_ENTRIES`] entries. If there are more ENIAttachments, those that are not ready come first.
 fn entries(
     previous: &NodeEniStatus,
     attachments: &[&Attachment],

@@ -1,62 +1,63 @@
-//! Labels of a Node and tags of an ENI: kept for each of thousands, so all of one object's are one piece of memory.
+//! A compact map of strings for the labels of a Node and the tags of an ENI. Thousands of these maps are kept, so each map uses
+//! one string for all its keys and values. A lookup is a linear search.
 
 use std::fmt;
 
 /// Pairs of a key and a value, sorted by key, each key once.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StringMap {
-    /// All keys and values, one behind the other.
+    /// All keys and values, concatenated.
     text: Box<str>,
-    /// Where each key and each value ends, in bytes.
+    /// The end of each key and each value, in bytes.
     ends: Box<[u32]>,
 }
 
 impl StringMap {
-    /// The value of that key.
+    /// The value of this key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.iter().find_map(|(has, value)| (has == key).then_some(value))
     }
 
-    /// Whether there is such a key.
+    /// Whether the map has this key.
     pub fn contains_key(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    /// All of them, by key.
+    /// All pairs, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let ends = self.ends.iter().map(|end| usize::try_from(*end).unwrap_or(usize::MAX));
         let mut texts = ends.scan(0, |from, to| self.text.get(std::mem::replace(from, to)..to));
         std::iter::from_fn(move || Some((texts.next()?, texts.next()?)))
     }
 
-    /// How many there are.
+    /// The number of pairs.
     pub fn len(&self) -> usize {
         self.ends.len() / 2
     }
 
-    /// There is none.
+    /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Sets one.
+    /// Sets the value of a key.
     pub fn insert(&mut self, key: &str, value: &str) {
         *self = self.iter().chain([(key, value)]).collect();
     }
 
-    /// Takes one away.
+    /// Removes a key.
     pub fn remove(&mut self, key: &str) {
         *self = self.iter().filter(|(has, _)| *has != key).collect();
     }
 
-    /// Sets several.
+    /// Sets the values of several keys.
     pub fn extend<K: AsRef<str>, V: AsRef<str>>(&mut self, others: impl IntoIterator<Item = (K, V)>) {
         let others: Vec<(K, V)> = others.into_iter().collect();
         *self = self.iter().chain(others.iter().map(|(key, value)| (key.as_ref(), value.as_ref()))).collect();
     }
 }
 
-/// Of several with one key the last stays.
+/// If a key occurs several times, its last value counts.
 impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for StringMap {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut pairs: Vec<(K, V)> = pairs.into_iter().collect();
@@ -92,7 +93,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_are_what_a_map_is(
+        fn a_string_map_behaves_like_a_btree_map(
             first in prop::collection::vec(("[a-cä]{0,2}", ".{0,3}"), 0..6),
             more in prop::collection::vec(("[a-cä]{0,2}", ".{0,3}"), 0..4),
             key in "[a-cä]{0,2}",

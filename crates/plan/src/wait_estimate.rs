@@ -1,17 +1,18 @@
-//! How long what waits for EC2's request rates will wait.
+//! An estimate of how long calls will wait for EC2's request rates. It is given the number of waiting calls and the
+//! rates.
 
 use std::collections::BTreeMap;
 
-/// Calls of one action that wait for their turn.
+/// The calls of one action that wait for the rate limiter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CallQueue {
-    /// How many wait, by the NodeENI (by UID) whose ENIs they are for.
+    /// Number of waiting calls, by the UID of the NodeENI whose ENIs the calls are for.
     pub waiting: BTreeMap<String, usize>,
-    /// Calls a second that EC2 is sent at most.
+    /// The rate limit, in calls per second.
     pub rate: f64,
 }
 
-/// What waits to be created, and what to be attached.
+/// The calls that wait to create an ENI, and those that wait to attach one.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CallQueues {
     /// CreateNetworkInterface.
@@ -20,30 +21,31 @@ pub struct CallQueues {
     pub attach: CallQueue,
 }
 
-/// When a NodeENI's last ENI will have had its turn.
+/// When the last waiting call of a NodeENI will be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
-    /// The action that takes longest.
+    /// The action with the longest wait.
     pub action: &'static str,
-    /// ENIs of this NodeENI that wait for it.
+    /// Number of ENIs of this NodeENI that wait for the action.
     pub waiting: usize,
     /// Seconds from now.
     pub seconds: u64,
 }
 
-/// What takes less is not worth a word: it is over before it is read.
+/// A shorter wait, in seconds, is not reported: it is over before a user reads it.
 const WORTH_SAYING: u64 = 10;
 
 impl CallQueues {
-    /// What one NodeENI has to expect; None if it waits for no turn, or only for moments. NodeENIs take turns, so until the last
-    /// of its calls each other one has had as many turns at most. What waits to be created will wait to be attached.
+    /// The wait that one NodeENI can expect. None: it waits for no call, or for less than 10 s. Waiting calls are queued
+    /// fairly by NodeENI, so until this NodeENI's last call is sent, each other NodeENI has sent at most as many. An ENI
+    /// that waits to be created will wait to be attached too.
     pub fn expected(&self, nodeeni_uid: &str) -> Option<Expected> {
         let mut both = self.attach.waiting.clone();
         for (uid, count) in &self.create.waiting {
             *both.entry(uid.clone()).or_default() += count;
         }
         let attach = CallQueue { waiting: both, rate: self.attach.rate };
-        // Of two that take as long the later one counts.
+        // If both actions take equally long, the later action counts.
         [("CreateNetworkInterface", &self.create), ("AttachNetworkInterface", &attach)]
             .into_iter()
             .filter_map(|(action, queue)| {
@@ -74,35 +76,35 @@ impl CallQueue {
 mod tests {
     use super::*;
 
-    fn line(of: &[(&str, usize)], rate: f64) -> CallQueue {
+    fn queue(of: &[(&str, usize)], rate: f64) -> CallQueue {
         CallQueue { waiting: of.iter().map(|(uid, count)| ((*uid).to_owned(), *count)).collect(), rate }
     }
 
     #[test]
-    fn as_many_as_wait_at_the_rate_that_there_is() {
-        let lines = CallQueues { create: line(&[], 5.0), attach: line(&[("a", 370)], 5.0) };
+    fn the_wait_is_the_number_of_calls_divided_by_the_rate() {
+        let queues = CallQueues { create: queue(&[], 5.0), attach: queue(&[("a", 370)], 5.0) };
         let expected = Expected { action: "AttachNetworkInterface", waiting: 370, seconds: 74 };
-        assert_eq!(lines.expected("a"), Some(expected));
-        assert_eq!(lines.expected("b"), None);
-        let moments = CallQueues { attach: line(&[("a", 40)], 5.0), ..CallQueues::default() };
+        assert_eq!(queues.expected("a"), Some(expected));
+        assert_eq!(queues.expected("b"), None);
+        let moments = CallQueues { attach: queue(&[("a", 40)], 5.0), ..CallQueues::default() };
         assert_eq!(moments.expected("a"), None);
     }
 
     #[test]
-    fn what_waits_to_be_created_will_wait_to_be_attached() {
-        let lines = CallQueues { create: line(&[("a", 1000)], 5.0), attach: line(&[("a", 50)], 5.0) };
-        let expected = lines.expected("a").unwrap();
+    fn waiting_creates_count_as_waiting_attaches() {
+        let queues = CallQueues { create: queue(&[("a", 1000)], 5.0), attach: queue(&[("a", 50)], 5.0) };
+        let expected = queues.expected("a").unwrap();
         assert_eq!((expected.action, expected.waiting, expected.seconds), ("AttachNetworkInterface", 1050, 210));
-        // Unless creating is what takes longest.
-        let throttled = CallQueues { create: line(&[("a", 1000)], 0.5), ..lines };
+        // Unless the Creates take longest.
+        let throttled = CallQueues { create: queue(&[("a", 1000)], 0.5), ..queues };
         let expected = throttled.expected("a").unwrap();
         assert_eq!((expected.action, expected.waiting, expected.seconds), ("CreateNetworkInterface", 1000, 2000));
     }
 
     #[test]
-    fn a_small_one_waits_for_no_more_of_a_large_one_than_its_own() {
-        let lines = CallQueues { create: line(&[], 5.0), attach: line(&[("large", 5000), ("small", 100)], 5.0) };
-        assert_eq!(lines.expected("small").unwrap().seconds, 40);
-        assert_eq!(lines.expected("large").unwrap().seconds, 1020);
+    fn a_small_nodeeni_waits_for_at_most_as_many_calls_of_a_large_one() {
+        let queues = CallQueues { create: queue(&[], 5.0), attach: queue(&[("large", 5000), ("small", 100)], 5.0) };
+        assert_eq!(queues.expected("small").unwrap().seconds, 40);
+        assert_eq!(queues.expected("large").unwrap().seconds, 1020);
     }
 }

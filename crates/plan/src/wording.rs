@@ -1,9 +1,9 @@
-//! EC2's messages, made fit for a status: what differs with each request is cut, or is no news.
+//! EC2's messages, prepared for a status: text that differs with each request is removed, or ignored in comparisons.
 
 use crate::ec2_errors::CallError;
 use jiff::Timestamp;
 
-/// What follows encodes the request, over a thousand characters long, and differs each time.
+/// The text after this marker encodes the request. It has over a thousand characters and differs each time.
 const ENCODED: &str = "Encoded authorization failure message:";
 
 /// The message without the encoded part.
@@ -11,7 +11,7 @@ pub fn shortened(message: &str) -> String {
     message.split(ENCODED).next().unwrap_or_default().trim_end().to_owned()
 }
 
-/// What EC2 said, or why it said nothing, fit for a status.
+/// EC2's message, or why there was no answer, fit for a status.
 pub fn words_of(error: &CallError) -> String {
     match error {
         CallError::Answered { message, .. } => shortened(message),
@@ -19,12 +19,12 @@ pub fn words_of(error: &CallError) -> String {
     }
 }
 
-/// A time as people read it.
+/// The time rounded to a second, for messages.
 pub fn second(at: Timestamp) -> Timestamp {
     at.round(jiff::Unit::Second).unwrap_or(at)
 }
 
-/// Whether two messages say the same, whatever request IDs and blobs they carry.
+/// Whether two messages are equal apart from request IDs, times, numbers and encoded parts.
 pub fn says_the_same(a: &str, b: &str) -> bool {
     let words = |text: &str| {
         let words = text.split(|c: char| c.is_whitespace() || "()[]<>'\",;:=".contains(c)).filter(|word| !varies(word));
@@ -33,7 +33,7 @@ pub fn says_the_same(a: &str, b: &str) -> bool {
     a == b || words(&shortened(a)) == words(&shortened(b))
 }
 
-/// A request ID, a time, a number or a blob. What names a resource of EC2 does not vary.
+/// Whether the word is a request ID, a time, a number or an encoded part. The ID of an EC2 resource is none of these.
 fn varies(word: &str) -> bool {
     const NAMES: [&str; 8] = ["eni-", "i-", "subnet-", "sg-", "vpc-", "arn", "interface-", "eni-attach-"];
     let digits = word.chars().filter(char::is_ascii_digit).count();
@@ -41,7 +41,7 @@ fn varies(word: &str) -> bool {
     !is_name && (digits >= 4 || digits > 0 && word.len() >= 16 || word.len() >= 60)
 }
 
-/// What to do about an UnauthorizedOperation, by what its message names.
+/// What to do about an UnauthorizedOperation, by the permission that its message names.
 pub fn advice_on_permission(action: &str, message: &str) -> String {
     let named = message.split("not authorized to perform:").nth(1).and_then(|rest| rest.split_whitespace().next());
     let named = named.map_or_else(|| format!("ec2:{action}"), |named| named.trim_end_matches('.').to_owned());
@@ -57,7 +57,7 @@ pub fn advice_on_permission(action: &str, message: &str) -> String {
     }
 }
 
-/// The same about a mutation, and what happens until then.
+/// The same for a call that changes something, and what happens until then.
 pub fn allow(action: &str, message: &str) -> String {
     let advice = advice_on_permission(action, message);
     format!(
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_each_time_is_no_news_and_what_names_a_resource_is() {
+    fn request_ids_do_not_make_messages_differ_and_resource_ids_do() {
         let blob = |text: &str| format!("You are not authorized. Encoded authorization failure message: {text}");
         assert!(says_the_same(&blob("p3aI9"), &blob("g4oZ1")));
         assert_eq!(shortened(&blob("p3aI9")), "You are not authorized.");
@@ -85,13 +85,13 @@ mod tests {
     }
 
     #[test]
-    fn the_advice_names_what_the_message_names() {
-        let said = |action: &str, why: &str| {
+    fn the_advice_names_the_permission_in_the_message() {
+        let denied = |action: &str, why: &str| {
             format!(
                 "User: arn:aws:sts::111122223333:assumed-role/a is not authorized to perform: ec2:{action} on resource: x {why}"
             )
         };
-        let of = |action, why| allow("CreateNetworkInterface", &said(action, why));
+        let of = |action, why| allow("CreateNetworkInterface", &denied(action, why));
         assert!(of("CreateTags", "because no identity-based policy allows it").contains("IAM role ec2:CreateTags"));
         assert!(
             of("CreateTags", "with an explicit deny in a service control policy").contains("service control policy")

@@ -1,5 +1,6 @@
-//! Writes to the API server, remembered by their target (what is done, to which object): when the same one may be sent
-//! again, what refuses it, and who is told. The keys of the work queue are the caller's.
+//! The writes to the API server, remembered by their target (the kind of write and the name of the object): when a write
+//! may be sent again, which refusals stand, and what the log and the NodeENIs report. The keys `K` are those of the
+//! caller's work queue. This file sends nothing.
 
 mod refusal;
 mod target;
@@ -22,22 +23,22 @@ use undone::Undone;
 /// A write that was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingWrite {
-    /// To what.
+    /// The target of the write.
     pub target: Target,
-    /// What it says.
+    /// Its content, as digests.
     pub content: Content,
     /// UID of the NodeENI that it is for.
     pub nodeeni: String,
-    /// The Node that it is for; None: all of the NodeENI's.
+    /// The Node that it is for. None: it is for the NodeENI as a whole.
     pub node: Option<String>,
 }
 
 /// How a write ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was taken.
+    /// The API server accepted it.
     Taken,
-    /// Somebody else wrote first, or has it done already.
+    /// Another client wrote first, or has already done the same.
     Outrun,
     /// It was not sent: this replica may not be the leader any more.
     NotSent,
@@ -48,19 +49,19 @@ pub enum Outcome {
 /// What follows from the end of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News<K> {
-    /// What is said of the NodeENI changes.
+    /// Whether the problems of the NodeENI change.
     pub changed: bool,
-    /// To be logged: refusals begin, change, last, or end.
+    /// The line for the log, if a refusal begins, changes, continues or ends.
     pub line: Option<String>,
-    /// These wait for a refusal that has ended, it seems.
+    /// Keys whose writes were refused and may be tried now, because the refusal seems to have ended.
     pub woken: Vec<K>,
 }
 
-/// One success after a refusal wakes so many others: if the refusal has ended they do the same, and all are served within
-/// moments; if it has not, little is tried in vain.
+/// A success after a refusal releases this many other writes. If the refusal has ended, each of these releases as many
+/// again, so that all are sent within moments. If not, few requests are sent in vain.
 const WAKES: usize = 4;
 
-/// A digest of what a write says.
+/// A digest of the content of a write.
 pub fn digest(content: impl fmt::Debug) -> u64 {
     struct Sink(DefaultHasher);
     impl fmt::Write for Sink {
@@ -80,20 +81,20 @@ struct Remembered {
     target: Target,
     tries: Tries,
     refusal: Option<Box<Refusal>>,
-    /// It is taken, and does not last.
+    /// The writes to this target are accepted and do not last.
     undone: Option<Box<Undone>>,
 }
 
-/// So often a write that loses to others is sent again before that is said.
+/// A write that conflicts this many times in a row is reported.
 const OUTRUN_OFTEN: u32 = 8;
 
 /// The writes of one term of leadership.
 #[derive(Debug)]
 pub struct Writes<K> {
     by_key: BTreeMap<K, Vec<Remembered>>,
-    /// How many are refused now: the normal path looks no further.
+    /// Number of targets that are refused now. Zero saves the usual case a search.
     refused: usize,
-    /// How many do not last: the same.
+    /// Number of targets whose writes do not last, for the same reason.
     undone: usize,
     said: Said,
 }
@@ -105,19 +106,19 @@ impl<K> Default for Writes<K> {
 }
 
 impl<K: Ord + Clone> Writes<K> {
-    /// When this write may be sent; None: now.
+    /// When this write may be sent. None: now.
     pub fn not_before(&self, key: &K, asked: &PendingWrite, now: Timestamp) -> Option<Timestamp> {
         let known = self.by_key.get(key)?.iter().find(|known| known.target == asked.target)?;
         known.tries.not_before(asked.content, &asked.target.name, now)
     }
 
-    /// Whether the last write to this target was not taken.
+    /// Whether the last write to this target was not accepted.
     pub fn is_failing(&self, key: &K, target: &Target) -> bool {
         let known = self.by_key.get(key).into_iter().flatten().find(|known| known.target == *target);
         known.is_some_and(|known| known.tries.failed() > 0)
     }
 
-    /// Takes the end of a write.
+    /// Records the end of a write.
     pub fn ended(&mut self, key: &K, asked: PendingWrite, outcome: Outcome, now: Timestamp) -> News<K> {
         let PendingWrite { target, content, nodeeni, node } = asked;
         let known = self.by_key.entry(key.clone()).or_default();
@@ -163,7 +164,7 @@ impl<K: Ord + Clone> Writes<K> {
         News { changed, line, woken }
     }
 
-    /// The API server answers again: what got no answer, or an error of its own, may be tried now.
+    /// The API server answers again: writes that got no answer, or a server error, may be tried now. Returns their keys.
     pub fn answers_again(&mut self) -> Vec<K> {
         let passing = |known: &Remembered| known.refusal.as_ref().is_some_and(|refusal| refusal.is_outage());
         self.wake(usize::MAX, passing)
@@ -184,9 +185,9 @@ impl<K: Ord + Clone> Writes<K> {
         keys
     }
 
-    /// What was decided for a key now: what is refused and no longer decided is no trouble any more, unless it waits for
-    /// something else (`waits`, by UID of the NodeENI). Its back-off stays. Answers the UIDs of the NodeENIs of which less is
-    /// said.
+    /// Records which writes were decided for a key now. A refused write that is no longer decided is no problem any more,
+    /// unless its NodeENI (`waits`, by UID) waits for something else. Its back-off stays. Returns the UIDs of the
+    /// NodeENIs that have fewer problems.
     pub fn decided(&mut self, key: &K, wanted: &[PendingWrite], waits: impl Fn(&str) -> bool) -> Vec<String> {
         if self.refused == 0 {
             return Vec::new();
@@ -201,8 +202,8 @@ impl<K: Ord + Clone> Writes<K> {
         gone
     }
 
-    /// Forgets what is over, at times: writes of long ago, and those for what is not there any more. Answers the UIDs of the NodeENIs of
-    /// which less is said.
+    /// Forgets old writes, and the writes of keys that no longer exist. Returns the UIDs of the NodeENIs that have fewer
+    /// problems.
     pub fn forget(&mut self, now: Timestamp, is_there: impl Fn(&K) -> bool) -> Vec<String> {
         let (mut refused, mut undone, mut lasts) = (0, 0, Vec::new());
         self.by_key.retain(|key, known| {
@@ -224,7 +225,8 @@ impl<K: Ord + Clone> Writes<K> {
         lasts
     }
 
-    /// What is wrong with the NodeENI of this UID: one for each Node whose writes are refused, or do not last, with the same words.
+    /// The problems of the NodeENI with this UID: one for each Node whose writes are refused or do not last, with the
+    /// same message.
     pub fn problems(&self, nodeeni: &str) -> Vec<Problem> {
         if self.refused == 0 && self.undone == 0 {
             return Vec::new();

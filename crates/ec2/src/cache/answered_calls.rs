@@ -1,39 +1,39 @@
-//! What EC2 told us in answer to our calls on one ENI. Within the lag after an answer, a Describe that shows something
-//! older does not undo it; what moves forward is taken at once.
+//! The answers of EC2 to our own calls on one ENI. Within the lag after an answer, a Describe that shows an older state does not
+//! override the answer; a Describe that shows a later state is applied at once. Plain data: the times are arguments.
 
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::SecurityGroupId;
 use multi_eni_plan::observed::{AttachmentState, ObservedAttachment, ObservedEni};
 use std::collections::BTreeMap;
 
-/// A value and when EC2 accepted it.
+/// A value, and when EC2's answer accepted it.
 type At<T> = Option<(Timestamp, T)>;
 
-/// Everything our calls changed on one ENI, each with the time of its answer.
+/// Everything that our calls changed on one ENI, each with the time of the answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct AnsweredCalls {
-    /// Answer of Create.
+    /// When Create was answered.
     pub created: Option<Timestamp>,
-    /// Attach: the attachment's ID.
+    /// The ID of the attachment that Attach made.
     pub attached: At<String>,
-    /// Detach: the attachment's ID.
+    /// The ID of the attachment that Detach ends.
     pub detached: At<String>,
-    /// Modify of deleteOnTermination.
+    /// The value of deleteOnTermination that Modify set.
     pub delete_on_termination: At<bool>,
-    /// Modify of the groups, sorted.
+    /// The groups that Modify set, sorted.
     pub groups: At<Vec<SecurityGroupId>>,
-    /// Modify of the description.
+    /// The description that Modify set.
     pub description: At<String>,
-    /// Modify of the source/destination check.
+    /// The source/destination check that Modify set.
     pub source_dest_check: At<bool>,
-    /// Tags set by Create and CreateTags, each with its own time.
+    /// The tags that Create and CreateTags set, each with its own time.
     pub tags: BTreeMap<String, (Timestamp, String)>,
-    /// Keys of tags that DeleteTags took away, each with its own time.
+    /// The keys of the tags that DeleteTags removed, each with its own time.
     pub untagged: BTreeMap<String, Timestamp>,
 }
 
 impl AnsweredCalls {
-    /// Every Describe is believed.
+    /// No answered calls: every Describe is applied as it is.
     pub const NOTHING: Self = Self {
         created: None,
         attached: None,
@@ -46,7 +46,8 @@ impl AnsweredCalls {
         untagged: BTreeMap::new(),
     };
 
-    /// `shown` by a Describe that began at `shown.shown_at`, corrected by what is younger. `known` is what the view had.
+    /// Corrects `shown`, the ENI of a Describe that began at `shown.shown_at`, by the answers that still override this Describe.
+    /// `known` is the ENI in the cache before.
     pub fn correct(&self, known: &ObservedEni, mut shown: ObservedEni, lag: SignedDuration) -> ObservedEni {
         let began = shown.shown_at;
         let holds = |at: Timestamp| within(lag, at, began);
@@ -89,11 +90,11 @@ impl AnsweredCalls {
         shown
     }
 
-    /// What outweighs Describes still, after one that began at `began` has been taken in: none that began earlier is. Kept for each
-    /// ENI, so what is over is let go.
+    /// The answers that still override Describes, after a Describe that began at `began` was applied: no Describe that began
+    /// earlier is applied later. The other answers are dropped, because the cache keeps this value for each ENI.
     pub fn after(self, began: Timestamp, lag: SignedDuration) -> Self {
-        fn still<T>(told: At<T>, holds: impl Fn(Timestamp) -> bool) -> At<T> {
-            told.filter(|(at, _)| holds(*at))
+        fn still<T>(answer: At<T>, holds: impl Fn(Timestamp) -> bool) -> At<T> {
+            answer.filter(|(at, _)| holds(*at))
         }
         let holds = |at: Timestamp| within(lag, at, began);
         Self {
@@ -118,7 +119,7 @@ impl AnsweredCalls {
         let attached = self.attached.as_ref().filter(|(at, _)| holds(*at)).map(|(_, id)| id.as_str());
         let detached = self.detached.as_ref().filter(|(at, _)| holds(*at)).map(|(_, id)| id.as_str());
         let Some(shown) = shown else {
-            // Not attached: older than Attach's answer, unless Detach was answered since.
+            // A Describe without an attachment is older than Attach's answer, unless Detach was answered since.
             return match (attached, known) {
                 (Some(id), Some(known)) if known.id == id && detached != Some(id) => Some(known.clone()),
                 _ => None,
@@ -130,13 +131,13 @@ impl AnsweredCalls {
                 if ours && shown.state < known.state {
                     return Some(known.clone());
                 }
-                // Our own clock's word stands: EC2's attach time is another clock's.
+                // In the same state, `since` keeps the time by our own clock: EC2's attach time is by another clock.
                 let since = if known.state == shown.state { known.since } else { shown.since };
                 Some(ObservedAttachment { since, ..shown })
             }
-            // It was seen to be gone after our Detach: no older look brings it back.
+            // A Describe after our Detach showed that this attachment has ended. An older Describe does not bring it back.
             None if detached == Some(shown.id.as_str()) => None,
-            // An attachment on its way out that Attach's answer has replaced.
+            // The Describe shows an earlier attachment that detaches; Attach's answer has replaced that attachment.
             Some(known) if attached == Some(known.id.as_str()) && shown.state == AttachmentState::Detaching => {
                 Some(known.clone())
             }
@@ -145,7 +146,7 @@ impl AnsweredCalls {
     }
 }
 
-/// Whether a Describe that began at `began` may still show what was so before `call`.
+/// Whether a Describe that began at `began` may still show the state before the call that was answered at `call`.
 pub(crate) fn within(lag: SignedDuration, call: Timestamp, began: Timestamp) -> bool {
     began.duration_since(call) < lag
 }

@@ -1,18 +1,20 @@
-//! When EC2 showed something of this cluster: an ENI or an instance. Another account shows nothing, so what a look does not show is
-//! absent only if that look came after such a sign.
+//! Records when EC2 showed something of this cluster: an ENI or an instance. Credentials for another account or Region show
+//! nothing of this cluster. So an ENI that a lookup does not show is absent only if EC2 showed something of this cluster before
+//! the lookup began. Such a showing is called evidence here.
 
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 
-/// So many signs are remembered: looks that take seconds end after several that began later.
+/// The number of showings that are kept. A lookup that takes seconds may end after several others that began later.
 const SIGNS: usize = 32;
 
-/// Starts of the latest Describes that showed something, in their order.
+/// The start times of the latest Describes that showed something of this cluster, in ascending order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Home(VecDeque<Timestamp>);
 
 impl Home {
-    /// A Describe that began at `at` showed something of this cluster, or the account and Region are proven as of then.
+    /// Records that a Describe that began at `at` showed something of this cluster, or other proof of the account and Region at
+    /// `at`.
     pub fn shown(&mut self, at: Timestamp) {
         if self.latest().is_some_and(|latest| at <= latest) {
             return;
@@ -23,27 +25,27 @@ impl Home {
         self.0.push_back(at);
     }
 
-    /// The latest sign.
+    /// The time of the latest evidence.
     pub fn latest(&self) -> Option<Timestamp> {
         self.0.back().copied()
     }
 
-    /// The latest sign that was there when a look began.
+    /// The time of the latest evidence that existed when a lookup began at `began`.
     pub fn at(&self, began: Timestamp) -> Option<Timestamp> {
         self.0.iter().rev().find(|shown| **shown <= began).copied()
     }
 }
 
-/// A whole look that did not show an ENI.
+/// A complete lookup or resync that did not show an ENI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lookup {
-    /// When it began.
+    /// When the lookup began.
     pub began: Timestamp,
-    /// The latest sign that was there then.
+    /// The time of the latest evidence that existed then.
     pub home: Option<Timestamp>,
 }
 
-/// By UID of the ENIAttachment: the latest look by tag.
+/// The latest lookup by tag, by UID of the ENIAttachment.
 pub(crate) type Looks = BTreeMap<String, Lookup>;
 
 #[cfg(test)]
@@ -52,7 +54,7 @@ mod tests {
     use jiff::SignedDuration;
 
     #[test]
-    fn a_look_knows_the_sign_that_was_there_when_it_began() {
+    fn a_lookup_gets_the_evidence_that_existed_when_it_began() {
         let at = |s: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(s);
         let mut home = Home::default();
         assert_eq!(home.at(at(5)), None);

@@ -1,4 +1,5 @@
-//! Questions answered in batches: by tag, by ID, by instance.
+//! The batched lookups: ENIs by tag, by ID and by instance, and instance states. Each takes a batch of keys, sends the Describe
+//! calls, applies the answer to the cache and reports what changed. It never decides which lookups are needed.
 
 use crate::batcher::Batcher;
 use crate::changed::Changed;
@@ -15,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 impl Ec2 {
-    /// Answers questions of one kind for ever; after a failure again with growing waits.
-    pub(crate) async fn answer<K, F>(&self, questions: &Batcher<K>, lookup: impl Fn(BTreeSet<K>) -> F)
+    /// Sends the lookups of one batcher; never returns. After a failure, the batch waits before the next try, each time longer.
+    pub(crate) async fn answer<K, F>(&self, batcher: &Batcher<K>, lookup: impl Fn(BTreeSet<K>) -> F)
     where
         K: Ord + Clone,
         F: Future<Output = Result<(), CallError>>,
@@ -24,15 +25,15 @@ impl Ec2 {
         let options = &self.inner.options;
         let mut retry = options.retry_after;
         loop {
-            let batch = questions.next(options.gather).await;
+            let batch = batcher.next(options.gather).await;
             match lookup(batch.clone()).await {
                 Ok(()) => {
                     retry = options.retry_after;
-                    questions.answered(&batch);
+                    batcher.answered(&batch);
                 }
                 Err(error) => {
-                    tracing::warn!(code = error.code(), %error, "look failed; again in {retry:?}");
-                    questions.unanswered(batch);
+                    tracing::warn!(code = error.code(), %error, retry_in = ?retry, "EC2 lookup failed");
+                    batcher.unanswered(batch);
                     tokio::time::sleep(retry).await;
                     retry = (retry * 2).min(options.resync_every);
                 }
@@ -44,7 +45,7 @@ impl Ec2 {
         let name = format!("tag:{}", names::TAG_ATTACHMENT_UID);
         let page = self.all_enis(convert::filter(&name, uids.iter().map(String::as_str))).await?;
         self.inner.uids.answered(&uids);
-        // What is there and cannot be read is not absent.
+        // An ENI that EC2 shows without an ID exists, so it is not recorded as absent.
         let hidden = Self::attachments_among(&page.unreadable);
         let asked = uids.difference(&hidden).cloned().collect();
         self.change(|cache| ((), cache.finish_lookup_by_tag(page.started, &asked, page.enis)));
@@ -64,7 +65,7 @@ impl Ec2 {
         let filter = convert::filter("attachment.instance-id", ids.iter().map(InstanceId::as_str));
         let mut page = self.all_enis(filter).await?;
         self.inner.instances.answered(&ids);
-        // What has no ID holds its slot all the same.
+        // An ENI without an ID occupies its slot as well.
         page.enis.extend(page.unreadable.drain(..).map(Unreadable::occupant));
         self.change(|cache| ((), cache.finish_instances(page.started, &ids, page.enis)));
         for id in ids {
@@ -83,7 +84,7 @@ impl Ec2 {
             }
         };
         let read: Vec<(InstanceId, Option<InstanceState>)> = instances.iter().filter_map(convert::instance).collect();
-        // What is shown without an ID can be any of those that are not shown: none of them is missing.
+        // An instance without an ID can be any of the instances that are not shown, so none of these counts as missing.
         let unread = instances.len() - read.len();
         let described: BTreeMap<InstanceId, Option<InstanceState>> = read.into_iter().collect();
         self.count_unreadable("Instance", unread);
@@ -102,17 +103,18 @@ impl Ec2 {
         Ok(())
     }
 
-    /// DescribeInstances failed. Those who wait for it are told when that begins and when it changes: they may have to say so.
+    /// Records that DescribeInstances failed. Reports the instances of the batch if the failure is new or has changed: the
+    /// statuses of their ENIAttachments may have to show it.
     fn note_states_failure(&self, error: &CallError, ids: &BTreeSet<InstanceId>) {
-        let is_news = {
+        let is_new = {
             let now = self.now();
             let mut failure = lock(&self.inner.states_failure);
             let next = Some(LookupFailure::next(failure.as_ref(), Action::DescribeInstances.name(), error, now));
-            let is_news = *failure != next;
+            let is_new = *failure != next;
             *failure = next;
-            is_news
+            is_new
         };
-        if is_news {
+        if is_new {
             ids.iter().cloned().map(Changed::Instance).for_each(|changed| self.tell(changed));
         }
     }

@@ -1,11 +1,11 @@
-//! The cache of EC2: what Describes showed, with our own answered calls written through.
+//! The cache of EC2: what Describes showed, with the answers of our own calls written through.
 //!
-//! - [`state`]: the data and its rules. Synchronous, no I/O.
-//! - [`write_through`]: what the answers of our own calls add to it.
-//! - [`answered_calls`]: what our calls were told, and how long that outweighs a Describe.
-//! - [`home`]: when EC2 showed this cluster, without which nothing is absent.
-//! - [`observe`]: what decisions read.
-//! - [`resync`], [`poll`], [`lookups`]: the loops that feed it.
+//! - [`state`]: the data, and the rules by which Describes change it. Synchronous, no I/O.
+//! - [`write_through`]: what the answers of our own calls add to the data.
+//! - [`answered_calls`]: the answers of our own calls, and how long they override a Describe.
+//! - [`home`]: when EC2 showed something of this cluster. An absence needs this evidence.
+//! - [`observe`]: the reads that decisions make.
+//! - [`resync`], [`poll`], [`lookups`]: the loops that call EC2 and fill the cache.
 
 pub(crate) mod answered_calls;
 pub(crate) mod home;

@@ -1,5 +1,5 @@
-//! The poll: while anything is attaching or detaching, looks at just those ENIs: every tick at first, and less and less
-//! often at those that take long. What is stuck for minutes is not worth a call a second.
+//! The poll: while ENIs are attaching or detaching, it describes just those ENIs by ID. It describes an ENI every tick at first,
+//! and less often the longer the ENI takes: an ENI that is stuck for minutes is not worth a call a second.
 
 use crate::batcher::VALUES_A_FILTER;
 use crate::convert;
@@ -12,15 +12,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Longest time between two looks at an ENI in motion.
+/// Longest time between two polls of an ENI in motion that is not stuck.
 const LONGEST: SignedDuration = SignedDuration::from_secs(30);
-/// What has been in motion for so long does not end by itself: the sweep, which comes anyway, tells when it does.
+/// An ENI that has been in motion for this long is stuck: its motion rarely ends by itself, and a resync shows the end.
 const STUCK: SignedDuration = SignedDuration::from_mins(10);
-/// The time between two looks is this part of how long the ENI has been in motion.
+/// The time between two polls of an ENI is the time that the ENI has been in motion, divided by this number.
 const PART: i32 = 5;
 
-/// When an ENI that has been in motion since `since` and was seen last at `seen` is looked at again. What is stuck is looked at
-/// only when two sweeps have not shown it.
+/// When an ENI that has been in motion since `since`, and that the cache last learned of at `seen`, is due for a poll. A stuck
+/// ENI is due only after two resync intervals in which no resync showed it.
 fn due(every: SignedDuration, resync: SignedDuration, since: Timestamp, seen: Timestamp) -> Timestamp {
     let age = seen.duration_since(since);
     let longest = if age < STUCK { LONGEST } else { LONGEST.max(resync * 2) };
@@ -29,7 +29,7 @@ fn due(every: SignedDuration, resync: SignedDuration, since: Timestamp, seen: Ti
 }
 
 impl Ec2 {
-    /// Polls for ever; sleeps while nothing moves.
+    /// Polls; never returns. Sleeps while no ENI is attaching or detaching.
     pub(crate) async fn keep_polling(&self) {
         let every = self.inner.options.poll_every;
         let mut failed = 0_u32;
@@ -37,7 +37,7 @@ impl Ec2 {
         loop {
             if !lock(&self.inner.cache).is_moving() {
                 self.inner.motion.notified().await;
-                // The first look is one tick after something began to move: EC2 takes that long.
+                // The first poll is one tick after an ENI began to move: EC2 takes at least that long.
                 next = next.max(Instant::now() + every);
                 continue;
             }
@@ -49,7 +49,7 @@ impl Ec2 {
                     next = began + every;
                 }
                 Err(error) => {
-                    tracing::warn!(code = error.code(), %error, "poll failed");
+                    tracing::warn!(code = error.code(), %error, "EC2 poll failed");
                     let wait = every.saturating_mul(2_u32.saturating_pow(failed.min(10)));
                     next = Instant::now() + wait.min(self.inner.options.resync_every);
                     failed = failed.saturating_add(1);
@@ -58,12 +58,12 @@ impl Ec2 {
         }
     }
 
-    /// Looks at those that are due.
+    /// Describes the ENIs that are due.
     async fn poll(&self) -> Result<(), CallError> {
         let options = &self.inner.options;
         let (now, every, resync) = (self.now(), tick(options.poll_every), tick(options.resync_every));
         let moving = lock(&self.inner.cache).moving();
-        // A tick's fraction early is not too early: calls do not begin on the dot.
+        // An ENI may be polled half a tick early, because calls do not begin at exact times.
         let soon = now.saturating_add(every / 2).unwrap_or(now);
         let due: Vec<EniId> = moving
             .into_iter()
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_become_rarer_with_the_length_of_the_motion() {
+    fn polls_become_rarer_the_longer_an_eni_is_in_motion() {
         let s = |seconds: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
         let every = SignedDuration::from_secs(1);
         let resync = SignedDuration::from_secs(60);

@@ -1,4 +1,5 @@
-//! The sweep: one filtered, paginated Describe of all ENIs of this cluster, at start and then at its interval.
+//! The resync: one filtered, paginated Describe of all ENIs of this cluster, at start and then at an interval. It applies the
+//! ENIs of each page at once, but absences only when all pages were answered.
 
 use crate::changed::Changed;
 use crate::convert;
@@ -11,7 +12,7 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 impl Ec2 {
-    /// Sweeps for ever; after a failure again with growing waits.
+    /// Resyncs; never returns. After a failure, waits before the next try, each time longer.
     pub(crate) async fn keep_resyncing(&self) {
         let options = &self.inner.options;
         let mut retry = options.retry_after;
@@ -26,7 +27,7 @@ impl Ec2 {
                     self.await_next_resync(began).await;
                 }
                 Err(error) => {
-                    tracing::warn!(code = error.code(), %error, "sweep not whole: it does not count; again in {retry:?}");
+                    tracing::warn!(code = error.code(), %error, retry_in = ?retry, "EC2 resync failed");
                     self.note_failure(Some(&error));
                     tokio::time::sleep(retry).await;
                     retry = (retry * 2).min(options.resync_every);
@@ -51,16 +52,17 @@ impl Ec2 {
         }
     }
 
-    /// All ENIs that carry the tag of upstream's controller, whosever. Asked once, and not remembered.
+    /// All ENIs that carry the tag of upstream's controller, of any cluster. Each call describes them; the cache does not keep
+    /// them.
     ///
     /// # Errors
-    /// If EC2 did not answer, or with an error.
+    /// [`CallError`] if EC2 did not answer, or answered with an error.
     pub async fn upstreams(&self) -> Result<Vec<ObservedEni>, CallError> {
         let filter = convert::filter(&format!("tag:{}", names::UPSTREAM_TAG_MANAGED_BY), [names::UPSTREAM_MANAGER]);
         self.all_enis(filter).await.map(|page| page.enis)
     }
 
-    /// One sweep. Pages are believed as they come; absence only when the last one is in.
+    /// One resync. ENIs are applied page by page; absences only after the last page.
     async fn resync(&self) -> Result<(), CallError> {
         let filter = convert::filter(&format!("tag:{}", names::TAG_CLUSTER), [self.inner.cluster.uid.as_str()]);
         let (mut began, mut shown, mut token) = (None, BTreeSet::new(), None);

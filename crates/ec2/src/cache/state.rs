@@ -1,7 +1,6 @@
-//! The view's data and the rules by which Describes change it.
+//! The data of the cache, and the rules by which Describes change it. Synchronous, no I/O.
 //!
-//! Every `apply_*` returns the UIDs of the ENIAttachments for which something really changed, or for which an answer was
-//! awaited.
+//! A function that returns [`Uids`] returns the ENIAttachments to report: those whose ENI changed, or whose lookup was answered.
 
 use super::answered_calls::{AnsweredCalls, within};
 use super::home::{Home, Looks, Lookup};
@@ -17,81 +16,82 @@ use std::collections::{BTreeMap, BTreeSet};
 /// UIDs of ENIAttachments.
 pub(crate) type Uids = BTreeSet<String>;
 
-/// How long what is no longer asked for is remembered.
+/// How long the cache keeps foreign ENIs, absent ENIs and instance states after it last learned of them.
 const REMEMBERED: SignedDuration = SignedDuration::from_secs(3600);
 
-/// When an ENI was shown that no Describe has shown yet: it is looked at before anything is done to it.
+/// The `shown_at` of an ENI that no Describe has shown yet. Such an ENI is looked up before any call on it.
 pub(super) const NEVER_SHOWN: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// An ENI that EC2 showed last time.
+/// An ENI that exists, as far as the cache knows.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub seen: ObservedEni,
-    /// None: nothing that a Describe does not show as well, as is so for nearly all.
+    /// The answers of calls that still override Describes. None for nearly all ENIs, so the box saves memory.
     told: Option<Box<AnsweredCalls>>,
 }
 
 impl Entry {
-    /// An ENI, and what outweighs Describes of it.
-    pub fn new(seen: ObservedEni, told: AnsweredCalls) -> Self {
-        Self { seen, told: (told != AnsweredCalls::default()).then(|| Box::new(told)) }
+    /// An ENI, and the answers of calls that override Describes of it.
+    pub fn new(seen: ObservedEni, calls: AnsweredCalls) -> Self {
+        Self { seen, told: (calls != AnsweredCalls::default()).then(|| Box::new(calls)) }
     }
 
-    /// What outweighs Describes.
+    /// The answers of calls that override Describes.
     pub fn told(&self) -> &AnsweredCalls {
         static NOTHING: AnsweredCalls = AnsweredCalls::NOTHING;
         self.told.as_deref().unwrap_or(&NOTHING)
     }
 }
 
-/// An ENI that is not there, as far as we know.
+/// An ENI that is absent, as far as the cache knows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gone {
-    /// The UID that its tags named, if it was ever seen.
+    /// The UID of the ENIAttachment that its tags named, if the cache ever held the ENI.
     pub uid: Option<String>,
-    /// Looks by ID that did not show it.
+    /// The lookups by ID that did not show the ENI, or EC2's answer NotFound to our Delete.
     pub by_id: Option<Missed>,
-    /// When EC2 answered our Delete, if only that it does not know the ENI.
+    /// When EC2 answered our Delete, with success or with NotFound.
     pub deleted: Option<Timestamp>,
-    /// It answered that it does not know it.
+    /// EC2 answered our Deletes with NotFound only.
     pub unknown: bool,
-    /// When this was last added to.
+    /// When this record was last updated.
     pub noted: Timestamp,
 }
 
 impl Gone {
-    /// When EC2 deleted it, as it answered.
+    /// When EC2 answered our Delete, if any Delete succeeded.
     pub fn confirmed(&self) -> Option<Timestamp> {
         self.deleted.filter(|_| !self.unknown)
     }
 }
 
-/// The view.
+/// The cache of EC2.
 #[derive(Debug)]
 pub(crate) struct CacheState {
     pub(super) cluster: Cluster,
     pub(super) lag: SignedDuration,
     pub(super) entries: BTreeMap<EniId, Box<Entry>>,
-    /// In the order of their IDs; as good as always one.
+    /// ENIs by the UID in their tag, sorted by ID; nearly always one.
     pub(super) by_uid: BTreeMap<String, Vec<EniId>>,
-    /// In the order of their IDs; a few.
+    /// ENIs by the instance of their attachment, sorted by ID; a few.
     pub(super) by_instance: BTreeMap<InstanceId, Vec<EniId>>,
+    /// The ENIs that are attaching or detaching.
     pub(super) moving: BTreeSet<EniId>,
     pub(super) gone: BTreeMap<EniId, Gone>,
-    /// The ENI of that UID which went last.
+    /// By UID: the ENI with that UID in its tag that became absent last.
     pub(super) gone_by_uid: BTreeMap<String, EniId>,
-    /// The latest look by tag that did not show an ENI of that UID.
+    /// By UID: the latest lookup by tag that did not show an ENI with that UID.
     pub(super) absent_by_tag: Looks,
-    /// Start of the latest Describe that showed an ENI of that UID, believed or not.
+    /// By UID: start of the latest Describe that showed an ENI with that UID, applied or not.
     pub(super) shown: BTreeMap<String, Timestamp>,
     pub(super) last_resync: Option<Timestamp>,
-    /// How many ENIs of this cluster that sweep showed, readable or not.
+    /// The number of ENIs of this cluster that the last resync showed, including unreadable ones that the cache holds by UID.
     pub(super) resynced: usize,
     /// When EC2 showed something of this cluster.
     pub(super) home: Home,
-    /// The same, as the last sweep ended.
+    /// The time of the latest such evidence at the start of the last resync, or that start if the resync itself showed an ENI.
     pub(super) resynced_home: Option<Timestamp>,
-    /// Who asked for an ENI whose tags do not name them: since the last sweep, and in the one before.
+    /// ENIAttachments that asked for an ENI whose tags do not name them: since the last resync, and between the two before.
     pub(super) askers: BTreeMap<EniId, Uids>,
     pub(super) earlier_askers: BTreeMap<EniId, Uids>,
     pub(super) instances: BTreeMap<InstanceId, InstanceInterfaces>,
@@ -99,7 +99,7 @@ pub(crate) struct CacheState {
 }
 
 impl CacheState {
-    /// Knows nothing yet.
+    /// An empty cache.
     pub fn new(cluster: Cluster, lag: SignedDuration) -> Self {
         Self {
             cluster,
@@ -123,7 +123,7 @@ impl CacheState {
         }
     }
 
-    /// ENIs that a Describe showed; their `shown_at` is its start. Says nothing about others.
+    /// Applies the ENIs that a Describe showed; their `shown_at` is the start of the Describe. Other ENIs do not change.
     pub fn apply_shown(&mut self, page: Vec<ObservedEni>) -> Uids {
         page.into_iter().filter_map(|seen| self.apply_one(seen)).collect()
     }
@@ -136,7 +136,7 @@ impl CacheState {
             note_latest(&mut self.shown, uid, shown.shown_at);
         }
         let Some(entry) = self.entries.get_mut(&shown.id) else {
-            // What EC2 did not know may be in another account: one that shows it wins.
+            // Only a successful Delete overrides this Describe. NotFound does not: another account gives the same answer.
             let deleted = self.gone.get(&shown.id).and_then(Gone::confirmed);
             if deleted.is_some_and(|at| within(self.lag, at, shown.shown_at)) {
                 return None;
@@ -150,25 +150,25 @@ impl CacheState {
         }
         let began = shown.shown_at;
         let seen = entry.told().correct(&entry.seen, shown, self.lag);
-        let told = entry.told().clone().after(began, self.lag);
+        let calls = entry.told().clone().after(began, self.lag);
         if same(&entry.seen, &seen) {
-            // As good as always, for each of thousands: no index is touched.
-            **entry = Entry::new(seen, told);
+            // This is nearly always so, for thousands of ENIs in each resync. The indexes need no update.
+            **entry = Entry::new(seen, calls);
             return None;
         }
         let uid = seen.attachment_uid().map(str::to_owned);
-        self.put(Entry::new(seen, told));
+        self.put(Entry::new(seen, calls));
         uid
     }
 
-    /// A sweep that began at `began` showed ENIs of these ENIAttachments that could not be read: they are not absent. Answers what is
-    /// known of them.
+    /// A resync that began at `began` showed ENIs of these ENIAttachments that cannot be read: they are not absent. Returns the
+    /// ENIs of these ENIAttachments that the cache holds.
     pub fn shown_unread(&mut self, uids: &Uids, began: Timestamp) -> Vec<EniId> {
         uids.iter().for_each(|uid| note_latest(&mut self.shown, uid, began));
         uids.iter().filter_map(|uid| self.by_uid.get(uid)).flatten().cloned().collect()
     }
 
-    /// A whole sweep that began at `began` has ended, and showed exactly the ENIs in `shown`.
+    /// Applies the end of a complete resync that began at `began` and showed exactly the ENIs in `shown`.
     pub fn finish_resync(&mut self, began: Timestamp, shown: &BTreeSet<EniId>) -> Uids {
         let missing: Vec<EniId> = self
             .entries
@@ -183,13 +183,13 @@ impl CacheState {
         }
         self.last_resync = Some(self.last_resync.map_or(began, |last| last.max(began)));
         self.resynced = shown.len();
-        // Its later pages are younger signs.
+        // An ENI on a later page is evidence from after `began`, which `at(began)` does not find.
         self.resynced_home = if shown.is_empty() { self.home.at(began) } else { Some(began) };
         self.forget(began);
         uids
     }
 
-    /// A whole look by tag that began at `began` for `asked` showed `shown`.
+    /// Applies a complete lookup by tag that began at `began` for `asked` and showed `shown`. Returns all of `asked`.
     pub fn finish_lookup_by_tag(&mut self, began: Timestamp, asked: &Uids, shown: Vec<ObservedEni>) -> Uids {
         let ids: BTreeSet<EniId> = shown.iter().map(|seen| seen.id.clone()).collect();
         let found: Uids = shown.iter().filter_map(ObservedEni::attachment_uid).map(str::to_owned).collect();
@@ -209,7 +209,8 @@ impl CacheState {
         asked.clone()
     }
 
-    /// A whole look by ID filter that began at `began` for `asked` showed `shown`. Those who asked are always told.
+    /// Applies a complete lookup by ID filter that began at `began` for `asked` and showed `shown`. Always returns the
+    /// ENIAttachments that asked for these ENIs or that their tags name.
     pub fn finish_lookup_by_id(&mut self, began: Timestamp, asked: &BTreeSet<EniId>, shown: Vec<ObservedEni>) -> Uids {
         let mut uids = self.finish_poll(began, asked, shown);
         for id in asked {
@@ -222,14 +223,14 @@ impl CacheState {
         uids
     }
 
-    /// The same for a poll: only those are told for whom something changed.
+    /// The same for a poll, but returns only the ENIAttachments whose ENI changed.
     pub fn finish_poll(&mut self, began: Timestamp, asked: &BTreeSet<EniId>, shown: Vec<ObservedEni>) -> Uids {
         let ids: BTreeSet<EniId> = shown.iter().map(|seen| seen.id.clone()).collect();
         let mut uids = self.apply_shown(shown);
         for id in asked.difference(&ids) {
             match self.entries.get(id) {
                 Some(entry) if !self.counts_as_absence(entry, began) => {
-                    // That it is not to be seen yet shows that it is new: no earlier Create made it.
+                    // EC2 does not show the ENI yet, so the ENI is new: no earlier Create made it, and its tags are as sent.
                     if let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.seen.shown_at == NEVER_SHOWN) {
                         entry.seen.shown_at = began;
                     }
@@ -251,7 +252,7 @@ impl CacheState {
         uids
     }
 
-    /// A whole look at the ENIs of `asked` that began at `began`.
+    /// Applies a complete lookup of the ENIs on the instances `asked` that began at `began`.
     pub fn finish_instances(
         &mut self,
         began: Timestamp,
@@ -262,11 +263,11 @@ impl CacheState {
             let on = |seen: &&ObservedEni| seen.attachment.as_ref().and_then(|a| a.instance.as_ref()) == Some(instance);
             let mut enis: Vec<ObservedEni> = shown.iter().filter(on).cloned().collect();
             enis.sort_by(|a, b| a.id.cmp(&b.id));
-            // Kept for each node, and it grew by doubling.
+            // The cache keeps this list for each node, and its capacity grew by doubling.
             enis.shrink_to_fit();
             self.finish_instance(instance, began, enis);
         }
-        // Only ours, and those that somebody looked for by ID, have entries.
+        // Only ENIs of this cluster, and ENIs that a lookup requested by ID, have entries.
         let is_known = |seen: &ObservedEni| {
             seen.is_of(&self.cluster) || self.entries.contains_key(&seen.id) || self.gone.contains_key(&seen.id)
         };
@@ -274,11 +275,12 @@ impl CacheState {
         self.apply_shown(known)
     }
 
-    /// A look that does not show the primary interface is no look: neither for what is there nor for room.
+    /// Applies the lookup of one instance. A lookup without the primary interface shows neither the ENIs nor the free slots of
+    /// the instance; only `without_primary` records it.
     fn finish_instance(&mut self, instance: &InstanceId, began: Timestamp, enis: Vec<ObservedEni>) {
         match enis.iter().find(|seen| seen.is_primary_of(instance)) {
             Some(primary) => {
-                let (vpc, zone) = (said(&primary.vpc), said(&primary.zone));
+                let (vpc, zone) = (non_empty(&primary.vpc), non_empty(&primary.zone));
                 let observation = InstanceInterfaces { as_of: began, vpc, zone, enis, without_primary: None };
                 self.instances.insert(instance.clone(), observation);
             }
@@ -291,7 +293,7 @@ impl CacheState {
         }
     }
 
-    /// A whole look at the states of instances that began at `began`.
+    /// Applies a complete lookup of instance states that began at `began`.
     pub fn finish_states(&mut self, began: Timestamp, states: BTreeMap<InstanceId, InstanceState>) {
         for (instance, state) in states {
             if state != InstanceState::Missing {
@@ -302,13 +304,13 @@ impl CacheState {
         }
     }
 
-    /// An entry's absence from a Describe means something only if that began long enough after our last call, and after
-    /// the entry was last seen.
+    /// Whether an entry that a Describe did not show counts as absent: only if the Describe began no earlier than the cache last
+    /// learned of the ENI, and at least the lag after our last call on it.
     fn counts_as_absence(&self, entry: &Entry, began: Timestamp) -> bool {
         began >= entry.seen.as_of() && entry.seen.last_call.is_none_or(|call| !within(self.lag, call, began))
     }
 
-    /// The UID to tell when something happened to this ENI.
+    /// The UID of the ENIAttachment to report when this ENI changes.
     pub fn uid_of(&self, eni: &EniId) -> Option<String> {
         let tagged = self.entries.get(eni).and_then(|entry| entry.seen.attachment_uid()).map(str::to_owned);
         tagged.or_else(|| self.gone.get(eni).and_then(|gone| gone.uid.clone()))
@@ -358,28 +360,28 @@ impl CacheState {
         self.moving.remove(&seen.id);
     }
 
-    /// Only these instances are asked about any more. An instance never changes its VPC, so however old a look is, it is kept:
-    /// to forget and to look again would make statuses say so.
+    /// Drops the observed ENIs of all other instances. Those of `instances` are kept however old they are: an instance never
+    /// changes its VPC, and without the observation the statuses would report a new lookup.
     pub fn keep_instances(&mut self, instances: &BTreeSet<InstanceId>) {
         self.instances.retain(|instance, _| instances.contains(instance));
     }
 
-    /// The account and Region are this cluster's, as of then.
+    /// Records other proof that the account and Region were this cluster's at that time.
     pub fn note_home(&mut self, at: Timestamp) {
         self.home.shown(at);
     }
 
-    /// Forgets what looks have not shown.
+    /// Drops all absences except those by our own successful Deletes.
     pub fn forget_absences(&mut self) {
         self.lookups.retain(|_, lookup| lookup.state != InstanceState::Missing);
         self.instances.retain(|_, observation| observation.without_primary.is_none());
         self.absent_by_tag.clear();
         self.gone.retain(|_, gone| gone.confirmed().is_some());
-        // What was not seen since is not known to be absent before the next sweep ends.
+        // Until the next resync ends, an ENI that the cache does not hold is not known to be absent.
         self.last_resync = None;
     }
 
-    /// Drops what a whole sweep has made superfluous, and what nobody has asked for in a long time.
+    /// Drops records that a complete resync has replaced, and records that are older than `REMEMBERED`.
     fn forget(&mut self, began: Timestamp) {
         self.absent_by_tag.retain(|_, lookup| lookup.began > began);
         self.shown.retain(|_, at| *at >= began);
@@ -398,7 +400,7 @@ impl CacheState {
     }
 }
 
-/// Notes a time, unless a later one is noted.
+/// Records a time, unless a later time is recorded.
 fn note_latest(times: &mut BTreeMap<String, Timestamp>, uid: &str, at: Timestamp) {
     match times.get_mut(uid) {
         Some(last) => *last = at.max(*last),
@@ -409,7 +411,7 @@ fn note_latest(times: &mut BTreeMap<String, Timestamp>, uid: &str, at: Timestamp
 fn add_to<K: Ord>(index: &mut BTreeMap<K, Vec<EniId>>, key: K, id: &EniId) {
     let ids = index.entry(key).or_default();
     if let Err(place) = ids.binary_search(id) {
-        // Kept for each ENI: no room for what does not come.
+        // There is a list for nearly each ENI, so it gets no spare capacity.
         ids.reserve_exact(1);
         ids.insert(place, id.clone());
     }
@@ -428,7 +430,7 @@ where
     }
 }
 
-/// Whether two observations of an ENI show the same, whenever they were taken.
+/// Whether two observations of an ENI are equal, apart from the times at which they were made.
 fn same(a: &ObservedEni, b: &ObservedEni) -> bool {
     let ObservedEni {
         id,
@@ -462,8 +464,8 @@ fn same(a: &ObservedEni, b: &ObservedEni) -> bool {
         && same_attachment(attachment.as_ref(), b.attachment.as_ref())
 }
 
-/// What an answer leaves out it does not say.
-fn said(text: &CompactString) -> Option<CompactString> {
+/// The text; None if EC2's answer left it out.
+fn non_empty(text: &CompactString) -> Option<CompactString> {
     (!text.is_empty()).then(|| text.clone())
 }
 

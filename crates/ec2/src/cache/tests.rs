@@ -1,4 +1,4 @@
-//! The view's rules, without I/O. Times are seconds after the epoch; the lag is 60 s.
+//! Tests of the cache's rules, without I/O. Times are seconds after a fixed time; the lag is 60 s.
 
 use super::answered_calls::AnsweredCalls;
 use super::state::{CacheState, NEVER_SHOWN, Uids};
@@ -97,7 +97,7 @@ fn state(cache: &mut CacheState) -> Option<AttachmentState> {
 fn blind_until_a_whole_resync_or_a_lookup_by_tag() {
     let mut cache = cache();
     assert_eq!(cache.observation("uid", None), Observation::Blind);
-    // Pages of a sweep that never ends say what is there, and nothing of what is not.
+    // The pages of a resync that never ends show which ENIs exist, and prove no absence.
     cache.apply_shown(vec![eni(1, 0)]);
     assert!(matches!(cache.observation("uid", None), Observation::Seen(_)));
     assert_eq!(cache.observation("other", None), Observation::Blind);
@@ -117,7 +117,7 @@ fn blind_until_a_whole_resync_or_a_lookup_by_tag() {
 }
 
 #[test]
-fn only_real_changes_are_told() {
+fn only_real_changes_are_reported() {
     let mut cache = cache();
     assert_eq!(resync(&mut cache, 0, vec![on(1, Attached, 0)]).len(), 1);
     assert_eq!(resync(&mut cache, 60, vec![on(1, Attached, 60)]).len(), 0);
@@ -132,27 +132,27 @@ fn an_attach_is_not_undone_by_an_older_read_and_moves_forward_at_once() {
     resync(&mut cache, 0, vec![eni(1, 0)]);
     assert!(cache.apply_attached(&id(1), attachment(Attaching, 10), at(10)));
     assert!(cache.is_moving());
-    // Began before the answer.
+    // This Describe began before the answer.
     cache.apply_shown(vec![eni(1, 9)]);
     assert_eq!(state(&mut cache), Some(Attaching));
-    // Began after it, and is late.
+    // This Describe began after the answer, and still shows the older state.
     cache.apply_shown(vec![eni(1, 12)]);
     assert_eq!(state(&mut cache), Some(Attaching));
     assert_eq!(cache.apply_shown(vec![on(1, Attached, 13)]).len(), 1);
     assert_eq!(state(&mut cache), Some(Attached));
     assert!(!cache.is_moving());
-    // Backwards within the lag: late again.
+    // Within the lag, a Describe that shows an earlier state is late.
     cache.apply_shown(vec![on(1, Attaching, 14)]);
     assert_eq!(state(&mut cache), Some(Attached));
     cache.apply_shown(vec![eni(1, 69)]);
     assert_eq!(state(&mut cache), Some(Attached));
-    // After it: somebody detached it.
+    // After the lag, the Describe is right: another party detached the ENI.
     assert_eq!(cache.apply_shown(vec![eni(1, 70)]).len(), 1);
     assert_eq!(state(&mut cache), None);
 }
 
 #[test]
-fn a_detach_is_not_undone_and_its_end_is_taken_at_once() {
+fn a_detach_is_not_undone_and_its_end_is_applied_at_once() {
     let mut cache = cache();
     resync(&mut cache, 0, vec![on(1, Attached, 0)]);
     assert!(cache.apply_detached(&id(1), "attach-1", at(10)));
@@ -161,7 +161,7 @@ fn a_detach_is_not_undone_and_its_end_is_taken_at_once() {
     assert_eq!(seen(&mut cache).attachment.map(|a| a.since), Some(at(10)));
     cache.apply_shown(vec![eni(1, 12)]);
     assert_eq!(state(&mut cache), None);
-    // A late replica does not bring it back.
+    // A Describe that EC2 answers with an older state does not bring the attachment back.
     cache.apply_shown(vec![on(1, Detaching, 13)]);
     assert_eq!(state(&mut cache), None);
     cache.apply_shown(vec![on(1, Attached, 70)]);
@@ -202,21 +202,21 @@ fn modifications_hold_for_the_lag() {
 }
 
 #[test]
-fn what_calls_were_told_is_let_go_when_no_describe_can_be_older() {
+fn answered_calls_are_dropped_when_no_describe_can_be_older() {
     let mut cache = cache();
     cache.apply_created(eni(1, 0), &tags(), false, at(0));
     cache.apply_attached(&id(1), attachment(Attaching, 30), at(30));
-    let told = |cache: &CacheState| cache.entries[&id(1)].told().clone();
+    let calls = |cache: &CacheState| cache.entries[&id(1)].told().clone();
     cache.apply_shown(vec![on(1, Attached, 59)]);
-    assert!(told(&cache).created.is_some() && told(&cache).tags.len() == 2, "{:?}", told(&cache));
+    assert!(calls(&cache).created.is_some() && calls(&cache).tags.len() == 2, "{:?}", calls(&cache));
     cache.apply_shown(vec![on(1, Attached, 60)]);
-    assert!(told(&cache).created.is_none() && told(&cache).tags.is_empty() && told(&cache).attached.is_some());
+    assert!(calls(&cache).created.is_none() && calls(&cache).tags.is_empty() && calls(&cache).attached.is_some());
     cache.apply_shown(vec![on(1, Attached, 90)]);
-    assert_eq!(told(&cache), AnsweredCalls::default());
+    assert_eq!(calls(&cache), AnsweredCalls::default());
 }
 
 #[test]
-fn absence_within_the_lag_of_a_call_means_nothing() {
+fn an_absence_within_the_lag_of_a_call_is_ignored() {
     let mut cache = cache();
     resync(&mut cache, 0, vec![]);
     cache.apply_created(eni(1, 10), &tags(), false, at(10));
@@ -254,7 +254,7 @@ fn created_tags_are_shown_before_ec2_shows_them() {
     assert_eq!(seen(&mut cache).tags, tags().into_iter().collect());
 }
 
-/// EC2 answers a repeated Create as it answered the first, whatever has been done to the ENI since.
+/// EC2 answers a repeated Create as it answered the first Create, whatever has changed on the ENI since.
 #[test]
 fn a_create_that_may_repeat_an_earlier_one_proves_no_tags() {
     let mut stripped = tags();
@@ -267,7 +267,7 @@ fn a_create_that_may_repeat_an_earlier_one_proves_no_tags() {
     cache.finish_poll(at(11), &BTreeSet::from([id(1)]), vec![shown]);
     assert_eq!(seen(&mut cache).tags, stripped, "what EC2 shows goes before what was answered");
 
-    // So it is where a sweep has shown it already.
+    // The same holds if a resync has already shown the ENI.
     let mut cache = self::cache();
     let other: StringMap = [(names::TAG_CLUSTER.to_owned(), tags()[names::TAG_CLUSTER].clone())].into_iter().collect();
     resync(&mut cache, 5, vec![ObservedEni { tags: other.clone(), ..eni(1, 5) }]);
@@ -277,7 +277,7 @@ fn a_create_that_may_repeat_an_earlier_one_proves_no_tags() {
     let Observation::Seen(known) = cache.observation("another", Some(&id(1))) else { panic!("it is there") };
     assert_eq!(known.tags, other);
 
-    // One that EC2 does not show yet is new, so it has the tags that were sent.
+    // An ENI that EC2 does not show yet is new, so it has the tags that were sent.
     let mut cache = self::cache();
     cache.apply_created(eni(1, 10), &tags(), true, at(10));
     cache.finish_poll(at(11), &BTreeSet::from([id(1)]), vec![]);
@@ -285,12 +285,12 @@ fn a_create_that_may_repeat_an_earlier_one_proves_no_tags() {
 }
 
 #[test]
-fn a_deleted_eni_stays_deleted_through_late_reads() {
+fn a_deleted_eni_stays_deleted_through_late_describes() {
     let mut cache = cache();
     resync(&mut cache, 0, vec![eni(1, 0)]);
     cache.apply_deleted(&id(1), at(10));
     let deleted = Some(at(10));
-    // The last sweep showed it: no look by tag has missed it yet.
+    // The last resync showed the ENI, so no lookup by tag proves its absence yet.
     let never = Timestamp::UNIX_EPOCH;
     let absent = |by_tag, home| Observation::Absent { by_tag, home: Some(at(home)), by_id: None, deleted };
     assert_eq!(cache.observation("uid", Some(&id(1))), absent(never, 0));
@@ -298,60 +298,60 @@ fn a_deleted_eni_stays_deleted_through_late_reads() {
     assert_eq!(cache.observation("uid", None), absent(never, 60));
     resync(&mut cache, 120, vec![]);
     assert_eq!(cache.observation("uid", None), absent(at(120), 60));
-    // Long after: EC2 is right.
+    // Long after the Delete, the Describe is right.
     resync(&mut cache, 180, vec![eni(1, 180)]);
     assert!(matches!(cache.observation("uid", None), Observation::Seen(_)));
 }
 
 #[test]
-fn delete_not_found_is_not_believed_of_a_young_create() {
+fn delete_not_found_is_ignored_for_a_young_create() {
     let mut cache = cache();
     resync(&mut cache, 0, vec![]);
     cache.apply_created(eni(1, 10), &tags(), false, at(10));
     cache.apply_delete_not_found(&id(1), at(20));
     assert!(matches!(cache.observation("uid", None), Observation::Seen(_)));
     cache.apply_delete_not_found(&id(1), at(70));
-    let said = Observation::Absent { by_tag: at(0), home: None, by_id: Some(Missed::said(at(70))), deleted: None };
-    assert_eq!(cache.observation("uid", None), said, "another account answers so, too");
+    let gone = Observation::Absent { by_tag: at(0), home: None, by_id: Some(Missed::said(at(70))), deleted: None };
+    assert_eq!(cache.observation("uid", None), gone, "another account answers so, too");
     assert!(!cache.is_deleted(&id(1)));
     cache.apply_deleted(&id(1), at(71));
     assert!(cache.is_deleted(&id(1)));
 }
 
 #[test]
-fn an_eni_whose_tags_were_removed_is_found_by_id_and_tells_who_asked() {
+fn an_eni_whose_tags_were_removed_is_found_by_id_and_reported_to_its_eniattachment() {
     let mut cache = cache();
     resync(&mut cache, 0, vec![eni(1, 0)]);
     resync(&mut cache, 60, vec![]);
     assert!(matches!(cache.observation("uid", Some(&id(1))), Observation::Absent { by_id: None, .. }));
     let bare = ObservedEni { tags: StringMap::default(), ..eni(1, 61) };
-    let told = cache.finish_lookup_by_id(at(61), &BTreeSet::from([id(1)]), vec![bare]);
-    assert_eq!(told, Uids::from(["uid".to_owned()]));
+    let uids = cache.finish_lookup_by_id(at(61), &BTreeSet::from([id(1)]), vec![bare]);
+    assert_eq!(uids, Uids::from(["uid".to_owned()]));
     assert!(
         matches!(cache.observation("uid", Some(&id(1))), Observation::Seen(seen) if seen.attachment_uid().is_none())
     );
     assert_eq!(cache.owned_where(|_| true).0, 0);
-    // A sweep by tag says nothing about an ENI without the tag.
+    // A resync by tag proves nothing about an ENI without the tag.
     resync(&mut cache, 120, vec![]);
     assert!(matches!(cache.observation("uid", Some(&id(1))), Observation::Seen(_)));
 }
 
 #[test]
-fn of_several_the_attached_one_then_the_given_then_the_lowest() {
+fn of_several_enis_an_attached_one_is_preferred_then_the_given_id_then_the_lowest() {
     let mut cache = cache();
     resync(&mut cache, 0, vec![eni(1, 0), eni(2, 0), eni(3, 0)]);
     assert_eq!(seen(&mut cache).id, id(1));
     assert!(matches!(cache.observation("uid", Some(&id(2))), Observation::Seen(seen) if seen.id == id(2)));
     cache.apply_shown(vec![on(3, Attached, 1)]);
     assert!(matches!(cache.observation("uid", Some(&id(2))), Observation::Seen(seen) if seen.id == id(3)));
-    // An ID in a status never wins over the tag.
+    // An ENI with the tag is preferred to the ENI of the ID in the status.
     let foreign = ObservedEni { tags: StringMap::default(), ..on(9, Attached, 2) };
     cache.apply_shown(vec![foreign]);
     assert!(matches!(cache.observation("uid", Some(&id(9))), Observation::Seen(seen) if seen.id == id(3)));
 }
 
 #[test]
-fn absence_is_told_without_a_sight() {
+fn is_absent_needs_a_resync_and_no_known_eni() {
     let mut cache = cache();
     assert!(!cache.is_absent("uid", None), "nothing was swept yet");
     resync(&mut cache, 0, vec![eni(1, 0)]);
@@ -360,7 +360,7 @@ fn absence_is_told_without_a_sight() {
 }
 
 #[test]
-fn an_instance_shows_foreign_enis_as_looked_at_and_ours_as_known() {
+fn an_instance_shows_foreign_enis_of_its_lookup_and_our_enis_of_the_cache() {
     let mut cache = cache();
     let foreign = ObservedEni { tags: StringMap::default(), ..on(9, Attached, 0) };
     let asked = BTreeSet::from([instance()]);
@@ -379,7 +379,7 @@ fn an_instance_shows_foreign_enis_as_looked_at_and_ours_as_known() {
 }
 
 #[test]
-fn the_wait_is_counted_by_our_own_clock_and_no_describe_restarts_it() {
+fn the_time_in_a_state_is_by_our_own_clock_and_no_describe_restarts_it() {
     let mut cache = cache();
     resync(&mut cache, 0, vec![eni(1, 0)]);
     cache.apply_attached(&id(1), attachment(Attaching, 10), at(10));
@@ -390,24 +390,24 @@ fn the_wait_is_counted_by_our_own_clock_and_no_describe_restarts_it() {
     assert_eq!(seen(&mut cache).attachment.map(|a| a.since), Some(at(10)));
 }
 
-/// Else an ENIAttachment would be made for it and given up again without end.
+/// Otherwise, an ENIAttachment would be created for the ENI and deleted again without end.
 #[test]
-fn what_a_look_by_id_missed_is_no_longer_on_its_instance_until_a_look_shows_it_again() {
+fn an_eni_that_a_lookup_by_id_missed_is_not_on_its_instance_until_a_lookup_shows_it_again() {
     let mut cache = cache();
     let foreign = |second| ObservedEni { tags: StringMap::default(), ..on(9, Attached, second) };
-    let (asked, looked_for) = (BTreeSet::from([instance()]), BTreeSet::from([id(9)]));
+    let (asked, by_id_asked) = (BTreeSet::from([instance()]), BTreeSet::from([id(9)]));
     cache.finish_instances(at(0), &asked, vec![primary(0), foreign(0)]);
     cache.observation("uid", Some(&id(9)));
-    cache.finish_lookup_by_id(at(5), &looked_for, vec![]);
+    cache.finish_lookup_by_id(at(5), &by_id_asked, vec![]);
     assert_eq!(cache.instance_interfaces(&instance()).unwrap().enis, [primary(0)]);
     cache.finish_instances(at(10), &asked, vec![primary(10), foreign(10)]);
     assert_eq!(cache.instance_interfaces(&instance()).unwrap().enis.len(), 2);
     assert!(matches!(cache.observation("uid", Some(&id(9))), Observation::Seen(_)), "both say the same");
 }
 
-/// Nothing else tells of it: no sweep follows an ENI that has lost the cluster's tag.
+/// No resync shows an ENI that has lost the cluster's tag, so only lookups keep its entry current.
 #[test]
-fn an_eni_without_our_tags_holds_its_slot_only_as_long_as_looks_at_the_instance_show_it() {
+fn an_eni_without_our_tags_occupies_its_slot_only_while_lookups_of_the_instance_show_it() {
     let mut cache = cache();
     let untagged = |second| ObservedEni { tags: StringMap::default(), ..on(1, Attached, second) };
     cache.observation("uid", Some(&id(1)));
@@ -427,9 +427,9 @@ fn an_eni_without_our_tags_holds_its_slot_only_as_long_as_looks_at_the_instance_
     );
 }
 
-/// A subnet's name counts in the instance's VPC: no hour may make that unknown again.
+/// A subnet's name is resolved in the instance's VPC, so the cache must not drop the VPC after an hour.
 #[test]
-fn a_look_at_an_instance_is_kept_as_long_as_its_node_is_there() {
+fn the_enis_of_an_instance_are_kept_while_its_node_exists() {
     let mut cache = cache();
     let asked = BTreeSet::from([instance()]);
     cache.finish_instances(at(0), &asked, vec![on(1, Attached, 0), primary(0)]);
@@ -445,7 +445,7 @@ fn a_look_at_an_instance_is_kept_as_long_as_its_node_is_there() {
 
 /// An ENI in another VPC may have the lower ID.
 #[test]
-fn an_instance_is_where_its_primary_interface_is() {
+fn an_instance_has_the_vpc_and_zone_of_its_primary_interface() {
     let mut cache = cache();
     let elsewhere = ObservedEni { vpc: "vpc-0".into(), zone: "z0".into(), ..on(1, Attached, 0) };
     cache.finish_instances(at(0), &BTreeSet::from([instance()]), vec![elsewhere, primary(0)]);

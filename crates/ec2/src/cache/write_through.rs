@@ -1,4 +1,5 @@
-//! What the answers of our own calls tell the view: they are ahead of every Describe.
+//! Writes the answers of our own calls through to the cache: the answers are newer than every Describe so far. Functions that
+//! return a bool return false if the cache does not hold the ENI. Synchronous; never calls EC2.
 
 use super::answered_calls::{AnsweredCalls, within};
 use super::state::{CacheState, Entry, NEVER_SHOWN};
@@ -8,8 +9,8 @@ use multi_eni_plan::observed::{AttachmentState, Missed, ObservedAttachment, Obse
 use std::collections::{BTreeMap, BTreeSet};
 
 impl CacheState {
-    /// Create was answered at `at` with this ENI; `tags` were sent along. `may_repeat`: an earlier one with this token may have made
-    /// it, and what the answer shows of it was so then.
+    /// Create was answered at `at` with this ENI; `tags` were sent with the call. `may_repeat`: an earlier Create with the same
+    /// token may have made the ENI, and then the answer shows the ENI as it was at that time.
     pub fn apply_created(
         &mut self,
         mut seen: ObservedEni,
@@ -17,30 +18,30 @@ impl CacheState {
         may_repeat: bool,
         at: Timestamp,
     ) -> ObservedEni {
-        // A repeated Create answers an ENI that the view may know better by now.
+        // For a repeated Create, EC2 answers with an ENI of which the cache may hold a newer state.
         let known = self.entries.get(&seen.id).cloned();
-        let mut told = known.as_ref().map(|entry| entry.told().clone()).unwrap_or_default();
+        let mut calls = known.as_ref().map(|entry| entry.told().clone()).unwrap_or_default();
         let shown = known.as_ref().map_or(at, |entry| entry.seen.shown_at);
-        // Whatever a look has shown before: it may lack a tag that is given here.
+        // A repeated Create proves no tags, even if a Describe has shown the ENI: the ENI may lack a tag that is added here.
         let shown_at = if may_repeat { NEVER_SHOWN } else { shown };
         if let Some(entry) = known {
-            seen = told.correct(&entry.seen, seen, self.lag);
+            seen = calls.correct(&entry.seen, seen, self.lag);
         }
-        told.created = Some(at);
+        calls.created = Some(at);
         let sent = tags.iter().filter(|_| !may_repeat);
-        told.tags.extend(sent.map(|(key, value)| (key.clone(), (at, value.clone()))));
+        calls.tags.extend(sent.map(|(key, value)| (key.clone(), (at, value.clone()))));
         seen.tags.extend(tags);
         seen.shown_at = shown_at;
         seen.last_call = Some(at);
-        self.put(Entry::new(seen.clone(), told));
+        self.put(Entry::new(seen.clone(), calls));
         seen
     }
 
-    /// Attach was answered at `at`. False if the view does not know the ENI.
+    /// Attach was answered at `at` with this attachment.
     pub fn apply_attached(&mut self, eni: &EniId, attachment: ObservedAttachment, at: Timestamp) -> bool {
-        self.apply_call(eni, at, |seen, told| {
-            told.attached = Some((at, attachment.id.clone()));
-            told.delete_on_termination = None;
+        self.apply_call(eni, at, |seen, calls| {
+            calls.attached = Some((at, attachment.id.clone()));
+            calls.delete_on_termination = None;
             seen.attachment = Some(attachment);
             seen.in_use_since = None;
         })
@@ -48,8 +49,8 @@ impl CacheState {
 
     /// Detach was answered at `at`.
     pub fn apply_detached(&mut self, eni: &EniId, attachment_id: &str, at: Timestamp) -> bool {
-        self.apply_call(eni, at, |seen, told| {
-            told.detached = Some((at, attachment_id.to_owned()));
+        self.apply_call(eni, at, |seen, calls| {
+            calls.detached = Some((at, attachment_id.to_owned()));
             if let Some(attachment) = seen.attachment.as_mut().filter(|known| known.id == attachment_id)
                 && attachment.state != AttachmentState::Detaching
             {
@@ -67,9 +68,9 @@ impl CacheState {
         value: bool,
         at: Timestamp,
     ) -> bool {
-        self.apply_call(eni, at, |seen, told| {
+        self.apply_call(eni, at, |seen, calls| {
             if let Some(attachment) = seen.attachment.as_mut().filter(|known| known.id == attachment_id) {
-                told.delete_on_termination = Some((at, value));
+                calls.delete_on_termination = Some((at, value));
                 attachment.delete_on_termination = value;
             }
         })
@@ -78,34 +79,34 @@ impl CacheState {
     /// Modify of the groups was answered at `at`.
     pub fn apply_groups(&mut self, eni: &EniId, mut groups: Vec<SecurityGroupId>, at: Timestamp) -> bool {
         groups.sort();
-        self.apply_call(eni, at, |seen, told| {
-            told.groups = Some((at, groups.clone()));
+        self.apply_call(eni, at, |seen, calls| {
+            calls.groups = Some((at, groups.clone()));
             seen.groups = groups;
         })
     }
 
     /// Modify of the description was answered at `at`.
     pub fn apply_description(&mut self, eni: &EniId, description: &str, at: Timestamp) -> bool {
-        self.apply_call(eni, at, |seen, told| {
-            told.description = Some((at, description.to_owned()));
+        self.apply_call(eni, at, |seen, calls| {
+            calls.description = Some((at, description.to_owned()));
             seen.description = description.to_owned();
         })
     }
 
     /// Modify of the source/destination check was answered at `at`.
     pub fn apply_source_dest_check(&mut self, eni: &EniId, value: bool, at: Timestamp) -> bool {
-        self.apply_call(eni, at, |seen, told| {
-            told.source_dest_check = Some((at, value));
+        self.apply_call(eni, at, |seen, calls| {
+            calls.source_dest_check = Some((at, value));
             seen.source_dest_check = value;
         })
     }
 
     /// CreateTags was answered at `at`.
     pub fn apply_tagged(&mut self, eni: &EniId, tags: &BTreeMap<String, String>, at: Timestamp) -> bool {
-        self.apply_call(eni, at, |seen, told| {
+        self.apply_call(eni, at, |seen, calls| {
             for (key, value) in tags {
-                told.tags.insert(key.clone(), (at, value.clone()));
-                told.untagged.remove(key);
+                calls.tags.insert(key.clone(), (at, value.clone()));
+                calls.untagged.remove(key);
             }
             seen.tags.extend(tags);
         })
@@ -113,10 +114,10 @@ impl CacheState {
 
     /// DeleteTags was answered at `at`.
     pub fn apply_untagged(&mut self, eni: &EniId, keys: &BTreeSet<String>, at: Timestamp) -> bool {
-        self.apply_call(eni, at, |seen, told| {
+        self.apply_call(eni, at, |seen, calls| {
             for key in keys {
-                told.tags.remove(key);
-                told.untagged.insert(key.clone(), at);
+                calls.tags.remove(key);
+                calls.untagged.insert(key.clone(), at);
             }
             seen.tags = seen.tags.iter().filter(|(key, _)| !keys.contains(*key)).collect();
         })
@@ -128,8 +129,8 @@ impl CacheState {
         (gone.deleted, gone.unknown) = (Some(at), false);
     }
 
-    /// Delete was answered at `at` with NotFound. That is believed unless our Create is so young that EC2 may only be
-    /// late to know the ENI.
+    /// Delete was answered at `at` with NotFound. The answer is ignored if our Create was answered less than the lag before: EC2
+    /// may not know the ENI yet.
     pub fn apply_delete_not_found(&mut self, eni: &EniId, at: Timestamp) {
         let created = self.entries.get(eni).and_then(|entry| entry.told().created);
         if created.is_none_or(|created| !within(self.lag, created, at)) {
@@ -147,10 +148,10 @@ impl CacheState {
         change: impl FnOnce(&mut ObservedEni, &mut AnsweredCalls),
     ) -> bool {
         let Some(entry) = self.entries.get(eni) else { return false };
-        let (mut seen, mut told) = (entry.seen.clone(), entry.told().clone());
-        change(&mut seen, &mut told);
+        let (mut seen, mut calls) = (entry.seen.clone(), entry.told().clone());
+        change(&mut seen, &mut calls);
         seen.last_call = Some(at);
-        self.put(Entry::new(seen, told));
+        self.put(Entry::new(seen, calls));
         true
     }
 }

@@ -1,4 +1,5 @@
-//! Describes: always by filter and in pages, so that one unknown value never fails the whole call.
+//! The Describe calls, always by filter and in pages: with a filter, one unknown value never fails the whole call. They are given
+//! the filter, and return what EC2 shows; they never change the cache.
 
 use crate::convert::{self, Unreadable};
 use crate::ec2::Ec2;
@@ -11,26 +12,27 @@ use multi_eni_plan::observed::ObservedEni;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-/// Most items that EC2 puts in a page.
+/// Maximum number of items in a page of EC2.
 const PAGE: i32 = 1000;
 
-/// Most instance types that EC2 puts in a page.
+/// Maximum number of instance types in a page of EC2.
 const TYPES_A_PAGE: i32 = 100;
 
 /// One page of ENIs.
 pub(crate) struct EniPage {
-    /// When it was asked for.
+    /// When the page was requested.
     pub started: Timestamp,
     /// The ENIs; their `shown_at` is `started`.
     pub enis: Vec<ObservedEni>,
-    /// Those that have no ID.
+    /// The ENIs that have no ID.
     pub unreadable: Vec<Unreadable>,
-    /// What to ask the next page with, if there is one.
+    /// The token of the next page, if there is one.
     pub next: Option<String>,
 }
 
 impl EniPage {
-    /// Those of which a look by ID says something. What it shows without an ID can be any of those that it does not show.
+    /// The IDs of `asked` for which this answer to a lookup by ID counts: all, or only those that it shows if it also shows an
+    /// ENI without an ID. That ENI can be any of the others.
     pub fn told_of(&self, asked: &BTreeSet<EniId>) -> BTreeSet<EniId> {
         if self.unreadable.is_empty() {
             return asked.clone();
@@ -80,7 +82,7 @@ impl Ec2 {
         Ok(EniPage { started, enis, unreadable, next: following(answer.next_token()) })
     }
 
-    /// All ENIs that the filter matches; `started` is when the first page was asked for.
+    /// All ENIs that the filter matches; `started` is when the first page was requested.
     pub(crate) async fn all_enis(&self, filter: Filter) -> Result<EniPage, CallError> {
         let mut all = self.eni_page(filter.clone(), PAGE, None).await?;
         while let Some(token) = all.next.take() {
@@ -92,7 +94,7 @@ impl Ec2 {
         Ok(all)
     }
 
-    /// All instances that the filter matches, and when the first page was asked for.
+    /// All instances that the filter matches, and when the first page was requested.
     pub(crate) async fn all_instances(&self, filter: Filter) -> Result<(Timestamp, Vec<Instance>), CallError> {
         pages(|token| {
             let call =
@@ -115,8 +117,8 @@ impl Ec2 {
         .await
     }
 
-    /// Asks for what other AWS services manage, too: EC2 may hide it otherwise, and what is hidden reads as absent. Where EC2 does
-    /// not know the parameter (isolated Regions lag), nothing is hidden, and it is left out from then on.
+    /// Includes the resources that other AWS services manage. Otherwise EC2 may hide them, and a hidden resource looks absent.
+    /// Where EC2 does not know the parameter (isolated Regions lag), EC2 hides nothing, and later calls omit the parameter.
     async fn with_managed<T, F>(&self, ask: impl Fn(Option<bool>) -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, CallError>>,
@@ -127,7 +129,7 @@ impl Ec2 {
         }
         match ask(Some(true)).await {
             Err(error) if is_unknown_parameter(&error) => {
-                tracing::info!(%error, "EC2 does not know IncludeManagedResources here: it is left out");
+                tracing::info!(%error, "EC2 does not know the parameter IncludeManagedResources; omitting it");
                 hides.store(true, Ordering::Release);
                 ask(None).await
             }
@@ -135,7 +137,7 @@ impl Ec2 {
         }
     }
 
-    /// All subnets that the filter matches, and when the first page was asked for.
+    /// All subnets that the filter matches, and when the first page was requested.
     pub(crate) async fn all_subnets(&self, filter: Filter) -> Result<(Timestamp, Vec<Subnet>), CallError> {
         pages(|token| {
             let call =
@@ -151,7 +153,7 @@ impl Ec2 {
         .await
     }
 
-    /// All instance types that the filter matches, and when the first page was asked for.
+    /// All instance types that the filter matches, and when the first page was requested.
     pub(crate) async fn all_types(&self, filter: Filter) -> Result<(Timestamp, Vec<InstanceTypeInfo>), CallError> {
         pages(|token| {
             let call = self
@@ -172,7 +174,7 @@ impl Ec2 {
         .await
     }
 
-    /// All security groups that the filter matches, and when the first page was asked for.
+    /// All security groups that the filter matches, and when the first page was requested.
     pub(crate) async fn all_groups(&self, filter: Filter) -> Result<(Timestamp, Vec<SecurityGroup>), CallError> {
         pages(|token| {
             let call = self
@@ -194,10 +196,10 @@ impl Ec2 {
     }
 }
 
-/// A page: when it was asked for, what is on it, and what to ask the next one with.
+/// A page: when it was requested, its items, and the token of the next page.
 type Page<T> = (Timestamp, Vec<T>, Option<String>);
 
-/// All pages, one after the other, and when the first was asked for. `page` takes the token of the one before.
+/// The items of all pages, in order, and when the first page was requested. `page` takes the token that the page before returned.
 async fn pages<T, F>(mut page: impl FnMut(Option<String>) -> F) -> Result<(Timestamp, Vec<T>), CallError>
 where
     F: Future<Output = Result<Page<T>, CallError>>,

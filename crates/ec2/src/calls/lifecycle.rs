@@ -1,4 +1,5 @@
-//! Create, Attach, Detach, Delete.
+//! The calls that create, attach, detach and delete an ENI. Each sends one mutation and writes the answer through to the cache.
+//! None decides whether the call is right.
 
 use crate::cache::state::{CacheState, Uids};
 use crate::convert;
@@ -13,8 +14,8 @@ use multi_eni_plan::lifecycle::tags;
 use multi_eni_plan::observed::{AttachmentState, ObservedAttachment, ObservedEni};
 
 impl Ec2 {
-    /// CreateNetworkInterface as this ENIAttachment asks for it, with all its tags in the call and `token` (at most 64
-    /// characters) as its ClientToken.
+    /// CreateNetworkInterface as this ENIAttachment requests it, with all tags in the call and `token` (at most 64 characters) as
+    /// ClientToken. `may_repeat`: an earlier Create with this token may have made the ENI. Returns the ENI.
     ///
     /// # Errors
     /// [`CallError`]; after `Unknown` the ENI may exist.
@@ -24,7 +25,7 @@ impl Ec2 {
         may_repeat: bool,
         eni_attachment: &Attachment,
     ) -> Result<ObservedEni, CallError> {
-        // Thousands may wait for their turn: the request is made when that has come.
+        // The request is built only at the call's turn, because thousands of calls may wait for their turn.
         let send = |sent| {
             let request = &eni_attachment.request;
             let specification = TagSpecification::builder()
@@ -60,10 +61,11 @@ impl Ec2 {
         }))
     }
 
-    /// AttachNetworkInterface. Answers EC2's attachment ID; the view shows `attaching` from then on.
+    /// AttachNetworkInterface at network card `card` and device index `index`. Returns EC2's attachment ID. From then on the
+    /// cache shows `attaching`.
     ///
     /// # Errors
-    /// [`CallError`]; after `Unknown` it may be attaching.
+    /// [`CallError`]; after `Unknown` the ENI may be attaching.
     pub async fn attach(&self, eni: &EniId, instance: &InstanceId, card: i32, index: i32) -> Result<String, CallError> {
         let send = |sent| {
             self.inner
@@ -97,10 +99,10 @@ impl Ec2 {
         Ok(id)
     }
 
-    /// DetachNetworkInterface; `force` is the last resort. The view shows `detaching` from then on.
+    /// DetachNetworkInterface; `force` is the last resort. From then on the cache shows `detaching`.
     ///
     /// # Errors
-    /// [`CallError`]; after `Unknown` it may be detaching.
+    /// [`CallError`]; after `Unknown` the ENI may be detaching.
     pub async fn detach(&self, eni: &EniId, attachment_id: &str, force: bool) -> Result<(), CallError> {
         let send = |sent| {
             let call = self.inner.client.detach_network_interface().attachment_id(attachment_id);
@@ -111,11 +113,11 @@ impl Ec2 {
         Ok(())
     }
 
-    /// DeleteNetworkInterface. The view remembers it as deleted; so it does when EC2 answers that it does not know the
-    /// ENI, unless we created it less than `lag` ago.
+    /// DeleteNetworkInterface. From then on the cache holds the ENI as deleted. If EC2 answers NotFound, the cache holds the ENI
+    /// as absent, unless this handle created it less than `lag` ago.
     ///
     /// # Errors
-    /// [`CallError`], NotFound included; after `Unknown` it may be gone.
+    /// [`CallError`], NotFound included; after `Unknown` the ENI may be deleted.
     pub async fn delete(&self, eni: &EniId) -> Result<(), CallError> {
         let send = |sent| {
             let call = self.inner.client.delete_network_interface().network_interface_id(eni.as_str());
@@ -141,7 +143,7 @@ impl Ec2 {
         }
     }
 
-    /// Writes an answer through to the view. An ENI that the view does not know is looked for.
+    /// Writes an answer through to the cache. If the cache does not hold the ENI, requests a lookup by its ID.
     pub(super) fn written(&self, eni: &EniId, apply: impl FnOnce(&mut CacheState, Timestamp) -> bool) {
         let at = self.now();
         let known = self.change(|cache| {

@@ -1,4 +1,4 @@
-//! EC2's calls: one attempt each.
+//! The calls to EC2, one attempt each: Describes, the mutations of an ENI, and the sending that they share.
 
 pub(crate) mod describe;
 mod lifecycle;

@@ -1,4 +1,5 @@
-//! What is changed in place: ModifyNetworkInterfaceAttribute, one attribute a call, and CreateTags.
+//! The calls that change an ENI in place: ModifyNetworkInterfaceAttribute (one attribute in each call), CreateTags and
+//! DeleteTags. Each sends one mutation and writes the answer through to the cache.
 
 use crate::convert;
 use crate::ec2::Ec2;
@@ -13,7 +14,7 @@ impl Ec2 {
     /// Sets deleteOnTermination of an attachment.
     ///
     /// # Errors
-    /// [`CallError`]; repeating it is harmless.
+    /// [`CallError`]; repeating the call is harmless.
     pub async fn set_delete_on_termination(
         &self,
         eni: &EniId,
@@ -29,10 +30,10 @@ impl Ec2 {
         Ok(())
     }
 
-    /// Replaces the security groups. EC2 wants at least one.
+    /// Replaces the security groups. EC2 requires at least one.
     ///
     /// # Errors
-    /// [`CallError`]; repeating it is harmless.
+    /// [`CallError`]; repeating the call is harmless.
     pub async fn set_groups(&self, eni: &EniId, groups: &[SecurityGroupId]) -> Result<(), CallError> {
         let ids = groups.iter().map(|group| group.as_str().to_owned()).collect();
         self.modify(eni, |call| call.set_groups(Some(ids))).await?;
@@ -43,7 +44,7 @@ impl Ec2 {
     /// Sets the description, at most 255 characters.
     ///
     /// # Errors
-    /// [`CallError`]; repeating it is harmless.
+    /// [`CallError`]; repeating the call is harmless.
     pub async fn set_description(&self, eni: &EniId, description: &str) -> Result<(), CallError> {
         let value = AttributeValue::builder().value(description).build();
         self.modify(eni, |call| call.description(value)).await?;
@@ -54,7 +55,7 @@ impl Ec2 {
     /// Sets the source/destination check.
     ///
     /// # Errors
-    /// [`CallError`]; repeating it is harmless.
+    /// [`CallError`]; repeating the call is harmless.
     pub async fn set_source_dest_check(&self, eni: &EniId, value: bool) -> Result<(), CallError> {
         let attribute = AttributeBooleanValue::builder().value(value).build();
         self.modify(eni, |call| call.source_dest_check(attribute)).await?;
@@ -65,7 +66,7 @@ impl Ec2 {
     /// Adds tags, or changes their values. No tag is removed.
     ///
     /// # Errors
-    /// [`CallError`]; repeating it is harmless.
+    /// [`CallError`]; repeating the call is harmless.
     pub async fn tag(&self, eni: &EniId, tags: &BTreeMap<String, String>) -> Result<(), CallError> {
         let send = |sent| {
             let call = self.inner.client.create_tags().resources(eni.as_str());
@@ -76,10 +77,10 @@ impl Ec2 {
         Ok(())
     }
 
-    /// Takes tags away, whatever their values.
+    /// Removes tags by key, whatever their values.
     ///
     /// # Errors
-    /// [`CallError`]; repeating it is harmless.
+    /// [`CallError`]; repeating the call is harmless.
     pub async fn untag(&self, eni: &EniId, keys: &BTreeSet<String>) -> Result<(), CallError> {
         let send = |sent| {
             let tags = keys.iter().map(|key| Tag::builder().key(key).build()).collect();

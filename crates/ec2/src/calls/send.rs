@@ -1,4 +1,5 @@
-//! One attempt of one call: budget, fence, send, learn.
+//! One attempt of one call: waits for a token, checks the fence (mutations only), sends, and records the outcome for the rate
+//! limiter and the metrics. It never retries.
 
 use crate::ec2::Ec2;
 use crate::errors::{Transmission, call_error};
@@ -12,8 +13,8 @@ use std::future::Future;
 use tokio::time::Instant;
 
 impl Ec2 {
-    /// A mutation: refused if its timeout would outlast the Lease, and a Create if the quota was refused to another one while it
-    /// waited.
+    /// Sends a mutation. Fails with `NotLeader` if the call's timeout would outlast the Lease. A Create fails with `QuotaRefused`
+    /// if EC2 refused another Create because of the quota while this Create waited.
     pub(super) async fn mutate<T, E, F>(
         &self,
         action: Action,
@@ -29,11 +30,11 @@ impl Ec2 {
             tracing::debug!(action = action.name(), eni = eni.map(EniId::as_str), code = "NotLeader", "EC2 call");
             return Err(CallError::NotLeader);
         }
-        // Its state is large, and thousands may wait for their turn: it is made when that has come.
+        // The future is large and thousands of calls may wait, so it is allocated only at the call's turn.
         Box::pin(self.send(action, eni, send)).await
     }
 
-    /// Anything that only reads. `before` runs when the budget allows the call, immediately before it is sent.
+    /// Sends a call that only reads. `before` runs when the call has its token, immediately before the call is sent.
     pub(super) async fn read<T, E, F, S>(
         &self,
         action: Action,
@@ -63,7 +64,7 @@ impl Ec2 {
     {
         let transmission = Transmission::default();
         let started = Instant::now();
-        // The client has its own timeouts; this one holds whatever client was given.
+        // The client has its own timeouts. This timeout holds for every client that the caller gives.
         let timeout = self.inner.options.call_timeout;
         let result = match tokio::time::timeout(timeout, send(transmission.clone())).await {
             Ok(answer) => answer.map_err(|error| call_error(error, transmission.begun())),

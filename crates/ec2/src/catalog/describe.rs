@@ -1,4 +1,5 @@
-//! The Describe calls of the catalog.
+//! The lookups of the catalog: subnets, security groups and instance types. Each sends its Describe calls, applies the answer or
+//! the failure to the catalog, and reports what changed.
 
 use super::state::{CatalogState, tell_names};
 use crate::changed::Changed;
@@ -53,7 +54,7 @@ impl Ec2 {
         Ok((at, subnets))
     }
 
-    /// The items that can be read; the others are counted.
+    /// Reads the items. Those that cannot be read are counted and skipped.
     fn readable<T, U>(&self, kind: &'static str, items: &[T], read: impl Fn(&T) -> Option<U>) -> Vec<U> {
         let read: Vec<U> = items.iter().filter_map(read).collect();
         self.count_unreadable(kind, items.len() - read.len());
@@ -67,19 +68,19 @@ impl Ec2 {
         apply: impl FnOnce(&mut CatalogState, T) -> bool,
     ) -> Result<(), CallError> {
         let now = self.now();
-        let (news, names, result) = {
+        let (changed, names, result) = {
             let mut state = lock(&self.inner.catalog);
             let before = state.facts();
-            let (news, result) = match answer {
+            let (changed, result) = match answer {
                 Ok(found) => {
                     let recovered = state.apply_outcome(lookup, None, now);
                     (apply(&mut state, found) || recovered, Ok(()))
                 }
                 Err(error) => (state.apply_outcome(lookup, Some(&error), now), Err(error)),
             };
-            (news, news && tell_names(&before, &state.facts()), result)
+            (changed, changed && tell_names(&before, &state.facts()), result)
         };
-        if news {
+        if changed {
             self.tell(Changed::Ec2Catalog);
         }
         if names {

@@ -1,4 +1,5 @@
-//! Subnets and security groups: asked for by ID or name, remembered, refreshed when asked for again.
+//! The data of the catalog, and how answers to lookups change it: subnets, security groups and instance types. Synchronous; it
+//! never calls EC2.
 
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{SecurityGroupId, SubnetId};
@@ -8,7 +9,7 @@ use multi_eni_plan::observed::{CatalogLookup, Ec2Catalog, InstanceLimits, Observ
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What may be asked.
+/// A lookup whose answer becomes stale.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CatalogQuery {
     Subnet(SubnetId),
@@ -16,7 +17,7 @@ pub(crate) enum CatalogQuery {
     GroupName(String),
 }
 
-/// What is known, and since when.
+/// The known facts, and when each lookup was last answered.
 #[derive(Debug, Default)]
 pub(crate) struct CatalogState {
     facts: Arc<Ec2Catalog>,
@@ -24,17 +25,17 @@ pub(crate) struct CatalogState {
 }
 
 impl CatalogState {
-    /// The facts as they are now.
+    /// The current facts.
     pub fn facts(&self) -> Arc<Ec2Catalog> {
         self.facts.clone()
     }
 
-    /// Whether this was never answered, or at least `valid` ago.
-    pub fn is_stale(&self, question: &CatalogQuery, now: Timestamp, valid: SignedDuration) -> bool {
-        self.answered.get(question).is_none_or(|at| now.duration_since(*at) >= valid)
+    /// Whether this lookup was never answered, or its last answer is at least `valid` old.
+    pub fn is_stale(&self, query: &CatalogQuery, now: Timestamp, valid: SignedDuration) -> bool {
+        self.answered.get(query).is_none_or(|at| now.duration_since(*at) >= valid)
     }
 
-    /// Forgets what looks have not shown, and what names stand for. All of it is asked again by whoever needs it.
+    /// Drops absences and resolved names, and makes all answers stale: the next request of each lookup is sent.
     pub fn forget_absences(&mut self) {
         let facts = Arc::make_mut(&mut self.facts);
         facts.missing_subnets.clear();
@@ -44,7 +45,7 @@ impl CatalogState {
         self.answered.clear();
     }
 
-    /// Subnets asked for by ID.
+    /// Applies a lookup of subnets by ID that began at `at`. Returns whether the facts changed.
     pub fn apply_subnets(&mut self, at: Timestamp, asked: &BTreeSet<SubnetId>, found: Vec<ObservedSubnet>) -> bool {
         self.apply(|facts, answered| {
             add_subnets(facts, found);
@@ -58,7 +59,7 @@ impl CatalogState {
         })
     }
 
-    /// Subnets asked for by tag Name.
+    /// Applies a lookup of subnets by tag Name that began at `at`. Returns whether the facts changed.
     pub fn apply_subnet_names(&mut self, at: Timestamp, asked: &BTreeSet<String>, found: Vec<ObservedSubnet>) -> bool {
         self.apply(|facts, answered| {
             for name in asked {
@@ -73,7 +74,7 @@ impl CatalogState {
         })
     }
 
-    /// Groups asked for by name: (name, VPC, ID).
+    /// Applies a lookup of groups by name that began at `at`; `found` is (name, VPC, ID). Returns whether the facts changed.
     pub fn apply_groups(
         &mut self,
         at: Timestamp,
@@ -89,7 +90,7 @@ impl CatalogState {
         })
     }
 
-    /// Instance types asked for.
+    /// Applies a lookup of instance types: those not found are unknown to EC2. Returns whether the facts changed.
     pub fn apply_types(&mut self, asked: &BTreeSet<String>, found: Vec<(String, InstanceLimits)>) -> bool {
         self.apply(|facts, _| {
             let mut found: BTreeMap<String, InstanceLimits> = found.into_iter().collect();
@@ -99,7 +100,7 @@ impl CatalogState {
         })
     }
 
-    /// Notes how a look ended. True if that is news.
+    /// Records whether a lookup succeeded or failed. Returns whether the facts changed.
     pub fn apply_outcome(&mut self, lookup: CatalogLookup, error: Option<&CallError>, now: Timestamp) -> bool {
         self.apply(|facts, _| match error {
             Some(error) => {
@@ -110,7 +111,7 @@ impl CatalogState {
         })
     }
 
-    /// True if anything but the time of the look has changed.
+    /// Changes the facts. Returns whether anything but the times of the lookups changed.
     fn apply(&mut self, change: impl FnOnce(&mut Ec2Catalog, &mut BTreeMap<CatalogQuery, Timestamp>)) -> bool {
         let before = self.facts.clone();
         change(Arc::make_mut(&mut self.facts), &mut self.answered);
@@ -128,16 +129,16 @@ fn add_subnets(facts: &mut Ec2Catalog, found: Vec<ObservedSubnet>) {
     }
 }
 
-/// Whether a name stands for something else than before, or a subnet has come or gone. Says it in the log.
+/// Whether the resolution of any name or the set of missing subnets changed. Logs each name that resolves differently.
 pub(super) fn tell_names(before: &Ec2Catalog, now: &Ec2Catalog) -> bool {
     for (name, ids) in &now.groups_named {
         if let Some(old) = before.groups_named.get(name).filter(|old| *old != ids) {
-            tracing::info!(name, ?old, new = ?ids, "security group name stands for something else");
+            tracing::info!(name, ?old, new = ?ids, "security group name resolves to other groups");
         }
     }
     for (name, ids) in &now.subnets_named {
         if let Some(old) = before.subnets_named.get(name).filter(|old| *old != ids) {
-            tracing::info!(name, ?old, new = ?ids, "subnet name stands for something else");
+            tracing::info!(name, ?old, new = ?ids, "subnet name resolves to other subnets");
         }
     }
     let gone = |catalog: &Ec2Catalog| catalog.missing_subnets.keys().cloned().collect::<Vec<_>>();
@@ -175,13 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn missing_is_knowledge_and_may_turn_up_later() {
+    fn a_missing_subnet_is_recorded_and_may_appear_later() {
         let (here, gone) = (SubnetId::parse("subnet-00000001").unwrap(), SubnetId::parse("subnet-00000002").unwrap());
         let mut state = CatalogState::default();
         let asked = BTreeSet::from([here.clone(), gone.clone()]);
         assert!(state.apply_subnets(at(0), &asked, vec![subnet(&here, "a", at(0))]));
         assert_eq!(state.facts().missing_subnets, BTreeMap::from([(gone.clone(), at(0))]));
-        // The same again is no news, and missing keeps its first time.
+        // The same answer again changes nothing, and a missing subnet keeps the time of its first absence.
         assert!(!state.apply_subnets(at(120), &asked, vec![subnet(&here, "a", at(120))]));
         assert_eq!(state.facts().missing_subnets.get(&gone), Some(&at(0)));
         assert!(state.apply_subnets(at(240), &asked, vec![subnet(&gone, "b", at(240))]));
@@ -190,18 +191,18 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_valid_for_a_while() {
+    fn an_answer_is_stale_after_its_validity() {
         let mut state = CatalogState::default();
-        let (question, valid) = (CatalogQuery::GroupName("web".into()), SignedDuration::from_secs(120));
-        assert!(state.is_stale(&question, at(0), valid));
+        let (query, valid) = (CatalogQuery::GroupName("web".into()), SignedDuration::from_secs(120));
+        assert!(state.is_stale(&query, at(0), valid));
         state.apply_groups(at(0), &BTreeSet::from(["web".to_owned()]), vec![]);
-        assert!(!state.is_stale(&question, at(119), valid));
-        assert!(state.is_stale(&question, at(120), valid));
+        assert!(!state.is_stale(&query, at(119), valid));
+        assert!(state.is_stale(&query, at(120), valid));
         assert_eq!(state.facts().groups_named.get("web"), Some(&BTreeSet::new()));
     }
 
     #[test]
-    fn a_failure_is_news_once_and_ends() {
+    fn a_failure_is_a_change_once_and_success_clears_it() {
         let mut state = CatalogState::default();
         let lookup = CatalogLookup::SubnetsById;
         let no = |id: &str| CallError::Answered { code: "InternalError".into(), message: format!("no ({id})") };

@@ -1,4 +1,5 @@
-//! Every recorded kind of answer, by a sample of our own in that shape, through the real client: what is read of it.
+//! Checks how EC2's answers are read: one test for each recorded kind of answer. Each test sends a sample of our own in the
+//! recorded shape through the real client.
 
 use crate::calls::describe::EniPage;
 use crate::client::client_over;
@@ -20,7 +21,7 @@ use multi_eni_plan::observed::{AttachmentState, Cluster, ObservedEni};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Answers each call with the next of these bodies, and keeps what it was asked.
+/// Answers each call with the next of these bodies, and keeps the bodies of the requests.
 #[derive(Debug, Clone)]
 struct Canned {
     answers: Arc<Mutex<Vec<(u16, String)>>>,
@@ -86,9 +87,9 @@ async fn an_available_eni_and_its_owner() {
     assert_eq!((seen.attachment, seen.in_use_since, seen.source_dest_check), (None, None, true));
 }
 
-/// NAT gateway, endpoint, Lambda, database, transit gateway: attached, with no instance, card or time.
+/// The ENI of a NAT gateway, endpoint, Lambda function, database or transit gateway is attached, with no instance, card or time.
 #[tokio::test]
-async fn attached_by_another_service() {
+async fn an_eni_that_another_service_attached() {
     let at = "<attachment><attachmentId>ela-attach-0bb0bb0bb0bb0bb01</attachmentId><deviceIndex>1</deviceIndex>\
         <instanceOwnerId>amazon-aws</instanceOwnerId><status>attached</status><deleteOnTermination>false</deleteOnTermination></attachment>";
     for kind in ["nat_gateway", "vpc_endpoint", "lambda", "transit_gateway", "a_kind_of_tomorrow"] {
@@ -101,9 +102,9 @@ async fn attached_by_another_service() {
     }
 }
 
-/// A Fargate task's: an ordinary attachment, but for the instance. And what is attaching.
+/// The ENI of a Fargate task has an ordinary attachment, but no instance. An ENI may also be attaching.
 #[tokio::test]
-async fn attached_to_no_instance_and_attaching() {
+async fn an_eni_attached_to_no_instance_and_an_eni_that_is_attaching() {
     let at = |instance: &str, status: &str| {
         format!(
             "{PLAIN}<status>in-use</status><attachment><attachmentId>eni-attach-0bb</attachmentId>{instance}<deviceIndex>1</deviceIndex>\
@@ -114,13 +115,13 @@ async fn attached_to_no_instance_and_attaching() {
     let attaching = one(&at("<instanceId>i-0cc0cc0cc0cc0cc01</instanceId>", "attaching")).await.attachment.unwrap();
     assert_eq!(attaching.state, AttachmentState::Attaching);
     assert_eq!(attaching.instance.unwrap().as_str(), "i-0cc0cc0cc0cc0cc01");
-    // Whatever EC2 may call it one day, the slot is taken.
+    // For every status that EC2 may add, the slot is occupied.
     assert_eq!(one(&at("", "hibernating")).await.attachment.unwrap().state, AttachmentState::Attached);
 }
 
-/// A branch interface is in use without an attachment: it is not free.
+/// A branch interface is in use without an attachment, so it is not free.
 #[tokio::test]
-async fn in_use_without_an_attachment() {
+async fn an_eni_in_use_without_an_attachment() {
     for status in ["in-use", "associated"] {
         let seen = one(&format!("{PLAIN}<interfaceType>branch</interfaceType><status>{status}</status>")).await;
         assert_eq!((seen.attachment, seen.in_use_since), (None, Some(Timestamp::UNIX_EPOCH)), "{status}");
@@ -130,9 +131,9 @@ async fn in_use_without_an_attachment() {
     }
 }
 
-/// IPv6 only, without an address; without a subnet; IDs of unusual forms; a group without an ID.
+/// An ENI without an IPv4 address and without a subnet, with IDs of unusual forms and a group without an ID.
 #[tokio::test]
-async fn what_is_left_out_or_unusual_is_unknown() {
+async fn missing_fields_are_unknown_and_unusual_ids_are_kept() {
     let seen = one("<networkInterfaceId>eni-new/FORM</networkInterfaceId><groupSet><item><groupId>sgr:9</groupId></item>\
         <item><groupName>no ID</groupName></item></groupSet><attachment><attachmentId>a</attachmentId><instanceId>mi-77</instanceId>\
         <deviceIndex>3</deviceIndex></attachment>")
@@ -145,7 +146,7 @@ async fn what_is_left_out_or_unusual_is_unknown() {
 
 /// An attachment without a device index is not the primary interface, whose index is 0.
 #[tokio::test]
-async fn an_attachment_without_an_index_is_nobodys_slot() {
+async fn an_attachment_without_an_index_is_not_the_primary_interface() {
     let seen = one(&format!(
         "{PLAIN}<attachment><attachmentId>a</attachmentId><instanceId>i-0cc0cc0cc0cc0cc01</instanceId></attachment>"
     ))
@@ -154,7 +155,7 @@ async fn an_attachment_without_an_index_is_nobodys_slot() {
     assert!(!seen.is_primary_of(&instance));
 }
 
-/// One without an ID hides only itself; its slot is taken, and what its tags name is not absent.
+/// An ENI without an ID hides no other ENI. Its slot is occupied, and the ENIAttachment that its tags name is not absent.
 #[tokio::test]
 async fn an_eni_without_an_id_hides_only_itself() {
     let nameless = "<item><subnetId>subnet-0aa0aa0aa0aa0aa01</subnetId><attachment><attachmentId>eni-attach-1</attachmentId>\
@@ -170,7 +171,7 @@ async fn an_eni_without_an_id_hides_only_itself() {
 }
 
 #[tokio::test]
-async fn managed_resources_are_asked_for_where_ec2_knows_the_parameter() {
+async fn managed_resources_are_requested_where_ec2_knows_the_parameter() {
     let unknown = "<Response><Errors><Error><Code>UnknownParameter</Code><Message>The parameter IncludeManagedResources is not recognized\
         </Message></Error></Errors><RequestID>r</RequestID></Response>";
     let (ec2, canned) = ec2(vec![(400, unknown.to_owned()), enis(""), enis("")]);
@@ -207,7 +208,7 @@ async fn subnets_and_groups_without_tags_or_a_block_and_one_without_an_id() {
 }
 
 #[tokio::test]
-async fn a_card_that_says_too_little_moves_no_other() {
+async fn a_card_without_a_maximum_moves_no_other_card() {
     let (ec2, _) = ec2(vec![answer(
         "DescribeInstanceTypes",
         "<instanceTypeSet><item><instanceType>p5.48xlarge</instanceType><networkInfo><maximumNetworkInterfaces>64</maximumNetworkInterfaces>\
@@ -234,7 +235,7 @@ async fn instances_without_a_state_or_an_id() {
     let (_, instances) = ec2.all_instances(convert::filter("instance-id", ["i-0cc0cc0cc0cc0cc01"])).await.unwrap();
     let read: Vec<_> = instances.iter().filter_map(convert::instance).map(|(_, state)| state).collect();
     assert_eq!(read, [None]);
-    // The one without an ID may be the one that is not shown.
+    // The instance without an ID may be the instance that is not shown by ID.
     let other = InstanceId::parse("i-0cc0cc0cc0cc0cc02").unwrap();
     ec2.fetch_states([other.clone()].into()).await.unwrap();
     assert_eq!(ec2.instance_observation(&other).unwrap().state, InstanceState::Unnamed);

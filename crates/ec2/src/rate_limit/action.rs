@@ -37,7 +37,7 @@ impl Action {
         Self::DescribeTypes,
     ];
 
-    /// EC2's name of it.
+    /// EC2's name of the action.
     pub fn name(self) -> &'static str {
         match self {
             Self::Create => "CreateNetworkInterface",
@@ -55,7 +55,8 @@ impl Action {
         }
     }
 
-    /// EC2's default bucket, per account and Region; every Describe of ours is filtered and paginated.
+    /// EC2's default bucket of the action, per account and Region. The Describe values are EC2's for filtered and paginated
+    /// calls: this crate sends no others.
     pub fn default_limit(self) -> Limit {
         let (capacity, refill) = match self {
             Self::Create | Self::Delete | Self::Modify => (100.0, 5.0),
@@ -71,8 +72,9 @@ impl Action {
     }
 }
 
-/// How long so many calls of each action take at least, from full buckets: EC2's default ones, at this share of their refill
-/// rates. What EC2 itself takes to attach and detach comes on top. Calls of actions that are not ours count nothing.
+/// The shortest time in which these numbers of calls, by EC2's name of the action, can be sent. It assumes full buckets of EC2's
+/// default sizes and `share` (0.01 to 1) of EC2's default refill rates. It does not include the time that EC2 takes to attach and
+/// detach. It ignores actions that this crate does not call.
 pub fn shortest(calls: &BTreeMap<&'static str, u32>, share: f64) -> Duration {
     let waits = calls.iter().filter_map(|(name, n)| {
         let action = Action::ALL.into_iter().find(|action| action.name() == *name)?;
@@ -88,7 +90,7 @@ mod tests {
 
     /// facts/ec2.md: 1,000 nodes × 2 take 390 s of Attach at the whole rate.
     #[test]
-    fn the_floor_of_facts() {
+    fn the_shortest_time_matches_the_facts() {
         let calls =
             |n| BTreeMap::from([("CreateNetworkInterface", n), ("AttachNetworkInterface", n), ("CreateTags", 7)]);
         assert_eq!(shortest(&calls(2000), 1.0), Duration::from_secs(390));

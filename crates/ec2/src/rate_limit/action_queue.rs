@@ -1,7 +1,8 @@
 //! The queue of one EC2 action: calls wait here for a token of the action's bucket.
 //!
-//! One of the waiting calls dispatches: it takes tokens and gives each to the call that the fair queue names, until that is its own.
-//! Then another waiting call dispatches. So the queue needs no task of its own, and stands still when its process does.
+//! One of the waiting calls dispatches: it takes tokens and gives each token to the call that the fair queue names, until its own
+//! turn comes. Then another waiting call dispatches. So the queue needs no task of its own: it works only while a waiting call is
+//! polled.
 
 use crate::lock::lock;
 use crate::rate_limit::bucket::Bucket;
@@ -19,12 +20,12 @@ pub(crate) struct ActionQueue {
     pub queue: Mutex<FairQueue<oneshot::Sender<()>>>,
     /// Held by the one waiting call that dispatches: it takes a token for each turn, until its own turn comes.
     dispatcher: tokio::sync::Mutex<()>,
-    /// Notified when a call leaves the queue.
+    /// Notified when a call leaves the queue, with or without a token.
     left: Notify,
     pub throttles: AtomicU64,
 }
 
-/// A place in the queue. Dropping it leaves the queue.
+/// A waiting call's entry in the queue. Dropping the entry removes it from the queue.
 struct QueueEntry<'a> {
     action_queue: &'a ActionQueue,
     ticket: &'a Ticket,
@@ -50,7 +51,7 @@ impl ActionQueue {
         }
     }
 
-    /// Waits for a turn. `ready`: what the dispatcher waits for before each token.
+    /// Waits for a turn of the call with this ticket. The dispatcher waits for `ready` before it takes each token.
     pub async fn turn<F: Future<Output = ()>>(&self, ticket: &Ticket, ready: impl Fn() -> F) {
         let (grant, mut granted) = oneshot::channel();
         let number = lock(&self.queue).join(ticket, grant);
@@ -61,7 +62,7 @@ impl ActionQueue {
             _dispatcher = self.dispatcher.lock() => {
                 // Boxed: only one of thousands of waiting calls is here at a time.
                 Box::pin(async {
-                    // The queue is asked only once the token is there: a younger call may be next by then.
+                    // The next call is chosen only when the token is there: by then a younger call may be next.
                     while granted.try_recv().is_err() {
                         ready().await;
                         self.token().await;
@@ -94,7 +95,7 @@ impl ActionQueue {
         loop {
             let left = self.left.notified();
             tokio::pin!(left);
-            // Listens before the length is read, so that no departure in between is missed.
+            // Listens before the length is read, so that no notification in between is missed.
             left.as_mut().enable();
             if lock(&self.queue).len() < most {
                 return;

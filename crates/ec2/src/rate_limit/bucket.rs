@@ -1,25 +1,26 @@
-//! A token bucket that learns from throttling. Pure: the time is an argument.
+//! A token bucket that lowers its rate when EC2 throttles, and raises it again slowly. Pure: the time is an argument, and the
+//! bucket never sleeps.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The rate never falls below this many calls a second.
 const FLOOR: f64 = 0.2;
-/// Pause after a throttling answer.
+/// How long the bucket gives no token after a throttling answer.
 const PAUSE: Duration = Duration::from_secs(1);
-/// What the rate regains each second without throttling, as a share of the configured one.
+/// What the rate regains each second without throttling, as a share of the configured rate.
 const REGAIN: f64 = 0.05;
 
 /// Size and rate of a bucket, in calls and calls a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Limit {
-    /// Calls that may be made at once after a rest.
+    /// Calls that a full bucket permits at once.
     pub capacity: f64,
-    /// Calls a second in the long run.
+    /// Calls a second that the bucket permits in the long run.
     pub refill: f64,
 }
 
-/// One action's bucket.
+/// The bucket of one action.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     limit: Limit,
@@ -36,18 +37,18 @@ impl Bucket {
         Self { limit, rate: limit.refill, tokens: limit.capacity, at: now, paused_until: None }
     }
 
-    /// Takes a token, or says how long to wait before asking again.
+    /// Takes a token, or returns how long to wait before the next try.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
         if let Some(until) = self.paused_until {
             if now < until {
                 return Err(until - now);
             }
-            // Nothing is gained during a pause.
+            // The bucket does not refill during a pause.
             self.at = self.at.max(until);
             self.paused_until = None;
         }
         self.refill(now);
-        // Rounding must not make a waiter come back for a billionth of a token.
+        // A rounding error must not make a call wait again for a billionth of a token.
         if self.tokens >= 1.0 - 1e-6 {
             self.tokens = (self.tokens - 1.0).max(0.0);
             return Ok(());
@@ -56,14 +57,14 @@ impl Bucket {
         Err(Duration::from_secs_f64(missing).max(Duration::from_millis(1)))
     }
 
-    /// Calls a second that may be made now, in the long run.
+    /// The current refill rate, in calls a second.
     pub fn rate(&mut self, now: Instant) -> f64 {
         self.refill(now);
         self.rate
     }
 
-    /// EC2 said that we are too fast: the rate is halved and the action pauses. The answers to calls already under way
-    /// when the pause began say nothing new.
+    /// EC2 throttled a call: the rate is halved, the bucket is emptied, and the action pauses. Throttling answers during the
+    /// pause are ignored, because they answer calls that were already under way when the pause began.
     pub fn throttled(&mut self, now: Instant) {
         if self.paused_until.is_some_and(|until| now < until) {
             return;
@@ -74,7 +75,7 @@ impl Bucket {
         self.paused_until = Some(now + PAUSE);
     }
 
-    /// Adds what has come in since the last time, while the rate grows back to the configured one.
+    /// Adds the tokens gained since the last refill, while the rate grows back to the configured rate.
     fn refill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = self.at.max(now);
@@ -96,7 +97,7 @@ mod tests {
         Duration::from_secs_f64(s)
     }
 
-    /// How many calls go through from `from` for `length`, waiting exactly as told.
+    /// The number of calls that get a token from `from` for `length`, if each waits exactly as long as `take` returns.
     fn run(bucket: &mut Bucket, from: Instant, length: Duration) -> u32 {
         let (mut now, mut taken) = (from, 0);
         loop {
@@ -125,12 +126,12 @@ mod tests {
         bucket.throttled(start);
         assert_eq!(bucket.take(start), Err(PAUSE));
         assert_eq!(bucket.rate, 2.0);
-        // Many answers to one burst are one lesson.
+        // Several throttling answers to one burst halve the rate once.
         bucket.throttled(start + seconds(0.5));
         assert_eq!(bucket.rate, 2.0);
-        // Empty after the pause.
+        // The bucket is empty after the pause.
         assert!(bucket.take(start + PAUSE).is_err());
-        // 5 % of 4/s a second: 10 s to regain 2/s.
+        // The rate regains 5 % of 4/s each second, so it regains 2/s in 10 s.
         bucket.refill(start + PAUSE + seconds(5.0));
         assert!((bucket.rate - 3.0).abs() < 1e-9, "{}", bucket.rate);
         bucket.refill(start + PAUSE + seconds(60.0));

@@ -1,8 +1,9 @@
-//! Who is served next, among those that wait for the same bucket. Pure.
+//! Decides which of the calls that wait for the same bucket is served next. Pure: no time, no I/O.
 //!
-//! Flows take turns, so a NodeENI with a few nodes does not wait for one with thousands. In a flow who came first is served
-//! first, but every fifth turn goes to whose work is the youngest: a single node that joins during a burst of 5,000 does not
-//! wait for all of them, neither to create nor to attach, and the burst is slowed down by no more than that.
+//! Flows take turns, so a NodeENI with a few nodes does not wait for a NodeENI with thousands. Within a flow, calls are served in
+//! the order in which they joined, but every fifth turn goes to the call with the youngest work. So a single node that joins
+//! during a burst of 5,000 does not wait for the whole burst, neither to create nor to attach, and the burst loses at most every
+//! fifth turn.
 
 use jiff::Timestamp;
 use std::cmp::Reverse;
@@ -10,17 +11,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Every so many turns of a flow one goes to whose work is the youngest.
+/// One in this many turns of a flow goes to the call with the youngest work.
 const LATECOMER: u32 = 5;
 
-/// For whom a call is made.
+/// The flow of a call, and the age of the work that the call is a part of.
 #[derive(Debug, Clone)]
 pub(crate) struct Ticket {
-    /// The UID of the NodeENI; empty for what is no NodeENI's, such as looks.
+    /// The UID of the NodeENI. Empty for calls that are not made for a NodeENI, such as lookups.
     pub flow: Arc<str>,
-    /// Since when the work is there of which the call is a part.
+    /// When the work began that the call is a part of.
     pub since: Timestamp,
-    /// Nobody wants it any more: who still waits for a turn need not.
+    /// Cancelled when the call is no longer needed: a call that still waits for its turn is then not sent.
     pub withdrawn: CancellationToken,
 }
 
@@ -30,7 +31,7 @@ impl Default for Ticket {
     }
 }
 
-/// Calls that wait for a token, in turn.
+/// The calls that wait for a token, by flow, and the order of the flows.
 #[derive(Debug)]
 pub(crate) struct FairQueue<T> {
     flows: BTreeMap<Arc<str>, Waiting<T>>,
@@ -40,9 +41,9 @@ pub(crate) struct FairQueue<T> {
 
 #[derive(Debug)]
 struct Waiting<T> {
-    /// In the order in which they came.
+    /// The waiting calls, in the order in which they joined.
     waiters: BTreeMap<u64, (Timestamp, T)>,
-    /// The youngest work last; of work that is as young, who came first.
+    /// The youngest work is last. Among calls with work of the same age, the call that joined first is last.
     by_age: BTreeSet<(Timestamp, Reverse<u64>)>,
     served: u32,
 }
@@ -54,7 +55,7 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    /// One more waits, under the number that is answered.
+    /// Adds a call. Returns its number, which [`leave`](Self::leave) takes.
     pub fn join(&mut self, ticket: &Ticket, waiter: T) -> u64 {
         let waiting = self.flows.entry(ticket.flow.clone()).or_insert_with(|| {
             self.turns.push_back(ticket.flow.clone());
@@ -66,7 +67,7 @@ impl<T> FairQueue<T> {
         self.joined
     }
 
-    /// One waits no more, if it still did.
+    /// Removes a call, if it still waits.
     pub fn leave(&mut self, ticket: &Ticket, number: u64) {
         let Some(waiting) = self.flows.get_mut(&ticket.flow) else { return };
         if let Some((since, _)) = waiting.waiters.remove(&number) {
@@ -78,17 +79,17 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// How many wait.
+    /// The number of waiting calls.
     pub fn len(&self) -> usize {
         self.flows.values().map(|waiting| waiting.waiters.len()).sum()
     }
 
-    /// How many wait, by flow.
+    /// The number of waiting calls, by flow.
     pub fn waiting(&self) -> BTreeMap<String, usize> {
         self.flows.iter().map(|(flow, waiting)| (flow.to_string(), waiting.waiters.len())).collect()
     }
 
-    /// Whose turn it is; it waits no more.
+    /// Removes and returns the call whose turn it is.
     pub fn next(&mut self) -> Option<T> {
         let flow = self.turns.pop_front()?;
         let waiting = self.flows.get_mut(&flow)?;
@@ -144,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn who_came_first_is_first_but_every_fifth_turn_is_the_youngest_works() {
+    fn calls_are_served_in_order_but_every_fifth_turn_goes_to_the_youngest_work() {
         assert_eq!(all(queue(&[("a", 0..8)])), [0, 1, 2, 3, 4, 5, 6, 7], "of work as young who came first");
         let mut young = queue(&[("a", 0..6)]);
-        // Not the last to come, but the youngest.
+        // The call with the youngest work is served, not the call that joined last.
         young.join(&ticket("a", 9), 100);
         young.join(&ticket("a", 5), 101);
         assert_eq!(all(young), [0, 1, 2, 3, 100, 4, 5, 101]);
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_is_not_served_and_a_flow_without_anybody_has_no_turn() {
+    fn a_call_that_left_is_not_served_and_an_empty_flow_has_no_turn() {
         let mut queue = queue(&[("a", 0..2), ("b", 10..12)]);
         let number = queue.join(&ticket("c", 0), 20);
         queue.leave(&ticket("c", 0), number);
@@ -173,20 +174,20 @@ mod tests {
     }
 
     #[test]
-    fn a_latecomer_waits_for_five_turns_at_most_and_nobody_is_left_out() {
+    fn the_youngest_work_waits_for_five_turns_at_most_and_every_call_is_served() {
         let mut queue = queue(&[("a", 0..100)]);
         for _ in 0..7 {
             queue.next();
         }
         queue.join(&ticket("a", 1), 1000);
-        // Work that is as old as the burst's comes after it without an end.
+        // Before each turn, another call joins whose work is as old as the burst's.
         let turns = (1..).find(|turn| {
             queue.join(&ticket("a", 0), 2000 + turn);
             queue.next() == Some(1000)
         });
         assert_eq!(turns, Some(3), "the tenth turn");
         assert_eq!(all(queue).len(), 100 - 9 + 3);
-        // A flow that had gone comes back with a turn of its own.
+        // A flow that was empty gets a turn again when a call joins.
         let mut again: FairQueue<u32> = FairQueue::default();
         for waiter in [1, 2] {
             again.join(&ticket("a", 0), waiter);

@@ -1,4 +1,5 @@
-//! What a call waits for: a token of its action's bucket; and for a Create, that few ENIs wait to be attached.
+//! Decides when a call may be sent: when it has a token of its action's bucket. A Create also waits until few Attaches wait. It
+//! is given the action and the call's ticket, and never sends a call.
 
 use crate::lock::lock;
 use crate::rate_limit::action::Action;
@@ -13,29 +14,30 @@ use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Creates wait while so many ENIs wait to be attached. As many as EC2 lets us attach at once, so that Attach never waits for
-/// a Create.
+/// Creates wait while at least this many Attaches wait. EC2 permits as many Attaches at once, so this limit never makes Attach
+/// wait for a Create.
 const CREATED_AHEAD: usize = 50;
 
-/// How one action's budget stands.
+/// The rate limit and the queue of one action.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RateStatus {
     /// EC2's name of the action.
     pub action: &'static str,
-    /// Calls a second that may be made now: less than the configured share after throttling.
+    /// Current refill rate, in calls a second: less than the configured share of EC2's rate after throttling.
     pub rate: f64,
-    /// Calls that wait for their turn.
+    /// Number of calls that wait for a token.
     pub waiting: usize,
-    /// Answers that said that we are too fast, since this process began.
+    /// Number of throttling answers since the [`Ec2`](crate::Ec2) was created.
     pub throttles: u64,
 }
 
-/// The buckets of a process: what was spent in one term of leadership is spent in the next one, too.
+/// The token buckets of a process. They outlive a term of leadership: tokens that one term took are missing in the next term.
 #[derive(Debug, Clone)]
 pub struct Buckets(BTreeMap<Action, Arc<Mutex<Bucket>>>);
 
 impl Buckets {
-    /// EC2's defaults, the refill rates cut to `share` and the sizes to `burst`; full. Must be called inside a tokio runtime.
+    /// Full buckets with EC2's default refill rates times `share` and EC2's default sizes times `burst`, both 0.01 to 1. Must be
+    /// called inside a tokio runtime.
     pub fn new(share: f64, burst: f64) -> Self {
         let now = Instant::now();
         let bucket = |action: Action| {
@@ -47,34 +49,34 @@ impl Buckets {
     }
 }
 
-/// All buckets, and who waits before them.
+/// All token buckets, and the calls that wait before them.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     queues: BTreeMap<Action, ActionQueue>,
-    /// Cancelled, and another one put in its place, when EC2 refuses a Create for the Region's quota.
+    /// Cancelled and replaced when EC2 refuses a Create because of the Region's quota.
     quota_refused: Mutex<CancellationToken>,
 }
 
 impl RateLimiter {
-    /// Lines before these buckets.
+    /// Empty queues before these buckets.
     pub fn before(buckets: &Buckets) -> Self {
         let queue = |(action, bucket): (&Action, &Arc<Mutex<Bucket>>)| (*action, ActionQueue::before(bucket.clone()));
         Self { queues: buckets.0.iter().map(queue).collect(), quota_refused: Mutex::default() }
     }
 
-    /// Waits for the right to make one call.
+    /// Waits until one call of `action` may be sent.
     ///
     /// # Errors
-    /// [`CallError::Withdrawn`] if nobody wants it any more; for Create [`CallError::QuotaRefused`] if EC2 refused another one
-    /// meanwhile: who asked for this one has not heard yet, and may decide again.
+    /// [`CallError::Withdrawn`] if the ticket was withdrawn meanwhile. For Create, [`CallError::QuotaRefused`] if EC2 refused
+    /// another Create meanwhile because of the quota: this Create was decided before that, so the controller must decide again.
     pub async fn wait(&self, action: Action, ticket: &Ticket) -> Result<(), CallError> {
         let Some(queue) = self.queues.get(&action) else { return Ok(()) };
         let creates = action == Action::Create;
         let attach = self.queues.get(&Action::Attach).filter(|_| creates);
-        // A clone of its own, so that the next refusal does not move it.
+        // A clone of the cancellation token: the next refusal cancels it, and only later calls get its replacement.
         let quota_refused = lock(&self.quota_refused).clone();
         let turn = queue.turn(ticket, || async {
-            // What is there is attached first: an ENI that only waits takes an address from the subnet.
+            // Existing ENIs are attached first: an ENI that only waits uses up an address of the subnet.
             if let Some(attach) = attach {
                 attach.shorter_than(CREATED_AHEAD).await;
             }
@@ -87,23 +89,24 @@ impl RateLimiter {
         }
     }
 
-    /// EC2 refused a Create for the Region's quota: no other one that waits can do better.
+    /// EC2 refused a Create because of the Region's quota: ends the wait of all other Creates, because EC2 would refuse them,
+    /// too.
     pub fn quota_refused(&self) {
         std::mem::take(&mut *lock(&self.quota_refused)).cancel();
     }
 
-    /// How all of them stand.
+    /// The rate limit and the queue of each action.
     pub fn status(&self) -> Vec<RateStatus> {
-        let pace = |(action, queue): (&Action, &ActionQueue)| RateStatus {
+        let status = |(action, queue): (&Action, &ActionQueue)| RateStatus {
             action: action.name(),
             rate: lock(&queue.bucket).rate(Instant::now()),
             waiting: lock(&queue.queue).len(),
             throttles: queue.throttles.load(Ordering::Relaxed),
         };
-        self.queues.iter().map(pace).collect()
+        self.queues.iter().map(status).collect()
     }
 
-    /// Who waits to create and to attach.
+    /// The Creates and Attaches that wait for a token, by flow, and the rates of both actions.
     pub fn queues(&self) -> wait_estimate::CallQueues {
         let queue = |action| {
             let queue = self.queues.get(&action)?;
@@ -117,7 +120,7 @@ impl RateLimiter {
         }
     }
 
-    /// EC2 throttled a call of this action.
+    /// EC2 throttled a call of this action: counts the answer and lowers the rate.
     pub fn throttled(&self, action: Action) {
         if let Some(queue) = self.queues.get(&action) {
             queue.throttles.fetch_add(1, Ordering::Relaxed);
@@ -151,26 +154,26 @@ mod tests {
             });
             futures::future::join_all(waiters).await;
             assert_eq!(*lock(&order), [0, 1, 2]);
-            // 5 a second; the first tokens may have come in while the burst was taken.
+            // The rate is 5 a second; the first tokens may have been gained while the burst was taken.
             assert!(started.elapsed() >= Duration::from_millis(350), "{:?}", started.elapsed());
-            // Another action has its own.
+            // Another action has its own bucket.
             tokio::time::timeout(Duration::from_millis(50), rate_limiter.wait(Action::Detach, &ticket))
                 .await
                 .unwrap()
                 .unwrap();
-            assert_eq!(rate_limiter.status().iter().map(|pace| pace.waiting).sum::<usize>(), 0);
+            assert_eq!(rate_limiter.status().iter().map(|status| status.waiting).sum::<usize>(), 0);
         });
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_gives_up_takes_no_turn_and_holds_nobody_up() {
+    async fn a_dropped_call_takes_no_turn_and_blocks_no_other_call() {
         let rate_limiter = RateLimiter::before(&Buckets::new(1.0, 1.0));
         let ticket = Ticket::default();
         for _ in 0..50 {
             rate_limiter.wait(Action::Attach, &ticket).await.unwrap();
         }
         let soon = Duration::from_millis(10);
-        // The first takes the tokens for all, the second only waits; both give up.
+        // The first call dispatches, the second only waits; both are dropped.
         let both = async {
             tokio::join!(rate_limiter.wait(Action::Attach, &ticket), rate_limiter.wait(Action::Attach, &ticket))
         };
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_withdrawn_waits_no_more() {
+    async fn a_withdrawn_call_leaves_the_queue() {
         let rate_limiter = RateLimiter::before(&Buckets::new(1.0, 1.0));
         let (ticket, withdrawn) = (Ticket::default(), Ticket::default());
         for _ in 0..50 {
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn creates_that_wait_when_the_quota_is_refused_leave_the_line_at_once_and_later_ones_are_served() {
+    async fn waiting_creates_leave_the_queue_when_the_quota_is_refused_and_later_creates_are_served() {
         let rate_limiter = RateLimiter::before(&Buckets::new(1.0, 1.0));
         let ticket = Ticket::default();
         for _ in 0..100 {
@@ -207,13 +210,13 @@ mod tests {
         let waiting = futures::future::join_all((0..20).map(|_| rate_limiter.wait(Action::Create, &ticket)));
         let (waited, ()) = tokio::join!(waiting, async { rate_limiter.quota_refused() });
         assert_eq!((waited, started.elapsed()), (vec![Err(CallError::QuotaRefused); 20], Duration::ZERO));
-        // None of them took a token with it.
+        // None of the refused Creates took a token.
         rate_limiter.wait(Action::Create, &ticket).await.unwrap();
         assert!(started.elapsed() <= Duration::from_millis(200), "{:?}", started.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_more_is_created_while_what_is_there_waits_to_be_attached() {
+    async fn creates_wait_while_fifty_attaches_wait() {
         let rate_limiter = Arc::new(RateLimiter::before(&Buckets::new(1.0, 1.0)));
         let ticket = Ticket::default();
         let attaches: Vec<_> = (0..150)
@@ -222,11 +225,11 @@ mod tests {
                 tokio::spawn(async move { rate_limiter.wait(Action::Attach, &ticket).await })
             })
             .collect();
-        // All of them have come.
+        // All Attaches have joined the queue.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let started = Instant::now();
         rate_limiter.wait(Action::Create, &ticket).await.unwrap();
-        // 50 at once, then 5 a second: after 51 more, fewer than 50 wait.
+        // 50 Attaches go at once, then 5 a second. After 51 more, fewer than 50 wait.
         assert_eq!(started.elapsed().as_secs(), 10, "{:?}", started.elapsed());
         futures::future::join_all(attaches).await;
         rate_limiter.wait(Action::Create, &ticket).await.unwrap();
@@ -234,10 +237,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_spent_in_one_term_is_spent_in_the_next() {
+    async fn tokens_taken_in_one_term_are_missing_in_the_next() {
         let buckets = Buckets::new(1.0, 1.0);
         for waits in [Duration::ZERO, Duration::from_secs(10)] {
-            // Another term: nobody waits any more.
+            // Another term begins with empty queues.
             let rate_limiter = RateLimiter::before(&buckets);
             let began = Instant::now();
             for _ in 0..50 {

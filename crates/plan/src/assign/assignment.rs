@@ -48,7 +48,7 @@ pub enum RemovalReason {
 pub struct Pinned {
     /// UID of the NodeENI.
     pub nodeeni_uid: String,
-    /// The Node.
+    /// Name of the Node.
     pub node: String,
     /// Name of the ENIAttachment.
     pub name: String,
@@ -63,7 +63,7 @@ pub struct Pinned {
 pub struct WaitsForPods {
     /// UID of the NodeENI.
     pub nodeeni_uid: String,
-    /// The Node.
+    /// Name of the Node.
     pub node: String,
     /// Name of the ENIAttachment.
     pub name: String,
@@ -122,6 +122,8 @@ pub struct Assignment {
     pub matched: Vec<String>,
     /// The number of ENIs that each NodeENI (by UID) asks for here.
     pub desired: Vec<(String, usize)>,
+    /// The slots that each NodeENI (by UID) asks for here, where they are known.
+    pub slots: BTreeMap<String, BTreeSet<(i32, i32)>>,
     /// Lookups that are needed first.
     pub needs: BTreeSet<Need>,
     /// When to decide again, if nothing changes before.
@@ -141,6 +143,8 @@ pub struct Share<'a> {
     pub losing: Option<Cause>,
     /// ENIs that it asks for here.
     pub desired: usize,
+    /// The slots that it asks for here; None if they are not known.
+    pub slots: Option<&'a BTreeSet<(i32, i32)>>,
     /// Why it gets no ENI here, or not all.
     pub refused: Vec<&'a Unassigned>,
     /// Its adopted ENIs at another device index than the spec asks for.
@@ -152,9 +156,13 @@ pub struct Share<'a> {
 }
 
 impl Share<'_> {
-    /// Whether it is still open which ENI this slot will hold: the NodeENI has a reason that concerns this slot or the whole
-    /// NodeENI, and that reason may end.
+    /// Whether it is still open which ENI this slot will hold: the NodeENI asks for this slot, or its slots are not known, and it
+    /// has a reason that concerns this slot or the whole NodeENI and that may end.
     pub fn is_open_at(&self, slot: (i32, i32)) -> bool {
+        // The NodeENI does not ask for this slot. A rollout that waits at another slot keeps no ENI here.
+        if self.slots.is_some_and(|slots| !slots.contains(&slot)) {
+            return false;
+        }
         self.refused.iter().any(|refusal| match &refusal.why {
             UnassignedReason::SlotHeld { slot: of, leaving: true, .. }
             | UnassignedReason::SlotTaken { slot: of, .. } => *of == slot,
@@ -202,6 +210,7 @@ impl Assignment {
             outdated: self.outdated.contains_key(uid),
             losing: self.losing.get(uid).and_then(|names| names.values().next().copied()),
             desired: self.desired.iter().filter(|(of, _)| of == uid).map(|(_, n)| n).sum(),
+            slots: self.slots.get(uid),
             refused: self.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid).collect(),
             pinned: self.pinned.iter().filter(|pinned| pinned.nodeeni_uid == uid).collect(),
             waiting: self.waiting.iter().filter(|waits| waits.nodeeni_uid == uid).collect(),

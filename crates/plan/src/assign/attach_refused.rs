@@ -95,8 +95,8 @@ pub struct InstanceAtRefusal {
 }
 
 impl InstanceAtRefusal {
-    /// An Attach that was refused at `at`, if the error is one that lasts; the instance is to be looked up. None for other
-    /// errors.
+    /// The record of an Attach that was refused at `at`, if the error is one that lasts. The caller must then look the instance
+    /// up. None for other errors.
     pub fn after(error: &CallError, at: Timestamp) -> Option<Self> {
         (lasts(error)).then_some(Self { at, enis: None, slots: None })
     }

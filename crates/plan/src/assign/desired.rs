@@ -126,7 +126,7 @@ impl<'a> NodePlanner<'a> {
             let ids = match resolve(catalog, reference) {
                 Resolved::Subnets(ids) => ids,
                 Resolved::NotYet | Resolved::Missing => {
-                    // Look the subnet up again when this result is old: somebody may create the subnet.
+                    // Look the subnet up again when this result is old: a user may create the subnet.
                     self.plan.needs.insert(Need::Subnet(reference.clone()));
                     self.recheck_later();
                     return Err(UnassignedReason::SubnetMissing(reference.clone()));

@@ -1,4 +1,4 @@
-//! Decides between several Nodes of one instance: a host that registered under another name, or a Node object that somebody
+//! Decides between several Nodes of one instance: a host that registered under another name, or a Node object that a user
 //! created. The instance is the identity. One of its Nodes counts; the other Nodes get no ENI, remove none, and are reported on
 //! the NodeENIs.
 

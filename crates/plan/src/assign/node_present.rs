@@ -96,6 +96,7 @@ impl NodePlanner<'_> {
                 }
             }
         }
+        self.plan.slots.insert(nodeeni.uid.clone(), placed.iter().map(slot_of).collect());
         let turn = input.permits.get(&nodeeni.uid).and_then(|nodes| nodes.get(&node.name));
         let permit = turn.filter(|turn| turn.may_lose).map(|turn| turn.had);
         let stays = self.outdated(nodeeni, &mine, &placed, &unplaced, permit);

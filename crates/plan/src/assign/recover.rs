@@ -33,7 +33,7 @@ fn shown_lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a Observed
     let interfaces = input.instance.filter(|interfaces| interfaces.vpc.is_some())?;
     let eni = occupant(interfaces, slot)?;
     let is_on = eni.attachment.as_ref().is_some_and(|at| at.state != AttachmentState::Detaching);
-    // An ENI without the tag of an ENIAttachment is not ours to change: somebody removed the tag.
+    // An ENI without the tag of an ENIAttachment is not ours to change: a user removed the tag.
     let is_lost = eni.attachment_uid().is_some() && !(input.is_held)(eni);
     (is_on && is_lost && eni.is_of(input.cluster)).then_some(eni)
 }

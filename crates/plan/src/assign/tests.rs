@@ -1,3 +1,6 @@
+//! Tests of `assign`, with a world of one Node, its instance, NodeENIs and ENIAttachments. This file has the world and the tests
+//! of the basic rules; each file of the folder tests one part of the decision.
+
 mod adoption;
 mod duplicates;
 mod life;
@@ -184,7 +187,7 @@ impl World {
         })
     }
 
-    /// Applies an assignment as the shell would, EC2 doing its part at once.
+    /// Applies an assignment as the controller would, with EC2 completing every call at once.
     fn apply(&mut self, assignment: &Assignment) {
         for removal in &assignment.delete {
             self.attachments.retain(|attachment| attachment.name != removal.name);
@@ -230,14 +233,14 @@ fn two_nodeenis_give_two_enis_at_their_indexes_and_planning_again_gives_nothing(
 }
 
 #[test]
-fn subnets_of_the_zone_count_in_their_order() {
+fn subnets_of_the_zone_get_device_indexes_in_list_order() {
     let mut world = World::new(vec![nodeeni("a", 3, &[SUBNET_B, "subnet-00000003", SUBNET_A])]);
     world.settle();
     assert_eq!(world.indexes(), [(SUBNET_A.to_owned(), 4), (SUBNET_B.to_owned(), 3)]);
 }
 
 #[test]
-fn no_subnet_in_the_zone_is_a_reason_and_no_attachment() {
+fn without_a_subnet_in_the_zone_there_is_a_reason_and_no_attachment() {
     let world = World::new(vec![nodeeni("a", 1, &["subnet-00000003"])]);
     let assignment = world.assign();
     assert!(assignment.create.is_empty());
@@ -248,7 +251,7 @@ fn no_subnet_in_the_zone_is_a_reason_and_no_attachment() {
 }
 
 #[test]
-fn an_unlabelled_node_keeps_its_enis_for_the_grace_and_a_flap_costs_nothing() {
+fn an_unlabelled_node_keeps_its_enis_for_the_grace_period_and_a_label_flap_removes_nothing() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
     world.node.as_mut().unwrap().labels = StringMap::default();
@@ -268,7 +271,7 @@ fn an_unlabelled_node_keeps_its_enis_for_the_grace_and_a_flap_costs_nothing() {
 }
 
 #[test]
-fn a_node_that_is_going_loses_nothing_and_gets_nothing() {
+fn a_node_being_deleted_loses_nothing_and_gets_nothing() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.node.as_mut().unwrap().deleting = true;
     assert!(world.assign().create.is_empty());
@@ -312,7 +315,7 @@ fn the_same_name_on_another_instance_is_another_node() {
 }
 
 #[test]
-fn an_older_nodeeni_wins_a_free_slot_and_a_holder_keeps_its_own() {
+fn the_oldest_nodeeni_gets_a_free_slot_and_a_holder_keeps_its_slot() {
     let mut younger = nodeeni("y", 1, &[SUBNET_B]);
     younger.created = at(5);
     let mut world = World::new(vec![younger.clone(), nodeeni("a", 1, &[SUBNET_A])]);
@@ -331,7 +334,7 @@ fn an_older_nodeeni_wins_a_free_slot_and_a_holder_keeps_its_own() {
 }
 
 #[test]
-fn a_changed_subnet_replaces_only_with_a_permit_and_only_old_one_out_first() {
+fn a_changed_subnet_replaces_the_eni_only_with_a_permit_and_deletes_the_old_one_first() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
     world.nodeenis = vec![nodeeni("a", 1, &[SUBNET_B])];
@@ -347,7 +350,7 @@ fn a_changed_subnet_replaces_only_with_a_permit_and_only_old_one_out_first() {
     let attachments: Vec<&Attachment> = world.attachments.iter().collect();
     assert!(assignment.is_coming("uid-a", &attachments), "what it follows is let go, which nothing shows yet");
     assert!(!assignment.is_coming("uid-b", &[]));
-    // An earlier process may have let it go, and what cannot be looked at now is made as soon as it can.
+    // An earlier process may have deleted the old ENIAttachment. The new one is created once the lookup that fails now succeeds.
     let mut unknown = World::new(vec![nodeeni("a", 1, &[SUBNET_B])]);
     unknown.node.as_mut().unwrap().instance_type = Some("t3.small".into());
     let lookup = CatalogLookup::InstanceTypes;
@@ -367,7 +370,7 @@ fn a_changed_subnet_replaces_only_with_a_permit_and_only_old_one_out_first() {
 }
 
 #[test]
-fn a_deleted_or_vanished_nodeeni_takes_its_enis_with_it_and_an_unreadable_one_does_not() {
+fn a_deleted_or_vanished_nodeeni_loses_its_enis_and_an_unreadable_one_keeps_them() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
     world.nodeenis[0].deleting = true;
@@ -375,7 +378,7 @@ fn a_deleted_or_vanished_nodeeni_takes_its_enis_with_it_and_an_unreadable_one_do
     world.nodeenis[0].deleting = false;
     world.nodeenis[0].spec = Err(crate::nodeeni::Unreadable::NoSubnet);
     assert!(world.assign().is_settled());
-    // One that is not shown, though its finalizer held it, may be shown again.
+    // A NodeENI that is not shown, though its finalizer should keep it, may be shown again.
     let vanished = std::mem::take(&mut world.nodeenis);
     assert_eq!((world.assign().delete.len(), world.assign().deselect.len()), (0, 1));
     world.attachments[0].deselected_since = Some(world.now);
@@ -390,7 +393,7 @@ fn a_deleted_or_vanished_nodeeni_takes_its_enis_with_it_and_an_unreadable_one_do
 }
 
 #[test]
-fn a_slot_taken_on_ec2_by_somebody_else_is_a_reason_and_nothing_is_created() {
+fn a_slot_with_a_foreign_eni_is_a_reason_and_nothing_is_created() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let mut eni = crate::lifecycle::tests::eni(1);
     eni.tags = StringMap::default();
@@ -399,7 +402,7 @@ fn a_slot_taken_on_ec2_by_somebody_else_is_a_reason_and_nothing_is_created() {
     let assignment = world.assign();
     assert!(assignment.create.is_empty());
     assert!(matches!(assignment.refused[0].why, UnassignedReason::SlotTaken { slot: (0, 1), .. }), "{assignment:?}");
-    // Whoever asks after that look may have freed the slot first.
+    // The user may have freed the slot before creating a NodeENI after this lookup.
     world.nodeenis[0].created = at(110);
     world.now = at(111);
     let assignment = world.assign();
@@ -407,9 +410,9 @@ fn a_slot_taken_on_ec2_by_somebody_else_is_a_reason_and_nothing_is_created() {
     assert_eq!((assignment.needs.len(), assignment.recheck), (1, None));
 }
 
-/// A recheck that is due at once would be asked for ever, before any look could be answered.
+/// A recheck that is due at once would be repeated without end, before any lookup could end.
 #[test]
-fn an_old_look_is_repeated_and_its_answer_waited_for() {
+fn an_expired_lookup_is_repeated_before_an_eni_is_created() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.now = at(100 + 61);
     let assignment = world.assign();
@@ -421,7 +424,7 @@ fn an_old_look_is_repeated_and_its_answer_waited_for() {
 }
 
 #[test]
-fn nothing_is_created_before_the_look_and_before_the_finalizer() {
+fn nothing_is_created_before_the_lookup_and_before_the_finalizer() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.interfaces = None;
     assert!(world.assign().create.is_empty() && world.assign().needs.len() == 1);
@@ -431,7 +434,7 @@ fn nothing_is_created_before_the_look_and_before_the_finalizer() {
 }
 
 #[test]
-fn settings_for_the_nodes_half_follow_the_nodeeni_without_a_new_eni() {
+fn settings_for_the_node_agent_follow_the_nodeeni_without_a_new_eni() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
     let spec = world.nodeenis[0].spec.as_mut().unwrap();

@@ -28,7 +28,7 @@ pub struct Unassigned {
 /// The reason why a NodeENI gets no ENI on a Node, or not all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UnassignedReason {
-    /// The Node has no EC2 instance: the text says why.
+    /// The Node has no EC2 instance. The text gives the cause.
     NotOnEc2(String),
     /// The Node is being deleted.
     NodeDeleting,
@@ -131,9 +131,9 @@ pub enum UnassignedReason {
     NoSuchCard {
         /// Instance type.
         kind: String,
-        /// The card that is asked for.
+        /// The network card that the spec asks for.
         card: i32,
-        /// Cards that it has.
+        /// The number of network cards that it has.
         cards: usize,
     },
     /// The spec asks for more addresses than the instance type supports on one interface.
@@ -151,13 +151,13 @@ pub enum UnassignedReason {
     OutOfBounds(String),
     /// EC2 refused to attach an ENI there with an error that lasts: EC2's words.
     AttachRefused(String),
-    /// A lookup on EC2 must end first: what is looked up.
+    /// A lookup on EC2 must end first. The text names its subject.
     LookupPending(&'static str),
     /// The lookup on EC2 failed.
     LookupFailed(LookupFailure),
     /// The old ENI must be deleted first.
     Replacing,
-    /// Other nodes are replaced first.
+    /// The ENIs of other nodes are replaced first.
     AwaitingRollout,
 }
 

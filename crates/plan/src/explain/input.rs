@@ -1,4 +1,4 @@
-//! What an account is given: the observed state, the plans of `assign` and the steps of `lifecycle`.
+//! The input of `explain`: the observed state, the assignments of `assign` and the steps of `lifecycle`.
 
 use crate::assign::Assignment;
 use crate::attachment::Attachment;
@@ -9,23 +9,23 @@ use crate::removals::RemovalPace;
 use crate::settings::Settings;
 use std::collections::BTreeMap;
 
-/// An ENIAttachment with what is known and decided of it.
+/// An ENIAttachment with its observation and its next step.
 #[derive(Debug, Clone)]
 pub struct ExplainedAttachment {
-    /// The attachment.
+    /// The ENIAttachment.
     pub attachment: Attachment,
-    /// What EC2 shows of it.
+    /// What EC2 shows of its ENI.
     pub observation: Observation,
     /// Its next step.
     pub step: Step,
-    /// What would be changed in place.
+    /// The changes in place that its ENI needs.
     pub changes: Vec<Change>,
 }
 
-/// All that is told.
+/// The input of [`plan`](super::plan).
 #[derive(Clone, Copy)]
 pub struct Input<'a> {
-    /// Who we are.
+    /// This cluster.
     pub cluster: &'a Cluster,
     /// All Nodes.
     pub nodes: &'a [&'a ObservedNode],
@@ -33,9 +33,9 @@ pub struct Input<'a> {
     pub nodeenis: &'a [&'a NodeEni],
     /// All ENIAttachments.
     pub attachments: &'a [ExplainedAttachment],
-    /// What `assign` answered, by Node.
+    /// The result of `assign` for each Node, by the Node's name.
     pub assignments: &'a BTreeMap<String, Assignment>,
-    /// What is known of subnets.
+    /// The known subnets and security groups.
     pub catalog: &'a Ec2Catalog,
     /// ENIs that carry this cluster's tag.
     pub owned: &'a [ObservedEni],
@@ -43,8 +43,8 @@ pub struct Input<'a> {
     pub upstreams: &'a [ObservedEni],
     /// The pace of each NodeENI's removals, by its UID.
     pub removals: &'a BTreeMap<String, RemovalPace>,
-    /// NodeENIs that the API server would not take, and its words: of a file.
+    /// NodeENIs of a file that the API server would refuse, by name, with its message.
     pub refused: &'a BTreeMap<String, String>,
-    /// Graces.
+    /// Times and limits.
     pub settings: &'a Settings,
 }

@@ -1,4 +1,4 @@
-//! One line: one ENI of one NodeENI on one Node, or why there is none.
+//! One line of the plan: one ENI of one NodeENI on one Node, or the reason why there is no ENI.
 
 use super::{ExplainedAttachment, Input};
 use crate::assign::{Assignment, NewAttachment, RemovalReason, Unassigned, UnassignedReason};
@@ -15,30 +15,30 @@ use multi_eni_api::eniattachment::Phase;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What a line is about.
+/// The kind of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Mark {
-    /// Cannot be done until somebody changes something.
+    /// Nothing can be done until somebody changes something.
     Blocked,
-    /// An ENI of upstream's controller is taken over as it is.
+    /// An existing ENI is adopted as it is.
     Adopt,
     /// An ENI is created and attached.
     Create,
     /// An ENI is detached and deleted.
     Remove,
-    /// An ENI gives way to another one, in its turn.
+    /// An ENI is replaced when the rollout permits.
     Replace,
     /// An attached ENI is changed in place.
     Change,
-    /// Under way, or waits for something that ends by itself.
+    /// An action is under way, or waits for something that ends by itself.
     Waits,
-    /// As it should be.
+    /// The ENI is as its spec asks.
     InPlace,
 }
 
 impl Mark {
-    /// One character for it.
+    /// The character that stands for the kind in text.
     pub fn sign(self) -> char {
         match self {
             Self::Blocked => '!',
@@ -53,7 +53,7 @@ impl Mark {
     }
 }
 
-/// A place on an instance.
+/// A slot of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
@@ -69,29 +69,29 @@ impl Slot {
     }
 }
 
-/// One line of the account.
+/// One line of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Line {
     /// The Node.
     pub node: String,
-    /// Where on the instance, if one slot is meant.
+    /// The slot, if the line is about one slot.
     #[serde(flatten)]
     pub slot: Option<Slot>,
-    /// What it is about.
+    /// The kind of the line.
     pub mark: Mark,
     /// The ENI, if there is one.
     #[serde(rename = "eniID", skip_serializing_if = "Option::is_none")]
     pub eni: Option<String>,
-    /// A word for programs, as conditions have it.
+    /// A CamelCase reason for programs, as in conditions.
     pub reason: String,
-    /// A sentence.
+    /// A sentence for the user.
     pub message: String,
-    /// EC2 calls that change something.
+    /// Number of EC2 calls that change something, by action.
     pub calls: BTreeMap<&'static str, u32>,
 }
 
-/// What one Node's assignment says of one NodeENI: what is created, and what not.
+/// The lines that one Node's assignment gives for one NodeENI: the ENIAttachments to create, and the reasons for none.
 pub(super) fn of_assignment<'a>(
     input: &'a Input<'a>,
     nodeeni: &'a NodeEni,
@@ -107,7 +107,7 @@ pub(super) fn of_assignment<'a>(
     created.map(made).chain(refused.map(move |refusal| refuse(spec, refusal)))
 }
 
-/// Tags first, then what differs.
+/// An adoption: the tags come first, then the changes in place.
 fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &ObservedEni) -> Line {
     let object = ENIAttachment::new(&new.name, new.spec.clone());
     let eni_attachment = Attachment::read(&object);
@@ -178,7 +178,7 @@ fn refuse(spec: Option<&EniSpec>, refusal: &Unassigned) -> Line {
         _ => None,
     };
     let (mark, calls) = match why {
-        // The new one comes in the place of the old one, which has a line of its own.
+        // The new ENI takes the slot of the old one, which has a line of its own.
         UnassignedReason::Replacing | UnassignedReason::AwaitingRollout => (Mark::Waits, arrival(spec, true)),
         why if why.is_transient() => (Mark::Waits, BTreeMap::new()),
         _ => (Mark::Blocked, BTreeMap::new()),
@@ -187,11 +187,11 @@ fn refuse(spec: Option<&EniSpec>, refusal: &Unassigned) -> Line {
     Line { node, slot, mark, eni: None, reason, message, calls }
 }
 
-/// What becomes of an ENIAttachment that there is.
+/// The line of an existing ENIAttachment.
 pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attachment: &ExplainedAttachment) -> Line {
     let eni_attachment = &attachment.attachment;
     let spec = nodeeni.and_then(|nodeeni| nodeeni.spec.as_ref().ok());
-    // One that follows its instance to another Node is decided there.
+    // If the ENIAttachment follows its instance to another Node, the assignment of that Node decides.
     let followed = input.assignments.values().find(|last| last.follow.contains(&eni_attachment.name));
     let assignment = followed.or_else(|| input.assignments.get(&eni_attachment.node));
     let removal = assignment.and_then(|a| a.delete.iter().find(|removal| removal.name == eni_attachment.name));
@@ -252,7 +252,7 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
 
 type Told = (Mark, String, String, BTreeMap<&'static str, u32>);
 
-/// It stays: what is done for it.
+/// The ENIAttachment stays: what is done for its ENI.
 fn standing(spec: Option<&EniSpec>, attachment: &ExplainedAttachment, reconfigured: bool) -> Told {
     let (reason, message) = reported(attachment);
     if held_back(attachment) {
@@ -284,7 +284,7 @@ fn held_back(attachment: &ExplainedAttachment) -> bool {
     attachment.step.status.phase == Phase::Blocked
 }
 
-/// What the status would say.
+/// Reason and message of the condition Ready in the status that the step gives.
 fn reported(attachment: &ExplainedAttachment) -> (String, String) {
     let ready = attachment.step.status.conditions.iter().find(|condition| condition.type_ == types::READY);
     ready.map_or_else(Default::default, |condition| (condition.reason.clone(), condition.message.clone()))
@@ -326,7 +326,7 @@ fn arrival(spec: Option<&EniSpec>, create: bool) -> BTreeMap<&'static str, u32> 
     if create {
         calls.insert(Call::Create.action(), 1);
     }
-    // Neither can be given to Create or Attach.
+    // Neither Create nor Attach can set these attributes.
     let after = spec.map_or(0, |spec| u32::from(spec.delete_on_termination) + u32::from(!spec.source_dest_check));
     if after > 0 {
         calls.insert(Call::Modify.action(), after);
@@ -334,7 +334,7 @@ fn arrival(spec: Option<&EniSpec>, create: bool) -> BTreeMap<&'static str, u32> 
     calls
 }
 
-/// The calls until nothing of it is on EC2.
+/// The calls until EC2 has no ENI of this ENIAttachment.
 fn departure(attachment: &ExplainedAttachment) -> BTreeMap<&'static str, u32> {
     let Observation::Seen(eni) = &attachment.observation else { return BTreeMap::new() };
     if held_back(attachment) && attachment.attachment.deleting.is_some() {

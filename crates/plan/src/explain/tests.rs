@@ -7,7 +7,7 @@ use crate::observed::Observation;
 use crate::observed::{AttachmentState, ObservedEni};
 use multi_eni_api::names;
 
-/// The account of a world whose ENIAttachments are seen so.
+/// The plan for a world in which EC2 shows these observations of ENIAttachments.
 fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
     let node = world.node.clone().unwrap();
     let attachments = seen.iter().map(|(eni_attachment, observation)| {
@@ -53,7 +53,7 @@ fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
     })
 }
 
-/// An attached ENI of that ENIAttachment.
+/// An attached ENI of this ENIAttachment.
 fn attached(eni_attachment: &Attachment) -> ObservedEni {
     let mut seen = eni(7);
     seen.tags.insert(names::TAG_ATTACHMENT_UID, &eni_attachment.uid);
@@ -63,7 +63,7 @@ fn attached(eni_attachment: &Attachment) -> ObservedEni {
 }
 
 #[test]
-fn what_is_created_costs_three_calls_and_a_conflict_none() {
+fn a_new_eni_costs_three_calls_and_a_conflict_none() {
     let world = World::new(vec![nodeeni("a", 1, &[SUBNET_A]), nodeeni("b", 1, &[SUBNET_A])]);
     let plan = reported(&world, &[]);
     assert_eq!(
@@ -75,7 +75,7 @@ fn what_is_created_costs_three_calls_and_a_conflict_none() {
          NodeENI bad: would be refused: no\n\n\
          EC2 calls: AttachNetworkInterface 1, CreateNetworkInterface 1 (2 in all)\n"
     );
-    // The spec of these tests has deleteOnTermination false; with it there is a third.
+    // The spec of these tests has deleteOnTermination false. With true there is a third call.
     let mut spec = world.nodeenis[0].spec.clone().unwrap();
     spec.delete_on_termination = true;
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
@@ -84,7 +84,7 @@ fn what_is_created_costs_three_calls_and_a_conflict_none() {
 }
 
 #[test]
-fn an_eni_in_place_is_changed_where_it_differs_and_each_change_is_a_call() {
+fn each_change_in_place_is_one_call() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let mut of = new_attachment("n0", 1, true);
     of.name = world.assign().create[0].name.clone();
@@ -108,7 +108,7 @@ fn an_eni_in_place_is_changed_where_it_differs_and_each_change_is_a_call() {
 }
 
 #[test]
-fn a_node_that_lacks_the_label_loses_its_eni_and_is_told_which() {
+fn a_node_without_the_label_loses_its_eni_and_the_text_names_the_label() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let of = new_attachment("n0", 1, true);
     world.attachments = vec![of.clone()];
@@ -123,7 +123,7 @@ fn a_node_that_lacks_the_label_loses_its_eni_and_is_told_which() {
 }
 
 #[test]
-fn nothing_is_said_of_what_asks_for_nothing_of_a_node_that_is_gone() {
+fn a_nodeeni_without_an_eni_on_a_gone_node_is_not_listed() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A]), nodeeni("b", 2, &[SUBNET_A])]);
     let of = new_attachment("n0", 1, true);
     world.attachments = vec![of.clone()];

@@ -1,11 +1,11 @@
-//! The account as text.
+//! The plan as text for the terminal. It is given a finished [`Plan`] and decides nothing.
 
 use super::{Account, Line, Mark, Plan, Slot, missing_labels};
 use crate::observed::ObservedNode;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Nodes that are named where many say the same.
+/// Number of Nodes that a line names, if several Nodes share the line.
 const NAMED: usize = 3;
 
 /// Writing to a String cannot fail.
@@ -13,7 +13,7 @@ macro_rules! line {
     ($out:expr, $($arg:tt)*) => { let _ = writeln!($out, $($arg)*); };
 }
 
-/// All NodeENIs: what would be done and what not. What is in place is only counted.
+/// All NodeENIs: the actions and the reasons for no action. ENIs in place are only counted.
 pub fn plan_text(plan: &Plan) -> String {
     let mut out = String::new();
     if plan.node_enis.is_empty() {
@@ -53,7 +53,7 @@ pub fn explain_nodeeni(plan: &Plan, name: &str, nodes: &[&ObservedNode]) -> Opti
     Some(out)
 }
 
-/// One Node: what each NodeENI has, does or does not do there.
+/// One Node: for each NodeENI its ENIs there, the actions, or the reason for no action.
 pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Option<String> {
     let here = |account: &Account| account.lines.iter().any(|line| line.node == name);
     if node.is_none() && !plan.node_enis.iter().any(here) {
@@ -81,7 +81,7 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
         let lines: Vec<&Line> = account.lines.iter().filter(|line| line.node == name).collect();
         let missing = node.map(|node| missing_labels(&account.selector, node)).unwrap_or_default();
         match (&account.problem, lines.as_slice()) {
-            // It asks for nothing of a Node that is gone.
+            // A NodeENI asks for nothing on a Node that is gone.
             (_, []) if node.is_none() => {}
             (Some(problem), []) => {
                 line!(out, "  NodeENI {}: {problem}", account.name);
@@ -131,9 +131,9 @@ fn head(out: &mut String, account: &Account) {
     }
 }
 
-/// Lines that say the same of several Nodes are one.
+/// Joins the equal lines of several Nodes to one line.
 fn grouped<'a>(out: &mut String, lines: impl Iterator<Item = &'a Line>) {
-    // An ENI of its own makes a line of its own.
+    // A line that names an ENI is not joined.
     let mut groups: Vec<(Vec<&str>, &Line)> = Vec::new();
     for line in lines {
         let same = |(_, first): &&mut (Vec<&str>, &Line)| {

@@ -1,10 +1,10 @@
-//! What upstream's controller has left and what is not taken over.
+//! ENIs that upstream's controller left and that are not adopted.
 
 use super::Input;
 use crate::observed::ObservedEni;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A sentence for each ENI with upstream's tags that nothing here knows or is about to take over.
+/// One sentence for each ENI with upstream's tags that no ENIAttachment has and no assignment adopts.
 pub(super) fn left(input: &Input<'_>) -> Vec<String> {
     let new =
         || input.assignments.values().flat_map(|assignment| &assignment.create).filter(|new| new.adopts.is_some());
@@ -13,7 +13,7 @@ pub(super) fn left(input: &Input<'_>) -> Vec<String> {
         .filter_map(|new| new.spec.adopted_eni_id.clone())
         .chain(eni_attachment().filter_map(|eni_attachment| eni_attachment.eni().map(|eni| eni.to_string())))
         .collect();
-    // NodeENI, Node and subnet that have an ENI.
+    // The combinations of NodeENI, Node and subnet that have an ENI.
     let served: BTreeSet<(&str, &str, &str)> =
         new()
             .map(|new| (&new.spec.node_eni_name, &new.spec.node_name, &new.spec.request.subnet_id))

@@ -1,5 +1,6 @@
-//! A world for property tests: Nodes, NodeENIs, ENIAttachments and EC2 as plain data, which does at once what `assign` and
-//! `step` decide. No client, no time but its own; crashes and faults are the simulated histories' business.
+//! A model for property tests: Nodes, NodeENIs, ENIAttachments and EC2 as plain data. It executes at once what `assign`
+//! and `lifecycle::step` decide. It has no client and a clock of its own; the simulated histories cover crashes and
+//! faults.
 
 use super::{World, always};
 use crate::assign::{self, Assignment};
@@ -38,7 +39,7 @@ pub(super) struct Model {
     settings: Settings,
     call_histories: BTreeMap<String, CallHistory>,
     made: u32,
-    /// Detach and Delete calls.
+    /// Number of Detach and Delete calls.
     pub departures: usize,
 }
 
@@ -47,7 +48,7 @@ pub(super) fn instance(n: usize) -> InstanceId {
 }
 
 impl Model {
-    /// Nodes in two zones, two subnets in each; nothing else.
+    /// A model with Nodes in two zones, with two subnets in each zone, and nothing else.
     pub fn new(nodes: usize) -> Self {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let subnet = |n: usize| {
@@ -88,7 +89,7 @@ impl Model {
         model
     }
 
-    /// A Node on its instance; what is there under its name keeps its labels.
+    /// Adds a Node with its instance. An existing Node of that name stays as it is.
     pub fn join(&mut self, n: usize) {
         let facts = ObservedNode {
             name: format!("n{n}"),
@@ -103,7 +104,7 @@ impl Model {
         self.nodes.entry(facts.name.clone()).or_insert(facts);
     }
 
-    /// A NodeENI with this spec: a new one, or the one of that name changed.
+    /// Creates a NodeENI with this spec, or changes the NodeENI of that name.
     pub fn apply(&mut self, name: &str, spec: NodeEniSpec) {
         let mut object = NodeENI::new(name, spec);
         let old = self.nodeenis.get(name).filter(|old| !old.deleting).cloned();
@@ -118,7 +119,7 @@ impl Model {
         }
     }
 
-    /// An ENI that somebody has attached there, if the place is free.
+    /// Attaches an ENI of somebody else to a slot, if the slot is free.
     pub fn put(&mut self, n: usize, index: i32, subnet: &str, tags: &[(&str, &str)]) {
         let taken = self.on(&instance(n)).any(|eni| eni.attachment.as_ref().is_some_and(|at| at.index == index));
         if taken || self.gone_instances.contains(&instance(n)) {
@@ -128,7 +129,8 @@ impl Model {
         self.attach(&id, &instance(n), 0, index);
     }
 
-    /// One round: every decision, done at once, and half a minute.
+    /// One round: each decision is executed at once, and the clock advances by 30 seconds. Returns whether anything
+    /// changed.
     pub fn round(&mut self) -> bool {
         let mut busy = false;
         let nodes: BTreeSet<String> = self
@@ -182,7 +184,7 @@ impl Model {
         busy
     }
 
-    /// Until nothing is done for longer than any grace.
+    /// Runs rounds until nothing has changed for longer than any grace period.
     pub fn settle(&mut self) {
         let mut quiet = 0;
         for _ in 0..600 {
@@ -255,7 +257,7 @@ impl Model {
             object.metadata.uid = Some(format!("uid-{}", self.made));
             object.metadata.finalizers = Some(vec![names::ENIATTACHMENT_FINALIZER.to_owned()]);
             let eni_attachment = Attachment { created: self.now, ..Attachment::read(&object) };
-            // AlreadyExists guards against doubles.
+            // The API server answers AlreadyExists to a second object of the same name.
             self.attachments.entry(new.name.clone()).or_insert(eni_attachment);
         }
         for eni_attachment in self.attachments.values_mut() {
@@ -278,7 +280,7 @@ impl Model {
         }
     }
 
-    /// True if it has done something.
+    /// Executes the next step of one ENIAttachment. Returns whether anything changed.
     fn step(&mut self, name: &str) -> bool {
         let eni_attachment = self.attachments[name].clone();
         let of_it = |eni: &&ObservedEni| eni.attachment_uid() == Some(eni_attachment.uid.as_str());
@@ -411,7 +413,7 @@ impl Model {
 
     fn modify(&mut self, eni: &EniId, change: Change) {
         let eni = self.enis.get_mut(eni).unwrap();
-        // Only ours is ever changed, and upstream's that is being taken over.
+        // Only an ENI of this cluster is ever changed, or an ENI of upstream that is being adopted.
         assert!(eni.is_of(&self.cluster) || eni.upstreams(&self.cluster).is_some(), "{eni:?} is changed: {change}");
         change.apply(eni);
     }

@@ -1,4 +1,4 @@
-//! Random worlds and random edits of them: the invariants hold after every decision, all comes to rest, and nothing is left.
+//! Random edits of a model: the invariants hold after every decision, the model converges, and no ENI is left over.
 
 use super::model::{Model, SUBNETS, instance};
 use super::{World, at_rest};
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 const NODES: usize = 3;
 const NODEENIS: usize = 3;
 
-/// What somebody does.
+/// One random edit.
 #[derive(Debug, Clone)]
 enum Edit {
     Apply(usize, Box<NodeEniSpec>),
@@ -118,7 +118,7 @@ fn make(model: &mut Model, edit: Edit) {
         Edit::Upstream(n, nodeeni, subnet, index) => {
             let nodeeni = format!("e{nodeeni}");
             let manager = (names::UPSTREAM_TAG_MANAGED_BY, names::UPSTREAM_MANAGER);
-            // EC2 attaches nothing across zones.
+            // EC2 attaches no ENI to an instance of another zone.
             model.put(n, index, SUBNETS[n % 2 * 2 + subnet % 2], &[manager, (names::UPSTREAM_TAG_NODEENI, &nodeeni)]);
         }
         Edit::Rounds(n) => {
@@ -129,7 +129,7 @@ fn make(model: &mut Model, edit: Edit) {
     }
 }
 
-/// Whose ENIs nobody here may touch.
+/// The ENIs that the controller must not touch.
 fn foreign(model: &Model) -> Vec<ObservedEni> {
     let free = |eni: &&ObservedEni| !eni.is_of(&model.cluster) && eni.upstreams(&model.cluster).is_none();
     model.enis.values().filter(free).cloned().collect()
@@ -139,7 +139,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_done_the_invariants_hold_and_all_comes_to_rest(edits in prop::collection::vec(edit(), 1..25)) {
+    fn the_invariants_hold_after_any_edits_and_the_model_converges(edits in prop::collection::vec(edit(), 1..25)) {
         let mut model = Model::new(NODES);
         for edit in edits {
             make(&mut model, edit);
@@ -147,7 +147,7 @@ proptest! {
         let before = foreign(&model);
         model.settle();
         prop_assert_eq!(&foreign(&model), &before);
-        // Nothing is made that cannot work: what there is, is ready.
+        // No ENIAttachment exists that cannot work: after convergence each one is ready.
         let attachments: Vec<&Attachment> = model.attachments.values().collect();
         let waiting: Vec<&&Attachment> = attachments.iter().filter(|attachment| !is_true(&attachment.status.conditions, types::READY)).collect();
         prop_assert!(waiting.is_empty(), "{:?}", waiting);
@@ -158,7 +158,7 @@ proptest! {
         model.settle();
         prop_assert_eq!(model.departures, departures, "planning again gives something to take away");
 
-        // Without NodeENIs nothing of ours is left, and nobody else's is gone.
+        // Without NodeENIs no ENI of this cluster is left, and no ENI of others is gone.
         model.nodeenis.values_mut().for_each(|nodeeni| nodeeni.deleting = true);
         model.settle();
         prop_assert!(model.attachments.is_empty(), "{:?}", model.attachments);

@@ -5,15 +5,15 @@ use jiff::Timestamp;
 use multi_eni_api::EniAttachmentStatus;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 
-/// The one next thing to do.
+/// The next action for one ENIAttachment.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// CreateNetworkInterface as the ENIAttachment asks for it, with this token and all its [`tags`](super::tags).
+    /// CreateNetworkInterface with the ENIAttachment's request, this token and all its [`tags`](super::tags).
     Create {
         /// ClientToken.
         token: String,
-        /// An earlier Create of this token may have made the ENI. EC2 answers a repeated one as it answered the first, whatever has
-        /// been done to the ENI since.
+        /// An earlier Create with this token may have made the ENI. EC2 then repeats the answer of that Create, which
+        /// does not show later changes of the ENI.
         may_repeat: bool,
     },
     /// AttachNetworkInterface.
@@ -31,7 +31,7 @@ pub enum Action {
     Modify {
         /// The ENI.
         eni: EniId,
-        /// What.
+        /// The change.
         change: Change,
     },
     /// DetachNetworkInterface.
@@ -40,7 +40,7 @@ pub enum Action {
         eni: EniId,
         /// EC2's attachment ID.
         attachment: String,
-        /// By force: a last resort.
+        /// Whether to force the detach, which is a last resort.
         force: bool,
     },
     /// DeleteNetworkInterface.
@@ -48,31 +48,31 @@ pub enum Action {
         /// The ENI.
         eni: EniId,
     },
-    /// Begin the next Create attempt: its number is stored before it is made.
+    /// Begin the next attempt of the Create. The number of the attempt is stored before its Create is sent.
     NextAttempt,
-    /// EC2 is clean: remove the finalizer.
+    /// Remove the finalizer: nothing is left to do on EC2.
     Release,
-    /// Look on EC2 by the ENIAttachment's UID tag.
+    /// Look up the ENI by its tag with the ENIAttachment's UID.
     LookupByTag,
-    /// Look on EC2 by the ENI's ID.
+    /// Look up the ENI by its ID.
     LookupById(EniId),
-    /// Describe its subnet: it was full.
+    /// Describe the subnet, to learn whether it has room.
     LookupSubnet(SubnetId),
-    /// Look whether its instance lives.
+    /// Look up the state of the instance.
     LookupInstance(InstanceId),
-    /// Nothing now.
+    /// No action now: the ENIAttachment waits.
     Wait,
-    /// Nothing at all: it is as it should be.
+    /// No action, and nothing to wait for.
     Settled,
 }
 
-/// The decision.
+/// The decision for one ENIAttachment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// The next thing to do.
+    /// The next action.
     pub action: Action,
-    /// The status as it should read now.
+    /// The status that the ENIAttachment should have now.
     pub status: EniAttachmentStatus,
-    /// When to step again, if nothing changes before.
+    /// When to decide again, if nothing changes before.
     pub recheck: Option<Timestamp>,
 }

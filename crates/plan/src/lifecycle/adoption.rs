@@ -1,4 +1,5 @@
-//! Taking an ENI over from upstream: our tags come first, and nothing else is done to it before it carries them.
+//! Adoption of an ENI of upstream, or of an ENI of this cluster whose ENIAttachment was lost: decides whether and when
+//! the ENI gets this ENIAttachment's tags. No other call changes an ENI before it carries these tags.
 
 use super::action::Action;
 use super::change::Change;
@@ -12,22 +13,24 @@ use crate::observed::{AttachmentState, ObservedAttachment, ObservedEni};
 use jiff::Timestamp;
 use multi_eni_api::conditions::{self, types};
 
-/// It is the one that this ENIAttachment was made for, it still carries upstream's tags, and it is on no other instance.
+/// Whether this ENI is to be adopted. This ENIAttachment must name the ENI, the ENI must still carry the tags of its
+/// former owner, and it must be on no other instance.
 pub(super) fn is_to_be_adopted(input: &Input<'_>, eni: &ObservedEni) -> bool {
     is_meant(input, eni) && !is_elsewhere(input, eni)
 }
 
-/// The same, but by now it is on another instance: somebody moved it after the look by which it was to be taken over, and it carries
-/// none of our tags. One from which some of them were torn off is ours still.
+/// Whether this ENI was to be adopted and is on another instance: somebody moved the ENI after the lookup that led to the
+/// adoption. An ENI that lost only some of this ENIAttachment's tags does not count: it was adopted before.
 pub(super) fn is_out_of_reach(input: &Input<'_>, eni: &ObservedEni) -> bool {
     let is_torn = eni.attachment_uid() == Some(input.attachment.uid.as_str())
         || eni.is_of(input.cluster) && eni.attachment_uid().is_none();
     is_meant(input, eni) && is_elsewhere(input, eni) && !is_torn
 }
 
-/// While its tags may be on it and not to be seen yet: only a look tells that began long enough after the last call that could have
-/// set them, ours or an earlier process's.
-pub(super) fn looks_again(input: &Input<'_>, eni: &ObservedEni) -> Option<(Action, Report)> {
+/// Repeats the lookup while the ENI may carry this ENIAttachment's tags and EC2 may not show them yet. Only a lookup
+/// proves their absence that began at least `lag` after the last call that could have set them. That call may be this
+/// process's or an earlier one's.
+pub(super) fn confirm_moved(input: &Input<'_>, eni: &ObservedEni) -> Option<(Action, Report)> {
     let by_others = (!input.call_history.made_here).then_some(input.call_history.acting_since);
     let last = eni.last_call.max(by_others).filter(|call| !past_lag(input, eni.shown_at, *call))?;
     let report = Report::lookup_pending(format!("looks whether {} was moved to another instance", eni.id));
@@ -44,18 +47,18 @@ fn is_elsewhere(input: &Input<'_>, eni: &ObservedEni) -> bool {
     eni.attachment.as_ref().is_some_and(|at| at.instance != input.attachment.instance)
 }
 
-/// Upstream's, or this cluster's own whose ENIAttachment is lost, and of this NodeENI.
+/// Whether the ENI belongs to this NodeENI: an ENI of upstream, or an ENI of this cluster whose ENIAttachment is lost.
 fn is_the_nodeenis(input: &Input<'_>, eni: &ObservedEni) -> bool {
     let attachment = input.attachment;
-    // Whether `assign` recovered it is not asked: an older CRD does not keep that field.
+    // The field `recovered` is not tested, because an older CRD does not keep it.
     let own = eni.is_of(input.cluster)
         && eni.attachment_uid().is_some()
         && eni.names_nodeeni(&attachment.nodeeni_uid, &attachment.nodeeni);
     own || eni.upstreams(input.cluster) == Some(attachment.nodeeni.as_str())
 }
 
-/// The ENIAttachment that takes it over in the place of this one: the one that its tags name, or else one that stays rather than one
-/// that goes, and then the older one.
+/// The other ENIAttachment that adopts the ENI instead of this one, if there is one. The ENIAttachment that the ENI's
+/// tags name comes first, then one that stays before one that is deleted or deselected, then the older one.
 pub(super) fn comes_before<'a>(input: &Input<'a>, eni: &ObservedEni) -> Option<&'a Attachment> {
     let rank = |attachment: &Attachment| {
         let named = eni.attachment_uid() == Some(attachment.uid.as_str());
@@ -71,7 +74,7 @@ pub(super) fn comes_before<'a>(input: &Input<'a>, eni: &ObservedEni) -> Option<&
     input.rivals.iter().copied().filter(|rival| rank(rival) < own).min_by_key(|rival| rank(rival))
 }
 
-/// It is another one's: nothing is done to it.
+/// Another ENIAttachment adopts the ENI, so this one makes no call for it.
 pub(super) fn yields(input: &Input<'_>, eni: &ObservedEni, to: &Attachment) -> (Action, Report) {
     if input.attachment.deleting.is_some() {
         let report = Report::leaving("another ENIAttachment takes the ENI over: it is let be");
@@ -84,7 +87,8 @@ pub(super) fn yields(input: &Input<'_>, eni: &ObservedEni, to: &Attachment) -> (
     lookup_again(input, eni, Report::blocked(eni, "AlreadyAdopted", message))
 }
 
-/// Tags it. One that is in its place and was ready stays so: that our tags are missing is a stale look, or is mended now.
+/// Sets this ENIAttachment's tags on the ENI. An ENI that is in its slot and was ready stays ready: either the
+/// observation without the tags is stale, or this call restores the tags.
 pub(super) fn take_over(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     if let Some(rival) = comes_before(input, eni) {
         return yields(input, eni, rival);

@@ -1,4 +1,5 @@
-//! What a process remembers of its own calls for one attachment, and when it may try again.
+//! The history of one process's EC2 calls for one ENIAttachment: failures, calls without an answer, and repairs. It is
+//! given the start and the result of each call. It is not stored: a new process begins with the failure in the status.
 
 use super::change::Change;
 use super::repair_history::{RepairHistory, want};
@@ -10,34 +11,38 @@ use crate::wording::{says_the_same, words_of};
 use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
 
-/// One process's memory of one attachment. All of it can be lost: `acting_since` says from when on it is complete.
+/// One process's call history of one ENIAttachment. The process may lose it: `acting_since` says from when on it is
+/// complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallHistory {
-    /// Since when this process is the leader and knows all calls that are made.
+    /// Since when this process is the leader, and so knows all calls that are made.
     pub acting_since: Timestamp,
-    /// This process made the object, so nobody called for it before. Times on the API server tell that only if its clock
-    /// and ours agree.
+    /// This process created the ENIAttachment, so no earlier process sent a call for it. The creation time that the API
+    /// server stores would prove this only if both clocks agreed.
     pub made_here: bool,
-    /// When the last Create whose outcome is not known had ended: it reached EC2 before.
+    /// When the last Create without a known outcome ended. If the Create reached EC2, it did so before this time.
     pub create_unknown: Option<Timestamp>,
-    /// The ENI with which EC2 answered a Create of this process. The status may not name it yet.
+    /// The ENI in EC2's answer to a Create of this process. The status may not name the ENI yet.
     pub created_eni: Option<EniId>,
-    /// The last Create attempt's outcome was: nothing was made.
+    /// The last call that failed and has not succeeded since. Failures of changes in place are in `repairs`, except one
+    /// that an earlier process recorded in the status.
     pub failure: Option<Failure>,
-    /// The Detach that was sent last: EC2's attachment ID, if it was a plain one.
+    /// The Detach that was sent last, if it was not forced: EC2's attachment ID, and whether the ENIAttachment was being
+    /// deleted.
     pub(crate) plain_detach: Option<(String, bool)>,
-    /// The attachment that was last detached by force.
+    /// EC2's ID of the attachment that was last detached by force.
     pub(crate) forced: Option<String>,
-    /// The attachment of which EC2 accepted a plain Detach, and when it did so first.
+    /// A plain Detach that EC2 accepted: EC2's attachment ID, the time of the first acceptance, and whether the
+    /// ENIAttachment was being deleted.
     pub(crate) detach_accepted: Option<(String, Timestamp, bool)>,
-    /// The Attach on its way is of an ENI that was attached before, and that this process did not detach.
+    /// The Attach under way is of an ENI that was attached before, and that this process did not detach.
     pub(crate) attaches_again: bool,
-    /// Changes in place.
+    /// The changes in place.
     pub(crate) repairs: RepairHistory,
 }
 
 impl CallHistory {
-    /// Memory of an object that this process has just made.
+    /// The history for an ENIAttachment that this process has just created.
     pub fn made(acting_since: Timestamp) -> Self {
         Self {
             acting_since,
@@ -53,8 +58,9 @@ impl CallHistory {
         }
     }
 
-    /// Memory of an object that was there when this process met it, with the error that an earlier one recorded. What was taken
-    /// over was there before its object, so a look that shows what was before that is no proof of its absence.
+    /// The history for an ENIAttachment that existed before, with the error that an earlier process recorded. An adopted
+    /// ENI existed before its ENIAttachment, so a lookup from before the ENIAttachment's creation does not prove that the
+    /// ENI is gone.
     pub fn begin(acting_since: Timestamp, eni_attachment: &Attachment) -> Self {
         let acting_since =
             if eni_attachment.adopted.is_some() { acting_since.max(eni_attachment.created) } else { acting_since };
@@ -62,8 +68,9 @@ impl CallHistory {
         Self { failure, made_here: false, ..Self::made(acting_since) }
     }
 
-    /// This process made the object, as it learns now. The watch may have been faster, and calls have been made since: what they
-    /// left here stays. What is taken over was there before its object, so for it memory is complete from now on only.
+    /// Records that this process created the ENIAttachment. The watch may have shown the object before the answer to its
+    /// creation; calls that were recorded since then stay. An adopted ENI existed before its ENIAttachment, so for it the
+    /// history is complete only from `now` on.
     pub fn learns_that_it_was_made_here(&mut self, eni_attachment: &Attachment, now: Timestamp) {
         match &eni_attachment.adopted {
             Some(_) => self.acting_since = self.acting_since.max(now),
@@ -71,20 +78,22 @@ impl CallHistory {
         }
     }
 
-    /// A Detach is sent; `leaving`: on the way out. True for the first one by force of this attachment.
+    /// Records that a Detach is sent. `leaving`: the ENIAttachment is being deleted. Returns true for the first forced
+    /// Detach of this attachment.
     pub fn sends_detach(&mut self, attachment: &str, force: bool, leaving: bool) -> bool {
         self.plain_detach = (!force).then(|| (attachment.to_owned(), leaving));
         force && self.forced.replace(attachment.to_owned()).as_deref() != Some(attachment)
     }
 
-    /// When EC2 first accepted a plain Detach of this attachment, if this process was told so. On the way out one of the way in does not
-    /// count: it came to nothing if the ENI arrived after all.
+    /// When EC2 first accepted a plain Detach of this attachment, if this process got the answer. While the ENIAttachment
+    /// is being deleted, a Detach from before its deletion does not count: that Detach had no effect if the ENI is
+    /// attached after all.
     pub fn detach_accepted(&self, attachment: &str, leaving: bool) -> Option<Timestamp> {
         let of_it = self.detach_accepted.as_ref().filter(|(id, ..)| id == attachment);
         of_it.filter(|(.., was_leaving)| *was_leaving || !leaving).map(|(_, at, _)| *at)
     }
 
-    /// An Attach is sent. `before`: the last attachment that was recorded.
+    /// Records that an Attach is sent. `before`: EC2's ID of the attachment in the status.
     pub fn sends_attach(&mut self, before: Option<&str>) {
         let is_ours = |id: &str| {
             self.plain_detach.as_ref().is_some_and(|(sent, _)| sent == id) || self.detach_accepted(id, false).is_some()
@@ -92,28 +101,28 @@ impl CallHistory {
         self.attaches_again = before.is_some_and(|id| !is_ours(id));
     }
 
-    /// A change in place is sent. `ask`: what its NodeENI asks for.
+    /// Records that a change in place is sent. `spec`: what its NodeENI asks for.
     pub fn sends_change(&mut self, change: &Change, spec: Option<&EniSpec>, now: Timestamp) {
         self.repairs.sends(change, want(change, spec), now);
     }
 
-    /// How a change was refused, in this term or before it began.
+    /// How this change was refused, by the history of this process or by the failure in the status.
     pub(super) fn change_refused(&self, change: &Change, want: &str) -> Option<&Failure> {
         let before = self.failure.as_ref().filter(|failure| failure.call == change.call());
         self.repairs.refused(change, want).or(before)
     }
 
-    /// All that failed, and has not succeeded since.
+    /// All failures of calls that have not succeeded since.
     pub fn failures(&self) -> impl Iterator<Item = &Failure> {
         self.failure.iter().chain(self.repairs.all_refused())
     }
 
-    /// The last failure of that call.
+    /// The last failure of this call.
     pub fn failure_of(&self, call: Call) -> Option<&Failure> {
         self.failure.as_ref().filter(|failure| failure.call == call).or_else(|| self.repairs.last_refused(call))
     }
 
-    /// A call succeeded.
+    /// Records that a call succeeded.
     pub fn succeeded(&mut self, call: Call, now: Timestamp) {
         if call == Call::Detach
             && let Some((id, leaving)) = self.plain_detach.take()
@@ -129,7 +138,7 @@ impl CallHistory {
             self.create_unknown = None;
         }
         if call == Call::Attach {
-            // Another attachment: what is set on it was undone by nobody.
+            // The ENI has a new attachment. Nobody undid what was set on the former one.
             self.repairs.new_attachment();
             if std::mem::take(&mut self.attaches_again) {
                 self.repairs.attached_again(now);
@@ -143,20 +152,21 @@ impl CallHistory {
         }
     }
 
-    /// A call failed. Not having been sent is nobody's failure, unless the credentials are missing.
+    /// Records that a call failed. A call that was not sent has not failed, unless the credentials are missing.
     pub fn failed(&mut self, call: Call, error: &CallError, now: Timestamp) {
         let changes = is_change(call) && self.repairs.is_under_way();
         if changes {
-            // Without an answer it may have been made: to count it once too few does no harm.
+            // Without an answer the change may have been made. A count that is too low by one does no harm.
             self.repairs.not_made();
         }
         if matches!(error, CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn) {
             return;
         }
         let class = classify(call, error);
-        // Limit errors may ignore the token, so a Create that got one may have succeeded before.
+        // A limit error may ignore the token, so an earlier Create with this token may have succeeded.
         if call == Call::Create && matches!(class, Class::Unknown | Class::Limit | Class::TokenMismatch) {
-            // When it reached EC2 is not known: it may have waited for its turn for minutes, or its process may have been frozen.
+            // The time at which the Create reached EC2 is not known: the Create may have waited for the rate limiter for
+            // minutes, or the process may have been frozen.
             self.create_unknown = Some(now);
         }
         let message = words_of(error);
@@ -182,26 +192,27 @@ impl CallHistory {
         }
     }
 
-    /// Its ENI, by its status or by what this process was answered.
+    /// The ENI's ID, from the ENIAttachment or from EC2's answer to this process.
     pub fn eni_of(&self, eni_attachment: &Attachment) -> Option<EniId> {
         eni_attachment.eni().or_else(|| self.created_eni.clone())
     }
 
-    /// Since when a Create by somebody (an earlier process, or one of ours that got no answer) may have made an ENI that
-    /// nobody has shown us yet. None: nothing can exist unseen.
+    /// Since when an ENI may exist that was not observed: an earlier process may have sent a Create, or a Create of this
+    /// process got no answer. None: no such ENI can exist.
     pub fn may_exist_since(&self) -> Option<Timestamp> {
         self.create_unknown.max((!self.made_here).then_some(self.acting_since))
     }
 
-    /// Whether a Create of this token may have been sent before: by this process, which heard no answer, or by an earlier one. An object
-    /// that is younger than this term is this process's own, though the answer to its creation may still be on the way.
+    /// Whether a Create with the current token may have been sent before: by this process, which got no answer, or by an
+    /// earlier one. An ENIAttachment that is younger than this leadership is this process's own, even if the answer to
+    /// its creation is still under way.
     pub(super) fn may_repeat_a_create(&self, eni_attachment: &Attachment) -> bool {
         let is_older = eni_attachment.created.as_second() < self.acting_since.as_second();
         self.create_unknown.is_some() || !self.made_here && is_older
     }
 }
 
-/// A change in place, of which there may be several.
+/// Whether the call is a change in place. One ENI may need several of these.
 fn is_change(call: Call) -> bool {
     match call {
         Call::Modify | Call::Tag | Call::Untag => true,
@@ -209,8 +220,8 @@ fn is_change(call: Call) -> bool {
     }
 }
 
-/// Whether one failure after another of these is the same trouble still: where EC2 answers now this way and now that way, or not at
-/// all, the back-off goes on. What waits by a rule of its own counts for itself.
+/// Whether a failure of class `now` continues the back-off of a failure of class `before`. The back-off must go on if EC2
+/// alternates between these answers, or does not answer. A class with a wait of its own starts a new count.
 fn goes_on(before: Class, now: Class) -> bool {
     let is_doubled = |class| match class {
         Class::Retry | Class::Unknown | Class::AlreadySo | Class::EniNotFound => true,

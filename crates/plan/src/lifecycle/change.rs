@@ -13,7 +13,7 @@ pub enum Change {
     DeleteOnTermination {
         /// EC2's attachment ID.
         attachment: String,
-        /// To this.
+        /// The value to set.
         value: bool,
     },
     /// Security groups.
@@ -24,12 +24,12 @@ pub enum Change {
     SourceDestCheck(bool),
     /// Tags to set.
     Tags(BTreeMap<String, String>),
-    /// Keys of tags to take away: only such as were set from `spec.tags`.
+    /// Keys of tags to remove. Only tags that were set from `spec.tags` are removed.
     Untag(BTreeSet<String>),
 }
 
 impl Change {
-    /// The EC2 action that makes it.
+    /// The EC2 action that makes the change.
     pub fn action(&self) -> &'static str {
         match self {
             Self::Tags(_) => "CreateTags",
@@ -40,7 +40,7 @@ impl Change {
         }
     }
 
-    /// What it changes, as a NodeENI names it.
+    /// What the change sets, as a NodeENI names it.
     pub fn attribute(&self) -> &'static str {
         match self {
             Self::DeleteOnTermination { .. } => "deleteOnTermination",
@@ -51,7 +51,7 @@ impl Change {
         }
     }
 
-    /// The call that makes it.
+    /// The call that makes the change.
     pub(crate) fn call(&self) -> Call {
         match self {
             Self::Tags(_) => Call::Tag,
@@ -62,7 +62,7 @@ impl Change {
         }
     }
 
-    /// The ENI as it is once the change is made.
+    /// Applies the change to an observation of the ENI.
     pub(crate) fn apply(&self, eni: &mut ObservedEni) {
         match self {
             Self::DeleteOnTermination { value, .. } => {

@@ -1,4 +1,5 @@
-//! What a step reports: phase and conditions, in words that a person can act on.
+//! The report of a step: phase, conditions and last error, with advice for the user. It is given the action and the
+//! failure of the decision, and makes the status. It decides no action.
 
 use super::action::{Action, Step};
 use super::drift::tags_set;
@@ -21,10 +22,10 @@ use multi_eni_api::conditions::{self, Wanted, types};
 use multi_eni_api::eniattachment::{LastError, Phase};
 use multi_eni_api::ids::EniId;
 
-/// What to do about a full subnet.
+/// What a user can do about a full subnet.
 const FREE_ADDRESSES: &str = "Free addresses in the subnet or add another subnet of the zone";
 
-/// A step's account of the attachment.
+/// What a step reports of the ENIAttachment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     phase: Phase,
@@ -53,12 +54,12 @@ impl Report {
         Self::new(Phase::Pending, "Creating", message)
     }
 
-    /// Nothing is known before the look is in: what was reported until now stands.
+    /// Nothing is known before the answer of a lookup, so the reported status stands.
     pub(super) fn lookup_pending(message: String) -> Self {
         Self { tells_nothing_new: true, ..Self::new(Phase::Pending, "Looking", message) }
     }
 
-    /// What was reported until now stands.
+    /// Keeps the reported status.
     pub(super) fn unchanged(self) -> Self {
         Self { tells_nothing_new: true, ..self }
     }
@@ -71,7 +72,7 @@ impl Report {
         Self::new(Phase::Attaching, "StuckAttaching", message)
     }
 
-    /// EC2 calls it in use and shows no attachment of it.
+    /// EC2 calls the ENI in use and shows no attachment of it.
     pub(super) fn in_use(eni: &ObservedEni) -> Self {
         let message = format!("EC2 still calls {} in use, though it shows no attachment of it: looks again", eni.id);
         Self::new(Phase::Detaching, "InUse", message)
@@ -99,14 +100,14 @@ impl Report {
             report.message = format!("{}; {}", report.message, advice(failure));
             report.error = Some(recorded(failure));
             if failure.needs_a_person() {
-                // In the condition Attached, which stays true; the NodeENI says it, too.
+                // The condition Attached stays true and gets this reason. The NodeENI's conditions report it too.
                 reason(failure).clone_into(&mut report.reason);
             }
         }
         report
     }
 
-    /// In place, but what is changed on it does not stay so.
+    /// The ENI is in place, but somebody undoes a change of it.
     pub(super) fn undone(eni: &ObservedEni, at: &ObservedAttachment, attribute: &str, action: &str) -> Self {
         let mut report = Self::ready(eni, at, None);
         let message = format!(
@@ -121,7 +122,7 @@ impl Report {
         report
     }
 
-    /// In place, but somebody detaches it again and again.
+    /// The ENI is in place, but somebody detaches it repeatedly.
     pub(super) fn detached_often(eni: &ObservedEni, at: &ObservedAttachment) -> Self {
         let mut report = Self::ready(eni, at, None);
         let message = format!(
@@ -136,7 +137,7 @@ impl Report {
         report
     }
 
-    /// On its way out, and each Detach that EC2 accepts comes to nothing.
+    /// The ENIAttachment is being deleted, and the ENI is attached again after each Detach that EC2 accepted.
     pub(super) fn attached_often(eni: &ObservedEni) -> Self {
         let message = format!(
             "{} is attached again each time that EC2 has accepted to detach it: it is detached more and more seldom; find out who attaches \
@@ -153,7 +154,7 @@ impl Report {
         Self::lost_with(format!("{eni} was deleted on EC2 by somebody else: a new one is made in its place"))
     }
 
-    /// What was to be taken over is on another instance.
+    /// The ENI that was to be adopted is on another instance.
     pub(super) fn out_of_reach(eni: &ObservedEni) -> Self {
         Self::lost_with(format!(
             "{} was to be taken over, and somebody attached it to another instance: a new one is made in its place",
@@ -173,7 +174,7 @@ impl Report {
         report
     }
 
-    /// The instance has gone before its Node; `lasting`: the Node stays longer than usual.
+    /// The instance is gone and its Node still exists. `lasting`: the Node stays longer than usual.
     pub(super) fn instance_gone(message: String, lasting: bool) -> Self {
         let phase = if lasting { Phase::Blocked } else { Phase::Pending };
         let error = LastError {
@@ -186,7 +187,7 @@ impl Report {
         Self { error: Some(error), ..Self::new(phase, INSTANCE_GONE, message) }
     }
 
-    /// What must be known first cannot be found out.
+    /// A lookup that must come first is not possible.
     pub(super) fn not_known(reason: &str, message: String) -> Self {
         Self::new(Phase::Blocked, reason, message)
     }
@@ -206,7 +207,7 @@ impl Report {
         Self::failed(Phase::Pending, "Creating", failure)
     }
 
-    /// Its subnet shows less room than it needs: nothing was asked of EC2.
+    /// The subnet shows fewer free addresses than the ENI needs, so no Create is sent.
     pub(super) fn short_of_addresses(request: &EniRequest) -> Self {
         let (subnet, needed) = (&request.subnet_id, needed(request));
         let message = format!(
@@ -230,7 +231,7 @@ impl Report {
         }
     }
 
-    /// A failure that ends by itself keeps the phase; one that needs a person is Blocked.
+    /// A failure that ends by itself keeps the phase. A failure that needs a user sets the phase Blocked.
     fn failed(phase: Phase, passing: &str, failure: &Failure) -> Self {
         let blocked = failure.needs_a_person();
         let mut report = Self::new(
@@ -238,8 +239,8 @@ impl Report {
             if blocked { reason(failure) } else { passing },
             advice(failure),
         );
-        // What passes by itself within seconds is no news: it costs no write.
-        // It passes within seconds, as a rule: neither said nor advised before the fourth in a row.
+        // An UnauthorizedOperation usually ends within seconds. It is not reported before the fourth in a row, which
+        // saves a write.
         report.tells_nothing_new = !blocked && failure.class == Class::Unauthorized;
         report.error = match failure.class {
             Class::Throttled | Class::Wait | Class::AlreadySo | Class::Unauthorized if !blocked => None,
@@ -248,7 +249,7 @@ impl Report {
         report
     }
 
-    /// EC2's words do not say which subnet is full.
+    /// Adds the subnet, because EC2's message does not say which subnet is full.
     pub(super) fn in_subnet(mut self, subnet: &str) -> Self {
         self.message = format!("{subnet} is full: {}", self.message);
         self
@@ -272,9 +273,9 @@ fn recorded(failure: &Failure) -> LastError {
         action: failure.call.action().to_owned(),
         code: failure.code.clone(),
         message: failure.message.clone(),
-        // Whole seconds, as the API server keeps them: else every write would differ from what is read back.
+        // Whole seconds, as the API server stores them. Otherwise each status would differ from the stored one.
         at: Some(whole_second(if failure.is_lasting() { failure.failing_since() } else { failure.at })),
-        // Counts move for ever while retrying; the status keeps the beginning so that retries cost no writes.
+        // The count rises with each retry. The status keeps only the first counts, so that retries cost no writes.
         count: failure.count.min(if failure.class == Class::Unauthorized { PASSING + 1 } else { 3 }),
     }
 }
@@ -296,7 +297,7 @@ fn reason(failure: &Failure) -> &'static str {
     }
 }
 
-/// What happened, and what to do.
+/// The message for a failure: what happened, and what to do.
 fn advice(failure: &Failure) -> String {
     let Failure { call, class, code, message, .. } = failure;
     let action = call.action();
@@ -364,7 +365,7 @@ fn advice(failure: &Failure) -> String {
     }
 }
 
-/// What may help where EC2 gives the same answer for minutes.
+/// What may help if EC2 gives the same answer for minutes.
 fn lasting_remedy(call: Call) -> &'static str {
     match call {
         Call::Delete => {
@@ -379,7 +380,7 @@ fn lasting_remedy(call: Call) -> &'static str {
     }
 }
 
-/// Makes the status that should stand with this step.
+/// Makes the status that belongs to this step.
 pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Step {
     let mut status = input.attachment.status.clone();
     let Report { phase, reason, message, attached, error, until, tells_nothing_new } = report;
@@ -388,8 +389,8 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
     }
     status.phase = phase;
     status.last_error = error.map(|mut error| {
-        // The time of its beginning stands, and what others were refused does not make it less often: an error that only repeats itself
-        // costs no write.
+        // A repeated error must cost no write. It keeps the time at which it began. Its count never falls, even if the
+        // reported failure is now another ENIAttachment's, with a lower count.
         match &input.attachment.status.last_error {
             Some(previous) if previous.code == error.code && previous.action == error.action => {
                 error.at = previous.at.clone();
@@ -408,12 +409,13 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         status.eni_id = Some(eni.id.to_string());
         status.mac_address = Some(eni.mac.to_string()).filter(|mac| !mac.is_empty());
         status.private_ips = eni.private_ips.iter().map(ToString::to_string).collect();
-        // That it had one on its way out tells a later process that its node is away until the next one is ready.
+        // While the ENIAttachment is being deleted, the attachment ID stays. It shows a later process that the node is
+        // without its ENI until the next ENI is ready.
         if eni.attachment.is_some() || input.attachment.deleting.is_none() {
             status.attachment_id = eni.attachment.as_ref().map(|at| at.id.clone());
         }
         if input.attachment.status.eni_id != status.eni_id {
-            // It belongs to that ENI alone.
+            // These fields describe the former ENI.
             status.owner_id = None;
             status.availability_zone = None;
             status.region = None;
@@ -439,15 +441,15 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         conditions::set(&mut status.conditions, wanted, None, input.now);
     }
     if action == Action::NextAttempt {
-        // Stored before the call is made, so that no two processes ever use one token for two meanings.
+        // The number is stored before the Create is sent, so that no two processes use one token for different requests.
         status.attempt = status.attempt.saturating_add(1);
         status.attempt_started_at = Some(whole_second(input.now));
     }
     if let Observation::Seen(eni) = input.observation
         && status != input.attachment.status
     {
-        // What proves the place. It is told with other news only: where a status of an earlier version lacks it, it alone is worth no
-        // write.
+        // These fields prove the account and Region. They are written only together with another change: a status of an
+        // earlier version that lacks them is not worth a write of its own.
         status.owner_id = Some(eni.owner.to_string()).filter(|owner| !owner.is_empty());
         status.availability_zone = Some(eni.zone.to_string()).filter(|zone| !zone.is_empty());
         status.region = place::region_of(&eni.zone);

@@ -1,4 +1,5 @@
-//! What is changed in place: found by comparing what EC2 shows with what the NodeENI asks for.
+//! Drift: the changes in place that an ENI needs, from a comparison of its observation with the NodeENI's spec. This file
+//! does not decide when a change is sent; `drift_repair` does.
 
 use super::action::Action;
 use super::change::Change;
@@ -16,13 +17,13 @@ pub fn changes(input: &Input<'_>) -> Vec<Change> {
     to_be_changed(input, seen)
 }
 
-/// The same of this ENI.
+/// All changes in place that this ENI needs.
 pub(super) fn to_be_changed(input: &Input<'_>, seen: &ObservedEni) -> Vec<Change> {
     let (mut eni, mut found) = (seen.clone(), Vec::new());
     while let Some(at) = eni.attachment.clone()
         && let Some(change) = repair(input, &eni, &at)
     {
-        // What a change does not change would be found for ever.
+        // A change that does not remove its difference would be found again without end.
         if found.contains(&change) {
             break;
         }
@@ -32,13 +33,14 @@ pub(super) fn to_be_changed(input: &Input<'_>, seen: &ObservedEni) -> Vec<Change
     found
 }
 
-/// What differs from what its NodeENI asks for and can be changed in place: one at a time.
+/// The first difference from the NodeENI's spec that can be changed in place.
 fn repair(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> Option<Change> {
     let spec = input.spec?;
     if at.delete_on_termination != spec.delete_on_termination {
         return Some(Change::DeleteOnTermination { attachment: at.id.clone(), value: spec.delete_on_termination });
     }
-    // With no group at all the VPC's default applies, which only Create knows; a name that is not one group changes nothing.
+    // Without a group in the spec the VPC's default group applies, which only Create knows. A name that does not match
+    // exactly one group changes nothing.
     let named = !spec.groups.is_empty() || !spec.group_names.is_empty();
     if let Some(mut groups) = input.catalog.groups(&spec.groups, &spec.group_names, &eni.vpc).ok().filter(|_| named) {
         groups.sort();
@@ -61,7 +63,8 @@ fn repair(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> Opti
     if !missing.is_empty() {
         return Some(Change::Tags(missing));
     }
-    // What was set from spec.tags and is no longer there goes, as long as its value is the one that was set: what others set stays.
+    // A tag that was set from spec.tags and is no longer in it is removed, if its value is still the one that was set.
+    // Tags that others set stay.
     let (frozen, later) = (&input.attachment.request.tags, &input.attachment.status.tags_set);
     let is_as_set = |key: &String| {
         eni.tags.get(key).is_some_and(|now| later.get(key).or(frozen.get(key)).is_some_and(|set| set == now))
@@ -71,12 +74,13 @@ fn repair(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> Opti
     (!surplus.is_empty()).then_some(Change::Untag(surplus))
 }
 
-/// What was set from `spec.tags` after the ENI was made, once this is done; None: nothing more than before.
+/// The tags that were set from `spec.tags` after the ENI was made, once this action is done. None: the list does not
+/// change.
 pub(super) fn tags_set(input: &Input<'_>, action: &Action) -> Option<BTreeMap<String, String>> {
     let Action::Modify { change: Change::Tags(set), .. } = action else { return None };
     let (spec, Observation::Seen(eni)) = (input.spec?, input.observation) else { return None };
     let mut tags = input.attachment.status.tags_set.clone();
-    // What is neither on the ENI nor asked for any more is done with.
+    // A tag that is neither on the ENI nor in the spec is dropped from the list.
     tags.retain(|key, _| spec.tags.contains_key(key) || eni.tags.contains_key(key));
     let users = set.iter().filter(|(key, value)| spec.tags.get(*key) == Some(*value));
     tags.extend(

@@ -1,4 +1,5 @@
-//! An ENI that is attached where it is wanted: what differs from what is asked for is changed in place.
+//! Repair of drift: decides which change in place of an attached ENI is sent now. It is given the observation of the ENI
+//! and the call history. A refused change delays no other change.
 
 use super::action::Action;
 use super::change::Change;
@@ -11,18 +12,18 @@ use crate::failure::Failure;
 use crate::observed::{ObservedAttachment, ObservedEni};
 use jiff::Timestamp;
 
-/// One change that is wanted.
+/// A change that the ENI needs.
 struct Wanted<'a> {
     change: Change,
-    /// How it was refused.
+    /// How the change was refused.
     failure: Option<&'a Failure>,
-    /// Somebody else undoes it again and again.
+    /// Somebody else undoes the change repeatedly.
     undone: bool,
-    /// Not before.
+    /// The earliest time at which the change may be sent. None: now.
     wait: Option<Timestamp>,
 }
 
-/// The first change that may be made now. One that is refused holds up no other, and is said.
+/// The first change that may be sent now. A refused change holds up no other change, and is reported.
 pub(super) fn next(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
     let wanted: Vec<Wanted<'_>> = to_be_changed(input, eni).into_iter().map(|change| judged(input, change)).collect();
     let failure = wanted.iter().find_map(|wanted| wanted.failure);

@@ -1,14 +1,15 @@
-//! Detach by force is the last resort: it may come only when a plain Detach that EC2 accepted has had its time.
+//! A forced Detach is a last resort. This file decides from when on an attachment may be detached by force: a plain
+//! Detach that EC2 accepted must have had its time before.
 
 use super::input::Input;
 use crate::api_time::whole_second;
 use crate::observed::{AttachmentState, ObservedAttachment};
 use jiff::{SignedDuration, Timestamp};
 
-/// What detaches for so long is noted: a detach takes seconds.
+/// A detach usually takes seconds. One that takes longer than this is noted in the status.
 const NOTED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
-/// Since when the status says that EC2 shows this attachment detaching.
+/// Since when EC2 shows this attachment detaching, as noted in the status.
 fn noted(input: &Input<'_>, at: &ObservedAttachment) -> Option<Timestamp> {
     let status = &input.attachment.status;
     status
@@ -18,7 +19,7 @@ fn noted(input: &Input<'_>, at: &ObservedAttachment) -> Option<Timestamp> {
         .map(|since| since.0)
 }
 
-/// What the status is to say of it, and when that changes.
+/// The time to note in the status, and when the note is due.
 pub(super) fn to_be_noted(
     input: &Input<'_>,
     at: Option<&ObservedAttachment>,
@@ -32,11 +33,11 @@ pub(super) fn to_be_noted(
     }
 }
 
-/// From when on this attachment may be detached by force. None: EC2 has accepted no plain Detach of it yet, so a plain one
-/// comes first, whatever time has passed.
+/// From when on this attachment may be detached by force. None: EC2 has accepted no plain Detach of it, so a plain Detach
+/// comes first, however much time has passed.
 ///
-/// The time runs from what this process was answered, or from when the attachment was first seen `detaching`: by this process, or by
-/// an earlier one that noted it.
+/// The time counts from EC2's answer to this process or from the first observation of the attachment as `detaching`,
+/// whichever is earlier. An earlier process may have noted that observation in the status.
 pub(super) fn due(input: &Input<'_>, at: &ObservedAttachment) -> Option<Timestamp> {
     let answered = input.call_history.detach_accepted(&at.id, input.attachment.deleting.is_some());
     let begun = match at.state {

@@ -1,5 +1,5 @@
-//! An ENI that EC2 calls in use while it shows no attachment of it: a branch interface of a trunk, or an attachment that EC2 hides.
-//! It is not free: it is neither attached nor deleted.
+//! An ENI that EC2 calls in use while EC2 shows no attachment of it: a branch interface of a trunk, or an attachment that
+//! EC2 hides. This file decides when the ENI is looked up again. The ENI is neither attached nor deleted meanwhile.
 
 use super::action::Action;
 use super::conditions::Report;
@@ -7,13 +7,13 @@ use super::input::Input;
 use crate::observed::ObservedEni;
 use jiff::{SignedDuration, Timestamp};
 
-/// Shortest time between two looks at it; later a part of how long it lasts.
+/// Shortest time between two lookups of the ENI. Later the time is a fifth of how long the state lasts.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) fn wait(input: &Input<'_>, eni: &ObservedEni, since: Timestamp) -> (Action, Report) {
     let settings = input.settings;
     let report = if input.now.duration_since(since) < settings.lag {
-        // Just detached, as a rule.
+        // Usually the ENI was just detached.
         Report::in_use(eni)
     } else {
         let message = format!(

@@ -1,4 +1,4 @@
-//! What one step depends on.
+//! The input of one step.
 
 use super::call_history::CallHistory;
 use crate::attachment::Attachment;
@@ -15,36 +15,36 @@ use jiff::Timestamp;
 /// Everything that one step depends on.
 #[derive(Clone, Copy)]
 pub struct Input<'a> {
-    /// Who we are.
+    /// This cluster.
     pub cluster: &'a Cluster,
-    /// The attachment.
+    /// The ENIAttachment.
     pub attachment: &'a Attachment,
-    /// What EC2 shows of it.
+    /// What EC2 shows of its ENI.
     pub observation: &'a Observation,
-    /// Other ENIAttachments that are to take the same ENI over, or have it.
+    /// Other ENIAttachments that are to adopt the same ENI, or have it.
     pub rivals: &'a [&'a Attachment],
-    /// What its NodeENI asks for now: what can be changed in place. None if that cannot be known: nothing is changed.
+    /// What its NodeENI asks for now, for changes in place. None: the spec is not known, and nothing is changed.
     pub spec: Option<&'a EniSpec>,
     /// Its Node has a deletionTimestamp or is gone.
     pub node_leaving: bool,
-    /// The instance's state, if it was looked at.
+    /// The state of its instance, if it was looked up.
     pub instance: Option<InstanceObservation>,
-    /// Why no instance can be asked about, if that is so.
+    /// Why instance states cannot be looked up, if a lookup fails.
     pub states_failure: Option<&'a LookupFailure>,
-    /// When EC2 last showed an ENI or an instance of this cluster, or this process was otherwise proven to be in the account and Region
-    /// of the cluster.
+    /// When EC2 last showed an ENI or an instance of this cluster, or this process was otherwise proven to be in the
+    /// account and Region of the cluster.
     pub home_shown: Option<Timestamp>,
-    /// Subnets and groups.
+    /// The known subnets and security groups.
     pub catalog: &'a Ec2Catalog,
-    /// What this process remembers of its own calls.
+    /// This process's calls for the ENIAttachment.
     pub call_history: &'a CallHistory,
-    /// The Region's quota of ENIs.
+    /// The gate of the Region's quota of ENIs.
     pub quota: &'a QuotaGate,
-    /// What EC2 refuses to all, and when one may try.
+    /// The gate of missing permissions: what EC2 refuses to all, and when one call may try.
     pub permissions: &'a PermissionGate,
-    /// Subnets that are full.
+    /// The gate of full subnets.
     pub subnets: &'a SubnetGate,
-    /// Graces.
+    /// Times and limits.
     pub settings: &'a Settings,
     /// Now.
     pub now: Timestamp,

@@ -1,5 +1,5 @@
-//! Whether the instance lives, where something unusual was seen: an ENI vanished or came loose, an Attach was refused for the
-//! instance, or much time has passed. Until that is known nothing is called lost, made or attached.
+//! Decides whether the instance must be looked up: an ENI vanished or came loose, an Attach was refused for the instance,
+//! or much time has passed. Until the instance is known to live, no ENI is called lost, created or attached.
 
 use super::action::Action;
 use super::conditions::Report;
@@ -11,8 +11,8 @@ use crate::observed::ObservedEni;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::InstanceId;
 
-/// None if the instance lives, by a look that began at `after` or later. Otherwise what is done about that, which never changes anything
-/// on EC2.
+/// None if the instance lives, by a lookup that began at `after` or later. Otherwise the action to take, which never
+/// changes anything on EC2.
 pub(super) fn unless_it_lives(input: &Input<'_>, after: Timestamp) -> Option<(Action, Report)> {
     let instance = input.attachment.instance.as_ref()?;
     if let Some(lookup) = input.instance.filter(|lookup| lookup.life() != Life::Alive) {
@@ -46,7 +46,7 @@ fn not_alive(input: &Input<'_>, instance: &InstanceId, lookup: InstanceObservati
     if lookup.is_reported_gone() {
         return (Action::Wait, report);
     }
-    // Not to be shown is no proof; a later look may show it.
+    // A lookup that does not show the instance is no proof. A later one may show it.
     let again = lookup.again_at();
     if input.now >= again {
         (Action::LookupInstance(instance.clone()), report)
@@ -55,7 +55,8 @@ fn not_alive(input: &Input<'_>, instance: &InstanceId, lookup: InstanceObservati
     }
 }
 
-/// Its Node is expected to follow. One that does not is a problem.
+/// Reports that the instance is gone. Its Node usually follows. A Node that stays longer than [`NODE_OUTLIVES`] is a
+/// problem.
 fn gone(input: &Input<'_>, instance: &InstanceId) -> Report {
     let recorded = input.attachment.status.last_error.as_ref().filter(|error| error.code == INSTANCE_GONE);
     let since = recorded.and_then(|error| error.at.as_ref()).map_or(input.now, |at| at.0);
@@ -73,8 +74,8 @@ fn gone(input: &Input<'_>, instance: &InstanceId) -> Report {
     Report::instance_gone(message, true)
 }
 
-/// Before an Attach: after one that was refused for the instance, for an ENI that was attached before, and where much time has
-/// passed since the instance was looked at for it.
+/// Checks the instance before an Attach: after an Attach that was refused for the instance, for an ENI that was attached
+/// before, and for an ENIAttachment that is older than [`LATELY`].
 pub(super) fn before_attach(input: &Input<'_>, _eni: &ObservedEni) -> Option<(Action, Report)> {
     let refused = input.call_history.failure.as_ref().filter(|failure| {
         failure.call == Call::Attach && matches!(failure.class, Class::InstanceNotFound | Class::InstanceState)
@@ -86,12 +87,13 @@ pub(super) fn before_attach(input: &Input<'_>, _eni: &ObservedEni) -> Option<(Ac
     if came_loose { unless_it_lives(input, lately(input)) } else { before_create(input) }
 }
 
-/// Before a Create or an Attach that comes late: what was seen when the ENIAttachment was made may not be so any more.
+/// Checks the instance before a Create or an Attach for an ENIAttachment that is older than [`LATELY`]: the instance may
+/// have gone since the ENIAttachment was created.
 pub(super) fn before_create(input: &Input<'_>) -> Option<(Action, Report)> {
     (input.attachment.created < lately(input)).then(|| unless_it_lives(input, lately(input)))?
 }
 
-/// The same by what is known already: it asks nothing of an instance that is not in doubt.
+/// The same by the last lookup. It asks for no lookup of an instance that is not in doubt.
 pub(super) fn known_before_create(input: &Input<'_>) -> Option<(Action, Report)> {
     let instance = input.attachment.instance.as_ref().filter(|_| input.attachment.created < lately(input))?;
     let lookup = input.instance.filter(|lookup| lookup.life() != Life::Alive)?;
@@ -102,5 +104,5 @@ fn lately(input: &Input<'_>) -> Timestamp {
     input.now.saturating_sub(LATELY).unwrap_or(Timestamp::MIN)
 }
 
-/// So old may a look at an instance be when something is made for it.
+/// Maximum age of an instance's lookup when an ENI is created or attached for the instance.
 const LATELY: SignedDuration = SignedDuration::from_secs(60);

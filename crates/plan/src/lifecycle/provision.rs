@@ -1,4 +1,5 @@
-//! The way in: an attachment that is wanted.
+//! Provisioning: the next action for an ENIAttachment that is not being deleted. It creates and attaches the ENI, and
+//! then repairs its drift. It never deletes an ENI.
 
 use super::action::Action;
 use super::conditions::Report;
@@ -29,7 +30,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
         Observation::Absent { by_id: None, .. }
             if input.attachment.adopted.is_some() && input.attachment.status.eni_id.is_none() =>
         {
-            // No sweep shows it before it carries our tags.
+            // No resync shows the ENI before it carries this cluster's tags.
             let found = input.attachment.adopted.clone().map_or(Action::LookupByTag, Action::LookupById);
             (found, Report::lookup_pending("looks at the ENI that is to be taken over from upstream".to_owned()))
         }
@@ -38,7 +39,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
             None => create(input, *by_tag),
         },
         Observation::Seen(eni) if adoption::is_to_be_adopted(input, eni) => adoption::take_over(input, eni),
-        Observation::Seen(eni) if adoption::is_out_of_reach(input, eni) => match adoption::looks_again(input, eni) {
+        Observation::Seen(eni) if adoption::is_out_of_reach(input, eni) => match adoption::confirm_moved(input, eni) {
             Some(next) => next,
             None => (Action::Wait, Report::out_of_reach(eni)),
         },
@@ -59,9 +60,10 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
     }
 }
 
-/// Create, within the time in which its token is safe; after that only once it is sure that nothing exists.
+/// Decides on the Create. It may be repeated within the lifetime of its token. After that a new attempt begins, but only
+/// once it is certain that no ENI exists.
 fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
-    let report = match said(input) {
+    let report = match reported_failure(input) {
         Some(failure) if failure.class == Class::SubnetFull => {
             Report::create_failed(&failure).in_subnet(&input.attachment.request.subnet_id)
         }
@@ -71,7 +73,7 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     if input.node_leaving {
         return (Action::Wait, Report::pending("the Node is going: nothing new is created for it"));
     }
-    // Whatever else holds it back, and whether or not it is its turn.
+    // A gone instance is reported before any gate, so that the report does not depend on the gates.
     if let Some(next) = instance::known_before_create(input) {
         return next;
     }
@@ -100,12 +102,13 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
         (Some(at), 1..) => (at.0, true),
         _ => (input.attachment.created, false),
     };
-    // One of an earlier attempt is done with. Seconds are compared, as they are stored; the wait is one at least.
+    // A failure of an earlier attempt does not count. Times are compared in whole seconds, as they are stored; the wait
+    // is at least one second.
     let of_this_attempt = |failure: &Failure| !counted || whole_second(failure.at).0 >= began;
     let mismatch = own.is_some_and(|failure| failure.class == Class::TokenMismatch && of_this_attempt(failure));
     let token_safe = began.saturating_add(input.settings.token_lifetime).is_ok_and(|end| input.now < end);
     if !token_safe || mismatch || input.call_history.create_unknown.is_some_and(|_| limit_stands(input)) {
-        // The token can no longer tell; EC2's own view must.
+        // The token no longer prevents a second ENI, so a lookup must prove that no ENI exists.
         if let Some(since) = input.call_history.may_exist_since()
             && !past_lag(input, by_tag, since)
         {
@@ -120,25 +123,27 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
     create_now(input, report)
 }
 
-/// What is said of its Create: what was refused to it; or to others for what it needs as well, until it is tried itself. What holds
-/// all back changes from moment to moment while they take turns, and that is no news.
-fn said(input: &Input<'_>) -> Option<Failure> {
+/// The failure of the Create to report. It is the last failure of this process, or the error in the status, which may be
+/// a refusal of others that was reported here. The gates' latest failure is not used: it changes while others take turns,
+/// and each change would be a write.
+fn reported_failure(input: &Input<'_>) -> Option<Failure> {
     let is_create = |failure: &Failure| failure.call == Call::Create;
     let own = input.call_history.failure.as_ref();
     if own.is_some() {
-        // What others have been granted since is no trouble of this one before it is tried again.
+        // EC2 may have granted this action to others since the failure. The failure is then no problem until this Create
+        // is tried again.
         return own.filter(|failure| is_create(failure) && !input.permissions.is_granted(failure)).cloned();
     }
     Failure::recorded(input.attachment, input.call_history.acting_since).filter(is_create)
 }
 
-/// By the quota of ENIs: what was refused for it, and until when.
+/// The failure that closed the quota gate, and until when the gate holds this Create back.
 fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
     input.quota.holds_back(input.now, input.settings.blocked_recheck)
 }
 
-/// What was refused to others holds for this one, too: nothing is begun for it, not even another attempt, while that stands.
-/// Breaks with what is done meanwhile.
+/// A refusal of others holds for this Create too. While the refusal stands nothing is begun, not even another attempt.
+/// Breaks with the action and report until then.
 fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Report), Report> {
     let request = &input.attachment.request;
     let (subnet, facts) = subnet_of(input);
@@ -151,7 +156,7 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
             ControlFlow::Break((Action::LookupSubnet(subnet), waiting(input, facts, report)))
         }
         (Verdict::Wait(at), _) => ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at))),
-        // Only now is it asked whether the instance lives: what waits for room does not ask.
+        // The instance is looked up only once the gates are open: a Create that waits for room asks for no lookup.
         (Verdict::Lookup, None) | (Verdict::Try, _) => match instance::before_create(input) {
             Some(next) => ControlFlow::Break(next),
             None => ControlFlow::Continue(report),
@@ -159,40 +164,41 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
     }
 }
 
-/// Its subnet, and what is known of it.
+/// The subnet of the ENIAttachment, and what is known of the subnet.
 fn subnet_of<'a>(input: &Input<'a>) -> (Option<SubnetId>, Option<&'a ObservedSubnet>) {
     let subnet = SubnetId::parse(&input.attachment.request.subnet_id).ok();
     let facts = subnet.as_ref().and_then(|subnet| input.catalog.subnets.get(subnet));
     (subnet, facts)
 }
 
-/// Its own Create was the last that failed for it.
+/// Whether the recorded failure of this ENIAttachment is of its own Create.
 fn has_failed(input: &Input<'_>) -> bool {
     input.call_history.failure.as_ref().is_some_and(|own| own.call == Call::Create)
 }
 
-/// What of the others' refusals stands: of the quota, of the action, of the subnet. Whether one of those that wait may try at this
-/// moment is no part of it.
+/// The refusals of others that stand: of the quota or the action, and of the subnet. They do not depend on whether a
+/// waiting Create may try at this moment.
 fn stands<'a>(input: &Input<'a>, facts: Option<&ObservedSubnet>) -> (Option<&'a Failure>, Option<Standing<'a>>) {
     let probed = input.permissions.standing(Call::Create).filter(|_| !has_failed(input));
     (input.quota.standing().or(probed), input.subnets.standing(&input.attachment.request, facts))
 }
 
-/// What is said while it waits for others. It does not depend on who holds it back at this moment, for that changes with each answer
-/// to others: a person's own matter first, then a subnet that shows no room, then what was refused.
+/// The report while the Create waits for others. It does not depend on which gate holds the Create back at this moment,
+/// because that changes with each answer to others. An own failure that needs a user comes first, then a subnet that
+/// shows no room, then a refusal.
 fn waiting(input: &Input<'_>, facts: Option<&ObservedSubnet>, report: Report) -> Report {
     let request = &input.attachment.request;
     let (refused, subnets) = stands(input, facts);
     let is_own = |own: &Failure| own.needs_a_person() && (refused.is_none() || own.code != quota::CODE);
-    if said(input).is_some_and(|own| is_own(&own)) {
-        // What was wrong with this one stands until it is tried again.
+    if reported_failure(input).is_some_and(|own| is_own(&own)) {
+        // This ENIAttachment's own failure stands until its Create is tried again.
         return report;
     }
     match (refused, subnets) {
         (_, Some(Standing::Short)) => Report::short_of_addresses(request),
         (Some(refused), _) => Report::create_failed(refused),
         (None, Some(Standing::Refused(full))) => Report::create_failed(full).in_subnet(&request.subnet_id),
-        // For moments, in which nothing else is to be said than before.
+        // This lasts for moments, so the reported status stands.
         (None, Some(Standing::Busy)) => report.unchanged(),
         (None, None) => report,
     }
@@ -202,7 +208,7 @@ fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
     match held_by_others(input, report) {
         ControlFlow::Continue(report) => {
             let (_, facts) = subnet_of(input);
-            // It may have to give up its turn before the call is sent: what it waited for is said until there is an answer.
+            // The Create may be withdrawn before it is sent. The reported status stands until there is an answer.
             let report = if stands(input, facts) == (None, None) { report } else { report.unchanged() };
             let token = client_token(&input.attachment.uid, input.attachment.status.attempt);
             (Action::Create { token, may_repeat: input.call_history.may_repeat_a_create(input.attachment) }, report)
@@ -211,7 +217,8 @@ fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
     }
 }
 
-/// A full subnet is described again, not tried again: nothing that cannot work is created.
+/// After a full subnet refused the Create, the subnet is described again. The Create is not sent before the subnet shows
+/// room.
 fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Report) {
     let Ok(subnet) = SubnetId::parse(&input.attachment.request.subnet_id) else { return (Action::Wait, report) };
     match input.catalog.subnets.get(&subnet).filter(|facts| facts.as_of > full.at) {
@@ -228,16 +235,16 @@ fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Re
     }
 }
 
-/// A block of addresses that EC2 could not give is asked for again after so long, whatever the subnet shows.
+/// After this time a block of addresses that EC2 refused is requested again, whatever the subnet shows.
 const BLOCK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// Whether a subnet that was full looks as if there were room now. How its free addresses lie EC2 does not show: for a
-/// block that it could not give there must be more of them than there were; or it is among the first failures, for what was
-/// freed between a failure and the first look after it shows as no growth; or [`BLOCK_AGAIN`] has passed, for addresses that others
-/// free and take lie otherwise without becoming more.
+/// Whether a subnet that was full seems to have room now. EC2 does not show how the free addresses lie. So a refused
+/// block is requested again in one of three cases. The number of free addresses has grown since the failure. Or the
+/// failure is among the first three, because addresses that were freed between a failure and the next lookup do not show
+/// as growth. Or [`BLOCK_AGAIN`] has passed, because others may free and take addresses without a change of the number.
 fn has_room(request: &EniRequest, facts: &ObservedSubnet, full: &Failure, now: Timestamp) -> bool {
     let blocks = request.ipv4_prefix_count.unwrap_or(0);
-    // A subnet without IPv4 has no count that could tell.
+    // A subnet without IPv4 has no number of free IPv4 addresses.
     let fits = facts.cidr.is_empty() || facts.free_addresses >= needed(request);
     let has_waited = now.duration_since(full.at) >= BLOCK_AGAIN;
     fits && (blocks == 0 || full.count <= 3 || has_waited || facts.grown.is_some_and(|at| at > full.at))
@@ -247,13 +254,14 @@ fn limit_stands(input: &Input<'_>) -> bool {
     input.call_history.failure.as_ref().is_some_and(|f| f.call == Call::Create && f.class == Class::Limit)
 }
 
-/// The status names an ENI that is not seen: gone only if a look by its ID says so, since its tags may have been removed.
+/// The status names an ENI that is not observed. Only a lookup by its ID proves that the ENI is gone, because its tags
+/// may have been removed.
 fn lost(input: &Input<'_>, eni: multi_eni_api::ids::EniId, by_id: Option<Timestamp>) -> (Action, Report) {
-    // This process knows its own calls; a call by an earlier one ended when it stopped acting.
+    // This process knows its own calls. A call of an earlier process ended before this process began to act.
     let credible = by_id.is_some_and(|lookup| past_lag(input, lookup, input.call_history.acting_since));
     if credible || input.attachment.lost() {
-        // Its instance may have taken it along. What was proven once and is in the status need not be proven again when the look is
-        // forgotten.
+        // EC2 may have deleted the ENI together with its instance. A loss that the status records needs no second proof
+        // when the lookup that proved it is no longer in the cache.
         let missed = by_id.filter(|_| !input.attachment.lost()).unwrap_or(Timestamp::MIN);
         let dead = input.instance.is_some_and(|lookup| lookup.life() == Life::Gone);
         return match instance::unless_it_lives(input, missed).filter(|_| dead || !input.attachment.lost()) {
@@ -266,7 +274,7 @@ fn lost(input: &Input<'_>, eni: multi_eni_api::ids::EniId, by_id: Option<Timesta
     if input.now < sure_from { (Action::Wait, report.until(sure_from)) } else { (Action::LookupById(eni), report) }
 }
 
-/// Available: attach it.
+/// The ENI is available: decides on the Attach.
 fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     let Some(instance) = input.attachment.instance.clone() else {
         return (
@@ -284,10 +292,10 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     let attach = Action::Attach { eni: eni.id.clone(), instance, card, index };
     if let Some(failure) = input.call_history.failure.as_ref().filter(|failure| failure.call == Call::Attach) {
         let report = Report::attach_failed(eni, failure, index);
-        // "In use", "slot taken", "not found", or no answer: what the ENI shows after the error decides first.
+        // After "in use", "slot taken", "not found" or no answer, a lookup of the ENI comes before the next try.
         let ask_ec2 = match failure.class {
             Class::SlotTaken | Class::AlreadySo | Class::EniNotFound | Class::Unknown => eni.as_of() <= failure.at,
-            // It may be gone, or EC2 does not see its tags yet.
+            // The ENI may be gone, or EC2 may not see its tags yet.
             Class::Unauthorized => failure.count <= PASSING && eni.as_of() <= failure.at,
             _ => false,
         };
@@ -306,7 +314,7 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
         };
     }
     let report = Report::attaching(eni, format!("{} is being attached at device index {index}", eni.id));
-    // Who detaches it again and again is answered less and less.
+    // If somebody detaches the ENI repeatedly, it is attached more and more rarely.
     match input.call_history.repairs.detached(input.now) {
         Some((UNDONE_OFTEN.., again)) if input.now < again => {
             let message = format!("somebody detaches {} again and again: it is attached again later", eni.id);
@@ -333,7 +341,8 @@ fn attached(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (A
     }
 }
 
-/// On its way out, by somebody's hand or by ours because it was stuck: it is attached again when it has left.
+/// EC2 is detaching the ENI: somebody detached it, or this controller did because it was stuck. The ENI is attached again
+/// once it is free.
 fn detaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
     let report =
         Report::attaching(eni, format!("EC2 is detaching {}: it is attached again when that has ended", eni.id));
@@ -342,7 +351,7 @@ fn detaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (
         return (Action::Wait, report.until(force_at));
     }
     if eni.as_of() < force_at {
-        // An older look cannot tell that it is still so.
+        // An older observation does not prove that the ENI is still detaching.
         return (Action::LookupById(eni.id.clone()), report);
     }
     match not_before(input, Call::Detach).max(forced_until(input, eni, force_at)) {
@@ -354,7 +363,7 @@ fn detaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (
     }
 }
 
-/// EC2 does not say how long attaching may take: commonly seconds, rarely minutes, sometimes for ever.
+/// EC2 is attaching the ENI. EC2 gives no limit for this: usually it takes seconds, rarely minutes, sometimes forever.
 fn attaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
     let settings = input.settings;
     let end = |wait| at.since.saturating_add(wait).unwrap_or(Timestamp::MAX);
@@ -369,10 +378,10 @@ fn attaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (
     if input.now < end(settings.attaching_detach) {
         return (Action::Wait, stuck.until(end(settings.attaching_detach)));
     }
-    // A plain one comes first: it leaves the slot usable.
+    // A plain Detach comes first, because it leaves the slot usable.
     let force_at = force::due(input, at).filter(|force_at| input.now >= *force_at);
     if eni.as_of() < force_at.unwrap_or(end(settings.attaching_detach)) {
-        // An older look cannot tell that it is still so.
+        // An older observation does not prove that the ENI is still stuck.
         return (Action::LookupById(eni.id.clone()), stuck);
     }
     let forced = force_at.and_then(|force_at| forced_until(input, eni, force_at));

@@ -1,4 +1,5 @@
-//! What a process remembers of the changes in place that it made to one ENI: which were refused, and which do not last.
+//! The history of one process's changes in place of one ENI: which were refused, and which somebody else undoes. It is
+//! given the start and the result of each change, and answers when a change may be sent again.
 
 use super::change::Change;
 use crate::ec2_errors::Call;
@@ -7,31 +8,32 @@ use crate::nodeeni::EniSpec;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
-/// What is set on an attachment, and ends with it.
+/// An attribute of EC2's attachment, which ends with the attachment.
 pub(super) const OF_THE_ATTACHMENT: &str = "deleteOnTermination";
-/// An ENI that came loose is attached again.
+/// The entry for an ENI that came loose and is attached again.
 pub(super) const ATTACHMENT: &str = "attachment";
-/// An ENI on its way out that is attached although it was detached is detached again.
+/// The entry for an ENI whose ENIAttachment is being deleted, and which is detached again because it was attached after a
+/// Detach.
 const DETACHMENT: &str = "detachment";
-/// A change that is there for so long was not undone.
+/// A change that has lasted this long was not undone.
 const LASTS: SignedDuration = SignedDuration::from_hours(1);
-/// From so many within the hour on it is said.
+/// From this many changes on, each within an hour of the one before, the repetition is reported.
 pub(super) const UNDONE_OFTEN: i32 = 4;
-/// For so long after the last time.
+/// How long the repetition is reported after the last change.
 const SAID_FOR: SignedDuration = SignedDuration::from_mins(15);
 
-/// Changes of one attribute.
+/// The changes of one attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Made {
-    /// What was asked for.
+    /// The value that the NodeENI asks for.
     want: String,
     action: &'static str,
     last: Timestamp,
-    /// How many came within an hour of the one before, for the same.
+    /// Number of changes to the same value in a row, each within an hour of the one before.
     count: i32,
 }
 
-/// A change on its way, and what was known of its attribute before.
+/// A change under way, and the entry of its attribute before the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct UnderWay {
     attribute: &'static str,
@@ -44,23 +46,23 @@ struct UnderWay {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RepairHistory {
     made: BTreeMap<&'static str, Made>,
-    /// By attribute and action: tags are set by one and taken away by another.
+    /// Keyed by attribute and action, because one action sets tags and another removes them.
     refused: BTreeMap<(&'static str, &'static str), (String, Failure)>,
     under_way: Option<UnderWay>,
 }
 
-/// Something that somebody else undoes again and again.
+/// A change that somebody else undoes repeatedly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Undone {
-    /// What.
+    /// The attribute.
     pub attribute: &'static str,
-    /// The EC2 action that puts it right.
+    /// The EC2 action that repairs the attribute.
     pub action: &'static str,
-    /// Until when that is said.
+    /// Until when the repetition is reported.
     pub until: Timestamp,
 }
 
-/// What is asked for of an attribute: an edit of it is no repair.
+/// The value that the NodeENI asks for. An edit changes this value, so the change after an edit is no repair.
 pub(super) fn want(change: &Change, spec: Option<&EniSpec>) -> String {
     match change {
         Change::Tags(_) | Change::Untag(_) => format!("{:?}", spec.map(|spec| &spec.tags)),
@@ -72,7 +74,7 @@ pub(super) fn want(change: &Change, spec: Option<&EniSpec>) -> String {
 }
 
 impl RepairHistory {
-    /// A change is sent.
+    /// Records that a change is sent.
     pub fn sends(&mut self, change: &Change, want: String, now: Timestamp) {
         let attribute = change.attribute();
         let before = self.made.get(attribute).cloned();
@@ -80,17 +82,18 @@ impl RepairHistory {
         self.under_way = Some(UnderWay { attribute, action: change.action(), want, before });
     }
 
-    /// An ENI that came loose was attached again.
+    /// Records that an ENI that came loose was attached again.
     pub fn attached_again(&mut self, now: Timestamp) {
         self.counts(ATTACHMENT, Call::Attach.action(), String::new(), now);
     }
 
-    /// An ENI on its way out was detached again: the Detach before came to nothing, or somebody attached it.
+    /// Records that an ENI was detached again while its ENIAttachment is being deleted: the Detach before had no effect,
+    /// or somebody attached the ENI.
     pub fn detached_again(&mut self, now: Timestamp) {
         self.counts(DETACHMENT, Call::Detach.action(), String::new(), now);
     }
 
-    /// It has another attachment: what is set on that was undone by nobody.
+    /// Records that the ENI has a new attachment. Nobody undid what was set on the former one.
     pub fn new_attachment(&mut self) {
         self.made.remove(OF_THE_ATTACHMENT);
         self.made.remove(DETACHMENT);
@@ -103,19 +106,19 @@ impl RepairHistory {
         self.made.insert(attribute, Made { want, action, last: now, count });
     }
 
-    /// The change on its way was made.
+    /// Records that the change under way was made.
     pub fn succeeded(&mut self) {
         if let Some(UnderWay { attribute, action, .. }) = self.under_way.take() {
             self.refused.remove(&(attribute, action));
         }
     }
 
-    /// A change is on its way.
+    /// Whether a change is under way.
     pub fn is_under_way(&self) -> bool {
         self.under_way.is_some()
     }
 
-    /// The change on its way was not made, so nobody undoes it.
+    /// Records that the change under way was not made, so nobody undoes it.
     pub fn not_made(&mut self) {
         let Some(UnderWay { attribute, before, .. }) = &self.under_way else { return };
         match before.clone() {
@@ -124,20 +127,20 @@ impl RepairHistory {
         }
     }
 
-    /// How the change on its way was refused before.
+    /// How the change under way was refused before. Removes that entry.
     pub fn refused_before(&mut self) -> Option<Failure> {
         let UnderWay { attribute, action, want, .. } = self.under_way.as_ref()?;
         self.refused.remove(&(*attribute, *action)).filter(|(refused, _)| refused == want).map(|(_, failure)| failure)
     }
 
-    /// What the change on its way was answered.
+    /// Records how the change under way failed.
     pub fn failed(&mut self, failure: Failure) {
         if let Some(UnderWay { attribute, action, want, .. }) = self.under_way.take() {
             self.refused.insert((attribute, action), (want, failure));
         }
     }
 
-    /// How a change to this was refused.
+    /// How a change to this value was refused.
     pub fn refused(&self, change: &Change, want: &str) -> Option<&Failure> {
         self.refused
             .get(&(change.attribute(), change.action()))
@@ -150,12 +153,12 @@ impl RepairHistory {
         self.refused.values().map(|(_, failure)| failure)
     }
 
-    /// The last refusal of the call, of whatever attribute.
+    /// The last refusal of the call, for any attribute.
     pub fn last_refused(&self, call: Call) -> Option<&Failure> {
         self.all_refused().filter(|failure| failure.call == call).max_by_key(|failure| failure.at)
     }
 
-    /// How often an attribute was changed to this again although it had been within the hour, and when the next time may be.
+    /// How often an attribute was changed to this value again within an hour, and when the next change may be sent.
     pub fn undone(&self, attribute: &str, want: &str, now: Timestamp) -> Option<(i32, Timestamp)> {
         let made = self.made.get(attribute)?;
         if made.want != want || now.duration_since(made.last) >= LASTS {
@@ -166,23 +169,24 @@ impl RepairHistory {
         Some((made.count, made.last.saturating_add(wait).unwrap_or(Timestamp::MAX)))
     }
 
-    /// The same of the attachment itself.
+    /// How often the ENI was attached again within an hour, and when the next Attach may be sent.
     pub fn detached(&self, now: Timestamp) -> Option<(i32, Timestamp)> {
         self.undone(ATTACHMENT, "", now)
     }
 
-    /// How often an ENI on its way out was detached again, and when the next time may be.
+    /// How often the ENI was detached again while its ENIAttachment is being deleted, and when the next Detach may be
+    /// sent.
     pub fn attached_by_others(&self, now: Timestamp) -> Option<(i32, Timestamp)> {
         self.undone(DETACHMENT, "", now)
     }
 
-    /// What is undone again and again, if that is said now.
+    /// The change that is undone repeatedly, if it is reported now.
     pub(super) fn undone_often(&self, now: Timestamp) -> Option<Undone> {
         let often = self.made.iter().filter(|(_, made)| made.count >= UNDONE_OFTEN);
-        let said = often.filter_map(|(attribute, made)| {
+        let reported = often.filter_map(|(attribute, made)| {
             let until = made.last.saturating_add(SAID_FOR).unwrap_or(Timestamp::MAX);
             (now < until).then_some(Undone { attribute, action: made.action, until })
         });
-        said.max_by_key(|undone| (undone.attribute == ATTACHMENT, undone.until))
+        reported.max_by_key(|undone| (undone.attribute == ATTACHMENT, undone.until))
     }
 }

@@ -1,4 +1,5 @@
-//! The way out: an attachment that is being deleted. The finalizer stays until EC2 confirms that the ENI is gone.
+//! Teardown: the next action for an ENIAttachment that is being deleted. It detaches and deletes the ENI, and then
+//! removes the finalizer. The finalizer stays until EC2 confirms that the ENI is gone.
 
 use super::action::Action;
 use super::conditions::Report;
@@ -14,12 +15,14 @@ use crate::wording::second;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 
-/// How often an ENI of a terminated instance is looked at until EC2 lets go of it: at first, and at last.
+/// The shortest and the longest time between two lookups of an ENI whose instance is terminated, until EC2 detaches the
+/// ENI.
 const GONE_LOOK_EVERY: SignedDuration = SignedDuration::from_secs(5);
 const GONE_LOOK_SLOWEST: SignedDuration = SignedDuration::from_secs(300);
-/// A detach that lasts so long is said.
+/// A detach that lasts this long is reported.
 const STUCK_SAID_AFTER: SignedDuration = SignedDuration::from_mins(5);
-/// A state that EC2 calls final is looked at again as long as it matters: what is known of it is kept for an hour.
+/// How often a terminated instance is looked up again. The state is needed during the whole teardown, and the cache keeps
+/// it for an hour.
 const END_LOOK_EVERY: SignedDuration = SignedDuration::from_mins(30);
 
 pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
@@ -28,7 +31,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
         Observation::Absent { deleted: Some(_), .. } => (Action::Release, Report::leaving("the ENI is deleted")),
         Observation::Absent { by_tag, home, by_id, deleted: None } => absent(input, (*by_tag, *home), *by_id),
         Observation::Seen(eni) if adoption::is_to_be_adopted(input, eni) => adoption::take_over(input, eni),
-        Observation::Seen(eni) if adoption::is_out_of_reach(input, eni) => match adoption::looks_again(input, eni) {
+        Observation::Seen(eni) if adoption::is_out_of_reach(input, eni) => match adoption::confirm_moved(input, eni) {
             Some(next) => next,
             None => (
                 Action::Release,
@@ -52,8 +55,8 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
     }
 }
 
-/// Not seen. With an ENI in the status a look by its ID decides; without one, a look by tag that began long enough
-/// after the last Create that anybody can have sent.
+/// The ENI is not observed. If its ID is known, a lookup by ID decides. Otherwise a lookup by tag decides that began at
+/// least `lag` after the last Create that any process can have sent.
 fn absent(
     input: &Input<'_>,
     (by_tag, home): (Timestamp, Option<Timestamp>),
@@ -61,7 +64,7 @@ fn absent(
 ) -> (Action, Report) {
     let attachment = input.attachment;
     let unseen_since = input.call_history.may_exist_since();
-    // One that this process made was there, whatever its status says.
+    // An ENI that this process created existed, whatever the status says.
     let known = input.call_history.eni_of(attachment);
     let sure = |lookup: Timestamp| unseen_since.is_none_or(|since| past_lag(input, lookup, since));
     let (is_sure, lookup) = match known.clone() {
@@ -75,8 +78,9 @@ fn absent(
         None => (sure(by_tag), Action::LookupByTag),
     };
     if is_sure {
-        // Where an earlier process, or a Create that got no answer, may have made one, another account shows none either.
-        // So something of this cluster must have been shown since a look could have shown it.
+        // An earlier process, or a Create without an answer, may have made an ENI. Another account shows no such ENI
+        // either. So EC2 must have shown something of this cluster since the time from which on a lookup would have shown
+        // the ENI.
         let credible = unseen_since.map(|since| since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX));
         let since = credible.filter(|since| known.is_none() && home.is_none_or(|home| home < *since));
         return match since.map(|since| prove_home(input, since).unwrap_or(Action::LookupByTag)) {
@@ -90,9 +94,10 @@ fn absent(
     if input.now >= from { (lookup, report) } else { (Action::Wait, report.until(from)) }
 }
 
-/// An ENI that was there and that EC2 does not show, though nobody here has deleted it: one answer may be an error, and another account
-/// shows nothing. Two looks must miss it, unless the end of its instance or EC2's own word explains it; and EC2 must have shown something
-/// of this cluster since the first one. Answers what is done until then.
+/// An ENI that existed and that EC2 no longer shows, although no call of this controller has deleted it. One answer may
+/// be an error, and another account shows no ENI of this cluster. So two lookups must miss the ENI, unless its instance
+/// is gone or EC2 says that it does not know the ENI. EC2 must also have shown something of this cluster since the first
+/// lookup. Returns the action until then. None: the ENI is proven gone.
 fn unproven(input: &Input<'_>, eni: EniId, missed: Missed) -> Option<(Action, Report)> {
     let is_explained = missed.said || input.instance.is_some_and(|lookup| lookup.is_reported_gone());
     let report =
@@ -111,17 +116,18 @@ fn unproven(input: &Input<'_>, eni: EniId, missed: Missed) -> Option<(Action, Re
     Some((prove_home(input, missed.since).unwrap_or(Action::LookupById(eni)), report))
 }
 
-/// None if EC2 has shown something of this cluster since then; else what may show something.
+/// None if EC2 has shown something of this cluster since `since`. Otherwise the lookup that may show something.
 fn prove_home(input: &Input<'_>, since: Timestamp) -> Option<Action> {
     if input.home_shown.is_some_and(|at| at >= since) {
         return None;
     }
     let asked = input.instance.is_some_and(|lookup| lookup.as_of >= since) || input.states_failure.is_some();
-    // Without an instance that EC2 knows, a sweep tells: it shows others, or puts the place in doubt.
+    // Without an instance that EC2 knows, the next resync decides: it shows other ENIs of this cluster, or it raises
+    // doubt about the account and Region.
     Some(input.attachment.instance.clone().filter(|_| !asked).map_or(Action::Wait, Action::LookupInstance))
 }
 
-/// A Detach that EC2 accepted takes seconds; one that lasts is said, with what comes next.
+/// A Detach that EC2 accepted takes seconds. One that lasts is reported, with the time of the forced Detach.
 fn is_detaching(input: &Input<'_>, eni: &ObservedEni, force_at: Option<Timestamp>) -> Report {
     let report = Report::detaching(eni, format!("EC2 is detaching {}", eni.id));
     let Some(force_at) = force_at else { return report };
@@ -160,12 +166,13 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
         return lookup_again(input, eni, Report::blocked(eni, "AttachedElsewhere", message));
     }
     if let Some(lookup) = input.instance.filter(|lookup| lookup.life() == Life::Gone) {
-        // EC2 detaches by itself; what survives is seen as available and deleted. No sweep is waited for.
+        // EC2 detaches the ENIs of a terminated instance by itself. An ENI that remains is then available, and is
+        // deleted. The lookups here make that faster than waiting for a resync.
         let report =
             Report::detaching(eni, "the instance is terminated: waits for EC2 to let go of the ENI".to_owned());
         let again = match lookup.is_reported_gone() {
             true => lookup.as_of.saturating_add(END_LOOK_EVERY).unwrap_or(Timestamp::MAX),
-            // Not to be shown may be an error of the look.
+            // A lookup that does not show the instance may be an error.
             false => lookup.again_at(),
         };
         if let Some(instance) = input.attachment.instance.clone().filter(|_| input.now >= again) {
@@ -207,7 +214,7 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
     };
     if let Some(force_at) = due.filter(|force_at| input.now >= *force_at) {
         if eni.as_of() < force_at {
-            // An older look cannot tell that it is still there.
+            // An older observation does not prove that the ENI is still attached.
             return (Action::LookupById(eni.id.clone()), report);
         }
         let wait = not_before(input, Call::Detach).max(forced_until(input, eni, force_at));
@@ -219,7 +226,8 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
     match at.state {
         AttachmentState::Detaching => (Action::Wait, due.map_or(report.clone(), |at| report.until(at))),
         AttachmentState::Attaching => {
-            // A young attachment is let arrive first: EC2 refuses to detach it, and forcing it may cost the index.
+            // A young attachment is left to complete: EC2 refuses to detach it, and a forced Detach may cost the device
+            // index.
             let patience = at.since.saturating_add(settings.attaching_detach).unwrap_or(Timestamp::MAX);
             if input.now < patience {
                 let message = format!("{} is still being attached: it is detached as soon as it has arrived", eni.id);

@@ -80,7 +80,7 @@ struct World {
 }
 
 impl World {
-    /// A leader since 10 s; the attachment made at 20 s, so all its calls are this process's.
+    /// A process that leads since 10 s. The ENIAttachment is made at 20 s, so all calls for it are this process's.
     fn new(observation: Observation) -> Self {
         let spec = NodeEniSpec {
             node_selector: [("a".to_owned(), "b".to_owned())].into(),
@@ -118,7 +118,7 @@ impl World {
             spec: Some(&self.spec),
             rivals: &self.rivals.iter().collect::<Vec<_>>(),
             node_leaving: self.node_leaving,
-            // Where a test says nothing of it, it was seen to run just now.
+            // A test that sets no instance has one that was just observed running.
             instance: if self.unlooked {
                 None
             } else {
@@ -136,18 +136,18 @@ impl World {
         })
     }
 
-    fn looked(&mut self, seconds: i64) {
+    fn set_shown_at(&mut self, seconds: i64) {
         let Observation::Seen(eni) = &mut self.observation else { panic!("nothing is seen") };
         eni.shown_at = at(seconds);
     }
 
-    fn called(&mut self, seconds: i64) {
+    fn set_last_call(&mut self, seconds: i64) {
         let Observation::Seen(eni) = &mut self.observation else { panic!("nothing is seen") };
         eni.last_call = Some(at(seconds));
     }
 
     /// EC2 accepts a plain Detach of the first attachment.
-    fn accepts(&mut self, seconds: i64) {
+    fn accept_detach(&mut self, seconds: i64) {
         self.call_history.sends_detach("eni-attach-1", false, true);
         self.call_history.succeeded(Call::Detach, at(seconds));
     }
@@ -159,7 +159,7 @@ impl World {
 }
 
 #[test]
-fn a_token_that_means_something_else_is_given_up_once() {
+fn a_mismatched_token_is_replaced_once() {
     let mut world = World::new(absent(25));
     world.fail(Call::Create, "IdempotentParameterMismatch", "");
     assert_eq!(world.step().action, Action::Wait);
@@ -172,7 +172,7 @@ fn a_token_that_means_something_else_is_given_up_once() {
 }
 
 #[test]
-fn what_is_wrong_with_one_is_said_whatever_the_quota_holds_back() {
+fn an_own_failure_is_reported_whatever_the_quota_gate_holds_back() {
     let mut world = World::new(absent(25));
     let refused = CallError::Answered { code: crate::gates::quota::CODE.into(), message: String::new() };
     world.fail(Call::Create, "InsufficientFreeAddressesInSubnet", "");
@@ -185,7 +185,7 @@ fn what_is_wrong_with_one_is_said_whatever_the_quota_holds_back() {
 }
 
 #[test]
-fn what_the_quota_refused_one_all_wait_for_and_say_so() {
+fn all_creates_wait_for_the_quota_and_report_it() {
     let mut world = World::new(absent(25));
     let refused =
         CallError::Answered { code: crate::gates::quota::CODE.into(), message: "Maximum of 5000 reached.".into() };
@@ -196,22 +196,22 @@ fn what_the_quota_refused_one_all_wait_for_and_say_so() {
     let ready = waiting.status.conditions.iter().find(|c| c.type_ == types::READY).unwrap();
     assert_eq!(ready.reason, "LimitExceeded");
     assert!(ready.message.contains("Maximum of 5000 reached. Raise the quota"), "{}", ready.message);
-    // Who was refused itself waits for the same, and no longer.
+    // An ENIAttachment that was refused itself waits as long as the others.
     world.call_history.failed(Call::Create, &refused, at(29));
     assert_eq!((world.step().action, world.step().recheck), (Action::Wait, Some(at(629))));
     world.quota.freed();
-    // The refused Create may have ignored its token: until a look says that nothing was made, none follows.
+    // The refused Create may have ignored its token. No Create follows before a lookup proves that no ENI was made.
     assert_eq!(world.step().action, Action::Wait);
     world.call_history.create_unknown = None;
     assert!(matches!(world.step().action, Action::Create { .. }));
-    // Without word of the quota its own memory counts.
+    // If the gate knows no refusal, the ENIAttachment's own call history counts.
     world.quota = QuotaGate::default();
     assert_eq!(world.step().action, Action::Wait);
 }
 
-/// The quota lets one try now and then, who is then held back by the missing permission.
+/// The quota gate lets one call try from time to time, and then the permission gate holds that call back.
 #[test]
-fn what_is_said_does_not_change_with_who_holds_it_back() {
+fn the_report_does_not_depend_on_the_gate_that_holds_the_create_back() {
     let mut world = World::new(absent(25));
     let refused =
         CallError::Answered { code: crate::gates::quota::CODE.into(), message: "Maximum of 5000 reached.".into() };
@@ -228,7 +228,7 @@ fn what_is_said_does_not_change_with_who_holds_it_back() {
     world.quota.freed();
     let next = world.step();
     assert_eq!((next.action, &next.status), (Action::Wait, &first.status));
-    // Also while it tries: it may have to give up its turn.
+    // The status stays also while the Create is tried, because the Create may be withdrawn.
     world.now = at(100);
     let tries = world.step();
     assert!(matches!(tries.action, Action::Create { .. }), "{:?}", tries.action);
@@ -239,7 +239,8 @@ fn absent(by_tag: i64) -> Observation {
     Observation::Absent { by_tag: at(by_tag), home: None, by_id: None, deleted: None }
 }
 
-/// Two looks by ID, a minute apart, have not shown it; before the last one EC2 had shown this cluster then.
+/// Two lookups by ID, a minute apart, did not show the ENI. `home`: when EC2 had last shown this cluster before the
+/// second one.
 fn missed_twice(by_tag: Timestamp, last: Timestamp, home: Option<Timestamp>) -> Observation {
     let since = last.saturating_sub(crate::instance::APART).unwrap();
     Observation::Absent { by_tag, home: None, by_id: Some(Missed::once(since).and(last).after(home)), deleted: None }
@@ -252,7 +253,7 @@ fn seen(state: Option<AttachmentState>) -> Observation {
 }
 
 #[test]
-fn the_way_in_is_create_attach_settled_and_ready_is_said_only_then() {
+fn provisioning_is_create_attach_settled_and_only_then_ready() {
     let mut world = World::new(absent(25));
     let Action::Create { token, may_repeat: false } = world.step().action else { panic!("{:?}", world.step()) };
     assert_eq!(token, "uid-n0-1-0");
@@ -285,7 +286,7 @@ fn delete_on_termination_is_repaired_after_ready() {
 }
 
 #[test]
-fn blind_does_nothing_and_an_eni_without_our_tags_is_never_touched() {
+fn a_blind_process_waits_and_an_eni_without_our_tags_is_never_touched() {
     assert_eq!(World::new(Observation::Blind).step().action, Action::Wait);
     let mut theirs = eni(1);
     theirs.tags.remove(names::TAG_CLUSTER);
@@ -297,7 +298,7 @@ fn blind_does_nothing_and_an_eni_without_our_tags_is_never_touched() {
 }
 
 #[test]
-fn a_lost_answer_repeats_the_token_within_the_hour_and_looks_twice_after_it() {
+fn a_lost_answer_repeats_the_token_within_an_hour_and_needs_a_lookup_after_it() {
     let mut world = World::new(absent(25));
     world.call_history.failed(Call::Create, &CallError::Unknown("timeout".into()), at(40));
     world.now = at(45);
@@ -312,10 +313,10 @@ fn a_lost_answer_repeats_the_token_within_the_hour_and_looks_twice_after_it() {
     assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-1"));
 }
 
-/// EC2 answered with an ENI, no status names it, and now no look shows it: another one would be made, with the same token, in
-/// another account.
+/// EC2 answered with an ENI, no status names the ENI, and now no lookup shows it. A repeated Create could make a second
+/// ENI with the same token in another account.
 #[test]
-fn an_eni_that_this_process_made_is_looked_for_whatever_the_status_says() {
+fn an_eni_that_this_process_made_is_looked_up_whatever_the_status_contains() {
     let mut world = World::new(absent(200));
     world.call_history.succeeded(Call::Create, at(30));
     world.call_history.created_eni = Some(eni(1).id);
@@ -324,7 +325,7 @@ fn an_eni_that_this_process_made_is_looked_for_whatever_the_status_says() {
 }
 
 #[test]
-fn what_cannot_work_is_not_tried_again_while_its_condition_stands() {
+fn a_permanent_failure_is_not_retried_soon() {
     let mut world = World::new(absent(25));
     world.fail(Call::Create, "InvalidParameterValue", "no");
     world.now = at(300);
@@ -341,21 +342,21 @@ fn what_cannot_work_is_not_tried_again_while_its_condition_stands() {
     assert!(world.step().status.conditions.iter().any(|c| c.message.contains("ec2:CreateNetworkInterface")));
 }
 
-/// Whether by somebody's hand or by ours because its attaching was stuck.
+/// Somebody detached the ENI, or this controller did because the attachment was stuck.
 #[test]
-fn stuck_detaching_on_the_way_in_is_forced_after_a_look() {
+fn a_stuck_detach_is_forced_after_a_lookup() {
     let mut world = World::new(seen(Some(AttachmentState::Detaching)));
     world.now = at(899);
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(900);
     assert_eq!(world.step().action, Action::LookupById(eni(1).id));
-    world.looked(900);
+    world.set_shown_at(900);
     assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
 }
 
-/// Tags come back, hands detach: only a look shows it, since no sweep by tag does.
+/// Somebody may put the tags back or detach the ENI. Only a lookup by ID shows this, because a resync finds ENIs by tag.
 #[test]
-fn what_is_not_ours_any_more_is_looked_at_again_by_its_id() {
+fn an_eni_without_our_tags_is_looked_up_by_its_id() {
     let mut theirs = eni(1);
     theirs.tags.remove(names::TAG_CLUSTER);
     let mut world = World::new(Observation::Seen(Box::new(theirs)));
@@ -366,7 +367,7 @@ fn what_is_not_ours_any_more_is_looked_at_again_by_its_id() {
 }
 
 #[test]
-fn stuck_attaching_is_said_at_90_s_detached_at_5_min_and_forced_15_min_after_that_was_accepted() {
+fn a_stuck_attach_is_reported_at_90_s_detached_at_5_min_and_forced_15_min_after_an_accepted_detach() {
     let mut world = World::new(seen(Some(AttachmentState::Attaching)));
     let reason =
         |world: &World| world.step().status.conditions.iter().find(|c| c.type_ == types::READY).unwrap().reason.clone();
@@ -376,23 +377,23 @@ fn stuck_attaching_is_said_at_90_s_detached_at_5_min_and_forced_15_min_after_tha
     assert_eq!((world.step().action, reason(&world).as_str()), (Action::Wait, "StuckAttaching"));
     world.now = at(300);
     assert_eq!(world.step().action, Action::LookupById(eni(1).id), "an old look cannot tell that it is stuck");
-    world.looked(300);
+    world.set_shown_at(300);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
     world.now = at(899);
     world.fail(Call::Detach, "IncorrectState", "not now");
     world.now = at(901);
-    world.looked(901);
+    world.set_shown_at(901);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }), "EC2 has accepted none yet");
-    world.accepts(901);
+    world.accept_detach(901);
     world.now = at(1801);
-    world.looked(1801);
+    world.set_shown_at(1801);
     assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
     world.fail(Call::Detach, "RequestLimitExceeded", "slower");
     assert_eq!(world.step().action, Action::Wait, "a forced one that failed is not repeated at once");
 }
 
 #[test]
-fn an_eni_attached_elsewhere_is_never_stolen_back() {
+fn an_eni_attached_elsewhere_is_not_touched() {
     let mut moved = eni(1);
     let mut at_ = attachment(AttachmentState::Attached);
     at_.instance = InstanceId::parse("i-0fedcba9876543210").ok();
@@ -404,7 +405,7 @@ fn an_eni_attached_elsewhere_is_never_stolen_back() {
 }
 
 #[test]
-fn deleted_by_hand_is_believed_only_after_a_look_by_id() {
+fn a_deleted_eni_is_lost_only_after_a_lookup_by_id() {
     let mut world = World::new(absent(80));
     world.attachment.status = World::new(seen(Some(AttachmentState::Attached))).step().status;
     world.now = at(100);
@@ -419,17 +420,17 @@ fn deleted_by_hand_is_believed_only_after_a_look_by_id() {
     assert!(world.attachment.lost());
 }
 
-/// Sweeps keep the view young. Where Describes fail, nothing is done on the strength of what was seen long ago.
+/// Resyncs keep observations young. If Describes fail, no action may follow from an old observation.
 #[test]
-fn an_old_sight_is_renewed_before_anything_is_done_on_its_strength() {
+fn an_old_observation_is_renewed_before_an_action() {
     let mut world = World::new(seen(None));
     world.now = at(150);
     assert!(matches!(world.step().action, Action::Attach { .. }));
     world.now = at(151);
     assert_eq!(world.step().action, Action::LookupById(eni(1).id));
-    world.looked(151);
+    world.set_shown_at(151);
     assert!(matches!(world.step().action, Action::Attach { .. }));
-    // The answer of a call of ours is younger, and says nothing of its tags.
+    // The answer of this process's own call is younger, and says nothing about the tags.
     let Observation::Seen(observation) = &mut world.observation else { panic!("it is seen") };
     observation.last_call = Some(at(300));
     world.now = at(302);
@@ -444,7 +445,7 @@ fn the_longest_names_make_tags_that_ec2_takes() {
 }
 
 #[test]
-fn groups_by_name_follow_the_nodeeni_and_a_hand_once_the_names_are_known() {
+fn groups_by_name_are_repaired_once_the_names_are_looked_up() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     let web = SecurityGroupId::parse("sg-00000001").unwrap();
     world.spec.group_names = vec!["web".to_owned()];
@@ -456,9 +457,10 @@ fn groups_by_name_follow_the_nodeeni_and_a_hand_once_the_names_are_known() {
     assert!(matches!(world.step().action, Action::Modify { change: found, .. } if found == change));
 }
 
-/// The watch shows an object before the answer of its creation is taken in, which waits for its siblings' answers.
+/// The watch may show an object before the answer to its creation is processed, because that answer waits for the answers
+/// of other creations.
 #[test]
-fn to_learn_late_that_an_object_was_made_here_forgets_no_call() {
+fn learning_late_that_an_object_was_made_here_keeps_the_call_history() {
     let eni_attachment = new_attachment("n0", 1, false);
     let mut call_history = CallHistory::begin(at(10), &eni_attachment);
     call_history.failed(Call::Create, &CallError::Unknown("broken".into()), at(21));
@@ -470,9 +472,10 @@ fn to_learn_late_that_an_object_was_made_here_forgets_no_call() {
     assert_eq!(fresh.may_exist_since(), None, "nobody called for it before");
 }
 
-/// A word of ours in a status is no answer of EC2's: the next leader does not wait ten minutes for what was lost once.
+/// A code of this controller in a status is no answer of EC2. So the next leader does not wait ten minutes after a call
+/// that got no answer.
 #[test]
-fn a_call_of_an_earlier_process_that_got_no_answer_is_not_taken_for_refused() {
+fn an_unanswered_call_of_an_earlier_process_is_not_a_refusal() {
     for (code, class) in [
         ("NoAnswer", crate::ec2_errors::Class::Unknown),
         ("NotSent", crate::ec2_errors::Class::Credentials),
@@ -494,9 +497,9 @@ fn a_call_of_an_earlier_process_that_got_no_answer_is_not_taken_for_refused() {
     }
 }
 
-/// What EC2 answers to a repeated Create was so when the first was answered.
+/// EC2 answers a repeated Create with the state from its first answer.
 #[test]
-fn a_create_that_an_earlier_one_may_have_made_already_is_known_to_be_one() {
+fn a_create_that_may_be_a_repetition_is_marked_as_one() {
     let may_repeat = |world: &World| match world.step().action {
         Action::Create { may_repeat, .. } => may_repeat,
         other => panic!("{other:?}"),
@@ -512,15 +515,15 @@ fn a_create_that_an_earlier_one_may_have_made_already_is_known_to_be_one() {
     assert!(may_repeat(&world), "no answer was heard");
 }
 
-/// Two controllers fight, or a policy of the account puts back what it wants.
+/// Two controllers, or a controller and a policy of the account, undo each other's changes.
 #[test]
-fn a_repair_that_does_not_last_is_made_less_and_less_and_said() {
+fn a_repair_that_does_not_last_backs_off_and_is_reported() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.spec.source_dest_check = false;
     let mut sent = Vec::new();
     for seconds in 30..3630 {
         world.now = at(seconds);
-        world.looked(seconds);
+        world.set_shown_at(seconds);
         if let Action::Modify { change, .. } = world.step().action {
             world.call_history.sends_change(&change, Some(&world.spec), world.now);
             world.call_history.succeeded(Call::Modify, world.now);
@@ -532,24 +535,24 @@ fn a_repair_that_does_not_last_is_made_less_and_less_and_said() {
     let error = status.last_error.unwrap();
     assert!(error.code == "RepairUndone" && error.message.contains("sourceDestCheck"), "{error:?}");
     assert!(is_true(&status.conditions, types::READY));
-    // What stays for an hour was not undone.
+    // A change that lasted for an hour was not undone.
     world.now = at(sent.last().unwrap() + 3600);
-    world.looked(sent.last().unwrap() + 3600);
+    world.set_shown_at(sent.last().unwrap() + 3600);
     assert!(matches!(world.step().action, Action::Modify { .. }));
     assert!(world.step().status.last_error.is_none());
 }
 
-/// A tool of the account detaches what it does not know.
+/// A tool of the account detaches ENIs that it does not know.
 #[test]
-fn an_eni_that_is_detached_again_and_again_is_attached_less_and_less_and_that_is_said() {
+fn an_eni_that_is_detached_repeatedly_backs_off_and_is_reported() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.attachment.status.attachment_id = Some("eni-attach-1".into());
     let mut sent = Vec::new();
     for seconds in 30..3630 {
         world.now = at(seconds);
-        // Detached as soon as it is there.
+        // The ENI is detached as soon as it is attached.
         world.observation = seen(None);
-        world.looked(seconds);
+        world.set_shown_at(seconds);
         if let Action::Attach { .. } = world.step().action {
             world.call_history.sends_attach(world.attachment.status.attachment_id.as_deref());
             world.call_history.succeeded(Call::Attach, world.now);
@@ -560,7 +563,7 @@ fn an_eni_that_is_detached_again_and_again_is_attached_less_and_less_and_that_is
     let last = *sent.last().unwrap();
     world.observation = seen(Some(AttachmentState::Attached));
     world.spec.delete_on_termination = true;
-    world.looked(last + 10);
+    world.set_shown_at(last + 10);
     world.now = at(last + 10);
     let there = world.step();
     let error = there.status.last_error.as_ref().unwrap();
@@ -568,13 +571,13 @@ fn an_eni_that_is_detached_again_and_again_is_attached_less_and_less_and_that_is
     assert_eq!((there.action, there.recheck), (Action::Settled, Some(at(last + 900))));
     assert!(is_true(&there.status.conditions, types::READY));
     world.now = at(last + 900);
-    world.looked(last + 900);
+    world.set_shown_at(last + 900);
     assert!(world.step().status.last_error.is_none(), "it stayed");
 }
 
-/// One that hangs is detached by this process itself.
+/// This process itself detaches an ENI whose attachment is stuck.
 #[test]
-fn what_this_process_detached_was_detached_by_nobody_else() {
+fn a_detach_by_this_process_does_not_count_as_undone() {
     let mut call_history = CallHistory::made(at(10));
     for n in 0..6 {
         call_history.sends_detach("eni-attach-1", false, true);
@@ -588,9 +591,9 @@ fn what_this_process_detached_was_detached_by_nobody_else() {
     assert_eq!(call_history.repairs.detached(at(32)), None, "it is the first time");
 }
 
-/// Whoever strips it changes nothing on EC2.
+/// Removing the finalizer changes nothing on EC2.
 #[test]
-fn an_attached_eni_whose_finalizer_was_taken_off_is_said_to_be_what_it_was() {
+fn a_removed_finalizer_does_not_change_the_status() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.attachment.status = world.step().status;
     world.attachment.guarded = false;

@@ -1,4 +1,5 @@
-//! Calls for orphans that EC2 refuses: tried again less and less, and said on the NodeENI that their tags name.
+//! Records the calls for orphans that EC2 refuses. The wait before the next call grows with each refusal, and a refusal that
+//! lasts is reported on the NodeENI in the tags of the ENI. This file sends no call.
 
 use crate::backoff;
 use crate::ec2_errors::{Call, CallError};
@@ -10,12 +11,12 @@ use multi_eni_api::ids::EniId;
 use multi_eni_api::names::TAG_NODEENI;
 use std::collections::BTreeMap;
 
-/// The first wait: sweeps are no closer together.
+/// The first wait. Resyncs are at least this far apart.
 const FIRST: SignedDuration = SignedDuration::from_secs(60);
-/// After so long it is said.
+/// A refusal that lasts this long is reported.
 const SAID_AFTER: SignedDuration = SignedDuration::from_mins(3);
 
-/// One orphan for which EC2 refuses a call.
+/// A refused call for one orphan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Refused {
     call: Call,
@@ -28,17 +29,17 @@ struct Refused {
 }
 
 impl Refused {
-    fn is_said(&self) -> bool {
+    fn is_reported(&self) -> bool {
         self.last.duration_since(self.since) >= SAID_AFTER
     }
 }
 
-/// All of them.
+/// The refused calls, by ENI.
 #[derive(Debug, Default)]
 pub struct Refusals(BTreeMap<EniId, Refused>);
 
 impl Refusals {
-    /// Whether a call may be made for it.
+    /// Whether a call for this ENI may be sent now.
     pub fn allows(&self, eni: &EniId, now: Timestamp) -> bool {
         self.0.get(eni).is_none_or(|refused| {
             let wait = backoff::wait(FIRST, refused.count, eni.as_str());
@@ -46,7 +47,7 @@ impl Refusals {
         })
     }
 
-    /// Takes the answer to a call for it. Answers the NodeENI (by name) of which something else is said now.
+    /// Records the answer to a call for this ENI. Returns the NodeENI (by name) whose report changes.
     pub fn answered(
         &mut self,
         eni: &ObservedEni,
@@ -55,10 +56,10 @@ impl Refusals {
         now: Timestamp,
     ) -> Option<String> {
         let before = self.0.remove(&eni.id);
-        let was_said = before.as_ref().is_some_and(Refused::is_said);
+        let was_reported = before.as_ref().is_some_and(Refused::is_reported);
         let nodeeni = eni.tags.get(TAG_NODEENI).map(str::to_owned);
         let error = match result {
-            Ok(()) => return nodeeni.filter(|_| was_said),
+            Ok(()) => return nodeeni.filter(|_| was_reported),
             Err(CallError::NotLeader | CallError::QuotaRefused | CallError::Withdrawn) => {
                 self.0.extend(before.map(|before| (eni.id.clone(), before)));
                 return None;
@@ -70,33 +71,34 @@ impl Refusals {
         let (since, count) = same.map_or((now, 1), |same| (same.since, same.count.saturating_add(1)));
         let code = error.code().to_owned();
         let refused = Refused { call, code, message, nodeeni: nodeeni.clone(), since, last: now, count };
-        let changed = refused.is_said() != was_said;
+        let changed = refused.is_reported() != was_reported;
         self.0.insert(eni.id.clone(), refused);
         nodeeni.filter(|_| changed)
     }
 
-    /// Forgets what is no orphan any more. Answers the NodeENIs (by name) of which less is said.
+    /// Forgets ENIs that are no orphans any more. Returns the NodeENIs (by name) whose report changes.
     pub fn retain(&mut self, is_orphan: impl Fn(&EniId) -> bool) -> Vec<String> {
         let mut over = Vec::new();
         self.0.retain(|eni, refused| {
             let stays = is_orphan(eni);
-            over.extend(refused.nodeeni.clone().filter(|_| !stays && refused.is_said()));
+            over.extend(refused.nodeeni.clone().filter(|_| !stays && refused.is_reported()));
             stays
         });
         over
     }
 
-    /// What is said of them on the NodeENI of this name.
+    /// The problem to report on the NodeENI of this name, if there is one.
     pub fn problem(&self, nodeeni: &str) -> Option<Problem> {
-        let mut said =
-            self.0.iter().filter(|(_, refused)| refused.is_said() && refused.nodeeni.as_deref() == Some(nodeeni));
-        let (eni, refused) = said.next()?;
-        Some(Problem { reason: "OrphanRefused", message: message(eni, refused, said.count()), node: None })
+        let mut reported =
+            self.0.iter().filter(|(_, refused)| refused.is_reported() && refused.nodeeni.as_deref() == Some(nodeeni));
+        let (eni, refused) = reported.next()?;
+        Some(Problem { reason: "OrphanRefused", message: message(eni, refused, reported.count()), node: None })
     }
 
-    /// What is said of one that no NodeENI tells of, for the log.
+    /// The sentence about one ENI, for the log; for an ENI whose tags name no NodeENI that exists. None if nothing is reported
+    /// about the ENI.
     pub fn line(&self, eni: &EniId) -> Option<String> {
-        self.0.get(eni).filter(|refused| refused.is_said()).map(|refused| message(eni, refused, 0))
+        self.0.get(eni).filter(|refused| refused.is_reported()).map(|refused| message(eni, refused, 0))
     }
 }
 
@@ -119,7 +121,7 @@ mod tests {
     use crate::lifecycle::tests::eni;
 
     #[test]
-    fn it_is_tried_less_and_less_and_said_after_three_minutes_until_it_ends() {
+    fn a_refused_call_backs_off_and_is_reported_after_three_minutes_until_it_ends() {
         let mut orphan = eni(1);
         orphan.tags.insert(TAG_NODEENI, "a");
         let denied = Err(CallError::Answered { code: "UnauthorizedOperation".into(), message: "no".into() });

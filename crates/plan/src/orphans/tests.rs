@@ -1,3 +1,5 @@
+//! Which orphans are detached, deleted or only reported.
+
 use super::*;
 use crate::assign::tests::at;
 use crate::lifecycle::tests::{attachment, eni};
@@ -12,7 +14,7 @@ struct World {
 }
 
 impl World {
-    /// One ENI that nothing knows, suspected at 10 s and shown by a sweep at `resync`.
+    /// One ENI that no ENIAttachment knows, suspected at 10 s and shown by a resync at `resync`.
     fn new(state: Option<AttachmentState>, resync: i64) -> Self {
         let mut orphan = eni(1);
         orphan.attachment = state.map(attachment);
@@ -41,7 +43,7 @@ impl World {
 }
 
 #[test]
-fn two_whole_resyncs_apart_from_each_other_must_show_it() {
+fn two_complete_resyncs_apart_must_show_an_orphan() {
     let id = eni(1).id;
     let mut world = World::new(None, 189);
     assert_eq!(world.judge(189).delete, [], "the second sweep began too early");
@@ -67,7 +69,7 @@ fn a_call_that_failed_is_sent_again_after_the_next_resync() {
 }
 
 #[test]
-fn what_is_known_named_or_without_the_tag_of_an_attachment_is_no_orphan() {
+fn an_eni_that_is_known_or_named_or_has_no_attachment_tag_is_no_orphan() {
     let mut world = World::new(None, 500);
     world.named.insert(eni(1).id);
     assert_eq!(world.judge(500), Verdict::default());
@@ -80,7 +82,7 @@ fn what_is_known_named_or_without_the_tag_of_an_attachment_is_no_orphan() {
 }
 
 #[test]
-fn an_orphan_that_hangs_is_freed_and_a_young_one_is_let_arrive() {
+fn an_orphan_stuck_in_attaching_or_detaching_is_detached_after_its_limit() {
     let force = |state, resync| World::new(Some(state), resync).judge(resync).detach.first().map(|d| d.force);
     assert_eq!(force(AttachmentState::Attached, 250), Some(false));
     assert_eq!(force(AttachmentState::Attaching, 250), None);
@@ -90,7 +92,7 @@ fn an_orphan_that_hangs_is_freed_and_a_young_one_is_let_arrive() {
 }
 
 #[test]
-fn one_on_an_instance_without_a_node_is_only_reported_and_too_many_are_for_a_person() {
+fn orphans_on_foreign_instances_and_too_many_orphans_are_only_reported() {
     let mut world = World::new(Some(AttachmentState::Attached), 500);
     world.instances.clear();
     let verdict = world.judge(500);

@@ -1,3 +1,5 @@
+//! The removal pace of one NodeENI.
+
 use super::*;
 use crate::assign::tests::{at, nodeeni};
 
@@ -14,14 +16,14 @@ fn pace(
     max: Option<MaxRemovals>,
     now: i64,
 ) -> RemovalPace {
-    // The first is written to the status; by the second, what it counts may go.
+    // The status gets the record of the first call. With that record, the second call permits what it counts.
     let input = |record| Input { losing, nodes, max, is_released: false, record, window: WINDOW, now: at(now) };
     let record = history.pace(&input(None)).record(None);
     history.pace(&input(record.as_ref()))
 }
 
 #[test]
-fn nothing_goes_that_the_status_does_not_count_yet() {
+fn a_removal_is_not_permitted_before_the_status_counts_it() {
     let mut history = RemovalHistory::default();
     let losing = nodes(0..12);
     let input = |record, now| Input {
@@ -37,17 +39,18 @@ fn nothing_goes_that_the_status_does_not_count_yet() {
     assert_eq!((first.permitted.len(), first.waiting.len()), (0, 2));
     let record = first.record(None);
     assert_eq!(history.pace(&input(record.as_ref(), 1)).permitted.len(), 10);
-    // It ends before it has written that, and so does the next one: ten are counted, however many leaders there are.
+    // The leader ends before it writes the record, and so does the next leader. The count stays ten, however many leaders there
+    // are.
     let mut next = RemovalHistory::read(None);
     assert_eq!(next.pace(&input(None, 2)).permitted.len(), 0);
-    // More are granted when the window is over: the first ten go on meanwhile.
+    // More removals are granted when the window is over. The first ten nodes lose their ENIs meanwhile.
     let later = history.pace(&input(record.as_ref(), 300));
     assert_eq!((later.permitted.len(), later.waiting.len()), (0, 2), "that is not counted yet");
     assert_eq!(history.pace(&input(later.record(record.as_ref()).as_ref(), 300)).permitted.len(), 10);
 }
 
 #[test]
-fn a_typo_takes_ten_of_thirty_and_the_others_follow_at_that_pace() {
+fn ten_of_thirty_nodes_lose_their_enis_per_window() {
     let mut history = RemovalHistory::default();
     let mut left = nodes(0..30);
     let mut gone = Vec::new();
@@ -63,11 +66,11 @@ fn a_typo_takes_ten_of_thirty_and_the_others_follow_at_that_pace() {
 }
 
 #[test]
-fn within_any_window_no_more_than_the_limit_go_however_they_trickle_in() {
+fn no_window_has_more_removals_than_the_limit() {
     let mut history = RemovalHistory::default();
     let mut gone: Vec<i64> = Vec::new();
     for now in 0..2000 {
-        // One more node loses its label each twenty seconds, and thirty at once in between.
+        // One more node loses its label every 20 s, and 30 more lose theirs at once in between.
         let upto = usize::try_from(now / 20).unwrap() + if now > 290 { 30 } else { 0 };
         let losing: BTreeMap<_, _> = nodes(0..upto).into_iter().skip(gone.len()).collect();
         let permitted = pace(&mut history, &losing, 60, None, now).permitted;
@@ -91,18 +94,18 @@ fn a_thousand_nodes_lose_a_hundred_at_a_time_and_the_base_does_not_shrink() {
 }
 
 #[test]
-fn undoing_the_edit_leaves_those_that_wait_and_counts_those_that_went() {
+fn undoing_the_edit_keeps_waiting_nodes_and_still_counts_permitted_ones() {
     let mut history = RemovalHistory::default();
     assert_eq!(pace(&mut history, &nodes(0..30), 30, None, 0).permitted.len(), 10);
     let undone = pace(&mut history, &BTreeMap::new(), 30, None, 60);
     assert_eq!((undone.permitted.len(), undone.waiting.len(), undone.next), (0, 0, None));
-    // The same mistake again: the ten that went are the ten that may go.
+    // The same edit is made again: the ten nodes that were permitted before are permitted again.
     assert_eq!(pace(&mut history, &nodes(0..30), 30, None, 120).permitted, nodes(0..10).into_keys().collect());
     assert_eq!(pace(&mut history, &nodes(10..30), 30, None, 120).permitted.len(), 0);
 }
 
 #[test]
-fn a_person_lets_all_go_at_once() {
+fn released_removals_are_all_permitted_at_once() {
     let mut history = RemovalHistory::default();
     let losing = nodes(0..30);
     let input =
@@ -127,19 +130,19 @@ fn the_spec_sets_the_limit() {
 }
 
 #[test]
-fn a_new_leader_goes_on_where_the_last_one_stood() {
+fn a_new_leader_continues_from_the_record() {
     let mut history = RemovalHistory::default();
     let first = pace(&mut history, &nodes(0..30), 30, None, 3);
     let record = first.record(None).unwrap();
     assert_eq!((record.of_nodes, record.recent.len(), record.recent[0].nodes), (30, 1, 10));
     let mut next = RemovalHistory::read(Some(&record));
     assert_eq!(pace(&mut next, &nodes(10..30), 20, None, 100).permitted.len(), 0);
-    // The record errs to the slow side, by less than ten seconds.
+    // The record rounds times up, by less than ten seconds.
     assert_eq!(pace(&mut next, &nodes(10..30), 20, None, 313).permitted.len(), 10);
 }
 
 #[test]
-fn that_time_passes_is_no_reason_to_write() {
+fn expired_entries_are_no_reason_to_write() {
     let mut history = RemovalHistory::default();
     assert_eq!(pace(&mut history, &BTreeMap::new(), 30, None, 0).record(None), None);
     let record = pace(&mut history, &nodes(0..2), 30, None, 0).record(None);
@@ -152,7 +155,7 @@ fn that_time_passes_is_no_reason_to_write() {
 }
 
 #[test]
-fn the_condition_says_how_many_why_until_when_and_what_to_do() {
+fn the_condition_names_the_number_the_cause_the_time_and_the_remedy() {
     let mut history = RemovalHistory::default();
     let mut losing = nodes(0..30);
     losing.insert("n0029".to_owned(), Cause::Edited);
@@ -172,7 +175,7 @@ fn the_condition_says_how_many_why_until_when_and_what_to_do() {
 }
 
 #[test]
-fn a_node_that_loses_once_more_what_it_had_got_again_does_so_now_and_not_then() {
+fn a_node_that_loses_its_enis_again_counts_from_the_second_removal() {
     let mut history = RemovalHistory::default();
     let max = Some(MaxRemovals::Nodes(3));
     assert_eq!(pace(&mut history, &nodes(0..1), 6, max, 0).permitted.len(), 1);

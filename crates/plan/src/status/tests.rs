@@ -32,7 +32,7 @@ fn reported(attachment: &[Attachment], matched: &[&str], desired: usize) -> [(St
 }
 
 #[test]
-fn one_that_no_node_asks_for_any_more_does_not_stand_in_for_one_that_is_missing() {
+fn a_deselected_eni_does_not_replace_a_missing_one() {
     let both = ["n0", "n1"];
     assert_eq!(reported(&[ready("n0"), ready("n1")], &both, 2)[0].0, "True");
     let mut deselected = ready("n2");
@@ -40,17 +40,17 @@ fn one_that_no_node_asks_for_any_more_does_not_stand_in_for_one_that_is_missing(
     let [(is_ready, says), (progressing, _)] = reported(&[ready("n0"), deselected], &both, 2);
     assert_eq!((is_ready.as_str(), says.as_str()), ("False", "1 of 2 ENIs are ready on 2 nodes"));
     assert_eq!(progressing, "True");
-    // Its label is back, and the mark is about to be taken off: nothing flaps.
+    // The label is back, and `deselected_since` is about to be removed: the condition does not flap.
     let mut back = ready("n1");
     back.deselected_since = Some(at(0));
     assert_eq!(reported(&[ready("n0"), back], &both, 2)[0].0, "True");
-    // Its Node is gone, and the grace in which it may come back runs.
+    // The Node is gone, and the grace period in which it may come back has not ended.
     let [(is_ready, says), _] = reported(&[ready("n0"), ready("gone")], &both, 2);
     assert_eq!((is_ready.as_str(), says.as_str()), ("False", "1 of 2 ENIs are ready on 2 nodes"));
 }
 
 #[test]
-fn what_is_left_over_is_not_counted_as_more_than_all() {
+fn a_deselected_eni_is_not_counted_as_ready() {
     let mut deselected = ready("n2");
     deselected.deselected_since = Some(at(0));
     let [(is_ready, says), _] = reported(&[ready("n0"), deselected], &["n0"], 1);
@@ -58,7 +58,7 @@ fn what_is_left_over_is_not_counted_as_more_than_all() {
 }
 
 #[test]
-fn what_ec2s_rates_hold_up_is_said_with_the_time_it_takes() {
+fn the_wait_for_ec2s_rates_is_reported_in_seconds() {
     let expected = Expected { action: "AttachNetworkInterface", waiting: 370, seconds: 74 };
     let numbers = || Numbers { matched: 400, desired: 400, ready: 30, leaving: 0, expected: Some(expected) };
     let [ready, progressing, _] = conditions_of(&nodeeni("a", 1, &["subnet-00000001"]), numbers(), &[], None);
@@ -67,9 +67,9 @@ fn what_ec2s_rates_hold_up_is_said_with_the_time_it_takes() {
     }
 }
 
-/// Its traffic goes on, and what the spec asks for is not in force.
+/// The ENI is in use, and what the spec asks for is not in force.
 #[test]
-fn a_refused_change_of_an_eni_in_place_is_said_of_the_nodeeni() {
+fn a_refused_change_in_place_is_reported_on_the_nodeeni() {
     let mut refused = ready("n0");
     let message = "eni-1 is attached; ModifyNetworkInterfaceAttribute answered InvalidGroup.NotFound";
     let attached = |reason: &str| Wanted::new(types::ATTACHED, true, reason, message);

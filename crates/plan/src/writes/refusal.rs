@@ -1,5 +1,5 @@
-//! What the API server answers to a write that it does not take, and how that is said: once, when it changes, and every
-//! ten minutes while it lasts.
+//! Refusals of writes by the API server, and how they are reported: in the log once, again when the answer changes, and
+//! every ten minutes while the refusal lasts; and as problems of the NodeENI.
 
 use super::{Target, Write};
 use crate::problem::Problem;
@@ -7,37 +7,38 @@ use crate::wording::second;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
-/// While a refusal lasts it is logged so often.
+/// A refusal that lasts is logged at this interval.
 const SAID_AGAIN: SignedDuration = SignedDuration::from_secs(600);
-/// The words of an answer are cut here: a 422 may quote the whole object.
+/// A message is cut to this number of characters, because a 422 may quote the whole object.
 const MOST_WORDS: usize = 600;
-/// Kinds of refusals that are kept apart in the log.
+/// Maximum number of kinds of refusals that the log keeps apart.
 const MOST_KINDS: usize = 100;
 
-/// An answer that takes nothing.
+/// An answer that refuses a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// HTTP status; None: no answer came.
+    /// HTTP status. None: no answer came.
     pub code: Option<u16>,
-    /// The API server's words, or why none came.
+    /// The API server's message, or why no answer came.
     pub words: String,
 }
 
 impl Answer {
-    /// Others have written first each time.
+    /// Other clients wrote first each time.
     pub(super) fn outrun() -> Self {
         let words = "somebody else changes the object each time that it is written".to_owned();
         Self { code: Some(409), words }
     }
 }
 
-/// One target that is refused.
+/// The refusal of one target.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub nodeeni: String,
     node: Option<String>,
     code: Option<u16>,
-    /// As first said: what differs in numbers only (a time, a request's ID) is the same.
+    /// The first message. A message that differs only in words with digits, such as a time or a request ID, counts as the
+    /// same.
     words: String,
     since: Timestamp,
     count: u32,
@@ -69,12 +70,12 @@ impl Refusal {
         }
     }
 
-    /// The API server is in trouble itself, or not there.
+    /// Whether the API server itself has a problem, or does not answer.
     pub fn is_outage(&self) -> bool {
         self.code.is_none_or(|code| code >= 500 || code == 429)
     }
 
-    /// What is told of it on the NodeENI: a refusal at once, trouble of the API server from the second time on.
+    /// What is reported on the NodeENI: a refusal at once, a problem of the API server from the second time on.
     pub fn reported(&self) -> Option<(Option<u16>, String)> {
         (!self.is_outage() || self.count > 1).then(|| (self.code, self.words.clone()))
     }
@@ -87,14 +88,14 @@ impl Refusal {
     }
 }
 
-/// Words without the object's name and without whatever has digits in it.
+/// The message without the object's name and without words that contain digits.
 fn kind_of(words: &str, name: &str) -> String {
     let words = words.replace(name, "");
     let words = words.split_whitespace().filter(|word| !word.contains(|letter: char| letter.is_ascii_digit()));
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What was logged, and when: by what is refused and how.
+/// When each kind of refusal was last logged, by the kind of write and the answer.
 #[derive(Debug, Default)]
 pub(super) struct Said(BTreeMap<(Write, Option<u16>, String), Timestamp>);
 
@@ -102,11 +103,11 @@ impl Said {
     pub fn refused(&mut self, target: &Target, refusal: &Refusal, all: usize, now: Timestamp) -> Option<String> {
         let Target { write, name } = target;
         let kind = (*write, refusal.code, kind_of(&refusal.words, name));
-        if self.0.get(&kind).is_some_and(|said| now.duration_since(*said) < SAID_AGAIN) {
+        if self.0.get(&kind).is_some_and(|logged| now.duration_since(*logged) < SAID_AGAIN) {
             return None;
         }
         if self.0.len() >= MOST_KINDS {
-            self.0.retain(|_, said| now.duration_since(*said) < SAID_AGAIN);
+            self.0.retain(|_, logged| now.duration_since(*logged) < SAID_AGAIN);
         }
         if self.0.len() < MOST_KINDS {
             self.0.insert(kind, now);
@@ -131,7 +132,7 @@ impl Said {
     }
 }
 
-/// The commonest kind of write, one target named.
+/// One problem for each target of the most frequent kind of write. The message names one target.
 pub(super) fn problems<'a>(refused: impl Iterator<Item = (&'a Target, &'a Refusal)>) -> Vec<Problem> {
     let mut by_write: BTreeMap<Write, Vec<(&Target, &Refusal)>> = BTreeMap::new();
     for (target, refusal) in refused {

@@ -1,27 +1,27 @@
-//! What is written to: a kind of write, and the name of the object.
+//! The target of a write: the kind of write, and the name of the object.
 
 /// A kind of write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Write {
-    /// An ENIAttachment is made.
+    /// Create an ENIAttachment.
     CreateAttachment,
-    /// An ENIAttachment is deleted.
+    /// Delete an ENIAttachment.
     DeleteAttachment,
-    /// It is marked as no longer asked for, or unmarked.
+    /// Mark an ENIAttachment as no longer asked for, or remove the mark.
     MarkAttachment,
-    /// It gets other settings for the node's half.
+    /// Change the node settings of an ENIAttachment.
     ConfigureAttachment,
-    /// What somebody took off it is put back: finalizer, label, owner.
+    /// Put back what somebody removed from an ENIAttachment: finalizer, label, owner.
     RepairAttachment,
-    /// It follows its instance to another Node.
+    /// Let an ENIAttachment follow its instance to another Node.
     FollowInstance,
-    /// Its finalizer is taken away.
+    /// Remove the finalizer of an ENIAttachment.
     ReleaseAttachment,
-    /// Its status.
+    /// Write the status of an ENIAttachment.
     ReportAttachment,
-    /// A NodeENI gets our finalizer, or loses it.
+    /// Add the controller's finalizer to a NodeENI, or remove it.
     GuardNodeEni,
-    /// The status of a NodeENI.
+    /// Write the status of a NodeENI.
     ReportNodeEni,
 }
 
@@ -53,7 +53,7 @@ impl Write {
         }
     }
 
-    /// What it writes, in a word or two.
+    /// The part of the object that is written, in a word or two.
     pub(super) fn says(self) -> &'static str {
         match self {
             Self::CreateAttachment => "the object",
@@ -67,16 +67,16 @@ impl Write {
         }
     }
 
-    /// That a NodeENI's status cannot be written cannot be said in it.
+    /// Whether a refusal can be reported in the NodeENI's status. A refusal to write that status cannot.
     pub(super) fn is_reportable(self) -> bool {
         self != Self::ReportNodeEni
     }
 }
 
-/// What is written to.
+/// The target of a write.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
-    /// What is done.
+    /// The kind of write.
     pub write: Write,
     /// Name of the object.
     pub name: String,

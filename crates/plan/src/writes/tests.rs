@@ -24,7 +24,7 @@ fn refused(code: u16, words: &str) -> Outcome {
 }
 
 #[test]
-fn one_refused_write_holds_up_no_other_of_its_key() {
+fn a_refused_write_delays_no_other_write_of_its_key() {
     let mut writes = Writes::default();
     writes.ended(&"n", create("a"), refused(422, "no"), at(0));
     assert!(writes.not_before(&"n", &create("a"), at(0)).is_some());
@@ -34,7 +34,7 @@ fn one_refused_write_holds_up_no_other_of_its_key() {
 }
 
 #[test]
-fn a_refusal_is_said_of_the_nodeeni_in_the_servers_words_until_it_ends() {
+fn a_refusal_is_reported_on_the_nodeeni_until_it_ends() {
     let mut writes = Writes::default();
     for name in ["a", "b", "c"] {
         assert!(writes.ended(&name, create(name), refused(422, "denied by policy p"), at(0)).changed);
@@ -56,7 +56,7 @@ fn a_refusal_is_said_of_the_nodeeni_in_the_servers_words_until_it_ends() {
 }
 
 #[test]
-fn trouble_of_the_server_itself_is_said_from_the_second_time_on() {
+fn an_outage_of_the_api_server_is_reported_from_the_second_time_on() {
     let mut writes = Writes::default();
     for (n, reported) in [(0, 0), (1, 1), (2, 1)] {
         writes.ended(&"n", create("a"), refused(500, "etcdserver: mvcc: database space exceeded"), at(n));
@@ -69,7 +69,7 @@ fn trouble_of_the_server_itself_is_said_from_the_second_time_on() {
 }
 
 #[test]
-fn words_that_differ_by_a_number_are_the_same_and_logged_once_in_ten_minutes() {
+fn messages_that_differ_by_a_number_are_logged_once_in_ten_minutes() {
     let mut writes = Writes::default();
     let mut lines = 0;
     for n in 0..20 {
@@ -92,7 +92,7 @@ fn words_that_differ_by_a_number_are_the_same_and_logged_once_in_ten_minutes() {
 }
 
 #[test]
-fn the_first_success_wakes_a_few_and_each_of_them_a_few_more() {
+fn each_success_wakes_a_few_refused_writes() {
     let mut writes = Writes::default();
     let mut now = 0;
     for n in 0..60 {
@@ -122,7 +122,7 @@ fn a_conflict_is_no_refusal() {
 }
 
 #[test]
-fn what_was_taken_is_forgotten_after_a_while() {
+fn an_accepted_write_is_forgotten_after_ten_minutes() {
     let mut writes = Writes::default();
     writes.ended(&"n", create("a"), Outcome::Taken, at(0));
     writes.forget(at(599), |_| true);
@@ -131,9 +131,9 @@ fn what_was_taken_is_forgotten_after_a_while() {
     assert!(writes.by_key.is_empty());
 }
 
-/// A webhook strips the finalizer each time, or a CRD of another version drops a field.
+/// A webhook removes the finalizer each time, or a CRD of another version drops a field.
 #[test]
-fn what_is_taken_and_does_not_last_is_said_until_it_lasts() {
+fn an_accepted_write_that_does_not_last_is_reported() {
     let mut writes = Writes::default();
     let repair = || asked(Write::RepairAttachment, "a", 1);
     for n in 0..3 {
@@ -145,7 +145,7 @@ fn what_is_taken_and_does_not_last_is_said_until_it_lasts() {
     assert_eq!((problems[0].reason, problems[0].node.as_deref()), ("RepairUndone", Some("n-a")));
     assert!(problems[0].message.contains("finalizer, label and owner"), "{problems:?}");
     assert!(!writes.ended(&"a", repair(), Outcome::Taken, at(300)).changed, "the same");
-    // Between two tries it is not wanted, for it is there for a while.
+    // Between two tries the write is not decided, because its content is there for a while.
     writes.decided(&"a", &[], |_| false);
     assert_eq!(writes.problems("uid").len(), 1);
     assert!(writes.forget(at(899), |_| true).is_empty());
@@ -154,7 +154,7 @@ fn what_is_taken_and_does_not_last_is_said_until_it_lasts() {
 }
 
 #[test]
-fn what_others_outrun_each_time_is_said() {
+fn a_write_that_conflicts_each_time_is_reported() {
     let mut writes = Writes::default();
     let news: Vec<bool> = (0..9).map(|n| writes.ended(&"a", create("a"), Outcome::Outrun, at(n)).changed).collect();
     assert_eq!(news.iter().position(|changed| *changed), Some(7), "{news:?}");

@@ -1,5 +1,5 @@
-//! Writes that the API server takes and that do not last: a mutating webhook, a GitOps tool or a CRD of another version takes away
-//! what they say, and they are decided again.
+//! Writes that the API server accepts and that do not last: a mutating webhook, a GitOps tool or a CRD of another version
+//! removes their content, and they are decided again.
 
 use super::{Target, Write};
 use crate::backoff::Tries;
@@ -8,7 +8,8 @@ use crate::wording::second;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// From so many in a row on, each within ten minutes of the one before, it is said.
+/// From this many accepted writes in a row with the same content on, each within ten minutes of the one before, it is
+/// reported.
 const OFTEN: u32 = 4;
 
 /// One target whose writes do not last.
@@ -20,7 +21,7 @@ pub(super) struct Undone {
 }
 
 impl Undone {
-    /// After one more write.
+    /// The state after one more write.
     pub fn after(
         before: Option<&Self>,
         (write, tries): (Write, &Tries),
@@ -30,12 +31,12 @@ impl Undone {
     ) -> Option<Box<Self>> {
         let since = before.map_or(now, |before| before.since);
         let undone = Self { nodeeni: nodeeni.to_owned(), node: node.map(str::to_owned), since };
-        // An object that is made again was let go by this process itself, or by a person.
+        // An object that is created again was removed by this process or by a user.
         let is_object = matches!(write, Write::CreateAttachment | Write::DeleteAttachment);
         (!is_object && tries.same() >= OFTEN).then(|| Box::new(undone))
     }
 
-    /// For the log.
+    /// The line for the log.
     pub fn line(&self, target: &Target) -> String {
         message(target, self.since, 1)
     }
@@ -53,7 +54,7 @@ fn message(target: &Target, since: Timestamp, all: usize) -> String {
     )
 }
 
-/// The commonest kind of write, one target named: one problem for each Node.
+/// One problem for each target of the most frequent kind of write. The message names one target.
 pub(super) fn problems<'a>(undone: impl Iterator<Item = (&'a Target, &'a Undone)>) -> Vec<Problem> {
     let mut by_write: BTreeMap<_, Vec<(&Target, &Undone)>> = BTreeMap::new();
     undone.for_each(|(target, undone)| by_write.entry(target.write).or_default().push((target, undone)));

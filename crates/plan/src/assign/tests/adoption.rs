@@ -1,3 +1,5 @@
+//! Adoption of the ENIs that upstream's controller left.
+
 use super::*;
 use crate::lifecycle::tests::{attachment, eni};
 use crate::nodeeni::UpstreamEntry;
@@ -5,7 +7,7 @@ use crate::observed::{AttachmentState, ObservedEni};
 use multi_eni_api::ids::EniId;
 use multi_eni_api::names;
 
-/// An ENI as upstream leaves it.
+/// An ENI as upstream's controller leaves it.
 fn left(n: u32, nodeeni: &str, subnet: &str, index: i32) -> ObservedEni {
     let mut seen = eni(n);
     seen.tags =
@@ -26,7 +28,7 @@ fn adopts(assignment: &Assignment) -> Vec<(EniId, i32)> {
     create.map(|new| (new.adopts.as_ref().unwrap().id.clone(), new.spec.request.device_index)).collect()
 }
 
-/// As the shell makes it.
+/// Creates the ENIAttachments of the plan as the controller would.
 fn made(world: &mut World) {
     for new in world.assign().create {
         let object = multi_eni_api::ENIAttachment::new(&new.name, new.spec);
@@ -37,16 +39,16 @@ fn made(world: &mut World) {
 }
 
 #[test]
-fn each_is_taken_over_where_it_is_and_keeps_its_index() {
+fn an_eni_of_upstream_is_adopted_in_place_and_keeps_its_index() {
     let mut world = World::new(vec![nodeeni("a", 1, &["subnet-00000003", SUBNET_A])]);
     let there = left(1, "a", SUBNET_A, 4);
     world.nodeenis[0].upstream = vec![listed(&there)];
-    let looked = world.interfaces.take();
+    let interfaces = world.interfaces.take();
     let first = world.assign();
     assert!(first.create.is_empty() && first.adopting.contains("uid-a"), "nothing before a look");
     assert!(first.needs.contains(&Need::LookupInterfaces(InstanceId::parse(INSTANCE).unwrap())));
 
-    world.interfaces = looked;
+    world.interfaces = interfaces;
     world.interfaces.as_mut().unwrap().enis = vec![there.clone()];
     assert_eq!(adopts(&world.assign()), [(there.id.clone(), 4)]);
     assert!(world.assign().adopting.contains("uid-a"), "until its ENIAttachment is there");
@@ -55,13 +57,13 @@ fn each_is_taken_over_where_it_is_and_keeps_its_index() {
     assert!(settled.is_settled() && settled.adopting.is_empty(), "{settled:?}");
     let [pinned] = settled.pinned.as_slice() else { panic!("{:?}", settled.pinned) };
     assert_eq!((pinned.index, pinned.asked), (4, 1));
-    // Another subnet is another ENI, made at its own index; and what is no longer asked for goes, as ever.
+    // Another subnet is another ENI, created at the index that the spec asks for. The adopted ENI is outdated like any other.
     world.nodeenis = vec![nodeeni("a", 1, &[SUBNET_B])];
     assert_eq!(world.assign().outdated["uid-a"].len(), 1);
 }
 
 #[test]
-fn of_two_in_one_subnet_the_listed_one_and_no_others_of_anybody() {
+fn of_two_enis_in_one_subnet_only_the_listed_one_is_adopted() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let (double, there) = (left(1, "a", SUBNET_A, 1), left(2, "a", SUBNET_A, 2));
     let (nobodys, mut anothers, mut going) =
@@ -76,7 +78,7 @@ fn of_two_in_one_subnet_the_listed_one_and_no_others_of_anybody() {
 }
 
 #[test]
-fn a_nodeeni_that_is_being_deleted_takes_over_what_it_has_to_let_go() {
+fn a_nodeeni_being_deleted_adopts_the_listed_enis_and_then_deletes_them() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let there = left(1, "a", SUBNET_A, 1);
     world.nodeenis[0].upstream = vec![listed(&there)];
@@ -86,23 +88,24 @@ fn a_nodeeni_that_is_being_deleted_takes_over_what_it_has_to_let_go() {
     made(&mut world);
     let next = world.assign();
     assert_eq!(next.delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::NodeEniDeleted]);
-    // Without its finalizer nothing is made for it.
+    // Nothing is created for a NodeENI without its finalizer.
     world.attachments.clear();
     world.nodeenis[0].guarded = false;
     assert!(world.assign().create.is_empty());
-    // Of several only what the list names.
+    // Of several ENIs only the one in upstream's status is adopted.
     world.nodeenis[0].guarded = true;
     world.interfaces.as_mut().unwrap().enis.push(left(2, "a", SUBNET_B, 2));
     assert_eq!(adopts(&world.assign()).len(), 1);
-    // Nor once its list is replaced: then it may be let go while the ENIAttachment is being made.
+    // Nothing is adopted once the status is replaced: the NodeENI may be gone while the ENIAttachment is being created.
     world.nodeenis[0].guarded = true;
     world.nodeenis[0].upstream.clear();
     assert!(world.assign().create.is_empty());
 }
 
-/// Found by the property tests: both would have the same name, and the API server would be asked to create it for ever.
+/// Found by the property tests: both ENIAttachments would have the same name, and the controller would repeat its Create without
+/// end.
 #[test]
-fn a_slot_that_an_eniattachment_wants_is_not_taken_over_before_that_has_given_it_up() {
+fn an_eni_in_a_slot_of_an_eniattachment_is_not_adopted_before_that_one_is_gone() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.attachments = vec![new_attachment("n0", 1, false)];
     world.interfaces.as_mut().unwrap().enis = vec![left(1, "a", SUBNET_B, 1)];
@@ -112,14 +115,14 @@ fn a_slot_that_an_eniattachment_wants_is_not_taken_over_before_that_has_given_it
 }
 
 #[test]
-fn on_a_node_that_no_longer_matches_what_the_status_lists_is_taken_over_and_goes_after_the_grace() {
+fn a_listed_eni_on_a_node_that_no_longer_matches_is_adopted_and_deleted_after_the_grace_period() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.node.as_mut().unwrap().labels = StringMap::default();
     let there = left(1, "a", SUBNET_A, 1);
     world.nodeenis[0].upstream = vec![listed(&there)];
-    let looked = world.interfaces.take();
+    let interfaces = world.interfaces.take();
     assert!(world.assign().needs.iter().any(|need| matches!(need, Need::LookupInterfaces(_))));
-    world.interfaces = looked;
+    world.interfaces = interfaces;
     world.interfaces.as_mut().unwrap().enis = vec![there.clone()];
     assert_eq!(adopts(&world.assign()), [(there.id, 1)]);
     made(&mut world);
@@ -132,9 +135,9 @@ fn on_a_node_that_no_longer_matches_what_the_status_lists_is_taken_over_and_goes
     );
 }
 
-/// Whatever the order of the subnets: what was taken over stays, and the other one says why it does not come.
+/// In either order of the subnets, the adopted ENI stays, and the other subnet has a reason.
 #[test]
-fn one_that_is_taken_over_at_the_index_of_another_subnet_keeps_it_and_that_is_said() {
+fn an_adopted_eni_at_the_index_of_another_subnet_keeps_it_and_the_other_subnet_has_a_reason() {
     for subnets in [[SUBNET_A, SUBNET_B], [SUBNET_B, SUBNET_A]] {
         let mut world = World::new(vec![nodeeni("a", 1, &subnets)]);
         let index = if subnets[0] == SUBNET_A { 2 } else { 1 };
@@ -151,9 +154,9 @@ fn one_that_is_taken_over_at_the_index_of_another_subnet_keeps_it_and_that_is_sa
     }
 }
 
-/// Looks at instances are kept as long as their Nodes are there.
+/// Lookups of instances are kept as long as their Nodes exist, so they may be old.
 #[test]
-fn nothing_is_taken_over_on_the_strength_of_an_old_look() {
+fn nothing_is_adopted_by_an_expired_lookup() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.interfaces.as_mut().unwrap().enis = vec![left(1, "a", SUBNET_A, 4)];
     world.now = at(161);
@@ -163,7 +166,7 @@ fn nothing_is_taken_over_on_the_strength_of_an_old_look() {
 }
 
 #[test]
-fn one_that_another_has_taken_over_and_that_was_moved_here_by_hand_is_not_taken_from_it() {
+fn an_eni_that_another_eniattachment_has_is_not_adopted_after_a_move_by_hand() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let there = left(1, "a", SUBNET_A, 4);
     world.interfaces.as_mut().unwrap().enis = vec![there.clone()];
@@ -173,9 +176,9 @@ fn one_that_another_has_taken_over_and_that_was_moved_here_by_hand_is_not_taken_
     assert!(assignment.create.iter().all(|new| new.adopts.is_none()) && assignment.adopting.is_empty());
 }
 
-/// Upstream was still at work when the instance was looked at for another reason.
+/// Upstream was still attaching ENIs when the instance was looked up for another reason.
 #[test]
-fn an_older_look_that_does_not_show_what_is_listed_does_not_count() {
+fn an_older_lookup_that_does_not_show_a_listed_eni_does_not_count() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.nodeenis[0].upstream = vec![listed(&left(1, "a", SUBNET_A, 4))];
     let interfaces = world.interfaces.as_mut().unwrap();
@@ -187,9 +190,9 @@ fn an_older_look_that_does_not_show_what_is_listed_does_not_count() {
     assert!(world.assign().adopting.is_empty(), "it is gone: a new one is made");
 }
 
-/// A crash before all is settled: what upstream wrote is still there to be read.
+/// After a crash during adoption, the status still has what upstream wrote.
 #[test]
-fn a_status_that_says_adopting_still_lists_what_upstream_listed() {
+fn an_adopting_status_still_lists_the_enis_of_upstream() {
     let mut object = NodeENI::new("a", NodeEniSpec::default());
     let there = left(1, "a", SUBNET_A, 1);
     let entry = multi_eni_api::nodeeni::AttachmentEntry {
@@ -204,7 +207,7 @@ fn a_status_that_says_adopting_still_lists_what_upstream_listed() {
     assert!(status.conditions.iter().any(|c| c.type_ == types::READY && c.reason == "Adopting" && c.status == "False"));
     object.status = Some(status);
     assert_eq!(NodeEni::read(&object).upstream, [listed(&there)]);
-    // Ours is told by observedGeneration.
+    // A status with observedGeneration was written by this controller.
     object.status.as_mut().unwrap().observed_generation = Some(1);
     assert!(NodeEni::read(&object).upstream.is_empty());
 }

@@ -15,7 +15,7 @@ fn settled() -> World {
 }
 
 #[test]
-fn the_older_one_counts_the_other_gets_nothing_and_it_is_said() {
+fn the_older_node_counts_and_the_other_gets_nothing_and_is_reported() {
     let mut world = settled();
     world.others = vec![renamed()];
     let counted = world.assign();
@@ -27,16 +27,16 @@ fn the_older_one_counts_the_other_gets_nothing_and_it_is_said() {
     assert_eq!((other.recheck, other.problems[0].1.reason), (None, DUPLICATE_NODE));
     let message = &other.problems[0].1.message;
     assert!(message.contains("n0 counts"), "{message}");
-    // One that is being deleted counts last.
+    // A Node that is being deleted counts last.
     world.others[0].deleting = true;
     assert_eq!(world.assign().matched, ["uid-a"]);
 }
 
 #[test]
-fn when_the_old_one_goes_what_is_there_follows_and_keeps_its_eni() {
+fn when_the_old_node_is_gone_its_eniattachments_move_to_the_new_node_and_keep_their_enis() {
     let mut world = settled();
     world.node = Some(renamed());
-    // It was away for a moment.
+    // The ENIAttachment was deselected for a moment.
     world.attachments[0].deselected_since = Some(at(60));
     let next = world.assign();
     assert_eq!(
@@ -47,7 +47,7 @@ fn when_the_old_one_goes_what_is_there_follows_and_keeps_its_eni() {
 }
 
 #[test]
-fn what_either_of_them_selects_is_not_taken_away() {
+fn an_eni_that_either_node_selects_is_not_removed() {
     let mut world = settled();
     world.others = vec![renamed()];
     world.node.as_mut().unwrap().labels = [("ng", "other")].into();

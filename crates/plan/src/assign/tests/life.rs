@@ -1,4 +1,4 @@
-//! An instance that dies before its Node, and looks that do not show one.
+//! Instances that are terminated before their Node is deleted, and lookups that do not show an instance.
 
 use super::*;
 use crate::lookup_failure::LookupFailure;
@@ -8,7 +8,7 @@ fn instance() -> InstanceId {
     InstanceId::parse(INSTANCE).unwrap()
 }
 
-/// A world in which EC2 no longer shows the primary interface.
+/// A world in which EC2 does not show the primary interface any more.
 fn without_primary() -> World {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let unshown = Some(Unshown { since: at(99), as_of: at(99) });
@@ -17,7 +17,7 @@ fn without_primary() -> World {
 }
 
 #[test]
-fn nothing_is_made_for_an_instance_whose_primary_interface_is_not_shown() {
+fn nothing_is_created_for_an_instance_whose_primary_interface_is_not_shown() {
     let mut world = without_primary();
     let next = world.assign();
     assert!(next.create.is_empty() && next.needs.contains(&Need::InstanceState(instance())), "{next:?}");
@@ -26,13 +26,13 @@ fn nothing_is_made_for_an_instance_whose_primary_interface_is_not_shown() {
     assert!(next.create.is_empty() && next.needs.is_empty(), "{next:?}");
     let why = &next.refused[0].why;
     assert!(why.reason() == INSTANCE_GONE && why.is_transient(), "{why:?}");
-    // A Node that outlives its instance for long is a problem.
+    // A Node that exists long after its instance was terminated is a problem.
     world.now = at(800);
     assert!(!world.assign().refused[0].why.is_transient());
 }
 
 #[test]
-fn a_look_at_its_interfaces_that_is_later_than_one_that_missed_it_wins() {
+fn a_later_lookup_that_shows_the_primary_interface_wins() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let missed = InstanceObservation::first(InstanceState::Missing, at(10)).then(InstanceState::Missing, at(80));
     world.state = Some(missed);
@@ -42,7 +42,7 @@ fn a_look_at_its_interfaces_that_is_later_than_one_that_missed_it_wins() {
     assert_eq!(world.assign().create.len(), 0);
 }
 
-/// A Node that went at 100, and its ENIAttachment.
+/// A Node that was deleted at 100, and its ENIAttachment.
 fn node_gone() -> World {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
@@ -52,20 +52,20 @@ fn node_gone() -> World {
 }
 
 #[test]
-fn one_answer_that_leaves_a_running_instance_out_proves_nothing() {
+fn one_lookup_that_misses_a_running_instance_proves_nothing() {
     let mut world = node_gone();
     let missed = InstanceObservation::first(InstanceState::Missing, at(105));
     world.state = Some(missed);
     assert!(world.assign().delete.is_empty() && world.assign().recheck == Some(at(165)));
-    // Two looks apart, and still within the grace.
+    // Two lookups, far enough apart, have missed the instance. The grace period is not over.
     world.state = Some(missed.then(InstanceState::Missing, at(165)));
     world.now = at(166);
     assert!(world.assign().delete.is_empty());
-    // A wrong verdict heals.
+    // A later lookup shows the instance running, which corrects the conclusion.
     world.state = Some(missed.then(InstanceState::Missing, at(165)).then(InstanceState::Running, at(230)));
     world.now = at(231);
     assert!(world.assign().delete.is_empty() && world.assign().recheck == Some(at(400)));
-    // After the grace, one that misses it after looks that showed it is not enough, either.
+    // After the grace period, one lookup that misses the instance after lookups that showed it is not enough either.
     let late = InstanceObservation::first(InstanceState::Missing, at(401));
     (world.state, world.now) = (Some(late), at(402));
     assert!(world.assign().delete.is_empty());
@@ -74,7 +74,7 @@ fn one_answer_that_leaves_a_running_instance_out_proves_nothing() {
 }
 
 #[test]
-fn a_gone_node_whose_instance_cannot_be_asked_about_is_said() {
+fn a_gone_node_whose_instance_lookup_fails_is_reported() {
     let mut world = node_gone();
     let code = "UnauthorizedOperation".to_owned();
     world.states_failure = Some(LookupFailure {
@@ -90,14 +90,14 @@ fn a_gone_node_whose_instance_cannot_be_asked_about_is_said() {
     assert_eq!((uid.as_str(), problem.reason), ("uid-a", "InstanceStateUnknown"));
     assert!(problem.message.contains("ec2:DescribeInstances"), "{problem:?}");
     assert!(next.nodeenis().contains(uid) && next.delete.is_empty());
-    // A look had left it out once, and no other one is answered.
+    // An earlier lookup has missed the instance once, and no later one is answered.
     world.state = Some(InstanceObservation::first(InstanceState::Missing, at(150)));
     assert_eq!(world.assign().problems.len(), 1);
 }
 
-/// EC2 may show nothing yet of an instance that has just begun: it is asked again, after a while.
+/// EC2 may show nothing yet of a new instance: it is looked up again after a wait.
 #[test]
-fn a_vpc_that_a_look_did_not_show_is_looked_for_again_but_not_in_a_loop() {
+fn a_vpc_that_is_not_shown_is_looked_up_again_with_growing_waits() {
     let mut named = nodeeni("a", 1, &[SUBNET_A]);
     if let Ok(spec) = &mut named.spec {
         spec.subnets = vec![crate::nodeeni::SubnetRef::Name("storage".into())];
@@ -113,7 +113,7 @@ fn a_vpc_that_a_look_did_not_show_is_looked_for_again_but_not_in_a_loop() {
     assert!(soon.needs.is_empty() && soon.recheck == Some(at(101)), "{soon:?}");
     world.now = at(101);
     assert!(world.assign().needs.contains(&Need::LookupInterfaces(InstanceId::parse(INSTANCE).unwrap())));
-    // The longer it is not shown the slower, and after minutes it is said.
+    // The wait grows, and after minutes the problem is reported.
     world.interfaces =
         Some(InstanceInterfaces { as_of: at(99), without_primary: unshown(at(199)), ..Default::default() });
     world.now = at(290);
@@ -123,7 +123,7 @@ fn a_vpc_that_a_look_did_not_show_is_looked_for_again_but_not_in_a_loop() {
 }
 
 #[test]
-fn what_outlives_its_instance_goes_though_the_node_stays() {
+fn an_eni_that_outlives_its_instance_is_deleted_although_the_node_exists() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.settle();
     world.state = Some(InstanceObservation::first(InstanceState::Terminated, at(100)));
@@ -136,7 +136,7 @@ fn what_outlives_its_instance_goes_though_the_node_stays() {
     world.attachments.clear();
     let gone = world.assign();
     assert!(gone.create.is_empty() && gone.refused[0].why.reason() == INSTANCE_GONE, "{gone:?}");
-    // One that is not shown may come back.
+    // An instance that lookups miss may be shown again.
     world.settle();
     world.state =
         Some(InstanceObservation::first(InstanceState::Missing, at(100)).then(InstanceState::Missing, at(300)));

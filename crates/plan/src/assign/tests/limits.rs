@@ -1,3 +1,5 @@
+//! The limits of the instance type, and subnets of another VPC.
+
 use super::*;
 use crate::lifecycle::tests::{attachment, eni};
 use crate::observed::InstanceLimits;
@@ -17,7 +19,7 @@ fn why(world: &World) -> Vec<UnassignedReason> {
 }
 
 #[test]
-fn the_type_is_asked_for_once_and_an_unknown_one_stands_in_nobodys_way() {
+fn an_instance_type_is_looked_up_once_and_an_unknown_type_limits_nothing() {
     let mut world = limited(vec![nodeeni("a", 1, &[SUBNET_A])], |_| {});
     let known = std::mem::take(&mut world.catalog.instance_types);
     let asked = world.assign();
@@ -30,7 +32,7 @@ fn the_type_is_asked_for_once_and_an_unknown_one_stands_in_nobodys_way() {
 }
 
 #[test]
-fn an_instance_takes_no_more_interfaces_than_its_type() {
+fn an_instance_gets_no_more_interfaces_than_its_type_supports() {
     let mut world =
         limited(vec![nodeeni("a", 1, &[SUBNET_A]), nodeeni("b", 2, &[SUBNET_B]), nodeeni("c", 3, &[SUBNET_A])], |_| {});
     let mut primary = eni(1);
@@ -39,16 +41,16 @@ fn an_instance_takes_no_more_interfaces_than_its_type() {
     primary.attachment.as_mut().unwrap().index = 0;
     world.interfaces.as_mut().unwrap().enis = vec![primary];
     let first = world.assign();
-    // The primary one and two of ours: the youngest NodeENI gets nothing, and hears why.
+    // The primary interface and two ENIs of this cluster fit. The youngest NodeENI gets none, with a reason.
     assert_eq!(first.create.len(), 2);
     let full = UnassignedReason::InstanceFull { kind: "t3.small".into(), card: None, most: 3 };
     assert_eq!(why(&world), std::slice::from_ref(&full));
     assert!(full.to_string().contains("as many as a t3.small takes"), "{full}");
     assert!(first.recheck.is_some() && first.needs.is_empty(), "nothing is asked over and over");
-    // Once they are there, a look may not show them yet: they count all the same.
+    // Once they exist, a lookup may not show them yet, but they count.
     world.apply(&first);
     assert_eq!(why(&world), std::slice::from_ref(&full));
-    // Nor is it news when the look has grown old, but it is looked at again, slowly.
+    // The reason stays the same when the lookup has expired. The instance is looked up again at a long interval.
     world.now = at(100 + 599);
     assert_eq!((why(&world), world.assign().needs), (vec![full.clone()], BTreeSet::new()));
     world.now = at(100 + 600);
@@ -57,9 +59,9 @@ fn an_instance_takes_no_more_interfaces_than_its_type() {
 }
 
 #[test]
-fn an_instance_that_was_full_of_what_is_gone_is_looked_at_again_soon() {
+fn an_instance_full_of_enis_without_an_eniattachment_is_looked_up_again_soon() {
     let mut world = limited(vec![nodeeni("a", 1, &[SUBNET_A])], |_| {});
-    // Three of ours, as an old look showed them, and no ENIAttachment of them any more.
+    // An old lookup shows three ENIs of this cluster that have no ENIAttachment any more.
     let left = (1..=3).map(|n| {
         let mut left = eni(n);
         left.attachment = Some(attachment(crate::observed::AttachmentState::Attached));
@@ -74,7 +76,7 @@ fn an_instance_that_was_full_of_what_is_gone_is_looked_at_again_soon() {
 }
 
 #[test]
-fn a_card_that_is_not_there_and_addresses_that_do_not_fit_are_refused_before_any_look() {
+fn a_missing_card_and_too_many_addresses_are_refused_before_any_lookup() {
     let mut world = limited(vec![nodeeni("a", 1, &[SUBNET_A])], |spec| spec.card = 1);
     world.interfaces = None;
     assert_eq!(why(&world), [UnassignedReason::NoSuchCard { kind: "t3.small".into(), card: 1, cards: 1 }]);
@@ -91,13 +93,13 @@ fn a_card_that_is_not_there_and_addresses_that_do_not_fit_are_refused_before_any
         );
         assert!(world.assign().needs.is_empty());
     }
-    // Three prefixes and the primary address are just four.
+    // Three prefixes and the primary address are exactly four.
     let world = limited(vec![nodeeni("a", 1, &[SUBNET_A])], |spec| spec.ipv4_prefix_count = Some(3));
     assert_eq!(world.assign().create.len(), 1);
 }
 
 #[test]
-fn a_subnet_of_another_vpc_is_refused_before_an_eni_is_made_that_can_never_be_attached() {
+fn a_subnet_of_another_vpc_is_refused_before_an_eni_is_created() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.catalog.subnets.values_mut().for_each(|subnet| subnet.vpc = "vpc-2".into());
     let subnet = (SubnetId::parse(SUBNET_A).unwrap(), "vpc-2".to_owned());
@@ -105,7 +107,7 @@ fn a_subnet_of_another_vpc_is_refused_before_an_eni_is_made_that_can_never_be_at
 }
 
 #[test]
-fn what_works_is_not_given_up_for_what_the_type_never_takes() {
+fn an_eni_in_use_is_not_replaced_by_one_that_the_type_does_not_support() {
     let mut world = limited(vec![nodeeni("a", 1, &[SUBNET_A])], |_| {});
     world.settle();
     world.permits = [("uid-a".to_owned(), [("n0".to_owned(), Turn { had: 1, may_lose: true })].into())].into();
@@ -122,7 +124,7 @@ fn what_works_is_not_given_up_for_what_the_type_never_takes() {
     assert!(kept.refused.iter().any(|refusal| refusal.why.reason() == "NetworkCardNotFound"), "{kept:?}");
     edit(&mut world, |spec| spec.private_ip_count = Some(9));
     assert!(world.assign().delete.is_empty());
-    // Not even for what is not known yet.
+    // An ENI in use is not replaced while a lookup is missing.
     edit(&mut world, |spec| spec.index = 2);
     let known = std::mem::take(&mut world.catalog.instance_types);
     let asks = world.assign();

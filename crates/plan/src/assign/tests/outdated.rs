@@ -1,11 +1,11 @@
-//! What works is not given up for what has no place.
+//! An ENI in use is not deleted if no new ENI can be attached in its place.
 
 use super::*;
 use crate::lifecycle::tests::{attachment, eni};
 use crate::observed::{AttachmentState, ObservedEni};
 use crate::rollout::Turn;
 
-/// A node whose ENIs at these indexes are in use, and whose turn it is.
+/// A node whose ENIs at these indexes are in use, in its turn of the rollout.
 fn in_use(nodeenis: Vec<NodeEni>, indexes: &[(&str, i32)]) -> World {
     let mut world = World::new(nodeenis);
     for (nodeeni, index) in indexes {
@@ -20,14 +20,14 @@ fn in_use(nodeenis: Vec<NodeEni>, indexes: &[(&str, i32)]) -> World {
     world
 }
 
-/// Somebody else's, at that index.
+/// A foreign ENI at this device index.
 fn foreign(index: i32) -> ObservedEni {
     let mut at = attachment(AttachmentState::Attached);
     at.index = index;
     ObservedEni { tags: StringMap::default(), attachment: Some(at), ..eni(9) }
 }
 
-/// The device indexes of those that go.
+/// The device indexes of the ENIs that are deleted.
 fn replaced(world: &World) -> Vec<i32> {
     let goes = world.assign().delete;
     let is_going = |eni_attachment: &&Attachment| goes.iter().any(|removal| removal.name == eni_attachment.name);
@@ -35,14 +35,14 @@ fn replaced(world: &World) -> Vec<i32> {
 }
 
 #[test]
-fn an_index_that_somebody_else_has_takes_no_eni_away_and_no_nodes_turn() {
+fn an_index_with_a_foreign_eni_removes_no_eni_and_takes_no_turn() {
     let mut world = in_use(vec![nodeeni("a", 2, &[SUBNET_A])], &[("a", 1)]);
     world.interfaces.as_mut().unwrap().enis = vec![foreign(2)];
     let kept = world.assign();
     assert!(kept.delete.is_empty() && kept.outdated.is_empty(), "{kept:?}");
     assert!(kept.refused.iter().any(|refusal| matches!(refusal.why, UnassignedReason::SlotTaken { slot: (0, 2), .. })));
     assert!(kept.recheck.is_some(), "it may become free");
-    // The same before it is its turn.
+    // The same without a turn.
     world.permits.clear();
     assert_eq!(world.assign().outdated, kept.outdated);
 
@@ -52,7 +52,7 @@ fn an_index_that_somebody_else_has_takes_no_eni_away_and_no_nodes_turn() {
 }
 
 #[test]
-fn an_index_is_looked_at_just_before_an_eni_goes_for_it() {
+fn an_index_is_looked_up_just_before_an_eni_is_deleted_for_it() {
     let mut world = in_use(vec![nodeeni("a", 2, &[SUBNET_A])], &[("a", 1)]);
     let lookup = Need::LookupInterfaces(InstanceId::parse(INSTANCE).unwrap());
     let interfaces = world.interfaces.take();
@@ -69,7 +69,7 @@ fn an_index_is_looked_at_just_before_an_eni_goes_for_it() {
 }
 
 #[test]
-fn another_nodeeni_that_stays_at_the_index_is_no_place_and_two_may_change_places() {
+fn an_index_that_another_nodeeni_keeps_is_closed_and_two_nodeenis_may_swap_indexes() {
     let both = |a, b| vec![nodeeni("a", a, &[SUBNET_A]), nodeeni("b", b, &[SUBNET_A])];
     let mut world = in_use(both(2, 2), &[("a", 1), ("b", 2)]);
     assert!(replaced(&world).is_empty());
@@ -78,8 +78,8 @@ fn another_nodeeni_that_stays_at_the_index_is_no_place_and_two_may_change_places
 }
 
 #[test]
-fn as_many_go_as_find_a_place() {
-    // Two subnets, one index further on: the second place is somebody else's.
+fn enis_are_replaced_only_if_all_of_them_get_a_slot() {
+    // Two subnets whose ENIs move by two indexes: the second index has a foreign ENI.
     let mut world = in_use(vec![nodeeni("a", 3, &[SUBNET_A, SUBNET_B])], &[("a", 1), ("a", 2)]);
     world.attachments[1].request.subnet_id = SUBNET_B.to_owned();
     assert_eq!(replaced(&world).len(), 2);
@@ -88,7 +88,7 @@ fn as_many_go_as_find_a_place() {
 }
 
 #[test]
-fn what_works_in_a_listed_subnet_stays_where_its_place_is_kept_by_what_was_taken_over() {
+fn an_eni_in_a_listed_subnet_stays_if_an_adopted_eni_keeps_its_slot() {
     let mut world = in_use(vec![nodeeni("a", 3, &[SUBNET_A, SUBNET_B])], &[("a", 4), ("a", 2)]);
     world.attachments[0].adopted = EniId::parse("eni-00000001").ok();
     world.attachments[1].request.subnet_id = SUBNET_B.to_owned();
@@ -101,10 +101,10 @@ fn what_works_in_a_listed_subnet_stays_where_its_place_is_kept_by_what_was_taken
     assert_eq!(replaced(&world), [2], "its subnet is not listed any more");
 }
 
-/// Asking takes the turn from nobody: it would be given back at once, and asked again.
+/// A lookup must not take a turn: the node would give the turn back at once and ask for the lookup again.
 #[test]
-fn whether_it_is_a_nodes_turn_changes_nothing_of_what_is_outdated_there() {
-    // The place of a subnet that has nothing yet is taken, and the other one is to be looked at.
+fn the_outdated_enis_of_a_node_do_not_depend_on_its_turn() {
+    // The index of a subnet without an ENI has a foreign ENI, and the other index needs a lookup.
     let mut world = in_use(vec![nodeeni("a", 3, &[SUBNET_B, SUBNET_A])], &[("a", 1)]);
     world.interfaces.as_mut().unwrap().enis = vec![foreign(3)];
     world.now = at(1_000);
@@ -115,16 +115,18 @@ fn whether_it_is_a_nodes_turn_changes_nothing_of_what_is_outdated_there() {
     assert_eq!(asks.outdated.len(), 1);
     world.permits.clear();
     assert_eq!(world.assign().outdated, asks.outdated);
-    // Its own subnet's place is taken, and it would be looked at, too: it takes no turn, and had it one, it would lose it.
+    // The index of the subnet with the ENI has a foreign ENI, and the other index needs a lookup: the node takes no turn, and
+    // would lose a turn that it had.
     world.nodeenis = vec![nodeeni("a", 3, &[SUBNET_A, SUBNET_B])];
     assert!(world.assign().outdated.is_empty());
     world.permits = in_use(Vec::new(), &[]).permits;
     assert!(world.assign().outdated.is_empty());
 }
 
-/// One index further, with one subnet more before them: each slot that is left is taken by the next.
+/// The ENIs move by one index, because the list has one more subnet before theirs. Each index that becomes free is used by the
+/// next ENI.
 #[test]
-fn where_the_last_has_no_place_all_stay() {
+fn all_enis_stay_if_the_last_one_gets_no_slot() {
     let before = || in_use(vec![nodeeni("a", 1, &["subnet-00000004", SUBNET_A, SUBNET_B])], &[("a", 1), ("a", 2)]);
     let more = |world: &mut World| {
         world.attachments[1].request.subnet_id = SUBNET_B.to_owned();
@@ -140,7 +142,7 @@ fn where_the_last_has_no_place_all_stay() {
 }
 
 #[test]
-fn of_two_the_one_whose_subnet_left_the_list_goes() {
+fn of_two_enis_the_one_whose_subnet_left_the_list_is_deleted() {
     let mut world = in_use(vec![nodeeni("a", 5, &[SUBNET_B])], &[("a", 1), ("a", 2)]);
     world.attachments[1].request.subnet_id = SUBNET_B.to_owned();
     world.interfaces.as_mut().unwrap().enis = vec![foreign(5)];
@@ -148,7 +150,7 @@ fn of_two_the_one_whose_subnet_left_the_list_goes() {
 }
 
 #[test]
-fn what_would_go_to_where_another_one_stays_stays_too() {
+fn an_eni_whose_new_slot_another_eni_keeps_stays_too() {
     let third = "subnet-00000004";
     let mut world = in_use(vec![nodeeni("a", 3, &[SUBNET_A, SUBNET_B, third])], &[("a", 4), ("a", 5), ("a", 6)]);
     let mut facts = world.catalog.subnets.values().find(|subnet| subnet.zone == "z1").unwrap().clone();
@@ -160,15 +162,15 @@ fn what_would_go_to_where_another_one_stays_stays_too() {
     let kept = world.assign();
     assert!(kept.delete.is_empty(), "{kept:?}");
     for slot in [(0, 4), (0, 5)] {
-        let is_said =
+        let is_reported =
             |refusal: &Unassigned| matches!(&refusal.why, UnassignedReason::SlotPinned { slot: of, .. } if *of == slot);
-        assert!(kept.refused.iter().any(is_said), "{kept:?}");
+        assert!(kept.refused.iter().any(is_reported), "{kept:?}");
     }
 }
 
-/// Who holds the place, and what becomes of him.
+/// The cases differ in the holder of the slot, and in what becomes of the holder.
 #[test]
-fn a_place_is_waited_for_until_its_holder_has_left_it_unless_he_waits_in_turn() {
+fn an_eni_waits_until_the_holder_has_left_the_slot_unless_the_holder_waits_for_it() {
     let both = |b: i32| vec![nodeeni("a", 2, &[SUBNET_A]), nodeeni("b", b, &[SUBNET_A])];
     let case = |change: fn(&mut World)| {
         let mut world = in_use(both(5), &[("a", 1), ("b", 2)]);
@@ -194,7 +196,7 @@ fn a_place_is_waited_for_until_its_holder_has_left_it_unless_he_waits_in_turn() 
         "it goes at this moment"
     );
     assert_eq!(case(|world| world.attachments[1].deleting = Some(at(50))), (false, false, slot_is_taken(true)));
-    // Recovered after etcd was restored: what was taken over from upstream keeps its place, and this does not.
+    // An ENI that was recovered after a restore of etcd does not keep its slot, unlike an ENI that was adopted from upstream.
     let recovered = |world: &mut World| {
         world.nodeenis = vec![nodeeni("a", 2, &[SUBNET_A]), nodeeni("b", 1, &[SUBNET_A])];
         for eni_attachment in &mut world.attachments {
@@ -204,9 +206,9 @@ fn a_place_is_waited_for_until_its_holder_has_left_it_unless_he_waits_in_turn() 
     assert_eq!(case(recovered), (true, true, slot_is_taken(false)));
 }
 
-/// It is there already, and nothing need go for it.
+/// The lost ENI is in its slot already, so no other ENI must be deleted first.
 #[test]
-fn a_lost_eni_is_adopted_where_it_is_wanted_though_another_is_still_there() {
+fn a_lost_eni_is_adopted_in_its_slot_although_another_eni_still_exists() {
     let mut world = in_use(vec![nodeeni("a", 2, &[SUBNET_A])], &[("a", 1)]);
     let mut lost = foreign(2);
     lost.tags = [

@@ -1,10 +1,10 @@
-//! Where a node is, EC2 says.
+//! The Availability Zone of a node, by EC2, the providerID and the label.
 
 use super::*;
 
 const SUBNET_FAR: &str = "subnet-00000003";
 
-/// A node with two ENIs in place, and the account of it without any look at its instance, as after a restart.
+/// A settled node with its ENI attached. The last lookup of its instance shows no zone.
 fn settled() -> World {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A, SUBNET_FAR])]);
     world.settle();
@@ -20,8 +20,8 @@ fn label(world: &mut World, zone: &str) {
     world.node.as_mut().unwrap().labels.insert(crate::observed::ZONE_LABEL, zone);
 }
 
-/// Nothing is taken away and nothing made; what is said of the zones.
-fn said(world: &World) -> Vec<&'static str> {
+/// Asserts that nothing is created or removed; returns the reasons that are reported.
+fn reported_reasons(world: &World) -> Vec<&'static str> {
     let next = world.assign();
     assert!(next.create.is_empty() && next.delete.is_empty() && next.outdated.is_empty(), "{next:?}");
     assert!(next.deselect.is_empty(), "{next:?}");
@@ -30,38 +30,38 @@ fn said(world: &World) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_changed_label_or_provider_id_removes_nothing_and_is_said() {
+fn a_changed_label_or_provider_id_removes_nothing_and_is_reported() {
     for interfaces in [settled().interfaces, None] {
         let mut world = settled();
         world.interfaces = interfaces;
-        assert_eq!(said(&world), [""; 0]);
-        // z2 is the other listed subnet's zone, z9 nobody's.
+        assert_eq!(reported_reasons(&world), [""; 0]);
+        // z2 is the zone of the other listed subnet. No subnet is in z9.
         for zone in ["z2", "z9"] {
             label(&mut world, zone);
-            assert_eq!(said(&world), [ZONE_CONTRADICTION], "{zone}");
+            assert_eq!(reported_reasons(&world), [ZONE_CONTRADICTION], "{zone}");
             world.node.as_mut().unwrap().zone = Some(zone.into());
-            assert_eq!(said(&world), [ZONE_CONTRADICTION], "{zone}, and the providerID too");
+            assert_eq!(reported_reasons(&world), [ZONE_CONTRADICTION], "{zone}, and the providerID too");
             world.node.as_mut().unwrap().zone = None;
-            assert_eq!(said(&world), [ZONE_CONTRADICTION], "{zone}, and no providerID");
+            assert_eq!(reported_reasons(&world), [ZONE_CONTRADICTION], "{zone}, and no providerID");
             world.node.as_mut().unwrap().zone = Some("z1".into());
         }
-        // The instance type says how much fits, and never that something goes.
+        // The instance type limits new ENIs, and never removes one.
         label(&mut world, "z1");
         world.node.as_mut().unwrap().instance_type = Some("t3.nano".into());
         world.catalog.instance_types.insert("t3.nano".into(), None);
-        assert_eq!(said(&world), [""; 0]);
+        assert_eq!(reported_reasons(&world), [""; 0]);
     }
 }
 
 #[test]
-fn two_answers_of_ec2_that_differ_make_nothing_and_remove_nothing() {
+fn contradicting_zones_of_ec2_create_nothing_and_remove_nothing() {
     let mut world = settled();
     world.interfaces = Some(InstanceInterfaces { zone: Some("z2".into()), ..world.interfaces.clone().unwrap() });
-    assert_eq!(said(&world), [ZONE_CONTRADICTION]);
+    assert_eq!(reported_reasons(&world), [ZONE_CONTRADICTION]);
 }
 
 #[test]
-fn on_a_contradiction_ec2_is_asked_before_anything_is_made() {
+fn on_a_contradiction_the_instance_is_looked_up_before_an_eni_is_created() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A, SUBNET_FAR])]);
     world.interfaces = None;
     label(&mut world, "z2");
@@ -83,12 +83,12 @@ fn on_a_contradiction_ec2_is_asked_before_anything_is_made() {
 }
 
 #[test]
-fn what_left_the_list_still_goes_and_what_is_attached_in_a_listed_subnet_stays() {
+fn an_eni_whose_subnet_left_the_list_is_deleted_and_one_in_a_listed_subnet_stays() {
     let mut world = settled();
     world.nodeenis = vec![nodeeni("a", 1, &[SUBNET_FAR])];
     let next = world.assign();
     assert_eq!(next.delete.len(), 1, "a person took its subnet off the list: {next:?}");
-    // Listed, of a zone where the node is not by any other source.
+    // The subnet is listed, and the providerID names a zone without a listed subnet.
     let mut world = settled();
     set(
         &mut world.attachments[0].status.conditions,
@@ -97,11 +97,11 @@ fn what_left_the_list_still_goes_and_what_is_attached_in_a_listed_subnet_stays()
         at(0),
     );
     world.node.as_mut().unwrap().zone = Some("z9".into());
-    assert_eq!(said(&world), [ZONE_CONTRADICTION]);
+    assert_eq!(reported_reasons(&world), [ZONE_CONTRADICTION]);
 }
 
 #[test]
-fn a_node_of_another_region_is_not_looked_for_and_that_is_said_of_it_alone() {
+fn a_node_of_another_region_is_not_looked_up_and_only_its_region_is_reported() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.region = Some("us-east-1".to_owned());
     world.node.as_mut().unwrap().zone = Some("ap-southeast-2c".to_owned());
@@ -110,18 +110,18 @@ fn a_node_of_another_region_is_not_looked_for_and_that_is_said_of_it_alone() {
     let refused = world.assign();
     assert_eq!(refused.refused[0].why, UnassignedReason::OtherRegion { zone, region });
     assert!(refused.create.is_empty() && refused.needs.is_empty() && refused.recheck.is_none(), "{refused:?}");
-    // Even for an instance that looks have missed.
+    // The same for an instance that lookups have missed.
     let gone = InstanceObservation::first(InstanceState::Missing, at(10)).then(InstanceState::Missing, at(90));
     world.state = Some(gone);
     assert_eq!(world.assign().refused[0].why.reason(), "NodeInOtherRegion");
-    // A Local Zone is of the Region whose name it bears.
+    // A Local Zone belongs to the Region in its name.
     world.node.as_mut().unwrap().zone = Some("us-east-1-bos-1a".to_owned());
     assert_ne!(world.assign().refused[0].why.reason(), "NodeInOtherRegion");
 }
 
-/// Subnets are re-tagged: the old one loses the Name before the new one has it (cilium/cilium#32346).
+/// The tag Name moves from one subnet to another: the old subnet loses it before the new one has it (cilium/cilium#32346).
 #[test]
-fn what_is_in_use_stays_for_a_while_when_its_subnets_name_stands_for_none_in_the_zone() {
+fn an_eni_in_use_stays_for_a_while_when_the_name_stands_for_no_subnet_of_the_zone() {
     let mut world = World::new(vec![named("storage")]);
     let far = SubnetId::parse(SUBNET_FAR).unwrap();
     let stands_for = |world: &mut World, zone_one: Option<&str>| {
@@ -142,17 +142,17 @@ fn what_is_in_use_stays_for_a_while_when_its_subnets_name_stands_for_none_in_the
     world.now = at(1_000);
     stands_for(&mut world, None);
     let until = world.now.saturating_add(crate::assign::desired::NAME_STANDS).unwrap();
-    assert_eq!(said(&world), ["SubnetNameMoved"]);
+    assert_eq!(reported_reasons(&world), ["SubnetNameMoved"]);
     assert_eq!(world.assign().recheck, Some(until));
 
-    // The new one has it: one node at a time follows.
+    // The new subnet has the name: the nodes are replaced one at a time.
     let mut moved = World { attachments: world.attachments.clone(), ..World::new(vec![named("storage")]) };
     moved.now = at(1_060);
     stands_for(&mut moved, Some(SUBNET_B));
     let next = moved.assign();
     assert!(next.delete.is_empty() && next.outdated.len() == 1, "{next:?}");
 
-    // None has: then it is meant so.
+    // No subnet got the name in time: the ENI is deleted.
     world.now = until;
     if let Some(interfaces) = &mut world.interfaces {
         interfaces.as_of = until;

@@ -1,3 +1,5 @@
+//! ENIs that a deselected node keeps while Pods use them.
+
 use super::*;
 use multi_eni_api::eniattachment::LastError;
 
@@ -11,7 +13,7 @@ fn pod(name: &str, nodeenis: &str, resources: &[&str]) -> ObservedPod {
     }
 }
 
-/// A node that was deselected longer ago than the grace.
+/// A node that was deselected for longer than the grace period.
 fn deselected() -> World {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let mut attachment = new_attachment("n0", 1, false);
@@ -24,7 +26,7 @@ fn deselected() -> World {
 }
 
 #[test]
-fn a_deselected_node_keeps_its_eni_while_a_pod_uses_it_and_says_for_whom() {
+fn a_deselected_node_keeps_its_eni_while_a_pod_uses_it_and_reports_the_pod() {
     let mut world = deselected();
     assert_eq!(world.assign().delete.len(), 1, "nobody asked for waiting");
     for user in [pod("ns/by-name", "other,a", &[]), pod("ns/by-resource", "", &["example.com/fast"])] {
@@ -38,7 +40,7 @@ fn a_deselected_node_keeps_its_eni_while_a_pod_uses_it_and_says_for_whom() {
 }
 
 #[test]
-fn the_wait_is_told_from_the_beginning_and_a_deleted_nodeeni_waits_for_nobody() {
+fn the_wait_for_pods_is_reported_at_once_and_a_deleted_nodeeni_does_not_wait() {
     let mut world = deselected();
     world.pods = Some(vec![pod("ns/user", "a", &[])]);
     for since in [None, Some(at(95)), Some(at(0))] {
@@ -50,7 +52,7 @@ fn the_wait_is_told_from_the_beginning_and_a_deleted_nodeeni_waits_for_nobody() 
 }
 
 #[test]
-fn before_the_pods_are_listed_nothing_is_taken_from_them() {
+fn nothing_is_deleted_before_the_pods_are_listed() {
     let mut world = deselected();
     world.pods_unknown = true;
     let assignment = world.assign();
@@ -58,9 +60,9 @@ fn before_the_pods_are_listed_nothing_is_taken_from_them() {
     assert_eq!(assignment.waiting[0].pods, None);
 }
 
-/// Else it would be made anew, on a node that does not ask for it, and hold up the rollout on all others.
+/// Otherwise a new ENI would be created on a node that no longer asks for one, and would hold up the rollout on all other nodes.
 #[test]
-fn what_is_lost_or_was_never_attached_is_kept_for_nobody() {
+fn an_eni_that_is_lost_or_was_never_attached_is_not_kept_for_pods() {
     let mut world = deselected();
     world.pods = Some(vec![pod("ns/user", "a", &[])]);
     let attached = world.attachments[0].status.clone();

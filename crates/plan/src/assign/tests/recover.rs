@@ -5,7 +5,7 @@ use crate::lifecycle::tests::{attachment, eni};
 use crate::observed::{AttachmentState, ObservedEni};
 use multi_eni_api::names;
 
-/// An ENI of ours in slot 1, attached, whose ENIAttachment is not there.
+/// An ENI of this cluster that is attached in slot 1 and has no ENIAttachment.
 fn lost() -> ObservedEni {
     let mut seen = eni(1);
     seen.tags = [
@@ -38,7 +38,7 @@ fn adopted(assignment: &Assignment) -> Vec<&str> {
 }
 
 #[test]
-fn what_is_where_it_is_wanted_is_adopted_in_place_and_then_settled() {
+fn a_lost_eni_in_a_desired_slot_is_adopted_in_place_and_then_settled() {
     let mut world = world(|_| ());
     let assignment = world.assign();
     let [new] = assignment.create.as_slice() else { panic!("{assignment:?}") };
@@ -48,14 +48,14 @@ fn what_is_where_it_is_wanted_is_adopted_in_place_and_then_settled() {
     (eni_attachment.guarded, eni_attachment.uid) = (true, "uid-new".to_owned());
     world.attachments.push(eni_attachment);
     assert!(world.assign().is_settled(), "{:?}", world.assign());
-    // It is as any other from then on: another index replaces it.
+    // From then on the ENI is like any other: another device index replaces it.
     world.nodeenis = vec![nodeeni("a", 2, &[SUBNET_A])];
     let moved = world.assign();
     assert_eq!((moved.outdated["uid-a"].len(), moved.pinned.len()), (1, 0));
 }
 
 #[test]
-fn one_in_another_subnet_is_adopted_as_it_is_and_replaced_in_its_turn() {
+fn a_lost_eni_in_another_subnet_is_adopted_and_replaced_in_its_turn() {
     let mut world = world(|eni| eni.subnet = SubnetId::parse(SUBNET_B).ok());
     let assignment = world.assign();
     assert_eq!(assignment.create[0].spec.request.subnet_id, SUBNET_B);
@@ -70,7 +70,7 @@ fn one_in_another_subnet_is_adopted_as_it_is_and_replaced_in_its_turn() {
 }
 
 #[test]
-fn a_nodeeni_that_was_made_again_adopts_by_its_name() {
+fn a_nodeeni_that_was_created_again_adopts_by_its_name() {
     let again = world(|eni| {
         eni.tags.insert(names::TAG_NODEENI_UID, "uid-before");
     });
@@ -78,7 +78,7 @@ fn a_nodeeni_that_was_made_again_adopts_by_its_name() {
 }
 
 #[test]
-fn nothing_else_is_adopted() {
+fn no_other_eni_is_adopted() {
     type Change = fn(&mut ObservedEni);
     let cases: [(&str, Change); 5] = [
         ("another cluster's", |eni| eni.tags.insert(names::TAG_CLUSTER, "another")),
@@ -102,7 +102,7 @@ fn nothing_else_is_adopted() {
 }
 
 #[test]
-fn while_it_may_be_adopted_it_is_no_orphan() {
+fn an_eni_that_may_be_adopted_is_no_orphan() {
     let world = world(|_| ());
     let (node, there) = (world.node.clone().unwrap(), lost());
     let nodeenis: Vec<&NodeEni> = world.nodeenis.iter().collect();
@@ -116,26 +116,26 @@ fn while_it_may_be_adopted_it_is_no_orphan() {
 }
 
 #[test]
-fn whose_lost_eni_is_in_the_slot_holds_it_before_one_that_is_older() {
+fn the_nodeeni_whose_lost_eni_is_in_the_slot_holds_it_before_an_older_nodeeni() {
     let mut world = world(|_| ());
     world.nodeenis.insert(0, nodeeni("0", 1, &[SUBNET_A]));
     let assignment = world.assign();
     assert_eq!(adopted(&assignment), [lost().id.as_str()]);
     let refused = assignment.refused.iter().find(|refusal| refusal.nodeeni_uid == "uid-0").map(|refusal| &refusal.why);
     assert!(matches!(refused, Some(UnassignedReason::SlotHeld { holder, .. }) if holder == "a"), "{refused:?}");
-    // The same by an old look, which is renewed slowly: what was said is no news each time.
+    // An expired lookup, which is renewed at a long interval, gives the same reason.
     world.now = at(400);
     let later = world.assign();
     let refused = later.refused.iter().find(|refusal| refusal.nodeeni_uid == "uid-0").map(|refusal| &refusal.why);
     assert!(matches!(refused, Some(UnassignedReason::SlotHeld { leaving: false, .. })), "{refused:?}");
     world.now = at(100);
-    // Where its NodeENI asks for another slot by now, the other one waits for it to go.
+    // If its NodeENI asks for another slot by now, the lost ENI is not adopted, and the other NodeENI waits until it is removed.
     world.nodeenis[1] = nodeeni("a", 5, &[SUBNET_A]);
     assert!(adopted(&world.assign()).is_empty());
 }
 
 #[test]
-fn an_eniattachment_that_was_restored_without_its_status_gives_way_to_what_is_in_its_slot() {
+fn an_eniattachment_restored_without_its_status_gives_way_to_the_eni_in_its_slot() {
     let mut world = world(|_| ());
     let new = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]).assign().create.remove(0);
     let mut restored = Attachment::read(&multi_eni_api::ENIAttachment::new(&new.name, new.spec));
@@ -144,17 +144,19 @@ fn an_eniattachment_that_was_restored_without_its_status_gives_way_to_what_is_in
     let assignment = world.assign();
     assert_eq!((assignment.delete.len(), assignment.create.len()), (1, 0), "{assignment:?}");
     assert!(assignment.share("uid-a").is_open_at((0, 1)), "what is there is no orphan meanwhile");
-    // A new process has not looked there yet: it does, whatever holds the Create of that one back.
+    assert!(!assignment.share("uid-a").is_open_at((0, 2)), "it asks for nothing in any other slot");
+    // A new process has not looked up the instance yet. It asks for the lookup, whatever else holds the Create back.
     let interfaces = world.interfaces.take();
     let blind = world.assign();
     assert!(blind.needs.contains(&Need::LookupInterfaces(restored.instance.clone().unwrap())), "{blind:?}");
     world.interfaces = interfaces;
-    // It may have got an ENI of its own in the meantime, which cannot be attached; never one that is in place.
+    // The restored ENIAttachment may have created another ENI in the meantime, which cannot be attached. An ENIAttachment whose
+    // ENI is attached never gives way.
     world.attachments[0].status.eni_id = Some("eni-00000009".to_owned());
     assert_eq!(world.assign().delete.len(), 1);
     world.attachments[0].status.attachment_id = Some("eni-attach-1".to_owned());
     assert_eq!(world.assign().delete.len(), 0);
-    // Nothing of ours is there: it gets an ENI as any other.
+    // No ENI of this cluster is in the slot: the ENIAttachment gets an ENI like any other.
     world.attachments = vec![restored];
     world.interfaces.as_mut().unwrap().enis.clear();
     assert_eq!(world.assign().delete.len(), 0);

@@ -1,4 +1,4 @@
-//! What labels or an edit take away goes when it is the node's turn.
+//! ENIs that labels or an edit remove are deleted when the removal pace permits it for the node.
 
 use super::*;
 use crate::removals::Cause;
@@ -38,7 +38,7 @@ fn a_deselected_node_keeps_its_eni_until_its_turn() {
 }
 
 #[test]
-fn labels_that_match_again_keep_it() {
+fn labels_that_match_again_keep_the_eni() {
     let mut world = attached(&[SUBNET_A]);
     world.attachments[0].deselected_since = Some(at(0));
     let undone = world.assign();
@@ -47,7 +47,7 @@ fn labels_that_match_again_keep_it() {
 
 #[test]
 fn a_subnet_that_is_taken_off_the_list_is_paced() {
-    // Another subnet of another zone: nothing comes in the place of what is there.
+    // The only listed subnet is in another zone: no new ENI comes in the place of the existing one.
     let mut world = attached(&["subnet-00000003"]);
     let waits = world.assign();
     assert_eq!((waits.delete.len(), losing(&waits)), (0, Some(Cause::Edited)));
@@ -56,7 +56,7 @@ fn a_subnet_that_is_taken_off_the_list_is_paced() {
 }
 
 #[test]
-fn what_carries_no_traffic_and_what_is_deleted_is_not_paced() {
+fn an_eni_without_traffic_and_the_enis_of_deleted_objects_are_not_paced() {
     let mut world = attached(&[SUBNET_A]);
     deselect(&mut world);
     world.attachments[0].status.conditions.clear();
@@ -79,7 +79,7 @@ fn what_carries_no_traffic_and_what_is_deleted_is_not_paced() {
 }
 
 #[test]
-fn what_came_into_use_after_the_permit_waits_for_its_turn() {
+fn an_eni_that_came_into_use_after_the_permit_waits_for_its_turn() {
     let mut world = attached(&[SUBNET_B]);
     world.permits = [("uid-a".to_owned(), [("n0".to_owned(), Turn { had: 0, may_lose: true })].into())].into();
     assert!(world.assign().delete.is_empty());
@@ -88,7 +88,7 @@ fn what_came_into_use_after_the_permit_waits_for_its_turn() {
 }
 
 #[test]
-fn a_node_that_is_to_have_fewer_and_others_is_let_be_until_its_turn() {
+fn a_node_with_surplus_and_outdated_enis_is_unchanged_until_its_turn() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.attachments = (1..=3).map(|index| new_attachment("n0", index + 4, true)).collect();
     for attachment in &mut world.attachments {

@@ -1,11 +1,11 @@
-//! Created, and its slot is somebody else's.
+//! ENIs that were created and that EC2 refuses to attach.
 
 use super::*;
 use crate::ec2_errors::CallError;
 use multi_eni_api::eniattachment::LastError;
 use std::collections::BTreeSet;
 
-/// What EC2 answers to an Attach where somebody else's ENI is.
+/// The error of an Attach to a slot with a foreign ENI.
 fn slot_taken(index: i32) -> LastError {
     LastError {
         action: "AttachNetworkInterface".to_owned(),
@@ -16,9 +16,9 @@ fn slot_taken(index: i32) -> LastError {
     }
 }
 
-/// Its slot is somebody else's, and its NodeENI names a group that EC2 does not know.
+/// The slot has a foreign ENI, and the NodeENI names a group that EC2 does not know.
 #[test]
-fn what_could_never_be_attached_goes_after_a_while_even_if_what_is_asked_for_is_not_known() {
+fn an_unattachable_eni_is_deleted_after_a_while_even_if_a_group_is_not_resolved() {
     let mut a = nodeeni("a", 1, &[SUBNET_A]);
     a.spec.as_mut().unwrap().group_names = vec!["no such group".to_owned()];
     let mut world = World::new(vec![a]);
@@ -34,18 +34,18 @@ fn what_could_never_be_attached_goes_after_a_while_even_if_what_is_asked_for_is_
     let assignment = world.assign();
     assert_eq!(assignment.delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::Unattachable]);
     assert!(assignment.create.is_empty(), "{assignment:?}");
-    // Before EC2 was asked what the name stands for, its status may be behind what was done.
+    // Before the name is looked up, the status may be older than the state on EC2.
     let asked = std::mem::take(&mut world.catalog.groups_named);
     assert_eq!(world.assign().delete, []);
     world.catalog.groups_named = asked;
-    // One that is attached stays, whatever is not known.
+    // An attached ENI stays, whatever is not known.
     world.attachments[0].status.attachment_id = Some("eni-attach-1".to_owned());
     assert_eq!(world.assign().delete, []);
 }
 
-/// AttachmentLimitExceeded though the type promises room, and other lasting answers.
+/// AttachmentLimitExceeded although the limits of the type are not reached, and other errors that last.
 #[test]
-fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_changed() {
+fn an_eni_that_ec2_refuses_to_attach_is_deleted_and_created_again_only_after_a_change() {
     let refused = |code: &str| {
         let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
         let new = world.assign().create.pop().unwrap();
@@ -80,16 +80,15 @@ fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_chan
         let gone = world.attachments.pop().unwrap();
         let error = CallError::Answered { code: code.into(), message: "no".into() };
         let at_refusal = InstanceAtRefusal::after(&error, world.now).unwrap();
-        let call_history =
-            AttachRefused::of(&gone, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
-        world.refused_attach.insert(gone.name.clone(), call_history);
+        let record = AttachRefused::of(&gone, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
+        world.refused_attach.insert(gone.name.clone(), record);
         if let Some(interfaces) = &mut world.interfaces {
             interfaces.as_of = world.now;
         }
         let assignment = world.assign();
         assert!(assignment.create.is_empty(), "{code}: {assignment:?}");
         assert_eq!(assignment.refused[0].why.reason(), "AttachRefused");
-        // Somebody has changed what is on the instance.
+        // The ENIs on the instance change.
         if let Some(interfaces) = &mut world.interfaces {
             interfaces.enis.retain(|_| false);
             let mut other = crate::lifecycle::tests::eni(77);
@@ -101,7 +100,7 @@ fn what_ec2_refuses_for_good_goes_and_is_made_again_only_when_something_has_chan
 }
 
 #[test]
-fn what_had_left_before_the_eni_was_given_up_is_a_change() {
+fn an_interface_that_left_between_the_refusal_and_the_deletion_is_a_change() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let error = CallError::Answered { code: "AttachmentLimitExceeded".into(), message: "full".into() };
     assert!(
@@ -118,7 +117,7 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
     at_refusal.take(&then);
     (then.as_of, then.enis) = (at(60), vec![]);
     at_refusal.take(&then);
-    // A slot that no look shows to be taken is remembered: it would be refused every ten minutes for ever.
+    // A refusal for a slot that lookups show free is recorded. Otherwise EC2 would refuse a new ENI every ten minutes.
     let mut taken = new_attachment("n0", 1, false);
     taken.status.last_error = Some(slot_taken(1));
     assert!(AttachRefused::is_of_its_slot(&taken, Some(&at_refusal)) && AttachRefused::is_of_its_slot(&taken, None));
@@ -127,9 +126,8 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
     assert!(!AttachRefused::is_of_its_slot(&taken, Some(&unseen)));
     let new = world.assign().create[0].clone();
     let attachment = Attachment { request: new.spec.request.clone(), ..new_attachment("n0", 1, false) };
-    let call_history =
-        AttachRefused::of(&attachment, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
-    world.refused_attach.insert(new.name.clone(), call_history);
+    let record = AttachRefused::of(&attachment, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
+    world.refused_attach.insert(new.name.clone(), record);
     assert_eq!(
         world.assign().create.len(),
         1,
@@ -151,9 +149,10 @@ fn what_had_left_before_the_eni_was_given_up_is_a_change() {
     }
 }
 
-/// It was taken over, somebody detached it, another one took its slot, and the spec asks for a card that the type does not have.
+/// The adopted ENI was detached by hand, a foreign ENI took its slot, and the spec asks for a network card that the type does not
+/// have.
 #[test]
-fn what_could_never_be_attached_goes_though_what_is_asked_for_instead_cannot_come() {
+fn an_unattachable_eni_is_deleted_although_its_replacement_cannot_be_attached() {
     let mut a = nodeeni("a", 4, &[SUBNET_B]);
     a.spec.as_mut().unwrap().card = 1;
     let mut world = World::new(vec![a]);

@@ -1,4 +1,4 @@
-//! An ENIAttachment that is stored and cannot be read holds its slot, and nothing else is known of it.
+//! An ENIAttachment that is stored and cannot be read holds its slot. Nothing else is known about it.
 
 use super::*;
 use multi_eni_api::ENIAttachment;
@@ -21,7 +21,7 @@ fn world() -> World {
 }
 
 #[test]
-fn its_name_and_label_say_what_it_holds() {
+fn the_name_and_the_label_of_an_unreadable_eniattachment_name_its_slot_and_nodeeni() {
     let attachment = &world().attachments[0];
     assert_eq!(attachment.instance.as_ref().map(InstanceId::as_str), Some(INSTANCE));
     assert_eq!((attachment.slot(), attachment.nodeeni_uid.as_str()), ((0, 1), "uid-a"));
@@ -29,7 +29,7 @@ fn its_name_and_label_say_what_it_holds() {
 }
 
 #[test]
-fn it_is_neither_replaced_nor_removed() {
+fn an_unreadable_eniattachment_is_neither_replaced_nor_removed() {
     let mut gone_node = world();
     gone_node.node = None;
     let mut unlabelled = world();
@@ -55,7 +55,7 @@ fn it_is_neither_replaced_nor_removed() {
 }
 
 #[test]
-fn another_nodeeni_does_not_get_its_slot() {
+fn another_nodeeni_does_not_get_the_slot_of_an_unreadable_eniattachment() {
     let mut world = world();
     world.nodeenis.push(nodeeni("b", 1, &[SUBNET_A]));
     let assignment = world.assign();

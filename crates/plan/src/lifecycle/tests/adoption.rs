@@ -1,4 +1,4 @@
-//! Taking over from upstream: our tags first, and nothing before.
+//! Adoption of ENIs of upstream: the controller's tags are set first, and nothing is done before.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn left(world: &mut World) -> &mut ObservedEni {
 }
 
 #[test]
-fn it_is_looked_for_by_its_id_and_never_created_and_then_gets_all_our_tags() {
+fn an_adopted_eni_is_looked_up_by_id_and_then_tagged() {
     let mut world = world();
     let ours = tags(&cluster(), &world.attachment);
     let seen = std::mem::replace(&mut world.observation, absent(25));
@@ -27,7 +27,7 @@ fn it_is_looked_for_by_its_id_and_never_created_and_then_gets_all_our_tags() {
     world.observation = seen;
     let change = Change::Tags(ours.clone());
     assert!(matches!(world.step().action, Action::Modify { change: found, .. } if found == change));
-    // On its way out as well: nothing is detached that does not carry our tags.
+    // The same holds during teardown: no ENI is detached that does not carry the controller's tags.
     world.attachment.deleting = Some(at(29));
     assert!(matches!(world.step().action, Action::Modify { change: found, .. } if found == change));
     left(&mut world).tags.extend(ours);
@@ -37,7 +37,7 @@ fn it_is_looked_for_by_its_id_and_never_created_and_then_gets_all_our_tags() {
 }
 
 #[test]
-fn what_is_elsewhere_or_anothers_is_not_touched_and_a_missing_right_is_named() {
+fn an_eni_of_others_is_not_touched_and_a_missing_permission_is_named() {
     let mut world = world();
     for _ in 0..4 {
         world.fail(Call::Tag, "UnauthorizedOperation", "no");
@@ -59,9 +59,9 @@ fn what_is_elsewhere_or_anothers_is_not_touched_and_a_missing_right_is_named() {
     }
 }
 
-/// The look may have shown what was before the ENI was there: a stale read.
+/// A stale lookup may show the time before the ENI existed.
 #[test]
-fn a_look_that_misses_it_soon_after_it_was_taken_over_is_no_proof() {
+fn a_lookup_soon_after_the_adoption_proves_no_absence() {
     let mut world = World::new(Observation::Absent {
         by_tag: at(25),
         home: None,
@@ -78,9 +78,10 @@ fn a_look_that_misses_it_soon_after_it_was_taken_over_is_no_proof() {
     assert_eq!(world.step().action, Action::Release);
 }
 
-/// Our tags were there: a stale read does not show them, or somebody took them off. They are written again, and that is all.
+/// The tags were set before. Either a stale lookup does not show them, or somebody removed them. They are only written
+/// again.
 #[test]
-fn one_that_was_ready_in_its_place_stays_ready_while_it_is_tagged_again() {
+fn an_attached_eni_stays_ready_while_it_is_tagged_again() {
     let mut world = world();
     let ours = tags(&cluster(), &world.attachment);
     left(&mut world).tags.extend(ours.clone());
@@ -100,7 +101,7 @@ fn an_eni_of_this_cluster_whose_eniattachment_is_lost_gets_the_new_ones_tags() {
     left(&mut world).tags = tags(&cluster(), &world.attachment).into_iter().collect();
     left(&mut world).tags.insert(names::TAG_ATTACHMENT_UID, "uid-lost");
     assert!(matches!(world.step().action, Action::Modify { change: Change::Tags(_), .. }));
-    // Not another NodeENI's, not another cluster's: somebody's hand.
+    // An ENI of another NodeENI or of another cluster is not adopted: somebody changed its tags.
     let others: [&[(&str, &str)]; 2] =
         [&[(names::TAG_NODEENI, "b"), (names::TAG_NODEENI_UID, "uid-b")], &[(names::TAG_CLUSTER, "another")]];
     for tags_of_another in others {
@@ -114,7 +115,7 @@ fn an_eni_of_this_cluster_whose_eniattachment_is_lost_gets_the_new_ones_tags() {
 }
 
 #[test]
-fn what_was_moved_before_it_could_be_taken_over_is_given_up_and_let_be() {
+fn an_eni_that_was_moved_before_its_adoption_is_released() {
     let mut world = world();
     world.attachment.recovered = true;
     left(&mut world).tags = tags(&cluster(), &world.attachment).into_iter().collect();
@@ -126,7 +127,7 @@ fn what_was_moved_before_it_could_be_taken_over_is_given_up_and_let_be() {
     world.attachment.deleting = Some(at(29));
     assert_eq!(world.step().action, Action::Release, "it never carried this one's tags");
 
-    // We may have tagged it just now: a look that began too soon after that is no proof.
+    // This process may have tagged the ENI just now. A lookup that began too soon after that is no proof.
     left(&mut world).last_call = Some(at(29));
     assert_eq!(world.step().action, Action::Wait);
     left(&mut world).last_call = None;
@@ -135,12 +136,12 @@ fn what_was_moved_before_it_could_be_taken_over_is_given_up_and_let_be() {
     assert_ne!(world.step().action, Action::Release, "it is ours");
 }
 
-/// Somebody moved it away, and whether it got our tags before is not to be seen yet.
+/// Somebody moved the ENI, and it is not known yet whether the ENI got the controller's tags before.
 #[test]
-fn what_was_moved_before_it_carried_our_tags_is_let_be_when_a_look_shows_that_late_enough() {
+fn a_moved_eni_is_released_once_a_lookup_after_the_lag_shows_no_tags_of_ours() {
     let mut world = world();
     left(&mut world).attachment.as_mut().unwrap().instance = InstanceId::parse("i-00000000").ok();
-    // An earlier process may have tagged it just before this one began.
+    // An earlier process may have tagged the ENI just before this process began.
     let since = world.now.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap();
     world.call_history.acting_since = since;
     world.call_history.made_here = false;
@@ -158,7 +159,7 @@ fn what_was_moved_before_it_carried_our_tags_is_let_be_when_a_look_shows_that_la
     world.attachment.deleting = None;
     assert!(world.step().status.last_error.is_some_and(|error| error.code == crate::attachment::ENI_LOST));
 
-    // Tags of ours that were torn off in part were there.
+    // An ENI that carries a part of the controller's tags was adopted before.
     let torn = tags(&cluster(), &world.attachment);
     for key in [names::TAG_CLUSTER, names::TAG_ATTACHMENT_UID] {
         let mut tags = torn.clone();
@@ -171,14 +172,15 @@ fn what_was_moved_before_it_carried_our_tags_is_let_be_when_a_look_shows_that_la
     }
 }
 
-/// The watch may bring an ENIAttachment of a NodeENI that is gone beside the one of its successor: both were made for the same ENI.
+/// The watch may show an ENIAttachment of a deleted NodeENI together with the one of its successor. Both were made for
+/// the same ENI.
 #[test]
-fn of_two_that_are_to_take_over_the_same_eni_one_does() {
+fn one_of_two_eniattachments_adopts_the_eni() {
     let mut world = world();
     let mut rival = world.attachment.clone();
     (rival.uid, rival.name) = ("uid-rival".to_owned(), "rival".to_owned());
     let takes = |world: &World| matches!(world.step().action, Action::Modify { change: Change::Tags(_), .. });
-    // The other one is on its way out.
+    // The other ENIAttachment is deselected.
     rival.deselected_since = Some(at(20));
     world.rivals = vec![rival.clone()];
     assert!(takes(&world));
@@ -186,7 +188,7 @@ fn of_two_that_are_to_take_over_the_same_eni_one_does() {
     assert!(!takes(&world), "{:?}", world.step());
     let blocked = world.step().status;
     assert!(blocked.conditions.iter().any(|condition| condition.reason == "AlreadyAdopted"), "{blocked:?}");
-    // Whoever is named by its tags comes first, whatever else is so.
+    // The ENIAttachment that the tags name comes first, whatever else holds.
     left(&mut world).tags.insert(names::TAG_ATTACHMENT_UID, "uid-rival");
     let other = world.rivals[0].clone();
     world.attachment.deselected_since = None;
@@ -194,7 +196,7 @@ fn of_two_that_are_to_take_over_the_same_eni_one_does() {
     std::mem::swap(&mut world.attachment, &mut world.rivals[0]);
     assert_eq!(world.attachment.uid, other.uid);
     assert!(!takes(&world));
-    // One that is removed lets it be.
+    // An ENIAttachment that is being deleted leaves the ENI to the other one.
     world.attachment.deleting = Some(at(26));
     assert_eq!(world.step().action, Action::Release);
 }

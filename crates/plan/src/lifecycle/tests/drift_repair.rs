@@ -1,4 +1,4 @@
-//! Changes in place: one that is refused holds up no other, is said, and an edit is no repair.
+//! Changes in place: a refused change delays no other change and is reported; an edit is no repair.
 
 use super::*;
 use crate::ec2_errors::CallError;
@@ -7,7 +7,7 @@ fn refused(code: &str, message: &str) -> CallError {
     CallError::Answered { code: code.into(), message: message.into() }
 }
 
-/// Attached, and to be changed in two ways.
+/// An attached ENI that needs two changes.
 fn world() -> World {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.spec.source_dest_check = false;
@@ -15,7 +15,7 @@ fn world() -> World {
     world
 }
 
-/// Sends what is decided; answers the change.
+/// Sends the change that was decided, and records `answer`. Returns the attribute of the change.
 fn send(world: &mut World, answer: impl Fn(&Change) -> Result<(), CallError>) -> Option<&'static str> {
     let Action::Modify { change, .. } = world.step().action else { return None };
     world.call_history.sends_change(&change, Some(&world.spec), world.now);
@@ -31,7 +31,7 @@ fn send(world: &mut World, answer: impl Fn(&Change) -> Result<(), CallError>) ->
 }
 
 #[test]
-fn a_refused_change_holds_up_no_other_and_is_said_in_the_condition() {
+fn a_refused_change_delays_no_other_and_is_reported() {
     let mut world = world();
     let no_check = |change: &Change| match change {
         Change::SourceDestCheck(_) => Err(refused("InvalidParameterValue", "no")),
@@ -43,28 +43,28 @@ fn a_refused_change_holds_up_no_other_and_is_said_in_the_condition() {
     assert_eq!(step.action, Action::Wait, "the refused one waits still");
     let attached = step.status.conditions.iter().find(|c| c.type_ == types::ATTACHED).unwrap();
     assert_eq!((attached.status.as_str(), attached.reason.as_str()), ("True", "Refused"), "{attached:?}");
-    // What is corrected is tried at once.
+    // After the spec is corrected, the next change is sent at once.
     world.spec.source_dest_check = true;
     world.spec.description = "other".into();
     assert_eq!(send(&mut world, |_| Ok(())), Some("description"));
     assert_eq!(world.step().status.last_error, None);
 }
 
-/// Each would forget how the other was answered.
+/// One change's failure must not remove the other change's back-off.
 #[test]
-fn two_that_are_refused_back_off_each() {
+fn two_refused_changes_back_off_separately() {
     let mut world = world();
     let mut sent = Vec::new();
     for seconds in 30..3630 {
         world.now = at(seconds);
-        world.looked(seconds);
+        world.set_shown_at(seconds);
         sent.extend(send(&mut world, |_| Err(refused("InternalError", "no"))));
     }
     assert!(sent.len() <= 60, "{}: {sent:?}", sent.len());
 }
 
 #[test]
-fn edits_are_no_repairs_that_somebody_undoes() {
+fn edits_do_not_count_as_undone_repairs() {
     let mut world = world();
     world.spec.tags.clear();
     for n in 0..8 {
@@ -72,7 +72,7 @@ fn edits_are_no_repairs_that_somebody_undoes() {
         assert_eq!(send(&mut world, |_| Ok(())), Some("sourceDestCheck"), "{n}: at once");
         assert_eq!(world.step().status.last_error, None);
     }
-    // One that fails is none either.
+    // A change that fails is no repair either.
     world.spec.source_dest_check = false;
     for _ in 0..6 {
         world.now = world.now.saturating_add(jiff::SignedDuration::from_secs(120)).unwrap();

@@ -10,7 +10,7 @@ fn in_use(since: i64, seen_at: i64) -> World {
 }
 
 #[test]
-fn it_is_neither_attached_nor_deleted_and_that_is_said() {
+fn an_eni_in_use_is_neither_attached_nor_deleted_and_is_reported() {
     for leaving in [false, true] {
         let mut world = in_use(100, 102);
         world.attachment.deleting = leaving.then(|| at(90));
@@ -20,7 +20,7 @@ fn it_is_neither_attached_nor_deleted_and_that_is_said() {
         assert_eq!(step.recheck, Some(at(107)));
         world.now = at(107);
         assert!(matches!(world.step().action, Action::LookupById(_)));
-        // It lasts.
+        // The state lasts.
         let mut world = World { attachment: world.attachment, ..in_use(100, 700) };
         world.now = at(701);
         let step = world.step();
@@ -31,7 +31,7 @@ fn it_is_neither_attached_nor_deleted_and_that_is_said() {
 }
 
 #[test]
-fn once_it_is_free_it_goes_on() {
+fn an_eni_that_becomes_free_is_attached() {
     let mut world = in_use(100, 102);
     world.now = at(103);
     let Observation::Seen(seen) = &mut world.observation else { panic!() };
@@ -39,9 +39,9 @@ fn once_it_is_free_it_goes_on() {
     assert!(matches!(world.step().action, Action::Attach { .. }));
 }
 
-/// What is stored and cannot be read is left as it is.
+/// An object that cannot be read stays as it is.
 #[test]
-fn nothing_is_done_for_an_object_that_cannot_be_read() {
+fn an_unreadable_object_causes_no_action() {
     for leaving in [false, true] {
         let mut world = World::new(absent(25));
         world.now = at(5000);

@@ -1,4 +1,4 @@
-//! An instance that dies before its Node: nothing is called lost, made or attached for it.
+//! An instance that dies before its Node: no ENI is called lost, created or attached for it.
 
 use super::*;
 use crate::assign::INSTANCE_GONE;
@@ -13,7 +13,7 @@ fn ready(step: &Step) -> (&str, Phase) {
     (ready.reason.as_str(), step.status.phase)
 }
 
-/// One that was attached, and whose ENI a look by its ID does not show.
+/// An ENIAttachment whose ENI was attached, and a lookup by ID does not show the ENI.
 fn vanished() -> World {
     let mut world = World::new(Observation::Absent {
         by_tag: at(100),
@@ -54,7 +54,7 @@ fn an_eni_that_vanished_is_lost_only_if_its_instance_lives() {
 }
 
 #[test]
-fn not_to_be_shown_is_no_proof_of_death() {
+fn one_lookup_that_misses_an_instance_is_no_proof() {
     let mut world = vanished();
     world.unlooked = false;
     let missed = InstanceObservation::first(InstanceState::Missing, at(115));
@@ -74,7 +74,7 @@ fn not_to_be_shown_is_no_proof_of_death() {
 }
 
 #[test]
-fn an_attach_that_is_refused_for_the_instance_asks_for_its_state() {
+fn an_attach_that_is_refused_for_the_instance_leads_to_a_lookup() {
     for code in ["InvalidInstanceID.NotFound", "IncorrectInstanceState", "IncorrectState"] {
         let mut world = World::new(Observation::Seen(Box::new(eni(1))));
         world.unlooked = true;
@@ -87,14 +87,14 @@ fn an_attach_that_is_refused_for_the_instance_asks_for_its_state() {
         let next = world.step();
         assert_eq!((next.action.clone(), ready(&next).0), (Action::Wait, INSTANCE_GONE), "{code}");
         world.instance = Some(InstanceObservation::first(InstanceState::Stopped, at(60)));
-        world.looked(60);
+        world.set_shown_at(60);
         world.now = at(62);
         assert!(matches!(world.step().action, Action::Attach { .. }), "{code}: it is only stopped");
     }
 }
 
 #[test]
-fn what_came_loose_or_comes_late_is_attached_and_made_only_for_what_lives() {
+fn a_late_create_or_attach_needs_a_living_instance() {
     let mut world = World::new(Observation::Seen(Box::new(eni(1))));
     world.unlooked = true;
     world.attachment.status.attachment_id = Some("eni-attach-1".into());
@@ -108,7 +108,7 @@ fn what_came_loose_or_comes_late_is_attached_and_made_only_for_what_lives() {
 }
 
 #[test]
-fn a_state_that_cannot_be_asked_is_said() {
+fn a_failed_lookup_of_the_instance_is_reported() {
     let mut world = vanished();
     let code = "UnauthorizedOperation".to_owned();
     world.states_failure =
@@ -118,9 +118,9 @@ fn a_state_that_cannot_be_asked_is_said() {
     assert_eq!(ready(&world.step()), ("InstanceStateUnknown", Phase::Blocked));
 }
 
-/// Whose turn it is changes with each answer to others, and that the instance is gone does not.
+/// Which Create may try changes with each answer to others. The report of a gone instance does not.
 #[test]
-fn that_an_instance_is_gone_is_said_in_its_turn_and_out_of_it() {
+fn a_gone_instance_is_reported_whatever_the_gates_hold_back() {
     let mut world = World::new(absent(25));
     (world.now, world.unlooked) = (at(1_000), false);
     world.instance = Some(InstanceObservation::first(InstanceState::Terminated, at(900)));

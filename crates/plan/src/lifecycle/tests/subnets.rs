@@ -25,7 +25,7 @@ fn facts(free: i32, grown: Option<i64>, seconds: i64) -> ObservedSubnet {
 }
 
 #[test]
-fn a_full_subnet_is_described_again_and_not_created_in_until_it_has_room() {
+fn a_full_subnet_is_described_again_before_a_create() {
     let mut world = World::new(absent(25));
     world.fail(Call::Create, "InsufficientFreeAddressesInSubnet", "full");
     world.now = at(100);
@@ -38,9 +38,9 @@ fn a_full_subnet_is_described_again_and_not_created_in_until_it_has_room() {
     assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-0"));
 }
 
-/// EC2 says how many addresses are free, not how they lie.
+/// EC2 shows how many addresses are free, not how they lie.
 #[test]
-fn a_block_is_tried_a_few_times_and_then_when_the_subnet_has_grown_or_every_ten_minutes() {
+fn a_block_is_requested_three_times_then_after_growth_or_every_ten_minutes() {
     let mut world = World::new(absent(25));
     world.attachment.request.ipv4_prefix_count = Some(1);
     for n in 1..=4 {
@@ -61,7 +61,7 @@ fn a_block_is_tried_a_few_times_and_then_when_the_subnet_has_grown_or_every_ten_
 }
 
 #[test]
-fn a_subnet_that_shows_no_room_is_said_whatever_was_refused_before() {
+fn a_subnet_without_room_is_reported_whatever_was_refused_before() {
     let mut world = World::new(absent(25));
     world.describe(facts(0, None, 29));
     let short = world.step();
@@ -78,34 +78,35 @@ fn a_subnet_that_shows_no_room_is_said_whatever_was_refused_before() {
 }
 
 #[test]
-fn what_is_said_of_a_subnet_without_room_does_not_change_with_who_holds_it_back() {
+fn the_report_of_a_subnet_without_room_does_not_depend_on_the_gate() {
     let mut world = World::new(absent(25));
     world.describe(facts(0, None, 29));
-    let said = |world: &World| {
+    let ready = |world: &World| {
         let ready = world.step().status.conditions.into_iter().find(|condition| condition.type_ == types::READY);
         ready.map(|ready| (ready.reason, ready.message))
     };
-    let short = said(&world);
+    let short = ready(&world);
     assert!(short.as_ref().is_some_and(|(reason, _)| reason == "SubnetFull"), "{short:?}");
-    // EC2 is too busy: its own Create was answered so, and now the quota holds all back.
+    // EC2 throttled this ENIAttachment's own Create, and now the quota gate holds all Creates back.
     world.fail(Call::Create, "RequestLimitExceeded", "busy");
     world.now = at(40);
-    assert_eq!(said(&world), short);
+    assert_eq!(ready(&world), short);
     let refusal = CallError::Answered { code: crate::gates::quota::CODE.into(), message: "no more".into() };
     world.quota.answered("another", at(40), &Err(refusal), at(41));
     world.now = at(42);
-    assert_eq!(said(&world), short);
-    // Its own Create was refused for the quota, too: it says the same in its turn as out of it.
+    assert_eq!(ready(&world), short);
+    // This ENIAttachment's own Create was refused for the quota too. The report does not depend on its turn.
     world.fail(Call::Create, crate::gates::quota::CODE, "no more");
     world.now = at(43);
-    assert_eq!(said(&world), short);
+    assert_eq!(ready(&world), short);
     assert!(world.quota.freed());
-    assert_eq!(said(&world), short);
+    assert_eq!(ready(&world), short);
 }
 
-/// What it was refused twice others were refused once: which of the two holds it back is no news.
+/// This Create was refused twice, others were refused once. The count must not change with the refusal that holds it
+/// back.
 #[test]
-fn an_error_that_only_repeats_itself_is_never_counted_less_often() {
+fn the_count_of_a_repeated_error_never_falls() {
     let mut world = World::new(absent(25));
     for _ in 0..2 {
         world.fail(Call::Create, crate::gates::quota::CODE, "no more");
@@ -118,9 +119,10 @@ fn an_error_that_only_repeats_itself_is_never_counted_less_often() {
     assert_eq!(world.step().status.last_error, world.attachment.status.last_error);
 }
 
-/// Its own Create got no answer, which passes; meanwhile EC2 refused others for want of addresses, and it waits for that.
+/// Its own Create got no answer, which passes. Meanwhile EC2 refused others because the subnet was full, and it waits for
+/// that.
 #[test]
-fn what_others_were_refused_is_said_rather_than_an_own_failure_that_passes() {
+fn a_full_subnet_is_reported_rather_than_a_passing_failure() {
     let mut world = World::new(absent(25));
     world.describe(facts(100, None, 29));
     world.call_history.failed(Call::Create, &CallError::Unknown("timed out".into()), at(31));

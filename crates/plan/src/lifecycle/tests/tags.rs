@@ -9,7 +9,7 @@ fn set(world: &mut World, change: impl FnOnce(&mut ObservedEni)) {
     change(seen);
 }
 
-/// Attached, made with `team=blue` and `cost=1` of the user's.
+/// An attached ENI that was created with the user's tags `team=blue` and `cost=1`.
 fn tagged() -> World {
     let mut world = World::new(Observation::Absent { by_tag: at(0), home: None, by_id: None, deleted: None });
     let users = BTreeMap::from([("team".to_owned(), "blue".to_owned()), ("cost".to_owned(), "1".to_owned())]);
@@ -35,20 +35,20 @@ fn untag(keys: &[&str]) -> Option<Change> {
 }
 
 #[test]
-fn a_tag_that_leaves_the_spec_leaves_the_eni_and_does_not_come_back() {
+fn a_tag_removed_from_the_spec_is_removed_from_the_eni() {
     let mut world = tagged();
     assert_eq!(change(&world), None);
     world.spec.tags.remove("team");
     assert_eq!(change(&world), untag(&["team"]));
     set(&mut world, |seen| seen.tags.remove("team"));
     assert_eq!(change(&world), None, "what the request froze is not put back");
-    // Both at once; a Name goes back to the usual one.
+    // Both tags are removed at once. The tag Name returns to its default.
     world.spec.tags.clear();
     assert_eq!(change(&world), untag(&["cost"]));
 }
 
 #[test]
-fn what_others_set_stays() {
+fn a_tag_that_others_set_stays() {
     let mut world = tagged();
     set(&mut world, |seen| seen.tags.insert("backup", "yes"));
     assert_eq!(change(&world), None);
@@ -58,7 +58,7 @@ fn what_others_set_stays() {
 }
 
 #[test]
-fn a_tag_that_was_added_later_is_remembered_and_goes_too() {
+fn a_tag_that_was_added_later_is_recorded_and_removed() {
     let mut world = tagged();
     world.spec.tags.insert("stage".into(), "prod".into());
     world.spec.tags.insert("cost".into(), "2".into());
@@ -75,7 +75,7 @@ fn a_tag_that_was_added_later_is_remembered_and_goes_too() {
 }
 
 #[test]
-fn a_name_of_the_users_gives_way_to_the_usual_one() {
+fn a_name_removed_from_the_spec_returns_to_the_default() {
     let mut world = tagged();
     world.attachment.request.tags.insert("Name".into(), "mine".into());
     set(&mut world, |seen| seen.tags.insert("Name", "mine"));

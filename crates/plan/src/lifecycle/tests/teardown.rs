@@ -1,9 +1,9 @@
-//! The way out.
+//! Teardown: detach, delete, and the removal of the finalizer.
 
 use super::*;
 
 #[test]
-fn the_way_out_is_detach_delete_release() {
+fn teardown_is_detach_delete_release() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.attachment.deleting = Some(at(25));
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
@@ -16,7 +16,7 @@ fn the_way_out_is_detach_delete_release() {
 }
 
 #[test]
-fn a_young_attachment_is_not_detached_while_it_arrives_and_never_by_force() {
+fn a_young_attachment_is_not_detached_and_not_forced() {
     let mut world = World::new(seen(Some(AttachmentState::Attaching)));
     world.attachment.deleting = Some(at(25));
     for seconds in [30, 89, 299] {
@@ -25,24 +25,24 @@ fn a_young_attachment_is_not_detached_while_it_arrives_and_never_by_force() {
     }
     world.now = at(301);
     assert_eq!(world.step().action, Action::LookupById(eni(1).id), "an old look cannot tell that it is stuck");
-    world.looked(301);
+    world.set_shown_at(301);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
-    // However long that lasts: EC2 has accepted none yet.
+    // However long this lasts, EC2 has accepted no Detach yet.
     world.now = at(2000);
-    world.looked(2000);
+    world.set_shown_at(2000);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
-    world.accepts(2000);
+    world.accept_detach(2000);
     world.observation = seen(Some(AttachmentState::Detaching));
     since(&mut world, 2000);
     world.now = at(2899);
-    world.looked(2899);
+    world.set_shown_at(2899);
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(2900);
     assert_eq!(world.step().action, Action::LookupById(eni(1).id));
-    world.looked(2900);
+    world.set_shown_at(2900);
     assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
-    // EC2 has accepted it: that may take a while.
-    world.called(2900);
+    // EC2 has accepted the forced Detach, which may take a while.
+    world.set_last_call(2900);
     for seconds in [2900, 2959] {
         world.now = at(seconds);
         assert_eq!(world.step().action, Action::Wait, "{seconds}");
@@ -58,47 +58,47 @@ fn since(world: &mut World, seconds: i64) {
     }
 }
 
-/// A controller that was down for hours, that may not detach, or that comes to the last of thousands.
+/// The controller was down for hours, lacks the permission to detach, or has thousands of other ENIs to detach first.
 #[test]
-fn a_healthy_attachment_gets_a_plain_detach_first_whatever_time_has_passed() {
+fn a_plain_detach_comes_first_whatever_time_has_passed() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.attachment.deleting = Some(at(25));
     for seconds in [30, 1000, 100_000] {
         world.now = at(seconds);
-        world.looked(seconds);
+        world.set_shown_at(seconds);
         assert!(matches!(world.step().action, Action::Detach { force: false, .. }), "{seconds}");
         world.fail(Call::Detach, "UnauthorizedOperation", "You are not authorized");
         world.now = at(seconds + 900);
-        world.looked(seconds + 900);
+        world.set_shown_at(seconds + 900);
         assert!(matches!(world.step().action, Action::Detach { force: false, .. }), "{seconds}");
     }
 }
 
-/// EC2 accepts it, and shows the ENI attached again.
+/// EC2 accepts the Detach, and shows the ENI attached again.
 #[test]
-fn what_comes_back_is_detached_plainly_again_and_by_force_when_the_first_is_old_enough() {
+fn a_detach_that_does_not_last_is_forced_15_min_after_the_first() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.attachment.deleting = Some(at(25));
-    world.accepts(40);
+    world.accept_detach(40);
     for seconds in [100, 300, 939] {
         world.now = at(seconds);
-        world.looked(seconds);
+        world.set_shown_at(seconds);
         assert!(matches!(world.step().action, Action::Detach { force: false, .. }), "{seconds}");
-        world.accepts(seconds);
+        world.accept_detach(seconds);
     }
     world.now = at(940);
-    world.looked(940);
+    world.set_shown_at(940);
     assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
-    // Of another attachment none was accepted.
+    // EC2 has accepted no Detach of the other attachment.
     let Observation::Seen(eni) = &mut world.observation else { panic!("nothing is seen") };
     eni.attachment.as_mut().unwrap().id = "eni-attach-2".into();
     world.now = at(960);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
 }
 
-/// Somebody attaches what we detach, or EC2 does not do what it accepted.
+/// Somebody attaches the ENI again, or EC2 does not execute the Detach that it accepted.
 #[test]
-fn a_detach_that_does_not_last_is_repeated_less_and_less_and_said() {
+fn a_detach_that_does_not_last_backs_off_and_is_reported() {
     for attachments in [1, 1000] {
         let mut world = World::new(seen(Some(AttachmentState::Attached)));
         world.attachment.deleting = Some(at(25));
@@ -107,7 +107,7 @@ fn a_detach_that_does_not_last_is_repeated_less_and_less_and_said() {
             world.now = at(seconds);
             let Observation::Seen(eni) = &mut world.observation else { panic!("nothing is seen") };
             eni.attachment.as_mut().unwrap().id = format!("eni-attach-{}", sent.len() % attachments);
-            world.looked(seconds);
+            world.set_shown_at(seconds);
             if let Action::Detach { attachment, force: false, .. } = world.step().action {
                 world.call_history.sends_detach(&attachment, false, true);
                 world.call_history.succeeded(Call::Detach, world.now);
@@ -120,16 +120,16 @@ fn a_detach_that_does_not_last_is_repeated_less_and_less_and_said() {
     }
 }
 
-/// Each answer has a wait of its own, and begins anew after the other.
+/// Each answer has a wait of its own, which begins anew after the other answer.
 #[test]
-fn answers_that_take_turns_back_off_together_and_are_said() {
+fn alternating_answers_share_a_back_off_and_are_reported() {
     let turns =
         [("RequestLimitExceeded", "Request limit exceeded."), ("UnauthorizedOperation", "You are not authorized")];
     let mut world = World::new(seen(None));
     let mut sent = Vec::new();
     for seconds in 30..3630 {
         world.now = at(seconds);
-        world.looked(seconds);
+        world.set_shown_at(seconds);
         if let Action::Attach { .. } = world.step().action {
             let (code, message) = turns[sent.len() % 2];
             world.fail(Call::Attach, code, message);
@@ -144,35 +144,35 @@ fn answers_that_take_turns_back_off_together_and_are_said() {
     assert!(world.call_history.failure.is_none());
 }
 
-/// A look at a final state is kept for an hour, and the Node's instance is needed for longer.
+/// The state of a terminated instance is kept for an hour, and the teardown may need it for longer.
 #[test]
-fn that_an_instance_has_ended_is_looked_at_again_before_it_is_forgotten() {
+fn a_terminated_instance_is_looked_up_again_within_the_hour() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.attachment.deleting = Some(at(25));
     world.instance = Some(InstanceObservation::first(InstanceState::Terminated, at(30)));
     for (seconds, again) in [(1829, false), (1830, true)] {
         world.now = at(seconds);
-        world.looked(seconds);
+        world.set_shown_at(seconds);
         assert_eq!(matches!(world.step().action, Action::LookupInstance(_)), again, "{seconds}");
     }
 }
 
 #[test]
-fn an_attachment_that_ec2_no_longer_knows_is_looked_for_before_it_is_detached_again() {
+fn an_attachment_unknown_to_ec2_is_looked_up_before_the_next_detach() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.attachment.deleting = Some(at(25));
     let unknown = CallError::Answered { code: "InvalidAttachmentID.NotFound".into(), message: String::new() };
     world.call_history.failed(Call::Detach, &unknown, at(30));
     world.now = at(40);
     assert_eq!(world.step().action, Action::LookupById(eni(1).id));
-    // A stale answer: EC2 still shows what it no longer knows.
-    world.looked(40);
+    // A stale answer: EC2 still shows an attachment that it no longer knows.
+    world.set_shown_at(40);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
 }
 
 #[test]
 fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
-    // Made before this process led: an earlier one may have sent its Create at the last moment.
+    // The ENIAttachment existed before this process led. An earlier process may have sent its Create at the last moment.
     let mut world = World::new(absent(25));
     world.call_history.made_here = false;
     world.attachment.deleting = Some(at(26));
@@ -185,13 +185,13 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     assert_eq!(world.step().action, Action::LookupByTag);
     world.observation = Observation::Absent { by_tag: at(72), home: Some(at(71)), by_id: None, deleted: None };
     assert_eq!(world.step().action, Action::Release);
-    // Made by this process, no Create sent: nothing can exist.
+    // This process created the ENIAttachment and sent no Create, so no ENI can exist.
     let mut own = World::new(absent(25));
     own.attachment.deleting = Some(at(26));
     assert_eq!(own.step().action, Action::Release);
     own.call_history.failed(Call::Create, &CallError::Unknown("timeout".into()), at(30));
     assert_eq!(own.step().action, Action::Wait, "a Create of ours got no answer");
-    // EC2 answered with an ENI, the status could not be written, and now another account is looked at.
+    // EC2 answered with an ENI, the status could not be written, and now the lookups go to another account.
     let mut made = World::new(absent(200));
     made.attachment.deleting = Some(at(26));
     made.call_history.succeeded(Call::Create, at(30));
@@ -199,7 +199,7 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     made.now = at(201);
     made.observation = Observation::Absent { by_tag: at(200), home: Some(at(100)), by_id: None, deleted: None };
     assert_eq!(made.step().action, Action::LookupById(eni(1).id));
-    // It had waited for its turn for minutes: a look counts from when it ended.
+    // The Create had waited for the rate limiter for minutes. A lookup counts from the end of the call.
     own.now = at(401);
     own.call_history.failed(Call::Create, &CallError::Unknown("broken".into()), at(400));
     own.observation = absent(399);
@@ -210,9 +210,9 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     assert_eq!(own.step().action, Action::Release);
 }
 
-/// As after a crash in a Delete that had landed.
+/// An earlier process crashed during a Delete that EC2 had executed.
 #[test]
-fn an_eni_deleted_by_an_earlier_process_is_let_go_after_a_look_by_id_that_cannot_be_lag() {
+fn an_eni_deleted_by_an_earlier_process_is_released_after_two_lookups_by_id() {
     let mut world = World::new(absent(25));
     world.call_history.made_here = false;
     world.attachment.deleting = Some(at(8));
@@ -230,9 +230,9 @@ fn an_eni_deleted_by_an_earlier_process_is_let_go_after_a_look_by_id_that_cannot
     assert_eq!(world.step().action, Action::Release);
 }
 
-/// The role is another account's since the process began: that shows none of this cluster's ENIs.
+/// Since the process began, its role belongs to another account, which shows no ENI of this cluster.
 #[test]
-fn an_eni_that_ec2_does_not_show_is_let_go_only_where_ec2_has_shown_this_cluster_since() {
+fn a_missing_eni_is_released_only_once_ec2_has_shown_this_cluster_since() {
     let mut world = World::new(missed_twice(at(90), at(131), Some(at(70))));
     world.attachment.deleting = Some(at(8));
     world.attachment.status.eni_id = Some(eni(1).id.to_string());
@@ -240,7 +240,7 @@ fn an_eni_that_ec2_does_not_show_is_let_go_only_where_ec2_has_shown_this_cluster
     (world.home_shown, world.unlooked) = (Some(at(70)), true);
     let instance = world.attachment.instance.clone().unwrap();
     assert_eq!(world.step().action, Action::LookupInstance(instance));
-    // It is not known here.
+    // EC2 does not show the instance here.
     (world.instance, world.unlooked) = (Some(InstanceObservation::first(InstanceState::Missing, at(132))), false);
     assert_eq!(world.step().action, Action::Wait, "a sweep tells");
     world.home_shown = Some(at(72));
@@ -251,7 +251,7 @@ fn an_eni_that_ec2_does_not_show_is_let_go_only_where_ec2_has_shown_this_cluster
     );
     world.observation = missed_twice(at(90), at(132), Some(at(72)));
     assert_eq!(world.step().action, Action::Release);
-    // EC2's word counts, once it has shown something of this cluster.
+    // EC2's own word counts once EC2 has shown something of this cluster.
     world.observation =
         Observation::Absent { by_tag: at(90), home: None, by_id: Some(Missed::said(at(131))), deleted: None };
     assert_eq!(world.step().action, Action::Wait);
@@ -260,7 +260,7 @@ fn an_eni_that_ec2_does_not_show_is_let_go_only_where_ec2_has_shown_this_cluster
     let said = Missed::said(at(131)).and(at(132)).after(Some(at(131)));
     world.observation = Observation::Absent { by_tag: at(90), home: None, by_id: Some(said), deleted: None };
     assert_eq!(world.step().action, Action::Release);
-    // The end of its instance explains it.
+    // The end of the instance explains the missing ENI.
     (world.home_shown, world.observation) =
         (None, Observation::Absent { by_tag: at(90), home: None, by_id: Some(Missed::once(at(95))), deleted: None });
     world.instance = Some(InstanceObservation::first(InstanceState::Terminated, at(60)));
@@ -273,7 +273,7 @@ fn an_eni_that_ec2_does_not_show_is_let_go_only_where_ec2_has_shown_this_cluster
 }
 
 #[test]
-fn a_terminated_instance_gets_no_detach_but_looks_until_ec2_lets_go() {
+fn a_terminated_instance_gets_lookups_and_no_detach() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.attachment.deleting = Some(at(25));
     world.instance = Some(InstanceObservation::first(crate::instance::InstanceState::Terminated, at(26)));
@@ -286,7 +286,7 @@ fn a_terminated_instance_gets_no_detach_but_looks_until_ec2_lets_go() {
 }
 
 #[test]
-fn a_call_without_a_token_that_got_no_answer_is_looked_after_before_it_is_repeated() {
+fn an_unanswered_call_without_a_token_needs_a_lookup_before_it_is_repeated() {
     for (call, observation) in [(Call::Detach, seen(Some(AttachmentState::Attached))), (Call::Delete, seen(None))] {
         let mut world = World::new(observation);
         world.attachment.deleting = Some(at(25));
@@ -300,9 +300,9 @@ fn a_call_without_a_token_that_got_no_answer_is_looked_after_before_it_is_repeat
     }
 }
 
-/// DeleteNetworkInterface answers InUse without end; every other passing answer is of the same kind.
+/// DeleteNetworkInterface answers InUse without end. The other passing answers are treated the same.
 #[test]
-fn what_is_answered_the_same_for_ever_backs_off_and_is_said_after_three_minutes() {
+fn a_constant_answer_backs_off_and_is_reported_after_three_minutes() {
     let rows = [
         (Call::Delete, "InvalidNetworkInterface.InUse", None),
         (Call::Delete, "InternalError", None),
@@ -317,7 +317,7 @@ fn what_is_answered_the_same_for_ever_backs_off_and_is_said_after_three_minutes(
         let (mut sent, mut said) = (0, None);
         for seconds in 30..3630 {
             world.now = at(seconds);
-            world.looked(seconds);
+            world.set_shown_at(seconds);
             let step = world.step();
             if step.status.phase == Phase::Blocked {
                 said.get_or_insert(seconds);
@@ -335,13 +335,13 @@ fn what_is_answered_the_same_for_ever_backs_off_and_is_said_after_three_minutes(
 }
 
 #[test]
-fn where_ec2_answers_now_this_way_and_now_not_at_all_the_back_off_goes_on() {
+fn the_back_off_continues_over_different_answers_and_lost_answers() {
     let mut world = World::new(seen(None));
     world.attachment.deleting = Some(at(25));
     let mut sent = 0;
     for seconds in 30..3630 {
         world.now = at(seconds);
-        world.looked(seconds);
+        world.set_shown_at(seconds);
         if matches!(world.step().action, Action::Delete { .. }) {
             sent += 1;
             match sent % 3 {
@@ -354,9 +354,10 @@ fn where_ec2_answers_now_this_way_and_now_not_at_all_the_back_off_goes_on() {
     assert!(sent <= 36, "{sent}");
 }
 
-/// By our policy EC2 answers so for an ENI whose tags it does not see yet, and for one that is gone.
+/// With the documented IAM policy, EC2 gives this answer for an ENI whose tags EC2 does not see yet, and for an ENI that
+/// is gone.
 #[test]
-fn who_is_not_authorized_looks_at_the_eni_first_and_tries_again_in_seconds() {
+fn an_unauthorized_call_is_retried_within_seconds_after_a_lookup() {
     for (call, mut world) in
         [(Call::Detach, World::new(seen(Some(AttachmentState::Attached)))), (Call::Delete, World::new(seen(None)))]
     {
@@ -365,7 +366,7 @@ fn who_is_not_authorized_looks_at_the_eni_first_and_tries_again_in_seconds() {
         for seconds in 30..90 {
             world.now = at(seconds);
             match world.step().action {
-                Action::LookupById(_) => world.looked(seconds),
+                Action::LookupById(_) => world.set_shown_at(seconds),
                 Action::Detach { .. } | Action::Delete { .. } => {
                     assert!(
                         sent.is_empty() || world.call_history.failure.as_ref().unwrap().count > 3 || {
@@ -384,7 +385,7 @@ fn who_is_not_authorized_looks_at_the_eni_first_and_tries_again_in_seconds() {
         assert_eq!(sent.len(), 4, "{sent:?}");
         let status = world.step().status;
         assert!(status.last_error.is_some_and(|error| error.message == "no."));
-        // It is gone: nothing is left to be refused.
+        // The ENI is gone: there is nothing left to refuse.
         world.call_history.failure.as_mut().unwrap().count = 1;
         world.observation = missed_twice(at(91), at(91), Some(at(91)));
         world.attachment.status.eni_id = Some(eni(1).id.to_string());
@@ -393,27 +394,27 @@ fn who_is_not_authorized_looks_at_the_eni_first_and_tries_again_in_seconds() {
 }
 
 #[test]
-fn since_when_it_detaches_is_noted_after_a_minute_and_a_new_process_goes_on_from_there() {
+fn the_start_of_a_long_detach_is_noted_for_the_next_process() {
     let mut world = World::new(seen(Some(AttachmentState::Detaching)));
     world.attachment.deleting = Some(at(25));
     since(&mut world, 100);
     world.now = at(159);
-    world.looked(159);
+    world.set_shown_at(159);
     let young = world.step();
     assert_eq!((young.status.detaching_since.is_none(), young.recheck), (true, Some(at(160))));
     world.now = at(160);
     let noted = world.step().status;
     assert_eq!(noted.detaching_since.as_ref().map(|since| since.0), Some(at(100)));
-    // Another process sees it detaching for the first time at 990.
+    // Another process first observes the ENI detaching at 990.
     world.attachment.status = noted;
     world.attachment.status.attachment_id = Some(attachment(AttachmentState::Detaching).id);
     since(&mut world, 990);
     world.now = at(1000);
-    world.looked(1000);
+    world.set_shown_at(1000);
     let forced = world.step();
     assert!(matches!(forced.action, Action::Detach { force: true, .. }), "{forced:?}");
     assert!(forced.status.detaching_since.is_some());
-    // What was noted of another attachment says nothing.
+    // A note about another attachment does not count.
     world.attachment.status.attachment_id = Some("eni-attach-other".to_owned());
     assert_eq!(world.step().action, Action::Wait);
     world.observation = seen(Some(AttachmentState::Attached));
