@@ -51,7 +51,7 @@ impl Reconciler {
         let acting_since = self.acting_since;
         if let Err(error) = result {
             self.recheck_names(uid, call, error);
-            tracing::info!(attachment = uid, action = call.action(), code = error.code(), %error, "EC2 call failed");
+            tracing::debug!(attachment = uid, action = call.action(), code = error.code(), %error, "EC2 call failed");
         }
         let has_room = match (call, result) {
             (Call::Create, _) => self.quota.answered(uid, sent, result, now),

@@ -1,6 +1,7 @@
 //! The calls that create, attach, detach and delete an ENI. Each sends one mutation and writes the answer through to the cache.
 //! None decides whether the call is right.
 
+use super::send::About;
 use crate::cache::state::{CacheState, Uids};
 use crate::convert;
 use crate::ec2::Ec2;
@@ -48,7 +49,7 @@ impl Ec2 {
                 .interceptor(sent)
                 .send()
         };
-        let answer = self.mutate(Action::Create, None, send).await?;
+        let answer = self.mutate(Action::Create, About::Created(token), send).await?;
         let at = self.now();
         let created = answer
             .network_interface()
@@ -79,7 +80,7 @@ impl Ec2 {
                 .interceptor(sent)
                 .send()
         };
-        let answer = self.mutate(Action::Attach, Some(eni), send).await?;
+        let answer = self.mutate(Action::Attach, About::Eni(eni), send).await?;
         let id = answer
             .attachment_id()
             .ok_or_else(|| CallError::Unknown("EC2's answer names no attachment".to_owned()))?
@@ -108,7 +109,7 @@ impl Ec2 {
             let call = self.inner.client.detach_network_interface().attachment_id(attachment_id);
             call.set_force(force.then_some(true)).customize().interceptor(sent).send()
         };
-        self.mutate(Action::Detach, Some(eni), send).await?;
+        self.mutate(Action::Detach, About::Eni(eni), send).await?;
         self.written(eni, |cache, at| cache.apply_detached(eni, attachment_id, at));
         Ok(())
     }
@@ -123,7 +124,7 @@ impl Ec2 {
             let call = self.inner.client.delete_network_interface().network_interface_id(eni.as_str());
             call.customize().interceptor(sent).send()
         };
-        match self.mutate(Action::Delete, Some(eni), send).await {
+        match self.mutate(Action::Delete, About::Eni(eni), send).await {
             Ok(_) => {
                 self.written(eni, |cache, at| {
                     cache.apply_deleted(eni, at);

@@ -1,6 +1,7 @@
 //! The calls that change an ENI in place: ModifyNetworkInterfaceAttribute (one attribute in each call), CreateTags and
 //! DeleteTags. Each sends one mutation and writes the answer through to the cache.
 
+use super::send::About;
 use crate::convert;
 use crate::ec2::Ec2;
 use crate::rate_limit::action::Action;
@@ -72,7 +73,7 @@ impl Ec2 {
             let call = self.inner.client.create_tags().resources(eni.as_str());
             call.set_tags(Some(convert::tags_to_ec2(tags))).customize().interceptor(sent).send()
         };
-        self.mutate(Action::Tag, Some(eni), send).await?;
+        self.mutate(Action::Tag, About::Eni(eni), send).await?;
         self.written(eni, |cache, at| cache.apply_tagged(eni, tags, at));
         Ok(())
     }
@@ -87,7 +88,7 @@ impl Ec2 {
             let call = self.inner.client.delete_tags().resources(eni.as_str());
             call.set_tags(Some(tags)).customize().interceptor(sent).send()
         };
-        self.mutate(Action::Untag, Some(eni), send).await?;
+        self.mutate(Action::Untag, About::Eni(eni), send).await?;
         self.written(eni, |cache, at| cache.apply_untagged(eni, keys, at));
         Ok(())
     }
@@ -101,7 +102,7 @@ impl Ec2 {
             let call = self.inner.client.modify_network_interface_attribute().network_interface_id(eni.as_str());
             attribute(call).customize().interceptor(sent).send()
         };
-        self.mutate(Action::Modify, Some(eni), send).await?;
+        self.mutate(Action::Modify, About::Eni(eni), send).await?;
         Ok(())
     }
 }

@@ -5,12 +5,25 @@ use crate::ec2::Ec2;
 use crate::errors::{Transmission, call_error};
 use crate::rate_limit::action::Action;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::operation::RequestId;
 use multi_eni_api::ids::EniId;
 use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
 use multi_eni_plan::gates::quota;
 use std::error::Error;
 use std::future::Future;
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// What a call is about, for the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum About<'a> {
+    /// An ENI.
+    Eni(&'a EniId),
+    /// The ENI that a Create with this ClientToken makes.
+    Created(&'a str),
+    /// Several ENIs, or none.
+    Many,
+}
 
 impl Ec2 {
     /// Sends a mutation. Fails with `NotLeader` if the call's timeout would outlast the Lease. A Create fails with `QuotaRefused`
@@ -18,20 +31,21 @@ impl Ec2 {
     pub(super) async fn mutate<T, E, F>(
         &self,
         action: Action,
-        eni: Option<&EniId>,
+        about: About<'_>,
         send: impl FnOnce(Transmission) -> F,
     ) -> Result<T, CallError>
     where
+        T: RequestId,
         E: ProvideErrorMetadata + Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
         self.inner.rate_limiter.wait(action, &self.ticket).await?;
         if !(self.inner.fence)(self.inner.options.call_timeout) {
-            tracing::debug!(action = action.name(), eni = eni.map(EniId::as_str), code = "NotLeader", "EC2 call");
+            tracing::debug!(action = action.name(), ?about, code = "NotLeader", "EC2 call");
             return Err(CallError::NotLeader);
         }
         // The future is large and thousands of calls may wait, so it is allocated only at the call's turn.
-        Box::pin(self.send(action, eni, send)).await
+        Box::pin(self.send(action, about, send)).await
     }
 
     /// Sends a call that only reads. `before` runs when the call has its token, immediately before the call is sent.
@@ -42,12 +56,13 @@ impl Ec2 {
         send: impl FnOnce(Transmission) -> F,
     ) -> Result<(S, T), CallError>
     where
+        T: RequestId,
         E: ProvideErrorMetadata + Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
         self.inner.rate_limiter.wait(action, &self.ticket).await?;
         let started = before();
-        let answer = self.send(action, None, send).await;
+        let answer = self.send(action, About::Many, send).await;
         self.note_answer(action, answer.as_ref().err());
         Ok((started, answer?))
     }
@@ -55,10 +70,11 @@ impl Ec2 {
     async fn send<T, E, F>(
         &self,
         action: Action,
-        eni: Option<&EniId>,
+        about: About<'_>,
         send: impl FnOnce(Transmission) -> F,
     ) -> Result<T, CallError>
     where
+        T: RequestId,
         E: ProvideErrorMetadata + Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
@@ -66,17 +82,19 @@ impl Ec2 {
         let started = Instant::now();
         // The client has its own timeouts. This timeout holds for every client that the caller gives.
         let timeout = self.inner.options.call_timeout;
+        let mut request_id = None;
         let result = match tokio::time::timeout(timeout, send(transmission.clone())).await {
-            Ok(answer) => answer.map_err(|error| call_error(error, transmission.begun())),
+            Ok(answer) => {
+                request_id = answer.request_id().map(str::to_owned);
+                answer.map_err(|error| call_error(error, transmission.begun()))
+            }
             Err(_) if transmission.begun() => Err(CallError::Unknown(format!("nothing within {timeout:?}"))),
             Err(_) => Err(CallError::NotSent(format!("no credentials within {timeout:?}"))),
         };
         if transmission.begun() {
             self.inner.counts.sent(action.name());
         }
-        let code = result.as_ref().err().map_or("ok", CallError::code);
-        let elapsed_ms = started.elapsed().as_millis();
-        tracing::debug!(action = action.name(), eni = eni.map(EniId::as_str), code, elapsed_ms, "EC2 call");
+        log(action, about, result.as_ref().err(), (started.elapsed(), request_id.as_deref()));
         if let Err(error) = &result
             && classify(Call::Describe, error) == Class::Throttled
         {
@@ -86,5 +104,22 @@ impl Ec2 {
             self.inner.rate_limiter.quota_refused();
         }
         result
+    }
+}
+
+/// One line for each call that was sent. With EC2's request ID, AWS Support and CloudTrail find the call.
+fn log(action: Action, about: About<'_>, error: Option<&CallError>, (took, request_id): (Duration, Option<&str>)) {
+    let (eni, client_token) = match about {
+        About::Eni(eni) => (Some(eni.as_str()), None),
+        About::Created(token) => (None, Some(token)),
+        About::Many => (None, None),
+    };
+    let (action, ms, code) = (action.name(), took.as_millis(), error.map_or("ok", CallError::code));
+    let error = error.map(ToString::to_string);
+    match about {
+        About::Many => tracing::debug!(action, code, ms, request_id, error, "EC2 call"),
+        About::Eni(_) | About::Created(_) => {
+            tracing::info!(action, eni, client_token, code, ms, request_id, error, "EC2 call");
+        }
     }
 }

@@ -78,7 +78,7 @@ pub fn call(state: &mut State, change: &EniChange<'_>, record: &CallRecord) {
     match eni_attachment {
         None => {
             let since = model_eni.orphaned.unwrap_or(at);
-            if state.enforced.adopted && !model_eni.left_leaving && is_desired_there(state, at, before, &model_eni) {
+            if !model_eni.left_leaving && is_desired_there(state, at, before, &model_eni) {
                 let how =
                     format!("{actor}: {action} of {}, which has no ENIAttachment and is wanted where it is", before.id);
                 return state.broke(at, Invariant::NothingUnasked, how);

@@ -41,10 +41,8 @@ impl State {
         }
         self.model.eni(&self.cluster.uid, change);
         said::eni(self, change);
-        if self.enforced.follows() {
-            self.effective.extend(call.map(|record| record.number));
-            targets::news_of_eni(&mut self.repeats, &self.model, change);
-        }
+        self.effective.extend(call.map(|record| record.number));
+        targets::news_of_eni(&mut self.repeats, &self.model, change);
         if !self.rollouts.is_empty() {
             rollout::settle(self);
         }
@@ -108,11 +106,9 @@ impl State {
     pub fn object(&mut self, at: Millis, change: &ObjectChange<'_>) {
         let by_replica = is_process(change.actor);
         describe::object(&mut self.trace, at, change);
-        if self.enforced.follows() {
-            let object = format!("{} {}", change.resource.resource, change.name);
-            self.written.insert((change.actor.to_owned(), object), at);
-            targets::news_of_object(&mut self.repeats, at, change);
-        }
+        let object = format!("{} {}", change.resource.resource, change.name);
+        self.written.insert((change.actor.to_owned(), object), at);
+        targets::news_of_object(&mut self.repeats, at, change);
         match (change.resource.group.as_str(), change.resource.resource.as_str()) {
             ("", "pods") => self.model.pod(at, change.name, change.after),
             ("", "nodes") => self.model.node(at, change.name, change.after),
@@ -146,12 +142,8 @@ impl State {
                 if by_replica {
                     self.refusals.done(at, change);
                     status_true::attachment(self, at, change);
-                    if self.enforced.max_unavailable {
-                        rollout::attachment(self, at, change);
-                    }
-                    if self.enforced.removal_pace {
-                        pace::attachment(self, at, change);
-                    }
+                    rollout::attachment(self, at, change);
+                    pace::attachment(self, at, change);
                 }
                 self.model.attachment(at, change.name, change.after, by_replica);
                 self.check(at);
@@ -190,8 +182,6 @@ impl State {
         for instance in dead {
             self.dead.entry(instance).or_insert(at);
         }
-        if self.enforced.said {
-            said::check(self, at);
-        }
+        said::check(self, at);
     }
 }

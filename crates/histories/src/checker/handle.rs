@@ -86,8 +86,8 @@ impl Checker {
         state.sends_kube(at, process, info);
     }
 
-    /// A process is about to write to the API server. Returns the request and the time; None if no invariant that is enforced
-    /// needs it.
+    /// A process is about to write to the API server. Returns the request and the time; None if it is not
+    /// followed.
     pub fn write_begins(&self, process: &Process, info: &RequestInfo, body: &[u8]) -> Option<(Millis, Request)> {
         let at = self.environment.now();
         self.state().write_begins(at, process, info, body).map(|request| (at, request))

@@ -3,7 +3,7 @@
 //! - [`handle`]: what the other parts of a history call. [`state`]: what the checker knows.
 //! - `changes`, `requests`: what it does with each change and each request. `eni_change`: one change of one interface.
 //! - [`model`]: EC2 and the API server as they are, followed change by change.
-//! - [`invariant`]: the invariants. [`enforced`]: which of them can be switched off.
+//! - [`invariant`]: the invariants.
 //! - One file for each invariant, or for a few that belong together: `allowed`, `status_true`, `takeover`, `lease`, `budget`,
 //!   `backoff` (by `targets`), `rollout` (data: `rollouts`), `pace` (data: `removal_history`), `said` (data: `refusals`).
 //! - `allowances`, `outages`: what a replica may not know yet.
@@ -15,7 +15,6 @@ mod backoff;
 mod budget;
 mod changes;
 mod describe;
-pub mod enforced;
 mod eni_change;
 pub mod handle;
 pub mod invariant;
@@ -38,7 +37,6 @@ mod tests;
 pub mod trace;
 
 pub use backoff::Request;
-pub use enforced::EnforcedInvariants;
 pub use handle::Checker;
 pub use invariant::{Invariant, Violation};
 pub use state::{Activity, State};

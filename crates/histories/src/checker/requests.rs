@@ -47,23 +47,19 @@ impl State {
             self.broke(at, Invariant::Budget, format!("{name} calls {action} faster than its budget"));
         }
         self.repeats(at, &name, format!("{action} {:?}", call.parameters), SAME_CALLS_A_SECOND);
-        if self.enforced.follows() {
-            let request = targets::of_call(&self.model, call);
-            // Several parts of a process read the same from EC2, each at its own interval. The budget limits how often.
-            if !action.starts_with("Describe") {
-                self.repeats_itself(at, &name, &request);
-            }
-            self.calls.insert(call.number, request);
+        let request = targets::of_call(&self.model, call);
+        // Several parts of a process read the same from EC2, each at its own interval. The budget limits how often.
+        if !action.starts_with("Describe") {
+            self.repeats_itself(at, &name, &request);
         }
+        self.calls.insert(call.number, request);
         if action.starts_with("Describe") {
             self.since_mark.reads += 1;
             return;
         }
         let lasts = Millis::try_from(EC2_TIMEOUT.as_millis()).unwrap_or(Millis::MAX);
         self.must_lead(at, process, lasts, action);
-        if self.enforced.nothing_for_the_dead {
-            self.for_the_dead(at, &name, call);
-        }
+        self.for_the_dead(at, &name, call);
         self.since_mark.mutations.push(action.to_owned());
     }
 
@@ -85,7 +81,7 @@ impl State {
     /// A process is about to write to the API server. Returns the request if it is to be followed until it ends.
     pub fn write_begins(&mut self, at: Millis, process: &Process, info: &RequestInfo, body: &[u8]) -> Option<Request> {
         let reads = matches!(info.verb.as_str(), "get" | "list" | "watch");
-        if !self.enforced.follows() || reads || info.resource == "leases" {
+        if reads || info.resource == "leases" {
             return None;
         }
         let body = if info.verb == "create" { serde_json::from_slice(body).unwrap_or_default() } else { Value::Null };
@@ -137,7 +133,7 @@ impl State {
 
     fn repeats_itself(&mut self, at: Millis, process: &str, request: &Request) {
         let how = self.repeats.sends(process, request, at);
-        if let Some(how) = how.filter(|_| self.enforced.backs_off) {
+        if let Some(how) = how {
             self.broke(at, Invariant::BacksOff, how);
         }
     }

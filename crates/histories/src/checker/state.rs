@@ -4,7 +4,6 @@
 use super::allowances::{MAX_NAME_AGE, MAX_WATCH_STALENESS};
 use super::backoff::{Repeats, Request};
 use super::budget::Budgets;
-use super::enforced::EnforcedInvariants;
 use super::invariant::{Invariant, Violation};
 use super::lease::Leases;
 use super::model::{Model, ModelNodeEni};
@@ -51,8 +50,6 @@ pub struct State {
     pub changes: u64,
     /// The replicas' calls and writes since the last reset.
     pub since_mark: Activity,
-    /// Which of the invariants that can be switched off are enforced.
-    pub enforced: EnforcedInvariants,
     /// Nodes that rollouts have made unavailable.
     pub rollouts: Rollouts,
     /// ENIs that NodeENIs have lost by labels and edits.
@@ -116,7 +113,6 @@ impl State {
             moved: 0,
             changes: 0,
             since_mark: Activity::default(),
-            enforced: EnforcedInvariants::chosen(),
             rollouts: Rollouts::of(script),
             removals: RemovalHistories::new(2 * steps),
             refusals: Refusals::default(),
@@ -188,7 +184,7 @@ impl State {
     /// Whether [`Self::poll`] is due. It is not called at every event, because it needs a copy of the account.
     pub fn is_poll_due(&mut self, at: Millis) -> bool {
         const EVERY: Millis = 10_000;
-        let due = self.enforced.needs_polling() && at >= self.last_poll + EVERY;
+        let due = at >= self.last_poll + EVERY;
         if due {
             self.last_poll = at;
         }

@@ -9,7 +9,6 @@ mod rollout;
 mod status;
 
 use super::allowances::MAX_STALENESS;
-use super::enforced::EnforcedInvariants;
 use super::invariant::Invariant;
 use super::state::State;
 use super::trace::Detail;
@@ -69,7 +68,6 @@ impl World {
     fn new(setting: Setting) -> Self {
         let script = Self::script(setting);
         let mut state = State::new(CLUSTER, &script, Detail::None);
-        state.enforced = EnforcedInvariants::ALL;
         Self { state, objects: BTreeMap::new(), enis: BTreeMap::new() }
     }
 

@@ -2,7 +2,7 @@
 
 use super::arguments::script;
 use super::output::say;
-use crate::checker::{Detail, EnforcedInvariants};
+use crate::checker::Detail;
 use crate::history;
 use std::process::ExitCode;
 
@@ -14,16 +14,9 @@ pub(super) struct Flags {
     /// Print also every request, every answer and every stored object
     #[arg(long)]
     everything: bool,
-
-    /// Enforce also the invariants that are not switched on yet
-    #[arg(long, alias = "all-promises")]
-    all_invariants: bool,
 }
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
-    if flags.all_invariants {
-        EnforcedInvariants::ALL.choose();
-    }
     let detail = if flags.everything { Detail::Everything } else { Detail::Story };
     let report = history::run(&script(&flags.history)?, detail);
     say(&report.trace.join("\n"))?;

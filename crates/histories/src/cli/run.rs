@@ -3,7 +3,7 @@
 use super::arguments::{cores, seeds};
 use super::interrupt;
 use super::output::say;
-use crate::checker::{Detail, EnforcedInvariants, Invariant};
+use crate::checker::{Detail, Invariant};
 use crate::history::{self, Report};
 use crate::{digest, generator};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -33,10 +33,6 @@ pub(super) struct Flags {
     /// Print a digest of each history's whole trace, to compare runs
     #[arg(long)]
     digests: bool,
-
-    /// Enforce also the invariants that are not switched on yet
-    #[arg(long, alias = "all-promises")]
-    all_invariants: bool,
 }
 
 /// The totals of all histories of a run.
@@ -68,9 +64,6 @@ impl Totals {
 }
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
-    if flags.all_invariants {
-        EnforcedInvariants::ALL.choose();
-    }
     let jobs = flags.jobs.map_or_else(cores, NonZeroUsize::get);
     let total = flags.seeds.end - flags.seeds.start;
     let detail = if flags.digests { Detail::Everything } else { Detail::None };

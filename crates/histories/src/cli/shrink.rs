@@ -2,7 +2,6 @@
 
 use super::arguments::{cores, script};
 use super::output::say;
-use crate::checker::EnforcedInvariants;
 use crate::shrink;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -22,16 +21,9 @@ pub(super) struct Flags {
     /// How many histories run at a time; by default one a core
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
-
-    /// Enforce also the invariants that are not switched on yet
-    #[arg(long, alias = "all-promises")]
-    all_invariants: bool,
 }
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
-    if flags.all_invariants {
-        EnforcedInvariants::ALL.choose();
-    }
     let script = script(&flags.history)?;
     // The file is opened first, so that minutes of work are not lost if it cannot be opened. It is emptied only after the work.
     let file = match &flags.out {

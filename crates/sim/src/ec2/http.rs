@@ -74,6 +74,7 @@ impl Ec2 {
         let mut response = http::Response::builder()
             .status(reply.status)
             .header(http::header::CONTENT_TYPE, "text/xml;charset=UTF-8")
+            .header("x-amzn-requestid", reply.request_id)
             .body(reply.body)
             .map_err(|_| LostAnswer::Broken)?;
         if reply.cut {

@@ -27,6 +27,7 @@ pub(super) struct InFlight {
 pub(super) struct Reply {
     pub status: u16,
     pub body: Bytes,
+    pub request_id: String,
     pub after: Duration,
     pub lost: Option<Loss>,
     /// Only the first half of the body arrives before the connection breaks.

@@ -85,7 +85,7 @@ impl State {
         let cut = record.fault == Some(Fault::GarbleAnswer);
         self.record_call(record);
         // Sending fails if the caller no longer waits. The request has taken effect all the same.
-        let _ = reply.send(Reply { status, body: body.into(), after: answer_after, lost, cut });
+        let _ = reply.send(Reply { status, body: body.into(), request_id, after: answer_after, lost, cut });
     }
 
     fn execute(&mut self, record: &CallRecord, params: Params) -> Result<Response, ApiError> {

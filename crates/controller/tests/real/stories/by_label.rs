@@ -39,6 +39,12 @@ fn each_node_gets_an_eni_of_the_subnet_that_its_label_names() -> Result<(), Fail
     environment.kubectl(&["delete", "nodeeni", "--all", "--timeout=30s"])?;
     environment.clean(SOON)?;
     environment.idle()?;
+    // One line for each EC2 call that changes something, with the request ID by which AWS finds the call.
+    let log = environment.replicas[0].log();
+    let is_mutation = |line: &&str| line.contains("EC2 call") && !line.contains("Describe");
+    let lines: Vec<&str> = log.lines().filter(is_mutation).collect();
+    environment.assert_eq("logged calls", lines.len(), environment.account.mutations().len());
+    assert!(lines.iter().all(|line| line.contains("request_id")), "{lines:#?}");
     environment.passed();
     Ok(())
 }
