@@ -27,7 +27,7 @@ pub mod types {
 
 /// The content of a condition, without times.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ConditionUpdate {
     /// Its type.
     pub kind: &'static str,
     /// True, False or (None) Unknown.
@@ -38,7 +38,7 @@ pub struct Wanted {
     pub message: String,
 }
 
-impl Wanted {
+impl ConditionUpdate {
     /// A condition with a known status.
     pub fn new(kind: &'static str, status: bool, reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self { kind, status: Some(status), reason: reason.into(), message: message.into() }
@@ -46,7 +46,7 @@ impl Wanted {
 }
 
 /// Sets one condition. The transition time changes only if the status does.
-pub fn set(conditions: &mut Vec<Condition>, condition: Wanted, generation: Option<i64>, now: Timestamp) {
+pub fn set(conditions: &mut Vec<Condition>, condition: ConditionUpdate, generation: Option<i64>, now: Timestamp) {
     let status = match condition.status {
         Some(true) => "True",
         Some(false) => "False",

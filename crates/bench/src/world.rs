@@ -5,7 +5,7 @@ use crate::region::{self, REGION, TYPE, ZONE, instance, subnet};
 use kube::Client;
 use multi_eni_api::names::{GROUP, VERSION};
 use multi_eni_controller::http_server::Gauges;
-use multi_eni_controller::run::{Parts, run};
+use multi_eni_controller::run::{Components, run};
 use multi_eni_plan::settings::Settings;
 use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::ec2::Ec2;
@@ -233,7 +233,7 @@ impl World {
     }
 }
 
-fn start(parts: Parts, stop: Arc<Notify>) -> JoinHandle<()> {
+fn start(parts: Components, stop: Arc<Notify>) -> JoinHandle<()> {
     tokio::spawn(async move { run(parts, async move { stop.notified().await }).await })
 }
 
@@ -242,16 +242,16 @@ fn node(n: u32) -> String {
 }
 
 /// The dependencies as `multi-eni controller` builds them, without an election, whose writes would be counted.
-fn parts((ec2, region): (&Ec2, &str), api: &ApiServer, clock: SimClock, share: f64) -> Parts {
+fn parts((ec2, region): (&Ec2, &str), api: &ApiServer, clock: SimClock, share: f64) -> Components {
     let wall: multi_eni_controller::clock::Wall = Arc::new(move || clock.now());
     let began = tokio::time::Instant::now();
     let steady: multi_eni_controller::clock::Steady = Arc::new(move || began.elapsed());
-    let fence = Parts::fence(false, steady);
+    let fence = Components::fence(false, steady);
     let options = multi_eni_ec2::Options { budget_share: share, ..multi_eni_ec2::Options::default() };
     let timeout = options.call_timeout;
-    Parts {
+    Components {
         kube: Client::new(api.service(), "default"),
-        fenced: Client::new(Parts::fence_layer(&fence).layer(api.service()), "default"),
+        fenced: Client::new(Components::fence_layer(&fence).layer(api.service()), "default"),
         fence,
         aws: multi_eni_ec2::client_over(ec2.http_client(), wall.clone(), region, "http://ec2.simulated", timeout),
         ec2_options: options,

@@ -1,5 +1,5 @@
 //! The life of one controller process: it waits for the Lease, leads for a term, and releases the Lease when the process stops.
-//! It is given all clients and clocks in [`Parts`]. It decides nothing about ENIs: each term runs a [`Reconciler`].
+//! It is given all clients and clocks in [`Components`]. It decides nothing about ENIs: each term runs a [`Reconciler`].
 
 use crate::api_writes::Writer;
 use crate::client::FenceLayer;
@@ -22,7 +22,7 @@ use std::time::Duration;
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// The dependencies of a controller process.
-pub struct Parts {
+pub struct Components {
     /// Client of the API server without the fence: for reads and for the Lease.
     pub kube: Client,
     /// Client of the API server behind `fence`: for all other writes.
@@ -58,7 +58,7 @@ pub struct Election {
     pub times: lease::Times,
 }
 
-impl Parts {
+impl Components {
     /// The fence for this clock. With leader election the fence is closed until the Lease is held; without, it is always open.
     pub fn fence(elect: bool, steady: Steady) -> Fence {
         if elect { Fence::closed(steady) } else { Fence::open(steady) }
@@ -71,7 +71,7 @@ impl Parts {
 }
 
 /// Runs until `stop` completes. A lost Lease ends the term but not the process: the process waits for the Lease again.
-pub async fn run(parts: Parts, stop: impl Future<Output = ()>) {
+pub async fn run(parts: Components, stop: impl Future<Output = ()>) {
     let stop = futures::FutureExt::shared(stop);
     let Some(cluster) = unless_stopped(cluster(&parts), stop.clone()).await else { return };
     tracing::info!(cluster = %cluster.uid, name = %cluster.name, "cluster identity read");
@@ -116,7 +116,7 @@ async fn unless_stopped<T>(work: impl Future<Output = T>, stop: impl Future<Outp
 }
 
 /// Reads the identity of this cluster: the UID of kube-system. Tries until the API server answers.
-async fn cluster(parts: &Parts) -> Cluster {
+async fn cluster(parts: &Components) -> Cluster {
     let api: Api<Namespace> = Api::all(parts.kube.clone());
     loop {
         match api.get("kube-system").await {
@@ -134,7 +134,7 @@ async fn cluster(parts: &Parts) -> Cluster {
 }
 
 /// Runs one term of leadership with an empty store and empty caches, until `over` completes.
-async fn term(parts: &Parts, cluster: Cluster, buckets: &Buckets, over: impl Future<Output = ()>) {
+async fn term(parts: &Components, cluster: Cluster, buckets: &Buckets, over: impl Future<Output = ()>) {
     parts.gauges.leading.set(1);
     let (fence, steady) = (parts.fence.clone(), parts.fence.clone());
     let wall = clock::anchored(&parts.wall, move || steady.now());

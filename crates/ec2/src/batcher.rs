@@ -39,7 +39,7 @@ impl<K: Ord + Clone> Batcher<K> {
     }
 
     /// Requests a lookup of `key`, unless `key` waits or is under way. It is due at once, or `AGAIN_AFTER` after its last answer.
-    pub fn ask(&self, key: K) {
+    pub fn request(&self, key: K) {
         let mut asked = lock(&self.asked);
         if asked.under_way.contains(&key) || asked.waiting.contains_key(&key) {
             return;
@@ -122,14 +122,14 @@ mod tests {
         let batcher = Batcher::new();
         let began = Instant::now();
         let after = || began.elapsed().as_millis();
-        batcher.ask("a");
+        batcher.request("a");
         assert_eq!(batcher.next(GATHER).await, BTreeSet::from(["a"]));
         assert_eq!(after(), 5);
         batcher.answered(&BTreeSet::from(["a"]));
-        batcher.ask("a");
+        batcher.request("a");
         let other = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            batcher.ask("b");
+            batcher.request("b");
         };
         let (batch, ()) = tokio::join!(batcher.next(GATHER), other);
         assert_eq!((batch, after()), (BTreeSet::from(["b"]), 110));
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!((batcher.next(GATHER).await, after()), (BTreeSet::from(["a"]), 1015));
         batcher.answered(&BTreeSet::from(["a", "b"]));
         tokio::time::sleep(Duration::from_secs(2)).await;
-        batcher.ask("a");
+        batcher.request("a");
         assert_eq!((batcher.next(GATHER).await, after()), (BTreeSet::from(["a"]), 3020));
     }
 }

@@ -165,12 +165,12 @@ impl Ec2 {
             self.inner.motion.notify_one();
         }
         for attachment_uid in uids {
-            self.tell(Changed::Eni { attachment_uid });
+            self.notify(Changed::Eni { attachment_uid });
         }
         value
     }
 
-    pub(crate) fn tell(&self, changed: Changed) {
+    pub(crate) fn notify(&self, changed: Changed) {
         // The send fails only if the receiver is gone: the controller no longer uses this handle.
         let _ = self.inner.changed.send(changed);
     }

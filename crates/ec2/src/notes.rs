@@ -23,7 +23,7 @@ impl Ec2 {
     /// Records how one Describe call ended. Reports a silence that begins, ends or changes.
     pub(crate) fn note_answer(&self, action: Action, error: Option<&CallError>) {
         if lock(&self.inner.silences).note(action.name(), error, self.now()) {
-            self.tell(Changed::Silence);
+            self.notify(Changed::Silence);
         }
     }
 

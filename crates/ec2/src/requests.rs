@@ -11,23 +11,23 @@ use std::sync::atomic::Ordering;
 impl Ec2 {
     /// Requests the ENIs whose tag names this ENIAttachment.
     pub fn lookup_by_tag(&self, attachment_uid: &str) {
-        self.inner.uids.ask(attachment_uid.to_owned());
+        self.inner.uids.request(attachment_uid.to_owned());
     }
 
     /// Requests an ENI by ID, whatever its tags. `Changed::Eni` then reports the ENIAttachment that the ENI's tags name, and each
     /// ENIAttachment for which [`observation`](Self::observation) was called with this ID.
     pub fn lookup_by_id(&self, eni: &EniId) {
-        self.inner.enis.ask(eni.clone());
+        self.inner.enis.request(eni.clone());
     }
 
     /// Requests all ENIs on an instance.
     pub fn lookup_instance(&self, instance: &InstanceId) {
-        self.inner.instances.ask(instance.clone());
+        self.inner.instances.request(instance.clone());
     }
 
     /// Requests the state of an instance.
     pub fn lookup_instance_state(&self, instance: &InstanceId) {
-        self.inner.states.ask(instance.clone());
+        self.inner.states.request(instance.clone());
     }
 
     /// Requests subnets by ID and by tag Name, except those that were answered less than `network_valid` ago.
@@ -37,12 +37,12 @@ impl Ec2 {
         let stale = |query: &CatalogQuery| catalog.is_stale(query, now, self.inner.options.network_valid);
         for id in ids {
             if stale(&CatalogQuery::Subnet(id.clone())) {
-                self.inner.subnet_ids.ask(id.clone());
+                self.inner.subnet_ids.request(id.clone());
             }
         }
         for name in names {
             if stale(&CatalogQuery::SubnetName(name.clone())) {
-                self.inner.subnet_names.ask(name.clone());
+                self.inner.subnet_names.request(name.clone());
             }
         }
     }
@@ -54,27 +54,27 @@ impl Ec2 {
         for name in names {
             let query = CatalogQuery::GroupName(name.clone());
             if catalog.is_stale(&query, now, self.inner.options.network_valid) {
-                self.inner.group_names.ask(name.clone());
+                self.inner.group_names.request(name.clone());
             }
         }
     }
 
     /// Requests groups and subnets by name, and subnets by ID, however young the last answer is.
     pub fn refresh(&self, groups: BTreeSet<String>, subnets: BTreeSet<String>, ids: BTreeSet<SubnetId>) {
-        groups.into_iter().for_each(|name| self.inner.group_names.ask(name));
-        subnets.into_iter().for_each(|name| self.inner.subnet_names.ask(name));
-        ids.into_iter().for_each(|id| self.inner.subnet_ids.ask(id));
+        groups.into_iter().for_each(|name| self.inner.group_names.request(name));
+        subnets.into_iter().for_each(|name| self.inner.subnet_names.request(name));
+        ids.into_iter().for_each(|id| self.inner.subnet_ids.request(id));
     }
 
     /// Requests the limits of an instance type, unless they are known.
     pub fn lookup_instance_type(&self, kind: &str) {
         if !matches!(lock(&self.inner.catalog).facts().instance_types.get(kind), Some(Some(_))) {
-            self.inner.instance_types.ask(kind.to_owned());
+            self.inner.instance_types.request(kind.to_owned());
         }
     }
 
     /// Whether any requested lookup is not yet answered.
-    pub fn is_asking(&self) -> bool {
+    pub fn has_open_lookups(&self) -> bool {
         let inner = &self.inner;
         inner.uids.is_open()
             || inner.enis.is_open()

@@ -7,7 +7,7 @@
 use divan::{Bencher, black_box};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use multi_eni_api::conditions::{Wanted, set, types};
+use multi_eni_api::conditions::{ConditionUpdate, set, types};
 use multi_eni_api::ids::{InstanceId, SubnetId};
 use multi_eni_api::names::NODEENI_FINALIZER;
 use multi_eni_api::{EniAttachmentStatus, NodeENI, NodeEniSpec};
@@ -115,7 +115,7 @@ impl World {
                 .into_iter()
                 .map(|new| {
                     let mut status = EniAttachmentStatus::default();
-                    set(&mut status.conditions, Wanted::new(types::READY, true, "Ready", ""), None, now());
+                    set(&mut status.conditions, ConditionUpdate::new(types::READY, true, "Ready", ""), None, now());
                     Attachment {
                         uid: format!("uid-{}", new.name),
                         name: new.name,

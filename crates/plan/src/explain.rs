@@ -32,7 +32,7 @@ pub struct Plan {
     pub nodes: usize,
     /// One entry for each NodeENI, sorted by name.
     #[serde(rename = "nodeENIs")]
-    pub node_enis: Vec<Account>,
+    pub node_enis: Vec<NodeEniPlan>,
     /// ENIs of this cluster that no ENIAttachment knows.
     pub orphans: Vec<String>,
     /// ENIs with upstream's tags that are not adopted. The controller does not touch them.
@@ -44,7 +44,7 @@ pub struct Plan {
 /// What the controller would do for one NodeENI.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Account {
+pub struct NodeEniPlan {
     /// Its name.
     pub name: String,
     /// Its nodeSelector: the labels that a Node must have.
@@ -74,9 +74,10 @@ pub struct Account {
 
 /// Makes the plan: what would be done now.
 pub fn plan(input: Input<'_>) -> Plan {
-    let mut node_enis: Vec<Account> = input.nodeenis.iter().map(|nodeeni| account(&input, nodeeni)).collect();
+    let mut node_enis: Vec<NodeEniPlan> = input.nodeenis.iter().map(|nodeeni| nodeeni_plan(&input, nodeeni)).collect();
     node_enis.extend(strays(&input));
-    node_enis.extend(input.refused.iter().map(|(name, words)| Account { is_refused: true, ..nothing(name, words) }));
+    node_enis
+        .extend(input.refused.iter().map(|(name, words)| NodeEniPlan { is_refused: true, ..nothing(name, words) }));
     node_enis.sort_by(|a, b| a.name.cmp(&b.name));
     let mut plan = Plan {
         cluster: input.cluster.uid.clone(),
@@ -94,20 +95,22 @@ impl Plan {
     /// Counts the calls of all lines.
     pub fn recount(&mut self) {
         self.calls.clear();
-        for (action, n) in self.node_enis.iter().flat_map(|account| &account.lines).flat_map(|line| &line.calls) {
+        for (action, n) in
+            self.node_enis.iter().flat_map(|nodeeni_plan| &nodeeni_plan.lines).flat_map(|line| &line.calls)
+        {
             *self.calls.entry(action).or_default() += n;
         }
     }
 }
 
-fn account(input: &Input<'_>, nodeeni: &NodeEni) -> Account {
+fn nodeeni_plan(input: &Input<'_>, nodeeni: &NodeEni) -> NodeEniPlan {
     let spec = nodeeni.spec.as_ref().ok();
     let all = || input.assignments.values();
     let mut lines: Vec<Line> = all().flat_map(|assignment| line::of_assignment(input, nodeeni, assignment)).collect();
     let mine = input.attachments.iter().filter(|attachment| attachment.attachment.nodeeni_uid == nodeeni.uid);
     lines.extend(mine.map(|attachment| line::of_attachment(input, Some(nodeeni), attachment)));
     lines.sort();
-    Account {
+    NodeEniPlan {
         name: nodeeni.name.clone(),
         selector: spec.map(|spec| spec.selector.clone()).unwrap_or_default(),
         problem: nodeeni.spec.as_ref().err().map(ToString::to_string),
@@ -129,18 +132,18 @@ fn account(input: &Input<'_>, nodeeni: &NodeEni) -> Account {
 }
 
 /// ENIAttachments whose NodeENI is gone. Their ENIs are removed.
-fn strays(input: &Input<'_>) -> Vec<Account> {
+fn strays(input: &Input<'_>) -> Vec<NodeEniPlan> {
     let known: BTreeSet<&str> = input.nodeenis.iter().map(|nodeeni| nodeeni.uid.as_str()).collect();
     let mut by_name: BTreeMap<&str, Vec<Line>> = BTreeMap::new();
     for attachment in input.attachments.iter().filter(|a| !known.contains(a.attachment.nodeeni_uid.as_str())) {
         by_name.entry(&attachment.attachment.nodeeni).or_default().push(line::of_attachment(input, None, attachment));
     }
     let gone = "this NodeENI is gone: what is left of its ENIs goes, too";
-    by_name.into_iter().map(|(name, lines)| Account { lines, deleting: true, ..nothing(name, gone) }).collect()
+    by_name.into_iter().map(|(name, lines)| NodeEniPlan { lines, deleting: true, ..nothing(name, gone) }).collect()
 }
 
-fn nothing(name: &str, problem: &str) -> Account {
-    Account {
+fn nothing(name: &str, problem: &str) -> NodeEniPlan {
+    NodeEniPlan {
         name: name.to_owned(),
         selector: BTreeMap::new(),
         problem: Some(problem.to_owned()),

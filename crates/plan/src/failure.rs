@@ -27,19 +27,19 @@ pub struct Failure {
     /// Number of failures in a row.
     pub count: i32,
     /// How often the answers alternated since the call began to fail.
-    pub turns: Turns,
+    pub turns: Alternations,
 }
 
 /// The alternations of EC2's answers to one failing call: failures that do not repeat the failure before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turns {
+pub struct Alternations {
     /// When the call began to fail.
     pub since: Timestamp,
     /// How often the answer differed from the one before.
     pub count: i32,
 }
 
-impl Turns {
+impl Alternations {
     /// The value at the first failure: no alternation.
     pub fn none(since: Timestamp) -> Self {
         Self { since, count: 0 }
@@ -98,7 +98,7 @@ impl Failure {
             at: if lasts { since.max(acting_since) } else { since },
             since,
             count: error.count,
-            turns: Turns::none(since),
+            turns: Alternations::none(since),
         })
     }
 

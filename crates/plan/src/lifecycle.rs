@@ -24,7 +24,7 @@ mod teardown;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use crate::failure::{Failure, Turns};
+pub use crate::failure::{Alternations, Failure};
 pub use action::{Action, Step};
 pub use call_history::CallHistory;
 pub use change::Change;

@@ -33,7 +33,7 @@ pub struct Detachment {
 
 /// What to do with orphans now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct OrphanPlan {
     /// The orphans shown now, each with the time at which it was first suspected. The next decision gets them as
     /// [`Input::before`].
     pub suspects: BTreeMap<EniId, Timestamp>,
@@ -45,7 +45,7 @@ pub struct Verdict {
     /// never touched.
     pub foreign: Vec<EniId>,
     /// Some if too many orphans would be removed at once. Then none is removed, and a user must act.
-    pub attachment: Option<DeletionBrake>,
+    pub brake: Option<DeletionBrake>,
 }
 
 /// Orphans that are too many to be removed.
@@ -77,7 +77,7 @@ pub struct Input<'a> {
     pub may_be_adopted: &'a dyn Fn(&ObservedEni) -> bool,
     /// Instances of all Nodes.
     pub instances: &'a BTreeSet<InstanceId>,
-    /// [`Verdict::suspects`] of the last decision.
+    /// [`OrphanPlan::suspects`] of the last decision.
     pub before: &'a BTreeMap<EniId, Timestamp>,
     /// The start of the resync after which calls for orphans were last sent. A call that failed is repeated only after a later
     /// resync.
@@ -104,10 +104,10 @@ pub fn lone<'a>(
 
 /// Decides by the last complete resync. A suspect must be shown by a resync that began at least [`APART`] after the ENI was first
 /// suspected. An ENI without the tag of an ENIAttachment is not handled, because a user removed the tag.
-pub fn judge(input: Input<'_>) -> Verdict {
+pub fn judge(input: Input<'_>) -> OrphanPlan {
     let Input { now, resync, all, owned, known, named, may_be_adopted, instances, before, called, refused, settings } =
         input;
-    let mut out = Verdict::default();
+    let mut out = OrphanPlan::default();
     let orphans: Vec<&ObservedEni> = lone(owned, known, named).filter(|eni| !may_be_adopted(eni)).collect();
     for eni in &orphans {
         out.suspects.insert(eni.id.clone(), before.get(&eni.id).copied().unwrap_or(now));
@@ -151,7 +151,7 @@ pub fn judge(input: Input<'_>) -> Verdict {
     let (removed, limit) = (out.detach.len() + out.delete.len(), settings.max_orphans.unwrap_or((all / 10).max(10)));
     if removed > limit {
         let of = |eni: &&ObservedEni| eni.tags.get(TAG_NODEENI).map(str::to_owned);
-        out.attachment = Some(DeletionBrake {
+        out.brake = Some(DeletionBrake {
             count: removed,
             nodeenis: orphans.iter().filter_map(of).collect(),
             message: format!(

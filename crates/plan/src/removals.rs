@@ -11,7 +11,7 @@ use crate::nodeeni::NodeEni;
 use crate::wording::second;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use multi_eni_api::conditions::{Wanted, types};
+use multi_eni_api::conditions::{ConditionUpdate, types};
 use multi_eni_api::names::ANNOTATION_ALLOW_REMOVALS;
 use multi_eni_api::nodeeni::{RecentRemovals, RemovalRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -207,18 +207,18 @@ impl RemovalPace {
     }
 
     /// The condition RemovalPaced.
-    pub fn condition(&self, nodeeni: &NodeEni) -> Wanted {
+    pub fn condition(&self, nodeeni: &NodeEni) -> ConditionUpdate {
         if nodeeni.allows_removals {
             let message = format!(
                 "the annotation {ANNOTATION_ALLOW_REMOVALS}={0} lets all nodes that are to lose ENIs do so at once, also those that lose \
                  their labels later. When all have gone, take it away: kubectl annotate nodeeni {1} {ANNOTATION_ALLOW_REMOVALS}-",
                 nodeeni.generation, nodeeni.name
             );
-            return Wanted::new(types::REMOVAL_PACED, false, "Released", message);
+            return ConditionUpdate::new(types::REMOVAL_PACED, false, "Released", message);
         }
         match self.reported(nodeeni) {
-            None => Wanted::new(types::REMOVAL_PACED, false, "NothingWaits", "no node waits to lose its ENIs"),
-            Some(message) => Wanted::new(types::REMOVAL_PACED, true, "TooManyAtOnce", message),
+            None => ConditionUpdate::new(types::REMOVAL_PACED, false, "NothingWaits", "no node waits to lose its ENIs"),
+            Some(message) => ConditionUpdate::new(types::REMOVAL_PACED, true, "TooManyAtOnce", message),
         }
     }
 

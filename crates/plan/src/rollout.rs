@@ -6,11 +6,11 @@ use multi_eni_api::conditions::{self, types};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// For each NodeENI (by UID) the nodes on which `assign` may remove an outdated ENI.
-pub type Permits = BTreeMap<String, Begun>;
+pub type Permits = BTreeMap<String, RolloutTurns>;
 
 /// The nodes (by name) on which replacement may begin or go on, and the nodes that are followed until they have as many ENIs
 /// again as they had.
-pub type Begun = BTreeMap<String, Turn>;
+pub type RolloutTurns = BTreeMap<String, Turn>;
 
 /// A node's part in a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +40,11 @@ pub fn permits(
     attachments: &[&Attachment],
     outdated: &BTreeSet<String>,
     coming: &BTreeSet<String>,
-    before: &Begun,
+    before: &RolloutTurns,
     awaited: impl Fn(&str) -> usize,
     is_in_use: impl Fn(&Attachment) -> bool,
     max_unavailable: usize,
-) -> Begun {
+) -> RolloutTurns {
     // Ignore ENIAttachments that are no longer selected. They may belong to a former instance with the same Node name and say
     // nothing about this one.
     let selected: Vec<&Attachment> =
@@ -101,7 +101,7 @@ pub fn permits(
 }
 
 /// The nodes to decide again: their turn has begun, has changed or is over.
-pub fn changed<'a>(before: &'a Begun, now: &'a Begun) -> impl Iterator<Item = &'a String> {
+pub fn changed<'a>(before: &'a RolloutTurns, now: &'a RolloutTurns) -> impl Iterator<Item = &'a String> {
     let over = before.keys().filter(|node| !now.contains_key(*node));
     now.iter().filter(|(node, turn)| before.get(*node) != Some(turn)).map(|(node, _)| node).chain(over)
 }
@@ -121,7 +121,7 @@ mod tests {
                 attachment,
                 &outdated,
                 &BTreeSet::new(),
-                &Begun::new(),
+                &RolloutTurns::new(),
                 |_| 1,
                 Attachment::may_be_in_use,
                 most,
@@ -143,13 +143,13 @@ mod tests {
         all.retain(|attachment| attachment.node != "n3" || attachment.slot().1 == 2);
         let refs: Vec<&Attachment> = all.iter().collect();
         let outdated: BTreeSet<String> = ["n0", "n1", "n2", "n3"].map(str::to_owned).into();
-        let let_begin = |before: &Begun, most| {
+        let let_begin = |before: &RolloutTurns, most| {
             nodes(permits(&refs, &outdated, &BTreeSet::new(), before, |_| 2, Attachment::may_be_in_use, most))
         };
-        assert_eq!(let_begin(&Begun::new(), 1), ["n3"], "it has nothing to lose, and is away");
-        assert_eq!(let_begin(&Begun::new(), 2), ["n1", "n3"]);
+        assert_eq!(let_begin(&RolloutTurns::new(), 1), ["n3"], "it has nothing to lose, and is away");
+        assert_eq!(let_begin(&RolloutTurns::new(), 2), ["n1", "n3"]);
         assert_eq!(let_begin(&begun("n2", 2), 2), ["n2", "n3"], "what was begun is finished first");
-        assert_eq!(let_begin(&Begun::new(), 4), ["n0", "n1", "n2", "n3"]);
+        assert_eq!(let_begin(&RolloutTurns::new(), 4), ["n0", "n1", "n2", "n3"]);
     }
 
     /// An earlier process may have removed the ENI of n0. This process cannot know.
@@ -160,7 +160,15 @@ mod tests {
         let refs: Vec<&Attachment> = all.iter().collect();
         let outdated = ["n1".to_owned()].into();
         let let_begin = |most| {
-            nodes(permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, Attachment::may_be_in_use, most))
+            nodes(permits(
+                &refs,
+                &outdated,
+                &BTreeSet::new(),
+                &RolloutTurns::new(),
+                |_| 1,
+                Attachment::may_be_in_use,
+                most,
+            ))
         };
         assert!(let_begin(1).is_empty());
         assert_eq!(let_begin(2), ["n1"]);
@@ -178,7 +186,15 @@ mod tests {
         let refs: Vec<&Attachment> = all.iter().collect();
         let outdated = ["n0", "n1"].map(str::to_owned).into();
         let let_begin = |awaited| {
-            nodes(permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| awaited, Attachment::may_be_in_use, 1))
+            nodes(permits(
+                &refs,
+                &outdated,
+                &BTreeSet::new(),
+                &RolloutTurns::new(),
+                |_| awaited,
+                Attachment::may_be_in_use,
+                1,
+            ))
         };
         assert_eq!(let_begin(1), ["n0"], "one is asked for, and it is ready");
         assert_eq!(let_begin(2), ["n0"], "both are partly away: what is left goes in its turn");
@@ -191,7 +207,7 @@ mod tests {
         leaving[0].deleting = Some(jiff::Timestamp::UNIX_EPOCH);
         leaving[0].status.attachment_id = Some("eni-attach-1".to_owned());
         let outdated = ["n0", "n1"].map(str::to_owned).into();
-        let let_begin = |attachment: &[Attachment], before: &Begun| {
+        let let_begin = |attachment: &[Attachment], before: &RolloutTurns| {
             permits(
                 &attachment.iter().collect::<Vec<_>>(),
                 &outdated,
@@ -202,13 +218,14 @@ mod tests {
                 1,
             )
         };
-        let first = let_begin(&leaving, &Begun::new());
+        let first = let_begin(&leaving, &RolloutTurns::new());
         assert_eq!(first, begun("n0", 1));
         assert_eq!(let_begin(&leaving[1..], &first), first, "it is gone, and the new one is not made yet");
         // The same if nothing else of the node is outdated.
         let others = ["n1".to_owned()].into();
         let refs: Vec<&Attachment> = leaving.iter().collect();
-        let first = permits(&refs, &others, &BTreeSet::new(), &Begun::new(), |_| 1, Attachment::may_be_in_use, 1);
+        let first =
+            permits(&refs, &others, &BTreeSet::new(), &RolloutTurns::new(), |_| 1, Attachment::may_be_in_use, 1);
         assert_eq!(permits(&refs[1..], &others, &BTreeSet::new(), &first, |_| 1, Attachment::may_be_in_use, 1), first);
     }
 
@@ -257,11 +274,19 @@ mod tests {
         let refs: Vec<&Attachment> = all.iter().collect();
         let outdated = ["n0", "n1", "n2"].map(str::to_owned).into();
         let let_begin = |most| {
-            nodes(permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, Attachment::may_be_in_use, most))
+            nodes(permits(
+                &refs,
+                &outdated,
+                &BTreeSet::new(),
+                &RolloutTurns::new(),
+                |_| 1,
+                Attachment::may_be_in_use,
+                most,
+            ))
         };
         assert_eq!(let_begin(1), ["n0"]);
         assert_eq!(let_begin(2), ["n0", "n1"]);
-        let unused = permits(&refs, &outdated, &BTreeSet::new(), &Begun::new(), |_| 1, |_| false, 1);
+        let unused = permits(&refs, &outdated, &BTreeSet::new(), &RolloutTurns::new(), |_| 1, |_| false, 1);
         assert_eq!(nodes(unused.clone()), ["n0", "n1", "n2"], "what is used by nobody is lost by nobody");
         let now_used = permits(&refs, &outdated, &BTreeSet::new(), &unused, |_| 1, Attachment::may_be_in_use, 1);
         assert_eq!(nodes(now_used), ["n0"], "it came into use before it went");
@@ -273,7 +298,7 @@ mod tests {
         let refs: Vec<&Attachment> = attachment.iter().collect();
         let outdated = ["n1".to_owned()].into();
         let let_begin = |coming: &BTreeSet<String>, most| {
-            nodes(permits(&refs, &outdated, coming, &Begun::new(), |_| 2, Attachment::may_be_in_use, most))
+            nodes(permits(&refs, &outdated, coming, &RolloutTurns::new(), |_| 2, Attachment::may_be_in_use, most))
         };
         assert_eq!(let_begin(&BTreeSet::new(), 1), ["n1"]);
         let coming = ["n0".to_owned()].into();
@@ -311,7 +336,7 @@ mod tests {
         let refs: Vec<&Attachment> = all.iter().collect();
         let outdated = ["n0", "n1"].map(str::to_owned).into();
         let none = BTreeSet::new();
-        let first = permits(&refs, &outdated, &none, &Begun::new(), |_| 1, Attachment::may_be_in_use, 1);
+        let first = permits(&refs, &outdated, &none, &RolloutTurns::new(), |_| 1, Attachment::may_be_in_use, 1);
         assert_eq!(nodes(first.clone()), ["n0"]);
         assert!(first.contains_key("n1"), "it is followed");
         let next = permits(&refs, &outdated, &none, &first, |_| 1, Attachment::may_be_in_use, 1);
@@ -326,11 +351,11 @@ mod tests {
             .map(|(n, i, r)| new_attachment(n, i, r))
             .into();
         let refs: Vec<&Attachment> = all.iter().collect();
-        let let_begin = |outdated: &BTreeSet<String>, before: &Begun| {
+        let let_begin = |outdated: &BTreeSet<String>, before: &RolloutTurns| {
             permits(&refs, outdated, &BTreeSet::new(), before, |_| 2, Attachment::may_be_in_use, 1)
         };
         let turn = Turn { had: 2, may_lose: true };
-        let before: Begun = ["n0", "n1"].map(|node| (node.to_owned(), turn)).into();
+        let before: RolloutTurns = ["n0", "n1"].map(|node| (node.to_owned(), turn)).into();
         let between = let_begin(&BTreeSet::new(), &before);
         assert!(nodes(between.clone()).is_empty() && between.len() == 2, "both are followed: {between:?}");
         let both = ["n0", "n1"].map(str::to_owned).into();
@@ -339,20 +364,20 @@ mod tests {
 
     #[test]
     fn a_followed_node_that_may_lose_enis_now_is_decided_again() {
-        let followed: Begun = [("n0".to_owned(), Turn { had: 1, may_lose: false })].into();
-        let of = |before: &Begun, now: &Begun| changed(before, now).cloned().collect::<Vec<String>>();
+        let followed: RolloutTurns = [("n0".to_owned(), Turn { had: 1, may_lose: false })].into();
+        let of = |before: &RolloutTurns, now: &RolloutTurns| changed(before, now).cloned().collect::<Vec<String>>();
         assert_eq!(of(&followed, &begun("n0", 1)), ["n0"]);
-        assert_eq!(of(&Begun::new(), &followed), ["n0"]);
-        assert_eq!(of(&followed, &Begun::new()), ["n0"]);
+        assert_eq!(of(&RolloutTurns::new(), &followed), ["n0"]);
+        assert_eq!(of(&followed, &RolloutTurns::new()), ["n0"]);
         assert!(of(&followed, &followed).is_empty());
     }
 
-    fn begun(node: &str, had: usize) -> Begun {
+    fn begun(node: &str, had: usize) -> RolloutTurns {
         [(node.to_owned(), Turn { had, may_lose: true })].into()
     }
 
     /// The nodes that may lose ENIs.
-    fn nodes(begun: Begun) -> Vec<String> {
+    fn nodes(begun: RolloutTurns) -> Vec<String> {
         begun.into_iter().filter(|(_, turn)| turn.may_lose).map(|(node, _)| node).collect()
     }
 }

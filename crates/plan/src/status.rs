@@ -6,11 +6,11 @@ use crate::attachment::{Attachment, IN_PLACE};
 use crate::nodeeni::NodeEni;
 use crate::problem::Problem;
 use crate::removals::RemovalPace;
-use crate::wait_estimate::Expected;
+use crate::wait_estimate::WaitEstimate;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::NodeEniStatus;
-use multi_eni_api::conditions::{self, Wanted, types};
+use multi_eni_api::conditions::{self, ConditionUpdate, types};
 use multi_eni_api::eniattachment::Phase;
 use multi_eni_api::nodeeni::AttachmentEntry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +48,7 @@ pub struct Input<'a> {
     /// Problems of the NodeENI as a whole.
     pub problems: &'a [Problem],
     /// How long its calls will wait for EC2's request rates.
-    pub expected: Option<Expected>,
+    pub expected: Option<WaitEstimate>,
     /// The MTU that the spec asks for.
     pub mtu: Option<i32>,
     /// Now.
@@ -132,7 +132,7 @@ pub fn adopting(nodeeni: &NodeEni, previous: &NodeEniStatus, nodes: &[&str], now
         nodes.len()
     );
     for (kind, on) in [(types::READY, false), (types::PROGRESSING, true)] {
-        let wanted = Wanted::new(kind, on, "Adopting", message.clone());
+        let wanted = ConditionUpdate::new(kind, on, "Adopting", message.clone());
         conditions::set(&mut status.conditions, wanted, Some(nodeeni.generation), now);
     }
     status
@@ -142,16 +142,16 @@ pub fn adopting(nodeeni: &NodeEni, previous: &NodeEniStatus, nodes: &[&str], now
 pub fn halted(nodeeni: &NodeEni, previous: &NodeEniStatus, why: &Problem, now: Timestamp) -> NodeEniStatus {
     let mut status = previous.clone();
     for (kind, on) in [(types::READY, false), (types::DEGRADED, true)] {
-        let wanted = Wanted::new(kind, on, why.reason, why.message.clone());
+        let wanted = ConditionUpdate::new(kind, on, why.reason, why.message.clone());
         conditions::set(&mut status.conditions, wanted, Some(nodeeni.generation), now);
     }
     status
 }
 
-fn index_pinned(pinned: &[&Pinned]) -> Wanted {
+fn index_pinned(pinned: &[&Pinned]) -> ConditionUpdate {
     let message = match pinned {
         [] => {
-            return Wanted::new(
+            return ConditionUpdate::new(
                 types::INDEX_PINNED,
                 false,
                 "AsAsked",
@@ -168,12 +168,17 @@ fn index_pinned(pinned: &[&Pinned]) -> Wanted {
             first.name
         ),
     };
-    Wanted::new(types::INDEX_PINNED, true, "Adopted", message)
+    ConditionUpdate::new(types::INDEX_PINNED, true, "Adopted", message)
 }
 
-fn waits(waiting: &[&WaitsForPods]) -> Wanted {
+fn waits(waiting: &[&WaitsForPods]) -> ConditionUpdate {
     let Some(first) = waiting.first() else {
-        return Wanted::new(types::WAITING_FOR_PODS, false, "NoneUsed", "no node keeps an ENI for pods any more");
+        return ConditionUpdate::new(
+            types::WAITING_FOR_PODS,
+            false,
+            "NoneUsed",
+            "no node keeps an ENI for pods any more",
+        );
     };
     let (node, several) = (&first.node, waiting.len());
     let Some(pods) = &first.pods else {
@@ -181,7 +186,7 @@ fn waits(waiting: &[&WaitsForPods]) -> Wanted {
             "{several} ENIs that are no longer asked for are kept, on node {node} among others: the pods have not been listed \
              (the controller needs the right to list and watch pods)"
         );
-        return Wanted::new(types::WAITING_FOR_PODS, true, "PodsUnknown", message);
+        return ConditionUpdate::new(types::WAITING_FOR_PODS, true, "PodsUnknown", message);
     };
     let named: Vec<&str> = pods.iter().take(5).map(String::as_str).collect();
     let more = pods.len().saturating_sub(named.len());
@@ -191,7 +196,7 @@ fn waits(waiting: &[&WaitsForPods]) -> Wanted {
          pods have gone",
         named.join(", ")
     );
-    Wanted::new(types::WAITING_FOR_PODS, true, "PodsUseIt", message)
+    ConditionUpdate::new(types::WAITING_FOR_PODS, true, "PodsUseIt", message)
 }
 
 /// When the next status may be written after one at `last`: one second later, or five seconds if the list has more than
@@ -271,7 +276,7 @@ struct Numbers {
     desired: usize,
     ready: usize,
     leaving: usize,
-    expected: Option<Expected>,
+    expected: Option<WaitEstimate>,
 }
 
 fn conditions_of(
@@ -279,21 +284,21 @@ fn conditions_of(
     numbers: Numbers,
     refused: &[&Unassigned],
     main_problem: Option<(String, String)>,
-) -> [Wanted; 3] {
+) -> [ConditionUpdate; 3] {
     let Numbers { matched, desired, ready, leaving, expected } = numbers;
-    let expected = expected.map(|Expected { action, waiting, seconds }| {
+    let expected = expected.map(|WaitEstimate { action, waiting, seconds }| {
         format!("; about {seconds} s: {waiting} ENIs wait for {action}, which EC2 lets us call so often and no more")
     });
     let expected = expected.unwrap_or_default();
     let degraded = match &main_problem {
-        Some((reason, message)) => Wanted::new(types::DEGRADED, true, reason.clone(), message.clone()),
-        None => Wanted::new(types::DEGRADED, false, "AsExpected", "nothing needs a person"),
+        Some((reason, message)) => ConditionUpdate::new(types::DEGRADED, true, reason.clone(), message.clone()),
+        None => ConditionUpdate::new(types::DEGRADED, false, "AsExpected", "nothing needs a person"),
     };
     if nodeeni.deleting {
         let message = format!("{leaving} ENIs are still being detached and deleted");
         return [
-            Wanted::new(types::READY, false, "Deleting", message.clone()),
-            Wanted::new(types::PROGRESSING, true, "Deleting", message),
+            ConditionUpdate::new(types::READY, false, "Deleting", message.clone()),
+            ConditionUpdate::new(types::PROGRESSING, true, "Deleting", message),
             degraded,
         ];
     }
@@ -310,19 +315,25 @@ fn conditions_of(
         None
     };
     let ready_now = match (&main_problem, all, matched) {
-        (_, true, 0) => {
-            Wanted::new(types::READY, true, "NoNodeMatches", "no node has the labels of nodeSelector: nothing to do")
-        }
-        (_, true, _) => Wanted::new(
+        (_, true, 0) => ConditionUpdate::new(
+            types::READY,
+            true,
+            "NoNodeMatches",
+            "no node has the labels of nodeSelector: nothing to do",
+        ),
+        (_, true, _) => ConditionUpdate::new(
             types::READY,
             true,
             "AllReady",
             format!("{ready} of {desired} ENIs are ready on {matched} nodes"),
         ),
-        (Some((reason, message)), ..) => {
-            Wanted::new(types::READY, false, reason.clone(), format!("{ready} of {desired} ENIs are ready; {message}"))
-        }
-        (None, ..) => Wanted::new(
+        (Some((reason, message)), ..) => ConditionUpdate::new(
+            types::READY,
+            false,
+            reason.clone(),
+            format!("{ready} of {desired} ENIs are ready; {message}"),
+        ),
+        (None, ..) => ConditionUpdate::new(
             types::READY,
             false,
             "Progressing",
@@ -330,8 +341,8 @@ fn conditions_of(
         ),
     };
     let progressing = match progress {
-        Some(message) => Wanted::new(types::PROGRESSING, true, "Working", message),
-        None => Wanted::new(types::PROGRESSING, false, "Settled", "nothing is under way"),
+        Some(message) => ConditionUpdate::new(types::PROGRESSING, true, "Working", message),
+        None => ConditionUpdate::new(types::PROGRESSING, false, "Settled", "nothing is under way"),
     };
     [ready_now, progressing, degraded]
 }

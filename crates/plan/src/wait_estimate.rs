@@ -23,7 +23,7 @@ pub struct CallQueues {
 
 /// When the last waiting call of a NodeENI will be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expected {
+pub struct WaitEstimate {
     /// The action with the longest wait.
     pub action: &'static str,
     /// Number of ENIs of this NodeENI that wait for the action.
@@ -39,7 +39,7 @@ impl CallQueues {
     /// The wait that one NodeENI can expect. None: it waits for no call, or for less than 10 s. Waiting calls are queued
     /// fairly by NodeENI, so until this NodeENI's last call is sent, each other NodeENI has sent at most as many. An ENI
     /// that waits to be created will wait to be attached too.
-    pub fn expected(&self, nodeeni_uid: &str) -> Option<Expected> {
+    pub fn expected(&self, nodeeni_uid: &str) -> Option<WaitEstimate> {
         let mut both = self.attach.waiting.clone();
         for (uid, count) in &self.create.waiting {
             *both.entry(uid.clone()).or_default() += count;
@@ -50,7 +50,7 @@ impl CallQueues {
             .into_iter()
             .filter_map(|(action, queue)| {
                 let (waiting, seconds) = queue.until_the_last_of(nodeeni_uid)?;
-                Some(Expected { action, waiting, seconds })
+                Some(WaitEstimate { action, waiting, seconds })
             })
             .max_by_key(|expected| expected.seconds)
             .filter(|expected| expected.seconds >= WORTH_SAYING)
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn the_wait_is_the_number_of_calls_divided_by_the_rate() {
         let queues = CallQueues { create: queue(&[], 5.0), attach: queue(&[("a", 370)], 5.0) };
-        let expected = Expected { action: "AttachNetworkInterface", waiting: 370, seconds: 74 };
+        let expected = WaitEstimate { action: "AttachNetworkInterface", waiting: 370, seconds: 74 };
         assert_eq!(queues.expected("a"), Some(expected));
         assert_eq!(queues.expected("b"), None);
         let moments = CallQueues { attach: queue(&[("a", 40)], 5.0), ..CallQueues::default() };

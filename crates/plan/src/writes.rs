@@ -14,7 +14,7 @@ pub use target::{Target, Write};
 use crate::backoff::{Content, Ended, Tries};
 use crate::problem::Problem;
 use jiff::Timestamp;
-use refusal::{Refusal, Said};
+use refusal::{Refusal, ReportedRefusals};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hasher};
@@ -48,7 +48,7 @@ pub enum Outcome {
 
 /// What follows from the end of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct News<K> {
+pub struct WriteEffect<K> {
     /// Whether the problems of the NodeENI change.
     pub changed: bool,
     /// The line for the log, if a refusal begins, changes, continues or ends.
@@ -96,12 +96,12 @@ pub struct Writes<K> {
     refused: usize,
     /// Number of targets whose writes do not last, for the same reason.
     undone: usize,
-    said: Said,
+    said: ReportedRefusals,
 }
 
 impl<K> Default for Writes<K> {
     fn default() -> Self {
-        Self { by_key: BTreeMap::new(), refused: 0, undone: 0, said: Said::default() }
+        Self { by_key: BTreeMap::new(), refused: 0, undone: 0, said: ReportedRefusals::default() }
     }
 }
 
@@ -119,7 +119,7 @@ impl<K: Ord + Clone> Writes<K> {
     }
 
     /// Records the end of a write.
-    pub fn ended(&mut self, key: &K, asked: PendingWrite, outcome: Outcome, now: Timestamp) -> News<K> {
+    pub fn ended(&mut self, key: &K, asked: PendingWrite, outcome: Outcome, now: Timestamp) -> WriteEffect<K> {
         let PendingWrite { target, content, nodeeni, node } = asked;
         let known = self.by_key.entry(key.clone()).or_default();
         let place = known.iter().position(|known| known.target == target);
@@ -161,7 +161,7 @@ impl<K: Ord + Clone> Writes<K> {
         let write = target.write;
         known.push(Remembered { target, tries, refusal, undone });
         let woken = if taken && was_there { self.wake(WAKES, |other| other.target.write == write) } else { Vec::new() };
-        News { changed, line, woken }
+        WriteEffect { changed, line, woken }
     }
 
     /// The API server answers again: writes that got no answer, or a server error, may be tried now. Returns their keys.
@@ -220,7 +220,7 @@ impl<K: Ord + Clone> Writes<K> {
         });
         (self.refused, self.undone) = (refused, undone);
         if refused == 0 {
-            self.said = Said::default();
+            self.said = ReportedRefusals::default();
         }
         lasts
     }

@@ -6,7 +6,7 @@ use super::values::{seconds, share};
 use crate::http_server::{self, Gauges};
 use crate::leader_election::lease::Times;
 use crate::logs::{self, Format};
-use crate::run::{Election, Parts, run as run_controller};
+use crate::run::{Components, Election, run as run_controller};
 use crate::{client, clock};
 use clap::Args;
 use jiff::SignedDuration;
@@ -97,12 +97,12 @@ async fn start(flags: Flags) -> miette::Result<()> {
     };
     let aws = multi_eni_ec2::client(ec2_options.call_timeout).await.into_diagnostic()?;
     let (wall, steady) = clock::system();
-    let fence = Parts::fence(flags.leader_elect, steady);
+    let fence = Components::fence(flags.leader_elect, steady);
     let election = flags.leader_elect.then(|| Election {
         namespace: std::env::var("POD_NAMESPACE").unwrap_or_else(|_| config.default_namespace.clone()),
         times: Times::default(),
     });
-    let parts = Parts {
+    let parts = Components {
         kube: client::plain(&config).into_diagnostic()?,
         fenced: client::fenced(&config, fence.clone()).into_diagnostic()?,
         fence,

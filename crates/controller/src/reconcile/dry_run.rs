@@ -61,7 +61,7 @@ impl Reconciler {
             let resynced = ec2.last_resync().is_some();
             let has_changes = tokio::time::timeout(SETTLE_TIME, ec2_changes.recv()).await.is_ok();
             while ec2_changes.try_recv().is_ok() {}
-            if resynced && !has_changes && !ec2.is_asking() && before == reconciler.assignments {
+            if resynced && !has_changes && !ec2.has_open_lookups() && before == reconciler.assignments {
                 return Ok(reconciler.into_dry_run(steps, None).await);
             }
             if Instant::now() >= deadline {

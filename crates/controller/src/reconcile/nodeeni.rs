@@ -13,7 +13,7 @@ use multi_eni_plan::assign::{Assignment, Pinned, Share, Unassigned, WaitsForPods
 use multi_eni_plan::attachment::{Attachment, by_node};
 use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::removals::RemovalPace;
-use multi_eni_plan::rollout::{self, Begun};
+use multi_eni_plan::rollout::{self, RolloutTurns};
 use multi_eni_plan::status;
 use multi_eni_plan::writes::{PendingWrite, Write};
 use std::collections::BTreeSet;
@@ -100,7 +100,7 @@ impl Reconciler {
             .collect();
         let old = self.permits.remove(uid).unwrap_or_default();
         let permits = if outdated.is_empty() && old.is_empty() {
-            Begun::new()
+            RolloutTurns::new()
         } else {
             let attachments: Vec<&Attachment> = self.store.attachments_of(uid).map(|entry| &entry.attachment).collect();
             let awaited = |node: &str| self.assignments.get(node).map_or(0, |last| last.share(uid).awaited());

@@ -27,7 +27,7 @@ impl Reconciler {
         }
         let (known, instances) = (self.store.attachment_uids(), self.store.instances());
         let named = self.store.attachments().filter_map(|entry| entry.attachment.eni()).collect();
-        let verdict = orphans::judge(orphans::Input {
+        let plan = orphans::judge(orphans::Input {
             now: self.now(),
             resync,
             all,
@@ -41,22 +41,22 @@ impl Reconciler {
             refused: &self.orphans_refused,
             settings: &self.deps.settings,
         });
-        self.suspects = verdict.suspects;
+        self.suspects = plan.suspects;
         self.forget_refused_orphans();
-        self.set_held_orphans(verdict.attachment);
-        for eni in verdict.foreign {
+        self.set_held_orphans(plan.brake);
+        for eni in plan.foreign {
             self.warn_once(format!(
                 "{eni} is of this cluster and in use by something that is no Node here: not touched"
             ));
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
-        for Detachment { eni, attachment, force } in verdict.detach {
+        for Detachment { eni, attachment, force } in plan.detach {
             tracing::warn!(%eni, force, "detaching orphaned ENI");
             let (ec2, id) = (self.deps.ec2.clone(), eni.clone());
             let detach = async move { ec2.detach(&id, &attachment, force).await };
             work.extend(orphan_call(&owned, &eni, Call::Detach, detach));
         }
-        for eni in verdict.delete {
+        for eni in plan.delete {
             tracing::warn!(%eni, "deleting orphaned ENI");
             let (ec2, id) = (self.deps.ec2.clone(), eni.clone());
             work.extend(orphan_call(&owned, &eni, Call::Delete, async move { ec2.delete(&id).await }));

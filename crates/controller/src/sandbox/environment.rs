@@ -8,7 +8,7 @@ use super::terminal::Terminal;
 use crate::client;
 use crate::clock;
 use crate::http_server::Gauges;
-use crate::run::{Parts, run};
+use crate::run::{Components, run};
 use jiff::SignedDuration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use multi_eni_plan::settings::Settings;
@@ -185,8 +185,8 @@ fn start_controller(
     stopped: oneshot::Receiver<()>,
 ) -> Result<JoinHandle<()>, String> {
     let (wall, steady) = clock::system();
-    let fence = Parts::fence(false, steady);
-    let parts = Parts {
+    let fence = Components::fence(false, steady);
+    let parts = Components {
         kube: client::plain(config).map_err(|error| error.to_string())?,
         fenced: client::fenced(config, fence.clone()).map_err(|error| error.to_string())?,
         fence,

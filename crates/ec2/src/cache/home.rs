@@ -46,7 +46,7 @@ pub(crate) struct Lookup {
 }
 
 /// The latest lookup by tag, by UID of the ENIAttachment.
-pub(crate) type Looks = BTreeMap<String, Lookup>;
+pub(crate) type LookupsByTag = BTreeMap<String, Lookup>;
 
 #[cfg(test)]
 mod tests {

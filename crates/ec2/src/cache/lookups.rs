@@ -56,7 +56,7 @@ impl Ec2 {
         let filter = convert::filter("network-interface-id", ids.iter().map(EniId::as_str));
         let page = self.all_enis(filter).await?;
         self.inner.enis.answered(&ids);
-        let asked = page.told_of(&ids);
+        let asked = page.answered_ids(&ids);
         self.change(|cache| ((), cache.finish_lookup_by_id(page.started, &asked, page.enis)));
         Ok(())
     }
@@ -69,7 +69,7 @@ impl Ec2 {
         page.enis.extend(page.unreadable.drain(..).map(Unreadable::occupant));
         self.change(|cache| ((), cache.finish_instances(page.started, &ids, page.enis)));
         for id in ids {
-            self.tell(Changed::Instance(id));
+            self.notify(Changed::Instance(id));
         }
         Ok(())
     }
@@ -98,7 +98,7 @@ impl Ec2 {
         lock(&self.inner.cache).finish_states(began, states);
         *lock(&self.inner.states_failure) = None;
         for id in ids {
-            self.tell(Changed::Instance(id));
+            self.notify(Changed::Instance(id));
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ impl Ec2 {
             is_new
         };
         if is_new {
-            ids.iter().cloned().map(Changed::Instance).for_each(|changed| self.tell(changed));
+            ids.iter().cloned().map(Changed::Instance).for_each(|changed| self.notify(changed));
         }
     }
 }

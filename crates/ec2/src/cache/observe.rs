@@ -47,7 +47,7 @@ impl CacheState {
         if let Some(eni) = eni
             && !tagged.is_some_and(|ids| ids.contains(eni))
         {
-            self.askers.entry(eni.clone()).or_default().insert(uid.to_owned());
+            self.requesters.entry(eni.clone()).or_default().insert(uid.to_owned());
         }
         tagged
             .into_iter()

@@ -73,7 +73,7 @@ impl Ec2 {
         for chunk in due.chunks(VALUES_A_FILTER) {
             let filter = convert::filter("network-interface-id", chunk.iter().map(EniId::as_str));
             let page = self.all_enis(filter).await?;
-            let asked = page.told_of(&chunk.iter().cloned().collect::<BTreeSet<EniId>>());
+            let asked = page.answered_ids(&chunk.iter().cloned().collect::<BTreeSet<EniId>>());
             self.change(|cache| ((), cache.finish_poll(page.started, &asked, page.enis)));
         }
         Ok(())

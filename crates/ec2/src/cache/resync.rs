@@ -81,7 +81,7 @@ impl Ec2 {
                     shown.extend(cache.shown_unread(&hidden, began));
                     ((), cache.finish_resync(began, &shown))
                 });
-                self.tell(Changed::Resynced);
+                self.notify(Changed::Resynced);
                 return Ok(());
             }
         }

@@ -3,7 +3,7 @@
 //! A function that returns [`Uids`] returns the ENIAttachments to report: those whose ENI changed, or whose lookup was answered.
 
 use super::answered_calls::{AnsweredCalls, within};
-use super::home::{Home, Looks, Lookup};
+use super::home::{Home, Lookup, LookupsByTag};
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
@@ -27,19 +27,19 @@ pub(super) const NEVER_SHOWN: Timestamp = Timestamp::UNIX_EPOCH;
 pub(crate) struct Entry {
     pub seen: ObservedEni,
     /// The answers of calls that still override Describes. None for nearly all ENIs, so the box saves memory.
-    told: Option<Box<AnsweredCalls>>,
+    answered_calls: Option<Box<AnsweredCalls>>,
 }
 
 impl Entry {
     /// An ENI, and the answers of calls that override Describes of it.
     pub fn new(seen: ObservedEni, calls: AnsweredCalls) -> Self {
-        Self { seen, told: (calls != AnsweredCalls::default()).then(|| Box::new(calls)) }
+        Self { seen, answered_calls: (calls != AnsweredCalls::default()).then(|| Box::new(calls)) }
     }
 
     /// The answers of calls that override Describes.
-    pub fn told(&self) -> &AnsweredCalls {
+    pub fn answered_calls(&self) -> &AnsweredCalls {
         static NOTHING: AnsweredCalls = AnsweredCalls::NOTHING;
-        self.told.as_deref().unwrap_or(&NOTHING)
+        self.answered_calls.as_deref().unwrap_or(&NOTHING)
     }
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct CacheState {
     /// By UID: the ENI with that UID in its tag that became absent last.
     pub(super) gone_by_uid: BTreeMap<String, EniId>,
     /// By UID: the latest lookup by tag that did not show an ENI with that UID.
-    pub(super) absent_by_tag: Looks,
+    pub(super) absent_by_tag: LookupsByTag,
     /// By UID: start of the latest Describe that showed an ENI with that UID, applied or not.
     pub(super) shown: BTreeMap<String, Timestamp>,
     pub(super) last_resync: Option<Timestamp>,
@@ -92,7 +92,7 @@ pub(crate) struct CacheState {
     /// The time of the latest such evidence at the start of the last resync, or that start if the resync itself showed an ENI.
     pub(super) resynced_home: Option<Timestamp>,
     /// ENIAttachments that asked for an ENI whose tags do not name them: since the last resync, and between the two before.
-    pub(super) askers: BTreeMap<EniId, Uids>,
+    pub(super) requesters: BTreeMap<EniId, Uids>,
     pub(super) earlier_askers: BTreeMap<EniId, Uids>,
     pub(super) instances: BTreeMap<InstanceId, InstanceInterfaces>,
     pub(super) lookups: BTreeMap<InstanceId, InstanceObservation>,
@@ -110,13 +110,13 @@ impl CacheState {
             moving: BTreeSet::new(),
             gone: BTreeMap::new(),
             gone_by_uid: BTreeMap::new(),
-            absent_by_tag: Looks::new(),
+            absent_by_tag: LookupsByTag::new(),
             shown: BTreeMap::new(),
             last_resync: None,
             resynced: 0,
             home: Home::default(),
             resynced_home: None,
-            askers: BTreeMap::new(),
+            requesters: BTreeMap::new(),
             earlier_askers: BTreeMap::new(),
             instances: BTreeMap::new(),
             lookups: BTreeMap::new(),
@@ -149,8 +149,8 @@ impl CacheState {
             return None;
         }
         let began = shown.shown_at;
-        let seen = entry.told().correct(&entry.seen, shown, self.lag);
-        let calls = entry.told().clone().after(began, self.lag);
+        let seen = entry.answered_calls().correct(&entry.seen, shown, self.lag);
+        let calls = entry.answered_calls().clone().after(began, self.lag);
         if same(&entry.seen, &seen) {
             // This is nearly always so, for thousands of ENIs in each resync. The indexes need no update.
             **entry = Entry::new(seen, calls);
@@ -214,7 +214,7 @@ impl CacheState {
     pub fn finish_lookup_by_id(&mut self, began: Timestamp, asked: &BTreeSet<EniId>, shown: Vec<ObservedEni>) -> Uids {
         let mut uids = self.finish_poll(began, asked, shown);
         for id in asked {
-            uids.extend(self.askers.remove(id).unwrap_or_default());
+            uids.extend(self.requesters.remove(id).unwrap_or_default());
             uids.extend(self.earlier_askers.remove(id).unwrap_or_default());
             let tagged = self.entries.get(id).and_then(|entry| entry.seen.attachment_uid());
             let was = self.gone.get(id).and_then(|gone| gone.uid.as_deref());
@@ -396,7 +396,7 @@ impl CacheState {
         let gone = &self.gone;
         self.gone_by_uid.retain(|_, id| gone.contains_key(id));
         self.lookups.retain(|_, lookup| !old(lookup.as_of));
-        self.earlier_askers = std::mem::take(&mut self.askers);
+        self.earlier_askers = std::mem::take(&mut self.requesters);
     }
 }
 

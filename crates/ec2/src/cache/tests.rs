@@ -206,7 +206,7 @@ fn answered_calls_are_dropped_when_no_describe_can_be_older() {
     let mut cache = cache();
     cache.apply_created(eni(1, 0), &tags(), false, at(0));
     cache.apply_attached(&id(1), attachment(Attaching, 30), at(30));
-    let calls = |cache: &CacheState| cache.entries[&id(1)].told().clone();
+    let calls = |cache: &CacheState| cache.entries[&id(1)].answered_calls().clone();
     cache.apply_shown(vec![on(1, Attached, 59)]);
     assert!(calls(&cache).created.is_some() && calls(&cache).tags.len() == 2, "{:?}", calls(&cache));
     cache.apply_shown(vec![on(1, Attached, 60)]);

@@ -20,7 +20,7 @@ impl CacheState {
     ) -> ObservedEni {
         // For a repeated Create, EC2 answers with an ENI of which the cache may hold a newer state.
         let known = self.entries.get(&seen.id).cloned();
-        let mut calls = known.as_ref().map(|entry| entry.told().clone()).unwrap_or_default();
+        let mut calls = known.as_ref().map(|entry| entry.answered_calls().clone()).unwrap_or_default();
         let shown = known.as_ref().map_or(at, |entry| entry.seen.shown_at);
         // A repeated Create proves no tags, even if a Describe has shown the ENI: the ENI may lack a tag that is added here.
         let shown_at = if may_repeat { NEVER_SHOWN } else { shown };
@@ -132,7 +132,7 @@ impl CacheState {
     /// Delete was answered at `at` with NotFound. The answer is ignored if our Create was answered less than the lag before: EC2
     /// may not know the ENI yet.
     pub fn apply_delete_not_found(&mut self, eni: &EniId, at: Timestamp) {
-        let created = self.entries.get(eni).and_then(|entry| entry.told().created);
+        let created = self.entries.get(eni).and_then(|entry| entry.answered_calls().created);
         if created.is_none_or(|created| !within(self.lag, created, at)) {
             let gone = self.remove(eni, at);
             gone.unknown |= gone.deleted.is_none();
@@ -148,7 +148,7 @@ impl CacheState {
         change: impl FnOnce(&mut ObservedEni, &mut AnsweredCalls),
     ) -> bool {
         let Some(entry) = self.entries.get(eni) else { return false };
-        let (mut seen, mut calls) = (entry.seen.clone(), entry.told().clone());
+        let (mut seen, mut calls) = (entry.seen.clone(), entry.answered_calls().clone());
         change(&mut seen, &mut calls);
         seen.last_call = Some(at);
         self.put(Entry::new(seen, calls));

@@ -33,7 +33,7 @@ pub(crate) struct EniPage {
 impl EniPage {
     /// The IDs of `asked` for which this answer to a lookup by ID counts: all, or only those that it shows if it also shows an
     /// ENI without an ID. That ENI can be any of the others.
-    pub fn told_of(&self, asked: &BTreeSet<EniId>) -> BTreeSet<EniId> {
+    pub fn answered_ids(&self, asked: &BTreeSet<EniId>) -> BTreeSet<EniId> {
         if self.unreadable.is_empty() {
             return asked.clone();
         }
@@ -66,11 +66,11 @@ impl Ec2 {
             .filters(filter)
             .max_results(size.clamp(5, PAGE))
             .set_next_token(token);
-        let ask = |managed| {
+        let request = |managed| {
             let call = call.clone().set_include_managed_resources(managed);
             self.read(Action::DescribeEnis, || self.now(), |sent| call.customize().interceptor(sent).send())
         };
-        let (started, answer) = self.with_managed(ask).await?;
+        let (started, answer) = self.with_managed(request).await?;
         let (mut enis, mut unreadable) = (Vec::with_capacity(answer.network_interfaces().len()), Vec::new());
         for item in answer.network_interfaces() {
             match convert::eni(item, started) {
@@ -100,7 +100,7 @@ impl Ec2 {
             let call =
                 self.inner.client.describe_instances().filters(filter.clone()).max_results(PAGE).set_next_token(token);
             async move {
-                let ask = |managed| {
+                let request = |managed| {
                     let call = call.clone().set_include_managed_resources(managed);
                     self.read(
                         Action::DescribeInstances,
@@ -108,7 +108,7 @@ impl Ec2 {
                         |sent| call.customize().interceptor(sent).send(),
                     )
                 };
-                let (started, answer) = self.with_managed(ask).await?;
+                let (started, answer) = self.with_managed(request).await?;
                 let next = following(answer.next_token());
                 let reservations = answer.reservations.unwrap_or_default().into_iter();
                 Ok((started, reservations.flat_map(|r| r.instances.unwrap_or_default()).collect(), next))
@@ -119,19 +119,19 @@ impl Ec2 {
 
     /// Includes the resources that other AWS services manage. Otherwise EC2 may hide them, and a hidden resource looks absent.
     /// Where EC2 does not know the parameter (isolated Regions lag), EC2 hides nothing, and later calls omit the parameter.
-    async fn with_managed<T, F>(&self, ask: impl Fn(Option<bool>) -> F) -> Result<T, CallError>
+    async fn with_managed<T, F>(&self, request: impl Fn(Option<bool>) -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, CallError>>,
     {
         let hides = &self.inner.hides_managed;
         if hides.load(Ordering::Acquire) {
-            return ask(None).await;
+            return request(None).await;
         }
-        match ask(Some(true)).await {
+        match request(Some(true)).await {
             Err(error) if is_unknown_parameter(&error) => {
                 tracing::info!(%error, "EC2 does not know the parameter IncludeManagedResources; omitting it");
                 hides.store(true, Ordering::Release);
-                ask(None).await
+                request(None).await
             }
             answer => answer,
         }

@@ -1,7 +1,7 @@
 //! The lookups of the catalog: subnets, security groups and instance types. Each sends its Describe calls, applies the answer or
 //! the failure to the catalog, and reports what changed.
 
-use super::state::{CatalogState, tell_names};
+use super::state::{CatalogState, names_changed};
 use crate::changed::Changed;
 use crate::convert;
 use crate::ec2::Ec2;
@@ -78,13 +78,13 @@ impl Ec2 {
                 }
                 Err(error) => (state.apply_outcome(lookup, Some(&error), now), Err(error)),
             };
-            (changed, changed && tell_names(&before, &state.facts()), result)
+            (changed, changed && names_changed(&before, &state.facts()), result)
         };
         if changed {
-            self.tell(Changed::Ec2Catalog);
+            self.notify(Changed::Ec2Catalog);
         }
         if names {
-            self.tell(Changed::Names);
+            self.notify(Changed::Names);
         }
         result
     }

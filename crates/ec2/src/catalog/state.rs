@@ -130,7 +130,7 @@ fn add_subnets(facts: &mut Ec2Catalog, found: Vec<ObservedSubnet>) {
 }
 
 /// Whether the resolution of any name or the set of missing subnets changed. Logs each name that resolves differently.
-pub(super) fn tell_names(before: &Ec2Catalog, now: &Ec2Catalog) -> bool {
+pub(super) fn names_changed(before: &Ec2Catalog, now: &Ec2Catalog) -> bool {
     for (name, ids) in &now.groups_named {
         if let Some(old) = before.groups_named.get(name).filter(|old| *old != ids) {
             tracing::info!(name, ?old, new = ?ids, "security group name resolves to other groups");

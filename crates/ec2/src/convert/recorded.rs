@@ -165,7 +165,7 @@ async fn an_eni_without_an_id_hides_only_itself() {
     assert_eq!((page.enis.len(), page.unreadable.len()), (1, 1));
     assert!(Ec2::attachments_among(&page.unreadable).contains("uid-1"));
     let asked = page.enis.iter().map(|seen| seen.id.clone()).collect();
-    assert_eq!(page.told_of(&asked), asked);
+    assert_eq!(page.answered_ids(&asked), asked);
     let occupant = page.unreadable.remove(0).occupant();
     assert_eq!((occupant.attachment.unwrap().index, occupant.tags.get("any")), (2, None));
 }

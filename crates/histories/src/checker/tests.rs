@@ -67,7 +67,7 @@ impl World {
     /// A world without events.
     fn new(setting: Setting) -> Self {
         let script = Self::script(setting);
-        let mut state = State::new(CLUSTER, &script, Detail::None);
+        let state = State::new(CLUSTER, &script, Detail::None);
         Self { state, objects: BTreeMap::new(), enis: BTreeMap::new() }
     }
 

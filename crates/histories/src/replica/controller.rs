@@ -8,7 +8,7 @@ use crate::interceptor::Interceptor;
 use crate::script::Setting;
 use kube::Client;
 use multi_eni_controller::http_server::Gauges;
-use multi_eni_controller::run::{Election, Parts, run};
+use multi_eni_controller::run::{Components, Election, run};
 use std::sync::Arc;
 use tower::Layer;
 
@@ -16,12 +16,12 @@ use tower::Layer;
 pub(super) async fn run_controller(interceptor: Arc<Interceptor>, process: Arc<Process>, setting: Setting) {
     let elect = setting.replicas > 1;
     let (wall, steady) = (process.machine.wall(), process.machine.steady());
-    let fence = Parts::fence(elect, steady);
+    let fence = Components::fence(elect, steady);
     let service = kube_interceptor::KubeInterceptor::new(interceptor.clone(), process.clone());
     let http = ec2_interceptor::client(&interceptor, &process);
-    let parts = Parts {
+    let parts = Components {
         kube: Client::new(service.clone(), "default"),
-        fenced: Client::new(Parts::fence_layer(&fence).layer(service), "default"),
+        fenced: Client::new(Components::fence_layer(&fence).layer(service), "default"),
         fence,
         aws: multi_eni_ec2::client_over(http, wall.clone(), "eu-west-1", "http://ec2.simulated", EC2_TIMEOUT),
         ec2_options: ec2_options(&setting),

@@ -19,14 +19,14 @@ type Slot = (i32, i32);
 
 /// Why an ENI in use is not replaced now.
 #[derive(Debug)]
-pub(super) struct Stop {
+pub(super) struct Obstacle {
     pub why: UnassignedReason,
     /// The reason is only that a lookup has not ended. The node keeps its turn in the rollout, because these lookups are sent
     /// only in a node's turn. If false, the reason is known without a turn, and the node takes none.
     pub keeps_turn: bool,
 }
 
-impl Stop {
+impl Obstacle {
     fn known(why: UnassignedReason) -> Self {
         Self { why, keeps_turn: false }
     }
@@ -53,9 +53,9 @@ impl NextPlace<'_, '_> {
         used: &[&Attachment],
         moves: &[&Attachment],
         unfilled: &[&NewAttachment],
-    ) -> Option<Stop> {
+    ) -> Option<Obstacle> {
         let never = self.never_works(wanted, used);
-        if let Some(Stop { keeps_turn: false, .. }) = never {
+        if let Some(Obstacle { keeps_turn: false, .. }) = never {
             return never;
         }
         let (mut asked, mut known) = (Vec::new(), Vec::new());
@@ -67,7 +67,7 @@ impl NextPlace<'_, '_> {
             }
         }
         // A subnet that is still listed would lose its ENI, because the slot that becomes free goes to another subnet.
-        let loses = |(new, _): &(&NewAttachment, Stop)| {
+        let loses = |(new, _): &(&NewAttachment, Obstacle)| {
             used.iter().any(|attachment| attachment.request.subnet_id == new.spec.request.subnet_id)
         };
         let is_closed = |closed: usize| moves.len() + closed > unfilled.len() && !moves.is_empty();
@@ -76,7 +76,7 @@ impl NextPlace<'_, '_> {
             return known.into_iter().next().map(|(_, stop)| stop);
         }
         if let Some(why) = self.not_alive() {
-            return Some(Stop::asked(why));
+            return Some(Obstacle::asked(why));
         }
         let waits = is_closed(known.len() + asked.len()) || asked.iter().any(loses);
         never.or_else(|| asked.into_iter().next().map(|(_, stop)| stop).filter(|_| waits))
@@ -90,11 +90,11 @@ impl NextPlace<'_, '_> {
 
     /// A reason that no free slot can remove: the type has no such network card, the card is full, the spec asks for more
     /// addresses than the type supports, or the subnet is in another VPC.
-    fn never_works(&mut self, wanted: &[NewAttachment], used: &[&Attachment]) -> Option<Stop> {
+    fn never_works(&mut self, wanted: &[NewAttachment], used: &[&Attachment]) -> Option<Obstacle> {
         let spec = self.nodeeni.spec.as_ref().ok()?;
         let limits = match self.planner.limits_of(self.node) {
             Ok(limits) => limits,
-            Err(why) => return self.asks.then_some(Stop::asked(why)),
+            Err(why) => return self.asks.then_some(Obstacle::asked(why)),
         };
         let fits = |new: &NewAttachment| {
             let card = new.spec.request.network_card_index;
@@ -110,11 +110,11 @@ impl NextPlace<'_, '_> {
                 .instance
                 .map_or(Ok(()), |interfaces| in_the_nodes_vpc(&self.planner.input, interfaces, new))
         };
-        wanted.iter().find_map(|new| fits(new).err()).map(Stop::known)
+        wanted.iter().find_map(|new| fits(new).err()).map(Obstacle::known)
     }
 
     /// Why the slot of `new` is closed: an ENIAttachment or an ENI occupies it, EC2 refused it before, or the lookup is too old.
-    fn closed(&mut self, new: &NewAttachment, used: &[&Attachment]) -> Option<Stop> {
+    fn closed(&mut self, new: &NewAttachment, used: &[&Attachment]) -> Option<Obstacle> {
         let slot = (new.spec.request.network_card_index, new.spec.request.device_index);
         if let Some(attachment) = self.planner.here.iter().find(|attachment| attachment.slot() == slot) {
             return self.held_by(attachment, slot);
@@ -122,13 +122,13 @@ impl NextPlace<'_, '_> {
         if self.planner.input.instance.and_then(|interfaces| occupant(interfaces, slot)).is_some() {
             let why = self.planner.free_on_ec2(self.node, self.nodeeni, slot).err()?;
             return Some(if matches!(why, UnassignedReason::LookupPending(_)) {
-                Stop::asked(why)
+                Obstacle::asked(why)
             } else {
-                Stop::known(why)
+                Obstacle::known(why)
             });
         }
         if let Some(words) = self.refused_before(new, used) {
-            return Some(Stop::known(UnassignedReason::AttachRefused(words)));
+            return Some(Obstacle::known(UnassignedReason::AttachRefused(words)));
         }
         // Other software may attach an ENI at any time. If it took the slot after the last lookup, the old ENI would be deleted
         // for nothing.
@@ -136,12 +136,12 @@ impl NextPlace<'_, '_> {
             self.planner.input.instance.is_some_and(|interfaces| self.planner.input.age(interfaces) <= LOOKUP_VALID);
         if self.asks && !is_young {
             self.planner.plan.needs.extend(self.node.instance.clone().ok().map(Need::LookupInterfaces));
-            return Some(Stop::asked(UnassignedReason::LookupPending("the node's interfaces")));
+            return Some(Obstacle::asked(UnassignedReason::LookupPending("the node's interfaces")));
         }
         None
     }
 
-    fn held_by(&self, attachment: &Attachment, slot: Slot) -> Option<Stop> {
+    fn held_by(&self, attachment: &Attachment, slot: Slot) -> Option<Obstacle> {
         if attachment.nodeeni_uid == self.nodeeni.uid && attachment.unreadable.is_none() {
             // This NodeENI's own ENI in the slot is replaced as well, or is already being deleted.
             return None;
@@ -153,7 +153,7 @@ impl NextPlace<'_, '_> {
             || attachment.deselected_since.is_some()
             || self.planner.plan.delete.iter().any(|removal| removal.name == attachment.name);
         let holder = attachment.nodeeni.clone();
-        (!is_exchange).then(|| Stop::known(UnassignedReason::SlotHeld { slot, holder, leaving }))
+        (!is_exchange).then(|| Obstacle::known(UnassignedReason::SlotHeld { slot, holder, leaving }))
     }
 
     /// Whether an ENIAttachment that leaves its slot moves to a slot of this NodeENI, directly or through the slots of other

@@ -6,7 +6,7 @@ use super::assignment::{Need, RemovalReason};
 use super::desired::Unplaced;
 use super::input::Input;
 use super::new_attachment::NewAttachment;
-use super::next_place::{NextPlace, Stop};
+use super::next_place::{NextPlace, Obstacle};
 use super::planner::NodePlanner;
 use super::unassigned::UnassignedReason;
 use super::unattachable::{is_refused, unattachable};
@@ -104,7 +104,7 @@ impl<'a> NodePlanner<'a> {
                 }
                 let in_use = input.is_in_use(attachment);
                 let stop = stop.as_ref().filter(|_| in_use);
-                if let Some(Stop { why, keeps_turn: false }) = stop {
+                if let Some(Obstacle { why, keeps_turn: false }) = stop {
                     // The node takes no turn in the rollout, so other nodes can use it.
                     self.stays(nodeeni, why.clone());
                     continue;

@@ -28,7 +28,7 @@ use crate::settings::Settings;
 use crate::string_map::StringMap;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use multi_eni_api::conditions::{Wanted, set, types};
+use multi_eni_api::conditions::{ConditionUpdate, set, types};
 use multi_eni_api::ids::EniId;
 use multi_eni_api::ids::{InstanceId, SubnetId};
 use multi_eni_api::names::attachment_name;
@@ -45,7 +45,7 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 
 pub(crate) fn new_attachment(node: &str, index: i32, ready: bool) -> Attachment {
     let mut status = EniAttachmentStatus::default();
-    set(&mut status.conditions, Wanted::new(types::READY, ready, "Test", ""), None, at(0));
+    set(&mut status.conditions, ConditionUpdate::new(types::READY, ready, "Test", ""), None, at(0));
     Attachment {
         name: format!("{node}-{index}"),
         uid: format!("uid-{node}-{index}"),

@@ -1,6 +1,6 @@
 //! The plan as text for the terminal. It is given a finished [`Plan`] and decides nothing.
 
-use super::{Account, Line, Mark, Plan, Slot, missing_labels};
+use super::{Line, Mark, NodeEniPlan, Plan, Slot, missing_labels};
 use crate::observed::ObservedNode;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,9 +19,9 @@ pub fn plan_text(plan: &Plan) -> String {
     if plan.node_enis.is_empty() {
         line!(out, "There is no NodeENI: nothing to do.");
     }
-    for account in &plan.node_enis {
-        head(&mut out, account);
-        grouped(&mut out, account.lines.iter().filter(|line| line.mark != Mark::InPlace));
+    for nodeeni_plan in &plan.node_enis {
+        head(&mut out, nodeeni_plan);
+        grouped(&mut out, nodeeni_plan.lines.iter().filter(|line| line.mark != Mark::InPlace));
         line!(out, "");
     }
     tail(&mut out, plan);
@@ -30,19 +30,19 @@ pub fn plan_text(plan: &Plan) -> String {
 
 /// One NodeENI, with every line, and the Nodes that it does not match.
 pub fn explain_nodeeni(plan: &Plan, name: &str, nodes: &[&ObservedNode]) -> Option<String> {
-    let account = plan.node_enis.iter().find(|account| account.name == name)?;
+    let nodeeni_plan = plan.node_enis.iter().find(|nodeeni_plan| nodeeni_plan.name == name)?;
     let mut out = String::new();
-    head(&mut out, account);
-    for subnet in &account.subnets {
+    head(&mut out, nodeeni_plan);
+    for subnet in &nodeeni_plan.subnets {
         line!(out, "    {subnet}");
     }
-    for one in &account.lines {
+    for one in &nodeeni_plan.lines {
         row(&mut out, &one.node, one);
     }
     // reason → Nodes
     let mut unmatched: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for node in nodes {
-        let missing = missing_labels(&account.selector, node);
+        let missing = missing_labels(&nodeeni_plan.selector, node);
         if !missing.is_empty() {
             unmatched.entry(missing.join(", ")).or_default().push(&node.name);
         }
@@ -55,7 +55,7 @@ pub fn explain_nodeeni(plan: &Plan, name: &str, nodes: &[&ObservedNode]) -> Opti
 
 /// One Node: for each NodeENI its ENIs there, the actions, or the reason for no action.
 pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Option<String> {
-    let here = |account: &Account| account.lines.iter().any(|line| line.node == name);
+    let here = |nodeeni_plan: &NodeEniPlan| nodeeni_plan.lines.iter().any(|line| line.node == name);
     if node.is_none() && !plan.node_enis.iter().any(here) {
         return None;
     }
@@ -77,27 +77,27 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
             );
         }
     }
-    for account in &plan.node_enis {
-        let lines: Vec<&Line> = account.lines.iter().filter(|line| line.node == name).collect();
-        let missing = node.map(|node| missing_labels(&account.selector, node)).unwrap_or_default();
-        match (&account.problem, lines.as_slice()) {
+    for nodeeni_plan in &plan.node_enis {
+        let lines: Vec<&Line> = nodeeni_plan.lines.iter().filter(|line| line.node == name).collect();
+        let missing = node.map(|node| missing_labels(&nodeeni_plan.selector, node)).unwrap_or_default();
+        match (&nodeeni_plan.problem, lines.as_slice()) {
             // A NodeENI asks for nothing on a Node that is gone.
             (_, []) if node.is_none() => {}
             (Some(problem), []) => {
-                line!(out, "  NodeENI {}: {problem}", account.name);
+                line!(out, "  NodeENI {}: {problem}", nodeeni_plan.name);
             }
             (None, []) if !missing.is_empty() => {
-                line!(out, "  NodeENI {}: does not match: {}", account.name, missing.join(", "));
+                line!(out, "  NodeENI {}: does not match: {}", nodeeni_plan.name, missing.join(", "));
             }
-            (None, []) if account.deleting => {
-                line!(out, "  NodeENI {}: is being deleted, and has nothing here", account.name);
+            (None, []) if nodeeni_plan.deleting => {
+                line!(out, "  NodeENI {}: is being deleted, and has nothing here", nodeeni_plan.name);
             }
             (None, []) => {
-                line!(out, "  NodeENI {}: matches, and asks for nothing here", account.name);
+                line!(out, "  NodeENI {}: matches, and asks for nothing here", nodeeni_plan.name);
             }
             (_, lines) => {
                 let word = if missing.is_empty() { "matches" } else { "no longer matches" };
-                line!(out, "  NodeENI {}: {word}", account.name);
+                line!(out, "  NodeENI {}: {word}", nodeeni_plan.name);
                 for one in lines {
                     row(&mut out, "", one);
                 }
@@ -107,26 +107,26 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
     Some(out)
 }
 
-fn head(out: &mut String, account: &Account) {
-    if let Some(problem) = &account.problem {
-        line!(out, "NodeENI {}: {problem}", account.name);
+fn head(out: &mut String, nodeeni_plan: &NodeEniPlan) {
+    if let Some(problem) = &nodeeni_plan.problem {
+        line!(out, "NodeENI {}: {problem}", nodeeni_plan.name);
         return;
     }
-    let selector: Vec<String> = account.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let in_place = account.lines.iter().filter(|line| matches!(line.mark, Mark::InPlace | Mark::Change)).count();
-    if account.deleting {
-        line!(out, "NodeENI {} is being deleted: {} left", account.name, count(account.lines.len(), "ENI"));
+    let selector: Vec<String> = nodeeni_plan.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let in_place = nodeeni_plan.lines.iter().filter(|line| matches!(line.mark, Mark::InPlace | Mark::Change)).count();
+    if nodeeni_plan.deleting {
+        line!(out, "NodeENI {} is being deleted: {} left", nodeeni_plan.name, count(nodeeni_plan.lines.len(), "ENI"));
     } else {
         line!(
             out,
             "NodeENI {} ({}): matches {}, wants {}, {in_place} in place",
-            account.name,
+            nodeeni_plan.name,
             selector.join(","),
-            count(account.matched_nodes, "node"),
-            count(account.desired, "ENI")
+            count(nodeeni_plan.matched_nodes, "node"),
+            count(nodeeni_plan.desired, "ENI")
         );
     }
-    if let Some(pace) = &account.removal_pace {
+    if let Some(pace) = &nodeeni_plan.removal_pace {
         line!(out, "  ! {pace}");
     }
 }

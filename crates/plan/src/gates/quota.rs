@@ -4,7 +4,7 @@
 
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError};
-use crate::failure::{Failure, Turns};
+use crate::failure::{Alternations, Failure};
 use crate::lifecycle::CallHistory;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -100,7 +100,7 @@ impl QuotaGate {
                 at: now,
                 since: now,
                 count: 1,
-                turns: Turns::none(now),
+                turns: Alternations::none(now),
             });
             if let Some(standing) = &mut self.standing {
                 standing.trying.remove(uid);
@@ -216,7 +216,7 @@ mod tests {
             at: at(0),
             since: at(0),
             count: 1,
-            turns: Turns::none(at(0)),
+            turns: Alternations::none(at(0)),
         }
     }
 

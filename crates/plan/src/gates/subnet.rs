@@ -90,7 +90,7 @@ impl Used {
 
 /// What an ENIAttachment may do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SubnetDecision {
     /// Send the Create.
     Try,
     /// Describe the subnet first.
@@ -137,34 +137,34 @@ impl SubnetGate {
         facts: Option<&ObservedSubnet>,
         now: Timestamp,
         cooldown: SignedDuration,
-    ) -> Verdict {
+    ) -> SubnetDecision {
         let after = |at: Timestamp, wait| at.saturating_add(wait).unwrap_or(Timestamp::MAX);
         let Some(full) = self.full.get(&pool(request)) else {
-            let Some(facts) = facts else { return Verdict::Try };
+            let Some(facts) = facts else { return SubnetDecision::Try };
             let used = self.used.get(&request.subnet_id);
             if has_ipv4_count(facts) && used.is_some_and(|used| used.outgrows(facts, now, cooldown)) {
-                return Verdict::Lookup;
+                return SubnetDecision::Lookup;
             }
             if !self.is_short(request, facts) {
-                return Verdict::Try;
+                return SubnetDecision::Try;
             }
             let until = after(facts.as_of, cooldown);
-            return if now >= until { Verdict::Lookup } else { Verdict::Wait(until) };
+            return if now >= until { SubnetDecision::Lookup } else { SubnetDecision::Wait(until) };
         };
-        let Some(facts) = facts.filter(|facts| facts.as_of > full.failure.at) else { return Verdict::Lookup };
+        let Some(facts) = facts.filter(|facts| facts.as_of > full.failure.at) else { return SubnetDecision::Lookup };
         if has_ipv4_count(facts) && (facts.free_addresses < needed(request) || full.in_spite == 0) {
             if !self.is_short(request, facts) {
-                return Verdict::Try;
+                return SubnetDecision::Try;
             }
             let again = after(facts.as_of, cooldown);
-            return if now >= again { Verdict::Lookup } else { Verdict::Wait(again) };
+            return if now >= again { SubnetDecision::Lookup } else { SubnetDecision::Wait(again) };
         }
         let pause = cooldown.checked_mul(1 << full.in_spite.min(DOUBLINGS)).unwrap_or(cooldown);
         let next = after(full.failure.at, pause);
         if self.used.get(&request.subnet_id).is_none_or(|used| used.trying.is_empty()) && now >= next {
-            return Verdict::Try;
+            return SubnetDecision::Try;
         }
-        Verdict::Wait(if now < next { next } else { after(now, cooldown) })
+        SubnetDecision::Wait(if now < next { next } else { after(now, cooldown) })
     }
 
     /// Why this request waits, whether or not a Describe of the subnet is under way; None if it does not wait.
@@ -307,7 +307,7 @@ mod tests {
     fn wave(subnets: &mut SubnetGate, facts: &ObservedSubnet, request: &EniRequest, now: i64) -> Vec<String> {
         let mut sent = Vec::new();
         for n in 0..55 {
-            if subnets.judge(request, Some(facts), at(now), COOLDOWN) == Verdict::Try {
+            if subnets.judge(request, Some(facts), at(now), COOLDOWN) == SubnetDecision::Try {
                 subnets.sent(&n.to_string(), request);
                 sent.push(n.to_string());
             }
@@ -322,7 +322,7 @@ mod tests {
         let sent = wave(&mut subnets, &facts(5, 0), &request, 1);
         assert_eq!(sent.len(), 5);
         let shown = facts(5, 0);
-        assert_eq!(subnets.judge(&request, Some(&shown), at(2), COOLDOWN), Verdict::Wait(at(120)));
+        assert_eq!(subnets.judge(&request, Some(&shown), at(2), COOLDOWN), SubnetDecision::Wait(at(120)));
         assert_eq!(subnets.standing(&request, Some(&shown)), Some(Standing::Busy));
         for uid in &sent[..4] {
             subnets.answered(uid, &request, &Ok(()), None, at(3));
@@ -332,13 +332,13 @@ mod tests {
         let next = wave(&mut subnets, &shown, &request, 4);
         assert_eq!(next.len(), 1);
         subnets.answered(&next[0], &request, &Ok(()), None, at(5));
-        assert_eq!(subnets.judge(&request, Some(&shown), at(120), COOLDOWN), Verdict::Lookup);
+        assert_eq!(subnets.judge(&request, Some(&shown), at(120), COOLDOWN), SubnetDecision::Lookup);
         assert_eq!(subnets.standing(&request, Some(&shown)), Some(Standing::Short));
         // A later Describe includes the addresses that were taken.
         assert_eq!(wave(&mut subnets, &facts(2, 120), &request, 121).len(), 2);
         let none = ObservedSubnet { cidr: String::new(), ..facts(0, 0) };
-        assert_eq!(SubnetGate::default().judge(&request, Some(&none), at(1), COOLDOWN), Verdict::Try);
-        assert_eq!(SubnetGate::default().judge(&request, None, at(1), COOLDOWN), Verdict::Try);
+        assert_eq!(SubnetGate::default().judge(&request, Some(&none), at(1), COOLDOWN), SubnetDecision::Try);
+        assert_eq!(SubnetGate::default().judge(&request, None, at(1), COOLDOWN), SubnetDecision::Try);
     }
 
     fn full(request: &EniRequest) -> SubnetGate {
@@ -353,7 +353,7 @@ mod tests {
     fn one_address_that_becomes_free_permits_one_create() {
         let request = request();
         let mut subnets = full(&request);
-        assert_eq!(subnets.judge(&request, Some(&facts(9, 0)), at(2), COOLDOWN), Verdict::Lookup, "an old look");
+        assert_eq!(subnets.judge(&request, Some(&facts(9, 0)), at(2), COOLDOWN), SubnetDecision::Lookup, "an old look");
         assert_eq!(wave(&mut subnets, &facts(0, 100), &request, 100), Vec::<String>::new());
         let sent = wave(&mut subnets, &facts(1, 200), &request, 200);
         assert_eq!(sent.len(), 1);
@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(wave(&mut subnets, &facts(1, 200), &request, 202).len(), 0, "it is taken");
         assert_eq!(wave(&mut subnets, &facts(7, 300), &request, 300).len(), 7);
         let other = EniRequest { subnet_id: "subnet-00000002".into(), ..request };
-        assert_eq!(subnets.judge(&other, None, at(300), COOLDOWN), Verdict::Try, "other subnets do not wait");
+        assert_eq!(subnets.judge(&other, None, at(300), COOLDOWN), SubnetDecision::Try, "other subnets do not wait");
     }
 
     #[test]
@@ -369,8 +369,8 @@ mod tests {
         let blocks = EniRequest { ipv4_prefix_count: Some(1), ..request() };
         let subnets = full(&blocks);
         let seen = facts(100, 0);
-        assert_eq!(subnets.judge(&blocks, Some(&seen), at(2), COOLDOWN), Verdict::Lookup);
-        assert_eq!(subnets.judge(&request(), Some(&seen), at(2), COOLDOWN), Verdict::Try);
+        assert_eq!(subnets.judge(&blocks, Some(&seen), at(2), COOLDOWN), SubnetDecision::Lookup);
+        assert_eq!(subnets.judge(&request(), Some(&seen), at(2), COOLDOWN), SubnetDecision::Try);
         assert_eq!(subnets.standing(&request(), Some(&seen)), None);
     }
 
@@ -395,8 +395,8 @@ mod tests {
         for uid in &sent {
             subnets.answered(uid, &request, &Ok(()), None, at(3601));
         }
-        assert_eq!(subnets.judge(&request, Some(&old), at(3602), COOLDOWN), Verdict::Lookup);
-        assert_eq!(subnets.judge(&request, Some(&facts(190, 3602)), at(3603), COOLDOWN), Verdict::Try);
+        assert_eq!(subnets.judge(&request, Some(&old), at(3602), COOLDOWN), SubnetDecision::Lookup);
+        assert_eq!(subnets.judge(&request, Some(&facts(190, 3602)), at(3603), COOLDOWN), SubnetDecision::Try);
     }
 
     /// All Creates that relied on the same Describe are refused at once.
@@ -451,6 +451,6 @@ mod tests {
         a.status.eni_id = None;
         a.request = request();
         let subnets = SubnetGate::from_histories([(&a, call_history()), (&b, CallHistory::made(at(0)))].into_iter());
-        assert_eq!(subnets.judge(&request(), None, at(2), COOLDOWN), Verdict::Lookup);
+        assert_eq!(subnets.judge(&request(), None, at(2), COOLDOWN), SubnetDecision::Lookup);
     }
 }

@@ -5,7 +5,7 @@ use super::change::Change;
 use super::repair_history::{RepairHistory, want};
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError, Class, classify};
-use crate::failure::{Failure, Turns};
+use crate::failure::{Alternations, Failure};
 use crate::nodeeni::EniSpec;
 use crate::wording::{says_the_same, words_of};
 use jiff::Timestamp;
@@ -183,7 +183,7 @@ impl CallHistory {
                 Failure { since: before.since, count, ..begins(before.turns, message) }
             }
             Some(before) => begins(before.turns.and_another(), message),
-            None => begins(Turns::none(now), message),
+            None => begins(Alternations::none(now), message),
         };
         if changes {
             self.repairs.failed(failure);

@@ -18,7 +18,7 @@ use crate::wording::allow;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::EniRequest;
-use multi_eni_api::conditions::{self, Wanted, types};
+use multi_eni_api::conditions::{self, ConditionUpdate, types};
 use multi_eni_api::eniattachment::{LastError, Phase};
 use multi_eni_api::ids::EniId;
 
@@ -426,7 +426,7 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
     }
     let created = status.eni_id.is_some() && phase_has_eni(input);
     let word = if created { "Created" } else { reason.as_str() };
-    let created = Wanted::new(
+    let created = ConditionUpdate::new(
         types::CREATED,
         created,
         word,
@@ -435,8 +435,8 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
     let ready = attached && input.attachment.deleting.is_none();
     for wanted in [
         created,
-        Wanted::new(types::ATTACHED, attached, reason.clone(), message.clone()),
-        Wanted::new(types::READY, ready, if ready { "Ready".to_owned() } else { reason }, message),
+        ConditionUpdate::new(types::ATTACHED, attached, reason.clone(), message.clone()),
+        ConditionUpdate::new(types::READY, ready, if ready { "Ready".to_owned() } else { reason }, message),
     ] {
         conditions::set(&mut status.conditions, wanted, None, input.now);
     }

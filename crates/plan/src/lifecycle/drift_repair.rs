@@ -13,7 +13,7 @@ use crate::observed::{ObservedAttachment, ObservedEni};
 use jiff::Timestamp;
 
 /// A change that the ENI needs.
-struct Wanted<'a> {
+struct NeededChange<'a> {
     change: Change,
     /// How the change was refused.
     failure: Option<&'a Failure>,
@@ -25,7 +25,8 @@ struct Wanted<'a> {
 
 /// The first change that may be sent now. A refused change holds up no other change, and is reported.
 pub(super) fn next(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
-    let wanted: Vec<Wanted<'_>> = to_be_changed(input, eni).into_iter().map(|change| judged(input, change)).collect();
+    let wanted: Vec<NeededChange<'_>> =
+        to_be_changed(input, eni).into_iter().map(|change| judged(input, change)).collect();
     let failure = wanted.iter().find_map(|wanted| wanted.failure);
     let undone = input.call_history.repairs.undone_often(input.now);
     let report = match (failure, undone) {
@@ -38,7 +39,7 @@ pub(super) fn next(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment
     };
     let soonest = wanted.iter().filter_map(|wanted| wanted.wait).min();
     match wanted.into_iter().find(|wanted| wanted.wait.is_none()) {
-        Some(Wanted { change, failure, .. }) => {
+        Some(NeededChange { change, failure, .. }) => {
             let modify = Action::Modify { eni: eni.id.clone(), change };
             (failure.and_then(|failure| observe_first_after(failure, eni)).unwrap_or(modify), report)
         }
@@ -49,11 +50,11 @@ pub(super) fn next(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment
     }
 }
 
-fn judged<'a>(input: &Input<'a>, change: Change) -> Wanted<'a> {
+fn judged<'a>(input: &Input<'a>, change: Change) -> NeededChange<'a> {
     let (want, call_history) = (want(&change, input.spec), input.call_history);
     let failure = call_history.change_refused(&change, &want);
     let undone = call_history.repairs.undone(change.attribute(), &want, input.now);
     let again = undone.map(|(_, again)| again).filter(|again| input.now < *again);
     let wait = failure.and_then(|failure| not_before_after(input, failure)).max(again);
-    Wanted { change, failure, undone: undone.is_some_and(|(count, _)| count >= UNDONE_OFTEN), wait }
+    NeededChange { change, failure, undone: undone.is_some_and(|(count, _)| count >= UNDONE_OFTEN), wait }
 }

@@ -12,7 +12,7 @@ use crate::api_time::whole_second;
 use crate::ec2_errors::{Call, Class};
 use crate::failure::{Failure, PASSING};
 use crate::gates::quota;
-use crate::gates::subnet::{Standing, Verdict, needed};
+use crate::gates::subnet::{Standing, SubnetDecision, needed};
 use crate::instance::Life;
 use crate::observed::{AttachmentState, Observation, ObservedAttachment, ObservedEni, ObservedSubnet};
 use jiff::{SignedDuration, Timestamp};
@@ -152,12 +152,12 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
         return ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at)));
     }
     match (input.subnets.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {
-        (Verdict::Lookup, Some(subnet)) => {
+        (SubnetDecision::Lookup, Some(subnet)) => {
             ControlFlow::Break((Action::LookupSubnet(subnet), waiting(input, facts, report)))
         }
-        (Verdict::Wait(at), _) => ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at))),
+        (SubnetDecision::Wait(at), _) => ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at))),
         // The instance is looked up only once the gates are open: a Create that waits for room asks for no lookup.
-        (Verdict::Lookup, None) | (Verdict::Try, _) => match instance::before_create(input) {
+        (SubnetDecision::Lookup, None) | (SubnetDecision::Try, _) => match instance::before_create(input) {
             Some(next) => ControlFlow::Break(next),
             None => ControlFlow::Continue(report),
         },

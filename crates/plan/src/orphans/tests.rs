@@ -24,7 +24,7 @@ impl World {
         Self { owned: vec![orphan], known: BTreeSet::new(), named: BTreeSet::new(), instances, before, called: None }
     }
 
-    fn judge(&self, resync: i64) -> Verdict {
+    fn judge(&self, resync: i64) -> OrphanPlan {
         judge(Input {
             may_be_adopted: &|_| false,
             now: at(resync + 1),
@@ -53,8 +53,8 @@ fn two_complete_resyncs_apart_must_show_an_orphan() {
     assert_eq!(world.judge(190).delete, [], "this sweep did not show it");
     world.before.clear();
     world.owned[0].shown_at = at(190);
-    let verdict = world.judge(190);
-    assert_eq!((verdict.delete.as_slice(), verdict.suspects.get(&id)), (&[][..], Some(&at(191))), "from now on");
+    let plan = world.judge(190);
+    assert_eq!((plan.delete.as_slice(), plan.suspects.get(&id)), (&[][..], Some(&at(191))), "from now on");
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn a_call_that_failed_is_sent_again_after_the_next_resync() {
     let id = eni(1).id;
     let mut world = World::new(None, 300);
     world.called = Some(at(300));
-    let verdict = world.judge(300);
-    assert_eq!((verdict.delete.as_slice(), verdict.suspects.get(&id)), (&[][..], Some(&at(10))), "it stays suspected");
+    let plan = world.judge(300);
+    assert_eq!((plan.delete.as_slice(), plan.suspects.get(&id)), (&[][..], Some(&at(10))), "it stays suspected");
     world.owned[0].shown_at = at(360);
     assert_eq!(world.judge(360).delete, [id]);
 }
@@ -72,13 +72,13 @@ fn a_call_that_failed_is_sent_again_after_the_next_resync() {
 fn an_eni_that_is_known_or_named_or_has_no_attachment_tag_is_no_orphan() {
     let mut world = World::new(None, 500);
     world.named.insert(eni(1).id);
-    assert_eq!(world.judge(500), Verdict::default());
+    assert_eq!(world.judge(500), OrphanPlan::default());
     world.named.clear();
     world.known.extend(world.owned[0].attachment_uid().map(str::to_owned));
-    assert_eq!(world.judge(500), Verdict::default());
+    assert_eq!(world.judge(500), OrphanPlan::default());
     world.known.clear();
     world.owned[0].tags.remove(multi_eni_api::names::TAG_ATTACHMENT_UID);
-    assert_eq!(world.judge(500), Verdict::default());
+    assert_eq!(world.judge(500), OrphanPlan::default());
 }
 
 #[test]
@@ -95,8 +95,8 @@ fn an_orphan_stuck_in_attaching_or_detaching_is_detached_after_its_limit() {
 fn orphans_on_foreign_instances_and_too_many_orphans_are_only_reported() {
     let mut world = World::new(Some(AttachmentState::Attached), 500);
     world.instances.clear();
-    let verdict = world.judge(500);
-    assert_eq!((verdict.foreign, verdict.detach), (vec![eni(1).id], vec![]));
+    let plan = world.judge(500);
+    assert_eq!((plan.foreign, plan.detach), (vec![eni(1).id], vec![]));
     let mut many = World::new(None, 500);
     many.owned = (1..=11)
         .map(|n| {
@@ -106,9 +106,6 @@ fn orphans_on_foreign_instances_and_too_many_orphans_are_only_reported() {
         })
         .collect();
     many.before = many.owned.iter().map(|orphan| (orphan.id.clone(), at(10))).collect();
-    let verdict = many.judge(500);
-    assert!(
-        verdict.delete.is_empty()
-            && verdict.attachment.is_some_and(|eni_attachment| eni_attachment.message.contains("11 of 11"))
-    );
+    let plan = many.judge(500);
+    assert!(plan.delete.is_empty() && plan.brake.is_some_and(|brake| brake.message.contains("11 of 11")));
 }

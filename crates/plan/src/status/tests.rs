@@ -3,7 +3,12 @@ use crate::assign::tests::{at, new_attachment, nodeeni};
 
 fn ready(node: &str) -> Attachment {
     let mut attachment = new_attachment(node, 1, false);
-    conditions::set(&mut attachment.status.conditions, Wanted::new(types::READY, true, "Ready", "it is"), None, at(0));
+    conditions::set(
+        &mut attachment.status.conditions,
+        ConditionUpdate::new(types::READY, true, "Ready", "it is"),
+        None,
+        at(0),
+    );
     attachment
 }
 
@@ -59,7 +64,7 @@ fn a_deselected_eni_is_not_counted_as_ready() {
 
 #[test]
 fn the_wait_for_ec2s_rates_is_reported_in_seconds() {
-    let expected = Expected { action: "AttachNetworkInterface", waiting: 370, seconds: 74 };
+    let expected = WaitEstimate { action: "AttachNetworkInterface", waiting: 370, seconds: 74 };
     let numbers = || Numbers { matched: 400, desired: 400, ready: 30, leaving: 0, expected: Some(expected) };
     let [ready, progressing, _] = conditions_of(&nodeeni("a", 1, &["subnet-00000001"]), numbers(), &[], None);
     for message in [ready.message, progressing.message] {
@@ -72,7 +77,7 @@ fn the_wait_for_ec2s_rates_is_reported_in_seconds() {
 fn a_refused_change_in_place_is_reported_on_the_nodeeni() {
     let mut refused = ready("n0");
     let message = "eni-1 is attached; ModifyNetworkInterfaceAttribute answered InvalidGroup.NotFound";
-    let attached = |reason: &str| Wanted::new(types::ATTACHED, true, reason, message);
+    let attached = |reason: &str| ConditionUpdate::new(types::ATTACHED, true, reason, message);
     conditions::set(&mut refused.status.conditions, attached("ReferenceNotFound"), None, at(0));
     let reported = |attachment: &Attachment| reported(std::slice::from_ref(attachment), &["n0"], 1);
     let [(is_ready, says), _] = reported(&refused);

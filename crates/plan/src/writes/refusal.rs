@@ -97,9 +97,9 @@ fn kind_of(words: &str, name: &str) -> String {
 
 /// When each kind of refusal was last logged, by the kind of write and the answer.
 #[derive(Debug, Default)]
-pub(super) struct Said(BTreeMap<(Write, Option<u16>, String), Timestamp>);
+pub(super) struct ReportedRefusals(BTreeMap<(Write, Option<u16>, String), Timestamp>);
 
-impl Said {
+impl ReportedRefusals {
     pub fn refused(&mut self, target: &Target, refusal: &Refusal, all: usize, now: Timestamp) -> Option<String> {
         let Target { write, name } = target;
         let kind = (*write, refusal.code, kind_of(&refusal.words, name));

@@ -12,7 +12,7 @@ fn in_use(nodeenis: Vec<NodeEni>, indexes: &[(&str, i32)]) -> World {
         let mut there = new_attachment("n0", *index, true);
         (there.nodeeni, there.nodeeni_uid) = ((*nodeeni).to_owned(), format!("uid-{nodeeni}"));
         there.name = attachment_name(nodeeni, &there.nodeeni_uid, INSTANCE, 0, *index);
-        set(&mut there.status.conditions, Wanted::new(types::ATTACHED, true, "Test", ""), None, at(0));
+        set(&mut there.status.conditions, ConditionUpdate::new(types::ATTACHED, true, "Test", ""), None, at(0));
         world.attachments.push(there);
     }
     let turn = || [("n0".to_owned(), Turn { had: 1, may_lose: true })].into();

@@ -9,7 +9,12 @@ fn settled() -> World {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A, SUBNET_FAR])]);
     world.settle();
     for attachment in &mut world.attachments {
-        set(&mut attachment.status.conditions, Wanted::new(types::ATTACHED, true, "Attached", ""), None, at(0));
+        set(
+            &mut attachment.status.conditions,
+            ConditionUpdate::new(types::ATTACHED, true, "Attached", ""),
+            None,
+            at(0),
+        );
         attachment.status.eni_id = Some("eni-00000001".into());
         attachment.status.attachment_id = Some("eni-attach-1".into());
     }
@@ -92,7 +97,7 @@ fn an_eni_whose_subnet_left_the_list_is_deleted_and_one_in_a_listed_subnet_stays
     let mut world = settled();
     set(
         &mut world.attachments[0].status.conditions,
-        Wanted::new(types::ATTACHED, false, "TagsRemoved", ""),
+        ConditionUpdate::new(types::ATTACHED, false, "TagsRemoved", ""),
         None,
         at(0),
     );
@@ -135,7 +140,12 @@ fn an_eni_in_use_stays_for_a_while_when_the_name_stands_for_no_subnet_of_the_zon
     stands_for(&mut world, Some(SUBNET_A));
     world.settle();
     for attachment in &mut world.attachments {
-        set(&mut attachment.status.conditions, Wanted::new(types::ATTACHED, true, "Attached", ""), None, at(0));
+        set(
+            &mut attachment.status.conditions,
+            ConditionUpdate::new(types::ATTACHED, true, "Attached", ""),
+            None,
+            at(0),
+        );
         attachment.status.eni_id = Some("eni-00000001".into());
         attachment.status.attachment_id = Some("eni-attach-1".into());
     }

@@ -17,7 +17,12 @@ fn pod(name: &str, nodeenis: &str, resources: &[&str]) -> ObservedPod {
 fn deselected() -> World {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let mut attachment = new_attachment("n0", 1, false);
-    set(&mut attachment.status.conditions, Wanted::new(types::ATTACHED, true, "Attached", "it is"), None, at(0));
+    set(
+        &mut attachment.status.conditions,
+        ConditionUpdate::new(types::ATTACHED, true, "Attached", "it is"),
+        None,
+        at(0),
+    );
     attachment.deselected_since = Some(at(0));
     attachment.node_settings.dpdk_resource_name = Some("example.com/fast".to_owned());
     world.attachments = vec![attachment];

@@ -8,7 +8,7 @@ use crate::rollout::Turn;
 fn attached(subnets: &[&str]) -> World {
     let mut world = World::new(vec![nodeeni("a", 1, subnets)]);
     let mut attachment = new_attachment("n0", 1, true);
-    set(&mut attachment.status.conditions, Wanted::new(types::ATTACHED, true, "Test", ""), None, at(0));
+    set(&mut attachment.status.conditions, ConditionUpdate::new(types::ATTACHED, true, "Test", ""), None, at(0));
     world.attachments = vec![attachment];
     world.removals = RemovalPermits::default();
     world
@@ -92,7 +92,7 @@ fn a_node_with_surplus_and_outdated_enis_is_unchanged_until_its_turn() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.attachments = (1..=3).map(|index| new_attachment("n0", index + 4, true)).collect();
     for attachment in &mut world.attachments {
-        set(&mut attachment.status.conditions, Wanted::new(types::ATTACHED, true, "Test", ""), None, at(0));
+        set(&mut attachment.status.conditions, ConditionUpdate::new(types::ATTACHED, true, "Test", ""), None, at(0));
     }
     world.permits = [("uid-a".to_owned(), [("n0".to_owned(), Turn { had: 3, may_lose: true })].into())].into();
     world.removals = RemovalPermits::default();
