@@ -11,7 +11,7 @@ pub mod ids;
 pub mod names;
 pub mod nodeeni;
 #[cfg(test)]
-mod reference;
+mod reference_docs;
 mod schema;
 
 pub use eniattachment::{ENIAttachment, EniAttachmentSpec, EniAttachmentStatus, EniRequest, NodeSettings};

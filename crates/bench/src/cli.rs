@@ -1,11 +1,11 @@
 //! The command line of `multi-eni-bench`: it runs the workloads in virtual or in real time, prints tables and goals, and writes
 //! the JSON and the plot.
 
+use crate::phase::Scale;
 use crate::real::candidate::Candidate;
 use crate::real::measure::{self, RealMeasurement};
 use crate::report;
 use crate::results::Results;
-use crate::work::Scale;
 use crate::{goals, plot, workload};
 use clap::Parser;
 use std::cell::Cell;

@@ -2,9 +2,9 @@
 //! itself.
 
 use crate::goal::Goal;
+use crate::phase::Piece;
 use crate::real::measure::RealMeasurement;
 use crate::results::Results;
-use crate::work::Piece;
 use crate::workload::Measurement;
 
 const VIRTUAL: &str = "tools/bench";
@@ -178,7 +178,7 @@ fn count(of: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::work::Scale;
+    use crate::phase::Scale;
     use std::collections::BTreeMap;
 
     fn attached(seconds: f64, attach: u64) -> Measurement {

@@ -1,8 +1,8 @@
 //! Draws the plot: attachments over time against the floor, as SVG.
 
 use crate::floor;
+use crate::phase::Piece;
 use crate::results::Results;
-use crate::work::Piece;
 use plotters::prelude::{
     BLACK, ChartBuilder, Color, IntoDrawingArea, LineSeries, PathElement, RGBColor, SVGBackend, SeriesLabelPosition,
     WHITE,

@@ -1,8 +1,8 @@
 //! The workloads in virtual time: each does pieces of work in a simulated world and returns the counts and times.
 
 use crate::floor;
+use crate::phase::{Piece, Scale};
 use crate::statistics;
-use crate::work::{Piece, Scale};
 use crate::world::{IMPOSSIBLE, World, nodeenis};
 use multi_eni_histories::entropy;
 use serde::Serialize;

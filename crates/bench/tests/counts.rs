@@ -3,8 +3,8 @@
 
 use multi_eni_bench::goal::Goal;
 use multi_eni_bench::goals::judge;
+use multi_eni_bench::phase::Scale;
 use multi_eni_bench::results::Results;
-use multi_eni_bench::work::Scale;
 use multi_eni_bench::workload::{Latecomers, Measurement, created_for_nothing, latecomers, refused_by_the_quota, run};
 
 fn world() -> Vec<Measurement> {

@@ -10,10 +10,10 @@
 
 mod binaries;
 mod control_plane;
-mod failure;
 mod process;
+mod test_error;
 
 pub use binaries::repository;
 pub use control_plane::{ControlPlane, Output, chart, free_address};
-pub use failure::Failure;
 pub use process::Process;
+pub use test_error::Failure;

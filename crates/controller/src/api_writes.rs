@@ -2,12 +2,11 @@
 //! answer is an entry of the store. What to write is decided elsewhere.
 
 mod answer;
-mod failure;
+mod send;
 
 pub use answer::{ObjectState, WriteAnswer, WriteError};
 
 use crate::store::{AttachmentEntry, NodeEniEntry};
-use failure::{WriteFailure, with_timeout};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::DeserializeGuard;
@@ -18,6 +17,7 @@ use multi_eni_api::names::{
 };
 use multi_eni_api::{ENIAttachment, EniAttachmentStatus, NodeENI, NodeEniStatus, NodeSettings};
 use multi_eni_plan::assign::{NewAttachment, Removal};
+use send::{WriteFailure, with_timeout};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -14,13 +14,13 @@ pub mod api_writes;
 pub mod cli;
 pub mod client;
 pub mod clock;
-pub mod convert;
 pub mod events;
 pub mod http_server;
 pub mod leader_election;
 pub mod logs;
-mod manifests;
 mod metrics;
+pub mod node_and_pod;
+mod nodeeni_file;
 pub mod reconcile;
 pub mod run;
 #[cfg(feature = "sandbox")]

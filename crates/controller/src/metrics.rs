@@ -1,7 +1,7 @@
 //! The metrics of `/metrics` about EC2 calls, their rate limits and queues, and about writes that the API server refused.
 
 use multi_eni_ec2::RateStatus;
-use multi_eni_plan::writes::Write;
+use multi_eni_plan::write_history::Write;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;

@@ -6,7 +6,7 @@ use crate::client::FenceLayer;
 use crate::clock::{self, Steady, Wall};
 use crate::events::EventRecorder;
 use crate::http_server::Gauges;
-use crate::leader_election::{Candidate, Fence, lease};
+use crate::leader_election::{Candidate, Fence, elector};
 use crate::reconcile::{Dependencies, Reconciler};
 use crate::watch;
 use k8s_openapi::api::core::v1::Namespace;
@@ -55,7 +55,7 @@ pub struct Election {
     /// Namespace of the Lease.
     pub namespace: String,
     /// Durations of the election.
-    pub times: lease::Times,
+    pub times: elector::Times,
 }
 
 impl Components {
@@ -79,7 +79,7 @@ pub async fn run(parts: Components, stop: impl Future<Output = ()>) {
     let Some(election) = &parts.election else {
         return term(&parts, cluster, &buckets, stop).await;
     };
-    let config = lease::CandidateConfig {
+    let config = elector::CandidateConfig {
         namespace: election.namespace.clone(),
         identity: parts.identity.clone(),
         times: election.times,

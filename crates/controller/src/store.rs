@@ -5,7 +5,7 @@
 mod cache;
 mod change;
 mod entries;
-mod index;
+mod name_lists;
 mod pods;
 
 pub use change::StoreChange;
@@ -13,13 +13,13 @@ pub use entries::{AttachmentEntry, NodeEniEntry};
 
 use crate::watch::Change;
 use cache::{Cache, Cached, ItemChange};
-use index::{add_to, remove_from, remove_from_set};
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::nodeeni::Unreadable;
 use multi_eni_plan::observed::{ObservedEni, ObservedNode};
 use multi_eni_plan::pods::ObservedPod;
+use name_lists::{add_to, remove_from, remove_from_set};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

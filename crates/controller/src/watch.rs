@@ -3,12 +3,12 @@
 
 mod backoff;
 mod change;
-mod outage;
-mod resume;
+mod outage_probe;
+mod retry;
 
 pub use change::{Change, Watched};
 
-use crate::convert::{self, NodeIdentity};
+use crate::node_and_pod::{self, NodeIdentity};
 use crate::store::{AttachmentEntry, NodeEniEntry};
 use futures::stream::{self, BoxStream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
@@ -17,8 +17,8 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use multi_eni_api::{ENIAttachment, NodeENI};
-use outage::Outage;
-use resume::resumed;
+use outage_probe::Outage;
+use retry::resumed;
 use std::fmt::Debug;
 
 /// Objects in one page of a list. A page is in memory as a whole.
@@ -33,7 +33,7 @@ const CRDS: [&str; 2] = ["nodeenis.networking.k8s.aws", "eniattachments.networki
 pub fn changes(client: &Client, pod_annotation: Option<&str>, identity: &str) -> BoxStream<'static, Change> {
     let outage = Outage::default();
     let nodes =
-        watch(Api::<NodeIdentity>::all(client.clone()), NODES_PAGE_SIZE, &outage, convert::node).map(Change::Node);
+        watch(Api::<NodeIdentity>::all(client.clone()), NODES_PAGE_SIZE, &outage, node_and_pod::node).map(Change::Node);
     // Guarded: one object that cannot be parsed must not hide the others.
     let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), PAGE_SIZE, &outage, |object| {
         NodeEniEntry::read(&object.0)
@@ -48,7 +48,7 @@ pub fn changes(client: &Client, pod_annotation: Option<&str>, identity: &str) ->
     let crds = CRDS.map(|name| watch_crd(client, name, &outage)).into_iter();
     let pods = pod_annotation.map(|annotation| {
         let annotation = annotation.to_owned();
-        watch(Api::<Pod>::all(client.clone()), PAGE_SIZE, &outage, move |pod| convert::pod(pod, &annotation))
+        watch(Api::<Pod>::all(client.clone()), PAGE_SIZE, &outage, move |pod| node_and_pod::pod(pod, &annotation))
             .map(Change::Pod)
             .boxed()
     });

@@ -10,7 +10,7 @@ use compact_str::CompactString;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_plan::ec2_errors::CallError;
-use multi_eni_plan::instance::InstanceState;
+use multi_eni_plan::instance_life::InstanceState;
 use multi_eni_plan::observed::{
     AttachmentState, InstanceLimits, ObservedAttachment, ObservedEni, ObservedSubnet, UNKNOWN_INDEX,
 };
@@ -218,7 +218,7 @@ pub(crate) fn instance(instance: &aws_sdk_ec2::types::Instance) -> Option<(Insta
 }
 
 #[cfg(test)]
-mod recorded;
+mod recorded_answers_tests;
 
 #[cfg(test)]
 mod tests {

@@ -13,28 +13,28 @@
 
 mod batcher;
 mod cache;
+mod cached_reads;
 mod calls;
 mod catalog;
 mod changed;
-mod client;
 mod convert;
+mod describe_outcomes;
 mod ec2;
-mod errors;
 mod lock;
-mod notes;
+mod lookup_requests;
 mod options;
 mod rate_limit;
-mod reads;
 mod request_counts;
-mod requests;
+mod sdk_client;
+mod sdk_error;
 mod silences;
 mod unreadable;
 
 pub use aws_sdk_ec2::Client;
 pub use changed::Changed;
-pub use client::{ConnectError, client, client_at, client_over};
 pub use ec2::Ec2;
 pub use options::{Clock, Fence, Options};
 pub use rate_limit::action::shortest;
 pub use rate_limit::limiter::{Buckets, RateStatus};
+pub use sdk_client::{ConnectError, client, client_at, client_over};
 pub use unreadable::UnreadableEni;

@@ -3,8 +3,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
+use multi_eni_plan::ec2_messages::shortened;
 use multi_eni_plan::silence::Silence;
-use multi_eni_plan::wording::shortened;
 use std::collections::BTreeMap;
 
 /// A failing action is tried again within about a minute. An action that was not tried for this long is no longer needed, so its

@@ -1,6 +1,7 @@
 //! Runs one history: sets up the environment and the replicas, performs the script's operations, stops the faults, and waits
 //! until the system converges. It decides no fault and checks no invariant itself.
 
+use crate::api_write_recording::{self, Recording};
 use crate::checker::{Activity, Checker, Detail, Invariant, Violation};
 use crate::convergence;
 use crate::entropy;
@@ -8,7 +9,6 @@ use crate::environment::Environment;
 use crate::generator;
 use crate::interceptor::Interceptor;
 use crate::panics;
-use crate::recording::{self, Recording};
 use crate::replica::Replicas;
 use crate::script::{InjectedFault, Millis, Operation, Script};
 use std::panic::AssertUnwindSafe;
@@ -129,7 +129,7 @@ impl<'a> History<'a> {
                 return Report { breach: Some(breach), ..Report::default() };
             }
         };
-        let tape = recorded.then(|| recording::begin(&environment.api));
+        let tape = recorded.then(|| api_write_recording::begin(&environment.api));
         let checker = Checker::watch(&environment, script, detail);
         let interceptor = Interceptor::open(environment.clone(), checker.clone(), script);
         let replicas = Replicas::start(&interceptor, &script.setting);
@@ -141,7 +141,7 @@ impl<'a> History<'a> {
             (state.breach.take(), state.trace.take())
         };
         let recording = match &tape {
-            Some(tape) => Some(recording::end(&history.environment.api, tape).await),
+            Some(tape) => Some(api_write_recording::end(&history.environment.api, tape).await),
             None => None,
         };
         Report {

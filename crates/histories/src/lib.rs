@@ -10,9 +10,10 @@
 //! - [`entropy`] and [`rng`] make a history depend on its seed only. [`panics`] reports every panic.
 //! - [`checker`] checks the invariants at each event. [`convergence`] checks the invariants of the end of a history, by
 //!   [`expected`]: what the specs ask for, read without the controller's code.
-//! - [`shrink`] makes a failing history small. [`scenario`] compares kept histories with their golden traces. [`recording`]
+//! - [`shrink`] makes a failing history small. [`golden_trace`] compares kept histories with their golden traces. [`api_write_recording`]
 //!   records the writes of a history, to send them to a real API server. [`cli`] has the commands.
 
+pub mod api_write_recording;
 pub mod checker;
 pub mod cli;
 pub mod convergence;
@@ -22,12 +23,11 @@ pub mod environment;
 pub mod expected;
 pub mod fault_injector;
 pub mod generator;
+pub mod golden_trace;
 pub mod history;
 pub mod interceptor;
 pub mod panics;
-pub mod recording;
 pub mod replica;
 pub mod rng;
-pub mod scenario;
 pub mod script;
 pub mod shrink;

@@ -5,30 +5,30 @@
 
 mod adoption;
 mod assignment;
-mod attach_refused;
+mod attach_refusals;
 mod desired;
-mod duplicates;
+mod duplicate_nodes;
 mod input;
 mod instance_lookup;
 mod limits;
 mod new_attachment;
-mod next_place;
 mod node_gone;
 mod node_present;
 mod outdated;
-mod place;
 mod planner;
 mod recover;
+mod replacement_check;
 mod resolved;
 mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unassigned;
-mod unattachable;
+mod unattachable_eni;
+mod zone;
 
 pub use assignment::{Assignment, Need, Pinned, Removal, RemovalReason, Share, WaitsForPods};
-pub use attach_refused::{AttachRefusals, AttachRefused, InstanceAtRefusal};
-pub use duplicates::DUPLICATE_NODE;
+pub use attach_refusals::{AttachRefusals, AttachRefused, InstanceAtRefusal};
+pub use duplicate_nodes::DUPLICATE_NODE;
 pub use input::Input;
 pub use new_attachment::NewAttachment;
 pub use recover::{has_nothing, may_be_adopted};
@@ -52,7 +52,7 @@ pub fn assign(input: Input<'_>) -> Assignment {
     // their Node were gone.
     planner.node_gone(&elsewhere);
     if let Some(node) = input.node {
-        match duplicates::counts_instead(&input, node) {
+        match duplicate_nodes::counts_instead(&input, node) {
             Some(counts) => planner.report_duplicate(node, counts),
             None => {
                 planner.follow(node);

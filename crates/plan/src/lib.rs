@@ -10,10 +10,10 @@
 //! - [`rollout`]: the nodes whose ENIs may be replaced now.
 //! - [`orphans`]: ENIs of this cluster that no ENIAttachment knows.
 //! - [`gates`]: the gates that hold back Creates and refused calls.
-//! - [`backoff`]: when a refused request may be sent again. [`writes`]: the same for the writes to the API server.
-//! - [`bounds`]: the bounds of an ENIAttachment and of an ENI, which a NodeENI may exceed.
+//! - [`backoff`]: when a refused request may be sent again. [`write_history`]: the same for the writes to the API server.
+//! - [`spec_validation`]: the bounds of an ENIAttachment and of an ENI, which a NodeENI may exceed.
 //! - [`wait_estimate`]: how long the calls of a NodeENI will wait for EC2's request rates.
-//! - [`instance`]: whether an instance lives, from lookups of its state. [`lookup_failure`]: a Describe that failed.
+//! - [`instance_life`]: whether an instance lives, from lookups of its state. [`lookup_failure`]: a Describe that failed.
 //! - [`pods`]: Pods for which a deselected node keeps its ENIs.
 //! - [`removals`]: how many nodes may lose ENIs because of labels or of an edit.
 //! - [`problem`]: a problem of a NodeENI as a whole.
@@ -22,16 +22,17 @@
 //! - [`explain`]: what the controller would do now, for a user.
 //! - [`ec2_errors`]: EC2's error codes, and what they mean for a call.
 
+pub mod account_and_region;
 mod api_time;
 pub mod assign;
 pub mod attachment;
 pub mod backoff;
-pub mod bounds;
 pub mod ec2_errors;
+pub mod ec2_messages;
 pub mod explain;
 pub mod failure;
 pub mod gates;
-pub mod instance;
+pub mod instance_life;
 pub mod invariants;
 pub mod lifecycle;
 pub mod lookup_failure;
@@ -39,15 +40,14 @@ pub mod max_removals;
 pub mod nodeeni;
 pub mod observed;
 pub mod orphans;
-pub mod place;
 pub mod pods;
 pub mod problem;
 pub mod removals;
 pub mod rollout;
 pub mod settings;
 pub mod silence;
+pub mod spec_validation;
 pub mod status;
 pub mod string_map;
 pub mod wait_estimate;
-pub mod wording;
-pub mod writes;
+pub mod write_history;

@@ -8,12 +8,12 @@
 mod action;
 mod adoption;
 mod call_history;
-mod change;
 mod conditions;
 mod drift;
 mod drift_repair;
 mod force;
-mod in_use;
+mod in_place_change;
+mod in_use_without_attachment;
 mod input;
 mod instance;
 mod provision;
@@ -27,9 +27,9 @@ pub(crate) mod tests;
 pub use crate::failure::{Alternations, Failure};
 pub use action::{Action, Step};
 pub use call_history::CallHistory;
-pub use change::Change;
 pub use conditions::Report;
 pub use drift::changes;
+pub use in_place_change::Change;
 pub use input::Input;
 pub use tags::tags;
 

@@ -2,7 +2,7 @@
 //! sends no call.
 
 use crate::ec2_errors::{Call, CallError, Class, classify};
-use crate::wording::{advice_on_permission, second, words_of};
+use crate::ec2_messages::{advice_on_permission, second, words_of};
 use jiff::{SignedDuration, Timestamp};
 use std::fmt;
 

@@ -1,9 +1,9 @@
 //! Parses a NodeENI once. A spec that passes the schema and cannot be used gives an error as data. This file uses only the stored
 //! object and looks nothing up.
 
-use crate::bounds;
 use crate::max_removals::MaxRemovals;
 use crate::observed::ObservedNode;
+use crate::spec_validation;
 use crate::string_map::StringMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -198,7 +198,7 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
     for id in spec.security_group_ids.iter().flatten() {
         push_new(&mut groups, SecurityGroupId::parse(id)?);
     }
-    bounds::of_spec(spec).map_err(Unreadable::OutOfBounds)?;
+    spec_validation::of_spec(spec).map_err(Unreadable::OutOfBounds)?;
     let max_unavailable = spec.rollout.as_ref().and_then(|r| r.max_unavailable).unwrap_or(1);
     let max_removals = spec.rollout.as_ref().and_then(|r| r.max_removals.as_ref()).map(max_removals).transpose()?;
     Ok(EniSpec {

@@ -6,9 +6,9 @@
 //! in the NodeENI's status, and keep their ENIs if the edit is undone. The pace does not apply to a NodeENI that is deleted, a
 //! Node that is gone, or an ENI that carries no traffic.
 
+use crate::ec2_messages::second;
 use crate::max_removals::MaxRemovals;
 use crate::nodeeni::NodeEni;
-use crate::wording::second;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{ConditionUpdate, types};

@@ -1,8 +1,8 @@
 //! EC2 gives no good answer to Describe calls: when this is reported, and with which message. Throttling is an answer;
 //! but a minute of nothing except throttling is reported too, with a message of its own.
 
+use crate::ec2_messages::{advice_on_permission, second};
 use crate::problem::Problem;
-use crate::wording::{advice_on_permission, second};
 use jiff::{SignedDuration, Timestamp};
 
 /// A shorter silence passes by itself and is not reported.

@@ -1,12 +1,12 @@
 //! The workload in real time: it does the pieces of work with one candidate and returns counts, times and resources.
 
-use super::account::Account;
 use super::candidate::{Candidate, OURS, Running, Usage};
 use super::cluster::{Cluster, POOL};
+use super::simulated_ec2::Account;
 use crate::floor;
+use crate::phase::{Piece, Scale};
 use crate::region::{REGION, instance};
 use crate::statistics;
-use crate::work::{Piece, Scale};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -3,11 +3,11 @@
 //! reading in [`measure`].
 //!
 //! - [`candidate`]: a controller process, its memory and its CPU time.
-//! - [`account`]: the simulated EC2.
+//! - [`simulated_ec2`]: the simulated EC2.
 //! - [`cluster`]: the API server, its Nodes with their heartbeats, and its count of writes.
 //! - [`measure`]: the workload and its results.
 
-pub mod account;
 pub mod candidate;
 pub mod cluster;
 pub mod measure;
+pub mod simulated_ec2;

@@ -1,10 +1,10 @@
 //! The command `multi-eni controller`: reads the flags, builds the clients and runs the controller.
 
-use super::pods::PodFlags;
+use super::pod_flags::PodFlags;
 use super::runtime::{interrupted, runtime_on_this_thread};
 use super::values::{seconds, share};
 use crate::http_server::{self, Gauges};
-use crate::leader_election::lease::Times;
+use crate::leader_election::elector::Times;
 use crate::logs::{self, Format};
 use crate::run::{Components, Election, run as run_controller};
 use crate::{client, clock};

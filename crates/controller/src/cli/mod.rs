@@ -4,7 +4,7 @@
 mod controller;
 mod crds;
 mod plan;
-mod pods;
+mod pod_flags;
 mod runtime;
 #[cfg(feature = "sandbox")]
 mod sandbox;

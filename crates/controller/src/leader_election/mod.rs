@@ -1,8 +1,8 @@
-//! Leader election by a Lease, and the fence, which stops a former leader from acting. Start reading in [`election`].
+//! Leader election by a Lease, and the fence, which stops a former leader from acting. Start reading in [`decision`].
 
-pub mod election;
+pub mod decision;
+pub mod elector;
 pub mod fence;
-pub mod lease;
 
+pub use elector::{Candidate, Leadership};
 pub use fence::Fence;
-pub use lease::{Candidate, Leadership};

@@ -1,7 +1,7 @@
 //! Reconciles one ENIAttachment: `lifecycle::step` returns its status and its next action, and this file starts the calls for
 //! both. It is given the store's entry and the cache of EC2. It never chooses an action itself.
 
-use super::{Outcome, Reconciler, writes};
+use super::{Outcome, Reconciler, write_backoff};
 use crate::events::{NewEvent, Regarding};
 use crate::store::AttachmentEntry;
 use crate::work_queue::Key;
@@ -18,7 +18,7 @@ use multi_eni_plan::gates::quota::QuotaGate;
 use multi_eni_plan::gates::subnet::SubnetGate;
 use multi_eni_plan::lifecycle::{self, Action, CallHistory, Change, Step};
 use multi_eni_plan::observed::{Ec2Catalog, Observation};
-use multi_eni_plan::writes::{PendingWrite, Write};
+use multi_eni_plan::write_history::{PendingWrite, Write};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +33,8 @@ impl Reconciler {
             self.queue.add_at(key.clone(), at);
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
-        let report = self.writes_status(&entry, &step).then(|| writes::report_of(&entry.attachment, &step.status));
+        let report =
+            self.writes_status(&entry, &step).then(|| write_backoff::report_of(&entry.attachment, &step.status));
         let release = matches!(step.action, Action::Release).then(|| release_of(&entry));
         let repair = entry.attachment.is_torn().then(|| repair_of(&entry));
         self.retain_decided(key, &report.iter().chain(&release).chain(&repair).cloned().collect::<Vec<_>>(), |_| false);
@@ -43,7 +44,7 @@ impl Reconciler {
                 self.publish_attached(&entry, &step);
             }
             let (writer, entry, status) = (self.deps.writer.clone(), entry.clone(), step.status.clone());
-            work.push(writes::sent(asked, async move { writer.attachment_status(entry, status).await }));
+            work.push(write_backoff::sent(asked, async move { writer.attachment_status(entry, status).await }));
         }
         self.act(key, &entry, step.action, &mut work);
         match work.pop() {
@@ -69,7 +70,7 @@ impl Reconciler {
         let (writer, entry) = (self.deps.writer.clone(), entry.clone());
         self.start_calls(
             key,
-            writes::sent(asked, async move { writer.repair(entry).await }).map(|outcome| vec![outcome]),
+            write_backoff::sent(asked, async move { writer.repair(entry).await }).map(|outcome| vec![outcome]),
         );
         true
     }
@@ -197,7 +198,7 @@ impl Reconciler {
                         self.publish_deleted(entry);
                     }
                     let (writer, entry) = (self.deps.writer.clone(), entry.clone());
-                    work.push(writes::sent(asked, async move { writer.release(entry).await }));
+                    work.push(write_backoff::sent(asked, async move { writer.release(entry).await }));
                 }
                 return;
             }
@@ -361,11 +362,11 @@ fn regarding_node(attachment: &Attachment) -> Regarding {
 }
 
 fn repair_of(entry: &AttachmentEntry) -> PendingWrite {
-    writes::to_attachment(Write::RepairAttachment, &entry.attachment, ())
+    write_backoff::to_attachment(Write::RepairAttachment, &entry.attachment, ())
 }
 
 fn release_of(entry: &AttachmentEntry) -> PendingWrite {
-    writes::to_attachment(Write::ReleaseAttachment, &entry.attachment, ())
+    write_backoff::to_attachment(Write::ReleaseAttachment, &entry.attachment, ())
 }
 
 /// The EC2 call for a change in place.

@@ -5,24 +5,24 @@
 //! Start reading at [`Reconciler::run`]. `reconciler.rs` has the state. Each kind of key has a file: `node.rs`, `attachment.rs`,
 //! `nodeeni.rs`, `orphans.rs`.
 
+mod account_and_region;
 mod attachment;
+mod call_outcome;
 mod dry_run;
-mod finished;
-mod names;
+mod finish;
+mod log_throttle;
+mod name_resolution;
 mod node;
 mod nodeeni;
 mod orphans;
-mod outcome;
-mod place;
 mod problems;
 mod reconciler;
 mod removals;
 mod silence;
-mod warnings;
-mod writes;
+mod write_backoff;
 
+pub use call_outcome::{Finished, Outcome};
 pub use dry_run::DryRun;
-pub use finished::{Finished, Outcome};
 pub use reconciler::{Dependencies, Reconciler};
 
 use crate::events::NewEvent;

@@ -1,7 +1,7 @@
 //! Reconciles one Node: `assign` decides which ENIAttachments to create, delete and change, and this file writes them. It is
 //! given the store and the cache of EC2. It never calls EC2 but for lookups.
 
-use super::{Reconciler, writes};
+use super::{Reconciler, write_backoff};
 use crate::store::AttachmentEntry;
 use crate::work_queue::Key;
 use futures::future::join_all;
@@ -16,7 +16,7 @@ use multi_eni_plan::backoff::Content;
 use multi_eni_plan::nodeeni::{NodeEni, SubnetRef};
 use multi_eni_plan::observed::{AttachmentState, InstanceInterfaces, Observation, ObservedNode};
 use multi_eni_plan::pods::Pods;
-use multi_eni_plan::writes::{PendingWrite, Target, Write, digest};
+use multi_eni_plan::write_history::{PendingWrite, Target, Write, digest};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -180,7 +180,7 @@ impl Reconciler {
         let writer = self.deps.writer.clone();
         let work = due.into_iter().map(move |(asked, work)| {
             let writer = writer.clone();
-            writes::sent(asked, async move {
+            write_backoff::sent(asked, async move {
                 match work {
                     Work::Create(new) => writer.create(*new).await,
                     Work::Delete(removal) => writer.delete(removal).await,
@@ -202,24 +202,24 @@ impl Reconciler {
         let creates = create.iter().map(|new| (asks_for(new), Work::Create(Box::new(new.clone()))));
         let deletes = delete.iter().filter_map(|removal| {
             let entry = self.store.attachment(&removal.name)?;
-            let asked = writes::to_attachment(Write::DeleteAttachment, &entry.attachment, ());
+            let asked = write_backoff::to_attachment(Write::DeleteAttachment, &entry.attachment, ());
             Some((asked, Work::Delete(removal.clone())))
         });
         let now = self.now();
         let marks = deselect.iter().map(|name| (name, Some(now))).chain(reselect.iter().map(|name| (name, None)));
         let marks = marks.filter_map(|(name, since)| {
             let entry = self.store.attachment(name)?.clone();
-            let asked = writes::to_attachment(Write::MarkAttachment, &entry.attachment, since.is_some());
+            let asked = write_backoff::to_attachment(Write::MarkAttachment, &entry.attachment, since.is_some());
             Some((asked, Work::Mark(entry, since)))
         });
         let settings = reconfigure.iter().filter_map(|(name, settings)| {
             let entry = self.store.attachment(name)?.clone();
-            let asked = writes::to_attachment(Write::ConfigureAttachment, &entry.attachment, settings);
+            let asked = write_backoff::to_attachment(Write::ConfigureAttachment, &entry.attachment, settings);
             Some((asked, Work::Configure(entry, Box::new(settings.clone()))))
         });
         let follow = follow.iter().filter_map(|name| {
             let (entry, node) = (self.store.attachment(name)?.clone(), self.store.node(node)?);
-            let asked = writes::to_attachment(Write::FollowInstance, &entry.attachment, &node.uid);
+            let asked = write_backoff::to_attachment(Write::FollowInstance, &entry.attachment, &node.uid);
             Some((asked, Work::Follow(entry, node.name.clone(), node.uid.clone())))
         });
         creates.chain(deletes).chain(marks).chain(settings).chain(follow).collect()

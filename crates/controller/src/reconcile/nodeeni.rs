@@ -1,7 +1,7 @@
 //! Reconciles one NodeENI: its finalizer, the permits of its rollout, the pace of its removals, and its status. It is given the
 //! assignments of all Nodes. It never changes an ENIAttachment.
 
-use super::{Outcome, Reconciler, writes};
+use super::{Outcome, Reconciler, write_backoff};
 use crate::events::{NewEvent, Regarding};
 use crate::store::NodeEniEntry;
 use crate::work_queue::Key;
@@ -15,7 +15,7 @@ use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::removals::RemovalPace;
 use multi_eni_plan::rollout::{self, RolloutTurns};
 use multi_eni_plan::status;
-use multi_eni_plan::writes::{PendingWrite, Write};
+use multi_eni_plan::write_history::{PendingWrite, Write};
 use std::collections::BTreeSet;
 
 impl Reconciler {
@@ -30,22 +30,22 @@ impl Reconciler {
         // EC2 has nothing left: each ENIAttachment was released only after EC2 had confirmed that its ENI is gone.
         let is_over =
             adopting.is_empty() && nodeeni.deleting && nodeeni.guarded && self.has_no_attachments(&nodeeni.uid);
-        let guard = (unguarded || is_over).then(|| writes::to_nodeeni(Write::GuardNodeEni, nodeeni, is_over));
+        let guard = (unguarded || is_over).then(|| write_backoff::to_nodeeni(Write::GuardNodeEni, nodeeni, is_over));
         let mut decided: Vec<PendingWrite> = guard.iter().cloned().collect();
         if let Some(asked) = guard.filter(|asked| self.may_write(key, asked)) {
             // The status is decided after this write, so keep the problem of a refused status until then.
-            decided.push(writes::report_on(nodeeni, &entry.status));
+            decided.push(write_backoff::report_on(nodeeni, &entry.status));
             let (writer, entry) = (self.deps.writer.clone(), entry.clone());
-            work.push(writes::sent(asked, async move {
+            work.push(write_backoff::sent(asked, async move {
                 if is_over { writer.release_nodeeni(entry).await } else { writer.set_finalizer(entry, true).await }
             }));
         } else if unguarded && !nodeeni.upstream.is_empty() {
             // No ENI is adopted before the finalizer is set, and until then upstream's list is the only record of its ENIs.
-            decided.push(writes::report_on(nodeeni, &entry.status));
+            decided.push(write_backoff::report_on(nodeeni, &entry.status));
         } else if let Some(earliest) =
             self.next_status_write(&nodeeni.uid, &entry.status).filter(|_| adopting.is_empty())
         {
-            decided.push(writes::report_on(nodeeni, &entry.status));
+            decided.push(write_backoff::report_on(nodeeni, &entry.status));
             self.queue.add_at(key.clone(), earliest);
         } else {
             let nodes: Vec<&str> = adopting.iter().map(String::as_str).collect();
@@ -162,7 +162,7 @@ impl Reconciler {
         if status == entry.status {
             return None;
         }
-        let asked = writes::report_on(&entry.nodeeni, &status);
+        let asked = write_backoff::report_on(&entry.nodeeni, &status);
         // A status with a longer list may have to wait longer than the previous one.
         if let Some(earliest) = self.next_status_write(&entry.nodeeni.uid, &status) {
             self.queue.add_at(key.clone(), earliest);
@@ -172,7 +172,7 @@ impl Reconciler {
             let events = [condition_event(entry, &status), removal_paced_event(entry, &status)];
             events.into_iter().flatten().filter(|_| !again).for_each(|event| self.publish(event));
             let (writer, entry) = (self.deps.writer.clone(), entry.clone());
-            work.push(writes::sent(asked.clone(), async move { writer.nodeeni_status(entry, status).await }));
+            work.push(write_backoff::sent(asked.clone(), async move { writer.nodeeni_status(entry, status).await }));
         }
         Some(asked)
     }

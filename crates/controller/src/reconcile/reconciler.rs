@@ -1,8 +1,8 @@
 //! The state of one term of leadership: the dependencies, the store, the queue, the calls under way, and what is remembered
 //! between decisions. The files beside this one have the methods.
 
-use super::finished::Finished;
-use super::warnings::Warnings;
+use super::call_outcome::Finished;
+use super::log_throttle::Warnings;
 use crate::api_writes::Writer;
 use crate::clock::Wall;
 use crate::events::EventRecorder;
@@ -25,7 +25,7 @@ use multi_eni_plan::orphans as orphans_plan;
 use multi_eni_plan::removals::{RemovalHistory, RemovalPermits};
 use multi_eni_plan::rollout::Permits;
 use multi_eni_plan::settings::Settings;
-use multi_eni_plan::writes::Writes;
+use multi_eni_plan::write_history::Writes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;

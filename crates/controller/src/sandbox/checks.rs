@@ -1,7 +1,7 @@
 //! The checks of the sandbox and their summary. Each check compares what the simulated EC2 and the simulated API server show;
 //! none trusts the controller.
 
-use super::ec2_state::seen;
+use super::convert::seen;
 use super::environment::Environment;
 use super::terminal::Terminal;
 use multi_eni_api::conditions::{is_true, types};

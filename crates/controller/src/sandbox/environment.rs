@@ -1,10 +1,10 @@
 //! The environment of the sandbox: a simulated API server and a simulated EC2 over HTTP on loopback, and the real controller
 //! between them.
 
-use super::flags::Flags;
-use super::kubectl::Kubectl;
+use super::cli_flags::Flags;
 use super::manifests::Manifests;
 use super::terminal::Terminal;
+use super::user_client::Kubectl;
 use crate::client;
 use crate::clock;
 use crate::http_server::Gauges;

@@ -1,6 +1,6 @@
 //! The NodeENIs that the sandbox applies, and the labels that its nodes need for them.
 
-use crate::manifests;
+use crate::nodeeni_file;
 use multi_eni_api::ids::{SecurityGroupId, SubnetId};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ pub fn read(file: Option<&Path>) -> Result<Vec<Manifests>, String> {
 }
 
 fn parsed(title: &str, text: &str) -> Result<Manifests, String> {
-    Ok(Manifests { title: title.to_owned(), objects: manifests::parse(title, text)? })
+    Ok(Manifests { title: title.to_owned(), objects: nodeeni_file::parse(title, text)? })
 }
 
 /// Labels of a node, or a selector.

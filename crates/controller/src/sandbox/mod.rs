@@ -4,19 +4,19 @@
 //! - [`scenario`]: the user's operations, step by step, and what must follow from each.
 //! - [`manifests`]: the NodeENIs: the two examples of the architecture page, or the user's file.
 //! - [`environment`]: the simulated API server, the simulated EC2 and the controller between them.
-//! - [`kubectl`]: the user's client of the API server.
+//! - [`user_client`]: the user's client of the API server.
 //! - [`checks`]: the checks, on EC2 and on the API server. [`ec2_state`]: the ENIs for these checks.
-//! - [`terminal`]: the output. [`flags`]: the flags. `run`: one run from start to exit code.
+//! - [`terminal`]: the output. [`cli_flags`]: the flags. `run`: one run from start to exit code.
 
 mod checks;
-pub mod ec2_state;
+mod cli_flags;
+pub mod convert;
 mod environment;
-mod flags;
-mod kubectl;
 mod manifests;
 mod run;
 mod scenario;
 mod terminal;
+mod user_client;
 
-pub use flags::Flags;
+pub use cli_flags::Flags;
 pub use run::run;

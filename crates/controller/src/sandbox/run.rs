@@ -1,8 +1,8 @@
 //! One run of the sandbox, from the start of the servers to the exit code.
 
 use super::checks::CheckResults;
+use super::cli_flags::Flags;
 use super::environment::Environment;
-use super::flags::Flags;
 use super::terminal::Terminal;
 use super::{manifests, scenario};
 use std::io::IsTerminal;

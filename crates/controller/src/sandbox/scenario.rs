@@ -2,8 +2,8 @@
 //! Each step is followed by its checks.
 
 use super::checks::{self, CheckResults};
+use super::cli_flags::Flags;
 use super::environment::{Environment, LABEL_GRACE, REGION};
-use super::flags::Flags;
 use super::manifests::{Labels, Manifests};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use super::cache::{Cache, Cached, ItemChange};
 use super::change::StoreChange;
-use super::index::remove_from_set;
+use super::name_lists::remove_from_set;
 use crate::watch::Watched;
 use multi_eni_plan::pods::ObservedPod;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,14 +3,14 @@
 //! - [`state`]: the data, and the rules by which Describes change it. Synchronous, no I/O.
 //! - [`write_through`]: what the answers of our own calls add to the data.
 //! - [`answered_calls`]: the answers of our own calls, and how long they override a Describe.
-//! - [`home`]: when EC2 showed something of this cluster. An absence needs this evidence.
-//! - [`observe`]: the reads that decisions make.
-//! - [`resync`], [`poll`], [`lookups`]: the loops that call EC2 and fill the cache.
+//! - [`account_evidence`]: when EC2 showed something of this cluster. An absence needs this evidence.
+//! - [`observations`]: the reads that decisions make.
+//! - [`resync`], [`poll`], [`batched_describes`]: the loops that call EC2 and fill the cache.
 
+pub(crate) mod account_evidence;
 pub(crate) mod answered_calls;
-pub(crate) mod home;
-pub(crate) mod lookups;
-pub(crate) mod observe;
+pub(crate) mod batched_describes;
+pub(crate) mod observations;
 pub(crate) mod poll;
 pub(crate) mod resync;
 pub(crate) mod state;

@@ -2,12 +2,12 @@
 //!
 //! A function that returns [`Uids`] returns the ENIAttachments to report: those whose ENI changed, or whose lookup was answered.
 
+use super::account_evidence::{Home, Lookup, LookupsByTag};
 use super::answered_calls::{AnsweredCalls, within};
-use super::home::{Home, Lookup, LookupsByTag};
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
-use multi_eni_plan::instance::{InstanceObservation, InstanceState};
+use multi_eni_plan::instance_life::{InstanceObservation, InstanceState};
 use multi_eni_plan::observed::{
     AttachmentState, Cluster, InstanceInterfaces, Missed, ObservedAttachment, ObservedEni, Unshown,
 };

@@ -2,8 +2,8 @@
 //! limiter and the metrics. It never retries.
 
 use crate::ec2::Ec2;
-use crate::errors::{Transmission, call_error};
 use crate::rate_limit::action::Action;
+use crate::sdk_error::{Transmission, call_error};
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 use multi_eni_api::ids::EniId;

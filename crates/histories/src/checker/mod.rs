@@ -9,32 +9,32 @@
 //! - `allowances`, `outages`: what a replica may not know yet.
 //! - [`trace`], `describe`: the trace and its words.
 
-mod allowances;
+mod adoption;
 mod allowed;
 mod backoff;
 mod budget;
-mod changes;
-mod describe;
 mod eni_change;
 pub mod handle;
 pub mod invariant;
 mod lease;
+mod max_unavailable;
 pub mod model;
+mod on_change;
+mod on_request;
 mod outages;
-mod pace;
-mod refusals;
+mod refused_requests;
 mod removal_history;
-mod requests;
-mod rollout;
-mod rollouts;
+mod removal_pace;
 mod said;
+mod staleness;
 pub mod state;
 mod status_true;
-mod takeover;
 mod targets;
 #[cfg(test)]
 mod tests;
 pub mod trace;
+mod trace_lines;
+mod unavailable_nodes;
 
 pub use backoff::Request;
 pub use handle::Checker;

@@ -2,7 +2,7 @@
 
 use super::eni_change::EniChange;
 use super::invariant::Invariant;
-use super::refusals::{ANEW, AttachmentPlace, InPlace, WITHIN};
+use super::refused_requests::{ANEW, AttachmentPlace, InPlace, WITHIN};
 use super::state::State;
 use crate::expected::differs;
 use crate::script::Millis;

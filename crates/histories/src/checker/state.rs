@@ -1,17 +1,17 @@
 //! The state of the checker: what it knows of the history so far, and the first violation. `changes.rs` and `requests.rs` feed
 //! it.
 
-use super::allowances::{MAX_NAME_AGE, MAX_WATCH_STALENESS};
 use super::backoff::{Repeats, Request};
 use super::budget::Budgets;
 use super::invariant::{Invariant, Violation};
 use super::lease::Leases;
 use super::model::{Model, ModelNodeEni};
 use super::outages;
-use super::refusals::Refusals;
+use super::refused_requests::Refusals;
 use super::removal_history::RemovalHistories;
-use super::rollouts::Rollouts;
+use super::staleness::{MAX_NAME_AGE, MAX_WATCH_STALENESS};
 use super::trace::{Detail, Trace};
+use super::unavailable_nodes::Rollouts;
 use crate::script::{Millis, Operation, Script, SubnetPlace};
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::observed::Cluster;

@@ -8,8 +8,8 @@ mod requests;
 mod rollout;
 mod status;
 
-use super::allowances::MAX_STALENESS;
 use super::invariant::Invariant;
+use super::staleness::MAX_STALENESS;
 use super::state::State;
 use super::trace::Detail;
 use crate::environment::zone;

@@ -1,12 +1,12 @@
 //! The command line of `multi-eni-sim`: run many seeds, replay one history, shrink a script, check the kept scenarios.
 
-mod arguments;
 mod interrupt;
-mod keep;
-mod output;
 mod replay;
 mod run;
+mod scenarios;
 mod shrink;
+mod stdout;
+mod values;
 
 use crate::generator;
 use clap::{Parser, Subcommand};
@@ -34,7 +34,7 @@ enum Command {
         seed: u64,
     },
     /// Run the kept scenarios and compare their traces with the golden ones
-    Scenarios(keep::Flags),
+    Scenarios(scenarios::Flags),
 }
 
 /// Makes SIGPIPE end the program, as it ends other tools (`| head`). Rust ignores the signal by default.
@@ -51,8 +51,8 @@ pub fn main() -> ExitCode {
         Command::Run(flags) => run::run(&flags),
         Command::Replay(flags) => replay::run(&flags),
         Command::Shrink(flags) => shrink::run(&flags),
-        Command::Script { seed } => output::say(generator::script(seed).text().trim_end()).map(|()| ExitCode::SUCCESS),
-        Command::Scenarios(flags) => keep::run(&flags),
+        Command::Script { seed } => stdout::say(generator::script(seed).text().trim_end()).map(|()| ExitCode::SUCCESS),
+        Command::Scenarios(flags) => scenarios::run(&flags),
     };
     done.unwrap_or_else(|error| {
         eprintln!("multi-eni-sim: {error}");

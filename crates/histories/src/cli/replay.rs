@@ -1,7 +1,7 @@
 //! `replay`: prints the trace of one history.
 
-use super::arguments::script;
-use super::output::say;
+use super::stdout::say;
+use super::values::script;
 use crate::checker::Detail;
 use crate::history;
 use std::process::ExitCode;

@@ -1,8 +1,8 @@
 //! `run`: runs the histories of many seeds in parallel, shows the progress, and prints a summary.
 
-use super::arguments::{cores, seeds};
 use super::interrupt;
-use super::output::say;
+use super::stdout::say;
+use super::values::{cores, seeds};
 use crate::checker::{Detail, Invariant};
 use crate::history::{self, Report};
 use crate::{digest, generator};

@@ -1,7 +1,7 @@
 //! `shrink`: finds the smallest script that still violates the same invariant.
 
-use super::arguments::{cores, script};
-use super::output::say;
+use super::stdout::say;
+use super::values::{cores, script};
 use crate::shrink;
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! Requests to the API server from everyone except the controller: kubectl users, kubelets, the cloud controller, upstream's
 //! controller.
 
-use super::resources::LEASE_NAMESPACE;
+use super::api_resources::LEASE_NAMESPACE;
 use bytes::Bytes;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};

@@ -3,7 +3,7 @@
 
 use super::Environment;
 use super::api_client::ApiClient;
-use super::resources::{eniattachments, nodes, pods};
+use super::api_resources::{eniattachments, nodes, pods};
 use crate::checker::Checker;
 use crate::checker::model::ModelEni;
 use crate::script::SubnetPlace;

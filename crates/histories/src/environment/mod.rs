@@ -1,25 +1,25 @@
 //! The environment of a history: EC2, the API server and the clock. Its methods perform a script's operations on EC2 and on the
 //! API server. Replicas are no part of it.
 
-mod account;
 mod api_client;
-mod cluster;
+mod api_resources;
+mod api_server;
+mod ec2_setup;
 mod epoch;
-mod identity;
+mod group_and_subnet_names;
 mod mend;
+mod node_identity;
 mod operation_result;
 mod play;
-mod renames;
-mod resources;
 mod upstream;
 mod vpc_cni;
 
-pub use account::{GROUPS, group, group_name, zone};
 pub use api_client::ApiClient;
+pub use api_resources::{LEASE_NAMESPACE, POD_ANNOTATION, eniattachments, nodeenis, nodes, pods};
+pub use ec2_setup::{GROUPS, group, group_name, zone};
 pub use mend::ACTIONS;
 pub use operation_result::OperationResult;
 pub use play::DENIED;
-pub use resources::{LEASE_NAMESPACE, POD_ANNOTATION, eniattachments, nodeenis, nodes, pods};
 
 use crate::script::Setting;
 use multi_eni_sim::clock::SimClock;
@@ -51,8 +51,8 @@ impl Environment {
     /// If the setting or the CRDs are invalid; the message says why.
     pub fn set(setting: &Setting, seed: u64) -> Result<Self, String> {
         let clock = epoch::clock_at_start();
-        let ec2 = account::open(setting, seed, clock)?;
-        let (api, cluster) = cluster::open(seed, clock)?;
+        let ec2 = ec2_setup::open(setting, seed, clock)?;
+        let (api, cluster) = api_server::open(seed, clock)?;
         let instance_type = setting.instance_type.clone();
         Ok(Self { ec2, api, clock, cluster, instance_type, typed: setting.typed, began: Instant::now() })
     }

@@ -1,10 +1,10 @@
 //! Performs a script's operations on EC2 and on the API server. [`crate::replica`] performs the operations on replicas.
 
 use super::Environment;
-use super::account::{CNI_TAG, NODE_SUBNETS, group, zone};
 use super::api_client::ApiClient;
+use super::api_resources::{POD_ANNOTATION, eniattachments, nodeenis, nodes, pods};
+use super::ec2_setup::{CNI_TAG, NODE_SUBNETS, group, zone};
 use super::operation_result::OperationResult;
-use super::resources::{POD_ANNOTATION, eniattachments, nodeenis, nodes, pods};
 use super::upstream::UpstreamEni;
 use crate::script::{HandChange, Operation, Target};
 use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER};

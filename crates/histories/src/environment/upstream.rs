@@ -2,8 +2,8 @@
 
 use super::Environment;
 use super::api_client::ApiClient;
+use super::api_resources::nodeenis;
 use super::operation_result::OperationResult;
-use super::resources::nodeenis;
 use multi_eni_api::names::{UPSTREAM_MANAGER, UPSTREAM_TAG_MANAGED_BY, UPSTREAM_TAG_NODE, UPSTREAM_TAG_NODEENI};
 use multi_eni_sim::ec2::InstanceState;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! The VPC CNI on a busy node: several interfaces with tens of addresses each, which it attaches and releases.
 
 use super::Environment;
-use super::account::CNI_TAG;
+use super::ec2_setup::CNI_TAG;
 use super::operation_result::OperationResult;
 use multi_eni_sim::ec2::{Eni, InstanceState, Snapshot};
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! The scripts of large histories, one in fifty: 200 nodes that ask for more than there is.
 
-use super::disturbances::disturb;
 use super::faults;
 use super::fleet::{Fleet, LARGE_FLEET};
+use super::schedule::disturb;
 use super::setting::{self, pick};
 use crate::script::{Event, Millis, Operation, Script};
 use fastrand::Rng;

@@ -3,13 +3,13 @@
 //! Each history has only some of all kinds of operations and faults, in its own mixture. A history with all of them at once
 //! rarely gets far enough into any one of them.
 
-mod disturbances;
 mod faults;
 mod fleet;
-mod identity;
 mod large;
+mod node_identity;
 mod operations;
 mod refusals;
+mod schedule;
 mod setting;
 mod specs;
 #[cfg(test)]
@@ -17,12 +17,12 @@ mod tests;
 mod upstream;
 mod vpc_cni;
 
-pub use disturbances::MIN_DISTURBANCES;
+pub use schedule::MIN_DISTURBANCES;
 
 use crate::script::{Millis, Script};
-use disturbances::disturb;
 use fastrand::Rng;
 use fleet::Fleet;
+use schedule::disturb;
 
 /// The script of a seed. A seed always gives the same script.
 pub fn script(seed: u64) -> Script {

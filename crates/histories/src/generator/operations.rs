@@ -3,7 +3,7 @@
 use super::fleet::{Fleet, join, labels};
 use super::setting::{pick, subnets};
 use super::upstream::upstream;
-use super::{identity, refusals, specs, vpc_cni};
+use super::{node_identity, refusals, specs, vpc_cni};
 use crate::script::{HandChange, Millis, Operation, Target};
 use fastrand::Rng;
 
@@ -216,9 +216,9 @@ impl OperationMix {
                 let on = Operation::Label { node: name, set: [("ng".to_owned(), group)].into() };
                 Some(vec![(0, off), (rng.u64(10..15_000), on)])
             }
-            Kind::Twin => identity::twin(rng, fleet),
-            Kind::ZoneLabel => identity::zone_label(rng, fleet),
-            Kind::LeftOut => identity::left_out(rng, fleet),
+            Kind::Twin => node_identity::twin(rng, fleet),
+            Kind::ZoneLabel => node_identity::zone_label(rng, fleet),
+            Kind::LeftOut => node_identity::left_out(rng, fleet),
             Kind::Drain => {
                 let name = fleet.node(rng, |node| !node.draining)?;
                 let mut node = fleet.nodes.remove(&name)?;

@@ -2,8 +2,8 @@
 //!
 //! A request that was sent takes effect even if its caller times out, is frozen, or dies.
 
-use super::delivery::Delivery;
 use super::process::Process;
+use super::request_delivery::Delivery;
 use crate::interceptor::Interceptor;
 use crate::script::Fault;
 use bytes::Bytes;

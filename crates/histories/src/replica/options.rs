@@ -3,7 +3,7 @@
 use crate::environment::POD_ANNOTATION;
 use crate::script::{Graces, Setting};
 use jiff::SignedDuration;
-use multi_eni_controller::leader_election::lease::Times;
+use multi_eni_controller::leader_election::elector::Times;
 use multi_eni_plan::settings::Settings;
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use multi_eni_histories::recording::{self, Recording};
+use multi_eni_histories::api_write_recording::{self, Recording};
 use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::kube::ApiServer;
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub async fn record() -> Result<Recording, String> {
     let api = ApiServer::new(SimClock::starting_at(jiff::Timestamp::UNIX_EPOCH));
     let crds = multi_eni_api::crds::yaml().map_err(|e| e.to_string())?;
     api.install_crds(&crds).map_err(|e| e.to_string())?;
-    let tape = recording::begin(&api);
+    let tape = api_write_recording::begin(&api);
     let lines = serde_yaml::from_str::<Vec<Line>>(include_str!("requests.yaml"));
     let (mut uid, mut version) = (String::new(), String::new());
     for line in lines.map_err(|e| format!("requests.yaml: {e}"))? {
@@ -34,7 +34,7 @@ pub async fn record() -> Result<Recording, String> {
             }
         }
     }
-    Ok(recording::end(&api, &tape).await)
+    Ok(api_write_recording::end(&api, &tape).await)
 }
 
 /// The content type; a merge patch by default.

@@ -11,10 +11,10 @@ use std::ops::Range;
 use std::path::Path;
 
 use multi_eni_control_plane::{ControlPlane, Failure};
+use multi_eni_histories::api_write_recording::Recording;
 use multi_eni_histories::checker::Detail;
-use multi_eni_histories::recording::Recording;
 use multi_eni_histories::script::Script;
-use multi_eni_histories::{generator, history, scenario};
+use multi_eni_histories::{generator, golden_trace, history};
 use server::Server;
 
 /// Seeds besides the kept scenarios: their histories write to objects that are being deleted, lose races, and have heartbeats.
@@ -76,7 +76,7 @@ fn histories() -> Result<Vec<History>, Failure> {
         return Ok(range.map(of_seed).collect());
     }
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let kept: Result<Vec<History>, Failure> = scenario::files(&directory)?.iter().map(|file| kept(file)).collect();
+    let kept: Result<Vec<History>, Failure> = golden_trace::files(&directory)?.iter().map(|file| kept(file)).collect();
     Ok(kept?.into_iter().chain(SEEDS.map(of_seed)).collect())
 }
 

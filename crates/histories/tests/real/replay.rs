@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use multi_eni_histories::recording::Recording;
+use multi_eni_histories::api_write_recording::Recording;
 use multi_eni_sim::kube::Entry;
 use serde_json::Value;
 

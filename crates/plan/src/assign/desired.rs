@@ -9,11 +9,11 @@ use super::new_attachment::NewAttachment;
 use super::planner::NodePlanner;
 use super::resolved::{Resolved, resolve};
 use super::unassigned::UnassignedReason;
+use crate::account_and_region::region_of;
 use crate::attachment::Attachment;
-use crate::bounds;
 use crate::nodeeni::{EniSpec, NodeEni, SubnetRef};
 use crate::observed::{CatalogLookup, ObservedNode, ObservedSubnet};
-use crate::place::region_of;
+use crate::spec_validation;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
@@ -88,7 +88,7 @@ impl<'a> NodePlanner<'a> {
         };
         for (subnet, asked, attachment) in &places {
             let (card, index) = attachment.map_or((spec.card, *asked), Attachment::slot);
-            bounds::of_request(&request(subnet, (card, index))).map_err(UnassignedReason::OutOfBounds)?;
+            spec_validation::of_request(&request(subnet, (card, index))).map_err(UnassignedReason::OutOfBounds)?;
         }
         let new =
             |subnet: &ObservedSubnet, slot| NewAttachment::new(node, instance, nodeeni, request(subnet, slot), None);

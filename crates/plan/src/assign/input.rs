@@ -1,9 +1,9 @@
 //! The input of the decision for one Node: the desired objects, the observed state, the permits and the settings. The decision
 //! reads nothing else and changes none of it.
 
-use super::attach_refused::AttachRefusals;
+use super::attach_refusals::AttachRefusals;
 use crate::attachment::Attachment;
-use crate::instance::InstanceObservation;
+use crate::instance_life::InstanceObservation;
 use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::NodeEni;
 use crate::observed::{Cluster, Ec2Catalog, InstanceInterfaces, ObservedEni, ObservedNode};

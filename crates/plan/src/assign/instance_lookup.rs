@@ -4,7 +4,7 @@
 use super::assignment::Need;
 use super::planner::NodePlanner;
 use super::unassigned::UnassignedReason;
-use crate::instance::{InstanceObservation, Life, NODE_OUTLIVES};
+use crate::instance_life::{InstanceObservation, Life, NODE_OUTLIVES};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::InstanceId;
 

@@ -4,7 +4,7 @@
 use super::assignment::{Need, RemovalReason};
 use super::planner::{JUST_NOW, NodePlanner};
 use crate::attachment::Attachment;
-use crate::instance::{InstanceObservation, Life};
+use crate::instance_life::{InstanceObservation, Life};
 use crate::problem::Problem;
 use jiff::Timestamp;
 use multi_eni_api::ids::InstanceId;

@@ -15,8 +15,8 @@ mod unreadable;
 
 use super::*;
 use crate::ec2_errors::CallError;
-use crate::instance::InstanceObservation;
-use crate::instance::InstanceState;
+use crate::instance_life::InstanceObservation;
+use crate::instance_life::InstanceState;
 use crate::lookup_failure::LookupFailure;
 use crate::observed::{CatalogLookup, Cluster, ObservedSubnet};
 use crate::observed::{Ec2Catalog, InstanceInterfaces, ObservedNode};

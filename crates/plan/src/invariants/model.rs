@@ -7,7 +7,7 @@ use crate::assign::{self, Assignment};
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError};
 use crate::gates::quota::QuotaGate;
-use crate::instance::{InstanceObservation, InstanceState};
+use crate::instance_life::{InstanceObservation, InstanceState};
 use crate::lifecycle::{self, Action, CallHistory, Change};
 use crate::nodeeni::NodeEni;
 use crate::observed::{

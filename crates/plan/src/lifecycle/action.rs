@@ -1,6 +1,6 @@
 //! The next action for one ENIAttachment, and the step that reports it.
 
-use super::change::Change;
+use super::in_place_change::Change;
 use jiff::Timestamp;
 use multi_eni_api::EniAttachmentStatus;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};

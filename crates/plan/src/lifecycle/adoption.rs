@@ -2,8 +2,8 @@
 //! the ENI gets this ENIAttachment's tags. No other call changes an ENI before it carries these tags.
 
 use super::action::Action;
-use super::change::Change;
 use super::conditions::Report;
+use super::in_place_change::Change;
 use super::input::Input;
 use super::repair_history::want;
 use super::retry::{lookup_again, not_before_after, observe_first_after, past_lag};

@@ -1,13 +1,13 @@
 //! The history of one process's EC2 calls for one ENIAttachment: failures, calls without an answer, and repairs. It is
 //! given the start and the result of each call. It is not stored: a new process begins with the failure in the status.
 
-use super::change::Change;
+use super::in_place_change::Change;
 use super::repair_history::{RepairHistory, want};
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError, Class, classify};
+use crate::ec2_messages::{says_the_same, words_of};
 use crate::failure::{Alternations, Failure};
 use crate::nodeeni::EniSpec;
-use crate::wording::{says_the_same, words_of};
 use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
 

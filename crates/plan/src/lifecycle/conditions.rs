@@ -5,16 +5,16 @@ use super::action::{Action, Step};
 use super::drift::tags_set;
 use super::force;
 use super::input::Input;
+use crate::account_and_region;
 use crate::api_time::whole_second;
 use crate::assign::INSTANCE_GONE;
 use crate::attachment::{ENI_LOST, IN_PLACE, REPAIR_UNDONE};
 use crate::ec2_errors::{Call, Class};
+use crate::ec2_messages::allow;
 use crate::failure::{Failure, PASSING};
 use crate::gates::quota;
 use crate::gates::subnet::needed;
 use crate::observed::{Observation, ObservedAttachment, ObservedEni};
-use crate::place;
-use crate::wording::allow;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::EniRequest;
@@ -452,7 +452,7 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         // earlier version that lacks them is not worth a write of its own.
         status.owner_id = Some(eni.owner.to_string()).filter(|owner| !owner.is_empty());
         status.availability_zone = Some(eni.zone.to_string()).filter(|zone| !zone.is_empty());
-        status.region = place::region_of(&eni.zone);
+        status.region = account_and_region::region_of(&eni.zone);
     }
     Step { action, status, recheck: until }
 }

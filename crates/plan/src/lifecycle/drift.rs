@@ -2,7 +2,7 @@
 //! does not decide when a change is sent; `drift_repair` does.
 
 use super::action::Action;
-use super::change::Change;
+use super::in_place_change::Change;
 use super::input::Input;
 use super::tags::{is_ours, tags_with};
 use crate::observed::{Observation, ObservedAttachment, ObservedEni};

@@ -2,9 +2,9 @@
 //! and the call history. A refused change delays no other change.
 
 use super::action::Action;
-use super::change::Change;
 use super::conditions::Report;
 use super::drift::to_be_changed;
+use super::in_place_change::Change;
 use super::input::Input;
 use super::repair_history::{ATTACHMENT, UNDONE_OFTEN, want};
 use super::retry::{not_before_after, observe_first_after};

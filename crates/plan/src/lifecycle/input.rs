@@ -5,7 +5,7 @@ use crate::attachment::Attachment;
 use crate::gates::permission::PermissionGate;
 use crate::gates::quota::QuotaGate;
 use crate::gates::subnet::SubnetGate;
-use crate::instance::InstanceObservation;
+use crate::instance_life::InstanceObservation;
 use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::EniSpec;
 use crate::observed::{Cluster, Ec2Catalog, Observation};

@@ -6,7 +6,7 @@ use super::conditions::Report;
 use super::input::Input;
 use crate::assign::INSTANCE_GONE;
 use crate::ec2_errors::{Call, Class};
-use crate::instance::{InstanceObservation, Life, NODE_OUTLIVES};
+use crate::instance_life::{InstanceObservation, Life, NODE_OUTLIVES};
 use crate::observed::ObservedEni;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::InstanceId;

@@ -7,13 +7,13 @@ use super::input::Input;
 use super::repair_history::UNDONE_OFTEN;
 use super::retry::{forced_until, lookup_again, not_before, observe_first, past_lag};
 use super::tags::is_ours;
-use super::{adoption, drift_repair, force, in_use, instance};
+use super::{adoption, drift_repair, force, in_use_without_attachment, instance};
 use crate::api_time::whole_second;
 use crate::ec2_errors::{Call, Class};
 use crate::failure::{Failure, PASSING};
 use crate::gates::quota;
 use crate::gates::subnet::{Standing, SubnetDecision, needed};
-use crate::instance::Life;
+use crate::instance_life::Life;
 use crate::observed::{AttachmentState, Observation, ObservedAttachment, ObservedEni, ObservedSubnet};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
@@ -52,7 +52,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
         }
         Observation::Seen(eni) => match &eni.attachment {
             None => match eni.in_use_since {
-                Some(since) => in_use::wait(input, eni, since),
+                Some(since) => in_use_without_attachment::wait(input, eni, since),
                 None => attach(input, eni),
             },
             Some(at) => attached(input, eni, at),

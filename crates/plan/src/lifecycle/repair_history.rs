@@ -1,7 +1,7 @@
 //! The history of one process's changes in place of one ENI: which were refused, and which somebody else undoes. It is
 //! given the start and the result of each change, and answers when a change may be sent again.
 
-use super::change::Change;
+use super::in_place_change::Change;
 use crate::ec2_errors::Call;
 use crate::failure::{Failure, MOST};
 use crate::nodeeni::EniSpec;

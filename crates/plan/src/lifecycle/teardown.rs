@@ -7,11 +7,11 @@ use super::input::Input;
 use super::repair_history::UNDONE_OFTEN;
 use super::retry::{forced_until, lookup_again, not_before, observe_first, past_lag};
 use super::tags::is_ours;
-use super::{adoption, force, in_use};
+use super::{adoption, force, in_use_without_attachment};
 use crate::ec2_errors::Call;
-use crate::instance::{APART, Life};
+use crate::ec2_messages::second;
+use crate::instance_life::{APART, Life};
 use crate::observed::{AttachmentState, Missed, Observation, ObservedAttachment, ObservedEni};
-use crate::wording::second;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 
@@ -47,7 +47,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
         }
         Observation::Seen(eni) => match &eni.attachment {
             None => match eni.in_use_since {
-                Some(since) => in_use::wait(input, eni, since),
+                Some(since) => in_use_without_attachment::wait(input, eni, since),
                 None => delete(input, eni),
             },
             Some(at) => detach(input, eni, at),

@@ -11,8 +11,8 @@ use crate::assign::tests::{at, new_attachment};
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError};
 use crate::gates::quota::QuotaGate;
-use crate::instance::InstanceObservation;
-use crate::instance::InstanceState;
+use crate::instance_life::InstanceObservation;
+use crate::instance_life::InstanceState;
 use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::EniSpec;
 use crate::nodeeni::NodeEni;
@@ -242,7 +242,7 @@ fn absent(by_tag: i64) -> Observation {
 /// Two lookups by ID, a minute apart, did not show the ENI. `home`: when EC2 had last shown this cluster before the
 /// second one.
 fn missed_twice(by_tag: Timestamp, last: Timestamp, home: Option<Timestamp>) -> Observation {
-    let since = last.saturating_sub(crate::instance::APART).unwrap();
+    let since = last.saturating_sub(crate::instance_life::APART).unwrap();
     Observation::Absent { by_tag, home: None, by_id: Some(Missed::once(since).and(last).after(home)), deleted: None }
 }
 

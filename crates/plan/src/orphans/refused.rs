@@ -3,9 +3,9 @@
 
 use crate::backoff;
 use crate::ec2_errors::{Call, CallError};
+use crate::ec2_messages::{second, words_of};
 use crate::observed::ObservedEni;
 use crate::problem::Problem;
-use crate::wording::{second, words_of};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 use multi_eni_api::names::TAG_NODEENI;

@@ -25,6 +25,7 @@ mod client_tokens;
 mod faults;
 mod filters;
 mod foreign;
+mod handle_request;
 mod history;
 mod http;
 mod ids;
@@ -33,7 +34,6 @@ mod model;
 mod observer;
 mod pages;
 mod params;
-mod request;
 mod rng;
 mod settings;
 mod setup;
@@ -45,10 +45,10 @@ pub use self::account_error::WorldError;
 pub use self::call_log::{CallRecord, Outcome};
 pub use self::faults::{Fault, FaultRule, FaultSource, Incoming, Loss};
 pub use self::foreign::Foreign;
+pub use self::handle_request::form_request;
 pub use self::http::LostAnswer;
 pub use self::model::{
     Attachment, AttachmentStatus, Creator, Eni, Instance, InstanceState, SecurityGroup, Shape, Snapshot, Stuck, Subnet,
 };
 pub use self::observer::{By, Happening, Observer};
-pub use self::request::form_request;
 pub use self::settings::{Buckets, Settings};

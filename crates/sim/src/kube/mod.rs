@@ -5,15 +5,16 @@
 //! simulated time get the same bytes: the server never reads the wall clock, and it draws UIDs and names from a seed.
 //!
 //! - The handle for tests: [`server`], [`observer`], [`bootstrap`].
-//! - Requests: [`service`], [`serve`], [`faults`], [`request`], [`routes`], [`log`], [`tape`].
+//! - Requests: [`service`], [`serve`], [`faults`], [`request`], [`routes`], [`log`], [`write_recording`].
 //! - Reads: [`read`], [`watch`], [`change_signal`], [`selectors`].
-//! - Answers: [`form`], [`render`], [`table`], [`printers`], [`duration`], [`answer`], [`status`], [`cause`].
+//! - Answers: [`form`], [`render`], [`table`], [`printers`], [`age`], [`answer`], [`status`], [`cause`].
 //! - Writes: [`write`], [`patch`], [`ownership`] (server-side apply), [`events`] (conversion).
 //! - Admission: [`admit`], [`metadata`], [`prune`], [`validate`], [`cel`], [`denial`].
 //! - Resources: [`resource`], [`builtin`], [`crd`], [`schema`], [`jsonpath`], [`discovery`], [`openapi`].
 //! - State: [`state`], [`storage`], [`timestamp`].
 
 mod admit;
+mod age;
 mod answer;
 mod bootstrap;
 mod builtin;
@@ -23,7 +24,6 @@ mod change_signal;
 mod crd;
 mod denial;
 mod discovery;
-mod duration;
 mod events;
 mod faults;
 mod form;
@@ -50,11 +50,11 @@ mod state;
 mod status;
 mod storage;
 mod table;
-mod tape;
 mod timestamp;
 mod validate;
 mod watch;
 mod write;
+mod write_recording;
 
 pub use answer::ApiBody;
 pub use cause::Cause;
@@ -67,4 +67,4 @@ pub use resource::GroupResource;
 pub use server::{ApiServer, InstallError};
 pub use service::ApiService;
 pub use status::StatusError;
-pub use tape::{Entry, Tape};
+pub use write_recording::{Entry, Tape};

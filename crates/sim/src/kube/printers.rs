@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    duration,
+    age,
     jsonpath::JsonPath,
     resource::{Cell, Column},
 };
@@ -95,7 +95,7 @@ fn count(object: &Value, pointer: &str) -> Value {
 
 fn since(object: &Value, pointer: &str, now: Timestamp) -> Value {
     let time = object.pointer(pointer).and_then(Value::as_str).and_then(|t| t.parse::<Timestamp>().ok());
-    json!(time.map_or_else(|| "<unknown>".to_owned(), |t| duration::age(t, now)))
+    json!(time.map_or_else(|| "<unknown>".to_owned(), |t| age::age(t, now)))
 }
 
 fn node_status(node: &Value, _: Timestamp) -> Value {

@@ -22,8 +22,8 @@ use super::{
     resource::{GroupResource, ResourceRef},
     state::State,
     status::StatusError,
-    tape::Tape,
     write::{self, Edit, Preconditions, Target, WriteOptions},
+    write_recording::Tape,
 };
 use crate::clock::SimClock;
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    duration,
+    age,
     form::{RowObject, partial, served},
     resource::{Cell, Column, Resource},
 };
@@ -65,7 +65,7 @@ fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
     match column.kind.as_str() {
         "integer" | "number" | "boolean" => (*first).clone(),
         "date" => match first.as_str().and_then(|t| t.parse::<Timestamp>().ok()) {
-            Some(time) => json!(duration::age(time, now)),
+            Some(time) => json!(age::age(time, now)),
             None => json!("<unknown>"),
         },
         _ => {

@@ -1,8 +1,8 @@
 //! Adds the NodeENIs of a file to the store, as if they had been applied. The API server validates them by a dry run, so its own
 //! schema, defaults and admission decide. Nothing is stored in the cluster.
 
-use super::gather::{as_if_guarded, wrong};
-use crate::manifests;
+use super::cluster::{as_if_guarded, wrong};
+use crate::nodeeni_file;
 use crate::store::{NodeEniEntry, Store};
 use crate::watch::{Change, Watched};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Value>, String> {
         std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
     };
     let title = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    manifests::parse(&title, &text)
+    nodeeni_file::parse(&title, &text)
 }
 
 /// Adds the NodeENIs to the store. Returns those that the API server would refuse, by name, with its message.

@@ -1,10 +1,10 @@
 //! The commands `multi-eni plan` and `multi-eni explain`: what the controller would do now, and why not more. They read the
 //! cluster and EC2 and never write to either.
 
+mod cluster;
 mod file;
-mod gather;
 
-use super::pods::PodFlags;
+use super::pod_flags::PodFlags;
 use super::runtime::{interrupted, runtime};
 use super::values::{seconds, share};
 use crate::api_writes::Writer;
@@ -214,7 +214,7 @@ async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
     let aws = multi_eni_ec2::client(options.call_timeout).await.into_diagnostic()?;
     let pods = flags.pods.annotation();
     let (mut store, mut cluster) =
-        gather::all(&kube, file.is_some(), pods.as_deref()).await.map_err(|why| miette!("{why}"))?;
+        cluster::all(&kube, file.is_some(), pods.as_deref()).await.map_err(|why| miette!("{why}"))?;
     if let Some(name) = flags.cluster_name.clone().filter(|name| !name.is_empty()) {
         cluster.name = name;
     }

@@ -1,7 +1,7 @@
 //! Tests of `max-unavailable`, and of `nothing-unasked` for an ENI that has lost its ENIAttachment and is wanted where it is.
 
 use super::*;
-use crate::checker::rollouts::Rollouts;
+use crate::checker::unavailable_nodes::Rollouts;
 use crate::script::{Event, Operation};
 use multi_eni_api::names::TAG_NODEENI_UID;
 

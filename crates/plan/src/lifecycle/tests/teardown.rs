@@ -276,7 +276,7 @@ fn a_missing_eni_is_released_only_once_ec2_has_shown_this_cluster_since() {
 fn a_terminated_instance_gets_lookups_and_no_detach() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.attachment.deleting = Some(at(25));
-    world.instance = Some(InstanceObservation::first(crate::instance::InstanceState::Terminated, at(26)));
+    world.instance = Some(InstanceObservation::first(crate::instance_life::InstanceState::Terminated, at(26)));
     world.now = at(3);
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(30);

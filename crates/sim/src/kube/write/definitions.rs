@@ -7,8 +7,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    object,
     options::{Deleted, Edit, Preconditions, Target, WriteOptions, Written},
+    store,
 };
 use crate::kube::{
     crd::{self, FINALIZER, is_crd, text_at},
@@ -26,7 +26,7 @@ pub fn create(
     body: Value,
     options: &WriteOptions,
 ) -> Result<Written, StatusError> {
-    let written = object::create(state, res, namespace, body, options)?;
+    let written = store::create(state, res, namespace, body, options)?;
     Ok(with_consequences(state, res, namespace, written))
 }
 
@@ -37,7 +37,7 @@ pub fn update(
     edit: Edit,
     options: &WriteOptions,
 ) -> Result<Written, StatusError> {
-    let written = object::update(state, target, edit, options)?;
+    let written = store::update(state, target, edit, options)?;
     Ok(with_consequences(state, target.res, target.namespace, written))
 }
 
@@ -48,7 +48,7 @@ pub fn delete(
     preconditions: &Preconditions,
     dry_run: bool,
 ) -> Result<Deleted, StatusError> {
-    let (deleted, stored) = object::delete(state, target, preconditions, dry_run)?;
+    let (deleted, stored) = store::delete(state, target, preconditions, dry_run)?;
     if stored {
         after_delete(state, target.res, target.name);
     }

@@ -3,8 +3,8 @@
 
 use super::{Target, Write};
 use crate::backoff::Tries;
+use crate::ec2_messages::second;
 use crate::problem::Problem;
-use crate::wording::second;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 

@@ -2,8 +2,8 @@
 
 use super::Environment;
 use super::api_client::ApiClient;
+use super::api_resources::nodes;
 use super::operation_result::OperationResult;
-use super::resources::nodes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
 //! The reads of the cache that decisions make. Synchronous; never calls EC2.
 
-use super::home::Lookup;
+use super::account_evidence::Lookup;
 use super::state::{CacheState, Gone};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
-use multi_eni_plan::instance::InstanceObservation;
+use multi_eni_plan::instance_life::InstanceObservation;
 use multi_eni_plan::observed::{InstanceInterfaces, Observation, ObservedEni};
 use std::cmp::Reverse;
 

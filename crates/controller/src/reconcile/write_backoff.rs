@@ -10,7 +10,7 @@ use multi_eni_api::{EniAttachmentStatus, NodeEniStatus};
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::backoff::Content;
 use multi_eni_plan::nodeeni::NodeEni;
-use multi_eni_plan::writes::{self, Answer, PendingWrite, Target, Write, digest};
+use multi_eni_plan::write_history::{self, Answer, PendingWrite, Target, Write, digest};
 
 impl Reconciler {
     /// Whether this write may be sent now. If not, its key is reconciled again when it may be.
@@ -35,20 +35,20 @@ impl Reconciler {
     /// Takes the end of a write.
     pub(super) fn write_ended(&mut self, key: &Key, asked: PendingWrite, result: &Result<WriteAnswer, WriteError>) {
         let outcome = match result {
-            Ok(wrote) if wrote.is_applied => writes::Outcome::Taken,
-            Ok(_) | Err(WriteError::Conflict(_)) => writes::Outcome::Outrun,
-            Err(WriteError::NotLeader(_)) => writes::Outcome::NotSent,
+            Ok(wrote) if wrote.is_applied => write_history::Outcome::Taken,
+            Ok(_) | Err(WriteError::Conflict(_)) => write_history::Outcome::Outrun,
+            Err(WriteError::NotLeader(_)) => write_history::Outcome::NotSent,
             Err(WriteError::Refused { code, message }) => refused(Some(*code), message),
             Err(WriteError::NoAnswer(words)) => refused(None, words),
         };
         match &outcome {
-            writes::Outcome::Refused(answer) => self.deps.gauges.refused(asked.target.write, answer.code),
-            writes::Outcome::Taken => {}
-            writes::Outcome::Outrun | writes::Outcome::NotSent => {
+            write_history::Outcome::Refused(answer) => self.deps.gauges.refused(asked.target.write, answer.code),
+            write_history::Outcome::Taken => {}
+            write_history::Outcome::Outrun | write_history::Outcome::NotSent => {
                 tracing::debug!(?key, target = ?asked.target, ?outcome, "write not applied");
             }
         }
-        let (uid, is_refused) = (asked.nodeeni.clone(), matches!(outcome, writes::Outcome::Refused(_)));
+        let (uid, is_refused) = (asked.nodeeni.clone(), matches!(outcome, write_history::Outcome::Refused(_)));
         let news = self.writes.ended(key, asked, outcome, self.now());
         match news.line {
             Some(line) if is_refused => tracing::warn!("{line}"),
@@ -73,8 +73,8 @@ impl Reconciler {
     }
 }
 
-fn refused(code: Option<u16>, words: &str) -> writes::Outcome {
-    writes::Outcome::Refused(Answer { code, words: words.to_owned() })
+fn refused(code: Option<u16>, words: &str) -> write_history::Outcome {
+    write_history::Outcome::Refused(Answer { code, words: words.to_owned() })
 }
 
 /// Sends a write, and returns its result as an outcome.

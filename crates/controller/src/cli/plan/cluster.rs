@@ -1,6 +1,6 @@
 //! Reads the cluster as it is: one list of each kind.
 
-use crate::convert::{self, NodeIdentity};
+use crate::node_and_pod::{self, NodeIdentity};
 use crate::store::{AttachmentEntry, NodeEniEntry, Store};
 use crate::watch::{Change, Watched};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -24,7 +24,7 @@ pub(super) async fn all(
     let uid = namespace.metadata.uid.unwrap_or_default();
     let mut store = Store::default();
     let nodes = list::<NodeIdentity>(kube, "nodes", false).await?;
-    fill(&mut store, nodes.iter().map(convert::node), Change::Node);
+    fill(&mut store, nodes.iter().map(node_and_pod::node), Change::Node);
     let nodeenis = list::<DeserializeGuard<NodeENI>>(kube, "nodeenis.networking.k8s.aws", before_install).await?;
     let entries = nodeenis.iter().map(|object| as_if_guarded(NodeEniEntry::read(&object.0)));
     fill(&mut store, entries, |change| Change::NodeEni(Box::new(change)));
@@ -32,7 +32,7 @@ pub(super) async fn all(
     fill(&mut store, attachments.iter().map(AttachmentEntry::read), Change::Attachment);
     if let Some(annotation) = pod_annotation {
         let pods = list::<Pod>(kube, "pods", false).await?;
-        fill(&mut store, pods.iter().map(|pod| convert::pod(pod, annotation)), Change::Pod);
+        fill(&mut store, pods.iter().map(|pod| node_and_pod::pod(pod, annotation)), Change::Pod);
     }
     Ok((store, Cluster { name: uid.clone(), uid }))
 }

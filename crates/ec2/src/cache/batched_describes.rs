@@ -10,7 +10,7 @@ use crate::rate_limit::action::Action;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::names;
 use multi_eni_plan::ec2_errors::CallError;
-use multi_eni_plan::instance::InstanceState;
+use multi_eni_plan::instance_life::InstanceState;
 use multi_eni_plan::lookup_failure::LookupFailure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

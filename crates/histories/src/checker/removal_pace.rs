@@ -3,10 +3,10 @@
 //! Not counted are a NodeENI that is deleted, a Node that is gone or going, and an ENI that another one replaces. Removals of all
 //! processes count together, because a process must not remove before the status counts the earlier removals.
 
-use super::allowances::{MAX_NAME_AGE, MAX_STALENESS};
 use super::invariant::Invariant;
 use super::model::{Model, ModelNode};
 use super::removal_history::WINDOW;
+use super::staleness::{MAX_NAME_AGE, MAX_STALENESS};
 use super::state::State;
 use crate::expected::{DesiredPlaces, desired_places};
 use crate::script::{Millis, SubnetPlace};

@@ -2,8 +2,8 @@
 //! every ten minutes while the refusal lasts; and as problems of the NodeENI.
 
 use super::{Target, Write};
+use crate::ec2_messages::second;
 use crate::problem::Problem;
-use crate::wording::second;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //! again when the error changes, and every ten minutes while it lasts.
 
 use super::backoff::WatchBackoff;
-use super::outage::{Outage, is_outage};
+use super::outage_probe::{Outage, is_outage};
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use kube::runtime::watcher::{Error, Event, Result};
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! What the checker does with each change of EC2 and of the API server: it writes the trace, checks the invariants, and follows
 //! the change in the model. The checks themselves are in a file for each invariant.
 
-use super::allowances::MAX_STALENESS;
 use super::eni_change::EniChange;
 use super::invariant::Invariant;
+use super::staleness::MAX_STALENESS;
 use super::state::State;
-use super::{allowed, describe, pace, rollout, said, status_true, takeover, targets};
+use super::{adoption, allowed, max_unavailable, removal_pace, said, status_true, targets, trace_lines};
 use crate::replica::is_process;
 use crate::script::Millis;
 use multi_eni_api::names::{GROUP, client_token};
@@ -22,7 +22,7 @@ impl State {
     pub fn ec2(&mut self, at: Millis, happening: &Happening<'_>) {
         match happening {
             Happening::Landed(record) => {
-                describe::landed(&mut self.trace, at, record);
+                trace_lines::landed(&mut self.trace, at, record);
                 self.quota(at, record);
                 self.call_ended(at, record);
             }
@@ -35,7 +35,7 @@ impl State {
     /// A network interface has changed.
     fn eni(&mut self, change: &EniChange<'_>) {
         let (at, call) = (change.at, change.call());
-        describe::changed(&mut self.trace, change);
+        trace_lines::changed(&mut self.trace, change);
         if let Some(record) = call {
             allowed::call(self, change, record);
         }
@@ -44,7 +44,7 @@ impl State {
         self.effective.extend(call.map(|record| record.number));
         targets::news_of_eni(&mut self.repeats, &self.model, change);
         if !self.rollouts.is_empty() {
-            rollout::settle(self);
+            max_unavailable::settle(self);
         }
         self.moved = at;
         self.changes += 1;
@@ -105,7 +105,7 @@ impl State {
     /// An object has changed on the API server.
     pub fn object(&mut self, at: Millis, change: &ObjectChange<'_>) {
         let by_replica = is_process(change.actor);
-        describe::object(&mut self.trace, at, change);
+        trace_lines::object(&mut self.trace, at, change);
         let object = format!("{} {}", change.resource.resource, change.name);
         self.written.insert((change.actor.to_owned(), object), at);
         targets::news_of_object(&mut self.repeats, at, change);
@@ -120,11 +120,11 @@ impl State {
             }
             (GROUP, "nodeenis") => {
                 allowed::nodeeni(self, at, change, by_replica);
-                rollout::nodeeni(self, at, change);
-                pace::nodeeni(self, at, change);
+                max_unavailable::nodeeni(self, at, change);
+                removal_pace::nodeeni(self, at, change);
                 if by_replica {
                     status_true::nodeeni(self, at, change);
-                    takeover::nodeeni(self, at, change);
+                    adoption::nodeeni(self, at, change);
                 }
                 let spec = |object: Option<&Value>| object.and_then(|object| object.get("spec").cloned());
                 if spec(change.before) != spec(change.after) {
@@ -142,8 +142,8 @@ impl State {
                 if by_replica {
                     self.refusals.done(at, change);
                     status_true::attachment(self, at, change);
-                    rollout::attachment(self, at, change);
-                    pace::attachment(self, at, change);
+                    max_unavailable::attachment(self, at, change);
+                    removal_pace::attachment(self, at, change);
                 }
                 self.model.attachment(at, change.name, change.after, by_replica);
                 self.check(at);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
 use multi_eni_plan::ec2_errors::{Call, CallError};
 use multi_eni_plan::observed::ObservedEni;
-use multi_eni_plan::writes::PendingWrite;
+use multi_eni_plan::write_history::PendingWrite;
 
 /// The calls for one key, all ended.
 pub struct Finished {

@@ -2,7 +2,7 @@
 //! name gets its first meaning again.
 
 use super::Environment;
-use super::account::{GROUPS, VPC, group, group_name};
+use super::ec2_setup::{GROUPS, VPC, group, group_name};
 use super::operation_result::OperationResult;
 use crate::script::SubnetPlace;
 

@@ -1,7 +1,7 @@
 //! Decides whether an ENI that was created can never be attached in its slot, by the status of its ENIAttachment and the last
 //! lookup of the instance. It deletes nothing.
 
-use super::attach_refused::lasts;
+use super::attach_refusals::lasts;
 use super::input::Input;
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError};

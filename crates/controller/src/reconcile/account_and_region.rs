@@ -1,6 +1,6 @@
 //! Checks that this process acts in the place, that is the account and Region, where the cluster's ENIs were made: before the
 //! first decision, and again when a resync shows none of the ENIs that the statuses name. Until the place is proven nothing is
-//! decided. `place::judge` decides; this file collects the evidence and reports.
+//! decided. `account_and_region::judge` decides; this file collects the evidence and reports.
 
 use super::{Outcome, Reconciler};
 use crate::store::{AttachmentEntry, NodeEniEntry};
@@ -8,7 +8,7 @@ use crate::work_queue::Key;
 use futures::future::{BoxFuture, join_all};
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::{InstanceId, SubnetId};
-use multi_eni_plan::place::{self, Evidence, Missing, Origin, Place, SubnetWord};
+use multi_eni_plan::account_and_region::{self, Evidence, Missing, Origin, Place, SubnetWord};
 use multi_eni_plan::problem::Problem;
 use multi_eni_plan::silence;
 use multi_eni_plan::status;
@@ -28,7 +28,7 @@ impl Reconciler {
         if self.started && self.place_doubted_at.is_none() {
             return true;
         }
-        match place::judge(&self.evidence()) {
+        match account_and_region::judge(&self.evidence()) {
             Place::Proven => {
                 self.deps.gauges.set_wrong_place(None);
                 if let Some(since) = self.place_doubted_at.take() {
@@ -98,7 +98,8 @@ impl Reconciler {
         let origin = |entry: &Arc<AttachmentEntry>| {
             let status = &entry.attachment.status;
             status.eni_id.as_ref()?;
-            let region = status.region.clone().or_else(|| place::region_of(status.availability_zone.as_deref()?));
+            let region =
+                status.region.clone().or_else(|| account_and_region::region_of(status.availability_zone.as_deref()?));
             Some(Origin { owner: status.owner_id.clone(), region })
         };
         let mut shown: BTreeMap<String, usize> = BTreeMap::new();
@@ -167,7 +168,7 @@ impl Reconciler {
             None => entry.attachment.deleting.is_some(),
         };
         let named = || self.store.attachments().filter(|entry| is_named(entry)).count();
-        if place::is_in_doubt(ec2.resynced(), named, self.place_proven_at, self.now()) {
+        if account_and_region::is_in_doubt(ec2.resynced(), named, self.place_proven_at, self.now()) {
             self.place_doubted_at = ec2.last_resync();
             // A subnet that was missing under another account's role may exist here.
             let missing = &ec2.catalog().missing_subnets;

@@ -2,11 +2,11 @@
 //! recorded shape through the real client.
 
 use crate::calls::describe::EniPage;
-use crate::client::client_over;
 use crate::convert;
 use crate::ec2::Ec2;
 use crate::options::Options;
 use crate::rate_limit::limiter::Buckets;
+use crate::sdk_client::client_over;
 use aws_sdk_ec2::config::{RuntimeComponents, SharedHttpClient};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
 use multi_eni_api::ids::InstanceId;
-use multi_eni_plan::instance::InstanceState;
+use multi_eni_plan::instance_life::InstanceState;
 use multi_eni_plan::observed::{AttachmentState, Cluster, ObservedEni};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

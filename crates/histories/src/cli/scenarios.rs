@@ -1,8 +1,8 @@
 //! `scenarios`: runs the kept scenarios and compares their traces with the golden ones, or updates the golden ones.
 
-use super::arguments::read;
-use super::output::say;
-use crate::scenario::{self, Outcome};
+use super::stdout::say;
+use super::values::read;
+use crate::golden_trace::{self, Outcome};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ pub(super) struct Flags {
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
     let mut failed = 0;
-    let files = scenario::files(&flags.directory)?;
+    let files = golden_trace::files(&flags.directory)?;
     let update = format!("multi-eni-sim scenarios {} --update", flags.directory.display());
     for path in &files {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -49,5 +49,5 @@ fn play(path: &Path, update: bool) -> Result<Outcome, String> {
     if script.about.is_empty() {
         return Err("its `about` must say in a sentence why it is kept".to_owned());
     }
-    scenario::play(path, &script, update)
+    golden_trace::play(path, &script, update)
 }

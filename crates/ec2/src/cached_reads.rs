@@ -6,7 +6,7 @@ use crate::rate_limit::limiter::RateStatus;
 use crate::unreadable::UnreadableEni;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
-use multi_eni_plan::instance::InstanceObservation;
+use multi_eni_plan::instance_life::InstanceObservation;
 use multi_eni_plan::lookup_failure::LookupFailure;
 use multi_eni_plan::observed::{CatalogLookup, Ec2Catalog, InstanceInterfaces, Observation, ObservedEni};
 use multi_eni_plan::silence::Silence;

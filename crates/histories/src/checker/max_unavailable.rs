@@ -4,11 +4,11 @@
 //! when as many ENIs are in place as before. Places that never had an ENI do not count: their subnet may be full, or their slot
 //! taken. Nodes that are unavailable for another reason, and nodes that someone else disturbs meanwhile, are not counted.
 
-use super::allowances::MAX_STALENESS;
 use super::invariant::Invariant;
 use super::model::{Model, ModelAttachment, ModelEni, ModelNode, ModelNodeEni};
-use super::rollouts::UnavailableNode;
+use super::staleness::MAX_STALENESS;
 use super::state::State;
+use super::unavailable_nodes::UnavailableNode;
 use crate::expected::{Place, desired_places};
 use crate::script::{Millis, SubnetPlace};
 use multi_eni_api::ENIAttachment;

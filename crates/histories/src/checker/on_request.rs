@@ -1,10 +1,10 @@
 //! What the checker does with each request of a process, when it is sent and when it ends: it checks the Lease, the budgets, the
 //! back-off, and that nothing is made for a terminated instance.
 
-use super::allowances::MAX_STALENESS;
 use super::backoff::{Answer, Request};
 use super::budget::{SAME_CALLS_A_SECOND, WRITES_A_SECOND};
 use super::invariant::Invariant;
+use super::staleness::MAX_STALENESS;
 use super::state::State;
 use super::targets;
 use super::trace::Detail;

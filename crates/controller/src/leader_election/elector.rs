@@ -1,7 +1,7 @@
 //! The loop of the leader election: it acquires, renews and releases the Lease, and moves the fence's deadline. [`evaluate`]
 //! decides what a Lease means.
 
-use super::election::{Decision, ObservedLease, evaluate, is_rewound, is_same_term};
+use super::decision::{Decision, ObservedLease, evaluate, is_rewound, is_same_term};
 use super::fence::Fence;
 use crate::clock::Wall;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};

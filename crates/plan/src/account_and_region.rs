@@ -2,7 +2,7 @@
 //! account or Region EC2 shows none of them, so their absence proves nothing and no ENI may be created there. It is given the
 //! evidence and makes no request.
 
-use crate::instance::{InstanceObservation, InstanceState};
+use crate::instance_life::{InstanceObservation, InstanceState};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
