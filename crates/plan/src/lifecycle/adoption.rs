@@ -84,7 +84,7 @@ pub(super) fn yields(input: &Input<'_>, eni: &ObservedEni, to: &Attachment) -> (
         "{} is taken over by ENIAttachment {}: this ENIAttachment waits; if it is not removed within minutes, delete one of the two",
         eni.id, to.name
     );
-    lookup_again(input, eni, Report::blocked(eni, "AlreadyAdopted", message))
+    lookup_again(input, eni, Report::blocked("AlreadyAdopted", message))
 }
 
 /// Sets this ENIAttachment's tags on the ENI. An ENI that is in its slot and was ready stays ready: either the

@@ -64,11 +64,11 @@ impl Report {
         Self { tells_nothing_new: true, ..self }
     }
 
-    pub(super) fn attaching(_eni: &ObservedEni, message: String) -> Self {
+    pub(super) fn attaching(message: String) -> Self {
         Self::new(Phase::Attaching, "Attaching", message)
     }
 
-    pub(super) fn stuck(_eni: &ObservedEni, message: String) -> Self {
+    pub(super) fn stuck(message: String) -> Self {
         Self::new(Phase::Attaching, "StuckAttaching", message)
     }
 
@@ -82,11 +82,11 @@ impl Report {
         Self::new(Phase::Deleting, "Deleting", message)
     }
 
-    pub(super) fn detaching(_eni: &ObservedEni, message: String) -> Self {
+    pub(super) fn detaching(message: String) -> Self {
         Self::new(Phase::Detaching, "Detaching", message)
     }
 
-    pub(super) fn blocked(_eni: &ObservedEni, reason: &str, message: String) -> Self {
+    pub(super) fn blocked(reason: &str, message: String) -> Self {
         Self::new(Phase::Blocked, reason, message)
     }
 
@@ -144,7 +144,7 @@ impl Report {
              it (CloudTrail shows AttachNetworkInterface), or look at the instance, which may hold it",
             eni.id
         );
-        let mut report = Self::blocked(eni, REPAIR_UNDONE, message.clone());
+        let mut report = Self::blocked(REPAIR_UNDONE, message.clone());
         let (action, code) = (Call::Detach.action().to_owned(), REPAIR_UNDONE.to_owned());
         report.error = Some(LastError { action, code, message, at: None, count: 1 });
         report
@@ -216,11 +216,11 @@ impl Report {
         Self::new(Phase::Blocked, "SubnetFull", message)
     }
 
-    pub(super) fn attach_failed(_eni: &ObservedEni, failure: &Failure, _index: i32) -> Self {
+    pub(super) fn attach_failed(failure: &Failure) -> Self {
         Self::failed(Phase::Attaching, "Attaching", failure)
     }
 
-    pub(super) fn detach_failed(_eni: &ObservedEni, failure: &Failure) -> Self {
+    pub(super) fn detach_failed(failure: &Failure) -> Self {
         Self::failed(Phase::Detaching, "Detaching", failure)
     }
 

@@ -21,7 +21,7 @@ pub(super) fn wait(input: &Input<'_>, eni: &ObservedEni, since: Timestamp) -> (A
              service), so it is neither attached nor deleted. Release it there",
             eni.id
         );
-        Report::blocked(eni, "InUseWithoutAttachment", message)
+        Report::blocked("InUseWithoutAttachment", message)
     };
     let pause = (eni.as_of().duration_since(since) / 5).clamp(FIRST_LOOK, settings.blocked_recheck.max(FIRST_LOOK));
     let again = eni.as_of().saturating_add(pause).unwrap_or(Timestamp::MAX);

@@ -48,7 +48,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
                 "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or delete the ENI by hand",
                 eni.id
             );
-            lookup_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
+            lookup_again(input, eni, Report::blocked("TagsRemoved", message))
         }
         Observation::Seen(eni) => match &eni.attachment {
             None => match eni.in_use_since {
@@ -277,21 +277,18 @@ fn lost(input: &Input<'_>, eni: multi_eni_api::ids::EniId, by_id: Option<Timesta
 /// The ENI is available: decides on the Attach.
 fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     let Some(instance) = input.attachment.instance.clone() else {
-        return (
-            Action::Wait,
-            Report::blocked(eni, "BadInstanceID", "spec.instanceID is not an instance ID".to_owned()),
-        );
+        return (Action::Wait, Report::blocked("BadInstanceID", "spec.instanceID is not an instance ID".to_owned()));
     };
     let (card, index) = input.attachment.slot();
     if input.node_leaving {
-        return (Action::Wait, Report::attaching(eni, "the Node is going: nothing new is attached to it".to_owned()));
+        return (Action::Wait, Report::attaching("the Node is going: nothing new is attached to it".to_owned()));
     }
     if let Some(next) = instance::before_attach(input, eni) {
         return next;
     }
     let attach = Action::Attach { eni: eni.id.clone(), instance, card, index };
     if let Some(failure) = input.call_history.failure.as_ref().filter(|failure| failure.call == Call::Attach) {
-        let report = Report::attach_failed(eni, failure, index);
+        let report = Report::attach_failed(failure);
         // After "in use", "slot taken", "not found" or no answer, a lookup of the ENI comes before the next try.
         let ask_ec2 = match failure.class {
             Class::SlotTaken | Class::AlreadySo | Class::EniNotFound | Class::Unknown => eni.as_of() <= failure.at,
@@ -313,12 +310,12 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
             None => (attach, report),
         };
     }
-    let report = Report::attaching(eni, format!("{} is being attached at device index {index}", eni.id));
+    let report = Report::attaching(format!("{} is being attached at device index {index}", eni.id));
     // If somebody detaches the ENI repeatedly, it is attached more and more rarely.
     match input.call_history.repairs.detached(input.now) {
         Some((UNDONE_OFTEN.., again)) if input.now < again => {
             let message = format!("somebody detaches {} again and again: it is attached again later", eni.id);
-            (Action::Wait, Report::attaching(eni, message).until(again))
+            (Action::Wait, Report::attaching(message).until(again))
         }
         _ => (attach, report),
     }
@@ -332,7 +329,7 @@ fn attached(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (A
             "somebody attached {} to {place} at device index {}; it is not taken back: detach it there, and it is attached here again",
             eni.id, at.index
         );
-        return lookup_again(input, eni, Report::blocked(eni, "AttachedElsewhere", message));
+        return lookup_again(input, eni, Report::blocked("AttachedElsewhere", message));
     }
     match at.state {
         AttachmentState::Attaching => attaching(input, eni, at),
@@ -344,8 +341,7 @@ fn attached(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (A
 /// EC2 is detaching the ENI: somebody detached it, or this controller did because it was stuck. The ENI is attached again
 /// once it is free.
 fn detaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
-    let report =
-        Report::attaching(eni, format!("EC2 is detaching {}: it is attached again when that has ended", eni.id));
+    let report = Report::attaching(format!("EC2 is detaching {}: it is attached again when that has ended", eni.id));
     let force_at = force::due(input, at).unwrap_or(Timestamp::MAX);
     if input.now < force_at {
         return (Action::Wait, report.until(force_at));
@@ -367,11 +363,11 @@ fn detaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (
 fn attaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
     let settings = input.settings;
     let end = |wait| at.since.saturating_add(wait).unwrap_or(Timestamp::MAX);
-    let usual = Report::attaching(eni, format!("EC2 is attaching {} at device index {}", eni.id, at.index));
-    let stuck = Report::stuck(
-        eni,
-        format!("EC2 has been attaching {} since {}: it is detached and tried again if this lasts", eni.id, at.since),
-    );
+    let usual = Report::attaching(format!("EC2 is attaching {} at device index {}", eni.id, at.index));
+    let stuck = Report::stuck(format!(
+        "EC2 has been attaching {} since {}: it is detached and tried again if this lasts",
+        eni.id, at.since
+    ));
     if input.now < end(settings.attaching_warn) {
         return (Action::Wait, usual.until(end(settings.attaching_warn)));
     }
@@ -387,7 +383,7 @@ fn attaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (
     let forced = force_at.and_then(|force_at| forced_until(input, eni, force_at));
     let failure = input.call_history.failure.as_ref().filter(|failure| failure.call == Call::Detach);
     let stuck = match failure.filter(|failure| failure.needs_a_person()) {
-        Some(failure) => Report::detach_failed(eni, failure),
+        Some(failure) => Report::detach_failed(failure),
         None => stuck,
     };
     match not_before(input, Call::Detach).max(forced) {

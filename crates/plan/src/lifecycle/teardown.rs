@@ -43,7 +43,7 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
                 "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or detach and delete the ENI by hand",
                 eni.id
             );
-            lookup_again(input, eni, Report::blocked(eni, "TagsRemoved", message))
+            lookup_again(input, eni, Report::blocked("TagsRemoved", message))
         }
         Observation::Seen(eni) => match &eni.attachment {
             None => match eni.in_use_since {
@@ -129,7 +129,7 @@ fn prove_home(input: &Input<'_>, since: Timestamp) -> Option<Action> {
 
 /// A Detach that EC2 accepted takes seconds. One that lasts is reported, with the time of the forced Detach.
 fn is_detaching(input: &Input<'_>, eni: &ObservedEni, force_at: Option<Timestamp>) -> Report {
-    let report = Report::detaching(eni, format!("EC2 is detaching {}", eni.id));
+    let report = Report::detaching(format!("EC2 is detaching {}", eni.id));
     let Some(force_at) = force_at else { return report };
     let since = force_at.saturating_sub(input.settings.force_detach).unwrap_or(Timestamp::MIN);
     let report_at = since.saturating_add(STUCK_SAID_AFTER).unwrap_or(Timestamp::MAX);
@@ -143,7 +143,7 @@ fn is_detaching(input: &Input<'_>, eni: &ObservedEni, force_at: Option<Timestamp
         second(since),
         second(force_at)
     );
-    Report::blocked(eni, "StuckDetaching", message)
+    Report::blocked("StuckDetaching", message)
 }
 
 fn delete(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
@@ -163,13 +163,12 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
             "somebody attached {} to {place}: it is not detached there; detach it by hand, and it is deleted",
             eni.id
         );
-        return lookup_again(input, eni, Report::blocked(eni, "AttachedElsewhere", message));
+        return lookup_again(input, eni, Report::blocked("AttachedElsewhere", message));
     }
     if let Some(lookup) = input.instance.filter(|lookup| lookup.life() == Life::Gone) {
         // EC2 detaches the ENIs of a terminated instance by itself. An ENI that remains is then available, and is
         // deleted. The lookups here make that faster than waiting for a resync.
-        let report =
-            Report::detaching(eni, "the instance is terminated: waits for EC2 to let go of the ENI".to_owned());
+        let report = Report::detaching("the instance is terminated: waits for EC2 to let go of the ENI".to_owned());
         let again = match lookup.is_reported_gone() {
             true => lookup.as_of.saturating_add(END_LOOK_EVERY).unwrap_or(Timestamp::MAX),
             // A lookup that does not show the instance may be an error.
@@ -186,7 +185,7 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
                 second(lookup.since),
                 eni.id
             );
-            Report::blocked(eni, "StuckDetaching", message)
+            Report::blocked("StuckDetaching", message)
         } else {
             report.until(lookup.since.saturating_add(STUCK_SAID_AFTER).unwrap_or(Timestamp::MAX))
         };
@@ -209,7 +208,7 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
         })
     };
     let report = match failure {
-        Some(failure) => Report::detach_failed(eni, failure),
+        Some(failure) => Report::detach_failed(failure),
         None => is_detaching(input, eni, due),
     };
     if let Some(force_at) = due.filter(|force_at| input.now >= *force_at) {
@@ -231,7 +230,7 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
             let patience = at.since.saturating_add(settings.attaching_detach).unwrap_or(Timestamp::MAX);
             if input.now < patience {
                 let message = format!("{} is still being attached: it is detached as soon as it has arrived", eni.id);
-                return (Action::Wait, Report::detaching(eni, message).until(patience));
+                return (Action::Wait, Report::detaching(message).until(patience));
             }
             if eni.as_of() < patience {
                 return (Action::LookupById(eni.id.clone()), report);
