@@ -9,7 +9,7 @@ use multi_eni_controller::run::{Components, run};
 use multi_eni_plan::settings::Settings;
 use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::ec2::Ec2;
-use multi_eni_sim::kube::{ApiServer, GroupResource, Verdict};
+use multi_eni_sim::kube::{ApiServer, FaultDecision, GroupResource};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,8 +64,8 @@ impl World {
         let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
         api.install_crds(&crds).map_err(|error| format!("the CRDs are refused: {error}"))?;
         api.intercept(Box::new(|info| match info.verb.as_str() {
-            "watch" => Verdict::Pass,
-            _ => Verdict::DelayAnswer(KUBE_LATENCY),
+            "watch" => FaultDecision::Pass,
+            _ => FaultDecision::DelayAnswer(KUBE_LATENCY),
         }));
         let observer = Observer::open(&ec2, &api, clock);
         let stop = Arc::new(Notify::new());

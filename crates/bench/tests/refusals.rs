@@ -4,7 +4,7 @@
 use multi_eni_bench::workload::run_isolated;
 use multi_eni_bench::world::{World, nodeenis};
 use multi_eni_sim::ec2::{Fault, Incoming};
-use multi_eni_sim::kube::{Denial, Failure, Verdict};
+use multi_eni_sim::kube::{Denial, Failure, FaultDecision};
 use serde_json::Value;
 
 fn denial(verb: &str, resource: &str, percent: u8, code: u16) -> Denial {
@@ -119,7 +119,7 @@ fn all_watches_resume_when_the_api_server_is_back() {
         let world = World::open(3, 0.8).await?;
         world.pass(400).await;
         let probes = world.api.requests().iter().filter(|request| request.path == "/readyz").count();
-        world.api.intercept(Box::new(|_| Verdict::FailBefore(Failure::Disconnect)));
+        world.api.intercept(Box::new(|_| FaultDecision::FailBefore(Failure::Disconnect)));
         world.api.break_watches();
         world.pass(20).await;
         world.apply(1)?;

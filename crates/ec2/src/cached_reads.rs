@@ -90,7 +90,7 @@ impl Ec2 {
 
     /// The known subnets, security groups and instance types.
     pub fn catalog(&self) -> Arc<Ec2Catalog> {
-        lock(&self.inner.catalog).facts()
+        lock(&self.inner.catalog).catalog()
     }
 
     /// The Region in which this process calls EC2.

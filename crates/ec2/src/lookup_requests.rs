@@ -68,7 +68,7 @@ impl Ec2 {
 
     /// Requests the limits of an instance type, unless they are known.
     pub fn lookup_instance_type(&self, kind: &str) {
-        if !matches!(lock(&self.inner.catalog).facts().instance_types.get(kind), Some(Some(_))) {
+        if !matches!(lock(&self.inner.catalog).catalog().instance_types.get(kind), Some(Some(_))) {
             self.inner.instance_types.request(kind.to_owned());
         }
     }

@@ -50,7 +50,7 @@ fn whole_at_rest(bencher: Bencher, nodes: usize) {
 fn one_node_changed(bencher: Bencher, nodes: usize) {
     let mut cluster = World::new(nodes).settled();
     let middle = nodes / 2;
-    cluster.nodes[middle].facts.labels = pool(middle + 1).into_iter().collect();
+    cluster.nodes[middle].observed_subnet.labels = pool(middle + 1).into_iter().collect();
     bencher.bench_local(|| cluster.one(black_box(middle)));
 }
 
@@ -65,7 +65,7 @@ struct World {
 }
 
 struct Node {
-    facts: ObservedNode,
+    observed_subnet: ObservedNode,
     interfaces: InstanceInterfaces,
     attachment: Vec<Attachment>,
 }
@@ -148,7 +148,7 @@ impl World {
             (self.nodeenis.iter().collect(), node.attachment.iter().collect());
         assign(Input {
             cluster: &self.cluster,
-            node: Some(&node.facts),
+            node: Some(&node.observed_subnet),
             others: &[],
             nodeenis: &nodeenis,
             attachments: &attachment,
@@ -174,7 +174,7 @@ impl World {
 }
 
 fn node(number: usize) -> Node {
-    let facts = ObservedNode {
+    let observed_subnet = ObservedNode {
         name: format!("n{number}"),
         uid: format!("uid-n{number}"),
         labels: pool(number).into_iter().collect(),
@@ -185,7 +185,7 @@ fn node(number: usize) -> Node {
         created: now(),
     };
     let interfaces = InstanceInterfaces { as_of: now(), vpc: Some("vpc-1".into()), ..Default::default() };
-    Node { facts, interfaces, attachment: Vec::new() }
+    Node { observed_subnet, interfaces, attachment: Vec::new() }
 }
 
 fn nodeeni(number: usize) -> NodeEni {

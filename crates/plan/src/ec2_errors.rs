@@ -1,4 +1,4 @@
-//! EC2's error codes, and what each code means for the call that got it. The table is `facts/ec2.md`. This file decides
+//! EC2's error codes, and what each code means for the call that got it. The table is `observed_subnet/ec2.md`. This file decides
 //! no retry: `lifecycle` and the gates do.
 
 /// The EC2 actions whose answers influence decisions.

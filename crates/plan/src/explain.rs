@@ -166,8 +166,8 @@ fn subnet(catalog: &Ec2Catalog, named: &SubnetRef) -> Vec<String> {
         }
     };
     let reported = |id: &&SubnetId| match catalog.subnets.get(*id) {
-        Some(facts) => {
-            let (zone, cidr, free) = (&facts.zone, &facts.cidr, facts.free_addresses);
+        Some(observed_subnet) => {
+            let (zone, cidr, free) = (&observed_subnet.zone, &observed_subnet.cidr, observed_subnet.free_addresses);
             format!("subnet {id}{by}: {zone}, {cidr}, {free} free addresses")
         }
         // The catalog lacks the subnet: EC2 does not know it, or no node needs it and it was not looked up.

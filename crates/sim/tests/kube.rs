@@ -31,7 +31,7 @@ use kube::{
 };
 use multi_eni_sim::{
     clock::SimClock,
-    kube::{ApiServer, Failure, GroupResource, Verdict},
+    kube::{ApiServer, Failure, FaultDecision, GroupResource},
 };
 use serde_json::{Value, json};
 
@@ -109,10 +109,10 @@ async fn faults_and_the_log() {
     let server = server();
     let api = enis(&client(&server));
     server.intercept(Box::new(|info| match (info.verb.as_str(), info.resource.as_str()) {
-        ("create", "nodeenis") => Verdict::FailAfter(Failure::Disconnect),
-        ("list", _) => Verdict::FailBefore(Failure::Status(503)),
-        ("get", _) => Verdict::Delay(Duration::from_secs(7)),
-        _ => Verdict::Pass,
+        ("create", "nodeenis") => FaultDecision::FailAfter(Failure::Disconnect),
+        ("list", _) => FaultDecision::FailBefore(Failure::Status(503)),
+        ("get", _) => FaultDecision::Delay(Duration::from_secs(7)),
+        _ => FaultDecision::Pass,
     }));
     assert!(matches!(create(&api, eni("a")).await, Err(kube::Error::Service(_))));
     refused(api.list(&ListParams::default()).await, 503, "ServiceUnavailable");

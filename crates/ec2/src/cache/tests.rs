@@ -196,9 +196,9 @@ fn modifications_hold_for_the_lag() {
     assert_eq!((eni_attachment.description.as_str(), eni_attachment.source_dest_check), ("new", false));
     assert_eq!(eni_attachment.tags.get("team"), Some("a"));
     cache.apply_shown(vec![on(1, Attached, 70)]);
-    let truth = seen(&mut cache);
-    assert!(truth.attachment.is_some_and(|a| !a.delete_on_termination));
-    assert_eq!((truth.description.as_str(), truth.source_dest_check, truth.tags.len()), ("", true, 2));
+    let actual = seen(&mut cache);
+    assert!(actual.attachment.is_some_and(|a| !a.delete_on_termination));
+    assert_eq!((actual.description.as_str(), actual.source_dest_check, actual.tags.len()), ("", true, 2));
 }
 
 #[test]

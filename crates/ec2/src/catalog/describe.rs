@@ -70,7 +70,7 @@ impl Ec2 {
         let now = self.now();
         let (changed, names, result) = {
             let mut state = lock(&self.inner.catalog);
-            let before = state.facts();
+            let before = state.catalog();
             let (changed, result) = match answer {
                 Ok(found) => {
                     let recovered = state.apply_outcome(lookup, None, now);
@@ -78,7 +78,7 @@ impl Ec2 {
                 }
                 Err(error) => (state.apply_outcome(lookup, Some(&error), now), Err(error)),
             };
-            (changed, changed && names_changed(&before, &state.facts()), result)
+            (changed, changed && names_changed(&before, &state.catalog()), result)
         };
         if changed {
             self.notify(Changed::Ec2Catalog);

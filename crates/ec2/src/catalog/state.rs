@@ -20,14 +20,14 @@ pub(crate) enum CatalogQuery {
 /// The known facts, and when each lookup was last answered.
 #[derive(Debug, Default)]
 pub(crate) struct CatalogState {
-    facts: Arc<Ec2Catalog>,
+    catalog: Arc<Ec2Catalog>,
     answered: BTreeMap<CatalogQuery, Timestamp>,
 }
 
 impl CatalogState {
     /// The current facts.
-    pub fn facts(&self) -> Arc<Ec2Catalog> {
-        self.facts.clone()
+    pub fn catalog(&self) -> Arc<Ec2Catalog> {
+        self.catalog.clone()
     }
 
     /// Whether this lookup was never answered, or its last answer is at least `valid` old.
@@ -37,23 +37,23 @@ impl CatalogState {
 
     /// Drops absences and resolved names, and makes all answers stale: the next request of each lookup is sent.
     pub fn forget_absences(&mut self) {
-        let facts = Arc::make_mut(&mut self.facts);
-        facts.missing_subnets.clear();
-        facts.subnets_named.clear();
-        facts.groups_named.clear();
-        facts.instance_types.retain(|_, limits| limits.is_some());
+        let catalog = Arc::make_mut(&mut self.catalog);
+        catalog.missing_subnets.clear();
+        catalog.subnets_named.clear();
+        catalog.groups_named.clear();
+        catalog.instance_types.retain(|_, limits| limits.is_some());
         self.answered.clear();
     }
 
     /// Applies a lookup of subnets by ID that began at `at`. Returns whether the facts changed.
     pub fn apply_subnets(&mut self, at: Timestamp, asked: &BTreeSet<SubnetId>, found: Vec<ObservedSubnet>) -> bool {
-        self.apply(|facts, answered| {
-            add_subnets(facts, found);
+        self.apply(|catalog, answered| {
+            add_subnets(catalog, found);
             for id in asked {
                 answered.insert(CatalogQuery::Subnet(id.clone()), at);
-                if facts.subnets.get(id).is_none_or(|subnet| subnet.as_of < at) {
-                    facts.subnets.remove(id);
-                    facts.missing_subnets.entry(id.clone()).or_insert(at);
+                if catalog.subnets.get(id).is_none_or(|subnet| subnet.as_of < at) {
+                    catalog.subnets.remove(id);
+                    catalog.missing_subnets.entry(id.clone()).or_insert(at);
                 }
             }
         })
@@ -61,16 +61,16 @@ impl CatalogState {
 
     /// Applies a lookup of subnets by tag Name that began at `at`. Returns whether the facts changed.
     pub fn apply_subnet_names(&mut self, at: Timestamp, asked: &BTreeSet<String>, found: Vec<ObservedSubnet>) -> bool {
-        self.apply(|facts, answered| {
+        self.apply(|catalog, answered| {
             for name in asked {
                 let ids = found.iter().filter(|subnet| subnet.name.as_ref() == Some(name)).map(|s| s.id.clone());
                 let ids: BTreeSet<SubnetId> = ids.collect();
-                if facts.subnets_named.insert(name.clone(), ids.clone()) != Some(ids) {
-                    facts.subnets_named_since.insert(name.clone(), at);
+                if catalog.subnets_named.insert(name.clone(), ids.clone()) != Some(ids) {
+                    catalog.subnets_named_since.insert(name.clone(), at);
                 }
                 answered.insert(CatalogQuery::SubnetName(name.clone()), at);
             }
-            add_subnets(facts, found);
+            add_subnets(catalog, found);
         })
     }
 
@@ -81,10 +81,10 @@ impl CatalogState {
         asked: &BTreeSet<String>,
         found: Vec<(String, String, SecurityGroupId)>,
     ) -> bool {
-        self.apply(|facts, answered| {
+        self.apply(|catalog, answered| {
             for name in asked {
                 let groups = found.iter().filter(|(n, _, _)| n == name).map(|(_, vpc, id)| (vpc.clone(), id.clone()));
-                facts.groups_named.insert(name.clone(), groups.collect());
+                catalog.groups_named.insert(name.clone(), groups.collect());
                 answered.insert(CatalogQuery::GroupName(name.clone()), at);
             }
         })
@@ -92,40 +92,40 @@ impl CatalogState {
 
     /// Applies a lookup of instance types: those not found are unknown to EC2. Returns whether the facts changed.
     pub fn apply_types(&mut self, asked: &BTreeSet<String>, found: Vec<(String, InstanceLimits)>) -> bool {
-        self.apply(|facts, _| {
+        self.apply(|catalog, _| {
             let mut found: BTreeMap<String, InstanceLimits> = found.into_iter().collect();
             for kind in asked {
-                facts.instance_types.insert(kind.clone(), found.remove(kind));
+                catalog.instance_types.insert(kind.clone(), found.remove(kind));
             }
         })
     }
 
     /// Records whether a lookup succeeded or failed. Returns whether the facts changed.
     pub fn apply_outcome(&mut self, lookup: CatalogLookup, error: Option<&CallError>, now: Timestamp) -> bool {
-        self.apply(|facts, _| match error {
+        self.apply(|catalog, _| match error {
             Some(error) => {
-                let failure = LookupFailure::next(facts.failures.get(&lookup), lookup.action(), error, now);
-                facts.failures.insert(lookup, failure);
+                let failure = LookupFailure::next(catalog.failures.get(&lookup), lookup.action(), error, now);
+                catalog.failures.insert(lookup, failure);
             }
-            None => drop(facts.failures.remove(&lookup)),
+            None => drop(catalog.failures.remove(&lookup)),
         })
     }
 
     /// Changes the facts. Returns whether anything but the times of the lookups changed.
     fn apply(&mut self, change: impl FnOnce(&mut Ec2Catalog, &mut BTreeMap<CatalogQuery, Timestamp>)) -> bool {
-        let before = self.facts.clone();
-        change(Arc::make_mut(&mut self.facts), &mut self.answered);
-        timeless(&before) != timeless(&self.facts)
+        let before = self.catalog.clone();
+        change(Arc::make_mut(&mut self.catalog), &mut self.answered);
+        timeless(&before) != timeless(&self.catalog)
     }
 }
 
-fn add_subnets(facts: &mut Ec2Catalog, found: Vec<ObservedSubnet>) {
+fn add_subnets(catalog: &mut Ec2Catalog, found: Vec<ObservedSubnet>) {
     for mut subnet in found {
-        let known = facts.subnets.get(&subnet.id);
+        let known = catalog.subnets.get(&subnet.id);
         let more = known.is_some_and(|known| known.free_addresses < subnet.free_addresses);
         subnet.grown = if more { Some(subnet.as_of) } else { known.and_then(|known| known.grown) };
-        facts.missing_subnets.remove(&subnet.id);
-        facts.subnets.insert(subnet.id.clone(), subnet);
+        catalog.missing_subnets.remove(&subnet.id);
+        catalog.subnets.insert(subnet.id.clone(), subnet);
     }
 }
 
@@ -181,13 +181,13 @@ mod tests {
         let mut state = CatalogState::default();
         let asked = BTreeSet::from([here.clone(), gone.clone()]);
         assert!(state.apply_subnets(at(0), &asked, vec![subnet(&here, "a", at(0))]));
-        assert_eq!(state.facts().missing_subnets, BTreeMap::from([(gone.clone(), at(0))]));
+        assert_eq!(state.catalog().missing_subnets, BTreeMap::from([(gone.clone(), at(0))]));
         // The same answer again changes nothing, and a missing subnet keeps the time of its first absence.
         assert!(!state.apply_subnets(at(120), &asked, vec![subnet(&here, "a", at(120))]));
-        assert_eq!(state.facts().missing_subnets.get(&gone), Some(&at(0)));
+        assert_eq!(state.catalog().missing_subnets.get(&gone), Some(&at(0)));
         assert!(state.apply_subnets(at(240), &asked, vec![subnet(&gone, "b", at(240))]));
-        let facts = state.facts();
-        assert!(facts.subnets.contains_key(&gone) && facts.missing_subnets.contains_key(&here));
+        let catalog = state.catalog();
+        assert!(catalog.subnets.contains_key(&gone) && catalog.missing_subnets.contains_key(&here));
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
         state.apply_groups(at(0), &BTreeSet::from(["web".to_owned()]), vec![]);
         assert!(!state.is_stale(&query, at(119), valid));
         assert!(state.is_stale(&query, at(120), valid));
-        assert_eq!(state.facts().groups_named.get("web"), Some(&BTreeSet::new()));
+        assert_eq!(state.catalog().groups_named.get("web"), Some(&BTreeSet::new()));
     }
 
     #[test]
@@ -208,9 +208,9 @@ mod tests {
         let no = |id: &str| CallError::Answered { code: "InternalError".into(), message: format!("no ({id})") };
         assert!(state.apply_outcome(lookup, Some(&no("1")), at(0)));
         assert!(!state.apply_outcome(lookup, Some(&no("2")), at(60)), "the same, in other words");
-        assert_eq!(state.facts().failure(&[lookup]).unwrap().since, at(0));
-        assert_eq!(state.facts().failure(&[CatalogLookup::SubnetsByName]), None);
+        assert_eq!(state.catalog().failure(&[lookup]).unwrap().since, at(0));
+        assert_eq!(state.catalog().failure(&[CatalogLookup::SubnetsByName]), None);
         assert!(state.apply_outcome(lookup, None, at(90)));
-        assert_eq!(state.facts().failure(&[lookup]), None);
+        assert_eq!(state.catalog().failure(&[lookup]), None);
     }
 }

@@ -101,7 +101,7 @@ pub(super) fn request_of(
     (eni, subnet, at): (&ObservedEni, &SubnetId, &ObservedAttachment),
 ) -> EniRequest {
     let spec = nodeeni.spec.as_ref().ok();
-    let cidr = input.catalog.subnets.get(subnet).map(|facts| facts.cidr.clone());
+    let cidr = input.catalog.subnets.get(subnet).map(|observed_subnet| observed_subnet.cidr.clone());
     EniRequest {
         subnet_id: subnet.to_string(),
         subnet_cidr: cidr,

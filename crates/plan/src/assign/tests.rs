@@ -107,7 +107,7 @@ impl World {
     pub fn new(nodeenis: Vec<NodeEni>) -> Self {
         let subnet = |id: &str, zone: &str| {
             let id = SubnetId::parse(id).unwrap();
-            let facts = ObservedSubnet {
+            let observed_subnet = ObservedSubnet {
                 id: id.clone(),
                 zone: zone.into(),
                 vpc: "vpc-1".into(),
@@ -118,7 +118,7 @@ impl World {
                 grown: None,
                 as_of: at(0),
             };
-            (id, facts)
+            (id, observed_subnet)
         };
         Self {
             cluster: Cluster { uid: "cluster".into(), name: "cluster".into() },

@@ -121,12 +121,17 @@ impl<'a> NodePlanner<'a> {
         for attachment in live {
             let subnet = SubnetId::parse(&attachment.request.subnet_id).ok();
             let subnet = subnet.filter(|id| listed(id) && !chosen.iter().any(|subnet| subnet.id == *id));
-            let Some(facts) = subnet.and_then(|id| input.catalog.subnets.get(&id)) else { continue };
+            let Some(observed_subnet) = subnet.and_then(|id| input.catalog.subnets.get(&id)) else { continue };
             if attachment.status.attachment_id.is_some() {
                 return Err(UnassignedReason::ZoneContradiction(format!(
                     "the ENI of ENIAttachment {} is attached in {} of zone {} and {}, and node {} is in zone {} by what else is known: it \
                  stays",
-                    attachment.name, facts.id, facts.zone, facts.vpc, node.name, place.zone
+                    attachment.name,
+                    observed_subnet.id,
+                    observed_subnet.zone,
+                    observed_subnet.vpc,
+                    node.name,
+                    place.zone
                 )));
             }
             if input.instance.is_none_or(|interfaces| interfaces.zone.is_none()) {

@@ -250,10 +250,10 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
     }
 }
 
-type Told = (Mark, String, String, BTreeMap<&'static str, u32>);
+type Explanation = (Mark, String, String, BTreeMap<&'static str, u32>);
 
 /// The ENIAttachment stays: what is done for its ENI.
-fn standing(spec: Option<&EniSpec>, attachment: &ExplainedAttachment, reconfigured: bool) -> Told {
+fn standing(spec: Option<&EniSpec>, attachment: &ExplainedAttachment, reconfigured: bool) -> Explanation {
     let (reason, message) = reported(attachment);
     if held_back(attachment) {
         return (Mark::Blocked, reason, message, BTreeMap::new());
@@ -310,7 +310,7 @@ fn paced(cause: Cause) -> String {
 }
 
 fn deselected(input: &Input<'_>, node: &str) -> String {
-    let there = input.nodes.iter().any(|facts| facts.name == node);
+    let there = input.nodes.iter().any(|observed_subnet| observed_subnet.name == node);
     if there {
         let grace = input.settings.label_grace;
         format!("detach and delete, unless the labels match again within {grace:#}: the Node's labels no longer match")

@@ -68,23 +68,23 @@ struct Full {
 
 impl Used {
     /// The free addresses by this Describe, less those that this process took since and those of its unanswered Creates.
-    fn left(&self, facts: &ObservedSubnet) -> i32 {
-        facts
+    fn left(&self, observed_subnet: &ObservedSubnet) -> i32 {
+        observed_subnet
             .free_addresses
-            .saturating_sub(self.taken_since(facts))
+            .saturating_sub(self.taken_since(observed_subnet))
             .saturating_sub(self.trying.values().map(|one| one.needs).sum())
     }
 
     /// Whether so many Creates rely on this Describe, which is older than `valid`, that other clients may have filled the subnet
     /// since.
-    fn outgrows(&self, facts: &ObservedSubnet, now: Timestamp, valid: SignedDuration) -> bool {
+    fn outgrows(&self, observed_subnet: &ObservedSubnet, now: Timestamp, valid: SignedDuration) -> bool {
         let taken = self.taken.iter().rev().take_while(|(at, _)| now.duration_since(*at) < valid).count();
-        now.duration_since(facts.as_of) >= valid && self.trying.len() + taken >= BY_AN_OLD_LOOKUP
+        now.duration_since(observed_subnet.as_of) >= valid && self.trying.len() + taken >= BY_AN_OLD_LOOKUP
     }
 
     /// The addresses that this process took since this Describe.
-    fn taken_since(&self, facts: &ObservedSubnet) -> i32 {
-        self.taken.iter().rev().take_while(|(at, _)| *at >= facts.as_of).map(|(_, needs)| needs).sum()
+    fn taken_since(&self, observed_subnet: &ObservedSubnet) -> i32 {
+        self.taken.iter().rev().take_while(|(at, _)| *at >= observed_subnet.as_of).map(|(_, needs)| needs).sum()
     }
 }
 
@@ -129,34 +129,38 @@ impl SubnetGate {
         subnets
     }
 
-    /// Whether a Create for this request may be sent now. `facts`: the last Describe of the subnet. `cooldown`: the interval at
+    /// Whether a Create for this request may be sent now. `observed_subnet`: the last Describe of the subnet. `cooldown`: the interval at
     /// which the subnet is described.
     pub fn judge(
         &self,
         request: &EniRequest,
-        facts: Option<&ObservedSubnet>,
+        observed_subnet: Option<&ObservedSubnet>,
         now: Timestamp,
         cooldown: SignedDuration,
     ) -> SubnetDecision {
         let after = |at: Timestamp, wait| at.saturating_add(wait).unwrap_or(Timestamp::MAX);
         let Some(full) = self.full.get(&pool(request)) else {
-            let Some(facts) = facts else { return SubnetDecision::Try };
+            let Some(observed_subnet) = observed_subnet else { return SubnetDecision::Try };
             let used = self.used.get(&request.subnet_id);
-            if has_ipv4_count(facts) && used.is_some_and(|used| used.outgrows(facts, now, cooldown)) {
+            if has_ipv4_count(observed_subnet) && used.is_some_and(|used| used.outgrows(observed_subnet, now, cooldown))
+            {
                 return SubnetDecision::Lookup;
             }
-            if !self.is_short(request, facts) {
+            if !self.is_short(request, observed_subnet) {
                 return SubnetDecision::Try;
             }
-            let until = after(facts.as_of, cooldown);
+            let until = after(observed_subnet.as_of, cooldown);
             return if now >= until { SubnetDecision::Lookup } else { SubnetDecision::Wait(until) };
         };
-        let Some(facts) = facts.filter(|facts| facts.as_of > full.failure.at) else { return SubnetDecision::Lookup };
-        if has_ipv4_count(facts) && (facts.free_addresses < needed(request) || full.in_spite == 0) {
-            if !self.is_short(request, facts) {
+        let Some(observed_subnet) = observed_subnet.filter(|observed_subnet| observed_subnet.as_of > full.failure.at)
+        else {
+            return SubnetDecision::Lookup;
+        };
+        if has_ipv4_count(observed_subnet) && (observed_subnet.free_addresses < needed(request) || full.in_spite == 0) {
+            if !self.is_short(request, observed_subnet) {
                 return SubnetDecision::Try;
             }
-            let again = after(facts.as_of, cooldown);
+            let again = after(observed_subnet.as_of, cooldown);
             return if now >= again { SubnetDecision::Lookup } else { SubnetDecision::Wait(again) };
         }
         let pause = cooldown.checked_mul(1 << full.in_spite.min(DOUBLINGS)).unwrap_or(cooldown);
@@ -168,23 +172,24 @@ impl SubnetGate {
     }
 
     /// Why this request waits, whether or not a Describe of the subnet is under way; None if it does not wait.
-    pub fn standing(&self, request: &EniRequest, facts: Option<&ObservedSubnet>) -> Option<Standing<'_>> {
+    pub fn standing(&self, request: &EniRequest, observed_subnet: Option<&ObservedSubnet>) -> Option<Standing<'_>> {
         match self.full.get(&pool(request)) {
             Some(full) => Some(Standing::Refused(&full.failure)),
             None => {
-                let facts = facts.filter(|facts| self.is_short(request, facts))?;
-                let taken = self.used.get(&request.subnet_id).map_or(0, |used| used.taken_since(facts));
-                let has_room = facts.free_addresses.saturating_sub(taken) >= needed(request);
+                let observed_subnet =
+                    observed_subnet.filter(|observed_subnet| self.is_short(request, observed_subnet))?;
+                let taken = self.used.get(&request.subnet_id).map_or(0, |used| used.taken_since(observed_subnet));
+                let has_room = observed_subnet.free_addresses.saturating_sub(taken) >= needed(request);
                 Some(if has_room { Standing::Busy } else { Standing::Short })
             }
         }
     }
 
     /// Whether the subnet has fewer free addresses than the request needs.
-    fn is_short(&self, request: &EniRequest, facts: &ObservedSubnet) -> bool {
+    fn is_short(&self, request: &EniRequest, observed_subnet: &ObservedSubnet) -> bool {
         let used = self.used.get(&request.subnet_id);
-        let left = used.map_or(facts.free_addresses, |used| used.left(facts));
-        has_ipv4_count(facts) && left < needed(request)
+        let left = used.map_or(observed_subnet.free_addresses, |used| used.left(observed_subnet));
+        has_ipv4_count(observed_subnet) && left < needed(request)
     }
 
     /// Records that a Create is sent.
@@ -258,8 +263,8 @@ impl SubnetGate {
 }
 
 /// Whether the count of free addresses is meaningful. For a subnet without IPv4 it is not.
-fn has_ipv4_count(facts: &ObservedSubnet) -> bool {
-    !facts.cidr.is_empty()
+fn has_ipv4_count(observed_subnet: &ObservedSubnet) -> bool {
+    !observed_subnet.cidr.is_empty()
 }
 
 fn is_full(class: Class) -> bool {
@@ -285,7 +290,7 @@ mod tests {
         call_history.failure.unwrap()
     }
 
-    fn facts(free_addresses: i32, seconds: i64) -> ObservedSubnet {
+    fn observed_subnet(free_addresses: i32, seconds: i64) -> ObservedSubnet {
         ObservedSubnet {
             id: SubnetId::parse(SUBNET).unwrap(),
             zone: "z1".into(),
@@ -304,10 +309,10 @@ mod tests {
     }
 
     /// Sends the Creates of 55 waiting ENIAttachments that may be sent at this moment; returns their UIDs.
-    fn wave(subnets: &mut SubnetGate, facts: &ObservedSubnet, request: &EniRequest, now: i64) -> Vec<String> {
+    fn wave(subnets: &mut SubnetGate, observed_subnet: &ObservedSubnet, request: &EniRequest, now: i64) -> Vec<String> {
         let mut sent = Vec::new();
         for n in 0..55 {
-            if subnets.judge(request, Some(facts), at(now), COOLDOWN) == SubnetDecision::Try {
+            if subnets.judge(request, Some(observed_subnet), at(now), COOLDOWN) == SubnetDecision::Try {
                 subnets.sent(&n.to_string(), request);
                 sent.push(n.to_string());
             }
@@ -319,9 +324,9 @@ mod tests {
     fn without_a_refusal_as_many_creates_are_sent_as_the_describe_shows_addresses() {
         let request = request();
         let mut subnets = SubnetGate::default();
-        let sent = wave(&mut subnets, &facts(5, 0), &request, 1);
+        let sent = wave(&mut subnets, &observed_subnet(5, 0), &request, 1);
         assert_eq!(sent.len(), 5);
-        let shown = facts(5, 0);
+        let shown = observed_subnet(5, 0);
         assert_eq!(subnets.judge(&request, Some(&shown), at(2), COOLDOWN), SubnetDecision::Wait(at(120)));
         assert_eq!(subnets.standing(&request, Some(&shown)), Some(Standing::Busy));
         for uid in &sent[..4] {
@@ -335,8 +340,8 @@ mod tests {
         assert_eq!(subnets.judge(&request, Some(&shown), at(120), COOLDOWN), SubnetDecision::Lookup);
         assert_eq!(subnets.standing(&request, Some(&shown)), Some(Standing::Short));
         // A later Describe includes the addresses that were taken.
-        assert_eq!(wave(&mut subnets, &facts(2, 120), &request, 121).len(), 2);
-        let none = ObservedSubnet { cidr: String::new(), ..facts(0, 0) };
+        assert_eq!(wave(&mut subnets, &observed_subnet(2, 120), &request, 121).len(), 2);
+        let none = ObservedSubnet { cidr: String::new(), ..observed_subnet(0, 0) };
         assert_eq!(SubnetGate::default().judge(&request, Some(&none), at(1), COOLDOWN), SubnetDecision::Try);
         assert_eq!(SubnetGate::default().judge(&request, None, at(1), COOLDOWN), SubnetDecision::Try);
     }
@@ -353,13 +358,17 @@ mod tests {
     fn one_address_that_becomes_free_permits_one_create() {
         let request = request();
         let mut subnets = full(&request);
-        assert_eq!(subnets.judge(&request, Some(&facts(9, 0)), at(2), COOLDOWN), SubnetDecision::Lookup, "an old look");
-        assert_eq!(wave(&mut subnets, &facts(0, 100), &request, 100), Vec::<String>::new());
-        let sent = wave(&mut subnets, &facts(1, 200), &request, 200);
+        assert_eq!(
+            subnets.judge(&request, Some(&observed_subnet(9, 0)), at(2), COOLDOWN),
+            SubnetDecision::Lookup,
+            "an old look"
+        );
+        assert_eq!(wave(&mut subnets, &observed_subnet(0, 100), &request, 100), Vec::<String>::new());
+        let sent = wave(&mut subnets, &observed_subnet(1, 200), &request, 200);
         assert_eq!(sent.len(), 1);
         subnets.answered(&sent[0], &request, &Ok(()), None, at(201));
-        assert_eq!(wave(&mut subnets, &facts(1, 200), &request, 202).len(), 0, "it is taken");
-        assert_eq!(wave(&mut subnets, &facts(7, 300), &request, 300).len(), 7);
+        assert_eq!(wave(&mut subnets, &observed_subnet(1, 200), &request, 202).len(), 0, "it is taken");
+        assert_eq!(wave(&mut subnets, &observed_subnet(7, 300), &request, 300).len(), 7);
         let other = EniRequest { subnet_id: "subnet-00000002".into(), ..request };
         assert_eq!(subnets.judge(&other, None, at(300), COOLDOWN), SubnetDecision::Try, "other subnets do not wait");
     }
@@ -368,7 +377,7 @@ mod tests {
     fn a_subnet_without_a_free_block_still_gives_single_addresses() {
         let blocks = EniRequest { ipv4_prefix_count: Some(1), ..request() };
         let subnets = full(&blocks);
-        let seen = facts(100, 0);
+        let seen = observed_subnet(100, 0);
         assert_eq!(subnets.judge(&blocks, Some(&seen), at(2), COOLDOWN), SubnetDecision::Lookup);
         assert_eq!(subnets.judge(&request(), Some(&seen), at(2), COOLDOWN), SubnetDecision::Try);
         assert_eq!(subnets.standing(&request(), Some(&seen)), None);
@@ -378,8 +387,8 @@ mod tests {
     fn a_block_counts_as_sixteen_addresses() {
         let request = EniRequest { ipv4_prefix_count: Some(1), ..request() };
         let mut subnets = full(&request);
-        assert_eq!(wave(&mut subnets, &facts(16, 100), &request, 100).len(), 0);
-        assert_eq!(wave(&mut subnets, &facts(35, 200), &request, 200).len(), 2);
+        assert_eq!(wave(&mut subnets, &observed_subnet(16, 100), &request, 100).len(), 0);
+        assert_eq!(wave(&mut subnets, &observed_subnet(35, 200), &request, 200).len(), 2);
     }
 
     /// Other clients may have filled the subnet since.
@@ -387,7 +396,7 @@ mod tests {
     fn ten_creates_may_rely_on_an_old_describe_before_the_next_describe() {
         let request = request();
         let mut subnets = SubnetGate::default();
-        let old = facts(200, 0);
+        let old = observed_subnet(200, 0);
         assert_eq!(wave(&mut subnets, &old, &request, 119).len(), 55, "a young one");
         let mut subnets = SubnetGate::default();
         let sent = wave(&mut subnets, &old, &request, 3600);
@@ -396,7 +405,7 @@ mod tests {
             subnets.answered(uid, &request, &Ok(()), None, at(3601));
         }
         assert_eq!(subnets.judge(&request, Some(&old), at(3602), COOLDOWN), SubnetDecision::Lookup);
-        assert_eq!(subnets.judge(&request, Some(&facts(190, 3602)), at(3603), COOLDOWN), SubnetDecision::Try);
+        assert_eq!(subnets.judge(&request, Some(&observed_subnet(190, 3602)), at(3603), COOLDOWN), SubnetDecision::Try);
     }
 
     /// All Creates that relied on the same Describe are refused at once.
@@ -404,14 +413,18 @@ mod tests {
     fn creates_sent_together_and_refused_in_spite_of_room_count_once() {
         let request = request();
         let mut subnets = full(&request);
-        let seen = facts(8, 120);
+        let seen = observed_subnet(8, 120);
         let sent = wave(&mut subnets, &seen, &request, 121);
         assert_eq!(sent.len(), 8);
         for uid in &sent {
             subnets.answered(uid, &request, &refusal(), Some(&failure(122)), at(122));
         }
-        assert!(wave(&mut subnets, &facts(8, 240), &request, 361).is_empty());
-        assert_eq!(wave(&mut subnets, &facts(8, 360), &request, 362).len(), 1, "twice the wait, not eight times");
+        assert!(wave(&mut subnets, &observed_subnet(8, 240), &request, 361).is_empty());
+        assert_eq!(
+            wave(&mut subnets, &observed_subnet(8, 360), &request, 362).len(),
+            1,
+            "twice the wait, not eight times"
+        );
     }
 
     /// A CIDR reservation keeps addresses that EC2 counts as free.
@@ -421,7 +434,7 @@ mod tests {
         let mut subnets = full(&request);
         let mut sent = Vec::new();
         for now in (100..3700).step_by(5) {
-            let seen = facts(8, now - now % 120);
+            let seen = observed_subnet(8, now - now % 120);
             for uid in wave(&mut subnets, &seen, &request, now) {
                 sent.push(now);
                 subnets.answered(&uid, &request, &refusal(), Some(&failure(now)), at(now));
@@ -430,17 +443,17 @@ mod tests {
         assert!((3..=8 + 8).contains(&sent.len()), "{sent:?}");
         // A success permits as many Creates as there is room for.
         let now = 3700 + 1000;
-        let probe = wave(&mut subnets, &facts(8, now), &request, now);
+        let probe = wave(&mut subnets, &observed_subnet(8, now), &request, now);
         assert_eq!(probe.len(), 1);
         assert!(subnets.answered(&probe[0], &request, &Ok(()), None, at(now)));
-        assert_eq!(wave(&mut subnets, &facts(8, now + 1), &request, now + 1).len(), 8);
+        assert_eq!(wave(&mut subnets, &observed_subnet(8, now + 1), &request, now + 1).len(), 8);
     }
 
     #[test]
     fn a_subnet_without_ipv4_is_not_full_because_of_its_count() {
         let request = request();
         let mut subnets = full(&request);
-        let seen = ObservedSubnet { cidr: String::new(), ..facts(0, 300) };
+        let seen = ObservedSubnet { cidr: String::new(), ..observed_subnet(0, 300) };
         assert_eq!(wave(&mut subnets, &seen, &request, 300).len(), 1);
     }
 

@@ -91,7 +91,7 @@ impl Model {
 
     /// Adds a Node with its instance. An existing Node of that name stays as it is.
     pub fn join(&mut self, n: usize) {
-        let facts = ObservedNode {
+        let observed_subnet = ObservedNode {
             name: format!("n{n}"),
             uid: format!("uid-n{n}"),
             labels: [("ng", "x")].into(),
@@ -101,7 +101,7 @@ impl Model {
             deleting: false,
             created: self.now,
         };
-        self.nodes.entry(facts.name.clone()).or_insert(facts);
+        self.nodes.entry(observed_subnet.name.clone()).or_insert(observed_subnet);
     }
 
     /// Creates a NodeENI with this spec, or changes the NodeENI of that name.
@@ -376,12 +376,12 @@ impl Model {
     fn create(&mut self, subnet: &str, tags: BTreeMap<String, String>) -> EniId {
         self.made += 1;
         let id = EniId::parse(&format!("eni-{:08x}", self.made)).unwrap();
-        let facts = &self.catalog.subnets[&SubnetId::parse(subnet).unwrap()];
+        let observed_subnet = &self.catalog.subnets[&SubnetId::parse(subnet).unwrap()];
         let seen = ObservedEni {
             id: id.clone(),
-            subnet: Some(facts.id.clone()),
-            vpc: facts.vpc.as_str().into(),
-            zone: facts.zone.as_str().into(),
+            subnet: Some(observed_subnet.id.clone()),
+            vpc: observed_subnet.vpc.as_str().into(),
+            zone: observed_subnet.zone.as_str().into(),
             owner: CompactString::default(),
             mac: CompactString::default(),
             private_ips: Vec::new(),

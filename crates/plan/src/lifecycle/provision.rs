@@ -146,16 +146,18 @@ fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
 /// Breaks with the action and report until then.
 fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Report), Report> {
     let request = &input.attachment.request;
-    let (subnet, facts) = subnet_of(input);
+    let (subnet, observed_subnet) = subnet_of(input);
     let refused = input.permissions.holds_back(Call::Create, input.now).filter(|_| !has_failed(input));
     if let Some((_, at)) = held_back(input).or(refused) {
-        return ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at)));
+        return ControlFlow::Break((Action::Wait, waiting(input, observed_subnet, report).until(at)));
     }
-    match (input.subnets.judge(request, facts, input.now, input.settings.subnet_cooldown), subnet) {
+    match (input.subnets.judge(request, observed_subnet, input.now, input.settings.subnet_cooldown), subnet) {
         (SubnetDecision::Lookup, Some(subnet)) => {
-            ControlFlow::Break((Action::LookupSubnet(subnet), waiting(input, facts, report)))
+            ControlFlow::Break((Action::LookupSubnet(subnet), waiting(input, observed_subnet, report)))
         }
-        (SubnetDecision::Wait(at), _) => ControlFlow::Break((Action::Wait, waiting(input, facts, report).until(at))),
+        (SubnetDecision::Wait(at), _) => {
+            ControlFlow::Break((Action::Wait, waiting(input, observed_subnet, report).until(at)))
+        }
         // The instance is looked up only once the gates are open: a Create that waits for room asks for no lookup.
         (SubnetDecision::Lookup, None) | (SubnetDecision::Try, _) => match instance::before_create(input) {
             Some(next) => ControlFlow::Break(next),
@@ -167,8 +169,8 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
 /// The subnet of the ENIAttachment, and what is known of the subnet.
 fn subnet_of<'a>(input: &Input<'a>) -> (Option<SubnetId>, Option<&'a ObservedSubnet>) {
     let subnet = SubnetId::parse(&input.attachment.request.subnet_id).ok();
-    let facts = subnet.as_ref().and_then(|subnet| input.catalog.subnets.get(subnet));
-    (subnet, facts)
+    let observed_subnet = subnet.as_ref().and_then(|subnet| input.catalog.subnets.get(subnet));
+    (subnet, observed_subnet)
 }
 
 /// Whether the recorded failure of this ENIAttachment is of its own Create.
@@ -178,17 +180,20 @@ fn has_failed(input: &Input<'_>) -> bool {
 
 /// The refusals of others that stand: of the quota or the action, and of the subnet. They do not depend on whether a
 /// waiting Create may try at this moment.
-fn stands<'a>(input: &Input<'a>, facts: Option<&ObservedSubnet>) -> (Option<&'a Failure>, Option<Standing<'a>>) {
+fn stands<'a>(
+    input: &Input<'a>,
+    observed_subnet: Option<&ObservedSubnet>,
+) -> (Option<&'a Failure>, Option<Standing<'a>>) {
     let probed = input.permissions.standing(Call::Create).filter(|_| !has_failed(input));
-    (input.quota.standing().or(probed), input.subnets.standing(&input.attachment.request, facts))
+    (input.quota.standing().or(probed), input.subnets.standing(&input.attachment.request, observed_subnet))
 }
 
 /// The report while the Create waits for others. It does not depend on which gate holds the Create back at this moment,
 /// because that changes with each answer to others. An own failure that needs a user comes first, then a subnet that
 /// shows no room, then a refusal.
-fn waiting(input: &Input<'_>, facts: Option<&ObservedSubnet>, report: Report) -> Report {
+fn waiting(input: &Input<'_>, observed_subnet: Option<&ObservedSubnet>, report: Report) -> Report {
     let request = &input.attachment.request;
-    let (refused, subnets) = stands(input, facts);
+    let (refused, subnets) = stands(input, observed_subnet);
     let is_own = |own: &Failure| own.needs_a_person() && (refused.is_none() || own.code != quota::CODE);
     if reported_failure(input).is_some_and(|own| is_own(&own)) {
         // This ENIAttachment's own failure stands until its Create is tried again.
@@ -207,9 +212,9 @@ fn waiting(input: &Input<'_>, facts: Option<&ObservedSubnet>, report: Report) ->
 fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
     match held_by_others(input, report) {
         ControlFlow::Continue(report) => {
-            let (_, facts) = subnet_of(input);
+            let (_, observed_subnet) = subnet_of(input);
             // The Create may be withdrawn before it is sent. The reported status stands until there is an answer.
-            let report = if stands(input, facts) == (None, None) { report } else { report.unchanged() };
+            let report = if stands(input, observed_subnet) == (None, None) { report } else { report.unchanged() };
             let token = client_token(&input.attachment.uid, input.attachment.status.attempt);
             (Action::Create { token, may_repeat: input.call_history.may_repeat_a_create(input.attachment) }, report)
         }
@@ -221,10 +226,12 @@ fn create_now(input: &Input<'_>, report: Report) -> (Action, Report) {
 /// room.
 fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Report) {
     let Ok(subnet) = SubnetId::parse(&input.attachment.request.subnet_id) else { return (Action::Wait, report) };
-    match input.catalog.subnets.get(&subnet).filter(|facts| facts.as_of > full.at) {
-        Some(facts) if has_room(&input.attachment.request, facts, full, input.now) => create_now(input, report),
-        Some(facts) => {
-            let again = facts.as_of.saturating_add(input.settings.subnet_cooldown).unwrap_or(Timestamp::MAX);
+    match input.catalog.subnets.get(&subnet).filter(|observed_subnet| observed_subnet.as_of > full.at) {
+        Some(observed_subnet) if has_room(&input.attachment.request, observed_subnet, full, input.now) => {
+            create_now(input, report)
+        }
+        Some(observed_subnet) => {
+            let again = observed_subnet.as_of.saturating_add(input.settings.subnet_cooldown).unwrap_or(Timestamp::MAX);
             if input.now >= again {
                 (Action::LookupSubnet(subnet), report)
             } else {
@@ -242,12 +249,12 @@ const BLOCK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 /// block is requested again in one of three cases. The number of free addresses has grown since the failure. Or the
 /// failure is among the first three, because addresses that were freed between a failure and the next lookup do not show
 /// as growth. Or [`BLOCK_AGAIN`] has passed, because others may free and take addresses without a change of the number.
-fn has_room(request: &EniRequest, facts: &ObservedSubnet, full: &Failure, now: Timestamp) -> bool {
+fn has_room(request: &EniRequest, observed_subnet: &ObservedSubnet, full: &Failure, now: Timestamp) -> bool {
     let blocks = request.ipv4_prefix_count.unwrap_or(0);
     // A subnet without IPv4 has no number of free IPv4 addresses.
-    let fits = facts.cidr.is_empty() || facts.free_addresses >= needed(request);
+    let fits = observed_subnet.cidr.is_empty() || observed_subnet.free_addresses >= needed(request);
     let has_waited = now.duration_since(full.at) >= BLOCK_AGAIN;
-    fits && (blocks == 0 || full.count <= 3 || has_waited || facts.grown.is_some_and(|at| at > full.at))
+    fits && (blocks == 0 || full.count <= 3 || has_waited || observed_subnet.grown.is_some_and(|at| at > full.at))
 }
 
 fn limit_stands(input: &Input<'_>) -> bool {

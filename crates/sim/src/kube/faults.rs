@@ -15,7 +15,7 @@ pub enum Failure {
 
 /// The interceptor's decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum FaultDecision {
     /// The request is served.
     Pass,
     /// The request fails without effect.
@@ -29,7 +29,7 @@ pub enum Verdict {
 }
 
 /// Decides about every request.
-pub type Interceptor = Box<dyn FnMut(&RequestInfo) -> Verdict + Send>;
+pub type Interceptor = Box<dyn FnMut(&RequestInfo) -> FaultDecision + Send>;
 
 /// The interceptor, if there is one.
 #[derive(Default)]

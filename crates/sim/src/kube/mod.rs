@@ -59,7 +59,7 @@ mod write_recording;
 pub use answer::ApiBody;
 pub use cause::Cause;
 pub use denial::Denial;
-pub use faults::{Disconnected, Failure, Interceptor, Verdict};
+pub use faults::{Disconnected, Failure, FaultDecision, Interceptor};
 pub use log::RequestRecord;
 pub use observer::{ObjectChange, Observer};
 pub use request::RequestInfo;

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 
 use super::{
     answer::{self, ApiBody},
-    faults::{Disconnected, Failure, Verdict},
+    faults::{Disconnected, Failure, FaultDecision},
     request::RequestInfo,
     routes,
     server::ApiServer,
@@ -64,10 +64,10 @@ impl ApiServer {
         let verdict = self.verdict(info);
         let mut late = None;
         match verdict {
-            Verdict::Pass | Verdict::FailAfter(_) => {}
-            Verdict::FailBefore(failure) => return self.fail(info, failure),
-            Verdict::Delay(wait) => tokio::time::sleep(wait).await,
-            Verdict::DelayAnswer(wait) => late = Some(wait),
+            FaultDecision::Pass | FaultDecision::FailAfter(_) => {}
+            FaultDecision::FailBefore(failure) => return self.fail(info, failure),
+            FaultDecision::Delay(wait) => tokio::time::sleep(wait).await,
+            FaultDecision::DelayAnswer(wait) => late = Some(wait),
         }
         self.lock().storage.observer.actor.clone_from(&info.user_agent);
         let serve = || routes::route(&self.state, info, &body);
@@ -76,7 +76,7 @@ impl ApiServer {
             Some(tape) => tape.record(info, &body, serve),
         };
         self.lock().storage.observer.actor.clear();
-        if let Verdict::FailAfter(failure) = verdict {
+        if let FaultDecision::FailAfter(failure) = verdict {
             return self.fail(info, failure);
         }
         self.log(info, response.status().as_u16());
@@ -86,9 +86,9 @@ impl ApiServer {
         Ok(response)
     }
 
-    fn verdict(&self, info: &RequestInfo) -> Verdict {
+    fn verdict(&self, info: &RequestInfo) -> FaultDecision {
         let mut interceptor = self.interceptor.lock().unwrap_or_else(PoisonError::into_inner);
-        interceptor.0.as_mut().map_or(Verdict::Pass, |decide| decide(info))
+        interceptor.0.as_mut().map_or(FaultDecision::Pass, |decide| decide(info))
     }
 
     fn fail(&self, info: &RequestInfo, failure: Failure) -> Result<Response<ApiBody>, Disconnected> {

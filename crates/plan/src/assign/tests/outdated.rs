@@ -153,9 +153,9 @@ fn of_two_enis_the_one_whose_subnet_left_the_list_is_deleted() {
 fn an_eni_whose_new_slot_another_eni_keeps_stays_too() {
     let third = "subnet-00000004";
     let mut world = in_use(vec![nodeeni("a", 3, &[SUBNET_A, SUBNET_B, third])], &[("a", 4), ("a", 5), ("a", 6)]);
-    let mut facts = world.catalog.subnets.values().find(|subnet| subnet.zone == "z1").unwrap().clone();
-    facts.id = SubnetId::parse(third).unwrap();
-    world.catalog.subnets.insert(facts.id.clone(), facts);
+    let mut observed_subnet = world.catalog.subnets.values().find(|subnet| subnet.zone == "z1").unwrap().clone();
+    observed_subnet.id = SubnetId::parse(third).unwrap();
+    world.catalog.subnets.insert(observed_subnet.id.clone(), observed_subnet);
     world.attachments[0].adopted = EniId::parse("eni-00000001").ok();
     world.attachments[1].request.subnet_id = SUBNET_B.to_owned();
     world.attachments[2].request.subnet_id = third.to_owned();

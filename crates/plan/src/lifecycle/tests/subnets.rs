@@ -5,12 +5,12 @@ use crate::observed::ObservedSubnet;
 use multi_eni_api::ids::SubnetId;
 
 impl World {
-    fn describe(&mut self, facts: ObservedSubnet) {
-        self.catalog.subnets = [(facts.id.clone(), facts)].into();
+    fn describe(&mut self, observed_subnet: ObservedSubnet) {
+        self.catalog.subnets = [(observed_subnet.id.clone(), observed_subnet)].into();
     }
 }
 
-fn facts(free: i32, grown: Option<i64>, seconds: i64) -> ObservedSubnet {
+fn observed_subnet(free: i32, grown: Option<i64>, seconds: i64) -> ObservedSubnet {
     ObservedSubnet {
         id: SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap(),
         zone: "z1".into(),
@@ -31,10 +31,10 @@ fn a_full_subnet_is_described_again_before_a_create() {
     world.now = at(100);
     assert_eq!(world.step().action, Action::Wait);
     world.now = at(200);
-    assert_eq!(world.step().action, Action::LookupSubnet(facts(0, None, 0).id));
-    world.describe(facts(0, None, 200));
+    assert_eq!(world.step().action, Action::LookupSubnet(observed_subnet(0, None, 0).id));
+    world.describe(observed_subnet(0, None, 200));
     assert_eq!(world.step().action, Action::Wait);
-    world.describe(facts(1, None, 200));
+    world.describe(observed_subnet(1, None, 200));
     assert!(matches!(world.step().action, Action::Create { token, .. } if token == "uid-n0-1-0"));
 }
 
@@ -46,24 +46,24 @@ fn a_block_is_requested_three_times_then_after_growth_or_every_ten_minutes() {
     for n in 1..=4 {
         world.now = at(200 * n);
         world.fail(Call::Create, "InsufficientCidrBlocks", "no block");
-        world.describe(facts(100, None, 200 * n + 151));
+        world.describe(observed_subnet(100, None, 200 * n + 151));
         world.now = at(200 * n + 152);
         assert_eq!(matches!(world.step().action, Action::Create { .. }), n <= 3, "{n}: {:?}", world.step());
     }
     for (seconds, tries) in [(1399, false), (1400, true)] {
         world.now = at(seconds);
-        world.describe(facts(100, None, seconds));
+        world.describe(observed_subnet(100, None, seconds));
         assert_eq!(matches!(world.step().action, Action::Create { .. }), tries, "{seconds}");
     }
     world.now = at(952);
-    world.describe(facts(100, Some(951), 951));
+    world.describe(observed_subnet(100, Some(951), 951));
     assert!(matches!(world.step().action, Action::Create { .. }));
 }
 
 #[test]
 fn a_subnet_without_room_is_reported_whatever_was_refused_before() {
     let mut world = World::new(absent(25));
-    world.describe(facts(0, None, 29));
+    world.describe(observed_subnet(0, None, 29));
     let short = world.step();
     assert_eq!((short.action.clone(), short.status.phase), (Action::Wait, Phase::Blocked));
     assert!(short.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{short:?}");
@@ -73,14 +73,14 @@ fn a_subnet_without_room_is_reported_whatever_was_refused_before() {
     assert!(still.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{still:?}");
     world.now = at(300);
     let lookups = world.step();
-    assert_eq!(lookups.action, Action::LookupSubnet(facts(0, None, 0).id));
+    assert_eq!(lookups.action, Action::LookupSubnet(observed_subnet(0, None, 0).id));
     assert!(lookups.status.conditions.iter().any(|c| c.reason == "SubnetFull"), "{lookups:?}");
 }
 
 #[test]
 fn the_report_of_a_subnet_without_room_does_not_depend_on_the_gate() {
     let mut world = World::new(absent(25));
-    world.describe(facts(0, None, 29));
+    world.describe(observed_subnet(0, None, 29));
     let ready = |world: &World| {
         let ready = world.step().status.conditions.into_iter().find(|condition| condition.type_ == types::READY);
         ready.map(|ready| (ready.reason, ready.message))
@@ -124,7 +124,7 @@ fn the_count_of_a_repeated_error_never_falls() {
 #[test]
 fn a_full_subnet_is_reported_rather_than_a_passing_failure() {
     let mut world = World::new(absent(25));
-    world.describe(facts(100, None, 29));
+    world.describe(observed_subnet(100, None, 29));
     world.call_history.failed(Call::Create, &CallError::Unknown("timed out".into()), at(31));
     let full = CallError::Answered { code: "InsufficientFreeAddressesInSubnet".into(), message: "full".into() };
     let mut another = CallHistory::made(at(0));
