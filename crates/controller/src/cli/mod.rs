@@ -1,5 +1,5 @@
 //! The command line of `multi-eni`: one file for each command, and what several commands share in `runtime.rs`, `values.rs` and
-//! `pods.rs`.
+//! `pod_flags.rs`.
 
 mod controller;
 mod crds;

@@ -1,4 +1,4 @@
-//! The decision of the leader election: what a Lease, as it was read, means for one candidate. It is pure: the loop in `lease.rs`
+//! The decision of the leader election: what a Lease, as it was read, means for one candidate. It is pure: the loop in `elector.rs`
 //! reads, writes and waits.
 
 use k8s_openapi::api::coordination::v1::LeaseSpec;

@@ -7,9 +7,9 @@
 
 mod account_and_region;
 mod attachment;
-mod call_outcome;
+mod call_result_types;
+mod call_results;
 mod dry_run;
-mod finish;
 mod log_throttle;
 mod name_resolution;
 mod node;
@@ -21,7 +21,7 @@ mod removals;
 mod silence;
 mod write_backoff;
 
-pub use call_outcome::{Finished, Outcome};
+pub use call_result_types::{Finished, Outcome};
 pub use dry_run::DryRun;
 pub use reconciler::{Dependencies, Reconciler};
 

@@ -1,7 +1,7 @@
 //! The state of one term of leadership: the dependencies, the store, the queue, the calls under way, and what is remembered
 //! between decisions. The files beside this one have the methods.
 
-use super::call_outcome::Finished;
+use super::call_result_types::Finished;
 use super::log_throttle::Warnings;
 use crate::api_writes::Writer;
 use crate::clock::Wall;

@@ -1,5 +1,5 @@
 //! Writes to the API server with back-off. A write is sent only after its back-off has passed; a refused write is logged,
-//! counted, and reported on its NodeENI. `multi_eni_plan::writes` decides the back-off.
+//! counted, and reported on its NodeENI. `multi_eni_plan::write_history` decides the back-off.
 
 use super::{Outcome, Reconciler};
 use crate::api_writes::{WriteAnswer, WriteError};

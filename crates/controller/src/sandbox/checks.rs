@@ -1,8 +1,8 @@
 //! The checks of the sandbox and their summary. Each check compares what the simulated EC2 and the simulated API server show;
 //! none trusts the controller.
 
-use super::convert::seen;
 use super::environment::Environment;
+use super::observed_eni::seen;
 use super::terminal::Terminal;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::names::TAG_CLUSTER;

@@ -5,14 +5,14 @@
 //! - [`manifests`]: the NodeENIs: the two examples of the architecture page, or the user's file.
 //! - [`environment`]: the simulated API server, the simulated EC2 and the controller between them.
 //! - [`user_client`]: the user's client of the API server.
-//! - [`checks`]: the checks, on EC2 and on the API server. [`ec2_state`]: the ENIs for these checks.
+//! - [`checks`]: the checks, on EC2 and on the API server. [`observed_eni`]: the ENIs for these checks.
 //! - [`terminal`]: the output. [`cli_flags`]: the flags. `run`: one run from start to exit code.
 
 mod checks;
 mod cli_flags;
-pub mod convert;
 mod environment;
 mod manifests;
+pub mod observed_eni;
 mod run;
 mod scenario;
 mod terminal;

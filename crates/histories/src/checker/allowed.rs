@@ -4,10 +4,10 @@
 //! A replica's view may be outdated. Therefore an action counts as a violation only if everything that could excuse it has not
 //! changed for [`MAX_STALENESS`].
 
-use super::eni_change::EniChange;
+use super::eni_change_event::EniChange;
 use super::invariant::Invariant;
+use super::max_staleness::MAX_STALENESS;
 use super::model::{ModelAttachment, ModelEni};
-use super::staleness::MAX_STALENESS;
 use super::state::State;
 use crate::expected::{DesiredPlaces, Place, desired_places};
 use crate::script::Millis;

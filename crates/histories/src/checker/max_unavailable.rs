@@ -5,8 +5,8 @@
 //! taken. Nodes that are unavailable for another reason, and nodes that someone else disturbs meanwhile, are not counted.
 
 use super::invariant::Invariant;
+use super::max_staleness::MAX_STALENESS;
 use super::model::{Model, ModelAttachment, ModelEni, ModelNode, ModelNodeEni};
-use super::staleness::MAX_STALENESS;
 use super::state::State;
 use super::unavailable_nodes::UnavailableNode;
 use crate::expected::{Place, desired_places};

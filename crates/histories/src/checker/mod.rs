@@ -1,22 +1,24 @@
 //! The checker: it observes every event of a history, writes the trace, and judges each event against the invariants at once.
 //!
 //! - [`handle`]: what the other parts of a history call. [`state`]: what the checker knows.
-//! - `changes`, `requests`: what it does with each change and each request. `eni_change`: one change of one interface.
+//! - `on_change`, `on_request`: what it does with each change and each request. `eni_change_event`: one change of one interface.
 //! - [`model`]: EC2 and the API server as they are, followed change by change.
 //! - [`invariant`]: the invariants.
-//! - One file for each invariant, or for a few that belong together: `allowed`, `status_true`, `takeover`, `lease`, `budget`,
-//!   `backoff` (by `targets`), `rollout` (data: `rollouts`), `pace` (data: `removal_history`), `said` (data: `refusals`).
-//! - `allowances`, `outages`: what a replica may not know yet.
-//! - [`trace`], `describe`: the trace and its words.
+//! - One file for each invariant, or for a few that belong together: `allowed`, `status_true`, `adoption`, `lease`, `budget`,
+//!   `backoff` (by `targets`), `max_unavailable` (data: `unavailable_nodes`), `removal_pace` (data: `removal_history`), `said` (data:
+//!   `refused_requests`).
+//! - `max_staleness`, `outages`: what a replica may not know yet.
+//! - [`trace`], `trace_lines`: the trace and its words.
 
 mod adoption;
 mod allowed;
 mod backoff;
 mod budget;
-mod eni_change;
+mod eni_change_event;
 pub mod handle;
 pub mod invariant;
 mod lease;
+mod max_staleness;
 mod max_unavailable;
 pub mod model;
 mod on_change;
@@ -26,7 +28,6 @@ mod refused_requests;
 mod removal_history;
 mod removal_pace;
 mod said;
-mod staleness;
 pub mod state;
 mod status_true;
 mod targets;

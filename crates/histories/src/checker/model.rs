@@ -1,7 +1,7 @@
 //! The model of a history: what EC2 and the API server hold, and since when. It follows each change and judges none.
 
-use super::eni_change::EniChange;
-use super::staleness::MAX_STALENESS;
+use super::eni_change_event::EniChange;
+use super::max_staleness::MAX_STALENESS;
 use crate::environment::POD_ANNOTATION;
 use crate::script::Millis;
 use multi_eni_api::ids::EniId;
@@ -10,7 +10,7 @@ use multi_eni_api::names::{
     UPSTREAM_TAG_NODEENI,
 };
 use multi_eni_api::{ENIAttachment, NodeEniSpec};
-use multi_eni_controller::sandbox::convert;
+use multi_eni_controller::sandbox::observed_eni;
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::observed::{AttachmentState, ObservedEni};
 use multi_eni_plan::string_map::StringMap;
@@ -120,7 +120,7 @@ impl Model {
         let before = self.enis.remove(id);
         let instance =
             |eni: &ObservedEni| eni.attachment.as_ref().and_then(|a| a.instance.clone()).map(|i| i.to_string());
-        let Some(current) = after.and_then(convert::seen) else {
+        let Some(current) = after.and_then(observed_eni::seen) else {
             if let Some(instance) = before.as_ref().and_then(|eni| instance(&eni.current)).filter(|_| by_hand) {
                 self.instances_changed.insert(instance, at);
             }

@@ -1,9 +1,9 @@
 //! What the checker does with each change of EC2 and of the API server: it writes the trace, checks the invariants, and follows
 //! the change in the model. The checks themselves are in a file for each invariant.
 
-use super::eni_change::EniChange;
+use super::eni_change_event::EniChange;
 use super::invariant::Invariant;
-use super::staleness::MAX_STALENESS;
+use super::max_staleness::MAX_STALENESS;
 use super::state::State;
 use super::{adoption, allowed, max_unavailable, removal_pace, said, status_true, targets, trace_lines};
 use crate::replica::is_process;

@@ -4,7 +4,7 @@
 use super::backoff::{Answer, Request};
 use super::budget::{SAME_CALLS_A_SECOND, WRITES_A_SECOND};
 use super::invariant::Invariant;
-use super::staleness::MAX_STALENESS;
+use super::max_staleness::MAX_STALENESS;
 use super::state::State;
 use super::targets;
 use super::trace::Detail;

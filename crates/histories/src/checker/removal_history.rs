@@ -1,6 +1,6 @@
 //! The data of `removal-pace`: which nodes lost ENIs of each NodeENI, and how many removals the NodeENI allowed over time.
 
-use super::staleness::MAX_STALENESS;
+use super::max_staleness::MAX_STALENESS;
 use crate::script::Millis;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -4,9 +4,9 @@
 //! processes count together, because a process must not remove before the status counts the earlier removals.
 
 use super::invariant::Invariant;
+use super::max_staleness::{MAX_NAME_AGE, MAX_STALENESS};
 use super::model::{Model, ModelNode};
 use super::removal_history::WINDOW;
-use super::staleness::{MAX_NAME_AGE, MAX_STALENESS};
 use super::state::State;
 use crate::expected::{DesiredPlaces, desired_places};
 use crate::script::{Millis, SubnetPlace};

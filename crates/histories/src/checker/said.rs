@@ -1,6 +1,6 @@
 //! `said`: what EC2 or the API server has refused for minutes is reported on the NodeENI whose ENI waits for it.
 
-use super::eni_change::EniChange;
+use super::eni_change_event::EniChange;
 use super::invariant::Invariant;
 use super::refused_requests::{ANEW, AttachmentPlace, InPlace, WITHIN};
 use super::state::State;

@@ -1,15 +1,15 @@
-//! The state of the checker: what it knows of the history so far, and the first violation. `changes.rs` and `requests.rs` feed
+//! The state of the checker: what it knows of the history so far, and the first violation. `on_change.rs` and `on_request.rs` feed
 //! it.
 
 use super::backoff::{Repeats, Request};
 use super::budget::Budgets;
 use super::invariant::{Invariant, Violation};
 use super::lease::Leases;
+use super::max_staleness::{MAX_NAME_AGE, MAX_WATCH_STALENESS};
 use super::model::{Model, ModelNodeEni};
 use super::outages;
 use super::refused_requests::Refusals;
 use super::removal_history::RemovalHistories;
-use super::staleness::{MAX_NAME_AGE, MAX_WATCH_STALENESS};
 use super::trace::{Detail, Trace};
 use super::unavailable_nodes::Rollouts;
 use crate::script::{Millis, Operation, Script, SubnetPlace};

@@ -2,7 +2,7 @@
 
 use super::allowed::is_well;
 use super::invariant::Invariant;
-use super::staleness::MAX_STALENESS;
+use super::max_staleness::MAX_STALENESS;
 use super::state::State;
 use crate::script::Millis;
 use multi_eni_api::ENIAttachment;

@@ -1,7 +1,7 @@
 //! The topics of `backs-off`: on which topics a request depends, and of which topics a change is news.
 
 use super::backoff::{Repeats, Request};
-use super::eni_change::EniChange;
+use super::eni_change_event::EniChange;
 use super::model::{Model, ModelEni};
 use crate::script::Millis;
 use multi_eni_api::names::TAG_ATTACHMENT_UID;

@@ -9,7 +9,7 @@ mod rollout;
 mod status;
 
 use super::invariant::Invariant;
-use super::staleness::MAX_STALENESS;
+use super::max_staleness::MAX_STALENESS;
 use super::state::State;
 use super::trace::Detail;
 use crate::environment::zone;

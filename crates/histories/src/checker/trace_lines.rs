@@ -1,6 +1,6 @@
 //! Describes events in words, for the trace. Golden traces contain these words.
 
-use super::eni_change::EniChange;
+use super::eni_change_event::EniChange;
 use super::trace::{Detail, Trace};
 use crate::replica::is_process;
 use crate::script::Millis;

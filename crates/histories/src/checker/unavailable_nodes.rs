@@ -1,6 +1,6 @@
 //! The data of `max-unavailable`: nodes that rollouts have made unavailable, and the `maxUnavailable` of each NodeENI over time.
 
-use super::staleness::MAX_STALENESS;
+use super::max_staleness::MAX_STALENESS;
 use crate::script::{Event, Millis, Operation, Script};
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -3,11 +3,11 @@
 //! The methods keep EC2's rules where they use the actions. Most of them take effect at once.
 
 use super::account::Ec2;
-use super::account_error::Result;
 use super::actions::{self, Call};
 use super::api_error::ApiError;
 use super::model::{Attachment, AttachmentStatus, Creator, Eni, Instance, InstanceState};
 use super::params::Params;
+use super::setup_error::Result;
 use super::state::{Event, State};
 
 impl Ec2 {

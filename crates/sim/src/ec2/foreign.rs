@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::account::Ec2;
-use super::account_error::WorldError;
 use super::model::{Attachment, AttachmentStatus, Eni, Shape};
+use super::setup_error::WorldError;
 
 /// The AWS service to which an interface belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

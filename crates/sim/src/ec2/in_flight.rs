@@ -1,7 +1,7 @@
 //! A request between its arrival and its answer.
 //!
 //! [`InFlight`] waits in the account's event queue until the request takes effect. [`Reply`] then goes back to the caller.
-//! Nothing here decides what a request does: see `request` and `actions`.
+//! Nothing here decides what a request does: see `handle_request` and `actions`.
 
 use std::time::Duration;
 

@@ -8,12 +8,11 @@
 //! next access, so a run under paused time depends on its inputs alone.
 //!
 //! - The account: `account` (the handle [`Ec2`]), `state`, `model`, `setup`, `by_hand`, `foreign`, `catalog`, `settings`.
-//! - A request: `http`, `request`, `in_flight`, `params`, `actions`, `filters`, `pages`, `xml`, `api_error`.
+//! - A request: `http`, `handle_request`, `in_flight`, `params`, `actions`, `filters`, `pages`, `xml`, `api_error`.
 //! - What EC2 does besides: `addresses`, `buckets`, `client_tokens`, `history` (eventual consistency), `ids`, `rng`.
 //! - What tests control and read: `faults`, `observer`, `call_log`.
 
 mod account;
-mod account_error;
 mod actions;
 mod addresses;
 mod api_error;
@@ -37,11 +36,11 @@ mod params;
 mod rng;
 mod settings;
 mod setup;
+mod setup_error;
 mod state;
 mod xml;
 
 pub use self::account::Ec2;
-pub use self::account_error::WorldError;
 pub use self::call_log::{CallRecord, Outcome};
 pub use self::faults::{Fault, FaultRule, FaultSource, Incoming, Loss};
 pub use self::foreign::Foreign;
@@ -52,3 +51,4 @@ pub use self::model::{
 };
 pub use self::observer::{By, Happening, Observer};
 pub use self::settings::{Buckets, Settings};
+pub use self::setup_error::WorldError;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::Ec2;
-use super::account_error::Result;
 use super::actions::Call;
 use super::addresses::AddressPool;
 use super::api_error::ApiError;
@@ -11,6 +10,7 @@ use super::by_hand::{attach_at_once, create_eni};
 use super::catalog;
 use super::model::{Creator, Instance, InstanceState, SecurityGroup, Subnet};
 use super::params::Params;
+use super::setup_error::Result;
 use super::state::{State, SubnetEntry};
 
 impl Ec2 {

@@ -9,11 +9,10 @@
 //! - Reads: [`read`], [`watch`], [`change_signal`], [`selectors`].
 //! - Answers: [`form`], [`render`], [`table`], [`printers`], [`age`], [`answer`], [`status`], [`cause`].
 //! - Writes: [`write`], [`patch`], [`ownership`] (server-side apply), [`events`] (conversion).
-//! - Admission: [`admit`], [`metadata`], [`prune`], [`validate`], [`cel`], [`denial`].
+//! - Admission: [`prepare`], [`metadata`], [`prune`], [`validate`], [`cel`], [`denial`].
 //! - Resources: [`resource`], [`builtin`], [`crd`], [`schema`], [`jsonpath`], [`discovery`], [`openapi`].
 //! - State: [`state`], [`storage`], [`timestamp`].
 
-mod admit;
 mod age;
 mod answer;
 mod bootstrap;
@@ -34,6 +33,7 @@ mod observer;
 mod openapi;
 mod ownership;
 mod patch;
+mod prepare;
 mod printers;
 mod prune;
 mod read;

@@ -1,7 +1,7 @@
 //! EC2's actions: a file for each, and the table that finds an action by its name.
 //!
 //! An action checks its parameters and the account, changes the account, and answers. Checks that EC2 makes of every request
-//! are in `request`.
+//! are in `handle_request`.
 
 mod attach;
 mod call;

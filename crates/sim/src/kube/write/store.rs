@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::options::{Deleted, Edit, Preconditions, Target, WriteOptions, Written};
 use crate::kube::{
-    admit::{self, Admitted},
     builtin,
     cause::Cause,
     crd, events, metadata,
     ownership::{self, Applier, ManagerKey, Managers, Operation},
+    prepare::{self, Admitted},
     resource::Resource,
     state::State,
     status::StatusError,
@@ -38,7 +38,7 @@ fn insert(
     options: &WriteOptions,
     operation: Operation,
 ) -> Result<Written, StatusError> {
-    admit::check_type(res, &object)?;
+    prepare::check_type(res, &object)?;
     if res.namespaced && !state.has_namespace(namespace) {
         return Err(match state.resource("", "v1", "namespaces") {
             Some(namespaces) => StatusError::not_found(&namespaces, namespace),
@@ -46,7 +46,7 @@ fn insert(
         });
     }
     let versioned = operation == Operation::Update && !metadata::text(&object, "resourceVersion").is_empty();
-    admit::place(res, namespace, &mut object)?;
+    prepare::place(res, namespace, &mut object)?;
     let generated = metadata::text(&object, "generateName").to_owned();
     if metadata::text(&object, "name").is_empty() {
         if generated.is_empty() {
@@ -71,11 +71,11 @@ fn insert(
         map.remove("status");
     }
     if operation == Operation::Apply {
-        admit::declared_fields(res, &mut object)?;
+        prepare::declared_fields(res, &mut object)?;
     }
     // An applier owns the fields of its configuration, not the defaulted ones.
     let config = (operation == Operation::Apply).then(|| object.clone());
-    let Admitted { object, warnings } = admit::admit(state, res, admit::with_type(object, res), None, options)?;
+    let Admitted { object, warnings } = prepare::admit(state, res, prepare::with_type(object, res), None, options)?;
     if versioned {
         return Err(StatusError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
@@ -114,12 +114,12 @@ pub fn update(
     let Some(live) = state.storage.get(&res.storage, &key).cloned() else {
         return match edit {
             Edit::Replace(object) if res.create_on_update && !options.status => {
-                admit::named(&object, name)?;
+                prepare::named(&object, name)?;
                 create(state, res, namespace, object, options)
             }
             Edit::Apply(object) if !options.status => {
-                admit::named(&object, name)?;
-                admit::not_of_another(res, &object, name)?;
+                prepare::named(&object, name)?;
+                prepare::not_of_another(res, &object, name)?;
                 insert(state, (res, namespace), object, options, Operation::Apply)
             }
             Edit::Replace(_) | Edit::Apply(_) | Edit::Patch(_) => Err(StatusError::not_found(res, name)),
@@ -132,8 +132,8 @@ pub fn update(
     let mut put = false;
     let new = match edit {
         Edit::Replace(object) => {
-            admit::check_type(res, &object)?;
-            admit::named(&object, name)?;
+            prepare::check_type(res, &object)?;
+            prepare::named(&object, name)?;
             if metadata::text(&object, "resourceVersion").is_empty() && !res.unconditional_update {
                 let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
                 return Err(StatusError::invalid(&res.plural, &res.group, name, &[cause]));
@@ -143,32 +143,32 @@ pub fn update(
         }
         Edit::Patch(patch) => {
             let patched = patch.apply(&old, &res.schema)?;
-            admit::check_type(res, &patched)?;
-            admit::same_name(&patched, name)?;
+            prepare::check_type(res, &patched)?;
+            prepare::same_name(&patched, name)?;
             patched
         }
         Edit::Apply(mut config) => {
-            admit::check_type(res, &config)?;
-            admit::same_name(&config, name)?;
-            admit::check_versions(res, &config, &old, name, false)?;
+            prepare::check_type(res, &config)?;
+            prepare::same_name(&config, name)?;
+            prepare::check_versions(res, &config, &old, name, false)?;
             metadata::set(&mut config, "resourceVersion", Value::Null);
             metadata::set(&mut config, "uid", Value::Null);
-            admit::declared_fields(res, &mut config)?;
+            prepare::declared_fields(res, &mut config)?;
             let applier = applier(res, (&api_version, &now), options, Operation::Apply);
             let outcome = ownership::apply(&old, &live.managers, &config, &applier)
-                .map_err(|conflicts| admit::apply_conflict(&conflicts))?;
+                .map_err(|conflicts| prepare::apply_conflict(&conflicts))?;
             applied = Some(outcome.managers);
             outcome.object
         }
     };
-    let mut new = admit::with_type(new, res);
-    admit::check_versions(res, &new, &old, name, put)?;
-    admit::keep_unwritten(res, &mut new, &old, options.status);
+    let mut new = prepare::with_type(new, res);
+    prepare::check_versions(res, &new, &old, name, put)?;
+    prepare::keep_unwritten(res, &mut new, &old, options.status);
     metadata::keep_system_fields(&mut new, &old);
     metadata::set(&mut new, "resourceVersion", json!(metadata::text(&old, "resourceVersion")));
     metadata::set(&mut new, "name", json!(name));
     metadata::set(&mut new, "namespace", if namespace.is_empty() { Value::Null } else { json!(namespace) });
-    let Admitted { object: mut new, warnings } = admit::admit(state, res, new, Some(&old), options)?;
+    let Admitted { object: mut new, warnings } = prepare::admit(state, res, new, Some(&old), options)?;
 
     let managers = match applied {
         Some(managers) => managers,
@@ -180,7 +180,7 @@ pub fn update(
     if new == *old && (Arc::ptr_eq(&managers, &live.managers) || managers == live.managers) {
         return Ok(Written { object: old, created: false, stored: false, warnings });
     }
-    if res.generation && admit::spec_changed(res, &old, &new) {
+    if res.generation && prepare::spec_changed(res, &old, &new) {
         bump_generation(&mut new);
     }
     let gone = metadata::is_terminating(&new) && metadata::finalizers(&new).is_empty();
@@ -207,7 +207,7 @@ pub fn delete(
     let Some(live) = state.storage.get(&res.storage, &key).cloned() else {
         return Err(StatusError::not_found(res, name));
     };
-    admit::check_preconditions(res, &live.object, name, preconditions)?;
+    prepare::check_preconditions(res, &live.object, name, preconditions)?;
     let mut object = Value::clone(&live.object);
     crd::before_delete(res, &mut object);
     if metadata::finalizers(&object).is_empty() {
@@ -241,7 +241,7 @@ fn applier<'a>(
 ) -> Applier<'a> {
     let subresource = if options.status { "status" } else { "" };
     let key = ManagerKey { name: options.field_manager.clone(), operation, subresource: subresource.to_owned() };
-    let ignored = admit::unwritten(res, options.status);
+    let ignored = prepare::unwritten(res, options.status);
     Applier { key, api_version, now, force: options.force, schema: &res.schema, ignored }
 }
 

@@ -1,7 +1,7 @@
 //! Takes the results of ended calls: into the store, the call histories and the gates. It decides nothing: the key is reconciled
 //! again afterwards.
 
-use super::call_outcome::{Finished, Outcome};
+use super::call_result_types::{Finished, Outcome};
 use super::reconciler::Reconciler;
 use crate::api_writes::ObjectState;
 use crate::store::StoreChange;
