@@ -4,14 +4,14 @@
 
 mod cache;
 mod change;
-mod entries;
+pub(crate) mod entries;
 mod name_lists;
 mod pods;
 
 pub use change::StoreChange;
 pub use entries::{AttachmentEntry, NodeEniEntry};
 
-use crate::watch::Change;
+use crate::watch::change::Change;
 use cache::{Cache, Cached, ItemChange};
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::ids::InstanceId;

@@ -2,14 +2,14 @@
 //! means is decided elsewhere.
 
 mod backoff;
-mod change;
+pub(crate) mod change;
 mod outage_probe;
 mod retry;
 
 pub use change::{Change, Watched};
 
 use crate::node_and_pod::{self, NodeIdentity};
-use crate::store::{AttachmentEntry, NodeEniEntry};
+use crate::store::entries::{AttachmentEntry, NodeEniEntry};
 use futures::stream::{self, BoxStream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

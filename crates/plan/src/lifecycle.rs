@@ -7,7 +7,7 @@
 
 mod action;
 mod adoption;
-mod call_history;
+pub(crate) mod call_history;
 mod conditions;
 mod drift;
 mod drift_repair;

@@ -1,7 +1,7 @@
 //! The cache of one kind: what a watch brings, and the answers of the controller's own writes, which are newer than the watch. It
 //! decides which of two states of an object is newer. It knows nothing about what the objects mean.
 
-use crate::watch::Watched;
+use crate::watch::change::Watched;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// UIDs of deleted objects that are kept before old ones are dropped. An entry stays if the watch had brought the deletion before

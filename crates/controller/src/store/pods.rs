@@ -3,7 +3,7 @@
 use super::cache::{Cache, Cached, ItemChange};
 use super::change::StoreChange;
 use super::name_lists::remove_from_set;
-use crate::watch::Watched;
+use crate::watch::change::Watched;
 use multi_eni_plan::pods::ObservedPod;
 use std::collections::{BTreeMap, BTreeSet};
 

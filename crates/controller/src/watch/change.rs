@@ -1,6 +1,6 @@
 //! One change that a watch brings, in plain data. The names follow kube's `watcher::Event`.
 
-use crate::store::{AttachmentEntry, NodeEniEntry};
+use crate::store::entries::{AttachmentEntry, NodeEniEntry};
 use multi_eni_plan::observed::ObservedNode;
 use multi_eni_plan::pods::ObservedPod;
 use std::sync::Arc;

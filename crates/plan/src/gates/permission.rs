@@ -4,7 +4,7 @@
 
 use crate::ec2_errors::{Call, CallError, Class, classify};
 use crate::failure::{Failure, PASSING};
-use crate::lifecycle::CallHistory;
+use crate::lifecycle::call_history::CallHistory;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 

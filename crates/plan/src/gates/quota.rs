@@ -5,7 +5,7 @@
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError};
 use crate::failure::{Alternations, Failure};
-use crate::lifecycle::CallHistory;
+use crate::lifecycle::call_history::CallHistory;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 

@@ -6,7 +6,7 @@
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError, Class, classify};
 use crate::failure::Failure;
-use crate::lifecycle::CallHistory;
+use crate::lifecycle::call_history::CallHistory;
 use crate::observed::ObservedSubnet;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
