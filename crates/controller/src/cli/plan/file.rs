@@ -123,7 +123,25 @@ fn applied(store: &Store, mut object: NodeENI, now: jiff::Timestamp) -> NodeEniE
             object.status = Some(there.status.clone());
             object.metadata.resource_version = Some(there.version.clone());
         }
-        None => object.metadata.creation_timestamp = Some(Time(now)),
+        None => {
+            object.metadata.creation_timestamp = Some(Time(now));
+            // Without the CRDs no API server has given it a UID, and the decisions tell NodeENIs apart by it.
+            object.metadata.uid.get_or_insert_with(|| format!("planned-{name}"));
+        }
     }
     NodeEniEntry::read(&Ok(object))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodeenis_that_no_api_server_has_seen_have_different_uids() {
+        let uid = |name: &str| {
+            let object = NodeENI::new(name, multi_eni_api::NodeEniSpec::default());
+            applied(&Store::default(), object, jiff::Timestamp::UNIX_EPOCH).nodeeni.uid
+        };
+        assert_ne!(uid("a"), uid("b"));
+    }
 }
