@@ -21,6 +21,10 @@ pub mod types {
     pub const WAITING_FOR_PODS: &str = "WaitingForPods";
     /// Nodes that are to lose ENIs wait for the pace of removals. The condition exists only where this has happened.
     pub const REMOVAL_PACED: &str = "RemovalPaced";
+    /// Each matching node has a subnet of the list in its zone. False: some nodes get no ENI, which is no failure.
+    pub const ZONES_COVERED: &str = "ZonesCovered";
+    /// Each matching node can have an ENI. The condition exists only where Fargate, hybrid, HyperPod or managed nodes have matched.
+    pub const NODES_SUPPORTED: &str = "NodesSupported";
     /// An operator has to change something.
     pub const DEGRADED: &str = "Degraded";
 }

@@ -27,7 +27,7 @@ mod tests {
     #[test]
     fn the_chart_ships_these() {
         let shipped = include_str!("../../../charts/multi-eni/crds/networking.k8s.aws.yaml");
-        assert!(shipped == super::yaml().unwrap(), "the chart's CRDs are not those of the code: tools/update-crds");
+        assert!(shipped == super::yaml().unwrap(), "the chart's CRDs differ from the code: run tools/update-crds");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Intent, stored before EC2 is called.
+/// One ENI for one slot. The controller stores the object before it calls EC2.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[kube(
     group = "networking.k8s.aws",
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
     shortname = "enia",
     status = "EniAttachmentStatus",
     derive = "PartialEq",
-    doc = "ENIAttachment is one ENI on its way to, in, or on its way out of one slot of one instance. Made by the controller.",
+    doc = "ENIAttachment is one ENI for one slot of one instance. The controller creates it.",
     selectable = ".spec.nodeName",
     printcolumn(name = "Node", type_ = "string", json_path = ".spec.nodeName"),
     printcolumn(name = "Index", type_ = "integer", json_path = ".spec.request.deviceIndex"),
@@ -36,16 +36,16 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
     "self.instanceID == oldSelf.instanceID && self.nodeENIUID == oldSelf.nodeENIUID && self.request == oldSelf.request && has(self.adoptedENIID) == has(oldSelf.adoptedENIID) && (!has(self.adoptedENIID) || self.adoptedENIID == oldSelf.adoptedENIID)"
-).message("an ENIAttachment's instance, NodeENI and request are frozen: the controller replaces the object instead"))]
+).message("instance, NodeENI and request of an ENIAttachment are immutable: the controller replaces the object instead"))]
 pub struct EniAttachmentSpec {
     /// Name of the Node.
     #[schemars(length(max = 253))]
     pub node_name: String,
-    /// UID of the Node when the object was made.
+    /// UID of the Node when the object was created.
     #[serde(rename = "nodeUID")]
     #[schemars(length(max = 64))]
     pub node_uid: String,
-    /// The EC2 instance: the identity that counts.
+    /// The EC2 instance. It identifies the node.
     #[serde(rename = "instanceID")]
     #[schemars(length(max = 32))]
     pub instance_id: String,
@@ -57,29 +57,29 @@ pub struct EniAttachmentSpec {
     #[serde(rename = "nodeENIUID")]
     #[schemars(length(max = 64))]
     pub node_eni_uid: String,
-    /// The Create request and the slot, resolved and frozen.
+    /// The parameters of CreateNetworkInterface and the slot, resolved. They are immutable.
     pub request: EniRequest,
-    /// The ENI that this object took over from upstream's controller: it is not created, and keeps its slot.
+    /// The ENI that this object adopts instead of creating one. The ENI keeps its slot.
     #[serde(rename = "adoptedENIID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub adopted_eni_id: Option<String>,
-    /// The adopted ENI was this cluster's own: its former ENIAttachment was lost.
+    /// The adopted ENI belongs to this cluster, and its former ENIAttachment was lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recovered: bool,
-    /// Settings for the node's half. They follow the NodeENI; nothing on EC2 depends on them.
+    /// Settings for the node agent. They follow the NodeENI, and nothing on EC2 depends on them.
     #[serde(default, skip_serializing_if = "NodeSettings::is_empty")]
     pub node_settings: NodeSettings,
-    /// Not written any more: the annotation multi-eni.networking.k8s.aws/deselected-since has this time. What is stored here is still
-    /// read where the annotation is missing.
+    /// No longer written: the annotation multi-eni.networking.k8s.aws/deselected-since has this time. A stored value is still
+    /// read if the annotation is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deselected_since: Option<Time>,
 }
 
-/// What the node's half is to do with the interface.
+/// What the node agent does with the interface.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeSettings {
-    /// MTU; none means the node's own.
+    /// MTU. If it is not set, the node's own applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<i32>,
     /// Bind the interface to a DPDK driver.
@@ -97,7 +97,7 @@ pub struct NodeSettings {
     #[serde(rename = "dpdkPCIAddress", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub dpdk_pci_address: Option<String>,
-    /// The NodeENI's nodeConfig, as it is.
+    /// The NodeENI's nodeConfig, unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::anything")]
     pub node_config: Option<BTreeMap<String, serde_json::Value>>,
@@ -110,7 +110,7 @@ impl NodeSettings {
     }
 }
 
-/// What Create and Attach will be asked for.
+/// The parameters of CreateNetworkInterface and AttachNetworkInterface.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EniRequest {
@@ -118,7 +118,7 @@ pub struct EniRequest {
     #[serde(rename = "subnetID")]
     #[schemars(length(max = 64))]
     pub subnet_id: String,
-    /// IPv4 CIDR of the subnet, for people and for the node's half.
+    /// IPv4 CIDR of the subnet, for users and for the node agent.
     #[serde(rename = "subnetCIDR", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub subnet_cidr: Option<String>,
@@ -145,12 +145,15 @@ pub struct EniRequest {
     /// IPv6 addresses to assign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6_address_count: Option<i32>,
+    /// IPv6 prefixes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6_prefix_count: Option<i32>,
     /// Private IPv4 addresses in all.
     #[serde(rename = "privateIPCount", default, skip_serializing_if = "Option::is_none")]
     pub private_ip_count: Option<i32>,
 }
 
-/// Where an attachment is on its way.
+/// The phase of an attachment.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
 pub enum Phase {
     /// Nothing exists on EC2 yet.
@@ -160,7 +163,7 @@ pub enum Phase {
     Attaching,
     /// EC2 shows it attached in its slot.
     Attached,
-    /// Cannot go on until somebody changes something.
+    /// It cannot continue until somebody changes something.
     Blocked,
     /// It is being detached.
     Detaching,
@@ -172,7 +175,7 @@ pub enum Phase {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EniAttachmentStatus {
-    /// Where it is on its way.
+    /// The phase.
     #[serde(default)]
     pub phase: Phase,
     /// Created, Attached, Ready.
@@ -188,38 +191,48 @@ pub struct EniAttachmentStatus {
     /// The ENI's Availability Zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability_zone: Option<String>,
-    /// The ENI's Region: with the account it proves that a controller acts where the ENI was made.
+    /// The ENI's Region. With the account it proves that a controller acts where the ENI was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// EC2's attachment ID; of an ENI that is on its way out, the last one that it had.
+    /// EC2's attachment ID. An ENI that is being removed keeps the last one.
     #[serde(rename = "attachmentID", default, skip_serializing_if = "Option::is_none")]
     pub attachment_id: Option<String>,
-    /// Since when EC2 shows that attachment detaching, if that has lasted for a minute: a detach by force comes no earlier than
-    /// `--force-detach-after` after that, whichever process leads then.
+    /// Since when EC2 has shown that attachment as detaching, if this has lasted for a minute. A forced detach comes no earlier
+    /// than `--force-detach-after` after this time, whichever process leads then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detaching_since: Option<Time>,
-    /// Tags of the NodeENI's `spec.tags` that were set after the ENI was made. They go when they are taken out of there.
+    /// Tags of the NodeENI's `spec.tags` that were set after the ENI was created. A tag that is removed from `spec.tags` is
+    /// removed from the ENI.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 100, "additionalProperties" = {"type": "string", "maxLength": 256}))]
     pub tags_set: BTreeMap<String, String>,
-    /// MAC address, by which the node's half finds the link.
+    /// MAC address, by which the node agent finds the interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac_address: Option<String>,
     /// Private IPv4 addresses, the primary one first.
     #[serde(rename = "privateIPs", default, skip_serializing_if = "Vec::is_empty")]
     pub private_ips: Vec<String>,
+    /// IPv6 addresses.
+    #[serde(rename = "ipv6Addresses", default, skip_serializing_if = "Vec::is_empty")]
+    pub ipv6_addresses: Vec<String>,
+    /// IPv4 prefixes (/28) that are delegated to the ENI.
+    #[serde(rename = "ipv4Prefixes", default, skip_serializing_if = "Vec::is_empty")]
+    pub ipv4_prefixes: Vec<String>,
+    /// IPv6 prefixes (/80) that are delegated to the ENI.
+    #[serde(rename = "ipv6Prefixes", default, skip_serializing_if = "Vec::is_empty")]
+    pub ipv6_prefixes: Vec<String>,
     /// Number of the Create attempt; part of its ClientToken.
     #[serde(default)]
     pub attempt: i32,
     /// When that attempt began, if it is not the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_started_at: Option<Time>,
-    /// The last error that still matters.
+    /// The last error that is still relevant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
 }
 
-/// An error of EC2, as it was.
+/// An error of EC2.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastError {
@@ -227,12 +240,12 @@ pub struct LastError {
     pub action: String,
     /// EC2 error code.
     pub code: String,
-    /// EC2's words.
+    /// EC2's message.
     pub message: String,
-    /// When it was answered.
+    /// When the error began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,
-    /// How often in a row.
+    /// How often the call has failed in a row. Only the first few failures are counted.
     #[serde(default)]
     pub count: i32,
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// An ID that does not have EC2's form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{value:?} is not {what}: it should look like {prefix}0123456789abcdef0")]
+#[error("{value:?} is not {what}: use the form {prefix}0123456789abcdef0")]
 pub struct MalformedId {
     what: &'static str,
     prefix: &'static str,

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a platform team asks for. Field names are upstream's.
+/// The ENIs that a platform team asks for. Field names are upstream's.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[kube(
     group = "networking.k8s.aws",
@@ -55,15 +55,21 @@ use std::collections::BTreeMap;
     ).message("a NodeENI needs a subnet: set subnetID, subnetIDs, subnetName or subnetNames"),
     validation = Rule::new(
         "!(has(self.ipv4PrefixCount) && self.ipv4PrefixCount > 0 && has(self.privateIPCount) && self.privateIPCount > 1)"
-    ).message("ipv4PrefixCount and privateIPCount exclude each other on EC2: set one of them")
+    ).message("ipv4PrefixCount and privateIPCount exclude each other on EC2: set one of them"),
+    validation = Rule::new(
+        "!(has(self.ipv6PrefixCount) && self.ipv6PrefixCount > 0 && has(self.ipv6AddressCount) && self.ipv6AddressCount > 0)"
+    ).message("ipv6PrefixCount and ipv6AddressCount exclude each other on EC2: set one of them"),
+    validation = Rule::new(
+        "self.deviceIndex > 0 || (has(self.networkCardIndex) && self.networkCardIndex > 0)"
+    ).message("deviceIndex 0 of network card 0 is the node's primary network interface: use deviceIndex 1 or higher, or another networkCardIndex")
 )]
 pub struct NodeEniSpec {
     /// Labels that a node must have, all of them, to get the ENI.
-    #[x_kube(validation = Rule::new("size(self) > 0").message("nodeSelector must name at least one label: an empty one would match every node"))]
+    #[x_kube(validation = Rule::new("size(self) > 0").message("nodeSelector must name at least one label: an empty selector would match every node"))]
     #[schemars(extend("maxProperties" = 64))]
     pub node_selector: BTreeMap<String, String>,
 
-    /// The subnet by ID. Given together with subnetIDs or names, they are united.
+    /// The subnet by ID. All subnets that are given by ID or by name are united.
     #[serde(rename = "subnetID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^subnet-[0-9a-f]{8,17}$')").message("subnetID must be a subnet ID such as subnet-0f59b4f14737be9ad: 'subnet-' and 8 to 17 hex digits"))]
@@ -99,13 +105,14 @@ pub struct NodeEniSpec {
     #[x_kube(validation = Rule::new("self.all(s, size(s) > 0)").message("securityGroupNames must not have empty entries"))]
     pub security_group_names: Option<Vec<String>>,
 
-    /// Device index of the first ENI; further subnets of the zone take the next ones. Exactly as asked, never bumped.
+    /// Device index of the first ENI, 1 to 63, or from 0 where networkCardIndex is 1 or higher; further subnets
+    /// of the zone take the next ones. The controller never uses another index.
     #[serde(default = "one")]
-    #[x_kube(validation = Rule::new("self >= 1 && self <= 63").message("deviceIndex must be from 1 to 63: index 0 is the node's primary network interface"))]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 63").message("deviceIndex must be from 0 to 63"))]
     pub device_index: i32,
 
-    /// Whether EC2 deletes the ENI when its instance is terminated. False is no promise to keep it: when the node is
-    /// gone for good, the controller deletes it.
+    /// Whether EC2 deletes the ENI when its instance is terminated. If false, the controller still deletes the ENI when
+    /// the node is gone for good.
     #[serde(default = "yes")]
     pub delete_on_termination: bool,
 
@@ -117,7 +124,7 @@ pub struct NodeEniSpec {
 
     /// MTU of the interface on the node: 576 to 9001. 0 means the node's own, as upstream writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self == 0 || (self >= 576 && self <= 9001)").message("mtu must be from 576 to 9001 bytes"))]
+    #[x_kube(validation = Rule::new("self == 0 || (self >= 576 && self <= 9001)").message("mtu must be from 576 to 9001 bytes, or 0"))]
     pub mtu: Option<i32>,
 
     /// Bind the interface to a DPDK driver on the node.
@@ -143,10 +150,10 @@ pub struct NodeEniSpec {
     /// Further tags for the ENI on EC2: at most 40.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 40, "additionalProperties" = {"type": "string", "maxLength": 256}))]
-    #[x_kube(validation = Rule::new("self.all(k, size(k) <= 128 && !k.startsWith('aws:') && !k.startsWith('multi-eni.networking.k8s.aws/') && k != 'node.k8s.amazonaws.com/no_manage')").message("tags must not use keys over 128 characters, of aws:, of multi-eni.networking.k8s.aws/, or node.k8s.amazonaws.com/no_manage"))]
+    #[x_kube(validation = Rule::new("self.all(k, size(k) <= 128 && !k.startsWith('aws:') && !k.startsWith('multi-eni.networking.k8s.aws/') && k != 'node.k8s.amazonaws.com/no_manage')").message("tags must not use keys of more than 128 characters, keys that begin with aws: or multi-eni.networking.k8s.aws/, or the key node.k8s.amazonaws.com/no_manage"))]
     pub tags: Option<BTreeMap<String, String>>,
 
-    /// EC2's source/destination check; off for appliances that forward packets.
+    /// EC2's source/destination check. Set it to false for appliances that forward packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_dest_check: Option<bool>,
 
@@ -171,16 +178,21 @@ pub struct NodeEniSpec {
     #[x_kube(validation = Rule::new("self >= 0 && self <= 50").message("ipv6AddressCount must be from 0 to 50"))]
     pub ipv6_address_count: Option<i32>,
 
+    /// IPv6 prefixes (/80) to delegate to the ENI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 50").message("ipv6PrefixCount must be from 0 to 50"))]
+    pub ipv6_prefix_count: Option<i32>,
+
     /// Private IPv4 addresses in all, the primary one included.
     #[serde(rename = "privateIPCount", default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self >= 1 && self <= 50").message("privateIPCount must be from 1 to 50: the primary address counts"))]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 50").message("privateIPCount must be from 1 to 50, the primary address included"))]
     pub private_ip_count: Option<i32>,
 
-    /// How a change that needs new ENIs goes over the nodes.
+    /// The pace at which nodes lose or exchange their ENIs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 
-    /// Settings for the node's half, handed on to the agent as they are.
+    /// Settings for the node agent. The controller copies them unchanged to the ENIAttachments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::anything")]
     pub node_config: Option<BTreeMap<String, serde_json::Value>>,
@@ -190,14 +202,14 @@ pub struct NodeEniSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// Nodes whose ENIs may be away at the same time. Default 1.
+    /// Nodes that may be without an ENI at the same time, because their ENIs are replaced. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 1").message("rollout.maxUnavailable must be at least 1"))]
     pub max_unavailable: Option<i32>,
 
     /// Nodes that may lose their ENIs within 5 minutes because of labels or of an edit (a selector, a subnet list): a number, or a
-    /// percentage such as "25%" of the nodes that it has. Default: 10 % of them, at least 10. A NodeENI that is deleted and a Node
-    /// that is gone are not paced.
+    /// percentage such as "25%" of the nodes of the NodeENI. Default: 10 % of them, at least 10. The deletion of a NodeENI and a
+    /// Node that is gone are not paced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::int_or_percentage")]
     #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]*|([1-9][0-9]?|100)%)$')").message("rollout.maxRemovals must be a number of at least 1, or a percentage from \"1%\" to \"100%\""))]
@@ -215,12 +227,16 @@ fn yes() -> bool {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeEniStatus {
-    /// Generation of the spec that this status speaks of.
+    /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Nodes that the selector matches.
     #[serde(default)]
     pub matched_nodes: i32,
+    /// Matching nodes that get no ENI because no subnet of the list is in their zone. They are no failure, and Ready does not wait
+    /// for them.
+    #[serde(default)]
+    pub nodes_without_subnet: i32,
     /// ENIs that should be attached.
     #[serde(default)]
     pub desired: i32,
@@ -230,25 +246,25 @@ pub struct NodeEniStatus {
     /// ENIs that are ready for use.
     #[serde(default)]
     pub ready: i32,
-    /// ENIs that cannot be had without a change by somebody.
+    /// ENIs that are blocked until somebody changes something.
     #[serde(default)]
     pub failed: i32,
     /// Ready, Progressing, Degraded.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// The attachments, those that are not ready first once there are more than 500.
+    /// The attachments. If there are more than 500, those that are not ready come first.
     #[serde(default)]
     pub attachments: Vec<AttachmentEntry>,
     /// Attachments left out of the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachments_omitted: Option<i32>,
-    /// Nodes that lost ENIs of late because of labels or of an edit: what the next leader needs for `rollout.maxRemovals`.
+    /// Nodes that lost ENIs recently because of labels or of an edit. The next leader needs this for `rollout.maxRemovals`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removals: Option<RemovalRecord>,
 }
 
-/// Removals that are paced, as the next leader needs them.
+/// The recent removals that count toward the pace.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Default, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovalRecord {
@@ -264,9 +280,9 @@ pub struct RemovalRecord {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecentRemovals {
-    /// When.
+    /// Time of the removals.
     pub at: Time,
-    /// How many nodes.
+    /// Number of nodes.
     pub nodes: i32,
 }
 
@@ -292,19 +308,19 @@ pub struct AttachmentEntry {
     /// IPv4 CIDR of the subnet.
     #[serde(rename = "subnetCIDR", default, skip_serializing_if = "Option::is_none")]
     pub subnet_cidr: Option<String>,
-    /// MTU asked for.
+    /// Requested MTU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<i32>,
     /// Device index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_index: Option<i32>,
-    /// `attached`, or what it is on its way to.
+    /// `pending`, `attaching`, `attached`, `detaching`, `deleting` or `blocked`.
     #[serde(default)]
     pub status: String,
     /// When this entry last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_updated: Option<Time>,
-    /// Bound to DPDK (agent).
+    /// Whether the node agent has bound the interface to DPDK.
     #[serde(rename = "dpdkBound", default, skip_serializing_if = "Option::is_none")]
     pub dpdk_bound: Option<bool>,
     /// DPDK driver.

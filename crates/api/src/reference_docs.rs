@@ -12,7 +12,7 @@ const END: &str = "<!-- end of the table -->\n";
 /// The effect of a change of each field on existing ENIs.
 const CHANGE: &[(&str, &str)] = &[
     ("deleteOnTermination", IN_PLACE),
-    ("description", "in place; taken away, the old one stays"),
+    ("description", "in place; if it is removed from the spec, the old description stays"),
     ("deviceIndex", REPLACED),
     ("dpdkDriver", NODE),
     ("dpdkPCIAddress", NODE),
@@ -21,30 +21,32 @@ const CHANGE: &[(&str, &str)] = &[
     ("interfaceType", "nothing: `interface` is the only one"),
     ("ipv4PrefixCount", REPLACED),
     ("ipv6AddressCount", REPLACED),
+    ("ipv6PrefixCount", REPLACED),
     ("mtu", NODE),
     ("networkCardIndex", REPLACED),
     ("nodeConfig", NODE),
     (
         "nodeSelector",
-        "nodes that match now get ENIs; on those that do not any more they go after the label grace, or with the pods that use them if those are waited for",
+        "nodes that match now get ENIs; nodes that no longer match lose their ENIs after the label grace, or when the pods that \
+         use them have ended if the controller waits for pods",
     ),
     ("privateIPCount", REPLACED),
-    ("rollout.maxRemovals", "the pace of removals from now on"),
-    ("rollout.maxUnavailable", "the pace of replacement from now on"),
-    ("securityGroupIDs", "in place; with no group left at all, the old ones stay"),
-    ("securityGroupNames", "in place; with no group left at all, the old ones stay"),
+    ("rollout.maxRemovals", "applies to the next removals"),
+    ("rollout.maxUnavailable", "applies to the next replacements"),
+    ("securityGroupIDs", "in place; if no group is left, the old groups stay"),
+    ("securityGroupNames", "in place; if no group is left, the old groups stay"),
     ("sourceDestCheck", IN_PLACE),
     ("subnetID", SUBNETS),
     ("subnetIDs", SUBNETS),
     ("subnetName", SUBNETS),
     ("subnetNames", SUBNETS),
-    ("tags", "in place; what is taken away here is taken off the ENI"),
+    ("tags", "in place; a tag that is removed here is removed from the ENI"),
 ];
 const IN_PLACE: &str = "in place";
 const REPLACED: &str = "the ENIs are replaced, at most `rollout.maxUnavailable` nodes at a time";
-const NODE: &str = "handed on to the ENIAttachment (`spec.nodeSettings`) for the node's half; no EC2 call";
-const SUBNETS: &str = "one more of the zone: one more ENI; one less: its ENI goes; another one, or another order: replaced, at most \
-                       `rollout.maxUnavailable` nodes at a time";
+const NODE: &str = "copied to the ENIAttachment (`spec.nodeSettings`) for the node agent; no EC2 call";
+const SUBNETS: &str = "a subnet of the zone is added: one more ENI; it is removed: its ENI is removed; another subnet or \
+                       another order: the ENIs are replaced, at most `rollout.maxUnavailable` nodes at a time";
 
 /// All fields in the order of their names: the dotted name and the schema.
 fn fields(schema: &Value, prefix: &str, required: &mut Vec<String>) -> Vec<(String, Value)> {
@@ -98,7 +100,7 @@ fn table() -> String {
         let (_, change) = CHANGE
             .iter()
             .find(|(field, _)| field == name)
-            .unwrap_or_else(|| panic!("{name} is new: what does a change of it do?"));
+            .unwrap_or_else(|| panic!("{name} is new: add a row that says what a change of it does"));
         let default = match &field["default"] {
             Value::Null if required.contains(name) => "required".to_owned(),
             Value::Null => "none".to_owned(),
@@ -114,7 +116,7 @@ fn table() -> String {
         )
         .unwrap();
     }
-    assert_eq!(fields.len(), CHANGE.len(), "a row for a field that is not there");
+    assert_eq!(fields.len(), CHANGE.len(), "CHANGE has a row for a field that does not exist");
     let across = schema["x-kubernetes-validations"].as_array().unwrap().iter();
     out.push_str("\nAnd for the whole spec:\n\n");
     across.for_each(|rule| writeln!(out, "- {}", rule["message"].as_str().unwrap()).unwrap());
@@ -134,6 +136,6 @@ fn the_reference_has_every_field_as_the_crd_has_it() {
     }
     assert!(
         old == new,
-        "docs/reference/nodeeni.md is not the CRD's: MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-api"
+        "docs/reference/nodeeni.md differs from the CRD: run MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-api"
     );
 }

@@ -8,7 +8,7 @@ pub fn conditions(generator: &mut SchemaGenerator) -> Schema {
     condition.remove("description");
     json_schema!({
         "type": "array",
-        "description": "What is going on, and why not.",
+        "description": "Conditions, at most one of each type.",
         "items": condition,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],

@@ -13,28 +13,29 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Measures how many EC2 calls and API-server writes the work takes, against what EC2's default token buckets allow: in virtual
-/// time, or with --real in real time, with etcd, kube-apiserver, EC2 over TCP and the controller as a process
+/// Counts the EC2 calls and API-server writes of the controller's work, and compares its duration with the minimum that EC2's
+/// default token buckets allow: in virtual time, or with --real in real time, with etcd, kube-apiserver, a simulated EC2 over TCP
+/// and the controller as a process
 #[derive(Debug, Parser)]
 #[command(name = "multi-eni-bench", version, max_term_width = 120)]
 struct Cli {
     /// Sizes of the fleet, as NODES×NODEENIS; NODEENIS is 1 or 2
     #[arg(default_values = ["100x1", "1000x2"], value_parser = size)]
     worlds: Vec<(u32, u32)>,
-    /// Shares of EC2's refill rates that may be used
+    /// Shares of EC2's refill rates that the controller may use
     #[arg(long, value_delimiter = ',', default_value = "0.8,1", value_parser = share)]
     share: Vec<f64>,
-    /// Run in real time: as long as EC2's buckets make the work last, 20 minutes for 1000x2. Needs what tools/control-plane
-    /// builds
+    /// Run in real time. EC2's token buckets decide how long the work takes: 20 minutes for 1000x2. Needs the binaries that
+    /// tools/control-plane builds
     #[arg(long)]
     real: bool,
     /// Length of the idle time in real time, in seconds
     #[arg(long, default_value = "120", requires = "real")]
     idle: u64,
-    /// In real time, measure another NodeENI controller too: its command line, for sh
+    /// Command line, for sh, of another NodeENI controller that is also measured in real time
     #[arg(long, env = "PEER_CONTROLLER", hide_env_values = true)]
     peer: Option<String>,
-    /// The file with the CRDs of that controller
+    /// File with the CRDs of that controller
     #[arg(long, env = "PEER_CRDS")]
     peer_crds: Option<PathBuf>,
     /// Write all results to this file, as JSON
@@ -54,7 +55,7 @@ fn size(text: &str) -> Result<(u32, u32), String> {
 
 fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
-    share.ok_or_else(|| format!("{text:?} is not above 0 and at most 1"))
+    share.ok_or_else(|| format!("{text:?} is not a number above 0 and at most 1"))
 }
 
 /// The exit code of a shell for a program that SIGINT ended.
@@ -103,7 +104,7 @@ fn in_real_time(cli: &Cli) -> Result<Results, String> {
     let peer = match (&cli.peer, &cli.peer_crds) {
         (Some(command), Some(crds)) => Some(Candidate::peer(command, crds)?),
         (None, None) => None,
-        _ => return Err("PEER_CONTROLLER, a command line, and PEER_CRDS, a file, go together".to_owned()),
+        _ => return Err("PEER_CONTROLLER (a command line) and PEER_CRDS (a file) must be set together".to_owned()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     println!("{}", report::real_heading());
@@ -126,7 +127,7 @@ fn in_real_time(cli: &Cli) -> Result<Results, String> {
                 };
                 runtime.block_on(measure::run(&candidate, scale, idle, stop, done)).map_err(failed)?;
                 if interrupted.get() {
-                    println!("interrupted: this is what was measured until now");
+                    println!("interrupted: these are the results so far");
                     all.interrupted = true;
                     return Ok(all);
                 }

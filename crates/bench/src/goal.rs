@@ -27,7 +27,7 @@ impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { goal, measured, by, made_of } = self;
         match measured {
-            None => write!(f, "  -       {goal}: not measured here, but by {by}"),
+            None => write!(f, "  -       {goal}: not measured by this run, but by {by}"),
             Some([measured, most]) if measured <= most => write!(f, "  met     {goal}: {}", number(*measured)),
             Some([measured, most]) => {
                 write!(f, "  MISSED  {goal}: {}, {} too much; {made_of}", number(*measured), number(measured - most))

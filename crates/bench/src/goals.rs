@@ -13,13 +13,14 @@ const REAL: &str = "tools/bench --real 100x1";
 const REAL_LARGE: &str = "tools/bench --real 5000x2";
 const MIB: f64 = 128.0;
 
-const CALLS: &str = "each call, and each that was refused or had no answer and was made again";
-const TIME: &str = "what EC2 takes to attach, 1 to 4 s, and what it refuses, come on top of the floor";
-const WRITES: &str = "its creation, the answers of Create and Attach together, and Attached; each change beyond these";
-const LATENCY: &str = "the API server's watch and write, the decision, and what this machine does besides";
-const MEMORY: &str = "the program, and what is known of each Node, ENI and ENIAttachment";
+const CALLS: &str = "the number includes calls that were refused or not answered and were repeated";
+const TIME: &str = "EC2's time to attach, 1 to 4 s, and refused calls add to the floor";
+const WRITES: &str =
+    "three writes: creation, the answers of Create and Attach together, Attached; each further change adds one";
+const LATENCY: &str = "the API server's watch and write, the decision, and other work of this machine";
+const MEMORY: &str = "the program, and the stored data of each Node, ENI and ENIAttachment";
 const IDLE_CPU: &str =
-    "ten pages of 1,000 ENIs a minute that are parsed and compared, and a heartbeat of each Node in five minutes";
+    "parsing and comparing ten pages of 1,000 ENIs a minute, and a heartbeat of each Node every five minutes";
 
 /// The goals of the design's table that concern the controller, judged by the worst result of each. The number of Events is an
 /// average.
@@ -35,19 +36,20 @@ pub fn judge(all: &Results) -> Vec<Goal> {
     let if_whole = |most: f64, measured: Option<f64>| measured.filter(|measured| whole || *measured > most);
     vec![
         Goal {
-            goal: "EC2 mutations an ENI attached, 3 at most",
+            goal: "EC2 mutations for each attached ENI, 3 at most",
             measured: at_most(3.0, worst(Piece::Attach, &|m| per(m.tried_mutations(), m.enis))),
             by: VIRTUAL,
             made_of: CALLS,
         },
         Goal {
-            goal: "EC2 mutations an ENI removed, 2 at most",
+            goal: "EC2 mutations for each removed ENI, 2 at most",
             measured: at_most(2.0, worst(Piece::Delete, &|m| per(m.tried_mutations(), m.enis))),
             by: VIRTUAL,
             made_of: CALLS,
         },
         Goal {
-            goal: "Describes while attaching and removing beyond one a second for 200 in motion and a resync a minute for 1,000 ENIs, 0",
+            goal: "Describes while attaching and removing, beyond one a second for 200 attaching or detaching ENIs and one a \
+                   minute for 1,000 ENIs, 0",
             measured: at_most(
                 0.0,
                 [Piece::Attach, Piece::Delete]
@@ -68,13 +70,13 @@ pub fn judge(all: &Results) -> Vec<Goal> {
             made_of: CALLS,
         },
         Goal {
-            goal: "idle: writes to the API server but Leases, 0",
+            goal: "idle: writes to the API server except of Leases, 0",
             measured: at_most(0.0, worst(Piece::Idle, &|m| count(m.all_writes()))),
             by: VIRTUAL,
             made_of: WRITES,
         },
         Goal {
-            goal: "a restart with 10,000 ENIs in place: EC2 mutations and writes, so all stay Ready, 0",
+            goal: "a restart with 10,000 ENIs in place: EC2 mutations and writes to the API server, 0",
             measured: at_most(
                 0.0,
                 pieces(Piece::Restart)
@@ -86,13 +88,13 @@ pub fn judge(all: &Results) -> Vec<Goal> {
             made_of: CALLS,
         },
         Goal {
-            goal: "what cannot work, a subnet that does not exist: Creates in an hour, 0",
+            goal: "a NodeENI whose subnet does not exist: Creates in an hour, 0",
             measured: at_most(0.0, worst(Piece::Impossible, &|m| count(m.attempts("CreateNetworkInterface")))),
             by: VIRTUAL,
             made_of: CALLS,
         },
         Goal {
-            goal: "1,000 nodes × 2: time over the floor, 1.05 at most",
+            goal: "1,000 nodes × 2: time divided by the floor, 1.05 at most",
             measured: at_most(
                 1.05,
                 pieces(Piece::Attach)
@@ -104,19 +106,19 @@ pub fn judge(all: &Results) -> Vec<Goal> {
             made_of: TIME,
         },
         Goal {
-            goal: "writes to an ENIAttachment, 3 at most",
+            goal: "writes to each ENIAttachment, 3 at most",
             measured: at_most(3.0, worst(Piece::Attach, &|m| count(m.most_writes))),
             by: VIRTUAL,
             made_of: WRITES,
         },
         Goal {
-            goal: "Events an ENIAttachment, 1 at most",
+            goal: "Events for each ENIAttachment, 1 at most",
             measured: at_most(1.0, worst(Piece::Attach, &|m| per(m.events, m.enis))),
             by: VIRTUAL,
             made_of: WRITES,
         },
         Goal {
-            goal: "label to Attach beyond EC2's answers, 99 %, 50 ms at most",
+            goal: "from a label to Attach, without the time of EC2's answers, 99th percentile, 50 ms at most",
             measured: at_most(
                 50.0,
                 ours(Piece::Label).filter_map(|took| took.added_ms).map(|[_, most]| most).reduce(f64::max),
@@ -137,7 +139,7 @@ pub fn judge(all: &Results) -> Vec<Goal> {
             made_of: MEMORY,
         },
         Goal {
-            goal: "the same: idle CPU in % of a core, 1 at most",
+            goal: "5,000 full-size Nodes with heartbeats × 2: idle CPU in % of a core, 1 at most",
             measured: at_most(
                 1.0,
                 if_whole(
@@ -211,15 +213,21 @@ mod tests {
     #[test]
     fn the_worst_result_is_judged_and_the_excess_is_shown() {
         let good = goal_lines(vec![attached(395.0, 2000)]);
-        assert!(good.iter().any(|line| line == "  met     EC2 mutations an ENI attached, 3 at most: 3"), "{good:#?}");
+        assert!(
+            good.iter().any(|line| line == "  met     EC2 mutations for each attached ENI, 3 at most: 3"),
+            "{good:#?}"
+        );
         assert!(
             good.iter().any(|line| line.contains("met     1,000 nodes × 2") && line.ends_with(": 1.013")),
             "{good:#?}"
         );
         assert!(!good.iter().any(|line| line.contains("MISSED")), "{good:#?}");
         let bad = goal_lines(vec![attached(395.0, 2000), attached(429.0, 2100)]);
-        assert!(bad.iter().any(|line| line.contains("3 at most: 3.05, 0.05 too much; each call")), "{bad:#?}");
-        assert!(bad.iter().any(|line| line.contains("1.05 at most: 1.1, 0.05 too much; what EC2")), "{bad:#?}");
+        assert!(
+            bad.iter().any(|line| line.contains("3 at most: 3.05, 0.05 too much; the number includes")),
+            "{bad:#?}"
+        );
+        assert!(bad.iter().any(|line| line.contains("1.05 at most: 1.1, 0.05 too much; EC2's time")), "{bad:#?}");
     }
 
     #[test]
@@ -260,6 +268,6 @@ mod tests {
     #[test]
     fn an_unmeasured_goal_is_not_met() {
         let none = goal_lines(Vec::new());
-        assert!(none.iter().all(|line| line.contains("not measured here, but by tools/bench")), "{none:#?}");
+        assert!(none.iter().all(|line| line.contains("not measured by this run, but by tools/bench")), "{none:#?}");
     }
 }

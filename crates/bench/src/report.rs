@@ -60,7 +60,11 @@ pub fn real_line(took: &RealMeasurement) -> String {
     };
     let (refused, writes): (u64, u64) = (took.refused.values().sum(), took.writes.values().sum());
     let added = took.added_ms.map_or_else(String::new, |[half, most]| {
-        format!("\n{:<12}  from a label to Attach, beyond EC2's answers: {half:.1} ms for half of them, {most:.1} ms for 99 %", "")
+        format!(
+            "\n{:<12}  from a label to Attach, without the time of EC2's answers: median {half:.1} ms, 99th percentile \
+             {most:.1} ms",
+            ""
+        )
     });
     format!(
         "{:<12}{:<38}{:>12}{:>9.1}{:>9}{:>7}{:>9}{:>9}{refused:>8}{writes:>8}{:>9.1}{:>9.2}{added}",

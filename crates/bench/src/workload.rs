@@ -237,7 +237,7 @@ pub fn run_isolated<T: Send + 'static, F: Future<Output = Result<T, String>>>(
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.map_err(|error| error.to_string())?.block_on(what())
     });
-    played.join().map_err(|_| "the world panicked".to_owned())?
+    played.join().map_err(|_| "the simulation panicked".to_owned())?
 }
 
 /// Counts the calls, writes and observations of one piece of work.

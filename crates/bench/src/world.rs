@@ -194,7 +194,7 @@ impl World {
         }
         let observations = self.observer.observations();
         Err(format!(
-            "after a day {} of {count} are Ready, and {} are there",
+            "after a day {} of {count} ENIAttachments are Ready, and {} exist",
             observations.are_ready, observations.there
         ))
     }

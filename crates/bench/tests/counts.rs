@@ -8,7 +8,7 @@ use multi_eni_bench::results::Results;
 use multi_eni_bench::workload::{Latecomers, Measurement, created_for_nothing, latecomers, refused_by_the_quota, run};
 
 fn world() -> Vec<Measurement> {
-    run(Scale { nodes: 20, nodeenis: 2, share: 0.8 }, |_| ()).expect("the world is not as it should be")
+    run(Scale { nodes: 20, nodeenis: 2, share: 0.8 }, |_| ()).expect("the simulation fails")
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_small_world_meets_every_goal_that_it_measures() {
 
 #[test]
 fn a_node_that_joins_late_does_not_wait_for_the_whole_burst() {
-    let Latecomers { node, nodeeni, burst } = latecomers(400, 0.8).expect("the world is not as it should be");
+    let Latecomers { node, nodeeni, burst } = latecomers(400, 0.8).expect("the simulation fails");
     assert!(burst > 87.0, "400 ENIs take 87.5 s: {burst}");
     // A call of each kind and EC2's own seconds, and up to five turns of 0.25 s before Create and before Attach.
     assert!(node < 10.0, "{node}");
@@ -62,13 +62,13 @@ fn a_node_that_joins_late_does_not_wait_for_the_whole_burst() {
 #[test]
 fn creates_that_wait_while_the_quota_is_refused_are_not_sent() {
     // The bucket allows 100 calls at once, and 60 of them find no room in the quota. The 200 that wait for a token are not sent.
-    assert_eq!(refused_by_the_quota(300, 40).expect("the world is not as it should be"), 60);
+    assert_eq!(refused_by_the_quota(300, 40).expect("the simulation fails"), 60);
 }
 
 #[test]
 fn waiting_creates_of_a_deleted_nodeeni_are_not_sent() {
     // 100 at once and 4 a second: after 10 s there are 140. The other 160 would cost a Create and a Delete each, for nothing.
-    let created = created_for_nothing(300, 10).expect("the world is not as it should be");
+    let created = created_for_nothing(300, 10).expect("the simulation fails");
     assert!((130..=150).contains(&created), "{created}");
 }
 

@@ -36,7 +36,7 @@ fn a_group_that_is_deleted_and_made_again_reaches_new_and_old_enis() {
         world.close().await;
         Ok((groups, ready, said))
     });
-    let (groups, ready, said) = result.expect("the world is not as it should be");
+    let (groups, ready, said) = result.expect("the simulation fails");
     assert_eq!(groups, vec![vec![NEW.to_owned()]; 4]);
     assert_eq!((ready, said.as_str()), (4, "AsExpected"));
 }
@@ -57,8 +57,8 @@ fn existing_enis_get_the_new_group_when_no_node_joins() {
         world.close().await;
         Ok((between, groups, said))
     });
-    let (between, groups, said) = result.expect("the world is not as it should be");
-    assert_eq!(between, ("SecurityGroupNotResolved".to_owned(), 2), "said, and what is there stays");
+    let (between, groups, said) = result.expect("the simulation fails");
+    assert_eq!(between, ("SecurityGroupNotResolved".to_owned(), 2), "reported, and the ENIs stay");
     assert_eq!((groups, said.as_str()), (vec![vec![NEW.to_owned()]; 2], "AsExpected"));
 }
 
@@ -78,7 +78,7 @@ fn a_second_group_of_the_name_is_reported_and_changes_nothing() {
         world.close().await;
         Ok((groups, said, after))
     });
-    let (groups, said, after) = result.expect("the world is not as it should be");
+    let (groups, said, after) = result.expect("the simulation fails");
     assert_eq!(groups, vec![vec![GROUP.to_owned()]; 2]);
     assert_eq!((said.as_str(), after.as_str()), ("SecurityGroupNotResolved", "AsExpected"));
 }
@@ -102,7 +102,7 @@ fn a_subnet_name_that_moves_goes_through_the_rollout() {
         world.close().await;
         Ok((subnets, fewest, ready))
     });
-    let (subnets, fewest, ready) = result.expect("the world is not as it should be");
+    let (subnets, fewest, ready) = result.expect("the simulation fails");
     assert_eq!((subnets, ready), (vec![subnet(2); 3], 3));
     assert_eq!(fewest, 2, "one at a time");
 }
@@ -125,6 +125,6 @@ fn a_missing_subnet_is_found_within_minutes() {
             world.close().await;
             Ok((said, ready))
         });
-        assert_eq!(result.expect("the world is not as it should be"), ("SubnetNotFound".to_owned(), 1));
+        assert_eq!(result.expect("the simulation fails"), ("SubnetNotFound".to_owned(), 1));
     }
 }

@@ -82,7 +82,7 @@ fn away_and_back(region: &'static str, meanwhile: Meanwhile) {
         world.close().await;
         Ok((said, unready, kept, touched, back, at_home, mutations))
     });
-    let (said, unready, kept, touched, back, at_home, untouched) = result.expect("the world is not as it should be");
+    let (said, unready, kept, touched, back, at_home, untouched) = result.expect("the simulation fails");
     let what = format!("{region} {meanwhile:?}");
     let (reason, message) = said.expect("the NodeENI is there");
     assert_eq!(reason, "WrongPlace", "{what}: {message}");
@@ -91,7 +91,7 @@ fn away_and_back(region: &'static str, meanwhile: Meanwhile) {
     assert!(!kept.iter().any(|object| object.to_string().contains("ENILost")), "{what}");
     let others = if meanwhile == Meanwhile::NodeJoins { touched.1 } else { 0 };
     assert_eq!(touched, (meanwhile != Meanwhile::NodeJoins, others), "{what}");
-    assert_eq!(others, 0, "{what}: something was made elsewhere");
+    assert_eq!(others, 0, "{what}: ENIs created in the wrong place");
     match meanwhile {
         Meanwhile::Nothing | Meanwhile::EarlierStatuses => {
             assert_eq!(
@@ -104,7 +104,11 @@ fn away_and_back(region: &'static str, meanwhile: Meanwhile) {
             assert_eq!((back.expect("it is there").0.as_str(), at_home), ("AllReady", (None, 6)), "{what}")
         }
         Meanwhile::NodeEniDeleted => {
-            assert_eq!((back, at_home), (None, (None, 0)), "{what}: it goes once it is at home")
+            assert_eq!(
+                (back, at_home),
+                (None, (None, 0)),
+                "{what}: deleted when the account and Region are right again"
+            )
         }
         Meanwhile::NoNodes => assert_eq!(at_home.0, None, "{what}"),
     }
@@ -168,5 +172,5 @@ fn at_home_without_any_eni() {
         world.close().await;
         Ok(wrong)
     });
-    assert_eq!(result.expect("the world is not as it should be"), None);
+    assert_eq!(result.expect("the simulation fails"), None);
 }

@@ -46,7 +46,7 @@ fn refused_creates_back_off_are_reported_and_succeed_when_allowed() {
             world.close().await;
             Ok((early, in_vain, served, all, late))
         });
-        let (early, in_vain, served, all, late) = result.expect("the world is not as it should be");
+        let (early, in_vain, served, all, late) = result.expect("the simulation fails");
         assert_eq!(early.0, "APIServerRefused", "{code}: {early:?}");
         assert!(early.1.contains("only the platform team may") && early.1.contains("nodes"), "{early:?}");
         // Eight doublings, then one try in five minutes: at most 14 tries for each of 60 nodes in half an hour.
@@ -74,7 +74,7 @@ fn refused_deletes_back_off_and_are_reported() {
         world.close().await;
         Ok((said, in_vain, left))
     });
-    let (said, in_vain, left) = result.expect("the world is not as it should be");
+    let (said, in_vain, left) = result.expect("the simulation fails");
     assert_eq!(said.0, "APIServerRefused", "{said:?}");
     assert!(said.1.contains("delete 20 eniattachments"), "{said:?}");
     assert!((20..20 * 13).contains(&in_vain), "{in_vain}");
@@ -106,7 +106,7 @@ fn every_other_refused_write_backs_off() {
             world.close().await;
             Ok((in_vain, left))
         });
-        let (in_vain, left) = result.expect("the world is not as it should be");
+        let (in_vain, left) = result.expect("the simulation fails");
         assert!(in_vain > 0 && in_vain < 10 * 40, "{verb} {resource}: {in_vain}");
         assert_eq!(left, 0, "{verb} {resource}");
     }
@@ -134,7 +134,7 @@ fn all_watches_resume_when_the_api_server_is_back() {
         world.close().await;
         Ok((probes, last, asked, later))
     });
-    let (before, last, asked, later) = result.expect("the world is not as it should be");
+    let (before, last, asked, later) = result.expect("the simulation fails");
     assert_eq!(before, 0, "nothing is asked while all is well");
     assert!(last < 10.0, "{last}");
     assert!((1..30).contains(&asked) && later == asked, "{asked} {later}");
@@ -155,7 +155,7 @@ fn an_unresponsive_ec2_is_reported_after_a_minute_and_while_it_lasts() {
             world.close().await;
             Ok((late, over))
         });
-        let (late, over) = result.expect("the world is not as it should be");
+        let (late, over) = result.expect("the simulation fails");
         assert_eq!(late.0, reason, "{late:?}");
         assert!(late.1.contains("since"), "{late:?}");
         assert_eq!(over.0, "AsExpected", "{over:?}");

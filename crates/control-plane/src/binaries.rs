@@ -41,6 +41,6 @@ fn ask(args: &[&str]) -> Result<PathBuf, String> {
     if path.exists() {
         Ok(path)
     } else {
-        Err(format!("{} named {}, which is not there", script.display(), path.display()))
+        Err(format!("{} printed {}, which does not exist", script.display(), path.display()))
     }
 }

@@ -22,7 +22,7 @@ pub struct Process {
 impl Process {
     /// Starts `program` and appends its stdout and stderr to `log`. `set` adds arguments and environment.
     pub fn start(name: &str, program: &Path, log: &Path, set: impl FnOnce(&mut Command)) -> Result<Self, String> {
-        let failed = |e: io::Error| format!("{name} ({}) does not start: {e}", program.display());
+        let failed = |e: io::Error| format!("cannot start {name} ({}): {e}", program.display());
         let out = File::options().create(true).append(true).open(log).map_err(failed)?;
         let err = out.try_clone().map_err(failed)?;
         let mut command = dying_with_us(program);
@@ -141,7 +141,7 @@ fn spawn(command: Command) -> io::Result<Child> {
         });
         sender
     });
-    let gone = || io::Error::other("the spawner thread is gone");
+    let gone = || io::Error::other("the spawner thread has ended");
     let (answer, spawned) = channel();
     spawner.send((command, answer)).map_err(|_| gone())?;
     spawned.recv().map_err(|_| gone())?

@@ -68,7 +68,7 @@ pub struct Fenced<S> {
 
 /// A write that was not sent, because the Lease may be lost.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("not sent: this replica may not be the leader any more")]
+#[error("not sent: this replica may no longer be the leader")]
 pub struct NotLeader;
 
 impl<S, B> Service<Request<Body>> for Fenced<S>

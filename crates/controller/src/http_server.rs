@@ -69,19 +69,20 @@ impl Gauges {
     fn text(&self) -> Result<String, std::fmt::Error> {
         let mut registry = Registry::with_prefix("multi_eni");
         registry.register("leading", "1 while this replica leads", self.leading.clone());
-        registry.register("reconciles_waiting", "Decisions waiting or with a call on its way", self.waiting.clone());
-        let help =
-            "ENIs without an ENIAttachment that are too many to be removed at once: none is, and a person must look";
+        let help = "Keys in the work queue, including keys with a call under way";
+        registry.register("reconciles_waiting", help, self.waiting.clone());
+        let help = "Orphaned ENIs that are too many to be removed at once: none of them is removed until a person acts";
         registry.register("orphans_held", help, self.orphans_held.clone());
         registry.register_with_unit(
             "api",
-            "Writes that the API server refused or did not answer, conflicts apart",
+            "Writes that the API server refused or did not answer, except conflicts",
             Unit::Other("writes_refused".to_owned()),
             self.refused.clone(),
         );
         let wrong_place = Gauge::<i64>::default();
         wrong_place.set(i64::from(self.wrong_place().is_some()));
-        let help = "1 while EC2 is another account or Region than this cluster's: nothing is done";
+        let help =
+            "1 while the AWS account or Region is not, or is not known to be, this cluster's: nothing is changed";
         registry.register("wrong_place", help, wrong_place);
         if let Some(ec2) = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref() {
             metrics::register_ec2(&mut registry, ec2.counts(), ec2.rate_status());
@@ -135,11 +136,11 @@ async fn show_ready(State(gauges): State<Arc<Gauges>>) -> impl IntoResponse {
     if gauges.ready.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok: leading, caches warm".to_owned())
     } else if gauges.standby.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ok: standing by".to_owned())
+        (StatusCode::OK, "ok: standby".to_owned())
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: the first lists are not whole yet, or the Lease cannot be read".to_owned(),
+            "not ready: the first lists of the watches are not complete, or the Lease cannot be read".to_owned(),
         )
     }
 }

@@ -42,11 +42,11 @@ pub fn register_ec2(registry: &mut Registry, sent: BTreeMap<&'static str, u64>, 
     registry.register_with_unit("ec2", "EC2 calls sent", Unit::Other("calls".to_owned()), calls);
     registry.register(
         "ec2_budget_rate",
-        "EC2 calls a second that may be made: the configured share of EC2's rate, less after throttling",
+        "EC2 calls a second that the rate limiter permits: the configured share of EC2's rate, less after throttling",
         rates,
     );
-    registry.register("ec2_calls_waiting", "EC2 calls that wait for their turn", waiting);
-    registry.register("ec2_throttles", "Answers of EC2 that we are too fast", throttles);
+    registry.register("ec2_calls_waiting", "EC2 calls that wait for the rate limiter", waiting);
+    registry.register("ec2_throttles", "Answers of EC2 that the request rate was exceeded", throttles);
 }
 
 /// Registers how many items of EC2's answers could not be parsed, by kind.

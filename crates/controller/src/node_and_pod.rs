@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use multi_eni_api::ids::InstanceId;
-use multi_eni_plan::observed::{NotOnEc2, ObservedNode};
+use multi_eni_plan::observed::{NotOnEc2, ObservedNode, Unattachable};
 use multi_eni_plan::pods::{self, ObservedPod};
 use multi_eni_plan::string_map::StringMap;
 use serde::{Deserialize, Serialize};
@@ -19,19 +19,33 @@ const TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 pub struct NodeIdentity {
     /// Name, labels and age.
     pub metadata: ObjectMeta,
-    /// The provider ID, which names the instance.
+    /// The provider ID, which names the instance, and the taints.
     #[serde(default)]
-    pub spec: Provider,
+    pub spec: NodeSpecFields,
 }
 
 /// The fields of a Node's spec that are read.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Provider {
+pub struct NodeSpecFields {
     /// `spec.providerID`.
     #[serde(rename = "providerID")]
     pub provider_id: Option<String>,
+    /// `spec.taints`, their keys only.
+    #[serde(default)]
+    pub taints: Vec<TaintKey>,
 }
+
+/// The key of a taint. Its value and effect are not read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TaintKey {
+    /// `key`.
+    #[serde(default)]
+    pub key: String,
+}
+
+/// The taint of a Node that its cloud provider has not initialized: it has no providerID and no zone yet.
+const UNINITIALIZED_TAINT: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 
 /// Converts a Node.
 pub fn node(object: &NodeIdentity) -> ObservedNode {
@@ -48,6 +62,7 @@ pub fn node(object: &NodeIdentity) -> ObservedNode {
         instance,
         deleting: meta.deletion_timestamp.is_some(),
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
+        uninitialized: object.spec.taints.iter().any(|taint| taint.key == UNINITIALIZED_TAINT),
     }
 }
 
@@ -72,15 +87,21 @@ pub fn pod(object: &Pod, annotation: &str) -> ObservedPod {
     }
 }
 
-/// Parses a provider ID `aws:///ZONE/INSTANCE`. That of Fargate has more parts and does not end with an instance ID.
+/// Parses a provider ID `aws:///ZONE/INSTANCE`. Fargate, HyperPod and EKS Hybrid Nodes have provider IDs of other shapes.
 fn provider(id: &str) -> (Option<String>, Result<InstanceId, NotOnEc2>) {
     if id.is_empty() {
         return (None, Err(NotOnEc2::NoProviderId));
     }
-    let other = || NotOnEc2::OtherProvider(id.to_owned());
+    let never = |why| (None, Err(NotOnEc2::Never(why)));
+    let other = || NotOnEc2::Never(Unattachable::OtherProvider(id.to_owned()));
+    if id.starts_with("eks-hybrid:") {
+        return never(Unattachable::Hybrid);
+    }
     let Some(path) = id.strip_prefix("aws://") else { return (None, Err(other())) };
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     match parts.as_slice() {
+        [.., name] if name.starts_with("fargate-") => never(Unattachable::Fargate),
+        [_, "sagemaker", ..] => never(Unattachable::HyperPod),
         [zone, instance] => (Some((*zone).to_owned()), InstanceId::parse(instance).map_err(|_| other())),
         [instance] => (None, InstanceId::parse(instance).map_err(|_| other())),
         _ => (None, Err(other())),
@@ -109,12 +130,32 @@ mod tests {
     }
 
     #[test]
+    fn the_taint_of_the_cloud_provider_makes_a_node_join_for_as_long_as_it_stands() {
+        let mut object: NodeIdentity = serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "n1", "creationTimestamp": "2026-01-01T00:00:00Z" },
+            "spec": { "taints": [{ "key": UNINITIALIZED_TAINT, "value": "true", "effect": "NoSchedule" }] },
+        }))
+        .unwrap();
+        assert_eq!(node(&object).joins_until(), Timestamp::MAX);
+        object.spec.taints.clear();
+        assert_eq!(node(&object).joins_until(), "2026-01-01T00:05:00Z".parse().unwrap());
+    }
+
+    #[test]
     fn provider_ids_of_ec2_and_of_others() {
         let (zone, instance) = provider("aws:///eu-west-1a/i-0123456789abcdef0");
         assert_eq!((zone.as_deref(), instance.unwrap().as_str()), (Some("eu-west-1a"), "i-0123456789abcdef0"));
-        for bad in ["gce://p/z/n", "aws:///eu-west-1a/fargate-ip-10-0-0-1", "eks-hybrid:///x", "aws:///a/b/c/d"] {
-            assert_eq!(provider(bad).1, Err(NotOnEc2::OtherProvider(bad.into())));
+        let never = |id: &str| match provider(id).1 {
+            Err(NotOnEc2::Never(why)) => why,
+            other => panic!("{id}: {other:?}"),
+        };
+        for bad in ["gce://p/z/n", "aws:///eu-west-1a/i-nonsense", "aws:///a/b/c/d"] {
+            assert_eq!(never(bad), Unattachable::OtherProvider(bad.into()));
         }
+        assert_eq!(never("aws:///us-west-2a/8c6e6b5f2a/fargate-ip-10-0-0-1.compute.internal"), Unattachable::Fargate);
+        assert_eq!(never("eks-hybrid:///eu-west-1/c1/mi-0123456789abcdef0"), Unattachable::Hybrid);
+        let hyperpod = "aws:///usw2-az2/sagemaker/cluster/hyperpod-0abc-i-0123456789abcdef0";
+        assert_eq!(never(hyperpod), Unattachable::HyperPod);
         assert_eq!(provider("").1, Err(NotOnEc2::NoProviderId));
     }
 }

@@ -15,14 +15,14 @@ pub fn parse(title: &str, text: &str) -> Result<Vec<Value>, String> {
             Some("NodeENI") => return Err(format!("{title}: a NodeENI has no metadata.name")),
             other => {
                 return Err(format!(
-                    "{title}: only NodeENIs are taken, not {}",
+                    "{title}: only NodeENIs are accepted, not {}",
                     other.unwrap_or("an object without a kind")
                 ));
             }
         }
     }
     if objects.is_empty() {
-        return Err(format!("{title} has no NodeENI"));
+        return Err(format!("{title} contains no NodeENI"));
     }
     Ok(objects)
 }
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn a_file_without_a_nodeeni_is_refused_with_a_reason() {
-        assert!(parse("f", "kind: Pod\n").unwrap_err().contains("only NodeENIs are taken, not Pod"));
+        assert!(parse("f", "kind: Pod\n").unwrap_err().contains("only NodeENIs are accepted, not Pod"));
         assert!(parse("f", "").unwrap_err().contains("no NodeENI"));
         assert!(parse("f", ": : [").unwrap_err().contains("not YAML"));
     }

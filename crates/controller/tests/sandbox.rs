@@ -20,7 +20,7 @@ fn the_examples_of_the_page_succeed() {
     let output = sandbox(&["--nodes", "2"]).output().unwrap();
     let text = text(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
-    assert!(text.contains("All 15 checks hold"), "{text}");
+    assert!(text.contains("All 15 checks passed"), "{text}");
     // Two ENIs on each of two nodes, then one on each: six Creates and as many Deletes.
     assert_eq!(text.matches("CreateNetworkInterface").count(), 6, "{text}");
     assert_eq!(text.matches("DeleteNetworkInterface").count(), 6, "{text}");
@@ -47,7 +47,7 @@ fn a_refused_nodeeni_ends_the_sandbox_with_the_api_servers_message() {
     std::fs::remove_file(&path).unwrap();
     let text = text(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("index 0 is the node's primary network interface"), "{text}");
+    assert!(text.contains("is the node's primary network interface"), "{text}");
     assert!(text.contains("subnetID must be a subnet ID"), "{text}");
 }
 
@@ -85,14 +85,14 @@ fn beside_a_kept_sandbox_a_plan_takes_nothing_away_and_ctrl_c_cleans_up() {
     let mut child = sandbox(&["--nodes", "1", "--keep"]).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut output_so_far = String::new();
-    while !output_so_far.contains("Ctrl-C cleans up") {
+    while !output_so_far.contains("Ctrl-C removes") {
         assert_ne!(out.read_line(&mut output_so_far).unwrap(), 0, "ended before it was kept: {output_so_far}");
     }
     let plan = planned(&output_so_far);
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
     std::io::Read::read_to_string(&mut out, &mut output_so_far).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{output_so_far}");
-    assert!(output_so_far.contains("every ENI of ours is detached and deleted"), "{output_so_far}");
+    assert!(output_so_far.contains("every ENI of this cluster is detached and deleted"), "{output_so_far}");
     let plan = text(&plan);
     assert!(plan.contains("NodeENI new23 (a=b): matches 0 nodes"), "{plan}");
     // The UIDs of the planned NodeENIs differ from those of the sandbox.

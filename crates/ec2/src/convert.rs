@@ -12,7 +12,7 @@ use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::instance_life::InstanceState;
 use multi_eni_plan::observed::{
-    AttachmentState, InstanceLimits, ObservedAttachment, ObservedEni, ObservedSubnet, UNKNOWN_INDEX,
+    AttachmentState, InstanceLimits, ObservedAttachment, ObservedEni, ObservedIpv6, ObservedSubnet, UNKNOWN_INDEX,
 };
 use multi_eni_plan::string_map::StringMap;
 use std::collections::BTreeMap;
@@ -63,8 +63,14 @@ pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<ObservedEn
         vpc: eni.vpc_id().unwrap_or_default().into(),
         zone: eni.availability_zone().unwrap_or_default().into(),
         owner: eni.owner_id().unwrap_or_default().into(),
+        operator: operator(eni),
         mac: eni.mac_address().unwrap_or_default().into(),
         private_ips: private_ips(eni),
+        ipv4_prefixes: texts(eni.ipv4_prefixes().iter().filter_map(|prefix| prefix.ipv4_prefix())),
+        ipv6: ObservedIpv6 {
+            addresses: texts(eni.ipv6_addresses().iter().filter_map(|address| address.ipv6_address())),
+            prefixes: texts(eni.ipv6_prefixes().iter().filter_map(|prefix| prefix.ipv6_prefix())),
+        },
         groups,
         description: eni.description().unwrap_or_default().to_owned(),
         source_dest_check: eni.source_dest_check().unwrap_or(true),
@@ -107,6 +113,20 @@ fn nameless(attachment: Option<&ObservedAttachment>) -> EniId {
         None => "interface without ID".to_owned(),
     };
     EniId::of(&text)
+}
+
+/// The texts, sorted, in a list without spare capacity: the cache keeps it for each ENI.
+fn texts<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<CompactString> {
+    let mut texts: Vec<CompactString> = texts.map(CompactString::from).collect();
+    texts.sort_unstable();
+    texts.shrink_to_fit();
+    texts
+}
+
+/// The service that manages the ENI: its principal, or a word for it if EC2 names none.
+fn operator(eni: &NetworkInterface) -> Option<CompactString> {
+    let operator = eni.operator().filter(|operator| operator.managed() == Some(true))?;
+    Some(operator.principal().filter(|name| !name.is_empty()).unwrap_or("an AWS service").into())
 }
 
 fn private_ips(eni: &NetworkInterface) -> Vec<CompactString> {
@@ -174,7 +194,9 @@ pub(crate) fn group(group: &SecurityGroup) -> Option<(String, String, SecurityGr
 pub(crate) fn limits(kind: &InstanceTypeInfo) -> Option<(String, InstanceLimits)> {
     let name = kind.instance_type()?.as_str().to_owned();
     let network = kind.network_info()?;
-    let enis = network.maximum_network_interfaces()?;
+    // Flexible interfaces of a card come on top of its maximum (API reference, NetworkCardInfo).
+    let flexible = network.network_cards().iter().filter_map(NetworkCardInfo::additional_flexible_network_interfaces);
+    let enis = network.maximum_network_interfaces()?.saturating_add(flexible.sum::<i32>().max(0));
     let cards = cards(network.network_cards(), enis);
     let ipv6 = if network.ipv6_supported() == Some(false) { Some(0) } else { network.ipv6_addresses_per_interface() };
     let limits = InstanceLimits {
@@ -193,7 +215,9 @@ fn cards(described: &[NetworkCardInfo], all: i32) -> Vec<i32> {
     for (place, card) in described.iter().enumerate() {
         let index = card.network_card_index().and_then(|index| usize::try_from(index).ok()).unwrap_or(place);
         if index < MOST_CARDS {
-            cards.insert(index, card.maximum_network_interfaces().unwrap_or(i32::MAX));
+            let flexible = card.additional_flexible_network_interfaces().unwrap_or(0).max(0);
+            let most = card.maximum_network_interfaces().unwrap_or(i32::MAX);
+            cards.insert(index, most.saturating_add(flexible));
         }
     }
     let Some(last) = cards.keys().next_back().copied() else { return vec![all] };

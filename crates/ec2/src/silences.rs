@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn a_silence_lasts_from_the_first_failure_to_the_next_success() {
         let at = |s: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(s);
-        let (mut silences, none) = (Silences::default(), CallError::Unknown("nothing within 8s".into()));
+        let (mut silences, none) = (Silences::default(), CallError::Unknown("timeout after 8s".into()));
         let throttled = CallError::Answered { code: "RequestLimitExceeded".into(), message: "slower".into() };
         assert!(silences.note("DescribeSubnets", Some(&throttled), at(0)));
         assert!(silences.note("DescribeNetworkInterfaces", Some(&none), at(5)));

@@ -56,19 +56,22 @@ pub fn desired_places(
     let mut listed: Vec<&SubnetPlace> = Vec::new();
     let ids = spec.subnet_id.iter().chain(spec.subnet_ids.iter().flatten());
     for id in ids {
-        let Some(place) = subnets.iter().find(|place| place.id == *id) else { return DesiredPlaces::Unknown };
-        listed.push(place);
+        listed.extend(subnets.iter().find(|place| place.id == *id));
     }
     for name in spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten()) {
         let mut named: Vec<&SubnetPlace> = subnets.iter().filter(|place| place.name.as_ref() == Some(name)).collect();
         named.sort_by(|a, b| a.id.cmp(&b.id));
         let here = named.iter().filter(|place| zone(&place.zone) == node.zone).count();
-        if named.is_empty() || here > 1 {
+        if here > 1 {
             return DesiredPlaces::Unknown;
         }
         listed.extend(named);
     }
     listed.retain(|place| zone(&place.zone) == node.zone);
+    let has_unknown = has_unknown_subnet(Some(spec), subnets);
+    if has_unknown && listed.is_empty() {
+        return DesiredPlaces::Unknown;
+    }
     // The controller resolves no security groups for a node in whose zone the NodeENI has no subnet.
     if !listed.is_empty() && groups(spec).is_none() {
         return DesiredPlaces::Unknown;
@@ -84,7 +87,23 @@ pub fn desired_places(
             places.push(Place { card, index, subnet: place.id.clone() });
         }
     }
+    // An entry that EC2 does not know may stand for an ENI that exists. Such a node stays as it is.
+    let is_in = |(card, index): (i32, i32), subnet: &str| {
+        places.iter().any(|place| (place.card, place.index) == (card, index) && place.subnet == subnet)
+    };
+    if has_unknown && !model.are_all_in(&nodeeni.uid, &node.instance, is_in) {
+        return DesiredPlaces::Unknown;
+    }
     DesiredPlaces::These(places)
+}
+
+/// Whether the list of subnets has an entry that stands for no subnet.
+pub fn has_unknown_subnet(spec: Option<&NodeEniSpec>, subnets: &[SubnetPlace]) -> bool {
+    let Some(spec) = spec else { return false };
+    let mut ids = spec.subnet_id.iter().chain(spec.subnet_ids.iter().flatten());
+    let mut names = spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten());
+    ids.any(|id| !subnets.iter().any(|place| place.id == *id))
+        || names.any(|name| !subnets.iter().any(|place| place.name.as_ref() == Some(name)))
 }
 
 /// The IDs of the security groups that a spec asks for, sorted. Empty: the VPC's default group. None: one of the names has no

@@ -78,7 +78,7 @@ fn on_a_thread(script: &Script, detail: Detail, recorded: bool) -> Report {
     let thread = std::thread::Builder::new().name(name).stack_size(8 << 20).spawn(move || {
         // A panic is reported as a violation, so that its seed is known.
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| on_this_thread(&script, detail, recorded)));
-        let result = result.map_err(|_| panics::take().unwrap_or_else(|| "a panic without words".to_owned()));
+        let result = result.map_err(|_| panics::take().unwrap_or_else(|| "a panic without a message".to_owned()));
         // Sending fails if the caller stopped waiting after `REAL_TIMEOUT`.
         let _ = sender.send(result);
     });
@@ -86,8 +86,13 @@ fn on_a_thread(script: &Script, detail: Detail, recorded: bool) -> Report {
         (Ok(_), Ok(Ok(report))) => return report,
         (Ok(_), Ok(Err(how))) => how,
         // The thread keeps running: only the end of the process can end it.
-        (Ok(_), Err(_)) => format!("not over after {} s of real time: it spins at one moment", REAL_TIMEOUT.as_secs()),
-        (Err(error), _) => format!("no thread for it: {error}"),
+        (Ok(_), Err(_)) => {
+            format!(
+                "not over after {} s of real time: it loops while virtual time stands still",
+                REAL_TIMEOUT.as_secs()
+            )
+        }
+        (Err(error), _) => format!("cannot start its thread: {error}"),
     };
     Report { breach: Some(Violation { at: 0, invariant: Invariant::Told, how }), ..Report::default() }
 }
@@ -97,7 +102,8 @@ fn on_this_thread(script: &Script, detail: Detail, recorded: bool) -> Report {
     match tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build() {
         Ok(runtime) => runtime.block_on(History::play(script, detail, recorded)),
         Err(error) => {
-            let breach = Violation { at: 0, invariant: Invariant::Told, how: format!("no runtime: {error}") };
+            let breach =
+                Violation { at: 0, invariant: Invariant::Told, how: format!("cannot start its runtime: {error}") };
             Report { breach: Some(breach), ..Report::default() }
         }
     }
@@ -216,7 +222,7 @@ impl<'a> History<'a> {
         let words = || match &result {
             Ok(words) if words.is_empty() => format!("{operation:?}"),
             Ok(words) => words.clone(),
-            Err(why) => format!("{operation:?} comes to nothing: {why}"),
+            Err(why) => format!("{operation:?} has no effect: {why}"),
         };
         let detail = if matches!(operation, Operation::Heartbeat { .. }) { Detail::Everything } else { Detail::Story };
         self.checker.says(detail, "*", words);
@@ -226,11 +232,11 @@ impl<'a> History<'a> {
     async fn calm(&self) -> Option<()> {
         self.interceptor.calm();
         self.replicas.mend();
-        self.checker.says(Detail::Story, "*", || "the calm begins".to_owned());
+        self.checker.says(Detail::Story, "*", || "the faults stop".to_owned());
         let now = self.environment.now();
         self.checker.state().names_are_put_back(now, &self.script.setting.subnets);
         if let Err(how) = self.environment.mend(&self.checker, &self.script.setting.subnets).await {
-            self.broke(Invariant::Told, format!("the calm cannot begin: {how}"));
+            self.broke(Invariant::Told, format!("the environment cannot be restored after the faults: {how}"));
             return None;
         }
         Some(())
@@ -261,7 +267,8 @@ impl<'a> History<'a> {
                 (state.moved.max(from), state.changes)
             };
             if now > from + 2 * within {
-                self.broke(Invariant::Quiet, format!("{} s after the calm it is not at rest", (now - from) / 1000));
+                let how = format!("{} s after the faults stopped, objects or ENIs still change", (now - from) / 1000);
+                self.broke(Invariant::Quiet, how);
                 return None;
             }
             if now < moved + rest {
@@ -273,15 +280,16 @@ impl<'a> History<'a> {
             }
             match problems.first().cloned() {
                 None if moved - from > within => {
-                    self.broke(Invariant::Converges, format!("it took {} s after the calm", (moved - from) / 1000));
+                    let how = format!("convergence took {} s after the faults stopped", (moved - from) / 1000);
+                    self.broke(Invariant::Converges, how);
                     return None;
                 }
                 None => {
-                    self.checker.says(Detail::Story, "*", || "all is as it should be".to_owned());
+                    self.checker.says(Detail::Story, "*", || "converged".to_owned());
                     return Some(moved - from);
                 }
                 Some((invariant, how)) if now > from + within => {
-                    self.broke(invariant, format!("{} s after the calm: {how}", (now - from) / 1000));
+                    self.broke(invariant, format!("{} s after the faults stopped: {how}", (now - from) / 1000));
                     return None;
                 }
                 Some(_) => {}
@@ -311,7 +319,7 @@ impl<'a> History<'a> {
             self.broke(Invariant::Quiet, how);
         }
         if let Some((invariant, how)) = problems.into_iter().next() {
-            self.broke(invariant, format!("at rest no more: {how}"));
+            self.broke(invariant, format!("no longer converged: {how}"));
         }
         (!self.is_broken()).then_some(())
     }

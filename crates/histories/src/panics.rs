@@ -14,7 +14,7 @@ pub fn watch() {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             let place = panic.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
-            let description = format!("a panic{place}: {}", panic.payload_as_str().unwrap_or("no words"));
+            let description = format!("a panic{place}: {}", panic.payload_as_str().unwrap_or("no message"));
             // A thread that is ending has no thread-local storage any more, and nothing reads its panic.
             let _ = PANICKED.try_with(|panicked| panicked.borrow_mut().get_or_insert(description).len());
             previous(panic);

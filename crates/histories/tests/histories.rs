@@ -89,10 +89,10 @@ fn a_golden_trace_that_is_another_is_shown_where_it_differs() {
 #[test]
 fn impossible_requests_are_reported() {
     for (arguments, said) in [
-        (&["run", "--seeds", "9..3"][..], "the first must be smaller"),
-        (&["run", "--seeds", "nine"][..], "no range of seeds"),
+        (&["run", "--seeds", "9..3"][..], "the first number must be smaller"),
+        (&["run", "--seeds", "nine"][..], "not a range of seeds"),
         (&["replay", "no-such-file.yaml"][..], "neither a seed nor a file"),
-        (&["replay", "Cargo.toml"][..], "is no script"),
+        (&["replay", "Cargo.toml"][..], "is not a script"),
         (&["scenarios", "src"][..], "has no scenarios"),
     ] {
         let refused = sim(arguments);
@@ -179,7 +179,7 @@ fn a_violation_is_reported_replayed_and_shrunk() {
 
     let replayed = sim(&["replay", file]);
     assert_eq!(replayed.status.code(), Some(1));
-    assert!(text(&replayed.stderr).contains("broken: no-leak at "), "{}", text(&replayed.stderr));
+    assert!(text(&replayed.stderr).contains("violated: no-leak at "), "{}", text(&replayed.stderr));
     assert!(text(&replayed.stdout).contains(" !      no-leak: eni-"), "{}", text(&replayed.stdout));
 
     let shrunk = sim(&["shrink", file, "--out", small]);
@@ -188,5 +188,5 @@ fn a_violation_is_reported_replayed_and_shrunk() {
     assert!(!smallest.contains("n2") && smallest.contains("\"late\""), "{smallest}");
     let again = sim(&["replay", small]);
     assert_eq!(again.status.code(), Some(1));
-    assert!(text(&again.stderr).contains("broken: no-leak at "), "{}", text(&again.stderr));
+    assert!(text(&again.stderr).contains("violated: no-leak at "), "{}", text(&again.stderr));
 }

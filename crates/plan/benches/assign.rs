@@ -181,6 +181,7 @@ fn node(number: usize) -> Node {
         instance: Ok(instance(number)),
         zone: Some("z1".into()),
         instance_type: None,
+        uninitialized: false,
         deleting: false,
         created: now(),
     };

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// For this time after a doubt was cleared, no new doubt is raised.
+/// For this time after a doubt was cleared, no new doubt is raised, unless a resync has shown ENIs since.
 const CLEARED: SignedDuration = SignedDuration::from_mins(5);
 
 /// The evidence for the account and Region, or against it.
@@ -155,13 +155,14 @@ impl fmt::Display for Elsewhere {
         match self {
             Self::Region { configured, home } => write!(
                 f,
-                "the controller calls EC2 in Region {configured}, and this cluster is in {}: set AWS_REGION to that and restart the controller",
+                "the controller calls EC2 in Region {configured}, but this cluster is in {}: set AWS_REGION to the cluster's \
+                 Region and restart the controller",
                 list(home)
             )?,
             Self::Account { shown, home } => write!(
                 f,
-                "the controller's AWS credentials are of an account that shows ENIs of account {}, and this cluster's ENIs are of {}: \
-                 give the controller a role of that account and restart it",
+                "with the controller's AWS credentials EC2 shows ENIs of account {}, but this cluster's ENIs belong to account \
+                 {}: give the controller a role of the cluster's account and restart it",
                 list(shown),
                 list(home)
             )?,
@@ -177,12 +178,17 @@ impl fmt::Display for Elsewhere {
                     " and none of its subnets"
                 })?;
                 if !home.is_empty() {
-                    write!(f, ", which are of account {}", list(home))?;
+                    write!(f, " (this cluster's ENIs belong to account {})", list(home))?;
                 }
-                f.write_str(": check the account of the controller's AWS credentials and AWS_REGION, and restart it")?;
+                f.write_str(
+                    ": check the account of the controller's AWS credentials and AWS_REGION, and restart the controller",
+                )?;
             }
         }
-        f.write_str(". Until then nothing is made, attached, detached or deleted, and nothing that EC2 does not show is taken for gone")
+        f.write_str(
+            ". Until then the controller creates, attaches, detaches and deletes nothing, and an ENI that EC2 does not show \
+             does not count as gone",
+        )
     }
 }
 

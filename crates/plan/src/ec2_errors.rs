@@ -62,14 +62,14 @@ pub enum CallError {
     #[error("not sent: {0}")]
     NotSent(String),
     /// Never sent: this process may no longer act as the leader.
-    #[error("not sent: the Lease is about to end or lost")]
+    #[error("not sent: the Lease is lost or about to end")]
     NotLeader,
     /// Never sent: while this Create waited for the rate limiter, EC2 refused another Create for the Region's quota of
     /// ENIs.
-    #[error("not sent: EC2 has refused another one for the quota of network interfaces")]
+    #[error("not sent: EC2 has refused another Create because of the quota of network interfaces")]
     QuotaRefused,
     /// Never sent: while the call waited for the rate limiter, the reason for it ended.
-    #[error("not sent: it is not wanted any more")]
+    #[error("not sent: the call is no longer needed")]
     Withdrawn,
 }
 

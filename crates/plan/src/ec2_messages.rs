@@ -47,11 +47,11 @@ pub fn advice_on_permission(action: &str, message: &str) -> String {
     let named = named.map_or_else(|| format!("ec2:{action}"), |named| named.trim_end_matches('.').to_owned());
     let lower = message.to_ascii_lowercase();
     if lower.contains("service control policy") {
-        format!("Have the organization's service control policy allow {named}")
+        format!("Allow {named} in the organization's service control policy")
     } else if lower.contains("permissions boundary") || lower.contains("permission boundary") {
-        format!("Have the permissions boundary of the controller's IAM role allow {named}")
+        format!("Allow {named} in the permissions boundary of the controller's IAM role")
     } else if lower.contains("explicit deny") {
-        format!("Remove what explicitly denies {named} to the controller's IAM role")
+        format!("Remove the statement that explicitly denies {named} to the controller's IAM role")
     } else {
         format!("Allow the controller's IAM role {named}")
     }
@@ -61,8 +61,8 @@ pub fn advice_on_permission(action: &str, message: &str) -> String {
 pub fn allow(action: &str, message: &str) -> String {
     let advice = advice_on_permission(action, message);
     format!(
-        "{advice}; one call a minute tries it, so that is noticed within 2 min. The log has the whole message: \
-         aws sts decode-authorization-message tells more"
+        "{advice}; the controller tries one call a minute, and so detects the change within 2 min. The log has the whole \
+         message: decode it with aws sts decode-authorization-message"
     )
 }
 

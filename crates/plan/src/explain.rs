@@ -138,7 +138,7 @@ fn strays(input: &Input<'_>) -> Vec<NodeEniPlan> {
     for attachment in input.attachments.iter().filter(|a| !known.contains(a.attachment.nodeeni_uid.as_str())) {
         by_name.entry(&attachment.attachment.nodeeni).or_default().push(line::of_attachment(input, None, attachment));
     }
-    let gone = "this NodeENI is gone: what is left of its ENIs goes, too";
+    let gone = "this NodeENI no longer exists: its remaining ENIs are removed";
     by_name.into_iter().map(|(name, lines)| NodeEniPlan { lines, deleting: true, ..nothing(name, gone) }).collect()
 }
 
@@ -171,11 +171,12 @@ fn subnet(catalog: &Ec2Catalog, named: &SubnetRef) -> Vec<String> {
             format!("subnet {id}{by}: {zone}, {cidr}, {free} free addresses")
         }
         // The catalog lacks the subnet: EC2 does not know it, or no node needs it and it was not looked up.
-        None if catalog.missing_subnets.contains_key(*id) => format!("subnet {id}: EC2 does not know it"),
-        None => format!("subnet {id}: not looked at"),
+        None if catalog.missing_subnets.contains_key(*id) => format!("subnet {id}: EC2 does not know this subnet"),
+        None => format!("subnet {id}: not looked up"),
     };
     if ids.is_empty() {
-        let known = if by.is_empty() { "" } else { "no subnet of that name was found, or none was looked for" };
+        let known =
+            if by.is_empty() { "" } else { "no subnet with this name was found, or the name was not looked up" };
         return vec![format!("subnet{by}: {known}")];
     }
     ids.iter().map(reported).collect()
@@ -190,17 +191,21 @@ fn orphans(input: &Input<'_>) -> Vec<String> {
     let lone = orphans::lone(input.owned, &known, &named).map(|eni| {
         let id = &eni.id;
         match eni.attachment.as_ref().map(|at| at.instance.as_ref()) {
-            None => format!("{id} is not attached and no ENIAttachment knows it: deleted once two whole sweeps have shown it so"),
+            None => format!(
+                "{id} is not attached and has no ENIAttachment: it is deleted when two complete resyncs have shown this"
+            ),
             Some(Some(instance)) if instances.contains(instance) => {
-                format!("{id} is on {instance} and no ENIAttachment knows it: detached and deleted once two whole sweeps have shown it so")
+                format!(
+                    "{id} is on {instance} and has no ENIAttachment: it is detached and deleted when two complete resyncs have \
+                     shown this"
+                )
             }
-            Some(_) => format!("{id} is on an instance that is no Node of this cluster: it is not touched"),
+            Some(_) => format!("{id} is on an instance that is no Node of this cluster: it is left unchanged"),
         }
     });
     let untagged = input.owned.iter().filter(|eni| eni.attachment_uid().is_none() && !named.contains(&eni.id));
-    let untagged = untagged.map(|eni| {
-        format!("{} carries this cluster's tag and not that of an ENIAttachment: it is not touched", eni.id)
-    });
+    let untagged = untagged
+        .map(|eni| format!("{} has this cluster's tag and no tag of an ENIAttachment: it is left unchanged", eni.id));
     lone.chain(untagged).collect()
 }
 

@@ -57,7 +57,7 @@ impl fmt::Display for LookupFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { since, action, code, message } = self;
         let since = second(*since);
-        write!(f, "{action} is answered {code} since {since}: {}", message.trim_end_matches('.'))?;
+        write!(f, "{action} has failed with {code} since {since}: {}", message.trim_end_matches('.'))?;
         match self.class() {
             Class::Unauthorized => write!(f, ". {}", advice_on_permission(action, message)),
             Class::Credentials => f.write_str(". Check the controller's AWS credentials"),

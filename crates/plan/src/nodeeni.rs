@@ -52,13 +52,16 @@ pub enum Unreadable {
     #[error(transparent)]
     Id(#[from] MalformedId),
     /// The spec names no subnet.
-    #[error("it names no subnet: set subnetID, subnetIDs, subnetName or subnetNames")]
+    #[error("the spec names no subnet: set subnetID, subnetIDs, subnetName or subnetNames")]
     NoSubnet,
     /// The selector is empty.
-    #[error("its nodeSelector is empty and would match every node: name at least one label")]
+    #[error("nodeSelector is empty and would match every node: name at least one label")]
     NoSelector,
-    /// `deviceIndex` is out of bounds, 1 to 63.
-    #[error("deviceIndex {0} is out of bounds: 1 to 63, index 0 is the node's primary network interface")]
+    /// `deviceIndex` is out of bounds, 0 to 63, or 0 on network card 0.
+    #[error(
+        "deviceIndex {0} is out of bounds: it must be 1 to 63, or from 0 where networkCardIndex is 1 or higher (index 0 of card 0 is \
+         the node's primary network interface)"
+    )]
     DeviceIndex(i32),
     /// `rollout.maxRemovals` is neither a number nor a percentage.
     #[error("rollout.maxRemovals {0:?} is neither a number of at least 1 nor a percentage from 1% to 100%")]
@@ -94,7 +97,7 @@ pub struct EniSpec {
     pub groups: Vec<SecurityGroupId>,
     /// Groups by name.
     pub group_names: Vec<String>,
-    /// The first device index, 1 to 63. Each further subnet uses the next index.
+    /// The first device index, 0 to 63, and never 0 on card 0. Each further subnet uses the next index.
     pub index: i32,
     /// Network card index, 0 to 31.
     pub card: i32,
@@ -112,6 +115,8 @@ pub struct EniSpec {
     pub ipv4_prefix_count: Option<i32>,
     /// IPv6 addresses per ENI, 1 to 50.
     pub ipv6_address_count: Option<i32>,
+    /// IPv6 prefixes per ENI, 1 to 50.
+    pub ipv6_prefix_count: Option<i32>,
     /// Private IPv4 addresses per ENI, 2 to 50, the primary one included. None: only the primary one.
     pub private_ip_count: Option<i32>,
     /// How many nodes may be without their ENIs during a replacement, at least 1.
@@ -188,7 +193,8 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
     if spec.node_selector.is_empty() {
         return Err(Unreadable::NoSelector);
     }
-    if !(1..=63).contains(&spec.device_index) {
+    let lowest = i32::from(spec.network_card_index.unwrap_or(0) <= 0);
+    if !(lowest..=63).contains(&spec.device_index) {
         return Err(Unreadable::DeviceIndex(spec.device_index));
     }
     if let Some(kind) = spec.interface_type.as_deref().filter(|kind| *kind != "interface") {
@@ -222,6 +228,7 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         },
         ipv4_prefix_count: spec.ipv4_prefix_count.filter(|n| *n > 0),
         ipv6_address_count: spec.ipv6_address_count.filter(|n| *n > 0),
+        ipv6_prefix_count: spec.ipv6_prefix_count.filter(|n| *n > 0),
         private_ip_count: spec.private_ip_count.filter(|n| *n > 1),
         max_unavailable: usize::try_from(max_unavailable).unwrap_or(1).max(1),
         max_removals,

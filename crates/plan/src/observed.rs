@@ -4,7 +4,7 @@
 use crate::lookup_failure::LookupFailure;
 use crate::string_map::StringMap;
 use compact_str::CompactString;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_api::names;
 use serde::{Deserialize, Serialize};
@@ -25,8 +25,26 @@ pub enum NotOnEc2 {
     /// The Node has no providerID: the cloud provider has not written it yet, or never will.
     #[error("the Node has no providerID yet: the cloud provider sets it, as aws:///ZONE/INSTANCE")]
     NoProviderId,
-    /// The providerID is of Fargate, a hybrid node or another cloud.
-    #[error("the Node's providerID {0:?} is not an EC2 instance's: ENIs can only be attached to EC2 instances")]
+    /// The Node can never have an ENI of this controller.
+    #[error(transparent)]
+    Never(#[from] Unattachable),
+}
+
+/// Why a Node can never have an ENI of this controller, by its providerID, which never changes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Unattachable {
+    /// A Fargate Pod has a Node of its own and no instance: `aws:///ZONE/TASK/fargate-…`.
+    #[error("an AWS Fargate Node")]
+    Fargate,
+    /// A machine outside AWS: `eks-hybrid:///REGION/CLUSTER/NAME`.
+    #[error("an EKS Hybrid Node")]
+    Hybrid,
+    /// SageMaker attaches the interfaces, and EC2 refuses AttachNetworkInterface: `aws:///ZONE/sagemaker/cluster/hyperpod-…`
+    /// (aws/amazon-vpc-cni-k8s#3874).
+    #[error("a SageMaker HyperPod Node")]
+    HyperPod,
+    /// The providerID is of another cloud, or names no instance.
+    #[error("a Node whose providerID {0:?} names no EC2 instance")]
     OtherProvider(String),
 }
 
@@ -49,7 +67,15 @@ pub struct ObservedNode {
     pub deleting: bool,
     /// When it was created.
     pub created: Timestamp,
+    /// Whether it carries the taint of a Node that its cloud provider has not initialized.
+    pub uninitialized: bool,
 }
+
+/// For this time after its creation a Node without providerID or zone counts as joining the cluster.
+const JOINS_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+
+/// The label with which EKS marks the Nodes of Auto Mode, with the value `auto`.
+const COMPUTE_TYPE_LABEL: &str = "eks.amazonaws.com/compute-type";
 
 /// The well-known label of a Node's Availability Zone.
 pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
@@ -59,6 +85,20 @@ impl ObservedNode {
     /// older one, for which the existing ENIs were created, then the order of the names.
     pub fn counts_before(&self, other: &Self) -> bool {
         (self.deleting, self.created, &self.name) < (other.deleting, other.created, &other.name)
+    }
+
+    /// Until when the Node counts as joining the cluster: the cloud provider has not written its providerID and zone yet. While
+    /// the taint stands the end is not known: [`Timestamp::MAX`].
+    pub fn joins_until(&self) -> Timestamp {
+        if self.uninitialized {
+            return Timestamp::MAX;
+        }
+        self.created.saturating_add(JOINS_WITHIN).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Whether the label says that EKS Auto Mode manages the instance. EC2 refuses changes of its interfaces to everybody else.
+    pub fn is_auto_mode(&self) -> bool {
+        self.labels.get(COMPUTE_TYPE_LABEL) == Some("auto")
     }
 
     /// Availability Zone by the well-known label, which any user can change.
@@ -212,6 +252,15 @@ pub struct ObservedAttachment {
     pub delete_on_termination: bool,
 }
 
+/// The IPv6 addresses of an ENI.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObservedIpv6 {
+    /// Single addresses.
+    pub addresses: Vec<CompactString>,
+    /// Prefixes that are delegated to the ENI.
+    pub prefixes: Vec<CompactString>,
+}
+
 /// An ENI as EC2 showed it last, updated with the answers of this process's own calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedEni {
@@ -225,10 +274,16 @@ pub struct ObservedEni {
     pub zone: CompactString,
     /// The account that owns it; empty if EC2 does not show it.
     pub owner: CompactString,
+    /// The AWS service that manages it, by EC2's `Operator`; None if the account manages it.
+    pub operator: Option<CompactString>,
     /// MAC address.
     pub mac: CompactString,
     /// Private IPv4 addresses, the primary one first.
     pub private_ips: Vec<CompactString>,
+    /// IPv4 prefixes that are delegated to it.
+    pub ipv4_prefixes: Vec<CompactString>,
+    /// Its IPv6 addresses and prefixes.
+    pub ipv6: ObservedIpv6,
     /// Security groups, sorted.
     pub groups: Vec<SecurityGroupId>,
     /// Description.
@@ -357,6 +412,8 @@ pub struct InstanceInterfaces {
     pub vpc: Option<CompactString>,
     /// The Availability Zone of its primary interface; None if no lookup has shown that interface.
     pub zone: Option<CompactString>,
+    /// The AWS service that manages its primary interface and so the instance, by EC2's `Operator`.
+    pub operator: Option<CompactString>,
     /// Its ENIs.
     pub enis: Vec<ObservedEni>,
     /// The lookups since then, if they did not show the primary interface.

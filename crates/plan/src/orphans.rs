@@ -155,9 +155,9 @@ pub fn judge(input: Input<'_>) -> OrphanPlan {
             count: removed,
             nodeenis: orphans.iter().filter_map(of).collect(),
             message: format!(
-                "{removed} of {all} ENIs of this cluster have no ENIAttachment and are wanted nowhere, more than the {limit} that are removed \
-                 at once: none is removed. Find out why their ENIAttachments are gone. To have these ENIs removed, start the controller \
-                 with --max-orphans={removed}"
+                "{removed} of {all} ENIs of this cluster have no ENIAttachment, and no NodeENI needs them. The maximum that is \
+                 removed at once is {limit}, so none is removed. Find out why their ENIAttachments are gone. To have these ENIs \
+                 removed, start the controller with --max-orphans={removed}"
             ),
         });
         (out.detach, out.delete) = (Vec::new(), Vec::new());

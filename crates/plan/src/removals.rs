@@ -210,14 +210,15 @@ impl RemovalPace {
     pub fn condition(&self, nodeeni: &NodeEni) -> ConditionUpdate {
         if nodeeni.allows_removals {
             let message = format!(
-                "the annotation {ANNOTATION_ALLOW_REMOVALS}={0} lets all nodes that are to lose ENIs do so at once, also those that lose \
-                 their labels later. When all have gone, take it away: kubectl annotate nodeeni {1} {ANNOTATION_ALLOW_REMOVALS}-",
+                "the annotation {ANNOTATION_ALLOW_REMOVALS}={0} permits all waiting removals of ENIs at once, and those on \
+                 nodes that lose their labels later. When these ENIs are gone, remove the annotation: kubectl annotate nodeeni \
+                 {1} {ANNOTATION_ALLOW_REMOVALS}-",
                 nodeeni.generation, nodeeni.name
             );
             return ConditionUpdate::new(types::REMOVAL_PACED, false, "Released", message);
         }
         match self.reported(nodeeni) {
-            None => ConditionUpdate::new(types::REMOVAL_PACED, false, "NothingWaits", "no node waits to lose its ENIs"),
+            None => ConditionUpdate::new(types::REMOVAL_PACED, false, "NothingWaits", "no node waits for a removal"),
             Some(message) => ConditionUpdate::new(types::REMOVAL_PACED, true, "TooManyAtOnce", message),
         }
     }
@@ -229,14 +230,14 @@ impl RemovalPace {
         let of = |cause| self.waiting.values().filter(|why| **why == cause).count();
         let why = [
             (of(Cause::Deselected), "no longer match nodeSelector"),
-            (of(Cause::Edited), "are to have fewer ENIs by the spec"),
+            (of(Cause::Edited), "have ENIs that the spec no longer asks for"),
         ];
         let why: Vec<String> =
             why.iter().filter(|(nodes, _)| *nodes > 0).map(|(nodes, why)| format!("{nodes} {why}")).collect();
         Some(format!(
-            "{} nodes are to lose ENIs and wait ({}): no more than {} of {} may within {:#} (rollout.maxRemovals). The next go at {}, the \
-             last at about {}. To stop it, undo the change: those that wait keep their ENIs. To let all go at once: kubectl annotate \
-             nodeeni {} --overwrite {ANNOTATION_ALLOW_REMOVALS}={}",
+            "{} nodes wait for the removal of ENIs ({}): at most {} of {} may lose ENIs within {:#} (rollout.maxRemovals). The \
+             next removal is at {}, the last at about {}. To stop the removals, undo the change: the waiting nodes keep their \
+             ENIs. To permit all at once: kubectl annotate nodeeni {} --overwrite {ANNOTATION_ALLOW_REMOVALS}={}",
             self.waiting.len(),
             why.join(", "),
             self.limit,

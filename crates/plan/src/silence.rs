@@ -34,21 +34,21 @@ pub fn said(silence: &Silence) -> (&'static str, String) {
     let since = second(*since);
     if *denied {
         let message = format!(
-            "EC2 refuses {action} since {since}: {}. {}. It is tried again all the time",
+            "EC2 has refused {action} since {since}: {}. {}. The controller keeps retrying",
             words.trim_end_matches('.'),
             advice_on_permission(action, words)
         );
         ("Unauthorized", message)
     } else if *throttled {
         let message = format!(
-            "EC2 has answered {action} with throttling only since {since}: {words}. Something else in the account and Region \
-             uses up the request rate; find it, or ask AWS for a higher one. It goes on by itself when EC2 answers"
+            "EC2 has answered {action} only with throttling since {since}: {words}. Something else in the account and Region \
+             uses up the request rate; find it, or ask AWS for a higher rate. The controller continues when EC2 answers"
         );
         ("EC2Throttled", message)
     } else {
         let message = format!(
-            "EC2 does not answer {action} since {since}: {words}. Check the network, the endpoint and the credentials of the \
-             controller, and the AWS Health Dashboard. It is tried again all the time and goes on by itself"
+            "EC2 has not answered {action} since {since}: {words}. Check the network, the endpoint and the credentials of the \
+             controller, and the AWS Health Dashboard. The controller keeps retrying, and continues when EC2 answers"
         );
         ("EC2Unreachable", message)
     }
@@ -82,7 +82,7 @@ mod tests {
         assert!(problems(&silence, [].into_iter(), at(600)).is_empty());
         let reported = problem_at(&silence, 60).unwrap();
         assert_eq!(reported.reason, "EC2Unreachable");
-        let rest = "does not answer DescribeNetworkInterfaces since 1970-01-01T00:00:00Z: connection refused";
+        let rest = "has not answered DescribeNetworkInterfaces since 1970-01-01T00:00:00Z: connection refused";
         assert!(reported.message.contains(rest), "{}", reported.message);
         silence.denied = true;
         let denied = problem_at(&silence, 60).unwrap();

@@ -20,16 +20,20 @@ const NODE_CONFIG: usize = 512 * 1024;
 pub fn of_spec(spec: &NodeEniSpec) -> Result<(), String> {
     let range = |field: &str, value: Option<i32>, range: RangeInclusive<i32>| match value {
         Some(value) if !range.contains(&value) => {
-            Err(format!("{field} {value} is out of bounds: {} to {}", range.start(), range.end()))
+            Err(format!("{field} {value} is out of bounds: it must be from {} to {}", range.start(), range.end()))
         }
         _ => Ok(()),
     };
     range("networkCardIndex", spec.network_card_index, 0..=31)?;
     range("ipv4PrefixCount", spec.ipv4_prefix_count, 0..=49)?;
     range("ipv6AddressCount", spec.ipv6_address_count, 0..=50)?;
+    range("ipv6PrefixCount", spec.ipv6_prefix_count, 0..=50)?;
     range("privateIPCount", spec.private_ip_count, 0..=50)?;
     if spec.ipv4_prefix_count.is_some_and(|n| n > 0) && spec.private_ip_count.is_some_and(|n| n > 1) {
         return Err("ipv4PrefixCount and privateIPCount exclude each other on EC2: set one of them".to_owned());
+    }
+    if spec.ipv6_prefix_count.is_some_and(|n| n > 0) && spec.ipv6_address_count.is_some_and(|n| n > 0) {
+        return Err("ipv6PrefixCount and ipv6AddressCount exclude each other on EC2: set one of them".to_owned());
     }
     for (field, text, most) in [
         ("description", &spec.description, 255),
@@ -39,14 +43,14 @@ pub fn of_spec(spec: &NodeEniSpec) -> Result<(), String> {
     ] {
         let length = text.as_deref().map_or(0, |text| text.chars().count());
         if length > most {
-            return Err(format!("{field} has {length} characters, and {most} are the most"));
+            return Err(format!("{field} has {length} characters; the maximum is {most}"));
         }
     }
     let config = spec.node_config.iter().flatten();
     let bytes: usize = config.map(|(key, value)| key.len() + value.to_string().len() + 4).sum();
     if bytes > NODE_CONFIG {
         return Err(format!(
-            "nodeConfig has {bytes} bytes as JSON, and {NODE_CONFIG} are the most: it is copied for each node"
+            "nodeConfig has {bytes} bytes as JSON; the maximum is {NODE_CONFIG}, because it is copied for each node"
         ));
     }
     tags(spec)
@@ -55,15 +59,15 @@ pub fn of_spec(spec: &NodeEniSpec) -> Result<(), String> {
 fn tags(spec: &NodeEniSpec) -> Result<(), String> {
     let Some(tags) = &spec.tags else { return Ok(()) };
     if tags.len() > 40 {
-        return Err(format!("tags has {} keys, and 40 are the most", tags.len()));
+        return Err(format!("tags has {} keys; the maximum is 40", tags.len()));
     }
     for (key, value) in tags {
         let (long, wide) = (key.chars().count(), value.chars().count());
         if key.is_empty() || long > 128 {
-            return Err(format!("tags: the key {key:?} has {long} characters, and 1 to 128 are allowed"));
+            return Err(format!("tags: the key {key:?} has {long} characters; 1 to 128 are allowed"));
         }
         if wide > 256 {
-            return Err(format!("tags: the value of {key:?} has {wide} characters, and 256 are the most"));
+            return Err(format!("tags: the value of {key:?} has {wide} characters; the maximum is 256"));
         }
         let reserved =
             key.to_ascii_lowercase().starts_with("aws:") || key.starts_with(OUR_TAGS) || key == TAG_NO_MANAGE;
@@ -79,13 +83,14 @@ pub fn of_request(request: &EniRequest) -> Result<(), String> {
     let groups = request.security_group_ids.len();
     if groups > GROUPS {
         return Err(format!(
-            "securityGroupIDs and securityGroupNames come to {groups} groups, and an interface takes {GROUPS} at most (EC2's \
-             default quota is 5): name fewer"
+            "securityGroupIDs and securityGroupNames are {groups} groups together; the maximum of an interface is {GROUPS} \
+             (EC2's default quota is 5): name fewer groups"
         ));
     }
     if !INDEXES.contains(&request.device_index) {
         return Err(format!(
-            "its subnets of this zone go past device index {}: one would be at {}. Name fewer subnets, or a lower deviceIndex",
+            "the maximum of deviceIndex is {}, and a subnet of this zone would get {}. Name fewer subnets, or a lower \
+             deviceIndex",
             INDEXES.end(),
             request.device_index
         ));
@@ -147,7 +152,7 @@ mod tests {
             ..EniRequest::default()
         };
         assert_eq!(of_request(&with(16, 63)), Ok(()));
-        assert!(of_request(&with(20, 1)).unwrap_err().contains("come to 20 groups"));
-        assert!(of_request(&with(1, 64)).unwrap_err().contains("one would be at 64"));
+        assert!(of_request(&with(20, 1)).unwrap_err().contains("are 20 groups together"));
+        assert!(of_request(&with(1, 64)).unwrap_err().contains("would get 64"));
     }
 }

@@ -7,6 +7,7 @@ use crate::nodeeni::NodeEni;
 use crate::problem::Problem;
 use crate::removals::RemovalPace;
 use crate::wait_estimate::WaitEstimate;
+use coverage::Coverage;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::NodeEniStatus;
@@ -15,6 +16,7 @@ use multi_eni_api::eniattachment::Phase;
 use multi_eni_api::nodeeni::AttachmentEntry;
 use std::collections::{BTreeMap, BTreeSet};
 
+mod coverage;
 #[cfg(test)]
 mod tests;
 
@@ -75,16 +77,19 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     } = input;
     let live = || attachments.iter().filter(|attachment| attachment.deleting.is_none());
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
+    let coverage = Coverage::of(refused);
     // An ENI on a node that no longer asks for one does not replace an ENI that is missing elsewhere. If the spec cannot
     // be read, all ENIs stay and all of them count.
     let asked_for = |attachment: &&&Attachment| {
         let node = attachment.node.as_str();
-        nodeeni.spec.is_err() || matched.contains(node) || former.contains(node)
+        let is_covered = !coverage.nodes.contains(node);
+        nodeeni.spec.is_err() || is_covered && matched.contains(node) || former.contains(node)
     };
     let ready = live().filter(asked_for).filter(|h| conditions::is_true(&h.status.conditions, types::READY)).count();
     let matched = matched.len();
     let blocked: Vec<&&Attachment> = attachments.iter().filter(|h| h.status.phase == Phase::Blocked).collect();
-    let standing: Vec<&&Unassigned> = refused.iter().filter(|refusal| !refusal.why.is_transient()).collect();
+    let is_standing = |refusal: &&&Unassigned| !refusal.why.is_transient() && !refusal.why.is_not_covered();
+    let standing: Vec<&&Unassigned> = refused.iter().filter(is_standing).collect();
     let leaving = attachments.iter().filter(|attachment| attachment.deleting.is_some()).count();
     let failed = blocked.len() + standing.len();
 
@@ -92,6 +97,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let mut status = NodeEniStatus {
         observed_generation: Some(nodeeni.generation),
         matched_nodes: count(matched),
+        nodes_without_subnet: count(coverage.without_subnet.len()),
         desired: count(desired),
         attached: count(attached),
         ready: count(ready),
@@ -104,7 +110,8 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let unchanged: Vec<&Attachment> =
         live().filter(asked_for).filter(|attachment| is_unchanged(attachment)).copied().collect();
     let main_problem = main_problem(nodeeni, &blocked, &unchanged, &standing, problems);
-    let numbers = Numbers { matched, desired, ready, leaving, expected };
+    let covered = matched.saturating_sub(coverage.nodes.len());
+    let numbers = Numbers { matched, covered, desired, ready, leaving, expected, now };
     for wanted in conditions_of(nodeeni, numbers, refused, main_problem) {
         conditions::set(&mut status.conditions, wanted, Some(nodeeni.generation), now);
     }
@@ -113,8 +120,10 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
         (index_pinned(pinned), !pinned.is_empty()),
         (waits(waiting), !waiting.is_empty()),
         (removals.condition(nodeeni), !removals.waiting.is_empty() || nodeeni.allows_removals),
+        (coverage.nodes_supported(), !coverage.unsupported.is_empty()),
     ];
-    for (wanted, is_so) in occasional {
+    let zones = coverage.zones_covered().map(|update| (update, matched > 0));
+    for (wanted, is_so) in occasional.into_iter().chain(zones) {
         if is_so || status.conditions.iter().any(|condition| condition.type_ == wanted.kind) {
             conditions::set(&mut status.conditions, wanted, Some(nodeeni.generation), now);
         }
@@ -128,7 +137,7 @@ pub fn adopting(nodeeni: &NodeEni, previous: &NodeEniStatus, nodes: &[&str], now
     let mut status = previous.clone();
     let node = nodes.first().copied().unwrap_or_default();
     let message = format!(
-        "takes over the ENIs of upstream's controller: waits for a look at the interfaces of {} nodes, {node} among them",
+        "adopting the ENIs of upstream's controller: waiting for the EC2 lookup of the interfaces of {} nodes, {node} among them",
         nodes.len()
     );
     for (kind, on) in [(types::READY, false), (types::PROGRESSING, true)] {
@@ -155,12 +164,12 @@ fn index_pinned(pinned: &[&Pinned]) -> ConditionUpdate {
                 types::INDEX_PINNED,
                 false,
                 "AsAsked",
-                "every ENI is at the device index that is asked for",
+                "every ENI is at the device index of the spec",
             );
         }
         [first, ..] => format!(
-            "{} ENIs that were taken over from upstream keep their device index: on node {} it is {} where the spec asks for {}. \
-             To have one made anew at the index that is asked for, delete its ENIAttachment: kubectl delete enia {}",
+            "{} ENIs that were adopted from upstream keep their device index: on node {} it is {}, and the spec asks for {}. To \
+             replace this ENI by one at the device index of the spec, delete its ENIAttachment: kubectl delete enia {}",
             pinned.len(),
             first.node,
             first.index,
@@ -173,18 +182,13 @@ fn index_pinned(pinned: &[&Pinned]) -> ConditionUpdate {
 
 fn waits(waiting: &[&WaitsForPods]) -> ConditionUpdate {
     let Some(first) = waiting.first() else {
-        return ConditionUpdate::new(
-            types::WAITING_FOR_PODS,
-            false,
-            "NoneUsed",
-            "no node keeps an ENI for pods any more",
-        );
+        return ConditionUpdate::new(types::WAITING_FOR_PODS, false, "NoneUsed", "no node keeps an ENI for pods");
     };
     let (node, several) = (&first.node, waiting.len());
     let Some(pods) = &first.pods else {
         let message = format!(
             "{several} ENIs that are no longer asked for are kept, on node {node} among others: the pods have not been listed \
-             (the controller needs the right to list and watch pods)"
+             (the controller needs the permission to list and watch pods)"
         );
         return ConditionUpdate::new(types::WAITING_FOR_PODS, true, "PodsUnknown", message);
     };
@@ -192,8 +196,8 @@ fn waits(waiting: &[&WaitsForPods]) -> ConditionUpdate {
     let more = pods.len().saturating_sub(named.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let message = format!(
-        "{several} ENIs that are no longer asked for are kept for pods that use them: on node {node} for {}{more}. They go when the \
-         pods have gone",
+        "{several} ENIs that are no longer asked for are kept for pods that use them: on node {node} for {}{more}. The ENIs are \
+         removed when these pods have ended",
         named.join(", ")
     );
     ConditionUpdate::new(types::WAITING_FOR_PODS, true, "PodsUseIt", message)
@@ -204,6 +208,17 @@ fn waits(waiting: &[&WaitsForPods]) -> ConditionUpdate {
 pub fn next_write(last: Timestamp, status: &NodeEniStatus) -> Timestamp {
     let pause = if status.attachments.len() > 50 { 5 } else { 1 };
     last.saturating_add(SignedDuration::from_secs(pause)).unwrap_or(Timestamp::MAX)
+}
+
+/// When a NodeENI without matching nodes counts as settled: the user may label the nodes a moment later.
+fn settles_at(nodeeni: &NodeEni) -> Timestamp {
+    nodeeni.created.saturating_add(SignedDuration::from_mins(1)).unwrap_or(Timestamp::MAX)
+}
+
+/// When the status changes although nothing else does, if it will.
+pub fn next_change(nodeeni: &NodeEni, status: &NodeEniStatus, now: Timestamp) -> Option<Timestamp> {
+    let at = settles_at(nodeeni);
+    (status.matched_nodes == 0 && !nodeeni.deleting && now < at).then_some(at)
 }
 
 /// Whether the ENI is in place, and a change of it is refused or does not last.
@@ -263,8 +278,8 @@ fn main_problem(
     };
     let more = match kinds {
         0 | 1 => String::new(),
-        2 => " (and another kind of trouble: see the ENIAttachments and events)".to_owned(),
-        _ => format!(" (and {} other kinds of trouble: see the ENIAttachments and events)", kinds - 1),
+        2 => " (and another problem: see the ENIAttachments and events)".to_owned(),
+        _ => format!(" (and {} other problems: see the ENIAttachments and events)", kinds - 1),
     };
     let place = if place.is_empty() { place } else { format!("{place}: ") };
     Some((reason, format!("{place}{message}{more}")))
@@ -273,10 +288,13 @@ fn main_problem(
 /// The numbers in the conditions.
 struct Numbers {
     matched: usize,
+    /// Matched nodes that the NodeENI covers.
+    covered: usize,
     desired: usize,
     ready: usize,
     leaving: usize,
     expected: Option<WaitEstimate>,
+    now: Timestamp,
 }
 
 fn conditions_of(
@@ -285,14 +303,14 @@ fn conditions_of(
     refused: &[&Unassigned],
     main_problem: Option<(String, String)>,
 ) -> [ConditionUpdate; 3] {
-    let Numbers { matched, desired, ready, leaving, expected } = numbers;
+    let Numbers { matched, covered, desired, ready, leaving, expected, now } = numbers;
     let expected = expected.map(|WaitEstimate { action, waiting, seconds }| {
-        format!("; about {seconds} s: {waiting} ENIs wait for {action}, which EC2 lets us call so often and no more")
+        format!("; about {seconds} s: {waiting} ENIs wait for {action}, limited by EC2's request rate")
     });
     let expected = expected.unwrap_or_default();
     let degraded = match &main_problem {
         Some((reason, message)) => ConditionUpdate::new(types::DEGRADED, true, reason.clone(), message.clone()),
-        None => ConditionUpdate::new(types::DEGRADED, false, "AsExpected", "nothing needs a person"),
+        None => ConditionUpdate::new(types::DEGRADED, false, "AsExpected", "no problems"),
     };
     if nodeeni.deleting {
         let message = format!("{leaving} ENIs are still being detached and deleted");
@@ -302,30 +320,45 @@ fn conditions_of(
             degraded,
         ];
     }
-    let all = ready >= desired && main_problem.is_none() && !(matched > 0 && desired == 0);
+    let all = ready >= desired && main_problem.is_none() && !(covered > 0 && desired == 0);
     let missing = desired.saturating_sub(ready);
     let progress = if missing > 0 || leaving > 0 {
         let waits =
             refused.iter().find(|refusal| refusal.why.is_transient()).map(|r| format!(" ({}: {})", r.node, r.why));
         Some(format!(
-            "{missing} of {desired} ENIs are not ready yet, {leaving} are on their way out{}{expected}",
+            "{missing} of {desired} ENIs are not ready yet, {leaving} are being removed{}{expected}",
             waits.unwrap_or_default()
         ))
     } else {
         None
     };
-    let ready_now = match (&main_problem, all, matched) {
-        (_, true, 0) => ConditionUpdate::new(
+    let ready_now = match (&main_problem, all, covered) {
+        (_, true, 0) if matched == 0 && now < settles_at(nodeeni) => ConditionUpdate {
+            status: None,
+            ..ConditionUpdate::new(
+                types::READY,
+                false,
+                "NoNodeMatches",
+                "no node has the labels of nodeSelector yet: waiting for one minute after the creation of the NodeENI",
+            )
+        },
+        (_, true, 0) if matched == 0 => ConditionUpdate::new(
             types::READY,
             true,
             "NoNodeMatches",
             "no node has the labels of nodeSelector: nothing to do",
         ),
+        (_, true, 0) => ConditionUpdate::new(
+            types::READY,
+            true,
+            "NoNodeCovered",
+            format!("{matched} nodes match, and none of them can have an ENI of these subnets: nothing to do"),
+        ),
         (_, true, _) => ConditionUpdate::new(
             types::READY,
             true,
             "AllReady",
-            format!("{ready} of {desired} ENIs are ready on {matched} nodes"),
+            format!("{ready} of {desired} ENIs are ready on {covered} nodes"),
         ),
         (Some((reason, message)), ..) => ConditionUpdate::new(
             types::READY,
@@ -337,12 +370,12 @@ fn conditions_of(
             types::READY,
             false,
             "Progressing",
-            format!("{ready} of {desired} ENIs are ready on {matched} nodes{expected}"),
+            format!("{ready} of {desired} ENIs are ready on {covered} nodes{expected}"),
         ),
     };
     let progressing = match progress {
         Some(message) => ConditionUpdate::new(types::PROGRESSING, true, "Working", message),
-        None => ConditionUpdate::new(types::PROGRESSING, false, "Settled", "nothing is under way"),
+        None => ConditionUpdate::new(types::PROGRESSING, false, "Settled", "no ENI is missing or being removed"),
     };
     [ready_now, progressing, degraded]
 }

@@ -27,7 +27,10 @@ impl Candidate {
         let here = std::env::current_exe().map_err(|error| error.to_string())?;
         let program = here.with_file_name("multi-eni");
         if !program.exists() {
-            return Err(format!("{} is not there: cargo build --release --bin multi-eni", program.display()));
+            return Err(format!(
+                "{} does not exist: build it with cargo build --release --bin multi-eni",
+                program.display()
+            ));
         }
         let anywhere = "--metrics-addr 127.0.0.1:0 --health-addr 127.0.0.1:0";
         Ok(Self {
@@ -98,9 +101,9 @@ impl Running {
         };
         let (status, stat) = (of("status")?, of("stat")?);
         let usage = peak_mib(&status).zip(cpu_seconds(&stat));
-        usage
-            .map(|(peak_mib, cpu_seconds)| Usage { peak_mib, cpu_seconds })
-            .ok_or_else(|| format!("/proc shows nothing of {}: {stat}", self.process.pid()))
+        usage.map(|(peak_mib, cpu_seconds)| Usage { peak_mib, cpu_seconds }).ok_or_else(|| {
+            format!("cannot read the memory and CPU of process {} from /proc: {stat}", self.process.pid())
+        })
     }
 }
 

@@ -39,7 +39,7 @@ impl Account {
     pub async fn open(instances: u32) -> Result<Self, String> {
         let ec2 = region::open(SimClock::starting_at(jiff::Timestamp::now()))?;
         (1..=instances).try_for_each(|n| region::run_instance(&ec2, n))?;
-        let failed = |error: std::io::Error| format!("EC2 does not listen: {error}");
+        let failed = |error: std::io::Error| format!("the simulated EC2 cannot listen: {error}");
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
         let endpoint = format!("http://{}", listener.local_addr().map_err(failed)?);
         let serving = ec2.clone();

@@ -17,8 +17,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Kubernetes is found by KUBECONFIG or the in-cluster configuration, AWS by its standard chain and variables, AWS_REGION and
-/// AWS_ENDPOINT_URL included.
+/// Finds the API server by KUBECONFIG or the in-cluster configuration, and AWS by the SDK's standard credential chain and
+/// environment variables, AWS_REGION and AWS_ENDPOINT_URL included.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
     /// Address of /metrics
@@ -29,13 +29,13 @@ pub(super) struct Flags {
     #[arg(long, env = "MULTI_ENI_HEALTH_ADDR", default_value = "0.0.0.0:8081")]
     health_addr: SocketAddr,
 
-    /// Hold a Lease (in POD_NAMESPACE, as POD_NAME), so that several replicas can run
+    /// Elect a leader by a Lease (in POD_NAMESPACE, with POD_NAME as the holder), so that several replicas can run
     #[arg(long, env = "MULTI_ENI_LEADER_ELECT", num_args = 0..=1, require_equals = true,
           default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     leader_elect: bool,
 
-    /// Readable name of the cluster, as a tag on the ENIs. Ownership is always decided by the UID of the namespace kube-system
-    /// [default: that UID]
+    /// Readable name of the cluster, for a tag on the ENIs. The UID of the namespace kube-system, not this name, decides which
+    /// ENIs belong to the cluster [default: that UID]
     #[arg(long, env = "MULTI_ENI_CLUSTER_NAME")]
     cluster_name: Option<String>,
 
@@ -47,11 +47,11 @@ pub(super) struct Flags {
     #[arg(long, env = "MULTI_ENI_NODE_GONE_GRACE", default_value = "5m", value_parser = seconds)]
     node_gone_grace: SignedDuration,
 
-    /// After what time a detach that does not end is forced
+    /// How long a detach may take before it is forced
     #[arg(long, env = "MULTI_ENI_FORCE_DETACH_AFTER", default_value = "15m", value_parser = seconds)]
     force_detach_after: SignedDuration,
 
-    /// The window in which at most rollout.maxRemovals nodes of one NodeENI lose ENIs because of labels or of an edit
+    /// Window in which at most rollout.maxRemovals nodes of one NodeENI lose ENIs because labels or the NodeENI changed
     #[arg(long, env = "MULTI_ENI_REMOVAL_WINDOW", default_value = "5m", value_parser = seconds)]
     removal_window: SignedDuration,
 
@@ -62,7 +62,7 @@ pub(super) struct Flags {
     #[command(flatten)]
     pods: PodFlags,
 
-    /// Share of the account's EC2 request rates that may be used, above 0 and at most 1
+    /// Share of the account's EC2 request rates that the controller may use, above 0 and at most 1
     #[arg(long, env = "MULTI_ENI_BUDGET_SHARE", default_value_t = 0.8, value_parser = share)]
     budget_share: f64,
 
@@ -70,7 +70,7 @@ pub(super) struct Flags {
     #[arg(long, env = "MULTI_ENI_LOG_FORMAT", value_enum, default_value_t = Format::Auto)]
     log_format: Format,
 
-    /// What to log, such as info or multi_eni_controller=debug
+    /// Log filter, such as info or multi_eni_controller=debug
     #[arg(long, env = "MULTI_ENI_LOG", default_value = "info")]
     log: String,
 }
@@ -89,7 +89,7 @@ async fn start(flags: Flags) -> miette::Result<()> {
     let config = client::config()
         .await
         .into_diagnostic()
-        .wrap_err("no API server: set KUBECONFIG, or run in a cluster with a ServiceAccount")?;
+        .wrap_err("no API server is configured: set KUBECONFIG, or run in a cluster with a ServiceAccount")?;
     let ec2_options = multi_eni_ec2::Options {
         budget_share: flags.budget_share,
         call_timeout: Duration::from_secs(8),

@@ -23,7 +23,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the controller, in a cluster or out of it
+    /// Run the controller, inside or outside a cluster
     Controller(controller::Flags),
     #[cfg(feature = "sandbox")]
     /// Run the controller against a simulated API server and a simulated EC2 on this machine: nodes are labelled, ENIs are
@@ -31,7 +31,7 @@ enum Command {
     Sandbox(crate::sandbox::Flags),
     /// Show what the controller would do now, with its EC2 calls, and the reason for everything that it would not do. Read-only
     Plan(plan::Flags),
-    /// Show the same for one Node or one NodeENI, with everything that is in place
+    /// Show the same for one Node or one NodeENI, with the ENIs that are in place already
     Explain(plan::ExplainFlags),
     /// Print the CRDs as YAML, for kubectl apply -f -
     Crds,

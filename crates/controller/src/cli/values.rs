@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 pub(super) fn seconds(text: &str) -> Result<SignedDuration, String> {
     let parsed: SignedDuration =
         text.parse().map_err(|_| format!("{text:?} is not a duration such as 10s, 5m or 1h30m"))?;
-    if parsed.is_negative() { Err("a grace cannot be negative".to_owned()) } else { Ok(parsed) }
+    if parsed.is_negative() { Err("a duration cannot be negative".to_owned()) } else { Ok(parsed) }
 }
 
 pub(super) fn share(text: &str) -> Result<f64, String> {

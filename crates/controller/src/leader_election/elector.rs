@@ -210,23 +210,23 @@ impl Leadership<'_> {
                 Ok(Renewal::Written) => {}
                 Ok(Renewal::Over) => {
                     tracing::error!(
-                        "another replica holds or has held the Lease, or the Lease was deleted: this term is over"
+                        "another replica holds or has held the Lease, or the Lease was deleted: this replica stops leading"
                     );
                     break;
                 }
                 Ok(Renewal::Rewound) => {
                     tracing::error!(
                         "the API server shows an older Lease than this process wrote: etcd was restored from a backup; \
-                         this term is over, and everything is read anew"
+                         this replica stops leading and reads everything again"
                     );
                     break;
                 }
                 Ok(Renewal::Contended) if in_time => {
-                    tracing::warn!("another client changes the Lease at each renewal, trying again");
+                    tracing::warn!("another client changed the Lease between each read and write, trying again");
                 }
                 Ok(Renewal::Contended) => {
                     tracing::error!(
-                        "another client changes the Lease at each renewal: the Lease was not renewed in time"
+                        "another client changed the Lease between each read and write: the Lease was not renewed in time"
                     );
                     break;
                 }

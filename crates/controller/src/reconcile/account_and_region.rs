@@ -32,7 +32,8 @@ impl Reconciler {
             Place::Proven => {
                 self.deps.gauges.set_wrong_place(None);
                 if let Some(since) = self.place_doubted_at.take() {
-                    self.place_proven_at = Some(since);
+                    // If the last resync shows ENIs again, the next one without any raises a new doubt.
+                    self.place_proven_at = (self.deps.ec2.resynced() == 0).then_some(since);
                     self.deps.ec2.note_home(since);
                 }
                 if !self.halted.is_empty() {
@@ -67,8 +68,8 @@ impl Reconciler {
                         return false;
                     }
                     let message = format!(
-                        "EC2 shows none of this cluster's ENIs, and whether it knows the cluster's instances and subnets cannot be asked \
-                         ({why}): nothing is done before that is known"
+                        "EC2 shows none of this cluster's ENIs, and does not answer whether it knows the cluster's instances and \
+                         subnets ({why}): the controller changes nothing until EC2 answers"
                     );
                     if self.deps.gauges.set_wrong_place(Some(message.clone())) {
                         self.halted.clear();
@@ -160,6 +161,9 @@ impl Reconciler {
             return;
         }
         let ec2 = &self.deps.ec2;
+        if ec2.resynced() > 0 {
+            self.place_proven_at = None;
+        }
         // An ENIAttachment that is being deleted may have an ENI that its status does not name yet.
         let eni =
             |entry: &Arc<AttachmentEntry>| entry.attachment.status.eni_id.as_ref().and_then(|_| entry.attachment.eni());

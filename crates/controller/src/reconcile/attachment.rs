@@ -66,7 +66,12 @@ impl Reconciler {
             return false;
         }
         let attachment = &entry.attachment;
-        tracing::warn!(attachment = %attachment.name, finalizer = attachment.guarded, label_and_owner = attachment.labelled, "restoring what was removed from ENIAttachment");
+        tracing::warn!(
+            attachment = %attachment.name,
+            finalizer = attachment.guarded,
+            label_and_owner = attachment.labelled,
+            "restoring removed finalizer, label or owner reference of ENIAttachment"
+        );
         let (writer, entry) = (self.deps.writer.clone(), entry.clone());
         self.start_calls(
             key,

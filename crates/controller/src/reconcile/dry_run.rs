@@ -67,7 +67,7 @@ impl Reconciler {
             if Instant::now() >= deadline {
                 let why = ec2.failure();
                 let why = format!(
-                    "EC2 did not answer all questions within {} s{}",
+                    "EC2 did not answer all lookups within {} s{}",
                     timeout.as_secs(),
                     why.map(|why| format!(": {why}")).unwrap_or_default()
                 );

@@ -57,6 +57,9 @@ impl Reconciler {
                     NodeEniStatus { removals, ..status::adopting(nodeeni, &entry.status, nodes, self.now()) }
                 }
             };
+            if let Some(at) = status::next_change(nodeeni, &status, self.now()) {
+                self.queue.add_at(key.clone(), at);
+            }
             decided.extend(self.report(key, &entry, status, &mut work));
         }
         self.retain_decided(key, &decided, |_| false);

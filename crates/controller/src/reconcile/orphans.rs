@@ -5,7 +5,7 @@ use super::{Outcome, Reconciler};
 use crate::work_queue::Key;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
-use multi_eni_api::ids::EniId;
+use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::assign;
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::ec2_errors::{Call, CallError};
@@ -41,12 +41,13 @@ impl Reconciler {
             refused: &self.orphans_refused,
             settings: &self.deps.settings,
         });
+        orphans::lone(&owned, &known, &named).for_each(|eni| self.look_at_adoptable(eni));
         self.suspects = plan.suspects;
         self.forget_refused_orphans();
         self.set_held_orphans(plan.brake);
         for eni in plan.foreign {
             self.warn_once(format!(
-                "{eni} is of this cluster and in use by something that is no Node here: not touched"
+                "{eni} has this cluster's tags and is in use, but not by a Node of this cluster: it is left as it is"
             ));
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
@@ -64,6 +65,21 @@ impl Reconciler {
         if !work.is_empty() {
             self.orphans_called = Some(resync);
             self.start_calls(key, join_all(work));
+        }
+    }
+
+    /// If the ENI may be adopted, looks up its instance, unless a lookup has shown the instance in this term. `assign` adopts only
+    /// an ENI that a lookup of its instance shows. It asks for no lookup while another ENI of the NodeENI on this node waits for
+    /// the rollout, and then the ENI would be neither adopted nor an orphan.
+    fn look_at_adoptable(&self, eni: &ObservedEni) {
+        let ec2 = &self.deps.ec2;
+        let instance = eni.attachment.as_ref().and_then(|at| at.instance.as_ref());
+        let is_unseen =
+            |instance: &&InstanceId| ec2.instance_interfaces(instance).is_none_or(|shown| shown.vpc.is_none());
+        if let Some(instance) = instance.filter(is_unseen)
+            && self.may_be_adopted(eni)
+        {
+            ec2.lookup_instance(instance);
         }
     }
 

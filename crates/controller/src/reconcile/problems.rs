@@ -28,8 +28,8 @@ impl Reconciler {
         for entry in self.store.attachments_of(&nodeeni.uid) {
             if let Some(error) = &entry.attachment.unreadable {
                 let message = format!(
-                    "ENIAttachment {} cannot be read ({error}): its ENI and its slot are left as they are. Correct the object, or install \
-                     the CRDs of this controller's version",
+                    "ENIAttachment {} cannot be parsed ({error}): the controller leaves its ENI and its slot as they are. \
+                     Correct the object, or install the CRDs of this controller's version",
                     entry.attachment.name
                 );
                 let node = entry
@@ -47,7 +47,8 @@ impl Reconciler {
     fn unreadable_enis(&self, nodeeni: &NodeEni, problems: &mut Vec<Problem>) {
         for eni in self.unreadable.values().filter(|eni| eni.nodeeni_uid.as_deref() == Some(nodeeni.uid.as_str())) {
             let message = format!(
-                "since {} EC2 has shown an ENI of it (MAC address {}) without an ID: it is left as it is. Look at it in the EC2 console",
+                "since {} EC2 has shown an ENI of this NodeENI (MAC address {}) without an ID: the controller leaves the ENI \
+                 as it is. Check the ENI in the EC2 console",
                 eni.since, eni.mac
             );
             problems.push(Problem { reason: "ENIUnreadable", message, node: eni.node.clone() });

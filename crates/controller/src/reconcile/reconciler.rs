@@ -95,7 +95,7 @@ pub struct Reconciler {
     pub(super) names_looked_up_at: Option<Timestamp>,
     /// The resync that put the place in doubt: it showed none of the ENIs that the statuses name.
     pub(super) place_doubted_at: Option<Timestamp>,
-    /// The last resync after which a doubt ended.
+    /// The resync that raised the last doubt, once that doubt has ended. None as soon as a resync shows ENIs again.
     pub(super) place_proven_at: Option<Timestamp>,
     /// When to report that the place cannot be proven.
     pub(super) place_recheck: Option<Timestamp>,

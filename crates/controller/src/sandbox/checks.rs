@@ -53,10 +53,10 @@ impl CheckResults {
         let failed = self.checks.iter().filter(|(_, outcome)| outcome.is_err()).count();
         if failed == 0 && !self.checks.is_empty() {
             self.terminal
-                .line(&format!("\nAll {} checks hold: everything happened, and nothing leaked.", self.checks.len()));
+                .line(&format!("\nAll {} checks passed: no ENI is missing, and none is left over.", self.checks.len()));
             ExitCode::SUCCESS
         } else {
-            self.terminal.line(&format!("\n{failed} of {} checks do not hold.", self.checks.len()));
+            self.terminal.line(&format!("\n{failed} of {} checks failed.", self.checks.len()));
             ExitCode::FAILURE
         }
     }
@@ -84,20 +84,26 @@ pub async fn status_matches_ec2(environment: &Environment) -> Result<usize, Stri
             let slot =
                 (entry.instance_id.clone(), entry.device_index.and_then(|i| u32::try_from(i).ok()).unwrap_or_default());
             let Some(eni) = on_ec2.get(&slot) else {
-                return Err(format!("{name} has {} at {slot:?}, which EC2 does not show attached", entry.eni_id));
+                return Err(format!(
+                    "the status of {name} has {} at {slot:?}, which EC2 does not show attached",
+                    entry.eni_id
+                ));
             };
             if eni.id != entry.eni_id || Some(&eni.subnet_id) != entry.subnet_id.as_ref() || entry.status != "attached"
             {
-                return Err(format!("{name} has {entry:?} and EC2 shows {} in {}", eni.id, eni.subnet_id));
+                return Err(format!(
+                    "the status of {name} has {entry:?}, and EC2 shows {} in {}",
+                    eni.id, eni.subnet_id
+                ));
             }
             if eni.attachment.as_ref().is_none_or(|at| at.delete_on_termination != object.spec.delete_on_termination) {
-                return Err(format!("deleteOnTermination of {} is not what {name} says", eni.id));
+                return Err(format!("deleteOnTermination of {} differs from the spec of {name}", eni.id));
             }
             reported.insert(slot);
         }
     }
     match on_ec2.iter().find(|(slot, _)| !reported.contains(*slot)) {
-        Some((slot, eni)) => Err(format!("{} at {slot:?} is in no status", eni.id)),
+        Some((slot, eni)) => Err(format!("{} at {slot:?} is in the status of no NodeENI", eni.id)),
         None => Ok(reported.len()),
     }
 }
@@ -129,7 +135,7 @@ pub fn foreign_untouched(environment: &Environment) -> Result<(), String> {
     let now = environment.ec2.snapshot();
     for (id, eni) in &environment.before.enis {
         if now.enis.get(id) != Some(eni) {
-            return Err(format!("{id}, which is not ours, was changed"));
+            return Err(format!("{id}, an ENI that existed before the controller started, has changed"));
         }
     }
     Ok(())
@@ -139,7 +145,7 @@ pub fn foreign_untouched(environment: &Environment) -> Result<(), String> {
 pub async fn all_ready(environment: &Environment, names: &[String]) -> Result<(), String> {
     let objects = environment.kubectl.nodeenis().await?;
     for name in names {
-        let Some(object) = objects.get(name) else { return Err(format!("{name} is gone")) };
+        let Some(object) = objects.get(name) else { return Err(format!("NodeENI {name} does not exist")) };
         let status = object.status.clone().unwrap_or_default();
         if status.observed_generation != object.metadata.generation || !is_true(&status.conditions, types::READY) {
             let ready = status.conditions.iter().find(|c| c.type_ == types::READY);

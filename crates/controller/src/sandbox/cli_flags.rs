@@ -5,11 +5,11 @@ use std::path::PathBuf;
 /// Flags of the sandbox.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Flags {
-    /// NodeENIs of your own instead of the architecture page's
+    /// File of NodeENIs to apply instead of the two examples
     #[arg(short, long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
 
-    /// Simulated nodes
+    /// Number of simulated nodes
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=200))]
     pub(super) nodes: u16,
 
@@ -17,11 +17,11 @@ pub struct Flags {
     #[arg(long)]
     pub(super) keep: bool,
 
-    /// Make the simulated EC2 lose an ENI (a Delete that is answered but not done), to see the checks fail
+    /// Make the simulated EC2 lose an ENI (it answers a Delete and does not delete the ENI), to show how the checks fail
     #[arg(long)]
     pub(super) lose_eni: bool,
 
-    /// Show the controller's own log, too
+    /// Show the controller's own log as well
     #[arg(long)]
     pub(super) log: bool,
 }

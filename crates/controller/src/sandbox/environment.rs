@@ -65,9 +65,7 @@ impl Environment {
         build_account(&ec2, files)?;
         let server = ApiServer::new(clock);
         let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
-        server
-            .install_crds(&crds)
-            .map_err(|error| format!("the simulated API server does not take the CRDs: {error}"))?;
+        server.install_crds(&crds).map_err(|error| format!("the simulated API server refuses the CRDs: {error}"))?;
 
         let (kube_listener, kube_url) = listen().await?;
         let (ec2_listener, ec2_url) = listen().await?;
@@ -136,7 +134,7 @@ fn build_account(ec2: &Ec2, files: &[Manifests]) -> Result<(), String> {
     let ids: BTreeSet<String> = files.iter().flat_map(Manifests::subnets).filter(|id| id != NODE_SUBNET).collect();
     let names: BTreeSet<String> = files.iter().flat_map(Manifests::subnet_names).collect();
     if ids.len() + names.len() > 250 {
-        return Err("the sandbox has room for 250 subnets".to_owned());
+        return Err("the sandbox supports at most 250 subnets".to_owned());
     }
     let first_named = ids.len() + 1;
     for (number, id) in (1..).zip(&ids) {

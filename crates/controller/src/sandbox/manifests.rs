@@ -24,8 +24,8 @@ pub struct Manifests {
 pub fn read(file: Option<&Path>) -> Result<Vec<Manifests>, String> {
     let Some(path) = file else {
         return Ok(vec![
-            parsed("The page's first example: several NodeENIs on each node", MULTIPLE)?,
-            parsed("The page's second example: the subnet by a label of the node", BY_LABEL)?,
+            parsed("First example: several NodeENIs on each node", MULTIPLE)?,
+            parsed("Second example: a label of the node selects the subnet", BY_LABEL)?,
         ]);
     };
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;

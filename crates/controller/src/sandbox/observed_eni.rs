@@ -1,7 +1,7 @@
 //! Converts the simulated EC2's ENIs to the type that the decisions use, so that `plan`'s invariants can check them.
 
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
-use multi_eni_plan::observed::{AttachmentState, ObservedAttachment, ObservedEni};
+use multi_eni_plan::observed::{AttachmentState, ObservedAttachment, ObservedEni, ObservedIpv6};
 use multi_eni_sim::ec2::{AttachmentStatus, Eni};
 
 /// The ENI as the simulated EC2 has it. None if its ID does not have EC2's form.
@@ -29,6 +29,9 @@ pub fn seen(eni: &Eni) -> Option<ObservedEni> {
         owner: "123456789012".into(),
         mac: eni.mac_address.as_str().into(),
         private_ips: eni.private_ips.iter().map(|ip| ip.to_string().into()).collect(),
+        ipv4_prefixes: Vec::new(),
+        ipv6: ObservedIpv6::default(),
+        operator: None,
         groups: eni.groups.iter().filter_map(|id| SecurityGroupId::parse(id).ok()).collect(),
         description: eni.description.clone(),
         source_dest_check: eni.source_dest_check,

@@ -40,7 +40,7 @@ pub async fn run(flags: Flags, interrupted: impl Future<Output = ()>) -> ExitCod
         None => {
             terminal.heading("Interrupted: cleaning up");
             match scenario::clean_up(&environment).await {
-                Ok(()) => terminal.line("  ✓ every ENI of ours is detached and deleted"),
+                Ok(()) => terminal.line("  ✓ every ENI of this cluster is detached and deleted"),
                 Err(reason) => terminal.line(&format!("  ✗ {reason}")),
             }
             ExitCode::from(130)

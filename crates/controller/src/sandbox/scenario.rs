@@ -23,7 +23,11 @@ pub async fn run_file(
     let terminal = &environment.terminal;
     terminal.heading(&format!("{number}. {}", file.title));
     for (object, name) in file.objects.iter().zip(file.names()) {
-        environment.kubectl.apply(object).await.map_err(|refusal| format!("NodeENI {name} is refused: {refusal}"))?;
+        environment
+            .kubectl
+            .apply(object)
+            .await
+            .map_err(|refusal| format!("the API server refuses NodeENI {name}: {refusal}"))?;
         terminal.event("kubectl", &format!("apply NodeENI {name}"));
     }
     let labelled = label(environment, file).await?;
@@ -90,16 +94,14 @@ async fn check_attached(
     .await;
     let enis = *ready.as_ref().unwrap_or(&0);
     results.check(
-        format!(
-            "{pairs} pairs of node and NodeENI have their ENIs ({enis} in all), and every status is what EC2 shows"
-        ),
+        format!("{pairs} pairs of Node and NodeENI have their ENIs ({enis} in all), and every status agrees with EC2"),
         ready.clone().map(drop),
     );
     results.check(
-        "no slot is held twice, no ENI is unknown, every Ready is so",
+        "no slot has two ENIs, every ENI has its ENIAttachment, and every Ready is true on EC2",
         checks::invariants_hold(environment).await,
     );
-    results.check("nothing foreign was touched", checks::foreign_untouched(environment));
+    results.check("the ENIs that existed before are unchanged", checks::foreign_untouched(environment));
     ready.map(drop)
 }
 
@@ -114,7 +116,7 @@ async fn ready_pairs(environment: &Environment) -> Result<BTreeSet<(String, Stri
 
 /// For `--keep`: prints how to reach the environment, which then runs until Ctrl-C.
 async fn keep(environment: &Environment) {
-    environment.terminal.heading("Kept running. In another terminal:");
+    environment.terminal.heading("The sandbox keeps running. In another terminal:");
     environment.terminal.line(&format!("  export KUBECONFIG={}", environment.kubeconfig.display()));
     environment.terminal.line(&format!(
         "  export AWS_ENDPOINT_URL={} AWS_REGION={REGION} AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox MULTI_ENI_CLUSTER_NAME=sandbox MULTI_ENI_LABEL_GRACE={LABEL_GRACE}s",
@@ -122,7 +124,7 @@ async fn keep(environment: &Environment) {
     ));
     // `multi-eni` need not be on the PATH, so print the path of this program.
     let program = std::env::current_exe().map_or_else(|_| "multi-eni".to_owned(), |path| path.display().to_string());
-    environment.terminal.line(&format!("  kubectl get nodes,neni,enia\n  {program} explain node/node1\n  kubectl label node node1 ng-\n  kubectl describe neni\n\nCtrl-C cleans up and ends."));
+    environment.terminal.line(&format!("  kubectl get nodes,neni,enia\n  {program} explain node/node1\n  kubectl label node node1 ng-\n  kubectl describe neni\n\nCtrl-C removes the NodeENIs and their ENIs, and ends the sandbox."));
     std::future::pending().await
 }
 
@@ -143,7 +145,7 @@ async fn unlabel_first(
         &format!("label node {node} {}", labels.keys().map(|k| format!("{k}-")).collect::<Vec<_>>().join(" ")),
     );
     let names = file.names();
-    let gone = until(environment, "the ENIs of the unlabelled node to go", async || {
+    let gone = until(environment, "the removal of the ENIs of the unlabelled node", async || {
         let objects = environment
             .kubectl
             .attachments()
@@ -159,9 +161,9 @@ async fn unlabel_first(
         checks::status_matches_ec2(environment).await
     })
     .await;
-    results.check(format!("{node} without its labels has no ENI of ours any more"), gone.clone().map(drop));
+    results.check(format!("{node} without its labels has no ENI of a NodeENI any more"), gone.clone().map(drop));
     let kept = on_others(environment, instance);
-    let same = if kept == others { Ok(()) } else { Err(format!("{others:?} became {kept:?}")) };
+    let same = if kept == others { Ok(()) } else { Err(format!("before: {others:?}, now: {kept:?}")) };
     results.check("the other nodes kept their ENIs", same);
     gone.map(drop)
 }
@@ -176,10 +178,11 @@ async fn delete(environment: &Environment, file: &Manifests, results: &mut Check
         environment.kubectl.delete(&name).await?;
         environment.terminal.event("kubectl", &format!("delete NodeENI {name}"));
     }
-    let gone = until(environment, "the NodeENIs and their ENIs to go", async || no_object(environment).await).await;
-    results.check("the deleted NodeENIs are gone, and their ENIAttachments with them", gone.clone());
+    let gone =
+        until(environment, "the removal of the NodeENIs and their ENIs", async || no_object(environment).await).await;
+    results.check("the deleted NodeENIs and their ENIAttachments no longer exist", gone.clone());
     results.check(
-        "EC2 is as it was before: nothing leaked, nothing foreign touched",
+        "EC2 is as it was before: no ENI leaked, and no other ENI changed",
         checks::account_is_unchanged(environment),
     );
     gone
@@ -203,8 +206,8 @@ pub async fn check_idle(environment: &Environment, results: &mut CheckResults) -
     environment.terminal.progress("watching an idle controller for 3 seconds");
     sleep(Duration::from_secs(3)).await;
     let more = mutations() - before;
-    let idle = if more == 0 { Ok(()) } else { Err(format!("{more} calls that change something")) };
-    results.check("planning again gives nothing to do: 3 idle seconds without a call that changes EC2", idle);
+    let idle = if more == 0 { Ok(()) } else { Err(format!("{more} calls that change EC2")) };
+    results.check("the controller is idle: for 3 seconds it makes no call that changes EC2", idle);
     Ok(())
 }
 
@@ -213,7 +216,7 @@ pub async fn clean_up(environment: &Environment) -> Result<(), String> {
     for name in environment.kubectl.nodeenis().await?.into_keys() {
         environment.kubectl.delete(&name).await?;
     }
-    until(environment, "everything to go", async || no_object(environment).await).await?;
+    until(environment, "the removal of all NodeENIs and their ENIs", async || no_object(environment).await).await?;
     checks::account_is_unchanged(environment)
 }
 

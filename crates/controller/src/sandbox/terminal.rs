@@ -56,7 +56,7 @@ impl Terminal {
         let refused = match &call.outcome {
             Outcome::Done => None,
             Outcome::Refused(code) => Some(format!("refused: {code}")),
-            Outcome::NeverArrived => Some("never arrived".to_owned()),
+            Outcome::NeverArrived => Some("lost before EC2 received it".to_owned()),
         };
         if call.action.starts_with("Describe") && refused.is_none() {
             return;

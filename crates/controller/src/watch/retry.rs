@@ -100,7 +100,7 @@ impl<S> ResumingWatch<S> {
             tracing::debug!(%what, error = text, "watch failed, resuming with back-off");
             return;
         }
-        let advice = if is_missing(error) { ": is its CRD installed? The chart brings it" } else { "" };
+        let advice = if is_missing(error) { ": is its CRD installed? The chart installs it" } else { "" };
         tracing::warn!(%what, error = text, "watch failed, resuming with back-off{advice}");
         self.logged = Some((text, now));
     }

@@ -105,8 +105,9 @@ impl CacheState {
         let still = known.filter(|seen| seen.is_of(&self.cluster) || seen.as_of() >= lookup.as_of);
         let mut enis: Vec<ObservedEni> = foreign.chain(still).cloned().collect();
         enis.sort_by(|a, b| a.id.cmp(&b.id));
-        let (vpc, zone) = (lookup.vpc.clone(), lookup.zone.clone());
-        Some(InstanceInterfaces { as_of: lookup.as_of, vpc, zone, enis, without_primary: lookup.without_primary })
+        let (vpc, zone, operator) = (lookup.vpc.clone(), lookup.zone.clone(), lookup.operator.clone());
+        let without_primary = lookup.without_primary;
+        Some(InstanceInterfaces { as_of: lookup.as_of, vpc, zone, operator, enis, without_primary })
     }
 
     /// The last lookup of an instance's state.

@@ -280,8 +280,9 @@ impl CacheState {
     fn finish_instance(&mut self, instance: &InstanceId, began: Timestamp, enis: Vec<ObservedEni>) {
         match enis.iter().find(|seen| seen.is_primary_of(instance)) {
             Some(primary) => {
-                let (vpc, zone) = (non_empty(&primary.vpc), non_empty(&primary.zone));
-                let observation = InstanceInterfaces { as_of: began, vpc, zone, enis, without_primary: None };
+                let (vpc, zone, operator) =
+                    (non_empty(&primary.vpc), non_empty(&primary.zone), primary.operator.clone());
+                let observation = InstanceInterfaces { as_of: began, vpc, zone, operator, enis, without_primary: None };
                 self.instances.insert(instance.clone(), observation);
             }
             None => {
@@ -438,8 +439,11 @@ fn same(a: &ObservedEni, b: &ObservedEni) -> bool {
         vpc,
         zone,
         owner,
+        operator,
         mac,
         private_ips,
+        ipv4_prefixes,
+        ipv6,
         groups,
         description,
         source_dest_check,
@@ -455,7 +459,10 @@ fn same(a: &ObservedEni, b: &ObservedEni) -> bool {
         && *zone == b.zone
         && *owner == b.owner
         && *mac == b.mac
+        && *operator == b.operator
         && *private_ips == b.private_ips
+        && *ipv4_prefixes == b.ipv4_prefixes
+        && *ipv6 == b.ipv6
         && *groups == b.groups
         && *description == b.description
         && *source_dest_check == b.source_dest_check

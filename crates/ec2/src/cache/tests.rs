@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_api::names;
 use multi_eni_plan::observed::{
-    AttachmentState, Cluster, Missed, Observation, ObservedAttachment, ObservedEni, Unshown,
+    AttachmentState, Cluster, Missed, Observation, ObservedAttachment, ObservedEni, ObservedIpv6, Unshown,
 };
 use multi_eni_plan::string_map::StringMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +48,9 @@ fn eni(n: u32, second: i64) -> ObservedEni {
         owner: "123456789012".into(),
         mac: "02:00:00:00:00:01".into(),
         private_ips: vec!["10.0.0.4".into()],
+        ipv4_prefixes: Vec::new(),
+        ipv6: ObservedIpv6::default(),
+        operator: None,
         groups: vec![],
         description: String::new(),
         source_dest_check: true,

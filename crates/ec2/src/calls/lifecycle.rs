@@ -44,6 +44,7 @@ impl Ec2 {
                 .tag_specifications(specification)
                 .set_ipv4_prefix_count(request.ipv4_prefix_count)
                 .set_ipv6_address_count(request.ipv6_address_count)
+                .set_ipv6_prefix_count(request.ipv6_prefix_count)
                 .set_secondary_private_ip_address_count(request.private_ip_count.map(|n| n - 1).filter(|n| *n > 0))
                 .customize()
                 .interceptor(sent)

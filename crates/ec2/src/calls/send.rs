@@ -88,7 +88,7 @@ impl Ec2 {
                 request_id = answer.request_id().map(str::to_owned);
                 answer.map_err(|error| call_error(error, transmission.begun()))
             }
-            Err(_) if transmission.begun() => Err(CallError::Unknown(format!("nothing within {timeout:?}"))),
+            Err(_) if transmission.begun() => Err(CallError::Unknown(format!("timeout after {timeout:?}"))),
             Err(_) => Err(CallError::NotSent(format!("no credentials within {timeout:?}"))),
         };
         if transmission.begun() {

@@ -54,6 +54,7 @@ impl CatalogState {
                 if catalog.subnets.get(id).is_none_or(|subnet| subnet.as_of < at) {
                     catalog.subnets.remove(id);
                     catalog.missing_subnets.entry(id.clone()).or_insert(at);
+                    forget_names_of(catalog, answered, id);
                 }
             }
         })
@@ -129,6 +130,18 @@ fn add_subnets(catalog: &mut Ec2Catalog, found: Vec<ObservedSubnet>) {
     }
 }
 
+/// Drops the names that stand for a subnet that EC2 does not know now, so that they are looked up again. With the name and without
+/// the subnet, the NodeENI would seem to have left the subnet off its list, and the ENIs there would be removed.
+fn forget_names_of(catalog: &mut Ec2Catalog, answered: &mut BTreeMap<CatalogQuery, Timestamp>, subnet: &SubnetId) {
+    catalog.subnets_named.retain(|name, ids| {
+        let stands = !ids.contains(subnet);
+        if !stands {
+            answered.remove(&CatalogQuery::SubnetName(name.clone()));
+        }
+        stands
+    });
+}
+
 /// Whether the resolution of any name or the set of missing subnets changed. Logs each name that resolves differently.
 pub(super) fn names_changed(before: &Ec2Catalog, now: &Ec2Catalog) -> bool {
     for (name, ids) in &now.groups_named {
@@ -188,6 +201,22 @@ mod tests {
         assert!(state.apply_subnets(at(240), &asked, vec![subnet(&gone, "b", at(240))]));
         let catalog = state.catalog();
         assert!(catalog.subnets.contains_key(&gone) && catalog.missing_subnets.contains_key(&here));
+    }
+
+    /// The answer of another account shows no subnet of this one.
+    #[test]
+    fn a_name_of_a_subnet_that_ec2_does_not_know_now_is_looked_up_again() {
+        let (a, b) = (SubnetId::parse("subnet-00000001").unwrap(), SubnetId::parse("subnet-00000002").unwrap());
+        let (query, valid) = (CatalogQuery::SubnetName("storage".into()), SignedDuration::from_secs(120));
+        let mut state = CatalogState::default();
+        let both = vec![subnet(&a, "storage", at(0)), subnet(&b, "storage", at(0))];
+        state.apply_subnet_names(at(0), &BTreeSet::from(["storage".to_owned()]), both);
+        // An older answer changes nothing.
+        assert!(!state.apply_subnets(at(0), &BTreeSet::from([b.clone()]), vec![]));
+        assert!(!state.is_stale(&query, at(1), valid));
+        assert!(state.apply_subnets(at(1), &BTreeSet::from([b]), vec![]));
+        assert!(!state.catalog().subnets_named.contains_key("storage"), "it would stand for one subnet only");
+        assert!(state.catalog().subnets.contains_key(&a) && state.is_stale(&query, at(1), valid));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn nodeeni(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     let listed = before.attachments.iter().filter_map(|entry| state.model.enis.get(&entry.eni_id));
     let left = listed.filter(|eni| is_left_behind(state, at, uid, eni)).map(|eni| eni.current.id.clone()).next();
     if let Some(eni) = left {
-        let how = format!("{} replaces upstream's list of {}, and has not taken {eni} over", change.actor, change.name);
+        let how = format!("{} replaces upstream's status of {}, and has not adopted {eni}", change.actor, change.name);
         state.broke(at, Invariant::TakenOver, how);
     }
 }

@@ -42,7 +42,7 @@ pub fn call(state: &mut State, change: &EniChange<'_>, record: &CallRecord) {
         return state.broke(
             at,
             Invariant::NothingForeign,
-            format!("{actor} changes {} by {action}, and it is not ours", before.id),
+            format!("{actor} changes {} by {action}, and the ENI does not belong to this cluster", before.id),
         );
     }
     let owner = |eni: Option<&Eni>| eni.and_then(|eni| eni.tags.get(TAG_ATTACHMENT_UID)).cloned();
@@ -79,21 +79,23 @@ pub fn call(state: &mut State, change: &EniChange<'_>, record: &CallRecord) {
         None => {
             let since = model_eni.orphaned.unwrap_or(at);
             if !model_eni.left_leaving && is_desired_there(state, at, before, &model_eni) {
-                let how =
-                    format!("{actor}: {action} of {}, which has no ENIAttachment and is wanted where it is", before.id);
+                let how = format!(
+                    "{actor}: {action} of {}, which has no ENIAttachment, and its NodeENI asks for it in its slot",
+                    before.id
+                );
                 return state.broke(at, Invariant::NothingUnasked, how);
             }
             // The first of the two resyncs may have begun shortly before the ENI lost its ENIAttachment.
             if !model_eni.left_leaving && at + 10_000 < since + ORPHANS_WAIT {
                 let how =
-                    format!("{actor}: {action} of {}, which has had no ENIAttachment since {since} ms only", before.id);
+                    format!("{actor}: {action} of {}, which lost its ENIAttachment only at {since} ms", before.id);
                 state.broke(at, Invariant::OrphansWait, how);
             }
         }
         Some(eni_attachment)
             if eni_attachment.attachment.deleting.is_none() && is_well(state, at, &eni_attachment.attachment) =>
         {
-            let how = format!("{actor}: {action} of {}, which is wanted and well", before.id);
+            let how = format!("{actor}: {action} of {}, which works and fits its NodeENI", before.id);
             state.broke(at, Invariant::NothingUnasked, how);
         }
         Some(_) => {}
@@ -131,7 +133,9 @@ fn is_desired_there(state: &State, at: Millis, eni: &Eni, model_eni: &ModelEni) 
     let spec = nodeeni.spec.as_ref();
     let addresses = spec.and_then(|spec| spec.private_ip_count).unwrap_or(1).max(1);
     let same = usize::try_from(addresses).ok() == Some(eni.private_ips.len())
-        && spec.is_some_and(|s| s.ipv4_prefix_count.is_none() && s.ipv6_address_count.is_none());
+        && spec.is_some_and(|s| {
+            s.ipv4_prefix_count.is_none() && s.ipv6_address_count.is_none() && s.ipv6_prefix_count.is_none()
+        });
     settled && asks && same && !another
 }
 
@@ -148,7 +152,9 @@ fn forced(state: &mut State, at: Millis, record: &CallRecord, before: &Eni) {
     let actor = &record.user_agent;
     let how = match since {
         None => format!("{actor} detaches {} by force, and no plain Detach came first", before.id),
-        Some(since) => format!("{actor} detaches {} by force, {} s after it began", before.id, (at - since) / 1000),
+        Some(since) => {
+            format!("{actor} detaches {} by force, {} s after the detach began", before.id, (at - since) / 1000)
+        }
     };
     state.broke(at, Invariant::ForceWaits, how);
 }
@@ -197,6 +203,7 @@ pub(super) fn is_well(state: &State, at: Millis, eni_attachment: &Attachment) ->
         let positive = |count: Option<i32>, least: i32| count.filter(|n| *n >= least);
         eni_attachment.request.ipv4_prefix_count == positive(spec.ipv4_prefix_count, 1)
             && eni_attachment.request.ipv6_address_count == positive(spec.ipv6_address_count, 1)
+            && eni_attachment.request.ipv6_prefix_count == positive(spec.ipv6_prefix_count, 1)
             && eni_attachment.request.private_ip_count == positive(spec.private_ip_count, 2)
     })
 }
@@ -214,7 +221,7 @@ pub fn nodeeni(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_repl
     let of = |eni_attachment: &&ModelAttachment| eni_attachment.attachment.nodeeni_uid == uid;
     if let Some(eni_attachment) = state.model.attachments.values().filter(of).find(knowable) {
         let how = format!(
-            "{} lets NodeENI {} go, and its ENIAttachment {} is there",
+            "{} removes the finalizer of NodeENI {}, and its ENIAttachment {} still exists",
             change.actor, change.name, eni_attachment.attachment.name
         );
         state.broke(at, Invariant::FinalizersHold, how);
@@ -231,7 +238,7 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_r
     let shows = |eni: &&ModelEni| eni.untagged.is_none() && eni.retagged.is_none_or(|since| at > since + LAG);
     let left = state.model.made_for(&uid).find(shows).map(|eni| eni.current.id.clone());
     if let Some(eni) = left.filter(|_| loses(change, ENIATTACHMENT_FINALIZER)) {
-        let how = format!("{} lets {} go, and its {eni} is still there", change.actor, change.name);
+        let how = format!("{} removes the finalizer of {}, and its {eni} still exists", change.actor, change.name);
         return state.broke(at, Invariant::FinalizersHold, how);
     }
     let deleting = |object: Option<&Value>| object.is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
@@ -239,7 +246,7 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_r
     let object = change.before.filter(|_| begins).and_then(|o| serde_json::from_value::<ENIAttachment>(o.clone()).ok());
     let Some(eni_attachment) = object.as_ref().map(Attachment::read) else { return };
     if is_well(state, at, &eni_attachment) {
-        let how = format!("{} deletes {}, whose ENI is wanted and well", change.actor, change.name);
+        let how = format!("{} deletes {}, whose ENI works and fits its NodeENI", change.actor, change.name);
         state.broke(at, Invariant::NothingUnasked, how);
     } else if let Some(pod) = user(state, at, &eni_attachment) {
         let how = format!("{} deletes {}, which Pod {pod} uses", change.actor, change.name);

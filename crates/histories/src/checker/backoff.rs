@@ -140,7 +140,7 @@ impl Repeats {
             return None;
         }
         Some(format!(
-            "{process} repeats {} after {} ms, though {count} in a row ended so: {answer:?}; {least} ms are the least",
+            "{process} repeats {} after {} ms, after {count} attempts in a row ended with {answer:?}; the minimum is {least} ms",
             request.what,
             at - sent
         ))

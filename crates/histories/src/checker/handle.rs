@@ -111,7 +111,7 @@ impl Checker {
         }
         state.trace.line(Detail::Everything, at, &process.name(), || {
             let status = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-            format!("hears {status} to {} {} {}", info.verb, info.target(), info.name)
+            format!("gets {status} for {} {} {}", info.verb, info.target(), info.name)
         });
     }
 

@@ -41,6 +41,6 @@ impl Leases {
         if self.holder != identity {
             return Some(format!("{} holds the Lease", if self.holder.is_empty() { "nobody" } else { &self.holder }));
         }
-        (at + timeout >= until).then(|| format!("its Lease ends at {until} ms, before the request's own end"))
+        (at + timeout >= until).then(|| format!("its Lease ends at {until} ms, before the request's timeout"))
     }
 }

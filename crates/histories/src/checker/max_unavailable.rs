@@ -82,7 +82,7 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     let most = state.rollouts.most(uid, at);
     if others.len() >= most {
         let how = format!(
-            "{} deletes {} for another one, while {} of {} wait for theirs: {most} at a time are allowed",
+            "{} deletes {} to replace its ENI, while {} of {} wait for replacements: at most {most} at a time are allowed",
             change.actor,
             attachment.name,
             others.join(", "),

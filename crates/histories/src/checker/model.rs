@@ -237,6 +237,31 @@ impl Model {
         self.attachments.values().map(|attachment| &attachment.attachment).find(here).map(Attachment::slot)
     }
 
+    /// Whether all ENIAttachments of a NodeENI on an instance, and its attached ENIs that have none, are in places for which
+    /// `is_in` (slot, subnet) holds.
+    pub fn are_all_in(&self, nodeeni_uid: &str, instance: &str, is_in: impl Fn((i32, i32), &str) -> bool) -> bool {
+        let attachments = self.attachments.values().map(|attachment| &attachment.attachment);
+        let mut here = attachments.filter(|attachment| {
+            attachment.nodeeni_uid == nodeeni_uid
+                && attachment.deleting.is_none()
+                && attachment.instance.as_ref().is_some_and(|on| on.as_str() == instance)
+        });
+        let is_lost = |eni: &&ModelEni| {
+            eni.made_for.as_ref().is_some_and(|uid| !self.uids.contains_key(uid))
+                && eni.current.tags.get(TAG_NODEENI_UID) == Some(nodeeni_uid)
+        };
+        let mut lost = self.enis.values().filter(is_lost).filter_map(|eni| {
+            let at = eni
+                .current
+                .attachment
+                .as_ref()
+                .filter(|at| at.instance.as_ref().is_some_and(|on| on.as_str() == instance))?;
+            Some(((at.card, at.index), eni.current.subnet.as_ref()?))
+        });
+        here.all(|attachment| is_in(attachment.slot(), &attachment.request.subnet_id))
+            && lost.all(|(slot, subnet)| is_in(slot, subnet.as_str()))
+    }
+
     /// Follows a Node.
     pub fn node(&mut self, at: Millis, name: &str, after: Option<&Value>) {
         let node = after.map(|object| ModelNode {

@@ -63,7 +63,7 @@ impl State {
             ("CreateNetworkInterface", Outcome::Refused(code)) if code == quota::CODE => {
                 let heard = record.fault.is_none() && is_process(process);
                 if heard && !self.budgets.quota_refuses(process, at) {
-                    let how = format!("{process} creates once more what the quota of ENIs forbids");
+                    let how = format!("{process} sends another Create while the quota of ENIs is used up");
                     self.broke(at, Invariant::Budget, how);
                 }
             }
@@ -97,7 +97,7 @@ impl State {
             self.broke(
                 at,
                 Invariant::NoLeak,
-                format!("{id} was created for ENIAttachment {uid}, which is not there or whose token is another"),
+                format!("{id} was created for ENIAttachment {uid}, which does not exist or has another ClientToken"),
             );
         }
     }

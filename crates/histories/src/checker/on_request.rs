@@ -44,7 +44,7 @@ impl State {
         let (name, action) = (process.name(), call.action.as_str());
         self.trace.line(Detail::Everything, at, &name, || format!("sends {action}"));
         if !self.budgets.spends(&name, action, at) {
-            self.broke(at, Invariant::Budget, format!("{name} calls {action} faster than its budget"));
+            self.broke(at, Invariant::Budget, format!("{name} calls {action} faster than its rate limit"));
         }
         self.repeats(at, &name, format!("{action} {:?}", call.parameters), SAME_CALLS_A_SECOND);
         let request = targets::of_call(&self.model, call);
@@ -73,7 +73,10 @@ impl State {
         let Some(instance) = instance else { return };
         let Some(since) = self.dead.get(&instance).copied() else { return };
         if at > since + MAX_STALENESS && self.is_able(at, at - since) {
-            let how = format!("{name} sends {} for {instance}, which is dead since {since} ms", call.action);
+            let how = format!(
+                "{name} sends {} for {instance}, which has been shutting down or terminated since {since} ms",
+                call.action
+            );
             self.broke(at, Invariant::NothingForTheDead, how);
         }
     }
@@ -140,7 +143,7 @@ impl State {
 
     fn repeats(&mut self, at: Millis, name: &str, what: String, most: usize) {
         if !self.budgets.may_repeat(name, what.clone(), at, most) {
-            self.broke(at, Invariant::Budget, format!("{name} sends over and over: {what}"));
+            self.broke(at, Invariant::Budget, format!("{name} sends the same request too often: {what}"));
         }
     }
 

@@ -73,7 +73,7 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     let is_released = removals.released.get(&uid).is_some_and(|since| at < since + MAX_STALENESS);
     if recent.len() > most && !is_released {
         let how = format!(
-            "{} deletes {}: {} nodes lose ENIs of {} within {} s, and {most} may",
+            "{} deletes {}: {} nodes lose ENIs of {} within {} s, and at most {most} may",
             change.actor,
             attachment.name,
             recent.len(),

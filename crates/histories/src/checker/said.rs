@@ -74,7 +74,10 @@ pub fn check(state: &mut State, at: Millis) {
             if state.refusals.reported.get(&nodeeni.uid).is_some_and(|reported| at <= reported + ANEW) {
                 return None;
             }
-            Some(format!("of {}: {standing}, and NodeENI {} says {claim}", attachment.name, attachment.nodeeni))
+            Some(format!(
+                "for ENIAttachment {}: {standing}, and NodeENI {} reports {claim}",
+                attachment.name, attachment.nodeeni
+            ))
         });
     if let Some(how) = unsaid {
         state.broke(at, Invariant::Said, how);

@@ -49,7 +49,7 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
             let retagged = reason(change.after) == "TagsRemoved";
             let well =
                 before == Some(true) && attachment.deleting.is_none() && !retagged && is_well(state, at, &attachment);
-            well.then_some("is not Ready, and its ENI is wanted and well")
+            well.then_some("is not Ready, and its ENI works and fits its NodeENI")
         }
     };
     if let Some(report) = report {

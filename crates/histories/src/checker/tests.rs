@@ -191,7 +191,7 @@ fn only_the_first_violation_counts() {
     world.detaches(LATER);
     world.has_no(LATER + 1, &by(REPLICA, "DeleteNetworkInterface"), ENI);
     world.lets_go(LATER + 2, REPLICA, "nodeenis", NODEENI);
-    breaks(&world, Invariant::NothingUnasked, "wanted and well");
+    breaks(&world, Invariant::NothingUnasked, "works and fits its NodeENI");
     assert_eq!(world.state.breach.map(|breach| breach.at), Some(LATER));
 }
 
@@ -234,6 +234,7 @@ fn bare(id: &str) -> Eni {
         private_ips: Vec::new(),
         ipv4_prefixes: Vec::new(),
         ipv6_addresses: Vec::new(),
+        ipv6_prefixes: Vec::new(),
         source_dest_check: true,
         requester_managed: false,
         managed: false,

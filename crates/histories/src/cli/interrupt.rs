@@ -23,7 +23,7 @@ pub(super) fn stops(stop: &Arc<AtomicBool>) -> Result<(), String> {
         runtime.block_on(async {
             signals.recv().await;
             stop.store(true, Ordering::Relaxed);
-            eprintln!("no more histories are begun, and those that run are waited for; Ctrl-C again ends at once");
+            eprintln!("starting no more histories, waiting for those that run; press Ctrl-C again to stop at once");
             signals.recv().await;
         });
         std::process::exit(i32::from(INTERRUPTED));

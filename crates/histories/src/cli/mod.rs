@@ -12,7 +12,7 @@ use crate::generator;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Simulated histories of the controller: one seed, one history, with a simulated API server, EC2 and clock
+/// Runs simulated histories of the controller, with a simulated API server, EC2 and clock: each seed gives one history
 #[derive(Debug, Parser)]
 #[command(name = "multi-eni-sim", version, max_term_width = 120)]
 struct Cli {
@@ -24,7 +24,7 @@ struct Cli {
 enum Command {
     /// Run the histories of many seeds and report each violation of an invariant
     Run(run::Flags),
-    /// Print the trace of one history: of a seed, or of a script's file
+    /// Print the trace of one history, given by a seed or a script file
     Replay(replay::Flags),
     /// Find the smallest script that still violates the same invariant
     Shrink(shrink::Flags),

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Flags {
-    /// A seed, or the file of a script
+    /// A seed or a script file
     history: String,
 
-    /// Print also every request, every answer and every stored object
+    /// Also print every request, every answer and every stored object
     #[arg(long)]
     everything: bool,
 }
@@ -24,7 +24,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
     eprintln!("{taken} operations took effect, {in_vain} did not; {} faults", report.injected.len());
     match (&report.breach, report.converged_after) {
         (Some(breach), _) => {
-            eprintln!("broken: {breach}");
+            eprintln!("violated: {breach}");
             Ok(ExitCode::FAILURE)
         }
         (None, converged) => {

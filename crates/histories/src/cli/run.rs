@@ -18,15 +18,15 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Flags {
-    /// The seeds, as FROM..TO without TO
+    /// Range of seeds, as FROM..TO; TO is not included
     #[arg(long, value_parser = seeds)]
     seeds: Range<u64>,
 
-    /// How many histories run at a time; by default one a core
+    /// Number of histories that run at a time [default: one per core]
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
 
-    /// Stop after so many histories that violated an invariant
+    /// Stop after this many histories that violate an invariant
     #[arg(long, default_value = "20")]
     failures: NonZeroU64,
 
@@ -158,7 +158,7 @@ impl Progress {
 
     fn show(&self, totals: &Totals) {
         let rate = rate(totals.done, self.jobs, self.began.elapsed());
-        let message = format!("{rate:.1} histories a second a core, {} violated an invariant", totals.failures());
+        let message = format!("{rate:.1} histories per second and core, {} violated an invariant", totals.failures());
         match &self.bar {
             Some(bar) => {
                 bar.set_position(totals.done);
@@ -188,14 +188,14 @@ fn rate(done: u64, jobs: usize, elapsed: Duration) -> f64 {
 fn summary(totals: &Totals, total: u64, jobs: usize, elapsed: Duration) -> Result<(), String> {
     let each = |sum: u64| sum.checked_div(totals.done).unwrap_or(0);
     say(&format!(
-        "{} histories in {:.0} s, {:.1} a second a core; {} violated an invariant",
+        "{} histories in {:.0} s, {:.1} per second and core; {} violated an invariant",
         totals.done,
         elapsed.as_secs_f64(),
         rate(totals.done, jobs, elapsed),
         totals.failures(),
     ))?;
     say(&format!(
-        "average history: {} operations, {} faults, {} virtual seconds; slowest to converge: {} s after the calm",
+        "average history: {} operations, {} faults, {} virtual seconds; slowest to converge: {} s after the faults stopped",
         each(totals.operations),
         each(totals.faults),
         each(totals.virtual_ms) / 1000,
@@ -205,7 +205,7 @@ fn summary(totals: &Totals, total: u64, jobs: usize, elapsed: Duration) -> Resul
         say(&format!("{invariant}: {count}"))?;
     }
     if totals.done < total {
-        say(&format!("ended early: {} of {total} were not run", total - totals.done))?;
+        say(&format!("ended early: {} of {total} histories were not run", total - totals.done))?;
     }
     Ok(())
 }

@@ -8,11 +8,11 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Flags {
-    /// The directory with NAME.yaml (scripts) and NAME.trace (golden traces)
+    /// Directory with NAME.yaml (scripts) and NAME.trace (golden traces)
     #[arg(default_value = "crates/histories/scenarios")]
     directory: PathBuf,
 
-    /// Write the traces as they are now instead of comparing them
+    /// Write the golden traces anew instead of comparing with them
     #[arg(long)]
     update: bool,
 }
@@ -32,7 +32,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
             }
             Ok(Outcome::Differs { line, kept, now }) => {
                 let differs = format!("DIFFERS  {name} at line {line}\n  - {kept}\n  + {now}");
-                (false, format!("{differs}\n    if that is as it should be: {update}"))
+                (false, format!("{differs}\n    if the new trace is correct, write it: {update}"))
             }
             // A file that cannot be read does not stop the other scenarios.
             Err(error) => (false, format!("UNREAD   {name}: {error}")),
@@ -47,7 +47,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, String> {
 fn play(path: &Path, update: bool) -> Result<Outcome, String> {
     let script = read(path)?;
     if script.about.is_empty() {
-        return Err("its `about` must say in a sentence why it is kept".to_owned());
+        return Err("its `about` must say in a sentence why the scenario is kept".to_owned());
     }
     golden_trace::play(path, &script, update)
 }

@@ -11,14 +11,14 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Flags {
-    /// A seed, or the file of a script
+    /// A seed or a script file
     history: String,
 
-    /// The file for the smallest script; by default standard output
+    /// File for the smallest script [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// How many histories run at a time; by default one a core
+    /// Number of histories that run at a time [default: one per core]
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
 }

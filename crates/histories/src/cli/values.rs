@@ -17,9 +17,9 @@ pub(super) fn script(named: &str) -> Result<Script, String> {
 pub(super) fn read(path: &Path) -> Result<Script, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("{} is neither a seed nor a file that can be read: {error}", path.display()))?;
-    let script = Script::parse(&text).map_err(|error| format!("{} is no script: {error}", path.display()))?;
+    let script = Script::parse(&text).map_err(|error| format!("{} is not a script: {error}", path.display()))?;
     match script.senseless() {
-        Some(why) => Err(format!("{} cannot be played: {why}", path.display())),
+        Some(why) => Err(format!("{} cannot be run: {why}", path.display())),
         None => Ok(script),
     }
 }
@@ -29,8 +29,8 @@ pub(super) fn seeds(text: &str) -> Result<Range<u64>, String> {
     let parsed = text.split_once("..").and_then(|(from, to)| Some(from.parse::<u64>().ok()?..to.parse::<u64>().ok()?));
     match parsed {
         Some(range) if range.start < range.end => Ok(range),
-        Some(_) => Err(format!("{text} has no seeds: the first must be smaller than the second")),
-        None => Err(format!("{text} is no range of seeds such as 0..1000")),
+        Some(_) => Err(format!("{text} has no seeds: the first number must be smaller than the second")),
+        None => Err(format!("{text} is not a range of seeds such as 0..1000")),
     }
 }
 

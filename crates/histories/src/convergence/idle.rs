@@ -17,14 +17,14 @@ pub fn problem(
     let tries = usize::try_from(minutes / 10 + 1).unwrap_or(usize::MAX).saturating_mul(crowded);
     let excused = |of: &[String], what: &str| of.len() <= tries && of.iter().all(|one| one.starts_with(what));
     if let Some(call) = activity.mutations.first().filter(|_| !excused(&activity.mutations, "AttachNetworkInterface")) {
-        return Some(format!("{} calls that change something, {call} first", activity.mutations.len()));
+        return Some(format!("{} calls that change EC2, the first is {call}", activity.mutations.len()));
     }
     if let Some(write) = activity.writes.first().filter(|_| !excused(&activity.writes, "patch eniattachments")) {
-        return Some(format!("{} writes to the API server, {write} first", activity.writes.len()));
+        return Some(format!("{} writes to the API server, the first is {write}", activity.writes.len()));
     }
     // One resync a minute and one call besides. The span may begin and end within a minute, so one more resync is allowed.
     let subnet_lookups = u64::try_from(full).unwrap_or(u64::MAX).saturating_mul(minutes / 2 + 1);
     let names = names * (minutes / 3 + 1);
     let most = ((resync_pages + 1) * (minutes + 1)).saturating_add(subnet_lookups).saturating_add(names);
-    (activity.reads > most).then(|| format!("{} Describes in {minutes} minutes, more than {most}", activity.reads))
+    (activity.reads > most).then(|| format!("{} Describes in {minutes} minutes, the maximum is {most}", activity.reads))
 }

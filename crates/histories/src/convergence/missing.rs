@@ -2,7 +2,7 @@
 
 use super::specs;
 use crate::checker::State;
-use crate::expected::{DesiredPlaces, Slot, desired_places};
+use crate::expected::{DesiredPlaces, Slot, desired_places, has_unknown_subnet};
 use std::collections::BTreeSet;
 
 /// The ENIs of a NodeENI that are missing, with their nodes, in words.
@@ -13,17 +13,17 @@ pub(super) fn missing(state: &State, name: &str) -> BTreeSet<String> {
     for (node_name, node) in &model.nodes {
         match desired_places(&state.model, nodeeni, node, &state.subnets) {
             DesiredPlaces::Nothing => {}
-            DesiredPlaces::Unknown => drop(missing.insert(format!("{node_name}: what it asks for cannot be known"))),
-            DesiredPlaces::These(places) if places.is_empty() => {
-                missing.insert(format!("{node_name}: no subnet of its zone"));
-            }
+            DesiredPlaces::Unknown => drop(missing.insert(format!("{node_name}: the desired slots are unknown"))),
             DesiredPlaces::These(places) => {
+                if !places.is_empty() && has_unknown_subnet(nodeeni.spec.as_ref(), &state.subnets) {
+                    missing.insert(format!("{node_name}: EC2 does not know an entry of the list of subnets"));
+                }
                 for place in places {
                     let slot: Slot = (node.instance.clone(), place.card, place.index);
                     let mine = specs::occupant(state, &slot)
                         .is_some_and(|eni| specs::is_of(state, eni, &nodeeni.uid) && eni.current.is_in(&place.subnet));
                     if !mine {
-                        missing.insert(format!("{node_name}: nothing of it at {}/{}", place.card, place.index));
+                        missing.insert(format!("{node_name}: no ENI of the NodeENI at {}/{}", place.card, place.index));
                     }
                 }
             }

@@ -50,7 +50,7 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
             if contenders.iter().filter_map(|(name, _)| uid(name)).any(waits) {
                 continue;
             }
-            say(format!("nothing is attached to {instance} at {card}/{index}, which {} wants", names(&contenders)));
+            say(format!("nothing is attached to {instance} at {card}/{index}, the slot of {}", names(&contenders)));
             continue;
         };
         let Some(uid) = &eni.made_for else { continue };
@@ -73,7 +73,7 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
                 continue;
             }
             say(format!(
-                "{} of {} is at {instance} {card}/{index}, which {} wants",
+                "{} of {} is at {instance} {card}/{index}, the slot of {}",
                 eni.current.id,
                 attachment.nodeeni,
                 names(&contenders)
@@ -89,7 +89,7 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
             say(format!("{} of {name}: {how}", eni.current.id));
         }
         if spec.is_some_and(|spec| !is_handed_on(attachment, spec)) {
-            say(format!("{} does not hand on the settings of {name} for the node's half", attachment.name));
+            say(format!("{} does not have the node settings of {name}", attachment.name));
         }
     }
     for eni in model.enis.values().filter(|eni| eni.made_for.is_some()) {
@@ -98,10 +98,10 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
         }
     }
     for attachment in model.attachments.values().filter(|attachment| attachment.attachment.deleting.is_some()) {
-        say(format!("{} is still on its way out", attachment.attachment.name));
+        say(format!("ENIAttachment {} is still being deleted", attachment.attachment.name));
     }
     for (name, _) in model.nodeenis.iter().filter(|(_, nodeeni)| nodeeni.deleting) {
-        say(format!("NodeENI {name} is still on its way out"));
+        say(format!("NodeENI {name} is still being deleted"));
     }
     problems
 }
@@ -245,10 +245,11 @@ fn has_other_addresses(eni: &ModelEni, attachment: &Attachment, spec: &NodeEniSp
     [
         ("IPv4 prefixes", request.ipv4_prefix_count, spec.ipv4_prefix_count),
         ("IPv6 addresses", request.ipv6_address_count, spec.ipv6_address_count),
+        ("IPv6 prefixes", request.ipv6_prefix_count, spec.ipv6_prefix_count),
     ]
     .into_iter()
     .find(|(_, requested, desired)| none_is_zero(*requested) != none_is_zero(*desired))
-    .map(|(what, requested, desired)| format!("it was asked for {requested:?} {what}, not {desired:?}"))
+    .map(|(what, requested, desired)| format!("its request has {requested:?} {what}, not {desired:?}"))
 }
 
 /// Whether an ENIAttachment has the settings of its NodeENI for the node agent.
@@ -348,10 +349,12 @@ fn superfluous(state: &State, eni: &ModelEni, stalled: &BTreeSet<String>) -> Opt
     };
     let instance = attachment.instance.as_ref().map(ToString::to_string).unwrap_or_default();
     let node = model.nodes.get(&attachment.node).filter(|node| node.instance == instance);
-    let Some(node) = node else { return Some(format!("is there for {}, which is not on {instance}", attachment.node)) };
+    let Some(node) = node else {
+        return Some(format!("exists for Node {}, which is not on {instance}", attachment.node));
+    };
     let nodeeni = model.nodeenis.values().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid);
     let Some(nodeeni) = nodeeni else {
-        return Some(format!("is there for NodeENI {}, which is gone", attachment.nodeeni));
+        return Some(format!("exists for NodeENI {}, which was deleted", attachment.nodeeni));
     };
     let desired = match desired_places(model, nodeeni, node, &state.subnets) {
         DesiredPlaces::These(places) if !places.is_empty() && stalled.contains(&nodeeni.uid) => true,
@@ -365,7 +368,7 @@ fn superfluous(state: &State, eni: &ModelEni, stalled: &BTreeSet<String>) -> Opt
         }
     };
     if !desired {
-        return Some(format!("is there for {} on {}, which does not ask for it", attachment.nodeeni, attachment.node));
+        return Some(format!("exists, and NodeENI {} does not ask for it on {}", attachment.nodeeni, attachment.node));
     }
     let (card, index) = attachment.slot();
     let crowded = lacks_a_place(state, attachment);

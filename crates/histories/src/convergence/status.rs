@@ -3,6 +3,7 @@
 use super::missing::missing;
 use crate::checker::model::{ModelAttachment, ModelNodeEni};
 use crate::checker::{Invariant, State};
+use crate::expected::{DesiredPlaces, desired_places};
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::eniattachment::Phase;
@@ -23,7 +24,7 @@ fn of_attachment(state: &State, model_attachment: &ModelAttachment) -> Option<St
     let Some(eni) = state.model.in_place(attachment) else {
         let explained = status.conditions.iter().any(|c| c.type_ == types::READY && !c.message.is_empty());
         if ready {
-            return Some(format!("{name} says Ready, and nothing of it is attached"));
+            return Some(format!("{name} says Ready, and its ENI is not attached"));
         }
         return (!explained).then(|| format!("{name} is not ready and does not say why"));
     };
@@ -33,13 +34,17 @@ fn of_attachment(state: &State, model_attachment: &ModelAttachment) -> Option<St
     }
     if status.eni_id.as_deref() != Some(eni.current.id.as_str()) || status.attachment_id.as_deref() != at {
         return Some(format!(
-            "{name} says {:?} {:?}, and has {} {at:?}",
+            "{name} says ENI {:?}, attachment {:?}, and has {} {at:?}",
             status.eni_id, status.attachment_id, eni.current.id
         ));
     }
-    if status.mac_address.as_deref() != Some(eni.current.mac.as_str()) || status.private_ips != eni.current.private_ips
-    {
-        return Some(format!("{name} does not say the addresses of {}", eni.current.id));
+    let current = &eni.current;
+    let has_addresses = status.private_ips == current.private_ips
+        && status.ipv4_prefixes == current.ipv4_prefixes
+        && status.ipv6_addresses == current.ipv6.addresses
+        && status.ipv6_prefixes == current.ipv6.prefixes;
+    if status.mac_address.as_deref() != Some(current.mac.as_str()) || !has_addresses {
+        return Some(format!("{name} does not say the MAC and IP addresses of {}", eni.current.id));
     }
     status
         .last_error
@@ -52,7 +57,10 @@ fn of_nodeeni(state: &State, name: &str, nodeeni: &ModelNodeEni) -> Option<Strin
     let status: NodeEniStatus = serde_json::from_value(status).unwrap_or_default();
     let generation = nodeeni.object.pointer("/metadata/generation").and_then(serde_json::Value::as_i64);
     if status.observed_generation != generation {
-        return Some(format!("{name} speaks of generation {:?}, and has {generation:?}", status.observed_generation));
+        return Some(format!(
+            "{name} says observedGeneration {:?}, and has generation {generation:?}",
+            status.observed_generation
+        ));
     }
     let missing = missing(state, name);
     let (ready, degraded) = (is_true(&status.conditions, types::READY), is_true(&status.conditions, types::DEGRADED));
@@ -68,6 +76,18 @@ fn of_nodeeni(state: &State, name: &str, nodeeni: &ModelNodeEni) -> Option<Strin
     let matched = state.model.nodes.values().filter(|node| matches(&node.labels)).count();
     if usize::try_from(status.matched_nodes).ok() != Some(matched) {
         return Some(format!("{name} says {} nodes match, and {matched} do", status.matched_nodes));
+    }
+    let without_subnet = state.model.nodes.values().filter(|node| {
+        let desired = desired_places(&state.model, nodeeni, node, &state.subnets);
+        matches!(desired, DesiredPlaces::These(places) if places.is_empty())
+    });
+    let without_subnet = without_subnet.count();
+    if usize::try_from(status.nodes_without_subnet).ok() != Some(without_subnet) {
+        let says = status.nodes_without_subnet;
+        return Some(format!("{name} says {says} nodes have no subnet in their zone, and {without_subnet} have none"));
+    }
+    if without_subnet > 0 && is_true(&status.conditions, types::ZONES_COVERED) {
+        return Some(format!("{name} says ZonesCovered, and {without_subnet} nodes have no subnet in their zone"));
     }
     let mine =
         || state.model.attachments.values().filter(|attachment| attachment.attachment.nodeeni_uid == nodeeni.uid);
@@ -87,7 +107,7 @@ fn of_nodeeni(state: &State, name: &str, nodeeni: &ModelNodeEni) -> Option<Strin
         .collect();
     if listed != in_place || status.attachments.len() != mine().count() {
         return Some(format!(
-            "{name} lists {listed:?} of {}, and has {in_place:?} of {}",
+            "{name} lists {listed:?} in {} entries, and has {in_place:?} in {} ENIAttachments",
             status.attachments.len(),
             mine().count()
         ));

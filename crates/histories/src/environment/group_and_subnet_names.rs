@@ -13,7 +13,7 @@ impl Environment {
         let (old, new) = (self.group_named(&name).ok_or("there is no such group")?, self.unused_group());
         self.ec2.remove_place(&old);
         self.ec2.add_security_group(&new, VPC, &name);
-        Ok(format!("security group {name} is deleted and made again: {old} was, {new} is"))
+        Ok(format!("security group {name} is deleted and created again: {old} becomes {new}"))
     }
 
     /// Sets a subnet's tag Name. An empty name removes the tag.

@@ -60,7 +60,7 @@ impl Environment {
             Operation::Drained { node } => {
                 self.terminate(node)?;
                 let free = json!({ "metadata": { "finalizers": null } });
-                client.patch(&nodes(), node, &free).await.map(|_| format!("Node {node} is let go"))
+                client.patch(&nodes(), node, &free).await.map(|_| format!("the finalizers of Node {node} are removed"))
             }
             Operation::Heartbeat { node } => {
                 let ready = json!({ "type": "Ready", "status": "True", "reason": "KubeletReady",
@@ -80,7 +80,8 @@ impl Environment {
                 let name = self.attachment(target)?;
                 let strip = json!({ "metadata": { "finalizers": null } });
                 client.patch(&eniattachments(), &name, &strip).await?;
-                client.delete(&eniattachments(), &name).await.map(|_| format!("somebody strips and deletes {name}"))
+                client.delete(&eniattachments(), &name).await?;
+                Ok(format!("somebody removes the finalizers of {name} and deletes it"))
             }
             Operation::Annotate(target) => {
                 let name = self.attachment(target)?;
@@ -250,7 +251,7 @@ impl Environment {
         let all = self.api.list(&eniattachments());
         let nth = target.nth.checked_rem(all.len()).ok_or("there is no ENIAttachment")?;
         let name = all.get(nth).and_then(|object| object.pointer("/metadata/name")).and_then(Value::as_str);
-        name.map(str::to_owned).ok_or_else(|| "it has no name".to_owned())
+        name.map(str::to_owned).ok_or_else(|| "the ENIAttachment has no name".to_owned())
     }
 
     /// The ENI of this cluster that is meant. ENIs count that were created or adopted for this cluster, whatever their tags say
@@ -262,8 +263,8 @@ impl Environment {
         };
         let is_ours = |eni: &Eni| eni.client_token.is_some() || is_tagged(eni);
         let ours: Vec<Eni> = snapshot.enis.into_values().filter(is_ours).collect();
-        let nth = nth.checked_rem(ours.len()).ok_or("there is no ENI of ours")?;
-        ours.get(nth).cloned().ok_or_else(|| "there is no ENI of ours".to_owned())
+        let nth = nth.checked_rem(ours.len()).ok_or("there is no ENI of this cluster")?;
+        ours.get(nth).cloned().ok_or_else(|| "there is no ENI of this cluster".to_owned())
     }
 
     fn free(&self, eni: &Eni) -> Result<(), String> {
@@ -305,7 +306,7 @@ impl Environment {
         let eni = last.ok_or_else(|| format!("the VPC CNI has no ENI on {node}"))?;
         self.free(eni)?;
         self.ec2.hand_delete(&eni.id).map_err(|error| error.to_string())?;
-        Ok(format!("the VPC CNI gives {} of {node} back", eni.id))
+        Ok(format!("the VPC CNI releases {} of {node}", eni.id))
     }
 
     fn crowd(&self, subnet: &str, leave: u64) -> OperationResult {
@@ -314,7 +315,7 @@ impl Environment {
             self.ec2.hand_create(subnet, &[(CROWD_TAG, subnet)]).map_err(|error| error.to_string())?;
             taken += 1;
         }
-        Ok(format!("others take {taken} addresses of {subnet}"))
+        Ok(format!("ENIs of others take {taken} addresses of {subnet}"))
     }
 
     pub(super) fn uncrowd(&self, subnet: &str) -> OperationResult {
@@ -322,7 +323,7 @@ impl Environment {
         for eni in snapshot.tagged(CROWD_TAG, subnet) {
             self.ec2.hand_delete(&eni.id).map_err(|error| error.to_string())?;
         }
-        Ok(format!("others give the addresses of {subnet} back"))
+        Ok(format!("ENIs of others release the addresses of {subnet}"))
     }
 }
 

@@ -50,7 +50,7 @@ impl Environment {
         if given == 0 {
             return Err(format!("the VPC CNI has no ENI on {node}"));
         }
-        Ok(format!("the VPC CNI gives {given} ENIs of {node} back"))
+        Ok(format!("the VPC CNI releases {given} ENIs of {node}"))
     }
 }
 

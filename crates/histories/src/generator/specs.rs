@@ -153,7 +153,7 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
         "interfaceType" => json!("interface"),
         "rollout" => rollout(rng),
         _ => {
-            for field in ["ipv4PrefixCount", "privateIPCount", "ipv6AddressCount"] {
+            for field in ["ipv4PrefixCount", "privateIPCount", "ipv6AddressCount", "ipv6PrefixCount"] {
                 spec.remove(field);
             }
             match rng.u32(0..3) {
@@ -161,8 +161,10 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
                 1 => drop(spec.insert("ipv4PrefixCount".into(), json!(1))),
                 _ => {}
             }
-            if rng.bool() {
-                spec.insert("ipv6AddressCount".into(), json!(rng.i32(0..3)));
+            match rng.u32(0..4) {
+                0 | 1 => drop(spec.insert("ipv6AddressCount".into(), json!(rng.i32(0..3)))),
+                2 => drop(spec.insert("ipv6PrefixCount".into(), json!(rng.i32(0..3)))),
+                _ => {}
             }
             return;
         }

@@ -61,7 +61,7 @@ impl Replicas {
                     tokio::time::sleep(lasts).await;
                     replicas.bring_home(n);
                 });
-                Some(format!("{} is started anew, with another account's role", process.name()))
+                Some(format!("{} is restarted with the role of another account", process.name()))
             }
             Operation::RoleSwap { replica, lasts } => {
                 let (process, lasts) = (process(replica)?, Duration::from_millis(*lasts));
@@ -71,12 +71,12 @@ impl Replicas {
                     tokio::time::sleep(lasts).await;
                     machine.set_elsewhere(false);
                 });
-                Some(format!("the role of {} is another account's", process.name()))
+                Some(format!("{} gets the role of another account", process.name()))
             }
             Operation::Stop { replica, restart } => {
                 let process = process(replica)?;
                 process.terminate(*restart);
-                Some(format!("{} is told to stop", process.name()))
+                Some(format!("{} is asked to stop", process.name()))
             }
             Operation::Pause { replica, lasts } => {
                 let process = process(replica)?;
@@ -91,18 +91,18 @@ impl Replicas {
             Operation::ClockStep { replica, by } => {
                 let process = process(replica)?;
                 process.machine.step_clock(*by);
-                Some(format!("the clock of {} is set by {by} ms", process.name()))
+                Some(format!("the clock of {} is moved by {by} ms", process.name()))
             }
             Operation::Partition { replica, kube, lasts } => {
                 let process = process(replica)?;
                 process.machine.cut(*kube, *lasts);
                 let side = if *kube { "the API server" } else { "EC2" };
-                Some(format!("{} does not reach {side}", process.name()))
+                Some(format!("{} cannot reach {side}", process.name()))
             }
             Operation::StaleWatch { replica, lasts } => {
                 let process = process(replica)?;
                 process.machine.hold_news(*lasts);
-                Some(format!("{} sees nothing new", process.name()))
+                Some(format!("the watches of {} deliver nothing", process.name()))
             }
             _ => None,
         }

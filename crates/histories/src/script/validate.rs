@@ -14,14 +14,14 @@ impl Script {
     pub fn senseless(&self) -> Option<String> {
         let operations = self.events.iter().enumerate().find_map(|(number, event)| {
             let why = operation(&event.operation, &self.setting)?;
-            Some(format!("events, the {}th of {}: {why}", number + 1, self.events.len()))
+            Some(format!("events, number {} of {}: {why}", number + 1, self.events.len()))
         });
         let rate = self.trouble.rates.iter().find(|(_, per_mille)| **per_mille > 1000);
         let listed = self.trouble.listed.iter().find(|injected| injected.nth == 0);
         let last = self.events.iter().map(|event| event.at).max().unwrap_or(0);
         setting(&self.setting)
             .or(operations)
-            .or_else(|| rate.map(|(fault, rate)| format!("trouble.rates: {fault:?} is {rate}; 1000 is always")))
+            .or_else(|| rate.map(|(fault, rate)| format!("trouble.rates: {fault:?} is {rate}; the maximum is 1000")))
             .or_else(|| listed.map(|fault| format!("trouble.listed: {} counts from 1, not 0", fault.call)))
             .or_else(|| (last > self.calm_at).then(|| format!("calm_at: an event is later, at {last}")))
     }
@@ -41,19 +41,22 @@ fn setting(setting: &Setting) -> Option<String> {
         return wrong("instance_type", &format!("the simulator does not know {}", setting.instance_type));
     }
     if setting.renew_every == 0 {
-        return wrong("renew_every", "0 would never let time pass");
+        return wrong("renew_every", "with 0, virtual time would stand still");
     }
     if !(5..=1000).contains(&setting.page_size) {
-        return wrong("page_size", &format!("EC2 takes 5 to 1000, not {}", setting.page_size));
+        return wrong("page_size", &format!("EC2 accepts 5 to 1000, not {}", setting.page_size));
     }
     if setting.lag > LONGEST_LAG {
-        return wrong("lag", &format!("{} is more than the {LONGEST_LAG} ms that are assumed", setting.lag));
+        return wrong(
+            "lag",
+            &format!("{} is more than {LONGEST_LAG} ms, the maximum that the checker assumes", setting.lag),
+        );
     }
     if let Some(place) = setting.subnets.iter().find(|place| !is_zone(&place.zone)) {
         return wrong("subnets", &format!("{} is in zone {:?}; there are a and b", place.id, place.zone));
     }
     let (name, _) = spans.into_iter().find(|(_, [from, to])| from > to)?;
-    wrong(name, "from more to less")
+    wrong(name, "the first number is larger than the second")
 }
 
 fn is_zone(zone: &str) -> bool {
@@ -71,11 +74,11 @@ fn operation(operation: &Operation, setting: &Setting) -> Option<String> {
             (!is_there).then(|| format!("the setting has no subnet {subnet}"))
         }
         Operation::Deny { action } | Operation::Allow { action } => {
-            (!ACTIONS.contains(&action.as_str())).then(|| format!("the controller calls no {action}"))
+            (!ACTIONS.contains(&action.as_str())).then(|| format!("the controller never calls {action}"))
         }
         Operation::RefuseCalls { action, .. } => {
             let known = ACTIONS.contains(&action.as_str()) && !action.starts_with("Describe");
-            (!known).then(|| format!("the controller changes nothing by {action}"))
+            (!known).then(|| format!("the controller changes nothing with {action}"))
         }
         Operation::RemakeGroup { number } => {
             (!(1..=GROUPS).contains(number)).then(|| format!("there is no group {number}, they count from 1"))

@@ -33,7 +33,7 @@ impl<'a> NodePlanner<'a> {
             let interfaces = input.instance.filter(|interfaces| counts(&input, nodeeni, instance, interfaces));
             let Some(interfaces) = interfaces else {
                 if nodeeni.may_have_upstreams_on(node) {
-                    self.await_lookup(instance, "the ENIs that upstream's controller left");
+                    self.await_lookup(instance, "the EC2 lookup of the ENIs of upstream's controller");
                     self.plan.adopting.insert(nodeeni.uid.clone());
                 }
                 continue;
@@ -112,6 +112,7 @@ pub(super) fn request_of(
         tags: spec.map(|spec| spec.tags.clone()).unwrap_or_default(),
         ipv4_prefix_count: None,
         ipv6_address_count: None,
+        ipv6_prefix_count: None,
         private_ip_count: None,
     }
 }

@@ -168,18 +168,19 @@ impl Share<'_> {
             | UnassignedReason::SlotTaken { slot: of, .. } => *of == slot,
             // Another ENIAttachment holds the slot, so no ENI is adopted there.
             UnassignedReason::SlotHeld { leaving: false, .. } | UnassignedReason::SlotPinned { .. } => false,
-            UnassignedReason::NoSubnetInZone { .. }
-            | UnassignedReason::InstanceFull { .. }
-            | UnassignedReason::NoSuchCard { .. } => false,
+            why if why.is_not_covered() => false,
+            UnassignedReason::InstanceFull { .. }
+            | UnassignedReason::NoSuchCard { .. }
+            | UnassignedReason::IndexBeyondCard { .. } => false,
             UnassignedReason::TooManyAddresses { .. } => false,
             _ => true,
         })
     }
 
-    /// The number of ENIs that exist or are expected here: 0 if no subnet is in the zone or the Node is being deleted.
+    /// The number of ENIs that exist or are expected here: 0 if the NodeENI does not cover the node or the Node is being deleted.
     pub fn awaited(&self) -> usize {
         let never = |refusal: &&Unassigned| {
-            matches!(refusal.why, UnassignedReason::NoSubnetInZone { .. } | UnassignedReason::NodeDeleting)
+            refusal.why.is_not_covered() || matches!(refusal.why, UnassignedReason::NodeDeleting)
         };
         // An adopted ENI keeps the slot of another subnet, so that subnet gets no ENI.
         let pinned =

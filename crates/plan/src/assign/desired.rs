@@ -12,11 +12,13 @@ use super::unassigned::UnassignedReason;
 use crate::account_and_region::region_of;
 use crate::attachment::Attachment;
 use crate::nodeeni::{EniSpec, NodeEni, SubnetRef};
-use crate::observed::{CatalogLookup, ObservedNode, ObservedSubnet};
+use crate::observed::{CatalogLookup, Ec2Catalog, ObservedEni, ObservedNode, ObservedSubnet};
+use crate::problem::Problem;
 use crate::spec_validation;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
+use std::collections::BTreeSet;
 
 /// A subnet of the NodeENI that can get no slot on the node, and why.
 pub(super) struct Unplaced {
@@ -34,21 +36,27 @@ impl<'a> NodePlanner<'a> {
         spec: &EniSpec,
     ) -> Result<Vec<Result<NewAttachment, Unplaced>>, UnassignedReason> {
         let input = self.input;
-        let instance = node.instance.as_ref().map_err(UnassignedReason::from)?;
+        let instance = self.instance_of(node)?;
         if let Some(why) = other_region(&input, node) {
             return Err(why);
         }
+        self.check_operator(node)?;
         let mine: Vec<&Attachment> =
             self.here.iter().copied().filter(|attachment| attachment.nodeeni_uid == nodeeni.uid).collect();
         let place = self.place_of(node)?;
         self.plan.problems.extend(place.problem(node).map(|problem| (nodeeni.uid.clone(), problem)));
-        let subnets = self.subnets_in_zone(instance, place.zone, spec);
-        if let Ok(_) | Err(UnassignedReason::NoSubnetInZone { .. }) = &subnets {
-            let chosen = subnets.as_deref().unwrap_or_default();
-            self.check_unchosen_subnets((node, &place), spec, (&mine, chosen))?;
-            self.check_subnet_names(place.zone, spec, (&mine, chosen))?;
+        let (subnets, missing) = self.subnets_in_zone(instance, place.zone, spec)?;
+        if let (Some(reference), true) = (&missing, subnets.is_empty()) {
+            return Err(UnassignedReason::SubnetMissing((*reference).clone()));
         }
-        let subnets = subnets?;
+        self.check_unchosen_subnets((node, &place), spec, (&mine, &subnets))?;
+        self.check_subnet_names(place.zone, spec, (&mine, &subnets))?;
+        if subnets.is_empty() {
+            return Err(no_subnet_in_zone(input.catalog, spec, place.zone));
+        }
+        if let Some(reference) = missing {
+            self.beside_a_missing_subnet((node, nodeeni), reference, spec, (&mine, &subnets))?;
+        }
         let groups = self.groups(&subnets, spec)?;
         let places: Vec<(&ObservedSubnet, i32, Option<&Attachment>)> =
             subnets.into_iter().zip(spec.index..).map(|(s, asked)| (s, asked, pinned(&mine, &s.id))).collect();
@@ -76,7 +84,7 @@ impl<'a> NodePlanner<'a> {
         };
         let request = |subnet: &ObservedSubnet, (card, index): (i32, i32)| EniRequest {
             subnet_id: subnet.id.to_string(),
-            subnet_cidr: Some(subnet.cidr.clone()),
+            subnet_cidr: Some(subnet.cidr.clone()).filter(|cidr| !cidr.is_empty()),
             security_group_ids: groups.iter().map(ToString::to_string).collect(),
             device_index: index,
             network_card_index: card,
@@ -84,6 +92,7 @@ impl<'a> NodePlanner<'a> {
             tags: spec.tags.clone(),
             ipv4_prefix_count: spec.ipv4_prefix_count,
             ipv6_address_count: spec.ipv6_address_count,
+            ipv6_prefix_count: spec.ipv6_prefix_count,
             private_ip_count: spec.private_ip_count,
         };
         for (subnet, asked, attachment) in &places {
@@ -100,13 +109,13 @@ impl<'a> NodePlanner<'a> {
         Ok(places.into_iter().map(place).collect())
     }
 
-    /// The listed subnets that are in the node's zone, in the order of the list.
-    fn subnets_in_zone(
+    /// The listed subnets that are in the node's zone, in the order of the list, and the first entry that EC2 does not know.
+    fn subnets_in_zone<'s>(
         &mut self,
         instance: &InstanceId,
         zone: &str,
-        spec: &EniSpec,
-    ) -> Result<Vec<&'a ObservedSubnet>, UnassignedReason> {
+        spec: &'s EniSpec,
+    ) -> Result<(Vec<&'a ObservedSubnet>, Option<&'s SubnetRef>), UnassignedReason> {
         let input = self.input;
         let catalog = input.catalog;
         let unresolved: Vec<&SubnetRef> =
@@ -118,50 +127,76 @@ impl<'a> NodePlanner<'a> {
             };
             let lookups: Vec<CatalogLookup> = unresolved.iter().map(by).collect();
             self.plan.needs.extend(unresolved.into_iter().cloned().map(Need::Subnet));
-            return Err(self.lookup_pending(catalog.failure(&lookups), "its subnets"));
+            return Err(self.lookup_pending(catalog.failure(&lookups), "the EC2 lookup of the NodeENI's subnets"));
         }
         let mut chosen: Vec<&ObservedSubnet> = Vec::new();
-        let mut zones: Vec<String> = Vec::new();
+        let mut missing = None;
         for reference in &spec.subnets {
-            let ids = match resolve(catalog, reference) {
-                Resolved::Subnets(ids) => ids,
-                Resolved::NotYet | Resolved::Missing => {
-                    // Look the subnet up again when this result is old: a user may create the subnet.
-                    self.plan.needs.insert(Need::Subnet(reference.clone()));
-                    self.recheck_later();
-                    return Err(UnassignedReason::SubnetMissing(reference.clone()));
-                }
-            };
-            let mut candidates: Vec<&ObservedSubnet> = ids.iter().filter_map(|id| catalog.subnets.get(id)).collect();
-            if let SubnetRef::Name(name) = reference {
+            let mut candidates = candidates(catalog, reference);
+            if let SubnetRef::Name(name) = reference
+                && !candidates.is_empty()
+            {
                 // A name is resolved in the node's VPC only, and a lookup of the instance shows that VPC.
                 let Some(vpc) = input.instance.and_then(|interfaces| interfaces.vpc.as_deref()) else {
                     // EC2 may show the interfaces of a new instance late. `await_lookup` limits how often the instance is looked
                     // up.
-                    return Err(self.await_lookup(instance, "the node's VPC"));
+                    return Err(self.await_lookup(instance, "the EC2 lookup of the node's VPC"));
                 };
                 candidates.retain(|subnet| subnet.vpc == vpc);
-                if candidates.is_empty() {
-                    return Err(UnassignedReason::SubnetMissing(reference.clone()));
-                }
                 if candidates.iter().filter(|subnet| subnet.zone == zone).count() > 1 {
                     return Err(UnassignedReason::SubnetAmbiguous(name.clone()));
                 }
             }
-            for subnet in candidates {
-                if subnet.zone != zone {
-                    zones.push(subnet.zone.clone());
-                } else if !chosen.iter().any(|other| other.id == subnet.id) {
+            if candidates.is_empty() {
+                // Look the subnet up again when this result is old: a user may create the subnet.
+                self.plan.needs.insert(Need::Subnet(reference.clone()));
+                self.recheck_later();
+                missing = missing.or(Some(reference));
+            }
+            for subnet in candidates.into_iter().filter(|subnet| subnet.zone == zone) {
+                if !chosen.iter().any(|other| other.id == subnet.id) {
                     chosen.push(subnet);
                 }
             }
         }
-        if chosen.is_empty() {
-            zones.sort();
-            zones.dedup();
-            return Err(UnassignedReason::NoSubnetInZone { zone: zone.to_owned(), zones });
+        Ok((chosen, missing))
+    }
+
+    /// Serves a node from the other subnets of its zone while EC2 does not know one entry of the list, and reports that entry.
+    /// The entry may stand for an ENI that exists, and its place in the list decides the device indexes of those that follow. So
+    /// nothing changes on a node whose ENIs the remaining entries do not describe exactly.
+    fn beside_a_missing_subnet(
+        &mut self,
+        (node, nodeeni): (&ObservedNode, &NodeEni),
+        missing: &SubnetRef,
+        spec: &EniSpec,
+        (mine, chosen): (&[&Attachment], &[&ObservedSubnet]),
+    ) -> Result<(), UnassignedReason> {
+        let reason = UnassignedReason::SubnetMissing(missing.clone());
+        let index_of =
+            |subnet: &str| chosen.iter().zip(spec.index..).find(|(s, _)| s.id.as_str() == subnet).map(|of| of.1);
+        let is_described = |attachment: &&Attachment| {
+            let index = index_of(&attachment.request.subnet_id);
+            let keeps_its_slot = attachment.adopted.is_some() && !attachment.recovered;
+            index.is_some_and(|index| keeps_its_slot || attachment.slot() == (spec.card, index))
+        };
+        // The ENIAttachment of an ENI may be lost.
+        let is_known = |eni: &ObservedEni| {
+            let index = eni.subnet.as_ref().and_then(|subnet| index_of(subnet.as_str()));
+            let at = eni.attachment.as_ref();
+            (self.input.is_held)(eni)
+                || index.is_some_and(|index| at.is_some_and(|at| (at.card, at.index) == (spec.card, index)))
+        };
+        let is_its_own =
+            |eni: &&ObservedEni| eni.is_of(self.input.cluster) && eni.names_nodeeni(&nodeeni.uid, &nodeeni.name);
+        let on_instance = self.input.instance.into_iter().flat_map(|interfaces| &interfaces.enis);
+        let live = || mine.iter().filter(|attachment| attachment.deleting.is_none());
+        if !live().all(is_described) || !on_instance.filter(is_its_own).all(is_known) {
+            return Err(reason);
         }
-        Ok(chosen)
+        let (reason, message) = (reason.reason(), reason.to_string());
+        self.plan.problems.push((nodeeni.uid.clone(), Problem { reason, message, node: Some(node.name.clone()) }));
+        Ok(())
     }
 
     /// Keeps the ENIs in use for a while if a name stands for no subnet of the zone. It is not known whether the subnet of such
@@ -213,12 +248,28 @@ impl<'a> NodePlanner<'a> {
             self.plan.needs.insert(Need::Group(name.to_owned()));
             let Some(several) = found else {
                 let failure = input.catalog.failure(&[CatalogLookup::Groups]);
-                return self.lookup_pending(failure, "its security groups");
+                return self.lookup_pending(failure, "the EC2 lookup of the NodeENI's security groups");
             };
             self.recheck_later();
             UnassignedReason::GroupUnresolved(name.to_owned(), several)
         })
     }
+}
+
+/// The subnets that an entry of the list stands for. None: EC2 knows none.
+fn candidates<'a>(catalog: &'a Ec2Catalog, reference: &SubnetRef) -> Vec<&'a ObservedSubnet> {
+    match resolve(catalog, reference) {
+        Resolved::Subnets(ids) => ids.iter().filter_map(|id| catalog.subnets.get(id)).collect(),
+        Resolved::NotYet | Resolved::Missing => Vec::new(),
+    }
+}
+
+/// The reason for a node in whose zone no subnet of the list is.
+fn no_subnet_in_zone(catalog: &Ec2Catalog, spec: &EniSpec, zone: &str) -> UnassignedReason {
+    let subnets = spec.subnets.iter().flat_map(|reference| candidates(catalog, reference));
+    let zones: BTreeSet<&str> = subnets.map(|subnet| subnet.zone.as_str()).collect();
+    let zones = zones.into_iter().map(str::to_owned).collect();
+    UnassignedReason::NoSubnetInZone { zone: zone.to_owned(), zones }
 }
 
 /// The reason for a node in another Region than the one that is called. EC2 shows nothing of such a node here, which does not

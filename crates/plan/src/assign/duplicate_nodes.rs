@@ -22,10 +22,11 @@ impl NodePlanner<'_> {
     pub(super) fn report_duplicate(&mut self, node: &ObservedNode, counts: &ObservedNode) {
         let input = self.input;
         let instance = node.instance.as_ref().map(ToString::to_string).unwrap_or_default();
-        let why = if node.deleting && !counts.deleting { "the other is being deleted" } else { "it is the older one" };
+        let why =
+            if node.deleting && !counts.deleting { "the other Node is being deleted" } else { "it is the older Node" };
         let message = format!(
-            "Nodes {} and {} are both of instance {instance}: {} counts, since {why}; {} gets nothing. Delete the Node that no kubelet \
-         reports for: the ENIs stay attached and follow to the one that is left",
+            "Nodes {} and {} have the same instance {instance}: {} counts, because {why}; {} gets no ENI. Delete the Node that \
+         no kubelet reports for: the ENIs stay attached and move to the remaining Node",
             counts.name, node.name, counts.name, node.name
         );
         let concerned = input

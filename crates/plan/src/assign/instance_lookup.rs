@@ -5,6 +5,7 @@ use super::assignment::Need;
 use super::planner::NodePlanner;
 use super::unassigned::UnassignedReason;
 use crate::instance_life::{InstanceObservation, Life, NODE_OUTLIVES};
+use crate::observed::{NotOnEc2, ObservedNode};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::InstanceId;
 
@@ -18,6 +19,38 @@ const SLOWEST: SignedDuration = SignedDuration::from_secs(300);
 const UNSHOWN_SAID_AFTER: SignedDuration = SignedDuration::from_secs(180);
 
 impl NodePlanner<'_> {
+    /// The instance of a Node, or why it has none. A Node whose cloud provider has not written its providerID yet is joining.
+    pub(super) fn instance_of<'n>(&mut self, node: &'n ObservedNode) -> Result<&'n InstanceId, UnassignedReason> {
+        match &node.instance {
+            Ok(instance) => Ok(instance),
+            Err(NotOnEc2::Never(why)) => Err(UnassignedReason::Unsupported(why.clone())),
+            Err(NotOnEc2::NoProviderId) => {
+                Err(self.joining(node, "its providerID").unwrap_or(UnassignedReason::NoProviderId))
+            }
+        }
+    }
+
+    /// The reason for a Node that is joining the cluster and waits for `what`. None: the Node has had enough time.
+    pub(super) fn joining(&mut self, node: &ObservedNode, what: &'static str) -> Option<UnassignedReason> {
+        let until = node.joins_until();
+        if self.input.now >= until {
+            return None;
+        }
+        if until < Timestamp::MAX {
+            self.plan.recheck_at(until);
+        }
+        Some(UnassignedReason::Joining(what))
+    }
+
+    /// Refuses an instance that an AWS service manages, by the primary interface or by the Node's label.
+    pub(super) fn check_operator(&mut self, node: &ObservedNode) -> Result<(), UnassignedReason> {
+        let operator = self.input.instance.and_then(|interfaces| interfaces.operator.as_ref()).map(ToString::to_string);
+        if operator.is_some() || node.is_auto_mode() {
+            return Err(UnassignedReason::ManagedInstance { operator });
+        }
+        Ok(())
+    }
+
     /// Refuses an instance that is gone, or whose primary interface the last lookup did not show.
     pub(super) fn check_instance(&mut self, instance: &InstanceId) -> Result<(), UnassignedReason> {
         let input = self.input;
@@ -30,7 +63,7 @@ impl NodePlanner<'_> {
         }
         match input.instance {
             Some(interfaces) if interfaces.without_primary.is_some() || interfaces.vpc.is_none() => {
-                Err(self.await_lookup(instance, "the node's interfaces"))
+                Err(self.await_lookup(instance, "the EC2 lookup of the node's interfaces"))
             }
             Some(_) | None => Ok(()),
         }

@@ -23,7 +23,7 @@ impl<'a> NodePlanner<'a> {
             None => {
                 self.plan.needs.insert(Need::InstanceType(kind.clone()));
                 let failure = input.catalog.failure(&[CatalogLookup::InstanceTypes]);
-                Err(self.lookup_pending(failure, "the limits of its instance type"))
+                Err(self.lookup_pending(failure, "the EC2 lookup of the limits of the node's instance type"))
             }
         }
     }
@@ -56,14 +56,25 @@ impl<'a> NodePlanner<'a> {
     }
 }
 
-/// Refuses a network card or a number of addresses that no instance of this type supports.
-pub(super) fn fits(kind: &str, limits: &InstanceLimits, spec: &EniSpec, card: i32) -> Result<(), UnassignedReason> {
+/// Refuses a network card, a device index or a number of addresses that no instance of this type supports.
+pub(super) fn fits(
+    kind: &str,
+    limits: &InstanceLimits,
+    spec: &EniSpec,
+    (card, index): (i32, i32),
+) -> Result<(), UnassignedReason> {
     let kind = || kind.to_owned();
-    if usize::try_from(card).ok().and_then(|card| limits.cards.get(card)).is_none() {
+    let Some(most) = usize::try_from(card).ok().and_then(|card| limits.cards.get(card)).copied() else {
         return Err(UnassignedReason::NoSuchCard { kind: kind(), card, cards: limits.cards.len() });
+    };
+    // The indexes of a card are counted by its own maximum (aws/aws-parallelcluster#4278,
+    // aws/amazon-vpc-resource-controller-k8s#190). An instance with one card accepts higher indexes.
+    if limits.cards.len() > 1 && index >= most {
+        return Err(UnassignedReason::IndexBeyondCard { kind: kind(), slot: (card, index), most });
     }
     let ipv4 = spec.private_ip_count.unwrap_or(1).max(1).saturating_add(spec.ipv4_prefix_count.unwrap_or(0));
-    let ipv6 = spec.ipv6_address_count.unwrap_or(0);
+    // Only one of them is set.
+    let ipv6 = spec.ipv6_address_count.or(spec.ipv6_prefix_count).unwrap_or(0);
     for (family, asked, most) in [("IPv4", ipv4, limits.ipv4_per_eni), ("IPv6", ipv6, limits.ipv6_per_eni)] {
         if asked > most {
             return Err(UnassignedReason::TooManyAddresses { kind: kind(), family, asked, most });

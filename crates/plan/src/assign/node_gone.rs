@@ -58,7 +58,7 @@ impl NodePlanner<'_> {
             return self.plan.recheck_at(report_at);
         }
         let message = format!(
-            "Node {} is gone, and whether its instance {instance} still runs is not known, so its ENIs stay: {failure}",
+            "Node {} is gone, and it is not known whether its instance {instance} still runs, so its ENIs stay: {failure}",
             attachment.node
         );
         let problem = Problem { reason: "InstanceStateUnknown", message, node: Some(attachment.node.clone()) };

@@ -77,7 +77,7 @@ impl NodePlanner<'_> {
             return self.refuse(
                 node,
                 nodeeni,
-                UnassignedReason::LookupPending("the ENIs that upstream's controller left"),
+                UnassignedReason::LookupPending("the EC2 lookup of the ENIs of upstream's controller"),
             );
         }
         let desired = match self.desired(node, nodeeni, spec) {
@@ -136,12 +136,13 @@ impl NodePlanner<'_> {
         let input = self.input;
         if matches!(why, UnassignedReason::NoSubnetInZone { .. }) {
             // This reason is certain: the subnets of the existing ENIs are no longer in the list.
-            self.plan.desired.push((nodeeni.uid.clone(), 1));
+            self.plan.desired.push((nodeeni.uid.clone(), 0));
             self.outdated(nodeeni, mine, &[], &[], None);
         } else {
             // Delete nothing while the desired ENIs are unknown, except ENIs that could never be attached. Even those stay while
             // lookups fail or have not ended, because a status may be older than the state on EC2.
-            self.plan.desired.push((nodeeni.uid.clone(), mine.len().max(1)));
+            let desired = if why.is_not_covered() { 0 } else { mine.len().max(1) };
+            self.plan.desired.push((nodeeni.uid.clone(), desired));
             let is_known = !why.is_transient() && !matches!(why, UnassignedReason::LookupFailed(_));
             let gone = |attachment: &&&Attachment| {
                 is_known && attachment.deleting.is_none() && unattachable(&input, attachment)
@@ -252,7 +253,7 @@ impl NodePlanner<'_> {
         }
         self.may_create(node, nodeeni, spec, &new)?;
         if !nodeeni.guarded {
-            return Err(UnassignedReason::LookupPending("its own finalizer, which is being written"));
+            return Err(UnassignedReason::LookupPending("the NodeENI's finalizer, which is being written"));
         }
         Ok(new)
     }

@@ -174,5 +174,6 @@ pub(super) fn same(a: &EniRequest, b: &EniRequest) -> bool {
         && a.network_card_index == b.network_card_index
         && a.ipv4_prefix_count == b.ipv4_prefix_count
         && a.ipv6_address_count == b.ipv6_address_count
+        && a.ipv6_prefix_count == b.ipv6_prefix_count
         && a.private_ip_count == b.private_ip_count
 }

@@ -88,7 +88,7 @@ impl NextPlace<'_, '_> {
         self.planner.check_instance(instance).err()
     }
 
-    /// A reason that no free slot can remove: the type has no such network card, the card is full, the spec asks for more
+    /// A reason that no free slot can remove: the type has no such network card or device index, the card is full, the spec asks for more
     /// addresses than the type supports, or the subnet is in another VPC.
     fn never_works(&mut self, wanted: &[NewAttachment], used: &[&Attachment]) -> Option<Obstacle> {
         let spec = self.nodeeni.spec.as_ref().ok()?;
@@ -97,9 +97,9 @@ impl NextPlace<'_, '_> {
             Err(why) => return self.asks.then_some(Obstacle::asked(why)),
         };
         let fits = |new: &NewAttachment| {
-            let card = new.spec.request.network_card_index;
+            let (card, index) = (new.spec.request.network_card_index, new.spec.request.device_index);
             if let Some((kind, limits)) = &limits {
-                limits::fits(kind, limits, spec, card)?;
+                limits::fits(kind, limits, spec, (card, index))?;
                 let is_there = used.iter().any(|attachment| attachment.slot().0 == card);
                 if let Some(interfaces) = self.planner.input.instance.filter(|_| !is_there) {
                     limits::card_has_room(kind, limits, card, interfaces, self.planner.here)?;
@@ -136,7 +136,7 @@ impl NextPlace<'_, '_> {
             self.planner.input.instance.is_some_and(|interfaces| self.planner.input.age(interfaces) <= LOOKUP_VALID);
         if self.asks && !is_young {
             self.planner.plan.needs.extend(self.node.instance.clone().ok().map(Need::LookupInterfaces));
-            return Some(Obstacle::asked(UnassignedReason::LookupPending("the node's interfaces")));
+            return Some(Obstacle::asked(UnassignedReason::LookupPending("the EC2 lookup of the node's interfaces")));
         }
         None
     }

@@ -27,10 +27,11 @@ impl NodePlanner<'_> {
     ) -> Result<(), UnassignedReason> {
         let input = self.input;
         let slot = (new.spec.request.network_card_index, new.spec.request.device_index);
-        self.check_instance(node.instance.as_ref().map_err(UnassignedReason::from)?)?;
+        let instance = self.instance_of(node)?;
+        self.check_instance(instance)?;
         let limits = self.limits_of(node)?;
         if let Some((kind, limits)) = &limits {
-            limits::fits(kind, limits, spec, slot.0)?;
+            limits::fits(kind, limits, spec, slot)?;
         }
         if let (Some(interfaces), Some(refused)) = (input.instance, input.refused_attach.get(&new.name))
             && let Some(words) = refused.stands(&new.spec.request, node, interfaces, input.now)
@@ -66,7 +67,7 @@ impl NodePlanner<'_> {
                 .as_ref()
                 .is_some_and(|at| self.here.iter().any(|attachment| attachment.slot() == (at.card, at.index)))
         };
-        let lookup_pending = UnassignedReason::LookupPending("the node's interfaces");
+        let lookup_pending = UnassignedReason::LookupPending("the EC2 lookup of the node's interfaces");
         let (valid, refusal) = if interfaces.enis.iter().any(|eni| eni.is_of(input.cluster) && !is_held(eni)) {
             // An ENI of this cluster without an ENIAttachment in its slot is on its way out or already gone, so look again soon.
             (Some(LEAVING_AGAIN), lookup_pending)
@@ -91,9 +92,9 @@ impl NodePlanner<'_> {
         let Ok(instance) = &node.instance else { return Err(UnassignedReason::NoZone) };
         let Some(interfaces) = input.instance else {
             self.plan.needs.insert(Need::LookupInterfaces(instance.clone()));
-            return Err(UnassignedReason::LookupPending("the node's interfaces"));
+            return Err(UnassignedReason::LookupPending("the EC2 lookup of the node's interfaces"));
         };
-        let lookup_pending = UnassignedReason::LookupPending("the node's interfaces");
+        let lookup_pending = UnassignedReason::LookupPending("the EC2 lookup of the node's interfaces");
         let (valid, refusal) = match occupant(interfaces, slot) {
             None if input.age(interfaces) <= input.settings.instance_lookup_valid => return Ok(()),
             None => (None, lookup_pending),

@@ -129,6 +129,7 @@ impl World {
                 instance: Ok(InstanceId::parse(INSTANCE).unwrap()),
                 zone: Some("z1".into()),
                 instance_type: None,
+                uninitialized: false,
                 deleting: false,
                 created: at(0),
             }),

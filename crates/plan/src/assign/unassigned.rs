@@ -3,7 +3,7 @@
 
 use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::SubnetRef;
-use crate::observed::NotOnEc2;
+use crate::observed::Unattachable;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use std::fmt;
@@ -28,8 +28,17 @@ pub struct Unassigned {
 /// The reason why a NodeENI gets no ENI on a Node, or not all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UnassignedReason {
-    /// The Node has no EC2 instance. The text gives the cause.
-    NotOnEc2(String),
+    /// The Node has had no providerID for longer than a Node usually joins.
+    NoProviderId,
+    /// The Node is joining the cluster. The text names what its cloud provider has not written yet.
+    Joining(&'static str),
+    /// The Node can never have an ENI of this controller.
+    Unsupported(Unattachable),
+    /// An AWS service manages the instance. EC2 refuses changes of its interfaces to everybody else.
+    ManagedInstance {
+        /// The principal that EC2 names; None if only the Node's label shows it.
+        operator: Option<String>,
+    },
     /// The Node is being deleted.
     NodeDeleting,
     /// No source names the Node's Availability Zone.
@@ -136,6 +145,15 @@ pub enum UnassignedReason {
         /// The number of network cards that it has.
         cards: usize,
     },
+    /// The network card takes no such device index.
+    IndexBeyondCard {
+        /// Instance type.
+        kind: String,
+        /// Network card and device index.
+        slot: (i32, i32),
+        /// Interfaces that the card supports; its indexes are below this number.
+        most: i32,
+    },
     /// The spec asks for more addresses than the instance type supports on one interface.
     TooManyAddresses {
         /// Instance type.
@@ -165,7 +183,10 @@ impl UnassignedReason {
     /// CamelCase reason for a condition.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::NotOnEc2(_) => "NodeNotOnEC2",
+            Self::NoProviderId => "NodeHasNoProviderID",
+            Self::Joining(_) => "NodeJoining",
+            Self::Unsupported(_) => "NodeNotSupported",
+            Self::ManagedInstance { .. } => "InstanceManaged",
             Self::NodeDeleting => "NodeDeleting",
             Self::NoZone => "NodeHasNoZone",
             Self::OtherRegion { .. } => "NodeInOtherRegion",
@@ -182,6 +203,7 @@ impl UnassignedReason {
             Self::SlotTaken { .. } => "DeviceIndexTaken",
             Self::InstanceFull { .. } => "InstanceFull",
             Self::NoSuchCard { .. } => "NetworkCardNotFound",
+            Self::IndexBeyondCard { .. } => "DeviceIndexTooHigh",
             Self::TooManyAddresses { .. } => "TooManyAddresses",
             Self::OutOfBounds(_) => "OutOfBounds",
             Self::AttachRefused(_) => "AttachRefused",
@@ -192,18 +214,26 @@ impl UnassignedReason {
         }
     }
 
+    /// Whether the NodeENI does not cover the node: it has no subnet in the node's zone, or the node can have no ENI. Such a node
+    /// is counted apart, and is neither a failure nor missing for Ready.
+    pub fn is_not_covered(&self) -> bool {
+        matches!(self, Self::NoSubnetInZone { .. } | Self::Unsupported(_) | Self::ManagedInstance { .. })
+    }
+
     /// Whether the reason ends without any action of a user.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NodeDeleting | Self::LookupPending(_) | Self::Replacing | Self::AwaitingRollout => true,
+            Self::Joining(_) => true,
             Self::SlotHeld { leaving, .. } => *leaving,
             Self::InstanceGone { is_lasting, .. } | Self::PrimaryNotShown { is_lasting, .. } => !is_lasting,
             Self::ZoneContradiction(_) | Self::OtherRegion { .. } => false,
-            Self::NotOnEc2(_) | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
+            Self::Unsupported(_) | Self::ManagedInstance { .. } => false,
+            Self::NoProviderId | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
             Self::NameMayMove { .. } => false,
             Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } | Self::AttachRefused(_) => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
-            Self::OutOfBounds(_) => false,
+            Self::OutOfBounds(_) | Self::IndexBeyondCard { .. } => false,
             Self::SubnetAmbiguous(_) | Self::GroupUnresolved(..) | Self::SlotTaken { .. } | Self::LookupFailed(_) => {
                 false
             }
@@ -211,38 +241,48 @@ impl UnassignedReason {
     }
 }
 
-impl From<&NotOnEc2> for UnassignedReason {
-    fn from(why: &NotOnEc2) -> Self {
-        Self::NotOnEc2(why.to_string())
-    }
-}
-
 impl fmt::Display for UnassignedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotOnEc2(why) => f.write_str(why),
-            Self::NodeDeleting => f.write_str("the Node is being deleted: it gets nothing new"),
+            Self::NoProviderId => f.write_str(
+                "the Node has no providerID, which its cloud provider sets as aws:///ZONE/INSTANCE: check the AWS cloud controller manager",
+            ),
+            Self::Joining(what) => write!(f, "the Node is joining the cluster: waiting for {what}"),
+            Self::Unsupported(what) => write!(f, "it is {what}, which can have no ENI: exclude it by its labels"),
+            Self::ManagedInstance { operator: Some(operator) } => write!(
+                f,
+                "{operator} manages the instance, and EC2 refuses changes of its interfaces to others: exclude the node by its labels"
+            ),
+            Self::ManagedInstance { operator: None } => f.write_str(
+                "EKS Auto Mode manages the instance (label eks.amazonaws.com/compute-type=auto), and EC2 refuses changes of its interfaces \
+                 to others: exclude the node by its labels",
+            ),
+            Self::NodeDeleting => f.write_str("the Node is being deleted: it gets no new ENI"),
             Self::NoZone => f.write_str(
                 "the Node has no label topology.kubernetes.io/zone and no zone in its providerID, so no subnet can be chosen",
             ),
             Self::OtherRegion { zone, region } => write!(
                 f,
-                "the Node is in {zone} by its providerID, and this controller calls Region {region}: it makes nothing there; leave such \
-                 nodes out of nodeSelector, or check AWS_REGION"
+                "the Node is in zone {zone} according to its providerID, but this controller calls EC2 in Region {region} and \
+                 creates no ENI for it: exclude such nodes from nodeSelector, or check AWS_REGION"
             ),
-            Self::ZoneContradiction(sentence) => write!(f, "{sentence}, and nothing is made until they agree"),
+            Self::ZoneContradiction(sentence) => write!(f, "{sentence}, and no ENI is created until the sources agree"),
             Self::InstanceGone { instance, since, is_lasting: false } => {
-                write!(f, "its instance {instance} is gone since {since}: nothing is made for it, and its Node is expected to go")
+                write!(
+                    f,
+                    "its instance {instance} has been gone since {since}: no ENI is created, and the Node is expected to be \
+                     deleted"
+                )
             }
             Self::InstanceGone { instance, since, is_lasting: true } => write!(
                 f,
-                "its instance {instance} is gone since {since}, and its Node is still there: delete the Node, or find out why its \
-                 cloud controller does not"
+                "its instance {instance} has been gone since {since}, but the Node still exists: delete the Node, or find out \
+                 why the cloud controller does not delete it"
             ),
             Self::PrimaryNotShown { instance, since, .. } => write!(
                 f,
-                "EC2 does not show the primary interface of {instance} since {since}, so nothing is made for it: it is looked for again; \
-                 check that the Node's providerID is right, and that the IAM role may see the instance"
+                "EC2 has not shown the primary interface of {instance} since {since}, so no ENI is created: the lookup is \
+                 repeated; check that the Node's providerID is correct, and that the controller's IAM role can see the instance"
             ),
             Self::SubnetMissing(SubnetRef::Id(id)) => {
                 write!(f, "EC2 knows no subnet {id} in this account and Region: correct the NodeENI or create the subnet")
@@ -252,75 +292,87 @@ impl fmt::Display for UnassignedReason {
             }
             Self::NoSubnetInZone { zone, zones } => write!(
                 f,
-                "none of its subnets is in the node's zone {zone} (they are in {}): add a subnet of that zone",
+                "no subnet of the NodeENI is in the node's zone {zone} (its subnets are in {}): add a subnet of that zone",
                 zones.join(", ")
             ),
             Self::NameMayMove { name, zone, subnet, until } => write!(
                 f,
-                "no subnet of the node's zone {zone} has the tag Name={name}: the ENI in {subnet} stays until {until}, in case the tag is on \
-                 its way to another subnet; tag a subnet of that zone to keep it"
+                "no subnet of the node's zone {zone} has the tag Name={name}: the ENI in {subnet} stays until {until}, in case \
+                 the tag is being moved to another subnet; to keep the ENI, tag a subnet of that zone"
             ),
             Self::SubnetInOtherVpc { subnet: (subnet, theirs), vpc } => write!(
                 f,
-                "{subnet} is in {theirs} and the node in {vpc}: use a subnet of the node's VPC"
+                "{subnet} is in {theirs}, and the node is in {vpc}: use a subnet of the node's VPC"
             ),
             Self::SubnetAmbiguous(name) => {
-                write!(f, "several subnets of the node's VPC and zone have the tag Name={name}: use subnetID to say which")
+                write!(f, "several subnets of the node's VPC and zone have the tag Name={name}: name one of them by subnetID")
             }
             Self::GroupUnresolved(name, 0) => {
                 write!(f, "the node's VPC has no security group named {name}: correct the NodeENI or create the group")
             }
             Self::GroupUnresolved(name, n) => {
-                write!(f, "the node's VPC has {n} security groups named {name}: use securityGroupIDs to say which")
+                write!(f, "the node's VPC has {n} security groups named {name}: name one of them by securityGroupIDs")
             }
             Self::SlotHeld { slot: (card, index), holder, leaving: false } => write!(
                 f,
-                "device index {index} on network card {card} is held by NodeENI {holder}: give one of them another deviceIndex"
+                "device index {index} on network card {card} is used by NodeENI {holder}: give one of the two NodeENIs another \
+                 deviceIndex"
             ),
             Self::SlotHeld { slot: (card, index), holder, leaving: true } => {
-                write!(f, "waits until the ENI of NodeENI {holder} has left device index {index} on network card {card}")
+                write!(
+                    f,
+                    "waiting for the ENI of NodeENI {holder} to be detached from device index {index} on network card {card}"
+                )
             }
             Self::SlotPinned { slot: (card, index), name } => write!(
                 f,
-                "device index {index} on network card {card} keeps the ENI of another of its subnets, which was taken over from \
-                 upstream: to have that one made anew where the spec asks for it, run kubectl delete enia {name}"
+                "device index {index} on network card {card} is occupied by an ENI of another subnet of this NodeENI, which was \
+                 adopted from upstream: to replace that ENI by one at the device index of the spec, run kubectl delete enia \
+                 {name}"
             ),
             Self::SlotTaken { slot: (card, index), eni, description } => write!(
                 f,
-                "device index {index} on network card {card} is taken on EC2 by {eni} ({description:?}), which is not ours and is not touched: \
-                 use another deviceIndex"
+                "device index {index} on network card {card} is occupied on EC2 by {eni} ({description:?}), which does not \
+                 belong to this cluster and is left unchanged: use another deviceIndex"
             ),
             Self::InstanceFull { kind, card: None, most } => write!(
                 f,
-                "the instance has {most} network interfaces, as many as a {kind} takes (the type by the Node's label): free one, or use a \
-                 larger instance type"
+                "the instance has {most} network interfaces, the maximum of {kind} (the type by the Node's label): remove one, \
+                 or use a larger instance type"
             ),
             Self::InstanceFull { kind, card: Some(card), most } => write!(
                 f,
-                "network card {card} has {most} network interfaces, as many as it takes on a {kind} (the type by the Node's label): free one, use \
-                 another networkCardIndex or a larger instance type"
+                "network card {card} has {most} network interfaces, its maximum on {kind} (the type by the Node's label): remove \
+                 one, use another networkCardIndex or a larger instance type"
             ),
             Self::NoSuchCard { kind, card, cards } => write!(
                 f,
-                "a {kind} (the type by the Node's label) has {cards} network card(s), and no card {card}: correct networkCardIndex, or select \
-                 other nodes"
+                "{kind} (the type by the Node's label) has {cards} network card(s), and no card {card}: correct \
+                 networkCardIndex, or select other nodes"
+            ),
+            Self::IndexBeyondCard { kind, slot: (card, index), most } => write!(
+                f,
+                "network card {card} of {kind} (the type by the Node's label) has device indexes 0 to {}, and the spec asks for \
+                 {index}: use a lower deviceIndex, or select other nodes",
+                most.saturating_sub(1)
             ),
             Self::TooManyAddresses { kind, family, asked, most } => write!(
                 f,
-                "a {kind} (the type by the Node's label) takes {most} {family} addresses on an interface (a prefix counts as one), and {asked} \
-                 are asked for: ask for fewer"
+                "{kind} (the type by the Node's label) supports {most} {family} addresses on an interface (a prefix counts as \
+                 one), and the spec asks for {asked}: ask for fewer addresses"
             ),
             Self::OutOfBounds(why) => f.write_str(why),
             Self::AttachRefused(words) => write!(
                 f,
-                "EC2 refused to attach an ENI here ({words}), and it was deleted: another one is made when the instance's \
-                 interfaces, its type or the spec change, or after 6 hours; free an interface of the instance, or use a larger instance type"
+                "EC2 refused to attach the ENI ({words}), and the controller deleted it: it creates another ENI when the \
+                 instance's interfaces, its type or the spec change, or after 6 hours; remove an interface from the instance, or \
+                 use a larger instance type"
             ),
-            Self::LookupPending(what) => write!(f, "waits for a look at {what} on EC2"),
-            Self::LookupFailed(why) => write!(f, "EC2 could not be asked: {why}"),
-            Self::Replacing => f.write_str("the spec changed: waits until the old ENI is gone"),
+            Self::LookupPending(what) => write!(f, "waiting for {what}"),
+            Self::LookupFailed(why) => write!(f, "the EC2 lookup is not possible: {why}"),
+            Self::Replacing => f.write_str("the spec changed: waiting for the old ENI to be deleted"),
             Self::AwaitingRollout => {
-                f.write_str("the spec changed: waits for its turn (rollout.maxUnavailable) while other nodes are replaced")
+                f.write_str("the spec changed: waiting while the ENIs of other nodes are replaced (rollout.maxUnavailable)")
             }
         }
     }

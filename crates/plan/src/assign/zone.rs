@@ -30,8 +30,8 @@ impl Source<'_> {
 impl std::fmt::Display for Source<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Primary => f.write_str("EC2, by its primary interface"),
-            Self::Attached(name) => write!(f, "EC2, by the ENI of ENIAttachment {name} that is attached to it"),
+            Self::Primary => f.write_str("EC2 (its primary interface)"),
+            Self::Attached(name) => write!(f, "EC2 (the attached ENI of ENIAttachment {name})"),
             Self::ProviderId => f.write_str("its providerID"),
             Self::Label => write!(f, "its label {ZONE_LABEL}"),
         }
@@ -62,7 +62,7 @@ impl<'a> NodePlanner<'a> {
         'a: 'n,
     {
         let input = self.input;
-        let instance = node.instance.as_ref().map_err(UnassignedReason::from)?;
+        let instance = self.instance_of(node)?;
         let primary =
             input.instance.and_then(|interfaces| interfaces.zone.as_deref()).map(|zone| (Source::Primary, zone));
         let attached = self.here.iter().filter(|attachment| is_attached(attachment)).filter_map(|attachment| {
@@ -75,16 +75,18 @@ impl<'a> NodePlanner<'a> {
             primary.into_iter().chain(attached).chain(provider).chain(label).collect();
         let Some((source, zone)) = sources.first().copied() else {
             // No source names the zone. A lookup of the instance shows it.
-            return Err(match self.await_lookup(instance, "where the node is") {
-                UnassignedReason::LookupPending(_) if input.instance.is_some() => UnassignedReason::NoZone,
+            return Err(match self.await_lookup(instance, "the EC2 lookup of the node's zone") {
+                UnassignedReason::LookupPending(_) if input.instance.is_some() => {
+                    self.joining(node, "its zone").unwrap_or(UnassignedReason::NoZone)
+                }
                 other => other,
             });
         };
         let other = sources.iter().find(|(_, other)| *other != zone);
         let sentence = |(by, other): &(Source<'_>, &str)| {
             format!(
-                "{source} says that node {} is in zone {zone}, and {by} says {other}. An instance never changes its zone: nothing is removed \
-             for this",
+                "node {} is in zone {zone} according to {source}, and in zone {other} according to {by}. An instance never \
+             changes its zone, so no ENI is removed",
                 node.name
             )
         };
@@ -93,9 +95,9 @@ impl<'a> NodePlanner<'a> {
         }
         if !source.is_ec2() && (other.is_some() || source == Source::Label) {
             // The zone is not certain enough to create an ENI, or to report that the zone has no subnet.
-            return Err(self.await_lookup(instance, "where the node is"));
+            return Err(self.await_lookup(instance, "the EC2 lookup of the node's zone"));
         }
-        let contradiction = other.map(|wrong| format!("{}; {zone} counts. Correct {}", sentence(wrong), wrong.0));
+        let contradiction = other.map(|wrong| format!("{}; zone {zone} counts. Correct {}", sentence(wrong), wrong.0));
         Ok(Place { zone, contradiction })
     }
 
@@ -124,8 +126,8 @@ impl<'a> NodePlanner<'a> {
             let Some(observed_subnet) = subnet.and_then(|id| input.catalog.subnets.get(&id)) else { continue };
             if attachment.status.attachment_id.is_some() {
                 return Err(UnassignedReason::ZoneContradiction(format!(
-                    "the ENI of ENIAttachment {} is attached in {} of zone {} and {}, and node {} is in zone {} by what else is known: it \
-                 stays",
+                    "the ENI of ENIAttachment {} is attached and belongs to {} in zone {} and {}, but node {} is in zone {} \
+                 according to other sources: the ENI stays",
                     attachment.name,
                     observed_subnet.id,
                     observed_subnet.zone,
@@ -135,8 +137,8 @@ impl<'a> NodePlanner<'a> {
                 )));
             }
             if input.instance.is_none_or(|interfaces| interfaces.zone.is_none()) {
-                let instance = node.instance.as_ref().map_err(UnassignedReason::from)?;
-                return Err(self.await_lookup(instance, "where the node is"));
+                let instance = self.instance_of(node)?;
+                return Err(self.await_lookup(instance, "the EC2 lookup of the node's zone"));
             }
         }
         Ok(())

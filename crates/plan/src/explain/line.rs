@@ -145,8 +145,8 @@ fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &O
         eni: Some(eni.id.to_string()),
         reason: "Adopt".to_owned(),
         message: format!(
-            "{}, as it is{then}",
-            if new.spec.recovered { "adopt: its ENIAttachment was lost" } else { "take over from upstream" }
+            "{}, without creating an ENI{then}",
+            if new.spec.recovered { "adopt because its ENIAttachment was lost" } else { "adopt from upstream" }
         ),
         calls,
     }
@@ -211,11 +211,11 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
         let whom = waits
             .pods
             .as_ref()
-            .map_or_else(|| "all pods are listed".to_owned(), |pods| format!("{} ended", pods.join(", ")));
+            .map_or_else(|| "all pods have been listed".to_owned(), |pods| format!("{} ended", pods.join(", ")));
         (
             Mark::Waits,
             "WaitingForPods".to_owned(),
-            format!("is no longer asked for, and kept until {whom}"),
+            format!("no longer asked for, and kept until {whom}"),
             departure(attachment),
         )
     } else if let Some(cause) =
@@ -229,7 +229,7 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
         (Mark::Remove, "Deselected".to_owned(), deselected(input, &eni_attachment.node), departure(attachment))
     } else if assignment.is_some_and(|a| a.outdated.values().any(|names| names.contains(&eni_attachment.name))) {
         let at_once = spec.map_or(1, |spec| spec.max_unavailable);
-        let message = format!("is replaced when it is its turn (rollout.maxUnavailable: {at_once})");
+        let message = format!("replace when the rollout permits (rollout.maxUnavailable: {at_once})");
         (Mark::Replace, "AwaitingRollout".to_owned(), message, departure(attachment))
     } else {
         standing(
@@ -267,7 +267,7 @@ fn standing(spec: Option<&EniSpec>, attachment: &ExplainedAttachment, reconfigur
         return (Mark::Change, "Change".to_owned(), format!("change in place: {}", words.join("; ")), calls);
     }
     if reconfigured {
-        let message = "hand the changed settings on to the node's half".to_owned();
+        let message = "copy the changed node settings to the ENIAttachment".to_owned();
         return (Mark::Change, "Configure".to_owned(), message, BTreeMap::new());
     }
     match (&attachment.step.action, &attachment.observation) {
@@ -296,8 +296,8 @@ fn because(why: RemovalReason) -> &'static str {
         RemovalReason::Deselected => "detach and delete: the Node's labels no longer match",
         RemovalReason::NodeGone => "detach and delete: its Node is gone",
         RemovalReason::Replaced | RemovalReason::Surplus => "detach and delete: the spec no longer describes it",
-        RemovalReason::Unattachable => "delete: its device index was somebody else's for too long",
-        RemovalReason::Recycled => "let go: its ENI is gone from EC2",
+        RemovalReason::Unattachable => "delete: EC2 has refused to attach it for too long",
+        RemovalReason::Recycled => "delete the ENIAttachment: its ENI is gone from EC2",
     }
 }
 
@@ -306,7 +306,7 @@ fn paced(cause: Cause) -> String {
         Cause::Deselected => "the Node's labels no longer match",
         Cause::Edited => "the spec no longer describes it",
     };
-    format!("detach and delete when it is the node's turn (rollout.maxRemovals): {why}")
+    format!("detach and delete when the removal pace permits (rollout.maxRemovals): {why}")
 }
 
 fn deselected(input: &Input<'_>, node: &str) -> String {
@@ -316,7 +316,7 @@ fn deselected(input: &Input<'_>, node: &str) -> String {
         format!("detach and delete, unless the labels match again within {grace:#}: the Node's labels no longer match")
     } else {
         let grace = input.settings.node_gone_grace;
-        format!("detach and delete, at once if the instance is gone and after {grace:#} if it runs: its Node is gone")
+        format!("detach and delete, at once if the instance is gone, and after {grace:#} if it runs: its Node is gone")
     }
 }
 

@@ -68,10 +68,11 @@ fn a_new_eni_costs_three_calls_and_a_conflict_none() {
     let plan = reported(&world, &[]);
     assert_eq!(
         plan_text(&plan),
-        "NodeENI a (ng=multi-eni): matches 1 node, wants 1 ENI, 0 in place\n  \
+        "NodeENI a (ng=multi-eni): matches 1 node, 1 ENI desired, 0 in place\n  \
          + n0, index 1: create an ENI in subnet-0f59b4f14737be9ad (10.0.0.0/24) and attach it\n\n\
-         NodeENI b (ng=multi-eni): matches 1 node, wants 1 ENI, 0 in place\n  \
-         ! n0, index 1: device index 1 on network card 0 is held by NodeENI a: give one of them another deviceIndex\n\n\
+         NodeENI b (ng=multi-eni): matches 1 node, 1 ENI desired, 0 in place\n  \
+         ! n0, index 1: device index 1 on network card 0 is used by NodeENI a: give one of the two NodeENIs another \
+         deviceIndex\n\n\
          NodeENI bad: would be refused: no\n\n\
          EC2 calls: AttachNetworkInterface 1, CreateNetworkInterface 1 (2 in all)\n"
     );
@@ -94,8 +95,8 @@ fn each_change_in_place_is_one_call() {
     seen.attachment.as_mut().unwrap().delete_on_termination = false;
     seen.tags.extend(lifecycle::tags(&world.cluster, &of));
     let settled = reported(&world, &[(&of, Observation::Seen(Box::new(seen.clone())))]);
-    assert!(plan_text(&settled).contains("wants 1 ENI, 1 in place\n\n"), "{}", plan_text(&settled));
-    assert!(plan_text(&settled).ends_with("EC2 calls: none. What is, is what should be, or waits for somebody.\n"));
+    assert!(plan_text(&settled).contains("1 ENI desired, 1 in place\n\n"), "{}", plan_text(&settled));
+    assert!(plan_text(&settled).ends_with("EC2 calls: none. Each ENI is as its NodeENI asks, or waits.\n"));
     let story = explain_node(&settled, world.node.as_ref(), "n0").unwrap();
     assert!(story.contains("  = index 1"), "{story}");
 
@@ -131,7 +132,7 @@ fn a_nodeeni_without_an_eni_on_a_gone_node_is_not_listed() {
     let plan = reported(&world, &[(&of, Observation::Seen(Box::new(attached(&of))))]);
     let story = explain_node(&plan, None, "n0").unwrap();
     assert!(
-        story.starts_with("There is no Node n0 any more. Its ENIs:\n  NodeENI a: ") && !story.contains("NodeENI b"),
+        story.starts_with("Node n0 no longer exists. Its ENIs:\n  NodeENI a: ") && !story.contains("NodeENI b"),
         "{story}"
     );
 }

@@ -62,7 +62,7 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
     let mut out = String::new();
     match node {
         None => {
-            line!(out, "There is no Node {name} any more. Its ENIs:");
+            line!(out, "Node {name} no longer exists. Its ENIs:");
         }
         Some(node) => {
             let instance = match &node.instance {
@@ -90,10 +90,10 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
                 line!(out, "  NodeENI {}: does not match: {}", nodeeni_plan.name, missing.join(", "));
             }
             (None, []) if nodeeni_plan.deleting => {
-                line!(out, "  NodeENI {}: is being deleted, and has nothing here", nodeeni_plan.name);
+                line!(out, "  NodeENI {}: is being deleted, and has no ENI here", nodeeni_plan.name);
             }
             (None, []) => {
-                line!(out, "  NodeENI {}: matches, and asks for nothing here", nodeeni_plan.name);
+                line!(out, "  NodeENI {}: matches, and asks for no ENI here", nodeeni_plan.name);
             }
             (_, lines) => {
                 let word = if missing.is_empty() { "matches" } else { "no longer matches" };
@@ -119,7 +119,7 @@ fn head(out: &mut String, nodeeni_plan: &NodeEniPlan) {
     } else {
         line!(
             out,
-            "NodeENI {} ({}): matches {}, wants {}, {in_place} in place",
+            "NodeENI {} ({}): matches {}, {} desired, {in_place} in place",
             nodeeni_plan.name,
             selector.join(","),
             count(nodeeni_plan.matched_nodes, "node"),
@@ -187,7 +187,7 @@ fn tail(out: &mut String, plan: &Plan) {
         line!(out, "  ! {orphan}");
     }
     if !plan.left_by_upstream.is_empty() {
-        line!(out, "Left by upstream's controller, and not touched:");
+        line!(out, "ENIs of upstream's controller that are not adopted:");
     }
     for left in &plan.left_by_upstream {
         line!(out, "  ! {left}");
@@ -196,7 +196,7 @@ fn tail(out: &mut String, plan: &Plan) {
         line!(out, "");
     }
     if plan.calls.is_empty() {
-        line!(out, "EC2 calls: none. What is, is what should be, or waits for somebody.");
+        line!(out, "EC2 calls: none. Each ENI is as its NodeENI asks, or waits.");
         return;
     }
     let calls: Vec<String> = plan.calls.iter().map(|(action, n)| format!("{action} {n}")).collect();

@@ -31,11 +31,14 @@ pub(super) fn left(input: &Input<'_>) -> Vec<String> {
         let Some(at) = &eni.attachment else {
             return Some(if is_here {
                 format!(
-                    "{id} of NodeENI {nodeeni} is not attached: it looks leaked. If no other cluster uses it: \
-                     aws ec2 delete-network-interface --network-interface-id {id}"
+                    "{id} of NodeENI {nodeeni} is not attached: it is probably leaked. If no other cluster uses it: aws ec2 \
+                     delete-network-interface --network-interface-id {id}"
                 )
             } else {
-                format!("{id} is not attached, and there is no NodeENI {nodeeni} here: leaked, or another cluster's")
+                format!(
+                    "{id} is not attached, and this cluster has no NodeENI {nodeeni}: the ENI is leaked, or belongs to another \
+                     cluster"
+                )
             });
         };
         let Some(instance) = &at.instance else {
@@ -44,15 +47,19 @@ pub(super) fn left(input: &Input<'_>) -> Vec<String> {
         Some(match nodes.get(instance) {
             None => format!("{id} of a NodeENI {nodeeni} is attached to {instance}, which is no Node of this cluster"),
             Some(node) if !is_here => {
-                format!("{id} is attached to node {node}, and there is no NodeENI {nodeeni} here: it looks leaked")
+                format!(
+                    "{id} is attached to node {node}, and this cluster has no NodeENI {nodeeni}: the ENI is probably leaked"
+                )
             }
             Some(node) if served.contains(&(nodeeni, node, eni.subnet.as_ref().map_or("", |id| id.as_str()))) => {
                 format!(
-                    "{id} of NodeENI {nodeeni} is attached to node {node} and is not taken over: that NodeENI has another ENI in its subnet there"
+                    "{id} of NodeENI {nodeeni} is attached to node {node} and is not adopted: the NodeENI has another ENI in the \
+                     same subnet on that node"
                 )
             }
             Some(node) => format!(
-                "{id} of NodeENI {nodeeni} is attached to node {node} and is not taken over: that NodeENI neither matches the node nor lists it in its status"
+                "{id} of NodeENI {nodeeni} is attached to node {node} and is not adopted: the NodeENI neither matches the node \
+                 nor lists the ENI in its status"
             ),
         })
     };

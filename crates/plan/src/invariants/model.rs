@@ -12,7 +12,7 @@ use crate::lifecycle::{self, Action, CallHistory, Change};
 use crate::nodeeni::NodeEni;
 use crate::observed::{
     AttachmentState, Cluster, Ec2Catalog, InstanceInterfaces, Missed, Observation, ObservedAttachment, ObservedEni,
-    ObservedNode, ObservedSubnet,
+    ObservedIpv6, ObservedNode, ObservedSubnet,
 };
 use crate::pods::Pods;
 use crate::rollout::{self, Permits};
@@ -98,6 +98,7 @@ impl Model {
             instance: Ok(instance(n)),
             zone: Some(format!("z{}", n % 2)),
             instance_type: None,
+            uninitialized: false,
             deleting: false,
             created: self.now,
         };
@@ -385,6 +386,9 @@ impl Model {
             owner: CompactString::default(),
             mac: CompactString::default(),
             private_ips: Vec::new(),
+            ipv4_prefixes: Vec::new(),
+            ipv6: ObservedIpv6::default(),
+            operator: None,
             groups: Vec::new(),
             description: String::new(),
             source_dest_check: true,

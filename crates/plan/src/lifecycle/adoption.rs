@@ -33,7 +33,7 @@ pub(super) fn is_out_of_reach(input: &Input<'_>, eni: &ObservedEni) -> bool {
 pub(super) fn confirm_moved(input: &Input<'_>, eni: &ObservedEni) -> Option<(Action, Report)> {
     let by_others = (!input.call_history.made_here).then_some(input.call_history.acting_since);
     let last = eni.last_call.max(by_others).filter(|call| !past_lag(input, eni.shown_at, *call))?;
-    let report = Report::lookup_pending(format!("looks whether {} was moved to another instance", eni.id));
+    let report = Report::lookup_pending(format!("looking up whether {} was moved to another instance", eni.id));
     let again = last.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
     let lookup = Action::LookupById(eni.id.clone());
     Some(if input.now >= again { (lookup, report) } else { (Action::Wait, report.until(again)) })
@@ -77,11 +77,12 @@ pub(super) fn comes_before<'a>(input: &Input<'a>, eni: &ObservedEni) -> Option<&
 /// Another ENIAttachment adopts the ENI, so this one makes no call for it.
 pub(super) fn yields(input: &Input<'_>, eni: &ObservedEni, to: &Attachment) -> (Action, Report) {
     if input.attachment.deleting.is_some() {
-        let report = Report::leaving("another ENIAttachment takes the ENI over: it is let be");
+        let report = Report::leaving("another ENIAttachment adopts the ENI: it is left unchanged");
         return (Action::Release, report);
     }
     let message = format!(
-        "{} is taken over by ENIAttachment {}: this ENIAttachment waits; if it is not removed within minutes, delete one of the two",
+        "{} is adopted by ENIAttachment {}: this ENIAttachment waits; if it is not removed within minutes, delete one of the \
+         two ENIAttachments",
         eni.id, to.name
     );
     lookup_again(input, eni, Report::blocked("AlreadyAdopted", message))

@@ -15,6 +15,7 @@ use crate::failure::{Failure, PASSING};
 use crate::gates::quota;
 use crate::gates::subnet::needed;
 use crate::observed::{Observation, ObservedAttachment, ObservedEni};
+use compact_str::CompactString;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::EniRequest;
@@ -74,7 +75,7 @@ impl Report {
 
     /// EC2 calls the ENI in use and shows no attachment of it.
     pub(super) fn in_use(eni: &ObservedEni) -> Self {
-        let message = format!("EC2 still calls {} in use, though it shows no attachment of it: looks again", eni.id);
+        let message = format!("EC2 still shows {} in use, without an attachment: the lookup is repeated", eni.id);
         Self::new(Phase::Detaching, "InUse", message)
     }
 
@@ -111,8 +112,8 @@ impl Report {
     pub(super) fn undone(eni: &ObservedEni, at: &ObservedAttachment, attribute: &str, action: &str) -> Self {
         let mut report = Self::ready(eni, at, None);
         let message = format!(
-            "somebody else undoes the {} of {} again and again: it is put right more and more seldom; find out who changes it \
-             (CloudTrail shows {}), and let one of the two decide",
+            "another actor repeatedly reverts the {} of {}: the controller repairs it at growing intervals; find that actor \
+             (CloudTrail shows {}), and let only one of the two decide",
             attribute, eni.id, action
         );
         REPAIR_UNDONE.clone_into(&mut report.reason);
@@ -126,8 +127,8 @@ impl Report {
     pub(super) fn detached_often(eni: &ObservedEni, at: &ObservedAttachment) -> Self {
         let mut report = Self::ready(eni, at, None);
         let message = format!(
-            "somebody else detaches {} again and again: it is attached again, more and more seldom; find out who does it (CloudTrail \
-             shows DetachNetworkInterface), or take the node out of nodeSelector",
+            "another actor repeatedly detaches {}: the controller attaches it again at growing intervals; find that actor \
+             (CloudTrail shows DetachNetworkInterface), or take the node out of nodeSelector",
             eni.id
         );
         REPAIR_UNDONE.clone_into(&mut report.reason);
@@ -140,8 +141,8 @@ impl Report {
     /// The ENIAttachment is being deleted, and the ENI is attached again after each Detach that EC2 accepted.
     pub(super) fn attached_often(eni: &ObservedEni) -> Self {
         let message = format!(
-            "{} is attached again each time that EC2 has accepted to detach it: it is detached more and more seldom; find out who attaches \
-             it (CloudTrail shows AttachNetworkInterface), or look at the instance, which may hold it",
+            "{} is attached again after each Detach that EC2 accepts: the controller detaches it at growing intervals; find the \
+             actor that attaches it (CloudTrail shows AttachNetworkInterface), or check the instance, which may hold it",
             eni.id
         );
         let mut report = Self::blocked(REPAIR_UNDONE, message.clone());
@@ -151,13 +152,13 @@ impl Report {
     }
 
     pub(super) fn lost(eni: &EniId) -> Self {
-        Self::lost_with(format!("{eni} was deleted on EC2 by somebody else: a new one is made in its place"))
+        Self::lost_with(format!("{eni} was deleted on EC2 by another actor: a new ENI is created in its place"))
     }
 
     /// The ENI that was to be adopted is on another instance.
     pub(super) fn out_of_reach(eni: &ObservedEni) -> Self {
         Self::lost_with(format!(
-            "{} was to be taken over, and somebody attached it to another instance: a new one is made in its place",
+            "{} was to be adopted, but another actor attached it to another instance: a new ENI is created in its place",
             eni.id
         ))
     }
@@ -315,13 +316,14 @@ fn advice(failure: &Failure) -> String {
         {
             let remedy = lasting_remedy(*call);
             format!(
-                "{said}, and nothing else since {}. {remedy}; tried again every 5 min",
+                "{said}. The call has failed since {}. {remedy}; the controller retries every 5 min",
                 whole_second(failure.failing_since()).0
             )
         }
         Class::Permanent if code == "AuthFailure" => {
             format!(
-                "{said}. The credentials are good: what it names belongs to another account or AWS service; have its owner let it go"
+                "{said}. The credentials are valid, but the resource belongs to another account or AWS service: ask its owner to \
+                 release it"
             )
         }
         Class::Permanent if code.contains("IpAddressLimitExceeded") => {
@@ -336,31 +338,33 @@ fn advice(failure: &Failure) -> String {
         Class::Credentials => format!("{said}. Check the controller's AWS credentials"),
         Class::SubnetFull => format!("{said}. {FREE_ADDRESSES}"),
         Class::Limit if code == quota::CODE => format!(
-            "{said}. Raise the quota of network interfaces of the Region, or delete unused ones; one is tried every 10 min, and all once that works"
+            "{said}. Raise the quota of network interfaces of the Region, or delete unused ones; the controller tries one Create \
+             every 10 min, and more after a success"
         ),
-        Class::Limit => format!("{said}. Raise the quota, or free what uses it up"),
-        Class::ReferenceNotFound => format!("{said}. Correct the NodeENI, or create what it names"),
+        Class::Limit => format!("{said}. Raise the quota, or delete resources that count toward it"),
+        Class::ReferenceNotFound => format!("{said}. Correct the NodeENI, or create the missing resource"),
         Class::SlotTaken => format!("{said}. Use another deviceIndex, or free this one"),
         Class::Permanent if matches!(call, Call::Detach | Call::Delete) => {
-            format!("{said}. {}; it is tried again slowly", lasting_remedy(*call))
+            format!("{said}. {}; the controller retries every 10 min", lasting_remedy(*call))
         }
         Class::Permanent => format!("{said}. Correct the NodeENI"),
         Class::InstanceNotFound => format!("{said}. The Node's providerID names an instance that EC2 does not know"),
-        Class::Unknown => format!("{action} got no answer ({message}): looks what became of it"),
-        Class::Throttled => format!("{action} is throttled by EC2: tried again when its budget allows"),
+        Class::Unknown => format!("{action} got no answer ({message}): looking up its result"),
+        Class::Throttled => format!("EC2 throttles {action}: the controller retries within the rate limit"),
         Class::Blocked if *call == Call::Attach && code == "AttachmentLimitExceeded" => {
             format!(
-                "{said}. Free an interface of the instance, or use a larger instance type; it is tried every 10 min"
+                "{said}. Remove an interface from the instance, or use a larger instance type; the controller retries after 5 \
+                 min, and deletes the ENI after 10 min"
             )
         }
-        Class::Blocked => format!("{said}. Tried again slowly"),
+        Class::Blocked => format!("{said}. The controller retries every 5 to 10 min"),
         Class::Retry
         | Class::AlreadySo
         | Class::Wait
         | Class::EniNotFound
         | Class::InstanceState
         | Class::TokenMismatch => {
-            format!("{said}. Tried again")
+            format!("{said}. The controller retries")
         }
     }
 }
@@ -372,10 +376,11 @@ fn lasting_remedy(call: Call) -> &'static str {
             "Find out what still uses the ENI (aws ec2 describe-network-interfaces shows its attachment and requester)"
         }
         Call::Detach => {
-            "Look at the instance; as a last resort run aws ec2 detach-network-interface --force, which may cost the device index"
+            "Check the instance; as a last resort run aws ec2 detach-network-interface --force, which may make the device index \
+             unusable"
         }
         Call::Create | Call::Attach | Call::Modify | Call::Tag | Call::Untag | Call::Describe => {
-            "Look at the instance and the ENI on EC2, and at the AWS Health Dashboard"
+            "Check the instance and the ENI on EC2, and the AWS Health Dashboard"
         }
     }
 }
@@ -408,7 +413,11 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
     if let Observation::Seen(eni) = input.observation {
         status.eni_id = Some(eni.id.to_string());
         status.mac_address = Some(eni.mac.to_string()).filter(|mac| !mac.is_empty());
-        status.private_ips = eni.private_ips.iter().map(ToString::to_string).collect();
+        let texts = |list: &[CompactString]| list.iter().map(ToString::to_string).collect();
+        status.private_ips = texts(&eni.private_ips);
+        status.ipv6_addresses = texts(&eni.ipv6.addresses);
+        status.ipv4_prefixes = texts(&eni.ipv4_prefixes);
+        status.ipv6_prefixes = texts(&eni.ipv6.prefixes);
         // While the ENIAttachment is being deleted, the attachment ID stays. It shows a later process that the node is
         // without its ENI until the next ENI is ready.
         if eni.attachment.is_some() || input.attachment.deleting.is_none() {

@@ -17,8 +17,8 @@ pub(super) fn wait(input: &Input<'_>, eni: &ObservedEni, since: Timestamp) -> (A
         Report::in_use(eni)
     } else {
         let message = format!(
-            "EC2 has called {} in use since {since} and shows no attachment of it: something else uses it (a trunk, or another AWS \
-             service), so it is neither attached nor deleted. Release it there",
+            "EC2 has shown {} in use without an attachment since {since}: something else uses the ENI (a trunk, or another AWS \
+             service), so the controller neither attaches nor deletes it. Release the ENI there",
             eni.id
         );
         Report::blocked("InUseWithoutAttachment", message)

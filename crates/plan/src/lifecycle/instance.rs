@@ -25,8 +25,9 @@ pub(super) fn unless_it_lives(input: &Input<'_>, after: Timestamp) -> Option<(Ac
         Some(failure) => {
             let report_at = failure.report_at();
             if input.now >= report_at {
-                let message =
-                    format!("whether the instance {instance} still runs is not known, so nothing is done: {failure}");
+                let message = format!(
+                    "it is not known whether the instance {instance} still runs, so nothing is done: {failure}"
+                );
                 Report::not_known("InstanceStateUnknown", message)
             } else {
                 lookup_pending(instance).until(report_at)
@@ -38,7 +39,7 @@ pub(super) fn unless_it_lives(input: &Input<'_>, after: Timestamp) -> Option<(Ac
 }
 
 fn lookup_pending(instance: &InstanceId) -> Report {
-    Report::lookup_pending(format!("looks whether the instance {instance} still runs"))
+    Report::lookup_pending(format!("looking up whether the instance {instance} still runs"))
 }
 
 fn not_alive(input: &Input<'_>, instance: &InstanceId, lookup: InstanceObservation) -> (Action, Report) {
@@ -62,13 +63,14 @@ fn gone(input: &Input<'_>, instance: &InstanceId) -> Report {
     let since = recorded.and_then(|error| error.at.as_ref()).map_or(input.now, |at| at.0);
     let report_at = since.saturating_add(NODE_OUTLIVES).unwrap_or(Timestamp::MAX);
     if input.now < report_at {
-        let message =
-            format!("the instance {instance} is gone: nothing is done for it, and its Node is expected to go");
+        let message = format!(
+            "the instance {instance} is gone: no ENI is created or attached, and the Node is expected to be deleted"
+        );
         return Report::instance_gone(message, false).until(report_at);
     }
     let message = format!(
-        "the instance {instance} is gone since {since}, and Node {} is still there: delete the Node, or find out why its cloud controller \
-         does not",
+        "the instance {instance} has been gone since {since}, but Node {} still exists: delete the Node, or find out why the \
+         cloud controller does not delete it",
         input.attachment.node
     );
     Report::instance_gone(message, true)

@@ -23,16 +23,16 @@ use std::ops::ControlFlow;
 
 pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
     if !input.attachment.guarded {
-        return (Action::Wait, Report::pending("has no finalizer: somebody removed it, and it is being put back"));
+        return (Action::Wait, Report::pending("the finalizer was removed: the controller restores it"));
     }
     match input.observation {
-        Observation::Blind => (Action::Wait, Report::pending("waits for the first look at EC2")),
+        Observation::Blind => (Action::Wait, Report::pending("waiting for the first resync of EC2")),
         Observation::Absent { by_id: None, .. }
             if input.attachment.adopted.is_some() && input.attachment.status.eni_id.is_none() =>
         {
             // No resync shows the ENI before it carries this cluster's tags.
             let found = input.attachment.adopted.clone().map_or(Action::LookupByTag, Action::LookupById);
-            (found, Report::lookup_pending("looks at the ENI that is to be taken over from upstream".to_owned()))
+            (found, Report::lookup_pending("looking up the ENI that is to be adopted from upstream".to_owned()))
         }
         Observation::Absent { by_tag, by_id, .. } => match input.call_history.eni_of(input.attachment) {
             Some(eni) => lost(input, eni, by_id.map(|missed| missed.last)),
@@ -45,7 +45,8 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
         },
         Observation::Seen(eni) if !is_ours(input, eni) => {
             let message = format!(
-                "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or delete the ENI by hand",
+                "{} no longer has the tags of this cluster and ENIAttachment, so the controller does not change it: restore the \
+                 tags, or delete the ENI by hand",
                 eni.id
             );
             lookup_again(input, eni, Report::blocked("TagsRemoved", message))
@@ -71,7 +72,7 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
         None => Report::pending("the ENI is being created"),
     };
     if input.node_leaving {
-        return (Action::Wait, Report::pending("the Node is going: nothing new is created for it"));
+        return (Action::Wait, Report::pending("the Node is being deleted: no ENI is created for it"));
     }
     // A gone instance is reported before any gate, so that the report does not depend on the gates.
     if let Some(next) = instance::known_before_create(input) {
@@ -113,7 +114,7 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
             && !past_lag(input, by_tag, since)
         {
             let at = since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
-            let report = report.or_message("looks on EC2 for an ENI that an earlier attempt may have made");
+            let report = report.or_message("looking up an ENI that an earlier attempt may have created");
             return if input.now >= at { (Action::LookupByTag, report) } else { (Action::Wait, report.until(at)) };
         }
         if !token_safe || mismatch {
@@ -276,7 +277,7 @@ fn lost(input: &Input<'_>, eni: multi_eni_api::ids::EniId, by_id: Option<Timesta
             None => (Action::Wait, Report::lost(&eni)),
         };
     }
-    let report = Report::lookup_pending(format!("{eni} is not to be seen on EC2: looks for it by its ID"));
+    let report = Report::lookup_pending(format!("EC2 does not show {eni}: looking it up by its ID"));
     let sure_from = input.call_history.acting_since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
     if input.now < sure_from { (Action::Wait, report.until(sure_from)) } else { (Action::LookupById(eni), report) }
 }
@@ -288,7 +289,7 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     };
     let (card, index) = input.attachment.slot();
     if input.node_leaving {
-        return (Action::Wait, Report::attaching("the Node is going: nothing new is attached to it".to_owned()));
+        return (Action::Wait, Report::attaching("the Node is being deleted: no ENI is attached to it".to_owned()));
     }
     if let Some(next) = instance::before_attach(input, eni) {
         return next;
@@ -321,7 +322,8 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     // If somebody detaches the ENI repeatedly, it is attached more and more rarely.
     match input.call_history.repairs.detached(input.now) {
         Some((UNDONE_OFTEN.., again)) if input.now < again => {
-            let message = format!("somebody detaches {} again and again: it is attached again later", eni.id);
+            let message =
+                format!("another actor repeatedly detaches {}: the controller attaches it again later", eni.id);
             (Action::Wait, Report::attaching(message).until(again))
         }
         _ => (attach, report),
@@ -333,7 +335,8 @@ fn attached(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (A
     if at.instance != input.attachment.instance || (at.card, at.index) != (card, index) {
         let place = at.instance.as_ref().map_or_else(|| "another account's instance".to_owned(), ToString::to_string);
         let message = format!(
-            "somebody attached {} to {place} at device index {}; it is not taken back: detach it there, and it is attached here again",
+            "another actor attached {} to {place} at device index {}; the controller does not detach it there: detach it, and \
+             the controller attaches it here again",
             eni.id, at.index
         );
         return lookup_again(input, eni, Report::blocked("AttachedElsewhere", message));
@@ -348,7 +351,7 @@ fn attached(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (A
 /// EC2 is detaching the ENI: somebody detached it, or this controller did because it was stuck. The ENI is attached again
 /// once it is free.
 fn detaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
-    let report = Report::attaching(format!("EC2 is detaching {}: it is attached again when that has ended", eni.id));
+    let report = Report::attaching(format!("EC2 is detaching {}: the controller attaches it again afterwards", eni.id));
     let force_at = force::due(input, at).unwrap_or(Timestamp::MAX);
     if input.now < force_at {
         return (Action::Wait, report.until(force_at));
@@ -372,7 +375,7 @@ fn attaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (
     let end = |wait| at.since.saturating_add(wait).unwrap_or(Timestamp::MAX);
     let usual = Report::attaching(format!("EC2 is attaching {} at device index {}", eni.id, at.index));
     let stuck = Report::stuck(format!(
-        "EC2 has been attaching {} since {}: it is detached and tried again if this lasts",
+        "EC2 has been attaching {} since {}: if this lasts, the controller detaches it and retries",
         eni.id, at.since
     ));
     if input.now < end(settings.attaching_warn) {

@@ -27,7 +27,7 @@ const END_LOOK_EVERY: SignedDuration = SignedDuration::from_mins(30);
 
 pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
     match input.observation {
-        Observation::Blind => (Action::Wait, Report::leaving("waits for the first look at EC2")),
+        Observation::Blind => (Action::Wait, Report::leaving("waiting for the first resync of EC2")),
         Observation::Absent { deleted: Some(_), .. } => (Action::Release, Report::leaving("the ENI is deleted")),
         Observation::Absent { by_tag, home, by_id, deleted: None } => absent(input, (*by_tag, *home), *by_id),
         Observation::Seen(eni) if adoption::is_to_be_adopted(input, eni) => adoption::take_over(input, eni),
@@ -35,12 +35,13 @@ pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
             Some(next) => next,
             None => (
                 Action::Release,
-                Report::leaving("the ENI that it was to take over is on another instance, and is let be"),
+                Report::leaving("the ENI that was to be adopted is on another instance, and is left unchanged"),
             ),
         },
         Observation::Seen(eni) if !is_ours(input, eni) => {
             let message = format!(
-                "{} no longer carries the tags of this cluster and ENIAttachment, so it is not touched: restore its tags, or detach and delete the ENI by hand",
+                "{} no longer has the tags of this cluster and ENIAttachment, so the controller does not change it: restore the \
+                 tags, or detach and delete the ENI by hand",
                 eni.id
             );
             lookup_again(input, eni, Report::blocked("TagsRemoved", message))
@@ -84,13 +85,13 @@ fn absent(
         let credible = unseen_since.map(|since| since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX));
         let since = credible.filter(|since| known.is_none() && home.is_none_or(|home| home < *since));
         return match since.map(|since| prove_home(input, since).unwrap_or(Action::LookupByTag)) {
-            Some(lookup) => (lookup, Report::leaving("makes sure that no ENI of it is left on EC2")),
-            None => (Action::Release, Report::leaving("EC2 shows no ENI of it")),
+            Some(lookup) => (lookup, Report::leaving("checking that EC2 has no ENI of this ENIAttachment")),
+            None => (Action::Release, Report::leaving("EC2 shows no ENI of this ENIAttachment")),
         };
     }
     let from =
         unseen_since.map_or(input.now, |since| since.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX));
-    let report = Report::leaving("makes sure that no ENI of it is left on EC2");
+    let report = Report::leaving("checking that EC2 has no ENI of this ENIAttachment");
     if input.now >= from { (lookup, report) } else { (Action::Wait, report.until(from)) }
 }
 
@@ -101,7 +102,7 @@ fn absent(
 fn unproven(input: &Input<'_>, eni: EniId, missed: Missed) -> Option<(Action, Report)> {
     let is_explained = missed.said || input.instance.is_some_and(|lookup| lookup.is_reported_gone());
     let report =
-        Report::leaving("EC2 does not show the ENI, which nobody here has deleted: makes sure that it is gone");
+        Report::leaving("EC2 does not show the ENI, which this controller has not deleted: checking that it is gone");
     if !is_explained && missed.last.duration_since(missed.since) < APART {
         let again = missed.since.saturating_add(APART).unwrap_or(Timestamp::MAX);
         return Some(if input.now >= again {
@@ -137,8 +138,8 @@ fn is_detaching(input: &Input<'_>, eni: &ObservedEni, force_at: Option<Timestamp
         return report.until(report_at);
     }
     let message = format!(
-        "EC2 has been detaching {} since {}: from {} on it is detached by force, which may cost the device index. Look at the instance: \
-         its operating system may hold the interface",
+        "EC2 has been detaching {} since {}: from {} on the controller detaches it by force, which may make the device index \
+         unusable. Check the instance: its operating system may hold the interface",
         eni.id,
         second(since),
         second(force_at)
@@ -160,7 +161,8 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
     if at.instance != input.attachment.instance {
         let place = at.instance.as_ref().map_or_else(|| "another account's instance".to_owned(), ToString::to_string);
         let message = format!(
-            "somebody attached {} to {place}: it is not detached there; detach it by hand, and it is deleted",
+            "another actor attached {} to {place}: the controller does not detach it there; detach it by hand, and the \
+             controller deletes it",
             eni.id
         );
         return lookup_again(input, eni, Report::blocked("AttachedElsewhere", message));
@@ -168,7 +170,7 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
     if let Some(lookup) = input.instance.filter(|lookup| lookup.life() == Life::Gone) {
         // EC2 detaches the ENIs of a terminated instance by itself. An ENI that remains is then available, and is
         // deleted. The lookups here make that faster than waiting for a resync.
-        let report = Report::detaching("the instance is terminated: waits for EC2 to let go of the ENI".to_owned());
+        let report = Report::detaching("the instance is terminated: waiting for EC2 to detach the ENI".to_owned());
         let again = match lookup.is_reported_gone() {
             true => lookup.as_of.saturating_add(END_LOOK_EVERY).unwrap_or(Timestamp::MAX),
             // A lookup that does not show the instance may be an error.
@@ -180,8 +182,8 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
         let gone_for = input.now.duration_since(lookup.since);
         let report = if gone_for >= STUCK_SAID_AFTER {
             let message = format!(
-                "its instance is gone since {}, and EC2 still shows {} attached to it: EC2 lets go of it when the instance has ended; if it \
-                 never does, ask AWS Support about the instance",
+                "its instance has been gone since {}, and EC2 still shows {} attached to it: EC2 detaches the ENI when it has \
+                 terminated the instance; if it never does, ask AWS Support about the instance",
                 second(lookup.since),
                 eni.id
             );
@@ -229,7 +231,8 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
             // index.
             let patience = at.since.saturating_add(settings.attaching_detach).unwrap_or(Timestamp::MAX);
             if input.now < patience {
-                let message = format!("{} is still being attached: it is detached as soon as it has arrived", eni.id);
+                let message =
+                    format!("EC2 is still attaching {}: the controller detaches it as soon as it is attached", eni.id);
                 return (Action::Wait, Report::detaching(message).until(patience));
             }
             if eni.as_of() < patience {

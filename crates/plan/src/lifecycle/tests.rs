@@ -17,7 +17,7 @@ use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::EniSpec;
 use crate::nodeeni::NodeEni;
 use crate::observed::{AttachmentState, Missed, ObservedAttachment};
-use crate::observed::{Cluster, Ec2Catalog, ObservedEni};
+use crate::observed::{Cluster, Ec2Catalog, ObservedEni, ObservedIpv6};
 use crate::settings::Settings;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::eniattachment::Phase;
@@ -46,6 +46,9 @@ pub(crate) fn eni(n: u32) -> ObservedEni {
         owner: "123456789012".into(),
         mac: "02:00:00:00:00:01".into(),
         private_ips: vec!["10.0.0.5".into()],
+        ipv4_prefixes: Vec::new(),
+        ipv6: ObservedIpv6::default(),
+        operator: None,
         groups: vec![],
         description: String::new(),
         source_dest_check: true,

@@ -105,10 +105,10 @@ impl Refusals {
 fn message(eni: &EniId, refused: &Refused, others: usize) -> String {
     let Refused { call, code, message, since, .. } = refused;
     let since = second(*since);
-    let others = if others > 0 { format!(" ({others} others, too)") } else { String::new() };
+    let others = if others > 0 { format!(" (nor can {others} others)") } else { String::new() };
     format!(
-        "{eni}, which no ENIAttachment knows, cannot be removed{others}: {} is answered {code} since {since}: {}. Find out what refuses it, or \
-         remove the ENI by hand; it is tried again every 5 min",
+        "{eni}, which has no ENIAttachment, cannot be removed{others}: {} has failed with {code} since {since}: {}. Find out \
+         what refuses it, or remove the ENI by hand; the controller retries every 5 min",
         call.action(),
         message.trim_end_matches('.')
     )
@@ -136,7 +136,10 @@ mod tests {
         assert!(sent.len() <= 14, "{sent:?}");
         assert!(said.len() == 1 && said[0] <= 5, "{said:?}");
         let problem = refusals.problem("a").unwrap();
-        assert!(problem.message.contains("DeleteNetworkInterface is answered UnauthorizedOperation"), "{problem:?}");
+        assert!(
+            problem.message.contains("DeleteNetworkInterface has failed with UnauthorizedOperation"),
+            "{problem:?}"
+        );
         assert_eq!(refusals.problem("b"), None);
         assert!(refusals.line(&orphan.id).is_some());
         assert_eq!(refusals.retain(|_| false), ["a"]);

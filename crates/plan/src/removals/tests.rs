@@ -45,7 +45,7 @@ fn a_removal_is_not_permitted_before_the_status_counts_it() {
     assert_eq!(next.pace(&input(None, 2)).permitted.len(), 0);
     // More removals are granted when the window is over. The first ten nodes lose their ENIs meanwhile.
     let later = history.pace(&input(record.as_ref(), 300));
-    assert_eq!((later.permitted.len(), later.waiting.len()), (0, 2), "that is not counted yet");
+    assert_eq!((later.permitted.len(), later.waiting.len()), (0, 2), "this removal is not counted yet");
     assert_eq!(history.pace(&input(later.record(record.as_ref()).as_ref(), 300)).permitted.len(), 10);
 }
 
@@ -151,7 +151,7 @@ fn expired_entries_are_no_reason_to_write() {
         assert_eq!(pace(&mut history, &BTreeMap::new(), 28, None, now).record(record.as_ref()), record, "{now}");
     }
     let next = pace(&mut history, &nodes(2..3), 28, None, 1000).record(record.as_ref()).unwrap();
-    assert_eq!((next.recent.len(), next.of_nodes), (1, 28), "what has run out is left out when there is something new");
+    assert_eq!((next.recent.len(), next.of_nodes), (1, 28), "expired entries are omitted when the record changes");
 }
 
 #[test]
@@ -162,9 +162,9 @@ fn the_condition_names_the_number_the_cause_the_time_and_the_remedy() {
     let condition = pace(&mut history, &losing, 30, None, 0).condition(&nodeeni("a", 1, &[]));
     assert_eq!((condition.status, condition.reason.as_str()), (Some(true), "TooManyAtOnce"));
     for words in [
-        "20 nodes are to lose ENIs and wait",
-        "19 no longer match nodeSelector, 1 are to have fewer ENIs by the spec",
-        "no more than 10 of 30 may within 5m",
+        "20 nodes wait for the removal of ENIs",
+        "19 no longer match nodeSelector, 1 have ENIs that the spec no longer asks for",
+        "at most 10 of 30 may lose ENIs within 5m",
         "undo the change",
         "kubectl annotate nodeeni a --overwrite multi-eni.networking.k8s.aws/allow-removals=0",
     ] {
@@ -181,6 +181,6 @@ fn a_node_that_loses_its_enis_again_counts_from_the_second_removal() {
     assert_eq!(pace(&mut history, &nodes(0..1), 6, max, 0).permitted.len(), 1);
     assert_eq!(pace(&mut history, &nodes(0..0), 6, max, 60).permitted.len(), 0);
     assert_eq!(pace(&mut history, &nodes(0..4), 6, max, 250).permitted.len(), 3);
-    assert_eq!(pace(&mut history, &nodes(3..4), 6, max, 310).permitted.len(), 0, "three went 60 s ago");
+    assert_eq!(pace(&mut history, &nodes(3..4), 6, max, 310).permitted.len(), 0, "three nodes lost ENIs 60 s ago");
     assert_eq!(pace(&mut history, &nodes(3..4), 6, max, 550).permitted.len(), 1);
 }

@@ -65,7 +65,15 @@ fn a_deselected_eni_is_not_counted_as_ready() {
 #[test]
 fn the_wait_for_ec2s_rates_is_reported_in_seconds() {
     let expected = WaitEstimate { action: "AttachNetworkInterface", waiting: 370, seconds: 74 };
-    let numbers = || Numbers { matched: 400, desired: 400, ready: 30, leaving: 0, expected: Some(expected) };
+    let numbers = || Numbers {
+        matched: 400,
+        covered: 400,
+        desired: 400,
+        ready: 30,
+        leaving: 0,
+        expected: Some(expected),
+        now: at(0),
+    };
     let [ready, progressing, _] = conditions_of(&nodeeni("a", 1, &["subnet-00000001"]), numbers(), &[], None);
     for message in [ready.message, progressing.message] {
         assert!(message.contains("about 74 s: 370 ENIs wait for AttachNetworkInterface"), "{message}");

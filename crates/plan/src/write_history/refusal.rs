@@ -26,7 +26,7 @@ pub struct Answer {
 impl Answer {
     /// Other clients wrote first each time.
     pub(super) fn outrun() -> Self {
-        let words = "somebody else changes the object each time that it is written".to_owned();
+        let words = "another client changes the object each time that the controller writes it".to_owned();
         Self { code: Some(409), words }
     }
 }
@@ -115,8 +115,8 @@ impl ReportedRefusals {
         let (verb, resource, since, answer) = (write.verb(), write.resource(), refusal.since, refusal.answer());
         let since = second(since);
         Some(format!(
-            "the API server does not take writes: {verb} of {resource} {name} is refused since {since}, and {} others are: \
-             {answer}. Each is tried again after a pause that grows to 5 minutes",
+            "the API server does not accept writes: {verb} of {resource} {name} has been refused since {since}, and {} others \
+             are refused: {answer}. Each write is retried after a pause that grows to 5 minutes",
             all.saturating_sub(1)
         ))
     }
@@ -127,7 +127,9 @@ impl ReportedRefusals {
         self.0.retain(|(of, ..), _| of != write);
         let (verb, resource) = (write.verb(), write.resource());
         (self.0.len() < before).then(|| {
-            format!("the API server takes {verb} of {resource} {name} again; {left} writes that were refused are left to try")
+            format!(
+                "the API server accepts {verb} of {resource} {name} again; {left} refused writes remain to be retried"
+            )
         })
     }
 }
@@ -151,8 +153,8 @@ pub(super) fn problems<'a>(refused: impl Iterator<Item = (&'a Target, &'a Refusa
         n => format!(" ({n} other writes are refused, too)"),
     };
     let message = format!(
-        "the API server refuses to {} {} {}, {} among them, since {since}: {}{others}. Change the admission policy, webhook, \
-         quota or RBAC rule that refuses it; it is tried again after a pause that grows to 5 minutes",
+        "the API server has refused to {} {} {}, {} among them, since {since}: {}{others}. Change the admission policy, \
+         webhook, quota or RBAC rule that refuses it; the controller retries after a pause that grows to 5 minutes",
         write.verb(),
         of_it.len(),
         write.resource(),

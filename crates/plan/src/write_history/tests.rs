@@ -48,9 +48,12 @@ fn a_refusal_is_reported_on_the_nodeeni_until_it_ends() {
     assert!(writes.problems("another").is_empty());
     assert!(writes.ended(&"a", create("a"), Outcome::Taken, at(1)).changed);
     assert!(writes.problems("uid")[0].message.contains("create 2 eniattachments, b among them"));
-    assert!(writes.decided(&"b", &[], |_| true).is_empty(), "it waits for a look");
-    assert_eq!(writes.decided(&"b", &[], |_| false), ["uid"], "it is not decided any more");
-    assert!(writes.not_before(&"b", &create("b"), at(0)).is_some(), "and not tried sooner when it is decided again");
+    assert!(writes.decided(&"b", &[], |_| true).is_empty(), "it waits for a lookup");
+    assert_eq!(writes.decided(&"b", &[], |_| false), ["uid"], "the write is no longer decided");
+    assert!(
+        writes.not_before(&"b", &create("b"), at(0)).is_some(),
+        "the write is not sent sooner when it is decided again"
+    );
     writes.forget(at(2), |key| *key != "c");
     assert!(writes.problems("uid").is_empty());
 }
@@ -65,7 +68,7 @@ fn an_outage_of_the_api_server_is_reported_from_the_second_time_on() {
     assert_eq!(writes.answers_again(), ["n"]);
     assert_eq!(writes.not_before(&"n", &create("a"), at(3)), None);
     writes.ended(&"m", create("b"), refused(403, "forbidden"), at(3));
-    assert!(writes.answers_again().is_empty(), "a refusal is no outage, and who is woken is woken");
+    assert!(writes.answers_again().is_empty(), "a refusal is no outage, and a second wake changes nothing");
 }
 
 #[test]
@@ -108,7 +111,7 @@ fn each_success_wakes_a_few_refused_writes() {
         free.extend(writes.ended(&key, create(&format!("a{key}")), Outcome::Taken, at(now + 1)).woken);
         served += 1;
     }
-    assert_eq!(served, 60, "the end of a refusal is noticed by one and told to all");
+    assert_eq!(served, 60, "one write detects the end of a refusal and wakes all others");
     assert_eq!(writes.refused, 0);
 }
 
@@ -158,6 +161,6 @@ fn a_write_that_conflicts_each_time_is_reported() {
     let mut writes = Writes::default();
     let news: Vec<bool> = (0..9).map(|n| writes.ended(&"a", create("a"), Outcome::Outrun, at(n)).changed).collect();
     assert_eq!(news.iter().position(|changed| *changed), Some(7), "{news:?}");
-    assert!(writes.problems("uid")[0].message.contains("somebody else changes the object"));
+    assert!(writes.problems("uid")[0].message.contains("another client changes the object"));
     assert!(writes.ended(&"a", create("a"), Outcome::Taken, at(9)).changed && writes.problems("uid").is_empty());
 }

@@ -46,9 +46,10 @@ fn message(target: &Target, since: Timestamp, all: usize) -> String {
     let Target { write, name } = target;
     let since = second(since);
     format!(
-        "what is written to {all} {} ({}), {name} among them, is taken by the API server and is not there afterwards, again and again since \
-         {since}: a mutating webhook, a GitOps tool, or a CRD of another version takes it away. Find it and have it leave these objects \
-         alone, or install the CRDs of this controller's version; it is written again after pauses that grow to 5 minutes",
+        "the API server accepts each write to {all} {} ({}), {name} among them, but afterwards the written content is missing, \
+         repeatedly since {since}: a mutating webhook, a GitOps tool, or a CRD of another version removes it. Exclude these \
+         objects from that webhook or tool, or install the CRDs of this controller's version; the controller retries after \
+         pauses that grow to 5 minutes",
         write.resource(),
         write.says()
     )

@@ -29,6 +29,11 @@ impl AddressPool {
         Some(Self { base, size, taken: BTreeSet::new(), blocks: BTreeSet::new(), cursor: 4, ipv6: None })
     }
 
+    /// A pool without IPv4 addresses, of an IPv6-only subnet.
+    pub fn without_ipv4() -> Self {
+        Self { base: 0, size: 0, taken: BTreeSet::new(), blocks: BTreeSet::new(), cursor: 0, ipv6: None }
+    }
+
     /// Adds an IPv6 /64 block. Returns `None` if `cidr` is not one.
     pub fn set_ipv6(&mut self, cidr: &str) -> Option<()> {
         let (base, _) = cidr.split_once('/')?;
@@ -85,6 +90,14 @@ impl AddressPool {
         Some(Ipv6Addr::from(*base | u128::from(*counter)))
     }
 
+    /// The next IPv6 /80 prefix, if the subnet has an IPv6 block. The prefixes are in the upper half of the block, where no single
+    /// addresses are.
+    pub fn next_ipv6_prefix(&mut self) -> Option<Ipv6Addr> {
+        let (base, counter) = self.ipv6.as_mut()?;
+        *counter += 1;
+        Some(Ipv6Addr::from(*base | (0x8000 | u128::from(*counter)) << 48))
+    }
+
     /// Marks an interface's addresses and prefixes as in use.
     pub fn take(&mut self, eni: &Eni) {
         self.taken.extend(eni.private_ips.iter().map(|ip| u32::from(*ip).wrapping_sub(self.base)));
@@ -102,7 +115,7 @@ impl AddressPool {
     }
 
     fn offset_is_free(&self, offset: u32) -> bool {
-        (4..self.size - 1).contains(&offset)
+        (4..self.size.saturating_sub(1)).contains(&offset)
             && !self.taken.contains(&offset)
             && !self.blocks.contains(&(offset / BLOCK * BLOCK))
     }

@@ -96,7 +96,7 @@ impl State {
                 let message = match code.as_str() {
                     "UnauthorizedOperation" => return Err(ApiError::unauthorized(&record.action, number)),
                     _ => format!(
-                        "{code}, as the simulation was told to answer (Request ID: {number:08x}-0000-4000-8000-{number:012x})"
+                        "{code}, by a fault of the simulation (Request ID: {number:08x}-0000-4000-8000-{number:012x})"
                     ),
                 };
                 return Err(ApiError { code: code.clone().into(), status, message });

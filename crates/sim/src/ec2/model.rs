@@ -64,6 +64,8 @@ pub struct Eni {
     pub ipv4_prefixes: Vec<Ipv4Addr>,
     /// IPv6 addresses.
     pub ipv6_addresses: Vec<Ipv6Addr>,
+    /// The /80 prefixes, each by its first address.
+    pub ipv6_prefixes: Vec<Ipv6Addr>,
     /// Whether EC2 checks source and destination of packets. The default is yes.
     pub source_dest_check: bool,
     /// Another AWS service made the interface: callers may neither detach nor delete it.
@@ -238,7 +240,7 @@ pub struct Subnet {
     pub vpc_id: String,
     /// Its Availability Zone.
     pub zone: String,
-    /// The IPv4 block.
+    /// The IPv4 block. Empty in an IPv6-only subnet.
     pub cidr: String,
     /// The IPv6 /64 block, if there is one.
     pub ipv6_cidr: Option<String>,

@@ -44,6 +44,26 @@ impl Ec2 {
         Ok(())
     }
 
+    /// Adds an IPv6-only subnet with a /64 block, and its VPC if that is new.
+    pub fn add_ipv6_only_subnet(&self, id: &str, vpc: &str, zone: &str, cidr: &str) -> Result<()> {
+        if self.with(|state| !state.vpcs.contains_key(vpc)) {
+            self.add_vpc(vpc);
+        }
+        let mut pool = AddressPool::without_ipv4();
+        pool.set_ipv6(cidr).ok_or_else(|| ApiError::value(format!("not an IPv6 block: {cidr}")))?;
+        let subnet = Subnet {
+            id: id.to_owned(),
+            vpc_id: vpc.to_owned(),
+            zone: zone.to_owned(),
+            cidr: String::new(),
+            ipv6_cidr: Some(cidr.to_owned()),
+            tags: BTreeMap::new(),
+            available_addresses: 0,
+        };
+        self.with(|state| state.subnets.insert(id.to_owned(), SubnetEntry { subnet, pool }));
+        Ok(())
+    }
+
     /// Gives a subnet an IPv6 /64 block.
     pub fn set_ipv6_cidr(&self, subnet: &str, cidr: &str) -> Result<()> {
         self.with(|state| {

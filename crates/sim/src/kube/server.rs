@@ -39,7 +39,7 @@ pub struct ApiServer {
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// The text is not YAML.
-    #[error("the CRDs are no YAML: {0}")]
+    #[error("the CRDs are not YAML: {0}")]
     Yaml(#[from] serde_yaml::Error),
     /// The server refuses a CRD, as it would refuse a request.
     #[error(transparent)]

@@ -33,6 +33,9 @@ def create():
     assert [ip["Ipv6Address"][:9] for ip in eni["Ipv6Addresses"]] == ["2001:db8:"] * 2, eni
     assert eni["SourceDestCheck"] is True and eni["MacAddress"].startswith("02:"), eni
     assert eni["InterfaceType"] == "interface" and eni["RequesterManaged"] is False, eni
+    delegated = ec2.create_network_interface(SubnetId=subnet, Ipv6PrefixCount=2)["NetworkInterface"]
+    assert [entry["Ipv6Prefix"][-3:] for entry in delegated["Ipv6Prefixes"]] == ["/80"] * 2, delegated
+    ec2.delete_network_interface(NetworkInterfaceId=delegated["NetworkInterfaceId"])
     again = ec2.create_network_interface(**request)
     assert again["NetworkInterface"]["NetworkInterfaceId"] == eni["NetworkInterfaceId"], again
     assert shown(eni["NetworkInterfaceId"])["Status"] == "available"

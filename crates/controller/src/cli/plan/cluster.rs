@@ -63,7 +63,9 @@ where
             Ok(page) => page,
             Err(kube::Error::Api(status)) if status.code == 404 && may_be_missing => return Ok(items),
             Err(kube::Error::Api(status)) if status.code == 404 => {
-                return Err(format!("the API server has no {what}: multi-eni crds | kubectl apply -f -"));
+                return Err(format!(
+                    "the API server has no {what}: install the CRDs with multi-eni crds | kubectl apply -f -"
+                ));
             }
             Err(error) => return Err(wrong(&format!("list {what}"), &error)),
         };

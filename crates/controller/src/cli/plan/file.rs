@@ -72,7 +72,8 @@ async fn dry_run(kube: &Client, name: &str, object: Value) -> Result<Result<Node
         },
         Err(kube::Error::Api(status)) if status.code == 404 => {
             eprintln!(
-                "Warning: NodeENI {name} is not validated: the CRDs are not installed (multi-eni crds | kubectl apply -f -)"
+                "Warning: NodeENI {name} is not validated: the CRDs are not installed. To install them: \
+                 multi-eni crds | kubectl apply -f -"
             );
             Ok(serde_json::from_value(object).map_err(|error| error.to_string()))
         }
@@ -106,7 +107,7 @@ fn is_forbidden(error: &kube::Error) -> bool {
 
 /// Why a NodeENI of the file cannot be validated.
 fn cannot(verb: &str, name: &str, error: &kube::Error) -> String {
-    wrong(&format!("{verb} NodeENI {name} as a dry run, which validates it"), error)
+    wrong(&format!("{verb} NodeENI {name} to validate it by a dry run"), error)
 }
 
 /// The object as it would be in the cluster. An existing NodeENI keeps its identity and its status.

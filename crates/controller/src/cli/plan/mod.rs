@@ -42,7 +42,7 @@ pub(super) struct Flags {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
 
-    /// Share of the account's EC2 request rates for the estimate of time, above 0 and at most 1
+    /// Share of the account's EC2 request rates that the estimate of time assumes, above 0 and at most 1
     #[arg(long, env = "MULTI_ENI_BUDGET_SHARE", default_value_t = 0.8, value_parser = share)]
     budget_share: f64,
 
@@ -61,7 +61,7 @@ pub(super) struct Flags {
     #[command(flatten)]
     pods: PodFlags,
 
-    /// What to log
+    /// Log filter, such as info or multi_eni_controller=debug
     #[arg(long, env = "MULTI_ENI_LOG", default_value = "error")]
     log: String,
 }
@@ -139,7 +139,7 @@ pub(super) fn explain(ExplainFlags { subject, flags }: ExplainFlags) -> miette::
             let node = nodes.iter().copied().find(|node| node.name == *name);
             let explanation = explain::explain_node(&plan, node, name);
             plan.node_enis.iter_mut().for_each(|entry| entry.lines.retain(|line| line.node == *name));
-            explanation.ok_or_else(|| miette!("the cluster has no Node {name}, and no ENI of one"))?
+            explanation.ok_or_else(|| miette!("the cluster has no Node {name}, and no ENI of a Node of that name"))?
         }
         Subject::NodeEni(name) => {
             let explanation = explain::explain_nodeeni(&plan, name, &nodes);
@@ -160,7 +160,7 @@ pub(super) fn explain(ExplainFlags { subject, flags }: ExplainFlags) -> miette::
 fn time(seconds: u64, share: f64) -> String {
     let percent = share * 100.0;
     match seconds {
-        0 => "Time: EC2's request rates make nothing wait; each attach and detach takes EC2 some seconds\n".to_owned(),
+        0 => "Time: no call waits for EC2's request rates; each attach and detach takes EC2 some seconds\n".to_owned(),
         _ => format!(
             "Time: at least {seconds} s at {percent:.0} % of EC2's default request rates; each attach and detach takes EC2 some seconds\n"
         ),
@@ -188,7 +188,7 @@ fn finish(text: &str, plan: &Plan, dry_run: &DryRun) -> miette::Result<ExitCode>
         _ => {}
     }
     if let Some(why) = &dry_run.unanswered {
-        eprintln!("Warning: this is incomplete: {why}");
+        eprintln!("Warning: the output is incomplete: {why}");
     }
     let whole = dry_run.unanswered.is_none() && !plan.node_enis.iter().any(|entry| entry.is_refused);
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -207,8 +207,10 @@ fn planned(flags: &Flags) -> miette::Result<Option<(Plan, DryRun)>> {
 
 async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
     let file = flags.file.as_deref().map(file::read).transpose().map_err(|why| miette!("{why}"))?;
-    let config =
-        client::config().await.into_diagnostic().wrap_err("no API server: set KUBECONFIG, or run in a cluster")?;
+    let config = client::config()
+        .await
+        .into_diagnostic()
+        .wrap_err("no API server is configured: set KUBECONFIG, or run in a cluster")?;
     let kube = client::plain(&config).into_diagnostic()?;
     let options = multi_eni_ec2::Options { budget_share: flags.budget_share, ..multi_eni_ec2::Options::default() };
     let aws = multi_eni_ec2::client(options.call_timeout).await.into_diagnostic()?;
@@ -252,7 +254,7 @@ async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
     };
     let dry_run = tokio::select! {
         dry_run = Reconciler::dry_run(deps, store, ec2_changes, EC2_TIMEOUT) => dry_run.map_err(|why| miette!("{why}"))?,
-        () = ec2.run(std::future::pending()) => return Err(miette!("the lookups on EC2 have stopped")),
+        () = ec2.run(std::future::pending()) => return Err(miette!("the task that makes the EC2 lookups has stopped")),
     };
     Ok((dry_run.plan(&cluster, &settings, &refused), dry_run))
 }

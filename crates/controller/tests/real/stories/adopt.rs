@@ -117,12 +117,12 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
     let (code, plan, words) = multi_eni(&environment, &reader, &["plan"], "")?;
     environment.assert_eq(&format!("{plan}{words}"), code, 0);
     for id in plain.iter().chain(&zoned).chain([&unlisted]) {
-        assert!(plan.contains(&format!("{id}: take over from upstream, as it is")), "{id}: {plan}");
+        assert!(plan.contains(&format!("{id}: adopt from upstream, without creating an ENI")), "{id}: {plan}");
     }
     for (id, words) in [
-        (&leaked, "of NodeENI plain is not attached: it looks leaked"),
-        (&double, "of NodeENI plain is attached to node node1 and is not taken over"),
-        (&forgotten, "of NodeENI plain is attached to node node4 and is not taken over: that NodeENI neither matches"),
+        (&leaked, "of NodeENI plain is not attached: it is probably leaked"),
+        (&double, "of NodeENI plain is attached to node node1 and is not adopted"),
+        (&forgotten, "of NodeENI plain is attached to node node4 and is not adopted: the NodeENI neither matches"),
         (&foreign, "of a NodeENI plain is attached to i-0bbbbbbbbbbbbbbb1, which is no Node of this cluster"),
     ] {
         assert!(plan.contains(&format!("{id} {words}")), "{id} {words}: {plan}");
@@ -158,10 +158,7 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
     environment.assert_eq("the one that was not listed", now.get(&("node3".to_owned(), 3)), Some(&unlisted));
     let (reason, message) = environment.condition("zoned", "IndexPinned", "True", SOON)?;
     environment.assert_eq(&message, reason.as_str(), "Adopted");
-    assert!(
-        message.starts_with("2 ENIs that were taken over") && message.contains("on node node1 it is 2"),
-        "{message}"
-    );
+    assert!(message.starts_with("2 ENIs that were adopted") && message.contains("on node node1 it is 2"), "{message}");
 
     // After a restart the ENIs are this controller's own, and nothing is left to do.
     environment.account.ec2.clear_calls();

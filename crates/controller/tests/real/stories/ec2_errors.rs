@@ -29,7 +29,7 @@ fn wrong_ones_beside_a_good_one() -> Result<(), Failure> {
     for (name, reason, words) in [
         ("nowhere", "SubnetNotFound", NOWHERE),
         ("far", "NoSubnetInZone", "add a subnet of that zone"),
-        ("late", "DeviceIndexConflict", "held by NodeENI good"),
+        ("late", "DeviceIndexConflict", "used by NodeENI good"),
     ] {
         let (found, message) = environment.condition(name, "Degraded", "True", SOON)?;
         environment.assert_eq(name, found.as_str(), reason);

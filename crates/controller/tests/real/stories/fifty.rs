@@ -36,7 +36,7 @@ fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
             "ambiguous",
             "subnetName: twin, deviceIndex: 24".to_owned(),
             "SubnetNameAmbiguous",
-            "use subnetID to say which",
+            "name one of them by subnetID",
         ),
         ("far", format!("subnetIDs: [{far}], deviceIndex: 25"), "NoSubnetInZone", "add a subnet of that zone"),
         ("other-vpc", format!("subnetID: {OTHER_SUBNET}, deviceIndex: 26"), "SubnetInOtherVPC", OTHER_VPC),
@@ -58,8 +58,8 @@ fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
             "ReferenceNotFound",
             "sg-0123456789abcdef0",
         ),
-        ("conflict", format!("{a}, deviceIndex: 1"), "DeviceIndexConflict", "held by NodeENI good"),
-        ("taken", format!("{a}, deviceIndex: 2"), "DeviceIndexTaken", "is not ours and is not touched"),
+        ("conflict", format!("{a}, deviceIndex: 1"), "DeviceIndexConflict", "used by NodeENI good"),
+        ("taken", format!("{a}, deviceIndex: 2"), "DeviceIndexTaken", "does not belong to this cluster"),
         ("card", format!("{a}, deviceIndex: 30, networkCardIndex: 1"), "NetworkCardNotFound", "no card 1"),
         (
             "addresses",
@@ -67,7 +67,7 @@ fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
             "TooManyAddresses",
             "takes 30 IPv4 addresses",
         ),
-        ("prefixes", format!("{a}, deviceIndex: 32, ipv4PrefixCount: 49"), "TooManyAddresses", "50 are asked for"),
+        ("prefixes", format!("{a}, deviceIndex: 32, ipv4PrefixCount: 49"), "TooManyAddresses", "the spec asks for 50"),
         ("ipv6", format!("{a}, deviceIndex: 33, ipv6AddressCount: 50"), "TooManyAddresses", "IPv6"),
         ("no-ipv6", format!("{a}, deviceIndex: 34, ipv6AddressCount: 1"), "Refused", "Correct the NodeENI"),
     ]

@@ -21,7 +21,7 @@ fn by_another_nodeeni_until_that_is_deleted() -> Result<(), Failure> {
     environment.apply(&at_index_one("next", SUBNET_B))?;
     let (reason, message) = environment.condition("next", "Degraded", "True", SOON)?;
     environment.assert_eq(&message, reason.as_str(), "DeviceIndexConflict");
-    assert!(message.contains("NodeENI holder: give one of them another deviceIndex"), "{message}");
+    assert!(message.contains("NodeENI holder: give one of the two NodeENIs another deviceIndex"), "{message}");
     environment.until("an event about it", SOON, || {
         let described = environment.kubectl(&["describe", "nodeeni", "next"])?;
         if described.contains("DeviceIndexConflict: node node1") { Ok(()) } else { Err(described.into()) }

@@ -54,9 +54,9 @@ fn a_typo_affects_ten_nodes_and_can_be_undone_or_allowed() -> Result<(), Failure
     environment.assert_eq(&message, reason.as_str(), "TooManyAtOnce");
     until_left(&environment, NODES - 10)?;
     thread::sleep(Duration::from_secs(5));
-    environment.assert_eq("ENIs that wait for their turn", attached(&environment), NODES - 10);
+    environment.assert_eq("ENIs that wait for their removal", attached(&environment), NODES - 10);
     let (_, message) = environment.condition("one", "RemovalPaced", "True", SOON)?;
-    for words in ["4 nodes are to lose ENIs and wait", "no more than 10 of 14", "undo the change", "allow-removals=2"] {
+    for words in ["4 nodes wait for the removal of ENIs", "at most 10 of 14", "undo the change", "allow-removals=2"] {
         assert!(message.contains(words), "{words:?} is not in {message:?}");
     }
 

@@ -95,7 +95,7 @@ fn the_plan_predicts_the_calls() -> Result<(), Failure> {
     let coming = planned_calls(&environment, &reader, &["plan"], "")?;
     environment.assert_eq("the file and the applied", before_it_is_applied, coming.clone());
     let (_, text, _) = multi_eni(&environment, &reader, &["plan"], "")?;
-    assert!(text.contains("! node3, index 1: device index 1 on network card 0 is taken on EC2 by eni-"), "{text}");
+    assert!(text.contains("! node3, index 1: device index 1 on network card 0 is occupied on EC2 by eni-"), "{text}");
     assert!(text.contains("  + node1, node2, index 1: create an ENI in"), "{text}");
     environment.assert_eq("mutations by plans", made(&environment), BTreeMap::new());
 
@@ -115,7 +115,7 @@ fn the_plan_predicts_the_calls() -> Result<(), Failure> {
         environment.apply(&next)?;
         environment.until("the change", SOON, || {
             let done = made(&environment);
-            if done == coming { Ok(()) } else { Err(format!("{done:?}, foretold {coming:?}").into()) }
+            if done == coming { Ok(()) } else { Err(format!("made {done:?}, planned {coming:?}").into()) }
         })?;
         environment.idle()?;
         environment.assert_eq("the calls", made(&environment), coming);
@@ -152,7 +152,10 @@ fn errors_are_explained() -> Result<(), Failure> {
     let bad = spec(0, "x", "");
     let (code, out, _) = multi_eni(&environment, &reader, &["plan", "-f", "-"], &bad)?;
     environment.assert_eq(&out, code, 1);
-    assert!(out.contains("NodeENI one: would be refused: ") && out.contains("index 0 is the node's primary"), "{out}");
+    assert!(
+        out.contains("NodeENI one: would be refused: ") && out.contains("is the node's primary network interface"),
+        "{out}"
+    );
     let (code, out, _) = multi_eni(&environment, &reader, &["plan"], "")?;
     environment.assert_eq(&out, code, 0);
     assert!(out.starts_with("There is no NodeENI: nothing to do."), "{out}");

@@ -37,7 +37,7 @@ fn a_pod_keeps_the_eni_of_a_node_that_is_no_longer_selected_and_is_named() -> Re
     environment.kubectl(&["label", "node", "node1", "ng-"])?;
     let (reason, message) = environment.condition("one", "WaitingForPods", "True", SOON)?;
     environment.assert_eq(&message, reason.as_str(), "PodsUnknown");
-    assert!(message.contains("the right to list and watch pods"), "{message}");
+    assert!(message.contains("the permission to list and watch pods"), "{message}");
     environment.attached(INSTANCE, &[1], SOON)?;
     let values = ["--set", "aws.region=eu-central-1", "--set", "waitForPods.enabled=true"];
     let chart = environment.plane.helm_template("multi-eni", "multi-eni", &values)?;

@@ -56,7 +56,7 @@ fn writes_that_a_policy_refuses_back_off_and_succeed_when_it_is_gone() -> Result
     let before = environment.writes_to("eniattachments")?;
     thread::sleep(Duration::from_secs(30));
     let tried = environment.writes_to("eniattachments")? - before;
-    assert!(tried <= 20, "{tried} writes in 30 s: {:?}", environment.failed("a storm"));
+    assert!(tried <= 20, "{tried} writes in 30 s: {:?}", environment.failed("too many writes"));
     remove(&environment)?;
     for instance in &instances {
         environment.attached(instance, &[1], Duration::from_secs(120))?;

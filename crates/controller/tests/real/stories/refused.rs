@@ -4,16 +4,20 @@ use crate::harness::{Environment, Failure};
 
 /// What is wrong, the spec, and a part of the refusal.
 pub(super) const TABLE: &[(&str, &str, &str)] = &[
-    ("index 0", "subnetID: subnet-12345678, deviceIndex: 0, nodeSelector: {a: b}", "index 0 is the node's primary"),
+    (
+        "index 0",
+        "subnetID: subnet-12345678, deviceIndex: 0, nodeSelector: {a: b}",
+        "is the node's primary network interface",
+    ),
     (
         "index -1",
         "subnetID: subnet-12345678, deviceIndex: -1, nodeSelector: {a: b}",
-        "deviceIndex must be from 1 to 63",
+        "deviceIndex must be from 0 to 63",
     ),
     (
         "index 64",
         "subnetID: subnet-12345678, deviceIndex: 64, nodeSelector: {a: b}",
-        "deviceIndex must be from 1 to 63",
+        "deviceIndex must be from 0 to 63",
     ),
     ("index a word", "subnetID: subnet-12345678, deviceIndex: one, nodeSelector: {a: b}", "must be of type integer"),
     ("subnet a", "subnetID: a, nodeSelector: {a: b}", "subnetID must be a subnet ID such as"),

@@ -43,7 +43,7 @@ fn a_standby_finishes_the_work_of_a_killed_leader_after_the_lease() -> Result<()
         // The killed replica does not answer.
         leading.push(replica.metrics().is_ok_and(|text| text.lines().any(|line| line == "multi_eni_leading 1")));
     }
-    environment.assert_eq("who leads", leading, vec![false, true]);
+    environment.assert_eq("replicas that lead", leading, vec![false, true]);
     environment.idle()?;
     environment.passed();
     Ok(())

@@ -29,7 +29,7 @@ fn an_eniattachment_that_goes_before_its_eni_breaks_finalizers_hold() {
         world.lets_go(at, actor, "eniattachments", ATTACHMENT);
         world
     };
-    let words = "a1 lets e1-1 go, and its eni-00000001 is still there";
+    let words = "a1 removes the finalizer of e1-1, and its eni-00000001 still exists";
     breaks(&lets_go(LATER, REPLICA, nothing), Invariant::FinalizersHold, words);
     holds(&lets_go(LATER, KUBECTL, nothing));
     holds(&lets_go(LATER, REPLICA, clears));
@@ -50,7 +50,7 @@ fn a_finalizer_counts_though_the_object_stays() {
         world.writes(LATER, REPLICA, "eniattachments", ATTACHMENT, ["metadata", "finalizers"], finalizers);
         world
     };
-    breaks(&strips(json!(["example.com/another"])), Invariant::FinalizersHold, "is still there");
+    breaks(&strips(json!(["example.com/another"])), Invariant::FinalizersHold, "still exists");
     holds(&strips(json!(["example.com/another", ENIATTACHMENT_FINALIZER])));
 }
 
@@ -67,7 +67,8 @@ fn a_nodeeni_that_goes_before_its_eniattachment_breaks_finalizers_hold() {
         world.lets_go(LATER, actor, "nodeenis", NODEENI);
         world
     };
-    breaks(&lets_go(REPLICA, false), Invariant::FinalizersHold, "NodeENI e1 go, and its ENIAttachment e1-1 is there");
+    let words = "finalizer of NodeENI e1, and its ENIAttachment e1-1 still exists";
+    breaks(&lets_go(REPLICA, false), Invariant::FinalizersHold, words);
     holds(&lets_go(KUBECTL, false));
     holds(&lets_go(REPLICA, true));
 }
@@ -94,7 +95,11 @@ fn an_eniattachment_that_appears_after_its_nodeeni_was_released_breaks_nothing()
         world
     };
     holds(&comes(LATER));
-    breaks(&comes(LATER - 1), Invariant::FinalizersHold, "lets NodeENI e1 go, and its ENIAttachment e1-1 is there");
+    breaks(
+        &comes(LATER - 1),
+        Invariant::FinalizersHold,
+        "finalizer of NodeENI e1, and its ENIAttachment e1-1 still exists",
+    );
 }
 
 /// Changes that make it right to take the ENI away.
@@ -116,7 +121,7 @@ fn a_working_eni_that_is_asked_for_must_not_be_detached() {
         world.detaches(at);
         world
     };
-    breaks(&detaches(LATER, nothing), Invariant::NothingUnasked, "of eni-00000001, which is wanted and well");
+    breaks(&detaches(LATER, nothing), Invariant::NothingUnasked, "of eni-00000001, which works and fits its NodeENI");
     holds(&detaches(LATER - 1, nothing));
     holds(&detaches(LATER, |world| world.deletes(SETTLED, KUBECTL, "eniattachments", ATTACHMENT)));
     for reason in REASONS {
@@ -135,7 +140,7 @@ fn an_eniattachment_whose_eni_works_and_is_asked_for_must_not_be_deleted() {
     breaks(
         &deletes(LATER, REPLICA, nothing),
         Invariant::NothingUnasked,
-        "a1 deletes e1-1, whose ENI is wanted and well",
+        "a1 deletes e1-1, whose ENI works and fits its NodeENI",
     );
     holds(&deletes(LATER, KUBECTL, nothing));
     holds(&deletes(LATER - 1, REPLICA, nothing));
@@ -183,7 +188,7 @@ fn an_orphan_is_left_alone_for_the_time_of_two_resyncs() {
         world.detaches(LATER + after);
         world
     };
-    breaks(&detaches(169_999, false), Invariant::OrphansWait, "which has had no ENIAttachment since 204000 ms only");
+    breaks(&detaches(169_999, false), Invariant::OrphansWait, "which lost its ENIAttachment only at 204000 ms");
     holds(&detaches(170_000, false));
     // A replica that was already deleting it continues.
     holds(&detaches(0, true));
@@ -210,7 +215,11 @@ fn nothing_is_detached_by_force_before_its_grace_is_over() {
         world
     };
     // 900 s, minus 2 s and the possible difference of clocks.
-    breaks(&forces(897_999, true, 0), Invariant::ForceWaits, "a1 detaches eni-00000001 by force, 897 s after it began");
+    breaks(
+        &forces(897_999, true, 0),
+        Invariant::ForceWaits,
+        "a1 detaches eni-00000001 by force, 897 s after the detach began",
+    );
     holds(&forces(898_000, true, 0));
     holds(&forces(897_999, false, 0));
     breaks(&forces(797_999, true, -100_000), Invariant::ForceWaits, "by force");
@@ -236,6 +245,6 @@ fn the_age_of_a_deletion_is_no_reason_for_force() {
     breaks(&forces(false, false, 10_000_000), Invariant::ForceWaits, "and no plain Detach came first");
     holds(&forces(true, false, 898_000));
     // The attachment came back: the time counts from the first plain Detach.
-    breaks(&forces(true, true, 897_999), Invariant::ForceWaits, "897 s after it began");
+    breaks(&forces(true, true, 897_999), Invariant::ForceWaits, "897 s after the detach began");
     holds(&forces(true, true, 898_000));
 }

@@ -41,7 +41,7 @@ fn a_repetition_with_the_same_answer_before_the_back_off_allows_it_breaks_backs_
     let refuses = |_| refused("InvalidNetworkInterface.InUse");
     assert_eq!(sent(&waits(&[500, 1_000, 2_000, 4_000]), &refuses), None);
     let early = sent(&waits(&[500, 1_000, 2_000, 3_999]), &refuses).unwrap();
-    assert!(early.contains("a1 repeats delete x after 3999 ms") && early.contains("4000 ms are the least"), "{early}");
+    assert!(early.contains("a1 repeats delete x after 3999 ms") && early.contains("the minimum is 4000 ms"), "{early}");
     assert!(sent(&waits(&[499]), &refuses).is_some());
     assert_eq!(sent(&waits(&[499]), &|n| refused(&n.to_string())), None, "another answer each time");
     assert_eq!(sent(&waits(&[499]), &|_| Answer::Changed), None);
@@ -133,7 +133,7 @@ fn deletes(outcome: &Outcome, between: &dyn Fn(&mut World, u64)) -> World {
 fn a_call_that_is_refused_each_second_breaks_backs_off() {
     let refused = Outcome::Refused("InvalidNetworkInterface.InUse".to_owned());
     breaks(&deletes(&refused, &|_, _| ()), Invariant::BacksOff, "repeats DeleteNetworkInterface eni-00000001");
-    breaks(&deletes(&Outcome::Done, &|_, _| ()), Invariant::BacksOff, "ended so: Nothing");
+    breaks(&deletes(&Outcome::Done, &|_, _| ()), Invariant::BacksOff, "ended with Nothing");
     // Someone else changes its ENIAttachment each time.
     holds(&deletes(&refused, &|world, at| {
         world.writes(
@@ -187,7 +187,7 @@ fn a_call_for_a_terminated_instance_breaks_nothing_for_the_dead() {
         world.state.sends_ec2(LATER + later, &process(1), &call);
         world
     };
-    let words = "a1 sends AttachNetworkInterface for i-00000001, which is dead";
+    let words = "a1 sends AttachNetworkInterface for i-00000001, which has been shutting down";
     breaks(&attach(&[INSTANCE], MAX_STALENESS + 1), Invariant::NothingForTheDead, words);
     holds(&attach(&[INSTANCE], MAX_STALENESS));
     holds(&attach(&["i-00000002"], MAX_STALENESS + 1));
@@ -230,11 +230,12 @@ fn refused_for_long(conditions: Value, leaves: bool, lasts: Millis) -> World {
 
 #[test]
 fn a_refusal_that_is_not_reported_for_minutes_breaks_said() {
-    let words = "of e1-1: DeleteNetworkInterface has been refused (InvalidNetworkInterface.InUse) for 300 s";
+    let words =
+        "for ENIAttachment e1-1: DeleteNetworkInterface has been refused (InvalidNetworkInterface.InUse) for 300 s";
     let well = || condition("Degraded", "False", "AsExpected");
     breaks(&refused_for_long(well(), true, 300_000), Invariant::Said, words);
-    breaks(&refused_for_long(condition("Ready", "True", "AllReady"), true, 300_000), Invariant::Said, "says Ready");
-    breaks(&refused_for_long(json!(null), true, 300_000), Invariant::Said, "says nothing");
+    breaks(&refused_for_long(condition("Ready", "True", "AllReady"), true, 300_000), Invariant::Said, "reports Ready");
+    breaks(&refused_for_long(json!(null), true, 300_000), Invariant::Said, "reports nothing");
     holds(&refused_for_long(well(), true, 299_999));
     holds(&refused_for_long(well(), false, 300_000));
     holds(&refused_for_long(condition("Degraded", "True", "Refused"), true, 300_000));

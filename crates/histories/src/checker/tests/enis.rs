@@ -16,21 +16,21 @@ fn creates(at: Millis, uid: &str, token: String, before: impl FnOnce(&mut World)
 #[test]
 fn an_eni_made_for_nobody_or_under_another_token_is_a_leak() {
     let first = |uid| creates(LATER, uid, client_token(uid, 0), |_| ());
-    breaks(&first("nobody"), Invariant::NoLeak, "for ENIAttachment nobody, which is not there");
+    breaks(&first("nobody"), Invariant::NoLeak, "for ENIAttachment nobody, which does not exist");
     holds(&first("attachment-2"));
     let second = |attempt: i32| {
         creates(LATER, "attachment-2", client_token("attachment-2", 1), |world| {
             world.writes(SETTLED, REPLICA, "eniattachments", "e1-2", ["status", "attempt"], json!(attempt));
         })
     };
-    breaks(&second(0), Invariant::NoLeak, "whose token is another");
+    breaks(&second(0), Invariant::NoLeak, "has another ClientToken");
     holds(&second(1));
     // The process that sent the Create may not know that someone removed the ENIAttachment.
     let torn = |at| {
         let token = client_token("attachment-2", 0);
         creates(at, "attachment-2", token, |world| world.lets_go(SETTLED, KUBECTL, "eniattachments", "e1-2"))
     };
-    breaks(&torn(LATER + 1), Invariant::NoLeak, "which is not there");
+    breaks(&torn(LATER + 1), Invariant::NoLeak, "which does not exist");
     holds(&torn(LATER));
 }
 
@@ -78,7 +78,7 @@ fn a_replica_that_changes_what_it_did_not_make_breaks_nothing_foreign() {
         world.has_no(LATER, &by(REPLICA, "DeleteNetworkInterface"), id);
         world
     };
-    breaks(&deletes(OTHER), Invariant::NothingForeign, "by DeleteNetworkInterface, and it is not ours");
+    breaks(&deletes(OTHER), Invariant::NothingForeign, "by DeleteNetworkInterface, and the ENI does not belong");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn an_eni_that_lost_its_tags_long_ago_is_foreign() {
         world.has(at, &by(REPLICA, "ModifyNetworkInterfaceAttribute"), changed);
         world
     };
-    breaks(&changes(LATER + MAX_STALENESS + 1), Invariant::NothingForeign, "it is not ours");
+    breaks(&changes(LATER + MAX_STALENESS + 1), Invariant::NothingForeign, "the ENI does not belong to this cluster");
     holds(&changes(LATER + MAX_STALENESS));
 }
 
@@ -110,8 +110,8 @@ fn an_eni_of_upstream_is_foreign_until_an_eniattachment_adopts_it() {
         world.has(LATER, &by(REPLICA, "CreateTags"), tagged(eni, CLUSTER, ATTACHMENT_UID));
         world
     };
-    breaks(&tags(false, INSTANCE), Invariant::NothingForeign, "by CreateTags, and it is not ours");
-    breaks(&tags(true, "i-00000002"), Invariant::NothingForeign, "by CreateTags, and it is not ours");
+    breaks(&tags(false, INSTANCE), Invariant::NothingForeign, "by CreateTags, and the ENI does not belong");
+    breaks(&tags(true, "i-00000002"), Invariant::NothingForeign, "by CreateTags, and the ENI does not belong");
     holds(&tags(true, INSTANCE));
 }
 

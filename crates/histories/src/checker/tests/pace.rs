@@ -38,7 +38,11 @@ fn more_nodes_within_the_window_than_allowed_break_removal_pace() {
         removes(&mut world, &two);
         holds(&world);
         removes(&mut world, &[(3_000, REPLICA, 3)]);
-        breaks(&world, Invariant::RemovalPace, "a1 deletes h3-1: 3 nodes lose ENIs of e1 within 150 s, and 2 may");
+        breaks(
+            &world,
+            Invariant::RemovalPace,
+            "a1 deletes h3-1: 3 nodes lose ENIs of e1 within 150 s, and at most 2 may",
+        );
     }
     // Removals of all leaders count, because the status counts them.
     let mut another = mistyped(4, &json!(1));

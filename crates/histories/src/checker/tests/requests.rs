@@ -87,13 +87,17 @@ fn calls_faster_than_the_budget_break_it() {
         world
     };
     // A bucket of 100, and one call of slack.
-    breaks(&calls(100, |_| (0, 1), 102), Invariant::Budget, "a1 calls CreateNetworkInterface faster than its budget");
+    breaks(
+        &calls(100, |_| (0, 1), 102),
+        Invariant::Budget,
+        "a1 calls CreateNetworkInterface faster than its rate limit",
+    );
     holds(&calls(100, |_| (0, 1), 101));
     holds(&calls(100, |number| (0, if number < 101 { 1 } else { 2 }), 202));
-    breaks(&calls(10, |_| (0, 1), 12), Invariant::Budget, "faster than its budget");
+    breaks(&calls(10, |_| (0, 1), 12), Invariant::Budget, "faster than its rate limit");
     holds(&calls(10, |_| (0, 1), 11));
     // Four a second is 80 % of EC2's rate.
-    breaks(&calls(100, |number| (number * 225, 1), 1_200), Invariant::Budget, "faster than its budget");
+    breaks(&calls(100, |number| (number * 225, 1), 1_200), Invariant::Budget, "faster than its rate limit");
     holds(&calls(100, |number| (number * 250, 1), 1_200));
 }
 
@@ -107,7 +111,11 @@ fn the_very_same_request_again_and_again_breaks_the_budget() {
         }
         world
     };
-    breaks(&calls([0, 0, 0, 0, 999], true), Invariant::Budget, "a1 sends over and over: DescribeNetworkInterfaces");
+    breaks(
+        &calls([0, 0, 0, 0, 999], true),
+        Invariant::Budget,
+        "a1 sends the same request too often: DescribeNetworkInterfaces",
+    );
     holds(&calls([0, 0, 0, 0, 1_000], true));
     holds(&calls([0, 0, 0, 0, 999], false));
     let writes = |last, verb| {
@@ -117,7 +125,7 @@ fn the_very_same_request_again_and_again_breaks_the_budget() {
         }
         world
     };
-    breaks(&writes(999, "patch"), Invariant::Budget, "a1 sends over and over: patch eniattachments e1-1");
+    breaks(&writes(999, "patch"), Invariant::Budget, "a1 sends the same request too often: patch eniattachments e1-1");
     holds(&writes(1_000, "patch"));
     holds(&writes(999, "get"));
 }
@@ -135,7 +143,7 @@ fn a_create_that_the_quota_forbids_is_not_sent_again_before_the_quota_eases() {
         world.state.ec2(at, &Happening::Landed(&refused(actor)));
         world
     };
-    let words = "a1 creates once more what the quota of ENIs forbids";
+    let words = "a1 sends another Create while the quota of ENIs is used up";
     breaks(&again(60_000, REPLICA, &|_| ()), Invariant::Budget, words);
     breaks(&again(579_999, REPLICA, &|_| ()), Invariant::Budget, words);
     holds(&again(59_999, REPLICA, &|_| ()));

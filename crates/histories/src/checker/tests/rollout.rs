@@ -78,7 +78,7 @@ fn more_unavailable_nodes_than_allowed_break_max_unavailable() {
     breaks(
         &world,
         Invariant::MaxUnavailable,
-        "a1 deletes h2-1 for another one, while n1 of e1 wait for theirs: 1 at a time",
+        "a1 deletes h2-1 to replace its ENI, while n1 of e1 wait for replacements: at most 1 at a time",
     );
 
     let mut one = outdated(3);
@@ -163,7 +163,7 @@ fn a_surplus_eni_goes_without_a_rollout_and_does_not_excuse_the_next_removal() {
     replaces(&mut world, &[(1_000, REPLICA, 1)]);
     holds(&world);
     replaces(&mut world, &[(2_000, REPLICA, 2)]);
-    breaks(&world, Invariant::MaxUnavailable, "a1 deletes h2-1 for another one, while n1 of e1 wait");
+    breaks(&world, Invariant::MaxUnavailable, "a1 deletes h2-1 to replace its ENI, while n1 of e1 wait");
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn torn(uid: &str, before: fn(&mut World), later: Millis) -> World {
 
 #[test]
 fn an_eni_without_its_eniattachment_that_is_asked_for_in_its_place_must_not_be_detached() {
-    let words = "has no ENIAttachment and is wanted where it is";
+    let words = "has no ENIAttachment, and its NodeENI asks for it in its slot";
     breaks(&torn(NODEENI_UID, |_| (), 300_000), Invariant::NothingUnasked, words);
     holds(&torn("another NodeENI", |_| (), 300_000));
     holds(&torn(NODEENI_UID, |world| world.deletes(LATER, KUBECTL, "nodeenis", NODEENI), 300_000));

@@ -18,7 +18,7 @@ fn replaces(at: Millis, actor: &str, lag: Millis, before: fn(&mut World)) -> Wor
 
 #[test]
 fn upstreams_list_replaced_before_its_enis_are_taken_over_breaks_taken_over() {
-    let words = "a1 replaces upstream's list of e1, and has not taken eni-00000001 over";
+    let words = "a1 replaces upstream's status of e1, and has not adopted eni-00000001";
     // A lookup may be 35 s old, and EC2's lag comes on top.
     let known = SETTLED + 35_000;
     breaks(&replaces(known + 1, REPLICA, 0, |_| ()), Invariant::TakenOver, words);
@@ -63,7 +63,7 @@ fn an_eniattachment_said_not_to_be_ready_though_it_is_well_breaks_status_true() 
         says(&mut world, at, actor, "False", reason);
         world
     };
-    let words = "a1 says that e1-1 is not Ready, and its ENI is wanted and well";
+    let words = "a1 says that e1-1 is not Ready, and its ENI works and fits its NodeENI";
     breaks(&loses(LATER, REPLICA, "Attaching"), Invariant::StatusTrue, words);
     holds(&loses(LATER - 1, REPLICA, "Attaching"));
     holds(&loses(LATER, REPLICA, "TagsRemoved"));

@@ -45,8 +45,8 @@ fn an_instance_gets_no_more_interfaces_than_its_type_supports() {
     assert_eq!(first.create.len(), 2);
     let full = UnassignedReason::InstanceFull { kind: "t3.small".into(), card: None, most: 3 };
     assert_eq!(why(&world), std::slice::from_ref(&full));
-    assert!(full.to_string().contains("as many as a t3.small takes"), "{full}");
-    assert!(first.recheck.is_some() && first.needs.is_empty(), "nothing is asked over and over");
+    assert!(full.to_string().contains("the maximum of t3.small"), "{full}");
+    assert!(first.recheck.is_some() && first.needs.is_empty(), "no lookup is repeated at once");
     // Once they exist, a lookup may not show them yet, but they count.
     world.apply(&first);
     assert_eq!(why(&world), std::slice::from_ref(&full));
@@ -117,7 +117,7 @@ fn an_eni_in_use_is_not_replaced_by_one_that_the_type_does_not_support() {
         world.nodeenis = vec![edited];
     };
     edit(&mut world, |spec| spec.card = 1);
-    assert_eq!(world.assign().delete.len(), 1, "one that never worked is no loss");
+    assert_eq!(world.assign().delete.len(), 1, "an ENI that never worked does not count as lost");
     world.attached_on_ec2.insert(world.attachments[0].name.clone());
     let kept = world.assign();
     assert!(kept.delete.is_empty(), "{kept:?}");

@@ -29,7 +29,7 @@ pub(in crate::ec2) fn attach(state: &mut State, call: &Call) -> Result<Response,
     check_place(&eni, instance)?;
     let attached = state.enis_of_instance(instance_id);
     check_slot(&attached, instance, card, index)?;
-    check_limits(&attached, &eni, instance, card)?;
+    check_limits(&attached, &eni, instance, (card, index))?;
 
     let stuck = match call.fault {
         Some(Fault::StuckAttaching(stuck)) => Some(stuck),
@@ -104,7 +104,7 @@ fn check_slot(attached: &[&Eni], instance: &Instance, card: u32, index: u32) -> 
 }
 
 /// Checks the instance type's limits of interfaces per card and addresses per interface, and that EFA is possible.
-fn check_limits(attached: &[&Eni], eni: &Eni, instance: &Instance, card: u32) -> Result<(), ApiError> {
+fn check_limits(attached: &[&Eni], eni: &Eni, instance: &Instance, (card, index): (u32, u32)) -> Result<(), ApiError> {
     let name = &instance.instance_type;
     let limits = catalog::instance_type(name)
         .ok_or_else(|| ApiError::new("InternalError", format!("The simulator does not know {name}")))?;
@@ -115,6 +115,11 @@ fn check_limits(attached: &[&Eni], eni: &Eni, instance: &Instance, card: u32) ->
     let Some(most) = usize::try_from(card).ok().and_then(|card| limits.cards.get(card)) else {
         return Err(ApiError::value(format!("Network card index {card} does not exist on {name}")));
     };
+    let index_is_too_high = limits.cards.len() > 1 && index >= *most;
+    if index_is_too_high {
+        // The words of EC2 are not known (aws/aws-parallelcluster#4278 has only the outcome).
+        return Err(ApiError::value(format!("Invalid device index {index} for network card {card} on {name}")));
+    }
     if on_card >= usize::try_from(*most).unwrap_or(usize::MAX) {
         let count = if limits.cards.len() > 1 { on_card } else { attached.len() } + 1;
         return Err(ApiError::new(

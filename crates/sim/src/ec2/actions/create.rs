@@ -78,6 +78,7 @@ struct Request {
     secondary_count: u32,
     prefix_count: u32,
     ipv6_count: u32,
+    ipv6_prefix_count: u32,
 }
 
 /// Parses a request and checks what does not depend on the account.
@@ -99,7 +100,7 @@ fn read(params: &Params) -> Result<Request, ApiError> {
     if !INTERFACE_TYPES.contains(&interface_type.as_str()) {
         return Err(ApiError::value(format!("Invalid value '{interface_type}' for InterfaceType")));
     }
-    for refused in ["Ipv4Prefix", "Ipv6Prefix", "Ipv6PrefixCount", "Ipv6Addresses"] {
+    for refused in ["Ipv4Prefix", "Ipv6Prefix", "Ipv6Addresses"] {
         if params.mentions(refused) {
             return Err(ApiError::new("UnsupportedOperation", format!("{refused} is not simulated")));
         }
@@ -114,6 +115,10 @@ fn read(params: &Params) -> Result<Request, ApiError> {
         return Err(ApiError::combination("You cannot specify both addresses and a count of secondary addresses"));
     }
     let ipv6_count = params.count("Ipv6AddressCount")?.unwrap_or(0);
+    let ipv6_prefix_count = params.count("Ipv6PrefixCount")?.unwrap_or(0);
+    if ipv6_count > 0 && ipv6_prefix_count > 0 {
+        return Err(ApiError::combination("You cannot specify both IPv6 prefixes and IPv6 addresses"));
+    }
     let tags = read_tag_specifications(params)?;
     Ok(Request {
         subnet,
@@ -125,6 +130,7 @@ fn read(params: &Params) -> Result<Request, ApiError> {
         secondary_count,
         prefix_count,
         ipv6_count,
+        ipv6_prefix_count,
     })
 }
 
@@ -218,8 +224,14 @@ fn allocate(
         }
         taking.insert(*ip);
     }
+    // An interface in an IPv6-only subnet has no IPv4 address, and an IPv6 address even if the request names no number.
+    let is_ipv6_only = entry.subnet.cidr.is_empty();
+    if is_ipv6_only && (request.secondary_count > 0 || request.prefix_count > 0) {
+        return Err(ApiError::combination(format!("The subnet '{subnet}' has no IPv4 CIDR block")));
+    }
     let mut private_ips = addresses;
-    let count = private_ips.len().max(1) + usize::try_from(request.secondary_count).unwrap_or(usize::MAX);
+    let count = private_ips.len().max(usize::from(!is_ipv6_only))
+        + usize::try_from(request.secondary_count).unwrap_or(usize::MAX);
     while private_ips.len() < count {
         let ip = entry.pool.next_free(&taking).ok_or_else(full)?;
         taking.insert(ip);
@@ -239,11 +251,14 @@ fn allocate(
         ipv4_prefixes.push(block);
     }
     let mut ipv6_addresses = Vec::new();
-    for _ in 0..request.ipv6_count {
-        let ip = entry.pool.next_ipv6().ok_or_else(|| {
-            ApiError::value(format!("The subnet '{subnet}' does not have an associated IPv6 CIDR block"))
-        })?;
-        ipv6_addresses.push(ip);
+    let no_ipv6 = || ApiError::value(format!("The subnet '{subnet}' does not have an associated IPv6 CIDR block"));
+    let given = u32::from(is_ipv6_only && request.ipv6_prefix_count == 0);
+    for _ in 0..request.ipv6_count.max(given) {
+        ipv6_addresses.push(entry.pool.next_ipv6().ok_or_else(no_ipv6)?);
+    }
+    let mut ipv6_prefixes = Vec::new();
+    for _ in 0..request.ipv6_prefix_count {
+        ipv6_prefixes.push(entry.pool.next_ipv6_prefix().ok_or_else(no_ipv6)?);
     }
     let (vpc_id, zone) = (entry.subnet.vpc_id.clone(), entry.subnet.zone.clone());
     Ok(Eni {
@@ -259,6 +274,7 @@ fn allocate(
         private_ips,
         ipv4_prefixes,
         ipv6_addresses,
+        ipv6_prefixes,
         source_dest_check: true,
         requester_managed: false,
         managed: false,

@@ -112,6 +112,8 @@ pub(super) fn element(
     });
     let shape = &eni.shape;
     let prefixes = eni.ipv4_prefixes.iter().map(|ip| Element::new("item").with("ipv4Prefix", format_args!("{ip}/28")));
+    let ipv6_prefixes =
+        eni.ipv6_prefixes.iter().map(|ip| Element::new("item").with("ipv6Prefix", format_args!("{ip}/80")));
     let ipv6 = eni.ipv6_addresses.iter().map(|ip| Element::new("item").with("ipv6Address", ip));
     Element::new(name)
         .with("networkInterfaceId", &eni.id)
@@ -131,8 +133,11 @@ pub(super) fn element(
         .child(Element::set("privateIpAddressesSet", addresses))
         .child(Element::set("ipv6AddressesSet", ipv6))
         .child(Element::set("ipv4PrefixSet", prefixes))
+        .child(Element::set("ipv6PrefixSet", ipv6_prefixes))
         .with("interfaceType", &eni.interface_type)
-        .child_some(eni.managed.then(|| Element::new("operator").with("managed", true)))
+        .child_some(
+            eni.managed.then(|| Element::new("operator").with("managed", true).with("principal", "eks.amazonaws.com")),
+        )
         .shaped(&shape.without, &shape.texts)
 }
 

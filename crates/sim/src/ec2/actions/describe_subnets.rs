@@ -28,7 +28,7 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Response, ApiEr
         (ids.is_empty() || ids.contains(&subnet.id))
             && filters.pass(&subnet.tags, |name| match name {
                 "availability-zone" | "availabilityZone" => vec![subnet.zone.clone()],
-                "cidr-block" => vec![subnet.cidr.clone()],
+                "cidr-block" => Some(subnet.cidr.clone()).filter(|cidr| !cidr.is_empty()).into_iter().collect(),
                 "state" => vec!["available".to_owned()],
                 "subnet-id" => vec![subnet.id.clone()],
                 "vpc-id" => vec![subnet.vpc_id.clone()],
@@ -48,7 +48,8 @@ fn element(subnet: &Subnet) -> Element {
         .with("subnetId", &subnet.id)
         .with("state", "available")
         .with("vpcId", &subnet.vpc_id)
-        .with("cidrBlock", &subnet.cidr)
+        .with_some("cidrBlock", Some(&subnet.cidr).filter(|cidr| !cidr.is_empty()))
+        .with("ipv6Native", subnet.cidr.is_empty())
         .child(Element::set("ipv6CidrBlockAssociationSet", ipv6))
         .with("availableIpAddressCount", subnet.available_addresses)
         .with("availabilityZone", &subnet.zone)
