@@ -72,7 +72,7 @@ mod tests {
         assert!(silences.note("DescribeNetworkInterfaces", None, at(30)));
         assert!(!silences.note("DescribeNetworkInterfaces", None, at(31)));
         assert!(silences.longest(at(31)).is_some());
-        assert!(silences.longest(at(171)).is_none(), "nobody asks for subnets any more");
+        assert!(silences.longest(at(171)).is_none(), "no lookup needs subnets any more");
         assert!(!silences.note("DescribeSubnets", Some(&CallError::NotLeader), at(172)));
     }
 }

@@ -137,7 +137,7 @@ impl World {
                     }
                 })
                 .collect();
-            assert_eq!(self.one(number).create, [], "at rest nothing is to be made");
+            assert_eq!(self.one(number).create, [], "no ENIAttachment is to be created at rest");
         }
         self
     }

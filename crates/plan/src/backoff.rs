@@ -192,7 +192,7 @@ mod tests {
         let tries = Tries::after(None, A, Ended::Taken, at(0));
         assert_eq!(tries.not_before(Content { what: 2, ground: 1 }, "x", at(0)), None);
         assert!(tries.not_before(A, "x", at(0)).is_some());
-        assert_eq!(tries.not_before(A, "x", at(600)), None, "nor is it one after ten minutes");
+        assert_eq!(tries.not_before(A, "x", at(600)), None, "the request is no repetition after ten minutes");
     }
 
     #[test]
@@ -213,6 +213,6 @@ mod tests {
         assert!(tries.wake() && !tries.wake());
         assert_eq!(tries.not_before(A, "x", at(9)), None);
         let again = Tries::after(Some(&tries), A, Ended::Failed, at(9));
-        assert!(again.not_before(A, "x", at(9 + 255)).is_some(), "a try in vain makes it no shorter");
+        assert!(again.not_before(A, "x", at(9 + 255)).is_some(), "a failed try does not shorten the wait");
     }
 }

@@ -40,10 +40,10 @@ pub fn always(world: &World<'_>) -> Vec<String> {
         match eni.attachment_uid() {
             Some(uid) if known.contains(uid) => {
                 if let Some(other) = by_uid.insert(uid, eni) {
-                    breaches.push(format!("{} and {} are both of ENIAttachment {uid}", other.id, eni.id));
+                    breaches.push(format!("{} and {} both belong to ENIAttachment {uid}", other.id, eni.id));
                 }
             }
-            _ => breaches.push(format!("{} is ours and no ENIAttachment knows it: leaked", eni.id)),
+            _ => breaches.push(format!("{} belongs to this cluster and has no ENIAttachment: leaked", eni.id)),
         }
     }
     breaches
@@ -64,7 +64,7 @@ pub fn at_rest(world: &World<'_>) -> Vec<String> {
         });
         let says = conditions::is_true(&attachment.status.conditions, types::READY);
         if says != attached {
-            breaches.push(format!("{} says Ready={says}, and EC2 shows attached={attached}", attachment.name));
+            breaches.push(format!("{} has Ready={says}, and EC2 shows attached={attached}", attachment.name));
         }
     }
     breaches

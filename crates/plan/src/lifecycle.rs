@@ -53,7 +53,7 @@ pub fn step(input: Input<'_>) -> Step {
     let (action, report) = match input.attachment.deleting {
         None => provision::next(&input),
         Some(_) if !input.attachment.guarded => {
-            (Action::Wait, Report::leaving("waits for the API server to remove the object"))
+            (Action::Wait, Report::leaving("waiting for the API server to remove the object"))
         }
         Some(_) => teardown::next(&input),
     };

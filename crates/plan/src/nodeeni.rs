@@ -59,8 +59,8 @@ pub enum Unreadable {
     NoSelector,
     /// `deviceIndex` is out of bounds, 0 to 63, or 0 on network card 0.
     #[error(
-        "deviceIndex {0} is out of bounds: it must be 1 to 63, or from 0 where networkCardIndex is 1 or higher (index 0 of card 0 is \
-         the node's primary network interface)"
+        "deviceIndex {0} is out of bounds: it must be 1 to 63, or from 0 where networkCardIndex is 1 or higher (index 0 of card \
+         0 is the node's primary network interface)"
     )]
     DeviceIndex(i32),
     /// `rollout.maxRemovals` is neither a number nor a percentage.

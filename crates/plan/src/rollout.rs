@@ -146,9 +146,9 @@ mod tests {
         let let_begin = |before: &RolloutTurns, most| {
             nodes(permits(&refs, &outdated, &BTreeSet::new(), before, |_| 2, Attachment::may_be_in_use, most))
         };
-        assert_eq!(let_begin(&RolloutTurns::new(), 1), ["n3"], "it has nothing to lose, and is away");
+        assert_eq!(let_begin(&RolloutTurns::new(), 1), ["n3"], "the node has no ENI to lose");
         assert_eq!(let_begin(&RolloutTurns::new(), 2), ["n1", "n3"]);
-        assert_eq!(let_begin(&begun("n2", 2), 2), ["n2", "n3"], "what was begun is finished first");
+        assert_eq!(let_begin(&begun("n2", 2), 2), ["n2", "n3"], "a replacement that has begun is finished first");
         assert_eq!(let_begin(&RolloutTurns::new(), 4), ["n0", "n1", "n2", "n3"]);
     }
 
@@ -197,7 +197,7 @@ mod tests {
             ))
         };
         assert_eq!(let_begin(1), ["n0"], "one is asked for, and it is ready");
-        assert_eq!(let_begin(2), ["n0"], "both are partly away: what is left goes in its turn");
+        assert_eq!(let_begin(2), ["n0"], "both nodes lack an ENI: their other ENIs are replaced in their turn");
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
         };
         let first = let_begin(&leaving, &RolloutTurns::new());
         assert_eq!(first, begun("n0", 1));
-        assert_eq!(let_begin(&leaving[1..], &first), first, "it is gone, and the new one is not made yet");
+        assert_eq!(let_begin(&leaving[1..], &first), first, "the old ENI is gone, and the new one is not created yet");
         // The same if nothing else of the node is outdated.
         let others = ["n1".to_owned()].into();
         let refs: Vec<&Attachment> = leaving.iter().collect();
@@ -246,7 +246,7 @@ mod tests {
                 most,
             ))
         };
-        assert!(let_begin(2, 2, 1).is_empty(), "one of n1's two is not made yet");
+        assert!(let_begin(2, 2, 1).is_empty(), "one of n1's two ENIs is not created yet");
         assert_eq!(let_begin(2, 2, 2), ["n0"]);
         assert_eq!(let_begin(2, 1, 1), ["n0"], "no more are asked for");
         assert_eq!(let_begin(1, 2, 1), ["n0"], "the other was not there before");
@@ -287,9 +287,9 @@ mod tests {
         assert_eq!(let_begin(1), ["n0"]);
         assert_eq!(let_begin(2), ["n0", "n1"]);
         let unused = permits(&refs, &outdated, &BTreeSet::new(), &RolloutTurns::new(), |_| 1, |_| false, 1);
-        assert_eq!(nodes(unused.clone()), ["n0", "n1", "n2"], "what is used by nobody is lost by nobody");
+        assert_eq!(nodes(unused.clone()), ["n0", "n1", "n2"], "an unused ENI causes no loss");
         let now_used = permits(&refs, &outdated, &BTreeSet::new(), &unused, |_| 1, Attachment::may_be_in_use, 1);
-        assert_eq!(nodes(now_used), ["n0"], "it came into use before it went");
+        assert_eq!(nodes(now_used), ["n0"], "the ENI came into use before it was removed");
     }
 
     #[test]
@@ -317,7 +317,7 @@ mod tests {
         let let_begin = |most| {
             nodes(permits(&refs, &outdated, &BTreeSet::new(), &begun("n0", 1), |_| 1, Attachment::may_be_in_use, most))
         };
-        assert!(let_begin(1).is_empty(), "n0 has lost the one that is asked for");
+        assert!(let_begin(1).is_empty(), "n0 has lost the ENI that is asked for");
         assert_eq!(let_begin(2), ["n1"]);
     }
 
@@ -338,7 +338,7 @@ mod tests {
         let none = BTreeSet::new();
         let first = permits(&refs, &outdated, &none, &RolloutTurns::new(), |_| 1, Attachment::may_be_in_use, 1);
         assert_eq!(nodes(first.clone()), ["n0"]);
-        assert!(first.contains_key("n1"), "it is followed");
+        assert!(first.contains_key("n1"), "its replacement is followed");
         let next = permits(&refs, &outdated, &none, &first, |_| 1, Attachment::may_be_in_use, 1);
         assert_eq!(nodes(next), ["n0"]);
     }
@@ -359,7 +359,7 @@ mod tests {
         let between = let_begin(&BTreeSet::new(), &before);
         assert!(nodes(between.clone()).is_empty() && between.len() == 2, "both are followed: {between:?}");
         let both = ["n0", "n1"].map(str::to_owned).into();
-        assert_eq!(nodes(let_begin(&both, &between)), ["n0"], "what is left goes in its turn");
+        assert_eq!(nodes(let_begin(&both, &between)), ["n0"], "the remaining ENIs are replaced in their turn");
     }
 
     #[test]

@@ -192,7 +192,7 @@ fn modifications_hold_for_the_lag() {
     cache.apply_description(&id(1), "new", at(10));
     cache.apply_source_dest_check(&id(1), false, at(10));
     cache.apply_tagged(&id(1), &BTreeMap::from([("team".to_owned(), "a".to_owned())]), at(10));
-    assert_eq!(seen(&mut cache).shown_at, at(0), "answers of calls show nothing");
+    assert_eq!(seen(&mut cache).shown_at, at(0), "the answer of a call is no observation");
     cache.apply_shown(vec![on(1, Attached, 20)]);
     let eni_attachment = seen(&mut cache);
     assert!(eni_attachment.attachment.is_some_and(|a| a.delete_on_termination));
@@ -266,9 +266,9 @@ fn a_create_that_may_repeat_an_earlier_one_proves_no_tags() {
     let shown = ObservedEni { tags: stripped.clone(), ..eni(1, 11) };
     let mut cache = cache();
     let created = cache.apply_created(eni(1, 10), &tags(), true, at(10));
-    assert_eq!(created.shown_at, NEVER_SHOWN, "it is looked at first");
+    assert_eq!(created.shown_at, NEVER_SHOWN, "the ENI is looked up first");
     cache.finish_poll(at(11), &BTreeSet::from([id(1)]), vec![shown]);
-    assert_eq!(seen(&mut cache).tags, stripped, "what EC2 shows goes before what was answered");
+    assert_eq!(seen(&mut cache).tags, stripped, "an observation replaces the answer of a call");
 
     // The same holds if a resync has already shown the ENI.
     let mut cache = self::cache();
@@ -315,7 +315,7 @@ fn delete_not_found_is_ignored_for_a_young_create() {
     assert!(matches!(cache.observation("uid", None), Observation::Seen(_)));
     cache.apply_delete_not_found(&id(1), at(70));
     let gone = Observation::Absent { by_tag: at(0), home: None, by_id: Some(Missed::said(at(70))), deleted: None };
-    assert_eq!(cache.observation("uid", None), gone, "another account answers so, too");
+    assert_eq!(cache.observation("uid", None), gone, "another account gives the same answer");
     assert!(!cache.is_deleted(&id(1)));
     cache.apply_deleted(&id(1), at(71));
     assert!(cache.is_deleted(&id(1)));
@@ -356,7 +356,7 @@ fn of_several_enis_an_attached_one_is_preferred_then_the_given_id_then_the_lowes
 #[test]
 fn is_absent_needs_a_resync_and_no_known_eni() {
     let mut cache = cache();
-    assert!(!cache.is_absent("uid", None), "nothing was swept yet");
+    assert!(!cache.is_absent("uid", None), "no resync has ended yet");
     resync(&mut cache, 0, vec![eni(1, 0)]);
     assert!(!cache.is_absent("uid", None) && cache.is_absent("another", None));
     assert!(!cache.is_absent("another", Some(&id(1))), "its status names it");
@@ -377,7 +377,7 @@ fn an_instance_shows_foreign_enis_of_its_lookup_and_our_enis_of_the_cache() {
     assert_eq!(ids, [id(2), id(9), id(99)]);
     cache.finish_instances(at(10), &asked, vec![]);
     let observation = cache.instance_interfaces(&instance()).unwrap();
-    assert_eq!(observation.as_of, at(0), "a look that does not show the primary interface is no look");
+    assert_eq!(observation.as_of, at(0), "a lookup without the primary interface does not count");
     assert_eq!(observation.without_primary, Some(Unshown { since: at(10), as_of: at(10) }));
 }
 
@@ -388,7 +388,7 @@ fn the_time_in_a_state_is_by_our_own_clock_and_no_describe_restarts_it() {
     cache.apply_attached(&id(1), attachment(Attaching, 10), at(10));
     let shown = ObservedEni { attachment: Some(attachment(Attaching, 9)), ..eni(1, 12) };
     assert_eq!(cache.apply_shown(vec![shown]).len(), 0);
-    assert_eq!(seen(&mut cache).attachment.map(|a| a.since), Some(at(10)), "EC2's clock may be another");
+    assert_eq!(seen(&mut cache).attachment.map(|a| a.since), Some(at(10)), "EC2's clock may differ");
     cache.apply_shown(vec![on(1, Attaching, 90)]);
     assert_eq!(seen(&mut cache).attachment.map(|a| a.since), Some(at(10)));
 }

@@ -215,7 +215,7 @@ mod tests {
         assert!(!state.apply_subnets(at(0), &BTreeSet::from([b.clone()]), vec![]));
         assert!(!state.is_stale(&query, at(1), valid));
         assert!(state.apply_subnets(at(1), &BTreeSet::from([b]), vec![]));
-        assert!(!state.catalog().subnets_named.contains_key("storage"), "it would stand for one subnet only");
+        assert!(!state.catalog().subnets_named.contains_key("storage"), "the name would resolve to one subnet only");
         assert!(state.catalog().subnets.contains_key(&a) && state.is_stale(&query, at(1), valid));
     }
 

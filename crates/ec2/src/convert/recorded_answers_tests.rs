@@ -180,7 +180,7 @@ async fn managed_resources_are_requested_where_ec2_knows_the_parameter() {
     }
     let asked: Vec<bool> =
         canned.asked.lock().unwrap().iter().map(|body| body.contains("IncludeManagedResources=true")).collect();
-    assert_eq!(asked, [true, false, false], "said once, and remembered");
+    assert_eq!(asked, [true, false, false], "the refusal of the parameter is remembered");
 }
 
 #[tokio::test]

@@ -146,7 +146,11 @@ mod tests {
 
     #[test]
     fn calls_are_served_in_order_but_every_fifth_turn_goes_to_the_youngest_work() {
-        assert_eq!(all(queue(&[("a", 0..8)])), [0, 1, 2, 3, 4, 5, 6, 7], "of work as young who came first");
+        assert_eq!(
+            all(queue(&[("a", 0..8)])),
+            [0, 1, 2, 3, 4, 5, 6, 7],
+            "work of the same age is served in order of arrival"
+        );
         let mut young = queue(&[("a", 0..6)]);
         // The call with the youngest work is served, not the call that joined last.
         young.join(&ticket("a", 9), 100);

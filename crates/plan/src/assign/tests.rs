@@ -299,7 +299,7 @@ fn a_gone_node_is_cleaned_up_at_once_if_its_instance_is_gone_and_after_the_grace
     assert!(world.assign().delete.is_empty());
     assert_eq!(world.assign().recheck, Some(at(400)));
     world.now = at(401);
-    assert_eq!(world.assign().needs.len(), 1, "one more look before the ENI goes");
+    assert_eq!(world.assign().needs.len(), 1, "one more lookup before the ENI is deleted");
     world.state = lookup(InstanceState::Running, 401);
     assert_eq!(world.assign().delete[0].why, RemovalReason::NodeGone);
 }
@@ -331,7 +331,7 @@ fn the_oldest_nodeeni_gets_a_free_slot_and_a_holder_keeps_its_slot() {
     world.settle();
     world.nodeenis.push(nodeeni("a", 1, &[SUBNET_A]));
     let assignment = world.assign();
-    assert!(assignment.is_settled(), "age takes no slot from one who holds it");
+    assert!(assignment.is_settled(), "an older NodeENI takes no slot that another one occupies");
 }
 
 #[test]
@@ -349,7 +349,10 @@ fn a_changed_subnet_replaces_the_eni_only_with_a_permit_and_deletes_the_old_one_
     assert_eq!(assignment.delete[0].why, RemovalReason::Replaced);
     assert!(assignment.create.is_empty());
     let attachments: Vec<&Attachment> = world.attachments.iter().collect();
-    assert!(assignment.is_coming("uid-a", &attachments), "what it follows is let go, which nothing shows yet");
+    assert!(
+        assignment.is_coming("uid-a", &attachments),
+        "the replacement is coming, although no ENIAttachment shows it yet"
+    );
     assert!(!assignment.is_coming("uid-b", &[]));
     // An earlier process may have deleted the old ENIAttachment. The new one is created once the lookup that fails now succeeds.
     let mut unknown = World::new(vec![nodeeni("a", 1, &[SUBNET_B])]);
@@ -358,13 +361,16 @@ fn a_changed_subnet_replaces_the_eni_only_with_a_permit_and_deletes_the_old_one_
     let expired = CallError::Answered { code: "ExpiredToken".into(), message: "expired".into() };
     let failure = LookupFailure::next(None, lookup.action(), &expired, unknown.now);
     unknown.catalog.failures.insert(lookup, failure.clone());
-    assert!(matches!(unknown.assign().refused[0].why, UnassignedReason::LookupPending(_)), "one failure passes");
+    assert!(
+        matches!(unknown.assign().refused[0].why, UnassignedReason::LookupPending(_)),
+        "a single failure is not reported"
+    );
     assert_eq!(unknown.assign().recheck, Some(failure.report_at()));
     unknown.now = failure.report_at();
     assert!(matches!(unknown.assign().refused[0].why, UnassignedReason::LookupFailed(_)));
     assert!(unknown.assign().is_coming("uid-a", &[]));
     world.attachments[0].deleting = Some(at(100));
-    assert!(world.assign().create.is_empty(), "the old one is still there");
+    assert!(world.assign().create.is_empty(), "the old ENIAttachment still exists");
     world.attachments.clear();
     world.settle();
     assert_eq!(world.indexes(), [(SUBNET_B.to_owned(), 1)]);

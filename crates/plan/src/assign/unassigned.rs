@@ -245,17 +245,19 @@ impl fmt::Display for UnassignedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoProviderId => f.write_str(
-                "the Node has no providerID, which its cloud provider sets as aws:///ZONE/INSTANCE: check the AWS cloud controller manager",
+                "the Node has no providerID, which its cloud provider sets as aws:///ZONE/INSTANCE: check the AWS cloud \
+                 controller manager",
             ),
             Self::Joining(what) => write!(f, "the Node is joining the cluster: waiting for {what}"),
             Self::Unsupported(what) => write!(f, "it is {what}, which can have no ENI: exclude it by its labels"),
             Self::ManagedInstance { operator: Some(operator) } => write!(
                 f,
-                "{operator} manages the instance, and EC2 refuses changes of its interfaces to others: exclude the node by its labels"
+                "{operator} manages the instance, and EC2 refuses changes of its interfaces to others: exclude the node by its \
+                 labels"
             ),
             Self::ManagedInstance { operator: None } => f.write_str(
-                "EKS Auto Mode manages the instance (label eks.amazonaws.com/compute-type=auto), and EC2 refuses changes of its interfaces \
-                 to others: exclude the node by its labels",
+                "EKS Auto Mode manages the instance (label eks.amazonaws.com/compute-type=auto), and EC2 refuses changes of its \
+                 interfaces to others: exclude the node by its labels",
             ),
             Self::NodeDeleting => f.write_str("the Node is being deleted: it gets no new ENI"),
             Self::NoZone => f.write_str(

@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(permissions.governs(&failed, at(60)), Some(Some(at(61))));
         assert_eq!(permissions.governs(&failed, at(61)), Some(None));
         permissions.sent(Call::Attach, at(61));
-        assert_eq!(permissions.governs(&failed, at(61)), Some(Some(at(121))), "one tries");
+        assert_eq!(permissions.governs(&failed, at(61)), Some(Some(at(121))), "one call is sent");
         let again = failure(Call::Attach, 62, 5);
         assert!(!permissions.answered("0", Call::Attach, &refusal(), Some(&again), at(62)));
         assert_eq!(permissions.governs(&failed, at(62)), Some(Some(at(122))));

@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(quota.holds_back(at(2), RECHECK).unwrap().1, at(601));
         assert!(free(&quota, 601));
         quota.sent("c");
-        assert!(!free(&quota, 601), "one tries, and the others wait for its answer");
+        assert!(!free(&quota, 601), "one Create is sent, and the others wait for its answer");
         quota.answered("c", at(601), &refusal(), at(602));
         assert!(!free(&quota, 1201));
         assert!(free(&quota, 1202));
@@ -202,7 +202,7 @@ mod tests {
         }
         assert_eq!((rounds, quota.stands(), made), (vec![1, 2, 4, 8, 0, 0], false, 15));
         let old = Failure { at: at(1), ..quota_failure() };
-        assert!(quota.governs(&old), "who was refused then may try again at once");
+        assert!(quota.governs(&old), "an ENIAttachment that was refused then may try again at once");
         assert!(!quota.governs(&Failure { at: at(2000), ..quota_failure() }));
     }
 
@@ -251,11 +251,11 @@ mod tests {
         assert!(free(&quota, 7));
         quota.sent("c");
         quota.answered("c", at(7), &Ok(()), at(8));
-        assert!(!free(&quota, 9), "there was one place, and it is taken");
+        assert!(!free(&quota, 9), "the one free place is used");
         assert!(quota.freed() && quota.freed());
         quota.sent("d");
         quota.answered("d", at(9), &refusal(), at(10));
-        assert!(!free(&quota, 10), "others took both places");
+        assert!(!free(&quota, 10), "other clients took both places");
         // Other clients took the places, so a Create that fails now frees none.
         assert!(quota.freed() && quota.freed());
         quota.sent("e");

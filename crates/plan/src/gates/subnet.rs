@@ -361,13 +361,13 @@ mod tests {
         assert_eq!(
             subnets.judge(&request, Some(&observed_subnet(9, 0)), at(2), COOLDOWN),
             SubnetDecision::Lookup,
-            "an old look"
+            "the Describe is older than the refusal"
         );
         assert_eq!(wave(&mut subnets, &observed_subnet(0, 100), &request, 100), Vec::<String>::new());
         let sent = wave(&mut subnets, &observed_subnet(1, 200), &request, 200);
         assert_eq!(sent.len(), 1);
         subnets.answered(&sent[0], &request, &Ok(()), None, at(201));
-        assert_eq!(wave(&mut subnets, &observed_subnet(1, 200), &request, 202).len(), 0, "it is taken");
+        assert_eq!(wave(&mut subnets, &observed_subnet(1, 200), &request, 202).len(), 0, "the address is taken");
         assert_eq!(wave(&mut subnets, &observed_subnet(7, 300), &request, 300).len(), 7);
         let other = EniRequest { subnet_id: "subnet-00000002".into(), ..request };
         assert_eq!(subnets.judge(&other, None, at(300), COOLDOWN), SubnetDecision::Try, "other subnets do not wait");
@@ -397,7 +397,7 @@ mod tests {
         let request = request();
         let mut subnets = SubnetGate::default();
         let old = observed_subnet(200, 0);
-        assert_eq!(wave(&mut subnets, &old, &request, 119).len(), 55, "a young one");
+        assert_eq!(wave(&mut subnets, &old, &request, 119).len(), 55, "a young Describe");
         let mut subnets = SubnetGate::default();
         let sent = wave(&mut subnets, &old, &request, 3600);
         assert_eq!(sent.len(), 10);

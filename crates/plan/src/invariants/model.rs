@@ -194,7 +194,7 @@ impl Model {
                 return;
             }
         }
-        panic!("it does not come to rest: {self:#?}");
+        panic!("the model does not converge: {self:#?}");
     }
 
     fn check(&self) {
@@ -418,7 +418,11 @@ impl Model {
     fn modify(&mut self, eni: &EniId, change: Change) {
         let eni = self.enis.get_mut(eni).unwrap();
         // Only an ENI of this cluster is ever changed, or an ENI of upstream that is being adopted.
-        assert!(eni.is_of(&self.cluster) || eni.upstreams(&self.cluster).is_some(), "{eni:?} is changed: {change}");
+        assert!(
+            eni.is_of(&self.cluster) || eni.upstreams(&self.cluster).is_some(),
+            "{eni:?} does not belong to this cluster, \
+                                                                                     and is changed: {change}"
+        );
         change.apply(eni);
     }
 }

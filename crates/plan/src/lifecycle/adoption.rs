@@ -33,7 +33,7 @@ pub(super) fn is_out_of_reach(input: &Input<'_>, eni: &ObservedEni) -> bool {
 pub(super) fn confirm_moved(input: &Input<'_>, eni: &ObservedEni) -> Option<(Action, Report)> {
     let by_others = (!input.call_history.made_here).then_some(input.call_history.acting_since);
     let last = eni.last_call.max(by_others).filter(|call| !past_lag(input, eni.shown_at, *call))?;
-    let report = Report::lookup_pending(format!("looking up whether {} was moved to another instance", eni.id));
+    let report = Report::lookup_pending(format!("checking whether {} was moved to another instance", eni.id));
     let again = last.saturating_add(input.settings.lag).unwrap_or(Timestamp::MAX);
     let lookup = Action::LookupById(eni.id.clone());
     Some(if input.now >= again { (lookup, report) } else { (Action::Wait, report.until(again)) })

@@ -39,7 +39,7 @@ pub(super) fn unless_it_lives(input: &Input<'_>, after: Timestamp) -> Option<(Ac
 }
 
 fn lookup_pending(instance: &InstanceId) -> Report {
-    Report::lookup_pending(format!("looking up whether the instance {instance} still runs"))
+    Report::lookup_pending(format!("checking whether the instance {instance} still runs"))
 }
 
 fn not_alive(input: &Input<'_>, instance: &InstanceId, lookup: InstanceObservation) -> (Action, Report) {

@@ -273,7 +273,7 @@ fn provisioning_is_create_attach_settled_and_only_then_ready() {
     assert_eq!(step.action, Action::Settled);
     assert!(is_true(&step.status.conditions, types::READY) && step.status.phase == Phase::Attached);
     world.attachment.status = step.status.clone();
-    assert_eq!(world.step().status, step.status, "a second look writes nothing");
+    assert_eq!(world.step().status, step.status, "a second lookup writes nothing");
 }
 
 #[test]
@@ -379,7 +379,11 @@ fn a_stuck_attach_is_reported_at_90_s_detached_at_5_min_and_forced_15_min_after_
     world.now = at(90);
     assert_eq!((world.step().action, reason(&world).as_str()), (Action::Wait, "StuckAttaching"));
     world.now = at(300);
-    assert_eq!(world.step().action, Action::LookupById(eni(1).id), "an old look cannot tell that it is stuck");
+    assert_eq!(
+        world.step().action,
+        Action::LookupById(eni(1).id),
+        "an old observation does not prove that the ENI is stuck"
+    );
     world.set_shown_at(300);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
     world.now = at(899);
@@ -392,7 +396,7 @@ fn a_stuck_attach_is_reported_at_90_s_detached_at_5_min_and_forced_15_min_after_
     world.set_shown_at(1801);
     assert!(matches!(world.step().action, Action::Detach { force: true, .. }));
     world.fail(Call::Detach, "RequestLimitExceeded", "slower");
-    assert_eq!(world.step().action, Action::Wait, "a forced one that failed is not repeated at once");
+    assert_eq!(world.step().action, Action::Wait, "a forced Detach that failed is not repeated at once");
 }
 
 #[test]
@@ -414,7 +418,7 @@ fn a_deleted_eni_is_lost_only_after_a_lookup_by_id() {
     world.now = at(100);
     let step = world.step();
     assert_eq!(step.action, Action::LookupById(eni(1).id));
-    assert_eq!(step.status, world.attachment.status, "a sweep that does not show it yet is no news");
+    assert_eq!(step.status, world.attachment.status, "a resync that does not show the ENI yet changes nothing");
     world.observation =
         Observation::Absent { by_tag: at(80), home: None, by_id: Some(Missed::once(at(100))), deleted: None };
     let step = world.step();
@@ -472,7 +476,7 @@ fn learning_late_that_an_object_was_made_here_keeps_the_call_history() {
     assert!(call_history.failure.is_some());
     let mut fresh = CallHistory::begin(at(10), &eni_attachment);
     fresh.learns_that_it_was_made_here(&eni_attachment, at(22));
-    assert_eq!(fresh.may_exist_since(), None, "nobody called for it before");
+    assert_eq!(fresh.may_exist_since(), None, "no call was made for it before");
 }
 
 /// A code of this controller in a status is no answer of EC2. So the next leader does not wait ten minutes after a call
@@ -510,12 +514,12 @@ fn a_create_that_may_be_a_repetition_is_marked_as_one() {
     let mut world = World::new(absent(25));
     assert!(!may_repeat(&world), "made here");
     world.call_history = CallHistory::begin(at(10), &world.attachment);
-    assert!(!may_repeat(&world), "made in this term: only the answer is still on its way");
+    assert!(!may_repeat(&world), "created in this term: only the answer is missing");
     world.attachment.created = at(9);
-    assert!(may_repeat(&world), "there before this term");
+    assert!(may_repeat(&world), "it existed before this term");
     world.attachment.created = at(20);
     world.call_history.create_unknown = Some(at(21));
-    assert!(may_repeat(&world), "no answer was heard");
+    assert!(may_repeat(&world), "the call got no answer");
 }
 
 /// Two controllers, or a controller and a policy of the account, undo each other's changes.

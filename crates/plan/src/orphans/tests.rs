@@ -46,15 +46,19 @@ impl World {
 fn two_complete_resyncs_apart_must_show_an_orphan() {
     let id = eni(1).id;
     let mut world = World::new(None, 189);
-    assert_eq!(world.judge(189).delete, [], "the second sweep began too early");
+    assert_eq!(world.judge(189).delete, [], "the second resync began too early");
     world.owned[0].shown_at = at(190);
     assert_eq!(world.judge(190).delete, std::slice::from_ref(&id));
     world.owned[0].shown_at = at(100);
-    assert_eq!(world.judge(190).delete, [], "this sweep did not show it");
+    assert_eq!(world.judge(190).delete, [], "this resync did not show the ENI");
     world.before.clear();
     world.owned[0].shown_at = at(190);
     let plan = world.judge(190);
-    assert_eq!((plan.delete.as_slice(), plan.suspects.get(&id)), (&[][..], Some(&at(191))), "from now on");
+    assert_eq!(
+        (plan.delete.as_slice(), plan.suspects.get(&id)),
+        (&[][..], Some(&at(191))),
+        "the ENI is suspected from now on"
+    );
 }
 
 #[test]
@@ -63,7 +67,7 @@ fn a_call_that_failed_is_sent_again_after_the_next_resync() {
     let mut world = World::new(None, 300);
     world.called = Some(at(300));
     let plan = world.judge(300);
-    assert_eq!((plan.delete.as_slice(), plan.suspects.get(&id)), (&[][..], Some(&at(10))), "it stays suspected");
+    assert_eq!((plan.delete.as_slice(), plan.suspects.get(&id)), (&[][..], Some(&at(10))), "the ENI stays suspected");
     world.owned[0].shown_at = at(360);
     assert_eq!(world.judge(360).delete, [id]);
 }

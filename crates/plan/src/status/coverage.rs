@@ -66,8 +66,8 @@ impl<'a> Coverage<'a> {
             format!("the subnets are in {}", have.into_iter().collect::<Vec<_>>().join(", "))
         };
         let message = format!(
-            "{} matching nodes get no ENI, because no subnet of the list is in their zone {} ({have}): {}. To give them an ENI, add a subnet \
-             of that zone",
+            "{} matching nodes get no ENI, because no subnet of the list is in their zone {} ({have}): {}. To give them an ENI, \
+             add a subnet of that zone",
             self.without_subnet.len(),
             zones.join(", "),
             named(self.without_subnet.iter().map(|node| (*node).to_owned()).collect()),

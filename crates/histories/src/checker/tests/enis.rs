@@ -41,14 +41,14 @@ fn an_eni_with_our_tags_that_no_eniattachment_knows_is_a_leak() {
         world.has(LATER, &By::Hand, tagged(bare(OTHER), cluster, "nobody"));
         world
     };
-    breaks(&appears(CLUSTER), Invariant::NoLeak, "eni-00000002 is ours and no ENIAttachment knows it");
+    breaks(&appears(CLUSTER), Invariant::NoLeak, "eni-00000002 belongs to this cluster and has no ENIAttachment");
     holds(&appears("another cluster"));
 }
 
 #[test]
 fn two_enis_of_one_eniattachment_or_in_one_slot_are_a_double() {
     let second = |uid| creates(LATER, uid, client_token(uid, 0), |_| ());
-    breaks(&second(ATTACHMENT_UID), Invariant::NoDouble, "are both of ENIAttachment attachment-1");
+    breaks(&second(ATTACHMENT_UID), Invariant::NoDouble, "both belong to ENIAttachment attachment-1");
     holds(&second("attachment-2"));
     let beside = |index| {
         let mut world = second("attachment-2");

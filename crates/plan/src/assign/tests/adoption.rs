@@ -45,13 +45,13 @@ fn an_eni_of_upstream_is_adopted_in_place_and_keeps_its_index() {
     world.nodeenis[0].upstream = vec![listed(&there)];
     let interfaces = world.interfaces.take();
     let first = world.assign();
-    assert!(first.create.is_empty() && first.adopting.contains("uid-a"), "nothing before a look");
+    assert!(first.create.is_empty() && first.adopting.contains("uid-a"), "nothing is created before a lookup");
     assert!(first.needs.contains(&Need::LookupInterfaces(InstanceId::parse(INSTANCE).unwrap())));
 
     world.interfaces = interfaces;
     world.interfaces.as_mut().unwrap().enis = vec![there.clone()];
     assert_eq!(adopts(&world.assign()), [(there.id.clone(), 4)]);
-    assert!(world.assign().adopting.contains("uid-a"), "until its ENIAttachment is there");
+    assert!(world.assign().adopting.contains("uid-a"), "until its ENIAttachment exists");
     made(&mut world);
     let settled = world.assign();
     assert!(settled.is_settled() && settled.adopting.is_empty(), "{settled:?}");
@@ -150,7 +150,11 @@ fn an_adopted_eni_at_the_index_of_another_subnet_keeps_it_and_the_other_subnet_h
         let name = world.attachments[0].name.clone();
         assert_eq!(assignment.refused[0].why, UnassignedReason::SlotPinned { slot: (0, index), name });
         assert_eq!(assignment.desired, [("uid-a".to_owned(), 2)]);
-        assert_eq!(assignment.share("uid-a").awaited(), 1, "no rollout waits for what cannot come");
+        assert_eq!(
+            assignment.share("uid-a").awaited(),
+            1,
+            "the rollout does not wait for an ENI that cannot be created"
+        );
     }
 }
 
@@ -187,7 +191,7 @@ fn an_older_lookup_that_does_not_show_a_listed_eni_does_not_count() {
     assert!(assignment.adopting.contains("uid-a") && assignment.create.is_empty(), "{assignment:?}");
     assert!(assignment.needs.contains(&Need::LookupInterfaces(InstanceId::parse(INSTANCE).unwrap())));
     world.interfaces.as_mut().unwrap().as_of = world.now;
-    assert!(world.assign().adopting.is_empty(), "it is gone: a new one is made");
+    assert!(world.assign().adopting.is_empty(), "the ENI is gone: a new one is created");
 }
 
 /// After a crash during adoption, the status still has what upstream wrote.

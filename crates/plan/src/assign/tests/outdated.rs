@@ -41,13 +41,13 @@ fn an_index_with_a_foreign_eni_removes_no_eni_and_takes_no_turn() {
     let kept = world.assign();
     assert!(kept.delete.is_empty() && kept.outdated.is_empty(), "{kept:?}");
     assert!(kept.refused.iter().any(|refusal| matches!(refusal.why, UnassignedReason::SlotTaken { slot: (0, 2), .. })));
-    assert!(kept.recheck.is_some(), "it may become free");
+    assert!(kept.recheck.is_some(), "the slot may become free");
     // The same without a turn.
     world.permits.clear();
     assert_eq!(world.assign().outdated, kept.outdated);
 
     world.interfaces.as_mut().unwrap().enis.clear();
-    assert_eq!(world.assign().outdated.len(), 1, "it waits for its turn");
+    assert_eq!(world.assign().outdated.len(), 1, "the replacement waits for the rollout");
     assert!(!world.assign().needs.contains(&Need::LookupInterfaces(InstanceId::parse(INSTANCE).unwrap())));
 }
 
@@ -63,7 +63,7 @@ fn an_index_is_looked_up_just_before_an_eni_is_deleted_for_it() {
     let asks = world.assign();
     assert!(asks.delete.is_empty() && asks.needs.contains(&lookup) && asks.outdated.len() == 1, "{asks:?}");
     world.interfaces.as_mut().unwrap().as_of = at(974);
-    assert!(replaced(&world).is_empty(), "somebody may have taken it since");
+    assert!(replaced(&world).is_empty(), "the slot may have been taken since");
     world.interfaces.as_mut().unwrap().as_of = at(976);
     assert_eq!(replaced(&world), [1]);
 }
@@ -98,7 +98,7 @@ fn an_eni_in_a_listed_subnet_stays_if_an_adopted_eni_keeps_its_slot() {
         kept.refused.iter().any(|refusal| matches!(refusal.why, UnassignedReason::SlotPinned { slot: (0, 4), .. }))
     );
     world.nodeenis = vec![nodeeni("a", 3, &[SUBNET_A])];
-    assert_eq!(replaced(&world), [2], "its subnet is not listed any more");
+    assert_eq!(replaced(&world), [2], "its subnet is no longer listed");
 }
 
 /// A lookup must not take a turn: the node would give the turn back at once and ask for the lookup again.
@@ -181,7 +181,11 @@ fn an_eni_waits_until_the_holder_has_left_the_slot_unless_the_holder_waits_for_i
         (goes, assignment.outdated.contains_key("uid-a"), why)
     };
     let slot_is_taken = |leaving| Some(UnassignedReason::SlotHeld { slot: (0, 2), holder: "b".into(), leaving });
-    assert_eq!(case(|_| ()), (false, false, slot_is_taken(false)), "b goes elsewhere, in its own turn");
+    assert_eq!(
+        case(|_| ()),
+        (false, false, slot_is_taken(false)),
+        "the ENI of b moves to another slot in its own turn"
+    );
     assert_eq!(
         case(|world| world.interfaces.as_mut().unwrap().enis = vec![foreign(5)]),
         (false, false, slot_is_taken(false))
@@ -193,7 +197,7 @@ fn an_eni_waits_until_the_holder_has_left_the_slot_unless_the_holder_waits_for_i
     assert_eq!(
         case(|world| world.nodeenis[1].deleting = true),
         (false, false, slot_is_taken(false)),
-        "it goes at this moment"
+        "the ENI of b is being removed"
     );
     assert_eq!(case(|world| world.attachments[1].deleting = Some(at(50))), (false, false, slot_is_taken(true)));
     // An ENI that was recovered after a restore of etcd does not keep its slot, unlike an ENI that was adopted from upstream.

@@ -92,7 +92,7 @@ fn an_eni_whose_subnet_left_the_list_is_deleted_and_one_in_a_listed_subnet_stays
     let mut world = settled();
     world.nodeenis = vec![nodeeni("a", 1, &[SUBNET_FAR])];
     let next = world.assign();
-    assert_eq!(next.delete.len(), 1, "a person took its subnet off the list: {next:?}");
+    assert_eq!(next.delete.len(), 1, "its subnet was removed from the list: {next:?}");
     // The subnet is listed, and the providerID names a zone without a listed subnet.
     let mut world = settled();
     set(

@@ -33,7 +33,7 @@ fn deselected() -> World {
 #[test]
 fn a_deselected_node_keeps_its_eni_while_a_pod_uses_it_and_reports_the_pod() {
     let mut world = deselected();
-    assert_eq!(world.assign().delete.len(), 1, "nobody asked for waiting");
+    assert_eq!(world.assign().delete.len(), 1, "without --wait-for-pods no ENI waits for pods");
     for user in [pod("ns/by-name", "other,a", &[]), pod("ns/by-resource", "", &["example.com/fast"])] {
         world.pods = Some(vec![pod("ns/other", "b", &["example.com/slow"]), user.clone()]);
         let assignment = world.assign();

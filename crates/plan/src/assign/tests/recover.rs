@@ -66,7 +66,7 @@ fn a_lost_eni_in_another_subnet_is_adopted_and_replaced_in_its_turn() {
     (eni_attachment.guarded, eni_attachment.uid) = (true, "uid-new".to_owned());
     world.attachments.push(eni_attachment);
     let next = world.assign();
-    assert_eq!((next.delete.len(), next.outdated["uid-a"].len()), (0, 1), "it waits for the rollout");
+    assert_eq!((next.delete.len(), next.outdated["uid-a"].len()), (0, 1), "the replacement waits for the rollout");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn no_other_eni_is_adopted() {
         ("another cluster's", |eni| eni.tags.insert(names::TAG_CLUSTER, "another")),
         ("another NodeENI's", |eni| eni.tags.extend([(names::TAG_NODEENI_UID, "uid-b"), (names::TAG_NODEENI, "b")])),
         ("without a NodeENI's UID", |eni| eni.tags = [(names::TAG_CLUSTER, "cluster")].into()),
-        ("on its way out", |eni| eni.attachment.as_mut().unwrap().state = AttachmentState::Detaching),
+        ("being detached", |eni| eni.attachment.as_mut().unwrap().state = AttachmentState::Detaching),
         ("in another slot", |eni| eni.attachment.as_mut().unwrap().index = 7),
     ];
     for (what, change) in cases {
@@ -95,7 +95,7 @@ fn no_other_eni_is_adopted() {
     assert!(eni_attachment.assign().create.is_empty(), "another ENIAttachment has it");
     let mut old = world(|_| ());
     old.now = at(100 + 61);
-    assert!(old.assign().create.is_empty() && !old.assign().needs.is_empty(), "an old look is renewed first");
+    assert!(old.assign().create.is_empty() && !old.assign().needs.is_empty(), "an expired lookup is repeated first");
     let mut unguarded = world(|_| ());
     unguarded.nodeenis[0].guarded = false;
     assert!(unguarded.assign().create.is_empty());
@@ -107,7 +107,7 @@ fn an_eni_that_may_be_adopted_is_no_orphan() {
     let (node, there) = (world.node.clone().unwrap(), lost());
     let nodeenis: Vec<&NodeEni> = world.nodeenis.iter().collect();
     assert!(may_be_adopted(&there, &node, &nodeenis, |_| true));
-    assert!(!may_be_adopted(&there, &node, &nodeenis, |_| false), "it is settled that it is not wanted");
+    assert!(!may_be_adopted(&there, &node, &nodeenis, |_| false), "the decision is known: the ENI is not needed");
     let other = ObservedNode { labels: StringMap::default(), ..node.clone() };
     assert!(!may_be_adopted(&there, &other, &nodeenis, |_| true), "the Node is not selected");
     let mut elsewhere = lost();
@@ -143,8 +143,8 @@ fn an_eniattachment_restored_without_its_status_gives_way_to_the_eni_in_its_slot
     world.attachments.push(restored.clone());
     let assignment = world.assign();
     assert_eq!((assignment.delete.len(), assignment.create.len()), (1, 0), "{assignment:?}");
-    assert!(assignment.share("uid-a").is_open_at((0, 1)), "what is there is no orphan meanwhile");
-    assert!(!assignment.share("uid-a").is_open_at((0, 2)), "it asks for nothing in any other slot");
+    assert!(assignment.share("uid-a").is_open_at((0, 1)), "the ENI in the slot is no orphan meanwhile");
+    assert!(!assignment.share("uid-a").is_open_at((0, 2)), "the NodeENI asks for no ENI in any other slot");
     // A new process has not looked up the instance yet. It asks for the lookup, whatever else holds the Create back.
     let interfaces = world.interfaces.take();
     let blind = world.assign();

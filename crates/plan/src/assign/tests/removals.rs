@@ -29,7 +29,7 @@ fn a_deselected_node_keeps_its_eni_until_its_turn() {
     deselect(&mut world);
     let waits = world.assign();
     assert_eq!((waits.delete.len(), losing(&waits)), (0, Some(Cause::Deselected)));
-    assert!(waits.nodeenis().contains(&"uid-a".to_owned()), "its NodeENI is told");
+    assert!(waits.nodeenis().contains(&"uid-a".to_owned()), "its NodeENI is reconciled");
     world.removals.set("uid-a", ["n0".to_owned()].into());
     assert_eq!(
         world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>(),
@@ -62,10 +62,10 @@ fn an_eni_without_traffic_and_the_enis_of_deleted_objects_are_not_paced() {
     world.attachments[0].status.conditions.clear();
     assert_eq!(world.assign().delete.len(), 1, "it was never attached");
     world.attached_on_ec2.insert(world.attachments[0].name.clone());
-    assert_eq!(world.assign().delete.len(), 0, "EC2 shows it attached, and the status does not say so yet");
+    assert_eq!(world.assign().delete.len(), 0, "EC2 shows the ENI attached, and the status does not show this yet");
     world.attached_on_ec2.clear();
     world.attachments[0].adopted = EniId::parse("eni-00000001").ok();
-    assert_eq!(world.assign().delete.len(), 0, "it was taken over where it was");
+    assert_eq!(world.assign().delete.len(), 0, "the ENI was adopted in its slot");
 
     let mut world = attached(&[SUBNET_A]);
     world.nodeenis[0].deleting = true;
@@ -100,7 +100,7 @@ fn a_node_with_surplus_and_outdated_enis_is_unchanged_until_its_turn() {
     assert_eq!((waits.delete.len(), losing(&waits), waits.outdated.len()), (0, Some(Cause::Edited), 0), "{waits:?}");
     world.removals.set("uid-a", ["n0".to_owned()].into());
     let goes = world.assign();
-    assert_eq!(goes.delete.len(), 3, "two go, and one is replaced");
+    assert_eq!(goes.delete.len(), 3, "two ENIs are removed, and one is replaced");
     world.permits.clear();
     assert_eq!(world.assign().delete.len(), 2, "the third waits for the rollout");
 }

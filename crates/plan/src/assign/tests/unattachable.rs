@@ -105,7 +105,7 @@ fn an_interface_that_left_between_the_refusal_and_the_deletion_is_a_change() {
     let error = CallError::Answered { code: "AttachmentLimitExceeded".into(), message: "full".into() };
     assert!(
         InstanceAtRefusal::after(&CallError::Unknown("timeout".into()), world.now).is_none(),
-        "that says nothing of the ENI"
+        "this error says nothing about the ENI"
     );
     let mut at_refusal = InstanceAtRefusal::after(&error, at(50)).unwrap();
     let mut then = world.interfaces.clone().unwrap();
@@ -131,7 +131,7 @@ fn an_interface_that_left_between_the_refusal_and_the_deletion_is_a_change() {
     assert_eq!(
         world.assign().create.len(),
         1,
-        "the first look after the refusal showed another one there: it has left"
+        "the first lookup after the refusal showed another ENI in the slot, which has been detached since"
     );
     let still = AttachRefused::of(
         &attachment,
@@ -145,7 +145,7 @@ fn an_interface_that_left_between_the_refusal_and_the_deletion_is_a_change() {
     for (hours, made) in [(5, 0), (6, 1)] {
         world.now = at(100 + hours * 3600);
         world.interfaces.as_mut().unwrap().as_of = world.now;
-        assert_eq!(world.assign().create.len(), made, "after {hours} hours: not all that counts is an interface");
+        assert_eq!(world.assign().create.len(), made, "after {hours} hours: volumes count toward the limit, too");
     }
 }
 

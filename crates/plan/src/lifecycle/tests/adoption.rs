@@ -23,7 +23,7 @@ fn an_adopted_eni_is_looked_up_by_id_and_then_tagged() {
     let ours = tags(&cluster(), &world.attachment);
     let seen = std::mem::replace(&mut world.observation, absent(25));
     let lookups = Action::LookupById(world.attachment.adopted.clone().unwrap());
-    assert_eq!(world.step().action, lookups, "no sweep shows it");
+    assert_eq!(world.step().action, lookups, "no resync shows the ENI");
     world.observation = seen;
     let change = Change::Tags(ours.clone());
     assert!(matches!(world.step().action, Action::Modify { change: found, .. } if found == change));

@@ -26,7 +26,7 @@ fn an_eni_in_use_is_neither_attached_nor_deleted_and_is_reported() {
         let step = world.step();
         let ready = step.status.conditions.iter().find(|condition| condition.type_ == types::READY).unwrap();
         assert_eq!((step.status.phase, ready.reason.as_str()), (Phase::Blocked, "InUseWithoutAttachment"));
-        assert_eq!(step.recheck, Some(at(820)), "looked at more and more rarely");
+        assert_eq!(step.recheck, Some(at(820)), "the ENI is looked up at growing intervals");
     }
 }
 

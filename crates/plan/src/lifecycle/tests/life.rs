@@ -34,11 +34,11 @@ fn an_eni_that_vanished_is_lost_only_if_its_instance_lives() {
     assert_eq!(
         (next.action, &next.status),
         (Action::LookupInstance(instance()), &world.attachment.status),
-        "nothing is said yet"
+        "nothing is reported yet"
     );
     world.unlooked = false;
     world.instance = Some(InstanceObservation::first(InstanceState::Running, at(105)));
-    assert_eq!(world.step().action, Action::LookupInstance(instance()), "that look is older");
+    assert_eq!(world.step().action, Action::LookupInstance(instance()), "that lookup is older");
     world.instance = Some(InstanceObservation::first(InstanceState::Running, at(115)));
     assert_eq!(ready(&world.step()), ("ENILost", Phase::Blocked));
     for dead in [InstanceState::ShuttingDown, InstanceState::Terminated] {
@@ -78,7 +78,7 @@ fn an_attach_that_is_refused_for_the_instance_leads_to_a_lookup() {
     for code in ["InvalidInstanceID.NotFound", "IncorrectInstanceState", "IncorrectState"] {
         let mut world = World::new(Observation::Seen(Box::new(eni(1))));
         world.unlooked = true;
-        assert!(matches!(world.step().action, Action::Attach { .. }), "the usual way asks nothing");
+        assert!(matches!(world.step().action, Action::Attach { .. }), "the usual path needs no lookup");
         world.fail(Call::Attach, code, "");
         assert_eq!(world.step().action, Action::LookupInstance(instance()), "{code}");
         world.unlooked = false;
@@ -89,7 +89,7 @@ fn an_attach_that_is_refused_for_the_instance_leads_to_a_lookup() {
         world.instance = Some(InstanceObservation::first(InstanceState::Stopped, at(60)));
         world.set_shown_at(60);
         world.now = at(62);
-        assert!(matches!(world.step().action, Action::Attach { .. }), "{code}: it is only stopped");
+        assert!(matches!(world.step().action, Action::Attach { .. }), "{code}: the instance is only stopped");
     }
 }
 

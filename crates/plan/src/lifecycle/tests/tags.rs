@@ -41,7 +41,7 @@ fn a_tag_removed_from_the_spec_is_removed_from_the_eni() {
     world.spec.tags.remove("team");
     assert_eq!(change(&world), untag(&["team"]));
     set(&mut world, |seen| seen.tags.remove("team"));
-    assert_eq!(change(&world), None, "what the request froze is not put back");
+    assert_eq!(change(&world), None, "a tag of the immutable request is not restored");
     // Both tags are removed at once. The tag Name returns to its default.
     world.spec.tags.clear();
     assert_eq!(change(&world), untag(&["cost"]));
@@ -54,7 +54,7 @@ fn a_tag_that_others_set_stays() {
     assert_eq!(change(&world), None);
     world.spec.tags.remove("cost");
     set(&mut world, |seen| seen.tags.insert("cost", "by another"));
-    assert_eq!(change(&world), None, "somebody else has set it to something else since");
+    assert_eq!(change(&world), None, "another actor has set another value since");
 }
 
 #[test]

@@ -24,7 +24,11 @@ fn a_young_attachment_is_not_detached_and_not_forced() {
         assert_eq!(world.step().action, Action::Wait, "{seconds}");
     }
     world.now = at(301);
-    assert_eq!(world.step().action, Action::LookupById(eni(1).id), "an old look cannot tell that it is stuck");
+    assert_eq!(
+        world.step().action,
+        Action::LookupById(eni(1).id),
+        "an old observation does not prove that the ENI is stuck"
+    );
     world.set_shown_at(301);
     assert!(matches!(world.step().action, Action::Detach { force: false, .. }));
     // However long this lasts, EC2 has accepted no Detach yet.
@@ -180,7 +184,7 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     world.now = at(71);
     assert_eq!(world.step().action, Action::LookupByTag);
     world.observation = absent(71);
-    assert_eq!(world.step().action, Action::Wait, "another account shows none either");
+    assert_eq!(world.step().action, Action::Wait, "another account shows no ENI either");
     world.home_shown = Some(at(71));
     assert_eq!(world.step().action, Action::LookupByTag);
     world.observation = Observation::Absent { by_tag: at(72), home: Some(at(71)), by_id: None, deleted: None };
@@ -190,7 +194,7 @@ fn a_finalizer_is_not_removed_before_an_unseen_eni_is_ruled_out() {
     own.attachment.deleting = Some(at(26));
     assert_eq!(own.step().action, Action::Release);
     own.call_history.failed(Call::Create, &CallError::Unknown("timeout".into()), at(30));
-    assert_eq!(own.step().action, Action::Wait, "a Create of ours got no answer");
+    assert_eq!(own.step().action, Action::Wait, "a Create of this process got no answer");
     // EC2 answered with an ENI, the status could not be written, and now the lookups go to another account.
     let mut made = World::new(absent(200));
     made.attachment.deleting = Some(at(26));
@@ -242,12 +246,12 @@ fn a_missing_eni_is_released_only_once_ec2_has_shown_this_cluster_since() {
     assert_eq!(world.step().action, Action::LookupInstance(instance));
     // EC2 does not show the instance here.
     (world.instance, world.unlooked) = (Some(InstanceObservation::first(InstanceState::Missing, at(132))), false);
-    assert_eq!(world.step().action, Action::Wait, "a sweep tells");
+    assert_eq!(world.step().action, Action::Wait, "the next resync decides");
     world.home_shown = Some(at(72));
     assert_eq!(
         world.step().action,
         Action::LookupById(eni(1).id),
-        "the looks before that may have been at another place"
+        "the earlier lookups may have been in another account"
     );
     world.observation = missed_twice(at(90), at(132), Some(at(72)));
     assert_eq!(world.step().action, Action::Release);
@@ -264,7 +268,7 @@ fn a_missing_eni_is_released_only_once_ec2_has_shown_this_cluster_since() {
     (world.home_shown, world.observation) =
         (None, Observation::Absent { by_tag: at(90), home: None, by_id: Some(Missed::once(at(95))), deleted: None });
     world.instance = Some(InstanceObservation::first(InstanceState::Terminated, at(60)));
-    assert!(matches!(world.step().action, Action::LookupInstance(_)), "it is shown here still");
+    assert!(matches!(world.step().action, Action::LookupInstance(_)), "EC2 still shows the ENI");
     world.home_shown = Some(at(133));
     assert_eq!(world.step().action, Action::LookupById(eni(1).id));
     let missed = Missed::once(at(95)).and(at(134)).after(Some(at(133)));
