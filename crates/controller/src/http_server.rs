@@ -11,7 +11,8 @@ use multi_eni_plan::write_history::Write;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
@@ -108,8 +109,7 @@ pub async fn start(metrics: SocketAddr, health: SocketAddr, gauges: Arc<Gauges>)
         vec![(metrics, metrics_routes), (health, health_routes)]
     };
     for (address, router) in routes {
-        let bound = TcpListener::bind(address).await;
-        let listener = bound.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        let listener = listen(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
         tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "HTTP server stopped");
@@ -118,6 +118,24 @@ pub async fn start(metrics: SocketAddr, health: SocketAddr, gauges: Arc<Gauges>)
     }
     Ok(())
 }
+
+/// Binds the address. `[::]` accepts IPv4 connections too, and stands for `0.0.0.0` where the kernel has no IPv6.
+async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    let without_ipv6 = |error: &std::io::Error| {
+        matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::Unsupported)
+            || error.raw_os_error() == Some(ADDRESS_FAMILY_NOT_SUPPORTED)
+    };
+    match bound {
+        Err(error) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && without_ipv6(&error) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        other => other,
+    }
+}
+
+/// Linux' EAFNOSUPPORT, for which the standard library has no kind.
+const ADDRESS_FAMILY_NOT_SUPPORTED: i32 = 97;
 
 async fn show_metrics(State(gauges): State<Arc<Gauges>>) -> impl IntoResponse {
     match gauges.text() {
@@ -142,5 +160,28 @@ async fn show_ready(State(gauges): State<Arc<Gauges>>) -> impl IntoResponse {
             StatusCode::SERVICE_UNAVAILABLE,
             "not ready: the first lists of the watches are not complete, or the Lease cannot be read".to_owned(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpStream;
+
+    #[tokio::test]
+    async fn the_default_address_accepts_ipv6_and_ipv4() {
+        let listener = listen("[::]:0".parse().unwrap()).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for client in [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)] {
+            let (connected, accepted) = tokio::join!(TcpStream::connect((client, port)), listener.accept());
+            assert!(connected.is_ok() && accepted.is_ok(), "{client}: {connected:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_no_lack_of_ipv6() {
+        let first = listen("[::]:0".parse().unwrap()).await.unwrap();
+        let error = listen(first.local_addr().unwrap()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
     }
 }

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 const GROUPS: usize = 16;
 /// The prefix of this controller's own tags.
 const OUR_TAGS: &str = "multi-eni.networking.k8s.aws/";
-/// The valid device indexes.
+/// The valid device indexes of card 0; index 0 is the primary interface. Other cards have an index 0, too.
 const INDEXES: RangeInclusive<i32> = 1..=63;
 /// The most bytes of nodeConfig, as JSON. nodeConfig is copied into each ENIAttachment. etcd limits an object to 1.5 MiB, which
 /// includes the managed fields.
@@ -87,7 +87,7 @@ pub fn of_request(request: &EniRequest) -> Result<(), String> {
              (EC2's default quota is 5): name fewer groups"
         ));
     }
-    if !INDEXES.contains(&request.device_index) {
+    if !is_index(request) {
         return Err(format!(
             "the maximum of deviceIndex is {}, and a subnet of this zone would get {}. Name fewer subnets, or a lower \
              deviceIndex",
@@ -96,6 +96,11 @@ pub fn of_request(request: &EniRequest) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+fn is_index(request: &EniRequest) -> bool {
+    let is_first_of_another_card = request.network_card_index > 0 && request.device_index == 0;
+    INDEXES.contains(&request.device_index) || is_first_of_another_card
 }
 
 #[cfg(test)]

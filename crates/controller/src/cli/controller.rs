@@ -21,12 +21,12 @@ use std::time::Duration;
 /// environment variables, AWS_REGION and AWS_ENDPOINT_URL included.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// Address of /metrics
-    #[arg(long, env = "MULTI_ENI_METRICS_ADDR", default_value = "0.0.0.0:8080")]
+    /// Address of /metrics. [::] is every IPv6 and IPv4 address; where the kernel has no IPv6, it is every IPv4 address
+    #[arg(long, env = "MULTI_ENI_METRICS_ADDR", default_value = "[::]:8080")]
     metrics_addr: SocketAddr,
 
-    /// Address of /healthz and /readyz
-    #[arg(long, env = "MULTI_ENI_HEALTH_ADDR", default_value = "0.0.0.0:8081")]
+    /// Address of /healthz and /readyz, likewise
+    #[arg(long, env = "MULTI_ENI_HEALTH_ADDR", default_value = "[::]:8081")]
     health_addr: SocketAddr,
 
     /// Elect a leader by a Lease (in POD_NAMESPACE, with POD_NAME as the holder), so that several replicas can run

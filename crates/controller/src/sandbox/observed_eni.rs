@@ -29,9 +29,12 @@ pub fn seen(eni: &Eni) -> Option<ObservedEni> {
         owner: "123456789012".into(),
         mac: eni.mac_address.as_str().into(),
         private_ips: eni.private_ips.iter().map(|ip| ip.to_string().into()).collect(),
-        ipv4_prefixes: Vec::new(),
-        ipv6: ObservedIpv6::default(),
-        operator: None,
+        ipv4_prefixes: sorted(eni.ipv4_prefixes.iter().map(|ip| format!("{ip}/28"))),
+        ipv6: ObservedIpv6 {
+            addresses: sorted(eni.ipv6_addresses.iter().map(ToString::to_string)),
+            prefixes: sorted(eni.ipv6_prefixes.iter().map(|ip| format!("{ip}/80"))),
+        },
+        operator: eni.managed.then(|| "eks.amazonaws.com".into()),
         groups: eni.groups.iter().filter_map(|id| SecurityGroupId::parse(id).ok()).collect(),
         description: eni.description.clone(),
         source_dest_check: eni.source_dest_check,
@@ -41,4 +44,11 @@ pub fn seen(eni: &Eni) -> Option<ObservedEni> {
         shown_at: eni.created,
         last_call: None,
     })
+}
+
+/// The texts in the order in which the cache keeps them.
+fn sorted<T: From<String> + Ord>(texts: impl Iterator<Item = String>) -> Vec<T> {
+    let mut texts: Vec<T> = texts.map(T::from).collect();
+    texts.sort_unstable();
+    texts
 }

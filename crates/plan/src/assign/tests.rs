@@ -2,6 +2,7 @@
 //! of the basic rules; each file of the folder tests one part of the decision.
 
 mod adoption;
+mod coverage;
 mod duplicates;
 mod life;
 mod limits;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::assign::UnassignedReason;
 use crate::assign::tests::{at, new_attachment, nodeeni};
 
 fn ready(node: &str) -> Attachment {
@@ -93,4 +94,73 @@ fn a_refused_change_in_place_is_reported_on_the_nodeeni() {
     assert!(says.contains("1 of 1 ENIs are ready; node n0: eni-1 is attached; Modify"), "{says}");
     conditions::set(&mut refused.status.conditions, attached(IN_PLACE), None, at(0));
     assert_eq!(reported(&refused)[0].0, "True");
+}
+
+fn status_of(refused: &[Unassigned], matched: &[&str], desired: usize, now: Timestamp) -> NodeEniStatus {
+    nodeeni_status(Input {
+        nodeeni: &nodeeni("a", 1, &["subnet-00000001"]),
+        previous: &NodeEniStatus::default(),
+        attachments: &[&ready("n0")],
+        matched: &matched.iter().copied().collect(),
+        former: &BTreeSet::new(),
+        desired,
+        refused: &refused.iter().collect::<Vec<_>>(),
+        pinned: &[],
+        waiting: &[],
+        removals: &RemovalPace::default(),
+        problems: &[],
+        expected: None,
+        mtu: None,
+        now,
+    })
+}
+
+fn condition(status: &NodeEniStatus, kind: &str) -> Option<(String, String, String)> {
+    let found = status.conditions.iter().find(|condition| condition.type_ == kind)?;
+    Some((found.status.clone(), found.reason.clone(), found.message.clone()))
+}
+
+fn refused(node: &str, why: UnassignedReason) -> Unassigned {
+    Unassigned { nodeeni_uid: "uid-a".into(), node: node.into(), why }
+}
+
+#[test]
+fn ready_does_not_wait_for_a_node_in_whose_zone_no_subnet_is() {
+    let why = UnassignedReason::NoSubnetInZone { zone: "z9".into(), zones: vec!["z1".into()] };
+    let status = status_of(&[refused("far", why)], &["n0", "far"], 1, at(0));
+    assert_eq!((status.matched_nodes, status.nodes_without_subnet, status.failed), (2, 1, 0));
+    let of = |kind: &str| condition(&status, kind).map(|(value, reason, _)| (value, reason));
+    assert_eq!(of(types::READY), Some(("True".into(), "AllReady".into())));
+    assert_eq!(of(types::DEGRADED), Some(("False".into(), "AsExpected".into())));
+    assert_eq!(of(types::ZONES_COVERED), Some(("False".into(), "NoSubnetInZone".into())));
+    let (_, _, says) = condition(&status, types::ZONES_COVERED).unwrap();
+    assert!(says.contains("z9") && says.contains("far") && says.contains("z1"), "{says}");
+    assert_eq!(of(types::NODES_SUPPORTED), None);
+    let covered = status_of(&[], &["n0"], 1, at(0));
+    assert_eq!(condition(&covered, types::ZONES_COVERED).unwrap().0, "True");
+}
+
+#[test]
+fn nodes_that_can_have_no_eni_are_named_once_and_make_nothing_degraded() {
+    let why = || UnassignedReason::Unsupported(crate::observed::Unattachable::Hybrid);
+    let many: Vec<Unassigned> = (0..7).map(|n| refused(&format!("hybrid-{n}"), why())).collect();
+    let matched: Vec<&str> = many.iter().map(|refusal| refusal.node.as_str()).chain(["n0"]).collect();
+    let status = status_of(&many, &matched, 1, at(0));
+    assert_eq!(condition(&status, types::READY).unwrap().0, "True");
+    assert_eq!(condition(&status, types::DEGRADED).unwrap().0, "False");
+    let (value, _, says) = condition(&status, types::NODES_SUPPORTED).unwrap();
+    assert_eq!(value, "False");
+    assert!(says.starts_with("7 matching nodes") && says.contains("EKS Hybrid Node") && says.ends_with("and 2 others"));
+}
+
+#[test]
+fn a_nodeeni_that_matches_no_node_is_unknown_for_its_first_minute() {
+    let young = status_of(&[], &[], 0, at(59));
+    assert_eq!(condition(&young, types::READY).map(|(value, reason, _)| (value, reason)), {
+        Some(("Unknown".into(), "NoNodeMatches".into()))
+    });
+    assert_eq!(next_change(&nodeeni("a", 1, &["subnet-00000001"]), &young, at(59)), Some(at(60)));
+    let settled = status_of(&[], &[], 0, at(60));
+    assert_eq!(condition(&settled, types::READY).unwrap().0, "True");
+    assert_eq!(next_change(&nodeeni("a", 1, &["subnet-00000001"]), &settled, at(60)), None);
 }

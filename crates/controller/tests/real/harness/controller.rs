@@ -1,7 +1,7 @@
 //! The `multi-eni controller` binary as a process that a story starts, stops, kills and queries.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -29,10 +29,12 @@ impl ControllerProcess {
         env: &[(&str, &str)],
     ) -> Result<Self, String> {
         let (health, metrics) = (free_address()?, free_address()?);
+        // The default addresses, with other ports.
+        let every = |at: SocketAddr| SocketAddr::from((Ipv6Addr::UNSPECIFIED, at.port())).to_string();
         let program = Path::new(env!("CARGO_BIN_EXE_multi-eni"));
         let process = Process::start(name, program, &dir.join(format!("{name}.log")), |command| {
             command.args(["controller", "--leader-elect"]);
-            command.args(["--health-addr", &health.to_string(), "--metrics-addr", &metrics.to_string()]);
+            command.args(["--health-addr", &every(health), "--metrics-addr", &every(metrics)]);
             command.env_clear().env("PATH", "/usr/bin:/bin").env("RUST_BACKTRACE", "1");
             command.env("KUBECONFIG", kubeconfig).env("POD_NAME", name).env("POD_NAMESPACE", namespace);
             command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
@@ -46,6 +48,12 @@ impl ControllerProcess {
     pub fn wait_ready(&mut self, timeout: Duration) -> Result<(), String> {
         let health = self.health;
         self.process.wait_until(timeout, || get(health, "/readyz").is_ok_and(|(status, _)| status == 200))
+    }
+
+    /// What the pages answer over IPv6, as kubelet and Prometheus ask on an IPv6-only cluster: `/readyz` and `/metrics`.
+    pub fn over_ipv6(&self) -> Result<[(u16, String); 2], String> {
+        let local = |at: SocketAddr| SocketAddr::from((Ipv6Addr::LOCALHOST, at.port()));
+        Ok([get(local(self.health), "/readyz")?, get(local(self.metrics), "/metrics")?])
     }
 
     /// Sends SIGKILL, which is what a crash between any two calls looks like.

@@ -26,17 +26,20 @@ fn wrong_ones_beside_a_good_one() -> Result<(), Failure> {
     environment.attached(INSTANCE, &[3], SOON)?;
     // The younger of two NodeENIs asks for the index that the older one has.
     environment.apply(&one("late", SUBNET_B, 3))?;
-    for (name, reason, words) in [
-        ("nowhere", "SubnetNotFound", NOWHERE),
-        ("far", "NoSubnetInZone", "add a subnet of that zone"),
-        ("late", "DeviceIndexConflict", "used by NodeENI good"),
-    ] {
+    for (name, reason, words) in
+        [("nowhere", "SubnetNotFound", NOWHERE), ("late", "DeviceIndexConflict", "used by NodeENI good")]
+    {
         let (found, message) = environment.condition(name, "Degraded", "True", SOON)?;
         environment.assert_eq(name, found.as_str(), reason);
         assert!(message.contains(words) && message.contains("node1"), "{name}: {message}");
         environment.condition(name, "Ready", "False", SOON)?;
     }
     environment.condition("good", "Ready", "True", SOON)?;
+    let (reason, message) = environment.condition("far", "ZonesCovered", "False", SOON)?;
+    environment.assert_eq("far", reason.as_str(), "NoSubnetInZone");
+    assert!(message.contains("add a subnet of that zone") && message.contains("node1"), "{message}");
+    environment.condition("far", "Ready", "True", SOON)?;
+    environment.condition("far", "Degraded", "False", SOON)?;
     environment.idle()?;
     environment.assert_eq("Creates", environment.account.call_counts().get("CreateNetworkInterface"), Some(&1));
     environment.kubectl(&["delete", "nodeeni", "--all", "--timeout=30s"])?;

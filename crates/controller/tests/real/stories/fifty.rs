@@ -16,7 +16,6 @@ const OTHER_GROUP: &str = "sg-0fffffffffffffff1";
 /// NodeENIs that the API server accepts but that cannot work: name, spec, reason of Degraded, part of its message.
 fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
     let a = format!("subnetID: {SUBNET_A}");
-    let far = vec![FAR_SUBNET; 30].join(", ");
     vec![
         (
             "nowhere",
@@ -26,7 +25,7 @@ fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
         ),
         (
             "one-nowhere",
-            format!("subnetIDs: [{SUBNET_A}, subnet-0123456789abcdef0], deviceIndex: 21"),
+            format!("subnetIDs: [{FAR_SUBNET}, subnet-0123456789abcdef0], deviceIndex: 21"),
             "SubnetNotFound",
             "subnet-0123456789abcdef0",
         ),
@@ -38,7 +37,6 @@ fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
             "SubnetNameAmbiguous",
             "name one of them by subnetID",
         ),
-        ("far", format!("subnetIDs: [{far}], deviceIndex: 25"), "NoSubnetInZone", "add a subnet of that zone"),
         ("other-vpc", format!("subnetID: {OTHER_SUBNET}, deviceIndex: 26"), "SubnetInOtherVPC", OTHER_VPC),
         (
             "no-group",
@@ -65,7 +63,7 @@ fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
             "addresses",
             format!("{a}, deviceIndex: 31, privateIPCount: 50"),
             "TooManyAddresses",
-            "takes 30 IPv4 addresses",
+            "supports 30 IPv4 addresses",
         ),
         ("prefixes", format!("{a}, deviceIndex: 32, ipv4PrefixCount: 49"), "TooManyAddresses", "the spec asks for 50"),
         ("ipv6", format!("{a}, deviceIndex: 33, ipv6AddressCount: 50"), "TooManyAddresses", "IPv6"),
@@ -146,8 +144,14 @@ fn are_refused_or_explained_and_the_good_one_works() -> Result<(), Failure> {
         assert!(message.contains(words), "{name}: {message}");
     }
     for (name, _) in &good {
-        environment.condition(name, "Ready", "True", SOON)?;
+        // A NodeENI that matches no node is Unknown for its first minute.
+        environment.condition(name, "Ready", "True", SOON * 4)?;
     }
+    let far = vec![FAR_SUBNET; 30].join(", ");
+    environment.apply(&selected("far", &format!("subnetIDs: [{far}], deviceIndex: 25")))?;
+    let (reason, message) = environment.condition("far", "ZonesCovered", "False", SOON)?;
+    environment.assert_eq(&message, reason.as_str(), "NoSubnetInZone");
+    environment.condition("far", "Ready", "True", SOON)?;
     // The instance has six interfaces, and two ENIAttachments whose calls EC2 refuses reserve a slot each: an m5.4xlarge has no
     // more.
     environment.apply(&selected("too-many", &format!("subnetID: {SUBNET_B}, deviceIndex: 41")))?;

@@ -16,6 +16,7 @@ mod nodes;
 mod occupied;
 mod paced;
 mod page;
+mod places;
 mod plan;
 mod pods;
 mod refusals;
