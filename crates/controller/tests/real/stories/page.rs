@@ -31,7 +31,7 @@ fn both_enis_are_attached_with_the_label_and_removed_with_it() -> Result<(), Fai
     assert_eq!(foreign.len(), 4);
 
     environment.apply(MANIFESTS)?;
-    let (reason, _) = environment.condition("nodeeni-subnet-a", "Ready", "True", SOON)?;
+    let (reason, _) = environment.condition("nodeeni-subnet-a", "Ready", "Unknown", SOON)?;
     environment.assert_eq("reason before any node has the label", reason.as_str(), "NoNodeMatches");
     environment.assert_eq("ENIs before the label", account.ours().len(), 0);
     ec2.clear_calls();
