@@ -60,7 +60,7 @@ use std::collections::BTreeMap;
         "!(has(self.ipv6PrefixCount) && self.ipv6PrefixCount > 0 && has(self.ipv6AddressCount) && self.ipv6AddressCount > 0)"
     ).message("ipv6PrefixCount and ipv6AddressCount exclude each other on EC2: set one of them"),
     validation = Rule::new(
-        "self.deviceIndex > 0 || (has(self.networkCardIndex) && self.networkCardIndex > 0)"
+        "!has(self.deviceIndex) || self.deviceIndex > 0 || (has(self.networkCardIndex) && self.networkCardIndex > 0)"
     ).message("deviceIndex 0 of network card 0 is the node's primary network interface: use deviceIndex 1 or higher, or another networkCardIndex")
 )]
 pub struct NodeEniSpec {
