@@ -111,6 +111,11 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ),
     ("prefixes -1", "subnetID: subnet-12345678, nodeSelector: {a: b}, ipv4PrefixCount: -1", "must be from 0 to 49"),
     ("IPv6 -1", "subnetID: subnet-12345678, nodeSelector: {a: b}, ipv6AddressCount: -1", "must be from 0 to 50"),
+    (
+        "IPv6 twice",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, ipv6AddressCount: 1, ipv6PrefixCount: 1",
+        "ipv6PrefixCount and ipv6AddressCount exclude each other",
+    ),
     ("addresses 0", "subnetID: subnet-12345678, nodeSelector: {a: b}, privateIPCount: 0", "must be from 1 to 50"),
     ("an unknown field", "subnetID: subnet-12345678, nodeSelector: {a: b}, subnetId: x", "unknown field"),
 ];
