@@ -121,17 +121,17 @@ pub async fn start(metrics: SocketAddr, health: SocketAddr, gauges: Arc<Gauges>)
 
 /// Binds the address. `[::]` accepts IPv4 connections too, and stands for `0.0.0.0` where the kernel has no IPv6.
 async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    let without_ipv6 = |error: &std::io::Error| {
-        matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::Unsupported)
-            || error.raw_os_error() == Some(ADDRESS_FAMILY_NOT_SUPPORTED)
-    };
-    match bound {
-        Err(error) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && without_ipv6(&error) => {
+    match TcpListener::bind(address).await {
+        Err(error) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && is_lack_of_ipv6(&error) => {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
         }
         other => other,
     }
+}
+
+/// Whether the kernel has no IPv6 (EAFNOSUPPORT), or it is switched off (EADDRNOTAVAIL).
+fn is_lack_of_ipv6(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(ADDRESS_FAMILY_NOT_SUPPORTED)
 }
 
 /// Linux' EAFNOSUPPORT, for which the standard library has no kind.
@@ -183,5 +183,14 @@ mod tests {
         let first = listen("[::]:0".parse().unwrap()).await.unwrap();
         let error = listen(first.local_addr().unwrap()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        assert!(!is_lack_of_ipv6(&error));
+    }
+
+    #[test]
+    fn a_kernel_without_ipv6_is_recognized_by_its_errors() {
+        const EADDRNOTAVAIL: i32 = 99;
+        for number in [ADDRESS_FAMILY_NOT_SUPPORTED, EADDRNOTAVAIL] {
+            assert!(is_lack_of_ipv6(&std::io::Error::from_raw_os_error(number)), "{number}");
+        }
     }
 }

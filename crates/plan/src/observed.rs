@@ -10,6 +10,10 @@ use multi_eni_api::names;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod node;
+
+pub use node::{NotOnEc2, ObservedNode, Unattachable, ZONE_LABEL};
+
 /// The identity of this cluster on EC2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
@@ -17,94 +21,6 @@ pub struct Cluster {
     pub uid: String,
     /// Readable name, only for display.
     pub name: String,
-}
-
-/// Why a Node can have no ENI.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotOnEc2 {
-    /// The Node has no providerID: the cloud provider has not written it yet, or never will.
-    #[error("the Node has no providerID yet: the cloud provider sets it, as aws:///ZONE/INSTANCE")]
-    NoProviderId,
-    /// The Node can never have an ENI of this controller.
-    #[error(transparent)]
-    Never(#[from] Unattachable),
-}
-
-/// Why a Node can never have an ENI of this controller, by its providerID, which never changes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Unattachable {
-    /// A Fargate Pod has a Node of its own and no instance: `aws:///ZONE/TASK/fargate-…`.
-    #[error("an AWS Fargate Node")]
-    Fargate,
-    /// A machine outside AWS: `eks-hybrid:///REGION/CLUSTER/NAME`.
-    #[error("an EKS Hybrid Node")]
-    Hybrid,
-    /// SageMaker attaches the interfaces, and EC2 refuses AttachNetworkInterface: `aws:///ZONE/sagemaker/cluster/hyperpod-…`
-    /// (aws/amazon-vpc-cni-k8s#3874).
-    #[error("a SageMaker HyperPod Node")]
-    HyperPod,
-    /// The providerID is of another cloud, or names no instance.
-    #[error("a Node whose providerID {0:?} names no EC2 instance")]
-    OtherProvider(String),
-}
-
-/// The fields of a Node that the decisions need.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObservedNode {
-    /// Its name.
-    pub name: String,
-    /// Its UID.
-    pub uid: String,
-    /// Its labels.
-    pub labels: StringMap,
-    /// The instance, from the providerID.
-    pub instance: Result<InstanceId, NotOnEc2>,
-    /// Availability Zone by the providerID. A zone that EC2 shows takes precedence over it; the label comes last.
-    pub zone: Option<String>,
-    /// Instance type, from the well-known label.
-    pub instance_type: Option<String>,
-    /// Whether it has a deletionTimestamp.
-    pub deleting: bool,
-    /// When it was created.
-    pub created: Timestamp,
-    /// Whether it carries the taint of a Node that its cloud provider has not initialized.
-    pub uninitialized: bool,
-}
-
-/// For this time after its creation a Node without providerID or zone counts as joining the cluster.
-const JOINS_WITHIN: SignedDuration = SignedDuration::from_mins(5);
-
-/// The label with which EKS marks the Nodes of Auto Mode, with the value `auto`.
-const COMPUTE_TYPE_LABEL: &str = "eks.amazonaws.com/compute-type";
-
-/// The well-known label of a Node's Availability Zone.
-pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
-
-impl ObservedNode {
-    /// Whether this Node counts before another Node of the same instance. A Node that is not being deleted comes first, then the
-    /// older one, for which the existing ENIs were created, then the order of the names.
-    pub fn counts_before(&self, other: &Self) -> bool {
-        (self.deleting, self.created, &self.name) < (other.deleting, other.created, &other.name)
-    }
-
-    /// Until when the Node counts as joining the cluster: the cloud provider has not written its providerID and zone yet. While
-    /// the taint stands the end is not known: [`Timestamp::MAX`].
-    pub fn joins_until(&self) -> Timestamp {
-        if self.uninitialized {
-            return Timestamp::MAX;
-        }
-        self.created.saturating_add(JOINS_WITHIN).unwrap_or(Timestamp::MAX)
-    }
-
-    /// Whether the label says that EKS Auto Mode manages the instance. EC2 refuses changes of its interfaces to everybody else.
-    pub fn is_auto_mode(&self) -> bool {
-        self.labels.get(COMPUTE_TYPE_LABEL) == Some("auto")
-    }
-
-    /// Availability Zone by the well-known label, which any user can change.
-    pub fn zone_by_label(&self) -> Option<&str> {
-        self.labels.get(ZONE_LABEL).filter(|zone| !zone.is_empty())
-    }
 }
 
 /// The limits of an instance type, by DescribeInstanceTypes.
@@ -427,6 +343,16 @@ pub struct Unshown {
     pub since: Timestamp,
     /// Start of the latest lookup.
     pub as_of: Timestamp,
+}
+
+impl Unshown {
+    /// When the instance may be looked up again. The wait grows with the time for which EC2 does not show the primary interface,
+    /// from one second (EC2 shows the interfaces of a new instance late) to five minutes.
+    pub fn again_at(&self) -> Timestamp {
+        let wait = self.as_of.duration_since(self.since);
+        let wait = wait.clamp(SignedDuration::from_secs(1), SignedDuration::from_mins(5));
+        self.as_of.saturating_add(wait).unwrap_or(Timestamp::MAX)
+    }
 }
 
 /// The device index of an attachment for which EC2's answer has none. It is no slot, and not the slot of the primary interface.

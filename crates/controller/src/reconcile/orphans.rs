@@ -74,8 +74,10 @@ impl Reconciler {
     fn look_at_adoptable(&self, eni: &ObservedEni) {
         let ec2 = &self.deps.ec2;
         let instance = eni.attachment.as_ref().and_then(|at| at.instance.as_ref());
-        let is_unseen =
-            |instance: &&InstanceId| ec2.instance_interfaces(instance).is_none_or(|shown| shown.vpc.is_none());
+        let is_unseen = |instance: &&InstanceId| match ec2.instance_interfaces(instance) {
+            None => true,
+            Some(shown) => shown.vpc.is_none() && shown.without_primary.is_none_or(|of| self.now() >= of.again_at()),
+        };
         if let Some(instance) = instance.filter(is_unseen)
             && self.may_be_adopted(eni)
         {

@@ -9,12 +9,6 @@ use crate::observed::{NotOnEc2, ObservedNode};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::InstanceId;
 
-/// The first wait after a lookup that did not show the primary interface. EC2 shows the interfaces of a new instance late.
-const SOONEST: SignedDuration = SignedDuration::from_secs(1);
-
-/// The longest wait between two lookups of an instance whose primary interface EC2 does not show.
-const SLOWEST: SignedDuration = SignedDuration::from_secs(300);
-
 /// For this time, a primary interface that EC2 does not show is taken for eventual consistency.
 const UNSHOWN_SAID_AFTER: SignedDuration = SignedDuration::from_secs(180);
 
@@ -82,8 +76,7 @@ impl NodePlanner<'_> {
         if let Some(lookup) = lookup.filter(InstanceObservation::is_reported_gone) {
             return self.instance_gone(instance, lookup);
         }
-        let wait = unshown.as_of.duration_since(unshown.since).clamp(SOONEST, SLOWEST);
-        let again = unshown.as_of.saturating_add(wait).unwrap_or(Timestamp::MAX);
+        let again = unshown.again_at();
         if input.now < again {
             self.plan.recheck_at(again);
         } else {

@@ -13,24 +13,34 @@ fn ready(node: &str) -> Attachment {
     attachment
 }
 
-/// The conditions Ready and Progressing, as status and message.
-fn reported(attachment: &[Attachment], matched: &[&str], desired: usize) -> [(String, String); 2] {
-    let status = nodeeni_status(Input {
+fn status_with(
+    attachments: &[Attachment],
+    refused: &[Unassigned],
+    matched: &[&str],
+    desired: usize,
+    now: Timestamp,
+) -> NodeEniStatus {
+    nodeeni_status(Input {
         nodeeni: &nodeeni("a", 1, &["subnet-00000001"]),
         previous: &NodeEniStatus::default(),
-        attachments: &attachment.iter().collect::<Vec<_>>(),
+        attachments: &attachments.iter().collect::<Vec<_>>(),
         matched: &matched.iter().copied().collect(),
         former: &BTreeSet::new(),
         desired,
-        refused: &[],
+        refused: &refused.iter().collect::<Vec<_>>(),
         pinned: &[],
         waiting: &[],
         removals: &RemovalPace::default(),
         problems: &[],
         expected: None,
         mtu: None,
-        now: at(0),
-    });
+        now,
+    })
+}
+
+/// The conditions Ready and Progressing, as status and message.
+fn reported(attachment: &[Attachment], matched: &[&str], desired: usize) -> [(String, String); 2] {
+    let status = status_with(attachment, &[], matched, desired, at(0));
     [types::READY, types::PROGRESSING].map(|kind| {
         let condition = status.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
         (condition.status.clone(), condition.message.clone())
@@ -97,22 +107,7 @@ fn a_refused_change_in_place_is_reported_on_the_nodeeni() {
 }
 
 fn status_of(refused: &[Unassigned], matched: &[&str], desired: usize, now: Timestamp) -> NodeEniStatus {
-    nodeeni_status(Input {
-        nodeeni: &nodeeni("a", 1, &["subnet-00000001"]),
-        previous: &NodeEniStatus::default(),
-        attachments: &[&ready("n0")],
-        matched: &matched.iter().copied().collect(),
-        former: &BTreeSet::new(),
-        desired,
-        refused: &refused.iter().collect::<Vec<_>>(),
-        pinned: &[],
-        waiting: &[],
-        removals: &RemovalPace::default(),
-        problems: &[],
-        expected: None,
-        mtu: None,
-        now,
-    })
+    status_with(&[ready("n0")], refused, matched, desired, now)
 }
 
 fn condition(status: &NodeEniStatus, kind: &str) -> Option<(String, String, String)> {
