@@ -108,8 +108,9 @@ impl Refusals {
             // The controller sends nothing for an instance that is gone or that EC2's answers leave out. Other invariants judge
             // whether it is gone.
             "CreateNetworkInterface" | "AttachNetworkInterface" if is_gone => true,
-            // EC2 attaches the ENI, so no Attach is refused any more.
-            "AttachNetworkInterface" if attached == AttachmentPlace::InPlace => true,
+            // EC2 attaches the ENI, so neither its Create nor its Attach is refused any more. The controller may have found the ENI
+            // of a Create whose answer was lost.
+            "CreateNetworkInterface" | "AttachNetworkInterface" if attached == AttachmentPlace::InPlace => true,
             // The ENI must be detached before it can be deleted.
             "DeleteNetworkInterface" => attached != AttachmentPlace::Nowhere,
             // A deletion waits for no request of the creation, and an ENI that is not in its place waits for no change there.

@@ -326,6 +326,27 @@ fn a_refusal_of_a_request_that_is_not_needed_any_more_is_over() {
 }
 
 #[test]
+fn a_refused_create_is_over_when_ec2_attaches_the_eni_of_an_earlier_create() {
+    let create = "CreateNetworkInterface";
+    let found = |status: Option<AttachmentStatus>| {
+        let mut world = World::settled();
+        world.has(LATER, &By::Time, made(ENI, ATTACHMENT_UID));
+        let well = condition("Degraded", "False", "AsExpected");
+        world.writes(LATER, REPLICA, "nodeenis", NODEENI, ["status", "conditions"], well);
+        for after in [0, 4_000] {
+            world.state.refusals.ended(LATER + after, ATTACHMENT, create, Some("UnauthorizedOperation"));
+        }
+        if let Some(status) = status {
+            world.has(LATER + 5_000, &By::Time, on(made(ENI, ATTACHMENT_UID), 1, status));
+        }
+        world.state.poll(LATER + 393_000, std::collections::BTreeSet::new());
+        world
+    };
+    holds(&found(Some(AttachmentStatus::Attaching)));
+    breaks(&found(None), Invariant::Said, "CreateNetworkInterface has been refused");
+}
+
+#[test]
 fn a_reported_refusal_has_three_minutes_to_be_reported_again() {
     let anew = |reported: Millis| {
         let mut world = World::settled();
