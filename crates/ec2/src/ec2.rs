@@ -22,6 +22,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,7 @@ pub(crate) struct Inner {
     pub hides_managed: AtomicBool,
     pub changed: UnboundedSender<Changed>,
     pub motion: Notify,
+    pub resync_took: Mutex<Duration>,
     pub resync_requested: AtomicBool,
     pub resync_wake: Notify,
     pub uids: Batcher<String>,
@@ -93,6 +95,7 @@ impl Ec2 {
             hides_managed: AtomicBool::new(false),
             changed,
             motion: Notify::new(),
+            resync_took: Mutex::new(Duration::ZERO),
             resync_requested: AtomicBool::new(false),
             resync_wake: Notify::new(),
             uids: Batcher::new(),

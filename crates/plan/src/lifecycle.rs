@@ -60,12 +60,13 @@ pub fn step(input: Input<'_>) -> Step {
     conditions::complete(&input, up_to_date(&input, action), report)
 }
 
-/// Replaces an action on an ENI by a lookup, if the observation of the ENI is older than `view_valid`. Somebody may have
-/// removed the ENI or its tags since then. Resyncs keep observations younger than that; a lookup is needed when resyncs
-/// fail.
+/// Replaces an action on an ENI by a lookup, if the observation of the ENI is older than `view_valid`, or than two and a half
+/// resyncs where those take long. Somebody may have removed the ENI or its tags since then. Resyncs keep observations younger than
+/// that; a lookup is needed when resyncs fail.
 fn up_to_date(input: &Input<'_>, action: Action) -> Action {
     let Observation::Seen(seen) = input.observation else { return action };
-    let valid_until = seen.shown_at.saturating_add(input.settings.view_valid).unwrap_or(Timestamp::MAX);
+    let valid = input.settings.view_valid.max(input.resync_took.saturating_mul(5) / 2);
+    let valid_until = seen.shown_at.saturating_add(valid).unwrap_or(Timestamp::MAX);
     match &action {
         Action::Attach { .. } | Action::Modify { .. } | Action::Detach { .. } | Action::Delete { .. }
             if input.now > valid_until =>

@@ -132,6 +132,7 @@ impl Reconciler {
             instance: attachment.instance.as_ref().and_then(|instance| self.deps.ec2.instance_observation(instance)),
             states_failure: self.states_failure.as_ref(),
             home_shown: self.deps.ec2.home_shown(),
+            resync_took: self.deps.ec2.resync_took(),
             catalog,
             call_history,
             quota: &self.quota,

@@ -6,11 +6,13 @@
 //! - [`account_evidence`]: when EC2 showed something of this cluster. An absence needs this evidence.
 //! - [`observations`]: the reads that decisions make.
 //! - [`resync`], [`poll`], [`batched_describes`]: the loops that call EC2 and fill the cache.
+//! - [`page_size`]: how many ENIs a page of a resync asks for.
 
 pub(crate) mod account_evidence;
 pub(crate) mod answered_calls;
 pub(crate) mod batched_describes;
 pub(crate) mod observations;
+pub(crate) mod page_size;
 pub(crate) mod poll;
 pub(crate) mod resync;
 pub(crate) mod state;

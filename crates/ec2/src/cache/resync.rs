@@ -1,9 +1,12 @@
 //! The resync: one filtered, paginated Describe of all ENIs of this cluster, at start and then at an interval. It applies the
 //! ENIs of each page at once, but absences only when all pages were answered.
 
+use crate::cache::page_size::PageSize;
 use crate::changed::Changed;
 use crate::convert;
 use crate::ec2::Ec2;
+use crate::lock::lock;
+use jiff::SignedDuration;
 use multi_eni_api::names;
 use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::observed::ObservedEni;
@@ -16,13 +19,16 @@ impl Ec2 {
     pub(crate) async fn keep_resyncing(&self) {
         let options = &self.inner.options;
         let mut retry = options.retry_after;
+        let mut size = PageSize::new(options.page_size);
         loop {
             let began = Instant::now();
-            let resynced = self.resync().await;
+            let resynced = self.resync(size.current()).await;
+            size.resync_ended(resynced.as_ref().err());
             self.inner.resync_requested.store(false, Ordering::Release);
             match resynced {
                 Ok(()) => {
                     retry = options.retry_after;
+                    *lock(&self.inner.resync_took) = began.elapsed();
                     self.note_failure(None);
                     self.await_next_resync(began).await;
                 }
@@ -62,13 +68,19 @@ impl Ec2 {
         self.all_enis(filter).await.map(|page| page.enis)
     }
 
-    /// One resync. ENIs are applied page by page; absences only after the last page.
-    async fn resync(&self) -> Result<(), CallError> {
+    /// How long the last whole resync took; zero before the first. With many ENIs or a slow EC2 it may be longer than the interval,
+    /// and observations are as old as that.
+    pub fn resync_took(&self) -> SignedDuration {
+        SignedDuration::try_from(*lock(&self.inner.resync_took)).unwrap_or(SignedDuration::MAX)
+    }
+
+    /// One resync, with pages of this many ENIs at most. ENIs are applied page by page; absences only after the last page.
+    async fn resync(&self, page_size: i32) -> Result<(), CallError> {
         let filter = convert::filter(&format!("tag:{}", names::TAG_CLUSTER), [self.inner.cluster.uid.as_str()]);
         let (mut began, mut shown, mut token) = (None, BTreeSet::new(), None);
         let mut unreadable = Vec::new();
         loop {
-            let page = self.eni_page(filter.clone(), self.inner.options.page_size, token.take()).await?;
+            let page = self.eni_page(filter.clone(), page_size, token.take()).await?;
             let began = *began.get_or_insert(page.started);
             shown.extend(page.enis.iter().map(|seen| seen.id.clone()));
             self.change(|cache| ((), cache.apply_shown(page.enis)));

@@ -9,6 +9,7 @@ use crate::lifecycle::{self, Action, CallHistory};
 use crate::nodeeni::{EniSpec, NodeEni};
 use crate::observed::{AttachmentState, Observation, ObservedEni};
 use crate::removals::Cause;
+use jiff::SignedDuration;
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::types;
 use multi_eni_api::eniattachment::Phase;
@@ -124,6 +125,7 @@ fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &O
         instance: None,
         states_failure: None,
         home_shown: None,
+        resync_took: SignedDuration::ZERO,
         catalog: input.catalog,
         call_history: &call_history,
         quota: &QuotaGate::default(),

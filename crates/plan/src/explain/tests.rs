@@ -22,6 +22,7 @@ fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
             instance: None,
             states_failure: None,
             home_shown: None,
+            resync_took: jiff::SignedDuration::ZERO,
             catalog: &world.catalog,
             call_history: &call_history,
             quota: &QuotaGate::default(),

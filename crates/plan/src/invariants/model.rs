@@ -315,6 +315,7 @@ impl Model {
             instance: eni_attachment.instance.as_ref().map(|i| InstanceObservation::first(self.state(i), self.now)),
             states_failure: None,
             home_shown: Some(self.now),
+            resync_took: SignedDuration::ZERO,
             catalog: &self.catalog,
             call_history: &call_history,
             quota: &QuotaGate::default(),

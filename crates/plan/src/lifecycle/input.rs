@@ -10,7 +10,7 @@ use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::EniSpec;
 use crate::observed::{Cluster, Ec2Catalog, Observation};
 use crate::settings::Settings;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Everything that one step depends on.
 #[derive(Clone, Copy)]
@@ -34,6 +34,8 @@ pub struct Input<'a> {
     /// When EC2 last showed an ENI or an instance of this cluster, or this process was otherwise proven to be in the
     /// account and Region of the cluster.
     pub home_shown: Option<Timestamp>,
+    /// How long the last whole resync took; zero before the first.
+    pub resync_took: SignedDuration,
     /// The known subnets and security groups.
     pub catalog: &'a Ec2Catalog,
     /// This process's calls for the ENIAttachment.

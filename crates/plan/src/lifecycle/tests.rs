@@ -19,6 +19,7 @@ use crate::nodeeni::NodeEni;
 use crate::observed::{AttachmentState, Missed, ObservedAttachment};
 use crate::observed::{Cluster, Ec2Catalog, ObservedEni, ObservedIpv6};
 use crate::settings::Settings;
+use jiff::SignedDuration;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::eniattachment::Phase;
 use multi_eni_api::ids::{EniId, InstanceId};
@@ -73,6 +74,7 @@ struct World {
     unlooked: bool,
     states_failure: Option<LookupFailure>,
     home_shown: Option<Timestamp>,
+    resync_took: SignedDuration,
     rivals: Vec<Attachment>,
     node_leaving: bool,
     catalog: Ec2Catalog,
@@ -103,6 +105,7 @@ impl World {
             unlooked: false,
             states_failure: None,
             home_shown: None,
+            resync_took: SignedDuration::ZERO,
             rivals: Vec::new(),
             node_leaving: false,
             catalog: Ec2Catalog::default(),
@@ -129,6 +132,7 @@ impl World {
             },
             states_failure: self.states_failure.as_ref(),
             home_shown: self.home_shown,
+            resync_took: self.resync_took,
             catalog: &self.catalog,
             call_history: &self.call_history,
             quota: &self.quota,

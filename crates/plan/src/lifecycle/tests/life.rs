@@ -94,6 +94,21 @@ fn an_attach_that_is_refused_for_the_instance_leads_to_a_lookup() {
 }
 
 #[test]
+fn an_observation_is_valid_for_two_and_a_half_resyncs() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    world.attachment.deleting = Some(at(25));
+    world.set_shown_at(30);
+    let mut action = |took: i64, now: i64| {
+        (world.resync_took, world.now) = (SignedDuration::from_secs(took), at(now));
+        world.step().action
+    };
+    assert!(matches!(action(1, 180), Action::Detach { .. }));
+    assert_eq!(action(1, 181), Action::LookupById(eni(1).id));
+    assert!(matches!(action(100, 280), Action::Detach { .. }), "the resync takes 100 s");
+    assert_eq!(action(100, 281), Action::LookupById(eni(1).id));
+}
+
+#[test]
 fn a_late_create_or_attach_needs_a_living_instance() {
     let mut world = World::new(Observation::Seen(Box::new(eni(1))));
     world.unlooked = true;
