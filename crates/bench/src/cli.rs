@@ -47,10 +47,11 @@ struct Cli {
 }
 
 fn size(text: &str) -> Result<(u32, u32), String> {
-    let wrong = || format!("{text:?} is not NODESxNODEENIS, such as 1000x2, with 10 to 5000 nodes and 1 or 2 NodeENIs");
+    let wrong =
+        || format!("{text:?} is not NODESxNODEENIS, such as 1000x2, with 10 to 20000 nodes and 1 or 2 NodeENIs");
     let (nodes, nodeenis) = text.split_once(['x', '×']).ok_or_else(wrong)?;
     let (nodes, nodeenis) = (nodes.parse().map_err(|_| wrong())?, nodeenis.parse().map_err(|_| wrong())?);
-    ((10..=5000).contains(&nodes) && (1..=2).contains(&nodeenis)).then_some((nodes, nodeenis)).ok_or_else(wrong)
+    ((10..=20_000).contains(&nodes) && (1..=2).contains(&nodeenis)).then_some((nodes, nodeenis)).ok_or_else(wrong)
 }
 
 fn share(text: &str) -> Result<f64, String> {

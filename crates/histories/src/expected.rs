@@ -20,7 +20,7 @@ pub struct Place {
 /// The places that one NodeENI asks for on one Node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DesiredPlaces {
-    /// No places: the selector does not match, or the NodeENI is being deleted.
+    /// No places: the selector does not match, the NodeENI is being deleted, or the Node can never have an ENI.
     Nothing,
     /// Exactly these places. The list is empty if none of the NodeENI's subnets is in the node's zone.
     These(Vec<Place>),
@@ -48,6 +48,9 @@ pub fn desired_places(
 ) -> DesiredPlaces {
     let Some(spec) = &nodeeni.spec else { return DesiredPlaces::Unknown };
     if nodeeni.deleting || !spec.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value)) {
+        return DesiredPlaces::Nothing;
+    }
+    if node.is_unsupported {
         return DesiredPlaces::Nothing;
     }
     if node.deleting {

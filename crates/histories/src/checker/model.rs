@@ -56,6 +56,8 @@ pub struct ModelNode {
     pub zone: String,
     /// Whether it has a deletionTimestamp.
     pub deleting: bool,
+    /// Whether it can never have an ENI.
+    pub is_unsupported: bool,
 }
 
 /// A NodeENI.
@@ -270,6 +272,10 @@ impl Model {
             // The zone comes from the providerID, because anyone can change the label.
             zone: text(object, "/spec/providerID").rsplit('/').nth(1).unwrap_or_default().to_owned(),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+            is_unsupported: {
+                let provider = text(object, "/spec/providerID");
+                !provider.is_empty() && !provider.rsplit('/').next().is_some_and(|last| last.starts_with("i-"))
+            },
         });
         if self.nodes.get(name) == node.as_ref() {
             return;

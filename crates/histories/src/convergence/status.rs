@@ -89,6 +89,14 @@ fn of_nodeeni(state: &State, name: &str, nodeeni: &ModelNodeEni) -> Option<Strin
     if without_subnet > 0 && is_true(&status.conditions, types::ZONES_COVERED) {
         return Some(format!("{name} says ZonesCovered, and {without_subnet} nodes have no subnet in their zone"));
     }
+    let unsupported = state.model.nodes.values().filter(|node| node.is_unsupported && matches(&node.labels)).count();
+    // The condition is absent while there has been no such node.
+    let is_said = status.conditions.iter().any(|c| c.type_ == types::NODES_SUPPORTED && c.status == "False");
+    if (unsupported > 0) != is_said {
+        return Some(format!(
+            "{name} has {unsupported} nodes that can have no ENI, and NodesSupported does not say that"
+        ));
+    }
     let mine =
         || state.model.attachments.values().filter(|attachment| attachment.attachment.nodeeni_uid == nodeeni.uid);
     let in_place: BTreeSet<&str> = mine()

@@ -4,6 +4,7 @@
 use super::Environment;
 use super::api_client::ApiClient;
 use super::api_resources::{eniattachments, nodes, pods};
+use super::joining::{instance_in, later_provider_id};
 use crate::checker::Checker;
 use crate::checker::model::ModelEni;
 use crate::script::SubnetPlace;
@@ -45,11 +46,15 @@ impl Environment {
             let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
             client.delete(&pods(), name).await?;
         }
+        for node in self.api.list(&nodes()).iter().filter(|node| later_provider_id(node).is_some()) {
+            let name = node.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            self.initialize(&client, name).await?;
+        }
         let instances = self.ec2.snapshot().instances;
-        for node in self.api.list(&nodes()) {
+        for node in self.api.list(&nodes()).into_iter().filter(|node| instance_in(node).starts_with("i-")) {
             let text = |pointer: &str| node.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             let (name, draining) = (text("/metadata/name"), node.pointer("/metadata/deletionTimestamp").is_some());
-            let instance = text("/spec/providerID").rsplit('/').next().unwrap_or_default();
+            let instance = instance_in(&node);
             let state = instances.get(instance).map(|instance| instance.state);
             let gone = matches!(state, None | Some(InstanceState::ShuttingDown | InstanceState::Terminated));
             if !draining && !gone {

@@ -7,6 +7,7 @@ mod api_server;
 mod ec2_setup;
 mod epoch;
 mod group_and_subnet_names;
+mod joining;
 mod mend;
 mod node_identity;
 mod operation_result;

@@ -18,6 +18,9 @@ impl Environment {
     ) -> OperationResult {
         let first = self.api.get(&nodes(), "", node).ok_or_else(|| format!("there is no Node {node}"))?;
         let provider = first.pointer("/spec/providerID").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if provider.is_empty() {
+            return Err(format!("Node {node} has no providerID"));
+        }
         let mut all = labels.clone();
         for key in ["topology.kubernetes.io/zone", "node.kubernetes.io/instance-type"] {
             let value = first.pointer("/metadata/labels").and_then(|labels| labels.get(key)).and_then(Value::as_str);

@@ -3,7 +3,8 @@
 use super::Environment;
 use super::api_client::ApiClient;
 use super::api_resources::{POD_ANNOTATION, eniattachments, nodeenis, nodes, pods};
-use super::ec2_setup::{CNI_TAG, NODE_SUBNETS, group, zone};
+use super::ec2_setup::{CNI_TAG, group};
+use super::joining::{NewNode, instance_in};
 use super::operation_result::OperationResult;
 use super::upstream::UpstreamEni;
 use crate::script::{HandChange, Operation, Target};
@@ -11,27 +12,21 @@ use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER};
 use multi_eni_sim::ec2::{Eni, InstanceState};
 use multi_eni_sim::kube::Denial;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// The message with which the simulated admission policy denies a write.
 pub const DENIED: &str = "not in this cluster";
-
-/// A Node that is to register.
-struct NewNode<'a> {
-    node: &'a str,
-    instance: &'a str,
-    /// `a` or `b`.
-    zone_letter: &'a str,
-    labels: &'a BTreeMap<String, String>,
-}
 
 impl Environment {
     /// Performs an operation on EC2 or on the API server. Operations on replicas and on their network do nothing here.
     pub async fn play(&self, operation: &Operation) -> OperationResult {
         let client = ApiClient::new(&self.api);
         match operation {
-            Operation::Join { node, instance, zone, labels } => {
-                self.join(&client, &NewNode { node, instance, zone_letter: zone, labels }).await
+            Operation::Join { node, instance, zone, labels, bare } => {
+                self.join(&client, &NewNode { node, instance, zone_letter: zone, labels, bare: *bare }).await
+            }
+            Operation::Initialize { node } => self.initialize(&client, node).await,
+            Operation::JoinUnsupported { node, kind, labels } => {
+                self.join_unsupported(&client, node, *kind, labels).await
             }
             Operation::Leave { node, terminate } => {
                 if *terminate {
@@ -185,26 +180,6 @@ impl Environment {
         }
     }
 
-    async fn join(&self, client: &ApiClient, new: &NewNode<'_>) -> OperationResult {
-        let NewNode { node, instance, zone_letter, labels } = *new;
-        if !self.ec2.snapshot().instances.contains_key(instance) {
-            let subnet = NODE_SUBNETS[usize::from(zone_letter != "a")];
-            self.ec2.run_instance(instance, &self.instance_type, subnet).map_err(|error| error.to_string())?;
-        }
-        let zone = zone(zone_letter);
-        let mut labels = labels.clone();
-        labels.insert("topology.kubernetes.io/zone".to_owned(), zone.clone());
-        labels.insert("kubernetes.io/hostname".to_owned(), node.to_owned());
-        if self.typed {
-            labels.insert("node.kubernetes.io/instance-type".to_owned(), self.instance_type.clone());
-        }
-        let object = json!({
-            "apiVersion": "v1", "kind": "Node", "metadata": { "name": node, "labels": labels },
-            "spec": { "providerID": format!("aws:///{zone}/{instance}") },
-        });
-        client.create(&nodes(), &object).await.map(|_| format!("Node {node} joins on {instance} in {zone}"))
-    }
-
     async fn apply(&self, client: &ApiClient, name: &str, spec: &Value) -> OperationResult {
         let object = json!({
             "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "NodeENI", "metadata": { "name": name }, "spec": spec,
@@ -220,8 +195,7 @@ impl Environment {
 
     pub(super) fn instance_of(&self, node: &str) -> Result<String, String> {
         let object = self.api.get(&nodes(), "", node).ok_or_else(|| format!("there is no Node {node}"))?;
-        let provider = object.pointer("/spec/providerID").and_then(Value::as_str).unwrap_or_default();
-        Ok(provider.rsplit('/').next().unwrap_or_default().to_owned())
+        Ok(instance_in(&object).to_owned())
     }
 
     fn terminate(&self, node: &str) -> OperationResult {

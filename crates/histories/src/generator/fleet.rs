@@ -42,6 +42,8 @@ pub(super) struct Fleet {
     pub replicas: usize,
     /// How many network cards every instance has.
     pub cards: usize,
+    /// How many Nodes joined that can never have an ENI.
+    pub unsupported: u32,
     instances: u64,
     started: u64,
 }
@@ -59,6 +61,7 @@ impl Fleet {
             quota: false,
             replicas,
             cards,
+            unsupported: 0,
             instances: 0,
             started: 0,
         }
@@ -154,6 +157,7 @@ pub(super) fn join(name: &str, node: &Node) -> Operation {
         instance: node.instance.clone(),
         zone: node.zone.clone(),
         labels: node.labels.clone(),
+        bare: false,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod faults;
 mod fleet;
+mod joining;
 mod large;
 mod node_identity;
 mod operations;

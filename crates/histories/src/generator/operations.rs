@@ -3,7 +3,7 @@
 use super::fleet::{Fleet, join, labels};
 use super::setting::{pick, subnets};
 use super::upstream::upstream;
-use super::{node_identity, refusals, specs, vpc_cni};
+use super::{joining, node_identity, refusals, specs, vpc_cni};
 use crate::script::{HandChange, Millis, Operation, Target};
 use fastrand::Rng;
 
@@ -11,6 +11,8 @@ use fastrand::Rng;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Join,
+    JoinBare,
+    JoinUnsupported,
     Leave,
     Return,
     Replace,
@@ -63,8 +65,10 @@ enum Kind {
 }
 
 /// Every kind and its weight.
-const KINDS: [(Kind, u32); 50] = [
+const KINDS: [(Kind, u32); 52] = [
     (Kind::Join, 6),
+    (Kind::JoinBare, 3),
+    (Kind::JoinUnsupported, 1),
     (Kind::Leave, 6),
     (Kind::Return, 5),
     (Kind::Replace, 4),
@@ -149,6 +153,8 @@ impl OperationMix {
                 fleet.nodes.insert(name, node);
                 at_once(operation)
             }
+            Kind::JoinBare => joining::bare(rng, fleet),
+            Kind::JoinUnsupported => at_once(joining::unsupported(rng, fleet)),
             Kind::Leave => {
                 let name = fleet.node(rng, |node| !node.draining)?;
                 let mut node = fleet.nodes.remove(&name)?;

@@ -21,7 +21,7 @@ macro_rules! variants {
 
 variants!(
     OPERATIONS, operation, Operation:
-    Join, Leave, Terminate, Twin, ZoneLabel, LeftOut, Halt, Boot, Label, Drain, Drained, Heartbeat,
+    Join, Initialize, JoinUnsupported, Leave, Terminate, Twin, ZoneLabel, LeftOut, Halt, Boot, Label, Drain, Drained, Heartbeat,
     Apply, Remove, DeleteAttachment, StripAttachment, Annotate,
     HandDetach, HandDelete, HandMove, HandChange, CniAttach, OtherCluster, Upstream, PodStarts, PodEnds, CniRelease,
     CniGrows, CniShrinks,

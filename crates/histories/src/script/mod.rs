@@ -8,7 +8,7 @@ mod setting;
 mod validate;
 
 pub use faults::{Fault, Faults, InjectedFault, Rates, Seam};
-pub use operation::{HandChange, Operation, Target};
+pub use operation::{HandChange, Operation, Target, UnsupportedKind};
 pub use setting::{Graces, Setting, SubnetPlace};
 
 use serde::{Deserialize, Serialize};

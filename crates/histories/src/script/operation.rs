@@ -21,6 +21,24 @@ pub enum Operation {
         /// Its labels.
         #[serde(default)]
         labels: BTreeMap<String, String>,
+        /// Whether the cloud provider has not initialized the Node: the Node has no providerID and no zone, and it has the taint.
+        #[serde(default, skip_serializing_if = "is_false")]
+        bare: bool,
+    },
+    /// The cloud provider initializes a Node: it writes the providerID and the zone, and removes the taint.
+    Initialize {
+        /// The Node.
+        node: String,
+    },
+    /// A Node joins that can never have an ENI.
+    JoinUnsupported {
+        /// The Node's name.
+        node: String,
+        /// What the Node is.
+        kind: UnsupportedKind,
+        /// Its labels.
+        #[serde(default)]
+        labels: BTreeMap<String, String>,
     },
     /// The Node is deleted. Its instance is terminated first, or runs on.
     Leave {
@@ -347,6 +365,18 @@ fn is_false(value: &bool) -> bool {
 pub struct Target {
     /// Its number, from 0.
     pub nth: usize,
+}
+
+/// What a Node is that can never have an ENI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnsupportedKind {
+    /// A Fargate Pod's Node.
+    Fargate,
+    /// A machine outside AWS.
+    Hybrid,
+    /// An instance of SageMaker HyperPod.
+    HyperPod,
 }
 
 /// A change of an ENI by hand.

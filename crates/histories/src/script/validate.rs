@@ -102,6 +102,8 @@ fn operation(operation: &Operation, setting: &Setting) -> Option<String> {
             (!known).then(|| format!("the controller does not {verb} {resource}"))
         }
         Operation::Join { .. }
+        | Operation::Initialize { .. }
+        | Operation::JoinUnsupported { .. }
         | Operation::Leave { .. }
         | Operation::Terminate { .. }
         | Operation::Twin { .. }
