@@ -119,6 +119,12 @@ impl ApiError {
         Self::new("InvalidInstanceID.NotFound", format!("The instance ID '{id}' does not exist"))
     }
 
+    /// Another AWS service manages the resource, and refuses changes by others. The words are our own: EC2's are not recorded.
+    pub fn managed(id: &str) -> Self {
+        let message = format!("The resource '{id}' is managed by 'eks.amazonaws.com', which alone may change it.");
+        Self::new("OperationNotPermitted", message)
+    }
+
     /// The attachment does not exist.
     pub fn no_attachment(id: &str) -> Self {
         Self::new("InvalidAttachmentID.NotFound", format!("The interface attachment '{id}' does not exist."))

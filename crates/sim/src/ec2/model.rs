@@ -248,6 +248,8 @@ pub struct Subnet {
     pub tags: BTreeMap<String, String>,
     /// The number of free addresses. EC2 reserves five.
     pub available_addresses: u64,
+    /// The account that shares the subnet with this one, if it is shared. Its tags are then not visible.
+    pub shared_by: Option<String>,
 }
 
 /// A security group.

@@ -39,6 +39,7 @@ impl Ec2 {
             ipv6_cidr: None,
             tags: name.map(|name| ("Name".to_owned(), name.to_owned())).into_iter().collect(),
             available_addresses: pool.available(),
+            shared_by: None,
         };
         self.with(|state| state.subnets.insert(id.to_owned(), SubnetEntry { subnet, pool }));
         Ok(())
@@ -59,6 +60,7 @@ impl Ec2 {
             ipv6_cidr: Some(cidr.to_owned()),
             tags: BTreeMap::new(),
             available_addresses: 0,
+            shared_by: None,
         };
         self.with(|state| state.subnets.insert(id.to_owned(), SubnetEntry { subnet, pool }));
         Ok(())
@@ -79,6 +81,15 @@ impl Ec2 {
         self.with(|state| {
             let entry = state.subnets.get_mut(subnet).ok_or_else(|| ApiError::no_subnet(subnet))?;
             entry.subnet.tags.insert("Name".to_owned(), name.to_owned());
+            Ok(())
+        })
+    }
+
+    /// Makes a subnet one of another account, which shares it with this account (AWS RAM). This account does not see its tags.
+    pub fn share_subnet(&self, subnet: &str, owner: &str) -> Result<()> {
+        self.with(|state| {
+            let entry = state.subnets.get_mut(subnet).ok_or_else(|| ApiError::no_subnet(subnet))?;
+            entry.subnet.shared_by = Some(owner.to_owned());
             Ok(())
         })
     }

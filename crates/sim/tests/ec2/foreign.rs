@@ -22,6 +22,44 @@ async fn managed_resources_are_hidden_unless_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn changes_of_managed_resources_are_refused() {
+    let ec2 = account(steady());
+    let (eni, own) = (ec2.hand_create(SUBNET, &[]).unwrap(), ec2.hand_create(SUBNET, &[]).unwrap());
+    let on = attach(&ec2, &eni, NODE, "1").await;
+    let free = ec2.hand_create(SUBNET, &[]).unwrap();
+    for id in [&eni, &free] {
+        ec2.hand_change(id, |eni| eni.managed = true).unwrap();
+    }
+    let describe = [("NetworkInterfaceId", eni.as_str()), ("Description.Value", "x")];
+    assert_eq!(code(&ec2, "ModifyNetworkInterfaceAttribute", &describe).await, "OperationNotPermitted");
+    assert_eq!(code(&ec2, "DetachNetworkInterface", &[("AttachmentId", &on)]).await, "OperationNotPermitted");
+    assert_eq!(code(&ec2, "DeleteNetworkInterface", &[("NetworkInterfaceId", &free)]).await, "OperationNotPermitted");
+    let attach = |eni| [("NetworkInterfaceId", eni), ("InstanceId", NODE), ("DeviceIndex", "2")];
+    assert_eq!(code(&ec2, "AttachNetworkInterface", &attach(free.as_str())).await, "OperationNotPermitted");
+    ec2.hand_change_instance(NODE, |instance| instance.managed = true).unwrap();
+    assert_eq!(code(&ec2, "AttachNetworkInterface", &attach(own.as_str())).await, "OperationNotPermitted");
+    ec2.hand_change_instance(NODE, |instance| instance.managed = false).unwrap();
+    ok(&ec2, "AttachNetworkInterface", &attach(own.as_str())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_subnet_shows_its_owner_and_no_tags() {
+    let ec2 = account(steady());
+    ec2.name_subnet(SUBNET, "storage").unwrap();
+    let found = async |name: &str, value: &str| {
+        ok(&ec2, "DescribeSubnets", &[("Filter.1.Name", name), ("Filter.1.Value.1", value)]).await
+    };
+    assert_eq!(all(&found("tag:Name", "storage").await, "subnetId"), [SUBNET]);
+    ec2.share_subnet(SUBNET, "210987654321").unwrap();
+    assert!(all(&found("tag:Name", "storage").await, "subnetId").is_empty());
+    let body = found("subnet-id", SUBNET).await;
+    assert_eq!((text(&body, "ownerId"), all(&body, "tagSet").concat().trim()), ("210987654321".to_owned(), ""));
+    let eni = ec2.hand_create(SUBNET, &[]).unwrap();
+    let eni = ok(&ec2, "DescribeNetworkInterfaces", &[("NetworkInterfaceId.1", &eni)]).await;
+    assert_eq!(text(&eni, "ownerId"), "123456789012", "a participant owns its interfaces");
+}
+
+#[tokio::test(start_paused = true)]
 async fn interfaces_of_other_services_have_the_recorded_shapes() {
     let ec2 = account(steady());
     for kind in Foreign::ALL {

@@ -22,6 +22,10 @@ pub(in crate::ec2) fn attach(state: &mut State, call: &Call) -> Result<Response,
 
     let mut eni = state.eni_known(eni_id)?;
     let instance = state.instances.get(instance_id).ok_or_else(|| ApiError::no_instance(instance_id))?;
+    if let Some(managed) = [(eni.managed, eni_id), (instance.managed, instance_id)].iter().find(|(managed, _)| *managed)
+    {
+        return Err(ApiError::managed(managed.1));
+    }
     if eni.attachment.is_some() {
         return Err(ApiError::new("InvalidNetworkInterface.InUse", format!("Interface: [{eni_id}] in use.")));
     }

@@ -15,6 +15,9 @@ pub(in crate::ec2) fn delete(state: &mut State, call: &Call) -> Result<Response,
     let id = call.params.required("NetworkInterfaceId")?;
     Kind::Eni.check(id)?;
     let mut eni = state.eni(id).cloned().ok_or_else(|| ApiError::no_eni(id))?;
+    if eni.managed {
+        return Err(ApiError::managed(id));
+    }
     if eni.requester_managed && eni.attachment.is_none() {
         let message = "You are not allowed to manage network interfaces that belong to another AWS service.";
         return Err(ApiError::new("OperationNotPermitted", message));

@@ -23,7 +23,7 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Response, ApiEr
     if let Some(unknown) = ids.iter().find(|id| !state.subnets.contains_key(*id)) {
         return Err(ApiError::no_subnet(unknown));
     }
-    let all = state.subnets.iter().map(|(id, entry)| (id.as_str(), entry.shown()));
+    let all = state.subnets.iter().map(|(id, entry)| (id.as_str(), visible(entry.shown())));
     let (items, next) = page.cut(all, |subnet: &Subnet| {
         (ids.is_empty() || ids.contains(&subnet.id))
             && filters.pass(&subnet.tags, |name| match name {
@@ -36,6 +36,15 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Response, ApiEr
             })
     });
     Ok(Response::list("subnetSet", items.iter().map(element).collect(), next))
+}
+
+/// What this account sees of a subnet. A participant of a shared subnet does not see the tags of its owner (AWS VPC user guide,
+/// "Responsibilities and permissions for owners and participants").
+fn visible(mut subnet: Subnet) -> Subnet {
+    if subnet.shared_by.is_some() {
+        subnet.tags.clear();
+    }
+    subnet
 }
 
 fn element(subnet: &Subnet) -> Element {
@@ -53,6 +62,6 @@ fn element(subnet: &Subnet) -> Element {
         .child(Element::set("ipv6CidrBlockAssociationSet", ipv6))
         .with("availableIpAddressCount", subnet.available_addresses)
         .with("availabilityZone", &subnet.zone)
-        .with("ownerId", "123456789012")
+        .with("ownerId", subnet.shared_by.as_deref().unwrap_or("123456789012"))
         .child(tag_set(&subnet.tags))
 }

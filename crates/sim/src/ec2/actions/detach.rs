@@ -26,6 +26,9 @@ pub(in crate::ec2) fn detach(state: &mut State, call: &Call) -> Result<Response,
             "The network interface at device index 0 and networkCard index 0 cannot be detached.",
         ));
     }
+    if eni.managed {
+        return Err(ApiError::managed(&eni.id));
+    }
     if eni.requester_managed {
         return Err(ApiError::new("OperationNotPermitted", "You are not allowed to manage 'ela-attach' attachments."));
     }

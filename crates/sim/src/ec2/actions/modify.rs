@@ -21,6 +21,9 @@ pub(in crate::ec2) fn modify(state: &mut State, call: &Call) -> Result<Response,
         return Err(ApiError::combination(format!("Exactly one attribute may be modified at a time, not {given:?}")));
     };
     let mut eni = state.eni_known(id)?;
+    if eni.managed {
+        return Err(ApiError::managed(id));
+    }
     match attribute {
         "Attachment" => set_delete_on_termination(&mut eni, params)?,
         "Description" => {
