@@ -4,6 +4,7 @@
 pub mod account;
 mod controller;
 mod environment;
+pub mod rights;
 
 pub use controller::ControllerProcess;
 pub use environment::{Environment, SOON};

@@ -1,5 +1,6 @@
 //! The stories: each performs a user's operations and checks their results.
 
+mod admission_sample;
 mod adopt;
 mod again;
 mod by_label;
@@ -18,10 +19,12 @@ mod paced;
 mod page;
 mod places;
 mod plan;
+mod plan_rights;
 mod pods;
 mod refusals;
 mod refused;
 mod restored;
+mod rights;
 mod takeover;
 
 use std::fmt::Write as _;
