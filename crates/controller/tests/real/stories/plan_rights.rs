@@ -77,9 +77,9 @@ fn the_documented_rights_suffice_and_each_is_needed() -> Result<(), Failure> {
     for right in &rights {
         let (args, stdin, _) = use_of(right)?;
         environment.until(&format!("{args:?} succeeds"), SOON, || {
-            match run(&environment, &planner, args, &stdin)? {
-                (0, _) => Ok(()),
-                (code, words) => Err(format!("exit code {code}: {words}").into()),
+            match multi_eni(&environment, &planner, args, &stdin)? {
+                (0, _, _) => Ok(()),
+                (code, _, words) => Err(format!("exit code {code}: {words}").into()),
             }
         })?;
     }
