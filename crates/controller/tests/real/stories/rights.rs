@@ -2,6 +2,7 @@
 //! each request is granted is checked at the end of every story; here a story uses every right.
 
 use super::nodeeni;
+use super::plan::multi_eni;
 use crate::harness::account::{GROUP, SUBNET_A};
 use crate::harness::rights::Right;
 use crate::harness::{ControlPlane, Environment, Failure, SOON};
@@ -124,10 +125,13 @@ fn owner_references_need_the_right_on_finalizers() -> Result<(), Failure> {
 fn without_describe_instance_types_nodes_are_served_without_limits() -> Result<(), Failure> {
     let mut environment = Environment::start()?;
     environment.account.ec2.deny("DescribeInstanceTypes");
-    environment.start_replica(&[])?;
     environment.node("node1", INSTANCES[0])?;
     environment.apply(&one())?;
     environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
+    let admin = environment.plane.admin_kubeconfig();
+    let (code, _, words) = multi_eni(&environment, &admin, &["plan"], "")?;
+    assert!(code == 1 && words.contains("the output is incomplete"), "exit code {code}: {words}");
+    environment.start_replica(&[])?;
     // The permission is waited for for a minute.
     environment.attached(INSTANCES[0], &[1], LONG)?;
     environment.condition("one", "Ready", "True", SOON)?;
