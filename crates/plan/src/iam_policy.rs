@@ -1,7 +1,7 @@
-//! The least IAM policy of the controller. It is computed from [`Bounds`]: the cluster, the VPC and the IDs that the policy may be
-//! limited to. Nothing is looked up. A condition is used only with the actions and resource types that support its key, by AWS's
-//! service authorization reference: a key that an action does not support is absent from the request, so the statement would never
-//! match.
+//! The least IAM policy of the controller. It is computed from [`Bounds`]: the cluster, the VPC and the IDs that the policy may
+//! be limited to. Nothing is looked up. A condition is used only with the actions and resource types that support its key, by
+//! AWS's service authorization reference: a key that an action does not support is absent from the request, so the statement
+//! would never match.
 
 mod bounds;
 mod document;

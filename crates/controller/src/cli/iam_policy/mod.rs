@@ -1,4 +1,5 @@
-//! The command `multi-eni iam-policy`: prints the least IAM policy of the controller as JSON. It asks neither the cluster nor AWS.
+//! The command `multi-eni iam-policy`: prints the least IAM policy of the controller as JSON. It asks neither the cluster nor
+//! AWS.
 
 mod named;
 

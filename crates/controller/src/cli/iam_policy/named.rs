@@ -1,5 +1,5 @@
-//! The subnets and security groups that NodeENIs name by ID. It reads the JSON of the NodeENIs and not their type, so that a field
-//! that is no list of IDs makes the policy wider and never too narrow.
+//! The subnets and security groups that NodeENIs name by ID. It reads the JSON of the NodeENIs and not their type, so that a
+//! field that is no list of IDs makes the policy wider and never too narrow.
 
 use multi_eni_api::ids::{MalformedId, SecurityGroupId, SubnetId};
 use serde_json::Value;

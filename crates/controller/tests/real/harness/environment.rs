@@ -1,22 +1,19 @@
 //! The environment of a story: a control plane with the chart installed, an AWS account, and replicas of the controller with
 //! exactly the rights of the chart's ServiceAccount.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use multi_eni_control_plane::ApiRequest;
 use serde_json::{Value, json};
 
 use super::account::{Account, NODE_SUBNET, ZONE};
-use super::rights::Right;
-use super::{ControlPlane, ControllerProcess, Failure, rights};
+use super::{ControlPlane, ControllerProcess, Failure};
 
 /// Timeout of a step, unless the story has its own.
 pub const SOON: Duration = Duration::from_secs(30);
-const NAMESPACE: &str = "multi-eni";
+pub(super) const NAMESPACE: &str = "multi-eni";
 
 #[derive(Debug)]
 pub struct Environment {
@@ -255,33 +252,6 @@ impl Environment {
     #[track_caller]
     pub fn assert_eq<T: PartialEq + std::fmt::Debug>(&self, what: &str, found: T, expected: T) {
         assert!(found == expected, "{:?}", self.failed(&format!("{what}:\n found {found:#?}\nexpected {expected:#?}")));
-    }
-
-    /// The rights that the chart grants if all its features are enabled.
-    pub fn chart_rights(&self) -> Result<BTreeSet<Right>, Failure> {
-        let values = ["--set", "aws.region=eu-central-1", "--set", "waitForPods.enabled=true"];
-        rights::granted_by(&self.plane.helm_template("multi-eni", NAMESPACE, &values)?)
-    }
-
-    /// The distinct requests of all replicas to the API server so far.
-    pub fn requests(&self) -> Result<BTreeSet<ApiRequest>, Failure> {
-        Ok(self.plane.requests_of(NAMESPACE, "multi-eni")?)
-    }
-
-    /// Asserts that the chart grants each request that a replica sent in this story, and that the IAM policy permits the last calls
-    /// of EC2.
-    fn assert_rights(&self) {
-        let uncovered = self.chart_rights().and_then(|rights| {
-            let requests = self.requests()?;
-            Ok(rights::not_covered(&rights, &requests).into_iter().cloned().collect::<Vec<_>>())
-        });
-        let is_empty = uncovered.as_ref().is_ok_and(Vec::is_empty);
-        assert!(is_empty, "requests in the audit log that the chart's roles do not grant: {uncovered:#?}");
-        let policy = include_str!("../../../../../docs/iam-policy.json");
-        for call in self.account.ec2.calls() {
-            let action = &call.action;
-            assert!(policy.contains(&format!("\"ec2:{action}\"")), "docs/iam-policy.json does not permit {action}");
-        }
     }
 
     /// Ends a story that passed.
