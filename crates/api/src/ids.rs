@@ -80,6 +80,10 @@ ec2_id!(
     /// `eni-…`
     EniId, "a network interface ID", "eni-"
 );
+ec2_id!(
+    /// `vpc-…`
+    VpcId, "a VPC ID", "vpc-"
+);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! The control plane of one test: etcd and kube-apiserver as processes, and kubectl and helm as its clients. It never touches
 //! another cluster: all kubeconfigs are its own.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,6 +16,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use pem::Pem;
 use serde_json::json;
 
+use super::audit::{self, ApiRequest};
 use super::binaries;
 use super::process::Process;
 
@@ -35,8 +37,15 @@ pub struct ControlPlane {
     binaries: PathBuf,
     dir: PathBuf,
     address: SocketAddr,
-    without: String,
+    plugins: AdmissionPlugins,
     passed: bool,
+}
+
+/// The admission plugins that differ from kube-apiserver's defaults, as its flags take them.
+#[derive(Debug, Clone)]
+struct AdmissionPlugins {
+    without: String,
+    with: String,
 }
 
 /// The output of a command, and whether it exited with 0.
@@ -71,23 +80,34 @@ impl ControlPlane {
 
     /// The same without these admission plugins.
     pub fn start_without(plugins: &[&str]) -> Result<Self, String> {
+        Self::start_with_plugins(plugins, &[])
+    }
+
+    /// The same with these admission plugins, which are off by default.
+    pub fn start_with(plugins: &[&str]) -> Result<Self, String> {
+        Self::start_with_plugins(&[], plugins)
+    }
+
+    fn start_with_plugins(without: &[&str], with: &[&str]) -> Result<Self, String> {
         // This plugin makes Pods wait for a ServiceAccount, which only the controller-manager would create.
-        let without = [&["ServiceAccount"], plugins].concat().join(",");
+        let without = [&["ServiceAccount"], without].concat().join(",");
+        let plugins = AdmissionPlugins { without, with: with.join(",") };
         let binaries = binaries::control_plane()?;
         let dir = new_dir()?;
         write_secrets(&dir)?;
+        audit::write_policy(&dir)?;
         let etcd = start_etcd(&binaries, &dir)?;
         // The port is free at this moment, but a test beside this one may take it first.
         let mut tries = 3;
         let (apiserver, address) = loop {
             let address = free_address()?;
-            match start_apiserver(&binaries, &dir, address, &without) {
+            match start_apiserver(&binaries, &dir, address, &plugins) {
                 Ok(apiserver) => break (apiserver, address),
                 Err(reason) if tries > 1 && reason.contains("address already in use") => tries -= 1,
                 Err(reason) => return Err(format!("{reason}{}", etcd.tail())),
             }
         };
-        Ok(Self { apiserver, etcd, binaries, dir, address, without, passed: false })
+        Ok(Self { apiserver, etcd, binaries, dir, address, plugins, passed: false })
     }
 
     /// Marks the test as passed: its directory and logs are removed.
@@ -150,6 +170,11 @@ impl ControlPlane {
         Ok(self.kubectl_as(kubeconfig, &args, &review.to_string())?.success()? == "true")
     }
 
+    /// The distinct requests of a ServiceAccount so far, by the API server's audit log. A watch counts from its start.
+    pub fn requests_of(&self, namespace: &str, name: &str) -> Result<BTreeSet<ApiRequest>, String> {
+        audit::requests_of(&self.dir, &format!("system:serviceaccount:{namespace}:{name}"))
+    }
+
     /// Runs `helm template` of `charts/multi-eni`, CRDs included, with `args` such as `--set` and `--values`.
     pub fn helm_template(&self, release: &str, namespace: &str, args: &[&str]) -> Result<String, String> {
         let fixed = ["template", release, &chart(), "--namespace", namespace, "--include-crds"];
@@ -175,7 +200,7 @@ impl ControlPlane {
     /// Kills the API server and starts a new one at the same address with the same data: watches break, objects stay.
     pub fn restart_apiserver(&mut self) -> Result<(), String> {
         self.apiserver.kill();
-        self.apiserver = start_apiserver(&self.binaries, &self.dir, self.address, &self.without)?;
+        self.apiserver = start_apiserver(&self.binaries, &self.dir, self.address, &self.plugins)?;
         Ok(())
     }
 
@@ -201,7 +226,7 @@ impl ControlPlane {
         // A socket that a former etcd left would look like a ready etcd.
         let _ = fs::remove_file(self.dir.join("etcd.sock"));
         self.etcd = start_etcd(&self.binaries, &self.dir)?;
-        self.apiserver = start_apiserver(&self.binaries, &self.dir, self.address, &self.without)?;
+        self.apiserver = start_apiserver(&self.binaries, &self.dir, self.address, &self.plugins)?;
         Ok(())
     }
 }
@@ -286,7 +311,12 @@ fn etcd_url(dir: &Path) -> String {
     format!("unix://{}/etcd.sock", dir.display())
 }
 
-fn start_apiserver(binaries: &Path, dir: &Path, address: SocketAddr, without: &str) -> Result<Process, String> {
+fn start_apiserver(
+    binaries: &Path,
+    dir: &Path,
+    address: SocketAddr,
+    plugins: &AdmissionPlugins,
+) -> Result<Process, String> {
     let log = dir.join("kube-apiserver.log");
     let mut apiserver = Process::start("kube-apiserver", &binaries.join("kube-apiserver"), &log, |command| {
         command.current_dir(dir).args([
@@ -300,12 +330,14 @@ fn start_apiserver(binaries: &Path, dir: &Path, address: SocketAddr, without: &s
             &format!("--service-account-issuer={ISSUER}"),
             "--service-account-signing-key-file=service-accounts.key",
             "--service-account-key-file=service-accounts.pub",
-            &format!("--disable-admission-plugins={without}"),
+            &format!("--disable-admission-plugins={}", plugins.without),
+            &format!("--enable-admission-plugins={}", plugins.with),
             "--service-cluster-ip-range=10.0.0.0/24",
             // The Service `kubernetes` is not used, and loopback is refused as its endpoint.
             "--endpoint-reconciler-type=none",
             "--profiling=false",
         ]);
+        command.args(audit::FLAGS);
     })?;
     let kubeconfig = dir.join("admin.kubeconfig");
     write_kubeconfig(&kubeconfig, dir, address, ADMIN_TOKEN, "default")?;

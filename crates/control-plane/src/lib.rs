@@ -8,11 +8,13 @@
 //!
 //! All functions block the calling thread: in an async test use `#[tokio::test(flavor = "multi_thread")]`.
 
+mod audit;
 mod binaries;
 mod control_plane;
 mod process;
 mod test_error;
 
+pub use audit::ApiRequest;
 pub use binaries::repository;
 pub use control_plane::{ControlPlane, Output, chart, free_address};
 pub use process::Process;

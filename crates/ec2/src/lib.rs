@@ -34,7 +34,7 @@ pub use aws_sdk_ec2::Client;
 pub use changed::Changed;
 pub use ec2::Ec2;
 pub use options::{Clock, Fence, Options};
-pub use rate_limit::action::shortest;
+pub use rate_limit::action::{action_names, shortest};
 pub use rate_limit::limiter::{Buckets, RateStatus};
 pub use sdk_client::{ConnectError, client, client_at, client_over};
 pub use unreadable::UnreadableEni;

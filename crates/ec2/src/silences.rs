@@ -1,6 +1,7 @@
 //! Tracks which Describe actions get no successful answer, and since when: a silence. It is given the result of each call, and
 //! never calls EC2.
 
+use crate::rate_limit::action::Action;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
 use multi_eni_plan::ec2_messages::shortened;
@@ -24,6 +25,10 @@ impl Silences {
         }
         let class = classify(Call::Describe, error);
         let (throttled, denied) = (class == Class::Throttled, class == Class::Unauthorized);
+        // Without this permission nothing waits for the lookup: the nodes are served without limits.
+        if denied && action == Action::DescribeTypes.name() {
+            return self.0.remove(action).is_some();
+        }
         let words = shortened(&error.to_string());
         let begins = || Silence { since: now, action, words: words.clone(), throttled, denied };
         let fresh = || (begins(), error.code().to_owned(), now);
@@ -74,5 +79,18 @@ mod tests {
         assert!(silences.longest(at(31)).is_some());
         assert!(silences.longest(at(171)).is_none(), "no lookup needs subnets any more");
         assert!(!silences.note("DescribeSubnets", Some(&CallError::NotLeader), at(172)));
+    }
+
+    #[test]
+    fn a_missing_permission_is_a_silence_unless_it_is_optional() {
+        let at = |s: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(s);
+        let denied = CallError::Answered { code: "UnauthorizedOperation".into(), message: "no".into() };
+        let mut silences = Silences::default();
+        assert!(!silences.note("DescribeInstanceTypes", Some(&denied), at(0)));
+        assert_eq!(silences.longest(at(0)), None);
+        assert!(silences.note("DescribeInstanceTypes", Some(&CallError::Unknown("timeout".into())), at(1)));
+        assert!(silences.note("DescribeInstanceTypes", Some(&denied), at(2)), "EC2 answers again");
+        assert!(silences.note("DescribeSubnets", Some(&denied), at(3)));
+        assert!(silences.longest(at(3)).is_some_and(|silence| silence.denied));
     }
 }

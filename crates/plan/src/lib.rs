@@ -21,6 +21,7 @@
 //! - [`invariants`]: invariants over ENIs and ENIAttachments, for tests and the sandbox's summary.
 //! - [`explain`]: what the controller would do now, for a user.
 //! - [`ec2_errors`]: EC2's error codes, and what they mean for a call.
+//! - [`iam_policy`]: the least IAM policy of the controller, for `multi-eni iam-policy`.
 
 pub mod account_and_region;
 mod api_time;
@@ -32,6 +33,7 @@ pub mod ec2_messages;
 pub mod explain;
 pub mod failure;
 pub mod gates;
+pub mod iam_policy;
 pub mod instance_life;
 pub mod invariants;
 pub mod lifecycle;

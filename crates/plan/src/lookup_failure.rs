@@ -48,6 +48,11 @@ impl LookupFailure {
         }
     }
 
+    /// Whether a permission is missing: the lookup fails until somebody changes the IAM role.
+    pub fn is_unauthorized(&self) -> bool {
+        self.class() == Class::Unauthorized
+    }
+
     fn class(&self) -> Class {
         classify(Call::Describe, &CallError::recorded(&self.code, &self.message))
     }

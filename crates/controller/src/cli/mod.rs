@@ -3,6 +3,7 @@
 
 mod controller;
 mod crds;
+mod iam_policy;
 mod plan;
 mod pod_flags;
 mod runtime;
@@ -35,6 +36,8 @@ enum Command {
     Explain(plan::ExplainFlags),
     /// Print the CRDs as YAML, for kubectl apply -f -
     Crds,
+    /// Print the least IAM policy that the controller needs, as JSON. It asks neither the cluster nor AWS
+    IamPolicy(iam_policy::Flags),
 }
 
 /// Runs the command line.
@@ -47,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Plan(flags) => plan::plan(flags),
         Command::Explain(flags) => plan::explain(flags),
         Command::Crds => crds::run(),
+        Command::IamPolicy(flags) => iam_policy::run(&flags),
     };
     match ended {
         Ok(code) => code,

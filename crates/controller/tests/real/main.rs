@@ -25,7 +25,7 @@ fn rbac_limits_the_charts_account_to_its_rights() -> Result<(), Failure> {
     let (ours, leases, crds) = ("networking.k8s.aws", "coordination.k8s.io", "apiextensions.k8s.io");
     // What the controller needs, and what it must not be allowed: verb, group, resource, name, namespace.
     for (expected, verb, group, resource, name, namespace) in [
-        (true, "update", ours, "nodeenis", "", ""),
+        (true, "patch", ours, "nodeenis", "", ""),
         (true, "patch", ours, "nodeenis/status", "", ""),
         (true, "create", ours, "eniattachments", "", ""),
         (true, "delete", ours, "eniattachments", "", ""),
@@ -34,6 +34,7 @@ fn rbac_limits_the_charts_account_to_its_rights() -> Result<(), Failure> {
         (true, "update", leases, "leases", "multi-eni-controller", "multi-eni"),
         (true, "create", "events.k8s.io", "events", "", "default"),
         (true, "watch", crds, "customresourcedefinitions", "nodeenis.networking.k8s.aws", ""),
+        (false, "update", ours, "nodeenis", "", ""),
         (false, "create", ours, "nodeenis", "", ""),
         (false, "delete", ours, "nodeenis", "", ""),
         (false, "patch", "", "nodes", "", ""),

@@ -72,6 +72,11 @@ impl Action {
     }
 }
 
+/// EC2's names of the actions that this crate calls: what the IAM policy has to permit.
+pub fn action_names() -> impl Iterator<Item = &'static str> {
+    Action::ALL.into_iter().map(Action::name)
+}
+
 /// The shortest time in which these numbers of calls, by EC2's name of the action, can be sent. It assumes full buckets of EC2's
 /// default sizes and `share` (0.01 to 1) of EC2's default refill rates. It does not include the time that EC2 takes to attach and
 /// detach. It ignores actions that this crate does not call.

@@ -1,6 +1,6 @@
 //! Checks the limits of the instance type before an ENI is created: interfaces, network cards and addresses. The limits come from
 //! the catalog, the interfaces from the last lookup of the instance. A Node without a type label, or of a type that EC2 does not
-//! know, is not limited here.
+//! know or does not permit to look up, is not limited here.
 
 use super::assignment::Need;
 use super::planner::NodePlanner;
@@ -10,8 +10,8 @@ use crate::nodeeni::EniSpec;
 use crate::observed::{CatalogLookup, InstanceInterfaces, InstanceLimits, ObservedNode};
 
 impl<'a> NodePlanner<'a> {
-    /// The instance type of the node and its limits. None if the type label is missing or EC2 does not know the type; then EC2
-    /// itself refuses what does not fit.
+    /// The instance type of the node and its limits. None if the type label is missing, EC2 does not know the type or the
+    /// permission to look it up is missing; then EC2 itself refuses what does not fit.
     pub(super) fn limits_of(
         &mut self,
         node: &ObservedNode,
@@ -23,6 +23,10 @@ impl<'a> NodePlanner<'a> {
             None => {
                 self.plan.needs.insert(Need::InstanceType(kind.clone()));
                 let failure = input.catalog.failure(&[CatalogLookup::InstanceTypes]);
+                // A role without this permission works without limits. A permission that is withdrawn for a moment is waited for.
+                if failure.is_some_and(|failure| failure.is_unauthorized() && input.now >= failure.report_at()) {
+                    return Ok(None);
+                }
                 Err(self.lookup_pending(failure, "the EC2 lookup of the limits of the node's instance type"))
             }
         }

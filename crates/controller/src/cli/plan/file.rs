@@ -18,7 +18,7 @@ use std::path::Path;
 const FIELD_MANAGER: &str = "multi-eni-plan";
 
 /// The NodeENIs of the file, unchecked.
-pub(super) fn read(path: &Path) -> Result<Vec<Value>, String> {
+pub(in crate::cli) fn read(path: &Path) -> Result<Vec<Value>, String> {
     let text = if path == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map_err(|error| format!("cannot read standard input: {error}"))?;

@@ -2,7 +2,7 @@
 //! cluster and EC2 and never write to either.
 
 mod cluster;
-mod file;
+pub(super) mod file;
 
 use super::pod_flags::PodFlags;
 use super::runtime::{interrupted, runtime};

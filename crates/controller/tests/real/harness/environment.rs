@@ -13,7 +13,7 @@ use super::{ControlPlane, ControllerProcess, Failure};
 
 /// Timeout of a step, unless the story has its own.
 pub const SOON: Duration = Duration::from_secs(30);
-const NAMESPACE: &str = "multi-eni";
+pub(super) const NAMESPACE: &str = "multi-eni";
 
 #[derive(Debug)]
 pub struct Environment {
@@ -28,7 +28,11 @@ pub struct Environment {
 impl Environment {
     /// Installs the chart. No controller runs yet.
     pub fn start() -> Result<Self, Failure> {
-        let plane = ControlPlane::start()?;
+        Self::start_on(ControlPlane::start()?)
+    }
+
+    /// The same on this control plane.
+    pub fn start_on(plane: ControlPlane) -> Result<Self, Failure> {
         let rendered = plane.helm_template("multi-eni", NAMESPACE, &["--set", "aws.region=eu-central-1"])?;
         plane.kubectl(&["create", "namespace", NAMESPACE])?.success()?;
         plane.apply(&rendered)?.success()?;
@@ -252,6 +256,7 @@ impl Environment {
 
     /// Ends a story that passed.
     pub fn passed(self) {
+        self.assert_rights();
         let Self { replicas, account, plane, .. } = self;
         drop(replicas);
         drop(account);

@@ -4,6 +4,8 @@
 pub mod account;
 mod controller;
 mod environment;
+mod least_rights;
+pub mod rights;
 
 pub use controller::ControllerProcess;
 pub use environment::{Environment, SOON};

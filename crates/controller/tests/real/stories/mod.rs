@@ -1,5 +1,6 @@
 //! The stories: each performs a user's operations and checks their results.
 
+mod admission_sample;
 mod adopt;
 mod again;
 mod by_label;
@@ -12,16 +13,19 @@ mod failover;
 mod fifty;
 mod identity;
 mod lost;
+mod node_labels;
 mod nodes;
 mod occupied;
 mod paced;
 mod page;
 mod places;
 mod plan;
+mod plan_rights;
 mod pods;
 mod refusals;
 mod refused;
 mod restored;
+mod rights;
 mod takeover;
 
 use std::fmt::Write as _;

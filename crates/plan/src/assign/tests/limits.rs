@@ -32,6 +32,30 @@ fn an_instance_type_is_looked_up_once_and_an_unknown_type_limits_nothing() {
 }
 
 #[test]
+fn without_the_permission_to_look_types_up_nothing_is_limited() {
+    let mut world = limited(vec![nodeeni("a", 1, &[SUBNET_A])], |_| {});
+    world.catalog.instance_types.clear();
+    let lookup = CatalogLookup::InstanceTypes;
+    let mut assigned = |code: &str, failing_for: i64| {
+        let error = CallError::Answered { code: code.into(), message: "refused".into() };
+        let since = world.now - SignedDuration::from_secs(failing_for);
+        let failure = LookupFailure::next(None, lookup.action(), &error, since);
+        world.catalog.failures.insert(lookup, failure);
+        world.assign()
+    };
+    for code in ["InternalError", "UnauthorizedOperation"] {
+        let first = assigned(code, 59);
+        assert!(first.create.is_empty() && first.refused[0].why.is_transient(), "{code}: {first:?}");
+    }
+    // Any other failure ends by itself, so its end is awaited.
+    let failed = assigned("InternalError", 60);
+    assert!(failed.create.is_empty() && matches!(failed.refused[0].why, UnassignedReason::LookupFailed(_)));
+    let denied = assigned("UnauthorizedOperation", 60);
+    assert_eq!((denied.create.len(), denied.refused.len()), (1, 0));
+    assert_eq!(denied.needs, BTreeSet::from([Need::InstanceType("t3.small".into())]), "the permission may be granted");
+}
+
+#[test]
 fn an_instance_gets_no_more_interfaces_than_its_type_supports() {
     let mut world =
         limited(vec![nodeeni("a", 1, &[SUBNET_A]), nodeeni("b", 2, &[SUBNET_B]), nodeeni("c", 3, &[SUBNET_A])], |_| {});

@@ -1,0 +1,141 @@
+//! Least rights: the requests in the API server's audit log are compared with the rights that the chart grants, both ways. That
+//! each request is granted is checked at the end of every story; here a story uses every right.
+
+use super::nodeeni;
+use super::plan::multi_eni;
+use crate::harness::account::{GROUP, SUBNET_A};
+use crate::harness::rights::Right;
+use crate::harness::{ControlPlane, Environment, Failure, SOON};
+use serde_json::Value;
+use std::thread;
+use std::time::Duration;
+
+const INSTANCES: [&str; 2] = ["i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2"];
+const LONG: Duration = Duration::from_secs(180);
+
+/// Refuses each write of a status. The controller then reads the object, because another client may have changed it.
+const NO_STATUS: &str = "
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-status}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+    - apiGroups: [networking.k8s.aws]
+      apiVersions: ['*']
+      operations: [UPDATE]
+      resources: [nodeenis/status, eniattachments/status]
+  validations:
+  - expression: 'false'
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-status}
+spec: {policyName: no-status, validationActions: [Deny]}
+";
+
+fn one() -> String {
+    let spec = [format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]"), "deviceIndex: 1".to_owned()];
+    nodeeni("one", &spec.each_ref().map(String::as_str))
+}
+
+/// This right is used by an admission plugin and not by a request. `owner_references_need_the_right_on_finalizers` uses it.
+fn is_used_by_admission(right: &Right) -> bool {
+    right.verb == "update" && right.resource == "nodeenis/finalizers"
+}
+
+#[test]
+fn every_right_of_the_chart_is_used() -> Result<(), Failure> {
+    let mut environment = Environment::start()?;
+    let values = ["--set", "aws.region=eu-central-1", "--set", "waitForPods.enabled=true"];
+    let chart = environment.plane.helm_template("multi-eni", "multi-eni", &values)?;
+    environment.apply(&chart)?;
+    environment.start_replica(&[("MULTI_ENI_WAIT_FOR_PODS", "true")])?;
+    environment.node("node1", INSTANCES[0])?;
+    environment.apply(&one())?;
+    environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
+    environment.attached(INSTANCES[0], &[1], SOON)?;
+    environment.condition("one", "Ready", "True", SOON)?;
+
+    environment.apply(NO_STATUS)?;
+    // A new policy takes some seconds to be loaded.
+    thread::sleep(Duration::from_secs(5));
+    environment.kubectl(&["label", "node", "node1", "ng-"])?;
+    environment.until("both kinds are read after a refused write", LONG, || {
+        let requests = environment.requests()?;
+        let is_read = |kind: &str| requests.iter().any(|request| request.verb == "get" && request.resource == kind);
+        let done = is_read("nodeenis") && is_read("eniattachments");
+        if done { Ok(()) } else { Err(format!("{requests:#?}").into()) }
+    })?;
+    for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+        environment.kubectl(&["delete", kind, "no-status"])?;
+    }
+    environment.clean(LONG)?;
+    environment.kubectl(&["delete", "nodeeni", "one", "--timeout=60s"])?;
+
+    let (rights, requests) = (environment.chart_rights()?, environment.requests()?);
+    assert!(rights.iter().any(is_used_by_admission) && rights.len() > 20, "{rights:#?}");
+    let is_used = |right: &Right| requests.iter().any(|request| right.covers(request));
+    let unused: Vec<&Right> = rights.iter().filter(|right| !is_used(right) && !is_used_by_admission(right)).collect();
+    assert!(unused.is_empty(), "the chart grants these, and nothing uses them: {unused:#?}");
+    environment.passed();
+    Ok(())
+}
+
+#[test]
+fn owner_references_need_the_right_on_finalizers() -> Result<(), Failure> {
+    let plane = ControlPlane::start_with(&["OwnerReferencesPermissionEnforcement"])?;
+    let mut environment = Environment::start_on(plane)?;
+    environment.start_replica(&[])?;
+    for (name, instance) in ["node1", "node2"].into_iter().zip(INSTANCES) {
+        environment.node(name, instance)?;
+    }
+    environment.apply(&one())?;
+    environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
+    // The plugin learns of a new CRD within 30 s. Until then it refuses, and the controller backs off.
+    environment.attached(INSTANCES[0], &[1], LONG)?;
+
+    let mut role = environment.get(&["clusterrole", "multi-eni"])?;
+    let rules = role["rules"].as_array_mut().ok_or("the ClusterRole has no rules")?;
+    let before = rules.len();
+    rules.retain(|rule| rule["resources"] != serde_json::json!(["nodeenis/finalizers"]));
+    environment.assert_eq("rules that are removed", before - rules.len(), 1);
+    let admin = environment.plane.admin_kubeconfig();
+    environment.plane.kubectl_as(&admin, &["replace", "-f", "-"], &role.to_string())?.success()?;
+    // The right is withdrawn at once, and the API server's cache of roles follows.
+    thread::sleep(Duration::from_secs(2));
+    environment.kubectl(&["label", "node", "node2", "ng=multi-eni"])?;
+    environment.until("the refusal", LONG, || {
+        let object: Value = environment.get(&["nodeeni", "one"])?;
+        let conditions = object["status"]["conditions"].to_string();
+        let said = conditions.contains("APIServerRefused") && conditions.contains("blockOwnerDeletion");
+        if said { Ok(()) } else { Err(conditions.into()) }
+    })?;
+    environment.attached(INSTANCES[1], &[], SOON)?;
+
+    let chart = environment.plane.helm_template("multi-eni", "multi-eni", &["--set", "aws.region=eu-central-1"])?;
+    environment.apply(&chart)?;
+    environment.attached(INSTANCES[1], &[1], LONG)?;
+    environment.passed();
+    Ok(())
+}
+
+#[test]
+fn without_describe_instance_types_nodes_are_served_without_limits() -> Result<(), Failure> {
+    let mut environment = Environment::start()?;
+    environment.account.ec2.deny("DescribeInstanceTypes");
+    environment.node("node1", INSTANCES[0])?;
+    environment.apply(&one())?;
+    environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
+    let admin = environment.plane.admin_kubeconfig();
+    let (code, _, words) = multi_eni(&environment, &admin, &["plan"], "")?;
+    assert!(code == 1 && words.contains("the output is incomplete"), "exit code {code}: {words}");
+    environment.start_replica(&[])?;
+    // The permission is waited for for a minute.
+    environment.attached(INSTANCES[0], &[1], LONG)?;
+    environment.condition("one", "Ready", "True", SOON)?;
+    environment.condition("one", "Degraded", "False", SOON)?;
+    environment.passed();
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! What an IAM policy may be limited to. Each bound is optional: without it, the policy has a wildcard in its place.
+
+use multi_eni_api::ids::{SecurityGroupId, SubnetId, VpcId};
+use std::collections::BTreeSet;
+
+/// The bounds of a policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// The cluster whose ENIs may be changed. None: the ENIs of every cluster with this controller.
+    pub cluster_uid: Option<ClusterUid>,
+    /// The VPC of the subnets and groups. None: every VPC.
+    pub vpc: Option<VpcId>,
+    /// The subnets in which ENIs may be created. None: every subnet.
+    pub subnets: Option<BTreeSet<SubnetId>>,
+    /// The security groups that ENIs may have. None: every group.
+    pub security_groups: Option<BTreeSet<SecurityGroupId>>,
+}
+
+/// The UID of the namespace kube-system: the value of the ownership tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterUid(String);
+
+/// A text that is no UID.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not the UID of a cluster: use the output of kubectl get namespace kube-system -o jsonpath={{.metadata.uid}}"
+)]
+pub struct MalformedUid(String);
+
+impl ClusterUid {
+    /// Parses a UID: letters, digits and hyphens. IAM expands a variable such as `${aws:username}` in a value, so no other
+    /// character is accepted.
+    ///
+    /// # Errors
+    /// [`MalformedUid`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, MalformedUid> {
+        let is_uid = (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if is_uid { Ok(Self(text.to_owned())) } else { Err(MalformedUid(text.to_owned())) }
+    }
+
+    /// The UID as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uid_has_no_character_that_iam_expands() {
+        assert!(ClusterUid::parse("0b9c0cb1-3a1f-4f5e-9d55-6a5ff4bd6a2b").is_ok());
+        for bad in ["", "short", "${aws:username}", "0b9c0cb1*", "0b9c0cb1 3a1f"] {
+            let words = ClusterUid::parse(bad).unwrap_err().to_string();
+            assert!(words.contains("kubectl get namespace kube-system"), "{words}");
+        }
+    }
+}
