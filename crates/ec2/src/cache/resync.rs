@@ -4,6 +4,7 @@
 use crate::changed::Changed;
 use crate::convert;
 use crate::ec2::Ec2;
+use crate::resync_stats::Resync;
 use multi_eni_api::names;
 use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::observed::ObservedEni;
@@ -29,6 +30,7 @@ impl Ec2 {
                 Err(error) => {
                     tracing::warn!(code = error.code(), %error, retry_in = ?retry, "EC2 resync failed");
                     self.note_failure(Some(&error));
+                    self.note_resync_failed();
                     tokio::time::sleep(retry).await;
                     retry = (retry * 2).min(options.resync_every);
                 }
@@ -66,6 +68,7 @@ impl Ec2 {
     async fn resync(&self) -> Result<(), CallError> {
         let filter = convert::filter(&format!("tag:{}", names::TAG_CLUSTER), [self.inner.cluster.uid.as_str()]);
         let (mut began, mut shown, mut token) = (None, BTreeSet::new(), None);
+        let (sent, mut pages) = (Instant::now(), 0);
         let mut unreadable = Vec::new();
         loop {
             let page = self.eni_page(filter.clone(), self.inner.options.page_size, token.take()).await?;
@@ -74,6 +77,7 @@ impl Ec2 {
             self.change(|cache| ((), cache.apply_shown(page.enis)));
             unreadable.extend(page.unreadable);
             token = page.next;
+            pages += 1;
             if token.is_none() {
                 let hidden = Self::attachments_among(&unreadable);
                 self.note_unreadable(&unreadable);
@@ -81,6 +85,7 @@ impl Ec2 {
                     shown.extend(cache.shown_unread(&hidden, began));
                     ((), cache.finish_resync(began, &shown))
                 });
+                self.note_resynced(Resync { began, took: sent.elapsed(), enis: shown.len(), pages });
                 self.notify(Changed::Resynced);
                 return Ok(());
             }
