@@ -66,9 +66,9 @@ impl Ec2 {
 
     /// One resync. ENIs are applied page by page; absences only after the last page.
     async fn resync(&self) -> Result<(), CallError> {
+        let (sent, mut pages) = (Instant::now(), 0);
         let filter = convert::filter(&format!("tag:{}", names::TAG_CLUSTER), [self.inner.cluster.uid.as_str()]);
         let (mut began, mut shown, mut token) = (None, BTreeSet::new(), None);
-        let (sent, mut pages) = (Instant::now(), 0);
         let mut unreadable = Vec::new();
         loop {
             let page = self.eni_page(filter.clone(), self.inner.options.page_size, token.take()).await?;

@@ -109,6 +109,11 @@ impl PermissionGate {
         self.for_all(call).map(|standing| &standing.failure)
     }
 
+    /// How many refusals are in force: of one action for all, or of the credentials.
+    pub fn closed(&self) -> usize {
+        self.standing.len()
+    }
+
     fn for_all(&self, call: Call) -> Option<&Standing> {
         let doors = [Door::Action(call), Door::Credentials];
         doors.iter().filter_map(|door| self.standing.get(door)).find(|one| one.refused.len() >= ENOUGH)

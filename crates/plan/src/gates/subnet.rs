@@ -192,6 +192,11 @@ impl SubnetGate {
         has_ipv4_count(observed_subnet) && left < needed(request)
     }
 
+    /// How many pools of addresses are full, by EC2's refusals: a subnet, or its room for prefixes.
+    pub fn closed(&self) -> usize {
+        self.full.len()
+    }
+
     /// Records that a Create is sent.
     pub fn sent(&mut self, uid: &str, request: &EniRequest) {
         let refused_at = self.full.get(&pool(request)).map(|full| full.failure.at);
