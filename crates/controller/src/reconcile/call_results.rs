@@ -38,6 +38,9 @@ impl Reconciler {
                 Outcome::ApiWrite { asked, result } => {
                     self.write_ended(&finished.key, asked, &result);
                     if let Ok(wrote) = result {
+                        if matches!(&wrote.object, ObjectState::Created(made) if made.attachment.adopted.is_some()) {
+                            self.deps.gauges.counted.attachments.adoptions.count([]);
+                        }
                         self.wrote(wrote.object);
                     }
                 }
@@ -104,9 +107,6 @@ impl Reconciler {
     fn wrote(&mut self, written: ObjectState) {
         let affected: Option<StoreChange> = match written {
             ObjectState::Created(entry) => {
-                if entry.attachment.adopted.is_some() {
-                    self.deps.gauges.counted.attachments.adoptions.count([]);
-                }
                 let (since, now, attachment) = (self.acting_since, self.now(), &entry.attachment);
                 let history = self
                     .call_histories
