@@ -6,9 +6,7 @@ use super::ec2::Ec2Numbers;
 use super::exposition::{Exposition, Value};
 use super::process::ProcessNumbers;
 use super::snapshot::Snapshot;
-use super::{
-    api_server, attachments, build_info, cache, ec2, gates, leader_election, nodeenis, orphans, process, work_queue,
-};
+use super::{attachments, build_info, cache, gates, nodeenis, orphans, work_queue};
 use std::fmt;
 
 const WRONG_PLACE: Metric = Metric::stable(
@@ -23,17 +21,17 @@ const WRONG_PLACE: Metric = Metric::stable(
 pub fn all() -> impl Iterator<Item = &'static Metric> {
     [
         build_info::ALL,
-        leader_election::ALL,
+        super::leader_election::ALL,
         &[WRONG_PLACE],
         nodeenis::ALL,
         attachments::ALL,
         orphans::ALL,
         work_queue::ALL,
         gates::ALL,
-        ec2::ALL,
+        super::ec2::ALL,
         cache::ALL,
-        api_server::ALL,
-        process::ALL,
+        super::api_server::ALL,
+        super::process::ALL,
     ]
     .into_iter()
     .flatten()

@@ -4,6 +4,7 @@
 pub mod account;
 mod controller;
 mod environment;
+pub mod prometheus;
 
 pub use controller::ControllerProcess;
 pub use environment::{Environment, SOON};

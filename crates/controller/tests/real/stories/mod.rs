@@ -12,6 +12,7 @@ mod failover;
 mod fifty;
 mod identity;
 mod lost;
+mod metrics;
 mod nodes;
 mod occupied;
 mod paced;
