@@ -1,5 +1,5 @@
 //! The metrics of `/metrics`. One file for each subject describes its metrics and writes them; `page.rs` puts them together at a
-//! scrape. `docs/reference/metrics.md` lists them, and `reference_docs.rs` compares that list with [`all`].
+//! scrape. `docs/reference/metrics.md` lists them, and `reference_docs.rs` compares that list with the code.
 //!
 //! The number of time series is bounded: labels are EC2's actions, kinds of objects, verbs, and reasons, which the code limits. Only
 //! the metrics of NodeENIs have the name of an object as a label; they go when the NodeENI goes.

@@ -71,3 +71,40 @@ pub(super) fn is_failure(outcome: &Outcome) -> bool {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::NotLeader;
+    use jiff::Timestamp;
+    use multi_eni_plan::backoff::Content;
+    use multi_eni_plan::ec2_errors::Call;
+    use multi_eni_plan::write_history::{PendingWrite, Target, Write};
+
+    #[test]
+    fn only_what_was_sent_and_failed_is_a_failure() {
+        let called =
+            |result| Outcome::Called { uid: "u".into(), call: Call::Attach, sent: Timestamp::UNIX_EPOCH, result };
+        let refused = || CallError::Answered { code: "IncorrectState".into(), message: String::new() };
+        assert!(is_failure(&called(Err(refused()))) && is_failure(&called(Err(CallError::Unknown("cut".into())))));
+        assert!(is_failure(&called(Err(CallError::NotSent("no route".into())))));
+        for outcome in [Ok(()), Err(CallError::NotLeader), Err(CallError::QuotaRefused), Err(CallError::Withdrawn)] {
+            assert!(!is_failure(&called(outcome)));
+        }
+        let created = |result| Outcome::Created { uid: "u".into(), sent: Timestamp::UNIX_EPOCH, result };
+        assert!(is_failure(&created(Err(refused()))) && !is_failure(&created(Err(CallError::Withdrawn))));
+        let wrote = |result| Outcome::ApiWrite {
+            asked: PendingWrite {
+                target: Target { write: Write::ReportAttachment, name: "a".into() },
+                content: Content { what: 1, ground: 1 },
+                nodeeni: "n".into(),
+                node: None,
+            },
+            result,
+        };
+        let no = |code| WriteError::Refused { code, message: "no".into() };
+        assert!(is_failure(&wrote(Err(no(422)))) && is_failure(&wrote(Err(WriteError::NoAnswer("late".into())))));
+        assert!(!is_failure(&wrote(Err(WriteError::Conflict("newer".into())))));
+        assert!(!is_failure(&wrote(Err(WriteError::NotLeader(NotLeader)))));
+    }
+}

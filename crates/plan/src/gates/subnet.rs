@@ -363,6 +363,7 @@ mod tests {
     fn one_address_that_becomes_free_permits_one_create() {
         let request = request();
         let mut subnets = full(&request);
+        assert_eq!((subnets.closed(), SubnetGate::default().closed()), (1, 0));
         assert_eq!(
             subnets.judge(&request, Some(&observed_subnet(9, 0)), at(2), COOLDOWN),
             SubnetDecision::Lookup,
