@@ -17,7 +17,10 @@ const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
 const MOVED_ELSEWHERE: &[(&str, &str)] = &[
     ("multi_eni_adoptions", "stories::lost::enis_whose_eniattachments_are_lost_are_adopted_in_place"),
     ("multi_eni_api_write_conflicts", "the test above"),
-    ("multi_eni_api_writes_refused", "the test above"),
+    (
+        "multi_eni_api_writes_refused",
+        "stories::refusals::writes_that_a_policy_refuses_back_off_and_succeed_when_it_is_gone",
+    ),
     ("multi_eni_ec2_calls_waiting", "metrics::ec2::a_metric_is_described_once_and_has_a_line_for_each_action"),
     ("multi_eni_ec2_unreadable_items", "the test above"),
     (
