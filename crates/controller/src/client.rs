@@ -1,7 +1,7 @@
 //! Clients of the API server, without hidden retries and with explicit timeouts. Writes of the fenced client pass the fence. This
 //! file never decides what to send.
 
-use crate::leader_election::Fence;
+use crate::leader_election::{Fence, Target};
 use futures::future::{Either, Ready, ready};
 use http::{Method, Request, Response};
 use kube::client::{Body, ClientBuilder};
@@ -88,7 +88,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         use futures::TryFutureExt;
         let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if reads || self.fence.may_send(WRITE_TIMEOUT) {
+        if reads || self.fence.lets_pass(Target::ApiServer, WRITE_TIMEOUT) {
             Either::Left(self.inner.call(request).map_err(Into::into as fn(S::Error) -> BoxError))
         } else {
             Either::Right(ready(Err(NotLeader.into())))

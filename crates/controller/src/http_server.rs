@@ -1,21 +1,22 @@
 //! The HTTP server: `/healthz`, `/readyz` and `/metrics`. It shows what the process has stored in [`Gauges`].
 
-use crate::metrics::{self, Refused};
+use crate::leader_election::Fence;
+use crate::metrics::{Counted, Ec2Numbers, Page, ProcessNumbers, Snapshot, SnapshotRequest};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use multi_eni_ec2::Ec2;
-use multi_eni_plan::write_history::Write;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 /// The metrics and the readiness of one process.
 #[derive(Default)]
@@ -30,12 +31,17 @@ pub struct Gauges {
     pub ready: AtomicBool,
     /// Whether a standby could read the Lease recently. Such a standby is ready too: it keeps no caches.
     pub standby: AtomicBool,
-    /// Writes that the API server refused or did not answer.
-    refused: Refused,
+    /// What this process counts.
+    pub(crate) counted: Counted,
     /// Why nothing is done: this is another account or Region.
     wrong_place: Mutex<Option<String>>,
     ec2: Mutex<Option<Ec2>>,
+    fence: Mutex<Option<Fence>>,
+    reconciler: Mutex<Option<UnboundedSender<SnapshotRequest>>>,
 }
+
+/// How long a scrape waits for the reconciler, which answers between two decisions.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Gauges {
     /// Shows the metrics of this EC2 handle from now on.
@@ -46,12 +52,8 @@ impl Gauges {
     /// Drops the EC2 handle at the end of a term, and with it the memory of its cache.
     pub fn forget_ec2(&self) {
         self.orphans_held.set(0);
+        *self.reconciler.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
         *self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
-    }
-
-    /// Counts a write that the API server did not apply. `code` is the HTTP status; None: no answer.
-    pub fn refused(&self, write: Write, code: Option<u16>) {
-        self.refused.get_or_create(&metrics::refused(write, code)).inc();
     }
 
     /// Sets why nothing is done in this place, or None if the place is right. Returns whether that changed.
@@ -67,31 +69,41 @@ impl Gauges {
         self.wrong_place.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    fn text(&self) -> Result<String, std::fmt::Error> {
-        let mut registry = Registry::with_prefix("multi_eni");
-        registry.register("leading", "1 while this replica leads", self.leading.clone());
-        let help = "Keys in the work queue, including keys with a call under way";
-        registry.register("reconciles_waiting", help, self.waiting.clone());
-        let help = "Orphaned ENIs that are too many to be removed at once: none of them is removed until a person acts";
-        registry.register("orphans_held", help, self.orphans_held.clone());
-        registry.register_with_unit(
-            "api",
-            "Writes that the API server refused or did not answer, except conflicts",
-            Unit::Other("writes_refused".to_owned()),
-            self.refused.clone(),
-        );
-        let wrong_place = Gauge::<i64>::default();
-        wrong_place.set(i64::from(self.wrong_place().is_some()));
-        let help =
-            "1 while the AWS account or Region is not, or is not known to be, this cluster's: nothing is changed";
-        registry.register("wrong_place", help, wrong_place);
-        if let Some(ec2) = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref() {
-            metrics::register_ec2(&mut registry, ec2.counts(), ec2.rate_status());
-            metrics::register_unreadable(&mut registry, ec2.unreadable_counts());
-        }
-        let mut text = String::new();
-        encode(&mut text, &registry)?;
-        Ok(text)
+    /// What the fence of this process refuses is shown from now on.
+    pub fn watch_fence(&self, fence: Fence) {
+        *self.fence.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(fence);
+    }
+
+    /// Where scrapes ask for the state of the reconciler from now on. The reconciler of a new term replaces that of the last.
+    pub fn snapshot_requests(&self) -> UnboundedReceiver<SnapshotRequest> {
+        let (sender, requests) = unbounded_channel();
+        *self.reconciler.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(sender);
+        requests
+    }
+
+    /// The state of the reconciler. None if this replica does not lead, or if the reconciler does not answer in time.
+    async fn snapshot(&self) -> Option<Snapshot> {
+        let (reply, answer) = oneshot::channel();
+        self.reconciler.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref()?.send(reply).ok()?;
+        tokio::time::timeout(SNAPSHOT_TIMEOUT, answer).await.ok()?.ok()
+    }
+
+    async fn text(&self) -> Result<String, std::fmt::Error> {
+        let snapshot = self.snapshot().await;
+        let fence = self.fence.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let ec2 = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let page = Page {
+            counted: &self.counted,
+            leading: self.leading.get(),
+            wrong_place: i64::from(self.wrong_place().is_some()),
+            waiting: self.waiting.get(),
+            orphans_held: self.orphans_held.get(),
+            fenced: fence.map(|fence| fence.refused().to_vec()).unwrap_or_default(),
+            ec2: ec2.as_ref().map(Ec2Numbers::of),
+            snapshot,
+            process: ProcessNumbers::read(),
+        };
+        page.text()
     }
 }
 
@@ -138,7 +150,7 @@ fn is_lack_of_ipv6(error: &std::io::Error) -> bool {
 const ADDRESS_FAMILY_NOT_SUPPORTED: i32 = 97;
 
 async fn show_metrics(State(gauges): State<Arc<Gauges>>) -> impl IntoResponse {
-    match gauges.text() {
+    match gauges.text().await {
         Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()

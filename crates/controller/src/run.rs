@@ -6,7 +6,8 @@ use crate::client::FenceLayer;
 use crate::clock::{self, Steady, Wall};
 use crate::events::EventRecorder;
 use crate::http_server::Gauges;
-use crate::leader_election::{Candidate, Fence, elector};
+use crate::leader_election::{Candidate, Fence, Target, elector};
+use crate::metrics::Role;
 use crate::reconcile::{Dependencies, Reconciler};
 use crate::watch;
 use k8s_openapi::api::core::v1::Namespace;
@@ -73,6 +74,7 @@ impl Components {
 /// Runs until `stop` completes. A lost Lease ends the term but not the process: the process waits for the Lease again.
 pub async fn run(parts: Components, stop: impl Future<Output = ()>) {
     let stop = futures::FutureExt::shared(stop);
+    parts.gauges.watch_fence(parts.fence.clone());
     let Some(cluster) = unless_stopped(cluster(&parts), stop.clone()).await else { return };
     tracing::info!(cluster = %cluster.uid, name = %cluster.name, "cluster identity read");
     let buckets = Buckets::new(parts.ec2_options.budget_share, parts.ec2_options.burst_share);
@@ -84,12 +86,15 @@ pub async fn run(parts: Components, stop: impl Future<Output = ()>) {
         identity: parts.identity.clone(),
         times: election.times,
     };
-    let mut candidate = Candidate::new(parts.kube.clone(), config, parts.wall.clone(), parts.fence.clone());
+    let lease = parts.gauges.counted.lease.clone();
+    let mut candidate =
+        Candidate::new(parts.kube.clone(), config, parts.wall.clone(), parts.fence.clone()).counting(lease.clone());
     loop {
         let standby = parts.gauges.clone();
         let acquire = candidate.acquire(move |can_read| standby.standby.store(can_read, Ordering::Relaxed));
         let Some(mut lead) = unless_stopped(acquire, stop.clone()).await else { return };
         parts.gauges.standby.store(false, Ordering::Relaxed);
+        lease.became(Role::Leader);
         let mut stopped = false;
         {
             let over = async {
@@ -101,6 +106,7 @@ pub async fn run(parts: Components, stop: impl Future<Output = ()>) {
             };
             term(&parts, cluster.clone(), &buckets, over).await;
         }
+        lease.became(Role::Standby);
         if stopped {
             return lead.release().await;
         }
@@ -143,7 +149,7 @@ async fn term(parts: &Components, cluster: Cluster, buckets: &Buckets, over: imp
         cluster.clone(),
         parts.ec2_options.clone(),
         wall.clone(),
-        Arc::new(move |timeout| fence.may_send(timeout)),
+        Arc::new(move |timeout| fence.lets_pass(Target::Ec2, timeout)),
         buckets,
     );
     parts.gauges.watch_ec2(ec2.clone());
@@ -156,7 +162,8 @@ async fn term(parts: &Components, cluster: Cluster, buckets: &Buckets, over: imp
         wall,
         gauges: parts.gauges.clone(),
     });
-    let changes = watch::changes(&parts.kube, parts.settings.pod_annotation.as_deref(), &parts.identity);
+    let restarts = &parts.gauges.counted.api.watch_restarts;
+    let changes = watch::changes(&parts.kube, parts.settings.pod_annotation.as_deref(), &parts.identity, restarts);
     let reconciling = reconciler.run(changes, ec2_changes, over, SHUTDOWN_GRACE);
     tokio::select! {
         biased;

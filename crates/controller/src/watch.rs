@@ -8,6 +8,7 @@ mod retry;
 
 pub use change::{Change, Watched};
 
+use crate::metrics::Counters;
 use crate::node_and_pod::{self, NodeIdentity};
 use crate::store::entries::{AttachmentEntry, NodeEniEntry};
 use futures::stream::{self, BoxStream, StreamExt};
@@ -17,9 +18,9 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use multi_eni_api::{ENIAttachment, NodeENI};
-use outage_probe::Outage;
-use retry::resumed;
+use retry::{SharedByWatches, resumed};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// Objects in one page of a list. A page is in memory as a whole.
 const PAGE_SIZE: u32 = 500;
@@ -29,38 +30,44 @@ const NODES_PAGE_SIZE: u32 = 100;
 const CRDS: [&str; 2] = ["nodeenis.networking.k8s.aws", "eniattachments.networking.k8s.aws"];
 
 /// All changes, lists first. Broken watches are resumed with back-off and logged. Pods are watched only if `pod_annotation` is
-/// given, the annotation by which Pods name NodeENIs. `identity` differs between processes and spreads their probes.
-pub fn changes(client: &Client, pod_annotation: Option<&str>, identity: &str) -> BoxStream<'static, Change> {
-    let outage = Outage::default();
+/// given, the annotation by which Pods name NodeENIs. `identity` differs between processes and spreads their probes. `restarts`
+/// counts how often watches are resumed.
+pub fn changes(
+    client: &Client,
+    pod_annotation: Option<&str>,
+    identity: &str,
+    restarts: &Arc<Counters>,
+) -> BoxStream<'static, Change> {
+    let shared = SharedByWatches { restarts: restarts.clone(), ..SharedByWatches::default() };
     let nodes =
-        watch(Api::<NodeIdentity>::all(client.clone()), NODES_PAGE_SIZE, &outage, node_and_pod::node).map(Change::Node);
+        watch(Api::<NodeIdentity>::all(client.clone()), NODES_PAGE_SIZE, &shared, node_and_pod::node).map(Change::Node);
     // Guarded: one object that cannot be parsed must not hide the others.
-    let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), PAGE_SIZE, &outage, |object| {
+    let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), PAGE_SIZE, &shared, |object| {
         NodeEniEntry::read(&object.0)
     })
     .map(|change| Change::NodeEni(Box::new(change)));
     let attachments =
-        watch(Api::<DeserializeGuard<ENIAttachment>>::all(client.clone()), PAGE_SIZE, &outage, |object| {
+        watch(Api::<DeserializeGuard<ENIAttachment>>::all(client.clone()), PAGE_SIZE, &shared, |object| {
             AttachmentEntry::read_guarded(&object.0)
         })
         .map(Change::Attachment);
     // `select_all` polls only the streams that have an item, in the order in which the items arrive.
-    let crds = CRDS.map(|name| watch_crd(client, name, &outage)).into_iter();
+    let crds = CRDS.map(|name| watch_crd(client, name, &shared)).into_iter();
     let pods = pod_annotation.map(|annotation| {
         let annotation = annotation.to_owned();
-        watch(Api::<Pod>::all(client.clone()), PAGE_SIZE, &outage, move |pod| node_and_pod::pod(pod, &annotation))
+        watch(Api::<Pod>::all(client.clone()), PAGE_SIZE, &shared, move |pod| node_and_pod::pod(pod, &annotation))
             .map(Change::Pod)
             .boxed()
     });
-    let ends = outage.ends(client.clone(), identity.to_owned()).map(|()| Change::ApiAnswers).boxed();
+    let ends = shared.outage.ends(client.clone(), identity.to_owned()).map(|()| Change::ApiAnswers).boxed();
     stream::select_all(crds.chain([nodes.boxed(), nodeenis.boxed(), attachments.boxed()]).chain(pods).chain([ends]))
         .boxed()
 }
 
-fn watch_crd(client: &Client, name: &'static str, outage: &Outage) -> BoxStream<'static, Change> {
+fn watch_crd(client: &Client, name: &'static str, shared: &SharedByWatches) -> BoxStream<'static, Change> {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let crds = watcher::watcher(Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone()), config);
-    resumed(crds, format!("CRD {name}"), outage.clone())
+    resumed(crds, format!("CRD {name}"), shared.clone())
         .filter_map(move |event| {
             let change = match event {
                 Event::InitApply(crd) | Event::Apply(crd) => {
@@ -78,7 +85,7 @@ fn watch_crd(client: &Client, name: &'static str, outage: &Outage) -> BoxStream<
 fn watch<K, T>(
     api: Api<K>,
     page: u32,
-    outage: &Outage,
+    shared: &SharedByWatches,
     read: impl Fn(&K) -> T + Send + 'static,
 ) -> BoxStream<'static, Watched<T>>
 where
@@ -88,7 +95,7 @@ where
 {
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     let config = watcher::Config::default().page_size(page);
-    resumed(watcher::watcher(api, config), kind, outage.clone())
+    resumed(watcher::watcher(api, config), kind, shared.clone())
         .map(move |event| match event {
             Event::Init => Watched::Init,
             Event::InitApply(object) => Watched::InitApply(read(&object)),

@@ -17,6 +17,22 @@ pub enum Key {
     Orphans,
 }
 
+impl Key {
+    /// The kinds, as [`kind`](Self::kind) names them.
+    const KINDS: [&'static str; 4] = ["Node", "ENIAttachment", "NodeENI", "Orphans"];
+
+    /// The kind of the object, for metrics.
+    pub fn kind(&self) -> &'static str {
+        let [node, attachment, nodeeni, orphans] = Self::KINDS;
+        match self {
+            Self::Node(_) => node,
+            Self::Attachment(_) => attachment,
+            Self::NodeEni(_) => nodeeni,
+            Self::Orphans => orphans,
+        }
+    }
+}
+
 /// While this many Nodes write, no further Node becomes ready by a timer alone. The rest of [`NODES_AT_ONCE`] is reserved for
 /// Nodes that something changed for.
 const DUE_NODES_AT_ONCE: usize = NODES_AT_ONCE / 2;
@@ -31,16 +47,19 @@ const HELD_BACK: SignedDuration = SignedDuration::from_secs(1);
 /// The queue. Its sets are ordered, so that the same input gives the same order of keys.
 #[derive(Debug, Default)]
 pub struct Queue {
-    ready: BTreeSet<Key>,
+    /// Since when each key is ready.
+    ready: BTreeMap<Key, Timestamp>,
     /// Nodes that became ready by a timer alone, for example after a failed write, in the order in which they became due.
     due_nodes: VecDeque<Key>,
     due: BTreeSet<(Timestamp, Key)>,
     due_of: BTreeMap<Key, Timestamp>,
-    busy: BTreeSet<Key>,
+    /// Since when a call for each key is under way.
+    busy: BTreeMap<Key, Timestamp>,
     again: BTreeSet<Key>,
     /// Nodes that are decided and must wait until fewer Nodes write, in the order in which they came.
     waiting: VecDeque<Key>,
-    waiting_keys: BTreeSet<Key>,
+    /// Since when each of those waits.
+    waiting_keys: BTreeMap<Key, Timestamp>,
     now: Timestamp,
     /// Since when NodeENIs and orphans are held back.
     held_back: Option<Timestamp>,
@@ -49,10 +68,10 @@ pub struct Queue {
 impl Queue {
     /// Adds a key that is ready at once.
     pub fn add(&mut self, key: Key) {
-        if self.busy.contains(&key) {
+        if self.busy.contains_key(&key) {
             self.again.insert(key);
         } else {
-            self.ready.insert(key);
+            self.ready.entry(key).or_insert(self.now);
         }
     }
 
@@ -79,7 +98,7 @@ impl Queue {
             self.due.remove(&(time, key.clone()));
             self.due_of.remove(&key);
             match key {
-                Key::Node(_) if !self.busy.contains(&key) => self.due_nodes.push_back(key),
+                Key::Node(_) if !self.busy.contains_key(&key) => self.due_nodes.push_back(key),
                 Key::Node(_) | Key::Attachment(_) | Key::NodeEni(_) | Key::Orphans => self.add(key),
             }
         }
@@ -89,13 +108,13 @@ impl Queue {
     /// all Nodes. Every ready Node is decided, but only a limited number write at a time. While Nodes wait for room, NodeENIs and
     /// orphans are held back for a short time, so that a status is not written for each batch of Nodes.
     pub fn pop(&mut self) -> Option<Key> {
-        if !matches!(self.ready.first(), Some(Key::Node(_))) && !self.nodes_are_busy() {
+        if !matches!(self.first_ready(), Some(Key::Node(_))) && !self.nodes_are_busy() {
             self.admit_waiting();
         }
         if self.ready.is_empty() {
             self.admit_due_nodes();
         }
-        if self.ready.first().is_some_and(depends_on_all) {
+        if self.first_ready().is_some_and(depends_on_all) {
             if self.waiting.is_empty() {
                 self.held_back = None;
             } else {
@@ -107,14 +126,19 @@ impl Queue {
         } else if self.ready.is_empty() {
             self.held_back = None;
         }
-        self.ready.pop_first()
+        self.ready.pop_first().map(|(key, _)| key)
+    }
+
+    fn first_ready(&self) -> Option<&Key> {
+        self.ready.first_key_value().map(|(key, _)| key)
     }
 
     /// A Node has something to write. True: too many Nodes are writing, so this one must wait; it becomes ready again when there
     /// is room.
     pub fn waits_for_room(&mut self, key: &Key) -> bool {
         let waits = self.nodes_are_busy();
-        if waits && self.waiting_keys.insert(key.clone()) {
+        if waits && !self.waiting_keys.contains_key(key) {
+            self.waiting_keys.insert(key.clone(), self.now);
             self.waiting.push_back(key.clone());
         }
         waits
@@ -154,14 +178,14 @@ impl Queue {
 
     /// Marks that a call for this key is under way: the key is not returned until the call has ended.
     pub fn busy(&mut self, key: Key) {
-        self.busy.insert(key);
+        self.busy.insert(key, self.now);
     }
 
     /// Marks that the call for this key has ended: the key is ready again.
     pub fn done(&mut self, key: &Key) {
         self.busy.remove(key);
         self.again.remove(key);
-        self.ready.insert(key.clone());
+        self.ready.entry(key.clone()).or_insert(self.now);
     }
 
     /// Removes the timer of a key whose object is gone.
@@ -174,6 +198,23 @@ impl Queue {
     /// How many keys are ready or have a call under way.
     pub fn len(&self) -> usize {
         self.ready.len() + self.due_nodes.len() + self.waiting.len() + self.busy.len()
+    }
+
+    /// How many keys of each kind are ready, wait for room, or have a call under way.
+    pub fn depths(&self) -> [(&'static str, usize); 4] {
+        let mut depths = Key::KINDS.map(|kind| (kind, 0));
+        let keys = self.ready.keys().chain(self.busy.keys()).chain(&self.due_nodes).chain(&self.waiting);
+        for key in keys {
+            if let Some((_, depth)) = depths.iter_mut().find(|(kind, _)| *kind == key.kind()) {
+                *depth += 1;
+            }
+        }
+        depths
+    }
+
+    /// Since when the oldest key is ready, waits for room, or has a call under way.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.ready.values().chain(self.busy.values()).chain(self.waiting_keys.values()).min().copied()
     }
 
     /// Whether no key is ready and no call is under way.
@@ -229,7 +270,7 @@ mod tests {
         // Each write takes 20 ms and changes the status of the NodeENI.
         for ms in (0..2000).step_by(20) {
             queue.advance_to(at(ms));
-            let busy: Vec<Key> = queue.busy.iter().cloned().collect();
+            let busy: Vec<Key> = queue.busy.keys().cloned().collect();
             ended += busy.len();
             busy.iter().for_each(|key| queue.done(key));
             queue.add(nodeeni.clone());
@@ -309,5 +350,27 @@ mod tests {
         queue.add_at(key.clone(), at(7));
         assert_eq!((next(&mut queue, at(4)), queue.next_due()), (None, Some(at(5))));
         assert_eq!((next(&mut queue, at(5)), queue.next_due()), (Some(key), None));
+    }
+
+    #[test]
+    fn depths_are_counted_by_kind_and_the_oldest_key_is_known() {
+        let mut queue = Queue::default();
+        let at = |s: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(s);
+        assert_eq!(queue.oldest(), None);
+        queue.advance_to(at(5));
+        queue.add(Key::Attachment("a".into()));
+        queue.advance_to(at(8));
+        queue.add(Key::Attachment("a".into()));
+        queue.add(Key::Orphans);
+        queue.busy(Key::Node("n".into()));
+        assert_eq!(queue.depths(), [("Node", 1), ("ENIAttachment", 1), ("NodeENI", 0), ("Orphans", 1)]);
+        assert_eq!(queue.oldest(), Some(at(5)), "a key that is added again keeps its age");
+        assert_eq!(queue.pop(), Some(Key::Attachment("a".into())));
+        assert_eq!((queue.pop(), queue.oldest()), (Some(Key::Orphans), Some(at(8))));
+        queue.advance_to(at(9));
+        queue.done(&Key::Node("n".into()));
+        assert_eq!(queue.oldest(), Some(at(9)));
+        let depths: usize = queue.depths().iter().map(|(_, depth)| depth).sum();
+        assert_eq!(depths, queue.len());
     }
 }

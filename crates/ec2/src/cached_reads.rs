@@ -3,8 +3,10 @@
 use crate::ec2::Ec2;
 use crate::lock::lock;
 use crate::rate_limit::limiter::RateStatus;
+use crate::request_stats::RequestStats;
+use crate::resync_stats::ResyncStats;
 use crate::unreadable::UnreadableEni;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::instance_life::InstanceObservation;
 use multi_eni_plan::lookup_failure::LookupFailure;
@@ -115,6 +117,22 @@ impl Ec2 {
     /// The number of EC2 calls that this handle sent, by EC2's name of the action.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.inner.counts.all()
+    }
+
+    /// The requests that this handle sent: how they ended, and how long they took.
+    pub fn request_stats(&self) -> RequestStats {
+        self.inner.requests.all()
+    }
+
+    /// The resyncs of this handle so far.
+    pub fn resync_stats(&self) -> ResyncStats {
+        *lock(&self.inner.resyncs)
+    }
+
+    /// How long ago the last complete resync began.
+    pub fn resync_age(&self) -> Option<SignedDuration> {
+        let last = self.resync_stats().last?;
+        Some(self.now().duration_since(last.began))
     }
 
     /// The longest silence: since when EC2 gives no successful answer to an action that is still tried. None if all succeed.

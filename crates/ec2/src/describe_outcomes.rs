@@ -6,6 +6,7 @@ use crate::convert::Unreadable;
 use crate::ec2::Ec2;
 use crate::lock::lock;
 use crate::rate_limit::action::Action;
+use crate::resync_stats::Resync;
 use crate::unreadable::UnreadableEni;
 use multi_eni_api::names;
 use multi_eni_plan::ec2_errors::CallError;
@@ -18,6 +19,18 @@ impl Ec2 {
         let now = self.now();
         let mut failure = lock(&self.inner.failure);
         *failure = error.map(|error| LookupFailure::next(failure.as_ref(), Action::DescribeEnis.name(), error, now));
+    }
+
+    /// Records a complete resync, for the metrics.
+    pub(crate) fn note_resynced(&self, resync: Resync) {
+        let mut stats = lock(&self.inner.resyncs);
+        stats.last = Some(resync);
+        stats.completed += 1;
+    }
+
+    /// Records a resync that failed, for the metrics.
+    pub(crate) fn note_resync_failed(&self) {
+        lock(&self.inner.resyncs).failed += 1;
     }
 
     /// Records how one Describe call ended. Reports a silence that begins, ends or changes.

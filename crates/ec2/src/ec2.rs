@@ -10,6 +10,8 @@ use crate::options::{Clock, Fence, Options};
 use crate::rate_limit::fair_queue::Ticket;
 use crate::rate_limit::limiter::{Buckets, RateLimiter};
 use crate::request_counts::Counts;
+use crate::request_stats::Requests;
+use crate::resync_stats::ResyncStats;
 use crate::silences::Silences;
 use crate::unreadable::Unread;
 use futures::future::{BoxFuture, FutureExt};
@@ -22,7 +24,6 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Ec2 {
     pub(crate) inner: Arc<Inner>,
     pub(crate) ticket: Ticket,
+    /// The Node that the calls are for, for the log.
+    pub(crate) node: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Ec2 {
@@ -48,6 +51,8 @@ pub(crate) struct Inner {
     pub fence: Fence,
     pub rate_limiter: RateLimiter,
     pub counts: Counts,
+    pub requests: Requests,
+    pub resyncs: Mutex<ResyncStats>,
     pub cache: Mutex<CacheState>,
     pub failure: Mutex<Option<LookupFailure>>,
     pub silences: Mutex<Silences>,
@@ -56,7 +61,6 @@ pub(crate) struct Inner {
     pub hides_managed: AtomicBool,
     pub changed: UnboundedSender<Changed>,
     pub motion: Notify,
-    pub resync_took: Mutex<Duration>,
     pub resync_requested: AtomicBool,
     pub resync_wake: Notify,
     pub uids: Batcher<String>,
@@ -88,6 +92,8 @@ impl Ec2 {
             client,
             rate_limiter: RateLimiter::before(buckets),
             counts: Counts::default(),
+            requests: Requests::default(),
+            resyncs: Mutex::new(ResyncStats::default()),
             cache: Mutex::new(CacheState::new(cluster.clone(), options.lag)),
             failure: Mutex::new(None),
             silences: Mutex::new(Silences::default()),
@@ -95,7 +101,6 @@ impl Ec2 {
             hides_managed: AtomicBool::new(false),
             changed,
             motion: Notify::new(),
-            resync_took: Mutex::new(Duration::ZERO),
             resync_requested: AtomicBool::new(false),
             resync_wake: Notify::new(),
             uids: Batcher::new(),
@@ -113,7 +118,7 @@ impl Ec2 {
             clock,
             fence,
         };
-        (Self { inner: Arc::new(inner), ticket: Ticket::default() }, changes)
+        (Self { inner: Arc::new(inner), ticket: Ticket::default(), node: None }, changes)
     }
 
     /// Resyncs, polls and sends lookups until `stop` completes. The calls that are under way then are abandoned; they only read.
@@ -150,7 +155,15 @@ impl Ec2 {
     /// token bucket. `since`: when the work for the ENI began; a part of the turns goes to the youngest work.
     /// `withdrawn`: once it is cancelled, a call that still waits for its turn is not sent.
     pub fn acting_for(&self, nodeeni_uid: &str, since: Timestamp, withdrawn: CancellationToken) -> Self {
-        Self { inner: self.inner.clone(), ticket: Ticket { flow: Arc::from(nodeeni_uid), since, withdrawn } }
+        let ticket = Ticket { flow: Arc::from(nodeeni_uid), since, withdrawn };
+        Self { inner: self.inner.clone(), ticket, node: None }
+    }
+
+    /// The same handle, for calls whose line in the log names this Node.
+    #[must_use]
+    pub fn on_node(mut self, node: &str) -> Self {
+        self.node = Some(Arc::from(node));
+        self
     }
 
     pub(crate) fn now(&self) -> Timestamp {

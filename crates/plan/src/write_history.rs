@@ -118,6 +118,11 @@ impl<K: Ord + Clone> Writes<K> {
         known.is_some_and(|known| known.tries.failed() > 0)
     }
 
+    /// How many targets wait in a back-off because the last write to them was not accepted.
+    pub fn failing(&self) -> usize {
+        self.by_key.values().flatten().filter(|known| known.tries.failed() > 0).count()
+    }
+
     /// Records the end of a write.
     pub fn ended(&mut self, key: &K, asked: PendingWrite, outcome: Outcome, now: Timestamp) -> WriteEffect<K> {
         let PendingWrite { target, content, nodeeni, node } = asked;

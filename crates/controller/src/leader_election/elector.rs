@@ -4,10 +4,12 @@
 use super::decision::{Decision, ObservedLease, evaluate, is_rewound, is_same_term};
 use super::fence::Fence;
 use crate::clock::Wall;
+use crate::metrics::LeaseCounts;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Name of the Lease.
@@ -52,6 +54,7 @@ pub struct Candidate {
     object: Option<Lease>,
     /// When the Lease was last read, on the steady clock.
     last_read: Option<Duration>,
+    counts: Arc<LeaseCounts>,
 }
 
 /// A standby that has not read the Lease for this long is not ready to take over.
@@ -79,7 +82,15 @@ impl Candidate {
     pub fn new(client: Client, config: CandidateConfig, wall: Wall, fence: Fence) -> Self {
         let CandidateConfig { namespace, identity, times } = config;
         let api = Api::namespaced(client, &namespace);
-        Self { api, identity, times, wall, fence, observed: ObservedLease::default(), object: None, last_read: None }
+        let (observed, counts) = (ObservedLease::default(), Arc::default());
+        Self { api, identity, times, wall, fence, observed, object: None, last_read: None, counts }
+    }
+
+    /// The same candidate, which counts its renewals there.
+    #[must_use]
+    pub fn counting(mut self, counts: Arc<LeaseCounts>) -> Self {
+        self.counts = counts;
+        self
     }
 
     /// Waits until this candidate holds the Lease. `can_read` is called with whether the Lease was read recently: a standby that
@@ -204,7 +215,12 @@ impl Leadership<'_> {
     pub async fn hold(&mut self) {
         loop {
             tokio::time::sleep(self.0.times.renew_every).await;
+            let sent = self.0.fence.now();
             let renewed = self.0.renew().await;
+            match &renewed {
+                Ok(Renewal::Written) => self.0.counts.renewed(self.0.fence.now().saturating_sub(sent).as_secs_f64()),
+                Ok(Renewal::Contended | Renewal::Over | Renewal::Rewound) | Err(_) => self.0.counts.not_renewed(),
+            }
             let in_time = self.0.fence.may_send(self.0.times.timeout);
             match renewed {
                 Ok(Renewal::Written) => {}

@@ -5,4 +5,4 @@ pub mod elector;
 pub mod fence;
 
 pub use elector::{Candidate, Leadership};
-pub use fence::Fence;
+pub use fence::{Fence, Target};

@@ -3,10 +3,11 @@
 
 use super::{Outcome, Reconciler, write_backoff};
 use crate::events::{NewEvent, Regarding};
+use crate::metrics::Span;
 use crate::store::AttachmentEntry;
 use crate::work_queue::Key;
-use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
+use futures::{FutureExt, TryFutureExt};
 use jiff::SignedDuration;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::EniId;
@@ -32,6 +33,7 @@ impl Reconciler {
         if let Some(at) = step.recheck {
             self.queue.add_at(key.clone(), at);
         }
+        self.measure_attached(&entry, &step);
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         let report =
             self.writes_status(&entry, &step).then(|| write_backoff::report_of(&entry.attachment, &step.status));
@@ -42,6 +44,7 @@ impl Reconciler {
             // Publish the event with the first try to write the status, not with each retry.
             if !self.writes.is_failing(key, &asked.target) {
                 self.publish_attached(&entry, &step);
+                self.publish_on_attachment(&entry.attachment, &step.status);
             }
             let (writer, entry, status) = (self.deps.writer.clone(), entry.clone(), step.status.clone());
             work.push(write_backoff::sent(asked, async move { writer.attachment_status(entry, status).await }));
@@ -191,6 +194,7 @@ impl Reconciler {
                 .insert(entry.attachment.name.clone(), (entry.attachment.uid.clone(), cancelled.clone()));
         }
         let ec2 = self.deps.ec2.acting_for(&entry.attachment.nodeeni_uid, entry.attachment.created, cancelled);
+        let ec2 = ec2.on_node(&entry.attachment.node);
         let (call, future): (Call, BoxFuture<'static, Result<(), CallError>>) = match action {
             Action::Wait | Action::Settled | Action::NextAttempt => return,
             Action::LookupByTag => return self.start_lookup(key, || ec2.lookup_by_tag(&entry.attachment.uid)),
@@ -228,6 +232,9 @@ impl Reconciler {
             }
             Action::Detach { eni, attachment, force } => {
                 let leaving = entry.attachment.deleting.is_some();
+                if force {
+                    self.deps.gauges.counted.attachments.forced_detaches.count(["attachment"]);
+                }
                 if self.call_history_mut(&entry.attachment).sends_detach(&attachment, force, leaving) {
                     self.publish_forced_detach(entry);
                 }
@@ -239,7 +246,10 @@ impl Reconciler {
                 let nodeeni = self.store.nodeeni_by_uid(&entry.attachment.nodeeni_uid).cloned();
                 let spec = nodeeni.as_ref().and_then(|nodeeni| nodeeni.nodeeni.spec.as_ref().ok());
                 self.call_history_mut(&entry.attachment).sends_change(&change, spec, now);
-                change_in_place(ec2, eni, change)
+                let (gauges, attribute) = (self.deps.gauges.clone(), change.attribute());
+                let (call, changed) = change_in_place(ec2, eni, change);
+                let counted = move |(): &()| gauges.counted.attachments.repairs.count([attribute]);
+                (call, changed.inspect_ok(counted).boxed())
             }
         };
         self.permissions.sent(call, self.now());
@@ -302,6 +312,15 @@ impl Reconciler {
         QuotaGate::from_histories(
             self.store.attachments().map(|entry| (&entry.attachment, self.call_history(&entry.attachment))),
         )
+    }
+
+    /// Measures the time from the Create, when EC2 first shows the ENI attached.
+    fn measure_attached(&mut self, entry: &AttachmentEntry, step: &Step) {
+        if is_true(&step.status.conditions, types::ATTACHED)
+            && let Some(took) = self.stopwatches.attached(&entry.attachment.uid, self.now())
+        {
+            self.deps.gauges.counted.attachments.took(Span::CreateToAttached, took);
+        }
     }
 
     /// Starts a lookup. Its answer comes as a change of the EC2 cache; if none comes, the key is reconciled again after five

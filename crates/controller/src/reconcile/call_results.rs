@@ -3,11 +3,15 @@
 
 use super::call_result_types::{Finished, Outcome};
 use super::reconciler::Reconciler;
+use super::snapshot::is_failure;
+use super::stopwatches::Stopwatches;
 use crate::api_writes::ObjectState;
+use crate::metrics::{Counted, Span};
 use crate::store::StoreChange;
 use crate::work_queue::Key;
 use jiff::Timestamp;
 use multi_eni_plan::assign::InstanceAtRefusal;
+use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::ec2_errors::{Call, CallError};
 use multi_eni_plan::lifecycle::CallHistory;
 
@@ -15,8 +19,12 @@ impl Reconciler {
     /// Takes ended calls and reconciles their key again.
     pub(super) fn finish(&mut self, finished: Finished) {
         for outcome in finished.outcomes {
+            if is_failure(&outcome) {
+                self.deps.gauges.counted.reconcile_errors.count([finished.key.kind()]);
+            }
             match outcome {
                 Outcome::Created { uid, sent, result: Ok(eni) } => {
+                    self.stopwatches.created(&uid, sent);
                     self.remember(&uid, Call::Create, sent, &Ok(()));
                     if let Some(history) = self.call_histories.get_mut(&uid) {
                         history.created_eni = Some(eni);
@@ -30,6 +38,9 @@ impl Reconciler {
                 Outcome::ApiWrite { asked, result } => {
                     self.write_ended(&finished.key, asked, &result);
                     if let Ok(wrote) = result {
+                        if matches!(&wrote.object, ObjectState::Created(made) if made.attachment.adopted.is_some()) {
+                            self.deps.gauges.counted.attachments.adoptions.count([]);
+                        }
                         self.wrote(wrote.object);
                     }
                 }
@@ -75,7 +86,10 @@ impl Reconciler {
             .entry(uid.to_owned())
             .or_insert_with(|| CallHistory::begin(acting_since, &entry.attachment));
         match result {
-            Ok(()) => history.succeeded(call, now),
+            Ok(()) => {
+                history.succeeded(call, now);
+                measure(&mut self.stopwatches, &self.deps.gauges.counted, &entry.attachment, call, now);
+            }
             Err(error) => history.failed(call, error, now),
         }
         let failure = history.failure.as_ref().filter(|failure| failure.call == call);
@@ -103,6 +117,7 @@ impl Reconciler {
             }
             ObjectState::Attachment(entry) => self.store.wrote_attachment(entry),
             ObjectState::AttachmentDeleted { name, uid } => {
+                self.stopwatches.gone(&name);
                 self.call_histories.remove(&uid);
                 let affected = self.store.deleted_attachment(&name, &uid);
                 if affected.is_some() {
@@ -116,5 +131,22 @@ impl Reconciler {
         if let Some(affected) = affected {
             self.enqueue_dependents(affected);
         }
+    }
+}
+
+/// Measures the step that ends or begins with a call that EC2 accepted.
+fn measure(watches: &mut Stopwatches, counted: &Counted, attachment: &Attachment, call: Call, now: Timestamp) {
+    let (name, uid) = (&attachment.name, &attachment.uid);
+    let ended = match call {
+        Call::Attach => watches.attach_accepted(name, now).map(|took| (Span::LabelToAttach, took)),
+        Call::Delete => watches.delete_accepted(uid, now).map(|took| (Span::DetachToDeleted, took)),
+        Call::Detach => {
+            watches.detach_accepted(uid, now);
+            None
+        }
+        _ => None,
+    };
+    if let Some((span, took)) = ended {
+        counted.attachments.took(span, took);
     }
 }

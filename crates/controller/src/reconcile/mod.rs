@@ -7,6 +7,7 @@
 
 mod account_and_region;
 mod attachment;
+mod attachment_events;
 mod call_result_types;
 mod call_results;
 mod dry_run;
@@ -19,6 +20,8 @@ mod problems;
 mod reconciler;
 mod removals;
 mod silence;
+mod snapshot;
+mod stopwatches;
 mod write_backoff;
 
 pub use call_result_types::{Finished, Outcome};
@@ -49,6 +52,7 @@ impl Reconciler {
         grace: Duration,
     ) {
         let mut stop = std::pin::pin!(stop);
+        let mut scrapes = self.deps.gauges.snapshot_requests();
         loop {
             self.decide_all();
             self.update_gauges();
@@ -58,6 +62,7 @@ impl Reconciler {
                 () = &mut stop => break,
                 Some(finished) = self.calls.next() => self.finish(finished),
                 Some(()) = self.event_writes.next() => {}
+                Some(scrape) = scrapes.recv() => self.answer_scrape(scrape),
                 change = changes.next() => match change {
                     Some(change) => self.handle_watch_change(change),
                     None => break,
@@ -254,6 +259,12 @@ impl Reconciler {
         let changed_nodeenis: Vec<String> =
             lasts.iter().filter_map(|uid| store.nodeeni_by_uid(uid)).map(|entry| entry.nodeeni.name.clone()).collect();
         changed_nodeenis.into_iter().for_each(|name| self.queue.add(Key::NodeEni(name)));
+        let creating: BTreeSet<&str> =
+            self.assignments.values().flat_map(|last| &last.create).map(|new| new.name.as_str()).collect();
+        self.stopwatches.retain(
+            |name| creating.contains(name) || store.attachment(name).is_some(),
+            |uid| store.attachment_by_uid(uid).is_some(),
+        );
         self.deps.ec2.keep_instances(&store.instances());
         self.refusal_observations.retain(|name, _| store.attachment(name).is_some());
         self.refused_attach.retain(|_, refused| store.node(&refused.node).is_some());

@@ -161,6 +161,9 @@ impl Reconciler {
             match work {
                 Work::Create(new) => {
                     creating.insert(new.spec.node_eni_uid.clone());
+                    if new.adopts.is_none() {
+                        self.stopwatches.decided(&new.name, self.now());
+                    }
                     if !again {
                         log_create(new);
                     }

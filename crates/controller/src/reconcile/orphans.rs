@@ -2,10 +2,12 @@
 //! complete resync which of them to detach or delete. This file starts the calls and reports what is held back or refused.
 
 use super::{Outcome, Reconciler};
+use crate::metrics::OrphanVerdicts;
 use crate::work_queue::Key;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use multi_eni_api::ids::{EniId, InstanceId};
+use multi_eni_api::names::TAG_NODE;
 use multi_eni_plan::assign;
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::ec2_errors::{Call, CallError};
@@ -22,6 +24,7 @@ impl Reconciler {
         let (all, owned) = self.deps.ec2.owned_where(|eni| orphans::is_stranger(eni, is_known));
         if owned.is_empty() {
             self.suspects.clear();
+            self.orphan_verdicts = OrphanVerdicts::default();
             self.forget_refused_orphans();
             return self.set_held_orphans(None);
         }
@@ -42,6 +45,13 @@ impl Reconciler {
             settings: &self.deps.settings,
         });
         orphans::lone(&owned, &known, &named).for_each(|eni| self.look_at_adoptable(eni));
+        self.orphan_verdicts = OrphanVerdicts {
+            suspected: plan.suspects.len(),
+            detach: plan.detach.len(),
+            delete: plan.delete.len(),
+            foreign: plan.foreign.len(),
+            held: plan.brake.as_ref().map_or(0, |brake| brake.count),
+        };
         self.suspects = plan.suspects;
         self.forget_refused_orphans();
         self.set_held_orphans(plan.brake);
@@ -52,14 +62,17 @@ impl Reconciler {
         }
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         for Detachment { eni, attachment, force } in plan.detach {
-            tracing::warn!(%eni, force, "detaching orphaned ENI");
-            let (ec2, id) = (self.deps.ec2.clone(), eni.clone());
+            tracing::info!(%eni, node = node_of(&owned, &eni), attachment, force, "detaching orphaned ENI");
+            if force {
+                self.deps.gauges.counted.attachments.forced_detaches.count(["orphan"]);
+            }
+            let (ec2, id) = (self.deps.ec2.clone().on_node(node_of(&owned, &eni)), eni.clone());
             let detach = async move { ec2.detach(&id, &attachment, force).await };
             work.extend(orphan_call(&owned, &eni, Call::Detach, detach));
         }
         for eni in plan.delete {
-            tracing::warn!(%eni, "deleting orphaned ENI");
-            let (ec2, id) = (self.deps.ec2.clone(), eni.clone());
+            tracing::info!(%eni, node = node_of(&owned, &eni), "deleting orphaned ENI");
+            let (ec2, id) = (self.deps.ec2.clone().on_node(node_of(&owned, &eni)), eni.clone());
             work.extend(orphan_call(&owned, &eni, Call::Delete, async move { ec2.delete(&id).await }));
         }
         if !work.is_empty() {
@@ -151,6 +164,11 @@ impl Reconciler {
             .flat_map(|instance| self.store.nodes_on(instance))
             .any(|node| assign::may_be_adopted(eni, node, &nodeenis, |nodeeni| is_open(&node.name, nodeeni)))
     }
+}
+
+/// The Node that the tags of the ENI name.
+fn node_of<'a>(owned: &'a [ObservedEni], eni: &EniId) -> &'a str {
+    owned.iter().find(|known| known.id == *eni).and_then(|known| known.tags.get(TAG_NODE)).unwrap_or_default()
 }
 
 fn orphan_call(

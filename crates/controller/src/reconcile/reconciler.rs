@@ -3,10 +3,12 @@
 
 use super::call_result_types::Finished;
 use super::log_throttle::Warnings;
+use super::stopwatches::Stopwatches;
 use crate::api_writes::Writer;
 use crate::clock::Wall;
 use crate::events::EventRecorder;
 use crate::http_server::Gauges;
+use crate::metrics::OrphanVerdicts;
 use crate::store::Store;
 use crate::work_queue::{Key, Queue};
 use futures::future::BoxFuture;
@@ -89,6 +91,10 @@ pub struct Reconciler {
     pub(super) orphans_refused: orphans_plan::Refusals,
     /// The resync after which calls for orphans were last made.
     pub(super) orphans_called: Option<Timestamp>,
+    /// The last judgement on ENIs without an ENIAttachment, for the metrics.
+    pub(super) orphan_verdicts: OrphanVerdicts,
+    /// How long steps of ENIAttachments take, for the metrics.
+    pub(super) stopwatches: Stopwatches,
     pub(super) warnings: Warnings,
     pub(super) started: bool,
     /// When all names were last looked up.
@@ -137,6 +143,8 @@ impl Reconciler {
             orphans_held: None,
             orphans_refused: orphans_plan::Refusals::default(),
             orphans_called: None,
+            orphan_verdicts: OrphanVerdicts::default(),
+            stopwatches: Stopwatches::default(),
             warnings: Warnings::default(),
             started: false,
             names_looked_up_at: None,

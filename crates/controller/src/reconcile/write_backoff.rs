@@ -41,10 +41,18 @@ impl Reconciler {
             Err(WriteError::Refused { code, message }) => refused(Some(*code), message),
             Err(WriteError::NoAnswer(words)) => refused(None, words),
         };
+        let (api, write) = (&self.deps.gauges.counted.api, asked.target.write);
         match &outcome {
-            write_history::Outcome::Refused(answer) => self.deps.gauges.refused(asked.target.write, answer.code),
-            write_history::Outcome::Taken => {}
+            write_history::Outcome::Refused(answer) => {
+                api.sent(write);
+                api.refused(write, answer.code);
+            }
+            write_history::Outcome::Taken => api.sent(write),
             write_history::Outcome::Outrun | write_history::Outcome::NotSent => {
+                if outcome == write_history::Outcome::Outrun {
+                    api.sent(write);
+                    api.conflicted(write);
+                }
                 tracing::debug!(?key, target = ?asked.target, ?outcome, "write not applied");
             }
         }

@@ -3,8 +3,10 @@
 
 use super::backoff::WatchBackoff;
 use super::outage_probe::{Outage, is_outage};
+use crate::metrics::Counters;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use kube::runtime::watcher::{Error, Event, Result};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -16,10 +18,20 @@ const MAX_WAKE_PAUSE: Duration = Duration::from_secs(60);
 /// How often a lasting error is logged again.
 const LOG_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
+/// What the watches of a term share.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SharedByWatches {
+    /// The state of an outage of the API server.
+    pub outage: Outage,
+    /// How often watches were resumed, by the kind of object.
+    pub restarts: Arc<Counters>,
+}
+
 struct ResumingWatch<S> {
     watch: S,
     what: String,
     outage: Outage,
+    restarts: Arc<Counters>,
     backoff: WatchBackoff,
     pause: Option<Pause>,
     woken_at: Option<Instant>,
@@ -37,13 +49,14 @@ struct Pause {
 pub(super) fn resumed<K: Send + 'static>(
     watch: impl Stream<Item = Result<Event<K>>> + Send + 'static,
     what: String,
-    outage: Outage,
+    SharedByWatches { outage, restarts }: SharedByWatches,
 ) -> BoxStream<'static, Event<K>> {
     let backoff = WatchBackoff::default();
     let state = ResumingWatch {
         watch: watch.boxed(),
         what,
         outage,
+        restarts,
         backoff,
         pause: None,
         woken_at: None,
@@ -89,6 +102,7 @@ impl<S> ResumingWatch<S> {
         };
         let may_be_woken = is_outage(error) && since_woken.is_none_or(|since| since >= wake_pause);
         let Some(lasts) = self.backoff.next() else { return };
+        self.restarts.count([&self.what]);
         self.pause = Some(Pause { lasts, outage: may_be_woken.then(|| self.outage.begins()) });
         self.log(error, now);
     }
@@ -109,4 +123,20 @@ impl<S> ResumingWatch<S> {
 fn is_missing(error: &Error) -> bool {
     let (Error::InitialListFailed(error) | Error::WatchStartFailed(error)) = error else { return false };
     matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_resumption_of_a_watch_is_counted_by_its_kind() {
+        let broken = || Err(Error::NoResourceVersion);
+        let events = [broken(), Ok(Event::Init), broken(), broken(), Ok(Event::InitDone)];
+        let shared = SharedByWatches::default();
+        let watch = stream::iter::<[Result<Event<u8>>; 5]>(events);
+        let seen: Vec<Event<u8>> = resumed(watch, "Node".to_owned(), shared.clone()).collect().await;
+        assert!(matches!(seen.as_slice(), [Event::Init, Event::InitDone]), "{seen:?}");
+        assert_eq!(format!("{:?}", shared.restarts.rows()), r#"[(["Node"], Count(3))]"#);
+    }
 }

@@ -81,6 +81,10 @@ fn helm_installs_and_uninstalls_the_chart() -> Result<(), Failure> {
     assert!(notes.contains("no image of multi-eni is published yet"), "{notes}");
     assert!(notes.contains("IRSA, with arn:aws:iam::111122223333:role/multi-eni"), "{notes}");
     plane.kubectl(&["-n", "eni", "get", "deployment/multi-eni", "poddisruptionbudget/multi-eni"])?.success()?;
+    let format = "jsonpath={..env[?(@.name=='MULTI_ENI_LOG_FORMAT')].value}";
+    let format = plane.kubectl(&["-n", "eni", "get", "deployment/multi-eni", "-o", format])?.success()?;
+    assert_eq!(format, "json");
+    plane.helm(&["upgrade", "multi-eni", &harness::chart(), "-n", "eni", "--set", "logFormat=xml"])?.refusal()?;
     let refusal =
         plane.helm(&["upgrade", "multi-eni", &harness::chart(), "-n", "eni", "--set", "replica=1"])?.refusal()?;
     assert!(refusal.contains("additional properties 'replica' not allowed"), "{refusal}");

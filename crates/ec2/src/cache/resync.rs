@@ -6,6 +6,7 @@ use crate::changed::Changed;
 use crate::convert;
 use crate::ec2::Ec2;
 use crate::lock::lock;
+use crate::resync_stats::Resync;
 use jiff::SignedDuration;
 use multi_eni_api::names;
 use multi_eni_plan::ec2_errors::CallError;
@@ -28,13 +29,13 @@ impl Ec2 {
             match resynced {
                 Ok(()) => {
                     retry = options.retry_after;
-                    *lock(&self.inner.resync_took) = began.elapsed();
                     self.note_failure(None);
                     self.await_next_resync(began).await;
                 }
                 Err(error) => {
                     tracing::warn!(code = error.code(), %error, retry_in = ?retry, "EC2 resync failed");
                     self.note_failure(Some(&error));
+                    self.note_resync_failed();
                     tokio::time::sleep(retry).await;
                     retry = (retry * 2).min(options.resync_every);
                 }
@@ -71,11 +72,13 @@ impl Ec2 {
     /// How long the last whole resync took; zero before the first. With many ENIs or a slow EC2 it may be longer than the interval,
     /// and observations are as old as that.
     pub fn resync_took(&self) -> SignedDuration {
-        SignedDuration::try_from(*lock(&self.inner.resync_took)).unwrap_or(SignedDuration::MAX)
+        let took = lock(&self.inner.resyncs).last.map(|last| last.took).unwrap_or_default();
+        SignedDuration::try_from(took).unwrap_or(SignedDuration::MAX)
     }
 
     /// One resync, with pages of this many ENIs at most. ENIs are applied page by page; absences only after the last page.
     async fn resync(&self, page_size: i32) -> Result<(), CallError> {
+        let (sent, mut pages) = (Instant::now(), 0);
         let filter = convert::filter(&format!("tag:{}", names::TAG_CLUSTER), [self.inner.cluster.uid.as_str()]);
         let (mut began, mut shown, mut token) = (None, BTreeSet::new(), None);
         let mut unreadable = Vec::new();
@@ -86,6 +89,7 @@ impl Ec2 {
             self.change(|cache| ((), cache.apply_shown(page.enis)));
             unreadable.extend(page.unreadable);
             token = page.next;
+            pages += 1;
             if token.is_none() {
                 let hidden = Self::attachments_among(&unreadable);
                 self.note_unreadable(&unreadable);
@@ -93,6 +97,7 @@ impl Ec2 {
                     shown.extend(cache.shown_unread(&hidden, began));
                     ((), cache.finish_resync(began, &shown))
                 });
+                self.note_resynced(Resync { began, took: sent.elapsed(), enis: shown.len(), pages });
                 self.notify(Changed::Resynced);
                 return Ok(());
             }

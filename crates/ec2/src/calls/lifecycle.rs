@@ -13,6 +13,7 @@ use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::lifecycle::tags;
 use multi_eni_plan::observed::{AttachmentState, ObservedAttachment, ObservedEni};
+use std::sync::OnceLock;
 
 impl Ec2 {
     /// CreateNetworkInterface as this ENIAttachment requests it, with all tags in the call and `token` (at most 64 characters) as
@@ -27,6 +28,7 @@ impl Ec2 {
         eni_attachment: &Attachment,
     ) -> Result<ObservedEni, CallError> {
         // The request is built only at the call's turn, because thousands of calls may wait for their turn.
+        let made = &OnceLock::new();
         let send = |sent| {
             let request = &eni_attachment.request;
             let specification = TagSpecification::builder()
@@ -34,7 +36,8 @@ impl Ec2 {
                 .set_tags(Some(convert::tags_to_ec2(&tags(&self.inner.cluster, eni_attachment))))
                 .build();
             let groups = (!request.security_group_ids.is_empty()).then(|| request.security_group_ids.clone());
-            self.inner
+            let call = self
+                .inner
                 .client
                 .create_network_interface()
                 .client_token(token)
@@ -48,9 +51,18 @@ impl Ec2 {
                 .set_secondary_private_ip_address_count(request.private_ip_count.map(|n| n - 1).filter(|n| *n > 0))
                 .customize()
                 .interceptor(sent)
-                .send()
+                .send();
+            // The line in the log names the ENI that EC2 answers.
+            async move {
+                let answer = call.await;
+                let eni = answer.as_ref().ok().and_then(|answer| answer.network_interface());
+                if let Some(id) = eni.and_then(|eni| eni.network_interface_id()) {
+                    let _ = made.set(id.to_owned());
+                }
+                answer
+            }
         };
-        let answer = self.mutate(Action::Create, About::Created(token), send).await?;
+        let answer = self.mutate(Action::Create, About::Created(token, made), send).await?;
         let at = self.now();
         let created = answer
             .network_interface()

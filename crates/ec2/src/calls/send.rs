@@ -11,6 +11,7 @@ use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
 use multi_eni_plan::gates::quota;
 use std::error::Error;
 use std::future::Future;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -19,8 +20,8 @@ use tokio::time::Instant;
 pub(super) enum About<'a> {
     /// An ENI.
     Eni(&'a EniId),
-    /// The ENI that a Create with this ClientToken makes.
-    Created(&'a str),
+    /// The ENI that a Create with this ClientToken makes, and the place for the ID that EC2 answers.
+    Created(&'a str, &'a OnceLock<String>),
     /// Several ENIs, or none.
     Many,
 }
@@ -41,7 +42,8 @@ impl Ec2 {
     {
         self.inner.rate_limiter.wait(action, &self.ticket).await?;
         if !(self.inner.fence)(self.inner.options.call_timeout) {
-            tracing::debug!(action = action.name(), ?about, code = "NotLeader", "EC2 call");
+            let node = self.node.as_deref();
+            tracing::debug!(action = action.name(), ?about, node, code = "NotLeader", "EC2 call");
             return Err(CallError::NotLeader);
         }
         // The future is large and thousands of calls may wait, so it is allocated only at the call's turn.
@@ -94,7 +96,9 @@ impl Ec2 {
         if transmission.begun() {
             self.inner.counts.sent(action.name());
         }
-        log(action, about, result.as_ref().err(), (started.elapsed(), request_id.as_deref()));
+        let (took, error) = (started.elapsed(), result.as_ref().err());
+        self.inner.requests.ended(action.name(), error.map_or("ok", CallError::code), took);
+        self.log(action, about, error, (took, request_id.as_deref()));
         if let Err(error) = &result
             && classify(Call::Describe, error) == Class::Throttled
         {
@@ -105,21 +109,27 @@ impl Ec2 {
         }
         result
     }
-}
 
-/// One line for each call that was sent. With EC2's request ID, AWS Support and CloudTrail find the call.
-fn log(action: Action, about: About<'_>, error: Option<&CallError>, (took, request_id): (Duration, Option<&str>)) {
-    let (eni, client_token) = match about {
-        About::Eni(eni) => (Some(eni.as_str()), None),
-        About::Created(token) => (None, Some(token)),
-        About::Many => (None, None),
-    };
-    let (action, ms, code) = (action.name(), took.as_millis(), error.map_or("ok", CallError::code));
-    let error = error.map(ToString::to_string);
-    match about {
-        About::Many => tracing::debug!(action, code, ms, request_id, error, "EC2 call"),
-        About::Eni(_) | About::Created(_) => {
-            tracing::info!(action, eni, client_token, code, ms, request_id, error, "EC2 call");
+    /// One line for each call that was sent. With EC2's request ID, AWS Support and CloudTrail find the call.
+    fn log(
+        &self,
+        action: Action,
+        about: About<'_>,
+        error: Option<&CallError>,
+        (took, request_id): (Duration, Option<&str>),
+    ) {
+        let (eni, client_token) = match about {
+            About::Eni(eni) => (Some(eni.as_str()), None),
+            About::Created(token, made) => (made.get().map(String::as_str), Some(token)),
+            About::Many => (None, None),
+        };
+        let (action, ms, code) = (action.name(), took.as_millis(), error.map_or("ok", CallError::code));
+        let (error, node) = (error.map(ToString::to_string), self.node.as_deref());
+        match about {
+            About::Many => tracing::debug!(action, code, ms, request_id, error, "EC2 call"),
+            About::Eni(_) | About::Created(..) => {
+                tracing::info!(action, eni, node, client_token, code, ms, request_id, error, "EC2 call");
+            }
         }
     }
 }

@@ -109,6 +109,11 @@ impl PermissionGate {
         self.for_all(call).map(|standing| &standing.failure)
     }
 
+    /// How many refusals are in force: of one action for all, or of the credentials.
+    pub fn closed(&self) -> usize {
+        self.standing.len()
+    }
+
     fn for_all(&self, call: Call) -> Option<&Standing> {
         let doors = [Door::Action(call), Door::Credentials];
         doors.iter().filter_map(|door| self.standing.get(door)).find(|one| one.refused.len() >= ENOUGH)
@@ -211,6 +216,7 @@ mod tests {
         for n in 0..1000 {
             permissions.answered(&n.to_string(), Call::Attach, &refusal(), Some(&failed), at(1));
         }
+        assert_eq!(permissions.closed(), 1, "one action is refused, however many wait for it");
         assert_eq!(permissions.governs(&failed, at(60)), Some(Some(at(61))));
         assert_eq!(permissions.governs(&failed, at(61)), Some(None));
         permissions.sent(Call::Attach, at(61));
@@ -220,7 +226,7 @@ mod tests {
         assert_eq!(permissions.governs(&failed, at(62)), Some(Some(at(122))));
         assert!(!permissions.answered("x", Call::Delete, &Ok(()), None, at(63)), "another action");
         assert!(permissions.answered("0", Call::Attach, &Ok(()), None, at(123)));
-        assert!(permissions.concerns(&failed));
+        assert!(permissions.concerns(&failed) && permissions.closed() == 0);
         assert_eq!(permissions.governs(&failed, at(123)), Some(None));
     }
 

@@ -192,6 +192,11 @@ impl SubnetGate {
         has_ipv4_count(observed_subnet) && left < needed(request)
     }
 
+    /// How many pools of addresses are full, by EC2's refusals: a subnet, or its room for prefixes.
+    pub fn closed(&self) -> usize {
+        self.full.len()
+    }
+
     /// Records that a Create is sent.
     pub fn sent(&mut self, uid: &str, request: &EniRequest) {
         let refused_at = self.full.get(&pool(request)).map(|full| full.failure.at);
@@ -358,6 +363,7 @@ mod tests {
     fn one_address_that_becomes_free_permits_one_create() {
         let request = request();
         let mut subnets = full(&request);
+        assert_eq!((subnets.closed(), SubnetGate::default().closed()), (1, 0));
         assert_eq!(
             subnets.judge(&request, Some(&observed_subnet(9, 0)), at(2), COOLDOWN),
             SubnetDecision::Lookup,

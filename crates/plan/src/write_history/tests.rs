@@ -40,13 +40,14 @@ fn a_refusal_is_reported_on_the_nodeeni_until_it_ends() {
         assert!(writes.ended(&name, create(name), refused(422, "denied by policy p"), at(0)).changed);
     }
     let problems = writes.problems("uid");
-    assert_eq!(problems.len(), 3);
+    assert_eq!((problems.len(), writes.failing()), (3, 3));
     let Problem { reason, message, node } = &problems[0];
     assert_eq!((*reason, node.as_deref()), ("APIServerRefused", Some("n-a")));
     assert!(message.contains("create 3 eniattachments, a among them, since 1970"), "{message}");
     assert!(message.contains("422 denied by policy p"), "{message}");
     assert!(writes.problems("another").is_empty());
     assert!(writes.ended(&"a", create("a"), Outcome::Taken, at(1)).changed);
+    assert_eq!(writes.failing(), 2);
     assert!(writes.problems("uid")[0].message.contains("create 2 eniattachments, b among them"));
     assert!(writes.decided(&"b", &[], |_| true).is_empty(), "it waits for a lookup");
     assert_eq!(writes.decided(&"b", &[], |_| false), ["uid"], "the write is no longer decided");

@@ -5,6 +5,7 @@ pub mod account;
 mod controller;
 mod environment;
 mod least_rights;
+pub mod prometheus;
 pub mod rights;
 
 pub use controller::ControllerProcess;

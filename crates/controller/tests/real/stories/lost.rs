@@ -75,6 +75,9 @@ fn enis_whose_eniattachments_are_lost_are_adopted_in_place() -> Result<(), Failu
     restarts_with_the_same_enis(&mut environment, &before)?;
     let call_counts = environment.account.call_counts();
     environment.assert_eq("what was done on EC2", call_counts, BTreeMap::from([("CreateTags".to_owned(), NODES)]));
+    let adoptions = format!("multi_eni_adoptions_total {NODES}");
+    let metrics = environment.replicas[0].metrics()?;
+    environment.assert_eq("counted adoptions", metrics.lines().any(|line| line == adoptions), true);
 
     // A finalizer, label and owner that somebody removes are restored.
     let one = environment.names("eniattachments")?.remove(0);

@@ -13,6 +13,7 @@ mod failover;
 mod fifty;
 mod identity;
 mod lost;
+mod metrics;
 mod node_labels;
 mod nodes;
 mod occupied;

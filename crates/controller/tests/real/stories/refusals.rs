@@ -50,6 +50,9 @@ fn writes_that_a_policy_refuses_back_off_and_succeed_when_it_is_gone() -> Result
     environment.apply(&nodeeni("one", &[&subnet, &group, "deviceIndex: 1"]))?;
     environment.kubectl(&["label", "node", "--all", "ng=multi-eni"])?;
     refused(&environment, "10 nodes")?;
+    let metrics = environment.replicas[0].metrics()?;
+    let series = "multi_eni_api_writes_refused_total{verb=\"create\",resource=\"eniattachments\",";
+    environment.assert_eq("counted refusals", metrics.lines().any(|line| line.starts_with(series)), true);
     environment.attached(&instances[0], &[1], SOON)?;
     environment.attached(&instances[1], &[1], SOON)?;
     thread::sleep(Duration::from_secs(20));

@@ -1,0 +1,31 @@
+//! The counters of one process. They outlive a term of leadership.
+
+use super::api_server::ApiCounts;
+use super::attachments::AttachmentCounts;
+use super::counters::Counters;
+use super::leader_election::LeaseCounts;
+use std::sync::Arc;
+
+/// All that events increase.
+#[derive(Debug)]
+pub struct Counted {
+    /// ENIAttachments and their ENIs.
+    pub attachments: AttachmentCounts,
+    /// Writes to the API server, and watches.
+    pub api: ApiCounts,
+    /// The leader election.
+    pub lease: Arc<LeaseCounts>,
+    /// Calls and writes that failed, by the kind of their key.
+    pub reconcile_errors: Counters,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self {
+            attachments: AttachmentCounts::default(),
+            api: ApiCounts::default(),
+            lease: Arc::default(),
+            reconcile_errors: Counters::beginning_with(&["ENIAttachment", "Node", "NodeENI", "Orphans"]),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The metrics of the work queue and of failed reconciliations.
+
+use super::counters::Counters;
+use super::description::{Kind, Metric};
+use super::exposition::{Exposition, Value};
+use super::snapshot::Snapshot;
+
+const WAITING: Metric = Metric::stable(
+    "multi_eni_reconciles_waiting",
+    Kind::Gauge,
+    &[],
+    "Keys in the work queue, including keys with a call under way",
+);
+const DEPTH: Metric = Metric::alpha(
+    "multi_eni_work_queue_depth",
+    Kind::Gauge,
+    &["kind"],
+    "Keys in the work queue by kind, including keys with a call under way",
+);
+const OLDEST: Metric = Metric::alpha(
+    "multi_eni_work_queue_oldest_seconds",
+    Kind::Gauge,
+    &[],
+    "Time since the oldest key in the work queue was added, or since its call was started",
+);
+const ERRORS: Metric = Metric::alpha(
+    "multi_eni_reconcile_errors",
+    Kind::Counter,
+    &["kind"],
+    "Calls and writes that failed, by the kind of the key that they were for. Conflicts do not count",
+);
+const BACKOFFS: Metric = Metric::alpha(
+    "multi_eni_backoffs",
+    Kind::Gauge,
+    &["of"],
+    "What failed last and has not succeeded since: ENIAttachments with a failed EC2 call, and writes to the API server",
+);
+
+/// All metrics of this file.
+#[cfg(test)]
+pub const ALL: &[Metric] = &[WAITING, DEPTH, OLDEST, ERRORS, BACKOFFS];
+
+/// Writes the number of keys.
+pub fn write_waiting(waiting: i64, out: &mut Exposition) {
+    out.one(&WAITING, Value::Whole(waiting));
+}
+
+/// Writes the state of the queue.
+pub fn write(snapshot: &Snapshot, out: &mut Exposition) {
+    let row = |(label, n): &(&'static str, usize)| (vec![(*label).to_owned()], Value::number_of(*n));
+    out.add(&DEPTH, snapshot.depths.iter().map(row));
+    out.one(&OLDEST, Value::Number(snapshot.oldest));
+    out.add(&BACKOFFS, snapshot.backoffs.iter().map(row));
+}
+
+/// Writes the failures.
+pub fn write_errors(errors: &Counters, out: &mut Exposition) {
+    out.add(&ERRORS, errors.rows());
+}
