@@ -3,6 +3,7 @@
 
 mod controller;
 mod crds;
+mod drain;
 mod plan;
 mod pod_flags;
 mod runtime;
@@ -33,6 +34,9 @@ enum Command {
     Plan(plan::Flags),
     /// Show the same for one Node or one NodeENI, with the ENIs that are in place already
     Explain(plan::ExplainFlags),
+    /// Remove the ENIs of this cluster, or of one NodeENI: deletes the NodeENIs, waits until the controller has detached and
+    /// deleted their ENIs, and audits EC2
+    Drain(drain::Flags),
     /// Print the CRDs as YAML, for kubectl apply -f -
     Crds,
 }
@@ -46,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Sandbox(flags) => sandbox::run(flags),
         Command::Plan(flags) => plan::plan(flags),
         Command::Explain(flags) => plan::explain(flags),
+        Command::Drain(flags) => drain::run(flags),
         Command::Crds => crds::run(),
     };
     match ended {
