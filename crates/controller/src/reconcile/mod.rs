@@ -19,6 +19,7 @@ mod problems;
 mod reconciler;
 mod removals;
 mod silence;
+mod wake;
 mod write_backoff;
 
 pub use call_result_types::{Finished, Outcome};
@@ -141,6 +142,7 @@ impl Reconciler {
 
     /// Adds every key that depends on the change to the queue.
     fn enqueue_dependents(&mut self, affected: StoreChange) {
+        self.wake_requested();
         match affected {
             StoreChange::Node(name) => {
                 let attachments: Vec<String> =

@@ -46,21 +46,28 @@ pub(super) struct Flags {
     #[arg(long, default_value = "10m", value_parser = seconds)]
     timeout: SignedDuration,
 
-    /// Do not ask EC2 which ENIs are left. No AWS credentials are needed then
-    #[arg(long)]
-    no_audit: bool,
+    #[command(flatten)]
+    checks: Checks,
 
     /// Namespace of the controller's Lease [default: every namespace]
     #[arg(short, long, env = "POD_NAMESPACE")]
     namespace: Option<String>,
 
-    /// Do not check that a controller leads: for one that runs without --leader-elect
-    #[arg(long)]
-    no_leader_check: bool,
-
     /// Log filter, such as info or multi_eni_controller=debug
     #[arg(long, env = "MULTI_ENI_LOG", default_value = "error")]
     log: String,
+}
+
+/// Checks that a user can leave out.
+#[derive(Debug, clap::Args)]
+struct Checks {
+    /// Do not ask EC2 which ENIs are left. No AWS credentials are needed then
+    #[arg(long)]
+    no_audit: bool,
+
+    /// Do not check that a controller leads: for one that runs without --leader-elect
+    #[arg(long)]
+    no_leader_check: bool,
 }
 
 /// Runs `multi-eni drain`.
@@ -69,13 +76,13 @@ pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
     let runtime = runtime()?;
     let scope = flags.nodeeni.clone().map_or(Scope::Cluster, Scope::NodeEni);
     // Nothing is changed yet, so a signal may end the process as usual.
-    let mut drain = runtime.block_on(Drain::begin(scope, !flags.no_audit)).map_err(|why| miette!("{why}"))?;
+    let mut drain = runtime.block_on(Drain::begin(scope, !flags.checks.no_audit)).map_err(|why| miette!("{why}"))?;
     if drain.removal.is_over() {
         say(&text::nothing_to_do(&drain.removal.scope));
         return Ok(ExitCode::from(runtime.block_on(drain.finish(verdict::End::Complete))));
     }
     say(&drain.announcement());
-    if !flags.no_leader_check {
+    if !flags.checks.no_leader_check {
         let leader = runtime.block_on(drain.leader(flags.namespace.as_deref().filter(|name| !name.is_empty())));
         match leader.map_err(|why| miette!("{why}"))? {
             leader::Leader::Leads(holder) => say(&format!("The controller that removes them: {holder}.\n")),

@@ -54,7 +54,8 @@ pub(super) fn nothing_to_do(scope: &Scope) -> String {
 pub(super) fn progress(removal: &Removal) -> String {
     let left = removal.attachments_left();
     let total = removal.total();
-    let mut text = format!("{} of {} are gone\n", total - left.len().min(total), count(total, "ENI"));
+    let are = if total == 1 { "is" } else { "are" };
+    let mut text = format!("{} of {} {are} gone\n", total.saturating_sub(left.len()), count(total, "ENI"));
     let blocked: Vec<&AttachmentObject> = left.into_iter().filter(|attachment| attachment.blocked).collect();
     text.push_str(&lines(&blocked));
     text
