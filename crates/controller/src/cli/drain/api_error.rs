@@ -6,9 +6,6 @@ pub(super) fn said(what: &str, error: &kube::Error) -> String {
         kube::Error::Api(status) if matches!(status.code, 401 | 403) => {
             format!("not allowed to {what}: {}. docs/reference/drain.md has the rights that are needed", status.message)
         }
-        kube::Error::Api(status) if status.code == 404 => {
-            format!("cannot {what}: {}. Are the CRDs of Multi-ENI installed?", status.message)
-        }
         kube::Error::Api(status) => format!("cannot {what}: {}", status.message),
         other => format!("cannot {what}: {other}. Is the API server of KUBECONFIG running?"),
     }

@@ -70,7 +70,12 @@ where
     watcher::watcher(api, config)
         .default_backoff()
         .map(move |event| {
-            Ok(match event.map_err(|error| failed(plural, &error))? {
+            let event = match event {
+                // The CRD is not installed, or no longer: there is no object of this kind.
+                Err(error) if is_missing(&error) => Event::InitDone,
+                other => other.map_err(|error| failed(plural, &error))?,
+            };
+            Ok(match event {
                 Event::Init => Watched::Init,
                 Event::InitApply(object) => Watched::InitApply(read(&object)),
                 Event::InitDone => Watched::InitDone,
@@ -83,6 +88,11 @@ where
             })
         })
         .boxed()
+}
+
+/// Whether the API server does not know the kind.
+fn is_missing(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }
 
 fn failed(plural: &str, error: &watcher::Error) -> String {

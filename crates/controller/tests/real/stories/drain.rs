@@ -93,6 +93,11 @@ fn one_nodeeni_and_then_everything_is_removed() -> Result<(), Failure> {
         let again = as_hook(&environment, &account, args)?;
         says(&environment, &again, 0, &["Nothing to do", "EC2 shows no ENI with the tag of this cluster"]);
     }
+    // The hook must not stop helm uninstall when the CRDs are gone already.
+    let crds = ["nodeenis.networking.k8s.aws", "eniattachments.networking.k8s.aws"];
+    environment.kubectl(&[&["delete", "crd"], crds.as_slice()].concat())?;
+    let again = as_hook(&environment, &account, &["--yes"])?;
+    says(&environment, &again, 0, &["Nothing to do", "EC2 shows no ENI with the tag of this cluster"]);
     environment.passed();
     Ok(())
 }
