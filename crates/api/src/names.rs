@@ -21,6 +21,10 @@ pub const FIELD_MANAGER: &str = "multi-eni-controller";
 /// edit is paced again.
 pub const ANNOTATION_ALLOW_REMOVALS: &str = "multi-eni.networking.k8s.aws/allow-removals";
 
+/// Annotation on a NodeENI or an ENIAttachment with which a user asks for a new try of what waits after a refusal. Each new value
+/// asks once; by convention it is the time, as RFC 3339. On a NodeENI it asks for all its ENIAttachments too.
+pub const ANNOTATION_RECONCILE_AT: &str = "networking.k8s.aws/reconcile-at";
+
 /// Annotation on an ENIAttachment: since when its Node no longer asks for its ENI, as RFC 3339 in whole seconds. The ENIAttachment keeps
 /// its slot during the grace period.
 pub const ANNOTATION_DESELECTED_SINCE: &str = "multi-eni.networking.k8s.aws/deselected-since";

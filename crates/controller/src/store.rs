@@ -7,9 +7,11 @@ mod change;
 pub(crate) mod entries;
 mod name_lists;
 mod pods;
+mod reconcile_request;
 
 pub use change::StoreChange;
 pub use entries::{AttachmentEntry, NodeEniEntry};
+pub use reconcile_request::ReconcileRequest;
 
 use crate::watch::change::Change;
 use cache::{Cache, Cached, ItemChange};
@@ -39,6 +41,8 @@ pub struct Store {
     /// Nodes by their instance, in the order of their names. An instance nearly always has one Node.
     by_instance: BTreeMap<InstanceId, Vec<String>>,
     terminating_crds: BTreeSet<&'static str>,
+    /// Requests of users for a new try that the reconciler has not taken yet.
+    reconcile_requests: Vec<ReconcileRequest>,
 }
 
 impl Cached for ObservedNode {
@@ -176,6 +180,7 @@ impl Store {
         if !self.nodeenis.is_change(&entry) {
             return None;
         }
+        self.note_nodeeni_request(&entry);
         let (name, uid) = (entry.nodeeni.name.clone(), entry.nodeeni.uid.clone());
         let nodeeni = self.nodeenis.items.get(&name).map(|old| &old.nodeeni) != Some(&entry.nodeeni);
         self.nodeenis.items.insert(name.clone(), entry);
@@ -210,6 +215,7 @@ impl Store {
         if !self.attachments.is_change(&entry) {
             return None;
         }
+        self.note_attachment_request(&entry);
         self.forget_attachment(&entry.attachment.name);
         let attachment = &entry.attachment;
         add_to(&mut self.by_node, &attachment.node, &attachment.name);

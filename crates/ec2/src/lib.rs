@@ -11,6 +11,7 @@
 //!
 //! The crate reads no wall clock other than [`Clock`]. It waits with tokio's timers only.
 
+mod audit;
 mod batcher;
 mod cache;
 mod cached_reads;
@@ -33,6 +34,7 @@ mod sdk_error;
 mod silences;
 mod unreadable;
 
+pub use audit::OwnedEnis;
 pub use aws_sdk_ec2::Client;
 pub use changed::Changed;
 pub use ec2::Ec2;

@@ -44,6 +44,7 @@ pub mod observed;
 pub mod orphans;
 pub mod pods;
 pub mod problem;
+pub mod reconcile_request;
 pub mod removals;
 pub mod rollout;
 pub mod settings;

@@ -175,6 +175,21 @@ impl<K: Ord + Clone> Writes<K> {
         self.wake(usize::MAX, passing)
     }
 
+    /// A user asks for a new try: the waiting writes of this key to these targets may be sent after [`backoff::FIRST`].
+    /// `concerns` also gets the UID of the NodeENI, if the problem of the write is known.
+    ///
+    /// [`backoff::FIRST`]: crate::backoff::FIRST
+    pub fn wake_key(&mut self, key: &K, concerns: impl Fn(&Target, Option<&str>) -> bool) {
+        let backs_off = |known: &Remembered| known.tries.failed() > 0 || known.tries.same() > 1;
+        for known in self.by_key.get_mut(key).into_iter().flatten().filter(|known| backs_off(known)) {
+            let refused = known.refusal.as_ref().map(|refusal| refusal.nodeeni.as_str());
+            let nodeeni = refused.or(known.undone.as_ref().map(|undone| undone.nodeeni.as_str()));
+            if concerns(&known.target, nodeeni) {
+                known.tries.wake();
+            }
+        }
+    }
+
     fn wake(&mut self, most: usize, concerns: impl Fn(&Remembered) -> bool) -> Vec<K> {
         if self.refused == 0 {
             return Vec::new();

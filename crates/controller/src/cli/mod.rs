@@ -3,6 +3,7 @@
 
 mod controller;
 mod crds;
+mod drain;
 mod iam_policy;
 mod plan;
 mod pod_flags;
@@ -34,6 +35,9 @@ enum Command {
     Plan(plan::Flags),
     /// Show the same for one Node or one NodeENI, with the ENIs that are in place already
     Explain(plan::ExplainFlags),
+    /// Remove the ENIs of this cluster, or of one NodeENI: deletes the NodeENIs, waits until the controller has detached and
+    /// deleted their ENIs, and audits EC2
+    Drain(drain::Flags),
     /// Print the CRDs as YAML, for kubectl apply -f -
     Crds,
     /// Print the least IAM policy that the controller needs, as JSON. It asks neither the cluster nor AWS
@@ -49,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Sandbox(flags) => sandbox::run(flags),
         Command::Plan(flags) => plan::plan(flags),
         Command::Explain(flags) => plan::explain(flags),
+        Command::Drain(flags) => drain::run(flags),
         Command::Crds => crds::run(),
         Command::IamPolicy(flags) => iam_policy::run(&flags),
     };

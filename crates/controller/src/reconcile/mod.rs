@@ -22,6 +22,7 @@ mod removals;
 mod silence;
 mod snapshot;
 mod stopwatches;
+mod wake;
 mod write_backoff;
 
 pub use call_result_types::{Finished, Outcome};
@@ -146,6 +147,7 @@ impl Reconciler {
 
     /// Adds every key that depends on the change to the queue.
     fn enqueue_dependents(&mut self, affected: StoreChange) {
+        self.wake_requested();
         match affected {
             StoreChange::Node(name) => {
                 let attachments: Vec<String> =

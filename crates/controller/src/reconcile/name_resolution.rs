@@ -54,6 +54,12 @@ impl Reconciler {
         names
     }
 
+    /// Looks up the names of the NodeENI with this UID at once, because a user asks for it.
+    pub(super) fn recheck_names_of(&mut self, nodeeni_uid: &str) {
+        let names = self.names_in_use(|uid| uid == nodeeni_uid);
+        self.deps.ec2.refresh(names.groups, names.subnets, names.missing);
+    }
+
     /// Looks up the names of a NodeENI at once, because EC2 did not know the group or subnet of one of its calls.
     pub(super) fn recheck_names(&mut self, attachment_uid: &str, call: Call, error: &CallError) {
         if classify(call, error) != Class::ReferenceNotFound {

@@ -1,8 +1,9 @@
 //! NodeENIs and ENIAttachments as the store keeps them: parsed, with the metadata that a write to them needs. An object that
 //! cannot be parsed is kept too, with the error in place of its content.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::core::error_boundary::InvalidObject;
+use multi_eni_api::names::ANNOTATION_RECONCILE_AT;
 use multi_eni_api::{ENIAttachment, NodeENI, NodeEniStatus};
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::nodeeni::{NodeEni, Unreadable};
@@ -19,6 +20,8 @@ pub struct NodeEniEntry {
     pub finalizers: Vec<String>,
     /// Its resourceVersion.
     pub version: String,
+    /// The value of the annotation with which a user asks for a new try.
+    pub reconcile_at: Option<Box<str>>,
 }
 
 /// An ENIAttachment, and the metadata that a write to it needs.
@@ -32,6 +35,8 @@ pub struct AttachmentEntry {
     pub owners: Vec<OwnerReference>,
     /// Its resourceVersion.
     pub version: String,
+    /// The value of the annotation with which a user asks for a new try.
+    pub reconcile_at: Option<Box<str>>,
 }
 
 impl NodeEniEntry {
@@ -43,6 +48,7 @@ impl NodeEniEntry {
                 status: object.status.clone().unwrap_or_default(),
                 finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
                 version: object.metadata.resource_version.clone().unwrap_or_default(),
+                reconcile_at: reconcile_at(&object.metadata),
             },
             Err(invalid) => {
                 let mut shell = NodeENI::new("", multi_eni_api::NodeEniSpec::default());
@@ -78,8 +84,14 @@ impl AttachmentEntry {
             attachment: Attachment::read(object),
             finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
             version: object.metadata.resource_version.clone().unwrap_or_default(),
+            reconcile_at: reconcile_at(&object.metadata),
         })
     }
+}
+
+fn reconcile_at(meta: &ObjectMeta) -> Option<Box<str>> {
+    let annotations = meta.annotations.as_ref()?;
+    annotations.get(ANNOTATION_RECONCILE_AT).map(|value| value.as_str().into())
 }
 
 /// The owners, only if the object must be repaired: the store keeps them for each ENIAttachment.

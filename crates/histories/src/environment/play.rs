@@ -8,7 +8,7 @@ use super::joining::{NewNode, instance_in};
 use super::operation_result::OperationResult;
 use super::upstream::UpstreamEni;
 use crate::script::{HandChange, Operation, Target};
-use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER};
+use multi_eni_api::names::{ANNOTATION_RECONCILE_AT, TAG_ATTACHMENT_UID, TAG_CLUSTER};
 use multi_eni_sim::ec2::{Eni, InstanceState};
 use multi_eni_sim::kube::Denial;
 use serde_json::{Value, json};
@@ -83,6 +83,15 @@ impl Environment {
                 let note =
                     json!({ "metadata": { "annotations": { "example.com/seen": self.clock.now().to_string() } } });
                 client.patch(&eniattachments(), &name, &note).await.map(|_| format!("somebody annotates {name}"))
+            }
+            Operation::ReconcileAt { nodeeni, nth } => {
+                let value = self.clock.now().to_string();
+                let request = json!({ "metadata": { "annotations": { (ANNOTATION_RECONCILE_AT): value } } });
+                let (kind, name) = match nodeeni {
+                    Some(name) => (nodeenis(), name.clone()),
+                    None => (eniattachments(), self.attachment(&Target { nth: *nth })?),
+                };
+                client.patch(&kind, &name, &request).await.map(|_| format!("somebody asks for a new try of {name}"))
             }
             Operation::HandDetach(target) => {
                 let eni = self.eni(target.nth)?;

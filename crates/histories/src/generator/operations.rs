@@ -32,6 +32,7 @@ enum Kind {
     ByKubectl,
     Strip,
     Annotate,
+    ReconcileAt,
     HandDetach,
     HandDelete,
     HandMove,
@@ -65,7 +66,7 @@ enum Kind {
 }
 
 /// Every kind and its weight.
-const KINDS: [(Kind, u32); 52] = [
+const KINDS: [(Kind, u32); 53] = [
     (Kind::Join, 6),
     (Kind::JoinBare, 3),
     (Kind::JoinUnsupported, 1),
@@ -88,6 +89,7 @@ const KINDS: [(Kind, u32); 52] = [
     (Kind::ByKubectl, 3),
     (Kind::Strip, 2),
     (Kind::Annotate, 2),
+    (Kind::ReconcileAt, 3),
     (Kind::HandDetach, 3),
     (Kind::HandDelete, 3),
     (Kind::HandMove, 2),
@@ -268,6 +270,10 @@ impl OperationMix {
             Kind::ByKubectl => at_once(Operation::DeleteAttachment(target(rng))),
             Kind::Strip => at_once(Operation::StripAttachment(target(rng))),
             Kind::Annotate => at_once(Operation::Annotate(target(rng))),
+            Kind::ReconcileAt => {
+                let nodeeni = if rng.bool() { Some(fleet.nodeeni(rng)?) } else { None };
+                at_once(Operation::ReconcileAt { nodeeni, nth: rng.usize(0..100) })
+            }
             Kind::HandDetach => at_once(Operation::HandDetach(target(rng))),
             Kind::HandDelete => at_once(Operation::HandDelete(target(rng))),
             Kind::HandMove => {

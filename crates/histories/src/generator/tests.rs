@@ -22,7 +22,7 @@ macro_rules! variants {
 variants!(
     OPERATIONS, operation, Operation:
     Join, Initialize, JoinUnsupported, Leave, Terminate, Twin, ZoneLabel, LeftOut, Halt, Boot, Label, Drain, Drained, Heartbeat,
-    Apply, Remove, DeleteAttachment, StripAttachment, Annotate,
+    Apply, Remove, DeleteAttachment, StripAttachment, Annotate, ReconcileAt,
     HandDetach, HandDelete, HandMove, HandChange, CniAttach, OtherCluster, Upstream, PodStarts, PodEnds, CniRelease,
     CniGrows, CniShrinks,
     Quota, Crowd, Uncrowd, RemakeGroup, RenameSubnet, Deny, Allow, RefuseCalls,

@@ -128,6 +128,15 @@ pub enum Operation {
     StripAttachment(Target),
     /// Someone annotates an ENIAttachment, which changes its resourceVersion.
     Annotate(Target),
+    /// Someone asks for a new try, by the annotation `networking.k8s.aws/reconcile-at`: of a NodeENI, or else of an ENIAttachment.
+    ReconcileAt {
+        /// The NodeENI's name.
+        #[serde(default)]
+        nodeeni: Option<String>,
+        /// Which ENIAttachment, if no NodeENI is named.
+        #[serde(default)]
+        nth: usize,
+    },
 
     // ---- Changes by hand on EC2 ----------------------------------------------------------------------------------
     /// Someone detaches an ENI of this cluster.

@@ -120,6 +120,7 @@ fn operation(operation: &Operation, setting: &Setting) -> Option<String> {
         | Operation::DeleteAttachment(_)
         | Operation::StripAttachment(_)
         | Operation::Annotate(_)
+        | Operation::ReconcileAt { .. }
         | Operation::HandDetach(_)
         | Operation::HandDelete(_)
         | Operation::HandMove { .. }

@@ -39,6 +39,8 @@ pub struct CallHistory {
     pub(crate) attaches_again: bool,
     /// The changes in place.
     pub(crate) repairs: RepairHistory,
+    /// When a user last asked for a new try. The back-off of a call that failed before that is over.
+    pub(crate) woken: Option<Timestamp>,
 }
 
 impl CallHistory {
@@ -55,7 +57,19 @@ impl CallHistory {
             detach_accepted: None,
             attaches_again: false,
             repairs: RepairHistory::default(),
+            woken: None,
         }
+    }
+
+    /// Records that a user asks for a new try. The failures and their counts stay: if the try fails, the back-off goes on.
+    pub fn wake(&mut self, now: Timestamp) {
+        self.woken = Some(now);
+        self.repairs.wake(now);
+    }
+
+    /// Whether a user has asked for a new try after this time.
+    pub(super) fn is_woken_after(&self, at: Timestamp) -> bool {
+        self.woken.is_some_and(|woken| woken > at)
     }
 
     /// The history for an ENIAttachment that existed before, with the error that an earlier process recorded. An adopted

@@ -233,7 +233,7 @@ fn full_subnet(input: &Input<'_>, full: &Failure, report: Report) -> (Action, Re
         }
         Some(observed_subnet) => {
             let again = observed_subnet.as_of.saturating_add(input.settings.subnet_cooldown).unwrap_or(Timestamp::MAX);
-            if input.now >= again {
+            if input.now >= again || input.call_history.is_woken_after(observed_subnet.as_of) {
                 (Action::LookupSubnet(subnet), report)
             } else {
                 (Action::Wait, report.until(again))

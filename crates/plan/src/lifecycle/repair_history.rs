@@ -49,6 +49,8 @@ pub(crate) struct RepairHistory {
     /// Keyed by attribute and action, because one action sets tags and another removes them.
     refused: BTreeMap<(&'static str, &'static str), (String, Failure)>,
     under_way: Option<UnderWay>,
+    /// When a user last asked for a new try. A change that was made before that need not wait longer.
+    woken: Option<Timestamp>,
 }
 
 /// A change that somebody else undoes repeatedly.
@@ -74,6 +76,11 @@ pub(super) fn want(change: &Change, spec: Option<&EniSpec>) -> String {
 }
 
 impl RepairHistory {
+    /// Records that a user asks for a new try.
+    pub fn wake(&mut self, now: Timestamp) {
+        self.woken = Some(now);
+    }
+
     /// Records that a change is sent.
     pub fn sends(&mut self, change: &Change, want: String, now: Timestamp) {
         let attribute = change.attribute();
@@ -165,6 +172,7 @@ impl RepairHistory {
             return None;
         }
         let doublings = u32::try_from((made.count - 1).clamp(0, 12)).unwrap_or(0);
+        let doublings = if self.woken.is_some_and(|woken| woken > made.last) { 0 } else { doublings };
         let wait = SignedDuration::from_secs((1_i64 << doublings).min(MOST));
         Some((made.count, made.last.saturating_add(wait).unwrap_or(Timestamp::MAX)))
     }

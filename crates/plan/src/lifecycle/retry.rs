@@ -4,6 +4,7 @@
 use super::action::Action;
 use super::conditions::Report;
 use super::input::Input;
+use crate::backoff;
 use crate::ec2_errors::{Call, Class};
 use crate::failure::{BEFORE_SAID, Failure, MOST, PASSING, TURNS};
 use crate::observed::ObservedEni;
@@ -51,8 +52,16 @@ pub(super) fn not_before_after(input: &Input<'_>, failure: &Failure) -> Option<T
     };
     let turns = failure.turns;
     let wait = if turns.are_many() { wait.max(doubled_for(turns.count - TURNS, 1)) } else { wait };
-    let at = failure.at.saturating_add(spread(wait, &input.attachment.uid, failure.count)).unwrap_or(Timestamp::MAX);
+    let wait = spread(wait, &input.attachment.uid, failure.count);
+    let wait = if is_woken(input, failure) { wait.min(backoff::FIRST) } else { wait };
+    let at = failure.at.saturating_add(wait).unwrap_or(Timestamp::MAX);
     (at > input.now).then_some(at)
+}
+
+/// Whether a user asked for a new try after this failure. The wait after a throttling answer is no back-off of the object: EC2
+/// asks for it, and it stays.
+fn is_woken(input: &Input<'_>, failure: &Failure) -> bool {
+    failure.class != Class::Throttled && input.call_history.is_woken_after(failure.at)
 }
 
 /// A call without a token got no answer, or EC2 says that nothing is left to do. A lookup of the ENI after that answer
@@ -94,7 +103,11 @@ const FORCED_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 /// resync may not show this, because the ENI may not carry this cluster's tag any more.
 pub(super) fn lookup_again(input: &Input<'_>, eni: &ObservedEni, report: Report) -> (Action, Report) {
     let again = eni.as_of().saturating_add(input.settings.blocked_recheck).unwrap_or(Timestamp::MAX);
-    if input.now >= again { (Action::LookupById(eni.id.clone()), report) } else { (Action::Wait, report.until(again)) }
+    if input.now >= again || input.call_history.is_woken_after(eni.as_of()) {
+        (Action::LookupById(eni.id.clone()), report)
+    } else {
+        (Action::Wait, report.until(again))
+    }
 }
 
 /// `first` seconds for the first `tries` failures, then doubled each time, up to [`MOST`]. Before the failure is lasting,

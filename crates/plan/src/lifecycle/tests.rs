@@ -5,6 +5,7 @@ mod life;
 mod subnets;
 mod tags;
 mod teardown;
+mod wake;
 
 use super::*;
 use crate::assign::tests::{at, new_attachment};

@@ -165,3 +165,27 @@ fn a_write_that_conflicts_each_time_is_reported() {
     assert!(writes.problems("uid")[0].message.contains("another client changes the object"));
     assert!(writes.ended(&"a", create("a"), Outcome::Taken, at(9)).changed && writes.problems("uid").is_empty());
 }
+
+#[test]
+fn a_request_of_a_user_ends_the_back_off_of_the_writes_that_it_concerns_once() {
+    let mut writes = Writes::default();
+    for n in 0..9 {
+        writes.ended(&"n", create("a"), refused(422, "no"), at(n * 400));
+    }
+    let waits = |writes: &Writes<&str>, seconds| writes.not_before(&"n", &create("a"), at(seconds)).is_some();
+    writes.wake_key(&"n", |target, _| target.name == "b");
+    writes.wake_key(&"m", |_, _| true);
+    assert!(waits(&writes, 3210), "the requests are for other objects");
+    writes.wake_key(&"n", |_, nodeeni| nodeeni == Some("uid"));
+    assert!(!waits(&writes, 3210));
+    writes.ended(&"n", create("a"), refused(422, "no"), at(3210));
+    assert!(waits(&writes, 3400), "the request was for one try");
+}
+
+#[test]
+fn a_request_of_a_user_delays_no_write() {
+    let mut writes = Writes::default();
+    writes.ended(&"n", create("a"), Outcome::Taken, at(0));
+    writes.wake_key(&"n", |_, _| true);
+    assert_eq!(writes.not_before(&"n", &asked(Write::CreateAttachment, "a", 2), at(0)), None);
+}

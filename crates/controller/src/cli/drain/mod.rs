@@ -1,0 +1,133 @@
+//! The command `multi-eni drain`: removes the ENIs of this cluster, or of one NodeENI. It deletes NodeENIs on the API server, as
+//! `kubectl delete` does, and waits until the running controller has detached and deleted the ENIs. It makes no change on EC2.
+//!
+//! `removal.rs`, `left.rs`, `verdict.rs` and `text.rs` decide over plain data; `run.rs`, `watches.rs`, `leader.rs` and
+//! `ec2_audit.rs` read and write.
+
+mod api_error;
+mod ec2_audit;
+mod leader;
+mod left;
+mod listing;
+mod objects;
+mod output;
+mod removal;
+mod run;
+mod text;
+mod verdict;
+mod watches;
+
+use super::runtime::{interrupted, runtime};
+use super::values::seconds;
+use crate::logs::{self, Format};
+use jiff::SignedDuration;
+use miette::miette;
+use output::say;
+use removal::Scope;
+use run::Drain;
+use std::io::{BufRead, IsTerminal};
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Flags {
+    /// Remove only this NodeENI [default: all]
+    #[arg(long, value_name = "NAME")]
+    nodeeni: Option<String>,
+
+    /// Do not ask for confirmation. Without a terminal it is required
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Print what would be removed, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// How long to wait for the removal. The deletion goes on in the cluster after that
+    #[arg(long, default_value = "10m", value_parser = seconds)]
+    timeout: SignedDuration,
+
+    #[command(flatten)]
+    checks: Checks,
+
+    /// Namespace of the controller's Lease [default: every namespace]
+    #[arg(short, long, env = "POD_NAMESPACE")]
+    namespace: Option<String>,
+
+    /// Log filter, such as info or multi_eni_controller=debug
+    #[arg(long, env = "MULTI_ENI_LOG", default_value = "error")]
+    log: String,
+}
+
+/// Checks that a user can leave out.
+#[derive(Debug, clap::Args)]
+struct Checks {
+    /// Do not ask EC2 which ENIs are left. No AWS credentials are needed then
+    #[arg(long)]
+    no_audit: bool,
+
+    /// Do not check that a controller leads: for one that runs without --leader-elect
+    #[arg(long)]
+    no_leader_check: bool,
+}
+
+/// Runs `multi-eni drain`.
+pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
+    logs::init(Format::Auto, &flags.log);
+    let runtime = runtime()?;
+    let scope = flags.nodeeni.clone().map_or(Scope::Cluster, Scope::NodeEni);
+    // Nothing is changed yet, so a signal may end the process as usual.
+    let mut drain = runtime.block_on(Drain::begin(scope, !flags.checks.no_audit)).map_err(|why| miette!("{why}"))?;
+    if drain.removal.is_over() {
+        say(&text::nothing_to_do(&drain.removal.scope));
+        return Ok(ExitCode::from(runtime.block_on(drain.finish(verdict::End::Complete))));
+    }
+    say(&drain.announcement());
+    if !flags.checks.no_leader_check {
+        let leader = runtime.block_on(drain.leader(flags.namespace.as_deref().filter(|name| !name.is_empty())));
+        match leader.map_err(|why| miette!("{why}"))? {
+            leader::Leader::Leads(holder) => say(&format!("The controller that removes them: {holder}.\n")),
+            leader::Leader::Nobody(why) if flags.dry_run => say(&format!("No controller leads: {why}.\n")),
+            leader::Leader::Nobody(why) => {
+                return Err(miette!(
+                    "no controller leads, so no ENI would be detached: {why}. Nothing was deleted. Start the controller, or give \
+                     the namespace of its Lease with --namespace; for one that runs without --leader-elect use --no-leader-check"
+                ));
+            }
+        }
+    }
+    if flags.dry_run {
+        say("Nothing was deleted (--dry-run).\n");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !flags.yes && !confirm()? {
+        say("Nothing was deleted.\n");
+        return Ok(ExitCode::FAILURE);
+    }
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = interrupted() => {
+                say(&text::interrupted());
+                Ok(ExitCode::from(130))
+            }
+            ended = drain.remove(flags.timeout) => {
+                ended.map(ExitCode::from).map_err(|why| miette!("{why}"))
+            }
+        }
+    })
+}
+
+/// Asks the user on the terminal.
+fn confirm() -> miette::Result<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(miette!(
+            "nothing was deleted: there is no terminal to ask for confirmation. To remove these ENIs, use --yes"
+        ));
+    }
+    say("Remove them? Type yes: ");
+    let mut answer = String::new();
+    // An answer that cannot be read is no consent.
+    let read = stdin.lock().read_line(&mut answer);
+    Ok(read.is_ok() && answer.trim().eq_ignore_ascii_case("yes"))
+}

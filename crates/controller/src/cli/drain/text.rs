@@ -1,0 +1,242 @@
+//! What `multi-eni drain` says. The functions are given plain data and return text that ends in a line break, or nothing.
+
+use super::objects::AttachmentObject;
+use super::removal::{Removal, Scope};
+use super::verdict::Audit;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+/// How many ENIs one list names. The rest is counted.
+const MOST_NAMED: usize = 10;
+
+/// What will be removed. `owned`: how many ENIs with the tag of this cluster EC2 shows; None if nobody asked EC2.
+pub(super) fn announcement(removal: &Removal, owned: Option<usize>) -> String {
+    let (nodeenis, attachments) = (removal.nodeenis_left(), removal.attachments_left());
+    let mut by_nodeeni: BTreeMap<&str, Vec<&AttachmentObject>> = BTreeMap::new();
+    for nodeeni in &nodeenis {
+        by_nodeeni.entry(&nodeeni.name).or_default();
+    }
+    for attachment in &attachments {
+        by_nodeeni.entry(&attachment.nodeeni).or_default().push(attachment);
+    }
+    let mut text = String::from("To be removed:\n");
+    for (name, enis) in by_nodeeni {
+        let nodes: BTreeSet<&str> = enis.iter().map(|attachment| attachment.node.as_str()).collect();
+        let note = match nodeenis.iter().find(|nodeeni| nodeeni.name == name) {
+            None => " (the NodeENI is gone already)",
+            Some(nodeeni) if nodeeni.deleting => " (is being deleted already)",
+            Some(_) => "",
+        };
+        let (enis, nodes) = (count(enis.len(), "ENI"), count(nodes.len(), "node"));
+        let _ = writeln!(text, "  NodeENI {name}: {enis} on {nodes}{note}");
+    }
+    let _ = writeln!(
+        text,
+        "In all {} and {}. Each ENI is detached from its instance and deleted, also while pods use it.",
+        count(nodeenis.len(), "NodeENI"),
+        count(attachments.len(), "ENI"),
+    );
+    if let Some(owned) = owned {
+        let _ = writeln!(text, "EC2 shows {} with the tag of this cluster{}.", count(owned, "ENI"), of(&removal.scope));
+    }
+    text
+}
+
+/// Nothing is there to remove.
+pub(super) fn nothing_to_do(scope: &Scope) -> String {
+    match scope {
+        Scope::Cluster => "Nothing to do: there is no NodeENI and no ENIAttachment.\n".to_owned(),
+        Scope::NodeEni(name) => format!("Nothing to do: there is no NodeENI {name} and no ENIAttachment of it.\n"),
+    }
+}
+
+/// How far the removal is, and the ENIs for which a person must act.
+pub(super) fn progress(removal: &Removal) -> String {
+    let left = removal.attachments_left();
+    let total = removal.total();
+    let are = if total == 1 { "is" } else { "are" };
+    let mut text = format!("{} of {} {are} gone\n", total.saturating_sub(left.len()), count(total, "ENI"));
+    let blocked: Vec<&AttachmentObject> = left.into_iter().filter(|attachment| attachment.blocked).collect();
+    text.push_str(&lines(&blocked));
+    text
+}
+
+/// Everything that is left, and why.
+pub(super) fn waiting(removal: &Removal) -> String {
+    let mut text = lines(&removal.attachments_left());
+    for nodeeni in removal.nodeenis_left() {
+        let why = match (nodeeni.deleting, nodeeni.message.as_str()) {
+            (false, _) => "is not being deleted yet",
+            (true, "") => "the controller has not removed its finalizer yet",
+            (true, message) => message,
+        };
+        let _ = writeln!(text, "  waits: NodeENI {}: {why}", nodeeni.name);
+    }
+    text
+}
+
+fn lines(attachments: &[&AttachmentObject]) -> String {
+    let mut text = String::new();
+    for attachment in attachments.iter().take(MOST_NAMED) {
+        let eni = attachment.eni.as_deref().unwrap_or("no ENI yet");
+        let why = match (attachment.deleting, attachment.message.as_str()) {
+            (false, _) => "the controller has not deleted its ENIAttachment yet",
+            (true, "") => "the controller has reported nothing about it yet",
+            (true, message) => message,
+        };
+        let (node, index) = (&attachment.node, attachment.index);
+        let _ = writeln!(text, "  waits: {node}, index {index}, {eni} of NodeENI {}: {why}", attachment.nodeeni);
+    }
+    if let Some(more @ 1..) = attachments.len().checked_sub(MOST_NAMED) {
+        let _ = writeln!(text, "  waits: {more} more (kubectl get eniattachments -o wide)");
+    }
+    text
+}
+
+/// The timeout is over.
+pub(super) fn timed_out(removal: &Removal, timeout: &str) -> String {
+    format!(
+        "Not done within {timeout}: {} and {} are left. The deletion goes on in the cluster while a controller runs; \
+         multi-eni drain waits again.\n{}",
+        count(removal.attachments_left().len(), "ENI"),
+        count(removal.nodeenis_left().len(), "NodeENI"),
+        waiting(removal)
+    )
+}
+
+/// A signal ended the command.
+pub(super) fn interrupted() -> String {
+    "Interrupted. The deletion goes on in the cluster: the controller detaches and deletes the ENIs of the NodeENIs that are \
+     being deleted. multi-eni drain waits for the rest, and kubectl get eniattachments shows it.\n"
+        .to_owned()
+}
+
+/// NodeENIs that somebody created in the meantime.
+pub(super) fn created_since(names: &[&str]) -> String {
+    names.iter().fold(String::new(), |mut text, name| {
+        let _ = writeln!(
+            text,
+            "NodeENI {name} was created while the removal ran, and gets ENIs: take it out of what creates it (GitOps, a chart), \
+             and run multi-eni drain again."
+        );
+        text
+    })
+}
+
+/// The result of the audit.
+pub(super) fn audit(scope: &Scope, audit: &Audit) -> String {
+    match audit {
+        Audit::Skipped => "EC2 was not audited (--no-audit).\n".to_owned(),
+        Audit::Failed(why) => audit_failed(why),
+        Audit::Made { left, without_id } => {
+            if audit.is_clean() {
+                return format!("EC2 shows no ENI with the tag of this cluster{}.\n", of(scope));
+            }
+            let mut text =
+                format!("EC2 still shows {} with the tag of this cluster{}:\n", count(left.len(), "ENI"), of(scope));
+            for eni in left {
+                let _ = writeln!(
+                    text,
+                    "  {}: {} (NodeENI {}, node {}); {}",
+                    eni.id, eni.state, eni.nodeeni, eni.node, eni.advice
+                );
+            }
+            if *without_id > 0 {
+                let _ = writeln!(
+                    text,
+                    "  {} without an ID in EC2's answer: run the audit again",
+                    count(*without_id, "ENI")
+                );
+            }
+            text
+        }
+    }
+}
+
+/// EC2 cannot be audited.
+pub(super) fn audit_failed(why: &str) -> String {
+    format!(
+        "EC2 cannot be audited: {why}. The audit needs AWS credentials with ec2:DescribeNetworkInterfaces and the Region \
+         (AWS_REGION) of the nodes. Without them use --no-audit, and check EC2 by hand.\n"
+    )
+}
+
+fn of(scope: &Scope) -> String {
+    match scope {
+        Scope::Cluster => String::new(),
+        Scope::NodeEni(name) => format!(" and of NodeENI {name}"),
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::left::LeftEni;
+    use super::super::removal::tests::{attachment, begun};
+    use super::*;
+    use crate::watch::Watched;
+
+    #[test]
+    fn it_says_beforehand_what_it_removes() {
+        let all = [attachment("1", "n1", "a"), attachment("2", "n2", "a"), attachment("3", "n1", "old")];
+        let text = announcement(&begun(Scope::Cluster, &["a", "b"], &all), Some(4));
+        assert_eq!(
+            text,
+            "To be removed:\n  NodeENI a: 2 ENIs on 2 nodes\n  NodeENI b: 0 ENIs on 0 nodes\n  NodeENI old: 1 ENI on 1 node (the \
+             NodeENI is gone already)\nIn all 2 NodeENIs and 3 ENIs. Each ENI is detached from its instance and deleted, also \
+             while pods use it.\nEC2 shows 4 ENIs with the tag of this cluster.\n"
+        );
+    }
+
+    #[test]
+    fn progress_names_only_those_for_which_a_person_must_act_and_the_timeout_names_all() {
+        let mut blocked = attachment("2", "n2", "a");
+        (blocked.blocked, blocked.message) = (true, "Unauthorized: allow ec2:DetachNetworkInterface".into());
+        let all = [attachment("1", "n1", "a"), blocked, attachment("3", "n3", "a")];
+        let mut removal = begun(Scope::Cluster, &["a"], &all);
+        removal.attachments.take(Watched::Delete { name: String::new(), uid: "3".into(), version: String::new() });
+        assert_eq!(
+            progress(&removal),
+            "1 of 3 ENIs are gone\n  waits: n2, index 1, eni-2 of NodeENI a: Unauthorized: allow ec2:DetachNetworkInterface\n"
+        );
+        let text = timed_out(&removal, "10m");
+        assert!(text.starts_with("Not done within 10m: 2 ENIs and 1 NodeENI are left."), "{text}");
+        for line in
+            ["n1, index 1, eni-1 of NodeENI a: Detaching: EC2 detaches it", "NodeENI a: is not being deleted yet"]
+        {
+            assert!(text.contains(&format!("  waits: {line}\n")), "{line:?} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn a_long_list_ends_with_a_count() {
+        let all: Vec<_> = (0..13).map(|n| attachment(&n.to_string(), &format!("n{n:02}"), "a")).collect();
+        let text = waiting(&begun(Scope::Cluster, &[], &all));
+        assert_eq!(text.lines().count(), 11, "{text}");
+        assert!(text.ends_with("  waits: 3 more (kubectl get eniattachments -o wide)\n"), "{text}");
+    }
+
+    #[test]
+    fn the_audit_names_each_eni_with_its_state_and_what_to_do() {
+        let eni = LeftEni {
+            id: "eni-1".into(),
+            nodeeni: "a".into(),
+            node: "n1".into(),
+            state: "available".into(),
+            advice: "delete it".into(),
+        };
+        let scope = Scope::NodeEni("a".into());
+        let made = Audit::Made { left: vec![eni], without_id: 0 };
+        assert_eq!(
+            audit(&scope, &made),
+            "EC2 still shows 1 ENI with the tag of this cluster and of NodeENI a:\n  eni-1: available (NodeENI a, node n1); \
+             delete it\n"
+        );
+        let clean = Audit::Made { left: Vec::new(), without_id: 0 };
+        assert_eq!(audit(&Scope::Cluster, &clean), "EC2 shows no ENI with the tag of this cluster.\n");
+        assert!(audit(&scope, &Audit::Failed("no credentials".into())).contains("--no-audit"));
+    }
+}

@@ -1,0 +1,104 @@
+//! The watches of NodeENIs and ENIAttachments, merged into one stream. A watch that breaks is resumed; a list that the API server
+//! refuses at the beginning ends the command.
+
+use super::api_error::said;
+use super::objects::{AttachmentObject, NodeEniObject};
+use super::removal::Removal;
+use crate::watch::Watched;
+use futures::stream::{self, BoxStream, StreamExt};
+use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, Resource, ResourceExt};
+use multi_eni_api::{ENIAttachment, NodeENI};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+/// Objects in one page of a list.
+const PAGE_SIZE: u32 = 500;
+
+/// One change, with the UID of the object.
+#[derive(Debug)]
+pub(super) enum ObjectChange {
+    /// Of a NodeENI.
+    NodeEni(Watched<(String, NodeEniObject)>),
+    /// Of an ENIAttachment.
+    Attachment(Watched<(String, AttachmentObject)>),
+}
+
+/// A change, or why a watch failed.
+pub(super) type WatchResult = Result<ObjectChange, String>;
+
+/// All changes of both kinds, lists first.
+pub(super) fn changes(kube: &Client) -> BoxStream<'static, WatchResult> {
+    let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(kube.clone()), "nodeenis", NodeEniObject::read);
+    let attachments =
+        watch(Api::<DeserializeGuard<ENIAttachment>>::all(kube.clone()), "eniattachments", AttachmentObject::read);
+    stream::select(
+        nodeenis.map(|change| change.map(ObjectChange::NodeEni)),
+        attachments.map(|change| change.map(ObjectChange::Attachment)),
+    )
+    .boxed()
+}
+
+impl Removal {
+    /// Takes a change. An error counts only before both lists are complete: later the watch is resumed.
+    pub fn take(&mut self, change: WatchResult) -> Result<(), String> {
+        match change {
+            Ok(ObjectChange::NodeEni(change)) => self.nodeenis.take(change),
+            Ok(ObjectChange::Attachment(change)) => self.attachments.take(change),
+            Err(why) if self.is_known() => tracing::warn!("{why}"),
+            Err(why) => return Err(why),
+        }
+        self.note_new();
+        Ok(())
+    }
+}
+
+fn watch<K, T>(
+    api: Api<K>,
+    plural: &'static str,
+    read: impl Fn(&K) -> T + Send + 'static,
+) -> BoxStream<'static, Result<Watched<(String, T)>, String>>
+where
+    K: Resource + Clone + Debug + Send + DeserializeOwned + 'static,
+    K::DynamicType: Default,
+    T: Send + 'static,
+{
+    let config = watcher::Config::default().page_size(PAGE_SIZE);
+    let read = move |object: &K| (object.uid().unwrap_or_default(), read(object));
+    watcher::watcher(api, config)
+        .default_backoff()
+        .map(move |event| {
+            let event = match event {
+                // The CRD is not installed, or no longer: there is no object of this kind.
+                Err(error) if is_missing(&error) => Event::InitDone,
+                other => other.map_err(|error| failed(plural, &error))?,
+            };
+            Ok(match event {
+                Event::Init => Watched::Init,
+                Event::InitApply(object) => Watched::InitApply(read(&object)),
+                Event::InitDone => Watched::InitDone,
+                Event::Apply(object) => Watched::Apply(read(&object)),
+                Event::Delete(object) => Watched::Delete {
+                    name: object.name_any(),
+                    uid: object.uid().unwrap_or_default(),
+                    version: object.resource_version().unwrap_or_default(),
+                },
+            })
+        })
+        .boxed()
+}
+
+/// Whether the API server does not know the kind.
+fn is_missing(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
+}
+
+fn failed(plural: &str, error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error) => said(&format!("list {plural}"), error),
+        watcher::Error::WatchStartFailed(error) => said(&format!("watch {plural}"), error),
+        other => format!("the watch of {plural} broke: {other}"),
+    }
+}

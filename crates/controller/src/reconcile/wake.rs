@@ -1,0 +1,56 @@
+//! Takes the requests of users for a new try (annotation `networking.k8s.aws/reconcile-at`): the back-offs of the object's calls and
+//! writes end, and its keys are reconciled. Rate limits, gates and the fence hold as for every other call.
+
+use super::Reconciler;
+use crate::store::{AttachmentEntry, ReconcileRequest};
+use crate::work_queue::Key;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Reconciler {
+    /// Takes the requests that the store has found.
+    pub(super) fn wake_requested(&mut self) {
+        for request in self.store.take_reconcile_requests() {
+            match request {
+                ReconcileRequest::NodeEni { name, uid } => self.wake_nodeeni(&name, &uid),
+                ReconcileRequest::Attachment(name) => {
+                    tracing::info!(attachment = %name, "new try requested by annotation");
+                    let Some(entry) = self.store.attachment(&name).cloned() else { continue };
+                    self.wake_attachment(&entry);
+                    let node = Key::Node(self.store.decided_under(&entry.attachment).to_owned());
+                    self.writes.wake_key(&node, |target, _| target.name == name);
+                    [node, Key::Attachment(name)].into_iter().for_each(|key| self.queue.add(key));
+                }
+            }
+        }
+    }
+
+    /// A NodeENI: its own writes, those that its Nodes wait with for it, its names, and all its ENIAttachments.
+    fn wake_nodeeni(&mut self, name: &str, uid: &str) {
+        tracing::info!(nodeeni = %name, "new try requested by annotation");
+        let key = Key::NodeEni(name.to_owned());
+        self.writes.wake_key(&key, |_, _| true);
+        self.queue.add(key);
+        let entries: Vec<Arc<AttachmentEntry>> = self.store.attachments_of(uid).cloned().collect();
+        let holding = entries.iter().map(|entry| self.store.decided_under(&entry.attachment).to_owned());
+        let matching = self.assignments.iter().filter(|(_, last)| last.matches(uid)).map(|(node, _)| node.clone());
+        let nodes: BTreeSet<String> = matching.chain(holding).collect();
+        for node in nodes {
+            self.writes.wake_key(&Key::Node(node), |_, nodeeni| nodeeni == Some(uid));
+        }
+        entries.iter().for_each(|entry| self.wake_attachment(entry));
+        self.recheck_names_of(uid);
+        self.enqueue_nodes_of(name, uid);
+    }
+
+    /// An ENIAttachment: its calls, and the writes of its own key. One that is Ready and has met no error has nothing to wake.
+    fn wake_attachment(&mut self, entry: &AttachmentEntry) {
+        let attachment = &entry.attachment;
+        self.writes.wake_key(&Key::Attachment(attachment.name.clone()), |_, _| true);
+        let is_remembered = self.call_histories.contains_key(&attachment.uid);
+        if is_remembered || !self.is_ready(entry) || attachment.status.last_error.is_some() {
+            let now = self.now();
+            self.call_history_mut(attachment).wake(now);
+        }
+    }
+}

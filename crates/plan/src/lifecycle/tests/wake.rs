@@ -1,0 +1,110 @@
+//! A user asks for a new try: the back-off of the object's calls ends once, and gates and rate limits stay.
+
+use super::*;
+use crate::gates::quota;
+use crate::observed::ObservedSubnet;
+
+fn creates(world: &World) -> bool {
+    matches!(world.step().action, Action::Create { .. })
+}
+
+#[test]
+fn a_request_ends_the_wait_once_and_the_back_off_goes_on_after_a_failed_try() {
+    let mut world = World::new(absent(25));
+    world.fail(Call::Create, "NeverHeardOf", "no");
+    world.now = at(100);
+    assert_eq!(world.step().action, Action::Wait);
+    world.call_history.wake(at(100));
+    assert!(creates(&world));
+    world.now = at(101);
+    world.fail(Call::Create, "NeverHeardOf", "no");
+    world.now = at(400);
+    assert_eq!(world.step().action, Action::Wait, "the request was for one try");
+    world.call_history.wake(at(400));
+    assert!(creates(&world));
+}
+
+#[test]
+fn a_request_right_after_a_failure_waits_for_a_second() {
+    let mut world = World::new(absent(25));
+    world.fail(Call::Create, "NeverHeardOf", "no");
+    world.now = at(30) + jiff::SignedDuration::from_millis(500);
+    world.call_history.wake(world.now);
+    let step = world.step();
+    assert_eq!((step.action, step.recheck), (Action::Wait, Some(at(31))));
+    world.now = at(31);
+    assert!(creates(&world));
+}
+
+#[test]
+fn a_request_passes_no_gate() {
+    let refused = |code: &str| CallError::Answered { code: code.into(), message: String::new() };
+    let mut world = World::new(absent(25));
+    world.quota.answered("another", at(28), &Err(refused(quota::CODE)), at(29));
+    world.call_history.failed(Call::Create, &refused(quota::CODE), at(29));
+    world.call_history.wake(at(30));
+    assert_eq!(world.step().action, Action::Wait, "the Region's quota");
+
+    let mut world = World::new(absent(25));
+    let denied = refused("UnauthorizedOperation");
+    for _ in 0..4 {
+        world.call_history.failed(Call::Create, &denied, at(29));
+        let failure = world.call_history.failure.clone();
+        world.permissions.answered("uid-n0-1", Call::Create, &Err(denied.clone()), failure.as_ref(), at(29));
+    }
+    world.now = at(50);
+    world.call_history.wake(at(50));
+    assert_eq!(world.step().action, Action::Wait, "one call a minute tries for all that lack the permission");
+}
+
+#[test]
+fn a_request_does_not_shorten_the_wait_that_a_throttling_answer_asks_for() {
+    let mut world = World::new(absent(25));
+    for _ in 0..12 {
+        world.fail(Call::Create, "RequestLimitExceeded", "slow down");
+    }
+    world.now = at(32);
+    world.call_history.wake(at(32));
+    assert_eq!(world.step().action, Action::Wait);
+}
+
+#[test]
+fn a_request_describes_a_full_subnet_at_once_and_sends_no_create_before_it_has_room() {
+    let id = SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap();
+    let described = |free, seconds| ObservedSubnet {
+        id: id.clone(),
+        zone: "z1".into(),
+        vpc: "vpc-1".into(),
+        cidr: "10.0.0.0/24".into(),
+        owner: String::new(),
+        name: None,
+        free_addresses: free,
+        grown: None,
+        as_of: at(seconds),
+    };
+    let mut world = World::new(absent(25));
+    world.fail(Call::Create, "InsufficientFreeAddressesInSubnet", "full");
+    world.catalog.subnets = [(id.clone(), described(0, 200))].into();
+    world.now = at(210);
+    assert_eq!(world.step().action, Action::Wait);
+    world.call_history.wake(at(210));
+    assert_eq!(world.step().action, Action::LookupSubnet(id.clone()));
+    world.catalog.subnets = [(id.clone(), described(0, 211))].into();
+    world.now = at(212);
+    assert_eq!(world.step().action, Action::Wait);
+    world.catalog.subnets = [(id.clone(), described(1, 211))].into();
+    assert!(creates(&world));
+}
+
+#[test]
+fn a_request_shortens_the_wait_before_what_others_undo_is_repaired_once() {
+    let mut call_history = CallHistory::made(at(10));
+    for n in 0..6 {
+        call_history.repairs.attached_again(at(30 + n));
+    }
+    assert_eq!(call_history.repairs.detached(at(40)), Some((6, at(67))));
+    call_history.wake(at(40));
+    assert_eq!(call_history.repairs.detached(at(40)), Some((6, at(36))));
+    call_history.repairs.attached_again(at(41));
+    assert_eq!(call_history.repairs.detached(at(41)), Some((7, at(105))));
+}
