@@ -202,10 +202,12 @@ pub struct NodeEniSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// Nodes that may be without an ENI at the same time, because their ENIs are replaced. Default 1.
+    /// Nodes that may be without an ENI at the same time, because their ENIs are replaced: a number, or a percentage such as "25%" of
+    /// the nodes that the NodeENI matches, rounded up. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self >= 1").message("rollout.maxUnavailable must be at least 1"))]
-    pub max_unavailable: Option<i32>,
+    #[schemars(schema_with = "crate::schema::int_or_percentage")]
+    #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]{0,8}|([1-9][0-9]?|100)%)$')").message("rollout.maxUnavailable must be a number of at least 1, or a percentage from \"1%\" to \"100%\""))]
+    pub max_unavailable: Option<IntOrString>,
 
     /// Nodes that may lose their ENIs within 5 minutes because of labels or of an edit (a selector, a subnet list): a number, or a
     /// percentage such as "25%" of the nodes of the NodeENI. Default: 10 % of them, at least 10. The deletion of a NodeENI and a

@@ -83,6 +83,9 @@ fn bounds(field: &Value) -> String {
 }
 
 fn kind(field: &Value) -> String {
+    if field["x-kubernetes-int-or-string"] == true {
+        return "integer or percentage".to_owned();
+    }
     match field["type"].as_str() {
         Some("array") => format!("list of {}s", field["items"]["type"].as_str().unwrap_or("value")),
         Some("object") if field["additionalProperties"]["type"] == "string" => "map of strings".to_owned(),

@@ -2,6 +2,7 @@
 //! object and looks nothing up.
 
 use crate::max_removals::MaxRemovals;
+use crate::max_unavailable::MaxUnavailable;
 use crate::observed::ObservedNode;
 use crate::spec_validation;
 use crate::string_map::StringMap;
@@ -66,6 +67,9 @@ pub enum Unreadable {
     /// `rollout.maxRemovals` is neither a number nor a percentage.
     #[error("rollout.maxRemovals {0:?} is neither a number of at least 1 nor a percentage from 1% to 100%")]
     MaxRemovals(String),
+    /// `rollout.maxUnavailable` is neither a number nor a percentage.
+    #[error("rollout.maxUnavailable {0:?} is neither a number of at least 1 nor a percentage from 1% to 100%")]
+    MaxUnavailable(String),
     /// `interfaceType` cannot be attached to a running instance.
     #[error("interfaceType {0:?} cannot be attached to a running instance: only 'interface' can")]
     InterfaceType(String),
@@ -119,8 +123,8 @@ pub struct EniSpec {
     pub ipv6_prefix_count: Option<i32>,
     /// Private IPv4 addresses per ENI, 2 to 50, the primary one included. None: only the primary one.
     pub private_ip_count: Option<i32>,
-    /// How many nodes may be without their ENIs during a replacement, at least 1.
-    pub max_unavailable: usize,
+    /// How many nodes may be without their ENIs during a replacement.
+    pub max_unavailable: MaxUnavailable,
     /// How many nodes may lose their ENIs within the window because of labels or an edit. None: the default.
     pub max_removals: Option<MaxRemovals>,
 }
@@ -205,7 +209,8 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         push_new(&mut groups, SecurityGroupId::parse(id)?);
     }
     spec_validation::of_spec(spec).map_err(Unreadable::OutOfBounds)?;
-    let max_unavailable = spec.rollout.as_ref().and_then(|r| r.max_unavailable).unwrap_or(1);
+    let max_unavailable =
+        spec.rollout.as_ref().and_then(|r| r.max_unavailable.as_ref()).map(max_unavailable).transpose()?;
     let max_removals = spec.rollout.as_ref().and_then(|r| r.max_removals.as_ref()).map(max_removals).transpose()?;
     Ok(EniSpec {
         selector: spec.node_selector.clone(),
@@ -230,7 +235,7 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         ipv6_address_count: spec.ipv6_address_count.filter(|n| *n > 0),
         ipv6_prefix_count: spec.ipv6_prefix_count.filter(|n| *n > 0),
         private_ip_count: spec.private_ip_count.filter(|n| *n > 1),
-        max_unavailable: usize::try_from(max_unavailable).unwrap_or(1).max(1),
+        max_unavailable: max_unavailable.unwrap_or_default(),
         max_removals,
     })
 }
@@ -241,6 +246,16 @@ fn max_removals(stored: &IntOrString) -> Result<MaxRemovals, Unreadable> {
         IntOrString::String(text) => text.clone(),
     };
     MaxRemovals::parse(&text).ok_or(Unreadable::MaxRemovals(text))
+}
+
+fn max_unavailable(stored: &IntOrString) -> Result<MaxUnavailable, Unreadable> {
+    match stored {
+        // A number that is stored without the rule of the schema and is below 1 counts as 1.
+        IntOrString::Int(number) => Ok(MaxUnavailable::Nodes(usize::try_from(*number).unwrap_or(1).max(1))),
+        IntOrString::String(text) => {
+            MaxUnavailable::parse(text).ok_or_else(|| Unreadable::MaxUnavailable(text.clone()))
+        }
+    }
 }
 
 /// Whether the annotation names the current generation. An older generation was permitted for another edit.

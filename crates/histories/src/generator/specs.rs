@@ -175,7 +175,7 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
 /// How many nodes a rollout may make unavailable, and how many may lose ENIs within the window of removals. Of ten nodes the
 /// number is low enough that some wait, and high enough that all are done within half an hour.
 fn rollout(rng: &mut Rng) -> Value {
-    let max_unavailable = rng.i32(1..4);
+    let max_unavailable = if rng.u32(0..3) == 0 { json!(format!("{}%", rng.i32(5..60))) } else { json!(rng.i32(1..4)) };
     match rng.u32(0..4) {
         0 => json!({ "maxUnavailable": max_unavailable, "maxRemovals": rng.i32(3..6) }),
         1 => json!({ "maxUnavailable": max_unavailable, "maxRemovals": format!("{}%", rng.i32(30..100)) }),

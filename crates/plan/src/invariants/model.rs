@@ -158,7 +158,9 @@ impl Model {
             let attachments: Vec<&Attachment> =
                 self.attachments.values().filter(|eni_attachment| eni_attachment.nodeeni_uid == nodeeni.uid).collect();
             let none = BTreeSet::new();
-            let most = nodeeni.spec.as_ref().map_or(1, |spec| spec.max_unavailable);
+            let most = nodeeni.spec.as_ref().map_or(1, |spec| {
+                spec.max_unavailable.of(self.nodes.values().filter(|node| spec.matches(&node.labels)).count())
+            });
             let old = self.permits.remove(&nodeeni.uid).unwrap_or_default();
             let desired =
                 |node: &str| desired.get(&(nodeeni.uid.clone(), node.to_owned())).copied().unwrap_or_default();

@@ -55,7 +55,17 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     (
         "maxUnavailable 0",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: 0}",
-        "rollout.maxUnavailable must be at least 1",
+        "rollout.maxUnavailable must be a number of at least 1",
+    ),
+    (
+        "maxUnavailable 0 %",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: '0%'}",
+        "rollout.maxUnavailable must be a number of at least 1",
+    ),
+    (
+        "maxUnavailable all",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: all}",
+        "rollout.maxUnavailable must be a number of at least 1",
     ),
     (
         "maxRemovals 0",
@@ -142,6 +152,8 @@ fn each_is_refused_with_its_message() -> Result<(), Failure> {
         ("named", "subnetName: private, nodeSelector: {a: b}, securityGroupNames: [web], tags: {team: net}"),
         ("paced", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 3}"),
         ("percent", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '100%'}"),
+        ("some", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: '100%'}"),
+        ("few", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: 999999999}"),
     ] {
         environment.apply(&manifest(spec).replace("bad", name))?;
     }
