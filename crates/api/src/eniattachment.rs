@@ -1,5 +1,6 @@
 //! `ENIAttachment`: one ENI for one slot of one instance; to an ENI what VolumeAttachment is to a disk.
 
+use crate::connection_tracking::ConnectionTracking;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -151,6 +152,9 @@ pub struct EniRequest {
     /// Private IPv4 addresses in all.
     #[serde(rename = "privateIPCount", default, skip_serializing_if = "Option::is_none")]
     pub private_ip_count: Option<i32>,
+    /// Timeouts of connection tracking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_tracking: Option<ConnectionTracking>,
 }
 
 /// The phase of an attachment.

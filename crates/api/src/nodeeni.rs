@@ -1,5 +1,6 @@
 //! `NodeENI`: which nodes get an ENI, in which subnet, at which device index.
 
+use crate::connection_tracking::ConnectionTracking;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -156,6 +157,10 @@ pub struct NodeEniSpec {
     /// EC2's source/destination check. Set it to false for appliances that forward packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_dest_check: Option<bool>,
+
+    /// Timeouts of connection tracking for the security groups of the ENI. A value that is not set stays as EC2 has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_tracking: Option<ConnectionTracking>,
 
     /// Network card of the instance type.
     #[serde(default, skip_serializing_if = "Option::is_none")]

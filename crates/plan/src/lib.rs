@@ -27,6 +27,7 @@ mod api_time;
 pub mod assign;
 pub mod attachment;
 pub mod backoff;
+mod connection_tracking;
 pub mod ec2_errors;
 pub mod ec2_messages;
 pub mod explain;

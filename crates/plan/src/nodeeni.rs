@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use multi_eni_api::ids::{EniId, InstanceId, MalformedId, SecurityGroupId, SubnetId};
 use multi_eni_api::names::{ANNOTATION_ALLOW_REMOVALS, NODEENI_FINALIZER};
 use multi_eni_api::nodeeni::AttachmentEntry;
-use multi_eni_api::{NodeENI, NodeSettings};
+use multi_eni_api::{ConnectionTracking, NodeENI, NodeSettings};
 use std::collections::BTreeMap;
 
 /// A NodeENI as the decisions use it.
@@ -109,6 +109,8 @@ pub struct EniSpec {
     pub delete_on_termination: bool,
     /// Source/destination check.
     pub source_dest_check: bool,
+    /// Timeouts of connection tracking. A value that is not set stays as EC2 has it.
+    pub connection_tracking: ConnectionTracking,
     /// Description of the ENI. If it is empty, the controller uses its own.
     pub description: String,
     /// Additional tags, at most 40.
@@ -221,6 +223,7 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         card: spec.network_card_index.unwrap_or(0),
         delete_on_termination: spec.delete_on_termination,
         source_dest_check: spec.source_dest_check.unwrap_or(true),
+        connection_tracking: spec.connection_tracking.unwrap_or_default(),
         description: spec.description.clone().unwrap_or_default(),
         tags: spec.tags.clone().unwrap_or_default(),
         node_settings: NodeSettings {

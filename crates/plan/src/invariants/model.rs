@@ -20,7 +20,7 @@ use crate::settings::Settings;
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
-use multi_eni_api::{ENIAttachment, NodeENI, NodeEniSpec, names};
+use multi_eni_api::{ConnectionTracking, ENIAttachment, NodeENI, NodeEniSpec, names};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const SUBNETS: [&str; 4] = ["subnet-0000000a", "subnet-0000000b", "subnet-0000000c", "subnet-0000000d"];
@@ -394,6 +394,7 @@ impl Model {
             groups: Vec::new(),
             description: String::new(),
             source_dest_check: true,
+            connection_tracking: ConnectionTracking::default(),
             tags: tags.into_iter().collect(),
             attachment: None,
             in_use_since: None,

@@ -34,6 +34,9 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
         (json!({ "securityGroupIDs": null, "securityGroupNames": ["web"] }), IN_PLACE.into()),
         (json!({ "description": "second" }), IN_PLACE.into()),
         (json!({ "sourceDestCheck": false }), IN_PLACE.into()),
+        (json!({ "connectionTracking": { "tcpEstablishedTimeoutSeconds": 350 } }), IN_PLACE.into()),
+        (json!({ "connectionTracking": { "udpStreamTimeoutSeconds": 60, "udpTimeoutSeconds": 60 } }), IN_PLACE.into()),
+        (json!({ "connectionTracking": { "tcpEstablishedTimeoutSeconds": null } }), vec![]),
         (json!({ "deleteOnTermination": false }), IN_PLACE.into()),
         (json!({ "tags": { "team": "net" } }), vec![("CreateTags", 1)]),
         (
