@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
     kind = "NodeENI",
     plural = "nodeenis",
     shortname = "neni",
+    category = "multi-eni",
     status = "NodeEniStatus",
     derive = "PartialEq",
     doc = "NodeENI attaches an AWS Elastic Network Interface to every node that its selector matches.",
@@ -78,7 +79,7 @@ pub struct NodeEniSpec {
 
     /// Several subnets by ID: those in the node's Availability Zone count, in this order, one ENI each.
     #[serde(rename = "subnetIDs", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), inner(length(max = 64)))]
+    #[schemars(length(max = 64), inner(length(max = 64)), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(s, s.matches('^subnet-[0-9a-f]{8,17}$'))").message("every entry of subnetIDs must be a subnet ID such as subnet-0f59b4f14737be9ad: 'subnet-' and 8 to 17 hex digits"))]
     pub subnet_ids: Option<Vec<String>>,
 
@@ -90,19 +91,19 @@ pub struct NodeEniSpec {
 
     /// Several subnets by their tag Name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), inner(length(max = 255)))]
+    #[schemars(length(max = 64), inner(length(max = 255)), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(s, size(s) > 0)").message("subnetNames must not have empty entries"))]
     pub subnet_names: Option<Vec<String>>,
 
     /// Security groups by ID. With no group at all the VPC's default group applies.
     #[serde(rename = "securityGroupIDs", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16), inner(length(max = 64)))]
+    #[schemars(length(max = 16), inner(length(max = 64)), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(s, s.matches('^sg-[0-9a-f]{8,17}$'))").message("every entry of securityGroupIDs must be a security group ID such as sg-05da196f3314d4af8: 'sg-' and 8 to 17 hex digits"))]
     pub security_group_ids: Option<Vec<String>>,
 
     /// Security groups by name, looked up in the node's VPC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16), inner(length(max = 255)))]
+    #[schemars(length(max = 16), inner(length(max = 255)), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(s, size(s) > 0)").message("securityGroupNames must not have empty entries"))]
     pub security_group_names: Option<Vec<String>>,
 
@@ -262,6 +263,7 @@ pub struct NodeEniStatus {
     pub conditions: Vec<Condition>,
     /// The attachments. If there are more than 500, those that are not ready come first.
     #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub attachments: Vec<AttachmentEntry>,
     /// Attachments left out of the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -280,6 +282,7 @@ pub struct RemovalRecord {
     pub of_nodes: i32,
     /// Nodes that lost ENIs, by time; only the last 5 minutes count.
     #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub recent: Vec<RecentRemovals>,
 }
 

@@ -2,6 +2,7 @@ mod adoption;
 mod drift_repair;
 mod in_use;
 mod life;
+mod observed_generation;
 mod subnets;
 mod tags;
 mod teardown;
