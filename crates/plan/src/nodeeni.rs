@@ -274,3 +274,31 @@ fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
         list.push(item);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use multi_eni_api::NodeEniSpec;
+    use multi_eni_api::nodeeni::Rollout;
+
+    #[test]
+    fn max_unavailable_is_a_number_or_a_percentage() {
+        let read = |stored: Option<IntOrString>| {
+            let spec = NodeEniSpec {
+                node_selector: [("a".to_owned(), "b".to_owned())].into(),
+                subnet_id: Some("subnet-0f59b4f14737be9ad".to_owned()),
+                device_index: 1,
+                rollout: Some(Rollout { max_unavailable: stored, max_removals: None }),
+                ..NodeEniSpec::default()
+            };
+            NodeEni::read(&NodeENI::new("a", spec)).spec.map(|spec| spec.max_unavailable)
+        };
+        let text = |text: &str| Some(IntOrString::String(text.to_owned()));
+        assert_eq!(read(None), Ok(MaxUnavailable::Nodes(1)));
+        assert_eq!(read(Some(IntOrString::Int(3))), Ok(MaxUnavailable::Nodes(3)));
+        assert_eq!(read(Some(IntOrString::Int(-1))), Ok(MaxUnavailable::Nodes(1)), "as before");
+        assert_eq!(read(text("3")), Ok(MaxUnavailable::Nodes(3)));
+        assert_eq!(read(text("25%")), Ok(MaxUnavailable::Percent(25)));
+        assert_eq!(read(text("0%")), Err(Unreadable::MaxUnavailable("0%".to_owned())));
+    }
+}
