@@ -107,6 +107,9 @@ impl Ec2 {
     }
 }
 
+/// EC2's code for a missing permission.
+const DENIED: &str = "UnauthorizedOperation";
+
 /// One line for each call that was sent. With EC2's request ID, AWS Support and CloudTrail find the call.
 fn log(action: Action, about: About<'_>, error: Option<&CallError>, (took, request_id): (Duration, Option<&str>)) {
     let (eni, client_token) = match about {
@@ -117,6 +120,8 @@ fn log(action: Action, about: About<'_>, error: Option<&CallError>, (took, reque
     let (action, ms, code) = (action.name(), took.as_millis(), error.map_or("ok", CallError::code));
     let error = error.map(ToString::to_string);
     match about {
+        // A condition leaves out the encoded part of this message and names the log.
+        About::Many if code == DENIED => tracing::info!(action, code, ms, request_id, error, "EC2 call"),
         About::Many => tracing::debug!(action, code, ms, request_id, error, "EC2 call"),
         About::Eni(_) | About::Created(_) => {
             tracing::info!(action, eni, client_token, code, ms, request_id, error, "EC2 call");

@@ -10,6 +10,7 @@ use crate::api_time::whole_second;
 use crate::assign::INSTANCE_GONE;
 use crate::attachment::{ENI_LOST, IN_PLACE, REPAIR_UNDONE};
 use crate::ec2_errors::{Call, Class};
+use crate::ec2_message_table::Message;
 use crate::ec2_messages::allow;
 use crate::failure::{Failure, PASSING};
 use crate::gates::quota;
@@ -329,7 +330,7 @@ fn advice(failure: &Failure) -> String {
         Class::Permanent if code.contains("IpAddressLimitExceeded") => {
             format!("{said}. Ask for fewer addresses, or select nodes of a larger instance type")
         }
-        Class::Permanent if message.contains("security group memberships") => {
+        Class::Permanent if Message::GroupMemberships.is(code, message) => {
             format!("{said}. Name fewer security groups, or raise the quota of security groups per network interface")
         }
         Class::Credentials if code == "NotSent" => {

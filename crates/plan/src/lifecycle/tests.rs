@@ -1,4 +1,5 @@
 mod adoption;
+mod advice;
 mod drift_repair;
 mod in_use;
 mod life;
