@@ -3,8 +3,8 @@
 use multi_eni_api::ConnectionTracking;
 use std::fmt;
 
-/// The timeouts to set, or None if the ENI has each one that is asked for. A timeout that is not asked for is sent as EC2 shows it:
-/// whether EC2 keeps a value that a request leaves out is not documented.
+/// The timeouts to set, or None if the ENI has each one that is asked for. A timeout that is not asked for is sent as EC2 shows
+/// it: whether EC2 keeps a value that a request leaves out is not documented.
 pub(crate) fn to_set(asked: ConnectionTracking, shown: ConnectionTracking) -> Option<ConnectionTracking> {
     let next = ConnectionTracking {
         tcp_established_timeout_seconds: asked

@@ -1,5 +1,5 @@
-//! Parses `rollout.maxUnavailable`, a number or a percentage of nodes, and computes how many nodes it permits. It decides about no
-//! node.
+//! Parses `rollout.maxUnavailable`, a number or a percentage of nodes, and computes how many nodes it permits. It decides about
+//! no node.
 
 use crate::max_removals::MaxRemovals;
 use std::fmt;

@@ -76,7 +76,7 @@ pub fn most_unavailable(stored: &Value, nodes: usize) -> usize {
     let percent =
         stored.as_str().and_then(|text| text.strip_suffix('%')).and_then(|number| number.parse::<usize>().ok());
     let number = match percent {
-        Some(percent) => (nodes * percent + 99) / 100,
+        Some(percent) => (nodes * percent).div_ceil(100),
         None => stored.as_u64().map_or(1, |number| usize::try_from(number).unwrap_or(usize::MAX)),
     };
     number.max(1)

@@ -169,11 +169,13 @@ fn each_is_refused_with_its_message() -> Result<(), Failure> {
         ("percent", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '100%'}"),
         (
             "long",
-            "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {tcpEstablishedTimeoutSeconds: 432000, udpStreamTimeoutSeconds: 180, udpTimeoutSeconds: 60}",
+            "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {tcpEstablishedTimeoutSeconds: 432000, \
+             udpStreamTimeoutSeconds: 180, udpTimeoutSeconds: 60}",
         ),
         (
             "short",
-            "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {tcpEstablishedTimeoutSeconds: 60, udpStreamTimeoutSeconds: 60, udpTimeoutSeconds: 30}",
+            "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {tcpEstablishedTimeoutSeconds: 60, \
+             udpStreamTimeoutSeconds: 60, udpTimeoutSeconds: 30}",
         ),
         ("some", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: '100%'}"),
         ("few", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: 999999999}"),
