@@ -1,5 +1,6 @@
 //! `ENIAttachment`: one ENI for one slot of one instance; to an ENI what VolumeAttachment is to a disk.
 
+use crate::connection_tracking::ConnectionTracking;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
     kind = "ENIAttachment",
     plural = "eniattachments",
     shortname = "enia",
+    category = "multi-eni",
     status = "EniAttachmentStatus",
     derive = "PartialEq",
     doc = "ENIAttachment is one ENI for one slot of one instance. The controller creates it.",
@@ -124,7 +126,7 @@ pub struct EniRequest {
     pub subnet_cidr: Option<String>,
     /// Security groups; none means the VPC's default group.
     #[serde(rename = "securityGroupIDs", default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(max = 64)))]
+    #[schemars(length(max = 16), inner(length(max = 64)), extend("x-kubernetes-list-type" = "atomic"))]
     pub security_group_ids: Vec<String>,
     /// Device index of the slot.
     pub device_index: i32,
@@ -151,6 +153,9 @@ pub struct EniRequest {
     /// Private IPv4 addresses in all.
     #[serde(rename = "privateIPCount", default, skip_serializing_if = "Option::is_none")]
     pub private_ip_count: Option<i32>,
+    /// Timeouts of connection tracking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_tracking: Option<ConnectionTracking>,
 }
 
 /// The phase of an attachment.
@@ -211,15 +216,19 @@ pub struct EniAttachmentStatus {
     pub mac_address: Option<String>,
     /// Private IPv4 addresses, the primary one first.
     #[serde(rename = "privateIPs", default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub private_ips: Vec<String>,
     /// IPv6 addresses.
     #[serde(rename = "ipv6Addresses", default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub ipv6_addresses: Vec<String>,
     /// IPv4 prefixes (/28) that are delegated to the ENI.
     #[serde(rename = "ipv4Prefixes", default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub ipv4_prefixes: Vec<String>,
     /// IPv6 prefixes (/80) that are delegated to the ENI.
     #[serde(rename = "ipv6Prefixes", default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub ipv6_prefixes: Vec<String>,
     /// Number of the Create attempt; part of its ClientToken.
     #[serde(default)]

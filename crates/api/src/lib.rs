@@ -5,6 +5,7 @@
 #![allow(clippy::duplicated_attributes, reason = "kube's printcolumn(name = …) repeats its keys by design")]
 
 pub mod conditions;
+pub mod connection_tracking;
 pub mod crds;
 pub mod eniattachment;
 pub mod ids;
@@ -14,5 +15,6 @@ pub mod nodeeni;
 mod reference_docs;
 mod schema;
 
+pub use connection_tracking::ConnectionTracking;
 pub use eniattachment::{ENIAttachment, EniAttachmentSpec, EniAttachmentStatus, EniRequest, NodeSettings};
 pub use nodeeni::{NodeENI, NodeEniSpec, NodeEniStatus};

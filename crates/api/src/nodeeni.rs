@@ -1,5 +1,6 @@
 //! `NodeENI`: which nodes get an ENI, in which subnet, at which device index.
 
+use crate::connection_tracking::ConnectionTracking;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
     kind = "NodeENI",
     plural = "nodeenis",
     shortname = "neni",
+    category = "multi-eni",
     status = "NodeEniStatus",
     derive = "PartialEq",
     doc = "NodeENI attaches an AWS Elastic Network Interface to every node that its selector matches.",
@@ -77,7 +79,7 @@ pub struct NodeEniSpec {
 
     /// Several subnets by ID: those in the node's Availability Zone count, in this order, one ENI each.
     #[serde(rename = "subnetIDs", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), inner(length(max = 64)))]
+    #[schemars(length(max = 64), inner(length(max = 64)), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(s, s.matches('^subnet-[0-9a-f]{8,17}$'))").message("every entry of subnetIDs must be a subnet ID such as subnet-0f59b4f14737be9ad: 'subnet-' and 8 to 17 hex digits"))]
     pub subnet_ids: Option<Vec<String>>,
 
@@ -89,19 +91,19 @@ pub struct NodeEniSpec {
 
     /// Several subnets by their tag Name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), inner(length(max = 255)))]
+    #[schemars(length(max = 64), inner(length(max = 255)), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(s, size(s) > 0)").message("subnetNames must not have empty entries"))]
     pub subnet_names: Option<Vec<String>>,
 
     /// Security groups by ID. With no group at all the VPC's default group applies.
     #[serde(rename = "securityGroupIDs", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16), inner(length(max = 64)))]
+    #[schemars(length(max = 16), inner(length(max = 64)), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(s, s.matches('^sg-[0-9a-f]{8,17}$'))").message("every entry of securityGroupIDs must be a security group ID such as sg-05da196f3314d4af8: 'sg-' and 8 to 17 hex digits"))]
     pub security_group_ids: Option<Vec<String>>,
 
     /// Security groups by name, looked up in the node's VPC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16), inner(length(max = 255)))]
+    #[schemars(length(max = 16), inner(length(max = 255)), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(s, size(s) > 0)").message("securityGroupNames must not have empty entries"))]
     pub security_group_names: Option<Vec<String>>,
 
@@ -157,6 +159,10 @@ pub struct NodeEniSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_dest_check: Option<bool>,
 
+    /// Timeouts of connection tracking for the security groups of the ENI. A value that is not set stays as EC2 has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_tracking: Option<ConnectionTracking>,
+
     /// Network card of the instance type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 0 && self <= 31").message("networkCardIndex must be from 0 to 31"))]
@@ -202,10 +208,12 @@ pub struct NodeEniSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// Nodes that may be without an ENI at the same time, because their ENIs are replaced. Default 1.
+    /// Nodes that may be without an ENI at the same time, because their ENIs are replaced: a number, or a percentage such as "25%" of
+    /// the nodes that the NodeENI matches, rounded up. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self >= 1").message("rollout.maxUnavailable must be at least 1"))]
-    pub max_unavailable: Option<i32>,
+    #[schemars(schema_with = "crate::schema::int_or_percentage")]
+    #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]{0,8}|([1-9][0-9]?|100)%)$')").message("rollout.maxUnavailable must be a number of at least 1, or a percentage from \"1%\" to \"100%\""))]
+    pub max_unavailable: Option<IntOrString>,
 
     /// Nodes that may lose their ENIs within 5 minutes because of labels or of an edit (a selector, a subnet list): a number, or a
     /// percentage such as "25%" of the nodes of the NodeENI. Default: 10 % of them, at least 10. The deletion of a NodeENI and a
@@ -255,6 +263,7 @@ pub struct NodeEniStatus {
     pub conditions: Vec<Condition>,
     /// The attachments. If there are more than 500, those that are not ready come first.
     #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub attachments: Vec<AttachmentEntry>,
     /// Attachments left out of the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -273,6 +282,7 @@ pub struct RemovalRecord {
     pub of_nodes: i32,
     /// Nodes that lost ENIs, by time; only the last 5 minutes count.
     #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub recent: Vec<RecentRemovals>,
 }
 

@@ -11,6 +11,9 @@ const END: &str = "<!-- end of the table -->\n";
 
 /// The effect of a change of each field on existing ENIs.
 const CHANGE: &[(&str, &str)] = &[
+    ("connectionTracking.tcpEstablishedTimeoutSeconds", TIMEOUT),
+    ("connectionTracking.udpStreamTimeoutSeconds", TIMEOUT),
+    ("connectionTracking.udpTimeoutSeconds", TIMEOUT),
     ("deleteOnTermination", IN_PLACE),
     ("description", "in place; if it is removed from the spec, the old description stays"),
     ("deviceIndex", REPLACED),
@@ -43,6 +46,7 @@ const CHANGE: &[(&str, &str)] = &[
     ("tags", "in place; a tag that is removed here is removed from the ENI"),
 ];
 const IN_PLACE: &str = "in place";
+const TIMEOUT: &str = "in place; if it is removed from the spec, the old value stays";
 const REPLACED: &str = "the ENIs are replaced, at most `rollout.maxUnavailable` nodes at a time";
 const NODE: &str = "copied to the ENIAttachment (`spec.nodeSettings`) for the node agent; no EC2 call";
 const SUBNETS: &str = "a subnet of the zone is added: one more ENI; it is removed: its ENI is removed; another subnet or \
@@ -83,6 +87,9 @@ fn bounds(field: &Value) -> String {
 }
 
 fn kind(field: &Value) -> String {
+    if field["x-kubernetes-int-or-string"] == true {
+        return "integer or percentage".to_owned();
+    }
     match field["type"].as_str() {
         Some("array") => format!("list of {}s", field["items"]["type"].as_str().unwrap_or("value")),
         Some("object") if field["additionalProperties"]["type"] == "string" => "map of strings".to_owned(),

@@ -3,11 +3,12 @@
 //! instance.
 
 use aws_sdk_ec2::types::{
-    AttachmentStatus, Filter, InstanceStateName, InstanceTypeInfo, NetworkCardInfo, NetworkInterface,
-    NetworkInterfaceAttachment, NetworkInterfaceStatus, SecurityGroup, Subnet, Tag,
+    AttachmentStatus, ConnectionTrackingSpecificationRequest, Filter, InstanceStateName, InstanceTypeInfo,
+    NetworkCardInfo, NetworkInterface, NetworkInterfaceAttachment, NetworkInterfaceStatus, SecurityGroup, Subnet, Tag,
 };
 use compact_str::CompactString;
 use jiff::Timestamp;
+use multi_eni_api::ConnectionTracking;
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::instance_life::InstanceState;
@@ -74,6 +75,7 @@ pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<ObservedEn
         groups,
         description: eni.description().unwrap_or_default().to_owned(),
         source_dest_check: eni.source_dest_check().unwrap_or(true),
+        connection_tracking: connection_tracking(eni),
         tags: tags(eni.tag_set()),
         in_use_since: (in_use && attachment.is_none()).then_some(as_of),
         attachment,
@@ -84,6 +86,23 @@ pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<ObservedEn
         Some(_) => Ok(seen),
         None => Err(Unreadable { seen: Box::new(seen) }),
     }
+}
+
+fn connection_tracking(eni: &NetworkInterface) -> ConnectionTracking {
+    eni.connection_tracking_configuration().map_or_else(ConnectionTracking::default, |shown| ConnectionTracking {
+        tcp_established_timeout_seconds: shown.tcp_established_timeout(),
+        udp_stream_timeout_seconds: shown.udp_stream_timeout(),
+        udp_timeout_seconds: shown.udp_timeout(),
+    })
+}
+
+/// The timeouts in EC2's type. A timeout that is not set is left out of the request.
+pub(crate) fn connection_tracking_to_ec2(timeouts: ConnectionTracking) -> ConnectionTrackingSpecificationRequest {
+    ConnectionTrackingSpecificationRequest::builder()
+        .set_tcp_established_timeout(timeouts.tcp_established_timeout_seconds)
+        .set_udp_stream_timeout(timeouts.udp_stream_timeout_seconds)
+        .set_udp_timeout(timeouts.udp_timeout_seconds)
+        .build()
 }
 
 /// An ENI in EC2's answer that has no ID. No call can name the ENI, but it can be this cluster's and can occupy a slot.

@@ -156,6 +156,15 @@ pub fn differs(eni: &ModelEni, spec: &NodeEniSpec) -> Option<String> {
     if spec.source_dest_check.unwrap_or(true) != current.source_dest_check {
         return Some(format!("its source/destination check is {}", current.source_dest_check));
     }
+    let asked = spec.connection_tracking.unwrap_or_default();
+    let timeouts = [
+        ("TCP", asked.tcp_established_timeout_seconds, current.connection_tracking.tcp_established_timeout_seconds),
+        ("UDP stream", asked.udp_stream_timeout_seconds, current.connection_tracking.udp_stream_timeout_seconds),
+        ("UDP", asked.udp_timeout_seconds, current.connection_tracking.udp_timeout_seconds),
+    ];
+    if let Some((name, asked, is)) = timeouts.into_iter().find(|(_, asked, is)| asked.is_some() && asked != is) {
+        return Some(format!("its {name} timeout of connection tracking is {is:?}, not {asked:?}"));
+    }
     if current.attachment.as_ref().is_some_and(|at| at.delete_on_termination != spec.delete_on_termination) {
         return Some(format!("its deleteOnTermination is {}", !spec.delete_on_termination));
     }

@@ -120,6 +120,7 @@ impl World {
                         uid: format!("uid-{}", new.name),
                         name: new.name,
                         created: now(),
+                        generation: Some(1),
                         deleting: None,
                         guarded: true,
                         node: new.spec.node_name,

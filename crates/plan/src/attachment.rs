@@ -17,6 +17,8 @@ pub struct Attachment {
     pub uid: String,
     /// When it was created.
     pub created: Timestamp,
+    /// The generation of its spec.
+    pub generation: Option<i64>,
     /// Since when it is being deleted.
     pub deleting: Option<Timestamp>,
     /// The object carries the controller's finalizer.
@@ -57,6 +59,7 @@ impl Attachment {
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
             created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
+            generation: meta.generation,
             deleting: meta.deletion_timestamp.as_ref().map(|t| t.0),
             guarded: meta.finalizers.iter().flatten().any(|f| f == ENIATTACHMENT_FINALIZER),
             node: spec.node_name.clone(),

@@ -1,6 +1,8 @@
 //! EC2's error codes, and what each code means for the call that got it. The table is `observed_subnet/ec2.md`. This file decides
 //! no retry: `lifecycle` and the gates do.
 
+use crate::ec2_message_table::Message;
+
 /// The EC2 actions whose answers influence decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
@@ -151,21 +153,14 @@ pub fn classify(call: Call, error: &CallError) -> Class {
     by_words(call, code, message).unwrap_or_else(|| by_code(call, code))
 }
 
-/// Classifies an error whose code has several meanings. The messages are recorded answers of EC2; the issues named below
-/// are the sources.
+/// Classifies an error whose code has several meanings.
 fn by_words(call: Call, code: &str, message: &str) -> Option<Class> {
-    let says = |words: &str| message.to_ascii_lowercase().contains(words);
-    match (call, code) {
-        // The subnet is short of addresses (aws/amazon-vpc-cni-k8s#3105, cilium/cilium#31016), whichever call asks for them.
-        (_, "InvalidParameterValue") if says("sufficient free ipv4 addresses or prefixes") => Some(Class::SubnetFull),
-        (Call::Attach, "InvalidParameterValue") if says("already has an interface attached") => Some(Class::SlotTaken),
-        // aws/amazon-vpc-cni-k8s#1399
-        (Call::Delete, "InvalidParameterValue") if says("currently in use") => Some(Class::Wait),
-        // The credentials are valid: the resource that the call names belongs to another account or service
-        // (aws/aws-k8s-tester#70).
-        (_, "AuthFailure") if says("permission to access the specified resource") => Some(Class::Permanent),
-        // The group exists, in another VPC (kubernetes-sigs/cluster-api-provider-aws#3943).
-        (_, "InvalidGroup.NotFound") if says("belong to different networks") => Some(Class::Permanent),
+    let says = |words: Message| words.is(code, message);
+    match call {
+        _ if says(Message::TooFewFreeAddresses) => Some(Class::SubnetFull),
+        Call::Attach if says(Message::SlotTaken) => Some(Class::SlotTaken),
+        Call::Delete if says(Message::InUse) => Some(Class::Wait),
+        _ if says(Message::OfAnotherOwner) || says(Message::DifferentNetworks) => Some(Class::Permanent),
         _ => None,
     }
 }

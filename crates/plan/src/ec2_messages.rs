@@ -1,14 +1,12 @@
 //! EC2's messages, prepared for a status: text that differs with each request is removed, or ignored in comparisons.
 
 use crate::ec2_errors::CallError;
+use crate::ec2_message_table::Message;
 use jiff::Timestamp;
-
-/// The text after this marker encodes the request. It has over a thousand characters and differs each time.
-const ENCODED: &str = "Encoded authorization failure message:";
 
 /// The message without the encoded part.
 pub fn shortened(message: &str) -> String {
-    message.split(ENCODED).next().unwrap_or_default().trim_end().to_owned()
+    message.split(Message::Encoded.row().words).next().unwrap_or_default().trim_end().to_owned()
 }
 
 /// EC2's message, or why there was no answer, fit for a status.
@@ -41,29 +39,45 @@ fn varies(word: &str) -> bool {
     !is_name && (digits >= 4 || digits > 0 && word.len() >= 16 || word.len() >= 60)
 }
 
-/// What to do about an UnauthorizedOperation, by the permission that its message names.
+/// What to do about an UnauthorizedOperation, by the permission and the kind of policy that its message names.
 pub fn advice_on_permission(action: &str, message: &str) -> String {
-    let named = message.split("not authorized to perform:").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let after = message.split(Message::NamesAction.row().words).nth(1);
+    let named = after.and_then(|rest| rest.split_whitespace().next());
     let named = named.map_or_else(|| format!("ec2:{action}"), |named| named.trim_end_matches('.').to_owned());
-    let lower = message.to_ascii_lowercase();
-    if lower.contains("service control policy") {
-        format!("Allow {named} in the organization's service control policy")
-    } else if lower.contains("permissions boundary") || lower.contains("permission boundary") {
-        format!("Allow {named} in the permissions boundary of the controller's IAM role")
-    } else if lower.contains("explicit deny") {
-        format!("Remove the statement that explicitly denies {named} to the controller's IAM role")
-    } else {
-        format!("Allow the controller's IAM role {named}")
+    let is_denied = Message::ExplicitDeny.is_part_of(message);
+    match policy(message) {
+        Some(policy) if is_denied => {
+            format!("Remove the statement in {policy} that explicitly denies {named} to the controller's IAM role")
+        }
+        None if is_denied => {
+            format!("Remove the statement that explicitly denies {named} to the controller's IAM role")
+        }
+        Some(policy) if !Message::OfIdentityPolicy.is_part_of(message) => format!("Allow {named} in {policy}"),
+        Some(_) | None => format!("Allow the controller's IAM role {named}"),
     }
 }
+
+/// The policy that decided, as an operator looks for it. None: the message names no kind of policy.
+fn policy(message: &str) -> Option<&'static str> {
+    let kinds = [
+        (Message::OfServiceControlPolicy, "the organization's service control policy"),
+        (Message::OfResourceControlPolicy, "the organization's resource control policy"),
+        (Message::OfPermissionsBoundary, "the permissions boundary of the controller's IAM role"),
+        (Message::OfSessionPolicy, "the session policy with which the controller's IAM role is assumed"),
+        (Message::OfEndpointPolicy, "the policy of the VPC endpoint for EC2"),
+        (Message::OfResourcePolicy, "the resource-based policy of the resource that the message names"),
+        (Message::OfIdentityPolicy, "the identity-based policies of the controller's IAM role"),
+    ];
+    kinds.into_iter().find(|(kind, _)| kind.is_part_of(message)).map(|(_, policy)| policy)
+}
+
+/// Where the part of an UnauthorizedOperation is that conditions leave out.
+pub const WHOLE_MESSAGE: &str = "The log has the whole message: decode it with aws sts decode-authorization-message";
 
 /// The same for a call that changes something, and what happens until then.
 pub fn allow(action: &str, message: &str) -> String {
     let advice = advice_on_permission(action, message);
-    format!(
-        "{advice}; the controller tries one call a minute, and so detects the change within 2 min. The log has the whole \
-         message: decode it with aws sts decode-authorization-message"
-    )
+    format!("{advice}; the controller tries one call a minute, and so detects the change within 2 min. {WHOLE_MESSAGE}")
 }
 
 #[cfg(test)]
@@ -91,13 +105,31 @@ mod tests {
                 "User: arn:aws:sts::111122223333:assumed-role/a is not authorized to perform: ec2:{action} on resource: x {why}"
             )
         };
-        let of = |action, why| allow("CreateNetworkInterface", &denied(action, why));
-        assert!(of("CreateTags", "because no identity-based policy allows it").contains("IAM role ec2:CreateTags"));
+        let of = |action, why: &str| allow("CreateNetworkInterface", &denied(action, why));
         assert!(
-            of("CreateTags", "with an explicit deny in a service control policy").contains("service control policy")
+            of("CreateTags", "because no identity-based policy allows it")
+                .starts_with("Allow the controller's IAM role ec2:CreateTags;")
         );
-        assert!(of("CreateTags", "with an explicit deny in a permissions boundary").contains("boundary"));
-        assert!(of("CreateTags", "with an explicit deny").contains("explicitly denies ec2:CreateTags"));
-        assert!(allow("DeleteNetworkInterface", "You are not authorized.").contains("ec2:DeleteNetworkInterface"));
+        let no_kind = "Remove the statement that explicitly denies ec2:CreateTags to";
+        assert!(of("CreateTags", "with an explicit deny").starts_with(no_kind));
+        for (kind, policy) in [
+            ("a service control policy", "the organization's service control policy"),
+            ("a resource control policy", "the organization's resource control policy"),
+            ("a permissions boundary", "the permissions boundary of the controller's IAM role"),
+            ("a session policy", "the session policy with which the controller's IAM role is assumed"),
+            ("a VPC endpoint policy", "the policy of the VPC endpoint for EC2"),
+            ("a resource-based policy", "the resource-based policy of the resource that the message names"),
+        ] {
+            let denied = of("CreateTags", &format!("with an explicit deny in {kind}"));
+            let words = format!("Remove the statement in {policy} that explicitly denies ec2:CreateTags to");
+            assert!(denied.starts_with(&words), "{denied}");
+            let kind = kind.trim_start_matches("a ");
+            let lacking = of("CreateTags", &format!("because no {kind} allows the ec2:CreateTags action"));
+            assert!(lacking.starts_with(&format!("Allow ec2:CreateTags in {policy};")), "{lacking}");
+        }
+        let identity = of("CreateTags", "with an explicit deny in an identity-based policy");
+        assert!(identity.contains("in the identity-based policies of the controller's IAM role"), "{identity}");
+        let short = allow("DeleteNetworkInterface", "You are not authorized.");
+        assert!(short.contains("ec2:DeleteNetworkInterface") && short.ends_with(WHOLE_MESSAGE), "{short}");
     }
 }

@@ -116,13 +116,13 @@ fn nodeeni_plan(input: &Input<'_>, nodeeni: &NodeEni) -> NodeEniPlan {
         problem: nodeeni.spec.as_ref().err().map(ToString::to_string),
         is_refused: false,
         deleting: nodeeni.deleting,
-        matched_nodes: all().filter(|assignment| assignment.matches(&nodeeni.uid)).count(),
+        matched_nodes: line::matched(input, &nodeeni.uid),
         desired: all()
             .flat_map(|assignment| &assignment.desired)
             .filter(|(uid, _)| *uid == nodeeni.uid)
             .map(|d| d.1)
             .sum(),
-        max_unavailable: spec.map_or(1, |spec| spec.max_unavailable),
+        max_unavailable: spec.map_or(1, |spec| spec.max_unavailable.of(line::matched(input, &nodeeni.uid))),
         removal_pace: input.removals.get(&nodeeni.uid).and_then(|pace| pace.reported(nodeeni)),
         subnets: spec
             .map(|spec| spec.subnets.iter().flat_map(|named| subnet(input.catalog, named)).collect())

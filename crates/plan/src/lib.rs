@@ -20,7 +20,8 @@
 //! - [`silence`]: EC2 does not answer Describe calls.
 //! - [`invariants`]: invariants over ENIs and ENIAttachments, for tests and the sandbox's summary.
 //! - [`explain`]: what the controller would do now, for a user.
-//! - [`ec2_errors`]: EC2's error codes, and what they mean for a call.
+//! - [`ec2_errors`]: EC2's error codes, and what they mean for a call. [`ec2_message_table`]: the words of EC2's messages on
+//!   which something depends.
 //! - [`iam_policy`]: the least IAM policy of the controller, for `multi-eni iam-policy`.
 
 pub mod account_and_region;
@@ -28,7 +29,9 @@ mod api_time;
 pub mod assign;
 pub mod attachment;
 pub mod backoff;
+mod connection_tracking;
 pub mod ec2_errors;
+pub mod ec2_message_table;
 pub mod ec2_messages;
 pub mod explain;
 pub mod failure;
@@ -39,6 +42,7 @@ pub mod invariants;
 pub mod lifecycle;
 pub mod lookup_failure;
 pub mod max_removals;
+pub mod max_unavailable;
 pub mod nodeeni;
 pub mod observed;
 pub mod orphans;

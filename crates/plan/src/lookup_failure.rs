@@ -2,7 +2,7 @@
 //! sends no call.
 
 use crate::ec2_errors::{Call, CallError, Class, classify};
-use crate::ec2_messages::{advice_on_permission, second, words_of};
+use crate::ec2_messages::{WHOLE_MESSAGE, advice_on_permission, second, words_of};
 use jiff::{SignedDuration, Timestamp};
 use std::fmt;
 
@@ -64,7 +64,7 @@ impl fmt::Display for LookupFailure {
         let since = second(*since);
         write!(f, "{action} has failed with {code} since {since}: {}", message.trim_end_matches('.'))?;
         match self.class() {
-            Class::Unauthorized => write!(f, ". {}", advice_on_permission(action, message)),
+            Class::Unauthorized => write!(f, ". {}. {WHOLE_MESSAGE}", advice_on_permission(action, message)),
             Class::Credentials => f.write_str(". Check the controller's AWS credentials"),
             _ => Ok(()),
         }
@@ -89,7 +89,9 @@ mod tests {
         assert_eq!(first.reason(), "Unauthorized");
         let text = first.to_string();
         assert!(
-            text.contains("Allow the controller's IAM role ec2:DescribeSubnets") && !text.contains("p3aI9"),
+            text.contains("Allow the controller's IAM role ec2:DescribeSubnets")
+                && text.contains("decode-authorization-message")
+                && !text.contains("p3aI9"),
             "{text}"
         );
         // Another code gives a new failure, which has lasted as long.

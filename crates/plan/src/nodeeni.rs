@@ -2,6 +2,7 @@
 //! object and looks nothing up.
 
 use crate::max_removals::MaxRemovals;
+use crate::max_unavailable::MaxUnavailable;
 use crate::observed::ObservedNode;
 use crate::spec_validation;
 use crate::string_map::StringMap;
@@ -10,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use multi_eni_api::ids::{EniId, InstanceId, MalformedId, SecurityGroupId, SubnetId};
 use multi_eni_api::names::{ANNOTATION_ALLOW_REMOVALS, NODEENI_FINALIZER};
 use multi_eni_api::nodeeni::AttachmentEntry;
-use multi_eni_api::{NodeENI, NodeSettings};
+use multi_eni_api::{ConnectionTracking, NodeENI, NodeSettings};
 use std::collections::BTreeMap;
 
 /// A NodeENI as the decisions use it.
@@ -66,6 +67,9 @@ pub enum Unreadable {
     /// `rollout.maxRemovals` is neither a number nor a percentage.
     #[error("rollout.maxRemovals {0:?} is neither a number of at least 1 nor a percentage from 1% to 100%")]
     MaxRemovals(String),
+    /// `rollout.maxUnavailable` is neither a number nor a percentage.
+    #[error("rollout.maxUnavailable {0:?} is neither a number of at least 1 nor a percentage from 1% to 100%")]
+    MaxUnavailable(String),
     /// `interfaceType` cannot be attached to a running instance.
     #[error("interfaceType {0:?} cannot be attached to a running instance: only 'interface' can")]
     InterfaceType(String),
@@ -105,6 +109,8 @@ pub struct EniSpec {
     pub delete_on_termination: bool,
     /// Source/destination check.
     pub source_dest_check: bool,
+    /// Timeouts of connection tracking. A value that is not set stays as EC2 has it.
+    pub connection_tracking: ConnectionTracking,
     /// Description of the ENI. If it is empty, the controller uses its own.
     pub description: String,
     /// Additional tags, at most 40.
@@ -119,8 +125,8 @@ pub struct EniSpec {
     pub ipv6_prefix_count: Option<i32>,
     /// Private IPv4 addresses per ENI, 2 to 50, the primary one included. None: only the primary one.
     pub private_ip_count: Option<i32>,
-    /// How many nodes may be without their ENIs during a replacement, at least 1.
-    pub max_unavailable: usize,
+    /// How many nodes may be without their ENIs during a replacement.
+    pub max_unavailable: MaxUnavailable,
     /// How many nodes may lose their ENIs within the window because of labels or an edit. None: the default.
     pub max_removals: Option<MaxRemovals>,
 }
@@ -205,7 +211,8 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         push_new(&mut groups, SecurityGroupId::parse(id)?);
     }
     spec_validation::of_spec(spec).map_err(Unreadable::OutOfBounds)?;
-    let max_unavailable = spec.rollout.as_ref().and_then(|r| r.max_unavailable).unwrap_or(1);
+    let max_unavailable =
+        spec.rollout.as_ref().and_then(|r| r.max_unavailable.as_ref()).map(max_unavailable).transpose()?;
     let max_removals = spec.rollout.as_ref().and_then(|r| r.max_removals.as_ref()).map(max_removals).transpose()?;
     Ok(EniSpec {
         selector: spec.node_selector.clone(),
@@ -216,6 +223,7 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         card: spec.network_card_index.unwrap_or(0),
         delete_on_termination: spec.delete_on_termination,
         source_dest_check: spec.source_dest_check.unwrap_or(true),
+        connection_tracking: spec.connection_tracking.unwrap_or_default(),
         description: spec.description.clone().unwrap_or_default(),
         tags: spec.tags.clone().unwrap_or_default(),
         node_settings: NodeSettings {
@@ -230,7 +238,7 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         ipv6_address_count: spec.ipv6_address_count.filter(|n| *n > 0),
         ipv6_prefix_count: spec.ipv6_prefix_count.filter(|n| *n > 0),
         private_ip_count: spec.private_ip_count.filter(|n| *n > 1),
-        max_unavailable: usize::try_from(max_unavailable).unwrap_or(1).max(1),
+        max_unavailable: max_unavailable.unwrap_or_default(),
         max_removals,
     })
 }
@@ -241,6 +249,16 @@ fn max_removals(stored: &IntOrString) -> Result<MaxRemovals, Unreadable> {
         IntOrString::String(text) => text.clone(),
     };
     MaxRemovals::parse(&text).ok_or(Unreadable::MaxRemovals(text))
+}
+
+fn max_unavailable(stored: &IntOrString) -> Result<MaxUnavailable, Unreadable> {
+    match stored {
+        // A number that is stored without the rule of the schema and is below 1 counts as 1.
+        IntOrString::Int(number) => Ok(MaxUnavailable::Nodes(usize::try_from(*number).unwrap_or(1).max(1))),
+        IntOrString::String(text) => {
+            MaxUnavailable::parse(text).ok_or_else(|| Unreadable::MaxUnavailable(text.clone()))
+        }
+    }
 }
 
 /// Whether the annotation names the current generation. An older generation was permitted for another edit.
@@ -254,5 +272,33 @@ fn allows_removals(object: &NodeENI) -> bool {
 fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if !list.contains(&item) {
         list.push(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use multi_eni_api::NodeEniSpec;
+    use multi_eni_api::nodeeni::Rollout;
+
+    #[test]
+    fn max_unavailable_is_a_number_or_a_percentage() {
+        let read = |stored: Option<IntOrString>| {
+            let spec = NodeEniSpec {
+                node_selector: [("a".to_owned(), "b".to_owned())].into(),
+                subnet_id: Some("subnet-0f59b4f14737be9ad".to_owned()),
+                device_index: 1,
+                rollout: Some(Rollout { max_unavailable: stored, max_removals: None }),
+                ..NodeEniSpec::default()
+            };
+            NodeEni::read(&NodeENI::new("a", spec)).spec.map(|spec| spec.max_unavailable)
+        };
+        let text = |text: &str| Some(IntOrString::String(text.to_owned()));
+        assert_eq!(read(None), Ok(MaxUnavailable::Nodes(1)));
+        assert_eq!(read(Some(IntOrString::Int(3))), Ok(MaxUnavailable::Nodes(3)));
+        assert_eq!(read(Some(IntOrString::Int(-1))), Ok(MaxUnavailable::Nodes(1)), "as before");
+        assert_eq!(read(text("3")), Ok(MaxUnavailable::Nodes(3)));
+        assert_eq!(read(text("25%")), Ok(MaxUnavailable::Percent(25)));
+        assert_eq!(read(text("0%")), Err(Unreadable::MaxUnavailable("0%".to_owned())));
     }
 }

@@ -5,6 +5,7 @@ use crate::lookup_failure::LookupFailure;
 use crate::string_map::StringMap;
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ConnectionTracking;
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_api::names;
 use serde::{Deserialize, Serialize};
@@ -206,6 +207,8 @@ pub struct ObservedEni {
     pub description: String,
     /// Source/destination check.
     pub source_dest_check: bool,
+    /// Timeouts of connection tracking that EC2 shows. It shows none that was never set.
+    pub connection_tracking: ConnectionTracking,
     /// All its tags.
     pub tags: StringMap,
     /// Its attachment; None if the ENI is not attached.

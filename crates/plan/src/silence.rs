@@ -1,7 +1,7 @@
 //! EC2 gives no good answer to Describe calls: when this is reported, and with which message. Throttling is an answer;
 //! but a minute of nothing except throttling is reported too, with a message of its own.
 
-use crate::ec2_messages::{advice_on_permission, second};
+use crate::ec2_messages::{WHOLE_MESSAGE, advice_on_permission, second};
 use crate::problem::Problem;
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,7 +34,7 @@ pub fn said(silence: &Silence) -> (&'static str, String) {
     let since = second(*since);
     if *denied {
         let message = format!(
-            "EC2 has refused {action} since {since}: {}. {}. The controller keeps retrying",
+            "EC2 has refused {action} since {since}: {}. {}. {WHOLE_MESSAGE}. The controller keeps retrying",
             words.trim_end_matches('.'),
             advice_on_permission(action, words)
         );

@@ -35,6 +35,10 @@ pub fn of_spec(spec: &NodeEniSpec) -> Result<(), String> {
     if spec.ipv6_prefix_count.is_some_and(|n| n > 0) && spec.ipv6_address_count.is_some_and(|n| n > 0) {
         return Err("ipv6PrefixCount and ipv6AddressCount exclude each other on EC2: set one of them".to_owned());
     }
+    let timeouts = spec.connection_tracking.unwrap_or_default();
+    range("connectionTracking.tcpEstablishedTimeoutSeconds", timeouts.tcp_established_timeout_seconds, 60..=432_000)?;
+    range("connectionTracking.udpStreamTimeoutSeconds", timeouts.udp_stream_timeout_seconds, 60..=180)?;
+    range("connectionTracking.udpTimeoutSeconds", timeouts.udp_timeout_seconds, 30..=60)?;
     for (field, text, most) in [
         ("description", &spec.description, 255),
         ("dpdkDriver", &spec.dpdk_driver, 64),
@@ -106,6 +110,7 @@ fn is_index(request: &EniRequest) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use multi_eni_api::ConnectionTracking;
     use std::collections::BTreeMap;
 
     fn says(spec: NodeEniSpec, words: &str) {
@@ -127,6 +132,8 @@ mod tests {
         says(NodeEniSpec { ipv6_address_count: Some(i32::MAX), ..base() }, "ipv6AddressCount");
         says(NodeEniSpec { private_ip_count: Some(51), ..base() }, "privateIPCount 51");
         says(NodeEniSpec { private_ip_count: Some(2), ipv4_prefix_count: Some(1), ..base() }, "exclude");
+        let short = ConnectionTracking { udp_timeout_seconds: Some(29), ..ConnectionTracking::default() };
+        says(NodeEniSpec { connection_tracking: Some(short), ..base() }, "udpTimeoutSeconds 29");
         says(NodeEniSpec { description: Some("ä".repeat(256)), ..base() }, "description has 256");
         assert_eq!(of_spec(&NodeEniSpec { description: Some("ä".repeat(255)), ..base() }), Ok(()));
         says(NodeEniSpec { dpdk_driver: Some("x".repeat(65)), ..base() }, "dpdkDriver");

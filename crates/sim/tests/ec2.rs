@@ -12,6 +12,8 @@ mod failures;
 mod foreign;
 #[path = "ec2/lifecycle.rs"]
 mod lifecycle;
+#[path = "ec2/messages.rs"]
+mod messages;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -405,6 +405,9 @@ fn change_in_place(ec2: Ec2, eni: EniId, change: Change) -> (Call, BoxFuture<'st
         Change::SourceDestCheck(value) => {
             (Call::Modify, async move { ec2.set_source_dest_check(&eni, value).await }.boxed())
         }
+        Change::ConnectionTracking(timeouts) => {
+            (Call::Modify, async move { ec2.set_connection_tracking(&eni, timeouts).await }.boxed())
+        }
         Change::Untag(keys) => (Call::Untag, async move { ec2.untag(&eni, &keys).await }.boxed()),
         Change::Tags(tags) => (Call::Tag, async move { ec2.tag(&eni, &tags).await }.boxed()),
     }

@@ -112,7 +112,9 @@ impl Reconciler {
             let on = |node: &str| nodes.get(node).map_or(&[][..], Vec::as_slice);
             let is_coming = |(node, last): &(&String, &Assignment)| last.is_coming(uid, on(node));
             let coming = self.assignments.iter().filter(is_coming).map(|(node, _)| node.clone()).collect();
-            rollout::permits(&attachments, &outdated, &coming, &old, awaited, is_in_use, spec.max_unavailable)
+            let matched = self.assignments.values().filter(|last| last.matches(uid)).count();
+            let most = spec.max_unavailable.of(matched);
+            rollout::permits(&attachments, &outdated, &coming, &old, awaited, is_in_use, most)
         };
         rollout::changed(&old, &permits).for_each(|node| self.queue.add(Key::Node(node.clone())));
         self.permits.insert(uid.clone(), permits);

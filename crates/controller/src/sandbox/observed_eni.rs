@@ -1,5 +1,6 @@
 //! Converts the simulated EC2's ENIs to the type that the decisions use, so that `plan`'s invariants can check them.
 
+use multi_eni_api::ConnectionTracking;
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_plan::observed::{AttachmentState, ObservedAttachment, ObservedEni, ObservedIpv6};
 use multi_eni_sim::ec2::{AttachmentStatus, Eni};
@@ -38,12 +39,21 @@ pub fn seen(eni: &Eni) -> Option<ObservedEni> {
         groups: eni.groups.iter().filter_map(|id| SecurityGroupId::parse(id).ok()).collect(),
         description: eni.description.clone(),
         source_dest_check: eni.source_dest_check,
+        connection_tracking: ConnectionTracking {
+            tcp_established_timeout_seconds: seconds(eni.connection_tracking.tcp_established),
+            udp_stream_timeout_seconds: seconds(eni.connection_tracking.udp_stream),
+            udp_timeout_seconds: seconds(eni.connection_tracking.udp),
+        },
         tags: eni.tags.iter().collect(),
         attachment,
         in_use_since: None,
         shown_at: eni.created,
         last_call: None,
     })
+}
+
+fn seconds(timeout: Option<u32>) -> Option<i32> {
+    timeout.and_then(|seconds| i32::try_from(seconds).ok())
 }
 
 /// The texts in the order in which the cache keeps them.

@@ -2,6 +2,7 @@
 //! override the answer; a Describe that shows a later state is applied at once. Plain data: the times are arguments.
 
 use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ConnectionTracking;
 use multi_eni_api::ids::SecurityGroupId;
 use multi_eni_plan::observed::{AttachmentState, ObservedAttachment, ObservedEni};
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub(crate) struct AnsweredCalls {
     pub description: At<String>,
     /// The source/destination check that Modify set.
     pub source_dest_check: At<bool>,
+    /// The timeouts of connection tracking that Modify set.
+    pub connection_tracking: At<ConnectionTracking>,
     /// The tags that Create and CreateTags set, each with its own time.
     pub tags: BTreeMap<String, (Timestamp, String)>,
     /// The keys of the tags that DeleteTags removed, each with its own time.
@@ -42,6 +45,7 @@ impl AnsweredCalls {
         groups: None,
         description: None,
         source_dest_check: None,
+        connection_tracking: None,
         tags: BTreeMap::new(),
         untagged: BTreeMap::new(),
     };
@@ -78,6 +82,11 @@ impl AnsweredCalls {
         {
             shown.source_dest_check = value;
         }
+        if let Some((at, timeouts)) = self.connection_tracking
+            && holds(at)
+        {
+            shown.connection_tracking = timeouts;
+        }
         let tags = self.tags.iter().filter(|(_, (at, _))| holds(*at));
         let tags: Vec<(&String, &String)> = tags.map(|(key, (_, value))| (key, value)).collect();
         if !tags.is_empty() {
@@ -105,6 +114,7 @@ impl AnsweredCalls {
             groups: still(self.groups, holds),
             description: still(self.description, holds),
             source_dest_check: still(self.source_dest_check, holds),
+            connection_tracking: still(self.connection_tracking, holds),
             tags: self.tags.into_iter().filter(|(_, (at, _))| holds(*at)).collect(),
             untagged: self.untagged.into_iter().filter(|(_, at)| holds(*at)).collect(),
         }

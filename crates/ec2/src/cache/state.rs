@@ -447,6 +447,7 @@ fn same(a: &ObservedEni, b: &ObservedEni) -> bool {
         groups,
         description,
         source_dest_check,
+        connection_tracking,
         tags,
         attachment,
         in_use_since,
@@ -466,6 +467,7 @@ fn same(a: &ObservedEni, b: &ObservedEni) -> bool {
         && *groups == b.groups
         && *description == b.description
         && *source_dest_check == b.source_dest_check
+        && *connection_tracking == b.connection_tracking
         && *tags == b.tags
         && in_use_since.is_some() == b.in_use_since.is_some()
         && same_attachment(attachment.as_ref(), b.attachment.as_ref())

@@ -3,6 +3,7 @@
 use super::answered_calls::AnsweredCalls;
 use super::state::{CacheState, NEVER_SHOWN, Uids};
 use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::ConnectionTracking;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_api::names;
 use multi_eni_plan::observed::{
@@ -54,6 +55,7 @@ fn eni(n: u32, second: i64) -> ObservedEni {
         groups: vec![],
         description: String::new(),
         source_dest_check: true,
+        connection_tracking: ConnectionTracking::default(),
         tags: tags().into_iter().collect(),
         attachment: None,
         in_use_since: None,
@@ -191,17 +193,21 @@ fn modifications_hold_for_the_lag() {
     cache.apply_delete_on_termination(&id(1), "attach-1", true, at(10));
     cache.apply_description(&id(1), "new", at(10));
     cache.apply_source_dest_check(&id(1), false, at(10));
+    let timeouts = ConnectionTracking { udp_timeout_seconds: Some(60), ..ConnectionTracking::default() };
+    cache.apply_connection_tracking(&id(1), timeouts, at(10));
     cache.apply_tagged(&id(1), &BTreeMap::from([("team".to_owned(), "a".to_owned())]), at(10));
     assert_eq!(seen(&mut cache).shown_at, at(0), "the answer of a call is no observation");
     cache.apply_shown(vec![on(1, Attached, 20)]);
     let eni_attachment = seen(&mut cache);
     assert!(eni_attachment.attachment.is_some_and(|a| a.delete_on_termination));
     assert_eq!((eni_attachment.description.as_str(), eni_attachment.source_dest_check), ("new", false));
+    assert_eq!(eni_attachment.connection_tracking, timeouts);
     assert_eq!(eni_attachment.tags.get("team"), Some("a"));
     cache.apply_shown(vec![on(1, Attached, 70)]);
     let actual = seen(&mut cache);
     assert!(actual.attachment.is_some_and(|a| !a.delete_on_termination));
     assert_eq!((actual.description.as_str(), actual.source_dest_check, actual.tags.len()), ("", true, 2));
+    assert!(actual.connection_tracking.is_empty());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use super::answered_calls::{AnsweredCalls, within};
 use super::state::{CacheState, Entry, NEVER_SHOWN};
 use jiff::Timestamp;
+use multi_eni_api::ConnectionTracking;
 use multi_eni_api::ids::{EniId, SecurityGroupId};
 use multi_eni_plan::observed::{AttachmentState, Missed, ObservedAttachment, ObservedEni};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,6 +99,14 @@ impl CacheState {
         self.apply_call(eni, at, |seen, calls| {
             calls.source_dest_check = Some((at, value));
             seen.source_dest_check = value;
+        })
+    }
+
+    /// Modify of the timeouts of connection tracking was answered at `at`.
+    pub fn apply_connection_tracking(&mut self, eni: &EniId, timeouts: ConnectionTracking, at: Timestamp) -> bool {
+        self.apply_call(eni, at, |seen, calls| {
+            calls.connection_tracking = Some((at, timeouts));
+            seen.connection_tracking = timeouts;
         })
     }
 

@@ -8,6 +8,7 @@ use aws_sdk_ec2::types::{Filter, Instance, InstanceTypeInfo, SecurityGroup, Subn
 use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
 use multi_eni_plan::ec2_errors::CallError;
+use multi_eni_plan::ec2_message_table::Message;
 use multi_eni_plan::observed::ObservedEni;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -44,7 +45,7 @@ impl EniPage {
 
 fn is_unknown_parameter(error: &CallError) -> bool {
     matches!(error, CallError::Answered { code, message }
-        if matches!(code.as_str(), "UnknownParameter" | "InvalidParameter") && message.contains("IncludeManagedResources"))
+        if Message::ManagedResourcesUnknown.is(code, message))
 }
 
 fn following(token: Option<&str>) -> Option<String> {

@@ -49,6 +49,9 @@ impl Ec2 {
                 .set_ipv6_address_count(request.ipv6_address_count)
                 .set_ipv6_prefix_count(request.ipv6_prefix_count)
                 .set_secondary_private_ip_address_count(request.private_ip_count.map(|n| n - 1).filter(|n| *n > 0))
+                .set_connection_tracking_specification(
+                    request.connection_tracking.map(convert::connection_tracking_to_ec2),
+                )
                 .customize()
                 .interceptor(sent)
                 .send();

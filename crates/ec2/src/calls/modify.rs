@@ -7,6 +7,7 @@ use crate::ec2::Ec2;
 use crate::rate_limit::action::Action;
 use aws_sdk_ec2::operation::modify_network_interface_attribute::builders::ModifyNetworkInterfaceAttributeFluentBuilder;
 use aws_sdk_ec2::types::{AttributeBooleanValue, AttributeValue, NetworkInterfaceAttachmentChanges, Tag};
+use multi_eni_api::ConnectionTracking;
 use multi_eni_api::ids::{EniId, SecurityGroupId};
 use multi_eni_plan::ec2_errors::CallError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +62,17 @@ impl Ec2 {
         let attribute = AttributeBooleanValue::builder().value(value).build();
         self.modify(eni, |call| call.source_dest_check(attribute)).await?;
         self.written(eni, |cache, at| cache.apply_source_dest_check(eni, value, at));
+        Ok(())
+    }
+
+    /// Sets timeouts of connection tracking.
+    ///
+    /// # Errors
+    /// [`CallError`]; repeating the call is harmless.
+    pub async fn set_connection_tracking(&self, eni: &EniId, timeouts: ConnectionTracking) -> Result<(), CallError> {
+        let specification = convert::connection_tracking_to_ec2(timeouts);
+        self.modify(eni, |call| call.connection_tracking_specification(specification)).await?;
+        self.written(eni, |cache, at| cache.apply_connection_tracking(eni, timeouts, at));
         Ok(())
     }
 

@@ -15,6 +15,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// EC2's code for a missing permission.
+const DENIED: &str = "UnauthorizedOperation";
+
 /// What a call is about, for the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum About<'a> {
@@ -126,6 +129,8 @@ impl Ec2 {
         let (action, ms, code) = (action.name(), took.as_millis(), error.map_or("ok", CallError::code));
         let (error, node) = (error.map(ToString::to_string), self.node.as_deref());
         match about {
+            // A condition leaves out the encoded part of this message and names the log.
+            About::Many if code == DENIED => tracing::info!(action, code, ms, request_id, error, "EC2 call"),
             About::Many => tracing::debug!(action, code, ms, request_id, error, "EC2 call"),
             About::Eni(_) | About::Created(..) => {
                 tracing::info!(action, eni, node, client_token, code, ms, request_id, error, "EC2 call");

@@ -11,25 +11,46 @@ use super::state::State;
 use super::unavailable_nodes::UnavailableNode;
 use crate::expected::{Place, desired_places};
 use crate::script::{Millis, SubnetPlace};
-use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::{is_true, types};
+use multi_eni_api::{ENIAttachment, NodeEniSpec};
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::observed::AttachmentState;
 use multi_eni_sim::kube::ObjectChange;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A NodeENI has changed. Records what it allows from now on.
 pub fn nodeeni(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     let Some(object) = change.after else { return };
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let most = object.pointer("/spec/rollout/maxUnavailable").and_then(Value::as_u64).unwrap_or(1);
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let allowed = state.rollouts.allowed.entry(text("/metadata/uid").to_owned()).or_default();
+    let (uid, most) =
+        (text("/metadata/uid"), object.pointer("/spec/rollout/maxUnavailable").cloned().unwrap_or_default());
+    let allowed = state.rollouts.allowed.entry(uid.to_owned()).or_default();
     if allowed.last().is_none_or(|(_, last)| *last != most) {
         allowed.push((at, most));
     }
+    let Some(spec) = object.get("spec").and_then(|spec| NodeEniSpec::deserialize(spec).ok()) else { return };
+    for (name, node) in &state.model.nodes {
+        state.rollouts.matches(uid, name, at, selects(&spec, &node.labels));
+    }
+}
+
+/// A Node has changed. Records which NodeENIs match it from now on.
+pub fn node(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
+    let labels = change.after.and_then(|object| object.pointer("/metadata/labels"));
+    let labels: BTreeMap<String, String> =
+        labels.and_then(|labels| BTreeMap::deserialize(labels).ok()).unwrap_or_default();
+    for nodeeni in state.model.nodeenis.values() {
+        let Some(spec) = &nodeeni.spec else { continue };
+        let is_matched = change.after.is_some() && selects(spec, &labels);
+        state.rollouts.matches(&nodeeni.uid, change.name, at, is_matched);
+    }
+}
+
+/// Whether the selector of a NodeENI matches these labels.
+pub fn selects(spec: &NodeEniSpec, labels: &BTreeMap<String, String>) -> bool {
+    spec.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// An ENIAttachment has changed. The model does not have the change yet.

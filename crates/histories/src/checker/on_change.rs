@@ -111,7 +111,10 @@ impl State {
         targets::news_of_object(&mut self.repeats, at, change);
         match (change.resource.group.as_str(), change.resource.resource.as_str()) {
             ("", "pods") => self.model.pod(at, change.name, change.after),
-            ("", "nodes") => self.model.node(at, change.name, change.after),
+            ("", "nodes") => {
+                max_unavailable::node(self, at, change);
+                self.model.node(at, change.name, change.after);
+            }
             ("coordination.k8s.io", "leases") => {
                 let holder =
                     change.after.and_then(|lease| lease.pointer("/spec/holderIdentity")).and_then(Value::as_str);

@@ -18,7 +18,9 @@ use jiff::Timestamp;
 use multi_eni_api::names::{
     ENIATTACHMENT_FINALIZER, GROUP, NODEENI_FINALIZER, TAG_ATTACHMENT_UID, TAG_CLUSTER, client_token,
 };
-use multi_eni_sim::ec2::{Attachment, AttachmentStatus, By, CallRecord, Creator, Eni, Happening, Outcome, Shape};
+use multi_eni_sim::ec2::{
+    Attachment, AttachmentStatus, By, CallRecord, ConnectionTracking, Creator, Eni, Happening, Outcome, Shape,
+};
 use multi_eni_sim::kube::{GroupResource, ObjectChange};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -236,6 +238,7 @@ fn bare(id: &str) -> Eni {
         ipv6_addresses: Vec::new(),
         ipv6_prefixes: Vec::new(),
         source_dest_check: true,
+        connection_tracking: ConnectionTracking::default(),
         requester_managed: false,
         managed: false,
         shape: Shape::default(),

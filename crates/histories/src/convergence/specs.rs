@@ -2,7 +2,7 @@
 //! other ENIs. Where no controller could reach that state, for example in a full subnet, the check allows what is there.
 
 use crate::checker::model::{ModelEni, ModelNode};
-use crate::checker::{Invariant, State};
+use crate::checker::{Invariant, State, most_unavailable, selects};
 use crate::expected::{self, DesiredPlaces, Place, Slot, desired_places};
 use multi_eni_api::NodeEniSpec;
 use multi_eni_api::names::{TAG_NODEENI, TAG_NODEENI_UID};
@@ -280,7 +280,7 @@ fn is_stalled(state: &State, uid: &str) -> bool {
     if card.is_some_and(|card| card >= state.cards.len()) {
         return true;
     }
-    let most = spec.and_then(|spec| spec.rollout.as_ref()).and_then(|rollout| rollout.max_unavailable).unwrap_or(1);
+    let most = max_unavailable(state, uid);
     let mine = model
         .attachments
         .values()
@@ -289,7 +289,16 @@ fn is_stalled(state: &State, uid: &str) -> bool {
     let stuck = mine.filter(|attachment| model.in_place(attachment).is_none());
     let stuck = stuck.filter(|attachment| lacks_addresses(state, attachment) || lacks_a_place(state, attachment));
     let nodes = stuck.map(|attachment| attachment.node.as_str()).chain(kept_out(state, uid));
-    nodes.collect::<BTreeSet<_>>().len() >= usize::try_from(most).unwrap_or(1)
+    nodes.collect::<BTreeSet<_>>().len() >= most
+}
+
+/// How many nodes a NodeENI's rollout may make unavailable.
+fn max_unavailable(state: &State, uid: &str) -> usize {
+    let model = &state.model;
+    let Some(nodeeni) = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid) else { return 1 };
+    let is_matched = |node: &&ModelNode| nodeeni.spec.as_ref().is_some_and(|spec| selects(spec, &node.labels));
+    let matched = model.nodes.values().filter(is_matched).count();
+    most_unavailable(&nodeeni.object["spec"]["rollout"]["maxUnavailable"], matched)
 }
 
 /// Nodes on which a place of a NodeENI is taken or full, and nodes without any ENI of it on which its places are unknown.

@@ -38,6 +38,12 @@ fn of_attachment(state: &State, model_attachment: &ModelAttachment) -> Option<St
             status.eni_id, status.attachment_id, eni.current.id
         ));
     }
+    if let Some(old) = status.conditions.iter().find(|c| c.observed_generation != attachment.generation) {
+        return Some(format!(
+            "{name} has generation {:?}, and its condition {} says observedGeneration {:?}",
+            attachment.generation, old.type_, old.observed_generation
+        ));
+    }
     let current = &eni.current;
     let has_addresses = status.private_ips == current.private_ips
         && status.ipv4_prefixes == current.ipv4_prefixes

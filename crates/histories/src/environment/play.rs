@@ -9,7 +9,7 @@ use super::operation_result::OperationResult;
 use super::upstream::UpstreamEni;
 use crate::script::{HandChange, Operation, Target};
 use multi_eni_api::names::{ANNOTATION_RECONCILE_AT, TAG_ATTACHMENT_UID, TAG_CLUSTER};
-use multi_eni_sim::ec2::{Eni, InstanceState};
+use multi_eni_sim::ec2::{ConnectionTracking, Eni, InstanceState};
 use multi_eni_sim::kube::Denial;
 use serde_json::{Value, json};
 
@@ -325,6 +325,9 @@ fn change_by_hand(eni: &mut Eni, change: HandChange) {
         HandChange::Describe => "described by hand".clone_into(&mut eni.description),
         HandChange::Groups => eni.groups = vec![group(3)],
         HandChange::SourceDestCheck => eni.source_dest_check = !eni.source_dest_check,
+        HandChange::ConnectionTracking => {
+            eni.connection_tracking = ConnectionTracking { udp: Some(31), ..ConnectionTracking::default() };
+        }
         HandChange::DeleteOnTermination => {
             if let Some(attachment) = &mut eni.attachment {
                 attachment.delete_on_termination = !attachment.delete_on_termination;

@@ -286,6 +286,7 @@ impl OperationMix {
                     HandChange::Describe,
                     HandChange::Groups,
                     HandChange::SourceDestCheck,
+                    HandChange::ConnectionTracking,
                     HandChange::DeleteOnTermination,
                 ];
                 at_once(Operation::HandChange { nth: rng.usize(0..100), change: *pick(rng, &changes) })

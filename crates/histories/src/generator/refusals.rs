@@ -47,7 +47,13 @@ pub(super) fn by_ec2(rng: &mut Rng) -> Operation {
 
 /// Someone undoes the controller's repair again and again.
 pub(super) fn undone(rng: &mut Rng) -> Vec<(Millis, Operation)> {
-    let changes = [HandChange::Rename, HandChange::Describe, HandChange::Groups, HandChange::SourceDestCheck];
+    let changes = [
+        HandChange::Rename,
+        HandChange::Describe,
+        HandChange::Groups,
+        HandChange::SourceDestCheck,
+        HandChange::ConnectionTracking,
+    ];
     let (nth, change, every) = (rng.usize(0..100), *pick(rng, &changes), rng.u64(5_000..30_000));
     (0..rng.u64(4..12)).map(|n| (n * every, Operation::HandChange { nth, change })).collect()
 }

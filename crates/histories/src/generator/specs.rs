@@ -6,8 +6,15 @@ use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
 /// Optional fields that are set, changed and removed.
-const OPTIONAL: [&str; 6] =
-    ["securityGroupIDs", "description", "tags", "deleteOnTermination", "sourceDestCheck", "rollout"];
+const OPTIONAL: [&str; 7] = [
+    "securityGroupIDs",
+    "description",
+    "tags",
+    "deleteOnTermination",
+    "sourceDestCheck",
+    "connectionTracking",
+    "rollout",
+];
 
 /// A random spec. `cards`: how many network cards the instances have.
 pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
@@ -151,6 +158,7 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
         // There is only one valid value, so the field is set or removed.
         "interfaceType" if spec.remove(field).is_some() => return,
         "interfaceType" => json!("interface"),
+        "connectionTracking" => connection_tracking(rng),
         "rollout" => rollout(rng),
         _ => {
             for field in ["ipv4PrefixCount", "privateIPCount", "ipv6AddressCount", "ipv6PrefixCount"] {
@@ -172,10 +180,25 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
     spec.insert(field.into(), value);
 }
 
+/// Some of the timeouts, within EC2's bounds.
+fn connection_tracking(rng: &mut Rng) -> Value {
+    let mut timeouts = Map::new();
+    if rng.bool() {
+        timeouts.insert("tcpEstablishedTimeoutSeconds".into(), json!(rng.i32(60..432_001)));
+    }
+    if rng.bool() {
+        timeouts.insert("udpStreamTimeoutSeconds".into(), json!(rng.i32(60..181)));
+    }
+    if rng.bool() {
+        timeouts.insert("udpTimeoutSeconds".into(), json!(rng.i32(30..61)));
+    }
+    Value::Object(timeouts)
+}
+
 /// How many nodes a rollout may make unavailable, and how many may lose ENIs within the window of removals. Of ten nodes the
 /// number is low enough that some wait, and high enough that all are done within half an hour.
 fn rollout(rng: &mut Rng) -> Value {
-    let max_unavailable = rng.i32(1..4);
+    let max_unavailable = if rng.u32(0..3) == 0 { json!(format!("{}%", rng.i32(5..60))) } else { json!(rng.i32(1..4)) };
     match rng.u32(0..4) {
         0 => json!({ "maxUnavailable": max_unavailable, "maxRemovals": rng.i32(3..6) }),
         1 => json!({ "maxUnavailable": max_unavailable, "maxRemovals": format!("{}%", rng.i32(30..100)) }),

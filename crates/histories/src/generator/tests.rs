@@ -32,7 +32,8 @@ variants!(
 
 variants!(
     HAND_CHANGES, hand_change, HandChange:
-    Untag, UntagCluster, UntagAttachment, Rename, Describe, Groups, SourceDestCheck, DeleteOnTermination,
+    Untag, UntagCluster, UntagAttachment, Rename, Describe, Groups, SourceDestCheck, ConnectionTracking,
+    DeleteOnTermination,
 );
 
 variants!(

@@ -406,6 +406,8 @@ pub enum HandChange {
     Groups,
     /// The source/destination check is switched.
     SourceDestCheck,
+    /// The timeouts of connection tracking are changed.
+    ConnectionTracking,
     /// deleteOnTermination is switched.
     DeleteOnTermination,
 }

@@ -114,6 +114,7 @@ pub(super) fn request_of(
         ipv6_address_count: None,
         ipv6_prefix_count: None,
         private_ip_count: None,
+        connection_tracking: None,
     }
 }
 

@@ -94,6 +94,7 @@ impl<'a> NodePlanner<'a> {
             ipv6_address_count: spec.ipv6_address_count,
             ipv6_prefix_count: spec.ipv6_prefix_count,
             private_ip_count: spec.private_ip_count,
+            connection_tracking: Some(spec.connection_tracking).filter(|timeouts| !timeouts.is_empty()),
         };
         for (subnet, asked, attachment) in &places {
             let (card, index) = attachment.map_or((spec.card, *asked), Attachment::slot);

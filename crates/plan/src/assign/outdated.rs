@@ -162,9 +162,12 @@ fn kept<'a>(
     }
 }
 
-/// Whether two Create requests are the same. The CIDR is informational, and an older CRD does not store it.
+/// Whether two Create requests are the same. An older CRD stores neither the CIDR, which is informational, nor the timeouts of
+/// connection tracking, which can be changed in place.
 fn is_asked_alike(a: &EniRequest, b: &EniRequest) -> bool {
-    EniRequest { subnet_cidr: None, ..a.clone() } == EniRequest { subnet_cidr: None, ..b.clone() }
+    let compared =
+        |request: &EniRequest| EniRequest { subnet_cidr: None, connection_tracking: None, ..request.clone() };
+    compared(a) == compared(b)
 }
 
 /// Whether two requests describe the same ENI. All other fields can be changed in place.

@@ -51,6 +51,7 @@ pub(crate) fn new_attachment(node: &str, index: i32, ready: bool) -> Attachment 
         name: format!("{node}-{index}"),
         uid: format!("uid-{node}-{index}"),
         created: at(0),
+        generation: None,
         deleting: None,
         guarded: true,
         node: node.to_owned(),

@@ -6,6 +6,7 @@ use crate::attachment::Attachment;
 use crate::ec2_errors::Call;
 use crate::gates::quota::QuotaGate;
 use crate::lifecycle::{self, Action, CallHistory};
+use crate::max_unavailable::MaxUnavailable;
 use crate::nodeeni::{EniSpec, NodeEni};
 use crate::observed::{AttachmentState, Observation, ObservedEni};
 use crate::removals::Cause;
@@ -230,8 +231,9 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
     {
         (Mark::Remove, "Deselected".to_owned(), deselected(input, &eni_attachment.node), departure(attachment))
     } else if assignment.is_some_and(|a| a.outdated.values().any(|names| names.contains(&eni_attachment.name))) {
-        let at_once = spec.map_or(1, |spec| spec.max_unavailable);
-        let message = format!("replace when the rollout permits (rollout.maxUnavailable: {at_once})");
+        let max = spec.map(|spec| spec.max_unavailable).unwrap_or_default();
+        let message =
+            format!("replace when the rollout permits (rollout.maxUnavailable: {})", at_once(input, nodeeni, max));
         (Mark::Replace, "AwaitingRollout".to_owned(), message, departure(attachment))
     } else {
         standing(
@@ -250,6 +252,22 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
         message,
         calls,
     }
+}
+
+/// The value of `rollout.maxUnavailable`; for a percentage also the number of nodes.
+fn at_once(input: &Input<'_>, nodeeni: Option<&NodeEni>, max: MaxUnavailable) -> String {
+    match max {
+        MaxUnavailable::Nodes(number) => number.to_string(),
+        MaxUnavailable::Percent(_) => {
+            let matched = nodeeni.map_or(0, |nodeeni| matched(input, &nodeeni.uid));
+            format!("{max}, {} of {matched} nodes", max.of(matched))
+        }
+    }
+}
+
+/// Number of Nodes that a NodeENI matches.
+pub(super) fn matched(input: &Input<'_>, uid: &str) -> usize {
+    input.assignments.values().filter(|assignment| assignment.matches(uid)).count()
 }
 
 type Explanation = (Mark, String, String, BTreeMap<&'static str, u32>);

@@ -3,6 +3,7 @@ use crate::assign::tests::{SUBNET_A, World, at, new_attachment, nodeeni};
 use crate::gates::quota::QuotaGate;
 use crate::lifecycle::tests::{attachment, eni};
 use crate::lifecycle::{self, CallHistory};
+use crate::max_unavailable::MaxUnavailable;
 use crate::observed::Observation;
 use crate::observed::{AttachmentState, ObservedEni};
 use multi_eni_api::names;
@@ -136,4 +137,25 @@ fn a_nodeeni_without_an_eni_on_a_gone_node_is_not_listed() {
         story.starts_with("Node n0 no longer exists. Its ENIs:\n  NodeENI a: ") && !story.contains("NodeENI b"),
         "{story}"
     );
+}
+
+#[test]
+fn a_percentage_for_the_rollout_is_shown_with_its_number_of_nodes() {
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    let mut of = new_attachment("n0", 1, true);
+    of.name = world.assign().create[0].name.clone();
+    of.request = world.assign().create[0].spec.request.clone();
+    of.request.private_ip_count = Some(2);
+    world.attachments = vec![of.clone()];
+    let mut message = |max: MaxUnavailable| {
+        world.nodeenis[0].spec.as_mut().unwrap().max_unavailable = max;
+        let plan = reported(&world, &[(&of, Observation::Seen(Box::new(attached(&of))))]);
+        (plan.node_enis[0].max_unavailable, plan.node_enis[0].lines[0].message.clone())
+    };
+    let (most, text) = message(MaxUnavailable::Percent(30));
+    assert_eq!(most, 1, "0.3 nodes are rounded up");
+    assert!(text.ends_with("(rollout.maxUnavailable: 30%, 1 of 1 nodes)"), "{text}");
+    let (most, text) = message(MaxUnavailable::Nodes(4));
+    assert_eq!(most, 4);
+    assert!(text.ends_with("(rollout.maxUnavailable: 4)"), "{text}");
 }

@@ -20,7 +20,7 @@ use crate::settings::Settings;
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
-use multi_eni_api::{ENIAttachment, NodeENI, NodeEniSpec, names};
+use multi_eni_api::{ConnectionTracking, ENIAttachment, NodeENI, NodeEniSpec, names};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const SUBNETS: [&str; 4] = ["subnet-0000000a", "subnet-0000000b", "subnet-0000000c", "subnet-0000000d"];
@@ -158,7 +158,9 @@ impl Model {
             let attachments: Vec<&Attachment> =
                 self.attachments.values().filter(|eni_attachment| eni_attachment.nodeeni_uid == nodeeni.uid).collect();
             let none = BTreeSet::new();
-            let most = nodeeni.spec.as_ref().map_or(1, |spec| spec.max_unavailable);
+            let most = nodeeni.spec.as_ref().map_or(1, |spec| {
+                spec.max_unavailable.of(self.nodes.values().filter(|node| spec.matches(&node.labels)).count())
+            });
             let old = self.permits.remove(&nodeeni.uid).unwrap_or_default();
             let desired =
                 |node: &str| desired.get(&(nodeeni.uid.clone(), node.to_owned())).copied().unwrap_or_default();
@@ -393,6 +395,7 @@ impl Model {
             groups: Vec::new(),
             description: String::new(),
             source_dest_check: true,
+            connection_tracking: ConnectionTracking::default(),
             tags: tags.into_iter().collect(),
             attachment: None,
             in_use_since: None,

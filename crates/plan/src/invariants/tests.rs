@@ -4,6 +4,7 @@ use super::model::{Model, SUBNETS, instance};
 use super::{World, at_rest};
 use crate::attachment::Attachment;
 use crate::observed::ObservedEni;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::nodeeni::Rollout;
 use multi_eni_api::{NodeEniSpec, names};
@@ -41,7 +42,14 @@ fn spec() -> impl Strategy<Value = NodeEniSpec> {
             delete_on_termination: dot,
             source_dest_check: Some(check),
             mtu: check.then_some(9001),
-            rollout: Some(Rollout { max_unavailable: Some(most), max_removals: None }),
+            rollout: Some(Rollout {
+                max_unavailable: Some(if dot {
+                    IntOrString::Int(most)
+                } else {
+                    IntOrString::String(format!("{}%", most * 25))
+                }),
+                max_removals: None,
+            }),
             ..NodeEniSpec::default()
         },
     )

@@ -10,6 +10,7 @@ use crate::api_time::whole_second;
 use crate::assign::INSTANCE_GONE;
 use crate::attachment::{ENI_LOST, IN_PLACE, REPAIR_UNDONE};
 use crate::ec2_errors::{Call, Class};
+use crate::ec2_message_table::Message;
 use crate::ec2_messages::allow;
 use crate::failure::{Failure, PASSING};
 use crate::gates::quota;
@@ -18,10 +19,10 @@ use crate::observed::{Observation, ObservedAttachment, ObservedEni};
 use compact_str::CompactString;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use multi_eni_api::EniRequest;
 use multi_eni_api::conditions::{self, ConditionUpdate, types};
 use multi_eni_api::eniattachment::{LastError, Phase};
 use multi_eni_api::ids::EniId;
+use multi_eni_api::{EniAttachmentStatus, EniRequest};
 
 /// What a user can do about a full subnet.
 const FREE_ADDRESSES: &str = "Free addresses in the subnet or add another subnet of the zone";
@@ -329,7 +330,7 @@ fn advice(failure: &Failure) -> String {
         Class::Permanent if code.contains("IpAddressLimitExceeded") => {
             format!("{said}. Ask for fewer addresses, or select nodes of a larger instance type")
         }
-        Class::Permanent if message.contains("security group memberships") => {
+        Class::Permanent if Message::GroupMemberships.is(code, message) => {
             format!("{said}. Name fewer security groups, or raise the quota of security groups per network interface")
         }
         Class::Credentials if code == "NotSent" => {
@@ -447,12 +448,16 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         ConditionUpdate::new(types::ATTACHED, attached, reason.clone(), message.clone()),
         ConditionUpdate::new(types::READY, ready, if ready { "Ready".to_owned() } else { reason }, message),
     ] {
-        conditions::set(&mut status.conditions, wanted, None, input.now);
+        conditions::set(&mut status.conditions, wanted, input.attachment.generation, input.now);
     }
     if action == Action::NextAttempt {
         // The number is stored before the Create is sent, so that no two processes use one token for different requests.
         status.attempt = status.attempt.saturating_add(1);
         status.attempt_started_at = Some(whole_second(input.now));
+    }
+    if has_no_generations(&input.attachment.status) && without_generations(&status) == input.attachment.status {
+        // A status of an earlier version has no observedGeneration, which is not worth a write of its own.
+        status.conditions.clone_from(&input.attachment.status.conditions);
     }
     if let Observation::Seen(eni) = input.observation
         && status != input.attachment.status
@@ -464,6 +469,16 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         status.region = account_and_region::region_of(&eni.zone);
     }
     Step { action, status, recheck: until }
+}
+
+fn has_no_generations(status: &EniAttachmentStatus) -> bool {
+    status.conditions.iter().all(|condition| condition.observed_generation.is_none())
+}
+
+fn without_generations(status: &EniAttachmentStatus) -> EniAttachmentStatus {
+    let mut status = status.clone();
+    status.conditions.iter_mut().for_each(|condition| condition.observed_generation = None);
+    status
 }
 
 fn phase_has_eni(input: &Input<'_>) -> bool {

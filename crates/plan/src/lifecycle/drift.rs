@@ -5,6 +5,7 @@ use super::action::Action;
 use super::in_place_change::Change;
 use super::input::Input;
 use super::tags::{is_ours, tags_with};
+use crate::connection_tracking;
 use crate::observed::{Observation, ObservedAttachment, ObservedEni};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,6 +54,9 @@ fn repair(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> Opti
     }
     if eni.source_dest_check != spec.source_dest_check {
         return Some(Change::SourceDestCheck(spec.source_dest_check));
+    }
+    if let Some(timeouts) = connection_tracking::to_set(spec.connection_tracking, eni.connection_tracking) {
+        return Some(Change::ConnectionTracking(timeouts));
     }
     let wanted = tags_with(input.cluster, input.attachment, &spec.tags);
     let missing: BTreeMap<_, _> = wanted

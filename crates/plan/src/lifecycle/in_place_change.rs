@@ -1,7 +1,9 @@
 //! A change in place of one ENI: of its security groups, its tags, or another attribute.
 
+use crate::connection_tracking::Words;
 use crate::ec2_errors::Call;
 use crate::observed::ObservedEni;
+use multi_eni_api::ConnectionTracking;
 use multi_eni_api::ids::SecurityGroupId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,6 +24,8 @@ pub enum Change {
     Description(String),
     /// Source/destination check.
     SourceDestCheck(bool),
+    /// Timeouts of connection tracking: those that the NodeENI asks for, and the others as EC2 shows them.
+    ConnectionTracking(ConnectionTracking),
     /// Tags to set.
     Tags(BTreeMap<String, String>),
     /// Keys of tags to remove. Only tags that were set from `spec.tags` are removed.
@@ -34,9 +38,11 @@ impl Change {
         match self {
             Self::Tags(_) => "CreateTags",
             Self::Untag(_) => "DeleteTags",
-            Self::DeleteOnTermination { .. } | Self::Groups(_) | Self::Description(_) | Self::SourceDestCheck(_) => {
-                "ModifyNetworkInterfaceAttribute"
-            }
+            Self::DeleteOnTermination { .. }
+            | Self::Groups(_)
+            | Self::Description(_)
+            | Self::SourceDestCheck(_)
+            | Self::ConnectionTracking(_) => "ModifyNetworkInterfaceAttribute",
         }
     }
 
@@ -47,6 +53,7 @@ impl Change {
             Self::Groups(_) => "security groups",
             Self::Description(_) => "description",
             Self::SourceDestCheck(_) => "sourceDestCheck",
+            Self::ConnectionTracking(_) => "connectionTracking",
             Self::Tags(_) | Self::Untag(_) => "tags",
         }
     }
@@ -56,9 +63,11 @@ impl Change {
         match self {
             Self::Tags(_) => Call::Tag,
             Self::Untag(_) => Call::Untag,
-            Self::DeleteOnTermination { .. } | Self::Groups(_) | Self::Description(_) | Self::SourceDestCheck(_) => {
-                Call::Modify
-            }
+            Self::DeleteOnTermination { .. }
+            | Self::Groups(_)
+            | Self::Description(_)
+            | Self::SourceDestCheck(_)
+            | Self::ConnectionTracking(_) => Call::Modify,
         }
     }
 
@@ -73,6 +82,7 @@ impl Change {
             Self::Groups(groups) => eni.groups.clone_from(groups),
             Self::Description(text) => eni.description.clone_from(text),
             Self::SourceDestCheck(value) => eni.source_dest_check = *value,
+            Self::ConnectionTracking(timeouts) => eni.connection_tracking = *timeouts,
             Self::Tags(tags) => eni.tags.extend(tags.clone()),
             Self::Untag(keys) => {
                 eni.tags = eni.tags.iter().filter(|(key, _)| !keys.contains(*key)).collect();
@@ -91,6 +101,7 @@ impl fmt::Display for Change {
             }
             Self::Description(text) => write!(f, "description: {text:?}"),
             Self::SourceDestCheck(value) => write!(f, "sourceDestCheck: {value}"),
+            Self::ConnectionTracking(timeouts) => write!(f, "connectionTracking: {}", Words(*timeouts)),
             Self::Tags(tags) => {
                 write!(f, "tags: {}", list(tags.iter().map(|(key, value)| format!("{key}={value}")).collect()))
             }

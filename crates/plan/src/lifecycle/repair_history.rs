@@ -68,6 +68,8 @@ pub(super) struct Undone {
 pub(super) fn want(change: &Change, spec: Option<&EniSpec>) -> String {
     match change {
         Change::Tags(_) | Change::Untag(_) => format!("{:?}", spec.map(|spec| &spec.tags)),
+        // The other timeouts in the change are those that EC2 shows.
+        Change::ConnectionTracking(_) => format!("{:?}", spec.map(|spec| spec.connection_tracking)),
         Change::DeleteOnTermination { .. }
         | Change::Groups(_)
         | Change::Description(_)

@@ -1,7 +1,9 @@
 mod adoption;
+mod advice;
 mod drift_repair;
 mod in_use;
 mod life;
+mod observed_generation;
 mod subnets;
 mod tags;
 mod teardown;
@@ -25,7 +27,7 @@ use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::eniattachment::Phase;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::ids::{SecurityGroupId, SubnetId};
-use multi_eni_api::{NodeENI, NodeEniSpec, names};
+use multi_eni_api::{ConnectionTracking, NodeENI, NodeEniSpec, names};
 
 pub(crate) fn attachment(state: AttachmentState) -> ObservedAttachment {
     ObservedAttachment {
@@ -54,6 +56,7 @@ pub(crate) fn eni(n: u32) -> ObservedEni {
         groups: vec![],
         description: String::new(),
         source_dest_check: true,
+        connection_tracking: ConnectionTracking::default(),
         tags: tags(&cluster(), &new_attachment("n0", 1, false)).into_iter().collect(),
         attachment: None,
         in_use_since: None,

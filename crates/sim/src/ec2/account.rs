@@ -116,7 +116,13 @@ impl Ec2 {
 
     /// Withdraws the permission for an action. `CreateTags` also covers tags given with Create, as in IAM.
     pub fn deny(&self, action: &str) {
-        self.with(|state| state.denied.insert(action.to_owned()));
+        self.deny_because(action, &format!("because no identity-based policy allows the ec2:{action} action"));
+    }
+
+    /// Withdraws the permission for an action, and gives the part of EC2's message that names the kind of policy, such as
+    /// `with an explicit deny in a service control policy`.
+    pub fn deny_because(&self, action: &str, why: &str) {
+        self.with(|state| state.denied.insert(action.to_owned(), why.to_owned()));
     }
 
     /// Restores the permission for an action.

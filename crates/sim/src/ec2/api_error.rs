@@ -87,12 +87,21 @@ impl ApiError {
 
     /// The permission for `action` is missing. `number`, the request's number, makes the encoded part of the message unique.
     pub fn unauthorized(action: &str, number: u64) -> Self {
+        Self::unauthorized_because(
+            action,
+            &format!("because no identity-based policy allows the ec2:{action} action"),
+            number,
+        )
+    }
+
+    /// The same, with the part of the message that names the kind of policy.
+    pub fn unauthorized_because(action: &str, why: &str, number: u64) -> Self {
         let user = "arn:aws:sts::123456789012:assumed-role/multi-eni/simulated";
         Self::new(
             "UnauthorizedOperation",
             format!(
                 "You are not authorized to perform this operation. User: {user} is not authorized to perform: \
-                 ec2:{action} because no identity-based policy allows the ec2:{action} action. \
+                 ec2:{action} {why}. \
                  Encoded authorization failure message: {}",
                 blob(number)
             ),

@@ -114,8 +114,8 @@ impl State {
         }
         let tags_too = record.action == "CreateNetworkInterface" && params.mentions("TagSpecification");
         for needed in [Some(record.action.as_str()), tags_too.then_some("CreateTags")].into_iter().flatten() {
-            if self.denied.contains(needed) {
-                return Err(ApiError::unauthorized(needed, record.number));
+            if let Some(why) = self.denied.get(needed) {
+                return Err(ApiError::unauthorized_because(needed, why, record.number));
             }
         }
         if let Some(unknown) = params.unknown(action.parameters) {

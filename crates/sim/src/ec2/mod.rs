@@ -47,7 +47,8 @@ pub use self::foreign::Foreign;
 pub use self::handle_request::form_request;
 pub use self::http::LostAnswer;
 pub use self::model::{
-    Attachment, AttachmentStatus, Creator, Eni, Instance, InstanceState, SecurityGroup, Shape, Snapshot, Stuck, Subnet,
+    Attachment, AttachmentStatus, ConnectionTracking, Creator, Eni, Instance, InstanceState, SecurityGroup, Shape,
+    Snapshot, Stuck, Subnet,
 };
 pub use self::observer::{By, Happening, Observer};
 pub use self::settings::{Buckets, Settings};

@@ -68,6 +68,8 @@ pub struct Eni {
     pub ipv6_prefixes: Vec<Ipv6Addr>,
     /// Whether EC2 checks source and destination of packets. The default is yes.
     pub source_dest_check: bool,
+    /// The timeouts of connection tracking that a call has set.
+    pub connection_tracking: ConnectionTracking,
     /// Another AWS service made the interface: callers may neither detach nor delete it.
     pub requester_managed: bool,
     /// Another AWS service manages the interface (`operator.managed`). Describes omit it unless they ask for managed resources.
@@ -89,6 +91,17 @@ impl Eni {
     pub fn status(&self) -> &'static str {
         if self.attachment.is_some() { "in-use" } else { "available" }
     }
+}
+
+/// Timeouts of connection tracking, in seconds. None: EC2's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionTracking {
+    /// Of an established TCP connection.
+    pub tcp_established: Option<u32>,
+    /// Of a UDP flow with several requests and responses.
+    pub udp_stream: Option<u32>,
+    /// Of another UDP flow.
+    pub udp: Option<u32>,
 }
 
 /// What EC2's answers omit or replace in an interface, as recorded for interfaces of other services.

@@ -46,7 +46,7 @@ pub(super) struct State {
     pub token_buckets: TokenBuckets,
     pub faults: Faults,
     /// Actions without permission.
-    pub denied: BTreeSet<String>,
+    pub denied: BTreeMap<String, String>,
     pub call_log: CallLog,
     pub observer: Option<Observer>,
     /// The origin of the changes that are being made, for the observer.
@@ -97,7 +97,7 @@ impl State {
             client_tokens: ClientTokens::default(),
             token_buckets: TokenBuckets::default(),
             faults: Faults::default(),
-            denied: BTreeSet::new(),
+            denied: BTreeMap::new(),
             observer: None,
             by: By::Hand,
             enis: BTreeMap::new(),

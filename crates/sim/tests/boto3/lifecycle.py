@@ -56,6 +56,7 @@ def change(eni_id, attachment_id):
     modify(NetworkInterfaceId=eni_id, Attachment={"AttachmentId": attachment_id, "DeleteOnTermination": True})
     modify(NetworkInterfaceId=eni_id, Description={"Value": "changed"})
     modify(NetworkInterfaceId=eni_id, SourceDestCheck={"Value": False})
+    modify(NetworkInterfaceId=eni_id, ConnectionTrackingSpecification={"TcpEstablishedTimeout": 350, "UdpTimeout": 60})
     modify(NetworkInterfaceId=eni_id, Groups=[group])
     ec2.create_tags(Resources=[eni_id, subnet, group, node], Tags=[{"Key": "b", "Value": "2"}])
     ec2.delete_tags(Resources=[eni_id], Tags=[{"Key": "a"}])
@@ -67,6 +68,7 @@ def check_changed(eni_id, attachment_id):
     attachment = eni["Attachment"]
     assert eni["NetworkInterfaceId"] == eni_id and eni["Status"] == "in-use", eni
     assert eni["Description"] == "changed" and eni["SourceDestCheck"] is False, eni
+    assert eni["ConnectionTrackingConfiguration"] == {"TcpEstablishedTimeout": 350, "UdpTimeout": 60}, eni
     assert eni["TagSet"] == [{"Key": "b", "Value": "2"}], eni
     assert attachment["AttachmentId"] == attachment_id and attachment["InstanceId"] == node, eni
     assert attachment["DeviceIndex"] == 1 and attachment["NetworkCardIndex"] == 0, eni

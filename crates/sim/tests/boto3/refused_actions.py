@@ -110,6 +110,8 @@ def modify(eni, attachment):
     no("InvalidNetworkInterfaceID.Malformed", NetworkInterfaceId="eni-x", Description={"Value": "x"})
     no("InvalidNetworkInterfaceID.NotFound", NetworkInterfaceId=GHOST_ENI, Description={"Value": "x"})
     no("InvalidParameterValue", "description", Description={"Value": "x" * 256})
+    no("InvalidParameterValue", "between 60 and 432000", ConnectionTrackingSpecification={"TcpEstablishedTimeout": 59})
+    no("InvalidParameterValue", "between 30 and 60", ConnectionTrackingSpecification={"UdpTimeout": 61})
     perhaps = tampered(main, lambda body: body.update({"SourceDestCheck.Value": "perhaps"}))
     asked = {"NetworkInterfaceId": eni, "SourceDestCheck": {"Value": True}}
     refused("InvalidParameterValue", perhaps.modify_network_interface_attribute, "SourceDestCheck.Value", **asked)

@@ -188,6 +188,19 @@ async fn modify_takes_one_attribute_a_call() {
     assert_eq!(code(&ec2, name, &two).await, "InvalidParameterCombination");
     ok(&ec2, name, &[id, ("Description.Value", "x")]).await;
     ok(&ec2, name, &[id, ("SourceDestCheck.Value", "false")]).await;
+    let spec = |field: &str| format!("ConnectionTrackingSpecification.{field}");
+    let (tcp, stream, udp) = (spec("TcpEstablishedTimeout"), spec("UdpStreamTimeout"), spec("UdpTimeout"));
+    for (timeout, outside) in [(&tcp, ["59", "432001"]), (&stream, ["59", "181"]), (&udp, ["29", "61"])] {
+        for value in outside {
+            assert_eq!(code(&ec2, name, &[id, (timeout, value)]).await, "InvalidParameterValue", "{timeout} {value}");
+        }
+    }
+    ok(&ec2, name, &[id, (&tcp, "60"), (&udp, "60")]).await;
+    let set = ec2.snapshot().enis[&eni].connection_tracking;
+    assert_eq!((set.tcp_established, set.udp_stream, set.udp), (Some(60), None, Some(60)));
+    ok(&ec2, name, &[id, (&stream, "180")]).await;
+    let set = ec2.snapshot().enis[&eni].connection_tracking;
+    assert_eq!((set.tcp_established, set.udp_stream, set.udp), (None, Some(180), None), "the others are reset");
     ok(&ec2, name, &[id, ("SecurityGroupId.1", GROUP)]).await;
     let term = ("Attachment.DeleteOnTermination", "true");
     ok(&ec2, name, &[id, ("Attachment.AttachmentId", &attachment), term]).await;

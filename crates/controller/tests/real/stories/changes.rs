@@ -34,6 +34,9 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
         (json!({ "securityGroupIDs": null, "securityGroupNames": ["web"] }), IN_PLACE.into()),
         (json!({ "description": "second" }), IN_PLACE.into()),
         (json!({ "sourceDestCheck": false }), IN_PLACE.into()),
+        (json!({ "connectionTracking": { "tcpEstablishedTimeoutSeconds": 350 } }), IN_PLACE.into()),
+        (json!({ "connectionTracking": { "udpStreamTimeoutSeconds": 60, "udpTimeoutSeconds": 60 } }), IN_PLACE.into()),
+        (json!({ "connectionTracking": { "tcpEstablishedTimeoutSeconds": null } }), vec![]),
         (json!({ "deleteOnTermination": false }), IN_PLACE.into()),
         (json!({ "tags": { "team": "net" } }), vec![("CreateTags", 1)]),
         (
@@ -43,6 +46,7 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
         ),
         (json!({ "mtu": null, "enableDPDK": false, "nodeConfig": { "routes": { "a": null } } }), vec![]),
         (json!({ "rollout": { "maxUnavailable": 3 } }), vec![]),
+        (json!({ "rollout": { "maxUnavailable": "25%" } }), vec![]),
         (json!({ "deviceIndex": 2 }), REPLACED.into()),
         (json!({ "networkCardIndex": 1 }), REPLACED.into()),
         (json!({ "privateIPCount": 2 }), REPLACED.into()),

@@ -98,6 +98,10 @@ fn as_asked(
     for (field, expected) in [("matchedNodes", 1), ("desired", 1), ("attached", 1), ("ready", 1), ("failed", 0)] {
         environment.assert_eq(field, status[field].as_i64(), Some(expected));
     }
+    let both = environment.kubectl(&["get", "multi-eni", "-o", "name"])?;
+    for kind in ["nodeeni", "eniattachment"] {
+        assert!(both.contains(&format!("{kind}.networking.k8s.aws/{nodeeni}")), "the category lacks a {kind}: {both}");
+    }
     environment.assert_eq("observedGeneration", &status["observedGeneration"], &object["metadata"]["generation"]);
     let there = environment.account.ours_on(INSTANCE);
     let eni = there.get(&index).ok_or("no ENI at the index")?;

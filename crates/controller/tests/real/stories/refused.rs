@@ -55,7 +55,17 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     (
         "maxUnavailable 0",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: 0}",
-        "rollout.maxUnavailable must be at least 1",
+        "rollout.maxUnavailable must be a number of at least 1",
+    ),
+    (
+        "maxUnavailable 0 %",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: '0%'}",
+        "rollout.maxUnavailable must be a number of at least 1",
+    ),
+    (
+        "maxUnavailable all",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: all}",
+        "rollout.maxUnavailable must be a number of at least 1",
     ),
     (
         "maxRemovals 0",
@@ -76,6 +86,21 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
         "maxRemovals 101 %",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '101%'}",
         "rollout.maxRemovals must be a number of at least 1",
+    ),
+    (
+        "TCP timeout 59",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {tcpEstablishedTimeoutSeconds: 59}",
+        "tcpEstablishedTimeoutSeconds must be from 60 to 432000",
+    ),
+    (
+        "UDP stream timeout 181",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {udpStreamTimeoutSeconds: 181}",
+        "udpStreamTimeoutSeconds must be from 60 to 180",
+    ),
+    (
+        "UDP timeout 61",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {udpTimeoutSeconds: 61}",
+        "udpTimeoutSeconds must be from 30 to 60",
     ),
     (
         "card -1",
@@ -142,6 +167,18 @@ fn each_is_refused_with_its_message() -> Result<(), Failure> {
         ("named", "subnetName: private, nodeSelector: {a: b}, securityGroupNames: [web], tags: {team: net}"),
         ("paced", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 3}"),
         ("percent", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '100%'}"),
+        (
+            "long",
+            "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {tcpEstablishedTimeoutSeconds: 432000, \
+             udpStreamTimeoutSeconds: 180, udpTimeoutSeconds: 60}",
+        ),
+        (
+            "short",
+            "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {tcpEstablishedTimeoutSeconds: 60, \
+             udpStreamTimeoutSeconds: 60, udpTimeoutSeconds: 30}",
+        ),
+        ("some", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: '100%'}"),
+        ("few", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: 999999999}"),
     ] {
         environment.apply(&manifest(spec).replace("bad", name))?;
     }

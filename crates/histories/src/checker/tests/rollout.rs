@@ -94,6 +94,36 @@ fn more_unavailable_nodes_than_allowed_break_max_unavailable() {
 }
 
 #[test]
+fn a_percentage_of_the_matched_nodes_is_rounded_up() {
+    // 34 % of 3 nodes are 1.02 nodes.
+    let mut two = outdated(3);
+    two.writes(LATER, KUBECTL, "nodeenis", NODEENI, ["spec", "rollout"], json!({ "maxUnavailable": "34%" }));
+    replaces(&mut two, &[(1_000, REPLICA, 1), (2_000, REPLICA, 2)]);
+    holds(&two);
+    replaces(&mut two, &[(3_000, REPLICA, 3)]);
+    breaks(&two, Invariant::MaxUnavailable, "while n1, n2 of e1 wait for replacements: at most 2 at a time");
+
+    // A Node without the labels does not count: 33 % of 3 nodes are 0.99 nodes, and of 4 nodes 1.32.
+    let mut one = outdated(3);
+    let mut other = one.objects[&("nodes", NODE.to_owned())].clone();
+    other["metadata"] = json!({ "name": "n4", "labels": { "ng": "y" } });
+    other["spec"]["providerID"] = json!(format!("aws:///{}/i-00000004", zone("a")));
+    one.stores(LATER, KUBECTL, "nodes", other.clone());
+    one.writes(LATER, KUBECTL, "nodeenis", NODEENI, ["spec", "rollout"], json!({ "maxUnavailable": "33%" }));
+    replaces(&mut one, &[(1_000, REPLICA, 1), (2_000, REPLICA, 2)]);
+    breaks(&one, Invariant::MaxUnavailable, "while n1 of e1 wait for replacements: at most 1 at a time");
+
+    // A replica may not know yet that a Node has lost its labels, so the Node counts.
+    let mut late = outdated(3);
+    other["metadata"]["labels"] = json!({ "ng": "x" });
+    late.stores(LATER, KUBECTL, "nodes", other.clone());
+    late.writes(LATER, KUBECTL, "nodeenis", NODEENI, ["spec", "rollout"], json!({ "maxUnavailable": "33%" }));
+    late.writes(LATER + 1, KUBECTL, "nodes", "n4", ["metadata", "labels"], json!({ "ng": "y" }));
+    replaces(&mut late, &[(1_000, REPLICA, 1), (2_000, REPLICA, 2)]);
+    holds(&late);
+}
+
+#[test]
 fn an_edit_that_a_stale_watch_may_hide_excuses_the_replica() {
     let stale = Operation::StaleWatch { replica: 0, lasts: 60_000 };
     let events = vec![Event { at: LATER, operation: stale }];

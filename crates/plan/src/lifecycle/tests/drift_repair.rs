@@ -84,3 +84,24 @@ fn edits_do_not_count_as_undone_repairs() {
     }
     assert_eq!(world.call_history.repairs.undone_often(world.now), None);
 }
+
+/// The timeouts of connection tracking are changed in one call, and only if the NodeENI asks for one that EC2 does not show.
+#[test]
+fn a_timeout_that_is_not_asked_for_stays_as_ec2_shows_it() {
+    let timeouts = |tcp, udp| ConnectionTracking {
+        tcp_established_timeout_seconds: tcp,
+        udp_stream_timeout_seconds: None,
+        udp_timeout_seconds: udp,
+    };
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    let Observation::Seen(eni) = &mut world.observation else { panic!() };
+    eni.connection_tracking = timeouts(Some(600), Some(45));
+    assert_eq!(send(&mut world, |_| Ok(())), None, "nothing is asked for");
+    world.spec.connection_tracking = timeouts(Some(350), None);
+    let Action::Modify { change, .. } = world.step().action else { panic!() };
+    assert_eq!(change, Change::ConnectionTracking(timeouts(Some(350), Some(45))));
+    assert_eq!(send(&mut world, |_| Ok(())), Some("connectionTracking"));
+    assert_eq!(send(&mut world, |_| Ok(())), None);
+    world.spec.connection_tracking = ConnectionTracking::default();
+    assert_eq!(send(&mut world, |_| Ok(())), None, "a timeout that is removed from the spec stays");
+}

@@ -5,20 +5,21 @@ use std::net::Ipv4Addr;
 
 use jiff::SignedDuration;
 
+use super::connection_tracking;
 use super::describe_enis;
 use super::groups::{GroupUser, check_groups};
 use super::tags::{check_tags, read_tags};
 use super::{Call, Response};
 use crate::ec2::api_error::ApiError;
 use crate::ec2::ids::Kind;
-use crate::ec2::model::{Creator, Eni, Shape};
+use crate::ec2::model::{ConnectionTracking, Creator, Eni, Shape};
 use crate::ec2::params::Params;
 use crate::ec2::state::State;
 use crate::ec2::xml::Element;
 
 pub(super) const PARAMETERS: &[&str] = &[
     "ClientToken",
-    "ConnectionTrackingSpecification",
+    connection_tracking::PARAMETER,
     "Description",
     "EnablePrimaryIpv6",
     "InterfaceType",
@@ -79,6 +80,7 @@ struct Request {
     prefix_count: u32,
     ipv6_count: u32,
     ipv6_prefix_count: u32,
+    connection_tracking: ConnectionTracking,
 }
 
 /// Parses a request and checks what does not depend on the account.
@@ -131,6 +133,7 @@ fn read(params: &Params) -> Result<Request, ApiError> {
         prefix_count,
         ipv6_count,
         ipv6_prefix_count,
+        connection_tracking: connection_tracking::read(params)?,
     })
 }
 
@@ -276,6 +279,7 @@ fn allocate(
         ipv6_addresses,
         ipv6_prefixes,
         source_dest_check: true,
+        connection_tracking: request.connection_tracking,
         requester_managed: false,
         managed: false,
         shape: Shape::default(),

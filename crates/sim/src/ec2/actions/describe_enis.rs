@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Call, Response};
+use super::{Call, Response, connection_tracking};
 use crate::ec2::api_error::ApiError;
 use crate::ec2::faults::Fault;
 use crate::ec2::filters::{Filters, is_unfiltered};
@@ -135,6 +135,7 @@ pub(super) fn element(
         .child(Element::set("ipv4PrefixSet", prefixes))
         .child(Element::set("ipv6PrefixSet", ipv6_prefixes))
         .with("interfaceType", &eni.interface_type)
+        .child_some(connection_tracking::element(&eni.connection_tracking))
         .child_some(
             eni.managed.then(|| Element::new("operator").with("managed", true).with("principal", "eks.amazonaws.com")),
         )

@@ -5,6 +5,7 @@
 
 mod attach;
 mod call;
+mod connection_tracking;
 mod create;
 mod delete;
 mod describe_enis;

@@ -1,21 +1,28 @@
 //! ModifyNetworkInterfaceAttribute, which changes one attribute per call.
 
 use super::groups::{GroupUser, check_groups};
-use super::{Call, Response};
+use super::{Call, Response, connection_tracking};
 use crate::ec2::api_error::ApiError;
 use crate::ec2::ids::Kind;
 use crate::ec2::model::{AttachmentStatus, Eni};
 use crate::ec2::params::Params;
 use crate::ec2::state::State;
 
-pub(super) const PARAMETERS: &[&str] =
-    &["Attachment", "Description", "NetworkInterfaceId", "SecurityGroupId", "SourceDestCheck"];
+pub(super) const PARAMETERS: &[&str] = &[
+    "Attachment",
+    connection_tracking::PARAMETER,
+    "Description",
+    "NetworkInterfaceId",
+    "SecurityGroupId",
+    "SourceDestCheck",
+];
 
 pub(in crate::ec2) fn modify(state: &mut State, call: &Call) -> Result<Response, ApiError> {
     let params = &call.params;
     let id = params.required("NetworkInterfaceId")?;
     Kind::Eni.check(id)?;
-    let attributes = ["Attachment", "Description", "SecurityGroupId", "SourceDestCheck"];
+    let attributes =
+        ["Attachment", connection_tracking::PARAMETER, "Description", "SecurityGroupId", "SourceDestCheck"];
     let given: Vec<&str> = attributes.into_iter().filter(|name| params.mentions(name)).collect();
     let [attribute] = given[..] else {
         return Err(ApiError::combination(format!("Exactly one attribute may be modified at a time, not {given:?}")));
@@ -33,6 +40,8 @@ pub(in crate::ec2) fn modify(state: &mut State, call: &Call) -> Result<Response,
             }
             description.clone_into(&mut eni.description);
         }
+        // A timeout that the request does not name has its default again.
+        connection_tracking::PARAMETER => eni.connection_tracking = connection_tracking::read(params)?,
         "SourceDestCheck" => {
             eni.source_dest_check =
                 params.flag("SourceDestCheck.Value")?.ok_or_else(|| ApiError::missing("SourceDestCheck.Value"))?;
