@@ -9,10 +9,12 @@ pub mod crds;
 pub mod eniattachment;
 pub mod ids;
 pub mod names;
+pub mod node_selector_term;
 pub mod nodeeni;
 #[cfg(test)]
 mod reference_docs;
 mod schema;
 
 pub use eniattachment::{ENIAttachment, EniAttachmentSpec, EniAttachmentStatus, EniRequest, NodeSettings};
+pub use node_selector_term::{LabelRequirement, NodeSelectorTerm};
 pub use nodeeni::{NodeENI, NodeEniSpec, NodeEniStatus};

@@ -1,5 +1,6 @@
 //! `NodeENI`: which nodes get an ENI, in which subnet, at which device index.
 
+use crate::node_selector_term::NodeSelectorTerm;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -51,6 +52,9 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new(
+        "(has(self.nodeSelector) && size(self.nodeSelector) > 0) || (has(self.nodeSelectorTerms) && size(self.nodeSelectorTerms) > 0)"
+    ).message("nodeSelector must name at least one label, because an empty selector would match every node: or set nodeSelectorTerms"),
+    validation = Rule::new(
         "has(self.subnetID) || has(self.subnetName) || (has(self.subnetIDs) && size(self.subnetIDs) > 0) || (has(self.subnetNames) && size(self.subnetNames) > 0)"
     ).message("a NodeENI needs a subnet: set subnetID, subnetIDs, subnetName or subnetNames"),
     validation = Rule::new(
@@ -64,10 +68,16 @@ use std::collections::BTreeMap;
     ).message("deviceIndex 0 of network card 0 is the node's primary network interface: use deviceIndex 1 or higher, or another networkCardIndex")
 )]
 pub struct NodeEniSpec {
-    /// Labels that a node must have, all of them, to get the ENI.
-    #[x_kube(validation = Rule::new("size(self) > 0").message("nodeSelector must name at least one label: an empty selector would match every node"))]
+    /// Labels that a node must have, all of them, to get the ENI. It may be left out if nodeSelectorTerms is set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub node_selector: BTreeMap<String, String>,
+
+    /// Label selectors, of which a node must match at least one, besides nodeSelector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 10))]
+    #[x_kube(validation = Rule::new("size(self) > 0").message("nodeSelectorTerms must have at least one term, or be left out"))]
+    pub node_selector_terms: Option<Vec<NodeSelectorTerm>>,
 
     /// The subnet by ID. All subnets that are given by ID or by name are united.
     #[serde(rename = "subnetID", default, skip_serializing_if = "Option::is_none")]

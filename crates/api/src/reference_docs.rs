@@ -25,11 +25,8 @@ const CHANGE: &[(&str, &str)] = &[
     ("mtu", NODE),
     ("networkCardIndex", REPLACED),
     ("nodeConfig", NODE),
-    (
-        "nodeSelector",
-        "nodes that match now get ENIs; nodes that no longer match lose their ENIs after the label grace, or when the pods that \
-         use them have ended if the controller waits for pods",
-    ),
+    ("nodeSelector", SELECTION),
+    ("nodeSelectorTerms", SELECTION),
     ("privateIPCount", REPLACED),
     ("rollout.maxRemovals", "applies to the next removals"),
     ("rollout.maxUnavailable", "applies to the next replacements"),
@@ -42,6 +39,8 @@ const CHANGE: &[(&str, &str)] = &[
     ("subnetNames", SUBNETS),
     ("tags", "in place; a tag that is removed here is removed from the ENI"),
 ];
+const SELECTION: &str = "nodes that match now get ENIs; nodes that no longer match lose their ENIs after the label grace, or \
+                         when the pods that use them have ended if the controller waits for pods";
 const IN_PLACE: &str = "in place";
 const REPLACED: &str = "the ENIs are replaced, at most `rollout.maxUnavailable` nodes at a time";
 const NODE: &str = "copied to the ENIAttachment (`spec.nodeSettings`) for the node agent; no EC2 call";

@@ -2,6 +2,7 @@
 
 use crate::checker::model::{Model, ModelEni, ModelNode, ModelNodeEni};
 use crate::environment::{GROUPS, group, group_name, zone};
+use crate::node_selection::selects;
 use crate::script::SubnetPlace;
 use multi_eni_api::NodeEniSpec;
 use std::collections::BTreeMap;
@@ -47,7 +48,7 @@ pub fn desired_places(
     subnets: &[SubnetPlace],
 ) -> DesiredPlaces {
     let Some(spec) = &nodeeni.spec else { return DesiredPlaces::Unknown };
-    if nodeeni.deleting || !spec.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value)) {
+    if nodeeni.deleting || !selects(spec, &node.labels) {
         return DesiredPlaces::Nothing;
     }
     if node.deleting {

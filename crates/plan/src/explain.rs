@@ -15,6 +15,7 @@ pub use line::{Line, Mark, Slot};
 pub use text::{explain_node, explain_nodeeni, plan_text};
 
 use crate::attachment::Attachment;
+use crate::node_selector::{self, NodeSelectorTerm};
 use crate::nodeeni::{NodeEni, SubnetRef};
 use crate::observed::{Ec2Catalog, ObservedNode};
 use crate::orphans;
@@ -49,6 +50,9 @@ pub struct NodeEniPlan {
     pub name: String,
     /// Its nodeSelector: the labels that a Node must have.
     pub selector: BTreeMap<String, String>,
+    /// Its nodeSelectorTerms, of which a Node must match at least one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub selector_terms: Vec<NodeSelectorTerm>,
     /// Why nothing is done for this NodeENI.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -113,6 +117,7 @@ fn nodeeni_plan(input: &Input<'_>, nodeeni: &NodeEni) -> NodeEniPlan {
     NodeEniPlan {
         name: nodeeni.name.clone(),
         selector: spec.map(|spec| spec.selector.clone()).unwrap_or_default(),
+        selector_terms: spec.map(|spec| spec.selector_terms.clone()).unwrap_or_default(),
         problem: nodeeni.spec.as_ref().err().map(ToString::to_string),
         is_refused: false,
         deleting: nodeeni.deleting,
@@ -146,6 +151,7 @@ fn nothing(name: &str, problem: &str) -> NodeEniPlan {
     NodeEniPlan {
         name: name.to_owned(),
         selector: BTreeMap::new(),
+        selector_terms: Vec::new(),
         problem: Some(problem.to_owned()),
         is_refused: false,
         deleting: false,
@@ -209,13 +215,16 @@ fn orphans(input: &Input<'_>) -> Vec<String> {
     lone.chain(untagged).collect()
 }
 
-/// The labels that a Node lacks for a NodeENI, one text each. Empty: the Node matches.
-pub fn missing_labels(selector: &BTreeMap<String, String>, node: &ObservedNode) -> Vec<String> {
-    let missing = selector.iter().filter(|(key, value)| node.labels.get(key) != Some(value.as_str()));
-    missing
-        .map(|(key, value)| match node.labels.get(key) {
-            Some(has) => format!("{key} is {has}, not {value}"),
-            None => format!("no label {key}={value}"),
-        })
-        .collect()
+/// What a Node lacks to match a NodeENI: the labels of nodeSelector, one text each, and a term of nodeSelectorTerms. Empty: the
+/// Node matches.
+pub fn missing_labels(nodeeni_plan: &NodeEniPlan, node: &ObservedNode) -> Vec<String> {
+    let selector = nodeeni_plan.selector.iter();
+    let missing = selector.filter(|(key, value)| node.labels.get(key) != Some(value.as_str()));
+    let labels = missing.map(|(key, value)| match node.labels.get(key) {
+        Some(has) => format!("{key} is {has}, not {value}"),
+        None => format!("no label {key}={value}"),
+    });
+    let terms = &nodeeni_plan.selector_terms;
+    let no_term = !terms.is_empty() && !terms.iter().any(|term| term.matches(&node.labels));
+    labels.chain(no_term.then(|| format!("no term matches: {}", node_selector::text(terms)))).collect()
 }

@@ -37,6 +37,7 @@ pub mod invariants;
 pub mod lifecycle;
 pub mod lookup_failure;
 pub mod max_removals;
+pub mod node_selector;
 pub mod nodeeni;
 pub mod observed;
 pub mod orphans;

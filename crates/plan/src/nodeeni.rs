@@ -2,6 +2,7 @@
 //! object and looks nothing up.
 
 use crate::max_removals::MaxRemovals;
+use crate::node_selector::NodeSelectorTerm;
 use crate::observed::ObservedNode;
 use crate::spec_validation;
 use crate::string_map::StringMap;
@@ -55,8 +56,11 @@ pub enum Unreadable {
     #[error("the spec names no subnet: set subnetID, subnetIDs, subnetName or subnetNames")]
     NoSubnet,
     /// The selector is empty.
-    #[error("nodeSelector is empty and would match every node: name at least one label")]
+    #[error("nodeSelector is empty and would match every node: name at least one label, or set nodeSelectorTerms")]
     NoSelector,
+    /// A term of `nodeSelectorTerms` cannot be used: a sentence.
+    #[error("nodeSelectorTerms: {0}")]
+    NodeSelectorTerm(String),
     /// `deviceIndex` is out of bounds, 0 to 63, or 0 on network card 0.
     #[error(
         "deviceIndex {0} is out of bounds: it must be 1 to 63, or from 0 where networkCardIndex is 1 or higher (index 0 of card \
@@ -91,6 +95,8 @@ pub enum SubnetRef {
 pub struct EniSpec {
     /// Labels that a node must have.
     pub selector: BTreeMap<String, String>,
+    /// Label selectors, of which a node must match at least one. Empty: `selector` alone decides.
+    pub selector_terms: Vec<NodeSelectorTerm>,
     /// Subnets in the order of the spec; those by ID come first, as in upstream.
     pub subnets: Vec<SubnetRef>,
     /// Groups by ID.
@@ -126,9 +132,10 @@ pub struct EniSpec {
 }
 
 impl EniSpec {
-    /// Whether the selector matches these labels.
+    /// Whether the selector and one of the terms match these labels.
     pub fn matches(&self, labels: &StringMap) -> bool {
         self.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && (self.selector_terms.is_empty() || self.selector_terms.iter().any(|term| term.matches(labels)))
     }
 }
 
@@ -154,6 +161,15 @@ impl NodeEni {
     pub fn may_have_upstreams_on(&self, node: &ObservedNode) -> bool {
         let listed = |entry: &UpstreamEntry| node.instance.as_ref() == Ok(&entry.instance);
         !self.upstream.is_empty() && (self.spec_for(&node.labels).is_some() || self.upstream.iter().any(listed))
+    }
+
+    /// The fields of the spec that select nodes, for a sentence.
+    pub fn selector_fields(&self) -> &'static str {
+        match self.spec.as_ref().map(|spec| (spec.selector.is_empty(), spec.selector_terms.is_empty())) {
+            Ok((true, false)) => "nodeSelectorTerms",
+            Ok((false, false)) => "nodeSelector and nodeSelectorTerms",
+            Ok((_, true)) | Err(_) => "nodeSelector",
+        }
     }
 
     /// The spec if the NodeENI selects a node with these labels now; None if its spec is unusable or it is being deleted.
@@ -190,7 +206,9 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
     if subnets.is_empty() {
         return Err(Unreadable::NoSubnet);
     }
-    if spec.node_selector.is_empty() {
+    let terms = spec.node_selector_terms.iter().flatten().map(NodeSelectorTerm::read);
+    let selector_terms = terms.collect::<Result<Vec<_>, _>>().map_err(Unreadable::NodeSelectorTerm)?;
+    if spec.node_selector.is_empty() && selector_terms.is_empty() {
         return Err(Unreadable::NoSelector);
     }
     let lowest = i32::from(spec.network_card_index.unwrap_or(0) <= 0);
@@ -209,6 +227,7 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
     let max_removals = spec.rollout.as_ref().and_then(|r| r.max_removals.as_ref()).map(max_removals).transpose()?;
     Ok(EniSpec {
         selector: spec.node_selector.clone(),
+        selector_terms,
         subnets,
         groups,
         group_names: spec.security_group_names.clone().unwrap_or_default(),

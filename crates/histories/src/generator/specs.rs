@@ -12,7 +12,7 @@ const OPTIONAL: [&str; 6] =
 /// A random spec. `cards`: how many network cards the instances have.
 pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
     let mut spec = Map::new();
-    spec.insert("nodeSelector".into(), selector(rng));
+    select(rng, &mut spec);
     place(rng, &mut spec);
     spec.insert("deviceIndex".into(), json!(rng.i32(1..6)));
     for field in OPTIONAL {
@@ -42,7 +42,7 @@ pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
 pub(super) fn edit(rng: &mut Rng, spec: &Value, cards: usize) -> Value {
     let mut spec = spec.as_object().cloned().unwrap_or_default();
     match rng.u32(0..16) {
-        0 | 1 => drop(spec.insert("nodeSelector".into(), selector(rng))),
+        0 | 1 => select(rng, &mut spec),
         2 | 3 => place(rng, &mut spec),
         4 => drop(spec.insert("deviceIndex".into(), json!(rng.i32(1..6)))),
         5..11 => {
@@ -60,6 +60,37 @@ pub(super) fn edit(rng: &mut Rng, spec: &Value, cards: usize) -> Value {
         _ => set(rng, &mut spec, "addresses"),
     }
     Value::Object(spec)
+}
+
+/// Sets the selector: labels, in one spec of four terms besides or instead.
+fn select(rng: &mut Rng, spec: &mut Map<String, Value>) {
+    spec.remove("nodeSelectorTerms");
+    spec.insert("nodeSelector".into(), selector(rng));
+    if rng.u32(0..4) == 0 {
+        spec.insert("nodeSelectorTerms".into(), terms(rng));
+        if rng.bool() {
+            spec.remove("nodeSelector");
+        }
+    }
+}
+
+fn terms(rng: &mut Rng) -> Value {
+    let expression = |key: &str, operator: &str, values: &[&str]| match values {
+        [] => json!({ "matchExpressions": [{ "key": key, "operator": operator }] }),
+        values => json!({ "matchExpressions": [{ "key": key, "operator": operator, "values": values }] }),
+    };
+    pick(
+        rng,
+        &[
+            json!([{ "matchLabels": { "ng": "x" } }, { "matchLabels": { "tier": "db" } }]),
+            json!([expression("ng", "In", &["x", "y"])]),
+            json!([expression("ng", "NotIn", &["y"])]),
+            json!([expression("tier", "Exists", &[])]),
+            json!([expression("tier", "DoesNotExist", &[]), expression("ng", "In", &["y"])]),
+            json!([{ "matchLabels": { "ng": "x" }, "matchExpressions": [{ "key": "tier", "operator": "NotIn", "values": ["db"] }] }]),
+        ],
+    )
+    .clone()
 }
 
 fn selector(rng: &mut Rng) -> Value {

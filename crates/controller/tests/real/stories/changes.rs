@@ -55,6 +55,14 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
         (json!({ "subnetIDs": null, "subnetNames": ["page"] }), REMOVED.into()),
         (json!({ "nodeSelector": { "ng": "nobody" } }), REMOVED.into()),
         (json!({ "nodeSelector": { "ng": "multi-eni" } }), ADDED.into()),
+        (json!({ "nodeSelectorTerms": [{ "matchLabels": { "ng": "nobody" } }] }), REMOVED.into()),
+        (
+            json!({ "nodeSelectorTerms": [
+                { "matchLabels": { "ng": "nobody" } },
+                { "matchExpressions": [{ "key": "ng", "operator": "In", "values": ["other", "multi-eni"] }] },
+            ] }),
+            ADDED.into(),
+        ),
     ]
 }
 

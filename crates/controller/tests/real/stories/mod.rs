@@ -23,6 +23,7 @@ mod refusals;
 mod refused;
 mod restored;
 mod takeover;
+mod terms;
 
 use std::fmt::Write as _;
 

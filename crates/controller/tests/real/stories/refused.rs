@@ -27,7 +27,7 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("no subnet", "nodeSelector: {a: b}", "a NodeENI needs a subnet"),
     ("an empty subnet list", "subnetIDs: [], nodeSelector: {a: b}", "a NodeENI needs a subnet"),
     ("subnetName empty", "subnetName: '', nodeSelector: {a: b}", "subnetName must not be empty"),
-    ("no selector", "subnetID: subnet-12345678", "nodeSelector: Required value"),
+    ("no selector", "subnetID: subnet-12345678", "nodeSelector must name at least one label"),
     ("an empty selector", "subnetID: subnet-12345678, nodeSelector: {}", "nodeSelector must name at least one label"),
     (
         "a bad group",
@@ -118,6 +118,57 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ),
     ("addresses 0", "subnetID: subnet-12345678, nodeSelector: {a: b}, privateIPCount: 0", "must be from 1 to 50"),
     ("an unknown field", "subnetID: subnet-12345678, nodeSelector: {a: b}, subnetId: x", "unknown field"),
+    (
+        "no terms",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeSelectorTerms: []",
+        "must have at least one term",
+    ),
+    ("an empty term", "subnetID: subnet-12345678, nodeSelectorTerms: [{}]", "it would match every node"),
+    (
+        "an empty term beside another",
+        "subnetID: subnet-12345678, nodeSelectorTerms: [{matchLabels: {a: b}}, {matchLabels: {}, matchExpressions: []}]",
+        "it would match every node",
+    ),
+    (
+        "an unknown operator",
+        "subnetID: subnet-12345678, nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Gt, values: ['1']}]}]",
+        "supported values: \"In\", \"NotIn\", \"Exists\", \"DoesNotExist\"",
+    ),
+    (
+        "In without values",
+        "subnetID: subnet-12345678, nodeSelectorTerms: [{matchExpressions: [{key: a, operator: In}]}]",
+        "the operators In and NotIn need at least one value",
+    ),
+    (
+        "NotIn without values",
+        "subnetID: subnet-12345678, nodeSelectorTerms: [{matchExpressions: [{key: a, operator: NotIn, values: []}]}]",
+        "the operators In and NotIn need at least one value",
+    ),
+    (
+        "Exists with a value",
+        "subnetID: subnet-12345678, nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Exists, values: [b]}]}]",
+        "the operators Exists and DoesNotExist take no values",
+    ),
+    (
+        "a key with a blank",
+        "subnetID: subnet-12345678, nodeSelectorTerms: [{matchExpressions: [{key: 'a b', operator: Exists}]}]",
+        "key must be a label key such as",
+    ),
+    (
+        "a value with a blank",
+        "subnetID: subnet-12345678, nodeSelectorTerms: [{matchExpressions: [{key: a, operator: In, values: ['b c']}]}]",
+        "values must be label values such as",
+    ),
+    (
+        "a label with a blank",
+        "subnetID: subnet-12345678, nodeSelectorTerms: [{matchLabels: {'a b': c}}]",
+        "matchLabels must have label keys such as",
+    ),
+    (
+        "a label value with a blank",
+        "subnetID: subnet-12345678, nodeSelectorTerms: [{matchLabels: {a: 'b c'}}]",
+        "matchLabels must have label keys such as",
+    ),
 ];
 
 pub(super) fn manifest(spec: &str) -> String {
@@ -141,6 +192,11 @@ fn each_is_refused_with_its_message() -> Result<(), Failure> {
         ("high", "subnetID: subnet-0123456789abcdef0, nodeSelector: {a: b}, deviceIndex: 63, mtu: 9001"),
         ("named", "subnetName: private, nodeSelector: {a: b}, securityGroupNames: [web], tags: {team: net}"),
         ("paced", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 3}"),
+        (
+            "terms",
+            "subnetID: subnet-12345678, nodeSelectorTerms: [{matchLabels: {example.com/pool: ''}}, {matchExpressions: [{key: a, \
+             operator: In, values: [b, '']}, {key: c, operator: DoesNotExist}]}]",
+        ),
         ("percent", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '100%'}"),
     ] {
         environment.apply(&manifest(spec).replace("bad", name))?;

@@ -1,0 +1,104 @@
+//! `nodeSelectorTerms`, as a user meets them: terms are alternatives, an edit of a term is paced as an edit of nodeSelector is, and
+//! `multi-eni plan` says why a node does not match.
+
+use super::plan::{multi_eni, reader};
+use crate::harness::account::{GROUP, SUBNET_A};
+use crate::harness::{Environment, Failure, SOON};
+use serde_json::{Value, json};
+
+const FIRST: &str = "i-0aaaaaaaaaaaaaaa1";
+const SECOND: &str = "i-0bbbbbbbbbbbbbbb2";
+const THIRD: &str = "i-0ccccccccccccccc3";
+
+fn nodeeni(spec: &Value) -> String {
+    json!({ "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "NodeENI", "metadata": { "name": "one" }, "spec": spec }).to_string()
+}
+
+/// One term: `pool` has one of these values, and the node is no GPU node.
+fn pools(values: &[&str]) -> Value {
+    json!([
+        { "matchExpressions": [
+            { "key": "pool", "operator": "In", "values": values },
+            { "key": "gpu", "operator": "DoesNotExist" },
+        ] },
+        { "matchLabels": { "hpc": "yes" } },
+    ])
+}
+
+fn edit(environment: &Environment, values: &[&str]) -> Result<(), Failure> {
+    let patch = json!({ "spec": { "nodeSelectorTerms": pools(values) } }).to_string();
+    environment.kubectl(&["patch", "nodeeni", "one", "--type=merge", "-p", &patch])?;
+    Ok(())
+}
+
+#[test]
+fn a_node_matches_one_of_the_terms() -> Result<(), Failure> {
+    let environment = Environment::with_a_controller()?;
+    environment.node("node1", FIRST)?;
+    environment.node("node2", SECOND)?;
+    environment.node("node3", THIRD)?;
+    environment.kubectl(&["label", "node", "node1", "pool=storage"])?;
+    environment.kubectl(&["label", "node", "node2", "pool=storage", "gpu=a100"])?;
+    environment.kubectl(&["label", "node", "node3", "hpc=yes"])?;
+    let spec =
+        json!({ "nodeSelectorTerms": pools(&["storage", "voice"]), "subnetID": SUBNET_A, "securityGroupIDs": [GROUP] });
+    environment.apply(&nodeeni(&spec))?;
+    environment.attached(FIRST, &[1], SOON)?;
+    environment.attached(THIRD, &[1], SOON)?;
+    environment.condition("one", "Ready", "True", SOON)?;
+    environment.assert_eq(
+        "matched nodes",
+        environment.get(&["nodeeni", "one"])?["status"]["matchedNodes"].as_i64(),
+        Some(2),
+    );
+    environment.attached(SECOND, &[], SOON)?;
+
+    let kubeconfig = reader(&environment)?;
+    let (_, text, _) = multi_eni(&environment, &kubeconfig, &["explain", "node/node2"], "")?;
+    assert!(text.contains("pool in (storage,voice),!gpu or hpc=yes"), "{text}");
+
+    // The node is no GPU node any more.
+    environment.kubectl(&["label", "node", "node2", "gpu-"])?;
+    environment.attached(SECOND, &[1], SOON)?;
+    // nodeSelector and the terms together: a node must match both.
+    let both = json!({ "spec": { "nodeSelector": { "hpc": "yes" } } }).to_string();
+    environment.kubectl(&["patch", "nodeeni", "one", "--type=merge", "-p", &both])?;
+    environment.attached(FIRST, &[], SOON)?;
+    environment.attached(SECOND, &[], SOON)?;
+    environment.attached(THIRD, &[1], SOON)?;
+    environment.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
+    environment.clean(SOON)?;
+    environment.passed();
+    Ok(())
+}
+
+#[test]
+fn a_typo_in_a_term_is_paced_like_a_typo_in_node_selector() -> Result<(), Failure> {
+    const NODES: usize = 12;
+    let environment = Environment::with_a_controller()?;
+    for n in 1..=NODES {
+        environment.node(&format!("node{n:02}"), &format!("i-0aaaaaaaaaaaaaa{n:02}"))?;
+    }
+    environment.kubectl(&["label", "node", "--all", "pool=storage"])?;
+    let spec = json!({ "nodeSelectorTerms": pools(&["storage"]), "subnetID": SUBNET_A, "securityGroupIDs": [GROUP] });
+    environment.apply(&nodeeni(&spec))?;
+    let attached = || environment.account.ours().iter().filter(|eni| eni.attachment.is_some()).count();
+    let until = |expected: usize| {
+        environment.until(&format!("{expected} ENIs attached"), SOON * 2, || match attached() {
+            found if found == expected => Ok(()),
+            found => Err(format!("{found} are attached").into()),
+        })
+    };
+    until(NODES)?;
+    environment.condition("one", "Ready", "True", SOON)?;
+    edit(&environment, &["sotrage"])?;
+    let (_, message) = environment.condition("one", "RemovalPaced", "True", SOON)?;
+    assert!(message.contains("no longer match nodeSelectorTerms"), "{message}");
+    until(NODES - 10)?;
+    // The typo is corrected.
+    edit(&environment, &["storage"])?;
+    until(NODES)?;
+    environment.condition("one", "RemovalPaced", "False", SOON)?;
+    environment.passed();
+    Ok(())
+}
