@@ -6,6 +6,7 @@
 
 pub mod conditions;
 pub mod crds;
+pub mod ec2_selector_terms;
 pub mod eniattachment;
 pub mod ids;
 pub mod names;
@@ -15,6 +16,7 @@ pub mod nodeeni;
 mod reference_docs;
 mod schema;
 
+pub use ec2_selector_terms::{SecurityGroupSelectorTerm, SubnetSelectorTerm};
 pub use eniattachment::{ENIAttachment, EniAttachmentSpec, EniAttachmentStatus, EniRequest, NodeSettings};
 pub use node_selector_term::{LabelRequirement, NodeSelectorTerm};
 pub use nodeeni::{NodeENI, NodeEniSpec, NodeEniStatus};

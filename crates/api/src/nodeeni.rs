@@ -1,5 +1,6 @@
 //! `NodeENI`: which nodes get an ENI, in which subnet, at which device index.
 
+use crate::ec2_selector_terms::SecurityGroupSelectorTerm;
 use crate::node_selector_term::NodeSelectorTerm;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -64,6 +65,9 @@ use std::collections::BTreeMap;
         "!(has(self.ipv6PrefixCount) && self.ipv6PrefixCount > 0 && has(self.ipv6AddressCount) && self.ipv6AddressCount > 0)"
     ).message("ipv6PrefixCount and ipv6AddressCount exclude each other on EC2: set one of them"),
     validation = Rule::new(
+        "!has(self.securityGroupSelectorTerms) || ((!has(self.securityGroupIDs) || size(self.securityGroupIDs) == 0) && (!has(self.securityGroupNames) || size(self.securityGroupNames) == 0))"
+    ).message("securityGroupSelectorTerms excludes securityGroupIDs and securityGroupNames: write them as terms, {id: …} and {name: …}"),
+    validation = Rule::new(
         "!has(self.deviceIndex) || self.deviceIndex > 0 || (has(self.networkCardIndex) && self.networkCardIndex > 0)"
     ).message("deviceIndex 0 of network card 0 is the node's primary network interface: use deviceIndex 1 or higher, or another networkCardIndex")
 )]
@@ -114,6 +118,12 @@ pub struct NodeEniSpec {
     #[schemars(length(max = 16), inner(length(max = 255)))]
     #[x_kube(validation = Rule::new("self.all(s, size(s) > 0)").message("securityGroupNames must not have empty entries"))]
     pub security_group_names: Option<Vec<String>>,
+
+    /// Security groups of the subnet's VPC by ID, name or tags: all groups that match one of the terms. At least one must match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("size(self) > 0").message("securityGroupSelectorTerms must have at least one term, or be left out"))]
+    pub security_group_selector_terms: Option<Vec<SecurityGroupSelectorTerm>>,
 
     /// Device index of the first ENI, 1 to 63, or from 0 where networkCardIndex is 1 or higher; further subnets
     /// of the zone take the next ones. The controller never uses another index.

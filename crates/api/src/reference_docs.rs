@@ -32,6 +32,10 @@ const CHANGE: &[(&str, &str)] = &[
     ("rollout.maxUnavailable", "applies to the next replacements"),
     ("securityGroupIDs", "in place; if no group is left, the old groups stay"),
     ("securityGroupNames", "in place; if no group is left, the old groups stay"),
+    (
+        "securityGroupSelectorTerms",
+        "in place, also when the tags of security groups change; if no group matches, the old groups stay",
+    ),
     ("sourceDestCheck", IN_PLACE),
     ("subnetID", SUBNETS),
     ("subnetIDs", SUBNETS),

@@ -10,6 +10,7 @@ use compact_str::CompactString;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_plan::ec2_errors::CallError;
+use multi_eni_plan::ec2_terms::TagTerm;
 use multi_eni_plan::instance_life::InstanceState;
 use multi_eni_plan::observed::{
     AttachmentState, InstanceLimits, ObservedAttachment, ObservedEni, ObservedIpv6, ObservedSubnet, UNKNOWN_INDEX,
@@ -20,6 +21,15 @@ use std::collections::BTreeMap;
 /// A filter that matches the values literally.
 pub(crate) fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
     Filter::builder().name(name).set_values(Some(values.into_iter().map(literal).collect())).build()
+}
+
+/// Filters that a resource with all tags of the term passes.
+pub(crate) fn tag_filters(term: &TagTerm) -> Vec<Filter> {
+    let of = |(key, value): (&str, Option<&str>)| match value {
+        Some(value) => filter(&format!("tag:{key}"), [value]),
+        None => filter("tag-key", [key]),
+    };
+    term.tags().map(of).collect()
 }
 
 /// Escapes `*`, `?` and `\`, which EC2 reads in filter values as wildcards and escapes.

@@ -1,6 +1,7 @@
 //! Parses a NodeENI once. A spec that passes the schema and cannot be used gives an error as data. This file uses only the stored
 //! object and looks nothing up.
 
+use crate::ec2_terms::GroupTerm;
 use crate::max_removals::MaxRemovals;
 use crate::node_selector::NodeSelectorTerm;
 use crate::observed::ObservedNode;
@@ -11,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use multi_eni_api::ids::{EniId, InstanceId, MalformedId, SecurityGroupId, SubnetId};
 use multi_eni_api::names::{ANNOTATION_ALLOW_REMOVALS, NODEENI_FINALIZER};
 use multi_eni_api::nodeeni::AttachmentEntry;
-use multi_eni_api::{NodeENI, NodeSettings};
+use multi_eni_api::{NodeENI, NodeEniSpec, NodeSettings};
 use std::collections::BTreeMap;
 
 /// A NodeENI as the decisions use it.
@@ -61,6 +62,9 @@ pub enum Unreadable {
     /// A term of `nodeSelectorTerms` cannot be used: a sentence.
     #[error("nodeSelectorTerms: {0}")]
     NodeSelectorTerm(String),
+    /// A term of `securityGroupSelectorTerms` cannot be used: a sentence.
+    #[error("securityGroupSelectorTerms: {0}")]
+    GroupTerm(String),
     /// `deviceIndex` is out of bounds, 0 to 63, or 0 on network card 0.
     #[error(
         "deviceIndex {0} is out of bounds: it must be 1 to 63, or from 0 where networkCardIndex is 1 or higher (index 0 of card \
@@ -103,6 +107,8 @@ pub struct EniSpec {
     pub groups: Vec<SecurityGroupId>,
     /// Groups by name.
     pub group_names: Vec<String>,
+    /// Terms that select groups. If there are any, `groups` and `group_names` are empty.
+    pub group_terms: Vec<GroupTerm>,
     /// The first device index, 0 to 63, and never 0 on card 0. Each further subnet uses the next index.
     pub index: i32,
     /// Network card index, 0 to 31.
@@ -222,6 +228,7 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
     for id in spec.security_group_ids.iter().flatten() {
         push_new(&mut groups, SecurityGroupId::parse(id)?);
     }
+    let group_terms = group_terms(spec)?;
     spec_validation::of_spec(spec).map_err(Unreadable::OutOfBounds)?;
     let max_unavailable = spec.rollout.as_ref().and_then(|r| r.max_unavailable).unwrap_or(1);
     let max_removals = spec.rollout.as_ref().and_then(|r| r.max_removals.as_ref()).map(max_removals).transpose()?;
@@ -231,6 +238,7 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         subnets,
         groups,
         group_names: spec.security_group_names.clone().unwrap_or_default(),
+        group_terms,
         index: spec.device_index,
         card: spec.network_card_index.unwrap_or(0),
         delete_on_termination: spec.delete_on_termination,
@@ -252,6 +260,17 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         max_unavailable: usize::try_from(max_unavailable).unwrap_or(1).max(1),
         max_removals,
     })
+}
+
+fn group_terms(spec: &NodeEniSpec) -> Result<Vec<GroupTerm>, Unreadable> {
+    let terms = spec.security_group_selector_terms.iter().flatten().map(GroupTerm::read);
+    let terms = terms.collect::<Result<Vec<_>, _>>().map_err(Unreadable::GroupTerm)?;
+    let lists = [&spec.security_group_ids, &spec.security_group_names];
+    if !terms.is_empty() && lists.into_iter().flatten().flatten().next().is_some() {
+        let why = "they exclude securityGroupIDs and securityGroupNames: write those as terms";
+        return Err(Unreadable::GroupTerm(why.to_owned()));
+    }
+    Ok(terms)
 }
 
 fn max_removals(stored: &IntOrString) -> Result<MaxRemovals, Unreadable> {

@@ -1,6 +1,7 @@
 //! Observed state as plain data: Nodes, subnets, security groups, instance types, and ENIs as EC2 showed them last. The cache and
 //! the store fill these types and the decisions read them. Nothing is decided here.
 
+use crate::ec2_terms::TagTerm;
 use crate::lookup_failure::LookupFailure;
 use crate::string_map::StringMap;
 use compact_str::CompactString;
@@ -68,6 +69,8 @@ pub enum CatalogLookup {
     SubnetsByName,
     /// Security groups by name.
     Groups,
+    /// Security groups by tags.
+    GroupsByTags,
     /// Limits of instance types.
     InstanceTypes,
 }
@@ -77,10 +80,19 @@ impl CatalogLookup {
     pub fn action(self) -> &'static str {
         match self {
             Self::SubnetsById | Self::SubnetsByName => "DescribeSubnets",
-            Self::Groups => "DescribeSecurityGroups",
+            Self::Groups | Self::GroupsByTags => "DescribeSecurityGroups",
             Self::InstanceTypes => "DescribeInstanceTypes",
         }
     }
+}
+
+/// Security groups with the tags of a term, as EC2 showed them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaggedGroups {
+    /// VPC and ID of each group, in every VPC.
+    pub groups: BTreeSet<(String, SecurityGroupId)>,
+    /// Whether the last two answers showed the same groups.
+    pub is_confirmed: bool,
 }
 
 /// The known subnets, security groups and instance types, and those that EC2 does not know. No entry: not looked up yet.
@@ -96,6 +108,8 @@ pub struct Ec2Catalog {
     pub subnets_named_since: BTreeMap<String, Timestamp>,
     /// Security groups by name: VPC and group ID of every group of that name.
     pub groups_named: BTreeMap<String, BTreeSet<(String, SecurityGroupId)>>,
+    /// Security groups by the tags of a term.
+    pub groups_tagged: BTreeMap<TagTerm, TaggedGroups>,
     /// Limits by instance type; None: EC2 does not know the type.
     pub instance_types: BTreeMap<String, Option<InstanceLimits>>,
     /// The failure of the last lookup of each kind; no entry if the lookup succeeded.

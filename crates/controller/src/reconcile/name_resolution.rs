@@ -6,6 +6,7 @@ use crate::work_queue::Key;
 use jiff::SignedDuration;
 use multi_eni_api::ids::SubnetId;
 use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
+use multi_eni_plan::ec2_terms::{GroupTerm, TagTerm};
 use multi_eni_plan::nodeeni::{EniSpec, SubnetRef};
 use std::collections::BTreeSet;
 
@@ -19,6 +20,7 @@ struct Names {
     subnets: BTreeSet<String>,
     /// IDs of subnets that EC2 did not know. The zone and VPC of a known subnet never change.
     missing: BTreeSet<SubnetId>,
+    group_tags: BTreeSet<TagTerm>,
 }
 
 impl Reconciler {
@@ -30,7 +32,7 @@ impl Reconciler {
         }
         self.names_looked_up_at = Some(now);
         let names = self.names_in_use(|_| true);
-        self.deps.ec2.refresh(names.groups, names.subnets, names.missing);
+        self.refresh(names);
         // EC2 may know an instance type by now that it did not know before.
         let unknown = self.deps.ec2.catalog().unknown_types();
         let in_use = |kind: &String| self.store.nodes().any(|node| node.instance_type.as_ref() == Some(kind));
@@ -43,6 +45,13 @@ impl Reconciler {
         for entry in self.store.nodeenis().filter(|entry| of(&entry.nodeeni.uid)) {
             let Ok(spec) = &entry.nodeeni.spec else { continue };
             names.groups.extend(spec.group_names.iter().cloned());
+            for term in &spec.group_terms {
+                match term {
+                    GroupTerm::Id(_) => {}
+                    GroupTerm::Name(name) => drop(names.groups.insert(name.clone())),
+                    GroupTerm::Tags(tags) => drop(names.group_tags.insert(tags.clone())),
+                }
+            }
             for subnet in &spec.subnets {
                 match subnet {
                     SubnetRef::Name(name) => drop(names.subnets.insert(name.clone())),
@@ -65,13 +74,20 @@ impl Reconciler {
         if error.code() == "InvalidSubnetID.NotFound" {
             names.missing.extend(SubnetId::parse(&entry.attachment.request.subnet_id).ok());
         }
+        self.refresh(names);
+    }
+
+    fn refresh(&self, names: Names) {
         self.deps.ec2.refresh(names.groups, names.subnets, names.missing);
+        self.deps.ec2.refresh_tagged(names.group_tags);
     }
 
     /// Reconciles all Nodes and ENIAttachments of NodeENIs that use names: a name is resolved to something else now.
     pub(super) fn names_changed(&mut self) {
         let uses_names = |spec: &EniSpec| {
-            !spec.group_names.is_empty() || spec.subnets.iter().any(|subnet| matches!(subnet, SubnetRef::Name(_)))
+            !spec.group_names.is_empty()
+                || !spec.group_terms.is_empty()
+                || spec.subnets.iter().any(|subnet| matches!(subnet, SubnetRef::Name(_)))
         };
         let users: Vec<&str> = self
             .store

@@ -91,6 +91,7 @@ impl Reconciler {
                 Need::Subnet(SubnetRef::Id(id)) => ids.push(id.clone()),
                 Need::Subnet(SubnetRef::Name(name)) => names.push(name.clone()),
                 Need::Group(name) => groups.push(name.clone()),
+                Need::TaggedGroups(term) => self.deps.ec2.lookup_tagged_groups(term),
                 Need::InstanceType(kind) => types.push(kind.clone()),
             }
         }

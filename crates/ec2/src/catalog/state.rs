@@ -4,8 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{SecurityGroupId, SubnetId};
 use multi_eni_plan::ec2_errors::CallError;
+use multi_eni_plan::ec2_terms::TagTerm;
 use multi_eni_plan::lookup_failure::LookupFailure;
-use multi_eni_plan::observed::{CatalogLookup, Ec2Catalog, InstanceLimits, ObservedSubnet};
+use multi_eni_plan::observed::{CatalogLookup, Ec2Catalog, InstanceLimits, ObservedSubnet, TaggedGroups};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub(crate) enum CatalogQuery {
     Subnet(SubnetId),
     SubnetName(String),
     GroupName(String),
+    GroupTags(TagTerm),
 }
 
 /// The known facts, and when each lookup was last answered.
@@ -41,6 +43,7 @@ impl CatalogState {
         catalog.missing_subnets.clear();
         catalog.subnets_named.clear();
         catalog.groups_named.clear();
+        catalog.groups_tagged.clear();
         catalog.instance_types.retain(|_, limits| limits.is_some());
         self.answered.clear();
     }
@@ -88,6 +91,21 @@ impl CatalogState {
                 catalog.groups_named.insert(name.clone(), groups.collect());
                 answered.insert(CatalogQuery::GroupName(name.clone()), at);
             }
+        })
+    }
+
+    /// Applies a lookup of groups by the tags of a term that began at `at`; `found` is (VPC, ID). Returns whether the facts
+    /// changed. The groups are confirmed once two answers in a row show the same.
+    pub fn apply_tagged_groups(
+        &mut self,
+        at: Timestamp,
+        term: &TagTerm,
+        groups: BTreeSet<(String, SecurityGroupId)>,
+    ) -> bool {
+        self.apply(|catalog, answered| {
+            let is_confirmed = catalog.groups_tagged.get(term).is_some_and(|known| known.groups == groups);
+            catalog.groups_tagged.insert(term.clone(), TaggedGroups { groups, is_confirmed });
+            answered.insert(CatalogQuery::GroupTags(term.clone()), at);
         })
     }
 
@@ -154,8 +172,17 @@ pub(super) fn names_changed(before: &Ec2Catalog, now: &Ec2Catalog) -> bool {
             tracing::info!(name, ?old, new = ?ids, "subnet name resolves to other subnets");
         }
     }
+    for (term, groups) in &now.groups_tagged {
+        if let Some(old) = before.groups_tagged.get(term).filter(|old| old.groups != groups.groups) {
+            tracing::info!(%term, old = ?old.groups, new = ?groups.groups, "security group tags select other groups");
+        }
+    }
     let gone = |catalog: &Ec2Catalog| catalog.missing_subnets.keys().cloned().collect::<Vec<_>>();
-    before.groups_named != now.groups_named || before.subnets_named != now.subnets_named || gone(before) != gone(now)
+    let is_tagged_alike = before.groups_tagged == now.groups_tagged;
+    !is_tagged_alike
+        || before.groups_named != now.groups_named
+        || before.subnets_named != now.subnets_named
+        || gone(before) != gone(now)
 }
 
 fn timeless(catalog: &Ec2Catalog) -> Ec2Catalog {
@@ -228,6 +255,29 @@ mod tests {
         assert!(!state.is_stale(&query, at(119), valid));
         assert!(state.is_stale(&query, at(120), valid));
         assert_eq!(state.catalog().groups_named.get("web"), Some(&BTreeSet::new()));
+    }
+
+    #[test]
+    fn tagged_groups_are_confirmed_by_the_second_equal_answer() {
+        let term = TagTerm::read(None, &[("team".to_owned(), "net".to_owned())].into()).unwrap();
+        let group = |n: u32| ("vpc-1".to_owned(), SecurityGroupId::parse(&format!("sg-{n:08x}")).unwrap());
+        let mut state = CatalogState::default();
+        let mut answer = |seconds: i64, ids: &[u32]| {
+            let changed = state.apply_tagged_groups(at(seconds), &term, ids.iter().copied().map(group).collect());
+            (changed, state.catalog().groups_tagged[&term].is_confirmed)
+        };
+        assert_eq!(answer(0, &[1, 2]), (true, false));
+        assert_eq!(answer(1, &[1, 2]), (true, true));
+        assert_eq!(answer(2, &[1, 2]), (false, true));
+        assert_eq!(answer(3, &[1]), (true, false), "a partial answer");
+        assert_eq!(answer(4, &[1, 2]), (true, false));
+        assert_eq!(answer(5, &[1, 2]), (true, true));
+        let query = CatalogQuery::GroupTags(term.clone());
+        assert!(!state.is_stale(&query, at(6), SignedDuration::from_secs(120)));
+        state.forget_absences();
+        assert!(
+            state.catalog().groups_tagged.is_empty() && state.is_stale(&query, at(6), SignedDuration::from_secs(120))
+        );
     }
 
     #[test]

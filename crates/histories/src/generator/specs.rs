@@ -1,7 +1,7 @@
 //! Draws NodeENI specs, and edits of them.
 
 use super::setting::{pick, subnets};
-use crate::environment::{GROUPS, group, group_name};
+use crate::environment::{GROUPS, TIER, group, group_name};
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
@@ -27,6 +27,9 @@ pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
         set(rng, &mut spec, "securityGroupNames");
     }
     if rng.u32(0..6) == 0 {
+        groups_by_terms(rng, &mut spec);
+    }
+    if rng.u32(0..6) == 0 {
         set(rng, &mut spec, "node settings");
     }
     if rng.u32(0..6) == 0 {
@@ -41,7 +44,7 @@ pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
 /// The spec with one random change.
 pub(super) fn edit(rng: &mut Rng, spec: &Value, cards: usize) -> Value {
     let mut spec = spec.as_object().cloned().unwrap_or_default();
-    match rng.u32(0..16) {
+    match rng.u32(0..18) {
         0 | 1 => select(rng, &mut spec),
         2 | 3 => place(rng, &mut spec),
         4 => drop(spec.insert("deviceIndex".into(), json!(rng.i32(1..6)))),
@@ -57,6 +60,7 @@ pub(super) fn edit(rng: &mut Rng, spec: &Value, cards: usize) -> Value {
         12 => set(rng, &mut spec, "node settings"),
         13 => set(rng, &mut spec, "interfaceType"),
         14 => card(rng, &mut spec, cards),
+        15 | 16 => groups_by_terms(rng, &mut spec),
         _ => set(rng, &mut spec, "addresses"),
     }
     Value::Object(spec)
@@ -130,6 +134,21 @@ fn place(rng: &mut Rng, spec: &mut Map<String, Value>) {
     }
 }
 
+/// Sets the security groups by terms, in place of the lists. Rarely no group matches.
+fn groups_by_terms(rng: &mut Rng, spec: &mut Map<String, Value>) {
+    spec.remove("securityGroupIDs");
+    spec.remove("securityGroupNames");
+    let by_name = |number: u64| json!({ "name": group_name(number) });
+    let terms = match rng.u32(0..16) {
+        0..5 => json!([{ "tags": { TIER: "shared" } }]),
+        5..8 => json!([{ "tags": { TIER: "*" } }, by_name(GROUPS)]),
+        8..11 => json!([by_name(rng.u64(1..=GROUPS)), by_name(rng.u64(1..=GROUPS))]),
+        11..15 => json!([{ "id": group(rng.u64(1..=GROUPS)) }]),
+        _ => json!([{ "tags": { TIER: "nobody" } }]),
+    };
+    spec.insert("securityGroupSelectorTerms".into(), terms);
+}
+
 /// Sets the network card: the first one, another one, rarely one that no instance has.
 fn card(rng: &mut Rng, spec: &mut Map<String, Value>, cards: usize) {
     match rng.u32(0..10) {
@@ -140,6 +159,10 @@ fn card(rng: &mut Rng, spec: &mut Map<String, Value>, cards: usize) {
 }
 
 fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
+    // Terms exclude the lists.
+    if field.starts_with("securityGroup") {
+        spec.remove("securityGroupSelectorTerms");
+    }
     let value = match field {
         "securityGroupIDs" => {
             let ids: Vec<String> = (1..=GROUPS).filter(|_| rng.bool()).map(group).collect();

@@ -244,6 +244,9 @@ impl<'a> NodePlanner<'a> {
     ) -> Result<Vec<SecurityGroupId>, UnassignedReason> {
         let input = self.input;
         let vpc = subnets.first().map_or("", |subnet| subnet.vpc.as_str());
+        if !spec.group_terms.is_empty() {
+            return self.groups_of_terms(&spec.group_terms, vpc);
+        }
         input.catalog.groups(&spec.groups, &spec.group_names, vpc).map_err(|(name, found)| {
             self.plan.needs.insert(Need::Group(name.to_owned()));
             let Some(several) = found else {

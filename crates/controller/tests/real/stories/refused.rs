@@ -119,6 +119,46 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("addresses 0", "subnetID: subnet-12345678, nodeSelector: {a: b}, privateIPCount: 0", "must be from 1 to 50"),
     ("an unknown field", "subnetID: subnet-12345678, nodeSelector: {a: b}, subnetId: x", "unknown field"),
     (
+        "group terms and a list",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupIDs: [sg-12345678], securityGroupSelectorTerms: [{name: web}]",
+        "securityGroupSelectorTerms excludes securityGroupIDs and securityGroupNames",
+    ),
+    (
+        "no group terms",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupSelectorTerms: []",
+        "securityGroupSelectorTerms must have at least one term",
+    ),
+    (
+        "an empty group term",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupSelectorTerms: [{tags: {}}]",
+        "a term of securityGroupSelectorTerms must not be empty",
+    ),
+    (
+        "a group term with id and name",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupSelectorTerms: [{id: sg-12345678, name: web}]",
+        "a term of securityGroupSelectorTerms has one of id, name and tags",
+    ),
+    (
+        "a group term with name and tags",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupSelectorTerms: [{name: web, tags: {a: b}}]",
+        "a term of securityGroupSelectorTerms has one of id, name and tags",
+    ),
+    (
+        "a group term with a bad ID",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupSelectorTerms: [{id: web}]",
+        "id must be a security group ID such as",
+    ),
+    (
+        "a group term with a wildcard in a value",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupSelectorTerms: [{tags: {tier: 'web*'}}]",
+        "'*' stands for any value, and is no part of a value",
+    ),
+    (
+        "a group term with an empty value",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupSelectorTerms: [{tags: {tier: ''}}]",
+        "values that are not empty",
+    ),
+    (
         "no terms",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeSelectorTerms: []",
         "must have at least one term",
@@ -196,6 +236,11 @@ fn each_is_refused_with_its_message() -> Result<(), Failure> {
             "terms",
             "subnetID: subnet-12345678, nodeSelectorTerms: [{matchLabels: {example.com/pool: ''}}, {matchExpressions: [{key: a, \
              operator: In, values: [b, '']}, {key: c, operator: DoesNotExist}]}]",
+        ),
+        (
+            "groups",
+            "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupSelectorTerms: [{id: sg-12345678}, {name: web}, {tags: \
+             {tier: '*', team: net}}]",
         ),
         ("percent", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '100%'}"),
     ] {

@@ -1,8 +1,8 @@
-//! `nodeSelectorTerms`, as a user meets them: terms are alternatives, an edit of a term is paced as an edit of nodeSelector is, and
-//! `multi-eni plan` says why a node does not match.
+//! Selector terms, as a user meets them. `nodeSelectorTerms`: terms are alternatives, an edit of a term is paced as an edit of
+//! nodeSelector is, and `multi-eni explain` says why a node does not match. `securityGroupSelectorTerms`: all groups that match.
 
 use super::plan::{multi_eni, reader};
-use crate::harness::account::{GROUP, SUBNET_A};
+use crate::harness::account::{GROUP, SUBNET_A, VPC};
 use crate::harness::{Environment, Failure, SOON};
 use serde_json::{Value, json};
 
@@ -99,6 +99,61 @@ fn a_typo_in_a_term_is_paced_like_a_typo_in_node_selector() -> Result<(), Failur
     edit(&environment, &["storage"])?;
     until(NODES)?;
     environment.condition("one", "RemovalPaced", "False", SOON)?;
+    environment.passed();
+    Ok(())
+}
+
+#[test]
+fn security_groups_by_name_tags_and_id() -> Result<(), Failure> {
+    const WEB: &str = "sg-0aaaaaaaaaaaaaaa2";
+    const DB: &str = "sg-0aaaaaaaaaaaaaaa3";
+    const ELSEWHERE: &str = "sg-0bbbbbbbbbbbbbbb1";
+    let environment = Environment::with_a_controller()?;
+    let ec2 = &environment.account.ec2;
+    ec2.add_security_group(WEB, VPC, "web");
+    ec2.add_security_group(DB, VPC, "db");
+    ec2.add_security_group(ELSEWHERE, "vpc-0bbbbbbbbbbbbbbb1", "elsewhere");
+    for (group, tier) in [(WEB, "front"), (DB, "back"), (ELSEWHERE, "back")] {
+        ec2.tag_place(group, "tier", Some(tier)).map_err(|error| error.to_string())?;
+    }
+    environment.node("node1", FIRST)?;
+    environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
+    let apply = |terms: Value| {
+        let spec =
+            json!({ "nodeSelector": { "ng": "multi-eni" }, "subnetID": SUBNET_A, "securityGroupSelectorTerms": terms });
+        environment.apply(&nodeeni(&spec))
+    };
+    apply(json!([{ "tags": { "tier": "nobody" } }]))?;
+    let (reason, message) = environment.condition("one", "Degraded", "True", SOON)?;
+    environment.assert_eq(&message, reason.as_str(), "SecurityGroupNotResolved");
+    assert!(message.contains("tag tier=nobody"), "{message}");
+    environment.assert_eq("calls while no group matches", environment.account.mutations().len(), 0);
+
+    // Of two terms all groups of the VPC count, and none of another VPC.
+    let groups = |expected: &[&str]| {
+        environment.until(&format!("the groups {expected:?}"), SOON, || {
+            let mut found = environment.account.ours_on(FIRST).remove(&1).map(|eni| eni.groups).unwrap_or_default();
+            found.sort();
+            let mut expected = expected.to_vec();
+            expected.sort_unstable();
+            if found == expected { Ok(()) } else { Err(format!("{found:?}").into()) }
+        })
+    };
+    apply(json!([{ "tags": { "tier": "back" } }, { "name": "web" }]))?;
+    environment.attached(FIRST, &[1], SOON)?;
+    groups(&[WEB, DB])?;
+    let created = environment.account.created();
+    apply(json!([{ "tags": { "tier": "*" } }, { "id": GROUP }]))?;
+    groups(&[GROUP, WEB, DB])?;
+    apply(json!([{ "id": DB }]))?;
+    groups(&[DB])?;
+    // No group matches: the ENI keeps its groups, and the NodeENI says so.
+    apply(json!([{ "name": "none" }]))?;
+    environment.condition("one", "Degraded", "True", SOON)?;
+    groups(&[DB])?;
+    environment.assert_eq("the ENI is changed in place", environment.account.created(), created);
+    environment.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
+    environment.clean(SOON)?;
     environment.passed();
     Ok(())
 }
