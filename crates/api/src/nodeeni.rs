@@ -1,6 +1,6 @@
 //! `NodeENI`: which nodes get an ENI, in which subnet, at which device index.
 
-use crate::ec2_selector_terms::SecurityGroupSelectorTerm;
+use crate::ec2_selector_terms::{SecurityGroupSelectorTerm, SubnetSelectorTerm};
 use crate::node_selector_term::NodeSelectorTerm;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -56,8 +56,11 @@ use std::collections::BTreeMap;
         "(has(self.nodeSelector) && size(self.nodeSelector) > 0) || (has(self.nodeSelectorTerms) && size(self.nodeSelectorTerms) > 0)"
     ).message("nodeSelector must name at least one label, because an empty selector would match every node: or set nodeSelectorTerms"),
     validation = Rule::new(
-        "has(self.subnetID) || has(self.subnetName) || (has(self.subnetIDs) && size(self.subnetIDs) > 0) || (has(self.subnetNames) && size(self.subnetNames) > 0)"
-    ).message("a NodeENI needs a subnet: set subnetID, subnetIDs, subnetName or subnetNames"),
+        "has(self.subnetID) || has(self.subnetName) || (has(self.subnetIDs) && size(self.subnetIDs) > 0) || (has(self.subnetNames) && size(self.subnetNames) > 0) || (has(self.subnetSelectorTerms) && size(self.subnetSelectorTerms) > 0)"
+    ).message("a NodeENI needs a subnet: set subnetID, subnetIDs, subnetName, subnetNames or subnetSelectorTerms"),
+    validation = Rule::new(
+        "!has(self.subnetSelectorTerms) || (!has(self.subnetID) && !has(self.subnetName) && (!has(self.subnetIDs) || size(self.subnetIDs) == 0) && (!has(self.subnetNames) || size(self.subnetNames) == 0))"
+    ).message("subnetSelectorTerms excludes subnetID, subnetIDs, subnetName and subnetNames: terms give one ENI on a node, lists one for each subnet of its zone"),
     validation = Rule::new(
         "!(has(self.ipv4PrefixCount) && self.ipv4PrefixCount > 0 && has(self.privateIPCount) && self.privateIPCount > 1)"
     ).message("ipv4PrefixCount and privateIPCount exclude each other on EC2: set one of them"),
@@ -106,6 +109,13 @@ pub struct NodeEniSpec {
     #[schemars(length(max = 64), inner(length(max = 255)))]
     #[x_kube(validation = Rule::new("self.all(s, size(s) > 0)").message("subnetNames must not have empty entries"))]
     pub subnet_names: Option<Vec<String>>,
+
+    /// Subnets of the node's VPC by ID, Name or tags: one ENI in one of the subnets of the node's zone that match one of the terms.
+    /// A new ENI gets the subnet with the most free addresses, and stays in it while a term matches that subnet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("size(self) > 0").message("subnetSelectorTerms must have at least one term, or be left out"))]
+    pub subnet_selector_terms: Option<Vec<SubnetSelectorTerm>>,
 
     /// Security groups by ID. With no group at all the VPC's default group applies.
     #[serde(rename = "securityGroupIDs", default, skip_serializing_if = "Option::is_none")]

@@ -41,6 +41,11 @@ const CHANGE: &[(&str, &str)] = &[
     ("subnetIDs", SUBNETS),
     ("subnetName", SUBNETS),
     ("subnetNames", SUBNETS),
+    (
+        "subnetSelectorTerms",
+        "an ENI whose subnet no term matches any more is replaced, at most `rollout.maxUnavailable` nodes at a time, or removed if \
+         no subnet of the zone matches; all other ENIs stay",
+    ),
     ("tags", "in place; a tag that is removed here is removed from the ENI"),
 ];
 const SELECTION: &str = "nodes that match now get ENIs; nodes that no longer match lose their ENIs after the label grace, or \

@@ -68,6 +68,7 @@ pub(crate) struct Inner {
     pub subnet_names: Batcher<String>,
     pub group_names: Batcher<String>,
     pub group_tags: Batcher<TagTerm>,
+    pub subnet_tags: Batcher<TagTerm>,
     pub instance_types: Batcher<String>,
 }
 
@@ -107,6 +108,7 @@ impl Ec2 {
             subnet_names: Batcher::new(),
             group_names: Batcher::new(),
             group_tags: Batcher::new(),
+            subnet_tags: Batcher::new(),
             instance_types: Batcher::new(),
             cluster,
             options,
@@ -126,6 +128,7 @@ impl Ec2 {
         self.inner.subnet_names.restart();
         self.inner.group_names.restart();
         self.inner.group_tags.restart();
+        self.inner.subnet_tags.restart();
         self.inner.instance_types.restart();
         let inner = &self.inner;
         // The loops run concurrently. `FuturesUnordered` polls a loop only when the loop was woken.
@@ -139,6 +142,7 @@ impl Ec2 {
         loops.push(self.answer(&inner.subnet_ids, |ids| self.fetch_subnets(ids)).boxed());
         loops.push(self.answer(&inner.subnet_names, |names| self.fetch_subnet_names(names)).boxed());
         loops.push(self.answer(&inner.group_names, |names| self.fetch_groups(names)).boxed());
+        loops.push(self.answer(&inner.subnet_tags, |terms| self.fetch_tagged_subnets(terms)).boxed());
         loops.push(self.answer(&inner.group_tags, |terms| self.fetch_tagged_groups(terms)).boxed());
         loops.push(self.answer(&inner.instance_types, |types| self.fetch_types(types)).boxed());
         tokio::select! {

@@ -68,9 +68,18 @@ impl Ec2 {
         }
     }
 
-    /// Requests security groups by the tags of these terms, however young the last answers are.
-    pub fn refresh_tagged(&self, groups: BTreeSet<TagTerm>) {
+    /// Requests subnets by the tags of a term, in every VPC, except those that were answered less than `network_valid` ago.
+    pub fn lookup_tagged_subnets(&self, term: &TagTerm) {
+        let (now, query) = (self.now(), CatalogQuery::SubnetTags(term.clone()));
+        if lock(&self.inner.catalog).is_stale(&query, now, self.inner.options.network_valid) {
+            self.inner.subnet_tags.request(term.clone());
+        }
+    }
+
+    /// Requests groups and subnets by the tags of these terms, however young the last answers are.
+    pub fn refresh_tagged(&self, groups: BTreeSet<TagTerm>, subnets: BTreeSet<TagTerm>) {
         groups.into_iter().for_each(|term| self.inner.group_tags.request(term));
+        subnets.into_iter().for_each(|term| self.inner.subnet_tags.request(term));
     }
 
     /// Requests groups and subnets by name, and subnets by ID, however young the last answer is.
@@ -98,6 +107,7 @@ impl Ec2 {
             || inner.subnet_names.is_open()
             || inner.group_names.is_open()
             || inner.group_tags.is_open()
+            || inner.subnet_tags.is_open()
             || inner.instance_types.is_open()
     }
 

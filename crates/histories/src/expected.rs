@@ -7,6 +7,8 @@ use crate::script::SubnetPlace;
 use multi_eni_api::{NodeEniSpec, SecurityGroupSelectorTerm};
 use std::collections::BTreeMap;
 
+mod subnet_terms;
+
 /// A place for an ENI on a node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -53,6 +55,9 @@ pub fn desired_places(
     }
     if node.deleting {
         return DesiredPlaces::Unknown;
+    }
+    if let Some(terms) = &spec.subnet_selector_terms {
+        return subnet_terms::place(model, (nodeeni, spec, terms), node, subnets);
     }
     let mut listed: Vec<&SubnetPlace> = Vec::new();
     let ids = spec.subnet_id.iter().chain(spec.subnet_ids.iter().flatten());
@@ -101,6 +106,9 @@ pub fn desired_places(
 /// Whether the list of subnets has an entry that stands for no subnet.
 pub fn has_unknown_subnet(spec: Option<&NodeEniSpec>, subnets: &[SubnetPlace]) -> bool {
     let Some(spec) = spec else { return false };
+    if let Some(terms) = &spec.subnet_selector_terms {
+        return subnet_terms::has_unknown(terms, subnets);
+    }
     let mut ids = spec.subnet_id.iter().chain(spec.subnet_ids.iter().flatten());
     let mut names = spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten());
     ids.any(|id| !subnets.iter().any(|place| place.id == *id))

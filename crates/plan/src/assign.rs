@@ -21,6 +21,7 @@ mod recover;
 mod replacement_check;
 mod resolved;
 mod slots;
+mod subnet_terms;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unassigned;

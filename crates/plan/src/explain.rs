@@ -15,6 +15,7 @@ pub use line::{Line, Mark, Slot};
 pub use text::{explain_node, explain_nodeeni, plan_text};
 
 use crate::attachment::Attachment;
+use crate::ec2_terms::SubnetTerm;
 use crate::node_selector::{self, NodeSelectorTerm};
 use crate::nodeeni::{NodeEni, SubnetRef};
 use crate::observed::{Ec2Catalog, ObservedNode};
@@ -130,7 +131,10 @@ fn nodeeni_plan(input: &Input<'_>, nodeeni: &NodeEni) -> NodeEniPlan {
         max_unavailable: spec.map_or(1, |spec| spec.max_unavailable),
         removal_pace: input.removals.get(&nodeeni.uid).and_then(|pace| pace.reported(nodeeni)),
         subnets: spec
-            .map(|spec| spec.subnets.iter().flat_map(|named| subnet(input.catalog, named)).collect())
+            .map(|spec| {
+                let listed = spec.subnets.iter().flat_map(|named| subnet(input.catalog, named));
+                listed.chain(spec.subnet_terms.iter().flat_map(|term| subnets_of_term(input.catalog, term))).collect()
+            })
             .unwrap_or_default(),
         lines,
     }
@@ -171,6 +175,21 @@ fn subnet(catalog: &Ec2Catalog, named: &SubnetRef) -> Vec<String> {
             (format!(" (Name={name})"), catalog.subnets_named.get(name).into_iter().flatten().collect())
         }
     };
+    described(catalog, &by, &ids)
+}
+
+fn subnets_of_term(catalog: &Ec2Catalog, term: &SubnetTerm) -> Vec<String> {
+    match term {
+        SubnetTerm::Id(id) => described(catalog, "", &[id]),
+        SubnetTerm::Tags(tags) => {
+            let ids: Vec<&SubnetId> = catalog.subnets_tagged.get(tags).into_iter().flatten().collect();
+            described(catalog, &format!(" ({tags})"), &ids)
+        }
+    }
+}
+
+/// A sentence for each subnet. `by`: the name or the tags by which it is selected.
+fn described(catalog: &Ec2Catalog, by: &str, ids: &[&SubnetId]) -> Vec<String> {
     let reported = |id: &&SubnetId| match catalog.subnets.get(*id) {
         Some(observed_subnet) => {
             let (zone, cidr, free) = (&observed_subnet.zone, &observed_subnet.cidr, observed_subnet.free_addresses);
@@ -181,8 +200,11 @@ fn subnet(catalog: &Ec2Catalog, named: &SubnetRef) -> Vec<String> {
         None => format!("subnet {id}: not looked up"),
     };
     if ids.is_empty() {
-        let known =
-            if by.is_empty() { "" } else { "no subnet with this name was found, or the name was not looked up" };
+        let known = if by.is_empty() {
+            ""
+        } else {
+            "no subnet was found by this name or these tags, or they were not looked up"
+        };
         return vec![format!("subnet{by}: {known}")];
     }
     ids.iter().map(reported).collect()

@@ -47,6 +47,7 @@ pub mod problem;
 pub mod removals;
 pub mod rollout;
 pub mod selected_groups;
+pub mod selected_subnets;
 pub mod settings;
 pub mod silence;
 pub mod spec_validation;

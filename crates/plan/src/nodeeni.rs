@@ -1,7 +1,7 @@
 //! Parses a NodeENI once. A spec that passes the schema and cannot be used gives an error as data. This file uses only the stored
 //! object and looks nothing up.
 
-use crate::ec2_terms::GroupTerm;
+use crate::ec2_terms::{GroupTerm, SubnetTerm};
 use crate::max_removals::MaxRemovals;
 use crate::node_selector::NodeSelectorTerm;
 use crate::observed::ObservedNode;
@@ -54,8 +54,11 @@ pub enum Unreadable {
     #[error(transparent)]
     Id(#[from] MalformedId),
     /// The spec names no subnet.
-    #[error("the spec names no subnet: set subnetID, subnetIDs, subnetName or subnetNames")]
+    #[error("the spec names no subnet: set subnetID, subnetIDs, subnetName, subnetNames or subnetSelectorTerms")]
     NoSubnet,
+    /// A term of `subnetSelectorTerms` cannot be used: a sentence.
+    #[error("subnetSelectorTerms: {0}")]
+    SubnetTerm(String),
     /// The selector is empty.
     #[error("nodeSelector is empty and would match every node: name at least one label, or set nodeSelectorTerms")]
     NoSelector,
@@ -103,6 +106,8 @@ pub struct EniSpec {
     pub selector_terms: Vec<NodeSelectorTerm>,
     /// Subnets in the order of the spec; those by ID come first, as in upstream.
     pub subnets: Vec<SubnetRef>,
+    /// Terms that select one subnet for each node. If there are any, `subnets` is empty.
+    pub subnet_terms: Vec<SubnetTerm>,
     /// Groups by ID.
     pub groups: Vec<SecurityGroupId>,
     /// Groups by name.
@@ -209,7 +214,8 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
     for name in spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten()).filter(|n| !n.is_empty()) {
         push_new(&mut subnets, SubnetRef::Name(name.clone()));
     }
-    if subnets.is_empty() {
+    let subnet_terms = subnet_terms(spec, &subnets)?;
+    if subnets.is_empty() && subnet_terms.is_empty() {
         return Err(Unreadable::NoSubnet);
     }
     let terms = spec.node_selector_terms.iter().flatten().map(NodeSelectorTerm::read);
@@ -236,6 +242,7 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         selector: spec.node_selector.clone(),
         selector_terms,
         subnets,
+        subnet_terms,
         groups,
         group_names: spec.security_group_names.clone().unwrap_or_default(),
         group_terms,
@@ -260,6 +267,16 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         max_unavailable: usize::try_from(max_unavailable).unwrap_or(1).max(1),
         max_removals,
     })
+}
+
+fn subnet_terms(spec: &NodeEniSpec, listed: &[SubnetRef]) -> Result<Vec<SubnetTerm>, Unreadable> {
+    let terms = spec.subnet_selector_terms.iter().flatten().map(SubnetTerm::read);
+    let terms = terms.collect::<Result<Vec<_>, _>>().map_err(Unreadable::SubnetTerm)?;
+    if !terms.is_empty() && !listed.is_empty() {
+        let why = "they exclude subnetID, subnetIDs, subnetName and subnetNames: keep the terms or the list";
+        return Err(Unreadable::SubnetTerm(why.to_owned()));
+    }
+    Ok(terms)
 }
 
 fn group_terms(spec: &NodeEniSpec) -> Result<Vec<GroupTerm>, Unreadable> {

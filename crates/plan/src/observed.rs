@@ -52,6 +52,10 @@ pub struct ObservedSubnet {
     pub owner: String,
     /// Tag Name.
     pub name: Option<String>,
+    /// All tags that EC2 shows. Of a subnet that another account shares, EC2 shows none of the owner's.
+    pub tags: StringMap,
+    /// Whether the last two Describes that showed the subnet showed the same tags.
+    pub tags_confirmed: bool,
     /// Free IPv4 addresses at the time of the Describe.
     pub free_addresses: i32,
     /// Start of the latest Describe that showed more free addresses than the Describe before.
@@ -67,6 +71,8 @@ pub enum CatalogLookup {
     SubnetsById,
     /// Subnets by their tag Name.
     SubnetsByName,
+    /// Subnets by tags.
+    SubnetsByTags,
     /// Security groups by name.
     Groups,
     /// Security groups by tags.
@@ -79,7 +85,7 @@ impl CatalogLookup {
     /// EC2's name of the action.
     pub fn action(self) -> &'static str {
         match self {
-            Self::SubnetsById | Self::SubnetsByName => "DescribeSubnets",
+            Self::SubnetsById | Self::SubnetsByName | Self::SubnetsByTags => "DescribeSubnets",
             Self::Groups | Self::GroupsByTags => "DescribeSecurityGroups",
             Self::InstanceTypes => "DescribeInstanceTypes",
         }
@@ -106,6 +112,8 @@ pub struct Ec2Catalog {
     pub subnets_named: BTreeMap<String, BTreeSet<SubnetId>>,
     /// Since when each name has stood for the same subnets, as far as this process has observed.
     pub subnets_named_since: BTreeMap<String, Timestamp>,
+    /// Subnets by the tags of a term, in every VPC, by the last answer.
+    pub subnets_tagged: BTreeMap<TagTerm, BTreeSet<SubnetId>>,
     /// Security groups by name: VPC and group ID of every group of that name.
     pub groups_named: BTreeMap<String, BTreeSet<(String, SecurityGroupId)>>,
     /// Security groups by the tags of a term.

@@ -6,8 +6,9 @@ use crate::work_queue::Key;
 use jiff::SignedDuration;
 use multi_eni_api::ids::SubnetId;
 use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
-use multi_eni_plan::ec2_terms::{GroupTerm, TagTerm};
+use multi_eni_plan::ec2_terms::{GroupTerm, SubnetTerm, TagTerm};
 use multi_eni_plan::nodeeni::{EniSpec, SubnetRef};
+use multi_eni_plan::observed::Ec2Catalog;
 use std::collections::BTreeSet;
 
 /// The age after which a resync is followed by a new lookup of all names.
@@ -21,6 +22,7 @@ struct Names {
     /// IDs of subnets that EC2 did not know. The zone and VPC of a known subnet never change.
     missing: BTreeSet<SubnetId>,
     group_tags: BTreeSet<TagTerm>,
+    subnet_tags: BTreeSet<TagTerm>,
 }
 
 impl Reconciler {
@@ -52,6 +54,16 @@ impl Reconciler {
                     GroupTerm::Tags(tags) => drop(names.group_tags.insert(tags.clone())),
                 }
             }
+            for term in &spec.subnet_terms {
+                match term {
+                    SubnetTerm::Id(id) if catalog.missing_subnets.contains_key(id) => {
+                        names.missing.extend([id.clone()])
+                    }
+                    SubnetTerm::Id(_) => {}
+                    SubnetTerm::Tags(tags) => drop(names.subnet_tags.insert(tags.clone())),
+                }
+            }
+            names.missing.extend(self.unselected_subnets(&entry.nodeeni.uid, spec, &catalog));
             for subnet in &spec.subnets {
                 match subnet {
                     SubnetRef::Name(name) => drop(names.subnets.insert(name.clone())),
@@ -61,6 +73,20 @@ impl Reconciler {
             }
         }
         names
+    }
+
+    /// The subnets of a NodeENI's ENIs that the last answers to its terms do not have. EC2 shows their tags only by their IDs.
+    fn unselected_subnets(&self, uid: &str, spec: &EniSpec, catalog: &Ec2Catalog) -> BTreeSet<SubnetId> {
+        let is_by_tags = spec.subnet_terms.iter().any(|term| matches!(term, SubnetTerm::Tags(_)));
+        let attachments = self.store.attachments_of(uid).filter(|_| is_by_tags);
+        let ids = attachments.filter_map(|entry| SubnetId::parse(&entry.attachment.request.subnet_id).ok());
+        let ids: BTreeSet<SubnetId> = ids.collect();
+        if ids.is_empty() {
+            return ids;
+        }
+        let selected: BTreeSet<&SubnetId> =
+            catalog.selected_subnets(&spec.subnet_terms).into_iter().map(|subnet| &subnet.id).collect();
+        ids.into_iter().filter(|id| !selected.contains(id)).collect()
     }
 
     /// Looks up the names of a NodeENI at once, because EC2 did not know the group or subnet of one of its calls.
@@ -79,7 +105,7 @@ impl Reconciler {
 
     fn refresh(&self, names: Names) {
         self.deps.ec2.refresh(names.groups, names.subnets, names.missing);
-        self.deps.ec2.refresh_tagged(names.group_tags);
+        self.deps.ec2.refresh_tagged(names.group_tags, names.subnet_tags);
     }
 
     /// Reconciles all Nodes and ENIAttachments of NodeENIs that use names: a name is resolved to something else now.
@@ -87,6 +113,7 @@ impl Reconciler {
         let uses_names = |spec: &EniSpec| {
             !spec.group_names.is_empty()
                 || !spec.group_terms.is_empty()
+                || !spec.subnet_terms.is_empty()
                 || spec.subnets.iter().any(|subnet| matches!(subnet, SubnetRef::Name(_)))
         };
         let users: Vec<&str> = self

@@ -38,6 +38,23 @@ impl Ec2 {
         self.learn(CatalogLookup::Groups, answer, |state, (at, found)| state.apply_groups(at, &names, found))
     }
 
+    /// Describes the subnets of each term.
+    pub(crate) async fn fetch_tagged_subnets(&self, terms: BTreeSet<TagTerm>) -> Result<(), CallError> {
+        let mut result = Ok(());
+        for term in &terms {
+            let answer = self
+                .all_subnets(convert::tag_filters(term))
+                .await
+                .map(|(at, subnets)| (at, self.readable("Subnet", &subnets, |subnet| convert::subnet(subnet, at))));
+            self.inner.subnet_tags.answered(&BTreeSet::from([term.clone()]));
+            let learned = self.learn(CatalogLookup::SubnetsByTags, answer, |state, (at, found)| {
+                state.apply_tagged_subnets(at, term, found)
+            });
+            result = result.and(learned);
+        }
+        result
+    }
+
     /// Describes the groups of each term. A term whose groups are not confirmed is asked for again at once, which is a second later.
     pub(crate) async fn fetch_tagged_groups(&self, terms: BTreeSet<TagTerm>) -> Result<(), CallError> {
         let mut result = Ok(());

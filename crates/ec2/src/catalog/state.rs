@@ -17,6 +17,7 @@ pub(crate) enum CatalogQuery {
     SubnetName(String),
     GroupName(String),
     GroupTags(TagTerm),
+    SubnetTags(TagTerm),
 }
 
 /// The known facts, and when each lookup was last answered.
@@ -42,6 +43,7 @@ impl CatalogState {
         let catalog = Arc::make_mut(&mut self.catalog);
         catalog.missing_subnets.clear();
         catalog.subnets_named.clear();
+        catalog.subnets_tagged.clear();
         catalog.groups_named.clear();
         catalog.groups_tagged.clear();
         catalog.instance_types.retain(|_, limits| limits.is_some());
@@ -74,6 +76,16 @@ impl CatalogState {
                 }
                 answered.insert(CatalogQuery::SubnetName(name.clone()), at);
             }
+            add_subnets(catalog, found);
+        })
+    }
+
+    /// Applies a lookup of subnets by the tags of a term that began at `at`. Returns whether the facts changed.
+    pub fn apply_tagged_subnets(&mut self, at: Timestamp, term: &TagTerm, found: Vec<ObservedSubnet>) -> bool {
+        self.apply(|catalog, answered| {
+            let ids = found.iter().map(|subnet| subnet.id.clone()).collect();
+            catalog.subnets_tagged.insert(term.clone(), ids);
+            answered.insert(CatalogQuery::SubnetTags(term.clone()), at);
             add_subnets(catalog, found);
         })
     }
@@ -143,6 +155,7 @@ fn add_subnets(catalog: &mut Ec2Catalog, found: Vec<ObservedSubnet>) {
         let known = catalog.subnets.get(&subnet.id);
         let more = known.is_some_and(|known| known.free_addresses < subnet.free_addresses);
         subnet.grown = if more { Some(subnet.as_of) } else { known.and_then(|known| known.grown) };
+        subnet.tags_confirmed = known.is_some_and(|known| known.tags == subnet.tags);
         catalog.missing_subnets.remove(&subnet.id);
         catalog.subnets.insert(subnet.id.clone(), subnet);
     }
@@ -155,6 +168,13 @@ fn forget_names_of(catalog: &mut Ec2Catalog, answered: &mut BTreeMap<CatalogQuer
         let stands = !ids.contains(subnet);
         if !stands {
             answered.remove(&CatalogQuery::SubnetName(name.clone()));
+        }
+        stands
+    });
+    catalog.subnets_tagged.retain(|term, ids| {
+        let stands = !ids.contains(subnet);
+        if !stands {
+            answered.remove(&CatalogQuery::SubnetTags(term.clone()));
         }
         stands
     });
@@ -177,8 +197,13 @@ pub(super) fn names_changed(before: &Ec2Catalog, now: &Ec2Catalog) -> bool {
             tracing::info!(%term, old = ?old.groups, new = ?groups.groups, "security group tags select other groups");
         }
     }
+    for (term, ids) in &now.subnets_tagged {
+        if let Some(old) = before.subnets_tagged.get(term).filter(|old| *old != ids) {
+            tracing::info!(%term, ?old, new = ?ids, "subnet tags select other subnets");
+        }
+    }
     let gone = |catalog: &Ec2Catalog| catalog.missing_subnets.keys().cloned().collect::<Vec<_>>();
-    let is_tagged_alike = before.groups_tagged == now.groups_tagged;
+    let is_tagged_alike = before.groups_tagged == now.groups_tagged && before.subnets_tagged == now.subnets_tagged;
     !is_tagged_alike
         || before.groups_named != now.groups_named
         || before.subnets_named != now.subnets_named
@@ -189,6 +214,7 @@ fn timeless(catalog: &Ec2Catalog) -> Ec2Catalog {
     let mut catalog = catalog.clone();
     for subnet in catalog.subnets.values_mut() {
         subnet.as_of = Timestamp::UNIX_EPOCH;
+        subnet.tags_confirmed = false;
     }
     catalog
 }
@@ -208,6 +234,8 @@ mod tests {
             vpc: "vpc-1".into(),
             cidr: "10.0.0.0/24".into(),
             owner: String::new(),
+            tags: [("Name", name)].into(),
+            tags_confirmed: false,
             name: Some(name.into()),
             free_addresses: 200,
             grown: None,
@@ -255,6 +283,28 @@ mod tests {
         assert!(!state.is_stale(&query, at(119), valid));
         assert!(state.is_stale(&query, at(120), valid));
         assert_eq!(state.catalog().groups_named.get("web"), Some(&BTreeSet::new()));
+    }
+
+    #[test]
+    fn tags_of_a_subnet_are_confirmed_by_the_second_equal_answer_whichever_lookup_it_is() {
+        let id = SubnetId::parse("subnet-00000001").unwrap();
+        let term = TagTerm::read(Some("a"), &BTreeMap::new()).unwrap();
+        let mut state = CatalogState::default();
+        let is_confirmed = |state: &CatalogState| state.catalog().subnets[&id].tags_confirmed;
+        assert!(state.apply_tagged_subnets(at(0), &term, vec![subnet(&id, "a", at(0))]));
+        assert!(!is_confirmed(&state));
+        assert!(!state.apply_subnets(at(1), &BTreeSet::from([id.clone()]), vec![subnet(&id, "a", at(1))]));
+        assert!(is_confirmed(&state));
+        // An answer without the subnet leaves the subnet as it was shown last.
+        assert!(state.apply_tagged_subnets(at(2), &term, vec![]));
+        assert!(is_confirmed(&state) && state.catalog().subnets_tagged[&term].is_empty());
+        assert!(state.apply_subnets(at(3), &BTreeSet::from([id.clone()]), vec![subnet(&id, "b", at(3))]));
+        assert!(!is_confirmed(&state), "other tags");
+        // EC2 does not know the ID: the term is looked up again.
+        state.apply_tagged_subnets(at(4), &term, vec![subnet(&id, "a", at(4))]);
+        assert!(state.apply_subnets(at(5), &BTreeSet::from([id.clone()]), vec![]));
+        assert!(state.catalog().subnets_tagged.is_empty());
+        assert!(state.is_stale(&CatalogQuery::SubnetTags(term), at(5), SignedDuration::from_secs(120)));
     }
 
     #[test]

@@ -54,6 +54,12 @@ pub fn kinds_of_names(state: &State) -> u64 {
     // Each set of tags is looked up by a call of its own.
     let tags: BTreeSet<String> =
         group_terms().filter_map(|term| term.tags.as_ref()).map(|tags| format!("{tags:?}")).collect();
-    let of_tags = u64::try_from(tags.len()).unwrap_or(u64::MAX);
+    let subnet_terms = specs().flat_map(|spec| spec.subnet_selector_terms.iter().flatten());
+    let of_subnet_terms: BTreeSet<String> =
+        subnet_terms.filter(|term| term.id.is_none()).map(|term| format!("{term:?}")).collect();
+    // Subnets that ENIs are in and that no answer has are described by their IDs.
+    let unknown = unknown || !of_subnet_terms.is_empty();
+    let of_tags = of_subnet_terms.len() + tags.len();
+    let of_tags = u64::try_from(of_tags).unwrap_or(u64::MAX);
     of_tags + [of_groups, of_subnets, unknown].into_iter().map(u64::from).sum::<u64>()
 }

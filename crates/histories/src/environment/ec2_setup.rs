@@ -47,6 +47,9 @@ pub(super) fn open(setting: &Setting, seed: u64, clock: SimClock) -> Result<Ec2,
     for (number, place) in setting.subnets.iter().enumerate() {
         let cidr = format!("10.100.{number}.0/{}", if place.tiny { 28 } else { 24 });
         add(&place.id, &place.zone, &cidr, place.name.as_deref())?;
+        if let Some(pool) = &place.pool {
+            ec2.tag_place(&place.id, POOL, Some(pool)).map_err(|error| format!("subnet {}: {error}", place.id))?;
+        }
         let block = format!("2001:db8:0:{number:x}::/64");
         ec2.set_ipv6_cidr(&place.id, &block).map_err(|error| format!("subnet {}: {error}", place.id))?;
     }
@@ -69,6 +72,9 @@ pub fn group(number: u64) -> String {
 pub fn group_name(number: u64) -> String {
     format!("group{number}")
 }
+
+/// The tag of the subnets that have a pool.
+pub const POOL: &str = "pool";
 
 /// The tag of the groups that [`tier`] names.
 pub const TIER: &str = "tier";

@@ -1,7 +1,7 @@
 //! Draws NodeENI specs, and edits of them.
 
 use super::setting::{pick, subnets};
-use crate::environment::{GROUPS, TIER, group, group_name};
+use crate::environment::{GROUPS, POOL, TIER, group, group_name};
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
@@ -111,10 +111,14 @@ fn selector(rng: &mut Rng) -> Value {
     .clone()
 }
 
-/// Sets the subnets: by ID or by name, one or several. Rarely the subnet does not exist.
+/// Sets the subnets: by ID or by name, one or several, or by terms. Rarely the subnet does not exist.
 fn place(rng: &mut Rng, spec: &mut Map<String, Value>) {
-    for field in ["subnetID", "subnetIDs", "subnetName", "subnetNames"] {
+    for field in ["subnetID", "subnetIDs", "subnetName", "subnetNames", "subnetSelectorTerms"] {
         spec.remove(field);
+    }
+    if rng.u32(0..5) == 0 {
+        spec.insert("subnetSelectorTerms".into(), subnet_terms(rng));
+        return;
     }
     let all = subnets();
     let id = |rng: &mut Rng| pick(rng, &all).id.clone();
@@ -131,6 +135,20 @@ fn place(rng: &mut Rng, spec: &mut Map<String, Value>) {
             spec.insert("subnetID".into(), json!(id(rng)));
         }
         _ => drop(spec.insert("subnetID".into(), json!("subnet-0dead000000000000"))),
+    }
+}
+
+/// Terms that select subnets. Rarely no subnet matches.
+fn subnet_terms(rng: &mut Rng) -> Value {
+    let all = subnets();
+    let by_id = |rng: &mut Rng| json!({ "id": pick(rng, &all).id });
+    match rng.u32(0..16) {
+        0..5 => json!([{ "tags": { POOL: "wide" } }]),
+        5..8 => json!([{ "tags": { POOL: "*" } }]),
+        8..10 => json!([{ "name": "storage" }]),
+        10..12 => json!([{ "name": "storage" }, { "tags": { POOL: "narrow" } }]),
+        12..15 => json!([by_id(rng), by_id(rng), by_id(rng)]),
+        _ => json!([{ "tags": { POOL: "nowhere" } }]),
     }
 }
 

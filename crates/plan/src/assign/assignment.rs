@@ -81,6 +81,8 @@ pub enum Need {
     InstanceState(InstanceId),
     /// A subnet by ID or by name.
     Subnet(SubnetRef),
+    /// Subnets by tags.
+    TaggedSubnets(TagTerm),
     /// A security group by name.
     Group(String),
     /// Security groups by tags.

@@ -19,6 +19,9 @@ const BY_AN_OLD_LOOKUP: usize = 10;
 /// The wait between probes doubles at most this often.
 const DOUBLINGS: u32 = 3;
 
+/// How long a refusal keeps new ENIs from choosing the subnet.
+const REFUSAL_COUNTS: SignedDuration = SignedDuration::from_mins(10);
+
 /// How long this process remembers the addresses that its Creates took. No Describe that a decision uses is older.
 const KNOWN: SignedDuration = SignedDuration::from_mins(15);
 
@@ -171,6 +174,31 @@ impl SubnetGate {
         SubnetDecision::Wait(if now < next { next } else { after(now, cooldown) })
     }
 
+    /// Whether a subnet seems to have room for an ENI for which no subnet is chosen yet. A refusal counts for ten minutes, or until
+    /// the subnet shows more free addresses than before.
+    pub fn has_room(&self, request: &EniRequest, observed_subnet: &ObservedSubnet, now: Timestamp) -> bool {
+        let refused = self.full.get(&pool(request)).is_some_and(|full| {
+            let has_grown = observed_subnet.grown.is_some_and(|at| at > full.failure.at);
+            !has_grown && full.failure.at.saturating_add(REFUSAL_COUNTS).is_ok_and(|end| now < end)
+        });
+        !refused && !self.is_short(request, observed_subnet)
+    }
+
+    /// The free addresses of a subnet, less those that this process took since the Describe or may take now. 0 without IPv4.
+    pub fn left(&self, observed_subnet: &ObservedSubnet) -> i32 {
+        let used = self.used.get(observed_subnet.id.as_str());
+        if has_ipv4_count(observed_subnet) {
+            used.map_or(observed_subnet.free_addresses, |used| used.left(observed_subnet))
+        } else {
+            0
+        }
+    }
+
+    /// Whether a Create for the ENIAttachment with this UID is sent and not answered.
+    pub fn is_trying(&self, uid: &str) -> bool {
+        self.used.values().any(|used| used.trying.contains_key(uid))
+    }
+
     /// Why this request waits, whether or not a Describe of the subnet is under way; None if it does not wait.
     pub fn standing(&self, request: &EniRequest, observed_subnet: Option<&ObservedSubnet>) -> Option<Standing<'_>> {
         match self.full.get(&pool(request)) {
@@ -297,6 +325,8 @@ mod tests {
             vpc: "vpc-1".into(),
             cidr: "10.0.0.0/28".into(),
             owner: String::new(),
+            tags: Default::default(),
+            tags_confirmed: false,
             name: None,
             free_addresses,
             grown: None,

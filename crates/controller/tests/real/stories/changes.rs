@@ -60,6 +60,10 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
         (json!({ "subnetName": null, "subnetIDs": [SUBNET_B, SUBNET_A] }), ADDED.into()),
         (json!({ "subnetIDs": [SUBNET_A, SUBNET_B] }), twice(REPLACED)),
         (json!({ "subnetIDs": null, "subnetNames": ["page"] }), REMOVED.into()),
+        // Terms that select the subnet of the ENI change nothing, whatever else they select.
+        (json!({ "subnetNames": null, "subnetSelectorTerms": [{ "name": "page" }, { "id": SUBNET_B }] }), vec![]),
+        (json!({ "subnetSelectorTerms": [{ "id": SUBNET_B }] }), REPLACED.into()),
+        (json!({ "subnetSelectorTerms": [{ "tags": { "Name": "*" } }] }), vec![]),
         (json!({ "nodeSelector": { "ng": "nobody" } }), REMOVED.into()),
         (json!({ "nodeSelector": { "ng": "multi-eni" } }), ADDED.into()),
         (json!({ "nodeSelectorTerms": [{ "matchLabels": { "ng": "nobody" } }] }), REMOVED.into()),

@@ -119,6 +119,51 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("addresses 0", "subnetID: subnet-12345678, nodeSelector: {a: b}, privateIPCount: 0", "must be from 1 to 50"),
     ("an unknown field", "subnetID: subnet-12345678, nodeSelector: {a: b}, subnetId: x", "unknown field"),
     (
+        "subnet terms and a subnet",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, subnetSelectorTerms: [{name: db}]",
+        "subnetSelectorTerms excludes subnetID, subnetIDs, subnetName and subnetNames",
+    ),
+    (
+        "subnet terms and a list of names",
+        "subnetNames: [db], nodeSelector: {a: b}, subnetSelectorTerms: [{name: db}]",
+        "subnetSelectorTerms excludes subnetID, subnetIDs, subnetName and subnetNames",
+    ),
+    (
+        "no subnet terms",
+        "nodeSelector: {a: b}, subnetSelectorTerms: []",
+        "subnetSelectorTerms must have at least one term",
+    ),
+    (
+        "an empty subnet term",
+        "nodeSelector: {a: b}, subnetSelectorTerms: [{}]",
+        "a term of subnetSelectorTerms must not be empty",
+    ),
+    (
+        "a subnet term with id and tags",
+        "nodeSelector: {a: b}, subnetSelectorTerms: [{id: subnet-12345678, tags: {a: b}}]",
+        "id stands alone in a term of subnetSelectorTerms",
+    ),
+    (
+        "a subnet term with two Names",
+        "nodeSelector: {a: b}, subnetSelectorTerms: [{name: db, tags: {Name: web}}]",
+        "name is the tag Name: set one of them",
+    ),
+    (
+        "a subnet term with a bad ID",
+        "nodeSelector: {a: b}, subnetSelectorTerms: [{id: sg-12345678}]",
+        "id must be a subnet ID such as",
+    ),
+    (
+        "a subnet term with a wildcard",
+        "nodeSelector: {a: b}, subnetSelectorTerms: [{name: 'db-*'}]",
+        "name must not be empty and has no wildcard",
+    ),
+    (
+        "a subnet term with an empty value",
+        "nodeSelector: {a: b}, subnetSelectorTerms: [{tags: {tier: ''}}]",
+        "values that are not empty",
+    ),
+    (
         "group terms and a list",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupIDs: [sg-12345678], securityGroupSelectorTerms: [{name: web}]",
         "securityGroupSelectorTerms excludes securityGroupIDs and securityGroupNames",
@@ -241,6 +286,10 @@ fn each_is_refused_with_its_message() -> Result<(), Failure> {
             "groups",
             "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupSelectorTerms: [{id: sg-12345678}, {name: web}, {tags: \
              {tier: '*', team: net}}]",
+        ),
+        (
+            "subnets",
+            "nodeSelector: {a: b}, subnetSelectorTerms: [{id: subnet-12345678}, {name: db, tags: {team: '*'}}, {tags: {tier: db}}]",
         ),
         ("percent", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '100%'}"),
     ] {

@@ -1,8 +1,9 @@
 //! Selector terms, as a user meets them. `nodeSelectorTerms`: terms are alternatives, an edit of a term is paced as an edit of
 //! nodeSelector is, and `multi-eni explain` says why a node does not match. `securityGroupSelectorTerms`: all groups that match.
+//! `subnetSelectorTerms`: the subnet with the most free addresses, once for each ENI.
 
 use super::plan::{multi_eni, reader};
-use crate::harness::account::{GROUP, SUBNET_A, VPC};
+use crate::harness::account::{FAR_SUBNET, GROUP, SUBNET_A, SUBNET_B, VPC, ZONE};
 use crate::harness::{Environment, Failure, SOON};
 use serde_json::{Value, json};
 
@@ -152,6 +153,58 @@ fn security_groups_by_name_tags_and_id() -> Result<(), Failure> {
     environment.condition("one", "Degraded", "True", SOON)?;
     groups(&[DB])?;
     environment.assert_eq("the ENI is changed in place", environment.account.created(), created);
+    environment.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
+    environment.clean(SOON)?;
+    environment.passed();
+    Ok(())
+}
+
+#[test]
+fn the_subnet_with_the_most_free_addresses_once_for_each_eni() -> Result<(), Failure> {
+    const TINY: &str = "subnet-0aaaaaaaaaaaaaaa9";
+    let environment = Environment::with_a_controller()?;
+    let (ec2, failed) = (&environment.account.ec2, |error: multi_eni_sim::ec2::WorldError| error.to_string());
+    ec2.add_subnet(TINY, VPC, ZONE, "10.0.9.0/28", None).map_err(failed)?;
+    for subnet in [SUBNET_A, TINY, FAR_SUBNET] {
+        ec2.tag_place(subnet, "tier", Some("db")).map_err(failed)?;
+    }
+    environment.node("node1", FIRST)?;
+    environment.node("node2", SECOND)?;
+    environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
+    let apply = |terms: Value| {
+        environment.apply(&nodeeni(&json!({ "nodeSelector": { "ng": "multi-eni" }, "subnetSelectorTerms": terms })))
+    };
+    let subnet = |instance: &str| environment.account.ours_on(instance).remove(&1).map(|eni| eni.subnet_id);
+    apply(json!([{ "tags": { "tier": "nobody" } }]))?;
+    let (reason, message) = environment.condition("one", "Degraded", "True", SOON)?;
+    environment.assert_eq(&message, reason.as_str(), "SubnetNotFound");
+    environment.assert_eq("calls while no subnet matches", environment.account.mutations().len(), 0);
+
+    // Of three subnets one is in another zone, and one has 11 addresses.
+    apply(json!([{ "tags": { "tier": "db" } }]))?;
+    environment.attached(FIRST, &[1], SOON)?;
+    environment.condition("one", "Ready", "True", SOON)?;
+    environment.assert_eq("subnet of node1", subnet(FIRST).as_deref(), Some(SUBNET_A));
+
+    // A term that selects more subnets, also emptier ones, moves no ENI.
+    let calls = environment.account.mutations().len();
+    apply(json!([{ "tags": { "tier": "*" } }, { "id": SUBNET_B }]))?;
+    environment.kubectl(&["label", "node", "node2", "ng=multi-eni"])?;
+    environment.attached(SECOND, &[1], SOON)?;
+    environment.idle()?;
+    environment.assert_eq("subnet of node1", subnet(FIRST).as_deref(), Some(SUBNET_A));
+    environment.assert_eq("subnet of node2", subnet(SECOND).as_deref(), Some(SUBNET_B));
+    let since: Vec<String> = environment.account.mutations().into_iter().skip(calls).map(|call| call.action).collect();
+    assert!(!since.iter().any(|action| action.starts_with("Detach") || action.starts_with("Delete")), "{since:?}");
+
+    // The terms no longer select the subnet of node1.
+    apply(json!([{ "id": SUBNET_B }]))?;
+    environment.until("node1 in subnet B", SOON, || match subnet(FIRST) {
+        Some(found) if found == SUBNET_B => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    })?;
+    environment.attached(FIRST, &[1], SOON)?;
+    environment.condition("one", "Ready", "True", SOON)?;
     environment.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
     environment.clean(SOON)?;
     environment.passed();
