@@ -1,46 +1,18 @@
 //! What the specs ask for. The simulator reads the specs by the design's rules and uses none of the controller's code.
 
 use crate::checker::model::{Model, ModelEni, ModelNode, ModelNodeEni};
-use crate::environment::{GROUPS, TIER, group, group_name, tier, zone};
+use crate::environment::zone;
 use crate::node_selection::selects;
 use crate::script::SubnetPlace;
-use multi_eni_api::{NodeEniSpec, SecurityGroupSelectorTerm};
+use multi_eni_api::NodeEniSpec;
 use std::collections::BTreeMap;
 
+mod groups;
+mod places;
 mod subnet_terms;
 
-/// A place for an ENI on a node.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Network card.
-    pub card: i32,
-    /// Device index.
-    pub index: i32,
-    /// The subnet.
-    pub subnet: String,
-}
-
-/// The places that one NodeENI asks for on one Node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DesiredPlaces {
-    /// No places: the selector does not match, or the NodeENI is being deleted.
-    Nothing,
-    /// Exactly these places. The list is empty if none of the NodeENI's subnets is in the node's zone.
-    These(Vec<Place>),
-    /// Unknown: the spec or a name in it cannot be resolved, or the Node is being deleted. The controller adds and removes
-    /// nothing.
-    Unknown,
-}
-
-impl DesiredPlaces {
-    /// The places, if they are known.
-    pub fn places(self) -> Vec<Place> {
-        match self {
-            Self::These(places) => places,
-            Self::Nothing | Self::Unknown => Vec::new(),
-        }
-    }
-}
+pub use groups::groups;
+pub use places::{DesiredPlaces, Place};
 
 /// The places that a NodeENI asks for on a Node.
 pub fn desired_places(
@@ -113,31 +85,6 @@ pub fn has_unknown_subnet(spec: Option<&NodeEniSpec>, subnets: &[SubnetPlace]) -
     let mut names = spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten());
     ids.any(|id| !subnets.iter().any(|place| place.id == *id))
         || names.any(|name| !subnets.iter().any(|place| place.name.as_ref() == Some(name)))
-}
-
-/// The IDs of the security groups that a spec asks for, sorted. Empty: the VPC's default group. None: one of the names has no
-/// group, or no group matches the terms.
-pub fn groups(spec: &NodeEniSpec) -> Option<Vec<String>> {
-    if let Some(terms) = &spec.security_group_selector_terms {
-        let matches = |number: u64, term: &SecurityGroupSelectorTerm| {
-            let has_tag = |(key, value): (&String, &String)| {
-                key == TIER && tier(number).is_some_and(|tier| value == "*" || value == tier)
-            };
-            term.id.iter().all(|id| *id == group(number))
-                && term.name.iter().all(|name| *name == group_name(number))
-                && term.tags.iter().flatten().all(has_tag)
-        };
-        let found = (1..=GROUPS).filter(|number| terms.iter().any(|term| matches(*number, term)));
-        let mut found: Vec<String> = found.map(group).collect();
-        found.sort();
-        return (!found.is_empty()).then_some(found);
-    }
-    let by_name = |name: &String| (1..=GROUPS).find(|number| group_name(*number) == *name).map(group);
-    let named = spec.security_group_names.iter().flatten().map(by_name).collect::<Option<Vec<String>>>()?;
-    let mut groups: Vec<String> = spec.security_group_ids.iter().flatten().cloned().chain(named).collect();
-    groups.sort();
-    groups.dedup();
-    Some(groups)
 }
 
 /// A slot of an instance: instance, network card, device index.

@@ -66,7 +66,9 @@ impl Manifests {
 
     /// IDs of the subnets that the NodeENIs name.
     pub fn subnets(&self) -> BTreeSet<String> {
-        self.texts(&["subnetID", "subnetIDs"]).into_iter().filter(|id| SubnetId::parse(id).is_ok()).collect()
+        let listed =
+            self.texts(&["subnetID", "subnetIDs"]).into_iter().chain(self.in_terms("subnetSelectorTerms", "id"));
+        listed.filter(|id| SubnetId::parse(id).is_ok()).collect()
     }
 
     /// Subnets that the NodeENIs name by their tag Name.
@@ -76,12 +78,44 @@ impl Manifests {
 
     /// IDs of the security groups that the NodeENIs name.
     pub fn groups(&self) -> BTreeSet<String> {
-        self.texts(&["securityGroupIDs"]).into_iter().filter(|id| SecurityGroupId::parse(id).is_ok()).collect()
+        let listed =
+            self.texts(&["securityGroupIDs"]).into_iter().chain(self.in_terms("securityGroupSelectorTerms", "id"));
+        listed.filter(|id| SecurityGroupId::parse(id).is_ok()).collect()
     }
 
     /// Security groups that the NodeENIs name by their group name.
     pub fn group_names(&self) -> BTreeSet<String> {
         self.texts(&["securityGroupNames"])
+            .into_iter()
+            .chain(self.in_terms("securityGroupSelectorTerms", "name"))
+            .collect()
+    }
+
+    /// The tags of each term that selects subnets by name or tags.
+    pub fn subnet_tags(&self) -> BTreeSet<Labels> {
+        self.tags_in_terms("subnetSelectorTerms", true)
+    }
+
+    /// The tags of each term that selects security groups by tags.
+    pub fn group_tags(&self) -> BTreeSet<Labels> {
+        self.tags_in_terms("securityGroupSelectorTerms", false)
+    }
+
+    fn terms(&self, field: &str) -> impl Iterator<Item = &Value> {
+        self.objects.iter().flat_map(move |object| object["spec"][field].as_array().into_iter().flatten())
+    }
+
+    fn in_terms(&self, field: &str, part: &str) -> BTreeSet<String> {
+        self.terms(field).filter_map(|term| term[part].as_str()).map(ToOwned::to_owned).collect()
+    }
+
+    /// `name_is_tag`: whether the name of a term is the tag Name.
+    fn tags_in_terms(&self, field: &str, name_is_tag: bool) -> BTreeSet<Labels> {
+        let tags = self.terms(field).map(|term| {
+            let name = term["name"].as_str().filter(|_| name_is_tag).map(|name| ("Name".to_owned(), name.to_owned()));
+            labels(&term["tags"]).into_iter().chain(name).collect::<Labels>()
+        });
+        tags.filter(|tags| !tags.is_empty()).collect()
     }
 
     fn texts(&self, fields: &[&str]) -> BTreeSet<String> {

@@ -46,6 +46,7 @@ impl CatalogState {
         catalog.subnets_tagged.clear();
         catalog.groups_named.clear();
         catalog.groups_tagged.clear();
+        catalog.subnets.values_mut().for_each(|subnet| subnet.tags_confirmed = false);
         catalog.instance_types.retain(|_, limits| limits.is_some());
         self.answered.clear();
     }

@@ -1,7 +1,8 @@
 //! The place that a NodeENI with subnetSelectorTerms asks for on a Node: one ENI, in any subnet of the zone that a term matches. An
 //! ENIAttachment that exists decides which one, because an ENI never moves from one such subnet to another.
 
-use super::{DesiredPlaces, Place, groups};
+use super::groups::groups;
+use super::places::{DesiredPlaces, Place};
 use crate::checker::model::{Model, ModelNode, ModelNodeEni};
 use crate::environment::{POOL, zone};
 use crate::script::SubnetPlace;
