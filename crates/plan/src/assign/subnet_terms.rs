@@ -12,7 +12,7 @@ use crate::nodeeni::{EniSpec, NodeEni, SubnetRef};
 use crate::observed::{CatalogLookup, ObservedNode, ObservedSubnet};
 use crate::problem::Problem;
 use crate::selected_subnets::Selection;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::conditions::types;
 use multi_eni_api::ids::SubnetId;
@@ -45,7 +45,8 @@ impl<'a> NodePlanner<'a> {
         let others = self.choose((node, nodeeni), zone, spec)?;
         let at = self.input.now.saturating_add(self.input.settings.subnet_cooldown).unwrap_or(Timestamp::MAX);
         self.plan.recheck_at(at);
-        let elsewhere = others.into_iter().filter(|other| other.id != subnet.id && self.subnet_has_room(spec, other));
+        let elsewhere =
+            others.into_iter().filter(|other| other.id != subnet.id && self.subnet_has_room(spec, other, None));
         let chosen: Vec<&ObservedSubnet> = elsewhere.take(1).collect();
         Ok(if chosen.is_empty() { vec![subnet] } else { chosen })
     }
@@ -56,8 +57,11 @@ impl<'a> NodePlanner<'a> {
         let input = self.input;
         let is_held = |attachment: &&&Attachment| {
             let id = SubnetId::parse(&attachment.request.subnet_id).ok();
+            // An ENI that was never made needs no subnet that EC2 does not know.
+            let is_missing = id.as_ref().is_some_and(|id| input.catalog.missing_subnets.contains_key(id));
+            let is_void = is_missing && attachment.awaits_its_eni() && !input.is_in_use(attachment);
             let selection = id.map(|id| input.catalog.selection(&spec.subnet_terms, &id));
-            attachment.deleting.is_none() && selection != Some(Selection::NotSelected)
+            attachment.deleting.is_none() && selection != Some(Selection::NotSelected) && !is_void
         };
         let rank = |attachment: &&&Attachment| {
             let keeps_its_slot = attachment.adopted.is_some() && !attachment.recovered;
@@ -117,6 +121,13 @@ impl<'a> NodePlanner<'a> {
             let failure = catalog.failure(&[CatalogLookup::SubnetsById, CatalogLookup::SubnetsByTags]);
             return Err(self.lookup_pending(failure, "the EC2 lookup of the NodeENI's subnets"));
         }
+        // The answers to tags are renewed every few minutes. A subnet by its ID may have been described long ago.
+        let is_old = |subnet: &&ObservedSubnet| {
+            let is_by_id = terms.contains(&SubnetTerm::Id(subnet.id.clone()));
+            is_by_id && input.now.duration_since(subnet.as_of) >= input.settings.subnet_cooldown
+        };
+        let old = catalog.selected_subnets(terms).into_iter().filter(is_old);
+        self.plan.needs.extend(old.map(|subnet| Need::Subnet(SubnetRef::Id(subnet.id.clone()))));
         // The terms are resolved in the node's VPC only, and a lookup of the instance shows that VPC.
         let Some(vpc) = input.instance.and_then(|interfaces| interfaces.vpc.as_deref()) else {
             return Err(self.await_lookup(instance, "the EC2 lookup of the node's VPC"));
@@ -150,22 +161,33 @@ impl<'a> NodePlanner<'a> {
         let refused = input.refused_attach.get(&name).map(AttachRefused::subnet);
         found.sort_by_key(|subnet| {
             let is_other = refused != Some(subnet.id.as_str());
-            (is_other, !self.subnet_has_room(spec, subnet), Reverse(input.subnet_gate.left(subnet)), &subnet.id)
+            (
+                is_other,
+                !self.subnet_has_room(spec, subnet, Some(REFUSAL_COUNTS)),
+                Reverse(input.subnet_gate.left(subnet)),
+                &subnet.id,
+            )
         });
         Ok(found)
     }
 
-    /// Whether a subnet seems to have room for an ENI of this NodeENI.
-    fn subnet_has_room(&self, spec: &EniSpec, subnet: &ObservedSubnet) -> bool {
+    /// Whether a subnet seems to have room for an ENI of this NodeENI: by its free addresses, and by EC2's refusals that are at most
+    /// so old. None: that are not outdated by more free addresses.
+    fn subnet_has_room(&self, spec: &EniSpec, subnet: &ObservedSubnet, oldest: Option<SignedDuration>) -> bool {
+        let (gate, now) = (self.input.subnet_gate, self.input.now);
         let request = EniRequest {
             subnet_id: subnet.id.to_string(),
             ipv4_prefix_count: spec.ipv4_prefix_count,
             private_ip_count: spec.private_ip_count,
             ..EniRequest::default()
         };
-        self.input.subnet_gate.has_room(&request, subnet, self.input.now)
+        let counts = |at: Timestamp| oldest.is_none_or(|oldest| now.duration_since(at) < oldest);
+        !gate.refused_at(&request, subnet).is_some_and(counts) && !gate.is_short(&request, subnet)
     }
 }
+
+/// How long a refusal keeps new ENIs from choosing a subnet.
+const REFUSAL_COUNTS: SignedDuration = SignedDuration::from_mins(10);
 
 /// Whether the ENIAttachment has no ENI and reports that its subnet is full.
 pub(super) fn waits_for_room(attachment: &Attachment) -> bool {

@@ -19,9 +19,6 @@ const BY_AN_OLD_LOOKUP: usize = 10;
 /// The wait between probes doubles at most this often.
 const DOUBLINGS: u32 = 3;
 
-/// How long a refusal keeps new ENIs from choosing the subnet.
-const REFUSAL_COUNTS: SignedDuration = SignedDuration::from_mins(10);
-
 /// How long this process remembers the addresses that its Creates took. No Describe that a decision uses is older.
 const KNOWN: SignedDuration = SignedDuration::from_mins(15);
 
@@ -174,14 +171,11 @@ impl SubnetGate {
         SubnetDecision::Wait(if now < next { next } else { after(now, cooldown) })
     }
 
-    /// Whether a subnet seems to have room for an ENI for which no subnet is chosen yet. A refusal counts for ten minutes, or until
-    /// the subnet shows more free addresses than before.
-    pub fn has_room(&self, request: &EniRequest, observed_subnet: &ObservedSubnet, now: Timestamp) -> bool {
-        let refused = self.full.get(&pool(request)).is_some_and(|full| {
-            let has_grown = observed_subnet.grown.is_some_and(|at| at > full.failure.at);
-            !has_grown && full.failure.at.saturating_add(REFUSAL_COUNTS).is_ok_and(|end| now < end)
-        });
-        !refused && !self.is_short(request, observed_subnet)
+    /// When EC2 last refused a Create in this subnet because the subnet is full, if the subnet has not shown more free addresses
+    /// since.
+    pub fn refused_at(&self, request: &EniRequest, observed_subnet: &ObservedSubnet) -> Option<Timestamp> {
+        let at = self.full.get(&pool(request))?.failure.at;
+        observed_subnet.grown.is_none_or(|grown| grown <= at).then_some(at)
     }
 
     /// The free addresses of a subnet, less those that this process took since the Describe or may take now. 0 without IPv4.
@@ -213,8 +207,8 @@ impl SubnetGate {
         }
     }
 
-    /// Whether the subnet has fewer free addresses than the request needs.
-    fn is_short(&self, request: &EniRequest, observed_subnet: &ObservedSubnet) -> bool {
+    /// Whether the subnet has fewer free addresses than the request needs, less those that this process took or may take.
+    pub fn is_short(&self, request: &EniRequest, observed_subnet: &ObservedSubnet) -> bool {
         let used = self.used.get(&request.subnet_id);
         let left = used.map_or(observed_subnet.free_addresses, |used| used.left(observed_subnet));
         has_ipv4_count(observed_subnet) && left < needed(request)

@@ -170,7 +170,7 @@ fn an_eni_that_waits_for_a_full_subnet_and_was_never_made_goes_to_another() {
     assert_eq!(world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::Replaced]);
     world.subnet_gate.sent(&world.attachments[0].uid.clone(), &request);
     assert!(is_untouched(&world.assign()), "its Create is under way");
-    // EC2 refuses the Create although the subnet shows room: the refusal counts for ten minutes.
+    // EC2 refuses the Create although the subnet shows room.
     let uid = world.attachments[0].uid.clone();
     set_free(&mut world, SUBNET_A, 50);
     let refusal = CallError::Answered { code: "InsufficientFreeAddressesInSubnet".into(), message: "full".into() };
@@ -179,9 +179,58 @@ fn an_eni_that_waits_for_a_full_subnet_and_was_never_made_goes_to_another() {
     let failure: Failure = call_history.failure.unwrap();
     world.subnet_gate.answered(&uid, &request, &Err(refusal), Some(&failure), at(100));
     assert_eq!(world.assign().delete.len(), 1, "subnet B has room, and no refusal");
+    // Both have refused: it stays, however long ago that was, until a subnet shows more free addresses.
+    let mut waits = world.attachments[0].clone();
+    waits.request.subnet_id = SUBNET_B.to_owned();
+    let kept = std::mem::replace(&mut world.attachments, vec![waits]);
+    (world.now, world.interfaces.as_mut().unwrap().as_of) = (at(900), at(900));
+    assert!(is_untouched(&world.assign()), "subnet A has refused a Create");
+    world.catalog.subnets.get_mut(&id(SUBNET_A)).unwrap().grown = Some(at(850));
+    assert_eq!(world.assign().delete.len(), 1);
+    world.catalog.subnets.get_mut(&id(SUBNET_A)).unwrap().grown = None;
+    (world.now, world.interfaces.as_mut().unwrap().as_of) = (at(101), at(101));
+    world.attachments = kept;
+    assert_eq!(world.assign().delete.len(), 1);
+    // For a new ENI a refusal counts for ten minutes.
     world.attachments.clear();
     assert_eq!(created(&world), [SUBNET_B]);
     world.now = at(100 + 601);
     world.interfaces.as_mut().unwrap().as_of = world.now;
     assert_eq!(created(&world), [SUBNET_A]);
+}
+
+#[test]
+fn an_eni_that_was_never_made_leaves_a_subnet_that_ec2_does_not_know() {
+    let mut world = world();
+    attached(&mut world);
+    world.catalog.subnets.remove(&id(SUBNET_A));
+    world.catalog.missing_subnets.insert(id(SUBNET_A), at(0));
+    answer(&mut world, &[SUBNET_B]);
+    world.permits =
+        [("uid-a".to_owned(), [("n0".to_owned(), crate::rollout::Turn { had: 0, may_lose: true })].into())].into();
+    assert!(is_untouched(&world.assign()), "an ENI in use stays");
+    world.attachments[0].status = EniAttachmentStatus::default();
+    assert_eq!(world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::Replaced]);
+}
+
+#[test]
+fn terms_give_one_eni_and_an_id_stands_for_its_subnet() {
+    let mut world = world();
+    let spec = world.nodeenis[0].spec.as_mut().unwrap();
+    spec.subnet_terms = [SUBNET_B, SUBNET_A, FAR].map(|text| SubnetTerm::Id(id(text))).into();
+    world.catalog.subnets_tagged.clear();
+    assert_eq!(created(&world).len(), 1);
+    // An ID that EC2 does not know stops nothing, and is reported.
+    let unknown = id("subnet-0dead000");
+    world.nodeenis[0].spec.as_mut().unwrap().subnet_terms.push(SubnetTerm::Id(unknown.clone()));
+    assert!(world.assign().needs.contains(&Need::Subnet(crate::nodeeni::SubnetRef::Id(unknown.clone()))));
+    world.catalog.missing_subnets.insert(unknown, at(0));
+    let served = world.assign();
+    assert_eq!((served.create.len(), served.problems.len()), (1, 1));
+    assert_eq!(served.problems[0].1.reason, "SubnetNotFound");
+    // Only a subnet in another zone matches.
+    world.nodeenis[0].spec.as_mut().unwrap().subnet_terms = vec![SubnetTerm::Id(id(FAR))];
+    let far = world.assign();
+    assert_eq!((far.create.len(), far.refused[0].why.reason()), (0, "NoSubnetInZone"));
+    assert!(far.refused[0].why.to_string().contains("its subnets are in z2"), "{}", far.refused[0].why);
 }
