@@ -203,9 +203,15 @@ pub(super) fn names_changed(before: &Ec2Catalog, now: &Ec2Catalog) -> bool {
             tracing::info!(%term, ?old, new = ?ids, "subnet tags select other subnets");
         }
     }
+    // A term may select a subnet by its tags no longer.
+    let is_retagged = now.subnets.iter().any(|(id, subnet)| {
+        let known = before.subnets.get(id);
+        known.is_some_and(|known| known.tags != subnet.tags)
+    });
     let gone = |catalog: &Ec2Catalog| catalog.missing_subnets.keys().cloned().collect::<Vec<_>>();
     let is_tagged_alike = before.groups_tagged == now.groups_tagged && before.subnets_tagged == now.subnets_tagged;
     !is_tagged_alike
+        || is_retagged
         || before.groups_named != now.groups_named
         || before.subnets_named != now.subnets_named
         || gone(before) != gone(now)
@@ -299,8 +305,11 @@ mod tests {
         // An answer without the subnet leaves the subnet as it was shown last.
         assert!(state.apply_tagged_subnets(at(2), &term, vec![]));
         assert!(is_confirmed(&state) && state.catalog().subnets_tagged[&term].is_empty());
+        let before = state.catalog();
         assert!(state.apply_subnets(at(3), &BTreeSet::from([id.clone()]), vec![subnet(&id, "b", at(3))]));
         assert!(!is_confirmed(&state), "other tags");
+        assert!(names_changed(&before, &state.catalog()), "users of terms decide again");
+        assert!(!names_changed(&state.catalog(), &state.catalog()));
         // EC2 does not know the ID: the term is looked up again.
         state.apply_tagged_subnets(at(4), &term, vec![subnet(&id, "a", at(4))]);
         assert!(state.apply_subnets(at(5), &BTreeSet::from([id.clone()]), vec![]));
