@@ -7,14 +7,18 @@
 pub mod conditions;
 pub mod connection_tracking;
 pub mod crds;
+pub mod ec2_selector_terms;
 pub mod eniattachment;
 pub mod ids;
 pub mod names;
+pub mod node_selector_term;
 pub mod nodeeni;
 #[cfg(test)]
 mod reference_docs;
 mod schema;
 
 pub use connection_tracking::ConnectionTracking;
+pub use ec2_selector_terms::{SecurityGroupSelectorTerm, SubnetSelectorTerm};
 pub use eniattachment::{ENIAttachment, EniAttachmentSpec, EniAttachmentStatus, EniRequest, NodeSettings};
+pub use node_selector_term::{LabelRequirement, NodeSelectorTerm};
 pub use nodeeni::{NodeENI, NodeEniSpec, NodeEniStatus};

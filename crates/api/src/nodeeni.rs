@@ -1,6 +1,8 @@
 //! `NodeENI`: which nodes get an ENI, in which subnet, at which device index.
 
 use crate::connection_tracking::ConnectionTracking;
+use crate::ec2_selector_terms::{SecurityGroupSelectorTerm, SubnetSelectorTerm};
+use crate::node_selector_term::NodeSelectorTerm;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -53,8 +55,14 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new(
-        "has(self.subnetID) || has(self.subnetName) || (has(self.subnetIDs) && size(self.subnetIDs) > 0) || (has(self.subnetNames) && size(self.subnetNames) > 0)"
-    ).message("a NodeENI needs a subnet: set subnetID, subnetIDs, subnetName or subnetNames"),
+        "(has(self.nodeSelector) && size(self.nodeSelector) > 0) || (has(self.nodeSelectorTerms) && size(self.nodeSelectorTerms) > 0)"
+    ).message("nodeSelector must name at least one label, because an empty selector would match every node: or set nodeSelectorTerms"),
+    validation = Rule::new(
+        "has(self.subnetID) || has(self.subnetName) || (has(self.subnetIDs) && size(self.subnetIDs) > 0) || (has(self.subnetNames) && size(self.subnetNames) > 0) || (has(self.subnetSelectorTerms) && size(self.subnetSelectorTerms) > 0)"
+    ).message("a NodeENI needs a subnet: set subnetID, subnetIDs, subnetName, subnetNames or subnetSelectorTerms"),
+    validation = Rule::new(
+        "!has(self.subnetSelectorTerms) || (!has(self.subnetID) && !has(self.subnetName) && (!has(self.subnetIDs) || size(self.subnetIDs) == 0) && (!has(self.subnetNames) || size(self.subnetNames) == 0))"
+    ).message("subnetSelectorTerms excludes subnetID, subnetIDs, subnetName and subnetNames: terms give one ENI on a node, lists one for each subnet of its zone"),
     validation = Rule::new(
         "!(has(self.ipv4PrefixCount) && self.ipv4PrefixCount > 0 && has(self.privateIPCount) && self.privateIPCount > 1)"
     ).message("ipv4PrefixCount and privateIPCount exclude each other on EC2: set one of them"),
@@ -62,14 +70,23 @@ use std::collections::BTreeMap;
         "!(has(self.ipv6PrefixCount) && self.ipv6PrefixCount > 0 && has(self.ipv6AddressCount) && self.ipv6AddressCount > 0)"
     ).message("ipv6PrefixCount and ipv6AddressCount exclude each other on EC2: set one of them"),
     validation = Rule::new(
+        "!has(self.securityGroupSelectorTerms) || ((!has(self.securityGroupIDs) || size(self.securityGroupIDs) == 0) && (!has(self.securityGroupNames) || size(self.securityGroupNames) == 0))"
+    ).message("securityGroupSelectorTerms excludes securityGroupIDs and securityGroupNames: write them as terms, {id: …} and {name: …}"),
+    validation = Rule::new(
         "!has(self.deviceIndex) || self.deviceIndex > 0 || (has(self.networkCardIndex) && self.networkCardIndex > 0)"
     ).message("deviceIndex 0 of network card 0 is the node's primary network interface: use deviceIndex 1 or higher, or another networkCardIndex")
 )]
 pub struct NodeEniSpec {
-    /// Labels that a node must have, all of them, to get the ENI.
-    #[x_kube(validation = Rule::new("size(self) > 0").message("nodeSelector must name at least one label: an empty selector would match every node"))]
+    /// Labels that a node must have, all of them, to get the ENI. It may be left out if nodeSelectorTerms is set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub node_selector: BTreeMap<String, String>,
+
+    /// Label selectors, of which a node must match at least one, besides nodeSelector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 10))]
+    #[x_kube(validation = Rule::new("size(self) > 0").message("nodeSelectorTerms must have at least one term, or be left out"))]
+    pub node_selector_terms: Option<Vec<NodeSelectorTerm>>,
 
     /// The subnet by ID. All subnets that are given by ID or by name are united.
     #[serde(rename = "subnetID", default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +112,13 @@ pub struct NodeEniSpec {
     #[x_kube(validation = Rule::new("self.all(s, size(s) > 0)").message("subnetNames must not have empty entries"))]
     pub subnet_names: Option<Vec<String>>,
 
+    /// Subnets of the node's VPC by ID, Name or tags: one ENI in one of the subnets of the node's zone that match one of the terms.
+    /// A new ENI gets the subnet with the most free addresses, and stays in it while a term matches that subnet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("size(self) > 0").message("subnetSelectorTerms must have at least one term, or be left out"))]
+    pub subnet_selector_terms: Option<Vec<SubnetSelectorTerm>>,
+
     /// Security groups by ID. With no group at all the VPC's default group applies.
     #[serde(rename = "securityGroupIDs", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), inner(length(max = 64)), extend("x-kubernetes-list-type" = "atomic"))]
@@ -106,6 +130,12 @@ pub struct NodeEniSpec {
     #[schemars(length(max = 16), inner(length(max = 255)), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(s, size(s) > 0)").message("securityGroupNames must not have empty entries"))]
     pub security_group_names: Option<Vec<String>>,
+
+    /// Security groups of the subnet's VPC by ID, name or tags: all groups that match one of the terms. At least one must match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("size(self) > 0").message("securityGroupSelectorTerms must have at least one term, or be left out"))]
+    pub security_group_selector_terms: Option<Vec<SecurityGroupSelectorTerm>>,
 
     /// Device index of the first ENI, 1 to 63, or from 0 where networkCardIndex is 1 or higher; further subnets
     /// of the zone take the next ones. The controller never uses another index.

@@ -28,23 +28,31 @@ const CHANGE: &[(&str, &str)] = &[
     ("mtu", NODE),
     ("networkCardIndex", REPLACED),
     ("nodeConfig", NODE),
-    (
-        "nodeSelector",
-        "nodes that match now get ENIs; nodes that no longer match lose their ENIs after the label grace, or when the pods that \
-         use them have ended if the controller waits for pods",
-    ),
+    ("nodeSelector", SELECTION),
+    ("nodeSelectorTerms", SELECTION),
     ("privateIPCount", REPLACED),
     ("rollout.maxRemovals", "applies to the next removals"),
     ("rollout.maxUnavailable", "applies to the next replacements"),
     ("securityGroupIDs", "in place; if no group is left, the old groups stay"),
     ("securityGroupNames", "in place; if no group is left, the old groups stay"),
+    (
+        "securityGroupSelectorTerms",
+        "in place, also when the tags of security groups change; if no group matches, the old groups stay",
+    ),
     ("sourceDestCheck", IN_PLACE),
     ("subnetID", SUBNETS),
     ("subnetIDs", SUBNETS),
     ("subnetName", SUBNETS),
     ("subnetNames", SUBNETS),
+    (
+        "subnetSelectorTerms",
+        "an ENI whose subnet no term matches any more is replaced, at most `rollout.maxUnavailable` nodes at a time, or removed if \
+         no subnet of the zone matches; all other ENIs stay",
+    ),
     ("tags", "in place; a tag that is removed here is removed from the ENI"),
 ];
+const SELECTION: &str = "nodes that match now get ENIs; nodes that no longer match lose their ENIs after the label grace, or \
+                         when the pods that use them have ended if the controller waits for pods";
 const IN_PLACE: &str = "in place";
 const TIMEOUT: &str = "in place; if it is removed from the spec, the old value stays";
 const REPLACED: &str = "the ENIs are replaced, at most `rollout.maxUnavailable` nodes at a time";

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use multi_eni_api::ConnectionTracking;
 use multi_eni_api::ids::{EniId, InstanceId, SecurityGroupId, SubnetId};
 use multi_eni_plan::ec2_errors::CallError;
+use multi_eni_plan::ec2_terms::TagTerm;
 use multi_eni_plan::instance_life::InstanceState;
 use multi_eni_plan::observed::{
     AttachmentState, InstanceLimits, ObservedAttachment, ObservedEni, ObservedIpv6, ObservedSubnet, UNKNOWN_INDEX,
@@ -21,6 +22,15 @@ use std::collections::BTreeMap;
 /// A filter that matches the values literally.
 pub(crate) fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
     Filter::builder().name(name).set_values(Some(values.into_iter().map(literal).collect())).build()
+}
+
+/// Filters that a resource with all tags of the term passes.
+pub(crate) fn tag_filters(term: &TagTerm) -> Vec<Filter> {
+    let of = |(key, value): (&str, Option<&str>)| match value {
+        Some(value) => filter(&format!("tag:{key}"), [value]),
+        None => filter("tag-key", [key]),
+    };
+    term.tags().map(of).collect()
 }
 
 /// Escapes `*`, `?` and `\`, which EC2 reads in filter values as wildcards and escapes.
@@ -197,6 +207,8 @@ pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Option<ObservedSubnet
         cidr: subnet.cidr_block().unwrap_or_default().to_owned(),
         owner: subnet.owner_id().unwrap_or_default().to_owned(),
         name: tags(subnet.tags()).get("Name").map(str::to_owned),
+        tags: tags(subnet.tags()),
+        tags_confirmed: false,
         free_addresses: subnet.available_ip_address_count().unwrap_or_default(),
         grown: None,
         as_of,

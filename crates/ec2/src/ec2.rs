@@ -18,6 +18,7 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
+use multi_eni_plan::ec2_terms::TagTerm;
 use multi_eni_plan::lookup_failure::LookupFailure;
 use multi_eni_plan::observed::Cluster;
 use std::fmt;
@@ -72,6 +73,8 @@ pub(crate) struct Inner {
     pub subnet_ids: Batcher<SubnetId>,
     pub subnet_names: Batcher<String>,
     pub group_names: Batcher<String>,
+    pub group_tags: Batcher<TagTerm>,
+    pub subnet_tags: Batcher<TagTerm>,
     pub instance_types: Batcher<String>,
 }
 
@@ -112,6 +115,8 @@ impl Ec2 {
             subnet_ids: Batcher::new(),
             subnet_names: Batcher::new(),
             group_names: Batcher::new(),
+            group_tags: Batcher::new(),
+            subnet_tags: Batcher::new(),
             instance_types: Batcher::new(),
             cluster,
             options,
@@ -130,6 +135,8 @@ impl Ec2 {
         self.inner.subnet_ids.restart();
         self.inner.subnet_names.restart();
         self.inner.group_names.restart();
+        self.inner.group_tags.restart();
+        self.inner.subnet_tags.restart();
         self.inner.instance_types.restart();
         let inner = &self.inner;
         // The loops run concurrently. `FuturesUnordered` polls a loop only when the loop was woken.
@@ -143,6 +150,8 @@ impl Ec2 {
         loops.push(self.answer(&inner.subnet_ids, |ids| self.fetch_subnets(ids)).boxed());
         loops.push(self.answer(&inner.subnet_names, |names| self.fetch_subnet_names(names)).boxed());
         loops.push(self.answer(&inner.group_names, |names| self.fetch_groups(names)).boxed());
+        loops.push(self.answer(&inner.subnet_tags, |terms| self.fetch_tagged_subnets(terms)).boxed());
+        loops.push(self.answer(&inner.group_tags, |terms| self.fetch_tagged_groups(terms)).boxed());
         loops.push(self.answer(&inner.instance_types, |types| self.fetch_types(types)).boxed());
         tokio::select! {
             biased;

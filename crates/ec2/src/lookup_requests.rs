@@ -5,6 +5,7 @@ use crate::catalog::state::CatalogQuery;
 use crate::ec2::Ec2;
 use crate::lock::lock;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
+use multi_eni_plan::ec2_terms::TagTerm;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
@@ -59,6 +60,28 @@ impl Ec2 {
         }
     }
 
+    /// Requests security groups by the tags of a term, in every VPC, except those that were answered less than `network_valid` ago.
+    pub fn lookup_tagged_groups(&self, term: &TagTerm) {
+        let (now, query) = (self.now(), CatalogQuery::GroupTags(term.clone()));
+        if lock(&self.inner.catalog).is_stale(&query, now, self.inner.options.network_valid) {
+            self.inner.group_tags.request(term.clone());
+        }
+    }
+
+    /// Requests subnets by the tags of a term, in every VPC, except those that were answered less than `network_valid` ago.
+    pub fn lookup_tagged_subnets(&self, term: &TagTerm) {
+        let (now, query) = (self.now(), CatalogQuery::SubnetTags(term.clone()));
+        if lock(&self.inner.catalog).is_stale(&query, now, self.inner.options.network_valid) {
+            self.inner.subnet_tags.request(term.clone());
+        }
+    }
+
+    /// Requests groups and subnets by the tags of these terms, however young the last answers are.
+    pub fn refresh_tagged(&self, groups: BTreeSet<TagTerm>, subnets: BTreeSet<TagTerm>) {
+        groups.into_iter().for_each(|term| self.inner.group_tags.request(term));
+        subnets.into_iter().for_each(|term| self.inner.subnet_tags.request(term));
+    }
+
     /// Requests groups and subnets by name, and subnets by ID, however young the last answer is.
     pub fn refresh(&self, groups: BTreeSet<String>, subnets: BTreeSet<String>, ids: BTreeSet<SubnetId>) {
         groups.into_iter().for_each(|name| self.inner.group_names.request(name));
@@ -83,6 +106,8 @@ impl Ec2 {
             || inner.subnet_ids.is_open()
             || inner.subnet_names.is_open()
             || inner.group_names.is_open()
+            || inner.group_tags.is_open()
+            || inner.subnet_tags.is_open()
             || inner.instance_types.is_open()
     }
 

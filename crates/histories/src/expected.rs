@@ -1,43 +1,18 @@
 //! What the specs ask for. The simulator reads the specs by the design's rules and uses none of the controller's code.
 
 use crate::checker::model::{Model, ModelEni, ModelNode, ModelNodeEni};
-use crate::environment::{GROUPS, group, group_name, zone};
+use crate::environment::zone;
+use crate::node_selection::selects;
 use crate::script::SubnetPlace;
 use multi_eni_api::NodeEniSpec;
 use std::collections::BTreeMap;
 
-/// A place for an ENI on a node.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Network card.
-    pub card: i32,
-    /// Device index.
-    pub index: i32,
-    /// The subnet.
-    pub subnet: String,
-}
+mod groups;
+mod places;
+mod subnet_terms;
 
-/// The places that one NodeENI asks for on one Node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DesiredPlaces {
-    /// No places: the selector does not match, the NodeENI is being deleted, or the Node can never have an ENI.
-    Nothing,
-    /// Exactly these places. The list is empty if none of the NodeENI's subnets is in the node's zone.
-    These(Vec<Place>),
-    /// Unknown: the spec or a name in it cannot be resolved, or the Node is being deleted. The controller adds and removes
-    /// nothing.
-    Unknown,
-}
-
-impl DesiredPlaces {
-    /// The places, if they are known.
-    pub fn places(self) -> Vec<Place> {
-        match self {
-            Self::These(places) => places,
-            Self::Nothing | Self::Unknown => Vec::new(),
-        }
-    }
-}
+pub use groups::groups;
+pub use places::{DesiredPlaces, Place};
 
 /// The places that a NodeENI asks for on a Node.
 pub fn desired_places(
@@ -47,7 +22,7 @@ pub fn desired_places(
     subnets: &[SubnetPlace],
 ) -> DesiredPlaces {
     let Some(spec) = &nodeeni.spec else { return DesiredPlaces::Unknown };
-    if nodeeni.deleting || !spec.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value)) {
+    if nodeeni.deleting || !selects(spec, &node.labels) {
         return DesiredPlaces::Nothing;
     }
     if node.is_unsupported {
@@ -55,6 +30,9 @@ pub fn desired_places(
     }
     if node.deleting {
         return DesiredPlaces::Unknown;
+    }
+    if let Some(terms) = &spec.subnet_selector_terms {
+        return subnet_terms::place(model, (nodeeni, spec, terms), node, subnets);
     }
     let mut listed: Vec<&SubnetPlace> = Vec::new();
     let ids = spec.subnet_id.iter().chain(spec.subnet_ids.iter().flatten());
@@ -103,21 +81,13 @@ pub fn desired_places(
 /// Whether the list of subnets has an entry that stands for no subnet.
 pub fn has_unknown_subnet(spec: Option<&NodeEniSpec>, subnets: &[SubnetPlace]) -> bool {
     let Some(spec) = spec else { return false };
+    if let Some(terms) = &spec.subnet_selector_terms {
+        return subnet_terms::has_unknown(terms, subnets);
+    }
     let mut ids = spec.subnet_id.iter().chain(spec.subnet_ids.iter().flatten());
     let mut names = spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten());
     ids.any(|id| !subnets.iter().any(|place| place.id == *id))
         || names.any(|name| !subnets.iter().any(|place| place.name.as_ref() == Some(name)))
-}
-
-/// The IDs of the security groups that a spec asks for, sorted. Empty: the VPC's default group. None: one of the names has no
-/// group.
-pub fn groups(spec: &NodeEniSpec) -> Option<Vec<String>> {
-    let by_name = |name: &String| (1..=GROUPS).find(|number| group_name(*number) == *name).map(group);
-    let named = spec.security_group_names.iter().flatten().map(by_name).collect::<Option<Vec<String>>>()?;
-    let mut groups: Vec<String> = spec.security_group_ids.iter().flatten().cloned().chain(named).collect();
-    groups.sort();
-    groups.dedup();
-    Some(groups)
 }
 
 /// A slot of an instance: instance, network card, device index.

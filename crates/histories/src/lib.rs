@@ -9,7 +9,7 @@
 //!   request of a replica passes an [`interceptor`], which applies the faults of the [`fault_injector`].
 //! - [`entropy`] and [`rng`] make a history depend on its seed only. [`panics`] reports every panic.
 //! - [`checker`] checks the invariants at each event. [`convergence`] checks the invariants of the end of a history, by
-//!   [`expected`]: what the specs ask for, read without the controller's code.
+//!   [`expected`]: what the specs ask for, with [`node_selection`], read without the controller's code.
 //! - [`shrink`] makes a failing history small. [`golden_trace`] compares kept histories with their golden traces. [`api_write_recording`]
 //!   records the writes of a history, to send them to a real API server. [`cli`] has the commands.
 
@@ -26,6 +26,7 @@ pub mod generator;
 pub mod golden_trace;
 pub mod history;
 pub mod interceptor;
+pub mod node_selection;
 pub mod panics;
 pub mod replica;
 pub mod rng;

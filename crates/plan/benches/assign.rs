@@ -90,6 +90,8 @@ impl World {
             vpc: "vpc-1".into(),
             cidr: "10.0.0.0/16".into(),
             owner: String::new(),
+            tags: Default::default(),
+            tags_confirmed: false,
             name: None,
             free_addresses: 60_000,
             grown: None,
@@ -164,6 +166,7 @@ impl World {
             permits: &self.permits,
             removals: &self.removals,
             refused_attach: &Default::default(),
+            subnet_gate: &Default::default(),
             settings: &self.settings,
             now: now(),
         })

@@ -8,6 +8,7 @@ mod assignment;
 mod attach_refusals;
 mod desired;
 mod duplicate_nodes;
+mod group_terms;
 mod input;
 mod instance_lookup;
 mod limits;
@@ -20,6 +21,7 @@ mod recover;
 mod replacement_check;
 mod resolved;
 mod slots;
+mod subnet_terms;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unassigned;

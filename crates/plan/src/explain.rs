@@ -15,6 +15,8 @@ pub use line::{Line, Mark, Slot};
 pub use text::{explain_node, explain_nodeeni, plan_text};
 
 use crate::attachment::Attachment;
+use crate::ec2_terms::SubnetTerm;
+use crate::node_selector::{self, NodeSelectorTerm};
 use crate::nodeeni::{NodeEni, SubnetRef};
 use crate::observed::{Ec2Catalog, ObservedNode};
 use crate::orphans;
@@ -49,6 +51,9 @@ pub struct NodeEniPlan {
     pub name: String,
     /// Its nodeSelector: the labels that a Node must have.
     pub selector: BTreeMap<String, String>,
+    /// Its nodeSelectorTerms, of which a Node must match at least one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub selector_terms: Vec<NodeSelectorTerm>,
     /// Why nothing is done for this NodeENI.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -113,6 +118,7 @@ fn nodeeni_plan(input: &Input<'_>, nodeeni: &NodeEni) -> NodeEniPlan {
     NodeEniPlan {
         name: nodeeni.name.clone(),
         selector: spec.map(|spec| spec.selector.clone()).unwrap_or_default(),
+        selector_terms: spec.map(|spec| spec.selector_terms.clone()).unwrap_or_default(),
         problem: nodeeni.spec.as_ref().err().map(ToString::to_string),
         is_refused: false,
         deleting: nodeeni.deleting,
@@ -125,7 +131,10 @@ fn nodeeni_plan(input: &Input<'_>, nodeeni: &NodeEni) -> NodeEniPlan {
         max_unavailable: spec.map_or(1, |spec| spec.max_unavailable.of(line::matched(input, &nodeeni.uid))),
         removal_pace: input.removals.get(&nodeeni.uid).and_then(|pace| pace.reported(nodeeni)),
         subnets: spec
-            .map(|spec| spec.subnets.iter().flat_map(|named| subnet(input.catalog, named)).collect())
+            .map(|spec| {
+                let listed = spec.subnets.iter().flat_map(|named| subnet(input.catalog, named));
+                listed.chain(spec.subnet_terms.iter().flat_map(|term| subnets_of_term(input.catalog, term))).collect()
+            })
             .unwrap_or_default(),
         lines,
     }
@@ -146,6 +155,7 @@ fn nothing(name: &str, problem: &str) -> NodeEniPlan {
     NodeEniPlan {
         name: name.to_owned(),
         selector: BTreeMap::new(),
+        selector_terms: Vec::new(),
         problem: Some(problem.to_owned()),
         is_refused: false,
         deleting: false,
@@ -165,6 +175,21 @@ fn subnet(catalog: &Ec2Catalog, named: &SubnetRef) -> Vec<String> {
             (format!(" (Name={name})"), catalog.subnets_named.get(name).into_iter().flatten().collect())
         }
     };
+    described(catalog, &by, &ids)
+}
+
+fn subnets_of_term(catalog: &Ec2Catalog, term: &SubnetTerm) -> Vec<String> {
+    match term {
+        SubnetTerm::Id(id) => described(catalog, "", &[id]),
+        SubnetTerm::Tags(tags) => {
+            let ids: Vec<&SubnetId> = catalog.subnets_tagged.get(tags).into_iter().flatten().collect();
+            described(catalog, &format!(" ({tags})"), &ids)
+        }
+    }
+}
+
+/// A sentence for each subnet. `by`: the name or the tags by which it is selected.
+fn described(catalog: &Ec2Catalog, by: &str, ids: &[&SubnetId]) -> Vec<String> {
     let reported = |id: &&SubnetId| match catalog.subnets.get(*id) {
         Some(observed_subnet) => {
             let (zone, cidr, free) = (&observed_subnet.zone, &observed_subnet.cidr, observed_subnet.free_addresses);
@@ -175,8 +200,11 @@ fn subnet(catalog: &Ec2Catalog, named: &SubnetRef) -> Vec<String> {
         None => format!("subnet {id}: not looked up"),
     };
     if ids.is_empty() {
-        let known =
-            if by.is_empty() { "" } else { "no subnet with this name was found, or the name was not looked up" };
+        let known = if by.is_empty() {
+            ""
+        } else {
+            "no subnet was found by this name or these tags, or they were not looked up"
+        };
         return vec![format!("subnet{by}: {known}")];
     }
     ids.iter().map(reported).collect()
@@ -209,13 +237,16 @@ fn orphans(input: &Input<'_>) -> Vec<String> {
     lone.chain(untagged).collect()
 }
 
-/// The labels that a Node lacks for a NodeENI, one text each. Empty: the Node matches.
-pub fn missing_labels(selector: &BTreeMap<String, String>, node: &ObservedNode) -> Vec<String> {
-    let missing = selector.iter().filter(|(key, value)| node.labels.get(key) != Some(value.as_str()));
-    missing
-        .map(|(key, value)| match node.labels.get(key) {
-            Some(has) => format!("{key} is {has}, not {value}"),
-            None => format!("no label {key}={value}"),
-        })
-        .collect()
+/// What a Node lacks to match a NodeENI: the labels of nodeSelector, one text each, and a term of nodeSelectorTerms. Empty: the
+/// Node matches.
+pub fn missing_labels(nodeeni_plan: &NodeEniPlan, node: &ObservedNode) -> Vec<String> {
+    let selector = nodeeni_plan.selector.iter();
+    let missing = selector.filter(|(key, value)| node.labels.get(key) != Some(value.as_str()));
+    let labels = missing.map(|(key, value)| match node.labels.get(key) {
+        Some(has) => format!("{key} is {has}, not {value}"),
+        None => format!("no label {key}={value}"),
+    });
+    let terms = &nodeeni_plan.selector_terms;
+    let no_term = !terms.is_empty() && !terms.iter().any(|term| term.matches(&node.labels));
+    labels.chain(no_term.then(|| format!("no term matches: {}", node_selector::text(terms)))).collect()
 }

@@ -1,8 +1,10 @@
 //! Parses a NodeENI once. A spec that passes the schema and cannot be used gives an error as data. This file uses only the stored
 //! object and looks nothing up.
 
+use crate::ec2_terms::{GroupTerm, SubnetTerm};
 use crate::max_removals::MaxRemovals;
 use crate::max_unavailable::MaxUnavailable;
+use crate::node_selector::NodeSelectorTerm;
 use crate::observed::ObservedNode;
 use crate::spec_validation;
 use crate::string_map::StringMap;
@@ -11,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use multi_eni_api::ids::{EniId, InstanceId, MalformedId, SecurityGroupId, SubnetId};
 use multi_eni_api::names::{ANNOTATION_ALLOW_REMOVALS, NODEENI_FINALIZER};
 use multi_eni_api::nodeeni::AttachmentEntry;
-use multi_eni_api::{ConnectionTracking, NodeENI, NodeSettings};
+use multi_eni_api::{ConnectionTracking, NodeENI, NodeEniSpec, NodeSettings};
 use std::collections::BTreeMap;
 
 /// A NodeENI as the decisions use it.
@@ -53,11 +55,20 @@ pub enum Unreadable {
     #[error(transparent)]
     Id(#[from] MalformedId),
     /// The spec names no subnet.
-    #[error("the spec names no subnet: set subnetID, subnetIDs, subnetName or subnetNames")]
+    #[error("the spec names no subnet: set subnetID, subnetIDs, subnetName, subnetNames or subnetSelectorTerms")]
     NoSubnet,
+    /// A term of `subnetSelectorTerms` cannot be used: a sentence.
+    #[error("subnetSelectorTerms: {0}")]
+    SubnetTerm(String),
     /// The selector is empty.
-    #[error("nodeSelector is empty and would match every node: name at least one label")]
+    #[error("nodeSelector is empty and would match every node: name at least one label, or set nodeSelectorTerms")]
     NoSelector,
+    /// A term of `nodeSelectorTerms` cannot be used: a sentence.
+    #[error("nodeSelectorTerms: {0}")]
+    NodeSelectorTerm(String),
+    /// A term of `securityGroupSelectorTerms` cannot be used: a sentence.
+    #[error("securityGroupSelectorTerms: {0}")]
+    GroupTerm(String),
     /// `deviceIndex` is out of bounds, 0 to 63, or 0 on network card 0.
     #[error(
         "deviceIndex {0} is out of bounds: it must be 1 to 63, or from 0 where networkCardIndex is 1 or higher (index 0 of card \
@@ -95,12 +106,18 @@ pub enum SubnetRef {
 pub struct EniSpec {
     /// Labels that a node must have.
     pub selector: BTreeMap<String, String>,
+    /// Label selectors, of which a node must match at least one. Empty: `selector` alone decides.
+    pub selector_terms: Vec<NodeSelectorTerm>,
     /// Subnets in the order of the spec; those by ID come first, as in upstream.
     pub subnets: Vec<SubnetRef>,
+    /// Terms that select one subnet for each node. If there are any, `subnets` is empty.
+    pub subnet_terms: Vec<SubnetTerm>,
     /// Groups by ID.
     pub groups: Vec<SecurityGroupId>,
     /// Groups by name.
     pub group_names: Vec<String>,
+    /// Terms that select groups. If there are any, `groups` and `group_names` are empty.
+    pub group_terms: Vec<GroupTerm>,
     /// The first device index, 0 to 63, and never 0 on card 0. Each further subnet uses the next index.
     pub index: i32,
     /// Network card index, 0 to 31.
@@ -132,9 +149,10 @@ pub struct EniSpec {
 }
 
 impl EniSpec {
-    /// Whether the selector matches these labels.
+    /// Whether the selector and one of the terms match these labels.
     pub fn matches(&self, labels: &StringMap) -> bool {
         self.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && (self.selector_terms.is_empty() || self.selector_terms.iter().any(|term| term.matches(labels)))
     }
 }
 
@@ -160,6 +178,15 @@ impl NodeEni {
     pub fn may_have_upstreams_on(&self, node: &ObservedNode) -> bool {
         let listed = |entry: &UpstreamEntry| node.instance.as_ref() == Ok(&entry.instance);
         !self.upstream.is_empty() && (self.spec_for(&node.labels).is_some() || self.upstream.iter().any(listed))
+    }
+
+    /// The fields of the spec that select nodes, for a sentence.
+    pub fn selector_fields(&self) -> &'static str {
+        match self.spec.as_ref().map(|spec| (spec.selector.is_empty(), spec.selector_terms.is_empty())) {
+            Ok((true, false)) => "nodeSelectorTerms",
+            Ok((false, false)) => "nodeSelector and nodeSelectorTerms",
+            Ok((_, true)) | Err(_) => "nodeSelector",
+        }
     }
 
     /// The spec if the NodeENI selects a node with these labels now; None if its spec is unusable or it is being deleted.
@@ -193,10 +220,13 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
     for name in spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten()).filter(|n| !n.is_empty()) {
         push_new(&mut subnets, SubnetRef::Name(name.clone()));
     }
-    if subnets.is_empty() {
+    let subnet_terms = subnet_terms(spec, &subnets)?;
+    if subnets.is_empty() && subnet_terms.is_empty() {
         return Err(Unreadable::NoSubnet);
     }
-    if spec.node_selector.is_empty() {
+    let terms = spec.node_selector_terms.iter().flatten().map(NodeSelectorTerm::read);
+    let selector_terms = terms.collect::<Result<Vec<_>, _>>().map_err(Unreadable::NodeSelectorTerm)?;
+    if spec.node_selector.is_empty() && selector_terms.is_empty() {
         return Err(Unreadable::NoSelector);
     }
     let lowest = i32::from(spec.network_card_index.unwrap_or(0) <= 0);
@@ -210,15 +240,19 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
     for id in spec.security_group_ids.iter().flatten() {
         push_new(&mut groups, SecurityGroupId::parse(id)?);
     }
+    let group_terms = group_terms(spec)?;
     spec_validation::of_spec(spec).map_err(Unreadable::OutOfBounds)?;
     let max_unavailable =
         spec.rollout.as_ref().and_then(|r| r.max_unavailable.as_ref()).map(max_unavailable).transpose()?;
     let max_removals = spec.rollout.as_ref().and_then(|r| r.max_removals.as_ref()).map(max_removals).transpose()?;
     Ok(EniSpec {
         selector: spec.node_selector.clone(),
+        selector_terms,
         subnets,
+        subnet_terms,
         groups,
         group_names: spec.security_group_names.clone().unwrap_or_default(),
+        group_terms,
         index: spec.device_index,
         card: spec.network_card_index.unwrap_or(0),
         delete_on_termination: spec.delete_on_termination,
@@ -241,6 +275,27 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         max_unavailable: max_unavailable.unwrap_or_default(),
         max_removals,
     })
+}
+
+fn subnet_terms(spec: &NodeEniSpec, listed: &[SubnetRef]) -> Result<Vec<SubnetTerm>, Unreadable> {
+    let terms = spec.subnet_selector_terms.iter().flatten().map(SubnetTerm::read);
+    let terms = terms.collect::<Result<Vec<_>, _>>().map_err(Unreadable::SubnetTerm)?;
+    if !terms.is_empty() && !listed.is_empty() {
+        let why = "they exclude subnetID, subnetIDs, subnetName and subnetNames: keep the terms or the list";
+        return Err(Unreadable::SubnetTerm(why.to_owned()));
+    }
+    Ok(terms)
+}
+
+fn group_terms(spec: &NodeEniSpec) -> Result<Vec<GroupTerm>, Unreadable> {
+    let terms = spec.security_group_selector_terms.iter().flatten().map(GroupTerm::read);
+    let terms = terms.collect::<Result<Vec<_>, _>>().map_err(Unreadable::GroupTerm)?;
+    let lists = [&spec.security_group_ids, &spec.security_group_names];
+    if !terms.is_empty() && lists.into_iter().flatten().flatten().next().is_some() {
+        let why = "they exclude securityGroupIDs and securityGroupNames: write those as terms";
+        return Err(Unreadable::GroupTerm(why.to_owned()));
+    }
+    Ok(terms)
 }
 
 fn max_removals(stored: &IntOrString) -> Result<MaxRemovals, Unreadable> {

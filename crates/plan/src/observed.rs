@@ -1,6 +1,7 @@
 //! Observed state as plain data: Nodes, subnets, security groups, instance types, and ENIs as EC2 showed them last. The cache and
 //! the store fill these types and the decisions read them. Nothing is decided here.
 
+use crate::ec2_terms::TagTerm;
 use crate::lookup_failure::LookupFailure;
 use crate::string_map::StringMap;
 use compact_str::CompactString;
@@ -52,6 +53,10 @@ pub struct ObservedSubnet {
     pub owner: String,
     /// Tag Name.
     pub name: Option<String>,
+    /// All tags that EC2 shows. Of a subnet that another account shares, EC2 shows none of the owner's.
+    pub tags: StringMap,
+    /// Whether the last two Describes that showed the subnet showed the same tags.
+    pub tags_confirmed: bool,
     /// Free IPv4 addresses at the time of the Describe.
     pub free_addresses: i32,
     /// Start of the latest Describe that showed more free addresses than the Describe before.
@@ -67,8 +72,12 @@ pub enum CatalogLookup {
     SubnetsById,
     /// Subnets by their tag Name.
     SubnetsByName,
+    /// Subnets by tags.
+    SubnetsByTags,
     /// Security groups by name.
     Groups,
+    /// Security groups by tags.
+    GroupsByTags,
     /// Limits of instance types.
     InstanceTypes,
 }
@@ -77,11 +86,20 @@ impl CatalogLookup {
     /// EC2's name of the action.
     pub fn action(self) -> &'static str {
         match self {
-            Self::SubnetsById | Self::SubnetsByName => "DescribeSubnets",
-            Self::Groups => "DescribeSecurityGroups",
+            Self::SubnetsById | Self::SubnetsByName | Self::SubnetsByTags => "DescribeSubnets",
+            Self::Groups | Self::GroupsByTags => "DescribeSecurityGroups",
             Self::InstanceTypes => "DescribeInstanceTypes",
         }
     }
+}
+
+/// Security groups with the tags of a term, as EC2 showed them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaggedGroups {
+    /// VPC and ID of each group, in every VPC.
+    pub groups: BTreeSet<(String, SecurityGroupId)>,
+    /// Whether the last two answers showed the same groups.
+    pub is_confirmed: bool,
 }
 
 /// The known subnets, security groups and instance types, and those that EC2 does not know. No entry: not looked up yet.
@@ -95,8 +113,12 @@ pub struct Ec2Catalog {
     pub subnets_named: BTreeMap<String, BTreeSet<SubnetId>>,
     /// Since when each name has stood for the same subnets, as far as this process has observed.
     pub subnets_named_since: BTreeMap<String, Timestamp>,
+    /// Subnets by the tags of a term, in every VPC, by the last answer.
+    pub subnets_tagged: BTreeMap<TagTerm, BTreeSet<SubnetId>>,
     /// Security groups by name: VPC and group ID of every group of that name.
     pub groups_named: BTreeMap<String, BTreeSet<(String, SecurityGroupId)>>,
+    /// Security groups by the tags of a term.
+    pub groups_tagged: BTreeMap<TagTerm, TaggedGroups>,
     /// Limits by instance type; None: EC2 does not know the type.
     pub instance_types: BTreeMap<String, Option<InstanceLimits>>,
     /// The failure of the last lookup of each kind; no entry if the lookup succeeded.

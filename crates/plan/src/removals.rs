@@ -25,7 +25,7 @@ const ENTRY_SECONDS: i64 = 10;
 /// Why a node would lose ENIs of a NodeENI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// Its labels do not match `nodeSelector` any more: the labels or the selector changed.
+    /// Its labels do not match `nodeSelector` and `nodeSelectorTerms` any more: the labels, the selector or a term changed.
     Deselected,
     /// The spec describes fewer ENIs for it: a subnet was taken off the list, for instance.
     Edited,
@@ -228,8 +228,9 @@ impl RemovalPace {
     pub fn reported(&self, nodeeni: &NodeEni) -> Option<String> {
         let (next, last) = (self.next?, self.last?);
         let of = |cause| self.waiting.values().filter(|why| **why == cause).count();
+        let deselected = format!("no longer match {}", nodeeni.selector_fields());
         let why = [
-            (of(Cause::Deselected), "no longer match nodeSelector"),
+            (of(Cause::Deselected), deselected.as_str()),
             (of(Cause::Edited), "have ENIs that the spec no longer asks for"),
         ];
         let why: Vec<String> =

@@ -338,14 +338,17 @@ fn conditions_of(
                 types::READY,
                 false,
                 "NoNodeMatches",
-                "no node has the labels of nodeSelector yet: waiting for one minute after the creation of the NodeENI",
+                format!(
+                    "no node has the labels of {} yet: waiting for one minute after the creation of the NodeENI",
+                    nodeeni.selector_fields()
+                ),
             )
         },
         (_, true, 0) if matched == 0 => ConditionUpdate::new(
             types::READY,
             true,
             "NoNodeMatches",
-            "no node has the labels of nodeSelector: nothing to do",
+            format!("no node has the labels of {}: nothing to do", nodeeni.selector_fields()),
         ),
         (_, true, 0) => ConditionUpdate::new(
             types::READY,

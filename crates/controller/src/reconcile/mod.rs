@@ -222,7 +222,7 @@ impl Reconciler {
                 // A group name may be resolved now. That changes ENIs in place, also where no decision waits for the name.
                 let names_groups = |uid: &str| {
                     let asks = self.store.nodeeni_by_uid(uid).and_then(|entry| entry.nodeeni.spec.as_ref().ok());
-                    asks.is_some_and(|spec| !spec.group_names.is_empty())
+                    asks.is_some_and(|spec| !spec.group_names.is_empty() || !spec.group_terms.is_empty())
                 };
                 let by_name = self.store.attachments().filter(|entry| names_groups(&entry.attachment.nodeeni_uid));
                 let keys: Vec<Key> = waiting

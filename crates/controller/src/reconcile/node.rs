@@ -71,6 +71,7 @@ impl Reconciler {
             permits: &self.permits,
             removals: &self.removals,
             refused_attach: &self.refused_attach,
+            subnet_gate: &self.subnets,
             settings: &self.deps.settings,
             now: self.now(),
         })
@@ -91,6 +92,8 @@ impl Reconciler {
                 Need::Subnet(SubnetRef::Id(id)) => ids.push(id.clone()),
                 Need::Subnet(SubnetRef::Name(name)) => names.push(name.clone()),
                 Need::Group(name) => groups.push(name.clone()),
+                Need::TaggedSubnets(term) => self.deps.ec2.lookup_tagged_subnets(term),
+                Need::TaggedGroups(term) => self.deps.ec2.lookup_tagged_groups(term),
                 Need::InstanceType(kind) => types.push(kind.clone()),
             }
         }

@@ -2,7 +2,7 @@
 //! between them.
 
 use super::cli_flags::Flags;
-use super::manifests::Manifests;
+use super::manifests::{Labels, Manifests};
 use super::terminal::Terminal;
 use super::user_client::Kubectl;
 use crate::client;
@@ -133,7 +133,8 @@ fn build_account(ec2: &Ec2, files: &[Manifests]) -> Result<(), String> {
     add(NODE_SUBNET, 0, None)?;
     let ids: BTreeSet<String> = files.iter().flat_map(Manifests::subnets).filter(|id| id != NODE_SUBNET).collect();
     let names: BTreeSet<String> = files.iter().flat_map(Manifests::subnet_names).collect();
-    if ids.len() + names.len() > 250 {
+    let tagged: BTreeSet<Labels> = files.iter().flat_map(Manifests::subnet_tags).collect();
+    if ids.len() + names.len() + tagged.len() > 250 {
         return Err("the sandbox supports at most 250 subnets".to_owned());
     }
     let first_named = ids.len() + 1;
@@ -142,6 +143,20 @@ fn build_account(ec2: &Ec2, files: &[Manifests]) -> Result<(), String> {
     }
     for (number, name) in (first_named..).zip(&names) {
         add(&format!("subnet-{:017x}", 0xf000_0000 + number), number, Some(name))?;
+    }
+    let tag = |id: &str, tags: &Labels| {
+        let mut tags = tags.iter();
+        tags.try_for_each(|(key, value)| ec2.tag_place(id, key, Some(value))).map_err(|error| error.to_string())
+    };
+    for (number, tags) in (first_named + names.len()..).zip(&tagged) {
+        let id = format!("subnet-{:017x}", 0xf000_0000 + number);
+        add(&id, number, None)?;
+        tag(&id, tags)?;
+    }
+    for (number, tags) in (1_u64..).zip(&files.iter().flat_map(Manifests::group_tags).collect::<BTreeSet<_>>()) {
+        let id = format!("sg-{:017x}", 0xe000_0000 + number);
+        ec2.add_security_group(&id, VPC, &format!("tagged-{number}"));
+        tag(&id, tags)?;
     }
     for id in files.iter().flat_map(Manifests::groups) {
         ec2.add_security_group(&id, VPC, &id);

@@ -45,12 +45,9 @@ impl Manifests {
         self.objects.iter().filter_map(|object| object["metadata"]["name"].as_str().map(ToOwned::to_owned)).collect()
     }
 
-    /// The selectors of the NodeENIs, with the names.
+    /// The selectors of the NodeENIs, with the names. Of nodeSelectorTerms the first term counts, with the labels that it needs.
     pub fn selectors(&self) -> Vec<(String, Labels)> {
-        self.names()
-            .into_iter()
-            .zip(self.objects.iter().map(|object| labels(&object["spec"]["nodeSelector"])))
-            .collect()
+        self.names().into_iter().zip(self.objects.iter().map(|object| needed_labels(&object["spec"]))).collect()
     }
 
     /// Sets of labels that a node can have together. Each selector is contained in one of them.
@@ -69,7 +66,9 @@ impl Manifests {
 
     /// IDs of the subnets that the NodeENIs name.
     pub fn subnets(&self) -> BTreeSet<String> {
-        self.texts(&["subnetID", "subnetIDs"]).into_iter().filter(|id| SubnetId::parse(id).is_ok()).collect()
+        let listed =
+            self.texts(&["subnetID", "subnetIDs"]).into_iter().chain(self.in_terms("subnetSelectorTerms", "id"));
+        listed.filter(|id| SubnetId::parse(id).is_ok()).collect()
     }
 
     /// Subnets that the NodeENIs name by their tag Name.
@@ -79,12 +78,44 @@ impl Manifests {
 
     /// IDs of the security groups that the NodeENIs name.
     pub fn groups(&self) -> BTreeSet<String> {
-        self.texts(&["securityGroupIDs"]).into_iter().filter(|id| SecurityGroupId::parse(id).is_ok()).collect()
+        let listed =
+            self.texts(&["securityGroupIDs"]).into_iter().chain(self.in_terms("securityGroupSelectorTerms", "id"));
+        listed.filter(|id| SecurityGroupId::parse(id).is_ok()).collect()
     }
 
     /// Security groups that the NodeENIs name by their group name.
     pub fn group_names(&self) -> BTreeSet<String> {
         self.texts(&["securityGroupNames"])
+            .into_iter()
+            .chain(self.in_terms("securityGroupSelectorTerms", "name"))
+            .collect()
+    }
+
+    /// The tags of each term that selects subnets by name or tags.
+    pub fn subnet_tags(&self) -> BTreeSet<Labels> {
+        self.tags_in_terms("subnetSelectorTerms", true)
+    }
+
+    /// The tags of each term that selects security groups by tags.
+    pub fn group_tags(&self) -> BTreeSet<Labels> {
+        self.tags_in_terms("securityGroupSelectorTerms", false)
+    }
+
+    fn terms(&self, field: &str) -> impl Iterator<Item = &Value> {
+        self.objects.iter().flat_map(move |object| object["spec"][field].as_array().into_iter().flatten())
+    }
+
+    fn in_terms(&self, field: &str, part: &str) -> BTreeSet<String> {
+        self.terms(field).filter_map(|term| term[part].as_str()).map(ToOwned::to_owned).collect()
+    }
+
+    /// `name_is_tag`: whether the name of a term is the tag Name.
+    fn tags_in_terms(&self, field: &str, name_is_tag: bool) -> BTreeSet<Labels> {
+        let tags = self.terms(field).map(|term| {
+            let name = term["name"].as_str().filter(|_| name_is_tag).map(|name| ("Name".to_owned(), name.to_owned()));
+            labels(&term["tags"]).into_iter().chain(name).collect::<Labels>()
+        });
+        tags.filter(|tags| !tags.is_empty()).collect()
     }
 
     fn texts(&self, fields: &[&str]) -> BTreeSet<String> {
@@ -100,6 +131,24 @@ impl Manifests {
     }
 }
 
+/// The labels that a node needs for nodeSelector and the first term of nodeSelectorTerms.
+fn needed_labels(spec: &Value) -> Labels {
+    let term = &spec["nodeSelectorTerms"][0];
+    let mut needed = labels(&spec["nodeSelector"]);
+    needed.extend(labels(&term["matchLabels"]));
+    for requirement in term["matchExpressions"].as_array().into_iter().flatten() {
+        let value = match requirement["operator"].as_str() {
+            Some("In") => requirement["values"][0].as_str(),
+            Some("Exists") => Some(""),
+            _ => None,
+        };
+        if let (Some(key), Some(value)) = (requirement["key"].as_str(), value) {
+            needed.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    needed
+}
+
 fn labels(value: &Value) -> Labels {
     let entries = value.as_object().into_iter().flatten();
     entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
@@ -108,6 +157,17 @@ fn labels(value: &Value) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_gets_the_labels_that_the_first_term_needs() {
+        let text = "apiVersion: networking.k8s.aws/v1alpha1\nkind: NodeENI\nmetadata: {name: a}\nspec:\n  nodeSelector: {ng: x}\n  \
+                    nodeSelectorTerms:\n  - matchLabels: {tier: db}\n    matchExpressions:\n    - {key: pool, operator: In, \
+                    values: [p, q]}\n    - {key: gpu, operator: DoesNotExist}\n    - {key: hpc, operator: Exists}\n  - \
+                    matchLabels: {other: y}\n";
+        let needed = parsed("a", text).unwrap().selectors().remove(0).1;
+        let expected = [("hpc", ""), ("ng", "x"), ("pool", "p"), ("tier", "db")];
+        assert_eq!(needed, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+    }
 
     #[test]
     fn the_examples_are_those_of_the_page_and_their_labels_fit() {

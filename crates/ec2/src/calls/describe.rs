@@ -138,11 +138,16 @@ impl Ec2 {
         }
     }
 
-    /// All subnets that the filter matches, and when the first page was requested.
-    pub(crate) async fn all_subnets(&self, filter: Filter) -> Result<(Timestamp, Vec<Subnet>), CallError> {
+    /// All subnets that match all filters, and when the first page was requested.
+    pub(crate) async fn all_subnets(&self, filters: Vec<Filter>) -> Result<(Timestamp, Vec<Subnet>), CallError> {
         pages(|token| {
-            let call =
-                self.inner.client.describe_subnets().filters(filter.clone()).max_results(PAGE).set_next_token(token);
+            let call = self
+                .inner
+                .client
+                .describe_subnets()
+                .set_filters(Some(filters.clone()))
+                .max_results(PAGE)
+                .set_next_token(token);
             async move {
                 let (started, answer) = self
                     .read(Action::DescribeSubnets, || self.now(), |sent| call.customize().interceptor(sent).send())
@@ -175,14 +180,14 @@ impl Ec2 {
         .await
     }
 
-    /// All security groups that the filter matches, and when the first page was requested.
-    pub(crate) async fn all_groups(&self, filter: Filter) -> Result<(Timestamp, Vec<SecurityGroup>), CallError> {
+    /// All security groups that match all filters, and when the first page was requested.
+    pub(crate) async fn all_groups(&self, filters: Vec<Filter>) -> Result<(Timestamp, Vec<SecurityGroup>), CallError> {
         pages(|token| {
             let call = self
                 .inner
                 .client
                 .describe_security_groups()
-                .filters(filter.clone())
+                .set_filters(Some(filters.clone()))
                 .max_results(PAGE)
                 .set_next_token(token);
             async move {

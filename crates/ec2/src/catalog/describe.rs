@@ -9,7 +9,8 @@ use crate::lock::lock;
 use jiff::Timestamp;
 use multi_eni_api::ids::SubnetId;
 use multi_eni_plan::ec2_errors::CallError;
-use multi_eni_plan::observed::{CatalogLookup, ObservedSubnet};
+use multi_eni_plan::ec2_terms::TagTerm;
+use multi_eni_plan::observed::{CatalogLookup, ObservedSubnet, TaggedGroups};
 use std::collections::BTreeSet;
 
 impl Ec2 {
@@ -30,11 +31,49 @@ impl Ec2 {
     pub(crate) async fn fetch_groups(&self, names: BTreeSet<String>) -> Result<(), CallError> {
         let filter = convert::filter("group-name", names.iter().map(String::as_str));
         let answer = self
-            .all_groups(filter)
+            .all_groups(vec![filter])
             .await
             .map(|(at, groups)| (at, self.readable("SecurityGroup", &groups, convert::group)));
         self.inner.group_names.answered(&names);
         self.learn(CatalogLookup::Groups, answer, |state, (at, found)| state.apply_groups(at, &names, found))
+    }
+
+    /// Describes the subnets of each term.
+    pub(crate) async fn fetch_tagged_subnets(&self, terms: BTreeSet<TagTerm>) -> Result<(), CallError> {
+        let mut result = Ok(());
+        for term in &terms {
+            let answer = self
+                .all_subnets(convert::tag_filters(term))
+                .await
+                .map(|(at, subnets)| (at, self.readable("Subnet", &subnets, |subnet| convert::subnet(subnet, at))));
+            self.inner.subnet_tags.answered(&BTreeSet::from([term.clone()]));
+            let learned = self.learn(CatalogLookup::SubnetsByTags, answer, |state, (at, found)| {
+                state.apply_tagged_subnets(at, term, found)
+            });
+            result = result.and(learned);
+        }
+        result
+    }
+
+    /// Describes the groups of each term. A term whose groups are not confirmed is asked for again at once, which is a second later.
+    pub(crate) async fn fetch_tagged_groups(&self, terms: BTreeSet<TagTerm>) -> Result<(), CallError> {
+        let mut result = Ok(());
+        for term in &terms {
+            let answer = self.all_groups(convert::tag_filters(term)).await.map(|(at, groups)| {
+                let groups = self.readable("SecurityGroup", &groups, convert::group);
+                (at, groups.into_iter().map(|(_, vpc, id)| (vpc, id)).collect())
+            });
+            self.inner.group_tags.answered(&BTreeSet::from([term.clone()]));
+            let learned = self.learn(CatalogLookup::GroupsByTags, answer, |state, (at, found)| {
+                state.apply_tagged_groups(at, term, found)
+            });
+            let is_open = |known: &TaggedGroups| !known.is_confirmed;
+            if learned.is_ok() && lock(&self.inner.catalog).catalog().groups_tagged.get(term).is_some_and(is_open) {
+                self.inner.group_tags.request(term.clone());
+            }
+            result = result.and(learned);
+        }
+        result
     }
 
     pub(crate) async fn fetch_types(&self, types: BTreeSet<String>) -> Result<(), CallError> {
@@ -49,7 +88,7 @@ impl Ec2 {
         filter: &str,
         values: impl Iterator<Item = &'a str>,
     ) -> Result<(Timestamp, Vec<ObservedSubnet>), CallError> {
-        let (at, subnets) = self.all_subnets(convert::filter(filter, values)).await?;
+        let (at, subnets) = self.all_subnets(vec![convert::filter(filter, values)]).await?;
         let subnets = self.readable("Subnet", &subnets, |subnet| convert::subnet(subnet, at));
         Ok((at, subnets))
     }

@@ -4,8 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{SecurityGroupId, SubnetId};
 use multi_eni_plan::ec2_errors::CallError;
+use multi_eni_plan::ec2_terms::TagTerm;
 use multi_eni_plan::lookup_failure::LookupFailure;
-use multi_eni_plan::observed::{CatalogLookup, Ec2Catalog, InstanceLimits, ObservedSubnet};
+use multi_eni_plan::observed::{CatalogLookup, Ec2Catalog, InstanceLimits, ObservedSubnet, TaggedGroups};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub(crate) enum CatalogQuery {
     Subnet(SubnetId),
     SubnetName(String),
     GroupName(String),
+    GroupTags(TagTerm),
+    SubnetTags(TagTerm),
 }
 
 /// The known facts, and when each lookup was last answered.
@@ -40,7 +43,10 @@ impl CatalogState {
         let catalog = Arc::make_mut(&mut self.catalog);
         catalog.missing_subnets.clear();
         catalog.subnets_named.clear();
+        catalog.subnets_tagged.clear();
         catalog.groups_named.clear();
+        catalog.groups_tagged.clear();
+        catalog.subnets.values_mut().for_each(|subnet| subnet.tags_confirmed = false);
         catalog.instance_types.retain(|_, limits| limits.is_some());
         self.answered.clear();
     }
@@ -75,6 +81,16 @@ impl CatalogState {
         })
     }
 
+    /// Applies a lookup of subnets by the tags of a term that began at `at`. Returns whether the facts changed.
+    pub fn apply_tagged_subnets(&mut self, at: Timestamp, term: &TagTerm, found: Vec<ObservedSubnet>) -> bool {
+        self.apply(|catalog, answered| {
+            let ids = found.iter().map(|subnet| subnet.id.clone()).collect();
+            catalog.subnets_tagged.insert(term.clone(), ids);
+            answered.insert(CatalogQuery::SubnetTags(term.clone()), at);
+            add_subnets(catalog, found);
+        })
+    }
+
     /// Applies a lookup of groups by name that began at `at`; `found` is (name, VPC, ID). Returns whether the facts changed.
     pub fn apply_groups(
         &mut self,
@@ -88,6 +104,21 @@ impl CatalogState {
                 catalog.groups_named.insert(name.clone(), groups.collect());
                 answered.insert(CatalogQuery::GroupName(name.clone()), at);
             }
+        })
+    }
+
+    /// Applies a lookup of groups by the tags of a term that began at `at`; `found` is (VPC, ID). Returns whether the facts
+    /// changed. The groups are confirmed once two answers in a row show the same.
+    pub fn apply_tagged_groups(
+        &mut self,
+        at: Timestamp,
+        term: &TagTerm,
+        groups: BTreeSet<(String, SecurityGroupId)>,
+    ) -> bool {
+        self.apply(|catalog, answered| {
+            let is_confirmed = catalog.groups_tagged.get(term).is_some_and(|known| known.groups == groups);
+            catalog.groups_tagged.insert(term.clone(), TaggedGroups { groups, is_confirmed });
+            answered.insert(CatalogQuery::GroupTags(term.clone()), at);
         })
     }
 
@@ -125,6 +156,7 @@ fn add_subnets(catalog: &mut Ec2Catalog, found: Vec<ObservedSubnet>) {
         let known = catalog.subnets.get(&subnet.id);
         let more = known.is_some_and(|known| known.free_addresses < subnet.free_addresses);
         subnet.grown = if more { Some(subnet.as_of) } else { known.and_then(|known| known.grown) };
+        subnet.tags_confirmed = known.is_some_and(|known| known.tags == subnet.tags);
         catalog.missing_subnets.remove(&subnet.id);
         catalog.subnets.insert(subnet.id.clone(), subnet);
     }
@@ -137,6 +169,13 @@ fn forget_names_of(catalog: &mut Ec2Catalog, answered: &mut BTreeMap<CatalogQuer
         let stands = !ids.contains(subnet);
         if !stands {
             answered.remove(&CatalogQuery::SubnetName(name.clone()));
+        }
+        stands
+    });
+    catalog.subnets_tagged.retain(|term, ids| {
+        let stands = !ids.contains(subnet);
+        if !stands {
+            answered.remove(&CatalogQuery::SubnetTags(term.clone()));
         }
         stands
     });
@@ -154,14 +193,35 @@ pub(super) fn names_changed(before: &Ec2Catalog, now: &Ec2Catalog) -> bool {
             tracing::info!(name, ?old, new = ?ids, "subnet name resolves to other subnets");
         }
     }
+    for (term, groups) in &now.groups_tagged {
+        if let Some(old) = before.groups_tagged.get(term).filter(|old| old.groups != groups.groups) {
+            tracing::info!(%term, old = ?old.groups, new = ?groups.groups, "security group tags select other groups");
+        }
+    }
+    for (term, ids) in &now.subnets_tagged {
+        if let Some(old) = before.subnets_tagged.get(term).filter(|old| *old != ids) {
+            tracing::info!(%term, ?old, new = ?ids, "subnet tags select other subnets");
+        }
+    }
+    // A term may select a subnet by its tags no longer.
+    let is_retagged = now.subnets.iter().any(|(id, subnet)| {
+        let known = before.subnets.get(id);
+        known.is_some_and(|known| known.tags != subnet.tags)
+    });
     let gone = |catalog: &Ec2Catalog| catalog.missing_subnets.keys().cloned().collect::<Vec<_>>();
-    before.groups_named != now.groups_named || before.subnets_named != now.subnets_named || gone(before) != gone(now)
+    let is_tagged_alike = before.groups_tagged == now.groups_tagged && before.subnets_tagged == now.subnets_tagged;
+    !is_tagged_alike
+        || is_retagged
+        || before.groups_named != now.groups_named
+        || before.subnets_named != now.subnets_named
+        || gone(before) != gone(now)
 }
 
 fn timeless(catalog: &Ec2Catalog) -> Ec2Catalog {
     let mut catalog = catalog.clone();
     for subnet in catalog.subnets.values_mut() {
         subnet.as_of = Timestamp::UNIX_EPOCH;
+        subnet.tags_confirmed = false;
     }
     catalog
 }
@@ -181,6 +241,8 @@ mod tests {
             vpc: "vpc-1".into(),
             cidr: "10.0.0.0/24".into(),
             owner: String::new(),
+            tags: [("Name", name)].into(),
+            tags_confirmed: false,
             name: Some(name.into()),
             free_addresses: 200,
             grown: None,
@@ -228,6 +290,54 @@ mod tests {
         assert!(!state.is_stale(&query, at(119), valid));
         assert!(state.is_stale(&query, at(120), valid));
         assert_eq!(state.catalog().groups_named.get("web"), Some(&BTreeSet::new()));
+    }
+
+    #[test]
+    fn tags_of_a_subnet_are_confirmed_by_the_second_equal_answer_whichever_lookup_it_is() {
+        let id = SubnetId::parse("subnet-00000001").unwrap();
+        let term = TagTerm::read(Some("a"), &BTreeMap::new()).unwrap();
+        let mut state = CatalogState::default();
+        let is_confirmed = |state: &CatalogState| state.catalog().subnets[&id].tags_confirmed;
+        assert!(state.apply_tagged_subnets(at(0), &term, vec![subnet(&id, "a", at(0))]));
+        assert!(!is_confirmed(&state));
+        assert!(!state.apply_subnets(at(1), &BTreeSet::from([id.clone()]), vec![subnet(&id, "a", at(1))]));
+        assert!(is_confirmed(&state));
+        // An answer without the subnet leaves the subnet as it was shown last.
+        assert!(state.apply_tagged_subnets(at(2), &term, vec![]));
+        assert!(is_confirmed(&state) && state.catalog().subnets_tagged[&term].is_empty());
+        let before = state.catalog();
+        assert!(state.apply_subnets(at(3), &BTreeSet::from([id.clone()]), vec![subnet(&id, "b", at(3))]));
+        assert!(!is_confirmed(&state), "other tags");
+        assert!(names_changed(&before, &state.catalog()), "users of terms decide again");
+        assert!(!names_changed(&state.catalog(), &state.catalog()));
+        // EC2 does not know the ID: the term is looked up again.
+        state.apply_tagged_subnets(at(4), &term, vec![subnet(&id, "a", at(4))]);
+        assert!(state.apply_subnets(at(5), &BTreeSet::from([id.clone()]), vec![]));
+        assert!(state.catalog().subnets_tagged.is_empty());
+        assert!(state.is_stale(&CatalogQuery::SubnetTags(term), at(5), SignedDuration::from_secs(120)));
+    }
+
+    #[test]
+    fn tagged_groups_are_confirmed_by_the_second_equal_answer() {
+        let term = TagTerm::read(None, &[("team".to_owned(), "net".to_owned())].into()).unwrap();
+        let group = |n: u32| ("vpc-1".to_owned(), SecurityGroupId::parse(&format!("sg-{n:08x}")).unwrap());
+        let mut state = CatalogState::default();
+        let mut answer = |seconds: i64, ids: &[u32]| {
+            let changed = state.apply_tagged_groups(at(seconds), &term, ids.iter().copied().map(group).collect());
+            (changed, state.catalog().groups_tagged[&term].is_confirmed)
+        };
+        assert_eq!(answer(0, &[1, 2]), (true, false));
+        assert_eq!(answer(1, &[1, 2]), (true, true));
+        assert_eq!(answer(2, &[1, 2]), (false, true));
+        assert_eq!(answer(3, &[1]), (true, false), "a partial answer");
+        assert_eq!(answer(4, &[1, 2]), (true, false));
+        assert_eq!(answer(5, &[1, 2]), (true, true));
+        let query = CatalogQuery::GroupTags(term.clone());
+        assert!(!state.is_stale(&query, at(6), SignedDuration::from_secs(120)));
+        state.forget_absences();
+        assert!(
+            state.catalog().groups_tagged.is_empty() && state.is_stale(&query, at(6), SignedDuration::from_secs(120))
+        );
     }
 
     #[test]

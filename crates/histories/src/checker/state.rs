@@ -156,7 +156,10 @@ impl State {
     fn names_have_moved(&mut self, at: Millis) {
         let by_name = |nodeeni: &&ModelNodeEni| {
             let spec = nodeeni.spec.as_ref();
-            spec.is_some_and(|spec| spec.subnet_name.is_some() || spec.subnet_names.is_some())
+            spec.is_some_and(|spec| {
+                let mut terms = spec.subnet_selector_terms.iter().flatten();
+                spec.subnet_name.is_some() || spec.subnet_names.is_some() || terms.any(|term| term.name.is_some())
+            })
         };
         let concerned = self.model.nodeenis.values().filter(by_name).map(|nodeeni| nodeeni.uid.clone());
         let concerned: Vec<String> = concerned.collect();

@@ -54,7 +54,7 @@ struct World {
 impl World {
     /// A script without events.
     fn script(setting: Setting) -> Script {
-        let place = SubnetPlace { id: SUBNET.to_owned(), zone: "a".to_owned(), name: None, tiny: false };
+        let place = SubnetPlace { id: SUBNET.to_owned(), zone: "a".to_owned(), name: None, pool: None, tiny: false };
         Script {
             about: String::new(),
             seed: 1,

@@ -40,7 +40,8 @@ pub fn full_subnets(state: &State) -> usize {
     waits.map(|attachment| attachment.request.subnet_id.as_str()).collect::<BTreeSet<_>>().len()
 }
 
-/// How many kinds of names NodeENIs use: names of groups, names of subnets, and IDs of subnets that EC2 does not know.
+/// How many lookups repeat the names that NodeENIs use: names of groups, names of subnets, IDs of subnets that EC2 does not know,
+/// and each set of tags.
 pub fn kinds_of_names(state: &State) -> u64 {
     let specs = || state.model.nodeenis.values().filter_map(|nodeeni| nodeeni.spec.as_ref());
     let of_groups = specs().any(|spec| spec.security_group_names.iter().flatten().next().is_some());
@@ -48,5 +49,17 @@ pub fn kinds_of_names(state: &State) -> u64 {
         specs().any(|spec| spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten()).next().is_some());
     let is_unknown = |id: &String| !state.subnets.iter().any(|subnet| subnet.id == *id);
     let unknown = specs().any(|spec| spec.subnet_id.iter().chain(spec.subnet_ids.iter().flatten()).any(is_unknown));
-    [of_groups, of_subnets, unknown].into_iter().map(u64::from).sum()
+    let group_terms = || specs().flat_map(|spec| spec.security_group_selector_terms.iter().flatten());
+    let of_groups = of_groups || group_terms().any(|term| term.name.is_some());
+    // Each set of tags is looked up by a call of its own.
+    let tags: BTreeSet<String> =
+        group_terms().filter_map(|term| term.tags.as_ref()).map(|tags| format!("{tags:?}")).collect();
+    let subnet_terms = specs().flat_map(|spec| spec.subnet_selector_terms.iter().flatten());
+    let of_subnet_terms: BTreeSet<String> =
+        subnet_terms.filter(|term| term.id.is_none()).map(|term| format!("{term:?}")).collect();
+    // Subnets that ENIs are in and that no answer has are described by their IDs.
+    let unknown = unknown || !of_subnet_terms.is_empty();
+    let of_tags = of_subnet_terms.len() + tags.len();
+    let of_tags = u64::try_from(of_tags).unwrap_or(u64::MAX);
+    of_tags + [of_groups, of_subnets, unknown].into_iter().map(u64::from).sum::<u64>()
 }

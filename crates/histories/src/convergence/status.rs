@@ -4,6 +4,7 @@ use super::missing::missing;
 use crate::checker::model::{ModelAttachment, ModelNodeEni};
 use crate::checker::{Invariant, State};
 use crate::expected::{DesiredPlaces, desired_places};
+use crate::node_selection::selects;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::eniattachment::Phase;
@@ -77,7 +78,7 @@ fn of_nodeeni(state: &State, name: &str, nodeeni: &ModelNodeEni) -> Option<Strin
         return Some(format!("{name} says Degraded={degraded}, and missing is {missing:?}"));
     }
     let matches = |labels: &std::collections::BTreeMap<String, String>| {
-        nodeeni.spec.as_ref().is_some_and(|spec| spec.node_selector.iter().all(|(k, v)| labels.get(k) == Some(v)))
+        nodeeni.spec.as_ref().is_some_and(|spec| selects(spec, labels))
     };
     let matched = state.model.nodes.values().filter(|node| matches(&node.labels)).count();
     if usize::try_from(status.matched_nodes).ok() != Some(matched) {

@@ -47,11 +47,15 @@ pub(super) fn open(setting: &Setting, seed: u64, clock: SimClock) -> Result<Ec2,
     for (number, place) in setting.subnets.iter().enumerate() {
         let cidr = format!("10.100.{number}.0/{}", if place.tiny { 28 } else { 24 });
         add(&place.id, &place.zone, &cidr, place.name.as_deref())?;
+        if let Some(pool) = &place.pool {
+            ec2.tag_place(&place.id, POOL, Some(pool)).map_err(|error| format!("subnet {}: {error}", place.id))?;
+        }
         let block = format!("2001:db8:0:{number:x}::/64");
         ec2.set_ipv6_cidr(&place.id, &block).map_err(|error| format!("subnet {}: {error}", place.id))?;
     }
     for number in 1..=GROUPS {
         ec2.add_security_group(&group(number), VPC, &group_name(number));
+        tag_group(&ec2, number, &group(number))?;
     }
     Ok(ec2)
 }
@@ -67,6 +71,23 @@ pub fn group(number: u64) -> String {
 /// The name of the nth security group, from 1.
 pub fn group_name(number: u64) -> String {
     format!("group{number}")
+}
+
+/// The tag of the subnets that have a pool.
+pub const POOL: &str = "pool";
+
+/// The tag of the groups that [`tier`] names.
+pub const TIER: &str = "tier";
+
+/// The value of the tag `tier` of the nth security group, from 1. The last group has no such tag.
+pub fn tier(number: u64) -> Option<&'static str> {
+    (number < GROUPS).then_some("shared")
+}
+
+/// Gives the nth group, which has this ID now, its tags.
+pub(super) fn tag_group(ec2: &Ec2, number: u64, id: &str) -> Result<(), String> {
+    let Some(tier) = tier(number) else { return Ok(()) };
+    ec2.tag_place(id, TIER, Some(tier)).map_err(|error| format!("security group {id}: {error}"))
 }
 
 /// EC2's default token buckets, with `percent` of their sizes.

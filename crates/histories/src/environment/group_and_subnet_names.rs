@@ -2,7 +2,7 @@
 //! name gets its first meaning again.
 
 use super::Environment;
-use super::ec2_setup::{GROUPS, VPC, group, group_name};
+use super::ec2_setup::{GROUPS, VPC, group, group_name, tag_group};
 use super::operation_result::OperationResult;
 use crate::script::SubnetPlace;
 
@@ -13,6 +13,7 @@ impl Environment {
         let (old, new) = (self.group_named(&name).ok_or("there is no such group")?, self.unused_group());
         self.ec2.remove_place(&old);
         self.ec2.add_security_group(&new, VPC, &name);
+        tag_group(&self.ec2, number, &new)?;
         Ok(format!("security group {name} is deleted and created again: {old} becomes {new}"))
     }
 
@@ -43,6 +44,7 @@ impl Environment {
                 None => {}
             }
             self.ec2.add_security_group(&id, VPC, &name);
+            tag_group(&self.ec2, number, &id)?;
         }
         let snapshot = self.ec2.snapshot();
         for place in subnets {

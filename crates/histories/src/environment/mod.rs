@@ -17,7 +17,7 @@ mod vpc_cni;
 
 pub use api_client::ApiClient;
 pub use api_resources::{LEASE_NAMESPACE, POD_ANNOTATION, eniattachments, nodeenis, nodes, pods};
-pub use ec2_setup::{GROUPS, group, group_name, zone};
+pub use ec2_setup::{GROUPS, POOL, TIER, group, group_name, tier, zone};
 pub use mend::ACTIONS;
 pub use operation_result::OperationResult;
 pub use play::DENIED;

@@ -15,7 +15,13 @@ pub(super) fn subnets() -> Vec<SubnetPlace> {
                 _ => None,
             };
             let id = format!("subnet-{:017x}", base + number);
-            subnets.push(SubnetPlace { id, zone: zone.to_owned(), name, tiny: number == 4 });
+            // Two subnets of each zone with room, and the tiny one.
+            let pool = match number {
+                1 | 2 => Some("wide".to_owned()),
+                4 => Some("narrow".to_owned()),
+                _ => None,
+            };
+            subnets.push(SubnetPlace { id, zone: zone.to_owned(), name, pool, tiny: number == 4 });
         }
     }
     subnets

@@ -1,7 +1,7 @@
 //! Draws NodeENI specs, and edits of them.
 
 use super::setting::{pick, subnets};
-use crate::environment::{GROUPS, group, group_name};
+use crate::environment::{GROUPS, POOL, TIER, group, group_name};
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,7 @@ const OPTIONAL: [&str; 7] = [
 /// A random spec. `cards`: how many network cards the instances have.
 pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
     let mut spec = Map::new();
-    spec.insert("nodeSelector".into(), selector(rng));
+    select(rng, &mut spec);
     place(rng, &mut spec);
     spec.insert("deviceIndex".into(), json!(rng.i32(1..6)));
     for field in OPTIONAL {
@@ -32,6 +32,9 @@ pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
     }
     if rng.u32(0..6) == 0 {
         set(rng, &mut spec, "securityGroupNames");
+    }
+    if rng.u32(0..6) == 0 {
+        groups_by_terms(rng, &mut spec);
     }
     if rng.u32(0..6) == 0 {
         set(rng, &mut spec, "node settings");
@@ -48,8 +51,8 @@ pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
 /// The spec with one random change.
 pub(super) fn edit(rng: &mut Rng, spec: &Value, cards: usize) -> Value {
     let mut spec = spec.as_object().cloned().unwrap_or_default();
-    match rng.u32(0..16) {
-        0 | 1 => drop(spec.insert("nodeSelector".into(), selector(rng))),
+    match rng.u32(0..18) {
+        0 | 1 => select(rng, &mut spec),
         2 | 3 => place(rng, &mut spec),
         4 => drop(spec.insert("deviceIndex".into(), json!(rng.i32(1..6)))),
         5..11 => {
@@ -64,9 +67,41 @@ pub(super) fn edit(rng: &mut Rng, spec: &Value, cards: usize) -> Value {
         12 => set(rng, &mut spec, "node settings"),
         13 => set(rng, &mut spec, "interfaceType"),
         14 => card(rng, &mut spec, cards),
+        15 | 16 => groups_by_terms(rng, &mut spec),
         _ => set(rng, &mut spec, "addresses"),
     }
     Value::Object(spec)
+}
+
+/// Sets the selector: labels, in one spec of four terms besides or instead.
+fn select(rng: &mut Rng, spec: &mut Map<String, Value>) {
+    spec.remove("nodeSelectorTerms");
+    spec.insert("nodeSelector".into(), selector(rng));
+    if rng.u32(0..4) == 0 {
+        spec.insert("nodeSelectorTerms".into(), terms(rng));
+        if rng.bool() {
+            spec.remove("nodeSelector");
+        }
+    }
+}
+
+fn terms(rng: &mut Rng) -> Value {
+    let expression = |key: &str, operator: &str, values: &[&str]| match values {
+        [] => json!({ "matchExpressions": [{ "key": key, "operator": operator }] }),
+        values => json!({ "matchExpressions": [{ "key": key, "operator": operator, "values": values }] }),
+    };
+    pick(
+        rng,
+        &[
+            json!([{ "matchLabels": { "ng": "x" } }, { "matchLabels": { "tier": "db" } }]),
+            json!([expression("ng", "In", &["x", "y"])]),
+            json!([expression("ng", "NotIn", &["y"])]),
+            json!([expression("tier", "Exists", &[])]),
+            json!([expression("tier", "DoesNotExist", &[]), expression("ng", "In", &["y"])]),
+            json!([{ "matchLabels": { "ng": "x" }, "matchExpressions": [{ "key": "tier", "operator": "NotIn", "values": ["db"] }] }]),
+        ],
+    )
+    .clone()
 }
 
 fn selector(rng: &mut Rng) -> Value {
@@ -83,10 +118,14 @@ fn selector(rng: &mut Rng) -> Value {
     .clone()
 }
 
-/// Sets the subnets: by ID or by name, one or several. Rarely the subnet does not exist.
+/// Sets the subnets: by ID or by name, one or several, or by terms. Rarely the subnet does not exist.
 fn place(rng: &mut Rng, spec: &mut Map<String, Value>) {
-    for field in ["subnetID", "subnetIDs", "subnetName", "subnetNames"] {
+    for field in ["subnetID", "subnetIDs", "subnetName", "subnetNames", "subnetSelectorTerms"] {
         spec.remove(field);
+    }
+    if rng.u32(0..5) == 0 {
+        spec.insert("subnetSelectorTerms".into(), subnet_terms(rng));
+        return;
     }
     let all = subnets();
     let id = |rng: &mut Rng| pick(rng, &all).id.clone();
@@ -106,6 +145,35 @@ fn place(rng: &mut Rng, spec: &mut Map<String, Value>) {
     }
 }
 
+/// Terms that select subnets. Rarely no subnet matches.
+fn subnet_terms(rng: &mut Rng) -> Value {
+    let all = subnets();
+    let by_id = |rng: &mut Rng| json!({ "id": pick(rng, &all).id });
+    match rng.u32(0..16) {
+        0..5 => json!([{ "tags": { POOL: "wide" } }]),
+        5..8 => json!([{ "tags": { POOL: "*" } }]),
+        8..10 => json!([{ "name": "storage" }]),
+        10..12 => json!([{ "name": "storage" }, { "tags": { POOL: "narrow" } }]),
+        12..15 => json!([by_id(rng), by_id(rng), by_id(rng)]),
+        _ => json!([{ "tags": { POOL: "nowhere" } }]),
+    }
+}
+
+/// Sets the security groups by terms, in place of the lists. Rarely no group matches.
+fn groups_by_terms(rng: &mut Rng, spec: &mut Map<String, Value>) {
+    spec.remove("securityGroupIDs");
+    spec.remove("securityGroupNames");
+    let by_name = |number: u64| json!({ "name": group_name(number) });
+    let terms = match rng.u32(0..16) {
+        0..5 => json!([{ "tags": { TIER: "shared" } }]),
+        5..8 => json!([{ "tags": { TIER: "*" } }, by_name(GROUPS)]),
+        8..11 => json!([by_name(rng.u64(1..=GROUPS)), by_name(rng.u64(1..=GROUPS))]),
+        11..15 => json!([{ "id": group(rng.u64(1..=GROUPS)) }]),
+        _ => json!([{ "tags": { TIER: "nobody" } }]),
+    };
+    spec.insert("securityGroupSelectorTerms".into(), terms);
+}
+
 /// Sets the network card: the first one, another one, rarely one that no instance has.
 fn card(rng: &mut Rng, spec: &mut Map<String, Value>, cards: usize) {
     match rng.u32(0..10) {
@@ -116,6 +184,10 @@ fn card(rng: &mut Rng, spec: &mut Map<String, Value>, cards: usize) {
 }
 
 fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
+    // Terms exclude the lists.
+    if field.starts_with("securityGroup") {
+        spec.remove("securityGroupSelectorTerms");
+    }
     let value = match field {
         "securityGroupIDs" => {
             let ids: Vec<String> = (1..=GROUPS).filter(|_| rng.bool()).map(group).collect();

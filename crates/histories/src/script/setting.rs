@@ -60,6 +60,9 @@ pub struct SubnetPlace {
     /// Its tag Name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Its tag `pool`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
     /// Whether it is a /28 with 11 addresses; the others are /24.
     #[serde(default)]
     pub tiny: bool,

@@ -4,6 +4,7 @@
 use super::new_attachment::NewAttachment;
 use super::unassigned::{Unassigned, UnassignedReason};
 use crate::attachment::Attachment;
+use crate::ec2_terms::TagTerm;
 use crate::nodeeni::SubnetRef;
 use crate::problem::Problem;
 use crate::removals::Cause;
@@ -80,8 +81,12 @@ pub enum Need {
     InstanceState(InstanceId),
     /// A subnet by ID or by name.
     Subnet(SubnetRef),
+    /// Subnets by tags.
+    TaggedSubnets(TagTerm),
     /// A security group by name.
     Group(String),
+    /// Security groups by tags.
+    TaggedGroups(TagTerm),
     /// The limits of an instance type.
     InstanceType(String),
 }

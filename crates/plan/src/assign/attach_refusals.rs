@@ -65,6 +65,11 @@ impl AttachRefused {
             })
     }
 
+    /// The subnet of the ENI.
+    pub(super) fn subnet(&self) -> &str {
+        &self.request.subnet_id
+    }
+
     /// EC2's code and message, if the refusal still applies: the request, the instance, its type and its ENIs are the same, and
     /// the refusal is younger than six hours.
     pub(super) fn stands(

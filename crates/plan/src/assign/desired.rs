@@ -45,7 +45,11 @@ impl<'a> NodePlanner<'a> {
             self.here.iter().copied().filter(|attachment| attachment.nodeeni_uid == nodeeni.uid).collect();
         let place = self.place_of(node)?;
         self.plan.problems.extend(place.problem(node).map(|problem| (nodeeni.uid.clone(), problem)));
-        let (subnets, missing) = self.subnets_in_zone(instance, place.zone, spec)?;
+        let (subnets, missing) = if spec.subnet_terms.is_empty() {
+            self.subnets_in_zone(instance, place.zone, spec)?
+        } else {
+            (self.subnet_by_terms((node, nodeeni), place.zone, spec, &mine)?, None)
+        };
         if let (Some(reference), true) = (&missing, subnets.is_empty()) {
             return Err(UnassignedReason::SubnetMissing((*reference).clone()));
         }
@@ -245,6 +249,9 @@ impl<'a> NodePlanner<'a> {
     ) -> Result<Vec<SecurityGroupId>, UnassignedReason> {
         let input = self.input;
         let vpc = subnets.first().map_or("", |subnet| subnet.vpc.as_str());
+        if !spec.group_terms.is_empty() {
+            return self.groups_of_terms(&spec.group_terms, vpc);
+        }
         input.catalog.groups(&spec.groups, &spec.group_names, vpc).map_err(|(name, found)| {
             self.plan.needs.insert(Need::Group(name.to_owned()));
             let Some(several) = found else {
@@ -268,6 +275,7 @@ fn candidates<'a>(catalog: &'a Ec2Catalog, reference: &SubnetRef) -> Vec<&'a Obs
 /// The reason for a node in whose zone no subnet of the list is.
 fn no_subnet_in_zone(catalog: &Ec2Catalog, spec: &EniSpec, zone: &str) -> UnassignedReason {
     let subnets = spec.subnets.iter().flat_map(|reference| candidates(catalog, reference));
+    let subnets = subnets.chain(catalog.selected_subnets(&spec.subnet_terms));
     let zones: BTreeSet<&str> = subnets.map(|subnet| subnet.zone.as_str()).collect();
     let zones = zones.into_iter().map(str::to_owned).collect();
     UnassignedReason::NoSubnetInZone { zone: zone.to_owned(), zones }

@@ -3,6 +3,7 @@
 
 use super::attach_refusals::AttachRefusals;
 use crate::attachment::Attachment;
+use crate::gates::subnet::SubnetGate;
 use crate::instance_life::InstanceObservation;
 use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::NodeEni;
@@ -51,6 +52,8 @@ pub struct Input<'a> {
     pub removals: &'a RemovalPermits,
     /// The ENIAttachments that EC2 refused to attach with an error that lasts.
     pub refused_attach: &'a AttachRefusals,
+    /// What this process knows of full subnets.
+    pub subnet_gate: &'a SubnetGate,
     /// The grace periods and intervals.
     pub settings: &'a Settings,
     /// The present time.

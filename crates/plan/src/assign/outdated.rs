@@ -8,6 +8,7 @@ use super::input::Input;
 use super::new_attachment::NewAttachment;
 use super::planner::NodePlanner;
 use super::replacement_check::{NextPlace, Obstacle};
+use super::subnet_terms::waits_for_room;
 use super::unassigned::UnassignedReason;
 use super::unattachable_eni::{is_refused, unattachable};
 use crate::attachment::Attachment;
@@ -87,7 +88,9 @@ impl<'a> NodePlanner<'a> {
         {
             let described = wanted.iter().find(|new| new.name == attachment.name);
             let fits = described.is_some_and(|new| same(&attachment.request, &new.spec.request));
-            let untouched = attachment.never_created()
+            // Of an ENIAttachment whose ENI waits for room, the terms may select another subnet.
+            let by_terms = nodeeni.spec.as_ref().is_ok_and(|spec| !spec.subnet_terms.is_empty());
+            let untouched = (attachment.never_created() || by_terms && waits_for_room(attachment))
                 && described.is_some_and(|new| !is_asked_alike(&attachment.request, &new.spec.request));
             if untouched {
                 // No ENI exists, so replacing the ENIAttachment interrupts no traffic.

@@ -14,6 +14,8 @@ use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
 use crate::nodeeni::{EniSpec, NodeEni};
 use crate::observed::{InstanceInterfaces, ObservedNode};
+use crate::selected_subnets::Selection;
+use multi_eni_api::ids::SubnetId;
 
 type Slot = (i32, i32);
 
@@ -247,6 +249,11 @@ fn subnets_of(input: &Input<'_>, spec: &EniSpec) -> usize {
 }
 
 fn is_listed(input: &Input<'_>, spec: &EniSpec, attachment: &Attachment) -> bool {
+    if !spec.subnet_terms.is_empty() {
+        let id = SubnetId::parse(&attachment.request.subnet_id).ok();
+        let selection = id.map(|id| input.catalog.selection(&spec.subnet_terms, &id));
+        return selection != Some(Selection::NotSelected);
+    }
     spec.subnets.iter().any(|reference| match resolve(input.catalog, reference) {
         Resolved::Subnets(ids) => ids.iter().any(|id| id.as_str() == attachment.request.subnet_id),
         Resolved::NotYet | Resolved::Missing => true,

@@ -11,11 +11,13 @@ mod places;
 mod pods;
 mod recover;
 mod removals;
+mod subnet_terms;
 mod unattachable;
 mod unreadable;
 
 use super::*;
 use crate::ec2_errors::CallError;
+use crate::gates::subnet::SubnetGate;
 use crate::instance_life::InstanceObservation;
 use crate::instance_life::InstanceState;
 use crate::lookup_failure::LookupFailure;
@@ -97,6 +99,7 @@ pub(crate) struct World {
     pub held_elsewhere: Option<EniId>,
     pub attached_on_ec2: BTreeSet<String>,
     pub refused_attach: AttachRefusals,
+    pub subnet_gate: SubnetGate,
     pub pods: Option<Vec<ObservedPod>>,
     pub pods_unknown: bool,
     pub permits: Permits,
@@ -116,6 +119,8 @@ impl World {
                 cidr: "10.0.0.0/24".into(),
                 owner: String::new(),
                 name: None,
+                tags: StringMap::default(),
+                tags_confirmed: false,
                 free_addresses: 100,
                 grown: None,
                 as_of: at(0),
@@ -153,6 +158,7 @@ impl World {
             held_elsewhere: None,
             attached_on_ec2: BTreeSet::new(),
             refused_attach: AttachRefusals::new(),
+            subnet_gate: SubnetGate::default(),
             pods: None,
             pods_unknown: false,
             permits: Permits::new(),
@@ -185,6 +191,7 @@ impl World {
             permits: &self.permits,
             removals: &self.removals,
             refused_attach: &self.refused_attach,
+            subnet_gate: &self.subnet_gate,
             settings: &self.settings,
             now: self.now,
         })

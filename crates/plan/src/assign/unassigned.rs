@@ -72,6 +72,8 @@ pub enum UnassignedReason {
     },
     /// EC2 does not know the subnet.
     SubnetMissing(SubnetRef),
+    /// No subnet of the node's VPC matches subnetSelectorTerms: the terms as a text.
+    NoSubnetMatches(String),
     /// No listed subnet is in the node's zone.
     NoSubnetInZone {
         /// The node's zone.
@@ -101,6 +103,8 @@ pub enum UnassignedReason {
     SubnetAmbiguous(String),
     /// The VPC has no security group of this name, or several: the name and the number.
     GroupUnresolved(String, usize),
+    /// No security group of the node's VPC matches securityGroupSelectorTerms: the terms as a text.
+    NoGroupMatches(String),
     /// Another ENIAttachment holds the slot.
     SlotHeld {
         /// Network card and device index.
@@ -193,12 +197,12 @@ impl UnassignedReason {
             Self::ZoneContradiction(_) => ZONE_CONTRADICTION,
             Self::InstanceGone { .. } => INSTANCE_GONE,
             Self::PrimaryNotShown { .. } => "PrimaryInterfaceNotShown",
-            Self::SubnetMissing(_) => "SubnetNotFound",
+            Self::SubnetMissing(_) | Self::NoSubnetMatches(_) => "SubnetNotFound",
             Self::NoSubnetInZone { .. } => "NoSubnetInZone",
             Self::NameMayMove { .. } => "SubnetNameMoved",
             Self::SubnetInOtherVpc { .. } => "SubnetInOtherVPC",
             Self::SubnetAmbiguous(_) => "SubnetNameAmbiguous",
-            Self::GroupUnresolved(..) => "SecurityGroupNotResolved",
+            Self::GroupUnresolved(..) | Self::NoGroupMatches(_) => "SecurityGroupNotResolved",
             Self::SlotHeld { .. } | Self::SlotPinned { .. } => "DeviceIndexConflict",
             Self::SlotTaken { .. } => "DeviceIndexTaken",
             Self::InstanceFull { .. } => "InstanceFull",
@@ -230,7 +234,7 @@ impl UnassignedReason {
             Self::ZoneContradiction(_) | Self::OtherRegion { .. } => false,
             Self::Unsupported(_) | Self::ManagedInstance { .. } => false,
             Self::NoProviderId | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
-            Self::NameMayMove { .. } => false,
+            Self::NameMayMove { .. } | Self::NoGroupMatches(_) | Self::NoSubnetMatches(_) => false,
             Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } | Self::AttachRefused(_) => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
             Self::OutOfBounds(_) | Self::IndexBeyondCard { .. } => false,
@@ -315,6 +319,16 @@ impl fmt::Display for UnassignedReason {
             Self::GroupUnresolved(name, n) => {
                 write!(f, "the node's VPC has {n} security groups named {name}: name one of them by securityGroupIDs")
             }
+            Self::NoSubnetMatches(terms) => write!(
+                f,
+                "no subnet of the node's VPC matches subnetSelectorTerms ({terms}): correct the terms or tag a subnet. A subnet that \
+                 another account shares shows none of its owner's tags: select it by id"
+            ),
+            Self::NoGroupMatches(terms) => write!(
+                f,
+                "no security group of the node's VPC matches securityGroupSelectorTerms ({terms}): correct the terms, or tag or \
+                 create a group"
+            ),
             Self::SlotHeld { slot: (card, index), holder, leaving: false } => write!(
                 f,
                 "device index {index} on network card {card} is used by NodeENI {holder}: give one of the two NodeENIs another \

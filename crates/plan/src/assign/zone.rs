@@ -9,6 +9,7 @@ use crate::attachment::Attachment;
 use crate::nodeeni::EniSpec;
 use crate::observed::{ObservedNode, ObservedSubnet, ZONE_LABEL};
 use crate::problem::Problem;
+use crate::selected_subnets::Selection;
 use multi_eni_api::conditions::{self, types};
 use multi_eni_api::ids::SubnetId;
 
@@ -115,7 +116,7 @@ impl<'a> NodePlanner<'a> {
             spec.subnets.iter().any(|reference| match resolve(input.catalog, reference) {
                 Resolved::Subnets(ids) => ids.contains(subnet),
                 Resolved::NotYet | Resolved::Missing => false,
-            })
+            }) || input.catalog.selection(&spec.subnet_terms, subnet) == Selection::Selected
         };
         let live = mine
             .iter()
@@ -124,6 +125,10 @@ impl<'a> NodePlanner<'a> {
             let subnet = SubnetId::parse(&attachment.request.subnet_id).ok();
             let subnet = subnet.filter(|id| listed(id) && !chosen.iter().any(|subnet| subnet.id == *id));
             let Some(observed_subnet) = subnet.and_then(|id| input.catalog.subnets.get(&id)) else { continue };
+            // Of the subnets that terms select only one is chosen, also among those of the zone.
+            if !spec.subnet_terms.is_empty() && observed_subnet.zone == place.zone {
+                continue;
+            }
             if attachment.status.attachment_id.is_some() {
                 return Err(UnassignedReason::ZoneContradiction(format!(
                     "the ENI of ENIAttachment {} is attached and belongs to {} in zone {} and {}, but node {} is in zone {} \

@@ -1,6 +1,7 @@
 //! The plan as text for the terminal. It is given a finished [`Plan`] and decides nothing.
 
 use super::{Line, Mark, NodeEniPlan, Plan, Slot, missing_labels};
+use crate::node_selector;
 use crate::observed::ObservedNode;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -42,7 +43,7 @@ pub fn explain_nodeeni(plan: &Plan, name: &str, nodes: &[&ObservedNode]) -> Opti
     // reason → Nodes
     let mut unmatched: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for node in nodes {
-        let missing = missing_labels(&nodeeni_plan.selector, node);
+        let missing = missing_labels(nodeeni_plan, node);
         if !missing.is_empty() {
             unmatched.entry(missing.join(", ")).or_default().push(&node.name);
         }
@@ -79,7 +80,7 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
     }
     for nodeeni_plan in &plan.node_enis {
         let lines: Vec<&Line> = nodeeni_plan.lines.iter().filter(|line| line.node == name).collect();
-        let missing = node.map(|node| missing_labels(&nodeeni_plan.selector, node)).unwrap_or_default();
+        let missing = node.map(|node| missing_labels(nodeeni_plan, node)).unwrap_or_default();
         match (&nodeeni_plan.problem, lines.as_slice()) {
             // A NodeENI asks for nothing on a Node that is gone.
             (_, []) if node.is_none() => {}
@@ -112,7 +113,9 @@ fn head(out: &mut String, nodeeni_plan: &NodeEniPlan) {
         line!(out, "NodeENI {}: {problem}", nodeeni_plan.name);
         return;
     }
-    let selector: Vec<String> = nodeeni_plan.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels = nodeeni_plan.selector.iter().map(|(key, value)| format!("{key}={value}"));
+    let terms = Some(node_selector::text(&nodeeni_plan.selector_terms)).filter(|text| !text.is_empty());
+    let selector: Vec<String> = labels.chain(terms).collect();
     let in_place = nodeeni_plan.lines.iter().filter(|line| matches!(line.mark, Mark::InPlace | Mark::Change)).count();
     if nodeeni_plan.deleting {
         line!(out, "NodeENI {} is being deleted: {} left", nodeeni_plan.name, count(nodeeni_plan.lines.len(), "ENI"));

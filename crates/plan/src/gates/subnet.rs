@@ -171,6 +171,28 @@ impl SubnetGate {
         SubnetDecision::Wait(if now < next { next } else { after(now, cooldown) })
     }
 
+    /// When EC2 last refused a Create in this subnet because the subnet is full, if the subnet has not shown more free addresses
+    /// since.
+    pub fn refused_at(&self, request: &EniRequest, observed_subnet: &ObservedSubnet) -> Option<Timestamp> {
+        let at = self.full.get(&pool(request))?.failure.at;
+        observed_subnet.grown.is_none_or(|grown| grown <= at).then_some(at)
+    }
+
+    /// The free addresses of a subnet, less those that this process took since the Describe or may take now. 0 without IPv4.
+    pub fn left(&self, observed_subnet: &ObservedSubnet) -> i32 {
+        let used = self.used.get(observed_subnet.id.as_str());
+        if has_ipv4_count(observed_subnet) {
+            used.map_or(observed_subnet.free_addresses, |used| used.left(observed_subnet))
+        } else {
+            0
+        }
+    }
+
+    /// Whether a Create for the ENIAttachment with this UID is sent and not answered.
+    pub fn is_trying(&self, uid: &str) -> bool {
+        self.used.values().any(|used| used.trying.contains_key(uid))
+    }
+
     /// Why this request waits, whether or not a Describe of the subnet is under way; None if it does not wait.
     pub fn standing(&self, request: &EniRequest, observed_subnet: Option<&ObservedSubnet>) -> Option<Standing<'_>> {
         match self.full.get(&pool(request)) {
@@ -185,8 +207,8 @@ impl SubnetGate {
         }
     }
 
-    /// Whether the subnet has fewer free addresses than the request needs.
-    fn is_short(&self, request: &EniRequest, observed_subnet: &ObservedSubnet) -> bool {
+    /// Whether the subnet has fewer free addresses than the request needs, less those that this process took or may take.
+    pub fn is_short(&self, request: &EniRequest, observed_subnet: &ObservedSubnet) -> bool {
         let used = self.used.get(&request.subnet_id);
         let left = used.map_or(observed_subnet.free_addresses, |used| used.left(observed_subnet));
         has_ipv4_count(observed_subnet) && left < needed(request)
@@ -302,6 +324,8 @@ mod tests {
             vpc: "vpc-1".into(),
             cidr: "10.0.0.0/28".into(),
             owner: String::new(),
+            tags: Default::default(),
+            tags_confirmed: false,
             name: None,
             free_addresses,
             grown: None,

@@ -63,6 +63,8 @@ impl Model {
                     vpc,
                     cidr,
                     owner: String::new(),
+                    tags: Default::default(),
+                    tags_confirmed: false,
                     name: None,
                     free_addresses: 99,
                     grown: None,
@@ -244,6 +246,7 @@ impl Model {
             permits: &self.permits,
             removals: &crate::removals::RemovalPermits::unpaced(),
             refused_attach: &Default::default(),
+            subnet_gate: &crate::gates::subnet::SubnetGate::default(),
             settings: &self.settings,
             now: self.now,
         })

@@ -6,7 +6,9 @@ use super::in_place_change::Change;
 use super::input::Input;
 use super::tags::{is_ours, tags_with};
 use crate::connection_tracking;
+use crate::nodeeni::EniSpec;
 use crate::observed::{Observation, ObservedAttachment, ObservedEni};
+use multi_eni_api::ids::SecurityGroupId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All changes in place that an attached ENI needs, in the order in which they are made.
@@ -42,12 +44,8 @@ fn repair(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> Opti
     }
     // Without a group in the spec the VPC's default group applies, which only Create knows. A name that does not match
     // exactly one group changes nothing.
-    let named = !spec.groups.is_empty() || !spec.group_names.is_empty();
-    if let Some(mut groups) = input.catalog.groups(&spec.groups, &spec.group_names, &eni.vpc).ok().filter(|_| named) {
-        groups.sort();
-        if eni.groups != groups {
-            return Some(Change::Groups(groups));
-        }
+    if let Some(groups) = wanted_groups(input, spec, eni).filter(|groups| eni.groups != *groups) {
+        return Some(Change::Groups(groups));
     }
     if !spec.description.is_empty() && eni.description != spec.description {
         return Some(Change::Description(spec.description.clone()));
@@ -76,6 +74,17 @@ fn repair(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> Opti
     let set = frozen.keys().chain(later.keys());
     let surplus: BTreeSet<String> = set.filter(|key| !wanted.contains_key(*key) && is_as_set(key)).cloned().collect();
     (!surplus.is_empty()).then_some(Change::Untag(surplus))
+}
+
+/// The groups that the spec asks for, sorted; None if it asks for none, or not all names and terms are resolved.
+fn wanted_groups(input: &Input<'_>, spec: &EniSpec, eni: &ObservedEni) -> Option<Vec<SecurityGroupId>> {
+    if !spec.group_terms.is_empty() {
+        return input.catalog.selected_groups(&spec.group_terms, &eni.vpc).ok()?.for_eni(&eni.groups);
+    }
+    let named = !spec.groups.is_empty() || !spec.group_names.is_empty();
+    let mut groups = input.catalog.groups(&spec.groups, &spec.group_names, &eni.vpc).ok().filter(|_| named)?;
+    groups.sort();
+    Some(groups)
 }
 
 /// The tags that were set from `spec.tags` after the ENI was made, once this action is done. None: the list does not

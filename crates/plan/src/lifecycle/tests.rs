@@ -13,6 +13,7 @@ use super::*;
 use crate::assign::tests::{at, new_attachment};
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError};
+use crate::ec2_terms::{GroupTerm, TagTerm};
 use crate::gates::quota::QuotaGate;
 use crate::instance_life::InstanceObservation;
 use crate::instance_life::InstanceState;
@@ -20,7 +21,7 @@ use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::EniSpec;
 use crate::nodeeni::NodeEni;
 use crate::observed::{AttachmentState, Missed, ObservedAttachment};
-use crate::observed::{Cluster, Ec2Catalog, ObservedEni, ObservedIpv6};
+use crate::observed::{Cluster, Ec2Catalog, ObservedEni, ObservedIpv6, TaggedGroups};
 use crate::settings::Settings;
 use jiff::SignedDuration;
 use multi_eni_api::conditions::{is_true, types};
@@ -470,6 +471,31 @@ fn groups_by_name_are_repaired_once_the_names_are_looked_up() {
     world.catalog.groups_named.insert("web".into(), [("vpc-1".to_owned(), web.clone())].into());
     let change = Change::Groups(vec![web]);
     assert!(matches!(world.step().action, Action::Modify { change: found, .. } if found == change));
+}
+
+#[test]
+fn groups_by_terms_are_repaired_in_place_and_one_answer_takes_no_group_off() {
+    let mut world = World::new(seen(Some(AttachmentState::Attached)));
+    let [web, db] = ["sg-00000001", "sg-00000002"].map(|id| SecurityGroupId::parse(id).unwrap());
+    let term = TagTerm::read(None, &[("tier".to_owned(), "*".to_owned())].into()).unwrap();
+    world.spec.group_terms = vec![GroupTerm::Tags(term.clone())];
+    let answer = |world: &mut World, groups: &[&SecurityGroupId], is_confirmed: bool| {
+        let groups = groups.iter().map(|id| ("vpc-1".to_owned(), (*id).clone())).collect();
+        world.catalog.groups_tagged.insert(term.clone(), TaggedGroups { groups, is_confirmed });
+        match world.step().action {
+            Action::Modify { change: Change::Groups(groups), .. } => Some(groups),
+            Action::Settled => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    // The ENI of these tests has no group.
+    assert_eq!(answer(&mut world, &[&db, &web], false), Some(vec![web.clone(), db.clone()]));
+    let Observation::Seen(eni) = &mut world.observation else { panic!("the ENI is shown") };
+    eni.groups = vec![web.clone(), db.clone()];
+    assert_eq!(answer(&mut world, &[&web, &db], true), None);
+    assert_eq!(answer(&mut world, &[&web], false), None, "a partial answer");
+    assert_eq!(answer(&mut world, &[], true), None, "no group matches: the old groups stay");
+    assert_eq!(answer(&mut world, &[&web], true), Some(vec![web.clone()]));
 }
 
 /// The watch may show an object before the answer to its creation is processed, because that answer waits for the answers

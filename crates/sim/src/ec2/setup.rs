@@ -99,6 +99,20 @@ impl Ec2 {
         self.with(|state| insert_group(state, id, vpc, name));
     }
 
+    /// Sets a tag of a subnet or a security group. None removes the tag.
+    pub fn tag_place(&self, id: &str, key: &str, value: Option<&str>) -> Result<()> {
+        self.with(|state| {
+            let subnet = state.subnets.get_mut(id).map(|entry| &mut entry.subnet.tags);
+            let group = state.groups.get_mut(id).map(|group| &mut group.tags);
+            let tags = subnet.or(group).ok_or_else(|| ApiError::no_subnet(id))?;
+            match value {
+                Some(value) => drop(tags.insert(key.to_owned(), value.to_owned())),
+                None => drop(tags.remove(key)),
+            }
+            Ok(())
+        })
+    }
+
     /// Removes a security group or a subnet, whether or not it is in use.
     pub fn remove_place(&self, id: &str) {
         self.with(|state| {

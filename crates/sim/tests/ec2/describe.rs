@@ -54,6 +54,52 @@ async fn describe_filters() {
     }
 }
 
+type TagFilters<'a> = &'a [(&'a str, &'a [&'a str])];
+
+/// How many of these elements the answer with these filters has.
+async fn filtered(ec2: &Ec2, action: &str, element: &str, filters: TagFilters<'_>) -> usize {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for (number, (name, values)) in (1..).zip(filters) {
+        pairs.push((format!("Filter.{number}.Name"), (*name).to_owned()));
+        pairs.extend((1..).zip(*values).map(|(n, value)| (format!("Filter.{number}.Value.{n}"), (*value).to_owned())));
+    }
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    all(&ok(ec2, action, &pairs).await, element).len()
+}
+
+/// Filters are combined by AND, the values of one by OR; `tag-key` may be given several times.
+#[tokio::test(start_paused = true)]
+async fn tag_filters_of_subnets_and_groups() {
+    let ec2 = account(steady());
+    ec2.add_security_group("sg-000000aa", "vpc-0000000a", "tagged");
+    let tags =
+        [(SUBNET, "tier", "db"), (SUBNET, "team", "a*b"), (OTHER_ZONE, "tier", "db"), ("sg-000000aa", "tier", "db")];
+    for (id, key, value) in tags {
+        ec2.tag_place(id, key, Some(value)).unwrap();
+    }
+    let cases: [(TagFilters<'_>, usize); 9] = [
+        (&[("tag:tier", &["db"])], 2),
+        (&[("tag:tier", &["db"]), ("tag:team", &["a\\*b"])], 1),
+        (&[("tag:tier", &["db"]), ("tag:team", &["a\\*c"])], 0),
+        (&[("tag:tier", &["db"]), ("tag:team", &["a*"])], 1),
+        (&[("tag:tier", &["web", "db"])], 2),
+        (&[("tag:tier", &["DB"])], 0),
+        (&[("tag-key", &["tier"]), ("tag-key", &["team"])], 1),
+        (&[("tag-key", &["tier", "team"])], 2),
+        (&[("tag-key", &["tier"]), ("availability-zone", &["eu-west-1b"])], 1),
+    ];
+    for (filters, expected) in cases {
+        assert_eq!(filtered(&ec2, "DescribeSubnets", "subnetId", filters).await, expected, "{filters:?}");
+    }
+    assert_eq!(filtered(&ec2, "DescribeSecurityGroups", "groupId", &[("tag:tier", &["db"])]).await, 1);
+    assert_eq!(
+        filtered(&ec2, "DescribeSecurityGroups", "groupId", &[("tag:tier", &["db"]), ("tag-key", &["team"])]).await,
+        0
+    );
+    ec2.tag_place(SUBNET, "tier", None).unwrap();
+    assert_eq!(filtered(&ec2, "DescribeSubnets", "subnetId", &[("tag:tier", &["db"])]).await, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn pages_cover_everything_and_expire() {
     for short_pages in [false, true] {

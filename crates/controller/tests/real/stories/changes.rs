@@ -32,6 +32,13 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
     vec![
         (json!({ "securityGroupIDs": [GROUP, WEB] }), IN_PLACE.into()),
         (json!({ "securityGroupIDs": null, "securityGroupNames": ["web"] }), IN_PLACE.into()),
+        (
+            json!({ "securityGroupNames": null, "securityGroupSelectorTerms": [{ "id": GROUP }, { "name": "web" }] }),
+            IN_PLACE.into(),
+        ),
+        // The same groups in another order.
+        (json!({ "securityGroupSelectorTerms": [{ "name": "web" }, { "id": GROUP }] }), vec![]),
+        (json!({ "securityGroupSelectorTerms": [{ "tags": { "tier": "*" } }] }), IN_PLACE.into()),
         (json!({ "description": "second" }), IN_PLACE.into()),
         (json!({ "sourceDestCheck": false }), IN_PLACE.into()),
         (json!({ "connectionTracking": { "tcpEstablishedTimeoutSeconds": 350 } }), IN_PLACE.into()),
@@ -57,8 +64,20 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
         (json!({ "subnetName": null, "subnetIDs": [SUBNET_B, SUBNET_A] }), ADDED.into()),
         (json!({ "subnetIDs": [SUBNET_A, SUBNET_B] }), twice(REPLACED)),
         (json!({ "subnetIDs": null, "subnetNames": ["page"] }), REMOVED.into()),
+        // Terms that select the subnet of the ENI change nothing, whatever else they select.
+        (json!({ "subnetNames": null, "subnetSelectorTerms": [{ "name": "page" }, { "id": SUBNET_B }] }), vec![]),
+        (json!({ "subnetSelectorTerms": [{ "id": SUBNET_B }] }), REPLACED.into()),
+        (json!({ "subnetSelectorTerms": [{ "tags": { "Name": "*" } }] }), vec![]),
         (json!({ "nodeSelector": { "ng": "nobody" } }), REMOVED.into()),
         (json!({ "nodeSelector": { "ng": "multi-eni" } }), ADDED.into()),
+        (json!({ "nodeSelectorTerms": [{ "matchLabels": { "ng": "nobody" } }] }), REMOVED.into()),
+        (
+            json!({ "nodeSelectorTerms": [
+                { "matchLabels": { "ng": "nobody" } },
+                { "matchExpressions": [{ "key": "ng", "operator": "In", "values": ["other", "multi-eni"] }] },
+            ] }),
+            ADDED.into(),
+        ),
     ]
 }
 
@@ -68,6 +87,7 @@ fn set() -> Result<Environment, Failure> {
     ec2.run_instance(INSTANCE, "c6in.32xlarge", NODE_SUBNET).map_err(failed)?;
     ec2.set_ipv6_cidr(SUBNET_A, "2001:db8:0:1::/64").map_err(failed)?;
     ec2.add_security_group(WEB, VPC, "web");
+    ec2.tag_place(GROUP, "tier", Some("page")).map_err(failed)?;
     for (subnet, name) in [(SUBNET_A, "page"), (SUBNET_B, "other")] {
         ec2.name_subnet(subnet, name).map_err(failed)?;
     }

@@ -30,6 +30,7 @@ mod refused;
 mod restored;
 mod rights;
 mod takeover;
+mod terms;
 
 use std::fmt::Write as _;
 

@@ -203,6 +203,7 @@ fn an_eni_that_a_node_never_had_does_not_make_it_unavailable() {
         id: OTHER_SUBNET.to_owned(),
         zone: "a".to_owned(),
         name: None,
+        pool: None,
         tiny: false,
     });
     let mut object = world.objects[&("nodeenis", NODEENI.to_owned())].clone();

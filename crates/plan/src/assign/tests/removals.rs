@@ -1,6 +1,7 @@
 //! ENIs that labels or an edit remove are deleted when the removal pace permits it for the node.
 
 use super::*;
+use crate::node_selector::NodeSelectorTerm;
 use crate::removals::Cause;
 use crate::rollout::Turn;
 
@@ -35,6 +36,31 @@ fn a_deselected_node_keeps_its_eni_until_its_turn() {
         world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>(),
         [RemovalReason::Deselected]
     );
+}
+
+#[test]
+fn an_edited_term_is_paced_as_an_edited_selector_is() {
+    let term = |value: &str| {
+        let match_labels = Some([("ng".to_owned(), value.to_owned())].into());
+        NodeSelectorTerm::read(&multi_eni_api::NodeSelectorTerm { match_labels, ..Default::default() }).unwrap()
+    };
+    let mut world = attached(&[SUBNET_A]);
+    let edit = |world: &mut World, terms: &[&str]| {
+        world.nodeenis[0].spec.as_mut().unwrap().selector_terms = terms.iter().map(|value| term(value)).collect();
+    };
+    edit(&mut world, &["other", "multi-eni"]);
+    let selected = world.assign();
+    assert_eq!((selected.matched.len(), selected.delete.len(), selected.deselect.len()), (1, 0, 0));
+    edit(&mut world, &["other"]);
+    let edited = world.assign();
+    assert_eq!((edited.matched.len(), edited.delete.len(), edited.deselect.len()), (0, 0, 1), "it is marked first");
+    world.attachments[0].deselected_since = Some(at(0));
+    let waits = world.assign();
+    assert_eq!((waits.delete.len(), losing(&waits)), (0, Some(Cause::Deselected)));
+    // nodeSelector must match, too.
+    edit(&mut world, &["multi-eni"]);
+    world.nodeenis[0].spec.as_mut().unwrap().selector = [("ng".to_owned(), "x".to_owned())].into();
+    assert_eq!(losing(&world.assign()), Some(Cause::Deselected));
 }
 
 #[test]

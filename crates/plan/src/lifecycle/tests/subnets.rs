@@ -17,6 +17,8 @@ fn observed_subnet(free: i32, grown: Option<i64>, seconds: i64) -> ObservedSubne
         vpc: "vpc-1".into(),
         cidr: "10.0.0.0/24".into(),
         owner: String::new(),
+        tags: Default::default(),
+        tags_confirmed: false,
         name: None,
         free_addresses: free,
         grown: grown.map(at),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::gates::quota;
 use crate::observed::ObservedSubnet;
+use crate::string_map::StringMap;
 
 fn creates(world: &World) -> bool {
     matches!(world.step().action, Action::Create { .. })
@@ -78,6 +79,8 @@ fn a_request_describes_a_full_subnet_at_once_and_sends_no_create_before_it_has_r
         cidr: "10.0.0.0/24".into(),
         owner: String::new(),
         name: None,
+        tags: StringMap::default(),
+        tags_confirmed: true,
         free_addresses: free,
         grown: None,
         as_of: at(seconds),

@@ -1,0 +1,34 @@
+//! The places that a NodeENI asks for on one Node, as data.
+
+/// A place for an ENI on a node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Network card.
+    pub card: i32,
+    /// Device index.
+    pub index: i32,
+    /// The subnet.
+    pub subnet: String,
+}
+
+/// The places that one NodeENI asks for on one Node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DesiredPlaces {
+    /// No places: the selector does not match, the NodeENI is being deleted, or the Node can never have an ENI.
+    Nothing,
+    /// Exactly these places. The list is empty if none of the NodeENI's subnets is in the node's zone.
+    These(Vec<Place>),
+    /// Unknown: the spec or a name in it cannot be resolved, or the Node is being deleted. The controller adds and removes
+    /// nothing.
+    Unknown,
+}
+
+impl DesiredPlaces {
+    /// The places, if they are known.
+    pub fn places(self) -> Vec<Place> {
+        match self {
+            Self::These(places) => places,
+            Self::Nothing | Self::Unknown => Vec::new(),
+        }
+    }
+}

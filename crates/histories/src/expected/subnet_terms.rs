@@ -1,0 +1,60 @@
+//! The place that a NodeENI with subnetSelectorTerms asks for on a Node: one ENI, in any subnet of the zone that a term matches. An
+//! ENIAttachment that exists decides which one, because an ENI never moves from one such subnet to another.
+
+use super::groups::groups;
+use super::places::{DesiredPlaces, Place};
+use crate::checker::model::{Model, ModelNode, ModelNodeEni};
+use crate::environment::{POOL, zone};
+use crate::script::SubnetPlace;
+use multi_eni_api::{NodeEniSpec, SubnetSelectorTerm};
+
+pub(super) fn place(
+    model: &Model,
+    (nodeeni, spec, terms): (&ModelNodeEni, &NodeEniSpec, &[SubnetSelectorTerm]),
+    node: &ModelNode,
+    subnets: &[SubnetPlace],
+) -> DesiredPlaces {
+    let mut found: Vec<&SubnetPlace> =
+        subnets.iter().filter(|subnet| terms.iter().any(|term| matches(term, subnet))).collect();
+    if found.is_empty() {
+        return DesiredPlaces::Unknown;
+    }
+    found.retain(|subnet| zone(&subnet.zone) == node.zone);
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    if !found.is_empty() && groups(spec).is_none() {
+        return DesiredPlaces::Unknown;
+    }
+    let asked = (spec.network_card_index.unwrap_or(0), spec.device_index);
+    let present = model.attachments.values().map(|attachment| &attachment.attachment).find(|attachment| {
+        attachment.nodeeni_uid == nodeeni.uid
+            && attachment.slot() == asked
+            && attachment.instance.as_ref().is_some_and(|on| on.as_str() == node.instance)
+            && found.iter().any(|subnet| subnet.id == attachment.request.subnet_id)
+    });
+    let at = |(card, index): (i32, i32), subnet: &str| {
+        DesiredPlaces::These(vec![Place { card, index, subnet: subnet.to_owned() }])
+    };
+    if let Some(attachment) = present {
+        return at(asked, &attachment.request.subnet_id);
+    }
+    // An ENI that was adopted from upstream keeps its place.
+    let pinned = found
+        .iter()
+        .find_map(|subnet| model.pinned(&nodeeni.uid, &node.instance, &subnet.id).map(|slot| at(slot, &subnet.id)));
+    let first = found.first().map(|subnet| at(asked, &subnet.id));
+    pinned.or(first).unwrap_or(DesiredPlaces::These(Vec::new()))
+}
+
+/// Whether a term by ID stands for no subnet.
+pub(super) fn has_unknown(terms: &[SubnetSelectorTerm], subnets: &[SubnetPlace]) -> bool {
+    terms.iter().filter_map(|term| term.id.as_ref()).any(|id| !subnets.iter().any(|subnet| subnet.id == *id))
+}
+
+fn matches(term: &SubnetSelectorTerm, subnet: &SubnetPlace) -> bool {
+    let has_tag = |(key, value): (&String, &String)| {
+        key == POOL && subnet.pool.as_ref().is_some_and(|pool| value == "*" || value == pool)
+    };
+    term.id.iter().all(|id| *id == subnet.id)
+        && term.name.iter().all(|name| subnet.name.as_ref() == Some(name))
+        && term.tags.iter().flatten().all(has_tag)
+}

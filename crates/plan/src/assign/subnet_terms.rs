@@ -1,0 +1,198 @@
+//! Chooses the subnet of a NodeENI with `subnetSelectorTerms` on one Node. The choice is made once for each ENI and is stored in its
+//! ENIAttachment: free addresses and further subnets that match never move an ENI. Only for a new ENI, or for one that waits for
+//! room in a full subnet and was never made, the subnet with the most free addresses is taken.
+
+use super::assignment::Need;
+use super::attach_refusals::AttachRefused;
+use super::planner::NodePlanner;
+use super::unassigned::UnassignedReason;
+use crate::attachment::Attachment;
+use crate::ec2_terms::{self, SubnetTerm};
+use crate::nodeeni::{EniSpec, NodeEni, SubnetRef};
+use crate::observed::{CatalogLookup, ObservedNode, ObservedSubnet};
+use crate::problem::Problem;
+use crate::selected_subnets::Selection;
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::EniRequest;
+use multi_eni_api::conditions::types;
+use multi_eni_api::ids::SubnetId;
+use multi_eni_api::names::attachment_name;
+use std::cmp::Reverse;
+
+impl<'a> NodePlanner<'a> {
+    /// The subnet for the ENI of a NodeENI in this zone. No subnet: none that the terms select is in the zone, and no ENIAttachment
+    /// here has one that they select.
+    pub(super) fn subnet_by_terms(
+        &mut self,
+        (node, nodeeni): (&ObservedNode, &NodeEni),
+        zone: &str,
+        spec: &EniSpec,
+        mine: &[&Attachment],
+    ) -> Result<Vec<&'a ObservedSubnet>, UnassignedReason> {
+        let Some(present) = self.present_choice(spec, mine) else {
+            return Ok(self.choose((node, nodeeni), zone, spec)?.into_iter().take(1).collect());
+        };
+        let subnet = self.subnet_of(present, &spec.subnet_terms)?;
+        if subnet.zone != zone {
+            // `check_unchosen_subnets` reports it if the ENI is attached.
+            return Ok(self.choose((node, nodeeni), zone, spec)?.into_iter().take(1).collect());
+        }
+        let is_open = self.input.is_in_use(present) || self.input.subnet_gate.is_trying(&present.uid);
+        if is_open || !waits_for_room(present) {
+            return Ok(vec![subnet]);
+        }
+        // Its ENI was never made, so nothing moves.
+        let others = self.choose((node, nodeeni), zone, spec)?;
+        let at = self.input.now.saturating_add(self.input.settings.subnet_cooldown).unwrap_or(Timestamp::MAX);
+        self.plan.recheck_at(at);
+        let elsewhere =
+            others.into_iter().filter(|other| other.id != subnet.id && self.subnet_has_room(spec, other, None));
+        let chosen: Vec<&ObservedSubnet> = elsewhere.take(1).collect();
+        Ok(if chosen.is_empty() { vec![subnet] } else { chosen })
+    }
+
+    /// The ENIAttachment that decides the subnet: the one in the slot that the spec asks for, else one that keeps its slot, else one
+    /// in use. None if there is none, or the terms select its subnet no longer.
+    fn present_choice<'m>(&self, spec: &EniSpec, mine: &[&'m Attachment]) -> Option<&'m Attachment> {
+        let input = self.input;
+        let is_held = |attachment: &&&Attachment| {
+            let id = SubnetId::parse(&attachment.request.subnet_id).ok();
+            // An ENI that was never made needs no subnet that EC2 does not know.
+            let is_missing = id.as_ref().is_some_and(|id| input.catalog.missing_subnets.contains_key(id));
+            let is_void = is_missing && attachment.awaits_its_eni() && !input.is_in_use(attachment);
+            let selection = id.map(|id| input.catalog.selection(&spec.subnet_terms, &id));
+            attachment.deleting.is_none() && selection != Some(Selection::NotSelected) && !is_void
+        };
+        let rank = |attachment: &&&Attachment| {
+            let keeps_its_slot = attachment.adopted.is_some() && !attachment.recovered;
+            let is_asked = attachment.slot() == (spec.card, spec.index);
+            (is_asked, keeps_its_slot, input.is_in_use(attachment), Reverse(attachment.name.clone()))
+        };
+        mine.iter().filter(is_held).max_by_key(rank).copied()
+    }
+
+    /// The subnet of an ENIAttachment, which the terms may select. Err: it is not certain that they do, or the subnet is not known.
+    fn subnet_of(
+        &mut self,
+        attachment: &Attachment,
+        terms: &[SubnetTerm],
+    ) -> Result<&'a ObservedSubnet, UnassignedReason> {
+        let catalog = self.input.catalog;
+        let what = "the EC2 lookup of the subnet of the node's ENI";
+        let Ok(id) = SubnetId::parse(&attachment.request.subnet_id) else {
+            return Err(UnassignedReason::LookupPending(what));
+        };
+        let selection = catalog.selection(terms, &id);
+        if let (Selection::Selected, Some(subnet)) = (selection, catalog.subnets.get(&id)) {
+            return Ok(subnet);
+        }
+        self.plan.needs.extend(catalog.unresolved_tags(terms).into_iter().map(Need::TaggedSubnets));
+        self.plan.needs.insert(Need::Subnet(SubnetRef::Id(id.clone())));
+        self.recheck_later();
+        if catalog.missing_subnets.contains_key(&id) {
+            return Err(UnassignedReason::SubnetMissing(SubnetRef::Id(id)));
+        }
+        let failure = catalog.failure(&[CatalogLookup::SubnetsById, CatalogLookup::SubnetsByTags]);
+        Err(self.lookup_pending(failure, what))
+    }
+
+    /// The subnets of the zone that the terms select in the node's VPC: those with room first, of these the one with the most free
+    /// addresses; among equals the lowest ID. Only the first one is needed, or none.
+    fn choose(
+        &mut self,
+        (node, nodeeni): (&ObservedNode, &NodeEni),
+        zone: &str,
+        spec: &EniSpec,
+    ) -> Result<Vec<&'a ObservedSubnet>, UnassignedReason> {
+        let (input, terms) = (self.input, &spec.subnet_terms);
+        let instance = self.instance_of(node)?;
+        let catalog = input.catalog;
+        let unresolved = catalog.unresolved_tags(terms);
+        let ids = || {
+            terms.iter().filter_map(|term| match term {
+                SubnetTerm::Id(id) if !catalog.subnets.contains_key(id) => Some(id),
+                SubnetTerm::Id(_) | SubnetTerm::Tags(_) => None,
+            })
+        };
+        let unknown: Vec<&SubnetId> = ids().filter(|id| !catalog.missing_subnets.contains_key(*id)).collect();
+        if !unresolved.is_empty() || !unknown.is_empty() {
+            self.plan.needs.extend(unresolved.into_iter().map(Need::TaggedSubnets));
+            self.plan.needs.extend(unknown.into_iter().cloned().map(SubnetRef::Id).map(Need::Subnet));
+            let failure = catalog.failure(&[CatalogLookup::SubnetsById, CatalogLookup::SubnetsByTags]);
+            return Err(self.lookup_pending(failure, "the EC2 lookup of the NodeENI's subnets"));
+        }
+        // The answers to tags are renewed every few minutes. A subnet by its ID may have been described long ago.
+        let is_old = |subnet: &&ObservedSubnet| {
+            let is_by_id = terms.contains(&SubnetTerm::Id(subnet.id.clone()));
+            is_by_id && input.now.duration_since(subnet.as_of) >= input.settings.subnet_cooldown
+        };
+        let old = catalog.selected_subnets(terms).into_iter().filter(is_old);
+        self.plan.needs.extend(old.map(|subnet| Need::Subnet(SubnetRef::Id(subnet.id.clone()))));
+        // The terms are resolved in the node's VPC only, and a lookup of the instance shows that VPC.
+        let Some(vpc) = input.instance.and_then(|interfaces| interfaces.vpc.as_deref()) else {
+            return Err(self.await_lookup(instance, "the EC2 lookup of the node's VPC"));
+        };
+        let mut found = catalog.selected_subnets(terms);
+        found.retain(|subnet| subnet.vpc == vpc);
+        if let Some(missing) = ids().next() {
+            // A user may create the subnet.
+            self.plan.needs.insert(Need::Subnet(SubnetRef::Id(missing.clone())));
+            self.recheck_later();
+            let reason = UnassignedReason::SubnetMissing(SubnetRef::Id(missing.clone()));
+            if found.is_empty() {
+                return Err(reason);
+            }
+            let (reason, message) = (reason.reason(), reason.to_string());
+            self.plan.problems.push((nodeeni.uid.clone(), Problem { reason, message, node: Some(node.name.clone()) }));
+        }
+        if found.is_empty() {
+            // A user may tag a subnet.
+            let tags = terms.iter().filter_map(|term| match term {
+                SubnetTerm::Tags(tags) => Some(Need::TaggedSubnets(tags.clone())),
+                SubnetTerm::Id(_) => None,
+            });
+            self.plan.needs.extend(tags);
+            self.recheck_later();
+            return Err(UnassignedReason::NoSubnetMatches(ec2_terms::text(terms)));
+        }
+        found.retain(|subnet| subnet.zone == zone);
+        // EC2 refused to attach an ENI of this subnet here. Another subnet would be no other cause, and only another try.
+        let name = attachment_name(&nodeeni.name, &nodeeni.uid, instance.as_str(), spec.card, spec.index);
+        let refused = input.refused_attach.get(&name).map(AttachRefused::subnet);
+        found.sort_by_key(|subnet| {
+            let is_other = refused != Some(subnet.id.as_str());
+            (
+                is_other,
+                !self.subnet_has_room(spec, subnet, Some(REFUSAL_COUNTS)),
+                Reverse(input.subnet_gate.left(subnet)),
+                &subnet.id,
+            )
+        });
+        Ok(found)
+    }
+
+    /// Whether a subnet seems to have room for an ENI of this NodeENI: by its free addresses, and by EC2's refusals that are at most
+    /// so old. None: that are not outdated by more free addresses.
+    fn subnet_has_room(&self, spec: &EniSpec, subnet: &ObservedSubnet, oldest: Option<SignedDuration>) -> bool {
+        let (gate, now) = (self.input.subnet_gate, self.input.now);
+        let request = EniRequest {
+            subnet_id: subnet.id.to_string(),
+            ipv4_prefix_count: spec.ipv4_prefix_count,
+            private_ip_count: spec.private_ip_count,
+            ..EniRequest::default()
+        };
+        let counts = |at: Timestamp| oldest.is_none_or(|oldest| now.duration_since(at) < oldest);
+        !gate.refused_at(&request, subnet).is_some_and(counts) && !gate.is_short(&request, subnet)
+    }
+}
+
+/// How long a refusal keeps new ENIs from choosing a subnet.
+const REFUSAL_COUNTS: SignedDuration = SignedDuration::from_mins(10);
+
+/// Whether the ENIAttachment has no ENI and reports that its subnet is full.
+pub(super) fn waits_for_room(attachment: &Attachment) -> bool {
+    let is_full = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        condition.type_ == types::READY && condition.reason == "SubnetFull"
+    };
+    attachment.awaits_its_eni() && attachment.status.conditions.iter().any(is_full)
+}

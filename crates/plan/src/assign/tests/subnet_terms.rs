@@ -1,0 +1,236 @@
+//! The subnet that `subnetSelectorTerms` select: chosen once for each ENI, by free addresses, and kept.
+
+use super::*;
+use crate::ec2_terms::{SubnetTerm, TagTerm};
+use crate::failure::Failure;
+use crate::removals::Cause;
+
+const FAR: &str = "subnet-00000003";
+
+fn by_tag(key: &str, value: &str) -> TagTerm {
+    TagTerm::read(None, &[(key.to_owned(), value.to_owned())].into()).unwrap()
+}
+
+fn id(text: &str) -> SubnetId {
+    SubnetId::parse(text).unwrap()
+}
+
+/// A NodeENI whose only term is tier=db, which subnets A and B (both in the node's zone) and a far one have.
+fn world() -> World {
+    let mut a = nodeeni("a", 1, &[]);
+    let mut with_list = nodeeni("a", 1, &[SUBNET_A]).spec.unwrap();
+    with_list.subnets.clear();
+    with_list.subnet_terms = vec![SubnetTerm::Tags(by_tag("tier", "db"))];
+    a.spec = Ok(with_list);
+    let mut world = World::new(vec![a]);
+    for subnet in world.catalog.subnets.values_mut() {
+        subnet.tags = StringMap::from([("tier", "db")]);
+        subnet.tags_confirmed = true;
+    }
+    answer(&mut world, &[SUBNET_A, SUBNET_B, FAR]);
+    world
+}
+
+/// The last answer of EC2 to the term.
+fn answer(world: &mut World, subnets: &[&str]) {
+    world.catalog.subnets_tagged.insert(by_tag("tier", "db"), subnets.iter().map(|text| id(text)).collect());
+}
+
+fn set_free(world: &mut World, subnet: &str, addresses: i32) {
+    world.catalog.subnets.get_mut(&id(subnet)).unwrap().free_addresses = addresses;
+}
+
+fn retag(world: &mut World, subnet: &str, tier: &str, is_confirmed: bool) {
+    let subnet = world.catalog.subnets.get_mut(&id(subnet)).unwrap();
+    (subnet.tags, subnet.tags_confirmed) = ([("tier", tier)].into(), is_confirmed);
+}
+
+/// An ENIAttachment as the controller names it, with an ENI in subnet A that is in use.
+fn attached(world: &mut World) {
+    world.interfaces.as_mut().unwrap().as_of = world.now;
+    let created = world.assign().create.remove(0);
+    let mut attachment = new_attachment("n0", 1, true);
+    (attachment.name, attachment.request) = (created.name, created.spec.request);
+    attachment.request.subnet_id = SUBNET_A.to_owned();
+    attachment.status.eni_id = Some("eni-00000001".to_owned());
+    set(&mut attachment.status.conditions, ConditionUpdate::new(types::ATTACHED, true, "Test", ""), None, at(0));
+    world.attachments = vec![attachment];
+}
+
+fn created(world: &World) -> Vec<String> {
+    world.assign().create.into_iter().map(|new| new.spec.request.subnet_id).collect()
+}
+
+/// Nothing is made, deleted, or outdated.
+fn is_untouched(assignment: &Assignment) -> bool {
+    assignment.create.is_empty() && assignment.delete.is_empty() && assignment.outdated.is_empty()
+}
+
+#[test]
+fn a_new_eni_gets_the_subnet_of_the_zone_with_the_most_free_addresses() {
+    let mut world = world();
+    set_free(&mut world, SUBNET_A, 10);
+    set_free(&mut world, SUBNET_B, 11);
+    set_free(&mut world, FAR, 1000);
+    assert_eq!(created(&world), [SUBNET_B]);
+    // Among equals the lowest ID.
+    set_free(&mut world, SUBNET_A, 11);
+    assert_eq!(created(&world), [SUBNET_A]);
+    // A Create of this process that is under way takes an address.
+    let request = multi_eni_api::EniRequest { subnet_id: SUBNET_A.to_owned(), ..Default::default() };
+    world.subnet_gate.sent("other", &request);
+    assert_eq!(created(&world), [SUBNET_B]);
+}
+
+#[test]
+fn free_addresses_new_subnets_and_partial_answers_move_no_eni() {
+    let mut world = world();
+    attached(&mut world);
+    world.permits =
+        [("uid-a".to_owned(), [("n0".to_owned(), crate::rollout::Turn { had: 1, may_lose: true })].into())].into();
+    assert!(is_untouched(&world.assign()));
+    set_free(&mut world, SUBNET_A, 0);
+    set_free(&mut world, SUBNET_B, 1000);
+    assert!(is_untouched(&world.assign()), "other free addresses");
+    // EC2 answers without the subnet of the ENI, and then without any.
+    answer(&mut world, &[SUBNET_B]);
+    assert!(is_untouched(&world.assign()), "the subnet's own tags still match");
+    answer(&mut world, &[]);
+    assert!(is_untouched(&world.assign()));
+    // The subnet was shown once with other tags, which may be a wrong answer.
+    answer(&mut world, &[SUBNET_B]);
+    retag(&mut world, SUBNET_A, "web", false);
+    let unsure = world.assign();
+    assert!(is_untouched(&unsure) && unsure.losing.is_empty());
+    assert!(unsure.needs.contains(&Need::Subnet(crate::nodeeni::SubnetRef::Id(id(SUBNET_A)))), "{:?}", unsure.needs);
+    // EC2 does not show the subnet by its ID, as in another account.
+    world.catalog.subnets.remove(&id(SUBNET_A));
+    world.catalog.missing_subnets.insert(id(SUBNET_A), at(0));
+    let missing = world.assign();
+    assert!(is_untouched(&missing) && missing.refused[0].why.reason() == "SubnetNotFound", "{missing:?}");
+    // A new process has looked nothing up.
+    world.catalog.subnets_tagged.clear();
+    world.catalog.missing_subnets.clear();
+    let new = world.assign();
+    assert!(is_untouched(&new) && new.refused[0].why.reason() == "Looking");
+    assert!(new.needs.contains(&Need::TaggedSubnets(by_tag("tier", "db"))));
+}
+
+#[test]
+fn an_eni_is_replaced_in_its_turn_once_its_subnet_matches_no_term_for_certain() {
+    let mut world = world();
+    attached(&mut world);
+    retag(&mut world, SUBNET_A, "web", true);
+    answer(&mut world, &[SUBNET_B]);
+    let waits = world.assign();
+    assert_eq!((waits.delete.len(), waits.outdated.len()), (0, 1), "it waits for the rollout");
+    world.permits =
+        [("uid-a".to_owned(), [("n0".to_owned(), crate::rollout::Turn { had: 1, may_lose: true })].into())].into();
+    assert_eq!(world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::Replaced]);
+    // An edit of the terms has the same effect, without another answer of EC2.
+    retag(&mut world, SUBNET_A, "db", true);
+    answer(&mut world, &[SUBNET_A, SUBNET_B]);
+    assert!(is_untouched(&world.assign()));
+    world.nodeenis[0].spec.as_mut().unwrap().subnet_terms = vec![SubnetTerm::Id(id(SUBNET_B))];
+    assert_eq!(world.assign().delete.len(), 1);
+}
+
+#[test]
+fn an_eni_whose_zone_has_no_subnet_any_more_is_removed_at_the_pace() {
+    let mut world = world();
+    attached(&mut world);
+    world.removals = RemovalPermits::default();
+    for subnet in [SUBNET_A, SUBNET_B] {
+        retag(&mut world, subnet, "web", true);
+    }
+    answer(&mut world, &[FAR]);
+    let waits = world.assign();
+    assert_eq!((waits.delete.len(), waits.share("uid-a").losing), (0, Some(Cause::Edited)));
+    // No subnet at all matches: that may be a wrong answer, and nothing is removed.
+    answer(&mut world, &[]);
+    world.removals = RemovalPermits::unpaced();
+    let none = world.assign();
+    assert!(is_untouched(&none) && none.refused[0].why.reason() == "SubnetNotFound");
+    assert!(none.refused[0].why.to_string().contains("tag tier=db"), "{}", none.refused[0].why);
+}
+
+#[test]
+fn an_eni_that_waits_for_a_full_subnet_and_was_never_made_goes_to_another() {
+    let mut world = world();
+    attached(&mut world);
+    let full = ConditionUpdate::new(types::READY, false, "SubnetFull", "");
+    let attachment = &mut world.attachments[0];
+    (attachment.status.eni_id, attachment.status.conditions) = (None, Vec::new());
+    set(&mut attachment.status.conditions, full, None, at(0));
+    let request = attachment.request.clone();
+    set_free(&mut world, SUBNET_A, 0);
+    set_free(&mut world, SUBNET_B, 0);
+    assert!(is_untouched(&world.assign()), "no other subnet has room");
+    set_free(&mut world, SUBNET_B, 1);
+    assert_eq!(world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::Replaced]);
+    world.subnet_gate.sent(&world.attachments[0].uid.clone(), &request);
+    assert!(is_untouched(&world.assign()), "its Create is under way");
+    // EC2 refuses the Create although the subnet shows room.
+    let uid = world.attachments[0].uid.clone();
+    set_free(&mut world, SUBNET_A, 50);
+    let refusal = CallError::Answered { code: "InsufficientFreeAddressesInSubnet".into(), message: "full".into() };
+    let mut call_history = crate::lifecycle::CallHistory::made(at(0));
+    call_history.failed(crate::ec2_errors::Call::Create, &refusal, at(100));
+    let failure: Failure = call_history.failure.unwrap();
+    world.subnet_gate.answered(&uid, &request, &Err(refusal), Some(&failure), at(100));
+    assert_eq!(world.assign().delete.len(), 1, "subnet B has room, and no refusal");
+    // Both have refused: it stays, however long ago that was, until a subnet shows more free addresses.
+    let mut waits = world.attachments[0].clone();
+    waits.request.subnet_id = SUBNET_B.to_owned();
+    let kept = std::mem::replace(&mut world.attachments, vec![waits]);
+    (world.now, world.interfaces.as_mut().unwrap().as_of) = (at(900), at(900));
+    assert!(is_untouched(&world.assign()), "subnet A has refused a Create");
+    world.catalog.subnets.get_mut(&id(SUBNET_A)).unwrap().grown = Some(at(850));
+    assert_eq!(world.assign().delete.len(), 1);
+    world.catalog.subnets.get_mut(&id(SUBNET_A)).unwrap().grown = None;
+    (world.now, world.interfaces.as_mut().unwrap().as_of) = (at(101), at(101));
+    world.attachments = kept;
+    assert_eq!(world.assign().delete.len(), 1);
+    // For a new ENI a refusal counts for ten minutes.
+    world.attachments.clear();
+    assert_eq!(created(&world), [SUBNET_B]);
+    world.now = at(100 + 601);
+    world.interfaces.as_mut().unwrap().as_of = world.now;
+    assert_eq!(created(&world), [SUBNET_A]);
+}
+
+#[test]
+fn an_eni_that_was_never_made_leaves_a_subnet_that_ec2_does_not_know() {
+    let mut world = world();
+    attached(&mut world);
+    world.catalog.subnets.remove(&id(SUBNET_A));
+    world.catalog.missing_subnets.insert(id(SUBNET_A), at(0));
+    answer(&mut world, &[SUBNET_B]);
+    world.permits =
+        [("uid-a".to_owned(), [("n0".to_owned(), crate::rollout::Turn { had: 0, may_lose: true })].into())].into();
+    assert!(is_untouched(&world.assign()), "an ENI in use stays");
+    world.attachments[0].status = EniAttachmentStatus::default();
+    assert_eq!(world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::Replaced]);
+}
+
+#[test]
+fn terms_give_one_eni_and_an_id_stands_for_its_subnet() {
+    let mut world = world();
+    let spec = world.nodeenis[0].spec.as_mut().unwrap();
+    spec.subnet_terms = [SUBNET_B, SUBNET_A, FAR].map(|text| SubnetTerm::Id(id(text))).into();
+    world.catalog.subnets_tagged.clear();
+    assert_eq!(created(&world).len(), 1);
+    // An ID that EC2 does not know stops nothing, and is reported.
+    let unknown = id("subnet-0dead000");
+    world.nodeenis[0].spec.as_mut().unwrap().subnet_terms.push(SubnetTerm::Id(unknown.clone()));
+    assert!(world.assign().needs.contains(&Need::Subnet(crate::nodeeni::SubnetRef::Id(unknown.clone()))));
+    world.catalog.missing_subnets.insert(unknown, at(0));
+    let served = world.assign();
+    assert_eq!((served.create.len(), served.problems.len()), (1, 1));
+    assert_eq!(served.problems[0].1.reason, "SubnetNotFound");
+    // Only a subnet in another zone matches.
+    world.nodeenis[0].spec.as_mut().unwrap().subnet_terms = vec![SubnetTerm::Id(id(FAR))];
+    let far = world.assign();
+    assert_eq!((far.create.len(), far.refused[0].why.reason()), (0, "NoSubnetInZone"));
+    assert!(far.refused[0].why.to_string().contains("its subnets are in z2"), "{}", far.refused[0].why);
+}

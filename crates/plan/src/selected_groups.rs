@@ -1,0 +1,133 @@
+//! The security groups that `securityGroupSelectorTerms` select in one VPC, by what the catalog knows. No group is taken off an ENI
+//! before two answers of EC2 in a row have shown the same groups, so one partial answer interrupts no traffic.
+
+use crate::ec2_terms::{GroupTerm, TagTerm};
+use crate::observed::Ec2Catalog;
+use multi_eni_api::ids::SecurityGroupId;
+use std::collections::BTreeSet;
+
+/// The most security groups of an ENI, with EC2's highest quota.
+pub const MOST_GROUPS: usize = 16;
+
+/// The groups that the terms select in one VPC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelectedGroups {
+    /// The groups, sorted. Not empty.
+    pub groups: Vec<SecurityGroupId>,
+    /// Whether a group that is not in `groups` may be taken off an ENI.
+    pub is_confirmed: bool,
+}
+
+/// Why the terms select no usable set of groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoSelection {
+    /// These names and tags were not looked up yet.
+    NotLookedUp(Vec<String>, Vec<TagTerm>),
+    /// No group of the VPC matches.
+    NoGroup,
+    /// More groups match than an ENI can have.
+    TooMany(usize),
+}
+
+impl Ec2Catalog {
+    /// The groups that the terms select in a VPC. An ID is taken as it is: EC2 refuses one that it does not know.
+    ///
+    /// # Errors
+    /// See [`NoSelection`].
+    pub fn selected_groups(&self, terms: &[GroupTerm], vpc: &str) -> Result<SelectedGroups, NoSelection> {
+        let (mut names, mut tags) = (Vec::new(), Vec::new());
+        let (mut groups, mut is_confirmed) = (BTreeSet::new(), true);
+        let in_vpc = |found: &BTreeSet<(String, SecurityGroupId)>| {
+            found.iter().filter(|(of, _)| of == vpc).map(|(_, id)| id.clone()).collect::<Vec<_>>()
+        };
+        for term in terms {
+            match term {
+                GroupTerm::Id(id) => drop(groups.insert(id.clone())),
+                GroupTerm::Name(name) => match self.groups_named.get(name) {
+                    // A name stands for at most one group of a VPC. If it stands for none, it may be made again in a moment.
+                    Some(found) => {
+                        let found = in_vpc(found);
+                        is_confirmed &= !found.is_empty();
+                        groups.extend(found);
+                    }
+                    None => names.push(name.clone()),
+                },
+                GroupTerm::Tags(term) => match self.groups_tagged.get(term) {
+                    Some(found) => {
+                        is_confirmed &= found.is_confirmed;
+                        groups.extend(in_vpc(&found.groups));
+                    }
+                    None => tags.push(term.clone()),
+                },
+            }
+        }
+        if !names.is_empty() || !tags.is_empty() {
+            return Err(NoSelection::NotLookedUp(names, tags));
+        }
+        match groups.len() {
+            0 => Err(NoSelection::NoGroup),
+            many if many > MOST_GROUPS => Err(NoSelection::TooMany(many)),
+            _ => Ok(SelectedGroups { groups: groups.into_iter().collect(), is_confirmed }),
+        }
+    }
+}
+
+impl SelectedGroups {
+    /// The groups for an ENI that has these groups now; None if the ENI stays as it is.
+    pub fn for_eni(self, now: &[SecurityGroupId]) -> Option<Vec<SecurityGroupId>> {
+        let keeps_all = now.iter().all(|group| self.groups.contains(group));
+        (self.is_confirmed || keeps_all).then_some(self.groups)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observed::TaggedGroups;
+
+    fn id(n: usize) -> SecurityGroupId {
+        SecurityGroupId::parse(&format!("sg-{n:08x}")).unwrap()
+    }
+
+    fn term(key: &str) -> TagTerm {
+        TagTerm::read(None, &[(key.to_owned(), "*".to_owned())].into()).unwrap()
+    }
+
+    fn tagged(ids: impl IntoIterator<Item = usize>, is_confirmed: bool) -> TaggedGroups {
+        let groups = ids.into_iter().map(|n| ("vpc-1".to_owned(), id(n))).chain([("vpc-2".to_owned(), id(99))]);
+        TaggedGroups { groups: groups.collect(), is_confirmed }
+    }
+
+    #[test]
+    fn the_groups_of_all_terms_are_united_and_sorted_and_of_one_vpc() {
+        let mut catalog = Ec2Catalog::default();
+        let terms = [GroupTerm::Tags(term("a")), GroupTerm::Name("web".to_owned()), GroupTerm::Id(id(1))];
+        let missing = NoSelection::NotLookedUp(vec!["web".to_owned()], vec![term("a")]);
+        assert_eq!(catalog.selected_groups(&terms, "vpc-1"), Err(missing));
+        catalog.groups_tagged.insert(term("a"), tagged([3, 2], true));
+        catalog.groups_named.insert("web".to_owned(), [("vpc-1".to_owned(), id(2))].into());
+        let selected = catalog.selected_groups(&terms, "vpc-1").unwrap();
+        assert_eq!((selected.groups.as_slice(), selected.is_confirmed), ([id(1), id(2), id(3)].as_slice(), true));
+        // The order of the terms does not matter.
+        let reversed: Vec<GroupTerm> = terms.iter().rev().cloned().collect();
+        assert_eq!(catalog.selected_groups(&reversed, "vpc-1").unwrap(), selected);
+        assert_eq!(catalog.selected_groups(&terms[..1], "vpc-3"), Err(NoSelection::NoGroup));
+        catalog.groups_tagged.insert(term("a"), tagged(10..27, true));
+        assert_eq!(catalog.selected_groups(&terms[..1], "vpc-1"), Err(NoSelection::TooMany(17)));
+    }
+
+    #[test]
+    fn one_answer_adds_groups_and_takes_none_off() {
+        let mut catalog = Ec2Catalog::default();
+        let terms = [GroupTerm::Tags(term("a"))];
+        let mut of = |ids: &[usize], is_confirmed: bool, now: &[SecurityGroupId]| {
+            catalog.groups_tagged.insert(term("a"), tagged(ids.iter().copied(), is_confirmed));
+            catalog.selected_groups(&terms, "vpc-1").unwrap().for_eni(now)
+        };
+        let (both, one) = ([id(1), id(2)], [id(1)]);
+        assert_eq!(of(&[1, 2], false, &one), Some(both.to_vec()), "a group is added by one answer");
+        assert_eq!(of(&[1], false, &both), None, "a partial answer takes no group off");
+        assert_eq!(of(&[1], true, &both), Some(one.to_vec()));
+        assert_eq!(of(&[3], false, &both), None);
+    }
+}
