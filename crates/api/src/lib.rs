@@ -15,4 +15,4 @@ mod reference_docs;
 mod schema;
 
 pub use eniattachment::{ENIAttachment, EniAttachmentSpec, EniAttachmentStatus, EniRequest, NodeSettings};
-pub use nodeeni::{NodeENI, NodeEniSpec, NodeEniStatus};
+pub use nodeeni::{DeviceIndexPolicy, NodeENI, NodeEniSpec, NodeEniStatus};

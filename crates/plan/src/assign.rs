@@ -8,6 +8,7 @@ mod assignment;
 mod attach_refusals;
 mod desired;
 mod duplicate_nodes;
+mod highest_free;
 mod input;
 mod instance_lookup;
 mod limits;

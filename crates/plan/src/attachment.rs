@@ -2,6 +2,7 @@
 
 use crate::ec2_errors::Call;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::names::{ANNOTATION_DESELECTED_SINCE, ENIATTACHMENT_FINALIZER, LABEL_NODEENI_UID};
@@ -133,6 +134,16 @@ impl Attachment {
     /// Whether something may use the ENI, by the status or by what EC2 shows. The status may be behind.
     pub fn is_in_use(&self, shown_attached: impl FnOnce() -> bool) -> bool {
         self.may_be_in_use() || !self.lost() && shown_attached()
+    }
+
+    /// Whether the status shows that the ENI is or was attached: the condition Attached is true, or it changed after the ENI was
+    /// created.
+    pub fn was_attached(&self) -> bool {
+        let find = |kind: &str| self.status.conditions.iter().find(|condition| condition.type_ == kind);
+        let since_created = |attached: &Condition| {
+            find(types::CREATED).is_some_and(|created| attached.last_transition_time.0 > created.last_transition_time.0)
+        };
+        find(types::ATTACHED).is_some_and(|attached| attached.status == "True" || since_created(attached))
     }
 
     /// Whether the status says that the ENI vanished from EC2.

@@ -171,6 +171,7 @@ impl Share<'_> {
             why if why.is_not_covered() => false,
             UnassignedReason::InstanceFull { .. }
             | UnassignedReason::NoSuchCard { .. }
+            | UnassignedReason::InstanceTypeUnknown { .. }
             | UnassignedReason::IndexBeyondCard { .. } => false,
             UnassignedReason::TooManyAddresses { .. } => false,
             _ => true,

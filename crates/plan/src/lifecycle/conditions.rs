@@ -221,6 +221,15 @@ impl Report {
         Self::failed(Phase::Attaching, "Attaching", failure)
     }
 
+    /// The slot is occupied, and another ENI gets the next free index (`deviceIndexPolicy: highestFree`). No person need act.
+    pub(super) fn moving(mut self) -> Self {
+        self.phase = Phase::Attaching;
+        "Attaching".clone_into(&mut self.reason);
+        "another interface took the device index first: the controller deletes this ENI and creates one at the next free index"
+            .clone_into(&mut self.message);
+        self
+    }
+
     pub(super) fn detach_failed(failure: &Failure) -> Self {
         Self::failed(Phase::Detaching, "Detaching", failure)
     }

@@ -16,9 +16,9 @@ use crate::gates::subnet::{Standing, SubnetDecision, needed};
 use crate::instance_life::Life;
 use crate::observed::{AttachmentState, Observation, ObservedAttachment, ObservedEni, ObservedSubnet};
 use jiff::{SignedDuration, Timestamp};
-use multi_eni_api::EniRequest;
 use multi_eni_api::ids::SubnetId;
 use multi_eni_api::names::client_token;
+use multi_eni_api::{DeviceIndexPolicy, EniRequest};
 use std::ops::ControlFlow;
 
 pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
@@ -297,6 +297,7 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     let attach = Action::Attach { eni: eni.id.clone(), instance, card, index };
     if let Some(failure) = input.call_history.failure.as_ref().filter(|failure| failure.call == Call::Attach) {
         let report = Report::attach_failed(failure);
+        let report = if chooses_another_index(input, failure) { report.moving() } else { report };
         // After "in use", "slot taken", "not found" or no answer, a lookup of the ENI comes before the next try.
         let ask_ec2 = match failure.class {
             Class::SlotTaken | Class::AlreadySo | Class::EniNotFound | Class::Unknown => eni.as_of() <= failure.at,
@@ -328,6 +329,15 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
         }
         _ => (attach, report),
     }
+}
+
+/// Whether `assign` deletes this ENI soon and gives another one the next free index: `deviceIndexPolicy: highestFree`, the slot is
+/// occupied, and the ENI was never attached.
+fn chooses_another_index(input: &Input<'_>, failure: &Failure) -> bool {
+    input.spec.is_some_and(|spec| spec.index_policy == DeviceIndexPolicy::HighestFree)
+        && failure.class == Class::SlotTaken
+        && input.attachment.adopted.is_none()
+        && !input.attachment.was_attached()
 }
 
 fn attached(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {
