@@ -120,9 +120,10 @@ impl Attachment {
         self.status.last_error.as_ref().and_then(|error| Call::named(&error.action))
     }
 
-    /// Whether no ENI was ever created, and the status records the failed Create.
+    /// Whether no ENI was ever created, and the status records the failed Create, or the refused Attach of another instance of
+    /// the same type.
     pub fn never_created(&self) -> bool {
-        self.status.eni_id.is_none() && self.failed_call() == Some(Call::Create)
+        self.status.eni_id.is_none() && matches!(self.failed_call(), Some(Call::Create | Call::Attach))
     }
 
     /// Whether something may use the ENI, by the status: the ENI was reported attached, or was adopted in place, and is

@@ -127,6 +127,7 @@ fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &O
         catalog: input.catalog,
         call_history: &call_history,
         quota: &QuotaGate::default(),
+        instance_type: None,
         permissions: &crate::gates::permission::PermissionGate::default(),
         subnets: &crate::gates::subnet::SubnetGate::default(),
         settings: input.settings,

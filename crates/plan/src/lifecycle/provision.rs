@@ -11,6 +11,7 @@ use super::{adoption, drift_repair, force, in_use_without_attachment, instance};
 use crate::api_time::whole_second;
 use crate::ec2_errors::{Call, Class};
 use crate::failure::{Failure, PASSING};
+use crate::gates::instance_type::Hold;
 use crate::gates::quota;
 use crate::gates::subnet::{Standing, SubnetDecision, needed};
 use crate::instance_life::Life;
@@ -146,6 +147,9 @@ fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
 /// A refusal of others holds for this Create too. While the refusal stands nothing is begun, not even another attempt.
 /// Breaks with the action and report until then.
 fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Report), Report> {
+    if let Some(waits) = held_by_type(input) {
+        return ControlFlow::Break(waits);
+    }
     let request = &input.attachment.request;
     let (subnet, observed_subnet) = subnet_of(input);
     let refused = input.permissions.holds_back(Call::Create, input.now).filter(|_| !has_failed(input));
@@ -164,6 +168,16 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
             Some(next) => ControlFlow::Break(next),
             None => ControlFlow::Continue(report),
         },
+    }
+}
+
+/// The action and report while EC2 would not attach the ENI to an instance of this type, or while the first ENI on such an instance
+/// is tried.
+fn held_by_type(input: &Input<'_>) -> Option<(Action, Report)> {
+    let (gate, subject) = input.instance_type?;
+    match gate.holds_back(&input.attachment.uid, &subject, input.now)? {
+        Hold::Refused(failure, next) => Some((Action::Wait, Report::type_refused(subject.kind, failure).until(next))),
+        Hold::Probing(until) => Some((Action::Wait, Report::type_unproven(subject.kind).until(until))),
     }
 }
 

@@ -132,6 +132,7 @@ impl World {
             catalog: &self.catalog,
             call_history: &self.call_history,
             quota: &self.quota,
+            instance_type: None,
             permissions: &self.permissions,
             subnets: &self.subnets,
             settings: &crate::settings::Settings::default(),
