@@ -25,6 +25,7 @@ mod slots;
 pub(crate) mod tests;
 mod unassigned;
 mod unattachable_eni;
+mod vpc_cni;
 mod zone;
 
 pub use assignment::{Assignment, Need, Pinned, Removal, RemovalReason, Share, WaitsForPods};

@@ -202,7 +202,13 @@ fn is_crowded(state: &State, (instance, card, index): &Slot) -> bool {
     // The other slots in use: a full card has no room for one more.
     let others = attachment.map(Attachment::slot).chain(attached).filter(|slot| *slot != (*card, *index));
     let slots: BTreeSet<(i32, i32)> = others.collect();
+    // With `deviceIndexPolicy: highestFree` an ENI has no index before one is free below the card's maximum.
+    let has_free_index = || {
+        let most = i32::try_from(*most).unwrap_or(i32::MAX);
+        (i32::from(*card == 0)..most).any(|index| !slots.contains(&(*card, index)))
+    };
     slots.iter().filter(|(on, _)| on == card).count() >= usize::try_from(*most).unwrap_or(usize::MAX)
+        || *index < 0 && !has_free_index()
 }
 
 /// Whether the instance has no room for the ENI of an ENIAttachment.

@@ -42,12 +42,14 @@ pub(super) struct Fleet {
     pub replicas: usize,
     /// How many network cards every instance has.
     pub cards: usize,
+    /// Whether the Nodes have the label of the instance type.
+    pub typed: bool,
     instances: u64,
     started: u64,
 }
 
 impl Fleet {
-    pub fn new(replicas: usize, cards: usize) -> Self {
+    pub fn new(replicas: usize, cards: usize, typed: bool) -> Self {
         Self {
             nodes: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -59,6 +61,7 @@ impl Fleet {
             quota: false,
             replicas,
             cards,
+            typed,
             instances: 0,
             started: 0,
         }
@@ -80,7 +83,7 @@ impl Fleet {
             self.nodes.insert(name, node);
         }
         for number in 1..=*pick(rng, &[2, 2, 3]) {
-            let (name, spec) = (format!("e{number}"), specs::draw(rng, self.cards));
+            let (name, spec) = (format!("e{number}"), specs::draw(rng, (self.cards, self.typed)));
             events.push(Event {
                 at: rng.u64(0..15_000),
                 operation: Operation::Apply { name: name.clone(), spec: spec.clone() },

@@ -130,14 +130,18 @@ impl<'a> NodePlanner<'a> {
             self.plan.needs.insert(Need::LookupInterfaces(instance.clone()));
             return Err(UnassignedReason::LookupPending("the EC2 lookup of the node's interfaces"));
         };
-        let occupied = self.occupied(node, nodeeni, card, interfaces);
+        let occupied = self.occupied(card, interfaces);
         let is_hidden = |index: i32| {
             let name = attachment_name(&nodeeni.name, &nodeeni.uid, instance.as_str(), card, index);
             let refused = input.refused_attach.get(&name);
             refused.is_some_and(|refused| refused.hides_an_occupant(interfaces, input.now))
         };
         let is_free = |index: &i32| !taken.contains(index) && !occupied.contains(index) && !is_hidden(*index);
-        let Some(index) = (lowest(card)..most).rev().find(is_free) else {
+        let asked_for = self.asked_for(node, nodeeni, card);
+        let mut free: Vec<i32> = (lowest(card)..most).rev().filter(is_free).collect();
+        // An index that another NodeENI asks for, and that nothing has, comes last.
+        free.sort_by_key(|index| asked_for.contains(index));
+        let Some(index) = free.first().copied() else {
             let full = UnassignedReason::InstanceFull { kind, card: Some(card), most };
             return Err(self.full_by(node, nodeeni, interfaces, full));
         };
@@ -145,24 +149,23 @@ impl<'a> NodePlanner<'a> {
         Ok(index)
     }
 
-    /// The indexes of the card that something else has: what the last lookup shows, the ENIAttachments of the instance, the slots
-    /// that older NodeENIs get by this plan, and those that NodeENIs with `deviceIndexPolicy: exact` ask for.
-    fn occupied(
-        &self,
-        node: &ObservedNode,
-        nodeeni: &NodeEni,
-        card: i32,
-        interfaces: &InstanceInterfaces,
-    ) -> BTreeSet<i32> {
+    /// The indexes of the card that something else has: what the last lookup shows, the ENIAttachments of the instance, and the
+    /// slots that older NodeENIs get by this plan.
+    fn occupied(&self, card: i32, interfaces: &InstanceInterfaces) -> BTreeSet<i32> {
         let shown = interfaces.enis.iter().filter_map(|eni| eni.attachment.as_ref()).map(|at| (at.card, at.index));
         let stored = self.here.iter().map(|attachment| attachment.slot());
         let created =
             self.plan.create.iter().map(|new| (new.spec.request.network_card_index, new.spec.request.device_index));
         let planned = self.plan.slots.values().flatten().copied();
+        let slots = shown.chain(stored).chain(created).chain(planned);
+        slots.filter(|(on, _)| *on == card).map(|(_, index)| index).collect()
+    }
+
+    /// The indexes of the card that the other NodeENIs with `deviceIndexPolicy: exact` ask for on this Node.
+    fn asked_for(&self, node: &ObservedNode, nodeeni: &NodeEni, card: i32) -> BTreeSet<i32> {
         let others = self.nodeenis.iter().filter(|other| other.uid != nodeeni.uid);
-        let exact =
-            others.filter_map(|other| other.spec_for(&node.labels)).flat_map(|spec| slots_of(&self.input, spec));
-        let slots = shown.chain(stored).chain(created).chain(planned).chain(exact);
+        let specs = others.filter_map(|other| other.spec_for(&node.labels));
+        let slots = specs.flat_map(|spec| slots_of(&self.input, spec));
         slots.filter(|(on, _)| *on == card).map(|(_, index)| index).collect()
     }
 

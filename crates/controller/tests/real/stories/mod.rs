@@ -10,6 +10,7 @@ mod crd;
 mod ec2_errors;
 mod failover;
 mod fifty;
+mod highest_free;
 mod identity;
 mod lost;
 mod nodes;

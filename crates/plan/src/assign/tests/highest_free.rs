@@ -53,6 +53,11 @@ fn each_eni_gets_the_highest_index_that_nobody_has_or_asks_for() {
     world.nodeenis.push(exact);
     let with_exact = [("a".to_owned(), 5), ("a".to_owned(), 4), ("b".to_owned(), 3), ("c".to_owned(), 7)];
     assert_eq!(created(&world), with_exact);
+    // An index that is only asked for comes last, before no index at all.
+    let mut small = self::world(vec![highest("a", &[SUBNET_A]), nodeeni("c", 1, &[SUBNET_B])], &[2]);
+    shows(&mut small, &[0]);
+    assert_eq!(created(&small), [("a".to_owned(), 1)]);
+    assert!(matches!(small.assign().refused[0].why, UnassignedReason::SlotHeld { slot: (0, 1), .. }));
     world.settle();
     assert_eq!(world.attachments.len(), 4);
 }
