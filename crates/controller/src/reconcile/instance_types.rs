@@ -80,6 +80,6 @@ impl Reconciler {
         }
         let interfaces = self.deps.ec2.instance_interfaces(instance);
         let here = self.store.attachments_of_instance(instance).map(|entry| &entry.attachment);
-        Some(Subject::of(attachment, (kind, is_known), interfaces.as_ref(), here))
+        Some(Subject::of(attachment, (kind, catalog), interfaces.as_ref(), here))
     }
 }

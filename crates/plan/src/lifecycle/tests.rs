@@ -1,6 +1,7 @@
 mod adoption;
 mod drift_repair;
 mod in_use;
+mod instance_type;
 mod life;
 mod subnets;
 mod tags;
@@ -10,6 +11,7 @@ use super::*;
 use crate::assign::tests::{at, new_attachment};
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError};
+use crate::gates::instance_type::{InstanceTypeGate, Subject};
 use crate::gates::quota::QuotaGate;
 use crate::instance_life::InstanceObservation;
 use crate::instance_life::InstanceState;
@@ -77,6 +79,7 @@ struct World {
     node_leaving: bool,
     catalog: Ec2Catalog,
     quota: QuotaGate,
+    instance_type: Option<(InstanceTypeGate, Subject<'static>)>,
     permissions: crate::gates::permission::PermissionGate,
     subnets: crate::gates::subnet::SubnetGate,
     now: Timestamp,
@@ -107,6 +110,7 @@ impl World {
             node_leaving: false,
             catalog: Ec2Catalog::default(),
             quota: QuotaGate::default(),
+            instance_type: None,
             permissions: Default::default(),
             subnets: Default::default(),
             now: at(30),
@@ -132,7 +136,7 @@ impl World {
             catalog: &self.catalog,
             call_history: &self.call_history,
             quota: &self.quota,
-            instance_type: None,
+            instance_type: self.instance_type.as_ref().map(|(gate, subject)| (gate, *subject)),
             permissions: &self.permissions,
             subnets: &self.subnets,
             settings: &crate::settings::Settings::default(),

@@ -85,7 +85,7 @@ fn keeps_clear_of_the_vpc_cni() -> Result<(), Failure> {
     let there = environment.account.ec2.snapshot().attached_to(INSTANCE).get(&(0, 2)).map(|eni| eni.id.clone());
     environment.assert_eq("the CNI's interface", there, Some(cni));
 
-    // To exact: the ENI at another index is replaced.
+    // To exact: the ENI is at the index that deviceIndex names by default, so nothing changes.
     environment.kubectl(&[
         "patch",
         "nodeeni",

@@ -27,14 +27,22 @@ impl Limit {
         let (on, index) = (subject.on, subject.index);
         match failure.code.as_str() {
             "AttachmentLimitExceeded" => {
+                let counted = count(&words, "interface count ");
+                // A known limit explains the refusal: a neighbour took the room, or a volume did.
+                if subject.is_known && counted.is_none_or(|counted| subject.most.is_some_and(|most| counted > most)) {
+                    return None;
+                }
                 // EC2's count includes interfaces that a lookup does not show yet.
-                let in_all = subject.in_all.max(count(&words).unwrap_or(0));
+                let in_all = subject.in_all.max(counted.unwrap_or(0));
                 let on_card = if subject.on_card == subject.in_all { in_all } else { subject.on_card };
                 Some(Self::Interfaces { on, on_card, in_all })
             }
             "InvalidInterface.IpAddressLimitExceeded" | "PrivateIpAddressLimitExceeded" => {
                 let (ipv4, ipv6) = subject.addresses;
-                Some(Self::Addresses { ipv4, ipv6 })
+                // Known limits are checked before the Create. More addresses than were asked for came from somebody else.
+                let is_own = count(&words, "address count ")
+                    .is_some_and(|counted| usize::try_from(ipv4.max(ipv6)).is_ok_and(|asked| counted <= asked));
+                (!subject.is_known && is_own).then_some(Self::Addresses { ipv4, ipv6 })
             }
             "InvalidParameterValue" if words.contains("already has an interface") => None,
             "InvalidParameterValue" if words.contains("device index") => Some(Self::Index { on, index }),
@@ -61,7 +69,7 @@ impl Limit {
     }
 }
 
-/// The number in "Interface count 4 exceeds the limit for t3.medium".
-fn count(words: &str) -> Option<usize> {
-    words.split_once("interface count ")?.1.split_whitespace().next()?.parse().ok()
+/// The number in "Interface count 4 exceeds the limit for t3.medium", after these words.
+fn count(words: &str, before: &str) -> Option<usize> {
+    words.split_once(before)?.1.split_whitespace().next()?.parse().ok()
 }

@@ -1,7 +1,7 @@
 //! An ENI as the limits of its instance type concern it: the type, the slot, and how many interfaces the instance then has.
 
 use crate::attachment::Attachment;
-use crate::observed::InstanceInterfaces;
+use crate::observed::{Ec2Catalog, InstanceInterfaces};
 use std::collections::BTreeSet;
 
 /// An ENI that is to be created and attached, and the instance type.
@@ -9,8 +9,10 @@ use std::collections::BTreeSet;
 pub struct Subject<'a> {
     /// The instance type, by the Node's label.
     pub kind: &'a str,
-    /// Whether DescribeInstanceTypes knows the type.
+    /// Whether DescribeInstanceTypes knows the type, as far as it was asked.
     pub is_known: bool,
+    /// The most interfaces that the network card takes by DescribeInstanceTypes.
+    pub most: Option<usize>,
     /// Network card of the slot.
     pub on: i32,
     /// Device index of the slot.
@@ -28,11 +30,14 @@ impl<'a> Subject<'a> {
     /// ENI that waits beside another one counts it.
     pub fn of<'b>(
         attachment: &Attachment,
-        (kind, is_known): (&'a str, bool),
+        (kind, catalog): (&'a str, &Ec2Catalog),
         interfaces: Option<&InstanceInterfaces>,
         here: impl Iterator<Item = &'b Attachment>,
     ) -> Self {
         let (on, index) = attachment.slot();
+        let described = catalog.instance_types.get(kind);
+        let limits = described.and_then(Option::as_ref);
+        let most = limits.and_then(|limits| limits.cards.get(usize::try_from(on).ok()?)).copied();
         let is_before = |other: &&Attachment| {
             other.deleting.is_none() && (other.created, &other.name) <= (attachment.created, &attachment.name)
         };
@@ -45,7 +50,8 @@ impl<'a> Subject<'a> {
         let ipv6 = request.ipv6_address_count.or(request.ipv6_prefix_count).unwrap_or(0);
         Self {
             kind,
-            is_known,
+            is_known: described.is_none_or(Option::is_some),
+            most: most.and_then(|most| usize::try_from(most).ok()),
             on,
             index,
             on_card: slots.iter().filter(|(card, _)| *card == on).count(),

@@ -3,7 +3,17 @@ use crate::assign::tests::{at, new_attachment};
 use crate::lifecycle::call_history::CallHistory;
 
 fn subject(index: i32, interfaces: usize, is_known: bool) -> Subject<'static> {
-    Subject { kind: "m9.large", is_known, on: 0, index, on_card: interfaces, in_all: interfaces, addresses: (1, 0) }
+    let most = is_known.then_some(15);
+    Subject {
+        kind: "m9.large",
+        is_known,
+        most,
+        on: 0,
+        index,
+        on_card: interfaces,
+        in_all: interfaces,
+        addresses: (1, 0),
+    }
 }
 
 fn refusal(code: &str, message: &str) -> Result<(), CallError> {
@@ -88,6 +98,7 @@ fn a_number_that_another_instance_has_is_no_limit_of_the_type() {
 
 #[test]
 fn each_kind_of_limit_applies_to_what_asks_for_as_much() {
+    // The device indexes 9 and 1 are held: both, the first or none.
     let rows = [
         ("InvalidParameterValue", "Invalid device index 9 for network card 0 on m9.large", Some((8, 2))),
         ("InvalidParameterValue", "Network card index 0 does not exist on m9.large", Some((1, 1))),
@@ -98,13 +109,34 @@ fn each_kind_of_limit_applies_to_what_asks_for_as_much() {
     for (code, message, applies) in rows {
         let mut gate = InstanceTypeGate::default();
         let refused = refusal(code, message);
-        gate.answered("a", &subject(9, 3, true), Call::Attach, &refused, Some(&failure(&refused, 1)), at(1));
-        let is_held = |index| gate.holds_back("b", &subject(index, 2, true), at(2)).is_some();
+        gate.answered("a", &subject(9, 3, false), Call::Attach, &refused, Some(&failure(&refused, 1)), at(1));
+        let is_held = |index| matches!(gate.holds_back("b", &subject(index, 2, false), at(2)), Some(Hold::Refused(..)));
         assert_eq!(
             (is_held(9), is_held(1)),
             (applies.is_some(), applies.is_some_and(|(one, _)| one == 1)),
             "{message}"
         );
+    }
+}
+
+/// A neighbour took the room between the last lookup and the Attach, or somebody gave the ENI more addresses.
+#[test]
+fn a_refusal_that_known_limits_explain_concerns_one_instance() {
+    let rows = [
+        ("AttachmentLimitExceeded", "Interface count 16 exceeds the limit for m9.large", true, false),
+        ("AttachmentLimitExceeded", "the limit of attachments is reached", true, false),
+        ("AttachmentLimitExceeded", "Interface count 4 exceeds the limit for m9.large", true, true),
+        ("AttachmentLimitExceeded", "the limit of attachments is reached", false, true),
+        ("InvalidInterface.IpAddressLimitExceeded", "Address count 1 on interface-1 exceeds the limit", true, false),
+        ("InvalidInterface.IpAddressLimitExceeded", "Address count 7 on interface-1 exceeds the limit", false, false),
+        ("InvalidInterface.IpAddressLimitExceeded", "Address count 1 on interface-1 exceeds the limit", false, true),
+    ];
+    for (code, message, is_known, is_held) in rows {
+        let mut gate = InstanceTypeGate::default();
+        let refused = refusal(code, message);
+        let subject = subject(3, 4, is_known);
+        gate.answered("a", &subject, Call::Attach, &refused, Some(&failure(&refused, 1)), at(1));
+        assert_eq!(gate.holds_back("b", &subject, at(2)).is_some(), is_held, "{message} {is_known}");
     }
 }
 
@@ -122,7 +154,14 @@ fn the_subject_counts_the_interfaces_and_the_older_eniattachments() {
     let (mut first, mut second) = (new_attachment("n0", 1, false), new_attachment("n0", 2, false));
     (first.created, second.created) = (at(1), at(2));
     let here = [first.clone(), second.clone()];
-    let of = |attachment| Subject::of(attachment, ("m9.large", true), None, here.iter());
-    assert_eq!((of(&first).in_all, of(&second).in_all), (2, 3), "with the primary interface");
-    assert_eq!((of(&second).on_card, of(&second).addresses), (3, (1, 0)));
+    let mut catalog = crate::observed::Ec2Catalog::default();
+    let of = |attachment, catalog: &_| Subject::of(attachment, ("m9.large", catalog), None, here.iter());
+    let (one, two) = (of(&first, &catalog), of(&second, &catalog));
+    assert_eq!((one.in_all, two.in_all, two.on_card), (2, 3, 3), "with the primary interface");
+    assert_eq!((one.addresses, one.is_known, one.most), ((1, 0), true, None), "the type was not looked up");
+    catalog.instance_types.insert("m9.large".to_owned(), None);
+    assert!(!of(&first, &catalog).is_known);
+    let limits = crate::observed::InstanceLimits { enis: 4, cards: vec![4], ipv4_per_eni: 10, ipv6_per_eni: 10 };
+    catalog.instance_types.insert("m9.large".to_owned(), Some(limits));
+    assert_eq!((of(&first, &catalog).is_known, of(&first, &catalog).most), (true, Some(4)));
 }
