@@ -39,7 +39,7 @@ fn waiting(world: &World) -> Vec<(String, String)> {
         let text = |field: &str| ready[field].as_str().unwrap_or_default().to_owned();
         (ready["status"] != "True").then(|| (text("reason"), text("message")))
     };
-    objects.iter().filter_map(|object| condition(object)).collect()
+    objects.iter().filter_map(condition).collect()
 }
 
 fn degraded(world: &World) -> String {

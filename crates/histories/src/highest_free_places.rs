@@ -57,8 +57,10 @@ fn own(model: &Model, nodeeni: &ModelNodeEni, instance: &str, card: i32) -> Vec<
     };
     let lost = model.enis.values().filter(is_lost).filter_map(|eni| {
         let at = eni.current.attachment.as_ref()?;
-        let is_here = at.card == card && at.instance.as_ref().is_some_and(|on| on.as_str() == instance);
-        is_here.then(|| Some((2, at.index, eni.current.subnet.as_ref()?.to_string()))).flatten()
+        if at.card != card || at.instance.as_ref().is_none_or(|on| on.as_str() != instance) {
+            return None;
+        }
+        Some((2, at.index, eni.current.subnet.as_ref()?.to_string()))
     });
     let mut own: Vec<(u8, i32, String)> = stored.chain(lost).collect();
     own.sort_by_key(|(rank, index, _)| (*rank, std::cmp::Reverse(*index)));

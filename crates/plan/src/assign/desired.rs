@@ -64,7 +64,7 @@ impl<'a> NodePlanner<'a> {
         let kept: Vec<&Attachment> = places.iter().filter_map(|(_, _, pinned)| *pinned).collect();
         for (_, asked, attachment) in &places {
             if let (Ok(asked), Some(attachment)) = (asked, attachment)
-                && let Some(attachment) = Some(attachment).filter(|attachment| attachment.slot() != (spec.card, *asked))
+                && attachment.slot() != (spec.card, *asked)
             {
                 let (nodeeni_uid, node, name) = (nodeeni.uid.clone(), node.name.clone(), attachment.name.clone());
                 self.plan.pinned.push(Pinned {

@@ -28,7 +28,7 @@ struct Own {
     rank: u8,
 }
 
-impl<'a> NodePlanner<'a> {
+impl NodePlanner<'_> {
     /// The device index for each subnet, in the order of the list, or why the subnet has none now.
     pub(super) fn device_indexes(
         &mut self,
@@ -51,28 +51,29 @@ impl<'a> NodePlanner<'a> {
         subnets: &[&ObservedSubnet],
     ) -> Vec<Result<i32, UnassignedReason>> {
         let own = self.own_indexes(nodeeni, spec.card, mine);
-        let mut chosen: Vec<Option<i32>> =
-            subnets.iter().map(|subnet| pinned(mine, &subnet.id).map(|at| at.request.device_index)).collect();
+        // An ENI that was adopted from upstream keeps its slot, also on another card.
+        let mut chosen: Vec<Option<(i32, i32)>> =
+            subnets.iter().map(|subnet| pinned(mine, &subnet.id).map(Attachment::slot)).collect();
         // An ENI stays where it is. Then the index of an ENI whose subnet is no longer listed goes to another subnet, so that the
         // replacement of an ENI does not move it.
         for is_same_subnet in [true, false] {
             for (at, subnet) in subnets.iter().enumerate() {
                 let fits = |own: &&Own| {
-                    !chosen.contains(&Some(own.index)) && (!is_same_subnet || own.subnet == subnet.id.as_str())
+                    !chosen.contains(&Some((spec.card, own.index)))
+                        && (!is_same_subnet || own.subnet == subnet.id.as_str())
                 };
-                if chosen.get(at).is_some_and(Option::is_none)
-                    && let Some(index) = own.iter().find(fits).map(|own| own.index)
-                    && let Some(of_subnet) = chosen.get_mut(at)
-                {
-                    *of_subnet = Some(index);
+                let index = own.iter().find(fits).map(|own| own.index);
+                if let Some(of_subnet) = chosen.get_mut(at).filter(|of_subnet| of_subnet.is_none()) {
+                    *of_subnet = index.map(|index| (spec.card, index));
                 }
             }
         }
-        let mut taken: BTreeSet<i32> = chosen.iter().flatten().copied().collect();
+        let on_card = chosen.iter().flatten().filter(|(card, _)| *card == spec.card);
+        let mut taken: BTreeSet<i32> = on_card.map(|(_, index)| *index).collect();
         let mut indexes = Vec::new();
-        for index in chosen {
-            indexes.push(match index {
-                Some(index) => Ok(index),
+        for slot in chosen {
+            indexes.push(match slot {
+                Some((_, index)) => Ok(index),
                 None => self.next_free((node, nodeeni), spec, &mut taken),
             });
         }
