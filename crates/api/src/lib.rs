@@ -6,6 +6,8 @@
 
 pub mod conditions;
 pub mod crds;
+#[cfg(test)]
+mod device_index_policy_tests;
 pub mod eniattachment;
 pub mod ids;
 pub mod names;

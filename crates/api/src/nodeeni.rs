@@ -118,6 +118,7 @@ pub struct NodeEniSpec {
     /// index of the network card, below the maximum that EC2 shows for the instance type. The AWS VPC CNI takes the lowest free
     /// index. An ENI keeps its index for as long as its ENIAttachment exists, which shows the index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::device_index_policy")]
     pub device_index_policy: Option<DeviceIndexPolicy>,
 
     /// Whether EC2 deletes the ENI when its instance is terminated. If false, the controller still deletes the ENI when
@@ -208,7 +209,7 @@ pub struct NodeEniSpec {
 }
 
 /// How the device index of an ENI is chosen.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
 pub enum DeviceIndexPolicy {
     /// The index that `deviceIndex` names, and the next ones for further subnets.

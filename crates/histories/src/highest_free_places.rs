@@ -57,7 +57,13 @@ fn own(model: &Model, nodeeni: &ModelNodeEni, instance: &str, card: i32) -> Vec<
     };
     let lost = model.enis.values().filter(is_lost).filter_map(|eni| {
         let at = eni.current.attachment.as_ref()?;
-        if at.card != card || at.instance.as_ref().is_none_or(|on| on.as_str() != instance) {
+        // An ENIAttachment in the slot comes first: the ENI is not adopted there.
+        let is_held = model.attachments.values().any(|attachment| {
+            let attachment = &attachment.attachment;
+            attachment.slot() == (at.card, at.index)
+                && attachment.instance.as_ref().is_some_and(|on| on.as_str() == instance)
+        });
+        if is_held || at.card != card || at.instance.as_ref().is_none_or(|on| on.as_str() != instance) {
             return None;
         }
         Some((2, at.index, eni.current.subnet.as_ref()?.to_string()))

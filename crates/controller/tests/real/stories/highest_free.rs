@@ -42,8 +42,11 @@ fn keeps_clear_of_the_vpc_cni() -> Result<(), Failure> {
     environment.account.ec2.hand_attach(&cni, INSTANCE, 0, 1).map_err(by_hand)?;
 
     // The CNI takes index 2 next. The plan warns of that index only.
-    let planned =
-        |spec: &str| -> Result<String, Failure> { Ok(multi_eni(&environment, &reader, &["plan", "-f", "-"], spec)?.1) };
+    let planned = |spec: &str| -> Result<String, Failure> {
+        let (_, text, _) = multi_eni(&environment, &reader, &["plan", "-f", "-"], spec)?;
+        // Long lines are wrapped.
+        Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
     let warning = "warning: the AWS VPC CNI on this node takes the lowest free device index";
     let next = planned(&spec("one", SUBNET_A, "deviceIndex: 2"))?;
     assert!(next.contains("+ node1, index 2: create an ENI in") && next.contains(warning), "{next}");
