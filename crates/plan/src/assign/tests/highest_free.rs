@@ -141,6 +141,22 @@ fn a_full_card_a_missing_card_and_a_missing_lookup_are_reasons() {
     assert!(matches!(on_card(2).assign().refused[0].why, UnassignedReason::NoSuchCard { card: 2, cards: 2, .. }));
 }
 
+#[test]
+fn an_eni_that_lost_its_eniattachment_is_adopted_at_its_index() {
+    let mut world = world(vec![highest("a", &[SUBNET_A])], &[4]);
+    let mut lost = eni(1);
+    lost.attachment = Some(attachment(AttachmentState::Attached));
+    lost.attachment.as_mut().unwrap().index = 2;
+    // The orphan check leaves it alone, whatever its index.
+    let node = world.node.as_ref().unwrap();
+    assert!(may_be_adopted(&lost, node, &[&world.nodeenis[0]], |_| true));
+    assert!(!may_be_adopted(&lost, node, &[&nodeeni("a", 1, &[SUBNET_A])], |_| true));
+    world.interfaces.as_mut().unwrap().enis = vec![foreign(50, 0), lost];
+    let adopts = world.assign().create;
+    assert_eq!((adopts.len(), adopts[0].spec.request.device_index), (1, 2));
+    assert!(adopts[0].spec.recovered && adopts[0].adopts.is_some());
+}
+
 /// The VPC CNI is on the instance, by the tag of its ENI.
 #[test]
 fn an_exact_index_that_the_vpc_cni_takes_next_is_marked() {
