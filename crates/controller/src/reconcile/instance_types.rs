@@ -5,7 +5,7 @@ use super::Reconciler;
 use crate::store::AttachmentEntry;
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::ec2_errors::{Call, CallError};
-use multi_eni_plan::gates::instance_type::{InstanceTypeGate, Subject};
+use multi_eni_plan::gates::instance_type::{Hold, InstanceTypeGate, Subject};
 use multi_eni_plan::observed::Ec2Catalog;
 
 impl Reconciler {
@@ -48,8 +48,26 @@ impl Reconciler {
         let subject = self.subject(&entry.attachment, &catalog, |_| true);
         let may_go_on = subject.is_some_and(|subject| gate.answered(uid, &subject, call, result, failure, now));
         self.instance_types = gate;
+        if call == Call::Attach && result.is_err() && !self.instance_types.is_open() {
+            self.withdraw_held_creates(&catalog);
+        }
         if may_go_on {
             self.enqueue_without_eni();
+        }
+    }
+
+    /// Cancels the Creates that wait for the rate limiter and that the gate holds back by now. A Create that was sent stays.
+    fn withdraw_held_creates(&self, catalog: &Ec2Catalog) {
+        for (name, (uid, token)) in &self.cancellable_calls {
+            let Some(entry) = self.store.attachment(name).filter(|entry| entry.attachment.uid == *uid) else {
+                continue;
+            };
+            let held = self
+                .instance_type_of(&entry.attachment, catalog)
+                .and_then(|(gate, subject)| gate.holds_back(uid, &subject, self.now()));
+            if matches!(held, Some(Hold::Refused(..))) {
+                token.cancel();
+            }
         }
     }
 
