@@ -1,6 +1,7 @@
 //! An ENI as the limits of its instance type concern it: the type, the slot, and how many interfaces the instance then has.
 
 use crate::attachment::Attachment;
+use crate::ec2_errors::Call;
 use crate::observed::{Ec2Catalog, InstanceInterfaces};
 use std::collections::BTreeSet;
 
@@ -27,7 +28,7 @@ pub struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// The subject of an ENIAttachment. `here`: the ENIAttachments of its instance. Those that are older come first, so an
-    /// ENI that waits beside another one counts it.
+    /// ENI that waits beside another one counts it, unless this gate holds that one back.
     pub fn of<'b>(
         attachment: &Attachment,
         (kind, catalog): (&'a str, &Ec2Catalog),
@@ -38,8 +39,12 @@ impl<'a> Subject<'a> {
         let described = catalog.instance_types.get(kind);
         let limits = described.and_then(Option::as_ref);
         let most = limits.and_then(|limits| limits.cards.get(usize::try_from(on).ok()?)).copied();
+        // An ENI that this gate holds back takes no room.
+        let is_held = |other: &Attachment| other.never_created() && other.failed_call() == Some(Call::Attach);
         let is_before = |other: &&Attachment| {
-            other.deleting.is_none() && (other.created, &other.name) <= (attachment.created, &attachment.name)
+            !is_held(other)
+                && other.deleting.is_none()
+                && (other.created, &other.name) <= (attachment.created, &attachment.name)
         };
         let shown = interfaces.into_iter().flat_map(|interfaces| &interfaces.enis);
         let shown = shown.filter_map(|eni| eni.attachment.as_ref()).map(|at| (at.card, at.index));

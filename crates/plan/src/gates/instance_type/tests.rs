@@ -153,11 +153,21 @@ fn a_new_process_restores_the_refusals_from_the_statuses() {
 fn the_subject_counts_the_interfaces_and_the_older_eniattachments() {
     let (mut first, mut second) = (new_attachment("n0", 1, false), new_attachment("n0", 2, false));
     (first.created, second.created) = (at(1), at(2));
-    let here = [first.clone(), second.clone()];
+    let mut held = new_attachment("n0", 3, false);
+    held.status.last_error = Some(multi_eni_api::eniattachment::LastError {
+        action: "AttachNetworkInterface".to_owned(),
+        code: "AttachmentLimitExceeded".to_owned(),
+        ..Default::default()
+    });
+    let here = [held, first.clone(), second.clone()];
     let mut catalog = crate::observed::Ec2Catalog::default();
     let of = |attachment, catalog: &_| Subject::of(attachment, ("m9.large", catalog), None, here.iter());
     let (one, two) = (of(&first, &catalog), of(&second, &catalog));
-    assert_eq!((one.in_all, two.in_all, two.on_card), (2, 3, 3), "with the primary interface");
+    assert_eq!(
+        (one.in_all, two.in_all, two.on_card),
+        (2, 3, 3),
+        "with the primary interface, and without the ENI that is held back"
+    );
     assert_eq!((one.addresses, one.is_known, one.most), ((1, 0), true, None), "the type was not looked up");
     catalog.instance_types.insert("m9.large".to_owned(), None);
     assert!(!of(&first, &catalog).is_known);
