@@ -7,6 +7,8 @@
 pub mod conditions;
 pub mod connection_tracking;
 pub mod crds;
+#[cfg(test)]
+mod device_index_policy_tests;
 pub mod ec2_selector_terms;
 pub mod eniattachment;
 pub mod ids;
@@ -21,4 +23,4 @@ pub use connection_tracking::ConnectionTracking;
 pub use ec2_selector_terms::{SecurityGroupSelectorTerm, SubnetSelectorTerm};
 pub use eniattachment::{ENIAttachment, EniAttachmentSpec, EniAttachmentStatus, EniRequest, NodeSettings};
 pub use node_selector_term::{LabelRequirement, NodeSelectorTerm};
-pub use nodeeni::{NodeENI, NodeEniSpec, NodeEniStatus};
+pub use nodeeni::{DeviceIndexPolicy, NodeENI, NodeEniSpec, NodeEniStatus};

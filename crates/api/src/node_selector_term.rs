@@ -22,7 +22,7 @@ pub struct NodeSelectorTerm {
 
     /// Requirements that must all hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 10))]
+    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
     pub match_expressions: Option<Vec<LabelRequirement>>,
 }
 
@@ -50,7 +50,7 @@ pub struct LabelRequirement {
 
     /// The values, for `In` and `NotIn`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), inner(length(max = 63)))]
+    #[schemars(length(max = 64), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(v, v.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$'))").message("values must be label values such as storage-1: at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends"))]
     pub values: Option<Vec<String>>,
 }

@@ -74,7 +74,10 @@ use std::collections::BTreeMap;
     ).message("securityGroupSelectorTerms excludes securityGroupIDs and securityGroupNames: write them as terms, {id: …} and {name: …}"),
     validation = Rule::new(
         "!has(self.deviceIndex) || self.deviceIndex > 0 || (has(self.networkCardIndex) && self.networkCardIndex > 0)"
-    ).message("deviceIndex 0 of network card 0 is the node's primary network interface: use deviceIndex 1 or higher, or another networkCardIndex")
+    ).message("deviceIndex 0 of network card 0 is the node's primary network interface: use deviceIndex 1 or higher, or another networkCardIndex"),
+    validation = Rule::new(
+        "!has(self.deviceIndexPolicy) || self.deviceIndexPolicy != 'highestFree' || !has(self.deviceIndex) || self.deviceIndex == 1"
+    ).message("deviceIndex has no effect with deviceIndexPolicy highestFree, where the controller chooses the index: leave it out")
 )]
 pub struct NodeEniSpec {
     /// Labels that a node must have, all of them, to get the ENI. It may be left out if nodeSelectorTerms is set.
@@ -84,7 +87,7 @@ pub struct NodeEniSpec {
 
     /// Label selectors, of which a node must match at least one, besides nodeSelector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 10))]
+    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("size(self) > 0").message("nodeSelectorTerms must have at least one term, or be left out"))]
     pub node_selector_terms: Option<Vec<NodeSelectorTerm>>,
 
@@ -115,7 +118,7 @@ pub struct NodeEniSpec {
     /// Subnets of the node's VPC by ID, Name or tags: one ENI in one of the subnets of the node's zone that match one of the terms.
     /// A new ENI gets the subnet with the most free addresses, and stays in it while a term matches that subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("size(self) > 0").message("subnetSelectorTerms must have at least one term, or be left out"))]
     pub subnet_selector_terms: Option<Vec<SubnetSelectorTerm>>,
 
@@ -133,15 +136,22 @@ pub struct NodeEniSpec {
 
     /// Security groups of the subnet's VPC by ID, name or tags: all groups that match one of the terms. At least one must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("size(self) > 0").message("securityGroupSelectorTerms must have at least one term, or be left out"))]
     pub security_group_selector_terms: Option<Vec<SecurityGroupSelectorTerm>>,
 
     /// Device index of the first ENI, 1 to 63, or from 0 where networkCardIndex is 1 or higher; further subnets
-    /// of the zone take the next ones. The controller never uses another index.
+    /// of the zone take the next ones. The controller uses no other index, unless deviceIndexPolicy is highestFree.
     #[serde(default = "one")]
     #[x_kube(validation = Rule::new("self >= 0 && self <= 63").message("deviceIndex must be from 0 to 63"))]
     pub device_index: i32,
+
+    /// How the device index of an ENI is chosen. `exact` (the default): as deviceIndex says. `highestFree`: the highest free
+    /// index of the network card, below the maximum that EC2 shows for the instance type. The AWS VPC CNI takes the lowest free
+    /// index. An ENI keeps its index for as long as its ENIAttachment exists, which shows the index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::device_index_policy")]
+    pub device_index_policy: Option<DeviceIndexPolicy>,
 
     /// Whether EC2 deletes the ENI when its instance is terminated. If false, the controller still deletes the ENI when
     /// the node is gone for good.
@@ -232,6 +242,17 @@ pub struct NodeEniSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::anything")]
     pub node_config: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+/// How the device index of an ENI is chosen.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase")]
+pub enum DeviceIndexPolicy {
+    /// The index that `deviceIndex` names, and the next ones for further subnets.
+    #[default]
+    Exact,
+    /// The highest free index of the network card.
+    HighestFree,
 }
 
 /// Pace of replacement.

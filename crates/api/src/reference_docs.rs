@@ -17,6 +17,11 @@ const CHANGE: &[(&str, &str)] = &[
     ("deleteOnTermination", IN_PLACE),
     ("description", "in place; if it is removed from the spec, the old description stays"),
     ("deviceIndex", REPLACED),
+    (
+        "deviceIndexPolicy",
+        "to `highestFree`: no ENI in use changes its index; to `exact`: the ENIs at another index are replaced, at most \
+         `rollout.maxUnavailable` nodes at a time",
+    ),
     ("dpdkDriver", NODE),
     ("dpdkPCIAddress", NODE),
     ("dpdkResourceName", NODE),

@@ -21,6 +21,11 @@ pub fn anything(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
+/// A policy of the device index, or nothing.
+pub fn device_index_policy(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": ["exact", "highestFree"], "nullable": true })
+}
+
 /// A number or a percentage, as in a Deployment's `maxUnavailable`.
 pub fn int_or_percentage(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "x-kubernetes-int-or-string": true, "maxLength": 4 })

@@ -107,6 +107,24 @@ impl World {
         self.api.create(&nodes(), "", object).map(drop).map_err(|error| error.to_string())
     }
 
+    /// Adds a node in pool `a` whose instance is of the type `real`, and whose label names the type `labelled`.
+    ///
+    /// # Errors
+    /// If a simulator refuses it.
+    pub fn join_labelled(&self, n: u32, real: &str, labelled: &str) -> Result<(), String> {
+        self.ec2.run_instance(&instance(n), real, region::NODES_SUBNET).map_err(|error| error.to_string())?;
+        let object = json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": { "name": node(n), "labels": {
+                "topology.kubernetes.io/zone": ZONE,
+                "node.kubernetes.io/instance-type": labelled,
+                "pool": "a",
+            } },
+            "spec": { "providerID": format!("aws:///{ZONE}/{}", instance(n)) },
+        });
+        self.api.create(&nodes(), "", object).map(drop).map_err(|error| error.to_string())
+    }
+
     /// Terminates an instance and deletes its node.
     ///
     /// # Errors

@@ -2,9 +2,10 @@
 
 use crate::checker::model::{Model, ModelEni, ModelNode, ModelNodeEni};
 use crate::environment::zone;
+use crate::highest_free_places::kept_indexes;
 use crate::node_selection::selects;
 use crate::script::SubnetPlace;
-use multi_eni_api::NodeEniSpec;
+use multi_eni_api::{DeviceIndexPolicy, NodeEniSpec};
 use std::collections::BTreeMap;
 
 mod groups;
@@ -59,9 +60,15 @@ pub fn desired_places(
     }
     let mut places: Vec<Place> = Vec::new();
     let card = spec.network_card_index.unwrap_or(0);
+    let highest_free = (spec.device_index_policy == Some(DeviceIndexPolicy::HighestFree))
+        .then(|| kept_indexes(model, nodeeni, (&node.instance, card), &listed));
     for place in listed {
         if !places.iter().any(|other| other.subnet == place.id) {
-            let index = spec.device_index + i32::try_from(places.len()).unwrap_or(0);
+            let number = i32::try_from(places.len()).unwrap_or(0);
+            let index = match &highest_free {
+                Some(indexes) => indexes.get(&place.id).copied().unwrap_or(-1 - number),
+                None => spec.device_index + number,
+            };
             // An ENI that was adopted from upstream keeps its place.
             let pinned = model.pinned(&nodeeni.uid, &node.instance, &place.id);
             let (card, index) = pinned.unwrap_or((card, index));

@@ -24,6 +24,7 @@ pub mod expected;
 pub mod fault_injector;
 pub mod generator;
 pub mod golden_trace;
+mod highest_free_places;
 pub mod history;
 pub mod interceptor;
 pub mod node_selection;

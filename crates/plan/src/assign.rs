@@ -9,6 +9,7 @@ mod attach_refusals;
 mod desired;
 mod duplicate_nodes;
 mod group_terms;
+mod highest_free;
 mod input;
 mod instance_lookup;
 mod limits;
@@ -26,6 +27,7 @@ mod subnet_terms;
 pub(crate) mod tests;
 mod unassigned;
 mod unattachable_eni;
+mod vpc_cni;
 mod zone;
 
 pub use assignment::{Assignment, Need, Pinned, Removal, RemovalReason, Share, WaitsForPods};

@@ -2,6 +2,7 @@
 
 use crate::ec2_errors::Call;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::names::{ANNOTATION_DESELECTED_SINCE, ENIATTACHMENT_FINALIZER, LABEL_NODEENI_UID};
@@ -122,9 +123,10 @@ impl Attachment {
         self.status.last_error.as_ref().and_then(|error| Call::named(&error.action))
     }
 
-    /// Whether no ENI was ever created, and the status records the failed Create.
+    /// Whether no ENI was ever created, and the status records the failed Create, or the refused Attach of another instance of
+    /// the same type.
     pub fn never_created(&self) -> bool {
-        self.status.eni_id.is_none() && self.failed_call() == Some(Call::Create)
+        self.status.eni_id.is_none() && matches!(self.failed_call(), Some(Call::Create | Call::Attach))
     }
 
     /// Whether something may use the ENI, by the status: the ENI was reported attached, or was adopted in place, and is
@@ -136,6 +138,16 @@ impl Attachment {
     /// Whether something may use the ENI, by the status or by what EC2 shows. The status may be behind.
     pub fn is_in_use(&self, shown_attached: impl FnOnce() -> bool) -> bool {
         self.may_be_in_use() || !self.lost() && shown_attached()
+    }
+
+    /// Whether the status shows that the ENI is or was attached: the condition Attached is true, or it changed after the ENI was
+    /// created.
+    pub fn was_attached(&self) -> bool {
+        let find = |kind: &str| self.status.conditions.iter().find(|condition| condition.type_ == kind);
+        let since_created = |attached: &Condition| {
+            find(types::CREATED).is_some_and(|created| attached.last_transition_time.0 > created.last_transition_time.0)
+        };
+        find(types::ATTACHED).is_some_and(|attached| attached.status == "True" || since_created(attached))
     }
 
     /// Whether the status says that the ENI vanished from EC2.

@@ -4,8 +4,10 @@
 //!
 //! - [`quota`]: the Region's quota of ENIs.
 //! - [`subnet`]: the free addresses of a subnet.
+//! - [`instance_type`]: a limit of an instance type that EC2 applied to one instance.
 //! - [`permission`]: an action that IAM refuses, or credentials that EC2 refuses.
 
+pub mod instance_type;
 pub mod permission;
 pub mod quota;
 pub mod subnet;

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use multi_eni_api::ids::{EniId, InstanceId, MalformedId, SecurityGroupId, SubnetId};
 use multi_eni_api::names::{ANNOTATION_ALLOW_REMOVALS, NODEENI_FINALIZER};
 use multi_eni_api::nodeeni::AttachmentEntry;
-use multi_eni_api::{ConnectionTracking, NodeENI, NodeEniSpec, NodeSettings};
+use multi_eni_api::{ConnectionTracking, DeviceIndexPolicy, NodeENI, NodeEniSpec, NodeSettings};
 use std::collections::BTreeMap;
 
 /// A NodeENI as the decisions use it.
@@ -120,6 +120,8 @@ pub struct EniSpec {
     pub group_terms: Vec<GroupTerm>,
     /// The first device index, 0 to 63, and never 0 on card 0. Each further subnet uses the next index.
     pub index: i32,
+    /// How the device indexes are chosen. `index` counts only with `Exact`.
+    pub index_policy: DeviceIndexPolicy,
     /// Network card index, 0 to 31.
     pub card: i32,
     /// deleteOnTermination.
@@ -254,6 +256,7 @@ fn spec(object: &NodeENI) -> Result<EniSpec, Unreadable> {
         group_names: spec.security_group_names.clone().unwrap_or_default(),
         group_terms,
         index: spec.device_index,
+        index_policy: spec.device_index_policy.unwrap_or_default(),
         card: spec.network_card_index.unwrap_or(0),
         delete_on_termination: spec.delete_on_termination,
         source_dest_check: spec.source_dest_check.unwrap_or(true),

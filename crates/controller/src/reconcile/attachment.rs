@@ -91,6 +91,7 @@ impl Reconciler {
         let rivals: Vec<&Attachment> = rivals.iter().map(|entry| &entry.attachment).collect();
         lifecycle::step(lifecycle::Input {
             rivals: &rivals,
+            instance_type: self.instance_type_of(attachment, &catalog),
             ..self.step_input(attachment, &observation, &call_history, &catalog)
         })
     }
@@ -139,6 +140,7 @@ impl Reconciler {
             catalog,
             call_history,
             quota: &self.quota,
+            instance_type: None,
             permissions: &self.permissions,
             subnets: &self.subnets,
             settings: &self.deps.settings,
@@ -217,6 +219,7 @@ impl Reconciler {
                 self.quota.sent(&entry.attachment.uid);
                 self.subnets.sent(&entry.attachment.uid, &entry.attachment.request);
                 self.permissions.sent(Call::Create, self.now());
+                self.instance_type_sent(&entry);
                 let (wall, uid) = (self.deps.wall.clone(), entry.attachment.uid.clone());
                 let create = async move {
                     let sent = wall();

@@ -98,6 +98,7 @@ impl Reconciler {
         if has_room {
             self.enqueue_without_eni();
         }
+        self.instance_type_answered(&entry, call, result);
         let failure = self.call_histories.get(uid).and_then(|history| history.failure_of(call));
         if self.permissions.answered(uid, call, result, failure, now) {
             self.enqueue_refused();

@@ -96,6 +96,7 @@ impl Reconciler {
         let mut steps = BTreeMap::new();
         (self.quota, self.permissions, self.subnets) =
             (self.quota_gate_from_statuses(), self.permission_gate_from_statuses(), self.subnet_gate_from_statuses());
+        self.instance_types = self.instance_type_gate_from_statuses();
         let entries: Vec<_> = self.store.attachments().cloned().collect();
         for entry in &entries {
             let step = self.step(entry);

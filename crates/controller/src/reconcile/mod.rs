@@ -11,6 +11,7 @@ mod attachment_events;
 mod call_result_types;
 mod call_results;
 mod dry_run;
+mod instance_types;
 mod log_throttle;
 mod name_resolution;
 mod node;
@@ -123,6 +124,7 @@ impl Reconciler {
     fn start(&mut self) {
         (self.quota, self.permissions, self.subnets) =
             (self.quota_gate_from_statuses(), self.permission_gate_from_statuses(), self.subnet_gate_from_statuses());
+        self.instance_types = self.instance_type_gate_from_statuses();
         self.enqueue_all();
     }
 

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Ec2, UnreadableEni};
 use multi_eni_plan::assign::{Assignment, AttachRefusals, InstanceAtRefusal};
+use multi_eni_plan::gates::instance_type::InstanceTypeGate;
 use multi_eni_plan::gates::permission::PermissionGate;
 use multi_eni_plan::gates::quota::QuotaGate;
 use multi_eni_plan::gates::subnet::SubnetGate;
@@ -71,6 +72,7 @@ pub struct Reconciler {
     pub(super) quota: QuotaGate,
     pub(super) permissions: PermissionGate,
     pub(super) subnets: SubnetGate,
+    pub(super) instance_types: InstanceTypeGate,
     pub(super) refused_attach: AttachRefusals,
     /// The interfaces on an instance when EC2 refused an Attach there, by name of the ENIAttachment.
     pub(super) refusal_observations: BTreeMap<String, InstanceAtRefusal>,
@@ -132,6 +134,7 @@ impl Reconciler {
             quota: QuotaGate::default(),
             permissions: PermissionGate::default(),
             subnets: SubnetGate::default(),
+            instance_types: InstanceTypeGate::default(),
             refused_attach: AttachRefusals::new(),
             refusal_observations: BTreeMap::new(),
             cancellable_calls: BTreeMap::new(),

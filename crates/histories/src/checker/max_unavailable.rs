@@ -10,6 +10,7 @@ use super::model::{Model, ModelAttachment, ModelEni, ModelNode, ModelNodeEni};
 use super::state::State;
 use super::unavailable_nodes::UnavailableNode;
 use crate::expected::{Place, desired_places};
+use crate::node_selection::selects;
 use crate::script::{Millis, SubnetPlace};
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::{ENIAttachment, NodeEniSpec};
@@ -46,11 +47,6 @@ pub fn node(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
         let is_matched = change.after.is_some() && selects(spec, &labels);
         state.rollouts.matches(&nodeeni.uid, change.name, at, is_matched);
     }
-}
-
-/// Whether the selector of a NodeENI matches these labels.
-pub fn selects(spec: &NodeEniSpec, labels: &BTreeMap<String, String>) -> bool {
-    spec.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// An ENIAttachment has changed. The model does not have the change yet.

@@ -40,7 +40,6 @@ mod unavailable_nodes;
 pub use backoff::Request;
 pub use handle::Checker;
 pub use invariant::{Invariant, Violation};
-pub use max_unavailable::selects;
 pub use state::{Activity, State};
 pub use trace::Detail;
 pub use unavailable_nodes::most_unavailable;

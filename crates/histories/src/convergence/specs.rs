@@ -2,8 +2,9 @@
 //! other ENIs. Where no controller could reach that state, for example in a full subnet, the check allows what is there.
 
 use crate::checker::model::{ModelEni, ModelNode};
-use crate::checker::{Invariant, State, most_unavailable, selects};
+use crate::checker::{Invariant, State, most_unavailable};
 use crate::expected::{self, DesiredPlaces, Place, Slot, desired_places};
+use crate::node_selection::selects;
 use multi_eni_api::NodeEniSpec;
 use multi_eni_api::names::{TAG_NODEENI, TAG_NODEENI_UID};
 use multi_eni_plan::attachment::Attachment;
@@ -202,7 +203,13 @@ fn is_crowded(state: &State, (instance, card, index): &Slot) -> bool {
     // The other slots in use: a full card has no room for one more.
     let others = attachment.map(Attachment::slot).chain(attached).filter(|slot| *slot != (*card, *index));
     let slots: BTreeSet<(i32, i32)> = others.collect();
+    // With `deviceIndexPolicy: highestFree` an ENI has no index before one is free below the card's maximum.
+    let has_free_index = || {
+        let most = i32::try_from(*most).unwrap_or(i32::MAX);
+        (i32::from(*card == 0)..most).any(|index| !slots.contains(&(*card, index)))
+    };
     slots.iter().filter(|(on, _)| on == card).count() >= usize::try_from(*most).unwrap_or(usize::MAX)
+        || *index < 0 && !has_free_index()
 }
 
 /// Whether the instance has no room for the ENI of an ENIAttachment.

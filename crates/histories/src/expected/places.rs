@@ -5,7 +5,8 @@
 pub struct Place {
     /// Network card.
     pub card: i32,
-    /// Device index.
+    /// Device index. Negative: any free index is right, because `deviceIndexPolicy` is `highestFree` and no ENIAttachment has an
+    /// index for the subnet yet.
     pub index: i32,
     /// The subnet.
     pub subnet: String,

@@ -5,8 +5,9 @@ use super::groups::groups;
 use super::places::{DesiredPlaces, Place};
 use crate::checker::model::{Model, ModelNode, ModelNodeEni};
 use crate::environment::{POOL, zone};
+use crate::highest_free_places::kept_indexes;
 use crate::script::SubnetPlace;
-use multi_eni_api::{NodeEniSpec, SubnetSelectorTerm};
+use multi_eni_api::{DeviceIndexPolicy, NodeEniSpec, SubnetSelectorTerm};
 
 pub(super) fn place(
     model: &Model,
@@ -24,24 +25,32 @@ pub(super) fn place(
     if !found.is_empty() && groups(spec).is_none() {
         return DesiredPlaces::Unknown;
     }
-    let asked = (spec.network_card_index.unwrap_or(0), spec.device_index);
-    let present = model.attachments.values().map(|attachment| &attachment.attachment).find(|attachment| {
+    let card = spec.network_card_index.unwrap_or(0);
+    let is_any_index = spec.device_index_policy == Some(DeviceIndexPolicy::HighestFree);
+    let present = model.attachments.values().map(|attachment| &attachment.attachment).filter(|attachment| {
         attachment.nodeeni_uid == nodeeni.uid
-            && attachment.slot() == asked
+            && attachment.slot().0 == card
+            && (is_any_index || attachment.slot().1 == spec.device_index)
             && attachment.instance.as_ref().is_some_and(|on| on.as_str() == node.instance)
             && found.iter().any(|subnet| subnet.id == attachment.request.subnet_id)
     });
+    let present =
+        present.min_by_key(|attachment| (attachment.deleting.is_some(), model.in_place(attachment).is_none()));
     let at = |(card, index): (i32, i32), subnet: &str| {
         DesiredPlaces::These(vec![Place { card, index, subnet: subnet.to_owned() }])
     };
     if let Some(attachment) = present {
-        return at(asked, &attachment.request.subnet_id);
+        return at(attachment.slot(), &attachment.request.subnet_id);
     }
     // An ENI that was adopted from upstream keeps its place.
     let pinned = found
         .iter()
         .find_map(|subnet| model.pinned(&nodeeni.uid, &node.instance, &subnet.id).map(|slot| at(slot, &subnet.id)));
-    let first = found.first().map(|subnet| at(asked, &subnet.id));
+    let index_for = |subnet: &SubnetPlace| match is_any_index {
+        true => kept_indexes(model, nodeeni, (&node.instance, card), &[subnet]).into_values().next().unwrap_or(-1),
+        false => spec.device_index,
+    };
+    let first = found.first().map(|subnet| at((card, index_for(subnet)), &subnet.id));
     pinned.or(first).unwrap_or(DesiredPlaces::These(Vec::new()))
 }
 

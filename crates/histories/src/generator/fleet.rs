@@ -44,12 +44,14 @@ pub(super) struct Fleet {
     pub cards: usize,
     /// How many Nodes joined that can never have an ENI.
     pub unsupported: u32,
+    /// Whether the Nodes have the label of the instance type.
+    pub typed: bool,
     instances: u64,
     started: u64,
 }
 
 impl Fleet {
-    pub fn new(replicas: usize, cards: usize) -> Self {
+    pub fn new(replicas: usize, cards: usize, typed: bool) -> Self {
         Self {
             nodes: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -62,6 +64,7 @@ impl Fleet {
             replicas,
             cards,
             unsupported: 0,
+            typed,
             instances: 0,
             started: 0,
         }
@@ -83,7 +86,7 @@ impl Fleet {
             self.nodes.insert(name, node);
         }
         for number in 1..=*pick(rng, &[2, 2, 3]) {
-            let (name, spec) = (format!("e{number}"), specs::draw(rng, self.cards));
+            let (name, spec) = (format!("e{number}"), specs::draw(rng, (self.cards, self.typed)));
             events.push(Event {
                 at: rng.u64(0..15_000),
                 operation: Operation::Apply { name: name.clone(), spec: spec.clone() },

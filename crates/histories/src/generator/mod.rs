@@ -33,7 +33,7 @@ pub fn script(seed: u64) -> Script {
     }
     let mut setting = setting::draw(&mut rng);
     setting.subnets = setting::subnets();
-    let mut fleet = Fleet::new(setting.replicas, setting::cards(&setting));
+    let mut fleet = Fleet::new(setting.replicas, setting::cards(&setting), setting.typed);
     let mut events = fleet.enter(&mut rng, setting.waits_for_pods);
     disturb(&mut rng, &mut fleet, &mut events, pause);
     let calm_at = events.last().map_or(0, |event| event.at) + rng.u64(5_000..60_000);

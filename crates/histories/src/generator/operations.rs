@@ -241,13 +241,13 @@ impl OperationMix {
             }
             Kind::Apply => {
                 let name = format!("e{}", fleet.nodeenis.len() + fleet.removed.len() + 1);
-                let spec = specs::draw(rng, fleet.cards);
+                let spec = specs::draw(rng, (fleet.cards, fleet.typed));
                 fleet.nodeenis.insert(name.clone(), spec.clone());
                 at_once(Operation::Apply { name, spec })
             }
             Kind::Edit => {
                 let name = fleet.nodeeni(rng)?;
-                let spec = specs::edit(rng, fleet.nodeenis.get(&name)?, fleet.cards);
+                let spec = specs::edit(rng, fleet.nodeenis.get(&name)?, (fleet.cards, fleet.typed));
                 fleet.nodeenis.insert(name.clone(), spec.clone());
                 at_once(Operation::Apply { name, spec })
             }
@@ -259,7 +259,11 @@ impl OperationMix {
             }
             Kind::Recreate => {
                 let name = fleet.nodeeni(rng)?;
-                let spec = if rng.bool() { fleet.nodeenis.get(&name)?.clone() } else { specs::draw(rng, fleet.cards) };
+                let spec = if rng.bool() {
+                    fleet.nodeenis.get(&name)?.clone()
+                } else {
+                    specs::draw(rng, (fleet.cards, fleet.typed))
+                };
                 fleet.nodeenis.insert(name.clone(), spec.clone());
                 // While the former NodeENI still exists, the first Apply edits an object that is being deleted. So it is applied
                 // twice.

@@ -16,8 +16,9 @@ const OPTIONAL: [&str; 7] = [
     "rollout",
 ];
 
-/// A random spec. `cards`: how many network cards the instances have.
-pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
+/// A random spec. `cards`: how many network cards the instances have. `typed`: whether Nodes have the type label, without which
+/// `deviceIndexPolicy: highestFree` chooses no index.
+pub(super) fn draw(rng: &mut Rng, (cards, typed): (usize, bool)) -> Value {
     let mut spec = Map::new();
     select(rng, &mut spec);
     place(rng, &mut spec);
@@ -45,16 +46,23 @@ pub(super) fn draw(rng: &mut Rng, cards: usize) -> Value {
     if rng.u32(0..4) == 0 {
         card(rng, &mut spec, cards);
     }
+    if rng.u32(0..5) == 0 {
+        index_policy(rng, &mut spec, typed);
+    }
     Value::Object(spec)
 }
 
 /// The spec with one random change.
-pub(super) fn edit(rng: &mut Rng, spec: &Value, cards: usize) -> Value {
+pub(super) fn edit(rng: &mut Rng, spec: &Value, (cards, typed): (usize, bool)) -> Value {
     let mut spec = spec.as_object().cloned().unwrap_or_default();
-    match rng.u32(0..18) {
+    match rng.u32(0..20) {
         0 | 1 => select(rng, &mut spec),
         2 | 3 => place(rng, &mut spec),
-        4 => drop(spec.insert("deviceIndex".into(), json!(rng.i32(1..6)))),
+        4 => {
+            spec.remove("deviceIndexPolicy");
+            spec.insert("deviceIndex".into(), json!(rng.i32(1..6)));
+        }
+        18 | 19 => index_policy(rng, &mut spec, typed),
         5..11 => {
             let field = *pick(rng, &OPTIONAL);
             if rng.u32(0..5) == 0 {
@@ -180,6 +188,18 @@ fn card(rng: &mut Rng, spec: &mut Map<String, Value>, cards: usize) {
         0..2 => drop(spec.remove("networkCardIndex")),
         2 => drop(spec.insert("networkCardIndex".into(), json!(cards))),
         _ => drop(spec.insert("networkCardIndex".into(), json!(rng.usize(0..cards)))),
+    }
+}
+
+/// Sets the policy of the device index: the other one, or rarely `exact` by its name.
+fn index_policy(rng: &mut Rng, spec: &mut Map<String, Value>, typed: bool) {
+    let is_highest = spec.get("deviceIndexPolicy").is_some_and(|policy| policy == "highestFree");
+    if is_highest || !typed {
+        spec.insert("deviceIndexPolicy".into(), json!("exact"));
+        spec.insert("deviceIndex".into(), json!(rng.i32(1..6)));
+    } else {
+        spec.insert("deviceIndexPolicy".into(), json!("highestFree"));
+        spec.insert("deviceIndex".into(), json!(1));
     }
 }
 

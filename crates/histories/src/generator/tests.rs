@@ -83,7 +83,7 @@ fn every_history_has_its_nodes_its_nodeenis_and_its_disturbances() {
 fn the_first_events_are_not_counted_as_disturbances() {
     let last = |seed| {
         let mut rng = Rng::with_seed(seed);
-        let entry = Fleet::new(2, 1).enter(&mut rng, true);
+        let entry = Fleet::new(2, 1, true).enter(&mut rng, true);
         entry.iter().map(|event| event.at).max()
     };
     let last = (0..SEEDS).filter_map(last).max();

@@ -121,6 +121,8 @@ pub struct Assignment {
     pub adopting: BTreeSet<String>,
     /// ENIs that were adopted and are at another device index than the spec asks for.
     pub pinned: Vec<Pinned>,
+    /// New ENIAttachments (by name) at the device index that the AWS VPC CNI of the node takes next.
+    pub next_of_vpc_cni: BTreeSet<String>,
     /// ENIs that are kept for Pods.
     pub waiting: Vec<WaitsForPods>,
     /// NodeENIs (by UID) whose selector matches this node.
@@ -176,6 +178,7 @@ impl Share<'_> {
             why if why.is_not_covered() => false,
             UnassignedReason::InstanceFull { .. }
             | UnassignedReason::NoSuchCard { .. }
+            | UnassignedReason::InstanceTypeUnknown { .. }
             | UnassignedReason::IndexBeyondCard { .. } => false,
             UnassignedReason::TooManyAddresses { .. } => false,
             _ => true,

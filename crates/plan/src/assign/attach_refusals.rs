@@ -70,6 +70,16 @@ impl AttachRefused {
         &self.request.subnet_id
     }
 
+    /// Whether EC2 called the slot occupied although a lookup showed it free, and the ENIs of the instance are still the same.
+    /// EC2 then hides what is in the slot, so another index must be chosen.
+    pub(super) fn hides_an_occupant(&self, interfaces: &InstanceInterfaces, now: Timestamp) -> bool {
+        let is_young = self.at.saturating_add(TRIED_AGAIN).is_ok_and(|end| now < end);
+        let (code, message) = self.words.split_once(": ").unwrap_or((&self.words, ""));
+        is_young
+            && self.enis == enis(Some(interfaces))
+            && classify(Call::Attach, &CallError::recorded(code, message)) == Class::SlotTaken
+    }
+
     /// EC2's code and message, if the refusal still applies: the request, the instance, its type and its ENIs are the same, and
     /// the refusal is younger than six hours.
     pub(super) fn stands(

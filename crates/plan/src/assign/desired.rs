@@ -16,8 +16,8 @@ use crate::observed::{CatalogLookup, Ec2Catalog, ObservedEni, ObservedNode, Obse
 use crate::problem::Problem;
 use crate::spec_validation;
 use jiff::{SignedDuration, Timestamp};
-use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
+use multi_eni_api::{DeviceIndexPolicy, EniRequest};
 use std::collections::BTreeSet;
 
 /// A subnet of the NodeENI that can get no slot on the node, and why.
@@ -62,11 +62,14 @@ impl<'a> NodePlanner<'a> {
             self.beside_a_missing_subnet((node, nodeeni), reference, spec, (&mine, &subnets))?;
         }
         let groups = self.groups(&subnets, spec)?;
-        let places: Vec<(&ObservedSubnet, i32, Option<&Attachment>)> =
-            subnets.into_iter().zip(spec.index..).map(|(s, asked)| (s, asked, pinned(&mine, &s.id))).collect();
+        let indexes = self.device_indexes((node, nodeeni), spec, &mine, &subnets);
+        let places: Vec<(&ObservedSubnet, Result<i32, UnassignedReason>, Option<&Attachment>)> =
+            subnets.into_iter().zip(indexes).map(|(s, asked)| (s, asked, pinned(&mine, &s.id))).collect();
         let kept: Vec<&Attachment> = places.iter().filter_map(|(_, _, pinned)| *pinned).collect();
         for (_, asked, attachment) in &places {
-            if let Some(attachment) = attachment.filter(|attachment| attachment.slot() != (spec.card, *asked)) {
+            if let (Ok(asked), Some(attachment)) = (asked, attachment)
+                && attachment.slot() != (spec.card, *asked)
+            {
                 let (nodeeni_uid, node, name) = (nodeeni.uid.clone(), node.name.clone(), attachment.name.clone());
                 self.plan.pinned.push(Pinned {
                     nodeeni_uid,
@@ -77,9 +80,10 @@ impl<'a> NodePlanner<'a> {
                 });
             }
         }
-        let slot = |asked: i32, pinned: Option<&Attachment>| match pinned {
-            Some(attachment) => Ok(attachment.slot()),
-            None => match kept.iter().find(|attachment| attachment.slot() == (spec.card, asked)) {
+        let slot = |asked: Result<i32, UnassignedReason>, pinned: Option<&Attachment>| match (pinned, asked) {
+            (Some(attachment), _) => Ok(attachment.slot()),
+            (None, Err(why)) => Err(why),
+            (None, Ok(asked)) => match kept.iter().find(|attachment| attachment.slot() == (spec.card, asked)) {
                 Some(attachment) => {
                     Err(UnassignedReason::SlotPinned { slot: attachment.slot(), name: attachment.name.clone() })
                 }
@@ -101,16 +105,17 @@ impl<'a> NodePlanner<'a> {
             connection_tracking: Some(spec.connection_tracking).filter(|timeouts| !timeouts.is_empty()),
         };
         for (subnet, asked, attachment) in &places {
-            let (card, index) = attachment.map_or((spec.card, *asked), Attachment::slot);
-            spec_validation::of_request(&request(subnet, (card, index))).map_err(UnassignedReason::OutOfBounds)?;
+            let asked = asked.as_ref().ok().map(|asked| (spec.card, *asked));
+            if let Some(slot) = attachment.map(Attachment::slot).or(asked) {
+                spec_validation::of_request(&request(subnet, slot)).map_err(UnassignedReason::OutOfBounds)?;
+            }
         }
         let new =
             |subnet: &ObservedSubnet, slot| NewAttachment::new(node, instance, nodeeni, request(subnet, slot), None);
-        let place =
-            |(subnet, asked, attachment): (&ObservedSubnet, i32, Option<&Attachment>)| match slot(asked, attachment) {
-                Ok(slot) => Ok(new(subnet, slot)),
-                Err(why) => Err(Unplaced { subnet: subnet.id.clone(), why }),
-            };
+        let place = |(subnet, asked, attachment): (&ObservedSubnet, _, _)| match slot(asked, attachment) {
+            Ok(slot) => Ok(new(subnet, slot)),
+            Err(why) => Err(Unplaced { subnet: subnet.id.clone(), why }),
+        };
         Ok(places.into_iter().map(place).collect())
     }
 
@@ -180,17 +185,19 @@ impl<'a> NodePlanner<'a> {
         let reason = UnassignedReason::SubnetMissing(missing.clone());
         let index_of =
             |subnet: &str| chosen.iter().zip(spec.index..).find(|(s, _)| s.id.as_str() == subnet).map(|of| of.1);
+        let is_any = spec.index_policy == DeviceIndexPolicy::HighestFree;
+        let is_slot_of = |index: i32, slot: (i32, i32)| slot.0 == spec.card && (is_any || slot.1 == index);
         let is_described = |attachment: &&Attachment| {
             let index = index_of(&attachment.request.subnet_id);
             let keeps_its_slot = attachment.adopted.is_some() && !attachment.recovered;
-            index.is_some_and(|index| keeps_its_slot || attachment.slot() == (spec.card, index))
+            index.is_some_and(|index| keeps_its_slot || is_slot_of(index, attachment.slot()))
         };
         // The ENIAttachment of an ENI may be lost.
         let is_known = |eni: &ObservedEni| {
             let index = eni.subnet.as_ref().and_then(|subnet| index_of(subnet.as_str()));
             let at = eni.attachment.as_ref();
             (self.input.is_held)(eni)
-                || index.is_some_and(|index| at.is_some_and(|at| (at.card, at.index) == (spec.card, index)))
+                || index.is_some_and(|index| at.is_some_and(|at| is_slot_of(index, (at.card, at.index))))
         };
         let is_its_own =
             |eni: &&ObservedEni| eni.is_of(self.input.cluster) && eni.names_nodeeni(&nodeeni.uid, &nodeeni.name);

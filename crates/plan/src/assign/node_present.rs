@@ -110,6 +110,9 @@ impl NodePlanner<'_> {
                     match self.creation(node, nodeeni, spec, new) {
                         Ok(new) => {
                             progress.present += 1;
+                            if new.adopts.is_none() && self.is_next_of_vpc_cni(spec, &new) {
+                                self.plan.next_of_vpc_cni.insert(new.name.clone());
+                            }
                             self.plan.create.push(new);
                         }
                         Err(why) => self.refuse(node, nodeeni, why),

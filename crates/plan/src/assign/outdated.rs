@@ -95,7 +95,7 @@ impl<'a> NodePlanner<'a> {
             if untouched {
                 // No ENI exists, so replacing the ENIAttachment interrupts no traffic.
                 self.remove(attachment, RemovalReason::Replaced);
-            } else if unattachable(&input, attachment) {
+            } else if unattachable(&input, attachment) || self.needs_another_index(nodeeni, attachment) {
                 // EC2 refused the Attach. The ENI was kept for a while in case the slot becomes free. It is deleted even if the
                 // spec asks for another ENI by now and that one cannot be attached.
                 self.remove(attachment, RemovalReason::Unattachable);

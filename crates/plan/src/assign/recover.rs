@@ -11,6 +11,7 @@ use super::slots::occupant;
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;
 use crate::observed::{AttachmentState, InstanceInterfaces, ObservedEni, ObservedNode};
+use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::names::TAG_NODEENI_UID;
 
 /// Whether the tags assign the ENI to this NodeENI: by its UID, or by its name if no NodeENI has the tagged UID. The latter
@@ -96,8 +97,13 @@ pub fn may_be_adopted(
     nodeenis.iter().filter(|nodeeni| !nodeeni.deleting && is_of(eni, nodeeni, nodeenis)).any(|nodeeni| {
         let Ok(spec) = &nodeeni.spec else { return true };
         let slots = i32::try_from(spec.subnets.len()).unwrap_or(i32::MAX);
-        let in_range =
-            at.card == spec.card && at.index >= spec.index && at.index < spec.index.saturating_add(slots.max(1));
+        let in_range = at.card == spec.card
+            && match spec.index_policy {
+                DeviceIndexPolicy::Exact => {
+                    at.index >= spec.index && at.index < spec.index.saturating_add(slots.max(1))
+                }
+                DeviceIndexPolicy::HighestFree => true,
+            };
         spec.matches(&node.labels) && in_range && is_open(nodeeni)
     })
 }

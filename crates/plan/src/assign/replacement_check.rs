@@ -15,6 +15,7 @@ use crate::attachment::Attachment;
 use crate::nodeeni::{EniSpec, NodeEni};
 use crate::observed::{InstanceInterfaces, ObservedNode};
 use crate::selected_subnets::Selection;
+use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::ids::SubnetId;
 
 type Slot = (i32, i32);
@@ -221,16 +222,22 @@ impl NextPlace<'_, '_> {
                     && !attachment.recovered
                     && !attachment.lost()
                     && is_listed(input, spec, attachment);
-                is_pinned || slots_of(input, spec).any(|slot| slot == attachment.slot())
+                is_pinned
+                    || spec.index_policy == DeviceIndexPolicy::HighestFree && attachment.slot().0 == spec.card
+                    || slots_of(input, spec).any(|slot| slot == attachment.slot())
             }
         }
     }
 }
 
-/// The slots that a NodeENI asks for on this node: one for each of its subnets in the node's zone, and at least one.
-fn slots_of(input: &Input<'_>, spec: &EniSpec) -> impl Iterator<Item = Slot> + use<> {
+/// The slots that a NodeENI asks for on this node: one for each of its subnets in the node's zone, and at least one. None with
+/// `deviceIndexPolicy: highestFree`, which asks for no particular slot.
+pub(super) fn slots_of(input: &Input<'_>, spec: &EniSpec) -> impl Iterator<Item = Slot> + use<> {
     let (card, first) = (spec.card, spec.index);
-    let subnets = i32::try_from(subnets_of(input, spec).max(1)).unwrap_or(i32::MAX);
+    let subnets = match spec.index_policy {
+        DeviceIndexPolicy::Exact => i32::try_from(subnets_of(input, spec).max(1)).unwrap_or(i32::MAX),
+        DeviceIndexPolicy::HighestFree => 0,
+    };
     (first..first.saturating_add(subnets)).map(move |index| (card, index))
 }
 

@@ -54,7 +54,7 @@ impl NodePlanner<'_> {
 
     /// The reason for an instance that the last lookup shows as full. No event reports that a foreign interface was removed, so
     /// the instance is looked up again after `blocked_recheck`.
-    fn full_by(
+    pub(super) fn full_by(
         &mut self,
         node: &ObservedNode,
         nodeeni: &NodeEni,

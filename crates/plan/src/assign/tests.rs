@@ -4,6 +4,7 @@
 mod adoption;
 mod coverage;
 mod duplicates;
+mod highest_free;
 mod life;
 mod limits;
 mod outdated;

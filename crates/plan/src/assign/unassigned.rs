@@ -140,6 +140,11 @@ pub enum UnassignedReason {
         /// Interfaces that the instance type or the card supports.
         most: i32,
     },
+    /// The limits of the instance type are not known, and `deviceIndexPolicy: highestFree` needs them.
+    InstanceTypeUnknown {
+        /// Instance type; None if the Node has no type label.
+        kind: Option<String>,
+    },
     /// The instance type has no such network card.
     NoSuchCard {
         /// Instance type.
@@ -206,6 +211,7 @@ impl UnassignedReason {
             Self::SlotHeld { .. } | Self::SlotPinned { .. } => "DeviceIndexConflict",
             Self::SlotTaken { .. } => "DeviceIndexTaken",
             Self::InstanceFull { .. } => "InstanceFull",
+            Self::InstanceTypeUnknown { .. } => "InstanceTypeUnknown",
             Self::NoSuchCard { .. } => "NetworkCardNotFound",
             Self::IndexBeyondCard { .. } => "DeviceIndexTooHigh",
             Self::TooManyAddresses { .. } => "TooManyAddresses",
@@ -237,7 +243,7 @@ impl UnassignedReason {
             Self::NameMayMove { .. } | Self::NoGroupMatches(_) | Self::NoSubnetMatches(_) => false,
             Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } | Self::AttachRefused(_) => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
-            Self::OutOfBounds(_) | Self::IndexBeyondCard { .. } => false,
+            Self::OutOfBounds(_) | Self::IndexBeyondCard { .. } | Self::InstanceTypeUnknown { .. } => false,
             Self::SubnetAmbiguous(_) | Self::GroupUnresolved(..) | Self::SlotTaken { .. } | Self::LookupFailed(_) => {
                 false
             }
@@ -360,6 +366,15 @@ impl fmt::Display for UnassignedReason {
                 f,
                 "network card {card} has {most} network interfaces, its maximum on {kind} (the type by the Node's label): remove \
                  one, use another networkCardIndex or a larger instance type"
+            ),
+            Self::InstanceTypeUnknown { kind: Some(kind) } => write!(
+                f,
+                "EC2 knows no instance type {kind} (the type by the Node's label), so deviceIndexPolicy highestFree has no highest \
+                 index there and no ENI is created: use deviceIndexPolicy exact, or correct the Node's label"
+            ),
+            Self::InstanceTypeUnknown { kind: None } => f.write_str(
+                "the Node has no label node.kubernetes.io/instance-type, so deviceIndexPolicy highestFree has no highest index \
+                 there and no ENI is created: use deviceIndexPolicy exact, or label the Node",
             ),
             Self::NoSuchCard { kind, card, cards } => write!(
                 f,

@@ -19,6 +19,8 @@ pub(super) fn unattachable(input: &Input<'_>, attachment: &Attachment) -> bool {
 /// Whether the status shows an Attach that EC2 has refused for that long.
 pub(super) fn is_refused(input: &Input<'_>, attachment: &Attachment) -> bool {
     let error = attachment.status.last_error.as_ref().filter(|_| attachment.failed_call() == Some(Call::Attach));
+    // Without an ENI, the status records the refusal of another instance of the same type.
+    let error = error.filter(|_| attachment.eni().is_some());
     let Some(error) = error.filter(|_| attachment.status.attachment_id.is_none()) else { return false };
     let met = CallError::recorded(&error.code, &error.message);
     let since = error.at.as_ref().map_or(attachment.created, |at| at.0.max(attachment.created));

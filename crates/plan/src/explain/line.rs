@@ -104,6 +104,7 @@ pub(super) fn of_assignment<'a>(
     let spec = nodeeni.spec.as_ref().ok();
     let made = move |new: &NewAttachment| match &new.adopts {
         Some(eni) => adopt(input, spec, new, eni),
+        None if assignment.next_of_vpc_cni.contains(&new.name) => beside_vpc_cni(create(spec, new)),
         None => create(spec, new),
     };
     created.map(made).chain(refused.map(move |refusal| refuse(spec, refusal)))
@@ -130,6 +131,7 @@ fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &O
         catalog: input.catalog,
         call_history: &call_history,
         quota: &QuotaGate::default(),
+        instance_type: None,
         permissions: &crate::gates::permission::PermissionGate::default(),
         subnets: &crate::gates::subnet::SubnetGate::default(),
         settings: input.settings,
@@ -170,6 +172,15 @@ fn create(spec: Option<&EniSpec>, new: &NewAttachment) -> Line {
         ),
         calls: arrival(spec, true),
     }
+}
+
+/// Adds the warning that the AWS VPC CNI takes this index on a node where it comes first.
+fn beside_vpc_cni(mut line: Line) -> Line {
+    line.message.push_str(
+        "; warning: the AWS VPC CNI on this node takes the lowest free device index, which is this one, and the ENI waits on each \
+         node where the CNI is first: use a higher deviceIndex, or deviceIndexPolicy highestFree",
+    );
+    line
 }
 
 fn refuse(spec: Option<&EniSpec>, refusal: &Unassigned) -> Line {

@@ -27,6 +27,7 @@ fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
             catalog: &world.catalog,
             call_history: &call_history,
             quota: &QuotaGate::default(),
+            instance_type: None,
             permissions: &crate::gates::permission::PermissionGate::default(),
             subnets: &crate::gates::subnet::SubnetGate::default(),
             settings: &world.settings,

@@ -324,6 +324,7 @@ impl Model {
             catalog: &self.catalog,
             call_history: &call_history,
             quota: &QuotaGate::default(),
+            instance_type: None,
             permissions: &crate::gates::permission::PermissionGate::default(),
             subnets: &crate::gates::subnet::SubnetGate::default(),
             settings: &self.settings,

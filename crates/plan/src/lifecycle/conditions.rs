@@ -222,6 +222,33 @@ impl Report {
         Self::failed(Phase::Attaching, "Attaching", failure)
     }
 
+    /// EC2 refused such an ENI on another instance of the type.
+    pub(super) fn type_refused(kind: &str, failure: &Failure) -> Self {
+        let message = format!(
+            "EC2 refused such an ENI on another instance of type {kind} ({}: {}), so none is created here: select nodes of a larger \
+             instance type, or ask for fewer interfaces; the controller tries one node of the type every hour",
+            failure.code,
+            failure.message.trim_end_matches('.')
+        );
+        Self { error: Some(recorded(failure)), ..Self::blocked("InstanceTypeLimit", message) }
+    }
+
+    /// The limits of the type are not known, and the first ENI on an instance of the type is under way.
+    pub(super) fn type_unproven(kind: &str) -> Self {
+        Self::pending(&format!(
+            "EC2 does not show the limits of instance type {kind}: waiting for the Attach of the first such ENI on another node"
+        ))
+    }
+
+    /// The slot is occupied, and another ENI gets the next free index (`deviceIndexPolicy: highestFree`). No person need act.
+    pub(super) fn moving(mut self) -> Self {
+        self.phase = Phase::Attaching;
+        "Attaching".clone_into(&mut self.reason);
+        "another interface took the device index first: the controller deletes this ENI and creates one at the next free index"
+            .clone_into(&mut self.message);
+        self
+    }
+
     pub(super) fn detach_failed(failure: &Failure) -> Self {
         Self::failed(Phase::Detaching, "Detaching", failure)
     }

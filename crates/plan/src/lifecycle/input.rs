@@ -2,6 +2,7 @@
 
 use super::call_history::CallHistory;
 use crate::attachment::Attachment;
+use crate::gates::instance_type::{InstanceTypeGate, Subject};
 use crate::gates::permission::PermissionGate;
 use crate::gates::quota::QuotaGate;
 use crate::gates::subnet::SubnetGate;
@@ -44,6 +45,8 @@ pub struct Input<'a> {
     pub quota: &'a QuotaGate,
     /// The gate of missing permissions: what EC2 refuses to all, and when one call may try.
     pub permissions: &'a PermissionGate,
+    /// The gate of limits of instance types, and what they mean for this ENI. None: the type or its limits do not matter now.
+    pub instance_type: Option<(&'a InstanceTypeGate, Subject<'a>)>,
     /// The gate of full subnets.
     pub subnets: &'a SubnetGate,
     /// Times and limits.

@@ -11,14 +11,15 @@ use super::{adoption, drift_repair, force, in_use_without_attachment, instance};
 use crate::api_time::whole_second;
 use crate::ec2_errors::{Call, Class};
 use crate::failure::{Failure, PASSING};
+use crate::gates::instance_type::Hold;
 use crate::gates::quota;
 use crate::gates::subnet::{Standing, SubnetDecision, needed};
 use crate::instance_life::Life;
 use crate::observed::{AttachmentState, Observation, ObservedAttachment, ObservedEni, ObservedSubnet};
 use jiff::{SignedDuration, Timestamp};
-use multi_eni_api::EniRequest;
 use multi_eni_api::ids::SubnetId;
 use multi_eni_api::names::client_token;
+use multi_eni_api::{DeviceIndexPolicy, EniRequest};
 use std::ops::ControlFlow;
 
 pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
@@ -146,6 +147,9 @@ fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
 /// A refusal of others holds for this Create too. While the refusal stands nothing is begun, not even another attempt.
 /// Breaks with the action and report until then.
 fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Report), Report> {
+    if let Some(waits) = held_by_type(input) {
+        return ControlFlow::Break(waits);
+    }
     let request = &input.attachment.request;
     let (subnet, observed_subnet) = subnet_of(input);
     let refused = input.permissions.holds_back(Call::Create, input.now).filter(|_| !has_failed(input));
@@ -164,6 +168,16 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
             Some(next) => ControlFlow::Break(next),
             None => ControlFlow::Continue(report),
         },
+    }
+}
+
+/// The action and report while EC2 would not attach the ENI to an instance of this type, or while the first ENI on such an instance
+/// is tried.
+fn held_by_type(input: &Input<'_>) -> Option<(Action, Report)> {
+    let (gate, subject) = input.instance_type?;
+    match gate.holds_back(&input.attachment.uid, &subject, input.now)? {
+        Hold::Refused(failure, next) => Some((Action::Wait, Report::type_refused(subject.kind, failure).until(next))),
+        Hold::Probing(until) => Some((Action::Wait, Report::type_unproven(subject.kind).until(until))),
     }
 }
 
@@ -297,6 +311,7 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     let attach = Action::Attach { eni: eni.id.clone(), instance, card, index };
     if let Some(failure) = input.call_history.failure.as_ref().filter(|failure| failure.call == Call::Attach) {
         let report = Report::attach_failed(failure);
+        let report = if chooses_another_index(input, failure) { report.moving() } else { report };
         // After "in use", "slot taken", "not found" or no answer, a lookup of the ENI comes before the next try.
         let ask_ec2 = match failure.class {
             Class::SlotTaken | Class::AlreadySo | Class::EniNotFound | Class::Unknown => eni.as_of() <= failure.at,
@@ -328,6 +343,15 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
         }
         _ => (attach, report),
     }
+}
+
+/// Whether `assign` deletes this ENI soon and gives another one the next free index: `deviceIndexPolicy: highestFree`, the slot is
+/// occupied, and the ENI was never attached.
+fn chooses_another_index(input: &Input<'_>, failure: &Failure) -> bool {
+    input.spec.is_some_and(|spec| spec.index_policy == DeviceIndexPolicy::HighestFree)
+        && failure.class == Class::SlotTaken
+        && input.attachment.adopted.is_none()
+        && !input.attachment.was_attached()
 }
 
 fn attached(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Action, Report) {

@@ -2,6 +2,7 @@ mod adoption;
 mod advice;
 mod drift_repair;
 mod in_use;
+mod instance_type;
 mod life;
 mod observed_generation;
 mod subnets;
@@ -14,6 +15,7 @@ use crate::assign::tests::{at, new_attachment};
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError};
 use crate::ec2_terms::{GroupTerm, TagTerm};
+use crate::gates::instance_type::{InstanceTypeGate, Subject};
 use crate::gates::quota::QuotaGate;
 use crate::instance_life::InstanceObservation;
 use crate::instance_life::InstanceState;
@@ -84,6 +86,7 @@ struct World {
     node_leaving: bool,
     catalog: Ec2Catalog,
     quota: QuotaGate,
+    instance_type: Option<(InstanceTypeGate, Subject<'static>)>,
     permissions: crate::gates::permission::PermissionGate,
     subnets: crate::gates::subnet::SubnetGate,
     now: Timestamp,
@@ -115,6 +118,7 @@ impl World {
             node_leaving: false,
             catalog: Ec2Catalog::default(),
             quota: QuotaGate::default(),
+            instance_type: None,
             permissions: Default::default(),
             subnets: Default::default(),
             now: at(30),
@@ -141,6 +145,7 @@ impl World {
             catalog: &self.catalog,
             call_history: &self.call_history,
             quota: &self.quota,
+            instance_type: self.instance_type.as_ref().map(|(gate, subject)| (gate, *subject)),
             permissions: &self.permissions,
             subnets: &self.subnets,
             settings: &crate::settings::Settings::default(),

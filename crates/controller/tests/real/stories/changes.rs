@@ -54,6 +54,8 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
         (json!({ "mtu": null, "enableDPDK": false, "nodeConfig": { "routes": { "a": null } } }), vec![]),
         (json!({ "rollout": { "maxUnavailable": 3 } }), vec![]),
         (json!({ "rollout": { "maxUnavailable": "25%" } }), vec![]),
+        (json!({ "deviceIndexPolicy": "highestFree" }), vec![]),
+        (json!({ "deviceIndexPolicy": null }), vec![]),
         (json!({ "deviceIndex": 2 }), REPLACED.into()),
         (json!({ "networkCardIndex": 1 }), REPLACED.into()),
         (json!({ "privateIPCount": 2 }), REPLACED.into()),

@@ -12,6 +12,7 @@ mod drain;
 mod ec2_errors;
 mod failover;
 mod fifty;
+mod highest_free;
 mod identity;
 mod lost;
 mod metrics;

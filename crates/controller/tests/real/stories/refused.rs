@@ -19,6 +19,16 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
         "subnetID: subnet-12345678, deviceIndex: 64, nodeSelector: {a: b}",
         "deviceIndex must be from 0 to 63",
     ),
+    (
+        "an unknown index policy",
+        "subnetID: subnet-12345678, deviceIndexPolicy: lowest, nodeSelector: {a: b}",
+        "Unsupported value: \"lowest\"",
+    ),
+    (
+        "an index beside highestFree",
+        "subnetID: subnet-12345678, deviceIndex: 3, deviceIndexPolicy: highestFree, nodeSelector: {a: b}",
+        "deviceIndex has no effect with deviceIndexPolicy highestFree",
+    ),
     ("index a word", "subnetID: subnet-12345678, deviceIndex: one, nodeSelector: {a: b}", "must be of type integer"),
     ("subnet a", "subnetID: a, nodeSelector: {a: b}", "subnetID must be a subnet ID such as"),
     ("subnet nonsense", "subnetID: nonsense, nodeSelector: {a: b}", "subnetID must be a subnet ID such as"),

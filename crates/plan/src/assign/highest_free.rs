@@ -1,0 +1,204 @@
+//! Chooses the device indexes of a NodeENI with `deviceIndexPolicy: highestFree` on one Node. The AWS VPC CNI takes the lowest
+//! free index of a card, so the highest free one keeps clear of it longest. An existing ENIAttachment keeps its index. The choice
+//! follows from the input alone, and this file reserves nothing: the plan of one Node is written before the next one is made.
+
+use super::adoption::pinned;
+use super::assignment::Need;
+use super::planner::NodePlanner;
+use super::replacement_check::slots_of;
+use super::unassigned::UnassignedReason;
+use crate::attachment::Attachment;
+use crate::ec2_errors::{Call, CallError, Class, classify};
+use crate::nodeeni::{EniSpec, NodeEni};
+use crate::observed::{InstanceInterfaces, ObservedEni, ObservedNode, ObservedSubnet};
+use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::DeviceIndexPolicy;
+use multi_eni_api::names::attachment_name;
+use std::collections::BTreeSet;
+
+/// How long an ENI waits in case an occupied slot becomes free, before another index is chosen. So a node makes at most two
+/// Creates a minute for one subnet while others occupy each index that it chooses.
+const MOVED_AFTER: SignedDuration = SignedDuration::from_secs(30);
+
+/// An index that the NodeENI has on the Node: by an ENIAttachment, or by an ENI that lost its ENIAttachment.
+struct Own {
+    subnet: String,
+    index: i32,
+    /// Sorts an ENI in use first, then one that is not being deleted.
+    rank: u8,
+}
+
+impl NodePlanner<'_> {
+    /// The device index for each subnet, in the order of the list, or why the subnet has none now.
+    pub(super) fn device_indexes(
+        &mut self,
+        (node, nodeeni): (&ObservedNode, &NodeEni),
+        spec: &EniSpec,
+        mine: &[&Attachment],
+        subnets: &[&ObservedSubnet],
+    ) -> Vec<Result<i32, UnassignedReason>> {
+        match spec.index_policy {
+            DeviceIndexPolicy::Exact => (spec.index..).take(subnets.len()).map(Ok).collect(),
+            DeviceIndexPolicy::HighestFree => self.highest_free((node, nodeeni), spec, mine, subnets),
+        }
+    }
+
+    fn highest_free(
+        &mut self,
+        (node, nodeeni): (&ObservedNode, &NodeEni),
+        spec: &EniSpec,
+        mine: &[&Attachment],
+        subnets: &[&ObservedSubnet],
+    ) -> Vec<Result<i32, UnassignedReason>> {
+        let own = self.own_indexes(nodeeni, spec.card, mine);
+        // An ENI that was adopted from upstream keeps its slot, also on another card.
+        let mut chosen: Vec<Option<(i32, i32)>> =
+            subnets.iter().map(|subnet| pinned(mine, &subnet.id).map(Attachment::slot)).collect();
+        // An ENI stays where it is. Then the index of an ENI whose subnet is no longer listed goes to another subnet, so that the
+        // replacement of an ENI does not move it.
+        for is_same_subnet in [true, false] {
+            for (at, subnet) in subnets.iter().enumerate() {
+                let fits = |own: &&Own| {
+                    !chosen.contains(&Some((spec.card, own.index)))
+                        && (!is_same_subnet || own.subnet == subnet.id.as_str())
+                };
+                let index = own.iter().find(fits).map(|own| own.index);
+                if let Some(of_subnet) = chosen.get_mut(at).filter(|of_subnet| of_subnet.is_none()) {
+                    *of_subnet = index.map(|index| (spec.card, index));
+                }
+            }
+        }
+        let on_card = chosen.iter().flatten().filter(|(card, _)| *card == spec.card);
+        let mut taken: BTreeSet<i32> = on_card.map(|(_, index)| *index).collect();
+        let mut indexes = Vec::new();
+        for slot in chosen {
+            indexes.push(match slot {
+                Some((_, index)) => Ok(index),
+                None => self.next_free((node, nodeeni), spec, &mut taken),
+            });
+        }
+        indexes
+    }
+
+    /// The indexes on the card that this NodeENI has on the Node, in the order in which they are kept.
+    fn own_indexes(&self, nodeeni: &NodeEni, card: i32, mine: &[&Attachment]) -> Vec<Own> {
+        let input = self.input;
+        let rank = |attachment: &Attachment| match (&attachment.deleting, input.is_in_use(attachment)) {
+            (None, true) => 0,
+            (None, false) => 1,
+            (Some(_), _) => 3,
+        };
+        let stored = mine.iter().filter(|attachment| attachment.slot().0 == card).map(|attachment| Own {
+            subnet: attachment.request.subnet_id.clone(),
+            index: attachment.request.device_index,
+            rank: rank(attachment),
+        });
+        // The ENI is adopted in its slot again, or it is on its way out and the slot is about to be free.
+        let is_lost = |eni: &&ObservedEni| {
+            eni.is_of(input.cluster) && eni.names_nodeeni(&nodeeni.uid, &nodeeni.name) && !(input.is_held)(eni)
+        };
+        let shown = input.instance.into_iter().flat_map(|interfaces| &interfaces.enis).filter(is_lost);
+        let lost = shown.filter_map(|eni| {
+            let at = eni.attachment.as_ref().filter(|at| at.card == card && at.index >= lowest(card))?;
+            let is_free = !self.here.iter().any(|attachment| attachment.slot() == (card, at.index));
+            let subnet = eni.subnet.as_ref().filter(|_| is_free)?.to_string();
+            Some(Own { subnet, index: at.index, rank: 2 })
+        });
+        let mut own: Vec<Own> = stored.chain(lost).collect();
+        own.sort_by_key(|own| (own.rank, std::cmp::Reverse(own.index)));
+        own
+    }
+
+    /// The highest index of the card that is free, and not in `taken`; it is added there.
+    fn next_free(
+        &mut self,
+        (node, nodeeni): (&ObservedNode, &NodeEni),
+        spec: &EniSpec,
+        taken: &mut BTreeSet<i32>,
+    ) -> Result<i32, UnassignedReason> {
+        let input = self.input;
+        let instance = self.instance_of(node)?;
+        self.check_instance(instance)?;
+        let Some((kind, limits)) = self.limits_of(node)? else {
+            self.recheck_later();
+            return Err(UnassignedReason::InstanceTypeUnknown { kind: node.instance_type.clone() });
+        };
+        let card = spec.card;
+        let Some(most) = usize::try_from(card).ok().and_then(|card| limits.cards.get(card)).copied() else {
+            return Err(UnassignedReason::NoSuchCard { kind, card, cards: limits.cards.len() });
+        };
+        let Some(interfaces) = input.instance else {
+            self.plan.needs.insert(Need::LookupInterfaces(instance.clone()));
+            return Err(UnassignedReason::LookupPending("the EC2 lookup of the node's interfaces"));
+        };
+        let occupied = self.occupied(card, interfaces);
+        let is_hidden = |index: i32| {
+            let name = attachment_name(&nodeeni.name, &nodeeni.uid, instance.as_str(), card, index);
+            let refused = input.refused_attach.get(&name);
+            refused.is_some_and(|refused| refused.hides_an_occupant(interfaces, input.now))
+        };
+        let is_free = |index: &i32| !taken.contains(index) && !occupied.contains(index) && !is_hidden(*index);
+        let asked_for = self.asked_for(node, nodeeni, card);
+        let mut free: Vec<i32> = (lowest(card)..most).rev().filter(is_free).collect();
+        // An index that another NodeENI asks for, and that nothing has, comes last.
+        free.sort_by_key(|index| asked_for.contains(index));
+        let Some(index) = free.first().copied() else {
+            let full = UnassignedReason::InstanceFull { kind, card: Some(card), most };
+            return Err(self.full_by(node, nodeeni, interfaces, full));
+        };
+        taken.insert(index);
+        Ok(index)
+    }
+
+    /// The indexes of the card that something else has: what the last lookup shows, the ENIAttachments of the instance, and the
+    /// slots that older NodeENIs get by this plan.
+    fn occupied(&self, card: i32, interfaces: &InstanceInterfaces) -> BTreeSet<i32> {
+        let shown = interfaces.enis.iter().filter_map(|eni| eni.attachment.as_ref()).map(|at| (at.card, at.index));
+        let stored = self.here.iter().map(|attachment| attachment.slot());
+        let created =
+            self.plan.create.iter().map(|new| (new.spec.request.network_card_index, new.spec.request.device_index));
+        let planned = self.plan.slots.values().flatten().copied();
+        let slots = shown.chain(stored).chain(created).chain(planned);
+        slots.filter(|(on, _)| *on == card).map(|(_, index)| index).collect()
+    }
+
+    /// The indexes of the card that the other NodeENIs with `deviceIndexPolicy: exact` ask for on this Node.
+    fn asked_for(&self, node: &ObservedNode, nodeeni: &NodeEni, card: i32) -> BTreeSet<i32> {
+        let others = self.nodeenis.iter().filter(|other| other.uid != nodeeni.uid);
+        let specs = others.filter_map(|other| other.spec_for(&node.labels));
+        let slots = specs.flat_map(|spec| slots_of(&self.input, spec));
+        slots.filter(|(on, _)| *on == card).map(|(_, index)| index).collect()
+    }
+
+    /// Whether the ENI needs another device index: EC2 has refused the Attach for [`MOVED_AFTER`] because the slot is occupied,
+    /// and the ENI was never attached. Then the ENI is deleted, and another one gets the next free index.
+    pub(super) fn needs_another_index(&mut self, nodeeni: &NodeEni, attachment: &Attachment) -> bool {
+        let input = self.input;
+        let is_chosen = nodeeni.spec.as_ref().is_ok_and(|spec| spec.index_policy == DeviceIndexPolicy::HighestFree);
+        let Some(since) = Some(attachment).filter(|_| is_chosen).and_then(slot_taken_since) else { return false };
+        let over = since.saturating_add(MOVED_AFTER).unwrap_or(Timestamp::MAX);
+        if input.now < over {
+            self.plan.recheck_at(over);
+            return false;
+        }
+        // A status may be older than the state on EC2.
+        let is_attached = |eni: &ObservedEni| Some(&eni.id) == attachment.eni().as_ref() && eni.attachment.is_some();
+        !input.is_in_use(attachment)
+            && input.instance.is_some_and(|interfaces| !interfaces.enis.iter().any(is_attached))
+    }
+}
+
+/// The lowest index that may be chosen. Index 0 of card 0 is the primary interface.
+fn lowest(card: i32) -> i32 {
+    i32::from(card == 0)
+}
+
+/// Since when EC2 has refused the Attach of this ENI because another interface is in the slot. None if the ENI was ever attached.
+fn slot_taken_since(attachment: &Attachment) -> Option<Timestamp> {
+    let status = &attachment.status;
+    let error = status.last_error.as_ref().filter(|_| attachment.failed_call() == Some(Call::Attach))?;
+    let class = classify(Call::Attach, &CallError::recorded(&error.code, &error.message));
+    let is_new = class == Class::SlotTaken && status.attachment_id.is_none() && attachment.adopted.is_none();
+    let since = error.at.as_ref().map_or(attachment.created, |at| at.0.max(attachment.created));
+    (is_new && !attachment.was_attached()).then_some(since)
+}

@@ -1,0 +1,75 @@
+//! The limit of an instance type for which EC2 refused an Attach, by EC2's code and words.
+
+use super::Subject;
+use crate::failure::Failure;
+
+/// What EC2 refused: an ENI that asks for at least as much is refused too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// So many interfaces on the network card and on the instance.
+    Interfaces { on: i32, on_card: usize, in_all: usize },
+    /// The network card.
+    Card { on: i32 },
+    /// The device index on the network card.
+    Index { on: i32, index: i32 },
+    /// So many IPv4 and IPv6 addresses.
+    Addresses { ipv4: i32, ipv6: i32 },
+}
+
+impl Limit {
+    /// The limit that this refused Attach shows; None if the cause is another one.
+    ///
+    /// `AttachmentLimitExceeded` (cilium/cilium#15877) and `InvalidInterface.IpAddressLimitExceeded` (cilium/cilium#9730) are
+    /// recorded. EC2's words for a card or an index beyond the type's are not known (aws/aws-parallelcluster#4278 has only the
+    /// outcome), so any `InvalidParameterValue` about them counts, but the one for an occupied slot.
+    pub(super) fn of(subject: &Subject<'_>, failure: &Failure) -> Option<Self> {
+        let words = failure.message.to_ascii_lowercase();
+        let (on, index) = (subject.on, subject.index);
+        match failure.code.as_str() {
+            "AttachmentLimitExceeded" => {
+                let counted = count(&words, "interface count ");
+                // A known limit explains the refusal: a neighbour took the room, or a volume did.
+                if subject.is_known && counted.is_none_or(|counted| subject.most.is_some_and(|most| counted > most)) {
+                    return None;
+                }
+                // EC2's count includes interfaces that a lookup does not show yet.
+                let in_all = subject.in_all.max(counted.unwrap_or(0));
+                let on_card = if subject.on_card == subject.in_all { in_all } else { subject.on_card };
+                Some(Self::Interfaces { on, on_card, in_all })
+            }
+            "InvalidInterface.IpAddressLimitExceeded" | "PrivateIpAddressLimitExceeded" => {
+                let (ipv4, ipv6) = subject.addresses;
+                // Known limits are checked before the Create. More addresses than were asked for came from somebody else.
+                let is_own = count(&words, "address count ")
+                    .is_some_and(|counted| usize::try_from(ipv4.max(ipv6)).is_ok_and(|asked| counted <= asked));
+                (!subject.is_known && is_own).then_some(Self::Addresses { ipv4, ipv6 })
+            }
+            "InvalidParameterValue" if words.contains("already has an interface") => None,
+            "InvalidParameterValue" if words.contains("device index") => Some(Self::Index { on, index }),
+            "InvalidParameterValue" if words.contains("network card") => Some(Self::Card { on }),
+            _ => None,
+        }
+    }
+
+    /// Whether EC2 may count other resources of the instance toward this limit, such as volumes
+    /// (kubernetes-sigs/aws-ebs-csi-driver#1163). Then a refusal need not concern other instances.
+    pub(super) fn is_of_a_number(&self) -> bool {
+        matches!(self, Self::Interfaces { .. })
+    }
+
+    pub(super) fn applies_to(&self, subject: &Subject<'_>) -> bool {
+        match self {
+            Self::Interfaces { on, on_card, in_all } => {
+                subject.on == *on && subject.on_card >= *on_card && subject.in_all >= *in_all
+            }
+            Self::Card { on } => subject.on == *on,
+            Self::Index { on, index } => subject.on == *on && subject.index >= *index,
+            Self::Addresses { ipv4, ipv6 } => subject.addresses.0 >= *ipv4 && subject.addresses.1 >= *ipv6,
+        }
+    }
+}
+
+/// The number in "Interface count 4 exceeds the limit for t3.medium", after these words.
+fn count(words: &str, before: &str) -> Option<usize> {
+    words.split_once(before)?.1.split_whitespace().next()?.parse().ok()
+}

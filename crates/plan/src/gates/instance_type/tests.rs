@@ -1,0 +1,177 @@
+use super::*;
+use crate::assign::tests::{at, new_attachment};
+use crate::lifecycle::call_history::CallHistory;
+
+fn subject(index: i32, interfaces: usize, is_known: bool) -> Subject<'static> {
+    let most = is_known.then_some(15);
+    Subject {
+        kind: "m9.large",
+        is_known,
+        most,
+        on: 0,
+        index,
+        on_card: interfaces,
+        in_all: interfaces,
+        addresses: (1, 0),
+    }
+}
+
+fn refusal(code: &str, message: &str) -> Result<(), CallError> {
+    Err(CallError::Answered { code: code.into(), message: message.into() })
+}
+
+fn failure(result: &Result<(), CallError>, seconds: i64) -> Failure {
+    let mut call_history = CallHistory::made(at(0));
+    call_history.failed(Call::Attach, result.as_ref().unwrap_err(), at(seconds));
+    call_history.failure.unwrap()
+}
+
+/// Sends the Attach of `uid`, which EC2 refuses for the number of interfaces.
+fn refuse(gate: &mut InstanceTypeGate, uid: &str, subject: &Subject<'_>, seconds: i64) -> bool {
+    let count = subject.in_all;
+    let full = refusal("AttachmentLimitExceeded", &format!("Interface count {count} exceeds the limit for m9.large"));
+    gate.answered(uid, subject, Call::Attach, &full, Some(&failure(&full, seconds)), at(seconds))
+}
+
+#[test]
+fn of_a_type_without_known_limits_one_eni_is_tried_and_its_attach_opens_the_gate() {
+    let mut gate = InstanceTypeGate::default();
+    let unknown = subject(1, 2, false);
+    assert_eq!(gate.holds_back("a", &unknown, at(0)), None);
+    gate.sent("a", &unknown, at(0));
+    assert_eq!(gate.holds_back("a", &unknown, at(1)), None, "its own Create may be repeated");
+    assert_eq!(gate.holds_back("b", &unknown, at(1)), Some(Hold::Probing(at(120))));
+    assert_eq!(
+        gate.holds_back("b", &subject(1, 2, true), at(1)),
+        None,
+        "the limits of a known type are checked before"
+    );
+    assert!(!gate.answered("a", &unknown, Call::Create, &Ok(()), None, at(1)));
+    assert!(gate.answered("a", &unknown, Call::Attach, &Ok(()), None, at(2)), "the others are woken");
+    for n in 0..100 {
+        gate.sent(&n.to_string(), &unknown, at(2));
+        assert_eq!(gate.holds_back("b", &unknown, at(2)), None);
+    }
+    // A second ENI on a node is one more than EC2 has attached.
+    gate.sent("c", &subject(2, 3, false), at(3));
+    assert!(gate.holds_back("d", &subject(2, 3, false), at(3)).is_some());
+    assert_eq!(gate.holds_back("d", &subject(2, 3, false), at(3 + 120)), None, "no ENI waits for ever");
+    assert!(gate.answered("c", &subject(2, 3, false), Call::Create, &refusal("InternalError", ""), None, at(4)));
+    assert_eq!(gate.holds_back("d", &subject(2, 3, false), at(4)), None);
+}
+
+#[test]
+fn a_refused_limit_holds_all_enis_of_the_type_back_and_one_is_tried_each_hour() {
+    for is_known in [false, true] {
+        let mut gate = InstanceTypeGate::default();
+        let third = subject(2, 3, is_known);
+        gate.sent("a", &third, at(0));
+        assert_eq!(refuse(&mut gate, "a", &third, 2), !is_known, "those that wait for this one are woken to report it");
+        let Some(Hold::Refused(failure, next)) = gate.holds_back("b", &third, at(3)) else { panic!("{gate:?}") };
+        assert_eq!((failure.code.as_str(), next), ("AttachmentLimitExceeded", at(3602)));
+        assert!(gate.holds_back("b", &subject(9, 7, is_known), at(3)).is_some(), "more interfaces are refused too");
+        assert_eq!(gate.holds_back("b", &subject(2, 2, true), at(3)), None, "fewer are not");
+        let other = Subject { kind: "m5.large", is_known: true, ..third };
+        assert_eq!(gate.holds_back("b", &other, at(3)), None);
+        assert_eq!(gate.holds_back("b", &third, at(3602)), None);
+        gate.sent("b", &third, at(3602));
+        assert!(gate.holds_back("c", &third, at(3602)).is_some(), "one is tried");
+        refuse(&mut gate, "b", &third, 3604);
+        assert!(gate.holds_back("c", &third, at(3605)).is_some());
+        // EC2 attaches it after all.
+        assert!(gate.answered("b", &third, Call::Attach, &Ok(()), None, at(3700)));
+        assert_eq!(gate.holds_back("c", &third, at(3700)), None);
+    }
+}
+
+/// Volumes of one instance count toward the limit.
+#[test]
+fn a_number_that_another_instance_has_is_no_limit_of_the_type() {
+    let mut gate = InstanceTypeGate::default();
+    let third = subject(2, 3, true);
+    assert!(!gate.answered("a", &third, Call::Attach, &Ok(()), None, at(0)));
+    refuse(&mut gate, "b", &third, 1);
+    assert_eq!(gate.holds_back("c", &third, at(2)), None);
+    refuse(&mut gate, "b", &subject(3, 4, true), 3);
+    assert!(gate.holds_back("c", &subject(3, 4, true), at(4)).is_some());
+}
+
+#[test]
+fn each_kind_of_limit_applies_to_what_asks_for_as_much() {
+    // The device indexes 9 and 1 are held: both, the first or none.
+    let rows = [
+        ("InvalidParameterValue", "Invalid device index 9 for network card 0 on m9.large", Some((8, 2))),
+        ("InvalidParameterValue", "Network card index 0 does not exist on m9.large", Some((1, 1))),
+        ("InvalidParameterValue", "Instance 'i-1' already has an interface attached at device index '9'.", None),
+        ("InvalidParameterCombination", "not in the same availability zone", None),
+        ("InvalidInterface.IpAddressLimitExceeded", "Address count 1 exceeds the limit", Some((1, 1))),
+    ];
+    for (code, message, applies) in rows {
+        let mut gate = InstanceTypeGate::default();
+        let refused = refusal(code, message);
+        gate.answered("a", &subject(9, 3, false), Call::Attach, &refused, Some(&failure(&refused, 1)), at(1));
+        let is_held = |index| matches!(gate.holds_back("b", &subject(index, 2, false), at(2)), Some(Hold::Refused(..)));
+        assert_eq!(
+            (is_held(9), is_held(1)),
+            (applies.is_some(), applies.is_some_and(|(one, _)| one == 1)),
+            "{message}"
+        );
+    }
+}
+
+/// A neighbour took the room between the last lookup and the Attach, or somebody gave the ENI more addresses.
+#[test]
+fn a_refusal_that_known_limits_explain_concerns_one_instance() {
+    let rows = [
+        ("AttachmentLimitExceeded", "Interface count 16 exceeds the limit for m9.large", true, false),
+        ("AttachmentLimitExceeded", "the limit of attachments is reached", true, false),
+        ("AttachmentLimitExceeded", "Interface count 4 exceeds the limit for m9.large", true, true),
+        ("AttachmentLimitExceeded", "the limit of attachments is reached", false, true),
+        ("InvalidInterface.IpAddressLimitExceeded", "Address count 1 on interface-1 exceeds the limit", true, false),
+        ("InvalidInterface.IpAddressLimitExceeded", "Address count 7 on interface-1 exceeds the limit", false, false),
+        ("InvalidInterface.IpAddressLimitExceeded", "Address count 1 on interface-1 exceeds the limit", false, true),
+    ];
+    for (code, message, is_known, is_held) in rows {
+        let mut gate = InstanceTypeGate::default();
+        let refused = refusal(code, message);
+        let subject = subject(3, 4, is_known);
+        gate.answered("a", &subject, Call::Attach, &refused, Some(&failure(&refused, 1)), at(1));
+        assert_eq!(gate.holds_back("b", &subject, at(2)).is_some(), is_held, "{message} {is_known}");
+    }
+}
+
+#[test]
+fn a_new_process_restores_the_refusals_from_the_statuses() {
+    let full = refusal("AttachmentLimitExceeded", "Interface count 3 exceeds the limit for m9.large");
+    let third = subject(2, 3, true);
+    let gate = InstanceTypeGate::from_histories([(third, failure(&full, 100))].into_iter());
+    assert!(matches!(gate.holds_back("b", &third, at(200)), Some(Hold::Refused(_, next)) if next == at(3700)));
+    assert_eq!(gate.holds_back("b", &third, at(3700)), None);
+}
+
+#[test]
+fn the_subject_counts_the_interfaces_and_the_older_eniattachments() {
+    let (mut first, mut second) = (new_attachment("n0", 1, false), new_attachment("n0", 2, false));
+    (first.created, second.created) = (at(1), at(2));
+    let mut held = new_attachment("n0", 3, false);
+    held.status.last_error = Some(multi_eni_api::eniattachment::LastError {
+        action: "AttachNetworkInterface".to_owned(),
+        code: "AttachmentLimitExceeded".to_owned(),
+        ..Default::default()
+    });
+    let here = [held, first.clone(), second.clone()];
+    let mut catalog = crate::observed::Ec2Catalog::default();
+    let of = |attachment, catalog: &_| Subject::of(attachment, ("m9.large", catalog), None, here.iter());
+    let (one, two) = (of(&first, &catalog), of(&second, &catalog));
+    assert_eq!(
+        (one.in_all, two.in_all, two.on_card),
+        (2, 3, 3),
+        "with the primary interface, and without the ENI that is held back"
+    );
+    assert_eq!((one.addresses, one.is_known, one.most), ((1, 0), true, None), "the type was not looked up");
+    catalog.instance_types.insert("m9.large".to_owned(), None);
+    assert!(!of(&first, &catalog).is_known);
+    let limits = crate::observed::InstanceLimits { enis: 4, cards: vec![4], ipv4_per_eni: 10, ipv6_per_eni: 10 };
+    catalog.instance_types.insert("m9.large".to_owned(), Some(limits));
+    assert_eq!((of(&first, &catalog).is_known, of(&first, &catalog).most), (true, Some(4)));
+}

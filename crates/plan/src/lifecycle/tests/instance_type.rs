@@ -1,0 +1,73 @@
+//! ENIs that wait because of a limit of their instance type, and an ENI whose device index was taken first.
+
+use super::*;
+use multi_eni_api::DeviceIndexPolicy;
+
+const THIRD: Subject<'static> = Subject {
+    kind: "m9.large",
+    is_known: false,
+    most: None,
+    on: 0,
+    index: 2,
+    on_card: 3,
+    in_all: 3,
+    addresses: (1, 0),
+};
+
+fn refused(code: &str, message: &str) -> CallError {
+    CallError::Answered { code: code.into(), message: message.into() }
+}
+
+#[test]
+fn an_eni_that_the_type_does_not_take_is_not_created_and_says_why() {
+    let mut world = World::new(absent(25));
+    let full = refused("AttachmentLimitExceeded", "Interface count 3 exceeds the limit for m9.large");
+    let mut history = CallHistory::made(at(0));
+    history.failed(Call::Attach, &full, at(20));
+    let mut gate = InstanceTypeGate::default();
+    gate.answered("another", &THIRD, Call::Attach, &Err(full), history.failure.as_ref(), at(20));
+    world.instance_type = Some((gate, THIRD));
+    let held = world.step();
+    assert_eq!((held.action, held.status.phase), (Action::Wait, Phase::Blocked));
+    assert_eq!(held.recheck, Some(at(20 + 3600)));
+    let ready = held.status.conditions.iter().find(|condition| condition.type_ == types::READY).unwrap();
+    assert_eq!(ready.reason, "InstanceTypeLimit");
+    assert!(ready.message.contains("m9.large") && ready.message.contains("Interface count 3 exceeds"), "{ready:?}");
+    // The status is what the next process restores the refusal from, and it does not change while the ENI waits.
+    world.attachment.status = held.status.clone();
+    let error = held.status.last_error.as_ref().unwrap();
+    assert_eq!((error.action.as_str(), error.code.as_str()), ("AttachNetworkInterface", "AttachmentLimitExceeded"));
+    assert!(world.attachment.never_created(), "an edit of the spec replaces it at once");
+    world.now = at(1000);
+    assert_eq!(world.step().status, held.status);
+    // By then the token of the first attempt is too old, so another attempt begins.
+    world.now = at(20 + 3600);
+    assert_ne!(world.step().action, Action::Wait);
+}
+
+#[test]
+fn the_enis_of_a_type_without_known_limits_wait_for_the_first_one() {
+    let mut world = World::new(absent(25));
+    let mut gate = InstanceTypeGate::default();
+    gate.sent("another", &THIRD, at(29));
+    world.instance_type = Some((gate, THIRD));
+    let waits = world.step();
+    assert_eq!((waits.action, waits.status.phase, waits.recheck), (Action::Wait, Phase::Pending, Some(at(29 + 120))));
+    world.now = at(29 + 120);
+    assert!(matches!(world.step().action, Action::Create { .. }));
+}
+
+/// With an exact index a person must act. With `highestFree` another ENI gets the next free index.
+#[test]
+fn a_taken_index_needs_a_person_only_if_it_is_exact() {
+    let taken =
+        refused("InvalidParameterValue", "Instance 'i-1' already has an interface attached at device index '3'.");
+    for (policy, phase) in
+        [(DeviceIndexPolicy::Exact, Phase::Blocked), (DeviceIndexPolicy::HighestFree, Phase::Attaching)]
+    {
+        let mut world = World::new(Observation::Seen(Box::new(eni(1))));
+        world.spec.index_policy = policy;
+        world.call_history.failed(Call::Attach, &taken, at(29));
+        assert_eq!(world.step().status.phase, phase, "{policy:?}");
+    }
+}
