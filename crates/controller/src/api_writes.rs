@@ -196,9 +196,9 @@ impl Writer {
     }
 
     /// Adds our finalizer to a NodeENI, or removes it.
-    pub async fn set_finalizer(&self, entry: NodeEniEntry, guarded: bool) -> Result<WriteAnswer, WriteError> {
+    pub async fn set_finalizer(&self, entry: NodeEniEntry, has_finalizer: bool) -> Result<WriteAnswer, WriteError> {
         let rest = entry.finalizers.iter().filter(|f| *f != NODEENI_FINALIZER).cloned();
-        let finalizers: Vec<String> = rest.chain(guarded.then(|| NODEENI_FINALIZER.to_owned())).collect();
+        let finalizers: Vec<String> = rest.chain(has_finalizer.then(|| NODEENI_FINALIZER.to_owned())).collect();
         let mut metadata = precondition(&entry.nodeeni.uid, &entry.version);
         let empty = finalizers.is_empty();
         metadata["finalizers"] = json!(finalizers);

@@ -8,10 +8,10 @@ use crate::resync_stats::ResyncStats;
 use crate::unreadable::UnreadableEni;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
+use multi_eni_plan::describe_outage::DescribeOutage;
 use multi_eni_plan::instance_life::InstanceObservation;
 use multi_eni_plan::lookup_failure::LookupFailure;
 use multi_eni_plan::observed::{CatalogLookup, Ec2Catalog, InstanceInterfaces, Observation, ObservedEni};
-use multi_eni_plan::silence::Silence;
 use multi_eni_plan::wait_estimate::CallQueues;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -135,9 +135,9 @@ impl Ec2 {
         Some(self.now().duration_since(last.began))
     }
 
-    /// The longest silence: since when EC2 gives no successful answer to an action that is still tried. None if all succeed.
-    pub fn silence(&self) -> Option<Silence> {
-        lock(&self.inner.silences).longest(self.now())
+    /// The longest outage: since when EC2 gives no successful answer to an action that is still tried. None if all succeed.
+    pub fn describe_outage(&self) -> Option<DescribeOutage> {
+        lock(&self.inner.describe_outages).longest(self.now())
     }
 
     /// ENIs of this cluster that the last complete resync showed without an ID, by the UID of their ENIAttachment.

@@ -19,5 +19,5 @@ pub enum Changed {
     /// A resync is complete.
     Resynced,
     /// EC2 stops answering an action with success, answers it again, or fails with another error code.
-    Silence,
+    DescribeOutage,
 }

@@ -1,4 +1,4 @@
-//! Records how Describe calls ended: failures of resyncs, silences (no successful answer), items that cannot be read. It is
+//! Records how Describe calls ended: failures of resyncs, outages (no successful answer), items that cannot be read. It is
 //! given the results of calls, and never calls EC2.
 
 use crate::changed::Changed;
@@ -33,10 +33,10 @@ impl Ec2 {
         lock(&self.inner.resyncs).failed += 1;
     }
 
-    /// Records how one Describe call ended. Reports a silence that begins, ends or changes.
+    /// Records how one Describe call ended. Reports an outage that begins, ends or changes.
     pub(crate) fn note_answer(&self, action: Action, error: Option<&CallError>) {
-        if lock(&self.inner.silences).note(action.name(), error, self.now()) {
-            self.notify(Changed::Silence);
+        if lock(&self.inner.describe_outages).note(action.name(), error, self.now()) {
+            self.notify(Changed::DescribeOutage);
         }
     }
 

@@ -5,6 +5,7 @@ use crate::batcher::Batcher;
 use crate::cache::state::{CacheState, Uids};
 use crate::catalog::state::CatalogState;
 use crate::changed::Changed;
+use crate::describe_outages::DescribeOutages;
 use crate::lock::lock;
 use crate::options::{Clock, Fence, Options};
 use crate::rate_limit::fair_queue::Ticket;
@@ -12,7 +13,6 @@ use crate::rate_limit::limiter::{Buckets, RateLimiter};
 use crate::request_counts::Counts;
 use crate::request_stats::Requests;
 use crate::resync_stats::ResyncStats;
-use crate::silences::Silences;
 use crate::unreadable::Unread;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -56,7 +56,7 @@ pub(crate) struct Inner {
     pub resyncs: Mutex<ResyncStats>,
     pub cache: Mutex<CacheState>,
     pub failure: Mutex<Option<LookupFailure>>,
-    pub silences: Mutex<Silences>,
+    pub describe_outages: Mutex<DescribeOutages>,
     pub unread: Mutex<Unread>,
     /// EC2 in this Region has refused the parameter IncludeManagedResources as unknown (isolated Regions lag).
     pub hides_managed: AtomicBool,
@@ -99,7 +99,7 @@ impl Ec2 {
             resyncs: Mutex::new(ResyncStats::default()),
             cache: Mutex::new(CacheState::new(cluster.clone(), options.lag)),
             failure: Mutex::new(None),
-            silences: Mutex::new(Silences::default()),
+            describe_outages: Mutex::new(DescribeOutages::default()),
             unread: Mutex::new(Unread::default()),
             hides_managed: AtomicBool::new(false),
             changed,

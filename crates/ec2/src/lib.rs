@@ -19,6 +19,7 @@ mod calls;
 mod catalog;
 mod changed;
 mod convert;
+mod describe_outages;
 mod describe_outcomes;
 mod ec2;
 mod histogram;
@@ -31,7 +32,6 @@ mod request_stats;
 mod resync_stats;
 mod sdk_client;
 mod sdk_error;
-mod silences;
 mod unreadable;
 
 pub use audit::OwnedEnis;

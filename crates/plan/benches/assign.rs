@@ -124,7 +124,7 @@ impl World {
                         created: now(),
                         generation: Some(1),
                         deleting: None,
-                        guarded: true,
+                        has_finalizer: true,
                         node: new.spec.node_name,
                         instance: InstanceId::parse(&new.spec.instance_id).ok(),
                         nodeeni: new.spec.node_eni_name,

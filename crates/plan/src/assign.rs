@@ -30,8 +30,8 @@ mod unattachable_eni;
 mod vpc_cni;
 mod zone;
 
-pub use assignment::{Assignment, Need, Pinned, Removal, RemovalReason, Share, WaitsForPods};
-pub use attach_refusals::{AttachRefusals, AttachRefused, InstanceAtRefusal};
+pub use assignment::{Assignment, Need, NodeEniAssignment, Pinned, Removal, RemovalReason, WaitsForPods};
+pub use attach_refusals::{AttachRefusal, AttachRefusals, InstanceAtRefusal};
 pub use duplicate_nodes::DUPLICATE_NODE;
 pub use input::Input;
 pub use new_attachment::NewAttachment;

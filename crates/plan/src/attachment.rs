@@ -23,7 +23,7 @@ pub struct Attachment {
     /// Since when it is being deleted.
     pub deleting: Option<Timestamp>,
     /// The object carries the controller's finalizer.
-    pub guarded: bool,
+    pub has_finalizer: bool,
     /// The Node's name.
     pub node: String,
     /// The instance. None: the stored text is not an instance ID, which only another writer can cause.
@@ -62,7 +62,7 @@ impl Attachment {
             created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
             generation: meta.generation,
             deleting: meta.deletion_timestamp.as_ref().map(|t| t.0),
-            guarded: meta.finalizers.iter().flatten().any(|f| f == ENIATTACHMENT_FINALIZER),
+            has_finalizer: meta.finalizers.iter().flatten().any(|f| f == ENIATTACHMENT_FINALIZER),
             node: spec.node_name.clone(),
             instance: InstanceId::parse(&spec.instance_id).ok(),
             nodeeni: spec.node_eni_name.clone(),
@@ -115,7 +115,7 @@ impl Attachment {
     /// Whether somebody removed the finalizer, the label or the owner, so that it must be put back. Kubernetes accepts no
     /// new finalizer on an object that is being deleted.
     pub fn is_torn(&self) -> bool {
-        self.deleting.is_none() && self.unreadable.is_none() && !(self.guarded && self.labelled)
+        self.deleting.is_none() && self.unreadable.is_none() && !(self.has_finalizer && self.labelled)
     }
 
     /// The EC2 call of the last recorded error, if there is one.

@@ -11,7 +11,7 @@ mod text;
 mod upstream;
 
 pub use input::{ExplainedAttachment, Input};
-pub use line::{Line, Mark, Slot};
+pub use line::{Line, LineKind, Slot};
 pub use text::{explain_node, explain_nodeeni, plan_text};
 
 use crate::attachment::Attachment;

@@ -17,7 +17,7 @@
 //! - [`pods`]: Pods for which a deselected node keeps its ENIs.
 //! - [`removals`]: how many nodes may lose ENIs because of labels or of an edit.
 //! - [`problem`]: a problem of a NodeENI as a whole.
-//! - [`silence`]: EC2 does not answer Describe calls.
+//! - [`describe_outage`]: EC2 does not answer Describe calls.
 //! - [`invariants`]: invariants over ENIs and ENIAttachments, for tests and the sandbox's summary.
 //! - [`explain`]: what the controller would do now, for a user.
 //! - [`ec2_errors`]: EC2's error codes, and what they mean for a call. [`ec2_message_table`]: the words of EC2's messages on
@@ -30,6 +30,7 @@ pub mod assign;
 pub mod attachment;
 pub mod backoff;
 mod connection_tracking;
+pub mod describe_outage;
 pub mod ec2_errors;
 pub mod ec2_message_table;
 pub mod ec2_messages;
@@ -56,7 +57,6 @@ pub mod rollout;
 pub mod selected_groups;
 pub mod selected_subnets;
 pub mod settings;
-pub mod silence;
 pub mod spec_validation;
 pub mod status;
 pub mod string_map;

@@ -46,13 +46,16 @@ pub fn step(input: Input<'_>) -> Step {
     if input.attachment.unreadable.is_some() {
         return Step { action: Action::Settled, status: input.attachment.status.clone(), recheck: None };
     }
-    if !input.attachment.guarded && input.attachment.deleting.is_none() && input.attachment.status.eni_id.is_some() {
+    if !input.attachment.has_finalizer
+        && input.attachment.deleting.is_none()
+        && input.attachment.status.eni_id.is_some()
+    {
         // Without the finalizer no call is made for the ENI. The status still describes the ENI, so it stays unchanged.
         return Step { action: Action::Wait, status: input.attachment.status.clone(), recheck: None };
     }
     let (action, report) = match input.attachment.deleting {
         None => provision::next(&input),
-        Some(_) if !input.attachment.guarded => {
+        Some(_) if !input.attachment.has_finalizer => {
             (Action::Wait, Report::leaving("waiting for the API server to remove the object"))
         }
         Some(_) => teardown::next(&input),

@@ -39,7 +39,7 @@ impl LookupFailure {
         self.since.saturating_add(SAID_AFTER).unwrap_or(Timestamp::MAX)
     }
 
-    /// CamelCase reason of a condition. [`silence`](crate::silence) uses the same reasons if EC2 does not answer at all.
+    /// CamelCase reason of a condition. [`describe_outage`](crate::describe_outage) uses the same reasons if EC2 does not answer at all.
     pub fn reason(&self) -> &'static str {
         match self.class() {
             Class::Unauthorized => "Unauthorized",

@@ -30,7 +30,7 @@ pub struct NodeEni {
     /// Whether it has a deletionTimestamp.
     pub deleting: bool,
     /// Whether it has our finalizer. Nothing is created for a NodeENI without it.
-    pub guarded: bool,
+    pub has_finalizer: bool,
     /// Whether the user permits all removals of this generation at once.
     pub allows_removals: bool,
     /// The ENIs in a status that upstream's controller wrote. Empty once this controller has written the status.
@@ -168,7 +168,7 @@ impl NodeEni {
             created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
             generation: meta.generation.unwrap_or_default(),
             deleting: meta.deletion_timestamp.is_some(),
-            guarded: meta.finalizers.iter().flatten().any(|f| f == NODEENI_FINALIZER),
+            has_finalizer: meta.finalizers.iter().flatten().any(|f| f == NODEENI_FINALIZER),
             allows_removals: allows_removals(object),
             upstream: upstream(object),
             spec: spec(object),

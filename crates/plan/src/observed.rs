@@ -287,7 +287,7 @@ pub struct Missed {
     /// Start of the latest lookup.
     pub last: Timestamp,
     /// Whether EC2 answered a Delete of this process with the error that it does not know the ENI.
-    pub said: bool,
+    pub by_delete: bool,
     /// When EC2 had last shown an ENI or an instance of this cluster, at the start of the latest lookup.
     pub home: Option<Timestamp>,
 }
@@ -295,12 +295,12 @@ pub struct Missed {
 impl Missed {
     /// One lookup that began at this time.
     pub fn once(at: Timestamp) -> Self {
-        Self { since: at, last: at, said: false, home: None }
+        Self { since: at, last: at, by_delete: false, home: None }
     }
 
     /// A Delete was answered at this time with the error that EC2 does not know the ENI.
-    pub fn said(at: Timestamp) -> Self {
-        Self { said: true, ..Self::once(at) }
+    pub fn by_delete(at: Timestamp) -> Self {
+        Self { by_delete: true, ..Self::once(at) }
     }
 
     /// Adds when EC2 had last shown this cluster at the start of the latest lookup.

@@ -9,8 +9,8 @@ use futures::future::{BoxFuture, join_all};
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::{InstanceId, SubnetId};
 use multi_eni_plan::account_and_region::{self, Evidence, Missing, Origin, Place, SubnetWord};
+use multi_eni_plan::describe_outage;
 use multi_eni_plan::problem::Problem;
-use multi_eni_plan::silence;
 use multi_eni_plan::status;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,9 +45,9 @@ impl Reconciler {
             }
             Place::Unproven(Missing::Resync) => {
                 // Do not report this at once: the first resync takes some time.
-                let silence = self.deps.ec2.silence();
-                if let Some(silence) = silence.filter(|silence| self.now() >= silence::report_at(silence)) {
-                    let (reason, message) = silence::said(&silence);
+                let outage = self.deps.ec2.describe_outage();
+                if let Some(outage) = outage.filter(|outage| self.now() >= describe_outage::report_at(outage)) {
+                    let (reason, message) = describe_outage::report(&outage);
                     // Keep the status of a NodeENI that was Ready: nothing else is known about it now.
                     let is_settled = |entry: &NodeEniEntry| {
                         let (nodeeni, status) = (&entry.nodeeni, &entry.status);

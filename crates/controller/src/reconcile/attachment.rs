@@ -71,7 +71,7 @@ impl Reconciler {
         let attachment = &entry.attachment;
         tracing::warn!(
             attachment = %attachment.name,
-            finalizer = attachment.guarded,
+            finalizer = attachment.has_finalizer,
             label_and_owner = attachment.labelled,
             "restoring removed finalizer, label or owner reference of ENIAttachment"
         );

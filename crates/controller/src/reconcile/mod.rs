@@ -10,6 +10,7 @@ mod attachment;
 mod attachment_events;
 mod call_result_types;
 mod call_results;
+mod describe_outage;
 mod dry_run;
 mod instance_types;
 mod log_throttle;
@@ -20,7 +21,6 @@ mod orphans;
 mod problems;
 mod reconciler;
 mod removals;
-mod silence;
 mod snapshot;
 mod stopwatches;
 mod wake;
@@ -233,7 +233,7 @@ impl Reconciler {
                     .collect();
                 keys.into_iter().for_each(|key| self.queue.add(key));
             }
-            Changed::Silence => self.ec2_silence_changed(),
+            Changed::DescribeOutage => self.describe_outage_changed(),
             Changed::Names => self.names_changed(),
             Changed::Resynced => {
                 self.check_place_after_resync();
@@ -286,7 +286,7 @@ impl Reconciler {
         let is_place_proven = self.started && self.place_doubted_at.is_none();
         let decides = self.store.is_warm() && self.store.terminating_crd().is_none() && is_place_proven;
         // Wake up to report that EC2 does not answer the first resync or the lookups that prove the place.
-        let report_at = || [self.silence_due_at(), self.place_recheck].into_iter().flatten().min();
+        let report_at = || [self.describe_outage_due_at(), self.place_recheck].into_iter().flatten().min();
         let due = if decides { self.queue.next_due() } else { report_at() };
         let Some(due) = due else { return LONG };
         Duration::try_from(due.duration_since(self.now()).max(SignedDuration::from_millis(1))).unwrap_or(LONG).min(LONG)

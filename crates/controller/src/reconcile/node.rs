@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::NodeSettings;
 use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::assign::{
-    self, Assignment, AttachRefused, Need, NewAttachment, Removal, RemovalReason, UnassignedReason,
+    self, Assignment, AttachRefusal, Need, NewAttachment, Removal, RemovalReason, UnassignedReason,
 };
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::backoff::Content;
@@ -127,12 +127,12 @@ impl Reconciler {
             let instance = entry.attachment.instance.as_ref();
             let interfaces = instance.and_then(|instance| self.deps.ec2.instance_interfaces(instance));
             // Another ENI occupies the slot. Lookups show when the slot is free again, so nothing need be remembered.
-            if AttachRefused::is_of_its_slot(&entry.attachment, self.refusal_observations.get(&removal.name)) {
+            if AttachRefusal::is_of_its_slot(&entry.attachment, self.refusal_observations.get(&removal.name)) {
                 continue;
             }
             // An earlier process got the refusal, and what was on the instance then is not known: try once more.
             let Some(at_refusal) = self.refusal_observations.get(&removal.name) else { continue };
-            let refused = AttachRefused::of(
+            let refused = AttachRefusal::of(
                 &entry.attachment,
                 self.store.node(name),
                 interfaces.as_ref(),
@@ -236,7 +236,7 @@ impl Reconciler {
         let nothing = Assignment::default();
         let old = self.assignments.get(name).unwrap_or(&nothing);
         for uid in old.nodeenis().union(&assignment.nodeenis()) {
-            let differs = old.share(uid) != assignment.share(uid);
+            let differs = old.of_nodeeni(uid) != assignment.of_nodeeni(uid);
             if let Some(entry) = self.store.nodeeni_by_uid(uid).filter(|_| differs) {
                 self.queue.add(Key::NodeEni(entry.nodeeni.name.clone()));
             }

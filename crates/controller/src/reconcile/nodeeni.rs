@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{is_true, types};
-use multi_eni_plan::assign::{Assignment, Pinned, Share, Unassigned, WaitsForPods};
+use multi_eni_plan::assign::{Assignment, NodeEniAssignment, Pinned, Unassigned, WaitsForPods};
 use multi_eni_plan::attachment::{Attachment, by_node};
 use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::removals::RemovalPace;
@@ -25,12 +25,13 @@ impl Reconciler {
         let pace = self.pace_removals(&entry);
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         let nodeeni = &entry.nodeeni;
-        let unguarded = !nodeeni.deleting && !nodeeni.guarded;
-        let adopting = if unguarded { Vec::new() } else { self.adopting(nodeeni) };
+        let without_finalizer = !nodeeni.deleting && !nodeeni.has_finalizer;
+        let adopting = if without_finalizer { Vec::new() } else { self.adopting(nodeeni) };
         // EC2 has nothing left: each ENIAttachment was released only after EC2 had confirmed that its ENI is gone.
         let is_over =
-            adopting.is_empty() && nodeeni.deleting && nodeeni.guarded && self.has_no_attachments(&nodeeni.uid);
-        let guard = (unguarded || is_over).then(|| write_backoff::to_nodeeni(Write::GuardNodeEni, nodeeni, is_over));
+            adopting.is_empty() && nodeeni.deleting && nodeeni.has_finalizer && self.has_no_attachments(&nodeeni.uid);
+        let guard =
+            (without_finalizer || is_over).then(|| write_backoff::to_nodeeni(Write::GuardNodeEni, nodeeni, is_over));
         let mut decided: Vec<PendingWrite> = guard.iter().cloned().collect();
         if let Some(asked) = guard.filter(|asked| self.may_write(key, asked)) {
             // The status is decided after this write, so keep the problem of a refused status until then.
@@ -39,7 +40,7 @@ impl Reconciler {
             work.push(write_backoff::sent(asked, async move {
                 if is_over { writer.release_nodeeni(entry).await } else { writer.set_finalizer(entry, true).await }
             }));
-        } else if unguarded && !nodeeni.upstream.is_empty() {
+        } else if without_finalizer && !nodeeni.upstream.is_empty() {
             // No ENI is adopted before the finalizer is set, and until then upstream's list is the only record of its ENIs.
             decided.push(write_backoff::report_on(nodeeni, &entry.status));
         } else if let Some(earliest) =
@@ -106,7 +107,7 @@ impl Reconciler {
             RolloutTurns::new()
         } else {
             let attachments: Vec<&Attachment> = self.store.attachments_of(uid).map(|entry| &entry.attachment).collect();
-            let awaited = |node: &str| self.assignments.get(node).map_or(0, |last| last.share(uid).awaited());
+            let awaited = |node: &str| self.assignments.get(node).map_or(0, |last| last.of_nodeeni(uid).awaited());
             let is_in_use = |attachment: &Attachment| attachment.is_in_use(|| self.shows_attached(attachment));
             let nodes = by_node(&attachments);
             let on = |node: &str| nodes.get(node).map_or(&[][..], Vec::as_slice);
@@ -130,8 +131,8 @@ impl Reconciler {
     fn compute_status(&self, entry: &NodeEniEntry, removals: &RemovalPace) -> NodeEniStatus {
         let uid = &entry.nodeeni.uid;
         let attachments: Vec<&Attachment> = self.store.attachments_of(uid).map(|entry| &entry.attachment).collect();
-        let shares: Vec<(&str, Share<'_>)> =
-            self.assignments.iter().map(|(node, last)| (node.as_str(), last.share(uid))).collect();
+        let shares: Vec<(&str, NodeEniAssignment<'_>)> =
+            self.assignments.iter().map(|(node, last)| (node.as_str(), last.of_nodeeni(uid))).collect();
         let matched = shares.iter().filter(|(_, share)| share.matched).map(|(node, _)| *node).collect();
         let following = self.assignments.values().filter(|last| last.matches(uid)).flat_map(|last| &last.follow);
         let former = following.filter_map(|name| Some(self.store.attachment(name)?.attachment.node.as_str())).collect();

@@ -156,7 +156,7 @@ impl Reconciler {
             let waits = |attachment: &Attachment| {
                 attachment.nodeeni_uid == nodeeni.uid && attachment.slot() == slot && has_nothing(attachment)
             };
-            self.assignments.get(node).is_none_or(|last| last.share(&nodeeni.uid).is_open_at(slot))
+            self.assignments.get(node).is_none_or(|last| last.of_nodeeni(&nodeeni.uid).is_open_at(slot))
                 || self.store.attachments_on(node).any(|entry| waits(&entry.attachment))
         };
         instance

@@ -8,7 +8,7 @@ use multi_eni_plan::problem::Problem;
 impl Reconciler {
     pub(super) fn problems_of(&self, nodeeni: &NodeEni) -> Vec<Problem> {
         let mut problems = self.writes.problems(&nodeeni.uid);
-        problems.extend(self.silence_problems(nodeeni));
+        problems.extend(self.describe_outage_problems(nodeeni));
         problems.extend(self.problems_on_nodes(nodeeni));
         problems.extend(self.held_orphans_problem(nodeeni));
         problems.extend(self.refused_orphans_problem(nodeeni));

@@ -14,7 +14,7 @@ impl Reconciler {
     /// is reconciled when the next node may lose its ENIs.
     pub(super) fn pace_removals(&mut self, entry: &NodeEniEntry) -> RemovalPace {
         let uid = &entry.nodeeni.uid;
-        let losing = self.losing(|assignment| assignment.share(uid).losing);
+        let losing = self.losing(|assignment| assignment.of_nodeeni(uid).losing);
         let pace = self.compute_pace(entry, &losing);
         for node in self.removals.set(uid, pace.permitted.clone()) {
             self.queue.add(Key::Node(node));
@@ -31,7 +31,7 @@ impl Reconciler {
         let names: BTreeSet<&String> = self.store.attachments_of(uid).map(|entry| &entry.attachment.name).collect();
         let losing = self.losing(|assignment| {
             let is_marked = assignment.deselect.iter().any(|name| names.contains(name));
-            assignment.share(uid).losing.or(is_marked.then_some(Cause::Deselected))
+            assignment.of_nodeeni(uid).losing.or(is_marked.then_some(Cause::Deselected))
         });
         self.compute_pace(entry, &losing)
     }

@@ -320,7 +320,7 @@ fn delete_not_found_is_ignored_for_a_young_create() {
     cache.apply_delete_not_found(&id(1), at(20));
     assert!(matches!(cache.observation("uid", None), Observation::Seen(_)));
     cache.apply_delete_not_found(&id(1), at(70));
-    let gone = Observation::Absent { by_tag: at(0), home: None, by_id: Some(Missed::said(at(70))), deleted: None };
+    let gone = Observation::Absent { by_tag: at(0), home: None, by_id: Some(Missed::by_delete(at(70))), deleted: None };
     assert_eq!(cache.observation("uid", None), gone, "another account gives the same answer");
     assert!(!cache.is_deleted(&id(1)));
     cache.apply_deleted(&id(1), at(71));

@@ -146,7 +146,7 @@ impl CacheState {
             let gone = self.remove(eni, at);
             gone.unknown |= gone.deleted.is_none();
             gone.deleted = gone.deleted.max(Some(at));
-            gone.by_id = Some(Missed::said(at));
+            gone.by_id = Some(Missed::by_delete(at));
         }
     }
 

@@ -28,7 +28,7 @@ impl<'a> NodePlanner<'a> {
         // A NodeENI without our finalizer is about to be gone or about to get the finalizer. A NodeENI that is being deleted may
         // lose its finalizer at any moment, unless upstream's status still lists ENIs.
         let may_take =
-            |nodeeni: &&&NodeEni| nodeeni.guarded && (!nodeeni.deleting || nodeeni.may_have_upstreams_on(node));
+            |nodeeni: &&&NodeEni| nodeeni.has_finalizer && (!nodeeni.deleting || nodeeni.may_have_upstreams_on(node));
         for nodeeni in self.nodeenis.iter().filter(may_take) {
             let interfaces = input.instance.filter(|interfaces| counts(&input, nodeeni, instance, interfaces));
             let Some(interfaces) = interfaces else {

@@ -139,7 +139,7 @@ pub struct Assignment {
 
 /// The part of an assignment that concerns one NodeENI.
 #[derive(Debug, Default, PartialEq)]
-pub struct Share<'a> {
+pub struct NodeEniAssignment<'a> {
     /// Its selector matches the node.
     pub matched: bool,
     /// It is not settled yet which ENIs are adopted for it.
@@ -162,7 +162,7 @@ pub struct Share<'a> {
     pub problems: Vec<&'a Problem>,
 }
 
-impl Share<'_> {
+impl NodeEniAssignment<'_> {
     /// Whether it is still open which ENI this slot will hold: the NodeENI asks for this slot, or its slots are not known, and it
     /// has a reason that concerns this slot or the whole NodeENI and that may end.
     pub fn is_open_at(&self, slot: (i32, i32)) -> bool {
@@ -212,8 +212,8 @@ impl Assignment {
     }
 
     /// The part of this assignment that concerns the NodeENI with this UID.
-    pub fn share(&self, uid: &str) -> Share<'_> {
-        Share {
+    pub fn of_nodeeni(&self, uid: &str) -> NodeEniAssignment<'_> {
+        NodeEniAssignment {
             matched: self.matches(uid),
             adopting: self.adopting.contains(uid),
             outdated: self.outdated.contains_key(uid),
@@ -243,7 +243,7 @@ impl Assignment {
             refusal.why.is_transient()
                 || matches!(refusal.why, UnassignedReason::AttachRefused(_) | UnassignedReason::LookupFailed(_))
         };
-        let share = self.share(uid);
+        let share = self.of_nodeeni(uid);
         let live = || {
             here.iter()
                 .filter(|attachment| attachment.deleting.is_none() && attachment.deselected_since.is_none())

@@ -11,7 +11,7 @@ use multi_eni_api::ids::{EniId, InstanceId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The refusals, by name of the ENIAttachment. A new process starts without them, and may create each of these ENIs once more.
-pub type AttachRefusals = BTreeMap<String, AttachRefused>;
+pub type AttachRefusals = BTreeMap<String, AttachRefusal>;
 
 /// An ENI is created again after this time, because a lookup of interfaces does not show every cause. For example, volumes count
 /// toward the same limit on Nitro instances (kubernetes-sigs/aws-ebs-csi-driver#1163).
@@ -19,7 +19,7 @@ const TRIED_AGAIN: SignedDuration = SignedDuration::from_hours(6);
 
 /// One refused Attach, and what was on the instance then.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttachRefused {
+pub struct AttachRefusal {
     /// The Node's name.
     pub node: String,
     request: EniRequest,
@@ -31,7 +31,7 @@ pub struct AttachRefused {
     at: Timestamp,
 }
 
-impl AttachRefused {
+impl AttachRefusal {
     /// The record of an ENIAttachment that is deleted because EC2 refused to attach its ENI. `at_refusal` has the ENIs that were
     /// on the instance when EC2 refused, if a lookup has shown them; otherwise the record takes the ENIs of `interfaces`.
     pub fn of(

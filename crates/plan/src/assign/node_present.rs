@@ -249,13 +249,13 @@ impl NodePlanner<'_> {
         if node.deleting {
             return Err(UnassignedReason::NodeDeleting);
         }
-        if nodeeni.guarded
+        if nodeeni.has_finalizer
             && let Some(adopts) = recover::lost(&self.input, (node, nodeeni), self.nodeenis, &new)
         {
             return Ok(adopts);
         }
         self.may_create(node, nodeeni, spec, &new)?;
-        if !nodeeni.guarded {
+        if !nodeeni.has_finalizer {
             return Err(UnassignedReason::LookupPending("the NodeENI's finalizer, which is being written"));
         }
         Ok(new)
@@ -325,7 +325,7 @@ impl NodePlanner<'_> {
     ) -> bool {
         let input = self.input;
         recover::has_nothing(attachment, input.is_in_use(attachment))
-            && nodeeni.guarded
+            && nodeeni.has_finalizer
             && recover::lost(&input, (node, nodeeni), self.nodeenis, new).is_some()
     }
 

@@ -41,7 +41,7 @@ fn shown_lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a Observed
 
 /// Whether the last lookup shows a lost ENI of this NodeENI in the slot. The ENI is adopted once a recent lookup shows it too.
 pub(super) fn is_shown(input: &Input<'_>, nodeeni: &NodeEni, nodeenis: &[&NodeEni], slot: (i32, i32)) -> bool {
-    nodeeni.guarded && shown_lost_in(input, slot).is_some_and(|eni| is_of(eni, nodeeni, nodeenis))
+    nodeeni.has_finalizer && shown_lost_in(input, slot).is_some_and(|eni| is_of(eni, nodeeni, nodeenis))
 }
 
 /// The NodeENI whose lost ENI is in this slot by the last lookup and may be adopted there. It holds the slot as if its

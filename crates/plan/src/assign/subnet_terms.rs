@@ -3,7 +3,7 @@
 //! room in a full subnet and was never made, the subnet with the most free addresses is taken.
 
 use super::assignment::Need;
-use super::attach_refusals::AttachRefused;
+use super::attach_refusals::AttachRefusal;
 use super::planner::NodePlanner;
 use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
@@ -158,7 +158,7 @@ impl<'a> NodePlanner<'a> {
         found.retain(|subnet| subnet.zone == zone);
         // EC2 refused to attach an ENI of this subnet here. Another subnet would be no other cause, and only another try.
         let name = attachment_name(&nodeeni.name, &nodeeni.uid, instance.as_str(), spec.card, spec.index);
-        let refused = input.refused_attach.get(&name).map(AttachRefused::subnet);
+        let refused = input.refused_attach.get(&name).map(AttachRefusal::subnet);
         found.sort_by_key(|subnet| {
             let is_other = refused != Some(subnet.id.as_str());
             (

@@ -56,7 +56,7 @@ pub(crate) fn new_attachment(node: &str, index: i32, ready: bool) -> Attachment 
         created: at(0),
         generation: None,
         deleting: None,
-        guarded: true,
+        has_finalizer: true,
         node: node.to_owned(),
         instance: InstanceId::parse(INSTANCE).ok(),
         nodeeni: "a".to_owned(),
@@ -446,7 +446,7 @@ fn nothing_is_created_before_the_lookup_and_before_the_finalizer() {
     world.interfaces = None;
     assert!(world.assign().create.is_empty() && world.assign().needs.len() == 1);
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
-    world.nodeenis[0].guarded = false;
+    world.nodeenis[0].has_finalizer = false;
     assert!(world.assign().create.is_empty());
 }
 

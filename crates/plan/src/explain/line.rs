@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 /// The kind of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Mark {
+pub enum LineKind {
     /// Nothing can be done until somebody changes something.
     Blocked,
     /// An existing ENI is adopted as it is.
@@ -39,7 +39,7 @@ pub enum Mark {
     InPlace,
 }
 
-impl Mark {
+impl LineKind {
     /// The character that stands for the kind in text.
     pub fn sign(self) -> char {
         match self {
@@ -81,7 +81,7 @@ pub struct Line {
     #[serde(flatten)]
     pub slot: Option<Slot>,
     /// The kind of the line.
-    pub mark: Mark,
+    pub mark: LineKind,
     /// The ENI, if there is one.
     #[serde(rename = "eniID", skip_serializing_if = "Option::is_none")]
     pub eni: Option<String>,
@@ -146,7 +146,7 @@ fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &O
     Line {
         node: new.spec.node_name.clone(),
         slot: Some(Slot::at((new.spec.request.network_card_index, new.spec.request.device_index))),
-        mark: Mark::Adopt,
+        mark: LineKind::Adopt,
         eni: Some(eni.id.to_string()),
         reason: "Adopt".to_owned(),
         message: format!(
@@ -162,7 +162,7 @@ fn create(spec: Option<&EniSpec>, new: &NewAttachment) -> Line {
     Line {
         node: new.spec.node_name.clone(),
         slot: Some(Slot::at((request.network_card_index, request.device_index))),
-        mark: Mark::Create,
+        mark: LineKind::Create,
         eni: None,
         reason: "Create".to_owned(),
         message: format!(
@@ -193,9 +193,9 @@ fn refuse(spec: Option<&EniSpec>, refusal: &Unassigned) -> Line {
     };
     let (mark, calls) = match why {
         // The new ENI takes the slot of the old one, which has a line of its own.
-        UnassignedReason::Replacing | UnassignedReason::AwaitingRollout => (Mark::Waits, arrival(spec, true)),
-        why if why.is_transient() => (Mark::Waits, BTreeMap::new()),
-        _ => (Mark::Blocked, BTreeMap::new()),
+        UnassignedReason::Replacing | UnassignedReason::AwaitingRollout => (LineKind::Waits, arrival(spec, true)),
+        why if why.is_transient() => (LineKind::Waits, BTreeMap::new()),
+        _ => (LineKind::Blocked, BTreeMap::new()),
     };
     let (node, reason, message) = (refusal.node.clone(), why.reason().to_owned(), why.to_string());
     Line { node, slot, mark, eni: None, reason, message, calls }
@@ -213,12 +213,17 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
     let waits = assignment.and_then(|a| a.waiting.iter().find(|waits| waits.name == eni_attachment.name));
     let (mark, reason, message, calls) = if eni_attachment.deleting.is_some() {
         let (reason, message) = reported(attachment);
-        (if held_back(attachment) { Mark::Blocked } else { Mark::Remove }, reason, message, departure(attachment))
+        (
+            if held_back(attachment) { LineKind::Blocked } else { LineKind::Remove },
+            reason,
+            message,
+            departure(attachment),
+        )
     } else if let Some(removal) = removal {
         let mark = if matches!(removal.why, RemovalReason::Replaced | RemovalReason::Surplus) {
-            Mark::Replace
+            LineKind::Replace
         } else {
-            Mark::Remove
+            LineKind::Remove
         };
         (mark, format!("{:?}", removal.why), because(removal.why).to_owned(), departure(attachment))
     } else if let Some(waits) = waits {
@@ -227,7 +232,7 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
             .as_ref()
             .map_or_else(|| "all pods have been listed".to_owned(), |pods| format!("{} ended", pods.join(", ")));
         (
-            Mark::Waits,
+            LineKind::Waits,
             "WaitingForPods".to_owned(),
             format!("no longer asked for, and kept until {whom}"),
             departure(attachment),
@@ -235,17 +240,17 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
     } else if let Some(cause) =
         assignment.and_then(|a| a.losing.values().find_map(|names| names.get(&eni_attachment.name)))
     {
-        (Mark::Remove, "RemovalPaced".to_owned(), paced(*cause), departure(attachment))
+        (LineKind::Remove, "RemovalPaced".to_owned(), paced(*cause), departure(attachment))
     } else if marked
         || eni_attachment.deselected_since.is_some()
             && !assignment.is_some_and(|a| a.reselect.contains(&eni_attachment.name))
     {
-        (Mark::Remove, "Deselected".to_owned(), deselected(input, &eni_attachment.node), departure(attachment))
+        (LineKind::Remove, "Deselected".to_owned(), deselected(input, &eni_attachment.node), departure(attachment))
     } else if assignment.is_some_and(|a| a.outdated.values().any(|names| names.contains(&eni_attachment.name))) {
         let max = spec.map(|spec| spec.max_unavailable).unwrap_or_default();
         let message =
             format!("replace when the rollout permits (rollout.maxUnavailable: {})", at_once(input, nodeeni, max));
-        (Mark::Replace, "AwaitingRollout".to_owned(), message, departure(attachment))
+        (LineKind::Replace, "AwaitingRollout".to_owned(), message, departure(attachment))
     } else {
         standing(
             spec,
@@ -281,13 +286,13 @@ pub(super) fn matched(input: &Input<'_>, uid: &str) -> usize {
     input.assignments.values().filter(|assignment| assignment.matches(uid)).count()
 }
 
-type Explanation = (Mark, String, String, BTreeMap<&'static str, u32>);
+type Explanation = (LineKind, String, String, BTreeMap<&'static str, u32>);
 
 /// The ENIAttachment stays: what is done for its ENI.
 fn standing(spec: Option<&EniSpec>, attachment: &ExplainedAttachment, reconfigured: bool) -> Explanation {
     let (reason, message) = reported(attachment);
     if held_back(attachment) {
-        return (Mark::Blocked, reason, message, BTreeMap::new());
+        return (LineKind::Blocked, reason, message, BTreeMap::new());
     }
     if !attachment.changes.is_empty() {
         let mut calls = BTreeMap::new();
@@ -295,19 +300,21 @@ fn standing(spec: Option<&EniSpec>, attachment: &ExplainedAttachment, reconfigur
             *calls.entry(change.action()).or_default() += 1;
         }
         let words: Vec<String> = attachment.changes.iter().map(ToString::to_string).collect();
-        return (Mark::Change, "Change".to_owned(), format!("change in place: {}", words.join("; ")), calls);
+        return (LineKind::Change, "Change".to_owned(), format!("change in place: {}", words.join("; ")), calls);
     }
     if reconfigured {
         let message = "copy the changed node settings to the ENIAttachment".to_owned();
-        return (Mark::Change, "Configure".to_owned(), message, BTreeMap::new());
+        return (LineKind::Change, "Configure".to_owned(), message, BTreeMap::new());
     }
     match (&attachment.step.action, &attachment.observation) {
-        (Action::Settled, _) => (Mark::InPlace, reason, message, BTreeMap::new()),
-        (_, Observation::Seen(eni)) if eni.attachment.is_none() => (Mark::Waits, reason, message, arrival(spec, false)),
-        (_, Observation::Absent { .. }) if attachment.attachment.eni().is_none() => {
-            (Mark::Waits, reason, message, arrival(spec, true))
+        (Action::Settled, _) => (LineKind::InPlace, reason, message, BTreeMap::new()),
+        (_, Observation::Seen(eni)) if eni.attachment.is_none() => {
+            (LineKind::Waits, reason, message, arrival(spec, false))
         }
-        _ => (Mark::Waits, reason, message, BTreeMap::new()),
+        (_, Observation::Absent { .. }) if attachment.attachment.eni().is_none() => {
+            (LineKind::Waits, reason, message, arrival(spec, true))
+        }
+        _ => (LineKind::Waits, reason, message, BTreeMap::new()),
     }
 }
 

@@ -151,7 +151,7 @@ fn a_percentage_for_the_rollout_is_shown_with_its_number_of_nodes() {
     let mut message = |max: MaxUnavailable| {
         world.nodeenis[0].spec.as_mut().unwrap().max_unavailable = max;
         let plan = reported(&world, &[(&of, Observation::Seen(Box::new(attached(&of))))]);
-        let replaced = plan.node_enis[0].lines.iter().find(|line| line.mark == Mark::Replace).unwrap();
+        let replaced = plan.node_enis[0].lines.iter().find(|line| line.mark == LineKind::Replace).unwrap();
         (plan.node_enis[0].max_unavailable, replaced.message.clone())
     };
     let (most, text) = message(MaxUnavailable::Percent(30));

@@ -1,6 +1,6 @@
 //! The plan as text for the terminal. It is given a finished [`Plan`] and decides nothing.
 
-use super::{Line, Mark, NodeEniPlan, Plan, Slot, missing_labels};
+use super::{Line, LineKind, NodeEniPlan, Plan, Slot, missing_labels};
 use crate::node_selector;
 use crate::observed::ObservedNode;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub fn plan_text(plan: &Plan) -> String {
     }
     for nodeeni_plan in &plan.node_enis {
         head(&mut out, nodeeni_plan);
-        grouped(&mut out, nodeeni_plan.lines.iter().filter(|line| line.mark != Mark::InPlace));
+        grouped(&mut out, nodeeni_plan.lines.iter().filter(|line| line.mark != LineKind::InPlace));
         line!(out, "");
     }
     tail(&mut out, plan);
@@ -116,7 +116,8 @@ fn head(out: &mut String, nodeeni_plan: &NodeEniPlan) {
     let labels = nodeeni_plan.selector.iter().map(|(key, value)| format!("{key}={value}"));
     let terms = Some(node_selector::text(&nodeeni_plan.selector_terms)).filter(|text| !text.is_empty());
     let selector: Vec<String> = labels.chain(terms).collect();
-    let in_place = nodeeni_plan.lines.iter().filter(|line| matches!(line.mark, Mark::InPlace | Mark::Change)).count();
+    let in_place =
+        nodeeni_plan.lines.iter().filter(|line| matches!(line.mark, LineKind::InPlace | LineKind::Change)).count();
     if nodeeni_plan.deleting {
         line!(out, "NodeENI {} is being deleted: {} left", nodeeni_plan.name, count(nodeeni_plan.lines.len(), "ENI"));
     } else {

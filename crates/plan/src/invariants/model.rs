@@ -150,7 +150,7 @@ impl Model {
                 outdated.entry(uid.clone()).or_default().insert(name.clone());
             }
             for (uid, _) in &assignment.desired {
-                desired.insert((uid.clone(), name.clone()), assignment.share(uid).awaited());
+                desired.insert((uid.clone(), name.clone()), assignment.of_nodeeni(uid).awaited());
             }
             busy |= !assignment.is_settled();
             self.write(&assignment);
@@ -296,7 +296,7 @@ impl Model {
             None => Observation::Absent {
                 by_tag: self.now,
                 home: Some(self.now),
-                by_id: Some(Missed::said(self.now).after(Some(self.now))),
+                by_id: Some(Missed::by_delete(self.now).after(Some(self.now))),
                 deleted: None,
             },
         };

@@ -23,7 +23,7 @@ use multi_eni_api::{DeviceIndexPolicy, EniRequest};
 use std::ops::ControlFlow;
 
 pub(super) fn next(input: &Input<'_>) -> (Action, Report) {
-    if !input.attachment.guarded {
+    if !input.attachment.has_finalizer {
         return (Action::Wait, Report::pending("the finalizer was removed: the controller restores it"));
     }
     match input.observation {

@@ -69,7 +69,7 @@ fn absent(
     let known = input.call_history.eni_of(attachment);
     let sure = |lookup: Timestamp| unseen_since.is_none_or(|since| past_lag(input, lookup, since));
     let (is_sure, lookup) = match known.clone() {
-        Some(eni) => match by_id.filter(|missed| missed.said || sure(missed.last)) {
+        Some(eni) => match by_id.filter(|missed| missed.by_delete || sure(missed.last)) {
             Some(missed) => match unproven(input, eni, missed) {
                 Some(next) => return next,
                 None => (true, Action::Wait),
@@ -100,7 +100,7 @@ fn absent(
 /// is gone or EC2 says that it does not know the ENI. EC2 must also have shown something of this cluster since the first
 /// lookup. Returns the action until then. None: the ENI is proven gone.
 fn unproven(input: &Input<'_>, eni: EniId, missed: Missed) -> Option<(Action, Report)> {
-    let is_explained = missed.said || input.instance.is_some_and(|lookup| lookup.is_reported_gone());
+    let is_explained = missed.by_delete || input.instance.is_some_and(|lookup| lookup.is_reported_gone());
     let report =
         Report::leaving("EC2 does not show the ENI, which this controller has not deleted: checking that it is gone");
     if !is_explained && missed.last.duration_since(missed.since) < APART {

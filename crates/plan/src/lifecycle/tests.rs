@@ -642,7 +642,7 @@ fn a_detach_by_this_process_does_not_count_as_undone() {
 fn a_removed_finalizer_does_not_change_the_status() {
     let mut world = World::new(seen(Some(AttachmentState::Attached)));
     world.attachment.status = world.step().status;
-    world.attachment.guarded = false;
+    world.attachment.has_finalizer = false;
     let step = world.step();
     assert_eq!((step.action, step.status), (Action::Wait, world.attachment.status));
 }

@@ -40,7 +40,7 @@ pub(super) async fn all(
 /// The NodeENI as it is once the controller has added its finalizer. That is the controller's first write, and the plan begins
 /// after it.
 pub(super) fn as_if_guarded(mut entry: NodeEniEntry) -> NodeEniEntry {
-    entry.nodeeni.guarded |= !entry.nodeeni.deleting;
+    entry.nodeeni.has_finalizer |= !entry.nodeeni.deleting;
     entry
 }
 

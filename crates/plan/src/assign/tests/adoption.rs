@@ -33,7 +33,7 @@ fn made(world: &mut World) {
     for new in world.assign().create {
         let object = multi_eni_api::ENIAttachment::new(&new.name, new.spec);
         let mut made = Attachment::read(&object);
-        (made.guarded, made.uid) = (true, format!("uid-{}", new.name));
+        (made.has_finalizer, made.uid) = (true, format!("uid-{}", new.name));
         world.attachments.push(made);
     }
 }
@@ -90,14 +90,14 @@ fn a_nodeeni_being_deleted_adopts_the_listed_enis_and_then_deletes_them() {
     assert_eq!(next.delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::NodeEniDeleted]);
     // Nothing is created for a NodeENI without its finalizer.
     world.attachments.clear();
-    world.nodeenis[0].guarded = false;
+    world.nodeenis[0].has_finalizer = false;
     assert!(world.assign().create.is_empty());
     // Of several ENIs only the one in upstream's status is adopted.
-    world.nodeenis[0].guarded = true;
+    world.nodeenis[0].has_finalizer = true;
     world.interfaces.as_mut().unwrap().enis.push(left(2, "a", SUBNET_B, 2));
     assert_eq!(adopts(&world.assign()).len(), 1);
     // Nothing is adopted once the status is replaced: the NodeENI may be gone while the ENIAttachment is being created.
-    world.nodeenis[0].guarded = true;
+    world.nodeenis[0].has_finalizer = true;
     world.nodeenis[0].upstream.clear();
     assert!(world.assign().create.is_empty());
 }
@@ -151,7 +151,7 @@ fn an_adopted_eni_at_the_index_of_another_subnet_keeps_it_and_the_other_subnet_h
         assert_eq!(assignment.refused[0].why, UnassignedReason::SlotPinned { slot: (0, index), name });
         assert_eq!(assignment.desired, [("uid-a".to_owned(), 2)]);
         assert_eq!(
-            assignment.share("uid-a").awaited(),
+            assignment.of_nodeeni("uid-a").awaited(),
             1,
             "the rollout does not wait for an ENI that cannot be created"
         );

@@ -237,7 +237,7 @@ fn an_index_with_a_hidden_occupant_is_not_chosen_again() {
     };
     let at_refusal = InstanceAtRefusal::after(&error, at(100)).unwrap();
     let gone = world.attachments.pop().unwrap();
-    let record = AttachRefused::of(&gone, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
+    let record = AttachRefusal::of(&gone, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
     world.refused_attach.insert(gone.name.clone(), record);
     assert_eq!(created(&world), [("a".to_owned(), 2)]);
     // Another interface on the instance may have been that occupant.

@@ -45,7 +45,7 @@ fn a_lost_eni_in_a_desired_slot_is_adopted_in_place_and_then_settled() {
     assert_eq!((adopted(&assignment), assignment.delete.len()), (vec![lost().id.as_str()], 0));
     assert!(assignment.adopting.is_empty(), "its status is not upstream's");
     let mut eni_attachment = Attachment::read(&multi_eni_api::ENIAttachment::new(&new.name, new.spec.clone()));
-    (eni_attachment.guarded, eni_attachment.uid) = (true, "uid-new".to_owned());
+    (eni_attachment.has_finalizer, eni_attachment.uid) = (true, "uid-new".to_owned());
     world.attachments.push(eni_attachment);
     assert!(world.assign().is_settled(), "{:?}", world.assign());
     // From then on the ENI is like any other: another device index replaces it.
@@ -63,7 +63,7 @@ fn a_lost_eni_in_another_subnet_is_adopted_and_replaced_in_its_turn() {
         &assignment.create[0].name,
         assignment.create[0].spec.clone(),
     ));
-    (eni_attachment.guarded, eni_attachment.uid) = (true, "uid-new".to_owned());
+    (eni_attachment.has_finalizer, eni_attachment.uid) = (true, "uid-new".to_owned());
     world.attachments.push(eni_attachment);
     let next = world.assign();
     assert_eq!((next.delete.len(), next.outdated["uid-a"].len()), (0, 1), "the replacement waits for the rollout");
@@ -96,9 +96,9 @@ fn no_other_eni_is_adopted() {
     let mut old = world(|_| ());
     old.now = at(100 + 61);
     assert!(old.assign().create.is_empty() && !old.assign().needs.is_empty(), "an expired lookup is repeated first");
-    let mut unguarded = world(|_| ());
-    unguarded.nodeenis[0].guarded = false;
-    assert!(unguarded.assign().create.is_empty());
+    let mut without_finalizer = world(|_| ());
+    without_finalizer.nodeenis[0].has_finalizer = false;
+    assert!(without_finalizer.assign().create.is_empty());
 }
 
 #[test]
@@ -139,12 +139,12 @@ fn an_eniattachment_restored_without_its_status_gives_way_to_the_eni_in_its_slot
     let mut world = world(|_| ());
     let new = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]).assign().create.remove(0);
     let mut restored = Attachment::read(&multi_eni_api::ENIAttachment::new(&new.name, new.spec));
-    (restored.guarded, restored.uid) = (true, "uid-restored".to_owned());
+    (restored.has_finalizer, restored.uid) = (true, "uid-restored".to_owned());
     world.attachments.push(restored.clone());
     let assignment = world.assign();
     assert_eq!((assignment.delete.len(), assignment.create.len()), (1, 0), "{assignment:?}");
-    assert!(assignment.share("uid-a").is_open_at((0, 1)), "the ENI in the slot is no orphan meanwhile");
-    assert!(!assignment.share("uid-a").is_open_at((0, 2)), "the NodeENI asks for no ENI in any other slot");
+    assert!(assignment.of_nodeeni("uid-a").is_open_at((0, 1)), "the ENI in the slot is no orphan meanwhile");
+    assert!(!assignment.of_nodeeni("uid-a").is_open_at((0, 2)), "the NodeENI asks for no ENI in any other slot");
     // A new process has not looked up the instance yet. It asks for the lookup, whatever else holds the Create back.
     let interfaces = world.interfaces.take();
     let blind = world.assign();

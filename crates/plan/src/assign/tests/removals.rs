@@ -21,7 +21,7 @@ fn deselect(world: &mut World) {
 }
 
 fn losing(assignment: &Assignment) -> Option<Cause> {
-    assignment.share("uid-a").losing
+    assignment.of_nodeeni("uid-a").losing
 }
 
 #[test]

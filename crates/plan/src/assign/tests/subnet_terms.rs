@@ -145,7 +145,7 @@ fn an_eni_whose_zone_has_no_subnet_any_more_is_removed_at_the_pace() {
     }
     answer(&mut world, &[FAR]);
     let waits = world.assign();
-    assert_eq!((waits.delete.len(), waits.share("uid-a").losing), (0, Some(Cause::Edited)));
+    assert_eq!((waits.delete.len(), waits.of_nodeeni("uid-a").losing), (0, Some(Cause::Edited)));
     // No subnet at all matches: that may be a wrong answer, and nothing is removed.
     answer(&mut world, &[]);
     world.removals = RemovalPermits::unpaced();

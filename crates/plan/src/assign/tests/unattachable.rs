@@ -80,7 +80,7 @@ fn an_eni_that_ec2_refuses_to_attach_is_deleted_and_created_again_only_after_a_c
         let gone = world.attachments.pop().unwrap();
         let error = CallError::Answered { code: code.into(), message: "no".into() };
         let at_refusal = InstanceAtRefusal::after(&error, world.now).unwrap();
-        let record = AttachRefused::of(&gone, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
+        let record = AttachRefusal::of(&gone, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
         world.refused_attach.insert(gone.name.clone(), record);
         if let Some(interfaces) = &mut world.interfaces {
             interfaces.as_of = world.now;
@@ -120,20 +120,20 @@ fn an_interface_that_left_between_the_refusal_and_the_deletion_is_a_change() {
     // A refusal for a slot that lookups show free is recorded. Otherwise EC2 would refuse a new ENI every ten minutes.
     let mut taken = new_attachment("n0", 1, false);
     taken.status.last_error = Some(slot_taken(1));
-    assert!(AttachRefused::is_of_its_slot(&taken, Some(&at_refusal)) && AttachRefused::is_of_its_slot(&taken, None));
+    assert!(AttachRefusal::is_of_its_slot(&taken, Some(&at_refusal)) && AttachRefusal::is_of_its_slot(&taken, None));
     let mut unseen = InstanceAtRefusal::after(&error, at(50)).unwrap();
     unseen.take(&then);
-    assert!(!AttachRefused::is_of_its_slot(&taken, Some(&unseen)));
+    assert!(!AttachRefusal::is_of_its_slot(&taken, Some(&unseen)));
     let new = world.assign().create[0].clone();
     let attachment = Attachment { request: new.spec.request.clone(), ..new_attachment("n0", 1, false) };
-    let record = AttachRefused::of(&attachment, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
+    let record = AttachRefusal::of(&attachment, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
     world.refused_attach.insert(new.name.clone(), record);
     assert_eq!(
         world.assign().create.len(),
         1,
         "the first lookup after the refusal showed another ENI in the slot, which has been detached since"
     );
-    let still = AttachRefused::of(
+    let still = AttachRefusal::of(
         &attachment,
         world.node.as_ref(),
         world.interfaces.as_ref(),

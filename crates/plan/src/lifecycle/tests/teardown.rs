@@ -257,11 +257,11 @@ fn a_missing_eni_is_released_only_once_ec2_has_shown_this_cluster_since() {
     assert_eq!(world.step().action, Action::Release);
     // EC2's own word counts once EC2 has shown something of this cluster.
     world.observation =
-        Observation::Absent { by_tag: at(90), home: None, by_id: Some(Missed::said(at(131))), deleted: None };
+        Observation::Absent { by_tag: at(90), home: None, by_id: Some(Missed::by_delete(at(131))), deleted: None };
     assert_eq!(world.step().action, Action::Wait);
     world.home_shown = Some(at(131));
     assert_eq!(world.step().action, Action::LookupById(eni(1).id));
-    let said = Missed::said(at(131)).and(at(132)).after(Some(at(131)));
+    let said = Missed::by_delete(at(131)).and(at(132)).after(Some(at(131)));
     world.observation = Observation::Absent { by_tag: at(90), home: None, by_id: Some(said), deleted: None };
     assert_eq!(world.step().action, Action::Release);
     // The end of the instance explains the missing ENI.

@@ -5,13 +5,13 @@ use crate::ec2_messages::{WHOLE_MESSAGE, advice_on_permission, second};
 use crate::problem::Problem;
 use jiff::{SignedDuration, Timestamp};
 
-/// A shorter silence passes by itself and is not reported.
+/// A shorter outage passes by itself and is not reported.
 const UNSAID: SignedDuration = SignedDuration::from_secs(60);
 
 /// EC2 has given no good answer to Describe calls since its last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Silence {
-    /// Start of the silence.
+pub struct DescribeOutage {
+    /// Start of the outage.
     pub since: Timestamp,
     /// The action that was tried last.
     pub action: &'static str,
@@ -23,14 +23,14 @@ pub struct Silence {
     pub denied: bool,
 }
 
-/// When the silence is reported.
-pub fn report_at(silence: &Silence) -> Timestamp {
-    silence.since.saturating_add(UNSAID).unwrap_or(Timestamp::MAX)
+/// When the outage is reported.
+pub fn report_at(outage: &DescribeOutage) -> Timestamp {
+    outage.since.saturating_add(UNSAID).unwrap_or(Timestamp::MAX)
 }
 
 /// The reason and the message to report.
-pub fn said(silence: &Silence) -> (&'static str, String) {
-    let Silence { since, action, words, throttled, denied } = silence;
+pub fn report(outage: &DescribeOutage) -> (&'static str, String) {
+    let DescribeOutage { since, action, words, throttled, denied } = outage;
     let since = second(*since);
     if *denied {
         let message = format!(
@@ -55,11 +55,11 @@ pub fn said(silence: &Silence) -> (&'static str, String) {
 }
 
 /// The problems of a NodeENI: one for each Node for which the NodeENI waits for EC2.
-pub fn problems<'a>(silence: &Silence, waiting: impl Iterator<Item = &'a str>, now: Timestamp) -> Vec<Problem> {
-    if now < report_at(silence) {
+pub fn problems<'a>(outage: &DescribeOutage, waiting: impl Iterator<Item = &'a str>, now: Timestamp) -> Vec<Problem> {
+    if now < report_at(outage) {
         return Vec::new();
     }
-    let (reason, message) = said(silence);
+    let (reason, message) = report(outage);
     waiting.map(|node| Problem { reason, message: message.clone(), node: Some(node.to_owned()) }).collect()
 }
 
@@ -70,25 +70,25 @@ mod tests {
     #[test]
     fn silence_is_reported_after_a_minute_for_each_waiting_node() {
         let at = |s: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(s);
-        let mut silence = Silence {
+        let mut outage = DescribeOutage {
             since: at(0),
             action: "DescribeNetworkInterfaces",
             words: "connection refused".into(),
             throttled: false,
             denied: false,
         };
-        let problem_at = |silence: &Silence, s: i64| problems(silence, ["n"].into_iter(), at(s)).pop();
-        assert_eq!(problem_at(&silence, 59), None);
-        assert!(problems(&silence, [].into_iter(), at(600)).is_empty());
-        let reported = problem_at(&silence, 60).unwrap();
+        let problem_at = |outage: &DescribeOutage, s: i64| problems(outage, ["n"].into_iter(), at(s)).pop();
+        assert_eq!(problem_at(&outage, 59), None);
+        assert!(problems(&outage, [].into_iter(), at(600)).is_empty());
+        let reported = problem_at(&outage, 60).unwrap();
         assert_eq!(reported.reason, "EC2Unreachable");
         let rest = "has not answered DescribeNetworkInterfaces since 1970-01-01T00:00:00Z: connection refused";
         assert!(reported.message.contains(rest), "{}", reported.message);
-        silence.denied = true;
-        let denied = problem_at(&silence, 60).unwrap();
+        outage.denied = true;
+        let denied = problem_at(&outage, 60).unwrap();
         assert_eq!(denied.reason, "Unauthorized");
         assert!(denied.message.contains("Allow the controller's IAM role ec2:DescribeNetworkInterfaces"), "{denied:?}");
-        (silence.denied, silence.throttled) = (false, true);
-        assert_eq!(problem_at(&silence, 60).unwrap().reason, "EC2Throttled");
+        (outage.denied, outage.throttled) = (false, true);
+        assert_eq!(problem_at(&outage, 60).unwrap().reason, "EC2Throttled");
     }
 }

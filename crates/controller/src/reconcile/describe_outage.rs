@@ -1,19 +1,19 @@
-//! Reports on the NodeENIs that wait for EC2 that EC2 does not answer. `multi_eni_plan::silence` decides when to report it and in
+//! Reports on the NodeENIs that wait for EC2 that EC2 does not answer. `multi_eni_plan::describe_outage` decides when to report it and in
 //! which words.
 
 use super::Reconciler;
 use crate::work_queue::Key;
 use jiff::Timestamp;
+use multi_eni_plan::describe_outage;
 use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::problem::Problem;
-use multi_eni_plan::silence;
 use std::collections::BTreeSet;
 
 impl Reconciler {
-    pub(super) fn silence_problems(&self, nodeeni: &NodeEni) -> Vec<Problem> {
-        let Some(silence) = self.deps.ec2.silence() else { return Vec::new() };
+    pub(super) fn describe_outage_problems(&self, nodeeni: &NodeEni) -> Vec<Problem> {
+        let Some(outage) = self.deps.ec2.describe_outage() else { return Vec::new() };
         let waiting = self.nodes_that_wait_for_ec2(&nodeeni.uid);
-        silence::problems(&silence, waiting.into_iter(), self.now())
+        describe_outage::problems(&outage, waiting.into_iter(), self.now())
     }
 
     /// The nodes on which an ENI of this NodeENI is not Ready, is being removed, or cannot be decided without a lookup.
@@ -25,13 +25,13 @@ impl Reconciler {
     }
 
     /// When the report is due. None if EC2 answers, or if the report is due already.
-    pub(super) fn silence_due_at(&self) -> Option<Timestamp> {
-        self.deps.ec2.silence().map(|silence| silence::report_at(&silence)).filter(|at| *at > self.now())
+    pub(super) fn describe_outage_due_at(&self) -> Option<Timestamp> {
+        self.deps.ec2.describe_outage().map(|outage| describe_outage::report_at(&outage)).filter(|at| *at > self.now())
     }
 
     /// Reconciles all NodeENIs: EC2 no longer answers, fails with another error, or answers again.
-    pub(super) fn ec2_silence_changed(&mut self) {
-        let at = self.deps.ec2.silence().map(|silence| silence::report_at(&silence));
+    pub(super) fn describe_outage_changed(&mut self) {
+        let at = self.deps.ec2.describe_outage().map(|outage| describe_outage::report_at(&outage));
         let keys: Vec<Key> = self.store.nodeenis().map(|entry| Key::NodeEni(entry.nodeeni.name.clone())).collect();
         for key in keys {
             match at {
