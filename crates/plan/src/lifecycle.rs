@@ -34,7 +34,7 @@ pub use input::Input;
 pub use tags::tags;
 
 use crate::observed::Observation;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Decides the next action and the status of one ENIAttachment.
 pub fn step(input: Input<'_>) -> Step {
@@ -63,12 +63,15 @@ pub fn step(input: Input<'_>) -> Step {
     conditions::complete(&input, up_to_date(&input, action), report)
 }
 
+/// The longest time for which an observation is valid, however long a resync takes.
+const LONGEST_VALID: SignedDuration = SignedDuration::from_mins(10);
+
 /// Replaces an action on an ENI by a lookup, if the observation of the ENI is older than `view_valid`, or than two and a half
 /// resyncs where those take long. Somebody may have removed the ENI or its tags since then. Resyncs keep observations younger than
 /// that; a lookup is needed when resyncs fail.
 fn up_to_date(input: &Input<'_>, action: Action) -> Action {
     let Observation::Seen(seen) = input.observation else { return action };
-    let valid = input.settings.view_valid.max(input.resync_took.saturating_mul(5) / 2);
+    let valid = input.settings.view_valid.max((input.resync_took.saturating_mul(5) / 2).min(LONGEST_VALID));
     let valid_until = seen.shown_at.saturating_add(valid).unwrap_or(Timestamp::MAX);
     match &action {
         Action::Attach { .. } | Action::Modify { .. } | Action::Detach { .. } | Action::Delete { .. }

@@ -107,6 +107,7 @@ impl Default for AttachmentCounts {
             forced_detaches: Counters::beginning_with(&["attachment", "orphan"]),
             adoptions: Counters::unlabelled(),
             repairs: Counters::beginning_with(&[
+                "connectionTracking",
                 "deleteOnTermination",
                 "description",
                 "security groups",

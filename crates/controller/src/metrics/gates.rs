@@ -7,7 +7,8 @@ const CLOSED: Metric = Metric::alpha(
     "multi_eni_gates_closed",
     Kind::Gauge,
     &["kind"],
-    "Refusals in force that hold EC2 calls back: quota (the Region's), subnet (full ones), permission (missing ones)",
+    "Refusals in force that hold EC2 calls back: quota (the Region's), subnet (full ones), permission (missing ones), \
+     instance_type (limits that only Attach shows)",
 );
 
 /// All metrics of this file.

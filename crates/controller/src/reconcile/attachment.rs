@@ -20,6 +20,7 @@ use multi_eni_plan::gates::subnet::SubnetGate;
 use multi_eni_plan::lifecycle::{self, Action, CallHistory, Change, Step};
 use multi_eni_plan::observed::{Ec2Catalog, Observation};
 use multi_eni_plan::write_history::{PendingWrite, Write};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -201,7 +202,16 @@ impl Reconciler {
             Action::Wait | Action::Settled | Action::NextAttempt => return,
             Action::LookupByTag => return self.start_lookup(key, || ec2.lookup_by_tag(&entry.attachment.uid)),
             Action::LookupById(eni) => return self.start_lookup(key, || ec2.lookup_by_id(&eni)),
-            Action::LookupSubnet(subnet) => return self.start_lookup(key, || ec2.lookup_subnets(&[subnet], &[])),
+            Action::LookupSubnet(subnet) => {
+                // A user has asked for a new try: the last answer may be young.
+                let described = self.deps.ec2.catalog().subnets.get(&subnet).map(|described| described.as_of);
+                let call_history = self.call_history(&entry.attachment);
+                let is_asked_for = described.is_some_and(|at| call_history.is_woken_after(at));
+                return self.start_lookup(key, || match is_asked_for {
+                    true => ec2.refresh(BTreeSet::new(), BTreeSet::new(), [subnet].into()),
+                    false => ec2.lookup_subnets(&[subnet], &[]),
+                });
+            }
             Action::LookupInstance(instance) => return self.start_lookup(key, || ec2.lookup_instance_state(&instance)),
             Action::Release => {
                 let asked = release_of(entry);

@@ -3,6 +3,7 @@
 
 use super::Reconciler;
 use crate::store::AttachmentEntry;
+use multi_eni_api::eniattachment::Phase;
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::ec2_errors::{Call, CallError};
 use multi_eni_plan::gates::instance_type::{Hold, InstanceTypeGate, Subject};
@@ -71,15 +72,17 @@ impl Reconciler {
         }
     }
 
-    /// The gate, restored from the failures in the statuses.
+    /// The gate, restored from the statuses.
     pub(super) fn instance_type_gate_from_statuses(&self) -> InstanceTypeGate {
         let catalog = self.deps.ec2.catalog();
+        let attached = self.store.attachments().filter(|entry| entry.attachment.status.phase == Phase::Attached);
+        let attached = attached.filter_map(|entry| self.subject(&entry.attachment, &catalog, |_| true));
         let failed = self.store.attachments().filter_map(|entry| {
             let failure =
                 self.call_history(&entry.attachment).failure.filter(|failure| failure.call == Call::Attach)?;
             Some((self.subject(&entry.attachment, &catalog, |_| true)?, failure))
         });
-        InstanceTypeGate::from_histories(failed)
+        InstanceTypeGate::from_statuses(attached, failed)
     }
 
     /// The ENI as its instance type concerns it, if `matters` says so of a type that EC2 knows or not. None if the Node has no
@@ -92,7 +95,8 @@ impl Reconciler {
     ) -> Option<Subject<'a>> {
         let instance = attachment.instance.as_ref()?;
         let kind = self.store.node_on(instance)?.instance_type.as_deref()?;
-        let is_known = !matches!(catalog.instance_types.get(kind), Some(None));
+        // The limits of a type that is not looked up yet are not known either.
+        let is_known = matches!(catalog.instance_types.get(kind), Some(Some(_)));
         if !matters(is_known) {
             return None;
         }

@@ -34,6 +34,7 @@ impl Reconciler {
             ("quota", usize::from(self.quota.stands())),
             ("subnet", self.subnets.closed()),
             ("permission", self.permissions.closed()),
+            ("instance_type", self.instance_types.closed()),
         ];
         let oldest = self.queue.oldest().map_or(0.0, |since| self.now().duration_since(since).as_secs_f64().max(0.0));
         Snapshot {

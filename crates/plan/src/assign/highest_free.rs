@@ -10,7 +10,7 @@ use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError, Class, classify};
 use crate::nodeeni::{EniSpec, NodeEni};
-use crate::observed::{InstanceInterfaces, ObservedEni, ObservedNode, ObservedSubnet};
+use crate::observed::{AttachmentState, InstanceInterfaces, ObservedEni, ObservedNode, ObservedSubnet};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::names::attachment_name;
@@ -24,7 +24,7 @@ const MOVED_AFTER: SignedDuration = SignedDuration::from_secs(30);
 struct Own {
     subnet: String,
     index: i32,
-    /// Sorts an ENI in use first, then one that is not being deleted.
+    /// Sorts an ENI in use first, and one that is being deleted last.
     rank: u8,
 }
 
@@ -83,12 +83,20 @@ impl NodePlanner<'_> {
     /// The indexes on the card that this NodeENI has on the Node, in the order in which they are kept.
     fn own_indexes(&self, nodeeni: &NodeEni, card: i32, mine: &[&Attachment]) -> Vec<Own> {
         let input = self.input;
+        // An ENIAttachment that cannot be read may have its ENI in use. It holds its slot, as with an exact index.
         let rank = |attachment: &Attachment| match (&attachment.deleting, input.is_in_use(attachment)) {
+            (None, _) if attachment.unreadable.is_some() => 0,
             (None, true) => 0,
-            (None, false) => 1,
-            (Some(_), _) => 3,
+            (None, false) => 2,
+            (Some(_), _) => 4,
         };
-        let stored = mine.iter().filter(|attachment| attachment.slot().0 == card).map(|attachment| Own {
+        let unreadable = self
+            .here
+            .iter()
+            .copied()
+            .filter(|attachment| attachment.unreadable.is_some() && attachment.nodeeni_uid == nodeeni.uid);
+        let all = mine.iter().copied().chain(unreadable);
+        let stored = all.filter(|attachment| attachment.slot().0 == card).map(|attachment| Own {
             subnet: attachment.request.subnet_id.clone(),
             index: attachment.request.device_index,
             rank: rank(attachment),
@@ -102,7 +110,9 @@ impl NodePlanner<'_> {
             let at = eni.attachment.as_ref().filter(|at| at.card == card && at.index >= lowest(card))?;
             let is_free = !self.here.iter().any(|attachment| attachment.slot() == (card, at.index));
             let subnet = eni.subnet.as_ref().filter(|_| is_free)?.to_string();
-            Some(Own { subnet, index: at.index, rank: 2 })
+            // An ENI in use comes before an ENIAttachment that has none: after a restore, the latter may be of an earlier time.
+            let rank = if at.state == AttachmentState::Attached { 1 } else { 3 };
+            Some(Own { subnet, index: at.index, rank })
         });
         let mut own: Vec<Own> = stored.chain(lost).collect();
         own.sort_by_key(|own| (own.rank, std::cmp::Reverse(own.index)));
@@ -119,6 +129,11 @@ impl NodePlanner<'_> {
         let input = self.input;
         let instance = self.instance_of(node)?;
         self.check_instance(instance)?;
+        // What is on the instance is looked up first: one of its ENIs may have lost its ENIAttachment, and then it has an index.
+        let Some(interfaces) = input.instance else {
+            self.plan.needs.insert(Need::LookupInterfaces(instance.clone()));
+            return Err(UnassignedReason::LookupPending("the EC2 lookup of the node's interfaces"));
+        };
         let Some((kind, limits)) = self.limits_of(node)? else {
             self.recheck_later();
             return Err(UnassignedReason::InstanceTypeUnknown { kind: node.instance_type.clone() });
@@ -126,10 +141,6 @@ impl NodePlanner<'_> {
         let card = spec.card;
         let Some(most) = usize::try_from(card).ok().and_then(|card| limits.cards.get(card)).copied() else {
             return Err(UnassignedReason::NoSuchCard { kind, card, cards: limits.cards.len() });
-        };
-        let Some(interfaces) = input.instance else {
-            self.plan.needs.insert(Need::LookupInterfaces(instance.clone()));
-            return Err(UnassignedReason::LookupPending("the EC2 lookup of the node's interfaces"));
         };
         let occupied = self.occupied(card, interfaces);
         let is_hidden = |index: i32| {

@@ -96,7 +96,13 @@ impl NodePlanner<'_> {
                 }
             }
         }
-        self.plan.slots.insert(nodeeni.uid.clone(), placed.iter().map(slot_of).collect());
+        // While a lookup is missing, deviceIndexPolicy highestFree may choose any slot.
+        let is_pending = |place: &Unplaced| {
+            matches!(place.why, UnassignedReason::LookupPending(_) | UnassignedReason::LookupFailed(_))
+        };
+        if !unplaced.iter().any(is_pending) {
+            self.plan.slots.insert(nodeeni.uid.clone(), placed.iter().map(slot_of).collect());
+        }
         let turn = input.permits.get(&nodeeni.uid).and_then(|nodes| nodes.get(&node.name));
         let permit = turn.filter(|turn| turn.may_lose).map(|turn| turn.had);
         let stays = self.outdated(nodeeni, &mine, &placed, &unplaced, permit);

@@ -19,6 +19,9 @@ pub const EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// How long the ENIs of a type without known limits wait for the first Attach of such an ENI. It usually takes seconds.
 const PROBE: SignedDuration = SignedDuration::from_mins(2);
 
+/// How long after a Create that failed for another reason the try is repeated. It shows nothing about the limit.
+const AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
 /// What this process has learned of the limits of instance types.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InstanceTypeGate {
@@ -37,6 +40,8 @@ struct Refused {
     failure: Failure,
     /// When a Create was last sent in spite of it, or an Attach was last refused.
     tried: Timestamp,
+    /// The ENIAttachment whose Create is the try, by its UID, until EC2 answers.
+    trier: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,9 +73,13 @@ pub enum Hold<'a> {
 }
 
 impl InstanceTypeGate {
-    /// Restores the refusals from the failures in the statuses, when a process starts.
-    pub fn from_histories<'a>(failures: impl Iterator<Item = (Subject<'a>, Failure)>) -> Self {
+    /// Restores what was learned, when a process starts: from the ENIs that are attached, and from the failures in the statuses.
+    pub fn from_statuses<'a>(
+        attached: impl Iterator<Item = Subject<'a>>,
+        failures: impl Iterator<Item = (Subject<'a>, Failure)>,
+    ) -> Self {
         let mut gate = Self::default();
+        attached.for_each(|subject| gate.has_attached(&subject));
         for (subject, failure) in failures.filter(|(_, failure)| failure.call == Call::Attach) {
             let tried = failure.at;
             gate.note(&subject, &failure, tried);
@@ -86,7 +95,8 @@ impl InstanceTypeGate {
     /// Why the Create of this ENI waits; None if it may be sent.
     pub fn holds_back(&self, uid: &str, subject: &Subject<'_>, now: Timestamp) -> Option<Hold<'_>> {
         let refused = self.refused.iter().filter(|refused| refused.applies_to(subject));
-        let hold = refused.map(|refused| (refused, add(refused.tried, EVERY))).find(|(_, next)| now < *next);
+        let others = refused.filter(|refused| refused.trier.as_deref() != Some(uid));
+        let hold = others.map(|refused| (refused, add(refused.tried, EVERY))).find(|(_, next)| now < *next);
         if let Some((refused, next)) = hold {
             return Some(Hold::Refused(&refused.failure, next));
         }
@@ -101,7 +111,7 @@ impl InstanceTypeGate {
     /// Records that the Create of this ENI is sent.
     pub fn sent(&mut self, uid: &str, subject: &Subject<'_>, now: Timestamp) {
         for refused in self.refused.iter_mut().filter(|refused| refused.applies_to(subject)) {
-            refused.tried = now;
+            (refused.tried, refused.trier) = (now, Some(uid.to_owned()));
         }
         if self.is_unproven(subject) {
             self.probes.insert(subject.card(), Probe { uid: uid.to_owned(), sent: now });
@@ -119,6 +129,15 @@ impl InstanceTypeGate {
         failure: Option<&Failure>,
         now: Timestamp,
     ) -> bool {
+        let own = self.refused.iter_mut().filter(|refused| refused.trier.as_deref() == Some(uid));
+        match (call, result) {
+            (Call::Create, Err(_)) => own.for_each(|refused| {
+                refused.trier = None;
+                refused.tried = now.saturating_sub(EVERY).and_then(|at| at.checked_add(AGAIN)).unwrap_or(now);
+            }),
+            (Call::Attach, _) => own.for_each(|refused| refused.trier = None),
+            _ => {}
+        }
         match (call, result) {
             (Call::Attach, Ok(())) => self.accept(uid, subject),
             // The ENIs that wait for this one are woken to report the refusal.
@@ -133,13 +152,22 @@ impl InstanceTypeGate {
 
     /// EC2 has attached the ENI: what it refused to a smaller one concerns one instance only, for example because of its volumes.
     fn accept(&mut self, uid: &str, subject: &Subject<'_>) -> bool {
+        self.has_attached(subject);
+        let before = self.refused.len();
+        self.refused.retain(|refused| !refused.applies_to(subject));
+        self.end_probe(uid, subject) || self.refused.len() < before
+    }
+
+    fn has_attached(&mut self, subject: &Subject<'_>) {
         let accepted = self.accepted.entry(subject.card()).or_default();
         accepted.on_card = accepted.on_card.max(subject.on_card);
         accepted.in_all = accepted.in_all.max(subject.in_all);
         accepted.index = accepted.index.max(subject.index);
-        let before = self.refused.len();
-        self.refused.retain(|refused| !refused.applies_to(subject));
-        self.end_probe(uid, subject) || self.refused.len() < before
+    }
+
+    /// The number of refused limits that hold Creates back.
+    pub fn closed(&self) -> usize {
+        self.refused.len()
     }
 
     /// Records a refusal, if a limit of the type is the cause. True if so.
@@ -155,9 +183,13 @@ impl InstanceTypeGate {
                 known.failure = failure.clone();
                 known.tried = known.tried.max(tried);
             }
-            None => {
-                self.refused.push(Refused { kind: subject.kind.to_owned(), limit, failure: failure.clone(), tried })
-            }
+            None => self.refused.push(Refused {
+                kind: subject.kind.to_owned(),
+                limit,
+                failure: failure.clone(),
+                tried,
+                trier: None,
+            }),
         }
         true
     }

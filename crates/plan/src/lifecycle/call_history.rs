@@ -68,7 +68,7 @@ impl CallHistory {
     }
 
     /// Whether a user has asked for a new try after this time.
-    pub(super) fn is_woken_after(&self, at: Timestamp) -> bool {
+    pub fn is_woken_after(&self, at: Timestamp) -> bool {
         self.woken.is_some_and(|woken| woken > at)
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Drain {
     ec2: Option<Ec2Audit>,
     changes: BoxStream<'static, WatchResult>,
     owned: Option<OwnedEnis>,
+    /// The URL of the API server.
+    server: String,
     pub removal: Removal,
 }
 
@@ -57,14 +59,14 @@ impl Drain {
             Some(ec2) => Some(ec2.owned().await.map_err(|why| text::audit_failed(&why))?),
             None => None,
         };
-        Ok(Self { kube, ec2, changes, owned, removal })
+        Ok(Self { kube, ec2, changes, owned, server: config.cluster_url.to_string(), removal })
     }
 
     /// What will be removed.
     pub fn announcement(&self) -> String {
         let scope = &self.removal.scope;
         let owned = self.owned.as_ref().map(|owned| left::left(scope, &owned.enis, &[]).len() + owned.without_id);
-        text::announcement(&self.removal, owned)
+        text::announcement(&self.removal, &self.server, owned)
     }
 
     /// Whether a controller leads.

@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 /// How many ENIs one list names. The rest is counted.
 const MOST_NAMED: usize = 10;
 
-/// What will be removed. `owned`: how many ENIs with the tag of this cluster EC2 shows; None if nobody asked EC2.
-pub(super) fn announcement(removal: &Removal, owned: Option<usize>) -> String {
+/// What will be removed, from the cluster with this API server. `owned`: how many ENIs with the tag of this cluster EC2 shows; None
+/// if nobody asked EC2.
+pub(super) fn announcement(removal: &Removal, server: &str, owned: Option<usize>) -> String {
     let (nodeenis, attachments) = (removal.nodeenis_left(), removal.attachments_left());
     let mut by_nodeeni: BTreeMap<&str, Vec<&AttachmentObject>> = BTreeMap::new();
     for nodeeni in &nodeenis {
@@ -19,7 +20,7 @@ pub(super) fn announcement(removal: &Removal, owned: Option<usize>) -> String {
     for attachment in &attachments {
         by_nodeeni.entry(&attachment.nodeeni).or_default().push(attachment);
     }
-    let mut text = String::from("To be removed:\n");
+    let mut text = format!("To be removed from the cluster at {server}:\n");
     for (name, enis) in by_nodeeni {
         let nodes: BTreeSet<&str> = enis.iter().map(|attachment| attachment.node.as_str()).collect();
         let note = match nodeenis.iter().find(|nodeeni| nodeeni.name == name) {
@@ -182,11 +183,12 @@ mod tests {
     #[test]
     fn it_says_beforehand_what_it_removes() {
         let all = [attachment("1", "n1", "a"), attachment("2", "n2", "a"), attachment("3", "n1", "old")];
-        let text = announcement(&begun(Scope::Cluster, &["a", "b"], &all), Some(4));
+        let server = "https://10.0.0.1:6443/";
+        let text = announcement(&begun(Scope::Cluster, &["a", "b"], &all), server, Some(4));
         assert_eq!(
             text,
-            "To be removed:\n  NodeENI a: 2 ENIs on 2 nodes\n  NodeENI b: 0 ENIs on 0 nodes\n  NodeENI old: 1 ENI on 1 node (the \
-             NodeENI is gone already)\nIn all 2 NodeENIs and 3 ENIs. Each ENI is detached from its instance and deleted, also \
+            "To be removed from the cluster at https://10.0.0.1:6443/:\n  NodeENI a: 2 ENIs on 2 nodes\n  NodeENI b: 0 ENIs on 0 \
+             nodes\n  NodeENI old: 1 ENI on 1 node (the NodeENI is gone already)\nIn all 2 NodeENIs and 3 ENIs. Each ENI is detached from its instance and deleted, also \
              while pods use it.\nEC2 shows 4 ENIs with the tag of this cluster.\n"
         );
     }

@@ -13,11 +13,13 @@ use std::time::Duration;
 const INSTANCES: [&str; 2] = ["i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2"];
 const LONG: Duration = Duration::from_secs(180);
 
-/// Refuses each write of a status. The controller then reads the object, because another client may have changed it.
-const NO_STATUS: &str = "
+/// Refuses each write of the status of this kind. The controller then reads the object, because another client may have changed it.
+fn no_status(kind: &str) -> String {
+    format!(
+        "
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
-metadata: {name: no-status}
+metadata: {{name: no-status-{kind}}}
 spec:
   failurePolicy: Fail
   matchConstraints:
@@ -25,15 +27,17 @@ spec:
     - apiGroups: [networking.k8s.aws]
       apiVersions: ['*']
       operations: [UPDATE]
-      resources: [nodeenis/status, eniattachments/status]
+      resources: [{kind}/status]
   validations:
   - expression: 'false'
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
-metadata: {name: no-status}
-spec: {policyName: no-status, validationActions: [Deny]}
-";
+metadata: {{name: no-status-{kind}}}
+spec: {{policyName: no-status-{kind}, validationActions: [Deny]}}
+"
+    )
+}
 
 fn one() -> String {
     let spec = [format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]"), "deviceIndex: 1".to_owned()];
@@ -58,19 +62,22 @@ fn every_right_of_the_chart_is_used() -> Result<(), Failure> {
     environment.attached(INSTANCES[0], &[1], SOON)?;
     environment.condition("one", "Ready", "True", SOON)?;
 
-    environment.apply(NO_STATUS)?;
-    // A new policy takes some seconds to be loaded.
-    thread::sleep(Duration::from_secs(5));
-    environment.kubectl(&["label", "node", "node1", "ng-"])?;
-    environment.until("both kinds are read after a refused write", LONG, || {
-        let requests = environment.requests()?;
-        let is_read = |kind: &str| requests.iter().any(|request| request.verb == "get" && request.resource == kind);
-        let done = is_read("nodeenis") && is_read("eniattachments");
-        if done { Ok(()) } else { Err(format!("{requests:#?}").into()) }
-    })?;
-    for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
-        environment.kubectl(&["delete", kind, "no-status"])?;
+    // An ENI is detached only after the NodeENI's status counts the removal, so the kinds are refused one after the other.
+    for (kind, label) in [("eniattachments", "ng-"), ("nodeenis", "ng=multi-eni")] {
+        environment.apply(&no_status(kind))?;
+        // A new policy takes some seconds to be loaded.
+        thread::sleep(Duration::from_secs(5));
+        environment.kubectl(&["label", "node", "node1", label])?;
+        environment.until(&format!("{kind} are read after a refused write"), LONG, || {
+            let requests = environment.requests()?;
+            let done = requests.iter().any(|request| request.verb == "get" && request.resource == kind);
+            if done { Ok(()) } else { Err(format!("{requests:#?}").into()) }
+        })?;
+        for object in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+            environment.kubectl(&["delete", object, &format!("no-status-{kind}")])?;
+        }
     }
+    environment.kubectl(&["label", "node", "node1", "ng-"])?;
     environment.clean(LONG)?;
     environment.kubectl(&["delete", "nodeeni", "one", "--timeout=60s"])?;
 

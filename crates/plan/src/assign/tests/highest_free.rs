@@ -157,6 +157,54 @@ fn an_eni_that_lost_its_eniattachment_is_adopted_at_its_index() {
     assert!(adopts[0].spec.recovered && adopts[0].adopts.is_some());
 }
 
+#[test]
+fn an_eni_without_an_eniattachment_is_no_orphan_while_its_instance_is_not_looked_up() {
+    let mut world = world(vec![highest("a", &[SUBNET_A])], &[4]);
+    world.interfaces = None;
+    for is_known in [true, false] {
+        if !is_known {
+            world.catalog.instance_types.insert("m5.large".into(), None);
+        }
+        let waits = world.assign();
+        assert!(waits.needs.iter().any(|need| matches!(need, Need::LookupInterfaces(_))), "{waits:?}");
+        assert!(waits.of_nodeeni("uid-a").is_open_at((0, 3)) && waits.create.is_empty(), "{waits:?}");
+    }
+    // Without the limits of the type, an ENI that a lookup shows keeps its index.
+    let mut lost = eni(1);
+    lost.attachment = Some(attachment(AttachmentState::Attached));
+    lost.attachment.as_mut().unwrap().index = 3;
+    world.interfaces = World::new(Vec::new()).interfaces;
+    world.interfaces.as_mut().unwrap().enis = vec![foreign(50, 0), lost];
+    let adopts = world.assign();
+    assert_eq!(adopts.create.iter().map(|new| new.spec.request.device_index).collect::<Vec<_>>(), [3], "{adopts:?}");
+}
+
+#[test]
+fn an_eni_in_use_comes_before_an_eniattachment_that_has_none() {
+    let mut world = world(vec![highest("a", &[SUBNET_A])], &[4]);
+    shows(&mut world, &[0]);
+    world.settle();
+    assert_eq!(world.indexes(), [(SUBNET_A.to_owned(), 3)]);
+    // The API server was restored to a time before the ENI got index 2.
+    world.attachments[0].status = Default::default();
+    let mut lost = eni(1);
+    lost.attachment = Some(attachment(AttachmentState::Attached));
+    lost.attachment.as_mut().unwrap().index = 2;
+    world.interfaces.as_mut().unwrap().enis.push(lost);
+    assert_eq!(world.assign().slots["uid-a"], BTreeSet::from([(0, 2)]));
+}
+
+#[test]
+fn an_eniattachment_that_cannot_be_read_keeps_its_index() {
+    let mut world = world(vec![highest("a", &[SUBNET_A])], &[4]);
+    shows(&mut world, &[0]);
+    world.settle();
+    world.attachments[0].unreadable = Some("no spec".to_owned());
+    world.attachments[0].request.subnet_id = String::new();
+    let assignment = world.assign();
+    assert!(assignment.create.is_empty() && assignment.delete.is_empty(), "{assignment:?}");
+}
+
 /// The VPC CNI is on the instance, by the tag of its ENI.
 #[test]
 fn an_exact_index_that_the_vpc_cni_takes_next_is_marked() {

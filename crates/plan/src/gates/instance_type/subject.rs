@@ -55,7 +55,7 @@ impl<'a> Subject<'a> {
         let ipv6 = request.ipv6_address_count.or(request.ipv6_prefix_count).unwrap_or(0);
         Self {
             kind,
-            is_known: described.is_none_or(Option::is_some),
+            is_known: limits.is_some(),
             most: most.and_then(|most| usize::try_from(most).ok()),
             on,
             index,

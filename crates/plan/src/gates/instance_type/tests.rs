@@ -144,7 +144,7 @@ fn a_refusal_that_known_limits_explain_concerns_one_instance() {
 fn a_new_process_restores_the_refusals_from_the_statuses() {
     let full = refusal("AttachmentLimitExceeded", "Interface count 3 exceeds the limit for m9.large");
     let third = subject(2, 3, true);
-    let gate = InstanceTypeGate::from_histories([(third, failure(&full, 100))].into_iter());
+    let gate = InstanceTypeGate::from_statuses([].into_iter(), [(third, failure(&full, 100))].into_iter());
     assert!(matches!(gate.holds_back("b", &third, at(200)), Some(Hold::Refused(_, next)) if next == at(3700)));
     assert_eq!(gate.holds_back("b", &third, at(3700)), None);
 }
@@ -174,4 +174,27 @@ fn the_subject_counts_the_interfaces_and_the_older_eniattachments() {
     let limits = crate::observed::InstanceLimits { enis: 4, cards: vec![4], ipv4_per_eni: 10, ipv6_per_eni: 10 };
     catalog.instance_types.insert("m9.large".to_owned(), Some(limits));
     assert_eq!((of(&first, &catalog).is_known, of(&first, &catalog).most), (true, Some(4)));
+}
+
+#[test]
+fn after_a_restart_an_attached_eni_shows_that_a_refused_number_concerns_one_instance() {
+    let full = refusal("AttachmentLimitExceeded", "Interface count 3 exceeds the limit for m9.large");
+    let failed = || [(subject(2, 3, true), failure(&full, 100))].into_iter();
+    let gate = InstanceTypeGate::from_statuses([subject(2, 3, true)].into_iter(), failed());
+    assert!(gate.closed() == 0 && gate.holds_back("b", &subject(2, 3, true), at(101)).is_none());
+    let gate = InstanceTypeGate::from_statuses([subject(1, 2, true)].into_iter(), failed());
+    assert!(gate.closed() == 1 && gate.holds_back("b", &subject(2, 3, true), at(101)).is_some());
+}
+
+#[test]
+fn the_hourly_try_is_not_held_back_itself_and_is_repeated_if_its_create_fails() {
+    let mut gate = InstanceTypeGate::default();
+    let third = subject(2, 3, true);
+    refuse(&mut gate, "a", &third, 0);
+    gate.sent("b", &third, at(3600));
+    assert_eq!(gate.holds_back("b", &third, at(3601)), None, "its own Create may wait for the rate limiter");
+    assert!(gate.holds_back("c", &third, at(3601)).is_some());
+    gate.answered("b", &third, Call::Create, &refusal("RequestLimitExceeded", ""), None, at(3602));
+    assert!(gate.holds_back("c", &third, at(3661)).is_some() && gate.holds_back("b", &third, at(3661)).is_some());
+    assert_eq!(gate.holds_back("c", &third, at(3662)), None, "a minute later another one may try");
 }

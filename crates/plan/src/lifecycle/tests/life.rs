@@ -106,6 +106,8 @@ fn an_observation_is_valid_for_two_and_a_half_resyncs() {
     assert_eq!(action(1, 181), Action::LookupById(eni(1).id));
     assert!(matches!(action(100, 280), Action::Detach { .. }), "the resync takes 100 s");
     assert_eq!(action(100, 281), Action::LookupById(eni(1).id));
+    assert!(matches!(action(1800, 630), Action::Detach { .. }));
+    assert_eq!(action(1800, 631), Action::LookupById(eni(1).id), "ten minutes at most");
 }
 
 #[test]
