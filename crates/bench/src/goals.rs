@@ -112,7 +112,7 @@ pub fn judge(all: &Results) -> Vec<Goal> {
             made_of: WRITES,
         },
         Goal {
-            goal: "Events about Nodes for each ENIAttachment, 1 at most",
+            goal: "Events for each ENIAttachment, 1 at most",
             measured: at_most(1.0, worst(Piece::Attach, &|m| per(m.events, m.enis))),
             by: VIRTUAL,
             made_of: WRITES,

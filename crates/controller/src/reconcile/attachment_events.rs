@@ -1,5 +1,6 @@
-//! The Events on an ENIAttachment: when it becomes Ready, and when it is blocked. As for a NodeENI, an Event comes with the first
-//! try to write the status, and is not repeated while the phase and the reason stay.
+//! The Events on an ENIAttachment: when it is blocked, and when it goes on after that. An ENI that is attached without a problem has
+//! one Event, which is about the Node. As for a NodeENI, an Event comes with the first try to write the status, and is not repeated
+//! while the phase and the reason stay.
 
 use super::reconciler::Reconciler;
 use crate::events::{NewEvent, Regarding};
@@ -24,8 +25,11 @@ fn event_of(attachment: &Attachment, status: &EniAttachmentStatus) -> Option<New
         let regarding = Regarding::Attachment { name: attachment.name.clone(), uid: attachment.uid.clone() };
         Some(NewEvent { regarding, warning, reason, action, note })
     };
-    if is.holds && !was.as_ref().is_some_and(|was| was.holds) {
+    if was_blocked && is.holds {
         return event(false, "Attached", "Attach", is.message.to_owned());
+    }
+    if was_blocked && status.phase != Phase::Blocked {
+        return event(false, "Unblocked", "Reconcile", format!("{}: {}", is.reason, is.message));
     }
     if status.phase == Phase::Blocked && !(was_blocked && was.is_some_and(|was| was.reason == is.reason)) {
         return event(true, "Blocked", "Reconcile", format!("{}: {}", is.reason, is.message));
@@ -71,10 +75,15 @@ mod tests {
     }
 
     #[test]
-    fn an_event_comes_when_it_becomes_ready_and_not_again() {
-        let (new, attached) =
-            (EniAttachmentStatus::default(), status(Phase::Attached, true, "Ready", "eni-1 is attached"));
-        assert_eq!(event(new, &attached), Some((false, "Attached", "eni-1 is attached".to_owned())));
+    fn an_event_comes_when_it_goes_on_after_a_problem_and_not_again() {
+        let blocked = || status(Phase::Blocked, false, "SubnetFull", "no address");
+        let attached = status(Phase::Attached, true, "Ready", "eni-1 is attached");
+        assert_eq!(event(EniAttachmentStatus::default(), &attached), None, "the Event is about the Node");
+        assert_eq!(event(blocked(), &attached), Some((false, "Attached", "eni-1 is attached".to_owned())));
+        let attaching = status(Phase::Attaching, false, "Attaching", "EC2 is attaching eni-1");
+        let unblocked = Some((false, "Unblocked", "Attaching: EC2 is attaching eni-1".to_owned()));
+        assert_eq!(event(blocked(), &attaching), unblocked);
+        assert_eq!(event(attaching, &attached), None);
         let changed = status(Phase::Attached, true, "Ready", "eni-1 is attached, and its tags differ");
         assert_eq!(event(attached, &changed), None);
     }
@@ -89,6 +98,6 @@ mod tests {
         assert_eq!(event(full("no address"), &full("still no address")), None);
         let refused = status(Phase::Blocked, false, "Unauthorized", "allow it");
         assert_eq!(event(full("a"), &refused), Some((true, "Blocked", "Unauthorized: allow it".to_owned())));
-        assert_eq!(event(refused, &pending()), None);
+        assert_eq!(event(refused, &pending()).map(|(warning, reason, _)| (warning, reason)), Some((false, "Unblocked")));
     }
 }

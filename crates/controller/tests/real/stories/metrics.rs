@@ -35,6 +35,9 @@ const MOVED_ELSEWHERE: &[(&str, &str)] = &[
     ("multi_eni_wrong_place", "the test above"),
 ];
 
+/// The gate of permissions lets one call try each minute.
+const LONG: Duration = Duration::from_secs(120);
+
 /// The metrics in the table of the reference: the name without `_total`, and the type.
 fn documented() -> BTreeMap<String, String> {
     let (_, table) = REFERENCE.split_once("|---|---|---|---|---|\n").unwrap_or_default();
@@ -56,7 +59,7 @@ fn spec(name: &str, index: u32) -> String {
 
 /// Waits until `kubectl describe` shows an Event of this type with these words for the only ENIAttachment of a NodeENI.
 fn has_event(environment: &Environment, nodeeni: &str, kind: &str, words: &[&str]) -> Result<(), Failure> {
-    environment.until(&format!("a {kind} Event of the ENIAttachment of {nodeeni} with {words:?}"), SOON, || {
+    environment.until(&format!("a {kind} Event of the ENIAttachment of {nodeeni} with {words:?}"), LONG, || {
         let list = environment.get(&["eniattachments"])?;
         let items = list["items"].as_array().cloned().unwrap_or_default();
         let of_it = items.iter().find(|item| item["spec"]["nodeENIName"] == nodeeni);
@@ -91,7 +94,6 @@ fn every_metric_is_parsed_by_prometheus_client_and_moves() -> Result<(), Failure
     let throttled = environment.account.inject_once("AttachNetworkInterface", Fault::Throttle);
     throttled.recv_timeout(SOON).map_err(|e| environment.failed(&format!("no Attach: {e}")))?;
     environment.condition("good", "Ready", "True", SOON)?;
-    has_event(&environment, "good", "Normal", &["Attached", "device index 1"])?;
     environment.idle()?;
     scrapes.scrape(&environment, 0)?;
     let good = |name: &str| scrapes.value(&format!("multi_eni_nodeeni_{name}"), &[("nodeeni", "good")]);
@@ -126,7 +128,10 @@ fn every_metric_is_parsed_by_prometheus_client_and_moves() -> Result<(), Failure
     ] {
         environment.assert_eq(name, scrapes.value(name, &[label]), 1.0);
     }
-    environment.kubectl(&["delete", "nodeeni", "denied", "--timeout=30s"])?;
+    environment.account.ec2.allow("CreateNetworkInterface");
+    has_event(&environment, "denied", "Normal", &["Unblocked", "Attaching"])?;
+    environment.condition("denied", "Ready", "True", LONG)?;
+    environment.kubectl(&["delete", "nodeeni", "denied", "--timeout=60s"])?;
     environment.until("no time series of the deleted NodeENI", SOON, || {
         scrapes.scrape(&environment, 0)?;
         let left = scrapes.last.iter().find(|(_, labels, _)| labels["nodeeni"] == "denied");
