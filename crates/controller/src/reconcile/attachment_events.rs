@@ -98,6 +98,9 @@ mod tests {
         assert_eq!(event(full("no address"), &full("still no address")), None);
         let refused = status(Phase::Blocked, false, "Unauthorized", "allow it");
         assert_eq!(event(full("a"), &refused), Some((true, "Blocked", "Unauthorized: allow it".to_owned())));
-        assert_eq!(event(refused, &pending()).map(|(warning, reason, _)| (warning, reason)), Some((false, "Unblocked")));
+        assert_eq!(
+            event(refused, &pending()).map(|(warning, reason, _)| (warning, reason)),
+            Some((false, "Unblocked"))
+        );
     }
 }
