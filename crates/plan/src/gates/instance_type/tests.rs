@@ -168,7 +168,7 @@ fn the_subject_counts_the_interfaces_and_the_older_eniattachments() {
         (2, 3, 3),
         "with the primary interface, and without the ENI that is held back"
     );
-    assert_eq!((one.addresses, one.is_known, one.most), ((1, 0), true, None), "the type was not looked up");
+    assert_eq!((one.addresses, one.is_known, one.most), ((1, 0), false, None), "the type was not looked up");
     catalog.instance_types.insert("m9.large".to_owned(), None);
     assert!(!of(&first, &catalog).is_known);
     let limits = crate::observed::InstanceLimits { enis: 4, cards: vec![4], ipv4_per_eni: 10, ipv6_per_eni: 10 };
