@@ -163,6 +163,7 @@ impl World {
             pods: Pods::Unasked,
             is_held: &|_| false,
             is_attached: &|_| false,
+            is_created: &|_| false,
             permits: &self.permits,
             removals: &self.removals,
             refused_attach: &Default::default(),

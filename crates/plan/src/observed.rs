@@ -55,7 +55,7 @@ pub struct ObservedSubnet {
     pub name: Option<String>,
     /// All tags that EC2 shows. Of a subnet that another account shares, EC2 shows none of the owner's.
     pub tags: StringMap,
-    /// Whether the last two Describes that showed the subnet showed the same tags.
+    /// Whether the Describes that showed the subnet have shown the same tags for minutes (three, see `ec2/src/catalog/state.rs`).
     pub tags_confirmed: bool,
     /// Free IPv4 addresses at the time of the Describe.
     pub free_addresses: i32,
@@ -98,7 +98,7 @@ impl CatalogLookup {
 pub struct TaggedGroups {
     /// VPC and ID of each group, in every VPC.
     pub groups: BTreeSet<(String, SecurityGroupId)>,
-    /// Whether the last two answers showed the same groups.
+    /// Whether the answers have shown the same groups for minutes (three, see `ec2/src/catalog/state.rs`).
     pub is_confirmed: bool,
 }
 

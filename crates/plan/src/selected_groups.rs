@@ -1,5 +1,5 @@
 //! The security groups that `securityGroupSelectorTerms` select in one VPC, by what the catalog knows. No group is taken off an ENI
-//! before two answers of EC2 in a row have shown the same groups, so one partial answer interrupts no traffic.
+//! before EC2 has shown the same groups for minutes, and a group for each term: partial answers of seconds interrupt no traffic.
 
 use crate::ec2_terms::{GroupTerm, TagTerm};
 use crate::observed::Ec2Catalog;
@@ -53,9 +53,11 @@ impl Ec2Catalog {
                     None => names.push(name.clone()),
                 },
                 GroupTerm::Tags(term) => match self.groups_tagged.get(term) {
-                    Some(found) => {
-                        is_confirmed &= found.is_confirmed;
-                        groups.extend(in_vpc(&found.groups));
+                    // Tags that no group of the VPC has may have been moved, or another account answers.
+                    Some(known) => {
+                        let found = in_vpc(&known.groups);
+                        is_confirmed &= known.is_confirmed && !found.is_empty();
+                        groups.extend(found);
                     }
                     None => tags.push(term.clone()),
                 },
@@ -129,5 +131,20 @@ mod tests {
         assert_eq!(of(&[1], false, &both), None, "a partial answer takes no group off");
         assert_eq!(of(&[1], true, &both), Some(one.to_vec()));
         assert_eq!(of(&[3], false, &both), None);
+    }
+
+    /// Another account's answer has no group of this VPC, however often it is given.
+    #[test]
+    fn a_term_that_selects_no_group_of_the_vpc_takes_no_group_off() {
+        let mut catalog = Ec2Catalog::default();
+        let terms = [GroupTerm::Id(id(1)), GroupTerm::Tags(term("a"))];
+        catalog.groups_tagged.insert(term("a"), tagged([], true));
+        let selected = catalog.selected_groups(&terms, "vpc-1").unwrap();
+        assert_eq!((selected.groups.as_slice(), selected.is_confirmed), ([id(1)].as_slice(), false));
+        assert_eq!(selected.clone().for_eni(&[id(1), id(2)]), None);
+        assert_eq!(selected.for_eni(&[]), Some(vec![id(1)]), "a group is added all the same");
+        catalog.groups_tagged.insert(term("a"), tagged([3], true));
+        let selected = catalog.selected_groups(&terms, "vpc-1").unwrap();
+        assert_eq!(selected.for_eni(&[id(1), id(2)]), Some(vec![id(1), id(3)]));
     }
 }

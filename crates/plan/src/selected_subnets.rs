@@ -1,5 +1,5 @@
 //! Which subnets `subnetSelectorTerms` select, by what the catalog knows. A subnet that an ENI is in counts as selected until EC2 has
-//! shown the subnet itself, twice and with the same tags, and these match no term: its absence from an answer proves nothing.
+//! shown the subnet itself with the same tags for minutes, and these match no term: its absence from an answer proves nothing.
 
 use crate::ec2_terms::{SubnetTerm, TagTerm};
 use crate::observed::{Ec2Catalog, ObservedSubnet};
@@ -12,7 +12,7 @@ pub enum Selection {
     Selected,
     /// No term matches, for certain.
     NotSelected,
-    /// No term is known to match, and EC2 has not shown the subnet's tags twice.
+    /// No term is known to match, and EC2 has not shown the same tags of the subnet for minutes.
     Unknown,
 }
 
@@ -69,7 +69,7 @@ mod tests {
     use crate::string_map::StringMap;
 
     #[test]
-    fn a_subnet_is_not_selected_only_if_ec2_has_shown_its_tags_twice() {
+    fn a_subnet_is_not_selected_only_if_its_tags_are_confirmed() {
         let mut catalog = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]).catalog;
         let id = SubnetId::parse(SUBNET_A).unwrap();
         let tags = TagTerm::read(None, &[("tier".to_owned(), "db".to_owned())].into()).unwrap();

@@ -35,6 +35,8 @@ impl Reconciler {
                     // If the last resync shows ENIs again, the next one without any raises a new doubt.
                     self.place_proven_at = (self.deps.ec2.resynced() == 0).then_some(since);
                     self.deps.ec2.note_home(since);
+                    // Nothing may have been reported, but another account may have answered for a while.
+                    self.deps.ec2.forget_tags();
                 }
                 if !self.halted.is_empty() {
                     self.halted.clear();

@@ -68,6 +68,7 @@ impl Reconciler {
             },
             is_held: &|eni| self.store.is_held(eni),
             is_attached: &|attachment| self.shows_attached(attachment),
+            is_created: &|attachment| self.has_created_eni(attachment),
             permits: &self.permits,
             removals: &self.removals,
             refused_attach: &self.refused_attach,
@@ -75,6 +76,11 @@ impl Reconciler {
             settings: &self.deps.settings,
             now: self.now(),
         })
+    }
+
+    /// Whether this process created an ENI for this ENIAttachment.
+    fn has_created_eni(&self, attachment: &Attachment) -> bool {
+        self.call_histories.get(&attachment.uid).is_some_and(|call_history| call_history.created_eni.is_some())
     }
 
     /// Whether EC2 shows the ENI of this ENIAttachment attached to its instance.

@@ -10,10 +10,16 @@ use jiff::Timestamp;
 use multi_eni_api::ids::SubnetId;
 use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::ec2_terms::TagTerm;
-use multi_eni_plan::observed::{CatalogLookup, ObservedSubnet, TaggedGroups};
+use multi_eni_plan::observed::{CatalogLookup, ObservedSubnet};
 use std::collections::BTreeSet;
 
 impl Ec2 {
+    /// Drops what EC2 has answered to the tags of terms. To be called when a doubt about the account or Region ends, also if it
+    /// was never reported: another account may have answered for a while.
+    pub fn forget_tags(&self) {
+        lock(&self.inner.catalog).forget_tags();
+    }
+
     pub(crate) async fn fetch_subnets(&self, ids: BTreeSet<SubnetId>) -> Result<(), CallError> {
         let answer = self.subnets("subnet-id", ids.iter().map(SubnetId::as_str)).await;
         self.inner.subnet_ids.answered(&ids);
@@ -55,7 +61,7 @@ impl Ec2 {
         result
     }
 
-    /// Describes the groups of each term. A term whose groups are not confirmed is asked for again at once, which is a second later.
+    /// Describes the groups of each term.
     pub(crate) async fn fetch_tagged_groups(&self, terms: BTreeSet<TagTerm>) -> Result<(), CallError> {
         let mut result = Ok(());
         for term in &terms {
@@ -67,10 +73,6 @@ impl Ec2 {
             let learned = self.learn(CatalogLookup::GroupsByTags, answer, |state, (at, found)| {
                 state.apply_tagged_groups(at, term, found)
             });
-            let is_open = |known: &TaggedGroups| !known.is_confirmed;
-            if learned.is_ok() && lock(&self.inner.catalog).catalog().groups_tagged.get(term).is_some_and(is_open) {
-                self.inner.group_tags.request(term.clone());
-            }
             result = result.and(learned);
         }
         result

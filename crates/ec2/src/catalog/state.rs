@@ -10,6 +10,12 @@ use multi_eni_plan::observed::{CatalogLookup, Ec2Catalog, InstanceLimits, Observ
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// How long EC2 must have shown the same groups for a term, or the same tags of a subnet, before an ENI may lose a group or its
+/// subnet for it. A replica of EC2 may lag for seconds, and a tag that is moved may be on nothing for a while. Credentials of
+/// another account raise a doubt at the next resync, which is a minute later, and what they showed is forgotten. The names in use
+/// are looked up every three to four minutes, so the second or third such lookup confirms; none is sent for this.
+const CONFIRMED_AFTER: SignedDuration = SignedDuration::from_mins(3);
+
 /// A lookup whose answer becomes stale.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CatalogQuery {
@@ -20,11 +26,15 @@ pub(crate) enum CatalogQuery {
     SubnetTags(TagTerm),
 }
 
-/// The known facts, and when each lookup was last answered.
+/// The known facts, when each lookup was last answered, and since when EC2 has shown the same.
 #[derive(Debug, Default)]
 pub(crate) struct CatalogState {
     catalog: Arc<Ec2Catalog>,
     answered: BTreeMap<CatalogQuery, Timestamp>,
+    /// Start of the first Describe that showed the groups that each term has now, without other groups since.
+    groups_since: BTreeMap<TagTerm, Timestamp>,
+    /// Start of the first Describe that showed the tags that each subnet has now, without other tags since.
+    tags_since: BTreeMap<SubnetId, Timestamp>,
 }
 
 impl CatalogState {
@@ -43,16 +53,38 @@ impl CatalogState {
         let catalog = Arc::make_mut(&mut self.catalog);
         catalog.missing_subnets.clear();
         catalog.subnets_named.clear();
-        catalog.subnets_tagged.clear();
         catalog.groups_named.clear();
-        catalog.groups_tagged.clear();
-        catalog.subnets.values_mut().for_each(|subnet| subnet.tags_confirmed = false);
         catalog.instance_types.retain(|_, limits| limits.is_some());
+        self.forget_tags();
         self.answered.clear();
     }
 
+    /// Drops the answers to the tags of terms. No groups and no tags are confirmed then.
+    pub fn forget_tags(&mut self) {
+        let catalog = Arc::make_mut(&mut self.catalog);
+        catalog.subnets_tagged.clear();
+        catalog.groups_tagged.clear();
+        catalog.subnets.values_mut().for_each(|subnet| subnet.tags_confirmed = false);
+        self.groups_since.clear();
+        self.tags_since.clear();
+        self.answered.retain(|query, _| !matches!(query, CatalogQuery::GroupTags(_) | CatalogQuery::SubnetTags(_)));
+    }
+
+    /// Notes since when EC2 has shown the tags of these subnets, and whether that confirms them. To be called before the subnets
+    /// are added to the catalog.
+    fn confirm_tags(&mut self, found: &mut [ObservedSubnet]) {
+        for subnet in found {
+            let shows_same = self.catalog.subnets.get(&subnet.id).is_some_and(|known| known.tags == subnet.tags);
+            let since = self.tags_since.get(&subnet.id).filter(|_| shows_same);
+            let since = since.map_or(subnet.as_of, |since| subnet.as_of.min(*since));
+            subnet.tags_confirmed = subnet.as_of.duration_since(since) >= CONFIRMED_AFTER;
+            self.tags_since.insert(subnet.id.clone(), since);
+        }
+    }
+
     /// Applies a lookup of subnets by ID that began at `at`. Returns whether the facts changed.
-    pub fn apply_subnets(&mut self, at: Timestamp, asked: &BTreeSet<SubnetId>, found: Vec<ObservedSubnet>) -> bool {
+    pub fn apply_subnets(&mut self, at: Timestamp, asked: &BTreeSet<SubnetId>, mut found: Vec<ObservedSubnet>) -> bool {
+        self.confirm_tags(&mut found);
         self.apply(|catalog, answered| {
             add_subnets(catalog, found);
             for id in asked {
@@ -67,7 +99,13 @@ impl CatalogState {
     }
 
     /// Applies a lookup of subnets by tag Name that began at `at`. Returns whether the facts changed.
-    pub fn apply_subnet_names(&mut self, at: Timestamp, asked: &BTreeSet<String>, found: Vec<ObservedSubnet>) -> bool {
+    pub fn apply_subnet_names(
+        &mut self,
+        at: Timestamp,
+        asked: &BTreeSet<String>,
+        mut found: Vec<ObservedSubnet>,
+    ) -> bool {
+        self.confirm_tags(&mut found);
         self.apply(|catalog, answered| {
             for name in asked {
                 let ids = found.iter().filter(|subnet| subnet.name.as_ref() == Some(name)).map(|s| s.id.clone());
@@ -82,7 +120,8 @@ impl CatalogState {
     }
 
     /// Applies a lookup of subnets by the tags of a term that began at `at`. Returns whether the facts changed.
-    pub fn apply_tagged_subnets(&mut self, at: Timestamp, term: &TagTerm, found: Vec<ObservedSubnet>) -> bool {
+    pub fn apply_tagged_subnets(&mut self, at: Timestamp, term: &TagTerm, mut found: Vec<ObservedSubnet>) -> bool {
+        self.confirm_tags(&mut found);
         self.apply(|catalog, answered| {
             let ids = found.iter().map(|subnet| subnet.id.clone()).collect();
             catalog.subnets_tagged.insert(term.clone(), ids);
@@ -108,15 +147,18 @@ impl CatalogState {
     }
 
     /// Applies a lookup of groups by the tags of a term that began at `at`; `found` is (VPC, ID). Returns whether the facts
-    /// changed. The groups are confirmed once two answers in a row show the same.
+    /// changed. The groups are confirmed by an answer that shows what EC2 has shown for [`CONFIRMED_AFTER`].
     pub fn apply_tagged_groups(
         &mut self,
         at: Timestamp,
         term: &TagTerm,
         groups: BTreeSet<(String, SecurityGroupId)>,
     ) -> bool {
+        let shows_same = self.catalog.groups_tagged.get(term).is_some_and(|known| known.groups == groups);
+        let since = self.groups_since.get(term).filter(|_| shows_same).map_or(at, |since| at.min(*since));
+        self.groups_since.insert(term.clone(), since);
+        let is_confirmed = at.duration_since(since) >= CONFIRMED_AFTER;
         self.apply(|catalog, answered| {
-            let is_confirmed = catalog.groups_tagged.get(term).is_some_and(|known| known.groups == groups);
             catalog.groups_tagged.insert(term.clone(), TaggedGroups { groups, is_confirmed });
             answered.insert(CatalogQuery::GroupTags(term.clone()), at);
         })
@@ -156,7 +198,6 @@ fn add_subnets(catalog: &mut Ec2Catalog, found: Vec<ObservedSubnet>) {
         let known = catalog.subnets.get(&subnet.id);
         let more = known.is_some_and(|known| known.free_addresses < subnet.free_addresses);
         subnet.grown = if more { Some(subnet.as_of) } else { known.and_then(|known| known.grown) };
-        subnet.tags_confirmed = known.is_some_and(|known| known.tags == subnet.tags);
         catalog.missing_subnets.remove(&subnet.id);
         catalog.subnets.insert(subnet.id.clone(), subnet);
     }
@@ -293,32 +334,41 @@ mod tests {
     }
 
     #[test]
-    fn tags_of_a_subnet_are_confirmed_by_the_second_equal_answer_whichever_lookup_it_is() {
+    fn tags_of_a_subnet_are_confirmed_by_an_equal_answer_three_minutes_later_whichever_lookup_it_is() {
         let id = SubnetId::parse("subnet-00000001").unwrap();
         let term = TagTerm::read(Some("a"), &BTreeMap::new()).unwrap();
         let mut state = CatalogState::default();
         let is_confirmed = |state: &CatalogState| state.catalog().subnets[&id].tags_confirmed;
         assert!(state.apply_tagged_subnets(at(0), &term, vec![subnet(&id, "a", at(0))]));
         assert!(!is_confirmed(&state));
-        assert!(!state.apply_subnets(at(1), &BTreeSet::from([id.clone()]), vec![subnet(&id, "a", at(1))]));
+        assert!(!state.apply_subnets(at(179), &BTreeSet::from([id.clone()]), vec![subnet(&id, "a", at(179))]));
+        assert!(!is_confirmed(&state), "too early");
+        assert!(!state.apply_subnets(at(180), &BTreeSet::from([id.clone()]), vec![subnet(&id, "a", at(180))]));
         assert!(is_confirmed(&state));
         // An answer without the subnet leaves the subnet as it was shown last.
-        assert!(state.apply_tagged_subnets(at(2), &term, vec![]));
+        assert!(state.apply_tagged_subnets(at(182), &term, vec![]));
         assert!(is_confirmed(&state) && state.catalog().subnets_tagged[&term].is_empty());
         let before = state.catalog();
-        assert!(state.apply_subnets(at(3), &BTreeSet::from([id.clone()]), vec![subnet(&id, "b", at(3))]));
+        assert!(state.apply_subnets(at(183), &BTreeSet::from([id.clone()]), vec![subnet(&id, "b", at(183))]));
         assert!(!is_confirmed(&state), "other tags");
         assert!(names_changed(&before, &state.catalog()), "users of terms decide again");
         assert!(!names_changed(&state.catalog(), &state.catalog()));
-        // EC2 does not know the ID: the term is looked up again.
-        state.apply_tagged_subnets(at(4), &term, vec![subnet(&id, "a", at(4))]);
-        assert!(state.apply_subnets(at(5), &BTreeSet::from([id.clone()]), vec![]));
+        // A tag that is moved is on neither subnet for a while, and then back: the time begins again.
+        state.apply_tagged_subnets(at(184), &term, vec![subnet(&id, "a", at(184))]);
+        state.apply_tagged_subnets(at(363), &term, vec![subnet(&id, "a", at(363))]);
+        assert!(!is_confirmed(&state));
+        state.apply_subnet_names(at(364), &BTreeSet::from(["a".to_owned()]), vec![subnet(&id, "a", at(364))]);
+        assert!(is_confirmed(&state));
+        // EC2 does not know the ID: the term is looked up again, and the time begins again.
+        assert!(state.apply_subnets(at(365), &BTreeSet::from([id.clone()]), vec![]));
         assert!(state.catalog().subnets_tagged.is_empty());
-        assert!(state.is_stale(&CatalogQuery::SubnetTags(term), at(5), SignedDuration::from_secs(120)));
+        assert!(state.is_stale(&CatalogQuery::SubnetTags(term.clone()), at(365), SignedDuration::from_secs(120)));
+        state.apply_tagged_subnets(at(366), &term, vec![subnet(&id, "a", at(366))]);
+        assert!(!is_confirmed(&state));
     }
 
     #[test]
-    fn tagged_groups_are_confirmed_by_the_second_equal_answer() {
+    fn tagged_groups_are_confirmed_by_an_equal_answer_three_minutes_later() {
         let term = TagTerm::read(None, &[("team".to_owned(), "net".to_owned())].into()).unwrap();
         let group = |n: u32| ("vpc-1".to_owned(), SecurityGroupId::parse(&format!("sg-{n:08x}")).unwrap());
         let mut state = CatalogState::default();
@@ -327,17 +377,58 @@ mod tests {
             (changed, state.catalog().groups_tagged[&term].is_confirmed)
         };
         assert_eq!(answer(0, &[1, 2]), (true, false));
-        assert_eq!(answer(1, &[1, 2]), (true, true));
-        assert_eq!(answer(2, &[1, 2]), (false, true));
-        assert_eq!(answer(3, &[1]), (true, false), "a partial answer");
-        assert_eq!(answer(4, &[1, 2]), (true, false));
-        assert_eq!(answer(5, &[1, 2]), (true, true));
-        let query = CatalogQuery::GroupTags(term.clone());
-        assert!(!state.is_stale(&query, at(6), SignedDuration::from_secs(120)));
+        assert_eq!(answer(1, &[1, 2]), (false, false), "a replica that lags may answer again");
+        assert_eq!(answer(179, &[1, 2]), (false, false));
+        assert_eq!(answer(180, &[1, 2]), (true, true));
+        assert_eq!(answer(360, &[1, 2]), (false, true));
+        assert_eq!(answer(361, &[1]), (true, false), "a partial answer");
+        assert_eq!(answer(362, &[1]), (false, false), "and a second one");
+        assert_eq!(answer(363, &[1, 2]), (true, false), "the time begins again");
+        assert_eq!(answer(542, &[1, 2]), (false, false));
+        assert_eq!(answer(543, &[1, 2]), (true, true));
+        // The clock is set back: the answer counts from its own time.
+        assert_eq!(answer(100, &[1, 2]), (true, false));
+        assert_eq!(answer(280, &[1, 2]), (true, true));
+    }
+
+    #[test]
+    fn a_doubt_about_the_account_that_ends_leaves_nothing_confirmed_and_keeps_names_and_absences() {
+        let (id, gone) = (SubnetId::parse("subnet-00000001").unwrap(), SubnetId::parse("subnet-00000002").unwrap());
+        let term = TagTerm::read(Some("a"), &BTreeMap::new()).unwrap();
+        let groups = BTreeSet::from([("vpc-1".to_owned(), SecurityGroupId::parse("sg-00000001").unwrap())]);
+        let mut state = CatalogState::default();
+        for time in [at(0), at(180)] {
+            state.apply_tagged_groups(time, &term, groups.clone());
+            state.apply_tagged_subnets(time, &term, vec![subnet(&id, "a", time)]);
+        }
+        state.apply_subnets(at(180), &BTreeSet::from([gone.clone()]), vec![]);
+        state.apply_groups(at(180), &BTreeSet::from(["web".to_owned()]), vec![]);
+        let catalog = state.catalog();
+        assert!(catalog.groups_tagged[&term].is_confirmed && catalog.subnets[&id].tags_confirmed);
+        state.forget_tags();
+        let (catalog, valid) = (state.catalog(), SignedDuration::from_secs(120));
+        assert!(catalog.groups_tagged.is_empty() && catalog.subnets_tagged.is_empty());
+        assert!(!catalog.subnets[&id].tags_confirmed);
+        for query in [CatalogQuery::GroupTags(term.clone()), CatalogQuery::SubnetTags(term.clone())] {
+            assert!(state.is_stale(&query, at(181), valid), "{query:?}");
+        }
+        // Who uses no tags notices nothing.
+        assert!(catalog.missing_subnets.contains_key(&gone) && catalog.groups_named.contains_key("web"));
+        for query in [CatalogQuery::Subnet(gone), CatalogQuery::GroupName("web".to_owned())] {
+            assert!(!state.is_stale(&query, at(181), valid), "{query:?}");
+        }
+        // The same answers again are the first ones.
+        state.apply_tagged_groups(at(360), &term, groups.clone());
+        state.apply_tagged_subnets(at(360), &term, vec![subnet(&id, "a", at(360))]);
+        let catalog = state.catalog();
+        assert!(!catalog.groups_tagged[&term].is_confirmed && !catalog.subnets[&id].tags_confirmed);
+        state.apply_tagged_groups(at(540), &term, groups);
+        assert!(state.catalog().groups_tagged[&term].is_confirmed);
         state.forget_absences();
-        assert!(
-            state.catalog().groups_tagged.is_empty() && state.is_stale(&query, at(6), SignedDuration::from_secs(120))
-        );
+        let catalog = state.catalog();
+        assert!(catalog.groups_tagged.is_empty() && catalog.groups_named.is_empty());
+        assert!(catalog.missing_subnets.is_empty());
+        assert!(state.is_stale(&CatalogQuery::GroupTags(term), at(541), valid));
     }
 
     #[test]

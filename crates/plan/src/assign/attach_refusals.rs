@@ -22,6 +22,7 @@ const TRIED_AGAIN: SignedDuration = SignedDuration::from_hours(6);
 pub struct AttachRefusal {
     /// The Node's name.
     pub node: String,
+    nodeeni_uid: String,
     request: EniRequest,
     instance: Option<InstanceId>,
     kind: Option<String>,
@@ -44,6 +45,7 @@ impl AttachRefusal {
         let error = attachment.status.last_error.as_ref();
         Self {
             node: attachment.node.clone(),
+            nodeeni_uid: attachment.nodeeni_uid.clone(),
             request: attachment.request.clone(),
             instance: attachment.instance.clone(),
             kind: node.and_then(|node| node.instance_type.clone()),
@@ -65,19 +67,28 @@ impl AttachRefusal {
             })
     }
 
-    /// The subnet of the ENI.
-    pub(super) fn subnet(&self) -> &str {
-        &self.request.subnet_id
-    }
-
     /// Whether EC2 called the slot occupied although a lookup showed it free, and the ENIs of the instance are still the same.
     /// EC2 then hides what is in the slot, so another index must be chosen.
     pub(super) fn hides_an_occupant(&self, interfaces: &InstanceInterfaces, now: Timestamp) -> bool {
-        let is_young = self.at.saturating_add(TRIED_AGAIN).is_ok_and(|end| now < end);
+        self.is_young(now) && self.enis == enis(Some(interfaces)) && self.is_slot_taken()
+    }
+
+    fn is_young(&self, now: Timestamp) -> bool {
+        self.at.saturating_add(TRIED_AGAIN).is_ok_and(|end| now < end)
+    }
+
+    /// Whether EC2 refused because of the slot.
+    fn is_slot_taken(&self) -> bool {
         let (code, message) = self.words.split_once(": ").unwrap_or((&self.words, ""));
-        is_young
+        classify(Call::Attach, &CallError::recorded(code, message)) == Class::SlotTaken
+    }
+
+    /// Whether the instance, its type and its ENIs are the same as when EC2 refused, and the refusal is younger than six hours.
+    fn applies(&self, node: &ObservedNode, interfaces: &InstanceInterfaces, now: Timestamp) -> bool {
+        self.is_young(now)
+            && self.instance.as_ref() == node.instance.as_ref().ok()
+            && self.kind == node.instance_type
             && self.enis == enis(Some(interfaces))
-            && classify(Call::Attach, &CallError::recorded(code, message)) == Class::SlotTaken
     }
 
     /// EC2's code and message, if the refusal still applies: the request, the instance, its type and its ENIs are the same, and
@@ -89,14 +100,32 @@ impl AttachRefusal {
         interfaces: &InstanceInterfaces,
         now: Timestamp,
     ) -> Option<&str> {
-        let is_young = self.at.saturating_add(TRIED_AGAIN).is_ok_and(|end| now < end);
-        let same = is_young
-            && self.request == *request
-            && self.instance.as_ref() == node.instance.as_ref().ok()
-            && self.kind == node.instance_type
-            && self.enis == enis(Some(interfaces));
+        let same = self.request == *request && self.applies(node, interfaces, now);
         same.then_some(self.words.as_str())
     }
+}
+
+/// The subnet of the last ENI of a NodeENI that EC2 refused to attach on this Node and network card, if the refusal still applies.
+/// `index`: the device index that the spec asks for. None: any index may be chosen, so the record has the index that was chosen
+/// then, and a refusal because of the slot says nothing about the next index.
+pub(super) fn refused_subnet<'r>(
+    refusals: &'r AttachRefusals,
+    (node, nodeeni_uid): (&ObservedNode, &str),
+    (card, index): (i32, Option<i32>),
+    interfaces: &InstanceInterfaces,
+    now: Timestamp,
+) -> Option<&'r str> {
+    let is_at = |refused: &AttachRefusal| match index {
+        Some(index) => refused.request.device_index == index,
+        None => !refused.is_slot_taken(),
+    };
+    let counts = |refused: &&AttachRefusal| {
+        refused.nodeeni_uid == nodeeni_uid
+            && refused.request.network_card_index == card
+            && is_at(refused)
+            && refused.applies(node, interfaces, now)
+    };
+    refusals.values().filter(counts).max_by_key(|refused| refused.at).map(|refused| refused.request.subnet_id.as_str())
 }
 
 /// The ENIs on the instance when EC2 refused an Attach, by the first lookup that began after the refusal. The ENIAttachment is

@@ -46,6 +46,9 @@ pub struct Input<'a> {
     pub is_held: &'a dyn Fn(&ObservedEni) -> bool,
     /// Whether EC2 shows the ENI of an ENIAttachment as attached. The status of the ENIAttachment may be older.
     pub is_attached: &'a dyn Fn(&Attachment) -> bool,
+    /// Whether EC2 answered a Create of this process with an ENI for this ENIAttachment. The status may not name the ENI yet: it
+    /// is written with the answer of the Attach, which may wait for minutes.
+    pub is_created: &'a dyn Fn(&Attachment) -> bool,
     /// The nodes on which each NodeENI may replace outdated ENIs now.
     pub permits: &'a Permits,
     /// The nodes on which each NodeENI may lose ENIs now because of labels or an edit.

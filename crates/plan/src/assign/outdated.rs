@@ -88,9 +88,7 @@ impl<'a> NodePlanner<'a> {
         {
             let described = wanted.iter().find(|new| new.name == attachment.name);
             let fits = described.is_some_and(|new| same(&attachment.request, &new.spec.request));
-            // Of an ENIAttachment whose ENI waits for room, the terms may select another subnet.
-            let by_terms = nodeeni.spec.as_ref().is_ok_and(|spec| !spec.subnet_terms.is_empty());
-            let untouched = (attachment.never_created() || by_terms && waits_for_room(attachment))
+            let untouched = is_unmade(&input, nodeeni, attachment)
                 && described.is_some_and(|new| !is_asked_alike(&attachment.request, &new.spec.request));
             if untouched {
                 // No ENI exists, so replacing the ENIAttachment interrupts no traffic.
@@ -163,6 +161,13 @@ fn kept<'a>(
             return kept;
         }
     }
+}
+
+/// Whether no ENI of the ENIAttachment exists, so that another ENIAttachment may replace it at once: its Create failed, or it waits
+/// for room in its subnet and terms may select another subnet. The status may be older than EC2's answer to a Create.
+fn is_unmade(input: &Input<'_>, nodeeni: &NodeEni, attachment: &Attachment) -> bool {
+    let by_terms = nodeeni.spec.as_ref().is_ok_and(|spec| !spec.subnet_terms.is_empty());
+    (attachment.never_created() || by_terms && waits_for_room(attachment)) && !(input.is_created)(attachment)
 }
 
 /// Whether two Create requests are the same. An older CRD stores neither the CIDR, which is informational, nor the timeouts of

@@ -1,9 +1,9 @@
 //! Chooses the subnet of a NodeENI with `subnetSelectorTerms` on one Node. The choice is made once for each ENI and is stored in its
-//! ENIAttachment: free addresses and further subnets that match never move an ENI. Only for a new ENI, or for one that waits for
-//! room in a full subnet and was never made, the subnet with the most free addresses is taken.
+//! ENIAttachment: free addresses and further subnets that match never move an ENI. Only for a new ENI, or for one that has waited
+//! long for room in a full subnet and was never made, the subnet with the most free addresses is taken.
 
 use super::assignment::Need;
-use super::attach_refusals::AttachRefusal;
+use super::attach_refusals::refused_subnet;
 use super::planner::NodePlanner;
 use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
@@ -13,10 +13,10 @@ use crate::observed::{CatalogLookup, ObservedNode, ObservedSubnet};
 use crate::problem::Problem;
 use crate::selected_subnets::Selection;
 use jiff::{SignedDuration, Timestamp};
-use multi_eni_api::EniRequest;
 use multi_eni_api::conditions::types;
 use multi_eni_api::ids::SubnetId;
-use multi_eni_api::names::attachment_name;
+use multi_eni_api::names::short_digest;
+use multi_eni_api::{DeviceIndexPolicy, EniRequest};
 use std::cmp::Reverse;
 
 impl<'a> NodePlanner<'a> {
@@ -37,36 +37,43 @@ impl<'a> NodePlanner<'a> {
             // `check_unchosen_subnets` reports it if the ENI is attached.
             return Ok(self.choose((node, nodeeni), zone, spec)?.into_iter().take(1).collect());
         }
-        let is_open = self.input.is_in_use(present) || self.input.subnet_gate.is_trying(&present.uid);
+        let input = self.input;
+        let is_open =
+            input.is_in_use(present) || (input.is_created)(present) || input.subnet_gate.is_trying(&present.uid);
         if is_open || !waits_for_room(present) {
+            return Ok(vec![subnet]);
+        }
+        let (is_its_turn, next) = turn_to_move(present, input.now);
+        self.plan.recheck_at(next);
+        if !is_its_turn {
             return Ok(vec![subnet]);
         }
         // Its ENI was never made, so nothing moves.
         let others = self.choose((node, nodeeni), zone, spec)?;
-        let at = self.input.now.saturating_add(self.input.settings.subnet_cooldown).unwrap_or(Timestamp::MAX);
-        self.plan.recheck_at(at);
         let elsewhere =
-            others.into_iter().filter(|other| other.id != subnet.id && self.subnet_has_room(spec, other, None));
+            others.into_iter().filter(|other| other.id != subnet.id && self.subnet_has_room(spec, other, None, 1));
         let chosen: Vec<&ObservedSubnet> = elsewhere.take(1).collect();
         Ok(if chosen.is_empty() { vec![subnet] } else { chosen })
     }
 
     /// The ENIAttachment that decides the subnet: the one in the slot that the spec asks for, else one that keeps its slot, else one
-    /// in use. None if there is none, or the terms select its subnet no longer.
+    /// in use, and of several the oldest. None if there is none, or the terms select its subnet no longer.
     fn present_choice<'m>(&self, spec: &EniSpec, mine: &[&'m Attachment]) -> Option<&'m Attachment> {
         let input = self.input;
         let is_held = |attachment: &&&Attachment| {
             let id = SubnetId::parse(&attachment.request.subnet_id).ok();
             // An ENI that was never made needs no subnet that EC2 does not know.
             let is_missing = id.as_ref().is_some_and(|id| input.catalog.missing_subnets.contains_key(id));
-            let is_void = is_missing && attachment.awaits_its_eni() && !input.is_in_use(attachment);
+            let is_made = input.is_in_use(attachment) || (input.is_created)(attachment);
+            let is_void = is_missing && attachment.awaits_its_eni() && !is_made;
             let selection = id.map(|id| input.catalog.selection(&spec.subnet_terms, &id));
             attachment.deleting.is_none() && selection != Some(Selection::NotSelected) && !is_void
         };
         let rank = |attachment: &&&Attachment| {
             let keeps_its_slot = attachment.adopted.is_some() && !attachment.recovered;
             let is_asked = attachment.slot() == (spec.card, spec.index);
-            (is_asked, keeps_its_slot, input.is_in_use(attachment), Reverse(attachment.name.clone()))
+            let age = (Reverse(attachment.created), Reverse(attachment.name.clone()));
+            (is_asked, keeps_its_slot, input.is_in_use(attachment), age)
         };
         mine.iter().filter(is_held).max_by_key(rank).copied()
     }
@@ -129,7 +136,8 @@ impl<'a> NodePlanner<'a> {
         let old = catalog.selected_subnets(terms).into_iter().filter(is_old);
         self.plan.needs.extend(old.map(|subnet| Need::Subnet(SubnetRef::Id(subnet.id.clone()))));
         // The terms are resolved in the node's VPC only, and a lookup of the instance shows that VPC.
-        let Some(vpc) = input.instance.and_then(|interfaces| interfaces.vpc.as_deref()) else {
+        let of_instance = input.instance.and_then(|interfaces| Some((interfaces, interfaces.vpc.as_deref()?)));
+        let Some((interfaces, vpc)) = of_instance else {
             return Err(self.await_lookup(instance, "the EC2 lookup of the node's VPC"));
         };
         let mut found = catalog.selected_subnets(terms);
@@ -157,13 +165,14 @@ impl<'a> NodePlanner<'a> {
         }
         found.retain(|subnet| subnet.zone == zone);
         // EC2 refused to attach an ENI of this subnet here. Another subnet would be no other cause, and only another try.
-        let name = attachment_name(&nodeeni.name, &nodeeni.uid, instance.as_str(), spec.card, spec.index);
-        let refused = input.refused_attach.get(&name).map(AttachRefusal::subnet);
+        let index = (spec.index_policy == DeviceIndexPolicy::Exact).then_some(spec.index);
+        let of_nodeeni = (node, nodeeni.uid.as_str());
+        let refused = refused_subnet(input.refused_attach, of_nodeeni, (spec.card, index), interfaces, input.now);
         found.sort_by_key(|subnet| {
             let is_other = refused != Some(subnet.id.as_str());
             (
                 is_other,
-                !self.subnet_has_room(spec, subnet, Some(REFUSAL_COUNTS)),
+                !self.subnet_has_room(spec, subnet, Some(REFUSAL_COUNTS), 0),
                 Reverse(input.subnet_gate.left(subnet)),
                 &subnet.id,
             )
@@ -171,14 +180,20 @@ impl<'a> NodePlanner<'a> {
         Ok(found)
     }
 
-    /// Whether a subnet seems to have room for an ENI of this NodeENI: by its free addresses, and by EC2's refusals that are at most
-    /// so old. None: that are not outdated by more free addresses.
-    fn subnet_has_room(&self, spec: &EniSpec, subnet: &ObservedSubnet, oldest: Option<SignedDuration>) -> bool {
+    /// Whether a subnet seems to have room for an ENI of this NodeENI: by its free addresses, of which so many must be left to spare,
+    /// and by EC2's refusals that are at most so old. None: that are not outdated by more free addresses.
+    fn subnet_has_room(
+        &self,
+        spec: &EniSpec,
+        subnet: &ObservedSubnet,
+        oldest: Option<SignedDuration>,
+        spare: i32,
+    ) -> bool {
         let (gate, now) = (self.input.subnet_gate, self.input.now);
         let request = EniRequest {
             subnet_id: subnet.id.to_string(),
             ipv4_prefix_count: spec.ipv4_prefix_count,
-            private_ip_count: spec.private_ip_count,
+            private_ip_count: Some(spec.private_ip_count.unwrap_or(1).max(1).saturating_add(spare)),
             ..EniRequest::default()
         };
         let counts = |at: Timestamp| oldest.is_none_or(|oldest| now.duration_since(at) < oldest);
@@ -186,8 +201,26 @@ impl<'a> NodePlanner<'a> {
     }
 }
 
-/// How long a refusal keeps new ENIs from choosing a subnet.
+/// How long a refusal keeps new ENIs from choosing a subnet, and the time between two turns of an ENIAttachment to move.
 const REFUSAL_COUNTS: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long the turn of an ENIAttachment to move lasts, in seconds: long enough for a lookup that the decision needs, and a
+/// twentieth of the time between two turns.
+const TURN_LASTS: i64 = 30;
+
+/// Whether an ENIAttachment that waits for room may go to another subnet now, and when its next turn begins. The first turn begins
+/// ten to twenty minutes after its creation, and each later one ten minutes after the turn before. The UID decides when. Free
+/// addresses show only the Creates that were sent, and not the ENIAttachments that wait. Without turns, all of these would move
+/// for one free address, each with a deletion and a creation.
+pub(super) fn turn_to_move(attachment: &Attachment, now: Timestamp) -> (bool, Timestamp) {
+    let period = REFUSAL_COUNTS.as_secs();
+    let digest = u32::from_str_radix(&short_digest(&attachment.uid), 16).unwrap_or(0);
+    let first = attachment.created.as_second() + period + i64::from(digest) % period;
+    let since_first = now.as_second() - first;
+    let turns = if since_first < 0 { 0 } else { since_first / period + 1 };
+    let next = Timestamp::from_second(first + turns * period).unwrap_or(Timestamp::MAX);
+    (since_first >= 0 && since_first % period < TURN_LASTS, next)
+}
 
 /// Whether the ENIAttachment has no ENI and reports that its subnet is full.
 pub(super) fn waits_for_room(attachment: &Attachment) -> bool {

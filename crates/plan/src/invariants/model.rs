@@ -243,6 +243,7 @@ impl Model {
                 self.attachments.values().any(|eni_attachment| eni_attachment.eni().as_ref() == Some(&eni.id))
             },
             is_attached: &|_| false,
+            is_created: &|_| false,
             permits: &self.permits,
             removals: &crate::removals::RemovalPermits::unpaced(),
             refused_attach: &Default::default(),

@@ -1,6 +1,7 @@
 //! The subnet that `subnetSelectorTerms` select: chosen once for each ENI, by free addresses, and kept.
 
 use super::*;
+use crate::assign::subnet_terms::turn_to_move;
 use crate::ec2_terms::{SubnetTerm, TagTerm};
 use crate::failure::Failure;
 use crate::removals::Cause;
@@ -154,6 +155,50 @@ fn an_eni_whose_zone_has_no_subnet_any_more_is_removed_at_the_pace() {
     assert!(none.refused[0].why.to_string().contains("tag tier=db"), "{}", none.refused[0].why);
 }
 
+/// Makes the ENIAttachment so old that its turn to move begins now.
+fn at_its_turn(world: &mut World) {
+    let now = world.now;
+    let attachment = &mut world.attachments[0];
+    attachment.created = now;
+    let (is_its_turn, next) = turn_to_move(attachment, now);
+    assert!(!is_its_turn, "it has just been created");
+    attachment.created = now - next.duration_since(now);
+}
+
+#[test]
+fn enis_that_wait_move_one_after_the_other_and_not_before_ten_minutes() {
+    let turns: BTreeSet<i64> = (0..450)
+        .map(|n| {
+            let mut attachment = new_attachment("n0", 1, false);
+            (attachment.uid, attachment.created) = (format!("uid-{n}"), at(0));
+            let (is_its_turn, next) = turn_to_move(&attachment, at(599));
+            assert!(!is_its_turn && next >= at(600) && next < at(1200), "{next}");
+            assert!(turn_to_move(&attachment, next).0);
+            assert!(!turn_to_move(&attachment, next + SignedDuration::from_secs(30)).0);
+            let again = turn_to_move(&attachment, next).1;
+            assert_eq!(again.duration_since(next), SignedDuration::from_mins(10));
+            next.as_second()
+        })
+        .collect();
+    assert!(turns.len() > 250, "{}", turns.len());
+}
+
+#[test]
+fn an_eni_that_was_just_created_is_not_replaced_while_its_status_says_full() {
+    let mut world = world();
+    attached(&mut world);
+    let full = ConditionUpdate::new(types::READY, false, "SubnetFull", "");
+    let attachment = &mut world.attachments[0];
+    (attachment.status.eni_id, attachment.status.conditions) = (None, Vec::new());
+    set(&mut attachment.status.conditions, full, None, at(0));
+    at_its_turn(&mut world);
+    set_free(&mut world, SUBNET_A, 0);
+    set_free(&mut world, SUBNET_B, 50);
+    assert_eq!(world.assign().delete.len(), 1);
+    world.created_enis.insert(world.attachments[0].name.clone());
+    assert!(is_untouched(&world.assign()), "this process has made its ENI");
+}
+
 #[test]
 fn an_eni_that_waits_for_a_full_subnet_and_was_never_made_goes_to_another() {
     let mut world = world();
@@ -166,7 +211,9 @@ fn an_eni_that_waits_for_a_full_subnet_and_was_never_made_goes_to_another() {
     set_free(&mut world, SUBNET_A, 0);
     set_free(&mut world, SUBNET_B, 0);
     assert!(is_untouched(&world.assign()), "no other subnet has room");
-    set_free(&mut world, SUBNET_B, 1);
+    set_free(&mut world, SUBNET_B, 2);
+    assert!(is_untouched(&world.assign()), "it is not its turn");
+    at_its_turn(&mut world);
     assert_eq!(world.assign().delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::Replaced]);
     world.subnet_gate.sent(&world.attachments[0].uid.clone(), &request);
     assert!(is_untouched(&world.assign()), "its Create is under way");
@@ -184,12 +231,14 @@ fn an_eni_that_waits_for_a_full_subnet_and_was_never_made_goes_to_another() {
     waits.request.subnet_id = SUBNET_B.to_owned();
     let kept = std::mem::replace(&mut world.attachments, vec![waits]);
     (world.now, world.interfaces.as_mut().unwrap().as_of) = (at(900), at(900));
+    at_its_turn(&mut world);
     assert!(is_untouched(&world.assign()), "subnet A has refused a Create");
     world.catalog.subnets.get_mut(&id(SUBNET_A)).unwrap().grown = Some(at(850));
     assert_eq!(world.assign().delete.len(), 1);
     world.catalog.subnets.get_mut(&id(SUBNET_A)).unwrap().grown = None;
     (world.now, world.interfaces.as_mut().unwrap().as_of) = (at(101), at(101));
     world.attachments = kept;
+    at_its_turn(&mut world);
     assert_eq!(world.assign().delete.len(), 1);
     // For a new ENI a refusal counts for ten minutes.
     world.attachments.clear();
