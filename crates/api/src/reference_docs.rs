@@ -52,7 +52,7 @@ const CHANGE: &[(&str, &str)] = &[
     (
         "subnetSelectorTerms",
         "an ENI whose subnet no term matches any more is replaced, at most `rollout.maxUnavailable` nodes at a time, or removed if \
-         no subnet of the zone matches; all other ENIs stay",
+         only subnets of other zones match; if no subnet at all matches, all ENIs stay",
     ),
     ("tags", "in place; a tag that is removed here is removed from the ENI"),
 ];

@@ -2,8 +2,8 @@
 //! none.
 //!
 //! An instance is gone if EC2 calls it `shutting-down` or `terminated`. A single lookup that does not show the instance
-//! is no proof: two lookups must miss it, at least [`APART`] apart. A later lookup that shows the instance as alive
-//! overrides this.
+//! is no proof: two lookups must miss it, at least [`APART`] apart, and a whole resync must have begun since the first one. A later
+//! lookup that shows the instance as alive overrides this.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -55,12 +55,15 @@ pub struct InstanceObservation {
     pub as_of: Timestamp,
     /// Start of the first lookup in a row that gave the same result: alive, not shown, or terminated.
     pub since: Timestamp,
+    /// No whole resync has begun since the first of the lookups that miss the instance. Another account does not show the instance
+    /// either, and its resync shows nothing of this cluster, which puts the account in doubt.
+    pub unchecked: bool,
 }
 
 impl InstanceObservation {
     /// The first lookup of an instance.
     pub fn first(state: InstanceState, as_of: Timestamp) -> Self {
-        Self { state, as_of, since: as_of }
+        Self { state, as_of, since: as_of, unchecked: false }
     }
 
     /// Adds the next lookup, which showed `state`. An older lookup changes nothing.
@@ -69,13 +72,20 @@ impl InstanceObservation {
             return self;
         }
         let since = if kind(self.state) == kind(state) { self.since } else { as_of };
-        Self { state, as_of, since }
+        Self { state, as_of, since, unchecked: false }
+    }
+
+    /// The same, with the start of the last whole resync.
+    #[must_use]
+    pub fn with_resync(self, last: Option<Timestamp>) -> Self {
+        let is_checked = last.is_some_and(|resync| resync >= self.since);
+        Self { unchecked: self.state == InstanceState::Missing && !is_checked, ..self }
     }
 
     /// What the lookups prove.
     pub fn life(&self) -> Life {
         match kind(self.state) {
-            Life::Doubtful if self.as_of.duration_since(self.since) >= APART => Life::Gone,
+            Life::Doubtful if !self.unchecked && self.as_of.duration_since(self.since) >= APART => Life::Gone,
             other => other,
         }
     }
@@ -114,6 +124,12 @@ mod tests {
         assert_eq!(missed.life(), Life::Doubtful);
         assert_eq!(missed.then(InstanceState::Missing, at(59)).life(), Life::Doubtful);
         assert_eq!(missed.then(InstanceState::Missing, at(60)).life(), Life::Gone);
+        let apart = missed.then(InstanceState::Missing, at(60));
+        assert_eq!(apart.with_resync(None).life(), Life::Doubtful, "another account may have answered");
+        assert_eq!(apart.with_resync(Some(at(-1))).life(), Life::Doubtful);
+        assert_eq!(apart.with_resync(Some(at(0))).life(), Life::Gone);
+        let reported = InstanceObservation::first(InstanceState::Terminated, at(0)).with_resync(None);
+        assert_eq!(reported.life(), Life::Gone, "EC2 says so");
         // A lookup that shows the instance restarts the count.
         let shown = missed.then(InstanceState::Running, at(30));
         assert_eq!((shown.life(), shown.since), (Life::Alive, at(30)));

@@ -112,7 +112,7 @@ impl CacheState {
 
     /// The last lookup of an instance's state.
     pub fn instance_observation(&self, instance: &InstanceId) -> Option<InstanceObservation> {
-        self.lookups.get(instance).copied()
+        self.lookups.get(instance).map(|lookup| lookup.with_resync(self.last_resync))
     }
 
     /// Whether any ENI is attaching or detaching.

@@ -300,8 +300,9 @@ impl CacheState {
             if state != InstanceState::Missing {
                 self.home.shown(began);
             }
-            let next = self.lookups.get(&instance).map(|lookup| lookup.then(state, began));
-            self.lookups.insert(instance, next.unwrap_or(InstanceObservation::first(state, began)));
+            let first = InstanceObservation::first(state, began);
+            let next = self.lookups.get(&instance).map_or(first, |lookup| lookup.then(state, began));
+            self.lookups.insert(instance, next);
         }
     }
 

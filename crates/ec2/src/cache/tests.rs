@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ConnectionTracking;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_api::names;
+use multi_eni_plan::instance_life::{InstanceState, Life};
 use multi_eni_plan::observed::{
     AttachmentState, Cluster, Missed, Observation, ObservedAttachment, ObservedEni, ObservedIpv6, Unshown,
 };
@@ -466,4 +467,17 @@ fn an_instance_has_the_vpc_and_zone_of_its_primary_interface() {
 fn primary(second: i64) -> ObservedEni {
     let at = ObservedAttachment { id: "attach-99".into(), index: 0, ..attachment(Attached, second) };
     ObservedEni { tags: StringMap::default(), attachment: Some(at), ..eni(99, second) }
+}
+
+#[test]
+fn an_instance_that_lookups_miss_is_gone_only_after_a_whole_resync() {
+    let mut cache = cache();
+    let misses = |cache: &mut CacheState, second| {
+        cache.finish_states(at(second), [(instance(), InstanceState::Missing)].into());
+        cache.instance_observation(&instance()).unwrap().life()
+    };
+    cache.finish_resync(at(-10), &BTreeSet::new());
+    assert_eq!([0, 60, 120].map(|second| misses(&mut cache, second)), [Life::Doubtful; 3]);
+    cache.finish_resync(at(50), &BTreeSet::new());
+    assert_eq!(cache.instance_observation(&instance()).unwrap().life(), Life::Gone);
 }

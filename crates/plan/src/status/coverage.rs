@@ -18,6 +18,8 @@ pub(super) struct Coverage<'a> {
     pub unsupported: BTreeMap<&'a str, &'a UnassignedReason>,
     /// Whether no lookup is missing, so that a zone without a subnet is known.
     is_known: bool,
+    /// The terms select no subnet at all, on some node.
+    selects_none: bool,
     /// Those zones, each with the zones of the subnets.
     zones: BTreeMap<&'a str, &'a [String]>,
 }
@@ -29,6 +31,7 @@ impl<'a> Coverage<'a> {
             without_subnet: BTreeSet::new(),
             unsupported: BTreeMap::new(),
             is_known: true,
+            selects_none: false,
             zones: BTreeMap::new(),
         };
         for refusal in refused {
@@ -42,6 +45,7 @@ impl<'a> Coverage<'a> {
                     coverage.unsupported.insert(node, why);
                 }
                 why => {
+                    coverage.selects_none |= matches!(why, UnassignedReason::NoSubnetMatches(_));
                     coverage.is_known &=
                         !matches!(why, UnassignedReason::LookupPending(_) | UnassignedReason::Joining(_));
                     continue;
@@ -54,6 +58,10 @@ impl<'a> Coverage<'a> {
 
     /// Whether each matching node has a subnet of the list in its zone; None while that is not known.
     pub fn zones_covered(&self) -> Option<ConditionUpdate> {
+        if self.without_subnet.is_empty() && self.selects_none {
+            let (reason, message) = ("SubnetNotFound".to_owned(), "no subnet matches subnetSelectorTerms".to_owned());
+            return Some(ConditionUpdate { kind: types::ZONES_COVERED, status: None, reason, message });
+        }
         if self.without_subnet.is_empty() {
             let message = "each matching node has a subnet of the list in its zone";
             return self.is_known.then(|| ConditionUpdate::new(types::ZONES_COVERED, true, "AllZones", message));

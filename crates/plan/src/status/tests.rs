@@ -131,6 +131,8 @@ fn ready_does_not_wait_for_a_node_in_whose_zone_no_subnet_is() {
     let (_, _, says) = condition(&status, types::ZONES_COVERED).unwrap();
     assert!(says.contains("z9") && says.contains("far") && says.contains("z1"), "{says}");
     assert_eq!(of(types::NODES_SUPPORTED), None);
+    let none = status_of(&[refused("n0", UnassignedReason::NoSubnetMatches("tag a=b".into()))], &["n0"], 1, at(0));
+    assert_eq!(condition(&none, types::ZONES_COVERED).unwrap().0, "Unknown");
     let covered = status_of(&[], &["n0"], 1, at(0));
     assert_eq!(condition(&covered, types::ZONES_COVERED).unwrap().0, "True");
 }
