@@ -4,7 +4,10 @@ use super::*;
 use crate::assign::subnet_terms::turn_to_move;
 use crate::ec2_terms::{SubnetTerm, TagTerm};
 use crate::failure::Failure;
+use crate::observed::InstanceLimits;
 use crate::removals::Cause;
+use multi_eni_api::DeviceIndexPolicy;
+use multi_eni_api::eniattachment::LastError;
 
 const FAR: &str = "subnet-00000003";
 
@@ -282,4 +285,46 @@ fn terms_give_one_eni_and_an_id_stands_for_its_subnet() {
     let far = world.assign();
     assert_eq!((far.create.len(), far.refused[0].why.reason()), (0, "NoSubnetInZone"));
     assert!(far.refused[0].why.to_string().contains("its subnets are in z2"), "{}", far.refused[0].why);
+}
+
+/// Volumes count toward the limit of the instance, so EC2 would refuse an ENI of each subnet.
+#[test]
+fn an_eni_that_ec2_refused_to_attach_is_not_tried_in_another_subnet() {
+    for policy in [DeviceIndexPolicy::Exact, DeviceIndexPolicy::HighestFree] {
+        let mut world = world();
+        world.nodeenis[0].spec.as_mut().unwrap().index_policy = policy;
+        world.node.as_mut().unwrap().instance_type = Some("m5.large".into());
+        let limits = InstanceLimits { enis: 15, cards: vec![15], ipv4_per_eni: 10, ipv6_per_eni: 10 };
+        world.catalog.instance_types.insert("m5.large".into(), Some(limits));
+        set_free(&mut world, SUBNET_B, 5);
+        let new = world.assign().create.remove(0);
+        assert_eq!(new.spec.request.subnet_id, SUBNET_A);
+        let mut gone = new_attachment("n0", 1, false);
+        (gone.name, gone.request) = (new.name, new.spec.request);
+        let mut refuse = |world: &mut World, code: &str, message: &str| {
+            let (action, code, message) = ("AttachNetworkInterface".to_owned(), code.to_owned(), message.to_owned());
+            let error = CallError::Answered { code: code.clone(), message: message.clone() };
+            gone.status.last_error = Some(LastError { action, code, message, at: None, count: 3 });
+            let at_refusal = InstanceAtRefusal::after(&error, at(50)).unwrap();
+            let (node, interfaces) = (world.node.as_ref(), world.interfaces.as_ref());
+            let record = AttachRefusal::of(&gone, node, interfaces, &at_refusal, world.now);
+            world.refused_attach.insert(gone.name.clone(), record);
+        };
+        refuse(&mut world, "AttachmentLimitExceeded", "Interface count 4 exceeds the limit");
+        set_free(&mut world, SUBNET_B, 1000);
+        let refused = world.assign();
+        assert!(refused.create.is_empty(), "{policy:?}: {refused:?}");
+        assert_eq!(refused.refused[0].why.reason(), "AttachRefused", "{policy:?}");
+        // The interfaces on the instance change, so another ENI is tried, in the subnet with the most free addresses.
+        let mut other = crate::lifecycle::tests::eni(77);
+        other.tags = StringMap::default();
+        world.interfaces.as_mut().unwrap().enis.push(other);
+        assert_eq!(created(&world), [SUBNET_B], "{policy:?}");
+        world.interfaces.as_mut().unwrap().enis.clear();
+        // A slot with an occupant that lookups do not show says nothing about the subnet, if another index can be chosen.
+        let taken = format!("Instance '{INSTANCE}' already has an interface attached at device index '1'.");
+        refuse(&mut world, "InvalidParameterValue", &taken);
+        let expected = if policy == DeviceIndexPolicy::Exact { vec![] } else { vec![SUBNET_B] };
+        assert_eq!(created(&world), expected, "{policy:?}");
+    }
 }
