@@ -38,7 +38,9 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
         ),
         // The same groups in another order.
         (json!({ "securityGroupSelectorTerms": [{ "name": "web" }, { "id": GROUP }] }), vec![]),
-        (json!({ "securityGroupSelectorTerms": [{ "tags": { "tier": "*" } }] }), IN_PLACE.into()),
+        // The same groups, one of them by its tags.
+        (json!({ "securityGroupSelectorTerms": [{ "name": "web" }, { "tags": { "tier": "*" } }] }), vec![]),
+        (json!({ "securityGroupSelectorTerms": [{ "id": GROUP }] }), IN_PLACE.into()),
         (json!({ "description": "second" }), IN_PLACE.into()),
         (json!({ "sourceDestCheck": false }), IN_PLACE.into()),
         (json!({ "connectionTracking": { "tcpEstablishedTimeoutSeconds": 350 } }), IN_PLACE.into()),
