@@ -1,5 +1,5 @@
-//! Reports on the NodeENIs that wait for EC2 that EC2 does not answer. `multi_eni_plan::describe_outage` decides when to report it and in
-//! which words.
+//! Reports that EC2 does not answer, on the NodeENIs that wait for EC2. `multi_eni_plan::describe_outage` decides when to report
+//! this, and in which words.
 
 use super::Reconciler;
 use crate::work_queue::Key;
