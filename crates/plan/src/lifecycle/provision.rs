@@ -76,7 +76,7 @@ fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
         return (Action::Wait, Report::pending("the Node is being deleted: no ENI is created for it"));
     }
     // A gone instance is reported before any gate, so that the report does not depend on the gates.
-    if let Some(next) = instance::known_before_create(input) {
+    if let Some(next) = instance::known_not_alive(input) {
         return next;
     }
     let own = input.call_history.failure.as_ref().filter(|failure| failure.call == Call::Create);
@@ -305,7 +305,7 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     if input.node_leaving {
         return (Action::Wait, Report::attaching("the Node is being deleted: no ENI is attached to it".to_owned()));
     }
-    if let Some(next) = instance::before_attach(input, eni) {
+    if let Some(next) = instance::before_attach(input) {
         return next;
     }
     let attach = Action::Attach { eni: eni.id.clone(), instance, card, index };
