@@ -98,6 +98,7 @@ fn each_change_in_place_is_one_call() {
     let mut seen = attached(&of);
     seen.attachment.as_mut().unwrap().delete_on_termination = false;
     seen.tags.extend(lifecycle::tags(&world.cluster, &of));
+    of.status.eni_id = Some(seen.id.to_string());
     let settled = reported(&world, &[(&of, Observation::Seen(Box::new(seen.clone())))]);
     assert!(plan_text(&settled).contains("1 ENI desired, 1 in place\n\n"), "{}", plan_text(&settled));
     assert!(plan_text(&settled).ends_with("EC2 calls: none. Each ENI is as its NodeENI asks, or waits.\n"));

@@ -120,3 +120,50 @@ fn check(schema: &Value, value: &Value, path: &str, problems: &mut Vec<String>) 
 fn joined(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refusal(spec: &Value) -> Option<String> {
+        let object = json!({ "apiVersion": API_VERSION, "kind": "NodeENI", "metadata": { "name": "a" }, "spec": spec });
+        NodeEniSchema::new().unwrap().refusal(&object)
+    }
+
+    #[test]
+    fn what_the_crd_refuses_is_named_with_its_field() {
+        let good = json!({ "nodeSelector": { "a": "b" }, "subnetID": "subnet-12345678", "mtu": null });
+        assert_eq!(refusal(&good), None);
+        let with = |field: &str, value: Value| {
+            let mut spec = good.clone();
+            spec[field] = value;
+            refusal(&spec).unwrap_or_default()
+        };
+        assert_eq!(with("subnetIds", json!(["subnet-12345678"])), "unknown field spec.subnetIds");
+        assert_eq!(with("deviceIndex", json!("1")), "spec.deviceIndex must be of type integer, not \"1\"");
+        assert_eq!(
+            with("subnetIDs", json!(["x".repeat(65)])),
+            "spec.subnetIDs[0] has 65 characters; the maximum is 64"
+        );
+        assert_eq!(with("rollout", json!({ "maxSurge": 1 })), "unknown field spec.rollout.maxSurge");
+        // The rules of the CRD. Of a number as a text it is not known what is meant.
+        let rule = with("mtu", json!(575));
+        assert!(rule.starts_with("spec.mtu: mtu must be from 576 to 9001"), "{rule}");
+        for wrong in [json!("30"), json!(0), json!("0%"), json!("all")] {
+            let rule = with("rollout", json!({ "maxUnavailable": wrong }));
+            assert!(rule.contains("rollout.maxUnavailable must be a number of at least 1"), "{wrong}: {rule}");
+        }
+        for right in [json!(30), json!("30%")] {
+            assert_eq!(with("rollout", json!({ "maxUnavailable": right, "maxRemovals": right })), "");
+        }
+        assert_eq!(with("nodeConfig", json!({ "any": { "thing": 1 } })), "", "its content is free");
+    }
+
+    #[test]
+    fn another_version_of_the_api_is_refused() {
+        let object = json!({ "apiVersion": "networking.k8s.aws/v1", "kind": "NodeENI", "metadata": { "name": "a" } });
+        let refusal = NodeEniSchema::new().unwrap().refusal(&object).unwrap();
+        assert_eq!(refusal, "apiVersion is \"networking.k8s.aws/v1\", and must be \"networking.k8s.aws/v1alpha1\"");
+    }
+}

@@ -202,7 +202,11 @@ fn the_subnet_with_the_most_free_addresses_once_for_each_eni() -> Result<(), Fai
     let (reason, message) = environment.condition("one", "Ready", "False", SOON)?;
     environment.assert_eq(&message, reason.as_str(), "SubnetNotFound");
     let status = environment.get(&["nodeeni", "one"])?["status"].clone();
-    environment.assert_eq("ready and failed", (status["ready"].as_i64(), status["failed"].as_i64()), (Some(2), Some(0)));
+    environment.assert_eq(
+        "ready and failed",
+        (status["ready"].as_i64(), status["failed"].as_i64()),
+        (Some(2), Some(0)),
+    );
     let kubeconfig = reader(&environment)?;
     for args in [&["plan"][..], &["explain", "node/node1"]] {
         let (code, text, _) = multi_eni(&environment, &kubeconfig, args, "")?;
