@@ -14,6 +14,9 @@ pub(super) fn missing_by_node(
     desired: &BTreeMap<&str, usize>,
     standing: &[&&Unassigned],
 ) -> usize {
+    if standing.is_empty() {
+        return 0;
+    }
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for refusal in standing {
         *reasons.entry(&refusal.node).or_default() += 1;
