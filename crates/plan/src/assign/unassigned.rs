@@ -5,6 +5,7 @@ use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::SubnetRef;
 use crate::observed::Unattachable;
 use jiff::Timestamp;
+use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use std::fmt;
 
@@ -23,6 +24,39 @@ pub struct Unassigned {
     pub node: String,
     /// The reason.
     pub why: UnassignedReason,
+}
+
+/// How two NodeENIs that conflict in a slot choose their device indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct SlotPolicies {
+    /// Of the NodeENI that gets no ENI.
+    pub own: DeviceIndexPolicy,
+    /// Of the NodeENI that holds the slot.
+    pub holder: DeviceIndexPolicy,
+}
+
+impl SlotPolicies {
+    /// What the user can do. `deviceIndex` of a NodeENI with `highestFree` has no effect.
+    fn advice(self, holder: &str) -> String {
+        match (self.own, self.holder) {
+            (DeviceIndexPolicy::Exact, DeviceIndexPolicy::Exact) => {
+                "give one of the two NodeENIs another deviceIndex".to_owned()
+            }
+            (DeviceIndexPolicy::Exact, DeviceIndexPolicy::HighestFree) => format!(
+                "the controller chose it for {holder} (deviceIndexPolicy highestFree): give this NodeENI another deviceIndex, or \
+                 delete the ENIAttachment of {holder} on the node, which then gets another index"
+            ),
+            (DeviceIndexPolicy::HighestFree, DeviceIndexPolicy::Exact) => {
+                format!(
+                    "the controller chose it for this NodeENI (deviceIndexPolicy highestFree): give {holder} another deviceIndex"
+                )
+            }
+            (DeviceIndexPolicy::HighestFree, DeviceIndexPolicy::HighestFree) => format!(
+                "the controller chose it for both (deviceIndexPolicy highestFree): delete the ENIAttachment of {holder} on the \
+                 node, which then gets another index"
+            ),
+        }
+    }
 }
 
 /// The reason why a NodeENI gets no ENI on a Node, or not all.
@@ -74,6 +108,9 @@ pub enum UnassignedReason {
     SubnetMissing(SubnetRef),
     /// No subnet of the node's VPC matches subnetSelectorTerms: the terms as a text.
     NoSubnetMatches(String),
+    /// The terms seem to select the subnet of the node's ENI no longer, and select others. EC2 must show its tags for longer before
+    /// the ENI is replaced.
+    SubnetUnconfirmed(SubnetId),
     /// No listed subnet is in the node's zone.
     NoSubnetInZone {
         /// The node's zone.
@@ -113,6 +150,8 @@ pub enum UnassignedReason {
         holder: String,
         /// The holder is leaving the slot.
         leaving: bool,
+        /// How the two NodeENIs choose their device indexes, on which the advice depends.
+        policies: SlotPolicies,
     },
     /// Another ENI of the same NodeENI, in another of its subnets, holds the slot: it was adopted from upstream and keeps its
     /// slot.
@@ -217,7 +256,7 @@ impl UnassignedReason {
             Self::TooManyAddresses { .. } => "TooManyAddresses",
             Self::OutOfBounds(_) => "OutOfBounds",
             Self::AttachRefused(_) => "AttachRefused",
-            Self::LookupPending(_) => "Looking",
+            Self::LookupPending(_) | Self::SubnetUnconfirmed(_) => "Looking",
             Self::LookupFailed(failure) => failure.reason(),
             Self::Replacing => "Replacing",
             Self::AwaitingRollout => "AwaitingRollout",
@@ -234,7 +273,7 @@ impl UnassignedReason {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NodeDeleting | Self::LookupPending(_) | Self::Replacing | Self::AwaitingRollout => true,
-            Self::Joining(_) => true,
+            Self::Joining(_) | Self::SubnetUnconfirmed(_) => true,
             Self::SlotHeld { leaving, .. } => *leaving,
             Self::InstanceGone { is_lasting, .. } | Self::PrimaryNotShown { is_lasting, .. } => !is_lasting,
             Self::ZoneContradiction(_) | Self::OtherRegion { .. } => false,
@@ -330,17 +369,21 @@ impl fmt::Display for UnassignedReason {
                 "no subnet of the node's VPC matches subnetSelectorTerms ({terms}): correct the terms or tag a subnet. A subnet that \
                  another account shares shows none of its owner's tags: select it by id"
             ),
+            Self::SubnetUnconfirmed(subnet) => write!(
+                f,
+                "no term of subnetSelectorTerms matches {subnet}, the subnet of the node's ENI, by EC2's last answers: the ENI stays \
+                 until EC2 has shown the tags of {subnet} unchanged for some minutes"
+            ),
             Self::NoGroupMatches(terms) => write!(
                 f,
                 "no security group of the node's VPC matches securityGroupSelectorTerms ({terms}): correct the terms, or tag or \
                  create a group"
             ),
-            Self::SlotHeld { slot: (card, index), holder, leaving: false } => write!(
-                f,
-                "device index {index} on network card {card} is used by NodeENI {holder}: give one of the two NodeENIs another \
-                 deviceIndex"
-            ),
-            Self::SlotHeld { slot: (card, index), holder, leaving: true } => {
+            Self::SlotHeld { slot: (card, index), holder, leaving: false, policies } => {
+                let advice = policies.advice(holder);
+                write!(f, "device index {index} on network card {card} is used by NodeENI {holder}: {advice}")
+            }
+            Self::SlotHeld { slot: (card, index), holder, leaving: true, policies: _ } => {
                 write!(
                     f,
                     "waiting for the ENI of NodeENI {holder} to be detached from device index {index} on network card {card}"
