@@ -4,6 +4,7 @@
 //! followed by a settled one.
 
 mod adoption;
+mod another_index;
 mod assignment;
 mod attach_refusals;
 mod desired;

@@ -18,6 +18,7 @@ mod unreadable;
 
 use super::*;
 use crate::ec2_errors::CallError;
+use crate::gates::instance_type::InstanceTypeGate;
 use crate::gates::subnet::SubnetGate;
 use crate::instance_life::InstanceObservation;
 use crate::instance_life::InstanceState;
@@ -102,6 +103,7 @@ pub(crate) struct World {
     pub created_enis: BTreeSet<String>,
     pub refused_attach: AttachRefusals,
     pub subnet_gate: SubnetGate,
+    pub instance_type_gate: InstanceTypeGate,
     pub pods: Option<Vec<ObservedPod>>,
     pub pods_unknown: bool,
     pub permits: Permits,
@@ -162,6 +164,7 @@ impl World {
             created_enis: BTreeSet::new(),
             refused_attach: AttachRefusals::new(),
             subnet_gate: SubnetGate::default(),
+            instance_type_gate: InstanceTypeGate::default(),
             pods: None,
             pods_unknown: false,
             permits: Permits::new(),
@@ -196,6 +199,7 @@ impl World {
             removals: &self.removals,
             refused_attach: &self.refused_attach,
             subnet_gate: &self.subnet_gate,
+            instance_type_gate: &self.instance_type_gate,
             settings: &self.settings,
             now: self.now,
         })

@@ -248,6 +248,7 @@ impl Model {
             removals: &crate::removals::RemovalPermits::unpaced(),
             refused_attach: &Default::default(),
             subnet_gate: &crate::gates::subnet::SubnetGate::default(),
+            instance_type_gate: &crate::gates::instance_type::InstanceTypeGate::default(),
             settings: &self.settings,
             now: self.now,
         })

@@ -13,6 +13,7 @@ use crate::ec2_errors::{Call, Class};
 use crate::ec2_message_table::Message;
 use crate::ec2_messages::allow;
 use crate::failure::{Failure, PASSING};
+use crate::gates::instance_type::{Subject, is_of_an_index};
 use crate::gates::quota;
 use crate::gates::subnet::needed;
 use crate::observed::{Observation, ObservedAttachment, ObservedEni};
@@ -233,19 +234,26 @@ impl Report {
         Self { error: Some(recorded(failure)), ..Self::blocked("InstanceTypeLimit", message) }
     }
 
-    /// The limits of the type are not known, and the first ENI on an instance of the type is under way.
-    pub(super) fn type_unproven(kind: &str) -> Self {
-        Self::pending(&format!(
-            "EC2 does not show the limits of instance type {kind}: waiting for the Attach of the first such ENI on another node"
-        ))
+    /// It is open whether EC2 attaches such an ENI to instances of the type, and the first one is under way.
+    pub(super) fn type_unproven(subject: &Subject<'_>) -> Self {
+        let kind = subject.kind;
+        let why = match subject.is_known {
+            true => format!("EC2 refused a higher device index on instances of type {kind}"),
+            false => format!("EC2 does not show the limits of instance type {kind}"),
+        };
+        Self::pending(&format!("{why}: waiting for the Attach of the first such ENI on another node"))
     }
 
-    /// The slot is occupied, and another ENI gets the next free index (`deviceIndexPolicy: highestFree`). No person need act.
-    pub(super) fn moving(mut self) -> Self {
+    /// The slot is occupied, or the instance type does not have this index, and another ENI gets the next free index
+    /// (`deviceIndexPolicy: highestFree`). No person need act.
+    pub(super) fn moving(mut self, failure: &Failure) -> Self {
         self.phase = Phase::Attaching;
         "Attaching".clone_into(&mut self.reason);
-        "another interface took the device index first: the controller deletes this ENI and creates one at the next free index"
-            .clone_into(&mut self.message);
+        let why = match is_of_an_index(failure) {
+            true => "EC2 refused this device index on an instance of the same type",
+            false => "another interface took the device index first",
+        };
+        self.message = format!("{why}: the controller deletes this ENI and creates one at the next free index");
         self
     }
 

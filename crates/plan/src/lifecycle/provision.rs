@@ -11,7 +11,7 @@ use super::{adoption, drift_repair, force, in_use_without_attachment, instance};
 use crate::api_time::whole_second;
 use crate::ec2_errors::{Call, Class};
 use crate::failure::{Failure, PASSING};
-use crate::gates::instance_type::Hold;
+use crate::gates::instance_type::{Hold, is_of_an_index};
 use crate::gates::quota;
 use crate::gates::subnet::{Standing, SubnetDecision, needed};
 use crate::instance_life::Life;
@@ -176,8 +176,12 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
 fn held_by_type(input: &Input<'_>) -> Option<(Action, Report)> {
     let (gate, subject) = input.instance_type?;
     match gate.holds_back(&input.attachment.uid, &subject, input.now)? {
-        Hold::Refused(failure, next) => Some((Action::Wait, Report::type_refused(subject.kind, failure).until(next))),
-        Hold::Probing(until) => Some((Action::Wait, Report::type_unproven(subject.kind).until(until))),
+        Hold::Refused(failure, next) => {
+            let report = Report::type_refused(subject.kind, failure);
+            let report = if chooses_another_index(input, failure) { report.moving(failure) } else { report };
+            Some((Action::Wait, report.until(next)))
+        }
+        Hold::Probing(until) => Some((Action::Wait, Report::type_unproven(&subject).until(until))),
     }
 }
 
@@ -311,7 +315,7 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     let attach = Action::Attach { eni: eni.id.clone(), instance, card, index };
     if let Some(failure) = input.call_history.failure.as_ref().filter(|failure| failure.call == Call::Attach) {
         let report = Report::attach_failed(failure);
-        let report = if chooses_another_index(input, failure) { report.moving() } else { report };
+        let report = if chooses_another_index(input, failure) { report.moving(failure) } else { report };
         // After "in use", "slot taken", "not found" or no answer, a lookup of the ENI comes before the next try.
         let ask_ec2 = match failure.class {
             Class::SlotTaken | Class::AlreadySo | Class::EniNotFound | Class::Unknown => eni.as_of() <= failure.at,
@@ -346,10 +350,10 @@ fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
 }
 
 /// Whether `assign` deletes this ENI soon and gives another one the next free index: `deviceIndexPolicy: highestFree`, the slot is
-/// occupied, and the ENI was never attached.
+/// occupied or the instance type does not have this index, and the ENI was never attached.
 fn chooses_another_index(input: &Input<'_>, failure: &Failure) -> bool {
     input.spec.is_some_and(|spec| spec.index_policy == DeviceIndexPolicy::HighestFree)
-        && failure.class == Class::SlotTaken
+        && (failure.class == Class::SlotTaken || is_of_an_index(failure))
         && input.attachment.adopted.is_none()
         && !input.attachment.was_attached()
 }
