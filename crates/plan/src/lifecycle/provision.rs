@@ -141,7 +141,7 @@ fn reported_failure(input: &Input<'_>) -> Option<Failure> {
 
 /// The failure that closed the quota gate, and until when the gate holds this Create back.
 fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp)> {
-    input.quota.holds_back(input.now, input.settings.blocked_recheck)
+    input.quota.holds_back(input.now, input.settings.blocked_recheck, input.call_history.woken)
 }
 
 /// A refusal of others holds for this Create too. While the refusal stands nothing is begun, not even another attempt.
@@ -152,7 +152,8 @@ fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Rep
     }
     let request = &input.attachment.request;
     let (subnet, observed_subnet) = subnet_of(input);
-    let refused = input.permissions.holds_back(Call::Create, input.now).filter(|_| !has_failed(input));
+    let refused = input.permissions.holds_back(Call::Create, input.now, input.call_history.woken);
+    let refused = refused.filter(|_| !has_failed(input));
     if let Some((_, at)) = held_back(input).or(refused) {
         return ControlFlow::Break((Action::Wait, waiting(input, observed_subnet, report).until(at)));
     }

@@ -57,7 +57,7 @@ fn an_eni_that_the_type_does_not_take_is_not_created_and_says_why() {
     gate.answered("another", &THIRD, Call::Attach, &Err(full), history.failure.as_ref(), at(20));
     world.instance_type = Some((gate, THIRD));
     let held = world.step();
-    assert_eq!((held.action, held.status.phase), (Action::Wait, Phase::Blocked));
+    assert_eq!((held.action.clone(), held.status.phase), (Action::Wait, Phase::Blocked));
     assert_eq!(held.recheck, Some(at(20 + 3600)));
     let ready = ready(&held);
     assert_eq!(ready.reason, "InstanceTypeLimit");
@@ -81,7 +81,8 @@ fn the_enis_of_a_type_without_known_limits_wait_for_the_first_one() {
     gate.sent("another", &THIRD, at(29));
     world.instance_type = Some((gate, THIRD));
     let waits = world.step();
-    assert_eq!((waits.action, waits.status.phase, waits.recheck), (Action::Wait, Phase::Pending, Some(at(29 + 120))));
+    let waited = (waits.action.clone(), waits.status.phase, waits.recheck);
+    assert_eq!(waited, (Action::Wait, Phase::Pending, Some(at(29 + 120))));
     assert!(ready(&waits).message.contains("does not show the limits of instance type m9.large"), "{waits:?}");
     world.now = at(29 + 120);
     assert!(matches!(world.step().action, Action::Create { .. }));
