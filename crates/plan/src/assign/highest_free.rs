@@ -4,11 +4,12 @@
 
 use super::adoption::pinned;
 use super::assignment::Need;
+use super::nodeeni_on_node::NodeEniOnNode;
 use super::planner::NodePlanner;
 use super::replacement_check::slots_of;
 use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
-use crate::nodeeni::{EniSpec, NodeEni};
+use crate::nodeeni::NodeEni;
 use crate::observed::{AttachmentState, InstanceInterfaces, ObservedEni, ObservedNode, ObservedSubnet};
 use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::names::attachment_name;
@@ -26,24 +27,21 @@ impl NodePlanner<'_> {
     /// The device index for each subnet, in the order of the list, or why the subnet has none now.
     pub(super) fn device_indexes(
         &mut self,
-        (node, nodeeni): (&ObservedNode, &NodeEni),
-        spec: &EniSpec,
-        mine: &[&Attachment],
+        on: NodeEniOnNode<'_>,
         subnets: &[&ObservedSubnet],
     ) -> Vec<Result<i32, UnassignedReason>> {
-        match spec.index_policy {
-            DeviceIndexPolicy::Exact => (spec.index..).take(subnets.len()).map(Ok).collect(),
-            DeviceIndexPolicy::HighestFree => self.highest_free((node, nodeeni), spec, mine, subnets),
+        match on.spec.index_policy {
+            DeviceIndexPolicy::Exact => (on.spec.index..).take(subnets.len()).map(Ok).collect(),
+            DeviceIndexPolicy::HighestFree => self.highest_free(on, subnets),
         }
     }
 
     fn highest_free(
         &mut self,
-        (node, nodeeni): (&ObservedNode, &NodeEni),
-        spec: &EniSpec,
-        mine: &[&Attachment],
+        on: NodeEniOnNode<'_>,
         subnets: &[&ObservedSubnet],
     ) -> Vec<Result<i32, UnassignedReason>> {
+        let NodeEniOnNode { nodeeni, spec, mine, .. } = on;
         let own = self.own_indexes(nodeeni, spec.card, mine);
         // An ENI that was adopted from upstream keeps its slot, also on another card.
         let mut chosen: Vec<Option<(i32, i32)>> =
@@ -68,7 +66,7 @@ impl NodePlanner<'_> {
         for slot in chosen {
             indexes.push(match slot {
                 Some((_, index)) => Ok(index),
-                None => self.next_free((node, nodeeni), spec, &mut taken),
+                None => self.next_free(on, &mut taken),
             });
         }
         indexes
@@ -116,11 +114,10 @@ impl NodePlanner<'_> {
     /// The highest index of the card that is free, and not in `taken`; it is added there.
     fn next_free(
         &mut self,
-        (node, nodeeni): (&ObservedNode, &NodeEni),
-        spec: &EniSpec,
+        on: NodeEniOnNode<'_>,
         taken: &mut BTreeSet<i32>,
     ) -> Result<i32, UnassignedReason> {
-        let input = self.input;
+        let (input, NodeEniOnNode { node, nodeeni, spec, .. }) = (self.input, on);
         let instance = self.instance_of(node)?;
         self.check_instance(instance)?;
         // What is on the instance is looked up first: one of its ENIs may have lost its ENIAttachment, and then it has an index.

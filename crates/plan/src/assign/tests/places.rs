@@ -151,7 +151,7 @@ fn an_eni_in_use_stays_for_a_while_when_the_name_stands_for_no_subnet_of_the_zon
     }
     world.now = at(1_000);
     stands_for(&mut world, None);
-    let until = world.now.saturating_add(crate::assign::desired::NAME_STANDS).unwrap();
+    let until = world.now.saturating_add(crate::assign::listed_subnets::NAME_STANDS).unwrap();
     assert_eq!(reported_reasons(&world), ["SubnetNameMoved"]);
     assert_eq!(world.assign().recheck, Some(until));
 

@@ -229,6 +229,6 @@ fn after_a_refused_index_one_eni_tries_the_next_lower_one_before_the_others() {
     assert!(gate.answered("a", &fits, Call::Attach, &Ok(()), None, at(5)));
     assert_eq!(gate.holds_back("b", &fits, at(5)), None);
     assert_eq!(gate.refused_index("m9.large", 0), Some(13), "an ENI at a lower index says nothing about this one");
-    gate.answered("c", &subject(13, 2, true), Call::Attach, &Ok(()), None, at(6));
+    gate.answered("c", &subject(14, 2, true), Call::Attach, &Ok(()), None, at(6));
     assert_eq!(gate.refused_index("m9.large", 0), None, "EC2 attached an ENI there after all");
 }
