@@ -29,6 +29,7 @@ mod subnet_terms;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unassigned;
+mod unassigned_sentences;
 mod unattachable_eni;
 mod vpc_cni;
 mod zone;

@@ -112,11 +112,7 @@ impl NodePlanner<'_> {
     }
 
     /// The highest index of the card that is free, and not in `taken`; it is added there.
-    fn next_free(
-        &mut self,
-        on: NodeEniOnNode<'_>,
-        taken: &mut BTreeSet<i32>,
-    ) -> Result<i32, UnassignedReason> {
+    fn next_free(&mut self, on: NodeEniOnNode<'_>, taken: &mut BTreeSet<i32>) -> Result<i32, UnassignedReason> {
         let (input, NodeEniOnNode { node, nodeeni, spec, .. }) = (self.input, on);
         let instance = self.instance_of(node)?;
         self.check_instance(instance)?;

@@ -62,8 +62,7 @@ impl NodePlanner<'_> {
         // An unreadable ENIAttachment holds its slot. Nothing else is known about it, so it belongs to no NodeENI here.
         let all: Vec<&Attachment> =
             self.here.iter().copied().filter(|attachment| attachment.nodeeni_uid == nodeeni.uid).collect();
-        let mine: Vec<&Attachment> =
-            all.iter().copied().filter(|attachment| attachment.unreadable.is_none()).collect();
+        let mine: Vec<&Attachment> = all.iter().copied().filter(|attachment| attachment.unreadable.is_none()).collect();
         let Some(spec) = nodeeni.spec_for(&node.labels) else {
             // Keep ENIAttachments that the labels of another Node of this instance select.
             let elsewhere = input.others.iter().any(|other| nodeeni.spec_for(&other.labels).is_some());

@@ -99,7 +99,9 @@ impl PermissionGate {
             Some(standing) => (standing.failure.at, standing.sent),
             None => (failure.at, failure.at),
         };
-        requested.filter(|requested| *requested > sent).map(|_| refused.saturating_add(backoff::FIRST).unwrap_or(refused))
+        requested
+            .filter(|requested| *requested > sent)
+            .map(|_| refused.saturating_add(backoff::FIRST).unwrap_or(refused))
     }
 
     /// Whether a refusal that concerned all has ended since this failure. A call that is refused for one ENIAttachment alone is

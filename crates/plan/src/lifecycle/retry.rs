@@ -2,8 +2,8 @@
 //! given the call history and the gates, and sends no call.
 
 use super::action::Action;
-use super::conditions::Report;
 use super::input::Input;
+use super::report::Report;
 use crate::backoff;
 use crate::ec2_errors::{Call, Class};
 use crate::failure::{BEFORE_SAID, Failure, MOST, PASSING, TURNS};

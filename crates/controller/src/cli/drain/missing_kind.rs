@@ -1,6 +1,7 @@
 //! Whether the API server does not serve a kind, because its CRD is not installed or not any more. A list that is answered with 404
 //! does not prove it: a wrong path of the server's URL gives the same answer. Discovery tells the two apart.
 
+use super::api_error::said;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroupList, APIResourceList};
 use kube::Client;
 use multi_eni_api::names::{GROUP, VERSION};
@@ -8,16 +9,20 @@ use multi_eni_api::names::{GROUP, VERSION};
 /// Asks the API server whether it does not serve the kind with this plural.
 ///
 /// # Errors
-/// If the server does not answer as an API server does.
-pub(super) async fn is_missing(kube: &Client, plural: &str) -> Result<bool, kube::Error> {
-    if !has_version(&kube.list_api_groups().await?) {
+/// Why the server's answer proves nothing.
+pub(super) async fn is_missing(kube: &Client, plural: &str) -> Result<bool, String> {
+    let served = kube.list_api_groups().await.map_err(|error| said("list the API groups", &error))?;
+    if served.groups.is_empty() {
+        return Err("the server lists no API group, as no API server does".to_owned());
+    }
+    if !has_version(&served) {
         return Ok(true);
     }
     match kube.list_api_group_resources(&format!("{GROUP}/{VERSION}")).await {
         Ok(resources) => Ok(!has_kind(&resources, plural)),
         // The last CRD of the group was removed between the two requests.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
-        Err(error) => Err(error),
+        Err(error) => Err(said(&format!("list the kinds of {GROUP}"), &error)),
     }
 }
 
@@ -61,11 +66,10 @@ mod tests {
     }
 
     fn kinds(plurals: &[&str]) -> (&'static str, Value) {
-        let kind = |name: &&str| {
-            json!({ "name": name, "singularName": "", "namespaced": false, "kind": "K", "verbs": ["list"] })
-        };
+        let kind = |name: &&str| json!({ "name": name, "singularName": "", "namespaced": false, "kind": "K", "verbs": ["list"] });
         let resources: Vec<Value> = plurals.iter().map(kind).collect();
-        let list = json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "g/v", "resources": resources });
+        let list =
+            json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "g/v", "resources": resources });
         ("/apis/networking.k8s.aws/v1alpha1", list)
     }
 

@@ -101,9 +101,8 @@ async fn without_kind<K>(kube: &Client, plural: &str, error: &watcher::Error) ->
         Ok(true) => Ok(Event::InitDone),
         Ok(false) => Err(failed(plural, error)),
         Err(why) => Err(format!(
-            "{}, and {}: is the server's URL in KUBECONFIG right, with its path?",
-            failed(plural, error),
-            said("list the API groups", &why)
+            "{}, and {why}: is the server's URL in KUBECONFIG right, with its path?",
+            failed(plural, error)
         )),
     }
 }
