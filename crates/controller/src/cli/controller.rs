@@ -1,7 +1,7 @@
 //! The command `multi-eni controller`: reads the flags, builds the clients and runs the controller.
 
 use super::pod_flags::PodFlags;
-use super::runtime::{interrupted, runtime_on_this_thread};
+use super::runtime::{interrupted, runtime_on_one_more_thread, runtime_on_this_thread};
 use super::values::{seconds, share};
 use crate::http_server::{self, Gauges};
 use crate::leader_election::elector::Times;
@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// Finds the API server by KUBECONFIG or the in-cluster configuration, and AWS by the SDK's standard credential chain and
 /// environment variables, AWS_REGION and AWS_ENDPOINT_URL included.
@@ -77,11 +78,15 @@ pub(super) struct Flags {
 
 pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
     logs::init(flags.log_format, &flags.log);
-    runtime_on_this_thread()?.block_on(start(flags))?;
+    let pages = runtime_on_one_more_thread()?;
+    runtime_on_this_thread()?.block_on(start(flags, pages.handle().clone()))?;
+    // A page that is still under way is of no use any more.
+    pages.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }
 
-async fn start(flags: Flags) -> miette::Result<()> {
+/// Runs the controller on this thread, and lets it ask for pages of ENIs on `pages`.
+async fn start(flags: Flags, pages: Handle) -> miette::Result<()> {
     let gauges = Arc::new(Gauges::default());
     http_server::start(flags.metrics_addr, flags.health_addr, gauges.clone())
         .await
@@ -93,6 +98,7 @@ async fn start(flags: Flags) -> miette::Result<()> {
     let ec2_options = multi_eni_ec2::Options {
         budget_share: flags.budget_share,
         call_timeout: Duration::from_secs(8),
+        pages_on: Some(pages),
         ..multi_eni_ec2::Options::default()
     };
     let aws = multi_eni_ec2::client(ec2_options.call_timeout).await.into_diagnostic()?;

@@ -107,7 +107,7 @@ impl CacheState {
     ) -> Uids {
         for instance in asked {
             let on = |seen: &&ObservedEni| seen.attachment.as_ref().and_then(|a| a.instance.as_ref()) == Some(instance);
-            let mut enis: Vec<ObservedEni> = shown.iter().filter(on).cloned().collect();
+            let mut enis: Vec<ObservedEni> = shown.iter().filter(on).map(|seen| self.kept(seen)).collect();
             enis.sort_by(|a, b| a.id.cmp(&b.id));
             // The cache keeps this list for each node, and its capacity grew by doubling.
             enis.shrink_to_fit();
@@ -119,6 +119,12 @@ impl CacheState {
         };
         let known = shown.into_iter().filter(is_known).collect();
         self.apply_shown(known)
+    }
+
+    /// What the lookup of an instance keeps of an ENI: all of it, if it is of this cluster or upstream left it here.
+    fn kept(&self, seen: &ObservedEni) -> ObservedEni {
+        let is_whole = seen.is_of(&self.cluster) || seen.upstreams(&self.cluster).is_some();
+        if is_whole { seen.clone() } else { seen.clone().without_addresses() }
     }
 
     /// Applies the lookup of one instance. A lookup without the primary interface shows neither the ENIs nor the free slots of

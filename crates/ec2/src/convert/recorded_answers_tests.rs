@@ -19,19 +19,22 @@ use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::instance_life::InstanceState;
 use multi_eni_plan::observed::{AttachmentState, Cluster, ObservedEni};
 use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 use std::time::Duration;
 
-/// Answers each call with the next of these bodies, and keeps the bodies of the requests.
+/// Answers each call with the next of these bodies, and keeps the bodies of the requests and the threads that sent them.
 #[derive(Debug, Clone)]
 struct Canned {
     answers: Arc<Mutex<Vec<(u16, String)>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    threads: Arc<Mutex<Vec<ThreadId>>>,
 }
 
 impl HttpConnector for Canned {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let asked = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
         self.asked.lock().unwrap().push(asked);
+        self.threads.lock().unwrap().push(std::thread::current().id());
         let (status, body) = self.answers.lock().unwrap().remove(0);
         let status = StatusCode::try_from(status).unwrap();
         HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
@@ -45,12 +48,16 @@ impl HttpClient for Canned {
 }
 
 fn ec2(answers: Vec<(u16, String)>) -> (Ec2, Canned) {
-    let canned = Canned { answers: Arc::new(Mutex::new(answers)), asked: Arc::default() };
+    ec2_with(Options::default(), answers)
+}
+
+fn ec2_with(options: Options, answers: Vec<(u16, String)>) -> (Ec2, Canned) {
+    let canned = Canned { answers: Arc::new(Mutex::new(answers)), asked: Arc::default(), threads: Arc::default() };
     let clock: crate::Clock = Arc::new(|| Timestamp::UNIX_EPOCH);
     let http = SharedHttpClient::new(canned.clone());
     let client = client_over(http, clock.clone(), "eu-west-1", "http://localhost", Duration::from_secs(5));
     let cluster = Cluster { uid: "cluster".into(), name: "cluster".into() };
-    (Ec2::new(client, cluster, Options::default(), clock, Arc::new(|_| true), &Buckets::new(1.0, 1.0)).0, canned)
+    (Ec2::new(client, cluster, options, clock, Arc::new(|_| true), &Buckets::new(1.0, 1.0)).0, canned)
 }
 
 fn answer(action: &str, inside: &str) -> (u16, String) {
@@ -181,6 +188,20 @@ async fn managed_resources_are_requested_where_ec2_knows_the_parameter() {
     let asked: Vec<bool> =
         canned.asked.lock().unwrap().iter().map(|body| body.contains("IncludeManagedResources=true")).collect();
     assert_eq!(asked, [true, false, false], "the refusal of the parameter is remembered");
+}
+
+/// The thread that decides waits for nothing but its own work while a page is parsed.
+#[test]
+fn pages_are_requested_and_parsed_on_the_runtime_of_the_options() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (pages, caller) = (runtime(), runtime());
+    let options = Options { pages_on: Some(pages.handle().clone()), ..Options::default() };
+    let (ec2, canned) = ec2_with(options, vec![enis(&format!("<item>{PLAIN}</item>"))]);
+    let filter = convert::filter("vpc-id", ["vpc-1"]);
+    let page = caller.block_on(ec2.eni_page(filter, 1000, None)).unwrap();
+    assert_eq!(page.enis.len(), 1);
+    let parser = pages.block_on(async { tokio::spawn(async { std::thread::current().id() }).await }).unwrap();
+    assert_eq!(*canned.threads.lock().unwrap(), [parser]);
 }
 
 #[tokio::test]

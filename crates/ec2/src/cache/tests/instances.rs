@@ -22,6 +22,24 @@ fn an_instance_shows_foreign_enis_of_its_lookup_and_our_enis_of_the_cache() {
 }
 
 /// Otherwise, an ENIAttachment would be created for the ENI and deleted again without end.
+/// The VPC CNI has up to 50 addresses on each of its ENIs, and nothing here ever reads them.
+#[test]
+fn a_neighbour_is_kept_without_its_addresses() {
+    let mut cache = cache();
+    let ips: Vec<_> = (1..=30).map(|n| format!("10.0.0.{n}").into()).collect();
+    let whole = |seen: ObservedEni| ObservedEni { private_ips: ips.clone(), ..seen };
+    let neighbour = [("cluster.k8s.amazonaws.com/name", "demo")];
+    let neighbour = ObservedEni { tags: StringMap::from(neighbour), ..on(9, Attached, 0) };
+    let upstreams =
+        [(names::UPSTREAM_TAG_MANAGED_BY, names::UPSTREAM_MANAGER), (names::UPSTREAM_TAG_NODEENI, "storage")];
+    let upstreams = ObservedEni { tags: StringMap::from(upstreams), ..on(8, Attached, 0) };
+    let all = [primary(0), neighbour, upstreams, on(1, Attached, 0)].map(whole);
+    cache.finish_instances(at(0), &BTreeSet::from([instance()]), all.into());
+    let kept = cache.instance_interfaces(&instance()).unwrap().enis;
+    let kept: Vec<_> = kept.iter().map(|seen| (seen.id.clone(), seen.private_ips.len())).collect();
+    assert_eq!(kept, [(id(1), 30), (id(8), 30), (id(9), 0), (id(99), 0)]);
+}
+
 #[test]
 fn an_eni_that_a_lookup_by_id_missed_is_not_on_its_instance_until_a_lookup_shows_it_again() {
     let mut cache = cache();
@@ -30,7 +48,7 @@ fn an_eni_that_a_lookup_by_id_missed_is_not_on_its_instance_until_a_lookup_shows
     cache.finish_instances(at(0), &asked, vec![primary(0), foreign(0)]);
     cache.observation("uid", Some(&id(9)));
     cache.finish_lookup_by_id(at(5), &by_id_asked, vec![]);
-    assert_eq!(cache.instance_interfaces(&instance()).unwrap().enis, [primary(0)]);
+    assert_eq!(cache.instance_interfaces(&instance()).unwrap().enis, [primary(0).without_addresses()]);
     cache.finish_instances(at(10), &asked, vec![primary(10), foreign(10)]);
     assert_eq!(cache.instance_interfaces(&instance()).unwrap().enis.len(), 2);
     assert!(matches!(cache.observation("uid", Some(&id(9))), Observation::Seen(_)), "both say the same");
