@@ -299,7 +299,7 @@ fn an_index_with_a_hidden_occupant_is_not_chosen_again() {
 /// EC2 refuses this index on another node of the type, although DescribeInstanceTypes shows more.
 fn refuse_index(world: &mut World, index: i32) {
     let message = format!("Invalid device index {index} for network card 0 on m5.large");
-    let error = CallError::Answered { code: "InvalidParameterValue".into(), message: message.into() };
+    let error = CallError::Answered { code: "InvalidParameterValue".into(), message };
     let mut history = CallHistory::made(at(0));
     history.failed(Call::Attach, &error, at(90));
     let subject = Subject {
