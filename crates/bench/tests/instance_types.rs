@@ -3,12 +3,13 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it needs")]
 
 use multi_eni_api::names::GROUP;
+use multi_eni_bench::region::subnet;
 use multi_eni_bench::workload::run_isolated;
 use multi_eni_bench::world::{World, nodeenis};
 use multi_eni_sim::ec2::{Fault, Incoming};
 use multi_eni_sim::kube::GroupResource;
-use serde_json::Value;
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 const NODES: u32 = 100;
@@ -121,4 +122,32 @@ fn a_type_with_wrong_limits_costs_the_creates_under_way_and_none_after_a_restart
     // Attach are not sent.
     assert!((1..130).contains(&burst), "{burst}");
     assert_eq!((later, restarted), (20, 0), "the 20 new nodes get their first ENI only");
+}
+
+/// The label names a type with 15 device indexes on a card, and the instances have 8. With `deviceIndexPolicy: highestFree` the ENIs
+/// step down from the refused index, one node first.
+#[test]
+fn a_refused_index_of_highest_free_costs_one_create_for_each_lower_index() {
+    const NODES: u32 = 20;
+    let result = run_isolated(|| async {
+        let world = World::open(0, 0.8).await?;
+        for n in 1..=NODES {
+            world.join_labelled(n, "c6in.32xlarge", "p4d.24xlarge")?;
+        }
+        world.pass(10).await;
+        let counts = counted(&world);
+        world.apply_spec(json!({ "subnetID": subnet(1), "deviceIndexPolicy": "highestFree" }))?;
+        world.until_ready(NODES).await?;
+        let enis = world.ec2.snapshot().enis;
+        let indexes = enis.values().filter_map(|eni| eni.attachment.as_ref()).map(|at| at.device_index);
+        // The primary interfaces are at index 0.
+        let indexes: BTreeSet<u32> = indexes.filter(|index| *index > 0).collect();
+        let result = (sent(&counts, "Create"), indexes);
+        world.close().await;
+        Ok(result)
+    });
+    let (creates, indexes) = result.expect("the simulation fails");
+    assert_eq!(indexes, BTreeSet::from([7]), "the highest index that EC2 takes");
+    // At most all at index 14, before EC2 refuses the first one; one at each of 13 to 8; all at 7.
+    assert!(creates <= u64::from(NODES) + 6 + u64::from(NODES), "{creates}");
 }

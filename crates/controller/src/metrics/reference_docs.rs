@@ -12,7 +12,6 @@ use std::time::Duration;
 
 const BEGIN: &str =
     "<!-- made from the code: MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-controller reference_docs -->\n";
-const END: &str = "<!-- end of the table -->\n";
 
 /// The name of the time series, and of the metric in PromQL.
 fn series(metric: &Metric) -> String {
@@ -46,16 +45,7 @@ fn table() -> String {
 
 #[test]
 fn the_reference_has_every_metric_as_it_is_registered() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/metrics.md");
-    let page = std::fs::read_to_string(path).unwrap();
-    let (head, rest) = page.split_once(BEGIN).expect("the page has the beginning of the table");
-    let (old, tail) = rest.split_once(END).expect("the page has the end of the table");
-    let new = table();
-    if std::env::var_os("MULTI_ENI_UPDATE_DOCS").is_some() {
-        std::fs::write(path, format!("{head}{BEGIN}{new}{END}{tail}")).unwrap();
-        return;
-    }
-    assert!(old == new, "docs/reference/metrics.md differs from the code: see the comment above its table");
+    multi_eni_generated_docs::compare_or_write("docs/reference/metrics.md", BEGIN, &table()).unwrap();
 }
 
 #[test]

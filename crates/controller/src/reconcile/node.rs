@@ -78,6 +78,7 @@ impl Reconciler {
             removals: &self.removals,
             refused_attach: &self.refused_attach,
             subnet_gate: &self.subnets,
+            instance_type_gate: &self.instance_types,
             settings: &self.deps.settings,
             now: self.now(),
         })

@@ -3,7 +3,8 @@
 
 use super::assignment::{Assignment, Removal, RemovalReason};
 use super::input::Input;
-use super::unassigned::{SlotPolicies, Unassigned, UnassignedReason};
+use super::slot_policies::SlotPolicies;
+use super::unassigned::{Unassigned, UnassignedReason};
 use crate::attachment::Attachment;
 use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::NodeEni;

@@ -2,8 +2,8 @@
 //! or much time has passed. Until the instance is known to live, no ENI is called lost, created or attached.
 
 use super::action::Action;
-use super::conditions::Report;
 use super::input::Input;
+use super::report::Report;
 use crate::assign::INSTANCE_GONE;
 use crate::ec2_errors::{Call, Class};
 use crate::instance_life::{InstanceObservation, Life, NODE_OUTLIVES};

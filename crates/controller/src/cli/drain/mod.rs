@@ -9,6 +9,7 @@ mod ec2_audit;
 mod leader;
 mod left;
 mod listing;
+mod missing_kind;
 mod objects;
 mod output;
 mod removal;

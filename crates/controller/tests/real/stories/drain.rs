@@ -42,6 +42,17 @@ fn says(environment: &Environment, found: &(i32, String), code: i32, all: &[&str
     }
 }
 
+/// The same kubeconfig with a path in the server's URL.
+fn with_path(kubeconfig: &Path, path: &str) -> Result<PathBuf, Failure> {
+    let text = std::fs::read_to_string(kubeconfig).map_err(|error| error.to_string())?;
+    let mut config: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let server = &mut config["clusters"][0]["cluster"]["server"];
+    *server = format!("{}/{path}", server.as_str().unwrap_or_default()).into();
+    let changed = kubeconfig.with_file_name(format!("{path}.kubeconfig"));
+    std::fs::write(&changed, config.to_string()).map_err(|error| error.to_string())?;
+    Ok(changed)
+}
+
 /// Nodes with a label, and a NodeENI that gives each an ENI.
 fn nodes(environment: &Environment, number: usize) -> Result<(), Failure> {
     for (number, instance) in (1..=number).zip(INSTANCES) {
@@ -145,6 +156,11 @@ fn nothing_is_deleted_without_a_leader_or_without_an_audit() -> Result<(), Failu
     nodes(&environment, 1)?;
     let ended = drain(&environment, &admin, &["--yes"])?;
     says(&environment, &ended, 1, &["no controller leads", "no namespace has a Lease"]);
+
+    // A wrong path of the server's URL is answered with 404, as a missing CRD is.
+    let elsewhere = with_path(&admin, "elsewhere")?;
+    let ended = drain(&environment, &elsewhere, &["--yes", "--no-audit"])?;
+    says(&environment, &ended, 1, &["cannot list", "is the server's URL in KUBECONFIG right"]);
 
     environment.start_replica(&[])?;
     environment.attached(INSTANCES[0], &[1], SOON)?;

@@ -172,6 +172,15 @@ fn a_create_that_the_quota_forbids_is_not_sent_again_before_the_quota_eases() {
 }
 
 #[test]
+fn a_request_for_a_new_try_permits_one_create_while_the_quota_is_used_up() {
+    let mut budgets = Budgets::new(100, 0, Vec::new());
+    assert!(budgets.quota_refuses(REPLICA, 0));
+    budgets.new_try_is_requested();
+    assert!(budgets.quota_refuses(REPLICA, 70_000));
+    assert!(!budgets.quota_refuses(REPLICA, 80_000), "the request was for one try");
+}
+
+#[test]
 fn a_frozen_process_may_not_know_of_the_quota() {
     let mut budgets = Budgets::new(100, 0, vec![9_000..72_000, 900_000..901_000]);
     assert!(budgets.quota_refuses(REPLICA, 10_000));

@@ -224,14 +224,19 @@ fn enis_that_wait_move_one_after_the_other_and_not_before_ten_minutes() {
     assert!(turns.len() > 250, "{}", turns.len());
 }
 
-#[test]
-fn an_eni_that_was_just_created_is_not_replaced_while_its_status_says_full() {
-    let mut world = world();
-    attached(&mut world);
+/// The ENIAttachment waits, because its subnet is full.
+fn waits_for_room(world: &mut World) {
+    attached(world);
     let full = ConditionUpdate::new(types::READY, false, "SubnetFull", "");
     let attachment = &mut world.attachments[0];
     (attachment.status.eni_id, attachment.status.conditions) = (None, Vec::new());
     set(&mut attachment.status.conditions, full, None, at(0));
+}
+
+#[test]
+fn an_eni_that_was_just_created_is_not_replaced_while_its_status_says_full() {
+    let mut world = world();
+    waits_for_room(&mut world);
     at_its_turn(&mut world);
     set_free(&mut world, SUBNET_A, 0);
     set_free(&mut world, SUBNET_B, 50);
@@ -243,12 +248,8 @@ fn an_eni_that_was_just_created_is_not_replaced_while_its_status_says_full() {
 #[test]
 fn an_eni_that_waits_for_a_full_subnet_and_was_never_made_goes_to_another() {
     let mut world = world();
-    attached(&mut world);
-    let full = ConditionUpdate::new(types::READY, false, "SubnetFull", "");
-    let attachment = &mut world.attachments[0];
-    (attachment.status.eni_id, attachment.status.conditions) = (None, Vec::new());
-    set(&mut attachment.status.conditions, full, None, at(0));
-    let request = attachment.request.clone();
+    waits_for_room(&mut world);
+    let request = world.attachments[0].request.clone();
     set_free(&mut world, SUBNET_A, 0);
     set_free(&mut world, SUBNET_B, 0);
     assert!(is_untouched(&world.assign()), "no other subnet has room");

@@ -1,6 +1,7 @@
 //! The limit of an instance type for which EC2 refused an Attach, by EC2's code and words.
 
 use super::Subject;
+use crate::ec2_errors::Call;
 use crate::failure::Failure;
 
 /// What EC2 refused: an ENI that asks for at least as much is refused too.
@@ -44,8 +45,8 @@ impl Limit {
                     .is_some_and(|counted| usize::try_from(ipv4.max(ipv6)).is_ok_and(|asked| counted <= asked));
                 (!subject.is_known && is_own).then_some(Self::Addresses { ipv4, ipv6 })
             }
+            _ if is_of_an_index(failure) => Some(Self::Index { on, index }),
             "InvalidParameterValue" if words.contains("already has an interface") => None,
-            "InvalidParameterValue" if words.contains("device index") => Some(Self::Index { on, index }),
             "InvalidParameterValue" if words.contains("network card") => Some(Self::Card { on }),
             _ => None,
         }
@@ -55,6 +56,14 @@ impl Limit {
     /// (kubernetes-sigs/aws-ebs-csi-driver#1163). Then a refusal need not concern other instances.
     pub(super) fn is_of_a_number(&self) -> bool {
         matches!(self, Self::Interfaces { .. })
+    }
+
+    /// The refused device index, if it is of this network card.
+    pub(super) fn index_on(&self, card: i32) -> Option<i32> {
+        match self {
+            Self::Index { on, index } if *on == card => Some(*index),
+            Self::Index { .. } | Self::Interfaces { .. } | Self::Card { .. } | Self::Addresses { .. } => None,
+        }
     }
 
     pub(super) fn applies_to(&self, subject: &Subject<'_>) -> bool {
@@ -67,6 +76,15 @@ impl Limit {
             Self::Addresses { ipv4, ipv6 } => subject.addresses.0 >= *ipv4 && subject.addresses.1 >= *ipv6,
         }
     }
+}
+
+/// Whether EC2 refused this Attach because the instance type has no such device index. An occupied index is another matter.
+pub fn is_of_an_index(failure: &Failure) -> bool {
+    let words = failure.message.to_ascii_lowercase();
+    failure.call == Call::Attach
+        && failure.code == "InvalidParameterValue"
+        && words.contains("device index")
+        && !words.contains("already has an interface")
 }
 
 /// The number in "Interface count 4 exceeds the limit for t3.medium", after these words.
