@@ -311,6 +311,7 @@ fn each_is_refused_with_its_message() -> Result<(), Failure> {
         ("low", "subnetID: subnet-12345678, nodeSelector: {a: b}, deviceIndex: 1, mtu: 576"),
         ("high", "subnetID: subnet-0123456789abcdef0, nodeSelector: {a: b}, deviceIndex: 63, mtu: 9001"),
         ("named", "subnetName: private, nodeSelector: {a: b}, securityGroupNames: [web], tags: {team: net}"),
+        ("card", "subnetID: subnet-12345678, nodeSelector: {a: b}, deviceIndex: 0, networkCardIndex: 1"),
         ("paced", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 3}"),
         (
             "terms",
