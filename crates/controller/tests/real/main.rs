@@ -107,7 +107,7 @@ fn helm_installs_and_uninstalls_the_chart() -> Result<(), Failure> {
     let format = plane.kubectl(&["-n", "eni", "get", "deployment/multi-eni", "-o", format])?.success()?;
     assert_eq!(format, "json");
     // An IPv6-only cluster needs [::], which the process's own default is, too.
-    let args = ["-n", "eni", "get", "deployment/multi-eni", "-o", "jsonpath={..containers[0].args}"];
+    let args = ["-n", "eni", "get", "deployment/multi-eni", "-o", "jsonpath={.spec.template.spec.containers[0].args}"];
     let args: Vec<String> = serde_json::from_str(&plane.kubectl(&args)?.success()?).map_err(|e| e.to_string())?;
     assert_eq!(args, ["controller", "--leader-elect", "--metrics-addr=[::]:8080", "--health-addr=[::]:8081"]);
     plane.helm(&["upgrade", "multi-eni", &harness::chart(), "-n", "eni", "--set", "logFormat=xml"])?.refusal()?;
