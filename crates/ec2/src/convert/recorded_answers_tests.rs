@@ -73,6 +73,23 @@ fn enis(items: &str) -> (u16, String) {
     answer("DescribeNetworkInterfaces", &format!("<networkInterfaceSet>{items}</networkInterfaceSet>"))
 }
 
+fn instances(items: &str) -> (u16, String) {
+    let instances = format!("<item><instancesSet>{items}</instancesSet></item>");
+    answer("DescribeInstances", &format!("<reservationSet>{instances}</reservationSet>"))
+}
+
+/// The refusal of an endpoint that does not know IncludeManagedResources.
+fn unknown_parameter() -> String {
+    "<Response><Errors><Error><Code>UnknownParameter</Code><Message>The parameter IncludeManagedResources is not recognized\
+        </Message></Error></Errors><RequestID>r</RequestID></Response>"
+        .to_owned()
+}
+
+/// Whether each request so far asked for managed resources.
+fn asked_for_managed(canned: &Canned) -> Vec<bool> {
+    canned.asked.lock().unwrap().iter().map(|body| body.contains("IncludeManagedResources=true")).collect()
+}
+
 async fn page(items: &str) -> EniPage {
     let (ec2, _) = ec2(vec![enis(items)]);
     ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap()
@@ -179,15 +196,54 @@ async fn an_eni_without_an_id_hides_only_itself() {
 
 #[tokio::test]
 async fn managed_resources_are_requested_where_ec2_knows_the_parameter() {
-    let unknown = "<Response><Errors><Error><Code>UnknownParameter</Code><Message>The parameter IncludeManagedResources is not recognized\
-        </Message></Error></Errors><RequestID>r</RequestID></Response>";
-    let (ec2, canned) = ec2(vec![(400, unknown.to_owned()), enis(""), enis("")]);
+    let (ec2, canned) = ec2(vec![(400, unknown_parameter()), enis(""), enis(""), instances("")]);
     for _ in 0..2 {
         ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap();
     }
-    let asked: Vec<bool> =
-        canned.asked.lock().unwrap().iter().map(|body| body.contains("IncludeManagedResources=true")).collect();
-    assert_eq!(asked, [true, false, false], "the refusal of the parameter is remembered");
+    assert_eq!(asked_for_managed(&canned), [true, false, false], "the refusal of the parameter is remembered");
+    ec2.all_instances(convert::filter("instance-id", ["i-0cc0cc0cc0cc0cc01"])).await.unwrap();
+    assert_eq!(asked_for_managed(&canned).last(), Some(&false), "the other Describe knows it, too");
+}
+
+/// Otherwise EC2 hides managed instances, and an instance that is not shown looks gone.
+#[tokio::test]
+async fn managed_instances_are_requested_where_ec2_knows_the_parameter() {
+    let (ec2, canned) = ec2(vec![(400, unknown_parameter()), instances(""), instances(""), enis("")]);
+    for _ in 0..2 {
+        ec2.all_instances(convert::filter("instance-id", ["i-0cc0cc0cc0cc0cc01"])).await.unwrap();
+    }
+    assert_eq!(asked_for_managed(&canned), [true, false, false], "the refusal of the parameter is remembered");
+    ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap();
+    assert_eq!(asked_for_managed(&canned).last(), Some(&false), "the other Describe knows it, too");
+    let (ec2, canned) = self::ec2(vec![instances(""), enis("")]);
+    ec2.all_instances(convert::filter("instance-id", ["i-0cc0cc0cc0cc0cc01"])).await.unwrap();
+    ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap();
+    assert_eq!(asked_for_managed(&canned), [true, true]);
+}
+
+/// An ENI whose operator is managed belongs to that service. The primary interface shows who manages the instance.
+#[tokio::test]
+async fn the_service_that_manages_an_interface() {
+    let instance = InstanceId::parse("i-0cc0cc0cc0cc0cc01").unwrap();
+    let primary = format!(
+        "{PLAIN}<status>in-use</status><attachment><attachmentId>eni-attach-0bb</attachmentId><instanceId>{}</instanceId>\
+        <deviceIndex>0</deviceIndex><networkCardIndex>0</networkCardIndex><status>attached</status></attachment>",
+        instance.as_str()
+    );
+    for (operator, expected) in [
+        ("<managed>true</managed><principal>eks.amazonaws.com</principal>", Some("eks.amazonaws.com")),
+        ("<managed>false</managed><principal>eks.amazonaws.com</principal>", None),
+        ("<managed>true</managed>", Some("an AWS service")),
+        ("", None),
+    ] {
+        let item = format!("{primary}<operator>{operator}</operator>");
+        assert_eq!(one(&item).await.operator.as_deref(), expected, "{operator}");
+        let (ec2, _) = ec2(vec![enis(&format!("<item>{item}</item>"))]);
+        ec2.fetch_instances([instance.clone()].into()).await.unwrap();
+        let interfaces = ec2.instance_interfaces(&instance).unwrap();
+        assert_eq!(interfaces.operator.as_deref(), expected, "{operator}");
+    }
+    assert_eq!(one(&primary).await.operator, None);
 }
 
 /// The thread that decides waits for nothing but its own work while a page is parsed.

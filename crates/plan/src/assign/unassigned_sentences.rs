@@ -53,7 +53,11 @@ impl fmt::Display for UnassignedReason {
                 write!(f, "EC2 knows no subnet {id} in this account and Region: correct the NodeENI or create the subnet")
             }
             Self::SubnetMissing(SubnetRef::Name(name)) => {
-                write!(f, "EC2 knows no subnet with the tag Name={name} in the node's VPC: correct the NodeENI or tag a subnet")
+                write!(
+                    f,
+                    "EC2 knows no subnet with the tag Name={name} in the node's VPC: correct the NodeENI or tag a subnet. A subnet \
+                     that another account shares shows none of its owner's tags: name it by subnetID"
+                )
             }
             Self::NoSubnetInZone { zone, zones } => write!(
                 f,

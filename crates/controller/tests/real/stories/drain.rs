@@ -3,18 +3,23 @@
 use super::nodeeni;
 use super::plan::multi_eni;
 use crate::harness::account::{GROUP, SUBNET_A, SUBNET_B};
-use crate::harness::{Environment, Failure, SOON};
+use crate::harness::{Environment, Failure, SOON, rights};
 use multi_eni_sim::ec2::Fault;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const INSTANCES: [&str; 3] = ["i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2", "i-0aaaaaaaaaaaaaaa3"];
 
-/// Creates the ServiceAccount of the chart's hook with its rights. Returns its kubeconfig.
-fn hook_account(environment: &Environment) -> Result<PathBuf, Failure> {
+/// The manifests of the chart's hook.
+fn hook(environment: &Environment) -> Result<String, Failure> {
     let set = "drainOnUninstall.enabled=true,drainOnUninstall.audit=true";
     let only = ["--set", set, "--show-only", "templates/drain-on-uninstall.yaml"];
-    let hook = environment.plane.helm_template("multi-eni", "multi-eni", &only)?;
+    Ok(environment.plane.helm_template("multi-eni", "multi-eni", &only)?)
+}
+
+/// Creates the ServiceAccount of the chart's hook with its rights. Returns its kubeconfig.
+fn hook_account(environment: &Environment) -> Result<PathBuf, Failure> {
+    let hook = hook(environment)?;
     for words in ["helm.sh/hook: pre-delete", "- --yes", "- --timeout=4m"] {
         assert!(hook.contains(words), "{words:?} is not in the hook:\n{hook}");
     }
@@ -110,6 +115,15 @@ fn one_nodeeni_and_then_everything_is_removed() -> Result<(), Failure> {
     environment.kubectl(&[&["delete", "crd"], crds.as_slice()].concat())?;
     let again = as_hook(&environment, &account, &["--yes"])?;
     says(&environment, &again, 0, &["Nothing to do", "EC2 shows no ENI with the tag of this cluster"]);
+
+    // The hook has the rights that it uses, and no others.
+    let rights = rights::granted_by(&hook(&environment)?)?;
+    let requests = environment.plane.requests_of("multi-eni", "multi-eni-drain")?;
+    assert!(rights.len() > 5, "{rights:#?}");
+    environment.assert_eq("requests that are not granted", rights::not_covered(&rights, &requests), Vec::new());
+    let is_used = |right: &&rights::Right| requests.iter().any(|request| right.covers(request));
+    let unused: Vec<&rights::Right> = rights.iter().filter(|right| !is_used(right)).collect();
+    environment.assert_eq("rights that nothing uses", unused, Vec::new());
     environment.passed();
     Ok(())
 }

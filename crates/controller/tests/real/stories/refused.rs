@@ -308,6 +308,7 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("low", "subnetID: subnet-12345678, nodeSelector: {a: b}, deviceIndex: 1, mtu: 576"),
     ("high", "subnetID: subnet-0123456789abcdef0, nodeSelector: {a: b}, deviceIndex: 63, mtu: 9001"),
     ("named", "subnetName: private, nodeSelector: {a: b}, securityGroupNames: [web], tags: {team: net}"),
+    ("card", "subnetID: subnet-12345678, nodeSelector: {a: b}, deviceIndex: 0, networkCardIndex: 1"),
     ("paced", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 3}"),
     (
         "terms",
