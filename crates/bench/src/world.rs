@@ -279,5 +279,6 @@ fn parts((ec2, region): (&Ec2, &str), api: &ApiServer, clock: SimClock, share: f
         settings: Settings::default(),
         wall,
         gauges: Arc::new(Gauges::default()),
+        spans: None,
     }
 }

@@ -10,6 +10,7 @@ use crate::metrics::{Counted, Span};
 use crate::store::StoreChange;
 use crate::work_queue::Key;
 use jiff::Timestamp;
+use multi_eni_api::ids::EniId;
 use multi_eni_plan::assign::InstanceAtRefusal;
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::ec2_errors::{Call, CallError};
@@ -53,6 +54,10 @@ impl Reconciler {
         }
         if let Key::Attachment(name) = &finished.key {
             self.cancellable_calls.remove(name);
+            if let Some(entry) = self.store.attachment(name) {
+                let eni = self.eni_of(&entry.attachment);
+                self.attach_traces.ended(&entry.attachment, eni.as_ref().map(EniId::as_str));
+            }
         }
         self.queue.done(&finished.key);
     }
@@ -114,6 +119,7 @@ impl Reconciler {
                     .entry(attachment.uid.clone())
                     .or_insert_with(|| CallHistory::begin(since, attachment));
                 history.learns_that_it_was_made_here(attachment, now);
+                self.attach_traces.created(attachment, self.stopwatches.decided_at(&attachment.name), now);
                 self.store.wrote_attachment(entry)
             }
             ObjectState::Attachment(entry) => self.store.wrote_attachment(entry),

@@ -12,6 +12,9 @@ const SHORT: SignedDuration = SignedDuration::from_millis(10);
 /// An ENIAttachment that cannot get its ENI makes calls for days. Further calls get no spans; the root counts them.
 const MAX_CALLS: u32 = 100;
 
+/// EC2 encodes the reason of a missing permission in thousands of characters.
+const MAX_WORDS: usize = 500;
+
 /// EC2's action that attaches.
 const ATTACH: &str = "AttachNetworkInterface";
 
@@ -121,7 +124,7 @@ impl AttachRecord {
         span.attributes.extend(call.request_id.as_deref().map(|id| ("aws.request_id", Value::from(id))));
         if let Some(error) = &call.error {
             span.attributes.push(("error.type", Value::from(error.code())));
-            span.error = Some(error.to_string());
+            span.error = Some(error.to_string().chars().take(MAX_WORDS).collect());
         }
         spans.push(span);
         spans

@@ -91,6 +91,9 @@ fn a_refused_call_is_a_span_with_its_code_and_the_wait_after_it_has_the_reason()
     assert_eq!(shown(&first), [("EC2.CreateNetworkInterface", 0, 50, true)]);
     assert_eq!(text(&first[0], "error.type"), Some("InsufficientFreeAddressesInSubnet"));
     assert!(first[0].error.as_ref().is_some_and(|error| error.contains("no")));
+    let long = CallError::Answered { code: "UnauthorizedOperation".to_owned(), message: "x".repeat(9_000) };
+    let long = Ec2Call { error: Some(long), ..call("CreateNetworkInterface", (55, 55, 60)) };
+    assert_eq!(record.clone().call_ended(&long, None)[0].error.as_ref().map(String::len), Some(500));
     let second = record.call_ended(&call("CreateNetworkInterface", (120_000, 120_000, 120_100)), Some("SubnetFull"));
     assert_eq!(shown(&second), [("wait", 50, 120_000, true), ("EC2.CreateNetworkInterface", 120_000, 120_100, true)]);
     assert_eq!(text(&second[0], "multi_eni.reason"), Some("SubnetFull"));
