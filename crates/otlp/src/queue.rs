@@ -24,7 +24,7 @@ pub struct SpanCounts {
 
 impl SpanQueue {
     /// A queue with room for `capacity` spans, and its other end.
-    pub(crate) fn with_capacity(capacity: usize) -> (Self, Receiver<Span>) {
+    pub fn with_capacity(capacity: usize) -> (Self, Receiver<Span>) {
         let (sender, receiver) = channel(capacity);
         (Self { sender, counts: Arc::default() }, receiver)
     }

@@ -1,4 +1,5 @@
 //! The exporter against a stand-in of a collector: an HTTP server on loopback that decodes OTLP's protobuf.
+#![allow(clippy::unwrap_used, reason = "a test says what it needs")]
 
 use axum::Router;
 use axum::body::Bytes;

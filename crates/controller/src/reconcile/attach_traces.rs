@@ -96,3 +96,72 @@ impl AttachTraces {
         gone.iter().for_each(|uid| self.deleted(uid, now));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::SignedDuration;
+    use multi_eni_api::{ENIAttachment, EniAttachmentSpec};
+    use multi_eni_plan::attach_trace::Span;
+    use tokio::sync::mpsc::Receiver;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+    }
+
+    fn attachment(uid: &str) -> Attachment {
+        let mut object = ENIAttachment::new("a", EniAttachmentSpec::default());
+        object.metadata.uid = Some(uid.to_owned());
+        Attachment::read(&object)
+    }
+
+    fn following() -> (AttachTraces, Receiver<Span>) {
+        let (spans, sent) = SpanQueue::with_capacity(10);
+        (AttachTraces::new(Some(spans)), sent)
+    }
+
+    fn names(sent: &mut Receiver<Span>) -> Vec<(String, bool)> {
+        std::iter::from_fn(|| sent.try_recv().ok()).map(|span| (span.name, span.error.is_some())).collect()
+    }
+
+    #[test]
+    fn without_a_collector_nothing_is_followed() {
+        let mut traces = AttachTraces::new(None);
+        traces.created(&attachment("u"), Some(at(1)), at(1));
+        traces.follow(&attachment("v"), None, at(1));
+        assert!(traces.followed.is_empty());
+        assert!(traces.report_of_call("u").is_none() && traces.becomes_ready("u", at(2)).is_none());
+    }
+
+    #[test]
+    fn a_trace_ends_when_ready_is_stored_and_is_forgotten() {
+        let (mut traces, mut sent) = following();
+        let made = attachment("u");
+        traces.created(&made, Some(at(1)), at(2));
+        traces.follow(&made, None, at(3));
+        assert!(traces.report_of_call("u").is_some() && traces.report_of_call("v").is_none());
+        traces.ended(&made, None);
+        assert_eq!(names(&mut sent), [("store ENIAttachment".to_owned(), false)]);
+        let stored = traces.becomes_ready("u", at(4)).unwrap();
+        // The write has failed: the trace goes on.
+        traces.ended(&made, Some("eni-1"));
+        assert_eq!((names(&mut sent), traces.followed.len()), (vec![], 1));
+        stored.set(at(5)).unwrap();
+        traces.ended(&made, Some("eni-1"));
+        assert_eq!(names(&mut sent), [("store Ready".to_owned(), false), ("attach ENI".to_owned(), false)]);
+        assert!(traces.followed.is_empty());
+    }
+
+    #[test]
+    fn what_is_deleted_or_gone_ends_its_trace_once() {
+        let (mut traces, mut sent) = following();
+        for uid in ["u", "v", "w"] {
+            traces.follow(&attachment(uid), None, at(1));
+        }
+        traces.deleted("u", at(2));
+        traces.deleted("u", at(3));
+        traces.retain(at(4), |uid| uid == "w");
+        assert_eq!(names(&mut sent), [("attach ENI".to_owned(), true), ("attach ENI".to_owned(), true)]);
+        assert_eq!(traces.followed.keys().collect::<Vec<_>>(), ["w"]);
+    }
+}

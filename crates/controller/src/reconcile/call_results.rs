@@ -42,6 +42,9 @@ impl Reconciler {
                         if matches!(&wrote.object, ObjectState::Created(made) if made.attachment.adopted.is_some()) {
                             self.deps.gauges.counted.attachments.adoptions.count([]);
                         }
+                        if let ObjectState::Created(made) = &wrote.object {
+                            self.follow_created(&made.attachment);
+                        }
                         self.wrote(wrote.object);
                     }
                 }
@@ -110,6 +113,12 @@ impl Reconciler {
         }
     }
 
+    /// Begins the trace of an ENIAttachment that this process has created.
+    fn follow_created(&mut self, attachment: &Attachment) {
+        let decided = self.stopwatches.decided_at(&attachment.name);
+        self.attach_traces.created(attachment, decided, self.now());
+    }
+
     fn wrote(&mut self, written: ObjectState) {
         let affected: Option<StoreChange> = match written {
             ObjectState::Created(entry) => {
@@ -119,7 +128,6 @@ impl Reconciler {
                     .entry(attachment.uid.clone())
                     .or_insert_with(|| CallHistory::begin(since, attachment));
                 history.learns_that_it_was_made_here(attachment, now);
-                self.attach_traces.created(attachment, self.stopwatches.decided_at(&attachment.name), now);
                 self.store.wrote_attachment(entry)
             }
             ObjectState::Attachment(entry) => self.store.wrote_attachment(entry),

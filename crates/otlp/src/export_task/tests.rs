@@ -146,7 +146,7 @@ async fn a_stop_ends_the_back_off_and_gives_up_after_one_more_try() {
     let run = running(2_000);
     run.set_away(true);
     run.queue.push(spans(5));
-    pass(20).await;
+    pass(3).await;
     let tries = run.stub.0.tries.lock().unwrap().len();
     run.stop.cancel();
     let started = Instant::now();
