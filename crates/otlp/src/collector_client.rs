@@ -5,10 +5,11 @@ use async_trait::async_trait;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use std::error::Error;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,24 +33,33 @@ impl LastFailure {
 
 /// The client.
 #[derive(Debug)]
-pub(crate) struct CollectorClient {
-    inner: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+pub(crate) struct CollectorClient<C> {
+    inner: Client<C, Full<Bytes>>,
     timeout: Duration,
     last_failure: LastFailure,
 }
 
-impl CollectorClient {
-    /// A client for http and https. A request may take as long as `timeout`.
+impl CollectorClient<HttpConnector> {
+    /// A client for http. It needs no certificates. A request may take as long as `timeout`.
+    pub(crate) fn http(timeout: Duration, last_failure: LastFailure) -> Self {
+        Self { inner: Client::builder(TokioExecutor::new()).build_http(), timeout, last_failure }
+    }
+}
+
+impl CollectorClient<HttpsConnector<HttpConnector>> {
+    /// A client for https.
     ///
     /// # Errors
     /// If the system has no certificates to trust.
-    pub(crate) fn new(timeout: Duration, last_failure: LastFailure) -> std::io::Result<Self> {
+    pub(crate) fn https(timeout: Duration, last_failure: LastFailure) -> std::io::Result<Self> {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let connector = HttpsConnectorBuilder::new().with_provider_and_native_roots(provider)?;
-        let connector = connector.https_or_http().enable_http1().build();
+        let connector = connector.https_only().enable_http1().build();
         Ok(Self { inner: Client::builder(TokioExecutor::new()).build(connector), timeout, last_failure })
     }
+}
 
+impl<C: Connect + Clone + Send + Sync + 'static> CollectorClient<C> {
     async fn request(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (head, body) = self.inner.request(request.map(Full::new)).await?.into_parts();
         let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
@@ -58,7 +68,7 @@ impl CollectorClient {
 }
 
 #[async_trait]
-impl HttpClient for CollectorClient {
+impl<C: Connect + Clone + Send + Sync + Debug + 'static> HttpClient for CollectorClient<C> {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let answer = match tokio::time::timeout(self.timeout, self.request(request)).await {
             Ok(answer) => answer,

@@ -62,14 +62,14 @@ impl Exporting {
 /// If the URL or a variable cannot be used.
 pub fn start(url: String, instance: &str) -> Result<(SpanQueue, Exporting), StartError> {
     let parsed: Uri = url.parse().map_err(|_| StartError::Url { url: url.clone() })?;
-    if !matches!(parsed.scheme_str(), Some("http" | "https")) {
-        return Err(StartError::Url { url });
-    }
     let failure = LastFailure::default();
-    let client = CollectorClient::new(REQUEST_TIMEOUT, failure.clone())?;
-    let mut exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_http()
-        .with_http_client(client)
+    let builder = opentelemetry_otlp::SpanExporter::builder().with_http();
+    let builder = match parsed.scheme_str() {
+        Some("http") => builder.with_http_client(CollectorClient::http(REQUEST_TIMEOUT, failure.clone())),
+        Some("https") => builder.with_http_client(CollectorClient::https(REQUEST_TIMEOUT, failure.clone())?),
+        _ => return Err(StartError::Url { url }),
+    };
+    let mut exporter = builder
         .with_endpoint(url.as_str())
         .with_timeout(REQUEST_TIMEOUT)
         .with_retry_policy(RetryPolicy::disabled())

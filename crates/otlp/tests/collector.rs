@@ -141,6 +141,22 @@ async fn a_collector_that_never_answers_delays_the_stop_to_the_deadline_only() {
 }
 
 #[tokio::test]
+async fn an_https_address_gets_no_request_without_tls() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (queue, exporting) = start(format!("https://{}/v1/traces", listener.local_addr().unwrap()), "pod-1").unwrap();
+    queue.push(vec![span(None, None)]);
+    let stop = exporting.stop(Duration::from_secs(5));
+    let first_byte = tokio::time::timeout(Duration::from_secs(10), async {
+        let mut byte = [0];
+        tokio::io::AsyncReadExt::read_exact(&mut listener.accept().await.unwrap().0, &mut byte).await.unwrap();
+        byte[0]
+    });
+    let ((), first_byte) = tokio::join!(stop, first_byte);
+    // The record type of a TLS handshake.
+    assert_eq!((first_byte, queue.counts().dropped()), (Ok(0x16), 1));
+}
+
+#[tokio::test]
 async fn a_refused_request_is_no_success() {
     let (address, requests) = collector(StatusCode::SERVICE_UNAVAILABLE).await;
     let (queue, exporting) = start(format!("{address}/v1/traces"), "pod-1").unwrap();
