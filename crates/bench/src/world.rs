@@ -6,6 +6,7 @@ use kube::Client;
 use multi_eni_api::names::{GROUP, VERSION};
 use multi_eni_controller::http_server::Gauges;
 use multi_eni_controller::run::{Components, run};
+use multi_eni_otlp::SpanQueue;
 use multi_eni_plan::settings::Settings;
 use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::ec2::Ec2;
@@ -35,6 +36,8 @@ pub struct World {
     pub gauges: Arc<Gauges>,
     /// The simulated clock.
     pub clock: SimClock,
+    /// Takes the spans of the controllers that are started from now on.
+    pub spans: Option<SpanQueue>,
     share: f64,
     stop: Arc<Notify>,
     controller: JoinHandle<()>,
@@ -72,7 +75,7 @@ impl World {
         let parts = parts((&ec2, REGION), &api, clock, share);
         let gauges = parts.gauges.clone();
         let controller = start(parts, stop.clone());
-        let world = Self { ec2, api, observer, gauges, clock, share, stop, controller };
+        let world = Self { ec2, api, observer, gauges, clock, spans: None, share, stop, controller };
         for n in 1..=count {
             world.join(n)?;
         }
@@ -237,6 +240,7 @@ impl World {
     pub async fn restart_in(&mut self, ec2: &Ec2, region: &str) {
         self.stop.notify_one();
         let parts = parts((ec2, region), &self.api, self.clock, self.share);
+        let parts = Components { spans: self.spans.clone(), ..parts };
         self.gauges = parts.gauges.clone();
         // If the controller panicked, its message is in the output already.
         let _ = std::mem::replace(&mut self.controller, tokio::spawn(async {})).await;
@@ -279,5 +283,6 @@ fn parts((ec2, region): (&Ec2, &str), api: &ApiServer, clock: SimClock, share: f
         settings: Settings::default(),
         wall,
         gauges: Arc::new(Gauges::default()),
+        spans: None,
     }
 }

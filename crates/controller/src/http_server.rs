@@ -1,13 +1,14 @@
 //! The HTTP server: `/healthz`, `/readyz` and `/metrics`. It shows what the process has stored in [`Gauges`].
 
 use crate::leader_election::Fence;
-use crate::metrics::{Counted, Ec2Numbers, Page, ProcessNumbers, Snapshot, SnapshotRequest};
+use crate::metrics::{Counted, Ec2Numbers, Page, ProcessNumbers, Snapshot, SnapshotRequest, SpanNumbers};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use multi_eni_ec2::Ec2;
+use multi_eni_otlp::SpanCounts;
 use prometheus_client::metrics::gauge::Gauge;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -37,6 +38,7 @@ pub struct Gauges {
     wrong_place: Mutex<Option<String>>,
     ec2: Mutex<Option<Ec2>>,
     fence: Mutex<Option<Fence>>,
+    spans: Mutex<Option<Arc<SpanCounts>>>,
     reconciler: Mutex<Option<UnboundedSender<SnapshotRequest>>>,
 }
 
@@ -74,6 +76,11 @@ impl Gauges {
         *self.fence.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(fence);
     }
 
+    /// What became of the spans of this process is shown from now on.
+    pub fn watch_spans(&self, counts: Arc<SpanCounts>) {
+        *self.spans.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(counts);
+    }
+
     /// Where scrapes ask for the state of the reconciler from now on. The reconciler of a new term replaces that of the last.
     pub fn snapshot_requests(&self) -> UnboundedReceiver<SnapshotRequest> {
         let (sender, requests) = unbounded_channel();
@@ -92,6 +99,7 @@ impl Gauges {
         let snapshot = self.snapshot().await;
         let fence = self.fence.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let ec2 = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let spans = self.spans.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let page = Page {
             counted: &self.counted,
             leading: self.leading.get(),
@@ -101,6 +109,7 @@ impl Gauges {
             fenced: fence.map(|fence| fence.refused().to_vec()).unwrap_or_default(),
             ec2: ec2.as_ref().map(Ec2Numbers::of),
             snapshot,
+            spans: spans.map(|counts| SpanNumbers { exported: counts.exported(), dropped: counts.dropped() }),
             process: ProcessNumbers::read(),
         };
         page.text()

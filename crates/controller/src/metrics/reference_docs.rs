@@ -3,7 +3,9 @@
 
 use super::description::{Kind, Metric, Stability};
 use super::page::all;
-use super::{Counted, Ec2Numbers, NodeEniNumbers, OrphanVerdicts, Page, ProcessNumbers, Role, Snapshot, Span};
+use super::{
+    Counted, Ec2Numbers, NodeEniNumbers, OrphanVerdicts, Page, ProcessNumbers, Role, Snapshot, Span, SpanNumbers,
+};
 use multi_eni_ec2::{RateStatus, RequestStats, Resync, ResyncStats};
 use multi_eni_plan::write_history::Write;
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,6 +125,7 @@ fn page(counted: &Counted) -> Page<'_> {
             backoffs: vec![("ec2_call", 1)],
             orphans: OrphanVerdicts { suspected: 11, detach: 0, delete: 0, foreign: 1, held: 11 },
         }),
+        spans: Some(SpanNumbers { exported: 7, dropped: 1 }),
         process: Some(ProcessNumbers { cpu: 1.0, memory: 4096, open_fds: 9, start: 1.7e9 }),
     }
 }

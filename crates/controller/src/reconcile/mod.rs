@@ -6,6 +6,7 @@
 //! `nodeeni.rs`, `orphans.rs`.
 
 mod account_and_region;
+mod attach_traces;
 mod attachment;
 mod attachment_events;
 mod call_result_types;
@@ -274,6 +275,7 @@ impl Reconciler {
             |name| creating.contains(name) || store.attachment(name).is_some(),
             |uid| store.attachment_by_uid(uid).is_some(),
         );
+        self.attach_traces.retain(now, |uid| store.attachment_by_uid(uid).is_some());
         self.deps.ec2.keep_instances(&store.instances());
         self.refusal_observations.retain(|name, _| store.attachment(name).is_some());
         self.refused_attach.retain(|_, refused| store.node(&refused.node).is_some());

@@ -1,6 +1,7 @@
 //! The state of one term of leadership: the dependencies, the store, the queue, the calls under way, and what is remembered
 //! between decisions. The files beside this one have the methods.
 
+use super::attach_traces::AttachTraces;
 use super::call_result_types::Finished;
 use super::log_throttle::Warnings;
 use super::stopwatches::Stopwatches;
@@ -17,6 +18,7 @@ use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Ec2, UnreadableEni};
+use multi_eni_otlp::SpanQueue;
 use multi_eni_plan::assign::{Assignment, AttachRefusals, InstanceAtRefusal};
 use multi_eni_plan::gates::instance_type::InstanceTypeGate;
 use multi_eni_plan::gates::permission::PermissionGate;
@@ -50,6 +52,8 @@ pub struct Dependencies {
     pub wall: Wall,
     /// Metrics of this process.
     pub gauges: Arc<Gauges>,
+    /// Takes the spans of ENIAttachments. None: no OpenTelemetry collector is configured.
+    pub spans: Option<SpanQueue>,
 }
 
 /// One term of leadership.
@@ -100,6 +104,8 @@ pub struct Reconciler {
     pub(super) orphan_verdicts: OrphanVerdicts,
     /// How long steps of ENIAttachments take, for the metrics.
     pub(super) stopwatches: Stopwatches,
+    /// The traces of ENIAttachments that are not Ready yet.
+    pub(super) attach_traces: AttachTraces,
     pub(super) warnings: Warnings,
     pub(super) started: bool,
     /// When all names were last looked up.
@@ -122,6 +128,7 @@ impl Reconciler {
     /// The state at the beginning of a term.
     pub fn new(deps: Dependencies) -> Self {
         let acting_since = (deps.wall)();
+        let attach_traces = AttachTraces::new(deps.spans.clone());
         Self {
             deps,
             acting_since,
@@ -152,6 +159,7 @@ impl Reconciler {
             orphans_called: None,
             orphan_verdicts: OrphanVerdicts::default(),
             stopwatches: Stopwatches::default(),
+            attach_traces,
             warnings: Warnings::default(),
             started: false,
             names_looked_up_at: None,

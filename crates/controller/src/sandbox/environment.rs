@@ -221,6 +221,7 @@ fn start_controller(
         settings: Settings { label_grace: SignedDuration::from_secs(LABEL_GRACE), ..Settings::default() },
         wall,
         gauges,
+        spans: None,
     };
     Ok(tokio::spawn(async move {
         run(parts, async move {

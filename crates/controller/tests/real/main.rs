@@ -114,6 +114,15 @@ fn helm_installs_and_uninstalls_the_chart() -> Result<(), Failure> {
     let refusal =
         plane.helm(&["upgrade", "multi-eni", &harness::chart(), "-n", "eni", "--set", "replica=1"])?.refusal()?;
     assert!(refusal.contains("additional properties 'replica' not allowed"), "{refusal}");
+    let traces = |endpoint: &str| {
+        let value = format!("traces.otlpEndpoint={endpoint}");
+        plane.helm(&["upgrade", "multi-eni", &harness::chart(), "-n", "eni", "--reuse-values", "--set", &value])
+    };
+    traces("collector:4317")?.refusal()?;
+    traces("http://collector:4318")?.success()?;
+    let endpoint = "jsonpath={..env[?(@.name=='OTEL_EXPORTER_OTLP_ENDPOINT')].value}";
+    let endpoint = plane.kubectl(&["-n", "eni", "get", "deployment/multi-eni", "-o", endpoint])?.success()?;
+    assert_eq!(endpoint, "http://collector:4318");
     plane.helm(&["uninstall", "multi-eni", "--namespace", "eni"])?.success()?;
     plane.kubectl(&["get", "clusterrole", "multi-eni"])?.refusal()?;
     plane.passed();

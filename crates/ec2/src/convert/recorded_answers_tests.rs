@@ -1,6 +1,7 @@
 //! Checks how EC2's answers are read: one test for each recorded kind of answer. Each test sends a sample of our own in the
 //! recorded shape through the real client.
 
+use crate::call_report::CallReport;
 use crate::calls::describe::EniPage;
 use crate::convert;
 use crate::ec2::Ec2;
@@ -15,7 +16,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
-use multi_eni_api::ids::InstanceId;
+use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::instance_life::InstanceState;
 use multi_eni_plan::observed::{AttachmentState, Cluster, ObservedEni};
 use std::sync::{Arc, Mutex};
@@ -37,7 +38,9 @@ impl HttpConnector for Canned {
         self.threads.lock().unwrap().push(std::thread::current().id());
         let (status, body) = self.answers.lock().unwrap().remove(0);
         let status = StatusCode::try_from(status).unwrap();
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
+        let mut answer = HttpResponse::new(status, SdkBody::from(body));
+        answer.headers_mut().insert("x-amzn-requestid", "request-1");
+        HttpConnectorFuture::ready(Ok(answer))
     }
 }
 
@@ -317,4 +320,22 @@ async fn instances_without_a_state_or_an_id() {
     ec2.fetch_states([other.clone()].into()).await.unwrap();
     assert_eq!(ec2.instance_observation(&other).unwrap().state, InstanceState::Unnamed);
     assert_eq!(ec2.unreadable_counts().get("Instance"), Some(&1));
+}
+
+#[tokio::test]
+async fn a_call_leaves_its_request_id_and_its_code_in_its_report() {
+    let refusal =
+        "<Response><Errors><Error><Code>IncorrectState</Code><Message>not now</Message></Error></Errors></Response>";
+    let accepted = answer("AttachNetworkInterface", "<attachmentId>eni-attach-1</attachmentId>");
+    let (ec2, _) = ec2(vec![(400, refusal.to_owned()), accepted]);
+    let (eni, instance) = (EniId::parse("eni-0cc0cc0cc0cc0cc01"), InstanceId::parse("i-0cc0cc0cc0cc0cc01"));
+    let (eni, instance) = (eni.unwrap(), instance.unwrap());
+    for code in [Some("IncorrectState"), None] {
+        let report = CallReport::default();
+        assert_eq!(report.ended(), None);
+        let _ = ec2.clone().reporting_to(Some(report.clone())).attach(&eni, &instance, 0, 1).await;
+        let call = report.ended().unwrap();
+        assert_eq!(call.error.as_ref().map(|error| error.code()), code);
+        assert_eq!((call.action, call.request_id.as_deref()), ("AttachNetworkInterface", Some("request-1")));
+    }
 }

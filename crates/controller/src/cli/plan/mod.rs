@@ -248,6 +248,7 @@ async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
         settings: settings.clone(),
         wall,
         gauges: Arc::new(Gauges::default()),
+        spans: None,
     };
     let dry_run = tokio::select! {
         dry_run = Reconciler::dry_run(deps, store, ec2_changes, EC2_TIMEOUT) => dry_run.map_err(|why| miette!("{why}"))?,

@@ -31,6 +31,7 @@ const MOVED_ELSEWHERE: &[(&str, &str)] = &[
     ("multi_eni_lease_renewal_failures", "the test above"),
     ("multi_eni_orphans", "the test above"),
     ("multi_eni_orphans_held", "the test above"),
+    ("multi_eni_trace_spans", "stories::traces::one_attachment_is_one_trace_and_a_refused_call_is_in_it"),
     ("multi_eni_watch_restarts", "watch::retry::each_resumption_of_a_watch_is_counted_by_its_kind"),
     ("multi_eni_wrong_place", "the test above"),
 ];
