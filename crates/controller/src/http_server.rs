@@ -95,7 +95,11 @@ impl Gauges {
         tokio::time::timeout(SNAPSHOT_TIMEOUT, answer).await.ok()?.ok()
     }
 
-    async fn text(&self) -> Result<String, std::fmt::Error> {
+    /// The metrics, as `/metrics` answers.
+    ///
+    /// # Errors
+    /// If a value cannot be written; none of this project's fails.
+    pub async fn text(&self) -> Result<String, std::fmt::Error> {
         let snapshot = self.snapshot().await;
         let fence = self.fence.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let ec2 = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();

@@ -86,6 +86,9 @@ fn calls_faster_than_the_budget_break_it() {
         }
         world
     };
+    let mut unknown = World::new(Setting::default());
+    unknown.state.sends_ec2(0, &process(1), &incoming("AssignPrivateIpAddresses", 1));
+    breaks(&unknown, Invariant::Budget, "a1 calls AssignPrivateIpAddresses, which has no rate limit");
     // A bucket of 100, and one call of slack.
     breaks(
         &calls(100, |_| (0, 1), 102),
