@@ -14,6 +14,7 @@ mod call_results;
 mod describe_outage;
 mod dry_run;
 mod instance_types;
+mod last_assignments;
 mod log_throttle;
 mod name_resolution;
 mod node;

@@ -3,6 +3,7 @@
 
 use super::attach_traces::AttachTraces;
 use super::call_result_types::Finished;
+use super::last_assignments::LastAssignments;
 use super::log_throttle::Warnings;
 use super::stopwatches::Stopwatches;
 use super::undecided_nodes::UndecidedNodes;
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Ec2, UnreadableEni};
 use multi_eni_otlp::SpanQueue;
-use multi_eni_plan::assign::{Assignment, AttachRefusals, InstanceAtRefusal};
+use multi_eni_plan::assign::{AttachRefusals, InstanceAtRefusal};
 use multi_eni_plan::gates::instance_type::InstanceTypeGate;
 use multi_eni_plan::gates::permission::PermissionGate;
 use multi_eni_plan::gates::quota::QuotaGate;
@@ -68,7 +69,7 @@ pub struct Reconciler {
     /// Call history by UID of the ENIAttachment.
     pub(super) call_histories: BTreeMap<String, CallHistory>,
     /// The last assignment of each Node.
-    pub(super) assignments: BTreeMap<String, Assignment>,
+    pub(super) assignments: LastAssignments,
     /// The Nodes that have not been decided since a NodeENI changed.
     pub(super) undecided: UndecidedNodes,
     pub(super) permits: Permits,
@@ -137,7 +138,7 @@ impl Reconciler {
             calls: FuturesUnordered::new(),
             event_writes: FuturesUnordered::new(),
             call_histories: BTreeMap::new(),
-            assignments: BTreeMap::new(),
+            assignments: LastAssignments::default(),
             undecided: UndecidedNodes::default(),
             permits: Permits::new(),
             removals: RemovalPermits::default(),
