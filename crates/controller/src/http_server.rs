@@ -107,11 +107,12 @@ impl Gauges {
     }
 }
 
-/// Serves until the process ends. The addresses are bound before this returns.
+/// Serves until the process ends. The addresses are bound before this returns. Returns the address of `/metrics`: with port 0 the
+/// kernel chooses one.
 ///
 /// # Errors
 /// If an address cannot be bound; the message names the address.
-pub async fn start(metrics: SocketAddr, health: SocketAddr, gauges: Arc<Gauges>) -> Result<(), String> {
+pub async fn start(metrics: SocketAddr, health: SocketAddr, gauges: Arc<Gauges>) -> Result<SocketAddr, String> {
     let metrics_routes = Router::new().route("/metrics", get(show_metrics)).with_state(gauges.clone());
     let health_routes =
         Router::new().route("/healthz", get(|| async { "ok" })).route("/readyz", get(show_ready)).with_state(gauges);
@@ -120,15 +121,20 @@ pub async fn start(metrics: SocketAddr, health: SocketAddr, gauges: Arc<Gauges>)
     } else {
         vec![(metrics, metrics_routes), (health, health_routes)]
     };
+    let mut bound = metrics;
     for (address, router) in routes {
-        let listener = listen(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        let cannot = |error| format!("cannot listen on {address}: {error}");
+        let listener = listen(address).await.map_err(cannot)?;
+        if address == metrics {
+            bound = listener.local_addr().map_err(cannot)?;
+        }
         tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "HTTP server stopped");
             }
         });
     }
-    Ok(())
+    Ok(bound)
 }
 
 /// Binds the address. `[::]` accepts IPv4 connections too, and stands for `0.0.0.0` where the kernel has no IPv6.

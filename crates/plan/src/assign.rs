@@ -40,7 +40,7 @@ pub use duplicate_nodes::DUPLICATE_NODE;
 pub use input::Input;
 pub use new_attachment::NewAttachment;
 pub use recover::{has_nothing, may_be_adopted};
-pub use unassigned::{INSTANCE_GONE, Unassigned, UnassignedReason, ZONE_CONTRADICTION};
+pub use unassigned::{INSTANCE_GONE, SlotPolicies, Unassigned, UnassignedReason, ZONE_CONTRADICTION};
 
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;

@@ -10,7 +10,7 @@ use crate::run::{Components, Election, run as run_controller};
 use crate::{client, clock};
 use clap::Args;
 use jiff::SignedDuration;
-use miette::{IntoDiagnostic, WrapErr, miette};
+use miette::{IntoDiagnostic, miette};
 use multi_eni_plan::settings::Settings;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -91,10 +91,7 @@ async fn start(flags: Flags, pages: Handle) -> miette::Result<()> {
     http_server::start(flags.metrics_addr, flags.health_addr, gauges.clone())
         .await
         .map_err(|error| miette!("{error}"))?;
-    let config = client::config()
-        .await
-        .into_diagnostic()
-        .wrap_err("no API server is configured: set KUBECONFIG, or run in a cluster with a ServiceAccount")?;
+    let config = client::config().await.map_err(|why| miette!("{why}"))?;
     let ec2_options = multi_eni_ec2::Options {
         budget_share: flags.budget_share,
         call_timeout: Duration::from_secs(8),

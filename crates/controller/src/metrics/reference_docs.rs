@@ -84,7 +84,7 @@ fn moved(counted: &Counted) {
     }
     attachments.forced_detaches.count(["orphan"]);
     attachments.adoptions.count([]);
-    attachments.repairs.count(["tags"]);
+    attachments.in_place_changes.count(["tags"]);
     counted.api.sent(Write::CreateAttachment);
     counted.api.conflicted(Write::CreateAttachment);
     counted.api.refused(Write::ReportNodeEni, Some(422));

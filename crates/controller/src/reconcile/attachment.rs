@@ -261,7 +261,7 @@ impl Reconciler {
                 self.call_history_mut(&entry.attachment).sends_change(&change, spec, now);
                 let (gauges, attribute) = (self.deps.gauges.clone(), change.attribute());
                 let (call, changed) = change_in_place(ec2, eni, change);
-                let counted = move |(): &()| gauges.counted.attachments.repairs.count([attribute]);
+                let counted = move |(): &()| gauges.counted.attachments.in_place_changes.count([attribute]);
                 (call, changed.inspect_ok(counted).boxed())
             }
         };

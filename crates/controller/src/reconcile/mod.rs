@@ -23,6 +23,7 @@ mod reconciler;
 mod removals;
 mod snapshot;
 mod stopwatches;
+mod undecided_nodes;
 mod wake;
 mod write_backoff;
 
@@ -198,6 +199,10 @@ impl Reconciler {
         let nodes: BTreeSet<String> = matching.chain(before).chain(holding).collect();
         let attachments: Vec<String> =
             self.store.attachments_of(uid).map(|entry| entry.attachment.name.clone()).collect();
+        // At the start of a term every Node is decided before the first status.
+        if self.started && nodeeni.is_some() {
+            self.undecided.changed(uid, &nodes);
+        }
         nodes.into_iter().for_each(|node| self.queue.add(Key::Node(node)));
         attachments.into_iter().for_each(|name| self.queue.add(Key::Attachment(name)));
     }
@@ -274,6 +279,7 @@ impl Reconciler {
         self.refused_attach.retain(|_, refused| store.node(&refused.node).is_some());
         self.call_histories.retain(|uid, _| store.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
+        self.undecided.retain(|uid| store.nodeeni_by_uid(uid).is_some());
         self.removals.retain(|uid| store.nodeeni_by_uid(uid).is_some());
         self.removal_histories.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
         self.status_written.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());

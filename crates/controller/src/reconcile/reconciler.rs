@@ -4,6 +4,7 @@
 use super::call_result_types::Finished;
 use super::log_throttle::Warnings;
 use super::stopwatches::Stopwatches;
+use super::undecided_nodes::UndecidedNodes;
 use crate::api_writes::Writer;
 use crate::clock::Wall;
 use crate::events::EventRecorder;
@@ -64,6 +65,8 @@ pub struct Reconciler {
     pub(super) call_histories: BTreeMap<String, CallHistory>,
     /// The last assignment of each Node.
     pub(super) assignments: BTreeMap<String, Assignment>,
+    /// The Nodes that have not been decided since a NodeENI changed.
+    pub(super) undecided: UndecidedNodes,
     pub(super) permits: Permits,
     /// On which nodes ENIs may be removed now because of labels or an edit.
     pub(super) removals: RemovalPermits,
@@ -128,6 +131,7 @@ impl Reconciler {
             event_writes: FuturesUnordered::new(),
             call_histories: BTreeMap::new(),
             assignments: BTreeMap::new(),
+            undecided: UndecidedNodes::default(),
             permits: Permits::new(),
             removals: RemovalPermits::default(),
             removal_histories: BTreeMap::new(),

@@ -183,7 +183,7 @@ impl NodePlanner<'_> {
                 let leaving = attachment.deleting.is_some()
                     || attachment.deselected_since.is_some()
                     || self.plan.delete.iter().any(|removal| removal.name == attachment.name);
-                SlotState::Closed(UnassignedReason::SlotHeld { slot, holder: attachment.nodeeni.clone(), leaving })
+                SlotState::Closed(self.slot_held(nodeeni, slot, &attachment.nodeeni, leaving))
             }
             None => self.empty_slot(node, nodeeni, slot, claimed, progress),
         }
@@ -240,7 +240,7 @@ impl NodePlanner<'_> {
         }
         lost.map(|holder| &holder.name)
             .or_else(|| claimed.get(&slot))
-            .map(|holder| UnassignedReason::SlotHeld { slot, holder: holder.clone(), leaving: false })
+            .map(|holder| self.slot_held(nodeeni, slot, holder, false))
             .or_else(|| is_full.then_some(UnassignedReason::Replacing))
             .map_or(SlotState::Open, SlotState::Closed)
     }

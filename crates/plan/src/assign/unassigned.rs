@@ -5,6 +5,7 @@ use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::SubnetRef;
 use crate::observed::Unattachable;
 use jiff::Timestamp;
+use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 
 /// Condition reason: the instance is gone and its Node still exists.
@@ -22,6 +23,39 @@ pub struct Unassigned {
     pub node: String,
     /// The reason.
     pub why: UnassignedReason,
+}
+
+/// How two NodeENIs that conflict in a slot choose their device indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct SlotPolicies {
+    /// Of the NodeENI that gets no ENI.
+    pub own: DeviceIndexPolicy,
+    /// Of the NodeENI that holds the slot.
+    pub holder: DeviceIndexPolicy,
+}
+
+impl SlotPolicies {
+    /// What the user can do. `deviceIndex` of a NodeENI with `highestFree` has no effect.
+    pub(super) fn advice(self, holder: &str) -> String {
+        match (self.own, self.holder) {
+            (DeviceIndexPolicy::Exact, DeviceIndexPolicy::Exact) => {
+                "give one of the two NodeENIs another deviceIndex".to_owned()
+            }
+            (DeviceIndexPolicy::Exact, DeviceIndexPolicy::HighestFree) => format!(
+                "the controller chose it for {holder} (deviceIndexPolicy highestFree): give this NodeENI another deviceIndex, or \
+                 delete the ENIAttachment of {holder} on the node, which then gets another index"
+            ),
+            (DeviceIndexPolicy::HighestFree, DeviceIndexPolicy::Exact) => {
+                format!(
+                    "the controller chose it for this NodeENI (deviceIndexPolicy highestFree): give {holder} another deviceIndex"
+                )
+            }
+            (DeviceIndexPolicy::HighestFree, DeviceIndexPolicy::HighestFree) => format!(
+                "the controller chose it for both (deviceIndexPolicy highestFree): delete the ENIAttachment of {holder} on the \
+                 node, which then gets another index"
+            ),
+        }
+    }
 }
 
 /// The reason why a NodeENI gets no ENI on a Node, or not all.
@@ -73,6 +107,9 @@ pub enum UnassignedReason {
     SubnetMissing(SubnetRef),
     /// No subnet of the node's VPC matches subnetSelectorTerms: the terms as a text.
     NoSubnetMatches(String),
+    /// The terms seem to select the subnet of the node's ENI no longer, and select others. EC2 must show its tags for longer before
+    /// the ENI is replaced.
+    SubnetUnconfirmed(SubnetId),
     /// No listed subnet is in the node's zone.
     NoSubnetInZone {
         /// The node's zone.
@@ -112,6 +149,8 @@ pub enum UnassignedReason {
         holder: String,
         /// The holder is leaving the slot.
         leaving: bool,
+        /// How the two NodeENIs choose their device indexes, on which the advice depends.
+        policies: SlotPolicies,
     },
     /// Another ENI of the same NodeENI, in another of its subnets, holds the slot: it was adopted from upstream and keeps its
     /// slot.
@@ -216,7 +255,7 @@ impl UnassignedReason {
             Self::TooManyAddresses { .. } => "TooManyAddresses",
             Self::OutOfBounds(_) => "OutOfBounds",
             Self::AttachRefused(_) => "AttachRefused",
-            Self::LookupPending(_) => "Looking",
+            Self::LookupPending(_) | Self::SubnetUnconfirmed(_) => "Looking",
             Self::LookupFailed(failure) => failure.reason(),
             Self::Replacing => "Replacing",
             Self::AwaitingRollout => "AwaitingRollout",
@@ -233,7 +272,7 @@ impl UnassignedReason {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NodeDeleting | Self::LookupPending(_) | Self::Replacing | Self::AwaitingRollout => true,
-            Self::Joining(_) => true,
+            Self::Joining(_) | Self::SubnetUnconfirmed(_) => true,
             Self::SlotHeld { leaving, .. } => *leaving,
             Self::InstanceGone { is_lasting, .. } | Self::PrimaryNotShown { is_lasting, .. } => !is_lasting,
             Self::ZoneContradiction(_) | Self::OtherRegion { .. } => false,

@@ -83,17 +83,21 @@ impl fmt::Display for UnassignedReason {
                 "no subnet of the node's VPC matches subnetSelectorTerms ({terms}): correct the terms or tag a subnet. A subnet that \
                  another account shares shows none of its owner's tags: select it by id"
             ),
+            Self::SubnetUnconfirmed(subnet) => write!(
+                f,
+                "no term of subnetSelectorTerms matches {subnet}, the subnet of the node's ENI, by EC2's last answers: the ENI stays \
+                 until EC2 has shown the tags of {subnet} unchanged for some minutes"
+            ),
             Self::NoGroupMatches(terms) => write!(
                 f,
                 "no security group of the node's VPC matches securityGroupSelectorTerms ({terms}): correct the terms, or tag or \
                  create a group"
             ),
-            Self::SlotHeld { slot: (card, index), holder, leaving: false } => write!(
-                f,
-                "device index {index} on network card {card} is used by NodeENI {holder}: give one of the two NodeENIs another \
-                 deviceIndex"
-            ),
-            Self::SlotHeld { slot: (card, index), holder, leaving: true } => {
+            Self::SlotHeld { slot: (card, index), holder, leaving: false, policies } => {
+                let advice = policies.advice(holder);
+                write!(f, "device index {index} on network card {card} is used by NodeENI {holder}: {advice}")
+            }
+            Self::SlotHeld { slot: (card, index), holder, leaving: true, policies: _ } => {
                 write!(
                     f,
                     "waiting for the ENI of NodeENI {holder} to be detached from device index {index} on network card {card}"

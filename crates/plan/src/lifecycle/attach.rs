@@ -21,7 +21,7 @@ pub(super) fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     if input.node_leaving {
         return (Action::Wait, Report::attaching("the Node is being deleted: no ENI is attached to it".to_owned()));
     }
-    if let Some(next) = instance::before_attach(input, eni) {
+    if let Some(next) = instance::before_attach(input) {
         return next;
     }
     let attach = Action::Attach { eni: eni.id.clone(), instance, card, index };

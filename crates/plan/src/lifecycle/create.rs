@@ -32,7 +32,7 @@ pub(super) fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
         return (Action::Wait, Report::pending("the Node is being deleted: no ENI is created for it"));
     }
     // A gone instance is reported before any gate, so that the report does not depend on the gates.
-    if let Some(next) = instance::known_before_create(input) {
+    if let Some(next) = instance::known_not_alive(input) {
         return next;
     }
     let own = input.call_history.failure.as_ref().filter(|failure| failure.call == Call::Create);

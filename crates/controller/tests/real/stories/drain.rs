@@ -100,10 +100,11 @@ fn one_nodeeni_and_then_everything_is_removed() -> Result<(), Failure> {
     environment.assert_eq("ENIs", environment.account.ours().len(), 0);
     environment.assert_eq("objects", environment.names("nodeenis,eniattachments")?, Vec::new());
     // Nothing to do, so no confirmation is needed.
-    for args in [&[][..], &["--nodeeni", "one"]] {
-        let again = as_hook(&environment, &account, args)?;
-        says(&environment, &again, 0, &["Nothing to do", "EC2 shows no ENI with the tag of this cluster"]);
-    }
+    let again = as_hook(&environment, &account, &[])?;
+    says(&environment, &again, 0, &["Nothing to do", "EC2 shows no ENI with the tag of this cluster"]);
+    let unknown = as_hook(&environment, &account, &["--nodeeni", "one"])?;
+    let words = ["There is no NodeENI one and no ENIAttachment of it; the cluster has none. Nothing was deleted."];
+    says(&environment, &unknown, 1, &[words.as_slice(), &["EC2 shows no ENI with the tag of this cluster"]].concat());
     // The hook must not stop helm uninstall when the CRDs are gone already.
     let crds = ["nodeenis.networking.k8s.aws", "eniattachments.networking.k8s.aws"];
     environment.kubectl(&[&["delete", "crd"], crds.as_slice()].concat())?;

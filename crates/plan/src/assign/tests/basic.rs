@@ -100,7 +100,12 @@ fn the_oldest_nodeeni_gets_a_free_slot_and_a_holder_keeps_its_slot() {
     assert_eq!(assignment.create[0].spec.node_eni_name, "a");
     assert_eq!(
         assignment.refused[0].why,
-        UnassignedReason::SlotHeld { slot: (0, 1), holder: "a".into(), leaving: false }
+        UnassignedReason::SlotHeld {
+            slot: (0, 1),
+            holder: "a".into(),
+            leaving: false,
+            policies: SlotPolicies::default()
+        }
     );
 
     world.nodeenis = vec![younger];

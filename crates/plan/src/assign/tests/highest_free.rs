@@ -60,7 +60,14 @@ fn each_eni_gets_the_highest_index_that_nobody_has_or_asks_for() {
     let mut small = self::world(vec![highest("a", &[SUBNET_A]), nodeeni("c", 1, &[SUBNET_B])], &[2]);
     shows(&mut small, &[0]);
     assert_eq!(created(&small), [("a".to_owned(), 1)]);
-    assert!(matches!(small.assign().refused[0].why, UnassignedReason::SlotHeld { slot: (0, 1), .. }));
+    let held = &small.assign().refused[0].why;
+    assert!(matches!(held, UnassignedReason::SlotHeld { slot: (0, 1), .. }));
+    // deviceIndex of the holder has no effect.
+    let text = held.to_string();
+    assert!(
+        text.contains("(deviceIndexPolicy highestFree): give this NodeENI another deviceIndex, or delete"),
+        "{text}"
+    );
     world.settle();
     assert_eq!(world.attachments.len(), 4);
 }
