@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// What the node agent does with the interface.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new(
         "!has(self.routes) || size(self.routes) == 0 || (has(self.mode) && self.mode == 'addresses')"
@@ -47,7 +47,7 @@ pub enum NodeMode {
 
 /// A route by the ENI to one network.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct NodeRoute {
     /// The destination, such as 10.1.0.0/16.
     #[schemars(extend("maxLength" = 64))]
@@ -78,10 +78,22 @@ impl NodeConfig {
     /// # Errors
     /// A sentence that says what is wrong.
     pub fn parse(stored: &BTreeMap<String, serde_json::Value>) -> Result<Self, String> {
+        let routes = stored.get("routes").and_then(|routes| routes.as_array()).into_iter().flatten();
+        let of_routes = routes.filter_map(|route| route.as_object()).flat_map(|route| route.keys());
+        let known = |names: &'static [&str]| move |name: &&String| !names.contains(&name.as_str());
+        let mut unknown = stored.keys().filter(known(FIELDS)).chain(of_routes.filter(known(ROUTE_FIELDS)));
+        if let Some(field) = unknown.next() {
+            return Err(format!("nodeConfig cannot be used: this version does not know the field {field}"));
+        }
         let object = serde_json::Value::Object(stored.clone().into_iter().collect());
         serde_json::from_value(object).map_err(|error| format!("nodeConfig cannot be used: {error}"))
     }
 }
+
+/// The fields of nodeConfig. The API server removes others from new objects; stored ones may have them.
+const FIELDS: &[&str] = &["mode", "interfaceName", "routes"];
+/// The fields of an entry of nodeConfig.routes.
+const ROUTE_FIELDS: &[&str] = &["to", "table"];
 
 /// Checks an alternative name, as the schema does. A stored name may be older than the schema.
 ///
@@ -104,6 +116,7 @@ pub fn check_interface_name(name: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kube::CustomResourceExt;
     use serde_json::{Value, json};
 
     fn parse(value: Value) -> Result<NodeConfig, String> {
@@ -119,6 +132,23 @@ mod tests {
         assert_eq!(parse(json!({})).unwrap(), NodeConfig::default());
         let refused = parse(json!({ "queues": { "rx": 2 } })).unwrap_err();
         assert!(refused.contains("queues"), "{refused}");
+        let refused = parse(json!({ "routes": [{ "to": "10.1.0.0/16", "via": "10.0.0.1" }] })).unwrap_err();
+        assert!(refused.contains("via"), "{refused}");
+    }
+
+    #[test]
+    fn the_fields_are_those_of_the_schema_and_the_words_are_those_of_the_types() {
+        let crd = serde_json::to_value(crate::NodeENI::crd()).unwrap();
+        let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+        let config = &spec["nodeConfig"]["properties"];
+        let names =
+            |schema: &Value| schema.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
+        let expected = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(names(config), expected(FIELDS));
+        let route = &config["routes"]["items"]["properties"];
+        assert_eq!(names(route), expected(ROUTE_FIELDS));
+        assert_eq!(config["mode"]["enum"], json!([NodeMode::None, NodeMode::Link, NodeMode::Addresses]));
+        assert_eq!(route["table"]["enum"], json!([RouteTable::Own, RouteTable::Main]));
     }
 
     #[test]

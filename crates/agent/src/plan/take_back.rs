@@ -19,13 +19,13 @@ pub(super) fn take_back(node: &Node, link: &Link, entry: &LedgerEntry, protocol:
     changes.extend(ours.iter().map(|address| Change::RemoveAddress { link: index, cidr: address.cidr }));
     let names = entry.alt_names.iter().filter(|name| link.alt_names.contains(name));
     changes.extend(names.map(|name| Change::RemoveAltName { link: index, name: name.clone() }));
-    // Somebody who has an address or a route on the link uses it.
+    // Somebody who has an address or a route on the link uses it, so it stays up.
     let is_used = others.iter().any(|address| address.is_global)
         || node
             .routes
             .iter()
             .any(|route| route.link == index && route.protocol != protocol && route.protocol != PROTOCOL_KERNEL);
-    if !is_used && entry.mtu == Some(link.mtu) && link.mtu != entry.mtu_before {
+    if entry.mtu == Some(link.mtu) && link.mtu != entry.mtu_before {
         changes.push(Change::SetMtu { link: index, mtu: entry.mtu_before });
     }
     if !is_used && link.is_up && !entry.was_up {
