@@ -8,6 +8,7 @@ use multi_eni_agent::wanted::WantedEni;
 use multi_eni_agent::watch::{self, Attachments};
 use multi_eni_agent::{attachments_file, doctor, rights, run};
 use std::error::Error;
+use std::io::IsTerminal;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,7 +19,12 @@ const DOCTOR_WAITS: Duration = Duration::from_secs(20);
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        log.init()
+    } else {
+        log.json().init()
+    }
     match start(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

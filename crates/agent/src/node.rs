@@ -79,6 +79,21 @@ impl Cidr {
         Self { address, prefix_len: 0 }
     }
 
+    /// Whether every address of the other is in this one.
+    pub fn contains(&self, other: &Self) -> bool {
+        let is_longer = self.prefix_len <= other.prefix_len;
+        let shift = u32::from(family_bits(self.address).saturating_sub(self.prefix_len));
+        match (self.address, other.address) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                is_longer && own.to_bits().checked_shr(shift) == other.to_bits().checked_shr(shift)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                is_longer && own.to_bits().checked_shr(shift) == other.to_bits().checked_shr(shift)
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+
     /// Whether all bits after the prefix are zero, as the kernel requires of destinations.
     pub fn is_network(&self) -> bool {
         let host_bits = u32::from(family_bits(self.address).saturating_sub(self.prefix_len));
@@ -279,6 +294,22 @@ mod tests {
         assert_eq!("2001:db8::/64".parse::<Cidr>().unwrap().to_string(), "2001:db8::/64");
         for wrong in ["10.1.0.0", "10.1.0.0/33", "2001:db8::/129", "10.1.0.0/-1", "x/1"] {
             assert!(wrong.parse::<Cidr>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_network_contains_its_own_addresses_alone() {
+        for (network, other, contains) in [
+            ("10.0.1.0/24", "10.0.1.11/32", true),
+            ("10.0.1.11/32", "10.0.1.11/32", true),
+            ("10.0.1.0/24", "10.0.2.11/32", false),
+            ("10.0.1.11/32", "10.0.1.0/24", false),
+            ("0.0.0.0/0", "10.0.1.0/24", true),
+            ("2001:db8::/32", "2001:db8::1/128", true),
+            ("::/0", "10.0.1.0/24", false),
+        ] {
+            let (network, other): (Cidr, Cidr) = (network.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(network.contains(&other), contains, "{network} {other}");
         }
     }
 

@@ -39,7 +39,7 @@ pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &
             },
             Some(event) = objects.next() => {
                 if event.is_ok_and(|event| attachments.take(event)) {
-                    turns.event(Event::Changed);
+                    turns.at_once();
                 }
             }
             () = turns.due() => {
@@ -176,6 +176,11 @@ impl Turns {
         }
         let soon = self.earliest.max(Instant::now());
         self.at = Some(self.at.map_or(soon, |at| at.min(soon)));
+    }
+
+    /// What an ENIAttachment asks for does not wait for a back-off.
+    fn at_once(&mut self) {
+        self.at = Some(Instant::now());
     }
 
     fn done(&mut self, wait: Wait) {

@@ -76,7 +76,7 @@ impl Attachments {
             }
             watcher::Event::Apply(object) => {
                 let (name, entry) = (object.name_any(), read(&object));
-                let entries = self.entries.get_or_insert_default();
+                let Some(entries) = &mut self.entries else { return false };
                 let old = entries.insert(name, entry.clone());
                 // The agent's own writes come back, too.
                 old.is_none_or(|old| old.wanted != entry.wanted || old.reported != entry.reported)

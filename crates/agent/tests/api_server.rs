@@ -1,6 +1,8 @@
 //! The watch and the report, with a stand-in for the API server that has the requests of the agent and nothing else: a list, a watch
 //! and a patch of the status. The node is real.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test says what it needs")]
+
 mod rig;
 
 use bytes::Bytes;

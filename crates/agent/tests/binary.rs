@@ -1,5 +1,7 @@
 //! The binary as a process in a network namespace, with ENIAttachments from a file.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test says what it needs")]
+
 mod rig;
 
 use multi_eni_agent::wanted::WantedEni;

@@ -1,5 +1,7 @@
 //! The agent runs on every node, as root. It has no code of AWS: it calls no EC2 and no instance metadata.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test says what it needs")]
+
 use std::process::Command;
 
 #[test]

@@ -1,5 +1,7 @@
 //! The agent with real links, routes, rules and packets, in network namespaces.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test says what it needs")]
+
 mod rig;
 
 use multi_eni_agent::node::Cidr;

@@ -59,8 +59,9 @@ pub(super) fn of_routing(
             && rule.is_plain
             && rule.priority <= RULE_PRIORITY
             && rule.table != wanted.table()
-            && rule.source.is_some()
-            && desired.rules.iter().any(|ours| ours.source == rule.source)
+            && rule.source.is_some_and(|theirs| {
+                desired.rules.iter().filter_map(|ours| ours.source).any(|ours| theirs.contains(&ours))
+            })
     };
     if let Some(rule) = node.rules.iter().find(is_in_the_way) {
         return Some(Obstacle::ForeignRule(rule.clone()));

@@ -54,9 +54,10 @@ fn foreign() -> impl Strategy<Value = Node> {
                 protocol: 0,
                 is_plain,
             });
-    let address = (3..6_u32).prop_map(|link| Address {
+    let cidr = prop_oneof![Just("192.168.7.1/24"), Just("10.0.1.11/24")];
+    let address = (3..6_u32, cidr).prop_map(|(link, cidr)| Address {
         link,
-        cidr: "192.168.7.1/24".parse().unwrap(),
+        cidr: cidr.parse().unwrap(),
         protocol: 0,
         is_global: true,
     });

@@ -51,7 +51,8 @@ impl SetUp<'_> {
         last.mtu = self.wanted.mtu;
         last.alt_names =
             self.wanted.interface_name.iter().filter(|name| !self.has_from_elsewhere(name)).cloned().collect();
-        last.addresses.clone_from(&self.desired.addresses);
+        last.addresses =
+            self.desired.addresses.iter().filter(|ip| !self.has_address_from_elsewhere(ip)).copied().collect();
         let mut first = last.clone();
         first.mtu = last.mtu.or(old.mtu.filter(|mtu| *mtu == self.link.mtu && *mtu != old.mtu_before));
         let names = old.alt_names.into_iter().filter(|name| self.link.alt_names.contains(name));
@@ -65,6 +66,12 @@ impl SetUp<'_> {
     fn has_from_elsewhere(&self, name: &String) -> bool {
         let is_there = &self.link.name == name || self.link.alt_names.contains(name);
         is_there && self.entry.is_none_or(|entry| !entry.alt_names.contains(name))
+    }
+
+    /// Whether the link has the address already and the agent did not set it.
+    fn has_address_from_elsewhere(&self, ip: &IpAddr) -> bool {
+        let mut there = self.addresses_of_link().filter(|address| address.cidr.address == *ip);
+        there.any(|address| !is_ours(address, self.entry, self.protocol))
     }
 
     /// With router advertisements the kernel would add a second default route to the table main.

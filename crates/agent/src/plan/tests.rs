@@ -298,6 +298,10 @@ fn a_rule_of_the_vpc_cni_for_the_enis_address_is_in_the_way() {
     node.rules.push(foreign_rule(2, 1536));
     blocked(&node, &Ledger::default(), &[eni(1)], "another program sends the traffic");
     node.rules.pop();
+    // So is a rule for a network that has the address.
+    node.rules.push(Rule { source: Some("10.0.0.0/16".parse().unwrap()), ..foreign_rule(2, 1536) });
+    blocked(&node, &Ledger::default(), &[eni(1)], "another program sends the traffic");
+    node.rules.pop();
     // A rule after ours changes nothing.
     node.rules.push(foreign_rule(2, 32_800));
     assert!(matches!(outcome(&look(&node, &Ledger::default(), &[eni(1)])), Outcome::Changing { .. }));
@@ -325,6 +329,20 @@ fn routes_rules_and_addresses_of_others_stay_in_every_case() {
         assert!(node.routes.contains(&route) && node.rules.contains(&rule) && node.addresses.contains(&address));
     }
     // Somebody uses the link, so it stays up.
+    assert!(node.links[2].is_up);
+}
+
+/// The address may come from a DHCP client, with the prefix of the subnet.
+#[test]
+fn an_address_that_another_program_set_first_stays_its_own() {
+    let mut node = node(&[1]);
+    let theirs = Address { link: 3, cidr: "10.0.1.11/24".parse().unwrap(), protocol: 0, is_global: true };
+    node.addresses.push(theirs.clone());
+    let mut ledger = Ledger::default();
+    turn(&mut node, &mut ledger, &[eni(1)]);
+    assert_eq!(outcome(&look(&node, &ledger, &[eni(1)])), &Outcome::Configured);
+    turn(&mut node, &mut ledger, &[]);
+    assert_eq!(node.addresses.iter().filter(|address| address.link == 3).collect::<Vec<_>>(), [&theirs]);
     assert!(node.links[2].is_up);
 }
 
