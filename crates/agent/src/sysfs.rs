@@ -80,3 +80,76 @@ fn last_part_of_link(path: &Path) -> Option<String> {
 fn read_number(path: &Path) -> Option<i32> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::LedgerEntry;
+    use std::os::unix::fs::symlink;
+
+    /// A tree as on a Nitro instance, with the device 0000:00:06.0 of ens6.
+    fn tree(name: &str) -> KernelFiles {
+        let root = std::env::temp_dir().join(format!("multi-eni-sysfs-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        let files = KernelFiles { sysfs: root.join("sys"), sysctl: root.join("proc") };
+        let device = files.pci_device("0000:00:06.0");
+        let driver = files.sysfs.join("bus/pci/drivers/ena");
+        for directory in
+            [&device, &driver, &files.sysfs.join("class/net/ens6"), &files.sysctl.join("net/ipv6/conf/ens6")]
+        {
+            fs::create_dir_all(directory).unwrap();
+        }
+        symlink(&driver, device.join("driver")).unwrap();
+        fs::write(device.join("numa_node"), "1\n").unwrap();
+        symlink(&device, files.sysfs.join("class/net/ens6/device")).unwrap();
+        fs::write(files.sysctl.join("net/ipv6/conf/ens6/accept_ra"), "1\n").unwrap();
+        files
+    }
+
+    fn link(name: &str) -> Link {
+        Link { index: 3, name: name.to_owned(), ..Link::default() }
+    }
+
+    #[test]
+    fn device_driver_numa_node_and_sysctl_of_a_link_are_found() {
+        let files = tree("link");
+        let mut node = Node { links: vec![link("ens6"), link("lo")], ..Node::default() };
+        files.complete(&mut node, &Ledger::default());
+        let ens6 = &node.links[0];
+        assert_eq!(ens6.parent_device.as_deref(), Some("0000:00:06.0"));
+        assert_eq!((ens6.driver.as_deref(), ens6.numa_node, ens6.accept_ra), (Some("ena"), Some(1), Some(1)));
+        assert_eq!((&node.links[1].parent_device, node.links[1].accept_ra), (&None, None));
+        files.set_accept_ra("ens6", 0).unwrap();
+        files.complete(&mut node, &Ledger::default());
+        assert_eq!(node.links[0].accept_ra, Some(0));
+    }
+
+    #[test]
+    fn a_device_whose_link_is_in_a_pod_still_has_its_driver() {
+        let files = tree("pod");
+        let entry = |device: &str, number: u8| LedgerEntry {
+            mac: crate::node::Mac([2, 0, 0, 0, 0, number]),
+            parent_device: Some(device.to_owned()),
+            was_up: false,
+            mtu_before: 1500,
+            accept_ra_before: None,
+            mtu: None,
+            alt_names: Vec::new(),
+            addresses: Vec::new(),
+        };
+        let ledger = Ledger { links: vec![entry("0000:00:06.0", 1), entry("0000:00:07.0", 2)], ..Ledger::default() };
+        let mut node = Node::default();
+        files.complete(&mut node, &ledger);
+        assert_eq!(node.devices_without_link, ["0000:00:06.0"]);
+        node.links.push(link("ens6"));
+        files.complete(&mut node, &ledger);
+        assert_eq!(node.devices_without_link, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_name_that_is_no_file_name_is_never_part_of_a_path() {
+        let files = tree("path");
+        assert!(files.set_accept_ra("../ens6", 0).is_err());
+        assert!(files.set_accept_ra("..", 0).is_err());
+    }
+}

@@ -314,3 +314,43 @@ fn lost_events_are_told_and_the_socket_goes_on() {
     }
     assert!(thread.join().unwrap());
 }
+
+#[test]
+fn rules_with_more_conditions_than_a_source_are_told_apart() {
+    use multi_eni_agent::netlink::{NetlinkSocket, dump};
+    let rig = Rig::new();
+    let node = rig.namespace("node");
+    let rules = [
+        "from 10.0.1.11 lookup 7",
+        "from 10.0.1.11 to 10.0.0.0/8 lookup 7",
+        "from 10.0.1.11 iif lo lookup 7",
+        "from 10.0.1.11 fwmark 7 lookup 7",
+        "from 10.0.1.11 tos 0x10 lookup 7",
+        "not from 10.0.1.11 lookup 7",
+        "from 10.0.1.11 uidrange 0-7 lookup 7",
+        "from 10.0.1.11 ipproto tcp dport 80 lookup 7",
+        "from 10.0.1.11 lookup 7 suppress_prefixlength 0",
+        "from 10.0.1.11 blackhole",
+    ];
+    for (rule, priority) in rules.iter().zip(100..) {
+        run(&format!("ip -n {node} rule add {rule} priority {priority}"));
+    }
+    let seen = dump::everything(&mut NetlinkSocket::open().unwrap()).unwrap().rules;
+    for (rule, priority) in rules.iter().zip(100..) {
+        let seen = seen.iter().find(|seen| seen.priority == priority).unwrap();
+        assert_eq!(seen.is_plain, priority == 100, "{rule}: {seen:?}");
+    }
+}
+
+#[test]
+fn a_default_route_with_several_next_hops_is_one_of_each_link() {
+    let wanted = [eni(1)];
+    let rig = attached(&wanted);
+    let (node, link) = (rig.namespace("node"), link_name(1));
+    run(&format!("ip -n {node} link set {link} up"));
+    run(&format!(
+        "ip -n {node} route add default metric 900 nexthop via 10.0.0.1 dev ens5 onlink nexthop via 10.0.1.1 dev {link} onlink"
+    ));
+    let turn = rig.turn(&wanted);
+    assert!(matches!(turn.reports[0].outcome, Outcome::Blocked(Obstacle::HasDefaultRoute(_))), "{:?}", turn.reports);
+}
