@@ -135,8 +135,12 @@ fn a_missing_right_is_said_and_nothing_is_changed() {
     let before = rig.state();
     for arguments in [vec!["run", "--attachments-file", file.to_str().unwrap()], vec!["clean"]] {
         let with_rights = command(&rig, &arguments);
-        let mut without = Command::new("setpriv");
-        without.args(["--bounding-set=-net_admin", "--inh-caps=-net_admin"]).arg(BINARY).args(with_rights.get_args());
+        // An agent that runs without the right would not end by itself.
+        let mut without = Command::new("timeout");
+        without
+            .args(["20", "setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"])
+            .arg(BINARY)
+            .args(with_rights.get_args());
         let refused = output(without);
         let text = String::from_utf8(refused.stderr).unwrap();
         assert!(!refused.status.success() && text.contains("lacks CAP_NET_ADMIN"), "{arguments:?}: {text}");
