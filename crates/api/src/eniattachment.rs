@@ -1,6 +1,7 @@
 //! `ENIAttachment`: one ENI for one slot of one instance; to an ENI what VolumeAttachment is to a disk.
 
 use crate::connection_tracking::ConnectionTracking;
+use crate::node_status::NodeStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -183,7 +184,7 @@ pub struct EniAttachmentStatus {
     /// The phase.
     #[serde(default)]
     pub phase: Phase,
-    /// Created, Attached, Ready.
+    /// Created, Attached, Ready; Configured, which the node agent writes.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -239,6 +240,9 @@ pub struct EniAttachmentStatus {
     /// The last error that is still relevant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
+    /// What the node agent reports. The controller never writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Box<NodeStatus>>,
 }
 
 /// An error of EC2.

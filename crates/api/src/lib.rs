@@ -13,7 +13,9 @@ pub mod ec2_selector_terms;
 pub mod eniattachment;
 pub mod ids;
 pub mod names;
+pub mod node_config;
 pub mod node_selector_term;
+pub mod node_status;
 pub mod nodeeni;
 #[cfg(test)]
 mod reference_docs;

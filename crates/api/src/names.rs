@@ -17,6 +17,9 @@ pub const ENIATTACHMENT_FINALIZER: &str = "networking.k8s.aws/eni";
 /// Field manager of all writes of the controller.
 pub const FIELD_MANAGER: &str = "multi-eni-controller";
 
+/// Field manager of all writes of the node agent.
+pub const AGENT_FIELD_MANAGER: &str = "multi-eni-agent";
+
 /// Annotation on a NodeENI with which an operator allows paced removals at once. Its value is the generation of the spec: another
 /// edit is paced again.
 pub const ANNOTATION_ALLOW_REMOVALS: &str = "multi-eni.networking.k8s.aws/allow-removals";

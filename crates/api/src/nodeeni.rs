@@ -238,9 +238,9 @@ pub struct NodeEniSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 
-    /// Settings for the node agent. The controller copies them unchanged to the ENIAttachments.
+    /// What the node agent does with the interface. The controller copies it unchanged to the ENIAttachments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::anything")]
+    #[schemars(with = "Option<crate::node_config::NodeConfig>")]
     pub node_config: Option<BTreeMap<String, serde_json::Value>>,
 }
 

@@ -26,6 +26,16 @@ pub fn device_index_policy(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "enum": ["exact", "highestFree"], "nullable": true })
 }
 
+/// A mode of the node agent, or nothing.
+pub fn node_mode(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": ["none", "link", "addresses"], "nullable": true })
+}
+
+/// A route table of the node, or nothing.
+pub fn route_table(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": ["own", "main"], "nullable": true })
+}
+
 /// A number or a percentage, as in a Deployment's `maxUnavailable`.
 pub fn int_or_percentage(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "x-kubernetes-int-or-string": true, "maxLength": 4 })

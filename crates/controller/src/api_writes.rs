@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt};
+use multi_eni_api::conditions::types;
 use multi_eni_api::names::{
     ANNOTATION_DESELECTED_SINCE, ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER,
     VERSION,
@@ -138,7 +139,7 @@ impl Writer {
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": "ENIAttachment",
             "metadata": precondition(&entry.attachment.uid, &entry.version),
-            "status": status,
+            "status": without_the_agents_part(status),
         });
         let patched = self
             .with_permit(self.attachments.patch_status(&entry.attachment.name, &apply(), &Patch::Apply(patch)))
@@ -360,6 +361,13 @@ fn post() -> PostParams {
     PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) }
 }
 
+/// The node agent writes its part with a field manager of its own. A copy of it here would make it the controller's, and old.
+fn without_the_agents_part(mut status: EniAttachmentStatus) -> EniAttachmentStatus {
+    status.node = None;
+    status.conditions.retain(|condition| condition.type_ != types::CONFIGURED);
+    status
+}
+
 fn apply() -> PatchParams {
     PatchParams::apply(FIELD_MANAGER).force()
 }
@@ -367,6 +375,20 @@ fn apply() -> PatchParams {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use multi_eni_api::conditions::{self, ConditionUpdate};
+
+    #[test]
+    fn the_controller_does_not_write_what_the_node_agent_reports() {
+        let mut status = EniAttachmentStatus { node: Some(Box::default()), ..EniAttachmentStatus::default() };
+        for kind in [types::CONFIGURED, types::READY] {
+            let update = ConditionUpdate::new(kind, true, "Done", "done");
+            conditions::set(&mut status.conditions, update, None, jiff::Timestamp::UNIX_EPOCH);
+        }
+        let written = without_the_agents_part(status);
+        assert_eq!(written.node, None);
+        let kinds: Vec<&str> = written.conditions.iter().map(|condition| condition.type_.as_str()).collect();
+        assert_eq!(kinds, [types::READY]);
+    }
 
     #[test]
     fn a_difference_has_null_for_each_missing_key_at_every_depth() {

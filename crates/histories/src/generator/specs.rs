@@ -256,7 +256,10 @@ fn set(rng: &mut Rng, spec: &mut Map<String, Value>, field: &str) {
                         spec.insert("dpdkPCIAddress".into(), json!(format!("0000:00:{:02x}.0", rng.u32(5..9))));
                     }
                 }
-                2 => drop(spec.insert("nodeConfig".into(), json!({ "queues": { "rx": rng.u32(1..9) } }))),
+                2 => drop(spec.insert(
+                    "nodeConfig".into(),
+                    json!({ "mode": "link", "interfaceName": format!("net{}", rng.u32(1..9)) }),
+                )),
                 _ => {}
             }
             return;

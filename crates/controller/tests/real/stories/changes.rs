@@ -50,10 +50,10 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
         (json!({ "tags": { "team": "net" } }), vec![("CreateTags", 1)]),
         (
             json!({ "mtu": 9000, "enableDPDK": true, "dpdkDriver": "vfio-pci", "dpdkResourceName": "intel.com/x",
-            "dpdkPCIAddress": "0000:00:06.0", "nodeConfig": { "routes": { "a": 1, "b": 2 } } }),
+            "dpdkPCIAddress": "0000:00:06.0", "nodeConfig": { "mode": "addresses", "interfaceName": "storage" } }),
             vec![],
         ),
-        (json!({ "mtu": null, "enableDPDK": false, "nodeConfig": { "routes": { "a": null } } }), vec![]),
+        (json!({ "mtu": null, "enableDPDK": false, "nodeConfig": { "interfaceName": null } }), vec![]),
         (json!({ "rollout": { "maxUnavailable": 3 } }), vec![]),
         (json!({ "rollout": { "maxUnavailable": "25%" } }), vec![]),
         (json!({ "deviceIndexPolicy": "highestFree" }), vec![]),
@@ -144,9 +144,9 @@ fn each_field_as_the_reference_says() -> Result<(), Failure> {
             let settings = environment.get(&["eniattachments"])?["items"][0]["spec"]["nodeSettings"].clone();
             environment.assert_eq("mtu", settings.get("mtu"), None);
             environment.assert_eq(
-                "a route that is gone",
+                "a name that is gone",
                 settings["nodeConfig"].clone(),
-                json!({ "routes": { "b": 2 } }),
+                json!({ "mode": "addresses" }),
             );
         }
     }

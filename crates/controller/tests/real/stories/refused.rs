@@ -145,6 +145,41 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
         "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupNames: ['']",
         "securityGroupNames must not have empty",
     ),
+    (
+        "a mode of the agent that does not exist",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: everything}",
+        "nodeConfig.mode",
+    ),
+    (
+        "an interface name that a CNI plugin takes for its own",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {interfaceName: eni7}",
+        "nodeConfig.interfaceName must have at most 15 letters",
+    ),
+    (
+        "an interface name of 16 characters",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {interfaceName: a234567890123456}",
+        "nodeConfig.interfaceName must have at most 15 letters",
+    ),
+    (
+        "a route that would take the default",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 0.0.0.0/0}]}",
+        "a shorter one would take the traffic of the default route",
+    ),
+    (
+        "half of the default route",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: '8000::/1', table: main}]}",
+        "a shorter one would take the traffic of the default route",
+    ),
+    (
+        "routes without addresses",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {routes: [{to: 10.1.0.0/16}]}",
+        "nodeConfig.routes needs nodeConfig.mode addresses",
+    ),
+    (
+        "a route table that does not exist",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 10.1.0.0/16, table: local}]}",
+        "nodeConfig.routes",
+    ),
     ("MTU -1", "subnetID: subnet-12345678, nodeSelector: {a: b}, mtu: -1", "mtu must be from 576 to 9001"),
     (
         "trunk",
@@ -310,6 +345,11 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("named", "subnetName: private, nodeSelector: {a: b}, securityGroupNames: [web], tags: {team: net}"),
     ("card", "subnetID: subnet-12345678, nodeSelector: {a: b}, deviceIndex: 0, networkCardIndex: 1"),
     ("paced", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 3}"),
+    (
+        "configured",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, interfaceName: a23456789012345, routes: \
+         [{to: 10.0.0.0/8}, {to: '2001:db8::/32', table: main}]}",
+    ),
     (
         "terms",
         "subnetID: subnet-12345678, nodeSelectorTerms: [{matchLabels: {example.com/pool: ''}}, {matchExpressions: [{key: a, \

@@ -1,0 +1,106 @@
+//! The command line. Every flag has an environment variable.
+
+use crate::node_agent::Directories;
+use crate::plan::Settings;
+use crate::sysfs::KernelFiles;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// The least protocol number that may be free: the kernel has the smaller ones.
+const FIRST_PROTOCOL: i64 = 5;
+
+/// Makes the ENIs that Multi-ENI attaches to this node usable interfaces.
+#[derive(Debug, Parser)]
+#[command(name = "multi-eni-agent", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Settings of all commands.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Configures the ENIs of this node, and goes on until SIGTERM.
+    Run(Source),
+    /// Prints what the agent sees on this node and what it would do, and changes nothing.
+    Doctor(Source),
+    /// Takes back everything that the agent has done on this node. Stop the agent first.
+    Clean,
+}
+
+/// Where the ENIAttachments come from.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// Name of this Node. Its ENIAttachments are read from the API server of the cluster, or of KUBECONFIG.
+    #[arg(long, env = "NODE_NAME", required_unless_present = "attachments_file")]
+    pub node_name: Option<String>,
+    /// Read the ENIAttachments from a YAML file instead, and report nothing. The file is read again at each event.
+    #[arg(long, env = "ATTACHMENTS_FILE")]
+    pub attachments_file: Option<PathBuf>,
+}
+
+/// Settings of all commands.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Where sysfs is.
+    #[arg(long, env = "SYSFS_ROOT", default_value = "/sys", global = true)]
+    pub sysfs_root: PathBuf,
+    /// Where the sysctls are. They must be writable.
+    #[arg(long, env = "SYSCTL_ROOT", default_value = "/proc/sys", global = true)]
+    pub sysctl_root: PathBuf,
+    /// Where the agent keeps what it has changed.
+    #[arg(long, env = "STATE_DIR", default_value = "/var/lib/multi-eni", global = true)]
+    pub state_dir: PathBuf,
+    /// Where the files of network managers are.
+    #[arg(long, env = "RUN_DIR", default_value = "/run", global = true)]
+    pub run_dir: PathBuf,
+    /// Kinds of virtual links that count as ENIs, besides all physical links.
+    #[arg(long, env = "LINK_KINDS", value_delimiter = ',', global = true)]
+    pub link_kinds: Vec<String>,
+    /// The protocol number of the agent's routes, rules and addresses. Nothing else on the node may use it.
+    #[arg(long, env = "ROUTE_PROTOCOL", default_value_t = 217, value_parser = clap::value_parser!(u8).range(FIRST_PROTOCOL..), global = true)]
+    pub route_protocol: u8,
+}
+
+impl Options {
+    /// The directories.
+    pub fn directories(&self) -> Directories {
+        Directories {
+            kernel: KernelFiles { sysfs: self.sysfs_root.clone(), sysctl: self.sysctl_root.clone() },
+            run: self.run_dir.clone(),
+            state: self.state_dir.clone(),
+        }
+    }
+
+    /// The settings of the decisions.
+    pub fn settings(&self) -> Settings {
+        Settings { protocol: self.route_protocol, link_kinds: self.link_kinds.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_flag_has_an_environment_variable() {
+        let root = Cli::command();
+        for command in std::iter::once(&root).chain(root.get_subcommands()) {
+            let flags = command.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()));
+            for flag in flags {
+                assert!(flag.get_env().is_some(), "{} of {}", flag.get_id(), command.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_protocol_of_the_kernel_is_refused() {
+        assert!(Cli::try_parse_from(["multi-eni-agent", "clean", "--route-protocol", "2"]).is_err());
+        assert!(Cli::try_parse_from(["multi-eni-agent", "clean", "--route-protocol", "99"]).is_ok());
+    }
+}

@@ -1,0 +1,123 @@
+//! Stores the ledger under `--state-dir`: atomically, and before the change that it is about.
+
+use crate::ledger::Ledger;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The ledger and its file.
+#[derive(Debug)]
+pub struct LedgerFile {
+    path: PathBuf,
+    ledger: Ledger,
+}
+
+impl LedgerFile {
+    /// Reads the ledger of this boot. An older one, which describes nothing that is left, is not kept. A file that cannot be read
+    /// is an error: the agent must not forget what it has changed.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn open(state_dir: &Path, boot_id: &str) -> io::Result<Self> {
+        let path = state_dir.join("links.json");
+        let ledger = match fs::read(&path) {
+            Ok(bytes) => {
+                let stored: Ledger = serde_json::from_slice(&bytes)
+                    .map_err(|error| io::Error::other(format!("{} cannot be read: {error}", path.display())))?;
+                if stored.boot_id == boot_id { stored } else { Ledger::of_boot(boot_id) }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ledger::of_boot(boot_id),
+            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+        };
+        Ok(Self { path, ledger })
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Changes the ledger on the disk, and then in memory.
+    ///
+    /// # Errors
+    /// If the file cannot be written. The ledger is then as before.
+    pub fn update(&mut self, change: impl FnOnce(&mut Ledger)) -> io::Result<()> {
+        let mut next = self.ledger.clone();
+        change(&mut next);
+        if next != self.ledger {
+            self.write(&next)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))?;
+            self.ledger = next;
+        }
+        Ok(())
+    }
+
+    fn write(&self, ledger: &Ledger) -> io::Result<()> {
+        if ledger.links.is_empty() {
+            return match fs::remove_file(&self.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        }
+        if let Some(directory) = self.path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        let next = self.path.with_extension("json.new");
+        let mut file = fs::File::create(&next)?;
+        file.write_all(&serde_json::to_vec_pretty(ledger).map_err(io::Error::other)?)?;
+        file.sync_all()?;
+        fs::rename(&next, &self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::LedgerEntry;
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("multi-eni-ledger-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        path
+    }
+
+    fn entry() -> LedgerEntry {
+        LedgerEntry {
+            mac: "02:00:00:00:00:01".parse().unwrap(),
+            parent_device: None,
+            was_up: false,
+            mtu_before: 1500,
+            accept_ra_before: Some(1),
+            mtu: Some(9001),
+            alt_names: vec!["storage".to_owned()],
+            addresses: vec!["10.0.1.5".parse().unwrap()],
+        }
+    }
+
+    #[test]
+    fn the_ledger_outlives_the_process_and_an_empty_one_leaves_no_file() {
+        let directory = directory("outlives");
+        let mut file = LedgerFile::open(&directory, "boot-1").unwrap();
+        file.update(|ledger| ledger.remember(entry())).unwrap();
+        let mut again = LedgerFile::open(&directory, "boot-1").unwrap();
+        assert_eq!(again.ledger().links, [entry()]);
+        again.update(|ledger| ledger.forget(entry().mac)).unwrap();
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn after_a_reboot_the_ledger_is_empty() {
+        let directory = directory("reboot");
+        LedgerFile::open(&directory, "boot-1").unwrap().update(|ledger| ledger.remember(entry())).unwrap();
+        assert_eq!(LedgerFile::open(&directory, "boot-2").unwrap().ledger().links, []);
+    }
+
+    #[test]
+    fn a_ledger_that_cannot_be_read_is_an_error_and_stays() {
+        let directory = directory("torn");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("links.json"), "{ half").unwrap();
+        assert!(LedgerFile::open(&directory, "boot-1").is_err());
+        assert_eq!(fs::read_to_string(directory.join("links.json")).unwrap(), "{ half");
+    }
+}

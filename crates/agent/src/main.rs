@@ -1,0 +1,97 @@
+//! The `multi-eni-agent` binary.
+
+use clap::Parser;
+use futures::StreamExt;
+use multi_eni_agent::cli::{Cli, Command, Source};
+use multi_eni_agent::node_agent::NodeAgent;
+use multi_eni_agent::wanted::WantedEni;
+use multi_eni_agent::watch::{self, Attachments};
+use multi_eni_agent::{attachments_file, doctor, rights, run};
+use std::error::Error;
+use std::io::IsTerminal;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long `doctor` waits for the ENIAttachments.
+const DOCTOR_WAITS: Duration = Duration::from_secs(20);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        log.init()
+    } else {
+        log.json().init()
+    }
+    match start(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("multi-eni-agent: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut agent = NodeAgent::open(cli.options.directories(), cli.options.settings())?;
+    match cli.command {
+        Command::Run(source) => {
+            rights::check()?;
+            runtime.block_on(run(&mut agent, source))
+        }
+        Command::Doctor(source) => {
+            let wanted = runtime.block_on(wanted(source))?;
+            let node = agent.observe()?;
+            print!("{}", doctor::text(&node, &agent.plan(&wanted)?));
+            Ok(())
+        }
+        Command::Clean => {
+            rights::check()?;
+            let turn = agent.turn(&[])?;
+            turn.steps.iter().for_each(|step| println!("{step}"));
+            for failure in &turn.failed {
+                eprintln!("could not {}: {}", failure.step, failure.error);
+            }
+            if turn.failed.is_empty() { Ok(()) } else { Err("not everything could be taken back".into()) }
+        }
+    }
+}
+
+async fn run(agent: &mut NodeAgent, source: Source) -> Result<(), Box<dyn Error>> {
+    match (source.attachments_file, source.node_name) {
+        (Some(file), _) => Ok(run::with_file(agent, &file).await?),
+        (None, Some(node)) => {
+            let client = kube::Client::try_default().await?;
+            Ok(run::with_api_server(agent, client, &node).await?)
+        }
+        (None, None) => Err("set --node-name (NODE_NAME) or --attachments-file".into()),
+    }
+}
+
+/// The ENIAttachments of now.
+async fn wanted(source: Source) -> Result<Vec<WantedEni>, Box<dyn Error>> {
+    match (source.attachments_file, source.node_name) {
+        (Some(file), _) => Ok(attachments_file::read(&file)?.iter().filter_map(WantedEni::read).collect()),
+        (None, Some(node)) => {
+            let client = kube::Client::try_default().await?;
+            let first_list = async {
+                let (mut attachments, mut events) = (Attachments::default(), pin!(watch::events(client, &node)));
+                while let Some(event) = events.next().await {
+                    attachments.take(event?);
+                    if let Some(wanted) = attachments.wanted() {
+                        return Ok(wanted);
+                    }
+                }
+                Err("the watch of ENIAttachments has ended".into())
+            };
+            match tokio::time::timeout(DOCTOR_WAITS, first_list).await {
+                Ok(result) => result,
+                Err(_) => Err("the API server has not answered with the ENIAttachments of this node".into()),
+            }
+        }
+        (None, None) => Err("set --node-name (NODE_NAME) or --attachments-file".into()),
+    }
+}

@@ -1,0 +1,79 @@
+//! Why the agent leaves an ENI as it is: the node's default route, other programs, names and bounds.
+
+use super::desired::{Desired, RULE_PRIORITY};
+use super::report::Obstacle;
+use super::settings::{PROTOCOL_KERNEL, Settings};
+use crate::node::{Link, Node, Route, Rule, TABLE_MAIN};
+use crate::wanted::WantedEni;
+
+/// The obstacle that the link itself is, in every mode.
+pub(super) fn of_link(node: &Node, link: &Link, settings: &Settings) -> Option<Obstacle> {
+    let is_foreign_default = |route: &&Route| {
+        route.link == link.index
+            && route.table == TABLE_MAIN
+            && route.is_default()
+            && route.protocol != settings.protocol
+    };
+    if let Some(route) = node.routes.iter().find(is_foreign_default) {
+        return Some(Obstacle::HasDefaultRoute(route.clone()));
+    }
+    link.controller.map(|controller| Obstacle::IsPort { controller })
+}
+
+/// The obstacle that the wanted MTU is.
+pub(super) fn of_mtu(wanted: &WantedEni, link: &Link) -> Option<Obstacle> {
+    let mtu = wanted.mtu?;
+    let is_fine = link.min_mtu.is_none_or(|min| min <= mtu) && link.max_mtu.is_none_or(|max| mtu <= max);
+    (!is_fine).then_some(Obstacle::MtuOutOfBounds { mtu, min: link.min_mtu, max: link.max_mtu })
+}
+
+/// The obstacle that the wanted name is: another link has it, or another ENI wants it and this link does not have it yet.
+pub(super) fn of_name(node: &Node, link: &Link, wanted: &WantedEni, all: &[WantedEni]) -> Option<Obstacle> {
+    let name = wanted.interface_name.as_ref()?;
+    let taken = |by: String| Some(Obstacle::NameTaken { name: name.clone(), by });
+    if &link.name == name || link.alt_names.contains(name) {
+        return None;
+    }
+    let others = node.links.iter().filter(|other| other.index != link.index);
+    if let Some(other) = others.into_iter().find(|other| &other.name == name || other.alt_names.contains(name)) {
+        return taken(format!("link {}", other.name));
+    }
+    let same = all.iter().find(|other| other.name != wanted.name && other.interface_name.as_ref() == Some(name));
+    same.and_then(|other| taken(format!("the ENIAttachment {}, too", other.name)))
+}
+
+/// The obstacle in the rules and in the ENI's route table, in the mode `addresses`.
+pub(super) fn of_routing(
+    node: &Node,
+    link: &Link,
+    wanted: &WantedEni,
+    desired: &Desired,
+    protocol: u8,
+) -> Option<Obstacle> {
+    if link.accept_ra.is_none() && desired.addresses.iter().any(|address| address.is_ipv6()) {
+        return Some(Obstacle::NoIpv6);
+    }
+    // A rule after ours changes nothing.
+    let is_in_the_way = |rule: &&Rule| {
+        rule.protocol != protocol
+            && rule.is_plain
+            && rule.priority <= RULE_PRIORITY
+            && rule.table != wanted.table()
+            && rule.source.is_some_and(|theirs| {
+                desired.rules.iter().filter_map(|ours| ours.source).any(|ours| theirs.contains(&ours))
+            })
+    };
+    if let Some(rule) = node.rules.iter().find(is_in_the_way) {
+        return Some(Obstacle::ForeignRule(rule.clone()));
+    }
+    let is_foreign = |route: &&Route| {
+        route.table == wanted.table()
+            && route.protocol != protocol
+            && route.protocol != PROTOCOL_KERNEL
+            && (route.link != link.index
+                || desired.routes.iter().any(|ours| {
+                    ours.table == route.table && ours.destination == route.destination && ours.gateway != route.gateway
+                }))
+    };
+    node.routes.iter().find(is_foreign).map(|route| Obstacle::ForeignRoute(route.clone()))
+}

@@ -1,0 +1,231 @@
+//! All ENIs together: steps in order, and a report for each ENI. First goes what nobody asks for, then each ENI is set up.
+
+use super::desired::{Desired, desired};
+use super::find_link::{Found, find_link};
+use super::report::{EniReport, LinkReport, Obstacle, Outcome};
+use super::set_up::SetUp;
+use super::settings::Settings;
+use super::step::{PlannedStep, Step};
+use super::{obstacles, take_back::take_back};
+use crate::ledger::Ledger;
+use crate::netlink::Change;
+use crate::node::{Link, Mac, Node, Route, Rule};
+use crate::wanted::WantedEni;
+use multi_eni_api::node_config::NodeMode;
+use std::collections::BTreeSet;
+
+/// What to do, and what is so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// The steps, in order.
+    pub steps: Vec<PlannedStep>,
+    /// One report for each ENI.
+    pub reports: Vec<EniReport>,
+}
+
+/// Plans the node. With no ENI wanted, the steps take back everything that the agent has done.
+pub fn plan(node: &Node, ledger: &Ledger, wanted: &[WantedEni], settings: &Settings) -> Plan {
+    let mut planner = Planner { node, ledger, wanted, settings, kept: Kept::default(), set_up: Vec::new() };
+    let reports = wanted.iter().map(|eni| planner.eni(eni)).collect();
+    let mut steps = planner.remove_surplus();
+    steps.extend(planner.give_links_back());
+    steps.append(&mut planner.set_up);
+    Plan { steps, reports }
+}
+
+/// What must not be removed.
+#[derive(Default)]
+struct Kept {
+    /// Routes and rules of ENIs that are set up.
+    routes: Vec<Route>,
+    rules: Vec<Rule>,
+    /// Links and tables of ENIs that the agent leaves as they are.
+    links: BTreeSet<u32>,
+    tables: BTreeSet<u32>,
+    /// MAC addresses whose entries of the ledger stay.
+    macs: BTreeSet<Mac>,
+}
+
+struct Planner<'a> {
+    node: &'a Node,
+    ledger: &'a Ledger,
+    wanted: &'a [WantedEni],
+    settings: &'a Settings,
+    kept: Kept,
+    set_up: Vec<PlannedStep>,
+}
+
+impl<'a> Planner<'a> {
+    fn eni(&mut self, wanted: &'a WantedEni) -> EniReport {
+        let found = wanted.mac.map(|mac| (mac, find_link(self.node, mac, &self.settings.link_kinds)));
+        let link = match &found {
+            Some((_, Found::One(link))) => Some(*link),
+            Some((_, Found::Absent | Found::Several(_))) | None => None,
+        };
+        let outcome = match (&wanted.unusable, found) {
+            (Some(why), _) => self.blocked(wanted, link, Obstacle::Unusable(why.clone())),
+            (None, _) if wanted.mode == NodeMode::None => Outcome::NotManaged,
+            (None, None) => self.blocked(wanted, None, Obstacle::NoMac),
+            (None, Some((mac, Found::Absent))) => self.absent(mac),
+            (None, Some((_, Found::Several(links)))) => {
+                self.kept.links.extend(links.iter().map(|link| link.index));
+                let names = links.iter().map(|link| link.name.clone()).collect();
+                self.blocked(wanted, None, Obstacle::SeveralLinks(names))
+            }
+            (None, Some((mac, Found::One(link)))) => match self.found(wanted, link, mac) {
+                Ok(outcome) => outcome,
+                Err(obstacle) => self.blocked(wanted, Some(link), obstacle),
+            },
+        };
+        EniReport {
+            attachment: wanted.name.clone(),
+            uid: wanted.uid.clone(),
+            generation: wanted.generation,
+            link: link.map(|link| self.link_report(wanted, link)),
+            outcome,
+        }
+    }
+
+    /// The ENI and everything of ours on its link stay as they are.
+    fn blocked(&mut self, wanted: &WantedEni, link: Option<&Link>, obstacle: Obstacle) -> Outcome {
+        self.kept.tables.insert(wanted.table());
+        self.kept.macs.extend(wanted.mac);
+        self.kept.links.extend(link.map(|link| link.index));
+        Outcome::Blocked(obstacle)
+    }
+
+    /// The routes went with the link. The rules would send the traffic nowhere, so they go as well.
+    fn absent(&mut self, mac: Mac) -> Outcome {
+        self.kept.macs.insert(mac);
+        let device = self.ledger.entry(mac).and_then(|entry| entry.parent_device.as_ref());
+        match device.filter(|device| self.node.devices_without_link.contains(device)) {
+            Some(device) => Outcome::InUse { device: device.clone() },
+            None => Outcome::Blocked(Obstacle::LinkAbsent),
+        }
+    }
+
+    fn found(&mut self, wanted: &'a WantedEni, link: &'a Link, mac: Mac) -> Result<Outcome, Obstacle> {
+        let (node, protocol) = (self.node, self.settings.protocol);
+        let obstacle = obstacles::of_link(node, link, self.settings)
+            .or_else(|| obstacles::of_mtu(wanted, link))
+            .or_else(|| obstacles::of_name(node, link, wanted, self.wanted));
+        if let Some(obstacle) = obstacle {
+            return Err(obstacle);
+        }
+        let desired = match wanted.mode {
+            NodeMode::Addresses => desired(wanted, link.index, protocol)?,
+            NodeMode::Link | NodeMode::None => Desired::default(),
+        };
+        if wanted.mode == NodeMode::Addresses
+            && let Some(obstacle) = obstacles::of_routing(node, link, wanted, &desired, protocol)
+        {
+            return Err(obstacle);
+        }
+        let entry = self.ledger.entry(mac);
+        let set_up = SetUp { node, link, mac, wanted, desired: &desired, entry, protocol };
+        let mut steps = set_up.link_steps();
+        steps.extend(self.missing_routes(&desired));
+        steps.extend(self.missing_rules(&desired));
+        let changes: Vec<String> = steps.iter().filter(|step| !step.is_bookkeeping()).map(Step::to_string).collect();
+        if let Some(manager) = &link.managed_by {
+            // The agent agrees with what is so already. It changes nothing, so it also needs no entry in the ledger.
+            if !changes.is_empty() {
+                return Err(Obstacle::ManagedByOther { manager: manager.clone(), missing: changes });
+            }
+            steps.clear();
+        }
+        self.kept.macs.insert(mac);
+        self.kept.routes.extend(desired.routes);
+        self.kept.rules.extend(desired.rules);
+        let outcome = if steps.is_empty() { Outcome::Configured } else { Outcome::Changing { steps: changes } };
+        self.set_up.extend(steps.into_iter().map(|step| PlannedStep { attachment: Some(wanted.name.clone()), step }));
+        Ok(outcome)
+    }
+
+    /// Routes that neither the agent nor another program has set.
+    fn missing_routes(&self, desired: &Desired) -> Vec<Step> {
+        let protocol = self.settings.protocol;
+        let is_there = |wanted: &Route| {
+            self.node.routes.iter().any(|route| {
+                route == wanted
+                    || route.protocol != protocol
+                        && (route.table, route.destination, route.gateway, route.link)
+                            == (wanted.table, wanted.destination, wanted.gateway, wanted.link)
+            })
+        };
+        let missing = desired.routes.iter().filter(|route| !is_there(route));
+        missing.map(|route| Step::Kernel(Change::AddRoute(route.clone()))).collect()
+    }
+
+    fn missing_rules(&self, desired: &Desired) -> Vec<Step> {
+        let protocol = self.settings.protocol;
+        let is_there = |wanted: &Rule| {
+            self.node.rules.iter().any(|rule| {
+                rule == wanted
+                    || rule.protocol != protocol
+                        && rule.is_plain
+                        && (rule.source, rule.table) == (wanted.source, wanted.table)
+            })
+        };
+        let missing = desired.rules.iter().filter(|rule| !is_there(rule));
+        missing.map(|rule| Step::Kernel(Change::AddRule(rule.clone()))).collect()
+    }
+
+    /// Rules, routes and addresses with the agent's protocol that nobody asks for.
+    fn remove_surplus(&self) -> Vec<PlannedStep> {
+        let (node, kept, protocol) = (self.node, &self.kept, self.settings.protocol);
+        let rules = node.rules.iter().filter(|rule| {
+            rule.protocol == protocol && !kept.tables.contains(&rule.table) && !kept.rules.contains(rule)
+        });
+        let routes = node.routes.iter().filter(|route| {
+            let is_kept = kept.tables.contains(&route.table) || kept.links.contains(&route.link);
+            route.protocol == protocol && !is_kept && !kept.routes.contains(route)
+        });
+        // Addresses on links of the ledger and of ENIs are removed with the other changes of the link.
+        let has_entry = |address: u32| {
+            let link = node.links.iter().find(|link| link.index == address);
+            let mac = link.and_then(|link| link.permanent_mac.or(link.mac));
+            mac.is_some_and(|mac| kept.macs.contains(&mac) || self.ledger.entry(mac).is_some())
+        };
+        let addresses = node.addresses.iter().filter(|address| {
+            address.protocol == protocol && !kept.links.contains(&address.link) && !has_entry(address.link)
+        });
+        let changes = rules
+            .map(|rule| Change::RemoveRule(rule.clone()))
+            .chain(routes.map(|route| Change::RemoveRoute(route.clone())))
+            .chain(addresses.map(|address| Change::RemoveAddress { link: address.link, cidr: address.cidr }));
+        changes.map(|change| PlannedStep { attachment: None, step: Step::Kernel(change) }).collect()
+    }
+
+    /// Links of the ledger that no ENI has any more.
+    fn give_links_back(&self) -> Vec<PlannedStep> {
+        let mut steps = Vec::new();
+        for entry in self.ledger.links.iter().filter(|entry| !self.kept.macs.contains(&entry.mac)) {
+            match find_link(self.node, entry.mac, &self.settings.link_kinds) {
+                Found::One(link) => steps.extend(take_back(self.node, link, entry, self.settings.protocol)),
+                Found::Absent | Found::Several(_) => {}
+            }
+            steps.push(Step::Forget(entry.mac));
+        }
+        steps.into_iter().map(|step| PlannedStep { attachment: None, step }).collect()
+    }
+
+    fn link_report(&self, wanted: &WantedEni, link: &Link) -> LinkReport {
+        let has = |name: &&String| link.alt_names.contains(name) || &link.name == *name;
+        let on_link = |ip: &std::net::IpAddr| {
+            self.node.addresses.iter().any(|address| address.link == link.index && address.cidr.address == *ip)
+        };
+        LinkReport {
+            index: link.index,
+            name: link.name.clone(),
+            alternative_name: wanted.interface_name.iter().find(has).cloned(),
+            parent_device: link.parent_device.clone(),
+            driver: link.driver.clone(),
+            numa_node: link.numa_node,
+            mtu: link.mtu,
+            addresses: wanted.addresses.iter().copied().filter(on_link).collect(),
+            route_table: (wanted.mode == NodeMode::Addresses).then(|| wanted.table()),
+            managed_by: link.managed_by.clone(),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The loop of the agent: waits for events of the kernel and of the API server, and makes a turn after each.
+
+use crate::attachments_file;
+use crate::netlink::events::{Event, EventSocket};
+use crate::node_agent::{AgentError, NodeAgent, Turn};
+use crate::pace::{Pace, Wait};
+use crate::plan::report::Outcome;
+use crate::report::{Absences, difference, write};
+use crate::status::agent_status;
+use crate::wanted::WantedEni;
+use crate::watch::{self, Attachments};
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::Client;
+use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+/// Runs with the ENIAttachments of the API server until SIGTERM or SIGINT. What is configured stays: a new agent goes on.
+///
+/// # Errors
+/// If the node cannot be observed at all.
+pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &str) -> Result<(), AgentError> {
+    let mut attachments = Attachments::default();
+    let mut absences = Absences::default();
+    let mut kernel = kernel_events()?;
+    let mut objects = pin!(watch::events(client.clone(), node_name));
+    let mut stop = Stop::new()?;
+    let (mut turns, mut pace) = (Turns::new(), Pace::default());
+    loop {
+        tokio::select! {
+            () = stop.wait() => return Ok(()),
+            event = kernel.recv() => match event {
+                Some(event) => turns.event(event),
+                None => return Err(AgentError::File(std::io::Error::other("the events of the kernel have ended"))),
+            },
+            Some(event) = objects.next() => {
+                if event.is_ok_and(|event| attachments.take(event)) {
+                    turns.at_once();
+                }
+            }
+            () = turns.due() => {
+                let Some(wanted) = attachments.wanted() else {
+                    turns.done(Wait { after_event: Duration::from_millis(100), without_event: None });
+                    continue;
+                };
+                let turn = turn(agent, &wanted);
+                let all_written = report(agent, &client, &turn, &mut attachments, &mut absences, turns.now()).await;
+                turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn) && all_written));
+            }
+        }
+    }
+}
+
+/// Runs with the ENIAttachments of a file until SIGTERM or SIGINT.
+///
+/// # Errors
+/// If the node cannot be observed at all.
+pub async fn with_file(agent: &mut NodeAgent, path: &Path) -> Result<(), AgentError> {
+    let mut kernel = kernel_events()?;
+    let mut stop = Stop::new()?;
+    let (mut turns, mut pace) = (Turns::new(), Pace::default());
+    turns.event(Event::Changed);
+    loop {
+        tokio::select! {
+            () = stop.wait() => return Ok(()),
+            event = kernel.recv() => match event {
+                Some(event) => turns.event(event),
+                None => return Err(AgentError::File(std::io::Error::other("the events of the kernel have ended"))),
+            },
+            () = turns.due() => {
+                // A file that cannot be read asks for nothing new, and takes nothing back.
+                match attachments_file::read(path) {
+                    Ok(objects) => {
+                        let wanted: Vec<WantedEni> = objects.iter().filter_map(WantedEni::read).collect();
+                        let turn = turn(agent, &wanted);
+                        turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn)));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the ENIAttachments cannot be read");
+                        turns.done(pace.note(turns.now(), &[], false));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One turn. A node that cannot be observed now is looked at again later.
+fn turn(agent: &mut NodeAgent, wanted: &[WantedEni]) -> Turn {
+    match agent.turn(wanted) {
+        Ok(turn) => {
+            for report in &turn.reports {
+                tracing::debug!(attachment = report.attachment, outcome = ?report.outcome, "looked at the ENI");
+            }
+            turn
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the node cannot be observed");
+            let failed = crate::apply::FailedStep {
+                attachment: None,
+                step: "observe the node".to_owned(),
+                error: error.to_string(),
+            };
+            Turn { failed: vec![failed], ..Turn::default() }
+        }
+    }
+}
+
+/// Whether no look is needed before the next event. Programs that manage a link write files, of which no event comes.
+fn is_settled(turn: &Turn) -> bool {
+    let is_settled = |outcome: &Outcome| match outcome {
+        Outcome::Configured | Outcome::NotManaged | Outcome::InUse { .. } => true,
+        Outcome::Changing { .. } | Outcome::Blocked(_) => false,
+    };
+    turn.failed.is_empty() && turn.reports.iter().all(|report| is_settled(&report.outcome))
+}
+
+/// Writes what differs from what the API server has. The result is whether everything is written.
+async fn report(
+    agent: &NodeAgent,
+    client: &Client,
+    turn: &Turn,
+    attachments: &mut Attachments,
+    absences: &mut Absences,
+    now: Duration,
+) -> bool {
+    let mut writes = Vec::new();
+    let Some(entries) = attachments.entries() else { return true };
+    absences.retain(|uid| entries.values().any(|entry| entry.uid == uid));
+    for report in &turn.reports {
+        let Some(entry) = entries.get(&report.attachment).filter(|entry| entry.uid == report.uid) else { continue };
+        if absences.is_due(report, &entry.reported, now) {
+            let status = agent_status(report, &turn.failed, agent.boot_id());
+            let next = difference(&status, report.generation, entry, Timestamp::now());
+            writes.extend(next.map(|next| (report.attachment.clone(), entry.uid.clone(), next)));
+        }
+    }
+    let mut all_written = true;
+    for (name, uid, next) in writes {
+        match write(client, &name, &uid, &next).await {
+            Ok(()) => attachments.note_reported(&name, next),
+            Err(error) => {
+                tracing::warn!(attachment = name, error, "the status cannot be written");
+                all_written = false;
+            }
+        }
+    }
+    all_written
+}
+
+/// When the next turn is due.
+struct Turns {
+    start: Instant,
+    at: Option<Instant>,
+    earliest: Instant,
+}
+
+impl Turns {
+    fn new() -> Self {
+        let start = Instant::now();
+        Self { start, at: None, earliest: start }
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Changed => {}
+            Event::Lost => tracing::info!("events of the kernel were lost: looking at everything again"),
+        }
+        let soon = self.earliest.max(Instant::now());
+        self.at = Some(self.at.map_or(soon, |at| at.min(soon)));
+    }
+
+    /// What an ENIAttachment asks for does not wait for a back-off.
+    fn at_once(&mut self) {
+        self.at = Some(Instant::now());
+    }
+
+    fn done(&mut self, wait: Wait) {
+        let now = Instant::now();
+        self.earliest = now.checked_add(wait.after_event).unwrap_or(now);
+        self.at = wait.without_event.and_then(|wait| now.checked_add(wait));
+    }
+
+    async fn due(&self) {
+        match self.at {
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Events of the kernel. A thread waits for them, because the sockets of netlink are synchronous.
+fn kernel_events() -> Result<mpsc::Receiver<Event>, AgentError> {
+    let socket = EventSocket::open()?;
+    let (send, receive) = mpsc::channel(1);
+    std::thread::Builder::new().name("netlink-events".to_owned()).spawn(move || {
+        loop {
+            match socket.wait() {
+                // A full channel has an event that asks for the same look.
+                Ok(event) => match send.try_send(event) {
+                    Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => {}
+                    Err(mpsc::error::TrySendError::Closed(_)) => return,
+                },
+                Err(error) => {
+                    tracing::error!(%error, "the socket for events of the kernel failed");
+                    return;
+                }
+            }
+        }
+    })?;
+    Ok(receive)
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self, AgentError> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

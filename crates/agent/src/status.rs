@@ -1,0 +1,149 @@
+//! The report of an ENI as the API has it: `status.node` and the condition Configured.
+
+use crate::apply::FailedStep;
+use crate::plan::report::{EniReport, Outcome};
+use multi_eni_api::conditions::{ConditionUpdate, types};
+use multi_eni_api::node_status::NodeStatus;
+
+/// What the agent writes into the status of one ENIAttachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentStatus {
+    /// `status.node`.
+    pub node: NodeStatus,
+    /// The condition Configured.
+    pub configured: ConditionUpdate,
+}
+
+/// The most bytes of a message. The schema allows more.
+const MESSAGE: usize = 1024;
+
+/// The status for a report, with the steps of the ENI that failed.
+pub fn agent_status(report: &EniReport, failed: &[FailedStep], boot_id: &str) -> AgentStatus {
+    let link = report.link.clone().unwrap_or_default();
+    let configured = condition(report, failed);
+    let managed_by = match (&report.outcome, &link.managed_by) {
+        (_, Some(manager)) => Some(manager.to_string()),
+        (Outcome::Configured | Outcome::Changing { .. }, None) => Some("multi-eni".to_owned()),
+        (Outcome::NotManaged | Outcome::InUse { .. } | Outcome::Blocked(_), None) => None,
+    };
+    let has_link = report.link.is_some();
+    let node = NodeStatus {
+        link_name: has_link.then_some(link.name),
+        alternative_name: link.alternative_name,
+        pci_address: link.parent_device,
+        driver: link.driver,
+        numa_node: link.numa_node,
+        mtu: i32::try_from(link.mtu).ok().filter(|_| has_link),
+        addresses: link.addresses.iter().map(ToString::to_string).collect(),
+        route_table: link.route_table.and_then(|table| i32::try_from(table).ok()),
+        managed_by,
+        boot_id: Some(boot_id.to_owned()),
+        message: Some(configured.message.clone()),
+    };
+    AgentStatus { node, configured }
+}
+
+fn condition(report: &EniReport, failed: &[FailedStep]) -> ConditionUpdate {
+    let condition = |status, reason: &str, message: String| {
+        ConditionUpdate::new(types::CONFIGURED, status, reason, shortened(message))
+    };
+    let of_this = |failure: &&FailedStep| failure.attachment.as_ref() == Some(&report.attachment);
+    if let Some(failure) = failed.iter().find(of_this) {
+        return condition(false, "StepFailed", format!("the agent could not {}: {}", failure.step, failure.error));
+    }
+    match &report.outcome {
+        Outcome::Configured => {
+            let manager = report.link.as_ref().and_then(|link| link.managed_by.as_ref());
+            match manager {
+                None => condition(true, "Configured", "the interface is configured".to_owned()),
+                Some(manager) => {
+                    condition(true, "ConfiguredByOther", format!("{manager} has configured the interface as asked"))
+                }
+            }
+        }
+        Outcome::NotManaged => {
+            condition(true, "NotManaged", "nodeConfig.mode is none: the agent does not touch the interface".to_owned())
+        }
+        Outcome::InUse { device } => condition(
+            true,
+            "InUse",
+            format!(
+                "the device {device} has a driver and no link here: a pod or another network namespace has the interface"
+            ),
+        ),
+        Outcome::Changing { steps } => {
+            condition(false, "StepNotTaken", format!("these steps did not take: {}", steps.join("; ")))
+        }
+        Outcome::Blocked(obstacle) => condition(false, obstacle.reason(), obstacle.to_string()),
+    }
+}
+
+fn shortened(mut message: String) -> String {
+    if message.len() > MESSAGE {
+        let end = (0..=MESSAGE).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Manager;
+    use crate::plan::report::{LinkReport, Obstacle};
+
+    fn report(outcome: Outcome) -> EniReport {
+        let link =
+            LinkReport { name: "ens6".to_owned(), mtu: 9001, route_table: Some(10_001), ..LinkReport::default() };
+        EniReport { attachment: "one".to_owned(), uid: "u".to_owned(), generation: Some(1), link: Some(link), outcome }
+    }
+
+    #[test]
+    fn a_configured_eni_says_by_whom() {
+        let status = agent_status(&report(Outcome::Configured), &[], "boot");
+        assert_eq!((status.configured.status, status.configured.reason.as_str()), (Some(true), "Configured"));
+        assert_eq!(status.node.managed_by.as_deref(), Some("multi-eni"));
+        assert_eq!((status.node.mtu, status.node.route_table), (Some(9001), Some(10_001)));
+        let mut by_other = report(Outcome::Configured);
+        by_other.link.as_mut().unwrap().managed_by = Some(Manager::NetworkManager);
+        let status = agent_status(&by_other, &[], "boot");
+        assert_eq!(status.configured.reason, "ConfiguredByOther");
+        assert_eq!(status.node.managed_by.as_deref(), Some("NetworkManager"));
+    }
+
+    #[test]
+    fn a_step_that_failed_is_said_for_its_own_eni_alone() {
+        let failure = |attachment: &str| FailedStep {
+            attachment: Some(attachment.to_owned()),
+            step: "set link 3 up".to_owned(),
+            error: "EPERM".to_owned(),
+        };
+        let changing = report(Outcome::Changing { steps: vec!["set link 3 up".to_owned()] });
+        let status = agent_status(&changing, &[failure("one")], "boot");
+        assert_eq!((status.configured.status, status.configured.reason.as_str()), (Some(false), "StepFailed"));
+        assert!(status.configured.message.contains("EPERM"));
+        assert_eq!(agent_status(&report(Outcome::Configured), &[failure("two")], "boot").configured.status, Some(true));
+    }
+
+    #[test]
+    fn an_obstacle_has_its_reason_and_a_sentence() {
+        let status = agent_status(&report(Outcome::Blocked(Obstacle::LinkAbsent)), &[], "boot");
+        assert_eq!((status.configured.status, status.configured.reason.as_str()), (Some(false), "LinkAbsent"));
+        assert_eq!(status.node.message.as_deref(), Some(status.configured.message.as_str()));
+        assert_eq!(status.node.managed_by, None);
+    }
+
+    #[test]
+    fn an_interface_in_a_pod_is_not_lost() {
+        let status = agent_status(&report(Outcome::InUse { device: "0000:00:06.0".to_owned() }), &[], "boot");
+        assert_eq!((status.configured.status, status.configured.reason.as_str()), (Some(true), "InUse"));
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let steps = vec!["ü".repeat(2000)];
+        let message = agent_status(&report(Outcome::Changing { steps }), &[], "boot").configured.message;
+        assert!(message.len() <= MESSAGE + 3 && message.ends_with('…'));
+    }
+}

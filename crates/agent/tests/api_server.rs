@@ -1,0 +1,180 @@
+//! The watch and the report, with a stand-in for the API server that has the requests of the agent and nothing else: a list, a watch
+//! and a patch of the status. The node is real.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test says what it needs")]
+
+mod rig;
+
+use bytes::Bytes;
+use futures::channel::mpsc::{UnboundedSender, unbounded};
+use futures::future;
+use http::{Method, Request, Response};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use kube::Client;
+use kube::client::Body;
+use multi_eni_agent::run;
+use rig::{Rig, eni};
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+type Answer = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The objects, the watch and the requests.
+#[derive(Default)]
+struct State {
+    objects: Vec<Value>,
+    version: u64,
+    watch: Option<UnboundedSender<Result<Frame<Bytes>, Infallible>>>,
+    requests: Vec<String>,
+    patches: Vec<Value>,
+}
+
+impl State {
+    /// Stores an object and tells the watch.
+    fn store(&mut self, kind: &str, mut object: Value) {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.objects.retain(|old| old["metadata"]["name"] != object["metadata"]["name"]);
+        if kind != "DELETED" {
+            self.objects.push(object.clone());
+        }
+        if let Some(watch) = &self.watch {
+            let line = format!("{}\n", json!({ "type": kind, "object": object }));
+            let _ = watch.unbounded_send(Ok(Frame::data(line.into())));
+        }
+    }
+}
+
+fn json_answer(code: u16, value: &Value) -> Response<Answer> {
+    let body = Full::new(Bytes::from(value.to_string())).boxed_unsync();
+    Response::builder().status(code).header("content-type", "application/json").body(body).unwrap()
+}
+
+async fn answer(state: Arc<Mutex<State>>, request: Request<Body>) -> Result<Response<Answer>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let query: Vec<(String, String)> =
+        form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let has = |key: &str, value: &str| query.iter().any(|(k, v)| k == key && v == value);
+    let mut state = state.lock().unwrap();
+    if parts.method == Method::PATCH {
+        let name = parts.uri.path().split('/').nth_back(1).unwrap().to_owned();
+        assert!(parts.uri.path().ends_with("/status") && has("fieldManager", "multi-eni-agent"), "{}", parts.uri);
+        let patch: Value = serde_json::from_slice(&body).unwrap();
+        let mut object =
+            state.objects.iter().find(|object| object["metadata"]["name"] == name.as_str()).cloned().unwrap();
+        object["status"]["node"] = patch["status"]["node"].clone();
+        object["status"]["conditions"] = patch["status"]["conditions"].clone();
+        state.patches.push(patch);
+        state.store("MODIFIED", object.clone());
+        return Ok(json_answer(200, &object));
+    }
+    assert!(has("fieldSelector", "spec.nodeName=node1"), "the agent reads its own node's objects alone: {}", parts.uri);
+    if has("watch", "true") || has("watch", "1") {
+        state.requests.push("watch".to_owned());
+        let (send, receive) = unbounded();
+        state.watch = Some(send);
+        let body = StreamBody::new(receive).boxed_unsync();
+        return Ok(Response::builder().header("content-type", "application/json").body(body).unwrap());
+    }
+    state.requests.push("list".to_owned());
+    let list = json!({
+        "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "ENIAttachmentList",
+        "metadata": { "resourceVersion": state.version.to_string() }, "items": state.objects,
+    });
+    Ok(json_answer(200, &list))
+}
+
+/// The object as the controller makes it, before EC2 has answered.
+fn created() -> Value {
+    json!({
+        "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "ENIAttachment",
+        "metadata": { "name": "eni-1", "uid": "uid-1", "generation": 1 },
+        "spec": {
+            "nodeName": "node1", "nodeUID": "n", "instanceID": "i-00000000000000001", "nodeENIName": "one", "nodeENIUID": "o",
+            "request": { "subnetID": "subnet-00000001", "subnetCIDR": "10.0.1.0/24", "deviceIndex": 1 },
+            "nodeSettings": { "mtu": 1400, "nodeConfig": { "mode": "addresses", "interfaceName": "storage" } },
+        },
+    })
+}
+
+/// What the controller adds when the ENI is attached.
+fn attached() -> Value {
+    let mut object = created();
+    object["status"] = json!({
+        "phase": "Attached", "macAddress": "02:00:00:00:00:01",
+        "privateIPs": ["10.0.1.11", "10.0.1.101"], "ipv6Addresses": ["2001:db8:1::1"],
+    });
+    object
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..400 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not within 20 s: {what}");
+}
+
+#[test]
+fn an_attached_eni_costs_one_list_one_watch_and_one_write() {
+    let rig = Rig::new();
+    let state = Arc::new(Mutex::new(State { objects: vec![created()], version: 7, ..State::default() }));
+    let for_service = Arc::clone(&state);
+    let service = tower::service_fn(move |request| answer(Arc::clone(&for_service), request));
+    let mut agent = rig.agent();
+    let boot_id = agent.boot_id().to_owned();
+    let story = async {
+        until("the agent watches", || state.lock().unwrap().watch.is_some()).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(
+            state.lock().unwrap().patches,
+            Vec::<Value>::new(),
+            "an ENI that does not exist yet is not reported"
+        );
+        state.lock().unwrap().store("MODIFIED", attached());
+        // EC2 shows the ENI attached some time before the guest has the link.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        rig.attach(&eni(1));
+        until("the report is written", || !state.lock().unwrap().patches.is_empty()).await;
+        // Further writes would have been made by now.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        {
+            let state = state.lock().unwrap();
+            assert_eq!(state.patches.len(), 1, "{:#?}", state.patches);
+            assert_eq!(state.requests, ["list", "watch"]);
+            let patch = &state.patches[0];
+            let conditions = patch["status"]["conditions"].as_array().unwrap();
+            assert_eq!(conditions.len(), 1);
+            let condition = &conditions[0];
+            assert_eq!((&condition["type"], &condition["status"]), (&json!("Configured"), &json!("True")));
+            assert_eq!(patch["metadata"], json!({ "uid": "uid-1" }));
+            let node = json!({
+                "linkName": "ens6", "alternativeName": "storage", "mtu": 1400, "routeTable": 10_001, "bootID": boot_id,
+                "addresses": ["10.0.1.11", "10.0.1.101", "2001:db8:1::1"], "managedBy": "multi-eni",
+                "message": "the interface is configured",
+            });
+            assert_eq!(patch["status"]["node"], node);
+            assert_eq!(patch["status"].as_object().unwrap().len(), 2);
+        }
+        // The controller removes the object: nothing of the agent's is left.
+        let object = attached();
+        state.lock().unwrap().store("DELETED", object);
+        until("the rules are gone", || !rig.state().contains("lookup 10001")).await;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::new(service, "default");
+        let ends = future::select(Box::pin(run::with_api_server(&mut agent, client, "node1")), Box::pin(story)).await;
+        match ends {
+            future::Either::Left((result, _)) => panic!("the agent ended: {result:?}"),
+            future::Either::Right(((), _)) => {}
+        }
+    });
+}

@@ -1,0 +1,166 @@
+//! The binary as a process in a network namespace, with ENIAttachments from a file.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test says what it needs")]
+
+mod rig;
+
+use multi_eni_agent::wanted::WantedEni;
+use rig::{Rig, eni, run, until};
+use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_multi-eni-agent");
+
+/// The ENI as the API has it.
+fn attachment(wanted: &WantedEni) -> serde_json::Value {
+    let addresses = |is_ipv6: bool| {
+        wanted.addresses.iter().filter(|ip| ip.is_ipv6() == is_ipv6).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    json!({
+        "apiVersion": "networking.k8s.aws/v1alpha1",
+        "kind": "ENIAttachment",
+        "metadata": { "name": wanted.name, "uid": wanted.uid },
+        "spec": {
+            "nodeName": "node1", "nodeUID": "n", "instanceID": "i-00000000000000001",
+            "nodeENIName": "one", "nodeENIUID": "o",
+            "request": { "subnetID": "subnet-00000001", "subnetCIDR": "10.0.1.0/24", "deviceIndex": wanted.index },
+            "nodeSettings": { "mtu": wanted.mtu, "nodeConfig": { "mode": "addresses", "interfaceName": wanted.interface_name } },
+        },
+        "status": {
+            "macAddress": wanted.mac.unwrap().to_string(),
+            "privateIPs": addresses(false), "ipv6Addresses": addresses(true),
+        },
+    })
+}
+
+/// Writes the file, as `kubectl get enia -o json` does.
+fn write(rig: &Rig, wanted: &[WantedEni]) -> PathBuf {
+    let path = rig.run_dir().join("attachments.json");
+    let list =
+        json!({ "apiVersion": "v1", "kind": "List", "items": wanted.iter().map(attachment).collect::<Vec<_>>() });
+    fs::write(&path, list.to_string()).unwrap();
+    path
+}
+
+/// A command of the binary with the directories of the rig.
+fn command(rig: &Rig, arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    let state = rig.run_dir().join("state");
+    command.args(arguments).arg("--state-dir").arg(state).arg("--run-dir").arg(rig.run_dir());
+    command.args(["--link-kinds", "veth", "--route-protocol", "217"]).env_remove("KUBECONFIG");
+    command
+}
+
+fn output(mut command: Command) -> Output {
+    command.output().unwrap()
+}
+
+/// An agent that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(rig: &Rig, file: &std::path::Path) -> Running {
+    let mut command = command(rig, &["run", "--attachments-file", file.to_str().unwrap()]);
+    Running(command.stderr(Stdio::null()).spawn().unwrap())
+}
+
+#[test]
+fn run_follows_the_events_of_the_kernel_and_leaves_the_node_configured_on_sigterm() {
+    let rig = Rig::new();
+    let bare = rig.state();
+    let wanted = [eni(1)];
+    let file = write(&rig, &wanted);
+    let mut agent = start(&rig, &file);
+    let is_up = || rig.state().contains("from 10.0.1.11 lookup 10001");
+    // The link comes after the agent has started.
+    rig.attach(&wanted[0]);
+    until("the ENI is configured", is_up);
+    until("the client gets an answer", || rig.answers(wanted[0].addresses[0]));
+    // Somebody takes the rule away: it is back without a restart.
+    run(&format!("ip -n {} rule del from 10.0.1.11", rig.namespace("node")));
+    until("the rule is back", is_up);
+    // The link goes: so does the rule. The link comes back: so does the configuration.
+    rig.detach(1);
+    until("no rule is left", || !is_up());
+    rig.attach(&wanted[0]);
+    until("the ENI is configured again", is_up);
+    let status = fs::read_to_string(format!("/proc/{}/status", agent.0.id())).unwrap();
+    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
+    let configured = rig.state();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(agent.0.id().cast_signed()), nix::sys::signal::Signal::SIGTERM)
+        .unwrap();
+    assert!(agent.0.wait().unwrap().success());
+    assert_eq!(rig.state(), configured);
+    // The next agent changes nothing, and clean leaves nothing.
+    let cleaned = output(command(&rig, &["clean"]));
+    assert!(cleaned.status.success(), "{}", String::from_utf8_lossy(&cleaned.stderr));
+    rig.detach(1);
+    assert_eq!(rig.state(), bare);
+}
+
+#[test]
+fn doctor_says_what_the_agent_would_do_and_changes_nothing() {
+    let rig = Rig::new();
+    let wanted = [eni(1), eni(2)];
+    rig.attach(&wanted[0]);
+    let file = write(&rig, &wanted);
+    let before = rig.state();
+    let said = output(command(&rig, &["doctor", "--attachments-file", file.to_str().unwrap()]));
+    let text = String::from_utf8(said.stdout).unwrap();
+    for part in [
+        "ens6: 02:00:00:00:00:01, veth, down, MTU 1500, managed by nobody else",
+        "eni-2: no link, left as it is: no physical link of the node has the MAC address of the ENI (LinkAbsent)",
+        "eni-1: add rule from 10.0.1.11/32 to table 10001 (priority 32765, protocol 217)",
+    ] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    assert_eq!(rig.state(), before);
+    assert!(!rig.run_dir().join("state").exists());
+}
+
+#[test]
+fn a_missing_right_is_said_and_nothing_is_changed() {
+    let rig = Rig::new();
+    let wanted = [eni(1)];
+    rig.attach(&wanted[0]);
+    let file = write(&rig, &wanted);
+    let before = rig.state();
+    for arguments in [vec!["run", "--attachments-file", file.to_str().unwrap()], vec!["clean"]] {
+        let with_rights = command(&rig, &arguments);
+        // An agent that runs without the right would not end by itself.
+        let mut without = Command::new("timeout");
+        without
+            .args(["20", "setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"])
+            .arg(BINARY)
+            .args(with_rights.get_args());
+        let refused = output(without);
+        let text = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && text.contains("lacks CAP_NET_ADMIN"), "{arguments:?}: {text}");
+    }
+    assert_eq!(rig.state(), before);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_takes_nothing_back() {
+    let rig = Rig::new();
+    let wanted = [eni(1)];
+    rig.attach(&wanted[0]);
+    let file = write(&rig, &wanted);
+    let _agent = start(&rig, &file);
+    until("the ENI is configured", || rig.state().contains("from 10.0.1.11 lookup 10001"));
+    fs::write(&file, "{ half").unwrap();
+    let configured = rig.state();
+    // An event asks for a look.
+    run(&format!("ip -n {} rule add from 10.0.98.1 lookup 7 priority 5", rig.namespace("node")));
+    run(&format!("ip -n {} rule del from 10.0.98.1 lookup 7 priority 5", rig.namespace("node")));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(rig.state(), configured);
+}
