@@ -97,7 +97,7 @@ fn orphans_are_counted_by_verdict_and_logged() {
         Ok((moved, left, held, kept, lone))
     });
     let (moved, left, held, kept, lone) = result.expect("the simulation fails");
-    assert!(moved[0] >= 2.0 && moved[1] >= 1.0 && moved[2] >= 1.0 && moved[3] >= 1.0, "{moved:?}");
+    assert!(moved[0] >= 2.0 && moved[1] >= 1.0 && moved[2] >= 1.0 && moved[3] >= 1.0, "{moved:?} {left:?}");
     assert_eq!((moved[4], left), (0.0, [false, false, true]));
     assert_eq!((held, kept), ([15.0, 15.0], 15), "more than ten at once wait for a person");
 

@@ -157,7 +157,7 @@ mod tests {
         for right in [json!(30), json!("30%")] {
             assert_eq!(with("rollout", json!({ "maxUnavailable": right, "maxRemovals": right })), "");
         }
-        assert_eq!(with("nodeConfig", json!({ "any": { "thing": 1 } })), "", "its content is free");
+        assert_eq!(with("tags", json!({ "any.thing": "1" })), "", "the keys of a map are free");
     }
 
     #[test]
