@@ -308,7 +308,7 @@ pub struct NodeEniStatus {
     /// ENIs that are ready for use.
     #[serde(default)]
     pub ready: i32,
-    /// ENIs that are blocked until somebody changes something.
+    /// ENIs that are blocked, or missing for a reason that a person must act on. An ENI that is ready is not counted.
     #[serde(default)]
     pub failed: i32,
     /// Ready, Progressing, Degraded.

@@ -11,6 +11,7 @@ use multi_eni_sim::kube::{Failure, FaultDecision};
 use serde_json::Value;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// The log of a controller.
 #[derive(Clone, Default)]
@@ -84,6 +85,9 @@ fn orphans_are_counted_by_verdict_and_logged() {
         // No Node is on this instance.
         region::run_instance(&world.ec2, 9)?;
         let foreign = orphan(&world, Some(9))?;
+        // A verdict to act stands only while its calls are under way.
+        let slow = Duration::from_secs(3);
+        world.ec2.configure(|settings| settings.call_latency = slow..=slow);
         let of = |verdict: &str| format!("multi_eni_orphans{{verdict=\"{verdict}\"}}");
         let verdicts = ["suspected", "detach", "delete", "foreign", "held"].map(of);
         let series = verdicts.each_ref().map(String::as_str);

@@ -34,7 +34,8 @@ pub struct Options {
     /// ENIs in a page of a resync, 5 to 1,000 (EC2's bounds). Default 1,000.
     pub page_size: i32,
     /// The runtime that asks for pages of ENIs and parses them. None, the default: the caller's. A page of 1,000 ENIs takes tens of
-    /// milliseconds to parse, and the thread that parses does nothing else in that time.
+    /// milliseconds to parse, and the thread that parses does nothing else in that time. A connection that was opened there stays
+    /// there, so another call that uses the connection may wait for the parser.
     pub pages_on: Option<tokio::runtime::Handle>,
 }
 

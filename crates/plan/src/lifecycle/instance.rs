@@ -1,5 +1,6 @@
 //! Decides whether the instance must be looked up: an ENI vanished or came loose, an Attach was refused for the instance,
-//! or much time has passed. Until the instance is known to live, no ENI is called lost, created or attached.
+//! or much time has passed. Until the instance is known to live, no ENI is called lost, created or attached. Two calls need no
+//! lookup: the Create of a young ENIAttachment, and the first Attach of an ENI. If the instance has gone, EC2 refuses them.
 
 use super::action::Action;
 use super::input::Input;
