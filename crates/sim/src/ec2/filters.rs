@@ -9,6 +9,8 @@ use super::params::Params;
 const MOST_FILTERS: usize = 50;
 const MOST_VALUES: usize = 200;
 const LONGEST_VALUE: usize = 255;
+/// Characters of a value that do not stand for themselves.
+const WILD: [char; 3] = ['*', '?', '\\'];
 
 /// All filters of a request. Filters are combined by AND, the values of a filter by OR.
 #[derive(Debug)]
@@ -55,6 +57,12 @@ impl Filters {
         self.0.is_empty()
     }
 
+    /// The values of the filter with this name, if there is one and each of its values stands for itself alone.
+    pub fn exact(&self, name: &str) -> Option<&[String]> {
+        let filter = self.0.iter().find(|filter| filter.name == name)?;
+        (!filter.values.iter().any(|value| value.contains(WILD))).then_some(&filter.values)
+    }
+
     /// Whether a resource matches, given its tags and, by filter name, its other values.
     pub fn pass(&self, tags: &BTreeMap<String, String>, values: impl Fn(&str) -> Vec<String>) -> bool {
         self.0.iter().all(|filter| {
@@ -83,7 +91,7 @@ fn limit(message: String) -> ApiError {
 
 /// Matches a filter's value. `*` stands for any characters, `?` for one, and `\` escapes the next. Matching is case-sensitive.
 fn fits(pattern: &str, text: &str) -> bool {
-    if !pattern.contains(['*', '?', '\\']) {
+    if !pattern.contains(WILD) {
         return pattern == text;
     }
     let mut parts: Vec<Part> = Vec::new();

@@ -55,7 +55,12 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Response, ApiEr
     let managed = params.get("IncludeManagedResources") == Some("true");
     let is_shown = |(_, eni): &(&str, &Eni)| managed || !eni.managed;
     let passes = |eni: &&Eni| filters.is_empty() || filters.pass(&eni.tags, |name| values(eni, name, &state.groups));
-    let (items, next) = if ids.is_empty() {
+    // A shortcut: with short pages, the ENIs that do not match count too.
+    let filtered = filters.exact("network-interface-id").filter(|_| !state.settings.short_pages);
+    let (items, next) = if let (Some(filtered), true) = (filtered, ids.is_empty()) {
+        let found = filtered.iter().filter_map(|id| Some((id.as_str(), state.shown_eni(id, &lagging)?)));
+        page.cut(found.collect::<BTreeMap<_, _>>().into_iter().filter(is_shown), passes)
+    } else if ids.is_empty() {
         page.cut(state.shown_enis(&lagging, page.after()).filter(is_shown), passes)
     } else {
         let shown = |id: &String| state.shown_eni(id, &lagging).ok_or_else(|| ApiError::no_eni(id));
