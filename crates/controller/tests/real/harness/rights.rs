@@ -6,8 +6,9 @@ use multi_eni_control_plane::{ApiRequest, Failure};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The one path that the controller asks for: every authenticated user may.
-const PATHS: [&str; 1] = ["/readyz"];
+/// The paths that the controller and `drain` ask for: every authenticated user may (the ClusterRoles system:discovery and
+/// system:public-info-viewer).
+const PATHS: [&str; 3] = ["/readyz", "/apis", "/apis/networking.k8s.aws/v1alpha1"];
 
 /// One verb on one resource. In a namespace, or on one object, if these are given.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
