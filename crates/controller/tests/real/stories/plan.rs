@@ -106,7 +106,7 @@ fn the_plan_predicts_the_calls() -> Result<(), Failure> {
     environment.assert_eq("the calls", made(&environment), coming);
     environment.assert_eq("then", planned_calls(&environment, &reader, &["plan"], "")?, BTreeMap::new());
     let (_, explanation, _) = multi_eni(&environment, &reader, &["explain", "node/node1"], "")?;
-    assert!(explanation.contains("= index 1, eni-"), "{explanation}");
+    assert!(explanation.contains("= index 1: eni-"), "{explanation}");
 
     // A change in place, and a replacement.
     for next in [spec(1, "second", "sourceDestCheck: true"), spec(2, "second", "")] {
