@@ -77,6 +77,7 @@ impl Reconciler {
     /// Follows an ENIAttachment on its way to Ready, for its trace.
     fn follow_trace(&mut self, attachment: &Attachment) {
         let now = self.now();
+        self.attach_traces.shown(attachment);
         if attachment.deleting.is_some() {
             return self.attach_traces.deleted(&attachment.uid, now);
         }
