@@ -1,6 +1,7 @@
 //! Builds the exporter and starts the task that sends.
 
 use crate::collector_client::{CollectorClient, LastFailure};
+use crate::endpoint::without_secrets;
 use crate::export_task::ExportTask;
 use crate::outage_log::OutageLog;
 use crate::queue::{CAPACITY, SpanQueue};
@@ -25,7 +26,7 @@ pub enum StartError {
     /// The address is no URL of HTTP.
     #[error("{url:?} is not an address of an OpenTelemetry collector: it must begin with http:// or https://")]
     Url {
-        /// The address.
+        /// The address, without secrets.
         url: String,
     },
     /// No certificates can be read.
@@ -61,13 +62,13 @@ impl Exporting {
 /// # Errors
 /// If the URL or a variable cannot be used.
 pub fn start(url: String, instance: &str) -> Result<(SpanQueue, Exporting), StartError> {
-    let parsed: Uri = url.parse().map_err(|_| StartError::Url { url: url.clone() })?;
+    let parsed: Uri = url.parse().map_err(|_| StartError::Url { url: without_secrets(&url) })?;
     let failure = LastFailure::default();
     let builder = opentelemetry_otlp::SpanExporter::builder().with_http();
     let builder = match parsed.scheme_str() {
         Some("http") => builder.with_http_client(CollectorClient::http(REQUEST_TIMEOUT, failure.clone())),
         Some("https") => builder.with_http_client(CollectorClient::https(REQUEST_TIMEOUT, failure.clone())?),
-        _ => return Err(StartError::Url { url }),
+        _ => return Err(StartError::Url { url: without_secrets(&url) }),
     };
     let mut exporter = builder
         .with_endpoint(url.as_str())
@@ -82,7 +83,7 @@ pub fn start(url: String, instance: &str) -> Result<(SpanQueue, Exporting), Star
         queue: spans,
         counts: queue.counts().clone(),
         stop: stop.clone(),
-        url,
+        shown_url: without_secrets(&url),
         failures: 0,
         log: OutageLog::default(),
     };
