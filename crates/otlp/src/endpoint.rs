@@ -100,7 +100,8 @@ mod tests {
             ("collector:4317/v1/traces", "collector:4317/v1/traces"),
             ("collector:4317?api-key=k/v1/traces", "collector:4317"),
             ("user:pw@collector:4317", "…"),
-            ("http://user:p?w@collector", "…"),
+            ("http://user:p?w@collector", "http://user/"),
+            ("http://a b:p?w@collector", "…"),
         ] {
             assert_eq!(without_secrets(url), shown, "{url}");
         }

@@ -11,7 +11,7 @@ use crate::{client, clock};
 use clap::Args;
 use jiff::SignedDuration;
 use miette::{IntoDiagnostic, miette};
-use multi_eni_otlp::{Exporting, SetBy, SpanQueue, StartError, traces_url, without_secrets};
+use multi_eni_otlp::{Exporting, SpanQueue, traces_url, without_secrets};
 use multi_eni_plan::settings::Settings;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -156,19 +156,12 @@ fn export(flag: Option<&str>, identity: &str) -> miette::Result<Option<(SpanQueu
             tracing::info!(url = shown, "sending traces to an OpenTelemetry collector");
             Ok(Some(exporting))
         }
-        Err(error) if stops_the_start(set_by, &error) => Err(miette!("{error}")),
+        Err(error) if error.is_of_flag(set_by) => Err(miette!("{error}")),
         Err(error) => {
+            // The controller must work without traces: an injector may set the variables for all pods.
             tracing::warn!(%error, "no traces are sent: the settings of OpenTelemetry cannot be used");
             Ok(None)
         }
-    }
-}
-
-/// Only the flag is for this process alone. A variable may be set for every pod of a cluster, and ENIs matter more than traces.
-fn stops_the_start(set_by: SetBy, error: &StartError) -> bool {
-    match (set_by, error) {
-        (SetBy::Flag, StartError::Url { .. } | StartError::Tls(_)) => true,
-        (SetBy::Flag, StartError::Exporter(_)) | (SetBy::Variable, _) => false,
     }
 }
 
