@@ -35,8 +35,8 @@ pub(crate) struct ExportTask<E> {
     pub(crate) counts: Arc<SpanCounts>,
     /// When it is cancelled, what the queue has is sent without waiting, and the task ends.
     pub(crate) stop: CancellationToken,
-    /// Where the spans go, for the log.
-    pub(crate) url: String,
+    /// Where the spans go, for the log: without secrets.
+    pub(crate) shown_url: String,
     /// Failures that follow each other.
     pub(crate) failures: u32,
     /// What the log has said of them.
@@ -97,14 +97,14 @@ impl<E: SpanExporter> ExportTask<E> {
                 self.counts.export_spans(size);
                 if self.log.succeeded() {
                     let dropped = self.counts.dropped();
-                    tracing::info!(url = self.url, dropped, "the OpenTelemetry collector takes spans again");
+                    tracing::info!(url = self.shown_url, dropped, "the OpenTelemetry collector takes spans again");
                 }
                 return;
             };
             self.failures = self.failures.saturating_add(1);
             if self.log.failed(Instant::now()) {
                 let dropped = self.counts.dropped();
-                tracing::warn!(url = self.url, %error, dropped, "the OpenTelemetry collector takes no spans");
+                tracing::warn!(url = self.shown_url, %error, dropped, "the OpenTelemetry collector takes no spans");
             }
             let gives_up = self.stop.is_cancelled() || attempt == TRIES;
             if gives_up {

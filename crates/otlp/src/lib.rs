@@ -2,6 +2,7 @@
 //! only crate that depends on OpenTelemetry.
 //!
 //! - [`traces_url`]: where the collector takes traces, from the flag and the standard environment variables.
+//!   [`without_secrets`]: what the log may show of it.
 //! - [`start`]: builds the exporter and starts the task that sends.
 //! - [`SpanQueue`]: takes spans without waiting. Spans that find it full are dropped and counted.
 //!
@@ -15,6 +16,6 @@ mod queue;
 mod span_data;
 mod start;
 
-pub use endpoint::traces_url;
+pub use endpoint::{SetBy, traces_url, without_secrets};
 pub use queue::{SpanCounts, SpanQueue};
 pub use start::{Exporting, StartError, start};

@@ -1,6 +1,7 @@
 //! Builds the exporter and starts the task that sends.
 
 use crate::collector_client::{CollectorClient, LastFailure};
+use crate::endpoint::{SetBy, without_secrets};
 use crate::export_task::ExportTask;
 use crate::outage_log::OutageLog;
 use crate::queue::{CAPACITY, SpanQueue};
@@ -25,7 +26,7 @@ pub enum StartError {
     /// The address is no URL of HTTP.
     #[error("{url:?} is not an address of an OpenTelemetry collector: it must begin with http:// or https://")]
     Url {
-        /// The address.
+        /// The address, without secrets.
         url: String,
     },
     /// No certificates can be read.
@@ -34,6 +35,18 @@ pub enum StartError {
     /// A variable of OpenTelemetry has a value that cannot be used.
     #[error("cannot set up OpenTelemetry: {0}")]
     Exporter(#[from] ExporterBuildError),
+}
+
+impl StartError {
+    /// Whether the flag is at fault, so that the process must not start. Variables may be set for every pod of a cluster: if
+    /// one of them is at fault, the process does without traces.
+    pub fn is_of_flag(&self, set_by: SetBy) -> bool {
+        match (set_by, self) {
+            (SetBy::Flag, Self::Url { .. } | Self::Tls(_)) => true,
+            (SetBy::Flag, Self::Exporter(_)) => false,
+            (SetBy::Variable, Self::Url { .. } | Self::Tls(_) | Self::Exporter(_)) => false,
+        }
+    }
 }
 
 /// The task that sends.
@@ -61,13 +74,13 @@ impl Exporting {
 /// # Errors
 /// If the URL or a variable cannot be used.
 pub fn start(url: String, instance: &str) -> Result<(SpanQueue, Exporting), StartError> {
-    let parsed: Uri = url.parse().map_err(|_| StartError::Url { url: url.clone() })?;
+    let parsed: Uri = url.parse().map_err(|_| StartError::Url { url: without_secrets(&url) })?;
     let failure = LastFailure::default();
     let builder = opentelemetry_otlp::SpanExporter::builder().with_http();
     let builder = match parsed.scheme_str() {
         Some("http") => builder.with_http_client(CollectorClient::http(REQUEST_TIMEOUT, failure.clone())),
         Some("https") => builder.with_http_client(CollectorClient::https(REQUEST_TIMEOUT, failure.clone())?),
-        _ => return Err(StartError::Url { url }),
+        _ => return Err(StartError::Url { url: without_secrets(&url) }),
     };
     let mut exporter = builder
         .with_endpoint(url.as_str())
@@ -82,7 +95,7 @@ pub fn start(url: String, instance: &str) -> Result<(SpanQueue, Exporting), Star
         queue: spans,
         counts: queue.counts().clone(),
         stop: stop.clone(),
-        url,
+        shown_url: without_secrets(&url),
         failures: 0,
         log: OutageLog::default(),
     };
@@ -113,4 +126,18 @@ fn resource(instance: &str) -> Resource {
         .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(opentelemetry::KeyValue::new("service.instance.id", instance.to_owned()));
     if is_unnamed { builder.with_service_name(SERVICE_NAME).build() } else { builder.build() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wrong_flag_stops_the_process_and_a_wrong_variable_does_not() {
+        let wrong = start("collector:4317/v1/traces".to_owned(), "pod-1").map(|_| ()).unwrap_err();
+        assert_eq!([SetBy::Flag, SetBy::Variable].map(|set_by| wrong.is_of_flag(set_by)), [true, false]);
+        // Another variable, such as OTEL_EXPORTER_OTLP_COMPRESSION, is not a fault of the flag.
+        let other = StartError::Exporter(ExporterBuildError::InternalFailure("compression".to_owned()));
+        assert!(!other.is_of_flag(SetBy::Flag));
+    }
 }

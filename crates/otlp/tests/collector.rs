@@ -53,7 +53,7 @@ fn span(parent: Option<SpanId>, error: Option<&str>) -> Span {
 #[tokio::test]
 async fn a_collector_gets_spans_with_ids_times_attributes_and_status() {
     let (address, requests) = collector(StatusCode::OK).await;
-    let url = traces_url(Some(&address), None).unwrap();
+    let (url, _) = traces_url(Some(&address), |_| None).unwrap();
     let (queue, exporting) = start(url, "pod-1").unwrap();
     queue.push(vec![span(Some(SpanId::root(UID)), Some("IncorrectState: not now")), span(None, None)]);
     exporting.stop(Duration::from_secs(5)).await;
@@ -171,5 +171,9 @@ async fn an_address_that_is_no_url_is_refused_with_words() {
     for url in ["collector:4317", "grpc://collector/v1/traces", "", "http://a b"] {
         let error = start(url.to_owned(), "pod-1").map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("http://") && error.contains(url), "{url}: {error}");
+    }
+    for url in ["grpc://user:hidden@collector", "collector:4317?api-key=hidden", "http://a b?hidden"] {
+        let error = start(url.to_owned(), "pod-1").map(|_| ()).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hidden"), "{url}: {error}");
     }
 }

@@ -11,7 +11,7 @@ use crate::{client, clock};
 use clap::Args;
 use jiff::SignedDuration;
 use miette::{IntoDiagnostic, miette};
-use multi_eni_otlp::{Exporting, SpanQueue, traces_url};
+use multi_eni_otlp::{Exporting, SpanQueue, traces_url, without_secrets};
 use multi_eni_plan::settings::Settings;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -72,8 +72,9 @@ pub(super) struct Flags {
     budget_share: f64,
 
     /// Address of an OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318. The controller sends it one
-    /// trace for each ENI, from the label of the Node to Ready [default: no traces]
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    /// trace for each ENI, from the label of the Node to Ready [default: the variable OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or
+    /// OTEL_EXPORTER_OTLP_ENDPOINT, otherwise no traces]
+    #[arg(long, value_name = "URL")]
     otlp_endpoint: Option<String>,
 
     /// Format of the log
@@ -147,11 +148,21 @@ async fn start(flags: Flags, pages: Handle) -> miette::Result<()> {
 }
 
 /// Starts to send traces, if the flag or a variable names a collector.
-fn export(collector: Option<&str>, identity: &str) -> miette::Result<Option<(SpanQueue, Exporting)>> {
-    let traces = std::env::var("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").ok();
-    let Some(url) = traces_url(collector, traces.as_deref()) else { return Ok(None) };
-    tracing::info!(url, "sending traces to an OpenTelemetry collector");
-    multi_eni_otlp::start(url, identity).map(Some).map_err(|error| miette!("{error}"))
+fn export(flag: Option<&str>, identity: &str) -> miette::Result<Option<(SpanQueue, Exporting)>> {
+    let Some((url, set_by)) = traces_url(flag, |name| std::env::var(name).ok()) else { return Ok(None) };
+    let shown = without_secrets(&url);
+    match multi_eni_otlp::start(url, identity) {
+        Ok(exporting) => {
+            tracing::info!(url = shown, "sending traces to an OpenTelemetry collector");
+            Ok(Some(exporting))
+        }
+        Err(error) if error.is_of_flag(set_by) => Err(miette!("{error}")),
+        Err(error) => {
+            // The controller must work without traces: an injector may set the variables for all pods.
+            tracing::warn!(%error, "no traces are sent: the settings of OpenTelemetry cannot be used");
+            Ok(None)
+        }
+    }
 }
 
 /// POD_NAME, or the name of the host with a suffix that differs between processes.

@@ -2,7 +2,8 @@
 //! calls; `multi_eni_plan::attach_trace` makes the spans. Without an exporter nothing is followed. Nothing is decided by it.
 
 use jiff::Timestamp;
-use multi_eni_api::conditions::types;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use multi_eni_api::conditions::{is_true, types};
 use multi_eni_ec2::CallReport;
 use multi_eni_otlp::SpanQueue;
 use multi_eni_plan::attach_trace::AttachRecord;
@@ -67,19 +68,33 @@ impl AttachTraces {
         Some(followed.stored_ready.clone())
     }
 
+    /// Whether there is a trace of it. Without a collector there is none.
+    pub(super) fn follows(&self, uid: &str) -> bool {
+        self.followed.contains_key(uid)
+    }
+
     /// The calls and writes of an ENIAttachment have ended: their spans are complete. If one of the writes has stored that the
     /// ENIAttachment is Ready, the trace is, too.
     pub(super) fn ended(&mut self, attachment: &Attachment, eni: Option<&str>) {
         let (Some(spans), Some(followed)) = (&self.spans, self.followed.get_mut(&attachment.uid)) else { return };
-        let ready = attachment.status.conditions.iter().find(|condition| condition.type_ == types::READY);
+        let ready = ready_of(attachment);
         for report in std::mem::take(&mut followed.calls) {
             if let Some(call) = report.ended() {
                 spans.push(followed.record.call_ended(call, ready.map(|ready| ready.reason.as_str())));
             }
         }
-        if let Some(at) = followed.stored_ready.get() {
-            spans.push(followed.record.ready(eni, *at));
+        // A write whose answer was lost may have been stored all the same. The condition has the time, in whole seconds.
+        let shown_ready = ready.filter(|ready| ready.status == "True").map(|ready| ready.last_transition_time.0);
+        if let Some(at) = followed.stored_ready.get().copied().or(shown_ready) {
+            spans.push(followed.record.ready(eni, at));
             self.followed.remove(&attachment.uid);
+        }
+    }
+
+    /// The API server shows the ENIAttachment, and none of its calls is under way. If it is Ready, its trace ends.
+    pub(super) fn shown(&mut self, attachment: &Attachment) {
+        if self.follows(&attachment.uid) && is_true(&attachment.status.conditions, types::READY) {
+            self.ended(attachment, attachment.status.eni_id.as_deref());
         }
     }
 
@@ -97,10 +112,15 @@ impl AttachTraces {
     }
 }
 
+fn ready_of(attachment: &Attachment) -> Option<&Condition> {
+    attachment.status.conditions.iter().find(|condition| condition.type_ == types::READY)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use jiff::SignedDuration;
+    use multi_eni_api::conditions::{self, ConditionUpdate};
     use multi_eni_api::{ENIAttachment, EniAttachmentSpec};
     use multi_eni_plan::attach_trace::Span;
     use tokio::sync::mpsc::Receiver;
@@ -150,6 +170,35 @@ mod tests {
         traces.ended(&made, Some("eni-1"));
         assert_eq!(names(&mut sent), [("store Ready".to_owned(), false), ("attach ENI".to_owned(), false)]);
         assert!(traces.followed.is_empty());
+    }
+
+    #[test]
+    fn a_trace_ends_at_the_stored_time_of_ready_if_the_answer_to_the_write_was_lost() {
+        let (mut traces, mut sent) = following();
+        let mut made = attachment("u");
+        traces.follow(&made, None, at(1));
+        let _never_set = traces.becomes_ready("u", at(4)).unwrap();
+        for (status, is_followed) in [(false, true), (true, false)] {
+            let ready = ConditionUpdate::new(types::READY, status, "R", "m");
+            conditions::set(&mut made.status.conditions, ready, None, at(5));
+            traces.shown(&made);
+            assert_eq!(traces.follows("u"), is_followed);
+        }
+        let spans: Vec<Span> = std::iter::from_fn(|| sent.try_recv().ok()).collect();
+        let ends: Vec<_> = spans.iter().map(|span| (&*span.name, span.end, span.error.is_some())).collect();
+        assert_eq!(ends, [("store Ready", at(5), false), ("attach ENI", at(5), false)]);
+        traces.deleted("u", at(9));
+        assert_eq!(names(&mut sent), []);
+    }
+
+    #[test]
+    fn the_end_of_another_call_also_ends_the_trace_of_what_is_stored_as_ready() {
+        let (mut traces, mut sent) = following();
+        let mut made = attachment("u");
+        traces.follow(&made, None, at(1));
+        conditions::set(&mut made.status.conditions, ConditionUpdate::new(types::READY, true, "R", "m"), None, at(5));
+        traces.ended(&made, None);
+        assert_eq!(names(&mut sent), [("attach ENI".to_owned(), false)]);
     }
 
     #[test]

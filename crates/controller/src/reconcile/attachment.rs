@@ -3,7 +3,6 @@
 
 use super::{Outcome, Reconciler, write_backoff};
 use crate::api_writes::WriteAnswer;
-use crate::events::{NewEvent, Regarding};
 use crate::metrics::Span;
 use crate::store::AttachmentEntry;
 use crate::work_queue::Key;
@@ -77,6 +76,7 @@ impl Reconciler {
     /// Follows an ENIAttachment on its way to Ready, for its trace.
     fn follow_trace(&mut self, attachment: &Attachment) {
         let now = self.now();
+        self.attach_traces.shown(attachment);
         if attachment.deleting.is_some() {
             return self.attach_traces.deleted(&attachment.uid, now);
         }
@@ -364,61 +364,6 @@ impl Reconciler {
         spec();
         self.queue.add_at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
     }
-
-    /// Publishes one event when the ENIAttachment becomes Ready.
-    fn publish_attached(&mut self, entry: &AttachmentEntry, step: &Step) {
-        if is_true(&step.status.conditions, types::READY) && !self.is_ready(entry) {
-            let attachment = &entry.attachment;
-            let note = format!(
-                "{} of NodeENI {} is attached at device index {}",
-                step.status.eni_id.as_deref().unwrap_or_default(),
-                attachment.nodeeni,
-                attachment.request.device_index
-            );
-            self.publish(NewEvent {
-                regarding: regarding_node(attachment),
-                warning: false,
-                reason: "ENIAttached",
-                action: "Attach",
-                note,
-            });
-        }
-    }
-
-    fn publish_deleted(&mut self, entry: &AttachmentEntry) {
-        let attachment = &entry.attachment;
-        if let Some(eni) = &attachment.status.eni_id {
-            let note = format!("{eni} of NodeENI {} is detached and deleted", attachment.nodeeni);
-            self.publish(NewEvent {
-                regarding: regarding_node(attachment),
-                warning: false,
-                reason: "ENIDeleted",
-                action: "Delete",
-                note,
-            });
-        }
-    }
-
-    fn publish_forced_detach(&mut self, entry: &AttachmentEntry) {
-        let attachment = &entry.attachment;
-        let note = format!(
-            "{} of NodeENI {} is detached by force: device index {} may be unusable until the instance is stopped",
-            attachment.status.eni_id.as_deref().unwrap_or_default(),
-            attachment.nodeeni,
-            attachment.request.device_index
-        );
-        self.publish(NewEvent {
-            regarding: regarding_node(attachment),
-            warning: true,
-            reason: "ForcedDetach",
-            action: "Detach",
-            note,
-        });
-    }
-}
-
-fn regarding_node(attachment: &Attachment) -> Regarding {
-    Regarding::Node { name: attachment.node.clone() }
 }
 
 fn repair_of(entry: &AttachmentEntry) -> PendingWrite {

@@ -57,7 +57,9 @@ impl Reconciler {
         }
         if let Key::Attachment(name) = &finished.key {
             self.cancellable_calls.remove(name);
-            if let Some(entry) = self.store.attachment(name) {
+            if let Some(entry) = self.store.attachment(name)
+                && self.attach_traces.follows(&entry.attachment.uid)
+            {
                 let eni = self.eni_of(&entry.attachment);
                 self.attach_traces.ended(&entry.attachment, eni.as_ref().map(EniId::as_str));
             }

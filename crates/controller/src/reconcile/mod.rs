@@ -18,6 +18,7 @@ mod last_assignments;
 mod log_throttle;
 mod name_resolution;
 mod node;
+mod node_events;
 mod nodeeni;
 mod orphans;
 mod problems;

@@ -116,13 +116,26 @@ fn helm_installs_and_uninstalls_the_chart() -> Result<(), Failure> {
     assert!(refusal.contains("additional properties 'replica' not allowed"), "{refusal}");
     let traces = |endpoint: &str| {
         let value = format!("traces.otlpEndpoint={endpoint}");
-        plane.helm(&["upgrade", "multi-eni", &harness::chart(), "-n", "eni", "--reuse-values", "--set", &value])
+        plane.helm(&[
+            "upgrade",
+            "multi-eni",
+            &harness::chart(),
+            "-n",
+            "eni",
+            "--reset-then-reuse-values",
+            "--set",
+            &value,
+        ])
     };
     traces("collector:4317")?.refusal()?;
     traces("http://collector:4318")?.success()?;
     let endpoint = "jsonpath={..env[?(@.name=='OTEL_EXPORTER_OTLP_ENDPOINT')].value}";
     let endpoint = plane.kubectl(&["-n", "eni", "get", "deployment/multi-eni", "-o", endpoint])?.success()?;
     assert_eq!(endpoint, "http://collector:4318");
+    // With --reuse-values from a release of an older chart, the values that are newer than it are nil.
+    let newer = "metricsAddr=null,healthAddr=null,traces=null,waitForPods=null,drainOnUninstall=null";
+    let rendered = plane.helm_template("multi-eni", "eni", &["--set", newer])?;
+    assert_eq!(rendered, plane.helm_template("multi-eni", "eni", &[])?);
     plane.helm(&["uninstall", "multi-eni", "--namespace", "eni"])?.success()?;
     plane.kubectl(&["get", "clusterrole", "multi-eni"])?.refusal()?;
     plane.passed();

@@ -43,7 +43,7 @@ fn running(capacity: usize) -> Running {
         queue: spans,
         counts: queue.counts().clone(),
         stop: stop.clone(),
-        url: "http://collector".to_owned(),
+        shown_url: "http://collector".to_owned(),
         failures: 0,
         log: OutageLog::default(),
     };
