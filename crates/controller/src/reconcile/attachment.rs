@@ -248,9 +248,10 @@ impl Reconciler {
             }
             Action::Create { token, may_repeat } => {
                 let entry = entry.clone();
-                self.quota.sent(&entry.attachment.uid);
+                let now = self.now();
+                self.quota.sent(&entry.attachment.uid, now);
                 self.subnets.sent(&entry.attachment.uid, &entry.attachment.request);
-                self.permissions.sent(Call::Create, self.now());
+                self.permissions.sent(Call::Create, now);
                 self.instance_type_sent(&entry);
                 let (wall, uid) = (self.deps.wall.clone(), entry.attachment.uid.clone());
                 let create = async move {

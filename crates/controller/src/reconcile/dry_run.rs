@@ -101,7 +101,8 @@ impl Reconciler {
         for entry in &entries {
             let step = self.step(entry);
             if matches!(step.action, Action::Create { .. }) {
-                self.quota.sent(&entry.attachment.uid);
+                let now = self.now();
+                self.quota.sent(&entry.attachment.uid, now);
                 self.subnets.sent(&entry.attachment.uid, &entry.attachment.request);
             }
             let (name, ec2) = (&entry.attachment.name, &self.deps.ec2);

@@ -33,7 +33,8 @@ pub struct Budgets {
     refused: BTreeMap<String, Millis>,
     /// How often somebody asked for a new try. A process may answer each request with one more Create.
     requests: usize,
-    /// By process: how many of the requests it has answered, with a Create that the quota forbids.
+    /// By process: how many of the requests it has answered, with a Create that the quota forbids, or that came before its last
+    /// refusal or term.
     answered: BTreeMap<String, usize>,
     /// When a Delete of a process last took effect.
     deleted: BTreeMap<String, Millis>,
@@ -84,6 +85,7 @@ impl Budgets {
             // The answer to a Delete that took effect just before may come after this one. Then the process may try once more.
             if self.deleted.get(process).is_none_or(|deleted| at >= deleted + ANSWERED) {
                 self.refused.insert(process.to_owned(), at);
+                self.requests_are_answered(process);
             }
             return true;
         };
@@ -103,6 +105,11 @@ impl Budgets {
         self.requests += 1;
     }
 
+    /// Requests from before a refusal, or from before a term, give the process no further try.
+    fn requests_are_answered(&mut self, process: &str) {
+        self.answered.insert(process.to_owned(), self.requests);
+    }
+
     fn answers_a_request(&mut self, process: &str) -> bool {
         let answered = self.answered.entry(process.to_owned()).or_default();
         let is_open = *answered < self.requests;
@@ -110,7 +117,13 @@ impl Budgets {
         is_open
     }
 
-    /// A process has created or deleted an ENI, or begun another term. It may create ENIs again.
+    /// A process begins another term. It knows of the quota only what statuses say.
+    pub fn quota_is_forgotten(&mut self, process: &str) {
+        self.quota_eases(process);
+        self.requests_are_answered(process);
+    }
+
+    /// A process has created or deleted an ENI. It may create ENIs again.
     pub fn quota_eases(&mut self, process: &str) {
         self.refused.remove(process);
     }

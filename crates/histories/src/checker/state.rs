@@ -169,7 +169,7 @@ impl State {
 
     /// A new term of leadership begins. The process forgets its requests, and knows of the quota only what statuses say.
     pub fn quota_is_forgotten(&mut self, process: &str) {
-        self.budgets.quota_eases(process);
+        self.budgets.quota_is_forgotten(process);
         self.repeats.forget(process);
     }
 

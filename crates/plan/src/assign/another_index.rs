@@ -40,11 +40,13 @@ impl NodePlanner<'_> {
         !interfaces.enis.iter().any(is_attached)
     }
 
-    /// Whether EC2 does not take the device index on instances of this type.
+    /// Whether EC2 does not take the device index on instances of this type. The ENI that is the hourly try stays where it is.
     fn is_index_refused(&self, attachment: &Attachment) -> bool {
         let (card, index) = attachment.slot();
         let kind = self.input.node.and_then(|node| node.instance_type.as_ref());
-        let refused = kind.and_then(|kind| self.input.instance_type_gate.refused_index(kind, card));
+        let refused = kind.and_then(|kind| {
+            self.input.instance_type_gate.closed_index(kind, card, Some(&attachment.uid), self.input.now)
+        });
         refused.is_some_and(|refused| index >= refused)
     }
 }

@@ -177,6 +177,7 @@ impl NodeEniAssignment<'_> {
             UnassignedReason::SlotHeld { leaving: false, .. } | UnassignedReason::SlotPinned { .. } => false,
             why if why.is_not_covered() => false,
             UnassignedReason::InstanceFull { .. }
+            | UnassignedReason::IndexRefused { .. }
             | UnassignedReason::NoSuchCard { .. }
             | UnassignedReason::InstanceTypeUnknown { .. }
             | UnassignedReason::IndexBeyondCard { .. } => false,

@@ -82,13 +82,7 @@ impl NodePlanner<'_> {
             (None, false) => 2,
             (Some(_), _) => 4,
         };
-        let unreadable = self
-            .here
-            .iter()
-            .copied()
-            .filter(|attachment| attachment.unreadable.is_some() && attachment.nodeeni_uid == nodeeni.uid);
-        let all = mine.iter().copied().chain(unreadable);
-        let stored = all.filter(|attachment| attachment.slot().0 == card).map(|attachment| Own {
+        let stored = mine.iter().filter(|attachment| attachment.slot().0 == card).map(|attachment| Own {
             subnet: attachment.request.subnet_id.clone(),
             index: attachment.request.device_index,
             rank: rank(attachment),
@@ -130,7 +124,8 @@ impl NodePlanner<'_> {
             return Err(UnassignedReason::NoSuchCard { kind, card, cards: limits.cards.len() });
         };
         // EC2 may take fewer indexes than it shows. A refused index shows that for all instances of the type.
-        let most = input.instance_type_gate.refused_index(&kind, card).map_or(most, |refused| refused.min(most));
+        let closed =
+            input.instance_type_gate.closed_index(&kind, card, None, input.now).filter(|closed| *closed < most);
         let occupied = self.occupied(card, interfaces);
         let is_hidden = |index: i32| {
             let name = attachment_name(&nodeeni.name, &nodeeni.uid, instance.as_str(), card, index);
@@ -139,11 +134,15 @@ impl NodePlanner<'_> {
         };
         let is_free = |index: &i32| !taken.contains(index) && !occupied.contains(index) && !is_hidden(*index);
         let asked_for = self.asked_for(node, nodeeni, card);
-        let mut free: Vec<i32> = (lowest(card)..most).rev().filter(is_free).collect();
+        let mut free: Vec<i32> = (lowest(card)..closed.unwrap_or(most)).rev().filter(is_free).collect();
         // An index that another NodeENI asks for, and that nothing has, comes last.
         free.sort_by_key(|index| asked_for.contains(index));
         let Some(index) = free.first().copied() else {
-            let full = UnassignedReason::InstanceFull { kind, card: Some(card), most };
+            let refused = closed.and_then(|_| input.instance_type_gate.refused_index(&kind, card));
+            let full = match refused {
+                Some(index) => UnassignedReason::IndexRefused { kind, slot: (card, index) },
+                None => UnassignedReason::InstanceFull { kind, card: Some(card), most },
+            };
             return Err(self.full_by(node, nodeeni, interfaces, full));
         };
         taken.insert(index);

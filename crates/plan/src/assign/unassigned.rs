@@ -145,6 +145,13 @@ pub enum UnassignedReason {
         /// Interfaces that the instance type or the card supports.
         most: i32,
     },
+    /// EC2 has refused a device index for the instance type, and no lower one is free.
+    IndexRefused {
+        /// Instance type.
+        kind: String,
+        /// Network card, and the lowest device index on it that EC2 has refused.
+        slot: (i32, i32),
+    },
     /// The limits of the instance type are not known, and `deviceIndexPolicy: highestFree` needs them.
     InstanceTypeUnknown {
         /// Instance type; None if the Node has no type label.
@@ -216,6 +223,7 @@ impl UnassignedReason {
             Self::SlotHeld { .. } | Self::SlotPinned { .. } => "DeviceIndexConflict",
             Self::SlotTaken { .. } => "DeviceIndexTaken",
             Self::InstanceFull { .. } => "InstanceFull",
+            Self::IndexRefused { .. } => "DeviceIndexRefused",
             Self::InstanceTypeUnknown { .. } => "InstanceTypeUnknown",
             Self::NoSuchCard { .. } => "NetworkCardNotFound",
             Self::IndexBeyondCard { .. } => "DeviceIndexTooHigh",
@@ -248,7 +256,8 @@ impl UnassignedReason {
             Self::NameMayMove { .. } | Self::NoGroupMatches(_) | Self::NoSubnetMatches(_) => false,
             Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } | Self::AttachRefused(_) => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
-            Self::OutOfBounds(_) | Self::IndexBeyondCard { .. } | Self::InstanceTypeUnknown { .. } => false,
+            Self::OutOfBounds(_) | Self::IndexBeyondCard { .. } | Self::IndexRefused { .. } => false,
+            Self::InstanceTypeUnknown { .. } => false,
             Self::SubnetAmbiguous(_) | Self::GroupUnresolved(..) | Self::SlotTaken { .. } | Self::LookupFailed(_) => {
                 false
             }

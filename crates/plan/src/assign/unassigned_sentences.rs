@@ -128,6 +128,12 @@ impl fmt::Display for UnassignedReason {
                 "network card {card} has {most} network interfaces, its maximum on {kind} (the type by the Node's label): remove \
                  one, use another networkCardIndex or a larger instance type"
             ),
+            Self::IndexRefused { kind, slot: (card, index) } => write!(
+                f,
+                "EC2 refused device index {index} on network card {card} of {kind} (the type by the Node's label), and no lower \
+                 index is free; the refused index is tried again each hour: remove an interface, or use another networkCardIndex or \
+                 a larger instance type"
+            ),
             Self::InstanceTypeUnknown { kind: Some(kind) } => write!(
                 f,
                 "EC2 knows no instance type {kind} (the type by the Node's label), so deviceIndexPolicy highestFree has no highest \

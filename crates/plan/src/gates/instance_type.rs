@@ -43,7 +43,7 @@ struct Refused {
     failure: Failure,
     /// When a Create was last sent in spite of it, or an Attach was last refused.
     tried: Timestamp,
-    /// The ENIAttachment whose Create is the try, by its UID, until EC2 answers.
+    /// The ENIAttachment whose Create is the try, by its UID, until the Create fails or EC2 decides about the limit.
     trier: Option<String>,
 }
 
@@ -99,15 +99,28 @@ impl InstanceTypeGate {
     /// The lowest device index of this network card that EC2 has refused for the type; None if it has refused none. It stays known
     /// until EC2 attaches an ENI at this index or a higher one, or the process ends.
     pub fn refused_index(&self, kind: &str, card: i32) -> Option<i32> {
-        let of_type = self.refused.iter().filter(|refused| refused.kind == kind);
-        of_type.filter_map(|refused| refused.limit.index_on(card)).min()
+        self.refused_indexes(kind, card).map(|(index, _)| index).min()
+    }
+
+    /// The lowest device index of this network card that no ENI of the type may be at now; None if EC2 has refused none. The lowest
+    /// refused index may be tried [`EVERY`] after its last try, and the one whose Create is the try stays there. So the ENIs move
+    /// up again, one index after the other, if EC2 attaches them after all. `uid`: the ENIAttachment that asks, if there is one.
+    pub fn closed_index(&self, kind: &str, card: i32, uid: Option<&str>, now: Timestamp) -> Option<i32> {
+        let others =
+            self.refused_indexes(kind, card).filter(|(_, refused)| uid.is_none() || refused.trier.as_deref() != uid);
+        others.map(|(index, refused)| index.saturating_add(i32::from(refused.next() <= now))).min()
+    }
+
+    fn refused_indexes(&self, kind: &str, card: i32) -> impl Iterator<Item = (i32, &Refused)> {
+        let of_type = self.refused.iter().filter(move |refused| refused.kind == kind);
+        of_type.filter_map(move |refused| Some((refused.limit.index_on(card)?, refused)))
     }
 
     /// Why the Create of this ENI waits; None if it may be sent.
     pub fn holds_back(&self, uid: &str, subject: &Subject<'_>, now: Timestamp) -> Option<Hold<'_>> {
         let refused = self.refused.iter().filter(|refused| refused.applies_to(subject));
         let others = refused.filter(|refused| refused.trier.as_deref() != Some(uid));
-        let hold = others.map(|refused| (refused, add(refused.tried, EVERY))).find(|(_, next)| now < *next);
+        let hold = others.map(|refused| (refused, refused.next())).find(|(_, next)| now < *next);
         if let Some((refused, next)) = hold {
             return Some(Hold::Refused(&refused.failure, next));
         }
@@ -146,14 +159,17 @@ impl InstanceTypeGate {
                 refused.trier = None;
                 refused.tried = now.saturating_sub(EVERY).and_then(|at| at.checked_add(AGAIN)).unwrap_or(now);
             }),
-            (Call::Attach, _) => own.for_each(|refused| refused.trier = None),
             _ => {}
         }
         match (call, result) {
             (Call::Attach, Ok(())) => self.accept(uid, subject),
-            // The ENIs that wait for this one are woken to report the refusal.
+            // The ENIs that wait for this one are woken: to report the refusal, or because another ENI is tried. An Attach that failed
+            // for another reason is repeated, and shows nothing about the limit.
             (Call::Attach, Err(_)) => {
-                failure.is_some_and(|failure| self.note(subject, failure, now)) && self.end_probe(uid, subject)
+                if failure.is_some_and(|failure| self.note(subject, failure, now)) {
+                    self.end_try(uid);
+                }
+                self.end_probe(uid, subject)
             }
             // Another ENI is tried: this one was not created.
             (Call::Create, Err(_)) => self.end_probe(uid, subject),
@@ -164,6 +180,7 @@ impl InstanceTypeGate {
     /// EC2 has attached the ENI: what it refused to a smaller one concerns one instance only, for example because of its volumes.
     fn accept(&mut self, uid: &str, subject: &Subject<'_>) -> bool {
         self.has_attached(subject);
+        self.end_try(uid);
         let before = self.refused.len();
         self.refused.retain(|refused| !refused.applies_to(subject));
         self.end_probe(uid, subject) || self.refused.len() < before
@@ -181,11 +198,17 @@ impl InstanceTypeGate {
         self.refused.len()
     }
 
-    /// Records a refusal, if a limit of the type is the cause. True if so.
+    /// Records a refusal, if a limit is the cause. True if so. EC2 may count other resources of one instance toward the number of its
+    /// interfaces, such as volumes (kubernetes-sigs/aws-ebs-csi-driver#1163). So what EC2 attached to another instance of the type is
+    /// no limit of the type, and the refusal holds no other ENI back. The same is true of a device index.
     fn note(&mut self, subject: &Subject<'_>, failure: &Failure, tried: Timestamp) -> bool {
         let Some(limit) = Limit::of(subject, failure) else { return false };
-        let is_alone =
-            limit.is_of_a_number() && self.accepted.get(&subject.card()).is_some_and(|most| most.covers(subject));
+        let most = self.accepted.get(&subject.card());
+        let is_alone = most.is_some_and(|most| match limit {
+            Limit::Interfaces { .. } => most.covers(subject),
+            Limit::Index { index, .. } => most.index >= index,
+            Limit::Card { .. } | Limit::Addresses { .. } => false,
+        });
         if is_alone {
             return true;
         }
@@ -203,6 +226,11 @@ impl InstanceTypeGate {
             }),
         }
         true
+    }
+
+    fn end_try(&mut self, uid: &str) {
+        let own = self.refused.iter_mut().filter(|refused| refused.trier.as_deref() == Some(uid));
+        own.for_each(|refused| refused.trier = None);
     }
 
     fn end_probe(&mut self, uid: &str, subject: &Subject<'_>) -> bool {
@@ -223,6 +251,11 @@ impl InstanceTypeGate {
 impl Refused {
     fn applies_to(&self, subject: &Subject<'_>) -> bool {
         self.kind == subject.kind && self.limit.applies_to(subject)
+    }
+
+    /// When the next try may be sent.
+    fn next(&self) -> Timestamp {
+        add(self.tried, EVERY)
     }
 }
 

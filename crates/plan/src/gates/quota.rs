@@ -32,7 +32,7 @@ pub struct QuotaGate {
 struct Standing {
     /// The last refused Create.
     failure: Failure,
-    /// When that Create was sent. A request of a user from before that time has had its try.
+    /// When that Create, or a later one without a freed place, was sent. A request of a user from before that time has had its try.
     sent: Timestamp,
     /// The Creates that have not been answered yet, by UID of the ENIAttachment; true if the Create uses a place that a Delete
     /// freed.
@@ -95,9 +95,13 @@ impl QuotaGate {
         is_of_quota(failure) && (self.stands() || self.lifted.is_some_and(|lifted| lifted >= failure.at))
     }
 
-    /// Records that a Create is sent.
-    pub fn sent(&mut self, uid: &str) {
+    /// Records that a Create is sent. It is the try of all that were requested before, whatever its answer, unless it uses a place
+    /// that a Delete freed.
+    pub fn sent(&mut self, uid: &str, now: Timestamp) {
         if let Some(standing) = &mut self.standing {
+            if standing.freed == 0 {
+                standing.sent = standing.sent.max(now);
+            }
             standing.trying.insert(uid.to_owned(), standing.freed > 0);
             standing.freed = standing.freed.saturating_sub(1);
         }
@@ -190,13 +194,13 @@ mod tests {
         let mut quota = QuotaGate::default();
         assert!(free(&quota, 0));
         for uid in ["a", "b"] {
-            quota.sent(uid);
+            quota.sent(uid, at(0));
             assert!(!quota.answered(uid, at(0), &refusal(), at(1)));
         }
         assert!(!free(&quota, 2));
         assert_eq!(quota.holds_back(at(2), RECHECK, None).unwrap().1, at(601));
         assert!(free(&quota, 601));
-        quota.sent("c");
+        quota.sent("c", at(601));
         assert!(!free(&quota, 601), "one Create is sent, and the others wait for its answer");
         quota.answered("c", at(601), &refusal(), at(602));
         assert!(!free(&quota, 1201));
@@ -213,7 +217,7 @@ mod tests {
             let mut round = Vec::new();
             while quota.stands() && free(&quota, now) {
                 sent += 1;
-                quota.sent(&sent.to_string());
+                quota.sent(&sent.to_string(), at(now));
                 round.push(sent.to_string());
             }
             rounds.push(round.len());
@@ -239,15 +243,41 @@ mod tests {
         assert_eq!(until(&quota, 1, 1), Some(at(2)), "a second after the refusal");
         assert_eq!(until(&quota, 100, 100), None);
         assert!(!free(&quota, 100), "those that nobody asked for wait");
-        quota.sent("b");
-        assert_eq!(until(&quota, 101, 100), Some(at(106)), "the answer to that Create comes first");
+        quota.sent("b", at(100));
+        assert_eq!(until(&quota, 101, 100), Some(at(601)), "that Create is the try");
+        assert_eq!(until(&quota, 101, 101), Some(at(106)), "the answer to that Create comes first");
         assert!(!quota.answered("b", at(101), &refusal(), at(102)));
         assert_eq!(until(&quota, 110, 100), Some(at(702)), "the request has had its try");
         // A request that comes while a Create is under way is not about that Create.
-        quota.sent("c");
+        quota.sent("c", at(702));
         quota.answered("c", at(702), &refusal(), at(704));
         assert_eq!(until(&quota, 710, 703), None);
         assert!(!free(&quota, 710));
+    }
+
+    /// Such a Create shows nothing about the quota, and yet the request has had its try.
+    #[test]
+    fn a_requested_create_that_fails_for_another_reason_is_the_one_try() {
+        for failed in [CallError::Unknown("timeout".into()), CallError::NotSent("no route".into())] {
+            let mut quota = QuotaGate::default();
+            quota.answered("a", at(0), &refusal(), at(1));
+            assert_eq!(quota.holds_back(at(100), RECHECK, Some(at(100))), None);
+            quota.sent("b", at(100));
+            assert!(quota.answered("b", at(100), &Err(failed), at(110)));
+            assert!(quota.holds_back(at(110), RECHECK, Some(at(100))).is_some());
+            assert_eq!(quota.holds_back(at(110), RECHECK, Some(at(101))), None, "a later request");
+        }
+    }
+
+    /// The Create with the free place would have been sent anyway.
+    #[test]
+    fn a_create_that_uses_a_free_place_is_not_the_try_of_a_request() {
+        let mut quota = QuotaGate::default();
+        quota.answered("a", at(0), &refusal(), at(1));
+        quota.freed();
+        quota.sent("b", at(100));
+        quota.answered("b", at(100), &Ok(()), at(101));
+        assert_eq!(quota.holds_back(at(102), RECHECK, Some(at(99))), None);
     }
 
     fn quota_failure() -> Failure {
@@ -269,7 +299,7 @@ mod tests {
         let mut quota = QuotaGate::default();
         quota.answered("a", at(0), &refusal(), at(1));
         assert!(!quota.answered("b", at(0), &Err(CallError::QuotaRefused), at(2)));
-        quota.sent("c");
+        quota.sent("c", at(601));
         assert!(quota.answered("c", at(601), &Err(CallError::NotLeader), at(602)));
     }
 
@@ -288,22 +318,22 @@ mod tests {
         quota.answered("a", at(0), &refusal(), at(5));
         assert!(quota.freed());
         assert!(free(&quota, 6));
-        quota.sent("b");
+        quota.sent("b", at(6));
         assert!(!free(&quota, 6));
         // The Create was not sent, so the next one may be.
         quota.answered("b", at(6), &Err(CallError::NotLeader), at(7));
         assert!(free(&quota, 7));
-        quota.sent("c");
+        quota.sent("c", at(7));
         quota.answered("c", at(7), &Ok(()), at(8));
         assert!(!free(&quota, 9), "the one free place is used");
         assert!(quota.freed() && quota.freed());
-        quota.sent("d");
+        quota.sent("d", at(9));
         quota.answered("d", at(9), &refusal(), at(10));
         assert!(!free(&quota, 10), "other clients took both places");
         // Other clients took the places, so a Create that fails now frees none.
         assert!(quota.freed() && quota.freed());
-        quota.sent("e");
-        quota.sent("f");
+        quota.sent("e", at(11));
+        quota.sent("f", at(11));
         quota.answered("e", at(11), &refusal(), at(12));
         quota.answered("f", at(11), &Err(CallError::QuotaRefused), at(12));
         assert!(!free(&quota, 12));

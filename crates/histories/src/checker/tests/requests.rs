@@ -184,6 +184,18 @@ fn a_request_for_a_new_try_permits_one_create_while_the_quota_is_used_up() {
 }
 
 #[test]
+fn a_request_from_before_the_refusal_or_the_term_permits_no_further_create() {
+    let mut budgets = Budgets::new(100, 0, Vec::new());
+    budgets.new_try_is_requested();
+    assert!(budgets.quota_refuses(REPLICA, 0));
+    assert!(!budgets.quota_refuses(REPLICA, 70_000), "the request came before the refusal");
+    budgets.new_try_is_requested();
+    budgets.quota_is_forgotten(REPLICA);
+    assert!(budgets.quota_refuses(REPLICA, 80_000));
+    assert!(!budgets.quota_refuses(REPLICA, 150_000), "the request came before the term");
+}
+
+#[test]
 fn a_frozen_process_may_not_know_of_the_quota() {
     let mut budgets = Budgets::new(100, 0, vec![9_000..72_000, 900_000..901_000]);
     assert!(budgets.quota_refuses(REPLICA, 10_000));

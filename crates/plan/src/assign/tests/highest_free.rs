@@ -309,18 +309,12 @@ fn refuse_index(world: &mut World, index: i32) {
     let error = CallError::Answered { code: "InvalidParameterValue".into(), message };
     let mut history = CallHistory::made(at(0));
     history.failed(Call::Attach, &error, at(90));
-    let subject = Subject {
-        kind: "m5.large",
-        is_known: true,
-        most: Some(4),
-        on: 0,
-        index,
-        on_card: 2,
-        in_all: 2,
-        addresses: (1, 0),
-    };
     let gate = &mut world.instance_type_gate;
-    gate.answered("another", &subject, Call::Attach, &Err(error), history.failure.as_ref(), at(90));
+    gate.answered("another", &subject(index), Call::Attach, &Err(error), history.failure.as_ref(), at(90));
+}
+
+fn subject(index: i32) -> Subject<'static> {
+    Subject { kind: "m5.large", is_known: true, most: Some(4), on: 0, index, on_card: 2, in_all: 2, addresses: (1, 0) }
 }
 
 #[test]
@@ -340,8 +334,32 @@ fn an_index_that_ec2_refused_for_the_type_is_not_chosen_on_any_node() {
     refuse_index(&mut w, 2);
     assert_eq!(created(&w), [("a".to_owned(), 1)], "the next one down");
     refuse_index(&mut w, 1);
-    let full = UnassignedReason::InstanceFull { kind: "m5.large".into(), card: Some(0), most: 1 };
-    assert_eq!(w.assign().refused[0].why, full);
+    let refused = UnassignedReason::IndexRefused { kind: "m5.large".into(), slot: (0, 1) };
+    assert_eq!(w.assign().refused[0].why, refused);
+    let sentence = refused.to_string();
+    assert!(sentence.contains("EC2 refused device index 1 on network card 0 of m5.large"), "{sentence}");
+    w.now = at(90 + 3600);
+    w.interfaces.as_mut().unwrap().as_of = w.now;
+    assert_eq!(created(&w), [("a".to_owned(), 1)], "the lowest refused index is tried again each hour");
+}
+
+/// While one ENI tries the refused index again, the others move down.
+#[test]
+fn the_eni_that_tries_a_refused_index_again_stays_there() {
+    let mut w = world(vec![highest("a", &[SUBNET_A])], &[4]);
+    shows(&mut w, &[0]);
+    w.settle();
+    refuse_index(&mut w, 3);
+    let uid = w.attachments[0].uid.clone();
+    w.now = at(90 + 3600);
+    w.interfaces.as_mut().unwrap().as_of = w.now;
+    w.attachments[0].created = w.now;
+    assert!(w.assign().delete.is_empty(), "the try is due");
+    let tries = |w: &mut World, uid: &str| {
+        w.instance_type_gate.sent(uid, &subject(3), w.now);
+        w.assign().delete.len()
+    };
+    assert_eq!((tries(&mut w, &uid), tries(&mut w, "another")), (0, 1));
 }
 
 #[test]

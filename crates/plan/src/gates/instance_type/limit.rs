@@ -53,12 +53,6 @@ impl Limit {
         }
     }
 
-    /// Whether EC2 may count other resources of the instance toward this limit, such as volumes
-    /// (kubernetes-sigs/aws-ebs-csi-driver#1163). Then a refusal need not concern other instances.
-    pub(super) fn is_of_a_number(&self) -> bool {
-        matches!(self, Self::Interfaces { .. })
-    }
-
     /// The refused device index, if it is of this network card.
     pub(super) fn index_on(&self, card: i32) -> Option<i32> {
         match self {

@@ -232,3 +232,57 @@ fn after_a_refused_index_one_eni_tries_the_next_lower_one_before_the_others() {
     gate.answered("c", &subject(14, 2, true), Call::Attach, &Ok(()), None, at(6));
     assert_eq!(gate.refused_index("m9.large", 0), None, "EC2 attached an ENI there after all");
 }
+
+fn refuse_index(gate: &mut InstanceTypeGate, uid: &str, index: i32, seconds: i64) {
+    let message = format!("Invalid device index {index} for network card 0 on m9.large");
+    let refused = refusal("InvalidParameterValue", &message);
+    let failure = failure(&refused, seconds);
+    gate.answered(uid, &subject(index, 2, true), Call::Attach, &refused, Some(&failure), at(seconds));
+}
+
+#[test]
+fn an_index_that_another_instance_has_is_no_limit_of_the_type() {
+    let mut gate = InstanceTypeGate::default();
+    gate.answered("a", &subject(13, 2, true), Call::Attach, &Ok(()), None, at(0));
+    for index in [13, 12, 1] {
+        refuse_index(&mut gate, "b", index, 1);
+        assert_eq!((gate.closed(), gate.refused_index("m9.large", 0)), (0, None), "{index}");
+    }
+    refuse_index(&mut gate, "b", 14, 2);
+    assert_eq!(gate.refused_index("m9.large", 0), Some(14), "nothing has shown that EC2 attaches an ENI there");
+}
+
+/// One instance that takes no index at all: the other instances of the type find the highest index again.
+#[test]
+fn the_lowest_refused_index_is_tried_each_hour_and_each_success_opens_the_next() {
+    let mut gate = InstanceTypeGate::default();
+    for index in [3, 2, 1] {
+        refuse_index(&mut gate, "odd", index, i64::from(4 - index));
+    }
+    let closed = |gate: &InstanceTypeGate, uid, now| gate.closed_index("m9.large", 0, uid, at(now));
+    assert_eq!((closed(&gate, None, 3602), closed(&gate, None, 3603)), (Some(1), Some(2)));
+    gate.sent("a", &subject(1, 2, true), at(3603));
+    assert_eq!((closed(&gate, None, 3603), closed(&gate, Some("b"), 3603)), (Some(1), Some(1)), "one is tried");
+    assert_eq!(closed(&gate, Some("a"), 3603), Some(3), "the try itself stays there");
+    let throttled = refusal("RequestLimitExceeded", "");
+    let failed = failure(&throttled, 3604);
+    gate.answered("a", &subject(1, 2, true), Call::Attach, &throttled, Some(&failed), at(3604));
+    assert_eq!(closed(&gate, Some("a"), 3604), Some(3), "its Attach is repeated");
+    gate.answered("a", &subject(1, 2, true), Call::Attach, &Ok(()), None, at(3605));
+    assert_eq!(closed(&gate, None, 3605), Some(3), "the next one may be tried at once");
+    gate.sent("b", &subject(2, 2, true), at(3606));
+    refuse_index(&mut gate, "b", 2, 3607);
+    assert_eq!((closed(&gate, Some("b"), 3608), closed(&gate, None, 7207)), (Some(2), Some(3)));
+}
+
+/// Otherwise the others wait until the time for a probe is over.
+#[test]
+fn a_probe_whose_attach_fails_for_another_reason_lets_another_eni_be_tried() {
+    let mut gate = InstanceTypeGate::default();
+    let unknown = subject(1, 2, false);
+    gate.sent("a", &unknown, at(0));
+    assert!(gate.holds_back("b", &unknown, at(1)).is_some());
+    let failed = refusal("IncorrectState", "Instance 'i-1' is not 'running' or 'stopped'.");
+    let is_woken = gate.answered("a", &unknown, Call::Attach, &failed, Some(&failure(&failed, 2)), at(2));
+    assert_eq!((is_woken, gate.holds_back("b", &unknown, at(2))), (true, None));
+}

@@ -56,7 +56,7 @@ fn a_request_lets_one_create_try_while_the_quota_is_used_up() {
         assert_eq!(world.step().action, Action::Wait, "{has_failed}");
         world.call_history.wake(at(100));
         assert!(creates(&world), "{has_failed}");
-        world.quota.sent(&world.attachment.uid);
+        world.quota.sent(&world.attachment.uid, at(100));
         world.quota.answered(&world.attachment.uid, at(100), &Err(refused(quota::CODE)), at(101));
         world.call_history.failed(Call::Create, &refused(quota::CODE), at(101));
         world.now = at(200);
