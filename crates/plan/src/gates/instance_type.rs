@@ -153,13 +153,11 @@ impl InstanceTypeGate {
         failure: Option<&Failure>,
         now: Timestamp,
     ) -> bool {
-        let own = self.refused.iter_mut().filter(|refused| refused.trier.as_deref() == Some(uid));
-        match (call, result) {
-            (Call::Create, Err(_)) => own.for_each(|refused| {
+        if let (Call::Create, Err(_)) = (call, result) {
+            for refused in self.refused.iter_mut().filter(|refused| refused.trier.as_deref() == Some(uid)) {
                 refused.trier = None;
                 refused.tried = now.saturating_sub(EVERY).and_then(|at| at.checked_add(AGAIN)).unwrap_or(now);
-            }),
-            _ => {}
+            }
         }
         match (call, result) {
             (Call::Attach, Ok(())) => self.accept(uid, subject),
