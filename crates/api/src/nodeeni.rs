@@ -24,9 +24,9 @@ use std::collections::BTreeMap;
     doc = "NodeENI attaches an AWS Elastic Network Interface to every node that its selector matches.",
     printcolumn(
         name = "Index",
-        type_ = "integer",
-        json_path = ".spec.deviceIndex",
-        description = "Device index of the first ENI on a node"
+        type_ = "string",
+        json_path = ".status.deviceIndexes",
+        description = "Device indexes of the ENIs"
     ),
     printcolumn(
         name = "Desired",
@@ -245,7 +245,7 @@ pub struct NodeEniSpec {
 }
 
 /// How the device index of an ENI is chosen.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[serde(rename_all = "camelCase")]
 pub enum DeviceIndexPolicy {
     /// The index that `deviceIndex` names, and the next ones for further subnets.
@@ -263,7 +263,7 @@ pub struct Rollout {
     /// the nodes that the NodeENI matches, rounded up. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::int_or_percentage")]
-    #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]{0,8}|([1-9][0-9]?|100)%)$')").message("rollout.maxUnavailable must be a number of at least 1, or a percentage from \"1%\" to \"100%\""))]
+    #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]?|100)%$') || (self != string(self) && string(self).matches('^[1-9][0-9]{0,8}$'))").message("rollout.maxUnavailable must be a number of at least 1, or a percentage from \"1%\" to \"100%\". A text without % is neither: write the number without quotes"))]
     pub max_unavailable: Option<IntOrString>,
 
     /// Nodes that may lose their ENIs within 5 minutes because of labels or of an edit (a selector, a subnet list): a number, or a
@@ -271,7 +271,7 @@ pub struct Rollout {
     /// Node that is gone are not paced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::int_or_percentage")]
-    #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]*|([1-9][0-9]?|100)%)$')").message("rollout.maxRemovals must be a number of at least 1, or a percentage from \"1%\" to \"100%\""))]
+    #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]?|100)%$') || (self != string(self) && string(self).matches('^[1-9][0-9]*$'))").message("rollout.maxRemovals must be a number of at least 1, or a percentage from \"1%\" to \"100%\". A text without % is neither: write the number without quotes"))]
     pub max_removals: Option<IntOrString>,
 }
 
@@ -296,6 +296,9 @@ pub struct NodeEniStatus {
     /// for them.
     #[serde(default)]
     pub nodes_without_subnet: i32,
+    /// Device indexes of the ENIs on all nodes, from low to high: at most five, then the number of the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_indexes: Option<String>,
     /// ENIs that should be attached.
     #[serde(default)]
     pub desired: i32,

@@ -7,7 +7,6 @@ use serde_json::Value;
 use std::fmt::Write as _;
 
 const BEGIN: &str = "<!-- the table is made from the CRD: MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-api -->\n";
-const END: &str = "<!-- end of the table -->\n";
 
 /// The effect of a change of each field on existing ENIs.
 const CHANGE: &[(&str, &str)] = &[
@@ -147,17 +146,5 @@ fn table() -> String {
 
 #[test]
 fn the_reference_has_every_field_as_the_crd_has_it() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/nodeeni.md");
-    let page = std::fs::read_to_string(path).unwrap();
-    let (head, rest) = page.split_once(BEGIN).expect("the page has the beginning of the table");
-    let (old, tail) = rest.split_once(END).expect("the page has the end of the table");
-    let new = table();
-    if std::env::var_os("MULTI_ENI_UPDATE_DOCS").is_some() {
-        std::fs::write(path, format!("{head}{BEGIN}{new}{END}{tail}")).unwrap();
-        return;
-    }
-    assert!(
-        old == new,
-        "docs/reference/nodeeni.md differs from the CRD: run MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-api"
-    );
+    multi_eni_generated_docs::compare_or_write("docs/reference/nodeeni.md", BEGIN, &table()).unwrap();
 }

@@ -4,6 +4,7 @@
 use crate::phase::Scale;
 use crate::real::candidate::Candidate;
 use crate::real::measure::{self, RealMeasurement};
+use crate::region::Neighbours;
 use crate::report;
 use crate::results::Results;
 use crate::{goals, plot, workload};
@@ -32,6 +33,9 @@ struct Cli {
     /// Length of the idle time in real time, in seconds
     #[arg(long, default_value = "120", requires = "real")]
     idle: u64,
+    /// ENIs of the VPC CNI on each node in real time, as ENIS×ADDRESSES; the controller is to leave them alone. 0 for none
+    #[arg(long, default_value = "4x30", value_parser = neighbours, requires = "real")]
+    neighbours: Neighbours,
     /// Command line, for sh, of another NodeENI controller that is also measured in real time
     #[arg(long, env = "PEER_CONTROLLER", hide_env_values = true)]
     peer: Option<String>,
@@ -52,6 +56,18 @@ fn size(text: &str) -> Result<(u32, u32), String> {
     let (nodes, nodeenis) = text.split_once(['x', '×']).ok_or_else(wrong)?;
     let (nodes, nodeenis) = (nodes.parse().map_err(|_| wrong())?, nodeenis.parse().map_err(|_| wrong())?);
     ((10..=20_000).contains(&nodes) && (1..=2).contains(&nodeenis)).then_some((nodes, nodeenis)).ok_or_else(wrong)
+}
+
+fn neighbours(text: &str) -> Result<Neighbours, String> {
+    let wrong =
+        || format!("{text:?} is not ENISxADDRESSES, such as 4x30, with 1 to 12 ENIs of 1 to 50 addresses, or 0");
+    if text == "0" {
+        return Ok(Neighbours::NONE);
+    }
+    let (enis, addresses) = text.split_once(['x', '×']).ok_or_else(wrong)?;
+    let (enis, addresses) = (enis.parse().map_err(|_| wrong())?, addresses.parse().map_err(|_| wrong())?);
+    let valid = (1..=12).contains(&enis) && (1..=50).contains(&addresses);
+    valid.then_some(Neighbours { enis, addresses }).ok_or_else(wrong)
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -126,7 +142,7 @@ fn in_real_time(cli: &Cli) -> Result<Results, String> {
                     let _ = tokio::signal::ctrl_c().await;
                     interrupted.set(true);
                 };
-                runtime.block_on(measure::run(&candidate, scale, idle, stop, done)).map_err(failed)?;
+                runtime.block_on(measure::run(&candidate, scale, cli.neighbours, idle, stop, done)).map_err(failed)?;
                 if interrupted.get() {
                     println!("interrupted: these are the results so far");
                     all.interrupted = true;

@@ -5,7 +5,9 @@ use crate::region::{self, REGION, TYPE, ZONE, instance, subnet};
 use kube::Client;
 use multi_eni_api::names::{GROUP, VERSION};
 use multi_eni_controller::http_server::Gauges;
-use multi_eni_controller::run::{Components, run};
+use multi_eni_controller::leader_election::elector::Times;
+use multi_eni_controller::run::{Components, Election, run};
+use multi_eni_otlp::SpanQueue;
 use multi_eni_plan::settings::Settings;
 use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::ec2::Ec2;
@@ -35,7 +37,10 @@ pub struct World {
     pub gauges: Arc<Gauges>,
     /// The simulated clock.
     pub clock: SimClock,
+    /// Takes the spans of the controllers that are started from now on.
+    pub spans: Option<SpanQueue>,
     share: f64,
+    elects: bool,
     stop: Arc<Notify>,
     controller: JoinHandle<()>,
 }
@@ -57,6 +62,18 @@ impl World {
     /// # Errors
     /// If a simulator refuses something; the message says what.
     pub async fn open(count: u32, share: f64) -> Result<Self, String> {
+        Self::open_as(count, share, false).await
+    }
+
+    /// Creates such a world whose controller takes part in the leader election, with the product's times.
+    ///
+    /// # Errors
+    /// If a simulator refuses something; the message says what.
+    pub async fn open_with_election(count: u32, share: f64) -> Result<Self, String> {
+        Self::open_as(count, share, true).await
+    }
+
+    async fn open_as(count: u32, share: f64, elects: bool) -> Result<Self, String> {
         let clock = observer::clock();
         let ec2 = region::open(clock)?;
         let api = ApiServer::new(clock);
@@ -69,10 +86,10 @@ impl World {
         }));
         let observer = Observer::open(&ec2, &api, clock);
         let stop = Arc::new(Notify::new());
-        let parts = parts((&ec2, REGION), &api, clock, share);
+        let parts = parts((&ec2, REGION), &api, clock, (share, elects));
         let gauges = parts.gauges.clone();
         let controller = start(parts, stop.clone());
-        let world = Self { ec2, api, observer, gauges, clock, share, stop, controller };
+        let world = Self { ec2, api, observer, gauges, clock, spans: None, share, elects, stop, controller };
         for n in 1..=count {
             world.join(n)?;
         }
@@ -236,7 +253,8 @@ impl World {
     /// Stops the controller and starts a new one that calls this EC2 in this Region.
     pub async fn restart_in(&mut self, ec2: &Ec2, region: &str) {
         self.stop.notify_one();
-        let parts = parts((ec2, region), &self.api, self.clock, self.share);
+        let parts = parts((ec2, region), &self.api, self.clock, (self.share, self.elects));
+        let parts = Components { spans: self.spans.clone(), ..parts };
         self.gauges = parts.gauges.clone();
         // If the controller panicked, its message is in the output already.
         let _ = std::mem::replace(&mut self.controller, tokio::spawn(async {})).await;
@@ -259,12 +277,12 @@ fn node(n: u32) -> String {
     format!("n{n}")
 }
 
-/// The dependencies as `multi-eni controller` builds them, without an election, whose writes would be counted.
-fn parts((ec2, region): (&Ec2, &str), api: &ApiServer, clock: SimClock, share: f64) -> Components {
+/// The dependencies as `multi-eni controller` builds them. Benchmarks are without an election, whose writes would be counted.
+fn parts((ec2, region): (&Ec2, &str), api: &ApiServer, clock: SimClock, (share, elects): (f64, bool)) -> Components {
     let wall: multi_eni_controller::clock::Wall = Arc::new(move || clock.now());
     let began = tokio::time::Instant::now();
     let steady: multi_eni_controller::clock::Steady = Arc::new(move || began.elapsed());
-    let fence = Components::fence(false, steady);
+    let fence = Components::fence(elects, steady);
     let options = multi_eni_ec2::Options { budget_share: share, ..multi_eni_ec2::Options::default() };
     let timeout = options.call_timeout;
     Components {
@@ -274,10 +292,11 @@ fn parts((ec2, region): (&Ec2, &str), api: &ApiServer, clock: SimClock, share: f
         aws: multi_eni_ec2::client_over(ec2.http_client(), wall.clone(), region, "http://ec2.simulated", timeout),
         ec2_options: options,
         cluster_name: Some("bench".to_owned()),
-        election: None,
+        election: elects.then(|| Election { namespace: "kube-system".to_owned(), times: Times::default() }),
         identity: "bench".to_owned(),
         settings: Settings::default(),
         wall,
         gauges: Arc::new(Gauges::default()),
+        spans: None,
     }
 }

@@ -5,7 +5,11 @@ use multi_eni_bench::goal::Goal;
 use multi_eni_bench::goals::judge;
 use multi_eni_bench::phase::Scale;
 use multi_eni_bench::results::Results;
-use multi_eni_bench::workload::{Latecomers, Measurement, created_for_nothing, latecomers, refused_by_the_quota, run};
+use multi_eni_bench::statistics;
+use multi_eni_bench::workload::{
+    Latecomers, Measurement, created_for_nothing, latecomers, refused_by_the_quota, run, run_isolated,
+};
+use multi_eni_bench::world::World;
 
 fn world() -> Vec<Measurement> {
     run(Scale { nodes: 20, nodeenis: 2, share: 0.8 }, |_| ()).expect("the simulation fails")
@@ -57,6 +61,29 @@ fn a_node_that_joins_late_does_not_wait_for_the_whole_burst() {
     // A call of each kind and EC2's own seconds, and up to five turns of 0.25 s before Create and before Attach.
     assert!(node < 10.0, "{node}");
     assert!(nodeeni < 7.0, "{nodeeni}");
+}
+
+/// A burst of minutes asks for no more than a short one: no lookup and no write for an ENI that waits for its Attach.
+#[test]
+fn an_eni_that_waits_for_minutes_costs_no_more_calls_and_writes() {
+    let (calls, writes) = run_isolated(|| async {
+        let world = World::open(100, 0.05).await?;
+        world.ec2.clear_calls();
+        world.observer.begin();
+        (1..=2).try_for_each(|n| world.apply(n))?;
+        world.until_ready(200).await?;
+        let last = world.observer.observations().ready.values().copied().fold(0.0, f64::max);
+        assert!(last > 590.0, "200 ENIs take ten minutes at 5 % of EC2's rates: {last}");
+        let writes = world.observer.observations().writes.clone();
+        let calls = statistics::calls(&world.ec2).0;
+        world.close().await;
+        Ok((calls, writes))
+    })
+    .expect("the simulation fails");
+    assert_eq!(writes.values().max(), Some(&3), "{writes:#?}");
+    // 100 instances, whose state is looked up by 200 IDs a call.
+    assert_eq!(calls.get("DescribeInstances").copied().unwrap_or(0), 0, "{calls:#?}");
+    assert_eq!(calls["AttachNetworkInterface"], 200, "{calls:#?}");
 }
 
 #[test]

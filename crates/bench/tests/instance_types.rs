@@ -3,12 +3,13 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it needs")]
 
 use multi_eni_api::names::GROUP;
+use multi_eni_bench::region::subnet;
 use multi_eni_bench::workload::run_isolated;
 use multi_eni_bench::world::{World, nodeenis};
-use multi_eni_sim::ec2::{Fault, Incoming};
+use multi_eni_sim::ec2::{Fault, Incoming, Outcome};
 use multi_eni_sim::kube::GroupResource;
-use serde_json::Value;
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 const NODES: u32 = 100;
@@ -28,6 +29,18 @@ fn counted(world: &World) -> Counts {
 
 fn sent(counts: &Counts, action: &str) -> u64 {
     counts.lock().unwrap().get(&format!("{action}NetworkInterface")).copied().unwrap_or(0)
+}
+
+/// The calls of this action that EC2 carried out since the world began.
+fn done(world: &World, action: &str) -> u64 {
+    let counts = world.ec2.counts();
+    let of_action = counts.get(&format!("{action}NetworkInterface"));
+    of_action.and_then(|outcomes| outcomes.get(&Outcome::Done)).copied().unwrap_or(0)
+}
+
+/// The ENIs that the controller has created since the world began.
+fn created(world: &World) -> u64 {
+    done(world, "Create")
 }
 
 /// The condition Ready of the ENIAttachments that are not Ready: reasons and messages.
@@ -113,12 +126,48 @@ fn a_type_with_wrong_limits_costs_the_creates_under_way_and_none_after_a_restart
         world.restart().await;
         world.pass(120).await;
         let restarted = sent(&counts, "Create") - burst - later;
+        // An ENI that EC2 refused to attach is kept for ten minutes.
+        world.pass(900).await;
+        let (refused, deleted) = (created(&world) - 220, done(&world, "Delete"));
+        let enis = world.ec2.snapshot().enis.into_values();
+        let free = enis.filter(|eni| eni.client_token.is_some() && eni.attachment.is_none()).count();
+        let since = sent(&counts, "Create") - burst - later - restarted;
         world.close().await;
-        Ok((burst, later, restarted))
+        Ok(((burst, later, restarted, since), (refused, deleted, free)))
     });
-    let (burst, later, restarted) = result.expect("the simulation fails");
+    let ((burst, later, restarted, since), (refused, deleted, free)) = result.expect("the simulation fails");
     // A type with known limits is not tried on one node first. The Creates that still wait for their turn when EC2 refuses the first
     // Attach are not sent.
     assert!((1..130).contains(&burst), "{burst}");
-    assert_eq!((later, restarted), (20, 0), "the 20 new nodes get their first ENI only");
+    assert_eq!((later, restarted, since), (20, 0, 0), "the 20 new nodes get their first ENI only");
+    assert!((1..130).contains(&refused), "{refused}");
+    assert_eq!((deleted, free), (refused, 0), "each ENI that EC2 refused is deleted again");
+}
+
+/// The label names a type with 15 device indexes on a card, and the instances have 8. With `deviceIndexPolicy: highestFree` the ENIs
+/// step down from the refused index, one node first.
+#[test]
+fn a_refused_index_of_highest_free_costs_one_create_for_each_lower_index() {
+    const NODES: u32 = 20;
+    let result = run_isolated(|| async {
+        let world = World::open(0, 0.8).await?;
+        for n in 1..=NODES {
+            world.join_labelled(n, "c6in.32xlarge", "p4d.24xlarge")?;
+        }
+        world.pass(10).await;
+        let counts = counted(&world);
+        world.apply_spec(json!({ "subnetID": subnet(1), "deviceIndexPolicy": "highestFree" }))?;
+        world.until_ready(NODES).await?;
+        let enis = world.ec2.snapshot().enis;
+        let indexes = enis.values().filter_map(|eni| eni.attachment.as_ref()).map(|at| at.device_index);
+        // The primary interfaces are at index 0.
+        let indexes: BTreeSet<u32> = indexes.filter(|index| *index > 0).collect();
+        let result = (sent(&counts, "Create"), indexes);
+        world.close().await;
+        Ok(result)
+    });
+    let (creates, indexes) = result.expect("the simulation fails");
+    assert_eq!(indexes, BTreeSet::from([7]), "the highest index that EC2 takes");
+    // At most all at index 14, before EC2 refuses the first one; one at each of 13 to 8; all at 7.
+    assert!(creates <= u64::from(NODES) + 6 + u64::from(NODES), "{creates}");
 }

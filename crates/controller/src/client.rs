@@ -5,7 +5,9 @@ use crate::leader_election::{Fence, Target};
 use futures::future::{Either, Ready, ready};
 use http::{Method, Request, Response};
 use kube::client::{Body, ClientBuilder};
+use kube::config::InferConfigError;
 use kube::{Client, Config};
+use std::ffi::OsStr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tower::{BoxError, Layer, Service};
@@ -19,9 +21,10 @@ const WATCH_SILENCE: Duration = Duration::from_secs(150);
 /// The configuration: KUBECONFIG, then in-cluster, with our timeouts and without kube's retries.
 ///
 /// # Errors
-/// If there is no configuration, or the kubeconfig cannot be read.
-pub async fn config() -> Result<Config, kube::config::InferConfigError> {
-    let mut config = Config::infer().await?;
+/// If there is no configuration, or the kubeconfig cannot be read: a sentence.
+pub async fn config() -> Result<Config, String> {
+    let mut config =
+        Config::infer().await.map_err(|error| no_config(&error, std::env::var_os("KUBECONFIG").as_deref()))?;
     // kube's retry layer also repeats writes, with back-off up to 1,000 s: a renewal could arrive after the end of the Lease.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
@@ -30,6 +33,19 @@ pub async fn config() -> Result<Config, kube::config::InferConfigError> {
     config.read_timeout = Some(WATCH_SILENCE);
     config.write_timeout = Some(WRITE_TIMEOUT);
     Ok(config)
+}
+
+/// Why there is no configuration, as a sentence. `named`: the value of the variable KUBECONFIG.
+fn no_config(error: &InferConfigError, named: Option<&OsStr>) -> String {
+    let why = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    match named.filter(|named| !named.is_empty()) {
+        Some(named) => {
+            format!("the kubeconfig that KUBECONFIG names ({}) cannot be used: {why}", named.to_string_lossy())
+        }
+        None => {
+            format!("no API server is configured: set KUBECONFIG, or run in a cluster with a ServiceAccount ({why})")
+        }
+    }
 }
 
 /// A client without the fence, for reads and for the Lease itself.

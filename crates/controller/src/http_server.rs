@@ -1,13 +1,14 @@
 //! The HTTP server: `/healthz`, `/readyz` and `/metrics`. It shows what the process has stored in [`Gauges`].
 
 use crate::leader_election::Fence;
-use crate::metrics::{Counted, Ec2Numbers, Page, ProcessNumbers, Snapshot, SnapshotRequest};
+use crate::metrics::{Counted, Ec2Numbers, Page, ProcessNumbers, Snapshot, SnapshotRequest, SpanNumbers};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use multi_eni_ec2::Ec2;
+use multi_eni_otlp::SpanCounts;
 use prometheus_client::metrics::gauge::Gauge;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -37,6 +38,7 @@ pub struct Gauges {
     wrong_place: Mutex<Option<String>>,
     ec2: Mutex<Option<Ec2>>,
     fence: Mutex<Option<Fence>>,
+    spans: Mutex<Option<Arc<SpanCounts>>>,
     reconciler: Mutex<Option<UnboundedSender<SnapshotRequest>>>,
 }
 
@@ -74,6 +76,11 @@ impl Gauges {
         *self.fence.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(fence);
     }
 
+    /// What became of the spans of this process is shown from now on.
+    pub fn watch_spans(&self, counts: Arc<SpanCounts>) {
+        *self.spans.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(counts);
+    }
+
     /// Where scrapes ask for the state of the reconciler from now on. The reconciler of a new term replaces that of the last.
     pub fn snapshot_requests(&self) -> UnboundedReceiver<SnapshotRequest> {
         let (sender, requests) = unbounded_channel();
@@ -88,10 +95,15 @@ impl Gauges {
         tokio::time::timeout(SNAPSHOT_TIMEOUT, answer).await.ok()?.ok()
     }
 
-    async fn text(&self) -> Result<String, std::fmt::Error> {
+    /// The metrics, as `/metrics` answers.
+    ///
+    /// # Errors
+    /// If a value cannot be written; none of this project's fails.
+    pub async fn text(&self) -> Result<String, std::fmt::Error> {
         let snapshot = self.snapshot().await;
         let fence = self.fence.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let ec2 = self.ec2.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let spans = self.spans.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let page = Page {
             counted: &self.counted,
             leading: self.leading.get(),
@@ -101,17 +113,19 @@ impl Gauges {
             fenced: fence.map(|fence| fence.refused().to_vec()).unwrap_or_default(),
             ec2: ec2.as_ref().map(Ec2Numbers::of),
             snapshot,
+            spans: spans.map(|counts| SpanNumbers { exported: counts.exported(), dropped: counts.dropped() }),
             process: ProcessNumbers::read(),
         };
         page.text()
     }
 }
 
-/// Serves until the process ends. The addresses are bound before this returns.
+/// Serves until the process ends. The addresses are bound before this returns. Returns the address of `/metrics`: with port 0 the
+/// kernel chooses one.
 ///
 /// # Errors
 /// If an address cannot be bound; the message names the address.
-pub async fn start(metrics: SocketAddr, health: SocketAddr, gauges: Arc<Gauges>) -> Result<(), String> {
+pub async fn start(metrics: SocketAddr, health: SocketAddr, gauges: Arc<Gauges>) -> Result<SocketAddr, String> {
     let metrics_routes = Router::new().route("/metrics", get(show_metrics)).with_state(gauges.clone());
     let health_routes =
         Router::new().route("/healthz", get(|| async { "ok" })).route("/readyz", get(show_ready)).with_state(gauges);
@@ -120,22 +134,30 @@ pub async fn start(metrics: SocketAddr, health: SocketAddr, gauges: Arc<Gauges>)
     } else {
         vec![(metrics, metrics_routes), (health, health_routes)]
     };
+    let mut bound = metrics;
     for (address, router) in routes {
-        let listener = listen(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        let cannot = |error| format!("cannot listen on {address}: {error}");
+        let listener = listen(address, TcpListener::bind).await.map_err(cannot)?;
+        if address == metrics {
+            bound = listener.local_addr().map_err(cannot)?;
+        }
         tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "HTTP server stopped");
             }
         });
     }
-    Ok(())
+    Ok(bound)
 }
 
-/// Binds the address. `[::]` accepts IPv4 connections too, and stands for `0.0.0.0` where the kernel has no IPv6.
-async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    match TcpListener::bind(address).await {
+/// Binds the address by `bind`. `[::]` accepts IPv4 connections too, and stands for `0.0.0.0` where the kernel has no IPv6.
+async fn listen<T, F>(address: SocketAddr, bind: impl Fn(SocketAddr) -> F) -> std::io::Result<T>
+where
+    F: Future<Output = std::io::Result<T>>,
+{
+    match bind(address).await {
         Err(error) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && is_lack_of_ipv6(&error) => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+            bind((Ipv4Addr::UNSPECIFIED, address.port()).into()).await
         }
         other => other,
     }
@@ -182,7 +204,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_default_address_accepts_ipv6_and_ipv4() {
-        let listener = listen("[::]:0".parse().unwrap()).await.unwrap();
+        let listener = listen("[::]:0".parse().unwrap(), TcpListener::bind).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         for client in [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)] {
             let (connected, accepted) = tokio::join!(TcpStream::connect((client, port)), listener.accept());
@@ -192,10 +214,35 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_in_use_is_no_lack_of_ipv6() {
-        let first = listen("[::]:0".parse().unwrap()).await.unwrap();
-        let error = listen(first.local_addr().unwrap()).await.unwrap_err();
+        let first = listen("[::]:0".parse().unwrap(), TcpListener::bind).await.unwrap();
+        let error = listen(first.local_addr().unwrap(), TcpListener::bind).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         assert!(!is_lack_of_ipv6(&error));
+    }
+
+    /// The answer of a kernel without IPv6, and the addresses that were tried.
+    async fn without_ipv6(address: &str) -> (Result<SocketAddr, Option<i32>>, Vec<String>) {
+        let tried = Mutex::new(Vec::new());
+        let bind = |address: SocketAddr| {
+            tried.lock().unwrap().push(address.to_string());
+            std::future::ready(match address {
+                SocketAddr::V4(_) => Ok(address),
+                SocketAddr::V6(_) => Err(std::io::Error::from_raw_os_error(ADDRESS_FAMILY_NOT_SUPPORTED)),
+            })
+        };
+        let bound = listen(address.parse().unwrap(), bind).await;
+        (bound.map_err(|error| error.raw_os_error()), tried.into_inner().unwrap())
+    }
+
+    #[tokio::test]
+    async fn without_ipv6_the_default_address_is_bound_in_ipv4_and_a_specific_one_is_not() {
+        let all_of_ipv4 = "0.0.0.0:8080".parse().unwrap();
+        let tried = vec!["[::]:8080".to_owned(), "0.0.0.0:8080".to_owned()];
+        assert_eq!(without_ipv6("[::]:8080").await, (Ok(all_of_ipv4), tried));
+        for specific in ["[::1]:8080", "[2001:db8::1]:8080"] {
+            let refused = (Err(Some(ADDRESS_FAMILY_NOT_SUPPORTED)), vec![specific.to_owned()]);
+            assert_eq!(without_ipv6(specific).await, refused);
+        }
     }
 
     #[test]

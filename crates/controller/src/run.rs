@@ -13,6 +13,7 @@ use crate::watch;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
 use multi_eni_ec2::{Buckets, Ec2};
+use multi_eni_otlp::SpanQueue;
 use multi_eni_plan::observed::Cluster;
 use multi_eni_plan::settings::Settings;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub struct Components {
     pub wall: Wall,
     /// Metrics and readiness of this process.
     pub gauges: Arc<Gauges>,
+    /// Takes the spans of ENIAttachments. None: no OpenTelemetry collector is configured.
+    pub spans: Option<SpanQueue>,
 }
 
 /// The EC2 client that crate `multi-eni-ec2` builds.
@@ -75,6 +78,9 @@ impl Components {
 pub async fn run(parts: Components, stop: impl Future<Output = ()>) {
     let stop = futures::FutureExt::shared(stop);
     parts.gauges.watch_fence(parts.fence.clone());
+    if let Some(spans) = &parts.spans {
+        parts.gauges.watch_spans(spans.counts().clone());
+    }
     let Some(cluster) = unless_stopped(cluster(&parts), stop.clone()).await else { return };
     tracing::info!(cluster = %cluster.uid, name = %cluster.name, "cluster identity read");
     let buckets = Buckets::new(parts.ec2_options.budget_share, parts.ec2_options.burst_share);
@@ -161,6 +167,7 @@ async fn term(parts: &Components, cluster: Cluster, buckets: &Buckets, over: imp
         settings: parts.settings.clone(),
         wall,
         gauges: parts.gauges.clone(),
+        spans: parts.spans.clone(),
     });
     let restarts = &parts.gauges.counted.api.watch_restarts;
     let changes = watch::changes(&parts.kube, parts.settings.pod_annotation.as_deref(), &parts.identity, restarts);

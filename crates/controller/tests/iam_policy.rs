@@ -129,24 +129,46 @@ fn the_command_says_what_it_cannot_limit() {
     let text = policy.to_string();
     assert!(text.contains("security-group/*") && !text.contains("subnet/*"), "{text}");
 
-    let many: Vec<String> = (0..200).map(|n| format!("subnet-{n:017x}")).collect();
-    let many = BY_ID.replace("subnet-0f59b4f14737be9ad", &many.join(", "));
-    let (_, stderr) = printed(&["-f", "-"], &many);
+    // Four NodeENIs of 50 subnets: one has at most 64.
+    let many = (0..4).map(|n| {
+        let subnets: Vec<String> = (0..50).map(|m| format!("subnet-{:017x}", n * 50 + m)).collect();
+        BY_ID.replace("subnet-0f59b4f14737be9ad", &subnets.join(", "))
+    });
+    let (_, stderr) = printed(&["-f", "-"], &many.collect::<Vec<_>>().join("---\n"));
     assert!(stderr.contains("IAM allows 6144 in a managed policy"), "{stderr}");
 }
 
 #[test]
+fn a_list_as_kubectl_prints_it_gives_the_policy_of_its_nodeenis() {
+    let item = BY_ID.trim().replace("metadata: {name: a}", "metadata: {name: a, uid: u, resourceVersion: '7'}");
+    let item = format!("- {}\n  status: {{ready: 3}}\n", item.replace('\n', "\n  "));
+    let list = format!("apiVersion: v1\nkind: List\nmetadata: {{resourceVersion: ''}}\nitems:\n{item}");
+    assert_eq!(printed(&["-f", "-"], &list), printed(&["-f", "-"], BY_ID));
+}
+
+#[test]
 fn bad_input_is_refused() {
+    let no_spec = "apiVersion: networking.k8s.aws/v1alpha1\nkind: NodeENI\nmetadata: {name: a}\n";
     for (args, stdin, code, words) in [
         (&["--cluster-uid", "${aws:username}"][..], "", 2, "is not the UID of a cluster"),
         (&["--vpc", "subnet-12345678"], "", 2, "is not a VPC ID"),
         (&["-f", "/does/not/exist"], "", 1, "cannot read /does/not/exist"),
         (&["-f", "-"], "kind: Pod\n", 1, "only NodeENIs are accepted, not Pod"),
-        (&["-f", "-"], "kind: NodeENI\nmetadata: {name: a}\n", 1, "NodeENI a has no spec"),
-        (&["-f", "-"], "kind: NodeENI\nmetadata: {name: a}\nspec: {subnetID: x}\n", 1, "is not a subnet ID"),
+        (&["-f", "-"], "kind: NodeENI\nmetadata: {name: a}\nspec: {}\n", 1, "would be refused: apiVersion is \"\""),
+        (&["-f", "-"], no_spec, 1, "NodeENI a would be refused: spec is missing"),
+        (&["-f", "-"], &BY_ID.replace("subnetIDs", "subnetIds"), 1, "would be refused: unknown field spec.subnetIds"),
+        (&["-f", "-"], &BY_ID.replace("subnet-0f", "sg-0f"), 1, "every entry of subnetIDs must be a subnet ID"),
+        (
+            &["-f", "-"],
+            &BY_ID.replace("sg-05", "s-05"),
+            1,
+            "every entry of securityGroupIDs must be a security group ID",
+        ),
     ] {
         let output = iam_policy(args, stdin);
-        let stderr = String::from_utf8_lossy(&output.stderr);
+        // The width of the terminal breaks the sentences.
+        let stderr = String::from_utf8_lossy(&output.stderr).replace('│', " ");
+        let stderr = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{args:?}: {stderr}");
         assert!(stderr.contains(words), "{args:?}: {stderr}");
     }

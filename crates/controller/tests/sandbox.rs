@@ -71,13 +71,30 @@ fn planned(output_so_far: &str) -> Output {
         )
     };
     std::fs::write(&path, (0..24).map(one).collect::<Vec<_>>().join("---\n")).unwrap();
-    let exported =
-        output_so_far.lines().filter_map(|line| line.trim().strip_prefix("export ")).flat_map(str::split_whitespace);
-    let mut plan = Command::new(env!("CARGO_BIN_EXE_multi-eni"));
-    plan.args(["plan", "-f", path.to_str().unwrap()]).envs(exported.filter_map(|pair| pair.split_once('=')));
-    let output = plan.output().unwrap();
+    let output = beside(output_so_far, &["plan", "-f", path.to_str().unwrap()]);
     std::fs::remove_file(&path).unwrap();
     output
+}
+
+/// The output of a command with the variables that the sandbox's output exports.
+#[allow(clippy::unwrap_used, reason = "a test says what it needs")]
+fn beside(output_so_far: &str, args: &[&str]) -> Output {
+    let exported =
+        output_so_far.lines().filter_map(|line| line.trim().strip_prefix("export ")).flat_map(str::split_whitespace);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_multi-eni"));
+    command.args(args).envs(exported.filter_map(|pair| pair.split_once('=')));
+    command.output().unwrap()
+}
+
+/// What the controller of the sandbox serves at the address that the sandbox prints.
+#[allow(clippy::unwrap_used, reason = "a test says what it needs")]
+fn metrics(output_so_far: &str) -> String {
+    let line = output_so_far.lines().find_map(|line| line.trim().strip_prefix("curl http://")).unwrap();
+    let mut stream = std::net::TcpStream::connect(line.strip_suffix("/metrics").unwrap()).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: sandbox\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    answer
 }
 
 #[test]
@@ -89,10 +106,17 @@ fn beside_a_kept_sandbox_a_plan_takes_nothing_away_and_ctrl_c_cleans_up() {
         assert_ne!(out.read_line(&mut output_so_far).unwrap(), 0, "ended before it was kept: {output_so_far}");
     }
     let plan = planned(&output_so_far);
+    let metrics = metrics(&output_so_far);
+    let drain = beside(&output_so_far, &["drain", "--dry-run"]);
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
     std::io::Read::read_to_string(&mut out, &mut output_so_far).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{output_so_far}");
     assert!(output_so_far.contains("every ENI of this cluster is detached and deleted"), "{output_so_far}");
+    assert!(metrics.contains("multi_eni_leading 1"), "{metrics}");
+    let says = text(&drain);
+    assert_eq!(drain.status.code(), Some(0), "{says}");
+    let leader = "The controller that removes them: sandbox (Lease kube-system/multi-eni-controller).";
+    assert!(says.contains(leader) && says.contains("Nothing was deleted"), "{says}");
     let plan = text(&plan);
     assert!(plan.contains("NodeENI new23 (a=b): matches 0 nodes"), "{plan}");
     // The UIDs of the planned NodeENIs differ from those of the sandbox.

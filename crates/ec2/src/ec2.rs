@@ -3,6 +3,7 @@
 
 use crate::batcher::Batcher;
 use crate::cache::state::{CacheState, Uids};
+use crate::call_report::CallReport;
 use crate::catalog::state::CatalogState;
 use crate::changed::Changed;
 use crate::describe_outages::DescribeOutages;
@@ -36,6 +37,8 @@ pub struct Ec2 {
     pub(crate) ticket: Ticket,
     /// The Node that the calls are for, for the log.
     pub(crate) node: Option<Arc<str>>,
+    /// Where the one call of this handle leaves its times.
+    pub(crate) report: Option<CallReport>,
 }
 
 impl fmt::Debug for Ec2 {
@@ -123,7 +126,7 @@ impl Ec2 {
             clock,
             fence,
         };
-        (Self { inner: Arc::new(inner), ticket: Ticket::default(), node: None }, changes)
+        (Self { inner: Arc::new(inner), ticket: Ticket::default(), node: None, report: None }, changes)
     }
 
     /// Resyncs, polls and sends lookups until `stop` completes. The calls that are under way then are abandoned; they only read.
@@ -165,13 +168,20 @@ impl Ec2 {
     /// `withdrawn`: once it is cancelled, a call that still waits for its turn is not sent.
     pub fn acting_for(&self, nodeeni_uid: &str, since: Timestamp, withdrawn: CancellationToken) -> Self {
         let ticket = Ticket { flow: Arc::from(nodeeni_uid), since, withdrawn };
-        Self { inner: self.inner.clone(), ticket, node: None }
+        Self { inner: self.inner.clone(), ticket, node: None, report: None }
     }
 
     /// The same handle, for calls whose line in the log names this Node.
     #[must_use]
     pub fn on_node(mut self, node: &str) -> Self {
         self.node = Some(Arc::from(node));
+        self
+    }
+
+    /// The same handle, for one mutation that leaves its times in `report`. None: nothing is noted.
+    #[must_use]
+    pub fn reporting_to(mut self, report: Option<CallReport>) -> Self {
+        self.report = report;
         self
     }
 

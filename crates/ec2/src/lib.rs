@@ -15,6 +15,7 @@ mod audit;
 mod batcher;
 mod cache;
 mod cached_reads;
+mod call_report;
 mod calls;
 mod catalog;
 mod changed;
@@ -36,6 +37,7 @@ mod unreadable;
 
 pub use audit::OwnedEnis;
 pub use aws_sdk_ec2::Client;
+pub use call_report::CallReport;
 pub use changed::Changed;
 pub use ec2::Ec2;
 pub use histogram::Histogram;

@@ -33,6 +33,9 @@ pub struct Options {
     pub network_valid: SignedDuration,
     /// ENIs in a page of a resync, 5 to 1,000 (EC2's bounds). Default 1,000.
     pub page_size: i32,
+    /// The runtime that asks for pages of ENIs and parses them. None, the default: the caller's. A page of 1,000 ENIs takes tens of
+    /// milliseconds to parse, and the thread that parses does nothing else in that time.
+    pub pages_on: Option<tokio::runtime::Handle>,
 }
 
 impl Default for Options {
@@ -48,6 +51,7 @@ impl Default for Options {
             retry_after: Duration::from_secs(1),
             network_valid: SignedDuration::from_secs(120),
             page_size: 1000,
+            pages_on: None,
         }
     }
 }

@@ -41,7 +41,7 @@ pub fn desired_places(
         listed.extend(subnets.iter().find(|place| place.id == *id));
     }
     for name in spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten()) {
-        let mut named: Vec<&SubnetPlace> = subnets.iter().filter(|place| place.name.as_ref() == Some(name)).collect();
+        let mut named: Vec<&SubnetPlace> = subnets.iter().filter(|place| place.shown_name() == Some(name)).collect();
         named.sort_by(|a, b| a.id.cmp(&b.id));
         let here = named.iter().filter(|place| zone(&place.zone) == node.zone).count();
         if here > 1 {
@@ -94,7 +94,15 @@ pub fn has_unknown_subnet(spec: Option<&NodeEniSpec>, subnets: &[SubnetPlace]) -
     let mut ids = spec.subnet_id.iter().chain(spec.subnet_ids.iter().flatten());
     let mut names = spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten());
     ids.any(|id| !subnets.iter().any(|place| place.id == *id))
-        || names.any(|name| !subnets.iter().any(|place| place.name.as_ref() == Some(name)))
+        || names.any(|name| !subnets.iter().any(|place| place.shown_name() == Some(name)))
+}
+
+/// How many private IPv4 addresses an ENI of this spec has in a subnet. In an IPv6-only subnet it has none.
+pub fn ipv4_addresses(spec: &NodeEniSpec, subnet: &str, subnets: &[SubnetPlace]) -> usize {
+    if subnets.iter().any(|place| place.id == subnet && place.ipv6_only) {
+        return 0;
+    }
+    usize::try_from(spec.private_ip_count.unwrap_or(1).max(1)).unwrap_or(1)
 }
 
 /// A slot of an instance: instance, network card, device index.

@@ -308,10 +308,14 @@ impl<'a> History<'a> {
             let counted = if setting.short_pages { state.model.enis.len() } else { state.model.ours().len() };
             let page = usize::try_from(setting.page_size).unwrap_or(1).max(1);
             let resync_pages = u64::try_from(counted.div_ceil(page).max(1)).unwrap_or(u64::MAX);
-            let waits =
-                (convergence::crowded(&state), convergence::full_subnets(&state), convergence::kinds_of_names(&state));
+            let waits = convergence::idle::Waits {
+                crowded: convergence::crowded(&state),
+                refused: convergence::refused(&state),
+                full: convergence::full_subnets(&state),
+                names: convergence::kinds_of_names(&state),
+            };
             (
-                convergence::idle::problem(&state.since_mark, lasts / 60_000, resync_pages, waits),
+                convergence::idle::problem(&state.since_mark, lasts / 60_000, resync_pages, &waits),
                 convergence::problems(&state),
             )
         };

@@ -27,6 +27,7 @@ pub mod golden_trace;
 mod highest_free_places;
 pub mod history;
 pub mod interceptor;
+mod network_cards;
 pub mod node_selection;
 pub mod panics;
 pub mod replica;

@@ -168,6 +168,7 @@ impl World {
             removals: &self.removals,
             refused_attach: &Default::default(),
             subnet_gate: &Default::default(),
+            instance_type_gate: &Default::default(),
             settings: &self.settings,
             now: now(),
         })

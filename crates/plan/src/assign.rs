@@ -4,6 +4,7 @@
 //! followed by a settled one.
 
 mod adoption;
+mod another_index;
 mod assignment;
 mod attach_refusals;
 mod desired;
@@ -13,19 +14,23 @@ mod highest_free;
 mod input;
 mod instance_lookup;
 mod limits;
+mod listed_subnets;
 mod new_attachment;
 mod node_gone;
 mod node_present;
+mod nodeeni_on_node;
 mod outdated;
 mod planner;
 mod recover;
 mod replacement_check;
 mod resolved;
+mod slot_policies;
 mod slots;
 mod subnet_terms;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unassigned;
+mod unassigned_sentences;
 mod unattachable_eni;
 mod vpc_cni;
 mod zone;
@@ -36,6 +41,7 @@ pub use duplicate_nodes::DUPLICATE_NODE;
 pub use input::Input;
 pub use new_attachment::NewAttachment;
 pub use recover::{has_nothing, may_be_adopted};
+pub use slot_policies::SlotPolicies;
 pub use unassigned::{INSTANCE_GONE, Unassigned, UnassignedReason, ZONE_CONTRADICTION};
 
 use crate::attachment::Attachment;

@@ -47,6 +47,18 @@ table! {
     SlotTaken: VALUE, "already has an interface attached",
         "Another ENI is at the device index of the instance.",
         "https://github.com/lstoll/k8s-vpcnet/issues/71, https://github.com/cilium/cilium/issues/42512";
+    IndexBeyondCard: VALUE, "device index",
+        "The network card has no such device index, unless another row has the message.",
+        "https://github.com/aws/aws-parallelcluster/issues/4278 (only the outcome: EC2's words are not known)";
+    NoSuchCard: VALUE, "network card",
+        "The instance type has no such network card, unless another row has the message.",
+        "https://github.com/aws/aws-parallelcluster/issues/4278 (only the outcome: EC2's words are not known)";
+    InterfaceCount: &["AttachmentLimitExceeded"], "interface count",
+        "The number follows that the instance would have.",
+        "https://github.com/cilium/cilium/issues/15877";
+    AddressCount: &["InvalidInterface.IpAddressLimitExceeded", "PrivateIpAddressLimitExceeded"], "address count",
+        "The number follows that the ENI would have.",
+        "https://github.com/cilium/cilium/issues/9730";
     InUse: VALUE, "currently in use",
         "The ENI is still attached or being detached.",
         "https://github.com/aws/amazon-vpc-cni-k8s/issues/1399";
@@ -104,7 +116,17 @@ impl Message {
     pub fn is_part_of(self, text: &str) -> bool {
         text.to_ascii_lowercase().contains(&self.row().words.to_ascii_lowercase())
     }
+
+    /// The number that follows the words; None if no number follows, or if the text does not have the words.
+    pub fn number_in(self, text: &str) -> Option<usize> {
+        let text = text.to_ascii_lowercase();
+        let (_, rest) = text.split_once(&self.row().words.to_ascii_lowercase())?;
+        rest.split_whitespace().next()?.parse().ok()
+    }
 }
+
+#[cfg(test)]
+mod literals_tests;
 
 #[cfg(test)]
 mod tests {
@@ -116,6 +138,15 @@ mod tests {
         assert!(Message::InUse.is("InvalidParameterValue", text));
         assert!(!Message::InUse.is("InvalidNetworkInterface.InUse", text));
         assert!(!Message::SlotTaken.is("InvalidParameterValue", text));
+    }
+
+    #[test]
+    fn the_number_after_the_words_is_read() {
+        let count = |text| Message::InterfaceCount.number_in(text);
+        assert_eq!(count("Interface count 4 exceeds the limit for t3.medium"), Some(4));
+        assert_eq!(count("Interface count is above the limit"), None);
+        assert_eq!(count("the limit of attachments is reached"), None);
+        assert_eq!(Message::AddressCount.number_in("Address count 31 on interface-1 exceeds the limit"), Some(31));
     }
 
     /// Two rows with one code must not be confused.

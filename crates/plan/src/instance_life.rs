@@ -55,15 +55,15 @@ pub struct InstanceObservation {
     pub as_of: Timestamp,
     /// Start of the first lookup in a row that gave the same result: alive, not shown, or terminated.
     pub since: Timestamp,
-    /// No whole resync has begun since the first of the lookups that miss the instance. Another account does not show the instance
-    /// either, and its resync shows nothing of this cluster, which puts the account in doubt.
-    pub unchecked: bool,
+    /// The lookups miss the instance, and no whole resync has begun since the first of them. So they prove nothing yet: another
+    /// account does not show the instance either, and its resync shows nothing of this cluster, which puts the account in doubt.
+    pub awaits_resync: bool,
 }
 
 impl InstanceObservation {
     /// The first lookup of an instance.
     pub fn first(state: InstanceState, as_of: Timestamp) -> Self {
-        Self { state, as_of, since: as_of, unchecked: false }
+        Self { state, as_of, since: as_of, awaits_resync: false }
     }
 
     /// Adds the next lookup, which showed `state`. An older lookup changes nothing.
@@ -72,20 +72,20 @@ impl InstanceObservation {
             return self;
         }
         let since = if kind(self.state) == kind(state) { self.since } else { as_of };
-        Self { state, as_of, since, unchecked: false }
+        Self { state, as_of, since, awaits_resync: false }
     }
 
     /// The same, with the start of the last whole resync.
     #[must_use]
     pub fn with_resync(self, last: Option<Timestamp>) -> Self {
         let is_checked = last.is_some_and(|resync| resync >= self.since);
-        Self { unchecked: self.state == InstanceState::Missing && !is_checked, ..self }
+        Self { awaits_resync: self.state == InstanceState::Missing && !is_checked, ..self }
     }
 
     /// What the lookups prove.
     pub fn life(&self) -> Life {
         match kind(self.state) {
-            Life::Doubtful if !self.unchecked && self.as_of.duration_since(self.since) >= APART => Life::Gone,
+            Life::Doubtful if !self.awaits_resync && self.as_of.duration_since(self.since) >= APART => Life::Gone,
             other => other,
         }
     }

@@ -22,11 +22,13 @@
 //! - [`explain`]: what the controller would do now, for a user.
 //! - [`ec2_errors`]: EC2's error codes, and what they mean for a call. [`ec2_message_table`]: the words of EC2's messages on
 //!   which something depends.
+//! - [`attach_trace`]: the OpenTelemetry trace of one ENIAttachment, as plain data.
 //! - [`iam_policy`]: the least IAM policy of the controller, for `multi-eni iam-policy`.
 
 pub mod account_and_region;
 mod api_time;
 pub mod assign;
+pub mod attach_trace;
 pub mod attachment;
 pub mod backoff;
 mod connection_tracking;

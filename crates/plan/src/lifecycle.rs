@@ -7,10 +7,17 @@
 
 mod action;
 mod adoption;
+mod advice;
+mod another_index;
+mod attach;
+mod attachment_state;
 pub(crate) mod call_history;
 mod conditions;
+mod create;
+mod create_gates;
 mod drift;
 mod drift_repair;
+mod failure_reports;
 mod force;
 mod in_place_change;
 mod in_use_without_attachment;
@@ -18,6 +25,7 @@ mod input;
 mod instance;
 mod provision;
 mod repair_history;
+mod report;
 mod retry;
 mod tags;
 mod teardown;
@@ -27,10 +35,10 @@ pub(crate) mod tests;
 pub use crate::failure::{Alternations, Failure};
 pub use action::{Action, Step};
 pub use call_history::CallHistory;
-pub use conditions::Report;
 pub use drift::changes;
 pub use in_place_change::Change;
 pub use input::Input;
+pub use report::Report;
 pub use tags::tags;
 
 use crate::observed::Observation;

@@ -263,6 +263,14 @@ impl ObservedEni {
         nodeeni.filter(|_| free && manager == Some(names::UPSTREAM_MANAGER))
     }
 
+    /// The ENI without its addresses and security groups, which only decisions about an ENI of this cluster read. Neighbours on an
+    /// instance, such as the ENIs of the VPC CNI with dozens of addresses each, are kept in this form.
+    #[must_use]
+    pub fn without_addresses(self) -> Self {
+        let (private_ips, ipv4_prefixes, ipv6) = (Vec::new(), Vec::new(), ObservedIpv6::default());
+        Self { private_ips, ipv4_prefixes, ipv6, groups: Vec::new(), ..self }
+    }
+
     /// Whether the ENI is in this subnet.
     pub fn is_in(&self, subnet: &str) -> bool {
         self.subnet.as_ref().is_some_and(|id| id.as_str() == subnet)

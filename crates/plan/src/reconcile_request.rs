@@ -1,5 +1,5 @@
 //! Requests of users for a new try, by the annotation `networking.k8s.aws/reconcile-at`: whether a value is a new request. A request
-//! ends back-offs of the object. It passes no rate limit and no gate: those hold for many objects.
+//! ends back-offs of the object, and the gates of the quota and of permissions let one call try for it. It passes no rate limit.
 
 /// Whether the annotation asks for a new try now. Each new value asks once. `is_known`: the process knew this object before, with
 /// the value `before`. A value that a process finds with an object that it did not know was handled by an earlier process, or the

@@ -81,12 +81,11 @@ pub struct RemovalHistory {
 }
 
 /// The input of the pace of one NodeENI's removals.
-#[derive(Debug)]
 pub struct Input<'a> {
     /// Nodes that would lose ENIs now, and why.
     pub losing: &'a BTreeMap<String, Cause>,
-    /// The number of nodes that have ENIs of the NodeENI.
-    pub nodes: usize,
+    /// Counts the nodes that have ENIs of the NodeENI. It is not called while nothing is to be removed.
+    pub nodes: &'a dyn Fn() -> usize,
     /// `rollout.maxRemovals`.
     pub max: Option<MaxRemovals>,
     /// The user permits all removals at once.
@@ -147,7 +146,7 @@ impl RemovalHistory {
         // The base of the percentage stays while removals go on. It neither shrinks with the nodes that are left nor starts
         // again.
         let is_idle = losing.is_empty() && self.granted.is_empty() && self.inherited.is_empty();
-        self.of = if is_idle { nodes } else { self.of.max(nodes) };
+        self.of = if is_idle { 0 } else { self.of.max(nodes()) };
         let limit = MaxRemovals::of(max, self.of);
         let free = if is_released { usize::MAX } else { limit.saturating_sub(self.count()) };
         let new: Vec<&String> = losing.keys().filter(|node| !self.granted.contains_key(*node)).take(free).collect();

@@ -8,15 +8,19 @@ use crate::problem::Problem;
 use crate::removals::RemovalPace;
 use crate::wait_estimate::WaitEstimate;
 use coverage::Coverage;
-use entries::entries;
+use entries::{device_indexes, entries};
 use jiff::{SignedDuration, Timestamp};
+use missing::missing_by_node;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{self, ConditionUpdate, types};
 use multi_eni_api::eniattachment::Phase;
+use progress::Progress;
 use std::collections::{BTreeMap, BTreeSet};
 
 mod coverage;
 mod entries;
+mod missing;
+mod progress;
 #[cfg(test)]
 mod tests;
 
@@ -36,8 +40,14 @@ pub struct Input<'a> {
     /// Former names of these Nodes that ENIAttachments still carry. These ENIAttachments follow to the Node that their
     /// instance has now.
     pub former: &'a BTreeSet<&'a str>,
-    /// Number of ENIs that the NodeENI asks for.
-    pub desired: usize,
+    /// Number of ENIs that the NodeENI asks for, by Node.
+    pub desired: &'a BTreeMap<&'a str, usize>,
+    /// Number of Nodes with ENIs that the spec no longer describes, and that are replaced in their turn.
+    pub outdated: usize,
+    /// Number of Nodes that are to lose ENIs at the pace of removals.
+    pub losing: usize,
+    /// Number of Nodes that have not been decided since the NodeENI changed.
+    pub undecided: usize,
     /// Pairs of NodeENI and Node that get no ENI now, with the reason.
     pub refused: &'a [&'a Unassigned],
     /// Adopted ENIs that keep a device index other than the spec's.
@@ -64,7 +74,10 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
         attachments,
         matched,
         former,
-        desired,
+        desired: desired_by_node,
+        outdated,
+        losing,
+        undecided,
         refused,
         pinned,
         waiting,
@@ -74,6 +87,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
         mtu,
         now,
     } = input;
+    let desired = desired_by_node.values().sum();
     let live = || attachments.iter().filter(|attachment| attachment.deleting.is_none());
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
     let coverage = Coverage::of(refused);
@@ -84,19 +98,21 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
         let is_covered = !coverage.nodes.contains(node);
         nodeeni.spec.is_err() || is_covered && matched.contains(node) || former.contains(node)
     };
-    let ready = live().filter(asked_for).filter(|h| conditions::is_true(&h.status.conditions, types::READY)).count();
+    let is_ready = |attachment: &&&Attachment| conditions::is_true(&attachment.status.conditions, types::READY);
+    let ready = live().filter(asked_for).filter(is_ready).count();
     let matched = matched.len();
     let blocked: Vec<&&Attachment> = attachments.iter().filter(|h| h.status.phase == Phase::Blocked).collect();
     let is_standing = |refusal: &&&Unassigned| !refusal.why.is_transient() && !refusal.why.is_not_covered();
     let standing: Vec<&&Unassigned> = refused.iter().filter(is_standing).collect();
     let leaving = attachments.iter().filter(|attachment| attachment.deleting.is_some()).count();
-    let failed = blocked.len() + standing.len();
+    let failed = blocked.len() + missing_by_node(attachments, desired_by_node, &standing);
 
     let (entries, omitted) = entries(previous, attachments, mtu, now);
     let mut status = NodeEniStatus {
         observed_generation: Some(nodeeni.generation),
         matched_nodes: count(matched),
         nodes_without_subnet: count(coverage.without_subnet.len()),
+        device_indexes: device_indexes(nodeeni, attachments),
         desired: count(desired),
         attached: count(attached),
         ready: count(ready),
@@ -110,8 +126,20 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
         live().filter(asked_for).filter(|attachment| is_unchanged(attachment)).copied().collect();
     let main_problem = main_problem(nodeeni, &blocked, &unchanged, &standing, problems);
     let covered = matched.saturating_sub(coverage.nodes.len());
+    // The node that a rollout works on: an ENI there is on its way out, or is not ready yet.
+    let is_on_its_way =
+        |attachment: &&&Attachment| attachment.deleting.is_some() || asked_for(attachment) && !is_ready(attachment);
+    let progress = Progress {
+        is_new: previous.observed_generation != Some(nodeeni.generation)
+            || conditions::is_true(&previous.conditions, types::PROGRESSING),
+        undecided,
+        outdated,
+        losing,
+        refused,
+        replaced: attachments.iter().find(is_on_its_way).map(|attachment| attachment.node.as_str()),
+    };
     let numbers = Numbers { matched, covered, desired, ready, leaving, expected, now };
-    for wanted in conditions_of(nodeeni, numbers, refused, main_problem) {
+    for wanted in conditions_of(nodeeni, numbers, &progress, main_problem) {
         conditions::set(&mut status.conditions, wanted, Some(nodeeni.generation), now);
     }
     // These conditions exist only if they have been true before.
@@ -299,7 +327,7 @@ struct Numbers {
 fn conditions_of(
     nodeeni: &NodeEni,
     numbers: Numbers,
-    refused: &[&Unassigned],
+    progress: &Progress<'_>,
     main_problem: Option<(String, String)>,
 ) -> [ConditionUpdate; 3] {
     let Numbers { matched, covered, desired, ready, leaving, expected, now } = numbers;
@@ -321,15 +349,11 @@ fn conditions_of(
     }
     let all = ready >= desired && main_problem.is_none() && !(covered > 0 && desired == 0);
     let missing = desired.saturating_sub(ready);
-    let progress = if missing > 0 || leaving > 0 {
-        let waits =
-            refused.iter().find(|refusal| refusal.why.is_transient()).map(|r| format!(" ({}: {})", r.node, r.why));
-        Some(format!(
-            "{missing} of {desired} ENIs are not ready yet, {leaving} are being removed{}{expected}",
-            waits.unwrap_or_default()
-        ))
+    let going_on = if missing > 0 || leaving > 0 {
+        let waits = progress.waits();
+        Some(format!("{missing} of {desired} ENIs are not ready yet, {leaving} are being removed{waits}{expected}"))
     } else {
-        None
+        progress.to_come(nodeeni, matched)
     };
     let ready_now = match (&main_problem, all, covered) {
         (_, true, 0) if matched == 0 && now < settles_at(nodeeni) => ConditionUpdate {
@@ -375,7 +399,7 @@ fn conditions_of(
             format!("{ready} of {desired} ENIs are ready on {covered} nodes{expected}"),
         ),
     };
-    let progressing = match progress {
+    let progressing = match going_on {
         Some(message) => ConditionUpdate::new(types::PROGRESSING, true, "Working", message),
         None => ConditionUpdate::new(types::PROGRESSING, false, "Settled", "no ENI is missing or being removed"),
     };

@@ -5,7 +5,7 @@ use super::cluster::{Cluster, POOL};
 use super::simulated_ec2::Account;
 use crate::floor;
 use crate::phase::{Piece, Scale};
-use crate::region::{REGION, instance};
+use crate::region::{Neighbours, REGION, instance};
 use crate::statistics;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -76,12 +76,13 @@ const PAUSE: Duration = Duration::from_millis(2_500);
 pub async fn run(
     candidate: &Candidate,
     scale: Scale,
+    neighbours: Neighbours,
     idle: Duration,
     stop: impl Future<Output = ()>,
     done: impl FnMut(RealMeasurement),
 ) -> Result<(), String> {
     let Scale { nodes, .. } = scale;
-    let account = Account::open(nodes + LABELLED).await?;
+    let account = Account::open(nodes + LABELLED, neighbours).await?;
     let cluster = Cluster::open(&candidate.crds).await?;
     let mut stop = std::pin::pin!(stop);
     let populated = async {

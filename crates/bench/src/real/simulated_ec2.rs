@@ -1,6 +1,6 @@
 //! The simulated EC2 over TCP, with a record of the ENIs of NodeENIs.
 
-use crate::region::{self, NODES_SUBNET};
+use crate::region::{self, Neighbours};
 use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::ec2::{AttachmentStatus, Ec2, Eni, Happening};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,13 +32,17 @@ pub struct Account {
 }
 
 impl Account {
-    /// Starts the simulated EC2 with this many instances.
+    /// Starts the simulated EC2 with this many instances and the ENIs of the VPC CNI on each.
     ///
     /// # Errors
     /// If the simulator refuses something, or no port is free; the message says what.
-    pub async fn open(instances: u32) -> Result<Self, String> {
+    pub async fn open(instances: u32, neighbours: Neighbours) -> Result<Self, String> {
         let ec2 = region::open(SimClock::starting_at(jiff::Timestamp::now()))?;
-        (1..=instances).try_for_each(|n| region::run_instance(&ec2, n))?;
+        neighbours.add_subnets(&ec2, instances)?;
+        (1..=instances).try_for_each(|n| {
+            region::run_instance(&ec2, n)?;
+            neighbours.attach(&ec2, n)
+        })?;
         let failed = |error: std::io::Error| format!("the simulated EC2 cannot listen: {error}");
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
         let endpoint = format!("http://{}", listener.local_addr().map_err(failed)?);
@@ -71,7 +75,7 @@ impl Account {
 
 fn observe(observations: &mut Observations, happening: &Happening<'_>) {
     let Happening::Changed { before, after, .. } = happening else { return };
-    let ours = |eni: &Option<&Eni>| eni.is_some_and(|eni| eni.subnet_id != NODES_SUBNET);
+    let ours = |eni: &Option<&Eni>| eni.is_some_and(|eni| region::is_of_nodeeni(&eni.subnet_id));
     let attached = |eni: &Option<&Eni>| {
         ours(eni)
             && eni.and_then(|eni| eni.attachment.as_ref()).is_some_and(|at| at.status == AttachmentStatus::Attached)

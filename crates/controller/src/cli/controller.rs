@@ -1,7 +1,7 @@
 //! The command `multi-eni controller`: reads the flags, builds the clients and runs the controller.
 
 use super::pod_flags::PodFlags;
-use super::runtime::{interrupted, runtime_on_this_thread};
+use super::runtime::{interrupted, runtime_on_one_more_thread, runtime_on_this_thread};
 use super::values::{seconds, share};
 use crate::http_server::{self, Gauges};
 use crate::leader_election::elector::Times;
@@ -10,12 +10,17 @@ use crate::run::{Components, Election, run as run_controller};
 use crate::{client, clock};
 use clap::Args;
 use jiff::SignedDuration;
-use miette::{IntoDiagnostic, WrapErr, miette};
+use miette::{IntoDiagnostic, miette};
+use multi_eni_otlp::{Exporting, SpanQueue, traces_url};
 use multi_eni_plan::settings::Settings;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// How long the last spans may take to reach the collector when the process must stop.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Finds the API server by KUBECONFIG or the in-cluster configuration, and AWS by the SDK's standard credential chain and
 /// environment variables, AWS_REGION and AWS_ENDPOINT_URL included.
@@ -66,6 +71,11 @@ pub(super) struct Flags {
     #[arg(long, env = "MULTI_ENI_BUDGET_SHARE", default_value_t = 0.8, value_parser = share)]
     budget_share: f64,
 
+    /// Address of an OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318. The controller sends it one
+    /// trace for each ENI, from the label of the Node to Ready [default: no traces]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+
     /// Format of the log
     #[arg(long, env = "MULTI_ENI_LOG_FORMAT", value_enum, default_value_t = Format::Auto)]
     log_format: Format,
@@ -77,25 +87,29 @@ pub(super) struct Flags {
 
 pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
     logs::init(flags.log_format, &flags.log);
-    runtime_on_this_thread()?.block_on(start(flags))?;
+    let pages = runtime_on_one_more_thread()?;
+    runtime_on_this_thread()?.block_on(start(flags, pages.handle().clone()))?;
+    // A page that is still under way is of no use any more.
+    pages.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }
 
-async fn start(flags: Flags) -> miette::Result<()> {
+/// Runs the controller on this thread, and lets it ask for pages of ENIs on `pages`.
+async fn start(flags: Flags, pages: Handle) -> miette::Result<()> {
     let gauges = Arc::new(Gauges::default());
     http_server::start(flags.metrics_addr, flags.health_addr, gauges.clone())
         .await
         .map_err(|error| miette!("{error}"))?;
-    let config = client::config()
-        .await
-        .into_diagnostic()
-        .wrap_err("no API server is configured: set KUBECONFIG, or run in a cluster with a ServiceAccount")?;
+    let config = client::config().await.map_err(|why| miette!("{why}"))?;
     let ec2_options = multi_eni_ec2::Options {
         budget_share: flags.budget_share,
         call_timeout: Duration::from_secs(8),
+        pages_on: Some(pages),
         ..multi_eni_ec2::Options::default()
     };
     let aws = multi_eni_ec2::client(ec2_options.call_timeout).await.into_diagnostic()?;
+    let identity = identity();
+    let (spans, exporting) = export(flags.otlp_endpoint.as_deref(), &identity)?.unzip();
     let (wall, steady) = clock::system();
     let fence = Components::fence(flags.leader_elect, steady);
     let election = flags.leader_elect.then(|| Election {
@@ -110,7 +124,7 @@ async fn start(flags: Flags) -> miette::Result<()> {
         ec2_options,
         cluster_name: flags.cluster_name.filter(|name| !name.is_empty()),
         election,
-        identity: identity(),
+        identity,
         settings: Settings {
             label_grace: flags.label_grace,
             node_gone_grace: flags.node_gone_grace,
@@ -122,10 +136,22 @@ async fn start(flags: Flags) -> miette::Result<()> {
         },
         wall,
         gauges,
+        spans,
     };
     run_controller(parts, interrupted()).await;
+    if let Some(exporting) = exporting {
+        exporting.stop(FLUSH_DEADLINE).await;
+    }
     tracing::info!("controller stopped");
     Ok(())
+}
+
+/// Starts to send traces, if the flag or a variable names a collector.
+fn export(collector: Option<&str>, identity: &str) -> miette::Result<Option<(SpanQueue, Exporting)>> {
+    let traces = std::env::var("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").ok();
+    let Some(url) = traces_url(collector, traces.as_deref()) else { return Ok(None) };
+    tracing::info!(url, "sending traces to an OpenTelemetry collector");
+    multi_eni_otlp::start(url, identity).map(Some).map_err(|error| miette!("{error}"))
 }
 
 /// POD_NAME, or the name of the host with a suffix that differs between processes.

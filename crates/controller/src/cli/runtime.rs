@@ -14,6 +14,12 @@ pub(super) fn runtime_on_this_thread() -> miette::Result<tokio::runtime::Runtime
     tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()
 }
 
+/// A runtime with one thread of its own, for the parsing of large answers of EC2: the thread that decides does not wait for it.
+pub(super) fn runtime_on_one_more_thread() -> miette::Result<tokio::runtime::Runtime> {
+    let builder = &mut tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).thread_name("ec2-pages").enable_all().build().into_diagnostic()
+}
+
 /// Completes on SIGINT or SIGTERM.
 pub(super) async fn interrupted() {
     let terminated = async {

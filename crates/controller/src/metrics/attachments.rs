@@ -39,17 +39,17 @@ const FORCED: Metric = Metric::alpha(
 );
 const ADOPTIONS: Metric =
     Metric::alpha("multi_eni_adoptions", Kind::Counter, &[], "ENIAttachments made for an existing ENI");
-const REPAIRS: Metric = Metric::alpha(
-    "multi_eni_repairs",
+const IN_PLACE_CHANGES: Metric = Metric::alpha(
+    "multi_eni_in_place_changes",
     Kind::Counter,
     &["attribute"],
-    "Changes of an ENI in place that EC2 accepted, by attribute. deleteOnTermination is set once after each Attach, too",
+    "Changes of an ENI in place that EC2 accepted, by attribute: after an edit of the NodeENI, and repairs of drift. deleteOnTermination is set once after each Attach, too",
 );
 
 /// All metrics of this file.
 #[cfg(test)]
 pub const ALL: &[Metric] =
-    &[PHASES, LABEL_TO_ATTACH, CREATE_TO_ATTACHED, DETACH_TO_DELETED, FORCED, ADOPTIONS, REPAIRS];
+    &[PHASES, LABEL_TO_ATTACH, CREATE_TO_ATTACHED, DETACH_TO_DELETED, FORCED, ADOPTIONS, IN_PLACE_CHANGES];
 
 /// Upper bounds of the step that is the controller's and EC2's rate limits', in seconds.
 const QUICK: &[f64] = &[0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
@@ -97,7 +97,7 @@ pub struct AttachmentCounts {
     /// Adoptions.
     pub adoptions: Counters,
     /// Changes in place, by attribute.
-    pub repairs: Counters,
+    pub in_place_changes: Counters,
 }
 
 impl Default for AttachmentCounts {
@@ -106,11 +106,11 @@ impl Default for AttachmentCounts {
             spans: Mutex::new(Span::ALL.into_iter().map(|span| (span, span.empty())).collect()),
             forced_detaches: Counters::beginning_with(&["attachment", "orphan"]),
             adoptions: Counters::unlabelled(),
-            repairs: Counters::beginning_with(&[
+            in_place_changes: Counters::beginning_with(&[
                 "connectionTracking",
                 "deleteOnTermination",
                 "description",
-                "security groups",
+                "securityGroups",
                 "sourceDestCheck",
                 "tags",
             ]),
@@ -132,7 +132,7 @@ impl AttachmentCounts {
         }
         out.add(&FORCED, self.forced_detaches.rows());
         out.add(&ADOPTIONS, self.adoptions.rows());
-        out.add(&REPAIRS, self.repairs.rows());
+        out.add(&IN_PLACE_CHANGES, self.in_place_changes.rows());
     }
 }
 

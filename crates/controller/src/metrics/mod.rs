@@ -22,6 +22,7 @@ mod process;
 #[cfg(test)]
 mod reference_docs;
 mod snapshot;
+mod spans;
 mod work_queue;
 
 pub use attachments::Span;
@@ -33,3 +34,4 @@ pub use orphans::OrphanVerdicts;
 pub use page::Page;
 pub use process::ProcessNumbers;
 pub use snapshot::{NodeEniNumbers, Snapshot, SnapshotRequest};
+pub use spans::SpanNumbers;

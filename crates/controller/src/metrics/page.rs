@@ -6,6 +6,7 @@ use super::ec2::Ec2Numbers;
 use super::exposition::{Exposition, Value};
 use super::process::ProcessNumbers;
 use super::snapshot::Snapshot;
+use super::spans::SpanNumbers;
 use super::{attachments, build_info, cache, gates, nodeenis, orphans, work_queue};
 use std::fmt;
 
@@ -31,6 +32,7 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
         super::ec2::ALL,
         cache::ALL,
         super::api_server::ALL,
+        super::spans::ALL,
         super::process::ALL,
     ]
     .into_iter()
@@ -55,6 +57,8 @@ pub struct Page<'a> {
     pub ec2: Option<Ec2Numbers>,
     /// The state of the reconciler, while this replica leads and the reconciler answers.
     pub snapshot: Option<Snapshot>,
+    /// What became of spans, while an OpenTelemetry collector is configured.
+    pub spans: Option<SpanNumbers>,
     /// What Linux shows of this process.
     pub process: Option<ProcessNumbers>,
 }
@@ -84,6 +88,9 @@ impl Page<'_> {
         if let Some(ec2) = &self.ec2 {
             ec2.write(&mut out);
             cache::write(&ec2.resyncs, ec2.age, &mut out);
+        }
+        if let Some(spans) = self.spans {
+            spans.write(&mut out);
         }
         if let Some(process) = &self.process {
             process.write(&mut out);

@@ -3,7 +3,9 @@
 
 use super::description::{Kind, Metric, Stability};
 use super::page::all;
-use super::{Counted, Ec2Numbers, NodeEniNumbers, OrphanVerdicts, Page, ProcessNumbers, Role, Snapshot, Span};
+use super::{
+    Counted, Ec2Numbers, NodeEniNumbers, OrphanVerdicts, Page, ProcessNumbers, Role, Snapshot, Span, SpanNumbers,
+};
 use multi_eni_ec2::{RateStatus, RequestStats, Resync, ResyncStats};
 use multi_eni_plan::write_history::Write;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +14,6 @@ use std::time::Duration;
 
 const BEGIN: &str =
     "<!-- made from the code: MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-controller reference_docs -->\n";
-const END: &str = "<!-- end of the table -->\n";
 
 /// The name of the time series, and of the metric in PromQL.
 fn series(metric: &Metric) -> String {
@@ -46,16 +47,7 @@ fn table() -> String {
 
 #[test]
 fn the_reference_has_every_metric_as_it_is_registered() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/metrics.md");
-    let page = std::fs::read_to_string(path).unwrap();
-    let (head, rest) = page.split_once(BEGIN).expect("the page has the beginning of the table");
-    let (old, tail) = rest.split_once(END).expect("the page has the end of the table");
-    let new = table();
-    if std::env::var_os("MULTI_ENI_UPDATE_DOCS").is_some() {
-        std::fs::write(path, format!("{head}{BEGIN}{new}{END}{tail}")).unwrap();
-        return;
-    }
-    assert!(old == new, "docs/reference/metrics.md differs from the code: see the comment above its table");
+    multi_eni_generated_docs::compare_or_write("docs/reference/metrics.md", BEGIN, &table()).unwrap();
 }
 
 #[test]
@@ -94,7 +86,7 @@ fn moved(counted: &Counted) {
     }
     attachments.forced_detaches.count(["orphan"]);
     attachments.adoptions.count([]);
-    attachments.repairs.count(["tags"]);
+    attachments.in_place_changes.count(["tags"]);
     counted.api.sent(Write::CreateAttachment);
     counted.api.conflicted(Write::CreateAttachment);
     counted.api.refused(Write::ReportNodeEni, Some(422));
@@ -133,6 +125,7 @@ fn page(counted: &Counted) -> Page<'_> {
             backoffs: vec![("ec2_call", 1)],
             orphans: OrphanVerdicts { suspected: 11, detach: 0, delete: 0, foreign: 1, held: 11 },
         }),
+        spans: Some(SpanNumbers { exported: 7, dropped: 1 }),
         process: Some(ProcessNumbers { cpu: 1.0, memory: 4096, open_fds: 9, start: 1.7e9 }),
     }
 }

@@ -2,6 +2,7 @@
 //! both. It is given the store's entry and the cache of EC2. It never chooses an action itself.
 
 use super::{Outcome, Reconciler, write_backoff};
+use crate::api_writes::WriteAnswer;
 use crate::events::{NewEvent, Regarding};
 use crate::metrics::Span;
 use crate::store::AttachmentEntry;
@@ -30,6 +31,7 @@ impl Reconciler {
         if entry.attachment.is_torn() && self.put_back(key, &entry) {
             return;
         }
+        self.follow_trace(&entry.attachment);
         let step = self.step(&entry);
         if let Some(at) = step.recheck {
             self.queue.add_at(key.clone(), at);
@@ -47,8 +49,18 @@ impl Reconciler {
                 self.publish_attached(&entry, &step);
                 self.publish_on_attachment(&entry.attachment, &step.status);
             }
+            let stored_ready = (is_true(&step.status.conditions, types::READY) && !self.is_ready(&entry))
+                .then(|| self.attach_traces.becomes_ready(&entry.attachment.uid, self.now()))
+                .flatten();
             let (writer, entry, status) = (self.deps.writer.clone(), entry.clone(), step.status.clone());
-            work.push(write_backoff::sent(asked, async move { writer.attachment_status(entry, status).await }));
+            let wall = self.deps.wall.clone();
+            work.push(write_backoff::sent(asked, async move {
+                let answer = writer.attachment_status(entry, status).await;
+                if let (Some(stored_ready), Ok(WriteAnswer { is_applied: true, .. })) = (stored_ready, &answer) {
+                    let _ = stored_ready.set(wall());
+                }
+                answer
+            }));
         }
         self.act(key, &entry, step.action, &mut work);
         match work.pop() {
@@ -60,6 +72,15 @@ impl Reconciler {
                 self.start_calls(key, join_all(work));
             }
         }
+    }
+
+    /// Follows an ENIAttachment on its way to Ready, for its trace.
+    fn follow_trace(&mut self, attachment: &Attachment) {
+        let now = self.now();
+        if attachment.deleting.is_some() {
+            return self.attach_traces.deleted(&attachment.uid, now);
+        }
+        self.attach_traces.follow(attachment, self.stopwatches.decided_at(&attachment.name), now);
     }
 
     /// Restores the finalizer, label and owner reference that somebody removed, in a write of its own, which needs the known
@@ -197,7 +218,8 @@ impl Reconciler {
                 .insert(entry.attachment.name.clone(), (entry.attachment.uid.clone(), cancelled.clone()));
         }
         let ec2 = self.deps.ec2.acting_for(&entry.attachment.nodeeni_uid, entry.attachment.created, cancelled);
-        let ec2 = ec2.on_node(&entry.attachment.node);
+        let report = changes_ec2(&action).then(|| self.attach_traces.report_of_call(&entry.attachment.uid)).flatten();
+        let ec2 = ec2.on_node(&entry.attachment.node).reporting_to(report);
         let (call, future): (Call, BoxFuture<'static, Result<(), CallError>>) = match action {
             Action::Wait | Action::Settled | Action::NextAttempt => return,
             Action::LookupByTag => return self.start_lookup(key, || ec2.lookup_by_tag(&entry.attachment.uid)),
@@ -261,7 +283,7 @@ impl Reconciler {
                 self.call_history_mut(&entry.attachment).sends_change(&change, spec, now);
                 let (gauges, attribute) = (self.deps.gauges.clone(), change.attribute());
                 let (call, changed) = change_in_place(ec2, eni, change);
-                let counted = move |(): &()| gauges.counted.attachments.repairs.count([attribute]);
+                let counted = move |(): &()| gauges.counted.attachments.in_place_changes.count([attribute]);
                 (call, changed.inspect_ok(counted).boxed())
             }
         };
@@ -405,6 +427,19 @@ fn repair_of(entry: &AttachmentEntry) -> PendingWrite {
 
 fn release_of(entry: &AttachmentEntry) -> PendingWrite {
     write_backoff::to_attachment(Write::ReleaseAttachment, &entry.attachment, ())
+}
+
+/// Whether the action is an EC2 call that changes something.
+fn changes_ec2(action: &Action) -> bool {
+    match action {
+        Action::Create { .. }
+        | Action::Attach { .. }
+        | Action::Modify { .. }
+        | Action::Detach { .. }
+        | Action::Delete { .. } => true,
+        Action::LookupByTag | Action::LookupById(_) | Action::LookupSubnet(_) | Action::LookupInstance(_) => false,
+        Action::NextAttempt | Action::Release | Action::Wait | Action::Settled => false,
+    }
 }
 
 /// The EC2 call for a change in place.

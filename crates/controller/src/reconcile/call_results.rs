@@ -10,6 +10,7 @@ use crate::metrics::{Counted, Span};
 use crate::store::StoreChange;
 use crate::work_queue::Key;
 use jiff::Timestamp;
+use multi_eni_api::ids::EniId;
 use multi_eni_plan::assign::InstanceAtRefusal;
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::ec2_errors::{Call, CallError};
@@ -41,6 +42,9 @@ impl Reconciler {
                         if matches!(&wrote.object, ObjectState::Created(made) if made.attachment.adopted.is_some()) {
                             self.deps.gauges.counted.attachments.adoptions.count([]);
                         }
+                        if let ObjectState::Created(made) = &wrote.object {
+                            self.follow_created(&made.attachment);
+                        }
                         self.wrote(wrote.object);
                     }
                 }
@@ -53,6 +57,10 @@ impl Reconciler {
         }
         if let Key::Attachment(name) = &finished.key {
             self.cancellable_calls.remove(name);
+            if let Some(entry) = self.store.attachment(name) {
+                let eni = self.eni_of(&entry.attachment);
+                self.attach_traces.ended(&entry.attachment, eni.as_ref().map(EniId::as_str));
+            }
         }
         self.queue.done(&finished.key);
     }
@@ -103,6 +111,12 @@ impl Reconciler {
         if self.permissions.answered(uid, call, result, failure, now) {
             self.enqueue_refused();
         }
+    }
+
+    /// Begins the trace of an ENIAttachment that this process has created.
+    fn follow_created(&mut self, attachment: &Attachment) {
+        let decided = self.stopwatches.decided_at(&attachment.name);
+        self.attach_traces.created(attachment, decided, self.now());
     }
 
     fn wrote(&mut self, written: ObjectState) {

@@ -144,7 +144,7 @@ impl Reconciler {
             attachments,
             nodes: self.store.nodes().cloned().collect(),
             nodeenis: self.store.nodeenis().map(|entry| entry.nodeeni.clone()).collect(),
-            assignments: self.assignments.clone(),
+            assignments: self.assignments.by_node().clone(),
             catalog,
             removals,
             owned: self.deps.ec2.owned_where(|_| true).1,

@@ -6,6 +6,7 @@
 //! `nodeeni.rs`, `orphans.rs`.
 
 mod account_and_region;
+mod attach_traces;
 mod attachment;
 mod attachment_events;
 mod call_result_types;
@@ -13,6 +14,7 @@ mod call_results;
 mod describe_outage;
 mod dry_run;
 mod instance_types;
+mod last_assignments;
 mod log_throttle;
 mod name_resolution;
 mod node;
@@ -23,6 +25,7 @@ mod reconciler;
 mod removals;
 mod snapshot;
 mod stopwatches;
+mod undecided_nodes;
 mod wake;
 mod write_backoff;
 
@@ -198,6 +201,10 @@ impl Reconciler {
         let nodes: BTreeSet<String> = matching.chain(before).chain(holding).collect();
         let attachments: Vec<String> =
             self.store.attachments_of(uid).map(|entry| entry.attachment.name.clone()).collect();
+        // At the start of a term every Node is decided before the first status.
+        if self.started && nodeeni.is_some() {
+            self.undecided.changed(uid, &nodes);
+        }
         nodes.into_iter().for_each(|node| self.queue.add(Key::Node(node)));
         attachments.into_iter().for_each(|name| self.queue.add(Key::Attachment(name)));
     }
@@ -269,11 +276,13 @@ impl Reconciler {
             |name| creating.contains(name) || store.attachment(name).is_some(),
             |uid| store.attachment_by_uid(uid).is_some(),
         );
+        self.attach_traces.retain(now, |uid| store.attachment_by_uid(uid).is_some());
         self.deps.ec2.keep_instances(&store.instances());
         self.refusal_observations.retain(|name, _| store.attachment(name).is_some());
         self.refused_attach.retain(|_, refused| store.node(&refused.node).is_some());
         self.call_histories.retain(|uid, _| store.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
+        self.undecided.retain(|uid| store.nodeeni_by_uid(uid).is_some());
         self.removals.retain(|uid| store.nodeeni_by_uid(uid).is_some());
         self.removal_histories.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
         self.status_written.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());

@@ -33,6 +33,11 @@ impl Reconciler {
         self.remember_refused_attaches(name, &assignment);
         self.write_assignment(key, name, &assignment);
         self.keep_assignment(name, assignment);
+        for uid in self.undecided.decided(name) {
+            if let Some(entry) = self.store.nodeeni_by_uid(&uid) {
+                self.queue.add(Key::NodeEni(entry.nodeeni.name.clone()));
+            }
+        }
     }
 
     pub(super) fn assign(&self, name: &str) -> Assignment {
@@ -73,6 +78,7 @@ impl Reconciler {
             removals: &self.removals,
             refused_attach: &self.refused_attach,
             subnet_gate: &self.subnets,
+            instance_type_gate: &self.instance_types,
             settings: &self.deps.settings,
             now: self.now(),
         })

@@ -16,7 +16,6 @@ use multi_eni_plan::removals::RemovalPace;
 use multi_eni_plan::rollout::{self, RolloutTurns};
 use multi_eni_plan::status;
 use multi_eni_plan::write_history::{PendingWrite, Write};
-use std::collections::BTreeSet;
 
 impl Reconciler {
     pub(super) fn nodeeni(&mut self, key: &Key, name: &str) {
@@ -96,12 +95,7 @@ impl Reconciler {
     pub(super) fn update_permits(&mut self, entry: &NodeEniEntry) {
         let uid = &entry.nodeeni.uid;
         let Ok(spec) = &entry.nodeeni.spec else { return };
-        let outdated: BTreeSet<String> = self
-            .assignments
-            .iter()
-            .filter(|(_, last)| last.outdated.contains_key(uid))
-            .map(|(node, _)| node.clone())
-            .collect();
+        let outdated = self.assignments.outdated(uid);
         let old = self.permits.remove(uid).unwrap_or_default();
         let permits = if outdated.is_empty() && old.is_empty() {
             RolloutTurns::new()
@@ -145,7 +139,10 @@ impl Reconciler {
             attachments: &attachments,
             matched: &matched,
             former: &former,
-            desired: shares.iter().map(|(_, share)| share.desired).sum(),
+            desired: &shares.iter().map(|(node, share)| (*node, share.desired)).filter(|of| of.1 > 0).collect(),
+            outdated: shares.iter().filter(|(_, share)| share.outdated).count(),
+            losing: shares.iter().filter(|(_, share)| share.losing.is_some()).count(),
+            undecided: self.undecided.of(uid),
             refused: &refused,
             pinned: &pinned,
             waiting: &waiting,

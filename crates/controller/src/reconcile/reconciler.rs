@@ -1,9 +1,12 @@
 //! The state of one term of leadership: the dependencies, the store, the queue, the calls under way, and what is remembered
 //! between decisions. The files beside this one have the methods.
 
+use super::attach_traces::AttachTraces;
 use super::call_result_types::Finished;
+use super::last_assignments::LastAssignments;
 use super::log_throttle::Warnings;
 use super::stopwatches::Stopwatches;
+use super::undecided_nodes::UndecidedNodes;
 use crate::api_writes::Writer;
 use crate::clock::Wall;
 use crate::events::EventRecorder;
@@ -16,7 +19,8 @@ use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Ec2, UnreadableEni};
-use multi_eni_plan::assign::{Assignment, AttachRefusals, InstanceAtRefusal};
+use multi_eni_otlp::SpanQueue;
+use multi_eni_plan::assign::{AttachRefusals, InstanceAtRefusal};
 use multi_eni_plan::gates::instance_type::InstanceTypeGate;
 use multi_eni_plan::gates::permission::PermissionGate;
 use multi_eni_plan::gates::quota::QuotaGate;
@@ -49,6 +53,8 @@ pub struct Dependencies {
     pub wall: Wall,
     /// Metrics of this process.
     pub gauges: Arc<Gauges>,
+    /// Takes the spans of ENIAttachments. None: no OpenTelemetry collector is configured.
+    pub spans: Option<SpanQueue>,
 }
 
 /// One term of leadership.
@@ -63,7 +69,9 @@ pub struct Reconciler {
     /// Call history by UID of the ENIAttachment.
     pub(super) call_histories: BTreeMap<String, CallHistory>,
     /// The last assignment of each Node.
-    pub(super) assignments: BTreeMap<String, Assignment>,
+    pub(super) assignments: LastAssignments,
+    /// The Nodes that have not been decided since a NodeENI changed.
+    pub(super) undecided: UndecidedNodes,
     pub(super) permits: Permits,
     /// On which nodes ENIs may be removed now because of labels or an edit.
     pub(super) removals: RemovalPermits,
@@ -97,6 +105,8 @@ pub struct Reconciler {
     pub(super) orphan_verdicts: OrphanVerdicts,
     /// How long steps of ENIAttachments take, for the metrics.
     pub(super) stopwatches: Stopwatches,
+    /// The traces of ENIAttachments that are not Ready yet.
+    pub(super) attach_traces: AttachTraces,
     pub(super) warnings: Warnings,
     pub(super) started: bool,
     /// When all names were last looked up.
@@ -119,6 +129,7 @@ impl Reconciler {
     /// The state at the beginning of a term.
     pub fn new(deps: Dependencies) -> Self {
         let acting_since = (deps.wall)();
+        let attach_traces = AttachTraces::new(deps.spans.clone());
         Self {
             deps,
             acting_since,
@@ -127,7 +138,8 @@ impl Reconciler {
             calls: FuturesUnordered::new(),
             event_writes: FuturesUnordered::new(),
             call_histories: BTreeMap::new(),
-            assignments: BTreeMap::new(),
+            assignments: LastAssignments::default(),
+            undecided: UndecidedNodes::default(),
             permits: Permits::new(),
             removals: RemovalPermits::default(),
             removal_histories: BTreeMap::new(),
@@ -148,6 +160,7 @@ impl Reconciler {
             orphans_called: None,
             orphan_verdicts: OrphanVerdicts::default(),
             stopwatches: Stopwatches::default(),
+            attach_traces,
             warnings: Warnings::default(),
             started: false,
             names_looked_up_at: None,

@@ -14,7 +14,8 @@ impl Reconciler {
     /// is reconciled when the next node may lose its ENIs.
     pub(super) fn pace_removals(&mut self, entry: &NodeEniEntry) -> RemovalPace {
         let uid = &entry.nodeeni.uid;
-        let losing = self.losing(|assignment| assignment.of_nodeeni(uid).losing);
+        let there = self.assignments.losing(uid).filter(|(node, _)| self.store.node(node).is_some());
+        let losing = there.map(|(node, cause)| (node.clone(), cause)).collect();
         let pace = self.compute_pace(entry, &losing);
         for node in self.removals.set(uid, pace.permitted.clone()) {
             self.queue.add(Key::Node(node));
@@ -29,17 +30,13 @@ impl Reconciler {
     pub(super) fn projected_pace(&mut self, entry: &NodeEniEntry) -> RemovalPace {
         let uid = &entry.nodeeni.uid;
         let names: BTreeSet<&String> = self.store.attachments_of(uid).map(|entry| &entry.attachment.name).collect();
-        let losing = self.losing(|assignment| {
+        let cause = |assignment: &Assignment| {
             let is_marked = assignment.deselect.iter().any(|name| names.contains(name));
-            assignment.of_nodeeni(uid).losing.or(is_marked.then_some(Cause::Deselected))
-        });
-        self.compute_pace(entry, &losing)
-    }
-
-    /// The existing Nodes that would lose ENIs, with the cause.
-    fn losing(&self, cause: impl Fn(&Assignment) -> Option<Cause>) -> BTreeMap<String, Cause> {
+            assignment.losing_cause(uid).or(is_marked.then_some(Cause::Deselected))
+        };
         let there = self.assignments.iter().filter(|(node, _)| self.store.node(node).is_some());
-        there.filter_map(|(node, last)| Some((node.clone(), cause(last)?))).collect()
+        let losing = there.filter_map(|(node, last)| Some((node.clone(), cause(last)?))).collect();
+        self.compute_pace(entry, &losing)
     }
 
     fn compute_pace(&mut self, entry: &NodeEniEntry, losing: &BTreeMap<String, Cause>) -> RemovalPace {
@@ -49,11 +46,14 @@ impl Reconciler {
             self.removal_histories.remove(uid);
             return RemovalPace::default();
         }
-        let in_use = self.store.attachments_of(uid).filter(|entry| entry.attachment.may_be_in_use());
-        let nodes: BTreeSet<&String> = in_use.map(|entry| &entry.attachment.node).collect();
+        let store = &self.store;
+        let nodes = || {
+            let in_use = store.attachments_of(uid).filter(|entry| entry.attachment.may_be_in_use());
+            in_use.map(|entry| &entry.attachment.node).collect::<BTreeSet<_>>().len()
+        };
         let input = Input {
             losing,
-            nodes: nodes.len(),
+            nodes: &nodes,
             max: entry.nodeeni.spec.as_ref().ok().and_then(|spec| spec.max_removals),
             is_released: entry.nodeeni.allows_removals,
             record: entry.status.removals.as_ref(),

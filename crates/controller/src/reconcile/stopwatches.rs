@@ -22,6 +22,11 @@ impl Stopwatches {
         }
     }
 
+    /// When it was decided that a node gets the ENIAttachment of this name, until EC2 accepts its Attach.
+    pub(super) fn decided_at(&self, name: &str) -> Option<Timestamp> {
+        self.decided.get(name).copied()
+    }
+
     /// EC2 accepted the Attach. Returns the seconds since the decision, for the first Attach.
     pub(super) fn attach_accepted(&mut self, name: &str, now: Timestamp) -> Option<f64> {
         self.decided.remove(name).map(|then| since(then, now))
@@ -75,6 +80,7 @@ mod tests {
         let mut watches = Stopwatches::default();
         watches.decided("a", at(1));
         watches.decided("a", at(3));
+        assert_eq!((watches.decided_at("a"), watches.decided_at("b")), (Some(at(1)), None));
         assert_eq!((watches.attach_accepted("a", at(5)), watches.attach_accepted("a", at(6))), (Some(4.0), None));
         watches.decided("a", at(11));
         watches.gone("a");

@@ -1,5 +1,6 @@
 //! Takes the requests of users for a new try (annotation `networking.k8s.aws/reconcile-at`): the back-offs of the object's calls and
-//! writes end, and its keys are reconciled. Rate limits, gates and the fence hold as for every other call.
+//! writes end, and its keys are reconciled. The gates of the quota and of permissions let one call try for it. Rate limits and the fence
+//! hold as for every other call.
 
 use super::Reconciler;
 use crate::store::{AttachmentEntry, ReconcileRequest};

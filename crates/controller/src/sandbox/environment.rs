@@ -7,8 +7,9 @@ use super::terminal::Terminal;
 use super::user_client::Kubectl;
 use crate::client;
 use crate::clock;
-use crate::http_server::Gauges;
-use crate::run::{Components, run};
+use crate::http_server::{self, Gauges};
+use crate::leader_election::elector::Times;
+use crate::run::{Components, Election, run};
 use jiff::SignedDuration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use multi_eni_plan::settings::Settings;
@@ -16,6 +17,7 @@ use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::ec2::{Ec2, Fault, FaultRule, Settings as Ec2Settings, Snapshot};
 use multi_eni_sim::kube::ApiServer;
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +54,8 @@ pub struct Environment {
     pub kubeconfig: PathBuf,
     /// Endpoint of the simulated EC2 for AWS SDKs.
     pub ec2_url: String,
+    /// Where the controller serves `/metrics`, `/healthz` and `/readyz`.
+    pub controller_address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     controller: Option<JoinHandle<()>>,
     servers: Vec<JoinHandle<()>>,
@@ -92,7 +96,10 @@ impl Environment {
             ec2.inject(FaultRule::on("DeleteNetworkInterface", Fault::LeakOnDelete).once());
         }
         let (stop, stopped) = oneshot::channel();
-        let controller = start_controller(&config, &ec2_url, stopped)?;
+        let gauges = Arc::new(Gauges::default());
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let controller_address = http_server::start(any_port, any_port, gauges.clone()).await?;
+        let controller = start_controller(&config, &ec2_url, gauges, stopped)?;
         let cluster = kube_system(&config).await?;
         Ok(Self {
             ec2,
@@ -103,6 +110,7 @@ impl Environment {
             cluster,
             kubeconfig,
             ec2_url,
+            controller_address,
             stop: Some(stop),
             controller: Some(controller),
             servers: vec![kube_task, ec2_task, call_printer],
@@ -195,10 +203,11 @@ async fn kube_system(config: &kube::Config) -> Result<String, String> {
 fn start_controller(
     config: &kube::Config,
     ec2_url: &str,
+    gauges: Arc<Gauges>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<JoinHandle<()>, String> {
     let (wall, steady) = clock::system();
-    let fence = Components::fence(false, steady);
+    let fence = Components::fence(true, steady);
     let parts = Components {
         kube: client::plain(config).map_err(|error| error.to_string())?,
         fenced: client::fenced(config, fence.clone()).map_err(|error| error.to_string())?,
@@ -206,11 +215,13 @@ fn start_controller(
         aws: multi_eni_ec2::client_at(ec2_url, wall.clone(), REGION, Duration::from_secs(8)),
         ec2_options: multi_eni_ec2::Options::default(),
         cluster_name: Some("sandbox".to_owned()),
-        election: None,
+        // `multi-eni drain` looks for a controller that renews the Lease.
+        election: Some(Election { namespace: "kube-system".to_owned(), times: Times::default() }),
         identity: "sandbox".to_owned(),
         settings: Settings { label_grace: SignedDuration::from_secs(LABEL_GRACE), ..Settings::default() },
         wall,
-        gauges: Arc::new(Gauges::default()),
+        gauges,
+        spans: None,
     };
     Ok(tokio::spawn(async move {
         run(parts, async move {

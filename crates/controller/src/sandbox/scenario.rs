@@ -124,7 +124,7 @@ async fn keep(environment: &Environment) {
     ));
     // `multi-eni` need not be on the PATH, so print the path of this program.
     let program = std::env::current_exe().map_or_else(|_| "multi-eni".to_owned(), |path| path.display().to_string());
-    environment.terminal.line(&format!("  kubectl get nodes,neni,enia\n  {program} explain node/node1\n  kubectl label node node1 ng-\n  kubectl describe neni\n\nCtrl-C removes the NodeENIs and their ENIs, and ends the sandbox."));
+    environment.terminal.line(&format!("  kubectl get nodes,neni,enia\n  {program} explain node/node1\n  kubectl label node node1 ng-\n  kubectl describe neni\n  curl http://{}/metrics\n  {program} drain --dry-run\n\nCtrl-C removes the NodeENIs and their ENIs, and ends the sandbox.", environment.controller_address));
     std::future::pending().await
 }
 

@@ -56,6 +56,28 @@ fn rbac_limits_the_charts_account_to_its_rights() -> Result<(), Failure> {
     Ok(())
 }
 
+/// The addresses and the hook before an uninstall are values of the chart.
+#[test]
+fn the_chart_renders_its_values() -> Result<(), Failure> {
+    let plane = ControlPlane::start()?;
+    let hook = "helm.sh/hook: pre-delete";
+    let default = plane.helm_template("multi-eni", "eni", &[])?;
+    assert!(!default.contains(hook) && !default.contains("kind: Job"), "{default}");
+    let drains = plane.helm_template("multi-eni", "eni", &["--set", "drainOnUninstall.enabled=true"])?;
+    assert!(drains.contains(hook) && drains.contains("kind: Job"), "{drains}");
+    let addresses = ["--set", "metricsAddr=0.0.0.0:9090", "--set", "healthAddr=[fd00::1]:9091"];
+    let moved = plane.helm_template("multi-eni", "eni", &addresses)?;
+    for words in ["--metrics-addr=0.0.0.0:9090", "--health-addr=[fd00::1]:9091", "Port: 9090", "Port: 9091"] {
+        assert!(moved.contains(words), "{words} is not in {moved}");
+    }
+    let fixed = ["template", "multi-eni", &harness::chart(), "--set"];
+    for wrong in ["metricsAddr=:8080", "metricsAddr=[::]", "healthAddr=::8081", "healthAddr=[::]:0"] {
+        plane.helm(&[fixed.as_slice(), &[wrong]].concat())?.refusal()?;
+    }
+    plane.passed();
+    Ok(())
+}
+
 /// A replica can be killed by its pid, its log can be read, and it does not outlive its handle.
 #[test]
 fn a_controller_process_can_be_started_and_killed() -> Result<(), Failure> {
@@ -84,10 +106,23 @@ fn helm_installs_and_uninstalls_the_chart() -> Result<(), Failure> {
     let format = "jsonpath={..env[?(@.name=='MULTI_ENI_LOG_FORMAT')].value}";
     let format = plane.kubectl(&["-n", "eni", "get", "deployment/multi-eni", "-o", format])?.success()?;
     assert_eq!(format, "json");
+    // An IPv6-only cluster needs [::], which the process's own default is, too.
+    let args = ["-n", "eni", "get", "deployment/multi-eni", "-o", "jsonpath={.spec.template.spec.containers[0].args}"];
+    let args: Vec<String> = serde_json::from_str(&plane.kubectl(&args)?.success()?).map_err(|e| e.to_string())?;
+    assert_eq!(args, ["controller", "--leader-elect", "--metrics-addr=[::]:8080", "--health-addr=[::]:8081"]);
     plane.helm(&["upgrade", "multi-eni", &harness::chart(), "-n", "eni", "--set", "logFormat=xml"])?.refusal()?;
     let refusal =
         plane.helm(&["upgrade", "multi-eni", &harness::chart(), "-n", "eni", "--set", "replica=1"])?.refusal()?;
     assert!(refusal.contains("additional properties 'replica' not allowed"), "{refusal}");
+    let traces = |endpoint: &str| {
+        let value = format!("traces.otlpEndpoint={endpoint}");
+        plane.helm(&["upgrade", "multi-eni", &harness::chart(), "-n", "eni", "--reuse-values", "--set", &value])
+    };
+    traces("collector:4317")?.refusal()?;
+    traces("http://collector:4318")?.success()?;
+    let endpoint = "jsonpath={..env[?(@.name=='OTEL_EXPORTER_OTLP_ENDPOINT')].value}";
+    let endpoint = plane.kubectl(&["-n", "eni", "get", "deployment/multi-eni", "-o", endpoint])?.success()?;
+    assert_eq!(endpoint, "http://collector:4318");
     plane.helm(&["uninstall", "multi-eni", "--namespace", "eni"])?.success()?;
     plane.kubectl(&["get", "clusterrole", "multi-eni"])?.refusal()?;
     plane.passed();

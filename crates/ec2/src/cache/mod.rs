@@ -1,6 +1,8 @@
 //! The cache of EC2: what Describes showed, with the answers of our own calls written through.
 //!
-//! - [`state`]: the data, and the rules by which Describes change it. Synchronous, no I/O.
+//! - [`state`], [`entry`]: the data, and the rules by which what a Describe shows changes it. Synchronous, no I/O.
+//! - [`describe_results`]: how the end of a Describe changes the data: what it did not show may be absent.
+//! - [`comparison`]: whether two observations of an ENI are the same.
 //! - [`write_through`]: what the answers of our own calls add to the data.
 //! - [`answered_calls`]: the answers of our own calls, and how long they override a Describe.
 //! - [`account_evidence`]: when EC2 showed something of this cluster. An absence needs this evidence.
@@ -11,6 +13,9 @@
 pub(crate) mod account_evidence;
 pub(crate) mod answered_calls;
 pub(crate) mod batched_describes;
+pub(crate) mod comparison;
+pub(crate) mod describe_results;
+pub(crate) mod entry;
 pub(crate) mod observations;
 pub(crate) mod page_size;
 pub(crate) mod poll;

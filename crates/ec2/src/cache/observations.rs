@@ -1,7 +1,8 @@
 //! The reads of the cache that decisions make. Synchronous; never calls EC2.
 
 use super::account_evidence::Lookup;
-use super::state::{CacheState, Gone};
+use super::entry::Gone;
+use super::state::CacheState;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::instance_life::InstanceObservation;

@@ -2,7 +2,8 @@
 //! return a bool return false if the cache does not hold the ENI. Synchronous; never calls EC2.
 
 use super::answered_calls::{AnsweredCalls, within};
-use super::state::{CacheState, Entry, NEVER_SHOWN};
+use super::entry::Entry;
+use super::state::{CacheState, NEVER_SHOWN};
 use jiff::Timestamp;
 use multi_eni_api::ConnectionTracking;
 use multi_eni_api::ids::{EniId, SecurityGroupId};

@@ -12,6 +12,7 @@ use multi_eni_plan::ec2_message_table::Message;
 use multi_eni_plan::observed::ObservedEni;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Maximum number of items in a page of EC2.
 const PAGE: i32 = 1000;
@@ -53,13 +54,21 @@ fn following(token: Option<&str>) -> Option<String> {
 }
 
 impl Ec2 {
-    /// One page of ENIs, `size` at most.
+    /// One page of ENIs, `size` at most; on the runtime of [`Options::pages_on`](crate::options::Options::pages_on).
     pub(crate) async fn eni_page(
         &self,
         filter: Filter,
         size: i32,
         token: Option<String>,
     ) -> Result<EniPage, CallError> {
+        let Some(runtime) = &self.inner.options.pages_on else { return self.eni_page_here(filter, size, token).await };
+        let ec2 = self.clone();
+        let page = runtime.spawn(async move { ec2.eni_page_here(filter, size, token).await });
+        // It ends early only when the process stops, or by a defect.
+        AbortOnDropHandle::new(page).await.unwrap_or_else(|error| Err(CallError::Unknown(error.to_string())))
+    }
+
+    async fn eni_page_here(&self, filter: Filter, size: i32, token: Option<String>) -> Result<EniPage, CallError> {
         let call = self
             .inner
             .client

@@ -6,7 +6,9 @@ use crate::rate_limit::action::Action;
 use crate::sdk_error::{Transmission, call_error};
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
+use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
+use multi_eni_plan::attach_trace::Ec2Call;
 use multi_eni_plan::ec2_errors::{Call, CallError, Class, classify};
 use multi_eni_plan::gates::quota;
 use std::error::Error;
@@ -43,6 +45,9 @@ impl Ec2 {
         E: ProvideErrorMetadata + Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
+        if let Some(report) = &self.report {
+            report.note_queued(self.now());
+        }
         self.inner.rate_limiter.wait(action, &self.ticket).await?;
         if !(self.inner.fence)(self.inner.options.call_timeout) {
             let node = self.node.as_deref();
@@ -85,6 +90,7 @@ impl Ec2 {
     {
         let transmission = Transmission::default();
         let started = Instant::now();
+        let sent = self.report.as_ref().map(|_| self.now());
         // The client has its own timeouts. This timeout holds for every client that the caller gives.
         let timeout = self.inner.options.call_timeout;
         let mut request_id = None;
@@ -102,6 +108,7 @@ impl Ec2 {
         let (took, error) = (started.elapsed(), result.as_ref().err());
         self.inner.requests.ended(action.name(), error.map_or("ok", CallError::code), took);
         self.log(action, about, error, (took, request_id.as_deref()));
+        self.report(action, sent, error, request_id);
         if let Err(error) = &result
             && classify(Call::Describe, error) == Class::Throttled
         {
@@ -111,6 +118,20 @@ impl Ec2 {
             self.inner.rate_limiter.quota_refused();
         }
         result
+    }
+
+    /// Leaves the times of the call in the report of this handle, if it has one.
+    fn report(&self, action: Action, sent: Option<Timestamp>, error: Option<&CallError>, request_id: Option<String>) {
+        if let (Some(report), Some(sent)) = (&self.report, sent) {
+            report.note_ended(Ec2Call {
+                action: action.name(),
+                queued: report.queued().unwrap_or(sent),
+                sent,
+                ended: self.now(),
+                request_id,
+                error: error.cloned(),
+            });
+        }
     }
 
     /// One line for each call that was sent. With EC2's request ID, AWS Support and CloudTrail find the call.

@@ -1,7 +1,8 @@
 //! The lookups of the catalog: subnets, security groups and instance types. Each sends its Describe calls, applies the answer or
 //! the failure to the catalog, and reports what changed.
 
-use super::state::{CatalogState, names_changed};
+use super::changes::names_changed;
+use super::state::CatalogState;
 use crate::changed::Changed;
 use crate::convert;
 use crate::ec2::Ec2;

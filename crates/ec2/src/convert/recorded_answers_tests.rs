@@ -1,6 +1,7 @@
 //! Checks how EC2's answers are read: one test for each recorded kind of answer. Each test sends a sample of our own in the
 //! recorded shape through the real client.
 
+use crate::call_report::CallReport;
 use crate::calls::describe::EniPage;
 use crate::convert;
 use crate::ec2::Ec2;
@@ -15,26 +16,31 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
-use multi_eni_api::ids::InstanceId;
+use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::instance_life::InstanceState;
 use multi_eni_plan::observed::{AttachmentState, Cluster, ObservedEni};
 use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 use std::time::Duration;
 
-/// Answers each call with the next of these bodies, and keeps the bodies of the requests.
+/// Answers each call with the next of these bodies, and keeps the bodies of the requests and the threads that sent them.
 #[derive(Debug, Clone)]
 struct Canned {
     answers: Arc<Mutex<Vec<(u16, String)>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    threads: Arc<Mutex<Vec<ThreadId>>>,
 }
 
 impl HttpConnector for Canned {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let asked = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
         self.asked.lock().unwrap().push(asked);
+        self.threads.lock().unwrap().push(std::thread::current().id());
         let (status, body) = self.answers.lock().unwrap().remove(0);
         let status = StatusCode::try_from(status).unwrap();
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
+        let mut answer = HttpResponse::new(status, SdkBody::from(body));
+        answer.headers_mut().insert("x-amzn-requestid", "request-1");
+        HttpConnectorFuture::ready(Ok(answer))
     }
 }
 
@@ -45,12 +51,16 @@ impl HttpClient for Canned {
 }
 
 fn ec2(answers: Vec<(u16, String)>) -> (Ec2, Canned) {
-    let canned = Canned { answers: Arc::new(Mutex::new(answers)), asked: Arc::default() };
+    ec2_with(Options::default(), answers)
+}
+
+fn ec2_with(options: Options, answers: Vec<(u16, String)>) -> (Ec2, Canned) {
+    let canned = Canned { answers: Arc::new(Mutex::new(answers)), asked: Arc::default(), threads: Arc::default() };
     let clock: crate::Clock = Arc::new(|| Timestamp::UNIX_EPOCH);
     let http = SharedHttpClient::new(canned.clone());
     let client = client_over(http, clock.clone(), "eu-west-1", "http://localhost", Duration::from_secs(5));
     let cluster = Cluster { uid: "cluster".into(), name: "cluster".into() };
-    (Ec2::new(client, cluster, Options::default(), clock, Arc::new(|_| true), &Buckets::new(1.0, 1.0)).0, canned)
+    (Ec2::new(client, cluster, options, clock, Arc::new(|_| true), &Buckets::new(1.0, 1.0)).0, canned)
 }
 
 fn answer(action: &str, inside: &str) -> (u16, String) {
@@ -64,6 +74,23 @@ fn answer(action: &str, inside: &str) -> (u16, String) {
 
 fn enis(items: &str) -> (u16, String) {
     answer("DescribeNetworkInterfaces", &format!("<networkInterfaceSet>{items}</networkInterfaceSet>"))
+}
+
+fn instances(items: &str) -> (u16, String) {
+    let instances = format!("<item><instancesSet>{items}</instancesSet></item>");
+    answer("DescribeInstances", &format!("<reservationSet>{instances}</reservationSet>"))
+}
+
+/// The refusal of an endpoint that does not know IncludeManagedResources.
+fn unknown_parameter() -> String {
+    "<Response><Errors><Error><Code>UnknownParameter</Code><Message>The parameter IncludeManagedResources is not recognized\
+        </Message></Error></Errors><RequestID>r</RequestID></Response>"
+        .to_owned()
+}
+
+/// Whether each request so far asked for managed resources.
+fn asked_for_managed(canned: &Canned) -> Vec<bool> {
+    canned.asked.lock().unwrap().iter().map(|body| body.contains("IncludeManagedResources=true")).collect()
 }
 
 async fn page(items: &str) -> EniPage {
@@ -172,15 +199,68 @@ async fn an_eni_without_an_id_hides_only_itself() {
 
 #[tokio::test]
 async fn managed_resources_are_requested_where_ec2_knows_the_parameter() {
-    let unknown = "<Response><Errors><Error><Code>UnknownParameter</Code><Message>The parameter IncludeManagedResources is not recognized\
-        </Message></Error></Errors><RequestID>r</RequestID></Response>";
-    let (ec2, canned) = ec2(vec![(400, unknown.to_owned()), enis(""), enis("")]);
+    let (ec2, canned) = ec2(vec![(400, unknown_parameter()), enis(""), enis(""), instances("")]);
     for _ in 0..2 {
         ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap();
     }
-    let asked: Vec<bool> =
-        canned.asked.lock().unwrap().iter().map(|body| body.contains("IncludeManagedResources=true")).collect();
-    assert_eq!(asked, [true, false, false], "the refusal of the parameter is remembered");
+    assert_eq!(asked_for_managed(&canned), [true, false, false], "the refusal of the parameter is remembered");
+    ec2.all_instances(convert::filter("instance-id", ["i-0cc0cc0cc0cc0cc01"])).await.unwrap();
+    assert_eq!(asked_for_managed(&canned).last(), Some(&false), "the other Describe knows it, too");
+}
+
+/// Otherwise EC2 hides managed instances, and an instance that is not shown looks gone.
+#[tokio::test]
+async fn managed_instances_are_requested_where_ec2_knows_the_parameter() {
+    let (ec2, canned) = ec2(vec![(400, unknown_parameter()), instances(""), instances(""), enis("")]);
+    for _ in 0..2 {
+        ec2.all_instances(convert::filter("instance-id", ["i-0cc0cc0cc0cc0cc01"])).await.unwrap();
+    }
+    assert_eq!(asked_for_managed(&canned), [true, false, false], "the refusal of the parameter is remembered");
+    ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap();
+    assert_eq!(asked_for_managed(&canned).last(), Some(&false), "the other Describe knows it, too");
+    let (ec2, canned) = self::ec2(vec![instances(""), enis("")]);
+    ec2.all_instances(convert::filter("instance-id", ["i-0cc0cc0cc0cc0cc01"])).await.unwrap();
+    ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap();
+    assert_eq!(asked_for_managed(&canned), [true, true]);
+}
+
+/// An ENI whose operator is managed belongs to that service. The primary interface shows who manages the instance.
+#[tokio::test]
+async fn the_service_that_manages_an_interface() {
+    let instance = InstanceId::parse("i-0cc0cc0cc0cc0cc01").unwrap();
+    let primary = format!(
+        "{PLAIN}<status>in-use</status><attachment><attachmentId>eni-attach-0bb</attachmentId><instanceId>{}</instanceId>\
+        <deviceIndex>0</deviceIndex><networkCardIndex>0</networkCardIndex><status>attached</status></attachment>",
+        instance.as_str()
+    );
+    for (operator, expected) in [
+        ("<managed>true</managed><principal>eks.amazonaws.com</principal>", Some("eks.amazonaws.com")),
+        ("<managed>false</managed><principal>eks.amazonaws.com</principal>", None),
+        ("<managed>true</managed>", Some("an AWS service")),
+        ("", None),
+    ] {
+        let item = format!("{primary}<operator>{operator}</operator>");
+        assert_eq!(one(&item).await.operator.as_deref(), expected, "{operator}");
+        let (ec2, _) = ec2(vec![enis(&format!("<item>{item}</item>"))]);
+        ec2.fetch_instances([instance.clone()].into()).await.unwrap();
+        let interfaces = ec2.instance_interfaces(&instance).unwrap();
+        assert_eq!(interfaces.operator.as_deref(), expected, "{operator}");
+    }
+    assert_eq!(one(&primary).await.operator, None);
+}
+
+/// The thread that decides waits for nothing but its own work while a page is parsed.
+#[test]
+fn pages_are_requested_and_parsed_on_the_runtime_of_the_options() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (pages, caller) = (runtime(), runtime());
+    let options = Options { pages_on: Some(pages.handle().clone()), ..Options::default() };
+    let (ec2, canned) = ec2_with(options, vec![enis(&format!("<item>{PLAIN}</item>"))]);
+    let filter = convert::filter("vpc-id", ["vpc-1"]);
+    let page = caller.block_on(ec2.eni_page(filter, 1000, None)).unwrap();
+    assert_eq!(page.enis.len(), 1);
+    let parser = pages.block_on(async { tokio::spawn(async { std::thread::current().id() }).await }).unwrap();
+    assert_eq!(*canned.threads.lock().unwrap(), [parser]);
 }
 
 #[tokio::test]
@@ -240,4 +320,22 @@ async fn instances_without_a_state_or_an_id() {
     ec2.fetch_states([other.clone()].into()).await.unwrap();
     assert_eq!(ec2.instance_observation(&other).unwrap().state, InstanceState::Unnamed);
     assert_eq!(ec2.unreadable_counts().get("Instance"), Some(&1));
+}
+
+#[tokio::test]
+async fn a_call_leaves_its_request_id_and_its_code_in_its_report() {
+    let refusal =
+        "<Response><Errors><Error><Code>IncorrectState</Code><Message>not now</Message></Error></Errors></Response>";
+    let accepted = answer("AttachNetworkInterface", "<attachmentId>eni-attach-1</attachmentId>");
+    let (ec2, _) = ec2(vec![(400, refusal.to_owned()), accepted]);
+    let (eni, instance) = (EniId::parse("eni-0cc0cc0cc0cc0cc01"), InstanceId::parse("i-0cc0cc0cc0cc0cc01"));
+    let (eni, instance) = (eni.unwrap(), instance.unwrap());
+    for code in [Some("IncorrectState"), None] {
+        let report = CallReport::default();
+        assert_eq!(report.ended(), None);
+        let _ = ec2.clone().reporting_to(Some(report.clone())).attach(&eni, &instance, 0, 1).await;
+        let call = report.ended().unwrap();
+        assert_eq!(call.error.as_ref().map(|error| error.code()), code);
+        assert_eq!((call.action, call.request_id.as_deref()), ("AttachNetworkInterface", Some("request-1")));
+    }
 }

@@ -9,7 +9,7 @@ use super::invariant::Invariant;
 use super::max_staleness::MAX_STALENESS;
 use super::model::{ModelAttachment, ModelEni};
 use super::state::State;
-use crate::expected::{DesiredPlaces, Place, desired_places};
+use crate::expected::{DesiredPlaces, Place, desired_places, ipv4_addresses};
 use crate::script::Millis;
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::{is_true, types};
@@ -131,11 +131,12 @@ fn is_desired_there(state: &State, at: Millis, eni: &Eni, model_eni: &ModelEni) 
     let desired = desired_places(model, nodeeni, node, &state.subnets);
     let asks = matches!(&desired, DesiredPlaces::These(places) if places.contains(&place));
     let spec = nodeeni.spec.as_ref();
-    let addresses = spec.and_then(|spec| spec.private_ip_count).unwrap_or(1).max(1);
-    let same = usize::try_from(addresses).ok() == Some(eni.private_ips.len())
-        && spec.is_some_and(|s| {
-            s.ipv4_prefix_count.is_none() && s.ipv6_address_count.is_none() && s.ipv6_prefix_count.is_none()
-        });
+    let same = spec.is_some_and(|s| {
+        ipv4_addresses(s, &eni.subnet_id, &state.subnets) == eni.private_ips.len()
+            && s.ipv4_prefix_count.is_none()
+            && s.ipv6_address_count.is_none()
+            && s.ipv6_prefix_count.is_none()
+    });
     settled && asks && same && !another
 }
 
@@ -240,6 +241,13 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_r
     if let Some(eni) = left.filter(|_| loses(change, ENIATTACHMENT_FINALIZER)) {
         let how = format!("{} removes the finalizer of {}, and its {eni} still exists", change.actor, change.name);
         return state.broke(at, Invariant::FinalizersHold, how);
+    }
+    if change.before.is_none()
+        && let Some(node) = change.after.and_then(|o| o.pointer("/spec/nodeName")).and_then(Value::as_str)
+        && state.model.nodes.get(node).is_some_and(|node| node.is_unsupported)
+    {
+        let how = format!("{} creates {} for {node}, which can never have an ENI", change.actor, change.name);
+        return state.broke(at, Invariant::NothingUnasked, how);
     }
     let deleting = |object: Option<&Value>| object.is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
     let begins = change.before.is_some() && !deleting(change.before) && deleting(change.after);

@@ -31,6 +31,10 @@ pub struct Budgets {
     quota_stands: Millis,
     /// By process: when a refusal first showed that the quota is used up.
     refused: BTreeMap<String, Millis>,
+    /// How often somebody asked for a new try. A process may answer each request with one more Create.
+    requests: usize,
+    /// By process: how many of the requests it has answered, with a Create that the quota forbids.
+    answered: BTreeMap<String, usize>,
     /// When a Delete of a process last took effect.
     deleted: BTreeMap<String, Millis>,
     frozen: Vec<Range<Millis>>,
@@ -54,6 +58,8 @@ impl Budgets {
             left: BTreeMap::new(),
             quota_stands: QUOTA_STANDS.saturating_sub(clocks_differ),
             refused: BTreeMap::new(),
+            requests: 0,
+            answered: BTreeMap::new(),
             deleted: BTreeMap::new(),
             frozen,
             sent: VecDeque::new(),
@@ -89,7 +95,19 @@ impl Budgets {
         if unheard {
             self.refused.insert(process.to_owned(), at);
         }
-        unheard
+        unheard || self.answers_a_request(process)
+    }
+
+    /// Somebody asks for a new try of an object.
+    pub fn new_try_is_requested(&mut self) {
+        self.requests += 1;
+    }
+
+    fn answers_a_request(&mut self, process: &str) -> bool {
+        let answered = self.answered.entry(process.to_owned()).or_default();
+        let is_open = *answered < self.requests;
+        *answered += usize::from(is_open);
+        is_open
     }
 
     /// A process has created or deleted an ENI, or begun another term. It may create ENIs again.

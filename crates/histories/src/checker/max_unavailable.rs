@@ -10,6 +10,7 @@ use super::model::{Model, ModelAttachment, ModelEni, ModelNode, ModelNodeEni};
 use super::state::State;
 use super::unavailable_nodes::UnavailableNode;
 use crate::expected::{Place, desired_places};
+use crate::network_cards::is_beyond_its_card;
 use crate::node_selection::selects;
 use crate::script::{Millis, SubnetPlace};
 use multi_eni_api::conditions::{is_true, types};
@@ -189,9 +190,12 @@ fn is_anothers(model: &Model, nodeeni: &str, instance: &str, place: &Place) -> b
     })
 }
 
-/// Whether someone else's ENI is in the slot of a place, or its network card is full. An ENI that left the place cannot return
-/// then.
+/// Whether someone else's ENI is in the slot of a place, or its network card is full or has no such device index. An ENI that left
+/// the place cannot return then.
 fn has_no_room(model: &Model, cards: &[u32], instance: &str, place: &Place) -> bool {
+    if is_beyond_its_card(cards, place.card, place.index) {
+        return true;
+    }
     let on_it = model.enis.values().filter(|eni| {
         let at = eni.current.attachment.as_ref();
         at.is_some_and(|at| at.instance.as_ref().is_some_and(|on| on.as_str() == instance) && at.card == place.card)

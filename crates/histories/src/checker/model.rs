@@ -2,7 +2,7 @@
 
 use super::eni_change_event::EniChange;
 use super::max_staleness::MAX_STALENESS;
-use crate::environment::POD_ANNOTATION;
+use crate::environment::{COMPUTE_TYPE_LABEL, POD_ANNOTATION};
 use crate::script::Millis;
 use multi_eni_api::ids::EniId;
 use multi_eni_api::names::{
@@ -274,7 +274,9 @@ impl Model {
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
             is_unsupported: {
                 let provider = text(object, "/spec/providerID");
-                !provider.is_empty() && !provider.rsplit('/').next().is_some_and(|last| last.starts_with("i-"))
+                let labels: BTreeMap<String, String> = read(object, "/metadata/labels").unwrap_or_default();
+                labels.get(COMPUTE_TYPE_LABEL).is_some_and(|kind| kind == "auto")
+                    || !provider.is_empty() && !provider.rsplit('/').next().is_some_and(|last| last.starts_with("i-"))
             },
         });
         if self.nodes.get(name) == node.as_ref() {

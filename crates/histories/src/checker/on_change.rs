@@ -109,6 +109,9 @@ impl State {
         let object = format!("{} {}", change.resource.resource, change.name);
         self.written.insert((change.actor.to_owned(), object), at);
         targets::news_of_object(&mut self.repeats, at, change);
+        if targets::asks_for_a_new_try(change) {
+            self.budgets.new_try_is_requested();
+        }
         match (change.resource.group.as_str(), change.resource.resource.as_str()) {
             ("", "pods") => self.model.pod(at, change.name, change.after),
             ("", "nodes") => {

@@ -43,6 +43,9 @@ impl State {
     pub fn sends_ec2(&mut self, at: Millis, process: &Process, call: &Incoming) {
         let (name, action) = (process.name(), call.action.as_str());
         self.trace.line(Detail::Everything, at, &name, || format!("sends {action}"));
+        if !multi_eni_ec2::action_names().any(|known| known == action) {
+            self.broke(at, Invariant::Budget, format!("{name} calls {action}, which has no rate limit"));
+        }
         if !self.budgets.spends(&name, action, at) {
             self.broke(at, Invariant::Budget, format!("{name} calls {action} faster than its rate limit"));
         }

@@ -4,7 +4,7 @@ use super::backoff::{Repeats, Request};
 use super::eni_change_event::EniChange;
 use super::model::{Model, ModelEni};
 use crate::script::Millis;
-use multi_eni_api::names::TAG_ATTACHMENT_UID;
+use multi_eni_api::names::{ANNOTATION_RECONCILE_AT, TAG_ATTACHMENT_UID};
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_sim::ec2::Incoming;
 use multi_eni_sim::kube::{ObjectChange, RequestInfo};
@@ -111,6 +111,16 @@ pub fn news_of_object(repeats: &mut Repeats, at: Millis, change: &ObjectChange<'
         "pods" => repeats.news(format!("pods {}", text("/spec/nodeName")), by, at),
         _ => {}
     }
+}
+
+/// Whether the change asks for a new try of the object, by a new value of the annotation.
+pub fn asks_for_a_new_try(change: &ObjectChange<'_>) -> bool {
+    let value = |object: Option<&Value>| {
+        let annotations = object.and_then(|object| object.pointer("/metadata/annotations"));
+        annotations.and_then(|annotations| annotations.get(ANNOTATION_RECONCILE_AT)).cloned()
+    };
+    let (before, after) = (value(change.before), value(change.after));
+    after.is_some() && before != after
 }
 
 /// An interface has changed: records the news.

@@ -54,7 +54,7 @@ struct World {
 impl World {
     /// A script without events.
     fn script(setting: Setting) -> Script {
-        let place = SubnetPlace { id: SUBNET.to_owned(), zone: "a".to_owned(), name: None, pool: None, tiny: false };
+        let place = subnet_place(SUBNET);
         Script {
             about: String::new(),
             seed: 1,
@@ -195,6 +195,12 @@ fn only_the_first_violation_counts() {
     world.lets_go(LATER + 2, REPLICA, "nodeenis", NODEENI);
     breaks(&world, Invariant::NothingUnasked, "works and fits its NodeENI");
     assert_eq!(world.state.breach.map(|breach| breach.at), Some(LATER));
+}
+
+/// A subnet of zone a, without a name.
+fn subnet_place(id: &str) -> SubnetPlace {
+    let (id, zone) = (id.to_owned(), "a".to_owned());
+    SubnetPlace { id, zone, name: None, pool: None, tiny: false, ipv6_only: false, shared: false }
 }
 
 /// An ENIAttachment, as a replica creates it.

@@ -31,6 +31,15 @@ pub fn crowded(state: &State) -> usize {
         .count()
 }
 
+/// How many ENIs EC2 never creates, because of what they ask for in their subnets.
+pub fn refused(state: &State) -> usize {
+    let attachment = state.model.attachments.values().map(|attachment| &attachment.attachment);
+    attachment
+        .filter(|attachment| state.model.in_place(attachment).is_none())
+        .filter(|attachment| specs::is_refused_for_good(state, attachment))
+        .count()
+}
+
 /// How many full subnets ENIs wait for.
 pub fn full_subnets(state: &State) -> usize {
     let attachment = state.model.attachments.values().map(|attachment| &attachment.attachment);

@@ -4,6 +4,7 @@
 use crate::checker::model::{ModelEni, ModelNode};
 use crate::checker::{Invariant, State, most_unavailable};
 use crate::expected::{self, DesiredPlaces, Place, Slot, desired_places};
+use crate::network_cards::is_beyond_its_card;
 use crate::node_selection::selects;
 use multi_eni_api::NodeEniSpec;
 use multi_eni_api::names::{TAG_NODEENI, TAG_NODEENI_UID};
@@ -85,8 +86,10 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
         if let Some(how) = spec.and_then(|spec| expected::differs(eni, spec)) {
             say(format!("{} of {name}: {how}", eni.current.id));
         }
-        let stays = attachment.adopted.is_some() || stalled.contains(&attachment.nodeeni_uid);
-        if let Some(how) = spec.filter(|_| !stays).and_then(|spec| has_other_addresses(eni, attachment, spec)) {
+        let stays = attachment.adopted.is_some()
+            || stalled.contains(&attachment.nodeeni_uid)
+            || has_index_beyond_its_card(state, &attachment.nodeeni_uid, instance);
+        if let Some(how) = spec.filter(|_| !stays).and_then(|spec| has_other_addresses(state, eni, attachment, spec)) {
             say(format!("{} of {name}: {how}", eni.current.id));
         }
         if spec.is_some_and(|spec| !is_handed_on(attachment, spec)) {
@@ -147,12 +150,28 @@ fn is_full(state: &State, nodeeni: &str, subnet: &str) -> bool {
     let Some(place) = state.subnets.iter().find(|place| place.id == subnet) else { return false };
     let spec = state.model.nodeenis.get(nodeeni).and_then(|nodeeni| nodeeni.spec.as_ref());
     let Some(spec) = spec else { return false };
+    if place.ipv6_only {
+        // EC2 refuses what needs IPv4 addresses there, and their number limits nothing.
+        return asks_for_ipv4(spec);
+    }
     let in_subnet = state.model.enis.values().filter(|eni| eni.current.is_in(subnet));
     let taken: usize = in_subnet.map(|eni| eni.current.private_ips.len() + 16 * prefixes(state, eni)).sum();
     let blocks = usize::try_from(spec.ipv4_prefix_count.unwrap_or(0)).unwrap_or(0);
     let desired = usize::try_from(spec.private_ip_count.unwrap_or(1).max(1)).unwrap_or(1) + 16 * blocks;
     let has_prefixes = place.tiny && spec.ipv4_prefix_count.is_some_and(|count| count > 0);
     has_prefixes || taken + desired > if place.tiny { TINY } else { WHOLE }
+}
+
+/// Whether a spec asks for IPv4 addresses besides the primary one, or for IPv4 prefixes.
+fn asks_for_ipv4(spec: &NodeEniSpec) -> bool {
+    spec.private_ip_count.is_some_and(|count| count > 1) || spec.ipv4_prefix_count.is_some_and(|count| count > 0)
+}
+
+/// Whether EC2 refuses each Create for an ENIAttachment, because it asks for IPv4 addresses in an IPv6-only subnet.
+pub(super) fn is_refused_for_good(state: &State, attachment: &Attachment) -> bool {
+    let spec = state.model.nodeenis.get(&attachment.nodeeni).and_then(|nodeeni| nodeeni.spec.as_ref());
+    let is_ipv6_only = |subnet: &str| state.subnets.iter().any(|place| place.id == subnet && place.ipv6_only);
+    spec.is_some_and(asks_for_ipv4) && is_ipv6_only(&attachment.request.subnet_id)
 }
 
 /// How many IPv4 prefixes an ENI has, by its ENIAttachment's request.
@@ -188,7 +207,17 @@ fn may_be_desired(state: &State, eni: &ModelEni) -> bool {
         .is_some_and(|(nodeeni, node)| desired_places(model, nodeeni, node, &state.subnets) == DesiredPlaces::Unknown)
 }
 
-/// Whether the network card of a slot is full or does not exist, which no controller can repair. ENIAttachments count, because
+/// Whether a NodeENI asks for a device index beyond its network card on an instance. No ENI of the NodeENI there is replaced then.
+fn has_index_beyond_its_card(state: &State, uid: &str, instance: &str) -> bool {
+    let model = &state.model;
+    let nodeeni = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid);
+    let node = model.nodes.values().find(|node| node.instance == instance);
+    let desired = nodeeni.zip(node).map(|(nodeeni, node)| desired_places(model, nodeeni, node, &state.subnets));
+    let places = desired.map(DesiredPlaces::places).unwrap_or_default();
+    places.iter().any(|place| is_beyond_its_card(&state.cards, place.card, place.index))
+}
+
+/// Whether the network card of a slot is full, does not exist or has no such device index, which no controller can repair. ENIAttachments count, because
 /// they keep their places. A slot that has an ENI, also one that is attaching, has room.
 fn is_crowded(state: &State, (instance, card, index): &Slot) -> bool {
     let Some(most) = usize::try_from(*card).ok().and_then(|card| state.cards.get(card)) else { return true };
@@ -197,6 +226,9 @@ fn is_crowded(state: &State, (instance, card, index): &Slot) -> bool {
     let attached: BTreeSet<(i32, i32)> = attached.map(|at| (at.card, at.index)).collect();
     if attached.contains(&(*card, *index)) {
         return false;
+    }
+    if is_beyond_its_card(&state.cards, *card, *index) {
+        return true;
     }
     let attachment = state.model.attachments.values().map(|attachment| &attachment.attachment);
     let attachment = attachment.filter(|attachment| is_for(attachment, instance));
@@ -241,11 +273,11 @@ pub(super) fn is_of(state: &State, eni: &ModelEni, nodeeni_uid: &str) -> bool {
 }
 
 /// What of an ENI's addresses differs from its NodeENI. Only another ENI can repair that.
-fn has_other_addresses(eni: &ModelEni, attachment: &Attachment, spec: &NodeEniSpec) -> Option<String> {
+fn has_other_addresses(state: &State, eni: &ModelEni, attachment: &Attachment, spec: &NodeEniSpec) -> Option<String> {
     let none_is_zero = |count: Option<i32>| count.unwrap_or(0);
-    let desired = spec.private_ip_count.unwrap_or(1).max(1);
     let (has, request) = (eni.current.private_ips.len(), &attachment.request);
-    if usize::try_from(desired).ok() != Some(has) {
+    let desired = expected::ipv4_addresses(spec, &request.subnet_id, &state.subnets);
+    if desired != has {
         return Some(format!("it has {has} private addresses, not {desired}"));
     }
     // Prefixes and IPv6 addresses are compared by the request, because EC2 assigns all of them or fails.

@@ -69,6 +69,12 @@ fn of_nodeeni(state: &State, name: &str, nodeeni: &ModelNodeEni) -> Option<Strin
             status.observed_generation
         ));
     }
+    if let Some(old) = status.conditions.iter().find(|c| c.observed_generation != generation) {
+        return Some(format!(
+            "{name} has generation {generation:?}, and its condition {} says observedGeneration {:?}",
+            old.type_, old.observed_generation
+        ));
+    }
     let missing = missing(state, name);
     let (ready, degraded) = (is_true(&status.conditions, types::READY), is_true(&status.conditions, types::DEGRADED));
     if ready != missing.is_empty() {

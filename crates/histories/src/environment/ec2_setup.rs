@@ -1,4 +1,4 @@
-//! The AWS account of a history: one VPC in two zones, with its subnets and security groups.
+//! The AWS account of a history: one VPC in two zones and a Local Zone, with its subnets and security groups.
 
 use crate::script::Setting;
 use multi_eni_sim::clock::SimClock;
@@ -7,14 +7,29 @@ use std::time::Duration;
 
 /// The only VPC.
 pub const VPC: &str = "vpc-0a1b2c3d4e5f60718";
-/// The subnets of instances and of the VPC CNI's interfaces, in zone a and zone b.
-pub const NODE_SUBNETS: [&str; 2] = ["subnet-00000000000000aaa", "subnet-00000000000000bbb"];
+/// The zones, as scripts name them.
+pub const ZONES: [&str; 3] = ["a", "b", LOCAL_ZONE];
+/// The Local Zone, as scripts name it.
+pub const LOCAL_ZONE: &str = "xyz";
+/// The subnets of instances and of the VPC CNI's interfaces, one in each of [`ZONES`].
+const NODE_SUBNETS: [&str; 3] = ["subnet-00000000000000aaa", "subnet-00000000000000bbb", "subnet-00000000000000ccc"];
+/// The account that shares subnets with this one.
+const SHARING_ACCOUNT: &str = "210987654321";
 /// The tag of the VPC CNI's interfaces.
 pub const CNI_TAG: &str = "node.k8s.amazonaws.com/instance_id";
 
-/// The full name of zone `a` or `b`.
-pub fn zone(letter: &str) -> String {
-    format!("eu-west-1{letter}")
+/// The full name of one of [`ZONES`].
+pub fn zone(of_script: &str) -> String {
+    match of_script {
+        LOCAL_ZONE => format!("eu-west-1-{LOCAL_ZONE}-1a"),
+        letter => format!("eu-west-1{letter}"),
+    }
+}
+
+/// The subnet of the instances of a zone.
+pub(super) fn node_subnet(of_script: &str) -> Result<&'static str, String> {
+    let found = ZONES.into_iter().zip(NODE_SUBNETS).find(|(zone, _)| *zone == of_script);
+    found.map(|(_, subnet)| subnet).ok_or_else(|| format!("there is no zone {of_script}"))
 }
 
 pub(super) fn open(setting: &Setting, seed: u64, clock: SimClock) -> Result<Ec2, String> {
@@ -41,17 +56,28 @@ pub(super) fn open(setting: &Setting, seed: u64, clock: SimClock) -> Result<Ec2,
     let add = |id: &str, zone_letter: &str, cidr: &str, name: Option<&str>| {
         ec2.add_subnet(id, VPC, &zone(zone_letter), cidr, name).map_err(|error| format!("subnet {id}: {error}"))
     };
-    for (number, id) in NODE_SUBNETS.into_iter().enumerate() {
-        add(id, ["a", "b"][number], &format!("10.{number}.0.0/20"), None)?;
+    for (number, (zone, id)) in ZONES.into_iter().zip(NODE_SUBNETS).enumerate() {
+        add(id, zone, &format!("10.{number}.0.0/20"), None)?;
     }
     for (number, place) in setting.subnets.iter().enumerate() {
-        let cidr = format!("10.100.{number}.0/{}", if place.tiny { 28 } else { 24 });
-        add(&place.id, &place.zone, &cidr, place.name.as_deref())?;
-        if let Some(pool) = &place.pool {
-            ec2.tag_place(&place.id, POOL, Some(pool)).map_err(|error| format!("subnet {}: {error}", place.id))?;
-        }
+        let refused = |error| format!("subnet {}: {error}", place.id);
         let block = format!("2001:db8:0:{number:x}::/64");
-        ec2.set_ipv6_cidr(&place.id, &block).map_err(|error| format!("subnet {}: {error}", place.id))?;
+        if place.ipv6_only {
+            ec2.add_ipv6_only_subnet(&place.id, VPC, &zone(&place.zone), &block).map_err(refused)?;
+            if let Some(name) = &place.name {
+                ec2.name_subnet(&place.id, name).map_err(refused)?;
+            }
+        } else {
+            let cidr = format!("10.100.{number}.0/{}", if place.tiny { 28 } else { 24 });
+            add(&place.id, &place.zone, &cidr, place.name.as_deref())?;
+            ec2.set_ipv6_cidr(&place.id, &block).map_err(refused)?;
+        }
+        if let Some(pool) = &place.pool {
+            ec2.tag_place(&place.id, POOL, Some(pool)).map_err(refused)?;
+        }
+        if place.shared {
+            ec2.share_subnet(&place.id, SHARING_ACCOUNT).map_err(refused)?;
+        }
     }
     for number in 1..=GROUPS {
         ec2.add_security_group(&group(number), VPC, &group_name(number));

@@ -3,7 +3,7 @@
 use super::Environment;
 use super::api_client::ApiClient;
 use super::api_resources::nodes;
-use super::ec2_setup::{NODE_SUBNETS, zone};
+use super::ec2_setup::{node_subnet, zone};
 use super::operation_result::OperationResult;
 use crate::script::UnsupportedKind;
 use serde_json::{Value, json};
@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 /// The taint of a Node that the cloud provider has not initialized.
 const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+/// The label with which EKS marks the Nodes of Auto Mode, with the value `auto`.
+pub const COMPUTE_TYPE_LABEL: &str = "eks.amazonaws.com/compute-type";
 /// The providerID that the cloud provider will write.
 const LATER_PROVIDER_ID: &str = "example.com/provider-id";
 
@@ -19,7 +21,7 @@ const LATER_PROVIDER_ID: &str = "example.com/provider-id";
 pub(super) struct NewNode<'a> {
     pub node: &'a str,
     pub instance: &'a str,
-    /// `a` or `b`.
+    /// `a`, `b` or `xyz`.
     pub zone_letter: &'a str,
     pub labels: &'a BTreeMap<String, String>,
     /// Whether the cloud provider has not initialized the Node.
@@ -45,8 +47,9 @@ impl Environment {
     pub(super) async fn join(&self, client: &ApiClient, new: &NewNode<'_>) -> OperationResult {
         let NewNode { node, instance, zone_letter, labels, bare } = *new;
         if !self.ec2.snapshot().instances.contains_key(instance) {
-            let subnet = NODE_SUBNETS[usize::from(zone_letter != "a")];
-            self.ec2.run_instance(instance, &self.instance_type, subnet).map_err(|error| error.to_string())?;
+            self.ec2
+                .run_instance(instance, &self.instance_type, node_subnet(zone_letter)?)
+                .map_err(|error| error.to_string())?;
         }
         let zone = zone(zone_letter);
         let mut labels = labels.clone();
@@ -83,6 +86,29 @@ impl Environment {
             "spec": { "providerID": provider, "taints": null },
         });
         client.patch(&nodes(), node, &patch).await.map(|_| format!("Node {node} is initialized as {provider}"))
+    }
+
+    /// A Node joins whose instance and primary interface EKS Auto Mode manages.
+    pub(super) async fn join_managed(&self, client: &ApiClient, new: &NewNode<'_>) -> OperationResult {
+        if self.ec2.snapshot().instances.contains_key(new.instance) {
+            return Err(format!("{} exists already", new.instance));
+        }
+        self.ec2
+            .run_instance(new.instance, &self.instance_type, node_subnet(new.zone_letter)?)
+            .map_err(|error| error.to_string())?;
+        let enis: Vec<String> =
+            self.ec2.snapshot().attached_to(new.instance).values().map(|eni| eni.id.clone()).collect();
+        for eni in enis {
+            self.ec2.hand_change(&eni, |eni| eni.managed = true).map_err(|error| error.to_string())?;
+        }
+        self.ec2
+            .hand_change_instance(new.instance, |instance| instance.managed = true)
+            .map_err(|error| error.to_string())?;
+        let mut labels = new.labels.clone();
+        labels.insert(COMPUTE_TYPE_LABEL.to_owned(), "auto".to_owned());
+        self.join(client, &NewNode { labels: &labels, ..*new })
+            .await
+            .map(|joins| format!("{joins}, managed by Auto Mode"))
     }
 
     /// A Node joins that can never have an ENI.

@@ -17,7 +17,8 @@ mod vpc_cni;
 
 pub use api_client::ApiClient;
 pub use api_resources::{LEASE_NAMESPACE, POD_ANNOTATION, eniattachments, nodeenis, nodes, pods};
-pub use ec2_setup::{GROUPS, POOL, TIER, group, group_name, tier, zone};
+pub use ec2_setup::{GROUPS, LOCAL_ZONE, POOL, TIER, ZONES, group, group_name, tier, zone};
+pub use joining::COMPUTE_TYPE_LABEL;
 pub use mend::ACTIONS;
 pub use operation_result::OperationResult;
 pub use play::DENIED;

@@ -28,6 +28,9 @@ impl Environment {
             Operation::JoinUnsupported { node, kind, labels } => {
                 self.join_unsupported(&client, node, *kind, labels).await
             }
+            Operation::JoinManaged { node, instance, zone, labels } => {
+                self.join_managed(&client, &NewNode { node, instance, zone_letter: zone, labels, bare: false }).await
+            }
             Operation::Leave { node, terminate } => {
                 if *terminate {
                     self.terminate(node)?;

@@ -61,9 +61,9 @@ pub(super) fn has_unknown(terms: &[SubnetSelectorTerm], subnets: &[SubnetPlace])
 
 fn matches(term: &SubnetSelectorTerm, subnet: &SubnetPlace) -> bool {
     let has_tag = |(key, value): (&String, &String)| {
-        key == POOL && subnet.pool.as_ref().is_some_and(|pool| value == "*" || value == pool)
+        key == POOL && subnet.shown_pool().is_some_and(|pool| value == "*" || value == pool)
     };
     term.id.iter().all(|id| *id == subnet.id)
-        && term.name.iter().all(|name| subnet.name.as_ref() == Some(name))
+        && term.name.iter().all(|name| subnet.shown_name() == Some(name))
         && term.tags.iter().flatten().all(has_tag)
 }

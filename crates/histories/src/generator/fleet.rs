@@ -1,10 +1,10 @@
 //! The nodes and NodeENIs as the script has left them so far, so that operations get possible targets. It also draws the first
 //! events.
 
-use super::setting::pick;
+use super::setting::{Choices, pick};
 use super::upstream::upstream;
 use super::{specs, vpc_cni};
-use crate::script::{Event, Operation};
+use crate::script::{Event, Operation, Setting};
 use fastrand::Rng;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,18 +40,16 @@ pub(super) struct Fleet {
     pub crowded: BTreeSet<String>,
     pub quota: bool,
     pub replicas: usize,
-    /// How many network cards every instance has.
-    pub cards: usize,
+    /// What nodes and specs may ask for.
+    pub choices: Choices,
     /// How many Nodes joined that can never have an ENI.
     pub unsupported: u32,
-    /// Whether the Nodes have the label of the instance type.
-    pub typed: bool,
     instances: u64,
     started: u64,
 }
 
 impl Fleet {
-    pub fn new(replicas: usize, cards: usize, typed: bool) -> Self {
+    pub fn new(setting: &Setting) -> Self {
         Self {
             nodes: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -61,10 +59,9 @@ impl Fleet {
             denied: BTreeSet::new(),
             crowded: BTreeSet::new(),
             quota: false,
-            replicas,
-            cards,
+            replicas: setting.replicas,
+            choices: Choices::of(setting),
             unsupported: 0,
-            typed,
             instances: 0,
             started: 0,
         }
@@ -86,7 +83,7 @@ impl Fleet {
             self.nodes.insert(name, node);
         }
         for number in 1..=*pick(rng, &[2, 2, 3]) {
-            let (name, spec) = (format!("e{number}"), specs::draw(rng, (self.cards, self.typed)));
+            let (name, spec) = (format!("e{number}"), specs::draw(rng, &self.choices));
             events.push(Event {
                 at: rng.u64(0..15_000),
                 operation: Operation::Apply { name: name.clone(), spec: spec.clone() },
@@ -103,7 +100,8 @@ impl Fleet {
                 let joined =
                     events.iter().find(|e| matches!(&e.operation, Operation::Join { node: name, .. } if name == node));
                 let at = applied.map_or(0, |event| event.at).max(joined.map_or(0, |event| event.at));
-                events.push(Event { at, operation: upstream(rng, node, &facts.zone, &nodeeni) });
+                events
+                    .push(Event { at, operation: upstream(rng, node, (&facts.zone, &self.choices.subnets), &nodeeni) });
             }
         }
         // In one history of eight, the VPC CNI is busy.
@@ -136,7 +134,7 @@ impl Fleet {
 
     pub fn new_node(&mut self, rng: &mut Rng) -> Node {
         self.instances += 1;
-        let zone = pick(rng, &["a", "a", "b"]).to_string();
+        let zone = pick(rng, &self.choices.zones()).to_string();
         let instance = format!("i-{:017x}", self.instances);
         Node { instance, zone, labels: labels(rng), runs: true, halted: false, draining: false }
     }

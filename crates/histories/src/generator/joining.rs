@@ -34,7 +34,15 @@ pub(super) fn bare(rng: &mut Rng, fleet: &mut Fleet) -> Option<Vec<(Millis, Oper
 
 /// A Node joins that can never have an ENI.
 pub(super) fn unsupported(rng: &mut Rng, fleet: &mut Fleet) -> Operation {
-    let kind = *pick(rng, &[UnsupportedKind::Fargate, UnsupportedKind::Hybrid, UnsupportedKind::HyperPod]);
+    let kinds =
+        [Some(UnsupportedKind::Fargate), Some(UnsupportedKind::Hybrid), Some(UnsupportedKind::HyperPod), None, None];
     fleet.unsupported += 1;
-    Operation::JoinUnsupported { node: format!("u{}", fleet.unsupported), kind, labels: labels(rng) }
+    let node = format!("u{}", fleet.unsupported);
+    match *pick(rng, &kinds) {
+        Some(kind) => Operation::JoinUnsupported { node, kind, labels: labels(rng) },
+        None => {
+            let drawn = fleet.new_node(rng);
+            Operation::JoinManaged { node, instance: drawn.instance, zone: drawn.zone, labels: drawn.labels }
+        }
+    }
 }

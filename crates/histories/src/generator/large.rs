@@ -20,7 +20,7 @@ pub(super) fn script(seed: u64, rng: &mut Rng) -> Script {
     setting.page_size = 1000;
     // Smaller instance types have too little room for many ENIs; other histories use them.
     "m5.24xlarge".clone_into(&mut setting.instance_type);
-    let mut fleet = Fleet::new(setting.replicas, setting::cards(&setting), setting.typed);
+    let mut fleet = Fleet::new(&setting);
     let mut events = fleet.enter_nodes(rng, LARGE_FLEET, setting.waits_for_pods);
     scarce(rng, &mut fleet, &mut events);
     disturb(rng, &mut fleet, &mut events, pause);

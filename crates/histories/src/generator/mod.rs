@@ -32,8 +32,8 @@ pub fn script(seed: u64) -> Script {
         return large::script(seed, &mut rng);
     }
     let mut setting = setting::draw(&mut rng);
-    setting.subnets = setting::subnets();
-    let mut fleet = Fleet::new(setting.replicas, setting::cards(&setting), setting.typed);
+    setting.subnets = setting::draw_subnets(&mut rng);
+    let mut fleet = Fleet::new(&setting);
     let mut events = fleet.enter(&mut rng, setting.waits_for_pods);
     disturb(&mut rng, &mut fleet, &mut events, pause);
     let calm_at = events.last().map_or(0, |event| event.at) + rng.u64(5_000..60_000);

@@ -69,7 +69,7 @@ enum Kind {
 const KINDS: [(Kind, u32); 53] = [
     (Kind::Join, 6),
     (Kind::JoinBare, 3),
-    (Kind::JoinUnsupported, 1),
+    (Kind::JoinUnsupported, 2),
     (Kind::Leave, 6),
     (Kind::Return, 5),
     (Kind::Replace, 4),
@@ -241,13 +241,13 @@ impl OperationMix {
             }
             Kind::Apply => {
                 let name = format!("e{}", fleet.nodeenis.len() + fleet.removed.len() + 1);
-                let spec = specs::draw(rng, (fleet.cards, fleet.typed));
+                let spec = specs::draw(rng, &fleet.choices);
                 fleet.nodeenis.insert(name.clone(), spec.clone());
                 at_once(Operation::Apply { name, spec })
             }
             Kind::Edit => {
                 let name = fleet.nodeeni(rng)?;
-                let spec = specs::edit(rng, fleet.nodeenis.get(&name)?, (fleet.cards, fleet.typed));
+                let spec = specs::edit(rng, fleet.nodeenis.get(&name)?, &fleet.choices);
                 fleet.nodeenis.insert(name.clone(), spec.clone());
                 at_once(Operation::Apply { name, spec })
             }
@@ -259,11 +259,8 @@ impl OperationMix {
             }
             Kind::Recreate => {
                 let name = fleet.nodeeni(rng)?;
-                let spec = if rng.bool() {
-                    fleet.nodeenis.get(&name)?.clone()
-                } else {
-                    specs::draw(rng, (fleet.cards, fleet.typed))
-                };
+                let spec =
+                    if rng.bool() { fleet.nodeenis.get(&name)?.clone() } else { specs::draw(rng, &fleet.choices) };
                 fleet.nodeenis.insert(name.clone(), spec.clone());
                 // While the former NodeENI still exists, the first Apply edits an object that is being deleted. So it is applied
                 // twice.
@@ -314,7 +311,8 @@ impl OperationMix {
             Kind::Upstream => {
                 let node = fleet.node(rng, |node| node.runs)?;
                 let nodeeni = fleet.nodeeni(rng)?;
-                at_once(upstream(rng, &node, &fleet.nodes.get(&node)?.zone.clone(), &nodeeni))
+                let zone = &fleet.nodes.get(&node)?.zone;
+                at_once(upstream(rng, &node, (zone, &fleet.choices.subnets), &nodeeni))
             }
             Kind::Pod => {
                 let last = fleet.pods.pop_first().filter(|_| rng.u32(0..3) == 0);
@@ -339,7 +337,7 @@ impl OperationMix {
             }
             Kind::RemakeGroup => at_once(Operation::RemakeGroup { number: rng.u64(1..=crate::environment::GROUPS) }),
             Kind::RenameSubnet => {
-                let subnet = pick(rng, &subnets()).id.clone();
+                let subnet = pick(rng, &fleet.choices.subnets).id.clone();
                 let name = *pick(rng, &["storage", "only-a", "only-b", "other"]);
                 at_once(Operation::RenameSubnet { subnet, name: name.to_owned() })
             }

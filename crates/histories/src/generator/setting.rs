@@ -1,5 +1,6 @@
 //! Draws the setting of a history.
 
+use crate::environment::LOCAL_ZONE;
 use crate::script::{Graces, Setting, SubnetPlace};
 use fastrand::Rng;
 use multi_eni_sim::ec2::catalog;
@@ -21,19 +22,67 @@ pub(super) fn subnets() -> Vec<SubnetPlace> {
                 4 => Some("narrow".to_owned()),
                 _ => None,
             };
-            subnets.push(SubnetPlace { id, zone: zone.to_owned(), name, pool, tiny: number == 4 });
+            let zone = zone.to_owned();
+            subnets.push(SubnetPlace { id, zone, name, pool, tiny: number == 4, ipv6_only: false, shared: false });
         }
     }
     subnets
 }
 
+/// The same subnets. In some histories one has IPv6 only, one or two are shared by another account, or there is a Local Zone with
+/// two subnets more.
+pub(super) fn draw_subnets(rng: &mut Rng) -> Vec<SubnetPlace> {
+    let mut all = subnets();
+    let roomy: Vec<usize> = (0..all.len()).filter(|at| !all[*at].tiny).collect();
+    if rng.u32(0..6) == 0 {
+        all[*pick(rng, &roomy)].ipv6_only = true;
+    }
+    if rng.u32(0..6) == 0 {
+        for _ in 0..rng.u32(1..3) {
+            all[*pick(rng, &roomy)].shared = true;
+        }
+    }
+    if rng.u32(0..8) == 0 {
+        let of = |id: u64, name: Option<&str>, pool: Option<&str>| SubnetPlace {
+            id: format!("subnet-{id:017x}"),
+            zone: LOCAL_ZONE.to_owned(),
+            name: name.map(str::to_owned),
+            pool: pool.map(str::to_owned),
+            tiny: false,
+            ipv6_only: false,
+            shared: false,
+        };
+        all.extend([of(0xc1, None, Some("wide")), of(0xc3, Some("storage"), None)]);
+    }
+    all
+}
+
+/// What the nodes and the specs of a history may ask for.
+#[derive(Debug, Clone)]
+pub(super) struct Choices {
+    /// How many interfaces each network card of the instances has.
+    pub cards: Vec<u32>,
+    /// Whether Nodes have the label of the instance type, without which `deviceIndexPolicy: highestFree` chooses no index.
+    pub typed: bool,
+    /// The subnets.
+    pub subnets: Vec<SubnetPlace>,
+}
+
+impl Choices {
+    pub fn of(setting: &Setting) -> Self {
+        let cards = catalog::instance_type(&setting.instance_type).map_or_else(Vec::new, |found| found.cards.to_vec());
+        Self { cards, typed: setting.typed, subnets: setting.subnets.clone() }
+    }
+
+    /// The zones for nodes: `a` twice as often as the others, and only those that have subnets.
+    pub fn zones(&self) -> Vec<&'static str> {
+        let has_local_zone = self.subnets.iter().any(|place| place.zone == LOCAL_ZONE);
+        ["a", "a", "b"].into_iter().chain(has_local_zone.then_some(LOCAL_ZONE)).collect()
+    }
+}
+
 /// Instance types: one with room for all ENIs, two that become full, and one with two network cards.
 const TYPES: [&str; 6] = ["m5.24xlarge", "m5.24xlarge", "m5.24xlarge", "m5.4xlarge", "m5.2xlarge", "c6in.32xlarge"];
-
-/// How many network cards the instances have.
-pub(super) fn cards(setting: &Setting) -> usize {
-    catalog::instance_type(&setting.instance_type).map_or(1, |found| found.cards.len())
-}
 
 pub(super) fn draw(rng: &mut Rng) -> Setting {
     let mut chance = |per_cent: u32| rng.u32(0..100) < per_cent;

@@ -1,7 +1,8 @@
 //! Draws NodeENI specs, and edits of them.
 
-use super::setting::{pick, subnets};
+use super::setting::{Choices, pick};
 use crate::environment::{GROUPS, POOL, TIER, group, group_name};
+use crate::script::SubnetPlace;
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
@@ -16,12 +17,11 @@ const OPTIONAL: [&str; 7] = [
     "rollout",
 ];
 
-/// A random spec. `cards`: how many network cards the instances have. `typed`: whether Nodes have the type label, without which
-/// `deviceIndexPolicy: highestFree` chooses no index.
-pub(super) fn draw(rng: &mut Rng, (cards, typed): (usize, bool)) -> Value {
+/// A random spec.
+pub(super) fn draw(rng: &mut Rng, choices: &Choices) -> Value {
     let mut spec = Map::new();
     select(rng, &mut spec);
-    place(rng, &mut spec);
+    place(rng, &mut spec, &choices.subnets);
     spec.insert("deviceIndex".into(), json!(rng.i32(1..6)));
     for field in OPTIONAL {
         if rng.bool() {
@@ -44,25 +44,25 @@ pub(super) fn draw(rng: &mut Rng, (cards, typed): (usize, bool)) -> Value {
         set(rng, &mut spec, "interfaceType");
     }
     if rng.u32(0..4) == 0 {
-        card(rng, &mut spec, cards);
+        card(rng, &mut spec, &choices.cards);
     }
     if rng.u32(0..5) == 0 {
-        index_policy(rng, &mut spec, typed);
+        index_policy(rng, &mut spec, choices.typed);
     }
     Value::Object(spec)
 }
 
 /// The spec with one random change.
-pub(super) fn edit(rng: &mut Rng, spec: &Value, (cards, typed): (usize, bool)) -> Value {
+pub(super) fn edit(rng: &mut Rng, spec: &Value, choices: &Choices) -> Value {
     let mut spec = spec.as_object().cloned().unwrap_or_default();
     match rng.u32(0..20) {
         0 | 1 => select(rng, &mut spec),
-        2 | 3 => place(rng, &mut spec),
+        2 | 3 => place(rng, &mut spec, &choices.subnets),
         4 => {
             spec.remove("deviceIndexPolicy");
             spec.insert("deviceIndex".into(), json!(rng.i32(1..6)));
         }
-        18 | 19 => index_policy(rng, &mut spec, typed),
+        18 | 19 => index_policy(rng, &mut spec, choices.typed),
         5..11 => {
             let field = *pick(rng, &OPTIONAL);
             if rng.u32(0..5) == 0 {
@@ -74,7 +74,7 @@ pub(super) fn edit(rng: &mut Rng, spec: &Value, (cards, typed): (usize, bool)) -
         11 => set(rng, &mut spec, "securityGroupNames"),
         12 => set(rng, &mut spec, "node settings"),
         13 => set(rng, &mut spec, "interfaceType"),
-        14 => card(rng, &mut spec, cards),
+        14 => card(rng, &mut spec, &choices.cards),
         15 | 16 => groups_by_terms(rng, &mut spec),
         _ => set(rng, &mut spec, "addresses"),
     }
@@ -127,16 +127,15 @@ fn selector(rng: &mut Rng) -> Value {
 }
 
 /// Sets the subnets: by ID or by name, one or several, or by terms. Rarely the subnet does not exist.
-fn place(rng: &mut Rng, spec: &mut Map<String, Value>) {
+fn place(rng: &mut Rng, spec: &mut Map<String, Value>, all: &[SubnetPlace]) {
     for field in ["subnetID", "subnetIDs", "subnetName", "subnetNames", "subnetSelectorTerms"] {
         spec.remove(field);
     }
     if rng.u32(0..5) == 0 {
-        spec.insert("subnetSelectorTerms".into(), subnet_terms(rng));
+        spec.insert("subnetSelectorTerms".into(), subnet_terms(rng, all));
         return;
     }
-    let all = subnets();
-    let id = |rng: &mut Rng| pick(rng, &all).id.clone();
+    let id = |rng: &mut Rng| pick(rng, all).id.clone();
     match rng.u32(0..20) {
         0..9 => drop(spec.insert("subnetID".into(), json!(id(rng)))),
         9..14 => {
@@ -154,9 +153,8 @@ fn place(rng: &mut Rng, spec: &mut Map<String, Value>) {
 }
 
 /// Terms that select subnets. Rarely no subnet matches.
-fn subnet_terms(rng: &mut Rng) -> Value {
-    let all = subnets();
-    let by_id = |rng: &mut Rng| json!({ "id": pick(rng, &all).id });
+fn subnet_terms(rng: &mut Rng, all: &[SubnetPlace]) -> Value {
+    let by_id = |rng: &mut Rng| json!({ "id": pick(rng, all).id });
     match rng.u32(0..16) {
         0..5 => json!([{ "tags": { POOL: "wide" } }]),
         5..8 => json!([{ "tags": { POOL: "*" } }]),
@@ -182,13 +180,29 @@ fn groups_by_terms(rng: &mut Rng, spec: &mut Map<String, Value>) {
     spec.insert("securityGroupSelectorTerms".into(), terms);
 }
 
-/// Sets the network card: the first one, another one, rarely one that no instance has.
-fn card(rng: &mut Rng, spec: &mut Map<String, Value>, cards: usize) {
-    match rng.u32(0..10) {
-        0..2 => drop(spec.remove("networkCardIndex")),
-        2 => drop(spec.insert("networkCardIndex".into(), json!(cards))),
-        _ => drop(spec.insert("networkCardIndex".into(), json!(rng.usize(0..cards)))),
+/// Sets the network card: the first one, another one, rarely one that no instance has. A card above the first one has index 0 too.
+/// Rarely the index is beyond the card.
+fn card(rng: &mut Rng, spec: &mut Map<String, Value>, cards: &[u32]) {
+    let card = match rng.u32(0..10) {
+        0..2 => None,
+        2 => Some(cards.len()),
+        _ => Some(rng.usize(0..cards.len().max(1))),
+    };
+    match card {
+        None => drop(spec.remove("networkCardIndex")),
+        Some(card) => drop(spec.insert("networkCardIndex".into(), json!(card))),
     }
+    if spec.get("deviceIndexPolicy").is_some_and(|policy| policy == "highestFree") {
+        return;
+    }
+    let card = card.unwrap_or(0);
+    let first = i32::from(card == 0);
+    let index = match cards.get(card).and_then(|most| i32::try_from(*most).ok()) {
+        Some(most) if cards.len() > 1 && rng.u32(0..8) == 0 => most + rng.i32(0..2),
+        _ if card > 0 && rng.bool() => 0,
+        _ => rng.i32(first..6),
+    };
+    spec.insert("deviceIndex".into(), json!(index));
 }
 
 /// Sets the policy of the device index: the other one, or rarely `exact` by its name.

@@ -1,9 +1,13 @@
 //! Tests that the generator draws everything that it should: a history without an operation tests nothing of it.
 
 use super::fleet::Fleet;
-use super::{MIN_DISTURBANCES, script};
-use crate::script::{Event, Fault, HandChange, Operation, Script};
+use super::{MIN_DISTURBANCES, script, setting};
+use crate::environment::LOCAL_ZONE;
+use crate::script::{Event, Fault, HandChange, Operation, Script, Setting};
 use fastrand::Rng;
+use multi_eni_api::crds;
+use multi_eni_sim::ec2::catalog::instance_type;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Lists the names of all variants of an enum. The match makes the compiler ask for a new variant, and the tests use the list.
@@ -21,7 +25,7 @@ macro_rules! variants {
 
 variants!(
     OPERATIONS, operation, Operation:
-    Join, Initialize, JoinUnsupported, Leave, Terminate, Twin, ZoneLabel, LeftOut, Halt, Boot, Label, Drain, Drained, Heartbeat,
+    Join, Initialize, JoinUnsupported, JoinManaged, Leave, Terminate, Twin, ZoneLabel, LeftOut, Halt, Boot, Label, Drain, Drained, Heartbeat,
     Apply, Remove, DeleteAttachment, StripAttachment, Annotate, ReconcileAt,
     HandDetach, HandDelete, HandMove, HandChange, CniAttach, OtherCluster, Upstream, PodStarts, PodEnds, CniRelease,
     CniGrows, CniShrinks,
@@ -83,7 +87,8 @@ fn every_history_has_its_nodes_its_nodeenis_and_its_disturbances() {
 fn the_first_events_are_not_counted_as_disturbances() {
     let last = |seed| {
         let mut rng = Rng::with_seed(seed);
-        let entry = Fleet::new(2, 1, true).enter(&mut rng, true);
+        let setting = Setting { replicas: 2, typed: true, subnets: setting::subnets(), ..Setting::default() };
+        let entry = Fleet::new(&setting).enter(&mut rng, true);
         entry.iter().map(|event| event.at).max()
     };
     let last = (0..SEEDS).filter_map(last).max();
@@ -141,4 +146,101 @@ fn every_fault_has_a_rate_with_some_seed() {
         .map(|(drawn, _)| fault(&drawn))
         .collect();
     assert_eq!(lacking(FAULTS, &drawn), Vec::<&str>::new());
+}
+
+/// What a value of a spec uses of the schema: each field by its path, and of a field with a choice of forms or words which one.
+fn uses(path: &str, value: &Value, schema: &Value, used: &mut BTreeSet<String>) {
+    let below = |field: &str| if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
+    if schema["x-kubernetes-int-or-string"] == true {
+        used.insert(format!("{path}: {}", if value.is_string() { "text" } else { "number" }));
+    }
+    if schema["enum"].is_array() {
+        used.insert(format!("{path}: {value}"));
+    }
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                if let Some(schema) = schema["properties"].get(field) {
+                    used.insert(below(field));
+                    uses(&below(field), value, schema, used);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| uses(path, item, &schema["items"], used)),
+        _ => {}
+    }
+}
+
+/// All that a spec can use of the schema.
+fn usable(path: &str, schema: &Value, all: &mut BTreeSet<String>) {
+    if schema["x-kubernetes-int-or-string"] == true {
+        all.extend([format!("{path}: text"), format!("{path}: number")]);
+    }
+    all.extend(schema["enum"].as_array().into_iter().flatten().map(|word| format!("{path}: {word}")));
+    for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let below = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
+        usable(&below, schema, all);
+        all.insert(below);
+    }
+    if schema["items"].is_object() {
+        usable(path, &schema["items"], all);
+    }
+}
+
+#[test]
+fn every_field_of_a_spec_is_drawn() {
+    let crd = crds::all().into_iter().find(|crd| crd.spec.names.kind == "NodeENI");
+    let crd = serde_json::to_value(crd).unwrap();
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let (mut all, mut used) = (BTreeSet::new(), BTreeSet::new());
+    usable("", schema, &mut all);
+    for event in scripts().flat_map(|script| script.events) {
+        if let Operation::Apply { spec, .. } = &event.operation {
+            uses("", spec, schema, &mut used);
+        }
+    }
+    assert!(all.len() > 50, "{all:?}");
+    assert_eq!(all.difference(&used).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[test]
+fn indexes_at_the_ends_of_network_cards_are_drawn() {
+    let mut drawn = BTreeSet::new();
+    for script in scripts() {
+        let cards = instance_type(&script.setting.instance_type).map(|found| found.cards).unwrap_or_default();
+        for event in &script.events {
+            let Operation::Apply { spec, .. } = &event.operation else { continue };
+            let number = |field: &str, otherwise: u64| spec[field].as_u64().unwrap_or(otherwise);
+            let (card, index) = (number("networkCardIndex", 0), number("deviceIndex", 1));
+            assert!(card > 0 || index > 0, "seed {}: the CRD refuses {spec}", script.seed);
+            let most = usize::try_from(card).ok().and_then(|card| cards.get(card)).copied().map(u64::from);
+            drawn.insert(match (most, index) {
+                (None, _) => "a card that the instances do not have",
+                (Some(_), 0) => "index 0",
+                (Some(most), index) if cards.len() > 1 && index >= most => "an index beyond the card",
+                (Some(_), _) => "another index",
+            });
+        }
+    }
+    assert_eq!(drawn.len(), 4, "{drawn:?}");
+}
+
+#[test]
+fn unusual_subnets_and_zones_are_drawn() {
+    let (mut ipv6_only, mut shared, mut local, mut managed) = (0, 0, 0, 0);
+    for script in scripts() {
+        let subnets = &script.setting.subnets;
+        ipv6_only += usize::from(subnets.iter().any(|subnet| subnet.ipv6_only));
+        shared += usize::from(subnets.iter().any(|subnet| subnet.shared));
+        let has_subnet = |zone: &str| subnets.iter().any(|subnet| subnet.zone == zone);
+        for event in &script.events {
+            let (Operation::Join { zone, .. } | Operation::JoinManaged { zone, .. }) = &event.operation else {
+                continue;
+            };
+            assert!(has_subnet(zone), "seed {}: no subnet is in zone {zone}", script.seed);
+            local += usize::from(zone == LOCAL_ZONE);
+            managed += usize::from(matches!(event.operation, Operation::JoinManaged { .. }));
+        }
+    }
+    assert!(ipv6_only > 100 && shared > 100 && local > 100 && managed > 20, "{ipv6_only} {shared} {local} {managed}");
 }

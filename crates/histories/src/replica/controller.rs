@@ -31,6 +31,7 @@ pub(super) async fn run_controller(interceptor: Arc<Interceptor>, process: Arc<P
         settings: settings(&setting),
         wall,
         gauges: Arc::new(Gauges::default()),
+        spans: None,
     };
     run(parts, process.stop.notified()).await;
 }

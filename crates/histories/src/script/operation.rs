@@ -16,7 +16,7 @@ pub enum Operation {
         node: String,
         /// The instance.
         instance: String,
-        /// `a` or `b`.
+        /// `a`, `b` or `xyz`.
         zone: String,
         /// Its labels.
         #[serde(default)]
@@ -37,6 +37,19 @@ pub enum Operation {
         /// What the Node is.
         kind: UnsupportedKind,
         /// Its labels.
+        #[serde(default)]
+        labels: BTreeMap<String, String>,
+    },
+    /// An instance that EKS Auto Mode manages starts, unless it runs already, and registers as a Node. EC2 refuses changes of its
+    /// interfaces to everybody else.
+    JoinManaged {
+        /// The Node's name.
+        node: String,
+        /// The instance.
+        instance: String,
+        /// `a`, `b` or `xyz`.
+        zone: String,
+        /// Its labels, besides the one of Auto Mode.
         #[serde(default)]
         labels: BTreeMap<String, String>,
     },

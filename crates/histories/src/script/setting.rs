@@ -55,7 +55,7 @@ pub struct Setting {
 pub struct SubnetPlace {
     /// Its ID.
     pub id: String,
-    /// `a` or `b`: the last letter of the zone.
+    /// `a` or `b`: the last letter of the zone; or `xyz`: the Local Zone.
     pub zone: String,
     /// Its tag Name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,6 +66,29 @@ pub struct SubnetPlace {
     /// Whether it is a /28 with 11 addresses; the others are /24.
     #[serde(default)]
     pub tiny: bool,
+    /// Whether it has no IPv4 block.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ipv6_only: bool,
+    /// Whether another account owns it and shares it. EC2 then shows none of its tags.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shared: bool,
+}
+
+impl SubnetPlace {
+    /// The tag Name, as EC2 shows it to this account.
+    pub fn shown_name(&self) -> Option<&str> {
+        self.name.as_deref().filter(|_| !self.shared)
+    }
+
+    /// The tag `pool`, as EC2 shows it to this account.
+    pub fn shown_pool(&self) -> Option<&str> {
+        self.pool.as_deref().filter(|_| !self.shared)
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The controller's graces, in seconds.

@@ -1,7 +1,7 @@
 //! Checks what a script must not say although its form is valid. Such a script would fail late or never end, without a reason.
 
 use super::{Operation, Script, Setting};
-use crate::environment::{ACTIONS, GROUPS};
+use crate::environment::{ACTIONS, GROUPS, ZONES};
 use multi_eni_sim::ec2::catalog::instance_type;
 
 /// The most replicas. More would test nothing new.
@@ -53,19 +53,21 @@ fn setting(setting: &Setting) -> Option<String> {
         );
     }
     if let Some(place) = setting.subnets.iter().find(|place| !is_zone(&place.zone)) {
-        return wrong("subnets", &format!("{} is in zone {:?}; there are a and b", place.id, place.zone));
+        return wrong("subnets", &format!("{} is in zone {:?}; there are {}", place.id, place.zone, ZONES.join(", ")));
     }
     let (name, _) = spans.into_iter().find(|(_, [from, to])| from > to)?;
     wrong(name, "the first number is larger than the second")
 }
 
 fn is_zone(zone: &str) -> bool {
-    matches!(zone, "a" | "b")
+    ZONES.contains(&zone)
 }
 
 fn operation(operation: &Operation, setting: &Setting) -> Option<String> {
     match operation {
-        Operation::Join { zone, .. } if !is_zone(zone) => Some(format!("there is no zone {zone:?}, only a and b")),
+        Operation::Join { zone, .. } | Operation::JoinManaged { zone, .. } if !is_zone(zone) => {
+            Some(format!("there is no zone {zone:?}, only {}", ZONES.join(", ")))
+        }
         Operation::Crowd { subnet, .. }
         | Operation::RenameSubnet { subnet, .. }
         | Operation::Uncrowd { subnet }
@@ -104,6 +106,7 @@ fn operation(operation: &Operation, setting: &Setting) -> Option<String> {
         Operation::Join { .. }
         | Operation::Initialize { .. }
         | Operation::JoinUnsupported { .. }
+        | Operation::JoinManaged { .. }
         | Operation::Leave { .. }
         | Operation::Terminate { .. }
         | Operation::Twin { .. }
@@ -169,6 +172,15 @@ mod tests {
         let late = |operation: Operation| {
             move |script: &mut Script| script.events.push(Event { at: 0, operation: operation.clone() })
         };
+        let managed = |zone: &str| Operation::JoinManaged {
+            node: "u1".to_owned(),
+            instance: "i-00000000000000999".to_owned(),
+            zone: zone.to_owned(),
+            labels: std::collections::BTreeMap::new(),
+        };
+        let zone = refused(late(managed("c")));
+        assert!(zone.is_some_and(|why| why.contains("only a, b, xyz")));
+        assert_eq!(refused(late(managed("xyz"))), None);
         let subnet = refused(late(Operation::Uncrowd { subnet: "subnet-1".to_owned() }));
         assert!(subnet.is_some_and(|why| why.contains("subnet-1")));
         let action = refused(late(Operation::Deny { action: "RunInstances".to_owned() }));

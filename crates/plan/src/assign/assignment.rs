@@ -211,13 +211,18 @@ impl Assignment {
         self.matched.iter().any(|of| of == uid)
     }
 
+    /// Why the Node would lose ENIs of the NodeENI with this UID, if it would.
+    pub fn losing_cause(&self, uid: &str) -> Option<Cause> {
+        self.losing.get(uid).and_then(|names| names.values().next().copied())
+    }
+
     /// The part of this assignment that concerns the NodeENI with this UID.
     pub fn of_nodeeni(&self, uid: &str) -> NodeEniAssignment<'_> {
         NodeEniAssignment {
             matched: self.matches(uid),
             adopting: self.adopting.contains(uid),
             outdated: self.outdated.contains_key(uid),
-            losing: self.losing.get(uid).and_then(|names| names.values().next().copied()),
+            losing: self.losing_cause(uid),
             desired: self.desired.iter().filter(|(of, _)| of == uid).map(|(_, n)| n).sum(),
             slots: self.slots.get(uid),
             refused: self.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid).collect(),

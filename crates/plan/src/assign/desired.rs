@@ -5,19 +5,18 @@
 use super::adoption::pinned;
 use super::assignment::{Need, Pinned};
 use super::input::Input;
+use super::listed_subnets::candidates;
 use super::new_attachment::NewAttachment;
+use super::nodeeni_on_node::NodeEniOnNode;
 use super::planner::NodePlanner;
-use super::resolved::{Resolved, resolve};
 use super::unassigned::UnassignedReason;
 use crate::account_and_region::region_of;
 use crate::attachment::Attachment;
-use crate::nodeeni::{EniSpec, NodeEni, SubnetRef};
-use crate::observed::{CatalogLookup, Ec2Catalog, ObservedEni, ObservedNode, ObservedSubnet};
-use crate::problem::Problem;
+use crate::nodeeni::EniSpec;
+use crate::observed::{CatalogLookup, Ec2Catalog, ObservedNode, ObservedSubnet};
 use crate::spec_validation;
-use jiff::{SignedDuration, Timestamp};
+use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
-use multi_eni_api::{DeviceIndexPolicy, EniRequest};
 use std::collections::BTreeSet;
 
 /// A subnet of the NodeENI that can get no slot on the node, and why.
@@ -26,225 +25,114 @@ pub(super) struct Unplaced {
     pub why: UnassignedReason,
 }
 
+/// A subnet that gets an ENI on the node.
+struct Place<'p> {
+    subnet: &'p ObservedSubnet,
+    /// The device index, or why there is none now.
+    asked: Result<i32, UnassignedReason>,
+    /// The adopted ENI of the subnet, which keeps its slot.
+    pinned: Option<&'p Attachment>,
+}
+
+impl Place<'_> {
+    /// The slot, unless an adopted ENI of another subnet keeps it. `kept`: the adopted ENIs.
+    fn slot(self, card: i32, kept: &[&Attachment]) -> Result<(i32, i32), UnassignedReason> {
+        if let Some(attachment) = self.pinned {
+            return Ok(attachment.slot());
+        }
+        let slot = (card, self.asked?);
+        match kept.iter().find(|attachment| attachment.slot() == slot) {
+            Some(attachment) => Err(UnassignedReason::SlotPinned { slot, name: attachment.name.clone() }),
+            None => Ok(slot),
+        }
+    }
+}
+
 impl<'a> NodePlanner<'a> {
     /// The desired ENIAttachments of a NodeENI on this Node, in slot order. A subnet whose slot is kept by an adopted ENI of
     /// another subnet has only the reason.
     pub(super) fn desired(
         &mut self,
-        node: &ObservedNode,
-        nodeeni: &NodeEni,
-        spec: &EniSpec,
+        on: NodeEniOnNode<'_>,
     ) -> Result<Vec<Result<NewAttachment, Unplaced>>, UnassignedReason> {
-        let input = self.input;
+        let NodeEniOnNode { node, nodeeni, spec, mine } = on;
         let instance = self.instance_of(node)?;
-        if let Some(why) = other_region(&input, node) {
+        if let Some(why) = other_region(&self.input, node) {
             return Err(why);
         }
         self.check_operator(node)?;
-        let mine: Vec<&Attachment> =
-            self.here.iter().copied().filter(|attachment| attachment.nodeeni_uid == nodeeni.uid).collect();
+        let subnets = self.subnets_of(on, instance)?;
+        let groups = self.groups(&subnets, spec)?;
+        let indexes = self.device_indexes(on, &subnets);
+        let places: Vec<Place<'_>> = subnets
+            .into_iter()
+            .zip(indexes)
+            .map(|(subnet, asked)| Place { subnet, asked, pinned: pinned(mine, &subnet.id) })
+            .collect();
+        self.report_pinned(on, &places);
+        for place in &places {
+            let asked = place.asked.as_ref().ok().map(|asked| (spec.card, *asked));
+            if let Some(slot) = place.pinned.map(Attachment::slot).or(asked) {
+                let request = create_request(spec, &groups, place.subnet, slot);
+                spec_validation::of_request(&request).map_err(UnassignedReason::OutOfBounds)?;
+            }
+        }
+        let kept: Vec<&Attachment> = places.iter().filter_map(|place| place.pinned).collect();
+        let new = |place: Place<'_>| {
+            let subnet = place.subnet;
+            match place.slot(spec.card, &kept) {
+                Ok(slot) => {
+                    let request = create_request(spec, &groups, subnet, slot);
+                    Ok(NewAttachment::new(node, instance, nodeeni, request, None))
+                }
+                Err(why) => Err(Unplaced { subnet: subnet.id.clone(), why }),
+            }
+        };
+        Ok(places.into_iter().map(new).collect())
+    }
+
+    /// The subnets that get an ENI on this Node, in slot order.
+    fn subnets_of(
+        &mut self,
+        on: NodeEniOnNode<'_>,
+        instance: &InstanceId,
+    ) -> Result<Vec<&'a ObservedSubnet>, UnassignedReason> {
+        let NodeEniOnNode { node, nodeeni, spec, mine } = on;
         let place = self.place_of(node)?;
         self.plan.problems.extend(place.problem(node).map(|problem| (nodeeni.uid.clone(), problem)));
         let (subnets, missing) = if spec.subnet_terms.is_empty() {
             self.subnets_in_zone(instance, place.zone, spec)?
         } else {
-            (self.subnet_by_terms((node, nodeeni), place.zone, spec, &mine)?, None)
+            (self.subnet_by_terms((node, nodeeni), place.zone, spec, mine)?, None)
         };
         if let (Some(reference), true) = (&missing, subnets.is_empty()) {
             return Err(UnassignedReason::SubnetMissing((*reference).clone()));
         }
-        self.check_unchosen_subnets((node, &place), spec, (&mine, &subnets))?;
-        self.check_subnet_names(place.zone, spec, (&mine, &subnets))?;
+        self.check_unchosen_subnets((node, &place), spec, (mine, &subnets))?;
+        self.check_subnet_names(on, place.zone, &subnets)?;
         if subnets.is_empty() {
-            return Err(no_subnet_in_zone(input.catalog, spec, place.zone));
+            return Err(no_subnet_in_zone(self.input.catalog, spec, place.zone));
         }
         if let Some(reference) = missing {
-            self.beside_a_missing_subnet((node, nodeeni), reference, spec, (&mine, &subnets))?;
+            self.beside_a_missing_subnet(on, reference, &subnets)?;
         }
-        let groups = self.groups(&subnets, spec)?;
-        let indexes = self.device_indexes((node, nodeeni), spec, &mine, &subnets);
-        let places: Vec<(&ObservedSubnet, Result<i32, UnassignedReason>, Option<&Attachment>)> =
-            subnets.into_iter().zip(indexes).map(|(s, asked)| (s, asked, pinned(&mine, &s.id))).collect();
-        let kept: Vec<&Attachment> = places.iter().filter_map(|(_, _, pinned)| *pinned).collect();
-        for (_, asked, attachment) in &places {
-            if let (Ok(asked), Some(attachment)) = (asked, attachment)
-                && attachment.slot() != (spec.card, *asked)
+        Ok(subnets)
+    }
+
+    /// Reports the adopted ENIs that stay at another device index than the spec asks for.
+    fn report_pinned(&mut self, on: NodeEniOnNode<'_>, places: &[Place<'_>]) {
+        for Place { asked, pinned, .. } in places {
+            if let (Ok(asked), Some(attachment)) = (asked, pinned)
+                && attachment.slot() != (on.spec.card, *asked)
             {
-                let (nodeeni_uid, node, name) = (nodeeni.uid.clone(), node.name.clone(), attachment.name.clone());
                 self.plan.pinned.push(Pinned {
-                    nodeeni_uid,
-                    node,
-                    name,
+                    nodeeni_uid: on.nodeeni.uid.clone(),
+                    node: on.node.name.clone(),
+                    name: attachment.name.clone(),
                     index: attachment.request.device_index,
                     asked: *asked,
                 });
             }
-        }
-        let slot = |asked: Result<i32, UnassignedReason>, pinned: Option<&Attachment>| match (pinned, asked) {
-            (Some(attachment), _) => Ok(attachment.slot()),
-            (None, Err(why)) => Err(why),
-            (None, Ok(asked)) => match kept.iter().find(|attachment| attachment.slot() == (spec.card, asked)) {
-                Some(attachment) => {
-                    Err(UnassignedReason::SlotPinned { slot: attachment.slot(), name: attachment.name.clone() })
-                }
-                None => Ok((spec.card, asked)),
-            },
-        };
-        let request = |subnet: &ObservedSubnet, (card, index): (i32, i32)| EniRequest {
-            subnet_id: subnet.id.to_string(),
-            subnet_cidr: Some(subnet.cidr.clone()).filter(|cidr| !cidr.is_empty()),
-            security_group_ids: groups.iter().map(ToString::to_string).collect(),
-            device_index: index,
-            network_card_index: card,
-            description: spec.description.clone(),
-            tags: spec.tags.clone(),
-            ipv4_prefix_count: spec.ipv4_prefix_count,
-            ipv6_address_count: spec.ipv6_address_count,
-            ipv6_prefix_count: spec.ipv6_prefix_count,
-            private_ip_count: spec.private_ip_count,
-            connection_tracking: Some(spec.connection_tracking).filter(|timeouts| !timeouts.is_empty()),
-        };
-        for (subnet, asked, attachment) in &places {
-            let asked = asked.as_ref().ok().map(|asked| (spec.card, *asked));
-            if let Some(slot) = attachment.map(Attachment::slot).or(asked) {
-                spec_validation::of_request(&request(subnet, slot)).map_err(UnassignedReason::OutOfBounds)?;
-            }
-        }
-        let new =
-            |subnet: &ObservedSubnet, slot| NewAttachment::new(node, instance, nodeeni, request(subnet, slot), None);
-        let place = |(subnet, asked, attachment): (&ObservedSubnet, _, _)| match slot(asked, attachment) {
-            Ok(slot) => Ok(new(subnet, slot)),
-            Err(why) => Err(Unplaced { subnet: subnet.id.clone(), why }),
-        };
-        Ok(places.into_iter().map(place).collect())
-    }
-
-    /// The listed subnets that are in the node's zone, in the order of the list, and the first entry that EC2 does not know.
-    fn subnets_in_zone<'s>(
-        &mut self,
-        instance: &InstanceId,
-        zone: &str,
-        spec: &'s EniSpec,
-    ) -> Result<(Vec<&'a ObservedSubnet>, Option<&'s SubnetRef>), UnassignedReason> {
-        let input = self.input;
-        let catalog = input.catalog;
-        let unresolved: Vec<&SubnetRef> =
-            spec.subnets.iter().filter(|r| resolve(catalog, r) == Resolved::NotYet).collect();
-        if !unresolved.is_empty() {
-            let by = |reference: &&SubnetRef| match reference {
-                SubnetRef::Id(_) => CatalogLookup::SubnetsById,
-                SubnetRef::Name(_) => CatalogLookup::SubnetsByName,
-            };
-            let lookups: Vec<CatalogLookup> = unresolved.iter().map(by).collect();
-            self.plan.needs.extend(unresolved.into_iter().cloned().map(Need::Subnet));
-            return Err(self.lookup_pending(catalog.failure(&lookups), "the EC2 lookup of the NodeENI's subnets"));
-        }
-        let mut chosen: Vec<&ObservedSubnet> = Vec::new();
-        let mut missing = None;
-        for reference in &spec.subnets {
-            let mut candidates = candidates(catalog, reference);
-            if let SubnetRef::Name(name) = reference
-                && !candidates.is_empty()
-            {
-                // A name is resolved in the node's VPC only, and a lookup of the instance shows that VPC.
-                let Some(vpc) = input.instance.and_then(|interfaces| interfaces.vpc.as_deref()) else {
-                    // EC2 may show the interfaces of a new instance late. `await_lookup` limits how often the instance is looked
-                    // up.
-                    return Err(self.await_lookup(instance, "the EC2 lookup of the node's VPC"));
-                };
-                candidates.retain(|subnet| subnet.vpc == vpc);
-                if candidates.iter().filter(|subnet| subnet.zone == zone).count() > 1 {
-                    return Err(UnassignedReason::SubnetAmbiguous(name.clone()));
-                }
-            }
-            if candidates.is_empty() {
-                // Look the subnet up again when this result is old: a user may create the subnet.
-                self.plan.needs.insert(Need::Subnet(reference.clone()));
-                self.recheck_later();
-                missing = missing.or(Some(reference));
-            }
-            for subnet in candidates.into_iter().filter(|subnet| subnet.zone == zone) {
-                if !chosen.iter().any(|other| other.id == subnet.id) {
-                    chosen.push(subnet);
-                }
-            }
-        }
-        Ok((chosen, missing))
-    }
-
-    /// Serves a node from the other subnets of its zone while EC2 does not know one entry of the list, and reports that entry.
-    /// The entry may stand for an ENI that exists, and its place in the list decides the device indexes of those that follow. So
-    /// nothing changes on a node whose ENIs the remaining entries do not describe exactly.
-    fn beside_a_missing_subnet(
-        &mut self,
-        (node, nodeeni): (&ObservedNode, &NodeEni),
-        missing: &SubnetRef,
-        spec: &EniSpec,
-        (mine, chosen): (&[&Attachment], &[&ObservedSubnet]),
-    ) -> Result<(), UnassignedReason> {
-        let reason = UnassignedReason::SubnetMissing(missing.clone());
-        let index_of =
-            |subnet: &str| chosen.iter().zip(spec.index..).find(|(s, _)| s.id.as_str() == subnet).map(|of| of.1);
-        let is_any = spec.index_policy == DeviceIndexPolicy::HighestFree;
-        let is_slot_of = |index: i32, slot: (i32, i32)| slot.0 == spec.card && (is_any || slot.1 == index);
-        let is_described = |attachment: &&Attachment| {
-            let index = index_of(&attachment.request.subnet_id);
-            let keeps_its_slot = attachment.adopted.is_some() && !attachment.recovered;
-            index.is_some_and(|index| keeps_its_slot || is_slot_of(index, attachment.slot()))
-        };
-        // The ENIAttachment of an ENI may be lost.
-        let is_known = |eni: &ObservedEni| {
-            let index = eni.subnet.as_ref().and_then(|subnet| index_of(subnet.as_str()));
-            let at = eni.attachment.as_ref();
-            (self.input.is_held)(eni)
-                || index.is_some_and(|index| at.is_some_and(|at| is_slot_of(index, (at.card, at.index))))
-        };
-        let is_its_own =
-            |eni: &&ObservedEni| eni.is_of(self.input.cluster) && eni.names_nodeeni(&nodeeni.uid, &nodeeni.name);
-        let on_instance = self.input.instance.into_iter().flat_map(|interfaces| &interfaces.enis);
-        let live = || mine.iter().filter(|attachment| attachment.deleting.is_none());
-        if !live().all(is_described) || !on_instance.filter(is_its_own).all(is_known) {
-            return Err(reason);
-        }
-        let (reason, message) = (reason.reason(), reason.to_string());
-        self.plan.problems.push((nodeeni.uid.clone(), Problem { reason, message, node: Some(node.name.clone()) }));
-        Ok(())
-    }
-
-    /// Keeps the ENIs in use for a while if a name stands for no subnet of the zone. It is not known whether the subnet of such
-    /// an ENI had this name until now, or the spec had another name. So the ENI stays until the name has stood for the same
-    /// subnets for [`NAME_STANDS`].
-    fn check_subnet_names(
-        &mut self,
-        zone: &str,
-        spec: &EniSpec,
-        (mine, chosen): (&[&Attachment], &[&ObservedSubnet]),
-    ) -> Result<(), UnassignedReason> {
-        let input = self.input;
-        let is_unnamed = |attachment: &&&Attachment| {
-            attachment.deleting.is_none()
-                && input.is_in_use(attachment)
-                && !chosen.iter().any(|subnet| subnet.id.as_str() == attachment.request.subnet_id)
-        };
-        let Some(attachment) = mine.iter().find(is_unnamed) else { return Ok(()) };
-        let catalog = input.catalog;
-        let names = spec.subnets.iter().filter_map(|reference| match reference {
-            SubnetRef::Id(_) => None,
-            SubnetRef::Name(name) => Some(name),
-        });
-        let mut without = names.filter(|name| !chosen.iter().any(|subnet| subnet.name.as_ref() == Some(*name)));
-        let stands_until = without.find_map(|name| {
-            let since = catalog.subnets_named_since.get(name)?;
-            let until = since.saturating_add(NAME_STANDS).unwrap_or(Timestamp::MAX);
-            (input.now < until).then_some((name, until))
-        });
-        match stands_until {
-            Some((name, until)) => {
-                self.plan.recheck_at(until);
-                let (name, zone, subnet) = (name.clone(), zone.to_owned(), attachment.request.subnet_id.clone());
-                Err(UnassignedReason::NameMayMove { name, zone, subnet, until })
-            }
-            None => Ok(()),
         }
     }
 
@@ -271,11 +159,26 @@ impl<'a> NodePlanner<'a> {
     }
 }
 
-/// The subnets that an entry of the list stands for. None: EC2 knows none.
-fn candidates<'a>(catalog: &'a Ec2Catalog, reference: &SubnetRef) -> Vec<&'a ObservedSubnet> {
-    match resolve(catalog, reference) {
-        Resolved::Subnets(ids) => ids.iter().filter_map(|id| catalog.subnets.get(id)).collect(),
-        Resolved::NotYet | Resolved::Missing => Vec::new(),
+/// The Create request of an ENI in this subnet and slot.
+fn create_request(
+    spec: &EniSpec,
+    groups: &[SecurityGroupId],
+    subnet: &ObservedSubnet,
+    (card, index): (i32, i32),
+) -> EniRequest {
+    EniRequest {
+        subnet_id: subnet.id.to_string(),
+        subnet_cidr: Some(subnet.cidr.clone()).filter(|cidr| !cidr.is_empty()),
+        security_group_ids: groups.iter().map(ToString::to_string).collect(),
+        device_index: index,
+        network_card_index: card,
+        description: spec.description.clone(),
+        tags: spec.tags.clone(),
+        ipv4_prefix_count: spec.ipv4_prefix_count,
+        ipv6_address_count: spec.ipv6_address_count,
+        ipv6_prefix_count: spec.ipv6_prefix_count,
+        private_ip_count: spec.private_ip_count,
+        connection_tracking: Some(spec.connection_tracking).filter(|timeouts| !timeouts.is_empty()),
     }
 }
 
@@ -295,7 +198,3 @@ pub(super) fn other_region(input: &Input<'_>, node: &ObservedNode) -> Option<Una
     let is_elsewhere = region_of(zone).is_some_and(|of| of != region);
     is_elsewhere.then(|| UnassignedReason::OtherRegion { zone: zone.clone(), region: region.to_owned() })
 }
-
-/// How long a name must have stood for the same subnets before an ENI is deleted because none of them is in its zone. A tag that
-/// is moved from one subnet to another may be on neither for a while (cilium/cilium#32346).
-pub(super) const NAME_STANDS: SignedDuration = SignedDuration::from_mins(10);

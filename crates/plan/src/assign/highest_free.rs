@@ -4,21 +4,16 @@
 
 use super::adoption::pinned;
 use super::assignment::Need;
+use super::nodeeni_on_node::NodeEniOnNode;
 use super::planner::NodePlanner;
 use super::replacement_check::slots_of;
 use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
-use crate::ec2_errors::{Call, CallError, Class, classify};
-use crate::nodeeni::{EniSpec, NodeEni};
+use crate::nodeeni::NodeEni;
 use crate::observed::{AttachmentState, InstanceInterfaces, ObservedEni, ObservedNode, ObservedSubnet};
-use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::names::attachment_name;
 use std::collections::BTreeSet;
-
-/// How long an ENI waits in case an occupied slot becomes free, before another index is chosen. So a node makes at most two
-/// Creates a minute for one subnet while others occupy each index that it chooses.
-const MOVED_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// An index that the NodeENI has on the Node: by an ENIAttachment, or by an ENI that lost its ENIAttachment.
 struct Own {
@@ -32,24 +27,21 @@ impl NodePlanner<'_> {
     /// The device index for each subnet, in the order of the list, or why the subnet has none now.
     pub(super) fn device_indexes(
         &mut self,
-        (node, nodeeni): (&ObservedNode, &NodeEni),
-        spec: &EniSpec,
-        mine: &[&Attachment],
+        on: NodeEniOnNode<'_>,
         subnets: &[&ObservedSubnet],
     ) -> Vec<Result<i32, UnassignedReason>> {
-        match spec.index_policy {
-            DeviceIndexPolicy::Exact => (spec.index..).take(subnets.len()).map(Ok).collect(),
-            DeviceIndexPolicy::HighestFree => self.highest_free((node, nodeeni), spec, mine, subnets),
+        match on.spec.index_policy {
+            DeviceIndexPolicy::Exact => (on.spec.index..).take(subnets.len()).map(Ok).collect(),
+            DeviceIndexPolicy::HighestFree => self.highest_free(on, subnets),
         }
     }
 
     fn highest_free(
         &mut self,
-        (node, nodeeni): (&ObservedNode, &NodeEni),
-        spec: &EniSpec,
-        mine: &[&Attachment],
+        on: NodeEniOnNode<'_>,
         subnets: &[&ObservedSubnet],
     ) -> Vec<Result<i32, UnassignedReason>> {
+        let NodeEniOnNode { nodeeni, spec, mine, .. } = on;
         let own = self.own_indexes(nodeeni, spec.card, mine);
         // An ENI that was adopted from upstream keeps its slot, also on another card.
         let mut chosen: Vec<Option<(i32, i32)>> =
@@ -74,7 +66,7 @@ impl NodePlanner<'_> {
         for slot in chosen {
             indexes.push(match slot {
                 Some((_, index)) => Ok(index),
-                None => self.next_free((node, nodeeni), spec, &mut taken),
+                None => self.next_free(on, &mut taken),
             });
         }
         indexes
@@ -120,13 +112,8 @@ impl NodePlanner<'_> {
     }
 
     /// The highest index of the card that is free, and not in `taken`; it is added there.
-    fn next_free(
-        &mut self,
-        (node, nodeeni): (&ObservedNode, &NodeEni),
-        spec: &EniSpec,
-        taken: &mut BTreeSet<i32>,
-    ) -> Result<i32, UnassignedReason> {
-        let input = self.input;
+    fn next_free(&mut self, on: NodeEniOnNode<'_>, taken: &mut BTreeSet<i32>) -> Result<i32, UnassignedReason> {
+        let (input, NodeEniOnNode { node, nodeeni, spec, .. }) = (self.input, on);
         let instance = self.instance_of(node)?;
         self.check_instance(instance)?;
         // What is on the instance is looked up first: one of its ENIs may have lost its ENIAttachment, and then it has an index.
@@ -142,6 +129,8 @@ impl NodePlanner<'_> {
         let Some(most) = usize::try_from(card).ok().and_then(|card| limits.cards.get(card)).copied() else {
             return Err(UnassignedReason::NoSuchCard { kind, card, cards: limits.cards.len() });
         };
+        // EC2 may take fewer indexes than it shows. A refused index shows that for all instances of the type.
+        let most = input.instance_type_gate.refused_index(&kind, card).map_or(most, |refused| refused.min(most));
         let occupied = self.occupied(card, interfaces);
         let is_hidden = |index: i32| {
             let name = attachment_name(&nodeeni.name, &nodeeni.uid, instance.as_str(), card, index);
@@ -180,36 +169,9 @@ impl NodePlanner<'_> {
         let slots = specs.flat_map(|spec| slots_of(&self.input, spec));
         slots.filter(|(on, _)| *on == card).map(|(_, index)| index).collect()
     }
-
-    /// Whether the ENI needs another device index: EC2 has refused the Attach for [`MOVED_AFTER`] because the slot is occupied,
-    /// and the ENI was never attached. Then the ENI is deleted, and another one gets the next free index.
-    pub(super) fn needs_another_index(&mut self, nodeeni: &NodeEni, attachment: &Attachment) -> bool {
-        let input = self.input;
-        let is_chosen = nodeeni.spec.as_ref().is_ok_and(|spec| spec.index_policy == DeviceIndexPolicy::HighestFree);
-        let Some(since) = Some(attachment).filter(|_| is_chosen).and_then(slot_taken_since) else { return false };
-        let over = since.saturating_add(MOVED_AFTER).unwrap_or(Timestamp::MAX);
-        if input.now < over {
-            self.plan.recheck_at(over);
-            return false;
-        }
-        // A status may be older than the state on EC2.
-        let is_attached = |eni: &ObservedEni| Some(&eni.id) == attachment.eni().as_ref() && eni.attachment.is_some();
-        !input.is_in_use(attachment)
-            && input.instance.is_some_and(|interfaces| !interfaces.enis.iter().any(is_attached))
-    }
 }
 
 /// The lowest index that may be chosen. Index 0 of card 0 is the primary interface.
 fn lowest(card: i32) -> i32 {
     i32::from(card == 0)
-}
-
-/// Since when EC2 has refused the Attach of this ENI because another interface is in the slot. None if the ENI was ever attached.
-fn slot_taken_since(attachment: &Attachment) -> Option<Timestamp> {
-    let status = &attachment.status;
-    let error = status.last_error.as_ref().filter(|_| attachment.failed_call() == Some(Call::Attach))?;
-    let class = classify(Call::Attach, &CallError::recorded(&error.code, &error.message));
-    let is_new = class == Class::SlotTaken && status.attachment_id.is_none() && attachment.adopted.is_none();
-    let since = error.at.as_ref().map_or(attachment.created, |at| at.0.max(attachment.created));
-    (is_new && !attachment.was_attached()).then_some(since)
 }

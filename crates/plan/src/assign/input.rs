@@ -3,6 +3,7 @@
 
 use super::attach_refusals::AttachRefusals;
 use crate::attachment::Attachment;
+use crate::gates::instance_type::InstanceTypeGate;
 use crate::gates::subnet::SubnetGate;
 use crate::instance_life::InstanceObservation;
 use crate::lookup_failure::LookupFailure;
@@ -57,6 +58,8 @@ pub struct Input<'a> {
     pub refused_attach: &'a AttachRefusals,
     /// What this process knows of full subnets.
     pub subnet_gate: &'a SubnetGate,
+    /// What this process knows of limits of instance types that a refused Attach showed.
+    pub instance_type_gate: &'a InstanceTypeGate,
     /// The grace periods and intervals.
     pub settings: &'a Settings,
     /// The present time.

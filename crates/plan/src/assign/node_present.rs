@@ -4,6 +4,7 @@
 use super::assignment::{Need, RemovalReason, WaitsForPods};
 use super::desired::{Unplaced, other_region};
 use super::new_attachment::NewAttachment;
+use super::nodeeni_on_node::NodeEniOnNode;
 use super::outdated::same;
 use super::planner::NodePlanner;
 use super::recover;
@@ -59,9 +60,9 @@ impl NodePlanner<'_> {
     fn nodeeni_on(&mut self, node: &ObservedNode, nodeeni: &NodeEni, claimed: &mut BTreeMap<Slot, String>) {
         let input = self.input;
         // An unreadable ENIAttachment holds its slot. Nothing else is known about it, so it belongs to no NodeENI here.
-        let is_mine =
-            |attachment: &&Attachment| attachment.nodeeni_uid == nodeeni.uid && attachment.unreadable.is_none();
-        let mine: Vec<&Attachment> = self.here.iter().copied().filter(is_mine).collect();
+        let all: Vec<&Attachment> =
+            self.here.iter().copied().filter(|attachment| attachment.nodeeni_uid == nodeeni.uid).collect();
+        let mine: Vec<&Attachment> = all.iter().copied().filter(|attachment| attachment.unreadable.is_none()).collect();
         let Some(spec) = nodeeni.spec_for(&node.labels) else {
             // Keep ENIAttachments that the labels of another Node of this instance select.
             let elsewhere = input.others.iter().any(|other| nodeeni.spec_for(&other.labels).is_some());
@@ -80,7 +81,7 @@ impl NodePlanner<'_> {
                 UnassignedReason::LookupPending("the EC2 lookup of the ENIs of upstream's controller"),
             );
         }
-        let desired = match self.desired(node, nodeeni, spec) {
+        let desired = match self.desired(NodeEniOnNode { node, nodeeni, spec, mine: &all }) {
             Ok(desired) => desired,
             Err(why) => return self.not_desired(node, nodeeni, &mine, why),
         };
@@ -182,7 +183,7 @@ impl NodePlanner<'_> {
                 let leaving = attachment.deleting.is_some()
                     || attachment.deselected_since.is_some()
                     || self.plan.delete.iter().any(|removal| removal.name == attachment.name);
-                SlotState::Closed(UnassignedReason::SlotHeld { slot, holder: attachment.nodeeni.clone(), leaving })
+                SlotState::Closed(self.slot_held(nodeeni, slot, &attachment.nodeeni, leaving))
             }
             None => self.empty_slot(node, nodeeni, slot, claimed, progress),
         }
@@ -239,7 +240,7 @@ impl NodePlanner<'_> {
         }
         lost.map(|holder| &holder.name)
             .or_else(|| claimed.get(&slot))
-            .map(|holder| UnassignedReason::SlotHeld { slot, holder: holder.clone(), leaving: false })
+            .map(|holder| self.slot_held(nodeeni, slot, holder, false))
             .or_else(|| is_full.then_some(UnassignedReason::Replacing))
             .map_or(SlotState::Open, SlotState::Closed)
     }

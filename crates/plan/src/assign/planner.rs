@@ -3,6 +3,7 @@
 
 use super::assignment::{Assignment, Removal, RemovalReason};
 use super::input::Input;
+use super::slot_policies::SlotPolicies;
 use super::unassigned::{Unassigned, UnassignedReason};
 use crate::attachment::Attachment;
 use crate::lookup_failure::LookupFailure;
@@ -42,6 +43,18 @@ impl NodePlanner<'_> {
         if !self.plan.refused.contains(&refusal) {
             self.plan.refused.push(refusal);
         }
+    }
+
+    /// The reason for a slot that a NodeENI of this name holds.
+    pub fn slot_held(&self, nodeeni: &NodeEni, slot: (i32, i32), holder: &str, leaving: bool) -> UnassignedReason {
+        let policy =
+            |nodeeni: &NodeEni| nodeeni.spec.as_ref().map_or_else(|_| Default::default(), |spec| spec.index_policy);
+        let of_holder = self.nodeenis.iter().find(|other| other.name == holder);
+        let policies = SlotPolicies {
+            own: policy(nodeeni),
+            holder: of_holder.map_or_else(Default::default, |holder| policy(holder)),
+        };
+        UnassignedReason::SlotHeld { slot, holder: holder.to_owned(), leaving, policies }
     }
 
     /// The reason while a lookup of `what` is under way; or that it failed, once it has failed for long enough.

@@ -155,8 +155,8 @@ impl NextPlace<'_, '_> {
         let leaving = attachment.deleting.is_some()
             || attachment.deselected_since.is_some()
             || self.planner.plan.delete.iter().any(|removal| removal.name == attachment.name);
-        let holder = attachment.nodeeni.clone();
-        (!is_exchange).then(|| Obstacle::known(UnassignedReason::SlotHeld { slot, holder, leaving }))
+        let held = || self.planner.slot_held(self.nodeeni, slot, &attachment.nodeeni, leaving);
+        (!is_exchange).then(|| Obstacle::known(held()))
     }
 
     /// Whether an ENIAttachment that leaves its slot moves to a slot of this NodeENI, directly or through the slots of other

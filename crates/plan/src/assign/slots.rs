@@ -102,11 +102,7 @@ impl NodePlanner<'_> {
             // resyncs can prove.
             Some(eni) if eni.is_of(input.cluster) => (
                 Some(leaving_again(&input, eni)),
-                UnassignedReason::SlotHeld {
-                    slot,
-                    holder: eni.tags.get(TAG_NODEENI).unwrap_or_default().to_owned(),
-                    leaving: true,
-                },
+                self.slot_held(nodeeni, slot, eni.tags.get(TAG_NODEENI).unwrap_or_default(), true),
             ),
             Some(_) if is_before(interfaces, nodeeni, &input) => (None, lookup_pending),
             // A foreign ENI. No event reports its removal, so look again after `blocked_recheck`.

@@ -79,6 +79,7 @@ impl<'a> NodePlanner<'a> {
     }
 
     /// The subnet of an ENIAttachment, which the terms may select. Err: it is not certain that they do, or the subnet is not known.
+    /// The ENI stays until that is certain, and the reason says what the last answers of EC2 show.
     fn subnet_of(
         &mut self,
         attachment: &Attachment,
@@ -89,18 +90,62 @@ impl<'a> NodePlanner<'a> {
         let Ok(id) = SubnetId::parse(&attachment.request.subnet_id) else {
             return Err(UnassignedReason::LookupPending(what));
         };
-        let selection = catalog.selection(terms, &id);
-        if let (Selection::Selected, Some(subnet)) = (selection, catalog.subnets.get(&id)) {
+        let (selection, known) = (catalog.selection(terms, &id), catalog.subnets.get(&id));
+        if let (Selection::Selected, Some(subnet)) = (selection, known) {
             return Ok(subnet);
         }
-        self.plan.needs.extend(catalog.unresolved_tags(terms).into_iter().map(Need::TaggedSubnets));
+        let is_resolved = self.ask_for_terms(terms);
         self.plan.needs.insert(Need::Subnet(SubnetRef::Id(id.clone())));
         self.recheck_later();
         if catalog.missing_subnets.contains_key(&id) {
             return Err(UnassignedReason::SubnetMissing(SubnetRef::Id(id)));
         }
         let failure = catalog.failure(&[CatalogLookup::SubnetsById, CatalogLookup::SubnetsByTags]);
-        Err(self.lookup_pending(failure, what))
+        let Some(subnet) = known.filter(|_| is_resolved && failure.is_none()) else {
+            return Err(self.lookup_pending(failure, what));
+        };
+        // Every term has an answer, and none of the answers has the subnet.
+        let is_elsewhere = |found: &&ObservedSubnet| found.vpc != subnet.vpc;
+        if catalog.selected_subnets(terms).iter().all(is_elsewhere) {
+            return Err(self.no_subnet_matches(terms));
+        }
+        Err(UnassignedReason::SubnetUnconfirmed(id))
+    }
+
+    /// Asks for the lookups of the terms that have no answer yet. Whether there is none such.
+    fn ask_for_terms(&mut self, terms: &[SubnetTerm]) -> bool {
+        let catalog = self.input.catalog;
+        let tags = catalog.unresolved_tags(terms).into_iter().map(Need::TaggedSubnets);
+        let is_answered = |id: &SubnetId| catalog.subnets.contains_key(id) || catalog.missing_subnets.contains_key(id);
+        let ids = terms.iter().filter_map(|term| match term {
+            SubnetTerm::Id(id) if !is_answered(id) => Some(Need::Subnet(SubnetRef::Id(id.clone()))),
+            SubnetTerm::Id(_) | SubnetTerm::Tags(_) => None,
+        });
+        let needs: Vec<Need> = tags.chain(ids).collect();
+        let is_resolved = needs.is_empty();
+        self.plan.needs.extend(needs);
+        is_resolved
+    }
+
+    /// The reason for a node in whose VPC the terms select no subnet. A user may tag or create one.
+    fn no_subnet_matches(&mut self, terms: &[SubnetTerm]) -> UnassignedReason {
+        let missing = terms.iter().find_map(|term| match term {
+            SubnetTerm::Id(id) if self.input.catalog.missing_subnets.contains_key(id) => {
+                Some(SubnetRef::Id(id.clone()))
+            }
+            SubnetTerm::Id(_) | SubnetTerm::Tags(_) => None,
+        });
+        self.plan.needs.extend(missing.clone().map(Need::Subnet));
+        self.recheck_later();
+        if let Some(missing) = missing {
+            return UnassignedReason::SubnetMissing(missing);
+        }
+        let tags = terms.iter().filter_map(|term| match term {
+            SubnetTerm::Tags(tags) => Some(Need::TaggedSubnets(tags.clone())),
+            SubnetTerm::Id(_) => None,
+        });
+        self.plan.needs.extend(tags);
+        UnassignedReason::NoSubnetMatches(ec2_terms::text(terms))
     }
 
     /// The subnets of the zone that the terms select in the node's VPC: those with room first, of these the one with the most free
@@ -114,17 +159,7 @@ impl<'a> NodePlanner<'a> {
         let (input, terms) = (self.input, &spec.subnet_terms);
         let instance = self.instance_of(node)?;
         let catalog = input.catalog;
-        let unresolved = catalog.unresolved_tags(terms);
-        let ids = || {
-            terms.iter().filter_map(|term| match term {
-                SubnetTerm::Id(id) if !catalog.subnets.contains_key(id) => Some(id),
-                SubnetTerm::Id(_) | SubnetTerm::Tags(_) => None,
-            })
-        };
-        let unknown: Vec<&SubnetId> = ids().filter(|id| !catalog.missing_subnets.contains_key(*id)).collect();
-        if !unresolved.is_empty() || !unknown.is_empty() {
-            self.plan.needs.extend(unresolved.into_iter().map(Need::TaggedSubnets));
-            self.plan.needs.extend(unknown.into_iter().cloned().map(SubnetRef::Id).map(Need::Subnet));
+        if !self.ask_for_terms(terms) {
             let failure = catalog.failure(&[CatalogLookup::SubnetsById, CatalogLookup::SubnetsByTags]);
             return Err(self.lookup_pending(failure, "the EC2 lookup of the NodeENI's subnets"));
         }
@@ -142,26 +177,20 @@ impl<'a> NodePlanner<'a> {
         };
         let mut found = catalog.selected_subnets(terms);
         found.retain(|subnet| subnet.vpc == vpc);
-        if let Some(missing) = ids().next() {
+        if found.is_empty() {
+            return Err(self.no_subnet_matches(terms));
+        }
+        let missing = terms.iter().find_map(|term| match term {
+            SubnetTerm::Id(id) if !catalog.subnets.contains_key(id) => Some(id),
+            SubnetTerm::Id(_) | SubnetTerm::Tags(_) => None,
+        });
+        if let Some(missing) = missing {
             // A user may create the subnet.
             self.plan.needs.insert(Need::Subnet(SubnetRef::Id(missing.clone())));
             self.recheck_later();
             let reason = UnassignedReason::SubnetMissing(SubnetRef::Id(missing.clone()));
-            if found.is_empty() {
-                return Err(reason);
-            }
             let (reason, message) = (reason.reason(), reason.to_string());
             self.plan.problems.push((nodeeni.uid.clone(), Problem { reason, message, node: Some(node.name.clone()) }));
-        }
-        if found.is_empty() {
-            // A user may tag a subnet.
-            let tags = terms.iter().filter_map(|term| match term {
-                SubnetTerm::Tags(tags) => Some(Need::TaggedSubnets(tags.clone())),
-                SubnetTerm::Id(_) => None,
-            });
-            self.plan.needs.extend(tags);
-            self.recheck_later();
-            return Err(UnassignedReason::NoSubnetMatches(ec2_terms::text(terms)));
         }
         found.retain(|subnet| subnet.zone == zone);
         // EC2 refused to attach an ENI of this subnet here. Another subnet would be no other cause, and only another try.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::assign::tests::{SUBNET_A, World, at, new_attachment, nodeeni};
+use crate::ec2_terms::{SubnetTerm, TagTerm};
 use crate::gates::quota::QuotaGate;
 use crate::lifecycle::tests::{attachment, eni};
 use crate::lifecycle::{self, CallHistory};
@@ -97,11 +98,13 @@ fn each_change_in_place_is_one_call() {
     let mut seen = attached(&of);
     seen.attachment.as_mut().unwrap().delete_on_termination = false;
     seen.tags.extend(lifecycle::tags(&world.cluster, &of));
+    of.status.eni_id = Some(seen.id.to_string());
     let settled = reported(&world, &[(&of, Observation::Seen(Box::new(seen.clone())))]);
     assert!(plan_text(&settled).contains("1 ENI desired, 1 in place\n\n"), "{}", plan_text(&settled));
     assert!(plan_text(&settled).ends_with("EC2 calls: none. Each ENI is as its NodeENI asks, or waits.\n"));
     let story = explain_node(&settled, world.node.as_ref(), "n0").unwrap();
-    assert!(story.contains("  = index 1"), "{story}");
+    assert!(story.contains("  = index 1: eni-00000000000000007 is attached"), "{story}");
+    assert_eq!(story.matches("eni-00000000000000007").count(), 1, "{story}");
 
     seen.source_dest_check = false;
     seen.tags.remove(names::TAG_NO_MANAGE);
@@ -160,4 +163,23 @@ fn a_percentage_for_the_rollout_is_shown_with_its_number_of_nodes() {
     let (most, text) = message(MaxUnavailable::Nodes(4));
     assert_eq!(most, 4);
     assert!(text.ends_with("(rollout.maxUnavailable: 4)"), "{text}");
+}
+
+#[test]
+fn terms_that_match_nothing_are_a_problem_though_the_old_eni_stays() {
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    let mut of = new_attachment("n0", 1, true);
+    of.name = world.assign().create[0].name.clone();
+    of.request = world.assign().create[0].spec.request.clone();
+    world.attachments = vec![of.clone()];
+    let tags = TagTerm::read(None, &[("tier".to_owned(), "none".to_owned())].into()).unwrap();
+    world.catalog.subnets_tagged.insert(tags.clone(), [].into());
+    let spec = world.nodeenis[0].spec.as_mut().unwrap();
+    (spec.subnets, spec.subnet_terms) = (Vec::new(), vec![SubnetTerm::Tags(tags)]);
+    let plan = reported(&world, &[(&of, Observation::Seen(Box::new(attached(&of))))]);
+    let line = plan.node_enis[0].lines.iter().find(|line| line.mark == LineKind::Blocked).unwrap();
+    assert_eq!(line.reason, "SubnetNotFound");
+    let story = explain_node(&plan, world.node.as_ref(), "n0").unwrap();
+    let expected = "  ! no subnet of the node's VPC matches subnetSelectorTerms (tag tier=none): correct the terms or tag a subnet";
+    assert!(story.lines().any(|line| line.starts_with(expected)), "{story}");
 }

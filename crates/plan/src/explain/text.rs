@@ -182,8 +182,10 @@ fn row(out: &mut String, place: &str, line: &Line) {
             about.push(format!("card {network_card_index} index {device_index}"));
         }
     }
-    about.extend(line.eni.clone());
-    line!(out, "  {} {}: {}", line.mark.sign(), about.join(", "), line.message);
+    // Most sentences about an ENI that exists begin with its ID.
+    about.extend(line.eni.clone().filter(|eni| !line.message.contains(eni.as_str())));
+    let about = if about.is_empty() { String::new() } else { format!("{}: ", about.join(", ")) };
+    line!(out, "  {} {about}{}", line.mark.sign(), line.message);
 }
 
 fn tail(out: &mut String, plan: &Plan) {

@@ -1,10 +1,12 @@
 //! The gate for limits of instance types that only a refused Attach shows: DescribeInstanceTypes does not know the type, or shows
 //! other limits than EC2 applies. A refusal counts for all instances of the type, so that not each node creates an ENI that EC2
-//! never attaches. Once an hour one Create is sent for all that wait. The gate is given the answers of calls, and sends no call.
+//! never attaches. Once an hour one Create is sent for all that wait. After a refused device index, one ENI tries a lower index before
+//! the others of the type. The gate is given the answers of calls, and sends no call.
 
 mod limit;
 mod subject;
 
+pub use limit::is_of_an_index;
 pub use subject::Subject;
 
 use crate::ec2_errors::{Call, CallError};
@@ -16,7 +18,8 @@ use std::collections::BTreeMap;
 /// How long after the last try of a refused limit the next one is sent.
 pub const EVERY: SignedDuration = SignedDuration::from_hours(1);
 
-/// How long the ENIs of a type without known limits wait for the first Attach of such an ENI. It usually takes seconds.
+/// How long the ENIs of a type without known limits, or with a refused device index, wait for the first Attach of such an ENI. It
+/// usually takes seconds.
 const PROBE: SignedDuration = SignedDuration::from_mins(2);
 
 /// How long after a Create that failed for another reason the try is repeated. It shows nothing about the limit.
@@ -28,7 +31,7 @@ pub struct InstanceTypeGate {
     refused: Vec<Refused>,
     /// The most that EC2 has attached, by type and network card.
     accepted: BTreeMap<(String, i32), Accepted>,
-    /// The ENI that is tried first, by type and network card, for types without known limits.
+    /// The ENI that is tried first, by type and network card, for types without known limits or with a refused device index.
     probes: BTreeMap<(String, i32), Probe>,
 }
 
@@ -68,7 +71,8 @@ struct Probe {
 pub enum Hold<'a> {
     /// EC2 refused such an ENI on another instance of the type. The next try is sent at this time.
     Refused(&'a Failure, Timestamp),
-    /// The first ENI on an instance of a type without known limits is under way, at most until this time.
+    /// The first such ENI on an instance of a type is under way, at most until this time: the limits of the type are not known, or
+    /// EC2 refused a higher device index.
     Probing(Timestamp),
 }
 
@@ -90,6 +94,13 @@ impl InstanceTypeGate {
     /// Whether nothing was refused and nothing is tried, so that this gate holds back only ENIs of types without known limits.
     pub fn is_open(&self) -> bool {
         self.refused.is_empty() && self.probes.is_empty()
+    }
+
+    /// The lowest device index of this network card that EC2 has refused for the type; None if it has refused none. It stays known
+    /// until EC2 attaches an ENI at this index or a higher one, or the process ends.
+    pub fn refused_index(&self, kind: &str, card: i32) -> Option<i32> {
+        let of_type = self.refused.iter().filter(|refused| refused.kind == kind);
+        of_type.filter_map(|refused| refused.limit.index_on(card)).min()
     }
 
     /// Why the Create of this ENI waits; None if it may be sent.
@@ -199,8 +210,13 @@ impl InstanceTypeGate {
         is_its_own && self.probes.remove(&subject.card()).is_some()
     }
 
+    /// Whether it is open that EC2 attaches such an ENI, so that one is tried before the others.
     fn is_unproven(&self, subject: &Subject<'_>) -> bool {
-        !subject.is_known && !self.accepted.get(&subject.card()).is_some_and(|most| most.covers(subject))
+        let accepted = self.accepted.get(&subject.card());
+        let is_below_a_refused_index =
+            self.refused_index(subject.kind, subject.on).is_some_and(|refused| subject.index < refused);
+        !subject.is_known && !accepted.is_some_and(|most| most.covers(subject))
+            || is_below_a_refused_index && accepted.is_none_or(|most| most.index < subject.index)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The gate for refusals that concern many ENIAttachments: an action that IAM does not allow, or credentials that EC2 does not
-//! accept. While a refusal is in force, one call per minute is sent for all that wait, and the first that succeeds wakes them.
-//! The gate is given the answers of calls, and sends no call.
+//! accept. While a refusal is in force, one call per minute is sent for all that wait, and the first that succeeds wakes them. A
+//! user's request for a new try is one more call. The gate is given the answers of calls, and sends no call.
 
+use crate::backoff;
 use crate::ec2_errors::{Call, CallError, Class, classify};
 use crate::failure::{Failure, PASSING};
 use crate::lifecycle::call_history::CallHistory;
@@ -50,6 +51,8 @@ struct Standing {
     failure: Failure,
     /// When a call was last sent or refused.
     tried: Timestamp,
+    /// When a call was last sent, or the refusal began. A request of a user from before that time has had its try.
+    sent: Timestamp,
     /// UIDs of the ENIAttachments that were refused, at most [`ENOUGH`].
     refused: BTreeSet<String>,
 }
@@ -64,7 +67,7 @@ impl PermissionGate {
                 && let Some(door) = Door::of(failure.call, failure.class)
             {
                 let tried = Timestamp::MIN;
-                let new = Standing { failure, tried, refused: BTreeSet::new() };
+                let new = Standing { failure, tried, sent: tried, refused: BTreeSet::new() };
                 permissions.standing.entry(door).or_insert(new).note(uid);
             }
         }
@@ -72,11 +75,11 @@ impl PermissionGate {
     }
 
     /// Whether this gate decides when a call that failed this way is repeated: None if not. Otherwise Some with the time until
-    /// which the call waits, or Some(None) if it may be sent now.
+    /// which the call waits, or Some(None) if it may be sent now. Requests of users come before that: [`Self::requested_try`].
     pub fn governs(&self, failure: &Failure, now: Timestamp) -> Option<Option<Timestamp>> {
         let door = Door::of(failure.call, failure.class).filter(|_| failure.count > PASSING)?;
         let at = match self.standing.get(&door) {
-            Some(standing) => standing.next(),
+            Some(standing) => standing.next(None),
             // The call succeeds for others. The wait of the one that is refused alone doubles with each refusal.
             None if self.lifted.get(&door).is_some_and(|lifted| *lifted >= failure.at) => {
                 let doublings = u32::try_from(failure.count.clamp(PASSING + 1, 13) - PASSING - 1).unwrap_or(0);
@@ -88,6 +91,19 @@ impl PermissionGate {
         Some((now < at).then_some(at))
     }
 
+    /// When a call that failed this way may be tried because a user asked for a new try at `requested`; None if no try is due for
+    /// that. One call tries for all that were requested before it was sent.
+    pub fn requested_try(&self, failure: &Failure, requested: Option<Timestamp>) -> Option<Timestamp> {
+        let door = Door::of(failure.call, failure.class)?;
+        let (refused, sent) = match self.standing.get(&door) {
+            Some(standing) => (standing.failure.at, standing.sent),
+            None => (failure.at, failure.at),
+        };
+        requested
+            .filter(|requested| *requested > sent)
+            .map(|_| refused.saturating_add(backoff::FIRST).unwrap_or(refused))
+    }
+
     /// Whether a refusal that concerned all has ended since this failure. A call that is refused for one ENIAttachment alone is
     /// still refused.
     pub fn is_granted(&self, failure: &Failure) -> bool {
@@ -97,10 +113,15 @@ impl PermissionGate {
     }
 
     /// The refusal that holds back a call of an ENIAttachment that was not refused itself, and until when. None if the call may
-    /// be sent.
-    pub fn holds_back(&self, call: Call, now: Timestamp) -> Option<(&Failure, Timestamp)> {
+    /// be sent. `requested`: when a user last asked for a new try of this ENIAttachment.
+    pub fn holds_back(
+        &self,
+        call: Call,
+        now: Timestamp,
+        requested: Option<Timestamp>,
+    ) -> Option<(&Failure, Timestamp)> {
         let standing = self.for_all(call)?;
-        let next = standing.next();
+        let next = standing.next(requested);
         (now < next).then_some((&standing.failure, next))
     }
 
@@ -123,7 +144,7 @@ impl PermissionGate {
     pub fn sent(&mut self, call: Call, now: Timestamp) {
         for door in [Door::Action(call), Door::Credentials] {
             if let Some(standing) = self.standing.get_mut(&door) {
-                standing.tried = now;
+                (standing.tried, standing.sent) = (now, now);
             }
         }
     }
@@ -143,7 +164,7 @@ impl PermissionGate {
         };
         let door = Door::of(call, classify(call, error));
         if let (Some(door), Some(failure)) = (door, failure) {
-            let new = Standing { failure: failure.clone(), tried: now, refused: BTreeSet::new() };
+            let new = Standing { failure: failure.clone(), tried: now, sent: now, refused: BTreeSet::new() };
             let standing = self.standing.entry(door).or_insert(new);
             (standing.failure, standing.tried) = (failure.clone(), now);
             standing.note(uid);
@@ -181,8 +202,11 @@ fn is_answered_after_authorization(class: Class) -> bool {
 }
 
 impl Standing {
-    fn next(&self) -> Timestamp {
-        self.tried.saturating_add(EVERY).unwrap_or(Timestamp::MAX)
+    /// When the next call may be sent.
+    fn next(&self, requested: Option<Timestamp>) -> Timestamp {
+        let is_requested = requested.is_some_and(|requested| requested > self.sent);
+        let (last, wait) = if is_requested { (self.failure.at, backoff::FIRST) } else { (self.tried, EVERY) };
+        last.saturating_add(wait).unwrap_or(Timestamp::MAX)
     }
 
     fn note(&mut self, uid: &str) {
@@ -249,11 +273,11 @@ mod tests {
         for uid in ["a", "b", "a"] {
             permissions.answered(uid, Call::Create, &refusal(), Some(&failed), at(1));
         }
-        assert!(permissions.holds_back(Call::Create, at(2)).is_none());
+        assert!(permissions.holds_back(Call::Create, at(2), None).is_none());
         permissions.answered("c", Call::Create, &refusal(), Some(&failed), at(1));
-        assert_eq!(permissions.holds_back(Call::Create, at(2)).map(|(_, until)| until), Some(at(61)));
-        assert!(permissions.holds_back(Call::Attach, at(2)).is_none());
-        assert!(permissions.holds_back(Call::Create, at(61)).is_none());
+        assert_eq!(permissions.holds_back(Call::Create, at(2), None).map(|(_, until)| until), Some(at(61)));
+        assert!(permissions.holds_back(Call::Attach, at(2), None).is_none());
+        assert!(permissions.holds_back(Call::Create, at(61), None).is_none());
     }
 
     #[test]
@@ -298,5 +322,32 @@ mod tests {
         assert_eq!(permissions.governs(&failed, at(500)), Some(None));
         permissions.sent(Call::Attach, at(500));
         assert_eq!(permissions.governs(&failed, at(500)), Some(Some(at(560))));
+    }
+
+    #[test]
+    fn a_request_of_a_user_is_one_call_for_all_that_were_requested() {
+        let mut permissions = PermissionGate::default();
+        let failed = failure(Call::Create, 10, 4);
+        for uid in ["a", "b", "c"] {
+            permissions.answered(uid, Call::Create, &refusal(), Some(&failed), at(10));
+        }
+        let until = |gate: &PermissionGate, now: i64, requested: i64| {
+            let own = gate.requested_try(&failed, Some(at(requested)));
+            (own, gate.holds_back(Call::Create, at(now), Some(at(requested))).map(|(_, until)| until))
+        };
+        assert_eq!(until(&permissions, 20, 10), (None, Some(at(70))), "the refusal came after that request");
+        assert_eq!(until(&permissions, 20, 20), (Some(at(11)), None));
+        assert!(permissions.holds_back(Call::Create, at(20), None).is_some(), "those that nobody asked for wait");
+        permissions.sent(Call::Create, at(20));
+        assert_eq!(until(&permissions, 20, 20), (None, Some(at(80))), "one call tries for all");
+        permissions.answered("a", Call::Create, &refusal(), Some(&failure(Call::Create, 21, 5)), at(21));
+        assert_eq!(until(&permissions, 30, 20), (None, Some(at(81))), "the request has had its try");
+        assert_eq!(until(&permissions, 30, 25), (Some(at(22)), None));
+        // The call is refused for one ENIAttachment alone.
+        permissions.answered("b", Call::Create, &Ok(()), None, at(31));
+        let alone = failure(Call::Create, 31, 30);
+        assert_eq!(permissions.governs(&alone, at(40)), Some(Some(at(31 + 75))));
+        assert_eq!(permissions.requested_try(&alone, Some(at(40))), Some(at(32)));
+        assert_eq!(permissions.requested_try(&alone, Some(at(31))), None);
     }
 }

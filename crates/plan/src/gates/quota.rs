@@ -1,8 +1,10 @@
 //! The gate for the Region's quota of network interfaces. The quota belongs to the whole account, so a refused Create holds all
 //! Creates back. While the refusal is in force, one Create is sent per interval. Once a Create succeeds, two may be under way at
-//! a time, then more. The gate is given the answers of Creates and Deletes, and sends no call.
+//! a time, then more. A user's request for a new try is one more Create. The gate is given the answers of Creates and Deletes, and
+//! sends no call.
 
 use crate::attachment::Attachment;
+use crate::backoff;
 use crate::ec2_errors::{Call, CallError};
 use crate::failure::{Alternations, Failure};
 use crate::lifecycle::call_history::CallHistory;
@@ -14,6 +16,9 @@ pub const CODE: &str = "NetworkInterfaceLimitExceeded";
 
 /// Once this many Creates may be under way at a time, the gate opens.
 const WIDE_ENOUGH: usize = 16;
+
+/// How often a Create that a user asked for checks whether the Create of another ENIAttachment is still under way.
+const UNDER_WAY: SignedDuration = SignedDuration::from_secs(5);
 
 /// The state of the gate in one process. It holds Creates back while `standing` is Some.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,6 +32,8 @@ pub struct QuotaGate {
 struct Standing {
     /// The last refused Create.
     failure: Failure,
+    /// When that Create was sent. A request of a user from before that time has had its try.
+    sent: Timestamp,
     /// The Creates that have not been answered yet, by UID of the ENIAttachment; true if the Create uses a place that a Delete
     /// freed.
     trying: BTreeMap<String, bool>,
@@ -44,7 +51,8 @@ impl QuotaGate {
         for (attachment, call_history) in call_histories {
             let waits = attachment.awaits_its_eni();
             if let Some(failure) = call_history.failure.filter(|failure| waits && is_of_quota(failure)) {
-                quota.refuse(failure);
+                let sent = failure.at;
+                quota.refuse(failure, sent);
             }
         }
         quota
@@ -61,14 +69,23 @@ impl QuotaGate {
     }
 
     /// The refusal that holds a Create back now, and when to check again at the latest. None if the Create may be sent.
-    /// `recheck`: the interval at which one Create is sent.
-    pub fn holds_back(&self, now: Timestamp, recheck: SignedDuration) -> Option<(&Failure, Timestamp)> {
+    /// `recheck`: the interval at which one Create is sent. `requested`: when a user last asked for a new try of this ENIAttachment.
+    /// One Create tries for all that were requested before it was sent.
+    pub fn holds_back(
+        &self,
+        now: Timestamp,
+        recheck: SignedDuration,
+        requested: Option<Timestamp>,
+    ) -> Option<(&Failure, Timestamp)> {
         let standing = self.standing.as_ref()?;
-        let next = standing.failure.at.saturating_add(recheck).unwrap_or(Timestamp::MAX);
+        let is_requested = requested.is_some_and(|requested| requested > standing.sent);
+        let interval = if is_requested { backoff::FIRST.min(recheck) } else { recheck };
+        let next = standing.failure.at.saturating_add(interval).unwrap_or(Timestamp::MAX);
         let has_place = standing.freed > 0 || standing.trying.len() < standing.width;
         let free = has_place || standing.trying.is_empty() && now >= next;
         // The Create that is under way may get no answer. Check again later, because nothing would wake the others then.
-        let again = if now < next { next } else { now.saturating_add(recheck).unwrap_or(Timestamp::MAX) };
+        let wait = if is_requested { UNDER_WAY.min(recheck) } else { recheck };
+        let again = if now < next { next } else { now.saturating_add(wait).unwrap_or(Timestamp::MAX) };
         (!free).then_some((&standing.failure, again))
     }
 
@@ -92,7 +109,7 @@ impl QuotaGate {
             && code == CODE
         {
             let (call, class) = (Call::Create, crate::ec2_errors::Class::Limit);
-            self.refuse(Failure {
+            let failure = Failure {
                 call,
                 class,
                 code: code.clone(),
@@ -101,7 +118,8 @@ impl QuotaGate {
                 since: now,
                 count: 1,
                 turns: Alternations::none(now),
-            });
+            };
+            self.refuse(failure, sent);
             if let Some(standing) = &mut self.standing {
                 standing.trying.remove(uid);
                 (standing.width, standing.freed) = (0, 0);
@@ -135,11 +153,15 @@ impl QuotaGate {
         true
     }
 
-    fn refuse(&mut self, failure: Failure) {
+    fn refuse(&mut self, failure: Failure, sent: Timestamp) {
         match &mut self.standing {
-            Some(standing) if standing.failure.at <= failure.at => standing.failure = failure,
-            Some(_) => {}
-            None => self.standing = Some(Standing { failure, trying: BTreeMap::new(), width: 0, freed: 0 }),
+            Some(standing) => {
+                standing.sent = standing.sent.max(sent);
+                if standing.failure.at <= failure.at {
+                    standing.failure = failure;
+                }
+            }
+            None => self.standing = Some(Standing { failure, sent, trying: BTreeMap::new(), width: 0, freed: 0 }),
         }
     }
 }
@@ -160,7 +182,7 @@ mod tests {
     }
 
     fn free(quota: &QuotaGate, now: i64) -> bool {
-        quota.holds_back(at(now), RECHECK).is_none()
+        quota.holds_back(at(now), RECHECK, None).is_none()
     }
 
     #[test]
@@ -172,7 +194,7 @@ mod tests {
             assert!(!quota.answered(uid, at(0), &refusal(), at(1)));
         }
         assert!(!free(&quota, 2));
-        assert_eq!(quota.holds_back(at(2), RECHECK).unwrap().1, at(601));
+        assert_eq!(quota.holds_back(at(2), RECHECK, None).unwrap().1, at(601));
         assert!(free(&quota, 601));
         quota.sent("c");
         assert!(!free(&quota, 601), "one Create is sent, and the others wait for its answer");
@@ -204,6 +226,28 @@ mod tests {
         let old = Failure { at: at(1), ..quota_failure() };
         assert!(quota.governs(&old), "an ENIAttachment that was refused then may try again at once");
         assert!(!quota.governs(&Failure { at: at(2000), ..quota_failure() }));
+    }
+
+    #[test]
+    fn a_request_of_a_user_is_one_create_for_all_that_were_requested() {
+        let mut quota = QuotaGate::default();
+        quota.answered("a", at(0), &refusal(), at(1));
+        let until = |quota: &QuotaGate, now, requested| {
+            quota.holds_back(at(now), RECHECK, Some(at(requested))).map(|(_, until)| until)
+        };
+        assert_eq!(until(&quota, 100, 0), Some(at(601)), "the refused Create was sent after that request");
+        assert_eq!(until(&quota, 1, 1), Some(at(2)), "a second after the refusal");
+        assert_eq!(until(&quota, 100, 100), None);
+        assert!(!free(&quota, 100), "those that nobody asked for wait");
+        quota.sent("b");
+        assert_eq!(until(&quota, 101, 100), Some(at(106)), "the answer to that Create comes first");
+        assert!(!quota.answered("b", at(101), &refusal(), at(102)));
+        assert_eq!(until(&quota, 110, 100), Some(at(702)), "the request has had its try");
+        // A request that comes while a Create is under way is not about that Create.
+        quota.sent("c");
+        quota.answered("c", at(702), &refusal(), at(704));
+        assert_eq!(until(&quota, 710, 703), None);
+        assert!(!free(&quota, 710));
     }
 
     fn quota_failure() -> Failure {

@@ -2,10 +2,10 @@
 //! the ENI gets this ENIAttachment's tags. No other call changes an ENI before it carries these tags.
 
 use super::action::Action;
-use super::conditions::Report;
 use super::in_place_change::Change;
 use super::input::Input;
 use super::repair_history::want;
+use super::report::Report;
 use super::retry::{lookup_again, not_before_after, observe_first_after, past_lag};
 use super::tags::{is_ours, tags};
 use crate::attachment::Attachment;

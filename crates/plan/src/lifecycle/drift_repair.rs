@@ -2,11 +2,11 @@
 //! and the call history. A refused change delays no other change.
 
 use super::action::Action;
-use super::conditions::Report;
 use super::drift::to_be_changed;
 use super::in_place_change::Change;
 use super::input::Input;
 use super::repair_history::{ATTACHMENT, UNDONE_OFTEN, want};
+use super::report::Report;
 use super::retry::{not_before_after, observe_first_after};
 use crate::failure::Failure;
 use crate::observed::{ObservedAttachment, ObservedEni};

@@ -46,11 +46,11 @@ impl Change {
         }
     }
 
-    /// What the change sets, as a NodeENI names it.
+    /// What the change sets, in one word: also the value of a label of a metric.
     pub fn attribute(&self) -> &'static str {
         match self {
             Self::DeleteOnTermination { .. } => "deleteOnTermination",
-            Self::Groups(_) => "security groups",
+            Self::Groups(_) => "securityGroups",
             Self::Description(_) => "description",
             Self::SourceDestCheck(_) => "sourceDestCheck",
             Self::ConnectionTracking(_) => "connectionTracking",

@@ -2,8 +2,8 @@
 //! EC2 hides. This file decides when the ENI is looked up again. The ENI is neither attached nor deleted meanwhile.
 
 use super::action::Action;
-use super::conditions::Report;
 use super::input::Input;
+use super::report::Report;
 use crate::observed::ObservedEni;
 use jiff::{SignedDuration, Timestamp};
 

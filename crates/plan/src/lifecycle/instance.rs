@@ -2,12 +2,11 @@
 //! or much time has passed. Until the instance is known to live, no ENI is called lost, created or attached.
 
 use super::action::Action;
-use super::conditions::Report;
 use super::input::Input;
+use super::report::Report;
 use crate::assign::INSTANCE_GONE;
 use crate::ec2_errors::{Call, Class};
 use crate::instance_life::{InstanceObservation, Life, NODE_OUTLIVES};
-use crate::observed::ObservedEni;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::InstanceId;
 
@@ -76,9 +75,10 @@ fn gone(input: &Input<'_>, instance: &InstanceId) -> Report {
     Report::instance_gone(message, true)
 }
 
-/// Checks the instance before an Attach: after an Attach that was refused for the instance, for an ENI that was attached
-/// before, and for an ENIAttachment that is older than [`LATELY`].
-pub(super) fn before_attach(input: &Input<'_>, _eni: &ObservedEni) -> Option<(Action, Report)> {
+/// Checks the instance before an Attach: after an Attach that was refused for the instance, and for an ENI that was attached before.
+/// The first Attach of an ENI asks for no lookup: if the instance has gone, EC2 refuses the Attach, which costs as much as the
+/// lookup. In a burst of minutes each ENI would need a lookup of its own.
+pub(super) fn before_attach(input: &Input<'_>) -> Option<(Action, Report)> {
     let refused = input.call_history.failure.as_ref().filter(|failure| {
         failure.call == Call::Attach && matches!(failure.class, Class::InstanceNotFound | Class::InstanceState)
     });
@@ -86,17 +86,17 @@ pub(super) fn before_attach(input: &Input<'_>, _eni: &ObservedEni) -> Option<(Ac
         return unless_it_lives(input, failure.at);
     }
     let came_loose = input.attachment.status.attachment_id.is_some();
-    if came_loose { unless_it_lives(input, lately(input)) } else { before_create(input) }
+    if came_loose { unless_it_lives(input, lately(input)) } else { known_not_alive(input) }
 }
 
-/// Checks the instance before a Create or an Attach for an ENIAttachment that is older than [`LATELY`]: the instance may
-/// have gone since the ENIAttachment was created.
+/// Checks the instance before a Create for an ENIAttachment that is older than [`LATELY`]: the instance may have gone since the
+/// ENIAttachment was created.
 pub(super) fn before_create(input: &Input<'_>) -> Option<(Action, Report)> {
     (input.attachment.created < lately(input)).then(|| unless_it_lives(input, lately(input)))?
 }
 
 /// The same by the last lookup. It asks for no lookup of an instance that is not in doubt.
-pub(super) fn known_before_create(input: &Input<'_>) -> Option<(Action, Report)> {
+pub(super) fn known_not_alive(input: &Input<'_>) -> Option<(Action, Report)> {
     let instance = input.attachment.instance.as_ref().filter(|_| input.attachment.created < lately(input))?;
     let lookup = input.instance.filter(|lookup| lookup.life() != Life::Alive)?;
     Some(not_alive(input, instance, lookup))

@@ -2,8 +2,8 @@
 //! given the call history and the gates, and sends no call.
 
 use super::action::Action;
-use super::conditions::Report;
 use super::input::Input;
+use super::report::Report;
 use crate::backoff;
 use crate::ec2_errors::{Call, Class};
 use crate::failure::{BEFORE_SAID, Failure, MOST, PASSING, TURNS};
@@ -21,6 +21,9 @@ pub(super) fn not_before(input: &Input<'_>, call: Call) -> Option<Timestamp> {
 pub(super) fn not_before_after(input: &Input<'_>, failure: &Failure) -> Option<Timestamp> {
     let call = failure.call;
     if let Some(until) = input.permissions.governs(failure, input.now) {
+        if let Some(at) = input.permissions.requested_try(failure, input.call_history.woken) {
+            return (at > input.now).then_some(at);
+        }
         // One call tries for all that are refused. The digest, not a queue, decides which call comes first.
         return until.map(|at| {
             at.saturating_add(spread(SignedDuration::from_secs(40), &input.attachment.uid, failure.count)).unwrap_or(at)

@@ -2,9 +2,9 @@
 //! removes the finalizer. The finalizer stays until EC2 confirms that the ENI is gone.
 
 use super::action::Action;
-use super::conditions::Report;
 use super::input::Input;
 use super::repair_history::UNDONE_OFTEN;
+use super::report::Report;
 use super::retry::{forced_until, lookup_again, not_before, observe_first, past_lag};
 use super::tags::is_ours;
 use super::{adoption, force, in_use_without_attachment};

@@ -17,7 +17,8 @@ fn pace(
     now: i64,
 ) -> RemovalPace {
     // The status gets the record of the first call. With that record, the second call permits what it counts.
-    let input = |record| Input { losing, nodes, max, is_released: false, record, window: WINDOW, now: at(now) };
+    let count = || nodes;
+    let input = |record| Input { losing, nodes: &count, max, is_released: false, record, window: WINDOW, now: at(now) };
     let record = history.pace(&input(None)).record(None);
     history.pace(&input(record.as_ref()))
 }
@@ -28,7 +29,7 @@ fn a_removal_is_not_permitted_before_the_status_counts_it() {
     let losing = nodes(0..12);
     let input = |record, now| Input {
         losing: &losing,
-        nodes: 12,
+        nodes: &|| 12,
         max: None,
         is_released: false,
         record,
@@ -108,8 +109,15 @@ fn undoing_the_edit_keeps_waiting_nodes_and_still_counts_permitted_ones() {
 fn released_removals_are_all_permitted_at_once() {
     let mut history = RemovalHistory::default();
     let losing = nodes(0..30);
-    let input =
-        Input { losing: &losing, nodes: 30, max: None, is_released: true, record: None, window: WINDOW, now: at(0) };
+    let input = Input {
+        losing: &losing,
+        nodes: &|| 30,
+        max: None,
+        is_released: true,
+        record: None,
+        window: WINDOW,
+        now: at(0),
+    };
     let pace = history.pace(&input);
     assert_eq!((pace.permitted.len(), pace.waiting.len(), pace.next), (30, 0, None));
 }

@@ -46,8 +46,12 @@ impl<'a> Coverage<'a> {
                 }
                 why => {
                     coverage.selects_none |= matches!(why, UnassignedReason::NoSubnetMatches(_));
-                    coverage.is_known &=
-                        !matches!(why, UnassignedReason::LookupPending(_) | UnassignedReason::Joining(_));
+                    coverage.is_known &= !matches!(
+                        why,
+                        UnassignedReason::LookupPending(_)
+                            | UnassignedReason::SubnetUnconfirmed(_)
+                            | UnassignedReason::Joining(_)
+                    );
                     continue;
                 }
             }

@@ -2,13 +2,14 @@
 //! the entry last changed. It decides no condition.
 
 use crate::attachment::Attachment;
+use crate::nodeeni::NodeEni;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{self, types};
 use multi_eni_api::eniattachment::Phase;
 use multi_eni_api::nodeeni::AttachmentEntry;
-use std::collections::BTreeMap;
+use multi_eni_api::{DeviceIndexPolicy, NodeEniStatus};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum number of entries in `status.attachments`.
 pub const MAX_ENTRIES: usize = 500;
@@ -42,6 +43,24 @@ pub(super) fn entries(
         entry
     });
     (list.collect(), omitted)
+}
+
+/// Number of device indexes that the status names.
+const NAMED_INDEXES: usize = 5;
+
+/// The device indexes of the ENIs, for people: `1`, `1,2`, or `10,11,12,13,14 and 3 more`. Without an ENI the index that the spec asks
+/// for; with `deviceIndexPolicy: highestFree` it asks for none.
+pub(super) fn device_indexes(nodeeni: &NodeEni, attachments: &[&Attachment]) -> Option<String> {
+    let live = attachments.iter().filter(|attachment| attachment.deleting.is_none());
+    let mut indexes: BTreeSet<i32> = live.map(|attachment| attachment.request.device_index).collect();
+    if indexes.is_empty() {
+        let spec = nodeeni.spec.as_ref().ok().filter(|spec| spec.index_policy == DeviceIndexPolicy::Exact)?;
+        indexes.insert(spec.index);
+    }
+    let named: Vec<String> = indexes.iter().take(NAMED_INDEXES).map(ToString::to_string).collect();
+    let more = indexes.len().saturating_sub(NAMED_INDEXES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(format!("{}{more}", named.join(",")))
 }
 
 fn entry(attachment: &Attachment, mtu: Option<i32>) -> AttachmentEntry {

@@ -20,13 +20,38 @@ fn status_with(
     desired: usize,
     now: Timestamp,
 ) -> NodeEniStatus {
+    let previous = NodeEniStatus::default();
+    status_after(&previous, attachments, refused, matched, desired, Changing::default(), now)
+}
+
+/// Numbers of nodes on which an edit leaves something to do.
+#[derive(Default)]
+struct Changing {
+    outdated: usize,
+    losing: usize,
+    undecided: usize,
+}
+
+/// The status after `previous`. Each of the first `desired` nodes asks for one ENI.
+fn status_after(
+    previous: &NodeEniStatus,
+    attachments: &[Attachment],
+    refused: &[Unassigned],
+    matched: &[&str],
+    desired: usize,
+    Changing { outdated, losing, undecided }: Changing,
+    now: Timestamp,
+) -> NodeEniStatus {
     nodeeni_status(Input {
-        nodeeni: &nodeeni("a", 1, &["subnet-00000001"]),
-        previous: &NodeEniStatus::default(),
+        nodeeni: &NodeEni { generation: 1, ..nodeeni("a", 1, &["subnet-00000001"]) },
+        previous,
         attachments: &attachments.iter().collect::<Vec<_>>(),
         matched: &matched.iter().copied().collect(),
         former: &BTreeSet::new(),
-        desired,
+        desired: &matched.iter().take(desired).map(|node| (*node, 1)).collect(),
+        outdated,
+        losing,
+        undecided,
         refused: &refused.iter().collect::<Vec<_>>(),
         pinned: &[],
         waiting: &[],
@@ -85,7 +110,8 @@ fn the_wait_for_ec2s_rates_is_reported_in_seconds() {
         expected: Some(expected),
         now: at(0),
     };
-    let [ready, progressing, _] = conditions_of(&nodeeni("a", 1, &["subnet-00000001"]), numbers(), &[], None);
+    let progress = Progress { is_new: false, undecided: 0, outdated: 0, losing: 0, refused: &[], replaced: None };
+    let [ready, progressing, _] = conditions_of(&nodeeni("a", 1, &["subnet-00000001"]), numbers(), &progress, None);
     for message in [ready.message, progressing.message] {
         assert!(message.contains("about 74 s: 370 ENIs wait for AttachNetworkInterface"), "{message}");
     }
@@ -160,4 +186,196 @@ fn a_nodeeni_that_matches_no_node_is_unknown_for_its_first_minute() {
     let settled = status_of(&[], &[], 0, at(60));
     assert_eq!(condition(&settled, types::READY).unwrap().0, "True");
     assert_eq!(next_change(&nodeeni("a", 1, &["subnet-00000001"]), &settled, at(60)), None);
+}
+
+fn progressing(status: &NodeEniStatus) -> (String, String) {
+    condition(status, types::PROGRESSING).map(|(value, _, message)| (value, message)).unwrap()
+}
+
+/// The first status of an edited spec, in which every old ENI still works.
+#[test]
+fn after_an_edit_progressing_is_true_in_the_status_that_observes_its_generation() {
+    let (both, enis) = (["n0", "n1"], [ready("n0"), ready("n1")]);
+    let settled = status_after(&NodeEniStatus::default(), &enis, &[], &both, 2, Changing::default(), at(0));
+    assert_eq!(progressing(&settled).0, "False");
+    let edited = NodeEniStatus { observed_generation: Some(0), ..settled.clone() };
+    let waits = [refused("n0", UnassignedReason::LookupPending("the EC2 lookup of the NodeENI's subnets"))];
+    let of = |refused: &[Unassigned], changing| status_after(&edited, &enis, refused, &both, 2, changing, at(1));
+    let cases = [
+        (of(&[], Changing { undecided: 2, ..Changing::default() }), "2 nodes have not been reconciled since"),
+        (of(&waits, Changing::default()), "n0: waiting for the EC2 lookup of the NodeENI's subnets"),
+        (of(&[], Changing { losing: 2, ..Changing::default() }), "ENIs on 2 nodes are to be removed"),
+        (
+            of(&[], Changing { outdated: 2, losing: 1, undecided: 1 }),
+            "ENIs on 2 nodes: they are replaced on at most 1 nodes at a time (rollout.maxUnavailable)",
+        ),
+    ];
+    for (status, words) in cases {
+        let (value, message) = progressing(&status);
+        assert!(value == "True" && message.contains(words), "{message}");
+        let observed = |kind: &str| status.conditions.iter().find(|c| c.type_ == kind).unwrap().observed_generation;
+        assert_eq!((observed(types::READY), observed(types::PROGRESSING)), (Some(1), Some(1)));
+        assert_eq!(
+            (status.observed_generation, condition(&status, types::READY).unwrap().0.as_str()),
+            (Some(1), "True")
+        );
+    }
+    // The lookup goes on, and ends.
+    let first = of(&waits, Changing::default());
+    let next = |refused: &[Unassigned]| status_after(&first, &enis, refused, &both, 2, Changing::default(), at(2));
+    assert_eq!(progressing(&next(&waits)).0, "True");
+    assert_eq!(progressing(&next(&[])).0, "False");
+}
+
+/// A new process looks everything up, and nobody has edited anything.
+#[test]
+fn a_lookup_without_an_edit_is_no_progress() {
+    let enis = [ready("n0")];
+    let settled = status_after(&NodeEniStatus::default(), &enis, &[], &["n0"], 1, Changing::default(), at(0));
+    let waits = [refused("n0", UnassignedReason::LookupPending("the EC2 lookup of the NodeENI's subnets"))];
+    let again = status_after(&settled, &enis, &waits, &["n0"], 1, Changing::default(), at(1));
+    assert_eq!(again, settled);
+}
+
+#[test]
+fn progressing_names_the_node_that_a_rollout_works_on() {
+    let names = ["n0", "n1", "n2"];
+    let mut leaving = ready("n1");
+    leaving.deleting = Some(at(0));
+    let enis = [ready("n0"), leaving, ready("n2")];
+    let turn = |node: &str| refused(node, UnassignedReason::AwaitingRollout);
+    let message = |enis: &[Attachment], refused: &[Unassigned]| {
+        progressing(&status_after(
+            &NodeEniStatus::default(),
+            enis,
+            refused,
+            &names,
+            3,
+            Changing { outdated: 2, ..Changing::default() },
+            at(0),
+        ))
+        .1
+    };
+    let text = message(&enis, &[turn("n0"), turn("n2")]);
+    assert!(text.ends_with(" (an ENI of n1 is being replaced, and 2 nodes wait for their turn)"), "{text}");
+    let text = message(&enis, &[turn("n0"), refused("n1", UnassignedReason::Replacing), turn("n2")]);
+    assert!(text.ends_with(" (n1: the spec changed: waiting for the old ENI to be deleted)"), "{text}");
+    // Its successor exists and is not attached yet.
+    let new = new_attachment("n1", 1, false);
+    let text = message(&[ready("n0"), new, ready("n2")], &[turn("n0"), turn("n2")]);
+    assert!(text.contains("an ENI of n1 is being replaced"), "{text}");
+}
+
+#[test]
+fn an_eni_that_works_is_not_counted_as_failed_as_well() {
+    let none = |node: &str| refused(node, UnassignedReason::NoSubnetMatches("tag a=b".into()));
+    let names = ["n0", "n1", "n2"];
+    let enis = names.map(ready);
+    let counts = |status: &NodeEniStatus| (status.desired, status.ready, status.failed);
+    let kept = status_with(&enis, &names.map(none), &names, 3, at(0));
+    assert_eq!(counts(&kept), (3, 3, 0));
+    assert_eq!(condition(&kept, types::READY).map(|(value, reason, _)| (value, reason)), {
+        Some(("False".into(), "SubnetNotFound".into()))
+    });
+    let one_missing = status_with(&enis[..2], &names.map(none), &names, 3, at(0));
+    assert_eq!(counts(&one_missing), (3, 2, 1));
+    let mut blocked = new_attachment("n2", 1, false);
+    blocked.status.phase = Phase::Blocked;
+    let with_blocked = [enis[0].clone(), enis[1].clone(), blocked];
+    assert_eq!(counts(&status_with(&with_blocked, &names.map(none), &names, 3, at(0))), (3, 2, 1));
+}
+
+#[test]
+fn the_device_indexes_are_those_of_the_enis_and_not_of_a_spec_that_leaves_the_choice_open() {
+    let mut exact = nodeeni("a", 3, &["subnet-00000001"]);
+    let mut highest = exact.clone();
+    highest.spec.as_mut().unwrap().index_policy = multi_eni_api::DeviceIndexPolicy::HighestFree;
+    let of = |nodeeni: &NodeEni, indexes: &[i32]| {
+        let enis: Vec<Attachment> = indexes.iter().map(|index| new_attachment("n0", *index, true)).collect();
+        entries::device_indexes(nodeeni, &enis.iter().collect::<Vec<_>>())
+    };
+    assert_eq!(of(&exact, &[]).as_deref(), Some("3"));
+    assert_eq!(of(&highest, &[]), None);
+    assert_eq!(of(&highest, &[14, 7, 14]).as_deref(), Some("7,14"));
+    assert_eq!(of(&exact, &[1, 2, 3, 4, 5, 6, 7]).as_deref(), Some("1,2,3,4,5 and 2 more"));
+    exact.spec = Err(crate::nodeeni::Unreadable::NoSubnet);
+    assert_eq!(of(&exact, &[]), None);
+}
+
+fn problem() -> Problem {
+    Problem { reason: "WrongPlace", message: "this is another account".into(), node: None }
+}
+
+#[track_caller]
+fn all_observe(status: &NodeEniStatus, generation: i64, types: &[&str]) {
+    let mut found: Vec<&str> = status.conditions.iter().map(|condition| condition.type_.as_str()).collect();
+    let mut expected = types.to_vec();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    for condition in &status.conditions {
+        assert_eq!(condition.observed_generation, Some(generation), "{}", condition.type_);
+    }
+}
+
+/// `kubectl wait` compares the generations.
+#[test]
+fn every_condition_of_a_nodeeni_has_its_generation() {
+    let mut edited = nodeeni("a", 1, &["subnet-00000001"]);
+    edited.generation = 7;
+    let far = refused("far", UnassignedReason::NoSubnetInZone { zone: "z9".into(), zones: vec!["z1".into()] });
+    let hybrid = refused("hybrid", UnassignedReason::Unsupported(crate::observed::Unattachable::Hybrid));
+    let pinned = Pinned { nodeeni_uid: "uid-a".into(), node: "n0".into(), name: "n0-1".into(), index: 3, asked: 1 };
+    let waits = WaitsForPods { nodeeni_uid: "uid-a".into(), node: "n1".into(), name: "n1-1".into(), pods: None };
+    let removals = RemovalPace {
+        waiting: BTreeMap::from([("n2".to_owned(), crate::removals::Cause::Deselected)]),
+        ..RemovalPace::default()
+    };
+    let occasional = [
+        types::INDEX_PINNED,
+        types::WAITING_FOR_PODS,
+        types::REMOVAL_PACED,
+        types::ZONES_COVERED,
+        types::NODES_SUPPORTED,
+    ];
+    let always = [types::READY, types::PROGRESSING, types::DEGRADED];
+    let of = |nodeeni: &NodeEni, previous: &NodeEniStatus, is_so: bool| {
+        let attachment = ready("n0");
+        let number = if is_so { 2 } else { 0 };
+        let none = RemovalPace::default();
+        nodeeni_status(Input {
+            nodeeni,
+            previous,
+            attachments: &[&attachment],
+            matched: &BTreeSet::from(["n0", "far", "hybrid"]),
+            former: &BTreeSet::new(),
+            desired: &BTreeMap::from([("n0", 1)]),
+            outdated: 0,
+            losing: 0,
+            undecided: 0,
+            refused: &[&far, &hybrid][..number],
+            pinned: &[&pinned][..number / 2],
+            waiting: &[&waits][..number / 2],
+            removals: if is_so { &removals } else { &none },
+            problems: &[],
+            expected: None,
+            mtu: None,
+            now: at(0),
+        })
+    };
+    let status = of(&edited, &NodeEniStatus::default(), true);
+    all_observe(&status, 7, &[always.as_slice(), &occasional].concat());
+    // After an edit, conditions that are no longer so, and conditions whose text is the same, have the new generation.
+    edited.generation = 8;
+    all_observe(&of(&edited, &status, false), 8, &[always.as_slice(), &occasional].concat());
+    all_observe(&of(&edited, &status, true), 8, &[always.as_slice(), &occasional].concat());
+}
+
+#[test]
+fn the_conditions_while_nothing_is_decided_have_the_generation() {
+    let mut edited = nodeeni("a", 1, &["subnet-00000001"]);
+    edited.generation = 7;
+    let before = NodeEniStatus::default();
+    all_observe(&adopting(&edited, &before, &["n0"], at(0)), 7, &[types::READY, types::PROGRESSING]);
+    all_observe(&halted(&edited, &before, &problem(), at(0)), 7, &[types::READY, types::DEGRADED]);
 }

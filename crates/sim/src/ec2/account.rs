@@ -49,6 +49,11 @@ impl Ec2 {
         self.with(|state| state.call_log.counts())
     }
 
+    /// The number of calls by action since the beginning, whatever their outcome. [`Self::clear_calls`] keeps it.
+    pub fn all_counts(&self) -> BTreeMap<String, u64> {
+        self.with(|state| state.call_log.all())
+    }
+
     /// Clears the records and counts of calls, so that a test can count from here.
     pub fn clear_calls(&self) {
         self.with(|state| state.call_log.clear());

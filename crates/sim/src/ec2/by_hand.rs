@@ -66,8 +66,16 @@ impl Ec2 {
 
     /// Another party creates an interface; returns its ID.
     pub fn hand_create(&self, subnet: &str, tags: &[(&str, &str)]) -> Result<String> {
+        self.hand_create_with_addresses(subnet, tags, 1)
+    }
+
+    /// Another party, for example the VPC CNI, creates an interface with this number of private IPv4 addresses; returns its ID.
+    pub fn hand_create_with_addresses(&self, subnet: &str, tags: &[(&str, &str)], addresses: u32) -> Result<String> {
         self.with(|state| {
             let mut params = Params::of([("SubnetId", subnet), ("Description", "by hand")]);
+            if addresses > 1 {
+                params.set("SecondaryPrivateIpAddressCount".to_owned(), (addresses - 1).to_string());
+            }
             for (number, (key, value)) in (1..).zip(tags) {
                 params.set("TagSpecification.1.ResourceType".to_owned(), "network-interface".to_owned());
                 params.set(format!("TagSpecification.1.Tag.{number}.Key"), (*key).to_owned());
@@ -90,7 +98,8 @@ impl Ec2 {
             if host.zone != found.zone {
                 return Err(ApiError::value(format!("{eni} is in {}, and {instance} is not", found.zone)).into());
             }
-            if state.snapshot().attached_to(instance).contains_key(&(card, index)) {
+            let attached = state.enis_of_instance(instance).into_iter().filter_map(|eni| eni.attachment.as_ref());
+            if attached.into_iter().any(|at| (at.network_card_index, at.device_index) == (card, index)) {
                 return Err(ApiError::value(format!("'{instance}' already has an interface at {card}/{index}")).into());
             }
             attach_at_once(state, found, instance, (card, index), false);

@@ -70,6 +70,8 @@ pub(super) struct CallLog {
     records: VecDeque<CallRecord>,
     keep: usize,
     counts: BTreeMap<String, BTreeMap<Outcome, u64>>,
+    /// The number of calls by action since the beginning. [`Self::clear`] keeps it.
+    all: BTreeMap<String, u64>,
     /// The number of requests so far.
     pub arrivals: u64,
     /// Reports each call that is recorded.
@@ -83,13 +85,22 @@ impl CallLog {
     pub fn new(keep: usize) -> Self {
         let (landed, _) = broadcast::channel(4096);
         let (changed, _) = watch::channel(0);
-        Self { records: VecDeque::new(), keep, counts: BTreeMap::new(), arrivals: 0, landed, changed }
+        Self {
+            records: VecDeque::new(),
+            keep,
+            counts: BTreeMap::new(),
+            all: BTreeMap::new(),
+            arrivals: 0,
+            landed,
+            changed,
+        }
     }
 
     /// Records and reports a call.
     pub fn push(&mut self, record: CallRecord) {
         let by_outcome = self.counts.entry(record.action.clone()).or_default();
         *by_outcome.entry(record.outcome.clone()).or_default() += 1;
+        *self.all.entry(record.action.clone()).or_default() += 1;
         if self.records.len() >= self.keep {
             self.records.pop_front();
         }
@@ -114,7 +125,12 @@ impl CallLog {
         self.counts.clone()
     }
 
-    /// Drops all records and counts.
+    /// The number of calls by action since the beginning, whatever their outcome.
+    pub fn all(&self) -> BTreeMap<String, u64> {
+        self.all.clone()
+    }
+
+    /// Drops the records, and the counts by action and outcome.
     pub fn clear(&mut self) {
         self.records.clear();
         self.counts.clear();

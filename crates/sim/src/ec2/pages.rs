@@ -48,6 +48,11 @@ impl Page {
         Ok(Self { after, size, query, issued: now, short: settings.short_pages })
     }
 
+    /// The ID after which the page starts. None: it is the first page.
+    pub fn after(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
     /// The items of the page and the next token. `all` must be in order of the IDs.
     pub fn cut<'a, T: 'a>(
         &self,

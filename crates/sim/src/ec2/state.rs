@@ -3,8 +3,10 @@
 //! Every future event (an attach ends, a request takes effect) waits in one queue, ordered by time, and is processed at the
 //! next access. The state spawns no task and reads no clock but the simulator's, so a run depends on its inputs alone.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
+use std::iter::Peekable;
+use std::ops::{Bound, RangeInclusive};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -316,16 +318,22 @@ impl State {
         lagging
     }
 
-    /// The interfaces as a Describe shows them, by ID. `lagging` comes from [`Self::lagging`].
-    pub fn shown_enis<'a>(&'a self, lagging: &'a BTreeMap<String, Option<Eni>>) -> BTreeMap<&'a str, &'a Eni> {
-        let mut shown: BTreeMap<&str, &Eni> = self.enis.iter().map(|(id, eni)| (id.as_str(), eni)).collect();
-        for (id, eni) in lagging {
-            match eni {
-                Some(eni) => shown.insert(id, eni),
-                None => shown.remove(id.as_str()),
-            };
-        }
-        shown
+    /// The interface as a Describe shows it, if it shows it. `lagging` comes from [`Self::lagging`].
+    pub fn shown_eni<'a>(&'a self, id: &str, lagging: &'a BTreeMap<String, Option<Eni>>) -> Option<&'a Eni> {
+        lagging.get(id).map_or_else(|| self.enis.get(id), Option::as_ref)
+    }
+
+    /// The interfaces as a Describe shows them, in order of their IDs, from the one that follows `after`. `lagging` comes from
+    /// [`Self::lagging`].
+    pub fn shown_enis<'a>(
+        &'a self,
+        lagging: &'a BTreeMap<String, Option<Eni>>,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = (&'a str, &'a Eni)> {
+        let from = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let current = self.enis.range::<str, _>(from).map(|(id, eni)| (id.as_str(), Some(eni)));
+        let lagging = lagging.range::<str, _>(from).map(|(id, eni)| (id.as_str(), eni.as_ref()));
+        InOrder { first: lagging.peekable(), second: current.peekable() }.filter_map(|(id, eni)| Some((id, eni?)))
     }
 
     /// The current state, without eventual consistency.
@@ -344,6 +352,28 @@ impl SubnetEntry {
     /// The subnet with the number of addresses that are available now.
     pub fn shown(&self) -> Subnet {
         Subnet { available_addresses: self.pool.available(), ..self.subnet.clone() }
+    }
+}
+
+/// Two sequences in order of their keys. Of two items with one key it has the item of `first`.
+struct InOrder<A: Iterator, B: Iterator> {
+    first: Peekable<A>,
+    second: Peekable<B>,
+}
+
+impl<K: Ord, V, A: Iterator<Item = (K, V)>, B: Iterator<Item = (K, V)>> Iterator for InOrder<A, B> {
+    type Item = (K, V);
+
+    fn next(&mut self) -> Option<(K, V)> {
+        match self.first.peek().zip(self.second.peek()).map(|(first, second)| first.0.cmp(&second.0)) {
+            Some(Ordering::Less) => self.first.next(),
+            Some(Ordering::Greater) => self.second.next(),
+            Some(Ordering::Equal) => {
+                self.second.next();
+                self.first.next()
+            }
+            None => self.first.next().or_else(|| self.second.next()),
+        }
     }
 }
 

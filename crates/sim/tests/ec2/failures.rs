@@ -23,6 +23,10 @@ async fn buckets_empty_and_refill() {
     }
     assert_eq!(code(&ec2, "DescribeNetworkInterfaces", &[]).await, "RequestLimitExceeded");
     ok(&ec2, "DescribeNetworkInterfaces", &[("MaxResults", "5")]).await;
+    let all = ec2.all_counts();
+    assert_eq!((all["DetachNetworkInterface"], all["DescribeNetworkInterfaces"]), (57, 52));
+    ec2.clear_calls();
+    assert_eq!((ec2.all_counts(), ec2.counts().len()), (all, 0), "the counts of actions stay");
 }
 
 #[tokio::test(start_paused = true)]

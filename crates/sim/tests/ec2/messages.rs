@@ -3,6 +3,8 @@
 use super::*;
 use multi_eni_plan::ec2_message_table::Message;
 
+const MICRO: &str = "i-0000000000000000c";
+
 /// The code and the text of a refused call.
 async fn refusal(ec2: &Ec2, action: &str, pairs: Pairs<'_>) -> (String, String) {
     let (status, body) = raw(ec2, action, pairs).await.unwrap();
@@ -30,6 +32,27 @@ async fn produce(ec2: &Ec2, message: Message) -> Result<(String, String), &'stat
             let (first, second) = (create(ec2).await, create(ec2).await);
             attach(ec2, &first, NODE, "1").await;
             Ok(refusal(ec2, "AttachNetworkInterface", &slot(&second, NODE, "1")).await)
+        }
+        Message::IndexBeyondCard => {
+            let eni = create(ec2).await;
+            Ok(refusal(ec2, "AttachNetworkInterface", &slot(&eni, CARDS, "8")).await)
+        }
+        Message::NoSuchCard => {
+            let eni = create(ec2).await;
+            let mut asked = slot(&eni, CARDS, "1");
+            asked[3].1 = "2";
+            Ok(refusal(ec2, "AttachNetworkInterface", &asked).await)
+        }
+        Message::InterfaceCount => {
+            ec2.run_instance(MICRO, "t3.micro", SUBNET).unwrap();
+            let (second, third) = (create(ec2).await, create(ec2).await);
+            attach(ec2, &second, MICRO, "1").await;
+            Ok(refusal(ec2, "AttachNetworkInterface", &slot(&third, MICRO, "2")).await)
+        }
+        Message::AddressCount => {
+            let asked = [("SubnetId", SUBNET), ("SecondaryPrivateIpAddressCount", "10")];
+            let eni = text(&ok(ec2, "CreateNetworkInterface", &asked).await, "networkInterfaceId");
+            Ok(refusal(ec2, "AttachNetworkInterface", &slot(&eni, NODE, "2")).await)
         }
         Message::InUse => {
             let eni = create(ec2).await;

@@ -9,6 +9,7 @@ mod ec2_audit;
 mod leader;
 mod left;
 mod listing;
+mod missing_kind;
 mod objects;
 mod output;
 mod removal;
@@ -78,8 +79,9 @@ pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
     // Nothing is changed yet, so a signal may end the process as usual.
     let mut drain = runtime.block_on(Drain::begin(scope, !flags.checks.no_audit)).map_err(|why| miette!("{why}"))?;
     if drain.removal.is_over() {
-        say(&text::nothing_to_do(&drain.removal.scope));
-        return Ok(ExitCode::from(runtime.block_on(drain.finish(verdict::End::Complete))));
+        say(&text::nothing_to_do(&drain.removal));
+        let status = runtime.block_on(drain.finish(verdict::End::Complete));
+        return Ok(ExitCode::from(status.max(verdict::nothing_named(&drain.removal.scope))));
     }
     say(&drain.announcement());
     if !flags.checks.no_leader_check {

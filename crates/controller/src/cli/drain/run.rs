@@ -43,9 +43,7 @@ impl Drain {
     /// Reads what is there. With `audit` EC2 is asked too: a user without AWS credentials must know that before anything is
     /// removed.
     pub async fn begin(scope: Scope, audit: bool) -> Result<Self, String> {
-        let config = client::config()
-            .await
-            .map_err(|error| format!("no API server is configured: set KUBECONFIG, or run in a cluster ({error})"))?;
+        let config = client::config().await?;
         let kube = client::plain(&config).map_err(|error| error.to_string())?;
         let mut removal = Removal::new(scope);
         let mut changes = watches::changes(&kube);

@@ -43,11 +43,21 @@ pub(super) fn announcement(removal: &Removal, server: &str, owned: Option<usize>
     text
 }
 
-/// Nothing is there to remove.
-pub(super) fn nothing_to_do(scope: &Scope) -> String {
-    match scope {
+/// Nothing is there to remove. If the user named a NodeENI, the ones that exist are listed: the name may be misspelt.
+pub(super) fn nothing_to_do(removal: &Removal) -> String {
+    match &removal.scope {
         Scope::Cluster => "Nothing to do: there is no NodeENI and no ENIAttachment.\n".to_owned(),
-        Scope::NodeEni(name) => format!("Nothing to do: there is no NodeENI {name} and no ENIAttachment of it.\n"),
+        Scope::NodeEni(name) => {
+            let all: Vec<&str> = removal.nodeenis.items.values().map(|nodeeni| nodeeni.name.as_str()).collect();
+            let names: BTreeSet<&str> = all.into_iter().collect();
+            let first: Vec<&str> = names.iter().copied().take(MOST_NAMED).collect();
+            let there = match (first.join(", "), names.len().saturating_sub(MOST_NAMED)) {
+                (first, _) if first.is_empty() => "the cluster has none".to_owned(),
+                (first, 0) => format!("the cluster has {first}"),
+                (first, more) => format!("the cluster has {first} and {more} more"),
+            };
+            format!("There is no NodeENI {name} and no ENIAttachment of it; {there}. Nothing was deleted.\n")
+        }
     }
 }
 
@@ -191,6 +201,20 @@ mod tests {
              nodes\n  NodeENI old: 1 ENI on 1 node (the NodeENI is gone already)\nIn all 2 NodeENIs and 3 ENIs. Each ENI is detached from its instance and deleted, also \
              while pods use it.\nEC2 shows 4 ENIs with the tag of this cluster.\n"
         );
+    }
+
+    #[test]
+    fn a_name_that_no_nodeeni_has_is_said_with_those_that_exist() {
+        let scope = || Scope::NodeEni("stroage".into());
+        let text = nothing_to_do(&begun(scope(), &["storage", "web"], &[attachment("1", "n1", "storage")]));
+        let expected = "There is no NodeENI stroage and no ENIAttachment of it; the cluster has storage, web. Nothing was deleted.\n";
+        assert_eq!(text, expected);
+        assert!(nothing_to_do(&begun(scope(), &[], &[])).contains("the cluster has none"));
+        let many: Vec<String> = (10..23).map(|n| format!("n{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let text = nothing_to_do(&begun(scope(), &many, &[]));
+        assert!(text.contains("n19 and 3 more."), "{text}");
+        assert!(nothing_to_do(&begun(Scope::Cluster, &[], &[])).starts_with("Nothing to do"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How a removal ended, and the exit status that follows from it. This file calls nothing.
 
 use super::left::LeftEni;
+use super::removal::Scope;
 
 /// How the wait for the removal ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,14 @@ pub(super) fn exit_status(end: End, audit: &Audit, created_since: &[&str]) -> u8
     u8::from(!(end == End::Complete && is_clean && created_since.is_empty()))
 }
 
+/// The exit status if there was nothing to remove: the NodeENI that a user names must exist, as for `kubectl delete`.
+pub(super) fn nothing_named(scope: &Scope) -> u8 {
+    match scope {
+        Scope::Cluster => 0,
+        Scope::NodeEni(_) => 1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +76,6 @@ mod tests {
         assert_eq!(exit_status(End::Complete, &made(std::slice::from_ref(&eni), 0), &[]), 1);
         assert_eq!(exit_status(End::Complete, &made(&[], 1), &[]), 1, "an ENI without an ID may be one of ours");
         assert_eq!(exit_status(End::Complete, &clean, &["a"]), 1, "GitOps created it again");
+        assert_eq!((nothing_named(&Scope::Cluster), nothing_named(&Scope::NodeEni("typo".into()))), (0, 1));
     }
 }

@@ -1,7 +1,8 @@
 //! The watches of NodeENIs and ENIAttachments, merged into one stream. A watch that breaks is resumed; a list that the API server
-//! refuses at the beginning ends the command.
+//! refuses at the beginning ends the command. A kind whose CRD is missing has no objects.
 
 use super::api_error::said;
+use super::missing_kind;
 use super::objects::{AttachmentObject, NodeEniObject};
 use super::removal::Removal;
 use crate::watch::Watched;
@@ -31,9 +32,8 @@ pub(super) type WatchResult = Result<ObjectChange, String>;
 
 /// All changes of both kinds, lists first.
 pub(super) fn changes(kube: &Client) -> BoxStream<'static, WatchResult> {
-    let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(kube.clone()), "nodeenis", NodeEniObject::read);
-    let attachments =
-        watch(Api::<DeserializeGuard<ENIAttachment>>::all(kube.clone()), "eniattachments", AttachmentObject::read);
+    let nodeenis = watch::<DeserializeGuard<NodeENI>, _>(kube, "nodeenis", NodeEniObject::read);
+    let attachments = watch::<DeserializeGuard<ENIAttachment>, _>(kube, "eniattachments", AttachmentObject::read);
     stream::select(
         nodeenis.map(|change| change.map(ObjectChange::NodeEni)),
         attachments.map(|change| change.map(ObjectChange::Attachment)),
@@ -56,7 +56,7 @@ impl Removal {
 }
 
 fn watch<K, T>(
-    api: Api<K>,
+    kube: &Client,
     plural: &'static str,
     read: impl Fn(&K) -> T + Send + 'static,
 ) -> BoxStream<'static, Result<Watched<(String, T)>, String>>
@@ -67,15 +67,20 @@ where
 {
     let config = watcher::Config::default().page_size(PAGE_SIZE);
     let read = move |object: &K| (object.uid().unwrap_or_default(), read(object));
-    watcher::watcher(api, config)
+    let asks = kube.clone();
+    watcher::watcher(Api::<K>::all(kube.clone()), config)
         .default_backoff()
+        .then(move |event| {
+            let kube = asks.clone();
+            async move {
+                match event {
+                    Err(error) if is_not_found(&error) => without_kind(&kube, plural, &error).await,
+                    other => other.map_err(|error| failed(plural, &error)),
+                }
+            }
+        })
         .map(move |event| {
-            let event = match event {
-                // The CRD is not installed, or no longer: there is no object of this kind.
-                Err(error) if is_missing(&error) => Event::InitDone,
-                other => other.map_err(|error| failed(plural, &error))?,
-            };
-            Ok(match event {
+            Ok(match event? {
                 Event::Init => Watched::Init,
                 Event::InitApply(object) => Watched::InitApply(read(&object)),
                 Event::InitDone => Watched::InitDone,
@@ -90,8 +95,19 @@ where
         .boxed()
 }
 
-/// Whether the API server does not know the kind.
-fn is_missing(error: &watcher::Error) -> bool {
+/// After a list that was answered with 404: the end of an empty list if the CRD is not installed, or no longer.
+async fn without_kind<K>(kube: &Client, plural: &str, error: &watcher::Error) -> Result<Event<K>, String> {
+    match missing_kind::is_missing(kube, plural).await {
+        Ok(true) => Ok(Event::InitDone),
+        Ok(false) => Err(failed(plural, error)),
+        Err(why) => Err(format!(
+            "{}, and {why}: is the server's URL in KUBECONFIG right, with its path?",
+            failed(plural, error)
+        )),
+    }
+}
+
+fn is_not_found(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }
 

@@ -2,12 +2,14 @@
 //! AWS.
 
 mod named;
+mod refusal;
 
 use super::plan::file;
 use miette::{IntoDiagnostic, miette};
 use multi_eni_api::ids::VpcId;
 use multi_eni_plan::iam_policy::{self, Bounds, ClusterUid, Policy};
 use named::Named;
+use refusal::NodeEniSchema;
 use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
@@ -70,11 +72,23 @@ fn policy(flags: &Flags, objects: &[Value]) -> Result<(Policy, Vec<String>), Str
         );
     }
     if !objects.is_empty() {
+        refuse(objects)?;
         let Named { subnets, groups } = named::of(objects)?;
         bounds.subnets = subnets.ids(&mut warnings, "subnets");
         bounds.security_groups = groups.ids(&mut warnings, "security groups");
     }
     Ok((iam_policy::policy(&bounds), warnings))
+}
+
+/// An error if the API server would refuse one of the NodeENIs: the policy would not be the one for what the user means.
+fn refuse(objects: &[Value]) -> Result<(), String> {
+    let schema = NodeEniSchema::new()?;
+    let refusals = objects.iter().filter_map(|object| {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        schema.refusal(object).map(|why| format!("NodeENI {name} would be refused: {why}"))
+    });
+    let refusals: Vec<String> = refusals.collect();
+    if refusals.is_empty() { Ok(()) } else { Err(refusals.join("\n")) }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::http_server::Gauges;
 use crate::leader_election::Fence;
 use crate::logs::{self, Format};
 use crate::reconcile::{Dependencies, DryRun, Reconciler};
-use miette::{Context, IntoDiagnostic, miette};
+use miette::{IntoDiagnostic, miette};
 use multi_eni_ec2::{Buckets, Ec2};
 use multi_eni_plan::explain::{self, Plan};
 use multi_eni_plan::observed::ObservedNode;
@@ -207,10 +207,7 @@ fn planned(flags: &Flags) -> miette::Result<Option<(Plan, DryRun)>> {
 
 async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
     let file = flags.file.as_deref().map(file::read).transpose().map_err(|why| miette!("{why}"))?;
-    let config = client::config()
-        .await
-        .into_diagnostic()
-        .wrap_err("no API server is configured: set KUBECONFIG, or run in a cluster")?;
+    let config = client::config().await.map_err(|why| miette!("{why}"))?;
     let kube = client::plain(&config).into_diagnostic()?;
     let options = multi_eni_ec2::Options { budget_share: flags.budget_share, ..multi_eni_ec2::Options::default() };
     let aws = multi_eni_ec2::client(options.call_timeout).await.into_diagnostic()?;
@@ -251,6 +248,7 @@ async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
         settings: settings.clone(),
         wall,
         gauges: Arc::new(Gauges::default()),
+        spans: None,
     };
     let dry_run = tokio::select! {
         dry_run = Reconciler::dry_run(deps, store, ec2_changes, EC2_TIMEOUT) => dry_run.map_err(|why| miette!("{why}"))?,

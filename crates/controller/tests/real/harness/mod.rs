@@ -2,12 +2,14 @@
 //! starts that process with [`ControllerProcess`], as the ServiceAccount of the chart.
 
 pub mod account;
+mod collector;
 mod controller;
 mod environment;
 mod least_rights;
 pub mod prometheus;
 pub mod rights;
 
+pub use collector::{CollectedSpan, Collector};
 pub use controller::ControllerProcess;
 pub use environment::{Environment, SOON};
 pub use multi_eni_control_plane::{ControlPlane, Failure, Output, chart};

@@ -16,6 +16,9 @@ fn the_sample_policy_bounds_subnets_and_groups() -> Result<(), Failure> {
     let environment = Environment::with_a_controller()?;
     let (subnet, group) = (format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]"));
     let far = format!("subnetID: {FAR_SUBNET}");
+    // Terms are refused even if they name what is permitted: another edit of the term could name a tag.
+    let subnet_terms = format!("subnetSelectorTerms: [{{id: {SUBNET_A}}}]");
+    let group_terms = format!("securityGroupSelectorTerms: [{{id: {GROUP}}}]");
     environment.node("node1", INSTANCE)?;
     // The page's own subnet is SUBNET_A, and its group is GROUP.
     environment.apply(SAMPLE)?;
@@ -39,6 +42,8 @@ fn the_sample_policy_bounds_subnets_and_groups() -> Result<(), Failure> {
             "securityGroupIDs: [sg-0badbadbadbadbad0]",
             "securityGroupIDs has a group that is not permitted",
         ),
+        ("subnet-terms", &subnet_terms, &group, "name subnets by subnetID or subnetIDs only"),
+        ("group-terms", &subnet, &group_terms, "name security groups by securityGroupIDs only"),
         ("group-name", &subnet, "securityGroupNames: [page]", "name security groups by securityGroupIDs only"),
     ] {
         let refusal = environment.plane.apply(&spec(name, subnet, group))?.refusal()?;

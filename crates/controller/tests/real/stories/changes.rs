@@ -60,6 +60,8 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
         (json!({ "deviceIndexPolicy": null }), vec![]),
         (json!({ "deviceIndex": 2 }), REPLACED.into()),
         (json!({ "networkCardIndex": 1 }), REPLACED.into()),
+        // Only index 0 of card 0 is the primary interface.
+        (json!({ "networkCardIndex": 1, "deviceIndex": 0 }), REPLACED.into()),
         (json!({ "privateIPCount": 2 }), REPLACED.into()),
         (json!({ "privateIPCount": null, "ipv4PrefixCount": 1 }), REPLACED.into()),
         (json!({ "ipv4PrefixCount": null, "ipv6AddressCount": 1 }), REPLACED.into()),
@@ -128,6 +130,12 @@ fn each_field_as_the_reference_says() -> Result<(), Failure> {
         // Further calls would have been made by now.
         thread::sleep(Duration::from_secs(1));
         environment.assert_eq(&format!("calls of {patch} ({reason})"), made(&environment), expected);
+        if patch.get("deviceIndex") == Some(&json!(0)) {
+            let enis = environment.account.ours_on(INSTANCE);
+            let slots = enis.values().filter_map(|eni| eni.attachment.as_ref());
+            let slots: Vec<_> = slots.map(|at| (at.network_card_index, at.device_index)).collect();
+            environment.assert_eq("the slots on EC2", slots, vec![(1, 0)]);
+        }
         changed.extend(patch.as_object().into_iter().flatten().map(|(field, _)| field.clone()));
         if patch.get("dpdkDriver").is_some() {
             let settings = environment.get(&["eniattachments"])?["items"][0]["spec"]["nodeSettings"].clone();
@@ -149,9 +157,27 @@ fn each_field_as_the_reference_says() -> Result<(), Failure> {
         let field = field.split('.').next().unwrap_or_default();
         assert!(changed.iter().any(|changed| changed == field), "no change of {field} is tried");
     }
+    beyond_the_card(&environment)?;
     environment.idle()?;
     environment.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
     environment.clean(SOON)?;
     environment.passed();
+    Ok(())
+}
+
+/// The network cards of the instance have the device indexes 0 to 7.
+fn beyond_the_card(environment: &Environment) -> Result<(), Failure> {
+    environment.account.ec2.clear_calls();
+    let spec =
+        json!({ "nodeSelector": { "ng": "multi-eni" }, "subnetID": SUBNET_A, "networkCardIndex": 1, "deviceIndex": 8 });
+    let object = json!({ "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "NodeENI", "metadata": { "name": "beyond" }, "spec": spec });
+    environment.apply(&object.to_string())?;
+    let (reason, message) = environment.condition("beyond", "Degraded", "True", SOON)?;
+    environment.assert_eq("reason", reason.as_str(), "DeviceIndexTooHigh");
+    assert!(message.contains("network card 1 of c6in.32xlarge") && message.contains("0 to 7"), "{message}");
+    // A Create would have been sent by now.
+    thread::sleep(Duration::from_secs(1));
+    environment.assert_eq("calls of an index beyond its card", made(environment), BTreeMap::new());
+    environment.kubectl(&["delete", "nodeeni", "beyond", "--timeout=30s"])?;
     Ok(())
 }

@@ -3,18 +3,23 @@
 use super::nodeeni;
 use super::plan::multi_eni;
 use crate::harness::account::{GROUP, SUBNET_A, SUBNET_B};
-use crate::harness::{Environment, Failure, SOON};
+use crate::harness::{Environment, Failure, SOON, rights};
 use multi_eni_sim::ec2::Fault;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const INSTANCES: [&str; 3] = ["i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2", "i-0aaaaaaaaaaaaaaa3"];
 
-/// Creates the ServiceAccount of the chart's hook with its rights. Returns its kubeconfig.
-fn hook_account(environment: &Environment) -> Result<PathBuf, Failure> {
+/// The manifests of the chart's hook.
+fn hook(environment: &Environment) -> Result<String, Failure> {
     let set = "drainOnUninstall.enabled=true,drainOnUninstall.audit=true";
     let only = ["--set", set, "--show-only", "templates/drain-on-uninstall.yaml"];
-    let hook = environment.plane.helm_template("multi-eni", "multi-eni", &only)?;
+    Ok(environment.plane.helm_template("multi-eni", "multi-eni", &only)?)
+}
+
+/// Creates the ServiceAccount of the chart's hook with its rights. Returns its kubeconfig.
+fn hook_account(environment: &Environment) -> Result<PathBuf, Failure> {
+    let hook = hook(environment)?;
     for words in ["helm.sh/hook: pre-delete", "- --yes", "- --timeout=4m"] {
         assert!(hook.contains(words), "{words:?} is not in the hook:\n{hook}");
     }
@@ -40,6 +45,17 @@ fn says(environment: &Environment, found: &(i32, String), code: i32, all: &[&str
     for words in all {
         assert!(found.1.contains(words), "{words:?} is not in {}", found.1);
     }
+}
+
+/// The same kubeconfig with a path in the server's URL.
+fn with_path(kubeconfig: &Path, path: &str) -> Result<PathBuf, Failure> {
+    let text = std::fs::read_to_string(kubeconfig).map_err(|error| error.to_string())?;
+    let mut config: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let server = &mut config["clusters"][0]["cluster"]["server"];
+    *server = format!("{}/{path}", server.as_str().unwrap_or_default()).into();
+    let changed = kubeconfig.with_file_name(format!("{path}.kubeconfig"));
+    std::fs::write(&changed, config.to_string()).map_err(|error| error.to_string())?;
+    Ok(changed)
 }
 
 /// Nodes with a label, and a NodeENI that gives each an ENI.
@@ -89,15 +105,25 @@ fn one_nodeeni_and_then_everything_is_removed() -> Result<(), Failure> {
     environment.assert_eq("ENIs", environment.account.ours().len(), 0);
     environment.assert_eq("objects", environment.names("nodeenis,eniattachments")?, Vec::new());
     // Nothing to do, so no confirmation is needed.
-    for args in [&[][..], &["--nodeeni", "one"]] {
-        let again = as_hook(&environment, &account, args)?;
-        says(&environment, &again, 0, &["Nothing to do", "EC2 shows no ENI with the tag of this cluster"]);
-    }
+    let again = as_hook(&environment, &account, &[])?;
+    says(&environment, &again, 0, &["Nothing to do", "EC2 shows no ENI with the tag of this cluster"]);
+    let unknown = as_hook(&environment, &account, &["--nodeeni", "one"])?;
+    let words = ["There is no NodeENI one and no ENIAttachment of it; the cluster has none. Nothing was deleted."];
+    says(&environment, &unknown, 1, &[words.as_slice(), &["EC2 shows no ENI with the tag of this cluster"]].concat());
     // The hook must not stop helm uninstall when the CRDs are gone already.
     let crds = ["nodeenis.networking.k8s.aws", "eniattachments.networking.k8s.aws"];
     environment.kubectl(&[&["delete", "crd"], crds.as_slice()].concat())?;
     let again = as_hook(&environment, &account, &["--yes"])?;
     says(&environment, &again, 0, &["Nothing to do", "EC2 shows no ENI with the tag of this cluster"]);
+
+    // The hook has the rights that it uses, and no others.
+    let rights = rights::granted_by(&hook(&environment)?)?;
+    let requests = environment.plane.requests_of("multi-eni", "multi-eni-drain")?;
+    assert!(rights.len() > 5, "{rights:#?}");
+    environment.assert_eq("requests that are not granted", rights::not_covered(&rights, &requests), Vec::new());
+    let is_used = |right: &&rights::Right| requests.iter().any(|request| right.covers(request));
+    let unused: Vec<&rights::Right> = rights.iter().filter(|right| !is_used(right)).collect();
+    environment.assert_eq("rights that nothing uses", unused, Vec::new());
     environment.passed();
     Ok(())
 }
@@ -144,6 +170,11 @@ fn nothing_is_deleted_without_a_leader_or_without_an_audit() -> Result<(), Failu
     nodes(&environment, 1)?;
     let ended = drain(&environment, &admin, &["--yes"])?;
     says(&environment, &ended, 1, &["no controller leads", "no namespace has a Lease"]);
+
+    // A wrong path of the server's URL is answered with 404, as a missing CRD is.
+    let elsewhere = with_path(&admin, "elsewhere")?;
+    let ended = drain(&environment, &elsewhere, &["--yes", "--no-audit"])?;
+    says(&environment, &ended, 1, &["cannot list", "is the server's URL in KUBECONFIG right"]);
 
     environment.start_replica(&[])?;
     environment.attached(INSTANCES[0], &[1], SOON)?;

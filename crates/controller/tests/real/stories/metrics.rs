@@ -1,39 +1,55 @@
 //! What an SRE sees: each metric of the reference, parsed by Prometheus' own client; the Events of an ENIAttachment; the log.
 
 use super::nodeeni;
-use crate::harness::account::{GROUP, SUBNET_A};
+use crate::harness::account::{GROUP, SUBNET_A, SUBNET_B};
 use crate::harness::prometheus::Scrapes;
 use crate::harness::{Environment, Failure, SOON};
 use multi_eni_sim::ec2::Fault;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 const REFERENCE: &str = include_str!("../../../../../docs/reference/metrics.md");
 const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
 
-/// The metrics that this story does not move, and the test that moves each. All of them move in
-/// `metrics::reference_docs::every_metric_is_written_with_its_type_and_moves_and_no_other_is_written`, too.
-const MOVED_ELSEWHERE: &[(&str, &str)] = &[
-    ("multi_eni_adoptions", "stories::lost::enis_whose_eniattachments_are_lost_are_adopted_in_place"),
-    ("multi_eni_api_write_conflicts", "the test above"),
+/// The metrics that this story does not move, and the test that moves each: its file, and the name of the function. All of them
+/// are also in `metrics::reference_docs::every_metric_is_written_with_its_type_and_moves_and_no_other_is_written`, which sets the
+/// numbers itself.
+const MOVED_ELSEWHERE: &[(&str, &str, &str)] = &[
+    (
+        "multi_eni_adoptions",
+        "controller/tests/real/stories/lost.rs",
+        "enis_whose_eniattachments_are_lost_are_adopted_in_place",
+    ),
+    ("multi_eni_api_write_conflicts", BENCH, "conflicts_and_broken_watches_are_counted"),
     (
         "multi_eni_api_writes_refused",
-        "stories::refusals::writes_that_a_policy_refuses_back_off_and_succeed_when_it_is_gone",
+        "controller/tests/real/stories/refusals.rs",
+        "writes_that_a_policy_refuses_back_off_and_succeed_when_it_is_gone",
     ),
-    ("multi_eni_ec2_calls_waiting", "metrics::ec2::a_metric_is_described_once_and_has_a_line_for_each_action"),
-    ("multi_eni_ec2_unreadable_items", "the test above"),
+    ("multi_eni_ec2_calls_waiting", BENCH, "calls_that_wait_for_the_rate_limiter_are_counted"),
     (
-        "multi_eni_fence_refusals",
-        "leader_election::fence::a_call_is_allowed_only_if_its_timeout_ends_before_the_deadline",
+        "multi_eni_ec2_unreadable_items",
+        "ec2/src/convert/recorded_answers_tests.rs",
+        "subnets_and_groups_without_tags_or_a_block_and_one_without_an_id",
     ),
-    ("multi_eni_forced_detaches", "the test above"),
-    ("multi_eni_lease_renewal_failures", "the test above"),
-    ("multi_eni_orphans", "the test above"),
-    ("multi_eni_orphans_held", "the test above"),
-    ("multi_eni_watch_restarts", "watch::retry::each_resumption_of_a_watch_is_counted_by_its_kind"),
-    ("multi_eni_wrong_place", "the test above"),
+    ("multi_eni_fence_refusals", BENCH, LEASE),
+    ("multi_eni_forced_detaches", BENCH, "forced_detaches_are_counted_apart_for_attachments_and_orphans"),
+    ("multi_eni_lease_renewal_failures", BENCH, LEASE),
+    ("multi_eni_orphans", BENCH, "orphans_are_counted_by_verdict_and_logged"),
+    ("multi_eni_orphans_held", BENCH, "orphans_are_counted_by_verdict_and_logged"),
+    (
+        "multi_eni_trace_spans",
+        "controller/tests/real/stories/traces.rs",
+        "one_attachment_is_one_trace_and_a_refused_call_is_in_it",
+    ),
+    ("multi_eni_watch_restarts", BENCH, "conflicts_and_broken_watches_are_counted"),
+    ("multi_eni_wrong_place", BENCH, "another_region_is_shown"),
 ];
+
+const BENCH: &str = "bench/tests/metrics.rs";
+const LEASE: &str = "a_lease_that_cannot_be_renewed_and_what_the_fence_refuses_are_counted";
 
 /// The gate of permissions lets one call try each minute.
 const LONG: Duration = Duration::from_secs(120);
@@ -71,11 +87,23 @@ fn has_event(environment: &Environment, nodeeni: &str, kind: &str, words: &[&str
     })
 }
 
-/// The line of the log about the Create that succeeded.
-fn create_line(log: &str) -> Option<Value> {
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut creates = lines.filter(|line| line["message"] == "EC2 call" && line["action"] == "CreateNetworkInterface");
-    creates.find(|line| line["code"] == "ok")
+/// The first line of the log about an EC2 call of this action with this code.
+fn found_line(environment: &Environment, action: &str, code: &str) -> Option<Value> {
+    let log = environment.replicas[0].log();
+    let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.find(|line| line["message"] == "EC2 call" && line["action"] == action && line["code"] == code)
+}
+
+/// The same; a failure if the log has no such line.
+fn call_line(environment: &Environment, action: &str, code: &str) -> Result<Value, Failure> {
+    let missing = || environment.failed(&format!("no JSON line of the log is about {action} with the code {code}"));
+    found_line(environment, action, code).ok_or_else(missing)
+}
+
+/// Asserts that a line about one ENI has all that an operator needs to find the call in CloudTrail.
+fn is_complete(line: &Value) {
+    assert!(line["request_id"].is_string() && line["level"] == "INFO" && !line["ms"].is_null(), "{line:#}");
+    assert_eq!(line["node"], "node1", "{line:#}");
 }
 
 #[test]
@@ -107,19 +135,32 @@ fn every_metric_is_parsed_by_prometheus_client_and_moves() -> Result<(), Failure
     let throttles = [("action", "AttachNetworkInterface"), ("code", "RequestLimitExceeded")];
     environment.assert_eq("throttled Attaches", scrapes.value("multi_eni_ec2_requests_total", &throttles), 1.0);
 
-    let line = create_line(&environment.replicas[0].log());
-    let line = line.ok_or_else(|| environment.failed("no JSON line of the log is about the Create"))?;
+    let line = call_line(&environment, "CreateNetworkInterface", "ok")?;
     let eni = environment.account.created().into_iter().next().unwrap_or_default();
     environment.assert_eq("the line names the ENI", line["eni"].as_str(), Some(eni.as_str()));
-    environment.assert_eq("the line names the node", line["node"].as_str(), Some("node1"));
-    assert!(line["request_id"].is_string() && line["level"] == "INFO" && !line["ms"].is_null(), "{line:#}");
+    is_complete(&line);
 
     // A refused NodeENI: a failure, a closed gate, a back-off, a Warning.
     environment.account.ec2.deny("CreateNetworkInterface");
     environment.apply(&spec("denied", 2))?;
-    let (reason, _) = environment.condition("denied", "Degraded", "True", SOON)?;
+    let (reason, message) = environment.condition("denied", "Degraded", "True", SOON)?;
     environment.assert_eq("reason", reason.as_str(), "Unauthorized");
     has_event(&environment, "denied", "Warning", &["Blocked", "Unauthorized", "ec2:CreateNetworkInterface"])?;
+    // Only the log has the part of EC2's message that an operator decodes.
+    let line = call_line(&environment, "CreateNetworkInterface", "UnauthorizedOperation")?;
+    is_complete(&line);
+    let encoded = "Encoded authorization failure message:";
+    assert!(line["error"].as_str().is_some_and(|error| error.contains(encoded)), "{line:#}");
+    let conditions: Vec<Value> = environment.get(&["eniattachments"])?["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|o| o["status"]["conditions"].clone())
+        .collect();
+    assert!(
+        !message.contains("Encoded") && !Value::from(conditions.clone()).to_string().contains("Encoded"),
+        "{message} {conditions:#?}"
+    );
     scrapes.scrape(&environment, 0)?;
     for (name, label) in [
         ("multi_eni_nodeeni_failed", ("nodeeni", "denied")),
@@ -137,6 +178,28 @@ fn every_metric_is_parsed_by_prometheus_client_and_moves() -> Result<(), Failure
         let left = scrapes.last.iter().find(|(_, labels, _)| labels["nodeeni"] == "denied");
         left.map_or(Ok(()), |series| Err(format!("{series:?}").into()))
     })?;
+
+    for action in [
+        "AttachNetworkInterface",
+        "ModifyNetworkInterfaceAttribute",
+        "DetachNetworkInterface",
+        "DeleteNetworkInterface",
+    ] {
+        let line = call_line(&environment, action, "ok")?;
+        is_complete(&line);
+        assert!(line["eni"].as_str().is_some_and(|eni| eni.starts_with("eni-")), "{line:#}");
+    }
+
+    // A Describe is logged at level info only if EC2 denies it.
+    environment.account.ec2.deny("DescribeSubnets");
+    environment.apply(&nodeeni("unseen", &[&format!("subnetID: {SUBNET_B}"), "deviceIndex: 3"]))?;
+    environment.until("a line about the denied DescribeSubnets", SOON, || {
+        let line = found_line(&environment, "DescribeSubnets", "UnauthorizedOperation").ok_or("no line")?;
+        let is_whole = line["level"] == "INFO" && line["error"].as_str().is_some_and(|error| error.contains(encoded));
+        if is_whole { Ok(()) } else { Err(format!("{line:#}").into()) }
+    })?;
+    environment.kubectl(&["delete", "nodeeni", "unseen", "--timeout=60s"])?;
+    environment.account.ec2.allow("DescribeSubnets");
 
     // The resync of a new process shows the ENI.
     environment.crash()?;
@@ -163,7 +226,12 @@ fn all_moved(environment: &Environment, scrapes: &Scrapes) {
     for (name, kind) in &scrapes.types {
         environment.assert_eq(&format!("type of {name} in the reference"), documented.get(name), Some(kind));
     }
-    let elsewhere: BTreeSet<&str> = MOVED_ELSEWHERE.iter().map(|(name, _)| *name).collect();
+    let elsewhere: BTreeSet<&str> = MOVED_ELSEWHERE.iter().map(|(name, _, _)| *name).collect();
+    for (name, file, test) in MOVED_ELSEWHERE {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(text.contains(&format!("fn {test}(")), "{name}: {} has no test {test}", path.display());
+    }
     let unmoved: Vec<&String> =
         documented.keys().filter(|name| !scrapes.moved.contains(*name) && !elsewhere.contains(name.as_str())).collect();
     environment.assert_eq("metrics that did not move", unmoved, Vec::new());

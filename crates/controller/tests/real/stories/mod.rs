@@ -32,6 +32,7 @@ mod restored;
 mod rights;
 mod takeover;
 mod terms;
+mod traces;
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,6 @@
 //! Where EKS and EC2 run: one NodeENI per zone over one node group, joining nodes, nodes that can have no ENI, IPv6.
 
+use super::plan::made;
 use crate::harness::account::{FAR_SUBNET, SUBNET_A, VPC, ZONE};
 use crate::harness::{Environment, Failure, SOON};
 use serde_json::{Value, json};
@@ -15,6 +16,14 @@ fn nodeeni(name: &str, spec: &str) -> String {
 
 fn wait(environment: &Environment, name: &str, condition: &str) -> Result<String, Failure> {
     environment.kubectl(&["wait", &format!("nodeeni/{name}"), &format!("--for=condition={condition}"), "--timeout=20s"])
+}
+
+/// Waits until the status says that so many nodes match.
+fn matched(environment: &Environment, name: &str, nodes: i64) -> Result<(), Failure> {
+    environment.until(&format!("{nodes} nodes match {name}"), SOON, || {
+        let status = environment.get(&["nodeeni", name])?["status"].clone();
+        if status["matchedNodes"] == nodes { Ok(()) } else { Err(format!("{status:#}").into()) }
+    })
 }
 
 fn node(environment: &Environment, name: &str, spec: &Value) -> Result<(), Failure> {
@@ -56,7 +65,18 @@ fn one_nodeeni_per_zone_and_nodes_that_can_have_no_eni() -> Result<(), Failure> 
     environment.assert_eq("warnings", warnings.trim(), "");
     environment.kubectl(&["delete", "node", "joining"])?;
     wait(&environment, "zone-a", "Ready")?;
+    matched(&environment, "zone-a", 2)?;
+    // As the condition says, the node is excluded by its labels.
+    let calls = made(&environment);
+    environment.kubectl(&["label", "node", "fargate-1", "eks.amazonaws.com/compute-type=fargate"])?;
+    let not_fargate = json!({ "key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"] });
+    let patch = json!({ "spec": { "nodeSelectorTerms": [{ "matchExpressions": [not_fargate] }] } }).to_string();
+    environment.kubectl(&["patch", "nodeeni", "zone-a", "--type=merge", "-p", &patch])?;
+    environment.condition("zone-a", "NodesSupported", "True", SOON)?;
+    matched(&environment, "zone-a", 1)?;
+    environment.condition("zone-a", "Ready", "True", SOON)?;
     environment.idle()?;
+    environment.assert_eq("EC2 calls of the new selector", made(&environment), calls);
     environment.kubectl(&["delete", "nodeeni", "--all", "--timeout=30s"])?;
     environment.clean(SOON)?;
     environment.passed();
@@ -98,6 +118,56 @@ fn ipv6_only_subnets_prefixes_and_probes_over_ipv6() -> Result<(), Failure> {
     environment.assert_eq("pages over IPv6", (ready, metrics), (200, 200));
     assert!(text.contains("multi_eni_leading"), "{text}");
     environment.idle()?;
+    environment.kubectl(&["delete", "nodeeni", "--all", "--timeout=30s"])?;
+    environment.clean(SOON)?;
+    environment.passed();
+    Ok(())
+}
+
+/// An instance of EKS Auto Mode without its label: EC2 shows who manages it.
+#[test]
+fn a_node_whose_instance_a_service_manages_gets_no_call() -> Result<(), Failure> {
+    let environment = Environment::with_a_controller()?;
+    let failed = |error: multi_eni_sim::ec2::WorldError| error.to_string();
+    environment.node("node1", INSTANCE)?;
+    let ec2 = &environment.account.ec2;
+    let snapshot = ec2.snapshot();
+    let primary = snapshot.attached_to(INSTANCE).get(&(0, 0)).map(|eni| eni.id.clone()).unwrap_or_default();
+    ec2.hand_change_instance(INSTANCE, |instance| instance.managed = true).map_err(failed)?;
+    ec2.hand_change(&primary, |eni| eni.managed = true).map_err(failed)?;
+    environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
+    environment.apply(&nodeeni("one", &format!("subnetID: {SUBNET_A}, deviceIndex: 1")))?;
+    let (_, message) = environment.condition("one", "NodesSupported", "False", SOON)?;
+    assert!(message.contains("node1") && message.contains("eks.amazonaws.com manages the instance"), "{message}");
+    environment.condition("one", "Degraded", "False", SOON)?;
+    environment.idle()?;
+    environment.assert_eq("EC2 mutations", made(&environment), std::collections::BTreeMap::new());
+    environment.assert_eq("ENIAttachments", environment.names("eniattachments")?, Vec::new());
+    environment.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
+    environment.passed();
+    Ok(())
+}
+
+/// A participant of a shared subnet does not see its tags, the tag Name among them.
+#[test]
+fn a_shared_subnet_is_found_by_its_id_and_not_by_its_tags() -> Result<(), Failure> {
+    let environment = Environment::with_a_controller()?;
+    let failed = |error: multi_eni_sim::ec2::WorldError| error.to_string();
+    environment.account.ec2.name_subnet(SUBNET_A, "storage").map_err(failed)?;
+    environment.account.ec2.share_subnet(SUBNET_A, "210987654321").map_err(failed)?;
+    environment.node("node1", INSTANCE)?;
+    environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
+    environment.apply(&nodeeni("by-name", "subnetName: storage, deviceIndex: 1"))?;
+    environment.apply(&nodeeni("by-terms", "subnetSelectorTerms: [{name: storage}], deviceIndex: 2"))?;
+    environment.apply(&nodeeni("by-id", &format!("subnetID: {SUBNET_A}, deviceIndex: 3")))?;
+    for name in ["by-name", "by-terms"] {
+        let (reason, message) = environment.condition(name, "Degraded", "True", SOON)?;
+        environment.assert_eq(name, reason.as_str(), "SubnetNotFound");
+        assert!(message.contains("shows none of its owner's tags"), "{message}");
+    }
+    environment.attached(INSTANCE, &[3], SOON)?;
+    wait(&environment, "by-id", "Ready")?;
+    environment.condition("by-id", "Degraded", "False", SOON)?;
     environment.kubectl(&["delete", "nodeeni", "--all", "--timeout=30s"])?;
     environment.clean(SOON)?;
     environment.passed();

@@ -1,6 +1,8 @@
 //! `kubectl apply` refuses a NodeENI that can never work, with a message that explains why.
 
 use crate::harness::{Environment, Failure};
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 /// What is wrong, the spec, and a part of the refusal.
 pub(super) const TABLE: &[(&str, &str, &str)] = &[
@@ -76,6 +78,16 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
         "maxUnavailable all",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: all}",
         "rollout.maxUnavailable must be a number of at least 1",
+    ),
+    (
+        "maxUnavailable a number as a text",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: '30'}",
+        "rollout.maxUnavailable must be a number of at least 1",
+    ),
+    (
+        "maxRemovals a number as a text",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '30'}",
+        "rollout.maxRemovals must be a number of at least 1",
     ),
     (
         "maxRemovals 0",
@@ -326,6 +338,47 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Values at the bounds: a name, and the spec.
+const ACCEPTED: &[(&str, &str)] = &[
+    ("low", "subnetID: subnet-12345678, nodeSelector: {a: b}, deviceIndex: 1, mtu: 576"),
+    ("high", "subnetID: subnet-0123456789abcdef0, nodeSelector: {a: b}, deviceIndex: 63, mtu: 9001"),
+    ("named", "subnetName: private, nodeSelector: {a: b}, securityGroupNames: [web], tags: {team: net}"),
+    ("card", "subnetID: subnet-12345678, nodeSelector: {a: b}, deviceIndex: 0, networkCardIndex: 1"),
+    ("paced", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 3}"),
+    (
+        "configured",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, interfaceName: a23456789012345, routes: \
+         [{to: 10.0.0.0/8}, {to: '2001:db8::/32', table: main}]}",
+    ),
+    (
+        "terms",
+        "subnetID: subnet-12345678, nodeSelectorTerms: [{matchLabels: {example.com/pool: ''}}, {matchExpressions: [{key: a, \
+         operator: In, values: [b, '']}, {key: c, operator: DoesNotExist}]}]",
+    ),
+    (
+        "groups",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupSelectorTerms: [{id: sg-12345678}, {name: web}, {tags: \
+         {tier: '*', team: net}}]",
+    ),
+    (
+        "subnets",
+        "nodeSelector: {a: b}, subnetSelectorTerms: [{id: subnet-12345678}, {name: db, tags: {team: '*'}}, {tags: {tier: db}}]",
+    ),
+    ("percent", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '100%'}"),
+    (
+        "long",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {tcpEstablishedTimeoutSeconds: 432000, \
+         udpStreamTimeoutSeconds: 180, udpTimeoutSeconds: 60}",
+    ),
+    (
+        "short",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {tcpEstablishedTimeoutSeconds: 60, \
+         udpStreamTimeoutSeconds: 60, udpTimeoutSeconds: 30}",
+    ),
+    ("some", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: '100%'}"),
+    ("few", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: 999999999}"),
+];
+
 pub(super) fn manifest(spec: &str) -> String {
     format!("apiVersion: networking.k8s.aws/v1alpha1\nkind: NodeENI\nmetadata: {{name: bad}}\nspec: {{{spec}}}\n")
 }
@@ -342,44 +395,7 @@ fn each_is_refused_with_its_message() -> Result<(), Failure> {
     }
     environment.assert_eq("accepted", environment.names("nodeenis")?.len(), 0);
     // Values at the bounds are accepted.
-    for (name, spec) in [
-        ("low", "subnetID: subnet-12345678, nodeSelector: {a: b}, deviceIndex: 1, mtu: 576"),
-        ("high", "subnetID: subnet-0123456789abcdef0, nodeSelector: {a: b}, deviceIndex: 63, mtu: 9001"),
-        ("named", "subnetName: private, nodeSelector: {a: b}, securityGroupNames: [web], tags: {team: net}"),
-        ("paced", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 3}"),
-        (
-            "configured",
-            "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, interfaceName: a23456789012345, routes: \
-             [{to: 10.0.0.0/8}, {to: '2001:db8::/32', table: main}]}",
-        ),
-        (
-            "terms",
-            "subnetID: subnet-12345678, nodeSelectorTerms: [{matchLabels: {example.com/pool: ''}}, {matchExpressions: [{key: a, \
-             operator: In, values: [b, '']}, {key: c, operator: DoesNotExist}]}]",
-        ),
-        (
-            "groups",
-            "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupSelectorTerms: [{id: sg-12345678}, {name: web}, {tags: \
-             {tier: '*', team: net}}]",
-        ),
-        (
-            "subnets",
-            "nodeSelector: {a: b}, subnetSelectorTerms: [{id: subnet-12345678}, {name: db, tags: {team: '*'}}, {tags: {tier: db}}]",
-        ),
-        ("percent", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '100%'}"),
-        (
-            "long",
-            "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {tcpEstablishedTimeoutSeconds: 432000, \
-             udpStreamTimeoutSeconds: 180, udpTimeoutSeconds: 60}",
-        ),
-        (
-            "short",
-            "subnetID: subnet-12345678, nodeSelector: {a: b}, connectionTracking: {tcpEstablishedTimeoutSeconds: 60, \
-             udpStreamTimeoutSeconds: 60, udpTimeoutSeconds: 30}",
-        ),
-        ("some", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: '100%'}"),
-        ("few", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: 999999999}"),
-    ] {
+    for (name, spec) in ACCEPTED {
         environment.apply(&manifest(spec).replace("bad", name))?;
     }
     // The examples of the architecture page are accepted.
@@ -387,4 +403,40 @@ fn each_is_refused_with_its_message() -> Result<(), Failure> {
     environment.apply(include_str!("../../../manifests/subnet-by-label.yaml"))?;
     environment.passed();
     Ok(())
+}
+
+/// `multi-eni iam-policy -f` has no API server, and evaluates the schema and its rules itself.
+#[test]
+fn iam_policy_refuses_and_accepts_the_same() -> Result<(), Failure> {
+    let long = format!("subnetID: subnet-12345678, nodeSelector: {{a: b}}, description: {}", "x".repeat(256));
+    for (what, spec, words) in TABLE.iter().copied().chain([("a long description", long.as_str(), "at most 255")]) {
+        let (code, says) = iam_policy(&manifest(spec))?;
+        assert!(code == Some(1) && says.contains("NodeENI bad would be refused"), "{what}: {code:?} {says}");
+        // The words for a wrong type and for a value that is not in an enum are not those of the API server.
+        let is_of_rule = ["Unsupported value", "must be of type", "spec.deviceIndex", "supported values"];
+        let is_the_same = is_of_rule.iter().any(|other| words.contains(other)) || says.contains(words);
+        assert!(is_the_same, "{what}: {words:?} is not in {says}");
+    }
+    for (name, spec) in ACCEPTED {
+        let (code, says) = iam_policy(&manifest(spec))?;
+        assert_eq!(code, Some(0), "{name}: {says}");
+    }
+    Ok(())
+}
+
+/// The exit code and the standard error of `multi-eni iam-policy -f -`.
+fn iam_policy(manifest: &str) -> Result<(Option<i32>, String), Failure> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_multi-eni"));
+    command
+        .args(["iam-policy", "-f", "-"])
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|e| e.to_string())?;
+    child.stdin.take().ok_or("no standard input")?.write_all(manifest.as_bytes()).map_err(|e| e.to_string())?;
+    let output = child.wait_with_output().map_err(|e| e.to_string())?;
+    // The width of the terminal breaks the sentences.
+    let says = String::from_utf8_lossy(&output.stderr).replace('│', " ");
+    Ok((output.status.code(), says.split_whitespace().collect::<Vec<_>>().join(" ")))
 }

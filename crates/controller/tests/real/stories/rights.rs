@@ -115,6 +115,11 @@ fn without_describe_instance_types_nodes_are_served_without_limits() -> Result<(
     environment.attached(INSTANCES[0], &[1], LONG)?;
     environment.condition("one", "Ready", "True", SOON)?;
     environment.condition("one", "Degraded", "False", SOON)?;
+    // An m5.xlarge takes 15 addresses on an interface. Without limits, only EC2 refuses more.
+    let spec = [format!("subnetID: {SUBNET_A}"), "deviceIndex: 2".to_owned(), "privateIPCount: 16".to_owned()];
+    environment.apply(&nodeeni("two", &spec.each_ref().map(String::as_str)))?;
+    let (_, message) = environment.condition("two", "Degraded", "True", LONG)?;
+    assert!(message.contains("Address count 16"), "{message}");
     environment.passed();
     Ok(())
 }

@@ -197,12 +197,28 @@ fn the_subnet_with_the_most_free_addresses_once_for_each_eni() -> Result<(), Fai
     let since: Vec<String> = environment.account.mutations().into_iter().skip(calls).map(|call| call.action).collect();
     assert!(!since.iter().any(|action| action.starts_with("Detach") || action.starts_with("Delete")), "{since:?}");
 
-    // The terms no longer select the subnet of node1.
+    // The terms match nothing: that is said at once, and the ENIs stay.
+    apply(json!([{ "tags": { "tier": "nobody" } }]))?;
+    let (reason, message) = environment.condition("one", "Ready", "False", SOON)?;
+    environment.assert_eq(&message, reason.as_str(), "SubnetNotFound");
+    let status = environment.get(&["nodeeni", "one"])?["status"].clone();
+    environment.assert_eq(
+        "ready and failed",
+        (status["ready"].as_i64(), status["failed"].as_i64()),
+        (Some(2), Some(0)),
+    );
+    let kubeconfig = reader(&environment)?;
+    for args in [&["plan"][..], &["explain", "node/node1"]] {
+        let (code, text, _) = multi_eni(&environment, &kubeconfig, args, "")?;
+        assert!(code == 0 && text.contains("no subnet of the node's VPC matches subnetSelectorTerms"), "{text}");
+    }
+
+    // The terms no longer select the subnet of node1. The two waits do not end before the ENI is replaced.
     apply(json!([{ "id": SUBNET_B }]))?;
-    environment.until("node1 in subnet B", SOON, || match subnet(FIRST) {
-        Some(found) if found == SUBNET_B => Ok(()),
-        other => Err(format!("{other:?}").into()),
-    })?;
+    for condition in ["Progressing=False", "Ready"] {
+        environment.kubectl(&["wait", "neni/one", &format!("--for=condition={condition}"), "--timeout=60s"])?;
+    }
+    environment.assert_eq("subnet of node1", subnet(FIRST).as_deref(), Some(SUBNET_B));
     environment.attached(FIRST, &[1], SOON)?;
     environment.condition("one", "Ready", "True", SOON)?;
     environment.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;

@@ -14,6 +14,25 @@ fn creates(at: Millis, uid: &str, token: String, before: impl FnOnce(&mut World)
 }
 
 #[test]
+fn an_eniattachment_for_a_node_that_can_never_have_an_eni_is_unasked() {
+    let created = |actor: &str, labels: Value| {
+        let mut world = World::new(Setting::default());
+        world.joined(0);
+        world.writes(1, KUBECTL, "nodes", NODE, ["metadata", "labels"], labels);
+        world.stores(2, actor, "eniattachments", attachment_object(ATTACHMENT, ATTACHMENT_UID, 1));
+        world
+    };
+    let managed = json!({ "ng": "x", "eks.amazonaws.com/compute-type": "auto" });
+    breaks(
+        &created(REPLICA, managed.clone()),
+        Invariant::NothingUnasked,
+        "creates e1-1 for n1, which can never have an ENI",
+    );
+    holds(&created(KUBECTL, managed));
+    holds(&created(REPLICA, json!({ "ng": "x", "eks.amazonaws.com/compute-type": "ec2" })));
+}
+
+#[test]
 fn an_eni_made_for_nobody_or_under_another_token_is_a_leak() {
     let first = |uid| creates(LATER, uid, client_token(uid, 0), |_| ());
     breaks(&first("nobody"), Invariant::NoLeak, "for ENIAttachment nobody, which does not exist");

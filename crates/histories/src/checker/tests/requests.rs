@@ -86,6 +86,9 @@ fn calls_faster_than_the_budget_break_it() {
         }
         world
     };
+    let mut unknown = World::new(Setting::default());
+    unknown.state.sends_ec2(0, &process(1), &incoming("AssignPrivateIpAddresses", 1));
+    breaks(&unknown, Invariant::Budget, "a1 calls AssignPrivateIpAddresses, which has no rate limit");
     // A bucket of 100, and one call of slack.
     breaks(
         &calls(100, |_| (0, 1), 102),
@@ -169,6 +172,15 @@ fn a_create_that_the_quota_forbids_is_not_sent_again_before_the_quota_eases() {
     let fault = Some(Fault::LoseAnswer(Loss::Broken));
     world.state.ec2(60_000, &Happening::Landed(&CallRecord { fault, ..refused(REPLICA) }));
     holds(&world);
+}
+
+#[test]
+fn a_request_for_a_new_try_permits_one_create_while_the_quota_is_used_up() {
+    let mut budgets = Budgets::new(100, 0, Vec::new());
+    assert!(budgets.quota_refuses(REPLICA, 0));
+    budgets.new_try_is_requested();
+    assert!(budgets.quota_refuses(REPLICA, 70_000));
+    assert!(!budgets.quota_refuses(REPLICA, 80_000), "the request was for one try");
 }
 
 #[test]

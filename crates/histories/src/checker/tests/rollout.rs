@@ -199,13 +199,7 @@ fn a_surplus_eni_goes_without_a_rollout_and_does_not_excuse_the_next_removal() {
 #[test]
 fn an_eni_that_a_node_never_had_does_not_make_it_unavailable() {
     let mut world = outdated(2);
-    world.state.subnets.push(SubnetPlace {
-        id: OTHER_SUBNET.to_owned(),
-        zone: "a".to_owned(),
-        name: None,
-        pool: None,
-        tiny: false,
-    });
+    world.state.subnets.push(subnet_place(OTHER_SUBNET));
     let mut object = world.objects[&("nodeenis", NODEENI.to_owned())].clone();
     object["spec"] = json!({ "nodeSelector": { "ng": "x" }, "subnetIDs": [SUBNET, OTHER_SUBNET], "deviceIndex": 2 });
     world.stores(LATER + 1, KUBECTL, "nodeenis", object);
@@ -213,6 +207,26 @@ fn an_eni_that_a_node_never_had_does_not_make_it_unavailable() {
     replaced(&mut world);
     replaces(&mut world, &[(2_000, REPLICA, 2)]);
     holds(&world);
+}
+
+#[test]
+fn an_eni_asked_for_beyond_its_network_card_does_not_make_a_node_unavailable() {
+    let at_index_3 = |cards: &[u32]| {
+        let mut world = outdated(2);
+        world.state.cards = cards.to_vec();
+        let mut object = world.objects[&("nodeenis", NODEENI.to_owned())].clone();
+        object["spec"] = json!({ "nodeSelector": { "ng": "x" }, "subnetID": SUBNET, "deviceIndex": 3 });
+        world.stores(LATER + 1, KUBECTL, "nodeenis", object);
+        replaces(&mut world, &[(1_000, REPLICA, 1), (2_000, REPLICA, 2)]);
+        world
+    };
+    // A card with 15 interfaces has the index, so the ENI of the first node is still to come.
+    breaks(
+        &at_index_3(&[15, 15]),
+        Invariant::MaxUnavailable,
+        "a1 deletes h2-1 to replace its ENI, while n1 of e1 wait",
+    );
+    holds(&at_index_3(&[3, 3]));
 }
 
 /// An ENI that has worked for long loses its ENIAttachment. A replica detaches it much later.

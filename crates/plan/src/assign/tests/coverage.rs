@@ -34,6 +34,38 @@ fn a_node_without_a_provider_id_is_joining_for_five_minutes_or_while_its_taint_s
 }
 
 #[test]
+fn a_node_whose_zone_no_source_names_is_joining_for_five_minutes_or_while_its_taint_stands() {
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    world.node.as_mut().unwrap().zone = None;
+    assert_eq!(world.node.as_ref().unwrap().zone_by_label(), None);
+    assert_eq!(world.interfaces.as_ref().unwrap().zone, None, "the lookup shows no zone");
+    world.now = at(299);
+    let joining = world.assign();
+    assert_eq!((reason(&joining), joining.recheck), (&UnassignedReason::Joining("its zone"), Some(at(300))));
+    assert!(reason(&joining).is_transient() && joining.create.is_empty());
+    world.now = at(300);
+    let assignment = world.assign();
+    assert_eq!(reason(&assignment), &UnassignedReason::NoZone);
+    assert!(!reason(&assignment).is_transient() && assignment.create.is_empty());
+    world.node.as_mut().unwrap().uninitialized = true;
+    assert_eq!(reason(&world.assign()), &UnassignedReason::Joining("its zone"));
+    // Before the first lookup, it may still show the zone.
+    world.interfaces = None;
+    assert!(matches!(reason(&world.assign()), UnassignedReason::LookupPending(_)));
+}
+
+#[test]
+fn a_missing_subnet_name_and_terms_without_a_subnet_mention_shared_subnets() {
+    let why = [
+        UnassignedReason::SubnetMissing(SubnetRef::Name("storage".into())),
+        UnassignedReason::NoSubnetMatches("tag Name=storage".into()),
+    ];
+    for why in why {
+        assert!(why.to_string().contains("shows none of its owner's tags"), "{why}");
+    }
+}
+
+#[test]
 fn a_node_that_can_have_no_eni_is_not_covered_and_no_failure() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     world.node.as_mut().unwrap().instance = Err(NotOnEc2::Never(Unattachable::Fargate));

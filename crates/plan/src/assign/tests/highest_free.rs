@@ -1,6 +1,9 @@
 //! `deviceIndexPolicy: highestFree`: which index an ENI gets, and that it keeps it.
 
 use super::*;
+use crate::ec2_errors::Call;
+use crate::gates::instance_type::Subject;
+use crate::lifecycle::CallHistory;
 use crate::lifecycle::tests::{attachment, eni};
 use crate::observed::{AttachmentState, InstanceLimits, ObservedEni};
 use multi_eni_api::DeviceIndexPolicy;
@@ -57,7 +60,14 @@ fn each_eni_gets_the_highest_index_that_nobody_has_or_asks_for() {
     let mut small = self::world(vec![highest("a", &[SUBNET_A]), nodeeni("c", 1, &[SUBNET_B])], &[2]);
     shows(&mut small, &[0]);
     assert_eq!(created(&small), [("a".to_owned(), 1)]);
-    assert!(matches!(small.assign().refused[0].why, UnassignedReason::SlotHeld { slot: (0, 1), .. }));
+    let held = &small.assign().refused[0].why;
+    assert!(matches!(held, UnassignedReason::SlotHeld { slot: (0, 1), .. }));
+    // deviceIndex of the holder has no effect.
+    let text = held.to_string();
+    assert!(
+        text.contains("(deviceIndexPolicy highestFree): give this NodeENI another deviceIndex, or delete"),
+        "{text}"
+    );
     world.settle();
     assert_eq!(world.attachments.len(), 4);
 }
@@ -291,4 +301,79 @@ fn an_index_with_a_hidden_occupant_is_not_chosen_again() {
     // Another interface on the instance may have been that occupant.
     shows(&mut world, &[0, 1]);
     assert_eq!(created(&world), [("a".to_owned(), 3)]);
+}
+
+/// EC2 refuses this index on another node of the type, although DescribeInstanceTypes shows more.
+fn refuse_index(world: &mut World, index: i32) {
+    let message = format!("Invalid device index {index} for network card 0 on m5.large");
+    let error = CallError::Answered { code: "InvalidParameterValue".into(), message };
+    let mut history = CallHistory::made(at(0));
+    history.failed(Call::Attach, &error, at(90));
+    let subject = Subject {
+        kind: "m5.large",
+        is_known: true,
+        most: Some(4),
+        on: 0,
+        index,
+        on_card: 2,
+        in_all: 2,
+        addresses: (1, 0),
+    };
+    let gate = &mut world.instance_type_gate;
+    gate.answered("another", &subject, Call::Attach, &Err(error), history.failure.as_ref(), at(90));
+}
+
+#[test]
+fn an_index_that_ec2_refused_for_the_type_is_not_chosen_on_any_node() {
+    let mut w = world(vec![highest("a", &[SUBNET_A])], &[4]);
+    shows(&mut w, &[0]);
+    assert_eq!(created(&w), [("a".to_owned(), 3)]);
+    refuse_index(&mut w, 3);
+    assert_eq!(created(&w), [("a".to_owned(), 2)]);
+    let mut other = w.node.clone().unwrap();
+    other.instance_type = Some("m5.xlarge".into());
+    let limits = w.catalog.instance_types["m5.large"].clone();
+    w.catalog.instance_types.insert("m5.xlarge".into(), limits);
+    let of_type = w.node.replace(other);
+    assert_eq!(created(&w), [("a".to_owned(), 3)], "another type");
+    w.node = of_type;
+    refuse_index(&mut w, 2);
+    assert_eq!(created(&w), [("a".to_owned(), 1)], "the next one down");
+    refuse_index(&mut w, 1);
+    let full = UnassignedReason::InstanceFull { kind: "m5.large".into(), card: Some(0), most: 1 };
+    assert_eq!(w.assign().refused[0].why, full);
+}
+
+#[test]
+fn an_eni_at_a_refused_index_moves_down_unless_it_was_attached_or_has_an_exact_index() {
+    for (has_eni, is_attached, is_exact) in
+        [(false, false, false), (true, false, false), (true, true, false), (false, false, true)]
+    {
+        let mut w = world(vec![highest("a", &[SUBNET_A])], &[4]);
+        shows(&mut w, &[0]);
+        w.settle();
+        assert_eq!(w.indexes(), [(SUBNET_A.to_owned(), 3)]);
+        if is_exact {
+            w.nodeenis = vec![nodeeni("a", 3, &[SUBNET_A])];
+        }
+        w.attachments[0].status.eni_id = has_eni.then(|| "eni-0123456789abcdef0".to_owned());
+        if is_attached {
+            w.attached_on_ec2.insert(w.attachments[0].name.clone());
+        }
+        refuse_index(&mut w, 3);
+        let moves = w.assign();
+        let why: Vec<_> = moves.delete.iter().map(|removal| removal.why).collect();
+        let expected = if is_attached || is_exact { vec![] } else { vec![RemovalReason::Unattachable] };
+        assert_eq!(why, expected, "{has_eni} {is_attached} {is_exact}");
+        if !expected.is_empty() {
+            // A new process looks the instance up first: the status may be older than the state on EC2.
+            let interfaces = w.interfaces.take();
+            let asks = w.assign();
+            assert!(asks.delete.is_empty(), "{asks:?}");
+            assert!(asks.needs.iter().any(|need| matches!(need, Need::LookupInterfaces(_))), "{asks:?}");
+            w.interfaces = interfaces;
+            w.apply(&moves);
+            assert_eq!(created(&w), [("a".to_owned(), 2)]);
+        }
+    }
 }

@@ -180,7 +180,9 @@ fn an_eni_waits_until_the_holder_has_left_the_slot_unless_the_holder_waits_for_i
         let why = assignment.refused.iter().find(|refusal| refusal.nodeeni_uid == "uid-a").map(|r| r.why.clone());
         (goes, assignment.outdated.contains_key("uid-a"), why)
     };
-    let slot_is_taken = |leaving| Some(UnassignedReason::SlotHeld { slot: (0, 2), holder: "b".into(), leaving });
+    let policies = SlotPolicies::default();
+    let slot_is_taken =
+        |leaving| Some(UnassignedReason::SlotHeld { slot: (0, 2), holder: "b".into(), leaving, policies });
     assert_eq!(
         case(|_| ()),
         (false, false, slot_is_taken(false)),

@@ -4,10 +4,8 @@ use super::*;
 
 const SUBNET_FAR: &str = "subnet-00000003";
 
-/// A settled node with its ENI attached. The last lookup of its instance shows no zone.
-fn settled() -> World {
-    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A, SUBNET_FAR])]);
-    world.settle();
+/// Each ENIAttachment reports its ENI as attached.
+fn attach_all(world: &mut World) {
     for attachment in &mut world.attachments {
         set(
             &mut attachment.status.conditions,
@@ -18,6 +16,13 @@ fn settled() -> World {
         attachment.status.eni_id = Some("eni-00000001".into());
         attachment.status.attachment_id = Some("eni-attach-1".into());
     }
+}
+
+/// A settled node with its ENI attached. The last lookup of its instance shows no zone.
+fn settled() -> World {
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A, SUBNET_FAR])]);
+    world.settle();
+    attach_all(&mut world);
     world
 }
 
@@ -139,19 +144,10 @@ fn an_eni_in_use_stays_for_a_while_when_the_name_stands_for_no_subnet_of_the_zon
     };
     stands_for(&mut world, Some(SUBNET_A));
     world.settle();
-    for attachment in &mut world.attachments {
-        set(
-            &mut attachment.status.conditions,
-            ConditionUpdate::new(types::ATTACHED, true, "Attached", ""),
-            None,
-            at(0),
-        );
-        attachment.status.eni_id = Some("eni-00000001".into());
-        attachment.status.attachment_id = Some("eni-attach-1".into());
-    }
+    attach_all(&mut world);
     world.now = at(1_000);
     stands_for(&mut world, None);
-    let until = world.now.saturating_add(crate::assign::desired::NAME_STANDS).unwrap();
+    let until = world.now.saturating_add(crate::assign::listed_subnets::NAME_STANDS).unwrap();
     assert_eq!(reported_reasons(&world), ["SubnetNameMoved"]);
     assert_eq!(world.assign().recheck, Some(until));
 

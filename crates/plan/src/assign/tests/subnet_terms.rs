@@ -158,6 +158,44 @@ fn an_eni_whose_zone_has_no_subnet_any_more_is_removed_at_the_pace() {
     assert!(none.refused[0].why.to_string().contains("tag tier=db"), "{}", none.refused[0].why);
 }
 
+/// The terms were edited, and EC2 has not yet shown the tags of the present subnet for so long that they are certain.
+#[test]
+fn terms_that_match_nothing_are_reported_as_soon_as_they_have_an_answer() {
+    let mut world = world();
+    attached(&mut world);
+    world.catalog.subnets.values_mut().for_each(|subnet| subnet.tags_confirmed = false);
+    let (none, missing) = (by_tag("tier", "none"), id("subnet-0dead000"));
+    let edit = |world: &mut World, terms: &[SubnetTerm]| {
+        world.nodeenis[0].spec.as_mut().unwrap().subnet_terms = terms.to_vec();
+    };
+    edit(&mut world, &[SubnetTerm::Tags(none.clone())]);
+    let waits = world.assign();
+    assert!(is_untouched(&waits) && waits.needs.contains(&Need::TaggedSubnets(none.clone())), "{waits:?}");
+    assert_eq!(waits.refused[0].why, UnassignedReason::LookupPending("the EC2 lookup of the subnet of the node's ENI"));
+    world.catalog.subnets_tagged.insert(none.clone(), [].into());
+    let refused = |world: &World| {
+        let assignment = world.assign();
+        assert!(is_untouched(&assignment) && assignment.recheck.is_some(), "the ENI stays: {assignment:?}");
+        assignment.refused[0].why.clone()
+    };
+    assert_eq!(refused(&world), UnassignedReason::NoSubnetMatches("tag tier=none".to_owned()));
+    // Only a subnet of another VPC matches.
+    world.catalog.subnets_tagged.insert(none.clone(), [id(SUBNET_B)].into());
+    world.catalog.subnets.get_mut(&id(SUBNET_B)).unwrap().vpc = "vpc-other".into();
+    assert!(matches!(refused(&world), UnassignedReason::NoSubnetMatches(_)));
+    // An ID that EC2 does not know is named.
+    edit(&mut world, &[SubnetTerm::Tags(none.clone()), SubnetTerm::Id(missing.clone())]);
+    assert!(world.assign().needs.contains(&Need::Subnet(crate::nodeeni::SubnetRef::Id(missing.clone()))));
+    world.catalog.missing_subnets.insert(missing, at(0));
+    assert!(matches!(refused(&world), UnassignedReason::SubnetMissing(_)));
+    // Another subnet of the VPC matches: it is not an error, and takes minutes.
+    edit(&mut world, &[SubnetTerm::Tags(none.clone())]);
+    world.catalog.subnets_tagged.insert(none, [id(FAR)].into());
+    let unconfirmed = refused(&world);
+    assert_eq!(unconfirmed, UnassignedReason::SubnetUnconfirmed(id(SUBNET_A)));
+    assert!(unconfirmed.is_transient() && unconfirmed.reason() == "Looking");
+}
+
 /// Makes the ENIAttachment so old that its turn to move begins now.
 fn at_its_turn(world: &mut World) {
     let now = world.now;
@@ -186,14 +224,19 @@ fn enis_that_wait_move_one_after_the_other_and_not_before_ten_minutes() {
     assert!(turns.len() > 250, "{}", turns.len());
 }
 
-#[test]
-fn an_eni_that_was_just_created_is_not_replaced_while_its_status_says_full() {
-    let mut world = world();
-    attached(&mut world);
+/// The ENIAttachment waits, because its subnet is full.
+fn waits_for_room(world: &mut World) {
+    attached(world);
     let full = ConditionUpdate::new(types::READY, false, "SubnetFull", "");
     let attachment = &mut world.attachments[0];
     (attachment.status.eni_id, attachment.status.conditions) = (None, Vec::new());
     set(&mut attachment.status.conditions, full, None, at(0));
+}
+
+#[test]
+fn an_eni_that_was_just_created_is_not_replaced_while_its_status_says_full() {
+    let mut world = world();
+    waits_for_room(&mut world);
     at_its_turn(&mut world);
     set_free(&mut world, SUBNET_A, 0);
     set_free(&mut world, SUBNET_B, 50);
@@ -205,12 +248,8 @@ fn an_eni_that_was_just_created_is_not_replaced_while_its_status_says_full() {
 #[test]
 fn an_eni_that_waits_for_a_full_subnet_and_was_never_made_goes_to_another() {
     let mut world = world();
-    attached(&mut world);
-    let full = ConditionUpdate::new(types::READY, false, "SubnetFull", "");
-    let attachment = &mut world.attachments[0];
-    (attachment.status.eni_id, attachment.status.conditions) = (None, Vec::new());
-    set(&mut attachment.status.conditions, full, None, at(0));
-    let request = attachment.request.clone();
+    waits_for_room(&mut world);
+    let request = world.attachments[0].request.clone();
     set_free(&mut world, SUBNET_A, 0);
     set_free(&mut world, SUBNET_B, 0);
     assert!(is_untouched(&world.assign()), "no other subnet has room");

@@ -1,6 +1,8 @@
 //! The limit of an instance type for which EC2 refused an Attach, by EC2's code and words.
 
 use super::Subject;
+use crate::ec2_errors::Call;
+use crate::ec2_message_table::Message;
 use crate::failure::Failure;
 
 /// What EC2 refused: an ENI that asks for at least as much is refused too.
@@ -19,15 +21,14 @@ pub(super) enum Limit {
 impl Limit {
     /// The limit that this refused Attach shows; None if the cause is another one.
     ///
-    /// `AttachmentLimitExceeded` (cilium/cilium#15877) and `InvalidInterface.IpAddressLimitExceeded` (cilium/cilium#9730) are
-    /// recorded. EC2's words for a card or an index beyond the type's are not known (aws/aws-parallelcluster#4278 has only the
-    /// outcome), so any `InvalidParameterValue` about them counts, but the one for an occupied slot.
+    /// EC2's words for a card or an index beyond the type's are not known, so any `InvalidParameterValue` about them counts, but
+    /// the one for an occupied slot.
     pub(super) fn of(subject: &Subject<'_>, failure: &Failure) -> Option<Self> {
-        let words = failure.message.to_ascii_lowercase();
+        let (code, text) = (failure.code.as_str(), failure.message.as_str());
         let (on, index) = (subject.on, subject.index);
-        match failure.code.as_str() {
+        match code {
             "AttachmentLimitExceeded" => {
-                let counted = count(&words, "interface count ");
+                let counted = Message::InterfaceCount.number_in(text);
                 // A known limit explains the refusal: a neighbour took the room, or a volume did.
                 if subject.is_known && counted.is_none_or(|counted| subject.most.is_some_and(|most| counted > most)) {
                     return None;
@@ -40,13 +41,14 @@ impl Limit {
             "InvalidInterface.IpAddressLimitExceeded" | "PrivateIpAddressLimitExceeded" => {
                 let (ipv4, ipv6) = subject.addresses;
                 // Known limits are checked before the Create. More addresses than were asked for came from somebody else.
-                let is_own = count(&words, "address count ")
+                let is_own = Message::AddressCount
+                    .number_in(text)
                     .is_some_and(|counted| usize::try_from(ipv4.max(ipv6)).is_ok_and(|asked| counted <= asked));
                 (!subject.is_known && is_own).then_some(Self::Addresses { ipv4, ipv6 })
             }
-            "InvalidParameterValue" if words.contains("already has an interface") => None,
-            "InvalidParameterValue" if words.contains("device index") => Some(Self::Index { on, index }),
-            "InvalidParameterValue" if words.contains("network card") => Some(Self::Card { on }),
+            _ if is_of_an_index(failure) => Some(Self::Index { on, index }),
+            _ if Message::SlotTaken.is(code, text) => None,
+            _ if Message::NoSuchCard.is(code, text) => Some(Self::Card { on }),
             _ => None,
         }
     }
@@ -55,6 +57,14 @@ impl Limit {
     /// (kubernetes-sigs/aws-ebs-csi-driver#1163). Then a refusal need not concern other instances.
     pub(super) fn is_of_a_number(&self) -> bool {
         matches!(self, Self::Interfaces { .. })
+    }
+
+    /// The refused device index, if it is of this network card.
+    pub(super) fn index_on(&self, card: i32) -> Option<i32> {
+        match self {
+            Self::Index { on, index } if *on == card => Some(*index),
+            Self::Index { .. } | Self::Interfaces { .. } | Self::Card { .. } | Self::Addresses { .. } => None,
+        }
     }
 
     pub(super) fn applies_to(&self, subject: &Subject<'_>) -> bool {
@@ -69,7 +79,8 @@ impl Limit {
     }
 }
 
-/// The number in "Interface count 4 exceeds the limit for t3.medium", after these words.
-fn count(words: &str, before: &str) -> Option<usize> {
-    words.split_once(before)?.1.split_whitespace().next()?.parse().ok()
+/// Whether EC2 refused this Attach because the instance type has no such device index. An occupied index is another matter.
+pub fn is_of_an_index(failure: &Failure) -> bool {
+    let (code, text) = (failure.code.as_str(), failure.message.as_str());
+    failure.call == Call::Attach && Message::IndexBeyondCard.is(code, text) && !Message::SlotTaken.is(code, text)
 }

@@ -198,3 +198,37 @@ fn the_hourly_try_is_not_held_back_itself_and_is_repeated_if_its_create_fails() 
     assert!(gate.holds_back("c", &third, at(3661)).is_some() && gate.holds_back("b", &third, at(3661)).is_some());
     assert_eq!(gate.holds_back("c", &third, at(3662)), None, "a minute later another one may try");
 }
+
+#[test]
+fn after_a_refused_index_one_eni_tries_the_next_lower_one_before_the_others() {
+    let mut gate = InstanceTypeGate::default();
+    let invalid = |index: i32| {
+        refusal("InvalidParameterValue", &format!("Invalid device index {index} for network card 0 on m9.large"))
+    };
+    let refuse_index = |gate: &mut InstanceTypeGate, index: i32, seconds: i64| {
+        let refused = invalid(index);
+        let failure = failure(&refused, seconds);
+        gate.answered("a", &subject(index, 2, true), Call::Attach, &refused, Some(&failure), at(seconds))
+    };
+    assert_eq!(gate.refused_index("m9.large", 0), None);
+    refuse_index(&mut gate, 14, 1);
+    let refused = (gate.refused_index("m9.large", 0), gate.refused_index("m9.large", 1), gate.refused_index("m5", 0));
+    assert_eq!(refused, (Some(14), None, None));
+    // The limits of the type are known, and yet one ENI comes first.
+    let lower = subject(13, 2, true);
+    assert_eq!(gate.holds_back("a", &lower, at(2)), None);
+    gate.sent("a", &lower, at(2));
+    assert_eq!(gate.holds_back("a", &lower, at(2)), None);
+    assert_eq!(gate.holds_back("b", &lower, at(2)), Some(Hold::Probing(at(122))));
+    assert!(refuse_index(&mut gate, 13, 3), "the others are woken to move down");
+    assert_eq!(gate.refused_index("m9.large", 0), Some(13));
+    assert!(matches!(gate.holds_back("b", &lower, at(4)), Some(Hold::Refused(..))));
+    let fits = subject(12, 2, true);
+    gate.sent("a", &fits, at(4));
+    assert!(gate.holds_back("b", &fits, at(4)).is_some());
+    assert!(gate.answered("a", &fits, Call::Attach, &Ok(()), None, at(5)));
+    assert_eq!(gate.holds_back("b", &fits, at(5)), None);
+    assert_eq!(gate.refused_index("m9.large", 0), Some(13), "an ENI at a lower index says nothing about this one");
+    gate.answered("c", &subject(14, 2, true), Call::Attach, &Ok(()), None, at(6));
+    assert_eq!(gate.refused_index("m9.large", 0), None, "EC2 attached an ENI there after all");
+}

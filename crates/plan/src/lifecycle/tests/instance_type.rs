@@ -1,6 +1,7 @@
 //! ENIs that wait because of a limit of their instance type, and an ENI whose device index was taken first.
 
 use super::*;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use multi_eni_api::DeviceIndexPolicy;
 
 const THIRD: Subject<'static> = Subject {
@@ -18,6 +19,34 @@ fn refused(code: &str, message: &str) -> CallError {
     CallError::Answered { code: code.into(), message: message.into() }
 }
 
+fn ready(step: &Step) -> &Condition {
+    step.status.conditions.iter().find(|condition| condition.type_ == types::READY).unwrap()
+}
+
+/// The gate after EC2 has refused this device index on another node.
+fn refused_index(index: i32) -> InstanceTypeGate {
+    let error =
+        refused("InvalidParameterValue", &format!("Invalid device index {index} for network card 0 on m9.large"));
+    let mut history = CallHistory::made(at(0));
+    history.failed(Call::Attach, &error, at(20));
+    let mut gate = InstanceTypeGate::default();
+    let subject = Subject { index, ..THIRD };
+    gate.answered("another", &subject, Call::Attach, &Err(error), history.failure.as_ref(), at(20));
+    gate
+}
+
+#[test]
+fn the_enis_of_a_known_type_wait_for_the_first_one_below_a_refused_index() {
+    let mut world = World::new(absent(25));
+    let mut gate = refused_index(3);
+    let lower = Subject { is_known: true, ..THIRD };
+    gate.sent("another", &lower, at(29));
+    world.instance_type = Some((gate, lower));
+    let waits = world.step();
+    assert_eq!((waits.action.clone(), waits.recheck), (Action::Wait, Some(at(29 + 120))));
+    assert!(ready(&waits).message.contains("refused a higher device index"), "{waits:?}");
+}
+
 #[test]
 fn an_eni_that_the_type_does_not_take_is_not_created_and_says_why() {
     let mut world = World::new(absent(25));
@@ -28,9 +57,9 @@ fn an_eni_that_the_type_does_not_take_is_not_created_and_says_why() {
     gate.answered("another", &THIRD, Call::Attach, &Err(full), history.failure.as_ref(), at(20));
     world.instance_type = Some((gate, THIRD));
     let held = world.step();
-    assert_eq!((held.action, held.status.phase), (Action::Wait, Phase::Blocked));
+    assert_eq!((held.action.clone(), held.status.phase), (Action::Wait, Phase::Blocked));
     assert_eq!(held.recheck, Some(at(20 + 3600)));
-    let ready = held.status.conditions.iter().find(|condition| condition.type_ == types::READY).unwrap();
+    let ready = ready(&held);
     assert_eq!(ready.reason, "InstanceTypeLimit");
     assert!(ready.message.contains("m9.large") && ready.message.contains("Interface count 3 exceeds"), "{ready:?}");
     // The status is what the next process restores the refusal from, and it does not change while the ENI waits.
@@ -52,22 +81,32 @@ fn the_enis_of_a_type_without_known_limits_wait_for_the_first_one() {
     gate.sent("another", &THIRD, at(29));
     world.instance_type = Some((gate, THIRD));
     let waits = world.step();
-    assert_eq!((waits.action, waits.status.phase, waits.recheck), (Action::Wait, Phase::Pending, Some(at(29 + 120))));
+    let waited = (waits.action.clone(), waits.status.phase, waits.recheck);
+    assert_eq!(waited, (Action::Wait, Phase::Pending, Some(at(29 + 120))));
+    assert!(ready(&waits).message.contains("does not show the limits of instance type m9.large"), "{waits:?}");
     world.now = at(29 + 120);
     assert!(matches!(world.step().action, Action::Create { .. }));
 }
 
 /// With an exact index a person must act. With `highestFree` another ENI gets the next free index.
 #[test]
-fn a_taken_index_needs_a_person_only_if_it_is_exact() {
-    let taken =
-        refused("InvalidParameterValue", "Instance 'i-1' already has an interface attached at device index '3'.");
+fn an_index_that_ec2_refuses_needs_a_person_only_if_it_is_exact() {
+    let taken = "Instance 'i-1' already has an interface attached at device index '3'.";
+    let too_high = "Invalid device index 2 for network card 0 on m9.large";
     for (policy, phase) in
         [(DeviceIndexPolicy::Exact, Phase::Blocked), (DeviceIndexPolicy::HighestFree, Phase::Attaching)]
     {
-        let mut world = World::new(Observation::Seen(Box::new(eni(1))));
+        for message in [taken, too_high] {
+            let mut world = World::new(Observation::Seen(Box::new(eni(1))));
+            world.spec.index_policy = policy;
+            world.call_history.failed(Call::Attach, &refused("InvalidParameterValue", message), at(29));
+            assert_eq!(world.step().status.phase, phase, "{policy:?} {message}");
+        }
+        // Another node of the type got the refusal.
+        let mut world = World::new(absent(25));
         world.spec.index_policy = policy;
-        world.call_history.failed(Call::Attach, &taken, at(29));
-        assert_eq!(world.step().status.phase, phase, "{policy:?}");
+        world.instance_type = Some((refused_index(2), THIRD));
+        let held = world.step();
+        assert_eq!((held.action, held.status.phase), (Action::Wait, phase), "{policy:?}");
     }
 }

@@ -111,9 +111,12 @@ fn an_observation_is_valid_for_two_and_a_half_resyncs() {
 }
 
 #[test]
-fn a_late_create_or_attach_needs_a_living_instance() {
+fn a_late_create_and_an_attach_of_an_eni_that_came_loose_need_a_living_instance() {
     let mut world = World::new(Observation::Seen(Box::new(eni(1))));
     world.unlooked = true;
+    world.now = at(200);
+    world.set_shown_at(200);
+    assert!(matches!(world.step().action, Action::Attach { .. }), "its first Attach: EC2's answer says as much");
     world.attachment.status.attachment_id = Some("eni-attach-1".into());
     let next = world.step();
     assert_eq!((next.action, &next.status), (Action::LookupInstance(instance()), &world.attachment.status));

@@ -1,4 +1,5 @@
-//! A user asks for a new try: the back-off of the object's calls ends once, and gates and rate limits stay.
+//! A user asks for a new try: the back-off of the object's calls ends once, the gates of the quota and of permissions let one call
+//! try, and rate limits stay.
 
 use super::*;
 use crate::gates::quota;
@@ -37,25 +38,65 @@ fn a_request_right_after_a_failure_waits_for_a_second() {
     assert!(creates(&world));
 }
 
-#[test]
-fn a_request_passes_no_gate() {
-    let refused = |code: &str| CallError::Answered { code: code.into(), message: String::new() };
-    let mut world = World::new(absent(25));
-    world.quota.answered("another", at(28), &Err(refused(quota::CODE)), at(29));
-    world.call_history.failed(Call::Create, &refused(quota::CODE), at(29));
-    world.call_history.wake(at(30));
-    assert_eq!(world.step().action, Action::Wait, "the Region's quota");
+fn refused(code: &str) -> CallError {
+    CallError::Answered { code: code.into(), message: String::new() }
+}
 
+#[test]
+fn a_request_lets_one_create_try_while_the_quota_is_used_up() {
+    for has_failed in [true, false] {
+        let mut world = World::new(absent(25));
+        world.quota.answered("another", at(28), &Err(refused(quota::CODE)), at(29));
+        if has_failed {
+            world.call_history.failed(Call::Create, &refused(quota::CODE), at(29));
+        }
+        // A lookup that proves that the refused Create made no ENI.
+        world.observation = absent(100);
+        world.now = at(100);
+        assert_eq!(world.step().action, Action::Wait, "{has_failed}");
+        world.call_history.wake(at(100));
+        assert!(creates(&world), "{has_failed}");
+        world.quota.sent(&world.attachment.uid);
+        world.quota.answered(&world.attachment.uid, at(100), &Err(refused(quota::CODE)), at(101));
+        world.call_history.failed(Call::Create, &refused(quota::CODE), at(101));
+        world.now = at(200);
+        world.observation = absent(200);
+        let waits = world.step();
+        assert_eq!((waits.action, waits.recheck), (Action::Wait, Some(at(701))), "the request was for one try");
+    }
+}
+
+#[test]
+fn a_request_lets_one_call_try_while_a_permission_is_missing() {
     let mut world = World::new(absent(25));
     let denied = refused("UnauthorizedOperation");
-    for _ in 0..4 {
-        world.call_history.failed(Call::Create, &denied, at(29));
+    let fail = |world: &mut World, seconds| {
+        world.call_history.failed(Call::Create, &denied, at(seconds));
         let failure = world.call_history.failure.clone();
-        world.permissions.answered("uid-n0-1", Call::Create, &Err(denied.clone()), failure.as_ref(), at(29));
+        let uid = world.attachment.uid.clone();
+        world.permissions.answered(&uid, Call::Create, &Err(denied.clone()), failure.as_ref(), at(seconds));
+    };
+    (0..4).for_each(|_| fail(&mut world, 29));
+    world.now = at(50);
+    assert_eq!(world.step().action, Action::Wait, "one call a minute tries for all that lack the permission");
+    world.call_history.wake(at(50));
+    assert!(creates(&world));
+    world.permissions.sent(Call::Create, at(50));
+    fail(&mut world, 51);
+    world.now = at(60);
+    assert_eq!(world.step().action, Action::Wait, "the request was for one try");
+
+    // Others were refused, and this ENIAttachment has not tried yet.
+    let mut world = World::new(absent(25));
+    let mut history = CallHistory::made(at(0));
+    (0..4).for_each(|_| history.failed(Call::Create, &denied, at(29)));
+    for uid in ["x", "y", "z"] {
+        world.permissions.answered(uid, Call::Create, &Err(denied.clone()), history.failure.as_ref(), at(29));
     }
     world.now = at(50);
+    assert_eq!(world.step().action, Action::Wait);
     world.call_history.wake(at(50));
-    assert_eq!(world.step().action, Action::Wait, "one call a minute tries for all that lack the permission");
+    assert!(creates(&world));
 }
 
 #[test]

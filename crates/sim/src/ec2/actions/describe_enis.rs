@@ -52,18 +52,16 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Response, ApiEr
         _ => None,
     };
     let lagging = state.lagging(stale);
-    let mut shown = state.shown_enis(&lagging);
-    if !ids.is_empty() {
-        if let Some(unknown) = ids.iter().find(|id| !shown.contains_key(id.as_str())) {
-            return Err(ApiError::no_eni(unknown));
-        }
-        shown.retain(|id, _| ids.iter().any(|requested| requested == id));
-    }
     let managed = params.get("IncludeManagedResources") == Some("true");
-    shown.retain(|_, eni| managed || !eni.managed);
-    let (items, next) = page.cut(shown.into_iter(), |eni| {
-        filters.is_empty() || filters.pass(&eni.tags, |name| values(eni, name, &state.groups))
-    });
+    let is_shown = |(_, eni): &(&str, &Eni)| managed || !eni.managed;
+    let passes = |eni: &&Eni| filters.is_empty() || filters.pass(&eni.tags, |name| values(eni, name, &state.groups));
+    let (items, next) = if ids.is_empty() {
+        page.cut(state.shown_enis(&lagging, page.after()).filter(is_shown), passes)
+    } else {
+        let shown = |id: &String| state.shown_eni(id, &lagging).ok_or_else(|| ApiError::no_eni(id));
+        let requested = ids.iter().map(|id| shown(id).map(|eni| (id.as_str(), eni)));
+        page.cut(requested.collect::<Result<BTreeMap<_, _>, _>>()?.into_iter().filter(is_shown), passes)
+    };
     let items = items.into_iter().map(|eni| element("item", eni, eni.status(), &state.groups)).collect();
     Ok(Response::list("networkInterfaceSet", items, next))
 }

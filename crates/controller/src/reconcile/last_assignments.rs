@@ -1,0 +1,103 @@
+//! The last assignment of each Node, with indexes by NodeENI of what the pace of removals and rollouts asks after every change of an
+//! ENIAttachment. With thousands of Nodes a search through all assignments would take most of the process's time.
+
+use multi_eni_plan::assign::Assignment;
+use multi_eni_plan::removals::Cause;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Assignments by name of the Node.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct LastAssignments {
+    by_node: BTreeMap<String, Assignment>,
+    /// Nodes with ENIs that the spec no longer describes, by UID of the NodeENI.
+    outdated: BTreeMap<String, BTreeSet<String>>,
+    /// Nodes that would lose ENIs, and why, by UID of the NodeENI.
+    losing: BTreeMap<String, BTreeMap<String, Cause>>,
+}
+
+impl LastAssignments {
+    pub fn by_node(&self) -> &BTreeMap<String, Assignment> {
+        &self.by_node
+    }
+
+    pub fn get(&self, node: &str) -> Option<&Assignment> {
+        self.by_node.get(node)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Assignment)> {
+        self.by_node.iter()
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &Assignment> {
+        self.by_node.values()
+    }
+
+    /// The Nodes with outdated ENIs of the NodeENI with this UID.
+    pub fn outdated(&self, uid: &str) -> BTreeSet<String> {
+        self.outdated.get(uid).cloned().unwrap_or_default()
+    }
+
+    /// The Nodes that would lose ENIs of the NodeENI with this UID, with the cause.
+    pub fn losing(&self, uid: &str) -> impl Iterator<Item = (&String, Cause)> {
+        self.losing.get(uid).into_iter().flatten().map(|(node, cause)| (node, *cause))
+    }
+
+    pub fn insert(&mut self, node: String, assignment: Assignment) {
+        self.remove(&node);
+        for uid in assignment.outdated.keys() {
+            self.outdated.entry(uid.clone()).or_default().insert(node.clone());
+        }
+        for uid in assignment.losing.keys() {
+            if let Some(cause) = assignment.losing_cause(uid) {
+                self.losing.entry(uid.clone()).or_default().insert(node.clone(), cause);
+            }
+        }
+        self.by_node.insert(node, assignment);
+    }
+
+    pub fn remove(&mut self, node: &str) {
+        let Some(old) = self.by_node.remove(node) else { return };
+        for uid in old.outdated.keys() {
+            if let Some(nodes) = self.outdated.get_mut(uid) {
+                nodes.remove(node);
+            }
+        }
+        for uid in old.losing.keys() {
+            if let Some(nodes) = self.losing.get_mut(uid) {
+                nodes.remove(node);
+            }
+        }
+        self.outdated.retain(|_, nodes| !nodes.is_empty());
+        self.losing.retain(|_, nodes| !nodes.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assignment(outdated: &[&str], losing: &[&str]) -> Assignment {
+        let removals = |uid: &&str| ((*uid).to_owned(), BTreeMap::from([("eni".to_owned(), Cause::Edited)]));
+        Assignment {
+            outdated: outdated.iter().map(|uid| ((*uid).to_owned(), Default::default())).collect(),
+            losing: losing.iter().map(removals).collect(),
+            ..Assignment::default()
+        }
+    }
+
+    #[test]
+    fn the_indexes_follow_the_assignments() {
+        let mut last = LastAssignments::default();
+        last.insert("n0".to_owned(), assignment(&["a"], &["a", "b"]));
+        last.insert("n1".to_owned(), assignment(&["a"], &[]));
+        let losing =
+            |last: &LastAssignments, uid: &str| last.losing(uid).map(|(node, _)| node.clone()).collect::<Vec<_>>();
+        assert_eq!(last.outdated("a"), ["n0", "n1"].map(str::to_owned).into());
+        assert_eq!((losing(&last, "a"), losing(&last, "b")), (vec!["n0".to_owned()], vec!["n0".to_owned()]));
+        last.insert("n0".to_owned(), assignment(&[], &["b"]));
+        assert_eq!(last.outdated("a"), ["n1".to_owned()].into());
+        assert_eq!((losing(&last, "a"), losing(&last, "b")), (vec![], vec!["n0".to_owned()]));
+        ["n0", "n1", "n2"].iter().for_each(|node| last.remove(node));
+        assert_eq!(last, LastAssignments::default());
+    }
+}

@@ -1,0 +1,122 @@
+//! What decisions read of instances and their interfaces.
+
+use super::*;
+
+#[test]
+fn an_instance_shows_foreign_enis_of_its_lookup_and_our_enis_of_the_cache() {
+    let mut cache = cache();
+    let foreign = ObservedEni { tags: StringMap::default(), ..on(9, Attached, 0) };
+    let asked = BTreeSet::from([instance()]);
+    cache.finish_instances(at(0), &asked, vec![primary(0), foreign, on(1, Attached, 0)]);
+    let (all, none) = cache.owned_where(|seen| seen.id != id(1));
+    assert_eq!((all, none.len(), cache.owned_where(|_| true).1.len()), (1, 0, 1));
+    cache.apply_detached(&id(1), "attach-1", at(5));
+    cache.apply_shown(vec![eni(1, 6), on(2, Attached, 6)]);
+    let ids: Vec<EniId> =
+        cache.instance_interfaces(&instance()).unwrap().enis.into_iter().map(|seen| seen.id).collect();
+    assert_eq!(ids, [id(2), id(9), id(99)]);
+    cache.finish_instances(at(10), &asked, vec![]);
+    let observation = cache.instance_interfaces(&instance()).unwrap();
+    assert_eq!(observation.as_of, at(0), "a lookup without the primary interface does not count");
+    assert_eq!(observation.without_primary, Some(Unshown { since: at(10), as_of: at(10) }));
+}
+
+/// Otherwise, an ENIAttachment would be created for the ENI and deleted again without end.
+/// The VPC CNI has up to 50 addresses on each of its ENIs, and nothing here ever reads them.
+#[test]
+fn a_neighbour_is_kept_without_its_addresses() {
+    let mut cache = cache();
+    let ips: Vec<_> = (1..=30).map(|n| format!("10.0.0.{n}").into()).collect();
+    let whole = |seen: ObservedEni| ObservedEni { private_ips: ips.clone(), ..seen };
+    let neighbour = [("cluster.k8s.amazonaws.com/name", "demo")];
+    let neighbour = ObservedEni { tags: StringMap::from(neighbour), ..on(9, Attached, 0) };
+    let upstreams =
+        [(names::UPSTREAM_TAG_MANAGED_BY, names::UPSTREAM_MANAGER), (names::UPSTREAM_TAG_NODEENI, "storage")];
+    let upstreams = ObservedEni { tags: StringMap::from(upstreams), ..on(8, Attached, 0) };
+    let all = [primary(0), neighbour, upstreams, on(1, Attached, 0)].map(whole);
+    cache.finish_instances(at(0), &BTreeSet::from([instance()]), all.into());
+    let kept = cache.instance_interfaces(&instance()).unwrap().enis;
+    let kept: Vec<_> = kept.iter().map(|seen| (seen.id.clone(), seen.private_ips.len())).collect();
+    assert_eq!(kept, [(id(1), 30), (id(8), 30), (id(9), 0), (id(99), 0)]);
+}
+
+#[test]
+fn an_eni_that_a_lookup_by_id_missed_is_not_on_its_instance_until_a_lookup_shows_it_again() {
+    let mut cache = cache();
+    let foreign = |second| ObservedEni { tags: StringMap::default(), ..on(9, Attached, second) };
+    let (asked, by_id_asked) = (BTreeSet::from([instance()]), BTreeSet::from([id(9)]));
+    cache.finish_instances(at(0), &asked, vec![primary(0), foreign(0)]);
+    cache.observation("uid", Some(&id(9)));
+    cache.finish_lookup_by_id(at(5), &by_id_asked, vec![]);
+    assert_eq!(cache.instance_interfaces(&instance()).unwrap().enis, [primary(0).without_addresses()]);
+    cache.finish_instances(at(10), &asked, vec![primary(10), foreign(10)]);
+    assert_eq!(cache.instance_interfaces(&instance()).unwrap().enis.len(), 2);
+    assert!(matches!(cache.observation("uid", Some(&id(9))), Observation::Seen(_)), "both say the same");
+}
+
+/// No resync shows an ENI that has lost the cluster's tag, so only lookups keep its entry current.
+#[test]
+fn an_eni_without_our_tags_occupies_its_slot_only_while_lookups_of_the_instance_show_it() {
+    let mut cache = cache();
+    let untagged = |second| ObservedEni { tags: StringMap::default(), ..on(1, Attached, second) };
+    cache.observation("uid", Some(&id(1)));
+    cache.finish_lookup_by_id(at(0), &BTreeSet::from([id(1)]), vec![untagged(0)]);
+    let asked = BTreeSet::from([instance()]);
+    cache.finish_instances(at(10), &asked, vec![primary(10), untagged(10)]);
+    let shown = |cache: &CacheState| cache.instance_interfaces(&instance()).unwrap().enis.len() - 1;
+    assert_eq!(shown(&cache), 1);
+    cache.finish_instances(at(20), &asked, vec![primary(20)]);
+    assert_eq!(shown(&cache), 0);
+    cache.finish_lookup_by_id(at(30), &BTreeSet::from([id(1)]), vec![untagged(30)]);
+    assert_eq!(shown(&cache), 1, "seen there since");
+    resync(&mut cache, 4_000, vec![]);
+    assert_eq!(
+        cache.observation("uid", Some(&id(1))),
+        Observation::Absent { by_tag: at(4_000), home: None, by_id: None, deleted: None }
+    );
+}
+
+/// A subnet's name is resolved in the instance's VPC, so the cache must not drop the VPC after an hour.
+#[test]
+fn the_enis_of_an_instance_are_kept_while_its_node_exists() {
+    let mut cache = cache();
+    let asked = BTreeSet::from([instance()]);
+    cache.finish_instances(at(0), &asked, vec![on(1, Attached, 0), primary(0)]);
+    resync(&mut cache, 10_000, vec![on(1, Attached, 10_000)]);
+    cache.keep_instances(&asked);
+    assert_eq!(
+        cache.instance_interfaces(&instance()).and_then(|observation| observation.vpc).as_deref(),
+        Some("vpc-1")
+    );
+    cache.keep_instances(&BTreeSet::new());
+    assert_eq!(cache.instance_interfaces(&instance()), None);
+}
+
+/// An ENI in another VPC may have the lower ID.
+#[test]
+fn an_instance_has_the_vpc_and_zone_of_its_primary_interface() {
+    let mut cache = cache();
+    let elsewhere = ObservedEni { vpc: "vpc-0".into(), zone: "z0".into(), ..on(1, Attached, 0) };
+    cache.finish_instances(at(0), &BTreeSet::from([instance()]), vec![elsewhere, primary(0)]);
+    let observation = cache.instance_interfaces(&instance()).unwrap();
+    assert_eq!((observation.vpc.as_deref(), observation.zone.as_deref()), (Some("vpc-1"), Some("eu-west-1a")));
+}
+
+/// The primary interface of the instance.
+fn primary(second: i64) -> ObservedEni {
+    let at = ObservedAttachment { id: "attach-99".into(), index: 0, ..attachment(Attached, second) };
+    ObservedEni { tags: StringMap::default(), attachment: Some(at), ..eni(99, second) }
+}
+
+#[test]
+fn an_instance_that_lookups_miss_is_gone_only_after_a_whole_resync() {
+    let mut cache = cache();
+    let misses = |cache: &mut CacheState, second| {
+        cache.finish_states(at(second), [(instance(), InstanceState::Missing)].into());
+        cache.instance_observation(&instance()).unwrap().life()
+    };
+    cache.finish_resync(at(-10), &BTreeSet::new());
+    assert_eq!([0, 60, 120].map(|second| misses(&mut cache, second)), [Life::Doubtful; 3]);
+    cache.finish_resync(at(50), &BTreeSet::new());
+    assert_eq!(cache.instance_observation(&instance()).unwrap().life(), Life::Gone);
+}

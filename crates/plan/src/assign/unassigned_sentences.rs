@@ -1,0 +1,171 @@
+//! The sentences for users that belong to the reasons for no ENI: what is wrong, and what to do.
+
+use super::unassigned::UnassignedReason;
+use crate::nodeeni::SubnetRef;
+use std::fmt;
+
+impl fmt::Display for UnassignedReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoProviderId => f.write_str(
+                "the Node has no providerID, which its cloud provider sets as aws:///ZONE/INSTANCE: check the AWS cloud \
+                 controller manager",
+            ),
+            Self::Joining(what) => write!(f, "the Node is joining the cluster: waiting for {what}"),
+            Self::Unsupported(what) => write!(f, "it is {what}, which can have no ENI: exclude it by its labels"),
+            Self::ManagedInstance { operator: Some(operator) } => write!(
+                f,
+                "{operator} manages the instance, and EC2 refuses changes of its interfaces to others: exclude the node by its \
+                 labels"
+            ),
+            Self::ManagedInstance { operator: None } => f.write_str(
+                "EKS Auto Mode manages the instance (label eks.amazonaws.com/compute-type=auto), and EC2 refuses changes of its \
+                 interfaces to others: exclude the node by its labels",
+            ),
+            Self::NodeDeleting => f.write_str("the Node is being deleted: it gets no new ENI"),
+            Self::NoZone => f.write_str(
+                "the Node has no label topology.kubernetes.io/zone and no zone in its providerID, so no subnet can be chosen",
+            ),
+            Self::OtherRegion { zone, region } => write!(
+                f,
+                "the Node is in zone {zone} according to its providerID, but this controller calls EC2 in Region {region} and \
+                 creates no ENI for it: exclude such nodes from nodeSelector, or check AWS_REGION"
+            ),
+            Self::ZoneContradiction(sentence) => write!(f, "{sentence}, and no ENI is created until the sources agree"),
+            Self::InstanceGone { instance, since, is_lasting: false } => {
+                write!(
+                    f,
+                    "its instance {instance} has been gone since {since}: no ENI is created, and the Node is expected to be \
+                     deleted"
+                )
+            }
+            Self::InstanceGone { instance, since, is_lasting: true } => write!(
+                f,
+                "its instance {instance} has been gone since {since}, but the Node still exists: delete the Node, or find out \
+                 why the cloud controller does not delete it"
+            ),
+            Self::PrimaryNotShown { instance, since, .. } => write!(
+                f,
+                "EC2 has not shown the primary interface of {instance} since {since}, so no ENI is created: the lookup is \
+                 repeated; check that the Node's providerID is correct, and that the controller's IAM role can see the instance"
+            ),
+            Self::SubnetMissing(SubnetRef::Id(id)) => {
+                write!(f, "EC2 knows no subnet {id} in this account and Region: correct the NodeENI or create the subnet")
+            }
+            Self::SubnetMissing(SubnetRef::Name(name)) => {
+                write!(
+                    f,
+                    "EC2 knows no subnet with the tag Name={name} in the node's VPC: correct the NodeENI or tag a subnet. A subnet \
+                     that another account shares shows none of its owner's tags: name it by subnetID"
+                )
+            }
+            Self::NoSubnetInZone { zone, zones } => write!(
+                f,
+                "no subnet of the NodeENI is in the node's zone {zone} (its subnets are in {}): add a subnet of that zone",
+                zones.join(", ")
+            ),
+            Self::NameMayMove { name, zone, subnet, until } => write!(
+                f,
+                "no subnet of the node's zone {zone} has the tag Name={name}: the ENI in {subnet} stays until {until}, in case \
+                 the tag is being moved to another subnet; to keep the ENI, tag a subnet of that zone"
+            ),
+            Self::SubnetInOtherVpc { subnet: (subnet, theirs), vpc } => write!(
+                f,
+                "{subnet} is in {theirs}, and the node is in {vpc}: use a subnet of the node's VPC"
+            ),
+            Self::SubnetAmbiguous(name) => {
+                write!(f, "several subnets of the node's VPC and zone have the tag Name={name}: name one of them by subnetID")
+            }
+            Self::GroupUnresolved(name, 0) => {
+                write!(f, "the node's VPC has no security group named {name}: correct the NodeENI or create the group")
+            }
+            Self::GroupUnresolved(name, n) => {
+                write!(f, "the node's VPC has {n} security groups named {name}: name one of them by securityGroupIDs")
+            }
+            Self::NoSubnetMatches(terms) => write!(
+                f,
+                "no subnet of the node's VPC matches subnetSelectorTerms ({terms}): correct the terms or tag a subnet. A subnet that \
+                 another account shares shows none of its owner's tags: select it by id"
+            ),
+            Self::SubnetUnconfirmed(subnet) => write!(
+                f,
+                "no term of subnetSelectorTerms matches {subnet}, the subnet of the node's ENI, by EC2's last answers: the ENI stays \
+                 until EC2 has shown the tags of {subnet} unchanged for some minutes"
+            ),
+            Self::NoGroupMatches(terms) => write!(
+                f,
+                "no security group of the node's VPC matches securityGroupSelectorTerms ({terms}): correct the terms, or tag or \
+                 create a group"
+            ),
+            Self::SlotHeld { slot: (card, index), holder, leaving: false, policies } => {
+                let advice = policies.advice(holder);
+                write!(f, "device index {index} on network card {card} is used by NodeENI {holder}: {advice}")
+            }
+            Self::SlotHeld { slot: (card, index), holder, leaving: true, policies: _ } => {
+                write!(
+                    f,
+                    "waiting for the ENI of NodeENI {holder} to be detached from device index {index} on network card {card}"
+                )
+            }
+            Self::SlotPinned { slot: (card, index), name } => write!(
+                f,
+                "device index {index} on network card {card} is occupied by an ENI of another subnet of this NodeENI, which was \
+                 adopted from upstream: to replace that ENI by one at the device index of the spec, run kubectl delete enia \
+                 {name}"
+            ),
+            Self::SlotTaken { slot: (card, index), eni, description } => write!(
+                f,
+                "device index {index} on network card {card} is occupied on EC2 by {eni} ({description:?}), which does not \
+                 belong to this cluster and is left unchanged: use another deviceIndex"
+            ),
+            Self::InstanceFull { kind, card: None, most } => write!(
+                f,
+                "the instance has {most} network interfaces, the maximum of {kind} (the type by the Node's label): remove one, \
+                 or use a larger instance type"
+            ),
+            Self::InstanceFull { kind, card: Some(card), most } => write!(
+                f,
+                "network card {card} has {most} network interfaces, its maximum on {kind} (the type by the Node's label): remove \
+                 one, use another networkCardIndex or a larger instance type"
+            ),
+            Self::InstanceTypeUnknown { kind: Some(kind) } => write!(
+                f,
+                "EC2 knows no instance type {kind} (the type by the Node's label), so deviceIndexPolicy highestFree has no highest \
+                 index there and no ENI is created: use deviceIndexPolicy exact, or correct the Node's label"
+            ),
+            Self::InstanceTypeUnknown { kind: None } => f.write_str(
+                "the Node has no label node.kubernetes.io/instance-type, so deviceIndexPolicy highestFree has no highest index \
+                 there and no ENI is created: use deviceIndexPolicy exact, or label the Node",
+            ),
+            Self::NoSuchCard { kind, card, cards } => write!(
+                f,
+                "{kind} (the type by the Node's label) has {cards} network card(s), and no card {card}: correct \
+                 networkCardIndex, or select other nodes"
+            ),
+            Self::IndexBeyondCard { kind, slot: (card, index), most } => write!(
+                f,
+                "network card {card} of {kind} (the type by the Node's label) has device indexes 0 to {}, and the spec asks for \
+                 {index}: use a lower deviceIndex, or select other nodes",
+                most.saturating_sub(1)
+            ),
+            Self::TooManyAddresses { kind, family, asked, most } => write!(
+                f,
+                "{kind} (the type by the Node's label) supports {most} {family} addresses on an interface (a prefix counts as \
+                 one), and the spec asks for {asked}: ask for fewer addresses"
+            ),
+            Self::OutOfBounds(why) => f.write_str(why),
+            Self::AttachRefused(words) => write!(
+                f,
+                "EC2 refused to attach the ENI ({words}), and the controller deleted it: it creates another ENI when the \
+                 instance's interfaces, its type or the spec change, or after 6 hours; remove an interface from the instance, or \
+                 use a larger instance type"
+            ),
+            Self::LookupPending(what) => write!(f, "waiting for {what}"),
+            Self::LookupFailed(why) => write!(f, "the EC2 lookup is not possible: {why}"),
+            Self::Replacing => f.write_str("the spec changed: waiting for the old ENI to be deleted"),
+            Self::AwaitingRollout => {
+                f.write_str("the spec changed: waiting while the ENIs of other nodes are replaced (rollout.maxUnavailable)")
+            }
+        }
+    }
+}

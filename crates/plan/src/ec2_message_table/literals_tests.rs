@@ -1,0 +1,83 @@
+//! A guard of the table: no file of `plan` and `ec2` compares text with words of its own, unless the text is no message of EC2.
+
+use std::path::{Path, PathBuf};
+
+/// Methods that compare a text with a part of it.
+const METHODS: &[&str] = &[
+    "contains",
+    "starts_with",
+    "ends_with",
+    "strip_prefix",
+    "strip_suffix",
+    "split",
+    "split_once",
+    "rsplit_once",
+    "find",
+    "matches",
+    "eq_ignore_ascii_case",
+];
+
+/// What may be compared with words outside the table: the file, the words, and what the text is.
+const ALLOWED: &[(&str, &str, &str)] = &[
+    ("plan/src/ec2_errors.rs", "Throttl", "an error code"),
+    ("plan/src/ec2_errors.rs", "InvalidParameter", "an error code"),
+    ("plan/src/ec2_errors.rs", ".Malformed", "an error code"),
+    ("plan/src/ec2_errors.rs", "LimitExceeded", "an error code"),
+    ("plan/src/lifecycle/advice.rs", "IpAddressLimitExceeded", "an error code"),
+    ("plan/src/ec2_messages.rs", "subnet/", "a word of a message that names a subnet, whatever the message is"),
+    ("plan/src/spec_validation.rs", "aws:", "the key of a tag"),
+];
+
+/// All Rust files below the directory that are not tests.
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "tests" {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !name.ends_with("tests") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The string literals with letters that the code gives to one of the methods. Unit tests in the file are left out.
+fn compared(code: &str) -> Vec<String> {
+    let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let mut found = Vec::new();
+    for method in METHODS {
+        for argument in code.split(&format!(".{method}(")).skip(1) {
+            let Some(literal) = argument.trim_start().strip_prefix('"') else { continue };
+            let literal = literal.split('"').next().unwrap();
+            if literal.chars().any(char::is_alphabetic) {
+                found.push(literal.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn words_of_messages_are_in_the_table_only() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let files = [sources(&crates.join("plan/src")), sources(&crates.join("ec2/src"))].concat();
+    assert!(files.len() > 100, "{} files", files.len());
+    let mut unused = ALLOWED.to_vec();
+    for file in files {
+        let name = file.strip_prefix(crates).unwrap().to_string_lossy().into_owned();
+        for words in compared(&std::fs::read_to_string(&file).unwrap()) {
+            let is_allowed = ALLOWED.iter().any(|(file, allowed, _)| (*file, *allowed) == (&name, &words));
+            assert!(is_allowed, "{name} compares with {words:?}: give ec2_message_table.rs a row, or list it here");
+            unused.retain(|(file, allowed, _)| (*file, *allowed) != (&name, &words));
+        }
+    }
+    assert!(unused.is_empty(), "no longer in the code: {unused:?}");
+}
+
+#[test]
+fn a_comparison_on_two_lines_is_found() {
+    assert_eq!(compared("if text.contains(\n    \"in use\") || text.split(\": \").count() > 1 {}"), ["in use"]);
+    assert!(compared("#[cfg(test)]\nmod tests {\n text.contains(\"in use\") }").is_empty());
+}

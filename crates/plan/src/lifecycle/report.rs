@@ -1,0 +1,100 @@
+//! The report of a step: what it says of the ENIAttachment, before it becomes a status. Each function here is one situation without a
+//! failure. It decides no action.
+
+use crate::gates::instance_type::Subject;
+use crate::observed::ObservedEni;
+use jiff::Timestamp;
+use multi_eni_api::eniattachment::{LastError, Phase};
+
+/// What a step reports of the ENIAttachment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    pub(super) phase: Phase,
+    pub(super) reason: String,
+    pub(super) message: String,
+    pub(super) attached: bool,
+    pub(super) error: Option<LastError>,
+    pub(super) until: Option<Timestamp>,
+    pub(super) tells_nothing_new: bool,
+}
+
+impl Report {
+    pub(super) fn new(phase: Phase, reason: &str, message: impl Into<String>) -> Self {
+        Self {
+            phase,
+            reason: reason.to_owned(),
+            message: message.into(),
+            attached: false,
+            error: None,
+            until: None,
+            tells_nothing_new: false,
+        }
+    }
+
+    pub(super) fn pending(message: &str) -> Self {
+        Self::new(Phase::Pending, "Creating", message)
+    }
+
+    /// Nothing is known before the answer of a lookup, so the reported status stands.
+    pub(super) fn lookup_pending(message: String) -> Self {
+        Self { tells_nothing_new: true, ..Self::new(Phase::Pending, "Looking", message) }
+    }
+
+    /// Keeps the reported status.
+    pub(super) fn unchanged(self) -> Self {
+        Self { tells_nothing_new: true, ..self }
+    }
+
+    pub(super) fn attaching(message: String) -> Self {
+        Self::new(Phase::Attaching, "Attaching", message)
+    }
+
+    pub(super) fn stuck(message: String) -> Self {
+        Self::new(Phase::Attaching, "StuckAttaching", message)
+    }
+
+    /// EC2 calls the ENI in use and shows no attachment of it.
+    pub(super) fn in_use(eni: &ObservedEni) -> Self {
+        let message = format!("EC2 still shows {} in use, without an attachment: the lookup is repeated", eni.id);
+        Self::new(Phase::Detaching, "InUse", message)
+    }
+
+    pub(super) fn leaving(message: &str) -> Self {
+        Self::new(Phase::Deleting, "Deleting", message)
+    }
+
+    pub(super) fn detaching(message: String) -> Self {
+        Self::new(Phase::Detaching, "Detaching", message)
+    }
+
+    pub(super) fn blocked(reason: &str, message: String) -> Self {
+        Self::new(Phase::Blocked, reason, message)
+    }
+
+    /// A lookup that must come first is not possible.
+    pub(super) fn not_known(reason: &str, message: String) -> Self {
+        Self::new(Phase::Blocked, reason, message)
+    }
+
+    /// It is open whether EC2 attaches such an ENI to instances of the type, and the first one is under way.
+    pub(super) fn type_unproven(subject: &Subject<'_>) -> Self {
+        let kind = subject.kind;
+        let why = match subject.is_known {
+            true => format!("EC2 refused a higher device index on instances of type {kind}"),
+            false => format!("EC2 does not show the limits of instance type {kind}"),
+        };
+        Self::pending(&format!("{why}: waiting for the Attach of the first such ENI on another node"))
+    }
+
+    pub(super) fn until(mut self, at: Timestamp) -> Self {
+        self.until = Some(self.until.map_or(at, |earlier| earlier.min(at)));
+        self
+    }
+
+    pub(super) fn or_message(mut self, message: &str) -> Self {
+        if self.error.is_none() {
+            self.message = message.to_owned();
+        }
+        self
+    }
+}

@@ -1,0 +1,65 @@
+//! What the condition Progressing says besides its numbers: which node a NodeENI waits for, and what is still to come after an edit
+//! of the spec. It decides nothing.
+
+use crate::assign::{Unassigned, UnassignedReason};
+use crate::nodeeni::NodeEni;
+use std::collections::BTreeSet;
+
+/// What is going on for a NodeENI.
+pub(super) struct Progress<'a> {
+    /// The spec was edited since the last status, or Progressing was True in it. Otherwise a lookup that is repeated, such as after
+    /// the start of a process, is no progress.
+    pub is_new: bool,
+    /// Nodes that have not been decided since the NodeENI changed.
+    pub undecided: usize,
+    /// Nodes with ENIs that are replaced in their turn.
+    pub outdated: usize,
+    /// Nodes that are to lose ENIs at the pace of removals.
+    pub losing: usize,
+    /// Pairs of NodeENI and Node that get no ENI now, with the reason.
+    pub refused: &'a [&'a Unassigned],
+    /// A node on which an ENI is being removed or is not ready.
+    pub replaced: Option<&'a str>,
+}
+
+impl Progress<'_> {
+    /// The node that the NodeENI waits for, and why, in parentheses. A node that waits for its turn in a rollout is not the one that
+    /// the rollout works on.
+    pub fn waits(&self) -> String {
+        let is_in_turn = |refusal: &&&Unassigned| refusal.why != UnassignedReason::AwaitingRollout;
+        let mut transient = self.refused.iter().filter(|refusal| refusal.why.is_transient());
+        if let Some(refusal) = transient.clone().find(is_in_turn) {
+            return format!(" ({}: {})", refusal.node, refusal.why);
+        }
+        match (self.replaced, transient.next()) {
+            (_, None) => String::new(),
+            (Some(node), Some(_)) => {
+                let turns = self.refused.iter().filter(|refusal| !is_in_turn(refusal)).map(|refusal| &refusal.node);
+                let turns = turns.collect::<BTreeSet<_>>().len();
+                format!(" (an ENI of {node} is being replaced, and {turns} nodes wait for their turn)")
+            }
+            (None, Some(refusal)) => format!(" ({}: {})", refusal.node, refusal.why),
+        }
+    }
+
+    /// What an edit of the spec leaves to do, while no ENI is missing and none is being removed.
+    pub fn to_come(&self, nodeeni: &NodeEni, matched: usize) -> Option<String> {
+        if self.outdated > 0 {
+            let most = nodeeni.spec.as_ref().map_or(1, |spec| spec.max_unavailable.of(matched));
+            return Some(format!(
+                "the spec no longer describes ENIs on {} nodes: they are replaced on at most {most} nodes at a time \
+                 (rollout.maxUnavailable)",
+                self.outdated
+            ));
+        }
+        if self.losing > 0 {
+            let losing = self.losing;
+            return Some(format!("ENIs on {losing} nodes are to be removed, at the pace of rollout.maxRemovals"));
+        }
+        if self.undecided > 0 {
+            return Some(format!("the NodeENI changed, and {} nodes have not been reconciled since", self.undecided));
+        }
+        let waits = self.refused.iter().find(|refusal| refusal.why.is_transient()).filter(|_| self.is_new)?;
+        Some(format!("{}: {}", waits.node, waits.why))
+    }
+}
