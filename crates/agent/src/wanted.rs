@@ -48,7 +48,7 @@ pub struct WantedRoute {
 }
 
 /// The first number of the agent's route tables.
-const TABLES: u32 = 10_000;
+pub(crate) const TABLES: u32 = 10_000;
 
 impl WantedEni {
     /// The route table of the ENI: the number that Amazon's own tools use for this card and index.

@@ -2,19 +2,15 @@
 
 use super::desired::{Desired, RULE_PRIORITY};
 use super::report::Obstacle;
-use super::settings::{PROTOCOL_KERNEL, Settings};
+use super::settings::PROTOCOL_KERNEL;
 use crate::node::{Link, Node, Route, Rule, TABLE_MAIN};
 use crate::wanted::WantedEni;
 
 /// The obstacle that the link itself is, in every mode.
-pub(super) fn of_link(node: &Node, link: &Link, settings: &Settings) -> Option<Obstacle> {
-    let is_foreign_default = |route: &&Route| {
-        route.link == link.index
-            && route.table == TABLE_MAIN
-            && route.is_default()
-            && route.protocol != settings.protocol
-    };
-    if let Some(route) = node.routes.iter().find(is_foreign_default) {
+pub(super) fn of_link(node: &Node, link: &Link) -> Option<Obstacle> {
+    // Whatever its protocol: the agent adds no default route to the table main.
+    let is_default = |route: &&Route| route.link == link.index && route.table == TABLE_MAIN && route.is_default();
+    if let Some(route) = node.routes.iter().find(is_default) {
         return Some(Obstacle::HasDefaultRoute(route.clone()));
     }
     link.controller.map(|controller| Obstacle::IsPort { controller })

@@ -1,6 +1,6 @@
 //! All ENIs together: steps in order, and a report for each ENI. First goes what nobody asks for, then each ENI is set up.
 
-use super::desired::{Desired, desired};
+use super::desired::{Desired, desired, has_shape_of_route, has_shape_of_rule};
 use super::find_link::{Found, find_link};
 use super::report::{EniReport, LinkReport, Obstacle, Outcome};
 use super::set_up::SetUp;
@@ -106,7 +106,7 @@ impl<'a> Planner<'a> {
 
     fn found(&mut self, wanted: &'a WantedEni, link: &'a Link, mac: Mac) -> Result<Outcome, Obstacle> {
         let (node, protocol) = (self.node, self.settings.protocol);
-        let obstacle = obstacles::of_link(node, link, self.settings)
+        let obstacle = obstacles::of_link(node, link)
             .or_else(|| obstacles::of_mtu(wanted, link))
             .or_else(|| obstacles::of_name(node, link, wanted, self.wanted));
         if let Some(obstacle) = obstacle {
@@ -171,15 +171,18 @@ impl<'a> Planner<'a> {
         missing.map(|rule| Step::Kernel(Change::AddRule(rule.clone()))).collect()
     }
 
-    /// Rules, routes and addresses with the agent's protocol that nobody asks for.
+    /// Rules, routes and addresses with the agent's protocol that nobody asks for. The protocol number alone is no proof: a rule or a
+    /// route that the agent cannot have written stays.
     fn remove_surplus(&self) -> Vec<PlannedStep> {
         let (node, kept, protocol) = (self.node, &self.kept, self.settings.protocol);
         let rules = node.rules.iter().filter(|rule| {
-            rule.protocol == protocol && !kept.tables.contains(&rule.table) && !kept.rules.contains(rule)
+            let is_ours = rule.protocol == protocol && has_shape_of_rule(rule);
+            is_ours && !kept.tables.contains(&rule.table) && !kept.rules.contains(rule)
         });
         let routes = node.routes.iter().filter(|route| {
             let is_kept = kept.tables.contains(&route.table) || kept.links.contains(&route.link);
-            route.protocol == protocol && !is_kept && !kept.routes.contains(route)
+            let is_ours = route.protocol == protocol && has_shape_of_route(route);
+            is_ours && !is_kept && !kept.routes.contains(route)
         });
         // Addresses on links of the ledger and of ENIs are removed with the other changes of the link.
         let has_entry = |address: u32| {

@@ -175,6 +175,21 @@ fn a_link_with_the_default_route_is_never_touched() {
     blocked(&node, &Ledger::default(), &wanted, "default route");
 }
 
+/// Another program may use the agent's protocol number.
+#[test]
+fn what_the_agent_cannot_have_written_stays_although_its_protocol_is_the_agents() {
+    let mut node = node(&[1]);
+    node.routes.push(Route { protocol: OURS, ..foreign_default(3) });
+    blocked(&node, &Ledger::default(), &[eni(1)], "default route");
+    let in_main = Route { destination: "10.8.0.0/16".parse().unwrap(), ..node.routes[1].clone() };
+    node.routes[0].protocol = OURS;
+    node.routes.push(in_main.clone());
+    node.routes.push(Route { table: 7, ..in_main });
+    node.rules.push(Rule { protocol: OURS, ..foreign_rule(2, 32_765) });
+    node.rules.push(Rule { protocol: OURS, ..foreign_rule(10_001, 1536) });
+    assert_eq!(look(&node, &Ledger::default(), &[]).steps, []);
+}
+
 #[test]
 fn a_port_of_a_bond_is_never_touched() {
     let mut node = node(&[1]);
