@@ -170,6 +170,8 @@ pub struct Link {
     pub controller: Option<u32>,
     /// The sysctl `accept_ra` of the link. None: the kernel has no IPv6 for the link.
     pub accept_ra: Option<i32>,
+    /// Whether the sysctl `disable_ipv6` of the link is set. The kernel then takes no IPv6 address.
+    pub is_ipv6_disabled: bool,
     /// The program that manages the link, if it is another one.
     pub managed_by: Option<Manager>,
 }

@@ -6,6 +6,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// The sysctl that says whether router advertisements count.
+const ACCEPT_RA: &str = "accept_ra";
+
 /// Where the files of the kernel are.
 #[derive(Debug, Clone)]
 pub struct KernelFiles {
@@ -46,7 +49,10 @@ impl KernelFiles {
             // -1 means that the machine has no NUMA nodes.
             link.numa_node = read_number(&directory.join("numa_node")).filter(|node| *node >= 0);
         }
-        link.accept_ra = self.accept_ra(&link.name).and_then(|path| read_number(&path));
+        let sysctl = |name: &str| self.ipv6_sysctl(&link.name, name).and_then(|path| read_number(&path));
+        let (accept_ra, disable_ipv6) = (sysctl(ACCEPT_RA), sysctl("disable_ipv6"));
+        link.accept_ra = accept_ra;
+        link.is_ipv6_disabled = disable_ipv6.is_some_and(|value| value != 0);
     }
 
     /// Writes the sysctl `accept_ra` of a link.
@@ -54,13 +60,15 @@ impl KernelFiles {
     /// # Errors
     /// If the file cannot be written.
     pub fn set_accept_ra(&self, link: &str, value: i32) -> io::Result<()> {
-        let path = self.accept_ra(link).ok_or_else(|| io::Error::other("the name of the link is no file name"))?;
+        let path = self
+            .ipv6_sysctl(link, ACCEPT_RA)
+            .ok_or_else(|| io::Error::other("the name of the link is no file name"))?;
         fs::write(&path, value.to_string())
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     }
 
-    fn accept_ra(&self, link: &str) -> Option<PathBuf> {
-        is_file_name(link).then(|| self.sysctl.join("net/ipv6/conf").join(link).join("accept_ra"))
+    fn ipv6_sysctl(&self, link: &str, name: &str) -> Option<PathBuf> {
+        is_file_name(link).then(|| self.sysctl.join("net/ipv6/conf").join(link).join(name))
     }
 
     fn pci_device(&self, device: &str) -> PathBuf {
@@ -144,6 +152,18 @@ mod tests {
         node.links.push(link("ens6"));
         files.complete(&mut node, &ledger);
         assert_eq!(node.devices_without_link, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_link_whose_ipv6_is_disabled_is_known() {
+        let files = tree("ipv6");
+        let switch = files.sysctl.join("net/ipv6/conf/ens6/disable_ipv6");
+        let mut node = Node { links: vec![link("ens6")], ..Node::default() };
+        for (text, is_disabled) in [("0\n", false), ("1\n", true)] {
+            fs::write(&switch, text).unwrap();
+            files.complete(&mut node, &Ledger::default());
+            assert_eq!((node.links[0].is_ipv6_disabled, node.links[0].accept_ra), (is_disabled, Some(1)));
+        }
     }
 
     #[test]

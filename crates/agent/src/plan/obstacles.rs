@@ -46,7 +46,8 @@ pub(super) fn of_routing(
     desired: &Desired,
     protocol: u8,
 ) -> Option<Obstacle> {
-    if link.accept_ra.is_none() && desired.addresses.iter().any(|address| address.is_ipv6()) {
+    let has_no_ipv6 = link.accept_ra.is_none() || link.is_ipv6_disabled;
+    if has_no_ipv6 && desired.addresses.iter().any(|address| address.is_ipv6()) {
         return Some(Obstacle::NoIpv6);
     }
     // A rule after ours changes nothing.

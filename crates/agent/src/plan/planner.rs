@@ -1,6 +1,6 @@
 //! All ENIs together: steps in order, and a report for each ENI. First goes what nobody asks for, then each ENI is set up.
 
-use super::desired::{Desired, desired, has_shape_of_route, has_shape_of_rule};
+use super::desired::{Desired, RULE_PRIORITY, desired, has_shape_of_route, has_shape_of_rule};
 use super::find_link::{Found, find_link};
 use super::report::{EniReport, LinkReport, Obstacle, Outcome};
 use super::set_up::SetUp;
@@ -9,7 +9,7 @@ use super::step::{PlannedStep, Step};
 use super::{obstacles, take_back::take_back};
 use crate::ledger::Ledger;
 use crate::netlink::Change;
-use crate::node::{Link, Mac, Node, Route, Rule};
+use crate::node::{Link, Mac, Node, Route, Rule, TABLE_MAIN};
 use crate::wanted::WantedEni;
 use multi_eni_api::node_config::NodeMode;
 use std::collections::BTreeSet;
@@ -142,7 +142,7 @@ impl<'a> Planner<'a> {
         Ok(outcome)
     }
 
-    /// Routes that neither the agent nor another program has set.
+    /// Routes that neither the agent nor another program has set. In the table main the source is what makes the route work.
     fn missing_routes(&self, desired: &Desired) -> Vec<Step> {
         let protocol = self.settings.protocol;
         let is_there = |wanted: &Route| {
@@ -151,12 +151,14 @@ impl<'a> Planner<'a> {
                     || route.protocol != protocol
                         && (route.table, route.destination, route.gateway, route.link)
                             == (wanted.table, wanted.destination, wanted.gateway, wanted.link)
+                        && (wanted.table != TABLE_MAIN || route.source == wanted.source)
             })
         };
         let missing = desired.routes.iter().filter(|route| !is_there(route));
         missing.map(|route| Step::Kernel(Change::AddRoute(route.clone()))).collect()
     }
 
+    /// Rules that neither the agent nor another program has set. A rule after the table main decides nothing.
     fn missing_rules(&self, desired: &Desired) -> Vec<Step> {
         let protocol = self.settings.protocol;
         let is_there = |wanted: &Rule| {
@@ -164,6 +166,7 @@ impl<'a> Planner<'a> {
                 rule == wanted
                     || rule.protocol != protocol
                         && rule.is_plain
+                        && rule.priority <= RULE_PRIORITY
                         && (rule.source, rule.table) == (wanted.source, wanted.table)
             })
         };

@@ -323,6 +323,32 @@ fn a_rule_of_the_vpc_cni_for_the_enis_address_is_in_the_way() {
 }
 
 #[test]
+fn what_another_program_did_counts_only_if_it_works() {
+    let routes = vec![WantedRoute { to: "10.9.0.0/16".parse().unwrap(), table: RouteTable::Main }];
+    let wanted = [WantedEni { routes, ..eni(1) }];
+    let (mut node, ledger) = set_up(&wanted);
+    for rule in node.rules.iter_mut().filter(|rule| rule.protocol == OURS) {
+        (rule.protocol, rule.priority) = (0, 1536);
+    }
+    for route in node.routes.iter_mut().filter(|route| route.table == TABLE_MAIN && route.protocol == OURS) {
+        (route.protocol, route.metric) = (4, 512);
+    }
+    assert_eq!(look(&node, &ledger, &wanted).steps, []);
+    // The table main comes before such a rule, and EC2 drops the packets of such a route.
+    node.rules.iter_mut().filter(|rule| rule.priority == 1536).for_each(|rule| rule.priority = 32_767);
+    node.routes.iter_mut().filter(|route| route.metric == 512 && route.link == 3).for_each(|route| route.source = None);
+    let planned = turn(&mut node, &mut ledger.clone(), &wanted);
+    let words: Vec<_> = planned.steps.iter().map(|planned| planned.step.to_string()).collect();
+    assert_eq!(words.iter().filter(|step| step.starts_with("add rule")).count(), 4, "{words:?}");
+    assert_eq!(
+        words.iter().filter(|step| step.starts_with("add route 10.9.0.0/16 of table 254")).count(),
+        1,
+        "{words:?}"
+    );
+    assert_eq!(outcome(&look(&node, &ledger, &wanted)), &Outcome::Configured);
+}
+
+#[test]
 fn a_foreign_route_in_the_enis_table_is_in_the_way() {
     let mut node = node(&[1]);
     node.routes.push(Route { table: 10_001, ..foreign_default(2) });
@@ -407,6 +433,8 @@ fn a_route_of_a_family_that_the_eni_lacks_is_refused() {
 fn ipv6_addresses_on_a_link_without_ipv6_are_said() {
     let mut node = node(&[1]);
     node.links[2].accept_ra = None;
+    blocked(&node, &Ledger::default(), &[eni(1)], "IPv6 is off");
+    (node.links[2].accept_ra, node.links[2].is_ipv6_disabled) = (Some(1), true);
     blocked(&node, &Ledger::default(), &[eni(1)], "IPv6 is off");
 }
 
