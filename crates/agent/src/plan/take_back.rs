@@ -15,7 +15,7 @@ pub(super) fn take_back(node: &Node, link: &Link, entry: &LedgerEntry, protocol:
         .addresses
         .iter()
         .filter(|address| address.link == index)
-        .partition(|address| is_ours(address, Some(entry), protocol));
+        .partition(|address| is_ours(node, address, Some(entry), protocol));
     changes.extend(ours.iter().map(|address| Change::RemoveAddress { link: index, cidr: address.cidr }));
     let names = entry.alt_names.iter().filter(|name| link.alt_names.contains(name));
     changes.extend(names.map(|name| Change::RemoveAltName { link: index, name: name.clone() }));

@@ -466,3 +466,27 @@ fn on_an_old_kernel_the_ledger_says_which_addresses_are_ours() {
     assert!(!node.addresses.iter().any(|address| address.link == 3));
     assert!(node.addresses.iter().any(|address| address.link == 2));
 }
+
+#[test]
+fn an_address_that_somebody_set_in_place_of_ours_is_not_ours() {
+    let (old_kernel, ledger) = {
+        let (mut node, ledger) = set_up(&[eni(1)]);
+        node.addresses.iter_mut().for_each(|address| address.protocol = 0);
+        (node, ledger)
+    };
+    let first = |node: &mut Node, change: fn(&mut Address)| {
+        let address = node.addresses.iter_mut().find(|address| address.link == 3).unwrap();
+        change(address);
+        address.clone()
+    };
+    // With another prefix length.
+    let mut node = old_kernel.clone();
+    let theirs = first(&mut node, |address| address.cidr.prefix_len = 24);
+    turn(&mut node, &mut ledger.clone(), &[]);
+    assert_eq!(node.addresses.iter().filter(|address| address.link == 3).collect::<Vec<_>>(), [&theirs]);
+    // Without a protocol on a kernel that keeps it, as the loopback's address shows.
+    let mut node = old_kernel;
+    node.addresses.push(Address { link: 1, cidr: "127.0.0.1/8".parse().unwrap(), protocol: 1, is_global: false });
+    turn(&mut node, &mut ledger.clone(), &[]);
+    assert_eq!(node.addresses.iter().filter(|address| address.link == 3).count(), 3);
+}
