@@ -388,6 +388,23 @@ fn an_address_that_another_program_set_first_stays_its_own() {
 }
 
 #[test]
+fn a_link_that_somebody_else_holds_by_now_keeps_its_mtu_and_stays_up() {
+    let hold: [fn(&mut Node); 3] = [
+        |node| node.links[2].controller = Some(7),
+        |node| node.links.push(Link { index: 9, kind: Some("vlan".to_owned()), lower: Some(3), ..new_link(1) }),
+        managed,
+    ];
+    for hold in hold {
+        let (mut node, mut ledger) = set_up(&[eni(1)]);
+        hold(&mut node);
+        turn(&mut node, &mut ledger, &[]);
+        assert_eq!((node.links[2].mtu, node.links[2].is_up), (9001, true), "{:?}", node.links);
+        assert_eq!(node.links[2].alt_names, Vec::<String>::new());
+        assert_eq!(ledger, Ledger::default());
+    }
+}
+
+#[test]
 fn an_interface_name_that_two_enis_want_goes_to_the_one_that_has_it() {
     let both = || [1, 2].map(|number| WantedEni { interface_name: Some("storage".to_owned()), ..eni(number) });
     // Neither has it: both are left alone.
