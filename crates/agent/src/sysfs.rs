@@ -137,6 +137,7 @@ mod tests {
         let files = tree("pod");
         let entry = |device: &str, number: u8| LedgerEntry {
             mac: crate::node::Mac([2, 0, 0, 0, 0, number]),
+            uid: None,
             parent_device: Some(device.to_owned()),
             was_up: false,
             mtu_before: 1500,

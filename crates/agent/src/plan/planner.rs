@@ -86,10 +86,18 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The ENI and everything of ours on its link stay as they are.
+    /// The ENI and everything of ours on its link stay as they are. Without a MAC address (the status was lost, for example), the
+    /// ledger knows the link.
     fn blocked(&mut self, wanted: &WantedEni, link: Option<&Link>, obstacle: Obstacle) -> Outcome {
+        let mac = wanted.mac.or_else(|| self.ledger.mac_of(&wanted.uid));
+        let of_ledger =
+            mac.filter(|_| wanted.mac.is_none()).map(|mac| find_link(self.node, mac, &self.settings.link_kinds));
+        let link = match of_ledger {
+            Some(Found::One(link)) => Some(link),
+            Some(Found::Absent | Found::Several(_)) | None => link,
+        };
         self.kept.tables.insert(wanted.table());
-        self.kept.macs.extend(wanted.mac);
+        self.kept.macs.extend(mac);
         self.kept.links.extend(link.map(|link| link.index));
         Outcome::Blocked(obstacle)
     }

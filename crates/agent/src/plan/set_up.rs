@@ -38,6 +38,7 @@ impl SetUp<'_> {
     fn entries(&self) -> (LedgerEntry, LedgerEntry) {
         let mut last = self.entry.cloned().unwrap_or_else(|| LedgerEntry {
             mac: self.mac,
+            uid: None,
             parent_device: None,
             was_up: self.link.is_up,
             mtu_before: self.link.mtu,
@@ -46,6 +47,7 @@ impl SetUp<'_> {
             alt_names: Vec::new(),
             addresses: Vec::new(),
         });
+        last.uid = Some(self.wanted.uid.clone());
         last.parent_device.clone_from(&self.link.parent_device);
         let old = last.clone();
         last.mtu = self.wanted.mtu;

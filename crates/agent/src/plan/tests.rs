@@ -219,6 +219,20 @@ fn an_eniattachment_without_addresses_keeps_what_is_there() {
     blocked(&node, &ledger, &[WantedEni { subnet: Some("10.7.0.0/24".parse().unwrap()), ..eni(1) }], "gateway");
 }
 
+/// A restored backup, or somebody who edits the status, takes the MAC address away.
+#[test]
+fn an_eniattachment_that_loses_its_mac_keeps_what_is_there() {
+    let routes = vec![WantedRoute { to: "10.9.0.0/16".parse().unwrap(), table: RouteTable::Main }];
+    let wanted = [WantedEni { routes, ..eni(1) }];
+    let (mut node, mut ledger) = set_up(&wanted);
+    let lost = WantedEni { mac: None, addresses: Vec::new(), ..wanted[0].clone() };
+    blocked(&node, &ledger, std::slice::from_ref(&lost), "no MAC");
+    blocked(&node, &ledger, &[WantedEni { unusable: Some("the status is torn".to_owned()), ..lost.clone() }], "torn");
+    // Another ENIAttachment of the same slot does not keep the link.
+    turn(&mut node, &mut ledger, &[WantedEni { uid: "other".to_owned(), ..lost }]);
+    assert_eq!(ledger, Ledger::default());
+}
+
 #[test]
 fn an_eni_without_a_mac_waits() {
     let wanted = [WantedEni { mac: None, ..eni(1) }];
