@@ -33,6 +33,11 @@ pub struct Wait {
 }
 
 impl Pace {
+    /// An ENIAttachment asks for something else: what was not as asked starts anew.
+    pub fn news(&mut self) {
+        self.unsettled = 0;
+    }
+
     /// Notes a turn at this time since the start of the process.
     pub fn note(&mut self, now: Duration, steps: &[String], is_settled: bool) -> Wait {
         if !steps.is_empty() {
@@ -73,6 +78,8 @@ mod tests {
         let waits: Vec<u64> =
             (0..12).map(|n| pace.note(Duration::from_secs(n), &[], false).without_event.unwrap().as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        pace.news();
+        assert_eq!(pace.note(Duration::from_secs(98), &[], false).without_event, Some(FIRST));
         assert_eq!(pace.note(Duration::from_secs(99), &[], true).without_event, None);
     }
 

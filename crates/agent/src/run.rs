@@ -39,6 +39,7 @@ pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &
             },
             Some(event) = objects.next() => {
                 if event.is_ok_and(|event| attachments.take(event)) {
+                    pace.news();
                     turns.at_once();
                 }
             }
@@ -133,7 +134,7 @@ async fn report(
     absences.retain(|uid| entries.values().any(|entry| entry.uid == uid));
     for report in &turn.reports {
         let Some(entry) = entries.get(&report.attachment).filter(|entry| entry.uid == report.uid) else { continue };
-        if absences.is_due(report, &entry.reported, now) {
+        if absences.is_due(report, entry, now) {
             let status = agent_status(report, &turn.failed, agent.boot_id());
             let next = difference(&status, report.generation, entry, Timestamp::now());
             writes.extend(next.map(|next| (report.attachment.clone(), entry.uid.clone(), next)));

@@ -162,7 +162,9 @@ mod tests {
         let mut attachments = Attachments::default();
         attachments.take(watcher::Event::InitDone);
         assert!(attachments.take(watcher::Event::Apply(object("one", |_| ()))));
-        assert!(!attachments.take(watcher::Event::Apply(object("one", |o| o["status"]["phase"] = json!("Attached")))));
+        let phase = |phase: &'static str| object("one", move |o| o["status"]["phase"] = json!(phase));
+        assert!(!attachments.take(watcher::Event::Apply(phase("Attaching"))));
+        assert!(attachments.take(watcher::Event::Apply(phase("Attached"))), "the link is to appear from now on");
         assert!(
             attachments.take(watcher::Event::Apply(object("one", |o| o["status"]["privateIPs"] = json!(["10.0.0.9"]))))
         );
