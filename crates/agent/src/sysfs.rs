@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// The sysctl that says whether router advertisements count.
 const ACCEPT_RA: &str = "accept_ra";
 
+/// Drivers that give a device to a program and make no link. A device of these is in no pod's network namespace.
+const DRIVERS_WITHOUT_LINK: [&str; 3] = ["vfio-pci", "igb_uio", "uio_pci_generic"];
+
 /// Where the files of the kernel are.
 #[derive(Debug, Clone)]
 pub struct KernelFiles {
@@ -33,7 +36,10 @@ impl KernelFiles {
             self.complete_link(link);
         }
         let is_gone = |device: &&String| !node.links.iter().any(|link| link.parent_device.as_ref() == Some(*device));
-        let has_driver = |device: &&String| self.pci_device(device).join("driver").exists();
+        let has_driver = |device: &&String| {
+            let driver = last_part_of_link(&self.pci_device(device).join("driver"));
+            driver.is_some_and(|driver| !DRIVERS_WITHOUT_LINK.contains(&driver.as_str()))
+        };
         let known = ledger.links.iter().filter_map(|entry| entry.parent_device.as_ref());
         node.devices_without_link = known.filter(is_gone).filter(has_driver).cloned().collect();
     }
@@ -148,6 +154,15 @@ mod tests {
         };
         let ledger = Ledger { links: vec![entry("0000:00:06.0", 1), entry("0000:00:07.0", 2)], ..Ledger::default() };
         let mut node = Node::default();
+        files.complete(&mut node, &ledger);
+        assert_eq!(node.devices_without_link, ["0000:00:06.0"]);
+        let driver = files.pci_device("0000:00:06.0").join("driver");
+        fs::remove_file(&driver).unwrap();
+        symlink(files.sysfs.join("bus/pci/drivers/vfio-pci"), &driver).unwrap();
+        files.complete(&mut node, &ledger);
+        assert_eq!(node.devices_without_link, Vec::<String>::new());
+        fs::remove_file(&driver).unwrap();
+        symlink(files.sysfs.join("bus/pci/drivers/ena"), &driver).unwrap();
         files.complete(&mut node, &ledger);
         assert_eq!(node.devices_without_link, ["0000:00:06.0"]);
         node.links.push(link("ens6"));

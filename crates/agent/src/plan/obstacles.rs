@@ -5,6 +5,7 @@ use super::report::Obstacle;
 use super::settings::PROTOCOL_KERNEL;
 use crate::node::{Link, Node, Route, Rule, TABLE_MAIN};
 use crate::wanted::WantedEni;
+use multi_eni_api::node_config::NodeMode;
 
 /// The obstacle that the link itself is, in every mode.
 pub(super) fn of_link(node: &Node, link: &Link) -> Option<Obstacle> {
@@ -34,7 +35,8 @@ pub(super) fn of_name(node: &Node, link: &Link, wanted: &WantedEni, all: &[Wante
     if let Some(other) = others.into_iter().find(|other| &other.name == name || other.alt_names.contains(name)) {
         return taken(format!("link {}", other.name));
     }
-    let same = all.iter().find(|other| other.name != wanted.name && other.interface_name.as_ref() == Some(name));
+    let claims = |other: &&WantedEni| other.mode != NodeMode::None && other.interface_name.as_ref() == Some(name);
+    let same = all.iter().filter(|other| other.name != wanted.name).find(claims);
     same.and_then(|other| taken(format!("the ENIAttachment {}, too", other.name)))
 }
 

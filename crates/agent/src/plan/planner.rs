@@ -215,9 +215,12 @@ impl<'a> Planner<'a> {
     fn give_links_back(&self) -> Vec<PlannedStep> {
         let mut steps = Vec::new();
         for entry in self.ledger.links.iter().filter(|entry| !self.kept.macs.contains(&entry.mac)) {
+            let has_mac = |link: &Link| link.permanent_mac.or(link.mac) == Some(entry.mac);
             match find_link(self.node, entry.mac, &self.settings.link_kinds) {
                 Found::One(link) => steps.extend(take_back(self.node, link, entry, self.settings.protocol)),
-                Found::Absent | Found::Several(_) => {}
+                Found::Absent if !self.node.links.iter().any(has_mac) => {}
+                // The link is here and cannot be told, so the entry waits until it can.
+                Found::Absent | Found::Several(_) => continue,
             }
             steps.push(Step::Forget(entry.mac));
         }

@@ -436,6 +436,25 @@ fn an_interface_name_that_two_enis_want_goes_to_the_one_that_has_it() {
 }
 
 #[test]
+fn the_mode_none_claims_no_interface_name() {
+    let mut wanted = [1, 2].map(|number| WantedEni { interface_name: Some("storage".to_owned()), ..eni(number) });
+    wanted[1].mode = NodeMode::None;
+    let (node, ledger) = set_up(&wanted);
+    assert_eq!(outcome(&look(&node, &ledger, &wanted)), &Outcome::Configured);
+}
+
+#[test]
+fn an_entry_of_the_ledger_stays_until_its_link_is_given_back() {
+    let (mut node, mut ledger) = set_up(&[eni(1)]);
+    node.links.push(Link { index: 8, name: "ens9".to_owned(), ..new_link(1) });
+    turn(&mut node, &mut ledger, &[]);
+    assert!(ledger.entry(mac(1)).is_some());
+    node.links.pop();
+    turn(&mut node, &mut ledger, &[]);
+    assert_eq!((node, ledger), (super::model::node(&[1]), Ledger::default()));
+}
+
+#[test]
 fn an_interface_name_that_another_link_has_is_refused() {
     let wanted = [WantedEni { interface_name: Some("ens5".to_owned()), ..eni(1) }];
     blocked(&node(&[1]), &Ledger::default(), &wanted, "link ens5");
