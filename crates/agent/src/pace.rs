@@ -55,7 +55,7 @@ impl Pace {
 }
 
 /// 1 s, 2 s, 4 s, … up to 5 minutes.
-fn back_off(count: u32) -> Duration {
+pub(crate) fn back_off(count: u32) -> Duration {
     let factor = 1_u32.checked_shl(count.saturating_sub(1)).unwrap_or(u32::MAX);
     FIRST.saturating_mul(factor).min(LONGEST)
 }

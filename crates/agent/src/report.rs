@@ -6,7 +6,7 @@ use crate::status::AgentStatus;
 use crate::watch::{Entry, Reported};
 use jiff::Timestamp;
 use kube::Client;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions;
 use multi_eni_api::names::{AGENT_FIELD_MANAGER, GROUP, VERSION};
@@ -62,7 +62,8 @@ pub fn difference(status: &AgentStatus, generation: Option<i64>, entry: &Entry, 
 /// # Errors
 /// A sentence, if the API server does not take it. An object that is gone is no error.
 pub async fn write(client: &Client, name: &str, uid: &str, next: &Reported) -> Result<(), String> {
-    let api: Api<ENIAttachment> = Api::all(client.clone());
+    // The answer is not read as an ENIAttachment: a newer controller may have words in it that this agent does not know.
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::erase::<ENIAttachment>(&()));
     let patch = json!({
         "apiVersion": format!("{GROUP}/{VERSION}"),
         "kind": "ENIAttachment",
