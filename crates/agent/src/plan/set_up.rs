@@ -116,7 +116,8 @@ impl SetUp<'_> {
             self.desired.addresses.iter().filter(|ip| !self.addresses_of_link().any(|a| a.cidr.address == **ip));
         let add =
             missing.map(|ip| Step::Kernel(Change::AddAddress { link, cidr: Cidr::host(*ip), protocol: self.protocol }));
-        remove.chain(add).collect()
+        // With the last IPv4 address of a link the kernel removes all IPv4 routes on it, also those of others.
+        add.chain(remove).collect()
     }
 
     fn addresses_of_link(&self) -> impl Iterator<Item = &Address> {

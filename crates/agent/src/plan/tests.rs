@@ -126,6 +126,15 @@ fn an_address_that_the_eni_lost_goes_with_its_rule_and_the_others_stay() {
 }
 
 #[test]
+fn a_new_address_comes_before_the_old_one_goes() {
+    let only = |address: &str| [WantedEni { addresses: vec![address.parse().unwrap()], ..eni(1) }];
+    let (node, ledger) = set_up(&only("10.0.1.11"));
+    let steps = look(&node, &ledger, &only("10.0.1.12")).steps;
+    let place = |words: &str| steps.iter().position(|planned| planned.step.to_string().starts_with(words)).unwrap();
+    assert!(place("add address 10.0.1.12/32") < place("remove address 10.0.1.11/32"), "{steps:?}");
+}
+
+#[test]
 fn a_new_name_and_a_new_mtu_replace_the_old_ones_and_no_mtu_brings_the_first_back() {
     let (mut node, mut ledger) = set_up(&[eni(1)]);
     let wanted = [WantedEni { interface_name: Some("other".to_owned()), mtu: None, ..eni(1) }];
