@@ -4,10 +4,21 @@ use crate::node_agent::Directories;
 use crate::plan::Settings;
 use crate::sysfs::KernelFiles;
 use clap::{Args, Parser, Subcommand};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-/// The least protocol number that may be free: the kernel has the smaller ones.
-const FIRST_PROTOCOL: i64 = 5;
+/// Protocol numbers that are in use: those of the kernel and of boot and static configuration, of routing daemons and DHCP clients, of
+/// Babel, of Open/R, and of the protocols of FRR. The agent would take the routes of such a program for its own.
+const PROTOCOLS_IN_USE: [RangeInclusive<u8>; 5] = [0..=4, 8..=18, 42..=42, 99..=99, 186..=192];
+
+/// Reads a protocol number that no known program uses.
+fn free_protocol(text: &str) -> Result<u8, String> {
+    let number: u8 = text.parse().map_err(|_| format!("{text:?} is no number from 0 to 255"))?;
+    if PROTOCOLS_IN_USE.iter().any(|range| range.contains(&number)) {
+        return Err(format!("other programs use the protocol {number}, and the agent would remove their routes"));
+    }
+    Ok(number)
+}
 
 /// Makes the ENIs that Multi-ENI attaches to this node usable interfaces.
 #[derive(Debug, Parser)]
@@ -62,7 +73,7 @@ pub struct Options {
     #[arg(long, env = "LINK_KINDS", value_delimiter = ',', global = true)]
     pub link_kinds: Vec<String>,
     /// The protocol number of the agent's routes, rules and addresses. Nothing else on the node may use it.
-    #[arg(long, env = "ROUTE_PROTOCOL", default_value_t = 217, value_parser = clap::value_parser!(u8).range(FIRST_PROTOCOL..), global = true)]
+    #[arg(long, env = "ROUTE_PROTOCOL", default_value_t = 217, value_parser = free_protocol, global = true)]
     pub route_protocol: u8,
 }
 
@@ -99,8 +110,15 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_of_the_kernel_is_refused() {
-        assert!(Cli::try_parse_from(["multi-eni-agent", "clean", "--route-protocol", "2"]).is_err());
-        assert!(Cli::try_parse_from(["multi-eni-agent", "clean", "--route-protocol", "99"]).is_ok());
+    fn a_protocol_that_others_use_is_refused_with_a_sentence() {
+        let parse = |number: &str| Cli::try_parse_from(["multi-eni-agent", "clean", "--route-protocol", number]);
+        for number in ["0", "2", "4", "8", "16", "18", "42", "99", "186", "192"] {
+            let error = parse(number).unwrap_err().to_string();
+            assert!(error.contains(&format!("other programs use the protocol {number}")), "{error}");
+        }
+        for number in ["5", "19", "43", "98", "100", "185", "193", "217", "255"] {
+            assert_eq!(parse(number).unwrap().options.route_protocol.to_string(), number);
+        }
+        assert!(parse("256").is_err());
     }
 }

@@ -12,6 +12,9 @@ use std::net::IpAddr;
 pub struct LedgerEntry {
     /// The permanent MAC address.
     pub mac: Mac,
+    /// UID of the ENIAttachment that had the MAC address last. It still names the link if the ENIAttachment loses its status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
     /// The device below, such as the PCI address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_device: Option<String>,
@@ -54,6 +57,11 @@ impl Ledger {
     /// The entry of a link.
     pub fn entry(&self, mac: Mac) -> Option<&LedgerEntry> {
         self.links.iter().find(|entry| entry.mac == mac)
+    }
+
+    /// The MAC address that the ENIAttachment had last.
+    pub fn mac_of(&self, uid: &str) -> Option<Mac> {
+        self.links.iter().find(|entry| entry.uid.as_deref() == Some(uid)).map(|entry| entry.mac)
     }
 
     /// Adds or replaces an entry.

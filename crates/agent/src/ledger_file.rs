@@ -84,6 +84,7 @@ mod tests {
     fn entry() -> LedgerEntry {
         LedgerEntry {
             mac: "02:00:00:00:00:01".parse().unwrap(),
+            uid: None,
             parent_device: None,
             was_up: false,
             mtu_before: 1500,

@@ -27,3 +27,4 @@ pub mod status;
 pub mod sysfs;
 pub mod wanted;
 pub mod watch;
+pub mod writes;

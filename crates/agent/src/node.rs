@@ -168,8 +168,12 @@ pub struct Link {
     pub max_mtu: Option<u32>,
     /// The bond, bridge or VRF that the link is a port of.
     pub controller: Option<u32>,
+    /// Index of the link that this one is on top of, such as the link below a VLAN, if that link is in the same network namespace.
+    pub lower: Option<u32>,
     /// The sysctl `accept_ra` of the link. None: the kernel has no IPv6 for the link.
     pub accept_ra: Option<i32>,
+    /// Whether the sysctl `disable_ipv6` of the link is set. The kernel then takes no IPv6 address.
+    pub is_ipv6_disabled: bool,
     /// The program that manages the link, if it is another one.
     pub managed_by: Option<Manager>,
 }

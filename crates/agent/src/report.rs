@@ -6,7 +6,7 @@ use crate::status::AgentStatus;
 use crate::watch::{Entry, Reported};
 use jiff::Timestamp;
 use kube::Client;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions;
 use multi_eni_api::names::{AGENT_FIELD_MANAGER, GROUP, VERSION};
@@ -14,7 +14,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a link may take to appear after Attach before its absence is reported.
+/// How long a link may take to appear, once the ENIAttachment says Attached, before its absence is reported.
 const APPEARANCE: Duration = Duration::from_secs(15);
 /// The longest time of a write.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,18 +25,22 @@ pub struct Absences(BTreeMap<String, Duration>);
 
 impl Absences {
     /// Whether the report is to be written now. `now` is the time since the start of the process.
-    pub fn is_due(&mut self, report: &EniReport, reported: &Reported, now: Duration) -> bool {
-        if !matches!(report.outcome, Outcome::Blocked(Obstacle::NoMac | Obstacle::LinkAbsent)) {
+    pub fn is_due(&mut self, report: &EniReport, entry: &Entry, now: Duration) -> bool {
+        // The controller's own conditions say that the ENI is not created yet.
+        let Some(wanted) = entry.wanted.as_ref().filter(|wanted| wanted.mac.is_some()) else {
+            self.0.remove(&report.uid);
+            return false;
+        };
+        if report.outcome != Outcome::Blocked(Obstacle::LinkAbsent) {
             self.0.remove(&report.uid);
             return true;
         }
-        let since = *self.0.entry(report.uid.clone()).or_insert(now);
-        let is_old = now.saturating_sub(since) >= APPEARANCE;
-        match report.outcome {
-            // The controller's own conditions say that the ENI is not created yet.
-            Outcome::Blocked(Obstacle::NoMac) => reported.configured.is_some(),
-            _ => reported.configured.is_some() || is_old,
+        if !wanted.is_attached {
+            self.0.remove(&report.uid);
+            return entry.reported.configured.is_some();
         }
+        let since = *self.0.entry(report.uid.clone()).or_insert(now);
+        entry.reported.configured.is_some() || now.saturating_sub(since) >= APPEARANCE
     }
 
     /// Forgets ENIAttachments that are gone.
@@ -58,7 +62,8 @@ pub fn difference(status: &AgentStatus, generation: Option<i64>, entry: &Entry, 
 /// # Errors
 /// A sentence, if the API server does not take it. An object that is gone is no error.
 pub async fn write(client: &Client, name: &str, uid: &str, next: &Reported) -> Result<(), String> {
-    let api: Api<ENIAttachment> = Api::all(client.clone());
+    // The answer is not read as an ENIAttachment: a newer controller may have words in it that this agent does not know.
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::erase::<ENIAttachment>(&()));
     let patch = json!({
         "apiVersion": format!("{GROUP}/{VERSION}"),
         "kind": "ENIAttachment",
@@ -80,13 +85,28 @@ pub async fn write(client: &Client, name: &str, uid: &str, next: &Reported) -> R
 mod tests {
     use super::*;
     use crate::status::agent_status;
+    use crate::wanted::WantedEni;
 
     fn report(outcome: Outcome) -> EniReport {
         EniReport { attachment: "one".to_owned(), uid: "u".to_owned(), generation: Some(1), link: None, outcome }
     }
 
     fn entry(reported: Reported) -> Entry {
-        Entry { wanted: None, uid: "u".to_owned(), reported }
+        let object = json!({
+            "apiVersion": "networking.k8s.aws/v1alpha1", "kind": "ENIAttachment", "metadata": { "name": "one", "uid": "u" },
+            "spec": { "nodeName": "n", "nodeUID": "u", "instanceID": "i-1", "nodeENIName": "a", "nodeENIUID": "b",
+                "request": { "subnetID": "subnet-00000001", "deviceIndex": 1 } },
+            "status": { "phase": "Attached", "macAddress": "02:00:00:00:00:01" },
+        });
+        let wanted = WantedEni::read(&serde_json::from_value(object).unwrap());
+        Entry { wanted, uid: "u".to_owned(), reported }
+    }
+
+    /// The same, changed.
+    fn entry_with(change: impl FnOnce(&mut WantedEni)) -> Entry {
+        let mut entry = entry(Reported::default());
+        change(entry.wanted.as_mut().unwrap());
+        entry
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -106,20 +126,33 @@ mod tests {
     #[test]
     fn a_link_that_is_about_to_appear_is_not_reported_absent() {
         let (mut absences, absent) = (Absences::default(), report(Outcome::Blocked(Obstacle::LinkAbsent)));
-        assert!(!absences.is_due(&absent, &Reported::default(), Duration::from_secs(1)));
-        assert!(!absences.is_due(&absent, &Reported::default(), Duration::from_secs(15)));
-        assert!(absences.is_due(&absent, &Reported::default(), Duration::from_secs(16)));
+        let mut is_due = |entry: &Entry, seconds| absences.is_due(&absent, entry, Duration::from_secs(seconds));
+        // EC2 may take minutes between the MAC address and Attached. They do not count.
+        let attaching = entry_with(|wanted| wanted.is_attached = false);
+        assert!(!is_due(&attaching, 1));
+        assert!(!is_due(&attaching, 600));
+        let attached = entry(Reported::default());
+        assert!(!is_due(&attached, 601));
+        assert!(!is_due(&attached, 615));
+        assert!(is_due(&attached, 616));
         // A link that was there is reported at once.
         let status = agent_status(&report(Outcome::Configured), &[], "boot");
-        let before = difference(&status, None, &entry(Reported::default()), at(0)).unwrap();
-        assert!(Absences::default().is_due(&absent, &before, Duration::ZERO));
+        let before = difference(&status, None, &attached, at(0)).unwrap();
+        assert!(Absences::default().is_due(&absent, &entry(before), Duration::ZERO));
     }
 
     #[test]
-    fn an_eni_that_does_not_exist_yet_is_not_reported() {
-        let absent = report(Outcome::Blocked(Obstacle::NoMac));
-        let mut absences = Absences::default();
-        absences.is_due(&absent, &Reported::default(), Duration::ZERO);
-        assert!(!absences.is_due(&absent, &Reported::default(), Duration::from_secs(600)));
+    fn an_eni_that_does_not_exist_yet_is_not_reported_whatever_the_outcome() {
+        let without_mac = entry_with(|wanted| wanted.mac = None);
+        for outcome in [
+            Outcome::Blocked(Obstacle::NoMac),
+            Outcome::Blocked(Obstacle::Unusable("why".to_owned())),
+            Outcome::NotManaged,
+        ] {
+            let mut absences = Absences::default();
+            for seconds in [0, 600] {
+                assert!(!absences.is_due(&report(outcome.clone()), &without_mac, Duration::from_secs(seconds)));
+            }
+        }
     }
 }

@@ -8,8 +8,10 @@ use crate::plan::report::Outcome;
 use crate::report::{Absences, difference, write};
 use crate::status::agent_status;
 use crate::wanted::WantedEni;
-use crate::watch::{self, Attachments};
+use crate::watch::{self, Attachments, Reported};
+use crate::writes::Writes;
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use kube::Client;
 use std::path::Path;
@@ -25,7 +27,8 @@ use tokio::time::{Instant, sleep_until};
 /// If the node cannot be observed at all.
 pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &str) -> Result<(), AgentError> {
     let mut attachments = Attachments::default();
-    let mut absences = Absences::default();
+    let (mut absences, mut writes) = (Absences::default(), Writes::default());
+    let mut sent = FuturesUnordered::new();
     let mut kernel = kernel_events()?;
     let mut objects = pin!(watch::events(client.clone(), node_name));
     let mut stop = Stop::new()?;
@@ -39,6 +42,7 @@ pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &
             },
             Some(event) = objects.next() => {
                 if event.is_ok_and(|event| attachments.take(event)) {
+                    pace.news();
                     turns.at_once();
                 }
             }
@@ -48,8 +52,27 @@ pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &
                     continue;
                 };
                 let turn = turn(agent, &wanted);
-                let all_written = report(agent, &client, &turn, &mut attachments, &mut absences, turns.now()).await;
-                turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn) && all_written));
+                turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn)));
+                for (name, uid, next) in reports(agent, &turn, &attachments, &mut absences, &mut writes, turns.now()) {
+                    let client = client.clone();
+                    sent.push(async move {
+                        let result = write(&client, &name, &uid, &next).await;
+                        (name, uid, next, result)
+                    });
+                }
+                turns.at_latest(writes.next_due(turns.now()));
+            }
+            // Next to the events, so that an API server that does not answer delays neither them nor SIGTERM.
+            Some((name, uid, next, result)) = sent.next(), if !sent.is_empty() => {
+                let is_written = result.is_ok();
+                match result {
+                    Ok(()) => attachments.note_reported(&name, next),
+                    Err(error) => tracing::warn!(attachment = name, error, "the status cannot be written"),
+                }
+                if writes.done(&uid, is_written, turns.now()) {
+                    turns.at_once();
+                }
+                turns.at_latest(writes.next_due(turns.now()));
             }
         }
     }
@@ -119,37 +142,30 @@ fn is_settled(turn: &Turn) -> bool {
     turn.failed.is_empty() && turn.reports.iter().all(|report| is_settled(&report.outcome))
 }
 
-/// Writes what differs from what the API server has. The result is whether everything is written.
-async fn report(
+/// What differs from what the API server has and may be written now: the name, the UID and the part of the status.
+fn reports(
     agent: &NodeAgent,
-    client: &Client,
     turn: &Turn,
-    attachments: &mut Attachments,
+    attachments: &Attachments,
     absences: &mut Absences,
+    writes: &mut Writes,
     now: Duration,
-) -> bool {
-    let mut writes = Vec::new();
-    let Some(entries) = attachments.entries() else { return true };
-    absences.retain(|uid| entries.values().any(|entry| entry.uid == uid));
+) -> Vec<(String, String, Reported)> {
+    let mut found = Vec::new();
+    let Some(entries) = attachments.entries() else { return found };
+    let is_there = |uid: &str| entries.values().any(|entry| entry.uid == uid);
+    absences.retain(is_there);
+    writes.retain(is_there);
     for report in &turn.reports {
         let Some(entry) = entries.get(&report.attachment).filter(|entry| entry.uid == report.uid) else { continue };
-        if absences.is_due(report, &entry.reported, now) {
+        if absences.is_due(report, entry, now) {
             let status = agent_status(report, &turn.failed, agent.boot_id());
             let next = difference(&status, report.generation, entry, Timestamp::now());
-            writes.extend(next.map(|next| (report.attachment.clone(), entry.uid.clone(), next)));
+            let next = next.filter(|_| writes.start(&entry.uid, now));
+            found.extend(next.map(|next| (report.attachment.clone(), entry.uid.clone(), next)));
         }
     }
-    let mut all_written = true;
-    for (name, uid, next) in writes {
-        match write(client, &name, &uid, &next).await {
-            Ok(()) => attachments.note_reported(&name, next),
-            Err(error) => {
-                tracing::warn!(attachment = name, error, "the status cannot be written");
-                all_written = false;
-            }
-        }
-    }
-    all_written
+    found
 }
 
 /// When the next turn is due.
@@ -181,6 +197,12 @@ impl Turns {
     /// What an ENIAttachment asks for does not wait for a back-off.
     fn at_once(&mut self) {
         self.at = Some(Instant::now());
+    }
+
+    /// A turn after this time at the latest.
+    fn at_latest(&mut self, wait: Option<Duration>) {
+        let at = wait.and_then(|wait| Instant::now().checked_add(wait));
+        self.at = self.at.into_iter().chain(at).min();
     }
 
     fn done(&mut self, wait: Wait) {

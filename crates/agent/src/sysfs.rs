@@ -6,6 +6,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// The sysctl that says whether router advertisements count.
+const ACCEPT_RA: &str = "accept_ra";
+
+/// Drivers that give a device to a program and make no link. A device of these is in no pod's network namespace.
+const DRIVERS_WITHOUT_LINK: [&str; 3] = ["vfio-pci", "igb_uio", "uio_pci_generic"];
+
 /// Where the files of the kernel are.
 #[derive(Debug, Clone)]
 pub struct KernelFiles {
@@ -30,7 +36,10 @@ impl KernelFiles {
             self.complete_link(link);
         }
         let is_gone = |device: &&String| !node.links.iter().any(|link| link.parent_device.as_ref() == Some(*device));
-        let has_driver = |device: &&String| self.pci_device(device).join("driver").exists();
+        let has_driver = |device: &&String| {
+            let driver = last_part_of_link(&self.pci_device(device).join("driver"));
+            driver.is_some_and(|driver| !DRIVERS_WITHOUT_LINK.contains(&driver.as_str()))
+        };
         let known = ledger.links.iter().filter_map(|entry| entry.parent_device.as_ref());
         node.devices_without_link = known.filter(is_gone).filter(has_driver).cloned().collect();
     }
@@ -46,7 +55,10 @@ impl KernelFiles {
             // -1 means that the machine has no NUMA nodes.
             link.numa_node = read_number(&directory.join("numa_node")).filter(|node| *node >= 0);
         }
-        link.accept_ra = self.accept_ra(&link.name).and_then(|path| read_number(&path));
+        let sysctl = |name: &str| self.ipv6_sysctl(&link.name, name).and_then(|path| read_number(&path));
+        let (accept_ra, disable_ipv6) = (sysctl(ACCEPT_RA), sysctl("disable_ipv6"));
+        link.accept_ra = accept_ra;
+        link.is_ipv6_disabled = disable_ipv6.is_some_and(|value| value != 0);
     }
 
     /// Writes the sysctl `accept_ra` of a link.
@@ -54,13 +66,15 @@ impl KernelFiles {
     /// # Errors
     /// If the file cannot be written.
     pub fn set_accept_ra(&self, link: &str, value: i32) -> io::Result<()> {
-        let path = self.accept_ra(link).ok_or_else(|| io::Error::other("the name of the link is no file name"))?;
+        let path = self
+            .ipv6_sysctl(link, ACCEPT_RA)
+            .ok_or_else(|| io::Error::other("the name of the link is no file name"))?;
         fs::write(&path, value.to_string())
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     }
 
-    fn accept_ra(&self, link: &str) -> Option<PathBuf> {
-        is_file_name(link).then(|| self.sysctl.join("net/ipv6/conf").join(link).join("accept_ra"))
+    fn ipv6_sysctl(&self, link: &str, name: &str) -> Option<PathBuf> {
+        is_file_name(link).then(|| self.sysctl.join("net/ipv6/conf").join(link).join(name))
     }
 
     fn pci_device(&self, device: &str) -> PathBuf {
@@ -129,6 +143,7 @@ mod tests {
         let files = tree("pod");
         let entry = |device: &str, number: u8| LedgerEntry {
             mac: crate::node::Mac([2, 0, 0, 0, 0, number]),
+            uid: None,
             parent_device: Some(device.to_owned()),
             was_up: false,
             mtu_before: 1500,
@@ -141,9 +156,30 @@ mod tests {
         let mut node = Node::default();
         files.complete(&mut node, &ledger);
         assert_eq!(node.devices_without_link, ["0000:00:06.0"]);
+        let driver = files.pci_device("0000:00:06.0").join("driver");
+        fs::remove_file(&driver).unwrap();
+        symlink(files.sysfs.join("bus/pci/drivers/vfio-pci"), &driver).unwrap();
+        files.complete(&mut node, &ledger);
+        assert_eq!(node.devices_without_link, Vec::<String>::new());
+        fs::remove_file(&driver).unwrap();
+        symlink(files.sysfs.join("bus/pci/drivers/ena"), &driver).unwrap();
+        files.complete(&mut node, &ledger);
+        assert_eq!(node.devices_without_link, ["0000:00:06.0"]);
         node.links.push(link("ens6"));
         files.complete(&mut node, &ledger);
         assert_eq!(node.devices_without_link, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_link_whose_ipv6_is_disabled_is_known() {
+        let files = tree("ipv6");
+        let switch = files.sysctl.join("net/ipv6/conf/ens6/disable_ipv6");
+        let mut node = Node { links: vec![link("ens6")], ..Node::default() };
+        for (text, is_disabled) in [("0\n", false), ("1\n", true)] {
+            fs::write(&switch, text).unwrap();
+            files.complete(&mut node, &Ledger::default());
+            assert_eq!((node.links[0].is_ipv6_disabled, node.links[0].accept_ra), (is_disabled, Some(1)));
+        }
     }
 
     #[test]

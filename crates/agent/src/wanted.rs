@@ -2,6 +2,7 @@
 
 use crate::node::{Cidr, Mac};
 use multi_eni_api::ENIAttachment;
+use multi_eni_api::eniattachment::Phase;
 use multi_eni_api::node_config::{NodeConfig, NodeMode, NodeRoute, RouteTable, check_interface_name};
 use std::net::IpAddr;
 
@@ -20,6 +21,8 @@ pub struct WantedEni {
     pub index: u32,
     /// The MAC address. EC2 gives it when the ENI is created.
     pub mac: Option<Mac>,
+    /// Whether the ENIAttachment says that EC2 shows the ENI attached: from then on its link is to appear.
+    pub is_attached: bool,
     /// What to do.
     pub mode: NodeMode,
     /// An alternative name for the link.
@@ -48,7 +51,7 @@ pub struct WantedRoute {
 }
 
 /// The first number of the agent's route tables.
-const TABLES: u32 = 10_000;
+pub(crate) const TABLES: u32 = 10_000;
 
 impl WantedEni {
     /// The route table of the ENI: the number that Amazon's own tools use for this card and index.
@@ -69,6 +72,7 @@ impl WantedEni {
             card: u32::try_from(spec.request.network_card_index).unwrap_or_default(),
             index: u32::try_from(spec.request.device_index).unwrap_or_default(),
             mac: None,
+            is_attached: status.phase == Phase::Attached,
             mode: NodeMode::default(),
             interface_name: None,
             routes: Vec::new(),
@@ -96,6 +100,7 @@ impl WantedEni {
             card: u32::try_from(number("/spec/request/networkCardIndex")).unwrap_or_default(),
             index: u32::try_from(number("/spec/request/deviceIndex")).unwrap_or_default(),
             mac: text("/status/macAddress").parse().ok(),
+            is_attached: text("/status/phase") == "Attached",
             mode: NodeMode::default(),
             interface_name: None,
             routes: Vec::new(),

@@ -10,6 +10,7 @@ use kube::{Client, ResourceExt};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::types;
 use multi_eni_api::node_status::NodeStatus;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// What the agent keeps of an ENIAttachment.
@@ -112,8 +113,19 @@ fn read(object: &DynamicObject) -> Entry {
             Entry { wanted: WantedEni::read(&attachment), uid, reported }
         }
         Err(error) => {
-            Entry { wanted: WantedEni::read_remains(&value, &error.to_string()), uid, reported: Reported::default() }
+            let wanted = WantedEni::read_remains(&value, &error.to_string());
+            Entry { wanted, uid, reported: reported_remains(&value) }
         }
+    }
+}
+
+/// The agent's part of an object that is no ENIAttachment of this version. Without it the agent would write the same report for ever.
+fn reported_remains(object: &serde_json::Value) -> Reported {
+    let conditions = object.pointer("/status/conditions").and_then(|conditions| conditions.as_array());
+    let configured = conditions.into_iter().flatten().find(|condition| condition["type"] == types::CONFIGURED);
+    Reported {
+        node: object.pointer("/status/node").and_then(|node| NodeStatus::deserialize(node).ok()),
+        configured: configured.and_then(|condition| Condition::deserialize(condition).ok()),
     }
 }
 
@@ -162,11 +174,27 @@ mod tests {
         let mut attachments = Attachments::default();
         attachments.take(watcher::Event::InitDone);
         assert!(attachments.take(watcher::Event::Apply(object("one", |_| ()))));
-        assert!(!attachments.take(watcher::Event::Apply(object("one", |o| o["status"]["phase"] = json!("Attached")))));
+        let phase = |phase: &'static str| object("one", move |o| o["status"]["phase"] = json!(phase));
+        assert!(!attachments.take(watcher::Event::Apply(phase("Attaching"))));
+        assert!(attachments.take(watcher::Event::Apply(phase("Attached"))), "the link is to appear from now on");
         assert!(
             attachments.take(watcher::Event::Apply(object("one", |o| o["status"]["privateIPs"] = json!(["10.0.0.9"]))))
         );
         assert!(attachments.take(watcher::Event::Delete(object("one", |_| ()))));
+    }
+
+    #[test]
+    fn the_report_in_an_object_with_a_newer_phase_is_known() {
+        let condition = json!({ "type": "Configured", "status": "False", "reason": "InvalidNodeConfig", "message": "m",
+            "lastTransitionTime": "2026-01-01T00:00:00Z" });
+        let newer = object("one", |o| {
+            o["status"] = json!({ "macAddress": "02:00:00:00:00:01", "phase": "Resting", "node": { "message": "m" },
+                "conditions": [condition] });
+        });
+        let entry = read(&newer);
+        assert!(entry.wanted.unwrap().unusable.is_some());
+        assert_eq!(entry.reported.node.unwrap().message.as_deref(), Some("m"));
+        assert_eq!(entry.reported.configured.unwrap().reason, "InvalidNodeConfig");
     }
 
     #[test]

@@ -161,6 +161,22 @@ fn a_macvlan_with_the_mac_of_the_eni_is_not_touched() {
     assert!(child.contains("state DOWN") && !child.contains("inet"), "{child}");
 }
 
+#[test]
+fn a_link_with_a_macvlan_on_it_keeps_its_mtu_and_stays_up() {
+    let wanted = [eni(1)];
+    let rig = attached(&wanted);
+    rig.turn(&wanted);
+    let (node, link) = (rig.namespace("node"), link_name(1));
+    run(&format!("ip -n {node} link add link {link} name child type macvlan"));
+    let mtu =
+        |of: String| of.split("mtu ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default().to_owned();
+    let before = run(&format!("ip -n {node} link show {link}"));
+    rig.turn(&[]);
+    let after = run(&format!("ip -n {node} link show {link}"));
+    assert!(after.contains(",UP"), "{after}");
+    assert_eq!(mtu(after), mtu(before));
+}
+
 /// amazonlinux/amazon-ec2-net-utils#96 and #167.
 #[test]
 fn routes_rules_and_addresses_of_others_stay() {

@@ -16,8 +16,12 @@ pub(super) fn link(message: LinkMessage) -> Link {
         is_loopback: flags.contains(LinkFlags::Loopback),
         ..Link::default()
     };
+    let mut is_lower_elsewhere = false;
     for attribute in message.attributes {
         match attribute {
+            LinkAttribute::Link(index) => link.lower = Some(index).filter(|index| *index != 0),
+            // The index of the link below is then one of another network namespace.
+            LinkAttribute::LinkNetNsId(_) => is_lower_elsewhere = true,
             LinkAttribute::IfName(name) => link.name = name,
             LinkAttribute::Mtu(mtu) => link.mtu = mtu,
             // Zero means no bound.
@@ -42,6 +46,9 @@ pub(super) fn link(message: LinkMessage) -> Link {
             }
             _ => {}
         }
+    }
+    if is_lower_elsewhere {
+        link.lower = None;
     }
     link
 }

@@ -70,6 +70,7 @@ pub(super) fn eni(number: u8) -> WantedEni {
         card: 0,
         index: u32::from(number),
         mac: Some(mac(number)),
+        is_attached: true,
         mode: NodeMode::Addresses,
         interface_name: Some(format!("net{number}")),
         routes: Vec::new(),

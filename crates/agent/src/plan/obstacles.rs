@@ -2,19 +2,16 @@
 
 use super::desired::{Desired, RULE_PRIORITY};
 use super::report::Obstacle;
-use super::settings::{PROTOCOL_KERNEL, Settings};
+use super::settings::PROTOCOL_KERNEL;
 use crate::node::{Link, Node, Route, Rule, TABLE_MAIN};
 use crate::wanted::WantedEni;
+use multi_eni_api::node_config::NodeMode;
 
 /// The obstacle that the link itself is, in every mode.
-pub(super) fn of_link(node: &Node, link: &Link, settings: &Settings) -> Option<Obstacle> {
-    let is_foreign_default = |route: &&Route| {
-        route.link == link.index
-            && route.table == TABLE_MAIN
-            && route.is_default()
-            && route.protocol != settings.protocol
-    };
-    if let Some(route) = node.routes.iter().find(is_foreign_default) {
+pub(super) fn of_link(node: &Node, link: &Link) -> Option<Obstacle> {
+    // Whatever its protocol: the agent adds no default route to the table main.
+    let is_default = |route: &&Route| route.link == link.index && route.table == TABLE_MAIN && route.is_default();
+    if let Some(route) = node.routes.iter().find(is_default) {
         return Some(Obstacle::HasDefaultRoute(route.clone()));
     }
     link.controller.map(|controller| Obstacle::IsPort { controller })
@@ -38,7 +35,8 @@ pub(super) fn of_name(node: &Node, link: &Link, wanted: &WantedEni, all: &[Wante
     if let Some(other) = others.into_iter().find(|other| &other.name == name || other.alt_names.contains(name)) {
         return taken(format!("link {}", other.name));
     }
-    let same = all.iter().find(|other| other.name != wanted.name && other.interface_name.as_ref() == Some(name));
+    let claims = |other: &&WantedEni| other.mode != NodeMode::None && other.interface_name.as_ref() == Some(name);
+    let same = all.iter().filter(|other| other.name != wanted.name).find(claims);
     same.and_then(|other| taken(format!("the ENIAttachment {}, too", other.name)))
 }
 
@@ -50,7 +48,8 @@ pub(super) fn of_routing(
     desired: &Desired,
     protocol: u8,
 ) -> Option<Obstacle> {
-    if link.accept_ra.is_none() && desired.addresses.iter().any(|address| address.is_ipv6()) {
+    let has_no_ipv6 = link.accept_ra.is_none() || link.is_ipv6_disabled;
+    if has_no_ipv6 && desired.addresses.iter().any(|address| address.is_ipv6()) {
         return Some(Obstacle::NoIpv6);
     }
     // A rule after ours changes nothing.

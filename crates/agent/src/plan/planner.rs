@@ -1,6 +1,6 @@
 //! All ENIs together: steps in order, and a report for each ENI. First goes what nobody asks for, then each ENI is set up.
 
-use super::desired::{Desired, desired};
+use super::desired::{Desired, RULE_PRIORITY, desired, has_shape_of_route, has_shape_of_rule};
 use super::find_link::{Found, find_link};
 use super::report::{EniReport, LinkReport, Obstacle, Outcome};
 use super::set_up::SetUp;
@@ -9,7 +9,7 @@ use super::step::{PlannedStep, Step};
 use super::{obstacles, take_back::take_back};
 use crate::ledger::Ledger;
 use crate::netlink::Change;
-use crate::node::{Link, Mac, Node, Route, Rule};
+use crate::node::{Link, Mac, Node, Route, Rule, TABLE_MAIN};
 use crate::wanted::WantedEni;
 use multi_eni_api::node_config::NodeMode;
 use std::collections::BTreeSet;
@@ -86,10 +86,18 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The ENI and everything of ours on its link stay as they are.
+    /// The ENI and everything of ours on its link stay as they are. Without a MAC address (the status was lost, for example), the
+    /// ledger knows the link.
     fn blocked(&mut self, wanted: &WantedEni, link: Option<&Link>, obstacle: Obstacle) -> Outcome {
+        let mac = wanted.mac.or_else(|| self.ledger.mac_of(&wanted.uid));
+        let of_ledger =
+            mac.filter(|_| wanted.mac.is_none()).map(|mac| find_link(self.node, mac, &self.settings.link_kinds));
+        let link = match of_ledger {
+            Some(Found::One(link)) => Some(link),
+            Some(Found::Absent | Found::Several(_)) | None => link,
+        };
         self.kept.tables.insert(wanted.table());
-        self.kept.macs.extend(wanted.mac);
+        self.kept.macs.extend(mac);
         self.kept.links.extend(link.map(|link| link.index));
         Outcome::Blocked(obstacle)
     }
@@ -106,7 +114,7 @@ impl<'a> Planner<'a> {
 
     fn found(&mut self, wanted: &'a WantedEni, link: &'a Link, mac: Mac) -> Result<Outcome, Obstacle> {
         let (node, protocol) = (self.node, self.settings.protocol);
-        let obstacle = obstacles::of_link(node, link, self.settings)
+        let obstacle = obstacles::of_link(node, link)
             .or_else(|| obstacles::of_mtu(wanted, link))
             .or_else(|| obstacles::of_name(node, link, wanted, self.wanted));
         if let Some(obstacle) = obstacle {
@@ -142,7 +150,7 @@ impl<'a> Planner<'a> {
         Ok(outcome)
     }
 
-    /// Routes that neither the agent nor another program has set.
+    /// Routes that neither the agent nor another program has set. In the table main the source is what makes the route work.
     fn missing_routes(&self, desired: &Desired) -> Vec<Step> {
         let protocol = self.settings.protocol;
         let is_there = |wanted: &Route| {
@@ -151,12 +159,14 @@ impl<'a> Planner<'a> {
                     || route.protocol != protocol
                         && (route.table, route.destination, route.gateway, route.link)
                             == (wanted.table, wanted.destination, wanted.gateway, wanted.link)
+                        && (wanted.table != TABLE_MAIN || route.source == wanted.source)
             })
         };
         let missing = desired.routes.iter().filter(|route| !is_there(route));
         missing.map(|route| Step::Kernel(Change::AddRoute(route.clone()))).collect()
     }
 
+    /// Rules that neither the agent nor another program has set. A rule after the table main decides nothing.
     fn missing_rules(&self, desired: &Desired) -> Vec<Step> {
         let protocol = self.settings.protocol;
         let is_there = |wanted: &Rule| {
@@ -164,6 +174,7 @@ impl<'a> Planner<'a> {
                 rule == wanted
                     || rule.protocol != protocol
                         && rule.is_plain
+                        && rule.priority <= RULE_PRIORITY
                         && (rule.source, rule.table) == (wanted.source, wanted.table)
             })
         };
@@ -171,15 +182,18 @@ impl<'a> Planner<'a> {
         missing.map(|rule| Step::Kernel(Change::AddRule(rule.clone()))).collect()
     }
 
-    /// Rules, routes and addresses with the agent's protocol that nobody asks for.
+    /// Rules, routes and addresses with the agent's protocol that nobody asks for. The protocol number alone is no proof: a rule or a
+    /// route that the agent cannot have written stays.
     fn remove_surplus(&self) -> Vec<PlannedStep> {
         let (node, kept, protocol) = (self.node, &self.kept, self.settings.protocol);
         let rules = node.rules.iter().filter(|rule| {
-            rule.protocol == protocol && !kept.tables.contains(&rule.table) && !kept.rules.contains(rule)
+            let is_ours = rule.protocol == protocol && has_shape_of_rule(rule);
+            is_ours && !kept.tables.contains(&rule.table) && !kept.rules.contains(rule)
         });
         let routes = node.routes.iter().filter(|route| {
             let is_kept = kept.tables.contains(&route.table) || kept.links.contains(&route.link);
-            route.protocol == protocol && !is_kept && !kept.routes.contains(route)
+            let is_ours = route.protocol == protocol && has_shape_of_route(route);
+            is_ours && !is_kept && !kept.routes.contains(route)
         });
         // Addresses on links of the ledger and of ENIs are removed with the other changes of the link.
         let has_entry = |address: u32| {
@@ -201,9 +215,12 @@ impl<'a> Planner<'a> {
     fn give_links_back(&self) -> Vec<PlannedStep> {
         let mut steps = Vec::new();
         for entry in self.ledger.links.iter().filter(|entry| !self.kept.macs.contains(&entry.mac)) {
+            let has_mac = |link: &Link| link.permanent_mac.or(link.mac) == Some(entry.mac);
             match find_link(self.node, entry.mac, &self.settings.link_kinds) {
                 Found::One(link) => steps.extend(take_back(self.node, link, entry, self.settings.protocol)),
-                Found::Absent | Found::Several(_) => {}
+                Found::Absent if !self.node.links.iter().any(has_mac) => {}
+                // The link is here and cannot be told, so the entry waits until it can.
+                Found::Absent | Found::Several(_) => continue,
             }
             steps.push(Step::Forget(entry.mac));
         }

@@ -38,6 +38,7 @@ impl SetUp<'_> {
     fn entries(&self) -> (LedgerEntry, LedgerEntry) {
         let mut last = self.entry.cloned().unwrap_or_else(|| LedgerEntry {
             mac: self.mac,
+            uid: None,
             parent_device: None,
             was_up: self.link.is_up,
             mtu_before: self.link.mtu,
@@ -46,6 +47,7 @@ impl SetUp<'_> {
             alt_names: Vec::new(),
             addresses: Vec::new(),
         });
+        last.uid = Some(self.wanted.uid.clone());
         last.parent_device.clone_from(&self.link.parent_device);
         let old = last.clone();
         last.mtu = self.wanted.mtu;
@@ -71,7 +73,7 @@ impl SetUp<'_> {
     /// Whether the link has the address already and the agent did not set it.
     fn has_address_from_elsewhere(&self, ip: &IpAddr) -> bool {
         let mut there = self.addresses_of_link().filter(|address| address.cidr.address == *ip);
-        there.any(|address| !is_ours(address, self.entry, self.protocol))
+        there.any(|address| !is_ours(self.node, address, self.entry, self.protocol))
     }
 
     /// With router advertisements the kernel would add a second default route to the table main.
@@ -106,14 +108,16 @@ impl SetUp<'_> {
     fn addresses(&self) -> Vec<Step> {
         let link = self.link.index;
         let surplus = self.addresses_of_link().filter(|address| {
-            is_ours(address, self.entry, self.protocol) && !self.desired.addresses.contains(&address.cidr.address)
+            is_ours(self.node, address, self.entry, self.protocol)
+                && !self.desired.addresses.contains(&address.cidr.address)
         });
         let remove = surplus.map(|address| Step::Kernel(Change::RemoveAddress { link, cidr: address.cidr }));
         let missing =
             self.desired.addresses.iter().filter(|ip| !self.addresses_of_link().any(|a| a.cidr.address == **ip));
         let add =
             missing.map(|ip| Step::Kernel(Change::AddAddress { link, cidr: Cidr::host(*ip), protocol: self.protocol }));
-        remove.chain(add).collect()
+        // With the last IPv4 address of a link the kernel removes all IPv4 routes on it, also those of others.
+        add.chain(remove).collect()
     }
 
     fn addresses_of_link(&self) -> impl Iterator<Item = &Address> {
@@ -121,10 +125,15 @@ impl SetUp<'_> {
     }
 }
 
-/// Whether the agent set the address: the kernel says so, or the ledger on kernels that do not keep the protocol.
-pub(super) fn is_ours(address: &Address, entry: Option<&LedgerEntry>, protocol: u8) -> bool {
-    address.protocol == protocol
-        || address.protocol == 0 && entry.is_some_and(|entry| entry.addresses.contains(&address.cidr.address))
+/// Whether the agent set the address: the kernel says so, or the ledger on kernels that do not keep the protocol (before 5.18). On
+/// such a kernel no address has one; on others an address without a protocol is somebody else's. The agent sets host prefixes alone.
+pub(super) fn is_ours(node: &Node, address: &Address, entry: Option<&LedgerEntry>, protocol: u8) -> bool {
+    let is_in_ledger = || {
+        let ip = address.cidr.address;
+        address.cidr == Cidr::host(ip) && entry.is_some_and(|entry| entry.addresses.contains(&ip))
+    };
+    let has_kernel_protocols = || node.addresses.iter().any(|address| address.protocol != 0);
+    address.protocol == protocol || address.protocol == 0 && is_in_ledger() && !has_kernel_protocols()
 }
 
 fn kernel(change: Change) -> Vec<Step> {

@@ -15,7 +15,7 @@ pub(super) fn take_back(node: &Node, link: &Link, entry: &LedgerEntry, protocol:
         .addresses
         .iter()
         .filter(|address| address.link == index)
-        .partition(|address| is_ours(address, Some(entry), protocol));
+        .partition(|address| is_ours(node, address, Some(entry), protocol));
     changes.extend(ours.iter().map(|address| Change::RemoveAddress { link: index, cidr: address.cidr }));
     let names = entry.alt_names.iter().filter(|name| link.alt_names.contains(name));
     changes.extend(names.map(|name| Change::RemoveAltName { link: index, name: name.clone() }));
@@ -25,10 +25,13 @@ pub(super) fn take_back(node: &Node, link: &Link, entry: &LedgerEntry, protocol:
             .routes
             .iter()
             .any(|route| route.link == index && route.protocol != protocol && route.protocol != PROTOCOL_KERNEL);
-    if entry.mtu == Some(link.mtu) && link.mtu != entry.mtu_before {
+    // Whoever has put the link into a bond, has put a VLAN on it, or manages it, goes on with its MTU as well.
+    let has_upper = node.links.iter().any(|other| other.lower == Some(index));
+    let is_held = link.controller.is_some() || has_upper || link.managed_by.is_some();
+    if !is_held && entry.mtu == Some(link.mtu) && link.mtu != entry.mtu_before {
         changes.push(Change::SetMtu { link: index, mtu: entry.mtu_before });
     }
-    if !is_used && link.is_up && !entry.was_up {
+    if !is_held && !is_used && link.is_up && !entry.was_up {
         changes.push(Change::SetUp { link: index, up: false });
     }
     let mut steps: Vec<Step> = changes.into_iter().map(Step::Kernel).collect();

@@ -126,6 +126,15 @@ fn an_address_that_the_eni_lost_goes_with_its_rule_and_the_others_stay() {
 }
 
 #[test]
+fn a_new_address_comes_before_the_old_one_goes() {
+    let only = |address: &str| [WantedEni { addresses: vec![address.parse().unwrap()], ..eni(1) }];
+    let (node, ledger) = set_up(&only("10.0.1.11"));
+    let steps = look(&node, &ledger, &only("10.0.1.12")).steps;
+    let place = |words: &str| steps.iter().position(|planned| planned.step.to_string().starts_with(words)).unwrap();
+    assert!(place("add address 10.0.1.12/32") < place("remove address 10.0.1.11/32"), "{steps:?}");
+}
+
+#[test]
 fn a_new_name_and_a_new_mtu_replace_the_old_ones_and_no_mtu_brings_the_first_back() {
     let (mut node, mut ledger) = set_up(&[eni(1)]);
     let wanted = [WantedEni { interface_name: Some("other".to_owned()), mtu: None, ..eni(1) }];
@@ -175,6 +184,21 @@ fn a_link_with_the_default_route_is_never_touched() {
     blocked(&node, &Ledger::default(), &wanted, "default route");
 }
 
+/// Another program may use the agent's protocol number.
+#[test]
+fn what_the_agent_cannot_have_written_stays_although_its_protocol_is_the_agents() {
+    let mut node = node(&[1]);
+    node.routes.push(Route { protocol: OURS, ..foreign_default(3) });
+    blocked(&node, &Ledger::default(), &[eni(1)], "default route");
+    let in_main = Route { destination: "10.8.0.0/16".parse().unwrap(), ..node.routes[1].clone() };
+    node.routes[0].protocol = OURS;
+    node.routes.push(in_main.clone());
+    node.routes.push(Route { table: 7, ..in_main });
+    node.rules.push(Rule { protocol: OURS, ..foreign_rule(2, 32_765) });
+    node.rules.push(Rule { protocol: OURS, ..foreign_rule(10_001, 1536) });
+    assert_eq!(look(&node, &Ledger::default(), &[]).steps, []);
+}
+
 #[test]
 fn a_port_of_a_bond_is_never_touched() {
     let mut node = node(&[1]);
@@ -202,6 +226,20 @@ fn an_eniattachment_without_addresses_keeps_what_is_there() {
     blocked(&node, &ledger, &[WantedEni { addresses: Vec::new(), ..eni(1) }], "no address");
     blocked(&node, &ledger, &[WantedEni { subnet: None, ..eni(1) }], "no IPv4 CIDR");
     blocked(&node, &ledger, &[WantedEni { subnet: Some("10.7.0.0/24".parse().unwrap()), ..eni(1) }], "gateway");
+}
+
+/// A restored backup, or somebody who edits the status, takes the MAC address away.
+#[test]
+fn an_eniattachment_that_loses_its_mac_keeps_what_is_there() {
+    let routes = vec![WantedRoute { to: "10.9.0.0/16".parse().unwrap(), table: RouteTable::Main }];
+    let wanted = [WantedEni { routes, ..eni(1) }];
+    let (mut node, mut ledger) = set_up(&wanted);
+    let lost = WantedEni { mac: None, addresses: Vec::new(), ..wanted[0].clone() };
+    blocked(&node, &ledger, std::slice::from_ref(&lost), "no MAC");
+    blocked(&node, &ledger, &[WantedEni { unusable: Some("the status is torn".to_owned()), ..lost.clone() }], "torn");
+    // Another ENIAttachment of the same slot does not keep the link.
+    turn(&mut node, &mut ledger, &[WantedEni { uid: "other".to_owned(), ..lost }]);
+    assert_eq!(ledger, Ledger::default());
 }
 
 #[test]
@@ -308,6 +346,32 @@ fn a_rule_of_the_vpc_cni_for_the_enis_address_is_in_the_way() {
 }
 
 #[test]
+fn what_another_program_did_counts_only_if_it_works() {
+    let routes = vec![WantedRoute { to: "10.9.0.0/16".parse().unwrap(), table: RouteTable::Main }];
+    let wanted = [WantedEni { routes, ..eni(1) }];
+    let (mut node, ledger) = set_up(&wanted);
+    for rule in node.rules.iter_mut().filter(|rule| rule.protocol == OURS) {
+        (rule.protocol, rule.priority) = (0, 1536);
+    }
+    for route in node.routes.iter_mut().filter(|route| route.table == TABLE_MAIN && route.protocol == OURS) {
+        (route.protocol, route.metric) = (4, 512);
+    }
+    assert_eq!(look(&node, &ledger, &wanted).steps, []);
+    // The table main comes before such a rule, and EC2 drops the packets of such a route.
+    node.rules.iter_mut().filter(|rule| rule.priority == 1536).for_each(|rule| rule.priority = 32_767);
+    node.routes.iter_mut().filter(|route| route.metric == 512 && route.link == 3).for_each(|route| route.source = None);
+    let planned = turn(&mut node, &mut ledger.clone(), &wanted);
+    let words: Vec<_> = planned.steps.iter().map(|planned| planned.step.to_string()).collect();
+    assert_eq!(words.iter().filter(|step| step.starts_with("add rule")).count(), 4, "{words:?}");
+    assert_eq!(
+        words.iter().filter(|step| step.starts_with("add route 10.9.0.0/16 of table 254")).count(),
+        1,
+        "{words:?}"
+    );
+    assert_eq!(outcome(&look(&node, &ledger, &wanted)), &Outcome::Configured);
+}
+
+#[test]
 fn a_foreign_route_in_the_enis_table_is_in_the_way() {
     let mut node = node(&[1]);
     node.routes.push(Route { table: 10_001, ..foreign_default(2) });
@@ -347,6 +411,23 @@ fn an_address_that_another_program_set_first_stays_its_own() {
 }
 
 #[test]
+fn a_link_that_somebody_else_holds_by_now_keeps_its_mtu_and_stays_up() {
+    let hold: [fn(&mut Node); 3] = [
+        |node| node.links[2].controller = Some(7),
+        |node| node.links.push(Link { index: 9, kind: Some("vlan".to_owned()), lower: Some(3), ..new_link(1) }),
+        managed,
+    ];
+    for hold in hold {
+        let (mut node, mut ledger) = set_up(&[eni(1)]);
+        hold(&mut node);
+        turn(&mut node, &mut ledger, &[]);
+        assert_eq!((node.links[2].mtu, node.links[2].is_up), (9001, true), "{:?}", node.links);
+        assert_eq!(node.links[2].alt_names, Vec::<String>::new());
+        assert_eq!(ledger, Ledger::default());
+    }
+}
+
+#[test]
 fn an_interface_name_that_two_enis_want_goes_to_the_one_that_has_it() {
     let both = || [1, 2].map(|number| WantedEni { interface_name: Some("storage".to_owned()), ..eni(number) });
     // Neither has it: both are left alone.
@@ -361,6 +442,25 @@ fn an_interface_name_that_two_enis_want_goes_to_the_one_that_has_it() {
     let planned = turn(&mut node, &mut ledger, &both());
     assert_eq!(outcome(&planned), &Outcome::Configured);
     assert!(matches!(planned.reports[1].outcome, Outcome::Blocked(Obstacle::NameTaken { .. })));
+}
+
+#[test]
+fn the_mode_none_claims_no_interface_name() {
+    let mut wanted = [1, 2].map(|number| WantedEni { interface_name: Some("storage".to_owned()), ..eni(number) });
+    wanted[1].mode = NodeMode::None;
+    let (node, ledger) = set_up(&wanted);
+    assert_eq!(outcome(&look(&node, &ledger, &wanted)), &Outcome::Configured);
+}
+
+#[test]
+fn an_entry_of_the_ledger_stays_until_its_link_is_given_back() {
+    let (mut node, mut ledger) = set_up(&[eni(1)]);
+    node.links.push(Link { index: 8, name: "ens9".to_owned(), ..new_link(1) });
+    turn(&mut node, &mut ledger, &[]);
+    assert!(ledger.entry(mac(1)).is_some());
+    node.links.pop();
+    turn(&mut node, &mut ledger, &[]);
+    assert_eq!((node, ledger), (super::model::node(&[1]), Ledger::default()));
 }
 
 #[test]
@@ -393,6 +493,8 @@ fn ipv6_addresses_on_a_link_without_ipv6_are_said() {
     let mut node = node(&[1]);
     node.links[2].accept_ra = None;
     blocked(&node, &Ledger::default(), &[eni(1)], "IPv6 is off");
+    (node.links[2].accept_ra, node.links[2].is_ipv6_disabled) = (Some(1), true);
+    blocked(&node, &Ledger::default(), &[eni(1)], "IPv6 is off");
 }
 
 #[test]
@@ -422,4 +524,28 @@ fn on_an_old_kernel_the_ledger_says_which_addresses_are_ours() {
     turn(&mut node, &mut ledger, &[]);
     assert!(!node.addresses.iter().any(|address| address.link == 3));
     assert!(node.addresses.iter().any(|address| address.link == 2));
+}
+
+#[test]
+fn an_address_that_somebody_set_in_place_of_ours_is_not_ours() {
+    let (old_kernel, ledger) = {
+        let (mut node, ledger) = set_up(&[eni(1)]);
+        node.addresses.iter_mut().for_each(|address| address.protocol = 0);
+        (node, ledger)
+    };
+    let first = |node: &mut Node, change: fn(&mut Address)| {
+        let address = node.addresses.iter_mut().find(|address| address.link == 3).unwrap();
+        change(address);
+        address.clone()
+    };
+    // With another prefix length.
+    let mut node = old_kernel.clone();
+    let theirs = first(&mut node, |address| address.cidr.prefix_len = 24);
+    turn(&mut node, &mut ledger.clone(), &[]);
+    assert_eq!(node.addresses.iter().filter(|address| address.link == 3).collect::<Vec<_>>(), [&theirs]);
+    // Without a protocol on a kernel that keeps it, as the loopback's address shows.
+    let mut node = old_kernel;
+    node.addresses.push(Address { link: 1, cidr: "127.0.0.1/8".parse().unwrap(), protocol: 1, is_global: false });
+    turn(&mut node, &mut ledger.clone(), &[]);
+    assert_eq!(node.addresses.iter().filter(|address| address.link == 3).count(), 3);
 }

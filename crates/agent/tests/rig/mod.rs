@@ -288,6 +288,7 @@ pub fn eni(number: u8) -> WantedEni {
         card: 0,
         index: u32::from(number),
         mac: Some(multi_eni_agent::node::Mac([2, 0, 0, 0, 0, number])),
+        is_attached: true,
         mode: NodeMode::Addresses,
         interface_name: Some(format!("net{number}")),
         routes: Vec::new(),
