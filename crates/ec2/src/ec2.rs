@@ -26,8 +26,8 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// EC2: calls, the cache and lookups. Clones share all state.
@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     pub unread: Mutex<Unread>,
     /// EC2 in this Region has refused the parameter IncludeManagedResources as unknown (isolated Regions lag).
     pub hides_managed: AtomicBool,
+    /// One page of ENIs at a time, with [`Options::pages_apart`].
+    pub page_turn: Semaphore,
     pub changed: UnboundedSender<Changed>,
     pub motion: Notify,
     pub resync_requested: AtomicBool,
@@ -105,6 +107,7 @@ impl Ec2 {
             describe_outages: Mutex::new(DescribeOutages::default()),
             unread: Mutex::new(Unread::default()),
             hides_managed: AtomicBool::new(false),
+            page_turn: Semaphore::new(1),
             changed,
             motion: Notify::new(),
             resync_requested: AtomicBool::new(false),

@@ -33,10 +33,20 @@ pub struct Options {
     pub network_valid: SignedDuration,
     /// ENIs in a page of a resync, 5 to 1,000 (EC2's bounds). Default 1,000.
     pub page_size: i32,
-    /// The runtime that asks for pages of ENIs and parses them. None, the default: the caller's. A page of 1,000 ENIs takes tens of
-    /// milliseconds to parse, and the thread that parses does nothing else in that time. A connection that was opened there stays
-    /// there, so another call that uses the connection may wait for the parser.
-    pub pages_on: Option<tokio::runtime::Handle>,
+    /// Where pages of ENIs are asked for and parsed. None, the default: by the client and on the runtime of all other calls.
+    pub pages_apart: Option<PagesApart>,
+}
+
+/// Pages of ENIs are asked for and parsed apart from all other calls, one at a time. A page of 1,000 ENIs takes tens of
+/// milliseconds to parse, and the thread that parses does nothing else in that time. A page of 1,000 ENIs with 30 addresses each
+/// takes tens of MiB until it is parsed.
+#[derive(Debug, Clone)]
+pub struct PagesApart {
+    /// The runtime that asks for pages and parses them.
+    pub runtime: tokio::runtime::Handle,
+    /// The client that asks for pages. A connection stays on the runtime that opened it, so a client that shared its connections
+    /// with other calls would let these wait for the parser.
+    pub client: aws_sdk_ec2::Client,
 }
 
 impl Default for Options {
@@ -52,7 +62,7 @@ impl Default for Options {
             retry_after: Duration::from_secs(1),
             network_valid: SignedDuration::from_secs(120),
             page_size: 1000,
-            pages_on: None,
+            pages_apart: None,
         }
     }
 }

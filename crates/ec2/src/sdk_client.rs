@@ -27,6 +27,14 @@ pub enum ConnectError {
 /// # Errors
 /// [`ConnectError::NoRegion`] if no Region is known.
 pub async fn client(call_timeout: Duration) -> Result<Client, ConnectError> {
+    clients(call_timeout).await.map(|[client, _]| client)
+}
+
+/// Two clients as [`client`] builds one. They share their credentials, and each has connections of its own.
+///
+/// # Errors
+/// [`ConnectError::NoRegion`] if no Region is known.
+pub async fn clients(call_timeout: Duration) -> Result<[Client; 2], ConnectError> {
     let config = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts(call_timeout))
@@ -36,7 +44,8 @@ pub async fn client(call_timeout: Duration) -> Result<Client, ConnectError> {
     if config.region().is_none() {
         return Err(ConnectError::NoRegion);
     }
-    Ok(Client::new(&config))
+    // Each client makes its own default HTTP client, with a pool of connections.
+    Ok([Client::new(&config), Client::new(&config)])
 }
 
 /// A client for a simulator in the same process, over the given HTTP client. It has static credentials and the time of `clock`.

@@ -11,6 +11,7 @@ use crate::{client, clock};
 use clap::Args;
 use jiff::SignedDuration;
 use miette::{IntoDiagnostic, miette};
+use multi_eni_ec2::PagesApart;
 use multi_eni_otlp::{Exporting, SpanQueue, traces_url, without_secrets};
 use multi_eni_plan::settings::Settings;
 use std::net::SocketAddr;
@@ -102,13 +103,14 @@ async fn start(flags: Flags, pages: Handle) -> miette::Result<()> {
         .await
         .map_err(|error| miette!("{error}"))?;
     let config = client::config().await.map_err(|why| miette!("{why}"))?;
+    let call_timeout = Duration::from_secs(8);
+    let [aws, client] = multi_eni_ec2::clients(call_timeout).await.into_diagnostic()?;
     let ec2_options = multi_eni_ec2::Options {
         budget_share: flags.budget_share,
-        call_timeout: Duration::from_secs(8),
-        pages_on: Some(pages),
+        call_timeout,
+        pages_apart: Some(PagesApart { runtime: pages, client }),
         ..multi_eni_ec2::Options::default()
     };
-    let aws = multi_eni_ec2::client(ec2_options.call_timeout).await.into_diagnostic()?;
     let identity = identity();
     let (spans, exporting) = export(flags.otlp_endpoint.as_deref(), &identity)?.unzip();
     let (wall, steady) = clock::system();

@@ -4,6 +4,7 @@
 use crate::convert::{self, Unreadable};
 use crate::ec2::Ec2;
 use crate::rate_limit::action::Action;
+use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceTypeInfo, SecurityGroup, Subnet};
 use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
@@ -54,28 +55,36 @@ fn following(token: Option<&str>) -> Option<String> {
 }
 
 impl Ec2 {
-    /// One page of ENIs, `size` at most; on the runtime of [`Options::pages_on`](crate::options::Options::pages_on).
+    /// One page of ENIs, `size` at most. With [`Options::pages_apart`](crate::options::Options::pages_apart) it waits until no other
+    /// page is asked for or parsed.
     pub(crate) async fn eni_page(
         &self,
         filter: Filter,
         size: i32,
         token: Option<String>,
     ) -> Result<EniPage, CallError> {
-        let Some(runtime) = &self.inner.options.pages_on else { return self.eni_page_here(filter, size, token).await };
-        let ec2 = self.clone();
-        let page = runtime.spawn(async move { ec2.eni_page_here(filter, size, token).await });
+        let Some(apart) = &self.inner.options.pages_apart else {
+            return self.eni_page_by(&self.inner.client, filter, size, token).await;
+        };
+        // The semaphore is never closed.
+        let turn = self.inner.page_turn.acquire().await.ok();
+        let (ec2, client) = (self.clone(), apart.client.clone());
+        let page = apart.runtime.spawn(async move { ec2.eni_page_by(&client, filter, size, token).await });
         // It ends early only when the process stops, or by a defect.
-        AbortOnDropHandle::new(page).await.unwrap_or_else(|error| Err(CallError::Unknown(error.to_string())))
+        let page = AbortOnDropHandle::new(page).await;
+        drop(turn);
+        page.unwrap_or_else(|error| Err(CallError::Unknown(error.to_string())))
     }
 
-    async fn eni_page_here(&self, filter: Filter, size: i32, token: Option<String>) -> Result<EniPage, CallError> {
-        let call = self
-            .inner
-            .client
-            .describe_network_interfaces()
-            .filters(filter)
-            .max_results(size.clamp(5, PAGE))
-            .set_next_token(token);
+    async fn eni_page_by(
+        &self,
+        client: &Client,
+        filter: Filter,
+        size: i32,
+        token: Option<String>,
+    ) -> Result<EniPage, CallError> {
+        let call =
+            client.describe_network_interfaces().filters(filter).max_results(size.clamp(5, PAGE)).set_next_token(token);
         let request = |managed| {
             let call = call.clone().set_include_managed_resources(managed);
             self.read(Action::DescribeEnis, || self.now(), |sent| call.customize().interceptor(sent).send())

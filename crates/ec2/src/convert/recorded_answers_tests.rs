@@ -5,9 +5,10 @@ use crate::call_report::CallReport;
 use crate::calls::describe::EniPage;
 use crate::convert;
 use crate::ec2::Ec2;
-use crate::options::Options;
+use crate::options::{Options, PagesApart};
 use crate::rate_limit::limiter::Buckets;
 use crate::sdk_client::client_over;
+use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::{RuntimeComponents, SharedHttpClient};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -19,16 +20,30 @@ use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::instance_life::InstanceState;
 use multi_eni_plan::observed::{AttachmentState, Cluster, ObservedEni};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
 
 /// Answers each call with the next of these bodies, and keeps the bodies of the requests and the threads that sent them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Canned {
     answers: Arc<Mutex<Vec<(u16, String)>>>,
     asked: Arc<Mutex<Vec<String>>>,
     threads: Arc<Mutex<Vec<ThreadId>>>,
+    under_way: Arc<AtomicUsize>,
+    most_at_once: Arc<AtomicUsize>,
+}
+
+impl Canned {
+    fn new(answers: Vec<(u16, String)>) -> Self {
+        Self { answers: Arc::new(Mutex::new(answers)), ..Self::default() }
+    }
+
+    fn client(&self) -> Client {
+        let http = SharedHttpClient::new(self.clone());
+        client_over(http, Arc::new(|| Timestamp::UNIX_EPOCH), "eu-west-1", "http://localhost", Duration::from_secs(5))
+    }
 }
 
 impl HttpConnector for Canned {
@@ -40,7 +55,15 @@ impl HttpConnector for Canned {
         let status = StatusCode::try_from(status).unwrap();
         let mut answer = HttpResponse::new(status, SdkBody::from(body));
         answer.headers_mut().insert("x-amzn-requestid", "request-1");
-        HttpConnectorFuture::ready(Ok(answer))
+        let at_once = self.under_way.fetch_add(1, Ordering::AcqRel) + 1;
+        self.most_at_once.fetch_max(at_once, Ordering::AcqRel);
+        let under_way = self.under_way.clone();
+        HttpConnectorFuture::new(async move {
+            // Gives calls that wait for nothing the time to be sent.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            under_way.fetch_sub(1, Ordering::AcqRel);
+            Ok(answer)
+        })
     }
 }
 
@@ -55,10 +78,8 @@ fn ec2(answers: Vec<(u16, String)>) -> (Ec2, Canned) {
 }
 
 fn ec2_with(options: Options, answers: Vec<(u16, String)>) -> (Ec2, Canned) {
-    let canned = Canned { answers: Arc::new(Mutex::new(answers)), asked: Arc::default(), threads: Arc::default() };
-    let clock: crate::Clock = Arc::new(|| Timestamp::UNIX_EPOCH);
-    let http = SharedHttpClient::new(canned.clone());
-    let client = client_over(http, clock.clone(), "eu-west-1", "http://localhost", Duration::from_secs(5));
+    let canned = Canned::new(answers);
+    let (client, clock): (Client, crate::Clock) = (canned.client(), Arc::new(|| Timestamp::UNIX_EPOCH));
     let cluster = Cluster { uid: "cluster".into(), name: "cluster".into() };
     (Ec2::new(client, cluster, options, clock, Arc::new(|_| true), &Buckets::new(1.0, 1.0)).0, canned)
 }
@@ -249,18 +270,25 @@ async fn the_service_that_manages_an_interface() {
     assert_eq!(one(&primary).await.operator, None);
 }
 
-/// The thread that decides waits for nothing but its own work while a page is parsed.
+/// The thread that decides waits for nothing but its own work while a page is parsed, its calls have connections of their own, and
+/// no two pages are in memory at once.
 #[test]
-fn pages_are_requested_and_parsed_on_the_runtime_of_the_options() {
+fn pages_are_requested_and_parsed_apart_and_one_at_a_time() {
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (pages, caller) = (runtime(), runtime());
-    let options = Options { pages_on: Some(pages.handle().clone()), ..Options::default() };
-    let (ec2, canned) = ec2_with(options, vec![enis(&format!("<item>{PLAIN}</item>"))]);
-    let filter = convert::filter("vpc-id", ["vpc-1"]);
-    let page = caller.block_on(ec2.eni_page(filter, 1000, None)).unwrap();
-    assert_eq!(page.enis.len(), 1);
+    let page = enis(&format!("<item>{PLAIN}</item>"));
+    let apart = Canned::new(vec![page.clone(), page.clone(), page]);
+    let pages_apart = Some(PagesApart { runtime: pages.handle().clone(), client: apart.client() });
+    let (ec2, others) = ec2_with(Options { pages_apart, ..Options::default() }, Vec::new());
+    let page = || ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None);
+    let answers = caller.block_on(async { tokio::join!(page(), page(), page()) });
+    for page in [answers.0, answers.1, answers.2] {
+        assert_eq!(page.unwrap().enis.len(), 1);
+    }
     let parser = pages.block_on(async { tokio::spawn(async { std::thread::current().id() }).await }).unwrap();
-    assert_eq!(*canned.threads.lock().unwrap(), [parser]);
+    assert_eq!(*apart.threads.lock().unwrap(), [parser; 3]);
+    assert_eq!(apart.most_at_once.load(Ordering::Acquire), 1);
+    assert_eq!(*others.asked.lock().unwrap(), [""; 0]);
 }
 
 #[tokio::test]
