@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use multi_eni_api::ids::InstanceId;
 use multi_eni_plan::observed::{NotOnEc2, ObservedNode, Unattachable};
 use multi_eni_plan::pods::{self, ObservedPod};
 use multi_eni_plan::string_map::StringMap;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 const TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 
@@ -17,11 +17,30 @@ const TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 #[derive(Debug, Clone, Serialize, Deserialize, Resource)]
 #[resource(inherit = Node)]
 pub struct NodeIdentity {
-    /// Name, labels and age.
+    /// Name, UID, version, labels and age; nothing else of it is kept.
+    #[serde(deserialize_with = "kept_metadata")]
     pub metadata: ObjectMeta,
     /// The provider ID, which names the instance, and the taints.
     #[serde(default)]
     pub spec: NodeSpecFields,
+}
+
+/// Reads the metadata without `managedFields` and annotations: they are most of it, and each heartbeat brings them again.
+fn kept_metadata<'de, D: Deserializer<'de>>(metadata: D) -> Result<ObjectMeta, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Kept {
+        name: Option<String>,
+        uid: Option<String>,
+        resource_version: Option<String>,
+        labels: Option<BTreeMap<String, String>>,
+        creation_timestamp: Option<Time>,
+        deletion_timestamp: Option<Time>,
+    }
+    let Kept { name, uid, resource_version, labels, creation_timestamp, deletion_timestamp } =
+        Kept::deserialize(metadata)?;
+    let kept = ObjectMeta { name, uid, resource_version, labels, ..ObjectMeta::default() };
+    Ok(ObjectMeta { creation_timestamp, deletion_timestamp, ..kept })
 }
 
 /// The fields of a Node's spec that are read.
@@ -127,6 +146,19 @@ mod tests {
         assert!(pod(&object, "example.com/other").nodeenis.is_empty());
         object.status.as_mut().unwrap().phase = Some("Succeeded".into());
         assert!(!pod(&object, "example.com/enis").is_of_use());
+    }
+
+    #[test]
+    fn of_the_metadata_of_a_node_only_what_decisions_use_is_kept() {
+        let kept = serde_json::json!({
+            "name": "n1", "uid": "u-1", "resourceVersion": "7", "labels": { "pool": "a" },
+            "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-02T00:00:00Z",
+        });
+        let mut shown = kept.clone();
+        shown["annotations"] = serde_json::json!({ "node.alpha.kubernetes.io/ttl": "0" });
+        shown["managedFields"] = serde_json::json!([{ "manager": "kubelet", "fieldsV1": { "f:status": {} } }]);
+        let object: NodeIdentity = serde_json::from_value(serde_json::json!({ "metadata": shown })).unwrap();
+        assert_eq!(serde_json::to_value(&object.metadata).unwrap(), kept);
     }
 
     #[test]
