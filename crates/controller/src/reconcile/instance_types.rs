@@ -19,15 +19,14 @@ impl Reconciler {
         if self.eni_of(attachment).is_some() {
             return None;
         }
-        let subject = self.subject(attachment, catalog, |is_known| !is_known || !self.instance_types.is_open())?;
-        Some((&self.instance_types, subject))
+        Some((&self.instance_types, self.subject(attachment, catalog)?))
     }
 
     pub(super) fn instance_type_sent(&mut self, entry: &AttachmentEntry) {
         let catalog = self.deps.ec2.catalog();
         let now = self.now();
         let mut gate = std::mem::take(&mut self.instance_types);
-        if let Some(subject) = self.subject(&entry.attachment, &catalog, |is_known| !is_known || !gate.is_open()) {
+        if let Some(subject) = self.subject(&entry.attachment, &catalog) {
             gate.sent(&entry.attachment.uid, &subject, now);
         }
         self.instance_types = gate;
@@ -46,7 +45,7 @@ impl Reconciler {
         let mut gate = std::mem::take(&mut self.instance_types);
         let uid = &entry.attachment.uid;
         let failure = self.call_histories.get(uid).and_then(|history| history.failure_of(call));
-        let subject = self.subject(&entry.attachment, &catalog, |_| true);
+        let subject = self.subject(&entry.attachment, &catalog);
         let may_go_on = subject.is_some_and(|subject| gate.answered(uid, &subject, call, result, failure, now));
         self.instance_types = gate;
         if call == Call::Attach && result.is_err() && !self.instance_types.is_open() {
@@ -76,30 +75,19 @@ impl Reconciler {
     pub(super) fn instance_type_gate_from_statuses(&self) -> InstanceTypeGate {
         let catalog = self.deps.ec2.catalog();
         let attached = self.store.attachments().filter(|entry| entry.attachment.status.phase == Phase::Attached);
-        let attached = attached.filter_map(|entry| self.subject(&entry.attachment, &catalog, |_| true));
+        let attached = attached.filter_map(|entry| self.subject(&entry.attachment, &catalog));
         let failed = self.store.attachments().filter_map(|entry| {
             let failure =
                 self.call_history(&entry.attachment).failure.filter(|failure| failure.call == Call::Attach)?;
-            Some((self.subject(&entry.attachment, &catalog, |_| true)?, failure))
+            Some((self.subject(&entry.attachment, &catalog)?, failure))
         });
         InstanceTypeGate::from_statuses(attached, failed)
     }
 
-    /// The ENI as its instance type concerns it, if `matters` says so of a type that EC2 knows or not. None if the Node has no
-    /// type label.
-    fn subject<'a>(
-        &'a self,
-        attachment: &Attachment,
-        catalog: &Ec2Catalog,
-        matters: impl Fn(bool) -> bool,
-    ) -> Option<Subject<'a>> {
+    /// The ENI as its instance type concerns it. None if the Node has no type label.
+    fn subject<'a>(&'a self, attachment: &Attachment, catalog: &Ec2Catalog) -> Option<Subject<'a>> {
         let instance = attachment.instance.as_ref()?;
         let kind = self.store.node_on(instance)?.instance_type.as_deref()?;
-        // The limits of a type that is not looked up yet are not known either.
-        let is_known = matches!(catalog.instance_types.get(kind), Some(Some(_)));
-        if !matters(is_known) {
-            return None;
-        }
         let interfaces = self.deps.ec2.instance_interfaces(instance);
         let here = self.store.attachments_of_instance(instance).map(|entry| &entry.attachment);
         Some(Subject::of(attachment, (kind, catalog), interfaces.as_ref(), here))

@@ -1,7 +1,8 @@
 //! The gate for limits of instance types that only a refused Attach shows: DescribeInstanceTypes does not know the type, or shows
 //! other limits than EC2 applies. A refusal counts for all instances of the type, so that not each node creates an ENI that EC2
-//! never attaches. Once an hour one Create is sent for all that wait. After a refused device index, one ENI tries a lower index before
-//! the others of the type. The gate is given the answers of calls, and sends no call.
+//! never attaches. Once an hour one Create is sent for all that wait. Of what EC2 has not attached to an instance of the type yet, one
+//! ENI is tried before the others: EC2's answer to its Attach decides for all. The gate is given the answers of calls, and sends no
+//! call.
 
 mod limit;
 mod subject;
@@ -22,6 +23,10 @@ pub const EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// usually takes seconds.
 const PROBE: SignedDuration = SignedDuration::from_mins(2);
 
+/// How long the ENIs of a type with known limits wait for the first such Attach. EC2 usually answers both calls in a second. The
+/// limits are seldom wrong, so a try that hangs delays nobody for long.
+const FIRST: SignedDuration = SignedDuration::from_secs(10);
+
 /// How long after a Create that failed for another reason the try is repeated. It shows nothing about the limit.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
@@ -31,7 +36,7 @@ pub struct InstanceTypeGate {
     refused: Vec<Refused>,
     /// The most that EC2 has attached, by type and network card.
     accepted: BTreeMap<(String, i32), Accepted>,
-    /// The ENI that is tried first, by type and network card, for types without known limits or with a refused device index.
+    /// The ENI that is tried first, by type and network card.
     probes: BTreeMap<(String, i32), Probe>,
 }
 
@@ -74,6 +79,9 @@ pub enum Hold<'a> {
     /// The first such ENI on an instance of a type is under way, at most until this time: the limits of the type are not known, or
     /// EC2 refused a higher device index.
     Probing(Timestamp),
+    /// The first such ENI on an instance of a type with known limits is under way, at most until this time. Usually this lasts for
+    /// moments.
+    First(Timestamp),
 }
 
 impl InstanceTypeGate {
@@ -91,7 +99,7 @@ impl InstanceTypeGate {
         gate
     }
 
-    /// Whether nothing was refused and nothing is tried, so that this gate holds back only ENIs of types without known limits.
+    /// Whether nothing was refused and nothing is tried.
     pub fn is_open(&self) -> bool {
         self.refused.is_empty() && self.probes.is_empty()
     }
@@ -124,12 +132,16 @@ impl InstanceTypeGate {
         if let Some((refused, next)) = hold {
             return Some(Hold::Refused(&refused.failure, next));
         }
-        if !self.is_unproven(subject) {
+        if self.covers(subject) {
             return None;
         }
         let probe = self.probes.get(&subject.card()).filter(|probe| probe.uid != uid)?;
-        let until = add(probe.sent, PROBE);
-        (now < until).then_some(Hold::Probing(until))
+        let (wait, hold): (_, fn(Timestamp) -> Hold<'static>) = match self.is_in_doubt(subject) {
+            true => (PROBE, Hold::Probing),
+            false => (FIRST, Hold::First),
+        };
+        let until = add(probe.sent, wait);
+        (now < until).then(|| hold(until))
     }
 
     /// Records that the Create of this ENI is sent.
@@ -137,7 +149,7 @@ impl InstanceTypeGate {
         for refused in self.refused.iter_mut().filter(|refused| refused.applies_to(subject)) {
             (refused.tried, refused.trier) = (now, Some(uid.to_owned()));
         }
-        if self.is_unproven(subject) {
+        if !self.covers(subject) {
             self.probes.insert(subject.card(), Probe { uid: uid.to_owned(), sent: now });
         }
     }
@@ -236,13 +248,18 @@ impl InstanceTypeGate {
         is_its_own && self.probes.remove(&subject.card()).is_some()
     }
 
-    /// Whether it is open that EC2 attaches such an ENI, so that one is tried before the others.
-    fn is_unproven(&self, subject: &Subject<'_>) -> bool {
-        let accepted = self.accepted.get(&subject.card());
-        let is_below_a_refused_index =
-            self.refused_index(subject.kind, subject.on).is_some_and(|refused| subject.index < refused);
-        !subject.is_known && !accepted.is_some_and(|most| most.covers(subject))
-            || is_below_a_refused_index && accepted.is_none_or(|most| most.index < subject.index)
+    /// Whether EC2 has attached such an ENI to an instance of the type.
+    fn covers(&self, subject: &Subject<'_>) -> bool {
+        self.accepted.get(&subject.card()).is_some_and(|most| most.covers(subject))
+    }
+
+    /// Whether the limits of the type are not known, or have just been wrong: EC2 refused a higher device index.
+    fn is_in_doubt(&self, subject: &Subject<'_>) -> bool {
+        let most = self.accepted.get(&subject.card());
+        let refused = self.refused_index(subject.kind, subject.on);
+        !subject.is_known
+            || refused.is_some_and(|refused| subject.index < refused)
+                && most.is_none_or(|most| most.index < subject.index)
     }
 }
 

@@ -38,9 +38,7 @@ pub(super) fn held_back<'a>(input: &Input<'a>) -> Option<(&'a Failure, Timestamp
 /// A refusal of others holds for this Create too. While the refusal stands nothing is begun, not even another attempt.
 /// Breaks with the action and report until then.
 pub(super) fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Report), Report> {
-    if let Some(waits) = held_by_type(input) {
-        return ControlFlow::Break(waits);
-    }
+    let report = held_by_type(input, report)?;
     let request = &input.attachment.request;
     let (subnet, observed_subnet) = subnet_of(input);
     let refused = input.permissions.holds_back(Call::Create, input.now, input.call_history.woken);
@@ -65,16 +63,20 @@ pub(super) fn held_by_others(input: &Input<'_>, report: Report) -> ControlFlow<(
 
 /// The action and report while EC2 would not attach the ENI to an instance of this type, or while the first ENI on such an instance
 /// is tried.
-fn held_by_type(input: &Input<'_>) -> Option<(Action, Report)> {
-    let (gate, subject) = input.instance_type?;
-    match gate.holds_back(&input.attachment.uid, &subject, input.now)? {
-        Hold::Refused(failure, next) => {
+fn held_by_type(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Report), Report> {
+    let Some((gate, subject)) = input.instance_type else { return ControlFlow::Continue(report) };
+    let report = match gate.holds_back(&input.attachment.uid, &subject, input.now) {
+        None => return ControlFlow::Continue(report),
+        Some(Hold::Refused(failure, next)) => {
             let report = Report::type_refused(subject.kind, failure);
             let report = if chooses_another_index(input, failure) { report.moving(failure) } else { report };
-            Some((Action::Wait, report.until(next)))
+            report.until(next)
         }
-        Hold::Probing(until) => Some((Action::Wait, Report::type_unproven(&subject).until(until))),
-    }
+        Some(Hold::Probing(until)) => Report::type_unproven(&subject).until(until),
+        // This lasts for moments, so the reported status stands.
+        Some(Hold::First(until)) => report.unchanged().until(until),
+    };
+    ControlFlow::Break((Action::Wait, report))
 }
 
 /// The subnet of the ENIAttachment, and what is known of the subnet.
