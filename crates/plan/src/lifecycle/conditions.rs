@@ -17,8 +17,8 @@ use multi_eni_api::conditions::{self, ConditionUpdate, types};
 /// Makes the status that belongs to this step.
 pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Step {
     let mut status = input.attachment.status.clone();
-    let Report { phase, reason, message, attached, error, until, tells_nothing_new } = report;
-    if tells_nothing_new && !status.conditions.is_empty() {
+    let Report { phase, reason, message, attached, error, until, tells_nothing_new, is_silent } = report;
+    if is_silent || tells_nothing_new && !status.conditions.is_empty() {
         return Step { action, status, recheck: until };
     }
     status.phase = phase;

@@ -73,8 +73,7 @@ fn held_by_type(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Repor
             report.until(next)
         }
         Some(Hold::Probing(until)) => Report::type_unproven(&subject).until(until),
-        // This lasts for moments, so the reported status stands.
-        Some(Hold::First(until)) => report.unchanged().until(until),
+        Some(Hold::First(until)) => report.silent().until(until),
     };
     ControlFlow::Break((Action::Wait, report))
 }

@@ -15,7 +15,10 @@ pub struct Report {
     pub(super) attached: bool,
     pub(super) error: Option<LastError>,
     pub(super) until: Option<Timestamp>,
+    /// The reported status stands, if there is one.
     pub(super) tells_nothing_new: bool,
+    /// No status is written for this, not even the first one.
+    pub(super) is_silent: bool,
 }
 
 impl Report {
@@ -28,6 +31,7 @@ impl Report {
             error: None,
             until: None,
             tells_nothing_new: false,
+            is_silent: false,
         }
     }
 
@@ -43,6 +47,11 @@ impl Report {
     /// Keeps the reported status.
     pub(super) fn unchanged(self) -> Self {
         Self { tells_nothing_new: true, ..self }
+    }
+
+    /// Writes no status. This is for a wait of moments in the normal path, where an ENI costs three writes until it is Ready.
+    pub(super) fn silent(self) -> Self {
+        Self { is_silent: true, ..self }
     }
 
     pub(super) fn attaching(message: String) -> Self {

@@ -47,6 +47,20 @@ fn the_enis_of_a_known_type_wait_for_the_first_one_below_a_refused_index() {
     assert!(ready(&waits).message.contains("refused a higher device index"), "{waits:?}");
 }
 
+/// The wait usually ends in a moment. A status for it would be one write more for each ENI of a burst.
+#[test]
+fn the_enis_of_a_known_type_wait_in_silence_for_the_first_one() {
+    let mut world = World::new(absent(25));
+    let mut gate = InstanceTypeGate::default();
+    let known = Subject { is_known: true, ..THIRD };
+    gate.sent("another", &known, at(29));
+    world.instance_type = Some((gate, known));
+    let waits = world.step();
+    assert_eq!((&waits.action, &waits.status, waits.recheck), (&Action::Wait, &world.attachment.status, Some(at(39))));
+    world.now = at(39);
+    assert!(matches!(world.step().action, Action::Create { .. }));
+}
+
 #[test]
 fn an_eni_that_the_type_does_not_take_is_not_created_and_says_why() {
     let mut world = World::new(absent(25));
