@@ -79,7 +79,11 @@ mod tests {
         let (by_tags, by_id) = (SubnetTerm::Tags(tags.clone()), SubnetTerm::Id(id.clone()));
         let other = SubnetTerm::Id(SubnetId::parse("subnet-00000009").unwrap());
         let both = [by_tags.clone(), other.clone()];
-        assert_eq!(catalog.selection(std::slice::from_ref(&other), &id, None), Selection::NotSelected, "an ID is certain");
+        assert_eq!(
+            catalog.selection(std::slice::from_ref(&other), &id, None),
+            Selection::NotSelected,
+            "an ID is certain"
+        );
         assert_eq!(catalog.selection(&[by_tags.clone(), by_id], &id, None), Selection::Selected);
         assert_eq!(catalog.selection(&both, &id, None), Selection::Unknown);
         // An answer without the subnet proves nothing.

@@ -406,12 +406,9 @@ fn conditions_of(
             "AllReady",
             format!("{ready_enis} on {}", counted(covered, "node")),
         ),
-        (Some((reason, message)), ..) => ConditionUpdate::new(
-            types::READY,
-            false,
-            reason.clone(),
-            format!("{ready_enis}; {message}"),
-        ),
+        (Some((reason, message)), ..) => {
+            ConditionUpdate::new(types::READY, false, reason.clone(), format!("{ready_enis}; {message}"))
+        }
         (None, ..) => ConditionUpdate::new(
             types::READY,
             false,

@@ -93,7 +93,8 @@ impl NodePlanner<'_> {
 }
 
 fn unmatched_sentence(vpc: &str, selected: &SelectedGroups, kept: &BTreeSet<&SecurityGroupId>) -> String {
-    let list = |groups: Vec<&SecurityGroupId>| groups.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let list =
+        |groups: Vec<&SecurityGroupId>| groups.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let (terms, groups) = (ec2_terms::text(&selected.unmatched), list(selected.groups.iter().collect()));
     let meanwhile = match kept.is_empty() {
         true => format!("the ENI has the groups of the other terms ({groups}) meanwhile"),

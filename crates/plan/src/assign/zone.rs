@@ -132,11 +132,7 @@ impl<'a> NodePlanner<'a> {
                 return Err(UnassignedReason::ZoneContradiction(format!(
                     "the ENI of ENIAttachment {} is attached and belongs to {} in zone {} and {}, but the node is in zone {} \
                      according to other sources: the ENI stays",
-                    attachment.name,
-                    observed_subnet.id,
-                    observed_subnet.zone,
-                    observed_subnet.vpc,
-                    place.zone
+                    attachment.name, observed_subnet.id, observed_subnet.zone, observed_subnet.vpc, place.zone
                 )));
             }
             if input.instance.is_none_or(|interfaces| interfaces.zone.is_none()) {

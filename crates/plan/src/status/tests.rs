@@ -114,7 +114,15 @@ fn the_wait_for_ec2s_rates_is_reported_in_seconds() {
         expected: Some(expected),
         now: at(0),
     };
-    let progress = Progress { is_new: false, undecided: 0, outdated: 0, losing: 0, refused: &[], groups_waits: &[], replaced: None };
+    let progress = Progress {
+        is_new: false,
+        undecided: 0,
+        outdated: 0,
+        losing: 0,
+        refused: &[],
+        groups_waits: &[],
+        replaced: None,
+    };
     let [ready, progressing, _] = conditions_of(&nodeeni("a", 1, &["subnet-00000001"]), numbers(), &progress, None);
     for message in [ready.message, progressing.message] {
         assert!(message.contains("about 74 s: 370 ENIs wait for AttachNetworkInterface"), "{message}");
@@ -452,7 +460,10 @@ fn a_wait_for_confirmation_is_progress_with_an_end() {
     let waits = GroupsWait { nodeeni_uid: "uid-a".into(), node: "n0".into(), groups: vec![sg(7)], until: at(180) };
     let changing = Changing { groups_waits: &[&waits], ..Changing::default() };
     let (value, says) = progressing(&status_after(&settled, &enis, &[], &names, 2, changing, at(1)));
-    assert!(value == "True" && says.contains("sg-00000007") && says.contains("1 node") && says.contains(&end), "{says}");
+    assert!(
+        value == "True" && says.contains("sg-00000007") && says.contains("1 node") && says.contains(&end),
+        "{says}"
+    );
 }
 
 /// The Node has another name now, and its ENIAttachment still carries the former one.
