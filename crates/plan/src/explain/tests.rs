@@ -159,7 +159,7 @@ fn a_percentage_for_the_rollout_is_shown_with_its_number_of_nodes() {
     };
     let (most, text) = message(MaxUnavailable::Percent(30));
     assert_eq!(most, 1, "0.3 nodes are rounded up");
-    assert!(text.ends_with("(rollout.maxUnavailable: 30%, 1 of 1 nodes)"), "{text}");
+    assert!(text.ends_with("(rollout.maxUnavailable: 30%, 1 of 1 node)"), "{text}");
     let (most, text) = message(MaxUnavailable::Nodes(4));
     assert_eq!(most, 4);
     assert!(text.ends_with("(rollout.maxUnavailable: 4)"), "{text}");
