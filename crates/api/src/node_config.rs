@@ -23,12 +23,13 @@ pub struct NodeConfig {
     /// An alternative name of the interface on every node, at most 15 characters. The kernel's name stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$') && !self.startsWith('en') && !self.startsWith('eth')").message("nodeConfig.interfaceName must have at most 15 letters, digits, '_', '.' and '-', and must not begin with en or eth: network managers and CNI plugins take such names for theirs"))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$') && !self.startsWith('en') && !self.startsWith('eth') && self != 'lo'").message("nodeConfig.interfaceName must have at most 15 letters, digits, '_', '.' and '-', must not begin with en or eth, because network managers and CNI plugins take such names for theirs, and must not be lo, the loopback"))]
     pub interface_name: Option<String>,
 
     /// Networks that the node reaches by the ENI, with the mode `addresses`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    #[x_kube(validation = Rule::new("self.all(a, !isCIDR(a.to) || self.exists_one(b, isCIDR(b.to) && cidr(b.to) == cidr(a.to) && (has(b.table) ? b.table : 'own') == (has(a.table) ? a.table : 'own')))").message("nodeConfig.routes has two routes to one network in one table: remove one of them"))]
     pub routes: Option<Vec<NodeRoute>>,
 }
 
@@ -48,10 +49,16 @@ pub enum NodeMode {
 /// A route by the ENI to one network.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new(
+        "!has(self.table) || self.table != 'main' || !isCIDR(self.to) || ['169.254.0.0/16', 'fd00:ec2::/32', 'fe80::/10'].all(n, !cidr(n).containsCIDR(cidr(self.to)) && !cidr(self.to).containsCIDR(cidr(n)))"
+    ).message("a route with table main must not reach 169.254.0.0/16, fd00:ec2::/32 or fe80::/10: the node asks the instance metadata service, the DNS server and the clock of EC2 there")
+)]
 pub struct NodeRoute {
     /// The destination, such as 10.1.0.0/16.
     #[schemars(extend("maxLength" = 64))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,3}([.][0-9]{1,3}){3}/([89]|[12][0-9]|3[0-2])|[0-9a-fA-F:]*:[0-9a-fA-F:]*/(1[6-9]|[2-9][0-9]|1[01][0-9]|12[0-8]))$')").message("to must be a network such as 10.1.0.0/16 or 2001:db8::/32, with a prefix of at least 8 bits (IPv4) or 16 bits (IPv6): a shorter one would take the traffic of the default route"))]
+    #[x_kube(validation = Rule::new("isCIDR(self) ? cidr(self) == cidr(self).masked() : !self.contains('/')").message("to must be the address of a network, without bits after the prefix: 10.1.0.0/16, not 10.1.2.3/16"))]
     pub to: String,
 
     /// `own` (the default): the route table of the ENI, which the ENI's own addresses use. `main`: the table that all traffic of
@@ -107,8 +114,8 @@ pub fn check_interface_name(name: &str) -> Result<(), String> {
             "nodeConfig.interfaceName {name:?} must have at most 15 letters, digits, '_', '.' and '-'"
         ));
     }
-    if name.starts_with("en") || name.starts_with("eth") {
-        return Err(format!("nodeConfig.interfaceName {name:?} must not begin with en or eth"));
+    if name.starts_with("en") || name.starts_with("eth") || name == "lo" {
+        return Err(format!("nodeConfig.interfaceName {name:?} must not begin with en or eth, and must not be lo"));
     }
     Ok(())
 }
@@ -157,7 +164,7 @@ mod tests {
             assert_eq!(check_interface_name(name), Ok(()), "{name}");
         }
         for name in
-            ["", "eth1", "ens5", "eni0", "enp0s6", "x234567890123456", "a/b", "a b", ".", "..", "-a", "a:b", "ü"]
+            ["", "lo", "eth1", "ens5", "eni0", "enp0s6", "x234567890123456", "a/b", "a b", ".", "..", "-a", "a:b", "ü"]
         {
             assert!(check_interface_name(name).is_err(), "{name}");
         }

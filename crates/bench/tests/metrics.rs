@@ -92,16 +92,20 @@ fn orphans_are_counted_by_verdict_and_logged() {
         let verdicts = ["suspected", "detach", "delete", "foreign", "held"].map(of);
         let series = verdicts.each_ref().map(String::as_str);
         let moved = highest(&world, 900, series).await?;
+        let acted = ["detach", "delete"].map(|of| format!("multi_eni_orphan_actions_total{{verdict=\"{of}\"}}"));
+        let acted = highest(&world, 1, acted.each_ref().map(String::as_str)).await?;
         let left = world.ec2.snapshot().enis;
         let left = [&lone, &attached, &foreign].map(|eni| left.contains_key(eni));
         let many: Vec<String> = (0..15).map(|_| orphan(&world, None)).collect::<Result<_, _>>()?;
         let held = highest(&world, 400, ["multi_eni_orphans_held", series[4]]).await?;
         let kept = many.iter().filter(|eni| world.ec2.snapshot().enis.contains_key(*eni)).count();
         world.close().await;
-        Ok((moved, left, held, kept, lone))
+        Ok((moved, acted, left, held, kept, lone))
     });
-    let (moved, left, held, kept, lone) = result.expect("the simulation fails");
+    let (moved, acted, left, held, kept, lone) = result.expect("the simulation fails");
     assert!(moved[0] >= 2.0 && moved[1] >= 1.0 && moved[2] >= 1.0 && moved[3] >= 1.0, "{moved:?} {left:?}");
+    // The one that was attached is deleted after its Detach. The gauge shows each only during its call; the counter stays.
+    assert_eq!(acted, [1.0, 2.0]);
     assert_eq!((moved[4], left), (0.0, [false, false, true]));
     assert_eq!((held, kept), ([15.0, 15.0], 15), "more than ten at once wait for a person");
 

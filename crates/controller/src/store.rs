@@ -8,6 +8,7 @@ pub(crate) mod entries;
 mod name_lists;
 mod pods;
 mod reconcile_request;
+mod term_edits;
 
 pub use change::StoreChange;
 pub use entries::{AttachmentEntry, NodeEniEntry};
@@ -43,6 +44,8 @@ pub struct Store {
     terminating_crds: BTreeSet<&'static str>,
     /// Requests of users for a new try that the reconciler has not taken yet.
     reconcile_requests: Vec<ReconcileRequest>,
+    /// NodeENIs (by UID) whose subnet terms were edited, which the reconciler has not taken yet.
+    term_edits: Vec<String>,
 }
 
 impl Cached for ObservedNode {
@@ -181,6 +184,7 @@ impl Store {
             return None;
         }
         self.note_nodeeni_request(&entry);
+        self.note_term_edit(&entry);
         let (name, uid) = (entry.nodeeni.name.clone(), entry.nodeeni.uid.clone());
         let nodeeni = self.nodeenis.items.get(&name).map(|old| &old.nodeeni) != Some(&entry.nodeeni);
         self.nodeenis.items.insert(name.clone(), entry);

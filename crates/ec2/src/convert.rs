@@ -208,7 +208,7 @@ pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Option<ObservedSubnet
         owner: subnet.owner_id().unwrap_or_default().to_owned(),
         name: tags(subnet.tags()).get("Name").map(str::to_owned),
         tags: tags(subnet.tags()),
-        tags_confirmed: false,
+        tags_since: Some(as_of),
         free_addresses: subnet.available_ip_address_count().unwrap_or_default(),
         grown: None,
         as_of,

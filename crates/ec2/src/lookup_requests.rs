@@ -4,6 +4,7 @@
 use crate::catalog::state::CatalogQuery;
 use crate::ec2::Ec2;
 use crate::lock::lock;
+use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 use multi_eni_plan::ec2_terms::TagTerm;
 use std::collections::BTreeSet;
@@ -64,6 +65,20 @@ impl Ec2 {
     pub fn lookup_tagged_groups(&self, term: &TagTerm) {
         let (now, query) = (self.now(), CatalogQuery::GroupTags(term.clone()));
         if lock(&self.inner.catalog).is_stale(&query, now, self.inner.options.network_valid) {
+            self.inner.group_tags.request(term.clone());
+        }
+    }
+
+    /// Requests a subnet by ID, unless a Describe was answered that began at `since` or later.
+    pub fn lookup_subnet_since(&self, id: &SubnetId, since: Timestamp) {
+        if !lock(&self.inner.catalog).is_answered_since(&CatalogQuery::Subnet(id.clone()), since) {
+            self.inner.subnet_ids.request(id.clone());
+        }
+    }
+
+    /// Requests security groups by the tags of a term, in every VPC, unless a Describe was answered that began at `since` or later.
+    pub fn lookup_tagged_groups_since(&self, term: &TagTerm, since: Timestamp) {
+        if !lock(&self.inner.catalog).is_answered_since(&CatalogQuery::GroupTags(term.clone()), since) {
             self.inner.group_tags.request(term.clone());
         }
     }

@@ -35,7 +35,7 @@ mod unattachable_eni;
 mod vpc_cni;
 mod zone;
 
-pub use assignment::{Assignment, Need, NodeEniAssignment, Pinned, Removal, RemovalReason, WaitsForPods};
+pub use assignment::{Assignment, GroupsWait, Need, NodeEniAssignment, Pinned, Removal, RemovalReason, WaitsForPods};
 pub use attach_refusals::{AttachRefusal, AttachRefusals, InstanceAtRefusal};
 pub use duplicate_nodes::DUPLICATE_NODE;
 pub use input::Input;

@@ -22,6 +22,8 @@
 //! - [`explain`]: what the controller would do now, for a user.
 //! - [`ec2_errors`]: EC2's error codes, and what they mean for a call. [`ec2_message_table`]: the words of EC2's messages on
 //!   which something depends.
+//! - [`confirmation`]: when answers of EC2 suffice to take a group off an ENI, or to replace it. [`settled`]: whether a NodeENI that was
+//!   not Ready is settled. [`counted`]: counts in sentences.
 //! - [`attach_trace`]: the OpenTelemetry trace of one ENIAttachment, as plain data.
 //! - [`iam_policy`]: the least IAM policy of the controller, for `multi-eni iam-policy`.
 
@@ -31,7 +33,9 @@ pub mod assign;
 pub mod attach_trace;
 pub mod attachment;
 pub mod backoff;
+pub mod confirmation;
 mod connection_tracking;
+pub mod counted;
 pub mod describe_outage;
 pub mod ec2_errors;
 pub mod ec2_message_table;
@@ -59,6 +63,7 @@ pub mod rollout;
 pub mod selected_groups;
 pub mod selected_subnets;
 pub mod settings;
+pub mod settled;
 pub mod spec_validation;
 pub mod status;
 pub mod string_map;

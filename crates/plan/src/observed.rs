@@ -1,6 +1,7 @@
 //! Observed state as plain data: Nodes, subnets, security groups, instance types, and ENIs as EC2 showed them last. The cache and
 //! the store fill these types and the decisions read them. Nothing is decided here.
 
+use crate::confirmation::tags_confirmed_at;
 use crate::ec2_terms::TagTerm;
 use crate::lookup_failure::LookupFailure;
 use crate::string_map::StringMap;
@@ -55,14 +56,26 @@ pub struct ObservedSubnet {
     pub name: Option<String>,
     /// All tags that EC2 shows. Of a subnet that another account shares, EC2 shows none of the owner's.
     pub tags: StringMap,
-    /// Whether the Describes that showed the subnet have shown the same tags for minutes (three, see `ec2/src/catalog/state.rs`).
-    pub tags_confirmed: bool,
+    /// Start of the first Describe that showed these tags, without other tags since. None: earlier Describes do not count.
+    pub tags_since: Option<Timestamp>,
     /// Free IPv4 addresses at the time of the Describe.
     pub free_addresses: i32,
     /// Start of the latest Describe that showed more free addresses than the Describe before.
     pub grown: Option<Timestamp>,
     /// When the Describe began.
     pub as_of: Timestamp,
+}
+
+impl ObservedSubnet {
+    /// When a Describe must begin to confirm the tags. `edited`: when the terms were edited, as far as this process has observed.
+    pub fn tags_confirmed_at(&self, edited: Option<Timestamp>) -> Timestamp {
+        tags_confirmed_at(self.tags_since.unwrap_or(self.as_of), edited)
+    }
+
+    /// Whether EC2 has shown the tags for long enough to replace an ENI because of them.
+    pub fn has_confirmed_tags(&self, edited: Option<Timestamp>) -> bool {
+        self.tags_since.is_some() && self.as_of >= self.tags_confirmed_at(edited)
+    }
 }
 
 /// The kinds of lookups that fill the catalog.
@@ -98,7 +111,9 @@ impl CatalogLookup {
 pub struct TaggedGroups {
     /// VPC and ID of each group, in every VPC.
     pub groups: BTreeSet<(String, SecurityGroupId)>,
-    /// Whether the answers have shown the same groups for minutes (three, see `ec2/src/catalog/state.rs`).
+    /// Start of the first Describe that showed these groups, without others since.
+    pub since: Timestamp,
+    /// Whether the answers have shown the same groups for minutes (three, see `confirmation.rs`).
     pub is_confirmed: bool,
 }
 

@@ -6,6 +6,7 @@
 //! in the NodeENI's status, and keep their ENIs if the edit is undone. The pace does not apply to a NodeENI that is deleted, a
 //! Node that is gone, or an ENI that carries no traffic.
 
+use crate::counted::{counted, verb};
 use crate::ec2_messages::second;
 use crate::max_removals::MaxRemovals;
 use crate::nodeeni::NodeEni;
@@ -235,10 +236,11 @@ impl RemovalPace {
         let why: Vec<String> =
             why.iter().filter(|(nodes, _)| *nodes > 0).map(|(nodes, why)| format!("{nodes} {why}")).collect();
         Some(format!(
-            "{} nodes wait for the removal of ENIs ({}): at most {} of {} may lose ENIs within {:#} (rollout.maxRemovals). The \
-             next removal is at {}, the last at about {}. To stop the removals, undo the change: the waiting nodes keep their \
+            "{} {} for the removal of ENIs ({}): at most {} of {} may lose ENIs within {:#} (rollout.maxRemovals). The \
+             next removal is at {}, the last at about {}. To stop the removals, undo the change: waiting nodes keep their \
              ENIs. To permit all at once: kubectl annotate nodeeni {} --overwrite {ANNOTATION_ALLOW_REMOVALS}={}",
-            self.waiting.len(),
+            counted(self.waiting.len(), "node"),
+            verb(self.waiting.len(), "waits", "wait"),
             why.join(", "),
             self.limit,
             self.of,

@@ -3,6 +3,7 @@
 
 use crate::ec2_terms::{GroupTerm, TagTerm};
 use crate::observed::Ec2Catalog;
+use jiff::Timestamp;
 use multi_eni_api::ids::SecurityGroupId;
 use std::collections::BTreeSet;
 
@@ -14,8 +15,10 @@ pub const MOST_GROUPS: usize = 16;
 pub struct SelectedGroups {
     /// The groups, sorted. Not empty.
     pub groups: Vec<SecurityGroupId>,
-    /// Whether a group that is not in `groups` may be taken off an ENI.
-    pub is_confirmed: bool,
+    /// The terms that match no group of the VPC.
+    pub unmatched: Vec<GroupTerm>,
+    /// The terms by tags whose groups EC2 has not shown for minutes, and since when EC2 has shown them.
+    pub unconfirmed: Vec<(TagTerm, Timestamp)>,
 }
 
 /// Why the terms select no usable set of groups.
@@ -36,18 +39,18 @@ impl Ec2Catalog {
     /// See [`NoSelection`].
     pub fn selected_groups(&self, terms: &[GroupTerm], vpc: &str) -> Result<SelectedGroups, NoSelection> {
         let (mut names, mut tags) = (Vec::new(), Vec::new());
-        let (mut groups, mut is_confirmed) = (BTreeSet::new(), true);
+        let (mut groups, mut unmatched, mut unconfirmed) = (BTreeSet::new(), Vec::new(), Vec::new());
         let in_vpc = |found: &BTreeSet<(String, SecurityGroupId)>| {
             found.iter().filter(|(of, _)| of == vpc).map(|(_, id)| id.clone()).collect::<Vec<_>>()
         };
-        for term in terms {
-            match term {
+        for own in terms {
+            match own {
                 GroupTerm::Id(id) => drop(groups.insert(id.clone())),
                 GroupTerm::Name(name) => match self.groups_named.get(name) {
                     // A name stands for at most one group of a VPC. If it stands for none, it may be made again in a moment.
                     Some(found) => {
                         let found = in_vpc(found);
-                        is_confirmed &= !found.is_empty();
+                        unmatched.extend(found.is_empty().then(|| own.clone()));
                         groups.extend(found);
                     }
                     None => names.push(name.clone()),
@@ -56,7 +59,8 @@ impl Ec2Catalog {
                     // Tags that no group of the VPC has may have been moved, or another account answers.
                     Some(known) => {
                         let found = in_vpc(&known.groups);
-                        is_confirmed &= known.is_confirmed && !found.is_empty();
+                        unmatched.extend(found.is_empty().then(|| own.clone()));
+                        unconfirmed.extend((!known.is_confirmed).then(|| (term.clone(), known.since)));
                         groups.extend(found);
                     }
                     None => tags.push(term.clone()),
@@ -69,16 +73,26 @@ impl Ec2Catalog {
         match groups.len() {
             0 => Err(NoSelection::NoGroup),
             many if many > MOST_GROUPS => Err(NoSelection::TooMany(many)),
-            _ => Ok(SelectedGroups { groups: groups.into_iter().collect(), is_confirmed }),
+            _ => Ok(SelectedGroups { groups: groups.into_iter().collect(), unmatched, unconfirmed }),
         }
     }
 }
 
 impl SelectedGroups {
+    /// Whether a group that is not in `groups` may be taken off an ENI: each term matches a group, and has for minutes.
+    pub fn is_confirmed(&self) -> bool {
+        self.unmatched.is_empty() && self.unconfirmed.is_empty()
+    }
+
     /// The groups for an ENI that has these groups now; None if the ENI stays as it is.
     pub fn for_eni(self, now: &[SecurityGroupId]) -> Option<Vec<SecurityGroupId>> {
-        let keeps_all = now.iter().all(|group| self.groups.contains(group));
-        (self.is_confirmed || keeps_all).then_some(self.groups)
+        let keeps_all = self.kept(now).next().is_none();
+        (self.is_confirmed() || keeps_all).then_some(self.groups)
+    }
+
+    /// The groups of an ENI that no term selects.
+    pub fn kept<'g>(&self, now: &'g [SecurityGroupId]) -> impl Iterator<Item = &'g SecurityGroupId> {
+        now.iter().filter(|group| !self.groups.contains(group))
     }
 }
 
@@ -97,7 +111,7 @@ mod tests {
 
     fn tagged(ids: impl IntoIterator<Item = usize>, is_confirmed: bool) -> TaggedGroups {
         let groups = ids.into_iter().map(|n| ("vpc-1".to_owned(), id(n))).chain([("vpc-2".to_owned(), id(99))]);
-        TaggedGroups { groups: groups.collect(), is_confirmed }
+        TaggedGroups { groups: groups.collect(), since: Timestamp::UNIX_EPOCH, is_confirmed }
     }
 
     #[test]
@@ -109,7 +123,7 @@ mod tests {
         catalog.groups_tagged.insert(term("a"), tagged([3, 2], true));
         catalog.groups_named.insert("web".to_owned(), [("vpc-1".to_owned(), id(2))].into());
         let selected = catalog.selected_groups(&terms, "vpc-1").unwrap();
-        assert_eq!((selected.groups.as_slice(), selected.is_confirmed), ([id(1), id(2), id(3)].as_slice(), true));
+        assert_eq!((selected.groups.as_slice(), selected.is_confirmed()), ([id(1), id(2), id(3)].as_slice(), true));
         // The order of the terms does not matter.
         let reversed: Vec<GroupTerm> = terms.iter().rev().cloned().collect();
         assert_eq!(catalog.selected_groups(&reversed, "vpc-1").unwrap(), selected);
@@ -140,7 +154,8 @@ mod tests {
         let terms = [GroupTerm::Id(id(1)), GroupTerm::Tags(term("a"))];
         catalog.groups_tagged.insert(term("a"), tagged([], true));
         let selected = catalog.selected_groups(&terms, "vpc-1").unwrap();
-        assert_eq!((selected.groups.as_slice(), selected.is_confirmed), ([id(1)].as_slice(), false));
+        assert_eq!((selected.groups.as_slice(), selected.is_confirmed()), ([id(1)].as_slice(), false));
+        assert_eq!(selected.unmatched, terms[1..], "the term is named");
         assert_eq!(selected.clone().for_eni(&[id(1), id(2)]), None);
         assert_eq!(selected.for_eni(&[]), Some(vec![id(1)]), "a group is added all the same");
         catalog.groups_tagged.insert(term("a"), tagged([3], true));

@@ -1,8 +1,9 @@
 //! The status of a NodeENI: its counters, its list of attachments and its conditions. It is given the ENIAttachments of
 //! the NodeENI and the reasons where there are none. It decides no action.
 
-use crate::assign::{Pinned, Unassigned, WaitsForPods};
+use crate::assign::{GroupsWait, Pinned, Unassigned, WaitsForPods};
 use crate::attachment::{Attachment, IN_PLACE};
+use crate::counted::{counted, is_or_are, verb};
 use crate::nodeeni::NodeEni;
 use crate::problem::Problem;
 use crate::removals::RemovalPace;
@@ -37,9 +38,9 @@ pub struct Input<'a> {
     pub attachments: &'a [&'a Attachment],
     /// Nodes that its selector matches.
     pub matched: &'a BTreeSet<&'a str>,
-    /// Former names of these Nodes that ENIAttachments still carry. These ENIAttachments follow to the Node that their
-    /// instance has now.
-    pub former: &'a BTreeSet<&'a str>,
+    /// Former names of these Nodes that ENIAttachments still carry, and the names now. These ENIAttachments follow to the Node that
+    /// their instance has now.
+    pub former: &'a BTreeMap<&'a str, &'a str>,
     /// Number of ENIs that the NodeENI asks for, by Node.
     pub desired: &'a BTreeMap<&'a str, usize>,
     /// Number of Nodes with ENIs that the spec no longer describes, and that are replaced in their turn.
@@ -54,6 +55,8 @@ pub struct Input<'a> {
     pub pinned: &'a [&'a Pinned],
     /// ENIs that nodes keep for Pods.
     pub waiting: &'a [&'a WaitsForPods],
+    /// Security groups that stay on ENIs for a while.
+    pub groups_waits: &'a [&'a GroupsWait],
     /// The pace of removals because of labels or of an edit.
     pub removals: &'a RemovalPace,
     /// Problems of the NodeENI as a whole.
@@ -81,6 +84,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
         refused,
         pinned,
         waiting,
+        groups_waits,
         removals,
         problems,
         expected,
@@ -96,7 +100,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let asked_for = |attachment: &&&Attachment| {
         let node = attachment.node.as_str();
         let is_covered = !coverage.nodes.contains(node);
-        nodeeni.spec.is_err() || is_covered && matched.contains(node) || former.contains(node)
+        nodeeni.spec.is_err() || is_covered && matched.contains(node) || former.contains_key(node)
     };
     let is_ready = |attachment: &&&Attachment| conditions::is_true(&attachment.status.conditions, types::READY);
     let ready = live().filter(asked_for).filter(is_ready).count();
@@ -105,7 +109,11 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let is_standing = |refusal: &&&Unassigned| !refusal.why.is_transient() && !refusal.why.is_not_covered();
     let standing: Vec<&&Unassigned> = refused.iter().filter(is_standing).collect();
     let leaving = attachments.iter().filter(|attachment| attachment.deleting.is_some()).count();
-    let failed = blocked.len() + missing_by_node(attachments, desired_by_node, &standing);
+    let missing_for_a_person = missing_by_node(attachments, former, desired_by_node, &standing);
+    let failed = blocked.len() + missing_for_a_person;
+    let is_live = |attachment: &&&Attachment| attachment.deleting.is_none();
+    let stalled = missing_for_a_person
+        + blocked.iter().copied().filter(is_live).filter(asked_for).filter(|eni| !is_ready(eni)).count();
 
     let (entries, omitted) = entries(previous, attachments, mtu, now);
     let mut status = NodeEniStatus {
@@ -136,9 +144,10 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
         outdated,
         losing,
         refused,
+        groups_waits,
         replaced: attachments.iter().find(is_on_its_way).map(|attachment| attachment.node.as_str()),
     };
-    let numbers = Numbers { matched, covered, desired, ready, leaving, expected, now };
+    let numbers = Numbers { matched, covered, desired, ready, stalled, leaving, expected, now };
     for wanted in conditions_of(nodeeni, numbers, &progress, main_problem) {
         conditions::set(&mut status.conditions, wanted, Some(nodeeni.generation), now);
     }
@@ -164,8 +173,8 @@ pub fn adopting(nodeeni: &NodeEni, previous: &NodeEniStatus, nodes: &[&str], now
     let mut status = previous.clone();
     let node = nodes.first().copied().unwrap_or_default();
     let message = format!(
-        "adopting the ENIs of upstream's controller: waiting for the EC2 lookup of the interfaces of {} nodes, {node} among them",
-        nodes.len()
+        "adopting the ENIs of upstream's controller: waiting for the EC2 lookup of the interfaces of {}, {node} among them",
+        counted(nodes.len(), "node")
     );
     for (kind, on) in [(types::READY, false), (types::PROGRESSING, true)] {
         let wanted = ConditionUpdate::new(kind, on, "Adopting", message.clone());
@@ -195,9 +204,10 @@ fn index_pinned(pinned: &[&Pinned]) -> ConditionUpdate {
             );
         }
         [first, ..] => format!(
-            "{} ENIs that were adopted from upstream keep their device index: on node {} it is {}, and the spec asks for {}. To \
-             replace this ENI by one at the device index of the spec, delete its ENIAttachment: kubectl delete enia {}",
-            pinned.len(),
+            "{} adopted from upstream {} the device index of upstream: on node {} it is {}, and the spec asks for {}. To replace \
+             this ENI by one at the device index of the spec, delete its ENIAttachment: kubectl delete enia {}",
+            counted(pinned.len(), "ENI"),
+            verb(pinned.len(), "keeps", "keep"),
             first.node,
             first.index,
             first.asked,
@@ -211,10 +221,11 @@ fn waits(waiting: &[&WaitsForPods]) -> ConditionUpdate {
     let Some(first) = waiting.first() else {
         return ConditionUpdate::new(types::WAITING_FOR_PODS, false, "NoneUsed", "no node keeps an ENI for pods");
     };
-    let (node, several) = (&first.node, waiting.len());
+    let node = &first.node;
+    let kept = format!("{} no longer asked for {} kept", counted(waiting.len(), "ENI"), is_or_are(waiting.len()));
     let Some(pods) = &first.pods else {
         let message = format!(
-            "{several} ENIs that are no longer asked for are kept, on node {node} among others: the pods have not been listed \
+            "{kept}, on node {node} among others: the pods have not been listed \
              (the controller needs the permission to list and watch pods)"
         );
         return ConditionUpdate::new(types::WAITING_FOR_PODS, true, "PodsUnknown", message);
@@ -223,8 +234,7 @@ fn waits(waiting: &[&WaitsForPods]) -> ConditionUpdate {
     let more = pods.len().saturating_sub(named.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let message = format!(
-        "{several} ENIs that are no longer asked for are kept for pods that use them: on node {node} for {}{more}. The ENIs are \
-         removed when these pods have ended",
+        "{kept} for pods that use an ENI: on node {node} for {}{more}. An ENI is removed when its pods have ended",
         named.join(", ")
     );
     ConditionUpdate::new(types::WAITING_FOR_PODS, true, "PodsUseIt", message)
@@ -319,6 +329,8 @@ struct Numbers {
     covered: usize,
     desired: usize,
     ready: usize,
+    /// ENIs that are missing until a person acts.
+    stalled: usize,
     leaving: usize,
     expected: Option<WaitEstimate>,
     now: Timestamp,
@@ -330,9 +342,10 @@ fn conditions_of(
     progress: &Progress<'_>,
     main_problem: Option<(String, String)>,
 ) -> [ConditionUpdate; 3] {
-    let Numbers { matched, covered, desired, ready, leaving, expected, now } = numbers;
+    let Numbers { matched, covered, desired, ready, stalled, leaving, expected, now } = numbers;
     let expected = expected.map(|WaitEstimate { action, waiting, seconds }| {
-        format!("; about {seconds} s: {waiting} ENIs wait for {action}, limited by EC2's request rate")
+        let wait = verb(waiting, "waits", "wait");
+        format!("; about {seconds} s: {} {wait} for {action}, limited by EC2's request rate", counted(waiting, "ENI"))
     });
     let expected = expected.unwrap_or_default();
     let degraded = match &main_problem {
@@ -340,7 +353,7 @@ fn conditions_of(
         None => ConditionUpdate::new(types::DEGRADED, false, "AsExpected", "no problems"),
     };
     if nodeeni.deleting {
-        let message = format!("{leaving} ENIs are still being detached and deleted");
+        let message = format!("{} {} still being detached and deleted", counted(leaving, "ENI"), is_or_are(leaving));
         return [
             ConditionUpdate::new(types::READY, false, "Deleting", message.clone()),
             ConditionUpdate::new(types::PROGRESSING, true, "Deleting", message),
@@ -349,9 +362,12 @@ fn conditions_of(
     }
     let all = ready >= desired && main_problem.is_none() && !(covered > 0 && desired == 0);
     let missing = desired.saturating_sub(ready);
-    let going_on = if missing > 0 || leaving > 0 {
-        let waits = progress.waits();
-        Some(format!("{missing} of {desired} ENIs are not ready yet, {leaving} are being removed{waits}{expected}"))
+    let ready_enis = format!("{ready} of {} {} ready", counted(desired, "ENI"), is_or_are(desired));
+    // An ENI that is missing until a person acts is not under way.
+    let going_on = if missing > stalled || leaving > 0 {
+        let (enis, are) = (counted(desired, "ENI"), is_or_are(desired));
+        let (waits, leave) = (progress.waits(), is_or_are(leaving));
+        Some(format!("{missing} of {enis} {are} not ready yet, {leaving} {leave} being removed{waits}{expected}"))
     } else {
         progress.to_come(nodeeni, matched)
     };
@@ -378,29 +394,34 @@ fn conditions_of(
             types::READY,
             true,
             "NoNodeCovered",
-            format!("{matched} nodes match, and none of them can have an ENI of these subnets: nothing to do"),
+            format!(
+                "{} {}, and no matching node can have an ENI of these subnets: nothing to do",
+                counted(matched, "node"),
+                verb(matched, "matches", "match")
+            ),
         ),
         (_, true, _) => ConditionUpdate::new(
             types::READY,
             true,
             "AllReady",
-            format!("{ready} of {desired} ENIs are ready on {covered} nodes"),
+            format!("{ready_enis} on {}", counted(covered, "node")),
         ),
-        (Some((reason, message)), ..) => ConditionUpdate::new(
-            types::READY,
-            false,
-            reason.clone(),
-            format!("{ready} of {desired} ENIs are ready; {message}"),
-        ),
+        (Some((reason, message)), ..) => {
+            ConditionUpdate::new(types::READY, false, reason.clone(), format!("{ready_enis}; {message}"))
+        }
         (None, ..) => ConditionUpdate::new(
             types::READY,
             false,
             "Progressing",
-            format!("{ready} of {desired} ENIs are ready on {covered} nodes{expected}"),
+            format!("{ready_enis} on {}{expected}", counted(covered, "node")),
         ),
     };
     let progressing = match going_on {
         Some(message) => ConditionUpdate::new(types::PROGRESSING, true, "Working", message),
+        None if main_problem.is_some() => {
+            let message = "nothing is under way until a person has solved the problem of the condition Degraded";
+            ConditionUpdate::new(types::PROGRESSING, false, "Stalled", message)
+        }
         None => ConditionUpdate::new(types::PROGRESSING, false, "Settled", "no ENI is missing or being removed"),
     };
     [ready_now, progressing, degraded]

@@ -4,6 +4,7 @@ use super::api_server::ApiCounts;
 use super::attachments::AttachmentCounts;
 use super::counters::Counters;
 use super::leader_election::LeaseCounts;
+use super::orphans::ACTED_ON;
 use std::sync::Arc;
 
 /// All that events increase.
@@ -13,6 +14,8 @@ pub struct Counted {
     pub attachments: AttachmentCounts,
     /// Writes to the API server, and watches.
     pub api: ApiCounts,
+    /// Calls for ENIs without an ENIAttachment, by verdict.
+    pub orphan_actions: Counters,
     /// The leader election.
     pub lease: Arc<LeaseCounts>,
     /// Calls and writes that failed, by the kind of their key.
@@ -24,6 +27,7 @@ impl Default for Counted {
         Self {
             attachments: AttachmentCounts::default(),
             api: ApiCounts::default(),
+            orphan_actions: Counters::beginning_with(&ACTED_ON),
             lease: Arc::default(),
             reconcile_errors: Counters::beginning_with(&["ENIAttachment", "Node", "NodeENI", "Orphans"]),
         }

@@ -1,5 +1,6 @@
 //! The metrics of orphans: ENIs of this cluster without an ENIAttachment.
 
+use super::counters::Counters;
 use super::description::{Kind, Metric};
 use super::exposition::{Exposition, Value};
 
@@ -8,7 +9,7 @@ const ORPHANS: Metric = Metric::alpha(
     Kind::Gauge,
     &["verdict"],
     "ENIs without an ENIAttachment in the last judgement: suspected (all of them, not proven yet or refused included), detach and \
-     delete (sent), foreign (in use elsewhere: left as they are), held (too many at once)",
+     delete (as long as their calls are under way), foreign (in use elsewhere: left as they are), held (too many at once)",
 );
 const HELD: Metric = Metric::stable(
     "multi_eni_orphans_held",
@@ -17,9 +18,19 @@ const HELD: Metric = Metric::stable(
     "Orphaned ENIs that are too many to be removed at once: none of them is removed until a person acts",
 );
 
+const ACTIONS: Metric = Metric::alpha(
+    "multi_eni_orphan_actions",
+    Kind::Counter,
+    &["verdict"],
+    "Calls that were started for ENIs without an ENIAttachment: detach, delete",
+);
+
+/// The verdicts that a call follows.
+pub const ACTED_ON: [&str; 2] = ["detach", "delete"];
+
 /// All metrics of this file.
 #[cfg(test)]
-pub const ALL: &[Metric] = &[ORPHANS, HELD];
+pub const ALL: &[Metric] = &[ORPHANS, ACTIONS, HELD];
 
 /// The number of ENIs by verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,4 +57,9 @@ pub fn write(verdicts: &OrphanVerdicts, out: &mut Exposition) {
 /// Writes the number of orphans that are held.
 pub fn write_held(held: i64, out: &mut Exposition) {
     out.one(&HELD, Value::Whole(held));
+}
+
+/// Writes the number of calls for orphans.
+pub fn write_actions(actions: &Counters, out: &mut Exposition) {
+    out.add(&ACTIONS, actions.rows());
 }

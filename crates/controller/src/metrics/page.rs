@@ -77,6 +77,7 @@ impl Page<'_> {
         work_queue::write_waiting(self.waiting, &mut out);
         work_queue::write_errors(&self.counted.reconcile_errors, &mut out);
         orphans::write_held(self.orphans_held, &mut out);
+        orphans::write_actions(&self.counted.orphan_actions, &mut out);
         self.counted.api.write(&mut out);
         if let Some(snapshot) = &self.snapshot {
             nodeenis::write(&snapshot.nodeenis, &mut out);

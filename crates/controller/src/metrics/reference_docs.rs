@@ -92,6 +92,7 @@ fn moved(counted: &Counted) {
     counted.api.refused(Write::ReportNodeEni, Some(422));
     counted.api.watch_restarts.count(["Node"]);
     counted.reconcile_errors.count(["Node"]);
+    counted.orphan_actions.count(["delete"]);
 }
 
 fn page(counted: &Counted) -> Page<'_> {

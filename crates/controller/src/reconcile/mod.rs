@@ -26,6 +26,7 @@ mod reconciler;
 mod removals;
 mod snapshot;
 mod stopwatches;
+mod term_edits;
 mod undecided_nodes;
 mod wake;
 mod write_backoff;
@@ -153,6 +154,7 @@ impl Reconciler {
 
     /// Adds every key that depends on the change to the queue.
     fn enqueue_dependents(&mut self, affected: StoreChange) {
+        self.note_term_edits();
         self.wake_requested();
         match affected {
             StoreChange::Node(name) => {
@@ -286,6 +288,7 @@ impl Reconciler {
         self.undecided.retain(|uid| store.nodeeni_by_uid(uid).is_some());
         self.removals.retain(|uid| store.nodeeni_by_uid(uid).is_some());
         self.removal_histories.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
+        self.term_edits.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
         self.status_written.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
     }
 

@@ -7,7 +7,7 @@ use crate::work_queue::Key;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::NodeSettings;
-use multi_eni_api::ids::InstanceId;
+use multi_eni_api::ids::{InstanceId, SecurityGroupId};
 use multi_eni_plan::assign::{
     self, Assignment, AttachRefusal, Need, NewAttachment, Removal, RemovalReason, UnassignedReason,
 };
@@ -76,6 +76,8 @@ impl Reconciler {
             is_created: &|attachment| self.has_created_eni(attachment),
             permits: &self.permits,
             removals: &self.removals,
+            term_edits: &self.term_edits,
+            groups_of: &|attachment| self.shown_groups(attachment),
             refused_attach: &self.refused_attach,
             subnet_gate: &self.subnets,
             instance_type_gate: &self.instance_types,
@@ -95,6 +97,14 @@ impl Reconciler {
         eni.attachment.is_some_and(|at| at.state == AttachmentState::Attached && at.instance == attachment.instance)
     }
 
+    /// The security groups of its ENI, as EC2 shows them.
+    fn shown_groups(&self, attachment: &Attachment) -> Vec<SecurityGroupId> {
+        match self.observation(attachment) {
+            Observation::Seen(eni) => eni.groups,
+            Observation::Blind | Observation::Absent { .. } => Vec::new(),
+        }
+    }
+
     pub(super) fn look_up(&self, needs: &BTreeSet<Need>) {
         let (mut ids, mut names, mut groups, mut types) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for need in needs {
@@ -106,6 +116,8 @@ impl Reconciler {
                 Need::Group(name) => groups.push(name.clone()),
                 Need::TaggedSubnets(term) => self.deps.ec2.lookup_tagged_subnets(term),
                 Need::TaggedGroups(term) => self.deps.ec2.lookup_tagged_groups(term),
+                Need::SubnetSince(id, since) => self.deps.ec2.lookup_subnet_since(id, *since),
+                Need::TaggedGroupsSince(term, since) => self.deps.ec2.lookup_tagged_groups_since(term, *since),
                 Need::InstanceType(kind) => types.push(kind.clone()),
             }
         }

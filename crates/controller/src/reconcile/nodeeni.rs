@@ -14,6 +14,7 @@ use multi_eni_plan::attachment::{Attachment, by_node};
 use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::removals::RemovalPace;
 use multi_eni_plan::rollout::{self, RolloutTurns};
+use multi_eni_plan::settled::becomes_settled;
 use multi_eni_plan::status;
 use multi_eni_plan::write_history::{PendingWrite, Write};
 
@@ -128,8 +129,11 @@ impl Reconciler {
         let shares: Vec<(&str, NodeEniAssignment<'_>)> =
             self.assignments.iter().map(|(node, last)| (node.as_str(), last.of_nodeeni(uid))).collect();
         let matched = shares.iter().filter(|(_, share)| share.matched).map(|(node, _)| *node).collect();
-        let following = self.assignments.values().filter(|last| last.matches(uid)).flat_map(|last| &last.follow);
-        let former = following.filter_map(|name| Some(self.store.attachment(name)?.attachment.node.as_str())).collect();
+        let matching = self.assignments.iter().filter(|(_, last)| last.matches(uid));
+        let following = matching.flat_map(|(node, last)| last.follow.iter().map(move |name| (name, node.as_str())));
+        let former = following
+            .filter_map(|(name, node)| Some((self.store.attachment(name)?.attachment.node.as_str(), node)))
+            .collect();
         let refused: Vec<&Unassigned> = shares.iter().flat_map(|(_, share)| &share.refused).copied().collect();
         let pinned: Vec<&Pinned> = shares.iter().flat_map(|(_, share)| &share.pinned).copied().collect();
         let waiting: Vec<&WaitsForPods> = shares.iter().flat_map(|(_, share)| &share.waiting).copied().collect();
@@ -146,6 +150,7 @@ impl Reconciler {
             refused: &refused,
             pinned: &pinned,
             waiting: &waiting,
+            groups_waits: &shares.iter().flat_map(|(_, share)| &share.groups_waits).copied().collect::<Vec<_>>(),
             removals,
             problems: &self.problems_of(&entry.nodeeni),
             expected: self.deps.ec2.call_queues().expected(uid),
@@ -196,7 +201,7 @@ fn removal_paced_event(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<N
     })
 }
 
-/// The event when Degraded begins or changes its reason, or when Ready begins.
+/// The event when Degraded begins or changes its reason, or when a NodeENI that was not Ready is settled.
 fn condition_event(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<NewEvent> {
     let find = |status: &NodeEniStatus, kind: &str| {
         status
@@ -217,9 +222,8 @@ fn condition_event(entry: &NodeEniEntry, status: &NodeEniStatus) -> Option<NewEv
             note: format!("{reason}: {message}"),
         });
     }
-    let (ready, _, message) = find(status, types::READY)?;
-    let was = find(&entry.status, types::READY).is_some_and(|(was, ..)| was);
-    (ready && !was).then_some(NewEvent {
+    let (is_ready, _, message) = find(status, types::READY)?;
+    (is_ready && becomes_settled(&entry.status.conditions, &status.conditions)).then_some(NewEvent {
         regarding,
         warning: false,
         reason: "Ready",

@@ -63,6 +63,7 @@ impl Reconciler {
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         for Detachment { eni, attachment, force } in plan.detach {
             tracing::info!(%eni, node = node_of(&owned, &eni), attachment, force, "detaching orphaned ENI");
+            self.deps.gauges.counted.orphan_actions.count(["detach"]);
             if force {
                 self.deps.gauges.counted.attachments.forced_detaches.count(["orphan"]);
             }
@@ -72,6 +73,7 @@ impl Reconciler {
         }
         for eni in plan.delete {
             tracing::info!(%eni, node = node_of(&owned, &eni), "deleting orphaned ENI");
+            self.deps.gauges.counted.orphan_actions.count(["delete"]);
             let (ec2, id) = (self.deps.ec2.clone().on_node(node_of(&owned, &eni)), eni.clone());
             work.extend(orphan_call(&owned, &eni, Call::Delete, async move { ec2.delete(&id).await }));
         }

@@ -21,6 +21,7 @@ use multi_eni_api::ids::EniId;
 use multi_eni_ec2::{Ec2, UnreadableEni};
 use multi_eni_otlp::SpanQueue;
 use multi_eni_plan::assign::{AttachRefusals, InstanceAtRefusal};
+use multi_eni_plan::confirmation::TermEdits;
 use multi_eni_plan::gates::instance_type::InstanceTypeGate;
 use multi_eni_plan::gates::permission::PermissionGate;
 use multi_eni_plan::gates::quota::QuotaGate;
@@ -81,6 +82,8 @@ pub struct Reconciler {
     pub(super) permissions: PermissionGate,
     pub(super) subnets: SubnetGate,
     pub(super) instance_types: InstanceTypeGate,
+    /// When the subnet terms of NodeENIs were edited.
+    pub(super) term_edits: TermEdits,
     pub(super) refused_attach: AttachRefusals,
     /// The interfaces on an instance when EC2 refused an Attach there, by name of the ENIAttachment.
     pub(super) refusal_observations: BTreeMap<String, InstanceAtRefusal>,
@@ -147,6 +150,7 @@ impl Reconciler {
             permissions: PermissionGate::default(),
             subnets: SubnetGate::default(),
             instance_types: InstanceTypeGate::default(),
+            term_edits: TermEdits::new(),
             refused_attach: AttachRefusals::new(),
             refusal_observations: BTreeMap::new(),
             cancellable_calls: BTreeMap::new(),

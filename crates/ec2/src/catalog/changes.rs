@@ -44,7 +44,7 @@ pub(super) fn timeless(catalog: &Ec2Catalog) -> Ec2Catalog {
     let mut catalog = catalog.clone();
     for subnet in catalog.subnets.values_mut() {
         subnet.as_of = Timestamp::UNIX_EPOCH;
-        subnet.tags_confirmed = false;
+        subnet.tags_since = None;
     }
     catalog
 }

@@ -7,18 +7,13 @@ mod tests;
 use super::changes::timeless;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{SecurityGroupId, SubnetId};
+use multi_eni_plan::confirmation::confirmed_at;
 use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::ec2_terms::TagTerm;
 use multi_eni_plan::lookup_failure::LookupFailure;
 use multi_eni_plan::observed::{CatalogLookup, Ec2Catalog, InstanceLimits, ObservedSubnet, TaggedGroups};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// How long EC2 must have shown the same groups for a term, or the same tags of a subnet, before an ENI may lose a group or its
-/// subnet for it. A replica of EC2 may lag for seconds, and a tag that is moved may be on nothing for a while. Credentials of
-/// another account raise a doubt at the next resync, which is a minute later, and what they showed is forgotten. The names in use
-/// are looked up every three to four minutes, so the second or third such lookup confirms; none is sent for this.
-const CONFIRMED_AFTER: SignedDuration = SignedDuration::from_mins(3);
 
 /// A lookup whose answer becomes stale.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,8 +32,6 @@ pub(crate) struct CatalogState {
     answered: BTreeMap<CatalogQuery, Timestamp>,
     /// Start of the first Describe that showed the groups that each term has now, without other groups since.
     groups_since: BTreeMap<TagTerm, Timestamp>,
-    /// Start of the first Describe that showed the tags that each subnet has now, without other tags since.
-    tags_since: BTreeMap<SubnetId, Timestamp>,
 }
 
 impl CatalogState {
@@ -50,6 +43,11 @@ impl CatalogState {
     /// Whether this lookup was never answered, or its last answer is at least `valid` old.
     pub fn is_stale(&self, query: &CatalogQuery, now: Timestamp, valid: SignedDuration) -> bool {
         self.answered.get(query).is_none_or(|at| now.duration_since(*at) >= valid)
+    }
+
+    /// Whether a lookup of this was answered that began at `since` or later.
+    pub fn is_answered_since(&self, query: &CatalogQuery, since: Timestamp) -> bool {
+        self.answered.get(query).is_some_and(|at| *at >= since)
     }
 
     /// Drops absences and resolved names, and makes all answers stale: the next request of each lookup is sent.
@@ -68,27 +66,24 @@ impl CatalogState {
         let catalog = Arc::make_mut(&mut self.catalog);
         catalog.subnets_tagged.clear();
         catalog.groups_tagged.clear();
-        catalog.subnets.values_mut().for_each(|subnet| subnet.tags_confirmed = false);
+        // The next Describe of each subnet begins to confirm its tags anew.
+        catalog.subnets.values_mut().for_each(|subnet| subnet.tags_since = None);
         self.groups_since.clear();
-        self.tags_since.clear();
         self.answered.retain(|query, _| !matches!(query, CatalogQuery::GroupTags(_) | CatalogQuery::SubnetTags(_)));
     }
 
-    /// Notes since when EC2 has shown the tags of these subnets, and whether that confirms them. To be called before the subnets
-    /// are added to the catalog.
-    fn confirm_tags(&mut self, found: &mut [ObservedSubnet]) {
+    /// Notes since when EC2 has shown the tags of these subnets. To be called before the subnets are added to the catalog.
+    fn note_tags(&self, found: &mut [ObservedSubnet]) {
         for subnet in found {
-            let shows_same = self.catalog.subnets.get(&subnet.id).is_some_and(|known| known.tags == subnet.tags);
-            let since = self.tags_since.get(&subnet.id).filter(|_| shows_same);
-            let since = since.map_or(subnet.as_of, |since| subnet.as_of.min(*since));
-            subnet.tags_confirmed = subnet.as_of.duration_since(since) >= CONFIRMED_AFTER;
-            self.tags_since.insert(subnet.id.clone(), since);
+            let known = self.catalog.subnets.get(&subnet.id).filter(|known| known.tags == subnet.tags);
+            let since = known.and_then(|known| known.tags_since);
+            subnet.tags_since = Some(since.map_or(subnet.as_of, |since| subnet.as_of.min(since)));
         }
     }
 
     /// Applies a lookup of subnets by ID that began at `at`. Returns whether the facts changed.
     pub fn apply_subnets(&mut self, at: Timestamp, asked: &BTreeSet<SubnetId>, mut found: Vec<ObservedSubnet>) -> bool {
-        self.confirm_tags(&mut found);
+        self.note_tags(&mut found);
         self.apply(|catalog, answered| {
             add_subnets(catalog, found);
             for id in asked {
@@ -109,7 +104,7 @@ impl CatalogState {
         asked: &BTreeSet<String>,
         mut found: Vec<ObservedSubnet>,
     ) -> bool {
-        self.confirm_tags(&mut found);
+        self.note_tags(&mut found);
         self.apply(|catalog, answered| {
             for name in asked {
                 let ids = found.iter().filter(|subnet| subnet.name.as_ref() == Some(name)).map(|s| s.id.clone());
@@ -125,7 +120,7 @@ impl CatalogState {
 
     /// Applies a lookup of subnets by the tags of a term that began at `at`. Returns whether the facts changed.
     pub fn apply_tagged_subnets(&mut self, at: Timestamp, term: &TagTerm, mut found: Vec<ObservedSubnet>) -> bool {
-        self.confirm_tags(&mut found);
+        self.note_tags(&mut found);
         self.apply(|catalog, answered| {
             let ids = found.iter().map(|subnet| subnet.id.clone()).collect();
             catalog.subnets_tagged.insert(term.clone(), ids);
@@ -151,7 +146,7 @@ impl CatalogState {
     }
 
     /// Applies a lookup of groups by the tags of a term that began at `at`; `found` is (VPC, ID). Returns whether the facts
-    /// changed. The groups are confirmed by an answer that shows what EC2 has shown for [`CONFIRMED_AFTER`].
+    /// changed. The groups are confirmed by an answer that shows what EC2 has shown for minutes.
     pub fn apply_tagged_groups(
         &mut self,
         at: Timestamp,
@@ -161,9 +156,9 @@ impl CatalogState {
         let shows_same = self.catalog.groups_tagged.get(term).is_some_and(|known| known.groups == groups);
         let since = self.groups_since.get(term).filter(|_| shows_same).map_or(at, |since| at.min(*since));
         self.groups_since.insert(term.clone(), since);
-        let is_confirmed = at.duration_since(since) >= CONFIRMED_AFTER;
+        let is_confirmed = at >= confirmed_at(since);
         self.apply(|catalog, answered| {
-            catalog.groups_tagged.insert(term.clone(), TaggedGroups { groups, is_confirmed });
+            catalog.groups_tagged.insert(term.clone(), TaggedGroups { groups, since, is_confirmed });
             answered.insert(CatalogQuery::GroupTags(term.clone()), at);
         })
     }

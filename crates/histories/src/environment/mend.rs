@@ -15,11 +15,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The EC2 actions that a script may deny to the controller.
-pub const ACTIONS: [&str; 11] = [
+pub const ACTIONS: [&str; 12] = [
     "CreateNetworkInterface",
     "AttachNetworkInterface",
     "ModifyNetworkInterfaceAttribute",
     "CreateTags",
+    "DeleteTags",
     "DetachNetworkInterface",
     "DeleteNetworkInterface",
     "DescribeNetworkInterfaces",

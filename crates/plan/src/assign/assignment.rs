@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::removals::Cause;
 use jiff::Timestamp;
 use multi_eni_api::NodeSettings;
-use multi_eni_api::ids::InstanceId;
+use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An ENIAttachment to be deleted.
@@ -72,6 +72,20 @@ pub struct WaitsForPods {
     pub pods: Option<Vec<String>>,
 }
 
+/// Security groups that no term selects any more, by EC2's answers so far, and that stay on the ENIs of a node until EC2 has shown
+/// the same groups for minutes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupsWait {
+    /// UID of the NodeENI.
+    pub nodeeni_uid: String,
+    /// Name of the Node.
+    pub node: String,
+    /// The groups that stay.
+    pub groups: Vec<SecurityGroupId>,
+    /// When EC2 is asked for the last time.
+    pub until: Timestamp,
+}
+
 /// A lookup whose result the decision needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
@@ -87,6 +101,10 @@ pub enum Need {
     Group(String),
     /// Security groups by tags.
     TaggedGroups(TagTerm),
+    /// A subnet by ID, with an answer to a Describe that began at this time or later.
+    SubnetSince(SubnetId, Timestamp),
+    /// Security groups by tags, with an answer to a Describe that began at this time or later.
+    TaggedGroupsSince(TagTerm, Timestamp),
     /// The limits of an instance type.
     InstanceType(String),
 }
@@ -114,6 +132,8 @@ pub struct Assignment {
     /// are replaced when it is the node's turn. An ENIAttachment that stays because no new ENI could be attached is not in it:
     /// the node takes no turn for it.
     pub outdated: BTreeMap<String, BTreeSet<String>>,
+    /// ENIAttachments (by name) that stay although the spec does not describe them, or while it is not known whether it does, and why.
+    pub kept: BTreeMap<String, UnassignedReason>,
     /// For each NodeENI (by UID) the ENIAttachments (by name) that are deleted once the removal pace permits it for this node,
     /// and why.
     pub losing: BTreeMap<String, BTreeMap<String, Cause>>,
@@ -125,6 +145,8 @@ pub struct Assignment {
     pub next_of_vpc_cni: BTreeSet<String>,
     /// ENIs that are kept for Pods.
     pub waiting: Vec<WaitsForPods>,
+    /// Security groups that stay on ENIs here for a while.
+    pub groups_waits: Vec<GroupsWait>,
     /// NodeENIs (by UID) whose selector matches this node.
     pub matched: Vec<String>,
     /// The number of ENIs that each NodeENI (by UID) asks for here.
@@ -158,6 +180,8 @@ pub struct NodeEniAssignment<'a> {
     pub pinned: Vec<&'a Pinned>,
     /// Its ENIs that are kept for Pods.
     pub waiting: Vec<&'a WaitsForPods>,
+    /// Its security groups that stay on ENIs here for a while.
+    pub groups_waits: Vec<&'a GroupsWait>,
     /// Its other problems here.
     pub problems: Vec<&'a Problem>,
 }
@@ -229,6 +253,7 @@ impl Assignment {
             refused: self.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid).collect(),
             pinned: self.pinned.iter().filter(|pinned| pinned.nodeeni_uid == uid).collect(),
             waiting: self.waiting.iter().filter(|waits| waits.nodeeni_uid == uid).collect(),
+            groups_waits: self.groups_waits.iter().filter(|waits| waits.nodeeni_uid == uid).collect(),
             problems: self.problems.iter().filter(|(of, _)| of == uid).map(|(_, problem)| problem).collect(),
         }
     }

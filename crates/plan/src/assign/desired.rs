@@ -14,6 +14,7 @@ use crate::account_and_region::region_of;
 use crate::attachment::Attachment;
 use crate::nodeeni::EniSpec;
 use crate::observed::{CatalogLookup, Ec2Catalog, ObservedNode, ObservedSubnet};
+use crate::problem::Problem;
 use crate::spec_validation;
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
@@ -61,8 +62,14 @@ impl<'a> NodePlanner<'a> {
             return Err(why);
         }
         self.check_operator(node)?;
-        let subnets = self.subnets_of(on, instance)?;
-        let groups = self.groups(&subnets, spec)?;
+        let subnets = match self.subnets_of(on, instance) {
+            Ok(subnets) => subnets,
+            Err(why) => {
+                self.report_groups_beside(on, &why);
+                return Err(why);
+            }
+        };
+        let groups = self.groups(on, subnets.first().map_or("", |subnet| subnet.vpc.as_str()))?;
         let indexes = self.device_indexes(on, &subnets);
         let places: Vec<Place<'_>> = subnets
             .into_iter()
@@ -136,16 +143,32 @@ impl<'a> NodePlanner<'a> {
         }
     }
 
+    /// Reports security groups that cannot be resolved while the node waits for its subnet: a user can correct both at once.
+    fn report_groups_beside(&mut self, on: NodeEniOnNode<'_>, why: &UnassignedReason) {
+        let is_of_subnets = matches!(
+            why,
+            UnassignedReason::SubnetUnconfirmed { .. }
+                | UnassignedReason::SubnetMissing(_)
+                | UnassignedReason::NoSubnetMatches(_)
+        );
+        let Some(vpc) = self.input.instance.and_then(|interfaces| interfaces.vpc.clone()).filter(|_| is_of_subnets)
+        else {
+            return;
+        };
+        if let Err(why) = self.groups(on, &vpc)
+            && !why.is_transient()
+        {
+            let (reason, message) = (why.reason(), why.to_string());
+            let problem = Problem { reason, message, node: Some(on.node.name.clone()) };
+            self.plan.problems.push((on.nodeeni.uid.clone(), problem));
+        }
+    }
+
     /// The IDs of the security groups. Names are resolved in the VPC of the subnets.
-    fn groups(
-        &mut self,
-        subnets: &[&ObservedSubnet],
-        spec: &EniSpec,
-    ) -> Result<Vec<SecurityGroupId>, UnassignedReason> {
-        let input = self.input;
-        let vpc = subnets.first().map_or("", |subnet| subnet.vpc.as_str());
+    fn groups(&mut self, on: NodeEniOnNode<'_>, vpc: &str) -> Result<Vec<SecurityGroupId>, UnassignedReason> {
+        let (input, spec) = (self.input, on.spec);
         if !spec.group_terms.is_empty() {
-            return self.groups_of_terms(&spec.group_terms, vpc);
+            return self.groups_of_terms(on, vpc);
         }
         input.catalog.groups(&spec.groups, &spec.group_names, vpc).map_err(|(name, found)| {
             self.plan.needs.insert(Need::Group(name.to_owned()));

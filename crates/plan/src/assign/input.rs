@@ -3,6 +3,7 @@
 
 use super::attach_refusals::AttachRefusals;
 use crate::attachment::Attachment;
+use crate::confirmation::TermEdits;
 use crate::gates::instance_type::InstanceTypeGate;
 use crate::gates::subnet::SubnetGate;
 use crate::instance_life::InstanceObservation;
@@ -14,7 +15,7 @@ use crate::removals::RemovalPermits;
 use crate::rollout::Permits;
 use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
-use multi_eni_api::ids::InstanceId;
+use multi_eni_api::ids::{InstanceId, SecurityGroupId};
 
 /// Everything that the decision for one Node depends on.
 #[derive(Clone, Copy)]
@@ -54,6 +55,10 @@ pub struct Input<'a> {
     pub permits: &'a Permits,
     /// The nodes on which each NodeENI may lose ENIs now because of labels or an edit.
     pub removals: &'a RemovalPermits,
+    /// When the subnet terms of NodeENIs were edited.
+    pub term_edits: &'a TermEdits,
+    /// The security groups of the ENI of an ENIAttachment, as EC2 shows them. Empty if EC2 does not show the ENI.
+    pub groups_of: &'a dyn Fn(&Attachment) -> Vec<SecurityGroupId>,
     /// The ENIAttachments that EC2 refused to attach with an error that lasts.
     pub refused_attach: &'a AttachRefusals,
     /// What this process knows of full subnets.

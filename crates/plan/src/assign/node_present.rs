@@ -157,8 +157,12 @@ impl NodePlanner<'_> {
             let gone = |attachment: &&&Attachment| {
                 is_known && attachment.deleting.is_none() && unattachable(&input, attachment)
             };
-            for attachment in mine.iter().filter(gone) {
-                self.remove(attachment, RemovalReason::Unattachable);
+            for attachment in mine.iter().filter(|attachment| attachment.deleting.is_none()) {
+                if gone(&attachment) {
+                    self.remove(attachment, RemovalReason::Unattachable);
+                } else {
+                    self.plan.kept.insert(attachment.name.clone(), why.clone());
+                }
             }
         }
         self.refuse(node, nodeeni, why);

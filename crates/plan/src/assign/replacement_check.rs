@@ -159,7 +159,7 @@ impl NextPlace<'_, '_> {
         (!is_exchange).then(|| Obstacle::known(held()))
     }
 
-    /// Whether an ENIAttachment that leaves its slot moves to a slot of this NodeENI, directly or through the slots of other
+    /// Whether an ENIAttachment that leaves its slot moves to a slot that this NodeENI leaves, directly or through the slots of other
     /// NodeENIs that move as well.
     fn leads_back(&self, attachment: &Attachment, seen: &mut Vec<Slot>) -> bool {
         let nodeeni = self.planner.nodeenis.iter().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid);
@@ -174,9 +174,9 @@ impl NextPlace<'_, '_> {
             }
             seen.push(slot);
             let holder = self.planner.here.iter().find(|other| other.slot() == slot && other.unreadable.is_none());
-            holder.is_some_and(|other| {
+            holder.filter(|other| !self.stays(other)).is_some_and(|other| {
                 other.nodeeni_uid == self.nodeeni.uid
-                    || other.nodeeni_uid != attachment.nodeeni_uid && !self.stays(other) && self.leads_back(other, seen)
+                    || other.nodeeni_uid != attachment.nodeeni_uid && self.leads_back(other, seen)
             })
         })
     }
@@ -198,7 +198,7 @@ impl NextPlace<'_, '_> {
         stands(&left).or_else(|| stands(interfaces))
     }
 
-    /// Whether an ENIAttachment of another NodeENI keeps its slot: its NodeENI asks for that slot or cannot be read, or the ENI
+    /// Whether an ENIAttachment keeps its slot: its NodeENI asks for that slot or cannot be read, or the ENI
     /// was adopted from upstream and its subnet is still listed.
     fn stays(&self, attachment: &Attachment) -> bool {
         let input = &self.planner.input;
@@ -258,7 +258,8 @@ fn subnets_of(input: &Input<'_>, spec: &EniSpec) -> usize {
 fn is_listed(input: &Input<'_>, spec: &EniSpec, attachment: &Attachment) -> bool {
     if !spec.subnet_terms.is_empty() {
         let id = SubnetId::parse(&attachment.request.subnet_id).ok();
-        let selection = id.map(|id| input.catalog.selection(&spec.subnet_terms, &id));
+        let edited = input.term_edits.get(&attachment.nodeeni_uid).copied();
+        let selection = id.map(|id| input.catalog.selection(&spec.subnet_terms, &id, edited));
         return selection != Some(Selection::NotSelected);
     }
     spec.subnets.iter().any(|reference| match resolve(input.catalog, reference) {

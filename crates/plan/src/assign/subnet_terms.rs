@@ -18,6 +18,7 @@ use multi_eni_api::ids::SubnetId;
 use multi_eni_api::names::short_digest;
 use multi_eni_api::{DeviceIndexPolicy, EniRequest};
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 impl<'a> NodePlanner<'a> {
     /// The subnet for the ENI of a NodeENI in this zone. No subnet: none that the terms select is in the zone, and no ENIAttachment
@@ -29,10 +30,11 @@ impl<'a> NodePlanner<'a> {
         spec: &EniSpec,
         mine: &[&Attachment],
     ) -> Result<Vec<&'a ObservedSubnet>, UnassignedReason> {
-        let Some(present) = self.present_choice(spec, mine) else {
+        let edited = self.input.term_edits.get(&nodeeni.uid).copied();
+        let Some(present) = self.present_choice(spec, mine, edited) else {
             return Ok(self.choose((node, nodeeni), zone, spec)?.into_iter().take(1).collect());
         };
-        let subnet = self.subnet_of(present, &spec.subnet_terms)?;
+        let subnet = self.subnet_of(present, &spec.subnet_terms, zone, edited)?;
         if subnet.zone != zone {
             // `check_unchosen_subnets` reports it if the ENI is attached.
             return Ok(self.choose((node, nodeeni), zone, spec)?.into_iter().take(1).collect());
@@ -58,7 +60,12 @@ impl<'a> NodePlanner<'a> {
 
     /// The ENIAttachment that decides the subnet: the one in the slot that the spec asks for, else one that keeps its slot, else one
     /// in use, and of several the oldest. None if there is none, or the terms select its subnet no longer.
-    fn present_choice<'m>(&self, spec: &EniSpec, mine: &[&'m Attachment]) -> Option<&'m Attachment> {
+    fn present_choice<'m>(
+        &self,
+        spec: &EniSpec,
+        mine: &[&'m Attachment],
+        edited: Option<Timestamp>,
+    ) -> Option<&'m Attachment> {
         let input = self.input;
         let is_held = |attachment: &&&Attachment| {
             let id = SubnetId::parse(&attachment.request.subnet_id).ok();
@@ -66,7 +73,7 @@ impl<'a> NodePlanner<'a> {
             let is_missing = id.as_ref().is_some_and(|id| input.catalog.missing_subnets.contains_key(id));
             let is_made = input.is_in_use(attachment) || (input.is_created)(attachment);
             let is_void = is_missing && attachment.awaits_its_eni() && !is_made;
-            let selection = id.map(|id| input.catalog.selection(&spec.subnet_terms, &id));
+            let selection = id.map(|id| input.catalog.selection(&spec.subnet_terms, &id, edited));
             attachment.deleting.is_none() && selection != Some(Selection::NotSelected) && !is_void
         };
         let rank = |attachment: &&&Attachment| {
@@ -84,13 +91,15 @@ impl<'a> NodePlanner<'a> {
         &mut self,
         attachment: &Attachment,
         terms: &[SubnetTerm],
+        zone: &str,
+        edited: Option<Timestamp>,
     ) -> Result<&'a ObservedSubnet, UnassignedReason> {
         let catalog = self.input.catalog;
         let what = "the EC2 lookup of the subnet of the node's ENI";
         let Ok(id) = SubnetId::parse(&attachment.request.subnet_id) else {
             return Err(UnassignedReason::LookupPending(what));
         };
-        let (selection, known) = (catalog.selection(terms, &id), catalog.subnets.get(&id));
+        let (selection, known) = (catalog.selection(terms, &id, edited), catalog.subnets.get(&id));
         if let (Selection::Selected, Some(subnet)) = (selection, known) {
             return Ok(subnet);
         }
@@ -105,11 +114,20 @@ impl<'a> NodePlanner<'a> {
             return Err(self.lookup_pending(failure, what));
         };
         // Every term has an answer, and none of the answers has the subnet.
-        let is_elsewhere = |found: &&ObservedSubnet| found.vpc != subnet.vpc;
-        if catalog.selected_subnets(terms).iter().all(is_elsewhere) {
+        let selected = catalog.selected_subnets(terms).into_iter().filter(|found| found.vpc == subnet.vpc);
+        let zones: BTreeSet<&str> = selected.map(|found| found.zone.as_str()).collect();
+        if zones.is_empty() {
             return Err(self.no_subnet_matches(terms));
         }
-        Err(UnassignedReason::SubnetUnconfirmed(id))
+        let until = subnet.tags_confirmed_at(edited);
+        if self.input.now < until {
+            self.plan.recheck_at(until);
+        } else {
+            self.plan.needs.insert(Need::SubnetSince(id.clone(), until));
+        }
+        let is_edit = edited.is_some_and(|edited| subnet.tags_since.is_some_and(|since| since <= edited));
+        let bare_zone = (!zones.contains(zone)).then(|| zone.to_owned());
+        Err(UnassignedReason::SubnetUnconfirmed { subnet: id, until, is_edit, bare_zone })
     }
 
     /// Asks for the lookups of the terms that have no answer yet. Whether there is none such.

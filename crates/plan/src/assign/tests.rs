@@ -13,6 +13,7 @@ mod pods;
 mod recover;
 mod removals;
 mod subnet_terms;
+mod term_reports;
 mod unattachable;
 mod unreadable;
 mod world;

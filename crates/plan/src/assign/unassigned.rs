@@ -76,7 +76,16 @@ pub enum UnassignedReason {
     NoSubnetMatches(String),
     /// The terms seem to select the subnet of the node's ENI no longer, and select others. EC2 must show its tags for longer before
     /// the ENI is replaced.
-    SubnetUnconfirmed(SubnetId),
+    SubnetUnconfirmed {
+        /// The subnet of the node's ENI.
+        subnet: SubnetId,
+        /// When EC2 is asked for the last time.
+        until: Timestamp,
+        /// Whether only an edit of the terms is the cause: EC2 showed the same tags before the edit.
+        is_edit: bool,
+        /// The node's zone, if no subnet is in it that the terms select by the last answers.
+        bare_zone: Option<String>,
+    },
     /// No listed subnet is in the node's zone.
     NoSubnetInZone {
         /// The node's zone.
@@ -230,7 +239,7 @@ impl UnassignedReason {
             Self::TooManyAddresses { .. } => "TooManyAddresses",
             Self::OutOfBounds(_) => "OutOfBounds",
             Self::AttachRefused(_) => "AttachRefused",
-            Self::LookupPending(_) | Self::SubnetUnconfirmed(_) => "Looking",
+            Self::LookupPending(_) | Self::SubnetUnconfirmed { .. } => "Looking",
             Self::LookupFailed(failure) => failure.reason(),
             Self::Replacing => "Replacing",
             Self::AwaitingRollout => "AwaitingRollout",
@@ -247,7 +256,7 @@ impl UnassignedReason {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NodeDeleting | Self::LookupPending(_) | Self::Replacing | Self::AwaitingRollout => true,
-            Self::Joining(_) | Self::SubnetUnconfirmed(_) => true,
+            Self::Joining(_) | Self::SubnetUnconfirmed { .. } => true,
             Self::SlotHeld { leaving, .. } => *leaving,
             Self::InstanceGone { is_lasting, .. } | Self::PrimaryNotShown { is_lasting, .. } => !is_lasting,
             Self::ZoneContradiction(_) | Self::OtherRegion { .. } => false,

@@ -1,6 +1,7 @@
 //! The sentences for users that belong to the reasons for no ENI: what is wrong, and what to do.
 
 use super::unassigned::UnassignedReason;
+use crate::api_time::whole_second;
 use crate::nodeeni::SubnetRef;
 use std::fmt;
 
@@ -87,11 +88,22 @@ impl fmt::Display for UnassignedReason {
                 "no subnet of the node's VPC matches subnetSelectorTerms ({terms}): correct the terms or tag a subnet. A subnet that \
                  another account shares shows none of its owner's tags: select it by id"
             ),
-            Self::SubnetUnconfirmed(subnet) => write!(
-                f,
-                "no term of subnetSelectorTerms matches {subnet}, the subnet of the node's ENI, by EC2's last answers: the ENI stays \
-                 until EC2 has shown the tags of {subnet} unchanged for some minutes"
-            ),
+            Self::SubnetUnconfirmed { subnet, until, is_edit, bare_zone } => {
+                let why = match is_edit {
+                    true => "for one more lookup, in case its tags were changed together with the terms",
+                    false => "because EC2 must have shown its tags unchanged for 3 min",
+                };
+                write!(
+                    f,
+                    "no term of subnetSelectorTerms matches {subnet}, the subnet of the node's ENI, by EC2's last answers: the ENI \
+                     stays until {}, {why}",
+                    whole_second(*until).0
+                )?;
+                match bare_zone {
+                    Some(zone) => write!(f, "; no subnet that the terms select is in the node's zone {zone}"),
+                    None => Ok(()),
+                }
+            }
             Self::NoGroupMatches(terms) => write!(
                 f,
                 "no security group of the node's VPC matches securityGroupSelectorTerms ({terms}): correct the terms, or tag or \

@@ -86,9 +86,8 @@ impl<'a> NodePlanner<'a> {
         let other = sources.iter().find(|(_, other)| *other != zone);
         let sentence = |(by, other): &(Source<'_>, &str)| {
             format!(
-                "node {} is in zone {zone} according to {source}, and in zone {other} according to {by}. An instance never \
-             changes its zone, so no ENI is removed",
-                node.name
+                "the node is in zone {zone} according to {source}, and in zone {other} according to {by}. An instance never \
+                 changes its zone, so no ENI is removed"
             )
         };
         if let Some(contradiction) = other.filter(|(by, _)| by.is_ec2()) {
@@ -116,7 +115,7 @@ impl<'a> NodePlanner<'a> {
             spec.subnets.iter().any(|reference| match resolve(input.catalog, reference) {
                 Resolved::Subnets(ids) => ids.contains(subnet),
                 Resolved::NotYet | Resolved::Missing => false,
-            }) || input.catalog.selection(&spec.subnet_terms, subnet) == Selection::Selected
+            }) || input.catalog.selection(&spec.subnet_terms, subnet, None) == Selection::Selected
         };
         let live = mine
             .iter()
@@ -131,14 +130,9 @@ impl<'a> NodePlanner<'a> {
             }
             if attachment.status.attachment_id.is_some() {
                 return Err(UnassignedReason::ZoneContradiction(format!(
-                    "the ENI of ENIAttachment {} is attached and belongs to {} in zone {} and {}, but node {} is in zone {} \
-                 according to other sources: the ENI stays",
-                    attachment.name,
-                    observed_subnet.id,
-                    observed_subnet.zone,
-                    observed_subnet.vpc,
-                    node.name,
-                    place.zone
+                    "the ENI of ENIAttachment {} is attached and belongs to {} in zone {} and {}, but the node is in zone {} \
+                     according to other sources: the ENI stays",
+                    attachment.name, observed_subnet.id, observed_subnet.zone, observed_subnet.vpc, place.zone
                 )));
             }
             if input.instance.is_none_or(|interfaces| interfaces.zone.is_none()) {

@@ -3,6 +3,7 @@
 use super::{ExplainedAttachment, Input};
 use crate::assign::{Assignment, NewAttachment, RemovalReason, Unassigned, UnassignedReason};
 use crate::attachment::Attachment;
+use crate::counted::counted;
 use crate::ec2_errors::Call;
 use crate::gates::quota::QuotaGate;
 use crate::lifecycle::{self, Action, CallHistory};
@@ -35,6 +36,8 @@ pub enum LineKind {
     Change,
     /// An action is under way, or waits for something that ends by itself.
     Waits,
+    /// The ENI stays, although its spec does not describe it, or while it is not known whether it does.
+    Kept,
     /// The ENI is as its spec asks.
     InPlace,
 }
@@ -50,6 +53,7 @@ impl LineKind {
             Self::Replace => '±',
             Self::Change => '~',
             Self::Waits => '…',
+            Self::Kept => '≠',
             Self::InPlace => '=',
         }
     }
@@ -252,11 +256,13 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
             format!("replace when the rollout permits (rollout.maxUnavailable: {})", at_once(input, nodeeni, max));
         (LineKind::Replace, "AwaitingRollout".to_owned(), message, departure(attachment))
     } else {
-        standing(
-            spec,
-            attachment,
-            assignment.is_some_and(|a| a.reconfigure.iter().any(|(name, _)| *name == eni_attachment.name)),
-        )
+        let is_reconfigured =
+            assignment.is_some_and(|a| a.reconfigure.iter().any(|(name, _)| *name == eni_attachment.name));
+        let stands = standing(spec, attachment, is_reconfigured);
+        match assignment.and_then(|a| a.kept.get(&eni_attachment.name)).filter(|_| stands.0 == LineKind::InPlace) {
+            Some(why) => kept(why),
+            None => stands,
+        }
     };
     let slot = Some(Slot::at(eni_attachment.slot()));
     Line {
@@ -276,7 +282,7 @@ fn at_once(input: &Input<'_>, nodeeni: Option<&NodeEni>, max: MaxUnavailable) ->
         MaxUnavailable::Nodes(number) => number.to_string(),
         MaxUnavailable::Percent(_) => {
             let matched = nodeeni.map_or(0, |nodeeni| matched(input, &nodeeni.uid));
-            format!("{max}, {} of {matched} nodes", max.of(matched))
+            format!("{max}, {} of {}", max.of(matched), counted(matched, "node"))
         }
     }
 }
@@ -316,6 +322,16 @@ fn standing(spec: Option<&EniSpec>, attachment: &ExplainedAttachment, reconfigur
         }
         _ => (LineKind::Waits, reason, message, BTreeMap::new()),
     }
+}
+
+/// The ENI works and is not certainly the one that the spec asks for. The reason has a line of its own.
+fn kept(why: &UnassignedReason) -> Explanation {
+    let message = if why.is_transient() {
+        "stays until it is known whether the spec asks for it"
+    } else {
+        "stays, although the spec does not ask for it or that is not known: see the reason of this node"
+    };
+    (LineKind::Kept, why.reason().to_owned(), message.to_owned(), BTreeMap::new())
 }
 
 fn held_back(attachment: &ExplainedAttachment) -> bool {

@@ -159,7 +159,7 @@ fn a_percentage_for_the_rollout_is_shown_with_its_number_of_nodes() {
     };
     let (most, text) = message(MaxUnavailable::Percent(30));
     assert_eq!(most, 1, "0.3 nodes are rounded up");
-    assert!(text.ends_with("(rollout.maxUnavailable: 30%, 1 of 1 nodes)"), "{text}");
+    assert!(text.ends_with("(rollout.maxUnavailable: 30%, 1 of 1 node)"), "{text}");
     let (most, text) = message(MaxUnavailable::Nodes(4));
     assert_eq!(most, 4);
     assert!(text.ends_with("(rollout.maxUnavailable: 4)"), "{text}");
@@ -182,4 +182,30 @@ fn terms_that_match_nothing_are_a_problem_though_the_old_eni_stays() {
     let story = explain_node(&plan, world.node.as_ref(), "n0").unwrap();
     let expected = "  ! no subnet of the node's VPC matches subnetSelectorTerms (tag tier=none): correct the terms or tag a subnet";
     assert!(story.lines().any(|line| line.starts_with(expected)), "{story}");
+}
+
+/// The ENI works, and the spec asks for an ENI of a subnet that EC2 does not know.
+#[test]
+fn an_eni_that_the_spec_does_not_ask_for_is_kept_and_not_in_place() {
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    let mut of = new_attachment("n0", 1, true);
+    of.name = world.assign().create[0].name.clone();
+    of.request = world.assign().create[0].spec.request.clone();
+    world.attachments = vec![of.clone()];
+    let mut seen = attached(&of);
+    seen.tags.extend(lifecycle::tags(&world.cluster, &of));
+    seen.source_dest_check = true;
+    seen.attachment.as_mut().unwrap().delete_on_termination = false;
+    let observation = Observation::Seen(Box::new(seen));
+    let before = reported(&world, &[(&of, observation.clone())]);
+    assert!(before.node_enis[0].lines.iter().all(|line| line.mark != LineKind::Kept), "{before:?}");
+    let unknown = "subnet-0dead000";
+    world.nodeenis = vec![nodeeni("a", 1, &[unknown])];
+    let id = multi_eni_api::ids::SubnetId::parse(unknown).unwrap();
+    world.catalog.missing_subnets.insert(id, at(0));
+    let plan = reported(&world, &[(&of, observation)]);
+    let kept = plan.node_enis[0].lines.iter().find(|line| line.mark == LineKind::Kept);
+    assert_eq!(kept.map(|line| line.reason.as_str()), Some("SubnetNotFound"), "{:?}", plan.node_enis[0].lines);
+    let text = plan_text(&plan);
+    assert!(text.contains("0 in place") && text.contains("≠ n0, index 1"), "{text}");
 }

@@ -1,6 +1,7 @@
 //! The plan as text for the terminal. It is given a finished [`Plan`] and decides nothing.
 
 use super::{Line, LineKind, NodeEniPlan, Plan, Slot, missing_labels};
+use crate::counted::counted;
 use crate::node_selector;
 use crate::observed::ObservedNode;
 use std::collections::BTreeMap;
@@ -119,15 +120,15 @@ fn head(out: &mut String, nodeeni_plan: &NodeEniPlan) {
     let in_place =
         nodeeni_plan.lines.iter().filter(|line| matches!(line.mark, LineKind::InPlace | LineKind::Change)).count();
     if nodeeni_plan.deleting {
-        line!(out, "NodeENI {} is being deleted: {} left", nodeeni_plan.name, count(nodeeni_plan.lines.len(), "ENI"));
+        line!(out, "NodeENI {} is being deleted: {} left", nodeeni_plan.name, counted(nodeeni_plan.lines.len(), "ENI"));
     } else {
         line!(
             out,
             "NodeENI {} ({}): matches {}, {} desired, {in_place} in place",
             nodeeni_plan.name,
             selector.join(","),
-            count(nodeeni_plan.matched_nodes, "node"),
-            count(nodeeni_plan.desired, "ENI")
+            counted(nodeeni_plan.matched_nodes, "node"),
+            counted(nodeeni_plan.desired, "ENI")
         );
     }
     if let Some(pace) = &nodeeni_plan.removal_pace {
@@ -154,17 +155,13 @@ fn grouped<'a>(out: &mut String, lines: impl Iterator<Item = &'a Line>) {
     }
 }
 
-fn count(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
-}
-
 fn several(nodes: &[&str]) -> String {
     match nodes {
         [one] => (*one).to_owned(),
         few if few.len() <= NAMED => few.join(", "),
         many => format!(
             "{} ({}, …)",
-            count(many.len(), "node"),
+            counted(many.len(), "node"),
             many.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ")
         ),
     }

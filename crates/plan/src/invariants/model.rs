@@ -58,7 +58,7 @@ impl Model {
                     cidr,
                     owner: String::new(),
                     tags: Default::default(),
-                    tags_confirmed: false,
+                    tags_since: None,
                     name: None,
                     free_addresses: 99,
                     grown: None,

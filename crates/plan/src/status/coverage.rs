@@ -2,6 +2,7 @@
 //! they can have no ENI. They are counted apart: Ready and Degraded are about the other nodes.
 
 use crate::assign::{Unassigned, UnassignedReason};
+use crate::counted::{counted, verb};
 use multi_eni_api::conditions::{ConditionUpdate, types};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,12 +17,67 @@ pub(super) struct Coverage<'a> {
     pub without_subnet: BTreeSet<&'a str>,
     /// Nodes that can have no ENI, and why.
     pub unsupported: BTreeMap<&'a str, &'a UnassignedReason>,
+    /// Nodes whose ENI is in a subnet that the terms select no longer, and in whose zone they select no other, and why the ENI stays.
+    soon_without: BTreeMap<&'a str, &'a UnassignedReason>,
+    /// Nodes of which it is not known whether a subnet is in their zone until a user acts, and why.
+    unknown: BTreeMap<&'a str, &'a UnassignedReason>,
     /// Whether no lookup is missing, so that a zone without a subnet is known.
     is_known: bool,
-    /// The terms select no subnet at all, on some node.
-    selects_none: bool,
     /// Those zones, each with the zones of the subnets.
     zones: BTreeMap<&'a str, &'a [String]>,
+}
+
+/// What a reason says about the subnet in the node's zone.
+enum InZone {
+    /// A subnet of the list is in the node's zone, or nothing is asked of it.
+    Covered,
+    /// No subnet of the list will be in the node's zone once EC2 has confirmed its answers.
+    SoonBare,
+    /// It is known once a lookup has ended or the node has joined.
+    Pending,
+    /// It is not known until a user acts.
+    Unknown,
+}
+
+fn in_zone(why: &UnassignedReason) -> InZone {
+    match why {
+        UnassignedReason::SubnetUnconfirmed { bare_zone: Some(_), .. } => InZone::SoonBare,
+        UnassignedReason::SubnetUnconfirmed { bare_zone: None, .. } => InZone::Covered,
+        UnassignedReason::LookupPending(_) | UnassignedReason::Joining(_) => InZone::Pending,
+        UnassignedReason::PrimaryNotShown { is_lasting: false, .. } => InZone::Pending,
+        UnassignedReason::SubnetMissing(_)
+        | UnassignedReason::NoSubnetMatches(_)
+        | UnassignedReason::NameMayMove { .. }
+        | UnassignedReason::LookupFailed(_)
+        | UnassignedReason::NoProviderId
+        | UnassignedReason::NoZone
+        | UnassignedReason::ZoneContradiction(_)
+        | UnassignedReason::OtherRegion { .. }
+        | UnassignedReason::PrimaryNotShown { is_lasting: true, .. } => InZone::Unknown,
+        // These come after the subnet was found, or the node needs none: it is not covered, or its instance is gone.
+        UnassignedReason::SubnetInOtherVpc { .. }
+        | UnassignedReason::SubnetAmbiguous(_)
+        | UnassignedReason::NoSubnetInZone { .. }
+        | UnassignedReason::Unsupported(_)
+        | UnassignedReason::ManagedInstance { .. }
+        | UnassignedReason::InstanceGone { .. }
+        | UnassignedReason::NodeDeleting
+        | UnassignedReason::GroupUnresolved(..)
+        | UnassignedReason::NoGroupMatches(_)
+        | UnassignedReason::SlotHeld { .. }
+        | UnassignedReason::SlotPinned { .. }
+        | UnassignedReason::SlotTaken { .. }
+        | UnassignedReason::InstanceFull { .. }
+        | UnassignedReason::IndexRefused { .. }
+        | UnassignedReason::InstanceTypeUnknown { .. }
+        | UnassignedReason::NoSuchCard { .. }
+        | UnassignedReason::IndexBeyondCard { .. }
+        | UnassignedReason::TooManyAddresses { .. }
+        | UnassignedReason::OutOfBounds(_)
+        | UnassignedReason::AttachRefused(_)
+        | UnassignedReason::Replacing
+        | UnassignedReason::AwaitingRollout => InZone::Covered,
+    }
 }
 
 impl<'a> Coverage<'a> {
@@ -30,8 +86,9 @@ impl<'a> Coverage<'a> {
             nodes: BTreeSet::new(),
             without_subnet: BTreeSet::new(),
             unsupported: BTreeMap::new(),
+            soon_without: BTreeMap::new(),
+            unknown: BTreeMap::new(),
             is_known: true,
-            selects_none: false,
             zones: BTreeMap::new(),
         };
         for refusal in refused {
@@ -45,13 +102,12 @@ impl<'a> Coverage<'a> {
                     coverage.unsupported.insert(node, why);
                 }
                 why => {
-                    coverage.selects_none |= matches!(why, UnassignedReason::NoSubnetMatches(_));
-                    coverage.is_known &= !matches!(
-                        why,
-                        UnassignedReason::LookupPending(_)
-                            | UnassignedReason::SubnetUnconfirmed(_)
-                            | UnassignedReason::Joining(_)
-                    );
+                    match in_zone(why) {
+                        InZone::Covered => {}
+                        InZone::SoonBare => drop(coverage.soon_without.insert(node, why)),
+                        InZone::Pending => coverage.is_known = false,
+                        InZone::Unknown => drop(coverage.unknown.insert(node, why)),
+                    }
                     continue;
                 }
             }
@@ -60,10 +116,27 @@ impl<'a> Coverage<'a> {
         coverage
     }
 
-    /// Whether each matching node has a subnet of the list in its zone; None while that is not known.
+    /// Whether each matching node has a subnet of the list in its zone; None while lookups have to end first.
     pub fn zones_covered(&self) -> Option<ConditionUpdate> {
-        if self.without_subnet.is_empty() && self.selects_none {
-            let (reason, message) = ("SubnetNotFound".to_owned(), "no subnet matches subnetSelectorTerms".to_owned());
+        if self.without_subnet.is_empty() && !self.soon_without.is_empty() {
+            let number = self.soon_without.len();
+            let message = format!(
+                "no subnet that the terms select is in the zone of {}: {}",
+                counted(number, "matching node"),
+                named(reasons(&self.soon_without))
+            );
+            return Some(ConditionUpdate::new(types::ZONES_COVERED, false, "NoSubnetInZone", message));
+        }
+        if self.without_subnet.is_empty()
+            && let Some(why) = self.unknown.values().next()
+        {
+            let number = self.unknown.len();
+            let message = format!(
+                "it is not known whether a subnet of the list is in the zone of {}: {}",
+                counted(number, "matching node"),
+                named(reasons(&self.unknown))
+            );
+            let reason = why.reason().to_owned();
             return Some(ConditionUpdate { kind: types::ZONES_COVERED, status: None, reason, message });
         }
         if self.without_subnet.is_empty() {
@@ -77,10 +150,12 @@ impl<'a> Coverage<'a> {
         } else {
             format!("the subnets are in {}", have.into_iter().collect::<Vec<_>>().join(", "))
         };
+        let number = self.without_subnet.len();
         let message = format!(
-            "{} matching nodes get no ENI, because no subnet of the list is in their zone {} ({have}): {}. To give them an ENI, \
-             add a subnet of that zone",
-            self.without_subnet.len(),
+            "{} {} no ENI, because no subnet of the list is in the zone {} ({have}): {}. To give an ENI to each, add a subnet of that \
+             zone",
+            counted(number, "matching node"),
+            verb(number, "gets", "get"),
             zones.join(", "),
             named(self.without_subnet.iter().map(|node| (*node).to_owned()).collect()),
         );
@@ -93,15 +168,20 @@ impl<'a> Coverage<'a> {
             let message = "each matching node can have an ENI";
             return ConditionUpdate::new(types::NODES_SUPPORTED, true, "AllNodes", message);
         }
-        let nodes = self.unsupported.iter().map(|(node, why)| format!("{node}: {why}")).collect();
-        let message = format!("{} matching nodes can have no ENI: {}", self.unsupported.len(), named(nodes));
+        let number = counted(self.unsupported.len(), "matching node");
+        let message = format!("{number} can have no ENI: {}", named(reasons(&self.unsupported)));
         ConditionUpdate::new(types::NODES_SUPPORTED, false, "NotSupported", message)
     }
+}
+
+/// A text for each node.
+fn reasons(nodes: &BTreeMap<&str, &UnassignedReason>) -> Vec<String> {
+    nodes.iter().map(|(node, why)| format!("{node}: {why}")).collect()
 }
 
 /// The first entries, and how many others there are.
 fn named(all: Vec<String>) -> String {
     let others = all.len().saturating_sub(NAMED);
     let first = all.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
-    if others > 0 { format!("{first} and {others} others") } else { first }
+    if others > 0 { format!("{first} and {}", counted(others, "other")) } else { first }
 }

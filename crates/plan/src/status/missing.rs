@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 /// no missing ENI: an ENI that works stays while the spec asks for another one that cannot be made.
 pub(super) fn missing_by_node(
     attachments: &[&Attachment],
+    former: &BTreeMap<&str, &str>,
     desired: &BTreeMap<&str, usize>,
     standing: &[&&Unassigned],
 ) -> usize {
@@ -25,7 +26,9 @@ pub(super) fn missing_by_node(
     for attachment in attachments.iter().filter(|attachment| attachment.deleting.is_none()) {
         let is_ready = conditions::is_true(&attachment.status.conditions, types::READY);
         if is_ready || attachment.status.phase == Phase::Blocked {
-            *there.entry(&attachment.node).or_default() += 1;
+            // An ENIAttachment that carries a former name of its Node counts for the Node.
+            let node = attachment.node.as_str();
+            *there.entry(former.get(node).copied().unwrap_or(node)).or_default() += 1;
         }
     }
     let of = |numbers: &BTreeMap<&str, usize>, node: &str| numbers.get(node).copied().unwrap_or(0);

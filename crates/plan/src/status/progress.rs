@@ -1,7 +1,9 @@
 //! What the condition Progressing says besides its numbers: which node a NodeENI waits for, and what is still to come after an edit
 //! of the spec. It decides nothing.
 
-use crate::assign::{Unassigned, UnassignedReason};
+use crate::api_time::whole_second;
+use crate::assign::{GroupsWait, Unassigned, UnassignedReason};
+use crate::counted::{counted, verb};
 use crate::nodeeni::NodeEni;
 use std::collections::BTreeSet;
 
@@ -18,6 +20,8 @@ pub(super) struct Progress<'a> {
     pub losing: usize,
     /// Pairs of NodeENI and Node that get no ENI now, with the reason.
     pub refused: &'a [&'a Unassigned],
+    /// Security groups that stay on ENIs for a while.
+    pub groups_waits: &'a [&'a GroupsWait],
     /// A node on which an ENI is being removed or is not ready.
     pub replaced: Option<&'a str>,
 }
@@ -36,7 +40,8 @@ impl Progress<'_> {
             (Some(node), Some(_)) => {
                 let turns = self.refused.iter().filter(|refusal| !is_in_turn(refusal)).map(|refusal| &refusal.node);
                 let turns = turns.collect::<BTreeSet<_>>().len();
-                format!(" (an ENI of {node} is being replaced, and {turns} nodes wait for their turn)")
+                let (turns, wait) = (counted(turns, "node"), verb(turns, "waits for its", "wait for their"));
+                format!(" (an ENI of {node} is being replaced, and {turns} {wait} turn)")
             }
             (None, Some(refusal)) => format!(" ({}: {})", refusal.node, refusal.why),
         }
@@ -47,19 +52,46 @@ impl Progress<'_> {
         if self.outdated > 0 {
             let most = nodeeni.spec.as_ref().map_or(1, |spec| spec.max_unavailable.of(matched));
             return Some(format!(
-                "the spec no longer describes ENIs on {} nodes: they are replaced on at most {most} nodes at a time \
-                 (rollout.maxUnavailable)",
-                self.outdated
+                "the spec no longer describes ENIs on {}: they are replaced on at most {} at a time (rollout.maxUnavailable)",
+                counted(self.outdated, "node"),
+                counted(most, "node")
             ));
         }
         if self.losing > 0 {
-            let losing = self.losing;
-            return Some(format!("ENIs on {losing} nodes are to be removed, at the pace of rollout.maxRemovals"));
+            let losing = counted(self.losing, "node");
+            return Some(format!("ENIs on {losing} are to be removed, at the pace of rollout.maxRemovals"));
         }
         if self.undecided > 0 {
-            return Some(format!("the NodeENI changed, and {} nodes have not been reconciled since", self.undecided));
+            let (nodes, have) = (counted(self.undecided, "node"), verb(self.undecided, "has", "have"));
+            return Some(format!("the NodeENI changed, and {nodes} {have} not been reconciled since"));
+        }
+        if let Some(waits) = self.unconfirmed() {
+            return Some(waits);
         }
         let waits = self.refused.iter().find(|refusal| refusal.why.is_transient()).filter(|_| self.is_new)?;
         Some(format!("{}: {}", waits.node, waits.why))
+    }
+
+    /// What waits until EC2 has confirmed its answers, and until when, whether or not the spec was edited.
+    fn unconfirmed(&self) -> Option<String> {
+        let is_unconfirmed = |why: &UnassignedReason| matches!(why, UnassignedReason::SubnetUnconfirmed { .. });
+        let mut of_subnets = self.refused.iter().filter(|refusal| is_unconfirmed(&refusal.why));
+        if let Some(first) = of_subnets.next() {
+            let others = of_subnets.map(|refusal| &refusal.node).collect::<BTreeSet<_>>().len();
+            let others = if others > 0 { format!(" and {}", counted(others, "other node")) } else { String::new() };
+            return Some(format!("{}{others}: {}", first.node, first.why));
+        }
+        let until = self.groups_waits.iter().map(|waits| waits.until).max()?;
+        let groups: BTreeSet<_> = self.groups_waits.iter().flat_map(|waits| &waits.groups).collect();
+        let named: Vec<String> = groups.iter().map(ToString::to_string).collect();
+        let nodes = self.groups_waits.iter().map(|waits| &waits.node).collect::<BTreeSet<_>>().len();
+        Some(format!(
+            "no term of securityGroupSelectorTerms selects {} any more by EC2's last answers: on {} {} on the ENIs until {}, because \
+             EC2 must have shown the same groups for 3 min",
+            named.join(", "),
+            counted(nodes, "node"),
+            verb(groups.len(), "the group stays", "the groups stay"),
+            whole_second(until).0
+        ))
     }
 }

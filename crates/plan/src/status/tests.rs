@@ -24,12 +24,14 @@ fn status_with(
     status_after(&previous, attachments, refused, matched, desired, Changing::default(), now)
 }
 
-/// Numbers of nodes on which an edit leaves something to do.
+/// What is left to do on nodes, and their former names.
 #[derive(Default)]
-struct Changing {
+struct Changing<'a> {
     outdated: usize,
     losing: usize,
     undecided: usize,
+    groups_waits: &'a [&'a GroupsWait],
+    former: BTreeMap<&'a str, &'a str>,
 }
 
 /// The status after `previous`. Each of the first `desired` nodes asks for one ENI.
@@ -39,7 +41,7 @@ fn status_after(
     refused: &[Unassigned],
     matched: &[&str],
     desired: usize,
-    Changing { outdated, losing, undecided }: Changing,
+    Changing { outdated, losing, undecided, groups_waits, former }: Changing<'_>,
     now: Timestamp,
 ) -> NodeEniStatus {
     nodeeni_status(Input {
@@ -47,7 +49,7 @@ fn status_after(
         previous,
         attachments: &attachments.iter().collect::<Vec<_>>(),
         matched: &matched.iter().copied().collect(),
-        former: &BTreeSet::new(),
+        former: &former,
         desired: &matched.iter().take(desired).map(|node| (*node, 1)).collect(),
         outdated,
         losing,
@@ -55,6 +57,7 @@ fn status_after(
         refused: &refused.iter().collect::<Vec<_>>(),
         pinned: &[],
         waiting: &[],
+        groups_waits,
         removals: &RemovalPace::default(),
         problems: &[],
         expected: None,
@@ -95,7 +98,7 @@ fn a_deselected_eni_is_not_counted_as_ready() {
     let mut deselected = ready("n2");
     deselected.deselected_since = Some(at(0));
     let [(is_ready, says), _] = reported(&[ready("n0"), deselected], &["n0"], 1);
-    assert_eq!((is_ready.as_str(), says.as_str()), ("True", "1 of 1 ENIs are ready on 1 nodes"));
+    assert_eq!((is_ready.as_str(), says.as_str()), ("True", "1 of 1 ENI is ready on 1 node"));
 }
 
 #[test]
@@ -106,11 +109,20 @@ fn the_wait_for_ec2s_rates_is_reported_in_seconds() {
         covered: 400,
         desired: 400,
         ready: 30,
+        stalled: 0,
         leaving: 0,
         expected: Some(expected),
         now: at(0),
     };
-    let progress = Progress { is_new: false, undecided: 0, outdated: 0, losing: 0, refused: &[], replaced: None };
+    let progress = Progress {
+        is_new: false,
+        undecided: 0,
+        outdated: 0,
+        losing: 0,
+        refused: &[],
+        groups_waits: &[],
+        replaced: None,
+    };
     let [ready, progressing, _] = conditions_of(&nodeeni("a", 1, &["subnet-00000001"]), numbers(), &progress, None);
     for message in [ready.message, progressing.message] {
         assert!(message.contains("about 74 s: 370 ENIs wait for AttachNetworkInterface"), "{message}");
@@ -127,7 +139,7 @@ fn a_refused_change_in_place_is_reported_on_the_nodeeni() {
     let reported = |attachment: &Attachment| reported(std::slice::from_ref(attachment), &["n0"], 1);
     let [(is_ready, says), _] = reported(&refused);
     assert_eq!(is_ready, "False");
-    assert!(says.contains("1 of 1 ENIs are ready; node n0: eni-1 is attached; Modify"), "{says}");
+    assert!(says.contains("1 of 1 ENI is ready; node n0: eni-1 is attached; Modify"), "{says}");
     conditions::set(&mut refused.status.conditions, attached(IN_PLACE), None, at(0));
     assert_eq!(reported(&refused)[0].0, "True");
 }
@@ -206,8 +218,8 @@ fn after_an_edit_progressing_is_true_in_the_status_that_observes_its_generation(
         (of(&waits, Changing::default()), "n0: waiting for the EC2 lookup of the NodeENI's subnets"),
         (of(&[], Changing { losing: 2, ..Changing::default() }), "ENIs on 2 nodes are to be removed"),
         (
-            of(&[], Changing { outdated: 2, losing: 1, undecided: 1 }),
-            "ENIs on 2 nodes: they are replaced on at most 1 nodes at a time (rollout.maxUnavailable)",
+            of(&[], Changing { outdated: 2, losing: 1, undecided: 1, ..Changing::default() }),
+            "ENIs on 2 nodes: they are replaced on at most 1 node at a time (rollout.maxUnavailable)",
         ),
     ];
     for (status, words) in cases {
@@ -348,7 +360,7 @@ fn every_condition_of_a_nodeeni_has_its_generation() {
             previous,
             attachments: &[&attachment],
             matched: &BTreeSet::from(["n0", "far", "hybrid"]),
-            former: &BTreeSet::new(),
+            former: &BTreeMap::new(),
             desired: &BTreeMap::from([("n0", 1)]),
             outdated: 0,
             losing: 0,
@@ -356,6 +368,7 @@ fn every_condition_of_a_nodeeni_has_its_generation() {
             refused: &[&far, &hybrid][..number],
             pinned: &[&pinned][..number / 2],
             waiting: &[&waits][..number / 2],
+            groups_waits: &[],
             removals: if is_so { &removals } else { &none },
             problems: &[],
             expected: None,
@@ -378,4 +391,89 @@ fn the_conditions_while_nothing_is_decided_have_the_generation() {
     let before = NodeEniStatus::default();
     all_observe(&adopting(&edited, &before, &["n0"], at(0)), 7, &[types::READY, types::PROGRESSING]);
     all_observe(&halted(&edited, &before, &problem(), at(0)), 7, &[types::READY, types::DEGRADED]);
+}
+
+fn sg(n: usize) -> multi_eni_api::ids::SecurityGroupId {
+    multi_eni_api::ids::SecurityGroupId::parse(&format!("sg-{n:08x}")).unwrap()
+}
+
+/// Nothing goes on while only a person can act, whether the ENI was never made (a new NodeENI) or stays (an edited one).
+#[test]
+fn progressing_is_false_while_only_a_person_can_act() {
+    let missing = || UnassignedReason::NoSubnetMatches("tag a=b".into());
+    let of = |enis: &[Attachment]| {
+        let status = status_with(enis, &[refused("n0", missing())], &["n0"], 1, at(0));
+        condition(&status, types::PROGRESSING).map(|(value, reason, _)| (value, reason)).unwrap()
+    };
+    let stalled = ("False".to_owned(), "Stalled".to_owned());
+    assert_eq!((of(&[]), of(&[ready("n0")])), (stalled.clone(), stalled.clone()), "new, and edited");
+    let mut blocked = new_attachment("n0", 1, false);
+    blocked.status.phase = Phase::Blocked;
+    let status = |enis: &[Attachment], names: &[&str]| status_with(enis, &[], names, names.len(), at(0));
+    assert_eq!(condition(&status(&[blocked.clone()], &["n0"]), types::PROGRESSING).unwrap().1, "Stalled");
+    // Another node gets its ENI meanwhile.
+    let both = status(&[blocked, new_attachment("n1", 1, false)], &["n0", "n1"]);
+    assert_eq!(progressing(&both).0, "True");
+}
+
+#[test]
+fn zones_are_covered_only_if_that_is_known() {
+    let id = |text: &str| multi_eni_api::ids::SubnetId::parse(text).unwrap();
+    let of = |why: UnassignedReason| {
+        condition(&status_of(&[refused("n0", why)], &["n0", "n1"], 2, at(0)), types::ZONES_COVERED)
+    };
+    let unknown = crate::nodeeni::SubnetRef::Id(id("subnet-0dead000"));
+    let (value, reason, says) = of(UnassignedReason::SubnetMissing(unknown)).unwrap();
+    assert_eq!((value.as_str(), reason.as_str()), ("Unknown", "SubnetNotFound"));
+    assert!(says.contains("n0: EC2 knows no subnet subnet-0dead000"), "{says}");
+    assert_eq!(of(UnassignedReason::NoZone).unwrap().0, "Unknown");
+    assert_eq!(of(UnassignedReason::LookupPending("it")), None);
+    assert_eq!(of(UnassignedReason::GroupUnresolved("web".into(), 0)).unwrap().0, "True", "it is no matter of subnets");
+    let waits = |bare_zone: Option<&str>| UnassignedReason::SubnetUnconfirmed {
+        subnet: id("subnet-00000001"),
+        until: at(180),
+        is_edit: false,
+        bare_zone: bare_zone.map(str::to_owned),
+    };
+    assert_eq!(of(waits(None)).unwrap().0, "True", "another subnet that the terms select is in the zone");
+    let (value, _, says) = of(waits(Some("z1"))).unwrap();
+    assert!(value == "False" && says.contains("1 matching node: n0: ") && says.contains("zone z1"), "{says}");
+}
+
+/// A wait until EC2 has confirmed its answers is said with its end, also if nobody edited the NodeENI.
+#[test]
+fn a_wait_for_confirmation_is_progress_with_an_end() {
+    let (names, enis) = (["n0", "n1"], [ready("n0"), ready("n1")]);
+    let settled = status_after(&NodeEniStatus::default(), &enis, &[], &names, 2, Changing::default(), at(0));
+    assert_eq!(progressing(&settled).0, "False");
+    let subnet = multi_eni_api::ids::SubnetId::parse("subnet-00000001").unwrap();
+    let why = || UnassignedReason::SubnetUnconfirmed {
+        subnet: subnet.clone(),
+        until: at(180),
+        is_edit: false,
+        bare_zone: None,
+    };
+    let refusals = names.map(|node| refused(node, why()));
+    let (value, says) = progressing(&status_after(&settled, &enis, &refusals, &names, 2, Changing::default(), at(1)));
+    let end = format!("until {}", at(180));
+    assert!(value == "True" && says.starts_with("n0 and 1 other node: ") && says.contains(&end), "{says}");
+    let waits = GroupsWait { nodeeni_uid: "uid-a".into(), node: "n0".into(), groups: vec![sg(7)], until: at(180) };
+    let changing = Changing { groups_waits: &[&waits], ..Changing::default() };
+    let (value, says) = progressing(&status_after(&settled, &enis, &[], &names, 2, changing, at(1)));
+    assert!(
+        value == "True" && says.contains("sg-00000007") && says.contains("1 node") && says.contains(&end),
+        "{says}"
+    );
+}
+
+/// The Node has another name now, and its ENIAttachment still carries the former one.
+#[test]
+fn an_eni_under_a_former_name_of_its_node_is_not_missing() {
+    let refusals = [refused("new", UnassignedReason::GroupUnresolved("web".into(), 0))];
+    let failed = |former: BTreeMap<&str, &str>| {
+        let changing = Changing { former, ..Changing::default() };
+        let previous = NodeEniStatus::default();
+        status_after(&previous, &[ready("old")], &refusals, &["new"], 1, changing, at(0)).failed
+    };
+    assert_eq!((failed(BTreeMap::new()), failed([("old", "new")].into())), (1, 0));
 }

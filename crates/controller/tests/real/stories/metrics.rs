@@ -37,6 +37,7 @@ const MOVED_ELSEWHERE: &[(&str, &str, &str)] = &[
     ("multi_eni_fence_refusals", BENCH, LEASE),
     ("multi_eni_forced_detaches", BENCH, "forced_detaches_are_counted_apart_for_attachments_and_orphans"),
     ("multi_eni_lease_renewal_failures", BENCH, LEASE),
+    ("multi_eni_orphan_actions", BENCH, "orphans_are_counted_by_verdict_and_logged"),
     ("multi_eni_orphans", BENCH, "orphans_are_counted_by_verdict_and_logged"),
     ("multi_eni_orphans_held", BENCH, "orphans_are_counted_by_verdict_and_logged"),
     (

@@ -54,7 +54,7 @@ fn both_enis_are_attached_with_the_label_and_removed_with_it() -> Result<(), Fai
     environment.assert_eq("mutations for two ENIs", account.call_counts(), counts(three_each));
     environment.assert_eq("foreign ENIs", account.foreign(), foreign.clone());
     has_events(&environment, "node", NODE, &["ENIAttached", "nodeeni-subnet-a", "device index 2"])?;
-    has_events(&environment, "nodeeni", "nodeeni-subnet-b", &["Ready", "1 of 1 ENIs are ready on 1 nodes"])?;
+    has_events(&environment, "nodeeni", "nodeeni-subnet-b", &["Ready", "1 of 1 ENI is ready on 1 node"])?;
 
     ec2.clear_calls();
     environment.kubectl(&["label", "node", NODE, "ng-"])?;

@@ -180,6 +180,50 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
         "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 10.1.0.0/16, table: local}]}",
         "nodeConfig.routes",
     ),
+    (
+        "an interface name that is the loopback's",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {interfaceName: lo}",
+        "must not be lo, the loopback",
+    ),
+    (
+        "a route with bits after its prefix",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 10.1.2.3/16}]}",
+        "without bits after the prefix",
+    ),
+    (
+        "a route to no address",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 10.1.0.999/16}]}",
+        "without bits after the prefix",
+    ),
+    (
+        "two routes to one network",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: '2001:db8::/32'}, {to: \
+         '2001:DB8:0::/32', table: own}]}",
+        "nodeConfig.routes has two routes to one network in one table",
+    ),
+    (
+        "a route in the table main to the instance metadata service",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 169.254.169.254/32, table: \
+         main}]}",
+        "must not reach 169.254.0.0/16",
+    ),
+    (
+        "a route in the table main to a network around the DNS server of the VPC",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 169.254.0.0/15, table: \
+         main}]}",
+        "must not reach 169.254.0.0/16",
+    ),
+    (
+        "a route in the table main to the IPv6 services of EC2",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 'fd00:ec2::254/128', table: \
+         main}]}",
+        "must not reach 169.254.0.0/16",
+    ),
+    (
+        "a field of nodeConfig that this version does not know",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {queues: {rx: 2}}",
+        "unknown field \"spec.nodeConfig.queues\"",
+    ),
     ("MTU -1", "subnetID: subnet-12345678, nodeSelector: {a: b}, mtu: -1", "mtu must be from 576 to 9001"),
     (
         "trunk",
@@ -348,7 +392,7 @@ const ACCEPTED: &[(&str, &str)] = &[
     (
         "configured",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, interfaceName: a23456789012345, routes: \
-         [{to: 10.0.0.0/8}, {to: '2001:db8::/32', table: main}]}",
+         [{to: 10.0.0.0/8}, {to: '2001:db8::/32', table: main}, {to: '2001:db8::/32'}, {to: 169.254.169.254/32}]}",
     ),
     (
         "terms",

@@ -15,7 +15,7 @@ fn subnet(id: &SubnetId, name: &str, as_of: Timestamp) -> ObservedSubnet {
         cidr: "10.0.0.0/24".into(),
         owner: String::new(),
         tags: [("Name", name)].into(),
-        tags_confirmed: false,
+        tags_since: Some(as_of),
         name: Some(name.into()),
         free_addresses: 200,
         grown: None,
@@ -70,7 +70,7 @@ fn tags_of_a_subnet_are_confirmed_by_an_equal_answer_three_minutes_later_whichev
     let id = SubnetId::parse("subnet-00000001").unwrap();
     let term = TagTerm::read(Some("a"), &BTreeMap::new()).unwrap();
     let mut state = CatalogState::default();
-    let is_confirmed = |state: &CatalogState| state.catalog().subnets[&id].tags_confirmed;
+    let is_confirmed = |state: &CatalogState| state.catalog().subnets[&id].has_confirmed_tags(None);
     assert!(state.apply_tagged_subnets(at(0), &term, vec![subnet(&id, "a", at(0))]));
     assert!(!is_confirmed(&state));
     assert!(!state.apply_subnets(at(179), &BTreeSet::from([id.clone()]), vec![subnet(&id, "a", at(179))]));
@@ -136,11 +136,11 @@ fn a_doubt_about_the_account_that_ends_leaves_nothing_confirmed_and_keeps_names_
     state.apply_subnets(at(180), &BTreeSet::from([gone.clone()]), vec![]);
     state.apply_groups(at(180), &BTreeSet::from(["web".to_owned()]), vec![]);
     let catalog = state.catalog();
-    assert!(catalog.groups_tagged[&term].is_confirmed && catalog.subnets[&id].tags_confirmed);
+    assert!(catalog.groups_tagged[&term].is_confirmed && catalog.subnets[&id].has_confirmed_tags(None));
     state.forget_tags();
     let (catalog, valid) = (state.catalog(), SignedDuration::from_secs(120));
     assert!(catalog.groups_tagged.is_empty() && catalog.subnets_tagged.is_empty());
-    assert!(!catalog.subnets[&id].tags_confirmed);
+    assert!(!catalog.subnets[&id].has_confirmed_tags(None));
     for query in [CatalogQuery::GroupTags(term.clone()), CatalogQuery::SubnetTags(term.clone())] {
         assert!(state.is_stale(&query, at(181), valid), "{query:?}");
     }
@@ -153,7 +153,7 @@ fn a_doubt_about_the_account_that_ends_leaves_nothing_confirmed_and_keeps_names_
     state.apply_tagged_groups(at(360), &term, groups.clone());
     state.apply_tagged_subnets(at(360), &term, vec![subnet(&id, "a", at(360))]);
     let catalog = state.catalog();
-    assert!(!catalog.groups_tagged[&term].is_confirmed && !catalog.subnets[&id].tags_confirmed);
+    assert!(!catalog.groups_tagged[&term].is_confirmed && !catalog.subnets[&id].has_confirmed_tags(None));
     state.apply_tagged_groups(at(540), &term, groups);
     assert!(state.catalog().groups_tagged[&term].is_confirmed);
     state.forget_absences();

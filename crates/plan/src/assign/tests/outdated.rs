@@ -77,6 +77,18 @@ fn an_index_that_another_nodeeni_keeps_is_closed_and_two_nodeenis_may_swap_index
     assert_eq!(replaced(&world).len(), 2);
 }
 
+/// NodeENI b waits for index 1, which an ENI of a keeps. So b never leaves index 2, for which another ENI of a waits.
+#[test]
+fn an_exchange_needs_both_slots_to_be_left() {
+    let nodeenis = vec![nodeeni("a", 1, &[SUBNET_A, SUBNET_B]), nodeeni("b", 1, &[SUBNET_A])];
+    let mut world = in_use(nodeenis, &[("a", 1), ("a", 3), ("b", 2)]);
+    world.attachments[1].request.subnet_id = SUBNET_B.to_owned();
+    assert_eq!(replaced(&world), [0; 0]);
+    let is_held = |why: &UnassignedReason| matches!(why, UnassignedReason::SlotHeld { slot: (0, 2), .. });
+    assert!(world.assign().refused.iter().any(|refusal| is_held(&refusal.why)), "{:?}", world.assign().refused);
+    assert!(world.assign().kept.values().any(is_held), "the ENI at index 3 is reported as kept");
+}
+
 #[test]
 fn enis_are_replaced_only_if_all_of_them_get_a_slot() {
     // Two subnets whose ENIs move by two indexes: the second index has a foreign ENI.

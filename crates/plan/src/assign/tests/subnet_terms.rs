@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::assign::subnet_terms::turn_to_move;
+use crate::confirmation::CONFIRMED_AFTER;
 use crate::ec2_terms::{SubnetTerm, TagTerm};
 use crate::failure::Failure;
 use crate::observed::InstanceLimits;
@@ -29,7 +30,7 @@ fn world() -> World {
     let mut world = World::new(vec![a]);
     for subnet in world.catalog.subnets.values_mut() {
         subnet.tags = StringMap::from([("tier", "db")]);
-        subnet.tags_confirmed = true;
+        subnet.tags_since = Some(at(-180));
     }
     answer(&mut world, &[SUBNET_A, SUBNET_B, FAR]);
     world
@@ -46,7 +47,8 @@ fn set_free(world: &mut World, subnet: &str, addresses: i32) {
 
 fn retag(world: &mut World, subnet: &str, tier: &str, is_confirmed: bool) {
     let subnet = world.catalog.subnets.get_mut(&id(subnet)).unwrap();
-    (subnet.tags, subnet.tags_confirmed) = ([("tier", tier)].into(), is_confirmed);
+    let since = if is_confirmed { subnet.as_of - CONFIRMED_AFTER } else { subnet.as_of };
+    (subnet.tags, subnet.tags_since) = ([("tier", tier)].into(), Some(since));
 }
 
 /// An ENIAttachment as the controller names it, with an ENI in subnet A that is in use.
@@ -163,7 +165,7 @@ fn an_eni_whose_zone_has_no_subnet_any_more_is_removed_at_the_pace() {
 fn terms_that_match_nothing_are_reported_as_soon_as_they_have_an_answer() {
     let mut world = world();
     attached(&mut world);
-    world.catalog.subnets.values_mut().for_each(|subnet| subnet.tags_confirmed = false);
+    world.catalog.subnets.values_mut().for_each(|subnet| subnet.tags_since = Some(subnet.as_of));
     let (none, missing) = (by_tag("tier", "none"), id("subnet-0dead000"));
     let edit = |world: &mut World, terms: &[SubnetTerm]| {
         world.nodeenis[0].spec.as_mut().unwrap().subnet_terms = terms.to_vec();
@@ -192,8 +194,11 @@ fn terms_that_match_nothing_are_reported_as_soon_as_they_have_an_answer() {
     edit(&mut world, &[SubnetTerm::Tags(none.clone())]);
     world.catalog.subnets_tagged.insert(none, [id(FAR)].into());
     let unconfirmed = refused(&world);
-    assert_eq!(unconfirmed, UnassignedReason::SubnetUnconfirmed(id(SUBNET_A)));
+    let bare_zone = Some("z1".to_owned());
+    let waits = UnassignedReason::SubnetUnconfirmed { subnet: id(SUBNET_A), until: at(180), is_edit: false, bare_zone };
+    assert_eq!(unconfirmed, waits);
     assert!(unconfirmed.is_transient() && unconfirmed.reason() == "Looking");
+    assert!(unconfirmed.to_string().contains("shown its tags unchanged for 3 min"), "{unconfirmed}");
 }
 
 /// Makes the ENIAttachment so old that its turn to move begins now.

@@ -1,6 +1,8 @@
 //! The world of the tests of `assign`: one Node, its instance, NodeENIs and ENIAttachments.
 
 use super::*;
+use crate::confirmation::TermEdits;
+use multi_eni_api::ids::SecurityGroupId;
 
 pub(crate) const SUBNET_A: &str = "subnet-0f59b4f14737be9ad";
 
@@ -65,6 +67,8 @@ pub(crate) struct World {
     pub held_elsewhere: Option<EniId>,
     pub attached_on_ec2: BTreeSet<String>,
     pub created_enis: BTreeSet<String>,
+    pub term_edits: TermEdits,
+    pub groups: Vec<SecurityGroupId>,
     pub refused_attach: AttachRefusals,
     pub subnet_gate: SubnetGate,
     pub instance_type_gate: InstanceTypeGate,
@@ -88,7 +92,7 @@ impl World {
                 owner: String::new(),
                 name: None,
                 tags: StringMap::default(),
-                tags_confirmed: false,
+                tags_since: Some(at(0)),
                 free_addresses: 100,
                 grown: None,
                 as_of: at(0),
@@ -126,6 +130,8 @@ impl World {
             held_elsewhere: None,
             attached_on_ec2: BTreeSet::new(),
             created_enis: BTreeSet::new(),
+            term_edits: TermEdits::new(),
+            groups: Vec::new(),
             refused_attach: AttachRefusals::new(),
             subnet_gate: SubnetGate::default(),
             instance_type_gate: InstanceTypeGate::default(),
@@ -161,6 +167,8 @@ impl World {
             is_created: &|attachment| self.created_enis.contains(&attachment.name),
             permits: &self.permits,
             removals: &self.removals,
+            term_edits: &self.term_edits,
+            groups_of: &|_| self.groups.clone(),
             refused_attach: &self.refused_attach,
             subnet_gate: &self.subnet_gate,
             instance_type_gate: &self.instance_type_gate,

@@ -25,7 +25,7 @@ fn observed_subnet(free_addresses: i32, seconds: i64) -> ObservedSubnet {
         cidr: "10.0.0.0/28".into(),
         owner: String::new(),
         tags: Default::default(),
-        tags_confirmed: false,
+        tags_since: None,
         name: None,
         free_addresses,
         grown: None,

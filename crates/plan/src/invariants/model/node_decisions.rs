@@ -49,6 +49,8 @@ impl Model {
             is_created: &|_| false,
             permits: &self.permits,
             removals: &crate::removals::RemovalPermits::unpaced(),
+            term_edits: &Default::default(),
+            groups_of: &|_| Vec::new(),
             refused_attach: &Default::default(),
             subnet_gate: &crate::gates::subnet::SubnetGate::default(),
             instance_type_gate: &crate::gates::instance_type::InstanceTypeGate::default(),

@@ -35,7 +35,7 @@ fn groups_by_terms_are_repaired_in_place_and_one_answer_takes_no_group_off() {
     world.spec.group_terms = vec![GroupTerm::Tags(term.clone())];
     let answer = |world: &mut World, groups: &[&SecurityGroupId], is_confirmed: bool| {
         let groups = groups.iter().map(|id| ("vpc-1".to_owned(), (*id).clone())).collect();
-        world.catalog.groups_tagged.insert(term.clone(), TaggedGroups { groups, is_confirmed });
+        world.catalog.groups_tagged.insert(term.clone(), TaggedGroups { groups, since: at(0), is_confirmed });
         match world.step().action {
             Action::Modify { change: Change::Groups(groups), .. } => Some(groups),
             Action::Settled => None,

@@ -18,7 +18,7 @@ fn observed_subnet(free: i32, grown: Option<i64>, seconds: i64) -> ObservedSubne
         cidr: "10.0.0.0/24".into(),
         owner: String::new(),
         tags: Default::default(),
-        tags_confirmed: false,
+        tags_since: None,
         name: None,
         free_addresses: free,
         grown: grown.map(at),

@@ -121,7 +121,7 @@ fn a_request_describes_a_full_subnet_at_once_and_sends_no_create_before_it_has_r
         owner: String::new(),
         name: None,
         tags: StringMap::default(),
-        tags_confirmed: true,
+        tags_since: None,
         free_addresses: free,
         grown: None,
         as_of: at(seconds),

@@ -1,0 +1,29 @@
+//! Counts in sentences: the number with its noun, and the verb that agrees with it. Every message for people that counts things uses
+//! these functions.
+
+/// The number and the noun: `1 node`, `2 nodes`, `0 nodes`.
+pub fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// The verb after [`counted`]: `is` or `are`.
+pub fn is_or_are(number: usize) -> &'static str {
+    verb(number, "is", "are")
+}
+
+/// The verb after [`counted`]: the form for one, or the form for several.
+pub fn verb(number: usize, one: &'static str, several: &'static str) -> &'static str {
+    if number == 1 { one } else { several }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular_and_none_is_plural() {
+        let say = |n: usize| format!("{} {}", counted(n, "node"), is_or_are(n));
+        assert_eq!([say(0), say(1), say(2)], ["0 nodes are", "1 node is", "2 nodes are"]);
+        assert_eq!((verb(1, "waits", "wait"), verb(3, "waits", "wait")), ("waits", "wait"));
+    }
+}
