@@ -111,7 +111,7 @@ impl Failure {
                 false
             }
             Class::TokenMismatch | Class::InstanceState => false,
-            Class::InstanceNotFound | Class::ReferenceNotFound => self.count > 3,
+            Class::InstanceNotFound | Class::ReferenceNotFound => self.count > PASSING,
             Class::SlotTaken | Class::Limit | Class::SubnetFull | Class::Credentials => true,
             Class::Blocked | Class::Permanent => true,
         }

@@ -1,3 +1,7 @@
+//! Tests of `explain`. This file has their world; `edits.rs` tests what follows an edit of a NodeENI.
+
+mod edits;
+
 use super::*;
 use crate::assign::tests::{SUBNET_A, World, at, new_attachment, nodeeni};
 use crate::ec2_terms::{SubnetTerm, TagTerm};
@@ -6,7 +10,7 @@ use crate::lifecycle::tests::{attachment, eni};
 use crate::lifecycle::{self, CallHistory};
 use crate::max_unavailable::MaxUnavailable;
 use crate::observed::Observation;
-use crate::observed::{AttachmentState, ObservedEni};
+use crate::observed::{AttachmentState, NotOnEc2, ObservedEni, Unattachable};
 use multi_eni_api::names;
 
 /// The plan for a world in which EC2 shows these observations of ENIAttachments.
@@ -159,7 +163,7 @@ fn a_percentage_for_the_rollout_is_shown_with_its_number_of_nodes() {
     };
     let (most, text) = message(MaxUnavailable::Percent(30));
     assert_eq!(most, 1, "0.3 nodes are rounded up");
-    assert!(text.ends_with("(rollout.maxUnavailable: 30%, 1 of 1 nodes)"), "{text}");
+    assert!(text.ends_with("(rollout.maxUnavailable: 30%, 1 of 1 node)"), "{text}");
     let (most, text) = message(MaxUnavailable::Nodes(4));
     assert_eq!(most, 4);
     assert!(text.ends_with("(rollout.maxUnavailable: 4)"), "{text}");
@@ -182,4 +186,24 @@ fn terms_that_match_nothing_are_a_problem_though_the_old_eni_stays() {
     let story = explain_node(&plan, world.node.as_ref(), "n0").unwrap();
     let expected = "  ! no subnet of the node's VPC matches subnetSelectorTerms (tag tier=none): correct the terms or tag a subnet";
     assert!(story.lines().any(|line| line.starts_with(expected)), "{story}");
+}
+
+#[test]
+fn the_head_of_a_node_says_what_is_known_of_it() {
+    let world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    let head = |change: &dyn Fn(&mut ObservedNode)| {
+        let mut node = world.node.clone().unwrap();
+        change(&mut node);
+        explain_node(&reported(&world, &[]), Some(&node), "n0").unwrap().lines().next().unwrap().to_owned()
+    };
+    assert_eq!(head(&|_| {}), "Node n0: instance i-0123456789abcdef0, Availability Zone z1");
+    let joining = head(&|node| (node.instance, node.zone) = (Err(NotOnEc2::NoProviderId), None));
+    assert_eq!(joining, "Node n0: no instance and no Availability Zone known, because it has no providerID yet");
+    let fargate = head(&|node| node.instance = Err(NotOnEc2::Never(Unattachable::Fargate)));
+    assert_eq!(fargate, "Node n0: an AWS Fargate Node, which can have no ENI");
+    let leaving = head(&|node| (node.zone, node.deleting) = (None, true));
+    assert_eq!(
+        leaving,
+        "Node n0: instance i-0123456789abcdef0, Availability Zone not known by its providerID, being deleted"
+    );
 }
