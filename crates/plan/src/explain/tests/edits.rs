@@ -71,6 +71,17 @@ fn terms_that_select_another_subnet_count_the_calls_of_the_replacement_to_come()
 }
 
 #[test]
+fn a_list_with_another_subnet_counts_the_calls_of_the_replacement() {
+    let (mut world, of) = in_use();
+    world.nodeenis = vec![nodeeni("a", 1, &[SUBNET_B])];
+    let plan = reported(&world, &[(&of, settled(&world, &of))]);
+    assert_eq!(plan.calls.values().sum::<u32>(), 4, "{:?}", plan.calls);
+    let text = plan_text(&plan);
+    let line = "± n0, index 1, eni-00000000000000007: replace when the rollout permits (rollout.maxUnavailable: 1)\n";
+    assert!(text.contains(line) && text.contains("0 in place"), "{text}");
+}
+
+#[test]
 fn terms_that_select_only_other_zones_count_the_calls_of_the_removal_to_come() {
     let (mut world, of) = in_use();
     edit_terms(&mut world, &[FAR]);
