@@ -21,6 +21,7 @@ pub mod logs;
 mod metrics;
 pub mod node_and_pod;
 mod nodeeni_file;
+mod nodeeni_values;
 pub mod reconcile;
 pub mod run;
 #[cfg(feature = "sandbox")]

@@ -17,7 +17,8 @@ pub enum Format {
 /// Sets up the log of the process, once. `filter` has the form of tracing, such as `info` or `multi_eni_controller=debug`.
 pub fn init(format: Format, filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = has_colours(std::io::stderr().is_terminal(), std::env::var("NO_COLOR").ok().as_deref());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     let json = match format {
         Format::Json => true,
         Format::Text => false,
@@ -25,4 +26,20 @@ pub fn init(format: Format, filter: &str) {
     };
     // If the log is set up already (in tests), the first set-up stays.
     let _ = if json { builder.json().flatten_event(true).try_init() } else { builder.with_target(false).try_init() };
+}
+
+/// Whether the log has colours: on a terminal only, and not if `NO_COLOR` is set to something (no-color.org).
+fn has_colours(is_terminal: bool, no_color: Option<&str>) -> bool {
+    is_terminal && no_color.is_none_or(str::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_gets_no_colour_codes() {
+        assert!(has_colours(true, None) && has_colours(true, Some("")));
+        assert!(!has_colours(false, None) && !has_colours(true, Some("1")));
+    }
 }

@@ -2,6 +2,8 @@
 //! their kind and name, but not their fields: the CRD's schema does that.
 
 use serde_json::Value;
+use std::io::Read;
+use std::path::Path;
 
 /// Fields of `metadata` that the API server sets. `kubectl get` prints them; they say nothing about what is asked for, and the API
 /// server refuses some of them in a new object.
@@ -15,6 +17,23 @@ const SET_BY_THE_SERVER: [&str; 8] = [
     "selfLink",
     "uid",
 ];
+
+/// The NodeENIs of the file at this path, unchecked; `-` is standard input.
+pub fn read(path: &Path) -> Result<Vec<Value>, String> {
+    let (title, mut text) = (title(path), String::new());
+    let read = if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map(drop)
+    } else {
+        std::fs::read_to_string(path).map(|read| text = read)
+    };
+    read.map_err(|error| format!("cannot read {title}: {error}"))?;
+    parse(&title, &text)
+}
+
+/// The name of the file in messages.
+pub fn title(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
 
 /// The NodeENIs of a YAML text. Any other object in it is an error. `title` names the text in errors.
 pub fn parse(title: &str, text: &str) -> Result<Vec<Value>, String> {

@@ -3,11 +3,16 @@
 //!
 //! It decides nothing itself.
 
+mod calls;
+mod existing_eni;
 mod input;
 mod line;
+mod new_eni;
+mod outdated;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unconfirmed;
 mod upstream;
 
 pub use input::{ExplainedAttachment, Input};
@@ -111,9 +116,10 @@ impl Plan {
 fn nodeeni_plan(input: &Input<'_>, nodeeni: &NodeEni) -> NodeEniPlan {
     let spec = nodeeni.spec.as_ref().ok();
     let all = || input.assignments.values();
-    let mut lines: Vec<Line> = all().flat_map(|assignment| line::of_assignment(input, nodeeni, assignment)).collect();
+    let mut lines: Vec<Line> =
+        all().flat_map(|assignment| new_eni::of_assignment(input, nodeeni, assignment)).collect();
     let mine = input.attachments.iter().filter(|attachment| attachment.attachment.nodeeni_uid == nodeeni.uid);
-    lines.extend(mine.map(|attachment| line::of_attachment(input, Some(nodeeni), attachment)));
+    lines.extend(mine.map(|attachment| existing_eni::of_attachment(input, Some(nodeeni), attachment)));
     lines.sort();
     NodeEniPlan {
         name: nodeeni.name.clone(),
@@ -122,13 +128,13 @@ fn nodeeni_plan(input: &Input<'_>, nodeeni: &NodeEni) -> NodeEniPlan {
         problem: nodeeni.spec.as_ref().err().map(ToString::to_string),
         is_refused: false,
         deleting: nodeeni.deleting,
-        matched_nodes: line::matched(input, &nodeeni.uid),
+        matched_nodes: input.matched(&nodeeni.uid),
         desired: all()
             .flat_map(|assignment| &assignment.desired)
             .filter(|(uid, _)| *uid == nodeeni.uid)
             .map(|d| d.1)
             .sum(),
-        max_unavailable: spec.map_or(1, |spec| spec.max_unavailable.of(line::matched(input, &nodeeni.uid))),
+        max_unavailable: spec.map_or(1, |spec| spec.max_unavailable.of(input.matched(&nodeeni.uid))),
         removal_pace: input.removals.get(&nodeeni.uid).and_then(|pace| pace.reported(nodeeni)),
         subnets: spec
             .map(|spec| {
@@ -145,7 +151,10 @@ fn strays(input: &Input<'_>) -> Vec<NodeEniPlan> {
     let known: BTreeSet<&str> = input.nodeenis.iter().map(|nodeeni| nodeeni.uid.as_str()).collect();
     let mut by_name: BTreeMap<&str, Vec<Line>> = BTreeMap::new();
     for attachment in input.attachments.iter().filter(|a| !known.contains(a.attachment.nodeeni_uid.as_str())) {
-        by_name.entry(&attachment.attachment.nodeeni).or_default().push(line::of_attachment(input, None, attachment));
+        by_name
+            .entry(&attachment.attachment.nodeeni)
+            .or_default()
+            .push(existing_eni::of_attachment(input, None, attachment));
     }
     let gone = "this NodeENI no longer exists: its remaining ENIs are removed";
     by_name.into_iter().map(|(name, lines)| NodeEniPlan { lines, deleting: true, ..nothing(name, gone) }).collect()
@@ -193,7 +202,8 @@ fn described(catalog: &Ec2Catalog, by: &str, ids: &[&SubnetId]) -> Vec<String> {
     let reported = |id: &&SubnetId| match catalog.subnets.get(*id) {
         Some(observed_subnet) => {
             let (zone, cidr, free) = (&observed_subnet.zone, &observed_subnet.cidr, observed_subnet.free_addresses);
-            format!("subnet {id}{by}: {zone}, {cidr}, {free} free addresses")
+            let addresses = if free == 1 { "address" } else { "addresses" };
+            format!("subnet {id}{by}: {zone}, {cidr}, {free} free {addresses}")
         }
         // The catalog lacks the subnet: EC2 does not know it, or no node needs it and it was not looked up.
         None if catalog.missing_subnets.contains_key(*id) => format!("subnet {id}: EC2 does not know this subnet"),

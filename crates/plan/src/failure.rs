@@ -111,7 +111,7 @@ impl Failure {
                 false
             }
             Class::TokenMismatch | Class::InstanceState => false,
-            Class::InstanceNotFound => self.count > 3,
+            Class::InstanceNotFound => self.count > PASSING,
             Class::SlotTaken | Class::Limit | Class::SubnetFull | Class::Credentials => true,
             // The first answer says that a group or a subnet does not exist. The quick retries go on, in case it was just made.
             Class::Blocked | Class::Permanent | Class::ReferenceNotFound => true,

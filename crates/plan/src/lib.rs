@@ -14,6 +14,7 @@
 //! - [`spec_validation`]: the bounds of an ENIAttachment and of an ENI, which a NodeENI may exceed.
 //! - [`wait_estimate`]: how long the calls of a NodeENI will wait for EC2's request rates.
 //! - [`instance_life`]: whether an instance lives, from lookups of its state. [`lookup_failure`]: a Describe that failed.
+//!   [`call_trouble`]: what kept a call from its answer, for a person.
 //! - [`pods`]: Pods for which a deselected node keeps its ENIs.
 //! - [`removals`]: how many nodes may lose ENIs because of labels or of an edit.
 //! - [`problem`]: a problem of a NodeENI as a whole.
@@ -33,6 +34,7 @@ pub mod assign;
 pub mod attach_trace;
 pub mod attachment;
 pub mod backoff;
+pub mod call_trouble;
 pub mod confirmation;
 mod connection_tracking;
 pub mod counted;

@@ -1,6 +1,7 @@
 //! The failure of a Describe that decisions wait for: the code, since when it fails, and what a user can do about it. This file
 //! sends no call.
 
+use crate::call_trouble::CallTrouble;
 use crate::ec2_errors::{Call, CallError, Class, classify};
 use crate::ec2_messages::{WHOLE_MESSAGE, advice_on_permission, second, words_of};
 use jiff::{SignedDuration, Timestamp};
@@ -53,6 +54,11 @@ impl LookupFailure {
         self.class() == Class::Unauthorized
     }
 
+    /// What kept the call from its answer.
+    pub fn trouble(&self) -> CallTrouble {
+        CallTrouble::of(&CallError::recorded(&self.code, &self.message))
+    }
+
     fn class(&self) -> Class {
         classify(Call::Describe, &CallError::recorded(&self.code, &self.message))
     }
@@ -65,7 +71,12 @@ impl fmt::Display for LookupFailure {
         write!(f, "{action} has failed with {code} since {since}: {}", message.trim_end_matches('.'))?;
         match self.class() {
             Class::Unauthorized => write!(f, ". {}. {WHOLE_MESSAGE}", advice_on_permission(action, message)),
-            Class::Credentials => f.write_str(". Check the controller's AWS credentials"),
+            Class::Credentials => match self.trouble() {
+                CallTrouble::Connection => {
+                    write!(f, ". {}", CallTrouble::Connection.advice().unwrap_or_default())
+                }
+                _ => f.write_str(". Check the controller's AWS credentials"),
+            },
             _ => Ok(()),
         }
     }
@@ -97,5 +108,17 @@ mod tests {
         // Another code gives a new failure, which has lasted as long.
         let lost = LookupFailure::next(Some(&first), "DescribeSubnets", &CallError::Unknown("timeout".into()), at(90));
         assert_eq!((lost.since, lost.reason()), (at(10), "EC2Unreachable"));
+    }
+    #[test]
+    fn a_refused_connection_is_not_blamed_on_the_credentials() {
+        let text = |words: &str| {
+            let error = CallError::NotSent(words.into());
+            LookupFailure::next(None, "DescribeNetworkInterfaces", &error, at(10)).to_string()
+        };
+        let refused = text("dispatch failure: io error: Connection refused (os error 111)");
+        assert!(refused.ends_with("check the endpoint (AWS_REGION, AWS_ENDPOINT_URL) and the network"), "{refused}");
+        assert!(!refused.contains("credentials"), "{refused}");
+        let none = text("no credentials within 10s");
+        assert!(none.ends_with("Check the controller's AWS credentials"), "{none}");
     }
 }

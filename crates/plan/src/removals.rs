@@ -228,16 +228,21 @@ impl RemovalPace {
     pub fn reported(&self, nodeeni: &NodeEni) -> Option<String> {
         let (next, last) = (self.next?, self.last?);
         let of = |cause| self.waiting.values().filter(|why| **why == cause).count();
-        let deselected = format!("no longer match {}", nodeeni.selector_fields());
+        let fields = nodeeni.selector_fields();
         let why = [
-            (of(Cause::Deselected), deselected.as_str()),
-            (of(Cause::Edited), "have ENIs that the spec no longer asks for"),
+            (of(Cause::Deselected), format!("no longer matches {fields}"), format!("no longer match {fields}")),
+            (
+                of(Cause::Edited),
+                "has ENIs that the spec no longer asks for".to_owned(),
+                "have ENIs that the spec no longer asks for".to_owned(),
+            ),
         ];
+        let why = why.into_iter().filter(|(nodes, ..)| *nodes > 0);
         let why: Vec<String> =
-            why.iter().filter(|(nodes, _)| *nodes > 0).map(|(nodes, why)| format!("{nodes} {why}")).collect();
+            why.map(|(nodes, one, several)| format!("{nodes} {}", if nodes == 1 { one } else { several })).collect();
         Some(format!(
             "{} {} for the removal of ENIs ({}): at most {} of {} may lose ENIs within {:#} (rollout.maxRemovals). The \
-             next removal is at {}, the last at about {}. To stop the removals, undo the change: waiting nodes keep their \
+             next removal is at {}, the last at about {}. To stop the removals, undo the change: the waiting nodes keep their \
              ENIs. To permit all at once: kubectl annotate nodeeni {} --overwrite {ANNOTATION_ALLOW_REMOVALS}={}",
             counted(self.waiting.len(), "node"),
             verb(self.waiting.len(), "waits", "wait"),

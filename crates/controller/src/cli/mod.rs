@@ -1,15 +1,19 @@
-//! The command line of `multi-eni`: one file for each command, and what several commands share in `runtime.rs`, `values.rs` and
-//! `pod_flags.rs`.
+//! The command line of `multi-eni`: one file for each command, and what several commands share in `runtime.rs`, `values.rs`,
+//! `pod_flags.rs`, `output.rs`, `api_error.rs`, `missing_kind.rs` and `unanswered.rs`.
 
+mod api_error;
 mod controller;
 mod crds;
 mod drain;
 mod iam_policy;
+mod missing_kind;
+mod output;
 mod plan;
 mod pod_flags;
 mod runtime;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod unanswered;
 mod values;
 
 use clap::{Parser, Subcommand};

@@ -7,6 +7,7 @@ use super::{Dependencies, Reconciler};
 use crate::store::Store;
 use multi_eni_ec2::Changed;
 use multi_eni_plan::assign::{Assignment, Need};
+use multi_eni_plan::call_trouble::CallTrouble;
 use multi_eni_plan::explain::{self, ExplainedAttachment};
 use multi_eni_plan::lifecycle::{self, Action, Step};
 use multi_eni_plan::nodeeni::NodeEni;
@@ -69,7 +70,7 @@ impl Reconciler {
                 let why = format!(
                     "EC2 did not answer all lookups within {} s{}",
                     timeout.as_secs(),
-                    why.map(|why| format!(": {why}")).unwrap_or_default()
+                    why.map(|why| format!(": {why}{}", silence(why.trouble()))).unwrap_or_default()
                 );
                 return if resynced { Ok(reconciler.into_dry_run(steps, Some(why)).await) } else { Err(why) };
             }
@@ -126,7 +127,8 @@ impl Reconciler {
 
     async fn into_dry_run(mut self, mut steps: BTreeMap<String, Step>, mut unanswered: Option<String>) -> DryRun {
         let upstreams = self.deps.ec2.upstreams().await.unwrap_or_else(|error| {
-            unanswered.get_or_insert(format!("DescribeNetworkInterfaces failed: {error}"));
+            let advice = CallTrouble::of(&error).advice().map(|advice| format!(". {advice}")).unwrap_or_default();
+            unanswered.get_or_insert(format!("DescribeNetworkInterfaces failed: {error}{advice}"));
             Vec::new()
         });
         let nodeenis: Vec<_> = self.store.nodeenis().cloned().collect();
@@ -153,6 +155,12 @@ impl Reconciler {
             unanswered,
         }
     }
+}
+
+/// What to check if EC2 is silent. The text of the failure has the advice for every other trouble.
+fn silence(trouble: CallTrouble) -> String {
+    let advice = trouble.advice().filter(|_| trouble == CallTrouble::Silence);
+    advice.map(|advice| format!(". {advice}")).unwrap_or_default()
 }
 
 /// A lookup that was started already.

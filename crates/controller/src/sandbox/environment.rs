@@ -5,6 +5,7 @@ use super::cli_flags::Flags;
 use super::manifests::{Labels, Manifests};
 use super::terminal::Terminal;
 use super::user_client::Kubectl;
+use super::zones::{Places, Zone};
 use crate::client;
 use crate::clock;
 use crate::http_server::{self, Gauges};
@@ -26,15 +27,24 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 const VPC: &str = "vpc-0a1b2c3d4e5f60718";
-const ZONE: &str = "eu-central-1a";
 /// The Region of the simulated EC2.
 pub const REGION: &str = "eu-central-1";
-const NODE_SUBNET: &str = "subnet-00c0ffee00c0ffee0";
 
 /// Grace period in seconds for a missing label: shorter than the default, so that the sandbox does not wait ten seconds.
 pub const LABEL_GRACE: i64 = 1;
 /// The instance type of all nodes.
 const INSTANCE_TYPE: &str = "m5.4xlarge";
+
+/// A simulated node.
+#[derive(Debug, Clone)]
+pub struct SimulatedNode {
+    /// Name of the Node.
+    pub name: String,
+    /// ID of its instance.
+    pub instance: String,
+    /// Its Availability Zone.
+    pub zone: Zone,
+}
 
 /// The servers, the controller, and the clients that observe them.
 pub struct Environment {
@@ -44,8 +54,10 @@ pub struct Environment {
     pub terminal: Terminal,
     /// Client of the simulated API server, as a user has it.
     pub kubectl: Kubectl,
-    /// The nodes: name and instance ID.
-    pub nodes: Vec<(String, String)>,
+    /// The nodes.
+    pub nodes: Vec<SimulatedNode>,
+    /// The zones of the subnets.
+    pub places: Places,
     /// The account before the controller started.
     pub before: Snapshot,
     /// UID of kube-system, the value of the ownership tag.
@@ -66,7 +78,8 @@ impl Environment {
     pub async fn start(flags: &Flags, files: &[Manifests], terminal: Terminal) -> Result<Self, String> {
         let clock = SimClock::starting_at(jiff::Timestamp::now());
         let ec2 = Ec2::new(clock, Ec2Settings::default());
-        build_account(&ec2, files)?;
+        let places = Places::new(files, flags.number_of_zones());
+        build_account(&ec2, files, &places)?;
         let server = ApiServer::new(clock);
         let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
         server.install_crds(&crds).map_err(|error| format!("the simulated API server refuses the CRDs: {error}"))?;
@@ -84,12 +97,14 @@ impl Environment {
         let mut config = kube_config(&kubeconfig_text).await?;
         config.default_retry = false;
         let kubectl = Kubectl::new(client::plain(&config).map_err(|error| error.to_string())?);
+        let label_sets = files.first().map_or(1, |file| file.label_sets().len());
         let mut nodes = Vec::new();
         for number in 1..=flags.nodes {
             let (name, instance) = (format!("node{number}"), format!("i-{number:017x}"));
-            ec2.run_instance(&instance, INSTANCE_TYPE, NODE_SUBNET).map_err(|error| error.to_string())?;
-            kubectl.register(&name, &instance, INSTANCE_TYPE, ZONE).await?;
-            nodes.push((name, instance));
+            let zone = places.of_node(usize::from(number - 1), label_sets);
+            ec2.run_instance(&instance, INSTANCE_TYPE, &node_subnet(zone)).map_err(|error| error.to_string())?;
+            kubectl.register(&name, &instance, INSTANCE_TYPE, zone.name()).await?;
+            nodes.push(SimulatedNode { name, instance, zone });
         }
         let before = ec2.snapshot();
         if flags.lose_eni {
@@ -106,6 +121,7 @@ impl Environment {
             terminal,
             kubectl,
             nodes,
+            places,
             before,
             cluster,
             kubeconfig,
@@ -132,34 +148,48 @@ impl Environment {
     }
 }
 
-/// Adds every subnet and group that the manifests name to the account, in one zone of one VPC.
-fn build_account(ec2: &Ec2, files: &[Manifests]) -> Result<(), String> {
+/// The subnet of the nodes' primary interfaces in a zone.
+fn node_subnet(zone: Zone) -> String {
+    format!("subnet-00c0ffee00c0ffee{}", zone.number())
+}
+
+/// Adds every subnet and group that the manifests name to the account, in one VPC. A subnet that is selected by name or tags is in
+/// each zone.
+fn build_account(ec2: &Ec2, files: &[Manifests], places: &Places) -> Result<(), String> {
     ec2.add_vpc(VPC);
-    let add = |id: &str, number: usize, name: Option<&str>| {
-        ec2.add_subnet(id, VPC, ZONE, &format!("10.0.{number}.0/24"), name).map(drop).map_err(|error| error.to_string())
+    let mut added = 0_usize;
+    let mut add = |id: &str, zone: Zone, name: Option<&str>| {
+        added += 1;
+        if added > 250 {
+            return Err("the sandbox supports at most 250 subnets".to_owned());
+        }
+        let cidr = format!("10.0.{}.0/24", added - 1);
+        ec2.add_subnet(id, VPC, zone.name(), &cidr, name).map(drop).map_err(|error| error.to_string())
     };
-    add(NODE_SUBNET, 0, None)?;
-    let ids: BTreeSet<String> = files.iter().flat_map(Manifests::subnets).filter(|id| id != NODE_SUBNET).collect();
-    let names: BTreeSet<String> = files.iter().flat_map(Manifests::subnet_names).collect();
-    let tagged: BTreeSet<Labels> = files.iter().flat_map(Manifests::subnet_tags).collect();
-    if ids.len() + names.len() + tagged.len() > 250 {
-        return Err("the sandbox supports at most 250 subnets".to_owned());
+    for zone in places.zones() {
+        add(&node_subnet(zone), zone, None)?;
     }
-    let first_named = ids.len() + 1;
-    for (number, id) in (1..).zip(&ids) {
-        add(id, number, None)?;
+    let is_of_nodes = |id: &str| places.zones().any(|zone| node_subnet(zone) == id);
+    for (id, zone) in places.subnets().filter(|(id, _)| !is_of_nodes(id)) {
+        add(id, zone, None)?;
     }
-    for (number, name) in (first_named..).zip(&names) {
-        add(&format!("subnet-{:017x}", 0xf000_0000 + number), number, Some(name))?;
+    let mut made = (1_usize..).map(|number| format!("subnet-{:017x}", 0xf000_0000 + number));
+    let mut next_id = || made.next().ok_or("no further ID of a subnet");
+    for name in &files.iter().flat_map(Manifests::subnet_names).collect::<BTreeSet<_>>() {
+        for zone in places.zones() {
+            add(&next_id()?, zone, Some(name))?;
+        }
     }
     let tag = |id: &str, tags: &Labels| {
         let mut tags = tags.iter();
         tags.try_for_each(|(key, value)| ec2.tag_place(id, key, Some(value))).map_err(|error| error.to_string())
     };
-    for (number, tags) in (first_named + names.len()..).zip(&tagged) {
-        let id = format!("subnet-{:017x}", 0xf000_0000 + number);
-        add(&id, number, None)?;
-        tag(&id, tags)?;
+    for tags in &files.iter().flat_map(Manifests::subnet_tags).collect::<BTreeSet<_>>() {
+        for zone in places.zones() {
+            let id = next_id()?;
+            add(&id, zone, None)?;
+            tag(&id, tags)?;
+        }
     }
     for (number, tags) in (1_u64..).zip(&files.iter().flat_map(Manifests::group_tags).collect::<BTreeSet<_>>()) {
         let id = format!("sg-{:017x}", 0xe000_0000 + number);

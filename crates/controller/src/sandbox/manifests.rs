@@ -28,8 +28,7 @@ pub fn read(file: Option<&Path>) -> Result<Vec<Manifests>, String> {
             parsed("Second example: a label of the node selects the subnet", BY_LABEL)?,
         ]);
     };
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    parsed(&path.display().to_string(), &text).map(|manifests| vec![manifests])
+    Ok(vec![Manifests { title: nodeeni_file::title(path), objects: nodeeni_file::read(path)? }])
 }
 
 fn parsed(title: &str, text: &str) -> Result<Manifests, String> {
@@ -62,13 +61,6 @@ impl Manifests {
             }
         }
         sets
-    }
-
-    /// IDs of the subnets that the NodeENIs name.
-    pub fn subnets(&self) -> BTreeSet<String> {
-        let listed =
-            self.texts(&["subnetID", "subnetIDs"]).into_iter().chain(self.in_terms("subnetSelectorTerms", "id"));
-        listed.filter(|id| SubnetId::parse(id).is_ok()).collect()
     }
 
     /// Subnets that the NodeENIs name by their tag Name.
@@ -120,15 +112,26 @@ impl Manifests {
 
     fn texts(&self, fields: &[&str]) -> BTreeSet<String> {
         let specs = self.objects.iter().map(|object| &object["spec"]);
-        let values = specs.flat_map(|spec| fields.iter().map(|field| &spec[*field]));
-        values
-            .flat_map(|value| match value {
-                Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
-                other => other.as_str().into_iter().collect::<Vec<_>>(),
-            })
-            .map(ToOwned::to_owned)
-            .collect()
+        specs.flat_map(|spec| texts_of(spec, fields)).map(ToOwned::to_owned).collect()
     }
+}
+
+/// The texts and lists of texts in these fields of a spec, in their order.
+fn texts_of<'a>(spec: &'a Value, fields: &[&str]) -> Vec<&'a str> {
+    let values = fields.iter().map(|field| &spec[*field]);
+    let texts = values.flat_map(|value| match value {
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        other => other.as_str().into_iter().collect::<Vec<_>>(),
+    });
+    texts.collect()
+}
+
+/// IDs of the subnets that a spec names, in its order.
+pub fn subnet_ids(spec: &Value) -> Vec<String> {
+    let terms = spec["subnetSelectorTerms"].as_array().into_iter().flatten();
+    let listed = texts_of(spec, &["subnetID", "subnetIDs"]).into_iter();
+    let ids = listed.chain(terms.filter_map(|term| term["id"].as_str()));
+    ids.filter(|id| SubnetId::parse(id).is_ok()).map(ToOwned::to_owned).collect()
 }
 
 /// The labels that a node needs for nodeSelector and the first term of nodeSelectorTerms.

@@ -4,6 +4,7 @@
 //! - [`scenario`]: the user's operations, step by step, and what must follow from each.
 //! - [`manifests`]: the NodeENIs: the two examples of the architecture page, or the user's file.
 //! - [`environment`]: the simulated API server, the simulated EC2 and the controller between them.
+//! - [`zones`]: in which Availability Zone each subnet and node of the simulated account is.
 //! - [`user_client`]: the user's client of the API server.
 //! - [`checks`]: the checks, on EC2 and on the API server. [`observed_eni`]: the ENIs for these checks.
 //! - [`terminal`]: the output. [`cli_flags`]: the flags. `run`: one run from start to exit code.
@@ -17,6 +18,7 @@ mod run;
 mod scenario;
 mod terminal;
 mod user_client;
+mod zones;
 
 pub use cli_flags::Flags;
 pub use run::run;

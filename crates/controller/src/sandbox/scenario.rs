@@ -5,12 +5,17 @@ use super::checks::{self, CheckResults};
 use super::cli_flags::Flags;
 use super::environment::{Environment, LABEL_GRACE, REGION};
 use super::manifests::{Labels, Manifests};
+use multi_eni_plan::counted::counted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Timeout of each step.
 const TIMEOUT: Duration = Duration::from_secs(90);
+/// With `--keep` the sandbox says after this time how to reach it, even if ENIs are missing: the user looks for the reason then.
+const KEEP_AFTER: Duration = Duration::from_secs(20);
+/// How often a step says what it waits for.
+const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs the scenario for one file.
 pub async fn run_file(
@@ -30,12 +35,15 @@ pub async fn run_file(
             .map_err(|refusal| format!("the API server refuses NodeENI {name}: {refusal}"))?;
         terminal.event("kubectl", &format!("apply NodeENI {name}"));
     }
+    say_places(environment);
     let labelled = label(environment, file).await?;
-    let expected = expected(file, &labelled);
-    check_attached(environment, file, &expected, results).await?;
+    let expected = expected(environment, file, &labelled);
+    let timeout = if flags.keep { KEEP_AFTER } else { TIMEOUT };
+    let attached = check_attached(environment, file, &expected, timeout, results).await;
     if flags.keep {
-        keep(environment).await;
+        keep(environment, file, &expected, &labelled, attached.is_ok()).await;
     }
+    attached?;
     unlabel_first(environment, file, &labelled, results).await?;
     delete(environment, file, results).await?;
     for (node, labels) in &labelled {
@@ -45,11 +53,24 @@ pub async fn run_file(
     Ok(())
 }
 
+/// Says in which zones the nodes and the subnets are, if there are several zones.
+fn say_places(environment: &Environment) {
+    if environment.places.zones().count() < 2 {
+        return;
+    }
+    for zone in environment.places.zones() {
+        let nodes = environment.nodes.iter().filter(|node| node.zone == zone).map(|node| node.name.as_str());
+        let subnets = environment.places.subnets().filter(|(_, of)| *of == zone).map(|(id, _)| id);
+        let there: Vec<&str> = nodes.chain(subnets).collect();
+        environment.terminal.event("account", &format!("in zone {}: {}", zone.name(), there.join(", ")));
+    }
+}
+
 /// Gives each node, in turn, one of the sets of labels.
 async fn label(environment: &Environment, file: &Manifests) -> Result<Vec<(String, Labels)>, String> {
     let sets = file.label_sets();
     let mut labelled = Vec::new();
-    for ((node, _), labels) in environment.nodes.iter().zip(sets.iter().cycle()) {
+    for (node, labels) in environment.nodes.iter().map(|node| &node.name).zip(sets.iter().cycle()) {
         environment.kubectl.label(node, &labels.iter().map(|(k, v)| (k.clone(), Some(v.clone()))).collect()).await?;
         let shown: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         environment.terminal.event("kubectl", &format!("label node {node} {}", shown.join(" ")));
@@ -58,15 +79,23 @@ async fn label(environment: &Environment, file: &Manifests) -> Result<Vec<(Strin
     Ok(labelled)
 }
 
-/// The names of the NodeENIs that select each node.
-fn expected(file: &Manifests, labelled: &[(String, Labels)]) -> BTreeMap<String, Vec<String>> {
+/// The names of the NodeENIs that select and cover each node.
+fn expected(
+    environment: &Environment,
+    file: &Manifests,
+    labelled: &[(String, Labels)],
+) -> BTreeMap<String, Vec<String>> {
     let selectors = file.selectors();
-    let matching = |labels: &Labels| {
-        let fits =
-            selectors.iter().filter(|(_, selector)| selector.iter().all(|(key, value)| labels.get(key) == Some(value)));
-        fits.map(|(name, _)| name.clone()).collect()
+    let zone_of = |node: &str| environment.nodes.iter().find(|of| of.name == node).map(|of| of.zone);
+    let asks = |node: &str, labels: &Labels| {
+        let zone = zone_of(node);
+        let all = selectors.iter().zip(&file.objects).filter(|((_, selector), object)| {
+            let is_selected = selector.iter().all(|(key, value)| labels.get(key) == Some(value));
+            is_selected && zone.is_some_and(|zone| environment.places.covers(&object["spec"], zone))
+        });
+        all.map(|((name, _), _)| name.clone()).collect()
     };
-    labelled.iter().map(|(node, labels)| (node.clone(), matching(labels))).collect()
+    labelled.iter().map(|(node, labels)| (node.clone(), asks(node, labels))).collect()
 }
 
 /// Waits until all ENIs are attached and Ready, and checks the statuses against EC2.
@@ -74,27 +103,18 @@ async fn check_attached(
     environment: &Environment,
     file: &Manifests,
     expected: &BTreeMap<String, Vec<String>>,
+    timeout: Duration,
     results: &mut CheckResults,
 ) -> Result<(), String> {
     let names = file.names();
-    let pairs: usize = expected.values().map(Vec::len).sum();
-    let ready = until(environment, "the ENIs to be attached and ready", async || {
-        checks::all_ready(environment, &names).await?;
-        let ready = ready_pairs(environment).await?;
-        let missing = expected
-            .iter()
-            .flat_map(|(node, names)| names.iter().map(move |name| (node, name)))
-            .find(|(node, name)| !ready.contains(&((*node).clone(), (*name).clone())));
-        match missing {
-            Some((node, name)) => Err(format!("{node} has no ready ENI of {name} yet")),
-            // deleteOnTermination is set after Ready, so the ENI may not have it yet.
-            None => checks::status_matches_ec2(environment).await,
-        }
+    let ready = until(environment, "the ENIs to be attached and ready", timeout, async || {
+        attached(environment, &names, expected).await
     })
     .await;
-    let enis = *ready.as_ref().unwrap_or(&0);
+    let pairs = counted(expected.values().map(Vec::len).sum(), "pair");
+    let enis = ready.as_ref().map(|enis| format!(", {}", counted(*enis, "ENI"))).unwrap_or_default();
     results.check(
-        format!("{pairs} pairs of Node and NodeENI have their ENIs ({enis} in all), and every status agrees with EC2"),
+        format!("each NodeENI has its ENIs on each of its nodes ({pairs} of Node and NodeENI{enis}), and every status agrees with EC2"),
         ready.clone().map(drop),
     );
     results.check(
@@ -103,6 +123,25 @@ async fn check_attached(
     );
     results.check("the ENIs that existed before are unchanged", checks::foreign_untouched(environment));
     ready.map(drop)
+}
+
+/// Whether all ENIs are attached and Ready, and the statuses are as EC2 shows the ENIs. Returns the number of ENIs.
+async fn attached(
+    environment: &Environment,
+    names: &[String],
+    expected: &BTreeMap<String, Vec<String>>,
+) -> Result<usize, String> {
+    checks::all_ready(environment, names).await?;
+    let ready = ready_pairs(environment).await?;
+    let missing = expected
+        .iter()
+        .flat_map(|(node, names)| names.iter().map(move |name| (node, name)))
+        .find(|(node, name)| !ready.contains(&((*node).clone(), (*name).clone())));
+    match missing {
+        Some((node, name)) => Err(format!("{node} has no ready ENI of {name} yet")),
+        // deleteOnTermination is set after Ready, so the ENI may not have it yet.
+        None => checks::status_matches_ec2(environment).await,
+    }
 }
 
 /// Pairs of Node and NodeENI whose ENIAttachment is Ready.
@@ -114,18 +153,46 @@ async fn ready_pairs(environment: &Environment) -> Result<BTreeSet<(String, Stri
     Ok(ready.map(|object| (object.spec.node_name, object.spec.node_eni_name)).collect())
 }
 
-/// For `--keep`: prints how to reach the environment, which then runs until Ctrl-C.
-async fn keep(environment: &Environment) {
-    environment.terminal.heading("The sandbox keeps running. In another terminal:");
-    environment.terminal.line(&format!("  export KUBECONFIG={}", environment.kubeconfig.display()));
-    environment.terminal.line(&format!(
+/// For `--keep`: prints how to reach the environment, which then runs until Ctrl-C. Until all ENIs are there, says what is missing.
+async fn keep(
+    environment: &Environment,
+    file: &Manifests,
+    expected: &BTreeMap<String, Vec<String>>,
+    labelled: &[(String, Labels)],
+    is_attached: bool,
+) {
+    let terminal = &environment.terminal;
+    terminal.settled();
+    terminal.heading("The sandbox keeps running. In another terminal:");
+    terminal.line(&format!("  export KUBECONFIG={}", environment.kubeconfig.display()));
+    terminal.line(&format!(
         "  export AWS_ENDPOINT_URL={} AWS_REGION={REGION} AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox MULTI_ENI_CLUSTER_NAME=sandbox MULTI_ENI_LABEL_GRACE={LABEL_GRACE}s",
         environment.ec2_url
     ));
     // `multi-eni` need not be on the PATH, so print the path of this program.
     let program = std::env::current_exe().map_or_else(|_| "multi-eni".to_owned(), |path| path.display().to_string());
-    environment.terminal.line(&format!("  kubectl get nodes,neni,enia\n  {program} explain node/node1\n  kubectl label node node1 ng-\n  kubectl describe neni\n  curl http://{}/metrics\n  {program} drain --dry-run\n\nCtrl-C removes the NodeENIs and their ENIs, and ends the sandbox.", environment.controller_address));
+    let unlabel = labelled.first().and_then(|(node, labels)| unlabel_command(node, labels));
+    let unlabel = unlabel.map(|command| format!("  {command}\n")).unwrap_or_default();
+    terminal.line(&format!("  kubectl get nodes,neni,enia\n  {program} explain node/node1\n{unlabel}  kubectl describe neni\n  curl http://{}/metrics\n  {program} drain --dry-run\n\nCtrl-C removes the NodeENIs and their ENIs, and ends the sandbox.", environment.controller_address));
+    if !is_attached {
+        let names = file.names();
+        let mut said = None;
+        while let Err(why) = attached(environment, &names, expected).await {
+            if said.as_ref() != Some(&why) {
+                terminal.event("waits", &why);
+                said = Some(why);
+            }
+            sleep(SAY_EVERY).await;
+        }
+        terminal.event("check", "✓ every ENI is attached and ready");
+    }
     std::future::pending().await
+}
+
+/// The command that takes the labels from a node. None: the NodeENIs need no label.
+fn unlabel_command(node: &str, labels: &Labels) -> Option<String> {
+    let keys: Vec<String> = labels.keys().map(|key| format!("{key}-")).collect();
+    (!keys.is_empty()).then(|| format!("kubectl label node {node} {}", keys.join(" ")))
 }
 
 /// Removes the labels of one node: its ENIs must go, and those of the others must stay.
@@ -135,17 +202,16 @@ async fn unlabel_first(
     labelled: &[(String, Labels)],
     results: &mut CheckResults,
 ) -> Result<(), String> {
-    let (Some((node, labels)), Some((_, instance))) = (labelled.first(), environment.nodes.first()) else {
+    let (Some((node, labels)), Some(first)) = (labelled.first(), environment.nodes.first()) else {
         return Ok(());
     };
+    let instance = first.instance.as_str();
     let others: BTreeSet<String> = on_others(environment, instance);
     environment.kubectl.label(node, &labels.keys().map(|key| (key.clone(), None)).collect()).await?;
-    environment.terminal.event(
-        "kubectl",
-        &format!("label node {node} {}", labels.keys().map(|k| format!("{k}-")).collect::<Vec<_>>().join(" ")),
-    );
+    let shown: Vec<String> = labels.keys().map(|key| format!("{key}-")).collect();
+    environment.terminal.event("kubectl", &format!("label node {node} {}", shown.join(" ")));
     let names = file.names();
-    let gone = until(environment, "the removal of the ENIs of the unlabelled node", async || {
+    let gone = until(environment, "the removal of the ENIs of the unlabelled node", TIMEOUT, async || {
         let objects = environment
             .kubectl
             .attachments()
@@ -155,7 +221,8 @@ async fn unlabel_first(
             .count();
         let left = checks::ours(environment).keys().filter(|(on, _)| on == instance).count();
         if objects + left > 0 {
-            return Err(format!("{left} ENIs are still on {instance}, {objects} ENIAttachments still on {node}"));
+            let (enis, objects) = (counted(left, "ENI"), counted(objects, "ENIAttachment"));
+            return Err(format!("left on {instance}: {enis}; left of {node}: {objects}"));
         }
         checks::all_ready(environment, &names).await?;
         checks::status_matches_ec2(environment).await
@@ -178,8 +245,10 @@ async fn delete(environment: &Environment, file: &Manifests, results: &mut Check
         environment.kubectl.delete(&name).await?;
         environment.terminal.event("kubectl", &format!("delete NodeENI {name}"));
     }
-    let gone =
-        until(environment, "the removal of the NodeENIs and their ENIs", async || no_object(environment).await).await;
+    let gone = until(environment, "the removal of the NodeENIs and their ENIs", TIMEOUT, async || {
+        no_object(environment).await
+    })
+    .await;
     results.check("the deleted NodeENIs and their ENIAttachments no longer exist", gone.clone());
     results.check(
         "EC2 is as it was before: no ENI leaked, and no other ENI changed",
@@ -194,7 +263,7 @@ async fn no_object(environment: &Environment) -> Result<(), String> {
     if nodeenis + attachments == 0 {
         Ok(())
     } else {
-        Err(format!("{nodeenis} NodeENIs and {attachments} ENIAttachments are left"))
+        Err(format!("left: {} and {}", counted(nodeenis, "NodeENI"), counted(attachments, "ENIAttachment")))
     }
 }
 
@@ -206,7 +275,7 @@ pub async fn check_idle(environment: &Environment, results: &mut CheckResults) -
     environment.terminal.progress("watching an idle controller for 3 seconds");
     sleep(Duration::from_secs(3)).await;
     let more = mutations() - before;
-    let idle = if more == 0 { Ok(()) } else { Err(format!("{more} calls that change EC2")) };
+    let idle = if more == 0 { Ok(()) } else { Err(format!("{} to change EC2", counted(more, "call"))) };
     results.check("the controller is idle: for 3 seconds it makes no call that changes EC2", idle);
     Ok(())
 }
@@ -216,25 +285,49 @@ pub async fn clean_up(environment: &Environment) -> Result<(), String> {
     for name in environment.kubectl.nodeenis().await?.into_keys() {
         environment.kubectl.delete(&name).await?;
     }
-    until(environment, "the removal of all NodeENIs and their ENIs", async || no_object(environment).await).await?;
+    until(environment, "the removal of all NodeENIs and their ENIs", TIMEOUT, async || no_object(environment).await)
+        .await?;
     checks::account_is_unchanged(environment)
 }
 
-/// Calls `check` four times a second until it succeeds. After the timeout returns its last error.
+/// Calls `check` four times a second until it succeeds, and says every few seconds why it did not. After the timeout returns its
+/// last error.
 async fn until<T>(
     environment: &Environment,
     what: &str,
+    timeout: Duration,
     mut check: impl AsyncFnMut() -> Result<T, String>,
 ) -> Result<T, String> {
-    let end = Instant::now() + TIMEOUT;
+    let end = Instant::now() + timeout;
+    let mut said = Instant::now();
     loop {
         match check().await {
             Ok(found) => return Ok(found),
             Err(why) if Instant::now() >= end => {
-                return Err(format!("waited {} s for {what}: {why}", TIMEOUT.as_secs()));
+                return Err(format!("waited {} s for {what}: {why}", timeout.as_secs()));
             }
-            Err(why) => environment.terminal.progress(&format!("waiting for {what}: {why}")),
+            Err(why) => {
+                environment.terminal.progress(&format!("waiting for {what}: {why}"));
+                if said.elapsed() >= SAY_EVERY {
+                    environment.terminal.event("waits", &format!("for {what}: {why}"));
+                    said = Instant::now();
+                }
+            }
         }
         sleep(Duration::from_millis(250)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_takes_the_labels_that_the_file_needs() {
+        let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        assert_eq!(unlabel_command("node1", &labels(&[("ng", "x")])).as_deref(), Some("kubectl label node node1 ng-"));
+        let two = unlabel_command("node1", &labels(&[("pool", "db"), ("tier", "x")]));
+        assert_eq!(two.as_deref(), Some("kubectl label node node1 pool- tier-"));
+        assert_eq!(unlabel_command("node1", &labels(&[])), None);
     }
 }

@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("plan/src/ec2_errors.rs", "InvalidParameter", "an error code"),
     ("plan/src/ec2_errors.rs", ".Malformed", "an error code"),
     ("plan/src/ec2_errors.rs", "LimitExceeded", "an error code"),
+    ("plan/src/call_trouble.rs", "credential", "an error of the SDK, before anything is sent"),
     ("plan/src/lifecycle/advice.rs", "IpAddressLimitExceeded", "an error code"),
     ("plan/src/ec2_messages.rs", "subnet/", "a word of a message that names a subnet, whatever the message is"),
     ("plan/src/spec_validation.rs", "aws:", "the key of a tag"),

@@ -7,6 +7,7 @@ use crate::nodeeni::NodeEni;
 use crate::observed::{Cluster, Ec2Catalog, Observation, ObservedEni, ObservedNode};
 use crate::removals::RemovalPace;
 use crate::settings::Settings;
+use multi_eni_api::eniattachment::Phase;
 use std::collections::BTreeMap;
 
 /// An ENIAttachment with its observation and its next step.
@@ -20,6 +21,13 @@ pub struct ExplainedAttachment {
     pub step: Step,
     /// The changes in place that its ENI needs.
     pub changes: Vec<Change>,
+}
+
+impl ExplainedAttachment {
+    /// Whether its phase is Blocked after the step: a person must act.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.step.status.phase == Phase::Blocked
+    }
 }
 
 /// The input of [`plan`](super::plan).
@@ -47,4 +55,11 @@ pub struct Input<'a> {
     pub refused: &'a BTreeMap<String, String>,
     /// Times and limits.
     pub settings: &'a Settings,
+}
+
+impl Input<'_> {
+    /// Number of Nodes that a NodeENI matches.
+    pub(super) fn matched(&self, uid: &str) -> usize {
+        self.assignments.values().filter(|assignment| assignment.matches(uid)).count()
+    }
 }

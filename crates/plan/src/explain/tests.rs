@@ -1,3 +1,7 @@
+//! Tests of `explain`. This file has their world; `edits.rs` tests what follows an edit of a NodeENI.
+
+mod edits;
+
 use super::*;
 use crate::assign::tests::{SUBNET_A, World, at, new_attachment, nodeeni};
 use crate::ec2_terms::{SubnetTerm, TagTerm};
@@ -6,7 +10,7 @@ use crate::lifecycle::tests::{attachment, eni};
 use crate::lifecycle::{self, CallHistory};
 use crate::max_unavailable::MaxUnavailable;
 use crate::observed::Observation;
-use crate::observed::{AttachmentState, ObservedEni};
+use crate::observed::{AttachmentState, NotOnEc2, ObservedEni, Unattachable};
 use multi_eni_api::names;
 
 /// The plan for a world in which EC2 shows these observations of ENIAttachments.
@@ -184,28 +188,22 @@ fn terms_that_match_nothing_are_a_problem_though_the_old_eni_stays() {
     assert!(story.lines().any(|line| line.starts_with(expected)), "{story}");
 }
 
-/// The ENI works, and the spec asks for an ENI of a subnet that EC2 does not know.
 #[test]
-fn an_eni_that_the_spec_does_not_ask_for_is_kept_and_not_in_place() {
-    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
-    let mut of = new_attachment("n0", 1, true);
-    of.name = world.assign().create[0].name.clone();
-    of.request = world.assign().create[0].spec.request.clone();
-    world.attachments = vec![of.clone()];
-    let mut seen = attached(&of);
-    seen.tags.extend(lifecycle::tags(&world.cluster, &of));
-    seen.source_dest_check = true;
-    seen.attachment.as_mut().unwrap().delete_on_termination = false;
-    let observation = Observation::Seen(Box::new(seen));
-    let before = reported(&world, &[(&of, observation.clone())]);
-    assert!(before.node_enis[0].lines.iter().all(|line| line.mark != LineKind::Kept), "{before:?}");
-    let unknown = "subnet-0dead000";
-    world.nodeenis = vec![nodeeni("a", 1, &[unknown])];
-    let id = multi_eni_api::ids::SubnetId::parse(unknown).unwrap();
-    world.catalog.missing_subnets.insert(id, at(0));
-    let plan = reported(&world, &[(&of, observation)]);
-    let kept = plan.node_enis[0].lines.iter().find(|line| line.mark == LineKind::Kept);
-    assert_eq!(kept.map(|line| line.reason.as_str()), Some("SubnetNotFound"), "{:?}", plan.node_enis[0].lines);
-    let text = plan_text(&plan);
-    assert!(text.contains("0 in place") && text.contains("≠ n0, index 1"), "{text}");
+fn the_head_of_a_node_says_what_is_known_of_it() {
+    let world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    let head = |change: &dyn Fn(&mut ObservedNode)| {
+        let mut node = world.node.clone().unwrap();
+        change(&mut node);
+        explain_node(&reported(&world, &[]), Some(&node), "n0").unwrap().lines().next().unwrap().to_owned()
+    };
+    assert_eq!(head(&|_| {}), "Node n0: instance i-0123456789abcdef0, Availability Zone z1");
+    let joining = head(&|node| (node.instance, node.zone) = (Err(NotOnEc2::NoProviderId), None));
+    assert_eq!(joining, "Node n0: no instance and no Availability Zone known, because it has no providerID yet");
+    let fargate = head(&|node| node.instance = Err(NotOnEc2::Never(Unattachable::Fargate)));
+    assert_eq!(fargate, "Node n0: an AWS Fargate Node, which can have no ENI");
+    let leaving = head(&|node| (node.zone, node.deleting) = (None, true));
+    assert_eq!(
+        leaving,
+        "Node n0: instance i-0123456789abcdef0, Availability Zone not known by its providerID, being deleted"
+    );
 }

@@ -3,7 +3,7 @@
 use super::{Line, LineKind, NodeEniPlan, Plan, Slot, missing_labels};
 use crate::counted::counted;
 use crate::node_selector;
-use crate::observed::ObservedNode;
+use crate::observed::{NotOnEc2, ObservedNode};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -67,16 +67,7 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
             line!(out, "Node {name} no longer exists. Its ENIs:");
         }
         Some(node) => {
-            let instance = match &node.instance {
-                Ok(instance) => instance.to_string(),
-                Err(why) => why.to_string(),
-            };
-            let zone = node.zone.as_deref().unwrap_or("not known");
-            line!(
-                out,
-                "Node {name}: instance {instance}, Availability Zone {zone}{}",
-                if node.deleting { ", being deleted" } else { "" }
-            );
+            line!(out, "{}", node_head(node));
         }
     }
     for nodeeni_plan in &plan.node_enis {
@@ -107,6 +98,25 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
         }
     }
     Some(out)
+}
+
+/// The Node, its instance and its zone, as far as they are known.
+fn node_head(node: &ObservedNode) -> String {
+    let name = &node.name;
+    let zone = node.zone.as_deref().map_or_else(
+        || ", Availability Zone not known by its providerID".to_owned(),
+        |zone| format!(", Availability Zone {zone}"),
+    );
+    let deleting = if node.deleting { ", being deleted" } else { "" };
+    match &node.instance {
+        Ok(instance) => format!("Node {name}: instance {instance}{zone}{deleting}"),
+        Err(NotOnEc2::NoProviderId) => {
+            format!(
+                "Node {name}: no instance and no Availability Zone known, because it has no providerID yet{deleting}"
+            )
+        }
+        Err(NotOnEc2::Never(what)) => format!("Node {name}: {what}, which can have no ENI{deleting}"),
+    }
 }
 
 fn head(out: &mut String, nodeeni_plan: &NodeEniPlan) {

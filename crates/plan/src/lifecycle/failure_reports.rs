@@ -208,7 +208,15 @@ fn recorded(failure: &Failure) -> LastError {
         message: failure.message.clone(),
         // Whole seconds, as the API server stores them. Otherwise each status would differ from the stored one.
         at: Some(whole_second(if failure.is_lasting() { failure.failing_since() } else { failure.at })),
-        // The count rises with each retry. The status keeps only the first counts, so that retries cost no writes.
-        count: failure.count.min(if failure.class == Class::Unauthorized { PASSING + 1 } else { 3 }),
+        count: failure.count.min(most_recorded(failure.class)),
+    }
+}
+
+/// The count rises with each retry. The status keeps only the first counts, so that retries cost no writes. It keeps so many that
+/// another process, which reads the status, judges the failure as this one: see `Failure::needs_a_person`.
+fn most_recorded(class: Class) -> i32 {
+    match class {
+        Class::Unauthorized | Class::InstanceNotFound | Class::ReferenceNotFound => PASSING + 1,
+        _ => 3,
     }
 }

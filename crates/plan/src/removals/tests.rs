@@ -171,7 +171,7 @@ fn the_condition_names_the_number_the_cause_the_time_and_the_remedy() {
     assert_eq!((condition.status, condition.reason.as_str()), (Some(true), "TooManyAtOnce"));
     for words in [
         "20 nodes wait for the removal of ENIs",
-        "19 no longer match nodeSelector, 1 have ENIs that the spec no longer asks for",
+        "19 no longer match nodeSelector, 1 has ENIs that the spec no longer asks for",
         "at most 10 of 30 may lose ENIs within 5m",
         "undo the change",
         "kubectl annotate nodeeni a --overwrite multi-eni.networking.k8s.aws/allow-removals=0",

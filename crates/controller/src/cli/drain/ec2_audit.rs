@@ -1,8 +1,10 @@
 //! Asks EC2 which ENIs carry the ownership tag of this cluster. It only reads.
 
+use crate::cli::unanswered::asked;
 use crate::clock;
 use crate::leader_election::Fence;
 use multi_eni_ec2::{Buckets, Ec2, Options, OwnedEnis};
+use multi_eni_plan::call_trouble::CallTrouble;
 use multi_eni_plan::observed::Cluster;
 use std::sync::Arc;
 
@@ -26,6 +28,9 @@ impl Ec2Audit {
 
     /// The ENIs of this cluster, in any state.
     pub async fn owned(&self) -> Result<OwnedEnis, String> {
-        self.0.describe_owned().await.map_err(|error| format!("DescribeNetworkInterfaces failed: {error}"))
+        self.0.describe_owned().await.map_err(|error| {
+            let advice = CallTrouble::of(&error).advice().map(|advice| format!(". {advice}")).unwrap_or_default();
+            format!("DescribeNetworkInterfaces failed: {error}{advice}. {}", asked(self.0.region().as_deref()))
+        })
     }
 }

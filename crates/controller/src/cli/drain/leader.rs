@@ -1,7 +1,7 @@
 //! Whether a controller leads. Without one nothing would be detached. A holder in the Lease is no proof, because a killed
 //! controller stays in it: a renewal that this process sees is. No time of the Lease is compared with the local clock.
 
-use super::api_error::said;
+use crate::cli::api_error::{Command, said};
 use crate::leader_election::elector::LEASE_NAME;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -68,7 +68,10 @@ async fn watched(
             Some(Ok(Event::Init | Event::InitDone | Event::Delete(_))) => {}
             Some(Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error))) => {
                 let hint = "name the controller's namespace with --namespace, or use --no-leader-check";
-                return Err(format!("{}. To look for the leader: {hint}", said("list and watch leases", &error)));
+                return Err(format!(
+                    "{}. To look for the leader: {hint}",
+                    said(Command::Drain, "list and watch leases", &error)
+                ));
             }
             // The watch is resumed.
             Some(Err(_)) => tokio::time::sleep(Duration::from_millis(200)).await,

@@ -4,26 +4,23 @@
 //! `removal.rs`, `left.rs`, `verdict.rs` and `text.rs` decide over plain data; `run.rs`, `watches.rs`, `leader.rs` and
 //! `ec2_audit.rs` read and write.
 
-mod api_error;
 mod ec2_audit;
 mod leader;
 mod left;
 mod listing;
-mod missing_kind;
 mod objects;
-mod output;
 mod removal;
 mod run;
 mod text;
 mod verdict;
 mod watches;
 
+use super::output::say;
 use super::runtime::{interrupted, runtime};
 use super::values::seconds;
 use crate::logs::{self, Format};
 use jiff::SignedDuration;
 use miette::miette;
-use output::say;
 use removal::Scope;
 use run::Drain;
 use std::io::{BufRead, IsTerminal};
@@ -84,11 +81,15 @@ pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
         return Ok(ExitCode::from(status.max(verdict::nothing_named(&drain.removal.scope))));
     }
     say(&drain.announcement());
+    let mut leads = true;
     if !flags.checks.no_leader_check {
         let leader = runtime.block_on(drain.leader(flags.namespace.as_deref().filter(|name| !name.is_empty())));
         match leader.map_err(|why| miette!("{why}"))? {
             leader::Leader::Leads(holder) => say(&format!("The controller that removes them: {holder}.\n")),
-            leader::Leader::Nobody(why) if flags.dry_run => say(&format!("No controller leads: {why}.\n")),
+            leader::Leader::Nobody(why) if flags.dry_run => {
+                leads = false;
+                say(&text::nobody_leads(&why));
+            }
             leader::Leader::Nobody(why) => {
                 return Err(miette!(
                     "no controller leads, so no ENI would be detached: {why}. Nothing was deleted. Start the controller, or give \
@@ -99,7 +100,7 @@ pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
     }
     if flags.dry_run {
         say("Nothing was deleted (--dry-run).\n");
-        return Ok(ExitCode::SUCCESS);
+        return Ok(ExitCode::from(verdict::dry_run(leads)));
     }
     if !flags.yes && !confirm()? {
         say("Nothing was deleted.\n");

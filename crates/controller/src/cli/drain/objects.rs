@@ -40,6 +40,8 @@ pub(super) struct AttachmentObject {
     pub deleting: bool,
     /// Whether its phase is Blocked: a person must act.
     pub blocked: bool,
+    /// Whether its status is about its present generation. A status from before its deletion says nothing about the deletion.
+    pub is_current: bool,
     /// Reason and message of its condition Ready; empty if it has none.
     pub message: String,
 }
@@ -75,7 +77,28 @@ impl AttachmentObject {
             index: attachment.slot().1,
             deleting: attachment.deleting.is_some(),
             blocked: attachment.status.phase == Phase::Blocked,
+            is_current: is_current(attachment.generation, ready.and_then(|ready| ready.observed_generation)),
             message: attachment.unreadable.clone().or(said).unwrap_or_default(),
         }
+    }
+}
+
+/// A deletion raises the generation. An API server or a status of an earlier version may lack one of the two.
+fn is_current(generation: Option<i64>, observed: Option<i64>) -> bool {
+    match (generation, observed) {
+        (Some(generation), Some(observed)) => observed >= generation,
+        (None, _) | (_, None) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_from_before_the_deletion_is_not_current() {
+        assert!(!is_current(Some(2), Some(1)));
+        assert!(is_current(Some(2), Some(2)));
+        assert!(is_current(Some(2), None) && is_current(None, Some(1)), "nothing is known");
     }
 }

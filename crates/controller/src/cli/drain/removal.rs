@@ -36,6 +36,8 @@ pub(super) struct Removal {
     targets: BTreeMap<String, String>,
     /// UIDs of the ENIAttachments that must go: those at the beginning, and those that its NodeENIs got since.
     seen: BTreeSet<String>,
+    /// UIDs of those among them that have shown an ENI. The status of a leaving ENIAttachment may lose its ENI at the end.
+    with_eni: BTreeSet<String>,
 }
 
 impl Removal {
@@ -47,6 +49,7 @@ impl Removal {
             attachments: Listing::default(),
             targets: BTreeMap::new(),
             seen: BTreeSet::new(),
+            with_eni: BTreeSet::new(),
         }
     }
 
@@ -67,12 +70,20 @@ impl Removal {
             self.targets.contains_key(&attachment.nodeeni_uid) || is_orphaned && self.scope.names(&attachment.nodeeni)
         });
         self.seen = meant.map(|attachment| attachment.uid.clone()).collect();
+        self.note_enis();
     }
 
-    /// Notes the ENIAttachments that the NodeENIs got since the beginning.
+    /// Notes the ENIAttachments that the NodeENIs got since the beginning, and the ENIs of all.
     pub fn note_new(&mut self) {
         let new = self.attachments.items.values().filter(|item| self.targets.contains_key(&item.nodeeni_uid));
         self.seen.extend(new.map(|item| item.uid.clone()));
+        self.note_enis();
+    }
+
+    fn note_enis(&mut self) {
+        let all = self.attachments.items.values();
+        let has_eni = all.filter(|item| item.eni.is_some() && self.seen.contains(&item.uid));
+        self.with_eni.extend(has_eni.map(|item| item.uid.clone()));
     }
 
     /// The NodeENIs to remove that are still there.
@@ -88,9 +99,14 @@ impl Removal {
         left
     }
 
-    /// Number of ENIAttachments that must go, in all.
-    pub fn total(&self) -> usize {
-        self.seen.len()
+    /// Whether an ENIAttachment that must go has an ENI, or had one when it was last shown with one.
+    pub fn has_eni(&self, attachment: &AttachmentObject) -> bool {
+        self.with_eni.contains(&attachment.uid)
+    }
+
+    /// Number of ENIs that must go, in all. An ENIAttachment without an ENI, such as one whose subnet is full, is not counted.
+    pub fn enis(&self) -> usize {
+        self.with_eni.len()
     }
 
     /// Whether nothing is left.
@@ -127,6 +143,7 @@ pub(super) mod tests {
             index: 1,
             deleting: true,
             blocked: false,
+            is_current: true,
             message: "Detaching: EC2 detaches it".into(),
         }
     }
@@ -153,7 +170,7 @@ pub(super) mod tests {
     fn it_is_over_when_the_nodeenis_and_their_eniattachments_are_gone() {
         let all = [attachment("1", "n1", "a"), attachment("2", "n2", "a"), attachment("3", "n1", "b")];
         let mut removal = begun(Scope::NodeEni("a".into()), &["a", "b"], &all);
-        assert_eq!((removal.total(), removal.attachments_left().len()), (2, 2));
+        assert_eq!((removal.enis(), removal.attachments_left().len()), (2, 2));
         removal.attachments.take(gone("1"));
         removal.attachments.take(gone("2"));
         assert!(!removal.is_over(), "the NodeENI still has its finalizer");
@@ -167,7 +184,7 @@ pub(super) mod tests {
         let late = attachment("2", "n2", "a");
         removal.attachments.take(Watched::Apply(("2".into(), late)));
         removal.note_new();
-        assert_eq!(removal.total(), 2, "the NodeENI got one more before it was deleted");
+        assert_eq!(removal.enis(), 2, "the NodeENI got one more before it was deleted");
         for uid in ["1", "2"] {
             removal.attachments.take(gone(uid));
         }

@@ -1,13 +1,13 @@
 //! The steps of a removal: read the cluster, delete the NodeENIs, wait, audit EC2. The decisions are in the files beside it.
 
-use super::api_error::said;
 use super::ec2_audit::Ec2Audit;
 use super::leader::{self, Leader};
-use super::output::say;
 use super::removal::{Removal, Scope};
 use super::verdict::{Audit, End, exit_status};
 use super::watches::{self, WatchResult};
 use super::{left, text};
+use crate::cli::api_error::{Command, said};
+use crate::cli::output::say;
 use crate::client;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -100,7 +100,7 @@ impl Drain {
             match api.delete(&nodeeni.name, &params).await {
                 Ok(_) => say(&format!("Deleted NodeENI {}; the controller removes its ENIs\n", nodeeni.name)),
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-                Err(error) => return Err(said(&format!("delete NodeENI {}", nodeeni.name), &error)),
+                Err(error) => return Err(said(Command::Drain, &format!("delete NodeENI {}", nodeeni.name), &error)),
             }
         }
         Ok(())
@@ -164,7 +164,7 @@ impl Drain {
 /// The audit of this cluster. Its identity is the UID of kube-system.
 async fn audit_of(kube: &Client) -> Result<Ec2Audit, String> {
     let namespace = Api::<Namespace>::all(kube.clone()).get("kube-system").await;
-    let namespace = namespace.map_err(|error| said("get the namespace kube-system", &error))?;
+    let namespace = namespace.map_err(|error| said(Command::Drain, "get the namespace kube-system", &error))?;
     let uid = namespace.metadata.uid.filter(|uid| !uid.is_empty());
     let uid = uid.ok_or("the namespace kube-system has no UID: the ENIs of this cluster cannot be told from others")?;
     Ec2Audit::new(uid).await.map_err(|why| text::audit_failed(&why))

@@ -3,6 +3,7 @@
 use super::objects::AttachmentObject;
 use super::removal::{Removal, Scope};
 use super::verdict::Audit;
+use multi_eni_plan::counted::counted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -21,26 +22,36 @@ pub(super) fn announcement(removal: &Removal, server: &str, owned: Option<usize>
         by_nodeeni.entry(&attachment.nodeeni).or_default().push(attachment);
     }
     let mut text = format!("To be removed from the cluster at {server}:\n");
-    for (name, enis) in by_nodeeni {
+    for (name, all) in by_nodeeni {
+        let (enis, without): (Vec<&AttachmentObject>, Vec<&AttachmentObject>) =
+            all.into_iter().partition(|attachment| removal.has_eni(attachment));
         let nodes: BTreeSet<&str> = enis.iter().map(|attachment| attachment.node.as_str()).collect();
         let note = match nodeenis.iter().find(|nodeeni| nodeeni.name == name) {
             None => " (the NodeENI is gone already)",
             Some(nodeeni) if nodeeni.deleting => " (is being deleted already)",
             Some(_) => "",
         };
-        let (enis, nodes) = (count(enis.len(), "ENI"), count(nodes.len(), "node"));
-        let _ = writeln!(text, "  NodeENI {name}: {enis} on {nodes}{note}");
+        let (enis, nodes) = (counted(enis.len(), "ENI"), counted(nodes.len(), "node"));
+        let _ = writeln!(text, "  NodeENI {name}: {enis} on {nodes}{}{note}", and_without(without.len()));
     }
+    let without = attachments.iter().filter(|attachment| !removal.has_eni(attachment)).count();
     let _ = writeln!(
         text,
-        "In all {} and {}. Each ENI is detached from its instance and deleted, also while pods use it.",
-        count(nodeenis.len(), "NodeENI"),
-        count(attachments.len(), "ENI"),
+        "In all {} and {}{}. Each ENI is detached from its instance and deleted, also while pods use it.",
+        counted(nodeenis.len(), "NodeENI"),
+        counted(removal.enis(), "ENI"),
+        and_without(without),
     );
     if let Some(owned) = owned {
-        let _ = writeln!(text, "EC2 shows {} with the tag of this cluster{}.", count(owned, "ENI"), of(&removal.scope));
+        let _ =
+            writeln!(text, "EC2 shows {} with the tag of this cluster{}.", counted(owned, "ENI"), of(&removal.scope));
     }
     text
+}
+
+/// No controller leads, as `--dry-run` says it.
+pub(super) fn nobody_leads(why: &str) -> String {
+    format!("No controller leads: {why}. Without one, drain deletes nothing.\n")
 }
 
 /// Nothing is there to remove. If the user named a NodeENI, the ones that exist are listed: the name may be misspelt.
@@ -63,13 +74,32 @@ pub(super) fn nothing_to_do(removal: &Removal) -> String {
 
 /// How far the removal is, and the ENIs for which a person must act.
 pub(super) fn progress(removal: &Removal) -> String {
-    let left = removal.attachments_left();
-    let total = removal.total();
+    let (enis, without) = left_of(removal);
+    let total = removal.enis();
     let are = if total == 1 { "is" } else { "are" };
-    let mut text = format!("{} of {} {are} gone\n", total.saturating_sub(left.len()), count(total, "ENI"));
-    let blocked: Vec<&AttachmentObject> = left.into_iter().filter(|attachment| attachment.blocked).collect();
+    let mut text = format!("{} of {} {are} gone", total.saturating_sub(enis.len()), counted(total, "ENI"));
+    match without.len() {
+        0 => text.push('\n'),
+        1 => text.push_str("; 1 ENIAttachment without an ENI is left\n"),
+        more => {
+            let _ = writeln!(text, "; {more} ENIAttachments without an ENI are left");
+        }
+    }
+    // What is blocked for a reason from before its deletion may be gone in a moment.
+    let is_stuck = |attachment: &&&AttachmentObject| attachment.blocked && attachment.deleting && attachment.is_current;
+    let blocked: Vec<&AttachmentObject> = enis.iter().chain(&without).filter(is_stuck).copied().collect();
     text.push_str(&lines(&blocked));
     text
+}
+
+/// What is left: the ENIAttachments with an ENI, and those without.
+fn left_of(removal: &Removal) -> (Vec<&AttachmentObject>, Vec<&AttachmentObject>) {
+    removal.attachments_left().into_iter().partition(|attachment| removal.has_eni(attachment))
+}
+
+/// The ENIAttachments without an ENI, as the end of a list. Empty if there are none.
+fn and_without(number: usize) -> String {
+    if number == 0 { String::new() } else { format!(", and {} without an ENI", counted(number, "ENIAttachment")) }
 }
 
 /// Everything that is left, and why.
@@ -89,7 +119,7 @@ pub(super) fn waiting(removal: &Removal) -> String {
 fn lines(attachments: &[&AttachmentObject]) -> String {
     let mut text = String::new();
     for attachment in attachments.iter().take(MOST_NAMED) {
-        let eni = attachment.eni.as_deref().unwrap_or("no ENI yet");
+        let eni = attachment.eni.as_deref().unwrap_or("no ENI");
         let why = match (attachment.deleting, attachment.message.as_str()) {
             (false, _) => "the controller has not deleted its ENIAttachment yet",
             (true, "") => "the controller has reported nothing about it yet",
@@ -106,11 +136,13 @@ fn lines(attachments: &[&AttachmentObject]) -> String {
 
 /// The timeout is over.
 pub(super) fn timed_out(removal: &Removal, timeout: &str) -> String {
+    let (enis, without) = left_of(removal);
     format!(
-        "Not done within {timeout}: {} and {} are left. The deletion goes on in the cluster while a controller runs; \
+        "Not done within {timeout}: {} and {}{} are left. The deletion goes on in the cluster while a controller runs; \
          multi-eni drain waits again.\n{}",
-        count(removal.attachments_left().len(), "ENI"),
-        count(removal.nodeenis_left().len(), "NodeENI"),
+        counted(enis.len(), "ENI"),
+        counted(removal.nodeenis_left().len(), "NodeENI"),
+        and_without(without.len()),
         waiting(removal)
     )
 }
@@ -144,7 +176,7 @@ pub(super) fn audit(scope: &Scope, audit: &Audit) -> String {
                 return format!("EC2 shows no ENI with the tag of this cluster{}.\n", of(scope));
             }
             let mut text =
-                format!("EC2 still shows {} with the tag of this cluster{}:\n", count(left.len(), "ENI"), of(scope));
+                format!("EC2 still shows {} with the tag of this cluster{}:\n", counted(left.len(), "ENI"), of(scope));
             for eni in left {
                 let _ = writeln!(
                     text,
@@ -156,7 +188,7 @@ pub(super) fn audit(scope: &Scope, audit: &Audit) -> String {
                 let _ = writeln!(
                     text,
                     "  {} without an ID in EC2's answer: run the audit again",
-                    count(*without_id, "ENI")
+                    counted(*without_id, "ENI")
                 );
             }
             text
@@ -167,8 +199,8 @@ pub(super) fn audit(scope: &Scope, audit: &Audit) -> String {
 /// EC2 cannot be audited.
 pub(super) fn audit_failed(why: &str) -> String {
     format!(
-        "EC2 cannot be audited: {why}. The audit needs AWS credentials with ec2:DescribeNetworkInterfaces and the Region \
-         (AWS_REGION) of the nodes. Without them use --no-audit, and check EC2 by hand.\n"
+        "EC2 cannot be audited: {why}. The audit needs ec2:DescribeNetworkInterfaces in the Region of the nodes. To remove the \
+         ENIs without it use --no-audit, and check EC2 by hand.\n"
     )
 }
 
@@ -177,10 +209,6 @@ fn of(scope: &Scope) -> String {
         Scope::Cluster => String::new(),
         Scope::NodeEni(name) => format!(" and of NodeENI {name}"),
     }
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -235,6 +263,28 @@ mod tests {
         {
             assert!(text.contains(&format!("  waits: {line}\n")), "{line:?} is not in {text}");
         }
+    }
+
+    #[test]
+    fn an_eniattachment_without_an_eni_is_not_counted_as_an_eni() {
+        let mut full = attachment("2", "n2", "a");
+        (full.eni, full.blocked, full.deleting) = (None, true, false);
+        let mut removal = begun(Scope::Cluster, &["a"], &[attachment("1", "n1", "a"), full.clone()]);
+        let text = announcement(&removal, "https://10.0.0.1:6443/", Some(1));
+        assert!(text.contains("  NodeENI a: 1 ENI on 1 node, and 1 ENIAttachment without an ENI\n"), "{text}");
+        assert!(text.contains("In all 1 NodeENI and 1 ENI, and 1 ENIAttachment without an ENI."), "{text}");
+        let at_once = "0 of 1 ENI is gone; 1 ENIAttachment without an ENI is left\n";
+        assert_eq!(progress(&removal), at_once, "it is not being deleted yet, so nothing waits");
+        // Its deletion begins. Its status is from before.
+        (full.deleting, full.is_current) = (true, false);
+        removal.attachments.take(Watched::Apply(("2".into(), full.clone())));
+        assert_eq!(progress(&removal), at_once);
+        full.is_current = true;
+        removal.attachments.take(Watched::Apply(("2".into(), full)));
+        assert!(progress(&removal).contains("  waits: n2, index 1, no ENI of NodeENI a: "), "{}", progress(&removal));
+        let text = timed_out(&removal, "10m");
+        let left = "Not done within 10m: 1 ENI and 1 NodeENI, and 1 ENIAttachment without an ENI are left.";
+        assert!(text.starts_with(left), "{text}");
     }
 
     #[test]

@@ -53,6 +53,11 @@ pub(super) fn nothing_named(scope: &Scope) -> u8 {
     }
 }
 
+/// The exit status of `--dry-run` that found something to remove: 0 if a removal could begin.
+pub(super) fn dry_run(leads: bool) -> u8 {
+    u8::from(!leads)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +81,7 @@ mod tests {
         assert_eq!(exit_status(End::Complete, &made(std::slice::from_ref(&eni), 0), &[]), 1);
         assert_eq!(exit_status(End::Complete, &made(&[], 1), &[]), 1, "an ENI without an ID may be one of ours");
         assert_eq!(exit_status(End::Complete, &clean, &["a"]), 1, "GitOps created it again");
+        assert_eq!((dry_run(true), dry_run(false)), (0, 1), "without a leader nothing would be removed");
         assert_eq!((nothing_named(&Scope::Cluster), nothing_named(&Scope::NodeEni("typo".into()))), (0, 1));
     }
 }

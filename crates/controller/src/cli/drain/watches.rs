@@ -1,10 +1,10 @@
 //! The watches of NodeENIs and ENIAttachments, merged into one stream. A watch that breaks is resumed; a list that the API server
 //! refuses at the beginning ends the command. A kind whose CRD is missing has no objects.
 
-use super::api_error::said;
-use super::missing_kind;
 use super::objects::{AttachmentObject, NodeEniObject};
 use super::removal::Removal;
+use crate::cli::api_error::{Command, said, with_url_advice};
+use crate::cli::missing_kind;
 use crate::watch::Watched;
 use futures::stream::{self, BoxStream, StreamExt};
 use kube::core::DeserializeGuard;
@@ -97,13 +97,10 @@ where
 
 /// After a list that was answered with 404: the end of an empty list if the CRD is not installed, or no longer.
 async fn without_kind<K>(kube: &Client, plural: &str, error: &watcher::Error) -> Result<Event<K>, String> {
-    match missing_kind::is_missing(kube, plural).await {
+    match missing_kind::is_missing(Command::Drain, kube, plural).await {
         Ok(true) => Ok(Event::InitDone),
         Ok(false) => Err(failed(plural, error)),
-        Err(why) => Err(format!(
-            "{}, and {why}: is the server's URL in KUBECONFIG right, with its path?",
-            failed(plural, error)
-        )),
+        Err(why) => Err(with_url_advice(&failed(plural, error), &why)),
     }
 }
 
@@ -113,8 +110,8 @@ fn is_not_found(error: &watcher::Error) -> bool {
 
 fn failed(plural: &str, error: &watcher::Error) -> String {
     match error {
-        watcher::Error::InitialListFailed(error) => said(&format!("list {plural}"), error),
-        watcher::Error::WatchStartFailed(error) => said(&format!("watch {plural}"), error),
+        watcher::Error::InitialListFailed(error) => said(Command::Drain, &format!("list {plural}"), error),
+        watcher::Error::WatchStartFailed(error) => said(Command::Drain, &format!("watch {plural}"), error),
         other => format!("the watch of {plural} broke: {other}"),
     }
 }

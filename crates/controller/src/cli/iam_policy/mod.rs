@@ -4,14 +4,14 @@
 mod named;
 mod refusal;
 
-use super::plan::file;
+use super::output::print;
+use crate::nodeeni_file;
 use miette::{IntoDiagnostic, miette};
 use multi_eni_api::ids::VpcId;
 use multi_eni_plan::iam_policy::{self, Bounds, ClusterUid, Policy};
 use named::Named;
 use refusal::NodeEniSchema;
 use serde_json::Value;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,7 +36,7 @@ pub(super) struct Flags {
 pub(super) fn run(flags: &Flags) -> miette::Result<ExitCode> {
     let mut objects = Vec::new();
     for path in &flags.file {
-        objects.extend(file::read(path).map_err(|why| miette!("{why}"))?);
+        objects.extend(nodeeni_file::read(path).map_err(|why| miette!("{why}"))?);
     }
     let (policy, warnings) = policy(flags, &objects).map_err(|why| miette!("{why}"))?;
     let text = text(&policy)?;
@@ -51,11 +51,8 @@ pub(super) fn run(flags: &Flags) -> miette::Result<ExitCode> {
             iam_policy::MAX_LENGTH
         );
     }
-    // A closed pipe (head, less) is not an error.
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).into_diagnostic(),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn text(policy: &Policy) -> miette::Result<String> {

@@ -1,6 +1,7 @@
 //! Whether the API server would refuse a NodeENI, by the schema and the rules of the CRD of this version, without an API server. It
 //! is given one NodeENI of a file and reads nothing else.
 
+use crate::nodeeni_values;
 use kube::CustomResourceExt;
 use kube_cel::{CompiledSchema, Validator, compile_schema};
 use multi_eni_api::NodeENI;
@@ -35,8 +36,11 @@ impl NodeEniSchema {
         }
         let mut object = object.clone();
         drop_nulls(&mut object);
-        let mut problems = Vec::new();
-        check(&self.schema, &object, "", &mut problems);
+        // The plain sentences come first: the schema says of "10.5%" only that it has too many characters.
+        let mut problems = nodeeni_values::sentences(&object);
+        if problems.is_empty() {
+            check(&self.schema, &object, "", &mut problems);
+        }
         if problems.is_empty() {
             let broken = Validator::new().validate_compiled(&self.rules, &object, None).err();
             problems
@@ -154,6 +158,10 @@ mod tests {
             let rule = with("rollout", json!({ "maxUnavailable": wrong }));
             assert!(rule.contains("rollout.maxUnavailable must be a number of at least 1"), "{wrong}: {rule}");
         }
+        let fraction = with("rollout", json!({ "maxUnavailable": "10.5%" }));
+        assert!(fraction.ends_with("a percentage must be a whole number from 1% to 100%"), "{fraction}");
+        let large = with("rollout", json!({ "maxUnavailable": 99_999_999_999_u64 }));
+        assert_eq!(large, "spec.rollout.maxUnavailable is 99999999999, and its maximum is 999999999");
         for right in [json!(30), json!("30%")] {
             assert_eq!(with("rollout", json!({ "maxUnavailable": right, "maxRemovals": right })), "");
         }

@@ -1,8 +1,10 @@
 //! Adds the NodeENIs of a file to the store, as if they had been applied. The API server validates them by a dry run, so its own
 //! schema, defaults and admission decide. Nothing is stored in the cluster.
 
-use super::cluster::{as_if_guarded, wrong};
-use crate::nodeeni_file;
+use super::cluster::{as_if_guarded, is_not_found};
+use crate::cli::api_error::{Command, said, with_url_advice};
+use crate::cli::missing_kind;
+use crate::nodeeni_values;
 use crate::store::{NodeEniEntry, Store};
 use crate::watch::{Change, Watched};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,24 +13,9 @@ use kube::{Api, Client};
 use multi_eni_api::NodeENI;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::Path;
 
 /// The field manager of a dry run.
 const FIELD_MANAGER: &str = "multi-eni-plan";
-
-/// The NodeENIs of the file, unchecked.
-pub(in crate::cli) fn read(path: &Path) -> Result<Vec<Value>, String> {
-    let text = if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(|error| format!("cannot read standard input: {error}"))?;
-        text
-    } else {
-        std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
-    };
-    let title = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    nodeeni_file::parse(&title, &text)
-}
 
 /// Adds the NodeENIs to the store. Returns those that the API server would refuse, by name, with its message.
 pub(super) async fn apply_to_store(
@@ -40,15 +27,24 @@ pub(super) async fn apply_to_store(
     let mut refused = BTreeMap::new();
     for object in objects {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let plain = nodeeni_values::sentences(&object);
         match dry_run(kube, &name, object).await? {
             Ok(taken) => {
                 let entry = as_if_guarded(applied(store, taken, now));
                 store.take(Change::NodeEni(Box::new(Watched::Apply(entry))));
             }
-            Err(message) => drop(refused.insert(name, format!("would be refused: {message}"))),
+            Err(message) => drop(refused.insert(name, refusal(&plain, &message))),
         }
     }
     Ok(refused)
+}
+
+/// Why the API server would refuse a NodeENI. `plain`: what its message does not say plainly.
+fn refusal(plain: &[String], message: &str) -> String {
+    match plain {
+        [] => format!("would be refused: {message}"),
+        [..] => format!("would be refused: {}. The API server's message: {message}", plain.join("; ")),
+    }
 }
 
 /// The object as the API server would store it, with its defaults, or the API server's message. The API server runs its schema and
@@ -70,7 +66,7 @@ async fn dry_run(kube: &Client, name: &str, object: Value) -> Result<Result<Node
             Ok(taken) => Ok(Ok(taken)),
             Err(error) => Ok(Err(error.to_string())),
         },
-        Err(kube::Error::Api(status)) if status.code == 404 => {
+        Err(error) if is_not_found(&error) && is_without_crd(kube, &cannot("patch", name, &error)).await? => {
             eprintln!(
                 "Warning: NodeENI {name} is not validated: the CRDs are not installed. To install them: \
                  multi-eni crds | kubectl apply -f -"
@@ -81,6 +77,12 @@ async fn dry_run(kube: &Client, name: &str, object: Value) -> Result<Result<Node
         Err(kube::Error::Api(status)) => Ok(Err(status.message)),
         Err(error) => Err(cannot("patch", name, &error)),
     }
+}
+
+/// After an answer 404: whether the CRD is missing. `said`: the failure of the request.
+async fn is_without_crd(kube: &Client, said: &str) -> Result<bool, String> {
+    let missing = missing_kind::is_missing(Command::Plan, kube, "nodeenis").await;
+    missing.map_err(|why| with_url_advice(said, &why))
 }
 
 /// The JSON patch that replaces the spec and sets the labels and annotations of the file. Other labels and annotations stay.
@@ -107,7 +109,7 @@ fn is_forbidden(error: &kube::Error) -> bool {
 
 /// Why a NodeENI of the file cannot be validated.
 fn cannot(verb: &str, name: &str, error: &kube::Error) -> String {
-    wrong(&format!("{verb} NodeENI {name} to validate it by a dry run"), error)
+    said(Command::Plan, &format!("{verb} NodeENI {name} to validate it by a dry run"), error)
 }
 
 /// The object as it would be in the cluster. An existing NodeENI keeps its identity and its status.
@@ -136,6 +138,15 @@ fn applied(store: &Store, mut object: NodeENI, now: jiff::Timestamp) -> NodeEniE
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_begins_with_what_the_api_server_does_not_say_plainly() {
+        let plain = ["spec.rollout.maxUnavailable is \"10.5%\", and a percentage must be a whole number".to_owned()];
+        let words = refusal(&plain, "NodeENI a is invalid");
+        assert!(words.starts_with("would be refused: spec.rollout.maxUnavailable is \"10.5%\""), "{words}");
+        assert!(words.ends_with("The API server's message: NodeENI a is invalid"), "{words}");
+        assert_eq!(refusal(&[], "no"), "would be refused: no");
+    }
 
     #[test]
     fn nodeenis_that_no_api_server_has_seen_have_different_uids() {

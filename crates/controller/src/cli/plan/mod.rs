@@ -2,10 +2,12 @@
 //! cluster and EC2 and never write to either.
 
 mod cluster;
-pub(super) mod file;
+mod file;
 
+use super::output::print;
 use super::pod_flags::PodFlags;
 use super::runtime::{interrupted, runtime};
+use super::unanswered;
 use super::values::{seconds, share};
 use crate::api_writes::Writer;
 use crate::client;
@@ -14,6 +16,7 @@ use crate::events::EventRecorder;
 use crate::http_server::Gauges;
 use crate::leader_election::Fence;
 use crate::logs::{self, Format};
+use crate::nodeeni_file;
 use crate::reconcile::{Dependencies, DryRun, Reconciler};
 use miette::{IntoDiagnostic, miette};
 use multi_eni_ec2::{Buckets, Ec2};
@@ -22,7 +25,6 @@ use multi_eni_plan::observed::ObservedNode;
 use multi_eni_plan::settings::Settings;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -183,10 +185,7 @@ fn json(plan: &Plan, dry_run: &DryRun, flags: &Flags) -> miette::Result<String> 
 
 /// Prints the text. The exit code is 1 if the plan is incomplete, or if a NodeENI of the file would be refused.
 fn finish(text: &str, plan: &Plan, dry_run: &DryRun) -> miette::Result<ExitCode> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error).into_diagnostic(),
-        _ => {}
-    }
+    print(text)?;
     if let Some(why) = &dry_run.unanswered {
         eprintln!("Warning: the output is incomplete: {why}");
     }
@@ -206,7 +205,7 @@ fn planned(flags: &Flags) -> miette::Result<Option<(Plan, DryRun)>> {
 }
 
 async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
-    let file = flags.file.as_deref().map(file::read).transpose().map_err(|why| miette!("{why}"))?;
+    let file = flags.file.as_deref().map(nodeeni_file::read).transpose().map_err(|why| miette!("{why}"))?;
     let config = client::config().await.map_err(|why| miette!("{why}"))?;
     let kube = client::plain(&config).into_diagnostic()?;
     let options = multi_eni_ec2::Options { budget_share: flags.budget_share, ..multi_eni_ec2::Options::default() };
@@ -240,6 +239,7 @@ async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
         Arc::new(move |timeout| fence.may_send(timeout)),
         &buckets,
     );
+    let asked = unanswered::asked(ec2.region().as_deref());
     let deps = Dependencies {
         cluster: cluster.clone(),
         ec2: ec2.clone(),
@@ -251,7 +251,7 @@ async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
         spans: None,
     };
     let dry_run = tokio::select! {
-        dry_run = Reconciler::dry_run(deps, store, ec2_changes, EC2_TIMEOUT) => dry_run.map_err(|why| miette!("{why}"))?,
+        dry_run = Reconciler::dry_run(deps, store, ec2_changes, EC2_TIMEOUT) => dry_run.map_err(|why| miette!("{why}. {asked}"))?,
         () = ec2.run(std::future::pending()) => return Err(miette!("the task that makes the EC2 lookups has stopped")),
     };
     Ok((dry_run.plan(&cluster, &settings, &refused), dry_run))

@@ -1,5 +1,5 @@
 //! Each change of a NodeENI has the effect that docs/reference/nodeeni.md states for the field, measured by the calls that EC2
-//! gets.
+//! gets. At its end the story has made each EC2 action that the controller knows.
 
 use super::plan::made;
 use crate::harness::account::{GROUP, NODE_SUBNET, SUBNET_A, SUBNET_B, VPC};
@@ -48,6 +48,7 @@ fn changes() -> Vec<(Value, Vec<(&'static str, u64)>)> {
         (json!({ "connectionTracking": { "tcpEstablishedTimeoutSeconds": null } }), vec![]),
         (json!({ "deleteOnTermination": false }), IN_PLACE.into()),
         (json!({ "tags": { "team": "net" } }), vec![("CreateTags", 1)]),
+        (json!({ "tags": null }), vec![("DeleteTags", 1)]),
         (
             json!({ "mtu": 9000, "enableDPDK": true, "dpdkDriver": "vfio-pci", "dpdkResourceName": "intel.com/x",
             "dpdkPCIAddress": "0000:00:06.0", "nodeConfig": { "mode": "addresses", "interfaceName": "storage" } }),
@@ -159,8 +160,13 @@ fn each_field_as_the_reference_says() -> Result<(), Failure> {
     }
     beyond_the_card(&environment)?;
     environment.idle()?;
-    environment.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
+    // The Node goes and its instance runs on. The controller looks the instance up before it removes the ENI.
+    environment.kubectl(&["delete", "node", "node1"])?;
     environment.clean(SOON)?;
+    environment.kubectl(&["delete", "nodeeni", "one", "--timeout=30s"])?;
+    let called = environment.account.ec2.all_counts();
+    let others: Vec<&str> = multi_eni_ec2::action_names().filter(|action| !called.contains_key(*action)).collect();
+    environment.assert_eq("actions that the story has not made", others, Vec::new());
     environment.passed();
     Ok(())
 }

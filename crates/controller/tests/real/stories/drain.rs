@@ -170,11 +170,17 @@ fn nothing_is_deleted_without_a_leader_or_without_an_audit() -> Result<(), Failu
     nodes(&environment, 1)?;
     let ended = drain(&environment, &admin, &["--yes"])?;
     says(&environment, &ended, 1, &["no controller leads", "no namespace has a Lease"]);
+    let dry = drain(&environment, &admin, &["--dry-run"])?;
+    let words = ["No controller leads: no namespace has a Lease", "Nothing was deleted (--dry-run)."];
+    says(&environment, &dry, 1, &words);
 
     // A wrong path of the server's URL is answered with 404, as a missing CRD is.
     let elsewhere = with_path(&admin, "elsewhere")?;
     let ended = drain(&environment, &elsewhere, &["--yes", "--no-audit"])?;
     says(&environment, &ended, 1, &["cannot list", "is the server's URL in KUBECONFIG right"]);
+    let (code, _, words) = multi_eni(&environment, &elsewhere, &["plan"], "")?;
+    environment.assert_eq(&words, code, 1);
+    assert!(words.contains("cannot get the namespace kube-system") && !words.contains("install the CRDs"), "{words}");
 
     environment.start_replica(&[])?;
     environment.attached(INSTANCES[0], &[1], SOON)?;

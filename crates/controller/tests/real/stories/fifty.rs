@@ -1,7 +1,7 @@
 //! Fifty kinds of invalid and unusual NodeENIs beside a good one. Each is refused or explained, the good one works, and no call
 //! is repeated without end.
 
-use super::refused::{TABLE, manifest};
+use super::refused::{manifest, rows};
 use crate::harness::account::{FAR_SUBNET, GROUP, NODE_SUBNET, SUBNET_A, SUBNET_B, VPC, ZONE};
 use crate::harness::{Environment, Failure, SOON};
 use serde_json::json;
@@ -124,9 +124,9 @@ fn set() -> Result<Environment, Failure> {
 fn are_refused_or_explained_and_the_good_one_works() -> Result<(), Failure> {
     let environment = set()?;
     let (odd, good) = (odd(), good());
-    let kinds = TABLE.len() + odd.len() + good.len() + 1;
+    let kinds = rows().count() + odd.len() + good.len() + 1;
     assert!(kinds >= 50, "{kinds}");
-    for (what, spec, words) in TABLE {
+    for (what, spec, words) in rows() {
         let refusal =
             environment.plane.apply(&manifest(spec))?.refusal().map_err(|e| format!("{what} was accepted: {e}"))?;
         assert!(refusal.contains(words), "{what}: {refusal}");

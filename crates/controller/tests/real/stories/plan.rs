@@ -121,6 +121,19 @@ fn the_plan_predicts_the_calls() -> Result<(), Failure> {
         environment.assert_eq("the calls", made(&environment), coming);
     }
 
+    // A list of terms that does not select the ENI's subnet: the calls of the replacement are counted before it is permitted.
+    let terms =
+        nodeeni("one", &["deviceIndex: 2", "subnetSelectorTerms: [{tags: {tier: next}}]", "description: second"]);
+    environment.account.ec2.tag_place(SUBNET_B, "tier", Some("next")).map_err(by_hand)?;
+    let coming = planned_calls(&environment, &reader, &["plan", "-f", "-"], &terms)?;
+    for action in
+        ["DetachNetworkInterface", "DeleteNetworkInterface", "CreateNetworkInterface", "AttachNetworkInterface"]
+    {
+        environment.assert_eq(&format!("planned {action} of {coming:?}"), coming.get(action), Some(&3));
+    }
+    let (_, text, _) = multi_eni(&environment, &reader, &["plan", "-f", "-"], &terms)?;
+    assert!(text.contains("replace in steps: 1. EC2 shows the tags of"), "{text}");
+
     // A node that no longer matches, and a node that does not exist.
     environment.account.ec2.clear_calls();
     environment.replicas.clear();

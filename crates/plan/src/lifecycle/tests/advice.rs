@@ -55,3 +55,19 @@ fn too_many_security_groups_name_the_quota() {
     let (message, _) = reported(&world);
     assert!(message.contains("Name fewer security groups, or raise the quota"), "{message}");
 }
+
+/// A new leader and `multi-eni plan` know the failures of others by the status alone.
+#[test]
+fn a_missing_security_group_stays_reported_by_a_process_that_reads_the_status() {
+    let mut world = World::new(absent(25));
+    for _ in 0..4 {
+        world.fail(Call::Create, "InvalidGroup.NotFound", "The security group 'sg-1' does not exist");
+    }
+    let status = world.step().status;
+    assert_eq!(status.phase, Phase::Blocked);
+    let mut next = World::new(absent(25));
+    next.attachment.status = status;
+    next.call_history = CallHistory::begin(at(40), &next.attachment);
+    next.now = at(41);
+    assert_eq!(next.step().status.phase, Phase::Blocked, "{:?}", next.step());
+}

@@ -1,7 +1,7 @@
 //! Whether the API server does not serve a kind, because its CRD is not installed or not any more. A list that is answered with 404
 //! does not prove it: a wrong path of the server's URL gives the same answer. Discovery tells the two apart.
 
-use super::api_error::said;
+use super::api_error::{Command, said};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroupList, APIResourceList};
 use kube::Client;
 use multi_eni_api::names::{GROUP, VERSION};
@@ -10,8 +10,8 @@ use multi_eni_api::names::{GROUP, VERSION};
 ///
 /// # Errors
 /// Why the server's answer proves nothing.
-pub(super) async fn is_missing(kube: &Client, plural: &str) -> Result<bool, String> {
-    let served = kube.list_api_groups().await.map_err(|error| said("list the API groups", &error))?;
+pub(super) async fn is_missing(command: Command, kube: &Client, plural: &str) -> Result<bool, String> {
+    let served = kube.list_api_groups().await.map_err(|error| said(command, "list the API groups", &error))?;
     if served.groups.is_empty() {
         return Err("the server lists no API group, as no API server does".to_owned());
     }
@@ -22,7 +22,7 @@ pub(super) async fn is_missing(kube: &Client, plural: &str) -> Result<bool, Stri
         Ok(resources) => Ok(!has_kind(&resources, plural)),
         // The last CRD of the group was removed between the two requests.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
-        Err(error) => Err(said(&format!("list the kinds of {GROUP}"), &error)),
+        Err(error) => Err(said(command, &format!("list the kinds of {GROUP}"), &error)),
     }
 }
 
@@ -36,14 +36,14 @@ fn has_kind(served: &APIResourceList, plural: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use http::{Request, Response};
     use kube::client::Body;
     use serde_json::{Value, json};
 
     /// A server with these answers by path. Any other path is answered as kube-apiserver does it: 404 in plain text.
-    fn server(answers: Vec<(&'static str, Value)>) -> Client {
+    pub fn server(answers: Vec<(&'static str, Value)>) -> Client {
         let answer = move |request: Request<Body>| {
             let found = answers.iter().find(|(path, _)| *path == request.uri().path());
             let (status, body) = match found {
@@ -56,7 +56,7 @@ mod tests {
         Client::new(tower::service_fn(answer), "default")
     }
 
-    fn groups(names: &[&str]) -> (&'static str, Value) {
+    pub fn groups(names: &[&str]) -> (&'static str, Value) {
         let group = |name: &&str| {
             let version = json!({ "groupVersion": format!("{name}/{VERSION}"), "version": VERSION });
             json!({ "name": name, "versions": [version], "preferredVersion": version })
@@ -65,7 +65,7 @@ mod tests {
         ("/apis", json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups }))
     }
 
-    fn kinds(plurals: &[&str]) -> (&'static str, Value) {
+    pub fn kinds(plurals: &[&str]) -> (&'static str, Value) {
         let kind = |name: &&str| json!({ "name": name, "singularName": "", "namespaced": false, "kind": "K", "verbs": ["list"] });
         let resources: Vec<Value> = plurals.iter().map(kind).collect();
         let list =
@@ -85,7 +85,7 @@ mod tests {
             (vec![("/apis", json!({ "status": "ok" }))], None, "no API server"),
         ];
         for (answers, expected, what) in rows {
-            let found = is_missing(&server(answers), "eniattachments").await;
+            let found = is_missing(Command::Drain, &server(answers), "eniattachments").await;
             assert_eq!(found.as_ref().ok(), expected.as_ref(), "{what}: {found:?}");
         }
     }
