@@ -64,7 +64,7 @@ pub(crate) struct Inner {
     /// EC2 in this Region has refused the parameter IncludeManagedResources as unknown (isolated Regions lag).
     pub hides_managed: AtomicBool,
     /// One page of ENIs at a time, with [`Options::pages_apart`].
-    pub page_turn: Semaphore,
+    pub page_turn: Arc<Semaphore>,
     pub changed: UnboundedSender<Changed>,
     pub motion: Notify,
     pub resync_requested: AtomicBool,
@@ -107,7 +107,7 @@ impl Ec2 {
             describe_outages: Mutex::new(DescribeOutages::default()),
             unread: Mutex::new(Unread::default()),
             hides_managed: AtomicBool::new(false),
-            page_turn: Semaphore::new(1),
+            page_turn: Arc::new(Semaphore::new(1)),
             changed,
             motion: Notify::new(),
             resync_requested: AtomicBool::new(false),

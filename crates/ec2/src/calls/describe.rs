@@ -5,6 +5,7 @@ use crate::convert::{self, Unreadable};
 use crate::ec2::Ec2;
 use crate::rate_limit::action::Action;
 use aws_sdk_ec2::Client;
+use aws_sdk_ec2::operation::describe_network_interfaces::DescribeNetworkInterfacesOutput;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceTypeInfo, SecurityGroup, Subnet};
 use jiff::Timestamp;
 use multi_eni_api::ids::EniId;
@@ -64,32 +65,42 @@ impl Ec2 {
         token: Option<String>,
     ) -> Result<EniPage, CallError> {
         let Some(apart) = &self.inner.options.pages_apart else {
-            return self.eni_page_by(&self.inner.client, filter, size, token).await;
+            let (started, answer) = self.ask_for_enis(&self.inner.client, filter, size, token).await?;
+            return Ok(self.read_enis(started, &answer));
         };
         // The semaphore is never closed.
-        let turn = self.inner.page_turn.acquire().await.ok();
+        let turn = self.inner.page_turn.clone().acquire_owned().await.ok();
         let (ec2, client) = (self.clone(), apart.client.clone());
-        let page = apart.runtime.spawn(async move { ec2.eni_page_by(&client, filter, size, token).await });
+        let asking = apart.runtime.spawn(async move { ec2.ask_for_enis(&client, filter, size, token).await });
         // It ends early only when the process stops, or by a defect.
-        let page = AbortOnDropHandle::new(page).await;
-        drop(turn);
-        page.unwrap_or_else(|error| Err(CallError::Unknown(error.to_string())))
+        let answered = AbortOnDropHandle::new(asking).await;
+        let (started, answer) = answered.unwrap_or_else(|error| Err(CallError::Unknown(error.to_string())))?;
+        // What is kept is made here, and what is not kept goes where it was made: then the memory of the parser is free as a whole.
+        let page = self.read_enis(started, &answer);
+        apart.runtime.spawn(async move {
+            drop(answer);
+            drop(turn);
+        });
+        Ok(page)
     }
 
-    async fn eni_page_by(
+    async fn ask_for_enis(
         &self,
         client: &Client,
         filter: Filter,
         size: i32,
         token: Option<String>,
-    ) -> Result<EniPage, CallError> {
+    ) -> Result<(Timestamp, DescribeNetworkInterfacesOutput), CallError> {
         let call =
             client.describe_network_interfaces().filters(filter).max_results(size.clamp(5, PAGE)).set_next_token(token);
         let request = |managed| {
             let call = call.clone().set_include_managed_resources(managed);
             self.read(Action::DescribeEnis, || self.now(), |sent| call.customize().interceptor(sent).send())
         };
-        let (started, answer) = self.with_managed(request).await?;
+        self.with_managed(request).await
+    }
+
+    fn read_enis(&self, started: Timestamp, answer: &DescribeNetworkInterfacesOutput) -> EniPage {
         let (mut enis, mut unreadable) = (Vec::with_capacity(answer.network_interfaces().len()), Vec::new());
         for item in answer.network_interfaces() {
             match convert::eni(item, started) {
@@ -98,7 +109,7 @@ impl Ec2 {
             }
         }
         self.count_unreadable("NetworkInterface", unreadable.len());
-        Ok(EniPage { started, enis, unreadable, next: following(answer.next_token()) })
+        EniPage { started, enis, unreadable, next: following(answer.next_token()) }
     }
 
     /// All ENIs that the filter matches; `started` is when the first page was requested.
