@@ -195,3 +195,116 @@ impl Pages for AgentMetrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::{FailedStep, StepCount};
+    use crate::plan::report::{EniReport, Outcome};
+    use std::collections::BTreeMap;
+    use std::fmt::Write as _;
+
+    const BEGIN: &str =
+        "<!-- made from the code: MULTI_ENI_UPDATE_DOCS=1 cargo test -p multi-eni-agent --lib metrics -->\n";
+
+    /// A turn with one ENI that is as asked and one with a step that failed.
+    fn turn() -> Turn {
+        let report = |name: &str| EniReport {
+            attachment: name.to_owned(),
+            uid: name.to_owned(),
+            generation: None,
+            link: None,
+            outcome: Outcome::Configured,
+        };
+        let failed =
+            FailedStep { attachment: Some("b".to_owned()), step: "add rule".to_owned(), error: "EPERM".to_owned() };
+        let counts = [("route", true, 3), ("rule", false, 1)];
+        Turn {
+            steps: Vec::new(),
+            failed: vec![failed],
+            counts: counts.map(|(kind, is_done, steps)| StepCount { kind, is_done, steps }).to_vec(),
+            reports: vec![report("a"), report("b")],
+        }
+    }
+
+    fn text(metrics: &AgentMetrics) -> String {
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry).unwrap();
+        text
+    }
+
+    /// Metrics of which each one has moved.
+    fn moved() -> AgentMetrics {
+        let metrics = AgentMetrics::default();
+        metrics.observed(true);
+        metrics.took(&turn());
+        metrics.resynced();
+        metrics.watch_failed();
+        metrics.wrote(true);
+        metrics.backs_off(2, 1);
+        metrics
+    }
+
+    #[test]
+    fn a_turn_is_counted_by_steps_and_by_reasons() {
+        let metrics = moved();
+        metrics.took(&turn());
+        let text = text(&metrics);
+        for line in [
+            "multi_eni_agent_enis{reason=\"Configured\"} 1",
+            "multi_eni_agent_enis{reason=\"StepFailed\"} 1",
+            "multi_eni_agent_steps_total{kind=\"route\",result=\"ok\"} 6",
+            "multi_eni_agent_steps_total{kind=\"rule\",result=\"failed\"} 2",
+            "multi_eni_agent_turns_total{result=\"ok\"} 1",
+            "multi_eni_agent_kernel_resyncs_total 1",
+            "multi_eni_agent_watch_failures_total 1",
+            "multi_eni_agent_status_writes_total{result=\"ok\"} 1",
+            "multi_eni_agent_status_writes_total{result=\"failed\"} 0",
+            "multi_eni_agent_backoffs{of=\"step\"} 2",
+            "multi_eni_agent_backoffs{of=\"status_write\"} 1",
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line}:\n{text}");
+        }
+        metrics.took(&Turn::default());
+        assert!(!self::text(&metrics).contains("multi_eni_agent_enis{"), "an ENI that is gone is counted no more");
+    }
+
+    #[test]
+    fn the_agent_is_ready_when_the_list_is_complete_and_the_node_can_be_observed() {
+        let metrics = AgentMetrics::default();
+        assert!(metrics.ready().unwrap_err().contains("list"));
+        metrics.synced();
+        assert!(metrics.ready().unwrap_err().contains("observed"));
+        metrics.observed(true);
+        assert!(metrics.ready().is_ok());
+        metrics.observed(false);
+        assert!(metrics.ready().is_err());
+    }
+
+    /// The names of the labels of a time series.
+    fn labels(series: &str) -> Vec<String> {
+        let (_, list) = series.split_once('{').unwrap_or_default();
+        list.split(',').filter_map(|label| Some(format!("`{}`", label.split_once('=')?.0))).collect()
+    }
+
+    #[test]
+    fn the_reference_has_every_metric_as_it_is_registered() {
+        let text = text(&moved());
+        let word = |line: &str, before: &str| -> Option<(String, String)> {
+            let (name, word) = line.strip_prefix(before)?.split_once(' ')?;
+            Some((name.to_owned(), word.to_owned()))
+        };
+        let types: BTreeMap<String, String> = text.lines().filter_map(|line| word(line, "# TYPE ")).collect();
+        let mut table = "| name | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
+        for (name, help) in text.lines().filter_map(|line| word(line, "# HELP ")) {
+            let kind = &types[&name];
+            let name = if kind == "counter" { format!("{name}_total") } else { name };
+            let series = text
+                .lines()
+                .find(|line| line.starts_with(&format!("{name}{{")) || line.starts_with(&format!("{name} ")));
+            let labels = labels(series.unwrap_or_else(|| panic!("{name} has not moved:\n{text}"))).join(", ");
+            writeln!(table, "| `{name}` | {kind} | {labels} | {} |", help.trim_end_matches('.')).unwrap();
+        }
+        multi_eni_generated_docs::compare_or_write("docs/reference/agent-metrics.md", BEGIN, &table).unwrap();
+    }
+}
