@@ -3,34 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test says what it needs")]
 
+mod guide;
+
+use guide::{GUIDE, config, definitions, objects};
 use multi_eni_control_plane::{ControlPlane, Failure, chart};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 
-const GUIDE: &str = include_str!("../../../docs/multus.md");
 const NO_MACVLAN: &str = include_str!("../../../docs/examples/no-macvlan.yaml");
-
-/// The objects of the page's YAML blocks, in their order.
-fn objects() -> Vec<Value> {
-    let mut blocks = GUIDE.split("```yaml\n");
-    blocks.next();
-    let blocks: Vec<&str> = blocks.map(|rest| rest.split_once("```").unwrap().0).collect();
-    assert!(blocks.len() > 4, "{}", blocks.len());
-    let documents = blocks.iter().flat_map(|block| serde_yaml::Deserializer::from_str(block));
-    documents.map(|document| Value::deserialize(document).unwrap()).collect()
-}
-
-fn definitions(objects: &[Value]) -> impl Iterator<Item = &Value> {
-    objects.iter().filter(|object| object["kind"] == "NetworkAttachmentDefinition")
-}
-
-/// The configuration of a definition, and its plugins.
-fn config(definition: &Value) -> (Value, Vec<Value>) {
-    let config: Value = serde_json::from_str(definition["spec"]["config"].as_str().unwrap()).unwrap();
-    let plugins = config["plugins"].as_array().cloned().unwrap_or_else(|| vec![config.clone()]);
-    (config, plugins)
-}
 
 #[test]
 fn the_definitions_of_the_guide_agree_with_its_nodeenis() {
