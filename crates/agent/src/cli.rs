@@ -50,10 +50,10 @@ pub struct Run {
     /// Where the ENIAttachments come from.
     #[command(flatten)]
     pub source: Source,
-    /// Address of `/metrics`, such as [::]:61691. Without it nothing serves metrics.
+    /// Address of `/metrics`, such as `[::]:61691`. Without it nothing serves metrics.
     #[arg(long, env = "METRICS_ADDR")]
     pub metrics_addr: Option<SocketAddr>,
-    /// Address of `/healthz` and `/readyz`, such as 127.0.0.1:61690. Without it nothing serves them.
+    /// Address of `/healthz` and `/readyz`, such as `127.0.0.1:61690`. Without it nothing serves them.
     #[arg(long, env = "HEALTH_ADDR")]
     pub health_addr: Option<SocketAddr>,
 }
