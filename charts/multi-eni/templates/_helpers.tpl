@@ -44,3 +44,35 @@ helm.sh/hook: pre-delete
 helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
+
+{{- define "multi-eni.agentName" -}}
+{{- printf "%s-agent" (include "multi-eni.fullname" .) -}}
+{{- end -}}
+
+{{- define "multi-eni.agentServiceAccountName" -}}
+{{- $account := .Values.nodeAgent.serviceAccount -}}
+{{- if $account.create -}}
+{{- $account.name | default (include "multi-eni.agentName" .) -}}
+{{- else -}}
+{{- required "nodeAgent.serviceAccount.name is needed when nodeAgent.serviceAccount.create is false" $account.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "multi-eni.agentSelectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: node-agent
+{{- end -}}
+
+{{- define "multi-eni.agentLabels" -}}
+{{ include "multi-eni.agentSelectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{/* The host for the kubelet's probes of an address. Empty for an address that stands for all: the kubelet then takes the node's. */}}
+{{- define "multi-eni.agentProbeHost" -}}
+{{- $host := regexReplaceAll ":[0-9]+$" . "" | trimPrefix "[" | trimSuffix "]" -}}
+{{- if not (has $host (list "0.0.0.0" "::")) -}}{{- $host -}}{{- end -}}
+{{- end -}}

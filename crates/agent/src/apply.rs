@@ -17,16 +17,45 @@ pub struct FailedStep {
     pub error: String,
 }
 
-/// Executes the steps in order. The result is the steps that failed.
+/// How many steps of one kind succeeded, or failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepCount {
+    /// What the steps change, as [`Step::kind`] says.
+    pub kind: &'static str,
+    /// Whether they succeeded.
+    pub is_done: bool,
+    /// How many.
+    pub steps: u64,
+}
+
+/// What became of the steps. Steps after a failed one of the same ENI are in neither list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// The steps that failed.
+    pub failed: Vec<FailedStep>,
+    /// How many steps were made.
+    pub counts: Vec<StepCount>,
+}
+
+impl Applied {
+    fn count(&mut self, kind: &'static str, is_done: bool) {
+        match self.counts.iter_mut().find(|count| count.kind == kind && count.is_done == is_done) {
+            Some(count) => count.steps = count.steps.saturating_add(1),
+            None => self.counts.push(StepCount { kind, is_done, steps: 1 }),
+        }
+    }
+}
+
+/// Executes the steps in order.
 pub fn apply(
     steps: &[PlannedStep],
     socket: &mut NetlinkSocket,
     ledger: &mut LedgerFile,
     files: &KernelFiles,
-) -> Vec<FailedStep> {
-    let mut failed: Vec<FailedStep> = Vec::new();
+) -> Applied {
+    let mut applied = Applied::default();
     for PlannedStep { attachment, step } in steps {
-        let has_failed = failed.iter().any(|failure| &failure.attachment == attachment);
+        let has_failed = applied.failed.iter().any(|failure| &failure.attachment == attachment);
         // What could not be taken back must stay in the ledger. The other steps that take back do not depend on each other.
         if has_failed && (attachment.is_some() || matches!(step, Step::Forget(_))) {
             continue;
@@ -39,13 +68,14 @@ pub fn apply(
             Step::SetAcceptRa { name, value } => files.set_accept_ra(name, *value).map_err(|error| error.to_string()),
             Step::Kernel(wanted) => change::make(socket, wanted).map_err(|error| error.to_string()),
         };
+        applied.count(step.kind(), result.is_ok());
         match result {
             Ok(()) => tracing::info!(attachment = attachment.as_deref().unwrap_or("-"), "{step}"),
             Err(error) => {
                 tracing::warn!(attachment = attachment.as_deref().unwrap_or("-"), error, "could not {step}");
-                failed.push(FailedStep { attachment: attachment.clone(), step: step.to_string(), error });
+                applied.failed.push(FailedStep { attachment: attachment.clone(), step: step.to_string(), error });
             }
         }
     }
-    failed
+    applied
 }

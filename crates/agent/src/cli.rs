@@ -4,6 +4,7 @@ use crate::node_agent::Directories;
 use crate::plan::Settings;
 use crate::sysfs::KernelFiles;
 use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -36,11 +37,25 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Configures the ENIs of this node, and goes on until SIGTERM.
-    Run(Source),
+    Run(Run),
     /// Prints what the agent sees on this node and what it would do, and changes nothing.
     Doctor(Source),
     /// Takes back everything that the agent has done on this node. Stop the agent first.
     Clean,
+}
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Where the ENIAttachments come from.
+    #[command(flatten)]
+    pub source: Source,
+    /// Address of `/metrics`, such as `[::]:61691`. Without it nothing serves metrics.
+    #[arg(long, env = "METRICS_ADDR")]
+    pub metrics_addr: Option<SocketAddr>,
+    /// Address of `/healthz` and `/readyz`, such as `127.0.0.1:61690`. Without it nothing serves them.
+    #[arg(long, env = "HEALTH_ADDR")]
+    pub health_addr: Option<SocketAddr>,
 }
 
 /// Where the ENIAttachments come from.

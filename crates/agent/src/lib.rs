@@ -6,6 +6,7 @@
 //! - [`plan`]: pure decisions.
 //! - [`apply`]: makes the steps. [`node_agent`] joins observation, plan and steps to a turn.
 //! - [`status`]: the report as the API has it. [`report`] writes it.
+//! - [`metrics`]: what `/metrics` and `/readyz` show.
 //! - [`run`]: the loop, at the [`pace`] of events. [`doctor`], [`cli`] and [`rights`]: the commands.
 
 pub mod apply;
@@ -14,6 +15,7 @@ pub mod cli;
 pub mod doctor;
 pub mod ledger;
 pub mod ledger_file;
+pub mod metrics;
 pub mod netlink;
 pub mod node;
 pub mod node_agent;

@@ -2,15 +2,18 @@
 
 use clap::Parser;
 use futures::StreamExt;
-use multi_eni_agent::cli::{Cli, Command, Source};
+use multi_eni_agent::cli::{Cli, Command, Run, Source};
+use multi_eni_agent::metrics::AgentMetrics;
 use multi_eni_agent::node_agent::NodeAgent;
 use multi_eni_agent::wanted::WantedEni;
 use multi_eni_agent::watch::{self, Attachments};
 use multi_eni_agent::{attachments_file, doctor, rights, run};
+use multi_eni_http_server::Addresses;
 use std::error::Error;
 use std::io::IsTerminal;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long `doctor` waits for the ENIAttachments.
@@ -38,9 +41,9 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut agent = NodeAgent::open(cli.options.directories(), cli.options.settings())?;
     match cli.command {
-        Command::Run(source) => {
+        Command::Run(options) => {
             rights::check()?;
-            runtime.block_on(run(&mut agent, source))
+            runtime.block_on(run(&mut agent, options))
         }
         Command::Doctor(source) => {
             let wanted = runtime.block_on(wanted(source))?;
@@ -60,12 +63,16 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
     }
 }
 
-async fn run(agent: &mut NodeAgent, source: Source) -> Result<(), Box<dyn Error>> {
+async fn run(agent: &mut NodeAgent, options: Run) -> Result<(), Box<dyn Error>> {
+    let Run { source, metrics_addr, health_addr } = options;
+    let metrics = Arc::new(AgentMetrics::default());
+    multi_eni_http_server::start(Addresses { metrics: metrics_addr, health: health_addr }, Arc::clone(&metrics))
+        .await?;
     match (source.attachments_file, source.node_name) {
-        (Some(file), _) => Ok(run::with_file(agent, &file).await?),
+        (Some(file), _) => Ok(run::with_file(agent, &file, &metrics).await?),
         (None, Some(node)) => {
             let client = kube::Client::try_default().await?;
-            Ok(run::with_api_server(agent, client, &node).await?)
+            Ok(run::with_api_server(agent, client, &node, &metrics).await?)
         }
         (None, None) => Err("set --node-name (NODE_NAME) or --attachments-file".into()),
     }

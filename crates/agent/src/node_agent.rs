@@ -1,6 +1,6 @@
 //! One node: observes, plans, applies, and observes again. It is synchronous, and it knows nothing of the API server.
 
-use crate::apply::{FailedStep, apply};
+use crate::apply::{Applied, FailedStep, StepCount, apply};
 use crate::ledger_file::LedgerFile;
 use crate::netlink::{NetlinkError, NetlinkSocket, dump};
 use crate::node::Node;
@@ -41,6 +41,8 @@ pub struct Turn {
     pub steps: Vec<String>,
     /// The steps that failed.
     pub failed: Vec<FailedStep>,
+    /// How many steps of each kind succeeded or failed.
+    pub counts: Vec<StepCount>,
     /// What was so after the steps.
     pub reports: Vec<EniReport>,
 }
@@ -107,9 +109,10 @@ impl NodeAgent {
         if plan.steps.is_empty() {
             return Ok(Turn { reports: plan.reports.clone(), ..Turn::default() });
         }
-        let failed = apply(&plan.steps, &mut self.socket, &mut self.ledger, &self.directories.kernel);
+        let Applied { failed, counts } =
+            apply(&plan.steps, &mut self.socket, &mut self.ledger, &self.directories.kernel);
         let steps = plan.steps.iter().map(|planned| planned.step.to_string()).collect();
-        Ok(Turn { steps, failed, reports: self.plan(wanted)?.reports })
+        Ok(Turn { steps, failed, counts, reports: self.plan(wanted)?.reports })
     }
 
     /// Observes, plans, applies, and observes again.

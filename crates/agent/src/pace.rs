@@ -38,6 +38,11 @@ impl Pace {
         self.unsettled = 0;
     }
 
+    /// How many steps were made more than once lately: another program undoes them.
+    pub fn repeated_steps(&self) -> usize {
+        self.made.values().filter(|(count, _)| *count > 1).count()
+    }
+
     /// Notes a turn at this time since the start of the process.
     pub fn note(&mut self, now: Duration, steps: &[String], is_settled: bool) -> Wait {
         self.made.retain(|_, (_, at)| now.saturating_sub(*at) < CALM);
@@ -90,8 +95,10 @@ mod tests {
         let waits: Vec<Duration> =
             (0..4).map(|n| pace.note(Duration::from_secs(n), &steps(), true).after_event).collect();
         assert_eq!(waits, [SOON, FIRST, FIRST * 2, FIRST * 4]);
+        assert_eq!(pace.repeated_steps(), 1);
         // The same repair a day later is no fight.
         assert_eq!(pace.note(Duration::from_secs(86_400), &steps(), true).after_event, SOON);
+        assert_eq!(pace.repeated_steps(), 0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The loop of the agent: waits for events of the kernel and of the API server, and makes a turn after each.
 
 use crate::attachments_file;
+use crate::metrics::AgentMetrics;
 use crate::netlink::events::{Event, EventSocket};
 use crate::node_agent::{AgentError, NodeAgent, Turn};
 use crate::pace::{Pace, Wait};
@@ -25,7 +26,12 @@ use tokio::time::{Instant, sleep_until};
 ///
 /// # Errors
 /// If the node cannot be observed at all.
-pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &str) -> Result<(), AgentError> {
+pub async fn with_api_server(
+    agent: &mut NodeAgent,
+    client: Client,
+    node_name: &str,
+    metrics: &AgentMetrics,
+) -> Result<(), AgentError> {
     let mut attachments = Attachments::default();
     let (mut absences, mut writes) = (Absences::default(), Writes::default());
     let mut sent = FuturesUnordered::new();
@@ -37,21 +43,23 @@ pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &
         tokio::select! {
             () = stop.wait() => return Ok(()),
             event = kernel.recv() => match event {
-                Some(event) => turns.event(event),
+                Some(event) => turns.event(event, metrics),
                 None => return Err(AgentError::File(std::io::Error::other("the events of the kernel have ended"))),
             },
-            Some(event) = objects.next() => {
-                if event.is_ok_and(|event| attachments.take(event)) {
+            Some(event) = objects.next() => match event {
+                Ok(event) => if attachments.take(event) {
+                    metrics.synced();
                     pace.news();
                     turns.at_once();
-                }
-            }
+                },
+                Err(_) => metrics.watch_failed(),
+            },
             () = turns.due() => {
                 let Some(wanted) = attachments.wanted() else {
                     turns.done(Wait { after_event: Duration::from_millis(100), without_event: None });
                     continue;
                 };
-                let turn = turn(agent, &wanted);
+                let turn = turn(agent, &wanted, metrics);
                 turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn)));
                 for (name, uid, next) in reports(agent, &turn, &attachments, &mut absences, &mut writes, turns.now()) {
                     let client = client.clone();
@@ -61,6 +69,7 @@ pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &
                     });
                 }
                 turns.at_latest(writes.next_due(turns.now()));
+                metrics.backs_off(pace.repeated_steps(), writes.failed());
             }
             // Next to the events, so that an API server that does not answer delays neither them nor SIGTERM.
             Some((name, uid, next, result)) = sent.next(), if !sent.is_empty() => {
@@ -69,10 +78,12 @@ pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &
                     Ok(()) => attachments.note_reported(&name, next),
                     Err(error) => tracing::warn!(attachment = name, error, "the status cannot be written"),
                 }
+                metrics.wrote(is_written);
                 if writes.done(&uid, is_written, turns.now()) {
                     turns.at_once();
                 }
                 turns.at_latest(writes.next_due(turns.now()));
+                metrics.backs_off(pace.repeated_steps(), writes.failed());
             }
         }
     }
@@ -82,16 +93,17 @@ pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &
 ///
 /// # Errors
 /// If the node cannot be observed at all.
-pub async fn with_file(agent: &mut NodeAgent, path: &Path) -> Result<(), AgentError> {
+pub async fn with_file(agent: &mut NodeAgent, path: &Path, metrics: &AgentMetrics) -> Result<(), AgentError> {
     let mut kernel = kernel_events()?;
     let mut stop = Stop::new()?;
     let (mut turns, mut pace) = (Turns::new(), Pace::default());
-    turns.event(Event::Changed);
+    metrics.synced();
+    turns.event(Event::Changed, metrics);
     loop {
         tokio::select! {
             () = stop.wait() => return Ok(()),
             event = kernel.recv() => match event {
-                Some(event) => turns.event(event),
+                Some(event) => turns.event(event, metrics),
                 None => return Err(AgentError::File(std::io::Error::other("the events of the kernel have ended"))),
             },
             () = turns.due() => {
@@ -99,8 +111,9 @@ pub async fn with_file(agent: &mut NodeAgent, path: &Path) -> Result<(), AgentEr
                 match attachments_file::read(path) {
                     Ok(objects) => {
                         let wanted: Vec<WantedEni> = objects.iter().filter_map(WantedEni::read).collect();
-                        let turn = turn(agent, &wanted);
+                        let turn = turn(agent, &wanted, metrics);
                         turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn)));
+                        metrics.backs_off(pace.repeated_steps(), 0);
                     }
                     Err(error) => {
                         tracing::warn!(%error, "the ENIAttachments cannot be read");
@@ -113,9 +126,12 @@ pub async fn with_file(agent: &mut NodeAgent, path: &Path) -> Result<(), AgentEr
 }
 
 /// One turn. A node that cannot be observed now is looked at again later.
-fn turn(agent: &mut NodeAgent, wanted: &[WantedEni]) -> Turn {
-    match agent.turn(wanted) {
+fn turn(agent: &mut NodeAgent, wanted: &[WantedEni], metrics: &AgentMetrics) -> Turn {
+    let result = agent.turn(wanted);
+    metrics.observed(result.is_ok());
+    match result {
         Ok(turn) => {
+            metrics.took(&turn);
             for report in &turn.reports {
                 tracing::debug!(attachment = report.attachment, outcome = ?report.outcome, "looked at the ENI");
             }
@@ -185,10 +201,13 @@ impl Turns {
         self.start.elapsed()
     }
 
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: Event, metrics: &AgentMetrics) {
         match event {
             Event::Changed => {}
-            Event::Lost => tracing::info!("events of the kernel were lost: looking at everything again"),
+            Event::Lost => {
+                metrics.resynced();
+                tracing::info!("events of the kernel were lost: looking at everything again");
+            }
         }
         let soon = self.earliest.max(Instant::now());
         self.at = Some(self.at.map_or(soon, |at| at.min(soon)));

@@ -53,6 +53,11 @@ impl Writes {
         false
     }
 
+    /// How many ENIAttachments have a last write that failed.
+    pub fn failed(&self) -> usize {
+        self.0.values().filter(|write| write.failures > 0).count()
+    }
+
     /// How long it is until a write that failed is due again. One whose time has passed waits for the next look: nobody may want it.
     pub fn next_due(&self, now: Duration) -> Option<Duration> {
         let due = self.0.values().filter_map(|write| match write.state {
@@ -92,9 +97,10 @@ mod tests {
             now += wait;
         }
         assert_eq!(waits, [1, 2, 4, 8]);
+        assert_eq!(writes.failed(), 1);
         assert!(writes.start("a", now));
         writes.done("a", true, now);
-        assert_eq!(writes.next_due(now), None);
+        assert_eq!((writes.next_due(now), writes.failed()), (None, 0));
     }
 
     #[test]

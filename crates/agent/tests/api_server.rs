@@ -14,7 +14,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use kube::Client;
 use kube::client::Body;
+use multi_eni_agent::metrics::AgentMetrics;
 use multi_eni_agent::run;
+use multi_eni_http_server::Pages;
 use rig::{Rig, eni};
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -129,6 +131,9 @@ fn an_attached_eni_costs_one_list_one_watch_and_one_write() {
     let for_service = Arc::clone(&state);
     let service = tower::service_fn(move |request| answer(Arc::clone(&for_service), request));
     let mut agent = rig.agent();
+    let metrics = AgentMetrics::default();
+    let is_ready = || metrics.ready().is_ok();
+    assert!(!is_ready(), "nothing is known yet");
     let boot_id = agent.boot_id().to_owned();
     let story = async {
         until("the agent watches", || state.lock().unwrap().watch.is_some()).await;
@@ -163,6 +168,19 @@ fn an_attached_eni_costs_one_list_one_watch_and_one_write() {
             assert_eq!(patch["status"]["node"], node);
             assert_eq!(patch["status"].as_object().unwrap().len(), 2);
         }
+        let text = metrics.metrics().await.unwrap();
+        assert!(is_ready());
+        for line in [
+            "multi_eni_agent_enis{reason=\"Configured\"} 1",
+            "multi_eni_agent_status_writes_total{result=\"ok\"} 1",
+            "multi_eni_agent_status_writes_total{result=\"failed\"} 0",
+            "multi_eni_agent_steps_total{kind=\"address\",result=\"ok\"} 3",
+            "multi_eni_agent_steps_total{kind=\"rule\",result=\"ok\"} 3",
+            "multi_eni_agent_backoffs{of=\"step\"} 0",
+            "multi_eni_agent_turns_total{result=\"failed\"} 0",
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line}:\n{text}");
+        }
         // The controller removes the object: nothing of the agent's is left.
         let object = attached();
         state.lock().unwrap().store("DELETED", object);
@@ -171,7 +189,9 @@ fn an_attached_eni_costs_one_list_one_watch_and_one_write() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = Client::new(service, "default");
-        let ends = future::select(Box::pin(run::with_api_server(&mut agent, client, "node1")), Box::pin(story)).await;
+        let ends =
+            future::select(Box::pin(run::with_api_server(&mut agent, client, "node1", &metrics)), Box::pin(story))
+                .await;
         match ends {
             future::Either::Left((result, _)) => panic!("the agent ended: {result:?}"),
             future::Either::Right(((), _)) => {}

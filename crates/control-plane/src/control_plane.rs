@@ -158,6 +158,30 @@ impl ControlPlane {
         Ok(path)
     }
 
+    /// A token as the kubelet mounts it into a Pod: it is bound to the Pod, and it names the Pod's node.
+    pub fn token_of_pod(&self, namespace: &str, service_account: &str, pod: &str) -> Result<String, String> {
+        let pod = ["--bound-object-kind", "Pod", "--bound-object-name", pod];
+        let args = ["create", "token", service_account, "--namespace", namespace, "--duration", "1h"];
+        Ok(self.kubectl(&[&args[..], &pod[..]].concat())?.success()?.trim().to_owned())
+    }
+
+    /// A kubeconfig with this token, in a file of this name.
+    pub fn kubeconfig_with_token(&self, name: &str, token: &str, namespace: &str) -> Result<PathBuf, String> {
+        let path = self.dir.join(format!("{name}.kubeconfig"));
+        write_kubeconfig(&path, &self.dir, self.address, token, namespace)?;
+        Ok(path)
+    }
+
+    /// The address of the API server.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The certificate of the API server, which signs itself.
+    pub fn certificate(&self) -> PathBuf {
+        self.dir.join("certs/apiserver.crt")
+    }
+
     /// Whether RBAC allows a request to the user of this kubeconfig; `attributes` are a SelfSubjectAccessReview's
     /// `resourceAttributes`. (`kubectl auth can-i` needs the CRD of the resource.)
     pub fn allowed(&self, kubeconfig: &Path, attributes: &serde_json::Value) -> Result<bool, String> {

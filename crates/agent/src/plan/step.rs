@@ -33,6 +33,21 @@ pub struct PlannedStep {
 }
 
 impl Step {
+    /// What the step changes, in one word. The words are label values of a metric.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Remember(_) | Self::Forget(_) => "ledger",
+            Self::SetAcceptRa { .. } => "sysctl",
+            Self::Kernel(change) => match change {
+                Change::SetUp { .. } | Change::SetMtu { .. } => "link",
+                Change::AddAltName { .. } | Change::RemoveAltName { .. } => "alternative_name",
+                Change::AddAddress { .. } | Change::RemoveAddress { .. } => "address",
+                Change::AddRoute(_) | Change::RemoveRoute(_) => "route",
+                Change::AddRule(_) | Change::RemoveRule(_) => "rule",
+            },
+        }
+    }
+
     /// Whether the step is of the ledger alone.
     pub fn is_bookkeeping(&self) -> bool {
         matches!(self, Self::Remember(_) | Self::Forget(_))

@@ -133,7 +133,7 @@ fn helm_installs_and_uninstalls_the_chart() -> Result<(), Failure> {
     let endpoint = plane.kubectl(&["-n", "eni", "get", "deployment/multi-eni", "-o", endpoint])?.success()?;
     assert_eq!(endpoint, "http://collector:4318");
     // With --reuse-values from a release of an older chart, the values that are newer than it are nil.
-    let newer = "metricsAddr=null,healthAddr=null,traces=null,waitForPods=null,drainOnUninstall=null";
+    let newer = "metricsAddr=null,healthAddr=null,traces=null,waitForPods=null,drainOnUninstall=null,nodeAgent=null";
     let rendered = plane.helm_template("multi-eni", "eni", &["--set", newer])?;
     assert_eq!(rendered, plane.helm_template("multi-eni", "eni", &[])?);
     plane.helm(&["uninstall", "multi-eni", "--namespace", "eni"])?.success()?;
