@@ -6,6 +6,7 @@ use crate::attachment::{Attachment, IN_PLACE};
 use crate::nodeeni::NodeEni;
 use crate::problem::Problem;
 use crate::removals::RemovalPace;
+use crate::unconfigured;
 use crate::wait_estimate::WaitEstimate;
 use coverage::Coverage;
 use entries::{device_indexes, entries};
@@ -105,7 +106,9 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let is_standing = |refusal: &&&Unassigned| !refusal.why.is_transient() && !refusal.why.is_not_covered();
     let standing: Vec<&&Unassigned> = refused.iter().filter(is_standing).collect();
     let leaving = attachments.iter().filter(|attachment| attachment.deleting.is_some()).count();
-    let failed = blocked.len() + missing_by_node(attachments, desired_by_node, &standing);
+    let unconfigured: Vec<&Attachment> =
+        attachments.iter().copied().filter(|attachment| unconfigured::is_overdue(attachment, now)).collect();
+    let failed = blocked.len() + unconfigured.len() + missing_by_node(attachments, desired_by_node, &standing);
 
     let (entries, omitted) = entries(previous, attachments, mtu, now);
     let mut status = NodeEniStatus {
@@ -124,7 +127,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     };
     let unchanged: Vec<&Attachment> =
         live().filter(asked_for).filter(|attachment| is_unchanged(attachment)).copied().collect();
-    let main_problem = main_problem(nodeeni, &blocked, &unchanged, &standing, problems);
+    let main_problem = main_problem(nodeeni, (&blocked, &unconfigured), &unchanged, &standing, problems);
     let covered = matched.saturating_sub(coverage.nodes.len());
     // The node that a rollout works on: an ENI there is on its way out, or is not ready yet.
     let is_on_its_way =
@@ -248,6 +251,11 @@ pub fn next_change(nodeeni: &NodeEni, status: &NodeEniStatus, now: Timestamp) ->
     (status.matched_nodes == 0 && !nodeeni.deleting && now < at).then_some(at)
 }
 
+/// When the next ENI that is attached and not configured becomes a problem of its NodeENI, if one will.
+pub fn next_overdue(attachments: &[&Attachment], now: Timestamp) -> Option<Timestamp> {
+    attachments.iter().filter_map(|attachment| unconfigured::overdue_at(attachment)).filter(|at| *at > now).min()
+}
+
 /// Whether the ENI is in place, and a change of it is refused or does not last.
 fn is_unchanged(attachment: &Attachment) -> bool {
     let attached = attachment.status.conditions.iter().find(|condition| condition.type_ == types::ATTACHED);
@@ -262,7 +270,7 @@ fn count(n: usize) -> i32 {
 /// there are.
 fn main_problem(
     nodeeni: &NodeEni,
-    blocked: &[&&Attachment],
+    (blocked, unconfigured): (&[&&Attachment], &[&Attachment]),
     unchanged: &[&Attachment],
     standing: &[&&Unassigned],
     problems: &[Problem],
@@ -284,7 +292,7 @@ fn main_problem(
         let (reason, message) = attached.map_or(("Refused", ""), |c| (c.reason.as_str(), c.message.as_str()));
         by_reason.entry(reason.to_owned()).or_insert_with(|| (message.to_owned(), Vec::new())).1.push(&attachment.node);
     }
-    for attachment in blocked {
+    for attachment in blocked.iter().map(|attachment| **attachment).chain(unconfigured.iter().copied()) {
         let ready = attachment.status.conditions.iter().find(|c| c.type_ == types::READY);
         let (reason, message) = ready.map_or(("Blocked", ""), |c| (c.reason.as_str(), c.message.as_str()));
         by_reason.entry(reason.to_owned()).or_insert_with(|| (message.to_owned(), Vec::new())).1.push(&attachment.node);
