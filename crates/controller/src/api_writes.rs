@@ -7,14 +7,15 @@ mod send;
 pub use answer::{ObjectState, WriteAnswer, WriteError};
 
 use crate::store::{AttachmentEntry, NodeEniEntry};
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt};
 use multi_eni_api::conditions::types;
 use multi_eni_api::names::{
     ANNOTATION_DESELECTED_SINCE, ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER,
-    VERSION,
+    STARTUP_TAINT, VERSION,
 };
 use multi_eni_api::{ENIAttachment, EniAttachmentStatus, NodeENI, NodeEniStatus, NodeSettings};
 use multi_eni_plan::assign::{NewAttachment, Removal};
@@ -24,12 +25,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
+/// A Node of which only the metadata is read.
+type NodeMetadata = PartialObjectMeta<Node>;
+
 /// Writes as the controller, through a client behind the fence.
 #[derive(Clone)]
 pub struct Writer {
     attachments: Api<ENIAttachment>,
     /// Guarded: a NodeENI that cannot be parsed gets a status too, which reports the error.
     nodeenis: Api<DeserializeGuard<NodeENI>>,
+    nodes: Api<NodeMetadata>,
     /// Permits for writes of which there may be thousands at once.
     permits: Arc<Semaphore>,
 }
@@ -42,7 +47,8 @@ impl Writer {
     /// Writes through `client`, which must be behind the fence.
     pub fn new(client: Client) -> Self {
         let permits = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
-        Self { attachments: Api::all(client.clone()), nodeenis: Api::all(client), permits }
+        let nodes = Api::all(client.clone());
+        Self { attachments: Api::all(client.clone()), nodeenis: Api::all(client), nodes, permits }
     }
 
     /// Creates an ENIAttachment, with its finalizer. It is stored before EC2 is called.
@@ -232,6 +238,28 @@ impl Writer {
         self.nodeeni(entry, patched).await
     }
 
+    /// Removes the startup taint of a Node, at these places of `spec.taints` in ascending order. Each place must have the taint
+    /// still, and the Node must be the one with this UID.
+    pub async fn remove_startup_taints(
+        &self,
+        node: &str,
+        uid: &str,
+        places: &[usize],
+    ) -> Result<WriteAnswer, WriteError> {
+        let patch = taint_patch(uid, places).map_err(|error| WriteError::NoAnswer(error.to_string()))?;
+        let patch = Patch::Json::<()>(patch);
+        match with_timeout(self.nodes.patch(node, &PatchParams::default(), &patch)).await {
+            // Without the Node there is no taint.
+            Ok(_) | Err(WriteFailure::NotFound(_)) => Ok(applied(ObjectState::Node)),
+            // The taints changed first, or another Node has the name: the watch brings the newest state.
+            Err(WriteFailure::Conflict(_)) => Ok(not_applied(ObjectState::Node)),
+            Err(WriteFailure::Invalid(WriteError::Refused { code: 422, message })) if message.contains(TEST_FAILED) => {
+                Ok(not_applied(ObjectState::Node))
+            }
+            Err(WriteFailure::Invalid(error) | WriteFailure::Other(error)) => Err(error),
+        }
+    }
+
     async fn with_permit<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteFailure> {
         // The semaphore is never closed, so this cannot fail.
         let _permit = self.permits.acquire().await;
@@ -314,6 +342,19 @@ impl Writer {
     }
 }
 
+/// The API server's words for a JSON patch of which a test fails.
+const TEST_FAILED: &str = "error in our request";
+
+/// The JSON patch that removes the startup taint at these places. The last one goes first, so that the other places stay the same.
+fn taint_patch(uid: &str, places: &[usize]) -> Result<json_patch::Patch, serde_json::Error> {
+    let mut operations = vec![json!({ "op": "test", "path": "/metadata/uid", "value": uid })];
+    for place in places.iter().rev() {
+        operations.push(json!({ "op": "test", "path": format!("/spec/taints/{place}/key"), "value": STARTUP_TAINT }));
+        operations.push(json!({ "op": "remove", "path": format!("/spec/taints/{place}") }));
+    }
+    serde_json::from_value(Value::Array(operations))
+}
+
 fn applied(object: ObjectState) -> WriteAnswer {
     WriteAnswer { object, is_applied: true }
 }
@@ -388,6 +429,21 @@ mod tests {
         assert_eq!(written.node, None);
         let kinds: Vec<&str> = written.conditions.iter().map(|condition| condition.type_.as_str()).collect();
         assert_eq!(kinds, [types::READY]);
+    }
+
+    #[test]
+    fn the_patch_removes_the_taint_only_where_it_still_is_and_nothing_else() {
+        let taint = |key: &str, effect: &str| json!({ "key": key, "effect": effect });
+        let startup = |effect: &str| taint(STARTUP_TAINT, effect);
+        let node = |taints: Vec<Value>| json!({ "metadata": { "uid": "u" }, "spec": { "taints": taints } });
+        let patched = |mut node: Value, uid: &str, places: &[usize]| {
+            json_patch::patch(&mut node, &taint_patch(uid, places).unwrap()).map(|()| node["spec"]["taints"].clone())
+        };
+        let all = || node(vec![startup("NoSchedule"), taint("a", "NoSchedule"), startup("NoExecute")]);
+        assert_eq!(patched(all(), "u", &[0, 2]).unwrap(), json!([taint("a", "NoSchedule")]));
+        assert!(patched(all(), "another", &[0, 2]).is_err(), "another Node has the name");
+        assert!(patched(all(), "u", &[1]).is_err(), "another taint is at the place");
+        assert!(patched(node(vec![startup("NoExecute")]), "u", &[0, 2]).is_err(), "the taints have changed");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod crds;
 mod drain;
 mod iam_policy;
 mod plan;
+mod node_agent_flag;
 mod pod_flags;
 mod runtime;
 #[cfg(feature = "sandbox")]

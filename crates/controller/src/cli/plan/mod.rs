@@ -4,6 +4,7 @@
 mod cluster;
 pub(super) mod file;
 
+use super::node_agent_flag::NodeAgentFlag;
 use super::pod_flags::PodFlags;
 use super::runtime::{interrupted, runtime};
 use super::values::{seconds, share};
@@ -60,6 +61,9 @@ pub(super) struct Flags {
 
     #[command(flatten)]
     pods: PodFlags,
+
+    #[command(flatten)]
+    agent: NodeAgentFlag,
 
     /// Log filter, such as info or multi_eni_controller=debug
     #[arg(long, env = "MULTI_ENI_LOG", default_value = "error")]
@@ -229,6 +233,7 @@ async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
         label_grace: flags.label_grace,
         node_gone_grace: flags.node_gone_grace,
         pod_annotation: pods,
+        node_agent: flags.agent.node_agent,
         ..Settings::default()
     };
     let buckets = Buckets::new(options.budget_share, options.burst_share);
