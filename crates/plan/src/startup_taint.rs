@@ -88,8 +88,7 @@ fn waits(input: &Input<'_>) -> Option<Waits> {
         let is_removed = assignment.delete.iter().any(|removal| removal.name == attachment.name);
         attachment.deleting.is_some() || attachment.deselected_since.is_some() || is_removed
     };
-    let staying: Vec<&Attachment> =
-        attachments.iter().copied().filter(|attachment| !is_leaving(attachment)).collect();
+    let staying: Vec<&Attachment> = attachments.iter().copied().filter(|attachment| !is_leaving(attachment)).collect();
     let (ready, others): (Vec<&Attachment>, Vec<&Attachment>) =
         staying.into_iter().partition(|attachment| is_ready(input, attachment));
     let missing: Vec<&String> = assignment
@@ -109,7 +108,8 @@ fn waits(input: &Input<'_>) -> Option<Waits> {
         let mut refused = assignment.refused.iter().filter(|refusal| missing.contains(&&refusal.nodeeni_uid));
         refused.find(standing).map(|refusal| refused_by(input, refusal))
     };
-    let until = others.iter().filter_map(|attachment| unconfigured::overdue_at(attachment)).filter(|at| *at > now).min();
+    let until =
+        others.iter().filter_map(|attachment| unconfigured::overdue_at(attachment)).filter(|at| *at > now).min();
     Some(Waits { failing: of_attachments.or_else(of_nodeenis), until })
 }
 

@@ -5,8 +5,8 @@ mod controller;
 mod crds;
 mod drain;
 mod iam_policy;
-mod plan;
 mod node_agent_flag;
+mod plan;
 mod pod_flags;
 mod runtime;
 #[cfg(feature = "sandbox")]

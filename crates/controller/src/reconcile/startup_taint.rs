@@ -69,7 +69,8 @@ impl Reconciler {
         if !self.kept_taints.is_news(node, uid, &reason) {
             return;
         }
-        let note = format!("the taint {STARTUP_TAINT} stays, and Pods that do not tolerate it wait: {reason}: {message}");
+        let note =
+            format!("the taint {STARTUP_TAINT} stays, and Pods that do not tolerate it wait: {reason}: {message}");
         self.publish(NewEvent {
             regarding: Regarding::Node { name: node.to_owned() },
             warning: true,

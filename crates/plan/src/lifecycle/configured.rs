@@ -5,8 +5,8 @@ use crate::attachment::Attachment;
 use crate::unconfigured::{OVERDUE, since};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::EniAttachmentStatus;
+use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::node_config::{NodeMode, mode_of};
 
 /// Reason of the condition Ready: the ENI is attached, and no report of the agent counts for it yet.
@@ -77,7 +77,7 @@ fn counts(attachment: &Attachment, report: &Condition) -> bool {
     if attachment.generation.is_none() || report.observed_generation == attachment.generation {
         return true;
     }
-    let is_configured = report.reason != NOT_MANAGED || mode_of(attachment.node_settings.node_config.as_ref()) == NodeMode::None;
+    let is_configured =
+        report.reason != NOT_MANAGED || mode_of(attachment.node_settings.node_config.as_ref()) == NodeMode::None;
     is_configured && is_true(&attachment.status.conditions, types::READY)
 }
-

@@ -128,10 +128,9 @@ fn an_eni_that_is_blocked_or_not_configured_for_long_is_said() {
 
 #[test]
 fn a_node_whose_labels_may_still_come_keeps_the_taint() {
-    for joins in [
-        |node: &mut ObservedNode| node.unregistered = true,
-        |node: &mut ObservedNode| node.uninitialized = true,
-    ] {
+    for joins in
+        [|node: &mut ObservedNode| node.unregistered = true, |node: &mut ObservedNode| node.uninitialized = true]
+    {
         let mut world = world(vec![]);
         assert_eq!(goes(&world), Ok(()));
         joins(node(&mut world));
@@ -147,12 +146,8 @@ fn a_node_whose_labels_may_still_come_keeps_the_taint() {
 #[test]
 fn a_second_node_of_an_instance_keeps_the_taint() {
     let mut world = world(vec![a()]);
-    let first = ObservedNode {
-        name: "n9".into(),
-        uid: "uid-n9".into(),
-        created: at(-50),
-        ..world.node.clone().unwrap()
-    };
+    let first =
+        ObservedNode { name: "n9".into(), uid: "uid-n9".into(), created: at(-50), ..world.node.clone().unwrap() };
     world.others = vec![first];
     assert_eq!(goes(&world), Err(Some("DuplicateNode".into())));
 }

@@ -116,7 +116,9 @@ fn an_agent_that_does_not_report_is_named_after_two_minutes() {
     let step = world.step();
     let (_, reason, message) = ready(&step);
     assert_eq!(reason, "NodeAgentNotReporting");
-    for words in [&format!("has not reported on it since {}", at(30)), "node n0", "check that a Pod", "--node-agent=false"] {
+    for words in
+        [&format!("has not reported on it since {}", at(30)), "node n0", "check that a Pod", "--node-agent=false"]
+    {
         assert!(message.contains(words), "{words}: {message}");
     }
     world.attachment.status = step.status.clone();
