@@ -62,7 +62,11 @@ fn draw_modes(rng: &mut Rng, events: &mut [Event]) {
         let mode = modes.get(name).copied().flatten();
         let has_config = spec.get("nodeConfig").is_some();
         if let (Some(mode), Some(fields), false) = (mode, spec.as_object_mut(), has_config) {
-            fields.insert("nodeConfig".to_owned(), json!({ "mode": mode }));
+            let mut config = json!({ "mode": mode });
+            if mode == "addresses" && rng.bool() {
+                config["routes"] = json!([{ "to": "10.9.0.0/16", "table": pick(rng, &["own", "main"]) }]);
+            }
+            fields.insert("nodeConfig".to_owned(), config);
         }
     }
 }

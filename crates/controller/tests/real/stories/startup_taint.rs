@@ -138,15 +138,26 @@ fn with_the_node_agent_it_stays_until_the_agent_has_configured_this_eni() -> Res
     environment.kubectl(&["taint", "node", "node1", &format!("{TAINT}=:NoSchedule")])?;
     environment.attached(SELECTED, &[1], SOON)?;
     let mac = ready(&environment, "False", "Configuring")?;
-    agent_reports(&environment, &mac, "False", "LinkAbsent")?;
-    ready(&environment, "False", "LinkAbsent")?;
-    agent_reports(&environment, "02:00:00:00:00:99", "True", "Configured")?;
-    ready(&environment, "False", "Configuring")?;
-    environment.assert_eq("number of taints", taints(&environment, "node1")?.len(), 1);
     environment.condition("one", "Ready", "False", SOON)?;
+    environment.assert_eq("number of taints", taints(&environment, "node1")?.len(), 1);
     agent_reports(&environment, &mac, "True", "Configured")?;
     ready(&environment, "True", "Ready")?;
     environment.condition("one", "Ready", "True", SOON)?;
+    has_no_startup_taint(&environment, "node1")?;
+    environment.idle()?;
+    // Created, the answers of EC2, attached, the agent's report, Ready.
+    let writes = environment.writes_to("eniattachments")?;
+    assert!(writes <= 5, "{writes} writes to the ENIAttachment");
+
+    // The agent loses the interface, and then reports on another ENI.
+    agent_reports(&environment, &mac, "False", "LinkAbsent")?;
+    ready(&environment, "False", "LinkAbsent")?;
+    environment.kubectl(&["taint", "node", "node1", &format!("{TAINT}=:NoSchedule")])?;
+    agent_reports(&environment, "02:00:00:00:00:99", "True", "Configured")?;
+    ready(&environment, "False", "Configuring")?;
+    environment.assert_eq("number of taints", taints(&environment, "node1")?.len(), 1);
+    agent_reports(&environment, &mac, "True", "Configured")?;
+    ready(&environment, "True", "Ready")?;
     has_no_startup_taint(&environment, "node1")?;
     environment.idle()?;
     environment.passed();
