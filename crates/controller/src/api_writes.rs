@@ -3,6 +3,7 @@
 
 mod answer;
 mod send;
+mod taint_patch;
 
 pub use answer::{ObjectState, WriteAnswer, WriteError};
 
@@ -15,7 +16,7 @@ use kube::{Api, Client, ResourceExt};
 use multi_eni_api::conditions::types;
 use multi_eni_api::names::{
     ANNOTATION_DESELECTED_SINCE, ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER,
-    STARTUP_TAINT, VERSION,
+    VERSION,
 };
 use multi_eni_api::{ENIAttachment, EniAttachmentStatus, NodeENI, NodeEniStatus, NodeSettings};
 use multi_eni_plan::assign::{NewAttachment, Removal};
@@ -23,6 +24,7 @@ use send::{WriteFailure, with_timeout};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use taint_patch::{TEST_FAILED, taint_patch};
 use tokio::sync::Semaphore;
 
 /// A Node of which only the metadata is read.
@@ -342,19 +344,6 @@ impl Writer {
     }
 }
 
-/// The API server's words for a JSON patch of which a test fails.
-const TEST_FAILED: &str = "error in our request";
-
-/// The JSON patch that removes the startup taint at these places. The last one goes first, so that the other places stay the same.
-fn taint_patch(uid: &str, places: &[usize]) -> Result<json_patch::Patch, serde_json::Error> {
-    let mut operations = vec![json!({ "op": "test", "path": "/metadata/uid", "value": uid })];
-    for place in places.iter().rev() {
-        operations.push(json!({ "op": "test", "path": format!("/spec/taints/{place}/key"), "value": STARTUP_TAINT }));
-        operations.push(json!({ "op": "remove", "path": format!("/spec/taints/{place}") }));
-    }
-    serde_json::from_value(Value::Array(operations))
-}
-
 fn applied(object: ObjectState) -> WriteAnswer {
     WriteAnswer { object, is_applied: true }
 }
@@ -429,21 +418,6 @@ mod tests {
         assert_eq!(written.node, None);
         let kinds: Vec<&str> = written.conditions.iter().map(|condition| condition.type_.as_str()).collect();
         assert_eq!(kinds, [types::READY]);
-    }
-
-    #[test]
-    fn the_patch_removes_the_taint_only_where_it_still_is_and_nothing_else() {
-        let taint = |key: &str, effect: &str| json!({ "key": key, "effect": effect });
-        let startup = |effect: &str| taint(STARTUP_TAINT, effect);
-        let node = |taints: Vec<Value>| json!({ "metadata": { "uid": "u" }, "spec": { "taints": taints } });
-        let patched = |mut node: Value, uid: &str, places: &[usize]| {
-            json_patch::patch(&mut node, &taint_patch(uid, places).unwrap()).map(|()| node["spec"]["taints"].clone())
-        };
-        let all = || node(vec![startup("NoSchedule"), taint("a", "NoSchedule"), startup("NoExecute")]);
-        assert_eq!(patched(all(), "u", &[0, 2]).unwrap(), json!([taint("a", "NoSchedule")]));
-        assert!(patched(all(), "another", &[0, 2]).is_err(), "another Node has the name");
-        assert!(patched(all(), "u", &[1]).is_err(), "another taint is at the place");
-        assert!(patched(node(vec![startup("NoExecute")]), "u", &[0, 2]).is_err(), "the taints have changed");
     }
 
     #[test]
