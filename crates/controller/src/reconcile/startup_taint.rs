@@ -80,10 +80,12 @@ impl Reconciler {
         });
     }
 
-    /// After a resync: EC2 may show ENIs for which Nodes keep their taint. No other change reports that to the Node.
+    /// After a resync: EC2 may show ENIs that were Ready before this process began, and for which Nodes keep their taint. No other
+    /// change reports that to the Node.
     pub(super) fn enqueue_tainted_nodes(&mut self) {
         let tainted = self.store.nodes().filter(|node| !node.startup_taints.is_empty());
-        let keys: Vec<Key> = tainted.map(|node| Key::Node(node.name.clone())).collect();
+        let has_ready = |node: &&ObservedNode| self.store.attachments_on(&node.name).any(|entry| self.is_ready(entry));
+        let keys: Vec<Key> = tainted.filter(has_ready).map(|node| Key::Node(node.name.clone())).collect();
         keys.into_iter().for_each(|key| self.queue.add(key));
     }
 }
