@@ -69,7 +69,6 @@ pub fn decide(input: &Input<'_>) -> Decision {
 }
 
 /// The Node waits for an ENI.
-#[derive(Default)]
 struct Waits {
     failing: Option<Failing>,
     until: Option<Timestamp>,
@@ -78,9 +77,9 @@ struct Waits {
 /// What the Node waits for. A reason that does not end by itself comes before the others.
 fn waits(input: &Input<'_>) -> Option<Waits> {
     let Input { node, assignment, attachments, now, .. } = *input;
-    let duplicate = assignment.problems.iter().map(|(_, problem)| problem);
-    let duplicate = duplicate.filter(|problem| problem.node.as_ref() == Some(&node.name));
-    if let Some(problem) = duplicate.clone().find(|problem| problem.reason == DUPLICATE_NODE) {
+    let problems = assignment.problems.iter().map(|(_, problem)| problem);
+    let mut here = problems.filter(|problem| problem.node.as_ref() == Some(&node.name));
+    if let Some(problem) = here.find(|problem| problem.reason == DUPLICATE_NODE) {
         let failing = Failing { reason: problem.reason.to_owned(), message: problem.message.clone() };
         return Some(Waits { failing: Some(failing), until: None });
     }
