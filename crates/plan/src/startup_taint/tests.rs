@@ -85,9 +85,13 @@ fn enis_that_leave_do_not_hold_the_taint() {
     leaving.deselected_since = Some(at(50));
     world.attachments.push(leaving);
     assert_eq!(goes(&world), Ok(()));
+    // A NodeENI whose stored spec cannot be read keeps its ENIs: they count, and no other is wanted.
+    world.nodeenis[0].spec = Err(crate::nodeeni::Unreadable::NoSubnet);
+    assert_eq!(goes(&world), Ok(()));
+    set(&mut world.attachments[0], types::READY, false, "Attaching");
+    assert_eq!(goes(&world), Err(None));
     // The NodeENI is deleted: its ENIAttachment is to be deleted, and no ENI is wanted.
     world.nodeenis[0].deleting = true;
-    set(&mut world.attachments[0], types::READY, false, "Attaching");
     assert_eq!(goes(&world), Ok(()));
 }
 
