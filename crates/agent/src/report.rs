@@ -88,7 +88,14 @@ mod tests {
     use crate::wanted::WantedEni;
 
     fn report(outcome: Outcome) -> EniReport {
-        EniReport { attachment: "one".to_owned(), uid: "u".to_owned(), generation: Some(1), link: None, outcome }
+        EniReport {
+            attachment: "one".to_owned(),
+            uid: "u".to_owned(),
+            generation: Some(1),
+            mac: None,
+            link: None,
+            outcome,
+        }
     }
 
     fn entry(reported: Reported) -> Entry {

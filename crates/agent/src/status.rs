@@ -28,6 +28,7 @@ pub fn agent_status(report: &EniReport, failed: &[FailedStep], boot_id: &str) ->
     };
     let has_link = report.link.is_some();
     let node = NodeStatus {
+        mac_address: report.mac.map(|mac| mac.to_string()),
         link_name: has_link.then_some(link.name),
         alternative_name: link.alternative_name,
         pci_address: link.parent_device,
@@ -96,7 +97,14 @@ mod tests {
     fn report(outcome: Outcome) -> EniReport {
         let link =
             LinkReport { name: "ens6".to_owned(), mtu: 9001, route_table: Some(10_001), ..LinkReport::default() };
-        EniReport { attachment: "one".to_owned(), uid: "u".to_owned(), generation: Some(1), link: Some(link), outcome }
+        EniReport {
+            attachment: "one".to_owned(),
+            uid: "u".to_owned(),
+            generation: Some(1),
+            mac: "02:00:00:00:00:01".parse().ok(),
+            link: Some(link),
+            outcome,
+        }
     }
 
     #[test]
@@ -105,6 +113,7 @@ mod tests {
         assert_eq!((status.configured.status, status.configured.reason.as_str()), (Some(true), "Configured"));
         assert_eq!(status.node.managed_by.as_deref(), Some("multi-eni"));
         assert_eq!((status.node.mtu, status.node.route_table), (Some(9001), Some(10_001)));
+        assert_eq!(status.node.mac_address.as_deref(), Some("02:00:00:00:00:01"), "the controller compares it");
         let mut by_other = report(Outcome::Configured);
         by_other.link.as_mut().unwrap().managed_by = Some(Manager::NetworkManager);
         let status = agent_status(&by_other, &[], "boot");

@@ -32,6 +32,10 @@ pub const ANNOTATION_RECONCILE_AT: &str = "networking.k8s.aws/reconcile-at";
 /// its slot during the grace period.
 pub const ANNOTATION_DESELECTED_SINCE: &str = "multi-eni.networking.k8s.aws/deselected-since";
 
+/// Taint of a Node on which Pods must not start before its ENIs are Ready. The controller removes the taint, whatever its value and
+/// effect.
+pub const STARTUP_TAINT: &str = "networking.k8s.aws/eni-not-ready";
+
 /// Label on an ENIAttachment: the UID of its NodeENI.
 pub const LABEL_NODEENI_UID: &str = "networking.k8s.aws/nodeeni-uid";
 

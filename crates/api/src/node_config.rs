@@ -46,6 +46,12 @@ pub enum NodeMode {
     Addresses,
 }
 
+/// The mode that a stored `nodeConfig` asks for. One whose mode cannot be read asks for the default, and the agent refuses it.
+pub fn mode_of(config: Option<&BTreeMap<String, serde_json::Value>>) -> NodeMode {
+    let mode = config.and_then(|config| config.get("mode"));
+    mode.and_then(|mode| NodeMode::deserialize(mode).ok()).unwrap_or_default()
+}
+
 /// A route by the ENI to one network.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]

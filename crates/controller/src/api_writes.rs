@@ -3,13 +3,15 @@
 
 mod answer;
 mod send;
+mod taint_patch;
 
 pub use answer::{ObjectState, WriteAnswer, WriteError};
 
 use crate::store::{AttachmentEntry, NodeEniEntry};
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt};
 use multi_eni_api::conditions::types;
 use multi_eni_api::names::{
@@ -22,7 +24,11 @@ use send::{WriteFailure, with_timeout};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use taint_patch::{TEST_FAILED, taint_patch};
 use tokio::sync::Semaphore;
+
+/// A Node of which only the metadata is read.
+type NodeMetadata = PartialObjectMeta<Node>;
 
 /// Writes as the controller, through a client behind the fence.
 #[derive(Clone)]
@@ -30,6 +36,7 @@ pub struct Writer {
     attachments: Api<ENIAttachment>,
     /// Guarded: a NodeENI that cannot be parsed gets a status too, which reports the error.
     nodeenis: Api<DeserializeGuard<NodeENI>>,
+    nodes: Api<NodeMetadata>,
     /// Permits for writes of which there may be thousands at once.
     permits: Arc<Semaphore>,
 }
@@ -42,7 +49,8 @@ impl Writer {
     /// Writes through `client`, which must be behind the fence.
     pub fn new(client: Client) -> Self {
         let permits = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
-        Self { attachments: Api::all(client.clone()), nodeenis: Api::all(client), permits }
+        let nodes = Api::all(client.clone());
+        Self { attachments: Api::all(client.clone()), nodeenis: Api::all(client), nodes, permits }
     }
 
     /// Creates an ENIAttachment, with its finalizer. It is stored before EC2 is called.
@@ -230,6 +238,28 @@ impl Writer {
             return Ok(wrote);
         }
         self.nodeeni(entry, patched).await
+    }
+
+    /// Removes the startup taint of a Node, at these places of `spec.taints` in ascending order. Each place must have the taint
+    /// still, and the Node must be the one with this UID.
+    pub async fn remove_startup_taints(
+        &self,
+        node: &str,
+        uid: &str,
+        places: &[usize],
+    ) -> Result<WriteAnswer, WriteError> {
+        let patch = taint_patch(uid, places).map_err(|error| WriteError::NoAnswer(error.to_string()))?;
+        let patch = Patch::Json::<()>(patch);
+        match with_timeout(self.nodes.patch(node, &PatchParams::default(), &patch)).await {
+            // Without the Node there is no taint.
+            Ok(_) | Err(WriteFailure::NotFound(_)) => Ok(applied(ObjectState::Node)),
+            // The taints changed first, or another Node has the name: the watch brings the newest state.
+            Err(WriteFailure::Conflict(_)) => Ok(not_applied(ObjectState::Node)),
+            Err(WriteFailure::Invalid(WriteError::Refused { code: 422, message })) if message.contains(TEST_FAILED) => {
+                Ok(not_applied(ObjectState::Node))
+            }
+            Err(WriteFailure::Invalid(error) | WriteFailure::Other(error)) => Err(error),
+        }
     }
 
     async fn with_permit<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteFailure> {

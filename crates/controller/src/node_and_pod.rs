@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use multi_eni_api::ids::InstanceId;
+use multi_eni_api::names::STARTUP_TAINT;
 use multi_eni_plan::observed::{NotOnEc2, ObservedNode, Unattachable};
 use multi_eni_plan::pods::{self, ObservedPod};
 use multi_eni_plan::string_map::StringMap;
@@ -66,12 +67,16 @@ pub struct TaintKey {
 /// The taint of a Node that its cloud provider has not initialized: it has no providerID and no zone yet.
 const UNINITIALIZED_TAINT: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 
+/// The taint of a Node that Karpenter has launched and not registered yet: it adds the labels of the NodePool when it does.
+const UNREGISTERED_TAINT: &str = "karpenter.sh/unregistered";
+
 /// Converts a Node.
 pub fn node(object: &NodeIdentity) -> ObservedNode {
     let meta = &object.metadata;
     let labels: StringMap = meta.labels.iter().flatten().collect();
     let provider_id = object.spec.provider_id.as_deref().unwrap_or_default();
     let (zone, instance) = provider(provider_id);
+    let taints = || object.spec.taints.iter().map(|taint| taint.key.as_str());
     ObservedNode {
         name: meta.name.clone().unwrap_or_default(),
         uid: meta.uid.clone().unwrap_or_default(),
@@ -81,7 +86,9 @@ pub fn node(object: &NodeIdentity) -> ObservedNode {
         instance,
         deleting: meta.deletion_timestamp.is_some(),
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
-        uninitialized: object.spec.taints.iter().any(|taint| taint.key == UNINITIALIZED_TAINT),
+        uninitialized: taints().any(|key| key == UNINITIALIZED_TAINT),
+        unregistered: taints().any(|key| key == UNREGISTERED_TAINT),
+        startup_taints: taints().enumerate().filter(|(_, key)| *key == STARTUP_TAINT).map(|(place, _)| place).collect(),
     }
 }
 

@@ -139,6 +139,9 @@ impl<'a> History<'a> {
         let checker = Checker::watch(&environment, script, detail);
         let interceptor = Interceptor::open(environment.clone(), checker.clone(), script);
         let replicas = Replicas::start(&interceptor, &script.setting);
+        if script.setting.node_agent {
+            tokio::spawn(environment.node_agents.clone().run(environment.clone()));
+        }
         interceptor.set_replicas(&replicas);
         let mut history = Self { script, environment, checker, interceptor, replicas, operations: (0, 0) };
         let converged_after = history.run().await.filter(|_| !history.is_broken());

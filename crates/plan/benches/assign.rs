@@ -190,6 +190,8 @@ fn node(number: usize) -> Node {
         zone: Some("z1".into()),
         instance_type: None,
         uninitialized: false,
+        unregistered: false,
+        startup_taints: Vec::new(),
         deleting: false,
         created: now(),
     };

@@ -17,6 +17,8 @@
 //!   [`call_trouble`]: what kept a call from its answer, for a person.
 //! - [`pods`]: Pods for which a deselected node keeps its ENIs.
 //! - [`removals`]: how many nodes may lose ENIs because of labels or of an edit.
+//! - [`unconfigured`]: ENIs that are attached, and whose interface the node agent has not configured. [`startup_taint`]: whether a Node
+//!   keeps the taint with which it waits for its ENIs.
 //! - [`problem`]: a problem of a NodeENI as a whole.
 //! - [`describe_outage`]: EC2 does not answer Describe calls.
 //! - [`invariants`]: invariants over ENIs and ENIAttachments, for tests and the sandbox's summary.
@@ -67,7 +69,9 @@ pub mod selected_subnets;
 pub mod settings;
 pub mod settled;
 pub mod spec_validation;
+pub mod startup_taint;
 pub mod status;
 pub mod string_map;
+pub mod unconfigured;
 pub mod wait_estimate;
 pub mod write_history;

@@ -13,6 +13,7 @@ mod attach;
 mod attachment_state;
 pub(crate) mod call_history;
 mod conditions;
+mod configured;
 mod create;
 mod create_gates;
 mod drift;

@@ -36,6 +36,8 @@ pub struct Settings {
     pub max_orphans: Option<usize>,
     /// The annotation by which Pods name the NodeENIs that they use. None: no node keeps its ENIs for Pods.
     pub pod_annotation: Option<String>,
+    /// Whether the node agent runs on the nodes: an ENI is Ready only when the agent has configured its interface.
+    pub node_agent: bool,
 }
 
 impl Default for Settings {
@@ -57,6 +59,7 @@ impl Default for Settings {
             removal_window: s(300),
             max_orphans: None,
             pod_annotation: None,
+            node_agent: false,
         }
     }
 }

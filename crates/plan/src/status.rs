@@ -7,6 +7,7 @@ use crate::counted::{counted, is_or_are, verb};
 use crate::nodeeni::NodeEni;
 use crate::problem::Problem;
 use crate::removals::RemovalPace;
+use crate::unconfigured;
 use crate::wait_estimate::WaitEstimate;
 use coverage::Coverage;
 use entries::{device_indexes, entries};
@@ -109,8 +110,10 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let is_standing = |refusal: &&&Unassigned| !refusal.why.is_transient() && !refusal.why.is_not_covered();
     let standing: Vec<&&Unassigned> = refused.iter().filter(is_standing).collect();
     let leaving = attachments.iter().filter(|attachment| attachment.deleting.is_some()).count();
+    let unconfigured: Vec<&Attachment> =
+        attachments.iter().copied().filter(|attachment| unconfigured::is_overdue(attachment, now)).collect();
     let missing_for_a_person = missing_by_node(attachments, former, desired_by_node, &standing);
-    let failed = blocked.len() + missing_for_a_person;
+    let failed = blocked.len() + unconfigured.len() + missing_for_a_person;
     let is_live = |attachment: &&&Attachment| attachment.deleting.is_none();
     let stalled = missing_for_a_person
         + blocked.iter().copied().filter(is_live).filter(asked_for).filter(|eni| !is_ready(eni)).count();
@@ -132,7 +135,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     };
     let unchanged: Vec<&Attachment> =
         live().filter(asked_for).filter(|attachment| is_unchanged(attachment)).copied().collect();
-    let main_problem = main_problem(nodeeni, &blocked, &unchanged, &standing, problems);
+    let main_problem = main_problem(nodeeni, (&blocked, &unconfigured), &unchanged, &standing, problems);
     let covered = matched.saturating_sub(coverage.nodes.len());
     // The node that a rollout works on: an ENI there is on its way out, or is not ready yet.
     let is_on_its_way =
@@ -258,6 +261,11 @@ pub fn next_change(nodeeni: &NodeEni, status: &NodeEniStatus, now: Timestamp) ->
     (status.matched_nodes == 0 && !nodeeni.deleting && now < at).then_some(at)
 }
 
+/// When the next ENI that is attached and not configured becomes a problem of its NodeENI, if one will.
+pub fn next_overdue(attachments: &[&Attachment], now: Timestamp) -> Option<Timestamp> {
+    attachments.iter().filter_map(|attachment| unconfigured::overdue_at(attachment)).filter(|at| *at > now).min()
+}
+
 /// Whether the ENI is in place, and a change of it is refused or does not last.
 fn is_unchanged(attachment: &Attachment) -> bool {
     let attached = attachment.status.conditions.iter().find(|condition| condition.type_ == types::ATTACHED);
@@ -272,7 +280,7 @@ fn count(n: usize) -> i32 {
 /// there are.
 fn main_problem(
     nodeeni: &NodeEni,
-    blocked: &[&&Attachment],
+    (blocked, unconfigured): (&[&&Attachment], &[&Attachment]),
     unchanged: &[&Attachment],
     standing: &[&&Unassigned],
     problems: &[Problem],
@@ -294,7 +302,7 @@ fn main_problem(
         let (reason, message) = attached.map_or(("Refused", ""), |c| (c.reason.as_str(), c.message.as_str()));
         by_reason.entry(reason.to_owned()).or_insert_with(|| (message.to_owned(), Vec::new())).1.push(&attachment.node);
     }
-    for attachment in blocked {
+    for attachment in blocked.iter().map(|attachment| **attachment).chain(unconfigured.iter().copied()) {
         let ready = attachment.status.conditions.iter().find(|c| c.type_ == types::READY);
         let (reason, message) = ready.map_or(("Blocked", ""), |c| (c.reason.as_str(), c.message.as_str()));
         by_reason.entry(reason.to_owned()).or_insert_with(|| (message.to_owned(), Vec::new())).1.push(&attachment.node);

@@ -81,6 +81,7 @@ impl<'a> Planner<'a> {
             attachment: wanted.name.clone(),
             uid: wanted.uid.clone(),
             generation: wanted.generation,
+            mac: wanted.mac,
             link: link.map(|link| self.link_report(wanted, link)),
             outcome,
         }

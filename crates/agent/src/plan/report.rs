@@ -1,6 +1,6 @@
 //! The report of one ENI: what is so on the node, and what is not and why.
 
-use crate::node::{Manager, Route, Rule};
+use crate::node::{Mac, Manager, Route, Rule};
 use crate::plan::step::Shown;
 use std::fmt;
 use std::net::IpAddr;
@@ -14,6 +14,8 @@ pub struct EniReport {
     pub uid: String,
     /// Generation of its spec that the report is about.
     pub generation: Option<i64>,
+    /// The MAC address that the report is about.
+    pub mac: Option<Mac>,
     /// What is so.
     pub link: Option<LinkReport>,
     /// The result.

@@ -18,6 +18,8 @@ pub enum ObjectState {
         /// Its UID.
         uid: String,
     },
+    /// A Node. Its state comes with the watch.
+    Node,
     /// A NodeENI.
     NodeEni(Box<NodeEniEntry>),
     /// This NodeENI is gone.

@@ -1,5 +1,6 @@
 //! The command `multi-eni controller`: reads the flags, builds the clients and runs the controller.
 
+use super::node_agent_flag::NodeAgentFlag;
 use super::pod_flags::PodFlags;
 use super::runtime::{interrupted, runtime_on_one_more_thread, runtime_on_this_thread};
 use super::values::{seconds, share};
@@ -68,6 +69,9 @@ pub(super) struct Flags {
     #[command(flatten)]
     pods: PodFlags,
 
+    #[command(flatten)]
+    agent: NodeAgentFlag,
+
     /// Share of the account's EC2 request rates that the controller may use, above 0 and at most 1
     #[arg(long, env = "MULTI_ENI_BUDGET_SHARE", default_value_t = 0.8, value_parser = share)]
     budget_share: f64,
@@ -135,6 +139,7 @@ async fn start(flags: Flags, pages: Handle) -> miette::Result<()> {
             removal_window: flags.removal_window,
             max_orphans: flags.max_orphans,
             pod_annotation: flags.pods.annotation(),
+            node_agent: flags.agent.node_agent,
             ..Settings::default()
         },
         wall,

@@ -7,6 +7,7 @@ mod crds;
 mod drain;
 mod iam_policy;
 mod missing_kind;
+mod node_agent_flag;
 mod output;
 mod plan;
 mod pod_flags;

@@ -10,7 +10,7 @@ const WRITES: Metric = Metric::alpha(
     "multi_eni_api_writes",
     Kind::Counter,
     &["verb", "resource"],
-    "Writes to NodeENIs and ENIAttachments that were sent, whatever their result",
+    "Writes to NodeENIs, ENIAttachments and Nodes that were sent, whatever their result",
 );
 const CONFLICTS: Metric = Metric::alpha(
     "multi_eni_api_write_conflicts",

@@ -142,6 +142,8 @@ impl Reconciler {
                 }
                 affected
             }
+            // The watch brings the Node: its version is not kept, and an answer may be older than what the watch has brought.
+            ObjectState::Node => None,
             ObjectState::NodeEni(entry) => self.store.wrote_nodeeni(*entry),
             ObjectState::NodeEniDeleted { name, uid } => self.store.deleted_nodeeni(&name, &uid),
         };

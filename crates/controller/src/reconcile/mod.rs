@@ -14,6 +14,7 @@ mod call_results;
 mod describe_outage;
 mod dry_run;
 mod instance_types;
+mod kept_taints;
 mod last_assignments;
 mod log_throttle;
 mod name_resolution;
@@ -25,6 +26,7 @@ mod problems;
 mod reconciler;
 mod removals;
 mod snapshot;
+mod startup_taint;
 mod stopwatches;
 mod term_edits;
 mod undecided_nodes;
@@ -251,6 +253,7 @@ impl Reconciler {
                 self.forget_deleted();
                 self.note_unreadable_enis();
                 self.refresh_names();
+                self.enqueue_tainted_nodes();
                 // Before the first resync nothing could be observed. Also, no other change reports that an ENI is absent.
                 let to_check = self.store.attachments().filter(|entry| {
                     entry.attachment.deleting.is_some() || !self.is_ready(entry) || self.is_absent(entry)
@@ -282,6 +285,7 @@ impl Reconciler {
         self.attach_traces.retain(now, |uid| store.attachment_by_uid(uid).is_some());
         self.deps.ec2.keep_instances(&store.instances());
         self.refusal_observations.retain(|name, _| store.attachment(name).is_some());
+        self.kept_taints.retain(|name| store.node(name).is_some());
         self.refused_attach.retain(|_, refused| store.node(&refused.node).is_some());
         self.call_histories.retain(|uid, _| store.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());

@@ -1,6 +1,7 @@
-//! Reconciles one Node: `assign` decides which ENIAttachments to create, delete and change, and this file writes them. It is
-//! given the store and the cache of EC2. It never calls EC2 but for lookups.
+//! Reconciles one Node: `assign` decides which ENIAttachments to create, delete and change, and this file writes them, and removes
+//! the startup taint when that is decided. It is given the store and the cache of EC2. It never calls EC2 but for lookups.
 
+use super::startup_taint::TaintRemoval;
 use super::{Reconciler, write_backoff};
 use crate::store::AttachmentEntry;
 use crate::work_queue::Key;
@@ -31,7 +32,8 @@ impl Reconciler {
             self.queue.add_at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
         }
         self.remember_refused_attaches(name, &assignment);
-        self.write_assignment(key, name, &assignment);
+        let taint = self.decide_startup_taint(key, name, &assignment);
+        self.write_assignment(key, name, &assignment, taint);
         self.keep_assignment(name, assignment);
         for uid in self.undecided.decided(name) {
             if let Some(entry) = self.store.nodeeni_by_uid(&uid) {
@@ -167,8 +169,15 @@ impl Reconciler {
         }
     }
 
-    fn write_assignment(&mut self, key: &Key, node: &str, assignment: &Assignment) {
-        let decided = self.decided_writes(node, assignment);
+    fn write_assignment(
+        &mut self,
+        key: &Key,
+        node: &str,
+        assignment: &Assignment,
+        taint: Option<(PendingWrite, TaintRemoval)>,
+    ) {
+        let mut decided = self.decided_writes(node, assignment);
+        decided.extend(taint.map(|(asked, removal)| (asked, Work::RemoveTaint(removal))));
         let waits = |uid: &str| {
             let mut refused = assignment.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid);
             refused
@@ -201,7 +210,10 @@ impl Reconciler {
                 Work::Follow(entry, to, _) if !again => {
                     tracing::info!(attachment = %entry.attachment.name, from = %entry.attachment.node, %to, "updating the Node of ENIAttachment");
                 }
-                Work::Delete(_) | Work::Mark(..) | Work::Configure(..) | Work::Follow(..) => {}
+                Work::RemoveTaint(removal) if !again => {
+                    tracing::info!(node = %removal.node, "removing the startup taint of Node");
+                }
+                Work::Delete(_) | Work::Mark(..) | Work::Configure(..) | Work::Follow(..) | Work::RemoveTaint(_) => {}
             }
         }
         if !creating.is_empty() {
@@ -217,6 +229,9 @@ impl Reconciler {
                     Work::Mark(entry, since) => writer.deselect(entry, since).await,
                     Work::Configure(entry, settings) => writer.node_settings(entry, *settings).await,
                     Work::Follow(entry, name, uid) => writer.follow(entry, name, uid).await,
+                    Work::RemoveTaint(TaintRemoval { node, uid, places }) => {
+                        writer.remove_startup_taints(&node, &uid, &places).await
+                    }
                 }
             })
         });
@@ -281,6 +296,7 @@ enum Work {
     Configure(Arc<AttachmentEntry>, Box<NodeSettings>),
     /// With the name and UID of the Node that the instance has now.
     Follow(Arc<AttachmentEntry>, String, String),
+    RemoveTaint(TaintRemoval),
 }
 
 fn asks_for(new: &NewAttachment) -> PendingWrite {

@@ -4,15 +4,17 @@
 use super::reconciler::Reconciler;
 use crate::events::{NewEvent, Regarding};
 use crate::store::AttachmentEntry;
+use multi_eni_api::EniAttachmentStatus;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::lifecycle::Step;
 
 impl Reconciler {
-    /// Publishes one event when the ENIAttachment becomes Ready.
+    /// Publishes one event when the ENI is attached.
     pub(super) fn publish_attached(&mut self, entry: &AttachmentEntry, step: &Step) {
-        if is_true(&step.status.conditions, types::READY) && !self.is_ready(entry) {
-            let attachment = &entry.attachment;
+        let attachment = &entry.attachment;
+        let is_attached = |status: &EniAttachmentStatus| is_true(&status.conditions, types::ATTACHED);
+        if attachment.deleting.is_none() && is_attached(&step.status) && !is_attached(&attachment.status) {
             let note = format!(
                 "{} of NodeENI {} is attached at device index {}",
                 step.status.eni_id.as_deref().unwrap_or_default(),

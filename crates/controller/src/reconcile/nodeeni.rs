@@ -58,7 +58,8 @@ impl Reconciler {
                     NodeEniStatus { removals, ..status::adopting(nodeeni, &entry.status, nodes, self.now()) }
                 }
             };
-            if let Some(at) = status::next_change(nodeeni, &status, self.now()) {
+            let changes_at = status::next_change(nodeeni, &status, self.now());
+            if let Some(at) = changes_at.into_iter().chain(self.next_overdue(&nodeeni.uid)).min() {
                 self.queue.add_at(key.clone(), at);
             }
             decided.extend(self.report(key, &entry, status, &mut work));
@@ -67,6 +68,13 @@ impl Reconciler {
         if !work.is_empty() {
             self.start_calls(key, join_all(work));
         }
+    }
+
+    /// When the next ENI is overdue that the node agent has not configured.
+    fn next_overdue(&self, uid: &str) -> Option<Timestamp> {
+        let attachments = self.store.attachments_of(uid).filter(|_| self.deps.settings.node_agent);
+        let attachments: Vec<&Attachment> = attachments.map(|entry| &entry.attachment).collect();
+        status::next_overdue(&attachments, self.now())
     }
 
     /// The Nodes on which the adoption of upstream's ENIs is not finished. If the last assignment of a Node does not say so, the

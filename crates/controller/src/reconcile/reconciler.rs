@@ -3,6 +3,7 @@
 
 use super::attach_traces::AttachTraces;
 use super::call_result_types::Finished;
+use super::kept_taints::KeptTaints;
 use super::last_assignments::LastAssignments;
 use super::log_throttle::Warnings;
 use super::stopwatches::Stopwatches;
@@ -110,6 +111,8 @@ pub struct Reconciler {
     pub(super) stopwatches: Stopwatches,
     /// The traces of ENIAttachments that are not Ready yet.
     pub(super) attach_traces: AttachTraces,
+    /// Why Nodes keep their startup taint, as far as it was published.
+    pub(super) kept_taints: KeptTaints,
     pub(super) warnings: Warnings,
     pub(super) started: bool,
     /// When all names were last looked up.
@@ -165,6 +168,7 @@ impl Reconciler {
             orphan_verdicts: OrphanVerdicts::default(),
             stopwatches: Stopwatches::default(),
             attach_traces,
+            kept_taints: KeptTaints::default(),
             warnings: Warnings::default(),
             started: false,
             names_looked_up_at: None,

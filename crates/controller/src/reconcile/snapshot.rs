@@ -7,6 +7,7 @@ use crate::metrics::{NodeEniNumbers, Snapshot, SnapshotRequest};
 use crate::store::AttachmentEntry;
 use multi_eni_api::conditions::types;
 use multi_eni_plan::ec2_errors::CallError;
+use multi_eni_plan::unconfigured;
 use std::collections::BTreeMap;
 
 impl Reconciler {
@@ -49,8 +50,12 @@ impl Reconciler {
     }
 }
 
-/// The reason of the condition Ready. Empty before the first status.
+/// The reason of the condition Ready. Empty before the first status. The reasons of the node agent are its own words, and as a label
+/// they would not be bounded.
 fn reason_of(entry: &AttachmentEntry) -> String {
+    if unconfigured::since(&entry.attachment.status).is_some() && entry.attachment.deleting.is_none() {
+        return "NotConfigured".to_owned();
+    }
     let mut conditions = entry.attachment.status.conditions.iter();
     conditions.find(|condition| condition.type_ == types::READY).map(|ready| ready.reason.clone()).unwrap_or_default()
 }

@@ -37,6 +37,8 @@ pub enum Invariant {
     Said,
     /// Nothing is created for, or attached to, an instance that EC2 has long shown as terminated.
     NothingForTheDead,
+    /// The startup taint of a Node goes only when its ENIs are Ready or none is wanted there, and does go then.
+    StartupTaint,
     /// Within a bounded time after the faults stop, the system is as the specs ask.
     Converges,
     /// At the end the statuses are true. Whenever Ready changes, it says nothing that has long been untrue.
@@ -49,7 +51,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All invariants.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NoLeak,
         Self::NoDouble,
         Self::NothingForeign,
@@ -65,6 +67,7 @@ impl Invariant {
         Self::RemovalPace,
         Self::Said,
         Self::NothingForTheDead,
+        Self::StartupTaint,
         Self::Converges,
         Self::StatusTrue,
         Self::Quiet,
@@ -89,6 +92,7 @@ impl Invariant {
             Self::RemovalPace => "removal-pace",
             Self::Said => "said",
             Self::NothingForTheDead => "nothing-for-the-dead",
+            Self::StartupTaint => "startup-taint",
             Self::Converges => "converges",
             Self::StatusTrue => "status-true",
             Self::Quiet => "quiet",

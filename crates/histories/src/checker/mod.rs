@@ -28,8 +28,10 @@ mod refused_requests;
 mod removal_history;
 mod removal_pace;
 mod said;
+pub mod startup_taint;
 pub mod state;
 mod status_true;
+mod tainted_nodes;
 mod targets;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,8 @@ use super::eni_change_event::EniChange;
 use super::invariant::Invariant;
 use super::max_staleness::MAX_STALENESS;
 use super::state::State;
-use super::{adoption, allowed, max_unavailable, removal_pace, said, status_true, targets, trace_lines};
+use super::{adoption, allowed, max_unavailable, removal_pace, said, startup_taint, status_true, targets, trace_lines};
+use crate::environment::NODE_AGENT;
 use crate::replica::is_process;
 use crate::script::Millis;
 use multi_eni_api::names::{GROUP, client_token};
@@ -116,6 +117,7 @@ impl State {
             ("", "pods") => self.model.pod(at, change.name, change.after),
             ("", "nodes") => {
                 max_unavailable::node(self, at, change);
+                startup_taint::node(self, at, change, by_replica);
                 self.model.node(at, change.name, change.after);
             }
             ("coordination.k8s.io", "leases") => {
@@ -145,13 +147,16 @@ impl State {
             }
             (GROUP, "eniattachments") => {
                 allowed::attachment(self, at, change, by_replica);
+                startup_taint::attachment(self, at, change);
                 if by_replica {
                     self.refusals.done(at, change);
                     status_true::attachment(self, at, change);
                     max_unavailable::attachment(self, at, change);
                     removal_pace::attachment(self, at, change);
                 }
-                self.model.attachment(at, change.name, change.after, by_replica);
+                // The node agent changes nothing on which a decision about the ENI rests.
+                let disturbs = !by_replica && change.actor != NODE_AGENT;
+                self.model.attachment(at, change.name, change.after, !disturbs);
                 self.check(at);
             }
             ("", "events") => {}

@@ -10,6 +10,7 @@ use super::model::{Model, ModelNodeEni};
 use super::outages;
 use super::refused_requests::Refusals;
 use super::removal_history::RemovalHistories;
+use super::tainted_nodes::StartupTaints;
 use super::trace::{Detail, Trace};
 use super::unavailable_nodes::Rollouts;
 use crate::script::{Millis, Operation, Script, SubnetPlace};
@@ -54,6 +55,10 @@ pub struct State {
     pub rollouts: Rollouts,
     /// ENIs that NodeENIs have lost by labels and edits.
     pub removals: RemovalHistories,
+    /// Whether the node agent is enabled.
+    pub node_agent: bool,
+    /// Startup taints of Nodes.
+    pub startup_taints: StartupTaints,
     /// Requests that are refused.
     pub refusals: Refusals,
     /// When a process last started.
@@ -115,6 +120,8 @@ impl State {
             since_mark: Activity::default(),
             rollouts: Rollouts::of(script),
             removals: RemovalHistories::new(2 * steps),
+            node_agent: setting.node_agent,
+            startup_taints: StartupTaints::default(),
             refusals: Refusals::default(),
             last_begun: 0,
             last_poll: 0,

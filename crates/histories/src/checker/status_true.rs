@@ -6,6 +6,8 @@ use super::max_staleness::MAX_STALENESS;
 use super::state::State;
 use crate::script::Millis;
 use multi_eni_api::ENIAttachment;
+use multi_eni_api::conditions::types;
+use multi_eni_api::node_config::{NodeMode, mode_of};
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_sim::kube::ObjectChange;
 use serde::Deserialize;
@@ -35,7 +37,9 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     }
     let object = change.after.and_then(|object| ENIAttachment::deserialize(object).ok());
     let Some(attachment) = object.as_ref().map(Attachment::read) else { return };
+    let is_configured = !state.node_agent || is_configured(&attachment);
     let report = match after {
+        Some(true) if !is_configured => Some("is Ready, and the node agent has not configured this ENI"),
         Some(true) => {
             let elsewhere =
                 state.model.made_for(&attachment.uid).next().filter(|_| state.model.in_place(&attachment).is_none());
@@ -47,14 +51,27 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
             // An ENI whose tags someone changed is in place, but the controller must not call it ready, even if the tags are
             // back.
             let retagged = reason(change.after) == "TagsRemoved";
-            let well =
-                before == Some(true) && attachment.deleting.is_none() && !retagged && is_well(state, at, &attachment);
+            let may_stay = before == Some(true) && attachment.deleting.is_none() && !retagged && is_configured;
+            let well = may_stay && is_well(state, at, &attachment);
             well.then_some("is not Ready, and its ENI works and fits its NodeENI")
         }
     };
     if let Some(report) = report {
         state.broke(at, Invariant::StatusTrue, format!("{} says that {} {report}", change.actor, change.name));
     }
+}
+
+/// Whether the node agent's report says that the interface of this ENI is configured. A report about earlier settings by which the agent
+/// did nothing may be old.
+fn is_configured(attachment: &Attachment) -> bool {
+    let status = &attachment.status;
+    let Some(report) = status.conditions.iter().find(|condition| condition.type_ == types::CONFIGURED) else {
+        return false;
+    };
+    let mac = status.node.as_ref().and_then(|node| node.mac_address.as_ref());
+    let is_old = report.reason == "NotManaged" && report.observed_generation != attachment.generation;
+    let is_none = mode_of(attachment.node_settings.node_config.as_ref()) == NodeMode::None;
+    report.status == "True" && mac.is_some() && mac == status.mac_address.as_ref() && (!is_old || is_none)
 }
 
 /// Whether the condition Ready is True; None if there is no such condition.

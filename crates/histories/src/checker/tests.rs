@@ -6,6 +6,7 @@ mod enis;
 mod pace;
 mod requests;
 mod rollout;
+mod startup_taint;
 mod status;
 
 use super::invariant::Invariant;

@@ -4,11 +4,13 @@
 //! - `status`: the statuses are true.
 //! - [`idle`]: the controller does nothing at rest.
 //! - `missing`: which ENIs are missing.
+//! - `taints`: no Node keeps its startup taint when all its ENIs are there.
 
 pub mod idle;
 mod missing;
 mod specs;
 mod status;
+mod taints;
 
 use crate::checker::{Invariant, State};
 use std::collections::BTreeSet;
@@ -18,6 +20,9 @@ pub fn problems(state: &State) -> Vec<(Invariant, String)> {
     let mut problems = specs::problems(state);
     if problems.is_empty() {
         problems = status::problems(state);
+    }
+    if problems.is_empty() {
+        problems = taints::problems(state);
     }
     problems
 }

@@ -10,14 +10,37 @@ use multi_eni_sim::kube::{ApiServer, GroupResource};
 use serde_json::Value;
 use tower::Service;
 
-/// A client of the API server for everyone except the controller. Its User-Agent is `people`, which traces show.
+/// The User-Agent of the node agents.
+pub const NODE_AGENT: &str = "node-agent";
+
+/// A client of the API server for everyone except the controller. Its User-Agent is `people` or [`NODE_AGENT`], which traces show.
 #[derive(Clone)]
-pub struct ApiClient(ApiServer);
+pub struct ApiClient {
+    api: ApiServer,
+    name: &'static str,
+}
 
 impl ApiClient {
     /// A client of that API server.
     pub fn new(api: &ApiServer) -> Self {
-        Self(api.clone())
+        Self { api: api.clone(), name: "people" }
+    }
+
+    /// The client of the node agents.
+    pub fn node_agent(api: &ApiServer) -> Self {
+        Self { api: api.clone(), name: NODE_AGENT }
+    }
+
+    /// Applies a part of the status of an object, as this field manager.
+    pub async fn apply_status(
+        &self,
+        resource: &GroupResource,
+        name: &str,
+        manager: &str,
+        part: &Value,
+    ) -> Result<Value, String> {
+        let path = format!("{}/status?fieldManager={manager}&force=true", path(resource, name));
+        self.send(Method::PATCH, &path, "application/apply-patch+yaml", Some(part)).await
     }
 
     /// Creates an object.
@@ -57,10 +80,10 @@ impl ApiClient {
             .method(method.clone())
             .uri(path)
             .header(header::CONTENT_TYPE, kind)
-            .header(header::USER_AGENT, "people")
+            .header(header::USER_AGENT, self.name)
             .body(Full::new(Bytes::from(bytes)))
             .map_err(|error| error.to_string())?;
-        let answer = self.0.service().call(request).await.map_err(|error| error.to_string())?;
+        let answer = self.api.service().call(request).await.map_err(|error| error.to_string())?;
         let (parts, body) = answer.into_parts();
         let bytes = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();

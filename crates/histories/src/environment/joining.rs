@@ -5,6 +5,7 @@ use super::api_client::ApiClient;
 use super::api_resources::nodes;
 use super::ec2_setup::{node_subnet, zone};
 use super::operation_result::OperationResult;
+use super::taints::taints_of;
 use crate::script::UnsupportedKind;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -81,9 +82,11 @@ impl Environment {
         let object = self.api.get(&nodes(), "", node).ok_or_else(|| format!("there is no Node {node}"))?;
         let provider = later_provider_id(&object).ok_or_else(|| format!("Node {node} is initialized already"))?;
         let zone = provider.rsplit('/').nth(1).unwrap_or_default();
+        let others: Vec<Value> = taints_of(&object).into_iter().filter(|taint| taint["key"] != UNINITIALIZED).collect();
+        let taints = if others.is_empty() { Value::Null } else { json!(others) };
         let patch = json!({
             "metadata": { "labels": { ZONE_LABEL: zone } },
-            "spec": { "providerID": provider, "taints": null },
+            "spec": { "providerID": provider, "taints": taints },
         });
         client.patch(&nodes(), node, &patch).await.map(|_| format!("Node {node} is initialized as {provider}"))
     }

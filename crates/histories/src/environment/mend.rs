@@ -38,6 +38,7 @@ impl Environment {
     pub async fn mend(&self, checker: &Checker, subnets: &[SubnetPlace]) -> Result<(), String> {
         ACTIONS.into_iter().for_each(|action| self.ec2.allow(action));
         self.ec2.configure(|settings| settings.eni_quota = Some(5000));
+        self.node_agents.calm(self.now());
         for subnet in subnets {
             self.uncrowd(&subnet.id)?;
         }

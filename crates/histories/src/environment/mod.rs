@@ -9,19 +9,23 @@ mod epoch;
 mod group_and_subnet_names;
 mod joining;
 mod mend;
+mod node_agents;
 mod node_identity;
 mod operation_result;
 mod play;
+mod taints;
 mod upstream;
 mod vpc_cni;
 
-pub use api_client::ApiClient;
+pub use api_client::{ApiClient, NODE_AGENT};
 pub use api_resources::{LEASE_NAMESPACE, POD_ANNOTATION, eniattachments, nodeenis, nodes, pods};
 pub use ec2_setup::{GROUPS, LOCAL_ZONE, POOL, TIER, ZONES, group, group_name, tier, zone};
 pub use joining::COMPUTE_TYPE_LABEL;
 pub use mend::ACTIONS;
+pub use node_agents::NodeAgents;
 pub use operation_result::OperationResult;
 pub use play::DENIED;
+pub use taints::TAINT_EFFECTS;
 
 use crate::script::Setting;
 use multi_eni_sim::clock::SimClock;
@@ -41,6 +45,8 @@ pub struct Environment {
     pub clock: SimClock,
     /// UID of the namespace kube-system: the value of the cluster's ownership tag.
     pub cluster: String,
+    /// The node agents, if they are enabled.
+    pub node_agents: NodeAgents,
     instance_type: String,
     typed: bool,
     began: Instant,
@@ -56,7 +62,9 @@ impl Environment {
         let ec2 = ec2_setup::open(setting, seed, clock)?;
         let (api, cluster) = api_server::open(seed, clock)?;
         let instance_type = setting.instance_type.clone();
-        Ok(Self { ec2, api, clock, cluster, instance_type, typed: setting.typed, began: Instant::now() })
+        let node_agents = NodeAgents::new(seed);
+        let typed = setting.typed;
+        Ok(Self { ec2, api, clock, cluster, node_agents, instance_type, typed, began: Instant::now() })
     }
 
     /// Milliseconds since the start of the history.

@@ -7,6 +7,7 @@ mod faults;
 mod fleet;
 mod joining;
 mod large;
+mod node_agent;
 mod node_identity;
 mod operations;
 mod refusals;
@@ -36,6 +37,7 @@ pub fn script(seed: u64) -> Script {
     let mut fleet = Fleet::new(&setting);
     let mut events = fleet.enter(&mut rng, setting.waits_for_pods);
     disturb(&mut rng, &mut fleet, &mut events, pause);
+    node_agent::add(seed, &mut setting, &mut events);
     let calm_at = events.last().map_or(0, |event| event.at) + rng.u64(5_000..60_000);
     let faults = faults::draw(&mut rng);
     // One history in twenty ends with an idle hour.

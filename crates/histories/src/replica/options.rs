@@ -33,6 +33,7 @@ pub(super) fn settings(setting: &Setting) -> Settings {
         label_grace: seconds(label),
         node_gone_grace: seconds(node_gone),
         force_detach: seconds(force_detach),
+        node_agent: setting.node_agent,
         pod_annotation: setting.waits_for_pods.then(|| POD_ANNOTATION.to_owned()),
         ..Settings::default()
     }

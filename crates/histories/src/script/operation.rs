@@ -116,6 +116,18 @@ pub enum Operation {
         /// The Node.
         node: String,
     },
+    /// A Node gets the startup taint, with which Pods wait for its ENIs.
+    Taint {
+        /// The Node.
+        node: String,
+        /// `NoSchedule`, `NoExecute` or `PreferNoSchedule`.
+        effect: String,
+    },
+    /// A node reboots: what its agent has configured is gone until the agent has configured it again.
+    Reboot {
+        /// The Node.
+        node: String,
+    },
     /// The kubelet writes the Node's status.
     Heartbeat {
         /// The Node.

@@ -19,6 +19,9 @@ pub struct Setting {
     pub typed: bool,
     /// Whether a node that is no longer selected keeps its ENIs while Pods use them.
     pub waits_for_pods: bool,
+    /// Whether the node agent is enabled: ENIs are Ready only when it has reported that they are configured.
+    #[serde(skip_serializing_if = "is_false")]
+    pub node_agent: bool,
     /// Subnets that NodeENIs may name.
     pub subnets: Vec<SubnetPlace>,
     /// The longest time for which EC2 shows a state that is older than the last call.
@@ -118,6 +121,7 @@ impl Default for Setting {
             instance_type: "m5.24xlarge".to_owned(),
             typed: false,
             waits_for_pods: false,
+            node_agent: false,
             subnets: Vec::new(),
             lag: 0,
             flapping_reads: false,

@@ -1,7 +1,7 @@
 //! Checks what a script must not say although its form is valid. Such a script would fail late or never end, without a reason.
 
 use super::{Operation, Script, Setting};
-use crate::environment::{ACTIONS, GROUPS, ZONES};
+use crate::environment::{ACTIONS, GROUPS, TAINT_EFFECTS, ZONES};
 use multi_eni_sim::ec2::catalog::instance_type;
 
 /// The most replicas. More would test nothing new.
@@ -95,6 +95,9 @@ fn operation(operation: &Operation, setting: &Setting) -> Option<String> {
         | Operation::StaleWatch { replica, .. } => {
             (*replica >= setting.replicas).then(|| format!("there is no replica {replica}, they count from 0"))
         }
+        Operation::Taint { effect, .. } => {
+            (!TAINT_EFFECTS.contains(&effect.as_str())).then(|| format!("{effect:?} is no effect of a taint"))
+        }
         Operation::Refuse { verb, resource, .. } => {
             let known = matches!(verb.as_str(), "create" | "patch" | "delete")
                 && matches!(
@@ -117,6 +120,7 @@ fn operation(operation: &Operation, setting: &Setting) -> Option<String> {
         | Operation::Label { .. }
         | Operation::Drain { .. }
         | Operation::Drained { .. }
+        | Operation::Reboot { .. }
         | Operation::Heartbeat { .. }
         | Operation::Apply { .. }
         | Operation::Remove { .. }

@@ -13,6 +13,7 @@ use crate::max_unavailable::MaxUnavailable;
 use crate::nodeeni::{EniSpec, NodeEni};
 use crate::observed::Observation;
 use crate::removals::Cause;
+use crate::unconfigured;
 use multi_eni_api::conditions::types;
 use multi_eni_api::eniattachment::Phase;
 use std::collections::BTreeMap;
@@ -180,6 +181,10 @@ fn standing(spec: Option<&EniSpec>, attachment: &ExplainedAttachment, reconfigur
         return (LineKind::Change, "Configure".to_owned(), message, BTreeMap::new());
     }
     match (&attachment.step.action, &attachment.observation) {
+        // The node agent has not configured its interface.
+        (Action::Settled, _) if unconfigured::since(&attachment.step.status).is_some() => {
+            (LineKind::Waits, reason, message, BTreeMap::new())
+        }
         (Action::Settled, _) => (LineKind::InPlace, reason, message, BTreeMap::new()),
         (_, Observation::Seen(eni)) if eni.attachment.is_none() => {
             (LineKind::Waits, reason, message, arrival(spec, false))

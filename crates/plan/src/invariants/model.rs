@@ -95,6 +95,8 @@ impl Model {
             zone: Some(format!("z{}", n % 2)),
             instance_type: None,
             uninitialized: false,
+            unregistered: false,
+            startup_taints: Vec::new(),
             deleting: false,
             created: self.now,
         };

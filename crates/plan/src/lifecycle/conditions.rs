@@ -2,6 +2,7 @@
 //! decides no action.
 
 use super::action::{Action, Step};
+use super::configured;
 use super::drift::tags_set;
 use super::force;
 use super::input::Input;
@@ -70,14 +71,23 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         word,
         if created { "the ENI exists on EC2".to_owned() } else { message.clone() },
     );
-    let ready = attached && input.attachment.deleting.is_none();
-    for wanted in [
-        created,
-        ConditionUpdate::new(types::ATTACHED, attached, reason.clone(), message.clone()),
-        ConditionUpdate::new(types::READY, ready, if ready { "Ready".to_owned() } else { reason }, message),
-    ] {
+    let is_live = input.attachment.deleting.is_none();
+    let attached_now = ConditionUpdate::new(types::ATTACHED, attached, reason.clone(), message.clone());
+    for wanted in [created, attached_now] {
         conditions::set(&mut status.conditions, wanted, input.attachment.generation, input.now);
     }
+    let not_configured = (attached && is_live && input.settings.node_agent)
+        .then(|| configured::missing(input.attachment, &status, &message, input.now))
+        .flatten();
+    let (ready, until) = match not_configured {
+        Some(why) => {
+            let until = until.into_iter().chain(why.until).min();
+            (ConditionUpdate::new(types::READY, false, why.reason, why.message), until)
+        }
+        None if attached && is_live => (ConditionUpdate::new(types::READY, true, "Ready", message), until),
+        None => (ConditionUpdate::new(types::READY, false, reason, message), until),
+    };
+    conditions::set(&mut status.conditions, ready, input.attachment.generation, input.now);
     if action == Action::NextAttempt {
         // The number is stored before the Create is sent, so that no two processes use one token for different requests.
         status.attempt = status.attempt.saturating_add(1);

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod advice;
+mod configured;
 mod drift_repair;
 mod in_use;
 mod instance_type;

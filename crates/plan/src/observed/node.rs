@@ -54,6 +54,10 @@ pub struct ObservedNode {
     pub created: Timestamp,
     /// Whether it carries the taint of a Node that its cloud provider has not initialized.
     pub uninitialized: bool,
+    /// Whether it carries Karpenter's taint of a Node that Karpenter has not registered: labels of its NodePool are still to come.
+    pub unregistered: bool,
+    /// The places of the startup taint in `spec.taints`, in ascending order: a Node may have it with several effects.
+    pub startup_taints: Vec<usize>,
 }
 
 /// For this time after its creation a Node without providerID or zone counts as joining the cluster.
@@ -79,6 +83,16 @@ impl ObservedNode {
             return Timestamp::MAX;
         }
         self.created.saturating_add(JOINS_WITHIN).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Until when labels may still come that make NodeENIs select the Node: it joins the cluster, or Karpenter has not registered it.
+    /// None: it has its labels.
+    pub fn awaits_labels_until(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.unregistered || self.uninitialized {
+            return Some(Timestamp::MAX);
+        }
+        let joins = self.instance == Err(NotOnEc2::NoProviderId);
+        Some(self.joins_until()).filter(|until| joins && now < *until)
     }
 
     /// Whether the label says that EKS Auto Mode manages the instance. EC2 refuses changes of its interfaces to everybody else.

@@ -8,7 +8,7 @@ use multi_eni_api::eniattachment::Phase;
 use std::collections::BTreeMap;
 
 /// How many ENIs are missing for a reason that a user must act on. A reason on a node whose ENIs are all there, ready or blocked, is
-/// no missing ENI: an ENI that works stays while the spec asks for another one that cannot be made.
+/// no missing ENI, and neither is one that is attached and not configured: an ENI that works stays while the spec asks for another one that cannot be made.
 pub(super) fn missing_by_node(
     attachments: &[&Attachment],
     former: &BTreeMap<&str, &str>,
@@ -24,8 +24,9 @@ pub(super) fn missing_by_node(
     }
     let mut there: BTreeMap<&str, usize> = BTreeMap::new();
     for attachment in attachments.iter().filter(|attachment| attachment.deleting.is_none()) {
-        let is_ready = conditions::is_true(&attachment.status.conditions, types::READY);
-        if is_ready || attachment.status.phase == Phase::Blocked {
+        let conditions = &attachment.status.conditions;
+        let is_there = [types::READY, types::ATTACHED].iter().any(|kind| conditions::is_true(conditions, kind));
+        if is_there || attachment.status.phase == Phase::Blocked {
             // An ENIAttachment that carries a former name of its Node counts for the Node.
             let node = attachment.node.as_str();
             *there.entry(former.get(node).copied().unwrap_or(node)).or_default() += 1;

@@ -477,3 +477,34 @@ fn an_eni_under_a_former_name_of_its_node_is_not_missing() {
     };
     assert_eq!((failed(BTreeMap::new()), failed([("old", "new")].into())), (1, 0));
 }
+
+/// The statuses of ENIAttachments say so only where the node agent is enabled.
+#[test]
+fn an_eni_that_the_agent_does_not_configure_degrades_its_nodeeni_after_two_minutes() {
+    let set = |attachment: &mut Attachment, kind, status, reason: &str, seconds| {
+        let update = ConditionUpdate::new(kind, status, reason, "the agent's words");
+        conditions::set(&mut attachment.status.conditions, update, None, at(seconds));
+    };
+    let mut waits = new_attachment("n1", 1, false);
+    set(&mut waits, types::ATTACHED, true, IN_PLACE, 10);
+    set(&mut waits, types::READY, false, "LinkAbsent", 10);
+    let reported = |attachment: &Attachment, seconds| {
+        let status = status_with(&[ready("n0"), attachment.clone()], &[], &["n0", "n1"], 2, at(seconds));
+        let [ready, degraded] = [types::READY, types::DEGRADED].map(|kind| condition(&status, kind).unwrap());
+        (status.failed, ready.0, degraded.0, degraded.1, degraded.2)
+    };
+    let text = |words: &str| words.to_owned();
+    let (failed, ready_now, degraded, ..) = reported(&waits, 129);
+    assert_eq!((failed, ready_now, degraded), (0, text("False"), text("False")));
+    assert_eq!(next_overdue(&[&waits], at(129)), Some(at(130)));
+    let (failed, ready_now, degraded, reason, message) = reported(&waits, 130);
+    assert_eq!((failed, ready_now, degraded, reason), (1, text("False"), text("True"), text("LinkAbsent")));
+    assert_eq!(message, "node n1: the agent's words");
+    assert_eq!(next_overdue(&[&waits], at(130)), None);
+    // An ENI that the agent loses has its own two minutes.
+    set(&mut waits, types::READY, true, "Ready", 200);
+    set(&mut waits, types::READY, false, "LinkAbsent", 300);
+    assert_eq!((reported(&waits, 419).0, reported(&waits, 420).0), (0, 1));
+    waits.deleting = Some(at(310));
+    assert_eq!(reported(&waits, 420).0, 0);
+}

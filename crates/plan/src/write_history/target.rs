@@ -23,6 +23,8 @@ pub enum Write {
     GuardNodeEni,
     /// Write the status of a NodeENI.
     ReportNodeEni,
+    /// Remove the startup taint of a Node.
+    RemoveStartupTaint,
 }
 
 impl Write {
@@ -36,7 +38,7 @@ impl Write {
             | Self::FollowInstance
             | Self::RepairAttachment
             | Self::ReleaseAttachment => "patch",
-            Self::ReportAttachment | Self::GuardNodeEni | Self::ReportNodeEni => "patch",
+            Self::ReportAttachment | Self::GuardNodeEni | Self::ReportNodeEni | Self::RemoveStartupTaint => "patch",
         }
     }
 
@@ -50,6 +52,7 @@ impl Write {
             Self::ReportAttachment => "eniattachments/status",
             Self::GuardNodeEni => "nodeenis",
             Self::ReportNodeEni => "nodeenis/status",
+            Self::RemoveStartupTaint => "nodes",
         }
     }
 
@@ -64,6 +67,7 @@ impl Write {
             Self::FollowInstance => "spec.nodeName",
             Self::ReleaseAttachment | Self::GuardNodeEni => "the finalizer",
             Self::ReportAttachment | Self::ReportNodeEni => "the status",
+            Self::RemoveStartupTaint => "the removal of the startup taint",
         }
     }
 

@@ -158,6 +158,16 @@ fn an_accepted_write_that_does_not_last_is_reported() {
 }
 
 #[test]
+fn a_taint_that_is_set_again_and_again_is_no_problem_and_is_removed_at_growing_intervals() {
+    let mut writes = Writes::default();
+    let remove = || asked(Write::RemoveStartupTaint, "a", 1);
+    for n in 0..9 {
+        assert!(!writes.ended(&"a", remove(), Outcome::Taken, at(n)).changed);
+    }
+    assert!(writes.problems("uid").is_empty() && writes.not_before(&"a", &remove(), at(60)).is_some());
+}
+
+#[test]
 fn a_write_that_conflicts_each_time_is_reported() {
     let mut writes = Writes::default();
     let news: Vec<bool> = (0..9).map(|n| writes.ended(&"a", create("a"), Outcome::Outrun, at(n)).changed).collect();

@@ -31,9 +31,10 @@ impl Undone {
     ) -> Option<Box<Self>> {
         let since = before.map_or(now, |before| before.since);
         let undone = Self { nodeeni: nodeeni.to_owned(), node: node.map(str::to_owned), since };
-        // An object that is created again was removed by this process or by a user.
-        let is_object = matches!(write, Write::CreateAttachment | Write::DeleteAttachment);
-        (!is_object && tries.same() >= OFTEN).then(|| Box::new(undone))
+        // An object that is created again was removed by this process or by a user, and a taint that is there again was set again.
+        let is_made_again =
+            matches!(write, Write::CreateAttachment | Write::DeleteAttachment | Write::RemoveStartupTaint);
+        (!is_made_again && tries.same() >= OFTEN).then(|| Box::new(undone))
     }
 
     /// The line for the log.

@@ -4,6 +4,7 @@
 mod cluster;
 mod file;
 
+use super::node_agent_flag::NodeAgentFlag;
 use super::output::print;
 use super::pod_flags::PodFlags;
 use super::runtime::{interrupted, runtime};
@@ -62,6 +63,9 @@ pub(super) struct Flags {
 
     #[command(flatten)]
     pods: PodFlags,
+
+    #[command(flatten)]
+    agent: NodeAgentFlag,
 
     /// Log filter, such as info or multi_eni_controller=debug
     #[arg(long, env = "MULTI_ENI_LOG", default_value = "error")]
@@ -228,6 +232,7 @@ async fn make_plan(flags: &Flags) -> miette::Result<(Plan, DryRun)> {
         label_grace: flags.label_grace,
         node_gone_grace: flags.node_gone_grace,
         pod_annotation: pods,
+        node_agent: flags.agent.node_agent,
         ..Settings::default()
     };
     let buckets = Buckets::new(options.budget_share, options.burst_share);

@@ -30,6 +30,7 @@ mod refusals;
 mod refused;
 mod restored;
 mod rights;
+mod startup_taint;
 mod takeover;
 mod terms;
 mod traces;

@@ -51,6 +51,7 @@ fn every_right_of_the_chart_is_used() -> Result<(), Failure> {
     environment.apply(&chart)?;
     environment.start_replica(&[("MULTI_ENI_WAIT_FOR_PODS", "true")])?;
     environment.node("node1", INSTANCES[0])?;
+    environment.kubectl(&["taint", "node", "node1", "networking.k8s.aws/eni-not-ready=:NoSchedule"])?;
     environment.apply(&one())?;
     environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
     environment.attached(INSTANCES[0], &[1], SOON)?;

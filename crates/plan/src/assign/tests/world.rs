@@ -109,6 +109,8 @@ impl World {
                 zone: Some("z1".into()),
                 instance_type: None,
                 uninitialized: false,
+                unregistered: false,
+                startup_taints: Vec::new(),
                 deleting: false,
                 created: at(0),
             }),

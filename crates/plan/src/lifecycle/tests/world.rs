@@ -59,6 +59,7 @@ pub(super) struct World {
     pub(super) instance_type: Option<(InstanceTypeGate, Subject<'static>)>,
     pub(super) permissions: crate::gates::permission::PermissionGate,
     pub(super) subnets: crate::gates::subnet::SubnetGate,
+    pub(super) node_agent: bool,
     pub(super) now: Timestamp,
 }
 
@@ -91,6 +92,7 @@ impl World {
             instance_type: None,
             permissions: Default::default(),
             subnets: Default::default(),
+            node_agent: false,
             now: at(30),
         }
     }
@@ -118,7 +120,7 @@ impl World {
             instance_type: self.instance_type.as_ref().map(|(gate, subject)| (gate, *subject)),
             permissions: &self.permissions,
             subnets: &self.subnets,
-            settings: &crate::settings::Settings::default(),
+            settings: &Settings { node_agent: self.node_agent, ..Settings::default() },
             now: self.now,
         })
     }
