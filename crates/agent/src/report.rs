@@ -26,6 +26,11 @@ pub struct Absences(BTreeMap<String, Duration>);
 impl Absences {
     /// Whether the report is to be written now. `now` is the time since the start of the process.
     pub fn is_due(&mut self, report: &EniReport, entry: &Entry, now: Duration) -> bool {
+        // An ENIAttachment that is being deleted asks for nothing, but its device may still be on the way back.
+        if entry.wanted.is_none() {
+            self.0.remove(&report.uid);
+            return true;
+        }
         // The controller's own conditions say that the ENI is not created yet.
         let Some(wanted) = entry.wanted.as_ref().filter(|wanted| wanted.mac.is_some()) else {
             self.0.remove(&report.uid);

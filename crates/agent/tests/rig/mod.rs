@@ -287,6 +287,7 @@ pub fn eni(number: u8) -> WantedEni {
         generation: Some(1),
         card: 0,
         index: u32::from(number),
+        eni_id: Some(format!("eni-0000000{number}")),
         mac: Some(multi_eni_agent::node::Mac([2, 0, 0, 0, 0, number])),
         is_attached: true,
         mode: NodeMode::Addresses,
@@ -300,6 +301,7 @@ pub fn eni(number: u8) -> WantedEni {
         ],
         prefixes: Vec::new(),
         subnet: Some("10.0.1.0/24".parse().unwrap()),
+        dpdk: None,
         unusable: None,
     }
 }
