@@ -1,7 +1,7 @@
 //! One node: observes, plans, applies, and observes again. It is synchronous, and it knows nothing of the API server.
 
 use crate::apply::{FailedStep, apply};
-use crate::dpdk::binder::{Binder, Seen};
+use crate::dpdk::binder::Binder;
 use crate::dpdk::planner::{DpdkPlan, Verdict};
 use crate::dpdk::settings::DpdkSettings;
 use crate::ledger_file::LedgerFile;
@@ -55,7 +55,7 @@ const ROUNDS: usize = 24;
 /// What the node shows and what is to be done.
 struct Look {
     network: Plan,
-    dpdk: Option<DpdkPlan>,
+    dpdk: DpdkPlan,
 }
 
 /// The agent in the network namespace in which it was opened.
@@ -126,15 +126,10 @@ impl NodeAgent {
 
     fn look(&mut self, wanted: &[WantedEni]) -> Result<Look, AgentError> {
         let node = self.observe()?;
-        let plan_devices = |seen: Seen| self.binder.plan(&seen, &node, self.ledger.ledger(), wanted, &self.settings);
-        let dpdk = self.binder.observe(wanted).map(plan_devices);
-        let network = match &dpdk {
-            None => plan(&node, self.ledger.ledger(), wanted, &self.settings),
-            Some(dpdk) => {
-                let network = plan(&node, self.ledger.ledger(), &followed(wanted, dpdk), &self.settings);
-                Plan { reports: joined(network.reports, &dpdk.reports), ..network }
-            }
-        };
+        let (ledger, seen) = (self.ledger.ledger(), self.binder.observe(wanted));
+        let dpdk = self.binder.plan(&seen, &node, ledger, wanted, &self.settings);
+        let network = plan(&node, ledger, &followed(wanted, &dpdk), &self.settings);
+        let network = Plan { reports: joined(network.reports, &dpdk.reports), ..network };
         Ok(Look { network, dpdk })
     }
 
@@ -175,7 +170,7 @@ impl NodeAgent {
     fn devices(&mut self, wanted: &[WantedEni]) -> Result<Turn, AgentError> {
         let mut turn = Turn::default();
         for _ in 0..ROUNDS {
-            let Some(dpdk) = self.look(wanted)?.dpdk else { break };
+            let dpdk = self.look(wanted)?.dpdk;
             match self.binder.make(&dpdk) {
                 Ok(round) => {
                     turn.steps.extend(round.steps);

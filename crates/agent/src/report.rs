@@ -147,6 +147,13 @@ mod tests {
     }
 
     #[test]
+    fn an_eniattachment_that_is_being_deleted_says_what_becomes_of_its_device() {
+        let deleted = Entry { wanted: None, ..entry(Reported::default()) };
+        let restored = report(Outcome::Restored { device: "0000:00:06.0".to_owned() });
+        assert!(Absences::default().is_due(&restored, &deleted, Duration::ZERO));
+    }
+
+    #[test]
     fn an_eni_that_does_not_exist_yet_is_not_reported_whatever_the_outcome() {
         let without_mac = entry_with(|wanted| wanted.mac = None);
         for outcome in [

@@ -100,12 +100,13 @@ impl Binder {
         holders::of(&self.files.settings.proc, &device.device_files())
     }
 
-    /// Observes the devices. None: no ENI is about DPDK, and upstream has left no file.
-    pub fn observe(&self, wanted: &[WantedEni]) -> Option<Seen> {
-        let theirs = self.upstream();
+    /// Observes the devices. If no ENI is about DPDK and upstream has left no file, nothing is looked at.
+    pub fn observe(&self, wanted: &[WantedEni]) -> Seen {
+        let upstream = self.upstream();
         let is_about =
-            !self.bindings().devices.is_empty() || wanted.iter().any(|eni| eni.dpdk.is_some()) || !theirs.is_empty();
-        is_about.then(|| Seen { pci: self.files.observe(), upstream: theirs })
+            !self.bindings().devices.is_empty() || wanted.iter().any(|eni| eni.dpdk.is_some()) || !upstream.is_empty();
+        let pci = if is_about { self.files.observe() } else { Pci::default() };
+        Seen { pci, upstream }
     }
 
     /// Observes all devices, whatever the ENIs are about.

@@ -159,8 +159,9 @@ impl World {
     /// Rounds until nothing is left to do. The result is the outcome of each ENI that DPDK is about.
     pub(super) fn settle(&mut self, wanted: &[WantedEni]) -> BTreeMap<String, Outcome> {
         for _ in 0..60 {
+            let links = self.links.clone();
             let planned = self.round(wanted);
-            if planned.steps.is_empty() {
+            if planned.steps.is_empty() && self.links == links {
                 let outcomes = planned.reports.into_iter().map(|report| (report.attachment, report.outcome));
                 return outcomes.collect();
             }

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of the rig")]
 
+pub mod tree;
+
 use multi_eni_agent::node_agent::{Directories, NodeAgent, Turn};
 use multi_eni_agent::plan::Settings;
 use multi_eni_agent::sysfs::KernelFiles;
@@ -172,6 +174,11 @@ impl Rig {
     /// The directory for files of network managers.
     pub fn run_dir(&self) -> &PathBuf {
         &self.directories.run
+    }
+
+    /// The directories of the agent.
+    pub fn directories(&self) -> &Directories {
+        &self.directories
     }
 
     /// An agent in `node`. Its state outlives it.
