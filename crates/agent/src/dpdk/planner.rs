@@ -280,16 +280,6 @@ impl<'a> Planner<'a> {
                 };
                 self.report(eni, binding, device, outcome);
             }
-            (Some(step), _) if has_done(&step) => {
-                let driver = device.driver.as_deref().unwrap_or("none");
-                let had_no_effect = || format!("to {step} had no effect: the driver of the device is {driver}");
-                let error =
-                    attempt.and_then(|attempt| attempt.last_error(goal)).map_or_else(had_no_effect, str::to_owned);
-                let why = format!("the agent could not {goal} (device {address}): {error}");
-                self.give_up(name, address, goal, why.clone());
-                let outcome = Outcome::Blocked(Obstacle::Dpdk(refused(&StepError::Failed(why), goal)));
-                self.report(eni, binding, device, outcome);
-            }
             (Some(step), _) => {
                 self.device_step(name, address.clone(), goal, step);
                 let outcome = match &binding.rolling_back {
@@ -343,16 +333,23 @@ impl<'a> Planner<'a> {
         find_link(self.input.node, mac, &self.input.network.link_kinds)
     }
 
-    /// A step of the node that comes before the first of the device.
+    /// A step towards the goal. A step that was made already had no effect, so that the goal is given up.
     fn device_step(&mut self, attachment: &str, address: PciAddress, goal: Goal, step: DeviceStep) {
         let attempt = self.input.attempts.of(&address);
         if attempt.is_some_and(|attempt| attempt.running().is_some()) {
             return;
         }
         if attempt.is_some_and(|attempt| attempt.has_done(goal, &step)) {
-            let error = attempt.and_then(|attempt| attempt.last_error(goal)).map(str::to_owned);
-            let why = error.unwrap_or_else(|| format!("to {step} had no effect"));
-            return self.give_up(attachment, &address, goal, why);
+            let driver =
+                self.input.pci.devices.get(&address).and_then(|device| device.driver.as_deref()).unwrap_or("none");
+            let had_no_effect = || format!("to {step} had no effect: the driver of the device is {driver}");
+            let error = attempt.and_then(|attempt| attempt.last_error(goal)).map_or_else(had_no_effect, str::to_owned);
+            return self.give_up(
+                attachment,
+                &address,
+                goal,
+                format!("the agent could not {goal} (device {address}): {error}"),
+            );
         }
         self.push(attachment, DpdkStep::Device { address, goal, step });
     }
