@@ -1,5 +1,7 @@
 //! The command line. Every flag has an environment variable.
 
+use crate::device_plugin::plugins::PluginDirectories;
+use crate::device_plugin::pods::Pods;
 use crate::node_agent::Directories;
 use crate::plan::Settings;
 use crate::sysfs::KernelFiles;
@@ -75,9 +77,32 @@ pub struct Options {
     /// The protocol number of the agent's routes, rules and addresses. Nothing else on the node may use it.
     #[arg(long, env = "ROUTE_PROTOCOL", default_value_t = 217, value_parser = free_protocol, global = true)]
     pub route_protocol: u8,
+    /// Where kubelet has the sockets of device plugins. `run` offers there the ENIs that have a dpdkResourceName.
+    #[arg(long, env = "KUBELET_DIR", default_value = "/var/lib/kubelet/device-plugins", global = true)]
+    pub kubelet_dir: PathBuf,
+    /// Where Multus reads device-info files.
+    #[arg(long, env = "DEVICE_INFO_DIR", default_value = "/var/run/k8s.cni.cncf.io/devinfo/dp", global = true)]
+    pub device_info_dir: PathBuf,
+    /// Configuration file of the SR-IOV network device plugin. If it is set, `run` adds the ENIs there instead of offering them itself.
+    #[arg(long, env = "SRIOV_DP_CONFIG_PATH", global = true)]
+    pub sriov_config: Option<PathBuf>,
 }
 
 impl Options {
+    /// What offers the ENIs to pods.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn pods(&self) -> std::io::Result<Pods> {
+        match &self.sriov_config {
+            Some(path) => Ok(Pods::with_sriov_config(&self.sysfs_root, path.clone())),
+            None => {
+                let (kubelet, device_info) = (self.kubelet_dir.clone(), self.device_info_dir.clone());
+                Pods::with_plugins(&self.sysfs_root, PluginDirectories { kubelet, device_info })
+            }
+        }
+    }
+
     /// The directories.
     pub fn directories(&self) -> Directories {
         Directories {

@@ -5,12 +5,14 @@
 //! - [`ledger`]: what the agent has changed. [`ledger_file`] stores it.
 //! - [`plan`]: pure decisions.
 //! - [`apply`]: makes the steps. [`node_agent`] joins observation, plan and steps to a turn.
+//! - [`device_plugin`]: pods get the ENIs as extended resources of kubelet.
 //! - [`status`]: the report as the API has it. [`report`] writes it.
 //! - [`run`]: the loop, at the [`pace`] of events. [`doctor`], [`cli`] and [`rights`]: the commands.
 
 pub mod apply;
 pub mod attachments_file;
 pub mod cli;
+pub mod device_plugin;
 pub mod doctor;
 pub mod ledger;
 pub mod ledger_file;

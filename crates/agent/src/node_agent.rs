@@ -1,6 +1,7 @@
 //! One node: observes, plans, applies, and observes again. It is synchronous, and it knows nothing of the API server.
 
 use crate::apply::{FailedStep, apply};
+use crate::device_plugin::pods::Pods;
 use crate::ledger_file::LedgerFile;
 use crate::netlink::{NetlinkError, NetlinkSocket, dump};
 use crate::node::Node;
@@ -52,6 +53,7 @@ pub struct NodeAgent {
     directories: Directories,
     settings: Settings,
     boot_id: String,
+    pods: Option<Pods>,
 }
 
 impl NodeAgent {
@@ -62,7 +64,17 @@ impl NodeAgent {
     pub fn open(directories: Directories, settings: Settings) -> Result<Self, AgentError> {
         let boot_id = directories.kernel.boot_id()?;
         let ledger = LedgerFile::open(&directories.state, &boot_id)?;
-        Ok(Self { socket: NetlinkSocket::open()?, ledger, directories, settings, boot_id })
+        Ok(Self { socket: NetlinkSocket::open()?, ledger, directories, settings, boot_id, pods: None })
+    }
+
+    /// Offers the ENIs to pods from now on.
+    pub fn set_pods(&mut self, pods: Pods) {
+        self.pods = Some(pods);
+    }
+
+    /// What offers the ENIs to pods.
+    pub fn pods(&mut self) -> Option<&mut Pods> {
+        self.pods.as_mut()
     }
 
     /// The kernel's ID of this boot.

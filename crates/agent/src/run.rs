@@ -1,6 +1,7 @@
 //! The loop of the agent: waits for events of the kernel and of the API server, and makes a turn after each.
 
 use crate::attachments_file;
+use crate::device_plugin::candidates::{Found, candidates};
 use crate::netlink::events::{Event, EventSocket};
 use crate::node_agent::{AgentError, NodeAgent, Turn};
 use crate::pace::{Pace, Wait};
@@ -8,12 +9,13 @@ use crate::plan::report::Outcome;
 use crate::report::{Absences, difference, write};
 use crate::status::agent_status;
 use crate::wanted::WantedEni;
-use crate::watch::{self, Attachments, Reported};
+use crate::watch::{self, Attachments, Entry, Reported};
 use crate::writes::Writes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use kube::Client;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
@@ -52,6 +54,7 @@ pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &
                     continue;
                 };
                 let turn = turn(agent, &wanted);
+                offer_to_pods(agent, &turn, &wanted, attachments.entries());
                 turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn)));
                 for (name, uid, next) in reports(agent, &turn, &attachments, &mut absences, &mut writes, turns.now()) {
                     let client = client.clone();
@@ -100,6 +103,7 @@ pub async fn with_file(agent: &mut NodeAgent, path: &Path) -> Result<(), AgentEr
                     Ok(objects) => {
                         let wanted: Vec<WantedEni> = objects.iter().filter_map(WantedEni::read).collect();
                         let turn = turn(agent, &wanted);
+                        offer_to_pods(agent, &turn, &wanted, None);
                         turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn)));
                     }
                     Err(error) => {
@@ -130,6 +134,19 @@ fn turn(agent: &mut NodeAgent, wanted: &[WantedEni]) -> Turn {
             };
             Turn { failed: vec![failed], ..Turn::default() }
         }
+    }
+}
+
+/// Offers the ENIs to pods as the turn has found them. A node that cannot be observed withdraws nothing.
+fn offer_to_pods(agent: &mut NodeAgent, turn: &Turn, wanted: &[WantedEni], entries: Option<&BTreeMap<String, Entry>>) {
+    if turn.reports.is_empty() && !turn.failed.is_empty() {
+        return;
+    }
+    let boot_id = agent.boot_id().to_owned();
+    let reported = |uid: &str| entries?.values().find(|entry| entry.uid == uid)?.reported.node.as_ref();
+    let found = Found { reports: &turn.reports, failed: &turn.failed, boot_id: &boot_id };
+    if let Some(pods) = agent.pods() {
+        pods.offer(&candidates(&found, wanted, reported));
     }
 }
 

@@ -37,6 +37,8 @@ pub struct WantedEni {
     pub prefixes: Vec<Cidr>,
     /// IPv4 CIDR of the subnet.
     pub subnet: Option<Cidr>,
+    /// The resource under which pods get the interface.
+    pub resource_name: Option<String>,
     /// Why the ENIAttachment cannot be followed, if so.
     pub unusable: Option<String>,
 }
@@ -80,6 +82,7 @@ impl WantedEni {
             addresses: Vec::new(),
             prefixes: Vec::new(),
             subnet: None,
+            resource_name: spec.node_settings.dpdk_resource_name.clone().filter(|name| !name.is_empty()),
             unusable: None,
         };
         wanted.unusable = wanted.fill(object, &status).err();
@@ -108,6 +111,7 @@ impl WantedEni {
             addresses: Vec::new(),
             prefixes: Vec::new(),
             subnet: None,
+            resource_name: None,
             unusable: Some(format!("the ENIAttachment cannot be read: {error}")),
         })
     }

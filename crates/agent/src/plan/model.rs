@@ -82,6 +82,7 @@ pub(super) fn eni(number: u8) -> WantedEni {
         ],
         prefixes: vec!["10.0.1.208/28".parse().unwrap()].into_iter().filter(|_| number == 1).collect(),
         subnet: Some("10.0.1.0/24".parse().unwrap()),
+        resource_name: None,
         unusable: None,
     }
 }

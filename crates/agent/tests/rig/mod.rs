@@ -300,6 +300,7 @@ pub fn eni(number: u8) -> WantedEni {
         ],
         prefixes: Vec::new(),
         subnet: Some("10.0.1.0/24".parse().unwrap()),
+        resource_name: None,
         unusable: None,
     }
 }

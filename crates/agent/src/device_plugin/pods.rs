@@ -1,0 +1,71 @@
+//! What the agent holds for pods: the device plugins, or the configuration of the SR-IOV network device plugin. Each turn offers what it
+//! has found.
+
+use crate::device_plugin::candidates::Candidates;
+use crate::device_plugin::offer::pools;
+use crate::device_plugin::pci_sysfs;
+use crate::device_plugin::plugins::{PluginDirectories, Plugins};
+use crate::device_plugin::pool::Pools;
+use crate::device_plugin::sriov_config_file::store;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How pods get the ENIs.
+pub struct Pods {
+    sysfs: PathBuf,
+    way: Way,
+    /// What was said last, so that it is said once.
+    said: Vec<String>,
+}
+
+enum Way {
+    /// The agent's own device plugins.
+    Plugins(Plugins),
+    /// The SR-IOV network device plugin, by its configuration file.
+    SriovConfig(PathBuf),
+}
+
+impl Pods {
+    /// By device plugins of the agent.
+    ///
+    /// # Errors
+    /// If their thread cannot be started.
+    pub fn with_plugins(sysfs: &Path, directories: PluginDirectories) -> io::Result<Self> {
+        Ok(Self { sysfs: sysfs.to_owned(), way: Way::Plugins(Plugins::start(directories)?), said: Vec::new() })
+    }
+
+    /// By the SR-IOV network device plugin, with this configuration file.
+    pub fn with_sriov_config(sysfs: &Path, path: PathBuf) -> Self {
+        Self { sysfs: sysfs.to_owned(), way: Way::SriovConfig(path), said: Vec::new() }
+    }
+
+    /// Offers the ENIs of a turn, and no others.
+    pub fn offer(&mut self, candidates: &Candidates) {
+        let pools = pools(&candidates.enis, |device| pci_sysfs::read(&self.sysfs, device));
+        let mut notes: Vec<String> =
+            candidates.refused.iter().map(|(attachment, why)| format!("{attachment}: {why}")).collect();
+        match &self.way {
+            Way::Plugins(plugins) => plugins.offer(pools),
+            Way::SriovConfig(path) => notes.extend(store_in(path, &pools)),
+        }
+        for note in notes.iter().filter(|note| !self.said.contains(note)) {
+            tracing::warn!("an ENI is not offered to pods: {note}");
+        }
+        self.said = notes;
+    }
+}
+
+/// Stores the pools. The result is what a person has to know.
+fn store_in(path: &Path, pools: &Pools) -> Vec<String> {
+    match store(path, pools) {
+        Ok(stored) => {
+            if stored.is_changed {
+                let path = path.display();
+                tracing::info!(%path, "the configuration is written; the SR-IOV network device plugin reads it when it starts");
+            }
+            let note = |name| format!("{} has an entry of somebody else for {name}", path.display());
+            stored.taken.iter().map(note).collect()
+        }
+        Err(error) => vec![error.to_string()],
+    }
+}
