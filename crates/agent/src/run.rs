@@ -1,7 +1,7 @@
 //! The loop of the agent: waits for events of the kernel and of the API server, and makes a turn after each.
 
 use crate::attachments_file;
-use crate::device_plugin::candidates::{Found, candidates};
+use crate::device_plugin::candidates::{Found, candidates, reported_device};
 use crate::netlink::events::{Event, EventSocket};
 use crate::node_agent::{AgentError, NodeAgent, Turn};
 use crate::pace::{Pace, Wait};
@@ -143,10 +143,14 @@ fn offer_to_pods(agent: &mut NodeAgent, turn: &Turn, wanted: &[WantedEni], entri
         return;
     }
     let boot_id = agent.boot_id().to_owned();
-    let reported = |uid: &str| entries?.values().find(|entry| entry.uid == uid)?.reported.node.as_ref();
     let found = Found { reports: &turn.reports, failed: &turn.failed, boot_id: &boot_id };
+    let reported = |uid: &str| {
+        let entry = entries?.values().find(|entry| entry.uid == uid)?;
+        reported_device(entry.reported.node.as_ref()?, &boot_id)
+    };
     if let Some(pods) = agent.pods() {
-        pods.offer(&candidates(&found, wanted, reported));
+        let offered = candidates(&found, wanted, |uid| pods.known(uid).or_else(|| reported(uid)));
+        pods.offer(&offered);
     }
 }
 

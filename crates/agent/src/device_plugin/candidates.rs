@@ -12,6 +12,8 @@ use multi_eni_api::node_status::NodeStatus;
 /// An ENI that is offered to pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
+    /// UID of the ENIAttachment.
+    pub uid: String,
     /// The resource.
     pub resource: ResourceName,
     /// The device.
@@ -30,7 +32,7 @@ pub struct Candidates {
 }
 
 /// What a turn has found.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Found<'a> {
     /// The reports.
     pub reports: &'a [EniReport],
@@ -40,14 +42,11 @@ pub struct Found<'a> {
     pub boot_id: &'a str,
 }
 
-/// The ENIs that are offered. `reported` is what the API server has of an ENIAttachment's report, by UID: after a restart, the agent
-/// does not see the device of a link that a pod has.
-pub fn candidates<'a>(
-    turn: &Found,
-    wanted: &[WantedEni],
-    reported: impl Fn(&str) -> Option<&'a NodeStatus>,
-) -> Candidates {
+/// The ENIs that are offered. `known` is the device that an ENI had earlier in this boot, by the UID of its ENIAttachment: a turn does
+/// not see the device of every link that a pod has.
+pub fn candidates(turn: &Found, wanted: &[WantedEni], known: impl Fn(&str) -> Option<PciAddress>) -> Candidates {
     let mut found = Candidates::default();
+    let seen: Vec<PciAddress> = turn.reports.iter().filter_map(device_of).collect();
     for report in turn.reports {
         let Some(eni) = wanted.iter().find(|eni| eni.uid == report.uid) else { continue };
         // Device index 0 of card 0 is the node's own interface. No pod may have it.
@@ -59,24 +58,31 @@ pub fn candidates<'a>(
                 continue;
             }
         };
-        let earlier = reported(&eni.uid).filter(|node| node.boot_id.as_deref() == Some(turn.boot_id));
-        let device = device_of(report).or_else(|| earlier?.pci_address.clone());
-        if let Some(device) = device.and_then(|device| device.parse().ok()) {
+        // An address may belong to another ENI by now.
+        let earlier = || known(&eni.uid).filter(|device| !seen.contains(device));
+        if let Some(device) = device_of(report).or_else(earlier) {
             let is_configured = agent_status(report, turn.failed, turn.boot_id).configured.status == Some(true);
-            found.enis.push(Candidate { resource, device, is_configured });
+            found.enis.push(Candidate { uid: eni.uid.clone(), resource, device, is_configured });
         }
     }
     found
 }
 
 /// The device of the ENI as this turn saw it.
-fn device_of(report: &EniReport) -> Option<String> {
-    match &report.outcome {
-        Outcome::InUse { device } => Some(device.clone()),
+fn device_of(report: &EniReport) -> Option<PciAddress> {
+    let device = match &report.outcome {
+        Outcome::InUse { device } => device,
         Outcome::Configured | Outcome::NotManaged | Outcome::Changing { .. } | Outcome::Blocked(_) => {
-            report.link.as_ref()?.parent_device.clone()
+            report.link.as_ref()?.parent_device.as_ref()?
         }
-    }
+    };
+    device.parse().ok()
+}
+
+/// The device that the agent has reported in this boot.
+pub fn reported_device(node: &NodeStatus, boot_id: &str) -> Option<PciAddress> {
+    let address = node.pci_address.as_ref().filter(|_| node.boot_id.as_deref() == Some(boot_id))?;
+    address.parse().ok()
 }
 
 #[cfg(test)]
@@ -107,16 +113,16 @@ mod tests {
         EniReport { attachment: "one".to_owned(), uid: "u".to_owned(), generation: None, link, outcome }
     }
 
-    fn get(report: EniReport, eni: WantedEni, reported: Option<&NodeStatus>) -> Candidates {
-        let reports = [report];
-        candidates(&Found { reports: &reports, failed: &[], boot_id: "boot" }, &[eni], |_| reported)
+    fn get(report: EniReport, eni: WantedEni, known: Option<&str>) -> Candidates {
+        let (reports, known) = ([report], known.map(|device| device.parse().unwrap()));
+        candidates(&Found { reports: &reports, failed: &[], boot_id: "boot" }, &[eni], |_| known.clone())
     }
 
     #[test]
     fn a_configured_eni_with_a_resource_name_is_offered() {
         let offered = get(report(Outcome::Configured, Some(DEVICE)), named(), None);
         let (resource, device) = ("example.com/fast".parse().unwrap(), DEVICE.parse().unwrap());
-        assert_eq!(offered.enis, [Candidate { resource, device, is_configured: true }]);
+        assert_eq!(offered.enis, [Candidate { uid: "u".to_owned(), resource, device, is_configured: true }]);
         let blocked = get(report(Outcome::Blocked(Obstacle::IsPort { controller: 2 }), Some(DEVICE)), named(), None);
         assert!(!blocked.enis[0].is_configured);
     }
@@ -125,15 +131,26 @@ mod tests {
     fn a_link_in_a_pod_is_still_offered_also_after_a_restart_of_the_agent() {
         let in_use = get(report(Outcome::InUse { device: DEVICE.to_owned() }, None), named(), None);
         assert!(in_use.enis[0].is_configured);
-        let absent = || report(Outcome::Blocked(Obstacle::LinkAbsent), None);
-        let reported = |boot: &str| NodeStatus {
-            pci_address: Some(DEVICE.to_owned()),
-            boot_id: Some(boot.to_owned()),
-            ..NodeStatus::default()
-        };
-        assert_eq!(get(absent(), named(), Some(&reported("boot"))).enis.len(), 1);
-        assert_eq!(get(absent(), named(), Some(&reported("before"))), Candidates::default(), "of another boot");
-        assert_eq!(get(absent(), named(), None), Candidates::default());
+        // With the mode none, the agent has no ledger of the link.
+        let not_managed = || report(Outcome::NotManaged, None);
+        assert!(get(not_managed(), named(), Some(DEVICE)).enis[0].is_configured);
+        assert_eq!(get(not_managed(), named(), None), Candidates::default());
+    }
+
+    #[test]
+    fn a_device_that_another_eni_has_by_now_is_not_offered_for_the_old_one() {
+        let other = EniReport { uid: "v".to_owned(), ..report(Outcome::Configured, Some(DEVICE)) };
+        let reports = [report(Outcome::NotManaged, None), other];
+        let found = Found { reports: &reports, failed: &[], boot_id: "boot" };
+        assert_eq!(candidates(&found, &[named()], |_| DEVICE.parse().ok()), Candidates::default());
+    }
+
+    #[test]
+    fn a_report_of_another_boot_says_nothing_of_this_one() {
+        let (pci_address, boot_id) = (Some(DEVICE.to_owned()), Some("boot".to_owned()));
+        let node = NodeStatus { pci_address, boot_id, ..NodeStatus::default() };
+        assert_eq!(reported_device(&node, "boot").unwrap().as_str(), DEVICE);
+        assert_eq!(reported_device(&node, "before"), None);
     }
 
     #[test]

@@ -47,7 +47,8 @@ mod tests {
     use crate::device_plugin::pci_sysfs::IommuGroup;
 
     fn candidate(resource: &str, device: &str, is_configured: bool) -> Candidate {
-        Candidate { resource: resource.parse().unwrap(), device: device.parse().unwrap(), is_configured }
+        let (uid, resource) = (device.to_owned(), resource.parse().unwrap());
+        Candidate { uid, resource, device: device.parse().unwrap(), is_configured }
     }
 
     fn with_driver(driver: &str) -> PciDevice {

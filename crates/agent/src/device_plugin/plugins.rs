@@ -109,12 +109,8 @@ async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>)
             change = pools.changed() => if change.is_err() {
                 break;
             },
-            result = wait(&events) => {
-                if let Err(error) = result {
-                    tracing::warn!(%error, "the watch of kubelet's directory failed");
-                    events = None;
-                }
-                events = events.filter(DirectoryEvents::is_current);
+            is_open = wait(&mut events) => {
+                events = events.filter(|events| is_open && events.is_current());
                 look.send_replace(());
             }
             () = tokio::time::sleep(DIRECTORY_WAIT), if is_waiting_for_directory || (events.is_none() && !offered.is_empty()) => {}
@@ -125,7 +121,7 @@ async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>)
     while plugins.join_next().await.is_some() {}
 }
 
-async fn wait(events: &Option<DirectoryEvents>) -> io::Result<()> {
+async fn wait(events: &mut Option<DirectoryEvents>) -> bool {
     match events {
         Some(events) => events.wait().await,
         None => std::future::pending().await,

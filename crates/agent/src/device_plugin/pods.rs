@@ -3,10 +3,12 @@
 
 use crate::device_plugin::candidates::Candidates;
 use crate::device_plugin::offer::pools;
+use crate::device_plugin::pci_address::PciAddress;
 use crate::device_plugin::pci_sysfs;
 use crate::device_plugin::plugins::{PluginDirectories, Plugins};
 use crate::device_plugin::pool::Pools;
 use crate::device_plugin::sriov_config_file::store;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,8 @@ use std::path::{Path, PathBuf};
 pub struct Pods {
     sysfs: PathBuf,
     way: Way,
+    /// The device that each ENI was offered with last, by the UID of its ENIAttachment.
+    known: BTreeMap<String, PciAddress>,
     /// What was said last, so that it is said once.
     said: Vec<String>,
 }
@@ -31,16 +35,26 @@ impl Pods {
     /// # Errors
     /// If their thread cannot be started.
     pub fn with_plugins(sysfs: &Path, directories: PluginDirectories) -> io::Result<Self> {
-        Ok(Self { sysfs: sysfs.to_owned(), way: Way::Plugins(Plugins::start(directories)?), said: Vec::new() })
+        Ok(Self::by(sysfs, Way::Plugins(Plugins::start(directories)?)))
     }
 
     /// By the SR-IOV network device plugin, with this configuration file.
     pub fn with_sriov_config(sysfs: &Path, path: PathBuf) -> Self {
-        Self { sysfs: sysfs.to_owned(), way: Way::SriovConfig(path), said: Vec::new() }
+        Self::by(sysfs, Way::SriovConfig(path))
+    }
+
+    fn by(sysfs: &Path, way: Way) -> Self {
+        Self { sysfs: sysfs.to_owned(), way, known: BTreeMap::new(), said: Vec::new() }
+    }
+
+    /// The device that an ENI was offered with last.
+    pub fn known(&self, uid: &str) -> Option<PciAddress> {
+        self.known.get(uid).cloned()
     }
 
     /// Offers the ENIs of a turn, and no others.
     pub fn offer(&mut self, candidates: &Candidates) {
+        self.known = candidates.enis.iter().map(|eni| (eni.uid.clone(), eni.device.clone())).collect();
         let pools = pools(&candidates.enis, |device| pci_sysfs::read(&self.sysfs, device));
         let mut notes: Vec<String> =
             candidates.refused.iter().map(|(attachment, why)| format!("{attachment}: {why}")).collect();
