@@ -1,7 +1,7 @@
 //! The command line. Every flag has an environment variable.
 
 use crate::device_plugin::plugins::PluginDirectories;
-use crate::device_plugin::pods::Pods;
+use crate::device_plugin::pods::{Pods, take_back};
 use crate::node_agent::Directories;
 use crate::plan::Settings;
 use crate::sysfs::KernelFiles;
@@ -101,6 +101,11 @@ impl Options {
                 Pods::with_plugins(&self.sysfs_root, PluginDirectories { kubelet, device_info })
             }
         }
+    }
+
+    /// Takes back what lies on the node for pods.
+    pub fn take_back_from_pods(&self) -> Vec<Result<String, String>> {
+        take_back(&self.device_info_dir, self.sriov_config.as_deref())
     }
 
     /// The directories.

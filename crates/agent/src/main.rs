@@ -56,7 +56,15 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
             for failure in &turn.failed {
                 eprintln!("could not {}: {}", failure.step, failure.error);
             }
-            if turn.failed.is_empty() { Ok(()) } else { Err("not everything could be taken back".into()) }
+            let of_pods = cli.options.take_back_from_pods();
+            of_pods.iter().flatten().for_each(|step| println!("{step}"));
+            let refused: Vec<&String> = of_pods.iter().filter_map(|result| result.as_ref().err()).collect();
+            refused.iter().for_each(|step| eprintln!("could not {step}"));
+            if turn.failed.is_empty() && refused.is_empty() {
+                Ok(())
+            } else {
+                Err("not everything could be taken back".into())
+            }
         }
     }
 }

@@ -188,7 +188,8 @@ fn a_socket_that_somebody_removes_is_made_again_and_the_connection_stays() {
 fn kubelet_may_come_after_the_agent_and_its_directory_too() {
     let parent = directory();
     let later = parent.join("d");
-    let plugins = plugins(&later);
+    let plugins =
+        Plugins::start(PluginDirectories { kubelet: later.clone(), device_info: parent.join("devinfo") }).unwrap();
     plugins.offer(one());
     std::thread::sleep(Duration::from_secs(1));
     fs::create_dir(&later).unwrap();

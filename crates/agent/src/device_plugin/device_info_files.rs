@@ -9,11 +9,11 @@ use std::path::Path;
 /// The largest file that is read. Ours are far smaller.
 const LARGEST: u64 = 64 * 1024;
 
-/// Makes the directory have the files of the pools.
+/// Makes the directory have the files of the pools. The result is how many files have changed.
 ///
 /// # Errors
 /// If a file cannot be read or changed. The others are tried all the same.
-pub fn synchronize(directory: &Path, pools: &Pools) -> io::Result<()> {
+pub fn synchronize(directory: &Path, pools: &Pools) -> io::Result<usize> {
     let changes = changes(pools, &present(directory)?);
     let mut result = Ok(());
     if !changes.write.is_empty() {
@@ -27,7 +27,7 @@ pub fn synchronize(directory: &Path, pools: &Pools) -> io::Result<()> {
     for name in &changes.remove {
         result = result.and(fs::remove_file(directory.join(name)));
     }
-    result
+    result.map(|()| changes.write.len().saturating_add(changes.remove.len()))
 }
 
 fn present(directory: &Path) -> io::Result<Files> {

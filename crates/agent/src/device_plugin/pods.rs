@@ -2,6 +2,7 @@
 //! has found.
 
 use crate::device_plugin::candidates::Candidates;
+use crate::device_plugin::device_info_files::synchronize;
 use crate::device_plugin::offer::pools;
 use crate::device_plugin::pci_address::PciAddress;
 use crate::device_plugin::pci_sysfs;
@@ -67,6 +68,22 @@ impl Pods {
         }
         self.said = notes;
     }
+}
+
+/// Takes back what lies on the node for pods. The sockets go with the agent. The result is what was done, or why not.
+pub fn take_back(device_info: &Path, sriov_config: Option<&Path>) -> Vec<Result<String, String>> {
+    let mut results = Vec::new();
+    match synchronize(device_info, &Pools::new()) {
+        Ok(0) => {}
+        Ok(count) => results.push(Ok(format!("remove {count} device-info files"))),
+        Err(error) => results.push(Err(format!("remove the device-info files in {}: {error}", device_info.display()))),
+    }
+    match sriov_config.map(|path| store(path, &Pools::new()).map(|stored| (path, stored.is_changed))) {
+        None | Some(Ok((_, false))) => {}
+        Some(Ok((path, true))) => results.push(Ok(format!("remove the agent's entries from {}", path.display()))),
+        Some(Err(error)) => results.push(Err(format!("remove the agent's entries: {error}"))),
+    }
+    results
 }
 
 /// Stores the pools. The result is what a person has to know.

@@ -1,10 +1,9 @@
 //! The name of an extended resource, such as `example.com/fast`, and the names that follow from it.
 
+use multi_eni_api::names::{full_resource_name, short_digest};
 use std::fmt;
 use std::str::FromStr;
 
-/// The prefix of a name that has none, as with the SR-IOV network device plugin.
-const DEFAULT_PREFIX: &str = "intel.com";
 /// The longest file name of a socket. The path of a socket has at most 107 bytes, and kubelet's directory takes 32 of them.
 const LONGEST_SOCKET: usize = 72;
 
@@ -27,7 +26,8 @@ impl FromStr for ResourceName {
     type Err = NotAResourceName;
 
     fn from_str(text: &str) -> Result<Self, NotAResourceName> {
-        let (prefix, name) = text.split_once('/').unwrap_or((DEFAULT_PREFIX, text));
+        let full = full_resource_name(text);
+        let (prefix, name) = full.split_once('/').unwrap_or_default();
         match fault(prefix, name) {
             None => Ok(Self { prefix: prefix.to_owned(), name: name.to_owned() }),
             Some(why) => Err(NotAResourceName { text: text.to_owned(), why }),
@@ -79,13 +79,8 @@ impl ResourceName {
     /// The file name of the socket. It differs from that of the SR-IOV network device plugin, which may run on the same node.
     pub fn socket(&self) -> String {
         let plain = format!("multi-eni_{}_{}.sock", self.prefix, self.name);
-        if plain.len() <= LONGEST_SOCKET { plain } else { format!("multi-eni_{:016x}.sock", fnv1a(&plain)) }
+        if plain.len() <= LONGEST_SOCKET { plain } else { format!("multi-eni_{}.sock", short_digest(&plain)) }
     }
-}
-
-/// A short name for a long one, the same in each process.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 impl fmt::Display for ResourceName {
