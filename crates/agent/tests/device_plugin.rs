@@ -199,9 +199,9 @@ fn kubelet_may_come_after_the_agent_and_its_directory_too() {
     std::thread::sleep(Duration::from_secs(1));
     kubelet.run("start").unwrap();
     kubelet.devices(FAST, &[(A, true)]);
-    // The whole directory is removed and made anew.
+    // There is another directory at the path.
     kubelet.run("stop").unwrap();
-    fs::remove_dir_all(&later).unwrap();
+    fs::rename(&later, parent.join("old")).unwrap();
     fs::create_dir(&later).unwrap();
     kubelet.run("start").unwrap();
     kubelet.connected(FAST);
