@@ -67,6 +67,7 @@ mod tests {
         assert_eq!(chosen(&[1, 2, 3, 4, 5], &[3], 2), [3, 1]);
         assert_eq!(chosen(&[1, 2, 4, 5], &[4], 2), [4, 5]);
         assert_eq!(chosen(&[1, 2], &[2], 1), [2]);
+        assert_eq!(chosen(&[1, 2, 3, 4], &[1], 2), [1, 2]);
     }
 
     #[test]
