@@ -1,6 +1,8 @@
-// kubelet-stand-in is the part of kubelet that device plugins talk to: kubelet's own registration server and its own client
-// (k8s.io/kubernetes/pkg/kubelet/cm/devicemanager/plugin/v1beta1), without the rest of kubelet. It takes commands on stdin, one a line,
-// and writes what it sees to stdout, one JSON object a line.
+// kubelet-stand-in is the part of kubelet that device plugins talk to. It takes commands on stdin, one a line, and writes what it sees
+// to stdout, one JSON object a line.
+//
+// By default it is kubelet's own registration server and its own client (k8s.io/kubernetes/pkg/kubelet/cm/devicemanager/plugin/v1beta1),
+// and each call is a command:
 //
 //	start                                  removes the sockets of the directory, as a kubelet that starts does, and serves
 //	stop                                   closes all connections and removes kubelet.sock
@@ -9,6 +11,13 @@
 //	allocate RESOURCE ID,ID [ID,ID …]      one list of device IDs for each container
 //	prefer RESOURCE SIZE ID,ID [ID,ID]     the available device IDs, and those that must be among the answer
 //	prestart RESOURCE ID,ID
+//
+// With -manager it is kubelet's whole device manager, which calls by itself:
+//
+//	start, stop
+//	capacity                               what the Node's status would have
+//	pod NAME RESOURCE COUNT                admits a pod with one container
+//	end NAME                               the pod has ended
 package main
 
 import (
@@ -25,6 +34,7 @@ import (
 	"sync"
 	"time"
 
+	core "k8s.io/api/core/v1"
 	api "k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1"
 	plugin "k8s.io/kubernetes/pkg/kubelet/cm/devicemanager/plugin/v1beta1"
 )
@@ -42,6 +52,10 @@ type event struct {
 	Devices   []device       `json:"devices,omitempty"`
 	Answers   []container    `json:"answers,omitempty"`
 	Preferred []string       `json:"preferred,omitempty"`
+
+	Capacity    map[string]int64 `json:"capacity,omitempty"`
+	Allocatable map[string]int64 `json:"allocatable,omitempty"`
+	Hints       []string         `json:"hints,omitempty"`
 }
 
 type device struct {
@@ -240,15 +254,19 @@ func (k *kubelet) run(words []string) error {
 
 func main() {
 	directory := flag.String("directory", "", "the directory of the device plugins' sockets")
+	whole := flag.Bool("manager", false, "be kubelet's whole device manager")
 	flag.Parse()
-	k := &kubelet{directory: *directory, plugins: map[string]plugin.DevicePlugin{}}
+	run := (&kubelet{directory: *directory, plugins: map[string]plugin.DevicePlugin{}}).run
+	if *whole {
+		run = (&manager{pods: map[string]*core.Pod{}}).run
+	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		words := strings.Fields(lines.Text())
 		if len(words) == 0 {
 			continue
 		}
-		if err := k.run(words); err != nil {
+		if err := run(words); err != nil {
 			say(event{Event: "error", Error: err.Error()})
 			continue
 		}

@@ -236,3 +236,64 @@ fn a_newer_agent_takes_over_and_the_older_one_leaves_its_socket_alone() {
     drop(newer);
     assert!(!kubelet.directory.join(SOCKET).exists());
 }
+
+/// Capacity and allocatable of the Node.
+fn counts(kubelet: &mut Kubelet) -> (i64, i64) {
+    let said = kubelet.run("capacity").unwrap().unwrap();
+    let count = |what: &str| said[what][FAST].as_i64().unwrap_or_default();
+    (count("capacity"), count("allocatable"))
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn pods_of_kubelets_device_manager_get_devices_through_restarts_of_both() {
+    let mut kubelet = Kubelet::whole(&directory());
+    kubelet.run("start").unwrap();
+    let offered = || {
+        let vfio = |group: u8| {
+            let node = format!("/dev/vfio/{group}");
+            Access::Vfio { host: node.clone(), container: node }
+        };
+        let unhealthy = device(false, None, Access::Interface);
+        pools(
+            FAST,
+            vec![(A, device(true, Some(1), vfio(3))), (B, device(true, Some(0), vfio(4))), ("0000:00:08.0", unhealthy)],
+        )
+    };
+    let first = plugins(&kubelet.directory);
+    first.offer(offered());
+    until("kubelet counts the devices", || counts(&mut kubelet) == (3, 2));
+    // The agent advises the node with the lower number, if nothing else decides.
+    let got = kubelet.run(&format!("pod one {FAST} 1")).unwrap().unwrap();
+    assert_eq!(got["hints"], json!(["[0]", "[1]"]));
+    assert_eq!(got["answers"][0]["envs"]["PCIDEVICE_EXAMPLE_COM_FAST"], B);
+    assert_eq!(got["answers"][0]["devices"], json!(["/dev/vfio/vfio /dev/vfio/vfio rw", "/dev/vfio/4 /dev/vfio/4 rw"]));
+    // The agent restarts: the capacity stays, and no pod is admitted until it is back.
+    drop(first);
+    until("kubelet sees the end", || counts(&mut kubelet) == (3, 0));
+    let refused = kubelet.run(&format!("pod two {FAST} 1")).unwrap_err();
+    assert!(refused.contains("no healthy devices"), "{refused}");
+    let second = plugins(&kubelet.directory);
+    second.offer(offered());
+    until("kubelet counts the devices again", || counts(&mut kubelet) == (3, 2));
+    // Kubelet restarts: it has a checkpoint, so the device of the first pod stays taken.
+    kubelet.run("stop").unwrap();
+    kubelet.run("start").unwrap();
+    until("the new kubelet counts the devices", || counts(&mut kubelet) == (3, 2));
+    let got = kubelet.run(&format!("pod two {FAST} 1")).unwrap().unwrap();
+    assert_eq!(got["answers"][0]["envs"]["PCIDEVICE_EXAMPLE_COM_FAST"], A);
+    let refused = kubelet.run(&format!("pod three {FAST} 1")).unwrap_err();
+    assert!(refused.contains("Requested: 1, Available: 0"), "{refused}");
+    kubelet.run("end one").unwrap();
+    let got = kubelet.run(&format!("pod three {FAST} 1")).unwrap().unwrap();
+    assert_eq!(got["answers"][0]["envs"]["PCIDEVICE_EXAMPLE_COM_FAST"], B);
+    second.offer(Pools::new());
+    until("nothing is left", || counts(&mut kubelet) == (0, 0));
+}

@@ -51,13 +51,23 @@ pub fn directory() -> PathBuf {
 impl Kubelet {
     /// A kubelet that has not started to serve.
     pub fn new(directory: &Path) -> Self {
-        let mut process = Command::new(binary())
-            .arg("-directory")
-            .arg(directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(binary());
+        command.arg("-directory").arg(directory);
+        Self::spawn(directory, command)
+    }
+
+    /// Kubelet's whole device manager. Kubelet's path is built into it, so it has a mount namespace of its own.
+    pub fn whole(directory: &Path) -> Self {
+        assert!(nix::unistd::geteuid().is_root(), "this test makes a mount namespace and must be run as root");
+        let script = "mount -t tmpfs none /var/lib && mkdir -p /var/lib/kubelet/device-plugins \
+            && mount --bind \"$0\" /var/lib/kubelet/device-plugins && exec \"$1\" -manager";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(directory).arg(binary());
+        Self::spawn(directory, command)
+    }
+
+    fn spawn(directory: &Path, mut command: Command) -> Self {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (send, lines) = channel();
         let output = BufReader::new(process.stdout.take().unwrap());
         std::thread::spawn(move || {
@@ -77,7 +87,7 @@ impl Kubelet {
         writeln!(self.commands, "{command}").unwrap();
         let verb = command.split(' ').next().unwrap();
         let done = format!("done {verb}");
-        let answer = ["allocated", "preferred", "prestarted"];
+        let answer = ["allocated", "preferred", "prestarted", "capacity"];
         let mut said = None;
         loop {
             let line = self.next(command);
