@@ -90,12 +90,9 @@ pub struct Options {
 
 impl Options {
     /// What offers the ENIs to pods.
-    ///
-    /// # Errors
-    /// If it cannot be started.
-    pub fn pods(&self) -> std::io::Result<Pods> {
+    pub fn pods(&self) -> Pods {
         match &self.sriov_config {
-            Some(path) => Ok(Pods::with_sriov_config(&self.sysfs_root, path.clone())),
+            Some(path) => Pods::with_sriov_config(&self.sysfs_root, path.clone()),
             None => {
                 let (kubelet, device_info) = (self.kubelet_dir.clone(), self.device_info_dir.clone());
                 Pods::with_plugins(&self.sysfs_root, PluginDirectories { kubelet, device_info })

@@ -40,7 +40,7 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
     match cli.command {
         Command::Run(source) => {
             rights::check()?;
-            agent.set_pods(cli.options.pods()?);
+            agent.set_pods(cli.options.pods());
             runtime.block_on(run(&mut agent, source))
         }
         Command::Doctor(source) => {

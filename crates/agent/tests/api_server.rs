@@ -201,7 +201,7 @@ fn pods_get_an_eni_while_it_is_configured_and_its_eniattachment_is_there() {
     kubelet.run("start").unwrap();
     let device_info = kubelet.directory.join("devinfo");
     let directories = PluginDirectories { kubelet: kubelet.directory.clone(), device_info };
-    agent.set_pods(Pods::with_plugins(&sysfs, directories).unwrap());
+    agent.set_pods(Pods::with_plugins(&sysfs, directories));
 
     let state = Arc::new(Mutex::new(State { objects: vec![object.clone()], version: 7, ..State::default() }));
     let for_service = Arc::clone(&state);

@@ -10,7 +10,6 @@ use crate::device_plugin::plugins::{PluginDirectories, Plugins};
 use crate::device_plugin::pool::Pools;
 use crate::device_plugin::sriov_config_file::store;
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// How pods get the ENIs.
@@ -24,19 +23,21 @@ pub struct Pods {
 }
 
 enum Way {
-    /// The agent's own device plugins.
-    Plugins(Plugins),
+    /// The agent's own device plugins. A node on which no ENI has a resource name starts none.
+    Plugins {
+        /// Their directories.
+        directories: PluginDirectories,
+        /// The plugins, once there was something to offer.
+        running: Option<Plugins>,
+    },
     /// The SR-IOV network device plugin, by its configuration file.
     SriovConfig(PathBuf),
 }
 
 impl Pods {
     /// By device plugins of the agent.
-    ///
-    /// # Errors
-    /// If their thread cannot be started.
-    pub fn with_plugins(sysfs: &Path, directories: PluginDirectories) -> io::Result<Self> {
-        Ok(Self::by(sysfs, Way::Plugins(Plugins::start(directories)?)))
+    pub fn with_plugins(sysfs: &Path, directories: PluginDirectories) -> Self {
+        Self::by(sysfs, Way::Plugins { directories, running: None })
     }
 
     /// By the SR-IOV network device plugin, with this configuration file.
@@ -59,8 +60,8 @@ impl Pods {
         let pools = pools(&candidates.enis, |device| pci_sysfs::read(&self.sysfs, device));
         let mut notes: Vec<String> =
             candidates.refused.iter().map(|(attachment, why)| format!("{attachment}: {why}")).collect();
-        match &self.way {
-            Way::Plugins(plugins) => plugins.offer(pools),
+        match &mut self.way {
+            Way::Plugins { directories, running } => notes.extend(offer_by(directories, running, pools)),
             Way::SriovConfig(path) => notes.extend(store_in(path, &pools)),
         }
         for note in notes.iter().filter(|note| !self.said.contains(note)) {
@@ -68,6 +69,21 @@ impl Pods {
         }
         self.said = notes;
     }
+}
+
+/// Offers the pools by device plugins. The result is what a person has to know.
+fn offer_by(directories: &PluginDirectories, running: &mut Option<Plugins>, pools: Pools) -> Option<String> {
+    if running.is_none() && pools.is_empty() {
+        // An earlier agent may have left files.
+        let result = synchronize(&directories.device_info, &pools);
+        return result.err().map(|error| format!("{}: {error}", directories.device_info.display()));
+    }
+    let plugins = match running.take().map_or_else(|| Plugins::start(directories.clone()), Ok) {
+        Ok(plugins) => plugins,
+        Err(error) => return Some(format!("the thread of the device plugins cannot be started: {error}")),
+    };
+    running.insert(plugins).offer(pools);
+    None
 }
 
 /// Takes back what lies on the node for pods. The sockets go with the agent. The result is what was done, or why not.

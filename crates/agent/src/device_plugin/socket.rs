@@ -5,10 +5,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::net::UnixListener;
 
 /// Kubelet's socket.
 const KUBELET: &str = "kubelet.sock";
+
+/// How many sockets this process has made.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// The path of kubelet's socket.
 pub fn kubelet_path(directory: &Path) -> PathBuf {
@@ -43,20 +47,29 @@ impl OwnFile {
         }
     }
 
-    /// Makes the socket. While its listener lives, no other file has its number.
+    /// Makes the socket, in the place of what is there. While its listener lives, no other file has its number.
     ///
     /// # Errors
     /// If the socket cannot be made.
     pub fn bind(&mut self) -> io::Result<UnixListener> {
         self.inode = None;
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&self.path)?;
+        // By rename: an older agent that saw the path empty would make its own socket there again.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let next = self.path.with_file_name(format!(".{}-{number}.sock", std::process::id()));
+        let listener = UnixListener::bind(&next)?;
         // Kubelet is root, and nobody else has anything to ask.
-        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o600))?;
-        self.inode = inode(&self.path);
+        let placed = fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).and_then(|()| {
+            let own = inode(&next);
+            fs::rename(&next, &self.path).map(|()| own)
+        });
+        match placed {
+            Ok(own) => self.inode = own,
+            Err(error) => {
+                // A kubelet that starts may have removed it.
+                let _ = fs::remove_file(&next);
+                return Err(error);
+            }
+        }
         Ok(listener)
     }
 }
